@@ -1,0 +1,164 @@
+# Perilune: `make run` serves the quickstart, `make test` runs every test.
+# Both install what is missing first (apt, with sudo when not root).
+#
+#   make                     build/perilune, build/libperilune.a, build/libperilune.so
+#   make SAN=address test    with a sanitizer: address, undefined or thread
+#   make FAULT=1 test        unit tests again with the n-th allocation failing
+#   make lint | bench | soak | fuzz | install | clean
+
+CC      ?= cc
+PREFIX  ?= /usr/local
+SAN     ?=
+FAULT   ?=
+FLAVOR  := $(if $(SAN),$(SAN),release)
+B       := build
+O       := $(B)/$(FLAVOR)
+
+PACKAGES := pkg-config libluajit-5.1-dev luajit libuv1-dev libcurl4-openssl-dev libssl-dev
+PKGS     := luajit libuv libcurl openssl
+SUDO     := $(if $(filter 0,$(shell id -u)),,sudo)
+
+PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS   = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm -lpthread -ldl
+
+WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+OPT     := $(if $(SAN),-O1 -fno-omit-frame-pointer -fsanitize=$(SAN),-O2)
+CFLAGS  ?= -g
+ALL_CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) $(WARN) $(CFLAGS) -Icore -Icore/include -fPIC -fvisibility=hidden -MMD -MP $(PKG_CFLAGS)
+LINK    := $(if $(SAN),-fsanitize=$(SAN))
+
+SRC   := $(filter-out core/main.c,$(wildcard core/*/*.c))
+OBJ   := $(SRC:core/%.c=$(O)/%.o) $(O)/embedded.o
+TOBJ  := $(SRC:core/%.c=$(O)/t/%.o) $(O)/embedded.o
+LUA   := $(wildcard lua/perilune/*.lua policies/*.lua)
+UNITS := $(patsubst tests/unit/test_%.c,$(O)/test_%,$(wildcard tests/unit/test_*.c))
+FUZZ  := $(patsubst tests/fuzz/%.c,$(O)/%,$(wildcard tests/fuzz/fuzz_*.c))
+BIN   := $(if $(SAN),$(O)/perilune,$(B)/perilune)
+
+export PERILUNE := $(BIN)
+
+.PHONY: all deps run test unit wire specs clients fuzz lint bench soak install clean examples-test
+
+all: deps
+	@$(MAKE) --no-print-directory $(B)/libperilune.a $(B)/libperilune.so $(BIN)
+
+# -- what is missing ------------------------------------------------------------
+
+deps:
+	@pkg-config --exists $(PKGS) 2>/dev/null && command -v luajit >/dev/null || { \
+	  echo "installing: $(PACKAGES)"; \
+	  $(SUDO) apt-get install -y $(PACKAGES) >/dev/null 2>&1 || { \
+	    $(SUDO) apt-get update && $(SUDO) DEBIAN_FRONTEND=noninteractive apt-get install -y $(PACKAGES); }; }
+
+# -- building ---------------------------------------------------------------------
+
+$(O)/%.o: core/%.c
+	@mkdir -p $(@D)
+	@echo "  CC   $<"
+	@$(CC) $(ALL_CFLAGS) -c $< -o $@
+
+$(O)/t/%.o: core/%.c
+	@mkdir -p $(@D)
+	@$(CC) $(ALL_CFLAGS) -DPERILUNE_TEST -c $< -o $@
+
+# Lua files inside the program: texts, and a table of name, begin, end (embedded.c reads it).
+$(O)/embedded.S: $(LUA) Makefile
+	@mkdir -p $(@D)
+	@{ printf '.section .rodata\n'; i=0; \
+	   for f in $(LUA); do i=$$((i+1)); \
+	     printf 'n%d: .asciz "%s"\nb%d: .incbin "%s"\ne%d: .byte 0\n' $$i "$${f#lua/}" $$i "$$f" $$i; done; \
+	   printf '.section .data.rel.ro,"aw"\n.balign 8\n.globl embedded_table\n.hidden embedded_table\nembedded_table:\n'; i=0; \
+	   for f in $(LUA); do i=$$((i+1)); printf '.quad n%d, b%d, e%d\n' $$i $$i $$i; done; \
+	   printf '.quad 0, 0, 0\n.section .note.GNU-stack,"",@progbits\n'; } > $@
+
+$(O)/embedded.o: $(O)/embedded.S
+	@$(CC) -c $< -o $@
+
+$(O)/libperilune.a: $(OBJ)
+	@rm -f $@ && ar rcs $@ $^
+
+$(O)/libperilune_test.a: $(TOBJ)
+	@rm -f $@ && ar rcs $@ $^
+
+# One object, hidden symbols made local, so that the archive exports perilune_ only.
+$(B)/libperilune.a: $(OBJ)
+	@echo "  AR   $@"
+	@ld -r -o $(O)/perilune_all.o $^ && objcopy --localize-hidden $(O)/perilune_all.o
+	@rm -f $@ && ar rcs $@ $(O)/perilune_all.o
+
+$(B)/libperilune.so: $(OBJ)
+	@echo "  LD   $@"
+	@$(CC) -shared -Wl,-soname,libperilune.so.0 $(LINK) -o $@ $^ $(PKG_LIBS)
+
+$(BIN): $(O)/main.o $(O)/libperilune.a
+	@echo "  LD   $@"
+	@$(CC) $(LINK) -o $@ $^ $(PKG_LIBS)
+
+$(O)/test_%: tests/unit/test_%.c tests/unit/unit.c $(O)/libperilune_test.a
+	@$(CC) $(ALL_CFLAGS) -DPERILUNE_TEST -Itests/unit $(LINK) -o $@ $^ $(PKG_LIBS)
+
+$(O)/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/driver.c $(O)/libperilune_test.a
+	@$(CC) $(ALL_CFLAGS) -DPERILUNE_TEST -Itests/fuzz $(LINK) -o $@ $^ $(PKG_LIBS)
+
+-include $(OBJ:.o=.d) $(TOBJ:.o=.d) $(O)/main.d
+
+# -- running -----------------------------------------------------------------------
+
+run: all
+	@$(BIN) serve examples/quickstart.lua
+
+example-%: all
+	@$(BIN) serve examples/$*.lua
+
+example-embed: all
+	@$(CC) -Icore/include -o $(B)/embed examples/embed.c $(B)/libperilune.a $(PKG_LIBS)
+	@$(B)/embed examples/embed.lua
+
+# -- testing -------------------------------------------------------------------------
+
+test: all
+	@$(MAKE) --no-print-directory unit specs wire fuzz examples-test
+	@$(if $(SAN),,$(MAKE) --no-print-directory clients)
+	@echo "all suites passed"
+
+unit: $(UNITS)
+	@for t in $(UNITS); do echo "== $$(basename $$t)"; FAULT=$(FAULT) $$t || exit 1; done
+
+specs:
+	@$(BIN) test $(wildcard tests/lua/*_spec.lua) $(wildcard examples/policies/*_spec.lua)
+
+wire:
+	@luajit tests/support/selftest.lua
+	@luajit tests/wire/run.lua
+
+clients:
+	@sh tests/clients/run.sh
+
+fuzz: $(FUZZ)
+	@for f in $(FUZZ); do n=$$(basename $$f); $$f tests/fuzz/corpus/$${n#fuzz_} $${FUZZ_SECONDS:-5} || exit 1; done
+
+examples-test:
+	@sh tests/support/examples.sh $(BIN) $(CC) "$(PKG_LIBS)" "$(LINK)"
+
+soak: all
+	@luajit tests/soak/soak.lua $${SOAK_SECONDS:-60}
+
+lint:
+	@luajit tests/lint/layers.lua
+	@luajit tests/lint/words.lua
+	@luajit tests/lint/api.lua
+
+bench: all
+	@sh tests/bench/run.sh
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/share/perilune
+	install -m 755 $(B)/perilune $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 $(B)/libperilune.a $(DESTDIR)$(PREFIX)/lib/
+	install -m 755 $(B)/libperilune.so $(DESTDIR)$(PREFIX)/lib/libperilune.so.0
+	ln -sf libperilune.so.0 $(DESTDIR)$(PREFIX)/lib/libperilune.so
+	install -m 644 core/include/perilune.h $(DESTDIR)$(PREFIX)/include/
+	cp -r lua policies examples $(DESTDIR)$(PREFIX)/share/perilune/
+
+clean:
+	rm -rf $(B)

@@ -1,0 +1,82 @@
+/* err.c -- codes, sentences, and the JSON that clients of OpenAI expect.
+ *
+ * One X-macro per kind of error: PERILUNE_ERROR_MAP for the C interface,
+ * FAILURE_MAP for what travels with a request.  Both live in headers so that
+ * documentation, metrics and tests read the same table. */
+#include "base/err.h"
+
+#include <stdio.h>
+
+#include "base/json.h"
+
+PERILUNE_API const char *perilune_strerror(int error) {
+    switch (error) {
+    case PERILUNE_OK: return "ok";
+#define XX(name, value, text) case value: return text;
+    PERILUNE_ERROR_MAP(XX)
+#undef XX
+    }
+    return "unknown error";
+}
+
+PERILUNE_API const char *perilune_errname(int error) {
+    switch (error) {
+    case PERILUNE_OK: return "OK";
+#define XX(name, value, text) case value: return #name;
+    PERILUNE_ERROR_MAP(XX)
+#undef XX
+    }
+    return "UNKNOWN";
+}
+
+static const struct {
+    const char *code;
+    int         status;
+    bool        retryable;
+    const char *type;
+} kinds[] = {
+#define XX(name, code, status, retryable, type) { code, status, retryable, type },
+    FAILURE_MAP(XX)
+#undef XX
+};
+
+const char *failure_code(enum failure_kind kind) { return kinds[kind].code; }
+
+void failure_init(struct failure *f) { memset(f, 0, sizeof(*f)); }
+
+void failure_deinit(struct failure *f) {
+    buf_deinit(&f->body);
+    failure_init(f);
+}
+
+void failure_move(struct failure *to, struct failure *from) {
+    failure_deinit(to);
+    *to = *from;
+    failure_init(from);
+}
+
+void failure_set(struct failure *f, enum failure_kind kind, const char *fmt, ...) {
+    failure_deinit(f);
+    f->kind = kind;
+    f->status = kinds[kind].status;
+    f->retryable = kinds[kind].retryable;
+    snprintf(f->code, sizeof(f->code), "%s", kinds[kind].code);
+    snprintf(f->type, sizeof(f->type), "%s", kinds[kind].type);
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(f->message, sizeof(f->message), fmt, ap);
+    va_end(ap);
+}
+
+void failure_write_json(struct buf *out, const struct failure *f) {
+    buf_puts(out, "{\"error\":{\"message\":");
+    json_write_string(out, slice_str(f->message));
+    buf_puts(out, ",\"type\":");
+    json_write_string(out, slice_str(f->type));
+    buf_puts(out, ",\"param\":");
+    if (f->param[0]) json_write_string(out, slice_str(f->param));
+    else buf_puts(out, "null");
+    buf_puts(out, ",\"code\":");
+    json_write_string(out, slice_str(f->code));
+    buf_puts(out, "}}");
+}

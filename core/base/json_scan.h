@@ -1,0 +1,65 @@
+/* json_scan.h -- the two inner loops that the JSON reader, the JSON writer and
+ * the UTF-8 check share.  Private to core/base. */
+#ifndef PERILUNE_BASE_JSON_SCAN_H
+#define PERILUNE_BASE_JSON_SCAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+/* Plain: may stand in a JSON string as it is, and is ASCII. */
+static inline bool scan_is_plain(unsigned char c) {
+    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+}
+
+/* The first byte of [p, end) that is not plain, or end. */
+static inline const char *scan_plain(const char *p, const char *end) {
+#ifdef __SSE2__
+    const __m128i quote = _mm_set1_epi8('"');
+    const __m128i backslash = _mm_set1_epi8('\\');
+    const __m128i control = _mm_set1_epi8(0x1f);
+
+    for (; end - p >= 16; p += 16) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+        __m128i stop = _mm_or_si128(_mm_cmpeq_epi8(x, quote), _mm_cmpeq_epi8(x, backslash));
+        stop = _mm_or_si128(stop, _mm_cmpeq_epi8(_mm_min_epu8(x, control), x));
+        /* x itself: its sign bits are the bytes from 0x80 on. */
+        int mask = _mm_movemask_epi8(_mm_or_si128(stop, x));
+        if (mask != 0) return p + __builtin_ctz((unsigned)mask);
+    }
+#endif
+    while (p < end && scan_is_plain((unsigned char)*p)) p++;
+    return p;
+}
+
+static inline bool scan_is_continuation(char c) { return ((unsigned char)c & 0xC0) == 0x80; }
+
+/* Length (1..4) of the UTF-8 sequence at p, which is before end, or 0 when it
+ * is not one: cut, overlong, a surrogate, above U+10FFFF. */
+static inline size_t scan_utf8(const char *p, const char *end) {
+    size_t left = (size_t)(end - p);
+    unsigned char first = (unsigned char)p[0];
+
+    if (first < 0x80) return 1;
+    if (first < 0xC2) return 0;
+    if (left < 2 || !scan_is_continuation(p[1])) return 0;
+    if (first < 0xE0) return 2;
+
+    unsigned char second = (unsigned char)p[1];
+    if (left < 3 || !scan_is_continuation(p[2])) return 0;
+    if (first < 0xF0) {
+        if (first == 0xE0 && second < 0xA0) return 0; /* overlong */
+        if (first == 0xED && second > 0x9F) return 0; /* surrogate */
+        return 3;
+    }
+    if (left < 4 || !scan_is_continuation(p[3])) return 0;
+    if (first > 0xF4) return 0;
+    if (first == 0xF0 && second < 0x90) return 0; /* overlong */
+    if (first == 0xF4 && second > 0x8F) return 0; /* above U+10FFFF */
+    return 4;
+}
+
+#endif

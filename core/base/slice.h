@@ -1,0 +1,46 @@
+/* slice.h -- a borrowed piece of somebody's bytes. */
+#ifndef PERILUNE_BASE_SLICE_H
+#define PERILUNE_BASE_SLICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+#include <strings.h>
+
+struct slice {
+    const char *ptr; /* not NUL-terminated; may be NULL when len is 0 */
+    size_t      len;
+};
+
+#define SLICE(literal) ((struct slice){ "" literal, sizeof(literal) - 1 })
+#define SLICE_ARG(s) (int)(s).len, (s).ptr /* for "%.*s" */
+
+static inline struct slice slice_of(const char *ptr, size_t len) {
+    return (struct slice){ ptr, len };
+}
+
+static inline struct slice slice_str(const char *s) {
+    return (struct slice){ s, s ? strlen(s) : 0 };
+}
+
+static inline bool slice_eq(struct slice a, struct slice b) {
+    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+/* ASCII case is ignored: header names, schemes. */
+static inline bool slice_eq_nocase(struct slice a, struct slice b) {
+    return a.len == b.len && (a.len == 0 || strncasecmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+static inline bool slice_starts(struct slice s, struct slice prefix) {
+    return s.len >= prefix.len && (prefix.len == 0 || memcmp(s.ptr, prefix.ptr, prefix.len) == 0);
+}
+
+/* Without spaces and tabs at both ends. */
+static inline struct slice slice_trim(struct slice s) {
+    while (s.len > 0 && (s.ptr[0] == ' ' || s.ptr[0] == '\t')) { s.ptr++; s.len--; }
+    while (s.len > 0 && (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '\t')) s.len--;
+    return s;
+}
+
+#endif

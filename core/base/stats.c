@@ -1,0 +1,36 @@
+/* stats.c -- histograms with fixed bounds.
+ *
+ * The bounds are those OpenTelemetry recommends for gen_ai durations (0.01 s to
+ * 81.92 s, doubling), extended downwards to 0.1 ms for the gateway's own time.
+ * Prometheus wants cumulative counts; they are summed when written. */
+#include "base/stats.h"
+
+static const uint32_t bounds_us[STATS_BUCKETS] = {
+    100,    250,    500,     1000,    2500,    5000,    10000,   20000,    40000,
+    80000,  160000, 320000,  640000,  1280000, 2560000, 5120000, 20480000, 81920000
+};
+
+void histogram_record(struct histogram *h, uint64_t us) {
+    int i = 0;
+    while (i < STATS_BUCKETS && us > bounds_us[i]) i++;
+    stats_add(&h->counts[i], 1);
+    stats_add(&h->sum_us, us);
+}
+
+void histogram_merge(struct histogram *to, const struct histogram *from) {
+    for (int i = 0; i <= STATS_BUCKETS; i++) stats_add(&to->counts[i], stats_get(&from->counts[i]));
+    stats_add(&to->sum_us, stats_get(&from->sum_us));
+}
+
+void histogram_write(const struct histogram *h, const char *name, const char *help, struct buf *out) {
+    uint64_t total = 0;
+    buf_printf(out, "# HELP %s %s\n# TYPE %s histogram\n", name, help, name);
+    for (int i = 0; i < STATS_BUCKETS; i++) {
+        total += stats_get(&h->counts[i]);
+        buf_printf(out, "%s_bucket{le=\"%g\"} %llu\n", name, bounds_us[i] / 1e6, (unsigned long long)total);
+    }
+    total += stats_get(&h->counts[STATS_BUCKETS]);
+    buf_printf(out, "%s_bucket{le=\"+Inf\"} %llu\n%s_sum %.6f\n%s_count %llu\n", name,
+               (unsigned long long)total, name, (double)stats_get(&h->sum_us) / 1e6, name,
+               (unsigned long long)total);
+}

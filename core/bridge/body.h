@@ -1,0 +1,22 @@
+/* body.h -- a request's body: text and parsed nodes, immutable and counted within
+ * one thread, so that views of it may outlive the request. See body.c. */
+#ifndef PERILUNE_BRIDGE_BODY_H
+#define PERILUNE_BRIDGE_BODY_H
+
+#include "base/blob.h"
+#include "llm/chat.h"
+
+struct body {
+    unsigned        refs;
+    struct blob    *text;
+    struct json_doc doc;
+    struct chat     chat;
+};
+
+/* Takes the bytes, parses, validates.  On failure *out is NULL and *f says why
+ * (a client's fault, or memory).  kind -1: any JSON. */
+int  body_new(struct body **out, struct buf *bytes, int kind, struct failure *f);
+struct body *body_ref(struct body *b);
+void body_put(struct body *b);
+
+#endif

@@ -1,0 +1,175 @@
+/* bundle.c -- a configuration's files, read once by the loading thread.
+ *
+ * While the checker runs the configuration, every policy that it asks for is read
+ * and remembered.  Then the bundle is frozen and handed to all workers, which run
+ * the same bytes: no thread can see a file that changed in between. */
+#include "bridge/bundle.h"
+
+#include <errno.h>
+#include <lauxlib.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "bridge/state.h"
+#include "include/perilune.h"
+
+#define FILE_MAX (4 * 1024 * 1024)
+
+static struct blob *read_file(const char *path, char *err, size_t errlen) {
+    FILE *f = fopen(path, "rb");
+    if (f == NULL) {
+        snprintf(err, errlen, "%s: %s", path, strerror(errno));
+        return NULL;
+    }
+    struct buf b;
+    buf_init(&b, FILE_MAX);
+    char chunk[4096];
+    size_t n;
+    while ((n = fread(chunk, 1, sizeof(chunk), f)) > 0 && !buf_failed(&b)) buf_put(&b, chunk, n);
+    bool bad = ferror(f) != 0;
+    fclose(f);
+    if (!bad && !buf_failed(&b)) return blob_take(&b);
+    snprintf(err, errlen, "%s: %s", path, bad ? "cannot be read (is it a directory?)" : "is over 4 MiB");
+    buf_deinit(&b);
+    return NULL;
+}
+
+int bundle_open(struct bundle **out, const char *path, bool spec, char *err, size_t errlen) {
+    *out = NULL;
+    struct bundle *b = mem_zalloc(sizeof(*b));
+    if (b == NULL) {
+        snprintf(err, errlen, "out of memory");
+        return PERILUNE_ERR_NOMEM;
+    }
+    atomic_init(&b->refs, 1);
+    list_init(&b->files);
+    b->spec = spec;
+    b->path = mem_strdup(path);
+    b->text = read_file(path, err, errlen);
+    if (b->path != NULL && b->text != NULL) {
+        *out = b;
+        return 0;
+    }
+    bundle_put(b);
+    return PERILUNE_ERR_CONFIG;
+}
+
+struct bundle *bundle_ref(struct bundle *b) {
+    if (b) atomic_fetch_add(&b->refs, 1);
+    return b;
+}
+
+static void file_free(struct bundle_file *f) {
+    mem_free(f->name);
+    mem_free(f->path);
+    blob_put(f->text);
+    mem_free(f);
+}
+
+void bundle_put(struct bundle *b) {
+    if (b == NULL || atomic_fetch_sub(&b->refs, 1) != 1) return;
+    while (!list_is_empty(&b->files)) {
+        struct bundle_file *f = container_of(b->files.next, struct bundle_file, link);
+        list_remove(&f->link);
+        file_free(f);
+    }
+    mem_free(b->path);
+    blob_put(b->text);
+    mem_free(b);
+}
+
+/* -- Policies ---------------------------------------------------------------------- */
+
+static struct bundle_file *find(const struct bundle *b, const char *name) {
+    for (struct list *e = b->files.next; e != &b->files; e = e->next) {
+        struct bundle_file *f = container_of(e, struct bundle_file, link);
+        if (strcmp(f->name, name) == 0) return f;
+    }
+    return NULL;
+}
+
+static struct bundle_file *remember(struct bundle *b, const char *name, const char *path, struct blob *text) {
+    struct bundle_file *f = mem_zalloc(sizeof(*f));
+    if (f == NULL) {
+        blob_put(text);
+        return NULL;
+    }
+    f->text = text;
+    f->name = mem_strdup(name);
+    f->path = mem_strdup(path);
+    if (f->name == NULL || f->path == NULL) {
+        file_free(f);
+        return NULL;
+    }
+    list_append(&b->files, &f->link);
+    return f;
+}
+
+/* Folder of the bundle's file, with the slash. */
+static int folder_len(const struct bundle *b) {
+    const char *slash = strrchr(b->path, '/');
+    return slash ? (int)(slash + 1 - b->path) : 0;
+}
+
+/* Tries one place. 1: found, 0: not there, -1: there, but broken (err is set). */
+static int try_path(struct bundle *b, const char *name, const char *path, struct bundle_file **out,
+                    char *err, size_t errlen) {
+    FILE *f = fopen(path, "rb");
+    if (f == NULL && errno == ENOENT) return 0;
+    if (f != NULL) fclose(f);
+    struct blob *text = read_file(path, err, errlen);
+    if (text == NULL) return -1;
+    *out = remember(b, name, path, text);
+    if (*out == NULL) snprintf(err, errlen, "out of memory");
+    return *out ? 1 : -1;
+}
+
+static int look_beside(struct bundle *b, const char *name, struct bundle_file **out, char *err, size_t errlen) {
+    static const char *const places[] = { "policies/", "", "../policies/" };
+    int rc = 0;
+    for (int i = 0; rc == 0 && i < (b->spec ? 3 : 1); i++) {
+        char path[1024];
+        snprintf(path, sizeof(path), "%.*s%s%s.lua", folder_len(b), b->path, places[i], name);
+        rc = try_path(b, name, path, out, err, errlen);
+    }
+    return rc;
+}
+
+static bool is_name(const char *s) {
+    for (const char *p = s; *p; p++)
+        if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || *p == '_' || *p == '-'))
+            return false;
+    return s[0] != '\0';
+}
+
+int l_policy_source(lua_State *L) {
+    const char *name = luaL_checkstring(L, 1);
+    struct bundle *b = (struct bundle *)(uintptr_t)state_of(L)->bundle;
+    char err[1200] = "";
+    if (!is_name(name) || strlen(name) > 100) {
+        lua_pushnil(L);
+        lua_pushfstring(L, "'%s' is not a policy's name (letters, digits, _ and -)", name);
+        return 2;
+    }
+    struct bundle_file *f = b ? find(b, name) : NULL;
+    int rc = f ? 1 : 0;
+    if (f == NULL && b != NULL && !b->frozen) rc = look_beside(b, name, &f, err, sizeof(err));
+    if (rc == 1) {
+        lua_pushlstring(L, f->text->data, f->text->len);
+        lua_pushstring(L, f->path);
+        return 2;
+    }
+    char path[160];
+    size_t len;
+    snprintf(path, sizeof(path), "policies/%s.lua", name);
+    const char *text = rc == 0 ? embedded_file(path, &len) : NULL;
+    if (text != NULL) {
+        lua_pushlstring(L, text, len);
+        lua_pushstring(L, path);
+        return 2;
+    }
+    lua_pushnil(L);
+    if (rc < 0) lua_pushstring(L, err);
+    else lua_pushfstring(L, "no policy '%s': neither %s beside the configuration nor an installed one", name, path);
+    return 2;
+}

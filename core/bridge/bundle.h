@@ -1,0 +1,33 @@
+/* bundle.h -- the files a configuration is made of, read once. See bundle.c. */
+#ifndef PERILUNE_BRIDGE_BUNDLE_H
+#define PERILUNE_BRIDGE_BUNDLE_H
+
+#include <lua.h>
+#include <stdatomic.h>
+
+#include "base/blob.h"
+#include "base/list.h"
+
+struct bundle_file {
+    struct list  link;
+    char        *name, *path;
+    struct blob *text;
+};
+
+struct bundle {
+    atomic_uint refs;
+    bool        frozen; /* nothing is read from disk any more */
+    bool        spec;   /* of a test file: policies also stand right beside it */
+    char       *path;   /* of the configuration or spec file */
+    struct blob *text;
+    struct list files;  /* struct bundle_file: what policy_source() found */
+};
+
+/* Reads the file. On failure err gets a sentence. */
+int  bundle_open(struct bundle **out, const char *path, bool spec, char *err, size_t errlen);
+struct bundle *bundle_ref(struct bundle *b);
+void bundle_put(struct bundle *b);
+
+int  l_policy_source(lua_State *L); /* core.policy_source(name) -> text, path | nil, err */
+
+#endif

@@ -1,0 +1,185 @@
+/* group.c -- several branches at once: core.spawn(mode, functions, limit).
+ *
+ *     task --op--> group --> branch, branch, branch     (each a task of its own)
+ *
+ * Structured: the group ends when its mode says so, and what still runs then is
+ * cancelled; a group that is cancelled cancels its branches.  Branches charge
+ * the budget of the request they belong to.
+ *
+ *     all   every branch must succeed; the first failure is the result
+ *     any   the first success; if none, the last failure
+ *     race  whatever ends first, success or failure
+ *
+ * A branch succeeds when its first result is not nil, or when it returned
+ * nothing but nil; it fails with `nil, err`.  A branch that throws fails its
+ * group's task with the same error.
+ *
+ * Results of branches stay on their coroutines' stacks until push_results() runs
+ * inside the waiting task, so nothing is allocated where nobody could catch it. */
+#include <assert.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "bridge/lib.h"
+#include "bridge/task.h"
+
+enum mode { ALL, ANY, RACE };
+
+struct branch {
+    struct task  *task;
+    struct group *group;
+    bool          started, ended, ok, threw;
+};
+
+struct group {
+    struct op     op;
+    enum mode     mode;
+    unsigned      count, next, limit, running;
+    struct branch *winner; /* whose result counts; NULL: all succeeded */
+    struct job    start, finish;
+    struct branch branches[];
+};
+
+static bool failed(struct branch *b) {
+    if (b->threw) return true;
+    lua_State *co = b->task->co;
+    return lua_gettop(co) >= 2 && lua_isnil(co, 1) && !lua_isnil(co, 2);
+}
+
+static void free_branches(struct group *g) {
+    for (unsigned i = 0; i < g->count; i++)
+        if (g->branches[i].task != NULL) task_free(g->branches[i].task);
+}
+
+static void group_free(struct group *g) {
+    struct loop *l = g->op.task->state->loop;
+    job_cancel(l, &g->start);
+    job_cancel(l, &g->finish);
+    free_branches(g);
+    mem_free(g);
+}
+
+static void group_cancel(struct op *op) { group_free(container_of(op, struct group, op)); }
+
+/* -- Results (inside the waiting task) ----------------------------------------------- */
+
+static int push_branch(lua_State *L, struct branch *b) {
+    lua_State *co = b->task->co;
+    int n = lua_gettop(co);
+    luaL_checkstack(L, n, "too many results");
+    lua_xmove(co, L, n);
+    return n;
+}
+
+static int push_results(lua_State *L, struct op *op) {
+    struct group *g = container_of(op, struct group, op);
+    int n;
+    if (g->winner != NULL && g->winner->threw) {
+        lua_xmove(g->winner->task->co, L, 1);
+        state_of(L)->running->result = NULL; /* freed here: the raise must not cancel it again */
+        group_free(g);
+        return lua_error(L);
+    }
+    if (g->winner != NULL) {
+        n = push_branch(L, g->winner);
+    } else {
+        lua_createtable(L, (int)g->count, 0);
+        for (unsigned i = 0; i < g->count; i++) {
+            lua_State *co = g->branches[i].task->co;
+            if (lua_gettop(co) == 0) continue;
+            lua_settop(co, 1);
+            lua_xmove(co, L, 1);
+            lua_rawseti(L, -2, (int)i + 1);
+        }
+        n = 1;
+    }
+    group_free(g);
+    return n;
+}
+
+/* -- Course ------------------------------------------------------------------------------ */
+
+static void finish_job(struct job *j) {
+    struct group *g = container_of(j, struct group, finish);
+    for (unsigned i = 0; i < g->count; i++) { /* losers stop before the winner is told */
+        struct branch *b = &g->branches[i];
+        if (b->task != NULL && !b->ended) {
+            task_cancel(b->task);
+            b->task = NULL;
+        }
+    }
+    op_done(&g->op); /* may free g */
+}
+
+static void finish(struct group *g, struct branch *winner) {
+    g->winner = winner;
+    loop_soon(g->op.task->state->loop, &g->finish, finish_job);
+}
+
+static void start_some(struct job *j);
+
+static void on_branch_done(struct task *t, bool ok) {
+    struct branch *b = t->owner;
+    struct group *g = b->group;
+    b->ended = true;
+    b->threw = !ok;
+    g->running--;
+    if (g->finish.link.next != NULL && !list_is_empty(&g->finish.link)) return; /* decided */
+    bool bad = failed(b), last = g->running == 0 && g->next == g->count;
+    if (b->threw || (g->mode == ALL && bad) || (g->mode == ANY && (!bad || last)) || g->mode == RACE)
+        finish(g, b);
+    else if (last)
+        finish(g, NULL);
+    else
+        loop_soon(t->state->loop, &g->start, start_some);
+}
+
+static void start_some(struct job *j) {
+    struct group *g = container_of(j, struct group, start);
+    while (g->next < g->count && g->running < g->limit) {
+        struct branch *b = &g->branches[g->next++];
+        g->running++;
+        task_start_soon(b->task);
+    }
+}
+
+static void nothing_to_do(struct group *g) { finish(g, NULL); }
+
+/* core.spawn(mode, functions, limit): [-3, +n, e], waits. */
+int l_spawn(lua_State *L) {
+    static const char *const modes[] = { "all", "any", "race", NULL };
+    enum mode mode = (enum mode)luaL_checkoption(L, 1, NULL, modes);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    size_t count = lua_objlen(L, 2);
+    size_t limit = (size_t)luaL_optinteger(L, 3, (lua_Integer)(count ? count : 1));
+    luaL_argcheck(L, count <= 1024, 2, "more than 1024 branches");
+    luaL_argcheck(L, limit >= 1, 3, "the limit must be at least 1");
+    for (size_t i = 1; i <= count; i++) {
+        lua_rawgeti(L, 2, (int)i);
+        luaL_argcheck(L, lua_isfunction(L, -1), 2, "must hold functions only");
+        lua_pop(L, 1);
+    }
+    op_check(L);
+    struct task *parent = state_of(L)->running;
+    struct group *g = mem_zalloc(sizeof(*g) + count * sizeof(g->branches[0]));
+    if (g == NULL) return luaL_error(L, "out of memory for %d branches", (int)count);
+    g->op = (struct op){ .task = parent, .cancel = group_cancel, .push = push_results };
+    g->mode = mode;
+    g->limit = (unsigned)limit;
+    /* From here a raise would leak g: hang it on the task, which cancels it. */
+    parent->result = &g->op;
+    for (size_t i = 0; i < count; i++) {
+        lua_rawgeti(L, 2, (int)i + 1);
+        struct task *t = task_new(L, 0);
+        struct branch *b = &g->branches[g->count++];
+        *b = (struct branch){ .task = t, .group = g };
+        t->root = parent->root;
+        t->request = parent->request;
+        t->owner = b;
+        t->done = on_branch_done;
+    }
+    parent->result = NULL;
+    if (count == 0) nothing_to_do(g);
+    else loop_soon(parent->state->loop, &g->start, start_some);
+    return op_wait(L, &g->op, "branches");
+}

@@ -1,0 +1,401 @@
+/* hooks.c -- tap, map, finally, record: a policy's functions on an answer's way.
+ *
+ * The functions stand in the environment of the response's handle, so that the
+ * collector sees them as part of it (a registry reference could form a cycle it
+ * cannot see):
+ *
+ *     env = { taps = {fn, ...}, maps = {{by, fn}, ...}, finally = {fn, ...} }
+ *
+ * They run protected, outside any coroutine: they may compute and set variables,
+ * they cannot wait.  One that throws fails the answer with policy_error; later
+ * events are not shown to it.
+ *
+ * map by word or line holds back the unfinished piece.  It is given out before
+ * the event that carries finish_reason, before [DONE], and at the end, in a frame
+ * shaped like the last one that carried text. */
+#include "bridge/hooks.h"
+
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "bridge/lib.h"
+#include "bridge/response_int.h"
+#include "llm/openai.h"
+
+struct hooks {
+    bool            has_tap, has_map, has_finally, record;
+    enum hook_piece by;
+    struct json_doc doc;
+    struct buf      piece;    /* not handed to map yet */
+    struct buf      shape;    /* data of the last frame that carried text */
+    struct buf      text;     /* decoded; scratch */
+    struct buf      mapped;   /* what map made of it; scratch */
+    struct buf      frame;    /* built from that */
+    struct buf      recorded; /* all text, for finally */
+    bool            broken;
+    struct failure  failure;
+};
+
+static struct hooks *hooks_of(struct response *r) {
+    if (r->hooks == NULL) {
+        r->hooks = mem_zalloc(sizeof(*r->hooks));
+        if (r->hooks != NULL) {
+            buf_init(&r->hooks->recorded, r->state->limits.max_answer);
+            buf_init(&r->hooks->piece, r->state->limits.max_answer);
+        }
+    }
+    return r->hooks;
+}
+
+void hooks_deinit(struct response *r) {
+    struct hooks *h = r->hooks;
+    if (h == NULL) return;
+    json_deinit(&h->doc);
+    buf_deinit(&h->piece);
+    buf_deinit(&h->shape);
+    buf_deinit(&h->text);
+    buf_deinit(&h->mapped);
+    buf_deinit(&h->frame);
+    buf_deinit(&h->recorded);
+    failure_deinit(&h->failure);
+    mem_free(h);
+    r->hooks = NULL;
+}
+
+/* -- Events as Lua sees them ---------------------------------------------------------- */
+
+static bool parse(struct json_doc *doc, const struct event *ev) {
+    struct slice s = ev->type == EVENT_FRAME ? ev->data : ev->raw;
+    return s.len > 0 && s.ptr[0] == '{' && json_parse(doc, s, &(struct json_error){ 0 }) == 0;
+}
+
+void hooks_event_text(struct json_doc *doc, const struct event *ev, struct buf *out) {
+    if (!parse(doc, ev)) return;
+    uint32_t n = openai_text_node(doc);
+    if (n != JSON_NONE) json_decode_string(doc, n, out);
+}
+
+static const char *type_of(struct json_doc *doc, const struct event *ev, bool parsed) {
+    if (slice_eq(ev->data, SLICE("[DONE]"))) return "done";
+    if (!parsed) return "other";
+    if (openai_text_node(doc) != JSON_NONE) return "text";
+    struct slice s = ev->type == EVENT_FRAME ? ev->data : ev->raw;
+    if (memmem(s.ptr, s.len, "\"tool_calls\"", 12)) return "tool";
+    if (memmem(s.ptr, s.len, "\"usage\"", 7)) return "usage";
+    return "other";
+}
+
+void hooks_push_event(lua_State *L, struct json_doc *doc, const struct event *ev) {
+    bool parsed = parse(doc, ev);
+    struct slice s = ev->type == EVENT_FRAME ? ev->data : ev->raw;
+    lua_createtable(L, 0, 3);
+    lua_pushstring(L, type_of(doc, ev, parsed));
+    lua_setfield(L, -2, "type");
+    lua_pushlstring(L, s.ptr, s.len);
+    lua_setfield(L, -2, "data");
+    uint32_t n = parsed ? openai_text_node(doc) : JSON_NONE;
+    if (n == JSON_NONE) return;
+    struct buf *text = lib_scratch(L);
+    json_decode_string(doc, n, text);
+    lua_pushlstring(L, buf_get(text).ptr, buf_len(text));
+    lua_setfield(L, -2, "text");
+}
+
+/* -- Running Lua ------------------------------------------------------------------------- */
+
+struct run {
+    struct response     *r;
+    const struct event  *ev;
+    const struct outcome *outcome;
+    struct slice         piece;
+};
+
+/* Calls each function of env[list] with the value on top. [-1, +0, e] */
+static void call_all(lua_State *L, struct response *r, const char *list) {
+    int arg = lua_gettop(L);
+    if (!lib_push_handle(L, r)) return;
+    lua_getfenv(L, -1);
+    lua_getfield(L, -1, list);
+    int t = lua_gettop(L);
+    for (int i = 1; lua_istable(L, t) && i <= (int)lua_objlen(L, t); i++) {
+        lua_rawgeti(L, t, i);
+        lua_pushvalue(L, arg);
+        lua_call(L, 1, 0);
+    }
+    lua_settop(L, arg - 1);
+}
+
+static int run_taps(lua_State *L, void *ud) {
+    struct run *run = ud;
+    hooks_push_event(L, &run->r->hooks->doc, run->ev);
+    call_all(L, run->r, "taps");
+    return 0;
+}
+
+/* mapped += maps(piece), one after the other. */
+static int run_maps(lua_State *L, void *ud) {
+    struct run *run = ud;
+    if (!lib_push_handle(L, run->r)) return 0;
+    lua_getfenv(L, -1);
+    lua_getfield(L, -1, "maps");
+    int t = lua_gettop(L);
+    lua_pushlstring(L, run->piece.ptr, run->piece.len);
+    for (int i = 1; i <= (int)lua_objlen(L, t) && !lua_isnil(L, -1); i++) {
+        lua_rawgeti(L, t, i);
+        lua_insert(L, -2);
+        lua_call(L, 1, 1);
+        if (!lua_isnil(L, -1) && lua_type(L, -1) != LUA_TSTRING)
+            luaL_error(L, "map's function must return a string or nil, not a %s", luaL_typename(L, -1));
+    }
+    size_t len = 0;
+    const char *s = lua_isnil(L, -1) ? "" : lua_tolstring(L, -1, &len);
+    buf_put(&run->r->hooks->mapped, s, len);
+    return 0;
+}
+
+/* Calls fn; a throw breaks the answer. */
+static void protect(struct response *r, int (*fn)(lua_State *, void *), struct run *run) {
+    struct hooks *h = r->hooks;
+    if (h->broken) return;
+    char err[300];
+    uint64_t begin = loop_hrtime_us(), until = r->state->boot_until_us;
+    r->state->boot_until_us = begin + r->state->limits.cpu_us;
+    int rc = state_call(r->state, fn, run, err, sizeof(err));
+    r->state->boot_until_us = until;
+    if (r->state->stats)
+        atomic_fetch_add_explicit(&r->state->stats->policy_us, loop_hrtime_us() - begin, memory_order_relaxed);
+    if (rc == 0) return;
+    h->broken = true;
+    failure_set(&h->failure, FAILURE_POLICY, "a policy's tap or map failed");
+    log_line(r->state->log, PERILUNE_LOG_ERROR, "tap, map or finally failed: %s", err);
+}
+
+/* -- Map ------------------------------------------------------------------------------------ */
+
+static void map_piece(struct response *r, struct slice piece) {
+    protect(r, run_maps, &(struct run){ .r = r, .piece = piece });
+}
+
+static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+
+/* End of the next whole piece in s, or 0.  A word ends where white space begins. */
+static size_t piece_end(enum hook_piece by, struct slice s) {
+    for (size_t i = 0; i < s.len; i++)
+        if (by == PIECE_LINE ? s.ptr[i] == '\n' : is_space(s.ptr[i])) return i;
+    return SIZE_MAX;
+}
+
+/* Hands out whole pieces; white space between them stays as it is. */
+static void map_pieces(struct response *r, bool all) {
+    struct hooks *h = r->hooks;
+    while (buf_len(&h->piece) > 0 && !h->broken) {
+        struct slice s = buf_get(&h->piece);
+        size_t end = piece_end(h->by, s);
+        if (end == SIZE_MAX) {
+            if (!all) return;
+            end = s.len;
+        }
+        if (end > 0) map_piece(r, slice_of(s.ptr, end));
+        if (end < s.len) buf_putc(&h->mapped, s.ptr[end++]);
+        buf_consume(&h->piece, end);
+    }
+}
+
+/* doc's text replaced by `mapped`, as a frame or a whole body. */
+static void build(struct hooks *h, enum event_type type, struct event *out) {
+    const struct json_doc *d = &h->doc;
+    uint32_t n = openai_text_node(d);
+    buf_clear(&h->frame);
+    if (type == EVENT_FRAME) buf_puts(&h->frame, "data: ");
+    buf_put(&h->frame, d->text.ptr, d->nodes[n].start);
+    json_write_string(&h->frame, buf_get(&h->mapped));
+    buf_put(&h->frame, d->text.ptr + d->nodes[n].end, d->text.len - d->nodes[n].end);
+    size_t len = buf_len(&h->frame);
+    if (type == EVENT_FRAME) buf_puts(&h->frame, "\n\n");
+    struct slice raw = buf_get(&h->frame);
+    *out = (struct event){ .type = type, .raw = raw };
+    if (type == EVENT_FRAME) out->data = slice_of(raw.ptr + 6, len - 6);
+}
+
+static enum flow finish_event(struct response *r, const struct event *ev) {
+    struct hooks *h = r->hooks;
+    if (h->record && (ev->type == EVENT_FRAME || ev->type == EVENT_BYTES)) hooks_event_text(&h->doc, ev, &h->recorded);
+    if (h->has_tap && (ev->type == EVENT_FRAME || ev->type == EVENT_BYTES))
+        protect(r, run_taps, &(struct run){ .r = r, .ev = ev });
+    if (h->broken && !r->finished) {
+        r->failed = true;
+        return response_out(r, &(struct event){ .type = EVENT_ERROR, .failure = &h->failure });
+    }
+    return response_out(r, ev);
+}
+
+/* The rest of the last piece, in a frame of its own. */
+static void flush(struct response *r) {
+    struct hooks *h = r->hooks;
+    if (buf_len(&h->piece) == 0 || buf_len(&h->shape) == 0) return;
+    buf_clear(&h->mapped);
+    map_pieces(r, true);
+    struct event out;
+    if (json_parse(&h->doc, buf_get(&h->shape), &(struct json_error){ 0 }) != 0) return;
+    build(h, EVENT_FRAME, &out);
+    finish_event(r, &out);
+}
+
+static bool carries_finish(const struct hooks *h, struct slice data) {
+    uint32_t c = json_get(&h->doc, 0, SLICE("choices"));
+    if (c == JSON_NONE || json_type(&h->doc, c) != JSON_ARRAY) return false;
+    c = json_first(&h->doc, c);
+    if (c == JSON_NONE || json_type(&h->doc, c) != JSON_OBJECT) return false;
+    uint32_t f = json_get(&h->doc, c, SLICE("finish_reason"));
+    (void)data;
+    return f != JSON_NONE && json_type(&h->doc, f) == JSON_STRING;
+}
+
+static enum flow map_event(struct response *r, const struct event *ev) {
+    struct hooks *h = r->hooks;
+    if (!parse(&h->doc, ev)) { /* [DONE] */
+        flush(r);
+        return finish_event(r, ev);
+    }
+    uint32_t n = openai_text_node(&h->doc);
+    bool whole = ev->type == EVENT_BYTES || carries_finish(h, ev->data);
+    if (n == JSON_NONE) {
+        if (whole) flush(r);
+        return finish_event(r, ev);
+    }
+    buf_clear(&h->text);
+    buf_clear(&h->mapped);
+    json_decode_string(&h->doc, n, &h->text);
+    if (h->by == PIECE_EVENT) {
+        if (buf_len(&h->text) > 0) map_piece(r, buf_get(&h->text));
+    } else {
+        if (ev->type == EVENT_FRAME) {
+            buf_clear(&h->shape);
+            buf_slice(&h->shape, ev->data);
+        }
+        buf_slice(&h->piece, buf_get(&h->text));
+        map_pieces(r, whole);
+    }
+    struct event out;
+    build(h, ev->type, &out);
+    return finish_event(r, &out);
+}
+
+enum flow hooks_event(struct response *r, const struct event *ev) {
+    struct hooks *h = r->hooks;
+    if (h->broken) return FLOW_MORE;
+    if (h->has_map && (ev->type == EVENT_FRAME || ev->type == EVENT_BYTES)) return map_event(r, ev);
+    if (h->has_map && ev->type == EVENT_END) flush(r);
+    if (h->broken) return FLOW_MORE;
+    return finish_event(r, ev);
+}
+
+/* -- Finally ----------------------------------------------------------------------------------- */
+
+static void set_number(lua_State *L, const char *key, double v) {
+    lua_pushnumber(L, v);
+    lua_setfield(L, -2, key);
+}
+
+static int run_finally(lua_State *L, void *ud) {
+    struct run *run = ud;
+    const struct outcome *o = run->outcome;
+    lua_createtable(L, 0, 6);
+    lua_pushboolean(L, o->ok);
+    lua_setfield(L, -2, "ok");
+    if (!o->ok) {
+        lua_pushstring(L, o->code);
+        lua_setfield(L, -2, "code");
+    }
+    set_number(L, "ttft_ms", (double)o->ttft_us / 1000);
+    set_number(L, "total_ms", (double)o->total_us / 1000);
+    if (o->usage.known) {
+        lib_push_usage(L, &o->usage);
+        lua_setfield(L, -2, "usage");
+    }
+    struct hooks *h = run->r->hooks;
+    if (h->record) {
+        lua_pushlstring(L, buf_get(&h->recorded).ptr, buf_len(&h->recorded));
+        lua_setfield(L, -2, "text");
+    }
+    call_all(L, run->r, "finally");
+    return 0;
+}
+
+void hooks_finally(struct response *r, const struct outcome *o) {
+    if (!r->hooks->has_finally) return;
+    r->hooks->broken = false;
+    protect(r, run_finally, &(struct run){ .r = r, .outcome = o });
+}
+
+/* -- What policies call ---------------------------------------------------------------------------- */
+
+/* env[list][#+1] = the function at index fn. [0, 0, e] */
+static void add_function(lua_State *L, const char *list, int fn) {
+    luaL_checktype(L, fn, LUA_TFUNCTION);
+    lib_handle_env(L, 1);
+    lua_getfield(L, -1, list);
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_pushvalue(L, -1);
+        lua_setfield(L, -3, list);
+    }
+    lua_pushvalue(L, fn);
+    lua_rawseti(L, -2, (int)lua_objlen(L, -2) + 1);
+}
+
+static struct hooks *hooks_for(lua_State *L, struct response **out) {
+    struct response *r = response_test(L, 1);
+    luaL_argcheck(L, r != NULL, 1, "not a response");
+    if (r->opened) luaL_error(L, "too late: this response is already being read or sent");
+    struct hooks *h = hooks_of(r);
+    if (h == NULL) luaL_error(L, "not enough memory");
+    *out = r;
+    return h;
+}
+
+int l_response_tap(lua_State *L) {
+    struct response *r;
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    struct hooks *h = hooks_for(L, &r);
+    add_function(L, "taps", 2);
+    h->has_tap = true;
+    lua_settop(L, 1);
+    return 1;
+}
+
+int l_response_map(lua_State *L) {
+    static const char *const names[] = { "event", "word", "line", NULL };
+    enum hook_piece by = (enum hook_piece)luaL_checkoption(L, 2, NULL, names);
+    luaL_checktype(L, 3, LUA_TFUNCTION);
+    struct response *r;
+    struct hooks *h = hooks_for(L, &r);
+    if (h->has_map && h->by != by)
+        return luaL_error(L, "this response is already mapped by %s; one unit per response", names[h->by]);
+    add_function(L, "maps", 3);
+    h->by = by;
+    h->has_map = true;
+    lua_settop(L, 1);
+    return 1;
+}
+
+int l_response_finally(lua_State *L) {
+    struct response *r = response_test(L, 1);
+    luaL_argcheck(L, r != NULL, 1, "not a response");
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    struct hooks *h = hooks_of(r);
+    if (h == NULL) return luaL_error(L, "not enough memory");
+    add_function(L, "finally", 2);
+    h->has_finally = true;
+    lua_settop(L, 1);
+    return 1;
+}
+
+int l_response_record(lua_State *L) {
+    struct response *r;
+    struct hooks *h = hooks_for(L, &r);
+    h->record = true;
+    lua_settop(L, 1);
+    return 1;
+}

@@ -1,0 +1,214 @@
+/* l_call.c -- core.call, core.fetch, core.respond, core.sleep: what Lua waits for. */
+#include <math.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "bridge/lib.h"
+#include "bridge/outgoing.h"
+#include "bridge/value.h"
+
+static uint64_t opt_ms(lua_State *L, int table, const char *key) {
+    if (!lua_istable(L, table)) return 0;
+    lua_getfield(L, table, key);
+    double v = lua_tonumber(L, -1);
+    bool bad = !lua_isnil(L, -1) && (!lua_isnumber(L, -1) || !(v > 0) || v > 1e9);
+    lua_pop(L, 1);
+    if (bad) luaL_error(L, "'%s' must be a number of seconds above 0", key);
+    return v > 0 && v < 0.001 ? 1 : (uint64_t)(v * 1000);
+}
+
+/* -- Sleep --------------------------------------------------------------------------- */
+
+struct sleep_op {
+    struct op    op;
+    struct timer timer;
+};
+
+static void sleep_free(struct op *op) {
+    struct sleep_op *s = container_of(op, struct sleep_op, op);
+    timer_stop(op->task->state->loop, &s->timer);
+    mem_free(s);
+}
+
+static int sleep_push(lua_State *L, struct op *op) {
+    (void)L;
+    sleep_free(op);
+    return 0;
+}
+
+static void sleep_fired(struct timer *t) { op_done(&container_of(t, struct sleep_op, timer)->op); }
+
+/* core.sleep(seconds) */
+int l_sleep(lua_State *L) {
+    double seconds = luaL_checknumber(L, 1);
+    luaL_argcheck(L, seconds >= 0 && seconds < 1e9, 1, "seconds must be at least 0");
+    op_check(L);
+    struct task *t = state_of(L)->running;
+    struct sleep_op *s = mem_zalloc(sizeof(*s));
+    if (s == NULL) return luaL_error(L, "not enough memory");
+    s->op = (struct op){ .task = t, .cancel = sleep_free, .push = sleep_push };
+    uint64_t ms = (uint64_t)ceil(seconds * 1000);
+    if (timer_start(t->state->loop, &s->timer, ms ? ms : 1, sleep_fired) != 0) {
+        mem_free(s);
+        return luaL_error(L, "not enough memory");
+    }
+    return op_wait(L, &s->op, "sleep");
+}
+
+/* -- Call ------------------------------------------------------------------------------ */
+
+struct call_op {
+    struct op        op;
+    struct response *r;
+    bool             fetch;
+    char             name[80];
+};
+
+static void call_op_free(struct call_op *c) {
+    response_on_ready(c->r, NULL, NULL);
+    response_put(c->r);
+    mem_free(c);
+}
+
+static void call_cancel(struct op *op) { call_op_free(container_of(op, struct call_op, op)); }
+
+static int call_push(lua_State *L, struct op *op) {
+    struct call_op *c = container_of(op, struct call_op, op);
+    const struct failure *f = response_failure(c->r);
+    int n = 1;
+    if (f != NULL) {
+        lua_pushnil(L);
+        lib_push_failure(L, f);
+        lua_pushstring(L, response_upstream(c->r));
+        lua_setfield(L, -2, "upstream");
+        n = 2;
+    } else {
+        response_push(L, c->r);
+    }
+    call_op_free(c);
+    return n;
+}
+
+static void call_ready(void *ud) { op_done(&((struct call_op *)ud)->op); }
+
+/* Takes the share of r. */
+static int wait_response(lua_State *L, struct response *r, const char *what) {
+    struct call_op *c = mem_zalloc(sizeof(*c));
+    if (c == NULL) {
+        response_put(r);
+        return luaL_error(L, "not enough memory");
+    }
+    c->op = (struct op){ .cancel = call_cancel, .push = call_push };
+    c->r = r;
+    snprintf(c->name, sizeof(c->name), "%s %s", what, response_upstream(r));
+    response_on_ready(r, call_ready, c);
+    return op_wait(L, &c->op, c->name);
+}
+
+static int fail(lua_State *L, struct failure *f) {
+    lua_pushnil(L);
+    lib_push_failure(L, f);
+    failure_deinit(f);
+    return 2;
+}
+
+/* core.call(upstream | nil, req, opts) -> res | nil, err */
+int l_call(lua_State *L) {
+    lua_settop(L, 3);
+    struct policy_request *req = request_check(L, 2);
+    uint64_t timeout_ms = opt_ms(L, 3, "timeout");
+    struct slice name = { NULL, 0 };
+    if (!lua_isnil(L, 1)) name.ptr = luaL_checklstring(L, 1, &name.len);
+    op_check(L);
+    struct state *s = state_of(L);
+    struct failure f;
+    failure_init(&f);
+    struct body *body = request_body(L, 2);
+    struct call_pool *pool = name.ptr ? outgoing_find(s, name) : outgoing_choose(s, req, body, &f);
+    if (pool == NULL) {
+        body_put(body);
+        if (name.ptr) failure_set(&f, FAILURE_INTERNAL, "no upstream '%.*s'", SLICE_ARG(name));
+        return fail(L, &f);
+    }
+    struct response *r = outgoing_start(s, &(struct outgoing){ pool, req, body, timeout_ms });
+    body_put(body);
+    if (r == NULL) return luaL_error(L, "not enough memory");
+    return wait_response(L, r, "upstream");
+}
+
+/* -- Respond ------------------------------------------------------------------------------- */
+
+static double field_number(lua_State *L, const char *key) {
+    lua_getfield(L, 1, key);
+    double v = lua_tonumber(L, -1);
+    lua_pop(L, 1);
+    return v;
+}
+
+/* The string stays on the stack. [0, +1, e] */
+static struct slice field_string(lua_State *L, const char *key, const char *otherwise) {
+    lua_getfield(L, 1, key);
+    if (lua_isnil(L, -1)) return slice_str(otherwise);
+    struct slice s;
+    if (lua_type(L, -1) != LUA_TSTRING) luaL_error(L, "respond: '%s' must be a string", key);
+    s.ptr = lua_tolstring(L, -1, &s.len);
+    return s;
+}
+
+static void read_usage(lua_State *L, struct usage *u) {
+    lua_getfield(L, 1, "usage");
+    if (lua_istable(L, -1)) {
+        u->known = true;
+        lua_getfield(L, -1, "prompt_tokens");
+        lua_getfield(L, -2, "completion_tokens");
+        u->prompt = (uint64_t)lua_tonumber(L, -2);
+        u->completion = (uint64_t)lua_tonumber(L, -1);
+        lua_pop(L, 2);
+    }
+    lua_pop(L, 1);
+}
+
+/* Slices into the strings of `chunks`, in a userdata that stays on the stack. */
+static const struct slice *read_pieces(lua_State *L, unsigned *count) {
+    lua_getfield(L, 1, "chunks");
+    if (lua_isnil(L, -1)) return NULL;
+    luaL_checktype(L, -1, LUA_TTABLE);
+    int t = lua_gettop(L);
+    *count = (unsigned)lua_objlen(L, t);
+    struct slice *pieces = lua_newuserdata(L, (*count + 1) * sizeof(*pieces));
+    for (unsigned i = 0; i < *count; i++) {
+        lua_rawgeti(L, t, (int)i + 1);
+        if (lua_type(L, -1) != LUA_TSTRING) luaL_error(L, "respond: 'chunks' must hold strings");
+        pieces[i].ptr = lua_tolstring(L, -1, &pieces[i].len);
+        lua_pop(L, 1); /* the table keeps it */
+    }
+    return pieces;
+}
+
+/* core.respond{text=, chunks=, status=, model=, usage=, upstream=, ttft=, itl=, stream=} */
+int l_respond(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    struct state *s = state_of(L);
+    struct policy_request *req = s->running ? s->running->request : NULL;
+    const struct chat *chat = req && req->body ? &req->body->chat : NULL;
+    struct local_answer a = { .status = 200 };
+    a.text = field_string(L, "text", "");
+    a.model = field_string(L, "model", "perilune");
+    struct slice upstream = field_string(L, "upstream", "");
+    a.pieces = read_pieces(L, &a.count);
+    if (field_number(L, "status") != 0) a.status = (int)field_number(L, "status");
+    if (a.status < 200 || a.status > 599) return luaL_error(L, "respond: a status is between 200 and 599");
+    a.ttft_ms = (uint64_t)(field_number(L, "ttft") * 1000);
+    a.itl_ms = (uint64_t)(field_number(L, "itl") * 1000);
+    a.stream = value_field_bool(L, 1, "stream", chat && chat->stream);
+    a.keep_usage = chat && chat->wants_usage;
+    read_usage(L, &a.usage);
+    char name[64];
+    snprintf(name, sizeof(name), "%.*s", SLICE_ARG(upstream));
+    struct response *r = response_new(s, &(struct response_options){ .upstream = name, .kind = RESPONSE_CHAT });
+    if (r == NULL) return luaL_error(L, "not enough memory");
+    int err = response_local(r, &a);
+    if (err == 0) response_push(L, r);
+    response_put(r);
+    return err == 0 ? 1 : luaL_error(L, "not enough memory");
+}

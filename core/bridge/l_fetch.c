@@ -1,0 +1,167 @@
+/* l_fetch.c -- core.fetch(url, opts): one HTTP call of a policy's own.
+ *
+ *     op --> call (whole body) --> collector: status, type, bytes, or the failure
+ *
+ * Each fetch makes a target of its own for the moment; connections are still
+ * kept and reused, because they belong to the thread's multi. */
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "bridge/lib.h"
+#include "bridge/request.h"
+#include "bridge/task.h"
+#include "bridge/value.h"
+
+#define FETCH_MS    30000 /* default timeout */
+#define FETCH_LIMIT (4u * 1024 * 1024)
+
+struct fetch {
+    struct op            op;
+    struct sink          sink;
+    struct target        target;
+    struct target_health health;
+    struct call_pool     pool;
+    struct call         *call;
+    struct job           wake;
+    struct buf           url, body, type;
+    int                  status;
+    struct failure       failure;
+};
+
+static void fetch_free(struct fetch *f) {
+    struct call *c = f->call;
+    f->call = NULL;
+    if (c != NULL) {
+        struct source *s = call_source(c);
+        s->cancel(s);
+    }
+    job_cancel(f->op.task->state->loop, &f->wake);
+    call_pool_deinit(&f->pool);
+    buf_deinit(&f->url);
+    buf_deinit(&f->body);
+    buf_deinit(&f->type);
+    failure_deinit(&f->failure);
+    mem_free(f);
+}
+
+static void fetch_cancel(struct op *op) { fetch_free(container_of(op, struct fetch, op)); }
+
+/* A failure with a status is an answer here: the policy wants to see it. */
+static int fetch_push(lua_State *L, struct op *op) {
+    struct fetch *f = container_of(op, struct fetch, op);
+    if (failure_is_set(&f->failure) && f->failure.kind != FAILURE_UPSTREAM_STATUS) {
+        lua_pushnil(L);
+        lib_push_failure(L, &f->failure);
+        fetch_free(f);
+        return 2;
+    }
+    struct slice body = failure_is_set(&f->failure) ? buf_get(&f->failure.body) : buf_get(&f->body);
+    lua_createtable(L, 0, 3);
+    lua_pushinteger(L, f->status ? f->status : f->failure.status);
+    lua_setfield(L, -2, "status");
+    lua_pushlstring(L, body.ptr, body.len);
+    lua_setfield(L, -2, "body");
+    lua_createtable(L, 0, 1);
+    lua_pushlstring(L, buf_get(&f->type).ptr, buf_len(&f->type));
+    lua_setfield(L, -2, "content-type");
+    lua_setfield(L, -2, "headers");
+    fetch_free(f);
+    return 1;
+}
+
+static void wake(struct job *j) { op_done(&container_of(j, struct fetch, wake)->op); }
+
+static enum flow on_event(struct sink *k, const struct event *ev) {
+    struct fetch *f = container_of(k, struct fetch, sink);
+    switch (ev->type) {
+    case EVENT_HEAD:
+        f->status = ev->status;
+        buf_slice(&f->type, ev->content_type);
+        break;
+    case EVENT_FRAME:
+    case EVENT_BYTES: buf_slice(&f->body, ev->raw); break;
+    case EVENT_ERROR:
+        failure_set(&f->failure, ev->failure->kind, "%s", ev->failure->message);
+        f->failure.status = ev->failure->status;
+        f->failure.retryable = ev->failure->retryable;
+        buf_slice(&f->failure.body, buf_get(&ev->failure->body));
+        /* fall through */
+    case EVENT_END:
+        f->call = NULL;
+        loop_soon(f->op.task->state->loop, &f->wake, wake);
+        break;
+    }
+    return FLOW_MORE;
+}
+
+/* Headers from opts.headers, as slices of strings the table keeps alive. */
+static unsigned read_headers(lua_State *L, struct call_field *out, unsigned most) {
+    unsigned n = 0;
+    lua_getfield(L, 2, "headers");
+    if (lua_isnil(L, -1)) return 0;
+    luaL_checktype(L, -1, LUA_TTABLE);
+    lua_pushnil(L);
+    while (lua_next(L, -2) != 0) {
+        if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING)
+            luaL_error(L, "fetch: headers must map strings to strings");
+        if (n == most) luaL_error(L, "fetch: more than %d headers", (int)most);
+        out[n].name.ptr = lua_tolstring(L, -2, &out[n].name.len);
+        out[n].value.ptr = lua_tolstring(L, -1, &out[n].value.len);
+        lib_check_header(L, out[n].name.ptr, out[n].name.len, out[n].value.ptr, out[n].value.len);
+        n++;
+        lua_pop(L, 1);
+    }
+    return n;
+}
+
+static struct slice opt_string(lua_State *L, const char *key, const char *otherwise) {
+    lua_getfield(L, 2, key);
+    struct slice s = slice_str(otherwise);
+    if (!lua_isnil(L, -1)) s.ptr = luaL_checklstring(L, -1, &s.len);
+    return s;
+}
+
+/* core.fetch(url, {method=, headers=, body=, timeout=}) -> {status, body, headers} | nil, err */
+int l_fetch(lua_State *L) {
+    size_t url_len;
+    const char *url = luaL_checklstring(L, 1, &url_len);
+    luaL_argcheck(L, strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0, 1,
+                  "must begin with http:// or https://");
+    if (lua_isnoneornil(L, 2)) {
+        lua_settop(L, 1);
+        lua_newtable(L);
+    }
+    luaL_checktype(L, 2, LUA_TTABLE);
+    op_check(L);
+    struct task *t = state_of(L)->running;
+    if (t->state->pool_count == 0) return luaL_error(L, "fetch is not available here");
+    struct call_field fields[64];
+    unsigned field_count = read_headers(L, fields, 64);
+    struct slice body = opt_string(L, "body", NULL);
+    struct slice method = opt_string(L, "method", body.ptr ? "POST" : "GET");
+    lua_getfield(L, 2, "timeout");
+    uint64_t timeout = lua_isnil(L, -1) ? FETCH_MS : (uint64_t)(luaL_checknumber(L, -1) * 1000);
+    struct fetch *f = mem_zalloc(sizeof(*f));
+    if (f == NULL) return luaL_error(L, "not enough memory");
+    f->op = (struct op){ .task = t, .cancel = fetch_cancel, .push = fetch_push };
+    f->sink.event = on_event;
+    buf_put(&f->url, url, url_len + 1);
+    f->target = (struct target){ .name = "fetch", .urls = { f->url.data }, .url_count = 1,
+                                 .timeouts = { .connect_ms = timeout }, .max_answer = FETCH_LIMIT,
+                                 .health = &f->health };
+    call_pool_init(&f->pool, t->state->pools[0].multi, &f->target);
+    struct blob *bytes = body.ptr ? blob_copy(body) : NULL;
+    struct call_options opt = { .pool = &f->pool, .method = method, .path = SLICE(""), .body = bytes,
+                                .headers = fields, .header_count = field_count, .whole = true,
+                                .timeouts = { .total_ms = timeout ? timeout : 1 } };
+    if (t->request) opt.deadline_ms = t->request->deadline_ms;
+    f->call = f->url.error || (body.ptr && !bytes) ? NULL : call_new(&opt);
+    blob_put(bytes);
+    if (f->call == NULL) {
+        fetch_free(f);
+        return luaL_error(L, "not enough memory");
+    }
+    struct source *s = call_source(f->call);
+    s->start(s, &f->sink);
+    return op_wait(L, &f->op, "fetch");
+}

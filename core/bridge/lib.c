@@ -1,0 +1,313 @@
+/* lib.c -- perilune.core: what C gives to Lua, in one table.
+ *
+ * The library in lua/perilune/ dresses it up; policies never see this table. */
+#include "bridge/lib.h"
+
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "bridge/bundle.h"
+#include "bridge/request.h"
+#include "bridge/response.h"
+#include "bridge/task.h"
+#include "bridge/value.h"
+#include "bridge/view.h"
+
+static const char array_key;
+
+struct buf *lib_scratch(lua_State *L) {
+    struct buf *b = &state_of(L)->decode;
+    buf_clear(b);
+    return b;
+}
+
+struct buf *lib_output(lua_State *L) {
+    struct buf *b = &state_of(L)->encode;
+    if (b->cap > 1024 * 1024) buf_deinit(b); /* one large request must not stay for ever */
+    buf_clear(b);
+    return b;
+}
+
+/* -- Arrays ------------------------------------------------------------------------- */
+
+static void push_array_meta(lua_State *L) {
+    lua_pushlightuserdata(L, (void *)(uintptr_t)&array_key);
+    lua_rawget(L, LUA_REGISTRYINDEX);
+}
+
+void lib_mark_array(lua_State *L) {
+    push_array_meta(L);
+    lua_setmetatable(L, -2);
+}
+
+bool lib_is_array(lua_State *L, int index) {
+    if (!lua_getmetatable(L, index)) return false;
+    push_array_meta(L);
+    bool same = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    return same;
+}
+
+static int l_json_array(lua_State *L) {
+    if (lua_isnoneornil(L, 1)) {
+        lua_settop(L, 0);
+        lua_newtable(L);
+    }
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    lib_mark_array(L);
+    return 1;
+}
+
+/* -- Failures ------------------------------------------------------------------------ */
+
+void lib_push_failure(lua_State *L, const struct failure *f) {
+    lua_createtable(L, 0, 8);
+    lua_pushstring(L, f->code);
+    lua_setfield(L, -2, "code");
+    lua_pushstring(L, f->message);
+    lua_setfield(L, -2, "message");
+    lua_pushinteger(L, f->status);
+    lua_setfield(L, -2, "status");
+    lua_pushboolean(L, f->retryable);
+    lua_setfield(L, -2, "retryable");
+    lua_pushstring(L, f->type);
+    lua_setfield(L, -2, "type");
+    if (f->param[0]) {
+        lua_pushstring(L, f->param);
+        lua_setfield(L, -2, "param");
+    }
+    if (f->retry_after > 0) {
+        lua_pushinteger(L, f->retry_after);
+        lua_setfield(L, -2, "retry_after");
+    }
+    if (buf_len(&f->body) > 0) {
+        lua_pushlstring(L, buf_get(&f->body).ptr, buf_len(&f->body));
+        lua_setfield(L, -2, "body");
+    }
+    luaL_getmetatable(L, "perilune.error"); /* set by errors.lua: tostring(err) */
+    if (lua_isnil(L, -1)) lua_pop(L, 1);
+    else lua_setmetatable(L, -2);
+}
+
+static void copy_field(lua_State *L, int t, const char *key, char *to, size_t size) {
+    lua_getfield(L, t, key);
+    if (lua_isstring(L, -1)) snprintf(to, size, "%s", lua_tostring(L, -1));
+    lua_pop(L, 1);
+}
+
+static double number_field(lua_State *L, int t, const char *key, double otherwise) {
+    lua_getfield(L, t, key);
+    double v = lua_isnumber(L, -1) ? lua_tonumber(L, -1) : otherwise;
+    lua_pop(L, 1);
+    return v;
+}
+
+static void from_table(lua_State *L, int t, struct failure *f) {
+    copy_field(L, t, "code", f->code, sizeof(f->code));
+    copy_field(L, t, "message", f->message, sizeof(f->message));
+    copy_field(L, t, "param", f->param, sizeof(f->param));
+    int status = (int)number_field(L, t, "status", 500);
+    f->status = status >= 400 && status <= 599 ? status : 500;
+    f->retry_after = (int)number_field(L, t, "retry_after", 0);
+    f->retryable = value_field_bool(L, t, "retryable", false);
+    snprintf(f->type, sizeof(f->type), "%s", f->status == 429 ? "rate_limit_error"
+                                             : f->status == 401 ? "authentication_error"
+                                             : f->status < 500 ? "invalid_request_error" : "server_error");
+    copy_field(L, t, "type", f->type, sizeof(f->type));
+    lua_getfield(L, t, "body");
+    size_t len;
+    const char *body = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &len) : NULL;
+    if (body != NULL) buf_put(&f->body, body, len);
+    lua_pop(L, 1);
+}
+
+void lib_to_failure(lua_State *L, int index, struct failure *f) {
+    const char *text = lua_type(L, index) == LUA_TSTRING ? lua_tostring(L, index) : NULL;
+    failure_set(f, FAILURE_POLICY, "%s", text ? text : "a policy returned no response and no error");
+    if (lua_istable(L, index)) from_table(L, index, f);
+}
+
+void lib_check_header(lua_State *L, const char *name, size_t name_len, const char *value,
+                      size_t value_len) {
+    static const char others[] = "!#$%&'*+-.^_`|~";
+    for (size_t i = 0; i < name_len; i++) {
+        char c = name[i];
+        bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  (c != '\0' && strchr(others, c) != NULL);
+        if (!ok) luaL_error(L, "'%s' is not a header name", name);
+    }
+    if (name_len == 0) luaL_error(L, "a header name is empty");
+    for (size_t i = 0; i < value_len; i++)
+        if ((unsigned char)value[i] < ' ' && value[i] != '\t')
+            luaL_error(L, "the value of header '%s' holds a line break or control byte", name);
+}
+
+/* -- Small functions ---------------------------------------------------------------------- */
+
+void lib_sha256(struct slice s, char hex[65]) {
+    unsigned char digest[32];
+    EVP_Digest(s.ptr, s.len, digest, NULL, EVP_sha256(), NULL);
+    for (int i = 0; i < 32; i++) snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+}
+
+static int l_sha256(lua_State *L) {
+    struct slice s;
+    s.ptr = luaL_checklstring(L, 1, &s.len);
+    char hex[65];
+    lib_sha256(s, hex);
+    lua_pushlstring(L, hex, 64);
+    return 1;
+}
+
+static int l_json_decode(lua_State *L) {
+    struct slice s;
+    s.ptr = luaL_checklstring(L, 1, &s.len);
+    struct json_doc *doc = &state_of(L)->scratch_doc;
+    struct json_error err = { 0 };
+    int rc = json_parse(doc, s, &err);
+    if (rc == 0) {
+        value_push(L, doc, 0);
+        return 1;
+    }
+    lua_pushnil(L);
+    lua_pushfstring(L, "%s at byte %d", rc == PERILUNE_ERR_NOMEM ? "out of memory" : err.message, (int)err.offset);
+    return 2;
+}
+
+static int l_json_encode(lua_State *L) {
+    luaL_checkany(L, 1);
+    struct buf *out = lib_output(L);
+    value_encode(L, 1, out, 0);
+    lua_pushlstring(L, buf_get(out).ptr, buf_len(out));
+    return 1;
+}
+
+/* Seconds: Unix time, or the virtual clock. */
+static int l_now(lua_State *L) {
+    struct loop *l = state_of(L)->loop;
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    if (l->is_virtual) lua_pushnumber(L, (double)l->virtual_ms / 1000);
+    else lua_pushnumber(L, (double)t.tv_sec + (double)t.tv_nsec / 1e9);
+    return 1;
+}
+
+static int l_random(lua_State *L) {
+    lua_pushnumber(L, rng_double(&state_of(L)->loop->rng));
+    return 1;
+}
+
+static int l_env(lua_State *L) {
+    const char *v = getenv(luaL_checkstring(L, 1));
+    if (v == NULL) lua_pushnil(L);
+    else lua_pushstring(L, v);
+    return 1;
+}
+
+static int l_log(lua_State *L) {
+    struct task *t = state_of(L)->running;
+    lib_log(L, 1, t && t->request ? t->request->id : NULL);
+    return 0;
+}
+
+static int l_check(lua_State *L) {
+    state_check(L);
+    return lua_gettop(L);
+}
+
+/* core.tokens(text): an estimate */
+static int l_tokens(lua_State *L) {
+    struct slice s;
+    s.ptr = luaL_checklstring(L, 1, &s.len);
+    lua_pushnumber(L, (lua_Number)text_estimate_tokens(s));
+    return 1;
+}
+
+/* core.upstreams() -> names */
+static int l_upstreams(lua_State *L) {
+    struct state *s = state_of(L);
+    lua_createtable(L, (int)s->pool_count, 0);
+    for (unsigned i = 0; i < s->pool_count; i++) {
+        lua_pushstring(L, s->pools[i].target->name);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    return 1;
+}
+
+static void set_count(lua_State *L, const char *key, atomic_uint_least64_t *v) {
+    lua_pushnumber(L, (lua_Number)atomic_load(v));
+    lua_setfield(L, -2, key);
+}
+
+/* core.health(name) -> { healthy, in_flight, calls, failures } | nil */
+static int l_health(lua_State *L) {
+    struct state *s = state_of(L);
+    const char *name = luaL_checkstring(L, 1);
+    for (unsigned i = 0; i < s->pool_count; i++) {
+        const struct target *t = s->pools[i].target;
+        if (strcmp(t->name, name) != 0) continue;
+        bool up = false;
+        for (unsigned u = 0; u < t->url_count; u++)
+            up |= atomic_load(&t->health->down_until_ms[u]) <= loop_now(s->loop);
+        lua_createtable(L, 0, 4);
+        lua_pushboolean(L, up);
+        lua_setfield(L, -2, "healthy");
+        set_count(L, "in_flight", &t->health->in_flight);
+        set_count(L, "calls", &t->health->calls);
+        set_count(L, "failures", &t->health->failures);
+        return 1;
+    }
+    lua_pushnil(L);
+    return 1;
+}
+
+/* -- Registration ----------------------------------------------------------------------------- */
+
+
+void lib_open(lua_State *L) {
+    /* private: lua/perilune/ dresses them up; policies never see this table. */
+    static const luaL_Reg functions[] = { { "call", l_call },
+                                          { "check", l_check },
+                                          { "env", l_env },
+                                          { "fetch", l_fetch },
+                                          { "fields", l_fields },
+                                          { "health", l_health },
+                                          { "json_array", l_json_array },
+                                          { "json_decode", l_json_decode },
+                                          { "json_encode", l_json_encode },
+                                          { "log", l_log },
+                                          { "new_request", l_new_request },
+                                          { "now", l_now },
+                                          { "policy_source", l_policy_source },
+                                          { "random", l_random },
+                                          { "respond", l_respond },
+                                          { "result", l_result },
+                                          { "sha256", l_sha256 },
+                                          { "shared", l_shared },
+                                          { "sleep", l_sleep },
+                                          { "spawn", l_spawn },
+                                          { "tokens", l_tokens },
+                                          { "upstreams", l_upstreams },
+                                          { NULL, NULL } };
+    lua_pushlightuserdata(L, (void *)(uintptr_t)&array_key);
+    lua_newtable(L);
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    lua_rawset(L, LUA_REGISTRYINDEX);
+    lua_newtable(L);
+    luaL_register(L, NULL, functions);
+    int core = lua_gettop(L);
+    value_push_null(L);
+    lua_setfield(L, core, "null");
+    view_open(L);
+    request_open(L);
+    response_open_lua(L, core);
+    shared_open(L);
+    lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+    lua_pushvalue(L, core);
+    lua_setfield(L, -2, "perilune.core");
+    lua_settop(L, core - 1);
+}

@@ -1,0 +1,60 @@
+/* lib.h -- the C half of the Lua library: one table, perilune.core. See lib.c. */
+#ifndef PERILUNE_BRIDGE_LIB_H
+#define PERILUNE_BRIDGE_LIB_H
+
+#include <lua.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+void lib_open(lua_State *L); /* package.loaded["perilune.core"] [0, 0, e] */
+
+/* Buffers of the state, empty; each valid until it is asked for again.  The
+ * first is for decoding one string, the second for building one text. */
+struct buf *lib_scratch(lua_State *L);
+struct buf *lib_output(lua_State *L);
+
+/* The table on top is a JSON array even when it is empty. [0, 0, e] */
+void lib_mark_array(lua_State *L);
+bool lib_is_array(lua_State *L, int index);
+
+/* A failure as Lua sees it, { code, message, status, retryable, ... }, and back.
+ * [0, +1, e]; lib_to_failure reads the value at index (table, string, anything). */
+void lib_push_failure(lua_State *L, const struct failure *f);
+void lib_to_failure(lua_State *L, int index, struct failure *f);
+
+/* "name: value" lines in out from the string table at index; raises for line
+ * breaks and bad names. */
+void lib_check_header(lua_State *L, const char *name, size_t name_len, const char *value,
+                      size_t value_len);
+
+/* Lower-case hex of the SHA-256 of s. */
+void lib_sha256(struct slice s, char hex[65]);
+/* perilune.log(level, text, fields), arguments from `at` on; id may be NULL. */
+void lib_log(lua_State *L, int at, const char *id);
+
+struct response;
+struct usage;
+/* The handle of r, when one is alive. [0, +1|0, e] */
+bool lib_push_handle(lua_State *L, struct response *r);
+/* The environment of the handle at index, its own. [0, +1, e] */
+void lib_handle_env(lua_State *L, int index);
+/* {prompt_tokens=, completion_tokens=, total_tokens=, cached_tokens=} [0, +1, e] */
+void lib_push_usage(lua_State *L, const struct usage *u);
+
+/* Functions of other files, registered by lib.c. */
+int l_result(lua_State *L);
+int l_spawn(lua_State *L);
+int l_fields(lua_State *L);
+int l_sleep(lua_State *L);
+int l_call(lua_State *L);
+int l_fetch(lua_State *L);
+int l_respond(lua_State *L);
+int l_new_request(lua_State *L);
+int l_shared(lua_State *L);
+
+void request_open(lua_State *L);
+void response_open_lua(lua_State *L, int core);
+void shared_open(lua_State *L);
+
+#endif

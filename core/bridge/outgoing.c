@@ -1,0 +1,172 @@
+/* outgoing.c -- from a request to a running call.
+ *
+ * Decides which upstream, which bytes, which headers.  The bytes are the client's
+ * own unless a policy changed them, with two splices at most: the upstream's
+ * model name, and include_usage for a stream.  Of the client's headers only the
+ * harmless few go on, and those that the upstream names in forward_headers. */
+#include "bridge/outgoing.h"
+
+#include <stdio.h>
+
+#define MAX_FIELDS (HTTP_MAX_HEADERS + 4)
+
+/* -- Which upstream ------------------------------------------------------------------ */
+
+struct call_pool *outgoing_find(struct state *s, struct slice name) {
+    for (unsigned i = 0; i < s->pool_count; i++)
+        if (slice_eq(slice_str(s->pools[i].target->name), name)) return &s->pools[i];
+    return NULL;
+}
+
+static bool answers_to(const struct target *t, struct slice model) {
+    if (t->model && slice_eq(slice_str(t->model), model)) return true;
+    for (unsigned i = 0; i < t->model_count; i++)
+        if (slice_eq(slice_str(t->models[i]), model)) return true;
+    return false;
+}
+
+static struct call_pool *by_model(struct state *s, struct slice model) {
+    for (unsigned i = 0; i < s->pool_count; i++)
+        if (answers_to(s->pools[i].target, model)) return &s->pools[i];
+    return outgoing_find(s, model);
+}
+
+static void not_found(struct state *s, struct slice model, struct failure *f) {
+    char known[300] = "";
+    size_t n = 0;
+    for (unsigned i = 0; i < s->pool_count && n < sizeof(known); i++) {
+        const struct target *t = s->pools[i].target;
+        n += (size_t)snprintf(known + n, sizeof(known) - n, "%s'%s'", i ? ", " : "", t->model ? t->model : t->name);
+    }
+    if (model.ptr == NULL)
+        failure_set(f, FAILURE_INVALID_REQUEST, "missing field 'model' (byte 0); available: %s", known);
+    else
+        failure_set(f, FAILURE_MODEL_NOT_FOUND, "the model '%.*s' does not exist; available: %s",
+                    (int)(model.len < 80 ? model.len : 80), model.ptr, known);
+    snprintf(f->param, sizeof(f->param), "model");
+}
+
+struct call_pool *outgoing_choose(struct state *s, const struct policy_request *r,
+                                  const struct body *body, struct failure *f) {
+    if (r->upstream[0]) {
+        struct call_pool *p = outgoing_find(s, slice_str(r->upstream));
+        if (p == NULL) failure_set(f, FAILURE_INTERNAL, "no upstream '%s'", r->upstream);
+        return p;
+    }
+    struct slice model = { NULL, 0 };
+    struct buf text;
+    buf_init(&text, 0);
+    if (body != NULL && body->chat.model != JSON_NONE) {
+        json_decode_string(&body->doc, body->chat.model, &text);
+        model = buf_get(&text);
+    }
+    struct call_pool *p = model.ptr ? by_model(s, model) : NULL;
+    if (p == NULL && s->pool_count == 1) p = &s->pools[0];
+    if (p == NULL) not_found(s, model, f);
+    buf_deinit(&text);
+    return p;
+}
+
+/* -- Which bytes ------------------------------------------------------------------------ */
+
+static struct blob *bytes_of(const struct outgoing *o, bool usage) {
+    if (o->body == NULL) return blob_ref(o->request->raw);
+    struct slice model = slice_str(o->pool->target->model);
+    if (!chat_needs_edit(&o->body->doc, model, usage)) return blob_ref(o->body->text);
+    struct buf out;
+    buf_init(&out, 0);
+    chat_edit(&o->body->doc, model, usage, &out);
+    return blob_take(&out);
+}
+
+/* -- Which headers ------------------------------------------------------------------------ */
+
+static bool is_forwarded(const struct target *t, struct slice name) {
+    static const char *const always[] = { "content-type", "accept", "user-agent", "traceparent", "tracestate" };
+    for (size_t i = 0; i < sizeof(always) / sizeof(*always); i++)
+        if (slice_eq_nocase(name, slice_str(always[i]))) return true;
+    for (unsigned i = 0; i < t->forward_count; i++)
+        if (slice_eq_nocase(name, slice_str(t->forward_headers[i]))) return true;
+    return t->key_from_client && (slice_eq_nocase(name, SLICE("authorization")) ||
+                                  slice_eq_nocase(name, SLICE("x-api-key")));
+}
+
+static bool is_hop_by_hop(struct slice name) {
+    static const char *const hop[] = { "connection", "content-length", "transfer-encoding", "host",
+                                       "expect", "keep-alive", "te", "trailer", "upgrade",
+                                       "proxy-authorization", "proxy-connection", "accept-encoding" };
+    for (size_t i = 0; i < sizeof(hop) / sizeof(*hop); i++)
+        if (slice_eq_nocase(name, slice_str(hop[i]))) return true;
+    return false;
+}
+
+static unsigned fields_of(const struct outgoing *o, struct call_field *out) {
+    const struct policy_request *r = o->request;
+    unsigned n = 0;
+    bool type = false;
+    for (unsigned i = 0; i < r->header_count; i++) {
+        const struct http_header *h = &r->headers[i];
+        if (is_hop_by_hop(h->name) || !is_forwarded(o->pool->target, h->name)) continue;
+        if (slice_eq_nocase(h->name, SLICE("x-request-id"))) continue;
+        type |= slice_eq_nocase(h->name, SLICE("content-type"));
+        out[n++] = (struct call_field){ h->name, h->value };
+    }
+    if (!type && (o->body || r->raw))
+        out[n++] = (struct call_field){ SLICE("Content-Type"), SLICE("application/json") };
+    out[n++] = (struct call_field){ SLICE("x-request-id"), slice_str(r->id) };
+    return n;
+}
+
+/* -- Go ------------------------------------------------------------------------------------- */
+
+static uint64_t least(uint64_t a, uint64_t b) {
+    if (a == 0 || b == 0) return a ? a : b;
+    return a < b ? a : b;
+}
+
+static struct slice path_of(const struct policy_request *r, struct buf *tmp) {
+    struct slice p = r->path;
+    if (slice_starts(p, SLICE("/v1/"))) p = slice_of(p.ptr + 3, p.len - 3);
+    if (r->query.len == 0) return p;
+    buf_slice(tmp, p);
+    buf_putc(tmp, '?');
+    buf_slice(tmp, r->query);
+    return buf_get(tmp);
+}
+
+static struct call *make_call(const struct outgoing *o, struct blob *body, bool stream) {
+    struct policy_request *r = o->request;
+    struct call_field fields[MAX_FIELDS];
+    struct buf tmp;
+    buf_init(&tmp, 0);
+    struct call_options opt = { .pool = o->pool, .method = r->method, .path = path_of(r, &tmp),
+                                .body = body, .headers = fields, .header_count = fields_of(o, fields),
+                                .timeouts = o->pool->target->timeouts, .deadline_ms = r->deadline_ms };
+    if (stream) opt.timeouts.first_token_ms = least(opt.timeouts.first_token_ms, o->timeout_ms);
+    else opt.timeouts.total_ms = least(opt.timeouts.total_ms, o->timeout_ms);
+    if (!stream) opt.timeouts.first_token_ms = 0; /* nothing comes before the whole does */
+    struct call *c = call_new(&opt);
+    buf_deinit(&tmp);
+    return c;
+}
+
+struct response *outgoing_start(struct state *s, const struct outgoing *o) {
+    const struct body *b = o->body;
+    bool chat = b != NULL && b->chat.messages != JSON_NONE;
+    bool stream = chat && b->chat.stream;
+    struct response_options ro = { .upstream = o->pool->target->name,
+                                   .kind = b ? RESPONSE_CHAT : RESPONSE_BYTES,
+                                   .stream = stream,
+                                   .keep_usage = chat && o->request->body && o->request->body->chat.wants_usage };
+    struct response *r = response_new(s, &ro);
+    struct blob *bytes = bytes_of(o, stream);
+    bool want_bytes = b != NULL || o->request->raw != NULL;
+    struct call *c = r != NULL && (bytes != NULL || !want_bytes) ? make_call(o, bytes, stream) : NULL;
+    blob_put(bytes);
+    if (c == NULL) {
+        response_put(r);
+        return NULL;
+    }
+    response_start(r, c);
+    return r;
+}

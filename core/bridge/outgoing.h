@@ -1,0 +1,24 @@
+/* outgoing.h -- from a request to a running call. See outgoing.c. */
+#ifndef PERILUNE_BRIDGE_OUTGOING_H
+#define PERILUNE_BRIDGE_OUTGOING_H
+
+#include "bridge/request.h"
+#include "bridge/response.h"
+
+/* The upstream for a request: the one a policy chose, the one whose model or name
+ * is asked for, the only one.  NULL with *f filled: model_not_found. */
+struct call_pool *outgoing_choose(struct state *s, const struct policy_request *r,
+                                  const struct body *body, struct failure *f);
+struct call_pool *outgoing_find(struct state *s, struct slice name);
+
+struct outgoing {
+    struct call_pool      *pool;
+    struct policy_request *request;
+    struct body           *body;   /* what a policy made of it; NULL: request->raw or none */
+    uint64_t               timeout_ms; /* to the first event, or the whole answer; 0: the target's */
+};
+
+/* Starts the call. A share of the response, or NULL when there is no memory. */
+struct response *outgoing_start(struct state *s, const struct outgoing *o);
+
+#endif

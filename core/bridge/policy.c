@@ -1,0 +1,227 @@
+/* policy.c -- loading a configuration, starting its chains.
+ *
+ * Loading is the same in the checker and in each worker; only the bundle knows
+ * whether files are read or remembered.  See lua/perilune/boot.lua for what
+ * happens in between. */
+#include "bridge/policy.h"
+
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "bridge/lib.h"
+
+/* -- Loading ------------------------------------------------------------------------ */
+
+struct loading {
+    struct state         *s;
+    struct bundle        *b;
+    struct buf           *json;
+    struct policy_chain **chains;
+    unsigned             *count;
+};
+
+static void take_chains(lua_State *L, struct loading *ld, int list, int trusted) {
+    *ld->count = (unsigned)lua_objlen(L, list);
+    *ld->chains = mem_zalloc((*ld->count + 1) * sizeof(**ld->chains));
+    if (*ld->chains == NULL) luaL_error(L, "out of memory");
+    for (unsigned i = 0; i < *ld->count; i++) {
+        struct policy_chain *c = &(*ld->chains)[i];
+        lua_rawgeti(L, trusted, (int)i + 1);
+        c->trusted = lua_toboolean(L, -1);
+        lua_pop(L, 1);
+        lua_rawgeti(L, list, (int)i + 1);
+        if (lua_isfunction(L, -1)) c->ref = state_ref_new(L);
+        else lua_pop(L, 1);
+    }
+}
+
+static int load(lua_State *L, void *ud) {
+    struct loading *ld = ud;
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "perilune.boot");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "load");
+    lua_pushlstring(L, ld->b->text->data, ld->b->text->len);
+    lua_pushstring(L, ld->b->path);
+    lua_call(L, 2, 3);
+    int json = lua_gettop(L) - 2;
+    size_t len;
+    const char *text = lua_tolstring(L, json, &len);
+    buf_put(ld->json, text, len);
+    if (buf_failed(ld->json)) return luaL_error(L, "out of memory");
+    take_chains(L, ld, json + 1, json + 2);
+    return 0;
+}
+
+int policy_load(struct state *s, struct bundle *b, struct buf *config_json,
+                struct policy_chain **chains, unsigned *count, char *err, size_t errlen) {
+    struct loading ld = { s, b, config_json, chains, count };
+    *chains = NULL;
+    s->bundle = b;
+    int rc = state_call(s, load, &ld, err, errlen);
+    s->bundle = NULL;
+    s->boot_until_us = 0;
+    lua_gc(s->L, LUA_GCCOLLECT, 0);
+    if (rc == 0) return 0;
+    mem_free(*chains);
+    *chains = NULL;
+    return rc == PERILUNE_ERR_NOMEM ? rc : PERILUNE_ERR_CONFIG;
+}
+
+/* -- Running ------------------------------------------------------------------------- */
+
+struct start {
+    const struct policy_chain *chain;
+    struct policy_request     *request;
+    struct task               *task;
+};
+
+static int start(lua_State *L, void *ud) {
+    struct start *st = ud;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, st->chain->ref);
+    request_push(L, st->request);
+    st->task = task_new(L, 1);
+    return 0;
+}
+
+static void fail(struct task *t, void (*done)(void *, const struct policy_result *)) {
+    struct failure f;
+    failure_init(&f);
+    const char *text = lua_tostring(t->co, -1);
+    log_line(t->state->log, PERILUNE_LOG_ERROR, "request %s: %s", t->request->id, text ? text : "a policy failed");
+    if (t->root->killed != NULL) failure_set(&f, t->root->kill_kind, "%s", t->root->killed);
+    else failure_set(&f, FAILURE_POLICY, "a policy failed (see the log, request %s)", t->request->id);
+    struct policy_result result = { .failure = &f };
+    done(t->owner, &result);
+    failure_deinit(&f);
+}
+
+struct finish {
+    struct task    *task;
+    struct failure *f;
+    struct response *response;
+};
+
+/* Reading a failure table may raise (memory); so inside a protected call. */
+static int read_result(lua_State *L, void *ud) {
+    struct finish *fin = ud;
+    lua_State *co = fin->task->co;
+    int n = lua_gettop(co);
+    luaL_checkstack(L, 4, NULL);
+    if (n > 2) lua_settop(co, n = 2);
+    lua_xmove(co, L, n);
+    lua_settop(L, 2);
+    struct response *r = response_test(L, 1);
+    if (r != NULL) {
+        fin->response = response_ref(r);
+        return 0;
+    }
+    if (!lua_isnil(L, 1)) {
+        failure_set(fin->f, FAILURE_POLICY, "a policy returned a %s; it must return a response, or nil and an error",
+                    luaL_typename(L, 1));
+        return 0;
+    }
+    lib_to_failure(L, 2, fin->f);
+    return 0;
+}
+
+static void on_done(struct task *t, bool ok) {
+    void (*done)(void *, const struct policy_result *) = t->owner_done;
+    if (!ok) {
+        fail(t, done); /* may cancel: frees t */
+        return;
+    }
+    struct failure f;
+    failure_init(&f);
+    struct finish fin = { .task = t, .f = &f };
+    if (state_call(t->state, read_result, &fin, NULL, 0) != 0)
+        failure_set(&f, FAILURE_NO_MEMORY, "out of memory");
+    struct policy_result result = { fin.response, fin.response ? NULL : &f };
+    done(t->owner, &result);
+    failure_deinit(&f);
+}
+
+struct task *policy_start(struct state *s, const struct policy_chain *chain, struct policy_request *r,
+                          void (*done)(void *owner, const struct policy_result *result), void *owner) {
+    struct start st = { .chain = chain, .request = r };
+    if (state_call(s, start, &st, NULL, 0) != 0) return NULL;
+    struct task *t = st.task;
+    t->request = r;
+    t->trusted = chain->trusted;
+    t->done = on_done;
+    t->owner = owner;
+    t->owner_done = done;
+    return t;
+}
+
+/* -- Specs ------------------------------------------------------------------------------ */
+
+struct spec {
+    struct bundle *b;
+    struct task   *task;
+    bool           over, ok;
+    char          *err;
+    size_t         errlen;
+    unsigned      *passed, *failed;
+};
+
+static int start_spec(lua_State *L, void *ud) {
+    struct spec *sp = ud;
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "perilune.sandbox");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "load");
+    lua_pushlstring(L, sp->b->text->data, sp->b->text->len);
+    lua_pushstring(L, sp->b->path);
+    lua_pushboolean(L, 1);
+    lua_call(L, 3, 2);
+    if (lua_isnil(L, -2)) return lua_error(L);
+    lua_pop(L, 1);
+    sp->task = task_new(L, 0);
+    return 0;
+}
+
+static void spec_done(struct task *t, bool ok) {
+    struct spec *sp = t->owner;
+    sp->over = true;
+    sp->ok = ok;
+    if (!ok) snprintf(sp->err, sp->errlen, "%s", lua_tostring(t->co, -1) ? lua_tostring(t->co, -1) : "failed");
+}
+
+static int read_summary(lua_State *L, void *ud) {
+    struct spec *sp = ud;
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "perilune.test");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "summary");
+    lua_call(L, 0, 3);
+    *sp->passed += (unsigned)lua_tointeger(L, -3);
+    *sp->failed += (unsigned)lua_tointeger(L, -2);
+    return 0;
+}
+
+int policy_run_spec(struct state *s, struct bundle *b, unsigned *passed, unsigned *failed, char *err,
+                    size_t errlen) {
+    struct spec sp = { .b = b, .err = err, .errlen = errlen, .passed = passed, .failed = failed };
+    s->bundle = b;
+    s->boot_until_us = 0;
+    int rc = state_call(s, start_spec, &sp, err, errlen);
+    if (rc == 0) {
+        sp.task->trusted = true;
+        sp.task->done = spec_done;
+        sp.task->owner = &sp;
+        task_start_soon(sp.task);
+        loop_run_virtual(s->loop, &sp.over);
+        task_free(sp.task);
+        if (!sp.over) {
+            snprintf(err, errlen, "%s: a test waits for something that never comes", b->path);
+            rc = PERILUNE_ERR_STATE;
+        } else if (!sp.ok) {
+            rc = PERILUNE_ERR_POLICY;
+        } else {
+            rc = state_call(s, read_summary, &sp, err, errlen);
+        }
+    }
+    s->bundle = NULL;
+    return rc;
+}

@@ -1,0 +1,38 @@
+/* policy.h -- a configuration and its policies in one Lua state. See policy.c. */
+#ifndef PERILUNE_BRIDGE_POLICY_H
+#define PERILUNE_BRIDGE_POLICY_H
+
+#include "bridge/bundle.h"
+#include "bridge/request.h"
+#include "bridge/response.h"
+#include "bridge/state.h"
+#include "bridge/task.h"
+
+struct policy_chain {
+    int  ref;     /* the composed function; 0: no policies */
+    bool trusted;
+};
+
+/* Runs the bundle's configuration: config_json gets it in normalized form, *chains
+ * one entry per route (mem_free; refs die with the state).  On failure err gets a
+ * sentence with file and line. */
+int  policy_load(struct state *s, struct bundle *b, struct buf *config_json,
+                 struct policy_chain **chains, unsigned *count, char *err, size_t errlen);
+
+/* How a chain ended.  One of: a response (a share), a failure. */
+struct policy_result {
+    struct response *response;
+    struct failure  *failure; /* borrowed during the call */
+};
+
+/* Runs a chain for a request in a task of its own, at once.  done is called when
+ * it returns, from below this call or later; not after task_cancel().  NULL when
+ * there is no memory. */
+struct task *policy_start(struct state *s, const struct policy_chain *chain, struct policy_request *r,
+                          void (*done)(void *owner, const struct policy_result *result), void *owner);
+
+/* perilune test: runs a spec file in virtual time.  Output to stdout. */
+int  policy_run_spec(struct state *s, struct bundle *b, unsigned *passed, unsigned *failed, char *err,
+                     size_t errlen);
+
+#endif

@@ -1,0 +1,432 @@
+/* request.c -- `req`.
+ *
+ * A handle is a view of the body (view.c) with some names of its own in front:
+ * methods, and the properties of PROPERTIES.  Every other name is a field of the
+ * body.  A handle may outlive its request (a policy kept it in a global table);
+ * then every use raises "request is finished". */
+#include "bridge/request.h"
+
+#include <stdio.h>
+
+#include "bridge/lib.h"
+#include "bridge/task.h"
+#include "bridge/value.h"
+#include "bridge/view.h"
+
+#define REQUEST_TYPE "perilune.request"
+#define HEADERS_TYPE "perilune.request.headers"
+
+struct handle {
+    struct view            view; /* first: view.c works on it */
+    struct policy_request *req;
+};
+
+/* ORDER properties: the names in open_properties(). */
+enum property { P_ID = 1, P_METHOD, P_PATH, P_HEADERS, P_PEER, P_TENANT, P_CTX, P_UPSTREAM };
+
+static const char ctx_key;
+
+/* -- Life ----------------------------------------------------------------------- */
+
+struct policy_request *policy_request_new(struct state *s) {
+    struct policy_request *r = mem_zalloc(sizeof(*r));
+    if (r == NULL) return NULL;
+    r->refs = 1;
+    r->live = true;
+    r->state = s;
+    r->peer = "";
+    arena_init(&r->arena);
+    return r;
+}
+
+void policy_request_end(struct policy_request *r) {
+    r->live = false;
+    r->headers = NULL;
+    r->header_count = 0;
+}
+
+void policy_request_put(struct policy_request *r) {
+    if (r == NULL || --r->refs > 0) return;
+    body_put(r->body);
+    blob_put(r->raw);
+    arena_deinit(&r->arena);
+    mem_free(r);
+}
+
+struct slice policy_request_header(const struct policy_request *r, struct slice name) {
+    for (unsigned i = 0; i < r->header_count; i++)
+        if (slice_eq_nocase(r->headers[i].name, name)) return r->headers[i].value;
+    return slice_of(NULL, 0);
+}
+
+static struct handle *to_handle(lua_State *L, int i) { return luaL_checkudata(L, i, REQUEST_TYPE); }
+
+struct policy_request *request_check(lua_State *L, int index) {
+    struct handle *h = to_handle(L, index);
+    if (h->req == NULL || !h->req->live) luaL_error(L, "request is finished");
+    return h->req;
+}
+
+void request_push(lua_State *L, struct policy_request *r) {
+    struct handle *h = lua_newuserdata(L, sizeof(*h));
+    memset(h, 0, sizeof(*h));
+    luaL_getmetatable(L, REQUEST_TYPE);
+    lua_setmetatable(L, -2);
+    h->req = r;
+    r->refs++;
+    if (r->body != NULL) h->view.body = body_ref(r->body);
+}
+
+struct body *request_body(lua_State *L, int index) {
+    struct handle *h = to_handle(L, index);
+    struct policy_request *r = request_check(L, index);
+    if (r->body == NULL) return NULL;
+    if (!view_is_dirty(L, &h->view, index)) return body_ref(r->body);
+    struct buf *out = lib_output(L);
+    view_write(L, &h->view, index, out, 0);
+    struct buf bytes;
+    buf_init(&bytes, 0);
+    buf_slice(&bytes, buf_get(out));
+    struct body *body;
+    struct failure f;
+    failure_init(&f);
+    bool chat = r->body->chat.messages != JSON_NONE;
+    if (body_new(&body, &bytes, chat ? (int)CHAT_COMPLETION : -1, &f) == 0) return body;
+    lua_pushfstring(L, "the policy left an invalid request: %s", f.message);
+    failure_deinit(&f);
+    lua_error(L);
+    return NULL;
+}
+
+/* -- Headers --------------------------------------------------------------------- */
+
+static int l_headers_index(lua_State *L) {
+    struct policy_request **box = luaL_checkudata(L, 1, HEADERS_TYPE);
+    if (!(*box)->live) return luaL_error(L, "request is finished");
+    size_t len;
+    const char *name = luaL_checklstring(L, 2, &len);
+    struct slice v = policy_request_header(*box, slice_of(name, len));
+    if (v.ptr == NULL) lua_pushnil(L);
+    else lua_pushlstring(L, v.ptr, v.len);
+    return 1;
+}
+
+static int l_headers_newindex(lua_State *L) {
+    return luaL_error(L, "request headers are read-only; what goes upstream is chosen by the "
+                         "upstream's forward_headers and headers");
+}
+
+static int l_headers_gc(lua_State *L) {
+    struct policy_request **box = lua_touserdata(L, 1);
+    policy_request_put(*box);
+    *box = NULL;
+    return 0;
+}
+
+static void push_headers(lua_State *L, struct policy_request *r) {
+    struct policy_request **box = lua_newuserdata(L, sizeof(*box));
+    *box = r;
+    r->refs++;
+    luaL_getmetatable(L, HEADERS_TYPE);
+    lua_setmetatable(L, -2);
+}
+
+/* -- Properties --------------------------------------------------------------------- */
+
+/* req.ctx: a table that lives as long as the handle. */
+static void push_ctx(lua_State *L, struct handle *h) {
+    if (!h->view.has_env) {
+        lua_newtable(L);
+        lua_setfenv(L, 1);
+        h->view.has_env = true;
+    }
+    lua_getfenv(L, 1);
+    lua_pushlightuserdata(L, (void *)(uintptr_t)&ctx_key);
+    lua_rawget(L, -2);
+    if (!lua_isnil(L, -1)) return;
+    lua_pop(L, 1);
+    lua_pushlightuserdata(L, (void *)(uintptr_t)&ctx_key);
+    lua_newtable(L);
+    lua_rawset(L, -3);
+    push_ctx(L, h);
+}
+
+static void push_or_nil(lua_State *L, const char *s) {
+    if (s[0] == '\0') lua_pushnil(L);
+    else lua_pushstring(L, s);
+}
+
+static void push_property(lua_State *L, struct handle *h, enum property p) {
+    struct policy_request *r = h->req;
+    switch (p) {
+    case P_ID: lua_pushstring(L, r->id); break;
+    case P_METHOD: lua_pushlstring(L, r->method.ptr, r->method.len); break;
+    case P_PATH: lua_pushlstring(L, r->path.ptr, r->path.len); break;
+    case P_HEADERS: push_headers(L, r); break;
+    case P_PEER: lua_pushstring(L, r->peer); break;
+    case P_TENANT: push_or_nil(L, r->tenant); break;
+    case P_CTX: push_ctx(L, h); break;
+    case P_UPSTREAM: push_or_nil(L, r->upstream); break;
+    }
+}
+
+/* Upvalue 1: name -> method or property number. */
+static int l_index(lua_State *L) {
+    struct handle *h = lua_touserdata(L, 1);
+    if (h->req == NULL || !h->req->live) return luaL_error(L, "request is finished");
+    lua_pushvalue(L, 2);
+    lua_rawget(L, lua_upvalueindex(1));
+    if (lua_type(L, -1) == LUA_TNUMBER) push_property(L, h, (enum property)lua_tointeger(L, -1));
+    else if (lua_isnil(L, -1)) view_get(L, &h->view, 1, 2);
+    return 1;
+}
+
+static void set_text(lua_State *L, const char *name, char *to, size_t size) {
+    size_t len = 0;
+    const char *s = lua_isnil(L, 3) ? "" : luaL_checklstring(L, 3, &len);
+    if (len >= size) luaL_error(L, "req.%s is longer than %d bytes", name, (int)size - 1);
+    memcpy(to, s, len + 1);
+}
+
+static void check_upstream(lua_State *L) {
+    if (lua_isnil(L, 3)) return;
+    struct state *s = state_of(L);
+    const char *name = luaL_checkstring(L, 3);
+    for (unsigned i = 0; i < s->pool_count; i++)
+        if (strcmp(s->pools[i].target->name, name) == 0) return;
+    if (s->pool_count > 0) luaL_error(L, "unknown upstream '%s'", name);
+}
+
+static int l_newindex(lua_State *L) {
+    struct handle *h = lua_touserdata(L, 1);
+    struct policy_request *r = h->req;
+    if (r == NULL || !r->live) return luaL_error(L, "request is finished");
+    lua_pushvalue(L, 2);
+    lua_rawget(L, lua_upvalueindex(1));
+    if (lua_isnil(L, -1)) {
+        if (r->body == NULL) return luaL_error(L, "this request has no JSON body to change");
+        view_set(L, &h->view, 1, 2, 3);
+        return 0;
+    }
+    switch (lua_type(L, -1) == LUA_TNUMBER ? lua_tointeger(L, -1) : 0) {
+    case P_TENANT: set_text(L, "tenant", r->tenant, sizeof(r->tenant)); return 0;
+    case P_UPSTREAM:
+        check_upstream(L);
+        set_text(L, "upstream", r->upstream, sizeof(r->upstream));
+        return 0;
+    default: return luaL_error(L, "req.%s cannot be assigned", lua_tostring(L, 2));
+    }
+}
+
+static int l_gc(lua_State *L) {
+    struct handle *h = lua_touserdata(L, 1);
+    body_put(h->view.body);
+    h->view.body = NULL;
+    policy_request_put(h->req);
+    h->req = NULL;
+    return 0;
+}
+
+/* -- Methods ------------------------------------------------------------------------- */
+
+static int l_body(lua_State *L) {
+    struct policy_request *r = request_check(L, 1);
+    struct body *b = request_body(L, 1);
+    struct slice s = b ? blob_get(b->text) : blob_get(r->raw);
+    /* The text may be the only copy: the blob outlives body_put() through r only
+     * when it is the original. */
+    struct blob *text = b ? blob_ref(b->text) : NULL;
+    body_put(b);
+    struct buf *out = lib_output(L);
+    buf_slice(out, s);
+    blob_put(text);
+    if (buf_failed(out)) return luaL_error(L, "not enough memory");
+    s = buf_get(out);
+    lua_pushlstring(L, s.ptr, s.len);
+    return 1;
+}
+
+static int l_tokens(lua_State *L) {
+    struct body *b = request_body(L, 1);
+    uint64_t n = 0;
+    if (b != NULL && b->chat.messages != JSON_NONE)
+        n = chat_estimate_tokens(&b->doc, b->chat.messages);
+    else if (b != NULL)
+        n = text_estimate_tokens(blob_get(b->text));
+    body_put(b);
+    lua_pushnumber(L, (lua_Number)n);
+    return 1;
+}
+
+static int l_fingerprint(lua_State *L) {
+    struct policy_request *r = request_check(L, 1);
+    struct body *b = request_body(L, 1);
+    struct slice s = b ? blob_get(b->text) : blob_get(r->raw);
+    struct buf *out = lib_output(L);
+    buf_slice(out, r->path);
+    buf_putc(out, '\n');
+    buf_slice(out, s);
+    body_put(b);
+    char hex[65];
+    lib_sha256(buf_get(out), hex);
+    lua_pushstring(L, hex);
+    return 1;
+}
+
+static int l_time_left(lua_State *L) {
+    struct policy_request *r = request_check(L, 1);
+    uint64_t now = loop_now(state_of(L)->loop);
+    if (r->deadline_ms == 0) lua_pushnumber(L, 1e9);
+    else lua_pushnumber(L, r->deadline_ms > now ? (double)(r->deadline_ms - now) / 1000 : 0);
+    return 1;
+}
+
+static void put_fields(lua_State *L, int t, struct buf *line) {
+    lua_pushnil(L);
+    while (lua_next(L, t) != 0) {
+        if (lua_type(L, -2) == LUA_TSTRING) {
+            size_t len;
+            const char *key = lua_tolstring(L, -2, &len);
+            buf_putc(line, ',');
+            json_write_string(line, slice_of(key, len));
+            buf_putc(line, ':');
+            value_encode(L, lua_gettop(L), line, 0);
+        }
+        lua_pop(L, 1);
+    }
+}
+
+/* log(level, text, fields) from index `at` on; id may be NULL. */
+void lib_log(lua_State *L, int at, const char *id) {
+    struct state *s = state_of(L);
+    int level = log_level_parse(luaL_checkstring(L, at));
+    luaL_argcheck(L, level >= 0, at, "must be \"error\", \"warn\", \"info\" or \"debug\"");
+    const char *text = luaL_checkstring(L, at + 1);
+    if (!lua_isnoneornil(L, at + 2)) luaL_checktype(L, at + 2, LUA_TTABLE);
+    if (s->log == NULL || !log_wants(s->log, level)) return;
+    struct buf *line = lib_output(L);
+    log_begin(line, level, text);
+    if (id != NULL) log_str(line, "request_id", slice_str(id));
+    if (lua_istable(L, at + 2)) put_fields(L, at + 2, line);
+    log_end(s->log, level, line);
+}
+
+static int l_log(lua_State *L) {
+    lib_log(L, 2, request_check(L, 1)->id);
+    return 0;
+}
+
+/* -- Requests made by tests ------------------------------------------------------------- */
+
+static void read_headers(lua_State *L, int t, struct policy_request *r) {
+    struct http_header *all = arena_alloc(&r->arena, HTTP_MAX_HEADERS * sizeof(*all));
+    if (all == NULL) luaL_error(L, "not enough memory");
+    lua_pushnil(L);
+    while (lua_next(L, t) != 0 && r->header_count < HTTP_MAX_HEADERS) {
+        struct http_header *h = &all[r->header_count];
+        lua_pushvalue(L, -2);
+        h->name.ptr = lua_tolstring(L, -1, &h->name.len);
+        h->name.ptr = arena_dup(&r->arena, h->name);
+        lua_pop(L, 1);
+        h->value.ptr = lua_tolstring(L, -1, &h->value.len);
+        h->value.ptr = arena_dup(&r->arena, h->value);
+        if (h->name.ptr == NULL || h->value.ptr == NULL) luaL_error(L, "not enough memory");
+        r->header_count++;
+        lua_pop(L, 1);
+    }
+    r->headers = all;
+}
+
+static struct slice arena_arg(lua_State *L, int i, struct policy_request *r) {
+    struct slice s;
+    s.ptr = luaL_checklstring(L, i, &s.len);
+    s.ptr = arena_dup(&r->arena, s);
+    if (s.ptr == NULL) luaL_error(L, "not enough memory");
+    return s;
+}
+
+/* core.new_request(method, path, headers, body) -> req | nil, err */
+int l_new_request(lua_State *L) {
+    luaL_checkstring(L, 1);
+    luaL_checkstring(L, 2);
+    luaL_checktype(L, 3, LUA_TTABLE);
+    size_t len;
+    const char *text = luaL_checklstring(L, 4, &len);
+    struct policy_request *r = policy_request_new(state_of(L));
+    if (r == NULL) return luaL_error(L, "not enough memory");
+    request_push(L, r);
+    r->refs--; /* the handle's share is the only one */
+    r->method = arena_arg(L, 1, r);
+    r->path = arena_arg(L, 2, r);
+    read_headers(L, 3, r);
+    r->peer = "127.0.0.1";
+    rng_hex128(&state_of(L)->loop->rng, r->id);
+    struct task *t = state_of(L)->running;
+    if (t != NULL && t->request != NULL) r->deadline_ms = t->request->deadline_ms;
+    struct buf bytes;
+    buf_init(&bytes, 0);
+    buf_put(&bytes, text, len);
+    struct failure f;
+    failure_init(&f);
+    int kind = strstr(r->path.ptr, "/chat/completions") ? (int)CHAT_COMPLETION
+               : strstr(r->path.ptr, "/embeddings")     ? (int)CHAT_EMBEDDING : -1;
+    if (body_new(&r->body, &bytes, kind, &f) != 0) {
+        lua_pushnil(L);
+        lib_push_failure(L, &f);
+        failure_deinit(&f);
+        return 2;
+    }
+    struct handle *h = lua_touserdata(L, -1);
+    h->view.body = body_ref(r->body);
+    return 1;
+}
+
+/* -- Registration -------------------------------------------------------------------------- */
+
+static void set_property(lua_State *L, const char *name, enum property p) {
+    lua_pushinteger(L, p);
+    lua_setfield(L, -2, name);
+}
+
+static void open_properties(lua_State *L) {
+    static const luaL_Reg methods[] = { { "body", l_body },
+                                        { "fingerprint", l_fingerprint },
+                                        { "log", l_log },
+                                        { "time_left", l_time_left },
+                                        { "tokens", l_tokens },
+                                        { NULL, NULL } };
+    lua_newtable(L);
+    luaL_register(L, NULL, methods);
+    set_property(L, "id", P_ID);
+    set_property(L, "method", P_METHOD);
+    set_property(L, "path", P_PATH);
+    set_property(L, "headers", P_HEADERS);
+    set_property(L, "peer", P_PEER);
+    set_property(L, "tenant", P_TENANT);
+    set_property(L, "ctx", P_CTX);
+    set_property(L, "upstream", P_UPSTREAM);
+}
+
+void request_open(lua_State *L) {
+    luaL_newmetatable(L, REQUEST_TYPE);
+    open_properties(L);
+    lua_pushvalue(L, -1);
+    lua_pushcclosure(L, l_index, 1);
+    lua_setfield(L, -3, "__index");
+    lua_pushcclosure(L, l_newindex, 1);
+    lua_setfield(L, -2, "__newindex");
+    lua_pushcfunction(L, l_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    luaL_newmetatable(L, HEADERS_TYPE);
+    /* private: metamethods */
+    static const luaL_Reg headers[] = { { "__index", l_headers_index },
+                                        { "__newindex", l_headers_newindex },
+                                        { "__gc", l_headers_gc },
+                                        { NULL, NULL } };
+    luaL_register(L, NULL, headers);
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    lua_pop(L, 2);
+}

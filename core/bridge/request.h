@@ -1,0 +1,42 @@
+/* request.h -- a request as policies see it. See request.c. */
+#ifndef PERILUNE_BRIDGE_REQUEST_H
+#define PERILUNE_BRIDGE_REQUEST_H
+
+#include "bridge/body.h"
+#include "bridge/state.h"
+#include "http/server.h"
+
+/* Counted: the exchange and the Lua handle. What points into the connection's
+ * request is cleared when that ends (policy_request_end). */
+struct policy_request {
+    unsigned      refs;
+    bool          live;
+    struct state *state;
+    char          id[80];
+    struct slice  method, path, query;
+    const char   *peer;
+    const struct http_header *headers;
+    unsigned      header_count;
+    struct body  *body;       /* as it came; NULL: no JSON body */
+    struct blob  *raw;        /* a body that was not parsed (pass-through) */
+    char          tenant[128];
+    char          upstream[64]; /* where `next` goes; empty: by model */
+    uint64_t      deadline_ms;  /* loop clock */
+    struct arena  arena;        /* only of requests made by tests */
+};
+
+struct policy_request *policy_request_new(struct state *s);
+void policy_request_put(struct policy_request *r);
+/* The client is answered or gone: handles raise from now on. */
+void policy_request_end(struct policy_request *r);
+
+/* Pushes its handle. [0, +1, e] takes a share */
+void request_push(lua_State *L, struct policy_request *r);
+/* The live request at index, or raises. */
+struct policy_request *request_check(lua_State *L, int index);
+/* The body that would go out: the original, or with what Lua changed.  A share;
+ * NULL when there is none.  Raises. */
+struct body *request_body(lua_State *L, int index);
+struct slice policy_request_header(const struct policy_request *r, struct slice name);
+
+#endif

@@ -1,0 +1,55 @@
+/* response_int.h -- the inside of a response, for response.c, local.c, hooks.c
+ * and l_response.c. */
+#ifndef PERILUNE_BRIDGE_RESPONSE_INT_H
+#define PERILUNE_BRIDGE_RESPONSE_INT_H
+
+#include "bridge/response.h"
+
+struct local;
+struct hooks;
+
+struct record { /* one held event; its bytes follow */
+    enum event_type type;
+    uint32_t        raw_len, data_off, data_len;
+};
+
+struct response {
+    unsigned           refs;
+    struct state      *state;
+    enum response_kind kind;
+    struct sink        from;   /* the answer's, or the local source's, sink */
+    struct sink        raw;    /* the call's, for pass-through */
+    struct answer     *answer; /* RESPONSE_CHAT from an upstream */
+    struct call       *call;   /* NULL: ended, or made here */
+    struct local      *local;  /* made here */
+    struct hooks      *hooks;  /* NULL: no policy looks at it */
+    struct sink       *to;     /* the consumer */
+    struct buf         held;   /* records */
+    size_t             read_at; /* where res:events() stands in held */
+    struct job         wake;
+    void             (*ready)(void *ud);
+    void              *ready_ud;
+    struct buf         headers; /* "name: value\r\n" for the client */
+    struct failure    *failure;
+    struct usage       usage;
+    uint64_t           started_us, first_us;
+    int                status, pin;
+    bool               stream, keep_usage, headed, over, failed, reading, opened, finished, in_event;
+    char               content_type[80];
+    char               upstream[64];
+};
+
+void response_hold(struct response *r, const struct event *ev);
+bool response_record(const struct response *r, size_t *at, struct event *ev);
+/* From here on hooks see events, those held first. */
+void response_open(struct response *r);
+/* Behind the hooks: to the consumer, or held. */
+enum flow response_out(struct response *r, const struct event *ev);
+/* As if the source had sent it. */
+void response_emit(struct response *r, const struct event *ev);
+
+/* local.c */
+void local_stop(struct response *r);
+void local_deinit(struct response *r);
+
+#endif

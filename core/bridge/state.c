@@ -1,0 +1,281 @@
+/* state.c -- one lua_State: its memory, its time, the ways in.
+ *
+ * Memory.  The state has its own allocator.  It counts bytes, and refuses when
+ * the running request has grown too much: half of the limit is the most one
+ * request may hold, so that a greedy one dies before its neighbours notice.
+ * Refusing raises "not enough memory" inside Lua; because a policy could swallow
+ * that with pcall, the task is condemned as well (see state_check).
+ *
+ * Time.  A count hook fires every HOOK_COUNT bytecodes.  It *yields* after a
+ * slice (1 ms), which no pcall can swallow; the task goes on in the next turn of
+ * the loop.  When the request has used up its budget the hook condemns it: it
+ * yields and is never resumed.  Inside a C function that calls back (table.sort,
+ * gsub) a yield is impossible: there the hook raises, and our pcall raises again.
+ * Hooks do not stop compiled code, so policies are loaded with the JIT off
+ * (sandbox.lua); the library beside it keeps its loops bounded.
+ *
+ * Ways in.  state_call() and task_resume() are the only two; both are protected.
+ * Everything else runs below one of them. */
+#include "bridge/state.h"
+
+#include <lualib.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "bridge/lib.h"
+#include "bridge/pattern.h"
+#include "bridge/task.h"
+
+#define HOOK_COUNT 1000
+#define SLICE_US   1000
+#define SLICE_CAP_US 5000
+#define BUDGET_TEXT "the policy used more CPU time than it may (limits.cpu_ms)"
+#define BOOT_US    5000000 /* for loading a configuration with all its policies */
+
+/* -- Memory --------------------------------------------------------------------- */
+
+static void condemn(struct task *root, enum failure_kind kind, const char *why) {
+    if (root->killed != NULL) return;
+    root->killed = why;
+    root->kill_kind = kind;
+}
+
+/* May the running code have `more` bytes? */
+static bool may_grow(struct state *s, size_t more) {
+    if (s->limits.memory == 0) return true;
+    size_t total = s->used + more;
+    struct task *root = s->running ? s->running->root : NULL;
+    if (root == NULL || root->trusted) return true; /* our own code; malloc is the limit */
+    size_t grown = root->memory + (total > s->resumed_used ? total - s->resumed_used : 0);
+    bool greedy = grown > s->limits.memory / 2;
+    bool full = total > s->limits.memory && grown > s->limits.memory / 8;
+    if (!greedy && !full && total <= s->limits.memory + s->limits.memory / 2) return true;
+    condemn(root, FAILURE_POLICY_BUDGET, "the policy used more memory than it may (limits.memory)");
+    return false;
+}
+
+static void *allocate(void *ud, void *ptr, size_t osize, size_t nsize) {
+    struct state *s = ud;
+    if (nsize == 0) {
+        mem_free(ptr);
+        if (ptr != NULL) s->used -= osize;
+        return NULL;
+    }
+    if (ptr == NULL) osize = 0;
+    if (nsize > osize && !may_grow(s, nsize - osize)) return NULL;
+    void *p = mem_realloc(ptr, nsize);
+    if (p != NULL) s->used += nsize - osize;
+    return p;
+}
+
+void state_collect_early(struct state *s) {
+    if (s->limits.memory == 0 || s->used < s->limits.memory / 4) return;
+    if (s->used < s->collected_at + s->limits.memory / 8) return;
+    lua_gc(s->L, LUA_GCCOLLECT, 0);
+    s->collected_at = s->used;
+}
+
+/* -- Time -------------------------------------------------------------------------- */
+
+static void check_boot(lua_State *L, struct state *s) {
+    if (s->boot_until_us != 0 && loop_hrtime_us() > s->boot_until_us)
+        luaL_error(L, "loading took longer than %d seconds: an endless loop?", BOOT_US / 1000000);
+}
+
+static void on_count(lua_State *L, lua_Debug *ar) {
+    (void)ar;
+    struct state *s = state_of(L);
+    struct task *t = s->running;
+    if (t == NULL) {
+        check_boot(L, s);
+        return;
+    }
+    bool can_yield = L == t->co && lua_isyieldable(L);
+    uint64_t ran = loop_hrtime_us() - s->resumed_us;
+    if (t->root->killed == NULL) {
+        if (ran < SLICE_US) return;
+        if (!can_yield && !t->root->trusted && t->root->cpu_us + ran > s->limits.cpu_us && s->limits.cpu_us != 0)
+            condemn(t->root, FAILURE_POLICY_BUDGET, BUDGET_TEXT);
+        else if (!can_yield)
+            return;
+    }
+    if (can_yield) lua_yield(L, 0); /* task_resume() decides whether it goes on */
+    else luaL_error(L, "%s", t->root->killed);
+}
+
+/* Charged per slice, not more than SLICE_CAP_US: the wall clock is cheap, but
+ * while another process had the core it ran on without us. */
+void state_charge(struct state *s, struct task *root) {
+    uint64_t ran = loop_hrtime_us() - s->resumed_us;
+    if (s->stats)
+        atomic_fetch_add_explicit(&s->stats->policy_us, ran, memory_order_relaxed);
+    root->cpu_us += ran < SLICE_CAP_US ? ran : SLICE_CAP_US;
+    if (s->used > s->resumed_used) root->memory += s->used - s->resumed_used;
+    else root->memory -= root->memory < s->resumed_used - s->used ? root->memory : s->resumed_used - s->used;
+    if (!root->trusted && s->limits.cpu_us != 0 && root->cpu_us > s->limits.cpu_us)
+        condemn(root, FAILURE_POLICY_BUDGET, BUDGET_TEXT);
+}
+
+void state_check(lua_State *L) {
+    struct task *t = state_of(L)->running;
+    if (t != NULL && t->root->killed != NULL) luaL_error(L, "%s", t->root->killed);
+}
+
+/* Long C loops (patterns) ask this instead of the hook. */
+static void tick(lua_State *L) {
+    struct state *s = state_of(L);
+    struct task *t = s->running;
+    state_check(L);
+    if (t == NULL) {
+        check_boot(L, s);
+        return;
+    }
+    if (t->root->trusted || s->limits.cpu_us == 0) return;
+    uint64_t ran = loop_hrtime_us() - s->resumed_us;
+    if (t->root->cpu_us + ran <= s->limits.cpu_us) return;
+    condemn(t->root, FAILURE_POLICY_BUDGET, BUDGET_TEXT);
+    state_check(L);
+}
+
+/* -- Ways in --------------------------------------------------------------------------- */
+
+struct entry {
+    int (*fn)(lua_State *L, void *ud);
+    void *ud;
+};
+
+/* [-1, +0, e] */
+static int l_enter(lua_State *L) {
+    struct entry *e = lua_touserdata(L, 1);
+    lua_settop(L, 0);
+    e->fn(L, e->ud);
+    return 0;
+}
+
+/* The function that protects all others is made once, here. */
+static int bootstrap(lua_State *L) {
+    struct state *s = lua_touserdata(L, 1);
+    lua_pushcfunction(L, l_enter);
+    s->run_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    return 0;
+}
+
+int state_call(struct state *s, int (*fn)(lua_State *, void *), void *ud, char *err, size_t errlen) {
+    struct entry e = { fn, ud };
+    lua_State *L = s->L;
+    int top = lua_gettop(L);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s->run_ref);
+    lua_pushlightuserdata(L, &e);
+    int rc = lua_pcall(L, 1, 0, 0);
+    if (rc != 0) {
+        const char *text = lua_tostring(L, -1);
+        if (errlen > 0) snprintf(err, errlen, "%s", text ? text : "error without a text");
+    }
+    lua_settop(L, top);
+    return rc == 0 ? 0 : rc == LUA_ERRMEM ? PERILUNE_ERR_NOMEM : PERILUNE_ERR_POLICY;
+}
+
+int state_ref_new(lua_State *L) {
+    int ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    state_of(L)->live_refs++;
+    return ref;
+}
+
+void state_ref_drop(struct state *s, int ref) {
+    if (ref == LUA_NOREF || ref == 0) return;
+    luaL_unref(s->L, LUA_REGISTRYINDEX, ref);
+    s->live_refs--;
+}
+
+/* -- Life ------------------------------------------------------------------------------ */
+
+/* require() of the library's own files: from inside the program. [-1, +1, e] */
+static int l_embedded(lua_State *L) {
+    const char *name = luaL_checkstring(L, 1);
+    char path[128];
+    snprintf(path, sizeof(path), "%s.lua", name);
+    for (char *p = path; *p; p++)
+        if (*p == '.' && strcmp(p, ".lua") != 0) *p = '/';
+    size_t len;
+    const char *text = embedded_file(path, &len);
+    if (text == NULL) {
+        lua_pushfstring(L, "\n\tno library file '%s'", path);
+        return 1;
+    }
+    char chunk[140];
+    snprintf(chunk, sizeof(chunk), "@%s", path);
+    if (luaL_loadbuffer(L, text, len, chunk) != 0) return lua_error(L);
+    return 1;
+}
+
+static void set_loader(lua_State *L) {
+    lua_getglobal(L, "package");
+    lua_newtable(L);
+    lua_getfield(L, -2, "loaders");
+    lua_rawgeti(L, -1, 1); /* package.preload */
+    lua_rawseti(L, -3, 1);
+    lua_pop(L, 1);
+    lua_pushcfunction(L, l_embedded);
+    lua_rawseti(L, -2, 2);
+    lua_setfield(L, -2, "loaders"); /* nothing is ever looked up on disk */
+    lua_pop(L, 1);
+}
+
+static int open_state(lua_State *L, void *ud) {
+    (void)ud;
+    luaL_openlibs(L);
+    set_loader(L);
+    pattern_install(L, tick);
+    lib_open(L);
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "perilune.sandbox");
+    lua_call(L, 1, 0);
+    lua_sethook(L, on_count, LUA_MASKCOUNT, HOOK_COUNT);
+    return 0;
+}
+
+int state_new(struct state **out, struct loop *loop, struct log *log, struct shared *shared,
+              const struct state_limits *limits, char *err, size_t errlen) {
+    *out = NULL;
+    struct state *s = mem_zalloc(sizeof(*s));
+    if (s == NULL) {
+        snprintf(err, errlen, "out of memory");
+        return PERILUNE_ERR_NOMEM;
+    }
+    *s = (struct state){ .refs = 1, .loop = loop, .log = log, .shared = shared, .limits = *limits };
+    s->L = lua_newstate(allocate, s);
+    if (s->L == NULL) {
+        snprintf(err, errlen, "out of memory for a Lua state");
+        mem_free(s);
+        return PERILUNE_ERR_NOMEM;
+    }
+    if (lua_cpcall(s->L, bootstrap, s) != 0) {
+        snprintf(err, errlen, "out of memory for a Lua state");
+        state_put(s);
+        return PERILUNE_ERR_NOMEM;
+    }
+    s->boot_until_us = loop_hrtime_us() + BOOT_US;
+    int rc = state_call(s, open_state, NULL, err, errlen);
+    if (rc != 0) {
+        state_put(s);
+        return rc;
+    }
+    *out = s;
+    return 0;
+}
+
+struct state *state_ref(struct state *s) {
+    s->refs++;
+    return s;
+}
+
+void state_put(struct state *s) {
+    if (s == NULL || --s->refs > 0) return;
+    lua_close(s->L);
+    json_deinit(&s->scratch_doc);
+    buf_deinit(&s->decode);
+    buf_deinit(&s->encode);
+    if (s->closed) s->closed(s->closed_ud);
+    mem_free(s);
+}
+

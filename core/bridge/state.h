@@ -1,0 +1,92 @@
+/* state.h -- one lua_State: memory, time, entry. See state.c. */
+#ifndef PERILUNE_BRIDGE_STATE_H
+#define PERILUNE_BRIDGE_STATE_H
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdbool.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "store/shared.h"
+#include "sys/loop.h"
+#include "upstream/call.h"
+
+struct task;
+struct bundle;
+
+struct state_limits {
+    uint64_t cpu_us;     /* of one request, all its branches together */
+    size_t   memory;     /* of the whole state, bytes */
+    size_t   max_answer; /* bytes of an answer that Lua reads as a whole */
+    size_t   high_water; /* bytes held for a reader that is not there yet */
+};
+
+/* How much Lua work there was; written by the state's thread. */
+struct state_stats {
+    atomic_uint_least64_t policy_us, tasks, kills, errors;
+};
+
+struct state {
+    lua_State          *L;
+    unsigned            refs;       /* generation, tasks, responses */
+    struct loop        *loop;
+    struct log         *log;
+    struct shared      *shared;     /* perilune.shared(): one for all threads */
+    struct state_limits limits;
+    struct state_stats *stats;      /* NULL in the checker */
+    const struct bundle *bundle;    /* while booting */
+    struct call_pool   *pools;      /* upstreams of this generation; borrowed from it */
+    unsigned            pool_count;
+    struct task        *running;
+    uint64_t            resumed_us; /* when `running` got its slice */
+    uint64_t            boot_until_us; /* while loading: when to give up */
+    size_t              used, resumed_used, collected_at; /* bytes */
+    int                 run_ref;    /* the protected C function behind state_pcall() */
+    int                 live_refs;  /* registry references not dropped yet */
+    void              (*closed)(void *ud); /* after lua_close() */
+    void               *closed_ud;
+    struct json_doc     scratch_doc; /* of json.decode() */
+    struct buf          decode, encode; /* scratch of lib_scratch(), lib_output() */
+};
+
+/* A fresh state with the sandbox, the C tables and the Lua library loaded.
+ * Returns 0 or an error; err gets a sentence. */
+int  state_new(struct state **out, struct loop *loop, struct log *log, struct shared *shared,
+               const struct state_limits *limits, char *err, size_t errlen);
+struct state *state_ref(struct state *s);
+void state_put(struct state *s); /* the last share closes it */
+
+/* The state behind any of its coroutines. */
+static inline struct state *state_of(lua_State *L) {
+    void *ud;
+    lua_getallocf(L, &ud);
+    return ud;
+}
+
+/* Calls fn(L, ud) protected, on the main coroutine: the way for C to touch Lua
+ * values outside a task.  Returns 0, or the code of the failure with the text in
+ * err.  Keeps the stack balanced. */
+int  state_call(struct state *s, int (*fn)(lua_State *L, void *ud), void *ud, char *err,
+                size_t errlen);
+
+/* Counted registry references. [-1, +0, e] and [0, 0, -] */
+int  state_ref_new(lua_State *L);
+void state_ref_drop(struct state *s, int ref);
+
+/* Raises when the running task was condemned; called by pcall and by long C
+ * loops. */
+void state_check(lua_State *L);
+
+/* After each slice: charges the running time and growth to root. */
+void state_charge(struct state *s, struct task *root);
+
+/* Collects garbage when the heap comes near its limit: LuaJIT by itself waits
+ * until it has doubled, which may be too late. */
+void state_collect_early(struct state *s);
+
+/* Text of an embedded Lua file ("perilune/init.lua", "policies/route.lua");
+ * NULL when there is none. */
+const char *embedded_file(const char *name, size_t *len);
+
+#endif

@@ -1,0 +1,160 @@
+/* task.c -- a policy coroutine and the single thing it waits for.
+ *
+ * When Lua calls a blocking primitive, C starts the work, hangs one `struct op`
+ * on the task, and yields.  From then on exactly one of two things happens:
+ *
+ *     the work finishes  ->  op_done(): op becomes task->result, task_resume(),
+ *                            and core.result() pushes what it brought
+ *     the task ends      ->  task_cancel(): op->cancel()
+ *
+ * Both clear task->op first, so the other path can no longer find it: there is no
+ * "cancelled" flag to test, and a late callback never sees a dead task.
+ *
+ * LuaJIT has no continuation after a yield in C, and pushing strings outside a
+ * protected call could run out of memory with nobody to catch it.  So C pushes
+ * nothing when it resumes: the Lua half of a primitive is
+ *
+ *     function M.sleep(s) return result(sleep_start(s)) end
+ *
+ * and result(), running inside the coroutine, asks the op for its values.
+ *
+ * A yield without an op means that the hook ended a time slice: the task goes on
+ * in the next turn of the loop, or, when its budget is gone, ends here. */
+#include "bridge/task.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+
+/* -- Life ------------------------------------------------------------------------- */
+
+struct task *task_new(lua_State *L, int n) {
+    struct state *s = state_of(L);
+    lua_State *co = lua_newthread(L);
+    int ref = state_ref_new(L);
+    struct task *t = mem_zalloc(sizeof(*t));
+    if (t == NULL) {
+        state_ref_drop(s, ref);
+        luaL_error(L, "out of memory for a task");
+        return NULL;
+    }
+    *t = (struct task){ .state = state_ref(s), .co = co, .ref = ref, .arguments = n };
+    t->root = t;
+    lua_xmove(L, co, n + 1);
+    if (s->stats) atomic_fetch_add_explicit(&s->stats->tasks, 1, memory_order_relaxed);
+    return t;
+}
+
+static void drop_ops(struct task *t) {
+    struct op *op = t->op, *result = t->result;
+    t->op = t->result = NULL;
+    if (op != NULL) op->cancel(op);
+    if (result != NULL) result->cancel(result);
+}
+
+void task_free(struct task *t) {
+    struct state *s = t->state;
+    assert(s->running != t);
+    job_cancel(s->loop, &t->ready);
+    drop_ops(t);
+    state_ref_drop(s, t->ref);
+    mem_free(t);
+    state_put(s);
+}
+
+void task_cancel(struct task *t) { task_free(t); }
+
+/* -- Running ------------------------------------------------------------------------ */
+
+static void ready(struct job *j) { task_resume(container_of(j, struct task, ready)); }
+
+void task_start_soon(struct task *t) { loop_soon(t->state->loop, &t->ready, ready); }
+
+static int push_traceback(lua_State *L, void *ud) {
+    struct task *t = ud;
+    const char *text = t->root->killed ? t->root->killed : lua_tostring(t->co, -1);
+    luaL_traceback(L, t->co, text ? text : "(error object is not a string)", 0);
+    lua_xmove(L, t->co, 1);
+    return 0;
+}
+
+static void failed(struct task *t) {
+    struct state *s = t->state;
+    atomic_uint_least64_t *count = s->stats == NULL ? NULL
+                                   : t->root->killed ? &s->stats->kills : &s->stats->errors;
+    if (count) atomic_fetch_add_explicit(count, 1, memory_order_relaxed);
+    state_call(s, push_traceback, t, NULL, 0);
+    t->done(t, false); /* may free t */
+}
+
+void task_resume(struct task *t) {
+    struct state *s = t->state;
+    assert(t->op == NULL);
+    struct task *outer = s->running; /* a task may be finished by another's op */
+    uint64_t outer_us = s->resumed_us;
+    size_t outer_used = s->resumed_used;
+    int n = t->arguments;
+    t->arguments = 0;
+
+    s->running = t;
+    s->resumed_us = loop_hrtime_us();
+    s->resumed_used = s->used;
+    int rc = lua_resume(t->co, n);
+    state_charge(s, t->root);
+    s->running = outer;
+    s->resumed_us = outer_us;
+    s->resumed_used = outer_used;
+    state_collect_early(s);
+
+    if (t->root->killed != NULL) {
+        drop_ops(t);
+        failed(t);
+    } else if (rc == LUA_YIELD) {
+        if (t->op == NULL) loop_next(s->loop, &t->ready, ready);
+    } else if (rc == 0) {
+        t->done(t, true); /* may free t */
+    } else {
+        failed(t);
+    }
+}
+
+/* -- Waiting -------------------------------------------------------------------------- */
+
+void op_check(lua_State *L) {
+    struct task *t = state_of(L)->running;
+    if (t == NULL) luaL_error(L, "cannot wait here: not inside a policy's request");
+    if (t->co != L || !lua_isyieldable(L))
+        luaL_error(L, "cannot wait here: inside a callback (tap, map, finally, sort, gsub) "
+                      "or a coroutine of your own");
+}
+
+int op_wait(lua_State *L, struct op *op, const char *name) {
+    struct task *t = state_of(L)->running;
+    assert(t != NULL && t->co == L && t->op == NULL);
+    op->task = t;
+    op->name = name;
+    t->op = op;
+    return lua_yield(L, 0);
+}
+
+void op_done(struct op *op) {
+    struct task *t = op->task;
+    assert(t->op == op);
+    t->op = NULL;
+    assert(t->result == NULL);
+    t->result = op;
+    task_resume(t); /* may free op and t */
+}
+
+/* core.result(...): what the primitive brought, or, when it answered at once, its
+ * own results. [-n, +m, e] */
+int l_result(lua_State *L) {
+    struct task *t = state_of(L)->running;
+    if (t == NULL || t->result == NULL) return lua_gettop(L);
+    lua_settop(L, 0);
+    struct op *op = t->result;
+    int n = op->push(L, op); /* a raise leaves t->result set: drop_ops() cancels it */
+    t->result = NULL;
+    return n;
+}

@@ -1,0 +1,65 @@
+/* task.h -- one coroutine and the single thing it waits for. See task.c. */
+#ifndef PERILUNE_BRIDGE_TASK_H
+#define PERILUNE_BRIDGE_TASK_H
+
+#include "bridge/state.h"
+
+struct policy_request;
+struct policy_result;
+
+/* Something a task waits for. Embedded in the primitive's own struct. */
+struct op {
+    struct task *task;
+    const char  *name; /* for /admin/tasks: "sleep", "call big" ... static or op-owned */
+    /* The task is gone: stop, free yourself, touch no Lua. */
+    void       (*cancel)(struct op *op);
+    /* Inside the task again: push the results, then free yourself.  Create Lua
+     * objects first, give ownership away last: a raise before that must leave the
+     * op whole, it is then cancelled. Returns the number of results. */
+    int        (*push)(lua_State *L, struct op *op);
+};
+
+struct task {
+    struct state *state;
+    lua_State    *co;
+    int           ref;      /* anchors co in the registry */
+    struct op    *op;       /* what it waits for; NULL while it runs or is ready */
+    struct op    *result;   /* finished, not yet taken by core.result() */
+    struct task  *root;     /* whose budget is charged; itself when not a branch */
+    struct policy_request *request; /* borrowed; NULL in tests */
+    struct job    ready;    /* used up its slice, or is to start */
+    int           arguments;/* on co's stack for the first resume */
+    uint64_t      cpu_us;   /* root: used so far, by all branches */
+    size_t        memory;   /* root: bytes grown since it began */
+    bool          trusted;  /* root: without limits */
+    const char   *killed;   /* root: why it must not go on; static text */
+    enum failure_kind kill_kind;
+    /* Called once when it ends by itself: ok, results are on co's stack; else the
+     * error text with traceback is there.  May free t. */
+    void        (*done)(struct task *t, bool ok);
+    void         *owner;
+    void        (*owner_done)(void *owner, const struct policy_result *result); /* policy.c */
+};
+
+/* Takes the function and n arguments on top of L's stack [-(n+1), +0, e] into a
+ * new coroutine, not yet running. */
+struct task *task_new(lua_State *L, int n);
+/* Starts or continues it; may call done, may free t. */
+void task_resume(struct task *t);
+/* Starts it before the loop blocks again. */
+void task_start_soon(struct task *t);
+/* Stops what it waits for and forgets it; done is not called. t is freed. */
+void task_cancel(struct task *t);
+/* After done: gives the coroutine back. */
+void task_free(struct task *t);
+
+/* Parks the running task: `return op_wait(L, &x->op, "sleep")`, as the last thing
+ * a C function does.  Raises, with op cancelled, where waiting is not possible. */
+int  op_wait(lua_State *L, struct op *op, const char *name);
+/* Can the running code wait here?  Raises if not: call before acquiring anything. */
+void op_check(lua_State *L);
+/* The thing waited for has happened: continues the task.  May free op. */
+void op_done(struct op *op);
+int  l_result(lua_State *L); /* core.result */
+
+#endif

@@ -1,0 +1,26 @@
+/* value.h -- JSON text and Lua values. See value.c. */
+#ifndef PERILUNE_BRIDGE_VALUE_H
+#define PERILUNE_BRIDGE_VALUE_H
+
+#include <lua.h>
+
+#include "base/json.h"
+
+/* JSON null in Lua: a light userdata that is not nil, perilune.json.null. */
+void value_push_null(lua_State *L);                    /* [0, +1, -] */
+bool value_is_null(lua_State *L, int index);
+
+/* Decodes the node and all below it into plain tables. [0, +1, e] */
+void value_push(lua_State *L, const struct json_doc *doc, uint32_t node);
+/* A string node. [0, +1, e] */
+void value_push_string(lua_State *L, const struct json_doc *doc, uint32_t node);
+
+/* Appends the JSON of the value at index.  A table with a key 1 or made by
+ * json.array() is an array, an empty one an object; views encode as their JSON.
+ * Raises for functions, cycles (depth over 256), mixed keys. [0, 0, e] */
+void value_encode(lua_State *L, int index, struct buf *out, int depth);
+
+/* Fields of a table, for options. [0, 0, -] */
+bool value_field_bool(lua_State *L, int table, const char *key, bool otherwise);
+
+#endif

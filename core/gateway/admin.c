@@ -1,0 +1,138 @@
+/* admin.c -- the operator's listener: health, metrics, reload, tasks.
+ *
+ * It lives on the owner's loop, so that it answers while workers are busy, and is
+ * not reachable through the clients' listeners. */
+#include <stdio.h>
+
+#include "gateway/gateway.h"
+
+static void send_text(struct http_request *r, int status, const char *type, struct slice body) {
+    struct buf h;
+    buf_init(&h, 0);
+    buf_printf(&h, "content-type: %s\r\ncache-control: no-store\r\n", type);
+    reply_send(r, status, buf_get(&h), body);
+    buf_deinit(&h);
+}
+
+static void send_error(struct http_request *r, int status, const char *message) {
+    struct buf b;
+    buf_init(&b, 0);
+    buf_puts(&b, "{\"error\":{\"message\":");
+    json_write_string(&b, slice_str(message));
+    buf_puts(&b, "}}");
+    send_text(r, status, "application/json", buf_get(&b));
+    buf_deinit(&b);
+}
+
+static void healthz(struct perilune *g, struct http_request *r) {
+    (void)g;
+    send_text(r, 200, "text/plain", SLICE("ok\n"));
+}
+
+static void readyz(struct perilune *g, struct http_request *r) {
+    if (g->draining) send_error(r, 503, "draining");
+    else if (g->config == NULL) send_error(r, 503, "no configuration is loaded");
+    else send_text(r, 200, "text/plain", SLICE("ready\n"));
+}
+
+static void metrics(struct perilune *g, struct http_request *r) {
+    struct buf b;
+    buf_init(&b, 0);
+    metrics_write(g, &b);
+    send_text(r, 200, "text/plain; version=0.0.4; charset=utf-8", buf_get(&b));
+    buf_deinit(&b);
+}
+
+static void reload(struct perilune *g, struct http_request *r) {
+    if (perilune_reload(g) != 0) {
+        send_error(r, 422, g->errmsg);
+        return;
+    }
+    struct buf b;
+    buf_init(&b, 0);
+    buf_printf(&b, "{\"generation\":%llu", (unsigned long long)g->generation);
+    if (g->errmsg[0]) { /* settings that only a restart can change */
+        buf_puts(&b, ",\"warning\":");
+        json_write_string(&b, slice_str(g->errmsg));
+    }
+    buf_puts(&b, "}");
+    send_text(r, 200, "application/json", buf_get(&b));
+    buf_deinit(&b);
+}
+
+static void describe(struct worker *w, void *ud) { worker_describe(w, ud); }
+
+static void tasks(struct perilune *g, struct http_request *r) {
+    struct buf all;
+    buf_init(&all, 0);
+    buf_puts(&all, "{\"tasks\":[");
+    for (unsigned i = 0; i < g->worker_count; i++) {
+        struct buf one;
+        buf_init(&one, 0);
+        gateway_ask(&g->workers[i], describe, &one);
+        if (buf_len(&one) > 0 && buf_len(&all) > 10) buf_putc(&all, ',');
+        buf_slice(&all, buf_get(&one));
+        buf_deinit(&one);
+    }
+    buf_puts(&all, "]}");
+    send_text(r, 200, "application/json", buf_get(&all));
+    buf_deinit(&all);
+}
+
+static const struct {
+    const char *method, *path;
+    void      (*fn)(struct perilune *g, struct http_request *r);
+} pages[] = { { "GET", "/healthz", healthz },
+              { "GET", "/readyz", readyz },
+              { "GET", "/metrics", metrics },
+              { "GET", "/admin/tasks", tasks },
+              { "POST", "/admin/reload", reload } };
+
+static void on_request(void *ud, struct http_request *r) {
+    bool path = false;
+    for (size_t i = 0; i < sizeof(pages) / sizeof(*pages); i++) {
+        if (!slice_eq(r->path, slice_str(pages[i].path))) continue;
+        path = true;
+        if (!slice_eq(r->method, slice_str(pages[i].method)) &&
+            !(slice_eq(r->method, SLICE("HEAD")) && pages[i].method[0] == 'G'))
+            continue;
+        pages[i].fn(ud, r);
+        return;
+    }
+    send_error(r, path ? 405 : 404, path ? "this method is not allowed here" : "no such page");
+}
+
+static void on_gone(void *ud, struct http_request *r) { (void)ud; (void)r; }
+
+static void on_refused(void *ud, int status, const char *why, struct buf *out) {
+    (void)ud;
+    (void)status;
+    buf_puts(out, "{\"error\":{\"message\":");
+    json_write_string(out, slice_str(why));
+    buf_puts(out, "}}");
+}
+
+int admin_listen(struct perilune *g, const char *address) {
+    if (address == NULL) {
+        if (g->admin_open) http_server_keep(&g->admin, NULL, 0);
+        return 0;
+    }
+    if (!g->admin_open) {
+        struct http_handler h = { .ud = g, .request = on_request, .gone = on_gone, .drained = on_gone,
+                                  .refused = on_refused };
+        struct http_limits limits = { .body = 65536, .header_ms = 10000, .body_ms = 10000, .idle_ms = 60000,
+                                      .send_ms = 10000, .high_water = 1 << 20, .low_water = 1 << 16,
+                                      .connections = 64 };
+        int rc = http_server_init(&g->admin, &g->loop, &g->log, &h, &limits);
+        if (rc != 0) return rc;
+        g->admin_open = true;
+    }
+    if (!http_server_has(&g->admin, address)) {
+        int rc = http_server_listen(&g->admin, address, NULL, &g->admin_port, g->errmsg, sizeof(g->errmsg));
+        if (rc != 0) return rc;
+    }
+    http_server_keep(&g->admin, &address, 1);
+    return 0;
+}
+
+void admin_close(struct perilune *g) { http_server_close(&g->admin); }

@@ -1,0 +1,317 @@
+/* config.c -- the normalized configuration, from JSON into structs.
+ *
+ * lua/perilune/config.lua has checked everything and filled in defaults, so this
+ * file only copies, and does what Lua must not: read keys from the environment
+ * and from files.  All strings live in the configuration's arena. */
+#include "gateway/config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "gateway/registry.h"
+
+struct reader {
+    struct config           *c;
+    struct json_doc          doc;
+    const struct config_env *env;
+    char                    *err;
+    size_t                   errlen;
+    bool                     failed;
+};
+
+/* -- Reading ------------------------------------------------------------------------ */
+
+static uint32_t get(struct reader *r, uint32_t object, const char *key) {
+    if (object == JSON_NONE || json_type(&r->doc, object) != JSON_OBJECT) return JSON_NONE;
+    uint32_t n = json_get(&r->doc, object, slice_str(key));
+    return n == JSON_NONE || json_type(&r->doc, n) == JSON_NULL ? JSON_NONE : n;
+}
+
+static void *alloc(struct reader *r, size_t size) {
+    void *p = arena_alloc(&r->c->arena, size);
+    if (p == NULL) r->failed = true;
+    else memset(p, 0, size);
+    return p;
+}
+
+static const char *string_at(struct reader *r, uint32_t n) {
+    if (n == JSON_NONE || json_type(&r->doc, n) != JSON_STRING) return NULL;
+    struct buf tmp;
+    buf_init(&tmp, 0);
+    json_decode_string(&r->doc, n, &tmp);
+    char *s = buf_failed(&tmp) ? NULL : arena_dup(&r->c->arena, buf_get(&tmp));
+    if (s == NULL) r->failed = true;
+    buf_deinit(&tmp);
+    return s;
+}
+
+static const char *string_of(struct reader *r, uint32_t object, const char *key) {
+    return string_at(r, get(r, object, key));
+}
+
+static uint64_t number_of(struct reader *r, uint32_t object, const char *key) {
+    uint32_t n = get(r, object, key);
+    double v = n == JSON_NONE || json_type(&r->doc, n) != JSON_NUMBER ? 0 : json_number(&r->doc, n);
+    return v > 0 ? (uint64_t)v : 0;
+}
+
+static bool bool_of(struct reader *r, uint32_t object, const char *key) {
+    uint32_t n = get(r, object, key);
+    return n != JSON_NONE && json_type(&r->doc, n) == JSON_TRUE;
+}
+
+/* A list of strings. */
+static const char **list_of(struct reader *r, uint32_t object, const char *key, unsigned *count) {
+    uint32_t n = get(r, object, key);
+    *count = 0;
+    if (n == JSON_NONE || json_type(&r->doc, n) != JSON_ARRAY) return NULL;
+    const char **out = alloc(r, (r->doc.nodes[n].count + 1) * sizeof(*out));
+    for (uint32_t e = json_first(&r->doc, n); out && e != JSON_NONE; e = json_next(&r->doc, n, e))
+        if ((out[*count] = string_at(r, e)) != NULL) (*count)++;
+    return out;
+}
+
+static void complain(struct reader *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void complain(struct reader *r, const char *fmt, ...) {
+    if (r->failed) return;
+    r->failed = true;
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(r->err, r->errlen, fmt, ap);
+    va_end(ap);
+}
+
+/* -- Upstreams ------------------------------------------------------------------------- */
+
+static const char *key_from_file(struct reader *r, const char *name, const char *path) {
+    char text[4096];
+    FILE *f = fopen(path, "r");
+    size_t n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
+    if (f == NULL) complain(r, "upstreams.%s.key.file: %s: %s", name, path, strerror(errno));
+    else fclose(f);
+    while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == '\r' || text[n - 1] == ' ')) n--;
+    if (f != NULL && n == 0) complain(r, "upstreams.%s.key.file: %s is empty", name, path);
+    return arena_dup(&r->c->arena, slice_of(text, n));
+}
+
+static void read_key(struct reader *r, uint32_t up, struct target *t) {
+    uint32_t key = get(r, up, "key");
+    const char *kind = string_of(r, key, "kind"), *value = string_of(r, key, "value");
+    if (kind == NULL || strcmp(kind, "none") == 0) return;
+    if (strcmp(kind, "client") == 0) {
+        t->key_from_client = true;
+    } else if (value == NULL) {
+        complain(r, "upstreams.%s.key: no value", t->name);
+    } else if (strcmp(kind, "env") == 0) {
+        const char *v = getenv(value);
+        if (v == NULL || v[0] == '\0')
+            complain(r, "upstreams.%s.key.env: the environment variable %s is not set", t->name, value);
+        else if ((t->key = arena_dup(&r->c->arena, slice_str(v))) == NULL)
+            r->failed = true;
+    } else if (strcmp(kind, "file") == 0) {
+        t->key = key_from_file(r, t->name, value);
+    } else {
+        t->key = value;
+    }
+}
+
+/* headers = { name = value } -> "name: value" lines. */
+static void read_headers(struct reader *r, uint32_t up, struct target *t) {
+    uint32_t map = get(r, up, "headers");
+    if (map == JSON_NONE || json_type(&r->doc, map) != JSON_OBJECT) return;
+    t->headers = alloc(r, (r->doc.nodes[map].count + 1) * sizeof(*t->headers));
+    for (uint32_t k = json_first(&r->doc, map); t->headers && k != JSON_NONE;) {
+        uint32_t v = json_next(&r->doc, map, k);
+        struct buf line;
+        buf_init(&line, 0);
+        json_decode_string(&r->doc, k, &line);
+        buf_puts(&line, ": ");
+        json_decode_string(&r->doc, v, &line);
+        const char *s = arena_dup(&r->c->arena, buf_get(&line));
+        if (s == NULL || buf_failed(&line)) r->failed = true;
+        else t->headers[t->header_count++] = s;
+        buf_deinit(&line);
+        k = json_next(&r->doc, map, v);
+    }
+}
+
+/* sim = { ttft_ms = 20 } -> the header that tells the simulator. */
+static void read_sim(struct reader *r, uint32_t sim, struct target *t) {
+    int port = r->env->sim_port(r->env->ud, r->err, r->errlen);
+    if (port < 0) {
+        r->failed = true;
+        return;
+    }
+    struct buf line;
+    buf_init(&line, 0);
+    buf_puts(&line, "x-sim: ");
+    bool first = true;
+    for (uint32_t k = json_first(&r->doc, sim); k != JSON_NONE;) {
+        uint32_t v = json_next(&r->doc, sim, k);
+        if (!first) buf_putc(&line, ',');
+        first = false;
+        json_decode_string(&r->doc, k, &line);
+        buf_putc(&line, '=');
+        buf_slice(&line, json_raw(&r->doc, v));
+        k = json_next(&r->doc, sim, v);
+    }
+    char url[64];
+    snprintf(url, sizeof(url), "http://127.0.0.1:%d/v1", port);
+    t->urls[0] = arena_dup(&r->c->arena, slice_str(url));
+    t->url_count = 1;
+    t->headers = alloc(r, sizeof(*t->headers));
+    const char *s = arena_dup(&r->c->arena, buf_get(&line));
+    if (t->headers == NULL || s == NULL || t->urls[0] == NULL || buf_failed(&line)) r->failed = true;
+    else t->headers[t->header_count++] = s;
+    buf_deinit(&line);
+}
+
+static void read_timeouts(struct reader *r, uint32_t up, struct target_timeouts *t) {
+    uint32_t n = get(r, up, "timeouts");
+    t->connect_ms = number_of(r, n, "connect_ms");
+    t->headers_ms = number_of(r, n, "headers_ms");
+    t->first_token_ms = number_of(r, n, "first_token_ms");
+    t->idle_ms = number_of(r, n, "idle_ms");
+    t->total_ms = number_of(r, n, "total_ms");
+}
+
+static void read_target(struct reader *r, uint32_t up, struct target *t) {
+    t->name = string_of(r, up, "name");
+    struct registry_entry *e = t->name ? registry_get(r->env->registry, t->name) : NULL;
+    if (e == NULL) {
+        r->failed = true;
+        return;
+    }
+    t->health = &e->health;
+    unsigned n;
+    const char **urls = list_of(r, up, "urls", &n);
+    if (n > TARGET_URLS) complain(r, "upstreams.%s.url: more than %d base URLs", t->name, TARGET_URLS);
+    for (unsigned i = 0; i < n && i < TARGET_URLS; i++) t->urls[t->url_count++] = urls[i];
+    t->model = string_of(r, up, "model");
+    t->models = list_of(r, up, "models", &t->model_count);
+    t->forward_headers = list_of(r, up, "forward_headers", &t->forward_count);
+    t->http2 = bool_of(r, up, "http2");
+    t->insecure = bool_of(r, up, "insecure");
+    t->proxy = string_of(r, up, "proxy");
+    t->ca = string_of(r, up, "ca");
+    t->max_answer = number_of(r, up, "max_body");
+    read_timeouts(r, up, &t->timeouts);
+    read_key(r, up, t);
+    read_headers(r, up, t);
+    uint32_t sim = get(r, up, "sim");
+    if (sim != JSON_NONE) read_sim(r, sim, t);
+}
+
+/* -- The rest --------------------------------------------------------------------------- */
+
+static void read_route(struct reader *r, uint32_t n, struct route *route) {
+    char *path = (char *)(uintptr_t)string_of(r, n, "path");
+    size_t len = path ? strlen(path) : 0;
+    if (len > 0 && path[len - 1] == '*') {
+        path[len - 1] = '\0';
+        route->prefix = true;
+    }
+    route->path = path ? path : "";
+    route->upstream = string_of(r, n, "upstream");
+    route->methods = list_of(r, n, "methods", &route->method_count);
+    route->chain = bool_of(r, n, "chain");
+}
+
+static void read_limits(struct reader *r) {
+    struct config *c = r->c;
+    uint32_t n = get(r, 0, "limits");
+    c->http = (struct http_limits){ .body = number_of(r, n, "body"),
+                                    .header_ms = number_of(r, n, "header_timeout_ms"),
+                                    .body_ms = number_of(r, n, "body_timeout_ms"),
+                                    .idle_ms = number_of(r, n, "idle_timeout_ms"),
+                                    .send_ms = 60000,
+                                    .high_water = number_of(r, n, "high_water"),
+                                    .low_water = number_of(r, n, "low_water"),
+                                    .connections = (unsigned)number_of(r, n, "connections") };
+    c->lua = (struct state_limits){ .cpu_us = number_of(r, n, "cpu_ms") * 1000,
+                                    .memory = number_of(r, n, "memory"),
+                                    .max_answer = 16u << 20,
+                                    .high_water = c->http.high_water };
+    for (unsigned i = 0; i < c->target_count; i++)
+        if (c->targets[i].max_answer > c->lua.max_answer) c->lua.max_answer = c->targets[i].max_answer;
+    c->request_ms = number_of(r, n, "request_timeout_ms");
+    c->comment_ms = number_of(r, n, "keepalive_comment_ms");
+}
+
+/* An array's elements through fn into an array of structs. */
+static void *read_all(struct reader *r, const char *key, size_t size, unsigned *count,
+                      void (*fn)(struct reader *, uint32_t, void *)) {
+    uint32_t n = get(r, 0, key);
+    if (n == JSON_NONE || json_type(&r->doc, n) != JSON_ARRAY) return NULL;
+    char *all = alloc(r, (r->doc.nodes[n].count + 1) * size);
+    for (uint32_t e = json_first(&r->doc, n); all && e != JSON_NONE; e = json_next(&r->doc, n, e))
+        fn(r, e, all + size * (*count)++);
+    return all;
+}
+
+static void each_target(struct reader *r, uint32_t n, void *out) { read_target(r, n, out); }
+static void each_route(struct reader *r, uint32_t n, void *out) { read_route(r, n, out); }
+
+static void read_config(struct reader *r) {
+    struct config *c = r->c;
+    c->listen = list_of(r, 0, "listen", &c->listen_count);
+    c->admin = string_of(r, 0, "admin");
+    c->workers = (unsigned)number_of(r, 0, "workers");
+    uint32_t tls = get(r, 0, "tls");
+    c->tls_cert = string_of(r, tls, "cert");
+    c->tls_key = string_of(r, tls, "key");
+    c->targets = read_all(r, "upstreams", sizeof(*c->targets), &c->target_count, each_target);
+    c->routes = read_all(r, "routes", sizeof(*c->routes), &c->route_count, each_route);
+    read_limits(r);
+    c->drain_ms = number_of(r, 0, "drain_timeout_ms");
+    c->watch = bool_of(r, 0, "watch");
+    uint32_t log = get(r, 0, "log");
+    c->log_access = bool_of(r, log, "access");
+    const char *level = string_of(r, log, "level");
+    c->log_level = level ? log_level_parse(level) : PERILUNE_LOG_INFO;
+}
+
+int config_new(struct config **out, struct slice json, const struct config_env *env, char *err, size_t errlen) {
+    *out = NULL;
+    struct config *c = mem_zalloc(sizeof(*c));
+    struct reader r = { .c = c, .env = env, .err = err, .errlen = errlen };
+    snprintf(err, errlen, "out of memory");
+    if (c == NULL) return PERILUNE_ERR_NOMEM;
+    atomic_init(&c->refs, 1);
+    arena_init(&c->arena);
+    if (json_parse(&r.doc, json, &(struct json_error){ 0 }) != 0) r.failed = true;
+    else read_config(&r);
+    json_deinit(&r.doc);
+    if (!r.failed) {
+        *out = c;
+        return 0;
+    }
+    config_put(c);
+    return PERILUNE_ERR_CONFIG;
+}
+
+struct config *config_ref(struct config *c) {
+    if (c) atomic_fetch_add(&c->refs, 1);
+    return c;
+}
+
+void config_put(struct config *c) {
+    if (c == NULL || atomic_fetch_sub(&c->refs, 1) != 1) return;
+    arena_deinit(&c->arena);
+    mem_free(c);
+}
+
+const struct route *config_route(const struct config *c, struct slice method, struct slice path,
+                                 bool *wrong_method) {
+    for (unsigned i = 0; i < c->route_count; i++) {
+        const struct route *r = &c->routes[i];
+        struct slice p = slice_str(r->path);
+        if (r->prefix ? !slice_starts(path, p) : !slice_eq(path, p)) continue;
+        bool ok = r->method_count == 0;
+        for (unsigned m = 0; m < r->method_count; m++) ok |= slice_eq(method, slice_str(r->methods[m]));
+        if (ok) return r;
+        *wrong_method = true;
+    }
+    return NULL;
+}

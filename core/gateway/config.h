@@ -1,0 +1,60 @@
+/* config.h -- a checked configuration as C reads it; immutable, counted, shared by
+ * all threads. See config.c. */
+#ifndef PERILUNE_GATEWAY_CONFIG_H
+#define PERILUNE_GATEWAY_CONFIG_H
+
+#include <stdatomic.h>
+
+#include "base/mem.h"
+#include "bridge/state.h"
+#include "http/server.h"
+#include "upstream/target.h"
+
+struct route {
+    const char  *path;
+    bool         prefix;       /* path ended in '*' */
+    const char **methods;      /* empty: all */
+    unsigned     method_count;
+    const char  *upstream;     /* NULL: by model */
+    bool         chain;        /* has policies */
+};
+
+struct config {
+    atomic_uint          refs;
+    struct arena         arena;
+    const char         **listen;
+    unsigned             listen_count;
+    const char          *admin;    /* NULL: none */
+    unsigned             workers;  /* 0: one per core */
+    const char          *tls_cert, *tls_key;
+    struct target       *targets;
+    unsigned             target_count;
+    struct route        *routes;
+    unsigned             route_count;
+    struct http_limits   http;
+    struct state_limits  lua;
+    uint64_t             request_ms, comment_ms, drain_ms;
+    bool                 log_access, watch;
+    int                  log_level;
+    uint64_t             generation;
+};
+
+/* Finds what counts and health of a name are kept in; see registry.h. */
+struct registry;
+/* The port of the simulated upstream, starting it when needed; negative: error. */
+struct config_env {
+    struct registry *registry;
+    int            (*sim_port)(void *ud, char *err, size_t errlen);
+    void            *ud;
+};
+
+/* json: what boot.lua made. On failure err gets a sentence. */
+int  config_new(struct config **out, struct slice json, const struct config_env *env, char *err, size_t errlen);
+struct config *config_ref(struct config *c);
+void config_put(struct config *c);
+
+/* The first route for this request, or NULL. *wrong_method: one has the path. */
+const struct route *config_route(const struct config *c, struct slice method, struct slice path,
+                                 bool *wrong_method);
+
+#endif

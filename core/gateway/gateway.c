@@ -1,0 +1,518 @@
+/* gateway.c -- implements perilune.h: one owner thread, some workers.
+ *
+ *     owner: loads, reloads, admin listener, watching files
+ *       | letters: install, listen, drain, describe
+ *     worker, worker, ...      (threads == 0: one, on the owner's own loop)
+ *
+ * Loading is all or nothing.  On the owner's thread: read the files once, run the
+ * configuration in a checker state, freeze what was read, build one generation
+ * per worker from it, try the new addresses and certificates.  Only when all of
+ * that worked is anything handed over, and handing over cannot fail.  Requests in
+ * flight keep the generation they began with. */
+#include "gateway/gateway.h"
+
+#include <curl/curl.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tools/sim.h"
+
+#define SHARED_BYTES (16u << 20)
+#define WATCH_MS     500
+
+static atomic_bool opened; /* perilune_set_allocator() came too late */
+
+/* -- Errors --------------------------------------------------------------------------------- */
+
+static int fail(struct perilune *g, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static int fail(struct perilune *g, int code, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(g->errmsg, sizeof(g->errmsg), fmt, ap);
+    va_end(ap);
+    return code;
+}
+
+PERILUNE_API const char *perilune_errmsg(const perilune *g) { return g->errmsg; }
+
+PERILUNE_API uint32_t perilune_version(void) { return PERILUNE_VERSION; }
+
+PERILUNE_API int perilune_set_allocator(const perilune_allocator *a) {
+    if (atomic_load(&opened)) return PERILUNE_ERR_STATE;
+    mem_set_allocator(a ? a->realloc : NULL, a ? a->ud : NULL);
+    return 0;
+}
+
+/* -- Asking workers --------------------------------------------------------------------------- */
+
+struct question {
+    struct letter    letter;
+    void           (*fn)(struct worker *w, void *ud);
+    void            *ud;
+    pthread_mutex_t  lock;
+    pthread_cond_t   answered;
+    bool             done;
+};
+
+static void question_opened(struct letter *m, void *owner) {
+    struct question *q = container_of(m, struct question, letter);
+    q->fn(owner, q->ud);
+    pthread_mutex_lock(&q->lock);
+    q->done = true;
+    pthread_cond_signal(&q->answered);
+    pthread_mutex_unlock(&q->lock); /* q may be gone from here on */
+}
+
+/* Workers never wait for the owner, and a turn of their loop is short: waiting
+ * for an answer is safe. */
+bool gateway_ask(struct worker *w, void (*fn)(struct worker *, void *), void *ud) {
+    if (!w->threaded) {
+        fn(w, ud);
+        return true;
+    }
+    struct question q = { .fn = fn, .ud = ud };
+    list_init(&q.letter.link);
+    pthread_mutex_init(&q.lock, NULL);
+    pthread_cond_init(&q.answered, NULL);
+    bool sent = mailbox_send(&w->mail, &q.letter, question_opened);
+    pthread_mutex_lock(&q.lock);
+    while (sent && !q.done) pthread_cond_wait(&q.answered, &q.lock);
+    pthread_mutex_unlock(&q.lock);
+    pthread_cond_destroy(&q.answered);
+    pthread_mutex_destroy(&q.lock);
+    return sent;
+}
+
+/* -- Loading ------------------------------------------------------------------------------------ */
+
+static int sim_port_of(void *ud, char *err, size_t errlen) {
+    struct perilune *g = ud;
+    if (g->sim == NULL && sim_start(&g->sim, "127.0.0.1:0", NULL) != 0) {
+        snprintf(err, errlen, "cannot start the simulated upstream");
+        return -1;
+    }
+    return sim_port(g->sim);
+}
+
+struct loaded {
+    struct bundle      *bundle;
+    struct config      *config;
+    struct generation **gens; /* one per worker */
+    struct tls_context *tls;
+};
+
+static void loaded_free(struct perilune *g, struct loaded *ld) {
+    for (unsigned i = 0; ld->gens && i < g->worker_count; i++) generation_free(ld->gens[i]);
+    mem_free(ld->gens);
+    tls_context_put(ld->tls);
+    config_put(ld->config);
+    bundle_put(ld->bundle);
+}
+
+/* Runs the configuration once, to learn what it reads and says. */
+static int check_bundle(struct loop *loop, struct log *log, struct shared *shared, struct bundle *b, struct buf *json,
+                        char *err, size_t errlen) {
+    struct state *s;
+    struct policy_chain *chains;
+    unsigned count;
+    struct state_limits limits = { .memory = 0 };
+    int rc = state_new(&s, loop, log, shared, &limits, err, errlen);
+    if (rc != 0) return rc;
+    rc = policy_load(s, b, json, &chains, &count, err, errlen);
+    mem_free(chains);
+    state_put(s);
+    b->frozen = true;
+    return rc;
+}
+
+static int load_config(struct perilune *g, const char *path, struct loaded *ld) {
+    struct buf json;
+    buf_init(&json, 0);
+    struct config_env env = { .registry = &g->registry, .sim_port = sim_port_of, .ud = g };
+    int rc = bundle_open(&ld->bundle, path, false, g->errmsg, sizeof(g->errmsg));
+    if (rc == 0) rc = check_bundle(&g->loop, &g->log, g->shared, ld->bundle, &json, g->errmsg, sizeof(g->errmsg));
+    char err[1024];
+    if (rc == 0 && (rc = config_new(&ld->config, buf_get(&json), &env, err, sizeof(err))) != 0)
+        fail(g, rc, "%s: %s", path, err);
+    if (rc == 0 && ld->config->tls_cert != NULL &&
+        (rc = tls_context_open(&ld->tls, ld->config->tls_cert, ld->config->tls_key, err, sizeof(err))) != 0)
+        fail(g, rc, "%s: tls: %s", path, err);
+    buf_deinit(&json);
+    return rc;
+}
+
+/* Two descriptors per connection (client and upstream), some for the rest. */
+static void fit_connections(struct perilune *g, struct config *c) {
+    struct rlimit lim;
+    if (getrlimit(RLIMIT_NOFILE, &lim) != 0 || lim.rlim_cur == RLIM_INFINITY) return;
+    uint64_t workers = g->worker_count ? g->worker_count : 1;
+    uint64_t most = lim.rlim_cur > 128 ? (lim.rlim_cur - 96) / 2 / workers : 4;
+    if (c->http.connections <= most) return;
+    log_line(&g->log, PERILUNE_LOG_INFO, "limits.connections is %u, but %llu open files allow %llu a worker",
+             c->http.connections, (unsigned long long)lim.rlim_cur, (unsigned long long)most);
+    c->http.connections = (unsigned)most;
+}
+
+static int prepare(struct perilune *g, const char *path, struct loaded *ld) {
+    int rc = load_config(g, path, ld);
+    if (rc != 0) return rc;
+    ld->config->generation = g->generation + 1;
+    fit_connections(g, ld->config);
+    ld->gens = mem_zalloc((g->worker_count + 1) * sizeof(struct generation *));
+    if (ld->gens == NULL) return fail(g, PERILUNE_ERR_NOMEM, "out of memory");
+    for (unsigned i = 0; i < g->worker_count && rc == 0; i++)
+        rc = generation_new(&ld->gens[i], &g->workers[i], ld->config, ld->bundle, &g->loop, g->shared, g->errmsg,
+                            sizeof(g->errmsg));
+    return rc;
+}
+
+static void install(struct worker *w, void *ud) { worker_install(w, ud); }
+
+static int apply_listeners(struct perilune *g);
+
+/* The names of settings that a running gateway cannot change. */
+static const char *needs_restart(const struct perilune *g, const struct config *c) {
+    if (g->config == NULL || g->config->workers == c->workers) return NULL;
+    return "workers";
+}
+
+static int64_t fingerprint(const struct perilune *g);
+
+PERILUNE_API int perilune_load(perilune *g, const char *path) {
+    if (path == NULL) return fail(g, PERILUNE_ERR_INVAL, "no path given");
+    struct loaded ld = { .bundle = NULL };
+    char *copy = mem_strdup(path);
+    int rc = copy ? prepare(g, path, &ld) : PERILUNE_ERR_NOMEM;
+    struct config *old = g->config;
+    struct tls_context *old_tls = g->tls;
+    const char *restart = rc == 0 ? needs_restart(g, ld.config) : NULL;
+    if (rc == 0) {
+        g->config = ld.config;
+        g->tls = ld.tls;
+        if (g->listening && (rc = apply_listeners(g)) != 0) { /* an address cannot be had */
+            g->config = old;
+            g->tls = old_tls;
+        }
+    }
+    if (rc != 0) {
+        g->reload_failures++;
+        loaded_free(g, &ld);
+        mem_free(copy);
+        log_line(&g->log, PERILUNE_LOG_ERROR, "reload failed, the old configuration serves on: %s", g->errmsg);
+        return rc;
+    }
+    for (unsigned i = 0; i < g->worker_count; i++) gateway_ask(&g->workers[i], install, ld.gens[i]);
+    mem_free(ld.gens);
+    config_put(old);
+    tls_context_put(old_tls);
+    bundle_put(g->bundle);
+    g->bundle = ld.bundle;
+    mem_free(g->path);
+    g->path = copy;
+    g->generation = g->config->generation;
+    g->watched = fingerprint(g);
+    atomic_store(&g->log.level, g->config->log_level);
+    g->errmsg[0] = '\0';
+    if (g->generation > 1) {
+        g->reloads++;
+        if (restart) snprintf(g->errmsg, sizeof(g->errmsg), "needs a restart to take effect: %s", restart);
+        log_line(&g->log, PERILUNE_LOG_INFO, "reloaded %s: generation %llu%s%s", path,
+                 (unsigned long long)g->generation, restart ? "; " : "", g->errmsg);
+    }
+    return 0;
+}
+
+PERILUNE_API int perilune_reload(perilune *g) {
+    if (g->path == NULL) return fail(g, PERILUNE_ERR_STATE, "nothing was loaded yet");
+    char *path = mem_strdup(g->path);
+    if (path == NULL) return fail(g, PERILUNE_ERR_NOMEM, "out of memory");
+    int rc = perilune_load(g, path);
+    mem_free(path);
+    return rc;
+}
+
+/* -- Watching files -------------------------------------------------------------------------------- */
+
+static int64_t stamp(const char *path) {
+    struct stat st;
+    if (stat(path, &st) != 0) return 0;
+    return (int64_t)st.st_mtim.tv_sec * 1000003 + st.st_mtim.tv_nsec + st.st_size * 31 + (int64_t)st.st_ino;
+}
+
+static int64_t fingerprint(const struct perilune *g) {
+    int64_t sum = g->path ? stamp(g->path) : 0;
+    for (struct list *e = g->bundle->files.next; e != &g->bundle->files; e = e->next)
+        sum = sum * 31 + stamp(container_of(e, struct bundle_file, link)->path);
+    return sum;
+}
+
+static void watch_due(struct timer *t) {
+    struct perilune *g = container_of(t, struct perilune, watch);
+    if (g->bundle != NULL && fingerprint(g) != g->watched) {
+        g->watched = fingerprint(g); /* a broken file is tried once, not twice a second */
+        perilune_reload(g);
+    }
+    timer_start(&g->loop, t, WATCH_MS, watch_due);
+}
+
+/* -- Listening --------------------------------------------------------------------------------------- */
+
+/* "host:0" became a port when it was first bound; all workers share that. */
+static const char *bound_address(const struct perilune *g, const char *configured) {
+    for (unsigned i = 0; i < g->bound_count; i++)
+        if (strcmp(g->bound[i][0], configured) == 0) return g->bound[i][1];
+    return configured;
+}
+
+static void remember_bound(struct perilune *g, const char *configured, int port) {
+    size_t n = strlen(configured);
+    if (n < 2 || strcmp(configured + n - 2, ":0") != 0 || g->bound_count == 16 || n > 100) return;
+    snprintf(g->bound[g->bound_count][0], 128, "%s", configured);
+    snprintf(g->bound[g->bound_count][1], 128, "%.*s:%d", (int)(n - 2), configured, port);
+    g->bound_count++;
+}
+
+struct listening {
+    struct listen_plan plan;
+    int                port, rc;
+    char               err[512];
+};
+
+static void listen_on(struct worker *w, void *ud) {
+    struct listening *l = ud;
+    l->rc = worker_listen(w, &l->plan, &l->port, l->err, sizeof(l->err));
+}
+
+static void make_plan(const struct perilune *g, struct listen_plan *p, unsigned upto) {
+    *p = (struct listen_plan){ .tls = g->tls };
+    const char *one = g->override;
+    unsigned n = one ? 1 : g->config->listen_count;
+    for (unsigned i = 0; i < n && i < upto && i < 16; i++)
+        snprintf(p->addresses[p->count++], 128, "%s", bound_address(g, one ? one : g->config->listen[i]));
+}
+
+/* Can all addresses be had?  The first worker tries, one by one, so that a port 0
+ * is known before the others bind it. */
+static int apply_listeners(struct perilune *g) {
+    unsigned n = g->override ? 1 : g->config->listen_count;
+    for (unsigned w = 0; w < g->worker_count; w++) {
+        for (unsigned upto = w == 0 ? 1 : n; upto <= n; upto++) {
+            struct listening l = { .port = 0 };
+            make_plan(g, &l.plan, upto);
+            gateway_ask(&g->workers[w], listen_on, &l);
+            if (l.rc != 0) return fail(g, l.rc, "%s", l.err);
+            if (l.port != 0) {
+                remember_bound(g, g->override ? g->override : g->config->listen[upto - 1], l.port);
+                if (upto == 1) g->port = l.port;
+            }
+        }
+    }
+    return admin_listen(g, g->config ? g->config->admin : NULL);
+}
+
+PERILUNE_API int perilune_listen(perilune *g, const char *address) {
+    if (g->config == NULL && address == NULL) return fail(g, PERILUNE_ERR_STATE, "no configuration is loaded");
+    if (address != NULL) {
+        char *copy = mem_strdup(address);
+        if (copy == NULL) return fail(g, PERILUNE_ERR_NOMEM, "out of memory");
+        mem_free(g->override);
+        g->override = copy;
+    }
+    int rc = apply_listeners(g);
+    if (rc != 0) return rc;
+    g->listening = true;
+    return 0;
+}
+
+PERILUNE_API int perilune_port(const perilune *g) { return g->port; }
+PERILUNE_API int perilune_admin_port(const perilune *g) { return g->admin_port; }
+
+/* -- Running ----------------------------------------------------------------------------------------- */
+
+static void count_busy(struct worker *w, void *ud) {
+    *(unsigned *)ud += w->server.open;
+}
+
+static void drain_worker(struct worker *w, void *ud) {
+    (void)ud;
+    worker_drain(w);
+}
+
+static void drain_check(struct timer *t) {
+    struct perilune *g = container_of(t, struct perilune, drain);
+    unsigned open = 0;
+    for (unsigned i = 0; i < g->worker_count; i++) gateway_ask(&g->workers[i], count_busy, &open);
+    int left = atomic_load(&g->drain_ms) - 20;
+    atomic_store(&g->drain_ms, left > 0 ? left : 0);
+    if (open == 0 || left <= 0) {
+        if (open > 0) log_line(&g->log, PERILUNE_LOG_WARN, "drain_timeout is over, %u connections are cut", open);
+        g->drained = true;
+    } else {
+        timer_start(&g->loop, t, 20, drain_check);
+    }
+}
+
+static void begin_drain(struct perilune *g) {
+    g->draining = true;
+    log_line(&g->log, PERILUNE_LOG_INFO, "draining: no new connections, requests in flight finish");
+    for (unsigned i = 0; i < g->worker_count; i++) gateway_ask(&g->workers[i], drain_worker, NULL);
+    timer_start(&g->loop, &g->drain, 1, drain_check);
+}
+
+static void poll_over(struct timer *t) { (void)t; }
+
+PERILUNE_API int perilune_poll(perilune *g, int timeout_ms) {
+    if (!g->draining && atomic_load(&g->drain_ms) >= 0) begin_drain(g);
+    if (atomic_load(&g->stop) || g->drained) return 1;
+    if (timeout_ms > 0) timer_start(&g->loop, &g->poll, (uint64_t)timeout_ms, poll_over);
+    uv_run(&g->loop.uv, timeout_ms == 0 ? UV_RUN_NOWAIT : UV_RUN_ONCE);
+    timer_stop(&g->loop, &g->poll);
+    return atomic_load(&g->stop) || g->drained;
+}
+
+PERILUNE_API int perilune_run(perilune *g) {
+    while (perilune_poll(g, -1) == 0) {}
+    return 0;
+}
+
+PERILUNE_API int perilune_fd(const perilune *g) { return uv_backend_fd(&g->loop.uv); }
+PERILUNE_API int perilune_timeout(const perilune *g) { return uv_backend_timeout(&g->loop.uv); }
+
+PERILUNE_API void perilune_wake(perilune *g) { mailbox_ring(&g->mail); }
+
+PERILUNE_API void perilune_stop(perilune *g) {
+    atomic_store(&g->stop, true);
+    perilune_wake(g);
+}
+
+PERILUNE_API void perilune_drain(perilune *g, int timeout_ms) {
+    if (timeout_ms < 0) timeout_ms = g->config ? (int)g->config->drain_ms : 30000;
+    atomic_store(&g->drain_ms, timeout_ms);
+    perilune_wake(g);
+}
+
+PERILUNE_API int perilune_stats(perilune *g, char *buf, size_t size) {
+    struct buf out;
+    buf_init(&out, 0);
+    metrics_write(g, &out);
+    int n = (int)buf_len(&out);
+    if (size > 0) snprintf(buf, size, "%.*s", SLICE_ARG(buf_get(&out)));
+    buf_deinit(&out);
+    return n;
+}
+
+/* -- Life ------------------------------------------------------------------------------------------------ */
+
+static int worker_number(const struct perilune *g, int threads) {
+    if (threads >= 0) return threads;
+    if (g->config && g->config->workers > 0) return (int)g->config->workers;
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 ? (int)n : 1;
+}
+
+static int open_workers(struct perilune *g, int threads) {
+    unsigned n = threads == 0 ? 1 : (unsigned)threads;
+    g->workers = mem_zalloc(n * sizeof(*g->workers));
+    if (g->workers == NULL) return fail(g, PERILUNE_ERR_NOMEM, "out of memory");
+    for (; g->worker_count < n; g->worker_count++) {
+        int rc = worker_open(&g->workers[g->worker_count], g->worker_count, threads == 0 ? &g->loop : NULL, &g->log);
+        if (rc != 0) return fail(g, rc, "cannot start a worker: %s", perilune_strerror(rc));
+    }
+    return 0;
+}
+
+/* How many workers is in the configuration, and loading needs the workers: the
+ * first load has none and only reads. */
+static int first_load(struct perilune *g, const perilune_options *o) {
+    struct loaded peek = { .bundle = NULL };
+    int threads = o->threads;
+    if (o->config != NULL && threads < 0) {
+        int rc = load_config(g, o->config, &peek);
+        if (rc != 0) {
+            loaded_free(g, &peek);
+            return rc;
+        }
+        g->config = peek.config;
+        threads = worker_number(g, threads);
+        g->config = NULL;
+        loaded_free(g, &peek);
+    }
+    int rc = open_workers(g, worker_number(g, threads));
+    if (rc == 0 && o->config != NULL) rc = perilune_load(g, o->config);
+    if (rc == 0 && (o->watch || (g->config && g->config->watch))) timer_start(&g->loop, &g->watch, WATCH_MS, watch_due);
+    return rc;
+}
+
+PERILUNE_API int perilune_open(perilune **out, const perilune_options *options, char *errbuf, size_t errlen) {
+    *out = NULL;
+    perilune_options o = PERILUNE_OPTIONS_INIT;
+    if (options == NULL || options->size < sizeof(size_t)) return PERILUNE_ERR_INVAL;
+    memcpy(&o, options, options->size < sizeof(o) ? options->size : sizeof(o));
+    atomic_store(&opened, true);
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    struct perilune *g = mem_zalloc(sizeof(*g));
+    if (g == NULL) return PERILUNE_ERR_NOMEM;
+    g->log = (struct log){ .write = o.log, .ud = o.log_ud };
+    atomic_init(&g->log.level, PERILUNE_LOG_INFO);
+    atomic_init(&g->drain_ms, -1);
+    int rc = loop_init(&g->loop);
+    if (rc != 0) {
+        mem_free(g);
+        return rc;
+    }
+    rc = mailbox_open(&g->mail, &g->loop, g);
+    if (rc == 0) rc = registry_init(&g->registry);
+    g->shared = shared_new(SHARED_BYTES);
+    if (rc == 0 && g->shared == NULL) rc = PERILUNE_ERR_NOMEM;
+    if (rc == 0) rc = first_load(g, &o);
+    if (rc == 0) {
+        *out = g;
+        return 0;
+    }
+    if (errbuf != NULL && errlen > 0) snprintf(errbuf, errlen, "%s", g->errmsg[0] ? g->errmsg : perilune_strerror(rc));
+    perilune_close(g);
+    return rc;
+}
+
+PERILUNE_API void perilune_close(perilune *g) {
+    if (g == NULL) return;
+    if (g->admin_open) admin_close(g);
+    for (unsigned i = 0; i < g->worker_count; i++) worker_close(&g->workers[i]);
+    timer_stop(&g->loop, &g->watch);
+    timer_stop(&g->loop, &g->drain);
+    timer_stop(&g->loop, &g->poll);
+    mailbox_close(&g->mail);
+    loop_deinit(&g->loop);
+    mailbox_deinit(&g->mail);
+    if (g->admin_open) http_server_deinit(&g->admin);
+    if (g->sim) sim_stop(g->sim);
+    mem_free(g->workers);
+    config_put(g->config);
+    bundle_put(g->bundle);
+    tls_context_put(g->tls);
+    shared_free(g->shared);
+    registry_deinit(&g->registry);
+    mem_free(g->path);
+    mem_free(g->override);
+    mem_free(g);
+}
+
+/* perilune check, perilune reload: everything but serving. */
+int gateway_check(const char *path, struct buf *json, char *err, size_t errlen) {
+    perilune_options o = PERILUNE_OPTIONS_INIT;
+    perilune *g;
+    int rc = perilune_open(&g, &o, err, errlen);
+    if (rc != 0) return rc;
+    struct loaded ld = { .bundle = NULL };
+    rc = prepare(g, path, &ld);
+    if (rc == 0 && json != NULL) {
+        buf_puts(json, ld.config->admin ? ld.config->admin : "");
+        rc = json->error;
+    }
+    if (rc != 0) snprintf(err, errlen, "%s", g->errmsg);
+    loaded_free(g, &ld);
+    perilune_close(g);
+    return rc;
+}

@@ -1,0 +1,104 @@
+/* metrics.c -- all counters as Prometheus text.
+ *
+ * Each worker counts for itself; here the numbers are added up, without stopping
+ * anybody: a reading is a few nanoseconds older at its beginning than at its end.
+ * Names follow OpenTelemetry's GenAI conventions where there is one. */
+#include <stdio.h>
+
+#include "gateway/gateway.h"
+
+typedef unsigned long long ull;
+
+static void head(struct buf *out, const char *name, const char *type, const char *help) {
+    buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+/* A counter at the same place in each worker. */
+static uint64_t sum(const struct perilune *g, size_t offset) {
+    uint64_t total = 0;
+    for (unsigned i = 0; i < g->worker_count; i++)
+        total += atomic_load_explicit((stats_counter *)(uintptr_t)((const char *)&g->workers[i] + offset),
+                                      memory_order_relaxed);
+    return total;
+}
+#define SUM(g, field) sum(g, offsetof(struct worker, field))
+
+static void one(struct buf *out, const char *name, const char *type, const char *help, uint64_t v) {
+    head(out, name, type, help);
+    buf_printf(out, "%s %llu\n", name, (ull)v);
+}
+
+static void histogram(const struct perilune *g, size_t offset, const char *name, const char *help, struct buf *out) {
+    struct histogram all;
+    memset(&all, 0, sizeof(all));
+    for (unsigned i = 0; i < g->worker_count; i++)
+        histogram_merge(&all, (const struct histogram *)(const void *)((const char *)&g->workers[i] + offset));
+    histogram_write(&all, name, help, out);
+}
+
+static void statuses(const struct perilune *g, struct buf *out) {
+    head(out, "perilune_requests_total", "counter", "Answered requests by HTTP status; 499: the client left.");
+    for (unsigned s = 0; s < 600; s++) {
+        uint64_t v = sum(g, offsetof(struct worker, metrics.status) + s * sizeof(stats_counter));
+        if (v > 0) buf_printf(out, "perilune_requests_total{status=\"%u\"} %llu\n", s, (ull)v);
+    }
+}
+
+static void failures(const struct perilune *g, struct buf *out) {
+    head(out, "perilune_errors_total", "counter", "Failed requests by class.");
+    for (int k = 1; k < FAILURE_KINDS; k++) {
+        uint64_t v = sum(g, offsetof(struct worker, metrics.failures) + (size_t)k * sizeof(stats_counter));
+        if (v > 0) buf_printf(out, "perilune_errors_total{error_type=\"%s\"} %llu\n", failure_code((enum failure_kind)k), (ull)v);
+    }
+}
+
+static void upstreams(struct perilune *g, struct buf *out) {
+    static const struct { const char *name, *type, *help; } rows[] = {
+        { "perilune_upstream_calls_total", "counter", "Calls to an upstream." },
+        { "perilune_upstream_failures_total", "counter", "Calls that failed." },
+        { "perilune_upstream_in_flight", "gauge", "Calls that are running." },
+    };
+    pthread_mutex_lock(&g->registry.lock);
+    for (int row = 0; row < 3; row++) {
+        head(out, rows[row].name, rows[row].type, rows[row].help);
+        for (struct list *e = g->registry.entries.next; e != &g->registry.entries; e = e->next) {
+            struct registry_entry *u = container_of(e, struct registry_entry, link);
+            atomic_uint_least64_t *v = row == 0 ? &u->health.calls : row == 1 ? &u->health.failures : &u->health.in_flight;
+            buf_printf(out, "%s{upstream=\"%s\"} %llu\n", rows[row].name, u->name, (ull)atomic_load(v));
+        }
+    }
+    pthread_mutex_unlock(&g->registry.lock);
+}
+
+static void tokens(const struct perilune *g, struct buf *out) {
+    head(out, "gen_ai_client_token_usage_total", "counter", "Tokens that upstreams reported.");
+    buf_printf(out, "gen_ai_client_token_usage_total{gen_ai_token_type=\"input\"} %llu\n", (ull)SUM(g, metrics.tokens_in));
+    buf_printf(out, "gen_ai_client_token_usage_total{gen_ai_token_type=\"output\"} %llu\n", (ull)SUM(g, metrics.tokens_out));
+}
+
+void metrics_write(struct perilune *g, struct buf *out) {
+    statuses(g, out);
+    failures(g, out);
+    one(out, "perilune_in_flight", "gauge", "Requests that are running.", SUM(g, metrics.in_flight));
+    one(out, "perilune_streams_total", "counter", "Requests that asked for a stream.", SUM(g, metrics.streams));
+    one(out, "perilune_stream_events_total", "counter", "Events forwarded to clients.", SUM(g, metrics.frames));
+    one(out, "perilune_aborted_total", "counter", "Requests whose client left.", SUM(g, metrics.aborted));
+    one(out, "perilune_connections", "gauge", "Open client connections.", SUM(g, server.stats.open));
+    one(out, "perilune_connections_accepted_total", "counter", "Accepted connections.", SUM(g, server.stats.accepted));
+    one(out, "perilune_refused_total", "counter", "Malformed, oversized or late requests.", SUM(g, server.stats.refused));
+    one(out, "perilune_received_bytes_total", "counter", "Bytes from clients.", SUM(g, server.stats.bytes_in));
+    one(out, "perilune_sent_bytes_total", "counter", "Bytes to clients.", SUM(g, server.stats.bytes_out));
+    tokens(g, out);
+    upstreams(g, out);
+    one(out, "perilune_policy_microseconds_total", "counter", "Time spent in policies.", SUM(g, metrics.lua.policy_us));
+    one(out, "perilune_policy_errors_total", "counter", "Policies that threw.", SUM(g, metrics.lua.errors));
+    one(out, "perilune_policy_kills_total", "counter", "Policies over their CPU or memory budget.", SUM(g, metrics.lua.kills));
+    one(out, "perilune_reload_generation", "gauge", "Generation that serves.", g->generation);
+    one(out, "perilune_reloads_total", "counter", "Reloads that took effect.", g->reloads);
+    one(out, "perilune_reload_failures_total", "counter", "Reloads that were refused.", g->reload_failures);
+    histogram(g, offsetof(struct worker, metrics.duration), "gen_ai_server_request_duration_seconds",
+              "From the first byte of a request to the last of its answer.", out);
+    histogram(g, offsetof(struct worker, metrics.ttft), "gen_ai_server_time_to_first_token_seconds",
+              "From the first byte of a request to the first event of its answer.", out);
+    histogram(g, offsetof(struct worker, metrics.policy), "perilune_policy_seconds", "CPU time of policies per request.", out);
+}

@@ -1,0 +1,171 @@
+/* worker.c -- one loop thread, assembled: the file to read to see how parts meet.
+ *
+ *     loop ---- server (connections) ---- exchange ---- generation
+ *      |                                     |            config, Lua state,
+ *      +------- multi (libcurl) <--- call ---+            call pools, chains
+ *      |
+ *      +------- mailbox: install, listen, drain, describe, stop
+ *
+ * A generation is built by the loading thread (so that no worker stalls while
+ * policies compile) and handed over whole.  The old one lives on in the requests
+ * that began with it: each holds a share of its Lua state, and when the last is
+ * gone the state closes and takes the generation along. */
+#include "gateway/worker.h"
+
+#include <signal.h>
+#include <stdio.h>
+
+#include "gateway/exchange.h"
+
+/* -- Generations ------------------------------------------------------------------------ */
+
+static void generation_closed(void *ud) {
+    struct generation *gen = ud;
+    for (unsigned i = 0; gen->pools && i < gen->config->target_count; i++) call_pool_deinit(&gen->pools[i]);
+    mem_free(gen->pools);
+    mem_free(gen->chains);
+    config_put(gen->config);
+    mem_free(gen);
+}
+
+void generation_free(struct generation *gen) {
+    if (gen == NULL) return;
+    if (gen->state != NULL) state_put(gen->state); /* its closed() frees gen */
+    else generation_closed(gen);
+}
+
+int generation_new(struct generation **out, struct worker *w, struct config *c, struct bundle *b,
+                   struct loop *loading_loop, struct shared *shared, char *err, size_t errlen) {
+    *out = NULL;
+    struct generation *gen = mem_zalloc(sizeof(*gen));
+    snprintf(err, errlen, "out of memory");
+    if (gen == NULL) return PERILUNE_ERR_NOMEM;
+    gen->config = config_ref(c);
+    gen->pools = mem_zalloc((c->target_count + 1) * sizeof(*gen->pools));
+    struct buf json;
+    buf_init(&json, 0);
+    int rc = gen->pools ? state_new(&gen->state, loading_loop, w->log, shared, &c->lua, err, errlen)
+                        : PERILUNE_ERR_NOMEM;
+    if (rc == 0) {
+        gen->state->closed = generation_closed;
+        gen->state->closed_ud = gen;
+        for (unsigned i = 0; i < c->target_count; i++) call_pool_init(&gen->pools[i], &w->multi, &c->targets[i]);
+        gen->state->pools = gen->pools;
+        gen->state->pool_count = c->target_count;
+        rc = policy_load(gen->state, b, &json, &gen->chains, &gen->chain_count, err, errlen);
+    }
+    buf_deinit(&json);
+    if (rc == 0) {
+        gen->state->loop = w->loop; /* from here on it belongs to the worker's thread */
+        gen->state->stats = &w->metrics.lua;
+        *out = gen;
+    } else {
+        generation_free(gen);
+    }
+    return rc;
+}
+
+void worker_install(struct worker *w, struct generation *gen) {
+    struct generation *old = w->gen;
+    w->gen = gen;
+    w->server.limits = gen->config->http;
+    if (old != NULL) state_put(old->state);
+}
+
+/* -- Listening ---------------------------------------------------------------------------- */
+
+int worker_listen(struct worker *w, const struct listen_plan *plan, int *port, char *err, size_t errlen) {
+    const char *keep[16];
+    for (unsigned i = 0; i < plan->count; i++) {
+        keep[i] = plan->addresses[i];
+        if (http_server_has(&w->server, keep[i])) continue;
+        int rc = http_server_listen(&w->server, keep[i], plan->tls, port, err, errlen);
+        if (rc != 0) return rc;
+    }
+    http_server_keep(&w->server, keep, plan->count);
+    http_server_set_tls(&w->server, plan->tls);
+    return 0;
+}
+
+void worker_drain(struct worker *w) { http_server_drain(&w->server); }
+
+void worker_describe(struct worker *w, struct buf *out) {
+    uint64_t now = loop_hrtime_us();
+    for (struct list *e = w->exchanges.next; e != &w->exchanges; e = e->next) {
+        if (buf_len(out) > 0) buf_putc(out, ',');
+        exchange_describe(e, now, out);
+    }
+}
+
+/* -- Life ----------------------------------------------------------------------------------- */
+
+static void close_parts(struct worker *w) {
+    http_server_close(&w->server); /* busy requests hear `gone`, their calls stop */
+    if (w->gen != NULL) state_put(w->gen->state);
+    w->gen = NULL;
+    multi_close(&w->multi);
+    mailbox_close(&w->mail);
+}
+
+static void *worker_main(void *arg) {
+    struct worker *w = arg;
+    while (!w->stopping) uv_run(&w->loop->uv, UV_RUN_ONCE);
+    close_parts(w);
+    loop_deinit(w->loop);
+    return NULL;
+}
+
+struct stop_letter {
+    struct letter letter;
+};
+
+static void stop_opened(struct letter *m, void *owner) {
+    (void)m;
+    ((struct worker *)owner)->stopping = true;
+}
+
+int worker_open(struct worker *w, unsigned index, struct loop *loop, struct log *log) {
+    memset(w, 0, sizeof(*w));
+    w->index = index;
+    w->log = log;
+    w->threaded = loop == NULL;
+    w->loop = loop ? loop : &w->own_loop;
+    list_init(&w->exchanges);
+    int rc = loop == NULL ? loop_init(w->loop) : 0;
+    if (rc != 0) return rc;
+    struct http_handler handler = { .ud = w, .request = exchange_request, .gone = exchange_gone,
+                                    .drained = exchange_drained, .refused = exchange_refused };
+    struct http_limits limits = { .body = 1 << 20, .header_ms = 10000, .body_ms = 60000, .idle_ms = 60000,
+                                  .send_ms = 60000, .high_water = 1 << 18, .low_water = 1 << 16,
+                                  .connections = 1024 };
+    rc = multi_init(&w->multi, w->loop, call_on_done);
+    if (rc == 0) rc = http_server_init(&w->server, w->loop, log, &handler, &limits);
+    if (rc == 0) rc = mailbox_open(&w->mail, w->loop, w);
+    if (rc != 0) return rc;
+    if (!w->threaded) return 0;
+    /* Signals are for the thread that asked for them. */
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    char name[16];
+    snprintf(name, sizeof(name), "worker-%u", index);
+    rc = thread_start(&w->thread, name, worker_main, w);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return rc;
+}
+
+void worker_close(struct worker *w) {
+    if (w->threaded) {
+        struct stop_letter stop;
+        memset(&stop, 0, sizeof(stop));
+        list_init(&stop.letter.link);
+        mailbox_send(&w->mail, &stop.letter, stop_opened);
+        pthread_join(w->thread, NULL);
+    } else {
+        close_parts(w);
+        uv_run(&w->loop->uv, UV_RUN_NOWAIT); /* close callbacks */
+    }
+    multi_deinit(&w->multi);
+    http_server_deinit(&w->server);
+    mailbox_deinit(&w->mail);
+}

@@ -1,0 +1,71 @@
+/* worker.h -- one loop thread, assembled. See worker.c. */
+#ifndef PERILUNE_GATEWAY_WORKER_H
+#define PERILUNE_GATEWAY_WORKER_H
+
+#include "base/stats.h"
+#include "bridge/policy.h"
+#include "gateway/config.h"
+#include "http/server.h"
+#include "sys/mailbox.h"
+#include "upstream/multi.h"
+
+struct gateway_log;
+
+/* Everything that belongs to one load of the configuration on one worker. Lives
+ * until the Lua state closes: calls that Lua still holds use the pools. */
+struct generation {
+    struct config       *config;
+    struct state        *state;
+    struct call_pool    *pools;
+    struct policy_chain *chains;
+    unsigned             chain_count;
+};
+
+struct metrics { /* written by the worker's thread */
+    stats_counter    status[600];             /* by HTTP status */
+    stats_counter    failures[FAILURE_KINDS];
+    stats_counter    requests, streams, aborted, tokens_in, tokens_out, frames;
+    atomic_uint_least64_t in_flight;
+    struct histogram duration, ttft, policy;
+    struct state_stats lua;
+};
+
+/* What a worker is to listen on; applied on its thread. */
+struct listen_plan {
+    char                addresses[16][128];
+    unsigned            count;
+    struct tls_context *tls; /* a share */
+};
+
+struct worker {
+    unsigned           index;
+    struct loop       *loop, own_loop;
+    struct log        *log;
+    struct multi       multi;
+    struct http_server server;
+    struct mailbox     mail;
+    struct generation *gen;      /* current; NULL before the first load */
+    struct metrics     metrics;
+    struct list        exchanges;
+    pthread_t          thread;
+    bool               threaded, stopping;
+};
+
+/* loop NULL: a thread and loop of its own. */
+int  worker_open(struct worker *w, unsigned index, struct loop *loop, struct log *log);
+/* Cancels everything, ends the thread, frees. */
+void worker_close(struct worker *w);
+
+/* Built on any thread, before anybody else knows it. */
+int  generation_new(struct generation **out, struct worker *w, struct config *c, struct bundle *b,
+                    struct loop *loading_loop, struct shared *shared, char *err, size_t errlen);
+void generation_free(struct generation *gen); /* never installed */
+
+/* Worker's thread. Takes gen; new requests use it from now on. */
+void worker_install(struct worker *w, struct generation *gen);
+int  worker_listen(struct worker *w, const struct listen_plan *plan, int *port, char *err, size_t errlen);
+void worker_drain(struct worker *w);
+/* Appends one JSON object per exchange in flight, comma separated. */
+void worker_describe(struct worker *w, struct buf *out);
+
+#endif

@@ -1,0 +1,550 @@
+/* conn.c -- one connection, from accept to close.
+ *
+ *              first byte           head complete        body complete
+ *      IDLE -------------> HEAD ------------------> BODY ------------> BUSY
+ *       ^                   |                        |                   |
+ *       |                   +------ refuse() --------+                   |
+ *       |                             v                                  |
+ *       +---- reply_end, keep-alive --|----------------------------------+
+ *                                  LINGER -> CLOSED <--- client left, any state
+ *
+ * Bytes arrive in the loop's one read buffer.  What a parser does not eat at
+ * once is kept in `in`, which is empty and without memory for an idle or a
+ * well-behaved connection; that is what makes 10,000 open streams cheap.
+ *
+ * Replies collect in `out` and leave in one write when the loop turn ends
+ * (flush), so frames that become ready together travel together and none waits.
+ * While the kernel takes no more, `out` grows, reply_body() says FLOW_FULL above
+ * the high-water mark, and `drained` follows below the low one.
+ *
+ * While the handler is busy we keep reading: only so can we learn that the
+ * client left.  Pipelined bytes are kept up to PIPELINE_MAX, then reading stops.
+ *
+ * Memory of a connection is released in the close callback, so a conn pointer
+ * stays valid for the rest of a turn in which it was closed. */
+#include "http/conn.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#define PIPELINE_MAX (64 * 1024)
+#define LINGER_MS    2000
+#define LINGER_BYTES (1024 * 1024)
+
+struct conn_write {
+    uv_write_t        req;
+    struct http_conn *conn;
+    char             *data;
+    size_t            len;
+};
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b);
+static void begin_linger(struct http_conn *c);
+
+/* -- Life ------------------------------------------------------------------------ */
+
+void request_free(struct http_request *r) {
+    if (r == NULL) return;
+    buf_deinit(&r->body);
+    arena_deinit(&r->arena);
+    mem_free(r);
+}
+
+struct http_conn *conn_new(struct http_server *s) {
+    struct http_conn *c = mem_zalloc(sizeof(*c));
+    if (c == NULL) return NULL;
+    if (uv_tcp_init(&s->loop->uv, &c->tcp) != 0) {
+        mem_free(c);
+        return NULL;
+    }
+    c->tcp.data = c;
+    c->server = s;
+    list_append(&s->conns, &c->link);
+    s->open++;
+    atomic_fetch_add_explicit(&s->stats.open, 1, memory_order_relaxed);
+    return c;
+}
+
+static void on_closed(uv_handle_t *h) {
+    struct http_conn *c = h->data;
+    mem_free(c);
+}
+
+static void release(struct http_conn *c) {
+    struct http_server *s = c->server;
+    timer_stop(s->loop, &c->deadline);
+    job_cancel(s->loop, &c->flush);
+    job_cancel(s->loop, &c->advance);
+    buf_deinit(&c->in);
+    buf_deinit(&c->out);
+    buf_deinit(&c->cipher);
+    tls_free(c->tls);
+    c->tls = NULL;
+    list_remove(&c->link);
+    s->open--;
+    atomic_fetch_sub_explicit(&s->stats.open, 1, memory_order_relaxed);
+}
+
+void conn_close(struct http_conn *c) {
+    if (c->state == CONN_CLOSED) return;
+    bool busy = c->state == CONN_BUSY;
+    c->state = CONN_CLOSED;
+    struct http_request *r = c->request;
+    c->request = NULL;
+    release(c);
+    uv_close((uv_handle_t *)&c->tcp, on_closed);
+    if (r != NULL && busy) c->server->handler.gone(c->server->handler.ud, r);
+    request_free(r);
+}
+
+/* -- Deadlines ------------------------------------------------------------------- */
+
+static void refuse(struct http_conn *c, int status, const char *why);
+
+static void deadline_fired(struct timer *t) {
+    struct http_conn *c = container_of(t, struct http_conn, deadline);
+    uint64_t now = loop_now(c->server->loop);
+    if (now < c->expires_ms) { /* moved meanwhile */
+        if (c->expires_ms != UINT64_MAX)
+            timer_start(c->server->loop, t, c->expires_ms - now, deadline_fired);
+        return;
+    }
+    if (c->state == CONN_HEAD) refuse(c, 408, "the request head did not arrive in time");
+    else if (c->state == CONN_BODY) refuse(c, 408, "the request body did not arrive in time");
+    else conn_close(c); /* idle, lingering, or a client that takes no bytes */
+}
+
+/* Most deadlines are replaced before they come: a running timer that fires too
+ * early is cheaper than moving it for every request. */
+void conn_expire(struct http_conn *c, uint64_t after_ms) {
+    struct loop *l = c->server->loop;
+    c->expires_ms = after_ms == 0 ? UINT64_MAX : loop_now(l) + after_ms;
+    if (after_ms == 0) return;
+    if (timer_is_running(&c->deadline) && c->deadline.at_ms <= c->expires_ms) return;
+    if (timer_start(l, &c->deadline, after_ms, deadline_fired) != 0) conn_close(c);
+}
+
+/* -- Sending ----------------------------------------------------------------------- */
+
+size_t conn_backlog(const struct http_conn *c) {
+    return buf_len(&c->out) + buf_len(&c->cipher) + c->writing_len;
+}
+
+static void sent_all(struct http_conn *c) {
+    if (c->close_after) {
+        if (c->linger) begin_linger(c);
+        else conn_close(c);
+        return;
+    }
+    if (c->state == CONN_BUSY) conn_expire(c, 0);
+}
+
+static void tell_drained(struct http_conn *c) {
+    if (!c->was_full || c->state != CONN_BUSY) return;
+    if (conn_backlog(c) > c->server->limits.low_water) return;
+    c->was_full = 0;
+    c->server->handler.drained(c->server->handler.ud, c->request);
+}
+
+static void flush(struct http_conn *c);
+
+static void on_written(uv_write_t *req, int status) {
+    struct conn_write *w = container_of(req, struct conn_write, req);
+    struct http_conn *c = w->conn;
+    mem_free(w->data);
+    mem_free(w);
+    if (c->state == CONN_CLOSED) return;
+    c->writing = NULL;
+    c->writing_len = 0;
+    if (status < 0) {
+        conn_close(c);
+        return;
+    }
+    flush(c);
+}
+
+/* The kernel is full: the rest is its own now, until on_written(). */
+static void write_rest(struct http_conn *c, struct buf *b) {
+    struct conn_write *w = mem_alloc(sizeof(*w));
+    if (w == NULL) {
+        conn_close(c);
+        return;
+    }
+    w->conn = c;
+    w->data = buf_take(b, &w->len);
+    uv_buf_t piece = uv_buf_init(w->data, (unsigned)w->len);
+    if (uv_write(&w->req, (uv_stream_t *)&c->tcp, &piece, 1, on_written) != 0) {
+        mem_free(w->data);
+        mem_free(w);
+        conn_close(c);
+        return;
+    }
+    c->writing = w;
+    c->writing_len = w->len;
+    conn_expire(c, c->server->limits.send_ms);
+}
+
+static int encrypt(struct http_conn *c) {
+    int err = tls_write(c->tls, buf_get(&c->out));
+    buf_deinit(&c->out);
+    if (err) return err;
+    tls_pull(c->tls, &c->cipher);
+    return c->cipher.error;
+}
+
+static void flush(struct http_conn *c) {
+    if (c->writing != NULL || c->state == CONN_CLOSED) return;
+    if (buf_failed(&c->out) || (c->tls && encrypt(c) != 0)) {
+        conn_close(c);
+        return;
+    }
+    struct buf *b = c->tls ? &c->cipher : &c->out;
+    while (buf_len(b) > 0) {
+        size_t len = buf_len(b) > 1 << 30 ? 1 << 30 : buf_len(b);
+        uv_buf_t piece = uv_buf_init((char *)(uintptr_t)buf_get(b).ptr, (unsigned)len);
+        int n = uv_try_write((uv_stream_t *)&c->tcp, &piece, 1);
+        if (n == UV_EAGAIN) break;
+        if (n < 0) {
+            conn_close(c);
+            return;
+        }
+        atomic_fetch_add_explicit(&c->server->stats.bytes_out, (uint64_t)n, memory_order_relaxed);
+        buf_consume(b, (size_t)n);
+    }
+    if (buf_len(b) > 0) {
+        write_rest(c, b);
+        return;
+    }
+    buf_deinit(b);
+    tell_drained(c); /* may write more, may close c */
+    if (c->state != CONN_CLOSED && conn_backlog(c) == 0) sent_all(c);
+}
+
+static void flush_job(struct job *j) { flush(container_of(j, struct http_conn, flush)); }
+
+void conn_touch(struct http_conn *c) {
+    if (c->state != CONN_CLOSED && c->writing == NULL) loop_soon(c->server->loop, &c->flush, flush_job);
+}
+
+/* -- Refusing ------------------------------------------------------------------------ */
+
+static void begin_linger(struct http_conn *c) {
+    /* Closing with unread bytes makes the kernel send a reset, which can destroy
+     * the reply before the client has read it: send FIN, read on for a while. */
+    c->state = CONN_LINGER;
+    c->close_after = 0;
+    c->body_left = LINGER_BYTES;
+    buf_deinit(&c->in);
+    uv_os_fd_t fd;
+    if (uv_fileno((uv_handle_t *)&c->tcp, &fd) == 0) shutdown(fd, SHUT_WR);
+    conn_expire(c, LINGER_MS);
+}
+
+/* Answers something that never became a request, and closes. */
+static void refuse(struct http_conn *c, int status, const char *why) {
+    struct http_server *s = c->server;
+    atomic_fetch_add_explicit(&s->stats.refused, 1, memory_order_relaxed);
+    struct buf body;
+    buf_init(&body, 0);
+    s->handler.refused(s->handler.ud, status, why, &body);
+    buf_printf(&c->out,
+               "HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %zu\r\n"
+               "connection: close\r\n\r\n",
+               status, http_reason(status), buf_len(&body));
+    buf_slice(&c->out, buf_get(&body));
+    buf_deinit(&body);
+    request_free(c->request);
+    c->request = NULL;
+    c->state = CONN_LINGER;
+    c->body_left = LINGER_BYTES;
+    c->close_after = c->linger = 1;
+    conn_expire(c, LINGER_MS);
+    conn_touch(c);
+}
+
+static int status_of(int parse_error) {
+    switch (parse_error) {
+    case HTTP_URI_TOO_LONG: return 414;
+    case HTTP_HEAD_TOO_LARGE: return 431;
+    case HTTP_NOT_IMPLEMENTED: return 501;
+    case HTTP_VERSION: return 505;
+    default: return 400;
+    }
+}
+
+/* -- Receiving ------------------------------------------------------------------------ */
+
+/* The head's slices point into the read buffer: copy once, then move them. */
+static struct http_request *request_new(struct http_conn *c, const struct http_head *h,
+                                        struct slice bytes) {
+    struct http_request *r = mem_zalloc(sizeof(*r));
+    if (r == NULL) return NULL;
+    arena_init(&r->arena);
+    buf_init(&r->body, c->server->limits.body);
+    char *copy = arena_dup(&r->arena, bytes);
+    r->headers = arena_alloc(&r->arena, h->header_count * sizeof(*r->headers) + 1);
+    if (copy == NULL || r->headers == NULL) {
+        request_free(r);
+        return NULL;
+    }
+#define MOVED(s) slice_of(copy + ((s).ptr - bytes.ptr), (s).len)
+    r->method = MOVED(h->method);
+    r->path = MOVED(h->target);
+    for (unsigned i = 0; i < h->header_count; i++) {
+        r->headers[i].name = MOVED(h->headers[i].name);
+        r->headers[i].value = h->headers[i].value.len ? MOVED(h->headers[i].value) : SLICE("");
+    }
+#undef MOVED
+    r->header_count = h->header_count;
+    const char *q = memchr(r->path.ptr, '?', r->path.len);
+    if (q != NULL) {
+        r->query = slice_of(q + 1, (size_t)(r->path.ptr + r->path.len - q - 1));
+        r->path.len = (size_t)(q - r->path.ptr);
+    }
+    r->conn = c;
+    r->start_us = c->first_byte_us;
+    return r;
+}
+
+static void put_peer(struct http_conn *c, struct http_request *r) {
+    struct sockaddr_storage a;
+    int len = sizeof(a);
+    if (uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&a, &len) != 0) return;
+    if (a.ss_family == AF_INET) uv_ip4_name((struct sockaddr_in *)&a, r->peer, sizeof(r->peer));
+    else uv_ip6_name((struct sockaddr_in6 *)&a, r->peer, sizeof(r->peer));
+}
+
+static void dispatch(struct http_conn *c) {
+    c->state = CONN_BUSY;
+    conn_expire(c, 0);
+    put_peer(c, c->request);
+    c->server->handler.request(c->server->handler.ud, c->request); /* may reply, may close c */
+}
+
+/* Returns bytes eaten; 0 also after an error. */
+static size_t eat_head(struct http_conn *c, struct slice s) {
+    struct http_server *sv = c->server;
+    if (c->state == CONN_IDLE) {
+        c->state = CONN_HEAD;
+        c->seen = 0;
+        c->first_byte_us = loop_hrtime_us();
+        conn_expire(c, sv->limits.header_ms);
+    }
+    const char *why = "";
+    int n = http_parse_request(sv->head, s, c->seen, &why);
+    if (n == HTTP_AGAIN) {
+        c->seen = s.len;
+        return 0;
+    }
+    if (n < 0) {
+        refuse(c, status_of(n), why);
+        return 0;
+    }
+    const struct http_head *h = sv->head;
+    c->keep_alive = h->keep_alive && !sv->draining;
+    c->minor = h->minor != 0;
+    c->chunked_in = h->chunked;
+    c->body_left = h->has_length ? h->length : 0;
+    c->no_body = slice_eq(h->method, SLICE("HEAD"));
+    if (c->body_left > sv->limits.body) {
+        refuse(c, 413, "the body is over the limit");
+        return 0;
+    }
+    c->request = request_new(c, h, slice_of(s.ptr, (size_t)n));
+    if (c->request == NULL) {
+        refuse(c, 503, "out of memory");
+        return 0;
+    }
+    if (!c->chunked_in && c->body_left == 0) {
+        dispatch(c);
+        return (size_t)n;
+    }
+    c->state = CONN_BODY;
+    http_chunked_init(&c->chunks);
+    conn_expire(c, sv->limits.body_ms);
+    if (h->expect_continue && s.len == (size_t)n) {
+        buf_puts(&c->out, "HTTP/1.1 100 Continue\r\n\r\n");
+        conn_touch(c);
+    }
+    return (size_t)n;
+}
+
+static size_t eat_sized_body(struct http_conn *c, struct slice s) {
+    struct buf *body = &c->request->body;
+    size_t n = s.len < c->body_left ? s.len : (size_t)c->body_left;
+    /* A claimed length is only a claim: no more than 64 KiB ahead of the bytes. */
+    if (body->cap == 0) buf_reserve(body, c->body_left < 65536 ? (size_t)c->body_left : 65536);
+    buf_put(body, s.ptr, n);
+    if (buf_failed(body)) {
+        refuse(c, 503, "out of memory");
+        return 0;
+    }
+    c->body_left -= n;
+    if (c->body_left == 0) dispatch(c);
+    return n;
+}
+
+static size_t eat_chunked_body(struct http_conn *c, struct slice s) {
+    size_t eaten = 0;
+    bool done = false;
+    while (!done) {
+        struct slice piece;
+        const char *why = "";
+        long n = http_chunked_eat(&c->chunks, slice_of(s.ptr + eaten, s.len - eaten), &piece, &done, &why);
+        if (n < 0) {
+            refuse(c, 400, why);
+            return 0;
+        }
+        buf_slice(&c->request->body, piece);
+        if (buf_failed(&c->request->body)) {
+            bool over = c->request->body.error == PERILUNE_ERR_LIMITED;
+            refuse(c, over ? 413 : 503, over ? "the body is over the limit" : "out of memory");
+            return 0;
+        }
+        eaten += (size_t)n;
+        if (n == 0) break;
+    }
+    if (done) dispatch(c);
+    return eaten;
+}
+
+static size_t eat(struct http_conn *c, struct slice s) {
+    switch (c->state) {
+    case CONN_IDLE:
+    case CONN_HEAD: return eat_head(c, s);
+    case CONN_BODY: return c->chunked_in ? eat_chunked_body(c, s) : eat_sized_body(c, s);
+    case CONN_LINGER:
+        if (s.len >= c->body_left) {
+            c->body_left = 0;
+            conn_close(c);
+            return 0;
+        }
+        c->body_left -= s.len;
+        return s.len;
+    case CONN_BUSY:
+    case CONN_CLOSED: return 0;
+    }
+    return 0;
+}
+
+static void read_more(struct http_conn *c);
+
+/* Feeds s (not part of c->in) through the states.  What is left is kept. */
+static void feed(struct http_conn *c, struct slice s) {
+    bool kept = buf_len(&c->in) > 0;
+    if (kept) {
+        buf_slice(&c->in, s);
+        s = buf_get(&c->in);
+    }
+    size_t total = 0;
+    c->feeding = 1;
+    while (total < s.len) {
+        size_t n = eat(c, slice_of(s.ptr + total, s.len - total));
+        if (c->state == CONN_CLOSED) return;
+        if (n == 0) break;
+        total += n;
+    }
+    c->feeding = 0;
+    if (c->state == CONN_LINGER) {
+        buf_deinit(&c->in);
+        return;
+    }
+    if (kept) buf_consume(&c->in, total);
+    else if (total < s.len) buf_put(&c->in, s.ptr + total, s.len - total);
+    if (buf_len(&c->in) == 0) buf_deinit(&c->in);
+    if (buf_failed(&c->in)) {
+        conn_close(c);
+        return;
+    }
+    read_more(c);
+}
+
+static void advance_job(struct job *j) {
+    struct http_conn *c = container_of(j, struct http_conn, advance);
+    if (c->state == CONN_IDLE && buf_len(&c->in) > 0) feed(c, SLICE(""));
+}
+
+static void feed_tls(struct http_conn *c, struct slice cipher) {
+    char plain[16 * 1024];
+    if (tls_feed(c->tls, cipher) != 0) {
+        conn_close(c);
+        return;
+    }
+    for (;;) {
+        long n = tls_read(c->tls, plain, sizeof(plain));
+        if (n == 0) break;
+        if (n < 0) {
+            tls_pull(c->tls, &c->cipher); /* the alert, as far as it can still be sent */
+            flush(c);
+            conn_close(c);
+            return;
+        }
+        feed(c, slice_of(plain, (size_t)n));
+        if (c->state == CONN_CLOSED) return;
+    }
+    tls_pull(c->tls, &c->cipher); /* handshake bytes */
+    if (buf_len(&c->cipher) > 0) conn_touch(c);
+}
+
+static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *b) {
+    (void)suggested;
+    struct http_conn *c = h->data;
+    *b = uv_buf_init(c->server->loop->scratch, LOOP_SCRATCH);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b) {
+    struct http_conn *c = stream->data;
+    if (n == 0) return;
+    if (n < 0) { /* end of file, or worse: either way nobody waits for a reply */
+        conn_close(c);
+        return;
+    }
+    atomic_fetch_add_explicit(&c->server->stats.bytes_in, (uint64_t)n, memory_order_relaxed);
+    struct slice s = slice_of(b->base, (size_t)n);
+    if (c->tls) feed_tls(c, s);
+    else feed(c, s);
+}
+
+static void read_more(struct http_conn *c) {
+    bool want = buf_len(&c->in) < PIPELINE_MAX || c->state != CONN_BUSY;
+    if (want && !c->reading) uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read);
+    if (!want && c->reading) uv_read_stop((uv_stream_t *)&c->tcp);
+    c->reading = want;
+}
+
+void conn_start(struct http_conn *c, struct tls_context *tls) {
+    uv_tcp_nodelay(&c->tcp, 1);
+    if (tls != NULL) {
+        c->tls = tls_new(tls);
+        if (c->tls == NULL) {
+            conn_close(c);
+            return;
+        }
+    }
+    conn_expire(c, c->server->limits.header_ms);
+    if (c->state != CONN_CLOSED) read_more(c);
+}
+
+void conn_reply_done(struct http_conn *c, bool clean) {
+    request_free(c->request);
+    c->request = NULL;
+    c->was_full = 0;
+    if (!clean || !c->keep_alive || c->server->draining) {
+        c->state = CONN_LINGER;
+        c->body_left = LINGER_BYTES;
+        c->close_after = 1;
+        c->linger = clean && buf_len(&c->in) > 0;
+        if (c->tls && clean) {
+            encrypt(c);
+            if (c->tls) tls_shutdown(c->tls);
+        }
+        conn_expire(c, c->server->limits.send_ms);
+    } else {
+        c->state = CONN_IDLE;
+        conn_expire(c, c->server->limits.idle_ms);
+        if (c->state == CONN_IDLE && !c->feeding && buf_len(&c->in) > 0)
+            loop_soon(c->server->loop, &c->advance, advance_job);
+    }
+    conn_touch(c);
+    if (c->writing != NULL && c->state != CONN_CLOSED) conn_expire(c, c->server->limits.send_ms);
+}

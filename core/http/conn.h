@@ -1,0 +1,56 @@
+/* conn.h -- one client's connection; shared by conn.c, reply.c and server.c. */
+#ifndef PERILUNE_HTTP_CONN_H
+#define PERILUNE_HTTP_CONN_H
+
+#include "http/server.h"
+#include "http/tls.h"
+
+enum conn_state {
+    CONN_IDLE,   /* between requests */
+    CONN_HEAD,   /* some bytes of a head are here */
+    CONN_BODY,
+    CONN_BUSY,   /* the handler has the request */
+    CONN_LINGER, /* reply sent, client still talking: drop until it stops */
+    CONN_CLOSED  /* handle is closing */
+};
+
+struct http_conn {
+    uv_tcp_t             tcp;
+    struct list          link;
+    struct http_server  *server;
+    struct tls          *tls;
+    struct http_request *request; /* from its head until its reply ended */
+    enum conn_state      state;
+    struct buf           in;      /* came, not yet parsed */
+    struct buf           out;     /* to be sent when this turn ends */
+    struct buf           cipher;  /* TLS: the same, encrypted */
+    struct conn_write   *writing; /* handed to the kernel, not all taken yet */
+    size_t               writing_len;
+    struct job           flush;
+    struct job           advance; /* parse what is left in `in` */
+    struct timer         deadline;
+    uint64_t             expires_ms; /* when the deadline really is */
+    size_t               seen;    /* bytes of a partial head already looked at */
+    struct http_chunked  chunks;
+    uint64_t             body_left;
+    uint64_t             first_byte_us;
+    unsigned             keep_alive : 1, chunked_in : 1, chunked_out : 1, minor : 1, no_body : 1,
+                         close_after : 1, /* once everything is sent */
+                         linger : 1,      /* with lingering, then */
+                         was_full : 1, feeding : 1, reading : 1;
+};
+
+struct http_conn *conn_new(struct http_server *s);
+void conn_start(struct http_conn *c, struct tls_context *tls); /* accepted: begin reading */
+/* The client is gone, or has to go, now.  A busy request hears `gone`. */
+void conn_close(struct http_conn *c);
+/* What is queued in c->out leaves when the turn ends. */
+void conn_touch(struct http_conn *c);
+/* Unsent bytes. */
+size_t conn_backlog(const struct http_conn *c);
+/* The reply is complete. */
+void conn_reply_done(struct http_conn *c, bool clean);
+void conn_expire(struct http_conn *c, uint64_t after_ms); /* 0: no deadline */
+void request_free(struct http_request *r);
+
+#endif

@@ -1,0 +1,229 @@
+/* server.c -- listeners of one thread and the connections they accept.
+ *
+ * Each worker binds the same address with SO_REUSEPORT; the kernel spreads
+ * connections over them.
+ *
+ * Running out: above limits.connections the server does not accept, so the
+ * kernel's queue holds new clients until a connection closes.  Should
+ * descriptors end before that (another part of the process took them), accepting
+ * stops for a second, what runs goes on, and one line is logged. */
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "http/conn.h"
+
+#define BACKLOG      4096
+#define RECOVER_MS   1000
+
+struct http_listener {
+    uv_tcp_t            tcp;
+    struct list         link;
+    struct http_server *server;
+    struct tls_context *tls;
+    char                address[128]; /* as configured */
+    bool                pending;      /* a connection waits for a free place */
+};
+
+int http_server_init(struct http_server *s, struct loop *loop, struct log *log,
+                     const struct http_handler *handler, const struct http_limits *limits) {
+    *s = (struct http_server){ .loop = loop, .log = log, .handler = *handler, .limits = *limits };
+    list_init(&s->conns);
+    list_init(&s->listeners);
+    s->head = mem_alloc(sizeof(*s->head));
+    return s->head ? 0 : PERILUNE_ERR_NOMEM;
+}
+
+/* -- Accepting --------------------------------------------------------------------- */
+
+static bool is_full(const struct http_server *s) { return s->open >= s->limits.connections; }
+
+static void accept_one(struct http_listener *l) {
+    struct http_server *s = l->server;
+    struct http_conn *c = conn_new(s);
+    if (c == NULL) {
+        l->pending = true;
+        return;
+    }
+    if (uv_accept((uv_stream_t *)&l->tcp, (uv_stream_t *)&c->tcp) != 0) {
+        conn_close(c);
+        return;
+    }
+    atomic_fetch_add_explicit(&s->stats.accepted, 1, memory_order_relaxed);
+    conn_start(c, l->tls);
+}
+
+static void accept_again(struct timer *t) {
+    struct http_server *s = container_of(t, struct http_server, recover);
+    bool left = false;
+    for (struct list *e = s->listeners.next; e != &s->listeners; e = e->next) {
+        struct http_listener *l = container_of(e, struct http_listener, link);
+        if (l->pending && !is_full(s)) {
+            l->pending = false;
+            accept_one(l);
+        }
+        left |= l->pending;
+    }
+    if (left) timer_start(s->loop, t, is_full(s) ? 10 : 1, accept_again);
+}
+
+static void on_connection(uv_stream_t *stream, int status) {
+    struct http_listener *l = stream->data;
+    struct http_server *s = l->server;
+    if (status < 0) {
+        if (log_limit_pass(&s->fd_log, loop_now(s->loop), 10000))
+            log_line(s->log, PERILUNE_LOG_ERROR,
+                     "cannot accept a connection: %s; requests in flight go on "
+                     "(raise the limit of open files, or lower limits.connections)",
+                     uv_strerror(status));
+        return;
+    }
+    if (is_full(s)) { /* libuv asks again only after uv_accept: nobody is lost */
+        if (log_limit_pass(&s->fd_log, loop_now(s->loop), 10000))
+            log_line(s->log, PERILUNE_LOG_WARN,
+                     "at the limit of %u connections (limits.connections): new ones wait",
+                     s->limits.connections);
+        l->pending = true;
+        if (!timer_is_running(&s->recover)) timer_start(s->loop, &s->recover, 10, accept_again);
+        return;
+    }
+    accept_one(l);
+    if (l->pending && !timer_is_running(&s->recover))
+        timer_start(s->loop, &s->recover, RECOVER_MS, accept_again);
+}
+
+/* -- Listening ---------------------------------------------------------------------- */
+
+/* "host:port", "[v6]:port", "*:port" -> getaddrinfo's parts. */
+static int split_address(const char *address, char *host, size_t hostlen, const char **port) {
+    const char *colon = strrchr(address, ':');
+    if (colon == NULL || colon[1] == '\0') return PERILUNE_ERR_INVAL;
+    size_t n = (size_t)(colon - address);
+    if (n >= 2 && address[0] == '[' && address[n - 1] == ']') {
+        address++;
+        n -= 2;
+    }
+    if (n >= hostlen) return PERILUNE_ERR_INVAL;
+    memcpy(host, address, n);
+    host[n] = '\0';
+    if (strcmp(host, "*") == 0) host[0] = '\0';
+    *port = colon + 1;
+    return 0;
+}
+
+static int bound_socket(const char *address, struct sockaddr_storage *sa, char *err, size_t errlen) {
+    char host[128];
+    const char *port;
+    if (split_address(address, host, sizeof(host), &port) != 0) {
+        snprintf(err, errlen, "'%s' is not host:port", address);
+        return -1;
+    }
+    struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
+    struct addrinfo *info = NULL;
+    int rc = getaddrinfo(host[0] ? host : NULL, port, &hints, &info);
+    if (rc != 0) {
+        snprintf(err, errlen, "cannot listen on %s: %s", address, gai_strerror(rc));
+        return -1;
+    }
+    int on = 1, fd = socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    bool ok = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
+              setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0 &&
+              bind(fd, info->ai_addr, info->ai_addrlen) == 0;
+    if (!ok) snprintf(err, errlen, "cannot listen on %s: %s", address, strerror(errno));
+    freeaddrinfo(info);
+    if (!ok && fd >= 0) close(fd);
+    socklen_t len = sizeof(*sa);
+    if (ok) getsockname(fd, (struct sockaddr *)sa, &len);
+    return ok ? fd : -1;
+}
+
+static void on_listener_closed(uv_handle_t *h) {
+    struct http_listener *l = h->data;
+    tls_context_put(l->tls);
+    mem_free(l);
+}
+
+static void listener_close(struct http_listener *l) {
+    list_remove(&l->link);
+    uv_close((uv_handle_t *)&l->tcp, on_listener_closed);
+}
+
+int http_server_listen(struct http_server *s, const char *address, struct tls_context *tls,
+                       int *port, char *err, size_t errlen) {
+    struct sockaddr_storage sa;
+    int fd = bound_socket(address, &sa, err, errlen);
+    if (fd < 0) return PERILUNE_ERR_IO;
+    struct http_listener *l = mem_zalloc(sizeof(*l));
+    if (l == NULL) {
+        close(fd);
+        snprintf(err, errlen, "out of memory");
+        return PERILUNE_ERR_NOMEM;
+    }
+    l->server = s;
+    snprintf(l->address, sizeof(l->address), "%s", address);
+    uv_tcp_init(&s->loop->uv, &l->tcp);
+    l->tcp.data = l;
+    l->tls = tls_context_ref(tls);
+    list_append(&s->listeners, &l->link);
+    int rc = uv_tcp_open(&l->tcp, fd);
+    if (rc == 0) rc = uv_listen((uv_stream_t *)&l->tcp, BACKLOG, on_connection);
+    if (rc != 0) {
+        snprintf(err, errlen, "cannot listen on %s: %s", address, uv_strerror(rc));
+        listener_close(l);
+        return PERILUNE_ERR_IO;
+    }
+    if (port != NULL)
+        *port = ntohs(sa.ss_family == AF_INET ? ((struct sockaddr_in *)&sa)->sin_port
+                                              : ((struct sockaddr_in6 *)&sa)->sin6_port);
+    return 0;
+}
+
+bool http_server_has(const struct http_server *s, const char *address) {
+    for (struct list *e = s->listeners.next; e != &s->listeners; e = e->next)
+        if (strcmp(container_of(e, struct http_listener, link)->address, address) == 0) return true;
+    return false;
+}
+
+void http_server_keep(struct http_server *s, const char *const *addresses, unsigned count) {
+    for (struct list *e = s->listeners.next, *next; e != &s->listeners; e = next) {
+        next = e->next;
+        struct http_listener *l = container_of(e, struct http_listener, link);
+        bool keep = false;
+        for (unsigned i = 0; i < count; i++) keep |= strcmp(l->address, addresses[i]) == 0;
+        if (!keep) listener_close(l);
+    }
+}
+
+void http_server_set_tls(struct http_server *s, struct tls_context *tls) {
+    for (struct list *e = s->listeners.next; e != &s->listeners; e = e->next) {
+        struct http_listener *l = container_of(e, struct http_listener, link);
+        tls_context_put(l->tls);
+        l->tls = tls_context_ref(tls);
+    }
+}
+
+/* -- The end ------------------------------------------------------------------------- */
+
+void http_server_drain(struct http_server *s) {
+    s->draining = true;
+    http_server_keep(s, NULL, 0);
+    for (struct list *e = s->conns.next, *next; e != &s->conns; e = next) {
+        next = e->next;
+        struct http_conn *c = container_of(e, struct http_conn, link);
+        if (c->state == CONN_IDLE) conn_close(c);
+    }
+}
+
+void http_server_close(struct http_server *s) {
+    http_server_keep(s, NULL, 0);
+    timer_stop(s->loop, &s->recover);
+    while (!list_is_empty(&s->conns)) conn_close(container_of(s->conns.next, struct http_conn, link));
+}
+
+void http_server_deinit(struct http_server *s) {
+    mem_free(s->head);
+    s->head = NULL;
+}

@@ -1,0 +1,129 @@
+/* server.h -- HTTP/1.1 for one thread: listeners, connections, requests in,
+ * replies out.  It has never heard of models.  See server.c, conn.c, reply.c.
+ *
+ * The handler gets a request when its body is complete, and answers with the
+ * reply_... functions, at once or later, until reply_end() or reply_abort().
+ * Between the two it may hear `gone` (the client left: stop, do not reply; the
+ * request is freed when gone returns) and `drained` (after FLOW_FULL). */
+#ifndef PERILUNE_HTTP_SERVER_H
+#define PERILUNE_HTTP_SERVER_H
+
+#include <stdatomic.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "flow/flow.h"
+#include "http/parse.h"
+#include "sys/loop.h"
+
+struct http_conn;
+struct tls_context;
+
+struct http_request {
+    struct http_conn   *conn;
+    struct arena        arena;
+    struct slice        method, path, query; /* path: target before '?' */
+    struct http_header *headers;             /* in the arena */
+    unsigned            header_count;
+    struct buf          body;                /* complete; the handler may buf_take() it */
+    char                peer[48];            /* address without port */
+    uint64_t            start_us;            /* loop_hrtime_us() when the first byte came */
+    void               *user;                /* the handler's */
+    bool                replied;             /* reply_head() was called */
+};
+
+struct http_handler {
+    void *ud;
+    void (*request)(void *ud, struct http_request *r);
+    void (*gone)(void *ud, struct http_request *r);
+    void (*drained)(void *ud, struct http_request *r);
+    /* A request that never became one: malformed, too large, too slow.  Writes
+     * the JSON body for it into out. */
+    void (*refused)(void *ud, int status, const char *why, struct buf *out);
+};
+
+struct http_limits {
+    size_t   body;            /* bytes of one request body */
+    uint64_t header_ms;       /* from the first byte of a request to its blank line */
+    uint64_t body_ms;         /* from there to the last byte of the body */
+    uint64_t idle_ms;         /* between requests */
+    uint64_t send_ms;         /* a client that takes nothing of what we send */
+    size_t   high_water, low_water; /* bytes of unsent reply */
+    unsigned connections;     /* at once; above it the kernel queues */
+};
+
+struct http_stats { /* written by the server's thread only */
+    atomic_uint_least64_t accepted, refused, open, bytes_in, bytes_out;
+};
+
+struct http_server {
+    struct loop        *loop;
+    struct log         *log;
+    struct http_handler handler;
+    struct http_limits  limits;
+    struct list         conns;     /* struct http_conn */
+    struct list         listeners; /* struct http_listener */
+    unsigned            open;      /* connections */
+    bool                draining;
+    bool                paused;    /* at the connection limit */
+    struct timer        recover;   /* after descriptors ran out */
+    struct http_head   *head;      /* parse scratch: 3 KB, one per thread */
+    struct http_stats   stats;
+    struct log_limit    fd_log;
+};
+
+int  http_server_init(struct http_server *s, struct loop *loop, struct log *log,
+                      const struct http_handler *handler, const struct http_limits *limits);
+
+/* Listens on "host:port" ("[::1]:80", "*:80"; port 0 picks one).  tls may be
+ * NULL; a share is taken.  *port gets the bound port.  On failure err gets a
+ * sentence. */
+int  http_server_listen(struct http_server *s, const char *address, struct tls_context *tls,
+                        int *port, char *err, size_t errlen);
+/* Closes the listeners whose address is not among the count given; connections
+ * live on. */
+void http_server_keep(struct http_server *s, const char *const *addresses, unsigned count);
+bool http_server_has(const struct http_server *s, const char *address);
+/* New connections on all listeners use tls from now on. */
+void http_server_set_tls(struct http_server *s, struct tls_context *tls);
+
+/* No new connections; idle ones close; busy ones close after their reply. */
+void http_server_drain(struct http_server *s);
+/* Closes everything now: busy requests hear `gone`.  The loop must run once more
+ * before its memory may go. */
+void http_server_close(struct http_server *s);
+void http_server_deinit(struct http_server *s);
+
+/* -- Request ------------------------------------------------------------------ */
+
+/* First header of that name (any case), or an empty slice with ptr NULL. */
+struct slice http_request_header(const struct http_request *r, struct slice name);
+
+/* -- Reply (reply.c) ----------------------------------------------------------- */
+
+#define REPLY_CHUNKED SIZE_MAX /* length not known: chunked, or until close for HTTP/1.0 */
+
+/* headers: complete lines "name: value\r\n".  Connection, Date and length are
+ * added here. */
+void      reply_head(struct http_request *r, int status, struct slice headers, size_t length);
+/* FLOW_FULL: above the high-water mark, wait for `drained`. */
+enum flow reply_body(struct http_request *r, struct slice piece);
+/* The reply is complete: r is freed, the connection goes on. */
+void      reply_end(struct http_request *r);
+/* What was sent goes out, then the connection closes without a clean end: the
+ * client sees that something is missing.  r is freed. */
+void      reply_abort(struct http_request *r);
+/* A whole reply in one call. */
+void      reply_send(struct http_request *r, int status, struct slice headers, struct slice body);
+
+const char *http_reason(int status);
+
+/* -- TLS (tls.c) ---------------------------------------------------------------- */
+
+/* Loads a PEM chain and key; both must fit together.  Counted, any thread. */
+int  tls_context_open(struct tls_context **out, const char *cert, const char *key, char *err,
+                      size_t errlen);
+struct tls_context *tls_context_ref(struct tls_context *t);
+void tls_context_put(struct tls_context *t);
+
+#endif

@@ -1,0 +1,185 @@
+/* perilune.h -- embed the gateway in a C program.
+ *
+ * This header is the whole public interface: what is not here may change
+ * without notice, and this text is its reference manual.
+ *
+ * THE MODEL.  A `perilune` is a gateway: one configuration with its policies,
+ * the upstreams it names, and one event loop.  perilune_listen() serves HTTP on
+ * that loop, or, with options.threads > 0, on that many worker threads that
+ * share the address by SO_REUSEPORT.
+ *
+ * OWNERSHIP.  perilune_open() gives you an object; perilune_close() takes it
+ * back.  Strings you pass in are copied before the call returns.  Strings you
+ * get are borrowed: they live until the next call on the same object, or until
+ * the callback returns.  Closing NULL is a no-op.
+ *
+ * THREADS.  The thread that called perilune_open() owns the gateway.  Functions
+ * marked [any] may be called from any thread at any time, all others only from
+ * the owner.  Worker threads call you for one thing only: options.log.
+ *
+ * ERRORS.  Functions return 0 or a negative PERILUNE_ERR_... code and change
+ * nothing when they fail.  perilune_errmsg() has the sentence an operator wants
+ * to read, with file and line where there is one.
+ *
+ * GROWTH.  perilune_options starts with its own size, so that fields can be
+ * appended; enums gain values -- ignore those you do not know.
+ */
+#ifndef PERILUNE_H
+#define PERILUNE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define PERILUNE_API __attribute__((visibility("default")))
+#else
+#define PERILUNE_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PERILUNE_VERSION 0x000100 /* major << 16 | minor << 8 | patch */
+#define PERILUNE_VERSION_STRING "0.1.0"
+
+#define PERILUNE_ERROR_MAP(XX)                              \
+    XX(NOMEM,    -1, "out of memory")                       \
+    XX(INVAL,    -2, "invalid argument")                    \
+    XX(STATE,    -3, "not allowed in this state")           \
+    XX(CONFIG,   -4, "configuration error")                 \
+    XX(POLICY,   -5, "a policy failed")                     \
+    XX(REJECTED, -6, "rejected by policy")                  \
+    XX(LIMITED,  -7, "over a rate or concurrency limit")    \
+    XX(TIMEOUT,  -8, "timed out")                           \
+    XX(CANCELED, -9, "canceled")                            \
+    XX(UPSTREAM, -10, "upstream failed")                    \
+    XX(ENGINE,   -11, "local engine failed")                \
+    XX(IO,       -12, "input/output error")                 \
+    XX(AGAIN,    -13, "nothing yet, try again")
+
+enum perilune_error {
+    PERILUNE_OK = 0,
+#define XX(name, value, text) PERILUNE_ERR_##name = value,
+    PERILUNE_ERROR_MAP(XX)
+#undef XX
+};
+
+typedef struct perilune perilune;
+
+typedef struct perilune_str {
+    const char *ptr; /* not NUL-terminated; never NULL */
+    size_t      len;
+} perilune_str;
+
+/* Severity of a log line, as in syslog: smaller is worse. */
+enum perilune_log_level {
+    PERILUNE_LOG_ERROR = 3,
+    PERILUNE_LOG_WARN  = 4,
+    PERILUNE_LOG_INFO  = 6,
+    PERILUNE_LOG_DEBUG = 7
+};
+
+typedef struct perilune_options {
+    size_t      size;    /* sizeof(perilune_options) */
+    const char *config;  /* path of perilune.lua; NULL: load one later */
+    int         threads; /* worker threads for perilune_listen(); 0: none, the
+                            owner's loop serves; -1: what the configuration
+                            says (`workers`, default one per core) */
+    int         watch;   /* non-zero: reload when a loaded file changes */
+    /* Gets one line of JSON per event, without a newline.  From any thread.
+     * NULL: log lines are dropped. */
+    void (*log)(void *ud, int level, perilune_str line);
+    void       *log_ud;
+} perilune_options;
+
+#define PERILUNE_OPTIONS_INIT { sizeof(perilune_options), NULL, 0, 0, NULL, NULL }
+
+/* Replaces malloc for the whole process.  realloc with size 0 frees and returns
+ * NULL; old_size is what the block was asked with.  Called from every thread. */
+typedef struct perilune_allocator {
+    void *(*realloc)(void *ud, void *ptr, size_t old_size, size_t size);
+    void *ud;
+} perilune_allocator;
+
+/* -- Library --------------------------------------------------------------- */
+
+PERILUNE_API uint32_t    perilune_version(void);       /* [any] */
+PERILUNE_API const char *perilune_strerror(int error); /* [any] */
+PERILUNE_API const char *perilune_errname(int error);  /* [any] "NOMEM" ... */
+
+/* Call before the first perilune_open(); PERILUNE_ERR_STATE after it. */
+PERILUNE_API int perilune_set_allocator(const perilune_allocator *a);
+
+/* -- Gateway --------------------------------------------------------------- */
+
+/* Creates a gateway and loads options->config when there is one.  On failure
+ * *out is NULL, nothing needs freeing, and, when errbuf is not NULL, it holds
+ * the sentence (cut to errlen bytes, NUL-terminated). */
+PERILUNE_API int  perilune_open(perilune **out, const perilune_options *options,
+                                char *errbuf, size_t errlen);
+
+/* Stops listening, cancels what is running, joins the threads and frees the
+ * gateway. */
+PERILUNE_API void perilune_close(perilune *g);
+
+/* The last failure on g, as a sentence with file and line where there is one.
+ * Borrowed until the next call on g.  Never NULL. */
+PERILUNE_API const char *perilune_errmsg(const perilune *g);
+
+/* Loads configuration and policies from path, or again from where they came.
+ * All or nothing: after an error the old ones still serve.  Requests in flight
+ * finish on the generation they began with. */
+PERILUNE_API int  perilune_load(perilune *g, const char *path);
+PERILUNE_API int  perilune_reload(perilune *g);
+
+/* Serves HTTP on "host:port" ("127.0.0.1:0" picks a port, see perilune_port).
+ * NULL: the addresses that the configuration names (listen, admin). */
+PERILUNE_API int  perilune_listen(perilune *g, const char *address);
+
+/* The admin port, like perilune_port(); 0 when there is none. */
+PERILUNE_API int  perilune_admin_port(const perilune *g);
+
+/* The TCP port that perilune_listen() bound, or 0 before it. */
+PERILUNE_API int  perilune_port(const perilune *g);
+
+/* Runs the owner's loop until perilune_stop(), or until perilune_drain() has
+ * finished. */
+PERILUNE_API int  perilune_run(perilune *g);
+
+/* One turn of the loop: handles what is ready, waits up to timeout_ms
+ * milliseconds for something (0: do not wait, -1: no limit).  Returns 0, or 1
+ * when perilune_run() would return: stopped, or drained. */
+PERILUNE_API int  perilune_poll(perilune *g, int timeout_ms);
+
+/* A descriptor for your own loop: readable means, call perilune_poll(g, 0).
+ * Timers make no descriptor readable: wait no longer than perilune_timeout(). */
+PERILUNE_API int  perilune_fd(const perilune *g);
+PERILUNE_API int  perilune_timeout(const perilune *g); /* ms; -1: none */
+
+PERILUNE_API void perilune_stop(perilune *g);  /* [any] perilune_run returns */
+PERILUNE_API void perilune_wake(perilune *g);  /* [any] perilune_poll returns */
+
+/* [any] Stops accepting, lets requests in flight finish for at most timeout_ms,
+ * then perilune_run() returns. */
+PERILUNE_API void perilune_drain(perilune *g, int timeout_ms);
+
+/* [any] Prometheus text of all counters.  Like snprintf: writes at most size
+ * bytes with the NUL, returns the length of the whole text. */
+PERILUNE_API int  perilune_stats(perilune *g, char *buf, size_t size);
+
+/* -- Tools: the command line's other commands ------------------------------ */
+
+/* Each behaves like a program: takes its own arguments (argv[0] is the name of
+ * the command), writes to stdout and stderr, returns the exit status. */
+PERILUNE_API int perilune_tool_check(int argc, char **argv);
+PERILUNE_API int perilune_tool_test(int argc, char **argv);
+PERILUNE_API int perilune_tool_reload(int argc, char **argv);
+PERILUNE_API int perilune_tool_sim(int argc, char **argv);
+PERILUNE_API int perilune_tool_bench(int argc, char **argv);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* PERILUNE_H */

@@ -1,0 +1,276 @@
+/* answer.c -- an upstream's answer, read on its way through.
+ *
+ *     bytes -> [events] -> frame -> look -> forward as it came
+ *                                    |
+ *                  usage? error? [DONE]? finish_reason?
+ *
+ * Frames are not rebuilt.  The look is a few memory searches; only a frame that
+ * mentions "usage" or "error" is parsed.  Usage is always asked upstream; what
+ * the client did not ask for is taken out again: the frame with empty choices
+ * disappears, a usage member in any other frame is cut out.
+ *
+ * Nothing goes right before the first real event, so that an upstream which says
+ * 200 and then {"error": ...} has failed before the first byte.
+ *
+ * An answer that is not an event stream is collected, must be JSON, and leaves
+ * in one piece. */
+#include "llm/answer.h"
+
+#include <stdio.h>
+
+#define EVENT_LIMIT (1024 * 1024)
+
+static enum flow on_event(struct sink *k, const struct event *ev);
+
+void answer_init(struct answer *a, const struct answer_options *opt, struct sink *to) {
+    memset(a, 0, sizeof(*a));
+    a->sink.event = on_event;
+    a->to = to;
+    a->upstream = opt->upstream;
+    a->expect_stream = opt->stream;
+    a->keep_usage = opt->keep_usage;
+    a->limit = opt->limit;
+    a->mark = opt->mark;
+    a->mark_ud = opt->mark_ud;
+    events_init(&a->events, opt->limit < EVENT_LIMIT ? opt->limit : EVENT_LIMIT);
+    buf_init(&a->scratch, 0);
+    buf_init(&a->whole, opt->limit);
+    failure_init(&a->failure);
+}
+
+void answer_deinit(struct answer *a) {
+    events_deinit(&a->events);
+    buf_deinit(&a->scratch);
+    buf_deinit(&a->whole);
+    json_deinit(&a->doc);
+    failure_deinit(&a->failure);
+}
+
+/* -- Looking ------------------------------------------------------------------------ */
+
+static bool mentions(struct slice s, struct slice what) {
+    return memmem(s.ptr, s.len, what.ptr, what.len) != NULL;
+}
+
+/* "finish_reason" followed by a string. */
+static bool is_finish(struct slice s) {
+    static const char key[] = "\"finish_reason\"";
+    const char *p = memmem(s.ptr, s.len, key, sizeof(key) - 1), *stop = s.ptr + s.len;
+    if (p == NULL) return false;
+    for (p += sizeof(key) - 1; p < stop && (*p == ' ' || *p == ':'); p++) {}
+    return p < stop && *p == '"';
+}
+
+static uint64_t number_of(const struct json_doc *doc, uint32_t object, struct slice key) {
+    uint32_t n = object == JSON_NONE ? JSON_NONE : json_get(doc, object, key);
+    uint64_t v = 0;
+    if (n != JSON_NONE && json_type(doc, n) == JSON_NUMBER) json_u64(doc, n, &v);
+    return v;
+}
+
+bool usage_read(const struct json_doc *doc, struct usage *out) {
+    if (json_type(doc, 0) != JSON_OBJECT) return false;
+    uint32_t u = json_get(doc, 0, SLICE("usage"));
+    if (u == JSON_NONE || json_type(doc, u) != JSON_OBJECT) return false;
+    out->known = true;
+    out->prompt = number_of(doc, u, SLICE("prompt_tokens"));
+    out->completion = number_of(doc, u, SLICE("completion_tokens"));
+    uint32_t details = json_get(doc, u, SLICE("prompt_tokens_details"));
+    if (details != JSON_NONE && json_type(doc, details) == JSON_OBJECT)
+        out->cached = number_of(doc, details, SLICE("cached_tokens"));
+    return true;
+}
+
+/* Copies a string member into a fixed field, cut to fit. */
+static void copy_string(const struct json_doc *doc, uint32_t object, struct slice key, char *to,
+                        size_t size) {
+    uint32_t n = json_get(doc, object, key);
+    if (n == JSON_NONE || json_type(doc, n) != JSON_STRING) return;
+    struct buf tmp;
+    buf_init(&tmp, 0);
+    json_decode_string(doc, n, &tmp);
+    if (buf_cstr(&tmp)) snprintf(to, size, "%s", buf_cstr(&tmp));
+    buf_deinit(&tmp);
+}
+
+/* {"error": {...}} or {"error": "..."} inside a 200. */
+static bool find_error(struct answer *a) {
+    if (json_type(&a->doc, 0) != JSON_OBJECT) return false;
+    uint32_t e = json_get(&a->doc, 0, SLICE("error"));
+    if (e == JSON_NONE || json_type(&a->doc, e) == JSON_NULL) return false;
+    failure_set(&a->failure, FAILURE_STREAM, "upstream '%s' sent an error in its answer", a->upstream);
+    if (json_type(&a->doc, e) == JSON_OBJECT) {
+        copy_string(&a->doc, e, SLICE("message"), a->failure.message, sizeof(a->failure.message));
+        copy_string(&a->doc, e, SLICE("type"), a->failure.type, sizeof(a->failure.type));
+        copy_string(&a->doc, e, SLICE("code"), a->failure.code, sizeof(a->failure.code));
+    }
+    return true;
+}
+
+static bool parse(struct answer *a, struct slice text) {
+    return json_parse(&a->doc, text, &(struct json_error){ 0 }) == 0;
+}
+
+static bool choices_are_empty(const struct json_doc *doc) {
+    uint32_t c = json_get(doc, 0, SLICE("choices"));
+    return c == JSON_NONE || (json_type(doc, c) == JSON_ARRAY && doc->nodes[c].count == 0);
+}
+
+/* The frame's JSON without its usage member. */
+static struct slice cut_usage(struct answer *a) {
+    const struct json_doc *d = &a->doc;
+    struct slice text = d->text;
+    buf_clear(&a->scratch);
+    buf_puts(&a->scratch, "data: ");
+    size_t from = 0;
+    uint32_t end = d->nodes[0].next;
+    for (uint32_t key = json_first(d, 0); key != JSON_NONE && key < end;) {
+        uint32_t value = d->nodes[key].next, after = d->nodes[value].next;
+        if (json_str_eq(d, key, SLICE("usage"))) {
+            /* With the comma behind it, or, for the last member, the one before. */
+            size_t start = d->nodes[key].start, stop = after < end ? d->nodes[after].start : d->nodes[value].end;
+            while (after >= end && start > 0 && text.ptr[start] != ',' && text.ptr[start] != '{') start--;
+            if (text.ptr[start] == '{') start++;
+            buf_put(&a->scratch, text.ptr + from, start - from);
+            from = stop;
+        }
+        key = after;
+    }
+    buf_put(&a->scratch, text.ptr + from, text.len - from);
+    buf_puts(&a->scratch, "\n\n");
+    return buf_get(&a->scratch);
+}
+
+/* -- Forwarding ------------------------------------------------------------------------ */
+
+static void forward(struct answer *a, const struct event *ev) { a->flow = a->to->event(a->to, ev); }
+
+static void send_head(struct answer *a) {
+    if (a->headed) return;
+    a->headed = 1;
+    struct event ev = { .type = EVENT_HEAD, .status = a->status,
+                        .content_type = slice_str(a->is_stream ? "text/event-stream" : a->content_type) };
+    forward(a, &ev);
+}
+
+static void end(struct answer *a) {
+    a->over = 1;
+    struct event ev = { .type = EVENT_END };
+    if (failure_is_set(&a->failure)) {
+        ev.type = EVENT_ERROR;
+        ev.failure = &a->failure;
+    }
+    a->to->event(a->to, &ev);
+}
+
+static int on_frame(void *ud, const struct sse_event *e) {
+    struct answer *a = ud;
+    if (a->over || a->done || e->data.len == 0) return 0; /* nothing counts behind [DONE] */
+    if (a->mark) a->mark(a->mark_ud);
+    struct event ev = { .type = EVENT_FRAME, .raw = e->raw, .data = e->data, .name = e->name };
+    if (slice_eq(e->data, SLICE("[DONE]"))) {
+        a->done = 1;
+        send_head(a);
+        if (!a->over) forward(a, &ev);
+        return 0;
+    }
+    bool usage = mentions(e->data, SLICE("\"usage\""));
+    bool error = mentions(e->data, SLICE("\"error\""));
+    if (!a->finished && is_finish(e->data)) a->finished = 1;
+    if ((usage || error) && parse(a, e->data)) {
+        if (error && find_error(a)) return 1;
+        bool known = usage && usage_read(&a->doc, &a->usage);
+        if (known && !a->keep_usage && choices_are_empty(&a->doc)) return 0;
+        if (usage && !a->keep_usage && json_type(&a->doc, 0) == JSON_OBJECT) {
+            ev.raw = cut_usage(a);
+            if (buf_failed(&a->scratch)) {
+                failure_set(&a->failure, FAILURE_NO_MEMORY, "out of memory");
+                return 1;
+            }
+            ev.data = slice_of(ev.raw.ptr + 6, ev.raw.len - 8);
+        }
+    }
+    send_head(a);
+    if (!a->over) forward(a, &ev);
+    return 0;
+}
+
+/* -- What the call says ------------------------------------------------------------------- */
+
+static void on_head(struct answer *a, const struct event *ev) {
+    a->status = ev->status;
+    struct slice ct = ev->content_type;
+    snprintf(a->content_type, sizeof(a->content_type), "%.*s", SLICE_ARG(ct));
+    a->is_stream = a->expect_stream && ct.len >= 17 && strncasecmp(ct.ptr, "text/event-stream", 17) == 0;
+    if (a->content_type[0] == '\0') snprintf(a->content_type, sizeof(a->content_type), "application/json");
+}
+
+static void on_bytes(struct answer *a, struct slice s) {
+    if (!a->is_stream) {
+        buf_slice(&a->whole, s);
+        if (!buf_failed(&a->whole)) return;
+        failure_set(&a->failure, a->whole.error == PERILUNE_ERR_LIMITED ? FAILURE_ANSWER_TOO_LARGE : FAILURE_NO_MEMORY,
+                    "upstream '%s': the answer is over max_body", a->upstream);
+        end(a);
+        return;
+    }
+    int rc = events_feed(&a->events, s, on_frame, a);
+    if (rc == 0 || a->over) return;
+    if (rc == PERILUNE_ERR_LIMITED)
+        failure_set(&a->failure, FAILURE_MALFORMED, "upstream '%s' sent an event over 1 MiB", a->upstream);
+    else if (!failure_is_set(&a->failure))
+        failure_set(&a->failure, FAILURE_NO_MEMORY, "out of memory");
+    end(a);
+}
+
+static void end_of_stream(struct answer *a) {
+    int rc = events_finish(&a->events, on_frame, a);
+    if (a->over) return;
+    if (rc != 0 && !failure_is_set(&a->failure))
+        failure_set(&a->failure, FAILURE_NO_MEMORY, "out of memory");
+    if (!failure_is_set(&a->failure) && !a->done) {
+        if (a->finished) { /* complete, but for providers that forget the last line */
+            struct event ev = { .type = EVENT_FRAME, .raw = SLICE("data: [DONE]\n\n"),
+                                .data = SLICE("[DONE]") };
+            forward(a, &ev);
+        } else {
+            failure_set(&a->failure, FAILURE_TRUNCATED, "upstream '%s' ended its stream too early",
+                        a->upstream);
+        }
+    }
+    if (!a->over) end(a);
+}
+
+static void end_of_whole(struct answer *a) {
+    if (!parse(a, buf_get(&a->whole))) {
+        failure_set(&a->failure, FAILURE_MALFORMED, "upstream '%s' answered %d with a body that is not JSON",
+                    a->upstream, a->status);
+    } else if (!find_error(a)) {
+        usage_read(&a->doc, &a->usage);
+        if (a->mark) a->mark(a->mark_ud);
+        send_head(a);
+        struct event ev = { .type = EVENT_BYTES, .raw = buf_get(&a->whole) };
+        if (!a->over) forward(a, &ev);
+    }
+    if (!a->over) end(a);
+}
+
+static enum flow on_event(struct sink *k, const struct event *ev) {
+    struct answer *a = container_of(k, struct answer, sink);
+    if (a->over) return FLOW_MORE;
+    a->flow = FLOW_MORE;
+    switch (ev->type) {
+    case EVENT_HEAD: on_head(a, ev); break;
+    case EVENT_BYTES:
+    case EVENT_FRAME: on_bytes(a, ev->raw); break;
+    case EVENT_END:
+        if (a->is_stream) end_of_stream(a);
+        else end_of_whole(a);
+        break;
+    case EVENT_ERROR:
+        a->over = 1;
+        a->to->event(a->to, ev);
+        break;
+    }
+    return a->flow;
+}

@@ -1,0 +1,207 @@
+/* chat.c -- reading a request, and editing it by splicing.
+ *
+ * Only what the gateway itself relies on is checked: that the body is an object,
+ * that `messages` is an array of objects with a role, that `model`, `stream` and
+ * `stream_options` have their types.  Everything else (tools, content parts,
+ * fields of next year) is the upstream's business and travels untouched.
+ *
+ *     {"model":"a", "x":1e999, "model":"b", "messages":[...]}
+ *               ^^^                     ^^^   two splices; the rest is memcpy */
+#include "llm/chat.h"
+
+#include <stdio.h>
+
+int chat_parse(struct json_doc *doc, struct slice body, struct failure *f) {
+    struct json_error err = { 0 };
+    int rc = json_parse(doc, body, &err);
+    if (rc == PERILUNE_ERR_NOMEM) {
+        failure_set(f, FAILURE_NO_MEMORY, "out of memory while reading the body");
+    } else if (rc != 0) {
+        failure_set(f, FAILURE_INVALID_JSON, "the body is not valid JSON: %s at byte %zu", err.message,
+                    err.offset);
+    }
+    return rc;
+}
+
+static int bad_field(struct failure *f, const struct json_doc *doc, uint32_t node, const char *param,
+                     const char *must) {
+    size_t at = node == JSON_NONE ? 0 : doc->nodes[node].start;
+    failure_set(f, FAILURE_INVALID_REQUEST, "'%s' must be %s (byte %zu)", param, must, at);
+    snprintf(f->param, sizeof(f->param), "%s", param);
+    return PERILUNE_ERR_INVAL;
+}
+
+static int missing(struct failure *f, const char *param) {
+    failure_set(f, FAILURE_INVALID_REQUEST, "missing required field '%s' (byte 0)", param);
+    snprintf(f->param, sizeof(f->param), "%s", param);
+    return PERILUNE_ERR_INVAL;
+}
+
+static bool is_type(const struct json_doc *doc, uint32_t n, enum json_type type) {
+    return n != JSON_NONE && json_type(doc, n) == type;
+}
+
+static bool is_null(const struct json_doc *doc, uint32_t n) {
+    return n == JSON_NONE || json_type(doc, n) == JSON_NULL;
+}
+
+static int check_message(const struct json_doc *doc, uint32_t m, unsigned i, struct failure *f) {
+    char param[64];
+    snprintf(param, sizeof(param), "messages[%u]", i);
+    if (!is_type(doc, m, JSON_OBJECT)) return bad_field(f, doc, m, param, "an object");
+    uint32_t role = json_get(doc, m, SLICE("role"));
+    snprintf(param, sizeof(param), "messages[%u].role", i);
+    if (role == JSON_NONE) return bad_field(f, doc, m, param, "present");
+    if (!is_type(doc, role, JSON_STRING)) return bad_field(f, doc, role, param, "a string");
+    uint32_t content = json_get(doc, m, SLICE("content"));
+    snprintf(param, sizeof(param), "messages[%u].content", i);
+    if (!is_null(doc, content) && !is_type(doc, content, JSON_STRING) &&
+        !is_type(doc, content, JSON_ARRAY))
+        return bad_field(f, doc, content, param, "a string or an array of parts");
+    return 0;
+}
+
+static int check_messages(const struct json_doc *doc, uint32_t messages, struct failure *f) {
+    if (messages == JSON_NONE) return missing(f, "messages");
+    if (!is_type(doc, messages, JSON_ARRAY)) return bad_field(f, doc, messages, "messages", "an array");
+    if (doc->nodes[messages].count == 0)
+        return bad_field(f, doc, messages, "messages", "an array with at least one message");
+    unsigned i = 0;
+    for (uint32_t m = json_first(doc, messages); m != JSON_NONE; m = json_next(doc, messages, m)) {
+        int err = check_message(doc, m, i++, f);
+        if (err) return err;
+    }
+    return 0;
+}
+
+static int check_stream(const struct json_doc *doc, struct chat *out, struct failure *f) {
+    uint32_t stream = json_get(doc, 0, SLICE("stream"));
+    if (!is_null(doc, stream) && !is_type(doc, stream, JSON_TRUE) && !is_type(doc, stream, JSON_FALSE))
+        return bad_field(f, doc, stream, "stream", "true or false");
+    out->stream = is_type(doc, stream, JSON_TRUE);
+    uint32_t options = json_get(doc, 0, SLICE("stream_options"));
+    if (is_null(doc, options)) return 0;
+    if (!is_type(doc, options, JSON_OBJECT))
+        return bad_field(f, doc, options, "stream_options", "an object");
+    out->wants_usage = is_type(doc, json_get(doc, options, SLICE("include_usage")), JSON_TRUE);
+    return 0;
+}
+
+int chat_read(enum chat_kind kind, const struct json_doc *doc, struct chat *out, struct failure *f) {
+    *out = (struct chat){ .model = JSON_NONE, .messages = JSON_NONE };
+    if (!is_type(doc, 0, JSON_OBJECT)) {
+        failure_set(f, FAILURE_INVALID_REQUEST, "the body must be a JSON object (byte %u)",
+                    doc->nodes[0].start);
+        return PERILUNE_ERR_INVAL;
+    }
+    out->model = json_get(doc, 0, SLICE("model"));
+    if (is_null(doc, out->model)) out->model = JSON_NONE;
+    else if (!is_type(doc, out->model, JSON_STRING))
+        return bad_field(f, doc, out->model, "model", "a string");
+    if (kind == CHAT_EMBEDDING) {
+        uint32_t input = json_get(doc, 0, SLICE("input"));
+        if (input == JSON_NONE) return missing(f, "input");
+        if (!is_type(doc, input, JSON_STRING) && !is_type(doc, input, JSON_ARRAY))
+            return bad_field(f, doc, input, "input", "a string or an array");
+        return 0;
+    }
+    out->messages = json_get(doc, 0, SLICE("messages"));
+    int err = check_messages(doc, out->messages, f);
+    return err ? err : check_stream(doc, out, f);
+}
+
+/* -- Editing ------------------------------------------------------------------- */
+
+static uint32_t usage_node(const struct json_doc *doc, uint32_t *options) {
+    *options = json_get(doc, 0, SLICE("stream_options"));
+    if (!is_type(doc, *options, JSON_OBJECT)) return JSON_NONE;
+    return json_get(doc, *options, SLICE("include_usage"));
+}
+
+bool chat_needs_edit(const struct json_doc *doc, struct slice model, bool usage) {
+    uint32_t options;
+    if (usage && !is_type(doc, usage_node(doc, &options), JSON_TRUE)) return true;
+    if (model.ptr == NULL) return false;
+    uint32_t n = json_get(doc, 0, SLICE("model"));
+    return !is_type(doc, n, JSON_STRING) || !json_str_eq(doc, n, model);
+}
+
+/* Copies up to `to` and remembers where the rest begins. */
+static void copy_to(const struct json_doc *doc, size_t *from, size_t to, struct buf *out) {
+    buf_put(out, doc->text.ptr + *from, to - *from);
+    *from = to;
+}
+
+static void put_usage(const struct json_doc *doc, uint32_t value, size_t *from, struct buf *out) {
+    const struct json_node *n = &doc->nodes[value];
+    if (n->type != JSON_OBJECT) { /* null, or what chat_read() would have refused */
+        copy_to(doc, from, n->start, out);
+        buf_puts(out, "{\"include_usage\":true}");
+        *from = n->end;
+        return;
+    }
+    uint32_t flag = json_get(doc, value, SLICE("include_usage"));
+    if (flag == JSON_NONE) {
+        copy_to(doc, from, n->start + 1, out);
+        buf_puts(out, n->count > 0 ? "\"include_usage\":true," : "\"include_usage\":true");
+    } else if (!is_type(doc, flag, JSON_TRUE)) {
+        copy_to(doc, from, doc->nodes[flag].start, out);
+        buf_puts(out, "true");
+        *from = doc->nodes[flag].end;
+    }
+}
+
+void chat_edit(const struct json_doc *doc, struct slice model, bool usage, struct buf *out) {
+    uint32_t options = JSON_NONE;
+    bool has_model = json_get(doc, 0, SLICE("model")) != JSON_NONE;
+    if (usage) usage_node(doc, &options);
+    buf_reserve(out, doc->text.len + model.len + 64);
+    size_t from = 0;
+    const char *comma = doc->nodes[0].count > 0 ? "," : "";
+    if ((model.ptr && !has_model) || (usage && options == JSON_NONE)) {
+        copy_to(doc, &from, doc->nodes[0].start + 1, out);
+        if (model.ptr && !has_model) {
+            buf_puts(out, "\"model\":");
+            json_write_string(out, model);
+            buf_puts(out, usage && options == JSON_NONE ? "," : comma);
+        }
+        if (usage && options == JSON_NONE) {
+            buf_puts(out, "\"stream_options\":{\"include_usage\":true}");
+            buf_puts(out, comma);
+        }
+    }
+    for (uint32_t key = json_first(doc, 0); key != JSON_NONE;) {
+        uint32_t value = doc->nodes[key].next;
+        if (model.ptr && json_str_eq(doc, key, SLICE("model"))) {
+            copy_to(doc, &from, doc->nodes[value].start, out);
+            json_write_string(out, model);
+            from = doc->nodes[value].end;
+        } else if (usage && value == options) {
+            put_usage(doc, value, &from, out);
+        }
+        key = doc->nodes[value].next;
+        if (key >= doc->nodes[0].next) break;
+    }
+    copy_to(doc, &from, doc->text.len, out);
+}
+
+/* -- Size ------------------------------------------------------------------------ */
+
+uint64_t text_estimate_tokens(struct slice text) {
+    /* Three-byte sequences are mostly CJK: about one token each; the rest of the
+     * world's text averages four bytes a token. */
+    uint64_t wide = 0;
+    for (size_t i = 0; i < text.len; i++) wide += ((unsigned char)text.ptr[i] & 0xf0) == 0xe0;
+    return wide + (text.len - 3 * (wide < text.len / 3 ? wide : text.len / 3) + 3) / 4;
+}
+
+uint64_t chat_estimate_tokens(const struct json_doc *doc, uint32_t messages) {
+    uint64_t total = 3;
+    for (uint32_t m = json_first(doc, messages); m != JSON_NONE; m = json_next(doc, messages, m)) {
+        total += 4;
+        for (uint32_t n = m + 1; n < doc->nodes[m].next; n++)
+            if (json_type(doc, n) == JSON_STRING && !slice_starts(json_plain(doc, n), SLICE("data:")))
+                total += text_estimate_tokens(json_plain(doc, n));
+    }
+    return total;
+}

@@ -1,0 +1,36 @@
+/* chat.h -- what a request for a chat completion or an embedding says, and the
+ * few edits a gateway makes to it. See chat.c. */
+#ifndef PERILUNE_LLM_CHAT_H
+#define PERILUNE_LLM_CHAT_H
+
+#include "base/err.h"
+#include "base/json.h"
+
+enum chat_kind { CHAT_COMPLETION, CHAT_EMBEDDING };
+
+struct chat {
+    uint32_t model, messages; /* nodes, or JSON_NONE */
+    bool     stream;
+    bool     wants_usage;     /* stream_options.include_usage */
+};
+
+/* Understands the parsed body.  Returns 0, or PERILUNE_ERR_INVAL with *f naming
+ * the field and the byte offset. */
+int chat_read(enum chat_kind kind, const struct json_doc *doc, struct chat *out, struct failure *f);
+
+/* json_parse() with the failure a client gets. */
+int chat_parse(struct json_doc *doc, struct slice body, struct failure *f);
+
+/* Appends text with at most these edits, everything else byte for byte: every
+ * top-level `model` becomes model (when model.ptr is not NULL), and
+ * stream_options.include_usage becomes true (when usage is set). */
+void chat_edit(const struct json_doc *doc, struct slice model, bool usage, struct buf *out);
+/* Would chat_edit() change anything? */
+bool chat_needs_edit(const struct json_doc *doc, struct slice model, bool usage);
+
+/* Rough number of tokens of a chat: bytes of text over 4, CJK characters one
+ * each, 4 per message. */
+uint64_t chat_estimate_tokens(const struct json_doc *doc, uint32_t messages);
+uint64_t text_estimate_tokens(struct slice text);
+
+#endif

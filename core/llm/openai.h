@@ -1,0 +1,30 @@
+/* openai.h -- answers made here, in OpenAI's dialect. See openai.c. */
+#ifndef PERILUNE_LLM_OPENAI_H
+#define PERILUNE_LLM_OPENAI_H
+
+#include "base/err.h"
+#include "llm/answer.h"
+
+struct openai_answer {
+    struct slice        id, model;
+    uint64_t            created; /* Unix seconds */
+    const struct usage *usage;
+};
+
+/* A whole chat.completion with this text. */
+void openai_completion(struct buf *out, const struct openai_answer *a, struct slice text);
+
+/* Frames ("data: {...}\n\n") of a stream. */
+void openai_chunk_role(struct buf *out, const struct openai_answer *a);
+void openai_chunk_text(struct buf *out, const struct openai_answer *a, struct slice text);
+void openai_chunk_finish(struct buf *out, const struct openai_answer *a);
+void openai_chunk_usage(struct buf *out, const struct openai_answer *a);
+
+/* What a stream ends with after a failure: never followed by [DONE]. */
+void openai_error_event(struct buf *out, const struct failure *f);
+
+/* The text of a whole answer (choices[0].message.content) or of a chunk
+ * (choices[0].delta.content): its node, or JSON_NONE. */
+uint32_t openai_text_node(const struct json_doc *doc);
+
+#endif

@@ -1,0 +1,185 @@
+/* main.c -- the command line: a client of perilune.h alone.
+ *
+ * serve waits in perilune_poll(); a thread waits for signals, notes them and
+ * wakes it.  SIGHUP reloads, SIGTERM and SIGINT drain, a second one stops. */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "perilune.h"
+
+static const char help[] =
+    "Perilune: a runtime for applications of large language models.\n\n"
+    "usage: perilune COMMAND ...\n\n"
+    "  serve FILE.lua     serve (SIGHUP: reload, SIGTERM: drain and end)\n"
+    "  check FILE.lua     load everything, say what is wrong\n"
+    "  test FILE...       run policy specs in virtual time\n"
+    "  reload FILE.lua    ask the running instance to reload\n"
+    "  sim                a simulated OpenAI-compatible upstream\n"
+    "  bench URL          a load tester for chat endpoints\n\n"
+    "perilune COMMAND --help says more.  perilune --version\n";
+
+/* -- Logging -------------------------------------------------------------------- */
+
+/* A log line is JSON; for a person: its level and message, then the rest. */
+static void print_short(perilune_str line) {
+    const char *msg = memmem(line.ptr, line.len, "\"msg\":\"", 7);
+    const char *end = line.ptr + line.len;
+    if (msg == NULL) return;
+    msg += 7;
+    const char *stop = msg;
+    while (stop < end && (*stop != '"' || stop[-1] == '\\')) stop++;
+    const char *time = line.ptr + 20; /* {"time":"YYYY-MM-DDT */
+    char rest[512] = "";
+    size_t n = 0;
+    for (const char *p = stop + 1; p < end && n < sizeof(rest) - 1; p++)
+        if (*p != '"' && *p != '}') rest[n++] = *p == ',' ? ' ' : *p;
+    fprintf(stderr, "%.8s %.*s%s\n", time, (int)(stop - msg), msg, rest);
+}
+
+static void on_log(void *ud, int level, perilune_str line) {
+    (void)level;
+    const int *tty = ud;
+    if (*tty) print_short(line);
+    else fprintf(stderr, "%.*s\n", (int)line.len, line.ptr);
+}
+
+/* -- serve ------------------------------------------------------------------------ */
+
+struct signals {
+    perilune   *g;
+    sigset_t    set;
+    atomic_int  hup, term;
+    atomic_bool over;
+    bool        draining; /* main thread only */
+};
+
+static void *wait_signals(void *arg) {
+    struct signals *s = arg;
+    int sig;
+    while (sigwait(&s->set, &sig) == 0 && !atomic_load(&s->over)) {
+        if (sig == SIGHUP) atomic_fetch_add(&s->hup, 1);
+        else atomic_fetch_add(&s->term, 1);
+        perilune_wake(s->g);
+    }
+    return NULL;
+}
+
+static void act_on(struct signals *s) {
+    static const int from_configuration = -1;
+    if (atomic_exchange(&s->hup, 0) > 0) perilune_reload(s->g); /* logs what happens */
+    int term = atomic_load(&s->term);
+    if (term >= 2) perilune_stop(s->g);
+    else if (term == 1 && !s->draining) {
+        s->draining = true;
+        perilune_drain(s->g, from_configuration);
+    }
+}
+
+static void say_hello(perilune *g) {
+    int port = perilune_port(g), admin = perilune_admin_port(g);
+    fprintf(stderr,
+            "perilune %s is listening on port %d%s\n\n"
+            "  curl -s http://127.0.0.1:%d/v1/chat/completions -H 'content-type: application/json' \\\n"
+            "    -d '{\"messages\":[{\"role\":\"user\",\"content\":\"Hello, moon\"}]}'\n\n",
+            PERILUNE_VERSION_STRING, port, admin ? "" : " (no admin listener)", port);
+    if (admin) fprintf(stderr, "  admin: http://127.0.0.1:%d/metrics\n\n", admin);
+}
+
+static int serve(const char *file, int watch) {
+    struct signals s = { .g = NULL };
+    pthread_t thread;
+    int tty = isatty(STDERR_FILENO);
+    char err[2048];
+    perilune_options o = PERILUNE_OPTIONS_INIT;
+    o.config = file;
+    o.threads = -1;
+    o.watch = watch;
+    o.log = on_log;
+    o.log_ud = &tty;
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&s.set);
+    sigaddset(&s.set, SIGHUP);
+    sigaddset(&s.set, SIGTERM);
+    sigaddset(&s.set, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &s.set, NULL); /* all threads inherit it; only the waiter takes them */
+    if (perilune_open(&s.g, &o, err, sizeof(err)) != 0) {
+        fprintf(stderr, "%s\n", err);
+        return 1;
+    }
+    if (perilune_listen(s.g, NULL) != 0) {
+        fprintf(stderr, "%s\n", perilune_errmsg(s.g));
+        perilune_close(s.g);
+        return 1;
+    }
+    if (tty) say_hello(s.g);
+    if (pthread_create(&thread, NULL, wait_signals, &s) != 0) {
+        perilune_close(s.g);
+        return 1;
+    }
+    while (perilune_poll(s.g, -1) == 0) act_on(&s);
+    atomic_store(&s.over, true);
+    pthread_kill(thread, SIGTERM);
+    pthread_join(thread, NULL);
+    perilune_close(s.g);
+    return 0;
+}
+
+static int cmd_serve(int argc, char **argv) {
+    static const char text[] = "usage: perilune serve [--watch] FILE.lua\n\n"
+                               "Serves what the configuration says.  SIGHUP, POST /admin/reload and, with --watch,\n"
+                               "a change of a loaded file reload it; SIGTERM lets requests finish and ends.\n"
+                               "Exit status 0: ended, 1: could not start, 2: wrong usage.\n";
+    const char *file = NULL;
+    int watch = 0;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            fputs(text, stdout);
+            return 0;
+        }
+        if (strcmp(argv[i], "--watch") == 0) watch = 1;
+        else if (file == NULL && argv[i][0] != '-') file = argv[i];
+        else {
+            fprintf(stderr, "perilune serve: unexpected '%s'\n\n%s", argv[i], text);
+            return 2;
+        }
+    }
+    if (file == NULL) {
+        fputs(text, stderr);
+        return 2;
+    }
+    return serve(file, watch);
+}
+
+/* -- main ---------------------------------------------------------------------------- */
+
+static const struct {
+    const char *name;
+    int       (*run)(int argc, char **argv);
+} commands[] = { { "serve", cmd_serve },           { "check", perilune_tool_check },
+                 { "test", perilune_tool_test },   { "reload", perilune_tool_reload },
+                 { "sim", perilune_tool_sim },     { "bench", perilune_tool_bench } };
+
+int main(int argc, char **argv) {
+    if (argc < 2) {
+        fputs(help, stderr);
+        return 2;
+    }
+    for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
+        if (strcmp(argv[1], commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+        fputs(help, stdout);
+        return 0;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        puts("perilune " PERILUNE_VERSION_STRING);
+        return 0;
+    }
+    fprintf(stderr, "perilune: no command '%s'\n\n%s", argv[1], help);
+    return 2;
+}

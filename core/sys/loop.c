@@ -1,0 +1,226 @@
+/* loop.c -- one thread's loop.
+ *
+ *     uv_run turn:  [alarm: due timers] [spin: next jobs] [before: soon jobs]
+ *                   POLL  I/O callbacks  [after: soon jobs]
+ *
+ * Timers live in a binary heap of pointers ordered by time; each knows its slot,
+ * so stopping is O(log n) without a search.  One uv_timer is armed for the
+ * earliest.  A timer that is started may be the earliest: the alarm is then
+ * moved; one that is stopped leaves the alarm alone, an early alarm finds
+ * nothing due and goes back to sleep.
+ *
+ * `soon` collects what should happen once per turn (socket flushes), `next`
+ * what must let I/O go first (a policy that used up its slice). */
+#include "sys/loop.h"
+
+#include <assert.h>
+
+#include "base/mem.h"
+#include "include/perilune.h"
+
+/* -- Heap -------------------------------------------------------------------- */
+
+static void heap_put(struct loop *l, uint32_t i, struct timer *t) {
+    l->heap[i] = t;
+    t->slot = i + 1;
+}
+
+static void heap_up(struct loop *l, uint32_t i) {
+    struct timer *t = l->heap[i];
+    while (i > 0 && l->heap[(i - 1) / 2]->at_ms > t->at_ms) {
+        heap_put(l, i, l->heap[(i - 1) / 2]);
+        i = (i - 1) / 2;
+    }
+    heap_put(l, i, t);
+}
+
+static void heap_down(struct loop *l, uint32_t i) {
+    struct timer *t = l->heap[i];
+    for (;;) {
+        uint32_t k = 2 * i + 1;
+        if (k >= l->heap_len) break;
+        if (k + 1 < l->heap_len && l->heap[k + 1]->at_ms < l->heap[k]->at_ms) k++;
+        if (l->heap[k]->at_ms >= t->at_ms) break;
+        heap_put(l, i, l->heap[k]);
+        i = k;
+    }
+    heap_put(l, i, t);
+}
+
+static void heap_remove(struct loop *l, struct timer *t) {
+    uint32_t i = t->slot - 1;
+    t->slot = 0;
+    struct timer *last = l->heap[--l->heap_len];
+    if (last == t) return;
+    heap_put(l, i, last);
+    heap_down(l, i);
+    heap_up(l, last->slot - 1);
+}
+
+/* -- Timers ------------------------------------------------------------------ */
+
+static void alarm_fired(uv_timer_t *alarm);
+
+static void arm(struct loop *l) {
+    if (l->is_virtual) return;
+    if (l->heap_len == 0) {
+        if (l->alarm_at != UINT64_MAX) uv_timer_stop(&l->alarm);
+        l->alarm_at = UINT64_MAX;
+        return;
+    }
+    uint64_t at = l->heap[0]->at_ms, now = loop_now(l);
+    if (at == l->alarm_at) return;
+    l->alarm_at = at;
+    uv_timer_start(&l->alarm, alarm_fired, at > now ? at - now : 0, 0);
+}
+
+static void fire_due(struct loop *l) {
+    uint64_t now = loop_now(l);
+    while (l->heap_len > 0 && l->heap[0]->at_ms <= now) {
+        struct timer *t = l->heap[0];
+        heap_remove(l, t);
+        t->fire(t); /* may free t, may start or stop any timer */
+    }
+}
+
+static void alarm_fired(uv_timer_t *alarm) {
+    struct loop *l = alarm->data;
+    l->alarm_at = UINT64_MAX;
+    fire_due(l);
+    arm(l);
+}
+
+uint64_t loop_now(const struct loop *l) {
+    return l->is_virtual ? l->virtual_ms : uv_now(&l->uv);
+}
+
+uint64_t loop_hrtime_us(void) { return uv_hrtime() / 1000; }
+
+int timer_start(struct loop *l, struct timer *t, uint64_t after_ms, void (*fire)(struct timer *)) {
+    uint64_t now = loop_now(l);
+    uint64_t at = after_ms > UINT64_MAX - 1 - now ? UINT64_MAX - 1 : now + after_ms;
+    t->fire = fire;
+    if (t->slot != 0) {
+        t->at_ms = at;
+        heap_down(l, t->slot - 1);
+        heap_up(l, t->slot - 1);
+    } else {
+        if (l->heap_len == l->heap_cap) {
+            uint32_t cap = l->heap_cap ? l->heap_cap * 2 : 64;
+            struct timer **heap = mem_realloc(l->heap, cap * sizeof(struct timer *));
+            if (heap == NULL) return PERILUNE_ERR_NOMEM;
+            l->heap = heap;
+            l->heap_cap = cap;
+        }
+        t->at_ms = at;
+        heap_put(l, l->heap_len++, t);
+        heap_up(l, l->heap_len - 1);
+    }
+    if (l->heap[0]->at_ms < l->alarm_at) arm(l);
+    return 0;
+}
+
+void timer_stop(struct loop *l, struct timer *t) {
+    if (t->slot != 0) heap_remove(l, t);
+}
+
+/* -- Jobs -------------------------------------------------------------------- */
+
+static void run_jobs(struct list *from) {
+    struct list now;
+    list_take(&now, from);
+    while (!list_is_empty(&now)) {
+        struct job *j = container_of(now.next, struct job, link);
+        list_remove(&j->link);
+        j->run(j); /* may free j; may add jobs to `from` */
+    }
+}
+
+static void run_soon(struct loop *l) {
+    while (!list_is_empty(&l->soon)) run_jobs(&l->soon);
+}
+
+static void on_after(uv_check_t *h) { run_soon(h->data); }
+
+static void on_before(uv_prepare_t *h) {
+    run_soon(h->data);
+    /* A soon job may have asked for the next turn after spin had its go. */
+}
+
+static void on_spin(uv_idle_t *h) {
+    struct loop *l = h->data;
+    run_jobs(&l->next);
+    if (list_is_empty(&l->next)) uv_idle_stop(&l->spin);
+}
+
+static void job_add(struct list *to, struct job *j, void (*run)(struct job *)) {
+    j->run = run;
+    if (j->link.next == NULL) list_init(&j->link);
+    if (list_is_empty(&j->link)) list_append(to, &j->link);
+}
+
+void loop_soon(struct loop *l, struct job *j, void (*run)(struct job *)) { job_add(&l->soon, j, run); }
+
+void loop_next(struct loop *l, struct job *j, void (*run)(struct job *)) {
+    job_add(&l->next, j, run);
+    if (!l->is_virtual) uv_idle_start(&l->spin, on_spin);
+}
+
+void job_cancel(struct loop *l, struct job *j) {
+    (void)l;
+    if (j->link.next != NULL) list_remove(&j->link);
+}
+
+/* -- Life -------------------------------------------------------------------- */
+
+int loop_init(struct loop *l) {
+    *l = (struct loop){ .alarm_at = UINT64_MAX };
+    list_init(&l->soon);
+    list_init(&l->next);
+    l->scratch = mem_alloc(LOOP_SCRATCH);
+    if (l->scratch == NULL) return PERILUNE_ERR_NOMEM;
+    if (uv_loop_init(&l->uv) != 0) {
+        mem_free(l->scratch);
+        return PERILUNE_ERR_IO;
+    }
+    l->uv.data = l;
+    uv_timer_init(&l->uv, &l->alarm);
+    uv_check_init(&l->uv, &l->after);
+    uv_prepare_init(&l->uv, &l->before);
+    uv_idle_init(&l->uv, &l->spin);
+    l->alarm.data = l->after.data = l->before.data = l->spin.data = l;
+    uv_check_start(&l->after, on_after);
+    uv_prepare_start(&l->before, on_before);
+    /* These serve others: alone they must not keep the loop alive. */
+    uv_unref((uv_handle_t *)&l->after);
+    uv_unref((uv_handle_t *)&l->before);
+    rng_seed(&l->rng, 0);
+    return 0;
+}
+
+void loop_deinit(struct loop *l) {
+    assert(l->heap_len == 0);
+    uv_close((uv_handle_t *)&l->alarm, NULL);
+    uv_close((uv_handle_t *)&l->after, NULL);
+    uv_close((uv_handle_t *)&l->before, NULL);
+    uv_close((uv_handle_t *)&l->spin, NULL);
+    uv_run(&l->uv, UV_RUN_DEFAULT);
+    int rc = uv_loop_close(&l->uv);
+    assert(rc == 0);
+    (void)rc;
+    mem_free(l->heap);
+    mem_free(l->scratch);
+}
+
+void loop_run_virtual(struct loop *l, const bool *stop) {
+    while (!*stop) {
+        run_soon(l);
+        if (!list_is_empty(&l->next)) {
+            run_jobs(&l->next);
+            continue;
+        }
+        if (l->heap_len == 0) return;
+        if (l->heap[0]->at_ms > l->virtual_ms) l->virtual_ms = l->heap[0]->at_ms;
+        fire_due(l);
+    }
+}

@@ -1,0 +1,71 @@
+/* loop.h -- everything one thread owns: uv loop, clock, timers, work for later.
+ *
+ * Timers are members of other structs and need no close callback: after
+ * timer_stop() the memory is yours again.  The clock can be virtual, so that
+ * tests of policies jump from timer to timer. */
+#ifndef PERILUNE_SYS_LOOP_H
+#define PERILUNE_SYS_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/hash.h"
+#include "base/list.h"
+
+struct timer {
+    uint64_t at_ms;
+    uint32_t slot; /* 1-based place in the heap; 0: not running */
+    void   (*fire)(struct timer *t);
+};
+
+/* Work for later in this turn or the next one. A zeroed job is idle. */
+struct job {
+    struct list link; /* zeroed or linked */
+    void      (*run)(struct job *j);
+};
+
+struct loop {
+    uv_loop_t     uv;
+    uv_timer_t    alarm;   /* armed for the earliest timer */
+    uv_check_t    after;   /* right after polling: run soon jobs */
+    uv_prepare_t  before;  /* right before polling: run soon jobs */
+    uv_idle_t     spin;    /* active while `next` holds jobs: do not block */
+    struct timer **heap;
+    uint32_t      heap_len, heap_cap;
+    uint64_t      alarm_at;
+    struct list   soon;    /* struct job: before the loop blocks again */
+    struct list   next;    /* struct job: in the next turn */
+    bool          is_virtual;
+    uint64_t      virtual_ms;
+    struct rng    rng;
+    char         *scratch; /* one read buffer for all connections of the thread */
+};
+
+#define LOOP_SCRATCH (64 * 1024)
+
+int      loop_init(struct loop *l);
+void     loop_deinit(struct loop *l); /* closes own handles, runs until all are closed */
+
+/* Milliseconds since some start; monotonic; cached per loop turn. */
+uint64_t loop_now(const struct loop *l);
+/* Microseconds, read now: for measuring. */
+uint64_t loop_hrtime_us(void);
+
+/* (Re)starts t to fire once, after_ms from now.  Fails only when the heap cannot
+ * grow: returns PERILUNE_ERR_NOMEM and t is not running. */
+int  timer_start(struct loop *l, struct timer *t, uint64_t after_ms, void (*fire)(struct timer *));
+void timer_stop(struct loop *l, struct timer *t);
+static inline bool timer_is_running(const struct timer *t) { return t->slot != 0; }
+
+/* Runs j before the loop blocks again (flushes: writes of one turn become one). */
+void loop_soon(struct loop *l, struct job *j, void (*run)(struct job *));
+/* Runs j in the next turn, after I/O had its chance (fair slices). */
+void loop_next(struct loop *l, struct job *j, void (*run)(struct job *));
+void job_cancel(struct loop *l, struct job *j);
+
+/* Virtual time: runs jobs and timers, jumping the clock, until nothing is left
+ * or *stop becomes true. */
+void loop_run_virtual(struct loop *l, const bool *stop);
+
+#endif

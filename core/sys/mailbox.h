@@ -1,0 +1,40 @@
+/* mailbox.h -- the only door between threads: letters that run on the owner's
+ * loop. See mailbox.c. */
+#ifndef PERILUNE_SYS_MAILBOX_H
+#define PERILUNE_SYS_MAILBOX_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "base/list.h"
+#include "sys/loop.h"
+
+/* Embedded in whatever is sent; `open` runs on the receiving thread and owns the
+ * letter from then on. */
+struct letter {
+    struct list link;
+    void      (*open)(struct letter *m, void *owner);
+};
+
+struct mailbox {
+    struct loop    *loop;
+    void           *owner;
+    uv_async_t      bell;
+    pthread_mutex_t lock;
+    struct list     letters; /* LOCK */
+    bool            closed;  /* LOCK */
+};
+
+int  mailbox_open(struct mailbox *m, struct loop *loop, void *owner);
+/* Owner only. Opens what is left, refuses the rest. */
+void mailbox_close(struct mailbox *m);
+/* [any] Returns false, and the letter stays the caller's, after mailbox_close(). */
+bool mailbox_send(struct mailbox *m, struct letter *letter, void (*open)(struct letter *, void *));
+/* [any] The owner's loop turns once. */
+void mailbox_ring(struct mailbox *m);
+void mailbox_deinit(struct mailbox *m); /* after the loop has closed the bell */
+
+/* A thread with a name that debuggers and top show (at most 15 bytes). */
+int  thread_start(pthread_t *t, const char *name, void *(*main)(void *), void *arg);
+
+#endif

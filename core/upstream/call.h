@@ -1,0 +1,56 @@
+/* call.h -- one HTTP call to an upstream, as a source of events. See call.c. */
+#ifndef PERILUNE_UPSTREAM_CALL_H
+#define PERILUNE_UPSTREAM_CALL_H
+
+#include "base/blob.h"
+#include "base/mem.h"
+#include "flow/flow.h"
+#include "upstream/multi.h"
+#include "upstream/target.h"
+
+struct call;
+
+struct call_field {
+    struct slice name, value;
+};
+
+/* Idle easy handles of one target and one thread, with its options set. */
+struct call_pool {
+    struct multi        *multi;
+    const struct target *target;
+    CURL                *idle[64];
+    unsigned             idle_len;
+};
+
+void call_pool_init(struct call_pool *p, struct multi *m, const struct target *t);
+void call_pool_deinit(struct call_pool *p);
+
+struct call_options {
+    struct call_pool         *pool;
+    struct slice              method;  /* "POST" */
+    struct slice              path;    /* behind the base URL: "/chat/completions" */
+    struct blob              *body;    /* a share is taken; NULL: none */
+    const struct call_field *headers; /* to add; borrowed during call_new() */
+    unsigned                  header_count;
+    struct slice              key;     /* overrides the target's; empty: the target's */
+    bool                      whole;   /* deliver the body in one piece, at the end */
+    struct target_timeouts    timeouts;
+    uint64_t                  deadline_ms; /* loop_now() time; 0: none */
+};
+
+/* NULL when there is no memory.  call->source is started with source->start().
+ * The call frees itself after END, ERROR or cancel(). */
+struct call   *call_new(const struct call_options *opt);
+struct source *call_source(struct call *c);
+
+/* The consumer saw a real event (not a comment): the first ends the wait for the
+ * first token, each restarts the wait for the next. */
+void call_mark(struct call *c);
+
+/* The `done` of the multi that calls run on. */
+void call_on_done(CURL *easy, CURLcode result);
+
+/* Of the head, valid from HEAD until the call ends; empty when absent. */
+struct slice call_header(const struct call *c, struct slice name);
+
+#endif

@@ -1,0 +1,217 @@
+/* multi.c -- libcurl's socket and timer callbacks on the loop, nothing else.
+ *
+ * curl says which descriptors it wants to hear about; each gets a uv_poll.  Two
+ * habits of curl would cost system calls on every request:
+ *
+ *   - between two requests of a kept-alive connection it unregisters the socket
+ *     and registers it again.  We leave the poll running and stop it only if
+ *     something really happens on a socket nobody wants;
+ *   - uv_poll_start() on a running poll is two epoll_ctl.  We call it only when
+ *     the wish is not what already runs.
+ *
+ * Because of the first, polls outlive curl's registration; they are found by
+ * descriptor, and end in the close-socket callback, before curl's close().  That
+ * holds for sockets that we opened for curl (on_open_socket).  Others, such as
+ * the wake-up pipe of its resolver thread, are closed behind our back: their
+ * polls end with the registration.
+ *
+ * Finished transfers are reported from a job, so that nobody removes a handle
+ * inside one of its own callbacks. */
+#include "upstream/multi.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "include/perilune.h"
+
+/* Idle connections that may wait for reuse: above any sane concurrency, because
+ * a smaller cache makes every request above it open a new connection. */
+#define MAX_IDLE 16384L
+
+struct socket_watch {
+    uv_poll_t     poll;
+    struct multi *multi;
+    curl_socket_t fd;
+    int           wanted;  /* by curl: UV_READABLE | UV_WRITABLE */
+    int           running; /* what the poll runs with */
+    bool          ours;    /* on_open_socket() made it: on_close_socket() will come */
+};
+
+/* -- Sockets ----------------------------------------------------------------- */
+
+static void on_watch_closed(uv_handle_t *h) { mem_free(h->data); }
+
+static void reap(struct job *j);
+
+static void on_poll(uv_poll_t *poll, int status, int events) {
+    struct socket_watch *w = poll->data;
+    struct multi *m = w->multi;
+    if (w->wanted == 0) { /* an idle connection was closed by its server, or a paused one has data */
+        uv_poll_stop(poll);
+        w->running = 0;
+        return;
+    }
+    int flags = status < 0 ? CURL_CSELECT_ERR : 0;
+    if (events & UV_READABLE) flags |= CURL_CSELECT_IN;
+    if (events & UV_WRITABLE) flags |= CURL_CSELECT_OUT;
+    int running;
+    curl_multi_socket_action(m->curl, w->fd, flags, &running); /* may close w */
+    loop_soon(m->loop, &m->reap, reap);
+}
+
+static struct socket_watch *watch_find(struct multi *m, curl_socket_t fd) {
+    return (unsigned)fd < m->socket_cap ? m->sockets[fd] : NULL;
+}
+
+static struct socket_watch *watch_new(struct multi *m, curl_socket_t fd) {
+    if ((unsigned)fd >= m->socket_cap) {
+        unsigned cap = ((unsigned)fd + 64) * 2;
+        struct socket_watch **all = mem_realloc(m->sockets, cap * sizeof(*all));
+        if (all == NULL) return NULL;
+        memset(all + m->socket_cap, 0, (cap - m->socket_cap) * sizeof(*all));
+        m->sockets = all;
+        m->socket_cap = cap;
+    }
+    struct socket_watch *w = mem_zalloc(sizeof(*w));
+    if (w == NULL) return NULL;
+    if (uv_poll_init_socket(&m->loop->uv, &w->poll, fd) != 0) {
+        mem_free(w);
+        return NULL;
+    }
+    w->poll.data = w;
+    w->multi = m;
+    w->fd = fd;
+    m->sockets[fd] = w;
+    return w;
+}
+
+static void watch_close(struct socket_watch *w) {
+    w->multi->sockets[w->fd] = NULL;
+    uv_poll_stop(&w->poll);
+    uv_close((uv_handle_t *)&w->poll, on_watch_closed);
+}
+
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ud, void *socketp) {
+    (void)easy;
+    (void)socketp;
+    struct multi *m = ud;
+    struct socket_watch *w = watch_find(m, fd);
+    int wanted = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
+    if (what == CURL_POLL_REMOVE) wanted = 0;
+    if (w == NULL) {
+        if (wanted == 0) return 0;
+        w = watch_new(m, fd);
+        if (w == NULL) return -1;
+    }
+    w->wanted = wanted;
+    if (what == CURL_POLL_REMOVE && !w->ours) {
+        watch_close(w);
+        return 0;
+    }
+    /* Nothing wanted: leave the read watch, drop the write watch (always ready). */
+    if (wanted == w->running || (wanted == 0 && w->running == UV_READABLE)) return 0;
+    w->running = wanted;
+    if (wanted == 0) uv_poll_stop(&w->poll);
+    else uv_poll_start(&w->poll, wanted, on_poll);
+    return 0;
+}
+
+static int on_close_socket(void *ud, curl_socket_t fd) {
+    struct multi *m = ud;
+    struct socket_watch *w = watch_find(m, fd);
+    if (w != NULL) watch_close(w);
+    return close(fd);
+}
+
+static curl_socket_t on_open_socket(void *ud, curlsocktype purpose, struct curl_sockaddr *a) {
+    (void)purpose;
+    struct multi *m = ud;
+    int fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+    if (fd < 0) return CURL_SOCKET_BAD;
+    struct socket_watch *w = watch_new(m, fd);
+    if (w == NULL) {
+        close(fd);
+        return CURL_SOCKET_BAD;
+    }
+    w->ours = true;
+    return fd;
+}
+
+/* -- Time ---------------------------------------------------------------------- */
+
+static void on_timeout(struct timer *t) {
+    struct multi *m = container_of(t, struct multi, timeout);
+    int running;
+    curl_multi_socket_action(m->curl, CURL_SOCKET_TIMEOUT, 0, &running);
+    loop_soon(m->loop, &m->reap, reap);
+}
+
+static void kick(struct job *j) {
+    struct multi *m = container_of(j, struct multi, reap);
+    on_timeout(&m->timeout);
+}
+
+static int on_timer(CURLM *curl, long ms, void *ud) {
+    (void)curl;
+    struct multi *m = ud;
+    timer_stop(m->loop, &m->timeout);
+    if (ms == 0) {
+        /* Now, but not from inside this callback: before the loop blocks. */
+        job_cancel(m->loop, &m->reap);
+        loop_soon(m->loop, &m->reap, kick);
+    } else if (ms > 0 && timer_start(m->loop, &m->timeout, (uint64_t)ms, on_timeout) != 0) {
+        return -1;
+    }
+    return 0;
+}
+
+/* -- Transfers ------------------------------------------------------------------- */
+
+static void reap(struct job *j) {
+    struct multi *m = container_of(j, struct multi, reap);
+    CURLMsg *msg;
+    int left;
+    while ((msg = curl_multi_info_read(m->curl, &left)) != NULL)
+        if (msg->msg == CURLMSG_DONE) m->done(msg->easy_handle, msg->data.result);
+}
+
+void multi_prepare(struct multi *m, CURL *easy) {
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, m);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, m);
+}
+
+int multi_add(struct multi *m, CURL *easy) {
+    return curl_multi_add_handle(m->curl, easy) == CURLM_OK ? 0 : PERILUNE_ERR_NOMEM;
+}
+
+void multi_remove(struct multi *m, CURL *easy) { curl_multi_remove_handle(m->curl, easy); }
+
+int multi_init(struct multi *m, struct loop *loop, void (*done)(CURL *, CURLcode)) {
+    *m = (struct multi){ .loop = loop, .done = done };
+    m->curl = curl_multi_init();
+    if (m->curl == NULL) return PERILUNE_ERR_NOMEM;
+    curl_multi_setopt(m->curl, CURLMOPT_SOCKETFUNCTION, on_socket);
+    curl_multi_setopt(m->curl, CURLMOPT_SOCKETDATA, m);
+    curl_multi_setopt(m->curl, CURLMOPT_TIMERFUNCTION, on_timer);
+    curl_multi_setopt(m->curl, CURLMOPT_TIMERDATA, m);
+    curl_multi_setopt(m->curl, CURLMOPT_MAXCONNECTS, MAX_IDLE);
+    return 0;
+}
+
+void multi_close(struct multi *m) {
+    m->closing = true;
+    curl_multi_cleanup(m->curl); /* closes sockets through on_close_socket */
+    m->curl = NULL;
+    timer_stop(m->loop, &m->timeout);
+    job_cancel(m->loop, &m->reap);
+    for (unsigned i = 0; i < m->socket_cap; i++)
+        if (m->sockets[i] != NULL) watch_close(m->sockets[i]);
+}
+
+void multi_deinit(struct multi *m) {
+    mem_free(m->sockets);
+    m->sockets = NULL;
+}

@@ -1,0 +1,34 @@
+/* multi.h -- libcurl's transfers on our loop. See multi.c. */
+#ifndef PERILUNE_UPSTREAM_MULTI_H
+#define PERILUNE_UPSTREAM_MULTI_H
+
+#include <curl/curl.h>
+
+#include "sys/loop.h"
+
+struct socket_watch;
+
+struct multi {
+    struct loop          *loop;
+    CURLM                *curl;
+    struct timer          timeout;
+    struct socket_watch **sockets; /* by descriptor */
+    unsigned              socket_cap;
+    struct job            reap;    /* look for finished transfers */
+    bool                  closing;
+    /* Called once per finished transfer, outside all curl callbacks. */
+    void                (*done)(CURL *easy, CURLcode result);
+};
+
+int  multi_init(struct multi *m, struct loop *loop, void (*done)(CURL *, CURLcode));
+/* All transfers must have been removed. Closes idle connections; the loop must
+ * run once more before the memory may go. */
+void multi_close(struct multi *m);
+void multi_deinit(struct multi *m);
+
+int  multi_add(struct multi *m, CURL *easy);
+void multi_remove(struct multi *m, CURL *easy); /* not from inside a curl callback */
+/* Options every easy handle of this multi needs (how sockets are closed). */
+void multi_prepare(struct multi *m, CURL *easy);
+
+#endif

@@ -1,0 +1,45 @@
+/* target.h -- a named upstream: where it is, how to talk to it, how it fares.
+ *
+ * Settings are immutable once a configuration is loaded; `health` is shared by
+ * all generations and threads of a name and changes atomically. */
+#ifndef PERILUNE_UPSTREAM_TARGET_H
+#define PERILUNE_UPSTREAM_TARGET_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define TARGET_URLS 16
+
+struct target_timeouts { /* milliseconds; 0: none */
+    uint64_t connect_ms, headers_ms, first_token_ms, idle_ms, total_ms;
+};
+
+struct target_health {
+    atomic_uint_least64_t in_flight, calls, failures;
+    atomic_uint_least64_t down_until_ms[TARGET_URLS]; /* after a connection failed; loop clock */
+    atomic_uint           next_url;
+};
+
+struct target {
+    const char *name;
+    const char *urls[TARGET_URLS]; /* base URLs without a trailing slash */
+    unsigned    url_count;
+    const char *model;             /* replaces the request's; NULL: does not */
+    const char **models;           /* further names it answers to */
+    unsigned    model_count;
+    const char *key;               /* sent as "Authorization: Bearer ..."; NULL: none */
+    bool        key_from_client;
+    const char **forward_headers;  /* names, lower case */
+    unsigned    forward_count;
+    const char **headers;          /* complete lines "Name: value" sent with each call */
+    unsigned    header_count;
+    bool        http2, insecure;
+    const char *proxy, *ca;        /* NULL: curl's environment rules, the system's store */
+    struct target_timeouts timeouts;
+    uint64_t    max_answer;        /* bytes of one buffered answer */
+    double      price_input, price_output; /* USD per million tokens; 0: not said */
+    struct target_health *health;
+};
+
+#endif

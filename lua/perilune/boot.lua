@@ -1,0 +1,101 @@
+--- boot: from the text of a configuration file to running chains.
+--
+-- Runs once per load in every state.  Reading files is the C side's business:
+-- core.policy_source() answers from what the loading thread has read.
+
+local config = require "perilune.config"
+local core = require "perilune.core"
+local host = require "perilune.host"
+local sandbox = require "perilune.sandbox"
+
+local M = {}
+
+local function fail(message) error(message, 0) end
+
+--- The last `next`: the upstream that a policy chose, the route's, or the model's.
+local function terminal(upstream)
+  return function(req, opts) return host.call(req.upstream or upstream, req, opts) end
+end
+
+--- Policies from the outside in: each gets the next one as its second argument.
+---@param policies function[]
+---@param last function
+function M.compose(policies, last)
+  local next = last
+  for i = #policies, 1, -1 do
+    local policy, after = policies[i], next
+    next = function(req) return policy(req, after) end
+  end
+  return next
+end
+
+local function build_policy(entry, file)
+  if entry.fn then return entry.fn end
+  local factory, err = host.policy(entry.name, entry.trusted)
+  if not factory then fail(err) end
+  local ok, policy = pcall(factory, entry.options)
+  if not ok then fail(("%s: policy '%s': %s"):format(file, entry.name, tostring(policy))) end
+  if type(policy) ~= "function" then
+    fail(("%s: policy '%s' made a %s, not a function(req, next)"):format(file, entry.name, type(policy)))
+  end
+  return policy
+end
+
+local function build_route(route, file)
+  if #route.policies == 0 then return nil, false end
+  local list, trusted = {}, false
+  for i, entry in ipairs(route.policies) do
+    list[i] = build_policy(entry, file)
+    trusted = trusted or entry.trusted
+  end
+  return M.compose(list, terminal(route.upstream)), trusted
+end
+
+-- What C reads: no functions, empty lists marked as such.
+local function plain(value)
+  local kind = type(value)
+  if kind == "function" or kind == "userdata" then return nil end
+  if kind ~= "table" then return value end
+  local out = {}
+  for k, v in pairs(value) do
+    if type(k) == "string" or type(k) == "number" then out[k] = plain(v) end
+  end
+  return out
+end
+
+local function describe(conf)
+  local out = plain(conf)
+  for i, route in ipairs(out.routes) do
+    route.chain = #conf.routes[i].policies > 0
+    route.policies = nil
+  end
+  return core.json_encode(out)
+end
+
+--- Returns the configuration as JSON and, per route, its chain or false.
+---@param text string
+---@param file string
+---@return string json
+---@return (function|false)[] chains
+---@return boolean[] trusted
+function M.load(text, file)
+  local marked = text:find("trusted%s*=%s*true") ~= nil
+  local chunk, err = sandbox.load(text, file, marked)
+  if not chunk then fail(err) end
+  local raw = chunk()
+  local conf, errors = config.check(raw, file)
+  if not conf then fail(config.format(errors, file, text)) end
+
+  local names = {}
+  for i, up in ipairs(conf.upstreams) do names[i] = up.name end
+  host.upstreams = function() return names end
+
+  local chains, trusted = {}, {}
+  for i, route in ipairs(conf.routes) do
+    local chain, free = build_route(route, file)
+    chains[i], trusted[i] = chain or false, free
+  end
+  return describe(conf), chains, trusted
+end
+
+return M

@@ -1,0 +1,482 @@
+--- config: the configuration file, checked.
+--
+-- config.check() takes the table that a configuration file returned and gives
+-- back a plain one in which nothing is missing and everything has one form:
+-- sizes in bytes, durations in milliseconds under KEY_ms, upstreams as a list
+-- sorted by name, policies as { name, options, fn, trusted }.  Or it gives back
+-- everything that is wrong at once, each with the path of its key:
+--
+--     perilune.lua: upstreams.big.urll: unknown key 'urll'; did you mean 'url'?
+--
+-- It opens no file and looks up no name: what a key refers to outside of the
+-- table (certificates, environment, policy files) is for the caller to find.
+
+local check = require "perilune.check"
+
+local M = {}
+
+---@class perilune.ConfigError
+---@field key string      path of the key: "upstreams.big.url", "routes[1].path"
+---@field message string  what is wrong, and what would be right
+
+-- -- the walk ------------------------------------------------------------------
+
+-- While a configuration is checked: where to complain, and what the checks of
+-- nested tables must know.
+---@class perilune.ConfigContext
+---@field errors perilune.ConfigError[]
+---@field folder string  of the configuration file: relative paths start there
+
+local function complain(ctx, path, message)
+  ctx.errors[#ctx.errors + 1] = { key = path, message = message }
+end
+
+local function join(path, key)
+  if type(key) == "number" then return ("%s[%d]"):format(path, key) end
+  return path == "" and tostring(key) or path .. "." .. tostring(key)
+end
+
+-- Milliseconds; a time that is not zero does not become zero.
+local function milliseconds(seconds)
+  if seconds == 0 then return 0 end
+  return math.max(1, math.floor(seconds * 1000 + 0.5))
+end
+
+local function store(out, key, spec, value)
+  if spec.type == "duration" then
+    out[key .. "_ms"] = value and milliseconds(value)
+  elseif type(value) == "table" and next(value) == nil then
+    out[key] = {} -- of its own: a default is shared by all who leave it
+  else
+    out[key] = value
+  end
+end
+
+-- Checks raw against a schema { key = spec }.  A spec with a field `walk` is
+-- walked by that function(ctx, path, value) -> normalized.
+local function walk(ctx, path, raw, schema)
+  local out = {}
+  if type(raw) ~= "table" then
+    complain(ctx, path, "must be a table, got " .. check.show(raw))
+    raw = {}
+  end
+  for _, key in ipairs(check.keys(raw)) do
+    if not schema[key] then
+      complain(ctx, join(path, key), check.unknown("key", key, check.keys(schema)))
+    end
+  end
+  for _, key in ipairs(check.keys(schema)) do
+    local spec, value, message = schema[key], raw[key], nil
+    if value == nil then
+      value = spec.default
+      if spec.walk and spec.always then value = spec.walk(ctx, join(path, key), {}) end
+      if spec.required then complain(ctx, join(path, key), spec.required) end
+    elseif spec.walk then
+      value = spec.walk(ctx, join(path, key), value)
+    else
+      value, message = check.value(spec, value)
+      if message then complain(ctx, join(path, key), message) end
+    end
+    if message == nil then store(out, key, spec, value) end
+  end
+  return out
+end
+
+-- A nested table whose keys all have defaults.
+local function section(schema)
+  return { always = true, walk = function(ctx, path, raw) return walk(ctx, path, raw, schema) end }
+end
+
+-- -- values with a syntax of their own -----------------------------------------
+
+local function check_address(text)
+  local host, port = text:match("^%[([%x:%.]+)%]:(%d+)$")
+  if not host then host, port = text:match("^([%w%.%-_]*):(%d+)$") end
+  if not host then return nil, ("must be \"host:port\", got %q"):format(text) end
+  if tonumber(port) > 65535 then return nil, ("has a port over 65535: %q"):format(text) end
+  return text
+end
+
+local address = { type = "string", check = check_address }
+
+-- scheme://host[:port][/path]; what else a URL can have does not belong in a base.
+local function check_url(text, schemes, what)
+  local scheme, rest = text:match("^(%a[%w+.-]*)://(.*)$")
+  if not scheme or not schemes[scheme:lower()] then
+    return nil, ("must be %s, got %q"):format(what, text)
+  end
+  if text:find("[%c%s\128-\255]") then return nil, ("must not have spaces or control characters: %q"):format(text) end
+  local authority, path = rest:match("^([^/?#]*)(.*)$")
+  if authority:find("@", 1, true) then return nil, "must not have a user in it; a key goes under 'key'" end
+  local host, port = authority:match("^(%[[%x:%.]+%]):?(%d*)$")
+  if not host then host, port = authority:match("^([%w%.%-_]+):?(%d*)$") end
+  if not host or authority:sub(-1) == ":" then return nil, ("has no valid host: %q"):format(text) end
+  if port ~= "" and (tonumber(port) > 65535 or tonumber(port) == 0) then
+    return nil, ("has a port that does not exist: %q"):format(text)
+  end
+  if path:find("[?#]") then return nil, ("must not have a query or fragment: %q"):format(text) end
+  return scheme:lower() .. "://" .. authority .. path:gsub("/+$", "")
+end
+
+local http = { http = true, https = true }
+local proxies = { http = true, https = true, socks4 = true, socks4a = true, socks5 = true, socks5h = true }
+
+local base_url = {
+  type = "string",
+  check = function(v) return check_url(v, http, "a base URL such as \"https://api.example.com/v1\"") end,
+}
+local proxy_url = {
+  type = "string",
+  check = function(v)
+    -- A proxy may want a user; the rest of the syntax is the same.
+    local scheme, user, rest = v:match("^(%a[%w+.-]*://)([^/@%s]+@)(.*)$")
+    local url, message = check_url(scheme and scheme .. rest or v, proxies, "a proxy such as \"http://proxy:3128\"")
+    if not url then return nil, message end
+    return scheme and scheme:lower() .. user .. url:sub(#scheme + 1) or url
+  end,
+}
+
+local function is_token(text)
+  return text ~= "" and not text:find("[^%w!#$%%&'*+.^_`|~-]")
+end
+
+local header_name = {
+  type = "string",
+  check = function(v)
+    if not is_token(v) then return nil, ("is not a header name: %q"):format(v) end
+    return v:lower()
+  end,
+}
+
+-- Headers that describe the message itself: the core writes them.
+local own_headers = {
+  ["content-length"] = true, ["transfer-encoding"] = true, ["connection"] = true, ["host"] = true,
+  ["keep-alive"] = true, ["te"] = true, ["trailer"] = true, ["upgrade"] = true, ["expect"] = true,
+}
+
+local function check_headers(map)
+  local out = {}
+  for _, name in ipairs(check.keys(map)) do
+    if not is_token(name) then return nil, ("has a key that is not a header name: %q"):format(name) end
+    if own_headers[name:lower()] then return nil, ("must not set '%s': the gateway does"):format(name) end
+    if map[name]:find("[%z\1-\8\10-\31\127]") then return nil, ("['%s'] must not have control characters"):format(name) end
+    out[name:lower()] = map[name]
+  end
+  return out
+end
+
+local function absolute(ctx, path)
+  return path:sub(1, 1) == "/" and path or ctx.folder .. path
+end
+
+-- A file, relative to the configuration's folder.
+local file = {
+  walk = function(ctx, path, value)
+    if type(value) ~= "string" or value == "" then
+      complain(ctx, path, "must be the path of a file, got " .. check.show(value))
+      return nil
+    end
+    return absolute(ctx, value)
+  end,
+}
+
+local function required(spec, message)
+  local out = { required = message }
+  for k, v in pairs(spec) do out[k] = v end
+  return out
+end
+
+-- One value or a list of them; always a list afterwards.
+local function one_or_more(spec)
+  local list = { type = "list", of = spec, min = 1 }
+  return {
+    check = function(v)
+      return check.value(list, type(v) == "table" and v or { v })
+    end,
+  }
+end
+
+-- -- upstreams -----------------------------------------------------------------
+
+local function walk_key(ctx, path, value)
+  if type(value) == "string" and value ~= "" and not value:find("[%c%s]") then
+    if value == "client" then return { kind = "client" } end
+    return { kind = "literal", value = value }
+  end
+  if type(value) == "table" then
+    local out = walk(ctx, path, value, { env = { type = "string", min = 1 }, file = file })
+    if out.env and not out.file then return { kind = "env", value = out.env } end
+    if out.file and not out.env then return { kind = "file", value = out.file } end
+  end
+  complain(ctx, path, "must be a string, { env = \"NAME\" }, { file = \"PATH\" } or \"client\"")
+  return nil
+end
+
+local function walk_sim(ctx, path, value)
+  if type(value) ~= "table" then
+    complain(ctx, path, "must be a table such as { ttft_ms = 20, itl_ms = 5, tokens = 64 }")
+    return nil
+  end
+  local out = {}
+  for _, key in ipairs(check.keys(value)) do
+    local kind = type(value[key])
+    if type(key) ~= "string" or (kind ~= "string" and kind ~= "number" and kind ~= "boolean") then
+      complain(ctx, join(path, key), "must be a name with a number, string or boolean")
+    else
+      out[key] = value[key]
+    end
+  end
+  return out
+end
+
+local seconds = function(default, least)
+  return { type = "duration", default = default, min = least or 0.001, max = 30 * 86400 }
+end
+
+local price = { type = "number", min = 0, default = 0 }
+
+local upstream_schema = {
+  url = one_or_more(base_url),
+  sim = { walk = walk_sim },
+  model = { type = "string", min = 1 },
+  models = { type = "list", of = { type = "string", min = 1 }, default = {} },
+  key = { walk = walk_key, default = { kind = "none" } },
+  price = section { input = price, output = price },
+  forward_headers = { type = "list", of = header_name, default = {} },
+  headers = { type = "map", of = { type = "string" }, check = check_headers, default = {} },
+  http2 = { type = "boolean", default = false },
+  proxy = proxy_url,
+  ca = file,
+  insecure = { type = "boolean", default = false },
+  timeouts = section {
+    connect = seconds(5), headers = seconds(60), first_token = seconds(60), idle = seconds(60), total = seconds(600),
+  },
+  max_body = { type = "size", default = 16 * 2 ^ 20, min = 1024 },
+}
+
+local function walk_upstreams(ctx, path, value)
+  local out = {}
+  if type(value) ~= "table" then
+    complain(ctx, path, "must be a table such as { big = { url = \"https://...\" } }")
+    return out
+  end
+  for _, name in ipairs(check.keys(value)) do
+    local at = join(path, name)
+    if type(name) ~= "string" or name == "" or name:find("[^%g]") or #name > 63 then
+      complain(ctx, at, "must have a name without spaces, at most 63 characters, as its key")
+    else
+      local up = walk(ctx, at, value[name], upstream_schema)
+      local raw = type(value[name]) == "table" and value[name] or {}
+      if (raw.url == nil) == (raw.sim == nil) then
+        complain(ctx, at, raw.url == nil and "needs a url, or sim = { ... } for a simulated one"
+                          or "has both url and sim; keep one of them")
+      end
+      up.name, up.urls, up.url = name, up.url or {}, nil
+      out[#out + 1] = up
+    end
+  end
+  return out
+end
+
+-- -- routes --------------------------------------------------------------------
+
+local function walk_policy(ctx, path, value)
+  if type(value) == "string" or type(value) == "function" then value = { value } end
+  local first = type(value) == "table" and value[1]
+  if type(first) ~= "function" and (type(first) ~= "string" or first == "" or first:find("[^%w_%-]")) then
+    complain(ctx, path, "must be \"NAME\", { \"NAME\", option = ... } or function(req, next) ... end")
+    return nil
+  end
+  local out = { options = {}, trusted = ctx.trusted }
+  if type(first) == "function" then out.fn, out.name = first, path else out.name = first end
+  for _, key in ipairs(check.keys(value)) do
+    if key == "trusted" then
+      if type(value.trusted) ~= "boolean" then complain(ctx, join(path, key), "must be true or false") end
+      out.trusted = value.trusted == true
+    elseif type(key) == "string" then
+      out.options[key] = value[key]
+    elseif key ~= 1 then
+      complain(ctx, join(path, key), "is not an option: options have names, one policy a table")
+    end
+  end
+  return out
+end
+
+local function walk_list(element)
+  return function(ctx, path, value)
+    local out = {}
+    if type(value) ~= "table" or not check.is_list(value) then
+      complain(ctx, path, "must be a list, got " .. check.show(value))
+      return out
+    end
+    for i, v in ipairs(value) do out[#out + 1] = element(ctx, join(path, i), v) end
+    return out
+  end
+end
+
+local function check_path(v)
+  if v:sub(1, 1) ~= "/" or v:find("[%c%s?#]") then
+    return nil, ("must start with / and have no spaces, ? or #, got %q"):format(v)
+  end
+  local star = v:find("*", 1, true)
+  if star and star < #v then return nil, ("may have a * only at its end, got %q"):format(v) end
+  return v
+end
+
+local function check_method(v)
+  if not v:find("^%u+$") then return nil, ("is not an HTTP method in capitals: %q"):format(v) end
+  return v
+end
+
+local route_schema = {
+  path = { type = "string", check = check_path, required = "is missing: which path is this route for?" },
+  policies = { walk = walk_list(walk_policy), default = {} },
+  upstream = { type = "string", min = 1 },
+  methods = { type = "list", of = { type = "string", check = check_method }, min = 1 },
+}
+
+local function walk_route(ctx, path, value)
+  return walk(ctx, path, value, route_schema)
+end
+
+-- -- the whole file ------------------------------------------------------------
+
+local function size(default, least)
+  return { type = "size", default = default, min = least or 1 }
+end
+
+local function count(default, least, most)
+  return { type = "integer", default = default, min = least, max = most }
+end
+
+local limits_schema = {
+  body = size(16 * 2 ^ 20), head = size(32 * 2 ^ 10, 1024), headers = count(100, 1, 1000), uri = size(8 * 2 ^ 10, 64),
+  cpu_ms = count(50, 1, 60000), memory = size(64 * 2 ^ 20, 2 ^ 20),
+  header_timeout = seconds(10), body_timeout = seconds(60), idle_timeout = seconds(75), request_timeout = seconds(600),
+  connections = count(65536, 1, 2 ^ 24),
+  keepalive_comment = seconds(15, 0),
+  high_water = size(256 * 2 ^ 10, 4096), low_water = size(64 * 2 ^ 10),
+}
+
+local file_schema = {
+  listen = one_or_more(address),
+  admin = address,
+  workers = count(0, 1, 256),
+  tls = {
+    walk = function(ctx, path, raw)
+      return walk(ctx, path, raw, { cert = required(file, "is missing: a certificate chain in PEM"),
+                                    key = required(file, "is missing: the private key in PEM") })
+    end,
+  },
+  upstreams = { walk = walk_upstreams, default = {} },
+  routes = { walk = walk_list(walk_route), default = {} },
+  limits = section(limits_schema),
+  trusted = { type = "boolean", default = false },
+  log = section {
+    access = { type = "boolean", default = true },
+    level = { type = "string", one_of = { "error", "warn", "info", "debug" }, default = "info" },
+  },
+  drain_timeout = seconds(30, 0),
+  watch = { type = "boolean", default = false },
+}
+
+-- What no single key can be blamed for before all of them are known.
+local function check_whole(ctx, out)
+  local names, known = {}, {}
+  for i, up in ipairs(out.upstreams) do
+    names[i] = up.name
+    known[up.name] = true
+  end
+  local taken = {}
+  for i, route in ipairs(out.routes) do
+    local at = ("routes[%d]"):format(i)
+    if route.upstream and not known[route.upstream] then
+      complain(ctx, at .. ".upstream", check.unknown("upstream", route.upstream, names))
+    end
+    if route.path and not route.methods then
+      if taken[route.path] then
+        complain(ctx, at .. ".path", ("'%s' is taken: routes[%d] comes first"):format(route.path, taken[route.path]))
+      end
+      taken[route.path] = taken[route.path] or i
+    end
+  end
+  local limits = out.limits
+  if limits.low_water and limits.high_water and limits.low_water >= limits.high_water then
+    complain(ctx, "limits.low_water", "must be below limits.high_water")
+  end
+  for i, listen in ipairs(out.listen or {}) do
+    if listen == out.admin and not listen:find(":0$") then
+      complain(ctx, "admin", ("is the same address as listen[%d]"):format(i))
+    end
+  end
+end
+
+--- Checks what a configuration file returned.
+---@param raw any
+---@param file_name string  for messages; relative paths start in its folder
+---@return table? normalized
+---@return perilune.ConfigError[]? errors
+function M.check(raw, file_name)
+  local ctx = { errors = {}, folder = file_name:match("^(.*/)[^/]*$") or "" }
+  if type(raw) ~= "table" then
+    complain(ctx, "", "the file must return a table, got " .. check.show(raw))
+    return nil, ctx.errors
+  end
+  ctx.trusted = raw.trusted == true
+  local out = walk(ctx, "", raw, file_schema)
+  out.listen = out.listen or { "127.0.0.1:8080" }
+  check_whole(ctx, out)
+  if #ctx.errors > 0 then return nil, ctx.errors end
+  return out
+end
+
+--- The errors as lines: FILE: KEY: MESSAGE, or FILE:LINE: KEY: MESSAGE when the
+--- text of the file is given and the key is found in it.
+---@param errors perilune.ConfigError[]
+---@param file_name string
+---@param source? string
+---@return string
+function M.format(errors, file_name, source)
+  local line_of = source and require("perilune.locate").lines(source)
+  local out = {}
+  for i, e in ipairs(errors) do
+    local line = line_of and line_of(e.key)
+    out[i] = file_name .. (line and ":" .. line or "") .. ": "
+      .. (e.key ~= "" and e.key .. ": " or "") .. e.message
+  end
+  return table.concat(out, "\n")
+end
+
+-- -- options of policies -------------------------------------------------------
+
+--- Checks the options of a policy and fills in defaults.  Throws a sentence with
+--- the policy, the option and the nearest known name.
+---@param spec table<string, perilune.Spec>
+---@param options table?
+---@param where string  name of the policy
+---@return table options  a new table
+function M.options(spec, options, where)
+  if options == nil then options = {} end
+  if type(options) ~= "table" then
+    error(("policy '%s': options must be a table, got %s"):format(where, check.show(options)), 0)
+  end
+  local names = check.keys(spec)
+  for _, key in ipairs(check.keys(options)) do
+    if not spec[key] then error(("policy '%s': %s"):format(where, check.unknown("option", key, names)), 0) end
+  end
+  local out = {}
+  for _, name in ipairs(names) do
+    local value, message = options[name], nil
+    if value == nil then
+      if spec[name].required then error(("policy '%s': option '%s' is missing"):format(where, name), 0) end
+      value = spec[name].default
+    else
+      value, message = check.value(spec[name], value)
+      if message then error(("policy '%s': option '%s' %s"):format(where, name, message), 0) end
+    end
+    out[name] = value
+  end
+  return out
+end
+
+return M

@@ -1,0 +1,46 @@
+--- host: the doors to the outside, in one table, so that tests can replace them.
+
+local core = require "perilune.core"
+
+local M = {}
+
+local result = core.result
+
+--- Calls an upstream; nil for the one that the request or its model chose.
+---@async
+---@param name string?
+---@param req perilune.Request
+---@param opts? table
+---@return perilune.Response?
+---@return perilune.Error?
+function M.call(name, req, opts)
+  return result(core.call(name, req, opts))
+end
+
+---@async
+function M.fetch(url, opts)
+  return result(core.fetch(url, opts))
+end
+
+function M.upstreams() return core.upstreams() end
+
+function M.health(name) return core.health(name) end
+
+--- The factory of a policy file, or nil and why there is none.
+---@param name string
+---@param trusted? boolean
+---@return function?
+---@return string?
+function M.policy(name, trusted)
+  local text, path = core.policy_source(name)
+  if not text then return nil, path end
+  local chunk, err = require("perilune.sandbox").load(text, path, trusted or false)
+  if not chunk then return nil, err end
+  local factory = chunk(name)
+  if type(factory) ~= "function" then
+    return nil, ("%s: a policy file returns function(options), this one a %s"):format(path, type(factory))
+  end
+  return factory
+end
+
+return M

@@ -1,0 +1,757 @@
+---@meta perilune
+--
+-- meta: the reference manual of what a policy can call.
+--
+-- Nothing here runs.  An editor that knows LuaCATS (lua-language-server) reads it
+-- for completion and types; people read it from top to bottom.  `make lint`
+-- compares its names with the functions that C and lua/perilune/ offer.
+--
+-- Rules that hold everywhere:
+--
+--   * Times are seconds, also fractions; sizes are bytes; fields whose name ends
+--     in _ms are milliseconds.
+--   * A function marked @async may wait.  It looks like any other call; meanwhile
+--     the worker serves other requests.  It cannot be called where Lua cannot be
+--     suspended: in functions given to tap, map, finally, table.sort, string.gsub,
+--     and while the configuration is loaded.
+--   * Expected failures are values: `nil, err`, with err a perilune.Error.  Misuse
+--     (a wrong type, an unknown level) throws, at the line of the caller.
+--   * A response or `nil, err` is what a policy returns.  A policy that throws
+--     gives its request a 500 and the log a traceback.
+--   * When a request is canceled, because its client left or a sibling of
+--     perilune.race won, its coroutine ends at the call it waits in: nothing
+--     behind that line runs.  What must happen anyway belongs into res:finally().
+--
+-- Globals of a policy: assert error getmetatable ipairs next pairs pcall print
+-- rawequal rawget rawset require select setmetatable tonumber tostring type unpack
+-- xpcall _G _VERSION, and the libraries bit, math (without randomseed), string
+-- (without dump), table.  print() writes to the log.  require() finds the modules
+-- documented here (perilune, perilune.config, .check, .errors, .retry, .template,
+-- .text) and files beside the configuration, in policies/.  A `trusted` policy has
+-- all of LuaJIT besides.
+
+-- -- a policy -----------------------------------------------------------------
+
+--- What a policy file returns.  It runs once per load and worker, checks its
+--- options (perilune.config, options()) and returns the policy.
+---@alias perilune.Factory fun(options: table): perilune.Policy
+
+--- A policy.  Before next() it sees the request, behind it the response; a second
+--- next() is a retry, none is an answer of its own.
+---@alias perilune.Policy async fun(req: perilune.Request, next: perilune.Next): perilune.Response?, perilune.Error?
+
+--- Runs the policies behind this one, and at last the call.  `opts` are those of
+--- upstream:chat(); only the next() of the last policy in the list looks at them.
+---@alias perilune.Next async fun(req: perilune.Request, opts?: perilune.CallOptions): perilune.Response?, perilune.Error?
+
+-- -- errors ---------------------------------------------------------------------
+
+--- What went wrong.  A plain table: fields may be changed and added before it is
+--- returned.  Returned from the outermost policy it becomes the response
+--- `{"error":{"message","type","param","code"}}` with its status.
+---
+--- Codes, with their status; R: retryable.
+---
+---     invalid_request  invalid_json             400    the request is at fault
+---     invalid_api_key                           401    auth_keys
+---     rejected                                  403
+---     not_found  model_not_found                404
+---     method_not_allowed                        405
+---     request_too_large                         413
+---     rate_limited                              429 R  an upstream's 429
+---     canceled                                  499
+---     policy_error  policy_budget_exceeded      500    a policy threw, or used up its time or memory
+---     internal_error                            500
+---     upstream_error  upstream_unreachable
+---       upstream_dns  upstream_reset
+---       upstream_malformed  upstream_truncated
+---       upstream_stream_error                   502 R
+---     upstream_tls  upstream_too_large          502
+---     out_of_memory  draining                   503 R
+---     timeout                                   504 R  a timeout of the upstream, or of the policy
+---     deadline_exceeded                         504    limits.request_timeout
+---     upstream_status                                  any other status of an upstream, see below
+---
+--- perilune.error{ code = ... } knows these too, and some more: errors.lua.
+---
+--- An upstream that answers with a status of 400 or more has failed with the code
+--- upstream_status (rate_limited for 429).  Its own body is in `body`; a status of
+--- 4xx, 503 and 504 is kept, 529 becomes 503, any other 502; retryable are 408, 409,
+--- 429 and all from 500 on.
+---@class perilune.Error
+---@field code string          for programs
+---@field message string       for people
+---@field status integer       HTTP status for the client, 400 to 599
+---@field retryable boolean    can the same request succeed later, or at another upstream?
+---@field type string          OpenAI's error type; follows from the status when absent
+---@field param? string        the field of the request that is at fault
+---@field retry_after? number  seconds to wait before trying again; sent as Retry-After
+---@field upstream? string     who failed
+---@field body? string         the upstream's own error body
+
+-- -- the request ------------------------------------------------------------------
+
+--- A member of a JSON object in the request's body.
+---@alias perilune.Json nil|boolean|number|string|table|perilune.Object|lightuserdata
+
+--- A JSON object of the request's body, for example a message.  Fields are read
+--- when they are asked for; an assigned field marks the object as changed, nil
+--- removes a member.  Arrays are plain Lua tables, JSON's null is
+--- perilune.json.null.  pairs() works; so does tostring(), which gives JSON.
+--- What nobody changed is sent byte for byte as it came.
+---@class perilune.Object
+---@field [string] perilune.Json
+
+---@class perilune.Message: perilune.Object
+---@field role string
+---@field content string|perilune.Object[]|nil  text, or a list of parts (text, images)
+
+--- The request.  The names below are the gateway's; every other name is a field of
+--- the JSON body: req.model, req.temperature, req.tools, readable and writable.
+--- (A body field that has one of the names below can only be seen in req:body().)
+---
+--- Using a request that was answered throws "request is finished".
+---@class perilune.Request
+---@field id string          x-request-id: the client's own when it sent a good one
+---@field method string      "POST"
+---@field path string        "/v1/chat/completions", without the query
+---@field headers table<string, string?>  by name in any case; read-only.  Of several
+---                          with the same name the first
+---@field peer string        the client's address without the port
+---@field tenant? string     who is calling; writable (at most 127 bytes), logged
+---@field upstream? string   where the last next() goes; writable: the name of an upstream
+---                          (an unknown one throws).  nil: by model
+---@field ctx table          scratch: lives as long as the request, nobody else reads it
+---@field messages perilune.Message[]  a Lua array; table.insert, table.remove and
+---                          assigning new plain tables work
+---@field model? string
+---@field stream? boolean
+---@field [string] perilune.Json
+local Request = {}
+
+--- The body as it would go out now: as it came, with what policies changed.  Throws
+--- when what they left is no valid request.
+---@return string
+function Request:body() end
+
+--- Names equal requests: SHA-256, in hex, of the path and body() as it is now.
+---@return string
+function Request:fingerprint() end
+
+--- Writes a line to the log that carries the request's id.
+---@param level "error"|"warn"|"info"|"debug"  another one throws
+---@param text string
+---@param fields? table<string, any>  more members of the line; values as for json.encode
+function Request:log(level, text, fields) end
+
+--- Seconds until the request's deadline (limits.request_timeout), never below 0;
+--- 1e9 when it has none.
+---@return number
+function Request:time_left() end
+
+--- Tokens of the prompt.  An estimate: a quarter of the bytes, one for each Chinese,
+--- Japanese or Korean character, four for each message.
+---@return integer
+function Request:tokens() end
+
+-- -- the response -------------------------------------------------------------------
+
+---@class perilune.Usage
+---@field prompt_tokens integer
+---@field completion_tokens integer
+---@field total_tokens integer
+---@field cached_tokens integer  of the prompt tokens
+
+--- One event of an answer.  An answer that does not stream is a single event.
+---@class perilune.Event
+---@field type "text"|"tool"|"usage"|"done"|"other"|"error"
+---@field data? string  the JSON as it came ("[DONE]" for done)
+---@field text? string  of "text": the piece of the answer
+---@field error? perilune.Error  of "error": the stream broke off; always last
+
+---@class perilune.Outcome
+---@field ok boolean             the client has got all of it
+---@field code? string           of the failure; "canceled" when the client left
+---@field usage? perilune.Usage  when the upstream said it
+---@field ttft_ms number         milliseconds from the request to the first event
+---@field total_ms number        milliseconds from the request to the end
+---@field text? string           the answer, after res:record()
+
+--- An answer on its way.  It is there as soon as its first event is: what fails
+--- before that is `nil, err`; what fails later ends the stream with an error event.
+---
+--- Returned by a policy it goes to the client without Lua.  Reading it (text, events)
+--- takes nothing away: the client still gets all of it.  A whole answer that is
+--- read must fit into upstreams.NAME.max_body.
+---@class perilune.Response
+---@field status integer        writable, 200 to 599, until the first byte was sent
+---@field headers table<string, string?>  writable until the first byte was sent: sent to
+---                             the client (16 KiB at most; nil removes what was set).
+---                             Reads also find what the upstream sent, while it still
+---                             sends: content-type, retry-after, x-request-id,
+---                             x-ratelimit-...
+---@field upstream? string      who answers; nil for perilune.respond without a name
+---@field usage? perilune.Usage after the end, when the upstream said it
+local Response = {}
+
+--- The whole text of the answer; waits for its end.  Behind map(), what map made.
+--- For an answer that is no chat (a pass-through), its bytes.
+---@async
+---@return string? text
+---@return perilune.Error? err
+function Response:text() end
+
+--- The answer's events, one by one, as they come.  When the answer breaks off, the
+--- last event has the type "error".
+---
+---     for ev in res:events() do
+---       if ev.type == "text" then n = n + #ev.text end
+---     end
+---@async
+---@return async fun(): perilune.Event?
+function Response:events() end
+
+--- fn sees every event on its way to the client, after map().  It cannot wait; when
+--- it throws, the answer ends with policy_error.  Throws when the response is already
+--- being read or sent.
+---@param fn fun(event: perilune.Event)
+---@return perilune.Response self
+function Response:tap(fn) end
+
+--- fn changes the text on its way to the client: it gets a piece and returns what
+--- is sent instead; nil or "" drops the piece.  "event" gives the text of each event
+--- as it came, "word" and "line" give whole ones, without the white space or line end
+--- that separates them (it is kept), and hold back the unfinished piece.  Several functions with the same unit run one
+--- after the other; a second unit throws.  Otherwise as tap().
+---@param by "event"|"word"|"line"
+---@param fn fun(piece: string): string?
+---@return perilune.Response self
+function Response:map(by, fn) end
+
+--- fn runs once, when the answer has gone to the client, failed or was canceled.  It
+--- cannot wait; when it throws, that is logged.  Not called for a response that the
+--- policies did not return.
+---@param fn fun(outcome: perilune.Outcome)
+---@return perilune.Response self
+function Response:finally(fn) end
+
+--- Keeps the text, so that finally() gets it as outcome.text.
+---@return perilune.Response self
+function Response:record() end
+
+-- -- upstreams ------------------------------------------------------------------------
+
+---@class perilune.CallOptions
+---@field timeout? number  seconds to the first event of a stream, or for the whole of
+---                        another answer; the upstream's own timeouts hold as well
+
+---@class perilune.EmbedOptions: perilune.CallOptions
+---@field model? string    default "embedding"; the upstream's `model`, when set, replaces it
+
+---@class perilune.Health
+---@field healthy boolean    at least one base URL did not refuse its last connection
+---@field in_flight integer  calls that run, in all workers
+---@field calls integer      so far
+---@field failures integer   so far
+
+---@class perilune.Upstream
+---@field name string
+local Upstream = {}
+
+--- Sends the request there, as it is now.  Returns when the first event is here.
+---@async
+---@param req perilune.Request
+---@param opts? perilune.CallOptions  a timeout that is not above 0 throws
+---@return perilune.Response?
+---@return perilune.Error? err  internal_error when there is no upstream of that name
+function Upstream:chat(req, opts) end
+
+--- Embeddings of texts, in their order.
+---@async
+---@param list string|string[]
+---@param opts? perilune.EmbedOptions
+---@return number[][]? vectors
+---@return perilune.Error? err
+function Upstream:embed(list, opts) end
+
+--- How it fares; nil when there is no upstream of that name.
+---@return perilune.Health?
+function Upstream:health() end
+
+-- -- shared values ----------------------------------------------------------------------
+
+--- Small values that all workers see and reloads keep; restarts do not.  All tables
+--- together hold 16 MiB; when that is full, set() and incr() throw.
+---@class perilune.Shared
+local Shared = {}
+
+---@param key string
+---@return string|number|boolean|nil
+function Shared:get(key) end
+
+---@param key string
+---@param value string|number|boolean|nil  nil deletes; another type throws
+---@param ttl? number  seconds, default: for ever
+function Shared:set(key, value, ttl) end
+
+--- Adds, atomically.  Throws when the value is not a number.
+---@param key string
+---@param by? number     default 1
+---@param start? number  what an absent key counts as, default 0
+---@param ttl? number    seconds from when the key is made (later calls do not prolong
+---                      it), default: for ever
+---@return number  the new value
+function Shared:incr(key, by, start, ttl) end
+
+---@param key string
+function Shared:delete(key) end
+
+-- -- the module ---------------------------------------------------------------------------
+
+---@class perilune
+---@field version string  "0.1.0"
+local perilune = {}
+
+--- An upstream of the configuration, by name.  Whether it exists is found when it
+--- is called.
+---@param name string
+---@return perilune.Upstream
+function perilune.upstream(name) end
+
+---@class perilune.Answer
+---@field text? string      the whole answer, default ""
+---@field chunks? string[]  instead: its pieces, as a stream delivers them
+---@field status? integer   200 to 599, default 200
+---@field model? string     default "perilune"
+---@field usage? table      prompt_tokens, completion_tokens
+---@field upstream? string  what x-perilune-upstream says
+---@field stream? boolean   default: what the request asks for
+---@field ttft? number      seconds before the first piece, default 0
+---@field itl? number       seconds between pieces, default 0
+
+--- An answer made here, as a chat completion or, when the request streams, as
+--- events.  Throws for a status out of range.
+---@param answer perilune.Answer
+---@return perilune.Response
+function perilune.respond(answer) end
+
+--- An error value.  What is missing follows from code, or from status; other fields
+--- are kept.  A string is the message of an internal_error.  Throws for a status
+--- outside of 400 to 599.
+---
+---     return nil, perilune.error{ code = "overloaded", retry_after = 2 }
+---@param fields table|string
+---@return perilune.Error
+function perilune.error(fields) end
+
+--- A refusal: `return perilune.reject(429, "rate_limit_exceeded", { retry_after = 2 })`.
+--- Not retryable unless fields say so: the policies in front must not argue with it.
+---@param status integer  400 to 599
+---@param code string
+---@param fields? table   message, retry_after, param, ...
+---@return nil
+---@return perilune.Error err
+function perilune.reject(status, code, fields) end
+
+--- Several at once.  Each function runs in a coroutine of its own; together they
+--- share the request's deadline, CPU time and memory.  At most 1024.  A function
+--- fails when it returns nil and an error; one that throws throws here.  What still
+--- runs when the result is known is canceled.
+---
+--- all: the first result of each, in a table, at the function's place; the first
+--- failure is the result of all.
+---@async
+---@param fns (async fun(): any, perilune.Error?)[]
+---@return any[]? results
+---@return perilune.Error? err
+function perilune.all(fns) end
+
+--- The results of the first function that succeeds; when all fail, those of the one
+--- that failed last.
+---@async
+---@param fns (async fun(): any, perilune.Error?)[]
+---@return any ...  what that function returned
+function perilune.any(fns) end
+
+--- The results of the function that ends first, whether it succeeds or fails.
+---@async
+---@param fns (async fun(): any, perilune.Error?)[]
+---@return any ...  what that function returned
+function perilune.race(fns) end
+
+--- fn(value, index) for each value, like all(); at most opts.limit at a time (default:
+--- all of them).
+---@async
+---@param list any[]
+---@param fn async fun(value: any, index: integer): any, perilune.Error?
+---@param opts? { limit?: integer }
+---@return any[]? results
+---@return perilune.Error? err
+function perilune.map(list, fn, opts) end
+
+--- Waits, to the millisecond.  Throws for a negative number.
+---@async
+---@param seconds number
+function perilune.sleep(seconds) end
+
+---@class perilune.FetchOptions
+---@field method? string   default "GET", with a body "POST"
+---@field headers? table<string, string>  at most 64; a bad name or a line break throws
+---@field body? string
+---@field timeout? number  seconds for all of it, default 30
+
+---@class perilune.Fetched
+---@field status integer
+---@field headers table<string, string>  content-type only
+---@field body string      4 MiB at most; more is upstream_too_large
+
+--- One HTTP call.  An answer with any status is an answer; `nil, err` means that there
+--- was none.  Follows no redirects.
+---@async
+---@param url string  http:// or https://; anything else throws
+---@param opts? perilune.FetchOptions
+---@return perilune.Fetched?
+---@return perilune.Error? err
+function perilune.fetch(url, opts) end
+
+--- A table of values that all workers share.
+---@param name string
+---@return perilune.Shared
+function perilune.shared(name) end
+
+--- Seconds since 1970, with fractions; virtual in tests.
+---@return number
+function perilune.now() end
+
+--- A random number from 0 to 1 (1 excluded).
+---@return number
+function perilune.random() end
+
+--- An environment variable of the gateway.
+---@param name string
+---@return string?
+function perilune.env(name) end
+
+--- SHA-256 in lower-case hex.
+---@param text string
+---@return string
+function perilune.sha256(text) end
+
+--- Tokens of a text: an estimate, as Request:tokens().
+---@param text string
+---@param model? string  not looked at yet
+---@return integer
+function perilune.tokens(text, model) end
+
+--- Writes a line to the log; inside a request it carries the request's id.
+---@param level "error"|"warn"|"info"|"debug"  another one throws
+---@param text string
+---@param fields? table<string, any>
+function perilune.log(level, text, fields) end
+
+--- Text with holes: {{name}} and {{a.b}} insert strings, numbers and booleans as they
+--- are, {{name|json}} any value as JSON, {{"{{"}} two braces.  Throws, with the line,
+--- when the text is malformed.
+---@param text string
+---@return perilune.Template
+function perilune.template(text) end
+
+--- Not in this build: throws.
+---@param name string
+---@param opts? table
+function perilune.cache(name, opts) end
+
+--- Not in this build: throws.
+---@param name string
+---@param opts? table
+function perilune.limit(name, opts) end
+
+---@class perilune.Template
+---@operator call(table): string
+local Template = {}
+
+--- Fills the holes; `template(vars)` is the same.  Throws when a value is missing, or
+--- when a table stands in a hole without |json.
+---@param vars table
+---@return string
+function Template:render(vars) end
+
+---@class perilune.json
+---@field null lightuserdata  JSON's null: it keeps a key that nil would remove
+perilune.json = {}
+
+--- Throws for what JSON has no form for: functions, tables with both positions and
+--- names, nesting deeper than 256.
+---@param value any
+---@return string
+function perilune.json.encode(value) end
+
+--- null becomes json.null, so that a key with null keeps its place.
+---@param text string
+---@return any value
+---@return string? message  with the byte at fault; value is nil then
+function perilune.json.decode(text) end
+
+--- Marks a table as an array, so that it is encoded as [] also when it is empty.
+---@param list? any[]  default: a new one
+---@return any[] list
+function perilune.json.array(list) end
+
+-- -- perilune.config, perilune.check: options of a policy ------------------------------------
+
+--- What a setting wants.  Types: string number integer boolean duration (seconds)
+--- size (bytes, or "64KiB") list map table function upstream any.
+---@class perilune.Spec
+---@field type? string|string[]  one of them, or a list of those allowed
+---@field required? boolean
+---@field default? any      in its normal form
+---@field min? number       of a number; of the length of a string or list
+---@field max? number
+---@field one_of? string[]  of a string
+---@field of? perilune.Spec of the elements of a list, of the values of a map
+---@field check? fun(value: any): any, string?  the value in its normal form; or nil and
+---                         "must be ..."
+
+---@class perilune.config
+local config = {}
+
+--- Checks the options of a policy and fills in defaults.  Throws a sentence that names
+--- the policy, the option and the nearest known name; loading reports it.
+---@param spec table<string, perilune.Spec>
+---@param options table?
+---@param where string  the policy's name
+---@return table options  a new table
+function config.options(spec, options, where) end
+
+---@class perilune.check
+local check = {}
+
+--- One value; or nil and what is wrong with it, as a part of a sentence.
+---@param spec perilune.Spec
+---@param value any
+---@return any
+---@return string? message
+function check.value(spec, value) end
+
+--- Bytes: 65536, "64KiB", "1.5 MB".
+---@param value number|string
+---@return integer?
+---@return string? message
+function check.size(value) end
+
+--- The known name that was probably meant.
+---@param name string
+---@param known string[]
+---@return string?
+function check.nearest(name, known) end
+
+-- -- perilune.errors, perilune.text, perilune.retry --------------------------------------------
+
+---@class perilune.errors
+local errors = {}
+
+--- OpenAI's error type for a status.
+---@param status integer
+---@return string
+function errors.type_of(status) end
+
+--- Can a request that failed with this status succeed when tried again?
+---@param status integer
+---@return boolean
+function errors.is_retryable(status) end
+
+--- Guesses about prompts, from at most 4096 bytes of them.
+---@class perilune.text
+local text = {}
+
+--- The text of a message's content: a string, or the text parts of a list.
+---@param content any
+---@return string
+function text.content(content) end
+
+--- What the user said last; "" when nobody did.
+---@param req perilune.Request
+---@return string
+function text.last_user(req) end
+
+--- "en", "de", "fr", "es", "it", "pt", "ru", "zh", "ja", "ko", "ar", "he", "el", "th",
+--- "hi"; nil for a text without letters.
+---@param s string
+---@return string?
+function text.language(s) end
+
+---@param s string
+---@return boolean
+function text.has_code(s) end
+
+---@class perilune.RetryOptions
+---@field tries? integer  attempts in all, default 3
+---@field base? number    seconds: bound of the first pause, default 0.1; doubles each time
+---@field max? number     seconds: bound of every pause, default 10.  A longer Retry-After
+---                       ends the tries
+---@field codes? table<string, true>  error codes to retry; default: err.retryable decides
+---@field budget? perilune.RetryBudget
+
+---@class perilune.RetryBudget
+---@field fraction number
+---@field floor number
+---@field store perilune.Shared
+
+---@class perilune.retry
+local retry = {}
+
+--- Calls fn until it succeeds, fails for good, or tries, budget or the request's time
+--- run out.
+---@async
+---@param req perilune.Request
+---@param options perilune.RetryOptions
+---@param fn async fun(try: integer): any, perilune.Error?
+---@return any? value
+---@return perilune.Error? err  the last one
+function retry.run(req, options, fn) end
+
+--- A budget that all requests of this name share, over workers and reloads.
+---@param name string
+---@param fraction? number  of the requests that may be retries, default 0.1
+---@param floor? number     retries a second that are always allowed, default 3
+---@return perilune.RetryBudget
+function retry.budget(name, fraction, floor) end
+
+--- The pause before the next attempt, in seconds.
+---@param tries integer  attempts made so far
+---@param options perilune.RetryOptions
+---@param err perilune.Error
+---@param random? number  from 0 to 1
+---@return number
+function retry.pause(tries, options, err, random) end
+
+-- -- perilune.test: the kit of `perilune test FILE...` -------------------------------------------
+
+--- What a scripted upstream does with one call.
+---@class perilune.Script
+---@field text? string         the answer
+---@field chunks? string[]     the answer in pieces, as a stream delivers them
+---@field ttft? number         seconds before the first piece
+---@field itl? number          seconds between pieces
+---@field delay? number        seconds before there is any answer
+---@field status? integer      default 200; 400 and more is a failure
+---@field code? string         of the failure
+---@field retry_after? number  of the failure, in seconds
+---@field error? table         a failure, as perilune.error{...} takes it
+---@field usage? table
+---@field model? string
+
+--- What a scripted upstream remembers of one call.
+---@class perilune.Call
+---@field upstream string
+---@field at number        seconds since the test began
+---@field opts table       of chat(req, opts)
+---@field model? string
+---@field text string      the body as it went out
+---@field body table       the same, decoded
+---@field outcome? string  "ok" or an error code; nil: canceled while it waited
+
+--- Only in specs.  Time is virtual there: it passes when everything waits.
+---@class perilune.test
+local test = {}
+
+--- One test.  Runs at once; when it fails the others still run.
+---@async
+---@param name string
+---@param body async fun()
+function test.test(name, body) end
+
+--- Scripts an upstream.  A list of scripts: one per call, the last one repeats.
+---@param name string
+---@param script perilune.Script | perilune.Script[] | fun(req: perilune.Request, n: integer): perilune.Script?, perilune.Error?
+function test.upstream(name, script) end
+
+--- Scripts perilune.fetch(url): { status =, body =, headers =, delay =, error = }.
+---@param url string  the whole URL
+---@param script table|function
+function test.fetch(url, script) end
+
+--- A request as a client would send it: one user message, or fields of the body;
+--- besides body (text or table), headers, tenant, method, path.
+---@param what string|table
+---@return perilune.Request
+function test.request(what) end
+
+--- Runs a policy on a request.
+---@async
+---@param policy string|function  the name of a policy file, or a factory; with options
+---                               nil a function is the policy itself
+---@param options? table
+---@param req perilune.Request
+---@param next? perilune.Next     default: the scripted upstream that the request, the
+---                               policy or the model chose
+---@return perilune.Response?
+---@return perilune.Error?
+function test.run(policy, options, req, next) end
+
+--- The policy alone.
+---@param policy string|function
+---@param options? table
+---@return perilune.Policy
+function test.policy(policy, options) end
+
+--- A scripted next(), and the calls that it gets.
+---@param script perilune.Script | perilune.Script[] | function
+---@return perilune.Next
+---@return perilune.Call[]
+function test.next(script) end
+
+--- The calls that a scripted upstream got, in order.
+---@param name string
+---@return perilune.Call[]
+function test.calls(name) end
+
+--- Seconds since the test began, in virtual time.
+---@return number
+function test.clock() end
+
+--- Lets time pass.
+---@async
+---@param seconds number
+function test.advance(seconds) end
+
+--- Fails unless both are the same value, or tables with the same contents.
+---@param actual any
+---@param expected any
+---@param what? string  put in front of the message, as in all of these
+function test.equal(actual, expected, what) end
+
+--- Fails for nil and false; returns the value.
+---@generic T
+---@param value T
+---@param what? string
+---@return T
+function test.ok(value, what) end
+
+---@param actual number
+---@param expected number
+---@param within? number  default 1e-6
+---@param what? string
+function test.near(actual, expected, within, what) end
+
+--- Fails unless the pattern is found; returns its captures.
+---@param s string
+---@param pattern string
+---@param what? string
+---@return string ...
+function test.match(s, pattern, what) end
+
+--- Fails unless fn throws and the message has the pattern; returns the message.
+---@param fn function
+---@param pattern? string
+---@param what? string
+---@return any
+function test.error(fn, pattern, what) end
+
+--- What has run so far in this file.
+---@return integer passed
+---@return integer failed
+---@return string[] failures
+function test.summary() end
+
+return perilune

@@ -1,0 +1,113 @@
+--- retry: trying again without making things worse.
+--
+-- Three rules.  Pauses are random (full jitter), because clients that fail
+-- together would otherwise come back together.  A Retry-After is a floor under
+-- the pause, and a pause that the request's deadline does not leave room for is
+-- not begun.  And retries have a budget over all requests: when everything
+-- fails, retries are load on what is already broken.
+
+local M = {}
+
+---@class perilune.RetryOptions
+---@field tries? integer     attempts in all, default 3
+---@field base? number       seconds: upper bound of the first pause, default 0.1; doubles each time
+---@field max? number        seconds: no pause is longer (a longer Retry-After ends the tries), default 10
+---@field codes? table       set of error codes to retry; default: err.retryable decides
+---@field budget? perilune.RetryBudget
+
+---@class perilune.RetryBudget
+---@field fraction number    of the requests that may be retries: 0.1 is one retry for ten requests
+---@field floor number       retries a second that are always allowed
+---@field store perilune.Shared  where all workers keep the account
+
+-- How many seconds of the floor may be saved up.
+local SAVED = 10
+-- The account is kept in thousandths of a retry, so that it stays an integer.
+local ONE = 1000
+
+--- A budget that all requests of this name share, over all workers and reloads.
+---@param name string
+---@param fraction? number  default 0.1
+---@param floor? number     default 3
+---@return perilune.RetryBudget
+function M.budget(name, fraction, floor)
+  return { fraction = fraction or 0.1, floor = floor or 3, store = require("perilune").shared("retry:" .. name) }
+end
+
+-- The account changes by add; what it may hold is bounded.  Two workers may both
+-- cut an overflow: that loses a little credit, and only while it is plentiful.
+local function deposit(budget, add)
+  local most = math.floor(math.max(budget.floor * SAVED, 1) * ONE)
+  local credit = budget.store:incr("credit", math.floor(add + 0.5))
+  if credit > most then budget.store:incr("credit", most - credit) end
+end
+
+--- Counts one request: every request earns its share of a retry.
+---@param budget perilune.RetryBudget
+function M.earn(budget)
+  local now = require("perilune").now()
+  local last = budget.store:get("at")
+  budget.store:set("at", now)
+  local seconds = last and math.max(0, math.min(now - last, SAVED)) or SAVED
+  deposit(budget, (budget.fraction + budget.floor * seconds) * ONE)
+end
+
+--- Takes one retry out of the budget.
+---@param budget perilune.RetryBudget
+---@return boolean  false: the budget is used up
+function M.spend(budget)
+  if budget.store:incr("credit", -ONE) >= 0 then return true end
+  budget.store:incr("credit", ONE)
+  return false
+end
+
+--- The pause before the next attempt, in seconds.
+---@param tries integer  attempts made so far
+---@param options perilune.RetryOptions
+---@param err perilune.Error
+---@param random? number  from 0 to 1, for tests
+---@return number
+function M.pause(tries, options, err, random)
+  local bound = math.min(options.max or 10, (options.base or 0.1) * 2 ^ (tries - 1))
+  local jitter = bound * (random or require("perilune").random())
+  -- The jitter comes on top of what the upstream asked for: all clients got the
+  -- same number.
+  return err.retry_after and err.retry_after + jitter or jitter
+end
+
+local function wants_retry(options, err)
+  if type(err) ~= "table" then return false end
+  if options.codes then return options.codes[err.code] == true end
+  return err.retryable == true
+end
+
+--- Calls fn until it succeeds, fails for good, or time, tries or budget run out.
+---@async
+---@param req perilune.Request
+---@param options perilune.RetryOptions
+---@param fn async fun(try: integer): any?, perilune.Error?
+---@return any? value
+---@return perilune.Error? err  the last one
+function M.run(req, options, fn)
+  local perilune = require "perilune"
+  local tries, budget = options.tries or 3, options.budget
+  if budget then M.earn(budget) end
+  local value, err
+  for i = 1, tries do
+    value, err = fn(i)
+    if value or i == tries or not wants_retry(options, err) then return value, err end
+
+    if err.retry_after and err.retry_after > (options.max or 10) then return nil, err end
+    local pause = M.pause(i, options, err)
+    if (req:time_left() or math.huge) <= pause then return nil, err end
+    if budget and not M.spend(budget) then
+      req:log("warn", "retry budget is used up", { code = err.code })
+      return nil, err
+    end
+    req:log("info", "trying again", { try = i + 1, code = err.code, pause = pause, upstream = err.upstream })
+    perilune.sleep(pause)
+  end
+  return value, err
+end
+
+return M

@@ -1,0 +1,133 @@
+--- sandbox: what policy files may touch.
+--
+-- A policy gets a fresh global table with the harmless part of Lua in it, and
+-- `require`, which knows the public modules of perilune and the files beside the
+-- policy.  Not in it: ffi, io, os, debug, jit, package, load and its kin (bytecode
+-- is not safe), coroutine (the runtime's own yields would end up in the
+-- policy's hands), collectgarbage, setfenv.
+--
+-- pcall and xpcall ask afterwards whether the request was condemned in the
+-- meantime (CPU time, memory): a condemned one cannot talk itself out of it.
+--
+-- Policies run with the JIT off, because compiled loops do not count
+-- instructions; this library keeps it.  `trusted` policies get everything.
+
+local core = require "perilune.core"
+
+local M = {}
+
+local check = core.check
+
+string.dump = nil
+getmetatable("").__metatable = false
+
+local function copy(t)
+  local out = {}
+  for k, v in pairs(t) do out[k] = v end
+  return out
+end
+
+--- A table that cannot be written through the handle returned.
+---@generic T
+---@param t T
+---@param what string
+---@return T
+function M.readonly(t, what)
+  return setmetatable({}, {
+    __index = t,
+    __newindex = function(_, k) error(("%s.%s cannot be assigned"):format(what, tostring(k)), 2) end,
+    __metatable = false,
+  })
+end
+
+local function to_text(...)
+  local parts = {}
+  for i = 1, select("#", ...) do parts[i] = tostring((select(i, ...))) end
+  return table.concat(parts, "\t")
+end
+
+local function guard(...) return check(...) end
+
+local open = {
+  "assert", "error", "ipairs", "next", "rawequal", "rawget", "rawset", "select", "setmetatable",
+  "getmetatable", "tonumber", "tostring", "type", "unpack", "_VERSION",
+}
+
+local public = {
+  ["perilune"] = true, ["perilune.config"] = true, ["perilune.retry"] = true, ["perilune.text"] = true,
+  ["perilune.errors"] = true, ["perilune.template"] = true, ["perilune.check"] = true,
+}
+
+local shared_views = {}
+
+local function public_module(name)
+  if not public[name] then return nil end
+  if not shared_views[name] then
+    local module = require(name)
+    shared_views[name] = type(module) == "table" and M.readonly(module, name) or module
+  end
+  return shared_views[name]
+end
+
+local function make_require(env, trusted, from)
+  local loaded = {}
+  return function(name)
+    if type(name) ~= "string" then error("require: the module's name must be a string", 2) end
+    local module = public_module(name)
+    if module ~= nil then return module end
+    if loaded[name] ~= nil then return loaded[name] end
+    if trusted then
+      local ok, found = pcall(require, name)
+      if ok then return found end
+    end
+    local text, path = core.policy_source(name)
+    if not text then error(("module '%s' not found (policies may require 'perilune' and files beside them)"):format(name), 2) end
+    local chunk, err = M.load(text, path, trusted, env)
+    if not chunk then error(err, 2) end
+    local value = chunk(name)
+    loaded[name] = value == nil and true or value
+    return loaded[name]
+  end
+end
+
+--- A fresh global table.
+---@param trusted boolean
+---@return table
+function M.env(trusted)
+  local env = {}
+  if trusted then
+    setmetatable(env, { __index = _G })
+    env.require = make_require(env, true)
+    env._G = env
+    return env
+  end
+  for _, name in ipairs(open) do env[name] = _G[name] end
+  env.math, env.table, env.bit, env.string = copy(math), copy(table), copy(bit), copy(string)
+  env.math.randomseed = nil
+  env.pcall = function(f, ...) return guard(pcall(f, ...)) end
+  env.xpcall = function(f, handler, ...) return guard(xpcall(f, handler, ...)) end
+  env.pairs = function(t)
+    if type(t) == "userdata" then return next, core.fields(t) end
+    return pairs(t)
+  end
+  env.print = function(...) core.log("info", to_text(...)) end
+  env.require = make_require(env, false)
+  env._G = env
+  return env
+end
+
+--- Compiles a policy's text (never bytecode) for an environment.
+---@param text string
+---@param path string  for messages
+---@param trusted boolean
+---@param env? table
+---@return function?
+---@return string? err
+function M.load(text, path, trusted, env)
+  local chunk, err = load(text, "@" .. path, "t", env or M.env(trusted))
+  if not chunk then return nil, err end
+  if not trusted then jit.off(chunk, true) end
+  return chunk
+end
+
+return M

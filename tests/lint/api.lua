@@ -1,0 +1,125 @@
+-- api.lua -- what Lua can call is what the manual says.
+--
+--   luajit tests/lint/api.lua           from the root of the project
+--
+-- The manual is lua/perilune/meta.lua.  Every name in a luaL_Reg table of
+-- core/bridge/ must be documented there, and every function documented there must
+-- exist, in C or in lua/perilune/.  A table that Lua code of ours uses and policies
+-- do not see says so with the word "private" in the comment in front of it, or
+-- beside its name.
+
+local META = "lua/perilune/meta.lua"
+
+local failures, checked = 0, 0
+
+local function fail(...)
+  failures = failures + 1
+  print("FAIL  " .. string.format(...))
+end
+
+local function list(command)
+  local out, p = {}, io.popen(command)
+  for line in p:lines() do out[#out + 1] = line end
+  p:close()
+  return out
+end
+
+local function read(path)
+  local f = io.open(path, "rb")
+  if not f then return nil end
+  local text = f:read("*a")
+  f:close()
+  return text
+end
+
+-- -- What C offers --------------------------------------------------------------------
+
+-- The comment that ends right before position `at`, if there is one.
+local function comment_before(text, at)
+  local head = text:sub(1, at - 1)
+  local from = head:match(".*()/%*")
+  local comment = from and head:sub(from)
+  return comment and comment:match("^/%*.-%*/%s*[%w%s_]*$") and comment or ""
+end
+
+--- name -> "file: table"; second result: names of private tables.
+local function c_names()
+  local public, private = {}, {}
+  for _, path in ipairs(list("find core/bridge -name '*.c' 2>/dev/null | sort")) do
+    local text = read(path)
+    for at, name, body in text:gmatch("()luaL_Reg%s+([%w_]+)%s*%[%]%s*=%s*(%b{})") do
+      local hidden = (comment_before(text, at) .. name):lower():find("private", 1, true)
+      for entry in body:gmatch('{%s*"([%w_]+)"%s*,%s*[%w_]+%s*}') do
+        checked = checked + 1
+        local into = hidden and private or public
+        into[entry] = into[entry] or path .. ": " .. name
+      end
+    end
+  end
+  return public, private
+end
+
+-- -- What the manual says ----------------------------------------------------------------
+
+--- name -> line, for functions and for fields.
+local function documented(text)
+  local functions, fields, at = {}, {}, 0
+  for line in (text .. "\n"):gmatch("(.-)\n") do
+    at = at + 1
+    local f = line:match("^%s*function%s+[%w_%.]*[%.:]([%w_]+)%s*%(")
+              or line:match("^%s*[%w_%.]+%.([%w_]+)%s*=%s*function")
+    local field = line:match("^%s*%-%-%-@field%s+%w*%s*([%a_][%w_]*)[%?%s]")
+                  or line:match("^%s*%-%-%-@field%s+([%a_][%w_]*)[%?%s]")
+    local overload = line:match("^%s*%-%-%-@field%s+([%a_][%w_]*)%s+async%s+fun")
+                     or line:match("^%s*%-%-%-@field%s+([%a_][%w_]*)%s+fun")
+    if f then functions[f] = at end
+    if field then fields[field] = at end
+    if overload then functions[overload] = at end
+  end
+  return functions, fields
+end
+
+-- -- What our Lua offers -------------------------------------------------------------------
+
+local function lua_names()
+  local out = {}
+  for _, path in ipairs(list("find lua/perilune -name '*.lua' 2>/dev/null | sort")) do
+    if path ~= META then
+      for line in io.lines(path) do
+        local name = line:match("function%s+[%w_%.]+[%.:]([%w_]+)%s*%(")
+                     or line:match("[%w_]+[%.]([%w_]+)%s*=")
+                     or line:match("^%s*([%w_]+)%s*=")
+        if name then out[name] = path end
+        for word in line:gmatch("([%w_]+)%s*=%s*[%w_]") do out[word] = out[word] or path end
+      end
+    end
+  end
+  return out
+end
+
+local text = read(META)
+if not text then
+  print("api: " .. META .. " is missing")
+  print("0 passed, 1 failed")
+  os.exit(1)
+end
+
+local functions, fields = documented(text)
+local public, private = c_names()
+local ours = lua_names()
+
+for name, where in pairs(public) do
+  if name:sub(1, 2) ~= "__" and not functions[name] and not fields[name] then
+    fail("%s offers %s, %s does not say what it is", where, name, META)
+  end
+end
+for name, at in pairs(functions) do
+  checked = checked + 1
+  if not public[name] and not private[name] and not ours[name] then
+    fail("%s:%d documents %s, nobody offers it", META, at, name)
+  end
+end
+
+print(("api: %d names"):format(checked))
+print(("%d passed, %d failed"):format(math.max(0, checked - failures), failures))
+os.exit(failures == 0 and checked > 0 and 0 or 1)

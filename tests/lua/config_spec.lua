@@ -1,0 +1,311 @@
+local t = require "perilune.test"
+local check = require "perilune.check"
+local config = require "perilune.config"
+
+-- The first complaint about raw as "KEY: MESSAGE", or "fine".
+local function complaint(raw)
+  local out, errors = config.check(raw, "perilune.lua")
+  if out then return "fine" end
+  return (errors[1].key ~= "" and errors[1].key .. ": " or "") .. errors[1].message
+end
+
+local function upstream(fields)
+  fields.url = fields.url or (not fields.sim and "http://127.0.0.1:8001/v1") or nil
+  return complaint{ upstreams = { big = fields } }
+end
+
+t.test("an empty configuration has every default", function()
+  local c = config.check({}, "perilune.lua")
+  t.equal(c.listen, { "127.0.0.1:8080" })
+  t.equal({ c.admin, c.tls }, {})
+  t.equal({ c.workers, c.trusted, c.watch, c.drain_timeout_ms }, { 0, false, false, 30000 })
+  t.equal(c.log, { access = true, level = "info" })
+  t.equal({ c.upstreams, c.routes }, { {}, {} })
+  t.equal(c.limits, {
+    body = 16777216, head = 32768, headers = 100, uri = 8192, cpu_ms = 50, memory = 67108864,
+    header_timeout_ms = 10000, body_timeout_ms = 60000, idle_timeout_ms = 75000, request_timeout_ms = 600000,
+    connections = 65536, keepalive_comment_ms = 15000, high_water = 262144, low_water = 65536,
+  })
+end)
+
+t.test("the example of the manual", function()
+  local inline = function(req, next) return next(req) end
+  local c, errors = config.check({
+    listen = "127.0.0.1:8080", admin = "127.0.0.1:9090", workers = 2,
+    upstreams = {
+      big = { url = "https://api.openai.com/v1/", model = "gpt-4o", key = { env = "OPENAI_API_KEY" },
+              price = { input = 2.50, output = 10.00 } },
+      small = { url = { "http://127.0.0.1:8001/v1", "http://[::1]:8002/v1" }, models = { "qwen" }, key = "client",
+                timeouts = { first_token = 0.0014, idle = 1.5 } },
+      echo = { sim = { ttft_ms = 20, itl_ms = 5, tokens = 64 } },
+    },
+    routes = {
+      { path = "/v1/chat/completions",
+        policies = { { "route", small = "small", big = "big", small_below_tokens = 400 }, inline, "trim",
+                     { "own", trusted = true } } },
+      { path = "/v1/files/*", upstream = "big", methods = { "GET", "POST" } },
+    },
+  }, "conf/perilune.lua")
+  t.equal(errors, nil)
+  t.equal({ c.upstreams[1].name, c.upstreams[2].name, c.upstreams[3].name }, { "big", "echo", "small" })
+  local big, echo, small = c.upstreams[1], c.upstreams[2], c.upstreams[3]
+  t.equal(big.urls, { "https://api.openai.com/v1" })
+  t.equal(big.key, { kind = "env", value = "OPENAI_API_KEY" })
+  t.equal(big.price, { input = 2.5, output = 10 })
+  t.equal(big.timeouts, { connect_ms = 5000, headers_ms = 60000, first_token_ms = 60000, idle_ms = 60000, total_ms = 600000 })
+  t.equal({ big.http2, big.insecure, big.max_body, big.models, big.headers }, { false, false, 16777216, {}, {} })
+  t.equal(echo.sim, { ttft_ms = 20, itl_ms = 5, tokens = 64 })
+  t.equal({ echo.key, echo.urls }, { { kind = "none" }, {} })
+  t.equal({ small.key, #small.urls, small.models }, { { kind = "client" }, 2, { "qwen" } })
+  t.equal({ small.timeouts.first_token_ms, small.timeouts.idle_ms }, { 1, 1500 })
+
+  local policies = c.routes[1].policies
+  t.equal(policies[1], { name = "route", trusted = false, options = { small = "small", big = "big", small_below_tokens = 400 } })
+  t.equal({ policies[2].fn, policies[2].name }, { inline, "routes[1].policies[2]" })
+  t.equal(policies[3], { name = "trim", trusted = false, options = {} })
+  t.equal(policies[4], { name = "own", trusted = true, options = {} })
+  t.equal({ c.routes[2].upstream, c.routes[2].methods }, { "big", { "GET", "POST" } })
+end)
+
+t.test("unknown keys name the nearest known one", function()
+  t.equal(upstream{ urll = "x" }, "upstreams.big.urll: unknown key 'urll'; did you mean 'url'?")
+  t.equal(complaint{ lisen = 1 }, "lisen: unknown key 'lisen'; did you mean 'listen'?")
+  t.equal(complaint{ limits = { memroy = 1 } }, "limits.memroy: unknown key 'memroy'; did you mean 'memory'?")
+  t.equal(upstream{ timeouts = { first = 1 } }, "upstreams.big.timeouts.first: unknown key 'first'; did you mean 'first_token'?")
+  t.equal(complaint{ log = { zzzzz = 1 } }, "log.zzzzz: unknown key 'zzzzz'; known: access, level")
+  t.match(complaint{ "127.0.0.1:80" }, "^%[1%]: unknown key '1'; known: ")
+end)
+
+t.test("every error is reported, each with its key", function()
+  local _, errors = config.check({ workers = 0, admn = "x", upstreams = { a = {}, b = { url = "ftp://x" } } }, "p.lua")
+  local keys = {}
+  for i, e in ipairs(errors) do keys[i] = e.key end
+  t.equal(keys, { "admn", "upstreams.a", "upstreams.b.url", "workers" })
+end)
+
+t.test("addresses", function()
+  for _, good in ipairs{ "127.0.0.1:80", ":0", "[::1]:8080", "localhost:65535" } do
+    t.equal(complaint{ listen = good }, "fine", good)
+  end
+  for _, bad in ipairs{ "127.0.0.1", "a:b", "a:65536", "::1:80", "a b:1", "", "http://a:1" } do
+    t.match(complaint{ listen = bad }, "^listen: ", bad)
+  end
+  t.match(complaint{ listen = {} }, "^listen: ")
+  t.match(complaint{ listen = { "a:1", 7 } }, "element 2 must be a string, got 7")
+  t.equal(complaint{ listen = { "a:1", "a:2" }, admin = "a:2" }, "admin: is the same address as listen[2]")
+  t.match(complaint{ admin = { "a:1" } }, "^admin: must be a string")
+end)
+
+t.test("URLs", function()
+  for _, good in ipairs{ "http://a", "HTTPS://a.b/v1/", "http://[::1]:80/x", "http://a_b:1" } do
+    t.equal(upstream{ url = good }, "fine", good)
+  end
+  for _, bad in ipairs{ "", "a.b", "ftp://a", "http://", "http://a:", "http://a:0", "http://a:99999", "http://a b", "http://a/?q",
+                        "http://a/#f", "http://a\n", "http:///v1", "http://[::1", "http://u:p@a", "http://\195\164" } do
+    t.match(upstream{ url = bad }, "^upstreams%.big%.url: ", bad)
+  end
+  t.match(upstream{ url = "https://secret@a" }, "a key goes under 'key'")
+  t.match(upstream{ url = {} }, "at least 1")
+  t.match(upstream{ sim = {}, url = "http://a" }, "has both url and sim")
+  t.match(complaint{ upstreams = { big = {} } }, "upstreams%.big: needs a url")
+  t.match(complaint{ upstreams = { big = "http://a" } }, "upstreams%.big: must be a table")
+  t.equal(upstream{ proxy = "socks5h://user:pw@proxy:1080" }, "fine")
+  t.match(upstream{ proxy = "proxy:3128" }, "^upstreams%.big%.proxy: must be a proxy")
+end)
+
+t.test("a configuration of upstreams that is wrong in other ways", function()
+  t.match(complaint{ upstreams = { ["a b"] = { url = "http://a" } } }, "without spaces")
+  t.match(complaint{ upstreams = { { url = "http://a" } } }, "^upstreams%[1%]: must have a name")
+  t.match(complaint{ upstreams = 7 }, "^upstreams: must be a table")
+  t.match(upstream{ key = { envv = "X" } }, "did you mean 'env'")
+  t.match(upstream{ key = "" }, "^upstreams%.big%.key: must be a string")
+  t.match(upstream{ key = "a\nb" }, "^upstreams%.big%.key: must be a string")
+  t.match(upstream{ key = { env = "A", file = "B" } }, "^upstreams%.big%.key: must be")
+  t.match(upstream{ price = { input = -1 } }, "at least 0")
+  t.match(upstream{ headers = { ["content-length"] = "1" } }, "the gateway does")
+  t.match(upstream{ headers = { ["x y"] = "1" } }, "not a header name")
+  t.match(upstream{ headers = { ["x-a"] = "1\r\nx-b: 2" } }, "control characters")
+  t.match(upstream{ forward_headers = { "x-a", "b:" } }, "element 2 is not a header name")
+  t.match(upstream{ timeouts = { idle = 0 } }, "at least 0.001")
+  t.match(upstream{ timeouts = { idle = "5" } }, "must be a number of seconds")
+  t.match(upstream{ timeouts = { idle = 0 / 0 } }, "must be a number of seconds")
+  t.match(upstream{ max_body = "16 parsecs" }, "must be a size")
+  t.match(upstream{ sim = { tokens = {} } }, "sim%.tokens: must be a name with")
+  t.match(upstream{ http2 = "yes" }, "must be true or false, got \"yes\"")
+  t.match(upstream{ model = "" }, "must not be empty")
+end)
+
+t.test("routes", function()
+  local function route(fields) return complaint{ upstreams = { big = { sim = {} } }, routes = { fields } } end
+  t.equal(route{ path = "/v1/*", upstream = "big" }, "fine")
+  t.match(route{}, "^routes%[1%]%.path: is missing")
+  t.match(route{ path = "v1" }, "must start with /")
+  t.match(route{ path = "/v1/*/x" }, "only at its end")
+  t.equal(route{ path = "/", upstream = "bgi" }, "routes[1].upstream: unknown upstream 'bgi'; did you mean 'big'?")
+  t.match(route{ path = "/", methods = { "get" } }, "in capitals")
+  t.match(route{ path = "/", policies = "route" }, "policies: must be a list")
+  t.match(route{ path = "/", policies = { {} } }, "^routes%[1%]%.policies%[1%]: must be")
+  t.match(route{ path = "/", policies = { "../evil" } }, "^routes%[1%]%.policies%[1%]: must be")
+  t.match(route{ path = "/", policies = { { "a", "b" } } }, "^routes%[1%]%.policies%[1%]%[2%]: is not an option")
+  t.match(route{ path = "/", policies = { { "a", trusted = 1 } } }, "trusted: must be true or false")
+  t.match(complaint{ routes = { { path = "/a" }, { path = "/a" } } }, "^routes%[2%]%.path: '/a' is taken: routes%[1%]")
+  t.match(complaint{ routes = { a = {} } }, "^routes: must be a list")
+  t.match(complaint{ routes = { [2] = { path = "/" } } }, "^routes: must be a list")
+end)
+
+t.test("trusted applies to all policies, each may differ", function()
+  local c = config.check({ trusted = true, routes = { { path = "/", policies = { "a", { "b", trusted = false } } } } }, "p.lua")
+  t.equal({ c.routes[1].policies[1].trusted, c.routes[1].policies[2].trusted }, { true, false })
+end)
+
+t.test("the rest", function()
+  t.match(complaint(nil), "the file must return a table, got a nil")
+  t.match(complaint{ workers = 257 }, "^workers: must be at most 256")
+  t.match(complaint{ workers = 1.5 }, "whole number")
+  t.match(complaint{ log = { level = "warning" } }, "unknown value 'warning'; did you mean 'warn'?")
+  t.match(complaint{ limits = { low_water = "1MiB" } }, "must be below limits.high_water")
+  t.match(complaint{ tls = { cert = "a.pem" } }, "^tls%.key: is missing")
+  t.equal(complaint{ limits = { keepalive_comment = 0 } }, "fine")
+  local c = config.check({ tls = { cert = "a.pem", key = "/etc/b.pem" } }, "conf/perilune.lua")
+  t.equal(c.tls, { cert = "conf/a.pem", key = "/etc/b.pem" })
+end)
+
+t.test("sizes", function()
+  local sizes = { [10] = 10, ["10"] = 10, ["1KB"] = 1000, ["1KiB"] = 1024, ["64MiB"] = 67108864, ["1.5 mb"] = 1500000,
+                  ["10GB"] = 1e10, ["7B"] = 7 }
+  for text, bytes in pairs(sizes) do t.equal(check.size(text), bytes, text) end
+  for _, bad in ipairs{ "", "MB", "1XB", "-1", "1e3", "0x10", -1, 1 / 0, "1..2KB", true, "99999999TB" } do
+    t.equal(check.size(bad), nil, tostring(bad))
+  end
+end)
+
+t.test("the nearest name", function()
+  local known = { "listen", "limits", "upstreams", "url" }
+  t.equal(check.nearest("upstream", known), "upstreams")
+  t.equal(check.nearest("usptreams", known), "upstreams")
+  t.equal(check.nearest("URL", known), "url")
+  t.equal(check.nearest("base_url", known), "url")
+  t.equal(check.nearest("xyzzy", known), nil)
+  t.equal(check.nearest("", known), nil)
+  t.equal(check.nearest(("x"):rep(10000), known), nil)
+end)
+
+t.test("messages say file and line", function()
+  local source = table.concat({
+    "-- { not this one",                                    -- 1
+    "local big = { url = 'http://a' } --[[ {",              -- 2
+    "}} ]]",                                                -- 3
+    "return {",                                             -- 4
+    "  listen = \"127.0.0.1:80\", workers = 0,",            -- 5
+    "  upstreams = {",                                      -- 6
+    "    big = big,",                                       -- 7
+    "    [\"small\"] = {",                                  -- 8
+    "      urll = \"http://b/{\",",                         -- 9
+    "    },",                                               -- 10
+    "  },",                                                 -- 11
+    "  routes = {",                                         -- 12
+    "    { path = \"/\", policies = {",                     -- 13
+    "      function(req, next) local a, b = {}, { x = 1 } if a then return b, a end return next(req) end,", -- 14
+    "      { \"a\",",                                       -- 15
+    "        \"b\" },",                                     -- 16
+    "    } },",                                             -- 17
+    "  },",                                                 -- 18
+    "}",                                                    -- 19
+  }, "\n")
+  local _, errors = config.check({ -- what the source above returns
+    listen = "127.0.0.1:80", workers = 0,
+    upstreams = { big = { url = "http://a" }, small = { urll = "http://b/{" } },
+    routes = { { path = "/", policies = { function() end, { "a", "b" } } } },
+  }, "p.lua")
+  t.equal(config.format(errors, "p.lua", source), table.concat({
+    "p.lua:16: routes[1].policies[2][2]: is not an option: options have names, one policy a table",
+    "p.lua:9: upstreams.small.urll: unknown key 'urll'; did you mean 'url'?",
+    "p.lua:8: upstreams.small: needs a url, or sim = { ... } for a simulated one",
+    "p.lua:5: workers: must be at least 1, got 0",
+  }, "\n"))
+  t.match(config.format(errors, "p.lua"), "^p%.lua: routes%[1%]%.policies")
+  t.equal(config.format({ { key = "upstreams.big.key", message = "m" } }, "p.lua", source), "p.lua:7: upstreams.big.key: m")
+  t.equal(config.format({ { key = "a", message = "m" } }, "p.lua", "local x = 1"), "p.lua: a: m")
+end)
+
+t.test("any text can be located in", function()
+  local lines = require("perilune.locate").lines
+  for _, text in ipairs{ "", "{", "}", "return {", "return { a = ", "return { 'x", "--[[", "[[", "return { [ }", "a = b = c",
+                         "return { function( }", "return { end, end }", "return {{{{", "\\", "return { a == b, c = { 1 } }" } do
+    local line_of = lines(text)
+    line_of("a.b[1].c")
+  end
+end)
+
+t.test("no value of any type in any place makes the check itself fail", function()
+  local values = { 0, -1, 1.5, 0 / 0, 1 / 0, "", "x", "64MiB", true, false, {}, { 1 }, { {} }, { x = 1 }, { [2] = 2 },
+                   { [true] = 1 }, function() end, ("a"):rep(500), "\0", "%", "[" }
+  local schemas = {
+    [""] = { "listen", "admin", "workers", "tls", "upstreams", "routes", "limits", "trusted", "log", "drain_timeout",
+             "watch", "nonsense", 1, true },
+    upstream = { "url", "sim", "model", "models", "key", "price", "forward_headers", "headers", "http2", "proxy", "ca",
+                 "insecure", "timeouts", "max_body", 1, false },
+    route = { "path", "policies", "upstream", "methods", 1 },
+  }
+  for _, value in ipairs(values) do
+    for _, key in ipairs(schemas[""]) do config.check({ [key] = value }, "p.lua") end
+    for _, key in ipairs(schemas.upstream) do
+      local _, errors = config.check({ upstreams = { u = { [key] = value } } }, "p.lua")
+      if errors then t.match(config.format(errors, "p.lua", "return {}"), "^p%.lua:1: upstreams%.u") end
+    end
+    for _, key in ipairs(schemas.route) do config.check({ routes = { { [key] = value } } }, "p.lua") end
+    for _, key in ipairs(check.keys(config.check({}, "p.lua").limits)) do
+      config.check({ limits = { [key:gsub("_ms$", "")] = value } }, "p.lua")
+    end
+    config.check(value, "p.lua")
+    config.check({ upstreams = { u = value }, routes = { value }, log = { level = value } }, "p.lua")
+  end
+end)
+
+-- -- options of policies -------------------------------------------------------
+
+local spec = {
+  small = { type = "upstream", required = true },
+  below = { type = "integer", default = 400, min = 1 },
+  wait = { type = "duration" },
+  size = { type = "size", default = 1024 },
+  names = { type = "list", of = { type = "string", min = 1 } },
+  map = { type = "map", of = { type = "number" } },
+  mode = { type = "string", one_of = { "fast", "cheap" }, default = "fast" },
+  key = { type = { "string", "function" } },
+}
+
+local function options(given)
+  return config.options(spec, given, "mine")
+end
+
+t.test("options are filled in", function()
+  local f = function() end
+  local out = options{ small = "s", size = "2KB", wait = 0.5, names = { "a" }, map = { x = 1 }, key = f }
+  t.equal(out, { small = "s", below = 400, size = 2000, wait = 0.5, names = { "a" }, map = { x = 1 }, mode = "fast", key = f })
+end)
+
+t.test("options that are wrong name policy, option and nearest name", function()
+  local function says(given, pattern)
+    t.error(function() options(given) end, pattern)
+  end
+  says(nil, "policy 'mine': option 'small' is missing")
+  says(7, "options must be a table")
+  says({ smal = "s" }, "policy 'mine': unknown option 'smal'; did you mean 'small'?")
+  says({ small = "s", below = 0 }, "option 'below' must be at least 1, got 0")
+  says({ small = "s", below = "4" }, "option 'below' must be a whole number, got \"4\"")
+  says({ small = "s", wait = -1 }, "option 'wait' must be a number of seconds, 0 or more")
+  says({ small = "s", names = { "a", 2 } }, "element 2 must be a string, got 2")
+  says({ small = "s", names = { x = 1 } }, "must be a list")
+  says({ small = "s", map = { x = "y" } }, "%['x'%] must be a number")
+  says({ small = "s", map = { 1 } }, "names as keys")
+  says({ small = "s", mode = "cheep" }, "unknown value 'cheep'; did you mean 'cheap'?")
+  says({ small = "s", key = 5 }, "must be a string, got 5; or must be a function, got 5")
+  says({ small = "" }, "name of an upstream")
+end)
+
+t.test("an upstream that does not exist is noticed when the names are known", function()
+  t.upstream("big", {})
+  t.error(function() options{ small = "bigg" } end, "unknown upstream 'bigg'; did you mean 'big'?")
+  t.equal(options{ small = "big" }.small, "big")
+end)

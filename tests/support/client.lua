@@ -1,0 +1,276 @@
+-- client.lua -- a client that does what a script says, and hears what comes back.
+--
+-- A client has two tasks: one runs the commands, one reads responses from the
+-- first byte on.  So a script may close, or send nonsense, while it is answered.
+
+local net = require "support.net"
+local loop = require "support.loop"
+local http = require "support.http"
+local template = require "support.template"
+local posix = require "support.posix"
+local tls = require "support.tls"
+
+local M = {}
+
+local Client = {}
+Client.__index = Client
+
+-- -- Reading ------------------------------------------------------------------------
+
+-- Notes every byte that arrives, before anybody parses it.
+local function record(conn, raw)
+  local plain = conn.recv
+  conn.recv = function(self, seconds, max)
+    local bytes, why = plain(self, seconds, max)
+    if bytes then raw[#raw + 1] = bytes end
+    return bytes, why
+  end
+end
+
+local function hear(self)
+  while true do
+    local started = loop.now()
+    local response, why = http.read_response(self.conn, self.scene.deadline - loop.now())
+    if not response then
+      self.ended = why
+      return
+    end
+    response.seconds = loop.now() - started
+    self.responses[#self.responses + 1] = response
+    if not response.complete then
+      self.ended = response.broke
+      return
+    end
+  end
+end
+
+local function start_hearing(self)
+  if not self.hearing then self.hearing = loop.go(hear, self) end
+end
+
+function Client:raw() return table.concat(self.bytes) end
+
+-- -- Commands -------------------------------------------------------------------------
+
+local OPS = {}
+
+local function fail(self, command, text)
+  self.scene:fail(("client%s, line %d (%s): %s"):format(
+    self.name == "" and "" or " " .. self.name, command.line, command.op, text))
+  return "end"
+end
+
+local function connect(self)
+  if self.conn then return true end
+  local port = self.port or self.scene.server.port
+  local conn, why = net.connect(port, self.scene:left(), { buffers = self.buffers })
+  if not conn then
+    self.ended = why
+    return false
+  end
+  if self.tls then
+    local ok
+    ok, why = tls.wrap_client(conn, self.scene:left())
+    if not ok then
+      conn:close()
+      self.ended = why
+      return false
+    end
+  end
+  self.conn = conn
+  record(conn, self.bytes)
+  if not self.deaf then start_hearing(self) end
+  return true
+end
+
+-- A server that has answered with an error may have closed: that is no failure of
+-- the client, so what send() says is not looked at.
+local function put(self, bytes)
+  if not connect(self) then return end
+  if not self.split then return self.conn:send(bytes, self.scene:left()) end
+  for at = 1, #bytes, self.split do
+    if not self.conn:send(bytes:sub(at, at + self.split - 1), self.scene:left()) then return end
+    loop.pause(self.slow or 0)
+  end
+end
+
+-- Content-Length: @LENGTH@ becomes the number of bytes after the blank line.
+local function fill_length(bytes)
+  local _, stop = bytes:find("\r\n\r\n", 1, true)
+  return (bytes:gsub("@LENGTH@", stop and tostring(#bytes - stop) or "0"))
+end
+
+function OPS.send(self, c)
+  put(self, fill_length(template.repeats(self.scene.server:fill(c.rest))))
+end
+
+local function request(self, method, target, body)
+  local headers = self.headers
+  self.headers = {}
+  put(self, http.format(method, target, headers, body and template.repeats(body)))
+end
+
+--- chat BODY, post PATH BODY, get PATH: a whole request.
+function OPS.chat(self, c) request(self, "POST", "/v1/chat/completions", c.rest) end
+function OPS.post(self, c)
+  local path, body = c.rest:match("^(%S+)%s?(.*)$")
+  request(self, "POST", path, body)
+end
+function OPS.get(self, c) request(self, "GET", c.rest) end
+--- hello [more members]: the plainest chat.
+function OPS.hello(self, c)
+  local more = c.rest ~= "" and "," .. c.rest or ""
+  request(self, "POST", "/v1/chat/completions",
+    '{"model":"up","messages":[{"role":"user","content":"Hello"}]' .. more .. "}")
+end
+function OPS.header(self, c) self.headers[#self.headers + 1] = c.rest end
+
+function OPS.to(self, c)
+  self.port = self.scene.server[c.rest]
+  if not self.port then return fail(self, c, "no such listener") end
+end
+function OPS.connect(self) connect(self) end
+--- tls: the connection that follows is encrypted.
+function OPS.tls(self) self.tls = true end
+function OPS.split(self, c) self.split = tonumber((c.rest:match("%d+"))) end
+function OPS.slow(self, c) self.slow = tonumber(c.rest) / 1000 end
+function OPS.delay(_, c) loop.pause(tonumber(c.rest) / 1000) end
+--- deaf: reads nothing (small buffers) until "hear".
+function OPS.deaf(self) self.deaf, self.buffers = true, 4096 end
+function OPS.hear(self)
+  self.deaf = false
+  start_hearing(self)
+end
+
+--- crowd N: N more connections that say nothing; leave: they go.
+function OPS.crowd(self, c)
+  self.others = {}
+  for i = 1, tonumber(c.rest) do
+    self.others[i] = net.connect(self.scene.server.port, 1)
+  end
+end
+function OPS.leave(self)
+  for _, conn in pairs(self.others) do conn:close() end
+end
+--- recovered: a fresh connection is answered again.
+function OPS.recovered(self, c)
+  local ok = loop.until_true(self.scene:left(), function()
+    return http.get(self.scene.server.port, "/v1/models", 0.5)
+  end)
+  if not ok then return fail(self, c, "no new connection is answered") end
+end
+
+OPS["half-close"] = function(self) self.conn:finish() end
+function OPS.close(self)
+  self.conn:close()
+  self.gone = true
+end
+function OPS.reset(self)
+  self.conn:reset()
+  self.gone = true
+end
+
+function OPS.signal(self, c) self.scene.signals[c.rest] = true end
+function OPS.await(self, c)
+  if not self.scene:await(c.rest) then return "end" end
+end
+
+--- wait response, or wait TEXT: until it has arrived.
+function OPS.wait(self, c)
+  local before = self.waited or 0
+  local ok = loop.until_true(self.scene:left(), function()
+    if self.ended and c.rest ~= "response" then return self:raw():find(c.rest, 1, true) or "ended" end
+    if c.rest == "response" then return #self.responses > before or (self.ended and "ended") end
+    return self:raw():find(c.rest, 1, true)
+  end)
+  self.waited = #self.responses
+  if not ok then return fail(self, c, "it did not come") end
+end
+
+--- until PATH TEMPLATE: asks the admin listener until the answer holds that.
+OPS["until"] = function(self, c)
+  local path, want = c.rest:match("^(%S+)%s+(.*)$")
+  local last
+  local ok = loop.until_true(math.min(3, self.scene:left()), function()
+    local r = http.get(self.scene.server.admin, path, 1)
+    last = r and r.body or "(no answer)"
+    return template.find(want, last)
+  end)
+  if not ok then return fail(self, c, "never so; the last answer was\n" .. last) end
+end
+
+--- await-log TEMPLATE: until the server has logged it.
+OPS["await-log"] = function(self, c)
+  local ok = loop.until_true(math.min(3, self.scene:left()), function()
+    return template.find(c.rest, self.scene:log())
+  end)
+  if not ok then return fail(self, c, "not in the log") end
+end
+
+--- copy FROM TO: replaces a file beside the configuration, placeholders filled.
+function OPS.copy(self, c)
+  local from, to = c.rest:match("^(%S+) (%S+)$")
+  local f = io.open(self.scene.server.dir .. "/" .. from, "rb")
+  if not f then return fail(self, c, "no file " .. from) end
+  local text = f:read("*a")
+  f:close()
+  self.scene.server:replace(to, text)
+end
+
+function OPS.hup(self) self.scene.server.proc:kill(posix.SIGHUP) end
+function OPS.term(self) self.scene.server.proc:kill(posix.SIGTERM) end
+
+--- exits CODE: the server ends by itself with that status.
+function OPS.exits(self, c)
+  local p = self.scene.server.proc
+  if not p:wait(self.scene:left()) then return fail(self, c, "the server is still running") end
+  if p.status ~= tonumber(c.rest) then return fail(self, c, "the server ended: " .. p:fate()) end
+  self.scene.over = true
+end
+
+--- closed: the server hangs up.
+function OPS.closed(self, c)
+  local ok = loop.until_true(self.scene:left(), function() return self.ended end)
+  if not ok or self.ended == "timeout" then return fail(self, c, "still open") end
+end
+
+-- -- Running ----------------------------------------------------------------------------
+
+--- Starts the script of the named client in a scene.  done becomes true when all
+--- commands have run.
+function M.start(scene, name, commands)
+  local self = setmetatable({ scene = scene, name = name, bytes = {}, responses = {},
+                              headers = {} }, Client)
+  self.task = loop.go(function()
+    for _, c in ipairs(commands) do
+      local op = OPS[c.op]
+      if not op then
+        fail(self, c, "no such command")
+        break
+      end
+      local ok, result = pcall(op, self, c)
+      if not ok then
+        fail(self, c, tostring(result))
+        break
+      end
+      if result == "end" then break end
+    end
+    self.done = true
+  end)
+  return self
+end
+
+--- Waits until `count` responses came or the connection ended.
+function Client:collect(count)
+  return loop.until_true(self.scene:left(), function()
+    return #self.responses >= count or self.ended or self.gone
+  end)
+end
+
+function Client:stop()
+  loop.cancel(self.task)
+  if self.hearing then loop.cancel(self.hearing) end
+  if self.conn then self.conn:close() end
+end
+
+return M

@@ -1,0 +1,181 @@
+-- net.lua -- TCP on loopback, blocking style inside a task of loop.lua.
+--
+-- Every call takes a deadline in seconds from now (default 5) and returns
+-- nil, "timeout" when it passed.  Results are values, not errors: a test says
+-- itself what it expected.
+
+local posix = require "support.posix"
+local loop = require "support.loop"
+
+local M = {}
+local DEFAULT = 5
+
+-- -- Connections ----------------------------------------------------------------
+
+local Conn = {}
+Conn.__index = Conn
+
+local function wrap(fd) return setmetatable({ fd = fd, got = "" }, Conn) end
+
+local function reason(code)
+  if code == posix.ECONNRESET or code == posix.EPIPE then return "reset" end
+  if code == posix.ECONNREFUSED then return "refused" end
+  return posix.strerror(code)
+end
+
+--- Connects to 127.0.0.1:port.  options.buffers: size of the receive buffer.
+function M.connect(port, seconds, options)
+  local fd = posix.tcp_socket()
+  if options and options.buffers then posix.set_buffers(fd, options.buffers) end
+  if not posix.connect(fd, port) then
+    local why = reason(posix.errno())
+    posix.C.close(fd)
+    return nil, why
+  end
+  if not loop.wait(fd, "w", loop.now() + (seconds or DEFAULT)) then
+    posix.C.close(fd)
+    return nil, "timeout"
+  end
+  local code = posix.socket_error(fd)
+  if code ~= 0 then
+    posix.C.close(fd)
+    return nil, reason(code)
+  end
+  return wrap(fd)
+end
+
+--- Sends everything.  True, or nil and why not.
+function Conn:send(bytes, seconds)
+  local at, deadline = 0, loop.now() + (seconds or DEFAULT)
+  while at < #bytes do
+    if not self.fd then return nil, "closed" end
+    local n, code = posix.send(self.fd, bytes, at)
+    if n then
+      at = at + n
+    elseif code == posix.EAGAIN then
+      if not loop.wait(self.fd, "w", deadline) then return nil, "timeout" end
+    elseif code ~= posix.EINTR then
+      return nil, reason(code)
+    end
+  end
+  return true
+end
+
+--- The next bytes, whatever there is (at most max).  nil and "eof", "reset",
+--- "timeout" or "closed".
+function Conn:recv(seconds, max)
+  local deadline = loop.now() + (seconds or DEFAULT)
+  while self.fd do
+    local bytes, code = posix.recv(self.fd, max)
+    if bytes == "" then return nil, "eof" end
+    if bytes then return bytes end
+    if code == posix.EAGAIN then
+      if not loop.wait(self.fd, "r", deadline) then return nil, "timeout" end
+    elseif code ~= posix.EINTR then
+      return nil, reason(code)
+    end
+  end
+  return nil, "closed"
+end
+
+--- Appends what comes next to self.got.  True, or nil and why not.
+function Conn:more(seconds)
+  local bytes, why = self:recv(seconds)
+  if not bytes then return nil, why end
+  self.got = self.got .. bytes
+  return true
+end
+
+--- Takes n bytes from the front of self.got, reading until they are there.
+function Conn:take(n, seconds)
+  local deadline = loop.now() + (seconds or DEFAULT)
+  while #self.got < n do
+    local ok, why = self:more(deadline - loop.now())
+    if not ok then return nil, why end
+  end
+  local bytes = self.got:sub(1, n)
+  self.got = self.got:sub(n + 1)
+  return bytes
+end
+
+--- Takes everything up to and including the plain text `mark`.
+function Conn:take_until(mark, seconds)
+  local deadline, from = loop.now() + (seconds or DEFAULT), 1
+  while true do
+    local _, stop = self.got:find(mark, from, true)
+    if stop then return self:take(stop) end
+    from = math.max(1, #self.got - #mark + 1)
+    local ok, why = self:more(deadline - loop.now())
+    if not ok then return nil, why end
+  end
+end
+
+--- True when the other side closes within the time; bytes that come are dropped.
+function Conn:wait_closed(seconds)
+  local deadline = loop.now() + (seconds or DEFAULT)
+  while true do
+    local bytes, why = self:recv(deadline - loop.now())
+    if not bytes then return why ~= "timeout", why end
+  end
+end
+
+--- No more bytes from here; reading goes on.
+function Conn:finish() if self.fd then posix.C.shutdown(self.fd, 1) end end
+
+function Conn:close()
+  if self.fd then posix.C.close(self.fd) end
+  self.fd = nil
+end
+
+--- Closes with RST.
+function Conn:reset()
+  if self.fd then posix.set_reset(self.fd) end
+  self:close()
+end
+
+-- -- Listeners ------------------------------------------------------------------
+
+local Listener = {}
+Listener.__index = Listener
+
+function M.listen(port, backlog)
+  local fd = posix.tcp_socket()
+  local bound = posix.bind(fd, port or 0)
+  if posix.C.listen(fd, backlog or 128) ~= 0 then error("listen: " .. posix.strerror()) end
+  return setmetatable({ fd = fd, port = bound }, Listener)
+end
+
+--- The next connection, or nil and why.
+function Listener:accept(seconds)
+  local deadline = loop.now() + (seconds or DEFAULT)
+  while self.fd do
+    local fd, code = posix.accept(self.fd)
+    if fd then return wrap(fd) end
+    if code ~= posix.EAGAIN and code ~= posix.EINTR then return nil, reason(code) end
+    if not loop.wait(self.fd, "r", deadline) then return nil, "timeout" end
+  end
+  return nil, "closed"
+end
+
+function Listener:close()
+  if self.fd then posix.C.close(self.fd) end
+  self.fd = nil
+end
+
+-- -- Ports ----------------------------------------------------------------------
+
+--- A port that is bound and not listened on: whoever connects is refused.  Keep
+--- the returned object alive, or the kernel gives the port to somebody else.
+function M.dead_port()
+  local fd = posix.tcp_socket()
+  return setmetatable({ fd = fd, port = posix.bind(fd, 0) }, Listener)
+end
+
+--- A port that was free a moment ago, for a process that wants a number.
+function M.free_port()
+  local l = M.dead_port()
+  l:close()
+  return l.port
+end
+
+return M
