@@ -7,7 +7,7 @@
  * descriptor among others:
  *
  *                    +-- perilune_fd() ------> perilune_poll(g, 0)
- *     poll() --------+-- signals ------------> leave
+ *     poll() --------+-- signals ------------> perilune_drain(g, ...)
  *        ^           +-- (your descriptors)
  *        |
  *        timeout: the earlier of perilune_timeout() and our own timer
@@ -36,6 +36,7 @@
 struct program {
     perilune *gateway;
     int       signals;       /* readable: SIGINT or SIGTERM came */
+    int       asked;         /* how often */
     long long next_stats_ms; /* our own timer */
 };
 
@@ -73,7 +74,7 @@ static void print_stats(perilune *g) {
     printf("-- statistics\n");
     for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
         char *space = strrchr(line, ' ');
-        if (line[0] == '#' || space == NULL || strstr(line, "_bucket") != NULL) continue;
+        if (line[0] == '#' || space == NULL || strstr(line, "_bucket{") != NULL) continue;
         if (strtod(space + 1, NULL) != 0) printf("   %s\n", line);
     }
     fflush(stdout);
@@ -92,7 +93,15 @@ static int wait_ms(const struct program *p) {
     return theirs >= 0 && theirs < ours ? theirs : ours;
 }
 
-/* Returns when a signal asks us to leave. */
+/* The first signal lets requests in flight finish, the second does not. */
+static int take_signal(struct program *p) {
+    struct signalfd_siginfo info;
+    while (read(p->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) p->asked++;
+    if (p->asked == 1) perilune_drain(p->gateway, DRAIN_MS);
+    return p->asked > 1;
+}
+
+/* Returns 0 when it is over: drained after one signal, or at once after two. */
 static int loop(struct program *p) {
     struct pollfd fds[2] = {
         { .fd = perilune_fd(p->gateway), .events = POLLIN },
@@ -103,12 +112,13 @@ static int loop(struct program *p) {
             perror("poll");
             return -1;
         }
-        if (fds[1].revents != 0) return 0;
+        if (fds[1].revents != 0 && take_signal(p)) return 0;
 
-        /* Always: when the descriptor is not readable, a timer may be due. */
-        int err = perilune_poll(p->gateway, 0);
-        if (err < 0) {
-            fprintf(stderr, "embed: %s: %s\n", perilune_errname(err), perilune_errmsg(p->gateway));
+        /* In every turn: when the descriptor is not readable, a timer may be due. */
+        int rc = perilune_poll(p->gateway, 0);
+        if (rc > 0) return 0; /* drained */
+        if (rc < 0) {
+            fprintf(stderr, "embed: %s: %s\n", perilune_errname(rc), perilune_errmsg(p->gateway));
             return -1;
         }
         if (now_ms() >= p->next_stats_ms) {
@@ -175,13 +185,7 @@ int main(int argc, char **argv) {
         greet(&p, address);
         p.next_stats_ms = now_ms() + STATS_EVERY_MS;
         rc = loop(&p);
-        if (rc == 0) {
-            /* Requests in flight may finish.  We have nothing else to do meanwhile, so
-             * the gateway may have the thread; perilune_run() returns when it is done. */
-            perilune_drain(p.gateway, DRAIN_MS);
-            perilune_run(p.gateway);
-            print_stats(p.gateway);
-        }
+        print_stats(p.gateway);
     }
     perilune_close(p.gateway); /* NULL is fine */
     if (p.signals >= 0) close(p.signals);

@@ -135,6 +135,19 @@ static int look_beside(struct bundle *b, const char *name, struct bundle_file **
     return rc;
 }
 
+/* core.policy_names() -> names of the installed policies */
+int l_policy_names(lua_State *L) {
+    lua_newtable(L);
+    const char *name;
+    int n = 0;
+    for (unsigned i = 0; (name = embedded_name(i)) != NULL; i++) {
+        if (strncmp(name, "policies/", 9) != 0) continue;
+        lua_pushlstring(L, name + 9, strlen(name) - 9 - 4);
+        lua_rawseti(L, -2, ++n);
+    }
+    return 1;
+}
+
 static bool is_name(const char *s) {
     for (const char *p = s; *p; p++)
         if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || *p == '_' || *p == '-'))

@@ -29,5 +29,6 @@ struct bundle *bundle_ref(struct bundle *b);
 void bundle_put(struct bundle *b);
 
 int  l_policy_source(lua_State *L); /* core.policy_source(name) -> text, path | nil, err */
+int  l_policy_names(lua_State *L);
 
 #endif

@@ -20,3 +20,5 @@ const char *embedded_file(const char *name, size_t *len) {
     }
     return NULL;
 }
+
+const char *embedded_name(unsigned i) { return embedded_table[i].name; }

@@ -281,6 +281,7 @@ void lib_open(lua_State *L) {
                                           { "log", l_log },
                                           { "new_request", l_new_request },
                                           { "now", l_now },
+                                          { "policy_names", l_policy_names },
                                           { "policy_source", l_policy_source },
                                           { "random", l_random },
                                           { "respond", l_respond },

@@ -193,7 +193,7 @@ void state_ref_drop(struct state *s, int ref) {
 static int l_embedded(lua_State *L) {
     const char *name = luaL_checkstring(L, 1);
     char path[128];
-    snprintf(path, sizeof(path), "%s.lua", name);
+    snprintf(path, sizeof(path), "%s.lua", strcmp(name, "perilune") == 0 ? "perilune.init" : name);
     for (char *p = path; *p; p++)
         if (*p == '.' && strcmp(p, ".lua") != 0) *p = '/';
     size_t len;

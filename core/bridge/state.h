@@ -88,5 +88,6 @@ void state_collect_early(struct state *s);
 /* Text of an embedded Lua file ("perilune/init.lua", "policies/route.lua");
  * NULL when there is none. */
 const char *embedded_file(const char *name, size_t *len);
+const char *embedded_name(unsigned i); /* NULL behind the last */
 
 #endif

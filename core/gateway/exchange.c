@@ -314,10 +314,13 @@ static void run_policies(struct exchange *x, const struct policy_chain *chain) {
 
 /* -- Beginning ------------------------------------------------------------------------------------ */
 
+/* The client's own id is kept when it is harmless in a header and in a log. */
 static void choose_id(struct worker *w, const struct http_request *r, struct policy_request *req) {
     struct slice id = http_request_header(r, SLICE("x-request-id"));
     bool good = id.len > 0 && id.len < sizeof(req->id);
-    for (size_t i = 0; good && i < id.len; i++) good = id.ptr[i] > ' ' && id.ptr[i] < 127;
+    for (size_t i = 0; good && i < id.len; i++)
+        good = (id.ptr[i] >= '0' && id.ptr[i] <= '9') || ((id.ptr[i] | 32) >= 'a' && (id.ptr[i] | 32) <= 'z') ||
+               strchr("-_.:/+=@~", id.ptr[i]) != NULL;
     if (good) memcpy(req->id, id.ptr, id.len);
     else rng_hex128(&w->loop->rng, req->id);
 }

@@ -3,6 +3,7 @@
 -- Runs once per load in every state.  Reading files is the C side's business:
 -- core.policy_source() answers from what the loading thread has read.
 
+local check = require "perilune.check"
 local config = require "perilune.config"
 local core = require "perilune.core"
 local host = require "perilune.host"
@@ -32,7 +33,10 @@ end
 local function build_policy(entry, file)
   if entry.fn then return entry.fn end
   local factory, err = host.policy(entry.name, entry.trusted)
-  if not factory then fail(err) end
+  if not factory then
+    local near = check.nearest(entry.name, core.policy_names())
+    fail(("%s: %s%s"):format(file, err, near and ("; did you mean '%s'?"):format(near) or ""))
+  end
   local ok, policy = pcall(factory, entry.options)
   if not ok then fail(("%s: policy '%s': %s"):format(file, entry.name, tostring(policy))) end
   if type(policy) ~= "function" then

@@ -79,6 +79,7 @@ local function make_require(env, trusted, from)
     if trusted then
       local ok, found = pcall(require, name)
       if ok then return found end
+      if not tostring(found):find("no library file", 1, true) then error(found, 0) end
     end
     local text, path = core.policy_source(name)
     if not text then error(("module '%s' not found (policies may require 'perilune' and files beside them)"):format(name), 2) end
