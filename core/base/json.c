@@ -582,3 +582,14 @@ int json_u64(const struct json_doc *doc, uint32_t i, uint64_t *out) {
     *out = value;
     return 0;
 }
+
+void json_copy_string(const struct json_doc *doc, uint32_t object, struct slice key, char *to,
+                      size_t size) {
+    uint32_t n = json_get(doc, object, key);
+    if (n == JSON_NONE || json_type(doc, n) != JSON_STRING) return;
+    struct buf tmp;
+    buf_init(&tmp, 0);
+    json_decode_string(doc, n, &tmp);
+    if (buf_cstr(&tmp)) snprintf(to, size, "%s", buf_cstr(&tmp));
+    buf_deinit(&tmp);
+}

@@ -76,6 +76,8 @@ static inline struct slice json_plain(const struct json_doc *doc, uint32_t i) {
 }
 /* Appends the decoded string (UTF-8).  A lone surrogate escape becomes U+FFFD. */
 void json_decode_string(const struct json_doc *doc, uint32_t i, struct buf *out);
+/* A string member of object into a fixed field, cut to fit; untouched when absent. */
+void json_copy_string(const struct json_doc *doc, uint32_t object, struct slice key, char *to, size_t size);
 /* Does the (decoded) string equal s? */
 bool json_str_eq(const struct json_doc *doc, uint32_t i, struct slice s);
 double json_number(const struct json_doc *doc, uint32_t i);

@@ -3,25 +3,45 @@
 
 #include "base/mem.h"
 
-int body_new(struct body **out, struct buf *bytes, int kind, struct failure *f) {
+/* Of other JSON only the model is of interest. */
+static void read_model(struct body *b) {
+    b->chat = (struct chat){ .model = JSON_NONE, .messages = JSON_NONE };
+    if (json_type(&b->doc, 0) != JSON_OBJECT) return;
+    uint32_t n = json_get(&b->doc, 0, SLICE("model"));
+    if (n != JSON_NONE && json_type(&b->doc, n) == JSON_STRING) b->chat.model = n;
+}
+
+int body_from(struct body **out, struct blob *text, int kind, struct failure *f) {
     *out = NULL;
     struct body *b = mem_zalloc(sizeof(*b));
-    struct blob *text = b ? blob_take(bytes) : NULL;
-    if (text == NULL) {
-        mem_free(b);
+    if (b == NULL) {
         failure_set(f, FAILURE_NO_MEMORY, "out of memory for the body");
         return PERILUNE_ERR_NOMEM;
     }
     b->refs = 1;
-    b->text = text;
+    b->kind = kind;
     int rc = chat_parse(&b->doc, blob_get(text), f);
     if (rc == 0 && kind >= 0) rc = chat_read((enum chat_kind)kind, &b->doc, &b->chat, f);
+    else if (rc == 0) read_model(b);
     if (rc != 0) {
         body_put(b);
         return rc;
     }
+    b->text = text;
     *out = b;
     return 0;
+}
+
+int body_new(struct body **out, struct buf *bytes, int kind, struct failure *f) {
+    *out = NULL;
+    struct blob *text = blob_take(bytes);
+    if (text == NULL) {
+        failure_set(f, FAILURE_NO_MEMORY, "out of memory for the body");
+        return PERILUNE_ERR_NOMEM;
+    }
+    int rc = body_from(out, text, kind, f);
+    if (rc != 0) blob_put(text);
+    return rc;
 }
 
 struct body *body_ref(struct body *b) {

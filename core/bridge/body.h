@@ -8,6 +8,7 @@
 
 struct body {
     unsigned        refs;
+    int             kind; /* enum chat_kind, or -1: some other JSON */
     struct blob    *text;
     struct json_doc doc;
     struct chat     chat;
@@ -16,6 +17,8 @@ struct body {
 /* Takes the bytes, parses, validates.  On failure *out is NULL and *f says why
  * (a client's fault, or memory).  kind -1: any JSON. */
 int  body_new(struct body **out, struct buf *bytes, int kind, struct failure *f);
+/* The same from a share of text, which is taken only on success. */
+int  body_from(struct body **out, struct blob *text, int kind, struct failure *f);
 struct body *body_ref(struct body *b);
 void body_put(struct body *b);
 

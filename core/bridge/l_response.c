@@ -111,11 +111,7 @@ static int reader_push(lua_State *L, struct op *op) {
     return 0;
 }
 
-static void reader_ready(void *ud) {
-    struct reader *w = ud;
-    if (w->all && !w->r->over) response_on_ready(w->r, reader_ready, w);
-    else op_done(&w->op);
-}
+static void reader_ready(void *ud);
 
 /* on_ready fires for what is there already; a reader of everything waits for news. */
 static void reader_listen(struct reader *w) {
@@ -125,6 +121,12 @@ static void reader_listen(struct reader *w) {
     } else {
         response_on_ready(w->r, reader_ready, w);
     }
+}
+
+static void reader_ready(void *ud) {
+    struct reader *w = ud;
+    if (w->all && !w->r->over) reader_listen(w);
+    else op_done(&w->op);
 }
 
 static int wait_for(lua_State *L, struct response *r, bool all) {

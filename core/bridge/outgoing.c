@@ -72,6 +72,7 @@ struct call_pool *outgoing_choose(struct state *s, const struct policy_request *
 static struct blob *bytes_of(const struct outgoing *o, bool usage) {
     if (o->body == NULL) return blob_ref(o->request->raw);
     struct slice model = slice_str(o->pool->target->model);
+    if (o->body->kind < 0 && o->body->chat.model == JSON_NONE) return blob_ref(o->body->text);
     if (!chat_needs_edit(&o->body->doc, model, usage)) return blob_ref(o->body->text);
     struct buf out;
     buf_init(&out, 0);
@@ -152,10 +153,11 @@ static struct call *make_call(const struct outgoing *o, struct blob *body, bool 
 
 struct response *outgoing_start(struct state *s, const struct outgoing *o) {
     const struct body *b = o->body;
-    bool chat = b != NULL && b->chat.messages != JSON_NONE;
+    bool chat = b != NULL && b->kind == CHAT_COMPLETION;
     bool stream = chat && b->chat.stream;
     struct response_options ro = { .upstream = o->pool->target->name,
-                                   .kind = b ? RESPONSE_CHAT : RESPONSE_BYTES,
+                                   .kind = b && b->kind >= 0 ? RESPONSE_CHAT : RESPONSE_BYTES,
+                                   .limit = o->pool->target->max_answer,
                                    .stream = stream,
                                    .keep_usage = chat && o->request->body && o->request->body->chat.wants_usage };
     struct response *r = response_new(s, &ro);

@@ -90,8 +90,7 @@ struct body *request_body(lua_State *L, int index) {
     struct body *body;
     struct failure f;
     failure_init(&f);
-    bool chat = r->body->chat.messages != JSON_NONE;
-    if (body_new(&body, &bytes, chat ? (int)CHAT_COMPLETION : -1, &f) == 0) return body;
+    if (body_new(&body, &bytes, r->body->kind, &f) == 0) return body;
     lua_pushfstring(L, "the policy left an invalid request: %s", f.message);
     failure_deinit(&f);
     lua_error(L);

@@ -42,6 +42,7 @@ struct response *response_new(struct state *s, const struct response_options *op
     r->status = 200;
     r->stream = opt->stream;
     r->keep_usage = opt->keep_usage;
+    r->limit = opt->limit ? opt->limit : s->limits.max_answer;
     snprintf(r->upstream, sizeof(r->upstream), "%s", opt->upstream);
     buf_init(&r->held, 0);
     buf_init(&r->headers, 16 * 1024);
@@ -174,7 +175,9 @@ static enum flow pass(struct response *r, const struct event *ev) {
 
 static void ended(struct response *r, const struct event *ev) {
     r->over = true;
-    r->call = NULL; /* it frees itself after this event */
+    struct call *c = r->call; /* still there: the answer found the end in what came */
+    r->call = NULL;
+    if (c != NULL) call_source(c)->cancel(call_source(c));
     if (r->answer) r->usage = r->answer->usage;
     if (ev->type == EVENT_ERROR) {
         keep_failure(r, ev->failure);
@@ -215,9 +218,12 @@ static void on_mark(void *ud) {
     if (r->call != NULL) call_mark(r->call);
 }
 
-/* Pass-through: bytes reach us as they are; every one counts as an event. */
+/* What the call says, before anybody reads it.  After END and ERROR it frees
+ * itself; passed through, every piece of bytes counts as an event. */
 static enum flow on_raw(struct sink *k, const struct event *ev) {
     struct response *r = container_of(k, struct response, raw);
+    if (ev->type == EVENT_END || ev->type == EVENT_ERROR) r->call = NULL;
+    if (r->answer != NULL) return r->answer->sink.event(&r->answer->sink, ev);
     if (ev->type == EVENT_BYTES) on_mark(r);
     return on_event(&r->from, ev);
 }
@@ -225,8 +231,8 @@ static enum flow on_raw(struct sink *k, const struct event *ev) {
 void response_start(struct response *r, struct call *c) {
     r->call = c;
     struct source *s = call_source(c);
+    r->raw.event = on_raw;
     if (r->kind == RESPONSE_BYTES) {
-        r->raw.event = on_raw;
         s->start(s, &r->raw);
         return;
     }
@@ -242,10 +248,10 @@ void response_start(struct response *r, struct call *c) {
     }
     answer_init(r->answer, &(struct answer_options){ .upstream = r->upstream, .stream = r->stream,
                                                       .keep_usage = r->keep_usage,
-                                                      .limit = r->state->limits.max_answer,
+                                                      .limit = r->limit,
                                                       .mark = on_mark, .mark_ud = r },
                 &r->from);
-    s->start(s, &r->answer->sink);
+    s->start(s, &r->raw);
 }
 
 /* -- The consumer -------------------------------------------------------------------------- */

@@ -27,7 +27,7 @@ struct response_options {
     enum response_kind kind;
     bool               stream;     /* the request asked for one */
     bool               keep_usage;
-    bool               lua;        /* a policy will hold it */
+    size_t             limit;      /* bytes of an answer; 0: the state's */
 };
 
 /* One share for the caller. NULL when there is no memory. */

@@ -32,6 +32,7 @@ struct response {
     struct buf         headers; /* "name: value\r\n" for the client */
     struct failure    *failure;
     struct usage       usage;
+    size_t             limit;   /* bytes of a whole answer */
     uint64_t           started_us, first_us;
     int                status, pin;
     bool               stream, keep_usage, headed, over, failed, reading, opened, finished, in_event;

@@ -32,12 +32,12 @@ struct exchange {
     const struct route    *route;
     struct task           *task;
     struct response       *res;
-    struct timer           comment;
+    struct timer           comment, deadline;
     struct failure        *failure;  /* what the client got */
     uint64_t               start_us, policy_us;
     int                    status;
     bool                   stream;   /* the client asked for one */
-    bool                   sent_head, is_whole, finished, in_start, frames;
+    bool                   sent_head, is_whole, finished, frames;
 };
 
 /* -- The end --------------------------------------------------------------------------- */
@@ -88,6 +88,7 @@ static void finish(struct exchange *x, bool aborted) {
     x->finished = true;
     x->http = NULL;
     timer_stop(x->w->loop, &x->comment);
+    timer_stop(x->w->loop, &x->deadline);
     if (x->task != NULL) {
         x->policy_us = x->task->root->cpu_us;
         task_cancel(x->task);
@@ -209,6 +210,11 @@ static void fail_with(struct exchange *x, enum failure_kind kind, const char *me
     failure_init(&f);
     failure_set(&f, kind, "%s", message);
     fail(x, &f);
+}
+
+static void deadline_due(struct timer *t) {
+    fail_with(container_of(t, struct exchange, deadline), FAILURE_DEADLINE,
+              "the request took longer than it may (limits.request_timeout)");
 }
 
 /* -- The answer's way out -------------------------------------------------------------------- */
@@ -402,6 +408,11 @@ static bool take_body(struct exchange *x, int kind) {
             fail_with(x, FAILURE_NO_MEMORY, "out of memory");
             return false;
         }
+        /* JSON can say which model; what is none goes on as it is. */
+        struct failure f;
+        failure_init(&f);
+        if (body_from(&x->req->body, x->req->raw, -1, &f) == 0) blob_ref(x->req->raw);
+        failure_deinit(&f);
     }
     x->is_whole = kind >= 0;
     return true;
@@ -428,6 +439,8 @@ static void begin(struct exchange *x) {
         return;
     }
     if (!take_body(x, kind)) return;
+    /* Upstream calls have the same deadline and come first with a better message. */
+    if (c->request_ms) timer_start(x->w->loop, &x->deadline, c->request_ms + 5, deadline_due);
     if (x->stream && c->comment_ms > 0) timer_start(x->w->loop, &x->comment, c->comment_ms, comment_due);
     if (x->stream) stats_add(&x->w->metrics.streams, 1);
     const struct policy_chain *chain = x->route ? &x->gen->chains[x->route - c->routes] : NULL;

@@ -84,7 +84,8 @@ static void on_connection(uv_stream_t *stream, int status) {
     if (is_full(s)) { /* libuv asks again only after uv_accept: nobody is lost */
         if (log_limit_pass(&s->fd_log, loop_now(s->loop), 10000))
             log_line(s->log, PERILUNE_LOG_WARN,
-                     "at the limit of %u connections (limits.connections): new ones wait",
+                     "at the limit of %u connections (limits.connections, or what the limit of open "
+                     "file descriptors allows): new ones wait",
                      s->limits.connections);
         l->pending = true;
         if (!timer_is_running(&s->recover)) timer_start(s->loop, &s->recover, 10, accept_again);

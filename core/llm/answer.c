@@ -81,18 +81,6 @@ bool usage_read(const struct json_doc *doc, struct usage *out) {
     return true;
 }
 
-/* Copies a string member into a fixed field, cut to fit. */
-static void copy_string(const struct json_doc *doc, uint32_t object, struct slice key, char *to,
-                        size_t size) {
-    uint32_t n = json_get(doc, object, key);
-    if (n == JSON_NONE || json_type(doc, n) != JSON_STRING) return;
-    struct buf tmp;
-    buf_init(&tmp, 0);
-    json_decode_string(doc, n, &tmp);
-    if (buf_cstr(&tmp)) snprintf(to, size, "%s", buf_cstr(&tmp));
-    buf_deinit(&tmp);
-}
-
 /* {"error": {...}} or {"error": "..."} inside a 200. */
 static bool find_error(struct answer *a) {
     if (json_type(&a->doc, 0) != JSON_OBJECT) return false;
@@ -100,9 +88,9 @@ static bool find_error(struct answer *a) {
     if (e == JSON_NONE || json_type(&a->doc, e) == JSON_NULL) return false;
     failure_set(&a->failure, FAILURE_STREAM, "upstream '%s' sent an error in its answer", a->upstream);
     if (json_type(&a->doc, e) == JSON_OBJECT) {
-        copy_string(&a->doc, e, SLICE("message"), a->failure.message, sizeof(a->failure.message));
-        copy_string(&a->doc, e, SLICE("type"), a->failure.type, sizeof(a->failure.type));
-        copy_string(&a->doc, e, SLICE("code"), a->failure.code, sizeof(a->failure.code));
+        json_copy_string(&a->doc, e, SLICE("message"), a->failure.message, sizeof(a->failure.message));
+        json_copy_string(&a->doc, e, SLICE("type"), a->failure.type, sizeof(a->failure.type));
+        json_copy_string(&a->doc, e, SLICE("code"), a->failure.code, sizeof(a->failure.code));
     }
     return true;
 }
@@ -181,7 +169,7 @@ static int on_frame(void *ud, const struct sse_event *e) {
         if (error && find_error(a)) return 1;
         bool known = usage && usage_read(&a->doc, &a->usage);
         if (known && !a->keep_usage && choices_are_empty(&a->doc)) return 0;
-        if (usage && !a->keep_usage && json_type(&a->doc, 0) == JSON_OBJECT) {
+        if (known && !a->keep_usage) {
             ev.raw = cut_usage(a);
             if (buf_failed(&a->scratch)) {
                 failure_set(&a->failure, FAILURE_NO_MEMORY, "out of memory");

@@ -23,6 +23,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/json.h"
+
 #define ERROR_BODY_MAX (64 * 1024)
 #define DOWN_MS        5000 /* a base URL that refused rests this long */
 #define HEADERS_MAX    8192 /* bytes of upstream headers kept for policies */
@@ -371,12 +373,30 @@ static int status_for_client(int status) {
     return status == 504 ? 504 : 502;
 }
 
+/* What {"error":{"message","code","type"}} says, where it says it. */
+static void read_error_body(struct slice body, struct failure *f) {
+    struct json_doc doc = { .nodes = NULL };
+    if (json_parse(&doc, body, &(struct json_error){ 0 }) == 0 && json_type(&doc, 0) == JSON_OBJECT) {
+        uint32_t e = json_get(&doc, 0, SLICE("error"));
+        if (e != JSON_NONE && json_type(&doc, e) == JSON_OBJECT) {
+            size_t n = strlen(f->message);
+            char text[300] = "";
+            json_copy_string(&doc, e, SLICE("message"), text, sizeof(text));
+            if (text[0]) snprintf(f->message + n, sizeof(f->message) - n, ": %s", text);
+            json_copy_string(&doc, e, SLICE("code"), f->code, sizeof(f->code));
+            if (f->status < 500) json_copy_string(&doc, e, SLICE("type"), f->type, sizeof(f->type));
+        }
+    }
+    json_deinit(&doc);
+}
+
 static void failure_from_status(struct call *c, struct failure *f) {
     failure_set(f, FAILURE_UPSTREAM_STATUS, "upstream '%s' answered %d", c->pool->target->name, c->status);
     f->status = status_for_client(c->status);
     f->retryable = c->status == 408 || c->status == 409 || c->status == 429 || c->status >= 500;
     if (c->status == 429) snprintf(f->code, sizeof(f->code), "rate_limited");
     retry_after(c, f);
+    read_error_body(buf_get(&c->collected), f);
     struct buf tmp = c->collected;
     c->collected = f->body;
     f->body = tmp;
@@ -429,7 +449,10 @@ static void call_done(struct call *c, CURLcode result) {
     if (result != CURLE_OK && try_next_url(c, result)) return;
     struct failure f;
     failure_init(&f);
-    if (result != CURLE_OK) {
+    if (result == CURLE_OUT_OF_MEMORY && c->phase == PHASE_HEAD && c->status != 0) {
+        /* What curl says of a head over its limit. */
+        failure_set(&f, FAILURE_MALFORMED, "upstream '%s': the response head is too large", c->pool->target->name);
+    } else if (result != CURLE_OK) {
         failure_set(&f, kind_of(result), "upstream '%s': %s", c->pool->target->name,
                     c->error[0] ? c->error : curl_easy_strerror(result));
     } else if (!is_good(c)) {
