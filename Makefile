@@ -138,7 +138,7 @@ fuzz: $(FUZZ)
 	@for f in $(FUZZ); do n=$$(basename $$f); $$f tests/fuzz/corpus/$${n#fuzz_} $${FUZZ_SECONDS:-5} || exit 1; done
 
 examples-test:
-	@sh tests/support/examples.sh $(BIN) $(CC) "$(PKG_LIBS)" "$(LINK)"
+	@luajit tests/examples/run.lua $(BIN) "$(CC) $(LINK)" "$(O)/libperilune.a $(PKG_LIBS)"
 
 soak: all
 	@luajit tests/soak/soak.lua $${SOAK_SECONDS:-60}

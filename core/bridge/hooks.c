@@ -223,8 +223,8 @@ static enum flow finish_event(struct response *r, const struct event *ev) {
     if (h->has_tap && (ev->type == EVENT_FRAME || ev->type == EVENT_BYTES))
         protect(r, run_taps, &(struct run){ .r = r, .ev = ev });
     if (h->broken && !r->finished) {
-        r->failed = true;
-        return response_out(r, &(struct event){ .type = EVENT_ERROR, .failure = &h->failure });
+        response_break(r, &h->failure);
+        return FLOW_MORE;
     }
     return response_out(r, ev);
 }

@@ -160,6 +160,16 @@ static void keep_failure(struct response *r, const struct failure *f) {
     r->failure->body = body;
 }
 
+/* A hook threw: nothing of this answer can be trusted any more. */
+void response_break(struct response *r, const struct failure *f) {
+    struct call *c = r->call;
+    r->call = NULL;
+    r->over = r->failed = true;
+    keep_failure(r, f);
+    if (c != NULL) call_source(c)->cancel(call_source(c));
+    response_out(r, &(struct event){ .type = EVENT_ERROR, .failure = f });
+}
+
 /* Behind the hooks. */
 enum flow response_out(struct response *r, const struct event *ev) {
     if (r->to != NULL) return r->to->event(r->to, ev);
@@ -196,6 +206,8 @@ static enum flow on_event(struct sink *k, const struct event *ev) {
     case EVENT_HEAD:
         r->headed = true;
         r->status = ev->status;
+        r->has_length = ev->has_length && r->kind == RESPONSE_BYTES;
+        r->length = ev->length;
         snprintf(r->content_type, sizeof(r->content_type), "%.*s", SLICE_ARG(ev->content_type));
         flow = pass(r, ev);
         break;
@@ -289,9 +301,11 @@ void response_deliver(struct response *r, struct sink *to) {
     r->in_event = true;
     response_open(r);
     r->to = to;
-    if (r->headed)
+    bool nothing = r->failed && buf_len(&r->held) == 0; /* a hook threw at the first event */
+    if (r->headed && !nothing)
         response_out(r, &(struct event){ .type = EVENT_HEAD, .status = r->status,
-                                         .content_type = slice_str(r->content_type) });
+                                         .content_type = slice_str(r->content_type),
+                                         .has_length = r->has_length, .length = r->length });
     replay(r, response_out);
     r->read_at = 0;
     if (r->over && !r->finished) {

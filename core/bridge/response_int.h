@@ -34,8 +34,10 @@ struct response {
     struct usage       usage;
     size_t             limit;   /* bytes of a whole answer */
     uint64_t           started_us, first_us;
+    uint64_t           length;
     int                status, pin;
-    bool               stream, keep_usage, headed, over, failed, reading, opened, finished, in_event;
+    bool               stream, keep_usage, headed, over, failed, reading, opened, finished, in_event,
+                       has_length;
     char               content_type[80];
     char               upstream[64];
 };
@@ -46,6 +48,7 @@ bool response_record(const struct response *r, size_t *at, struct event *ev);
 void response_open(struct response *r);
 /* Behind the hooks: to the consumer, or held. */
 enum flow response_out(struct response *r, const struct event *ev);
+void response_break(struct response *r, const struct failure *f);
 /* As if the source had sent it. */
 void response_emit(struct response *r, const struct event *ev);
 

@@ -17,6 +17,8 @@
 #ifndef PERILUNE_FLOW_FLOW_H
 #define PERILUNE_FLOW_FLOW_H
 
+#include <stdint.h>
+
 #include "base/err.h"
 #include "base/list.h"
 #include "base/slice.h"
@@ -33,6 +35,8 @@ struct event {
     enum event_type       type;
     int                   status;       /* HEAD */
     struct slice          content_type; /* HEAD */
+    bool                  has_length;   /* HEAD: the body's length is known: */
+    uint64_t              length;       /* HEAD: bytes */
     struct slice          raw;          /* FRAME: as it came, blank line included; BYTES */
     struct slice          data;         /* FRAME: the data lines, joined */
     struct slice          name;         /* FRAME: the event's name, mostly empty */

@@ -235,7 +235,7 @@ static enum flow on_head(struct exchange *x, const struct event *ev) {
     }
     x->status = ev->status;
     if (x->is_whole && !frames) return FLOW_MORE; /* with its length, when the body is here */
-    send_head(x, ev->status, ev->content_type, REPLY_CHUNKED);
+    send_head(x, ev->status, ev->content_type, ev->has_length ? ev->length : REPLY_CHUNKED);
     return FLOW_MORE;
 }
 
@@ -409,10 +409,10 @@ static bool take_body(struct exchange *x, int kind) {
             return false;
         }
         /* JSON can say which model; what is none goes on as it is. */
-        struct failure f;
-        failure_init(&f);
-        if (body_from(&x->req->body, x->req->raw, -1, &f) == 0) blob_ref(x->req->raw);
-        failure_deinit(&f);
+        struct failure ignored;
+        failure_init(&ignored);
+        if (body_from(&x->req->body, x->req->raw, -1, &ignored) == 0) blob_ref(x->req->raw);
+        failure_deinit(&ignored);
     }
     x->is_whole = kind >= 0;
     return true;

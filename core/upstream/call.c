@@ -305,6 +305,10 @@ static enum flow send_head(struct call *c) {
     c->headed = true;
     struct event ev = { .type = EVENT_HEAD, .status = c->status,
                         .content_type = call_header(c, SLICE("content-type")) };
+    curl_off_t length = -1;
+    curl_easy_getinfo(c->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    ev.has_length = length >= 0;
+    ev.length = length >= 0 ? (uint64_t)length : 0;
     return c->sink->event(c->sink, &ev);
 }
 

@@ -43,6 +43,9 @@ struct socket_watch {
 static void on_watch_closed(uv_handle_t *h) { mem_free(h->data); }
 
 static void reap(struct job *j);
+static struct socket_watch *watch_find(struct multi *m, curl_socket_t fd) {
+    return (unsigned)fd < m->socket_cap ? m->sockets[fd] : NULL;
+}
 
 static void on_poll(uv_poll_t *poll, int status, int events) {
     struct socket_watch *w = poll->data;
@@ -52,16 +55,22 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
         w->running = 0;
         return;
     }
-    int flags = status < 0 ? CURL_CSELECT_ERR : 0;
+    int flags = 0, running;
+    if (status < 0) {
+        /* A reset. libuv has stopped the poll; curl must read to find out which
+         * error it is: on a reused connection it then tries again by itself. */
+        flags = CURL_CSELECT_IN | CURL_CSELECT_OUT;
+        w->running = 0;
+    }
     if (events & UV_READABLE) flags |= CURL_CSELECT_IN;
     if (events & UV_WRITABLE) flags |= CURL_CSELECT_OUT;
-    int running;
-    curl_multi_socket_action(m->curl, w->fd, flags, &running); /* may close w */
+    curl_socket_t fd = w->fd;
+    curl_multi_socket_action(m->curl, fd, flags, &running); /* may close w */
+    if (status < 0 && watch_find(m, fd) == w && w->wanted != 0 && w->running == 0) {
+        w->running = w->wanted;
+        uv_poll_start(&w->poll, w->wanted, on_poll);
+    }
     loop_soon(m->loop, &m->reap, reap);
-}
-
-static struct socket_watch *watch_find(struct multi *m, curl_socket_t fd) {
-    return (unsigned)fd < m->socket_cap ? m->sockets[fd] : NULL;
 }
 
 static struct socket_watch *watch_new(struct multi *m, curl_socket_t fd) {

@@ -14,9 +14,9 @@ local result, spawn = core.result, core.spawn
 M.version = "0.1.0"
 M.error = errors.new
 M.reject = errors.reject
-M.json = {
+M.json = require("perilune.sandbox").readonly({
   encode = core.json_encode, decode = core.json_decode, null = core.null, array = core.json_array,
-}
+}, "perilune.json")
 M.now = core.now
 M.random = core.random
 M.sha256 = core.sha256
