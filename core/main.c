@@ -42,11 +42,82 @@ static void print_short(perilune_str line) {
     fprintf(stderr, "%.8s %.*s%s\n", time, (int)(stop - msg), msg, rest);
 }
 
+/* A write per request would cost as much as parsing it: lines gather here and
+ * leave together, at the latest FLUSH_MS later, at once for warnings and worse. */
+#define LOG_BUFFER (64 * 1024)
+#define FLUSH_MS   20
+
+struct logger {
+    int             tty;
+    bool            over;
+    pthread_mutex_t lock;
+    pthread_cond_t  filled;
+    pthread_t       thread;
+    size_t          len; /* LOCK */
+    char            text[LOG_BUFFER];
+};
+
+static void write_all(const char *p, size_t n) {
+    while (n > 0) {
+        ssize_t k = write(STDERR_FILENO, p, n);
+        if (k < 0 && errno == EINTR) continue;
+        if (k <= 0) return; /* nobody reads the log any more */
+        p += k;
+        n -= (size_t)k;
+    }
+}
+
+static void flush_locked(struct logger *l) {
+    write_all(l->text, l->len);
+    l->len = 0;
+}
+
+static void *flush_main(void *arg) {
+    struct logger *l = arg;
+    pthread_mutex_lock(&l->lock);
+    while (!l->over) {
+        while (l->len == 0 && !l->over) pthread_cond_wait(&l->filled, &l->lock);
+        pthread_mutex_unlock(&l->lock);
+        usleep(FLUSH_MS * 1000);
+        pthread_mutex_lock(&l->lock);
+        flush_locked(l);
+    }
+    pthread_mutex_unlock(&l->lock);
+    return NULL;
+}
+
 static void on_log(void *ud, int level, perilune_str line) {
-    (void)level;
-    const int *tty = ud;
-    if (*tty) print_short(line);
-    else fprintf(stderr, "%.*s\n", (int)line.len, line.ptr);
+    struct logger *l = ud;
+    if (l->tty) {
+        print_short(line);
+        return;
+    }
+    pthread_mutex_lock(&l->lock);
+    if (l->len + line.len + 1 > LOG_BUFFER) flush_locked(l);
+    if (line.len + 1 <= LOG_BUFFER) {
+        memcpy(l->text + l->len, line.ptr, line.len);
+        l->len += line.len;
+        l->text[l->len++] = '\n';
+    }
+    if (level <= PERILUNE_LOG_WARN || l->len > LOG_BUFFER / 2) flush_locked(l);
+    else if (l->len == line.len + 1) pthread_cond_signal(&l->filled);
+    pthread_mutex_unlock(&l->lock);
+}
+
+static int logger_open(struct logger *l) {
+    l->tty = isatty(STDERR_FILENO);
+    pthread_mutex_init(&l->lock, NULL);
+    pthread_cond_init(&l->filled, NULL);
+    return pthread_create(&l->thread, NULL, flush_main, l);
+}
+
+static void logger_close(struct logger *l) {
+    pthread_mutex_lock(&l->lock);
+    l->over = true;
+    pthread_cond_signal(&l->filled);
+    pthread_mutex_unlock(&l->lock);
+    pthread_join(l->thread, NULL);
+    flush_locked(l);
 }
 
 /* -- serve ------------------------------------------------------------------------ */
@@ -83,51 +154,57 @@ static void act_on(struct signals *s) {
 
 static void say_hello(perilune *g) {
     int port = perilune_port(g), admin = perilune_admin_port(g);
-    fprintf(stderr,
+    printf(
             "perilune %s is listening on port %d%s\n\n"
             "  curl -s http://127.0.0.1:%d/v1/chat/completions -H 'content-type: application/json' \\\n"
             "    -d '{\"messages\":[{\"role\":\"user\",\"content\":\"Hello, moon\"}]}'\n\n",
             PERILUNE_VERSION_STRING, port, admin ? "" : " (no admin listener)", port);
-    if (admin) fprintf(stderr, "  admin: http://127.0.0.1:%d/metrics\n\n", admin);
+    if (admin) printf("  admin: http://127.0.0.1:%d/metrics\n\n", admin);
+    fflush(stdout);
+}
+
+/* Until stopped or drained. */
+static int serve_until_done(struct signals *s) {
+    pthread_t thread;
+    if (perilune_listen(s->g, NULL) != 0) {
+        fprintf(stderr, "%s\n", perilune_errmsg(s->g));
+        return 1;
+    }
+    say_hello(s->g);
+    if (pthread_create(&thread, NULL, wait_signals, s) != 0) return 1;
+    while (perilune_poll(s->g, -1) == 0) act_on(s);
+    atomic_store(&s->over, true);
+    pthread_kill(thread, SIGTERM);
+    pthread_join(thread, NULL);
+    return 0;
 }
 
 static int serve(const char *file, int watch) {
+    static struct logger log;
     struct signals s = { .g = NULL };
-    pthread_t thread;
-    int tty = isatty(STDERR_FILENO);
     char err[2048];
     perilune_options o = PERILUNE_OPTIONS_INIT;
     o.config = file;
     o.threads = -1;
     o.watch = watch;
     o.log = on_log;
-    o.log_ud = &tty;
+    o.log_ud = &log;
     signal(SIGPIPE, SIG_IGN);
     sigemptyset(&s.set);
     sigaddset(&s.set, SIGHUP);
     sigaddset(&s.set, SIGTERM);
     sigaddset(&s.set, SIGINT);
     pthread_sigmask(SIG_BLOCK, &s.set, NULL); /* all threads inherit it; only the waiter takes them */
-    if (perilune_open(&s.g, &o, err, sizeof(err)) != 0) {
-        fprintf(stderr, "%s\n", err);
+    if (logger_open(&log) != 0) {
+        fprintf(stderr, "cannot start a thread\n");
         return 1;
     }
-    if (perilune_listen(s.g, NULL) != 0) {
-        fprintf(stderr, "%s\n", perilune_errmsg(s.g));
-        perilune_close(s.g);
-        return 1;
-    }
-    if (tty) say_hello(s.g);
-    if (pthread_create(&thread, NULL, wait_signals, &s) != 0) {
-        perilune_close(s.g);
-        return 1;
-    }
-    while (perilune_poll(s.g, -1) == 0) act_on(&s);
-    atomic_store(&s.over, true);
-    pthread_kill(thread, SIGTERM);
-    pthread_join(thread, NULL);
+    int status = 1;
+    if (perilune_open(&s.g, &o, err, sizeof(err)) == 0) status = serve_until_done(&s);
+    else fprintf(stderr, "%s\n", err);
     perilune_close(s.g);
-    return 0;
+    logger_close(&log);
+    return status;
 }
 
 static int cmd_serve(int argc, char **argv) {

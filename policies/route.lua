@@ -92,11 +92,11 @@ local function rule_fits(rule, req, facts)
 end
 
 local function choose(options, req)
-  local facts = facts_of(req)
+  local facts = options.rules[1] and facts_of(req)
   for _, rule in ipairs(options.rules) do
     if rule_fits(rule, req, facts) then return rule.upstream end
   end
-  if options.small and facts.tokens() < options.small_below_tokens then return options.small end
+  if options.small and req:tokens() < options.small_below_tokens then return options.small end
   return options.big
 end
 

@@ -43,6 +43,7 @@ void policy_request_end(struct policy_request *r) {
     r->live = false;
     r->headers = NULL;
     r->header_count = 0;
+    r->peer = "";
 }
 
 void policy_request_put(struct policy_request *r) {

@@ -34,7 +34,7 @@ struct exchange {
     struct response       *res;
     struct timer           comment, deadline;
     struct failure        *failure;  /* what the client got */
-    uint64_t               start_us, policy_us;
+    uint64_t               start_us, policy_us, ttft_us, total_us;
     int                    status;
     bool                   stream;   /* the client asked for one */
     bool                   sent_head, is_whole, finished, frames;
@@ -42,7 +42,7 @@ struct exchange {
 
 /* -- The end --------------------------------------------------------------------------- */
 
-static void count(struct exchange *x, bool aborted, const struct usage *u, uint64_t ttft_us, uint64_t total_us) {
+static void count(struct exchange *x, bool aborted, const struct usage *u) {
     struct metrics *m = &x->w->metrics;
     int status = aborted ? 499 : x->status;
     if (status >= 0 && status < 600) stats_add(&m->status[status], 1);
@@ -52,12 +52,12 @@ static void count(struct exchange *x, bool aborted, const struct usage *u, uint6
         stats_add(&m->tokens_in, u->prompt);
         stats_add(&m->tokens_out, u->completion);
     }
-    if (ttft_us) histogram_record(&m->ttft, ttft_us);
-    histogram_record(&m->duration, total_us);
+    if (x->ttft_us) histogram_record(&m->ttft, x->ttft_us);
+    histogram_record(&m->duration, x->total_us);
     atomic_fetch_sub_explicit(&m->in_flight, 1, memory_order_relaxed);
 }
 
-static void access_log(struct exchange *x, bool aborted, const struct usage *u, uint64_t ttft_us, uint64_t total_us) {
+static void access_log(struct exchange *x, bool aborted, const struct usage *u) {
     struct log *log = x->w->log;
     if (!x->gen->config->log_access || !log_wants(log, PERILUNE_LOG_INFO)) return;
     struct buf line;
@@ -76,32 +76,41 @@ static void access_log(struct exchange *x, bool aborted, const struct usage *u, 
         log_u64(&line, "tokens_in", u->prompt);
         log_u64(&line, "tokens_out", u->completion);
     }
-    if (ttft_us) log_ms(&line, "ttft_ms", ttft_us);
-    log_ms(&line, "total_ms", total_us);
+    if (x->ttft_us) log_ms(&line, "ttft_ms", x->ttft_us);
+    log_ms(&line, "total_ms", x->total_us);
     if (x->policy_us) log_ms(&line, "policy_ms", x->policy_us);
     log_end(log, PERILUNE_LOG_INFO, &line);
     buf_deinit(&line);
 }
 
+/* Counts and logs, once: before the reply ends, because that frees the client's
+ * request and with it the path that the log names. */
+static void account(struct exchange *x, bool aborted) {
+    if (x->total_us != 0) return;
+    static const struct usage none;
+    const struct usage *u = x->res ? response_usage(x->res) : &none;
+    uint64_t first = x->res ? response_first_us(x->res) : 0;
+    x->ttft_us = first > x->start_us ? first - x->start_us : 0;
+    x->total_us = loop_hrtime_us() - x->start_us + 1;
+    if (x->task != NULL) x->policy_us = x->task->root->cpu_us;
+    count(x, aborted, u);
+    access_log(x, aborted, u);
+}
+
 static void finish(struct exchange *x, bool aborted) {
     if (x->finished) return;
     x->finished = true;
+    account(x, aborted);
     x->http = NULL;
     timer_stop(x->w->loop, &x->comment);
     timer_stop(x->w->loop, &x->deadline);
     if (x->task != NULL) {
-        x->policy_us = x->task->root->cpu_us;
         task_cancel(x->task);
         x->task = NULL;
     }
-    static const struct usage none;
-    const struct usage *u = x->res ? response_usage(x->res) : &none;
-    uint64_t now = loop_hrtime_us(), total = now - x->start_us;
-    uint64_t first = x->res ? response_first_us(x->res) : 0, ttft = first > x->start_us ? first - x->start_us : 0;
-    count(x, aborted, u, ttft, total);
-    access_log(x, aborted, u, ttft, total);
     if (x->res != NULL) {
-        struct outcome o = { .ok = !aborted && x->failure == NULL, .usage = *u, .ttft_us = ttft, .total_us = total };
+        struct outcome o = { .ok = !aborted && x->failure == NULL, .usage = *response_usage(x->res),
+                             .ttft_us = x->ttft_us, .total_us = x->total_us };
         snprintf(o.code, sizeof(o.code), "%s", aborted ? "canceled" : x->failure ? x->failure->code : "");
         response_on_ready(x->res, NULL, NULL);
         response_finish(x->res, &o);
@@ -174,6 +183,7 @@ static void reply_error(struct exchange *x, const struct failure *f) {
     }
     if (f->kind == FAILURE_METHOD) buf_puts(&h, x->route ? "" : "allow: POST\r\n");
     x->status = f->status;
+    account(x, false);
     reply_send(x->http, f->status, buf_get(&h), buf_get(&body));
     buf_deinit(&body);
     buf_deinit(&h);
@@ -200,6 +210,7 @@ static void fail(struct exchange *x, const struct failure *f) {
         if (x->frames || x->stream) openai_error_event(&b, f);
         reply_body(x->http, buf_get(&b));
         buf_deinit(&b);
+        account(x, false);
         reply_abort(x->http);
     }
     finish(x, false);
@@ -255,6 +266,7 @@ static enum flow on_event(struct sink *k, const struct event *ev) {
     case EVENT_BYTES: return on_bytes(x, ev);
     case EVENT_END:
         if (!x->sent_head) send_head(x, x->status ? x->status : 200, SLICE(""), 0);
+        account(x, false);
         reply_end(x->http);
         finish(x, false);
         break;
@@ -380,6 +392,7 @@ static void reply_models(struct exchange *x) {
     buf_puts(&b, "]}");
     send_head(x, 200, SLICE("application/json"), buf_len(&b));
     reply_body(x->http, buf_get(&b));
+    account(x, false);
     reply_end(x->http);
     buf_deinit(&b);
     finish(x, false);

@@ -11,7 +11,6 @@
  * flight keep the generation they began with. */
 #include "gateway/gateway.h"
 
-#include <curl/curl.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -200,7 +199,8 @@ PERILUNE_API int perilune_load(perilune *g, const char *path) {
         g->reload_failures++;
         loaded_free(g, &ld);
         mem_free(copy);
-        log_line(&g->log, PERILUNE_LOG_ERROR, "reload failed, the old configuration serves on: %s", g->errmsg);
+        if (g->generation > 0)
+            log_line(&g->log, PERILUNE_LOG_ERROR, "reload failed, the old configuration serves on: %s", g->errmsg);
         return rc;
     }
     for (unsigned i = 0; i < g->worker_count; i++) gateway_ask(&g->workers[i], install, ld.gens[i]);
@@ -451,7 +451,7 @@ PERILUNE_API int perilune_open(perilune **out, const perilune_options *options, 
     if (options == NULL || options->size < sizeof(size_t)) return PERILUNE_ERR_INVAL;
     memcpy(&o, options, options->size < sizeof(o) ? options->size : sizeof(o));
     atomic_store(&opened, true);
-    curl_global_init(CURL_GLOBAL_DEFAULT);
+    multi_global_init();
     struct perilune *g = mem_zalloc(sizeof(*g));
     if (g == NULL) return PERILUNE_ERR_NOMEM;
     g->log = (struct log){ .write = o.log, .ud = o.log_ud };

@@ -306,18 +306,20 @@ static struct http_request *request_new(struct http_conn *c, const struct http_h
     return r;
 }
 
-static void put_peer(struct http_conn *c, struct http_request *r) {
+/* A system call: once per connection, when the first request asks. */
+static const char *peer_of(struct http_conn *c) {
     struct sockaddr_storage a;
     int len = sizeof(a);
-    if (uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&a, &len) != 0) return;
-    if (a.ss_family == AF_INET) uv_ip4_name((struct sockaddr_in *)&a, r->peer, sizeof(r->peer));
-    else uv_ip6_name((struct sockaddr_in6 *)&a, r->peer, sizeof(r->peer));
+    if (c->peer[0] != '\0' || uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&a, &len) != 0) return c->peer;
+    if (a.ss_family == AF_INET) uv_ip4_name((struct sockaddr_in *)&a, c->peer, sizeof(c->peer));
+    else uv_ip6_name((struct sockaddr_in6 *)&a, c->peer, sizeof(c->peer));
+    return c->peer;
 }
 
 static void dispatch(struct http_conn *c) {
     c->state = CONN_BUSY;
     conn_expire(c, 0);
-    put_peer(c, c->request);
+    c->request->peer = peer_of(c);
     c->server->handler.request(c->server->handler.ud, c->request); /* may reply, may close c */
 }
 

@@ -34,6 +34,7 @@ struct http_conn {
     struct http_chunked  chunks;
     uint64_t             body_left;
     uint64_t             first_byte_us;
+    char                 peer[46];  /* INET6_ADDRSTRLEN */
     unsigned             keep_alive : 1, chunked_in : 1, chunked_out : 1, minor : 1, no_body : 1,
                          close_after : 1, /* once everything is sent */
                          linger : 1,      /* with lingering, then */

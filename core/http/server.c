@@ -112,14 +112,16 @@ static int split_address(const char *address, char *host, size_t hostlen, const 
     host[n] = '\0';
     if (strcmp(host, "*") == 0) host[0] = '\0';
     *port = colon + 1;
-    return 0;
+    char *end;
+    long number = strtol(*port, &end, 10);
+    return *end == '\0' && number >= 0 && number <= 65535 ? 0 : PERILUNE_ERR_INVAL;
 }
 
 static int bound_socket(const char *address, struct sockaddr_storage *sa, char *err, size_t errlen) {
     char host[128];
     const char *port;
     if (split_address(address, host, sizeof(host), &port) != 0) {
-        snprintf(err, errlen, "'%s' is not host:port", address);
+        snprintf(err, errlen, "'%s' is not host:port with a port from 0 to 65535", address);
         return -1;
     }
     struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV };

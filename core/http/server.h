@@ -26,7 +26,7 @@ struct http_request {
     struct http_header *headers;             /* in the arena */
     unsigned            header_count;
     struct buf          body;                /* complete; the handler may buf_take() it */
-    char                peer[48];            /* address without port */
+    const char         *peer;                /* address without port; the connection's */
     uint64_t            start_us;            /* loop_hrtime_us() when the first byte came */
     void               *user;                /* the handler's */
     bool                replied;             /* reply_head() was called */

@@ -70,6 +70,15 @@ void call_pool_deinit(struct call_pool *p) {
     while (p->idle_len > 0) curl_easy_cleanup(p->idle[--p->idle_len]);
 }
 
+static bool proxy_in_environment(void) {
+    static const char *const names[] = { "http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY" };
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        const char *v = getenv(names[i]);
+        if (v != NULL && v[0] != '\0') return true;
+    }
+    return false;
+}
+
 static CURL *easy_new(struct call_pool *p) {
     const struct target *t = p->target;
     CURL *e = curl_easy_init();
@@ -82,7 +91,8 @@ static CURL *easy_new(struct call_pool *p) {
     curl_easy_setopt(e, CURLOPT_HTTP_VERSION,
                      t->http2 ? (long)CURL_HTTP_VERSION_2TLS : (long)CURL_HTTP_VERSION_1_1);
     if (t->http2) curl_easy_setopt(e, CURLOPT_PIPEWAIT, 1L);
-    if (t->proxy) curl_easy_setopt(e, CURLOPT_PROXY, t->proxy);
+    /* "" keeps curl from asking the environment anew for every call. */
+    if (t->proxy || !proxy_in_environment()) curl_easy_setopt(e, CURLOPT_PROXY, t->proxy ? t->proxy : "");
     if (t->ca) curl_easy_setopt(e, CURLOPT_CAINFO, t->ca);
     curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, t->insecure ? 0L : 1L);
     curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, t->insecure ? 0L : 2L);
@@ -398,7 +408,7 @@ static void failure_from_status(struct call *c, struct failure *f) {
     failure_set(f, FAILURE_UPSTREAM_STATUS, "upstream '%s' answered %d", c->pool->target->name, c->status);
     f->status = status_for_client(c->status);
     f->retryable = c->status == 408 || c->status == 409 || c->status == 429 || c->status >= 500;
-    if (c->status == 429) snprintf(f->code, sizeof(f->code), "rate_limited");
+    if (c->status == 429) snprintf(f->code, sizeof(f->code), "rate_limit_exceeded");
     retry_after(c, f);
     read_error_body(buf_get(&c->collected), f);
     struct buf tmp = c->collected;

@@ -198,6 +198,8 @@ int multi_add(struct multi *m, CURL *easy) {
 
 void multi_remove(struct multi *m, CURL *easy) { curl_multi_remove_handle(m->curl, easy); }
 
+void multi_global_init(void) { curl_global_init(CURL_GLOBAL_DEFAULT); }
+
 int multi_init(struct multi *m, struct loop *loop, void (*done)(CURL *, CURLcode)) {
     *m = (struct multi){ .loop = loop, .done = done };
     m->curl = curl_multi_init();

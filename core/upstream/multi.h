@@ -20,6 +20,8 @@ struct multi {
     void                (*done)(CURL *easy, CURLcode result);
 };
 
+/* Once per process, before the first multi; any number of calls. */
+void multi_global_init(void);
 int  multi_init(struct multi *m, struct loop *loop, void (*done)(CURL *, CURLcode));
 /* All transfers must have been removed. Closes idle connections; the loop must
  * run once more before the memory may go. */

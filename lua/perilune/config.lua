@@ -350,7 +350,7 @@ local function count(default, least, most)
 end
 
 local limits_schema = {
-  body = size(16 * 2 ^ 20), head = size(32 * 2 ^ 10, 1024), headers = count(100, 1, 1000), uri = size(8 * 2 ^ 10, 64),
+  body = size(16 * 2 ^ 20),
   cpu_ms = count(50, 1, 60000), memory = size(64 * 2 ^ 20, 2 ^ 20),
   header_timeout = seconds(10), body_timeout = seconds(60), idle_timeout = seconds(75), request_timeout = seconds(600),
   connections = count(65536, 1, 2 ^ 24),

@@ -17,6 +17,7 @@ local core = require "perilune.core"
 local M = {}
 
 local check = core.check
+local sealed = setmetatable({}, { __mode = "k" }) -- handles of readonly tables
 
 string.dump = nil
 getmetatable("").__metatable = false
@@ -33,11 +34,18 @@ end
 ---@param what string
 ---@return T
 function M.readonly(t, what)
-  return setmetatable({}, {
+  local handle = setmetatable({}, {
     __index = t,
     __newindex = function(_, k) error(("%s.%s cannot be assigned"):format(what, tostring(k)), 2) end,
     __metatable = false,
   })
+  sealed[handle] = what
+  return handle
+end
+
+local function guarded_rawset(t, k, v)
+  if sealed[t] then error(sealed[t] .. " cannot be changed", 2) end
+  return rawset(t, k, v)
 end
 
 local function to_text(...)
@@ -49,7 +57,7 @@ end
 local function guard(...) return check(...) end
 
 local open = {
-  "assert", "error", "ipairs", "next", "rawequal", "rawget", "rawset", "select", "setmetatable",
+  "assert", "error", "ipairs", "next", "rawequal", "rawget", "select", "setmetatable",
   "getmetatable", "tonumber", "tostring", "type", "unpack", "_VERSION",
 }
 
@@ -111,6 +119,7 @@ function M.env(trusted)
     if type(t) == "userdata" then return next, core.fields(t) end
     return pairs(t)
   end
+  env.rawset = guarded_rawset
   env.print = function(...) core.log("info", to_text(...)) end
   env.require = make_require(env, false)
   env._G = env

@@ -104,6 +104,7 @@ local function play(entry, name, req, opts)
   return perilune.respond{
     text = d.text or (d.chunks and table.concat(d.chunks)) or "", chunks = d.chunks, ttft = d.ttft, itl = d.itl,
     status = d.status, usage = d.usage, model = d.model or req.model, upstream = name,
+    stream = req.stream == true,
   }
 end
 
