@@ -36,7 +36,8 @@ struct response *response_new(struct state *s, const struct response_options *op
     struct response *r = mem_zalloc(sizeof(*r));
     if (r == NULL) return NULL;
     r->refs = 1;
-    r->state = state_ref(s);
+    r->state = s; /* no share: a handle in Lua would keep its own state alive for ever.
+                     Whoever holds a response in C holds the state, too */
     r->from.event = on_event;
     r->kind = opt->kind;
     r->status = 200;
@@ -78,12 +79,15 @@ static void response_free(struct response *r) {
     if (r->failure) failure_deinit(r->failure);
     mem_free(r->failure);
     state_ref_drop(r->state, r->pin);
-    struct state *s = r->state;
     mem_free(r);
-    state_put(s);
 }
 
-static void free_job(struct job *j) { response_free(container_of(j, struct response, wake)); }
+static void free_job(struct job *j) {
+    struct response *r = container_of(j, struct response, wake);
+    struct state *s = r->state;
+    response_free(r);
+    state_put(s);
+}
 
 void response_put(struct response *r) {
     if (r == NULL || --r->refs > 0) return;
@@ -94,6 +98,7 @@ void response_put(struct response *r) {
     /* A consumer let go inside an event: its source is still on the C stack. */
     r->ready = NULL;
     job_cancel(r->state->loop, &r->wake);
+    state_ref(r->state); /* the consumer may have held the last share */
     loop_soon(r->state->loop, &r->wake, free_job);
 }
 
