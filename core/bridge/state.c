@@ -269,6 +269,18 @@ struct state *state_ref(struct state *s) {
     return s;
 }
 
+static void leave(struct job *j) {
+    struct state *s = container_of(j, struct state, leave);
+    unsigned n = s->leaving;
+    s->leaving = 0;
+    while (n-- > 0) state_put(s);
+}
+
+void state_put_soon(struct state *s) {
+    s->leaving++;
+    loop_soon(s->loop, &s->leave, leave);
+}
+
 void state_put(struct state *s) {
     if (s == NULL || --s->refs > 0) return;
     lua_close(s->L);

@@ -29,7 +29,9 @@ struct state_stats {
 
 struct state {
     lua_State          *L;
-    unsigned            refs;       /* generation, tasks, responses */
+    unsigned            refs;       /* generation, tasks, exchanges */
+    unsigned            leaving;    /* shares that state_put_soon() gives back */
+    struct job          leave;
     struct loop        *loop;
     struct log         *log;
     struct shared      *shared;     /* perilune.shared(): one for all threads */
@@ -56,6 +58,9 @@ int  state_new(struct state **out, struct loop *loop, struct log *log, struct sh
                const struct state_limits *limits, char *err, size_t errlen);
 struct state *state_ref(struct state *s);
 void state_put(struct state *s); /* the last share closes it */
+/* The same when this turn of the loop is done with its callbacks: for who may be
+ * running below a frame that still uses the state. */
+void state_put_soon(struct state *s);
 
 /* The state behind any of its coroutines. */
 static inline struct state *state_of(lua_State *L) {

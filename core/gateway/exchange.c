@@ -123,7 +123,7 @@ static void finish(struct exchange *x, bool aborted) {
     list_remove(&x->link);
     struct state *s = x->gen->state;
     mem_free(x);
-    state_put(s); /* may free the generation */
+    state_put_soon(s); /* may end the generation, but frames below us still use it */
 }
 
 /* -- Replying ----------------------------------------------------------------------------- */

@@ -101,6 +101,7 @@ void worker_describe(struct worker *w, struct buf *out) {
 
 static void close_parts(struct worker *w) {
     http_server_close(&w->server); /* busy requests hear `gone`, their calls stop */
+    loop_flush(w->loop);
     if (w->gen != NULL) state_put(w->gen->state);
     w->gen = NULL;
     multi_close(&w->multi);

@@ -140,6 +140,8 @@ static void run_soon(struct loop *l) {
     while (!list_is_empty(&l->soon)) run_jobs(&l->soon);
 }
 
+void loop_flush(struct loop *l) { run_soon(l); }
+
 static void on_after(uv_check_t *h) { run_soon(h->data); }
 
 static void on_before(uv_prepare_t *h) {
