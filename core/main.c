@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "perilune.h"
@@ -166,6 +167,9 @@ static void say_hello(perilune *g) {
 /* Until stopped or drained. */
 static int serve_until_done(struct signals *s) {
     pthread_t thread;
+    /* This thread loads and answers the operator; clients, whom the workers serve,
+     * come first.  On Linux niceness belongs to a thread. */
+    setpriority(PRIO_PROCESS, 0, 10);
     if (perilune_listen(s->g, NULL) != 0) {
         fprintf(stderr, "%s\n", perilune_errmsg(s->g));
         return 1;

@@ -141,7 +141,7 @@ static struct call *make_call(const struct outgoing *o, struct blob *body, bool 
     struct buf tmp;
     buf_init(&tmp, 0);
     struct call_options opt = { .pool = o->pool, .method = r->method, .path = path_of(r, &tmp),
-                                .body = body, .headers = fields, .header_count = fields_of(o, fields),
+                                .body = body, .stream = stream, .headers = fields, .header_count = fields_of(o, fields),
                                 .timeouts = o->pool->target->timeouts, .deadline_ms = r->deadline_ms };
     if (stream) opt.timeouts.first_token_ms = least(opt.timeouts.first_token_ms, o->timeout_ms);
     else opt.timeouts.total_ms = least(opt.timeouts.total_ms, o->timeout_ms);

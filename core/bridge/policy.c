@@ -61,7 +61,6 @@ int policy_load(struct state *s, struct bundle *b, struct buf *config_json,
     int rc = state_call(s, load, &ld, err, errlen);
     s->bundle = NULL;
     s->boot_until_us = 0;
-    lua_gc(s->L, LUA_GCCOLLECT, 0);
     if (rc == 0) return 0;
     mem_free(*chains);
     *chains = NULL;

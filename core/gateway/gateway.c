@@ -103,35 +103,26 @@ struct loaded {
 };
 
 static void loaded_free(struct perilune *g, struct loaded *ld) {
-    for (unsigned i = 0; ld->gens && i < g->worker_count; i++) generation_free(ld->gens[i]);
+    for (unsigned i = 0; ld->gens && i <= g->worker_count; i++) generation_free(ld->gens[i]);
     mem_free(ld->gens);
     tls_context_put(ld->tls);
     config_put(ld->config);
     bundle_put(ld->bundle);
 }
 
-/* Runs the configuration once, to learn what it reads and says. */
-static int check_bundle(struct loop *loop, struct log *log, struct shared *shared, struct bundle *b, struct buf *json,
-                        char *err, size_t errlen) {
-    struct state *s;
-    struct policy_chain *chains;
-    unsigned count;
-    struct state_limits limits = { .memory = 0 };
-    int rc = state_new(&s, loop, log, shared, &limits, err, errlen);
-    if (rc != 0) return rc;
-    rc = policy_load(s, b, json, &chains, &count, err, errlen);
-    mem_free(chains);
-    state_put(s);
-    b->frozen = true;
-    return rc;
-}
-
+/* The first state also finds out what the configuration reads and says; after
+ * it the bundle is frozen, so that all others run the same bytes. */
 static int load_config(struct perilune *g, const char *path, struct loaded *ld) {
     struct buf json;
     buf_init(&json, 0);
     struct config_env env = { .registry = &g->registry, .sim_port = sim_port_of, .ud = g };
+    ld->gens = mem_zalloc((g->worker_count + 2) * sizeof(struct generation *));
+    if (ld->gens == NULL) return fail(g, PERILUNE_ERR_NOMEM, "out of memory");
     int rc = bundle_open(&ld->bundle, path, false, g->errmsg, sizeof(g->errmsg));
-    if (rc == 0) rc = check_bundle(&g->loop, &g->log, g->shared, ld->bundle, &json, g->errmsg, sizeof(g->errmsg));
+    if (rc == 0)
+        rc = generation_new(&ld->gens[0], g->workers, ld->bundle, &g->loop, g->shared, &json, g->errmsg,
+                            sizeof(g->errmsg));
+    if (rc == 0) ld->bundle->frozen = true;
     char err[1024];
     if (rc == 0 && (rc = config_new(&ld->config, buf_get(&json), &env, err, sizeof(err))) != 0)
         fail(g, rc, "%s: %s", path, err);
@@ -159,11 +150,16 @@ static int prepare(struct perilune *g, const char *path, struct loaded *ld) {
     if (rc != 0) return rc;
     ld->config->generation = g->generation + 1;
     fit_connections(g, ld->config);
-    ld->gens = mem_zalloc((g->worker_count + 1) * sizeof(struct generation *));
-    if (ld->gens == NULL) return fail(g, PERILUNE_ERR_NOMEM, "out of memory");
-    for (unsigned i = 0; i < g->worker_count && rc == 0; i++)
-        rc = generation_new(&ld->gens[i], &g->workers[i], ld->config, ld->bundle, &g->loop, g->shared, g->errmsg,
-                            sizeof(g->errmsg));
+    for (unsigned i = 0; i < g->worker_count && rc == 0; i++) {
+        struct buf json; /* the same again */
+        buf_init(&json, 0);
+        if (i > 0)
+            rc = generation_new(&ld->gens[i], &g->workers[i], ld->bundle, &g->loop, g->shared, &json, g->errmsg,
+                                sizeof(g->errmsg));
+        if (rc == 0 && (rc = generation_bind(ld->gens[i], &g->workers[i], ld->config)) != 0)
+            fail(g, rc, "out of memory");
+        buf_deinit(&json);
+    }
     return rc;
 }
 

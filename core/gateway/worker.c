@@ -21,7 +21,7 @@
 
 static void generation_closed(void *ud) {
     struct generation *gen = ud;
-    for (unsigned i = 0; gen->pools && i < gen->config->target_count; i++) call_pool_deinit(&gen->pools[i]);
+    for (unsigned i = 0; gen->config && i < gen->config->target_count; i++) call_pool_deinit(&gen->pools[i]);
     mem_free(gen->pools);
     mem_free(gen->chains);
     config_put(gen->config);
@@ -34,35 +34,37 @@ void generation_free(struct generation *gen) {
     else generation_closed(gen);
 }
 
-int generation_new(struct generation **out, struct worker *w, struct config *c, struct bundle *b,
-                   struct loop *loading_loop, struct shared *shared, char *err, size_t errlen) {
+int generation_new(struct generation **out, struct worker *w, struct bundle *b, struct loop *loading_loop,
+                   struct shared *shared, struct buf *json, char *err, size_t errlen) {
+    /* Until the configuration is read, nobody knows the limits: none are needed. */
+    static const struct state_limits none;
     *out = NULL;
     struct generation *gen = mem_zalloc(sizeof(*gen));
     snprintf(err, errlen, "out of memory");
     if (gen == NULL) return PERILUNE_ERR_NOMEM;
-    gen->config = config_ref(c);
-    gen->pools = mem_zalloc((c->target_count + 1) * sizeof(*gen->pools));
-    struct buf json;
-    buf_init(&json, 0);
-    int rc = gen->pools ? state_new(&gen->state, loading_loop, w->log, shared, &c->lua, err, errlen)
-                        : PERILUNE_ERR_NOMEM;
+    int rc = state_new(&gen->state, loading_loop, w ? w->log : NULL, shared, &none, err, errlen);
     if (rc == 0) {
         gen->state->closed = generation_closed;
         gen->state->closed_ud = gen;
-        for (unsigned i = 0; i < c->target_count; i++) call_pool_init(&gen->pools[i], &w->multi, &c->targets[i]);
-        gen->state->pools = gen->pools;
-        gen->state->pool_count = c->target_count;
-        rc = policy_load(gen->state, b, &json, &gen->chains, &gen->chain_count, err, errlen);
+        rc = policy_load(gen->state, b, json, &gen->chains, &gen->chain_count, err, errlen);
     }
-    buf_deinit(&json);
-    if (rc == 0) {
-        gen->state->loop = w->loop; /* from here on it belongs to the worker's thread */
-        gen->state->stats = &w->metrics.lua;
-        *out = gen;
-    } else {
-        generation_free(gen);
-    }
+    if (rc == 0) *out = gen;
+    else generation_free(gen);
     return rc;
+}
+
+int generation_bind(struct generation *gen, struct worker *w, struct config *c) {
+    gen->pools = mem_zalloc((c->target_count + 1) * sizeof(*gen->pools));
+    if (gen->pools == NULL) return PERILUNE_ERR_NOMEM;
+    gen->config = config_ref(c);
+    for (unsigned i = 0; i < c->target_count; i++) call_pool_init(&gen->pools[i], &w->multi, &c->targets[i]);
+    struct state *s = gen->state;
+    s->pools = gen->pools;
+    s->pool_count = c->target_count;
+    s->limits = c->lua;
+    s->stats = &w->metrics.lua;
+    s->loop = w->loop; /* from here on it belongs to the worker's thread */
+    return 0;
 }
 
 void worker_install(struct worker *w, struct generation *gen) {

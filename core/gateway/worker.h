@@ -56,9 +56,12 @@ int  worker_open(struct worker *w, unsigned index, struct loop *loop, struct log
 /* Cancels everything, ends the thread, frees. */
 void worker_close(struct worker *w);
 
-/* Built on any thread, before anybody else knows it. */
-int  generation_new(struct generation **out, struct worker *w, struct config *c, struct bundle *b,
-                    struct loop *loading_loop, struct shared *shared, char *err, size_t errlen);
+/* Runs the bundle in a new state, on any thread; json gets the configuration. w
+ * may be NULL: only to see whether it can be loaded. */
+int  generation_new(struct generation **out, struct worker *w, struct bundle *b, struct loop *loading_loop,
+                    struct shared *shared, struct buf *json, char *err, size_t errlen);
+/* Makes it ready for its worker, still before anybody else knows it. */
+int  generation_bind(struct generation *gen, struct worker *w, struct config *c);
 void generation_free(struct generation *gen); /* never installed */
 
 /* Worker's thread. Takes gen; new requests use it from now on. */

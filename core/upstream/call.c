@@ -26,6 +26,8 @@
 #include "base/json.h"
 
 #define ERROR_BODY_MAX (64 * 1024)
+#define STREAM_BUFFER  4096L  /* some twenty tokens */
+#define WHOLE_BUFFER   65536L /* an answer in few reads */
 #define DOWN_MS        5000 /* a base URL that refused rests this long */
 #define HEADERS_MAX    8192 /* bytes of upstream headers kept for policies */
 
@@ -51,7 +53,7 @@ struct call {
     enum phase          phase;
     unsigned            url, tried;
     int                 status, retry_after;
-    bool                whole, headed, paused, in_callback, cancelled, added;
+    bool                stream, whole, headed, paused, in_callback, cancelled, added;
     char                error[CURL_ERROR_SIZE]; /* curl's sentence */
 };
 
@@ -67,7 +69,8 @@ void call_pool_init(struct call_pool *p, struct multi *m, const struct target *t
 }
 
 void call_pool_deinit(struct call_pool *p) {
-    while (p->idle_len > 0) curl_easy_cleanup(p->idle[--p->idle_len]);
+    for (int i = 0; i < 2; i++)
+        while (p->idle[i].len > 0) curl_easy_cleanup(p->idle[i].handles[--p->idle[i].len]);
 }
 
 static bool proxy_in_environment(void) {
@@ -79,11 +82,12 @@ static bool proxy_in_environment(void) {
     return false;
 }
 
-static CURL *easy_new(struct call_pool *p) {
+static CURL *easy_new(struct call_pool *p, bool stream) {
     const struct target *t = p->target;
     CURL *e = curl_easy_init();
     if (e == NULL) return NULL;
     multi_prepare(p->multi, e);
+    curl_easy_setopt(e, CURLOPT_BUFFERSIZE, stream ? STREAM_BUFFER : WHOLE_BUFFER);
     curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(e, CURLOPT_NOPROGRESS, 1L);
     curl_easy_setopt(e, CURLOPT_TCP_NODELAY, 1L);
@@ -102,12 +106,14 @@ static CURL *easy_new(struct call_pool *p) {
     return e;
 }
 
-static CURL *easy_get(struct call_pool *p) {
-    return p->idle_len > 0 ? p->idle[--p->idle_len] : easy_new(p);
+static CURL *easy_get(struct call_pool *p, bool stream) {
+    struct call_idle *i = &p->idle[!stream];
+    return i->len > 0 ? i->handles[--i->len] : easy_new(p, stream);
 }
 
-static void easy_put(struct call_pool *p, CURL *e) {
-    if (p->idle_len < sizeof(p->idle) / sizeof(*p->idle)) p->idle[p->idle_len++] = e;
+static void easy_put(struct call_pool *p, bool stream, CURL *e) {
+    struct call_idle *i = &p->idle[!stream];
+    if (i->len < sizeof(i->handles) / sizeof(*i->handles)) i->handles[i->len++] = e;
     else curl_easy_cleanup(e);
 }
 
@@ -128,7 +134,7 @@ static void call_free(struct call *c) {
     job_cancel(loop_of(c), &c->finish);
     if (c->easy != NULL) {
         curl_easy_setopt(c->easy, CURLOPT_ERRORBUFFER, NULL);
-        easy_put(c->pool, c->easy);
+        easy_put(c->pool, c->stream, c->easy);
     }
     if (c->failure != NULL) failure_deinit(c->failure);
     mem_free(c->failure);
@@ -617,7 +623,8 @@ struct call *call_new(const struct call_options *opt) {
     c->deadline_ms = opt->deadline_ms;
     c->whole = opt->whole;
     c->body = blob_ref(opt->body);
-    c->easy = easy_get(opt->pool);
+    c->stream = opt->stream;
+    c->easy = easy_get(opt->pool, opt->stream);
     char *method = arena_dup(&c->arena, opt->method);
     char *path = arena_dup(&c->arena, opt->path);
     if (c->easy == NULL || method == NULL || path == NULL || add_headers(c, opt) != 0) {

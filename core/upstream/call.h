@@ -14,12 +14,16 @@ struct call_field {
     struct slice name, value;
 };
 
-/* Idle easy handles of one target and one thread, with its options set. */
+/* Idle easy handles of one target and one thread, with its options set.  A
+ * handle keeps its receive buffer: those for streams, of which thousands may wait,
+ * have a small one. */
 struct call_pool {
     struct multi        *multi;
     const struct target *target;
-    CURL                *idle[64];
-    unsigned             idle_len;
+    struct call_idle {
+        CURL    *handles[64];
+        unsigned len;
+    } idle[2]; /* for streams, for whole answers */
 };
 
 void call_pool_init(struct call_pool *p, struct multi *m, const struct target *t);
@@ -33,6 +37,7 @@ struct call_options {
     const struct call_field *headers; /* to add; borrowed during call_new() */
     unsigned                  header_count;
     struct slice              key;     /* overrides the target's; empty: the target's */
+    bool                      stream;  /* small pieces are expected, over a long time */
     bool                      whole;   /* deliver the body in one piece, at the end */
     struct target_timeouts    timeouts;
     uint64_t                  deadline_ms; /* loop_now() time; 0: none */

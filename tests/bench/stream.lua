@@ -17,7 +17,7 @@ bench.run(function()
   local nginx, why = anchor.plain(dir, up.port)
   if nginx then bench.defer(nginx.stop) else bench.note("no anchor: %s", why) end
 
-  local options = { body = bench.file(dir, "body", bench.chat(300, true)), conns = STREAMS,
+  local options = { body = bench.file(dir, "stream.json", bench.chat(300, true)), conns = STREAMS,
                     requests = STREAMS, stream = true, dir = dir }
   local cpu = bench.compare({ ours, nginx }, options, ROUNDS)
   for i in ipairs(cpu) do cpu[i] = cpu[i] / TOKENS end
