@@ -183,6 +183,14 @@ static int serve_until_done(struct signals *s) {
     return 0;
 }
 
+/* As many descriptors as we may have: a stream needs two. */
+static void raise_descriptor_limit(void) {
+    struct rlimit lim;
+    if (getrlimit(RLIMIT_NOFILE, &lim) != 0 || lim.rlim_cur >= lim.rlim_max) return;
+    lim.rlim_cur = lim.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &lim);
+}
+
 static int serve(const char *file, int watch) {
     static struct logger log;
     struct signals s = { .g = NULL };
@@ -194,6 +202,7 @@ static int serve(const char *file, int watch) {
     o.log = on_log;
     o.log_ud = &log;
     signal(SIGPIPE, SIG_IGN);
+    raise_descriptor_limit();
     sigemptyset(&s.set);
     sigaddset(&s.set, SIGHUP);
     sigaddset(&s.set, SIGTERM);

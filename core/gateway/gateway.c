@@ -137,12 +137,11 @@ static int load_config(struct perilune *g, const char *path, struct loaded *ld) 
 static void fit_connections(struct perilune *g, struct config *c) {
     struct rlimit lim;
     if (getrlimit(RLIMIT_NOFILE, &lim) != 0 || lim.rlim_cur == RLIM_INFINITY) return;
-    uint64_t workers = g->worker_count ? g->worker_count : 1;
-    uint64_t most = lim.rlim_cur > 128 ? (lim.rlim_cur - 96) / 2 / workers : 4;
-    if (c->http.connections <= most) return;
-    log_line(&g->log, PERILUNE_LOG_INFO, "limits.connections is %u, but %llu open files allow %llu a worker",
-             c->http.connections, (unsigned long long)lim.rlim_cur, (unsigned long long)most);
-    c->http.connections = (unsigned)most;
+    uint64_t most = lim.rlim_cur > 128 ? (lim.rlim_cur - 96) / 2 : lim.rlim_cur / 8;
+    c->http.process = most > 1000000000 ? 0 : (unsigned)most;
+    if (c->http.connections > most && g->generation == 0)
+        log_line(&g->log, PERILUNE_LOG_INFO, "limits.connections is %u; %llu open files allow %llu",
+                 c->http.connections, (unsigned long long)lim.rlim_cur, (unsigned long long)most);
 }
 
 static int prepare(struct perilune *g, const char *path, struct loaded *ld) {
@@ -415,6 +414,7 @@ static int open_workers(struct perilune *g, int threads) {
     for (; g->worker_count < n; g->worker_count++) {
         int rc = worker_open(&g->workers[g->worker_count], g->worker_count, threads == 0 ? &g->loop : NULL, &g->log);
         if (rc != 0) return fail(g, rc, "cannot start a worker: %s", perilune_strerror(rc));
+        g->workers[g->worker_count].server.total = &g->connections; /* before it listens */
     }
     return 0;
 }

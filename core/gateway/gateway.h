@@ -15,6 +15,7 @@ struct perilune {
     struct shared      *shared;
     struct worker      *workers;
     unsigned            worker_count;
+    atomic_uint         connections; /* of all workers */
     struct http_server  admin;
     bool                admin_open;
     int                 admin_port, port;

@@ -61,6 +61,7 @@ struct http_conn *conn_new(struct http_server *s) {
     c->server = s;
     list_append(&s->conns, &c->link);
     s->open++;
+    if (s->total) atomic_fetch_add_explicit(s->total, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&s->stats.open, 1, memory_order_relaxed);
     return c;
 }
@@ -82,6 +83,7 @@ static void release(struct http_conn *c) {
     c->tls = NULL;
     list_remove(&c->link);
     s->open--;
+    if (s->total) atomic_fetch_sub_explicit(s->total, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&s->stats.open, 1, memory_order_relaxed);
 }
 

@@ -39,7 +39,10 @@ int http_server_init(struct http_server *s, struct loop *loop, struct log *log,
 
 /* -- Accepting --------------------------------------------------------------------- */
 
-static bool is_full(const struct http_server *s) { return s->open >= s->limits.connections; }
+static bool is_full(const struct http_server *s) {
+    return s->open >= s->limits.connections ||
+           (s->total && s->limits.process && atomic_load_explicit(s->total, memory_order_relaxed) >= s->limits.process);
+}
 
 static void accept_one(struct http_listener *l) {
     struct http_server *s = l->server;

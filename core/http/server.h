@@ -50,6 +50,7 @@ struct http_limits {
     uint64_t send_ms;         /* a client that takes nothing of what we send */
     size_t   high_water, low_water; /* bytes of unsent reply */
     unsigned connections;     /* at once; above it the kernel queues */
+    unsigned process;         /* of all servers that share `total`; 0: no limit */
 };
 
 struct http_stats { /* written by the server's thread only */
@@ -64,6 +65,7 @@ struct http_server {
     struct list         conns;     /* struct http_conn */
     struct list         listeners; /* struct http_listener */
     unsigned            open;      /* connections */
+    atomic_uint        *total;     /* the same, of all servers of the process; or NULL */
     bool                draining;
     bool                paused;    /* at the connection limit */
     struct timer        recover;   /* after descriptors ran out */
