@@ -44,6 +44,11 @@ struct state {
     uint64_t            resumed_us; /* when `running` got its slice */
     uint64_t            boot_until_us; /* while loading: when to give up */
     size_t              used, resumed_used, collected_at; /* bytes */
+    struct {
+        lua_State *co;
+        int        ref;
+    }                   spare[64];  /* finished coroutines, to be used again (task.c) */
+    unsigned            spare_count;
     int                 run_ref;    /* the protected C function behind state_pcall() */
     int                 live_refs;  /* registry references not dropped yet */
     void              (*closed)(void *ud); /* after lua_close() */

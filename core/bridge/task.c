@@ -29,16 +29,43 @@
 
 /* -- Life ------------------------------------------------------------------------- */
 
+/* A coroutine that returned can be started again: that spares making one, and
+ * the collector sweeping it. */
+static lua_State *coroutine_get(lua_State *L, struct task *t, int *ref) {
+    struct state *s = state_of(L);
+    if (s->spare_count > 0) {
+        *ref = s->spare[--s->spare_count].ref;
+        return s->spare[s->spare_count].co;
+    }
+    /* What may raise runs while a collectable owner holds t. */
+    struct task **owner = lua_newuserdata(L, sizeof(*owner));
+    *owner = t;
+    luaL_getmetatable(L, "perilune.memory");
+    lua_setmetatable(L, -2);
+    lua_State *co = lua_newthread(L);
+    *ref = state_ref_new(L);
+    *owner = NULL;
+    lua_pop(L, 1);
+    return co;
+}
+
+static void coroutine_put(struct task *t) {
+    struct state *s = t->state;
+    if (!t->returned || s->spare_count == sizeof(s->spare) / sizeof(*s->spare)) {
+        state_ref_drop(s, t->ref);
+        return;
+    }
+    lua_settop(t->co, 0);
+    s->spare[s->spare_count].co = t->co;
+    s->spare[s->spare_count++].ref = t->ref;
+}
+
 struct task *task_new(lua_State *L, int n) {
     struct state *s = state_of(L);
-    lua_State *co = lua_newthread(L);
-    int ref = state_ref_new(L);
     struct task *t = mem_zalloc(sizeof(*t));
-    if (t == NULL) {
-        state_ref_drop(s, ref);
-        luaL_error(L, "out of memory for a task");
-        return NULL;
-    }
+    if (t == NULL) luaL_error(L, "out of memory for a task");
+    int ref;
+    lua_State *co = coroutine_get(L, t, &ref);
     *t = (struct task){ .state = state_ref(s), .co = co, .ref = ref, .arguments = n };
     t->root = t;
     lua_xmove(L, co, n + 1);
@@ -58,7 +85,7 @@ void task_free(struct task *t) {
     assert(s->running != t);
     job_cancel(s->loop, &t->ready);
     drop_ops(t);
-    state_ref_drop(s, t->ref);
+    coroutine_put(t);
     mem_free(t);
     state_put(s);
 }
@@ -113,6 +140,7 @@ void task_resume(struct task *t) {
     } else if (rc == LUA_YIELD) {
         if (t->op == NULL) loop_next(s->loop, &t->ready, ready);
     } else if (rc == 0) {
+        t->returned = true;
         t->done(t, true); /* may free t */
     } else {
         failed(t);

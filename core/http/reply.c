@@ -70,16 +70,29 @@ void reply_head(struct http_request *r, int status, struct slice headers, size_t
     conn_touch(c);
 }
 
+/* Once per token: by hand. */
+static void put_chunk(struct buf *out, struct slice piece) {
+    char line[18];
+    char *p = line + sizeof(line);
+    *--p = '\n';
+    *--p = '\r';
+    size_t n = piece.len;
+    do *--p = "0123456789abcdef"[n & 15];
+    while ((n >>= 4) > 0);
+    size_t len = (size_t)(line + sizeof(line) - p);
+    char *to = buf_reserve(out, len + piece.len + 2);
+    if (to == NULL) return;
+    memcpy(to, p, len);
+    memcpy(to + len, piece.ptr, piece.len);
+    memcpy(to + len + piece.len, "\r\n", 2);
+    buf_advance(out, len + piece.len + 2);
+}
+
 enum flow reply_body(struct http_request *r, struct slice piece) {
     struct http_conn *c = r->conn;
     if (piece.len > 0 && !c->no_body) {
         if (c->chunked_out) {
-            char line[20];
-            int n = snprintf(line, sizeof(line), "%zx\r\n", piece.len);
-            buf_reserve(&c->out, piece.len + (size_t)n + 2);
-            buf_put(&c->out, line, (size_t)n);
-            buf_slice(&c->out, piece);
-            buf_slice(&c->out, SLICE("\r\n"));
+            put_chunk(&c->out, piece);
         } else {
             buf_slice(&c->out, piece);
         }
