@@ -36,6 +36,13 @@ static inline bool slice_starts(struct slice s, struct slice prefix) {
     return s.len >= prefix.len && (prefix.len == 0 || memcmp(s.ptr, prefix.ptr, prefix.len) == 0);
 }
 
+/* Into a fixed field, cut to fit, NUL-terminated. */
+static inline void slice_copy(char *to, size_t size, struct slice s) {
+    size_t n = s.len < size ? s.len : size - 1;
+    if (n > 0) memcpy(to, s.ptr, n);
+    to[n] = '\0';
+}
+
 /* Without spaces and tabs at both ends. */
 static inline struct slice slice_trim(struct slice s) {
     while (s.len > 0 && (s.ptr[0] == ' ' || s.ptr[0] == '\t')) { s.ptr++; s.len--; }

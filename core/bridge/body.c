@@ -49,9 +49,15 @@ struct body *body_ref(struct body *b) {
     return b;
 }
 
-void body_put(struct body *b) {
-    if (b == NULL || --b->refs > 0) return;
+void body_clear(struct body *b) {
+    if (b == NULL) return;
     json_deinit(&b->doc);
     blob_put(b->text);
+    b->text = NULL;
+}
+
+void body_put(struct body *b) {
+    if (b == NULL || --b->refs > 0) return;
+    body_clear(b);
     mem_free(b);
 }

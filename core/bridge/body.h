@@ -19,6 +19,10 @@ struct body {
 int  body_new(struct body **out, struct buf *bytes, int kind, struct failure *f);
 /* The same from a share of text, which is taken only on success. */
 int  body_from(struct body **out, struct blob *text, int kind, struct failure *f);
+/* The request is over: the bytes go, whoever still holds a share (views that the
+ * collector has not found yet) holds an empty shell. NULL is fine. */
+void body_clear(struct body *b);
+static inline bool body_is_cleared(const struct body *b) { return b->text == NULL; }
 struct body *body_ref(struct body *b);
 void body_put(struct body *b);
 

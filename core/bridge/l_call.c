@@ -61,7 +61,7 @@ struct call_op {
     struct op        op;
     struct response *r;
     bool             fetch;
-    char             name[80];
+    char             name[80]; /* "upstream big" */
 };
 
 static void call_op_free(struct call_op *c) {
@@ -92,7 +92,7 @@ static int call_push(lua_State *L, struct op *op) {
 static void call_ready(void *ud) { op_done(&((struct call_op *)ud)->op); }
 
 /* Takes the share of r. */
-static int wait_response(lua_State *L, struct response *r, const char *what) {
+static int wait_response(lua_State *L, struct response *r) {
     struct call_op *c = mem_zalloc(sizeof(*c));
     if (c == NULL) {
         response_put(r);
@@ -100,7 +100,8 @@ static int wait_response(lua_State *L, struct response *r, const char *what) {
     }
     c->op = (struct op){ .cancel = call_cancel, .push = call_push };
     c->r = r;
-    snprintf(c->name, sizeof(c->name), "%s %s", what, response_upstream(r));
+    slice_copy(c->name, sizeof(c->name), SLICE("upstream "));
+    slice_copy(c->name + 9, sizeof(c->name) - 9, slice_str(response_upstream(r)));
     response_on_ready(r, call_ready, c);
     return op_wait(L, &c->op, c->name);
 }
@@ -133,7 +134,7 @@ int l_call(lua_State *L) {
     struct response *r = outgoing_start(s, &(struct outgoing){ pool, req, body, timeout_ms });
     body_put(body);
     if (r == NULL) return luaL_error(L, "not enough memory");
-    return wait_response(L, r, "upstream");
+    return wait_response(L, r);
 }
 
 /* -- Respond ------------------------------------------------------------------------------- */

@@ -44,6 +44,11 @@ void policy_request_end(struct policy_request *r) {
     r->headers = NULL;
     r->header_count = 0;
     r->peer = "";
+    /* The handle lives until it is collected, and the collector does not know how
+     * many bytes hang on it. */
+    body_clear(r->body);
+    blob_put(r->raw);
+    r->raw = NULL;
 }
 
 void policy_request_put(struct policy_request *r) {

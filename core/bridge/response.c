@@ -44,7 +44,7 @@ struct response *response_new(struct state *s, const struct response_options *op
     r->stream = opt->stream;
     r->keep_usage = opt->keep_usage;
     r->limit = opt->limit ? opt->limit : s->limits.max_answer;
-    snprintf(r->upstream, sizeof(r->upstream), "%s", opt->upstream);
+    slice_copy(r->upstream, sizeof(r->upstream), slice_str(opt->upstream));
     buf_init(&r->held, 0);
     buf_init(&r->headers, 16 * 1024);
     r->started_us = loop_hrtime_us();
@@ -213,7 +213,7 @@ static enum flow on_event(struct sink *k, const struct event *ev) {
         r->status = ev->status;
         r->has_length = ev->has_length && r->kind == RESPONSE_BYTES;
         r->length = ev->length;
-        snprintf(r->content_type, sizeof(r->content_type), "%.*s", SLICE_ARG(ev->content_type));
+        slice_copy(r->content_type, sizeof(r->content_type), ev->content_type);
         flow = pass(r, ev);
         break;
     case EVENT_FRAME:
@@ -330,6 +330,18 @@ void response_resume(struct response *r) {
     s->resume(s);
 }
 
+/* What is left may stay with a handle in Lua for a while: without the bytes. */
+static void shed_job(struct job *j) {
+    struct response *r = container_of(j, struct response, wake);
+    if (r->answer != NULL) {
+        r->usage = r->answer->usage;
+        answer_deinit(r->answer);
+        mem_free(r->answer);
+        r->answer = NULL;
+    }
+    buf_deinit(&r->held);
+}
+
 void response_finish(struct response *r, const struct outcome *o) {
     if (r->finished) return;
     r->finished = true;
@@ -338,6 +350,8 @@ void response_finish(struct response *r, const struct outcome *o) {
     if (r->hooks != NULL) hooks_finally(r, o);
     state_ref_drop(r->state, r->pin);
     r->pin = 0;
+    job_cancel(r->state->loop, &r->wake);
+    loop_soon(r->state->loop, &r->wake, shed_job);
 }
 
 int response_status(const struct response *r) { return r->status; }

@@ -50,6 +50,10 @@ void view_push(lua_State *L, struct body *body, uint32_t node) {
     v->body = body_ref(body);
 }
 
+static void check_alive(lua_State *L, const struct view *v) {
+    if (v->body != NULL && body_is_cleared(v->body)) luaL_error(L, "request is finished");
+}
+
 /* [0, +1, e] */
 static void push_env(lua_State *L, struct view *v, int object) {
     if (!v->has_env) {
@@ -86,6 +90,7 @@ static uint32_t member(lua_State *L, struct view *v, int key) {
 }
 
 void view_get(lua_State *L, struct view *v, int object, int key) {
+    check_alive(L, v);
     if (v->has_env) {
         lua_getfenv(L, object);
         lua_pushvalue(L, key);
@@ -120,6 +125,7 @@ void view_get(lua_State *L, struct view *v, int object, int key) {
 }
 
 void view_set(lua_State *L, struct view *v, int object, int key, int value) {
+    check_alive(L, v);
     if (lua_type(L, key) != LUA_TSTRING) luaL_error(L, "field names of a JSON object are strings");
     push_env(L, v, object);
     lua_pushvalue(L, key);
@@ -171,6 +177,7 @@ static bool same_value(lua_State *L, struct body *body, uint32_t n, int i) {
 }
 
 bool view_is_dirty(lua_State *L, struct view *v, int object) {
+    check_alive(L, v);
     if (!v->has_env) return false;
     luaL_checkstack(L, 6, "JSON is nested too deeply");
     lua_getfenv(L, object);
@@ -320,6 +327,7 @@ static int l_tostring(lua_State *L) {
 int l_fields(lua_State *L) {
     struct view *v = to_view(L, 1);
     luaL_argcheck(L, v != NULL, 1, "not a JSON object");
+    check_alive(L, v);
     const struct json_doc *doc = &v->body->doc;
     lua_newtable(L);
     int t = lua_gettop(L);

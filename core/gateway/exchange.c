@@ -111,7 +111,7 @@ static void finish(struct exchange *x, bool aborted) {
     if (x->res != NULL) {
         struct outcome o = { .ok = !aborted && x->failure == NULL, .usage = *response_usage(x->res),
                              .ttft_us = x->ttft_us, .total_us = x->total_us };
-        snprintf(o.code, sizeof(o.code), "%s", aborted ? "canceled" : x->failure ? x->failure->code : "");
+        slice_copy(o.code, sizeof(o.code), slice_str(aborted ? "canceled" : x->failure ? x->failure->code : ""));
         response_on_ready(x->res, NULL, NULL);
         response_finish(x->res, &o);
         response_put(x->res);

@@ -188,7 +188,7 @@ static int on_frame(void *ud, const struct sse_event *e) {
 static void on_head(struct answer *a, const struct event *ev) {
     a->status = ev->status;
     struct slice ct = ev->content_type;
-    snprintf(a->content_type, sizeof(a->content_type), "%.*s", SLICE_ARG(ct));
+    slice_copy(a->content_type, sizeof(a->content_type), ct);
     a->is_stream = a->expect_stream && ct.len >= 17 && strncasecmp(ct.ptr, "text/event-stream", 17) == 0;
     if (a->content_type[0] == '\0') snprintf(a->content_type, sizeof(a->content_type), "application/json");
 }
