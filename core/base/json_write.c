@@ -79,7 +79,7 @@ static void digits_of(struct digits *d, double v, int precision) {
     d->count = 0;
     for (; *p != 'e'; p++)
         if (*p >= '0' && *p <= '9') d->text[d->count++] = *p;
-    d->exponent = atoi(p + 1);
+    d->exponent = (int)strtol(p + 1, NULL, 10);
     while (d->count > 1 && d->text[d->count - 1] == '0') d->count--;
 }
 

@@ -157,6 +157,7 @@ struct response *outgoing_start(struct state *s, const struct outgoing *o) {
     bool stream = chat && b->chat.stream;
     struct response_options ro = { .upstream = o->pool->target->name,
                                    .kind = b && b->kind >= 0 ? RESPONSE_CHAT : RESPONSE_BYTES,
+                                   .among = &o->request->responses,
                                    .limit = o->pool->target->max_answer,
                                    .stream = stream,
                                    .keep_usage = chat && o->request->body && o->request->body->chat.wants_usage };

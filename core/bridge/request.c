@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "bridge/lib.h"
+#include "bridge/response.h"
 #include "bridge/task.h"
 #include "bridge/value.h"
 #include "bridge/view.h"
@@ -35,6 +36,7 @@ struct policy_request *policy_request_new(struct state *s) {
     r->live = true;
     r->state = s;
     r->peer = "";
+    list_init(&r->responses);
     arena_init(&r->arena);
     return r;
 }
@@ -44,6 +46,8 @@ void policy_request_end(struct policy_request *r) {
     r->headers = NULL;
     r->header_count = 0;
     r->peer = "";
+    /* Calls whose answers the policy did not return: nobody will read them. */
+    response_abandon_all(&r->responses);
     /* The handle lives until it is collected, and the collector does not know how
      * many bytes hang on it. */
     body_clear(r->body);

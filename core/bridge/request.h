@@ -22,6 +22,7 @@ struct policy_request {
     char          tenant[128];
     char          upstream[64]; /* where `next` goes; empty: by model */
     uint64_t      deadline_ms;  /* loop clock */
+    struct list   responses;    /* struct response: calls made for it */
     struct arena  arena;        /* only of requests made by tests */
 };
 

@@ -41,6 +41,8 @@ struct response *response_new(struct state *s, const struct response_options *op
     r->from.event = on_event;
     r->kind = opt->kind;
     r->status = 200;
+    list_init(&r->link);
+    if (opt->among) list_append(opt->among, &r->link);
     r->stream = opt->stream;
     r->keep_usage = opt->keep_usage;
     r->limit = opt->limit ? opt->limit : s->limits.max_answer;
@@ -67,7 +69,16 @@ static void stop_source(struct response *r) {
     r->over = true;
 }
 
+void response_abandon_all(struct list *responses) {
+    while (!list_is_empty(responses)) {
+        struct response *r = container_of(responses->next, struct response, link);
+        list_remove(&r->link);
+        if (!r->over) stop_source(r);
+    }
+}
+
 static void response_free(struct response *r) {
+    list_remove(&r->link);
     stop_source(r);
     job_cancel(r->state->loop, &r->wake);
     if (r->answer != NULL) answer_deinit(r->answer);

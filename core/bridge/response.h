@@ -27,11 +27,15 @@ struct response_options {
     enum response_kind kind;
     bool               stream;     /* the request asked for one */
     bool               keep_usage;
+    struct list       *among;      /* the request's responses; NULL: none */
     size_t             limit;      /* bytes of an answer; 0: the state's */
 };
 
 /* One share for the caller. NULL when there is no memory. */
 struct response *response_new(struct state *s, const struct response_options *opt);
+/* Stops the calls of all responses in the list and empties it. */
+void response_abandon_all(struct list *responses);
+
 /* Starts the call; what comes is held until somebody takes it. The call's own
  * sink is the response. */
 void response_start(struct response *r, struct call *c);

@@ -15,6 +15,7 @@ struct record { /* one held event; its bytes follow */
 
 struct response {
     unsigned           refs;
+    struct list        link;   /* among those of its request */
     struct state      *state;
     enum response_kind kind;
     struct sink        from;   /* the answer's, or the local source's, sink */

@@ -279,9 +279,19 @@ struct slice call_header(const struct call *c, struct slice name) {
     return slice_of(NULL, 0);
 }
 
+/* A number of at most nine digits; 0 when it is none. */
+static unsigned digits(struct slice s) {
+    unsigned n = 0;
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.ptr[i] < '0' || s.ptr[i] > '9') return 0;
+        n = n * 10 + (unsigned)(s.ptr[i] - '0');
+    }
+    return n;
+}
+
 static void head_begins(struct call *c, struct slice line) {
     const char *sp = memchr(line.ptr, ' ', line.len);
-    c->status = sp && line.ptr + line.len - sp >= 4 ? atoi(sp + 1) : 0;
+    c->status = sp && line.ptr + line.len - sp >= 4 ? (int)digits(slice_of(sp + 1, 3)) : 0;
     buf_clear(&c->head);
 }
 
@@ -378,12 +388,9 @@ static void call_resume(struct source *s) {
 
 static void retry_after(const struct call *c, struct failure *f) {
     struct slice v = call_header(c, SLICE("retry-after"));
-    char text[16];
-    if (v.ptr == NULL || v.len == 0 || v.len >= sizeof(text)) return;
-    memcpy(text, v.ptr, v.len);
-    text[v.len] = '\0';
-    int seconds = atoi(text); /* the HTTP-date form is rare here and reads as 0 */
-    if (seconds > 0) f->retry_after = seconds;
+    if (v.ptr == NULL || v.len > 9) return; /* the HTTP-date form is rare here */
+    unsigned seconds = digits(v);
+    if (seconds > 0) f->retry_after = (int)seconds;
 }
 
 /* The upstream's own status becomes ours, where it means the same to a client. */
