@@ -26,14 +26,14 @@ static const char handles_key;
 
 /* -- Handles --------------------------------------------------------------------------- */
 
-static struct handle *to_handle(lua_State *L, int i) { return luaL_checkudata(L, i, RESPONSE_TYPE); }
+static struct handle *to_handle(lua_State *L, int i) {
+    struct handle *h = state_type_test(L, i, &state_of(L)->response_type);
+    return h ? h : luaL_checkudata(L, i, RESPONSE_TYPE); /* which raises */
+}
 
 struct response *response_test(lua_State *L, int i) {
-    if (lua_type(L, i) != LUA_TUSERDATA || !lua_getmetatable(L, i)) return NULL;
-    luaL_getmetatable(L, RESPONSE_TYPE);
-    bool same = lua_rawequal(L, -1, -2);
-    lua_pop(L, 2);
-    return same ? ((struct handle *)lua_touserdata(L, i))->r : NULL;
+    struct handle *h = state_type_test(L, i, &state_of(L)->response_type);
+    return h ? h->r : NULL;
 }
 
 void lib_handle_env(lua_State *L, int index) {
@@ -77,7 +77,7 @@ void response_pin(struct response *r) {
 void response_push(lua_State *L, struct response *r) {
     struct handle *h = lua_newuserdata(L, sizeof(*h));
     *h = (struct handle){ NULL, false };
-    luaL_getmetatable(L, RESPONSE_TYPE);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, state_of(L)->response_type.ref);
     lua_setmetatable(L, -2);
     h->r = response_ref(r);
 }
@@ -364,6 +364,7 @@ void response_open_lua(lua_State *L, int core) {
     lua_pushvalue(L, -1);
     lua_setfield(L, core, "response_methods");
     luaL_newmetatable(L, RESPONSE_TYPE);
+    state_type_set(L, &state_of(L)->response_type);
     lua_insert(L, -2);
     lua_pushcclosure(L, l_index, 1);
     lua_setfield(L, -2, "__index");

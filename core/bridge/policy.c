@@ -98,7 +98,6 @@ static void fail(struct task *t, void (*done)(void *, const struct policy_result
 struct finish {
     struct task    *task;
     struct failure *f;
-    struct response *response;
 };
 
 /* Reading a failure table may raise (memory); so inside a protected call. */
@@ -110,11 +109,6 @@ static int read_result(lua_State *L, void *ud) {
     if (n > 2) lua_settop(co, n = 2);
     lua_xmove(co, L, n);
     lua_settop(L, 2);
-    struct response *r = response_test(L, 1);
-    if (r != NULL) {
-        fin->response = response_ref(r);
-        return 0;
-    }
     if (!lua_isnil(L, 1)) {
         failure_set(fin->f, FAILURE_POLICY, "a policy returned a %s; it must return a response, or nil and an error",
                     luaL_typename(L, 1));
@@ -130,12 +124,17 @@ static void on_done(struct task *t, bool ok) {
         fail(t, done); /* may cancel: frees t */
         return;
     }
+    struct response *r = lua_gettop(t->co) > 0 ? response_test(t->co, 1) : NULL;
+    if (r != NULL) { /* nothing to build: no need for protection */
+        done(t->owner, &(struct policy_result){ .response = response_ref(r) });
+        return;
+    }
     struct failure f;
     failure_init(&f);
     struct finish fin = { .task = t, .f = &f };
     if (state_call(t->state, read_result, &fin, NULL, 0) != 0)
         failure_set(&f, FAILURE_NO_MEMORY, "out of memory");
-    struct policy_result result = { fin.response, fin.response ? NULL : &f };
+    struct policy_result result = { .failure = &f };
     done(t->owner, &result);
     failure_deinit(&f);
 }

@@ -69,7 +69,10 @@ struct slice policy_request_header(const struct policy_request *r, struct slice 
     return slice_of(NULL, 0);
 }
 
-static struct handle *to_handle(lua_State *L, int i) { return luaL_checkudata(L, i, REQUEST_TYPE); }
+static struct handle *to_handle(lua_State *L, int i) {
+    struct handle *h = state_type_test(L, i, &state_of(L)->request_type);
+    return h ? h : luaL_checkudata(L, i, REQUEST_TYPE); /* which raises */
+}
 
 struct policy_request *request_check(lua_State *L, int index) {
     struct handle *h = to_handle(L, index);
@@ -80,7 +83,7 @@ struct policy_request *request_check(lua_State *L, int index) {
 void request_push(lua_State *L, struct policy_request *r) {
     struct handle *h = lua_newuserdata(L, sizeof(*h));
     memset(h, 0, sizeof(*h));
-    luaL_getmetatable(L, REQUEST_TYPE);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, state_of(L)->request_type.ref);
     lua_setmetatable(L, -2);
     h->req = r;
     r->refs++;
@@ -418,6 +421,7 @@ static void open_properties(lua_State *L) {
 
 void request_open(lua_State *L) {
     luaL_newmetatable(L, REQUEST_TYPE);
+    state_type_set(L, &state_of(L)->request_type);
     open_properties(L);
     lua_pushvalue(L, -1);
     lua_pushcclosure(L, l_index, 1);

@@ -187,6 +187,19 @@ void state_ref_drop(struct state *s, int ref) {
     s->live_refs--;
 }
 
+void state_type_set(lua_State *L, struct state_type *type) {
+    type->table = lua_topointer(L, -1);
+    lua_pushvalue(L, -1);
+    type->ref = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+void *state_type_test(lua_State *L, int index, const struct state_type *type) {
+    if (lua_type(L, index) != LUA_TUSERDATA || !lua_getmetatable(L, index)) return NULL;
+    bool same = lua_topointer(L, -1) == type->table;
+    lua_pop(L, 1);
+    return same ? lua_touserdata(L, index) : NULL;
+}
+
 /* -- Life ------------------------------------------------------------------------------ */
 
 /* require() of the library's own files: from inside the program. [-1, +1, e] */

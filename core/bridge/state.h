@@ -49,6 +49,10 @@ struct state {
         int        ref;
     }                   spare[64];  /* finished coroutines, to be used again (task.c) */
     unsigned            spare_count;
+    struct state_type {
+        const void *table; /* identity of the metatable */
+        int         ref;   /* the metatable in the registry */
+    }                   request_type, response_type; /* a name would be hashed each time */
     int                 run_ref;    /* the protected C function behind state_pcall() */
     int                 live_refs;  /* registry references not dropped yet */
     void              (*closed)(void *ud); /* after lua_close() */
@@ -83,6 +87,11 @@ int  state_call(struct state *s, int (*fn)(lua_State *L, void *ud), void *ud, ch
 /* Counted registry references. [-1, +0, e] and [0, 0, -] */
 int  state_ref_new(lua_State *L);
 void state_ref_drop(struct state *s, int ref);
+
+/* The metatable on top [0, 0, e] is that of handles of this type from now on. */
+void state_type_set(lua_State *L, struct state_type *type);
+/* Is the value at index such a handle?  Its memory, or NULL. [0, 0, -] */
+void *state_type_test(lua_State *L, int index, const struct state_type *type);
 
 /* Raises when the running task was condemned; called by pcall and by long C
  * loops. */
