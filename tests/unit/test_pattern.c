@@ -15,20 +15,8 @@
 #include <lualib.h>
 
 #include "bridge/pattern.h"
+#include "unit.h"
 
-static int failures;
-
-#define CHECK(condition)                                                        \
-    do {                                                                        \
-        if (!(condition)) {                                                     \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);     \
-            failures++;                                                         \
-        }                                                                       \
-    } while (0)
-
-/* -- the tick -------------------------------------------------------------- */
-
-/* The registry keeps how many ticks are still allowed; absent: any number. */
 #define TICKS_LEFT "ticks left"
 #define TICKS_SEEN "ticks seen"
 
@@ -65,7 +53,7 @@ static void run(lua_State *L, const char *name, const char *script) {
     if (luaL_loadbuffer(L, script, strlen(script), name) != 0 || lua_pcall(L, 0, 0, 0) != 0) {
         fprintf(stderr, "%s: %s\n", name, lua_tostring(L, -1));
         lua_pop(L, 1);
-        failures++;
+        CHECK(false);
     }
     CHECK(lua_gettop(L) == 0);
 }
@@ -216,7 +204,7 @@ static void test_stops(lua_State *L) {
         int rc = lua_pcall(L, 0, 0, 0);
         if (rc != LUA_ERRRUN || strstr(lua_tostring(L, -1), "time is up") == NULL) {
             fprintf(stderr, "not stopped: %s\n", endless[i]);
-            failures++;
+            CHECK(false);
         }
         lua_settop(L, 0);
     }
@@ -275,18 +263,38 @@ static void test_memory(void) {
     CHECK(n > 10 && n < 20000);
 }
 
-int main(int argc, char **argv) {
-    long rounds = argc > 1 ? atol(argv[1]) : 20000;
+/* Lua's memory is not ours: nothing here can be made to fail by FAULT. */
+static lua_State *fresh(void) {
     lua_State *L = luaL_newstate();
+    CHECK(L != NULL);
     open_state(L);
-    lua_pushnumber(L, (lua_Number)rounds);
+    lua_pushnumber(L, 20000);
     lua_setglobal(L, "ROUNDS");
+    return L;
+}
+
+TEST_NOFAULT(agrees_with_the_original) {
+    lua_State *L = fresh();
     run(L, "differential", differential);
+    lua_close(L);
+}
+
+TEST_NOFAULT(particular_cases) {
+    lua_State *L = fresh();
     run(L, "particular", particular);
+    lua_close(L);
+}
+
+TEST_NOFAULT(endless_matches_are_stopped) {
+    lua_State *L = fresh();
     test_stops(L);
+    lua_close(L);
+}
+
+TEST_NOFAULT(ordinary_text_pays_a_step_a_byte) {
+    lua_State *L = fresh();
     test_fair(L);
     lua_close(L);
-    test_memory();
-    if (failures == 0) puts("test_pattern: ok");
-    return failures != 0;
 }
+
+TEST_NOFAULT(any_allocation_may_fail) { test_memory(); }
