@@ -35,7 +35,7 @@ UNITS := $(patsubst tests/unit/test_%.c,$(O)/test_%,$(wildcard tests/unit/test_*
 FUZZ  := $(patsubst tests/fuzz/%.c,$(O)/%,$(wildcard tests/fuzz/fuzz_*.c))
 BIN   := $(if $(SAN),$(O)/perilune,$(B)/perilune)
 
-export PERILUNE := $(BIN)
+export PERILUNE := $(CURDIR)/$(BIN)
 
 .PHONY: all deps run test unit wire specs clients fuzz lint bench soak install clean examples-test
 
