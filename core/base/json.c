@@ -85,6 +85,10 @@ static bool grow(struct reader *r) {
 
 /* Adds the node of a value from r->at to end; containers set theirs later. */
 static struct json_node *add_node(struct reader *r, enum json_type type, const char *end) {
+    if (r->doc->len == JSON_MAX_NODES) {
+        fail(r, r->at, "more than 1048576 values");
+        return NULL;
+    }
     if (r->doc->len == r->doc->cap && !grow(r)) return NULL;
     uint32_t index = r->doc->len++;
     struct json_node *node = &r->doc->nodes[index];

@@ -46,6 +46,7 @@ struct json_error {
 
 #define JSON_MAX_DEPTH 256
 #define JSON_MAX_SIZE  (1u << 30)
+#define JSON_MAX_NODES (1u << 20) /* keys count, too: 16 MiB of nodes for a text of any size */
 #define JSON_NONE      UINT32_MAX
 
 /* Parses exactly one value with white space around it.  Returns 0,

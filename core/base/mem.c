@@ -140,7 +140,7 @@ void arena_deinit(struct arena *a) {
 
 void *arena_alloc(struct arena *a, size_t size) {
     if (size > SIZE_MAX / 2) return NULL;
-    size = (size + 15) & ~(size_t)15;
+    size = size ? (size + 15) & ~(size_t)15 : 16;
     if (size <= (size_t)(a->end - a->at)) {
         void *p = a->at;
         a->at += size;

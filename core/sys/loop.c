@@ -74,9 +74,11 @@ static void arm(struct loop *l) {
     uv_timer_start(&l->alarm, alarm_fired, at > now ? at - now : 0, 0);
 }
 
+/* A timer that starts itself again with 0 ms would be due for ever: as many as
+ * there were at first, the others wait for the next turn. */
 static void fire_due(struct loop *l) {
     uint64_t now = loop_now(l);
-    while (l->heap_len > 0 && l->heap[0]->at_ms <= now) {
+    for (uint32_t most = l->heap_len; most > 0 && l->heap_len > 0 && l->heap[0]->at_ms <= now; most--) {
         struct timer *t = l->heap[0];
         heap_remove(l, t);
         t->fire(t); /* may free t, may start or stop any timer */
