@@ -14,6 +14,7 @@
  * Any thread.  What this file does not do: zeroing on free, pools. */
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -79,6 +80,12 @@ void *mem_realloc(void *ptr, size_t size) {
     void *p = custom.realloc_fn ? custom_resize(ptr, size) : realloc(ptr, size);
     if (p != NULL && ptr == NULL) count_live(1);
     return p;
+}
+
+void mem_trim(void) {
+#ifdef __GLIBC__
+    if (custom.realloc_fn == NULL) malloc_trim(0);
+#endif
 }
 
 void *mem_alloc(size_t size) { return mem_realloc(NULL, size); }

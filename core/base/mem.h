@@ -14,6 +14,9 @@ void *mem_zalloc(size_t size);
 void *mem_realloc(void *ptr, size_t size);
 void  mem_free(void *ptr);
 
+/* Gives free pages back to the system, where the allocator can. Milliseconds. */
+void mem_trim(void);
+
 /* NUL-terminated copies; NULL when there is no memory. */
 char *mem_strdup(const char *s);
 char *mem_dup(const void *ptr, size_t len);

@@ -75,6 +75,27 @@ void state_collect_early(struct state *s) {
     s->collected_at = s->used;
 }
 
+#define GC_STEP_KB 512 /* some tenths of a millisecond */
+
+static void collect_step(struct job *j) {
+    struct state *s = container_of(j, struct state, collect);
+    if (lua_gc(s->L, LUA_GCSTEP, GC_STEP_KB) != 0) s->cycles++;
+    if (s->cycles < 2) { /* a cycle that was under way had already marked the garbage as alive */
+        loop_next(s->loop, j, collect_step);
+        return;
+    }
+    s->collected_at = s->used;
+    mem_trim();
+    state_put(s);
+}
+
+void state_collect_soon(struct state *s) {
+    if (s->collect.link.next != NULL && !list_is_empty(&s->collect.link)) return;
+    state_ref(s);
+    s->cycles = 0;
+    loop_next(s->loop, &s->collect, collect_step);
+}
+
 /* -- Time -------------------------------------------------------------------------- */
 
 static void check_boot(lua_State *L, struct state *s) {

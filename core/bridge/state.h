@@ -32,6 +32,8 @@ struct state {
     unsigned            refs;       /* generation, tasks, exchanges */
     unsigned            leaving;    /* shares that state_put_soon() gives back */
     struct job          leave;
+    struct job          collect;    /* garbage of a condemned request, step by step */
+    unsigned            cycles;     /* of the collector, since then */
     struct loop        *loop;
     struct log         *log;
     struct shared      *shared;     /* perilune.shared(): one for all threads */
@@ -103,6 +105,9 @@ void state_charge(struct state *s, struct task *root);
 /* Collects garbage when the heap comes near its limit: LuaJIT by itself waits
  * until it has doubled, which may be too late. */
 void state_collect_early(struct state *s);
+/* A condemned request leaves much garbage: collects it, a little in each turn, and
+ * gives the memory back to the system. */
+void state_collect_soon(struct state *s);
 
 /* Text of an embedded Lua file ("perilune/init.lua", "policies/route.lua");
  * NULL when there is none. */

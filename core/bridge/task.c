@@ -136,6 +136,7 @@ void task_resume(struct task *t) {
 
     if (t->root->killed != NULL) {
         drop_ops(t);
+        state_collect_soon(s);
         failed(t);
     } else if (rc == LUA_YIELD) {
         if (t->op == NULL) loop_next(s->loop, &t->ready, ready);

@@ -142,7 +142,9 @@ static void run_soon(struct loop *l) {
     while (!list_is_empty(&l->soon)) run_jobs(&l->soon);
 }
 
-void loop_flush(struct loop *l) { run_soon(l); }
+void loop_flush(struct loop *l) {
+    for (run_soon(l); !list_is_empty(&l->next); run_soon(l)) run_jobs(&l->next);
+}
 
 static void on_after(uv_check_t *h) { run_soon(h->data); }
 

@@ -62,7 +62,7 @@ static inline bool timer_is_running(const struct timer *t) { return t->slot != 0
 void loop_soon(struct loop *l, struct job *j, void (*run)(struct job *));
 /* Runs j in the next turn, after I/O had its chance (fair slices). */
 void loop_next(struct loop *l, struct job *j, void (*run)(struct job *));
-/* Runs what loop_soon() collected, now: when the loop will not turn again. */
+/* Runs all jobs, now: when the loop will not turn again. */
 void loop_flush(struct loop *l);
 void job_cancel(struct loop *l, struct job *j);
 
