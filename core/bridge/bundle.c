@@ -149,9 +149,10 @@ int l_policy_names(lua_State *L) {
 }
 
 static bool is_name(const char *s) {
-    for (const char *p = s; *p; p++)
-        if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || *p == '_' || *p == '-'))
-            return false;
+    for (const char *p = s; *p; p++) {
+        bool letter = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z');
+        if (!letter && !(*p >= '0' && *p <= '9') && *p != '_' && *p != '-') return false;
+    }
     return s[0] != '\0';
 }
 

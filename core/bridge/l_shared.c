@@ -30,7 +30,8 @@ static uint64_t ttl_of(lua_State *L, int index) {
 }
 
 static int failed(lua_State *L, int err) {
-    if (err == PERILUNE_ERR_LIMITED) return luaL_error(L, "perilune.shared is full (16 MiB): give entries a time to live");
+    if (err == PERILUNE_ERR_LIMITED)
+        return luaL_error(L, "perilune.shared is full (16 MiB): give entries a time to live");
     if (err == PERILUNE_ERR_INVAL) return luaL_error(L, "incr: the value under this key is not a number");
     return luaL_error(L, "not enough memory");
 }

@@ -119,11 +119,13 @@ static int dial(const char *address, char *err, size_t errlen) {
 
 /* POST /admin/reload; the reply's body goes to stdout. */
 static int ask_reload(int fd) {
-    static const char req[] = "POST /admin/reload HTTP/1.1\r\nhost: perilune\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    static const char req[] = "POST /admin/reload HTTP/1.1\r\nhost: perilune\r\n"
+                              "content-length: 0\r\nconnection: close\r\n\r\n";
     char reply[8192];
     size_t len = 0;
     ssize_t n = write(fd, req, sizeof(req) - 1);
-    while (n > 0 && len < sizeof(reply) - 1 && (n = read(fd, reply + len, sizeof(reply) - 1 - len)) > 0) len += (size_t)n;
+    while (n > 0 && len < sizeof(reply) - 1 && (n = read(fd, reply + len, sizeof(reply) - 1 - len)) > 0)
+        len += (size_t)n;
     reply[len] = '\0';
     const char *body = strstr(reply, "\r\n\r\n");
     if (body == NULL) {

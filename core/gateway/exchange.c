@@ -489,13 +489,17 @@ void exchange_drained(void *ud, struct http_request *r) {
     if (x != NULL && x->res != NULL) response_resume(x->res);
 }
 
+static enum failure_kind kind_of_refusal(int status) {
+    if (status == 413) return FAILURE_TOO_LARGE;
+    bool theirs = status < 500 || status == 501 || status == 505; /* methods, versions of HTTP */
+    return theirs ? FAILURE_INVALID_REQUEST : FAILURE_NO_MEMORY;
+}
+
 void exchange_refused(void *ud, int status, const char *why, struct buf *out) {
     struct worker *w = ud;
     struct failure f;
     failure_init(&f);
-    failure_set(&f, status == 413 ? FAILURE_TOO_LARGE : status >= 500 && status != 501 && status != 505 ? FAILURE_NO_MEMORY
-                                                                                       : FAILURE_INVALID_REQUEST,
-                "%s", why);
+    failure_set(&f, kind_of_refusal(status), "%s", why);
     stats_add(&w->metrics.status[status], 1);
     failure_write_json(out, &f);
 }
@@ -509,8 +513,8 @@ void exchange_describe(const struct list *link, uint64_t now_us, struct buf *out
     json_write_string(out, slice_str(x->req->id));
     buf_puts(out, ",\"path\":");
     json_write_string(out, x->req->path);
-    buf_printf(out, ",\"age_ms\":%llu,\"stream\":%s,\"waits_for\":", (unsigned long long)((now_us - x->start_us) / 1000),
-               x->stream ? "true" : "false");
+    buf_printf(out, ",\"age_ms\":%llu,\"stream\":%s,\"waits_for\":",
+               (unsigned long long)((now_us - x->start_us) / 1000), x->stream ? "true" : "false");
     json_write_string(out, slice_str(waits));
     if (x->res) {
         buf_puts(out, ",\"upstream\":");

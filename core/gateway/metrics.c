@@ -48,7 +48,8 @@ static void failures(const struct perilune *g, struct buf *out) {
     head(out, "perilune_errors_total", "counter", "Failed requests by class.");
     for (int k = 1; k < FAILURE_KINDS; k++) {
         uint64_t v = sum(g, offsetof(struct worker, metrics.failures) + (size_t)k * sizeof(stats_counter));
-        if (v > 0) buf_printf(out, "perilune_errors_total{error_type=\"%s\"} %llu\n", failure_code((enum failure_kind)k), (ull)v);
+        const char *code = failure_code((enum failure_kind)k);
+        if (v > 0) buf_printf(out, "perilune_errors_total{error_type=\"%s\"} %llu\n", code, (ull)v);
     }
 }
 
@@ -63,7 +64,8 @@ static void upstreams(struct perilune *g, struct buf *out) {
         head(out, rows[row].name, rows[row].type, rows[row].help);
         for (struct list *e = g->registry.entries.next; e != &g->registry.entries; e = e->next) {
             struct registry_entry *u = container_of(e, struct registry_entry, link);
-            atomic_uint_least64_t *v = row == 0 ? &u->health.calls : row == 1 ? &u->health.failures : &u->health.in_flight;
+            atomic_uint_least64_t *v = row == 0 ? &u->health.calls
+                                       : row == 1 ? &u->health.failures : &u->health.in_flight;
             buf_printf(out, "%s{upstream=\"%s\"} %llu\n", rows[row].name, u->name, (ull)atomic_load(v));
         }
     }
@@ -71,9 +73,10 @@ static void upstreams(struct perilune *g, struct buf *out) {
 }
 
 static void tokens(const struct perilune *g, struct buf *out) {
-    head(out, "gen_ai_client_token_usage_total", "counter", "Tokens that upstreams reported.");
-    buf_printf(out, "gen_ai_client_token_usage_total{gen_ai_token_type=\"input\"} %llu\n", (ull)SUM(g, metrics.tokens_in));
-    buf_printf(out, "gen_ai_client_token_usage_total{gen_ai_token_type=\"output\"} %llu\n", (ull)SUM(g, metrics.tokens_out));
+    static const char name[] = "gen_ai_client_token_usage_total";
+    head(out, name, "counter", "Tokens that upstreams reported.");
+    buf_printf(out, "%s{gen_ai_token_type=\"input\"} %llu\n", name, (ull)SUM(g, metrics.tokens_in));
+    buf_printf(out, "%s{gen_ai_token_type=\"output\"} %llu\n", name, (ull)SUM(g, metrics.tokens_out));
 }
 
 void metrics_write(struct perilune *g, struct buf *out) {
@@ -85,14 +88,16 @@ void metrics_write(struct perilune *g, struct buf *out) {
     one(out, "perilune_aborted_total", "counter", "Requests whose client left.", SUM(g, metrics.aborted));
     one(out, "perilune_connections", "gauge", "Open client connections.", SUM(g, server.stats.open));
     one(out, "perilune_connections_accepted_total", "counter", "Accepted connections.", SUM(g, server.stats.accepted));
-    one(out, "perilune_refused_total", "counter", "Malformed, oversized or late requests.", SUM(g, server.stats.refused));
+    one(out, "perilune_refused_total", "counter", "Malformed, oversized or late requests.",
+        SUM(g, server.stats.refused));
     one(out, "perilune_received_bytes_total", "counter", "Bytes from clients.", SUM(g, server.stats.bytes_in));
     one(out, "perilune_sent_bytes_total", "counter", "Bytes to clients.", SUM(g, server.stats.bytes_out));
     tokens(g, out);
     upstreams(g, out);
     one(out, "perilune_policy_microseconds_total", "counter", "Time spent in policies.", SUM(g, metrics.lua.policy_us));
     one(out, "perilune_policy_errors_total", "counter", "Policies that threw.", SUM(g, metrics.lua.errors));
-    one(out, "perilune_policy_kills_total", "counter", "Policies over their CPU or memory budget.", SUM(g, metrics.lua.kills));
+    one(out, "perilune_policy_kills_total", "counter", "Policies over their CPU or memory budget.",
+        SUM(g, metrics.lua.kills));
     one(out, "perilune_reload_generation", "gauge", "Generation that serves.", g->generation);
     one(out, "perilune_reloads_total", "counter", "Reloads that took effect.", g->reloads);
     one(out, "perilune_reload_failures_total", "counter", "Reloads that were refused.", g->reload_failures);
@@ -100,5 +105,6 @@ void metrics_write(struct perilune *g, struct buf *out) {
               "From the first byte of a request to the last of its answer.", out);
     histogram(g, offsetof(struct worker, metrics.ttft), "gen_ai_server_time_to_first_token_seconds",
               "From the first byte of a request to the first event of its answer.", out);
-    histogram(g, offsetof(struct worker, metrics.policy), "perilune_policy_seconds", "CPU time of policies per request.", out);
+    histogram(g, offsetof(struct worker, metrics.policy), "perilune_policy_seconds",
+              "CPU time of policies per request.", out);
 }

@@ -7,6 +7,10 @@
 -- exist, in C or in lua/perilune/.  A table that Lua code of ours uses and policies
 -- do not see says so with the word "private" in the comment in front of it, or
 -- beside its name.
+--
+-- Modules: what perilune and perilune.test offer is in the manual; what the manual
+-- says of perilune.NAME is in lua/perilune/NAME.lua.  Documents: names that they
+-- mention, as perilune.NAME, req:NAME() or res:NAME(), are in the manual.
 
 local META = "lua/perilune/meta.lua"
 
@@ -97,6 +101,66 @@ local function lua_names()
   return out
 end
 
+-- -- Modules, name by name -------------------------------------------------------------------
+
+local COMPLETE = { perilune = "init", test = "test" } -- everything of these is in the manual
+local MODULES = { perilune = "init", test = "test", config = "config", check = "check",
+                  errors = "errors", retry = "retry", text = "text", ["perilune.json"] = false }
+
+--- Names that a module's file puts into its table M -> line.
+local function module_names(file)
+  local out, at = {}, 0
+  for line in io.lines("lua/perilune/" .. file .. ".lua") do
+    at = at + 1
+    local name = line:match("^function%s+M%.([%w_]+)%s*%(") or line:match("^M%.([%w_]+)%s*=")
+    if name then out[name] = at end
+  end
+  return out
+end
+
+local function check_modules(text)
+  local said = {}
+  for owner, name in text:gmatch("\nfunction%s+([%w_%.]+)%.([%w_]+)%s*%(") do
+    said[owner] = said[owner] or {}
+    said[owner][name] = true
+  end
+  said.perilune.json, said.perilune.version = true, true
+  for owner, names in pairs(said) do
+    local file = MODULES[owner]
+    if file == nil then fail("%s: there is no module %s", META, owner) end
+    local offered = file and module_names(file)
+    for name in pairs(offered and names or {}) do
+      checked = checked + 1
+      if not offered[name] then fail("%s: %s.%s is not in lua/perilune/%s.lua", META, owner, name, file) end
+    end
+    for name, at in pairs(offered and COMPLETE[owner] and offered or {}) do
+      checked = checked + 1
+      if not names[name] then fail("lua/perilune/%s.lua:%d: %s is not in %s", file, at, name, META) end
+    end
+  end
+  return said
+end
+
+-- -- Documents --------------------------------------------------------------------------------
+
+local function check_documents(said, methods)
+  for _, path in ipairs(list("git ls-files --cached --others --exclude-standard '*.md' 2>/dev/null")) do
+    local document = path:match("^tests/") and "" or read(path) or ""
+    for name, what in document:gmatch("%f[%w]perilune%.([%a_][%w_]*)(.?)") do
+      local is_file = name == "lua" or name == "h" or name == "so"
+      local module = MODULES[name] or name == "template"
+      if not is_file and not module and what ~= "/" then
+        checked = checked + 1
+        if not said.perilune[name] then fail("%s mentions perilune.%s, %s does not", path, name, META) end
+      end
+    end
+    for name in document:gmatch("%f[%w]re[qs]:([%a_][%w_]*)%(") do
+      checked = checked + 1
+      if not methods[name] then fail("%s mentions :%s(), %s does not", path, name, META) end
+    end
+  end
+end
+
 local text = read(META)
 if not text then
   print("api: " .. META .. " is missing")
@@ -119,6 +183,8 @@ for name, at in pairs(functions) do
     fail("%s:%d documents %s, nobody offers it", META, at, name)
   end
 end
+
+check_documents(check_modules(text), functions)
 
 print(("api: %d names"):format(checked))
 print(("%d passed, %d failed"):format(math.max(0, checked - failures), failures))

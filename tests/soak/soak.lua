@@ -384,7 +384,14 @@ local function quiet()
     return busy == 0
   end)
   loop.pause(2.5) -- longer than idle_timeout: idle clients are gone
-  return proc.rss_kb(srv.proc.pid) or 0, proc.fd_count(srv.proc.pid)
+  -- Garbage of condemned requests is collected step by step: the least of some
+  -- looks is what really stays.
+  local least = math.huge
+  for _ = 1, 15 do
+    least = math.min(least, proc.rss_kb(srv.proc.pid) or least)
+    loop.pause(0.1)
+  end
+  return least, proc.fd_count(srv.proc.pid)
 end
 
 -- -- Main ---------------------------------------------------------------------------------
