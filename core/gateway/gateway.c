@@ -318,6 +318,7 @@ PERILUNE_API int perilune_listen(perilune *g, const char *address) {
     int rc = apply_listeners(g);
     if (rc != 0) return rc;
     g->listening = true;
+    uv_run(&g->loop.uv, UV_RUN_NOWAIT); /* the kernel hears of the listeners */
     return 0;
 }
 
@@ -358,11 +359,22 @@ static void begin_drain(struct perilune *g) {
 
 static void poll_over(struct timer *t) { (void)t; }
 
+static void settle(struct perilune *g) {
+    for (int turns = 0; g->loop.active && turns < 64; turns++) {
+        g->loop.active = false;
+        uv_run(&g->loop.uv, UV_RUN_NOWAIT);
+    }
+}
+
 PERILUNE_API int perilune_poll(perilune *g, int timeout_ms) {
     if (!g->draining && atomic_load(&g->drain_ms) >= 0) begin_drain(g);
     if (atomic_load(&g->stop) || g->drained) return 1;
     if (timeout_ms > 0) timer_start(&g->loop, &g->poll, (uint64_t)timeout_ms, poll_over);
+    g->loop.active = false;
     uv_run(&g->loop.uv, timeout_ms == 0 ? UV_RUN_NOWAIT : UV_RUN_ONCE);
+    /* What a callback began to watch reaches the kernel at the next turn: until a
+     * turn in which nothing happened, perilune_fd() would not tell the host. */
+    settle(g);
     timer_stop(&g->loop, &g->poll);
     return atomic_load(&g->stop) || g->drained;
 }

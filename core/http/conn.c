@@ -153,6 +153,7 @@ static void flush(struct http_conn *c);
 static void on_written(uv_write_t *req, int status) {
     struct conn_write *w = container_of(req, struct conn_write, req);
     struct http_conn *c = w->conn;
+    c->server->loop->active = true;
     mem_free(w->data);
     mem_free(w);
     if (c->state == CONN_CLOSED) return;
@@ -498,6 +499,7 @@ static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *b) {
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b) {
     struct http_conn *c = stream->data;
+    c->server->loop->active = true;
     if (n == 0) return;
     if (n < 0) { /* end of file, or worse: either way nobody waits for a reply */
         conn_close(c);

@@ -76,6 +76,7 @@ static void accept_again(struct timer *t) {
 static void on_connection(uv_stream_t *stream, int status) {
     struct http_listener *l = stream->data;
     struct http_server *s = l->server;
+    s->loop->active = true;
     if (status < 0) {
         if (log_limit_pass(&s->fd_log, loop_now(s->loop), 10000))
             log_line(s->log, PERILUNE_LOG_ERROR,

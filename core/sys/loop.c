@@ -87,6 +87,7 @@ static void fire_due(struct loop *l) {
 
 static void alarm_fired(uv_timer_t *alarm) {
     struct loop *l = alarm->data;
+    l->active = true;
     l->alarm_at = UINT64_MAX;
     fire_due(l);
     arm(l);
@@ -146,7 +147,11 @@ void loop_flush(struct loop *l) {
     for (run_soon(l); !list_is_empty(&l->next); run_soon(l)) run_jobs(&l->next);
 }
 
-static void on_after(uv_check_t *h) { run_soon(h->data); }
+static void on_after(uv_check_t *h) {
+    struct loop *l = h->data;
+    if (!list_is_empty(&l->soon)) l->active = true;
+    run_soon(l);
+}
 
 static void on_before(uv_prepare_t *h) {
     run_soon(h->data);
@@ -155,6 +160,7 @@ static void on_before(uv_prepare_t *h) {
 
 static void on_spin(uv_idle_t *h) {
     struct loop *l = h->data;
+    l->active = true;
     run_jobs(&l->next);
     if (list_is_empty(&l->next)) uv_idle_stop(&l->spin);
 }

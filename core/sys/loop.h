@@ -36,6 +36,8 @@ struct loop {
     uint64_t      alarm_at;
     struct list   soon;    /* struct job: before the loop blocks again */
     struct list   next;    /* struct job: in the next turn */
+    bool          active;  /* a callback ran in this turn: it may have begun to watch
+                              something that the kernel hears of in the next turn only */
     bool          is_virtual;
     uint64_t      virtual_ms;
     struct rng    rng;

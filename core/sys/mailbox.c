@@ -26,7 +26,11 @@ static void open_all(struct mailbox *m) {
     }
 }
 
-static void on_bell(uv_async_t *bell) { open_all(bell->data); }
+static void on_bell(uv_async_t *bell) {
+    struct mailbox *m = bell->data;
+    m->loop->active = true;
+    open_all(m);
+}
 
 int mailbox_open(struct mailbox *m, struct loop *loop, void *owner) {
     *m = (struct mailbox){ .loop = loop, .owner = owner };

@@ -50,6 +50,7 @@ static struct socket_watch *watch_find(struct multi *m, curl_socket_t fd) {
 static void on_poll(uv_poll_t *poll, int status, int events) {
     struct socket_watch *w = poll->data;
     struct multi *m = w->multi;
+    m->loop->active = true;
     if (w->wanted == 0) { /* an idle connection was closed by its server, or a paused one has data */
         uv_poll_stop(poll);
         w->running = 0;

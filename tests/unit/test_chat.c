@@ -1,0 +1,80 @@
+/* test_chat.c -- reading a request, and the two splices that a gateway makes. */
+#include "llm/chat.h"
+
+#include "unit.h"
+
+static void edited(const char *text, const char *model, bool usage, const char *expected) {
+    struct json_doc doc = { .nodes = NULL };
+    struct failure f;
+    failure_init(&f);
+    CHECK_INT(chat_parse(&doc, slice_str(text), &f), 0);
+    struct buf out;
+    buf_init(&out, 0);
+    struct slice m = slice_str(model);
+    if (chat_needs_edit(&doc, m, usage)) chat_edit(&doc, m, usage, &out);
+    else buf_puts(&out, text);
+    const char *got = buf_cstr(&out);
+    CHECK(got != NULL);
+    CHECK_STR(got, expected);
+    buf_deinit(&out);
+    json_deinit(&doc);
+    failure_deinit(&f);
+}
+
+TEST(only_the_model_changes) {
+    edited("{\"model\":\"a\", \"x\" : 1e999,\"s\":\"\\ud83d\"}", "b", false,
+           "{\"model\":\"b\", \"x\" : 1e999,\"s\":\"\\ud83d\"}");
+}
+
+TEST(every_duplicate_of_model_changes_and_no_other) {
+    edited("{\"model\":\"a\",\"k\":1,\"model\":\"c\",\"k\":2}", "b", false,
+           "{\"model\":\"b\",\"k\":1,\"model\":\"b\",\"k\":2}");
+}
+
+TEST(a_missing_model_is_put_in_front) {
+    edited("{ \"k\":1}", "b", false, "{\"model\":\"b\", \"k\":1}");
+    edited("{}", "b", false, "{\"model\":\"b\"}");
+}
+
+TEST(usage_is_asked_whatever_stream_options_say) {
+    edited("{\"k\":1}", NULL, true, "{\"stream_options\":{\"include_usage\":true},\"k\":1}");
+    edited("{\"stream_options\":null}", NULL, true, "{\"stream_options\":{\"include_usage\":true}}");
+    edited("{\"stream_options\":{}}", NULL, true, "{\"stream_options\":{\"include_usage\":true}}");
+    edited("{\"stream_options\":{\"a\":1}}", NULL, true, "{\"stream_options\":{\"include_usage\":true,\"a\":1}}");
+    edited("{\"stream_options\":{\"include_usage\":false}}", NULL, true,
+           "{\"stream_options\":{\"include_usage\":true}}");
+}
+
+TEST(what_is_right_already_stays_as_it_is) {
+    edited("{\"model\":\"\\u0062\",\"stream_options\":{\"include_usage\":true}}", "b", true,
+           "{\"model\":\"\\u0062\",\"stream_options\":{\"include_usage\":true}}");
+}
+
+static void refused(const char *text, const char *param, const char *message) {
+    struct json_doc doc = { .nodes = NULL };
+    struct failure f;
+    failure_init(&f);
+    struct chat chat;
+    CHECK_INT(chat_parse(&doc, slice_str(text), &f), 0);
+    CHECK(chat_read(CHAT_COMPLETION, &doc, &chat, &f) != 0);
+    CHECK_INT(f.status, 400);
+    CHECK_STR(f.param, param);
+    CHECK_STR(f.message, message);
+    json_deinit(&doc);
+    failure_deinit(&f);
+}
+
+TEST(errors_name_field_and_offset) {
+    refused("{}", "messages", "missing required field 'messages' (byte 0)");
+    refused("{\"messages\":{}}", "messages", "'messages' must be an array (byte 12)");
+    refused("{\"messages\":[]}", "messages", "'messages' must be an array with at least one message (byte 12)");
+    refused("{\"messages\":[{\"role\":\"user\"},7]}", "messages[1]", "'messages[1]' must be an object (byte 29)");
+    refused("{\"messages\":[{\"role\":1}]}", "messages[0].role", "'messages[0].role' must be a string (byte 21)");
+    refused("{\"model\":1,\"messages\":[{\"role\":\"u\"}]}", "model", "'model' must be a string (byte 9)");
+}
+
+TEST(an_estimate_counts_bytes_and_wide_characters) {
+    CHECK_INT(text_estimate_tokens(SLICE("abcdefgh")), 2);
+    CHECK_INT(text_estimate_tokens(SLICE("\xe6\x9c\x88\xe4\xba\xae\xe6\x9c\x88\xe4\xba\xae")), 4);
+    CHECK_INT(text_estimate_tokens(SLICE("")), 0);
+}
