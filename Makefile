@@ -125,23 +125,23 @@ test: all
 	@$(if $(SAN),,$(MAKE) --no-print-directory clients)
 	@echo "all suites passed"
 
-unit: $(UNITS)
+unit: all $(UNITS)
 	@for t in $(UNITS); do echo "== $$(basename $$t)"; FAULT=$(FAULT) $$t || exit 1; done
 
-specs:
+specs: all
 	@$(BIN) test $(wildcard tests/lua/*_spec.lua) $(wildcard examples/policies/*_spec.lua)
 
-wire:
+wire: all
 	@luajit tests/support/selftest.lua
 	@luajit tests/wire/run.lua
 
-clients:
+clients: all
 	@sh tests/clients/run.sh
 
-fuzz: $(FUZZ)
+fuzz: all $(FUZZ)
 	@for f in $(FUZZ); do n=$$(basename $$f); $$f tests/fuzz/corpus/$${n#fuzz_} $${FUZZ_SECONDS:-5} || exit 1; done
 
-examples-test:
+examples-test: all
 	@luajit tests/examples/run.lua $(BIN) "$(CC) $(LINK)" "$(O)/libperilune.a $(PKG_LIBS)"
 
 soak: all
