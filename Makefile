@@ -40,7 +40,7 @@ export PERILUNE := $(CURDIR)/$(BIN)
 .PHONY: all deps run test unit wire specs clients fuzz lint bench soak install clean examples-test
 
 all: deps
-	@$(MAKE) --no-print-directory $(B)/libperilune.a $(B)/libperilune.so $(BIN)
+	@$(MAKE) -s --no-print-directory $(B)/libperilune.a $(B)/libperilune.so $(BIN)
 
 # -- what is missing ------------------------------------------------------------
 

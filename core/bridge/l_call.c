@@ -206,10 +206,8 @@ int l_respond(lua_State *L) {
     read_usage(L, &a.usage);
     char name[64];
     snprintf(name, sizeof(name), "%.*s", SLICE_ARG(upstream));
-    struct response *r = response_new(s, &(struct response_options){ .upstream = name, .kind = RESPONSE_CHAT });
-    if (r == NULL) return luaL_error(L, "not enough memory");
-    int err = response_local(r, &a);
-    if (err == 0) response_push(L, r);
-    response_put(r);
-    return err == 0 ? 1 : luaL_error(L, "not enough memory");
+    struct response **box = response_box(L);
+    *box = response_new(s, &(struct response_options){ .upstream = name, .kind = RESPONSE_CHAT });
+    if (*box == NULL || response_local(*box, &a) != 0) return luaL_error(L, "not enough memory");
+    return 1;
 }

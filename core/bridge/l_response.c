@@ -74,13 +74,15 @@ void response_pin(struct response *r) {
     if (r->hooks != NULL && r->pin == 0) state_call(r->state, pin, r, NULL, 0);
 }
 
-void response_push(lua_State *L, struct response *r) {
+struct response **response_box(lua_State *L) {
     struct handle *h = lua_newuserdata(L, sizeof(*h));
     *h = (struct handle){ NULL, false };
     lua_rawgeti(L, LUA_REGISTRYINDEX, state_of(L)->response_type.ref);
     lua_setmetatable(L, -2);
-    h->r = response_ref(r);
+    return &h->r;
 }
+
+void response_push(lua_State *L, struct response *r) { *response_box(L) = response_ref(r); }
 
 static int l_gc(lua_State *L) {
     struct handle *h = lua_touserdata(L, 1);

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "base/mem.h"
 #include "bridge/bundle.h"
 #include "bridge/request.h"
 #include "bridge/response.h"
@@ -265,13 +264,6 @@ static int l_health(lua_State *L) {
     return 1;
 }
 
-static int l_free_memory(lua_State *L) {
-    void **owner = lua_touserdata(L, 1);
-    mem_free(*owner);
-    *owner = NULL;
-    return 0;
-}
-
 /* -- Registration ----------------------------------------------------------------------------- */
 
 
@@ -311,10 +303,6 @@ void lib_open(lua_State *L) {
     int core = lua_gettop(L);
     value_push_null(L);
     lua_setfield(L, core, "null");
-    luaL_newmetatable(L, "perilune.memory"); /* frees what it points to when collected */
-    lua_pushcfunction(L, l_free_memory);
-    lua_setfield(L, -2, "__gc");
-    lua_pop(L, 1);
     view_open(L);
     request_open(L);
     response_open_lua(L, core);

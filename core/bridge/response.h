@@ -61,6 +61,9 @@ const struct usage *response_usage(const struct response *r);
 bool           response_is_stream(const struct response *r);
 uint64_t       response_first_us(const struct response *r); /* hrtime of the first event; 0: none */
 
+/* Pushes an empty handle; the share stored in its slot belongs to it from then on:
+ * for who makes the response after what may raise. [0, +1, e] */
+struct response **response_box(lua_State *L);
 /* [0, +1, e]; the response at index, or NULL / raises */
 void             response_push(lua_State *L, struct response *r);
 struct response *response_test(lua_State *L, int index);

@@ -12,12 +12,14 @@
  * yields and is never resumed.  Inside a C function that calls back (table.sort,
  * gsub) a yield is impossible: there the hook raises, and our pcall raises again.
  * Hooks do not stop compiled code, so policies are loaded with the JIT off
- * (sandbox.lua); the library beside it keeps its loops bounded.
+ * (sandbox.lua), and so is the library beside them: only trusted policies, which
+ * have no limits, are compiled.
  *
  * Ways in.  state_call() and task_resume() are the only two; both are protected.
  * Everything else runs below one of them. */
 #include "bridge/state.h"
 
+#include <luajit.h>
 #include <lualib.h>
 #include <stdio.h>
 
@@ -239,6 +241,9 @@ static int l_embedded(lua_State *L) {
     char chunk[140];
     snprintf(chunk, sizeof(chunk), "@%s", path);
     if (luaL_loadbuffer(L, text, len, chunk) != 0) return lua_error(L);
+    /* Running out of memory inside a compiled trace crashes this LuaJIT, and the
+     * memory limit of a policy may strike in here: the library is interpreted. */
+    luaJIT_setmode(L, -1, LUAJIT_MODE_ALLFUNC | LUAJIT_MODE_OFF);
     return 1;
 }
 

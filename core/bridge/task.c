@@ -31,21 +31,14 @@
 
 /* A coroutine that returned can be started again: that spares making one, and
  * the collector sweeping it. */
-static lua_State *coroutine_get(lua_State *L, struct task *t, int *ref) {
+static lua_State *coroutine_get(lua_State *L, int *ref) {
     struct state *s = state_of(L);
     if (s->spare_count > 0) {
         *ref = s->spare[--s->spare_count].ref;
         return s->spare[s->spare_count].co;
     }
-    /* What may raise runs while a collectable owner holds t. */
-    struct task **owner = lua_newuserdata(L, sizeof(*owner));
-    *owner = t;
-    luaL_getmetatable(L, "perilune.memory");
-    lua_setmetatable(L, -2);
     lua_State *co = lua_newthread(L);
     *ref = state_ref_new(L);
-    *owner = NULL;
-    lua_pop(L, 1);
     return co;
 }
 
@@ -62,10 +55,14 @@ static void coroutine_put(struct task *t) {
 
 struct task *task_new(lua_State *L, int n) {
     struct state *s = state_of(L);
-    struct task *t = mem_zalloc(sizeof(*t));
-    if (t == NULL) luaL_error(L, "out of memory for a task");
     int ref;
-    lua_State *co = coroutine_get(L, t, &ref);
+    lua_State *co = coroutine_get(L, &ref);
+    struct task *t = mem_zalloc(sizeof(*t)); /* last: what raises came before */
+    if (t == NULL) {
+        state_ref_drop(s, ref);
+        luaL_error(L, "out of memory for a task");
+        return NULL;
+    }
     *t = (struct task){ .state = state_ref(s), .co = co, .ref = ref, .arguments = n };
     t->root = t;
     lua_xmove(L, co, n + 1);

@@ -10,7 +10,7 @@
 -- meantime (CPU time, memory): a condemned one cannot talk itself out of it.
 --
 -- Policies run with the JIT off, because compiled loops do not count
--- instructions; this library keeps it.  `trusted` policies get everything.
+-- instructions, and so does this library.  `trusted` policies get everything.
 
 local core = require "perilune.core"
 

@@ -1,0 +1,141 @@
+/* test_bridge.c -- a Lua state and its policies, with memory that runs out. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "bridge/policy.h"
+#include "unit.h"
+
+static const char CONFIG[] =
+    "local perilune = require 'perilune'\n"
+    "return { upstreams = { up = { url = 'http://127.0.0.1:9/v1' } }, routes = {\n"
+    "  { path = '/v1/chat/completions', policies = {\n"
+    "    { 'route', small = 'up', big = 'up' },\n"
+    "    function(req, next)\n"
+    "      table.insert(req.messages, { role = 'user', content = ('x'):rep(100) })\n"
+    "      local both = perilune.all{ function() perilune.sleep(1) return 1 end, function() return 2 end }\n"
+    "      assert(both[1] == 1 and both[2] == 2)\n"
+    "      assert(#req:body() > 100 and perilune.json.decode(req:body()).model == 'm')\n"
+    "      return perilune.respond{ text = 'done' }\n"
+    "    end } } } }\n";
+
+static const char BODY[] = "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}";
+
+struct world {
+    struct loop           loop;
+    struct shared        *shared;
+    struct state         *state;
+    struct bundle        *bundle;
+    struct policy_chain  *chains;
+    struct policy_request *request;
+    struct task          *task;
+    bool                  over, answered;
+};
+
+static void on_done(void *owner, const struct policy_result *result) {
+    struct world *w = owner;
+    w->over = true;
+    w->answered = result->response != NULL;
+    response_put(result->response);
+    task_free(w->task);
+    w->task = NULL;
+}
+
+static int load(struct world *w, const char *path) {
+    static const struct state_limits limits = { .cpu_us = 50000, .memory = 64u << 20, .max_answer = 1u << 20,
+                                                .high_water = 1u << 16 };
+    char err[512];
+    struct buf json;
+    unsigned count;
+    buf_init(&json, 0);
+    w->loop.is_virtual = true;
+    w->shared = shared_new(1 << 20);
+    int rc = w->shared ? bundle_open(&w->bundle, path, false, err, sizeof(err)) : PERILUNE_ERR_NOMEM;
+    if (rc == 0) rc = state_new(&w->state, &w->loop, NULL, w->shared, &limits, err, sizeof(err));
+    if (rc == 0) rc = policy_load(w->state, w->bundle, &json, &w->chains, &count, err, sizeof(err));
+    buf_deinit(&json);
+    return rc;
+}
+
+static int ask(struct world *w, bool cancel) {
+    struct failure f;
+    struct buf body;
+    failure_init(&f);
+    buf_init(&body, 0);
+    buf_puts(&body, BODY);
+    w->request = policy_request_new(w->state);
+    int rc = w->request ? body_new(&w->request->body, &body, CHAT_COMPLETION, &f) : PERILUNE_ERR_NOMEM;
+    if (w->request == NULL) buf_deinit(&body);
+    failure_deinit(&f);
+    if (rc != 0) return rc;
+    w->request->method = SLICE("POST");
+    w->request->path = SLICE("/v1/chat/completions");
+    w->task = policy_start(w->state, &w->chains[0], w->request, on_done, w);
+    if (w->task == NULL) return PERILUNE_ERR_NOMEM;
+    task_resume(w->task);
+    if (cancel && w->task != NULL) {
+        task_cancel(w->task);
+        w->task = NULL;
+        return 0;
+    }
+    loop_run_virtual(&w->loop, &w->over);
+    return w->answered ? 0 : PERILUNE_ERR_NOMEM;
+}
+
+/* One whole life; returns whether everything went well. */
+static bool live(const char *path, bool cancel) {
+    struct world w = { .over = false };
+    if (loop_init(&w.loop) != 0) return false;
+    bool ok = load(&w, path) == 0 && ask(&w, cancel) == 0;
+    if (w.request) policy_request_end(w.request);
+    policy_request_put(w.request);
+    loop_flush(&w.loop);
+    state_put(w.state);
+    mem_free(w.chains);
+    bundle_put(w.bundle);
+    shared_free(w.shared);
+    loop_deinit(&w.loop);
+    return ok;
+}
+
+static void write_config(char *path) {
+    int fd = mkstemp(path);
+    CHECK(fd >= 0);
+    CHECK(write(fd, CONFIG, sizeof(CONFIG) - 1) == (ssize_t)sizeof(CONFIG) - 1);
+    close(fd);
+}
+
+TEST_NOFAULT(a_policy_answers_and_everything_is_given_back) {
+    char path[] = "/tmp/perilune-bridge-XXXXXX";
+    write_config(path);
+    long before = mem_live();
+    CHECK(live(path, false));
+    CHECK_INT(mem_live(), before);
+    CHECK(live(path, true)); /* canceled while its branches wait */
+    CHECK_INT(mem_live(), before);
+    unlink(path);
+}
+
+/* Thousands of allocations: every STEP-th fails, alone and with all behind it. */
+#define STEP 41
+
+TEST_NOFAULT(any_allocation_may_fail) {
+    char path[] = "/tmp/perilune-bridge-XXXXXX";
+    write_config(path);
+    long before = mem_live();
+    int lives = 0;
+    for (int forever = 0; forever < 2; forever++) {
+        bool reached = true;
+        for (long n = 1; reached; n += STEP) {
+            mem_fail_at(n, forever);
+            live(path, false);
+            reached = mem_fail_count() >= n;
+            mem_fail_at(0, false);
+            CHECK_INT(mem_live(), before);
+            lives++;
+        }
+    }
+    CHECK(lives > 50);
+    unlink(path);
+}
