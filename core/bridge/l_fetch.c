@@ -149,7 +149,7 @@ int l_fetch(lua_State *L) {
     f->target = (struct target){ .name = "fetch", .urls = { f->url.data }, .url_count = 1,
                                  .timeouts = { .connect_ms = timeout }, .max_answer = FETCH_LIMIT,
                                  .health = &f->health };
-    call_pool_init(&f->pool, t->state->pools[0].multi, &f->target);
+    call_pool_init(&f->pool, t->state->pools[0].client, &f->target);
     struct blob *bytes = body.ptr ? blob_copy(body) : NULL;
     struct call_options opt = { .pool = &f->pool, .method = method, .path = SLICE(""), .body = bytes,
                                 .headers = fields, .header_count = field_count, .whole = true,

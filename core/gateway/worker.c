@@ -2,7 +2,7 @@
  *
  *     loop ---- server (connections) ---- exchange ---- generation
  *      |                                     |            config, Lua state,
- *      +------- multi (libcurl) <--- call ---+            call pools, chains
+ *      +------ client (upstreams) <-- call --+            call pools, chains
  *      |
  *      +------- mailbox: install, listen, drain, describe, stop
  *
@@ -57,7 +57,7 @@ int generation_bind(struct generation *gen, struct worker *w, struct config *c) 
     gen->pools = mem_zalloc((c->target_count + 1) * sizeof(*gen->pools));
     if (gen->pools == NULL) return PERILUNE_ERR_NOMEM;
     gen->config = config_ref(c);
-    for (unsigned i = 0; i < c->target_count; i++) call_pool_init(&gen->pools[i], &w->multi, &c->targets[i]);
+    for (unsigned i = 0; i < c->target_count; i++) call_pool_init(&gen->pools[i], &w->client, &c->targets[i]);
     struct state *s = gen->state;
     s->pools = gen->pools;
     s->pool_count = c->target_count;
@@ -106,7 +106,7 @@ static void close_parts(struct worker *w) {
     loop_flush(w->loop);
     if (w->gen != NULL) state_put(w->gen->state);
     w->gen = NULL;
-    multi_close(&w->multi);
+    client_close(&w->client);
     mailbox_close(&w->mail);
 }
 
@@ -141,7 +141,7 @@ int worker_open(struct worker *w, unsigned index, struct loop *loop, struct log 
     struct http_limits limits = { .body = 1 << 20, .header_ms = 10000, .body_ms = 60000, .idle_ms = 60000,
                                   .send_ms = 60000, .high_water = 1 << 18, .low_water = 1 << 16,
                                   .connections = 1024 };
-    rc = multi_init(&w->multi, w->loop, call_on_done);
+    rc = client_init(&w->client, w->loop);
     if (rc == 0) rc = http_server_init(&w->server, w->loop, log, &handler, &limits);
     if (rc == 0) rc = mailbox_open(&w->mail, w->loop, w);
     if (rc != 0) return rc;
@@ -168,7 +168,7 @@ void worker_close(struct worker *w) {
         close_parts(w);
         uv_run(&w->loop->uv, UV_RUN_NOWAIT); /* close callbacks */
     }
-    multi_deinit(&w->multi);
+    client_deinit(&w->client);
     http_server_deinit(&w->server);
     mailbox_deinit(&w->mail);
 }

@@ -7,7 +7,7 @@
 #include "gateway/config.h"
 #include "http/server.h"
 #include "sys/mailbox.h"
-#include "upstream/multi.h"
+#include "upstream/client.h"
 
 struct gateway_log;
 
@@ -41,7 +41,7 @@ struct worker {
     unsigned           index;
     struct loop       *loop, own_loop;
     struct log        *log;
-    struct multi       multi;
+    struct client      client;
     struct http_server server;
     struct mailbox     mail;
     struct generation *gen;      /* current; NULL before the first load */

@@ -5,7 +5,7 @@
 #include "base/blob.h"
 #include "base/mem.h"
 #include "flow/flow.h"
-#include "upstream/multi.h"
+#include "upstream/client.h"
 #include "upstream/target.h"
 
 struct call;
@@ -14,19 +14,23 @@ struct call_field {
     struct slice name, value;
 };
 
-/* Idle easy handles of one target and one thread, with its options set.  A
- * handle keeps its receive buffer: those for streams, of which thousands may wait,
- * have a small one. */
+/* What the calls of one target and one thread share: where its base URLs lead, and idle
+ * easy handles with its options set.  A handle keeps its receive buffer: those for
+ * streams, of which thousands may wait, have a small one. */
 struct call_pool {
-    struct multi        *multi;
+    struct client       *client;
     const struct target *target;
+    struct origin       *origins[TARGET_URLS]; /* by URL; NULL: libcurl's, or not asked yet */
+    struct slice         paths[TARGET_URLS];   /* of these URLs */
+    bool                 asked[TARGET_URLS];
     struct call_idle {
         CURL    *handles[64];
         unsigned len;
     } idle[2]; /* for streams, for whole answers */
 };
 
-void call_pool_init(struct call_pool *p, struct multi *m, const struct target *t);
+/* Any thread; what follows, the loop's. */
+void call_pool_init(struct call_pool *p, struct client *c, const struct target *t);
 void call_pool_deinit(struct call_pool *p);
 
 struct call_options {
@@ -51,9 +55,6 @@ struct source *call_source(struct call *c);
 /* The consumer saw a real event (not a comment): the first ends the wait for the
  * first token, each restarts the wait for the next. */
 void call_mark(struct call *c);
-
-/* The `done` of the multi that calls run on. */
-void call_on_done(CURL *easy, CURLcode result);
 
 /* Of the head, valid from HEAD until the call ends; empty when absent. */
 struct slice call_header(const struct call *c, struct slice name);

@@ -1,0 +1,68 @@
+/* call_int.h -- what call.c and its two transports share.
+ *
+ *     call.c    deadlines, statuses, failures, several base URLs; the source
+ *     http1.c   plain HTTP/1.1, ours          \  call_ops; they report by
+ *     transfer.c  TLS, HTTP/2, proxies: curl  /  call_on_...()
+ *
+ * A transport reports a head (status, fields, end), pieces of body, and one end.  It
+ * must look at call_is_over() after each report: the consumer may have cancelled, and
+ * then stop() follows in the same turn, from a job. */
+#ifndef PERILUNE_UPSTREAM_CALL_INT_H
+#define PERILUNE_UPSTREAM_CALL_INT_H
+
+#include "upstream/call.h"
+
+enum call_phase { CALL_NEW, CALL_HEAD, CALL_FIRST, CALL_EVENTS, CALL_OVER };
+
+struct call_ops {
+    int  (*start)(struct call *c); /* 0 or PERILUNE_ERR_NOMEM; reports nothing yet */
+    void (*stop)(struct call *c);  /* drops the exchange, if there is one */
+    void (*resume)(struct call *c); /* may report body at once */
+};
+extern const struct call_ops http1_ops, transfer_ops;
+
+struct call {
+    struct source       source;
+    struct sink        *sink;
+    struct call_pool   *pool;
+    const struct call_ops *ops;  /* NULL: no exchange runs */
+    struct dial        *dial;    /* http1: until connected */
+    struct http1       *http1;   /* http1: from then on */
+    struct transfer    *transfer;
+    struct blob        *body;    /* a share, until the answer begins */
+    struct buf          head;    /* interesting response headers, "name:value\n" */
+    struct buf          collected;
+    struct timer        watch;
+    struct job          finish;
+    struct target_timeouts timeouts;
+    uint64_t            deadline_ms, started_ms, phase_ms; /* loop clock */
+    uint64_t            length;  /* of the answer's body, when has_length */
+    struct failure     *failure; /* found inside a callback */
+    enum call_phase     phase;
+    unsigned            url, tried;
+    int                 status, retry_after;
+    bool                stream, whole, headed, paused, in_callback, cancelled, has_length;
+    /* One allocation for the request's words: */
+    struct slice        method, path; /* NUL-terminated */
+    struct slice        fields;  /* "Name: value\r\n"... */
+    char                text[];
+};
+
+struct call_end {
+    enum failure_kind kind;   /* FAILURE_NONE: complete */
+    const char       *why;
+    bool              unsent; /* no connection could be made: nothing was sent */
+};
+
+static inline bool call_is_over(const struct call *c) { return c->phase == CALL_OVER; }
+static inline struct loop *call_loop(const struct call *c) { return c->pool->client->loop; }
+
+void call_on_status(struct call *c, int status); /* a head begins; 1xx may come first */
+void call_on_field(struct call *c, struct slice name, struct slice value);
+void call_on_head_end(struct call *c);
+/* FLOW_FULL: the call is paused from now on; the transport stops reading. */
+enum flow call_on_body(struct call *c, struct slice s);
+/* The exchange is over and detached (stop() not needed).  May free c. */
+void call_on_end(struct call *c, const struct call_end *end);
+
+#endif

@@ -1,0 +1,26 @@
+/* client.h -- what one thread needs to call upstreams. See client.c. */
+#ifndef PERILUNE_UPSTREAM_CLIENT_H
+#define PERILUNE_UPSTREAM_CLIENT_H
+
+#include "base/buf.h"
+#include "upstream/multi.h"
+
+struct http_head;
+
+struct client {
+    struct loop      *loop;
+    struct multi      multi;   /* TLS, HTTP/2, proxies */
+    struct list       origins; /* struct origin: plain HTTP/1.1 */
+    struct http_head *head;    /* the response head being parsed: 3 KiB, once */
+    struct buf        out;     /* the request head being written */
+    bool              env_proxy; /* http_proxy or the like is set: curl knows its rules */
+};
+
+/* 0 or PERILUNE_ERR_NOMEM, and then there is nothing to close. */
+int  client_init(struct client *c, struct loop *loop);
+/* All calls must have ended and all pools be gone.  Closes idle connections; the loop
+ * must run once more before client_deinit(). */
+void client_close(struct client *c);
+void client_deinit(struct client *c);
+
+#endif

@@ -1,0 +1,257 @@
+/* dial.c -- from a name to a connected socket.
+ *
+ *     lookup (resolver thread, remembered for a while by the origin)
+ *        |  addresses
+ *        v
+ *     attempt 1 ----250 ms---> attempt 2 ----250 ms---> attempt 3 ...
+ *        |  fails: the next at once     |
+ *        +--- the first that connects wins, the others are closed
+ *
+ * Several attempts side by side, because the first address of a name may be one that
+ * swallows packets (RFC 8305, "Happy Eyeballs": 250 ms is its recommended delay, and
+ * families take turns).
+ *
+ * The result is a bare descriptor: which handle reads it is the receiver's choice.
+ *
+ * Lifetime: the resolver cannot always be stopped, so a lookup is an object of its own
+ * that finds nobody when it comes too late.  A poll handle is freed in its close
+ * callback; its descriptor is closed, or given away, right after uv_poll_stop(). */
+#include "upstream/dial.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+#define NEXT_MS  250   /* RFC 8305, 5: Connection Attempt Delay */
+#define KNOWN_MS 30000 /* getaddrinfo() does not tell the record's time to live */
+
+struct attempt {
+    uv_poll_t    poll;
+    struct dial *dial;
+    int          fd;
+};
+
+struct lookup {
+    uv_getaddrinfo_t req;
+    struct dial     *dial; /* NULL: cancelled */
+};
+
+struct dial {
+    struct origin  *origin; /* a share */
+    struct lookup  *lookup;
+    struct attempt *attempts[ORIGIN_ADDRESSES];
+    unsigned        tried;     /* a bit per address */
+    int             family;    /* of the last one tried */
+    int             error;     /* of the last one that failed: errno */
+    struct timer    next;      /* another attempt is due */
+    struct timer    deadline;
+    struct job      finish;
+    struct dial_result result;
+    void          (*done)(void *ud, const struct dial_result *r);
+    void           *ud;
+};
+
+static struct loop *loop_of(const struct dial *d) { return d->origin->client->loop; }
+
+/* -- The end ------------------------------------------------------------------------ */
+
+static void on_closed(uv_handle_t *h) { mem_free(h->data); }
+
+/* The descriptor is the caller's from here on. */
+static int attempt_end(struct attempt *a) {
+    int fd = a->fd;
+    for (unsigned i = 0; i < ORIGIN_ADDRESSES; i++)
+        if (a->dial->attempts[i] == a) a->dial->attempts[i] = NULL;
+    uv_poll_stop(&a->poll);
+    uv_close((uv_handle_t *)&a->poll, on_closed);
+    return fd;
+}
+
+static void dial_free(struct dial *d) {
+    struct loop *l = loop_of(d);
+    if (d->lookup != NULL) {
+        d->lookup->dial = NULL;
+        uv_cancel((uv_req_t *)&d->lookup->req); /* fails when it runs already */
+    }
+    for (unsigned i = 0; i < ORIGIN_ADDRESSES; i++)
+        if (d->attempts[i] != NULL) close(attempt_end(d->attempts[i]));
+    timer_stop(l, &d->next);
+    timer_stop(l, &d->deadline);
+    job_cancel(l, &d->finish);
+    if (d->result.fd >= 0) close(d->result.fd);
+    origin_put(d->origin);
+    mem_free(d);
+}
+
+void dial_cancel(struct dial *d) { dial_free(d); }
+
+static void finish_job(struct job *j) {
+    struct dial *d = container_of(j, struct dial, finish);
+    struct dial_result r = d->result;
+    void (*done)(void *, const struct dial_result *) = d->done;
+    void *ud = d->ud;
+    d->result.fd = -1;
+    dial_free(d);
+    done(ud, &r);
+}
+
+static bool is_over(const struct dial *d) { return d->result.kind != FAILURE_NONE || d->result.fd >= 0; }
+
+/* From a job: the receiver may not be called from inside dial_new(). */
+static void finish(struct dial *d, int fd, enum failure_kind kind, const char *why) {
+    if (is_over(d)) return;
+    d->result = (struct dial_result){ fd, kind, why };
+    loop_soon(loop_of(d), &d->finish, finish_job);
+}
+
+/* -- Attempts ------------------------------------------------------------------------- */
+
+static void try_next(struct dial *d);
+
+static bool any_running(const struct dial *d) {
+    for (unsigned i = 0; i < ORIGIN_ADDRESSES; i++)
+        if (d->attempts[i] != NULL) return true;
+    return false;
+}
+
+static void on_writable(uv_poll_t *poll, int status, int events) {
+    (void)events;
+    struct attempt *a = poll->data;
+    struct dial *d = a->dial;
+    loop_of(d)->active = true;
+    int error = status < 0 ? -status : 0;
+    socklen_t len = sizeof(error);
+    if (status >= 0) getsockopt(a->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+    int fd = attempt_end(a);
+    if (error == 0 && !is_over(d)) {
+        timer_stop(loop_of(d), &d->next);
+        finish(d, fd, FAILURE_NONE, "");
+        return;
+    }
+    close(fd);
+    d->error = error;
+    try_next(d);
+}
+
+/* errno, or 0 when it runs. */
+static int attempt_new(struct dial *d, const union address *addr, unsigned slot) {
+    struct attempt *a = mem_zalloc(sizeof(*a));
+    if (a == NULL) return ENOMEM;
+    a->dial = d;
+    a->fd = socket(addr->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int error = a->fd < 0 ? errno : 0;
+    socklen_t len = addr->any.sa_family == AF_INET ? sizeof(addr->v4) : sizeof(addr->v6);
+    if (error == 0 && connect(a->fd, &addr->any, len) != 0 && errno != EINPROGRESS) error = errno;
+    if (error == 0) error = -uv_poll_init(&loop_of(d)->uv, &a->poll, a->fd);
+    if (error != 0) {
+        if (a->fd >= 0) close(a->fd);
+        mem_free(a);
+        return error;
+    }
+    a->poll.data = a;
+    d->attempts[slot] = a;
+    uv_poll_start(&a->poll, UV_WRITABLE, on_writable);
+    return 0;
+}
+
+/* The next address not yet tried, of the other family if there is one. */
+static int choose(const struct dial *d) {
+    int found = -1;
+    for (unsigned i = 0; i < d->origin->address_count; i++) {
+        if (d->tried & 1u << i) continue;
+        if (d->origin->addresses[i].any.sa_family != d->family) return (int)i;
+        if (found < 0) found = (int)i;
+    }
+    return found;
+}
+
+static void next_due(struct timer *t) { try_next(container_of(t, struct dial, next)); }
+
+static void try_next(struct dial *d) {
+    int i;
+    timer_stop(loop_of(d), &d->next);
+    if (is_over(d)) return;
+    while ((i = choose(d)) >= 0) {
+        d->tried |= 1u << i;
+        d->family = d->origin->addresses[i].any.sa_family;
+        d->error = attempt_new(d, &d->origin->addresses[i], (unsigned)i);
+        if (d->error != 0) continue;
+        if (choose(d) >= 0 && timer_start(loop_of(d), &d->next, NEXT_MS, next_due) != 0) continue;
+        return;
+    }
+    if (any_running(d)) return;
+    origin_forget(d->origin);
+    finish(d, -1, d->error == ENOMEM ? FAILURE_NO_MEMORY : FAILURE_CONNECT, uv_strerror(-d->error));
+}
+
+/* -- Names ------------------------------------------------------------------------------ */
+
+static void keep_addresses(struct origin *o, const struct addrinfo *all) {
+    o->address_count = 0;
+    for (const struct addrinfo *a = all; a != NULL && o->address_count < ORIGIN_ADDRESSES; a = a->ai_next) {
+        if (a->ai_family != AF_INET && a->ai_family != AF_INET6) continue;
+        union address *to = &o->addresses[o->address_count++];
+        memcpy(to, a->ai_addr, a->ai_family == AF_INET ? sizeof(to->v4) : sizeof(to->v6));
+        if (a->ai_family == AF_INET) to->v4.sin_port = htons(o->port);
+        else to->v6.sin6_port = htons(o->port);
+    }
+    o->known_until_ms = loop_now(o->client->loop) + KNOWN_MS;
+}
+
+static void on_lookup(uv_getaddrinfo_t *req, int status, struct addrinfo *all) {
+    struct lookup *k = container_of(req, struct lookup, req);
+    struct dial *d = k->dial;
+    ((struct loop *)req->loop->data)->active = true;
+    if (d != NULL) {
+        d->lookup = NULL;
+        if (status == 0) keep_addresses(d->origin, all);
+        if (status != 0) finish(d, -1, FAILURE_DNS, uv_strerror(status));
+        else if (d->origin->address_count == 0) finish(d, -1, FAILURE_DNS, "the name has no address");
+        else try_next(d);
+    }
+    uv_freeaddrinfo(all);
+    mem_free(k);
+}
+
+static int look_up(struct dial *d) {
+    static const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
+    struct lookup *k = mem_zalloc(sizeof(*k));
+    if (k == NULL) return PERILUNE_ERR_NOMEM;
+    k->dial = d;
+    if (uv_getaddrinfo(&loop_of(d)->uv, &k->req, on_lookup, d->origin->host, NULL, &hints) != 0) {
+        mem_free(k);
+        return PERILUNE_ERR_NOMEM;
+    }
+    d->lookup = k;
+    return 0;
+}
+
+/* -- Beginning ---------------------------------------------------------------------------- */
+
+static void out_of_time(struct timer *t) {
+    struct dial *d = container_of(t, struct dial, deadline);
+    origin_forget(d->origin);
+    finish(d, -1, FAILURE_TIMEOUT, d->lookup ? "the name was not resolved in time (timeouts.connect)"
+                                             : "no connection in time (timeouts.connect)");
+}
+
+struct dial *dial_new(struct origin *o, uint64_t wait_ms,
+                      void (*done)(void *ud, const struct dial_result *r), void *ud) {
+    struct dial *d = mem_zalloc(sizeof(*d));
+    if (d == NULL) return NULL;
+    d->origin = o;
+    o->refs++;
+    d->done = done;
+    d->ud = ud;
+    d->result.fd = -1;
+    struct loop *l = loop_of(d);
+    int err = wait_ms ? timer_start(l, &d->deadline, wait_ms, out_of_time) : 0;
+    if (err == 0 && o->known_until_ms > loop_now(l)) try_next(d);
+    else if (err == 0) err = look_up(d);
+    if (err == 0) return d;
+    dial_free(d);
+    return NULL;
+}

@@ -1,0 +1,420 @@
+/* http1.c -- plain HTTP/1.1 to an upstream: one request at a time per connection.
+ *
+ *      (dial) --> HEAD --> SIZED | CHUNKED | UNTIL_CLOSE --> IDLE --> HEAD ...
+ *                  |                  |                        |
+ *                  +---- failure -----+---- CLOSED <-- closed by the server, or old
+ *
+ * What a request costs is its system calls: one write of head and body together, one
+ * read of an answer.  A connection stays registered with the kernel from its first
+ * request to its end; the head is written in a buffer of the thread and parsed where
+ * it was read.  An open stream holds this struct and nothing else.
+ *
+ * A chunked body loses its framing in place, in the read buffer, so that all frames
+ * that one read brought go on as one piece.
+ *
+ * A connection that was kept may have been closed by the server while our request was
+ * under way (RFC 9112 9.3.1).  When it ends before the first byte of an answer, the
+ * request is sent once more, on a new connection.
+ *
+ * Strict, as the parser is: what it refuses is a failure `upstream_malformed`, because
+ * an answer that two programs read differently is as dangerous as such a request. */
+#include "upstream/http1.h"
+
+#include "http/parse.h"
+#include "upstream/call_int.h"
+#include "upstream/dial.h"
+
+#define IDLE_MS 60000 /* as nginx's upstream keepalive_timeout; Keep-Alive may say less */
+
+enum state { HEAD, SIZED, CHUNKED, UNTIL_CLOSE, IDLE, CLOSED };
+
+struct rest { /* what the kernel did not take at once */
+    uv_write_t    req;
+    struct http1 *conn;
+    struct blob  *body; /* a share */
+    char          head[];
+};
+
+struct http1 {
+    uv_tcp_t            tcp;
+    struct list         link;   /* in the origin's idle list */
+    struct origin      *origin;
+    struct call        *call;   /* NULL: idle or closed */
+    struct rest        *rest;
+    struct buf          in;     /* a head that came in parts */
+    size_t              seen;   /* bytes of it that were looked at */
+    struct http_chunked chunks;
+    uint64_t            left;   /* SIZED: bytes to come */
+    uint64_t            idle_until_ms;
+    unsigned            idle_ms; /* how long it may be kept after this answer */
+    enum state          state;
+    bool                reused, answered, keep_alive;
+};
+
+static struct loop *loop_of(const struct http1 *h) { return h->origin->client->loop; }
+
+struct http1 *http1_of_link(struct list *link) { return container_of(link, struct http1, link); }
+struct list  *http1_link(struct http1 *h) { return &h->link; }
+uint64_t      http1_idle_until(const struct http1 *h) { return h->idle_until_ms; }
+
+/* -- The end of a connection ---------------------------------------------------------- */
+
+static void on_closed(uv_handle_t *handle) { mem_free(handle->data); }
+
+void http1_close(struct http1 *h) {
+    if (h->state == CLOSED) return;
+    bool idle = h->state == IDLE;
+    h->state = CLOSED;
+    if (h->call != NULL) h->call->http1 = NULL;
+    h->call = NULL;
+    buf_deinit(&h->in);
+    uv_close((uv_handle_t *)&h->tcp, on_closed);
+    struct origin *o = h->origin;
+    h->origin = NULL;
+    if (idle) origin_drop(o, h); /* may free o */
+}
+
+static int send_again(struct call *c);
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b);
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *b);
+
+/* The exchange failed, or its answer ended with the connection. */
+static void end(struct http1 *h, enum failure_kind kind, const char *why) {
+    struct call *c = h->call;
+    struct call_end result = { .kind = kind, .why = why };
+    bool again = h->reused && !h->answered && kind == FAILURE_RESET;
+    http1_close(h);
+    if (again && send_again(c) == 0) return;
+    if (again) result = (struct call_end){ .kind = FAILURE_NO_MEMORY, .why = "out of memory" };
+    call_on_end(c, &result);
+}
+
+/* A complete answer. `clean`: nothing came behind it. */
+static void complete(struct http1 *h, bool clean) {
+    struct call *c = h->call;
+    h->call = NULL;
+    c->http1 = NULL;
+    if (clean && h->keep_alive && h->rest == NULL && origin_push(h->origin, h, h->idle_ms)) {
+        h->state = IDLE;
+        h->idle_until_ms = loop_now(loop_of(h)) + h->idle_ms;
+        if (c->paused) uv_read_start((uv_stream_t *)&h->tcp, on_alloc, on_read); /* to hear it being closed */
+    } else {
+        http1_close(h);
+    }
+    call_on_end(c, &(struct call_end){ .kind = FAILURE_NONE });
+}
+
+/* -- Receiving -------------------------------------------------------------------------- */
+
+static bool has_no_body(const struct call *c, int status) {
+    return status == 204 || status == 304 || slice_eq(c->method, SLICE("HEAD"));
+}
+
+static enum state body_of(const struct http1 *h, const struct http_head *head) {
+    if (has_no_body(h->call, head->status)) return SIZED;
+    if (head->chunked) return CHUNKED;
+    return head->has_length ? SIZED : UNTIL_CLOSE;
+}
+
+/* "timeout=5, max=100": milliseconds, a second less than said, because the server's
+ * clock began earlier than ours. */
+static uint64_t keep_alive_ms(const struct http_head *head) {
+    const struct http_header *f = http_find(head, SLICE("keep-alive"));
+    if (f == NULL) return IDLE_MS;
+    for (size_t i = 0; i + 8 < f->value.len; i++) {
+        if (strncasecmp(f->value.ptr + i, "timeout=", 8) != 0) continue;
+        unsigned seconds = 0;
+        for (i += 8; i < f->value.len && f->value.ptr[i] >= '0' && f->value.ptr[i] <= '9' && seconds < 1000; i++)
+            seconds = seconds * 10 + (unsigned)(f->value.ptr[i] - '0');
+        if (seconds == 0) return 0;
+        return seconds * 1000u < IDLE_MS ? (seconds - 1) * 1000u : IDLE_MS;
+    }
+    return IDLE_MS;
+}
+
+/* Reports a final head and prepares for the body. */
+static void take_head(struct http1 *h, const struct http_head *head) {
+    struct call *c = h->call;
+    call_on_status(c, head->status);
+    for (unsigned i = 0; i < head->header_count; i++)
+        call_on_field(c, head->headers[i].name, head->headers[i].value);
+    h->state = body_of(h, head);
+    h->left = head->has_length && !has_no_body(c, head->status) ? head->length : 0;
+    h->idle_ms = (unsigned)keep_alive_ms(head);
+    h->keep_alive = head->keep_alive && h->state != UNTIL_CLOSE && h->idle_ms > 0;
+    http_chunked_init(&h->chunks);
+    call_on_head_end(c);
+}
+
+/* Eats heads, informational ones too.  Bytes eaten; 0: more are needed, or it is over. */
+static size_t eat_head(struct http1 *h, struct slice s) {
+    struct http_head *head = h->origin->client->head;
+    const char *why = "";
+    size_t eaten = 0;
+    while (h->state == HEAD) {
+        struct slice rest = slice_of(s.ptr + eaten, s.len - eaten);
+        if (rest.len == 0) break;
+        int n = http_parse_response(head, rest, h->seen, &why);
+        h->seen = n == HTTP_AGAIN ? rest.len : 0;
+        if (n == HTTP_AGAIN) break;
+        if (n < 0 || head->status == 101) {
+            end(h, FAILURE_MALFORMED, n < 0 ? why : "it switched to another protocol");
+            return 0;
+        }
+        eaten += (size_t)n;
+        if (head->status >= 200) take_head(h, head);
+    }
+    return eaten;
+}
+
+/* Reports a piece of body.  False when the exchange is over. */
+static bool report(struct http1 *h, struct slice s) {
+    struct call *c = h->call;
+    if (s.len > 0 && call_on_body(c, s) == FLOW_FULL && !call_is_over(c)) uv_read_stop((uv_stream_t *)&h->tcp);
+    return !call_is_over(c);
+}
+
+static void eat_sized(struct http1 *h, struct slice s) {
+    size_t n = s.len < h->left ? s.len : (size_t)h->left;
+    h->left -= n;
+    if (!report(h, slice_of(s.ptr, n))) return;
+    if (h->left == 0) complete(h, n == s.len);
+}
+
+/* Moves the data of all chunks together, to the front. */
+static void eat_chunked(struct http1 *h, char *p, size_t len) {
+    size_t eaten = 0, kept = 0;
+    bool done = false;
+    const char *why = "";
+    while (eaten < len && !done) {
+        struct slice data;
+        long n = http_chunked_eat(&h->chunks, slice_of(p + eaten, len - eaten), &data, &done, &why);
+        if (n < 0) {
+            if (report(h, slice_of(p, kept))) end(h, FAILURE_MALFORMED, why);
+            return;
+        }
+        if (data.len > 0 && data.ptr != p + kept) memmove(p + kept, data.ptr, data.len);
+        kept += data.len;
+        eaten += (size_t)n;
+    }
+    if (report(h, slice_of(p, kept)) && done) complete(h, eaten == len);
+}
+
+static void eat_body(struct http1 *h, char *p, size_t len) {
+    switch (h->state) {
+    case SIZED: eat_sized(h, slice_of(p, len)); break;
+    case CHUNKED:
+        if (len > 0) eat_chunked(h, p, len);
+        break;
+    case UNTIL_CLOSE: report(h, slice_of(p, len)); break;
+    default: break;
+    }
+}
+
+/* The bytes may be written over. */
+static void feed(struct http1 *h, char *p, size_t len) {
+    struct buf held = { .data = NULL };
+    if (h->state == HEAD) {
+        h->answered = true;
+        if (buf_len(&h->in) > 0) {
+            buf_put(&h->in, p, len);
+            if (buf_failed(&h->in)) {
+                end(h, FAILURE_NO_MEMORY, "out of memory");
+                return;
+            }
+            held = h->in;
+            buf_init(&h->in, 0);
+            p = held.data + held.mark;
+            len = held.len - held.mark;
+        }
+        struct call *c = h->call;
+        size_t n = eat_head(h, slice_of(p, len));
+        bool ended = h->state == CLOSED || call_is_over(c);
+        if (!ended && h->state == HEAD && n < len) {
+            if (held.data != NULL) buf_consume(&held, n);
+            else buf_put(&h->in, p + n, len - n);
+            if (held.data != NULL) h->in = held;
+            else if (buf_failed(&h->in)) end(h, FAILURE_NO_MEMORY, "out of memory");
+            return;
+        }
+        if (!ended && h->state != HEAD) eat_body(h, p + n, len - n);
+    } else {
+        eat_body(h, p, len);
+    }
+    buf_deinit(&held);
+}
+
+/* The server closed; or the connection broke. */
+static void on_end(struct http1 *h, int error) {
+    if (h->call == NULL) http1_close(h);
+    else if (error != UV_EOF) end(h, FAILURE_RESET, uv_strerror(error));
+    else if (h->state == UNTIL_CLOSE) end(h, FAILURE_NONE, "");
+    else if (h->state == HEAD)
+        end(h, FAILURE_RESET, h->answered ? "it closed the connection in the middle of a response head"
+                                          : "it closed the connection without an answer");
+    else end(h, FAILURE_TRUNCATED, "it closed the connection before the answer was complete");
+}
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *b) {
+    (void)suggested;
+    *b = uv_buf_init(loop_of(handle->data)->scratch, LOOP_SCRATCH);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b) {
+    struct http1 *h = stream->data;
+    if (h->state == CLOSED || n == 0) return;
+    loop_of(h)->active = true;
+    if (n < 0) on_end(h, (int)n);
+    else if (h->call == NULL) http1_close(h); /* nobody asked for anything */
+    else if (!call_is_over(h->call)) feed(h, b->base, (size_t)n);
+}
+
+/* -- Sending ---------------------------------------------------------------------------- */
+
+static void on_rest_written(uv_write_t *req, int status) {
+    struct rest *r = container_of(req, struct rest, req);
+    struct http1 *h = r->conn;
+    /* A failure is not reported: the server may have answered before it read all, and
+     * if it did not, reading tells. */
+    (void)status;
+    if (h->rest == r) h->rest = NULL;
+    blob_put(r->body);
+    mem_free(r);
+}
+
+/* What is left of head and body after `sent` bytes goes out as the kernel takes it. */
+static int send_rest(struct http1 *h, struct slice head, struct blob *body, size_t sent) {
+    size_t head_left = sent < head.len ? head.len - sent : 0;
+    size_t body_sent = sent > head.len ? sent - head.len : 0;
+    struct rest *r = mem_alloc(sizeof(*r) + head_left);
+    if (r == NULL) return PERILUNE_ERR_NOMEM;
+    r->conn = h;
+    r->body = blob_ref(body);
+    memcpy(r->head, head.ptr + head.len - head_left, head_left);
+    uv_buf_t pieces[2] = { uv_buf_init(r->head, (unsigned)head_left), uv_buf_init(NULL, 0) };
+    if (body != NULL) pieces[1] = uv_buf_init(body->data + body_sent, (unsigned)(body->len - body_sent));
+    if (uv_write(&r->req, (uv_stream_t *)&h->tcp, pieces, 2, on_rest_written) != 0) {
+        blob_put(r->body);
+        mem_free(r);
+        return PERILUNE_ERR_NOMEM;
+    }
+    h->rest = r;
+    return 0;
+}
+
+static struct slice write_head(const struct call *c, const struct http1 *h) {
+    struct buf *out = &h->origin->client->out;
+    buf_clear(out);
+    buf_slice(out, c->method);
+    buf_putc(out, ' ');
+    struct slice base = c->pool->paths[c->url];
+    if (base.len == 0 || base.ptr[0] != '/') buf_putc(out, '/');
+    buf_slice(out, base);
+    buf_slice(out, base.len == 0 && c->path.len > 0 ? slice_of(c->path.ptr + 1, c->path.len - 1) : c->path);
+    buf_puts(out, " HTTP/1.1\r\nHost: ");
+    buf_puts(out, h->origin->authority);
+    buf_puts(out, "\r\n");
+    buf_slice(out, c->fields);
+    if (c->body != NULL || slice_eq(c->method, SLICE("POST"))) {
+        buf_puts(out, "Content-Length: ");
+        buf_u64(out, c->body ? c->body->len : 0);
+        buf_puts(out, "\r\n");
+    }
+    buf_puts(out, "\r\n");
+    return buf_get(out);
+}
+
+/* 0, PERILUNE_ERR_NOMEM, or PERILUNE_ERR_IO: the connection is dead. */
+static int send_request(struct http1 *h) {
+    struct call *c = h->call;
+    struct slice head = write_head(c, h);
+    if (buf_failed(&h->origin->client->out)) return PERILUNE_ERR_NOMEM;
+    struct slice body = blob_get(c->body);
+    uv_buf_t pieces[2] = { uv_buf_init((char *)(uintptr_t)head.ptr, (unsigned)head.len),
+                           uv_buf_init((char *)(uintptr_t)body.ptr, (unsigned)body.len) };
+    int n = uv_try_write((uv_stream_t *)&h->tcp, pieces, body.len ? 2 : 1);
+    if (n < 0 && n != UV_EAGAIN) return PERILUNE_ERR_IO;
+    size_t sent = n < 0 ? 0 : (size_t)n;
+    return sent == head.len + body.len ? 0 : send_rest(h, head, c->body, sent);
+}
+
+/* -- Connections and calls ----------------------------------------------------------------- */
+
+static void attach(struct http1 *h, struct call *c, bool reused) {
+    h->call = c;
+    c->http1 = h;
+    h->state = HEAD;
+    h->seen = 0;
+    h->reused = reused;
+    h->answered = false;
+}
+
+static struct http1 *conn_new(struct origin *o, int fd) {
+    struct http1 *h = mem_zalloc(sizeof(*h));
+    if (h == NULL || uv_tcp_init(&o->client->loop->uv, &h->tcp) != 0) {
+        mem_free(h);
+        close(fd);
+        return NULL;
+    }
+    h->tcp.data = h;
+    h->origin = o;
+    list_init(&h->link);
+    if (uv_tcp_open(&h->tcp, fd) != 0) {
+        close(fd);
+        http1_close(h);
+        return NULL;
+    }
+    uv_tcp_nodelay(&h->tcp, 1);
+    return h;
+}
+
+static void on_dialed(void *ud, const struct dial_result *r) {
+    struct call *c = ud;
+    c->dial = NULL;
+    struct call_end failed = { .kind = r->kind, .why = r->why, .unsent = true };
+    if (r->fd < 0) {
+        call_on_end(c, &failed);
+        return;
+    }
+    struct http1 *h = conn_new(c->pool->origins[c->url], r->fd);
+    if (h == NULL || uv_read_start((uv_stream_t *)&h->tcp, on_alloc, on_read) != 0) {
+        if (h != NULL) http1_close(h);
+        call_on_end(c, &(struct call_end){ .kind = FAILURE_NO_MEMORY, .why = "out of memory" });
+        return;
+    }
+    attach(h, c, false);
+    int err = send_request(h);
+    if (err != 0) end(h, err == PERILUNE_ERR_IO ? FAILURE_RESET : FAILURE_NO_MEMORY,
+                      err == PERILUNE_ERR_IO ? "it closed the connection at once" : "out of memory");
+}
+
+/* On a new connection. */
+static int send_again(struct call *c) {
+    c->dial = dial_new(c->pool->origins[c->url], c->pool->target->timeouts.connect_ms, on_dialed, c);
+    return c->dial ? 0 : PERILUNE_ERR_NOMEM;
+}
+
+static int start(struct call *c) {
+    struct origin *o = c->pool->origins[c->url];
+    struct http1 *h;
+    while ((h = origin_pop(o)) != NULL) {
+        attach(h, c, true);
+        int err = send_request(h);
+        if (err == 0) return 0;
+        http1_close(h);
+        if (err == PERILUNE_ERR_NOMEM) return err;
+    }
+    return send_again(c);
+}
+
+static void stop(struct call *c) {
+    if (c->dial != NULL) dial_cancel(c->dial);
+    c->dial = NULL;
+    if (c->http1 != NULL) http1_close(c->http1);
+}
+
+static void resume(struct call *c) {
+    if (c->http1 != NULL) uv_read_start((uv_stream_t *)&c->http1->tcp, on_alloc, on_read);
+}
+
+const struct call_ops http1_ops = { start, stop, resume };

@@ -1,0 +1,49 @@
+/* origin.h -- one host and port that this thread talks plain HTTP/1.1 to. See origin.c. */
+#ifndef PERILUNE_UPSTREAM_ORIGIN_H
+#define PERILUNE_UPSTREAM_ORIGIN_H
+
+#include <netinet/in.h>
+
+#include "upstream/client.h"
+
+#define ORIGIN_ADDRESSES 8
+
+union address {
+    struct sockaddr     any;
+    struct sockaddr_in  v4;
+    struct sockaddr_in6 v6;
+};
+
+struct origin {
+    struct list    link;
+    struct client *client;
+    unsigned       refs;       /* pools and dials */
+    struct list    idle;       /* struct http1, the most recently used first */
+    unsigned       idle_count;
+    struct timer   reap;
+    union address  addresses[ORIGIN_ADDRESSES];
+    unsigned       address_count;
+    uint64_t       known_until_ms; /* loop clock; the addresses are asked for again then */
+    char          *authority;  /* "host:port" or "host", as it goes into Host */
+    char          *host;       /* without brackets, for the resolver */
+    uint16_t       port;
+};
+
+/* A share of the origin of a base URL, made when there is none, and what the URL has
+ * behind it ("/v1"; points into url).  NULL when http1 does not speak to this URL
+ * (https, user info, odd bytes) or there is no memory: curl's business then. */
+struct origin *origin_take(struct client *c, const char *url, struct slice *path);
+void           origin_put(struct origin *o);
+
+/* Forgets the addresses: none of them answered. */
+void           origin_forget(struct origin *o);
+
+/* An idle connection, or NULL; and back: false when there are too many. */
+struct http1  *origin_pop(struct origin *o);
+bool           origin_push(struct origin *o, struct http1 *h, uint64_t idle_ms);
+/* h, which is idle, goes away. */
+void           origin_drop(struct origin *o, struct http1 *h);
+
+void           origin_close_all(struct client *c);
+
+#endif

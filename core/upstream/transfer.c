@@ -1,0 +1,234 @@
+/* transfer.c -- a call through libcurl: TLS, HTTP/2, proxies.
+ *
+ *     call --start--> easy handle of the pool ... multi ... done --> call_on_end
+ *                        |  on_header, on_body
+ *                        +--> call_on_status, _field, _head_end, _body
+ *
+ * Easy handles are kept per target with all constant options set; a call changes URL,
+ * body and headers.  Nobody removes a handle inside one of its callbacks: there the call
+ * is only marked as over, and stop() follows from a job. */
+#include "upstream/transfer.h"
+
+#include "base/mem.h"
+#include "upstream/call_int.h"
+
+#define STREAM_BUFFER 2048L  /* some ten tokens */
+#define WHOLE_BUFFER  65536L /* an answer in few reads */
+
+struct transfer {
+    CURL              *easy;
+    struct curl_slist *headers; /* in the arena */
+    struct arena       arena;   /* URL, header lines */
+    bool               added;
+    char               error[CURL_ERROR_SIZE]; /* curl's sentence */
+};
+
+/* -- Easy handles -------------------------------------------------------------------- */
+
+static size_t on_body(char *ptr, size_t size, size_t n, void *ud);
+static size_t on_header(char *ptr, size_t size, size_t n, void *ud);
+
+static CURL *easy_new(struct call_pool *p, bool stream) {
+    const struct target *t = p->target;
+    CURL *e = curl_easy_init();
+    if (e == NULL) return NULL;
+    multi_prepare(&p->client->multi, e);
+    curl_easy_setopt(e, CURLOPT_BUFFERSIZE, stream ? STREAM_BUFFER : WHOLE_BUFFER);
+    curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(e, CURLOPT_NOPROGRESS, 1L);
+    curl_easy_setopt(e, CURLOPT_TCP_NODELAY, 1L);
+    curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(e, CURLOPT_HTTP_VERSION,
+                     t->http2 ? (long)CURL_HTTP_VERSION_2TLS : (long)CURL_HTTP_VERSION_1_1);
+    if (t->http2) curl_easy_setopt(e, CURLOPT_PIPEWAIT, 1L);
+    /* "" keeps curl from asking the environment anew for every call. */
+    if (t->proxy || !p->client->env_proxy) curl_easy_setopt(e, CURLOPT_PROXY, t->proxy ? t->proxy : "");
+    if (t->ca) curl_easy_setopt(e, CURLOPT_CAINFO, t->ca);
+    curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, t->insecure ? 0L : 1L);
+    curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, t->insecure ? 0L : 2L);
+    curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)t->timeouts.connect_ms);
+    curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
+    return e;
+}
+
+static CURL *easy_get(struct call_pool *p, bool stream) {
+    struct call_idle *i = &p->idle[!stream];
+    return i->len > 0 ? i->handles[--i->len] : easy_new(p, stream);
+}
+
+static void easy_put(struct call_pool *p, bool stream, CURL *e) {
+    struct call_idle *i = &p->idle[!stream];
+    curl_easy_setopt(e, CURLOPT_ERRORBUFFER, NULL);
+    if (i->len < sizeof(i->handles) / sizeof(*i->handles)) i->handles[i->len++] = e;
+    else curl_easy_cleanup(e);
+}
+
+/* -- Receiving ------------------------------------------------------------------------- */
+
+static int status_of(struct slice line) {
+    const char *sp = memchr(line.ptr, ' ', line.len);
+    int status = 0;
+    for (int i = 1; sp != NULL && i <= 3; i++) {
+        if (sp + i >= line.ptr + line.len || sp[i] < '0' || sp[i] > '9') return 0;
+        status = status * 10 + (sp[i] - '0');
+    }
+    return status;
+}
+
+static size_t on_header(char *ptr, size_t size, size_t n, void *ud) {
+    struct call *c = ud;
+    struct slice line = slice_of(ptr, size * n);
+    if (call_is_over(c)) return 0;
+    while (line.len > 0 && (line.ptr[line.len - 1] == '\n' || line.ptr[line.len - 1] == '\r')) line.len--;
+    const char *colon = memchr(line.ptr, ':', line.len);
+    if (slice_starts(line, SLICE("HTTP/"))) {
+        call_on_status(c, status_of(line));
+    } else if (line.len == 0) {
+        if (c->status >= 200 && c->phase == CALL_HEAD) call_on_head_end(c);
+    } else if (colon != NULL) {
+        struct slice name = slice_of(line.ptr, (size_t)(colon - line.ptr));
+        call_on_field(c, name, slice_trim(slice_of(colon + 1, (size_t)(line.ptr + line.len - colon - 1))));
+    }
+    return size * n;
+}
+
+static size_t on_body(char *ptr, size_t size, size_t n, void *ud) {
+    struct call *c = ud;
+    if (call_is_over(c)) return 0;
+    bool was_paused = c->paused;
+    enum flow flow = call_on_body(c, slice_of(ptr, size * n));
+    if (call_is_over(c)) return 0; /* curl gives up, stop() follows */
+    if (flow == FLOW_FULL && !was_paused) curl_easy_pause(c->transfer->easy, CURLPAUSE_RECV);
+    return size * n;
+}
+
+/* -- The end --------------------------------------------------------------------------------- */
+
+static void stop(struct call *c) {
+    struct transfer *t = c->transfer;
+    if (t == NULL) return;
+    c->transfer = NULL;
+    if (t->added) multi_remove(&c->pool->client->multi, t->easy);
+    if (t->easy != NULL) easy_put(c->pool, c->stream, t->easy);
+    arena_deinit(&t->arena);
+    mem_free(t);
+}
+
+static enum failure_kind kind_of(CURLcode result) {
+    switch (result) {
+    case CURLE_OK: return FAILURE_NONE;
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY: return FAILURE_DNS;
+    case CURLE_COULDNT_CONNECT: return FAILURE_CONNECT;
+    case CURLE_OPERATION_TIMEDOUT: return FAILURE_TIMEOUT;
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CIPHER: return FAILURE_TLS;
+    case CURLE_OUT_OF_MEMORY: return FAILURE_NO_MEMORY;
+    case CURLE_PARTIAL_FILE: return FAILURE_TRUNCATED;
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_BAD_CONTENT_ENCODING:
+    case CURLE_HTTP2:
+    case CURLE_HTTP2_STREAM: return FAILURE_MALFORMED;
+    default: return FAILURE_RESET;
+    }
+}
+
+void transfer_done(CURL *easy, CURLcode result) {
+    char *priv = NULL;
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &priv);
+    struct call *c = (struct call *)priv;
+    if (call_is_over(c)) return; /* its finish_job is on its way */
+    char why[CURL_ERROR_SIZE];
+    const char *said = c->transfer->error[0] ? c->transfer->error : curl_easy_strerror(result);
+    slice_copy(why, sizeof(why), slice_str(said));
+    struct call_end end = { .kind = kind_of(result), .why = why };
+    end.unsent = result == CURLE_COULDNT_CONNECT || result == CURLE_COULDNT_RESOLVE_HOST ||
+                 (result == CURLE_OPERATION_TIMEDOUT && c->status == 0);
+    if (result == CURLE_OUT_OF_MEMORY && c->phase == CALL_HEAD && c->status != 0) {
+        /* What curl says of a head over its limit. */
+        end.kind = FAILURE_MALFORMED;
+        end.why = "the response head is too large";
+    }
+    stop(c);
+    call_on_end(c, &end);
+}
+
+/* -- Starting -------------------------------------------------------------------------------- */
+
+static int set_url(struct call *c, struct transfer *t) {
+    const char *base = c->pool->target->urls[c->url];
+    size_t n = strlen(base);
+    char *url = arena_alloc(&t->arena, n + c->path.len + 1);
+    if (url == NULL) return PERILUNE_ERR_NOMEM;
+    memcpy(url, base, n);
+    memcpy(url + n, c->path.ptr, c->path.len);
+    url[n + c->path.len] = '\0';
+    return curl_easy_setopt(t->easy, CURLOPT_URL, url) == CURLE_OK ? 0 : PERILUNE_ERR_NOMEM;
+}
+
+static void set_method(struct call *c, CURL *e) {
+    bool post = slice_eq(c->method, SLICE("POST"));
+    curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, NULL);
+    if (post || c->body != NULL) {
+        curl_easy_setopt(e, CURLOPT_POST, 1L);
+        curl_easy_setopt(e, CURLOPT_POSTFIELDS, c->body ? c->body->data : "");
+        curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)(c->body ? c->body->len : 0));
+    } else {
+        curl_easy_setopt(e, CURLOPT_HTTPGET, 1L);
+    }
+    if (!post && !slice_eq(c->method, SLICE("GET"))) curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, c->method.ptr);
+}
+
+/* curl_slist nodes in the arena: one allocation for all instead of two each. */
+static int add_line(struct transfer *t, char *line) {
+    struct curl_slist *node = arena_alloc(&t->arena, sizeof(*node));
+    if (node == NULL) return PERILUNE_ERR_NOMEM;
+    node->data = line;
+    node->next = t->headers;
+    t->headers = node;
+    return 0;
+}
+
+static int set_headers(struct call *c, struct transfer *t) {
+    static char no_expect[] = "Expect:";
+    char *at = arena_dup(&t->arena, c->fields);
+    if (at == NULL) return PERILUNE_ERR_NOMEM;
+    int err = add_line(t, no_expect);
+    for (char *end; err == 0 && (end = strstr(at, "\r\n")) != NULL; at = end + 2) {
+        *end = '\0';
+        err = add_line(t, at);
+    }
+    curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->headers);
+    return err;
+}
+
+static int start(struct call *c) {
+    struct transfer *t = c->transfer = mem_zalloc(sizeof(*t));
+    if (t == NULL) return PERILUNE_ERR_NOMEM;
+    arena_init(&t->arena);
+    t->easy = easy_get(c->pool, c->stream);
+    if (t->easy == NULL || set_url(c, t) != 0 || set_headers(c, t) != 0) {
+        stop(c);
+        return PERILUNE_ERR_NOMEM;
+    }
+    set_method(c, t->easy);
+    curl_easy_setopt(t->easy, CURLOPT_ERRORBUFFER, t->error);
+    curl_easy_setopt(t->easy, CURLOPT_WRITEDATA, c);
+    curl_easy_setopt(t->easy, CURLOPT_HEADERDATA, c);
+    curl_easy_setopt(t->easy, CURLOPT_PRIVATE, c);
+    t->added = multi_add(&c->pool->client->multi, t->easy) == 0;
+    if (t->added) return 0;
+    stop(c);
+    return PERILUNE_ERR_NOMEM;
+}
+
+static void resume(struct call *c) {
+    if (c->transfer != NULL) curl_easy_pause(c->transfer->easy, CURLPAUSE_CONT);
+}
+
+const struct call_ops transfer_ops = { start, stop, resume };
