@@ -122,9 +122,10 @@ static void on_writable(uv_poll_t *poll, int status, int events) {
     struct attempt *a = poll->data;
     struct dial *d = a->dial;
     loop_of(d)->active = true;
-    int error = status < 0 ? -status : 0;
+    int error = 0;
     socklen_t len = sizeof(error);
-    if (status >= 0) getsockopt(a->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+    getsockopt(a->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+    if (error == 0 && status < 0) error = -status; /* libuv says EBADF for anything */
     int fd = attempt_end(a);
     if (error == 0 && !is_over(d)) {
         timer_stop(loop_of(d), &d->next);

@@ -1,0 +1,567 @@
+/* test_upstream.c -- calls over http1, against a scripted server on the same loop.
+ *
+ * The server answers request n of all its connections with script[n], `split` bytes per
+ * loop turn.  A script that begins with '!' closes the connection behind it, "" closes
+ * without an answer, NULL never answers. */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/blob.h"
+#include "upstream/call.h"
+#include "upstream/origin.h"
+#include "unit.h"
+
+/* -- The server ------------------------------------------------------------------- */
+
+struct server {
+    uv_tcp_t    listener;
+    uv_prepare_t turn;
+    const char *script[8];
+    size_t      split;
+    unsigned    accepted, requests, open;
+    char        got[4096]; /* the last request */
+    struct peer *first;
+};
+
+struct peer {
+    uv_tcp_t       tcp;
+    struct server *server;
+    struct peer   *next;
+    char           in[4096];
+    size_t         len;
+    const char    *out; /* still to be sent */
+    bool           close_after, closed;
+};
+
+static void peer_closed(uv_handle_t *h) {
+    struct peer *p = h->data, **at = &p->server->first;
+    while (*at != p) at = &(*at)->next;
+    *at = p->next;
+    p->server->open--;
+    free(p);
+}
+
+static void peer_close(struct peer *p) {
+    if (!p->closed) uv_close((uv_handle_t *)&p->tcp, peer_closed);
+    p->closed = true;
+}
+
+static void begin_reply(struct peer *p) {
+    struct server *s = p->server;
+    memcpy(s->got, p->in, p->len + 1);
+    p->len = 0;
+    const char *reply = s->requests < 8 ? s->script[s->requests] : NULL;
+    s->requests++;
+    if (reply != NULL && reply[0] == '\0') {
+        peer_close(p);
+        return;
+    }
+    p->close_after = reply != NULL && reply[0] == '!';
+    p->out = reply != NULL ? reply + p->close_after : NULL;
+}
+
+static void peer_alloc(uv_handle_t *h, size_t n, uv_buf_t *b) {
+    struct peer *p = h->data;
+    (void)n;
+    *b = uv_buf_init(p->in + p->len, (unsigned)(sizeof(p->in) - 1 - p->len));
+}
+
+static void peer_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b) {
+    struct peer *p = stream->data;
+    (void)b;
+    if (n < 0) {
+        peer_close(p);
+        return;
+    }
+    p->len += (size_t)n;
+    p->in[p->len] = '\0';
+    const char *end = strstr(p->in, "\r\n\r\n"), *length = strstr(p->in, "Content-Length: ");
+    if (end == NULL) return;
+    size_t body = length ? (size_t)atoi(length + 16) : 0;
+    if (p->len >= (size_t)(end + 4 - p->in) + body) begin_reply(p);
+}
+
+static void on_connection(uv_stream_t *listener, int status) {
+    struct server *s = listener->data;
+    struct peer *p = calloc(1, sizeof(*p));
+    CHECK(status == 0 && p != NULL);
+    uv_tcp_init(listener->loop, &p->tcp);
+    p->tcp.data = p;
+    p->server = s;
+    p->next = s->first;
+    s->first = p;
+    s->accepted++;
+    s->open++;
+    CHECK(uv_accept(listener, (uv_stream_t *)&p->tcp) == 0);
+    uv_tcp_nodelay(&p->tcp, 1);
+    uv_read_start((uv_stream_t *)&p->tcp, peer_alloc, peer_read);
+}
+
+static void on_turn(uv_prepare_t *h) {
+    struct server *s = h->data;
+    for (struct peer *p = s->first; p != NULL; p = p->next) {
+        if (p->out == NULL || p->closed) continue;
+        size_t len = strlen(p->out);
+        if (len > s->split) len = s->split;
+        uv_buf_t b = uv_buf_init((char *)(uintptr_t)p->out, (unsigned)len);
+        int n = uv_try_write((uv_stream_t *)&p->tcp, &b, 1);
+        if (n > 0) p->out += n;
+        if (n < 0 && n != UV_EAGAIN) peer_close(p);
+        if (*p->out != '\0') continue;
+        p->out = NULL;
+        if (p->close_after) peer_close(p);
+    }
+}
+
+static int server_open(struct server *s, struct loop *l) {
+    struct sockaddr_in any;
+    int len = sizeof(any);
+    uv_ip4_addr("127.0.0.1", 0, &any);
+    uv_tcp_init(&l->uv, &s->listener);
+    s->listener.data = s;
+    CHECK(uv_tcp_bind(&s->listener, (struct sockaddr *)&any, 0) == 0);
+    CHECK(uv_listen((uv_stream_t *)&s->listener, 16, on_connection) == 0);
+    uv_tcp_getsockname(&s->listener, (struct sockaddr *)&any, &len);
+    uv_prepare_init(&l->uv, &s->turn);
+    s->turn.data = s;
+    uv_prepare_start(&s->turn, on_turn);
+    if (s->split == 0) s->split = 1 << 20;
+    return ntohs(any.sin_port);
+}
+
+/* -- The consumer ------------------------------------------------------------------- */
+
+struct fixture {
+    struct loop          loop;
+    struct client        client;
+    struct server        server;
+    struct target        target;
+    struct target_health health;
+    struct call_pool     pool;
+    char                 url[64];
+    struct sink          sink;
+    struct call         *call;
+    char                 seen[8192]; /* "200 TYPE|bytes|END", "ERROR kind status" */
+    bool                 over;
+    enum event_type      cancel_on; /* with `cancels` */
+    bool                 cancels;
+    bool                 full;      /* says FLOW_FULL to every piece */
+    struct failure       failure;
+};
+
+static void say(struct fixture *f, struct slice s) {
+    size_t n = strlen(f->seen);
+    CHECK(n + s.len < sizeof(f->seen));
+    memcpy(f->seen + n, s.ptr, s.len);
+    f->seen[n + s.len] = '\0';
+}
+
+static enum flow on_event(struct sink *k, const struct event *ev) {
+    struct fixture *f = container_of(k, struct fixture, sink);
+    char text[600];
+    CHECK(!f->over);
+    switch (ev->type) {
+    case EVENT_HEAD:
+        snprintf(text, sizeof(text), "%d %.*s|", ev->status, SLICE_ARG(ev->content_type));
+        say(f, slice_str(text));
+        break;
+    case EVENT_END: say(f, SLICE("|END")); break;
+    case EVENT_ERROR:
+        snprintf(text, sizeof(text), "ERROR %s: %s", failure_code(ev->failure->kind), ev->failure->message);
+        say(f, slice_str(text));
+        break;
+    default: say(f, ev->raw); break;
+    }
+    f->over = ev->type == EVENT_END || ev->type == EVENT_ERROR;
+    if (f->cancels && ev->type == f->cancel_on) {
+        f->over = true;
+        struct source *s = call_source(f->call);
+        s->cancel(s);
+    }
+    return f->full ? FLOW_FULL : FLOW_MORE;
+}
+
+static bool fixture_open(struct fixture *f, size_t split) {
+    memset(f, 0, sizeof(*f));
+    f->server.split = split;
+    f->sink.event = on_event;
+    int rc = loop_init(&f->loop);
+    if (FAULTED(rc)) return false;
+    CHECK_INT(rc, 0);
+    rc = client_init(&f->client, &f->loop);
+    if (FAULTED(rc)) {
+        loop_deinit(&f->loop);
+        return false;
+    }
+    CHECK_INT(rc, 0);
+    f->client.env_proxy = false;
+    snprintf(f->url, sizeof(f->url), "http://127.0.0.1:%d/v1", server_open(&f->server, &f->loop));
+    f->target = (struct target){ .name = "up", .urls = { f->url }, .url_count = 1, .max_answer = 1 << 20,
+                                 .timeouts = { .connect_ms = 5000, .total_ms = 5000 }, .health = &f->health };
+    call_pool_init(&f->pool, &f->client, &f->target);
+    return true;
+}
+
+static void fixture_close(struct fixture *f) {
+    call_pool_deinit(&f->pool);
+    client_close(&f->client);
+    for (struct peer *p = f->server.first; p != NULL; p = p->next) peer_close(p);
+    uv_close((uv_handle_t *)&f->server.listener, NULL);
+    uv_close((uv_handle_t *)&f->server.turn, NULL);
+    uv_run(&f->loop.uv, UV_RUN_NOWAIT);
+    loop_deinit(&f->loop);
+    client_deinit(&f->client);
+    CHECK_INT(atomic_load(&f->health.in_flight), 0);
+}
+
+/* False when there was no memory to begin. */
+static bool begin(struct fixture *f, const char *body) {
+    struct blob *bytes = body ? blob_copy(slice_str(body)) : NULL;
+    struct call_field field = { SLICE("Content-Type"), SLICE("application/json") };
+    struct call_options opt = { .pool = &f->pool, .method = body ? SLICE("POST") : SLICE("GET"),
+                                .path = SLICE("/chat"), .body = bytes, .stream = true, .headers = &field,
+                                .header_count = 1, .timeouts = f->target.timeouts };
+    f->over = false;
+    f->seen[0] = '\0';
+    f->call = body == NULL || bytes != NULL ? call_new(&opt) : NULL;
+    blob_put(bytes);
+    if (FAULTED(f->call)) return false;
+    CHECK(f->call != NULL);
+    struct source *s = call_source(f->call);
+    s->start(s, &f->sink);
+    return true;
+}
+
+/* The loop never sleeps: the prepare handle does not stop it, so it is turned by hand. */
+static void turn(struct fixture *f) { uv_run(&f->loop.uv, UV_RUN_NOWAIT); }
+
+static void finish(struct fixture *f) {
+    for (int i = 0; i < 200000 && !f->over; i++) turn(f);
+    CHECK(f->over);
+    for (int i = 0; i < 4; i++) turn(f);
+}
+
+/* What one call against script[0] comes to. */
+static void once(struct fixture *f, const char *body) {
+    if (begin(f, body)) finish(f);
+}
+
+/* -- Tests ------------------------------------------------------------------------------ */
+
+static const struct {
+    const char *reply, *seen;
+} ANSWERS[] = {
+    { "HTTP/1.1 200 OK\r\ncontent-type: a/b\r\ncontent-length: 5\r\n\r\nhello", "200 a/b|hello|END" },
+    { "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", "200 ||END" },
+    { "HTTP/1.1 204\r\n\r\n", "204 ||END" },
+    { "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nx: y\r\n\r\nHTTP/1.1 201 C\r\ncontent-length: 2\r\n\r\nok",
+      "201 |ok|END" },
+    { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6;x=y\r\n world\r\n0\r\nt: r\r\n\r\n",
+      "200 |hello world|END" },
+    { "!HTTP/1.0 200 OK\r\n\r\nto the end", "200 |to the end|END" },
+    { "!HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nto the end", "200 |to the end|END" },
+    { "!HTTP/1.1 200 OK\r\n\r\n", "200 ||END" },
+    { "!HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhello",
+      "200 |helloERROR upstream_truncated: upstream 'up': it closed the connection before the answer was complete" },
+    { "!HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\r\nhello",
+      "200 |helloERROR upstream_truncated: upstream 'up': it closed the connection before the answer was complete" },
+    { "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhixx",
+      "200 |hiERROR upstream_malformed: upstream 'up': *" },
+    { "HTTP/2 200 OK\r\n\r\n", "ERROR upstream_malformed: upstream 'up': malformed status line" },
+    { "SSH-2.0-OpenSSH_9.2\r\n", "ERROR upstream_malformed: upstream 'up': malformed status line" },
+    { "HTTP/1.1 101 Switching\r\n\r\n", "ERROR upstream_malformed: upstream 'up': it switched to another protocol" },
+    { "!HTTP/1.1 200 OK\r\nconte",
+      "ERROR upstream_reset: upstream 'up': it closed the connection in the middle of a response head" },
+    { "", "ERROR upstream_reset: upstream 'up': it closed the connection without an answer" },
+    { "HTTP/1.1 404 No\r\ncontent-length: 24\r\n\r\n{\"error\":{\"message\":\"m\"}}",
+      "ERROR upstream_status: upstream 'up' answered 404*" },
+};
+
+static bool matches(const char *seen, const char *want) {
+    size_t n = strlen(want);
+    if (n > 0 && want[n - 1] == '*') return strncmp(seen, want, n - 1) == 0;
+    return strcmp(seen, want) == 0;
+}
+
+TEST_NOFAULT(every_answer_at_every_split) {
+    for (size_t i = 0; i < sizeof(ANSWERS) / sizeof(*ANSWERS); i++)
+        for (size_t split = 1; split <= strlen(ANSWERS[i].reply) + 1; split++) {
+            struct fixture f;
+            NOTE("answer %zu, %zu bytes at a time", i, split);
+            fixture_open(&f, split);
+            f.server.script[0] = ANSWERS[i].reply;
+            once(&f, "{}");
+            if (!matches(f.seen, ANSWERS[i].seen)) CHECK_STR(f.seen, ANSWERS[i].seen);
+            fixture_close(&f);
+        }
+}
+
+TEST_NOFAULT(the_request_as_it_goes_out) {
+    struct fixture f;
+    fixture_open(&f, 0);
+    f.target.key = "secret";
+    f.target.headers = (const char *[]){ "X-Own: 1" };
+    f.target.header_count = 1;
+    f.server.script[0] = ANSWERS[0].reply;
+    once(&f, "{\"a\":1}");
+    char want[400];
+    snprintf(want, sizeof(want),
+             "POST /v1/chat HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nAccept: */*\r\nX-Own: 1\r\n"
+             "Authorization: Bearer secret\r\nContent-Length: 7\r\n\r\n{\"a\":1}",
+             f.pool.origins[0]->authority);
+    CHECK_STR(f.server.got, want);
+    fixture_close(&f);
+}
+
+TEST_FAULT(memory_that_ends_ends_in_a_failure) {
+    struct fixture f;
+    if (!fixture_open(&f, 20)) return;
+    f.server.script[0] = ANSWERS[4].reply;
+    f.server.script[1] = ANSWERS[0].reply;
+    for (int i = 0; i < 2; i++) {
+        once(&f, "{}");
+        if (!unit_fault_fired()) CHECK_STR(f.seen, ANSWERS[i ? 0 : 4].seen);
+    }
+    fixture_close(&f);
+}
+
+TEST_NOFAULT(connections_are_kept) {
+    struct fixture f;
+    fixture_open(&f, 0);
+    f.server.script[0] = ANSWERS[0].reply;
+    f.server.script[1] = ANSWERS[4].reply;
+    f.server.script[2] = "HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nxjunk"; /* and not after this */
+    f.server.script[3] = "HTTP/1.1 200 OK\r\ncontent-length: 1\r\nconnection: close\r\n\r\nx";
+    f.server.script[4] = ANSWERS[0].reply;
+    static const unsigned accepted[] = { 1, 1, 1, 2, 3 };
+    for (int i = 0; i < 5; i++) {
+        once(&f, "{}");
+        NOTE("request %d: %s", i, f.seen);
+        CHECK_UINT(f.server.accepted, accepted[i]);
+    }
+    CHECK_UINT(f.server.open, 1);
+    fixture_close(&f);
+}
+
+TEST_NOFAULT(a_connection_that_dies_under_a_request_is_replaced_once) {
+    struct fixture f;
+    fixture_open(&f, 0);
+    f.server.script[0] = ANSWERS[0].reply;
+    f.server.script[1] = "";
+    f.server.script[2] = ANSWERS[0].reply;
+    f.server.script[3] = "";
+    f.server.script[4] = "";
+    once(&f, "{}");
+    once(&f, "{}");
+    CHECK_STR(f.seen, ANSWERS[0].seen);
+    CHECK_UINT(f.server.accepted, 2);
+    once(&f, "{}");
+    CHECK_STR(f.seen, ANSWERS[15].seen);
+    fixture_close(&f);
+}
+
+TEST_NOFAULT(idle_connections_grow_old) {
+    struct fixture f;
+    fixture_open(&f, 0);
+    f.loop.is_virtual = true;
+    f.server.script[0] = "HTTP/1.1 200 OK\r\nkeep-alive: timeout=5, max=9\r\ncontent-length: 1\r\n\r\nx";
+    f.server.script[1] = ANSWERS[0].reply;
+    once(&f, "{}");
+    bool never = false;
+    CHECK_UINT(f.pool.origins[0]->idle_count, 1);
+    loop_run_virtual(&f.loop, &never);
+    CHECK_UINT(f.loop.virtual_ms, 4000); /* a second less than the server said */
+    CHECK_UINT(f.pool.origins[0]->idle_count, 0);
+    once(&f, "{}");
+    loop_run_virtual(&f.loop, &never);
+    CHECK_UINT(f.loop.virtual_ms, 64000);
+    turn(&f);
+    turn(&f);
+    CHECK_UINT(f.server.open, 0);
+    fixture_close(&f);
+}
+
+TEST_NOFAULT(cancelled_at_every_point) {
+    static const enum event_type on[] = { EVENT_HEAD, EVENT_BYTES };
+    for (int i = 0; i < 2; i++) { /* from inside an event */
+        struct fixture f;
+        fixture_open(&f, 10);
+        f.server.script[0] = ANSWERS[4].reply;
+        f.cancels = true;
+        f.cancel_on = on[i];
+        once(&f, "{}");
+        CHECK(f.pool.origins[0]->idle_count == 0);
+        fixture_close(&f);
+    }
+    for (int turns = 0; turns < 40; turns++) { /* from outside, ever later */
+        struct fixture f;
+        fixture_open(&f, 3);
+        f.server.script[0] = ANSWERS[4].reply;
+        begin(&f, "{}");
+        for (int i = 0; i < turns && !f.over; i++) turn(&f);
+        if (!f.over) {
+            struct source *s = call_source(f.call);
+            s->cancel(s);
+        }
+        for (int i = 0; i < 5; i++) turn(&f);
+        if (!f.over) CHECK_UINT(f.server.open, 0);
+        fixture_close(&f);
+    }
+}
+
+TEST_NOFAULT(a_full_sink_stops_the_reading) {
+    struct fixture f;
+    fixture_open(&f, 1);
+    f.server.script[0] = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
+    f.full = true;
+    begin(&f, "{}");
+    const char *stages[] = { "200 |h", "200 |he", "200 |hel", "200 |hell", "200 |hello|END" };
+    for (int i = 0; i < 5; i++) {
+        for (int k = 0; k < 100; k++) turn(&f);
+        /* The kernel hands out what came meanwhile as one piece. */
+        if (i == 0) CHECK_STR(f.seen, stages[0]);
+        struct source *s = call_source(f.call);
+        if (!f.over) s->resume(s);
+    }
+    finish(&f);
+    CHECK_STR(f.seen, stages[4]);
+    CHECK_UINT(f.pool.origins[0]->idle_count, 1);
+    fixture_close(&f);
+}
+
+TEST_NOFAULT(deadlines) {
+    struct fixture f;
+    fixture_open(&f, 0);
+    f.loop.is_virtual = true;
+    f.server.script[0] = NULL;
+    begin(&f, "{}");
+    for (int i = 0; i < 20; i++) turn(&f);
+    CHECK_UINT(f.server.requests, 1);
+    loop_run_virtual(&f.loop, &f.over);
+    CHECK_STR(f.seen, "ERROR timeout: upstream 'up' did not finish in time (timeouts.total)");
+    CHECK_UINT(f.loop.virtual_ms, 5000);
+    for (int i = 0; i < 5; i++) turn(&f);
+    CHECK_UINT(f.server.open, 0);
+    fixture_close(&f);
+}
+
+/* A listener whose queue is full: the kernel drops what asks to connect. */
+static int deaf_listener(int *port, int clients[2]) {
+    struct sockaddr_in a = { .sin_family = AF_INET };
+    socklen_t len = sizeof(a);
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(bind(fd, (struct sockaddr *)&a, len) == 0 && listen(fd, 0) == 0);
+    CHECK(getsockname(fd, (struct sockaddr *)&a, &len) == 0);
+    for (int i = 0; i < 2; i++) {
+        clients[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        connect(clients[i], (struct sockaddr *)&a, len);
+    }
+    *port = ntohs(a.sin_port);
+    return fd;
+}
+
+/* Moves the clock to the earliest timer, and no further. */
+static void fire_first(struct loop *l) {
+    struct timer *t = l->heap[0];
+    l->virtual_ms = t->at_ms;
+    timer_stop(l, t);
+    t->fire(t);
+}
+
+TEST_NOFAULT(the_next_address_does_not_wait_for_a_deaf_one) {
+    struct fixture f;
+    int port, clients[2];
+    fixture_open(&f, 0);
+    f.loop.is_virtual = true;
+    f.server.script[0] = ANSWERS[0].reply;
+    int deaf = deaf_listener(&port, clients);
+    /* The origin's name has two addresses. */
+    struct slice path;
+    struct origin *o = origin_take(&f.client, f.url, &path);
+    o->addresses[1] = o->addresses[0];
+    o->addresses[0].v4.sin_port = htons((uint16_t)port);
+    o->address_count = 2;
+    begin(&f, "{}");
+    for (int i = 0; i < 20; i++) turn(&f);
+    CHECK_UINT(f.server.accepted, 0);
+    fire_first(&f.loop);
+    CHECK_UINT(f.loop.virtual_ms, 250);
+    finish(&f);
+    CHECK_STR(f.seen, ANSWERS[0].seen);
+    CHECK_UINT(f.server.accepted, 1);
+    origin_put(o);
+    for (int i = 0; i < 2; i++) close(clients[i]);
+    close(deaf);
+    fixture_close(&f);
+}
+
+TEST_NOFAULT(the_next_url_when_one_refuses) {
+    struct fixture f;
+    fixture_open(&f, 0);
+    f.server.script[0] = f.server.script[1] = f.server.script[2] = ANSWERS[0].reply;
+    f.target.urls[1] = f.target.urls[0];
+    f.target.urls[0] = "http://127.0.0.1:1/v1";
+    f.target.url_count = 2;
+    for (int i = 0; i < 3; i++) {
+        once(&f, "{}");
+        CHECK_STR(f.seen, ANSWERS[0].seen);
+    }
+    fixture_close(&f);
+}
+
+TEST_NOFAULT(refused_by_all) {
+    struct fixture f;
+    fixture_open(&f, 0);
+    f.target.urls[0] = "http://127.0.0.1:1/v1";
+    once(&f, "{}");
+    CHECK_STR(f.seen, "ERROR upstream_unreachable: upstream 'up': connection refused");
+    fixture_close(&f);
+}
+
+TEST_FAULT(which_urls_are_plain) {
+    static const struct {
+        const char *url, *host, *path;
+        int         port;
+    } cases[] = {
+        { "http://a/v1", "a", "/v1", 80 },
+        { "HTTP://a.b-c_d:8080", "a.b-c_d", "", 8080 },
+        { "http://127.0.0.1:1/", "127.0.0.1", "/", 1 },
+        { "http://[::1]:81/x", "::1", "/x", 81 },
+        { "http://[::1]", "::1", "", 80 },
+        { "http://a?b=c", "a", "?b=c", 80 },
+        { "https://a/v1", NULL, NULL, 0 },
+        { "http://u:p@a/v1", NULL, NULL, 0 },
+        { "http://a:0/", NULL, NULL, 0 },
+        { "http://a:65536/", NULL, NULL, 0 },
+        { "http://a:/", NULL, NULL, 0 },
+        { "http://a:8x/", NULL, NULL, 0 },
+        { "http:///x", NULL, NULL, 0 },
+        { "http://[::1/x", NULL, NULL, 0 },
+        { "http://[::1]x/", NULL, NULL, 0 },
+        { "http://a/b c", NULL, NULL, 0 },
+        { "http://a/\r\nx: y", NULL, NULL, 0 },
+        { "http://a/\xc3\xa4", NULL, NULL, 0 },
+        { "http://\xc3\xa4/", NULL, NULL, 0 },
+        { "http://a/#f", NULL, NULL, 0 },
+    };
+    struct fixture f;
+    if (!fixture_open(&f, 0)) return;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct slice path = { NULL, 0 };
+        NOTE("%s", cases[i].url);
+        struct origin *o = origin_take(&f.client, cases[i].url, &path);
+        if (FAULTED(o)) break;
+        CHECK((o != NULL) == (cases[i].host != NULL));
+        if (o == NULL) continue;
+        CHECK_STR(o->host, cases[i].host);
+        CHECK_INT(o->port, cases[i].port);
+        CHECK_SLICE(path, slice_str(cases[i].path));
+        origin_put(o);
+    }
+    CHECK(list_is_empty(&f.client.origins));
+    fixture_close(&f);
+}
