@@ -3,7 +3,7 @@
  * Growth is by half, at least 64 bytes, so that small frames stay small and
  * appending is linear.  Consumed bytes are dropped lazily: when all is read the
  * marks go back to zero for free, otherwise the tail moves down only when room
- * is needed.  The limit counts unread bytes. */
+ * is needed.  The limit counts unread bytes, not the NUL behind a string. */
 #include "base/buf.h"
 
 #include <stdio.h>
@@ -42,9 +42,10 @@ static int grow(struct buf *b, size_t n) {
     return 0;
 }
 
-char *buf_reserve(struct buf *b, size_t n) {
+/* Room for n more bytes, of which `counted` are content. */
+static char *reserve(struct buf *b, size_t n, size_t counted) {
     if (b->error) return NULL;
-    if (b->limit != 0 && (n > b->limit || buf_len(b) > b->limit - n)) {
+    if (b->limit != 0 && (counted > b->limit || buf_len(b) > b->limit - counted)) {
         b->error = PERILUNE_ERR_LIMITED;
         return NULL;
     }
@@ -54,6 +55,8 @@ char *buf_reserve(struct buf *b, size_t n) {
     }
     return b->data + b->len;
 }
+
+char *buf_reserve(struct buf *b, size_t n) { return reserve(b, n, n); }
 
 void buf_advance(struct buf *b, size_t n) { b->len += n; }
 
@@ -83,7 +86,7 @@ void buf_vprintf(struct buf *b, const char *fmt, va_list ap) {
     va_list again;
     va_copy(again, ap);
     int n = vsnprintf(NULL, 0, fmt, ap);
-    char *p = n < 0 ? NULL : buf_reserve(b, (size_t)n + 1);
+    char *p = n < 0 ? NULL : reserve(b, (size_t)n + 1, (size_t)n);
     if (p != NULL) {
         vsnprintf(p, (size_t)n + 1, fmt, again);
         b->len += (size_t)n;
@@ -104,7 +107,7 @@ void buf_consume(struct buf *b, size_t n) {
 }
 
 const char *buf_cstr(struct buf *b) {
-    char *p = buf_reserve(b, 1);
+    char *p = reserve(b, 1, 0);
     if (p == NULL) return NULL;
     *p = '\0';
     return b->data + b->mark;

@@ -102,6 +102,22 @@ TEST(limit_is_sticky) {
     buf_deinit(&b);
 }
 
+/* The NUL that ends a string is not content: exactly the limit fits. */
+TEST(limit_does_not_count_the_nul) {
+    struct buf b;
+    buf_init(&b, 5);
+    buf_printf(&b, "%d", 12345);
+    CHECK_SLICE(buf_get(&b), SLICE("12345"));
+    const char *s = buf_cstr(&b);
+    CHECK_STR(s, "12345");
+    buf_printf(&b, "%s", ""); /* nothing more is nothing too much */
+    CHECK(!buf_failed(&b));
+    buf_printf(&b, "%c", 'x');
+    CHECK_INT(b.error, PERILUNE_ERR_LIMITED);
+    CHECK_SLICE(buf_get(&b), SLICE("12345"));
+    buf_deinit(&b);
+}
+
 /* The limit is on unread bytes: what was read does not count. */
 TEST(limit_counts_unread) {
     struct buf b;
