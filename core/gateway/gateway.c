@@ -357,7 +357,8 @@ static void begin_drain(struct perilune *g) {
     timer_start(&g->loop, &g->drain, 1, drain_check);
 }
 
-static void poll_over(struct timer *t) { (void)t; }
+/* libuv before 1.45 fires timers first and then blocks for what comes next. */
+static void poll_over(struct timer *t) { uv_stop(&container_of(t, struct perilune, poll)->loop.uv); }
 
 static void settle(struct perilune *g) {
     for (int turns = 0; g->loop.active && turns < 64; turns++) {
@@ -369,6 +370,7 @@ static void settle(struct perilune *g) {
 PERILUNE_API int perilune_poll(perilune *g, int timeout_ms) {
     if (!g->draining && atomic_load(&g->drain_ms) >= 0) begin_drain(g);
     if (atomic_load(&g->stop) || g->drained) return 1;
+    uv_update_time(&g->loop.uv); /* the host may have been away for long */
     if (timeout_ms > 0) timer_start(&g->loop, &g->poll, (uint64_t)timeout_ms, poll_over);
     g->loop.active = false;
     uv_run(&g->loop.uv, timeout_ms == 0 ? UV_RUN_NOWAIT : UV_RUN_ONCE);
@@ -385,7 +387,13 @@ PERILUNE_API int perilune_run(perilune *g) {
 }
 
 PERILUNE_API int perilune_fd(const perilune *g) { return uv_backend_fd(&g->loop.uv); }
-PERILUNE_API int perilune_timeout(const perilune *g) { return uv_backend_timeout(&g->loop.uv); }
+
+PERILUNE_API int perilune_timeout(const perilune *g) {
+    uv_loop_t *uv = (uv_loop_t *)(uintptr_t)&g->loop.uv; /* changes its clock, nothing else */
+    if (!list_is_empty(&g->loop.soon)) return 0;
+    uv_update_time(uv);
+    return uv_backend_timeout(uv);
+}
 
 PERILUNE_API void perilune_wake(perilune *g) { mailbox_ring(&g->mail); }
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include <uv.h>
 
 #include "include/perilune.h"
 #include "unit.h"
@@ -59,6 +60,46 @@ TEST_NOFAULT(a_port_is_picked_and_a_host_polls) {
     CHECK_INT(perilune_poll(g, 0), 0);
     perilune_stop(g);
     CHECK_INT(perilune_poll(g, -1), 1);
+    perilune_close(g);
+    unlink(path);
+}
+
+/* The host does something else for a while, and the loop's idea of time stands still. */
+static void host_is_away(uint64_t ms) {
+    uint64_t until = uv_hrtime() + ms * 1000000;
+    while (uv_hrtime() < until) {}
+}
+
+TEST_NOFAULT(a_poll_ends_in_time_after_the_host_was_away) {
+    perilune *g = open_gateway(GOOD, 0);
+    CHECK_INT(perilune_listen(g, NULL), 0);
+    for (int ms = 1; ms < 8; ms++) {
+        CHECK_INT(perilune_poll(g, 0), 0);
+        host_is_away(10);
+        CHECK_INT(perilune_poll(g, ms), 0); /* for ever, once */
+    }
+    perilune_close(g);
+    unlink(path);
+}
+
+TEST_NOFAULT(the_timeout_is_counted_from_now) {
+    perilune_options o = PERILUNE_OPTIONS_INIT;
+    perilune *g = NULL;
+    o.config = config(GOOD);
+    CHECK_INT(perilune_open(&g, &o, NULL, 0), 0);
+    CHECK_INT(perilune_listen(g, NULL), 0);
+    while (perilune_timeout(g) == 0) CHECK_INT(perilune_poll(g, 0), 0);
+    CHECK_INT(perilune_timeout(g), -1); /* nothing to wait for */
+    perilune_close(g);
+
+    o.watch = 1; /* looks at its files twice a second */
+    CHECK_INT(perilune_open(&g, &o, NULL, 0), 0);
+    CHECK_INT(perilune_listen(g, NULL), 0);
+    while (perilune_timeout(g) == 0) CHECK_INT(perilune_poll(g, 0), 0);
+    int before = perilune_timeout(g);
+    CHECK(before > 100 && before <= 1000);
+    host_is_away(50);
+    CHECK(perilune_timeout(g) <= before - 49);
     perilune_close(g);
     unlink(path);
 }
