@@ -7,7 +7,7 @@
 #include "bridge/outgoing.h"
 #include "bridge/value.h"
 
-static uint64_t opt_ms(lua_State *L, int table, const char *key) {
+uint64_t lib_opt_ms(lua_State *L, int table, const char *key) {
     if (!lua_istable(L, table)) return 0;
     lua_getfield(L, table, key);
     double v = lua_tonumber(L, -1);
@@ -117,7 +117,7 @@ static int fail(lua_State *L, struct failure *f) {
 int l_call(lua_State *L) {
     lua_settop(L, 3);
     struct policy_request *req = request_check(L, 2);
-    uint64_t timeout_ms = opt_ms(L, 3, "timeout");
+    uint64_t timeout_ms = lib_opt_ms(L, 3, "timeout");
     struct slice name = { NULL, 0 };
     if (!lua_isnil(L, 1)) name.ptr = luaL_checklstring(L, 1, &name.len);
     op_check(L);
@@ -139,11 +139,29 @@ int l_call(lua_State *L) {
 
 /* -- Respond ------------------------------------------------------------------------------- */
 
-static double field_number(lua_State *L, const char *key) {
-    lua_getfield(L, 1, key);
-    double v = lua_tonumber(L, -1);
+/* A number of the table on top or at t, or `otherwise`. [0, 0, e] */
+static double field_number(lua_State *L, int t, const char *key, double otherwise, double most, const char *what) {
+    lua_getfield(L, t, key);
+    double v = lua_isnil(L, -1) ? otherwise : lua_tonumber(L, -1);
+    bool good = lua_isnil(L, -1) || (lua_type(L, -1) == LUA_TNUMBER && v >= 0 && v <= most);
     lua_pop(L, 1);
+    if (!good) luaL_error(L, "respond: '%s' must be %s", key, what);
     return v;
+}
+
+static uint64_t field_ms(lua_State *L, const char *key) {
+    return (uint64_t)(field_number(L, 1, key, 0, 1e9, "a number of seconds") * 1000);
+}
+
+static uint64_t field_tokens(lua_State *L, int t, const char *key) {
+    return (uint64_t)field_number(L, t, key, 0, 1e15, "a number of tokens");
+}
+
+static int field_status(lua_State *L) {
+    double v = field_number(L, 1, "status", 200, 1e9, "a number");
+    if (v < 200 || v > 599 || v != floor(v))
+        luaL_error(L, "respond: 'status' must be a whole number from 200 to 599");
+    return (int)v;
 }
 
 /* The string stays on the stack. [0, +1, e] */
@@ -158,13 +176,12 @@ static struct slice field_string(lua_State *L, const char *key, const char *othe
 
 static void read_usage(lua_State *L, struct usage *u) {
     lua_getfield(L, 1, "usage");
-    if (lua_istable(L, -1)) {
+    if (!lua_isnil(L, -1)) {
+        int t = lua_gettop(L);
         u->known = true;
-        lua_getfield(L, -1, "prompt_tokens");
-        lua_getfield(L, -2, "completion_tokens");
-        u->prompt = (uint64_t)lua_tonumber(L, -2);
-        u->completion = (uint64_t)lua_tonumber(L, -1);
-        lua_pop(L, 2);
+        u->prompt = field_tokens(L, t, "prompt_tokens");
+        u->completion = field_tokens(L, t, "completion_tokens");
+        u->cached = field_tokens(L, t, "cached_tokens");
     }
     lua_pop(L, 1);
 }
@@ -197,10 +214,9 @@ int l_respond(lua_State *L) {
     a.model = field_string(L, "model", "perilune");
     struct slice upstream = field_string(L, "upstream", "");
     a.pieces = read_pieces(L, &a.count);
-    if (field_number(L, "status") != 0) a.status = (int)field_number(L, "status");
-    if (a.status < 200 || a.status > 599) return luaL_error(L, "respond: a status is between 200 and 599");
-    a.ttft_ms = (uint64_t)(field_number(L, "ttft") * 1000);
-    a.itl_ms = (uint64_t)(field_number(L, "itl") * 1000);
+    a.status = field_status(L);
+    a.ttft_ms = field_ms(L, "ttft");
+    a.itl_ms = field_ms(L, "itl");
     a.stream = value_field_bool(L, 1, "stream", chat && chat->stream);
     a.keep_usage = chat && chat->wants_usage;
     read_usage(L, &a.usage);

@@ -139,8 +139,8 @@ int l_fetch(lua_State *L) {
     unsigned field_count = read_headers(L, fields, 64);
     struct slice body = opt_string(L, "body", NULL);
     struct slice method = opt_string(L, "method", body.ptr ? "POST" : "GET");
-    lua_getfield(L, 2, "timeout");
-    uint64_t timeout = lua_isnil(L, -1) ? FETCH_MS : (uint64_t)(luaL_checknumber(L, -1) * 1000);
+    uint64_t timeout = lib_opt_ms(L, 2, "timeout");
+    if (timeout == 0) timeout = FETCH_MS;
     struct fetch *f = mem_zalloc(sizeof(*f));
     if (f == NULL) return luaL_error(L, "not enough memory");
     f->op = (struct op){ .task = t, .cancel = fetch_cancel, .push = fetch_push };
@@ -153,7 +153,7 @@ int l_fetch(lua_State *L) {
     struct blob *bytes = body.ptr ? blob_copy(body) : NULL;
     struct call_options opt = { .pool = &f->pool, .method = method, .path = SLICE(""), .body = bytes,
                                 .headers = fields, .header_count = field_count, .whole = true,
-                                .timeouts = { .total_ms = timeout ? timeout : 1 } };
+                                .timeouts = { .total_ms = timeout } };
     if (t->request) opt.deadline_ms = t->request->deadline_ms;
     f->call = f->url.error || (body.ptr && !bytes) ? NULL : call_new(&opt);
     blob_put(bytes);

@@ -28,6 +28,10 @@ void lib_to_failure(lua_State *L, int index, struct failure *f);
 void lib_check_header(lua_State *L, const char *name, size_t name_len, const char *value,
                       size_t value_len);
 
+/* The field `key`, a number of seconds above 0, in milliseconds; 0 when there is none,
+ * or no table at index.  Raises for anything else. */
+uint64_t lib_opt_ms(lua_State *L, int table, const char *key);
+
 /* Lower-case hex of the SHA-256 of s. */
 void lib_sha256(struct slice s, char hex[65]);
 /* perilune.log(level, text, fields), arguments from `at` on; id may be NULL. */

@@ -11,11 +11,16 @@ local sandbox = require "perilune.sandbox"
 
 local M = {}
 
+local call_options = { timeout = true }
+
 local function fail(message) error(message, 0) end
 
 --- The last `next`: the upstream that a policy chose, the route's, or the model's.
 local function terminal(upstream)
-  return function(req, opts) return host.call(req.upstream or upstream, req, opts) end
+  return function(req, opts)
+    check.known("next", opts, call_options)
+    return host.call(req.upstream or upstream, req, opts)
+  end
 end
 
 --- Policies from the outside in: each gets the next one as its second argument.

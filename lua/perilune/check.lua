@@ -106,6 +106,24 @@ function M.unknown(what, key, known)
   return ("unknown %s '%s'; known: %s"):format(what, name, table.concat(list, ", "))
 end
 
+--- Throws, at the line of whoever called the caller, for an option that is not
+--- among those known.
+---@param what string   the function, for the message
+---@param given table?  nil: no options
+---@param known table<string, any>
+---@param level? integer  default 3: the caller's caller
+function M.known(what, given, known, level)
+  if given == nil then return end
+  if type(given) ~= "table" then
+    error(("%s takes a table of options, got %s"):format(what, M.show(given)), level or 3)
+  end
+  for key in next, given do
+    if known[key] == nil then
+      error(("%s: %s"):format(what, M.unknown("option", key, M.keys(known))), level or 3)
+    end
+  end
+end
+
 -- -- values --------------------------------------------------------------------
 
 local units = {

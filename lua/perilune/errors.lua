@@ -4,6 +4,8 @@
 -- the client gets, err.retryable whether trying again (later, or elsewhere) can
 -- help.  This module fills in what the caller of `perilune.error{...}` left out.
 
+local check = require "perilune.check"
+
 local M = {}
 
 ---@class perilune.Error
@@ -103,6 +105,10 @@ function M.new(fields)
   return err
 end
 
+local reject_options = {
+  message = true, type = true, param = true, retryable = true, retry_after = true, upstream = true, body = true,
+}
+
 --- A refusal: `return perilune.reject(429, "rate_limit_exceeded", { retry_after = 2 })`.
 ---@param status integer
 ---@param code string
@@ -112,6 +118,7 @@ end
 function M.reject(status, code, fields)
   check_status(status)
   if type(code) ~= "string" then error("perilune.reject(status, code, fields): code must be a string", 2) end
+  check.known("perilune.reject", fields, reject_options)
   local err = {}
   for k, v in pairs(fields or {}) do err[k] = v end
   err.status, err.code = status, code

@@ -6,15 +6,6 @@ local M = {}
 
 local result = core.result
 
-local function check_options(what, opts, known)
-  for key in pairs(opts) do
-    if not known[key] then error(("%s: unknown option '%s'"):format(what, tostring(key)), 4) end
-  end
-end
-
-local call_options = { timeout = true }
-local fetch_options = { method = true, headers = true, body = true, timeout = true }
-
 --- Calls an upstream; nil for the one that the request or its model chose.
 ---@async
 ---@param name string?
@@ -23,13 +14,11 @@ local fetch_options = { method = true, headers = true, body = true, timeout = tr
 ---@return perilune.Response?
 ---@return perilune.Error?
 function M.call(name, req, opts)
-  if opts then check_options("chat", opts, call_options) end
   return result(core.call(name, req, opts))
 end
 
 ---@async
 function M.fetch(url, opts)
-  if opts then check_options("fetch", opts, fetch_options) end
   return result(core.fetch(url, opts))
 end
 

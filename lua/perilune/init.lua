@@ -3,6 +3,7 @@
 -- meta.lua describes every name.  A primitive that waits has two halves: the
 -- first starts the work and parks the coroutine, core.result() brings what came.
 
+local check = require "perilune.check"
 local core = require "perilune.core"
 local errors = require "perilune.errors"
 local host = require "perilune.host"
@@ -22,13 +23,29 @@ M.random = core.random
 M.sha256 = core.sha256
 M.env = core.env
 M.log = core.log
-M.respond = core.respond
 M.shared = core.shared
 M.template = require "perilune.template".new
 
 function M.sleep(seconds) return result(core.sleep(seconds)) end
 
-function M.fetch(url, opts) return host.fetch(url, opts) end
+local fetch_options = { method = true, headers = true, body = true, timeout = true }
+
+function M.fetch(url, opts)
+  check.known("perilune.fetch", opts, fetch_options)
+  return host.fetch(url, opts)
+end
+
+local answer_options = {
+  text = true, chunks = true, status = true, model = true, usage = true, upstream = true, stream = true,
+  ttft = true, itl = true,
+}
+local usage_fields = { prompt_tokens = true, completion_tokens = true, total_tokens = true, cached_tokens = true }
+
+function M.respond(answer)
+  check.known("perilune.respond", answer, answer_options)
+  if answer and answer.usage ~= nil then check.known("perilune.respond: usage", answer.usage, usage_fields) end
+  return core.respond(answer)
+end
 
 --- Tokens of a text; an estimate until the build has tokenizers.
 function M.tokens(text) return core.tokens(text) end
@@ -43,30 +60,48 @@ M.limit = missing "limit"
 
 -- -- several at once -----------------------------------------------------------
 
+-- A list of functions and nothing else: no name, no hole.
 local function check_list(what, fns)
-  if type(fns) ~= "table" then error(("perilune.%s takes a list of functions"):format(what), 3) end
+  if type(fns) ~= "table" then error(("%s takes a list of functions, got %s"):format(what, check.show(fns)), 3) end
+  local last = 0
+  for k in next, fns do
+    if type(k) ~= "number" then error(("%s: %s"):format(what, check.unknown("option", k, {})), 3) end
+    if k > last then last = k end
+  end
+  for i = 1, last do
+    if type(fns[i]) ~= "function" then
+      error(("%s: element %d must be a function, got %s"):format(what, i, check.show(fns[i])), 3)
+    end
+  end
 end
 
 function M.all(fns)
-  check_list("all", fns)
+  check_list("perilune.all", fns)
   return result(spawn("all", fns))
 end
 
 function M.any(fns)
-  check_list("any", fns)
+  check_list("perilune.any", fns)
   return result(spawn("any", fns))
 end
 
 function M.race(fns)
-  check_list("race", fns)
+  check_list("perilune.race", fns)
   return result(spawn("race", fns))
 end
 
+local map_options = { limit = true }
+
 function M.map(list, fn, opts)
   if type(list) ~= "table" or type(fn) ~= "function" then error("perilune.map(list, function, { limit = n })", 2) end
+  check.known("perilune.map", opts, map_options)
+  local limit = opts and opts.limit
+  if limit ~= nil and (type(limit) ~= "number" or limit < 1 or limit % 1 ~= 0) then
+    error("perilune.map: 'limit' must be a whole number, at least 1, got " .. check.show(limit), 2)
+  end
   local fns = {}
   for i, v in ipairs(list) do fns[i] = function() return fn(v, i) end end
-  return result(spawn("all", fns, opts and opts.limit))
+  return result(spawn("all", fns, limit and math.min(limit, 1024)))
 end
 
 -- -- upstreams -----------------------------------------------------------------
@@ -75,18 +110,25 @@ local upstream = {}
 upstream.__index = upstream
 upstream.__metatable = false
 
-function upstream:chat(req, opts) return host.call(self.name, req, opts) end
+local call_options = { timeout = true }
+local embed_options = { timeout = true, model = true }
+
+function upstream:chat(req, opts)
+  check.known("upstream:chat", opts, call_options)
+  return host.call(self.name, req, opts)
+end
 
 function upstream:health() return host.health(self.name) end
 
 --- Vectors for a list of texts, in order.
 function upstream:embed(list, opts)
+  check.known("upstream:embed", opts, embed_options)
   if type(list) == "string" then list = { list } end
   local body = core.json_encode{ model = opts and opts.model or "embedding", input = core.json_array(list) }
   local req, err = core.new_request("POST", "/v1/embeddings", {}, body)
   if not req then return nil, err end
   local res
-  res, err = host.call(self.name, req, opts)
+  res, err = host.call(self.name, req, opts and { timeout = opts.timeout })
   if not res then return nil, err end
   result(core.wait_end(res))
   local answer = core.json_decode(core.read_raw(res))

@@ -348,7 +348,7 @@ function perilune.error(fields) end
 --- Not retryable unless fields say so: the policies in front must not argue with it.
 ---@param status integer  400 to 599
 ---@param code string
----@param fields? table   message, retry_after, param, ...
+---@param fields? table   message, type, param, retryable, retry_after, upstream, body
 ---@return nil
 ---@return perilune.Error err
 function perilune.reject(status, code, fields) end
@@ -538,6 +538,14 @@ function check.value(spec, value) end
 ---@return integer?
 ---@return string? message
 function check.size(value) end
+
+--- Throws, at the line of whoever called the caller, for an option that is not among
+--- those known; says which was probably meant.
+---@param what string   the function, for the message
+---@param given table?  nil: no options
+---@param known table<string, any>
+---@param level? integer  default 3
+function check.known(what, given, known, level) end
 
 --- The known name that was probably meant.
 ---@param name string

@@ -6,6 +6,8 @@
 -- not begun.  And retries have a budget over all requests: when everything
 -- fails, retries are load on what is already broken.
 
+local check = require "perilune.check"
+
 local M = {}
 
 ---@class perilune.RetryOptions
@@ -81,6 +83,8 @@ local function wants_retry(options, err)
   return err.retryable == true
 end
 
+local known_options = { tries = true, base = true, max = true, codes = true, budget = true }
+
 --- Calls fn until it succeeds, fails for good, or time, tries or budget run out.
 ---@async
 ---@param req perilune.Request
@@ -89,6 +93,7 @@ end
 ---@return any? value
 ---@return perilune.Error? err  the last one
 function M.run(req, options, fn)
+  check.known("retry.run", options, known_options)
   local perilune = require "perilune"
   local tries, budget = options.tries or 3, options.budget
   if budget then M.earn(budget) end

@@ -16,6 +16,7 @@
 -- Requests and responses are the real ones; only the calls to the outside
 -- (the functions of perilune.host) are replaced while a test runs.
 
+local check = require "perilune.check"
 local core = require "perilune.core"
 local perilune = require "perilune"
 local host = require "perilune.host"
@@ -63,6 +64,12 @@ local function description(script, req, n)
   return script
 end
 
+local script_fields = {
+  text = true, chunks = true, ttft = true, itl = true, delay = true, status = true, code = true,
+  retry_after = true, error = true, usage = true, model = true,
+}
+local fetch_fields = { status = true, body = true, text = true, headers = true, delay = true, error = true }
+
 local function failure(name, d)
   local err = {}
   for k, v in pairs(d.error or {}) do err[k] = v end
@@ -87,6 +94,7 @@ local function play(entry, name, req, opts)
     call.outcome = err and err.code or "nothing"
     return nil, err or errors.new{ code = "upstream_error", message = "the script has no answer", upstream = name }
   end
+  check.known("t.upstream", d, script_fields)
   local delay, timeout = d.delay or 0, opts and opts.timeout
   if timeout and delay > timeout then
     perilune.sleep(timeout)
@@ -122,6 +130,7 @@ local function fake_fetch(url, opts)
       f.n = f.n + 1
       local d, err = description(f.script, { url = url, opts = opts or {} }, f.n)
       if d == nil then return nil, err end
+      check.known("t.fetch", d, fetch_fields)
       local timeout = opts and opts.timeout
       if timeout and (d.delay or 0) > timeout then
         perilune.sleep(timeout)
