@@ -12,7 +12,8 @@
  *
  * While nothing was sent on a stream, a comment goes out every keepalive_comment
  * seconds, so that proxies in between do not give up.  The first one commits the
- * status 200: a failure after it is an event in the stream. */
+ * status 200 and the shape: a failure after it is an event in the stream, and an
+ * answer that comes whole is told as a chunk (`retold`). */
 #include "gateway/exchange.h"
 
 #include <stdio.h>
@@ -37,7 +38,7 @@ struct exchange {
     uint64_t               start_us, policy_us, ttft_us, total_us;
     int                    status;
     bool                   stream;   /* the client asked for one */
-    bool                   sent_head, is_whole, finished, frames;
+    bool                   sent_head, is_whole, finished, frames, begun, retold;
 };
 
 /* -- The end --------------------------------------------------------------------------- */
@@ -233,6 +234,7 @@ static void deadline_due(struct timer *t) {
 static void comment_due(struct timer *t) {
     struct exchange *x = container_of(t, struct exchange, comment);
     if (!x->sent_head) send_head(x, 200, SLICE("text/event-stream"), REPLY_CHUNKED);
+    x->begun = true;
     reply_body(x->http, SLICE(": keepalive\n\n"));
     timer_start(x->w->loop, t, x->gen->config->comment_ms, comment_due);
 }
@@ -250,8 +252,30 @@ static enum flow on_head(struct exchange *x, const struct event *ev) {
     return FLOW_MORE;
 }
 
+/* A whole answer behind a comment. */
+static enum flow retell(struct exchange *x, struct slice whole) {
+    struct json_doc doc = { .nodes = NULL };
+    struct buf out;
+    buf_init(&out, 0);
+    int rc = json_parse(&doc, whole, &(struct json_error){ 0 });
+    bool told = rc == 0 && openai_completion_as_chunks(&out, &doc, x->req->body->chat.wants_usage);
+    enum flow flow = FLOW_MORE;
+    if (rc == PERILUNE_ERR_NOMEM || buf_failed(&out)) {
+        fail_with(x, FAILURE_NO_MEMORY, "out of memory");
+    } else if (!told) {
+        fail_with(x, FAILURE_MALFORMED, "the stream had begun, and the answer is not a chat completion");
+    } else {
+        x->retold = true;
+        flow = reply_body(x->http, buf_get(&out));
+    }
+    json_deinit(&doc);
+    buf_deinit(&out);
+    return flow;
+}
+
 static enum flow on_bytes(struct exchange *x, const struct event *ev) {
     if (x->is_whole && !x->sent_head) send_head(x, x->status, SLICE("application/json"), ev->raw.len);
+    else if (x->begun && !x->frames) return retell(x, ev->raw);
     return reply_body(x->http, ev->raw);
 }
 
@@ -266,6 +290,7 @@ static enum flow on_event(struct sink *k, const struct event *ev) {
     case EVENT_BYTES: return on_bytes(x, ev);
     case EVENT_END:
         if (!x->sent_head) send_head(x, x->status ? x->status : 200, SLICE(""), 0);
+        if (x->retold) reply_body(x->http, SLICE("data: [DONE]\n\n"));
         account(x, false);
         reply_end(x->http);
         finish(x, false);

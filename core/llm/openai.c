@@ -1,7 +1,11 @@
 /* openai.c -- OpenAI's dialect, written by hand into a buffer.
  *
  * What a client library reads is there (id, object, created, model, choices with
- * index and finish_reason); what it does not read is left out. */
+ * index and finish_reason); what it does not read is left out.
+ *
+ * An answer that came whole when the client's stream had already begun is told
+ * again as a chunk: every member goes over as it stands, but `message` is called
+ * `delta` there, and each call of a tool carries its index. */
 #include "llm/openai.h"
 
 static void put_common(struct buf *out, const struct openai_answer *a, const char *object) {
@@ -71,6 +75,118 @@ void openai_error_event(struct buf *out, const struct failure *f) {
     failure_write_json(out, f);
     buf_puts(out, "\n\n");
 }
+
+/* -- A whole answer as a stream ------------------------------------------------------ */
+
+static bool is_a(const struct json_doc *doc, uint32_t node, enum json_type type) {
+    return node != JSON_NONE && json_type(doc, node) == type;
+}
+
+static void put_tool_calls(struct buf *out, const struct json_doc *doc, uint32_t calls) {
+    unsigned i = 0;
+    buf_putc(out, '[');
+    for (uint32_t n = json_first(doc, calls); n != JSON_NONE; n = json_next(doc, calls, n), i++) {
+        struct slice raw = json_raw(doc, n);
+        if (i > 0) buf_putc(out, ',');
+        if (is_a(doc, n, JSON_OBJECT) && json_get(doc, n, SLICE("index")) == JSON_NONE) {
+            buf_puts(out, "{\"index\":");
+            buf_u64(out, i);
+            if (doc->nodes[n].count > 0) buf_putc(out, ',');
+            raw = slice_of(raw.ptr + 1, raw.len - 1);
+        }
+        buf_slice(out, raw);
+    }
+    buf_putc(out, ']');
+}
+
+/* How an object is told again: without some members, and one of them, when it has the
+ * right type, by another name and by put(). */
+struct retelling {
+    const char    *without[2];
+    const char    *name, *called;
+    enum json_type type;
+    void         (*put)(struct buf *out, const struct json_doc *doc, uint32_t value);
+};
+
+/* `begin` is what the object begins with: "{", or "{" and members. */
+static void put_object(struct buf *out, const struct json_doc *doc, uint32_t object, const char *begin,
+                       const struct retelling *how) {
+    bool first = begin[1] == '\0';
+    buf_puts(out, begin);
+    for (uint32_t key = json_first(doc, object); key != JSON_NONE;) {
+        uint32_t value = json_next(doc, object, key), next = json_next(doc, object, value);
+        bool skip = false, special = json_str_eq(doc, key, slice_str(how->name)) && is_a(doc, value, how->type);
+        for (int i = 0; i < 2; i++)
+            skip |= how->without[i] != NULL && json_str_eq(doc, key, slice_str(how->without[i]));
+        key = skip ? next : key;
+        if (skip) continue;
+        if (!first) buf_putc(out, ',');
+        first = false;
+        if (special) json_write_string(out, slice_str(how->called));
+        else buf_slice(out, json_raw(doc, key));
+        buf_putc(out, ':');
+        if (special) how->put(out, doc, value);
+        else buf_slice(out, json_raw(doc, value));
+        key = next;
+    }
+    buf_putc(out, '}');
+}
+
+static void put_delta(struct buf *out, const struct json_doc *doc, uint32_t message) {
+    static const struct retelling how = { { NULL }, "tool_calls", "tool_calls", JSON_ARRAY, put_tool_calls };
+    put_object(out, doc, message, "{", &how);
+}
+
+static void put_choices(struct buf *out, const struct json_doc *doc, uint32_t choices) {
+    static const struct retelling how = { { NULL }, "message", "delta", JSON_OBJECT, put_delta };
+    bool first = true;
+    buf_putc(out, '[');
+    for (uint32_t n = json_first(doc, choices); n != JSON_NONE; n = json_next(doc, choices, n)) {
+        if (!first) buf_putc(out, ',');
+        first = false;
+        if (is_a(doc, n, JSON_OBJECT)) put_object(out, doc, n, "{", &how);
+        else buf_slice(out, json_raw(doc, n)); /* of two `choices` only the last was looked at */
+    }
+    buf_putc(out, ']');
+}
+
+static void put_no_choices(struct buf *out, const struct json_doc *doc, uint32_t choices) {
+    (void)doc;
+    (void)choices;
+    buf_puts(out, "[]");
+}
+
+/* One frame. A line end of the original would cut it in two; JSON has them as white
+ * space only. */
+static void put_retold(struct buf *out, const struct json_doc *doc, const struct retelling *how) {
+    size_t from = buf_len(out);
+    buf_puts(out, "data: ");
+    put_object(out, doc, 0, "{\"object\":\"chat.completion.chunk\"", how);
+    for (size_t i = from; i < buf_len(out); i++) {
+        char *c = out->data + out->mark + i;
+        if (*c == '\n' || *c == '\r') *c = ' ';
+    }
+    buf_puts(out, "\n\n");
+}
+
+static bool is_completion(const struct json_doc *doc) {
+    uint32_t choices = is_a(doc, 0, JSON_OBJECT) ? json_get(doc, 0, SLICE("choices")) : JSON_NONE;
+    if (!is_a(doc, choices, JSON_ARRAY)) return false;
+    for (uint32_t n = json_first(doc, choices); n != JSON_NONE; n = json_next(doc, choices, n))
+        if (!is_a(doc, n, JSON_OBJECT) || !is_a(doc, json_get(doc, n, SLICE("message")), JSON_OBJECT)) return false;
+    return true;
+}
+
+bool openai_completion_as_chunks(struct buf *out, const struct json_doc *doc, bool keep_usage) {
+    static const struct retelling text = { { "object", "usage" }, "choices", "choices", JSON_ARRAY, put_choices };
+    static const struct retelling usage = { { "object" }, "choices", "choices", JSON_ARRAY, put_no_choices };
+    if (!is_completion(doc)) return false;
+    put_retold(out, doc, &text);
+    if (keep_usage && is_a(doc, json_get(doc, 0, SLICE("usage")), JSON_OBJECT)) put_retold(out, doc, &usage);
+    return true;
+}
+
+/* -- Reading ------------------------------------------------------------------------ */
 
 uint32_t openai_text_node(const struct json_doc *doc) {
     if (json_type(doc, 0) != JSON_OBJECT) return JSON_NONE;

@@ -23,6 +23,11 @@ void openai_chunk_usage(struct buf *out, const struct openai_answer *a);
 /* What a stream ends with after a failure: never followed by [DONE]. */
 void openai_error_event(struct buf *out, const struct failure *f);
 
+/* A parsed chat.completion as the frames of a stream, without [DONE]: for a client
+ * whose stream has begun before it was known that the answer comes whole.  Returns
+ * false, with nothing written, when doc is no chat.completion. */
+bool openai_completion_as_chunks(struct buf *out, const struct json_doc *doc, bool keep_usage);
+
 /* The text of a whole answer (choices[0].message.content) or of a chunk
  * (choices[0].delta.content): its node, or JSON_NONE. */
 uint32_t openai_text_node(const struct json_doc *doc);

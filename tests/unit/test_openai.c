@@ -1,0 +1,182 @@
+/* test_openai.c -- answers in OpenAI's dialect, and whole ones told as a stream. */
+#include "llm/openai.h"
+
+#include "base/mem.h"
+#include "unit.h"
+
+static const struct usage some = { true, 3, 4, 1 };
+
+static struct openai_answer answer(void) {
+    return (struct openai_answer){ SLICE("id\"1"), SLICE("m\n"), 1700000000, &some };
+}
+
+/* What a client's parser sees: valid JSON in each data line, one frame per "\n\n". */
+static void check_frames(struct slice s) {
+    struct json_doc doc = { .nodes = NULL };
+    while (s.len > 0) {
+        const char *end = memmem(s.ptr, s.len, "\n\n", 2);
+        CHECK(end != NULL);
+        struct slice line = slice_of(s.ptr, (size_t)(end - s.ptr));
+        CHECK(slice_starts(line, SLICE("data: ")));
+        CHECK(memchr(line.ptr, '\n', line.len) == NULL && memchr(line.ptr, '\r', line.len) == NULL);
+        int rc = json_parse(&doc, slice_of(line.ptr + 6, line.len - 6), &(struct json_error){ 0 });
+        if (FAULTED(rc)) break;
+        CHECK_INT(rc, 0);
+        CHECK_INT(json_type(&doc, 0), JSON_OBJECT);
+        s = slice_of(end + 2, (size_t)(s.ptr + s.len - end - 2));
+    }
+    json_deinit(&doc);
+}
+
+/* expected is compared after the checks: a buffer that failed is fine in a fault run. */
+static void wrote(struct buf *out, const char *expected) {
+    if (FAULTED(out->error)) {
+        buf_deinit(out);
+        return;
+    }
+    CHECK_SLICE(buf_get(out), slice_str(expected));
+    buf_deinit(out);
+}
+
+TEST_FAULT(a_completion) {
+    struct openai_answer a = answer();
+    struct buf out;
+    buf_init(&out, 0);
+    openai_completion(&out, &a, SLICE("say \"hi\"\n\x01\xe2\x82\xac\xff"));
+    wrote(&out, "{\"id\":\"id\\\"1\",\"object\":\"chat.completion\",\"created\":1700000000,\"model\":\"m\\n\","
+                "\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\","
+                "\"content\":\"say \\\"hi\\\"\\n\\u0001\xe2\x82\xac\xef\xbf\xbd\"},\"finish_reason\":\"stop\"}],"
+                "\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4,\"total_tokens\":7}}");
+}
+
+TEST(usage_is_zero_when_nobody_knows) {
+    struct openai_answer a = { SLICE("i"), SLICE("m"), 0, NULL };
+    struct buf out;
+    buf_init(&out, 0);
+    openai_chunk_usage(&out, &a);
+    wrote(&out, "data: {\"id\":\"i\",\"object\":\"chat.completion.chunk\",\"created\":0,\"model\":\"m\",\"choices\":[],"
+                "\"usage\":{\"prompt_tokens\":0,\"completion_tokens\":0,\"total_tokens\":0}}\n\n");
+}
+
+#define CHUNK "data: {\"id\":\"id\\\"1\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"m\\n\","
+
+TEST_FAULT(a_stream) {
+    struct openai_answer a = answer();
+    struct buf out;
+    buf_init(&out, 0);
+    openai_chunk_role(&out, &a);
+    openai_chunk_text(&out, &a, SLICE("a\n\nb"));
+    openai_chunk_text(&out, &a, SLICE(""));
+    openai_chunk_finish(&out, &a);
+    openai_chunk_usage(&out, &a);
+    if (!buf_failed(&out)) check_frames(buf_get(&out));
+    wrote(&out,
+          CHUNK "\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}]}\n\n"
+          CHUNK "\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\\n\\nb\"},\"finish_reason\":null}]}\n\n"
+          CHUNK "\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\"},\"finish_reason\":null}]}\n\n"
+          CHUNK "\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"
+          CHUNK "\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4,\"total_tokens\":7}}\n\n");
+}
+
+TEST_FAULT(an_error_is_an_event_and_no_end) {
+    struct failure f;
+    struct buf out;
+    failure_init(&f);
+    failure_set(&f, FAILURE_TRUNCATED, "upstream '%s' said \"no\"\n", "up");
+    buf_init(&out, 0);
+    openai_error_event(&out, &f);
+    if (!buf_failed(&out)) check_frames(buf_get(&out));
+    wrote(&out, "data: {\"error\":{\"message\":\"upstream 'up' said \\\"no\\\"\\n\",\"type\":\"upstream_error\","
+                "\"param\":null,\"code\":\"upstream_truncated\"}}\n\n");
+    failure_deinit(&f);
+}
+
+/* -- A whole answer as a stream ------------------------------------------------------ */
+
+/* NULL: not a completion. */
+static void retold(const char *whole, bool usage, const char *expected) {
+    struct json_doc doc = { .nodes = NULL };
+    struct buf out;
+    buf_init(&out, 0);
+    int rc = json_parse(&doc, slice_str(whole), &(struct json_error){ 0 });
+    if (FAULTED(rc)) return;
+    CHECK_INT(rc, 0);
+    bool told = openai_completion_as_chunks(&out, &doc, usage);
+    CHECK(told == (expected != NULL));
+    if (told && !buf_failed(&out)) check_frames(buf_get(&out));
+    wrote(&out, expected ? expected : "");
+    json_deinit(&doc);
+}
+
+#define BEGIN "data: {\"object\":\"chat.completion.chunk\""
+
+TEST_FAULT(a_message_becomes_a_delta) {
+    retold("{\"id\":\"x\",\"object\":\"chat.completion\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\","
+           "\"content\":\"\\ud83d\"},\"logprobs\":null,\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":1},"
+           "\"n\":1e999}", false,
+           BEGIN ",\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\\ud83d\"},"
+           "\"logprobs\":null,\"finish_reason\":\"stop\"}],\"n\":1e999}\n\n");
+}
+
+TEST(usage_has_a_frame_of_its_own_when_asked) {
+    retold("{\"usage\":{\"a\":1},\"choices\":[]}", true,
+           BEGIN ",\"choices\":[]}\n\n" BEGIN ",\"usage\":{\"a\":1},\"choices\":[]}\n\n");
+    retold("{\"usage\":null,\"choices\":[]}", true, BEGIN ",\"choices\":[]}\n\n");
+    retold("{\"choices\":[]}", true, BEGIN ",\"choices\":[]}\n\n");
+}
+
+TEST(calls_of_tools_get_their_index) {
+    retold("{\"choices\":[{\"message\":{\"tool_calls\":[{},{\"id\":\"a\"},{\"index\":7},null]}},"
+           "{\"message\":{\"tool_calls\":null}},{\"message\":{}}]}", false,
+           BEGIN ",\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0},{\"index\":1,\"id\":\"a\"},{\"index\":7},null]}},"
+           "{\"delta\":{\"tool_calls\":null}},{\"delta\":{}}]}\n\n");
+    retold("{\"choices\":[{\"message\":{\"tool_calls\":[]}}]}", false,
+           BEGIN ",\"choices\":[{\"delta\":{\"tool_calls\":[]}}]}\n\n");
+}
+
+TEST(line_ends_of_the_original_do_not_cut_the_frame) {
+    retold("{\n \"choices\": [\r\n  {\"message\": {\"content\": \"a\\nb\",\n \"x\": [1,\n\n2]} }\n ]\n}\n", false,
+           BEGIN ",\"choices\":[{\"delta\":{\"content\":\"a\\nb\",\"x\":[1,  2]}}]}\n\n");
+}
+
+TEST(of_members_that_come_twice_the_last_counts) {
+    retold("{\"choices\":[7],\"choices\":[]}", false, BEGIN ",\"choices\":[7],\"choices\":[]}\n\n");
+}
+
+TEST(what_is_no_completion_is_told_apart) {
+    retold("[]", false, NULL);
+    retold("7", false, NULL);
+    retold("{}", false, NULL);
+    retold("{\"choices\":{}}", false, NULL);
+    retold("{\"choices\":[7]}", true, NULL);
+    retold("{\"choices\":[{\"text\":\"a\"}]}", false, NULL);
+    retold("{\"choices\":[{\"message\":{}},{\"message\":\"a\"}]}", false, NULL);
+    retold("{\"choices\":[],\"choices\":1}", false, NULL);
+}
+
+/* -- Reading ------------------------------------------------------------------------- */
+
+static void text_is(const char *text, const char *expected) {
+    struct json_doc doc = { .nodes = NULL };
+    int rc = json_parse(&doc, slice_str(text), &(struct json_error){ 0 });
+    if (FAULTED(rc)) return;
+    CHECK_INT(rc, 0);
+    uint32_t n = openai_text_node(&doc);
+    NOTE("%s", text);
+    if (expected == NULL) CHECK_UINT(n, JSON_NONE);
+    else CHECK_SLICE(json_raw(&doc, n), slice_str(expected));
+    json_deinit(&doc);
+}
+
+TEST_FAULT(the_text_of_an_answer) {
+    text_is("{\"choices\":[{\"message\":{\"content\":\"a\"}},{\"message\":{\"content\":\"b\"}}]}", "\"a\"");
+    text_is("{\"choices\":[{\"delta\":{\"content\":\"\"}}]}", "\"\"");
+    text_is("{\"choices\":[{\"delta\":{\"content\":\"d\"},\"message\":{\"content\":\"m\"}}]}", "\"d\"");
+    static const char *const none[] = {
+        "[]", "1", "{}", "{\"choices\":null}", "{\"choices\":[]}", "{\"choices\":{}}", "{\"choices\":[1]}",
+        "{\"choices\":[{}]}", "{\"choices\":[{\"delta\":1}]}", "{\"choices\":[{\"delta\":{}}]}",
+        "{\"choices\":[{\"delta\":{\"content\":null}}]}", "{\"choices\":[{\"delta\":{\"content\":[\"a\"]}}]}",
+        "{\"choices\":[{\"message\":{\"content\":7}}]}",
+    };
+    for (size_t i = 0; i < sizeof(none) / sizeof(*none); i++) text_is(none[i], NULL);
+}
