@@ -50,7 +50,7 @@ struct failure {
     enum failure_kind kind;
     int          status;      /* HTTP */
     bool         retryable;
-    int          retry_after; /* seconds; 0: not said */
+    uint32_t     retry_after_ms; /* 0: not said */
     char         code[48];    /* the kind's, or what a policy or upstream said */
     char         type[40];
     char         param[64];   /* the field at fault, or empty */

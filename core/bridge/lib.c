@@ -3,11 +3,13 @@
  * The library in lua/perilune/ dresses it up; policies never see this table. */
 #include "bridge/lib.h"
 
+#include <math.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/httpdate.h"
 #include "bridge/bundle.h"
 #include "bridge/request.h"
 #include "bridge/response.h"
@@ -79,8 +81,8 @@ void lib_push_failure(lua_State *L, const struct failure *f) {
         lua_pushstring(L, f->param);
         lua_setfield(L, -2, "param");
     }
-    if (f->retry_after > 0) {
-        lua_pushinteger(L, f->retry_after);
+    if (f->retry_after_ms > 0) {
+        lua_pushnumber(L, (lua_Number)f->retry_after_ms / 1000);
         lua_setfield(L, -2, "retry_after");
     }
     if (buf_len(&f->body) > 0) {
@@ -109,9 +111,9 @@ static void from_table(lua_State *L, int t, struct failure *f) {
     copy_field(L, t, "code", f->code, sizeof(f->code));
     copy_field(L, t, "message", f->message, sizeof(f->message));
     copy_field(L, t, "param", f->param, sizeof(f->param));
-    int status = (int)number_field(L, t, "status", 500);
-    f->status = status >= 400 && status <= 599 ? status : 500;
-    f->retry_after = (int)number_field(L, t, "retry_after", 0);
+    double status = number_field(L, t, "status", 500), wait = number_field(L, t, "retry_after", 0);
+    f->status = status >= 400 && status <= 599 ? (int)status : 500;
+    f->retry_after_ms = wait > 0 ? (uint32_t)(fmin(wait, RETRY_AFTER_MAX_MS / 1000) * 1000) : 0;
     f->retryable = value_field_bool(L, t, "retryable", false);
     snprintf(f->type, sizeof(f->type), "%s", f->status == 429 ? "rate_limit_error"
                                              : f->status == 401 ? "authentication_error"

@@ -177,9 +177,9 @@ static void reply_error(struct exchange *x, const struct failure *f) {
     put_line(&h, "x-request-id", slice_str(x->req->id));
     if (x->res && response_upstream(x->res)[0])
         put_line(&h, "x-perilune-upstream", slice_str(response_upstream(x->res)));
-    if (f->retry_after > 0 || f->status == 429 || f->status == 503) {
+    if (f->retry_after_ms > 0 || f->status == 429 || f->status == 503) {
         buf_puts(&h, "retry-after: ");
-        buf_u64(&h, (uint64_t)(f->retry_after > 0 ? f->retry_after : 1));
+        buf_u64(&h, f->retry_after_ms > 0 ? (f->retry_after_ms + 999) / 1000 : 1);
         buf_puts(&h, "\r\n");
     }
     if (f->kind == FAILURE_METHOD) buf_puts(&h, x->route ? "" : "allow: POST\r\n");

@@ -23,7 +23,9 @@
 #include "upstream/call_int.h"
 
 #include <stdio.h>
+#include <time.h>
 
+#include "base/httpdate.h"
 #include "base/json.h"
 #include "upstream/origin.h"
 
@@ -232,7 +234,9 @@ void call_on_field(struct call *c, struct slice name, struct slice value) {
         c->length = digits(value);
         return;
     }
-    if (!is_kept(name) || buf_len(&c->head) + name.len + value.len + 2 > HEADERS_MAX) return;
+    /* An error's own clock: Retry-After may be a date. */
+    bool clock = c->status >= 300 && slice_eq_nocase(name, SLICE("date"));
+    if ((!is_kept(name) && !clock) || buf_len(&c->head) + name.len + value.len + 2 > HEADERS_MAX) return;
     buf_slice(&c->head, name);
     buf_putc(&c->head, ':');
     buf_slice(&c->head, value);
@@ -299,10 +303,9 @@ static void call_resume(struct source *s) {
 /* -- Results ------------------------------------------------------------------------------ */
 
 static void retry_after(const struct call *c, struct failure *f) {
-    struct slice v = call_header(c, SLICE("retry-after"));
-    if (v.ptr == NULL || v.len > 9) return; /* the HTTP-date form is rare here */
-    unsigned seconds = digits(v);
-    if (seconds > 0) f->retry_after = (int)seconds;
+    struct retry_after h = { call_header(c, SLICE("retry-after-ms")), call_header(c, SLICE("retry-after")),
+                             call_header(c, SLICE("date")) };
+    f->retry_after_ms = httpdate_retry_after(&h, time(NULL));
 }
 
 /* The upstream's own status becomes ours, where it means the same to a client. */

@@ -40,7 +40,7 @@ struct call {
     struct failure     *failure; /* found inside a callback */
     enum call_phase     phase;
     unsigned            url, tried;
-    int                 status, retry_after;
+    int                 status;
     bool                stream, whole, headed, paused, in_callback, cancelled, has_length;
     /* One allocation for the request's words: */
     struct slice        method, path; /* NUL-terminated */

@@ -85,7 +85,8 @@
 ---@field retryable boolean    can the same request succeed later, or at another upstream?
 ---@field type string          OpenAI's error type; follows from the status when absent
 ---@field param? string        the field of the request that is at fault
----@field retry_after? number  seconds to wait before trying again; sent as Retry-After
+---@field retry_after? number  seconds to wait before trying again, from retry-after-ms or
+---                         Retry-After (seconds, or a date); sent as Retry-After, rounded up
 ---@field upstream? string     who failed
 ---@field body? string         the upstream's own error body
 

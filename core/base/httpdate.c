@@ -1,0 +1,203 @@
+/* httpdate.c -- dates in HTTP headers, and how long an answer asks to wait.
+ *
+ * Three forms are to be understood (RFC 9110, 5.6.7):
+ *
+ *     Sun, 06 Nov 1994 08:49:37 GMT     what everybody sends
+ *     Sunday, 06-Nov-94 08:49:37 GMT    RFC 850
+ *     Sun Nov  6 08:49:37 1994          asctime()
+ *
+ * All are GMT.  The parser is strict: what is not one of these is no date.  Whether
+ * the day of the week is the right one is not checked.
+ *
+ * A date in Retry-After is compared with the Date of the same answer, so that the
+ * clocks of two machines need not agree.
+ *
+ * Pure functions: the clock is an argument. */
+#include "base/httpdate.h"
+
+#include <stdbool.h>
+
+#include "include/perilune.h"
+
+/* -- A cursor over the text ------------------------------------------------------ */
+
+struct cursor {
+    struct slice left;
+    bool         bad; /* sticky */
+};
+
+static void skip(struct cursor *c, size_t n) {
+    c->left.ptr += n;
+    c->left.len -= n;
+}
+
+static void eat(struct cursor *c, struct slice literal) {
+    if (c->bad || !slice_starts(c->left, literal)) c->bad = true;
+    else skip(c, literal.len);
+}
+
+/* Exactly n digits. */
+static int number(struct cursor *c, size_t n) {
+    int v = 0;
+    if (c->bad || c->left.len < n) {
+        c->bad = true;
+        return 0;
+    }
+    for (size_t i = 0; i < n; i++) {
+        char d = c->left.ptr[i];
+        if (d < '0' || d > '9') c->bad = true;
+        v = v * 10 + (d - '0');
+    }
+    skip(c, n);
+    return c->bad ? 0 : v;
+}
+
+/* Which of the names comes next; bad when none does. */
+static int name(struct cursor *c, const char *const *names, int count) {
+    for (int i = 0; i < count && !c->bad; i++) {
+        struct slice s = slice_str(names[i]);
+        if (!slice_starts(c->left, s)) continue;
+        skip(c, s.len);
+        return i;
+    }
+    c->bad = true;
+    return 0;
+}
+
+/* -- The three forms --------------------------------------------------------------- */
+
+static const char *const months[] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                      "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+static const char *const days[] = { "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun" };
+static const char *const long_days[] = { "Monday", "Tuesday", "Wednesday", "Thursday",
+                                         "Friday", "Saturday", "Sunday" };
+
+struct date { int year, month, day, hour, minute, second; }; /* month from 0 */
+
+static void clock_time(struct cursor *c, struct date *d) {
+    d->hour = number(c, 2);
+    eat(c, SLICE(":"));
+    d->minute = number(c, 2);
+    eat(c, SLICE(":"));
+    d->second = number(c, 2);
+}
+
+static bool is_over(const struct cursor *c) { return !c->bad && c->left.len == 0; }
+
+static bool read_fixdate(struct cursor c, struct date *d) {
+    name(&c, days, 7);
+    eat(&c, SLICE(", "));
+    d->day = number(&c, 2);
+    eat(&c, SLICE(" "));
+    d->month = name(&c, months, 12);
+    eat(&c, SLICE(" "));
+    d->year = number(&c, 4);
+    eat(&c, SLICE(" "));
+    clock_time(&c, d);
+    eat(&c, SLICE(" GMT"));
+    return is_over(&c);
+}
+
+static bool read_asctime(struct cursor c, struct date *d) {
+    name(&c, days, 7);
+    eat(&c, SLICE(" "));
+    d->month = name(&c, months, 12);
+    eat(&c, SLICE(" "));
+    bool one = c.left.len > 0 && c.left.ptr[0] == ' '; /* " 6" */
+    if (one) skip(&c, 1);
+    d->day = number(&c, one ? 1 : 2);
+    eat(&c, SLICE(" "));
+    clock_time(&c, d);
+    eat(&c, SLICE(" "));
+    d->year = number(&c, 4);
+    return is_over(&c);
+}
+
+/* The year is still one of two digits. */
+static bool read_rfc850(struct cursor c, struct date *d) {
+    name(&c, long_days, 7);
+    eat(&c, SLICE(", "));
+    d->day = number(&c, 2);
+    eat(&c, SLICE("-"));
+    d->month = name(&c, months, 12);
+    eat(&c, SLICE("-"));
+    d->year = number(&c, 2);
+    eat(&c, SLICE(" "));
+    clock_time(&c, d);
+    eat(&c, SLICE(" GMT"));
+    return is_over(&c);
+}
+
+/* -- From a date to seconds ---------------------------------------------------------- */
+
+static bool is_leap(int year) { return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0; }
+
+static bool is_real(const struct date *d) {
+    static const int length[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+    int most = length[d->month] + (d->month == 1 && is_leap(d->year));
+    return d->day >= 1 && d->day <= most && d->hour < 24 && d->minute < 60 && d->second <= 60;
+}
+
+/* Years are counted from March, so that the leap day is the last of its year. */
+static int64_t seconds_of(const struct date *d) {
+    int64_t month = (d->month + 10) % 12, year = d->year - (d->month < 2);
+    int64_t in_year = (153 * month + 2) / 5 + d->day - 1; /* months of 31 30 31 30 31 | 31 30 ... */
+    int64_t day = year * 365 + year / 4 - year / 100 + year / 400 + in_year - 719468;
+    return ((day * 24 + d->hour) * 60 + d->minute) * 60 + d->second;
+}
+
+static int year_of(int64_t now) {
+    struct date d = { .year = 1970 };
+    while (d.year < 9999 && now >= seconds_of(&(struct date){ .year = d.year + 1, .day = 1 })) d.year++;
+    return d.year;
+}
+
+/* More than fifty years ahead is the century before. */
+static int full_year(int two, int64_t now) {
+    int this_year = year_of(now), year = this_year / 100 * 100 + two;
+    return year > this_year + 50 ? year - 100 : year;
+}
+
+int httpdate_parse(struct slice s, int64_t now, int64_t *out) {
+    struct cursor c = { s, false };
+    struct date d;
+    if (!read_fixdate(c, &d) && !read_asctime(c, &d)) {
+        if (!read_rfc850(c, &d)) return PERILUNE_ERR_INVAL;
+        d.year = full_year(d.year, now);
+    }
+    if (!is_real(&d)) return PERILUNE_ERR_INVAL;
+    *out = seconds_of(&d);
+    return 0;
+}
+
+/* -- Retry-After ------------------------------------------------------------------------ */
+
+/* A decimal number, a fraction allowed and not looked at; -1: it is none, or absurd. */
+static int64_t whole_number(struct slice s) {
+    int64_t v = 0;
+    size_t i = 0;
+    for (; i < s.len && s.ptr[i] >= '0' && s.ptr[i] <= '9'; i++) {
+        if (i == 12) return -1;
+        v = v * 10 + (s.ptr[i] - '0');
+    }
+    if (i == 0) return -1;
+    if (i < s.len && s.ptr[i] == '.')
+        for (i++; i < s.len && s.ptr[i] >= '0' && s.ptr[i] <= '9'; i++) {}
+    return i == s.len ? v : -1;
+}
+
+static uint32_t bounded(int64_t ms) {
+    if (ms < 0) return 0;
+    return ms > RETRY_AFTER_MAX_MS ? RETRY_AFTER_MAX_MS : (uint32_t)ms;
+}
+
+uint32_t httpdate_retry_after(const struct retry_after *h, int64_t now) {
+    int64_t ms = whole_number(slice_trim(h->ms));
+    if (ms >= 0) return bounded(ms);
+    struct slice wait = slice_trim(h->wait);
+    int64_t seconds = whole_number(wait), at, there;
+    if (seconds >= 0) return bounded(seconds * 1000);
+    if (httpdate_parse(wait, now, &at) != 0) return 0;
+    if (httpdate_parse(slice_trim(h->date), now, &there) != 0) there = now;
+    return bounded((at - there) * 1000);
+}
