@@ -328,6 +328,69 @@ static int l_log(lua_State *L) {
     return 0;
 }
 
+/* -- What rewriting saved ------------------------------------------------------------- */
+
+/* A number that is finite and not negative, or 0 when absent. */
+static double amount(lua_State *L, const char *key, bool may_be_negative) {
+    lua_getfield(L, 2, key);
+    if (!lua_isnil(L, -1) && lua_type(L, -1) != LUA_TNUMBER) luaL_error(L, "req:saved: %s must be a number", key);
+    double v = lua_tonumber(L, -1);
+    lua_pop(L, 1);
+    if (!(v > -1e15 && v < 1e15) || (v < 0 && !may_be_negative))
+        luaL_error(L, "req:saved: %s must be a number, 0 or more", key);
+    return v;
+}
+
+static const char *saved_policy(lua_State *L) {
+    static const char *const known[] = { "policy", "before", "after", "cost", "seconds" };
+    lua_pushnil(L);
+    while (lua_next(L, 2) != 0) {
+        bool ok = false;
+        const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
+        for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) ok |= strcmp(key, known[i]) == 0;
+        if (!ok) luaL_error(L, "req:saved: unknown field '%s'; there are policy, before, after, cost, seconds", key);
+        lua_pop(L, 1);
+    }
+    lua_getfield(L, 2, "policy"); /* stays on the stack */
+    size_t len = 0;
+    const char *s = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &len) : "";
+    bool ok = len > 0 && len < SAVED_NAME;
+    for (size_t i = 0; ok && i < len; i++)
+        ok = s[i] == '_' || s[i] == '-' || (s[i] >= '0' && s[i] <= '9') || ((s[i] | 32) >= 'a' && (s[i] | 32) <= 'z');
+    if (!ok) luaL_error(L, "req:saved: policy must be a name: letters, digits, _ and -, at most %d", SAVED_NAME - 1);
+    return s;
+}
+
+static int push_saved(lua_State *L, const struct policy_request *r) {
+    int64_t tokens, nano;
+    saved_total(r->saved, &tokens, &nano);
+    lua_createtable(L, 0, 2);
+    lua_pushnumber(L, (lua_Number)tokens);
+    lua_setfield(L, -2, "tokens");
+    lua_pushnumber(L, (lua_Number)nano / 1e9);
+    lua_setfield(L, -2, "cost");
+    return 1;
+}
+
+/* req:saved{ policy =, before =, after =, cost =, seconds = }; req:saved() -> sums */
+static int l_saved(lua_State *L) {
+    struct policy_request *r = request_check(L, 1);
+    if (lua_isnoneornil(L, 2)) return push_saved(L, r);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    const char *policy = saved_policy(L);
+    struct saved_amount a = { .times = 1,
+                              .before = (uint64_t)amount(L, "before", false),
+                              .after = (uint64_t)amount(L, "after", false),
+                              .us = (uint64_t)(amount(L, "seconds", false) * 1e6) };
+    double usd = amount(L, "cost", true);
+    if (usd < -1e9 || usd > 1e9) return luaL_error(L, "req:saved: cost is in USD: %f is too much", usd);
+    a.nano_usd = (int64_t)(usd * 1e9 + (usd < 0 ? -0.5 : 0.5));
+    if (!saved_add(&r->saved, &r->arena, policy, &a)) return luaL_error(L, "not enough memory");
+    struct state *s = state_of(L);
+    if (s->stats != NULL) saved_stats_add(&s->stats->saved, policy, &a);
+    return push_saved(L, r);
+}
+
 /* -- Requests made by tests ------------------------------------------------------------- */
 
 static void read_headers(lua_State *L, int t, struct policy_request *r) {
@@ -404,6 +467,7 @@ static void open_properties(lua_State *L) {
     static const luaL_Reg methods[] = { { "body", l_body },
                                         { "fingerprint", l_fingerprint },
                                         { "log", l_log },
+                                        { "saved", l_saved },
                                         { "time_left", l_time_left },
                                         { "tokens", l_tokens },
                                         { NULL, NULL } };

@@ -23,7 +23,8 @@ struct policy_request {
     char          upstream[64]; /* where `next` goes; empty: by model */
     uint64_t      deadline_ms;  /* loop clock */
     struct list   responses;    /* struct response: calls made for it */
-    struct arena  arena;        /* only of requests made by tests */
+    struct saved_entry *saved;  /* what policies reported; in the arena */
+    struct arena  arena;
 };
 
 struct policy_request *policy_request_new(struct state *s);

@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "bridge/saved.h"
 #include "store/shared.h"
 #include "sys/loop.h"
 #include "upstream/call.h"
@@ -25,6 +26,7 @@ struct state_limits {
 /* How much Lua work there was; written by the state's thread. */
 struct state_stats {
     atomic_uint_least64_t policy_us, tasks, kills, errors;
+    struct saved_stats    saved;
 };
 
 struct state {

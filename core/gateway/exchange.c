@@ -52,6 +52,7 @@ static void count(struct exchange *x, bool aborted, const struct usage *u) {
     if (u->known) {
         stats_add(&m->tokens_in, u->prompt);
         stats_add(&m->tokens_out, u->completion);
+        stats_add(&m->tokens_cached, u->cached);
     }
     if (x->ttft_us) histogram_record(&m->ttft, x->ttft_us);
     histogram_record(&m->duration, x->total_us);
@@ -76,8 +77,10 @@ static void access_log(struct exchange *x, bool aborted, const struct usage *u) 
     if (u->known) {
         log_u64(&line, "tokens_in", u->prompt);
         log_u64(&line, "tokens_out", u->completion);
+        if (u->cached) log_u64(&line, "tokens_cached", u->cached);
     }
     if (x->ttft_us) log_ms(&line, "ttft_ms", x->ttft_us);
+    if (x->req->saved) saved_log(x->req->saved, &line);
     log_ms(&line, "total_ms", x->total_us);
     if (x->policy_us) log_ms(&line, "policy_ms", x->policy_us);
     log_end(log, PERILUNE_LOG_INFO, &line);
@@ -136,6 +139,14 @@ static void put_line(struct buf *b, const char *name, struct slice value) {
     buf_puts(b, "\r\n");
 }
 
+/* How many prompt tokens policies kept from being sent; negative: added. */
+static void put_saved(struct buf *b, const struct saved_entry *list) {
+    if (list == NULL) return;
+    int64_t tokens, nano_usd;
+    saved_total(list, &tokens, &nano_usd);
+    buf_printf(b, "x-perilune-saved-tokens: %lld\r\n", (long long)tokens);
+}
+
 static void send_head(struct exchange *x, int status, struct slice type, size_t length) {
     struct buf h;
     buf_init(&h, 0);
@@ -146,6 +157,7 @@ static void send_head(struct exchange *x, int status, struct slice type, size_t 
     put_line(&h, "x-request-id", slice_str(x->req->id));
     if (x->res && response_upstream(x->res)[0])
         put_line(&h, "x-perilune-upstream", slice_str(response_upstream(x->res)));
+    put_saved(&h, x->req->saved);
     buf_slice(&h, own);
     x->sent_head = true;
     x->status = status;

@@ -79,6 +79,13 @@ static void tokens(const struct perilune *g, struct buf *out) {
     buf_printf(out, "%s{gen_ai_token_type=\"output\"} %llu\n", name, (ull)SUM(g, metrics.tokens_out));
 }
 
+static void saved(const struct perilune *g, struct buf *out) {
+    struct saved_stats all;
+    memset(&all, 0, sizeof(all));
+    for (unsigned i = 0; i < g->worker_count; i++) saved_stats_merge(&all, &g->workers[i].metrics.lua.saved);
+    saved_stats_write(&all, out);
+}
+
 void metrics_write(struct perilune *g, struct buf *out) {
     statuses(g, out);
     failures(g, out);
@@ -93,6 +100,9 @@ void metrics_write(struct perilune *g, struct buf *out) {
     one(out, "perilune_received_bytes_total", "counter", "Bytes from clients.", SUM(g, server.stats.bytes_in));
     one(out, "perilune_sent_bytes_total", "counter", "Bytes to clients.", SUM(g, server.stats.bytes_out));
     tokens(g, out);
+    one(out, "perilune_cached_tokens_total", "counter", "Prompt tokens that upstreams had in their caches.",
+        SUM(g, metrics.tokens_cached));
+    saved(g, out);
     upstreams(g, out);
     one(out, "perilune_policy_microseconds_total", "counter", "Time spent in policies.", SUM(g, metrics.lua.policy_us));
     one(out, "perilune_policy_errors_total", "counter", "Policies that threw.", SUM(g, metrics.lua.errors));

@@ -24,7 +24,8 @@ struct generation {
 struct metrics { /* written by the worker's thread */
     stats_counter    status[600];             /* by HTTP status */
     stats_counter    failures[FAILURE_KINDS];
-    stats_counter    requests, streams, aborted, tokens_in, tokens_out, frames;
+    stats_counter    requests, streams, aborted, tokens_in, tokens_out, tokens_cached,
+                     frames;
     atomic_uint_least64_t in_flight;
     struct histogram duration, ttft, policy;
     struct state_stats lua;

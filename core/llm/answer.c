@@ -78,6 +78,9 @@ bool usage_read(const struct json_doc *doc, struct usage *out) {
     uint32_t details = json_get(doc, u, SLICE("prompt_tokens_details"));
     if (details != JSON_NONE && json_type(doc, details) == JSON_OBJECT)
         out->cached = number_of(doc, details, SLICE("cached_tokens"));
+    /* What DeepSeek and gateways in front of Anthropic call it. */
+    if (out->cached == 0) out->cached = number_of(doc, u, SLICE("prompt_cache_hit_tokens"));
+    if (out->cached == 0) out->cached = number_of(doc, u, SLICE("cache_read_input_tokens"));
     return true;
 }
 

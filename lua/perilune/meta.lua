@@ -145,6 +145,22 @@ function Request:fingerprint() end
 ---@param fields? table<string, any>  more members of the line; values as for json.encode
 function Request:log(level, text, fields) end
 
+---@class perilune.Saved  what a policy that rewrote the request reports
+---@field policy string   its name: letters, digits, _ and -, at most 31
+---@field before? number  tokens of the prompt before it
+---@field after? number   and after it
+---@field cost? number    USD saved, provider caches considered; negative: it cost more
+---@field seconds? number time that it took
+
+--- Reports what rewriting saved: for the access log (`tokens_saved`, `saved`), the
+--- header `x-perilune-saved-tokens`, and the metrics `perilune_saved_tokens_total`,
+--- `perilune_saved_usd_total` and their kin.  Reports of one request add up; one that
+--- comes after the first byte of the answer is too late for the header.  Without an
+--- argument nothing is reported.  perilune.cost, report() fills in the money.
+---@param what? perilune.Saved  an unknown field throws
+---@return { tokens: number, cost: number } sums  of all reports so far
+function Request:saved(what) end
+
 --- Seconds until the request's deadline (limits.request_timeout), never below 0;
 --- 1e9 when it has none.
 ---@return number
