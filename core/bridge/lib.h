@@ -56,6 +56,10 @@ int l_fetch(lua_State *L);
 int l_respond(lua_State *L);
 int l_new_request(lua_State *L);
 int l_shared(lua_State *L);
+int l_memo_get(lua_State *L);
+int l_memo_set(lua_State *L);
+int l_prefixes(lua_State *L);
+int l_json_view(lua_State *L);
 
 void request_open(lua_State *L);
 void response_open_lua(lua_State *L, int core);

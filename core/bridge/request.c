@@ -467,6 +467,7 @@ static void open_properties(lua_State *L) {
     static const luaL_Reg methods[] = { { "body", l_body },
                                         { "fingerprint", l_fingerprint },
                                         { "log", l_log },
+                                        { "prefixes", l_prefixes },
                                         { "saved", l_saved },
                                         { "time_left", l_time_left },
                                         { "tokens", l_tokens },

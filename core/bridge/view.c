@@ -323,6 +323,35 @@ static int l_tostring(lua_State *L) {
     return 1;
 }
 
+/* core.json_view(text) -> value | nil, message: objects stay as they are written. */
+int l_json_view(lua_State *L) {
+    struct slice s;
+    s.ptr = luaL_checklstring(L, 1, &s.len);
+    /* The body belongs to a handle before anything can raise. */
+    struct view *v = lua_newuserdata(L, sizeof(*v));
+    *v = (struct view){ NULL, 0, false };
+    luaL_getmetatable(L, VIEW_TYPE);
+    lua_setmetatable(L, -2);
+    struct buf bytes;
+    buf_init(&bytes, 0);
+    buf_slice(&bytes, s);
+    struct failure f;
+    failure_init(&f);
+    if (body_new(&v->body, &bytes, -1, &f) != 0) {
+        static const char subject[] = "the body is ";
+        size_t skip = strncmp(f.message, subject, sizeof(subject) - 1) == 0 ? sizeof(subject) - 1 : 0;
+        lua_pushnil(L);
+        lua_pushstring(L, f.message + skip);
+        failure_deinit(&f);
+        buf_deinit(&bytes);
+        return 2;
+    }
+    enum json_type type = json_type(&v->body->doc, 0);
+    if (type == JSON_ARRAY) push_array(L, v->body, 0);
+    else if (type != JSON_OBJECT) value_push(L, &v->body->doc, 0);
+    return 1;
+}
+
 /* core.fields(view): a plain table of its members, for pairs(). */
 int l_fields(lua_State *L) {
     struct view *v = to_view(L, 1);

@@ -95,9 +95,12 @@ function M.load(text, file)
   local conf, errors = config.check(raw, file)
   if not conf then fail(config.format(errors, file, text)) end
 
-  local names = {}
-  for i, up in ipairs(conf.upstreams) do names[i] = up.name end
+  local names, by_name = {}, {}
+  for i, up in ipairs(conf.upstreams) do
+    names[i], by_name[up.name] = up.name, up
+  end
   host.upstreams = function() return names end
+  host.describe = function(name) return by_name[name] end
 
   local chains, trusted = {}, {}
   for i, route in ipairs(conf.routes) do

@@ -234,6 +234,7 @@ local seconds = function(default, least)
 end
 
 local price = { type = "number", min = 0, default = 0 }
+local part_price = { type = "number", min = 0 } -- default: what the provider is known to take, see cost.lua
 
 local upstream_schema = {
   url = one_or_more(base_url),
@@ -241,7 +242,7 @@ local upstream_schema = {
   model = { type = "string", min = 1 },
   models = { type = "list", of = { type = "string", min = 1 }, default = {} },
   key = { walk = walk_key, default = { kind = "none" } },
-  price = section { input = price, output = price },
+  price = section { input = price, output = price, cached = part_price, write = part_price },
   forward_headers = { type = "list", of = header_name, default = {} },
   headers = { type = "map", of = { type = "string" }, check = check_headers, default = {} },
   http2 = { type = "boolean", default = false },

@@ -24,6 +24,12 @@ end
 
 function M.upstreams() return core.upstreams() end
 
+--- An upstream's settings: name, model, models, urls, price; nil when there is none.
+--- boot.lua replaces it.
+---@param name any
+---@return table?
+function M.describe(name) return nil end
+
 function M.health(name) return core.health(name) end
 
 --- The factory of a policy file, or nil and why there is none.

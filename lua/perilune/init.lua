@@ -16,7 +16,7 @@ M.version = "0.1.0"
 M.error = errors.new
 M.reject = errors.reject
 M.json = require("perilune.sandbox").readonly({
-  encode = core.json_encode, decode = core.json_decode, null = core.null, array = core.json_array,
+  encode = core.json_encode, decode = core.json_decode, view = core.json_view, null = core.null, array = core.json_array,
 }, "perilune.json")
 M.now = core.now
 M.random = core.random
@@ -116,6 +116,23 @@ local embed_options = { timeout = true, model = true }
 function upstream:chat(req, opts)
   check.known("upstream:chat", opts, call_options)
   return host.call(self.name, req, opts)
+end
+
+--- A question of the policy's own: the whole text of the answer.
+function upstream:ask(body, opts)
+  if type(body) ~= "table" then error("upstream:ask(body, opts): the body is a table such as { messages = {...} }", 2) end
+  local fields = {}
+  for k, v in pairs(body) do fields[k] = v end
+  fields.model, fields.stream = fields.model or self.name, nil
+  local req, err = core.new_request("POST", "/v1/chat/completions", {}, core.json_encode(fields))
+  if not req then return nil, err end
+  local res
+  res, err = host.call(self.name, req, opts)
+  if not res then return nil, err end
+  local text
+  text, err = res:text()
+  if not text then return nil, err end
+  return text, res.usage
 end
 
 function upstream:health() return host.health(self.name) end

@@ -26,8 +26,8 @@
 -- rawequal rawget rawset require select setmetatable tonumber tostring type unpack
 -- xpcall _G _VERSION, and the libraries bit, math (without randomseed), string
 -- (without dump), table.  print() writes to the log.  require() finds the modules
--- documented here (perilune, perilune.config, .check, .errors, .retry, .template,
--- .text) and files beside the configuration, in policies/.  A `trusted` policy has
+-- documented here (perilune, perilune.config, .chat, .check, .cost, .errors, .retry,
+-- .template, .text) and files beside the configuration, in policies/.  A `trusted` policy has
 -- all of LuaJIT besides.
 
 -- -- a policy -----------------------------------------------------------------
@@ -151,6 +151,14 @@ function Request:log(level, text, fields) end
 ---@field after? number   and after it
 ---@field cost? number    USD saved, provider caches considered; negative: it cost more
 ---@field seconds? number time that it took
+
+--- Names what the request begins with: a hash of everything in front of the messages
+--- (tenant, path, model, tools, response_format), at [0], and for each message one of
+--- everything up to it.  Requests that share a hash share that prefix, and whoever
+--- caches by prefix has it.  White space, and marks that only steer caches
+--- (cache_control, prompt_cache_breakpoint), do not count.
+---@return table<integer, string> hashes  32 hex digits each; empty when there are no messages
+function Request:prefixes() end
 
 --- Reports what rewriting saved: for the access log (`tokens_saved`, `saved`), the
 --- header `x-perilune-saved-tokens`, and the metrics `perilune_saved_tokens_total`,
@@ -290,6 +298,18 @@ function Upstream:chat(req, opts) end
 ---@return number[][]? vectors
 ---@return perilune.Error? err
 function Upstream:embed(list, opts) end
+
+--- A question of the policy's own, not the client's: sends a body and returns the whole
+--- text of the answer.  Deadline and cancellation are those of the request that is
+--- being served.
+---
+---     local text, err = perilune.upstream("small"):ask({ messages = messages, max_tokens = 400 }, { timeout = 5 })
+---@async
+---@param body table  of a chat completion; model by default the upstream's name
+---@param opts? perilune.CallOptions
+---@return string? text
+---@return perilune.Usage|perilune.Error|nil usage  or, without a text, the error
+function Upstream:ask(body, opts) end
 
 --- How it fares; nil when there is no upstream of that name.
 ---@return perilune.Health?
@@ -509,6 +529,14 @@ function perilune.json.encode(value) end
 ---@return string? message  with the byte at fault; value is nil then
 function perilune.json.decode(text) end
 
+--- Like decode, but objects stay as they are written: encoded again they are the same
+--- bytes, except for the members that were assigned.  For texts whose order of keys
+--- matters, such as the schema of a tool.
+---@param text string
+---@return any value    objects are perilune.Object
+---@return string? message
+function perilune.json.view(text) end
+
 --- Marks a table as an array, so that it is encoded as [] also when it is empty.
 ---@param list? any[]  default: a new one
 ---@return any[] list
@@ -650,6 +678,192 @@ function retry.budget(name, fraction, floor) end
 ---@return number
 function retry.pause(tries, options, err, random) end
 
+-- -- perilune.chat: which messages belong together ---------------------------------------------------
+
+---@class perilune.Group
+---@field kind "system"|"user"|"assistant"|"tools"|"orphan"
+---@field first integer  of its messages
+---@field last integer
+---@field calls? table<string, string>  of "tools": id of each call, name of its tool
+
+--- Conversations as groups of messages that must stay together: calls of tools with all
+--- their results.
+---@class perilune.chat
+local chat = {}
+
+--- In order, without a gap.  "tools" is a message with calls and the results behind it;
+--- "orphan" a result without its call.
+---@param messages perilune.Message[]
+---@return perilune.Group[]
+function chat.groups(messages) end
+
+--- Makes plain text of the results whose call is not there; providers refuse them.
+---@param messages perilune.Message[]
+---@return perilune.Message[] messages  the same table when there are none
+---@return integer orphans
+function chat.repair(messages) end
+
+--- The calls that a message makes: id -> name of the tool, and how many.
+---@param message perilune.Message
+---@return table<string, string> calls
+---@return integer count
+function chat.calls(message) end
+
+--- Is its role "tool" or "function"?
+---@param message perilune.Message
+---@return boolean
+function chat.is_result(message) end
+
+--- A message whose JSON is always the same bytes (those of a plain table may differ from
+--- worker to worker).
+---@param role string
+---@param content string
+---@return perilune.Message
+function chat.message(role, content) end
+
+--- The same for a part of text.
+---@param text string
+---@return perilune.Object
+function chat.part(text) end
+
+--- About how many tokens a message is, by itself.
+---@param message perilune.Message
+---@param model? string
+---@return integer
+function chat.tokens(message, model) end
+
+-- -- perilune.turns: what of a conversation may go -----------------------------------------------------
+
+---@class perilune.Turn
+---@field tools perilune.Group[]  calls of tools with their results
+---@field said perilune.Group[]   the rest: what the user said, answers
+---@field newest perilune.Group?
+
+---@class perilune.Unit  groups that go together
+---@field groups perilune.Group[]
+---@field tokens integer
+---@field turn? boolean  with it a whole turn is gone
+
+---@class perilune.turns
+local turns = {}
+
+--- The turns of the user; messages in front of the first are in the field `greeting`.
+---@param groups perilune.Group[]  of perilune.chat
+---@return perilune.Turn[]
+function turns.of(groups) end
+
+--- What may go, oldest first: of each turn its groups of tool calls, one by one, then
+--- what was said.  Never system messages, what the user said last, and the newest group;
+--- of the first turn only tools when keep_first is set.
+---@param list perilune.Turn[]
+---@param messages perilune.Message[]
+---@param keep_first boolean
+---@param model? string
+---@return perilune.Unit[]
+function turns.units(list, messages, keep_first, model) end
+
+--- What is needed, rounded up to steps, so that a cut stays where it is for a while.
+---@param amount number
+---@param step number  0: no steps
+---@return number
+function turns.in_steps(amount, step) end
+
+--- How many units must go for so many tokens and turns to be gone; at most all.
+---@param units perilune.Unit[]
+---@param tokens number
+---@param gone integer  turns
+---@return integer n
+---@return integer freed  tokens
+function turns.cut(units, tokens, gone) end
+
+--- The messages without the first n units.
+---@param messages perilune.Message[]
+---@param units perilune.Unit[]
+---@param n integer
+---@return perilune.Message[]
+---@return integer gone
+---@return integer? first  where the first of those that are gone stood
+function turns.without(messages, units, n) end
+
+-- -- perilune.cost: what rewriting costs ------------------------------------------------------------
+
+--- What an upstream takes for its tokens: from upstreams.NAME.price, and what is known
+--- of the provider (by model and host).
+---@class perilune.PriceProfile
+---@field provider string    "anthropic", "openai", "deepseek", ..., "unknown"
+---@field upstream string    its name, or ""
+---@field model string       in lower case, without a vendor's prefix
+---@field url? string        of the upstream, the first
+---@field breakpoints boolean gpt-5.6 and later: marks decide what is cached
+---@field read number        price of a cached token, as a fraction of the price of another
+---@field write number       price of a token that is cached for the first time, as a multiple
+---@field ttl number         seconds that a cached prefix is kept at least
+---@field least number       tokens below which a prompt is not cached
+---@field input number       USD per million tokens; 0: not known
+---@field output number
+
+---@class perilune.cost
+local cost = {}
+
+---@param req perilune.Request
+---@param upstream? string  default: where the request would go now
+---@return perilune.PriceProfile
+function cost.profile(req, upstream) end
+
+--- Is this a model that caches at breakpoints only (gpt-5.6 and later)?
+---@param model string
+---@return boolean
+function cost.has_breakpoints(model) end
+
+--- The fraction that must go from what stands behind the first change before a rewrite
+--- pays: 1 - N r / (w + (N - 1) r).
+---@param profile perilune.PriceProfile
+---@param reuse number  N: calls that will still use the prompt
+---@return number
+function cost.break_even(profile, reuse) end
+
+---@class perilune.Ledger
+---@field known integer    messages at the front that were sent while the provider still has them
+---@field state? string    what the policy remembered with them
+---@field cached boolean   are any?
+---@field tokens number    of the prompt when the ledger was opened
+---@field profile perilune.PriceProfile
+---@field hashes table<integer, string>  req:prefixes() then
+local Ledger = {}
+
+--- Opens the books of a policy for a request, before it changes anything.
+---@param req perilune.Request
+---@param policy string
+---@param options? { upstream?: string, reuse?: number, guard?: boolean }  reuse: default 10;
+---       guard = false: everything pays
+---@return perilune.Ledger
+function cost.open(req, policy, options) end
+
+--- Does it pay to remove `removed` tokens when `behind` tokens, those included, stand
+--- behind the first change and are in the provider's cache?
+---@param removed number
+---@param behind number
+---@return boolean
+function Ledger:pays(removed, behind) end
+
+--- Remembers that these messages are sent, and what the policy decided.
+---@param state? string|number
+function Ledger:remember(state) end
+
+--- What a rewrite saves in this call; negative when it costs.
+---@param what { sent: number, new: number, kept_sent: number, kept_new: number, broke?: boolean }
+---       tokens of what was sent before and of what is new, before and after the rewrite;
+---       broke: does the provider no longer recognize what was sent?
+---@return number usd
+---@return number tokens  the same in tokens of full price
+function Ledger:net(what) end
+
+--- Reports with req:saved(): tokens, money, time since open().
+---@param what { after?: number, sent_removed?: number, behind?: number }  after: default
+---       req:tokens(); sent_removed: tokens that are gone and had been sent before;
+---       behind: tokens behind the first change that lose the cache in this call
+function Ledger:report(what) end
+
 -- -- perilune.test: the kit of `perilune test FILE...` -------------------------------------------
 
 --- What a scripted upstream does with one call.
@@ -665,6 +879,7 @@ function retry.pause(tries, options, err, random) end
 ---@field error? table         a failure, as perilune.error{...} takes it
 ---@field usage? table
 ---@field model? string
+---@field upstream? table      settings as in the configuration: price, model, models, urls
 
 --- What a scripted upstream remembers of one call.
 ---@class perilune.Call

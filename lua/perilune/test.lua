@@ -36,6 +36,7 @@ local M = {}
 ---@field error? table         a failure as perilune.error{...} takes it
 ---@field usage? table
 ---@field model? string
+---@field upstream? table     settings as in the configuration: price, model, models, urls
 
 ---@class perilune.Call  what a scripted upstream remembers of one call
 ---@field upstream string
@@ -353,7 +354,16 @@ local function write(line)
   if io then io.write(line, "\n") else print(line) end
 end
 
-local fakes = { call = fake_call, fetch = fake_fetch, upstreams = fake_upstreams, health = fake_health }
+-- Settings of a scripted upstream, as the configuration would give them.
+local function fake_describe(name)
+  local entry = scene().upstreams[name]
+  if not entry then return nil end
+  local settings = type(entry.script) == "table" and entry.script.upstream or {}
+  return { name = name, model = settings.model, models = settings.models or {}, urls = settings.urls or {},
+           price = settings.price or {} }
+end
+
+local fakes = { describe = fake_describe, call = fake_call, fetch = fake_fetch, upstreams = fake_upstreams, health = fake_health }
 
 --- One test.  Runs at once; a failing one does not keep the others from running.
 ---@async

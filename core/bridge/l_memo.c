@@ -1,0 +1,150 @@
+/* l_memo.c -- what the library remembers from request to request: core.memo_get,
+ * core.memo_set, and the names of conversations, req:prefixes().
+ *
+ * A conversation has no id; it is known by what it says.  Each message extends a
+ * chain of hashes, and two requests that agree on one value of it agree on all
+ * messages up to there:
+ *
+ *     h0 = H(tenant, path, model, tools, functions, response_format)
+ *     hi = H(h(i-1), message i)
+ *
+ * That is also how providers cache prompts, by prefix, so h says what they have.
+ * Hashed is not the text as it came but its values one after the other: white space
+ * does not count, nor do the marks that only steer a cache (they move from request
+ * to request while the prompt stays the same).
+ *
+ * H is SHA-256, shown as 32 hex digits: nobody makes two conversations meet. */
+#include <math.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+
+#include "bridge/lib.h"
+#include "bridge/request.h"
+#include "store/memo.h"
+
+#define SHOWN 16 /* bytes of a hash that are given to Lua */
+
+/* -- Remembering ---------------------------------------------------------------- */
+
+static struct memo *memo_of(lua_State *L) { return shared_memo(state_of(L)->shared); }
+
+/* core.memo_get(key) -> string | nil */
+int l_memo_get(lua_State *L) {
+    struct slice key;
+    key.ptr = luaL_checklstring(L, 1, &key.len);
+    struct buf *out = lib_output(L);
+    int err = memo_get(memo_of(L), key, loop_now(state_of(L)->loop), out);
+    if (err == PERILUNE_ERR_NOMEM) return luaL_error(L, "not enough memory");
+    if (err != 0) lua_pushnil(L);
+    else lua_pushlstring(L, buf_get(out).ptr, buf_len(out));
+    return 1;
+}
+
+/* core.memo_set(key, value | nil, seconds) -> whether it fits */
+int l_memo_set(lua_State *L) {
+    struct slice key, value;
+    key.ptr = luaL_checklstring(L, 1, &key.len);
+    if (lua_isnil(L, 2)) {
+        memo_forget(memo_of(L), key);
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    value.ptr = luaL_checklstring(L, 2, &value.len);
+    double seconds = luaL_checknumber(L, 3);
+    luaL_argcheck(L, seconds > 0 && seconds < 1e9, 3, "a time to live is a number of seconds above 0");
+    int err = memo_set(memo_of(L), key, value, loop_now(state_of(L)->loop), (uint64_t)ceil(seconds * 1000));
+    if (err == PERILUNE_ERR_NOMEM) return luaL_error(L, "not enough memory");
+    lua_pushboolean(L, err == 0);
+    return 1;
+}
+
+/* -- Hashing ------------------------------------------------------------------------ */
+
+static bool is_mark(const struct json_doc *d, uint32_t key) {
+    return json_str_eq(d, key, SLICE("cache_control")) || json_str_eq(d, key, SLICE("prompt_cache_breakpoint"));
+}
+
+/* Appends the value without white space and without marks. */
+static void put_value(const struct json_doc *d, uint32_t n, struct buf *out) {
+    enum json_type type = json_type(d, n);
+    if (type != JSON_OBJECT && type != JSON_ARRAY) {
+        buf_slice(out, json_raw(d, n));
+        return;
+    }
+    buf_putc(out, type == JSON_OBJECT ? '{' : '[');
+    for (uint32_t e = json_first(d, n); e != JSON_NONE; e = json_next(d, n, e)) {
+        if (type == JSON_OBJECT) {
+            uint32_t key = e;
+            e = json_next(d, n, key);
+            if (is_mark(d, key)) continue;
+            buf_slice(out, json_raw(d, key));
+            buf_putc(out, ':');
+        }
+        put_value(d, e, out);
+        buf_putc(out, ',');
+    }
+    buf_putc(out, type == JSON_OBJECT ? '}' : ']');
+}
+
+/* digest = H(what is in scratch), which then begins with it. */
+static void chain(struct buf *scratch, struct buf *out) {
+    unsigned char digest[32];
+    struct slice s = buf_get(scratch);
+    EVP_Digest(s.ptr, s.len, digest, NULL, EVP_sha256(), NULL);
+    buf_put(out, digest, SHOWN);
+    buf_clear(scratch);
+    buf_put(scratch, digest, sizeof(digest));
+}
+
+static void put_field(const struct body *b, const char *name, struct buf *out) {
+    uint32_t n = json_get(&b->doc, 0, slice_str(name));
+    buf_puts(out, name);
+    buf_putc(out, '=');
+    if (n != JSON_NONE) put_value(&b->doc, n, out);
+    buf_putc(out, '\n');
+}
+
+/* All hashes into out, SHOWN bytes each.  Returns how many messages. */
+static int hash_all(const struct policy_request *r, const struct body *b, struct buf *scratch, struct buf *out) {
+    static const char *const in_front[] = { "model", "tools", "functions", "response_format" };
+    buf_puts(scratch, r->tenant);
+    buf_putc(scratch, '\n');
+    buf_slice(scratch, r->path);
+    buf_putc(scratch, '\n');
+    for (size_t i = 0; i < sizeof(in_front) / sizeof(*in_front); i++) put_field(b, in_front[i], scratch);
+    chain(scratch, out);
+    int count = 0;
+    for (uint32_t n = json_first(&b->doc, b->chat.messages); n != JSON_NONE;
+         n = json_next(&b->doc, b->chat.messages, n), count++) {
+        put_value(&b->doc, n, scratch);
+        chain(scratch, out);
+    }
+    return count;
+}
+
+static void push_hex(lua_State *L, const char *bytes) {
+    static const char digits[] = "0123456789abcdef";
+    char hex[2 * SHOWN];
+    for (int i = 0; i < SHOWN; i++) {
+        hex[2 * i] = digits[(unsigned char)bytes[i] >> 4];
+        hex[2 * i + 1] = digits[(unsigned char)bytes[i] & 15];
+    }
+    lua_pushlstring(L, hex, sizeof(hex));
+}
+
+/* req:prefixes() -> { [0] = h0, h1, ... }; empty when there are no messages */
+int l_prefixes(lua_State *L) {
+    const struct policy_request *r = request_check(L, 1);
+    struct body *b = request_body(L, 1);
+    struct buf *scratch = lib_scratch(L), *out = lib_output(L);
+    bool chat = b != NULL && b->chat.messages != JSON_NONE;
+    int count = chat ? hash_all(r, b, scratch, out) : -1;
+    body_put(b);
+    if (buf_failed(scratch) || buf_failed(out)) return luaL_error(L, "not enough memory");
+    lua_createtable(L, count > 0 ? count : 0, 1);
+    for (int i = 0; i <= count; i++) {
+        push_hex(L, buf_get(out).ptr + (size_t)i * SHOWN);
+        lua_rawseti(L, -2, i);
+    }
+    return 1;
+}

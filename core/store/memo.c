@@ -1,0 +1,183 @@
+/* memo.c -- a bounded memory behind sharded locks.
+ *
+ *     shards[hash >> 61] -> lock, table of chains -> entry { key value }
+ *                                 order: oldest use first -> ... -> newest
+ *
+ * perilune.shared() is state: it refuses when it is full.  This is the opposite,
+ * what policies remember to be cheaper next time (which conversation was sent how
+ * far, in which order its tools stood): setting always succeeds, and what was used
+ * longest ago makes room.  So no client can fill it to the harm of others; at worst
+ * its flood makes them pay as if they came for the first time.
+ *
+ * Invariants: an entry is in one chain and in the order list of its shard; bytes of
+ * a shard never exceed its part of the limit; an expired entry is never given out.
+ *
+ * Does not run timers: expired entries go when they are met, or age out. */
+#include "store/memo.h"
+
+#include <pthread.h>
+
+#include "base/hash.h"
+#include "base/list.h"
+#include "base/mem.h"
+#include "include/perilune.h"
+
+#define SHARDS 8
+
+struct entry {
+    struct list   order;
+    struct entry *next;
+    uint64_t      hash, expires;
+    uint32_t      key_len, value_len;
+    char          bytes[]; /* key, value */
+};
+
+struct shard {
+    pthread_mutex_t lock;
+    struct entry  **table;
+    struct list     order;
+    size_t          count, cap, bytes;
+};
+
+struct memo {
+    struct hash_key key;
+    size_t          shard_limit;
+    struct shard    shards[SHARDS];
+};
+
+struct memo *memo_new(size_t limit_bytes) {
+    struct memo *m = mem_zalloc(sizeof(*m));
+    if (m == NULL) return NULL;
+    hash_key_random(&m->key);
+    m->shard_limit = limit_bytes / SHARDS;
+    for (int i = 0; i < SHARDS; i++) {
+        pthread_mutex_init(&m->shards[i].lock, NULL);
+        list_init(&m->shards[i].order);
+    }
+    return m;
+}
+
+static size_t size_of(const struct entry *e) { return sizeof(*e) + e->key_len + e->value_len; }
+
+/* -- One shard, locked ----------------------------------------------------------- */
+
+static struct entry **find(struct shard *sh, uint64_t hash, struct slice key) {
+    struct entry **at = &sh->table[hash & (sh->cap - 1)];
+    for (; *at != NULL; at = &(*at)->next)
+        if ((*at)->hash == hash && slice_eq(slice_of((*at)->bytes, (*at)->key_len), key)) break;
+    return at;
+}
+
+static void drop(struct shard *sh, struct entry **at) {
+    struct entry *e = *at;
+    *at = e->next;
+    list_remove(&e->order);
+    sh->count--;
+    sh->bytes -= size_of(e);
+    mem_free(e);
+}
+
+static void drop_oldest(struct shard *sh) {
+    struct entry *e = container_of(sh->order.next, struct entry, order);
+    drop(sh, find(sh, e->hash, slice_of(e->bytes, e->key_len)));
+}
+
+static int grow(struct shard *sh) {
+    if (sh->count < sh->cap) return 0;
+    size_t cap = sh->cap ? sh->cap * 2 : 16;
+    struct entry **table = mem_zalloc(cap * sizeof(struct entry *));
+    if (table == NULL) return PERILUNE_ERR_NOMEM;
+    for (size_t b = 0; b < sh->cap; b++)
+        for (struct entry *e = sh->table[b], *next; e; e = next) {
+            next = e->next;
+            e->next = table[e->hash & (cap - 1)];
+            table[e->hash & (cap - 1)] = e;
+        }
+    mem_free(sh->table);
+    sh->table = table;
+    sh->cap = cap;
+    return 0;
+}
+
+static struct entry *entry_new(uint64_t hash, struct slice key, struct slice value, uint64_t expires) {
+    struct entry *e = mem_alloc(sizeof(*e) + key.len + value.len);
+    if (e == NULL) return NULL;
+    *e = (struct entry){ .hash = hash, .expires = expires, .key_len = (uint32_t)key.len,
+                         .value_len = (uint32_t)value.len };
+    list_init(&e->order);
+    if (key.len > 0) memcpy(e->bytes, key.ptr, key.len);
+    if (value.len > 0) memcpy(e->bytes + key.len, value.ptr, value.len);
+    return e;
+}
+
+/* Takes e. */
+static void insert(struct memo *m, struct shard *sh, struct entry *e) {
+    struct entry **old = find(sh, e->hash, slice_of(e->bytes, e->key_len));
+    if (*old != NULL) drop(sh, old);
+    while (sh->bytes + size_of(e) > m->shard_limit) drop_oldest(sh);
+    struct entry **at = &sh->table[e->hash & (sh->cap - 1)];
+    e->next = *at;
+    *at = e;
+    list_append(&sh->order, &e->order);
+    sh->count++;
+    sh->bytes += size_of(e);
+}
+
+static struct shard *shard_lock(struct memo *m, struct slice key, uint64_t *hash) {
+    *hash = hash64(&m->key, key);
+    struct shard *sh = &m->shards[*hash >> 61];
+    pthread_mutex_lock(&sh->lock);
+    return sh;
+}
+
+/* -- Public ------------------------------------------------------------------------- */
+
+void memo_free(struct memo *m) {
+    if (m == NULL) return;
+    for (int i = 0; i < SHARDS; i++) {
+        struct shard *sh = &m->shards[i];
+        while (!list_is_empty(&sh->order)) drop_oldest(sh);
+        mem_free(sh->table);
+        pthread_mutex_destroy(&sh->lock);
+    }
+    mem_free(m);
+}
+
+int memo_get(struct memo *m, struct slice key, uint64_t now, struct buf *out) {
+    uint64_t hash;
+    struct shard *sh = shard_lock(m, key, &hash);
+    int err = PERILUNE_ERR_INVAL;
+    struct entry **at = sh->cap ? find(sh, hash, key) : NULL;
+    if (at != NULL && *at != NULL && (*at)->expires <= now) {
+        drop(sh, at);
+    } else if (at != NULL && *at != NULL) {
+        struct entry *e = *at;
+        list_remove(&e->order);
+        list_append(&sh->order, &e->order);
+        buf_put(out, e->bytes + e->key_len, e->value_len);
+        err = buf_failed(out) ? PERILUNE_ERR_NOMEM : 0;
+    }
+    pthread_mutex_unlock(&sh->lock);
+    return err;
+}
+
+int memo_set(struct memo *m, struct slice key, struct slice value, uint64_t now, uint64_t ttl) {
+    if (key.len > MEMO_MAX_KEY || value.len > MEMO_MAX_VALUE) return PERILUNE_ERR_LIMITED;
+    if (sizeof(struct entry) + key.len + value.len > m->shard_limit) return PERILUNE_ERR_LIMITED;
+    struct entry *e = entry_new(0, key, value, now + ttl);
+    if (e == NULL) return PERILUNE_ERR_NOMEM;
+    struct shard *sh = shard_lock(m, key, &e->hash);
+    int err = grow(sh);
+    if (err == 0) insert(m, sh, e);
+    pthread_mutex_unlock(&sh->lock);
+    if (err != 0) mem_free(e);
+    return err;
+}
+
+void memo_forget(struct memo *m, struct slice key) {
+    uint64_t hash;
+    struct shard *sh = shard_lock(m, key, &hash);
+    struct entry **at = sh->cap ? find(sh, hash, key) : NULL;
+    if (at != NULL && *at != NULL) drop(sh, at);
+    pthread_mutex_unlock(&sh->lock);
+}
