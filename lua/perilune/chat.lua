@@ -135,6 +135,64 @@ function M.groups(messages)
   return groups
 end
 
+-- -- the text of results -----------------------------------------------------------
+
+local function text_bytes(content)
+  if type(content) == "string" then return #content end
+  local total = 0
+  for _, part in ipairs(list_of(content)) do
+    if is_object(part) and type(part.text) == "string" then total = total + #part.text end
+  end
+  return total
+end
+
+-- The content with one text instead of all; parts that are no text stay.
+local function with_text(content, text)
+  if type(content) == "string" then return text end
+  local out = {}
+  for _, part in ipairs(list_of(content)) do
+    local is_text = is_object(part) and type(part.text) == "string"
+    if not is_text then
+      out[#out + 1] = part
+    elseif text then
+      out[#out + 1], text = M.part(text), nil
+    end
+  end
+  return out
+end
+
+local function result(owner, name)
+  return {
+    name = name, bytes = text_bytes(owner.content),
+    tokens = function(model) return M.content_tokens(owner.content, model) end,
+    replace = function(text) owner.content = with_text(owner.content, text) end,
+  }
+end
+
+---@class perilune.Result
+---@field name string      of the tool
+---@field bytes integer    of its text
+---@field tokens fun(model?: string): integer
+---@field replace fun(text: string)  puts another text in its place; images stay
+
+--- The results in a message that stands behind calls.
+---@param message perilune.Message
+---@param calls table<string, string>  of perilune.Group
+---@return perilune.Result[]
+function M.results(message, calls)
+  if message.role == "function" then return { result(message, message.name or "tool") } end
+  if message.role == "tool" then
+    return { result(message, calls[message.tool_call_id or ""] or "tool") }
+  end
+  local out = {}
+  for _, part in ipairs(list_of(message.content)) do
+    if is_object(part) and part.type == "tool_result" then
+      out[#out + 1] = result(part, calls[part.tool_use_id or ""] or "tool")
+    end
+  end
+  return out
+end
+
 -- -- orphans -------------------------------------------------------------------
 
 --- A message whose JSON is always the same bytes.
@@ -251,7 +309,11 @@ end
 -- something, so that it is not dropped for free; req:tokens() knows better.
 local OTHER_PART = 300
 
-local function content_tokens(content, model)
+--- About how many tokens a message's content is.
+---@param content any
+---@param model? string
+---@return integer
+function M.content_tokens(content, model)
   if type(content) == "string" then return core.tokens(content, model) end
   local total = 0
   for _, part in ipairs(list_of(content)) do
@@ -259,7 +321,7 @@ local function content_tokens(content, model)
       if type(part.text) == "string" then
         total = total + core.tokens(part.text, model)
       elseif part.type == "tool_result" then
-        total = total + content_tokens(part.content, model)
+        total = total + M.content_tokens(part.content, model)
       elseif part.type == "tool_use" then
         total = total + core.tokens(core.json_encode(part.input), model)
       else
@@ -275,7 +337,7 @@ end
 ---@param model? string
 ---@return integer
 function M.tokens(message, model)
-  local total = 4 + content_tokens(message.content, model)
+  local total = 4 + M.content_tokens(message.content, model)
   for _, call in ipairs(list_of(message.tool_calls)) do
     if is_object(call) then total = total + core.tokens(core.json_encode(call), model) end
   end

@@ -709,6 +709,24 @@ function chat.repair(messages) end
 ---@return integer count
 function chat.calls(message) end
 
+---@class perilune.Result  what a tool gave back
+---@field name string      of the tool
+---@field bytes integer    of its text
+---@field tokens fun(model?: string): integer
+---@field replace fun(text: string)  puts another text in its place; images stay
+
+--- The results in a message of a group of tools.
+---@param message perilune.Message
+---@param calls table<string, string>  the group's
+---@return perilune.Result[]
+function chat.results(message, calls) end
+
+--- About how many tokens a message's content is.
+---@param content any
+---@param model? string
+---@return integer
+function chat.content_tokens(content, model) end
+
 --- Is its role "tool" or "function"?
 ---@param message perilune.Message
 ---@return boolean
