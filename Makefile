@@ -28,8 +28,8 @@ ALL_CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) $(WARN) $(CFLAGS) -Icore -Icore/inclu
 LINK    := $(if $(SAN),-fsanitize=$(SAN))
 
 SRC   := $(filter-out core/main.c,$(wildcard core/*/*.c))
-OBJ   := $(SRC:core/%.c=$(O)/%.o) $(O)/embedded.o
-TOBJ  := $(SRC:core/%.c=$(O)/t/%.o) $(O)/embedded.o
+OBJ   := $(SRC:core/%.c=$(O)/%.o) $(O)/embedded.o $(B)/vocab.o
+TOBJ  := $(SRC:core/%.c=$(O)/t/%.o) $(O)/embedded.o $(B)/vocab.o
 LUA   := $(wildcard lua/perilune/*.lua policies/*.lua)
 UNITS := $(patsubst tests/unit/test_%.c,$(O)/test_%,$(wildcard tests/unit/test_*.c))
 FUZZ  := $(patsubst tests/fuzz/%.c,$(O)/%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -77,6 +77,28 @@ $(O)/embedded.S: $(LUA) Makefile
 
 $(O)/embedded.o: $(O)/embedded.S
 	@$(CC) -c $< -o $@
+
+# Vocabularies inside the program: data/NAME.pairs, expanded to the form that is mapped.
+# The tool that does it runs on the machine that builds.
+HOSTCC ?= cc
+VOCABS := cl100k_base o200k_base
+EXPAND_SRC := data/expand.c $(addprefix core/,llm/vocab_build.c llm/vocab.c llm/added.c llm/bpe_merge.c \
+              llm/unicode.c base/buf.c base/mem.c base/err.c base/json.c base/json_write.c base/utf8.c)
+
+$(B)/expand: $(EXPAND_SRC) core/llm/vocab_int.h core/llm/vocab_build.h core/llm/split.h
+	@mkdir -p $(@D)
+	@$(HOSTCC) -std=c11 -D_GNU_SOURCE -O2 $(WARN) -Icore -Icore/include -o $@ $(EXPAND_SRC) -lm
+
+$(B)/%.vocab: data/%.pairs $(B)/expand
+	@echo "  VOCAB $*"
+	@$(B)/expand $< $* $@
+
+$(B)/vocab.o: $(VOCABS:%=$(B)/%.vocab)
+	@{ printf '.section .rodata\n'; for v in $(VOCABS); do \
+	     printf '.balign 4096\n.globl vocab_%s, vocab_%s_end\n.hidden vocab_%s, vocab_%s_end\n' $$v $$v $$v $$v; \
+	     printf 'vocab_%s: .incbin "$(B)/%s.vocab"\nvocab_%s_end:\n' $$v $$v $$v; done; \
+	   printf '.section .note.GNU-stack,"",@progbits\n'; } > $(B)/vocab.S
+	@$(CC) -c $(B)/vocab.S -o $@
 
 $(O)/libperilune.a: $(OBJ)
 	@rm -f $@ && ar rcs $@ $^

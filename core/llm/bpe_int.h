@@ -1,0 +1,36 @@
+/* bpe_int.h -- what bpe.c shares with bpe_prefix.c and bpe_stream.c.  Private to core/llm. */
+#ifndef PERILUNE_LLM_BPE_INT_H
+#define PERILUNE_LLM_BPE_INT_H
+
+#include <stdbool.h>
+
+#include "llm/bpe.h"
+#include "llm/bpe_merge.h"
+#include "llm/vocab_int.h"
+
+struct bpe_cache;
+
+struct bpe {
+    struct vocab        *v;
+    split_fn            *next;
+    struct bpe_cache    *cache; /* NULL until the first text */
+    struct merge_scratch merge;
+    uint32_t            *ids;   /* scratch: a long word's tokens */
+    size_t               ids_cap;
+    size_t               error_offset;
+    bool                 cuts;  /* pieces may be cut where nothing joins */
+};
+
+/* Where tokens go. */
+struct sink {
+    size_t      count, limit;
+    struct buf *ids; /* NULL: they are only counted */
+};
+#define SINK_FULL 1 /* more than limit: what follows was not looked at */
+
+/* 0, SINK_FULL or PERILUNE_ERR_...; after INVAL b->error_offset is set. */
+int bpe_text(struct bpe *b, struct slice text, unsigned flags, struct sink *s);
+/* The same for well-formed or ill-formed text without added tokens, normalized. */
+int bpe_plain(struct bpe *b, const unsigned char *p, const unsigned char *end, struct sink *s);
+
+#endif

@@ -1,0 +1,106 @@
+/* test_bpe.c -- tokens of known texts, limits, bad input.  The answers are tiktoken's. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "include/perilune.h"
+#include "llm/bpe.h"
+#include "llm/vocab.h"
+#include "unit.h"
+
+static const char english[] = "It's 12345 o'clock \xE2\x80\x94 don't PANIC!!\n\n  ok";
+static const char chinese[] = "\xE4\xBD\xA0\xE5\xA5\xBD\xEF\xBC\x8C\xE4\xB8\x96\xE7\x95\x8C\xE3\x80\x82"
+                              "\xE4\xBA\xBA\xE5\xB7\xA5\xE6\x99\xBA\xE8\x83\xBD\xE6\xAD\xA3\xE5\x9C\xA8"
+                              "\xE6\x94\xB9\xE5\x8F\x98\xE6\x88\x91\xE4\xBB\xAC\xE7\x9A\x84\xE7\x94\x9F\xE6\xB4\xBB";
+
+static const struct {
+    const char *vocab, *text;
+    unsigned    flags, n;
+    uint32_t    ids[24];
+} golden[] = {
+    { "o200k_base", "Hello, world!", 0, 4, { 13225, 11, 2375, 0 } },
+    { "o200k_base", english, 0, 13,
+      { 15834, 220, 7633, 2548, 293, 141801, 2733, 4128, 70284, 2022, 19886, 220, 4763 } },
+    { "o200k_base", chinese, 0, 10,
+      { 177519, 979, 28428, 788, 47243, 60319, 70104, 182793, 155930, 32479 } },
+    { "o200k_base", "<|endoftext|>", 0, 7, { 27, 91, 419, 1440, 919, 91, 29 } },
+    { "o200k_base", "<|endoftext|>", BPE_SPECIAL, 1, { 199999 } },
+    { "o200k_harmony", "<|start|>", BPE_SPECIAL, 1, { 200006 } },
+    { "cl100k_base", "Hello, world!", 0, 4, { 9906, 11, 1917, 0 } },
+    { "cl100k_base", english, 0, 15,
+      { 2181, 596, 220, 4513, 1774, 297, 63510, 2001, 1541, 956, 73381, 1341, 25833, 220, 5509 } },
+    { "cl100k_base", chinese, 0, 19,
+      { 57668, 53901, 3922, 3574, 244, 98220, 1811, 17792, 49792, 45114, 118, 27327, 97655, 23226, 75140, 98739,
+        9554, 21990, 76706 } },
+};
+
+static struct bpe *tokenizer(const char *name) {
+    struct vocab *v = vocab_builtin(slice_str(name));
+    if (v == NULL) return NULL;
+    struct bpe *b = bpe_new(v);
+    vocab_put(v);
+    return b;
+}
+
+TEST_FAULT(golden) {
+    for (size_t i = 0; i < sizeof(golden) / sizeof(*golden); i++) {
+        struct buf ids, text;
+        size_t n;
+        struct slice s = slice_str(golden[i].text);
+        NOTE("case %zu", i);
+        buf_init(&ids, 0);
+        buf_init(&text, 0);
+        struct bpe *b = tokenizer(golden[i].vocab);
+        if (FAULTED(b)) goto done;
+        CHECK_NOMEM(bpe_encode(b, s, golden[i].flags, &ids), done);
+        CHECK_UINT(buf_len(&ids) / 4, golden[i].n);
+        CHECK(memcmp(ids.data, golden[i].ids, golden[i].n * 4) == 0);
+        CHECK_NOMEM(bpe_count(b, s, golden[i].flags, BPE_NO_LIMIT, &n), done);
+        CHECK_UINT(n, golden[i].n);
+        CHECK_NOMEM(bpe_decode(b, golden[i].ids, n, &text), done);
+        CHECK_SLICE(buf_get(&text), s);
+    done:
+        buf_deinit(&ids);
+        buf_deinit(&text);
+        bpe_free(b);
+    }
+}
+
+TEST(limit) {
+    struct bpe *b = tokenizer("o200k_base");
+    size_t n;
+    CHECK(b != NULL);
+    CHECK_INT(bpe_count(b, slice_str(english), 0, 5, &n), 0);
+    CHECK_UINT(n, 6);
+    CHECK_INT(bpe_count(b, slice_str(english), 0, 13, &n), 0);
+    CHECK_UINT(n, 13);
+    CHECK_INT(bpe_count(b, SLICE(""), 0, 0, &n), 0);
+    CHECK_UINT(n, 0);
+    bpe_free(b);
+}
+
+TEST(ill_formed) {
+    struct bpe *b = tokenizer("o200k_base");
+    struct buf ids;
+    size_t n;
+    CHECK(b != NULL);
+    buf_init(&ids, 0);
+    CHECK_INT(bpe_count(b, SLICE("ab\xFF" "cd"), 0, BPE_NO_LIMIT, &n), PERILUNE_ERR_INVAL);
+    CHECK_UINT(n, 0);
+    CHECK_UINT(bpe_error_offset(b), 2);
+    CHECK_INT(bpe_encode(b, SLICE("hello \xED\xA0\x80"), 0, &ids), PERILUNE_ERR_INVAL);
+    CHECK_UINT(buf_len(&ids), 0);
+    CHECK_UINT(bpe_error_offset(b), 6);
+    buf_deinit(&ids);
+    bpe_free(b);
+}
+
+TEST(names) {
+    CHECK(vocab_builtin(SLICE("gpt2")) == NULL);
+    for (unsigned i = 0; vocab_builtin_name(i) != NULL; i++) {
+        struct vocab *v = vocab_builtin(slice_str(vocab_builtin_name(i)));
+        CHECK(v != NULL);
+        CHECK_STR(vocab_name(v), vocab_builtin_name(i));
+        vocab_put(v);
+    }
+}
