@@ -67,7 +67,7 @@ end
 
 local script_fields = {
   text = true, chunks = true, ttft = true, itl = true, delay = true, status = true, code = true,
-  retry_after = true, error = true, usage = true, model = true,
+  retry_after = true, error = true, usage = true, model = true, upstream = true,
 }
 local fetch_fields = { status = true, body = true, text = true, headers = true, delay = true, error = true }
 
