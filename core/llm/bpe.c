@@ -35,7 +35,7 @@
 #include "llm/bpe_int.h"
 #include "llm/unicode.h"
 
-#define SHORT_BITS 14 /* sets of two: 512 KiB */
+#define SHORT_BITS 15 /* sets of two: 1 MiB */
 #define LONG_BITS  14 /* 1 MiB */
 #define KEEP_IDS   (64 * 1024) /* tokens of scratch memory that stay */
 
@@ -233,18 +233,42 @@ static inline int piece(struct bpe *b, const unsigned char *p, const unsigned ch
     return long_word(b, p, n, s);
 }
 
-/* Text without added tokens.  -1: ill-formed; 1: over the limit. */
-int bpe_plain(struct bpe *b, const unsigned char *p, const unsigned char *end, struct sink *s) {
+static inline __attribute__((always_inline)) int plain(struct bpe *b, const unsigned char *p,
+                                                       const unsigned char *end, struct sink *s,
+                                                       const struct split_ascii rule) {
     split_fn *next = b->next;
     while (p < end) {
-        const unsigned char *stop = next(p, end);
-        if (stop == NULL) return PERILUNE_ERR_INVAL;
-        int rc = piece(b, p, stop, end, s);
+        int rc;
+        unsigned n = rule.words && end - p >= 16 ? split_ascii(p, rule) : 0;
+        if (n > 0) {
+            uint64_t low, high;
+            memcpy(&low, p, 8);
+            memcpy(&high, p + 8, 8);
+            rc = n <= 7 ? short_word(b, p, n, low, s) : middle_word(b, p, n, low, high, s);
+            p += n;
+        } else {
+            const unsigned char *stop = next(p, end);
+            if (stop == NULL) return PERILUNE_ERR_INVAL;
+            rc = piece(b, p, stop, end, s);
+            p = stop;
+        }
         if (rc != 0) return rc;
         if (s->count > s->limit) return SINK_FULL;
-        p = stop;
     }
     return 0;
+}
+
+/* Text without added tokens.  A copy of the loop per rule, so that what differs is known
+ * when it is compiled. */
+int bpe_plain(struct bpe *b, const unsigned char *p, const unsigned char *end, struct sink *s) {
+    switch (b->v->split) {
+    case SPLIT_O200K: return plain(b, p, end, s, (struct split_ascii){ true, true, true, 3 });
+    case SPLIT_CL100K:
+    case SPLIT_LLAMA3: return plain(b, p, end, s, (struct split_ascii){ true, false, false, 3 });
+    case SPLIT_QWEN: return plain(b, p, end, s, (struct split_ascii){ true, false, false, 1 });
+    case SPLIT_DEEPSEEK: return plain(b, p, end, s, (struct split_ascii){ true, false, false, 0 });
+    default: return plain(b, p, end, s, (struct split_ascii){ false, false, false, 0 });
+    }
 }
 
 /* -- Stretches between added tokens ------------------------------------------------------------ */

@@ -46,6 +46,10 @@ static inline unsigned look(const unsigned char *p, const unsigned char *end, un
         *len = 0;
         return UC_OTHER;
     }
+    if (*p < 0x80) {
+        *len = 1;
+        return unicode_ascii[*p];
+    }
     uint32_t c;
     *len = unicode_decode(p, end, &c);
     return *len == 0 ? BAD : unicode_class(c);

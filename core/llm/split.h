@@ -2,7 +2,14 @@
 #ifndef PERILUNE_LLM_SPLIT_H
 #define PERILUNE_LLM_SPLIT_H
 
+#include <stdbool.h>
 #include <stddef.h>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#include "llm/unicode.h"
 
 /* Written into files: never renumber. */
 enum split_kind {
@@ -22,5 +29,97 @@ typedef const unsigned char *split_fn(const unsigned char *p, const unsigned cha
 
 split_fn   *split_rule(enum split_kind kind);
 const char *split_name(enum split_kind kind);
+
+/* -- The common case: a few ASCII characters --------------------------------------------- */
+
+/* What the 16 bytes at p are, a bit each, the first lowest. */
+struct split_bits {
+    unsigned letter, small, digit, space, newline, slash, high;
+};
+
+#ifdef __SSE2__
+static inline unsigned split_in(__m128i x, char first, int count) { /* first <= byte < first + count */
+    __m128i shifted = _mm_sub_epi8(x, _mm_set1_epi8((char)(first + 128)));
+    return (unsigned)_mm_movemask_epi8(_mm_cmplt_epi8(shifted, _mm_set1_epi8((char)(count - 128))));
+}
+static inline unsigned split_is(__m128i x, char c) {
+    return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8(c)));
+}
+#endif
+
+static inline struct split_bits split_look(const unsigned char *p) {
+    struct split_bits b = { 0, 0, 0, 0, 0, 0, 0 };
+#ifdef __SSE2__
+    __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+    b.letter = split_in(_mm_or_si128(x, _mm_set1_epi8(0x20)), 'a', 26);
+    b.small = b.letter & (unsigned)_mm_movemask_epi8(_mm_slli_epi16(x, 2)); /* bit 5 tells the case */
+    b.digit = split_in(x, '0', 10);
+    b.newline = split_is(x, '\n') | split_is(x, '\r');
+    b.space = split_in(x, '\t', 5) | split_is(x, ' ');
+    b.slash = split_is(x, '/');
+    b.high = (unsigned)_mm_movemask_epi8(x);
+#else
+    for (unsigned i = 0; i < 16; i++) {
+        unsigned bit = 1u << i, class = p[i] < 0x80 ? unicode_ascii[p[i]] : UC_OTHER;
+        b.letter |= class == UC_UPPER || class == UC_LOWER ? bit : 0;
+        b.small |= class == UC_LOWER ? bit : 0;
+        b.digit |= class == UC_NUMBER ? bit : 0;
+        b.space |= class == UC_SPACE || class == UC_NEWLINE ? bit : 0;
+        b.newline |= class == UC_NEWLINE ? bit : 0;
+        b.slash |= p[i] == '/' ? bit : 0;
+        b.high |= p[i] >= 0x80 ? bit : 0;
+    }
+#endif
+    return b;
+}
+
+/* How many of the bits from i on are set, one after the other. */
+static inline unsigned split_run(unsigned bits, unsigned i) { return (unsigned)__builtin_ctz(~(bits >> i)); }
+
+/* What differs between the rules, as far as ASCII goes.  Constants where it is used. */
+struct split_ascii {
+    bool     words;    /* words of letters with one other character before them */
+    bool     cased;    /* a capital after a small letter begins a word; 's belongs to its word */
+    bool     slash;    /* line ends and slashes belong to the punctuation before them */
+    unsigned digits;   /* in one piece; 0: only words are common */
+};
+
+/* The length of the piece at p when it is ASCII, short, and what comes after it ends it
+ * whatever it is; 0: ask the rule.  p must have 16 bytes before the text's end. */
+static inline __attribute__((always_inline)) unsigned split_ascii(const unsigned char *p, struct split_ascii r) {
+    const struct split_bits b = split_look(p);
+    unsigned first = *p, n;
+    if (first == '\'' && !r.cased) return 0; /* 's stands alone */
+
+    unsigned prefix = (b.letter & 1) ^ 1;
+    if ((b.letter >> prefix & 1) && !(prefix & (b.newline | b.digit | b.high))) {
+        if (r.cased) {
+            n = prefix + split_run(b.letter & ~b.small, prefix);
+            n += split_run(b.small, n);
+        } else {
+            n = prefix + split_run(b.letter, prefix);
+        }
+        return n > 15 || p[n] >= 0x80 || (r.cased && p[n] == '\'') ? 0 : n;
+    }
+    if (r.digits == 0 || (b.high & 3)) return 0;
+    if (b.digit & 1) {
+        n = split_run(b.digit, 0);
+        if (n >= r.digits) return r.digits;
+        return b.high >> n & 1 ? 0 : n;
+    }
+    unsigned other = ~(b.letter | b.digit | b.space | b.high) & 0xFFFF;
+    unsigned lead = first == ' ';
+    if (other >> lead & 1) {
+        n = lead + split_run(other, lead);
+        if (b.high >> n & 1) return 0;
+        n += split_run(r.slash ? b.newline | b.slash : b.newline, n);
+        return n > 15 ? 0 : n;
+    }
+    n = split_run(b.space, 0);
+    if (n > 15 || (b.high >> n & 1)) return 0;
+    unsigned ends = b.newline & ((1u << n) - 1);
+    if (ends != 0) return 32 - (unsigned)__builtin_clz(ends);
+    return n > 1 ? n - 1 : 1;
+}
 
 #endif

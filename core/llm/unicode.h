@@ -22,6 +22,7 @@ enum unicode_class {
 extern const unsigned char  unicode_top[];    /* code point >> 12 */
 extern const unsigned short unicode_middle[]; /* >> 6 */
 extern const char           unicode_leaf[];
+extern const unsigned char  unicode_ascii[128]; /* the classes of ASCII, one step away */
 
 static inline unsigned char unicode_raw(uint32_t c) {
     unsigned m = unicode_middle[unicode_top[c >> 12] * 64u + (c >> 6 & 63)];
