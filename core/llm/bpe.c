@@ -119,8 +119,7 @@ static __attribute__((noinline)) int short_miss(struct bpe *b, const unsigned ch
                                                 struct short_entry set[2], uint64_t key) {
     uint32_t ids[8];
     size_t k = tokens_of(b, p, n, ids);
-    set[1] = set[0];
-    set[0] = (struct short_entry){ key, ids[0], (uint32_t)k << 24 | (k > 1 ? ids[1] : 0) };
+    set[1] = (struct short_entry){ key, ids[0], (uint32_t)k << 24 | (k > 1 ? ids[1] : 0) };
     return put_ids(s, ids, k);
 }
 
@@ -128,9 +127,8 @@ static __attribute__((noinline)) int long_miss(struct bpe *b, const unsigned cha
                                                struct long_entry set[2], uint64_t low, uint64_t high) {
     uint32_t ids[16];
     size_t k = tokens_of(b, p, n, ids);
-    set[1] = set[0];
-    set[0] = (struct long_entry){ .low = low, .high = high, .count = (uint32_t)k };
-    memcpy(set[0].id, ids, (k < 3 ? k : 3) * sizeof(*ids));
+    set[1] = (struct long_entry){ .low = low, .high = high, .count = (uint32_t)k };
+    memcpy(set[1].id, ids, (k < 3 ? k : 3) * sizeof(*ids));
     return put_ids(s, ids, k);
 }
 
@@ -171,7 +169,12 @@ static inline int short_word(struct bpe *b, const unsigned char *p, size_t n, ui
     uint64_t key = (x & (((uint64_t)1 << (8 * n)) - 1)) | (uint64_t)n << 56;
     struct short_entry *set = b->cache->shorts[key * VOCAB_MIX >> (64 - SHORT_BITS)];
     if (set[0].key == key) return put_short(b, p, n, s, &set[0]);
-    if (set[1].key == key) return put_short(b, p, n, s, &set[1]);
+    if (set[1].key == key) {
+        struct short_entry e = set[1];
+        set[1] = set[0];
+        set[0] = e;
+        return put_short(b, p, n, s, &set[0]);
+    }
     return short_miss(b, p, n, s, set, key);
 }
 
@@ -182,7 +185,12 @@ static inline int middle_word(struct bpe *b, const unsigned char *p, size_t n, u
     uint64_t h = (low ^ (high * 0xC4CEB9FE1A85EC53ull)) * VOCAB_MIX;
     struct long_entry *set = b->cache->longs[(h ^ h << 32) >> (64 - LONG_BITS)];
     if (set[0].low == low && set[0].high == high) return put_long(b, p, n, s, &set[0]);
-    if (set[1].low == low && set[1].high == high) return put_long(b, p, n, s, &set[1]);
+    if (set[1].low == low && set[1].high == high) {
+        struct long_entry e = set[1];
+        set[1] = set[0];
+        set[0] = e;
+        return put_long(b, p, n, s, &set[0]);
+    }
     return long_miss(b, p, n, s, set, low, high);
 }
 
