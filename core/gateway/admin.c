@@ -112,27 +112,31 @@ static void on_refused(void *ud, int status, const char *why, struct buf *out) {
     buf_puts(out, "}}");
 }
 
-int admin_listen(struct perilune *g, const char *address) {
-    if (address == NULL) {
-        if (g->admin_open) http_server_keep(&g->admin, NULL, 0);
-        return 0;
-    }
+static int open_server(struct perilune *g) {
+    struct http_handler h = { .ud = g, .request = on_request, .gone = on_gone, .drained = on_gone,
+                              .refused = on_refused };
+    struct http_limits limits = { .body = 65536, .header_ms = 10000, .body_ms = 10000, .idle_ms = 60000,
+                                  .send_ms = 10000, .high_water = 1 << 20, .low_water = 1 << 16,
+                                  .connections = 64 };
+    int rc = http_server_init(&g->admin, &g->loop, &g->log, &h, &limits);
+    g->admin_open = rc == 0;
+    return rc;
+}
+
+int admin_listen(struct perilune *g, const char *address, int *port) {
+    if (address == NULL) return 0;
     if (!g->admin_open) {
-        struct http_handler h = { .ud = g, .request = on_request, .gone = on_gone, .drained = on_gone,
-                                  .refused = on_refused };
-        struct http_limits limits = { .body = 65536, .header_ms = 10000, .body_ms = 10000, .idle_ms = 60000,
-                                      .send_ms = 10000, .high_water = 1 << 20, .low_water = 1 << 16,
-                                      .connections = 64 };
-        int rc = http_server_init(&g->admin, &g->loop, &g->log, &h, &limits);
-        if (rc != 0) return rc;
-        g->admin_open = true;
-    }
-    if (!http_server_has(&g->admin, address)) {
-        int rc = http_server_listen(&g->admin, address, NULL, &g->admin_port, g->errmsg, sizeof(g->errmsg));
+        int rc = open_server(g);
         if (rc != 0) return rc;
     }
-    http_server_keep(&g->admin, &address, 1);
-    return 0;
+    if (http_server_port(&g->admin, address) != 0) return 0;
+    return http_server_listen(&g->admin, address, NULL, port, g->errmsg, sizeof(g->errmsg));
+}
+
+void admin_keep(struct perilune *g, const char *address) {
+    if (!g->admin_open) return;
+    http_server_keep(&g->admin, &address, address ? 1 : 0);
+    g->admin_port = address ? http_server_port(&g->admin, address) : 0;
 }
 
 void admin_close(struct perilune *g) { http_server_close(&g->admin); }

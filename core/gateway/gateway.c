@@ -164,12 +164,22 @@ static int prepare(struct perilune *g, const char *path, struct loaded *ld) {
 
 static void install(struct worker *w, void *ud) { worker_install(w, ud); }
 
-static int apply_listeners(struct perilune *g);
+static int  add_listeners(struct perilune *g);
+static void keep_listeners(struct perilune *g);
+static void watch_as_said(struct perilune *g);
 
-/* The names of settings that a running gateway cannot change. */
-static const char *needs_restart(const struct perilune *g, const struct config *c) {
-    if (g->config == NULL || g->config->workers == c->workers) return NULL;
-    return "workers";
+static unsigned worker_number(const struct config *c) {
+    if (c && c->workers > 0) return c->workers;
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 ? (unsigned)n : 1;
+}
+
+/* Settings that a running gateway cannot change, into errmsg: a warning. */
+static void say_what_needs_restart(struct perilune *g) {
+    unsigned want = worker_number(g->config);
+    if (g->workers_asked || want == g->worker_count) return;
+    snprintf(g->errmsg, sizeof(g->errmsg),
+             "needs a restart to take effect: workers (%u are running, the file says %u)", g->worker_count, want);
 }
 
 static int64_t fingerprint(const struct perilune *g);
@@ -181,16 +191,17 @@ PERILUNE_API int perilune_load(perilune *g, const char *path) {
     int rc = copy ? prepare(g, path, &ld) : PERILUNE_ERR_NOMEM;
     struct config *old = g->config;
     struct tls_context *old_tls = g->tls;
-    const char *restart = rc == 0 ? needs_restart(g, ld.config) : NULL;
     if (rc == 0) {
         g->config = ld.config;
         g->tls = ld.tls;
-        if (g->listening && (rc = apply_listeners(g)) != 0) { /* an address cannot be had */
+        if (g->listening && (rc = add_listeners(g)) != 0) { /* an address cannot be had */
             g->config = old;
             g->tls = old_tls;
+            keep_listeners(g);
         }
     }
     if (rc != 0) {
+        if (copy == NULL) fail(g, rc, "out of memory");
         g->reload_failures++;
         loaded_free(g, &ld);
         mem_free(copy);
@@ -199,6 +210,7 @@ PERILUNE_API int perilune_load(perilune *g, const char *path) {
         return rc;
     }
     for (unsigned i = 0; i < g->worker_count; i++) gateway_ask(&g->workers[i], install, ld.gens[i]);
+    if (g->listening) keep_listeners(g);
     mem_free(ld.gens);
     config_put(old);
     tls_context_put(old_tls);
@@ -208,13 +220,14 @@ PERILUNE_API int perilune_load(perilune *g, const char *path) {
     g->path = copy;
     g->generation = g->config->generation;
     g->watched = fingerprint(g);
+    watch_as_said(g);
     atomic_store(&g->log.level, g->config->log_level);
     g->errmsg[0] = '\0';
     if (g->generation > 1) {
         g->reloads++;
-        if (restart) snprintf(g->errmsg, sizeof(g->errmsg), "needs a restart to take effect: %s", restart);
+        say_what_needs_restart(g);
         log_line(&g->log, PERILUNE_LOG_INFO, "reloaded %s: generation %llu%s%s", path,
-                 (unsigned long long)g->generation, restart ? "; " : "", g->errmsg);
+                 (unsigned long long)g->generation, g->errmsg[0] ? "; " : "", g->errmsg);
     }
     return 0;
 }
@@ -249,24 +262,58 @@ static void watch_due(struct timer *t) {
         g->watched = fingerprint(g); /* a broken file is tried once, not twice a second */
         perilune_reload(g);
     }
-    timer_start(&g->loop, t, WATCH_MS, watch_due);
+    if (g->config != NULL) watch_as_said(g); /* again, unless that reload has switched it off */
+}
+
+static void watch_as_said(struct perilune *g) {
+    if (!g->watch_asked && !g->config->watch) timer_stop(&g->loop, &g->watch);
+    else if (!timer_is_running(&g->watch)) timer_start(&g->loop, &g->watch, WATCH_MS, watch_due);
 }
 
 /* -- Listening --------------------------------------------------------------------------------------- */
 
-/* "host:0" became a port when it was first bound; all workers share that. */
+/* "host:0" became a port when it was first bound; all workers share that, and a reload
+ * keeps it. */
 static const char *bound_address(const struct perilune *g, const char *configured) {
     for (unsigned i = 0; i < g->bound_count; i++)
-        if (strcmp(g->bound[i][0], configured) == 0) return g->bound[i][1];
+        if (strcmp(g->bound[i].configured, configured) == 0) return g->bound[i].real;
     return configured;
 }
 
-static void remember_bound(struct perilune *g, const char *configured, int port) {
+static void remember(struct bound *b, const char *configured, int port) {
     size_t n = strlen(configured);
-    if (n < 2 || strcmp(configured + n - 2, ":0") != 0 || g->bound_count == 16 || n > 100) return;
-    snprintf(g->bound[g->bound_count][0], 128, "%s", configured);
-    snprintf(g->bound[g->bound_count][1], 128, "%.*s:%d", (int)(n - 2), configured, port);
-    g->bound_count++;
+    snprintf(b->configured, sizeof(b->configured), "%s", configured);
+    snprintf(b->real, sizeof(b->real), "%.*s:%d", (int)(n - 2), configured, port);
+}
+
+static bool picks_port(const char *address) {
+    size_t n = strlen(address);
+    return n >= 2 && n < 100 && strcmp(address + n - 2, ":0") == 0;
+}
+
+static const char *admin_address(const struct perilune *g) {
+    const char *address = g->config ? g->config->admin : NULL;
+    return address && strcmp(address, g->admin_bound.configured) == 0 ? g->admin_bound.real : address;
+}
+
+static int add_admin(struct perilune *g) {
+    int port = 0, rc = admin_listen(g, admin_address(g), &port);
+    if (rc == 0 && port != 0 && picks_port(g->config->admin)) remember(&g->admin_bound, g->config->admin, port);
+    return rc;
+}
+
+/* The configured address number i, or NULL. */
+static const char *listen_address(const struct perilune *g, unsigned i) {
+    if (g->override != NULL) return i == 0 ? g->override : NULL;
+    return g->config && i < g->config->listen_count ? g->config->listen[i] : NULL;
+}
+
+/* The first `upto` addresses. */
+static void make_plan(const struct perilune *g, struct listen_plan *p, unsigned upto) {
+    *p = (struct listen_plan){ .tls = g->tls };
+    const char *address;
+    while (p->count < upto && (address = listen_address(g, p->count)) != NULL)
+        snprintf(p->addresses[p->count++], sizeof(p->addresses[0]), "%s", bound_address(g, address));
 }
 
 struct listening {
@@ -280,46 +327,51 @@ static void listen_on(struct worker *w, void *ud) {
     l->rc = worker_listen(w, &l->plan, &l->port, l->err, sizeof(l->err));
 }
 
-static void make_plan(const struct perilune *g, struct listen_plan *p, unsigned upto) {
-    *p = (struct listen_plan){ .tls = g->tls };
-    const char *one = g->override;
-    unsigned n = one ? 1 : g->config->listen_count;
-    for (unsigned i = 0; i < n && i < upto && i < 16; i++)
-        snprintf(p->addresses[p->count++], 128, "%s", bound_address(g, one ? one : g->config->listen[i]));
-}
-
-/* Can all addresses be had?  The first worker tries, one by one, so that a port 0
- * is known before the others bind it. */
-static int apply_listeners(struct perilune *g) {
-    unsigned n = g->override ? 1 : g->config->listen_count;
-    for (unsigned w = 0; w < g->worker_count; w++) {
-        for (unsigned upto = w == 0 ? 1 : n; upto <= n; upto++) {
+/* Adds what is not there yet.  Address by address, so that the port behind ":0" is
+ * known before the other workers bind it. */
+static int add_listeners(struct perilune *g) {
+    for (unsigned i = 0; i < LISTEN_MAX && listen_address(g, i) != NULL; i++) {
+        for (unsigned w = 0; w < g->worker_count; w++) {
             struct listening l = { .port = 0 };
-            make_plan(g, &l.plan, upto);
+            make_plan(g, &l.plan, i + 1);
             gateway_ask(&g->workers[w], listen_on, &l);
             if (l.rc != 0) return fail(g, l.rc, "%s", l.err);
-            if (l.port != 0) {
-                remember_bound(g, g->override ? g->override : g->config->listen[upto - 1], l.port);
-                if (upto == 1) g->port = l.port;
-            }
+            const char *address = listen_address(g, i);
+            if (w == 0 && l.port != 0 && picks_port(address) && g->bound_count < LISTEN_MAX)
+                remember(&g->bound[g->bound_count++], address, l.port);
         }
     }
-    return admin_listen(g, g->config ? g->config->admin : NULL);
+    return add_admin(g);
+}
+
+static void keep_on(struct worker *w, void *ud) {
+    struct listening *l = ud;
+    worker_keep(w, &l->plan);
+    if (l->plan.count > 0) l->port = http_server_port(&w->server, l->plan.addresses[0]);
+}
+
+/* Closes all that is not configured: what a reload left behind, or what was added in
+ * vain.  Cannot fail. */
+static void keep_listeners(struct perilune *g) {
+    struct listening l = { .port = 0 };
+    if (g->listening) make_plan(g, &l.plan, LISTEN_MAX);
+    for (unsigned w = 0; w < g->worker_count; w++) gateway_ask(&g->workers[w], keep_on, &l);
+    g->port = l.port;
+    admin_keep(g, g->listening ? admin_address(g) : NULL);
 }
 
 PERILUNE_API int perilune_listen(perilune *g, const char *address) {
     if (g->config == NULL && address == NULL) return fail(g, PERILUNE_ERR_STATE, "no configuration is loaded");
-    if (address != NULL) {
-        char *copy = mem_strdup(address);
-        if (copy == NULL) return fail(g, PERILUNE_ERR_NOMEM, "out of memory");
-        mem_free(g->override);
-        g->override = copy;
-    }
-    int rc = apply_listeners(g);
-    if (rc != 0) return rc;
-    g->listening = true;
-    uv_run(&g->loop.uv, UV_RUN_NOWAIT); /* the kernel hears of the listeners */
-    return 0;
+    char *old = g->override, *copy = address ? mem_strdup(address) : NULL;
+    if (address != NULL && copy == NULL) return fail(g, PERILUNE_ERR_NOMEM, "out of memory");
+    if (copy != NULL) g->override = copy;
+    int rc = add_listeners(g);
+    if (rc != 0) g->override = old;
+    if (rc == 0) g->listening = true;
+    keep_listeners(g);
+    if (copy != NULL) mem_free(rc == 0 ? old : copy);
+    if (rc == 0) uv_run(&g->loop.uv, UV_RUN_NOWAIT); /* the kernel hears of the listeners */
+    return rc;
 }
 
 PERILUNE_API int perilune_port(const perilune *g) { return g->port; }
@@ -420,13 +472,6 @@ PERILUNE_API int perilune_stats(perilune *g, char *buf, size_t size) {
 
 /* -- Life ------------------------------------------------------------------------------------------------ */
 
-static int worker_number(const struct perilune *g, int threads) {
-    if (threads >= 0) return threads;
-    if (g->config && g->config->workers > 0) return (int)g->config->workers;
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-    return n > 0 ? (int)n : 1;
-}
-
 static int open_workers(struct perilune *g, int threads) {
     unsigned n = threads == 0 ? 1 : (unsigned)threads;
     g->workers = mem_zalloc(n * sizeof(*g->workers));
@@ -450,14 +495,13 @@ static int first_load(struct perilune *g, const perilune_options *o) {
             loaded_free(g, &peek);
             return rc;
         }
-        g->config = peek.config;
-        threads = worker_number(g, threads);
-        g->config = NULL;
+        threads = (int)worker_number(peek.config);
         loaded_free(g, &peek);
     }
-    int rc = open_workers(g, worker_number(g, threads));
+    g->watch_asked = o->watch != 0;
+    g->workers_asked = o->threads >= 0;
+    int rc = open_workers(g, threads < 0 ? (int)worker_number(NULL) : threads);
     if (rc == 0 && o->config != NULL) rc = perilune_load(g, o->config);
-    if (rc == 0 && (o->watch || (g->config && g->config->watch))) timer_start(&g->loop, &g->watch, WATCH_MS, watch_due);
     return rc;
 }
 

@@ -26,7 +26,7 @@ struct perilune {
     struct sim         *sim;         /* answers `sim` upstreams; NULL: none needed */
     uint64_t            generation;
     uint64_t            reloads, reload_failures;
-    bool                listening;
+    bool                listening, watch_asked, workers_asked; /* by the options, not by the file */
     atomic_bool         stop;
     atomic_int          drain_ms;    /* asked for; -1: no */
     bool                draining;
@@ -35,17 +35,20 @@ struct perilune {
     bool                drained;
     struct tls_context *tls;
     char                errmsg[2048];
-    char                bound[16][2][128]; /* configured address, bound address */
+    struct bound { char configured[128], real[128]; } bound[LISTEN_MAX], admin_bound; /* for port 0 */
     unsigned            bound_count;
 };
 
 /* admin.c */
-int  admin_listen(struct perilune *g, const char *address);
+/* Adds the address (NULL: none), *port is set when it was missing; then, when nothing
+ * failed, the second closes all others. */
+int  admin_listen(struct perilune *g, const char *address, int *port);
+void admin_keep(struct perilune *g, const char *address);
 void admin_close(struct perilune *g);
 /* metrics.c */
 void metrics_write(struct perilune *g, struct buf *out);
-/* Runs fn on the worker's thread with ud and waits for it; false after timeout_ms
- * (fn may then still run: ud must be static or counted). gateway.c */
+/* Runs fn on the worker's thread with ud and waits for it; false: the worker has
+ * stopped. gateway.c */
 bool gateway_ask(struct worker *w, void (*fn)(struct worker *, void *ud), void *ud);
 /* Checks and builds path without installing it. commands.c and gateway.c */
 int  gateway_check(const char *path, struct buf *json, char *err, size_t errlen);

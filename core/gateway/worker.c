@@ -77,16 +77,19 @@ void worker_install(struct worker *w, struct generation *gen) {
 /* -- Listening ---------------------------------------------------------------------------- */
 
 int worker_listen(struct worker *w, const struct listen_plan *plan, int *port, char *err, size_t errlen) {
-    const char *keep[16];
     for (unsigned i = 0; i < plan->count; i++) {
-        keep[i] = plan->addresses[i];
-        if (http_server_has(&w->server, keep[i])) continue;
-        int rc = http_server_listen(&w->server, keep[i], plan->tls, port, err, errlen);
+        if (http_server_port(&w->server, plan->addresses[i]) != 0) continue;
+        int rc = http_server_listen(&w->server, plan->addresses[i], plan->tls, port, err, errlen);
         if (rc != 0) return rc;
     }
+    return 0;
+}
+
+void worker_keep(struct worker *w, const struct listen_plan *plan) {
+    const char *keep[LISTEN_MAX];
+    for (unsigned i = 0; i < plan->count; i++) keep[i] = plan->addresses[i];
     http_server_keep(&w->server, keep, plan->count);
     http_server_set_tls(&w->server, plan->tls);
-    return 0;
 }
 
 void worker_drain(struct worker *w) { http_server_drain(&w->server); }

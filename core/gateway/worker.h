@@ -31,9 +31,11 @@ struct metrics { /* written by the worker's thread */
     struct state_stats lua;
 };
 
+#define LISTEN_MAX 16 /* ORDER: config.lua says the same */
+
 /* What a worker is to listen on; applied on its thread. */
 struct listen_plan {
-    char                addresses[16][128];
+    char                addresses[LISTEN_MAX][128];
     unsigned            count;
     struct tls_context *tls; /* a share */
 };
@@ -67,7 +69,11 @@ void generation_free(struct generation *gen); /* never installed */
 
 /* Worker's thread. Takes gen; new requests use it from now on. */
 void worker_install(struct worker *w, struct generation *gen);
+/* Two steps, so that one which fails changes nothing: the addresses that are missing
+ * are added (*port: of the last that was); the others are closed, and all use the
+ * plan's certificate. */
 int  worker_listen(struct worker *w, const struct listen_plan *plan, int *port, char *err, size_t errlen);
+void worker_keep(struct worker *w, const struct listen_plan *plan);
 void worker_drain(struct worker *w);
 /* Appends one JSON object per exchange in flight, comma separated. */
 void worker_describe(struct worker *w, struct buf *out);

@@ -24,7 +24,8 @@ struct http_listener {
     struct list         link;
     struct http_server *server;
     struct tls_context *tls;
-    char                address[128]; /* as configured */
+    char                address[128]; /* as configured, with its real port */
+    int                 port;         /* bound */
     bool                pending;      /* a connection waits for a free place */
 };
 
@@ -170,7 +171,9 @@ int http_server_listen(struct http_server *s, const char *address, struct tls_co
         return PERILUNE_ERR_NOMEM;
     }
     l->server = s;
-    snprintf(l->address, sizeof(l->address), "%s", address);
+    l->port = *port = ntohs(sa.ss_family == AF_INET ? ((struct sockaddr_in *)&sa)->sin_port
+                                                    : ((struct sockaddr_in6 *)&sa)->sin6_port);
+    snprintf(l->address, sizeof(l->address), "%.*s:%d", (int)(strrchr(address, ':') - address), address, l->port);
     uv_tcp_init(&s->loop->uv, &l->tcp);
     l->tcp.data = l;
     l->tls = tls_context_ref(tls);
@@ -182,16 +185,15 @@ int http_server_listen(struct http_server *s, const char *address, struct tls_co
         listener_close(l);
         return PERILUNE_ERR_IO;
     }
-    if (port != NULL)
-        *port = ntohs(sa.ss_family == AF_INET ? ((struct sockaddr_in *)&sa)->sin_port
-                                              : ((struct sockaddr_in6 *)&sa)->sin6_port);
     return 0;
 }
 
-bool http_server_has(const struct http_server *s, const char *address) {
-    for (struct list *e = s->listeners.next; e != &s->listeners; e = e->next)
-        if (strcmp(container_of(e, struct http_listener, link)->address, address) == 0) return true;
-    return false;
+int http_server_port(const struct http_server *s, const char *address) {
+    for (struct list *e = s->listeners.next; e != &s->listeners; e = e->next) {
+        const struct http_listener *l = container_of(e, struct http_listener, link);
+        if (strcmp(l->address, address) == 0) return l->port;
+    }
+    return 0;
 }
 
 void http_server_keep(struct http_server *s, const char *const *addresses, unsigned count) {

@@ -78,14 +78,15 @@ int  http_server_init(struct http_server *s, struct loop *loop, struct log *log,
                       const struct http_handler *handler, const struct http_limits *limits);
 
 /* Listens on "host:port" ("[::1]:80", "*:80"; port 0 picks one).  tls may be
- * NULL; a share is taken.  *port gets the bound port.  On failure err gets a
- * sentence. */
+ * NULL; a share is taken.  *port is the bound port.  On failure err gets a sentence. */
 int  http_server_listen(struct http_server *s, const char *address, struct tls_context *tls,
                         int *port, char *err, size_t errlen);
 /* Closes the listeners whose address is not among the count given; connections
  * live on. */
 void http_server_keep(struct http_server *s, const char *const *addresses, unsigned count);
-bool http_server_has(const struct http_server *s, const char *address);
+/* The port on which it listens for this address; 0: it does not.  An address with
+ * port 0 is known by the port it got. */
+int  http_server_port(const struct http_server *s, const char *address);
 /* New connections on all listeners use tls from now on. */
 void http_server_set_tls(struct http_server *s, struct tls_context *tls);
 

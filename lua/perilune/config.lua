@@ -97,7 +97,7 @@ local function check_address(text)
   return text
 end
 
-local address = { type = "string", check = check_address }
+local address = { type = "string", max = 100, check = check_address }
 
 -- scheme://host[:port][/path]; what else a URL can have does not belong in a base.
 local function check_url(text, schemes, what)
@@ -187,8 +187,8 @@ local function required(spec, message)
 end
 
 -- One value or a list of them; always a list afterwards.
-local function one_or_more(spec)
-  local list = { type = "list", of = spec, min = 1 }
+local function one_or_more(spec, most)
+  local list = { type = "list", of = spec, min = 1, max = most }
   return {
     check = function(v)
       return check.value(list, type(v) == "table" and v or { v })
@@ -237,7 +237,7 @@ local price = { type = "number", min = 0, default = 0 }
 local part_price = { type = "number", min = 0 } -- default: what the provider is known to take, see cost.lua
 
 local upstream_schema = {
-  url = one_or_more(base_url),
+  url = one_or_more(base_url, 16),
   sim = { walk = walk_sim },
   model = { type = "string", min = 1 },
   models = { type = "list", of = { type = "string", min = 1 }, default = {} },
@@ -360,7 +360,7 @@ local limits_schema = {
 }
 
 local file_schema = {
-  listen = one_or_more(address),
+  listen = one_or_more(address, 16),
   admin = address,
   workers = count(0, 1, 256),
   tls = {

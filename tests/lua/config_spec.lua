@@ -162,6 +162,10 @@ t.test("the rest", function()
   t.match(complaint(nil), "the file must return a table, got a nil")
   t.match(complaint{ workers = 257 }, "^workers: must be at most 256")
   t.match(complaint{ workers = 1.5 }, "whole number")
+  local many = {}
+  for i = 1, 17 do many[i] = "127.0.0.1:" .. i end
+  t.match(complaint{ listen = many }, "^listen: must have a length of at most 16")
+  t.match(complaint{ listen = ("a"):rep(100) .. ":1" }, "^listen: .*must not be longer than 100 bytes")
   t.match(complaint{ log = { level = "warning" } }, "unknown value 'warning'; did you mean 'warn'?")
   t.match(complaint{ limits = { low_water = "1MiB" } }, "must be below limits.high_water")
   t.match(complaint{ tls = { cert = "a.pem" } }, "^tls%.key: is missing")

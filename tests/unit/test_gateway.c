@@ -1,7 +1,10 @@
 /* test_gateway.c -- the public interface, as an embedder uses it. */
+#include <arpa/inet.h>
 #include <poll.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -127,6 +130,200 @@ TEST_NOFAULT(a_refused_reload_changes_nothing) {
     CHECK(strstr(text, "perilune_reload_generation 2\n") != NULL);
     CHECK(perilune_stats(g, text, 10) > 1000);
     CHECK_INT(strlen(text), 9);
+    perilune_close(g);
+    unlink(path);
+}
+
+/* -- What a reload may change ---------------------------------------------------- */
+
+static int bound(int port) {
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                             .sin_port = htons((uint16_t)port) };
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK(fd >= 0);
+    if (bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0 && listen(fd, 1) == 0) return fd;
+    close(fd);
+    return -1;
+}
+
+/* A socket on a port of its own, below those that the kernel gives to clients. */
+static int occupy(int *port) {
+    static unsigned n;
+    int fd = -1;
+    for (int tries = 0; fd < 0 && tries < 1000; tries++) {
+        *port = 10000 + (int)((unsigned)getpid() * 31 + n++ * 7) % 20000;
+        fd = bound(*port);
+    }
+    CHECK(fd >= 0);
+    return fd;
+}
+
+static int free_port(void) {
+    int port;
+    close(occupy(&port));
+    return port;
+}
+
+static int dial(int port) {
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                             .sin_port = htons((uint16_t)port) };
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK(fd >= 0);
+    if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0) return fd;
+    close(fd);
+    return -1;
+}
+
+/* Asks for a page over fd, which is closed; g, when given, has no thread of its own. */
+static bool says_200(perilune *g, int fd, const char *page) {
+    char text[256];
+    struct pollfd p = { .fd = fd, .events = POLLIN };
+    if (fd < 0) return false;
+    int n = snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nhost: x\r\n\r\n", page);
+    CHECK(send(fd, text, (size_t)n, MSG_NOSIGNAL) == n);
+    for (int turns = 0; g != NULL && turns < 200 && poll(&p, 1, 0) == 0; turns++) perilune_poll(g, 10);
+    CHECK_INT(poll(&p, 1, 5000), 1);
+    n = (int)read(fd, text, sizeof(text) - 1);
+    close(fd);
+    return n > 12 && memcmp(text, "HTTP/1.1 200", 12) == 0;
+}
+
+/* The kernel picks a worker: often enough to meet each. */
+static bool all_answer(int port) {
+    for (int i = 0; i < 24; i++)
+        if (!says_200(NULL, dial(port), "/v1/models")) return false;
+    return true;
+}
+
+static void rewrite(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static void rewrite(const char *fmt, ...) {
+    FILE *f = fopen(path, "w");
+    va_list ap;
+    CHECK(f != NULL);
+    fputs("return { upstreams = { up = { url = 'http://127.0.0.1:9/v1' } }, ", f);
+    va_start(ap, fmt);
+    vfprintf(f, fmt, ap);
+    va_end(ap);
+    fputs(" }", f);
+    fclose(f);
+}
+
+static perilune *open_on(int port, int threads) {
+    perilune_options o = PERILUNE_OPTIONS_INIT;
+    perilune *g = NULL;
+    o.config = config("");
+    o.threads = threads;
+    rewrite("listen = '127.0.0.1:%d', workers = 2", port);
+    CHECK_INT(perilune_open(&g, &o, NULL, 0), 0);
+    CHECK_INT(perilune_listen(g, NULL), 0);
+    return g;
+}
+
+TEST_NOFAULT(an_address_that_cannot_be_had_changes_nothing) {
+    int taken, old = free_port(), new = free_port(), fd = occupy(&taken);
+    perilune *g = open_on(old, 2);
+    CHECK(all_answer(old));
+    rewrite("listen = { '127.0.0.1:%d', '127.0.0.1:%d' }", new, taken);
+    CHECK_INT(perilune_reload(g), PERILUNE_ERR_IO);
+    CHECK(strstr(perilune_errmsg(g), "cannot listen on 127.0.0.1:") != NULL);
+    CHECK(all_answer(old));
+    CHECK_INT(dial(new), -1);
+    CHECK_INT(perilune_port(g), old);
+
+    rewrite("listen = '127.0.0.1:%d', admin = '127.0.0.1:%d'", new, taken); /* the last one fails */
+    CHECK_INT(perilune_reload(g), PERILUNE_ERR_IO);
+    CHECK(all_answer(old));
+    CHECK_INT(dial(new), -1);
+    CHECK_INT(perilune_admin_port(g), 0);
+    close(fd);
+    CHECK_INT(perilune_reload(g), 0); /* now it can be had */
+    CHECK(all_answer(new));
+    CHECK_INT(dial(old), -1);
+    CHECK_INT(perilune_port(g), new);
+    CHECK_INT(perilune_admin_port(g), taken);
+
+    rewrite("listen = '127.0.0.1:%d'", new);
+    CHECK_INT(perilune_reload(g), 0);
+    CHECK_INT(perilune_admin_port(g), 0);
+    CHECK_INT(dial(taken), -1);
+    perilune_close(g);
+    unlink(path);
+}
+
+TEST_NOFAULT(an_address_that_stays_loses_nobody) {
+    int one = free_port(), two = free_port();
+    perilune *g = open_on(one, 0);
+    rewrite("listen = { '127.0.0.1:%d', '127.0.0.1:%d' }", one, two);
+    CHECK_INT(perilune_reload(g), 0);
+    int first = dial(one), second = dial(two); /* not accepted yet */
+    CHECK_INT(perilune_reload(g), 0);
+    CHECK(says_200(g, first, "/v1/models"));
+    CHECK(says_200(g, second, "/v1/models"));
+    rewrite("listen = '127.0.0.1:%d'", two);
+    CHECK_INT(perilune_reload(g), 0);
+    CHECK_INT(perilune_port(g), two);
+    perilune_close(g);
+    unlink(path);
+}
+
+TEST_NOFAULT(a_refused_listen_changes_nothing) {
+    int taken, port = free_port(), fd = occupy(&taken);
+    char address[32];
+    perilune *g = open_on(port, 2);
+    snprintf(address, sizeof(address), "127.0.0.1:%d", taken);
+    CHECK_INT(perilune_listen(g, address), PERILUNE_ERR_IO);
+    CHECK_INT(perilune_listen(g, "nonsense"), PERILUNE_ERR_IO);
+    CHECK(all_answer(port));
+    CHECK_INT(perilune_reload(g), 0);
+    CHECK(all_answer(port));
+    close(fd);
+    CHECK_INT(perilune_listen(g, address), 0);
+    CHECK(all_answer(taken));
+    CHECK_INT(dial(port), -1);
+    CHECK_INT(perilune_port(g), taken);
+    perilune_close(g);
+    unlink(path);
+}
+
+TEST_NOFAULT(a_changed_number_of_workers_needs_a_restart) {
+    int port = free_port();
+    perilune *g = open_on(port, -1); /* workers = 2 */
+    CHECK_STR(perilune_errmsg(g), "");
+    rewrite("listen = '127.0.0.1:%d', workers = 3", port);
+    for (int i = 0; i < 2; i++) { /* as long as it is so */
+        CHECK_INT(perilune_reload(g), 0);
+        CHECK_STR(perilune_errmsg(g), "needs a restart to take effect: workers (2 are running, the file says 3)");
+    }
+    rewrite("listen = '127.0.0.1:%d', workers = 2", port);
+    CHECK_INT(perilune_reload(g), 0);
+    CHECK_STR(perilune_errmsg(g), "");
+    perilune_close(g);
+
+    g = open_on(port, 1); /* the host decides */
+    rewrite("listen = '127.0.0.1:%d', workers = 3", port);
+    CHECK_INT(perilune_reload(g), 0);
+    CHECK_STR(perilune_errmsg(g), "");
+    perilune_close(g);
+    unlink(path);
+}
+
+static int idle_timeout(perilune *g) {
+    while (perilune_timeout(g) == 0) CHECK_INT(perilune_poll(g, 0), 0);
+    return perilune_timeout(g);
+}
+
+TEST_NOFAULT(watching_can_be_switched) {
+    int port = free_port();
+    perilune *g = open_on(port, 0);
+    CHECK_INT(idle_timeout(g), -1);
+    rewrite("listen = '127.0.0.1:%d', watch = true", port);
+    CHECK_INT(perilune_reload(g), 0);
+    CHECK(idle_timeout(g) > 0);
+    rewrite("listen = '127.0.0.1:%d', admin = '127.0.0.1:0'", port); /* seen by itself */
+    for (int i = 0; i < 100 && perilune_admin_port(g) == 0; i++) CHECK_INT(perilune_poll(g, 100), 0);
+    CHECK(perilune_admin_port(g) > 0);
+    for (int i = 0; i < 100 && idle_timeout(g) >= 0; i++) CHECK_INT(perilune_poll(g, 100), 0);
+    CHECK_INT(perilune_timeout(g), -1); /* one alarm may have been left */
     perilune_close(g);
     unlink(path);
 }
