@@ -52,13 +52,17 @@ static bool mentions(struct slice s, struct slice what) {
     return memmem(s.ptr, s.len, what.ptr, what.len) != NULL;
 }
 
+static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+
 /* "finish_reason" followed by a string. */
 static bool is_finish(struct slice s) {
     static const char key[] = "\"finish_reason\"";
-    const char *p = memmem(s.ptr, s.len, key, sizeof(key) - 1), *stop = s.ptr + s.len;
-    if (p == NULL) return false;
-    for (p += sizeof(key) - 1; p < stop && (*p == ' ' || *p == ':'); p++) {}
-    return p < stop && *p == '"';
+    const char *p = s.ptr, *stop = s.ptr + s.len;
+    while ((p = memmem(p, (size_t)(stop - p), key, sizeof(key) - 1)) != NULL) {
+        for (p += sizeof(key) - 1; p < stop && (*p == ':' || is_space(*p)); p++) {}
+        if (p < stop && *p == '"') return true;
+    }
+    return false;
 }
 
 static uint64_t number_of(const struct json_doc *doc, uint32_t object, struct slice key) {
@@ -94,12 +98,21 @@ static bool find_error(struct answer *a) {
         json_copy_string(&a->doc, e, SLICE("message"), a->failure.message, sizeof(a->failure.message));
         json_copy_string(&a->doc, e, SLICE("type"), a->failure.type, sizeof(a->failure.type));
         json_copy_string(&a->doc, e, SLICE("code"), a->failure.code, sizeof(a->failure.code));
+    } else if (json_type(&a->doc, e) == JSON_STRING) {
+        buf_clear(&a->scratch);
+        json_decode_string(&a->doc, e, &a->scratch);
+        slice_copy(a->failure.message, sizeof(a->failure.message), buf_get(&a->scratch));
     }
     return true;
 }
 
-static bool parse(struct answer *a, struct slice text) {
-    return json_parse(&a->doc, text, &(struct json_error){ 0 }) == 0;
+static void fail_for_memory(struct answer *a) { failure_set(&a->failure, FAILURE_NO_MEMORY, "out of memory"); }
+
+/* Returns 0, PERILUNE_ERR_INVAL, or PERILUNE_ERR_NOMEM: then the answer has failed. */
+static int parse(struct answer *a, struct slice text) {
+    int rc = json_parse(&a->doc, text, &(struct json_error){ 0 });
+    if (rc == PERILUNE_ERR_NOMEM) fail_for_memory(a);
+    return rc;
 }
 
 static bool choices_are_empty(const struct json_doc *doc) {
@@ -107,29 +120,36 @@ static bool choices_are_empty(const struct json_doc *doc) {
     return c == JSON_NONE || (json_type(doc, c) == JSON_ARRAY && doc->nodes[c].count == 0);
 }
 
-/* The frame's JSON without its usage member. */
+/* The frame without its usage member: all other members, each with the comma and the
+ * white space in front of it; the first that stays, without. */
 static struct slice cut_usage(struct answer *a) {
     const struct json_doc *d = &a->doc;
-    struct slice text = d->text;
-    buf_clear(&a->scratch);
-    buf_puts(&a->scratch, "data: ");
-    size_t from = 0;
-    uint32_t end = d->nodes[0].next;
-    for (uint32_t key = json_first(d, 0); key != JSON_NONE && key < end;) {
-        uint32_t value = d->nodes[key].next, after = d->nodes[value].next;
+    struct buf *out = &a->scratch;
+    const char *text = d->text.ptr;
+    size_t from = d->nodes[0].start + 1; /* what comes next is not copied yet */
+    bool first = true, cut = false;
+    buf_clear(out);
+    buf_puts(out, "data: ");
+    buf_put(out, text, from);
+    for (uint32_t key = json_first(d, 0); key != JSON_NONE;) {
+        uint32_t value = json_next(d, 0, key);
+        size_t end = d->nodes[value].end;
         if (json_str_eq(d, key, SLICE("usage"))) {
-            /* With the comma behind it, or, for the last member, the one before. */
-            size_t start = d->nodes[key].start, stop = after < end ? d->nodes[after].start : d->nodes[value].end;
-            while (after >= end && start > 0 && text.ptr[start] != ',' && text.ptr[start] != '{') start--;
-            if (text.ptr[start] == '{') start++;
-            buf_put(&a->scratch, text.ptr + from, start - from);
-            from = stop;
+            cut = true;
+        } else {
+            if (first && cut) from = d->nodes[key].start;
+            buf_put(out, text + from, end - from);
+            first = false;
         }
-        key = after;
+        from = end;
+        key = json_next(d, 0, value);
     }
-    buf_put(&a->scratch, text.ptr + from, text.len - from);
-    buf_puts(&a->scratch, "\n\n");
-    return buf_get(&a->scratch);
+    buf_put(out, text + from, d->text.len - from);
+    /* Data of several lines: JSON has line ends as white space only. */
+    for (size_t i = 0; i < buf_len(out); i++)
+        if (out->data[out->mark + i] == '\n') out->data[out->mark + i] = ' ';
+    buf_puts(out, "\n\n");
+    return buf_get(out);
 }
 
 /* -- Forwarding ------------------------------------------------------------------------ */
@@ -168,14 +188,16 @@ static int on_frame(void *ud, const struct sse_event *e) {
     bool usage = mentions(e->data, SLICE("\"usage\""));
     bool error = mentions(e->data, SLICE("\"error\""));
     if (!a->finished && is_finish(e->data)) a->finished = 1;
-    if ((usage || error) && parse(a, e->data)) {
+    int rc = usage || error ? parse(a, e->data) : PERILUNE_ERR_INVAL;
+    if (rc == PERILUNE_ERR_NOMEM) return 1;
+    if (rc == 0) {
         if (error && find_error(a)) return 1;
         bool known = usage && usage_read(&a->doc, &a->usage);
         if (known && !a->keep_usage && choices_are_empty(&a->doc)) return 0;
         if (known && !a->keep_usage) {
             ev.raw = cut_usage(a);
             if (buf_failed(&a->scratch)) {
-                failure_set(&a->failure, FAILURE_NO_MEMORY, "out of memory");
+                fail_for_memory(a);
                 return 1;
             }
             ev.data = slice_of(ev.raw.ptr + 6, ev.raw.len - 8);
@@ -192,7 +214,9 @@ static void on_head(struct answer *a, const struct event *ev) {
     a->status = ev->status;
     struct slice ct = ev->content_type;
     slice_copy(a->content_type, sizeof(a->content_type), ct);
-    a->is_stream = a->expect_stream && ct.len >= 17 && strncasecmp(ct.ptr, "text/event-stream", 17) == 0;
+    static const struct slice sse = SLICE("text/event-stream");
+    bool named = ct.len >= sse.len && strncasecmp(ct.ptr, sse.ptr, sse.len) == 0;
+    a->is_stream = a->expect_stream && named && (ct.len == sse.len || strchr("; \t", ct.ptr[sse.len]) != NULL);
     if (a->content_type[0] == '\0') snprintf(a->content_type, sizeof(a->content_type), "application/json");
 }
 
@@ -208,17 +232,17 @@ static void on_bytes(struct answer *a, struct slice s) {
     int rc = events_feed(&a->events, s, on_frame, a);
     if (rc == 0 || a->over) return;
     if (rc == PERILUNE_ERR_LIMITED)
-        failure_set(&a->failure, FAILURE_MALFORMED, "upstream '%s' sent an event over 1 MiB", a->upstream);
+        failure_set(&a->failure, FAILURE_MALFORMED, "upstream '%s' sent an event over its limit of %zu bytes", a->upstream,
+                    a->events.limit);
     else if (!failure_is_set(&a->failure))
-        failure_set(&a->failure, FAILURE_NO_MEMORY, "out of memory");
+        fail_for_memory(a);
     end(a);
 }
 
 static void end_of_stream(struct answer *a) {
     int rc = events_finish(&a->events, on_frame, a);
     if (a->over) return;
-    if (rc != 0 && !failure_is_set(&a->failure))
-        failure_set(&a->failure, FAILURE_NO_MEMORY, "out of memory");
+    if (rc != 0 && !failure_is_set(&a->failure)) fail_for_memory(a);
     if (!failure_is_set(&a->failure) && !a->done) {
         if (a->finished) { /* complete, but for providers that forget the last line */
             struct event ev = { .type = EVENT_FRAME, .raw = SLICE("data: [DONE]\n\n"),
@@ -233,10 +257,11 @@ static void end_of_stream(struct answer *a) {
 }
 
 static void end_of_whole(struct answer *a) {
-    if (!parse(a, buf_get(&a->whole))) {
+    int rc = parse(a, buf_get(&a->whole));
+    if (rc == PERILUNE_ERR_INVAL) {
         failure_set(&a->failure, FAILURE_MALFORMED, "upstream '%s' answered %d with a body that is not JSON",
                     a->upstream, a->status);
-    } else if (!find_error(a)) {
+    } else if (rc == 0 && !find_error(a)) {
         usage_read(&a->doc, &a->usage);
         if (a->mark) a->mark(a->mark_ud);
         send_head(a);

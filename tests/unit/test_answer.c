@@ -1,0 +1,365 @@
+/* test_answer.c -- an upstream's answer, cut at every byte, as its reader hears it.
+ *
+ * What came out is written down as text, one event per line:
+ *     200 text/event-stream | F data: {...}\n\n | B {...} | END | ERROR code: message */
+#include "llm/answer.h"
+
+#include "base/mem.h"
+#include "unit.h"
+
+struct reader {
+    struct sink   sink;
+    struct answer answer;
+    struct buf    heard;
+    unsigned      marks, events;
+    enum flow     says;
+};
+
+static enum flow on_event(struct sink *k, const struct event *ev) {
+    struct reader *r = container_of(k, struct reader, sink);
+    struct buf *out = &r->heard;
+    r->events++;
+    if (buf_len(out) > 0) buf_puts(out, " | ");
+    switch (ev->type) {
+    case EVENT_HEAD:
+        buf_printf(out, "%d %.*s", ev->status, SLICE_ARG(ev->content_type));
+        break;
+    case EVENT_FRAME:
+        buf_puts(out, "F ");
+        buf_slice(out, ev->raw);
+        /* data is what stands behind "data: ", or the lines of it joined. */
+        if (!buf_failed(out)) CHECK(memmem(ev->raw.ptr, ev->raw.len, ev->data.ptr, ev->data.len) || memchr(ev->data.ptr, '\n', ev->data.len));
+        break;
+    case EVENT_BYTES:
+        buf_puts(out, "B ");
+        buf_slice(out, ev->raw);
+        break;
+    case EVENT_END: buf_puts(out, "END"); break;
+    case EVENT_ERROR:
+        buf_printf(out, "ERROR %s: %s", ev->failure->code, ev->failure->message);
+        break;
+    }
+    return r->says;
+}
+
+static void on_mark(void *ud) { ((struct reader *)ud)->marks++; }
+
+static const struct answer_options STREAM = { .upstream = "up", .stream = true, .limit = 4096 };
+static const struct answer_options USAGE = { .upstream = "up", .stream = true, .keep_usage = true, .limit = 4096 };
+static const struct answer_options WHOLE = { .upstream = "up", .limit = 64 };
+
+static void begin(struct reader *r, const struct answer_options *opt, const char *type) {
+    memset(r, 0, sizeof(*r));
+    r->sink.event = on_event;
+    struct answer_options o = *opt;
+    o.mark = on_mark;
+    o.mark_ud = r;
+    answer_init(&r->answer, &o, &r->sink);
+    buf_init(&r->heard, 0);
+    r->answer.sink.event(&r->answer.sink, &(struct event){ .type = EVENT_HEAD, .status = 200,
+                                                           .content_type = slice_str(type) });
+}
+
+static enum flow bytes(struct reader *r, struct slice s) {
+    char *copy = mem_alloc(s.len + 1); /* exactly these bytes: nobody may look behind them */
+    if (copy == NULL) return FLOW_MORE;
+    memcpy(copy, s.ptr, s.len);
+    enum flow flow = r->answer.sink.event(&r->answer.sink, &(struct event){ .type = EVENT_BYTES,
+                                                                           .raw = slice_of(copy, s.len) });
+    mem_free(copy);
+    return flow;
+}
+
+static void end(struct reader *r) {
+    r->answer.sink.event(&r->answer.sink, &(struct event){ .type = EVENT_END });
+}
+
+static void deinit(struct reader *r) {
+    answer_deinit(&r->answer);
+    buf_deinit(&r->heard);
+}
+
+static struct usage last; /* of the run before */
+
+/* One way of cutting: pieces of `step` bytes, the first of `first`. */
+static void cut(const struct answer_options *opt, const char *type, struct slice body, size_t first, size_t step,
+                const char *expected) {
+    struct reader r;
+    begin(&r, opt, type);
+    for (size_t at = 0, n = first; at < body.len; at += n, n = step) {
+        if (n > body.len - at) n = body.len - at;
+        bytes(&r, slice_of(body.ptr + at, n));
+    }
+    end(&r);
+    end(&r); /* nothing comes behind the end */
+    bytes(&r, SLICE("data: late\n\n"));
+    NOTE("the first %zu bytes, then %zu at a time", first, step);
+    last = r.answer.usage;
+    CHECK_SLICE(buf_get(&r.heard), slice_str(expected));
+    deinit(&r);
+}
+
+static void hears_as(const struct answer_options *opt, const char *type, const char *body, const char *expected) {
+    struct slice s = slice_str(body);
+    cut(opt, type, s, s.len + 1, 1, expected);
+    cut(opt, type, s, 1, 1, expected);
+    for (size_t i = 1; i < s.len; i++) cut(opt, type, s, i, s.len, expected);
+}
+
+static void hears(const struct answer_options *opt, const char *body, const char *expected) {
+    hears_as(opt, "text/event-stream", body, expected);
+}
+
+#define HEAD "200 text/event-stream | "
+#define TEXT "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"},\"finish_reason\":null}]}\n\n"
+#define STOP "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"
+#define DONE "data: [DONE]\n\n"
+
+/* -- Streams ------------------------------------------------------------------------ */
+
+TEST(frames_go_on_as_they_came) {
+    hears(&STREAM, TEXT STOP DONE, HEAD "F " TEXT " | F " STOP " | F " DONE " | END");
+    hears(&STREAM, "data:{\"x\" : 1e999}\r\n\r\n: note\n\nevent: y\nid: 7\ndata: [1,\ndata: 2]\n\n" DONE,
+          HEAD "F data:{\"x\" : 1e999}\r\n\r\n | F event: y\nid: 7\ndata: [1,\ndata: 2]\n\n | F " DONE " | END");
+}
+
+TEST(nothing_counts_behind_done) {
+    hears(&STREAM, TEXT DONE TEXT "data: {\"error\":{\"message\":\"late\"}}\n\n" DONE, HEAD "F " TEXT " | F " DONE " | END");
+}
+
+TEST(an_empty_stream_of_done_only) { hears(&STREAM, DONE, HEAD "F " DONE " | END"); }
+
+TEST(a_missing_done_is_added_behind_a_finish) {
+    hears(&STREAM, STOP, HEAD "F " STOP " | F " DONE " | END");
+    hears(&STREAM, "data: {\"choices\":[{\"finish_reason\" :\t\"length\"}]}\n\n",
+          HEAD "F data: {\"choices\":[{\"finish_reason\" :\t\"length\"}]}\n\n | F " DONE " | END");
+    hears(&STREAM, "data: {\"c\":[{\"finish_reason\":null},{\"finish_reason\":\"stop\"}]}\n\n",
+          HEAD "F data: {\"c\":[{\"finish_reason\":null},{\"finish_reason\":\"stop\"}]}\n\n | F " DONE " | END");
+    /* The last blank line is missing, too. */
+    hears(&STREAM, TEXT "data: [DONE]", HEAD "F " TEXT " | F " DONE " | END");
+}
+
+TEST(a_stream_that_breaks_off_is_an_error) {
+    hears(&STREAM, TEXT, HEAD "F " TEXT " | ERROR upstream_truncated: upstream 'up' ended its stream too early");
+    hears(&STREAM, "", "ERROR upstream_truncated: upstream 'up' ended its stream too early");
+    hears(&STREAM, ": ping\n\n", "ERROR upstream_truncated: upstream 'up' ended its stream too early");
+    /* Words about a finish are none. */
+    const char *quoted = "data: {\"content\":\"\\\"finish_reason\\\":\\\"stop\\\"\"}\n\n";
+    struct buf all;
+    buf_init(&all, 0);
+    buf_printf(&all, HEAD "F %s | ERROR upstream_truncated: upstream 'up' ended its stream too early", quoted);
+    if (!buf_failed(&all) && buf_cstr(&all)) hears(&STREAM, quoted, buf_cstr(&all));
+    buf_deinit(&all);
+}
+
+/* -- Usage ---------------------------------------------------------------------------- */
+
+#define SPENT "\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4,\"prompt_tokens_details\":{\"cached_tokens\":2}}"
+
+TEST(the_frame_with_only_usage_vanishes) {
+    hears(&STREAM, TEXT STOP "data: {\"choices\":[]," SPENT "}\n\n" DONE,
+          HEAD "F " TEXT " | F " STOP " | F " DONE " | END");
+    CHECK(last.known);
+    CHECK_UINT(last.prompt, 3);
+    CHECK_UINT(last.completion, 4);
+    CHECK_UINT(last.cached, 2);
+    hears(&STREAM, STOP "data: {" SPENT "}\n\n" DONE, HEAD "F " STOP " | F " DONE " | END");
+    CHECK(last.known);
+}
+
+TEST(usage_stays_for_who_asked) {
+    hears(&USAGE, STOP "data: {\"choices\":[]," SPENT "}\n\n" DONE,
+          HEAD "F " STOP " | F data: {\"choices\":[]," SPENT "}\n\n | F " DONE " | END");
+    CHECK_UINT(last.prompt, 3);
+}
+
+/* What comes in, what goes out: the JSON of a frame with text and usage. */
+static void cut_to(const char *in, const char *out) {
+    struct buf body, expected;
+    buf_init(&body, 0);
+    buf_init(&expected, 0);
+    buf_printf(&body, "data: %s\n\n" DONE, in);
+    buf_printf(&expected, HEAD "F data: %s\n\n | F " DONE " | END", out);
+    CHECK(buf_cstr(&body) != NULL && buf_cstr(&expected) != NULL);
+    hears(&STREAM, buf_cstr(&body), buf_cstr(&expected));
+    buf_deinit(&body);
+    buf_deinit(&expected);
+}
+
+TEST(usage_is_cut_out_of_a_frame_with_text) {
+    cut_to("{" SPENT ",\"choices\":[1]}", "{\"choices\":[1]}");
+    cut_to("{\"choices\":[1]," SPENT "}", "{\"choices\":[1]}");
+    cut_to("{\"choices\":[1]," SPENT ",\"x\":\"a,{\"}", "{\"choices\":[1],\"x\":\"a,{\"}");
+    cut_to(" { \"id\" : 1 , " SPENT " , \"choices\" : [ 1 ] } ", " { \"id\" : 1 , \"choices\" : [ 1 ] } ");
+    cut_to("{ " SPENT " , \"choices\":[1] }", "{\"choices\":[1] }");
+    cut_to("{\"choices\":[1] , " SPENT " }", "{\"choices\":[1] }");
+    cut_to("{\"choices\":[1],\"\\u0075sage\":{},\"usage\":{\"prompt_tokens\":1}}", "{\"choices\":[1]}");
+    /* Twice in a row, and at both ends. */
+    cut_to("{\"choices\":[1]," SPENT "," SPENT "}", "{\"choices\":[1]}");
+    cut_to("{" SPENT "," SPENT ",\"choices\":[1]," SPENT "}", "{\"choices\":[1]}");
+    /* null is no usage, and stays. */
+    cut_to("{\"choices\":[1],\"usage\":null}", "{\"choices\":[1],\"usage\":null}");
+    cut_to("{\"choices\":[],\"usage\":7}", "{\"choices\":[],\"usage\":7}");
+}
+
+TEST(usage_is_cut_out_of_a_frame_of_several_lines) {
+    hears(&STREAM, "data: {\"choices\":\ndata: [1],\ndata: " SPENT "}\n\n" DONE,
+          HEAD "F data: {\"choices\": [1]}\n\n | F " DONE " | END");
+}
+
+TEST(absurd_usage_is_zero) {
+    hears(&STREAM, STOP "data: {\"usage\":{\"prompt_tokens\":-1,\"completion_tokens\":\"9\"}}\n\n" DONE,
+          HEAD "F " STOP " | F " DONE " | END");
+    CHECK(last.known);
+    CHECK_UINT(last.prompt, 0);
+    CHECK_UINT(last.completion, 0);
+}
+
+/* -- Errors inside ---------------------------------------------------------------------- */
+
+TEST(an_error_before_anything_else_has_no_head) {
+    hears(&STREAM, "data: {\"error\":{\"message\":\"no\",\"type\":\"t\",\"code\":\"c\"}}\n\n" TEXT DONE, "ERROR c: no");
+    hears(&STREAM, "data: {\"error\":{\"code\":7}}\n\n",
+          "ERROR upstream_stream_error: upstream 'up' sent an error in its answer");
+    hears(&STREAM, "data: {\"error\":\"overloaded\"}\n\n", "ERROR upstream_stream_error: overloaded");
+}
+
+TEST(an_error_behind_text_ends_the_stream) {
+    hears(&STREAM, TEXT "event: error\ndata: {\"error\":{\"message\":\"no\"}}\n\n" TEXT DONE,
+          HEAD "F " TEXT " | ERROR upstream_stream_error: no");
+}
+
+TEST(words_about_errors_are_none) {
+    hears(&STREAM, "data: {\"content\":\"error\",\"error\":null}\n\n" DONE,
+          HEAD "F data: {\"content\":\"error\",\"error\":null}\n\n | F " DONE " | END");
+    hears(&STREAM, "data: {\"x\":{\"error\":{\"message\":\"no\"}}}\n\n" DONE,
+          HEAD "F data: {\"x\":{\"error\":{\"message\":\"no\"}}}\n\n | F " DONE " | END");
+    hears(&STREAM, "data: [\"error\",\"usage\"]\n\n" DONE, HEAD "F data: [\"error\",\"usage\"]\n\n | F " DONE " | END");
+    hears(&STREAM, "data: {\"error\": broken\n\n" DONE, HEAD "F data: {\"error\": broken\n\n | F " DONE " | END");
+}
+
+TEST(an_event_over_the_limit) {
+    struct answer_options small = STREAM;
+    small.limit = 40;
+    hears(&small, DONE, HEAD "F " DONE " | END");
+    hears(&small, "data: 0123456789012345678901234567890123456789\n\n" DONE,
+          "ERROR upstream_malformed: upstream 'up' sent an event over its limit of 40 bytes");
+}
+
+/* -- Whole answers ------------------------------------------------------------------------ */
+
+TEST(a_whole_answer_goes_in_one_piece) {
+    hears_as(&WHOLE, "application/json; charset=utf-8", " {\"choices\":[1], \"x\":1e999}\n",
+             "200 application/json; charset=utf-8 | B  {\"choices\":[1], \"x\":1e999}\n | END");
+    hears_as(&WHOLE, "", "{\"usage\":{\"prompt_tokens\":5}}", "200 application/json | B {\"usage\":{\"prompt_tokens\":5}} | END");
+    CHECK(last.known);
+    CHECK_UINT(last.prompt, 5);
+    hears_as(&WHOLE, "application/json", "[]", "200 application/json | B [] | END");
+    /* A stream was asked for and did not come. */
+    hears_as(&STREAM, "application/json", "{\"a\":1}", "200 application/json | B {\"a\":1} | END");
+    hears_as(&STREAM, "text/event-streamer", "{}", "200 text/event-streamer | B {} | END");
+    hears_as(&STREAM, "Text/Event-Stream;charset=utf-8", DONE, HEAD "F " DONE " | END");
+}
+
+TEST(a_whole_answer_that_is_wrong) {
+    hears_as(&WHOLE, "text/html", "<html>", "ERROR upstream_malformed: upstream 'up' answered 200 with a body that is not JSON");
+    hears_as(&WHOLE, "application/json", "", "ERROR upstream_malformed: upstream 'up' answered 200 with a body that is not JSON");
+    hears_as(&WHOLE, "application/json", "{\"a\":1}{", "ERROR upstream_malformed: upstream 'up' answered 200 with a body that is not JSON");
+    hears_as(&WHOLE, "application/json", "{\"error\":{\"message\":\"no\",\"code\":\"c\"}}", "ERROR c: no");
+    hears_as(&WHOLE, "text/event-stream", DONE, "ERROR upstream_malformed: upstream 'up' answered 200 with a body that is not JSON");
+    hears_as(&WHOLE, "application/json", "[0123456789012345678901234567890123456789012345678901234567890123]",
+             "ERROR upstream_too_large: upstream 'up': the answer is over max_body");
+}
+
+TEST(exactly_the_limit_fits) {
+    struct answer_options small = WHOLE;
+    small.limit = 6;
+    hears_as(&small, "application/json", "[1234]", "200 application/json | B [1234] | END");
+    hears_as(&small, "application/json", "[12345]", "ERROR upstream_too_large: upstream 'up': the answer is over max_body");
+}
+
+/* -- Around it ------------------------------------------------------------------------------ */
+
+TEST(a_mark_for_each_event_and_none_for_comments) {
+    struct reader r;
+    begin(&r, &STREAM, "text/event-stream");
+    bytes(&r, SLICE(": ping\n\n"));
+    CHECK_UINT(r.marks, 0);
+    CHECK_UINT(r.events, 0);
+    bytes(&r, SLICE(TEXT));
+    CHECK_UINT(r.marks, 1);
+    bytes(&r, SLICE("data: {" SPENT "}\n\n")); /* not shown, and a sign of life */
+    CHECK_UINT(r.marks, 2);
+    bytes(&r, SLICE(DONE));
+    CHECK_UINT(r.marks, 3);
+    deinit(&r);
+}
+
+TEST(a_full_reader_is_heard) {
+    struct reader r;
+    begin(&r, &STREAM, "text/event-stream");
+    r.says = FLOW_FULL;
+    CHECK_INT(bytes(&r, SLICE(TEXT)), FLOW_FULL);
+    CHECK_INT(bytes(&r, SLICE(": ping\n\n")), FLOW_MORE); /* nothing went on */
+    CHECK_INT(bytes(&r, SLICE("da")), FLOW_MORE);
+    r.says = FLOW_MORE;
+    CHECK_INT(bytes(&r, SLICE("ta: 1\n\n")), FLOW_MORE);
+    deinit(&r);
+}
+
+TEST(the_call_s_own_failure_goes_on) {
+    struct reader r;
+    struct failure f;
+    failure_init(&f);
+    failure_set(&f, FAILURE_RESET, "gone");
+    begin(&r, &STREAM, "text/event-stream");
+    bytes(&r, SLICE(TEXT "data: {"));
+    r.answer.sink.event(&r.answer.sink, &(struct event){ .type = EVENT_ERROR, .failure = &f });
+    end(&r);
+    CHECK_SLICE(buf_get(&r.heard), SLICE(HEAD "F " TEXT " | ERROR upstream_reset: gone"));
+    deinit(&r);
+}
+
+/* With memory that ends anywhere: what comes is a beginning of the right answer, and
+ * then its end, or an error that says why (or, the same error in poorer words).  Never a
+ * clean end of half of it. */
+static void starved(const struct answer_options *opt, const char *type, const char *body, const char *expected,
+                    const char *poorer) {
+    struct reader r;
+    struct slice s = slice_str(body);
+    begin(&r, opt, type);
+    buf_reserve(&r.heard, 2048); /* what the test itself needs comes first */
+    if (buf_failed(&r.heard)) goto done;
+    for (size_t at = 0; at < s.len; at += 7)
+        r.answer.sink.event(&r.answer.sink, &(struct event){ .type = EVENT_BYTES,
+                                                             .raw = slice_of(s.ptr + at, s.len - at < 7 ? s.len - at : 7) });
+    end(&r);
+    CHECK(!buf_failed(&r.heard));
+    if (!slice_eq(buf_get(&r.heard), slice_str(expected))) {
+        static const char why[] = "ERROR out_of_memory: ";
+        struct slice got = buf_get(&r.heard);
+        const char *error = memmem(got.ptr, got.len, why, sizeof(why) - 1);
+        CHECK(unit_fault_fired());
+        if (error == NULL) CHECK_SLICE(got, slice_str(poorer ? poorer : expected));
+        else CHECK(slice_starts(slice_str(expected), slice_of(got.ptr, (size_t)(error - got.ptr))));
+    }
+done:
+    deinit(&r);
+}
+
+TEST_FAULT(memory_ends_in_a_stream) {
+    starved(&STREAM, "text/event-stream",
+            TEXT "data: {\"choices\":[1]," SPENT "}\n\ndata: a\ndata: b\n\n" STOP "data: {\"choices\":[]," SPENT "}\n\n" DONE,
+            HEAD "F " TEXT " | F data: {\"choices\":[1]}\n\n | F data: a\ndata: b\n\n | F " STOP " | F " DONE " | END", NULL);
+}
+
+TEST_FAULT(memory_ends_before_an_error_is_seen) {
+    starved(&STREAM, "text/event-stream", TEXT "data: {\"error\":{\"message\":\"no\"}}\n\n" DONE,
+            HEAD "F " TEXT " | ERROR upstream_stream_error: no",
+            HEAD "F " TEXT " | ERROR upstream_stream_error: upstream 'up' sent an error in its answer");
+}
+
+TEST_FAULT(memory_ends_in_a_whole_answer) {
+    starved(&WHOLE, "application/json", "{\"choices\":[1]," "\"usage\":{\"prompt_tokens\":3}}",
+            "200 application/json | B {\"choices\":[1],\"usage\":{\"prompt_tokens\":3}} | END", NULL);
+}
