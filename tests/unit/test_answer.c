@@ -202,6 +202,11 @@ TEST(usage_is_cut_out_of_a_frame_with_text) {
     cut_to("{\"choices\":[],\"usage\":7}", "{\"choices\":[],\"usage\":7}");
 }
 
+TEST(usage_may_come_with_every_frame) {
+    hears(&STREAM, "data: {\"choices\":[1]," SPENT "}\n\ndata: {\"choices\":[2]," SPENT "}\n\n" DONE,
+          HEAD "F data: {\"choices\":[1]}\n\n | F data: {\"choices\":[2]}\n\n | F " DONE " | END");
+}
+
 TEST(usage_is_cut_out_of_a_frame_of_several_lines) {
     hears(&STREAM, "data: {\"choices\":\ndata: [1],\ndata: " SPENT "}\n\n" DONE,
           HEAD "F data: {\"choices\": [1]}\n\n | F " DONE " | END");

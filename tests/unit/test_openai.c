@@ -135,7 +135,7 @@ TEST(calls_of_tools_get_their_index) {
 }
 
 TEST(line_ends_of_the_original_do_not_cut_the_frame) {
-    retold("{\n \"choices\": [\r\n  {\"message\": {\"content\": \"a\\nb\",\n \"x\": [1,\n\n2]} }\n ]\n}\n", false,
+    retold("{\n \"choices\": [\r\n  {\"message\": {\"content\": \"a\\nb\",\n \"x\": [1,\r\n2]} }\n ]\n}\n", false,
            BEGIN ",\"choices\":[{\"delta\":{\"content\":\"a\\nb\",\"x\":[1,  2]}}]}\n\n");
 }
 
