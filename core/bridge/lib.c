@@ -280,6 +280,7 @@ void lib_open(lua_State *L) {
                                           { "json_array", l_json_array },
                                           { "json_decode", l_json_decode },
                                           { "json_encode", l_json_encode },
+                                          { "json_stream", l_json_stream },
                                           { "json_view", l_json_view },
                                           { "log", l_log },
                                           { "memo_get", l_memo_get },
@@ -312,6 +313,7 @@ void lib_open(lua_State *L) {
     request_open(L);
     response_open_lua(L, core);
     shared_open(L);
+    json_stream_open(L);
     lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
     lua_pushvalue(L, core);
     lua_setfield(L, -2, "perilune.core");

@@ -60,9 +60,11 @@ int l_memo_get(lua_State *L);
 int l_memo_set(lua_State *L);
 int l_prefixes(lua_State *L);
 int l_json_view(lua_State *L);
+int l_json_stream(lua_State *L);
 
 void request_open(lua_State *L);
 void response_open_lua(lua_State *L, int core);
 void shared_open(lua_State *L);
+void json_stream_open(lua_State *L);
 
 #endif

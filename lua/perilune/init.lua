@@ -18,6 +18,7 @@ M.reject = errors.reject
 M.json = require("perilune.sandbox").readonly({
   encode = core.json_encode, decode = core.json_decode, view = core.json_view, null = core.null, array = core.json_array,
 }, "perilune.json")
+M.json_stream = core.json_stream
 M.now = core.now
 M.random = core.random
 M.sha256 = core.sha256

@@ -542,6 +542,50 @@ function perilune.json.view(text) end
 ---@return any[] list
 function perilune.json.array(list) end
 
+---@class perilune.JsonStreamOptions
+---@field max_depth? integer  open arrays and objects, default 64, at most 128
+---@field max_size? integer   bytes in all, default 16 MiB
+---@field max_value? integer  bytes of one string, number or key, default 1 MiB
+---@field seek? boolean       begin at the first { or [ and ignore what stands behind the
+---                           value: words around it, the fences of a code block
+
+---@class perilune.JsonValue
+---@field path string  JSON pointer (RFC 6901), "/items/0/name"; "" for a text that is one scalar
+---@field value string|number|boolean|lightuserdata|table  json.null for null; a table only
+---                    for an empty array or object
+
+--- Reads a JSON text that is still being written, such as the answer of a model, and
+--- gives out each string, number, boolean and null as soon as it is complete, never half
+--- of one.
+---
+---     local stream = perilune.json_stream{ seek = true }
+---     for ev in res:events() do
+---       for _, field in ipairs(ev.type == "text" and stream:feed(ev.text) or {}) do
+---         if field.path == "/title" then ... end
+---       end
+---     end
+---@param options? perilune.JsonStreamOptions  an unknown one throws
+---@return perilune.JsonStream
+function perilune.json_stream(options) end
+
+---@class perilune.JsonStream
+local JsonStream = {}
+
+--- The next piece of the text.  After a failure every call fails in the same way.
+---@param text string
+---@return perilune.JsonValue[]? values  those that are complete now, in order
+---@return string? message  with the byte at fault
+function JsonStream:feed(text) end
+
+--- The text is over.
+---@return perilune.JsonValue[]? values  a number that is the whole text
+---@return string? message  when something is missing
+function JsonStream:finish() end
+
+--- Is the value complete?
+---@return boolean
+function JsonStream:done() end
+
 -- -- perilune.config, perilune.check: options of a policy ------------------------------------
 
 --- What a setting wants.  Types: string number integer boolean duration (seconds)
