@@ -4,7 +4,8 @@
  * collector sees them as part of it (a registry reference could form a cycle it
  * cannot see):
  *
- *     env = { taps = {fn, ...}, maps = {{by, fn}, ...}, finally = {fn, ...} }
+ *     env = { taps = {fn, ...}, maps = {fn, ...}, ends = {fn | false, ...},
+ *             finally = {fn, ...} }
  *
  * They run protected, outside any coroutine: they may compute and set variables,
  * they cannot wait.  One that throws fails the answer with policy_error; later
@@ -12,7 +13,8 @@
  *
  * map by word or line holds back the unfinished piece.  It is given out before
  * the event that carries finish_reason, before [DONE], and at the end, in a frame
- * shaped like the last one that carried text. */
+ * shaped like the last one that carried text.  Behind it comes, once, what the
+ * functions of `ends` add; an answer without any text has no such frame, and no end. */
 #include "bridge/hooks.h"
 
 #include <stdio.h>
@@ -23,7 +25,7 @@
 #include "llm/openai.h"
 
 struct hooks {
-    bool            has_tap, has_map, has_finally, record;
+    bool            has_tap, has_map, has_ends, has_finally, record, ended;
     enum hook_piece by;
     struct json_doc doc;
     struct buf      piece;    /* not handed to map yet */
@@ -132,24 +134,55 @@ static int run_taps(lua_State *L, void *ud) {
     return 0;
 }
 
+static void check_mapped(lua_State *L) {
+    if (!lua_isnil(L, -1) && lua_type(L, -1) != LUA_TSTRING)
+        luaL_error(L, "map's function must return a string or nil, not a %s", luaL_typename(L, -1));
+}
+
+/* mapped += the string on top through the functions of maps (at t) from number
+ * `from` on. [-1, +0, e] */
+static void map_through(lua_State *L, struct hooks *h, int t, int from) {
+    for (int i = from; i <= (int)lua_objlen(L, t) && !lua_isnil(L, -1); i++) {
+        lua_rawgeti(L, t, i);
+        lua_insert(L, -2);
+        lua_call(L, 1, 1);
+        check_mapped(L);
+    }
+    size_t len = 0;
+    const char *s = lua_isnil(L, -1) ? "" : lua_tolstring(L, -1, &len);
+    buf_put(&h->mapped, s, len);
+    lua_pop(L, 1);
+}
+
 /* mapped += maps(piece), one after the other. */
 static int run_maps(lua_State *L, void *ud) {
     struct run *run = ud;
     if (!lib_push_handle(L, run->r)) return 0;
     lua_getfenv(L, -1);
     lua_getfield(L, -1, "maps");
-    int t = lua_gettop(L);
     lua_pushlstring(L, run->piece.ptr, run->piece.len);
-    for (int i = 1; i <= (int)lua_objlen(L, t) && !lua_isnil(L, -1); i++) {
-        lua_rawgeti(L, t, i);
-        lua_insert(L, -2);
-        lua_call(L, 1, 1);
-        if (!lua_isnil(L, -1) && lua_type(L, -1) != LUA_TSTRING)
-            luaL_error(L, "map's function must return a string or nil, not a %s", luaL_typename(L, -1));
+    map_through(L, run->r->hooks, lua_gettop(L) - 1, 1);
+    return 0;
+}
+
+/* mapped += what each map adds at the end, seen by those behind it. */
+static int run_ends(lua_State *L, void *ud) {
+    struct run *run = ud;
+    if (!lib_push_handle(L, run->r)) return 0;
+    lua_getfenv(L, -1);
+    lua_getfield(L, -1, "maps");
+    lua_getfield(L, -2, "ends");
+    int ends = lua_gettop(L);
+    for (int i = 1; lua_istable(L, ends) && i <= (int)lua_objlen(L, ends - 1); i++) {
+        lua_rawgeti(L, ends, i);
+        if (!lua_isfunction(L, -1)) {
+            lua_pop(L, 1);
+            continue;
+        }
+        lua_call(L, 0, 1);
+        check_mapped(L);
+        map_through(L, run->r->hooks, ends - 1, i + 1);
     }
-    size_t len = 0;
-    const char *s = lua_isnil(L, -1) ? "" : lua_tolstring(L, -1, &len);
-    buf_put(&run->r->hooks->mapped, s, len);
     return 0;
 }
 
@@ -201,6 +234,13 @@ static void map_pieces(struct response *r, bool all) {
     }
 }
 
+static void map_end(struct response *r) {
+    struct hooks *h = r->hooks;
+    if (!h->has_ends || h->ended) return;
+    h->ended = true;
+    protect(r, run_ends, &(struct run){ .r = r });
+}
+
 /* doc's text replaced by `mapped`, as a frame or a whole body. */
 static void build(struct hooks *h, enum event_type type, struct event *out) {
     const struct json_doc *d = &h->doc;
@@ -229,12 +269,15 @@ static enum flow finish_event(struct response *r, const struct event *ev) {
     return response_out(r, ev);
 }
 
-/* The rest of the last piece, in a frame of its own. */
+/* The rest of the last piece, and the end, in a frame of its own. */
 static void flush(struct response *r) {
     struct hooks *h = r->hooks;
-    if (buf_len(&h->piece) == 0 || buf_len(&h->shape) == 0) return;
+    bool rest = buf_len(&h->piece) > 0, end = h->has_ends && !h->ended;
+    if ((!rest && !end) || buf_len(&h->shape) == 0) return;
     buf_clear(&h->mapped);
     map_pieces(r, true);
+    map_end(r);
+    if (!rest && buf_len(&h->mapped) == 0 && !h->broken) return;
     struct event out;
     if (json_parse(&h->doc, buf_get(&h->shape), &(struct json_error){ 0 }) != 0) return;
     build(h, EVENT_FRAME, &out);
@@ -266,16 +309,17 @@ static enum flow map_event(struct response *r, const struct event *ev) {
     buf_clear(&h->text);
     buf_clear(&h->mapped);
     json_decode_string(&h->doc, n, &h->text);
+    if (ev->type == EVENT_FRAME && (h->by != PIECE_EVENT || h->has_ends)) {
+        buf_clear(&h->shape);
+        buf_slice(&h->shape, ev->data);
+    }
     if (h->by == PIECE_EVENT) {
         if (buf_len(&h->text) > 0) map_piece(r, buf_get(&h->text));
     } else {
-        if (ev->type == EVENT_FRAME) {
-            buf_clear(&h->shape);
-            buf_slice(&h->shape, ev->data);
-        }
         buf_slice(&h->piece, buf_get(&h->text));
         map_pieces(r, whole);
     }
+    if (whole) map_end(r);
     struct event out;
     build(h, ev->type, &out);
     return finish_event(r, &out);
@@ -332,7 +376,6 @@ void hooks_finally(struct response *r, const struct outcome *o) {
 
 /* env[list][#+1] = the function at index fn. [0, 0, e] */
 static void add_function(lua_State *L, const char *list, int fn) {
-    luaL_checktype(L, fn, LUA_TFUNCTION);
     lib_handle_env(L, 1);
     lua_getfield(L, -1, list);
     if (lua_isnil(L, -1)) {
@@ -369,12 +412,20 @@ int l_response_map(lua_State *L) {
     static const char *const names[] = { "event", "word", "line", NULL };
     enum hook_piece by = (enum hook_piece)luaL_checkoption(L, 2, NULL, names);
     luaL_checktype(L, 3, LUA_TFUNCTION);
+    lua_settop(L, 4);
+    if (lua_isnil(L, 4)) {
+        lua_pushboolean(L, 0); /* keeps its place in the list */
+        lua_replace(L, 4);
+    }
+    luaL_argcheck(L, lua_isboolean(L, 4) || lua_isfunction(L, 4), 4, "at_end must be a function");
     struct response *r;
     struct hooks *h = hooks_for(L, &r);
     if (h->has_map && h->by != by)
         return luaL_error(L, "this response is already mapped by %s; one unit per response", names[h->by]);
     add_function(L, "maps", 3);
+    add_function(L, "ends", 4);
     h->by = by;
+    h->has_ends |= lua_isfunction(L, 4);
     h->has_map = true;
     lua_settop(L, 1);
     return 1;

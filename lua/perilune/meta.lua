@@ -247,11 +247,14 @@ function Response:tap(fn) end
 --- is sent instead; nil or "" drops the piece.  "event" gives the text of each event
 --- as it came, "word" and "line" give whole ones, without the white space or line end
 --- that separates them (it is kept), and hold back the unfinished piece.  Several functions with the same unit run one
---- after the other; a second unit throws.  Otherwise as tap().
+--- after the other; a second unit throws.  at_end runs once, behind the last piece, and
+--- may return text to add; not when the answer had no text, or broke off.  Otherwise as
+--- tap().
 ---@param by "event"|"word"|"line"
 ---@param fn fun(piece: string): string?
+---@param at_end? fun(): string?
 ---@return perilune.Response self
-function Response:map(by, fn) end
+function Response:map(by, fn, at_end) end
 
 --- fn runs once, when the answer has gone to the client, failed or was canceled.  It
 --- cannot wait; when it throws, that is logged.  Not called for a response that the
@@ -846,6 +849,57 @@ function turns.cut(units, tokens, gone) end
 ---@return integer gone
 ---@return integer? first  where the first of those that are gone stood
 function turns.without(messages, units, n) end
+
+-- -- perilune.fields: `name: value` lines as JSON ------------------------------------------------------
+
+---@class perilune.Field
+---@field name string
+---@field type string       "string" one line, "text" several, "number", "integer", "boolean"
+---@field about? string     what to write, for the model
+---@field one_of? string[]
+
+---@class perilune.fields
+local fields = {}
+
+--- A field from "name", "name:type" or a table.
+---@param value any
+---@return perilune.Field?
+---@return string? message
+function fields.field(value) end
+
+--- The fields of a response_format; nil when it is no json_schema of a flat object with
+--- strings, numbers and booleans.
+---@param format perilune.Json
+---@return perilune.Field[]?
+function fields.from_format(format) end
+
+--- What to tell the model.
+---@param list perilune.Field[]
+---@return string
+function fields.instruction(list) end
+
+--- A parser for one answer.
+---@param list perilune.Field[]
+---@param on_field? fun(name: string, value: any)
+---@return perilune.FieldParser
+function fields.parser(list, on_field) end
+
+---@class perilune.FieldParser
+local FieldParser = {}
+
+--- One line of the answer; what is known now, as JSON.  Appended to each other, and to
+--- finish(), the pieces are an object.
+---@param line string
+---@return string? json
+function FieldParser:line(line) end
+
+--- The answer is over.
+---@return string? json
+function FieldParser:finish() end
+
+--- Did none of the fields come?
+---@return boolean
+function FieldParser:is_empty() end
 
 -- -- perilune.cost: what rewriting costs ------------------------------------------------------------
 
