@@ -208,8 +208,8 @@ function Ledger:net(what)
 end
 
 --- Reports the rewrite with req:saved(): tokens, money, and the time since open().
----@param what { after?: number, sent_removed?: number, behind?: number }  after: default
----       req:tokens() now; sent_removed: how much of what is gone had been sent before
+---@param what { after?: number, sent_removed?: number, behind?: number, spent?: number }
+---       spent: USD that the rewriting itself cost; after: default req:tokens() now; sent_removed: how much of what is gone had been sent before
 ---       (default 0); behind: tokens behind the first change that lose the cache (default 0)
 function Ledger:report(what)
   local before, after = self.tokens, what.after or self.req:tokens()
@@ -221,7 +221,7 @@ function Ledger:report(what)
   local usd = self:net{ sent = sent, kept_sent = sent - gone, new = new, kept_new = 0, broke = behind > 0 }
   if removed < gone then usd = usd - (gone - removed) * self.profile.write * self.profile.input / 1e6 end
   self.req:saved{
-    policy = self.policy, before = before, after = after, cost = usd, seconds = math.max(0, core.now() - self.started),
+    policy = self.policy, before = before, after = after, cost = usd - (what.spent or 0), seconds = math.max(0, core.now() - self.started),
   }
 end
 

@@ -901,6 +901,43 @@ function FieldParser:finish() end
 ---@return boolean
 function FieldParser:is_empty() end
 
+-- -- perilune.extract: long texts, and what a small model finds in them -----------------------------------
+
+---@class perilune.LongText
+---@field index integer  of its message
+---@field text string
+---@field tokens integer
+---@field replace fun(text: string)
+
+---@class perilune.extract
+local extract = {}
+
+--- The longest text of users and tools, when it has more tokens than `above`.
+---@param messages perilune.Message[]
+---@param above integer
+---@param model? string
+---@return perilune.LongText?
+function extract.longest(messages, above, model) end
+
+--- Cuts a text at paragraphs or sentences: at most 1200 bytes each of head and tail.
+--- The three together are the text.
+---@param s string
+---@return string head
+---@return string middle
+---@return string tail
+function extract.split(s) end
+
+--- Asks a small model for the passages that a question needs, word for word.
+---@async
+---@param upstream string
+---@param question string
+---@param s string
+---@param options { max_tokens: integer, timeout: number, remember: number, tenant?: string }
+---@return string? facts  nil: none
+---@return perilune.Error|perilune.Usage|string|nil why  why there are none, or the usage; nil
+---        when the passages were remembered
+function extract.facts(upstream, question, s, options) end
+
 -- -- perilune.cost: what rewriting costs ------------------------------------------------------------
 
 --- What an upstream takes for its tokens: from upstreams.NAME.price, and what is known
@@ -975,8 +1012,8 @@ function Ledger:remember(state) end
 function Ledger:net(what) end
 
 --- Reports with req:saved(): tokens, money, time since open().
----@param what { after?: number, sent_removed?: number, behind?: number }  after: default
----       req:tokens(); sent_removed: tokens that are gone and had been sent before;
+---@param what { after?: number, sent_removed?: number, behind?: number, spent?: number }
+---       spent: USD that the rewriting itself cost; after: default req:tokens(); sent_removed: tokens that are gone and had been sent before;
 ---       behind: tokens behind the first change that lose the cache in this call
 function Ledger:report(what) end
 
