@@ -232,8 +232,8 @@ static void on_bytes(struct answer *a, struct slice s) {
     int rc = events_feed(&a->events, s, on_frame, a);
     if (rc == 0 || a->over) return;
     if (rc == PERILUNE_ERR_LIMITED)
-        failure_set(&a->failure, FAILURE_MALFORMED, "upstream '%s' sent an event over its limit of %zu bytes", a->upstream,
-                    a->events.limit);
+        failure_set(&a->failure, FAILURE_MALFORMED, "upstream '%s' sent an event over its limit of %zu bytes",
+                    a->upstream, a->events.limit);
     else if (!failure_is_set(&a->failure))
         fail_for_memory(a);
     end(a);
