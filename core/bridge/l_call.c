@@ -60,14 +60,12 @@ int l_sleep(lua_State *L) {
 struct call_op {
     struct op        op;
     struct response *r;
-    bool             fetch;
-    char             name[80]; /* "upstream big" */
 };
 
 static void call_op_free(struct call_op *c) {
     response_on_ready(c->r, NULL, NULL);
     response_put(c->r);
-    mem_free(c);
+    op_free(c->op.task, c);
 }
 
 static void call_cancel(struct op *op) { call_op_free(container_of(op, struct call_op, op)); }
@@ -93,17 +91,16 @@ static void call_ready(void *ud) { op_done(&((struct call_op *)ud)->op); }
 
 /* Takes the share of r. */
 static int wait_response(lua_State *L, struct response *r) {
-    struct call_op *c = mem_zalloc(sizeof(*c));
+    struct task *t = state_of(L)->running;
+    struct call_op *c = op_alloc(t, sizeof(*c));
     if (c == NULL) {
         response_put(r);
         return luaL_error(L, "not enough memory");
     }
-    c->op = (struct op){ .cancel = call_cancel, .push = call_push };
+    c->op = (struct op){ .task = t, .what = response_upstream(r), .cancel = call_cancel, .push = call_push };
     c->r = r;
-    slice_copy(c->name, sizeof(c->name), SLICE("upstream "));
-    slice_copy(c->name + 9, sizeof(c->name) - 9, slice_str(response_upstream(r)));
     response_on_ready(r, call_ready, c);
-    return op_wait(L, &c->op, c->name);
+    return op_wait(L, &c->op, "upstream");
 }
 
 static int fail(lua_State *L, struct failure *f) {
@@ -222,8 +219,8 @@ int l_respond(lua_State *L) {
     read_usage(L, &a.usage);
     char name[64];
     snprintf(name, sizeof(name), "%.*s", SLICE_ARG(upstream));
-    struct response **box = response_box(L);
-    *box = response_new(s, &(struct response_options){ .upstream = name, .kind = RESPONSE_CHAT });
-    if (*box == NULL || response_local(*box, &a) != 0) return luaL_error(L, "not enough memory");
+    struct response *r = response_make(L, &(struct response_options){ .upstream = name, .kind = RESPONSE_CHAT,
+                                                                      .among = req ? &req->responses : NULL });
+    if (response_local(r, &a) != 0) return luaL_error(L, "not enough memory");
     return 1;
 }

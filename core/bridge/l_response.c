@@ -18,21 +18,25 @@
 #define HEADERS_TYPE  "perilune.response.headers"
 
 struct handle {
-    struct response *r;
+    struct response *r; /* NULL: the request is over */
     bool             has_env;
 };
-
-static const char handles_key;
 
 /* -- Handles --------------------------------------------------------------------------- */
 
 static struct handle *to_handle(lua_State *L, int i) {
-    struct handle *h = state_type_test(L, i, &state_of(L)->response_type);
+    struct handle *h = handle_test(L, i, &state_of(L)->response_type);
     return h ? h : luaL_checkudata(L, i, RESPONSE_TYPE); /* which raises */
 }
 
+static struct response *to_response(lua_State *L, int i) {
+    struct handle *h = to_handle(L, i);
+    if (h->r == NULL) luaL_error(L, "response is finished");
+    return h->r;
+}
+
 struct response *response_test(lua_State *L, int i) {
-    struct handle *h = state_type_test(L, i, &state_of(L)->response_type);
+    struct handle *h = handle_test(L, i, &state_of(L)->response_type);
     return h ? h->r : NULL;
 }
 
@@ -42,22 +46,14 @@ void lib_handle_env(lua_State *L, int index) {
         lua_newtable(L);
         lua_setfenv(L, index);
         h->has_env = true;
-        /* Only a handle with functions must be found again. */
-        lua_pushlightuserdata(L, (void *)(uintptr_t)&handles_key);
-        lua_rawget(L, LUA_REGISTRYINDEX);
-        lua_pushlightuserdata(L, h->r);
-        lua_pushvalue(L, index);
-        lua_rawset(L, -3);
-        lua_pop(L, 1);
     }
     lua_getfenv(L, index);
 }
 
 bool lib_push_handle(lua_State *L, struct response *r) {
-    lua_pushlightuserdata(L, (void *)(uintptr_t)&handles_key);
-    lua_rawget(L, LUA_REGISTRYINDEX);
-    lua_pushlightuserdata(L, r);
-    lua_rawget(L, -2);
+    if (r->slot == 0) return false;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, r->state->handles.ref);
+    lua_rawgeti(L, -1, (int)r->slot);
     lua_remove(L, -2);
     if (!lua_isnil(L, -1)) return true;
     lua_pop(L, 1);
@@ -74,20 +70,40 @@ void response_pin(struct response *r) {
     if (r->hooks != NULL && r->pin == 0) state_call(r->state, pin, r, NULL, 0);
 }
 
-struct response **response_box(lua_State *L) {
-    struct handle *h = lua_newuserdata(L, sizeof(*h));
-    *h = (struct handle){ NULL, false };
-    lua_rawgeti(L, LUA_REGISTRYINDEX, state_of(L)->response_type.ref);
-    lua_setmetatable(L, -2);
-    return &h->r;
+void response_push(lua_State *L, struct response *r) {
+    if (r->slot != 0 && lib_push_handle(L, r)) return;
+    response_empty_handle(r); /* collected */
+    struct handle *h = handle_new(L, &r->state->response_type, sizeof(*h), &r->slot);
+    h->r = response_ref(r);
 }
 
-void response_push(lua_State *L, struct response *r) { *response_box(L) = response_ref(r); }
+struct response *response_make(lua_State *L, const struct response_options *opt) {
+    struct state *s = state_of(L);
+    unsigned slot;
+    struct handle *h = handle_new(L, &s->response_type, sizeof(*h), &slot);
+    h->r = response_new(s, opt);
+    if (h->r != NULL) {
+        h->r->slot = slot;
+        return h->r;
+    }
+    handle_empty(s, &s->response_type, slot);
+    luaL_error(L, "not enough memory");
+    return NULL;
+}
+
+void response_empty_handle(struct response *r) {
+    struct handle *h = handle_empty(r->state, &r->state->response_type, r->slot);
+    r->slot = 0;
+    if (h == NULL || h->r == NULL) return;
+    h->r = NULL;
+    response_put(r); /* may free r */
+}
 
 static int l_gc(lua_State *L) {
     struct handle *h = lua_touserdata(L, 1);
-    response_put(h->r);
+    struct response *r = h->r;
     h->r = NULL;
+    response_put(r);
     return 0;
 }
 
@@ -148,7 +164,7 @@ static int wait_for(lua_State *L, struct response *r, bool all) {
 
 /* core.wait_end(res): parks until everything is here. */
 static int l_wait_end(lua_State *L) {
-    struct response *r = to_handle(L, 1)->r;
+    struct response *r = to_response(L, 1);
     if (r->over) {
         response_open(r);
         return 0;
@@ -158,7 +174,7 @@ static int l_wait_end(lua_State *L) {
 
 /* core.read_text(res) -> text | nil, err: what is held. */
 static int l_read_text(lua_State *L) {
-    struct response *r = to_handle(L, 1)->r;
+    struct response *r = to_response(L, 1);
     if (r->failed) {
         lua_pushnil(L);
         if (r->failure) lib_push_failure(L, r->failure);
@@ -181,7 +197,7 @@ static int l_read_text(lua_State *L) {
 
 /* core.read_raw(res) -> the bytes that came */
 static int l_read_raw(lua_State *L) {
-    struct response *r = to_handle(L, 1)->r;
+    struct response *r = to_response(L, 1);
     struct buf *out = lib_output(L);
     size_t at = 0;
     struct event ev;
@@ -193,7 +209,7 @@ static int l_read_raw(lua_State *L) {
 
 /* core.next_event(res) -> event | false (wait) | nil, err (over) */
 static int l_next_event(lua_State *L) {
-    struct response *r = to_handle(L, 1)->r;
+    struct response *r = to_response(L, 1);
     response_open(r);
     struct event ev;
     if (response_record(r, &r->read_at, &ev)) {
@@ -214,7 +230,7 @@ static int l_next_event(lua_State *L) {
 }
 
 /* core.wait_event(res): parks until there is one, or the end. */
-static int l_wait_event(lua_State *L) { return wait_for(L, to_handle(L, 1)->r, false); }
+static int l_wait_event(lua_State *L) { return wait_for(L, to_response(L, 1), false); }
 
 /* -- Headers -------------------------------------------------------------------------------- */
 
@@ -310,7 +326,7 @@ void lib_push_usage(lua_State *L, const struct usage *u) {
 
 /* Upvalue 1: methods. */
 static int l_index(lua_State *L) {
-    struct response *r = to_handle(L, 1)->r;
+    struct response *r = to_response(L, 1);
     const char *key = luaL_checkstring(L, 2);
     if (strcmp(key, "status") == 0) {
         lua_pushinteger(L, r->status);
@@ -331,7 +347,7 @@ static int l_index(lua_State *L) {
 }
 
 static int l_newindex(lua_State *L) {
-    struct response *r = to_handle(L, 1)->r;
+    struct response *r = to_response(L, 1);
     const char *key = luaL_checkstring(L, 2);
     if (strcmp(key, "status") != 0) return luaL_error(L, "res.%s cannot be assigned", key);
     int status = (int)luaL_checkinteger(L, 3);
@@ -366,7 +382,6 @@ void response_open_lua(lua_State *L, int core) {
     lua_pushvalue(L, -1);
     lua_setfield(L, core, "response_methods");
     luaL_newmetatable(L, RESPONSE_TYPE);
-    state_type_set(L, &state_of(L)->response_type);
     lua_insert(L, -2);
     lua_pushcclosure(L, l_index, 1);
     lua_setfield(L, -2, "__index");
@@ -376,16 +391,10 @@ void response_open_lua(lua_State *L, int core) {
     lua_setfield(L, -2, "__gc");
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");
+    handle_type_set(L, &state_of(L)->response_type);
     luaL_newmetatable(L, HEADERS_TYPE);
     luaL_register(L, NULL, headers);
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");
-    lua_pushlightuserdata(L, (void *)(uintptr_t)&handles_key);
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "v");
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
-    lua_rawset(L, LUA_REGISTRYINDEX);
     lua_pop(L, 3);
 }

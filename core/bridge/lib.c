@@ -291,6 +291,7 @@ void lib_open(lua_State *L) {
                                           { "policy_source", l_policy_source },
                                           { "random", l_random },
                                           { "respond", l_respond },
+                                          { "request", l_request },
                                           { "result", l_result },
                                           { "sha256", l_sha256 },
                                           { "shared", l_shared },

@@ -55,6 +55,7 @@ int l_call(lua_State *L);
 int l_fetch(lua_State *L);
 int l_respond(lua_State *L);
 int l_new_request(lua_State *L);
+int l_request(lua_State *L);
 int l_shared(lua_State *L);
 int l_memo_get(lua_State *L);
 int l_memo_set(lua_State *L);

@@ -71,16 +71,22 @@ int policy_load(struct state *s, struct bundle *b, struct buf *config_json,
 
 struct start {
     const struct policy_chain *chain;
-    struct policy_request     *request;
     struct task               *task;
 };
 
 static int start(lua_State *L, void *ud) {
     struct start *st = ud;
     lua_rawgeti(L, LUA_REGISTRYINDEX, st->chain->ref);
-    request_push(L, st->request);
-    st->task = task_new(L, 1);
+    st->task = task_new(L, 0);
     return 0;
+}
+
+/* Without protection when there is a task to be used again: nothing is allocated then. */
+static struct task *task_of(struct state *s, const struct policy_chain *chain) {
+    struct start st = { .chain = chain, .task = task_again(s) };
+    if (st.task != NULL) lua_rawgeti(st.task->co, LUA_REGISTRYINDEX, chain->ref);
+    else state_call(s, start, &st, NULL, 0);
+    return st.task;
 }
 
 static void fail(struct task *t, void (*done)(void *, const struct policy_result *)) {
@@ -109,6 +115,10 @@ static int read_result(lua_State *L, void *ud) {
     if (n > 2) lua_settop(co, n = 2);
     lua_xmove(co, L, n);
     lua_settop(L, 2);
+    if (handle_test(L, 1, &state_of(L)->response_type) != NULL) {
+        failure_set(fin->f, FAILURE_POLICY, "a policy returned a response of an earlier request; it is finished");
+        return 0;
+    }
     if (!lua_isnil(L, 1)) {
         failure_set(fin->f, FAILURE_POLICY, "a policy returned a %s; it must return a response, or nil and an error",
                     luaL_typename(L, 1));
@@ -141,9 +151,8 @@ static void on_done(struct task *t, bool ok) {
 
 struct task *policy_start(struct state *s, const struct policy_chain *chain, struct policy_request *r,
                           void (*done)(void *owner, const struct policy_result *result), void *owner) {
-    struct start st = { .chain = chain, .request = r };
-    if (state_call(s, start, &st, NULL, 0) != 0) return NULL;
-    struct task *t = st.task;
+    struct task *t = task_of(s, chain);
+    if (t == NULL) return NULL;
     t->request = r;
     t->trusted = chain->trusted;
     t->done = on_done;

@@ -41,6 +41,19 @@ struct policy_request *policy_request_new(struct state *s) {
     return r;
 }
 
+/* Takes everything from the handle, if Lua still has it. */
+static void empty_handle(struct policy_request *r) {
+    struct handle *h = handle_empty(r->state, &r->state->request_type, r->slot);
+    r->slot = 0;
+    r->handle = NULL;
+    if (h == NULL || h->req == NULL) return;
+    h->req = NULL;
+    body_put(h->view.body);
+    h->view.body = NULL;
+    r->refs--;
+}
+
+/* The caller holds a share. */
 void policy_request_end(struct policy_request *r) {
     r->live = false;
     r->headers = NULL;
@@ -48,8 +61,9 @@ void policy_request_end(struct policy_request *r) {
     r->peer = "";
     /* Calls whose answers the policy did not return: nobody will read them. */
     response_abandon_all(&r->responses);
-    /* The handle lives until it is collected, and the collector does not know how
-     * many bytes hang on it. */
+    empty_handle(r);
+    /* Views of messages live until they are collected, and the collector does not know
+     * how many bytes hang on them. */
     body_clear(r->body);
     blob_put(r->raw);
     r->raw = NULL;
@@ -57,6 +71,7 @@ void policy_request_end(struct policy_request *r) {
 
 void policy_request_put(struct policy_request *r) {
     if (r == NULL || --r->refs > 0) return;
+    if (r->slot != 0) handle_empty(r->state, &r->state->request_type, r->slot); /* collected before */
     body_put(r->body);
     blob_put(r->raw);
     arena_deinit(&r->arena);
@@ -70,7 +85,11 @@ struct slice policy_request_header(const struct policy_request *r, struct slice 
 }
 
 static struct handle *to_handle(lua_State *L, int i) {
-    struct handle *h = state_type_test(L, i, &state_of(L)->request_type);
+    struct state *s = state_of(L);
+    const struct policy_request *mine = s->running ? s->running->request : NULL;
+    void *p = lua_touserdata(L, i);
+    if (p != NULL && mine != NULL && p == mine->handle) return p;
+    struct handle *h = handle_test(L, i, &s->request_type);
     return h ? h : luaL_checkudata(L, i, REQUEST_TYPE); /* which raises */
 }
 
@@ -81,10 +100,8 @@ struct policy_request *request_check(lua_State *L, int index) {
 }
 
 void request_push(lua_State *L, struct policy_request *r) {
-    struct handle *h = lua_newuserdata(L, sizeof(*h));
-    memset(h, 0, sizeof(*h));
-    lua_rawgeti(L, LUA_REGISTRYINDEX, state_of(L)->request_type.ref);
-    lua_setmetatable(L, -2);
+    struct handle *h = handle_new(L, &state_of(L)->request_type, sizeof(*h), &r->slot);
+    r->handle = h;
     h->req = r;
     r->refs++;
     if (r->body != NULL) h->view.body = body_ref(r->body);
@@ -232,10 +249,13 @@ static int l_newindex(lua_State *L) {
 
 static int l_gc(lua_State *L) {
     struct handle *h = lua_touserdata(L, 1);
+    struct policy_request *r = h->req;
+    h->req = NULL;
     body_put(h->view.body);
     h->view.body = NULL;
-    policy_request_put(h->req);
-    h->req = NULL;
+    if (r == NULL) return 0;
+    r->handle = NULL;
+    policy_request_put(r);
     return 0;
 }
 
@@ -420,6 +440,14 @@ static struct slice arena_arg(lua_State *L, int i, struct policy_request *r) {
     return s;
 }
 
+/* core.request(): the request that the running task was started for. Once. */
+int l_request(lua_State *L) {
+    struct task *t = state_of(L)->running;
+    if (t == NULL || t->request == NULL || t->request->slot != 0) return luaL_error(L, "there is no request here");
+    request_push(L, t->request);
+    return 1;
+}
+
 /* core.new_request(method, path, headers, body) -> req | nil, err */
 int l_new_request(lua_State *L) {
     luaL_checkstring(L, 1);
@@ -486,7 +514,6 @@ static void open_properties(lua_State *L) {
 
 void request_open(lua_State *L) {
     luaL_newmetatable(L, REQUEST_TYPE);
-    state_type_set(L, &state_of(L)->request_type);
     open_properties(L);
     lua_pushvalue(L, -1);
     lua_pushcclosure(L, l_index, 1);
@@ -497,6 +524,7 @@ void request_open(lua_State *L) {
     lua_setfield(L, -2, "__gc");
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");
+    handle_type_set(L, &state_of(L)->request_type);
     luaL_newmetatable(L, HEADERS_TYPE);
     /* private: metamethods */
     static const luaL_Reg headers[] = { { "__index", l_headers_index },

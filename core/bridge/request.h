@@ -12,6 +12,8 @@ struct policy_request {
     unsigned      refs;
     bool          live;
     struct state *state;
+    void         *handle;     /* Lua's, while it lives */
+    unsigned      slot;       /* of the handle */
     char          id[80];
     struct slice  method, path, query;
     const char   *peer;
@@ -32,7 +34,7 @@ void policy_request_put(struct policy_request *r);
 /* The client is answered or gone: handles raise from now on. */
 void policy_request_end(struct policy_request *r);
 
-/* Pushes its handle. [0, +1, e] takes a share */
+/* Pushes its handle, once. [0, +1, e] takes a share, until policy_request_end() */
 void request_push(lua_State *L, struct policy_request *r);
 /* The live request at index, or raises. */
 struct policy_request *request_check(lua_State *L, int index);

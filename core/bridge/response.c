@@ -74,10 +74,12 @@ void response_abandon_all(struct list *responses) {
         struct response *r = container_of(responses->next, struct response, link);
         list_remove(&r->link);
         if (!r->over) stop_source(r);
+        response_empty_handle(r); /* may free r */
     }
 }
 
 static void response_free(struct response *r) {
+    response_empty_handle(r); /* collected before: gives back its place */
     list_remove(&r->link);
     stop_source(r);
     job_cancel(r->state->loop, &r->wake);

@@ -33,7 +33,8 @@ struct response_options {
 
 /* One share for the caller. NULL when there is no memory. */
 struct response *response_new(struct state *s, const struct response_options *opt);
-/* Stops the calls of all responses in the list and empties it. */
+/* The request is over: stops the calls of all responses in the list, empties their
+ * handles, and the list. */
 void response_abandon_all(struct list *responses);
 
 /* Starts the call; what comes is held until somebody takes it. The call's own
@@ -61,10 +62,9 @@ const struct usage *response_usage(const struct response *r);
 bool           response_is_stream(const struct response *r);
 uint64_t       response_first_us(const struct response *r); /* hrtime of the first event; 0: none */
 
-/* Pushes an empty handle; the share stored in its slot belongs to it from then on:
- * for who makes the response after what may raise. [0, +1, e] */
-struct response **response_box(lua_State *L);
-/* [0, +1, e]; the response at index, or NULL / raises */
+/* A new one with its handle, which has the only share. [0, +1, e] */
+struct response *response_make(lua_State *L, const struct response_options *opt);
+/* Pushes the handle, the same each time. [0, +1, e]; the response at index, or NULL / raises */
 void             response_push(lua_State *L, struct response *r);
 struct response *response_test(lua_State *L, int index);
 /* Keeps the handle alive while its functions are needed; the consumer calls it. */

@@ -37,6 +37,7 @@ struct response {
     uint64_t           started_us, first_us;
     uint64_t           length;
     int                status, pin;
+    unsigned           slot;   /* of the handle; 0: none */
     bool               stream, keep_usage, headed, over, failed, reading, opened, finished, in_event,
                        has_length;
     char               content_type[80];
@@ -52,6 +53,9 @@ enum flow response_out(struct response *r, const struct event *ev);
 void response_break(struct response *r, const struct failure *f);
 /* As if the source had sent it. */
 void response_emit(struct response *r, const struct event *ev);
+
+/* Takes r from its handle, if there is one; may free r. */
+void response_empty_handle(struct response *r);
 
 /* local.c */
 void local_stop(struct response *r);

@@ -210,19 +210,6 @@ void state_ref_drop(struct state *s, int ref) {
     s->live_refs--;
 }
 
-void state_type_set(lua_State *L, struct state_type *type) {
-    type->table = lua_topointer(L, -1);
-    lua_pushvalue(L, -1);
-    type->ref = luaL_ref(L, LUA_REGISTRYINDEX);
-}
-
-void *state_type_test(lua_State *L, int index, const struct state_type *type) {
-    if (lua_type(L, index) != LUA_TUSERDATA || !lua_getmetatable(L, index)) return NULL;
-    bool same = lua_topointer(L, -1) == type->table;
-    lua_pop(L, 1);
-    return same ? lua_touserdata(L, index) : NULL;
-}
-
 /* -- Life ------------------------------------------------------------------------------ */
 
 /* require() of the library's own files: from inside the program. [-1, +1, e] */
@@ -265,6 +252,7 @@ static int open_state(lua_State *L, void *ud) {
     luaL_openlibs(L);
     set_loader(L);
     pattern_install(L, tick);
+    handles_open(L);
     lib_open(L);
     lua_getglobal(L, "require");
     lua_pushliteral(L, "perilune.sandbox");
@@ -322,10 +310,12 @@ void state_put_soon(struct state *s) {
 
 void state_put(struct state *s) {
     if (s == NULL || --s->refs > 0) return;
+    task_drop_spares(s);
     lua_close(s->L);
     json_deinit(&s->scratch_doc);
     buf_deinit(&s->decode);
     buf_deinit(&s->encode);
+    handles_deinit(&s->handles);
     if (s->closed) s->closed(s->closed_ud);
     mem_free(s);
 }

@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "bridge/handle.h"
 #include "bridge/saved.h"
 #include "store/shared.h"
 #include "sys/loop.h"
@@ -48,15 +49,10 @@ struct state {
     uint64_t            resumed_us; /* when `running` got its slice */
     uint64_t            boot_until_us; /* while loading: when to give up */
     size_t              used, resumed_used, collected_at; /* bytes */
-    struct {
-        lua_State *co;
-        int        ref;
-    }                   spare[64];  /* finished coroutines, to be used again (task.c) */
+    struct task        *spare[64];  /* tasks that ended by themselves, to be used again */
     unsigned            spare_count;
-    struct state_type {
-        const void *table; /* identity of the metatable */
-        int         ref;   /* the metatable in the registry */
-    }                   request_type, response_type; /* a name would be hashed each time */
+    struct handles      handles;
+    struct handle_type  request_type, response_type;
     int                 run_ref;    /* the protected C function behind state_pcall() */
     int                 live_refs;  /* registry references not dropped yet */
     void              (*closed)(void *ud); /* after lua_close() */
@@ -91,11 +87,6 @@ int  state_call(struct state *s, int (*fn)(lua_State *L, void *ud), void *ud, ch
 /* Counted registry references. [-1, +0, e] and [0, 0, -] */
 int  state_ref_new(lua_State *L);
 void state_ref_drop(struct state *s, int ref);
-
-/* The metatable on top [0, 0, e] is that of handles of this type from now on. */
-void state_type_set(lua_State *L, struct state_type *type);
-/* Is the value at index such a handle?  Its memory, or NULL. [0, 0, -] */
-void *state_type_test(lua_State *L, int index, const struct state_type *type);
 
 /* Raises when the running task was condemned; called by pcall and by long C
  * loops. */

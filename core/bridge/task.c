@@ -29,44 +29,49 @@
 
 /* -- Life ------------------------------------------------------------------------- */
 
-/* A coroutine that returned can be started again: that spares making one, and
- * the collector sweeping it. */
-static lua_State *coroutine_get(lua_State *L, int *ref) {
-    struct state *s = state_of(L);
-    if (s->spare_count > 0) {
-        *ref = s->spare[--s->spare_count].ref;
-        return s->spare[s->spare_count].co;
-    }
-    lua_State *co = lua_newthread(L);
-    *ref = state_ref_new(L);
-    return co;
+/* A coroutine that returned can be started again: that spares making one, and the
+ * collector sweeping it.  Its task waits with it. */
+struct task *task_again(struct state *s) {
+    if (s->spare_count == 0) return NULL;
+    struct task *t = s->spare[--s->spare_count];
+    *t = (struct task){ .state = state_ref(s), .co = t->co, .ref = t->ref, .root = t };
+    if (s->stats) atomic_fetch_add_explicit(&s->stats->tasks, 1, memory_order_relaxed);
+    return t;
 }
 
-static void coroutine_put(struct task *t) {
+/* True when t waits to be used again. */
+static bool keep_spare(struct task *t) {
     struct state *s = t->state;
-    if (!t->returned || s->spare_count == sizeof(s->spare) / sizeof(*s->spare)) {
-        state_ref_drop(s, t->ref);
-        return;
-    }
+    if (!t->returned || s->spare_count == sizeof(s->spare) / sizeof(*s->spare)) return false;
     lua_settop(t->co, 0);
-    s->spare[s->spare_count].co = t->co;
-    s->spare[s->spare_count++].ref = t->ref;
+    s->spare[s->spare_count++] = t;
+    return true;
 }
 
-struct task *task_new(lua_State *L, int n) {
+void task_drop_spares(struct state *s) {
+    while (s->spare_count > 0) mem_free(s->spare[--s->spare_count]);
+}
+
+static struct task *task_make(lua_State *L) {
     struct state *s = state_of(L);
-    int ref;
-    lua_State *co = coroutine_get(L, &ref);
+    lua_State *co = lua_newthread(L);
+    int ref = state_ref_new(L);
     struct task *t = mem_zalloc(sizeof(*t)); /* last: what raises came before */
     if (t == NULL) {
         state_ref_drop(s, ref);
         luaL_error(L, "out of memory for a task");
         return NULL;
     }
-    *t = (struct task){ .state = state_ref(s), .co = co, .ref = ref, .arguments = n };
-    t->root = t;
-    lua_xmove(L, co, n + 1);
+    *t = (struct task){ .state = state_ref(s), .co = co, .ref = ref, .root = t };
     if (s->stats) atomic_fetch_add_explicit(&s->stats->tasks, 1, memory_order_relaxed);
+    return t;
+}
+
+struct task *task_new(lua_State *L, int n) {
+    struct task *t = task_again(state_of(L));
+    if (t == NULL) t = task_make(L);
+    t->arguments = n;
+    lua_xmove(L, t->co, n + 1);
     return t;
 }
 
@@ -82,8 +87,10 @@ void task_free(struct task *t) {
     assert(s->running != t);
     job_cancel(s->loop, &t->ready);
     drop_ops(t);
-    coroutine_put(t);
-    mem_free(t);
+    if (!keep_spare(t)) {
+        state_ref_drop(s, t->ref);
+        mem_free(t);
+    }
     state_put(s);
 }
 
@@ -153,6 +160,17 @@ void op_check(lua_State *L) {
     if (t->co != L || !lua_isyieldable(L))
         luaL_error(L, "cannot wait here: inside a callback (tap, map, finally, sort, gsub) "
                       "or a coroutine of your own");
+}
+
+void *op_alloc(struct task *t, size_t size) {
+    if (size > sizeof(t->room) || t->room_used) return mem_zalloc(size);
+    t->room_used = true;
+    return memset(t->room, 0, size);
+}
+
+void op_free(struct task *t, void *op) {
+    if (op == (void *)t->room) t->room_used = false;
+    else mem_free(op);
 }
 
 int op_wait(lua_State *L, struct op *op, const char *name) {

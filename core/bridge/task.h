@@ -10,7 +10,8 @@ struct policy_result;
 /* Something a task waits for. Embedded in the primitive's own struct. */
 struct op {
     struct task *task;
-    const char  *name; /* for /admin/tasks: "sleep", "call big" ... static or op-owned */
+    const char  *name; /* for /admin/tasks: "sleep", "upstream" ... static */
+    const char  *what; /* behind the name, or NULL: "big"; op-owned */
     /* The task is gone: stop, free yourself, touch no Lua. */
     void       (*cancel)(struct op *op);
     /* Inside the task again: push the results, then free yourself.  Create Lua
@@ -25,6 +26,8 @@ struct task {
     int           ref;      /* anchors co in the registry */
     struct op    *op;       /* what it waits for; NULL while it runs or is ready */
     struct op    *result;   /* finished, not yet taken by core.result() */
+    _Alignas(16) char room[64]; /* for an op: op_alloc() */
+    bool          room_used;
     struct task  *root;     /* whose budget is charged; itself when not a branch */
     struct policy_request *request; /* borrowed; NULL in tests */
     struct job    ready;    /* used up its slice, or is to start */
@@ -45,6 +48,9 @@ struct task {
 /* Takes the function and n arguments on top of L's stack [-(n+1), +0, e] into a
  * new coroutine, not yet running. */
 struct task *task_new(lua_State *L, int n);
+/* One that ended by itself before, for a function that the caller pushes on its empty
+ * stack; NULL when there is none.  Cannot raise. */
+struct task *task_again(struct state *s);
 /* Starts or continues it; may call done, may free t. */
 void task_resume(struct task *t);
 /* Starts it before the loop blocks again. */
@@ -53,7 +59,13 @@ void task_start_soon(struct task *t);
 void task_cancel(struct task *t);
 /* After done: gives the coroutine back. */
 void task_free(struct task *t);
+/* The state is about to close. */
+void task_drop_spares(struct state *s);
 
+/* Zeroed memory for an op of t and its struct, mostly from t's own room; NULL when there
+ * is none.  Back with op_free(), before t goes. */
+void *op_alloc(struct task *t, size_t size);
+void  op_free(struct task *t, void *op);
 /* Parks the running task: `return op_wait(L, &x->op, "sleep")`, as the last thing
  * a C function does.  Raises, with op cancelled, where waiting is not possible. */
 int  op_wait(lua_State *L, struct op *op, const char *name);

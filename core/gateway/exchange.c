@@ -552,7 +552,13 @@ void exchange_describe(const struct list *link, uint64_t now_us, struct buf *out
     json_write_string(out, x->req->path);
     buf_printf(out, ",\"age_ms\":%llu,\"stream\":%s,\"waits_for\":",
                (unsigned long long)((now_us - x->start_us) / 1000), x->stream ? "true" : "false");
-    json_write_string(out, slice_str(waits));
+    if (t != NULL && t->op != NULL && t->op->what != NULL) {
+        char text[120];
+        snprintf(text, sizeof(text), "%s %s", waits, t->op->what);
+        json_write_string(out, slice_str(text));
+    } else {
+        json_write_string(out, slice_str(waits));
+    }
     if (x->res) {
         buf_puts(out, ",\"upstream\":");
         json_write_string(out, slice_str(response_upstream(x->res)));

@@ -15,12 +15,18 @@ local call_options = { timeout = true }
 
 local function fail(message) error(message, 0) end
 
---- The last `next`: the upstream that a policy chose, the route's, or the model's.
+--- The last `next`: the upstream that a policy chose (core.call looks), the route's, or
+--- the model's.
 local function terminal(upstream)
   return function(req, opts)
-    check.known("next", opts, call_options)
-    return host.call(req.upstream or upstream, req, opts)
+    if opts then check.known("next", opts, call_options) end
+    return host.call(upstream and (req.upstream or upstream), req, opts)
   end
+end
+
+--- What C starts: the request is fetched inside the coroutine, where memory may fail.
+local function entry(chain)
+  return function() return chain(core.request()) end
 end
 
 --- Policies from the outside in: each gets the next one as its second argument.
@@ -57,7 +63,7 @@ local function build_route(route, file)
     list[i] = build_policy(entry, file)
     trusted = trusted or entry.trusted
   end
-  return M.compose(list, terminal(route.upstream)), trusted
+  return entry(M.compose(list, terminal(route.upstream))), trusted
 end
 
 -- What C reads: no functions, empty lists marked as such.
