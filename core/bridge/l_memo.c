@@ -10,14 +10,16 @@
  *
  * That is also how providers cache prompts, by prefix, so h says what they have.
  * Hashed is not the text as it came but its values one after the other: white space
- * does not count, nor do the marks that only steer a cache (they move from request
- * to request while the prompt stays the same).
+ * and escapes do not count, nor do the marks that only steer a cache (they move from
+ * request to request while the prompt stays the same), and a content of one part that
+ * is text is that text (a mark needs a part to stand on).
  *
  * H is SHA-256, shown as 32 hex digits: nobody makes two conversations meet. */
 #include <math.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 
+#include "base/hash.h"
 #include "bridge/lib.h"
 #include "bridge/request.h"
 #include "store/memo.h"
@@ -64,11 +66,45 @@ static bool is_mark(const struct json_doc *d, uint32_t key) {
     return json_str_eq(d, key, SLICE("cache_control")) || json_str_eq(d, key, SLICE("prompt_cache_breakpoint"));
 }
 
+/* The text of {"type":"text","text":"..."} with nothing but marks besides, or JSON_NONE. */
+static uint32_t plain_text(const struct json_doc *d, uint32_t object) {
+    uint32_t text = JSON_NONE;
+    for (uint32_t key = json_first(d, object); key != JSON_NONE;) {
+        uint32_t value = json_next(d, object, key);
+        bool type = json_str_eq(d, key, SLICE("type"));
+        if (json_str_eq(d, key, SLICE("text")) && json_type(d, value) == JSON_STRING) text = value;
+        else if (!is_mark(d, key) && !(type && json_type(d, value) == JSON_STRING)) return JSON_NONE;
+        if (type && !json_str_eq(d, value, SLICE("text"))) return JSON_NONE;
+        key = json_next(d, object, value);
+    }
+    return text;
+}
+
+/* What stands for a member's value: of a content with one part of text, the text. */
+static uint32_t stands_for(const struct json_doc *d, uint32_t key, uint32_t value) {
+    if (json_type(d, value) != JSON_ARRAY || d->nodes[value].count != 1) return value;
+    uint32_t part = json_first(d, value);
+    if (json_type(d, part) != JSON_OBJECT || !json_str_eq(d, key, SLICE("content"))) return value;
+    uint32_t text = plain_text(d, part);
+    return text == JSON_NONE ? value : text;
+}
+
+/* Its length stands behind a string: read from the end, no two lists of values are
+ * the same bytes. */
+static void put_string(const struct json_doc *d, uint32_t n, struct buf *out) {
+    size_t before = buf_len(out);
+    if (d->nodes[n].escaped) json_decode_string(d, n, out);
+    else buf_slice(out, json_plain(d, n));
+    buf_putc(out, '"');
+    buf_u64(out, buf_len(out) - before);
+}
+
 /* Appends the value without white space and without marks. */
 static void put_value(const struct json_doc *d, uint32_t n, struct buf *out) {
     enum json_type type = json_type(d, n);
     if (type != JSON_OBJECT && type != JSON_ARRAY) {
-        buf_slice(out, json_raw(d, n));
+        if (type == JSON_STRING) put_string(d, n, out);
+        else buf_slice(out, json_raw(d, n));
         return;
     }
     buf_putc(out, type == JSON_OBJECT ? '{' : '[');
@@ -77,10 +113,11 @@ static void put_value(const struct json_doc *d, uint32_t n, struct buf *out) {
             uint32_t key = e;
             e = json_next(d, n, key);
             if (is_mark(d, key)) continue;
-            buf_slice(out, json_raw(d, key));
-            buf_putc(out, ':');
+            put_string(d, key, out);
+            put_value(d, stands_for(d, key, e), out);
+        } else {
+            put_value(d, e, out);
         }
-        put_value(d, e, out);
         buf_putc(out, ',');
     }
     buf_putc(out, type == JSON_OBJECT ? '}' : ']');
@@ -104,8 +141,10 @@ static void put_field(const struct body *b, const char *name, struct buf *out) {
     buf_putc(out, '\n');
 }
 
-/* All hashes into out, SHOWN bytes each.  Returns how many messages. */
-static int hash_all(const struct policy_request *r, const struct body *b, struct buf *scratch, struct buf *out) {
+/* All hashes into out, SHOWN bytes each, and behind them, with `alone`, 8 bytes for
+ * each message by itself.  Returns how many messages. */
+static int hash_all(const struct policy_request *r, const struct body *b, bool alone, struct buf *scratch,
+                    struct buf *out) {
     static const char *const in_front[] = { "model", "tools", "functions", "response_format" };
     buf_puts(scratch, r->tenant);
     buf_putc(scratch, '\n');
@@ -119,32 +158,48 @@ static int hash_all(const struct policy_request *r, const struct body *b, struct
         put_value(&b->doc, n, scratch);
         chain(scratch, out);
     }
+    for (uint32_t n = json_first(&b->doc, b->chat.messages); alone && n != JSON_NONE;
+         n = json_next(&b->doc, b->chat.messages, n)) {
+        static const struct hash_key fixed = { 0x706572696c756e65, 0x6d657373616765 }; /* the same in every worker */
+        buf_clear(scratch);
+        put_value(&b->doc, n, scratch);
+        uint64_t h = hash64(&fixed, buf_get(scratch));
+        buf_put(out, &h, sizeof(h));
+    }
     return count;
 }
 
-static void push_hex(lua_State *L, const char *bytes) {
+static void push_hex(lua_State *L, const char *bytes, size_t len) {
     static const char digits[] = "0123456789abcdef";
     char hex[2 * SHOWN];
-    for (int i = 0; i < SHOWN; i++) {
+    for (size_t i = 0; i < len; i++) {
         hex[2 * i] = digits[(unsigned char)bytes[i] >> 4];
         hex[2 * i + 1] = digits[(unsigned char)bytes[i] & 15];
     }
-    lua_pushlstring(L, hex, sizeof(hex));
+    lua_pushlstring(L, hex, 2 * len);
 }
 
-/* req:prefixes() -> { [0] = h0, h1, ... }; empty when there are no messages */
+/* req:prefixes(alone) -> { [0] = h0, h1, ... }, empty when there are no messages; and
+ * with alone a list of hashes of each message by itself */
 int l_prefixes(lua_State *L) {
     const struct policy_request *r = request_check(L, 1);
+    bool alone = lua_toboolean(L, 2);
     struct body *b = request_body(L, 1);
     struct buf *scratch = lib_scratch(L), *out = lib_output(L);
     bool chat = b != NULL && b->chat.messages != JSON_NONE;
-    int count = chat ? hash_all(r, b, scratch, out) : -1;
+    int count = chat ? hash_all(r, b, alone, scratch, out) : -1;
     body_put(b);
     if (buf_failed(scratch) || buf_failed(out)) return luaL_error(L, "not enough memory");
     lua_createtable(L, count > 0 ? count : 0, 1);
     for (int i = 0; i <= count; i++) {
-        push_hex(L, buf_get(out).ptr + (size_t)i * SHOWN);
+        push_hex(L, buf_get(out).ptr + (size_t)i * SHOWN, SHOWN);
         lua_rawseti(L, -2, i);
     }
-    return 1;
+    if (!alone) return 1;
+    lua_createtable(L, count > 0 ? count : 0, 0);
+    for (int i = 0; i < count; i++) {
+        push_hex(L, buf_get(out).ptr + (size_t)(count + 1) * SHOWN + (size_t)i * 8, 8);
+        lua_rawseti(L, -2, i + 1);
+    }
+    return 2;
 }

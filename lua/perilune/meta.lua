@@ -157,8 +157,10 @@ function Request:log(level, text, fields) end
 --- everything up to it.  Requests that share a hash share that prefix, and whoever
 --- caches by prefix has it.  White space, and marks that only steer caches
 --- (cache_control, prompt_cache_breakpoint), do not count.
+---@param alone? boolean  also hash each message by itself
 ---@return table<integer, string> hashes  32 hex digits each; empty when there are no messages
-function Request:prefixes() end
+---@return string[]? messages  with alone: 16 hex digits for each message
+function Request:prefixes(alone) end
 
 --- Reports what rewriting saved: for the access log (`tokens_saved`, `saved`), the
 --- header `x-perilune-saved-tokens`, and the metrics `perilune_saved_tokens_total`,
@@ -937,6 +939,50 @@ function extract.split(s) end
 ---@return perilune.Error|perilune.Usage|string|nil why  why there are none, or the usage; nil
 ---        when the passages were remembered
 function extract.facts(upstream, question, s, options) end
+
+-- -- perilune.prompt_cache: how providers find a prompt's beginning in their cache ----------------------------
+
+---@class perilune.Break  what made a prompt new to its provider
+---@field message integer  its number; 0: what stands in front of the messages
+---@field what string      "changed", "removed", "inserted"
+---@field role? string
+
+---@class perilune.prompt_cache
+local prompt_cache = {}
+
+--- Puts tools, and the keys in them, in the order in which the tenant sent them first.
+---@param req perilune.Request
+---@return boolean changed
+function prompt_cache.freeze_tools(req) end
+
+--- The number of the last of the system messages at the front; 0 without.
+---@param messages perilune.Message[]
+---@return integer
+function prompt_cache.last_system(messages) end
+
+--- Which marks an upstream understands: "anthropic", "openai" or "none".
+---@param profile perilune.PriceProfile
+---@return string
+function prompt_cache.marks_for(profile) end
+
+--- Does it take prompt_cache_key?
+---@param profile perilune.PriceProfile
+---@return boolean
+function prompt_cache.takes_key(profile) end
+
+--- Puts marks into a request that has none; not into one that is too short to be cached.
+---@param req perilune.Request
+---@param kind string  "anthropic", "openai" or "none"
+---@param options { every: integer, ttl: string }
+---@return integer marks
+function prompt_cache.mark(req, kind, options) end
+
+--- Compares the request with the last one of its conversation, and remembers it.
+---@param req perilune.Request
+---@param ttl number  seconds
+---@return perilune.Break? broken
+---@return boolean known  there was one, and its prefix holds
+function prompt_cache.watch(req, ttl) end
 
 -- -- perilune.cost: what rewriting costs ------------------------------------------------------------
 

@@ -156,6 +156,13 @@ t.test("prefixes name what a request begins with", function()
   local marked = names('{"model":"m","messages":[{"role":"system","content":"s","cache_control":{"type":"ephemeral"}},'
     .. '{"prompt_cache_breakpoint":{"mode":"explicit"},"role":"user","content":"u"}]}')
   t.equal(marked, a)
+  local part = names('{"model":"m","messages":[{"role":"system","content":[{"type":"text","text":"\\u0073","cache_control":{}}]},'
+    .. '{"role":"user","content":[{"text":"u","type":"text"}]}]}')
+  t.equal(part, a)
+  local two = names('{"model":"m","messages":[{"role":"system","content":[{"type":"text","text":"s"},{"type":"text","text":""}]}]}')
+  t.ok(two[1] ~= a[1])
+  local image = names('{"model":"m","messages":[{"role":"system","content":[{"type":"image","text":"s"}]}]}')
+  t.ok(image[1] ~= a[1])
   local other = names('{"model":"m","tools":[],"messages":[{"role":"system","content":"s"}]}')
   t.equal({ a[0] == other[0], a[1] == other[1] }, { false, false })
   t.equal(#t.request{ path = "/v1/embeddings", body = '{"model":"m","input":"x"}' }:prefixes(), 0)
