@@ -39,8 +39,8 @@ local spec = {
 
 -- Cuts until the budget holds, as req:tokens() sees it; returns messages gone, the first
 -- of them, and whether it holds.
-local function shorten(req, options, messages, tokens)
-  local turns = turns_of.of(chat.groups(messages))
+local function shorten(req, options, messages, groups, tokens)
+  local turns = turns_of.of(groups)
   local most, budget = options.max_turns or math.huge, options.max_tokens or math.huge
   if #turns <= most and tokens <= budget then return 0, nil, true end
   local keep_first = options.keep_first and options.max_turns ~= 1
@@ -56,6 +56,11 @@ local function shorten(req, options, messages, tokens)
     excess = excess + tokens - budget
   until tokens <= budget or n == #units
   return gone, first, tokens <= budget
+end
+
+-- Far from the budget nothing needs to be known about what was sent.
+local function is_near(options, messages, tokens)
+  return #messages > (options.max_turns or math.huge) or tokens > (options.max_tokens or math.huge) / 2
 end
 
 local function too_long(req, options)
@@ -86,12 +91,18 @@ return function(given)
     error("policy 'window': give it max_tokens = N, max_turns = N, or both", 0)
   end
   return function(req, next)
-    local given_messages = req.messages
-    if type(given_messages) ~= "table" then return next(req) end
-    local ledger = cost.open(req, "window")
-    local messages, orphans = chat.repair(given_messages)
-    if orphans > 0 then req.messages = messages end
-    local gone, first, holds = shorten(req, options, messages, orphans > 0 and req:tokens() or ledger.tokens)
+    local messages = req.messages
+    if type(messages) ~= "table" then return next(req) end
+    local groups, orphans = chat.groups(messages)
+    local ledger = (orphans > 0 or is_near(options, messages, req:tokens())) and cost.open(req, "window")
+    if not ledger then return next(req) end
+
+    if orphans > 0 then
+      messages = chat.repair(messages)
+      req.messages, groups = messages, chat.groups(messages)
+    end
+    local tokens = orphans > 0 and req:tokens() or ledger.tokens
+    local gone, first, holds = shorten(req, options, messages, groups, tokens)
     if not holds then
       local err = too_long(req, options)
       if err then return nil, err end

@@ -123,14 +123,17 @@ static void put_value(const struct json_doc *d, uint32_t n, struct buf *out) {
     buf_putc(out, type == JSON_OBJECT ? '}' : ']');
 }
 
-/* digest = H(what is in scratch), which then begins with it. */
-static void chain(struct buf *scratch, struct buf *out) {
-    unsigned char digest[32];
+/* digest = H(what is in scratch), which then begins with it.  The context is reused:
+ * to look up the algorithm each time would cost as much as to hash a message. */
+static bool chain(EVP_MD_CTX *hash, struct buf *scratch, struct buf *out) {
+    unsigned char digest[32] = { 0 };
     struct slice s = buf_get(scratch);
-    EVP_Digest(s.ptr, s.len, digest, NULL, EVP_sha256(), NULL);
+    bool ok = EVP_DigestInit_ex(hash, NULL, NULL) && EVP_DigestUpdate(hash, s.ptr, s.len) &&
+              EVP_DigestFinal_ex(hash, digest, NULL);
     buf_put(out, digest, SHOWN);
     buf_clear(scratch);
     buf_put(scratch, digest, sizeof(digest));
+    return ok;
 }
 
 static void put_field(const struct body *b, const char *name, struct buf *out) {
@@ -142,22 +145,25 @@ static void put_field(const struct body *b, const char *name, struct buf *out) {
 }
 
 /* All hashes into out, SHOWN bytes each, and behind them, with `alone`, 8 bytes for
- * each message by itself.  Returns how many messages. */
+ * each message by itself.  Returns how many messages; -2: no memory. */
 static int hash_all(const struct policy_request *r, const struct body *b, bool alone, struct buf *scratch,
                     struct buf *out) {
+    EVP_MD_CTX *hash = EVP_MD_CTX_new();
+    bool ok = hash != NULL && EVP_DigestInit_ex(hash, EVP_sha256(), NULL);
     static const char *const in_front[] = { "model", "tools", "functions", "response_format" };
     buf_puts(scratch, r->tenant);
     buf_putc(scratch, '\n');
     buf_slice(scratch, r->path);
     buf_putc(scratch, '\n');
     for (size_t i = 0; i < sizeof(in_front) / sizeof(*in_front); i++) put_field(b, in_front[i], scratch);
-    chain(scratch, out);
+    ok = ok && chain(hash, scratch, out);
     int count = 0;
     for (uint32_t n = json_first(&b->doc, b->chat.messages); n != JSON_NONE;
          n = json_next(&b->doc, b->chat.messages, n), count++) {
         put_value(&b->doc, n, scratch);
-        chain(scratch, out);
+        ok = ok && chain(hash, scratch, out);
     }
+    EVP_MD_CTX_free(hash);
     for (uint32_t n = json_first(&b->doc, b->chat.messages); alone && n != JSON_NONE;
          n = json_next(&b->doc, b->chat.messages, n)) {
         static const struct hash_key fixed = { 0x706572696c756e65, 0x6d657373616765 }; /* the same in every worker */
@@ -166,7 +172,7 @@ static int hash_all(const struct policy_request *r, const struct body *b, bool a
         uint64_t h = hash64(&fixed, buf_get(scratch));
         buf_put(out, &h, sizeof(h));
     }
-    return count;
+    return ok ? count : -2;
 }
 
 static void push_hex(lua_State *L, const char *bytes, size_t len) {
@@ -189,7 +195,7 @@ int l_prefixes(lua_State *L) {
     bool chat = b != NULL && b->chat.messages != JSON_NONE;
     int count = chat ? hash_all(r, b, alone, scratch, out) : -1;
     body_put(b);
-    if (buf_failed(scratch) || buf_failed(out)) return luaL_error(L, "not enough memory");
+    if (count == -2 || buf_failed(scratch) || buf_failed(out)) return luaL_error(L, "not enough memory");
     lua_createtable(L, count > 0 ? count : 0, 1);
     for (int i = 0; i <= count; i++) {
         push_hex(L, buf_get(out).ptr + (size_t)i * SHOWN, SHOWN);

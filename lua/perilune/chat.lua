@@ -30,30 +30,39 @@ end
 
 -- -- calls and results ---------------------------------------------------------
 
+-- Nobody writes into it.
+local none = {}
+
+local function add_call(calls, id, name)
+  if type(id) == "string" then calls[id] = type(name) == "string" and name or "tool" end
+end
+
+-- nil when the message, which is an assistant's, makes no calls: most do not.
+local function calls_of(message)
+  local list, old, content = message.tool_calls, message.function_call, message.content
+  if list == nil and old == nil and type(content) ~= "table" then return nil end
+  local calls = {}
+  for _, call in ipairs(list_of(list)) do
+    if is_object(call) then
+      local fn = call["function"] or call.custom
+      add_call(calls, call.id, is_object(fn) and fn.name)
+    end
+  end
+  if is_object(old) and type(old.name) == "string" then calls["function:" .. old.name] = old.name end
+  for _, part in ipairs(list_of(content)) do
+    if is_object(part) and part.type == "tool_use" then add_call(calls, part.id, part.name) end
+  end
+  return next(calls) and calls or nil
+end
+
 --- The calls that a message makes: id -> name of the tool, and how many.  A
 --- function_call has the id "function:NAME".
 ---@param message perilune.Message
 ---@return table<string, string> calls
 ---@return integer count
 function M.calls(message)
-  local calls, count = {}, 0
-  local function add(id, name)
-    if type(id) ~= "string" then return end
-    if not calls[id] then count = count + 1 end
-    calls[id] = type(name) == "string" and name or "tool"
-  end
-  if message.role ~= "assistant" then return calls, 0 end
-  for _, call in ipairs(list_of(message.tool_calls)) do
-    if is_object(call) then
-      local fn = call["function"] or call.custom
-      add(call.id, is_object(fn) and fn.name)
-    end
-  end
-  local old = message.function_call
-  if is_object(old) and type(old.name) == "string" then add("function:" .. old.name, old.name) end
-  for _, part in ipairs(list_of(message.content)) do
-    if is_object(part) and part.type == "tool_use" then add(part.id, part.name) end
-  end
+  local calls, count = message.role == "assistant" and calls_of(message) or {}, 0
+  for _ in pairs(calls) do count = count + 1 end
   return calls, count
 end
 
@@ -61,16 +70,17 @@ end
 ---@param message perilune.Message
 ---@return boolean
 function M.is_result(message)
-  return message.role == "tool" or message.role == "function"
+  local role = message.role
+  return role == "tool" or role == "function"
 end
 
--- Ids that a message answers, and whether it is a user's message with results in it.
-local function answered(message)
-  if message.role == "tool" then return { message.tool_call_id or false } end
-  if message.role == "function" then return { "function:" .. tostring(message.name) } end
-  if message.role ~= "user" then return nil end
+-- The ids that a message answers (false: it does not say), or nil when it holds no results.
+local function answered(message, role)
+  if role == "tool" then return { message.tool_call_id or false } end
+  if role == "function" then return { "function:" .. tostring(message.name) } end
+  local content = role == "user" and message.content
   local ids
-  for _, part in ipairs(list_of(message.content)) do
+  for _, part in ipairs(list_of(content)) do
     if is_object(part) and part.type == "tool_result" then
       ids = ids or {}
       ids[#ids + 1] = part.tool_use_id or false
@@ -79,18 +89,20 @@ local function answered(message)
   return ids
 end
 
--- Takes from `open` the ids that message answers.  Returns whether it belongs to the
--- calls: one id is enough, and one without an id is given the benefit of the doubt.
-local function take_answers(open, message)
-  local belongs = false
-  for _, id in ipairs(answered(message) or {}) do
-    if id == false then
-      belongs = belongs or next(open) ~= nil
-    elseif open[id] then
-      belongs, open[id] = true, nil
+-- Takes from `open` the ids that a message answers.  How many it answers, and how many
+-- results in it answer nothing; one without an id is given the benefit of the doubt.
+local function take_answers(open, ids)
+  local taken, strays = 0, 0
+  for _, id in ipairs(ids) do
+    if id == false and next(open) ~= nil then
+      taken = taken + 1
+    elseif id and open[id] then
+      taken, open[id] = taken + 1, nil
+    else
+      strays = strays + 1
     end
   end
-  return belongs
+  return taken, strays
 end
 
 ---@class perilune.Group
@@ -99,40 +111,48 @@ end
 ---@field last integer
 ---@field calls? table<string, string>  of "tools": id -> name
 
--- The end of the group that begins with the calls at i.
-local function end_of_calls(messages, i, open)
-  local last = i
+-- The last message of the group that begins with the calls at i, and results in it that
+-- answer nothing.
+local function end_of_calls(messages, i, calls)
+  local open, last, strays = {}, i, 0
+  for id, name in pairs(calls) do open[id] = name end
   while next(open) and messages[last + 1] do
-    if not take_answers(open, messages[last + 1]) then break end
-    last = last + 1
+    local m = messages[last + 1]
+    local ids = answered(m, m.role)
+    local taken, lost = 0, 0
+    if ids then taken, lost = take_answers(open, ids) end
+    if taken == 0 then break end
+    last, strays = last + 1, strays + lost
   end
-  return last
+  return last, strays
 end
 
 --- Cuts a conversation into groups, in order, without a gap.
 ---@param messages perilune.Message[]
 ---@return perilune.Group[]
+---@return integer orphans  results without a call: repair() helps
 function M.groups(messages)
-  local groups, i = {}, 1
-  while messages[i] do
-    local m, group = messages[i], nil
+  local groups, orphans, i, n = {}, 0, 1, #messages
+  while i <= n do
+    local m = messages[i]
     local role = m.role
-    local calls, count = M.calls(m)
-    if count > 0 then
-      local open = {}
-      for id, name in pairs(calls) do open[id] = name end
-      group = { kind = "tools", first = i, last = end_of_calls(messages, i, open), calls = calls }
+    local group = { kind = "user", first = i, last = i }
+    if role == "assistant" then
+      local calls, strays = calls_of(m), 0
+      group.kind, group.calls = calls and "tools" or "assistant", calls
+      if calls then group.last, strays = end_of_calls(messages, i, calls) end
+      orphans = orphans + strays
     elseif role == "system" or role == "developer" then
-      group = { kind = "system", first = i, last = i }
-    elseif M.is_result(m) then
-      group = { kind = "orphan", first = i, last = i }
-    else
-      group = { kind = role == "assistant" and "assistant" or "user", first = i, last = i }
+      group.kind = "system"
+    elseif role == "tool" or role == "function" then
+      group.kind, orphans = "orphan", orphans + 1
+    elseif answered(m, role) then
+      orphans = orphans + 1
     end
     groups[#groups + 1] = group
     i = group.last + 1
   end
-  return groups
+  return groups, orphans
 end
 
 -- -- the text of results -----------------------------------------------------------
@@ -248,22 +268,19 @@ local function without_orphan_parts(message, known)
   return changed
 end
 
-local function has_results(messages)
-  for _, m in ipairs(messages) do
-    if answered(m) then return true end
-  end
-  return false
-end
-
--- Copies the results behind a group of calls; orphans among them wait until it ends.
-local function copy_results(messages, at, open, out)
-  local waiting, i = {}, at
-  while next(open) and messages[i] and answered(messages[i]) do
-    local m, known = messages[i], {}
+-- Copies the results behind calls; orphans among them wait until these are complete.
+local function copy_results(messages, at, calls, out)
+  local open, waiting, orphans, i = {}, {}, 0, at
+  for id, name in pairs(calls) do open[id] = name end
+  while next(open) and messages[i] do
+    local m = messages[i]
+    local ids, known = answered(m, m.role), {}
+    if not ids then break end
     for id in pairs(open) do known[id] = true end
-    if take_answers(open, m) then
+    local taken = take_answers(open, ids)
+    if taken > 0 then
       out[#out + 1] = m
-      if m.role == "user" and without_orphan_parts(m, known) then waiting.parts = true end
+      if m.role == "user" and without_orphan_parts(m, known) then orphans = orphans + 1 end
     elseif m.role == "user" then
       break
     else
@@ -272,35 +289,35 @@ local function copy_results(messages, at, open, out)
     i = i + 1
   end
   for _, m in ipairs(waiting) do out[#out + 1] = m end
-  return i, #waiting + (waiting.parts and 1 or 0)
+  return i, orphans + #waiting
 end
 
 --- Makes text of results whose call is not there, and puts those that stand between a
 --- call and its other results behind them.
 ---@param messages perilune.Message[]
----@return perilune.Message[] messages  the same table when there are none
+---@return perilune.Message[] messages  a new list
 ---@return integer orphans
 function M.repair(messages)
-  if not has_results(messages) then return messages, 0 end
   local out, orphans, i = {}, 0, 1
   while messages[i] do
     local m = messages[i]
-    local open, count = M.calls(m)
+    local role = m.role
+    local calls = role == "assistant" and calls_of(m)
     i = i + 1
-    if count > 0 then
+    if calls then
       out[#out + 1] = m
       local n
-      i, n = copy_results(messages, i, open, out)
+      i, n = copy_results(messages, i, calls, out)
       orphans = orphans + n
     elseif M.is_result(m) then
       out[#out + 1] = as_text(m)
       orphans = orphans + 1
     else
-      if answered(m) and without_orphan_parts(m, {}) then orphans = orphans + 1 end
+      if answered(m, role) and without_orphan_parts(m, none) then orphans = orphans + 1 end
       out[#out + 1] = m
     end
   end
-  return orphans > 0 and out or messages, orphans
+  return out, orphans
 end
 
 -- -- sizes ---------------------------------------------------------------------

@@ -744,11 +744,12 @@ local chat = {}
 --- "orphan" a result without its call.
 ---@param messages perilune.Message[]
 ---@return perilune.Group[]
+---@return integer orphans  results without a call: repair() helps
 function chat.groups(messages) end
 
 --- Makes plain text of the results whose call is not there; providers refuse them.
 ---@param messages perilune.Message[]
----@return perilune.Message[] messages  the same table when there are none
+---@return perilune.Message[] messages  a new list
 ---@return integer orphans
 function chat.repair(messages) end
 
