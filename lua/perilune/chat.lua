@@ -239,7 +239,13 @@ end
 local function as_parts(title, content)
   if type(content) == "string" then return { M.part(title .. "\n" .. content) } end
   local out = { M.part(title) }
-  for _, part in ipairs(list_of(content)) do out[#out + 1] = part end
+  for _, part in ipairs(list_of(content)) do
+    if is_object(part) and part.type == "tool_result" then
+      for _, p in ipairs(as_parts(orphan_title(nil, part.tool_use_id), part.content)) do out[#out + 1] = p end
+    else
+      out[#out + 1] = part
+    end
+  end
   return out
 end
 

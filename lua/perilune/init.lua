@@ -124,7 +124,9 @@ function upstream:ask(body, opts)
   if type(body) ~= "table" then error("upstream:ask(body, opts): the body is a table such as { messages = {...} }", 2) end
   local fields = {}
   for k, v in pairs(body) do fields[k] = v end
-  fields.model, fields.stream = fields.model or self.name, nil
+  local up = host.describe(self.name)
+  fields.model = fields.model or (up and (up.model or up.models and up.models[1])) or self.name
+  fields.stream = nil
   local req, err = core.new_request("POST", "/v1/chat/completions", {}, core.json_encode(fields))
   if not req then return nil, err end
   local res

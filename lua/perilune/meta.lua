@@ -310,7 +310,7 @@ function Upstream:embed(list, opts) end
 ---
 ---     local text, err = perilune.upstream("small"):ask({ messages = messages, max_tokens = 400 }, { timeout = 5 })
 ---@async
----@param body table  of a chat completion; model by default the upstream's name
+---@param body table  of a chat completion; model by default the upstream's
 ---@param opts? perilune.CallOptions
 ---@return string? text
 ---@return perilune.Usage|perilune.Error|nil usage  or, without a text, the error

@@ -48,7 +48,9 @@ function M.units(turns, messages, keep_first, model)
     if #groups > 0 then units[#units + 1] = { groups = groups, tokens = tokens, turn = turn } end
   end
   if turns.greeting then
-    for _, g in ipairs(turns.greeting.tools) do add{ g } end
+    for _, g in ipairs(turns.greeting.tools) do
+      if #turns > 0 or g ~= turns.greeting.newest then add{ g } end
+    end
     if #turns > 0 then add(turns.greeting.said) end
   end
   for t, turn in ipairs(turns) do

@@ -196,6 +196,9 @@ t.test("ask: a question of one's own", function()
   t.equal({ text, usage.prompt_tokens }, { "the facts", 7 })
   local call = t.calls("small")[1]
   t.equal({ call.body.model, call.body.max_tokens, call.body.stream, call.body.messages[1].content }, { "small", 5, nil, "q" })
+  t.upstream("named", { text = "x", upstream = { models = { "qwen" } } })
+  perilune.upstream("named"):ask{ messages = { { role = "user", content = "q" } } }
+  t.equal(t.calls("named")[1].body.model, "qwen")
   local none, err = small:ask{ messages = { { role = "user", content = "q" } } }
   t.equal({ none, err.code }, { nil, "overloaded" })
   none, err = small:ask({ messages = { { role = "user", content = "q" } } }, { timeout = 2 })
