@@ -23,7 +23,6 @@
 local chat = require "perilune.chat"
 local config = require "perilune.config"
 local cost = require "perilune.cost"
-local perilune = require "perilune"
 
 local spec = {
   keep = { type = "integer", default = 3, min = 0 },
@@ -34,23 +33,12 @@ local spec = {
   guard = { type = "boolean", default = true },
 }
 
--- The results that may be masked, oldest first, those of the newest calls left out, each
--- with the index of its message and its note; and where the newest calls stand.
-local function results_of(messages, except)
-  local groups, results, newest = chat.groups(messages), {}, 0
-  for _, g in ipairs(groups) do
-    if g.kind == "tools" then newest = g.first end
+-- Which results stay whatever comes, and what is written in place of the others.
+local function annotate(results, except)
+  for _, r in ipairs(results) do
+    r.stays = except[r.name]
+    r.note = ("[result of %s left out: %d bytes]"):format(r.name, r.bytes)
   end
-  for _, g in ipairs(groups) do
-    for i = g.first + 1, g.kind == "tools" and g.first ~= newest and g.last or 0 do
-      for _, r in ipairs(chat.results(messages[i], g.calls)) do
-        r.index, r.stays = i, except[r.name]
-        r.note = ("[result of %s left out: %d bytes]"):format(r.name, r.bytes)
-        results[#results + 1] = r
-      end
-    end
-  end
-  return results, newest
 end
 
 -- How many of the oldest results are masked: as many batches as `keep` leaves.
@@ -67,22 +55,36 @@ local function masks(options, r)
   return not r.stays and r.bytes >= options.min_bytes
 end
 
--- Of what was sent before: the tokens that masking results from+1 to `to` removes, and
--- those behind the first of them, with results up to `from` masked already.
-local function weigh(options, ledger, messages, results, from, to, model)
+-- In bytes, of what was sent before: what masking results from+1 to `to` removes, and what
+-- stands behind the first of them, with results up to `from` masked already.
+local function weigh(options, messages, known, results, from, to)
   local removed, behind, first = 0, 0, nil
   for n = from + 1, to do
     local r = results[n]
-    if masks(options, r) and r.index <= ledger.known then
-      removed, first = removed + r.tokens(model) - perilune.tokens(r.note, model), first or r.index
+    if masks(options, r) and r.index <= known then
+      removed, first = removed + r.bytes - #r.note, first or r.index
     end
   end
-  local small = {}
-  for n = 1, from do small[results[n].index] = masks(options, results[n]) and perilune.tokens(results[n].note, model) + 4 end
-  for i = first or 1, first and ledger.known or 0 do
-    behind = behind + (small[i] or chat.tokens(messages[i], model))
+  if not first then return 0, 0 end
+  for i = first, known do behind = behind + chat.bytes(messages[i]) end
+  for n = 1, from do
+    local r = results[n]
+    if r.index >= first and masks(options, r) then behind = behind - (r.bytes - #r.note) end
   end
   return removed, behind
+end
+
+-- Masks the first `count` results.  Returns the bytes that are gone.
+local function mask(options, results, count)
+  local gone = 0
+  for n = 1, count do
+    local r = results[n]
+    if masks(options, r) then
+      r.replace(r.note)
+      gone = gone + r.bytes - #r.note
+    end
+  end
+  return gone
 end
 
 return function(given)
@@ -90,29 +92,28 @@ return function(given)
   local except = {}
   for _, name in ipairs(options.except) do except[name] = true end
   return function(req, next)
-    local messages, model = req.messages, req.model
+    local messages = req.messages
     if type(messages) ~= "table" then return next(req) end
-    local results, newest = results_of(messages, except)
+    local results, newest = chat.old_results(messages)
     if newest == 0 then return next(req) end
+    annotate(results, except)
 
     local most = wanted(options, messages, results, newest)
     local ledger = cost.open(req, "mask_tools", options)
     local decided = math.min(tonumber(ledger.state) or 0, #results)
     local count, broken = decided, 0
     if most > decided then
-      local removed, behind = weigh(options, ledger, messages, results, decided, most, model)
+      local removed, behind = weigh(options, messages, ledger.known, results, decided, most)
       if behind == 0 or ledger:pays(removed, behind) then count, broken = most, behind end
     end
-    local before = weigh(options, ledger, messages, results, 0, count, model)
-    local masked = 0
-    for n = 1, count do
-      if masks(options, results[n]) then
-        results[n].replace(results[n].note)
-        masked = masked + 1
-      end
-    end
+    local sent = weigh(options, messages, ledger.known, results, 0, count)
+    local gone = mask(options, results, count)
     ledger:remember(count)
-    if masked > 0 then ledger:report{ sent_removed = before, behind = broken } end
+    if gone > 0 then
+      local after = req:tokens()
+      local tokens = (ledger.tokens - after) / gone -- of a byte
+      ledger:report{ after = after, sent_removed = sent * tokens, behind = broken * tokens }
+    end
     return next(req)
   end
 end

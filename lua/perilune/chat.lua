@@ -184,7 +184,6 @@ end
 local function result(owner, name)
   return {
     name = name, bytes = text_bytes(owner.content),
-    tokens = function(model) return M.content_tokens(owner.content, model) end,
     replace = function(text) owner.content = with_text(owner.content, text) end,
   }
 end
@@ -192,7 +191,6 @@ end
 ---@class perilune.Result
 ---@field name string      of the tool
 ---@field bytes integer    of its text
----@field tokens fun(model?: string): integer
 ---@field replace fun(text: string)  puts another text in its place; images stay
 
 --- The results in a message that stands behind calls.
@@ -211,6 +209,27 @@ function M.results(message, calls)
     end
   end
   return out
+end
+
+--- The results of all calls but the newest, oldest first; each with `index`, the number of
+--- its message.
+---@param messages perilune.Message[]
+---@return perilune.Result[]
+---@return integer newest  the message with the newest calls; 0: there are none
+function M.old_results(messages)
+  local groups, results, newest = M.groups(messages), {}, 0
+  for _, g in ipairs(groups) do
+    if g.kind == "tools" then newest = g.first end
+  end
+  for _, g in ipairs(groups) do
+    for i = g.first + 1, g.kind == "tools" and g.first ~= newest and g.last or 0 do
+      for _, r in ipairs(M.results(messages[i], g.calls)) do
+        r.index = i
+        results[#results + 1] = r
+      end
+    end
+  end
+  return results, newest
 end
 
 -- -- orphans -------------------------------------------------------------------
@@ -332,11 +351,7 @@ end
 -- something, so that it is not dropped for free; req:tokens() knows better.
 local OTHER_PART = 300
 
---- About how many tokens a message's content is.
----@param content any
----@param model? string
----@return integer
-function M.content_tokens(content, model)
+local function content_tokens(content, model)
   if type(content) == "string" then return core.tokens(content, model) end
   local total = 0
   for _, part in ipairs(list_of(content)) do
@@ -344,7 +359,7 @@ function M.content_tokens(content, model)
       if type(part.text) == "string" then
         total = total + core.tokens(part.text, model)
       elseif part.type == "tool_result" then
-        total = total + M.content_tokens(part.content, model)
+        total = total + content_tokens(part.content, model)
       elseif part.type == "tool_use" then
         total = total + core.tokens(core.json_encode(part.input), model)
       else
@@ -355,12 +370,28 @@ function M.content_tokens(content, model)
   return total
 end
 
+--- About how many bytes of a prompt a message is: quicker to know than its tokens, and
+--- good enough to compare messages.
+---@param message perilune.Message
+---@return integer
+function M.bytes(message)
+  local total, calls = 16 + text_bytes(message.content), message.tool_calls
+  for _, part in ipairs(list_of(message.content)) do
+    if is_object(part) and part.type == "tool_result" then total = total + text_bytes(part.content) end
+  end
+  for _, call in ipairs(list_of(calls)) do
+    local fn = is_object(call) and call["function"]
+    total = total + 40 + (is_object(fn) and type(fn.arguments) == "string" and #fn.arguments or 0)
+  end
+  return total
+end
+
 --- About how many tokens a message is.
 ---@param message perilune.Message
 ---@param model? string
 ---@return integer
 function M.tokens(message, model)
-  local total = 4 + M.content_tokens(message.content, model)
+  local total = 4 + content_tokens(message.content, model)
   for _, call in ipairs(list_of(message.tool_calls)) do
     if is_object(call) then total = total + core.tokens(core.json_encode(call), model) end
   end

@@ -762,7 +762,6 @@ function chat.calls(message) end
 ---@class perilune.Result  what a tool gave back
 ---@field name string      of the tool
 ---@field bytes integer    of its text
----@field tokens fun(model?: string): integer
 ---@field replace fun(text: string)  puts another text in its place; images stay
 
 --- The results in a message of a group of tools.
@@ -771,11 +770,17 @@ function chat.calls(message) end
 ---@return perilune.Result[]
 function chat.results(message, calls) end
 
---- About how many tokens a message's content is.
----@param content any
----@param model? string
+--- The results of all calls but the newest, oldest first; each has `index`, the number of
+--- its message.
+---@param messages perilune.Message[]
+---@return perilune.Result[]
+---@return integer newest  the message with the newest calls; 0: there are none
+function chat.old_results(messages) end
+
+--- About how many bytes of a prompt a message is: quicker to know than its tokens.
+---@param message perilune.Message
 ---@return integer
-function chat.content_tokens(content, model) end
+function chat.bytes(message) end
 
 --- Is its role "tool" or "function"?
 ---@param message perilune.Message
