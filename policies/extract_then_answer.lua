@@ -8,7 +8,7 @@
 -- The answer comes from `big` and streams as ever.
 --
 -- The text goes as it is when `small` fails, is late, finds nothing, or finds so much that
--- little would be saved; when there is code in it; and when, by the prices of both upstreams
+-- little would be saved; when there is code in it, or it is too long for `small`; and when, by the prices of both upstreams
 -- and by what the provider has cached already, it would cost more (see perilune.cost).
 -- Passages are remembered by text and question: an agent that calls tools in between pays
 -- `small` once, and its prompt stays the same.
@@ -17,6 +17,7 @@
 ---@field small string           upstream that reads
 ---@field big? string            upstream that answers; default: where the request would go
 ---@field above_tokens? integer  of the text, default 4000
+---@field below_tokens? integer  longer texts are too long for the small model, default 100000
 ---@field max_tokens? integer    of the passages, default 800
 ---@field timeout? number        seconds for the small model, default 20
 ---@field remember? number       seconds that passages are remembered, default 600; 0: not
@@ -34,6 +35,7 @@ local spec = {
   small = { type = "upstream", required = true },
   big = { type = "upstream" },
   above_tokens = { type = "integer", default = 4000, min = 100 },
+  below_tokens = { type = "integer", default = 100000, min = 100 },
   max_tokens = { type = "integer", default = 800, min = 50 },
   timeout = { type = "duration", default = 20, min = 0.001 },
   remember = { type = "duration", default = 600 },
@@ -98,7 +100,9 @@ return function(given)
     if options.big then req.upstream = options.big end
     local messages = req.messages
     local long = type(messages) == "table" and extract.longest(messages, options.above_tokens, req.model)
-    if not long or (not options.code and text_of.has_code(long.text)) then return next(req) end
+    if not long or long.tokens > options.below_tokens or (not options.code and text_of.has_code(long.text)) then
+      return next(req)
+    end
     local ledger = cost.open(req, "extract_then_answer", options)
     ledger:remember(shorten(req, options, ledger, long))
     return next(req)

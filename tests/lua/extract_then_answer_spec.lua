@@ -100,6 +100,11 @@ t.test("code is not given away, unless asked for", function()
   t.equal(#calls, 1)
 end)
 
+t.test("what is too long for the small model goes as it is", function()
+  local out, _, calls = run({ below_tokens = 5000 }, ask("When?"))
+  t.equal({ #calls, out }, { 0, ask("When?") })
+end)
+
 t.test("money: not when reading costs more than it saves", function()
   local dear = { text = "Day 7.", upstream = { price = { input = 9, output = 90 } } }
   local out, _, calls = run({}, ask("When?"), dear)
