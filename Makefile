@@ -82,7 +82,7 @@ $(O)/embedded.o: $(O)/embedded.S
 # The tool that does it runs on the machine that builds.
 HOSTCC ?= cc
 VOCABS := cl100k_base o200k_base
-EXPAND_SRC := data/expand.c $(addprefix core/,llm/vocab_build.c llm/vocab.c llm/added.c llm/bpe_merge.c \
+EXPAND_SRC := data/expand.c $(addprefix core/,llm/vocab_build.c llm/vocab.c llm/split.c llm/added.c llm/bpe_merge.c \
               llm/unicode.c base/buf.c base/mem.c base/err.c base/json.c base/json_write.c base/utf8.c)
 
 $(B)/expand: $(EXPAND_SRC) core/llm/vocab_int.h core/llm/vocab_build.h core/llm/split.h

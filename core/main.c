@@ -22,7 +22,8 @@ static const char help[] =
     "  test FILE...       run policy specs in virtual time\n"
     "  reload FILE.lua    ask the running instance to reload\n"
     "  sim                a simulated OpenAI-compatible upstream\n"
-    "  bench URL          a load tester for chat endpoints\n\n"
+    "  bench URL          a load tester for chat endpoints\n"
+    "  vocab import FILE  a tokenizer.json for counting tokens\n\n"
     "perilune COMMAND --help says more.  perilune --version\n";
 
 /* -- Logging -------------------------------------------------------------------- */
@@ -253,7 +254,8 @@ static const struct {
     int       (*run)(int argc, char **argv);
 } commands[] = { { "serve", cmd_serve },           { "check", perilune_tool_check },
                  { "test", perilune_tool_test },   { "reload", perilune_tool_reload },
-                 { "sim", perilune_tool_sim },     { "bench", perilune_tool_bench } };
+                 { "sim", perilune_tool_sim },     { "bench", perilune_tool_bench },
+                 { "vocab", perilune_tool_vocab } };
 
 int main(int argc, char **argv) {
     if (argc < 2) {

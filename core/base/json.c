@@ -85,8 +85,9 @@ static bool grow(struct reader *r) {
 
 /* Adds the node of a value from r->at to end; containers set theirs later. */
 static struct json_node *add_node(struct reader *r, enum json_type type, const char *end) {
-    if (r->doc->len == JSON_MAX_NODES) {
-        fail(r, r->at, "more than 1048576 values");
+    uint32_t most = r->doc->max_nodes != 0 ? r->doc->max_nodes : JSON_MAX_NODES;
+    if (r->doc->len == most) {
+        fail(r, r->at, most == JSON_MAX_NODES ? "more than 1048576 values" : "too many values");
         return NULL;
     }
     if (r->doc->len == r->doc->cap && !grow(r)) return NULL;

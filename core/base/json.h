@@ -37,6 +37,7 @@ struct json_doc {
     struct slice      text; /* borrowed: must outlive the doc */
     struct json_node *nodes;
     uint32_t          len, cap;
+    uint32_t          max_nodes; /* set before json_parse() to allow more; 0: JSON_MAX_NODES */
 };
 
 struct json_error {

@@ -116,7 +116,7 @@ static bool digits_are(const struct digits *d, double v) {
     int len = snprintf(text, sizeof(text), "%.*se%d", d->count, d->text,
                        d->exponent - (d->count - 1));
     struct json_node node = { .end = (uint32_t)len, .next = 1, .type = JSON_NUMBER };
-    struct json_doc doc = { slice_of(text, (size_t)len), &node, 1, 1 };
+    struct json_doc doc = { .text = slice_of(text, (size_t)len), .nodes = &node, .len = 1, .cap = 1 };
     return json_number(&doc, 0) == v;
 }
 

@@ -32,6 +32,7 @@ struct added {
     uint32_t  slots;
     uint32_t *slot;           /* index in added_list + 1; 0: free */
     uint32_t *lens;
+    bool      strips;         /* a token takes white space along */
     int       only;           /* the one first byte that tokens have, or -1 */
     struct first first[256];
 };
@@ -61,6 +62,7 @@ static void insert(struct added *a, uint32_t k) {
     a->slot[i] = k + 1;
     if (t->size == 1) f->single = true;
     else f->second[p[1] >> 6] |= 1ull << (p[1] & 63);
+    if (t->flags & (ADDED_LSTRIP | ADDED_RSTRIP)) a->strips = true;
     a->kinds |= 1u << (t->flags & (ADDED_SPECIAL | ADDED_NORMALIZED));
 }
 
@@ -186,6 +188,18 @@ bool added_find(const struct added *a, struct added_filter f, const unsigned cha
         if ((t->flags & ADDED_WORD) && !stands_alone(text, end, m)) continue;
         take_spaces(t->flags, floor, end, m);
         return true;
+    }
+    return false;
+}
+
+bool added_strips(const struct added *a) { return a != NULL && a->strips; }
+
+bool added_holds(const struct added *a, struct slice both) {
+    if (a == NULL) return false;
+    if (a->strips) return true;
+    for (uint32_t i = 0; i < a->v->n_added; i++) {
+        const struct vocab_added *t = &a->v->added_list[i];
+        if (memmem(text_of(a->v, t), t->size, both.ptr, both.len) != NULL) return true;
     }
     return false;
 }

@@ -33,11 +33,13 @@
 #include "include/perilune.h"
 #include "llm/added.h"
 #include "llm/bpe_int.h"
+#include "llm/nfc.h"
 #include "llm/unicode.h"
 
 #define SHORT_BITS 15 /* sets of two: 1 MiB */
 #define LONG_BITS  14 /* 1 MiB */
-#define KEEP_IDS   (64 * 1024) /* tokens of scratch memory that stay */
+#define KEEP_IDS   (64 * 1024)  /* tokens of scratch memory that stay */
+#define KEEP_TEXT  (256 * 1024) /* bytes of normalized text that stay */
 
 struct short_entry {
     uint64_t key;   /* the bytes, and their number in the highest */
@@ -287,8 +289,19 @@ static int stretch(struct bpe *b, const unsigned char *p, const unsigned char *e
 /* Those that are looked for in the text as it came are out; now it is normalized. */
 static int normalized(struct bpe *b, const unsigned char *p, const unsigned char *end, struct added_filter f,
                       struct sink *s) {
+    struct slice text = slice_of((const char *)p, (size_t)(end - p));
     f.normalized = true;
-    return added_any(b->v->added, f) ? stretch(b, p, end, f, s) : bpe_plain(b, p, end, s);
+    if ((b->v->flags & VOCAB_NFC) && !nfc_is_plain(text)) {
+        if (utf8_valid_prefix(text) != text.len) return PERILUNE_ERR_INVAL;
+        buf_clear(&b->text);
+        int rc = nfc_append(text, &b->text);
+        if (rc != 0) return rc;
+        p = (const unsigned char *)b->text.data;
+        end = p + b->text.len;
+    }
+    int rc = added_any(b->v->added, f) ? stretch(b, p, end, f, s) : bpe_plain(b, p, end, s);
+    if (b->text.cap > KEEP_TEXT) buf_deinit(&b->text);
+    return rc;
 }
 
 static int between(struct bpe *b, const unsigned char *p, const unsigned char *end, struct added_filter f,
@@ -327,6 +340,10 @@ int bpe_text(struct bpe *b, struct slice text, unsigned flags, struct sink *s) {
     return rc;
 }
 
+bool bpe_is_rewritten(const struct bpe *b, struct slice text) {
+    return added_strips(b->v->added) || ((b->v->flags & VOCAB_NFC) && !nfc_is_plain(text));
+}
+
 /* -- Public -------------------------------------------------------------------------------------- */
 
 struct bpe *bpe_new(struct vocab *v) {
@@ -344,6 +361,7 @@ void bpe_free(struct bpe *b) {
     merge_deinit(&b->merge);
     mem_free(b->ids);
     mem_free(b->cache);
+    buf_deinit(&b->text);
     mem_free(b);
 }
 

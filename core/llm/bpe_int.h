@@ -17,6 +17,7 @@ struct bpe {
     struct merge_scratch merge;
     uint32_t            *ids;   /* scratch: a long word's tokens */
     size_t               ids_cap;
+    struct buf           text;  /* a stretch in form C */
     size_t               error_offset;
     bool                 cuts;  /* pieces may be cut where nothing joins */
 };
@@ -30,6 +31,8 @@ struct sink {
 
 /* 0, SINK_FULL or PERILUNE_ERR_...; after INVAL b->error_offset is set. */
 int bpe_text(struct bpe *b, struct slice text, unsigned flags, struct sink *s);
+/* Do tokens stand for other bytes than those of the text, here and there? */
+bool bpe_is_rewritten(const struct bpe *b, struct slice text);
 /* The same for well-formed or ill-formed text without added tokens, normalized. */
 int bpe_plain(struct bpe *b, const unsigned char *p, const unsigned char *end, struct sink *s);
 

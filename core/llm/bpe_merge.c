@@ -194,6 +194,7 @@ size_t merge_piece(const struct vocab *v, struct merge_scratch *s, const unsigne
     size_t want = AGAIN;
     while (done < n) {
         size_t overlap, again = last_tokens(v, ids, count, want, &overlap);
+        if (overlap > done) return merge_large(v, s, p, n, ids); /* a file with lengths that are lies */
         size_t fresh = overlap > STEP ? overlap : STEP; /* so that long windows are rare ones */
         if (fresh > n - done) fresh = n - done;
 

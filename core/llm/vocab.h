@@ -39,6 +39,10 @@ void          vocab_put(struct vocab *v); /* gives a share back; v may be NULL *
 const char *vocab_name(const struct vocab *v);
 /* One more than the largest token id. */
 uint32_t vocab_size(const struct vocab *v);
+/* How it cuts text ("o200k"), whether it wants form C, how many added tokens it has. */
+const char *vocab_split_name(const struct vocab *v);
+bool        vocab_is_normalized(const struct vocab *v);
+uint32_t    vocab_added_count(const struct vocab *v);
 /* The id of the added token with exactly this text (<|im_end|>), or UINT32_MAX. */
 uint32_t vocab_special(const struct vocab *v, struct slice text);
 /* The bytes of a token, an added one's included; false: no token has this id. */
