@@ -80,17 +80,20 @@ static bool is_string(struct import *m, uint32_t object, const char *key, const 
     return i != JSON_NONE && json_type(&m->doc, i) == JSON_STRING && json_str_eq(&m->doc, i, slice_str(text));
 }
 
-/* The type of a component, for messages. */
-static void type_of(struct import *m, uint32_t object, char *to, size_t size) {
-    slice_copy(to, size, SLICE("(none)"));
-    if (json_type(&m->doc, object) == JSON_OBJECT) json_copy_string(&m->doc, object, SLICE("type"), to, size);
-}
-
 static int decoded(struct import *m, uint32_t string, struct slice *out) {
     buf_clear(&m->text);
     json_decode_string(&m->doc, string, &m->text);
     *out = buf_get(&m->text);
     return buf_failed(&m->text) ? PERILUNE_ERR_NOMEM : 0;
+}
+
+/* The type of a component; "(none)" when it has none. */
+static int type_of(struct import *m, uint32_t object, char to[40]) {
+    struct slice text = SLICE("(none)");
+    uint32_t i = member(m, object, "type");
+    int rc = i != JSON_NONE && json_type(&m->doc, i) == JSON_STRING ? decoded(m, i, &text) : 0;
+    slice_copy(to, 40, text);
+    return rc;
 }
 
 /* -- The alphabet of bytes --------------------------------------------------------------------- */
@@ -129,7 +132,8 @@ static bool to_bytes(struct import *m, char *text, size_t len, size_t *out) {
 static int read_normalizer(struct import *m, uint32_t i) {
     char type[40];
     if (i == JSON_NONE) return 0;
-    type_of(m, i, type, sizeof(type));
+    int rc = type_of(m, i, type);
+    if (rc != 0) return rc;
     if (strcmp(type, "NFC") == 0) {
         m->src.flags |= VOCAB_NFC;
         return 0;
@@ -138,7 +142,8 @@ static int read_normalizer(struct import *m, uint32_t i) {
     if (strcmp(type, "Sequence") != 0 || list == JSON_NONE || json_type(&m->doc, list) != JSON_ARRAY)
         return refuse(m, "normalizer %s is not supported (NFC and none are)", type);
     for (uint32_t k = json_first(&m->doc, list); k != JSON_NONE; k = json_next(&m->doc, list, k)) {
-        type_of(m, k, type, sizeof(type));
+        rc = type_of(m, k, type);
+        if (rc != 0) return rc;
         if (strcmp(type, "NFC") != 0) return refuse(m, "normalizer %s is not supported (NFC and none are)", type);
         m->src.flags |= VOCAB_NFC;
     }
@@ -197,7 +202,8 @@ static int read_split(struct import *m, uint32_t i, struct steps *s) {
 
 static int read_step(struct import *m, uint32_t i, struct steps *s) {
     char type[40];
-    type_of(m, i, type, sizeof(type));
+    int rc = type_of(m, i, type);
+    if (rc != 0) return rc;
     if (s->byte_level) return refuse(m, "pre_tokenizer %s after ByteLevel is not supported", type);
     if (strcmp(type, "Split") == 0) return read_split(m, i, s);
     if (strcmp(type, "ByteLevel") != 0)
@@ -469,7 +475,8 @@ static bool has_text(struct import *m, uint32_t object, const char *key) {
 static int check_model(struct import *m, uint32_t model) {
     char type[40];
     if (model == JSON_NONE) return refuse(m, "model: there is none; is this a tokenizer.json?");
-    type_of(m, model, type, sizeof(type));
+    int rc = type_of(m, model, type);
+    if (rc != 0) return rc;
     if (strcmp(type, "BPE") != 0 && (strcmp(type, "(none)") != 0 || member(m, model, "merges") == JSON_NONE))
         return refuse(m, "model %s is not supported (byte-level BPE is)", type);
     if (is_true(m, model, "byte_fallback", false)) return refuse(m, "model.byte_fallback is not supported");

@@ -104,3 +104,153 @@ TEST(names) {
         vocab_put(v);
     }
 }
+
+TEST(decode_of_what_is_no_token) {
+    static const uint32_t ids[] = { 13225, 199998 }; /* o200k_base has no 199998 */
+    struct bpe *b = tokenizer("o200k_base");
+    struct buf text;
+    CHECK(b != NULL);
+    buf_init(&text, 0);
+    buf_puts(&text, "before ");
+    CHECK_INT(bpe_decode(b, ids, 2, &text), PERILUNE_ERR_INVAL);
+    CHECK_SLICE(buf_get(&text), SLICE("before "));
+    CHECK_INT(bpe_decode(b, (uint32_t[]){ UINT32_MAX }, 1, &text), PERILUNE_ERR_INVAL);
+    CHECK_INT(bpe_decode(b, ids, 1, &text), 0);
+    CHECK_SLICE(buf_get(&text), SLICE("before Hello"));
+    buf_deinit(&text);
+    bpe_free(b);
+}
+
+TEST(specials) {
+    struct vocab *v = vocab_builtin(SLICE("o200k_harmony"));
+    struct slice s;
+    CHECK(v != NULL);
+    CHECK_UINT(vocab_size(v), 201088);
+    CHECK_UINT(vocab_special(v, SLICE("<|start|>")), 200006);
+    CHECK_UINT(vocab_special(v, SLICE("<|reserved_201087|>")), 201087);
+    CHECK_UINT(vocab_special(v, SLICE("<|nothing|>")), UINT32_MAX);
+    CHECK(vocab_token(v, 200012, &s));
+    CHECK_SLICE(s, SLICE("<|call|>"));
+    CHECK(!vocab_token(v, 201088, &s));
+    vocab_put(v);
+}
+
+TEST(nul_is_a_character) {
+    struct bpe *b = tokenizer("o200k_base");
+    struct buf ids, text;
+    CHECK(b != NULL);
+    buf_init(&ids, 0);
+    buf_init(&text, 0);
+    CHECK_INT(bpe_encode(b, SLICE("a\0b\0\0c"), 0, &ids), 0);
+    CHECK_INT(bpe_decode(b, (const uint32_t *)(const void *)ids.data, buf_len(&ids) / 4, &text), 0);
+    CHECK_SLICE(buf_get(&text), SLICE("a\0b\0\0c"));
+    buf_deinit(&ids);
+    buf_deinit(&text);
+    bpe_free(b);
+}
+
+/* Words longer than the cache's, so that every path is taken. */
+static void mixed_text(struct buf *out) {
+    for (unsigned i = 0; i < 40; i++) {
+        buf_puts(out, english);
+        buf_puts(out, chinese);
+        buf_printf(out, " internationalization%u_of_things\n\n   \tXMLHttpRequest", i);
+        for (unsigned k = 0; k < i; k++) buf_puts(out, k % 2 ? "=" : "-");
+    }
+}
+
+TEST(truncate) {
+    struct bpe *b = tokenizer("o200k_base");
+    struct buf text;
+    size_t all, last = 0;
+    CHECK(b != NULL);
+    buf_init(&text, 0);
+    mixed_text(&text);
+    struct slice s = buf_get(&text);
+    CHECK_INT(bpe_count(b, s, 0, BPE_NO_LIMIT, &all), 0);
+    for (size_t max = 0; max <= all + 1; max += 7) {
+        size_t bytes, n;
+        NOTE("%zu tokens", max);
+        CHECK_INT(bpe_truncate(b, s, max, &bytes), 0);
+        CHECK(bytes >= last && bytes <= s.len);
+        CHECK(bytes == s.len || ((unsigned char)s.ptr[bytes] & 0xC0) != 0x80);
+        CHECK_INT(bpe_count(b, slice_of(s.ptr, bytes), 0, BPE_NO_LIMIT, &n), 0);
+        CHECK(n <= max && n + 3 >= (max < all ? max : all)); /* a cut character is three tokens at most */
+        last = bytes;
+    }
+    CHECK_INT(bpe_truncate(b, SLICE("a\xFF"), 5, &all), PERILUNE_ERR_INVAL);
+    buf_deinit(&text);
+    bpe_free(b);
+}
+
+TEST_FAULT(stream) {
+    struct bpe *b = NULL;
+    struct bpe_stream *s = NULL;
+    struct buf text;
+    size_t want, got;
+    buf_init(&text, 0);
+    mixed_text(&text);
+    if (buf_failed(&text)) goto done;
+    b = tokenizer("o200k_base");
+    if (FAULTED(b)) goto done;
+    CHECK_NOMEM(bpe_count(b, buf_get(&text), 0, BPE_NO_LIMIT, &want), done);
+    for (size_t step = 1; step < 4000; step = step * 3 + 1) {
+        NOTE("step %zu", step);
+        s = bpe_stream_new(b);
+        if (FAULTED(s)) goto done;
+        for (size_t at = 0; at < text.len; at += step)
+            CHECK_NOMEM(bpe_stream_feed(s, slice_of(text.data + at, text.len - at < step ? text.len - at : step)), done);
+        CHECK_NOMEM(bpe_stream_count(s, &got), done);
+        CHECK_UINT(got, want);
+        bpe_stream_free(s);
+        s = NULL;
+    }
+done:
+    bpe_stream_free(s);
+    bpe_free(b);
+    buf_deinit(&text);
+}
+
+TEST(stream_of_a_cut_character) {
+    struct bpe *b = tokenizer("o200k_base");
+    struct bpe_stream *s = b ? bpe_stream_new(b) : NULL;
+    size_t n;
+    CHECK(s != NULL);
+    CHECK_INT(bpe_stream_feed(s, SLICE("Hello\xE4\xBD")), 0);
+    CHECK_INT(bpe_stream_count(s, &n), 0);
+    CHECK_UINT(n, 1);
+    CHECK_INT(bpe_stream_feed(s, SLICE("\xA0")), 0);
+    CHECK_INT(bpe_stream_count(s, &n), 0);
+    CHECK_UINT(n, 2);
+    CHECK_INT(bpe_stream_feed(s, SLICE("\xE4\x41")), 0);
+    CHECK_INT(bpe_stream_count(s, &n), PERILUNE_ERR_INVAL);
+    bpe_stream_free(s);
+    bpe_free(b);
+}
+
+/* A megabyte of what makes naive merging quadratic.  Linear is below a second even in the
+ * slowest build; quadratic would be minutes, and the test's time limit ends it. */
+TEST_NOFAULT(worst_cases_are_linear) {
+    static const char *const units[] = { "a", "ab", " ", "=", "\n", " \n", "\xE6\xB1\x89", "\xCC\x81", "a'", "A",
+                                         "\xF0\x9F\x98\x80", "0", "\xE6\xBC\xA2" "A" };
+    struct bpe *b = tokenizer("o200k_base");
+    char *text = mem_alloc(1 << 20);
+    size_t n;
+    CHECK(b != NULL && text != NULL);
+    for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++) {
+        size_t unit = strlen(units[i]), len = 0;
+        NOTE("unit %zu", i);
+        for (; len + unit <= 1 << 20; len += unit) memcpy(text + len, units[i], unit);
+        CHECK_INT(bpe_count(b, slice_of(text, len), 0, BPE_NO_LIMIT, &n), 0);
+        CHECK(n > 0);
+    }
+    unsigned x = 1;
+    for (size_t i = 0; i < 1 << 20; i++) {
+        x = x * 1103515245 + 12345;
+        text[i] = (char)('a' + (x >> 16) % 26);
+    }
+    CHECK_INT(bpe_count(b, slice_of(text, 1 << 20), 0, BPE_NO_LIMIT, &n), 0);
+    CHECK(n > 400000);
+    mem_free(text);
+    bpe_free(b);
+}
