@@ -37,7 +37,7 @@ BIN   := $(if $(SAN),$(O)/perilune,$(B)/perilune)
 
 export PERILUNE := $(CURDIR)/$(BIN)
 
-.PHONY: all deps run test unit wire specs clients fuzz lint bench soak install clean examples-test
+.PHONY: all deps run test unit wire specs clients fuzz lint bench soak install clean examples-test tokens
 
 all: deps
 	@$(MAKE) -s --no-print-directory $(B)/libperilune.a $(B)/libperilune.so $(BIN)
@@ -126,6 +126,9 @@ $(O)/test_%: tests/unit/test_%.c tests/unit/unit.c $(O)/libperilune_test.a
 $(O)/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/driver.c $(O)/libperilune_test.a
 	@$(CC) $(ALL_CFLAGS) -DPERILUNE_TEST -Itests/fuzz $(LINK) -o $@ $^ $(PKG_LIBS)
 
+$(O)/encode: tests/tokens/encode.c $(O)/libperilune_test.a
+	@$(CC) $(ALL_CFLAGS) -DPERILUNE_TEST $(LINK) -o $@ $^ $(PKG_LIBS)
+
 -include $(OBJ:.o=.d) $(TOBJ:.o=.d) $(O)/main.d
 
 # -- running -----------------------------------------------------------------------
@@ -144,7 +147,7 @@ example-embed: all
 
 test: all
 	@$(MAKE) --no-print-directory unit specs wire fuzz examples-test
-	@$(if $(SAN),,$(MAKE) --no-print-directory clients)
+	@$(if $(SAN),,$(MAKE) --no-print-directory clients tokens)
 	@echo "all suites passed"
 
 unit: all $(UNITS)
@@ -159,6 +162,10 @@ wire: all
 
 clients: all
 	@sh tests/clients/run.sh
+
+# Every token against tiktoken's; MODELS=1: and against tokenizers', for models' own vocabularies.
+tokens: all $(O)/encode
+	@sh tests/tokens/run.sh $(O)/encode $(BIN)
 
 fuzz: all $(FUZZ)
 	@for f in $(FUZZ); do n=$$(basename $$f); $$f tests/fuzz/corpus/$${n#fuzz_} $${FUZZ_SECONDS:-5} || exit 1; done

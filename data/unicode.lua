@@ -6,7 +6,7 @@
 --   luajit data/unicode.lua package > core/llm/unicode_data.h
 --
 -- 16.0 is what the regular expressions of tiktoken 0.14 and tokenizers 0.23 know;
--- the exactness suite (tests/clients/tokens.mjs) asks both about every code point.
+-- the exactness suite (tests/tokens) asks both about every code point.
 --
 -- The table is a trie of three steps, six bits each for the last two, with equal
 -- blocks shared: code point >> 12, >> 6, and the class as a character, so that a
