@@ -139,6 +139,7 @@ static void sent_all(struct http_conn *c) {
         return;
     }
     if (c->state == CONN_BUSY) conn_expire(c, 0);
+    else if (c->state == CONN_IDLE) conn_expire(c, c->server->limits.idle_ms);
 }
 
 static void tell_drained(struct http_conn *c) {
@@ -439,6 +440,10 @@ static void feed(struct http_conn *c, struct slice s) {
     bool kept = buf_len(&c->in) > 0;
     if (kept) {
         buf_slice(&c->in, s);
+        if (buf_failed(&c->in)) { /* bytes are lost: what follows must not be read as if they were not */
+            conn_close(c);
+            return;
+        }
         s = buf_get(&c->in);
     }
     size_t total = 0;
@@ -456,11 +461,11 @@ static void feed(struct http_conn *c, struct slice s) {
     }
     if (kept) buf_consume(&c->in, total);
     else if (total < s.len) buf_put(&c->in, s.ptr + total, s.len - total);
-    if (buf_len(&c->in) == 0) buf_deinit(&c->in);
     if (buf_failed(&c->in)) {
         conn_close(c);
         return;
     }
+    if (buf_len(&c->in) == 0) buf_deinit(&c->in);
     read_more(c);
 }
 

@@ -4,9 +4,11 @@
  * connections over them.
  *
  * Running out: above limits.connections the server does not accept, so the
- * kernel's queue holds new clients until a connection closes.  Should
- * descriptors end before that (another part of the process took them), accepting
- * stops for a second, what runs goes on, and one line is logged. */
+ * kernel's queue holds new clients until a connection closes.  Should descriptors
+ * or memory end before that (another part of the process took them), accepting
+ * stops for a second, what runs goes on, and one line is logged.  To stop means not
+ * to poll the listener: it stays readable, and would keep the loop turning (libuv's
+ * own streams do that, and drop clients meanwhile). */
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -17,16 +19,19 @@
 #include "http/conn.h"
 
 #define BACKLOG      4096
+#define ACCEPT_MOST  32   /* in one turn: connections that are here come next */
+#define FULL_MS      10   /* until we look again whether one has closed */
 #define RECOVER_MS   1000
+#define LOG_EVERY_MS 10000
 
 struct http_listener {
-    uv_tcp_t            tcp;
+    uv_poll_t           poll;
+    int                 fd;
     struct list         link;
     struct http_server *server;
     struct tls_context *tls;
     char                address[128]; /* as configured, with its real port */
     int                 port;         /* bound */
-    bool                pending;      /* a connection waits for a free place */
 };
 
 int http_server_init(struct http_server *s, struct loop *loop, struct log *log,
@@ -45,60 +50,84 @@ static bool is_full(const struct http_server *s) {
            (s->total && s->limits.process && atomic_load_explicit(s->total, memory_order_relaxed) >= s->limits.process);
 }
 
-static void accept_one(struct http_listener *l) {
-    struct http_server *s = l->server;
-    struct http_conn *c = conn_new(s);
-    if (c == NULL) {
-        l->pending = true;
-        return;
+static void on_readable(uv_poll_t *poll, int status, int events);
+
+/* All listeners at once: what ran out, ran out for all. */
+static void poll_all(struct http_server *s, bool start) {
+    for (struct list *e = s->listeners.next; e != &s->listeners; e = e->next) {
+        struct http_listener *l = container_of(e, struct http_listener, link);
+        if (start) uv_poll_start(&l->poll, UV_READABLE, on_readable);
+        else uv_poll_stop(&l->poll);
     }
-    if (uv_accept((uv_stream_t *)&l->tcp, (uv_stream_t *)&c->tcp) != 0) {
-        conn_close(c);
-        return;
-    }
-    atomic_fetch_add_explicit(&s->stats.accepted, 1, memory_order_relaxed);
-    conn_start(c, l->tls);
+    s->paused = !start;
 }
 
 static void accept_again(struct timer *t) {
     struct http_server *s = container_of(t, struct http_server, recover);
-    bool left = false;
-    for (struct list *e = s->listeners.next; e != &s->listeners; e = e->next) {
-        struct http_listener *l = container_of(e, struct http_listener, link);
-        if (l->pending && !is_full(s)) {
-            l->pending = false;
-            accept_one(l);
-        }
-        left |= l->pending;
-    }
-    if (left) timer_start(s->loop, t, is_full(s) ? 10 : 1, accept_again);
+    if (is_full(s) && timer_start(s->loop, t, FULL_MS, accept_again) == 0) return;
+    poll_all(s, true);
 }
 
-static void on_connection(uv_stream_t *stream, int status) {
-    struct http_listener *l = stream->data;
+static void pause_for(struct http_server *s, uint64_t ms) {
+    if (timer_start(s->loop, &s->recover, ms, accept_again) == 0) poll_all(s, false);
+}
+
+static void pause_full(struct http_server *s) {
+    if (log_limit_pass(&s->fd_log, loop_now(s->loop), LOG_EVERY_MS))
+        log_line(s->log, PERILUNE_LOG_WARN,
+                 "at the limit of %u connections (limits.connections, or what the limit of open "
+                 "file descriptors allows): new ones wait",
+                 s->limits.connections);
+    pause_for(s, FULL_MS);
+}
+
+static void pause_failed(struct http_server *s, const char *why) {
+    if (log_limit_pass(&s->fd_log, loop_now(s->loop), LOG_EVERY_MS))
+        log_line(s->log, PERILUNE_LOG_ERROR,
+                 "cannot accept a connection: %s; requests in flight go on "
+                 "(raise the limit of open files, or lower limits.connections)",
+                 why);
+    pause_for(s, RECOVER_MS);
+}
+
+/* Returns whether to go on. */
+static bool accept_one(struct http_listener *l) {
     struct http_server *s = l->server;
+    int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) {
+        if (errno == EINTR || errno == ECONNABORTED) return true; /* that client has left */
+        if (errno != EAGAIN && errno != EWOULDBLOCK) pause_failed(s, strerror(errno));
+        return false;
+    }
+    struct http_conn *c = conn_new(s);
+    if (c == NULL) {
+        close(fd);
+        pause_failed(s, "out of memory");
+        return false;
+    }
+    if (uv_tcp_open(&c->tcp, fd) != 0) {
+        close(fd);
+        conn_close(c);
+        return true;
+    }
+    atomic_fetch_add_explicit(&s->stats.accepted, 1, memory_order_relaxed);
+    conn_start(c, l->tls);
+    return true;
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events) {
+    struct http_listener *l = poll->data;
+    struct http_server *s = l->server;
+    (void)events;
     s->loop->active = true;
-    if (status < 0) {
-        if (log_limit_pass(&s->fd_log, loop_now(s->loop), 10000))
-            log_line(s->log, PERILUNE_LOG_ERROR,
-                     "cannot accept a connection: %s; requests in flight go on "
-                     "(raise the limit of open files, or lower limits.connections)",
-                     uv_strerror(status));
-        return;
+    if (status < 0) return;
+    for (int i = 0; i < ACCEPT_MOST; i++) {
+        if (is_full(s)) { /* the kernel keeps the others: nobody is lost */
+            pause_full(s);
+            return;
+        }
+        if (!accept_one(l)) return;
     }
-    if (is_full(s)) { /* libuv asks again only after uv_accept: nobody is lost */
-        if (log_limit_pass(&s->fd_log, loop_now(s->loop), 10000))
-            log_line(s->log, PERILUNE_LOG_WARN,
-                     "at the limit of %u connections (limits.connections, or what the limit of open "
-                     "file descriptors allows): new ones wait",
-                     s->limits.connections);
-        l->pending = true;
-        if (!timer_is_running(&s->recover)) timer_start(s->loop, &s->recover, 10, accept_again);
-        return;
-    }
-    accept_one(l);
-    if (l->pending && !timer_is_running(&s->recover))
-        timer_start(s->loop, &s->recover, RECOVER_MS, accept_again);
 }
 
 /* -- Listening ---------------------------------------------------------------------- */
@@ -156,7 +185,13 @@ static void on_listener_closed(uv_handle_t *h) {
 
 static void listener_close(struct http_listener *l) {
     list_remove(&l->link);
-    uv_close((uv_handle_t *)&l->tcp, on_listener_closed);
+    uv_close((uv_handle_t *)&l->poll, on_listener_closed);
+    close(l->fd); /* at once: the address is free for others; the loop has forgotten it */
+}
+
+static int bound_port(const struct sockaddr_storage *sa) {
+    return ntohs(sa->ss_family == AF_INET ? ((const struct sockaddr_in *)sa)->sin_port
+                                          : ((const struct sockaddr_in6 *)sa)->sin6_port);
 }
 
 int http_server_listen(struct http_server *s, const char *address, struct tls_context *tls,
@@ -171,20 +206,21 @@ int http_server_listen(struct http_server *s, const char *address, struct tls_co
         return PERILUNE_ERR_NOMEM;
     }
     l->server = s;
-    l->port = *port = ntohs(sa.ss_family == AF_INET ? ((struct sockaddr_in *)&sa)->sin_port
-                                                    : ((struct sockaddr_in6 *)&sa)->sin6_port);
+    l->fd = fd;
+    l->port = bound_port(&sa);
     snprintf(l->address, sizeof(l->address), "%.*s:%d", (int)(strrchr(address, ':') - address), address, l->port);
-    uv_tcp_init(&s->loop->uv, &l->tcp);
-    l->tcp.data = l;
-    l->tls = tls_context_ref(tls);
-    list_append(&s->listeners, &l->link);
-    int rc = uv_tcp_open(&l->tcp, fd);
-    if (rc == 0) rc = uv_listen((uv_stream_t *)&l->tcp, BACKLOG, on_connection);
+    int rc = listen(fd, BACKLOG) != 0 ? uv_translate_sys_error(errno) : uv_poll_init(&s->loop->uv, &l->poll, fd);
     if (rc != 0) {
         snprintf(err, errlen, "cannot listen on %s: %s", address, uv_strerror(rc));
-        listener_close(l);
+        close(fd);
+        mem_free(l);
         return PERILUNE_ERR_IO;
     }
+    l->poll.data = l;
+    l->tls = tls_context_ref(tls);
+    list_append(&s->listeners, &l->link);
+    if (!s->paused) uv_poll_start(&l->poll, UV_READABLE, on_readable);
+    *port = l->port;
     return 0;
 }
 

@@ -67,7 +67,7 @@ struct http_server {
     unsigned            open;      /* connections */
     atomic_uint        *total;     /* the same, of all servers of the process; or NULL */
     bool                draining;
-    bool                paused;    /* at the connection limit */
+    bool                paused;    /* listeners are not polled */
     struct timer        recover;   /* after descriptors ran out */
     struct http_head   *head;      /* parse scratch: 3 KB, one per thread */
     struct http_stats   stats;
