@@ -1,0 +1,85 @@
+/* test_err.c -- codes, failures, and their JSON. */
+#include "base/err.h"
+
+#include <stdio.h>
+
+#include "base/json.h"
+#include "unit.h"
+
+TEST_NOFAULT(every_code_has_a_name_and_a_sentence) {
+    for (int e = -13; e <= 0; e++) {
+        CHECK(strcmp(perilune_errname(e), "UNKNOWN") != 0);
+        CHECK(strcmp(perilune_strerror(e), "unknown error") != 0);
+    }
+    CHECK_STR(perilune_errname(PERILUNE_ERR_NOMEM), "NOMEM");
+    CHECK_STR(perilune_strerror(PERILUNE_OK), "ok");
+    CHECK_STR(perilune_errname(1), "UNKNOWN");
+    CHECK_STR(perilune_strerror(-1000), "unknown error");
+}
+
+TEST_NOFAULT(every_kind_has_its_defaults) {
+    for (int k = FAILURE_NONE + 1; k < FAILURE_KINDS; k++) {
+        struct failure f;
+        failure_init(&f);
+        CHECK(!failure_is_set(&f));
+        failure_set(&f, (enum failure_kind)k, "number %d", k);
+        NOTE("%s", f.code);
+        CHECK(failure_is_set(&f));
+        CHECK_STR(f.code, failure_code((enum failure_kind)k));
+        CHECK(f.status >= 400 && f.status < 600);
+        CHECK(f.code[0] != '\0' && f.type[0] != '\0' && strncmp(f.message, "number ", 7) == 0);
+        CHECK(!f.retryable || f.status >= 500); /* our own 4xx would only repeat itself */
+        failure_deinit(&f);
+    }
+}
+
+TEST_FAULT(a_failure_moves_with_its_body) {
+    struct failure a, b;
+    failure_init(&a);
+    failure_init(&b);
+    failure_set(&a, FAILURE_RESET, "first");
+    buf_puts(&a.body, "old");
+    failure_set(&b, FAILURE_TIMEOUT, "second");
+    buf_puts(&b.body, "new");
+    int error = b.body.error;
+    failure_move(&a, &b);
+    CHECK_STR(a.message, "second");
+    if (!FAULTED(error)) CHECK_SLICE(buf_get(&a.body), SLICE("new"));
+    CHECK(!failure_is_set(&b));
+    CHECK_UINT(buf_len(&b.body), 0);
+    failure_set(&a, FAILURE_TLS, "third"); /* forgets the body of the second */
+    CHECK_UINT(buf_len(&a.body), 0);
+    failure_deinit(&a);
+    failure_deinit(&b);
+}
+
+TEST_FAULT(as_json) {
+    struct failure f;
+    struct buf out;
+    failure_init(&f);
+    buf_init(&out, 0);
+    failure_set(&f, FAILURE_INVALID_REQUEST, "say \"%s\"\n\xff", "no");
+    snprintf(f.param, sizeof(f.param), "messages[0]");
+    failure_write_json(&out, &f);
+    if (!FAULTED(out.error))
+        CHECK_SLICE(buf_get(&out), SLICE("{\"error\":{\"message\":\"say \\\"no\\\"\\n\xef\xbf\xbd\",\"type\":\"invalid_request_error\","
+                                         "\"param\":\"messages[0]\",\"code\":\"invalid_request\"}}"));
+    buf_deinit(&out);
+    f.param[0] = '\0';
+    buf_init(&out, 0);
+    failure_write_json(&out, &f);
+    if (!FAULTED(out.error)) CHECK(memmem(buf_get(&out).ptr, buf_len(&out), "\"param\":null", 12) != NULL);
+    buf_deinit(&out);
+    failure_deinit(&f);
+}
+
+TEST(a_long_message_is_cut) {
+    struct failure f;
+    char big[1000];
+    memset(big, 'a', sizeof(big) - 1);
+    big[999] = '\0';
+    failure_init(&f);
+    failure_set(&f, FAILURE_CONNECT, "%s", big);
+    CHECK_UINT(strlen(f.message), sizeof(f.message) - 1);
+    failure_deinit(&f);
+}
