@@ -28,10 +28,12 @@ static struct blob *read_file(const char *path, char *err, size_t errlen) {
     while ((n = fread(chunk, 1, sizeof(chunk), f)) > 0 && !buf_failed(&b)) buf_put(&b, chunk, n);
     bool bad = ferror(f) != 0;
     fclose(f);
-    if (!bad && !buf_failed(&b)) return blob_take(&b);
-    snprintf(err, errlen, "%s: %s", path, bad ? "cannot be read (is it a directory?)" : "is over 4 MiB");
+    const char *why = bad ? "cannot be read (is it a directory?)"
+                      : b.error == PERILUNE_ERR_LIMITED ? "is over 4 MiB" : "out of memory";
+    struct blob *text = bad || buf_failed(&b) ? NULL : blob_take(&b);
+    if (text == NULL) snprintf(err, errlen, "%s: %s", path, why);
     buf_deinit(&b);
-    return NULL;
+    return text;
 }
 
 int bundle_open(struct bundle **out, const char *path, bool spec, char *err, size_t errlen) {
@@ -45,6 +47,7 @@ int bundle_open(struct bundle **out, const char *path, bool spec, char *err, siz
     list_init(&b->files);
     b->spec = spec;
     b->path = mem_strdup(path);
+    snprintf(err, errlen, "%s: out of memory", path);
     b->text = read_file(path, err, errlen);
     if (b->path != NULL && b->text != NULL) {
         *out = b;

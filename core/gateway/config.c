@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "gateway/registry.h"
+#include "tools/sim.h"
 
 struct reader {
     struct config           *c;
@@ -84,36 +85,48 @@ static void complain(struct reader *r, const char *fmt, ...) {
 
 /* -- Upstreams ------------------------------------------------------------------------- */
 
+#define KEY_MAX 4096
+
 static const char *key_from_file(struct reader *r, const char *name, const char *path) {
-    char text[4096];
+    char text[KEY_MAX];
     FILE *f = fopen(path, "r");
-    size_t n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
-    if (f == NULL) complain(r, "upstreams.%s.key.file: %s: %s", name, path, strerror(errno));
-    else fclose(f);
+    size_t n = f ? fread(text, 1, sizeof(text), f) : 0;
+    if (f == NULL || ferror(f)) complain(r, "upstreams.%s.key.file: %s: %s", name, path, strerror(errno));
+    if (f != NULL) fclose(f);
+    if (n == sizeof(text))
+        complain(r, "upstreams.%s.key.file: %s is too long for a key (%d bytes at most)", name, path, KEY_MAX - 1);
     while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == '\r' || text[n - 1] == ' ')) n--;
-    if (f != NULL && n == 0) complain(r, "upstreams.%s.key.file: %s is empty", name, path);
+    if (n == 0) complain(r, "upstreams.%s.key.file: %s is empty", name, path);
     return arena_dup(&r->c->arena, slice_of(text, n));
+}
+
+static const char *key_from_environment(struct reader *r, const char *name, const char *variable) {
+    const char *v = getenv(variable);
+    if (v == NULL || v[0] == '\0')
+        complain(r, "upstreams.%s.key.env: the environment variable %s is not set", name, variable);
+    return v ? arena_dup(&r->c->arena, slice_str(v)) : NULL;
+}
+
+/* It becomes a header: a line end in it would make two. */
+static bool is_key(const char *s) {
+    for (; *s; s++)
+        if (*s <= ' ' || *s >= 0x7f) return false;
+    return true;
 }
 
 static void read_key(struct reader *r, uint32_t up, struct target *t) {
     uint32_t key = get(r, up, "key");
     const char *kind = string_of(r, key, "kind"), *value = string_of(r, key, "value");
     if (kind == NULL || strcmp(kind, "none") == 0) return;
-    if (strcmp(kind, "client") == 0) {
-        t->key_from_client = true;
-    } else if (value == NULL) {
-        complain(r, "upstreams.%s.key: no value", t->name);
-    } else if (strcmp(kind, "env") == 0) {
-        const char *v = getenv(value);
-        if (v == NULL || v[0] == '\0')
-            complain(r, "upstreams.%s.key.env: the environment variable %s is not set", t->name, value);
-        else if ((t->key = arena_dup(&r->c->arena, slice_str(v))) == NULL)
-            r->failed = true;
-    } else if (strcmp(kind, "file") == 0) {
-        t->key = key_from_file(r, t->name, value);
-    } else {
-        t->key = value;
-    }
+    t->key_from_client = strcmp(kind, "client") == 0;
+    if (t->key_from_client) return;
+    if (value == NULL) complain(r, "upstreams.%s.key: no value", t->name);
+    else if (strcmp(kind, "env") == 0) t->key = key_from_environment(r, t->name, value);
+    else if (strcmp(kind, "file") == 0) t->key = key_from_file(r, t->name, value);
+    else t->key = value;
+    if (t->key == NULL) r->failed = true; /* never a call without its key */
+    else if (!is_key(t->key))
+        complain(r, "upstreams.%s.key: has a space, a line end or another byte that no header may have", t->name);
 }
 
 /* headers = { name = value } -> "name: value" lines. */
@@ -136,6 +149,13 @@ static void read_headers(struct reader *r, uint32_t up, struct target *t) {
     }
 }
 
+static void check_sim(struct reader *r, const struct target *t, struct slice options) {
+    struct sim_options scratch;
+    char why[200] = "";
+    sim_options_init(&scratch);
+    if (sim_options_parse(&scratch, options, why, sizeof(why)) != 0) complain(r, "upstreams.%s.sim: %s", t->name, why);
+}
+
 /* sim = { ttft_ms = 20 } -> the header that tells the simulator. */
 static void read_sim(struct reader *r, uint32_t sim, struct target *t) {
     int port = r->env->sim_port(r->env->ud, r->err, r->errlen);
@@ -156,6 +176,9 @@ static void read_sim(struct reader *r, uint32_t sim, struct target *t) {
         buf_slice(&line, json_raw(&r->doc, v));
         k = json_next(&r->doc, sim, v);
     }
+    struct slice all = buf_get(&line);
+    size_t name_len = sizeof("x-sim: ") - 1;
+    if (!buf_failed(&line)) check_sim(r, t, slice_of(all.ptr + name_len, all.len - name_len));
     char url[64];
     snprintf(url, sizeof(url), "http://127.0.0.1:%d/v1", port);
     t->urls[0] = arena_dup(&r->c->arena, slice_str(url));

@@ -1,0 +1,239 @@
+/* test_config.c -- the normalized configuration as structs; registry.c. */
+#include "gateway/config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "gateway/registry.h"
+#include "unit.h"
+
+static int sim_port(void *ud, char *err, size_t errlen) {
+    if (ud == NULL) return 4711;
+    snprintf(err, errlen, "no simulator today");
+    return -1;
+}
+
+struct world {
+    struct registry   registry;
+    struct config_env env;
+    char              err[512];
+};
+
+static void begin(struct world *w) {
+    memset(w, 0, sizeof(*w));
+    CHECK_INT(registry_init(&w->registry), 0);
+    w->env = (struct config_env){ .registry = &w->registry, .sim_port = sim_port };
+}
+
+static struct config *load(struct world *w, const char *json) {
+    struct config *c = NULL;
+    int rc = config_new(&c, slice_str(json), &w->env, w->err, sizeof(w->err));
+    if (rc != 0) CHECK(c == NULL && w->err[0] != '\0');
+    return c;
+}
+
+static void end(struct world *w) { registry_deinit(&w->registry); }
+
+static const char ALL[] =
+    "{\"listen\":[\"127.0.0.1:1\",\"[::1]:2\"],\"admin\":\"127.0.0.1:3\",\"workers\":4,"
+    "\"tls\":{\"cert\":\"c.pem\",\"key\":\"k.pem\"},"
+    "\"upstreams\":[{\"name\":\"a\",\"urls\":[\"http://x/v1\",\"http://y/v1\"],\"model\":\"m\\u00e9\",\"models\":[\"n\"],"
+    "\"forward_headers\":[\"x-a\"],\"headers\":{\"X-B\":\"c\",\"X-D\":\"e\"},\"http2\":true,\"insecure\":true,"
+    "\"proxy\":\"http://p:1\",\"ca\":\"ca.pem\",\"max_body\":2048,\"key\":{\"kind\":\"literal\",\"value\":\"sk\"},"
+    "\"timeouts\":{\"connect_ms\":1,\"headers_ms\":2,\"first_token_ms\":3,\"idle_ms\":4,\"total_ms\":5}},"
+    "{\"name\":\"b\",\"key\":{\"kind\":\"client\"},\"max_body\":33554432,"
+    "\"sim\":{\"tokens\":3,\"text\":\"hi\"}}],"
+    "\"routes\":[{\"path\":\"/v1/x\",\"methods\":[\"POST\",\"PUT\"],\"chain\":true},"
+    "{\"path\":\"/v1/x\",\"upstream\":\"b\"},{\"path\":\"/v1/y*\",\"methods\":[\"GET\"]},{\"path\":\"/*\"}],"
+    "\"limits\":{\"body\":6,\"header_timeout_ms\":7,\"body_timeout_ms\":8,\"idle_timeout_ms\":9,\"high_water\":10,"
+    "\"low_water\":11,\"connections\":12,\"cpu_ms\":13,\"memory\":14,\"request_timeout_ms\":15,\"keepalive_comment_ms\":16},"
+    "\"drain_timeout_ms\":17,\"watch\":true,\"log\":{\"access\":true,\"level\":\"warn\"}}";
+
+static void check_all(const struct config *c) {
+    const struct target *a = &c->targets[0], *b = &c->targets[1];
+    CHECK_UINT(c->listen_count, 2);
+    CHECK_STR(c->listen[1], "[::1]:2");
+    CHECK_STR(c->admin, "127.0.0.1:3");
+    CHECK_UINT(c->workers, 4);
+    CHECK_STR(c->tls_cert, "c.pem");
+    CHECK_STR(c->tls_key, "k.pem");
+    CHECK_UINT(c->target_count, 2);
+    CHECK_STR(a->name, "a");
+    CHECK_UINT(a->url_count, 2);
+    CHECK_STR(a->urls[1], "http://y/v1");
+    CHECK_STR(a->model, "m\xc3\xa9");
+    CHECK_UINT(a->model_count, 1);
+    CHECK_STR(a->models[0], "n");
+    CHECK_STR(a->key, "sk");
+    CHECK(!a->key_from_client && a->http2 && a->insecure);
+    CHECK_STR(a->forward_headers[0], "x-a");
+    CHECK_UINT(a->header_count, 2);
+    CHECK_STR(a->headers[0], "X-B: c");
+    CHECK_STR(a->headers[1], "X-D: e");
+    CHECK_STR(a->proxy, "http://p:1");
+    CHECK_STR(a->ca, "ca.pem");
+    CHECK_UINT(a->max_answer, 2048);
+    CHECK(a->timeouts.connect_ms == 1 && a->timeouts.headers_ms == 2 && a->timeouts.first_token_ms == 3);
+    CHECK(a->timeouts.idle_ms == 4 && a->timeouts.total_ms == 5);
+    CHECK(b->key_from_client && b->key == NULL && b->model == NULL && b->proxy == NULL);
+    CHECK_STR(b->urls[0], "http://127.0.0.1:4711/v1");
+    CHECK_STR(b->headers[0], "x-sim: tokens=3,text=\"hi\"");
+    CHECK(a->health != b->health);
+    CHECK(c->http.body == 6 && c->http.header_ms == 7 && c->http.body_ms == 8 && c->http.idle_ms == 9);
+    CHECK(c->http.high_water == 10 && c->http.low_water == 11 && c->http.connections == 12);
+    CHECK(c->lua.cpu_us == 13000 && c->lua.memory == 14 && c->lua.high_water == 10);
+    CHECK_UINT(c->lua.max_answer, 33554432); /* what the largest upstream may send must be readable */
+    CHECK(c->request_ms == 15 && c->comment_ms == 16 && c->drain_ms == 17);
+    CHECK(c->watch && c->log_access && c->log_level == PERILUNE_LOG_WARN);
+}
+
+TEST_FAULT(everything_arrives) {
+    struct world w;
+    begin(&w);
+    struct config *c = load(&w, ALL);
+    if (c != NULL) {
+        check_all(c);
+        config_put(config_ref(c));
+        config_put(c);
+    } else {
+        CHECK(unit_fault_fired());
+        CHECK_STR(w.err, "out of memory");
+    }
+    end(&w);
+}
+
+static const struct route *route(const struct config *c, const char *method, const char *path, bool wrong) {
+    bool said = false;
+    const struct route *r = config_route(c, slice_str(method), slice_str(path), &said);
+    NOTE("%s %s", method, path);
+    CHECK(r != NULL || said == wrong);
+    return r;
+}
+
+TEST(the_first_route_that_fits) {
+    struct world w;
+    begin(&w);
+    struct config *c = load(&w, ALL);
+    CHECK(c != NULL);
+    CHECK_PTR(route(c, "POST", "/v1/x", false), &c->routes[0]);
+    CHECK_PTR(route(c, "GET", "/v1/x", false), &c->routes[1]);
+    CHECK_PTR(route(c, "GET", "/v1/yes", false), &c->routes[2]);
+    CHECK_PTR(route(c, "GET", "/v1/y", false), &c->routes[2]);
+    CHECK_PTR(route(c, "POST", "/v1/y", false), &c->routes[3]);
+    CHECK_PTR(route(c, "DELETE", "/", false), &c->routes[3]);
+    CHECK_PTR(route(c, "get", "/v1/y", false), &c->routes[3]); /* methods have a case */
+    c->route_count = 3;
+    CHECK_PTR(route(c, "POST", "/v1/y", true), NULL);
+    CHECK_PTR(route(c, "POST", "/v1/", false), NULL);
+    CHECK_PTR(route(c, "POST", "/v1/xx", false), NULL);
+    config_put(c);
+    end(&w);
+}
+
+TEST(an_empty_one) {
+    struct world w;
+    begin(&w);
+    struct config *c = load(&w, "{}");
+    CHECK(c != NULL);
+    CHECK(c->listen_count == 0 && c->admin == NULL && c->target_count == 0 && c->route_count == 0 && !c->watch);
+    CHECK_INT(c->log_level, PERILUNE_LOG_INFO);
+    config_put(c);
+    end(&w);
+}
+
+/* -- Keys ------------------------------------------------------------------------------ */
+
+static void key_is(struct world *w, const char *kind, const char *value, const char *key, const char *err) {
+    char json[512];
+    snprintf(json, sizeof(json), "{\"upstreams\":[{\"name\":\"a\",\"urls\":[\"http://x\"],\"key\":{\"kind\":\"%s\",\"value\":\"%s\"}}]}",
+             kind, value);
+    NOTE("%s %s", kind, value);
+    w->err[0] = '\0';
+    struct config *c = load(w, json);
+    if (key == NULL) {
+        CHECK(c == NULL);
+        CHECK(strstr(w->err, err) != NULL);
+        return;
+    }
+    CHECK(c != NULL);
+    CHECK_STR(c->targets[0].key, key);
+    config_put(c);
+}
+
+TEST(keys_from_the_environment) {
+    struct world w;
+    begin(&w);
+    CHECK_INT(setenv("PERILUNE_TEST_KEY", "sk-1", 1), 0);
+    key_is(&w, "env", "PERILUNE_TEST_KEY", "sk-1", NULL);
+    setenv("PERILUNE_TEST_KEY", "sk-1\r\nx-evil: 1", 1);
+    key_is(&w, "env", "PERILUNE_TEST_KEY", NULL, "upstreams.a.key: has a space, a line end or another byte that no header may have");
+    setenv("PERILUNE_TEST_KEY", "", 1);
+    key_is(&w, "env", "PERILUNE_TEST_KEY", NULL, "upstreams.a.key.env: the environment variable PERILUNE_TEST_KEY is not set");
+    unsetenv("PERILUNE_TEST_KEY");
+    key_is(&w, "env", "PERILUNE_TEST_KEY", NULL, "is not set");
+    end(&w);
+}
+
+static void write_file(const char *path, struct slice text) {
+    FILE *f = fopen(path, "w");
+    CHECK(f != NULL);
+    CHECK_UINT(fwrite(text.ptr, 1, text.len, f), text.len);
+    fclose(f);
+}
+
+TEST(keys_from_a_file) {
+    struct world w;
+    char path[] = "/tmp/perilune-key-XXXXXX", big[5000];
+    begin(&w);
+    int fd = mkstemp(path);
+    CHECK(fd >= 0);
+    close(fd);
+    write_file(path, SLICE("sk-2\r\n \n"));
+    key_is(&w, "file", path, "sk-2", NULL);
+    write_file(path, SLICE("sk-2\nsk-3\n"));
+    key_is(&w, "file", path, NULL, "has a space, a line end");
+    write_file(path, SLICE("\n"));
+    key_is(&w, "file", path, NULL, "is empty");
+    memset(big, 'k', sizeof(big));
+    write_file(path, slice_of(big, sizeof(big)));
+    key_is(&w, "file", path, NULL, "is too long for a key (4095 bytes at most)");
+    unlink(path);
+    key_is(&w, "file", path, NULL, "No such file or directory");
+    key_is(&w, "file", "/tmp", NULL, "Is a directory");
+    end(&w);
+}
+
+TEST(a_simulator_that_does_not_start) {
+    struct world w;
+    begin(&w);
+    w.env.ud = &w;
+    CHECK(load(&w, "{\"upstreams\":[{\"name\":\"a\",\"sim\":{}}]}") == NULL);
+    CHECK_STR(w.err, "no simulator today");
+    end(&w);
+}
+
+TEST(options_of_a_simulator_are_checked) {
+    struct world w;
+    begin(&w);
+    CHECK(load(&w, "{\"upstreams\":[{\"name\":\"a\",\"sim\":{\"tokenz\":3}}]}") == NULL);
+    CHECK(strstr(w.err, "upstreams.a.sim: ") != NULL && strstr(w.err, "tokenz") != NULL);
+    CHECK(load(&w, "{\"upstreams\":[{\"name\":\"a\",\"sim\":{\"tokens\":\"many\"}}]}") == NULL);
+    CHECK(strstr(w.err, "tokens") != NULL);
+    end(&w);
+}
+
+/* -- The registry -------------------------------------------------------------------------- */
+
+TEST_FAULT(an_entry_for_each_name_for_ever) {
+    struct registry r;
+    CHECK_INT(registry_init(&r), 0);
+    struct registry_entry *a = registry_get(&r, "a"), *b = registry_get(&r, "b");
+    if (!FAULTED(a) && !FAULTED(b)) {
+        CHECK(a != NULL && b != NULL && a != b);
+        CHECK_PTR(registry_get(&r, "a"), a);
+        CHECK_PTR(registry_get(&r, "b"), b);
+        CHECK_STR(a->name, "a");
+    }
+    registry_deinit(&r);
+}
