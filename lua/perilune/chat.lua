@@ -33,24 +33,31 @@ end
 -- Nobody writes into it.
 local none = {}
 
-local function add_call(calls, id, name)
-  if type(id) == "string" then calls[id] = type(name) == "string" and name or "tool" end
+local function add_call(calls, call)
+  if type(call.id) == "string" then calls[call.id] = call end
 end
 
--- nil when the message, which is an assistant's, makes no calls: most do not.
+--- The name of the tool that a call is for: one of tool_calls, a function_call, a tool_use.
+---@param call perilune.Object?
+---@return string
+function M.tool_name(call)
+  if not call then return "tool" end
+  local fn = call["function"] or call.custom
+  local name = is_object(fn) and fn.name or call.name
+  return type(name) == "string" and name or "tool"
+end
+
+-- id -> call; nil when the message, which is an assistant's, makes none: most do not.
 local function calls_of(message)
   local list, old, content = message.tool_calls, message.function_call, message.content
   if list == nil and old == nil and type(content) ~= "table" then return nil end
   local calls = {}
   for _, call in ipairs(list_of(list)) do
-    if is_object(call) then
-      local fn = call["function"] or call.custom
-      add_call(calls, call.id, is_object(fn) and fn.name)
-    end
+    if is_object(call) then add_call(calls, call) end
   end
-  if is_object(old) and type(old.name) == "string" then calls["function:" .. old.name] = old.name end
+  if is_object(old) and type(old.name) == "string" then calls["function:" .. old.name] = old end
   for _, part in ipairs(list_of(content)) do
-    if is_object(part) and part.type == "tool_use" then add_call(calls, part.id, part.name) end
+    if is_object(part) and part.type == "tool_use" then add_call(calls, part) end
   end
   return next(calls) and calls or nil
 end
@@ -61,9 +68,11 @@ end
 ---@return table<string, string> calls
 ---@return integer count
 function M.calls(message)
-  local calls, count = message.role == "assistant" and calls_of(message) or {}, 0
-  for _ in pairs(calls) do count = count + 1 end
-  return calls, count
+  local names, count = {}, 0
+  for id, call in pairs(message.role == "assistant" and calls_of(message) or none) do
+    names[id], count = M.tool_name(call), count + 1
+  end
+  return names, count
 end
 
 --- Is the message nothing but a result: role "tool" or "function"?
@@ -109,13 +118,13 @@ end
 ---@field kind "system"|"user"|"assistant"|"tools"|"orphan"
 ---@field first integer
 ---@field last integer
----@field calls? table<string, string>  of "tools": id -> name
+---@field calls? table<string, perilune.Object>  of "tools": id -> call
 
 -- The last message of the group that begins with the calls at i, and results in it that
 -- answer nothing.
 local function end_of_calls(messages, i, calls)
   local open, last, strays = {}, i, 0
-  for id, name in pairs(calls) do open[id] = name end
+  for id in pairs(calls) do open[id] = true end
   while next(open) and messages[last + 1] do
     local m = messages[last + 1]
     local ids = answered(m, m.role)
@@ -195,17 +204,17 @@ end
 
 --- The results in a message that stands behind calls.
 ---@param message perilune.Message
----@param calls table<string, string>  of perilune.Group
+---@param calls table<string, perilune.Object>  of perilune.Group
 ---@return perilune.Result[]
 function M.results(message, calls)
   if message.role == "function" then return { result(message, message.name or "tool") } end
   if message.role == "tool" then
-    return { result(message, calls[message.tool_call_id or ""] or "tool") }
+    return { result(message, M.tool_name(calls[message.tool_call_id or ""])) }
   end
   local out = {}
   for _, part in ipairs(list_of(message.content)) do
     if is_object(part) and part.type == "tool_result" then
-      out[#out + 1] = result(part, calls[part.tool_use_id or ""] or "tool")
+      out[#out + 1] = result(part, M.tool_name(calls[part.tool_use_id or ""]))
     end
   end
   return out
@@ -296,7 +305,7 @@ end
 -- Copies the results behind calls; orphans among them wait until these are complete.
 local function copy_results(messages, at, calls, out)
   local open, waiting, orphans, i = {}, {}, 0, at
-  for id, name in pairs(calls) do open[id] = name end
+  for id in pairs(calls) do open[id] = true end
   while next(open) and messages[i] do
     local m = messages[i]
     local ids, known = answered(m, m.role), {}

@@ -733,7 +733,7 @@ function retry.pause(tries, options, err, random) end
 ---@field kind "system"|"user"|"assistant"|"tools"|"orphan"
 ---@field first integer  of its messages
 ---@field last integer
----@field calls? table<string, string>  of "tools": id of each call, name of its tool
+---@field calls? table<string, perilune.Object>  of "tools": id of each call, and the call
 
 --- Conversations as groups of messages that must stay together: calls of tools with all
 --- their results.
@@ -766,7 +766,7 @@ function chat.calls(message) end
 
 --- The results in a message of a group of tools.
 ---@param message perilune.Message
----@param calls table<string, string>  the group's
+---@param calls table<string, perilune.Object>  the group's
 ---@return perilune.Result[]
 function chat.results(message, calls) end
 
@@ -781,6 +781,11 @@ function chat.old_results(messages) end
 ---@param message perilune.Message
 ---@return integer
 function chat.bytes(message) end
+
+--- The name of the tool that a call is for.
+---@param call perilune.Object?  one of tool_calls, a function_call, a tool_use
+---@return string
+function chat.tool_name(call) end
 
 --- Is its role "tool" or "function"?
 ---@param message perilune.Message
