@@ -42,10 +42,11 @@ int l_memo_get(lua_State *L) {
     return 1;
 }
 
-/* core.memo_set(key, value | nil, seconds) -> whether it fits */
+/* core.memo_set(key, value | nil, seconds, owner) -> whether it fits */
 int l_memo_set(lua_State *L) {
-    struct slice key, value;
+    struct slice key, value, owner;
     key.ptr = luaL_checklstring(L, 1, &key.len);
+    owner.ptr = luaL_optlstring(L, 4, "", &owner.len);
     if (lua_isnil(L, 2)) {
         memo_forget(memo_of(L), key);
         lua_pushboolean(L, 1);
@@ -54,7 +55,8 @@ int l_memo_set(lua_State *L) {
     value.ptr = luaL_checklstring(L, 2, &value.len);
     double seconds = luaL_checknumber(L, 3);
     luaL_argcheck(L, seconds > 0 && seconds < 1e9, 3, "a time to live is a number of seconds above 0");
-    int err = memo_set(memo_of(L), key, value, loop_now(state_of(L)->loop), (uint64_t)ceil(seconds * 1000));
+    uint64_t now = loop_now(state_of(L)->loop), ttl = (uint64_t)ceil(seconds * 1000);
+    int err = memo_set(memo_of(L), owner, key, value, now, ttl);
     if (err == PERILUNE_ERR_NOMEM) return luaL_error(L, "not enough memory");
     lua_pushboolean(L, err == 0);
     return 1;

@@ -2,15 +2,17 @@
  *
  *     shards[hash >> 61] -> lock, table of chains -> entry { key value }
  *                                 order: oldest use first -> ... -> newest
+ *                                 owners[64]: the same, of each owner
  *
  * perilune.shared() is state: it refuses when it is full.  This is the opposite,
  * what policies remember to be cheaper next time (which conversation was sent how
  * far, in which order its tools stood): setting always succeeds, and what was used
- * longest ago makes room.  So no client can fill it to the harm of others; at worst
- * its flood makes them pay as if they came for the first time.
+ * longest ago makes room.  An owner that floods it drives out its own entries once it
+ * has half of the room.  Owners are told apart by six bits of a hash: who shares them
+ * shares that half, no more.
  *
- * Invariants: an entry is in one chain and in the order list of its shard; bytes of
- * a shard never exceed its part of the limit; an expired entry is never given out.
+ * Invariants: an entry is in one chain and in the lists of its shard and owner; bytes
+ * of a shard never exceed its part of the limit; an expired entry is never given out.
  *
  * Does not run timers: expired entries go when they are met, or age out. */
 #include "store/memo.h"
@@ -23,12 +25,14 @@
 #include "include/perilune.h"
 
 #define SHARDS 8
+#define OWNERS 64
 
 struct entry {
-    struct list   order;
+    struct list   order, mine; /* of the shard, of the owner */
     struct entry *next;
     uint64_t      hash, expires;
     uint32_t      key_len, value_len;
+    unsigned      owner;
     char          bytes[]; /* key, value */
 };
 
@@ -36,6 +40,10 @@ struct shard {
     pthread_mutex_t lock;
     struct entry  **table;
     struct list     order;
+    struct owner {
+        struct list order;
+        size_t      bytes;
+    }               owners[OWNERS];
     size_t          count, cap, bytes;
 };
 
@@ -53,6 +61,7 @@ struct memo *memo_new(size_t limit_bytes) {
     for (int i = 0; i < SHARDS; i++) {
         pthread_mutex_init(&m->shards[i].lock, NULL);
         list_init(&m->shards[i].order);
+        for (int o = 0; o < OWNERS; o++) list_init(&m->shards[i].owners[o].order);
     }
     return m;
 }
@@ -72,14 +81,23 @@ static void drop(struct shard *sh, struct entry **at) {
     struct entry *e = *at;
     *at = e->next;
     list_remove(&e->order);
+    list_remove(&e->mine);
     sh->count--;
     sh->bytes -= size_of(e);
+    sh->owners[e->owner].bytes -= size_of(e);
     mem_free(e);
 }
 
-static void drop_oldest(struct shard *sh) {
-    struct entry *e = container_of(sh->order.next, struct entry, order);
+static void drop_entry(struct shard *sh, struct entry *e) {
     drop(sh, find(sh, e->hash, slice_of(e->bytes, e->key_len)));
+}
+
+static void drop_oldest(struct shard *sh) { drop_entry(sh, container_of(sh->order.next, struct entry, order)); }
+
+/* As the newest. */
+static void enlist(struct shard *sh, struct entry *e) {
+    list_append(&sh->order, &e->order);
+    list_append(&sh->owners[e->owner].order, &e->mine);
 }
 
 static int grow(struct shard *sh) {
@@ -99,12 +117,13 @@ static int grow(struct shard *sh) {
     return 0;
 }
 
-static struct entry *entry_new(uint64_t hash, struct slice key, struct slice value, uint64_t expires) {
+static struct entry *entry_new(unsigned owner, struct slice key, struct slice value, uint64_t expires) {
     struct entry *e = mem_alloc(sizeof(*e) + key.len + value.len);
     if (e == NULL) return NULL;
-    *e = (struct entry){ .hash = hash, .expires = expires, .key_len = (uint32_t)key.len,
+    *e = (struct entry){ .owner = owner, .expires = expires, .key_len = (uint32_t)key.len,
                          .value_len = (uint32_t)value.len };
     list_init(&e->order);
+    list_init(&e->mine);
     if (key.len > 0) memcpy(e->bytes, key.ptr, key.len);
     if (value.len > 0) memcpy(e->bytes + key.len, value.ptr, value.len);
     return e;
@@ -114,13 +133,17 @@ static struct entry *entry_new(uint64_t hash, struct slice key, struct slice val
 static void insert(struct memo *m, struct shard *sh, struct entry *e) {
     struct entry **old = find(sh, e->hash, slice_of(e->bytes, e->key_len));
     if (*old != NULL) drop(sh, old);
+    struct owner *o = &sh->owners[e->owner];
+    while (o->bytes + size_of(e) > m->shard_limit / 2 && !list_is_empty(&o->order))
+        drop_entry(sh, container_of(o->order.next, struct entry, mine));
     while (sh->bytes + size_of(e) > m->shard_limit) drop_oldest(sh);
     struct entry **at = &sh->table[e->hash & (sh->cap - 1)];
     e->next = *at;
     *at = e;
-    list_append(&sh->order, &e->order);
+    enlist(sh, e);
     sh->count++;
     sh->bytes += size_of(e);
+    o->bytes += size_of(e);
 }
 
 static struct shard *shard_lock(struct memo *m, struct slice key, uint64_t *hash) {
@@ -153,7 +176,8 @@ int memo_get(struct memo *m, struct slice key, uint64_t now, struct buf *out) {
     } else if (at != NULL && *at != NULL) {
         struct entry *e = *at;
         list_remove(&e->order);
-        list_append(&sh->order, &e->order);
+        list_remove(&e->mine);
+        enlist(sh, e);
         buf_put(out, e->bytes + e->key_len, e->value_len);
         err = buf_failed(out) ? PERILUNE_ERR_NOMEM : 0;
     }
@@ -161,10 +185,10 @@ int memo_get(struct memo *m, struct slice key, uint64_t now, struct buf *out) {
     return err;
 }
 
-int memo_set(struct memo *m, struct slice key, struct slice value, uint64_t now, uint64_t ttl) {
+int memo_set(struct memo *m, struct slice owner, struct slice key, struct slice value, uint64_t now, uint64_t ttl) {
     if (key.len > MEMO_MAX_KEY || value.len > MEMO_MAX_VALUE) return PERILUNE_ERR_LIMITED;
     if (sizeof(struct entry) + key.len + value.len > m->shard_limit) return PERILUNE_ERR_LIMITED;
-    struct entry *e = entry_new(0, key, value, now + ttl);
+    struct entry *e = entry_new((unsigned)(hash64(&m->key, owner) % OWNERS), key, value, now + ttl);
     if (e == NULL) return PERILUNE_ERR_NOMEM;
     struct shard *sh = shard_lock(m, key, &e->hash);
     int err = grow(sh);

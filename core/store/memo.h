@@ -20,9 +20,10 @@ void         memo_free(struct memo *m);
  * Times in milliseconds of any one clock. */
 int memo_get(struct memo *m, struct slice key, uint64_t now, struct buf *out);
 /* Remembers a copy until now + ttl, unless room is needed for what is newer: what
- * was asked for longest ago goes first.  PERILUNE_ERR_LIMITED when key or value are
+ * was asked for longest ago goes first.  An owner (a tenant; may be empty) gets half
+ * of the room at most, then its own oldest go.  PERILUNE_ERR_LIMITED when key or value are
  * too long or larger than a shard; PERILUNE_ERR_NOMEM; then nothing changed. */
-int memo_set(struct memo *m, struct slice key, struct slice value, uint64_t now, uint64_t ttl);
+int memo_set(struct memo *m, struct slice owner, struct slice key, struct slice value, uint64_t now, uint64_t ttl);
 void memo_forget(struct memo *m, struct slice key);
 
 #endif

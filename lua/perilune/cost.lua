@@ -189,7 +189,7 @@ end
 ---@param state? string|number
 function Ledger:remember(state)
   local hash = self.hashes[#self.hashes]
-  if hash then core.memo_set(self.scope .. hash, state and tostring(state) or "", self.profile.ttl) end
+  if hash then core.memo_set(self.scope .. hash, state and tostring(state) or "", self.profile.ttl, self.req.tenant) end
 end
 
 --- The money that a rewrite saves in this call; negative when it costs.

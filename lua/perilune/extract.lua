@@ -126,7 +126,7 @@ function M.facts(upstream, question, text, options)
   if not facts then return nil, usage end
   facts = facts:gsub("^%s+", ""):gsub("%s+$", "")
   if facts == "" or facts:find("^NONE%.?$") then return nil, "the small model found nothing" end
-  if options.remember > 0 then core.memo_set(key, facts, options.remember) end
+  if options.remember > 0 then core.memo_set(key, facts, options.remember, options.tenant) end
   return facts, usage
 end
 

@@ -61,11 +61,11 @@ function M.freeze_tools(req)
   name = name or scope .. "=" .. identity(text)
   local frozen = core.memo_get(name)
   if not frozen or frozen == text then
-    core.memo_set(name, text, KEEP)
-    core.memo_set(exact, "", KEEP)
+    core.memo_set(name, text, KEEP, req.tenant)
+    core.memo_set(exact, "", KEEP, req.tenant)
     return false
   end
-  core.memo_set(exact, name, KEEP)
+  core.memo_set(exact, name, KEEP, req.tenant)
   req.tools = core.json_view(frozen)
   return true
 end
@@ -253,7 +253,7 @@ function M.watch(req, ttl)
   local key = ("prefix:%s:%s"):format(core.sha256(req.tenant or ""):sub(1, 16), alone[first])
   local front, packed = hashes[0]:sub(1, SHORT), short(alone, 1)
   local before = core.memo_get(key)
-  core.memo_set(key, front .. packed, ttl)
+  core.memo_set(key, front .. packed, ttl, req.tenant)
   if not before then return nil, false end
   local old_front, old = before:sub(1, SHORT), before:sub(SHORT + 1)
   local i, what = compare(old, packed)
