@@ -262,6 +262,14 @@ function EXAMPLES.parallel_steps()
   end)
 end
 
+function EXAMPLES.agents()
+  with("agents", nil, function(srv, c)
+    ask_all("agents", c, srv.port, any, { ["x-perilune-upstream"] = "model" })
+    local r = send(c, srv.port, {})
+    check(r and tonumber(r.headers["x-perilune-saved-tokens"]) > 0, "agents: nothing is saved")
+  end)
+end
+
 -- -- embed.c ---------------------------------------------------------------------------
 
 local function compile(to)
@@ -296,7 +304,7 @@ end
 
 io.stdout:setvbuf("line")
 loop.run(function()
-  for _, name in ipairs({ "quickstart", "own_policy", "fallback", "parallel_steps", "embed" }) do
+  for _, name in ipairs({ "quickstart", "own_policy", "fallback", "parallel_steps", "agents", "embed" }) do
     local before = failed
     local ok, why = pcall(EXAMPLES[name])
     check(ok, "%s: %s", name, tostring(why))
