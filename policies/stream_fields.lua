@@ -27,6 +27,7 @@ local chat = require "perilune.chat"
 local config = require "perilune.config"
 local cost = require "perilune.cost"
 local fields_of = require "perilune.fields"
+local perilune = require "perilune"
 
 local spec = {
   fields = { type = "list", min = 1, of = { check = fields_of.field } },
@@ -58,6 +59,12 @@ local function instruct(req, text)
   end
 end
 
+-- The same words in front of every conversation: the provider has them after the first.
+local function report(req, added)
+  local before, p = req:tokens(), cost.profile(req)
+  req:saved{ policy = "stream_fields", before = before, after = before + added, cost = -added * p.read * p.input / 1e6 }
+end
+
 local function translate(req, res, fields, options)
   local parser = fields_of.parser(fields, options.on_field and function(name, value)
     options.on_field(name, value, req)
@@ -82,10 +89,10 @@ return function(given)
     local fields = req.ctx.stream_fields or options.fields or fields_of.from_format(req.response_format)
     if not fields or type(req.messages) ~= "table" or (req.n or 1) ~= 1 then return next(req) end
     if not req.ctx.stream_fields then -- else it is tried again
-      local ledger = cost.open(req, "stream_fields")
-      instruct(req, fields_of.instruction(fields))
+      local text = fields_of.instruction(fields)
+      report(req, perilune.tokens(text, req.model))
+      instruct(req, text)
       req.response_format, req.ctx.stream_fields = nil, fields
-      ledger:report{}
     end
     local res, err = next(req)
     if not res then return nil, err end

@@ -15,9 +15,10 @@ local function answer(options, script, body)
 end
 
 t.test("lines become JSON", function()
-  local text, body = answer({ fields = fields }, "title: The Moon\nsummary: Far away;\nand cold: very.\nscore: 7\nsure: yes")
+  local text, body, req = answer({ fields = fields }, "title: The Moon\nsummary: Far away;\nand cold: very.\nscore: 7\nsure: yes")
   t.equal(perilune.json.decode(text), { title = "The Moon", summary = "Far away;\nand cold: very.", score = 7, sure = true })
   t.equal(#body.messages, 2)
+  t.ok(req:saved().tokens < 0, "the instruction is counted")
   t.equal(body.messages[1].role, "system")
   t.match(body.messages[1].content, "title: %(one line%)\nsummary: %(text%)\nscore: %(a whole number%)\nsure: %(true or false%)$")
 end)
