@@ -24,9 +24,9 @@ local TOOLS_LIMIT = 96 * 1024
 
 -- A text that is the same for values that are the same but for the order of keys.
 local function canonical(value)
-  if type(value) ~= "table" then return core.json_encode(value) end
+  if type(value) ~= "table" or next(value) == nil then return core.json_encode(value) end -- [] is not {}
   local out = {}
-  if value[1] ~= nil or next(value) == nil then
+  if value[1] ~= nil then
     for i, v in ipairs(value) do out[i] = canonical(v) end
     return "[" .. table.concat(out, ",") .. "]"
   end

@@ -147,6 +147,8 @@ t.test("tools in another order, and keys, go out as they were first", function()
   -- What means something else is something else: another description, the order of a list.
   local other = tool_text("b", x) .. "," .. tool_text("a", (x:gsub('%["q","p"%]', '["p","q"]')))
   t.equal(send(other), "[" .. other .. "]")
+  local empty, list = tool_text("c", '{"properties":{}}'), tool_text("c", '{"properties":[]}')
+  t.equal({ send(empty), send(list) }, { "[" .. empty .. "]", "[" .. list .. "]" })
   local fewer = tool_text("a", x)
   t.equal(send(fewer), "[" .. fewer .. "]")
   t.equal(send(tool_text("a", y) .. "," .. tool_text("b", y), "another"), "[" .. tool_text("a", y) .. "," .. tool_text("b", y) .. "]")
