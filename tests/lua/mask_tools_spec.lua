@@ -121,12 +121,12 @@ end
 -- What a provider charges for these requests, one after the other: what it has seen
 -- for a tenth, what it sees first for 1.25.
 local function bill(texts)
-  local total, before = 0, ""
+  local total, before, per_byte = 0, "", perilune.tokens(("word "):rep(400)) / 2000
   for _, text in ipairs(texts) do
     local n = 0
     while n < #before and before:sub(n + 1, n + 64) == text:sub(n + 1, n + 64) do n = n + 64 end
     n = math.min(n, #before)
-    total = total + (n * 0.1 + (#text - n) * 1.25) / 4 * 1e-5
+    total = total + (n * 0.1 + (#text - n) * 1.25) * per_byte * 1e-5
     before = text
   end
   return total

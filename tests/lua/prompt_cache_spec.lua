@@ -82,7 +82,7 @@ t.test("a prompt that is too short for a cache gets none", function()
   local middle = { user(("word "):rep(1500)) }
   t.equal(marks(run({}, { model = "claude-haiku-4-5", messages = middle }), "cache_control"), "")
   t.equal(marks(run({}, { model = "claude-sonnet-5", messages = middle }), "cache_control"), "1")
-  t.equal(marks(run({}, { model = "claude-opus-5", messages = { user(("word "):rep(450)) } }), "cache_control"), "1")
+  t.equal(marks(run({}, { model = "claude-opus-5", messages = { user(("word "):rep(700)) } }), "cache_control"), "1")
 end)
 
 t.test("gpt-5.6: the system, and where the last request ended", function()

@@ -105,8 +105,8 @@ end)
 t.test("Anthropic's parts and the older functions are pairs, too", function()
   local m = {
     user("one"), { role = "assistant", content = { { type = "tool_use", id = "t1", name = "f", input = {} } } },
-    { role = "user", content = { { type = "tool_result", tool_use_id = "t1", content = ("r"):rep(400) } } },
-    { role = "assistant", function_call = { name = "g", arguments = "{}" } }, { role = "function", name = "g", content = ("s"):rep(400) },
+    { role = "user", content = { { type = "tool_result", tool_use_id = "t1", content = ("word "):rep(400) } } },
+    { role = "assistant", function_call = { name = "g", arguments = "{}" } }, { role = "function", name = "g", content = ("word "):rep(400) },
     assistant("done"), user("two"),
     { role = "user", content = { { type = "tool_result", tool_use_id = "t9", content = "lost" }, { type = "text", text = "three" } } },
   }
