@@ -136,6 +136,7 @@ end
 ---@class perilune.Ledger
 local Ledger = {}
 Ledger.__index = Ledger
+Ledger.__metatable = false
 
 -- A conversation that is new is looked for in vain in as many places.
 local LOOK_BACK = 256

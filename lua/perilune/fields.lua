@@ -142,6 +142,7 @@ end
 ---@class perilune.FieldParser
 local Parser = {}
 Parser.__index = Parser
+Parser.__metatable = false
 
 -- Names as models write them: bold, in quotes, as a list.
 local function plain(name)
