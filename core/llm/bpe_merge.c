@@ -30,7 +30,7 @@
 #include "base/mem.h"
 #include "llm/vocab_int.h"
 
-#define SMALL  128  /* bytes that are merged literally */
+#define SMALL  128  /* bytes that are merged literally: places have POS_BITS bits */
 #define STEP   48   /* new bytes in a window, when nothing goes wrong */
 #define AGAIN  16   /* bytes at least that a window takes in again, whole tokens */
 #define KEEP   (256 * 1024) /* bytes of scratch memory that stay */
@@ -40,36 +40,69 @@ void merge_deinit(struct merge_scratch *s) {
     *s = (struct merge_scratch){ 0 };
 }
 
-/* -- Short ------------------------------------------------------------------------- */
+/* -- Short -------------------------------------------------------------------------
+
+ * Tokens keep the place of their first byte.  key[i] is what joining the token at i with
+ * the next one is worth: its rank, then i, so that the smallest key is the merge to do.
+ * No key moves; finding the smallest is four at a time. */
+
+#define POS_BITS 7
+#define NO_KEY   INT32_MAX
+
+typedef int32_t quad __attribute__((vector_size(16)));
+
+static inline int32_t key_of(uint32_t rank, size_t at) {
+    return rank == VOCAB_NONE ? NO_KEY : (int32_t)(rank << POS_BITS | (uint32_t)at);
+}
+
+static inline quad quad_min(quad a, quad b) {
+    quad less = a < b;
+    return (a & less) | (b & ~less);
+}
+
+/* Of the first n keys, n a multiple of 4. */
+static inline int32_t smallest(const int32_t *key, size_t n) {
+    quad best, x;
+    memcpy(&best, key, sizeof(best));
+    for (size_t i = 4; i < n; i += 4) {
+        memcpy(&x, key + i, sizeof(x));
+        best = quad_min(best, x);
+    }
+    int32_t a = best[0] < best[1] ? best[0] : best[1], b = best[2] < best[3] ? best[2] : best[3];
+    return a < b ? a : b;
+}
 
 static size_t merge_small(const struct vocab *v, const unsigned char *p, size_t n, uint32_t *ids) {
-    uint32_t rank[SMALL];
-    for (size_t i = 0; i + 1 < n; i++) {
-        ids[i] = v->byte_id[p[i]];
-        rank[i] = v->byte_rank[(unsigned)p[i] << 8 | p[i + 1]];
+    int32_t key[SMALL] __attribute__((aligned(16)));
+    uint32_t id[SMALL];
+    unsigned char next[SMALL + 1], prev[SMALL + 1]; /* the places of the neighbours */
+    size_t quads = (n + 3) & ~(size_t)3;
+    for (size_t i = 0; i < n; i++) {
+        id[i] = v->byte_id[p[i]];
+        next[i] = (unsigned char)(i + 1);
+        prev[i] = (unsigned char)(i - 1);
+        key[i] = i + 1 < n ? key_of(v->byte_rank[(unsigned)p[i] << 8 | p[i + 1]], i) : NO_KEY;
     }
-    ids[n - 1] = v->byte_id[p[n - 1]];
+    for (size_t i = n; i < quads; i++) key[i] = NO_KEY;
 
-    for (size_t pairs = n - 1; pairs > 0;) {
-        uint32_t best = rank[0];
-        size_t at = 0;
-        for (size_t i = 1; i < pairs; i++)
-            if (rank[i] < best) {
-                best = rank[i];
-                at = i;
-            }
-        if (best == VOCAB_NONE) break;
-
-        /* ids[at] and ids[at + 1] become one; the pair between them goes. */
-        ids[at] = vocab_rank_id(v, best);
-        pairs--;
-        n--;
-        for (size_t i = at + 1; i < n; i++) ids[i] = ids[i + 1];
-        for (size_t i = at; i < pairs; i++) rank[i] = rank[i + 1];
-        if (at < pairs) rank[at] = vocab_pair(v, ids[at], ids[at + 1]);
-        if (at > 0) rank[at - 1] = vocab_pair(v, ids[at - 1], ids[at]);
+    for (int32_t best; (best = smallest(key, quads)) != NO_KEY;) {
+        size_t at = (size_t)best & ((1u << POS_BITS) - 1), gone = next[at], right = next[gone];
+        id[at] = vocab_rank_id(v, (uint32_t)best >> POS_BITS);
+        next[at] = (unsigned char)right;
+        key[gone] = NO_KEY;
+        key[at] = NO_KEY;
+        if (right < n) {
+            prev[right] = (unsigned char)at;
+            key[at] = key_of(vocab_pair(v, id[at], id[right]), at);
+        }
+        if (at > 0) {
+            size_t left = prev[at];
+            key[left] = key_of(vocab_pair(v, id[left], id[at]), left);
+        }
     }
-    return n;
+    size_t count = 0;
+    for (size_t i = 0; i < n; i = next[i]) ids[count++] = id[i];
+    return count;
 }
 
 /* -- Large --------------------------------------------------------------------------- */
@@ -188,8 +221,39 @@ static size_t last_tokens(const struct vocab *v, const uint32_t *ids, size_t cou
     return n;
 }
 
+/* The window before: a text that repeats itself ("=====", spaces) asks for it again. */
+struct last_window {
+    uint32_t in[SMALL], out[2 * SMALL];
+    size_t   n_in, n_out; /* n_out 0: none is kept */
+    const unsigned char *fresh;
+    size_t   n_fresh;
+};
+
+static bool is_again(const struct last_window *l, const uint32_t *in, size_t n_in, const unsigned char *fresh,
+                     size_t n_fresh) {
+    return l->n_out > 0 && l->n_in == n_in && l->n_fresh == n_fresh &&
+           memcmp(l->in, in, n_in * sizeof(*in)) == 0 && memcmp(l->fresh, fresh, n_fresh) == 0;
+}
+
+static void keep_in(struct last_window *l, const uint32_t *in, size_t n_in, const unsigned char *fresh,
+                    size_t n_fresh) {
+    l->n_out = 0;
+    l->n_in = n_in;
+    l->fresh = fresh;
+    l->n_fresh = n_fresh;
+    if (n_in <= SMALL) memcpy(l->in, in, n_in * sizeof(*in));
+}
+
+static void keep_out(struct last_window *l, const uint32_t *out, size_t n_out) {
+    if (l->n_in > SMALL || n_out > 2 * SMALL) return;
+    l->n_out = n_out;
+    memcpy(l->out, out, n_out * sizeof(*out));
+}
+
 size_t merge_piece(const struct vocab *v, struct merge_scratch *s, const unsigned char *p, size_t n, uint32_t *ids) {
     if (n <= SMALL) return merge_small(v, p, n, ids);
+    struct last_window last;
+    last.n_out = 0;
     size_t done = STEP, count = merge_small(v, p, STEP, ids);
     size_t want = AGAIN;
     while (done < n) {
@@ -202,8 +266,15 @@ size_t merge_piece(const struct vocab *v, struct merge_scratch *s, const unsigne
          * room: tokens are never more than bytes. */
         uint32_t *to = ids + count - again, first = to[0];
         const unsigned char *from = p + done - overlap;
-        size_t m = merge_window(v, s, from, overlap + fresh, to);
-        if (m == 0) return 0;
+        size_t m = last.n_out;
+        if (is_again(&last, to, again, p + done, fresh)) {
+            memcpy(to, last.out, m * sizeof(*to));
+        } else {
+            keep_in(&last, to, again, p + done, fresh);
+            m = merge_window(v, s, from, overlap + fresh, to);
+            if (m == 0) return 0;
+            keep_out(&last, to, m);
+        }
         if (again == count || to[0] == first) {
             count = count - again + m;
             done += fresh;
