@@ -87,11 +87,37 @@ static size_t tokens_of(struct bpe *b, const unsigned char *p, size_t n, uint32_
     return merge_piece(b->v, &b->merge, p, n, ids);
 }
 
-static int put_ids(struct sink *s, const uint32_t *ids, size_t n) {
+/* What was written becomes part of the buffer. */
+static void sink_commit(struct sink *s) {
+    if (s->at != NULL) s->ids->len = (size_t)(s->at - s->ids->data);
+    s->at = s->stop = NULL;
+}
+
+/* Room for n more bytes, and for some after them. */
+static __attribute__((noinline)) int sink_grow(struct sink *s, size_t n) {
+    sink_commit(s);
+    size_t room = n + (buf_len(s->ids) / 32 + 64) * sizeof(uint32_t);
+    s->at = buf_reserve(s->ids, room);
+    if (s->at == NULL) {
+        s->ids->error = 0; /* a limit may be what stands against room that nobody asked for */
+        s->at = buf_reserve(s->ids, room = n);
+    }
+    if (s->at == NULL) return s->ids->error;
+    s->stop = s->at + room;
+    return 0;
+}
+
+static inline int put_ids(struct sink *s, const uint32_t *ids, size_t n) {
     s->count += n;
     if (s->ids == NULL) return 0;
-    buf_put(s->ids, ids, n * sizeof(*ids));
-    return s->ids->error;
+    n *= sizeof(*ids);
+    if ((size_t)(s->stop - s->at) < n) {
+        int rc = sink_grow(s, n);
+        if (rc != 0) return rc;
+    }
+    memcpy(s->at, ids, n);
+    s->at += n;
+    return 0;
 }
 
 static int long_word(struct bpe *b, const unsigned char *p, size_t n, struct sink *s) {
@@ -141,8 +167,13 @@ static __attribute__((noinline)) int again(struct bpe *b, const unsigned char *p
 
 static inline int put_one(struct sink *s, uint32_t id) {
     s->count++;
-    buf_put(s->ids, &id, sizeof(id));
-    return s->ids->error;
+    if (s->at == s->stop) {
+        int rc = sink_grow(s, sizeof(id));
+        if (rc != 0) return rc;
+    }
+    memcpy(s->at, &id, sizeof(id));
+    s->at += sizeof(id);
+    return 0;
 }
 
 static inline int put_short(struct bpe *b, const unsigned char *p, size_t n, struct sink *s,
@@ -336,6 +367,7 @@ int bpe_text(struct bpe *b, struct slice text, unsigned flags, struct sink *s) {
     int rc = need_cache(b);
     if (rc != 0) return rc;
     rc = added_any(b->v->added, f) ? stretch(b, p, end, f, s) : normalized(b, p, end, f, s);
+    sink_commit(s);
     if (rc == PERILUNE_ERR_INVAL) b->error_offset = utf8_valid_prefix(text);
     return rc;
 }

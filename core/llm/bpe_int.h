@@ -26,6 +26,7 @@ struct bpe {
 struct sink {
     size_t      count, limit;
     struct buf *ids; /* NULL: they are only counted */
+    char       *at, *stop; /* room in ids that is not yet part of its length; bpe_text()'s */
 };
 #define SINK_FULL 1 /* more than limit: what follows was not looked at */
 

@@ -180,7 +180,7 @@ static int pairs_of_list(struct build *b) {
 
 static int place_pairs(struct build *b) {
     size_t n = b->pairs.len / sizeof(uint64_t);
-    uint32_t buckets = (uint32_t)(n * 10 / 7 / VOCAB_BUCKET + 8);
+    uint32_t buckets = (uint32_t)(n * 10 / 6 / VOCAB_BUCKET + 8);
     uint64_t *table = section_new(b, VOCAB_PAIRS, (size_t)buckets * VOCAB_BUCKET * sizeof(uint64_t));
     if (table == NULL) return PERILUNE_ERR_NOMEM;
     b->view.pairs = table;
