@@ -198,15 +198,17 @@ static const unsigned char *qwen(const unsigned char *p, const unsigned char *en
     return plain_word(p, end, 1, false);
 }
 
-/* -- gpt2 -------------------------------------------------------------------------------------
+/* -- gpt2, digits -------------------------------------------------------------------------------------
  *
  * 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
  *
- * Small letters only in the contractions; line ends are white space like other. */
-static const unsigned char *gpt2(const unsigned char *p, const unsigned char *end) {
-    static const unsigned sets[] = { IS_LETTER, IS_NUMBER, IS_OTHER };
-    unsigned len;
-    if (look(p, end, &len) == BAD) return NULL;
+ * Small letters only in the contractions; line ends are white space like other.  With
+ * digits, every number was cut out before, so it is the end of what look-ahead sees. */
+static inline const unsigned char *bytelevel(const unsigned char *p, const unsigned char *end, bool digits) {
+    const unsigned sets[] = { IS_LETTER, digits ? 0 : IS_NUMBER, IS_OTHER };
+    unsigned len, class = look(p, end, &len);
+    if (class == BAD) return NULL;
+    if (digits && class == UC_NUMBER) return p + len;
     size_t n = contraction(p, end);
     if (n > 0 && p[1] >= 'a' && p[1] < 0x80 && (n == 2 || p[2] >= 'a')) return p + n;
     const unsigned char *from = *p == ' ' ? p + 1 : p;
@@ -215,11 +217,18 @@ static const unsigned char *gpt2(const unsigned char *p, const unsigned char *en
         if (q > from) return q;
     }
     const unsigned char *q = p, *last = p;
-    while (q < end && in(look(q, end, &len), IS_SPACE)) {
+    while (q < end && in(class = look(q, end, &len), IS_SPACE)) {
         last = q;
         q += len;
     }
-    return q == end || last == p ? q : last;
+    return q == end || last == p || (digits && class == UC_NUMBER) ? q : last;
+}
+
+static const unsigned char *gpt2(const unsigned char *p, const unsigned char *end) {
+    return bytelevel(p, end, false);
+}
+static const unsigned char *digits_then_gpt2(const unsigned char *p, const unsigned char *end) {
+    return bytelevel(p, end, true);
 }
 
 /* -- deepseek ------------------------------------------------------------------------------------
@@ -336,7 +345,7 @@ static const struct {
     split_fn   *rule;
 } rules[SPLIT_KINDS] = { /* ORDER enum split_kind */
     { "none", none }, { "gpt2", gpt2 }, { "cl100k", cl100k }, { "llama3", llama3 },
-    { "qwen", qwen }, { "o200k", o200k }, { "deepseek", deepseek },
+    { "qwen", qwen }, { "o200k", o200k }, { "deepseek", deepseek }, { "digits", digits_then_gpt2 },
 };
 
 split_fn *split_rule(enum split_kind kind) { return rules[kind].rule; }

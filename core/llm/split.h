@@ -20,6 +20,7 @@ enum split_kind {
     SPLIT_QWEN,     /* like llama3, digits one by one */
     SPLIT_O200K,
     SPLIT_DEEPSEEK, /* three splits, one inside the other */
+    SPLIT_DIGITS,   /* Digits one by one, then as GPT2 */
     SPLIT_KINDS
 };
 
@@ -32,50 +33,6 @@ const char *split_name(enum split_kind kind);
 
 /* -- The common case: a few ASCII characters --------------------------------------------- */
 
-/* What the 16 bytes at p are, a bit each, the first lowest. */
-struct split_bits {
-    unsigned letter, small, digit, space, newline, slash, high;
-};
-
-#ifdef __SSE2__
-static inline unsigned split_in(__m128i x, char first, int count) { /* first <= byte < first + count */
-    __m128i shifted = _mm_sub_epi8(x, _mm_set1_epi8((char)(first + 128)));
-    return (unsigned)_mm_movemask_epi8(_mm_cmplt_epi8(shifted, _mm_set1_epi8((char)(count - 128))));
-}
-static inline unsigned split_is(__m128i x, char c) {
-    return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8(c)));
-}
-#endif
-
-static inline struct split_bits split_look(const unsigned char *p) {
-    struct split_bits b = { 0, 0, 0, 0, 0, 0, 0 };
-#ifdef __SSE2__
-    __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
-    b.letter = split_in(_mm_or_si128(x, _mm_set1_epi8(0x20)), 'a', 26);
-    b.small = b.letter & (unsigned)_mm_movemask_epi8(_mm_slli_epi16(x, 2)); /* bit 5 tells the case */
-    b.digit = split_in(x, '0', 10);
-    b.newline = split_is(x, '\n') | split_is(x, '\r');
-    b.space = split_in(x, '\t', 5) | split_is(x, ' ');
-    b.slash = split_is(x, '/');
-    b.high = (unsigned)_mm_movemask_epi8(x);
-#else
-    for (unsigned i = 0; i < 16; i++) {
-        unsigned bit = 1u << i, class = p[i] < 0x80 ? unicode_ascii[p[i]] : UC_OTHER;
-        b.letter |= class == UC_UPPER || class == UC_LOWER ? bit : 0;
-        b.small |= class == UC_LOWER ? bit : 0;
-        b.digit |= class == UC_NUMBER ? bit : 0;
-        b.space |= class == UC_SPACE || class == UC_NEWLINE ? bit : 0;
-        b.newline |= class == UC_NEWLINE ? bit : 0;
-        b.slash |= p[i] == '/' ? bit : 0;
-        b.high |= p[i] >= 0x80 ? bit : 0;
-    }
-#endif
-    return b;
-}
-
-/* How many of the bits from i on are set, one after the other. */
-static inline unsigned split_run(unsigned bits, unsigned i) { return (unsigned)__builtin_ctz(~(bits >> i)); }
-
 /* What differs between the rules, as far as ASCII goes.  Constants where it is used. */
 struct split_ascii {
     bool     words;    /* words of letters with one other character before them */
@@ -83,6 +40,37 @@ struct split_ascii {
     bool     slash;    /* line ends and slashes belong to the punctuation before them */
     unsigned digits;   /* in one piece; 0: only words are common */
 };
+
+#ifdef __SSE2__
+
+/* What the 16 bytes at p are, a bit each, the first lowest. */
+struct split_bits {
+    unsigned letter, small, digit, space, newline, slash, high;
+};
+
+static inline unsigned split_in(__m128i x, char first, int count) { /* first <= byte < first + count */
+    __m128i shifted = _mm_sub_epi8(x, _mm_set1_epi8((char)(first + 128)));
+    return (unsigned)_mm_movemask_epi8(_mm_cmplt_epi8(shifted, _mm_set1_epi8((char)(count - 128))));
+}
+static inline unsigned split_is(__m128i x, char c) {
+    return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8(c)));
+}
+
+static inline struct split_bits split_look(const unsigned char *p) {
+    __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+    struct split_bits b;
+    b.letter = split_in(_mm_or_si128(x, _mm_set1_epi8(0x20)), 'a', 26);
+    b.small = b.letter & (unsigned)_mm_movemask_epi8(_mm_slli_epi16(x, 2)); /* bit 5 tells the case */
+    b.digit = split_in(x, '0', 10);
+    b.newline = split_is(x, '\n') | split_is(x, '\r');
+    b.space = split_in(x, '\t', 5) | split_is(x, ' ');
+    b.slash = split_is(x, '/');
+    b.high = (unsigned)_mm_movemask_epi8(x);
+    return b;
+}
+
+/* How many of the bits from i on are set, one after the other. */
+static inline unsigned split_run(unsigned bits, unsigned i) { return (unsigned)__builtin_ctz(~(bits >> i)); }
 
 /* The length of the piece at p when it is ASCII, short, and what comes after it ends it
  * whatever it is; 0: ask the rule.  p must have 16 bytes before the text's end. */
@@ -121,5 +109,15 @@ static inline __attribute__((always_inline)) unsigned split_ascii(const unsigned
     if (ends != 0) return 32 - (unsigned)__builtin_clz(ends);
     return n > 1 ? n - 1 : 1;
 }
+
+#else /* the rules themselves are as good */
+
+static inline unsigned split_ascii(const unsigned char *p, struct split_ascii r) {
+    (void)p;
+    (void)r;
+    return 0;
+}
+
+#endif
 
 #endif

@@ -169,10 +169,6 @@ static const struct {
       { CONTRACTION "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" SPACES, NULL, NULL } },
     { SPLIT_QWEN,
       { CONTRACTION "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" SPACES, NULL, NULL } },
-    { SPLIT_CL100K,
-      { "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}++|\\p{N}{1,3}+| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*+|\\s++$|"
-        "\\s*[\\r\\n]|\\s+(?!\\S)|\\s",
-        NULL, NULL } },
     { SPLIT_GPT2,
       { "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", NULL, NULL } },
     { SPLIT_DEEPSEEK,
@@ -184,7 +180,7 @@ static const struct {
 struct steps { /* what the pre-tokenizer does, in order */
     struct buf patterns[3];
     unsigned   n;
-    bool       byte_level, use_regex;
+    bool       byte_level, use_regex, digits;
 };
 
 static int read_split(struct import *m, uint32_t i, struct steps *s) {
@@ -206,8 +202,13 @@ static int read_step(struct import *m, uint32_t i, struct steps *s) {
     if (rc != 0) return rc;
     if (s->byte_level) return refuse(m, "pre_tokenizer %s after ByteLevel is not supported", type);
     if (strcmp(type, "Split") == 0) return read_split(m, i, s);
+    if (strcmp(type, "Digits") == 0) {
+        s->digits = true;
+        if (is_true(m, i, "individual_digits", false)) return 0;
+        return refuse(m, "pre_tokenizer Digits without individual_digits is not supported");
+    }
     if (strcmp(type, "ByteLevel") != 0)
-        return refuse(m, "pre_tokenizer %s is not supported (Sequence, Split and ByteLevel are)", type);
+        return refuse(m, "pre_tokenizer %s is not supported (Sequence, Split, Digits and ByteLevel are)", type);
     if (is_true(m, i, "add_prefix_space", true))
         return refuse(m, "pre_tokenizer ByteLevel with add_prefix_space is not supported");
     s->byte_level = true;
@@ -220,7 +221,9 @@ static int choose_split(struct import *m, struct steps *s) {
         return refuse(m, "pre_tokenizer: there is no ByteLevel; only byte-level vocabularies are supported");
     if (s->use_regex && s->n > 0)
         return refuse(m, "pre_tokenizer ByteLevel with use_regex after Split is not supported");
-    m->src.split = s->use_regex ? SPLIT_GPT2 : SPLIT_NONE;
+    if (s->digits && !s->use_regex)
+        return refuse(m, "pre_tokenizer Digits is supported before a ByteLevel with use_regex only");
+    m->src.split = s->digits ? SPLIT_DIGITS : s->use_regex ? SPLIT_GPT2 : SPLIT_NONE;
     if (s->n == 0) return 0;
     for (size_t k = 0; k < sizeof(known) / sizeof(*known); k++) {
         bool same = true;
@@ -372,6 +375,23 @@ static int read_token(struct import *m, uint32_t key, uint32_t value, unsigned c
     return 0;
 }
 
+/* An added token that is in the vocabulary, too, has one id. */
+static int check_added(struct import *m) {
+    for (size_t i = 0; i < m->src.n_added; i++) {
+        struct slice text = m->added[i].text;
+        size_t len;
+        buf_clear(&m->text);
+        buf_slice(&m->text, text);
+        if (buf_failed(&m->text)) return PERILUNE_ERR_NOMEM;
+        if (!to_bytes(m, m->text.data, text.len, &len)) continue;
+        uint32_t id = find_token(m, m->text.data, len);
+        if (id != VOCAB_NONE && id != m->added[i].id)
+            return refuse(m, "added_tokens: \"%.*s\" has the id %u there and %u in model.vocab",
+                          text.len > 40 ? 40 : (int)text.len, text.ptr, m->added[i].id, id);
+    }
+    return 0;
+}
+
 /* One more than the largest id that a token can have: there are no large gaps. */
 static uint32_t id_limit(size_t n) {
     size_t limit = 2 * n + 4096;
@@ -395,6 +415,7 @@ static int read_vocab(struct import *m, uint32_t object) {
         i = json_next(&m->doc, object, value);
     }
     mem_free(given);
+    if (rc == 0) rc = check_added(m);
     if (rc != 0) return rc;
     while (m->n_tokens > 0 && m->tokens[m->n_tokens - 1].len == 0) m->n_tokens--;
     if (m->n_tokens == 0) return refuse(m, "model.vocab: there are no tokens");

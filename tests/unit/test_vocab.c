@@ -335,7 +335,8 @@ TEST(import_says_what_it_does_not_support) {
                              "\"behavior\":\"Isolated\"},{\"type\":\"ByteLevel\",\"add_prefix_space\":false,"
                              "\"use_regex\":false}]}" },
           "the expression x+ is not one" },
-        { { .pre_tokenizer = "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Digits\"}]}" }, "Digits" },
+        { { .pre_tokenizer = "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Digits\"}]}" },
+          "Digits without individual_digits" },
         { { .merges = "[\"a b\",\"ab c\",\"b a\"]" }, "model.merges[2]: what it makes is not in the vocabulary" },
         { { .merges = "[\"a b\",\"a b\"]" }, "is there twice" },
         { { .merges = "[\"a zz\"]" }, "model.merges[0]: one of its sides" },
@@ -354,6 +355,7 @@ TEST(import_says_what_it_does_not_support) {
         { { .added = "{\"id\":99999999,\"content\":\"x\"}" }, "added_tokens[0]: id 99999999" },
         { { .added = "{\"content\":\"x\"}" }, "added_tokens[0]: it needs an id" },
         { { .added = "{\"id\":300,\"content\":\"x\"},{\"id\":300,\"content\":\"y\"}" }, "id 300 is there twice" },
+        { { .added = "{\"id\":300,\"content\":\"ab\"}" }, "has the id 300 there and 256 in model.vocab" },
     };
     char message[400];
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -384,6 +386,46 @@ TEST(import_of_what_is_cut) {
     CHECK_UINT(buf_len(&file), 0);
     buf_deinit(&json);
     buf_deinit(&file);
+}
+
+/* -- The command --------------------------------------------------------------------------------- */
+
+TEST(command) {
+    static const struct parts parts = { NULL, NULL, NULL, NULL, NULL, NULL };
+    char path[32], to[48], message[300];
+    struct buf json;
+    struct vocab *v;
+    buf_init(&json, 0);
+    document(&parts, &json);
+    write_temp(buf_get(&json), path);
+    snprintf(to, sizeof(to), "%s.vocab", path);
+    int out = dup(1), err = dup(2);
+    CHECK(freopen("/dev/null", "w", stdout) != NULL && freopen("/dev/null", "w", stderr) != NULL);
+    int imported = perilune_tool_vocab(4, (char *[]){ "vocab", "import", path, "--name=mine", NULL });
+    int shown = perilune_tool_vocab(3, (char *[]){ "vocab", "show", to, NULL });
+    int listed = perilune_tool_vocab(2, (char *[]){ "vocab", "list", NULL });
+    int wrong_json = perilune_tool_vocab(4, (char *[]){ "vocab", "import", to, "-o/tmp/perilune-none", NULL });
+    int missing = perilune_tool_vocab(3, (char *[]){ "vocab", "show", "no such thing", NULL });
+    int nothing = perilune_tool_vocab(1, (char *[]){ "vocab", NULL });
+    fflush(stdout);
+    fflush(stderr);
+    dup2(out, 1);
+    dup2(err, 2);
+    close(out);
+    close(err);
+    CHECK_INT(imported, 0);
+    CHECK_INT(shown, 0);
+    CHECK_INT(listed, 0);
+    CHECK_INT(wrong_json, 1);
+    CHECK_INT(access("/tmp/perilune-none", F_OK), -1);
+    CHECK_INT(missing, 1);
+    CHECK_INT(nothing, 2);
+    CHECK_INT(vocab_open(to, &v, message, sizeof(message)), 0);
+    CHECK_STR(vocab_name(v), "mine");
+    vocab_put(v);
+    unlink(to);
+    unlink(path);
+    buf_deinit(&json);
 }
 
 /* -- Files that are not what was written ----------------------------------------------------------- */
