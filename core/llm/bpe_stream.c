@@ -61,6 +61,7 @@ static size_t last_cut(const struct vocab *v, struct slice text) {
     const unsigned char *begin = (const unsigned char *)text.ptr, *end = begin + text.len, *p = end;
     unsigned after = UC_OTHER, tries = 0;
     const unsigned char *after_at = end;
+    if (v->split == SPLIT_NONE) return 0; /* merging reaches everywhere */
     while (p > begin && tries < MAX_TRIES) {
         do p--;
         while (p > begin && (*p & 0xC0) == 0x80);

@@ -29,32 +29,48 @@
 
 /* -- Checksum --------------------------------------------------------------------------- */
 
-/* Four lanes of multiply and rotate over 32 bytes at a time: as fast as memory.  It
+/* Eight lanes of multiply and rotate over 64 bytes at a time: as fast as memory.  It
  * finds accidents, not forgeries. */
-static uint64_t lane(uint64_t h, const unsigned char *p) {
+#define LANES 8
+
+static inline uint64_t lane(uint64_t h, const unsigned char *p) {
     uint64_t x;
     memcpy(&x, p, 8);
     h = (h ^ x) * VOCAB_MIX;
     return h << 31 | h >> 33;
 }
 
-static void sum_range(uint64_t h[4], const unsigned char *p, size_t n) {
-    for (; n >= 32; p += 32, n -= 32)
-        for (unsigned i = 0; i < 4; i++) h[i] = lane(h[i], p + 8 * i);
-    unsigned char rest[32] = { 0 };
-    if (n > 0) memcpy(rest, p, n);
-    for (unsigned i = 0; i < 4; i++) h[i] = lane(h[i], rest + 8 * i);
+static void sum_range(uint64_t h[LANES], const unsigned char *p, size_t n) {
+    uint64_t a = h[0], b = h[1], c = h[2], d = h[3], e = h[4], f = h[5], g = h[6], i = h[7];
+    unsigned char rest[8 * LANES] = { 0 };
+    for (bool last = false;; p += 8 * LANES, n -= 8 * LANES) {
+        if (n < 8 * LANES) { /* what is left, and zeros */
+            if (n > 0) memcpy(rest, p, n);
+            p = rest;
+            last = true;
+        }
+        a = lane(a, p);
+        b = lane(b, p + 8);
+        c = lane(c, p + 16);
+        d = lane(d, p + 24);
+        e = lane(e, p + 32);
+        f = lane(f, p + 40);
+        g = lane(g, p + 48);
+        i = lane(i, p + 56);
+        if (last) break;
+    }
+    h[0] = a, h[1] = b, h[2] = c, h[3] = d, h[4] = e, h[5] = f, h[6] = g, h[7] = i;
 }
 
 uint64_t vocab_checksum(const void *file, size_t size) {
     struct vocab_header head;
     memcpy(&head, file, sizeof(head));
     head.checksum = 0;
-    uint64_t h[4] = { size, 2, 3, 4 };
+    uint64_t h[LANES] = { size, 2, 3, 4, 5, 6, 7, 8 };
     sum_range(h, (const unsigned char *)&head, sizeof(head));
     sum_range(h, (const unsigned char *)file + sizeof(head), size - sizeof(head));
     uint64_t sum = 0;
-    for (unsigned i = 0; i < 4; i++) sum = (sum ^ h[i]) * VOCAB_MIX ^ h[i] >> 29;
+    for (unsigned i = 0; i < LANES; i++) sum = (sum ^ h[i]) * VOCAB_MIX ^ h[i] >> 29;
     return sum;
 }
 
@@ -100,10 +116,48 @@ static const char *check_header(const struct vocab_header *h, size_t size) {
     return NULL;
 }
 
-static bool all_below(const uint32_t *x, size_t n, uint32_t limit) {
-    uint32_t max = 0;
-    for (size_t i = 0; i < n; i++) max = x[i] > max ? x[i] : max;
-    return n == 0 || max < limit;
+typedef int32_t quad __attribute__((vector_size(16)));
+
+/* What a table of numbers holds, of each the bits in mask. */
+struct scan {
+    uint32_t max;   /* the largest */
+    uint32_t bits;  /* all bits that are set anywhere, also outside of mask */
+    size_t   used;  /* numbers that are not 0 */
+    size_t   holes; /* of them, those that are 0 within mask */
+};
+
+static void scan_one(struct scan *s, uint32_t x, uint32_t mask) {
+    s->max = (x & mask) > s->max ? x & mask : s->max;
+    s->bits |= x;
+    s->used += x != 0;
+    s->holes += x != 0 && (x & mask) == 0;
+}
+
+/* Four at a time; mask is below 2^31. */
+static struct scan scan_table(const uint32_t *x, size_t n, uint32_t mask) {
+    int32_t m = (int32_t)mask;
+    quad max = { 0 }, bits = { 0 }, zeros = { 0 }, masked_zeros = { 0 }, masks = { m, m, m, m };
+    struct scan s = { 0 };
+    size_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        quad raw, v, more;
+        memcpy(&raw, x + i, sizeof(raw));
+        v = raw & masks;
+        more = v > max;
+        max = (v & more) | (max & ~more);
+        bits |= raw;
+        zeros += raw == 0; /* true is -1 */
+        masked_zeros += v == 0;
+    }
+    s.used = i;
+    for (unsigned k = 0; k < 4; k++) {
+        s.max = (uint32_t)max[k] > s.max ? (uint32_t)max[k] : s.max;
+        s.bits |= (uint32_t)bits[k];
+        s.used -= (size_t)-zeros[k];
+        s.holes += (size_t)(zeros[k] - masked_zeros[k]);
+    }
+    for (; i < n; i++) scan_one(&s, x[i], mask);
+    return s;
 }
 
 static bool offsets_rise(const struct vocab *v, size_t bytes) {
@@ -115,28 +169,34 @@ static bool offsets_rise(const struct vocab *v, size_t bytes) {
     return wrong == 0 && v->offsets[0] == 0 && v->offsets[v->n_ids] == bytes;
 }
 
-/* Every rank exists, and a sixteenth of the entries is free. */
+/* Every rank exists, and a sixteenth of the entries is free.  A rank is in the lower half
+ * of an entry; what else is there is only compared. */
 static bool pairs_hold(const struct vocab *v) {
-    size_t n = (size_t)v->buckets * VOCAB_BUCKET, used = 0;
-    uint32_t max = 0;
-    for (size_t i = 0; i < n; i++) {
-        uint32_t r = (uint32_t)v->pairs[i] & 0xFFFFFF;
-        max = r > max ? r : max;
-        used += v->pairs[i] != 0;
+    typedef uint64_t two __attribute__((vector_size(16)));
+    size_t n = (size_t)v->buckets * VOCAB_BUCKET;
+    two zeros = { 0 };
+    quad max = { 0 };
+    const quad ranks = { 0xFFFFFF, 0, 0xFFFFFF, 0 };
+    for (size_t i = 0; i < n; i += 2) { /* n is a multiple of VOCAB_BUCKET */
+        two e;
+        memcpy(&e, v->pairs + i, sizeof(e));
+        quad r = (quad)e & ranks, more = r > max;
+        max = (r & more) | (max & ~more);
+        zeros += (two)(e == 0);
     }
-    return max <= v->n_ranks && used <= n - n / 16;
+    size_t used = n - (size_t)(0 - zeros[0] - zeros[1]);
+    uint32_t top = (uint32_t)(max[0] > max[2] ? max[0] : max[2]);
+    return top <= v->n_ranks && used <= n - n / 16;
 }
 
 static bool index_holds(const struct vocab *v) {
-    size_t used = 0;
-    uint32_t max = 0;
-    for (size_t i = 0; i < v->slots; i++) {
-        uint32_t id = v->index[i] & 0x1FFFFF;
-        max = id > max ? id : max;
-        used += v->index[i] != 0;
-        if (v->index[i] != 0 && id == 0) return false;
-    }
-    return max <= v->n_ids && used <= v->slots - v->slots / 16;
+    struct scan s = scan_table(v->index, v->slots, 0x1FFFFF);
+    return s.max <= v->n_ids && s.holes == 0 && s.used <= v->slots - v->slots / 16;
+}
+
+static bool ranks_hold(const struct vocab *v) {
+    struct scan s = scan_table(v->rank_id, v->n_ranks, VOCAB_MAX_IDS - 1);
+    return s.max < v->n_ids && s.bits < VOCAB_MAX_IDS;
 }
 
 static bool byte_tokens_hold(const struct vocab *v) {
@@ -144,9 +204,9 @@ static bool byte_tokens_hold(const struct vocab *v) {
         uint32_t id = v->byte_id[i];
         if (id >= v->n_ids || v->offsets[id + 1] - v->offsets[id] != 1 || v->bytes[v->offsets[id]] != i) return false;
     }
-    for (unsigned i = 0; i < 65536; i++)
-        if (v->byte_rank[i] != VOCAB_NONE && v->byte_rank[i] >= v->n_ranks) return false;
-    return true;
+    uint32_t wrong = 0;
+    for (unsigned i = 0; i < 65536; i++) wrong |= (uint32_t)(v->byte_rank[i] + 1 > v->n_ranks); /* NONE + 1 is 0 */
+    return wrong == 0;
 }
 
 static bool added_hold(const struct vocab *v, size_t texts) {
@@ -160,7 +220,7 @@ static bool added_hold(const struct vocab *v, size_t texts) {
 
 static const char *check_tables(const struct vocab *v, const struct vocab_header *h) {
     if (!offsets_rise(v, h->section[VOCAB_BYTES].size)) return "it is damaged (offsets)";
-    if (v->rank_id != NULL && !all_below(v->rank_id, v->n_ranks, v->n_ids)) return "it is damaged (ranks)";
+    if (v->rank_id != NULL && !ranks_hold(v)) return "it is damaged (ranks)";
     if (!byte_tokens_hold(v)) return "it is damaged (bytes)";
     if (!pairs_hold(v)) return "it is damaged (pairs)";
     if (!index_holds(v)) return "it is damaged (index)";
