@@ -241,14 +241,16 @@ static __attribute__((noinline)) int cut_piece(struct bpe *b, const unsigned cha
     const struct vocab *v = b->v;
     uint32_t before = 0, c = 0;
     const unsigned char *q = p + unicode_decode(p, stop, &before);
+    unsigned sticky_before = vocab_sticky(v, before);
     while (q < stop) {
-        unsigned len = unicode_decode(q, stop, &c);
-        if ((before | c) >= 0x80 && !vocab_joins(v, before, c)) {
+        unsigned len = unicode_decode(q, stop, &c), sticky = vocab_sticky(v, c);
+        if ((before | c) >= 0x80 && !vocab_joins(v, before, sticky_before, c, sticky)) {
             int rc = word(b, p, (size_t)(q - p), end, s);
             if (rc != 0) return rc;
             p = q;
         }
         before = c;
+        sticky_before = sticky;
         q += len;
     }
     return word(b, p, (size_t)(q - p), end, s);

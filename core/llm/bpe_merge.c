@@ -48,6 +48,7 @@ void merge_deinit(struct merge_scratch *s) {
 
 #define POS_BITS 7
 #define NO_KEY   INT32_MAX
+#define FEW      24
 
 typedef int32_t quad __attribute__((vector_size(16)));
 
@@ -60,8 +61,14 @@ static inline quad quad_min(quad a, quad b) {
     return (a & less) | (b & ~less);
 }
 
-/* Of the first n keys, n a multiple of 4. */
+/* Of the first n keys, n a multiple of 4.  A few are faster one by one: they were just
+ * written one by one, and a wide load would have to wait for that to reach the cache. */
 static inline int32_t smallest(const int32_t *key, size_t n) {
+    if (n <= FEW) {
+        int32_t least = key[0];
+        for (size_t i = 1; i < n; i++) least = key[i] < least ? key[i] : least;
+        return least;
+    }
     quad best, x;
     memcpy(&best, key, sizeof(best));
     for (size_t i = 4; i < n; i += 4) {

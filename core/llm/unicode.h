@@ -28,7 +28,10 @@ static inline unsigned char unicode_raw(uint32_t c) {
     unsigned m = unicode_middle[unicode_top[c >> 12] * 64u + (c >> 6 & 63)];
     return (unsigned char)unicode_leaf[m * 64u + (c & 63)];
 }
-static inline unsigned unicode_class(uint32_t c) { return unicode_raw(c) & 15; }
+static inline unsigned unicode_class(uint32_t c) {
+    if (c - 0x4E00 < 0xA000 - 0x4E00) return UC_LETTER; /* ideographs: most of Chinese, no table */
+    return unicode_raw(c) & 15;
+}
 /* \w of a regular expression. */
 static inline bool unicode_is_word(uint32_t c) { return unicode_raw(c) >= '@'; }
 

@@ -164,13 +164,14 @@ static inline uint32_t vocab_cut_hash(uint32_t a, uint32_t b) {
 static inline uint32_t vocab_sticky_hash(uint32_t c) {
     return (uint32_t)((uint64_t)c * VOCAB_MIX >> (64 - VOCAB_STICKY_BITS));
 }
+static inline unsigned vocab_sticky(const struct vocab *v, uint32_t c) { return v->sticky[vocab_sticky_hash(c)]; }
 /* May a token hold the end of character a and the beginning of b, side by side?  When
  * not, merging never joins anything across the two, and both sides can be merged
- * apart.  Errs towards true.  Meant for pairs of which one is outside ASCII. */
-static inline bool vocab_joins(const struct vocab *v, uint32_t a, uint32_t b) {
+ * apart.  Errs towards true.  Meant for pairs of which one is outside ASCII; sticky_a is
+ * vocab_sticky(v, a). */
+static inline bool vocab_joins(const struct vocab *v, uint32_t a, unsigned sticky_a, uint32_t b, unsigned sticky_b) {
     uint32_t h = vocab_cut_hash(a, b);
-    return (v->cuts[h >> 3] >> (h & 7) & 1) || (v->sticky[vocab_sticky_hash(a)] & STICKY_AFTER) ||
-           (v->sticky[vocab_sticky_hash(b)] & STICKY_BEFORE);
+    return (v->cuts[h >> 3] >> (h & 7) & 1) || (sticky_a & STICKY_AFTER) || (sticky_b & STICKY_BEFORE);
 }
 
 /* -- Between vocab.c and the files that make vocabularies --------------------------------- */
