@@ -8,7 +8,8 @@
  * they are spelled out here:
  *
  *     names       those with a word
- *     reserved    <|reserved_N|> for every other id of a range
+ *     reserved    <|reserved_N|> for the other ids of a range; from some id on also for
+ *                 those that have a word (200018 is both of its texts)
  *
  * Thread: any; constants. */
 #include <stdio.h>
@@ -35,8 +36,6 @@ static const struct special o200k_specials[] = {
     { 200018, "<|endofprompt|>" },
     { 0, NULL },
 };
-/* 200018 is <|endofprompt|> and <|reserved_200018|>: both texts are that token, and the
- * first is what it decodes to. */
 static const struct special harmony_specials[] = {
     { 199998, "<|startoftext|>" }, { 199999, "<|endoftext|>" }, { 200002, "<|return|>" },
     { 200003, "<|constrain|>" },   { 200005, "<|channel|>" },   { 200006, "<|start|>" },
@@ -48,11 +47,11 @@ static const struct builtin {
     const char *name;
     const unsigned char *begin, *end;
     const struct special *specials;
-    uint32_t reserved_first, reserved_end; /* ids */
+    uint32_t reserved_first, reserved_all, reserved_end; /* ids */
 } builtins[] = {
-    { "cl100k_base", vocab_cl100k_base, vocab_cl100k_base_end, cl100k_specials, 0, 0 },
-    { "o200k_base", vocab_o200k_base, vocab_o200k_base_end, o200k_specials, 0, 0 },
-    { "o200k_harmony", vocab_o200k_base, vocab_o200k_base_end, harmony_specials, 200000, 201088 },
+    { "cl100k_base", vocab_cl100k_base, vocab_cl100k_base_end, cl100k_specials, 0, 0, 0 },
+    { "o200k_base", vocab_o200k_base, vocab_o200k_base_end, o200k_specials, 0, 0, 0 },
+    { "o200k_harmony", vocab_o200k_base, vocab_o200k_base_end, harmony_specials, 200000, 200013, 201088 },
 };
 
 #define TEXT_SIZE 32 /* the longest has 21 bytes */
@@ -72,7 +71,7 @@ static int add_specials(struct vocab *v, const struct builtin *b) {
         int len = named ? snprintf(text, TEXT_SIZE, "%s", s->text)
                         : snprintf(text, TEXT_SIZE, "<|reserved_%u|>", r);
         if (named) s++;
-        if (id == r && r < b->reserved_end) r++;
+        if (id == r && r < b->reserved_end && (!named || r < b->reserved_all)) r++;
         v->own_added[k] = (struct vocab_added){ id, ADDED_SPECIAL, k * TEXT_SIZE, (uint32_t)len };
         k++;
     }

@@ -513,7 +513,7 @@ static int read_all(struct import *m, struct slice json) {
     struct json_error err;
     m->doc.max_nodes = MAX_VALUES;
     int rc = json_parse(&m->doc, json, &err);
-    if (rc == PERILUNE_ERR_INVAL) return refuse(m, "not JSON: %s at byte %zu", err.message, err.offset);
+    if (rc == PERILUNE_ERR_INVAL) return refuse(m, "not usable as JSON: %s at byte %zu", err.message, err.offset);
     if (rc != 0) return rc;
     uint32_t root = 0, model = member(m, root, "model");
     if (json_type(&m->doc, root) != JSON_OBJECT) return refuse(m, "not an object; is this a tokenizer.json?");

@@ -128,6 +128,9 @@ TEST(specials) {
     CHECK_UINT(vocab_size(v), 201088);
     CHECK_UINT(vocab_special(v, SLICE("<|start|>")), 200006);
     CHECK_UINT(vocab_special(v, SLICE("<|reserved_201087|>")), 201087);
+    CHECK_UINT(vocab_special(v, SLICE("<|reserved_200018|>")), 200018);
+    CHECK_UINT(vocab_special(v, SLICE("<|endofprompt|>")), 200018);
+    CHECK_UINT(vocab_special(v, SLICE("<|reserved_200002|>")), UINT32_MAX);
     CHECK_UINT(vocab_special(v, SLICE("<|nothing|>")), UINT32_MAX);
     CHECK(vocab_token(v, 200012, &s));
     CHECK_SLICE(s, SLICE("<|call|>"));
