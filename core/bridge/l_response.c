@@ -213,9 +213,7 @@ static int l_next_event(lua_State *L) {
     response_open(r);
     struct event ev;
     if (response_record(r, &r->read_at, &ev)) {
-        struct json_doc doc = { .nodes = NULL };
-        hooks_push_event(L, &doc, &ev);
-        json_deinit(&doc);
+        hooks_push_event(L, &state_of(L)->scratch_doc, &ev); /* may raise */
         return 1;
     }
     if (!r->over) {

@@ -45,9 +45,22 @@ static struct slice piece(const struct local *l, unsigned i) {
     return slice_of(buf_get(&l->bytes).ptr + start, l->ends[i] - start);
 }
 
-/* `frames` holds whole "data: ...\n\n" frames: one event each. */
-static void emit_frames(struct response *r, struct buf *frames) {
+static void emit_failure(struct response *r) {
+    struct failure f;
+    failure_init(&f);
+    failure_set(&f, FAILURE_NO_MEMORY, "out of memory");
+    response_emit(r, &(struct event){ .type = EVENT_ERROR, .failure = &f });
+}
+
+/* `frames` holds whole "data: ...\n\n" frames: one event each.  Returns false, and the
+ * answer has failed, when there was no memory for all of them. */
+static bool emit_frames(struct response *r, struct buf *frames) {
     struct slice s = buf_get(frames);
+    if (buf_failed(frames)) {
+        buf_deinit(frames);
+        emit_failure(r);
+        return false;
+    }
     while (s.len > 0 && !r->finished) {
         const char *end = memmem(s.ptr, s.len, "\n\n", 2);
         size_t len = (size_t)(end + 2 - s.ptr);
@@ -57,6 +70,7 @@ static void emit_frames(struct response *r, struct buf *frames) {
         s.len -= len;
     }
     buf_deinit(frames);
+    return true;
 }
 
 static struct openai_answer describe(struct response *r) {
@@ -77,9 +91,14 @@ static void finish(struct response *r) {
         openai_chunk_finish(&out, &a);
         if (r->keep_usage) openai_chunk_usage(&out, &a);
         buf_puts(&out, "data: [DONE]\n\n");
-        emit_frames(r, &out);
+        if (!emit_frames(r, &out)) return;
     } else {
         openai_completion(&out, &a, buf_get(&l->bytes));
+        if (buf_failed(&out)) {
+            buf_deinit(&out);
+            emit_failure(r);
+            return;
+        }
         response_emit(r, &(struct event){ .type = EVENT_BYTES, .raw = buf_get(&out) });
         buf_deinit(&out);
     }
@@ -103,7 +122,7 @@ static bool step(struct response *r) {
         buf_init(&out, 0);
         if (first) openai_chunk_role(&out, &a);
         openai_chunk_text(&out, &a, piece(l, l->next));
-        emit_frames(r, &out);
+        if (!emit_frames(r, &out)) return false;
     }
     if (l->next < l->count) {
         l->next++;

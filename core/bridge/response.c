@@ -27,6 +27,11 @@
 #include "bridge/hooks.h"
 #include "bridge/response_int.h"
 
+/* When even the failure found no memory. */
+static const struct failure lost_failure = { .kind = FAILURE_NO_MEMORY, .status = 503,
+                                             .retryable = true, .code = "out_of_memory",
+                                             .type = "server_error", .message = "out of memory" };
+
 static enum flow on_event(struct sink *k, const struct event *ev);
 static void on_mark(void *ud);
 
@@ -117,14 +122,17 @@ void response_put(struct response *r) {
 
 /* -- Holding ------------------------------------------------------------------------ */
 
-void response_hold(struct response *r, const struct event *ev) {
+/* All of a record or nothing: half of one would be read beyond its end. */
+static bool response_hold(struct response *r, const struct event *ev) {
     bool inside = ev->data.ptr >= ev->raw.ptr && ev->data.ptr + ev->data.len <= ev->raw.ptr + ev->raw.len;
     struct record rec = { .type = ev->type, .raw_len = (uint32_t)ev->raw.len,
                           .data_len = (uint32_t)ev->data.len };
     rec.data_off = inside ? (uint32_t)(ev->data.ptr - ev->raw.ptr) : rec.raw_len;
+    if (buf_reserve(&r->held, sizeof(rec) + ev->raw.len + (inside ? 0 : ev->data.len)) == NULL) return false;
     buf_put(&r->held, &rec, sizeof(rec));
     buf_slice(&r->held, ev->raw);
     if (!inside) buf_slice(&r->held, ev->data);
+    return true;
 }
 
 /* The record at *at, as an event; moves *at behind it. */
@@ -191,7 +199,11 @@ void response_break(struct response *r, const struct failure *f) {
 /* Behind the hooks. */
 enum flow response_out(struct response *r, const struct event *ev) {
     if (r->to != NULL) return r->to->event(r->to, ev);
-    if (ev->type == EVENT_FRAME || ev->type == EVENT_BYTES) response_hold(r, ev);
+    bool content = ev->type == EVENT_FRAME || ev->type == EVENT_BYTES;
+    if (content && !response_hold(r, ev)) {
+        if (!r->failed) response_break(r, &lost_failure); /* what is missing must not look complete */
+        return FLOW_MORE;
+    }
     if (ev->type != EVENT_HEAD) wake(r);
     return flow_of(r);
 }
@@ -218,7 +230,7 @@ static enum flow on_event(struct sink *k, const struct event *ev) {
     struct response *r = container_of(k, struct response, from);
     bool outer = r->in_event;
     enum flow flow = FLOW_MORE;
-    if (r->finished) return FLOW_MORE;
+    if (r->finished || r->over) return FLOW_MORE;
     r->in_event = true;
     switch (ev->type) {
     case EVENT_HEAD:
@@ -285,10 +297,6 @@ void response_start(struct response *r, struct call *c) {
 }
 
 /* -- The consumer -------------------------------------------------------------------------- */
-
-static const struct failure lost_failure = { .kind = FAILURE_NO_MEMORY, .status = 503,
-                                             .retryable = true, .code = "out_of_memory",
-                                             .type = "server_error", .message = "out of memory" };
 
 const struct failure *response_failure(const struct response *r) {
     if (!r->failed || buf_len(&r->held) > 0) return NULL;

@@ -44,7 +44,6 @@ struct response {
     char               upstream[64];
 };
 
-void response_hold(struct response *r, const struct event *ev);
 bool response_record(const struct response *r, size_t *at, struct event *ev);
 /* From here on hooks see events, those held first. */
 void response_open(struct response *r);

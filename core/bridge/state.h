@@ -57,7 +57,7 @@ struct state {
     int                 live_refs;  /* registry references not dropped yet */
     void              (*closed)(void *ud); /* after lua_close() */
     void               *closed_ud;
-    struct json_doc     scratch_doc; /* of json.decode() */
+    struct json_doc     scratch_doc; /* of json.decode(), and of events */
     struct buf          decode, encode; /* scratch of lib_scratch(), lib_output() */
 };
 
