@@ -66,13 +66,17 @@ void hooks_deinit(struct response *r) {
 
 /* -- Events as Lua sees them ---------------------------------------------------------- */
 
-static bool parse(struct json_doc *doc, const struct event *ev) {
+/* Returns 0, PERILUNE_ERR_INVAL for what is no object, or PERILUNE_ERR_NOMEM. */
+static int parse(struct json_doc *doc, const struct event *ev) {
     struct slice s = ev->type == EVENT_FRAME ? ev->data : ev->raw;
-    return s.len > 0 && s.ptr[0] == '{' && json_parse(doc, s, &(struct json_error){ 0 }) == 0;
+    if (s.len == 0 || s.ptr[0] != '{') return PERILUNE_ERR_INVAL;
+    return json_parse(doc, s, &(struct json_error){ 0 });
 }
 
 void hooks_event_text(struct json_doc *doc, const struct event *ev, struct buf *out) {
-    if (!parse(doc, ev)) return;
+    int rc = parse(doc, ev);
+    if (rc == PERILUNE_ERR_NOMEM) out->error = rc; /* a text with a hole is no text */
+    if (rc != 0) return;
     uint32_t n = openai_text_node(doc);
     if (n != JSON_NONE) json_decode_string(doc, n, out);
 }
@@ -88,7 +92,9 @@ static const char *type_of(struct json_doc *doc, const struct event *ev, bool pa
 }
 
 void hooks_push_event(lua_State *L, struct json_doc *doc, const struct event *ev) {
-    bool parsed = parse(doc, ev);
+    int rc = parse(doc, ev);
+    if (rc == PERILUNE_ERR_NOMEM) luaL_error(L, "not enough memory");
+    bool parsed = rc == 0;
     struct slice s = ev->type == EVENT_FRAME ? ev->data : ev->raw;
     lua_createtable(L, 0, 3);
     lua_pushstring(L, type_of(doc, ev, parsed));
@@ -99,6 +105,7 @@ void hooks_push_event(lua_State *L, struct json_doc *doc, const struct event *ev
     if (n == JSON_NONE) return;
     struct buf *text = lib_scratch(L);
     json_decode_string(doc, n, text);
+    if (buf_failed(text)) luaL_error(L, "not enough memory");
     lua_pushlstring(L, buf_get(text).ptr, buf_len(text));
     lua_setfield(L, -2, "text");
 }
@@ -254,7 +261,23 @@ static void build(struct hooks *h, enum event_type type, struct event *out) {
     if (type == EVENT_FRAME) buf_puts(&h->frame, "\n\n");
     struct slice raw = buf_get(&h->frame);
     *out = (struct event){ .type = type, .raw = raw };
-    if (type == EVENT_FRAME) out->data = slice_of(raw.ptr + 6, len - 6);
+    if (type == EVENT_FRAME && !buf_failed(&h->frame)) out->data = slice_of(raw.ptr + 6, len - 6);
+}
+
+/* Did a buffer fail?  Then the answer has: what went out would not be what map made. */
+static bool lost(struct response *r) {
+    struct hooks *h = r->hooks;
+    const struct buf *all[] = { &h->piece, &h->shape, &h->text, &h->mapped, &h->frame };
+    int error = 0;
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+        if (error == 0) error = all[i]->error;
+    if (error == 0) return false;
+    h->broken = true;
+    if (error == PERILUNE_ERR_LIMITED)
+        failure_set(&h->failure, FAILURE_ANSWER_TOO_LARGE, "a word or line that map waits for is over max_body");
+    else failure_set(&h->failure, FAILURE_NO_MEMORY, "out of memory");
+    if (!r->finished) response_break(r, &h->failure);
+    return true;
 }
 
 static enum flow finish_event(struct response *r, const struct event *ev) {
@@ -279,9 +302,9 @@ static void flush(struct response *r) {
     map_end(r);
     if (!rest && buf_len(&h->mapped) == 0 && !h->broken) return;
     struct event out;
-    if (json_parse(&h->doc, buf_get(&h->shape), &(struct json_error){ 0 }) != 0) return;
-    build(h, EVENT_FRAME, &out);
-    finish_event(r, &out);
+    if (json_parse(&h->doc, buf_get(&h->shape), &(struct json_error){ 0 }) != 0) h->frame.error = PERILUNE_ERR_NOMEM;
+    else build(h, EVENT_FRAME, &out);
+    if (!lost(r)) finish_event(r, &out);
 }
 
 static bool carries_finish(const struct hooks *h, struct slice data) {
@@ -296,15 +319,21 @@ static bool carries_finish(const struct hooks *h, struct slice data) {
 
 static enum flow map_event(struct response *r, const struct event *ev) {
     struct hooks *h = r->hooks;
-    if (!parse(&h->doc, ev)) { /* [DONE] */
+    int rc = parse(&h->doc, ev);
+    if (rc == PERILUNE_ERR_NOMEM) {
+        h->frame.error = rc;
+        lost(r);
+        return FLOW_MORE;
+    }
+    if (rc != 0) { /* [DONE] */
         flush(r);
-        return finish_event(r, ev);
+        return h->broken ? FLOW_MORE : finish_event(r, ev);
     }
     uint32_t n = openai_text_node(&h->doc);
     bool whole = ev->type == EVENT_BYTES || carries_finish(h, ev->data);
     if (n == JSON_NONE) {
         if (whole) flush(r);
-        return finish_event(r, ev);
+        return h->broken ? FLOW_MORE : finish_event(r, ev);
     }
     buf_clear(&h->text);
     buf_clear(&h->mapped);
@@ -322,7 +351,7 @@ static enum flow map_event(struct response *r, const struct event *ev) {
     if (whole) map_end(r);
     struct event out;
     build(h, ev->type, &out);
-    return finish_event(r, &out);
+    return lost(r) ? FLOW_MORE : finish_event(r, &out);
 }
 
 enum flow hooks_event(struct response *r, const struct event *ev) {
@@ -358,7 +387,7 @@ static int run_finally(lua_State *L, void *ud) {
         lua_setfield(L, -2, "usage");
     }
     struct hooks *h = run->r->hooks;
-    if (h->record) {
+    if (h->record && !buf_failed(&h->recorded)) {
         lua_pushlstring(L, buf_get(&h->recorded).ptr, buf_len(&h->recorded));
         lua_setfield(L, -2, "text");
     }

@@ -202,7 +202,7 @@ function Request:tokens() end
 ---@field usage? perilune.Usage  when the upstream said it
 ---@field ttft_ms number         milliseconds from the request to the first event
 ---@field total_ms number        milliseconds from the request to the end
----@field text? string           the answer, after res:record()
+---@field text? string           the answer, after res:record(); nil when it was over max_body
 
 --- An answer on its way.  It is there as soon as its first event is: what fails
 --- before that is `nil, err`; what fails later ends the stream with an error event.
