@@ -92,7 +92,7 @@ static struct task *task_of(struct state *s, const struct policy_chain *chain) {
 static void fail(struct task *t, void (*done)(void *, const struct policy_result *)) {
     struct failure f;
     failure_init(&f);
-    const char *text = lua_tostring(t->co, -1);
+    const char *text = state_text(t->co, -1);
     log_line(t->state->log, PERILUNE_LOG_ERROR, "request %s: %s", t->request->id, text ? text : "a policy failed");
     if (t->root->killed != NULL) failure_set(&f, t->root->kill_kind, "%s", t->root->killed);
     else failure_set(&f, FAILURE_POLICY, "a policy failed (see the log, request %s)", t->request->id);
@@ -192,7 +192,8 @@ static void spec_done(struct task *t, bool ok) {
     struct spec *sp = t->owner;
     sp->over = true;
     sp->ok = ok;
-    if (!ok) snprintf(sp->err, sp->errlen, "%s", lua_tostring(t->co, -1) ? lua_tostring(t->co, -1) : "failed");
+    const char *text = ok ? NULL : state_text(t->co, -1);
+    if (!ok) snprintf(sp->err, sp->errlen, "%s", text ? text : "failed");
 }
 
 static int read_summary(lua_State *L, void *ud) {

@@ -183,6 +183,10 @@ static int bootstrap(lua_State *L) {
     return 0;
 }
 
+const char *state_text(lua_State *L, int index) {
+    return lua_type(L, index) == LUA_TSTRING ? lua_tostring(L, index) : NULL;
+}
+
 int state_call(struct state *s, int (*fn)(lua_State *, void *), void *ud, char *err, size_t errlen) {
     struct entry e = { fn, ud };
     lua_State *L = s->L;
@@ -191,7 +195,9 @@ int state_call(struct state *s, int (*fn)(lua_State *, void *), void *ud, char *
     lua_pushlightuserdata(L, &e);
     int rc = lua_pcall(L, 1, 0, 0);
     if (rc != 0) {
-        const char *text = lua_tostring(L, -1);
+        /* Not even a string is certain: LuaJIT puts "not enough memory" on the stack of
+         * the coroutine that wanted it, which may be another one. */
+        const char *text = state_text(L, -1);
         if (errlen > 0) snprintf(err, errlen, "%s", text ? text : "error without a text");
     }
     lua_settop(L, top);

@@ -78,6 +78,10 @@ static inline struct state *state_of(lua_State *L) {
     return ud;
 }
 
+/* The string at index, or NULL.  For C outside of protected calls: lua_tostring() would
+ * make a string of a number, and memory that ends there ends the process. */
+const char *state_text(lua_State *L, int index);
+
 /* Calls fn(L, ud) protected, on the main coroutine: the way for C to touch Lua
  * values outside a task.  Returns 0, or the code of the failure with the text in
  * err.  Keeps the stack balanced. */

@@ -104,7 +104,11 @@ void task_start_soon(struct task *t) { loop_soon(t->state->loop, &t->ready, read
 
 static int push_traceback(lua_State *L, void *ud) {
     struct task *t = ud;
-    const char *text = t->root->killed ? t->root->killed : lua_tostring(t->co, -1);
+    const char *text = t->root->killed ? t->root->killed : state_text(t->co, -1);
+    if (text == NULL && lua_type(t->co, -1) == LUA_TNUMBER) {
+        lua_pushnumber(L, lua_tonumber(t->co, -1)); /* error(42) */
+        text = lua_tostring(L, -1);
+    }
     luaL_traceback(L, t->co, text ? text : "(error object is not a string)", 0);
     lua_xmove(L, t->co, 1);
     return 0;

@@ -173,7 +173,7 @@ static bool crashes_luajit(long n) {
 
 /* Every allocation of a life fails, once alone and once with all behind it; and every one
  * of a life that is canceled.  In parts, because there are thousands of lives. */
-#define PARTS 4
+#define PARTS 8
 
 static unsigned every_allocation_of(const char *path, int part, bool forever, bool cancel) {
     long before = mem_live();
@@ -207,3 +207,7 @@ TEST_NOFAULT(any_allocation_may_fail_1) { every_allocation(0); }
 TEST_NOFAULT(any_allocation_may_fail_2) { every_allocation(1); }
 TEST_NOFAULT(any_allocation_may_fail_3) { every_allocation(2); }
 TEST_NOFAULT(any_allocation_may_fail_4) { every_allocation(3); }
+TEST_NOFAULT(any_allocation_may_fail_5) { every_allocation(4); }
+TEST_NOFAULT(any_allocation_may_fail_6) { every_allocation(5); }
+TEST_NOFAULT(any_allocation_may_fail_7) { every_allocation(6); }
+TEST_NOFAULT(any_allocation_may_fail_8) { every_allocation(7); }
