@@ -57,11 +57,15 @@ struct text_mmr {
     const float             *scores;
     float                    lambda;
     float                   *likeness; /* by piece: to what was picked */
-    float                   *norms;    /* by piece: length of its vector */
+    float                   *scale;    /* by piece: 1 / the length of its vector */
     float                   *queued;   /* by piece: its value in the heap */
-    uint8_t                 *gone;     /* by piece: picked, or never to be */
+    float                   *now;      /* by piece: likeness to the one being picked; 0 between */
+    float                   *weight;   /* by term: squared */
     uint32_t                *heap, heap_len;
-    uint32_t                *inverted, *first; /* pieces by term; by term, where they begin */
+    uint32_t                *lists, *first; /* pieces by term; by term, where its list begins */
+    uint32_t                *touched;
+    uint8_t                 *gone;     /* by piece: picked, or never to be */
+    void                    *memory;
 };
 
 /* Borrows ix and scores (one for each piece, 0 to 1) until text_mmr_deinit().

@@ -26,14 +26,14 @@ enum text_span_type {
     TEXT_PATH,       /* /a/b, ./a, ~/a, C:\a, a/b.c, b.c */
     TEXT_NUMBER,     /* sign, currency and unit included; dates, times, IP addresses, 三十万 */
     TEXT_ID,         /* letters and digits, or an underscore: UUID, 3f2a9c1, ABC-123, v1.2, a_b */
-    TEXT_QUOTE,      /* "", '', “”, ‘’, «», 「」, 『』, 《》, 〈〉: marks included, at most TEXT_QUOTE_MAX */
+    TEXT_QUOTE,      /* "", '', “”, ‘’, «», 「」, 『』, 《》, 〈〉, on one line; marks included */
     TEXT_NEGATION,   /* not, never, n't, without ... 不 没 勿 未 非 无 别 ... */
     TEXT_QUANTIFIER, /* only, all, every, unless, except ... 仅 只 所有 每 除非 ... */
     TEXT_MODAL,      /* must, cannot, required ... 必须 禁止 应当 ... */
     TEXT_SPAN_TYPES
 };
 
-#define TEXT_QUOTE_MAX 512
+#define TEXT_QUOTE_MAX 512 /* bytes between the marks; longer is no span */
 #define TEXT_ALL_TYPES ((1u << TEXT_SPAN_TYPES) - 1)
 
 struct text_span {

@@ -1,0 +1,402 @@
+/* text_rank.c -- an index of terms, and three ways to rank the pieces in it.
+ *
+ *     slots     hash -> term          open addressing, at most half full
+ *     terms     in how many pieces    df
+ *     postings  term, how often       those of piece 0, then of piece 1, ...
+ *     pieces    first posting, length
+ *
+ * BM25 walks all postings once and looks up each term's weight in the question.
+ *
+ * TextRank is PageRank over sentences that are linked by what they share, here their
+ * cosine (LexRank).  The links, n * n of them, are never made: with a_i the vector of
+ * sentence i, one round over the links is two over the postings:
+ *
+ *     sum_j (a_i . a_j) x_j / s_j  =  a_i . y      y = sum_j a_j x_j / s_j
+ *     s_j = sum_k (a_j . a_k)      =  a_j . sum_k a_k
+ *
+ * MMR needs the likeness to what was picked.  Picking a piece walks the lists of its
+ * terms, those that are in at most COMMON pieces; a heap holds values that may be too
+ * high, and the best is the first whose value is still true, as values only fall.
+ *
+ * All of it is linear in the postings (times COMMON, times a logarithm).  Probing stops
+ * after PROBES slots and takes the last for the same term: who makes terms collide gets a
+ * worse order of his own text, not a slow one.  Nothing is random: the same text gives
+ * the same order on every worker, which caches of prompts need.
+ *
+ * Thread: any; an index belongs to one. */
+#include "llm/text_rank.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "include/perilune.h"
+#include "llm/text_terms.h"
+
+#define PROBES 128
+#define COMMON 64
+#define ROUNDS 12
+#define DAMPING 0.85f
+
+struct slot {
+    uint64_t hash;
+    uint32_t term; /* its number + 1; 0: free */
+};
+struct term {
+    uint32_t df, last, posting; /* the last piece that has it + 1, and its posting there */
+};
+struct posting {
+    uint32_t term, tf;
+};
+struct piece {
+    uint32_t first, len; /* postings; terms */
+};
+
+static size_t count(const struct buf *b, size_t size) { return b->len / size; }
+static struct slot *slots_of(const struct text_index *ix) { return (struct slot *)(void *)ix->slots.data; }
+static struct term *terms_of(const struct text_index *ix) { return (struct term *)(void *)ix->terms.data; }
+static struct posting *postings_of(const struct text_index *ix) { return (struct posting *)(void *)ix->postings.data; }
+static struct piece *pieces_of(const struct text_index *ix) { return (struct piece *)(void *)ix->pieces.data; }
+static size_t term_count(const struct text_index *ix) { return count(&ix->terms, sizeof(struct term)); }
+
+size_t text_index_len(const struct text_index *ix) { return count(&ix->pieces, sizeof(struct piece)); }
+
+/* One past the last posting of piece i. */
+static uint32_t piece_end(const struct text_index *ix, size_t i) {
+    if (i + 1 < text_index_len(ix)) return pieces_of(ix)[i + 1].first;
+    return (uint32_t)count(&ix->postings, sizeof(struct posting));
+}
+
+static void *push(struct buf *b, size_t size) {
+    if (b->cap - b->len < size && buf_reserve(b, size) == NULL) return NULL;
+    void *p = b->data + b->len;
+    b->len += size;
+    return p;
+}
+
+/* -- The index ---------------------------------------------------------------------------- */
+
+void text_index_init(struct text_index *ix) { *ix = (struct text_index){ .tokens = 0 }; }
+
+void text_index_deinit(struct text_index *ix) {
+    buf_deinit(&ix->slots);
+    buf_deinit(&ix->terms);
+    buf_deinit(&ix->postings);
+    buf_deinit(&ix->pieces);
+}
+
+int text_index_check(const struct text_index *ix) {
+    bool failed = buf_failed(&ix->slots) || buf_failed(&ix->terms) || buf_failed(&ix->postings) ||
+                  buf_failed(&ix->pieces);
+    return failed ? PERILUNE_ERR_NOMEM : 0;
+}
+
+/* The slot of the hash, or the free one for it, or one that has to do. */
+static struct slot *find(const struct slot *slots, size_t n, uint64_t hash) {
+    size_t i = hash & (n - 1);
+    for (unsigned probe = 0; probe < PROBES; probe++, i = (i + 1) & (n - 1))
+        if (slots[i].term == 0 || slots[i].hash == hash) return (struct slot *)(uintptr_t)&slots[i];
+    return (struct slot *)(uintptr_t)&slots[(i - 1) & (n - 1)];
+}
+
+static bool grow_slots(struct text_index *ix) {
+    size_t old = count(&ix->slots, sizeof(struct slot)), n = old == 0 ? 1024 : old * 4;
+    struct buf more;
+    buf_init(&more, 0);
+    struct slot *to = (struct slot *)(void *)buf_reserve(&more, n * sizeof(*to));
+    if (to == NULL) {
+        ix->slots.error = PERILUNE_ERR_NOMEM;
+        return false;
+    }
+    memset(to, 0, n * sizeof(*to));
+    buf_advance(&more, n * sizeof(*to));
+    for (size_t i = 0; i < old; i++) {
+        struct slot from = slots_of(ix)[i];
+        if (from.term != 0) *find(to, n, from.hash) = from;
+    }
+    buf_deinit(&ix->slots);
+    ix->slots = more;
+    return true;
+}
+
+struct adding {
+    struct text_sink   sink;
+    struct text_index *ix;
+    uint32_t           piece, len;
+};
+
+static void add_term(struct text_sink *sink, uint64_t hash, bool asks) {
+    struct adding *a = (struct adding *)(void *)sink;
+    struct text_index *ix = a->ix;
+    (void)asks;
+    size_t n = count(&ix->slots, sizeof(struct slot));
+    if (term_count(ix) * 2 >= n) {
+        if (buf_failed(&ix->slots) || !grow_slots(ix)) return;
+        n = count(&ix->slots, sizeof(struct slot));
+    }
+    struct slot *slot = find(slots_of(ix), n, hash);
+    struct term *term;
+    if (slot->term == 0) {
+        if ((term = push(&ix->terms, sizeof(*term))) == NULL) return;
+        *term = (struct term){ 0, 0, 0 };
+        *slot = (struct slot){ hash, (uint32_t)term_count(ix) };
+    } else {
+        term = &terms_of(ix)[slot->term - 1];
+    }
+    a->len++;
+    if (term->last == a->piece + 1) {
+        postings_of(ix)[term->posting].tf++;
+        return;
+    }
+    struct posting *posting = push(&ix->postings, sizeof(*posting));
+    if (posting == NULL) return;
+    *posting = (struct posting){ slot->term - 1, 1 };
+    term->df++;
+    term->last = a->piece + 1;
+    term->posting = (uint32_t)(posting - postings_of(ix));
+}
+
+void text_index_add(struct text_index *ix, struct slice piece) {
+    if (text_index_check(ix) != 0) return;
+    uint32_t i = (uint32_t)text_index_len(ix);
+    struct piece *p = push(&ix->pieces, sizeof(*p));
+    if (p == NULL) return;
+    *p = (struct piece){ (uint32_t)count(&ix->postings, sizeof(struct posting)), 0 };
+    struct adding a = { { add_term, false }, ix, i, 0 };
+    text_terms(piece, &a.sink);
+    pieces_of(ix)[i].len = a.len;
+    ix->tokens += a.len;
+}
+
+/* How rare a term is: above 0 also for one that is everywhere. */
+static float rarity(const struct text_index *ix, uint32_t term) {
+    float n = (float)text_index_len(ix), df = (float)terms_of(ix)[term].df;
+    return logf(1 + (n - df + 0.5f) / (df + 0.5f));
+}
+
+/* -- BM25 ------------------------------------------------------------------------------------ */
+
+struct asking {
+    struct text_sink         sink;
+    const struct text_index *ix;
+    float                   *weights; /* by term */
+    bool                     any, all;
+};
+
+static void ask_term(struct text_sink *sink, uint64_t hash, bool asks) {
+    struct asking *a = (struct asking *)(void *)sink;
+    if (asks && !a->all) return;
+    const struct slot *slot = find(slots_of(a->ix), count(&a->ix->slots, sizeof(struct slot)), hash);
+    if (slot->term == 0) return;
+    a->weights[slot->term - 1] = rarity(a->ix, slot->term - 1);
+    a->any = true;
+}
+
+int text_index_bm25(const struct text_index *ix, struct slice question, struct text_bm25 how, float *scores) {
+    size_t n = text_index_len(ix), terms = term_count(ix);
+    for (size_t i = 0; i < n; i++) scores[i] = 0;
+    if (terms == 0) return 0;
+    float *weights = mem_zalloc(terms * sizeof(*weights));
+    if (weights == NULL) return PERILUNE_ERR_NOMEM;
+    struct asking a = { { ask_term, true }, ix, weights, false, false };
+    text_terms(question, &a.sink);
+    if (!a.any) {
+        a.all = true;
+        text_terms(question, &a.sink);
+    }
+    float average = (float)ix->tokens / (float)n;
+    for (size_t i = 0; a.any && i < n; i++) {
+        float norm = how.k1 * (1 - how.b + how.b * (float)pieces_of(ix)[i].len / average), sum = 0;
+        for (uint32_t k = pieces_of(ix)[i].first; k < piece_end(ix, i); k++) {
+            struct posting p = postings_of(ix)[k];
+            float w = weights[p.term];
+            if (w > 0) sum += w * (float)p.tf * (how.k1 + 1) / ((float)p.tf + norm);
+        }
+        scores[i] = sum;
+    }
+    mem_free(weights);
+    return 0;
+}
+
+/* -- TextRank ---------------------------------------------------------------------------------- */
+
+/* weights[t]: of a term, squared.  scale[i]: 1 / the length of piece i's vector, 0 without
+ * terms. */
+static void vectors(const struct text_index *ix, float *weights, float *scale) {
+    size_t n = text_index_len(ix), terms = term_count(ix);
+    for (uint32_t t = 0; t < terms; t++) {
+        float r = rarity(ix, t);
+        weights[t] = r * r;
+    }
+    for (size_t i = 0; i < n; i++) {
+        float sum = 0;
+        for (uint32_t k = pieces_of(ix)[i].first; k < piece_end(ix, i); k++) sum += weights[postings_of(ix)[k].term];
+        scale[i] = sum > 0 ? 1 / sqrtf(sum) : 0;
+    }
+}
+
+/* sums[t] = how much of the pieces' shares is at term t; each piece has share[i]. */
+static void gather(const struct text_index *ix, const float *share, float *sums) {
+    memset(sums, 0, term_count(ix) * sizeof(*sums));
+    for (size_t i = 0; i < text_index_len(ix); i++)
+        for (uint32_t k = pieces_of(ix)[i].first; k < piece_end(ix, i); k++) sums[postings_of(ix)[k].term] += share[i];
+}
+
+static float collect(const struct text_index *ix, size_t i, const float *weights, const float *sums) {
+    float sum = 0;
+    for (uint32_t k = pieces_of(ix)[i].first; k < piece_end(ix, i); k++) {
+        uint32_t t = postings_of(ix)[k].term;
+        sum += weights[t] * sums[t];
+    }
+    return sum;
+}
+
+static void power_iteration(const struct text_index *ix, float *scores, float *memory) {
+    size_t n = text_index_len(ix), terms = term_count(ix);
+    float *weights = memory, *sums = memory + terms, *scale = sums + terms, *share = scale + n, *links = share + n;
+    vectors(ix, weights, scale);
+    gather(ix, scale, sums);
+    for (size_t i = 0; i < n; i++) {
+        float all = scale[i] * collect(ix, i, weights, sums) - 1; /* without itself */
+        links[i] = scale[i] > 0 && all > 1e-4f ? 1 / all : 0;
+        scores[i] = 1;
+    }
+    for (int round = 0; round < ROUNDS; round++) {
+        for (size_t i = 0; i < n; i++) share[i] = scale[i] * scores[i] * links[i];
+        gather(ix, share, sums);
+        for (size_t i = 0; i < n; i++) {
+            float in = scale[i] * collect(ix, i, weights, sums) - scores[i] * links[i];
+            scores[i] = 1 - DAMPING + DAMPING * (in > 0 ? in : 0);
+        }
+    }
+}
+
+int text_index_central(const struct text_index *ix, float *scores) {
+    size_t n = text_index_len(ix), terms = term_count(ix);
+    float *memory = mem_alloc((2 * terms + 3 * n) * sizeof(*memory)), most = 0;
+    if (memory == NULL) return PERILUNE_ERR_NOMEM;
+    power_iteration(ix, scores, memory);
+    mem_free(memory);
+    for (size_t i = 0; i < n; i++) most = scores[i] > most ? scores[i] : most;
+    for (size_t i = 0; i < n; i++) scores[i] = most > 0 ? scores[i] / most : 0;
+    return 0;
+}
+
+float text_position(size_t i, size_t n, float depth) {
+    float x = n > 1 ? (float)i / (float)(n - 1) : 0;
+    return 1 - depth * 4 * x * (1 - x);
+}
+
+/* -- Maximal marginal relevance ------------------------------------------------------------------ */
+
+static float value_of(const struct text_mmr *m, uint32_t i) {
+    return m->lambda * m->scores[i] - (1 - m->lambda) * m->likeness[i];
+}
+
+/* Higher values come first; of equal ones the piece that stands in front. */
+static bool is_before(const struct text_mmr *m, uint32_t a, uint32_t b) {
+    return m->queued[a] > m->queued[b] || (m->queued[a] == m->queued[b] && a < b);
+}
+
+static void sift(struct text_mmr *m, uint32_t at) {
+    uint32_t *heap = m->heap, moved = heap[at];
+    for (;;) {
+        uint32_t child = 2 * at + 1;
+        if (child >= m->heap_len) break;
+        if (child + 1 < m->heap_len && is_before(m, heap[child + 1], heap[child])) child++;
+        if (!is_before(m, heap[child], moved)) break;
+        heap[at] = heap[child];
+        at = child;
+    }
+    heap[at] = moved;
+}
+
+/* The lists of terms that are in 2 to COMMON pieces. */
+static void fill_lists(struct text_mmr *m) {
+    const struct text_index *ix = m->ix;
+    uint32_t at = 0;
+    for (size_t t = 0; t < term_count(ix); t++) {
+        uint32_t df = terms_of(ix)[t].df;
+        m->first[t] = at; /* while filling: where the next one goes */
+        if (df >= 2 && df <= COMMON) at += df;
+    }
+    m->first[term_count(ix)] = at;
+    for (uint32_t i = 0; i < text_index_len(ix); i++)
+        for (uint32_t k = pieces_of(ix)[i].first; k < piece_end(ix, i); k++) {
+            uint32_t t = postings_of(ix)[k].term, df = terms_of(ix)[t].df;
+            if (df >= 2 && df <= COMMON) m->lists[m->first[t]++] = i;
+        }
+    for (size_t t = 0; t < term_count(ix); t++) {
+        uint32_t df = terms_of(ix)[t].df;
+        if (df >= 2 && df <= COMMON) m->first[t] -= df;
+    }
+}
+
+int text_mmr_init(struct text_mmr *m, const struct text_index *ix, const float *scores, float lambda) {
+    size_t n = text_index_len(ix), terms = term_count(ix), postings = count(&ix->postings, sizeof(struct posting));
+    *m = (struct text_mmr){ .ix = ix, .scores = scores, .lambda = lambda };
+    size_t words = 6 * n + 2 * terms + 1 + postings;
+    char *p = m->memory = mem_zalloc(words * 4 + n);
+    if (p == NULL) return PERILUNE_ERR_NOMEM;
+    m->likeness = (float *)(void *)p;
+    m->scale = m->likeness + n;
+    m->queued = m->scale + n;
+    m->now = m->queued + n;
+    m->weight = m->now + n;
+    m->heap = (uint32_t *)(void *)(m->weight + terms);
+    m->touched = m->heap + n;
+    m->first = m->touched + n;
+    m->lists = m->first + terms + 1;
+    m->gone = (uint8_t *)(m->lists + postings);
+    vectors(ix, m->weight, m->scale);
+    fill_lists(m);
+    for (uint32_t i = 0; i < n; i++) {
+        m->heap[i] = i;
+        m->queued[i] = value_of(m, i);
+    }
+    m->heap_len = (uint32_t)n;
+    for (uint32_t i = m->heap_len / 2; i-- > 0;) sift(m, i);
+    return 0;
+}
+
+void text_mmr_deinit(struct text_mmr *m) { mem_free(m->memory); }
+
+void text_mmr_drop(struct text_mmr *m, uint32_t i) { m->gone[i] = 1; }
+
+void text_mmr_take(struct text_mmr *m, uint32_t i) {
+    const struct text_index *ix = m->ix;
+    uint32_t touched = 0;
+    m->gone[i] = 1;
+    if (m->lambda >= 1) return;
+    for (uint32_t k = pieces_of(ix)[i].first; k < piece_end(ix, i); k++) {
+        uint32_t t = postings_of(ix)[k].term, df = terms_of(ix)[t].df;
+        if (df < 2 || df > COMMON) continue;
+        float w = m->weight[t] * m->scale[i];
+        for (uint32_t l = m->first[t]; l < m->first[t] + df; l++) {
+            uint32_t j = m->lists[l];
+            if (m->now[j] == 0) m->touched[touched++] = j;
+            m->now[j] += w * m->scale[j];
+        }
+    }
+    for (uint32_t k = 0; k < touched; k++) {
+        uint32_t j = m->touched[k];
+        if (m->now[j] > m->likeness[j]) m->likeness[j] = m->now[j];
+        m->now[j] = 0;
+    }
+}
+
+uint32_t text_mmr_best(struct text_mmr *m) {
+    while (m->heap_len > 0) {
+        uint32_t i = m->heap[0];
+        if (m->gone[i]) {
+            m->heap[0] = m->heap[--m->heap_len];
+            if (m->heap_len > 0) sift(m, 0);
+            continue;
+        }
+        float value = value_of(m, i);
+        if (value >= m->queued[i]) return i;
+        m->queued[i] = value;
+        sift(m, 0);
+    }
+    return TEXT_NONE;
+}

@@ -1,0 +1,471 @@
+/* text_sentences.c -- cuts a text into units: sentences, items, rows, blocks.
+ *
+ * A unit is what an extraction keeps or drops, so it has to make sense alone and must
+ * not be cut through a number, a quote or a program.  Lines come first: what a line is
+ * (heading, item, row, block, tag) its unit is.  The other lines are paragraphs, in
+ * which sentences are looked for:
+ *
+ *     Dr. No paid $3.5 million.  He said: “好。走吧。” and left ... later.
+ *                              ^ a period, a space, and no small letter behind
+ *
+ *     。！？；        ends a sentence, marks that close included
+ *     ! ?            ... when a space follows, or a character without spaces
+ *     . ...          ... when a space and no small letter follow, and no abbreviation is
+ *                    in front
+ *     line end       ... unless a line of prose was wrapped there
+ *
+ * Inside a span (text_spans.h) nothing ends: a quote that is short is never cut.
+ *
+ *     | white | unit white white | unit white |      all of the text is in a unit
+ *     0                          start        end
+ *
+ * Thread: any; no state but units.  Lines are looked at twice at most: when they may
+ * continue a paragraph, and when they begin a unit. */
+#include "llm/text_sentences.h"
+
+#include <string.h>
+
+#include "include/perilune.h"
+#include "llm/text_scan.h"
+#include "llm/text_words.h"
+
+const char *const text_unit_names[TEXT_UNIT_KINDS] = {
+    "sentence", "heading", "item", "table_head", "table_row", "code", "tag",
+};
+
+#define HEADING_MAX 96 /* bytes of a line that is a heading without saying so */
+#define ITEM_SOFT 300  /* an item longer than this ends where a sentence ends */
+#define LEVELS 16      /* of nested lists */
+
+struct split {
+    const char             *text, *end;
+    const struct text_span *spans;
+    size_t                  n, k, t; /* spans; the first that ends behind where we are; the first table that does */
+    struct buf             *units;
+    uint32_t                count;
+    const char             *start;   /* of the unit */
+    struct { uint32_t unit, indent; } levels[LEVELS];
+    unsigned                depth;
+    uint32_t                intro;   /* the sentence in front of the list */
+};
+
+/* -- Lines ------------------------------------------------------------------------------ */
+
+static const char *line_end(const struct split *s, const char *p) {
+    const char *q = p < s->end ? memchr(p, '\n', (size_t)(s->end - p)) : NULL;
+    return q != NULL ? q : s->end;
+}
+
+static const char *skip_blank(const char *p, const char *end) {
+    while (p < end && text_is_blank(*p)) p++;
+    return p;
+}
+
+/* Behind spaces, a line end, and empty lines: where the next unit begins. */
+static const char *absorb(const struct split *s, const char *p) {
+    p = skip_blank(p, s->end);
+    while (p < s->end && *p == '\n') {
+        p++;
+        const char *q = skip_blank(p, s->end);
+        if (q < s->end && *q != '\n') return p;
+        p = q;
+    }
+    return p;
+}
+
+static bool begins(const char *p, const char *end, const char *what) {
+    size_t n = strlen(what);
+    return (size_t)(end - p) >= n && memcmp(p, what, n) == 0;
+}
+
+static bool ends(const char *p, const char *end, const char *what) {
+    size_t n = strlen(what);
+    return (size_t)(end - p) >= n && memcmp(end - n, what, n) == 0;
+}
+
+/* Is [p, end) nothing but the character, three times at least? */
+static bool is_rule(const char *p, const char *end, char c) {
+    const char *q = p;
+    while (q < end && *q == c) q++;
+    return q - p >= 3 && skip_blank(q, end) == end;
+}
+
+/* The number that begins a heading or an item in Chinese: its bytes. */
+static size_t zh_numerals(const char *p, const char *end) {
+    const char *q = p;
+    size_t len;
+    while (q < end && (unsigned char)*q >= 0xE3 && text_zh_is_numeral(text_char(q, &len))) q += len;
+    return (size_t)(q - p);
+}
+
+/* - x, 1. x, 1) x, (1) x, （1）x, ①x, 1、x */
+static bool is_item(const char *p, const char *end) {
+    if (p == end) return false;
+    if (strchr("-*+", *p) != NULL) return p + 1 < end && text_is_blank(p[1]);
+    const char *q = p;
+    size_t len;
+    if ((unsigned char)*p >= 0x80) {
+        uint32_t c = text_char(p, &len);
+        if (c == 0x2022 || c == 0x00B7 || c == 0x25CF || c == 0x25CB || c == 0x25AA) return true; /* •·●○▪ */
+        if (c >= 0x2460 && c <= 0x2473) return true;                                              /* ① */
+        if (c != 0xFF08) return false;                                                            /* （ */
+        q += len;
+    } else if (*p == '(') {
+        q++;
+    }
+    const char *from = q;
+    while (q < end && text_is_digit(*q)) q++;
+    if (q == from) q += zh_numerals(q, end);
+    if (q == from || q - from > 9) return false;
+    if (from > p) return begins(q, end, ")") || begins(q, end, "）");
+    if (!text_is_digit(*p)) return false;
+    if (begins(q, end, "、") || begins(q, end, "）") || begins(q, end, "．")) return true;
+    return q + 1 < end && (*q == '.' || *q == ')') && (text_is_blank(q[1]) || (unsigned char)q[1] >= 0x80);
+}
+
+/* Without a mark of markdown: 一、x, 第三章 x, 【x】, **x**.  Short, and no sentence. */
+static bool is_plain_heading(const char *p, const char *end) {
+    while (end > p && text_is_blank(end[-1])) end--;
+    if (end - p > HEADING_MAX || end == p) return false;
+    if (begins(p, end, "**") && end - p > 4) return ends(p, end, "**") || ends(p, end, "**:");
+    if ((unsigned char)*p < 0xE3) return false;
+    static const char *const stops[] = { "。", "；", "，", "！", "？", "、", ";", ".", "," };
+    for (size_t i = 0; i < sizeof(stops) / sizeof(*stops); i++)
+        if (ends(p, end, stops[i])) return false;
+    if (begins(p, end, "【")) return ends(p, end, "】");
+    bool ordinal = begins(p, end, "第");
+    const char *q = ordinal ? p + 3 : p;
+    const char *from = q;
+    q += zh_numerals(q, end);
+    while (ordinal && q < end && text_is_digit(*q)) q++;
+    if (q == from) return false;
+    if (!ordinal) return begins(q, end, "、") || begins(q, end, "．");
+    return begins(q, end, "章") || begins(q, end, "节") || begins(q, end, "部分") || begins(q, end, "条") ||
+           begins(q, end, "篇");
+}
+
+static bool is_heading(const char *p, const char *end) {
+    if (*p == '#') {
+        const char *q = p;
+        while (q < end && *q == '#') q++;
+        return q - p <= 6 && (q == end || text_is_blank(*q));
+    }
+    return is_plain_heading(p, end);
+}
+
+/* -- Spans ---------------------------------------------------------------------------------- */
+
+/* The span that ends behind p and is not a table, or NULL. */
+static const struct text_span *span_at(struct split *s, const char *p) {
+    uint32_t at = (uint32_t)(p - s->text);
+    while (s->k < s->n && (s->spans[s->k].end <= at || s->spans[s->k].type == TEXT_TABLE)) s->k++;
+    return s->k < s->n ? &s->spans[s->k] : NULL;
+}
+
+static bool in_table(struct split *s, const char *p) {
+    uint32_t at = (uint32_t)(p - s->text);
+    while (s->t < s->n && (s->spans[s->t].end <= at || s->spans[s->t].type != TEXT_TABLE)) s->t++;
+    return s->t < s->n && s->spans[s->t].start <= at;
+}
+
+/* Does no span go over the line end `end`, from s->start on? */
+static bool is_whole(struct split *s, const char *end) {
+    span_at(s, s->start);
+    uint32_t to = (uint32_t)(end - s->text);
+    for (size_t k = s->k; k < s->n && s->spans[k].start < to; k++)
+        if (s->spans[k].end > to && s->spans[k].type != TEXT_TABLE) return false;
+    return true;
+}
+
+/* Does a block begin in the line that begins at p, at its first character q?  Its end: a
+ * line end. */
+static const char *block_end(struct split *s, const char *p, const char *q) {
+    const struct text_span *span = span_at(s, p);
+    if (span == NULL || s->text + span->start > q) return NULL;
+    const char *end = s->text + span->end;
+    switch (span->type) {
+    case TEXT_FENCE: case TEXT_INDENTED: case TEXT_DIFF: return end;
+    case TEXT_JSON: case TEXT_MATH:
+        end = skip_blank(end, s->end);
+        return end == s->end || *end == '\n' ? end : NULL;
+    default: return NULL;
+    }
+}
+
+/* Is the line one tag, or several? */
+static bool is_tag_line(struct split *s, const char *q, const char *end) {
+    if (q == end || *q != '<') return false;
+    for (size_t k = s->k; q < end; k++) {
+        while (k < s->n && s->text + s->spans[k].start < q) k++;
+        if (k == s->n || s->spans[k].type != TEXT_TAG || s->text + s->spans[k].start != q) return false;
+        q = skip_blank(s->text + s->spans[k].end, end);
+    }
+    return true;
+}
+
+/* Is the line that begins at p not a paragraph's? */
+static bool is_special(struct split *s, const char *p) {
+    const char *end = line_end(s, p), *q = skip_blank(p, end);
+    size_t k = s->k;
+    if (q == end) return true;
+    bool special = is_item(q, end) || is_heading(q, end) || block_end(s, p, q) != NULL || is_tag_line(s, q, end) ||
+                   in_table(s, q);
+    s->k = k;
+    return special;
+}
+
+/* -- Ends of sentences --------------------------------------------------------------------------- */
+
+/* Behind marks that close what a sentence is in: they belong to it. */
+static const char *closers(const char *p, const char *end) {
+    static const char *const wide[] = { "”", "’", "»", "」", "』", "）", "】", "》" };
+    for (;;) {
+        const char *from = p;
+        if (p < end && (*p == ')' || *p == ']' || *p == '*' || *p == '_')) p++;
+        else if (p < end && (*p == '"' || *p == '\'') && (p + 1 == end || !text_is_alnum(p[1]))) p++;
+        for (size_t i = 0; p == from && i < sizeof(wide) / sizeof(*wide); i++)
+            if (p < end && (unsigned char)*p >= 0xC2 && begins(p, end, wide[i])) p += strlen(wide[i]);
+        if (p == from) return p;
+    }
+}
+
+static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+
+/* Is a sentence possible at p, where there is space: no small letter begins it? */
+static bool may_begin(const char *p, const char *end) {
+    while (p < end && is_space(*p)) p++;
+    while (p < end && (*p == '"' || *p == '\'' || *p == '(' || *p == '*')) p++;
+    return p == end || *p < 'a' || *p > 'z';
+}
+
+/* Is the period at p that of an abbreviation: Dr. No, J. Smith, U.S. troops? */
+static bool is_abbreviation(const struct split *s, const char *p) {
+    const char *q = p;
+    while (q > s->start && text_is_letter(q[-1])) q--;
+    size_t n = (size_t)(p - q);
+    if (n == 0 || (q > s->start && (text_is_digit(q[-1]) || (unsigned char)q[-1] >= 0x80))) return false;
+    if (n == 1) return true; /* an initial, or U.S. */
+    if (n == 2 && q - s->start > 1 && q[-1] == '.' && text_is_letter(q[-2])) return true;
+    if (!text_word_is_abbreviation(q, n)) return false;
+    /* These are words, too, but for a number behind them: no. 5. */
+    bool word = n == 3 ? !strncasecmp(q, "sec", 3) || !strncasecmp(q, "min", 3) || !strncasecmp(q, "max", 3)
+                       : n == 2 && !strncasecmp(q, "no", 2);
+    return !word || (p + 2 < s->end && p[1] == ' ' && text_is_digit(p[2]));
+}
+
+/* Behind the mark of `len` bytes at p and all that follow: where the sentence ends when
+ * `strong` (the mark needs no space) or what follows allows it; else NULL. */
+static const char *ended(const struct split *s, const char *p, bool strong, bool capital) {
+    const char *end = s->end;
+    for (;;) { /* ?! 。。。 */
+        if (p < end && (*p == '.' || *p == '!' || *p == '?')) p++;
+        else if (begins(p, end, "。") || begins(p, end, "！")) p += 3;
+        else if (begins(p, end, "？") || begins(p, end, "…")) p += 3;
+        else break;
+    }
+    p = closers(p, end);
+    if (p == end || strong) return p;
+    if (is_space(*p)) return capital && !may_begin(p, end) ? NULL : p;
+    return (unsigned char)*p >= 0xE3 && !capital ? p : NULL;
+}
+
+/* The mark at p: its sentence's end, or NULL. */
+static const char *mark_ends(const struct split *s, const char *p) {
+    const char *end = s->end;
+    switch ((unsigned char)*p) {
+    case '!': case '?': {
+        const char *q = ended(s, p + 1, false, false);
+        return q != NULL && q < end && is_space(*q) && !may_begin(q, end) ? NULL : q;
+    }
+    case '.':
+        if (p + 1 < end && p[1] == '.') return ended(s, p, false, true);
+        return is_abbreviation(s, p) ? NULL : ended(s, p + 1, false, true);
+    case 0xE2: {
+        if (!begins(p, end, "…")) return NULL;
+        bool two = begins(p, end, "……");
+        return ended(s, p, two, !two);
+    }
+    case 0xE3: return begins(p, end, "。") ? ended(s, p, true, false) : NULL;
+    case 0xEF:
+        if (begins(p, end, "！") || begins(p, end, "？")) return ended(s, p, true, false);
+        return begins(p, end, "；") || begins(p, end, "｡") ? ended(s, p + 3, true, false) : NULL;
+    default: return NULL;
+    }
+}
+
+/* Behind a quote that ends at p: did a sentence end inside it, and this one with it? */
+static const char *quote_ends(const struct split *s, const struct text_span *span, const char *p) {
+    const char *from = s->text + span->start, *q = p;
+    size_t mark = (unsigned char)p[-1] < 0x80 ? 1 : ends(from, p, "»") ? 2 : 3;
+    if (ends(from, p, "》") || ends(from, p, "〉") || (size_t)(q - from) <= mark) return NULL;
+    q -= mark;
+    if (ends(from, q, "。") || ends(from, q, "！") || ends(from, q, "？")) return ended(s, p, true, false);
+    if (q[-1] != '.' && q[-1] != '!' && q[-1] != '?') return NULL;
+    return ended(s, p, false, true);
+}
+
+/* Was prose wrapped at the line end p, so that the sentence goes on? */
+static bool is_wrapped(const struct split *s, const char *line, const char *p) {
+    const char *q = skip_blank(p + 1, s->end), *last = p;
+    while (last > line && text_is_blank(last[-1])) last--;
+    if (last == line || q == s->end) return false;
+    char a = last[-1], b = *q;
+    bool open = text_is_alnum(a) || a == ',' || a == '-' || a == ')' || a == '"' || a == '\'';
+    if (!open || memchr(line, ' ', (size_t)(last - line)) == NULL) return false;
+    if (b >= 'a' && b <= 'z') return true;
+    bool filled = last - line >= 50 && last - line <= 100;
+    return filled && ((a >= 'a' && a <= 'z') || a == ',') && (text_is_alnum(b) || b == '(' || b == '"');
+}
+
+/* -- Units ------------------------------------------------------------------------------------------ */
+
+static void push(struct split *s, const char *end, unsigned kind, uint32_t parent, unsigned indent) {
+    end = absorb(s, end);
+    bool first = s->start == s->text || (s->start[-1] == '\n' && s->start - s->text > 1 && s->start[-2] == '\n');
+    struct text_unit u = { (uint32_t)(s->start - s->text), (uint32_t)(end - s->text), parent, (uint8_t)kind,
+                           first || kind != TEXT_UNIT_SENTENCE, (uint16_t)indent };
+    if (s->count == 0) u.start = 0;
+    buf_put(s->units, &u, sizeof(u));
+    s->start = end;
+    s->count++;
+}
+
+static bool may_end_softly(const char *p, const char *end) {
+    if (*p == ' ' || *p == ',' || *p == ';') return true;
+    return begins(p, end, "，") || begins(p, end, "、") || begins(p, end, "：");
+}
+
+/* From p, inside the unit, to its end.  `soft`: sentences end only behind it. */
+static const char *paragraph(struct split *s, const char *p, const char *soft) {
+    static const unsigned char looks[256] = { ['.'] = 1, ['!'] = 1, ['?'] = 1, ['\n'] = 1, [' '] = 1, [','] = 1,
+                                              [';'] = 1, [0xE2] = 1, [0xE3] = 1, [0xEF] = 1 };
+    const char *line = p, *cut = NULL;
+    const struct text_span *span = span_at(s, p);
+    while (p < s->end) {
+        const char *stop = NULL;
+        if (span != NULL && p >= s->text + span->start) {
+            p = s->text + span->end;
+            if (p >= soft && span->type == TEXT_QUOTE) stop = quote_ends(s, span, p);
+            span = span_at(s, p);
+        } else if (!looks[(unsigned char)*p]) {
+            p++;
+        } else if (*p == '\n') {
+            if (is_special(s, p + 1) || (p >= soft && !is_wrapped(s, line, p))) return p;
+            line = ++p;
+        } else {
+            stop = p >= soft ? mark_ends(s, p) : NULL;
+            if (may_end_softly(p, s->end)) cut = p + ((unsigned char)*p < 0x80 ? 1 : 3);
+            p += (unsigned char)*p < 0x80 ? 1 : 3;
+        }
+        /* A mark that closes may be the begin of a span: never into one. */
+        if (stop != NULL && (span == NULL || stop <= s->text + span->start)) return stop;
+        if (p - s->start > TEXT_UNIT_MAX) {
+            if (cut != NULL && cut - s->start > TEXT_UNIT_MAX / 2) return cut;
+            bool whole = p == s->end || ((unsigned char)*p & 0xC0) != 0x80;
+            if (whole && (span == NULL || p <= s->text + span->start)) return p;
+        }
+    }
+    return s->end;
+}
+
+/* The item or the sentence that something indented so far hangs on. */
+static uint32_t parent_of(struct split *s, unsigned indent) {
+    while (s->depth > 0 && s->levels[s->depth - 1].indent >= indent) s->depth--;
+    return s->depth > 0 ? s->levels[s->depth - 1].unit : s->intro;
+}
+
+static void item(struct split *s, const char *q, unsigned indent) {
+    if (s->depth == 0 && s->intro == TEXT_NO_PARENT && s->count > 0) {
+        size_t n;
+        const struct text_unit *last = text_units_of(s->units, &n) + s->count - 1;
+        const char *from = s->text + last->start, *end = s->text + last->end;
+        while (end > from && is_space(end[-1])) end--;
+        bool announces = ends(from, end, ":") || ends(from, end, "：");
+        if (last->kind == TEXT_UNIT_SENTENCE && announces) s->intro = s->count - 1;
+    }
+    uint32_t parent = parent_of(s, indent);
+    if (s->depth < LEVELS) {
+        s->levels[s->depth].unit = s->count;
+        s->levels[s->depth++].indent = indent;
+    }
+    const char *soft = s->end - q > ITEM_SOFT ? q + ITEM_SOFT : s->end;
+    /* The number of an item is not the end of its sentence. */
+    push(s, paragraph(s, q + 1, soft), TEXT_UNIT_ITEM, parent, indent);
+}
+
+/* A paragraph, or the next sentence of one. */
+static void sentence(struct split *s, const char *q, unsigned indent, bool at_line) {
+    uint32_t parent = TEXT_NO_PARENT;
+    if (at_line && indent == 0) {
+        s->depth = 0;
+        s->intro = TEXT_NO_PARENT;
+    } else if (s->depth > 0) {
+        parent = s->levels[s->depth - 1].unit;
+    }
+    const char *end = line_end(s, q), *under = end < s->end ? end + 1 : end, *under_end = line_end(s, under);
+    bool underlined = under < s->end && (is_rule(under, under_end, '=') || is_rule(under, under_end, '-'));
+    if (at_line && underlined && is_whole(s, end)) {
+        push(s, under_end, TEXT_UNIT_HEADING, TEXT_NO_PARENT, 0);
+        return;
+    }
+    push(s, paragraph(s, q, q), TEXT_UNIT_SENTENCE, parent, 0);
+}
+
+static void table_row(struct split *s, const char *end) {
+    bool head = s->text + s->spans[s->t].start >= s->start; /* in_table() was asked */
+    if (head && end < s->end) end = line_end(s, end + 1);
+    push(s, end, head ? TEXT_UNIT_TABLE_HEAD : TEXT_UNIT_TABLE_ROW, TEXT_NO_PARENT, 0);
+}
+
+static void line(struct split *s) {
+    const char *end = line_end(s, s->start), *q = s->start;
+    unsigned indent = 0;
+    for (; q < end && text_is_blank(*q); q++) indent += *q == '\t' ? 4 : *q == ' ';
+    const char *block = block_end(s, s->start, q);
+    if (block != NULL) {
+        push(s, block, TEXT_UNIT_CODE, indent > 0 ? parent_of(s, indent) : TEXT_NO_PARENT, 0);
+    } else if (in_table(s, q)) {
+        table_row(s, end);
+    } else if (is_heading(q, end) && is_whole(s, end)) {
+        s->depth = 0;
+        s->intro = TEXT_NO_PARENT;
+        push(s, end, TEXT_UNIT_HEADING, TEXT_NO_PARENT, 0);
+    } else if (is_tag_line(s, q, end)) {
+        push(s, end, TEXT_UNIT_TAG, TEXT_NO_PARENT, 0);
+    } else if (is_item(q, end)) {
+        item(s, q, indent);
+    } else {
+        sentence(s, q, indent, true);
+    }
+}
+
+/* -- Public ------------------------------------------------------------------------------------------- */
+
+int text_sentences(struct slice text, const struct buf *spans, struct buf *units) {
+    if (buf_failed(units)) return units->error;
+    if (text.len == 0) return 0;
+    struct split s = { .text = text.ptr, .end = text.ptr + text.len, .units = units, .intro = TEXT_NO_PARENT };
+    s.spans = text_spans_of(spans, &s.n);
+    size_t before = units->len;
+    s.start = s.text;
+    for (const char *p = s.text; p < s.end && is_space(*p); p++) /* empty lines belong to the first unit */
+        if (*p == '\n') s.start = p + 1;
+    if (skip_blank(s.start, s.end) == s.end) push(&s, s.end, TEXT_UNIT_SENTENCE, TEXT_NO_PARENT, 0);
+    while (s.start < s.end && !buf_failed(units)) {
+        span_at(&s, s.start);
+        if (s.start == s.text || s.start[-1] == '\n') line(&s);
+        else sentence(&s, s.start, 0, false);
+    }
+    if (!buf_failed(units)) return 0;
+    units->len = before;
+    return PERILUNE_ERR_NOMEM;
+}
+
+bool text_is_dependent(struct slice sentence) {
+    const char *p = sentence.ptr, *end = p + sentence.len;
+    while (p < end && (is_space(*p) || strchr("\"'(*-", *p) != NULL)) p++;
+    const char *q = p;
+    while (q < end && text_is_letter(*q)) q++;
+    if (q > p) return text_word_is_dependent(p, (size_t)(q - p));
+    return p < end && text_zh_is_dependent(p, end);
+}
