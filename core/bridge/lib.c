@@ -297,6 +297,10 @@ void lib_open(lua_State *L) {
                                           { "shared", l_shared },
                                           { "sleep", l_sleep },
                                           { "spawn", l_spawn },
+                                          { "text_extract", l_text_extract },
+                                          { "text_rank", l_text_rank },
+                                          { "text_sentences", l_text_sentences },
+                                          { "text_spans", l_text_spans },
                                           { "tokens", l_tokens },
                                           { "upstreams", l_upstreams },
                                           { NULL, NULL } };

@@ -61,6 +61,10 @@ int l_memo_get(lua_State *L);
 int l_memo_set(lua_State *L);
 int l_prefixes(lua_State *L);
 int l_json_view(lua_State *L);
+int l_text_spans(lua_State *L);
+int l_text_sentences(lua_State *L);
+int l_text_rank(lua_State *L);
+int l_text_extract(lua_State *L);
 int l_json_stream(lua_State *L);
 
 void request_open(lua_State *L);

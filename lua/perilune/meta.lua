@@ -662,7 +662,11 @@ function errors.type_of(status) end
 ---@return boolean
 function errors.is_retryable(status) end
 
---- Guesses about prompts, from at most 4096 bytes of them.
+--- Guesses about prompts, from at most 4096 bytes of them; and what shortens a text.
+---
+--- The functions from spans() on take UTF-8 of at most 1 MiB and run to their end, up to
+--- some twenty milliseconds for that: cut what is longer.  Offsets are those of string.sub,
+--- sizes are tokens (perilune.tokens).  What is no UTF-8 or too long gives nil and a sentence.
 ---@class perilune.text
 local text = {}
 
@@ -685,6 +689,79 @@ function text.language(s) end
 ---@param s string
 ---@return boolean
 function text.has_code(s) end
+
+---@alias perilune.SpanType
+---| "fence" | "indented" | "inline" | "json" | "table" | "diff" | "math" | "tag"  code, data, markup
+---| "url" | "email" | "path" | "number" | "id" | "quote"  numbers with sign, currency and unit; UUID, ABC-123, v1.2
+---| "negation" | "quantifier" | "modal"  not n't without 不 没 ...; only all unless 仅 所有 除非 ...; must 必须 ...
+
+---@class perilune.Span
+---@field type perilune.SpanType
+---@field first integer  s:sub(span.first, span.last) is the span
+---@field last integer
+
+--- What must not be cut or reworded: by position, of two that begin together the longer
+--- first.  Only quotes and tables have other spans inside.
+---@param s string
+---@param opts? { types?: perilune.SpanType[], merge?: boolean }  types: only these.  merge:
+---                 spans that overlap become one, so that none do
+---@return perilune.Span[]? spans
+---@return string? err
+function text.spans(s, opts) end
+
+--- The units of a text; together they are the text.  White space behind a unit belongs
+--- to it, and no unit ends inside a span.  Sentences of Latin and of Chinese script; items
+--- of lists, headings, rows of tables, code are units.
+---@param s string
+---@return string[]? units
+---@return string[]|string kinds  "sentence", "heading", "item", "table_head", "table_row", "code", "tag"; or err
+function text.sentences(s) end
+
+--- How well each text answers the question (BM25; 0: nothing in common); without a question,
+--- how much it has in common with the others (TextRank, 0 to 1).  Words count without case
+--- and plural, Chinese as pairs of characters.
+---@param list string[]
+---@param question? string
+---@return number[]? scores
+---@return string? err
+function text.rank(list, question) end
+
+---@class perilune.ExtractOptions
+---@field ratio? number       of the tokens, what should be left: 0.5
+---@field floor? number       never less than this: 0.25
+---@field min_tokens? number  a text that is not larger is left alone, and none gets smaller: 0
+---@field keep_first? integer sentences at the begin that stay: 2
+---@field keep_last? integer  at the end: 2
+---@field lambda? number      1: relevance alone; less: nothing twice: 0.7
+---@field depth? number       how much less the middle is worth than both ends, 0 to 1: 0.5
+---@field min_leaf? integer   bytes of a JSON string below which it is left alone: 160
+---@field as_text? boolean    JSON is text like other
+---@field pieces? boolean     tell what became of each unit, in info.pieces
+
+---@class perilune.ExtractInfo
+---@field before number  tokens
+---@field after number
+---@field units integer
+---@field kept integer
+---@field json boolean   the text is one JSON object or array, and still is
+---@field pieces? { first: integer, last: integer, kind: string, kept: boolean, reason: string, score: number }[]
+---                      reason: "rank", "edge", "frame" (headings and the like), "match", "code",
+---                      "before" (the next one refers to it), "all"; "dropped", "repeated".  Of JSON,
+---                      offsets are those of its long strings, one after the other
+
+--- The units that matter for the question, to about a ratio, byte for byte and in order;
+--- without a question those that the others have most in common with.  Always stay, even
+--- beyond the ratio: headings, table heads, tags; the first and the last sentences; what
+--- holds a number, an ID or a quotation of the question; what a kept item hangs on; what a
+--- kept sentence refers to.  Code stays whole; only with a question, and without a word of
+--- it, may it go, and leaves "[... 12 lines omitted ...]".  JSON stays JSON with the same
+--- members and scalars: only its long strings become shorter.
+---@param s string
+---@param question? string
+---@param opts? perilune.ExtractOptions
+---@return string? shorter
+---@return perilune.ExtractInfo|string info  or err
+function text.extract(s, question, opts) end
 
 ---@class perilune.RetryOptions
 ---@field tries? integer  attempts in all, default 3

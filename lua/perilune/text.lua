@@ -1,8 +1,15 @@
---- text: what a prompt looks like, by cheap means.
+--- text: what a prompt looks like, and how it becomes shorter.
 --
 -- Guesses for routing: which language, code or not.  They look at bytes and
 -- ratios, at most SAMPLE bytes of them, and are right for ordinary prompts; a
 -- mistake costs a less fitting model, not a wrong answer.
+--
+-- Primitives for rewriting, written in C: spans that nobody may touch, sentences,
+-- ranks, extraction.  They never guess about bytes: a text that is not
+-- UTF-8 is refused.
+
+local check = require "perilune.check"
+local core = require "perilune.core"
 
 local M = {}
 
@@ -153,6 +160,28 @@ function M.has_code(text)
   local _, symbols = sample:gsub("[{}%[%]()=<>;_\\|&$#*+]", "")
   local _, visible = sample:gsub("%S", "")
   return visible >= 20 and symbols / visible >= 0.15
+end
+
+-- -- primitives ------------------------------------------------------------------
+
+local span_options = { types = true, merge = true }
+local extract_options = {
+  ratio = true, floor = true, min_tokens = true, keep_first = true, keep_last = true, lambda = true, depth = true,
+  min_leaf = true, as_text = true, pieces = true,
+}
+
+function M.spans(s, opts)
+  check.known("text.spans", opts, span_options)
+  return core.text_spans(s, opts)
+end
+
+function M.sentences(s) return core.text_sentences(s) end
+
+function M.rank(list, question) return core.text_rank(list, question) end
+
+function M.extract(s, question, opts)
+  check.known("text.extract", opts, extract_options)
+  return core.text_extract(s, question, opts)
 end
 
 return M

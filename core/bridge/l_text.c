@@ -1,0 +1,274 @@
+/* l_text.c -- perilune.text: what llm/text_*.h does, for policies.
+ *
+ * Offsets are Lua's: 1 is the first byte, the last is included, so that
+ * text:sub(span.first, span.last) is the span.  Sizes are tokens, by the estimate of
+ * perilune.tokens.
+ *
+ * These functions run to their end, no hook can stop them in between.  So a text has a
+ * limit, TEXT_LIMIT, at which the slowest takes some twenty milliseconds; what is longer
+ * gives nil and a sentence.  Before and after the work the CPU budget is asked, so that a
+ * loop of calls ends when it is used up.
+ *
+ * Memory of the work is given back before Lua gets anything; results stand in the state's
+ * buffers meanwhile, because every push may jump. */
+#include <string.h>
+
+#include "bridge/lib.h"
+#include "bridge/state.h"
+#include "bridge/value.h"
+#include "llm/chat.h"
+#include "llm/text_extract.h"
+#include "llm/text_rank.h"
+#include "llm/text_sentences.h"
+#include "llm/text_spans.h"
+
+#define TEXT_LIMIT ((size_t)1 << 20)
+#define KEEP_MOST ((size_t)1 << 20) /* bytes of a buffer that the state keeps */
+
+/* -- Arguments --------------------------------------------------------------------- */
+
+static struct slice text_arg(lua_State *L, int at) {
+    struct slice s;
+    s.ptr = luaL_checklstring(L, at, &s.len);
+    return s;
+}
+
+/* A text that is absent is empty. */
+static struct slice question_arg(lua_State *L, int at) {
+    return lua_isnoneornil(L, at) ? slice_of("", 0) : text_arg(L, at);
+}
+
+/* Is it short enough?  Else nil and why are on the stack. */
+static bool fits(lua_State *L, size_t len) {
+    state_check(L);
+    if (len <= TEXT_LIMIT) return true;
+    lua_pushnil(L);
+    lua_pushfstring(L, "the text has %d bytes, the limit is %d: take it in parts", (int)len, (int)TEXT_LIMIT);
+    return false;
+}
+
+/* nil and a sentence for an error of text_*.h; throws when there is no memory. */
+static int failed(lua_State *L, int rc, struct slice text) {
+    if (rc == PERILUNE_ERR_NOMEM) return luaL_error(L, "not enough memory");
+    size_t at = text_error_offset(text);
+    lua_pushnil(L);
+    if (at < text.len) lua_pushfstring(L, "the text is not UTF-8 (byte %d)", (int)at + 1);
+    else lua_pushliteral(L, "the question is not UTF-8");
+    return 2;
+}
+
+static void release(struct buf *b) {
+    if (b->cap > KEEP_MOST) buf_deinit(b);
+}
+
+static double number_opt(lua_State *L, int table, const char *key, double otherwise, double most) {
+    if (!lua_istable(L, table)) return otherwise;
+    lua_getfield(L, table, key);
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        return otherwise;
+    }
+    double v = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : -1;
+    if (!(v >= 0 && v <= most)) luaL_error(L, "'%s' must be a number from 0 to %f", key, most);
+    lua_pop(L, 1);
+    return v;
+}
+
+static bool flag_opt(lua_State *L, int table, const char *key) {
+    return lua_istable(L, table) && value_field_bool(L, table, key, false);
+}
+
+static void set_number(lua_State *L, const char *key, double v) {
+    lua_pushnumber(L, v);
+    lua_setfield(L, -2, key);
+}
+
+static void set_string(lua_State *L, const char *key, const char *v) {
+    lua_pushstring(L, v);
+    lua_setfield(L, -2, key);
+}
+
+/* -- Spans ---------------------------------------------------------------------------- */
+
+/* The mask of a list of names in the field "types"; all without it. */
+static unsigned types_opt(lua_State *L, int table) {
+    unsigned mask = 0;
+    if (!lua_istable(L, table)) return TEXT_ALL_TYPES;
+    lua_getfield(L, table, "types");
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        return TEXT_ALL_TYPES;
+    }
+    if (!lua_istable(L, -1)) luaL_error(L, "'types' must be a list of names");
+    for (int i = 1; i <= (int)lua_objlen(L, -1); i++) {
+        lua_rawgeti(L, -1, i);
+        const char *name = lua_tostring(L, -1);
+        unsigned type = 0;
+        while (type < TEXT_SPAN_TYPES && (name == NULL || strcmp(name, text_span_names[type]) != 0)) type++;
+        if (type == TEXT_SPAN_TYPES) luaL_error(L, "'%s' is no type of span", name ? name : luaL_typename(L, -1));
+        mask |= 1u << type;
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    return mask;
+}
+
+/* core.text_spans(text, { types =, merge = }) -> { { type =, first =, last = }, ... } */
+int l_text_spans(lua_State *L) {
+    struct slice text = text_arg(L, 1);
+    unsigned mask = types_opt(L, 2);
+    bool merge = flag_opt(L, 2, "merge");
+    if (!fits(L, text.len)) return 2;
+    struct buf *spans = lib_scratch(L);
+    int rc = text_spans(text, mask, spans);
+    if (rc != 0) return failed(L, rc, text);
+    if (merge) text_spans_merge(spans);
+    size_t n;
+    const struct text_span *span = text_spans_of(spans, &n);
+    lua_createtable(L, (int)n, 0);
+    for (size_t i = 0; i < n; i++) {
+        lua_createtable(L, 0, 3);
+        set_string(L, "type", text_span_names[span[i].type]);
+        set_number(L, "first", (double)span[i].start + 1);
+        set_number(L, "last", span[i].end);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    release(spans);
+    state_check(L);
+    return 1;
+}
+
+/* -- Sentences, ranks ------------------------------------------------------------------- */
+
+/* core.text_sentences(text) -> strings, kinds */
+int l_text_sentences(lua_State *L) {
+    struct slice text = text_arg(L, 1);
+    if (!fits(L, text.len)) return 2;
+    struct buf *spans = lib_scratch(L), *units = lib_output(L);
+    int rc = text_spans(text, TEXT_ALL_TYPES, spans);
+    if (rc == 0) rc = text_sentences(text, spans, units);
+    release(spans);
+    if (rc != 0) return failed(L, rc, text);
+    size_t n;
+    const struct text_unit *unit = text_units_of(units, &n);
+    lua_createtable(L, (int)n, 0);
+    lua_createtable(L, (int)n, 0);
+    for (size_t i = 0; i < n; i++) {
+        lua_pushlstring(L, text.ptr + unit[i].start, unit[i].end - unit[i].start);
+        lua_rawseti(L, -3, (int)i + 1);
+        lua_pushstring(L, text_unit_names[unit[i].kind]);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    release(units);
+    state_check(L);
+    return 2;
+}
+
+static int rank(struct text_index *ix, struct slice text, const uint32_t *ends, size_t n, struct slice question,
+                float *scores) {
+    uint32_t at = 0;
+    for (size_t i = 0; i < n; at = ends[i++]) text_index_add(ix, slice_of(text.ptr + at, ends[i] - at));
+    int rc = text_index_check(ix);
+    if (rc != 0) return rc;
+    return question.len > 0 ? text_index_bm25(ix, question, TEXT_BM25, scores) : text_index_central(ix, scores);
+}
+
+/* core.text_rank(list, question | nil) -> numbers */
+int l_text_rank(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    struct slice question = question_arg(L, 2);
+    struct buf *text = lib_output(L), *ends = lib_scratch(L);
+    size_t n = lua_objlen(L, 1);
+    for (size_t i = 1; i <= n && text->len <= TEXT_LIMIT; i++) {
+        lua_rawgeti(L, 1, (int)i);
+        size_t len;
+        if (lua_type(L, -1) != LUA_TSTRING)
+            return luaL_error(L, "element %d is a %s, not a string", (int)i, luaL_typename(L, -1));
+        const char *s = lua_tolstring(L, -1, &len);
+        if (text_error_offset(slice_of(s, len)) != len) return luaL_error(L, "element %d is not UTF-8", (int)i);
+        buf_put(text, s, len);
+        uint32_t end = (uint32_t)text->len;
+        buf_put(ends, &end, sizeof(end));
+        lua_pop(L, 1);
+    }
+    if (!fits(L, text->len + question.len)) return 2;
+    struct slice all = buf_get(text);
+    if (text_error_offset(question) != question.len) return failed(L, PERILUNE_ERR_INVAL, all);
+    struct text_index ix;
+    text_index_init(&ix);
+    size_t scores_at = ends->len; /* behind the ends */
+    float *scores = (float *)(void *)buf_reserve(ends, n * sizeof(*scores) + 1);
+    bool memory = scores != NULL && !buf_failed(text);
+    int rc = memory ? rank(&ix, all, (const uint32_t *)(void *)ends->data, n, question, scores) : PERILUNE_ERR_NOMEM;
+    text_index_deinit(&ix);
+    if (rc != 0) return failed(L, rc, all);
+    lua_createtable(L, (int)n, 0);
+    for (size_t i = 0; i < n; i++) {
+        lua_pushnumber(L, ((float *)(void *)(ends->data + scores_at))[i]);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    release(ends);
+    state_check(L);
+    return 1;
+}
+
+/* -- Extraction ---------------------------------------------------------------------------- */
+
+static size_t tokens_of(void *ud, struct slice piece) {
+    (void)ud;
+    return text_estimate_tokens(piece);
+}
+
+static void push_pieces(lua_State *L, const struct buf *pieces) {
+    const struct text_piece *p = (const struct text_piece *)(const void *)buf_get(pieces).ptr;
+    size_t n = buf_len(pieces) / sizeof(*p);
+    lua_createtable(L, (int)n, 0);
+    for (size_t i = 0; i < n; i++) {
+        lua_createtable(L, 0, 6);
+        set_number(L, "first", (double)p[i].start + 1);
+        set_number(L, "last", p[i].end);
+        set_string(L, "kind", text_unit_names[p[i].kind]);
+        set_string(L, "reason", text_reason_names[p[i].reason]);
+        set_number(L, "score", (double)p[i].score);
+        lua_pushboolean(L, p[i].reason > TEXT_REPEATED);
+        lua_setfield(L, -2, "kept");
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+}
+
+/* core.text_extract(text, question | nil, options) -> text, { before =, after =, ... } */
+int l_text_extract(lua_State *L) {
+    struct slice text = text_arg(L, 1), question = question_arg(L, 2);
+    struct text_extract_options o = text_extract_defaults;
+    o.size = tokens_of;
+    o.ratio = (float)number_opt(L, 3, "ratio", (double)o.ratio, 1);
+    o.floor = (float)number_opt(L, 3, "floor", (double)o.floor, 1);
+    o.lambda = (float)number_opt(L, 3, "lambda", (double)o.lambda, 1);
+    o.depth = (float)number_opt(L, 3, "depth", (double)o.depth, 1);
+    o.min_size = (size_t)number_opt(L, 3, "min_tokens", 0, 1e9);
+    o.keep_first = (unsigned)number_opt(L, 3, "keep_first", o.keep_first, 1e6);
+    o.keep_last = (unsigned)number_opt(L, 3, "keep_last", o.keep_last, 1e6);
+    o.min_leaf = (size_t)number_opt(L, 3, "min_leaf", (double)o.min_leaf, 1e9);
+    o.as_text = flag_opt(L, 3, "as_text");
+    bool want_pieces = flag_opt(L, 3, "pieces");
+    if (!fits(L, text.len + question.len)) return 2;
+    struct buf *out = lib_output(L), *pieces = lib_scratch(L);
+    struct text_extract_result r;
+    int rc = text_extract(text, question, &o, out, want_pieces ? pieces : NULL, &r);
+    if (rc != 0) return failed(L, rc, text);
+    lua_pushlstring(L, buf_get(out).ptr, buf_len(out));
+    lua_createtable(L, 0, 6);
+    set_number(L, "before", (double)r.before);
+    set_number(L, "after", (double)r.after);
+    set_number(L, "units", (double)r.units);
+    set_number(L, "kept", (double)r.kept);
+    lua_pushboolean(L, r.is_json);
+    lua_setfield(L, -2, "json");
+    if (want_pieces) {
+        push_pieces(L, pieces);
+        lua_setfield(L, -2, "pieces");
+        release(pieces);
+    }
+    state_check(L);
+    return 2;
+}
