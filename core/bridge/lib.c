@@ -302,6 +302,8 @@ void lib_open(lua_State *L) {
                                           { "text_sentences", l_text_sentences },
                                           { "text_spans", l_text_spans },
                                           { "tokens", l_tokens },
+                                          { "trim", l_trim },
+                                          { "trim_rules", l_trim_rules },
                                           { "upstreams", l_upstreams },
                                           { NULL, NULL } };
     lua_pushlightuserdata(L, (void *)(uintptr_t)&array_key);
@@ -319,6 +321,7 @@ void lib_open(lua_State *L) {
     response_open_lua(L, core);
     shared_open(L);
     json_stream_open(L);
+    trim_open(L);
     lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
     lua_pushvalue(L, core);
     lua_setfield(L, -2, "perilune.core");

@@ -66,10 +66,13 @@ int l_text_sentences(lua_State *L);
 int l_text_rank(lua_State *L);
 int l_text_extract(lua_State *L);
 int l_json_stream(lua_State *L);
+int l_trim_rules(lua_State *L);
+int l_trim(lua_State *L);
 
 void request_open(lua_State *L);
 void response_open_lua(lua_State *L, int core);
 void shared_open(lua_State *L);
 void json_stream_open(lua_State *L);
+void trim_open(lua_State *L);
 
 #endif

@@ -1,0 +1,509 @@
+/* trim.c -- politeness, filler and repeated lines taken out of a prompt.
+ *
+ *     Hello there! Could you please summarize the report, and keep every number? Thanks!
+ *     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^                                             ^^^^^^^^
+ *     whole        lead                                                          whole
+ *
+ * Only the edges of sentences and clauses are looked at, and only what a rule names
+ * (trim_rules.c) goes.  A sentence of which nothing is left goes with its line, and a
+ * heading goes when everything below it went.
+ *
+ * Left alone, whatever the rules say:
+ *
+ *     protected spans     numbers, negations, quotes, code, URLs ... (text_spans.h)
+ *     headings, tables, code, and the numbers of lists
+ *     what is to be worked on: all behind "translate the following text:", up to the
+ *     next heading
+ *     a text that would become empty
+ *
+ * Marks, one for each byte, say what goes; then the rest is put together and looked at
+ * again until nothing goes any more, so that trimming twice is trimming once.  Texts
+ * settle after two rounds.  One that does not within ROUNDS is left as it was: that is
+ * slow to reach on purpose and serves nobody.
+ *
+ * Thread: any; rules are read only. */
+#include "llm/trim.h"
+
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "include/perilune.h"
+#include "llm/text_sentences.h"
+#include "llm/text_spans.h"
+
+const char *const trim_reason_names[TRIM_REASONS] = { "phrase", "sentence", "repeated", "empty section" };
+const struct trim_options trim_defaults = { true, 24 };
+
+#define ROUNDS 8
+#define PROBES 32 /* places that are tried for a line: a text made to collide loses nothing but cuts */
+
+/* -- A text and its marks ------------------------------------------------------------- */
+
+struct round {
+    const struct trim_rules   *rules;
+    const struct trim_options *options;
+    const char                *text;
+    uint32_t                   len;
+    uint8_t                   *marks;    /* by byte: 0, or reason + 1 */
+    uint32_t                   marked;   /* bytes */
+    uint32_t                   kept_end; /* behind the last byte that stays, of what was looked at */
+    const struct text_span    *spans;    /* disjoint */
+    size_t                     span_count;
+    bool                       payload;  /* in what is to be worked on */
+};
+
+static void mark(struct round *r, uint32_t from, uint32_t to, enum trim_reason why) {
+    for (uint32_t i = from; i < to; i++) {
+        r->marked += r->marks[i] == 0;
+        if (r->marks[i] == 0) r->marks[i] = (uint8_t)(why + 1);
+    }
+}
+
+static bool is_white(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+
+/* The first span that ends behind at. */
+static size_t span_from(const struct round *r, uint32_t at) {
+    size_t low = 0, high = r->span_count;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (r->spans[mid].end <= at) low = mid + 1;
+        else high = mid;
+    }
+    return low;
+}
+
+/* A rule answers for the quantifiers and modals in it ("so much", "if you could"). */
+static bool is_protected(const struct round *r, uint32_t from, uint32_t to) {
+    const unsigned vouched = 1u << TEXT_QUANTIFIER | 1u << TEXT_MODAL;
+    for (size_t i = span_from(r, from); i < r->span_count && r->spans[i].start < to; i++) {
+        const struct text_span *s = &r->spans[i];
+        bool inside = s->start >= from && s->end <= to;
+        if ((vouched >> s->type & 1) == 0 || !inside) return true;
+    }
+    return false;
+}
+
+static bool in_span(const struct round *r, uint32_t at) {
+    size_t i = span_from(r, at);
+    return i < r->span_count && r->spans[i].start <= at;
+}
+
+/* What [from, to) leaves behind when it goes, white space up to end with it:
+ * a line that becomes empty goes, a paragraph's end stays one. */
+static void drop(struct round *r, uint32_t from, uint32_t to, uint32_t end, enum trim_reason why) {
+    const char *t = r->text;
+    uint32_t lines = 0, kept = r->kept_end;
+    for (uint32_t i = to; i < end; i++) lines += t[i] == '\n';
+    if (kept == 0 || t[kept - 1] == '\n') {
+        bool paragraph = lines >= 2 && kept > 1 && t[kept - 2] != '\n';
+        uint32_t stays = paragraph ? end - 1 : end;
+        while (paragraph && t[stays] != '\n') stays--;
+        mark(r, from, stays, why);
+        if (paragraph) {
+            mark(r, stays + 1, end, why);
+            r->kept_end = stays + 1;
+        }
+        return;
+    }
+    if (lines == 0) {
+        mark(r, from, end, why);
+        return;
+    }
+    mark(r, from, to, why);
+    uint32_t newline = to;
+    while (t[newline] != '\n') newline++;
+    mark(r, to, newline, why);
+    while (kept > 0 && (t[kept - 1] == ' ' || t[kept - 1] == '\t')) kept--;
+    mark(r, kept, r->kept_end, why);
+    r->kept_end = end;
+}
+
+/* -- Sentences --------------------------------------------------------------------------- */
+
+static uint32_t at_of(const struct round *r, const char *p) { return (uint32_t)(p - r->text); }
+
+/* Behind white space, separators and ends of sentences. */
+static const char *skip_between(const char *p, const char *end) {
+    for (;;) {
+        size_t n = p < end && is_white(*p) ? 1 : trim_separator(p, end);
+        if (n == 0) n = trim_terminator(p, end);
+        if (n == 0) return p;
+        p += n;
+    }
+}
+
+/* Is nothing in [p, end) that says something: punctuation, white space, emoji? */
+static bool says_nothing(const char *p, const char *end) {
+    while ((p = skip_between(p, end)) < end) {
+        bool emoji = end - p >= 4 && (unsigned char)p[0] == 0xF0 && (unsigned char)p[1] == 0x9F;
+        bool variant = end - p >= 3 && memcmp(p, "\xEF\xB8\x8F", 3) == 0;
+        if (!emoji && !variant) return false;
+        p += emoji ? 4 : 3;
+    }
+    return true;
+}
+
+/* Takes phrases away from p on; returns what is in front of the rest. */
+static const char *cut_front(struct round *r, const char *p, const char *end) {
+    const unsigned places = 1u << TRIM_START | 1u << TRIM_LEAD | 1u << TRIM_WHOLE;
+    for (;;) {
+        size_t n = trim_rules_begin(r->rules, places, p, end);
+        if (n == 0 || is_protected(r, at_of(r, p), at_of(r, p + n))) return p;
+        p = skip_between(p + n, end);
+    }
+}
+
+static size_t clause_border(const char *p, const char *end) {
+    if (*p != ',' && *p != ';' && (unsigned char)*p != 0xEF) return 0; /* ， and ； begin with EF */
+    if (*p == ',' && p + 1 < end && !is_white(p[1])) return 0;
+    return trim_separator(p, end);
+}
+
+/* Takes phrases away behind the commas of [p, end), where stop is the end of the sentence
+ * without its punctuation.  Returns the new stop. */
+static const char *cut_clauses(struct round *r, const char *p, const char *stop) {
+    const unsigned places = 1u << TRIM_LEAD | 1u << TRIM_WHOLE;
+    while (p < stop) {
+        size_t border = clause_border(p, stop);
+        if (border == 0 || in_span(r, at_of(r, p))) {
+            p++;
+            continue;
+        }
+        const char *comma = p, *from = p + border;
+        while (from < stop && is_white(*from)) from++;
+        const char *q = from;
+        for (;;) {
+            size_t n = trim_rules_begin(r->rules, places, q, stop);
+            if (n == 0 || is_protected(r, at_of(r, q), at_of(r, q + n))) break;
+            q = skip_between(q + n, stop);
+        }
+        if (q >= stop && q > from) {
+            mark(r, at_of(r, comma), at_of(r, stop), TRIM_PHRASE);
+            return comma;
+        }
+        mark(r, at_of(r, from), at_of(r, q), TRIM_PHRASE);
+        p = q > from ? q : from;
+    }
+    return stop;
+}
+
+/* In front of the punctuation at the end of [p, end). */
+static const char *without_end(const char *p, const char *end) {
+    for (;;) {
+        const char *q = end;
+        while (q > p && is_white(q[-1])) q--;
+        if (q > p && trim_terminator(q - 1, q) == 1) q--;
+        else if (q - p >= 3 && trim_terminator(q - 3, q) == 3) q -= 3;
+        if (q == end) return q;
+        end = q;
+    }
+}
+
+/* Takes phrases away in front of stop; returns the new stop. */
+static const char *cut_tail(struct round *r, const char *p, const char *stop) {
+    for (;;) {
+        size_t n = trim_rules_end(r->rules, p, stop);
+        if (n == 0 || is_protected(r, at_of(r, stop - n), at_of(r, stop))) return stop;
+        const char *q = stop - n;
+        while (q > p && (is_white(q[-1]) || q[-1] == ',' || q[-1] == ';')) q--;
+        if (q - p >= 3 && trim_separator(q - 3, q) == 3) q -= 3;
+        if (q <= p) return stop;
+        mark(r, at_of(r, q), at_of(r, stop), TRIM_PHRASE);
+        stop = q;
+    }
+}
+
+/* The first colon of a sentence that introduces something; end when there is none. */
+static const char *colon_of(const struct round *r, const char *p, const char *end) {
+    for (; p < end; p++) {
+        bool wide = (unsigned char)*p == 0xEF && end - p >= 3 && memcmp(p, "：", 3) == 0;
+        bool narrow = *p == ':' && (p + 1 == end || is_white(p[1]) || (unsigned char)p[1] >= 0x80 || p[1] == '*');
+        if ((wide || narrow) && !in_span(r, at_of(r, p))) return p;
+    }
+    return end;
+}
+
+/* The bytes of a list marker at p; *numbered: it is more than a bullet. */
+static size_t marker_of(const char *p, const char *end, bool *numbered) {
+    static const char *const bullets[] = { "•", "·", "‣", "–", "●", "○", "◦", "▪" };
+    const char *q = p;
+    *numbered = false;
+    if (q < end && (*q == '-' || *q == '*' || *q == '+')) q++;
+    for (size_t i = 0; q == p && i < sizeof(bullets) / sizeof(*bullets); i++)
+        if ((size_t)(end - p) > strlen(bullets[i]) && memcmp(p, bullets[i], strlen(bullets[i])) == 0)
+            q += strlen(bullets[i]);
+    while (q < end && (*q == ' ' || *q == '\t')) q++;
+    *numbered = q == p;
+    return (size_t)(q - p);
+}
+
+/* One sentence or item.  Returns whether something of it stays. */
+static bool cut_unit(struct round *r, const struct text_unit *u) {
+    const char *p = r->text + u->start, *end = r->text + u->end;
+    while (p < end && is_white(*p)) p++;
+    while (end > p && is_white(end[-1])) end--;
+    bool numbered = false;
+    const char *from = p + (u->kind == TEXT_UNIT_ITEM ? marker_of(p, end, &numbered) : 0);
+    if (numbered || from == end) return true;
+
+    const char *colon = colon_of(r, from, end);
+    bool introduces = colon < end && trim_rules_has_content(r->rules, from, colon);
+    const char *limit = introduces ? colon : end;
+    const char *rest = cut_front(r, from, limit);
+    if (rest == limit ? !introduces : !introduces && says_nothing(rest, limit)) {
+        drop(r, u->start, at_of(r, end), u->end, TRIM_SENTENCE);
+        return false;
+    }
+    if (rest == limit) rest = from; /* nothing but politeness in front of a colon */
+    mark(r, at_of(r, from), at_of(r, rest), TRIM_PHRASE);
+    const char *stop = cut_clauses(r, rest, introduces ? limit : without_end(rest, limit));
+    if (!introduces) cut_tail(r, rest, stop);
+    r->payload = r->payload || introduces;
+    r->kept_end = u->end;
+    return true;
+}
+
+/* -- Sections --------------------------------------------------------------------------- */
+
+/* A heading that may lose everything below it. */
+struct section {
+    uint32_t start, end, kept_end; /* kept_end: in front of it */
+    unsigned level;                /* 0: none */
+    bool     lost, kept;           /* something below it */
+};
+
+static unsigned level_of(const struct round *r, const struct text_unit *u) {
+    unsigned level = 0;
+    while (u->start + level < u->end && r->text[u->start + level] == '#') level++;
+    return level;
+}
+
+/* It ends in front of at. */
+static void end_section(struct round *r, const struct section *s, uint32_t at) {
+    if (s->level == 0 || !s->lost || s->kept || is_protected(r, s->start, s->end)) return;
+    mark(r, s->start, at, TRIM_EMPTY_SECTION);
+    r->kept_end = s->kept_end;
+}
+
+static void begin_section(struct round *r, struct section *s, const struct text_unit *u) {
+    unsigned level = level_of(r, u);
+    if (level > 0 && level <= s->level) end_section(r, s, u->start);
+    *s = (struct section){ .start = u->start, .end = u->end, .kept_end = r->kept_end, .level = level };
+    r->kept_end = u->end;
+    r->payload = false;
+}
+
+/* White space at the end goes with what stood behind it. */
+static void cut_end(struct round *r) {
+    uint32_t end = r->kept_end, line = r->len > 0 && r->text[r->len - 1] == '\n' ? 1 : 0;
+    if (end == r->len || r->marked == 0) return;
+    while (end > 0 && is_white(r->text[end - 1])) end--;
+    for (; line > 0 && end < r->kept_end; end++)
+        if (r->text[end] == '\n') line--;
+    mark(r, end, r->kept_end, TRIM_SENTENCE);
+}
+
+static void cut_units(struct round *r, const struct text_unit *units, size_t n) {
+    struct section s = { .level = 0 };
+    for (size_t i = 0; i < n; i++) {
+        const struct text_unit *u = &units[i];
+        bool prose = u->kind == TEXT_UNIT_SENTENCE || u->kind == TEXT_UNIT_ITEM;
+        if (u->kind == TEXT_UNIT_HEADING) {
+            begin_section(r, &s, u);
+            continue;
+        }
+        bool stays = !prose || r->payload || cut_unit(r, u);
+        if (stays) r->kept_end = u->end;
+        s.kept = s.kept || stays;
+        s.lost = s.lost || !stays;
+    }
+    end_section(r, &s, r->len);
+    cut_end(r);
+}
+
+/* -- Repeated lines ---------------------------------------------------------------------- */
+
+struct line { uint32_t start, len; };
+
+/* Lines that are no prose, or that a span goes beyond, are left alone. */
+static bool may_repeat(const struct round *r, uint32_t start, uint32_t end) {
+    const unsigned blocks = 1u << TEXT_FENCE | 1u << TEXT_INDENTED | 1u << TEXT_JSON | 1u << TEXT_TABLE |
+                            1u << TEXT_DIFF | 1u << TEXT_MATH;
+    if (end - start < r->options->repeat_min || r->text[start] == '>' || r->text[start] == '|') return false;
+    for (size_t i = span_from(r, start); i < r->span_count && r->spans[i].start < end; i++) {
+        const struct text_span *s = &r->spans[i];
+        if ((blocks >> s->type & 1) != 0 || s->start < start || s->end > end) return false;
+    }
+    return true;
+}
+
+/* Was the line there before?  Else remembers it. */
+static bool seen(const struct round *r, struct line *table, size_t mask, uint32_t start, uint32_t end) {
+    static const struct hash_key fixed = { 0x7065726c696e6573, 0x7472696d };
+    size_t at = hash64(&fixed, slice_of(r->text + start, end - start)) & mask;
+    for (unsigned i = 0; i < PROBES; i++, at = (at + 1) & mask) {
+        struct line *l = &table[at];
+        if (l->len == 0) {
+            *l = (struct line){ start, end - start };
+            return false;
+        }
+        if (l->len == end - start && memcmp(r->text + l->start, r->text + start, l->len) == 0) return true;
+    }
+    return false;
+}
+
+static int cut_repeated(struct round *r) {
+    size_t lines = 1, cap = 16;
+    for (const char *p = r->text, *end = p + r->len; (p = memchr(p, '\n', (size_t)(end - p))) != NULL; p++) lines++;
+    while (cap < lines * 2) cap *= 2;
+    struct line *table = lines > 1 ? mem_zalloc(cap * sizeof(*table)) : NULL;
+    if (lines > 1 && table == NULL) return PERILUNE_ERR_NOMEM;
+    r->kept_end = 0;
+    for (uint32_t at = 0; lines > 1 && at < r->len;) {
+        const char *newline = memchr(r->text + at, '\n', r->len - at);
+        uint32_t next = newline != NULL ? (uint32_t)(newline - r->text) + 1 : r->len;
+        uint32_t start = at, end = next;
+        while (start < end && is_white(r->text[start])) start++;
+        while (end > start && is_white(r->text[end - 1])) end--;
+        if (may_repeat(r, start, end) && seen(r, table, cap - 1, start, end)) {
+            while (next < r->len && is_white(r->text[next])) next++; /* empty lines, and the indent of the next */
+            while (next > end && next < r->len && r->text[next - 1] != '\n') next--;
+            drop(r, at, end, next, TRIM_REPEATED);
+        } else {
+            r->kept_end = next;
+        }
+        at = next;
+    }
+    if (lines > 1) cut_end(r);
+    mem_free(table);
+    return 0;
+}
+
+/* -- Rounds -------------------------------------------------------------------------------- */
+
+struct work {
+    struct buf spans, units, marks;
+    struct buf text, next;       /* what is left so far, and after this round */
+    struct buf origin;           /* with cuts: of each byte of text, where it stood first */
+    struct buf why;              /* with cuts: by byte of the given text, 0 or reason + 1 */
+    bool       with_cuts;
+};
+
+static void work_init(struct work *w, bool with_cuts) {
+    struct buf *all[] = { &w->spans, &w->units, &w->marks, &w->text, &w->next, &w->origin, &w->why };
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) buf_init(all[i], 0);
+    w->with_cuts = with_cuts;
+}
+
+static void work_deinit(struct work *w) {
+    struct buf *all[] = { &w->spans, &w->units, &w->marks, &w->text, &w->next, &w->origin, &w->why };
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) buf_deinit(all[i]);
+}
+
+static bool zeros(struct buf *b, size_t n) {
+    buf_clear(b);
+    char *p = buf_reserve(b, n);
+    if (p == NULL) return false;
+    memset(p, 0, n);
+    buf_advance(b, n);
+    return true;
+}
+
+/* Notes what goes in the coordinates of the given text. */
+static void note(struct work *w, const struct round *r) {
+    uint32_t *origin = (uint32_t *)(void *)w->origin.data, n = 0;
+    uint8_t *why = (uint8_t *)w->why.data;
+    for (uint32_t i = 0; i < r->len; i++) {
+        if (r->marks[i] != 0) why[origin[i]] = r->marks[i];
+        else origin[n++] = origin[i];
+    }
+}
+
+static int compact(struct work *w, const struct round *r) {
+    if (w->with_cuts) note(w, r);
+    buf_clear(&w->next);
+    for (uint32_t i = 0; i < r->len;) {
+        uint32_t from = i;
+        while (i < r->len && r->marks[i] == 0) i++;
+        buf_put(&w->next, r->text + from, i - from);
+        while (i < r->len && r->marks[i] != 0) i++;
+    }
+    if (buf_failed(&w->next)) return PERILUNE_ERR_NOMEM;
+    struct buf t = w->text;
+    w->text = w->next;
+    w->next = t;
+    return 0;
+}
+
+/* One round over w->text.  Returns 1 when something went, 0, or an error. */
+static int run_round(struct work *w, const struct trim_rules *rules, const struct trim_options *options) {
+    struct slice text = buf_get(&w->text);
+    struct round r = { .rules = rules, .options = options, .text = text.ptr, .len = (uint32_t)text.len };
+    buf_clear(&w->spans);
+    buf_clear(&w->units);
+    int rc = text_spans(text, TEXT_ALL_TYPES, &w->spans);
+    if (rc == 0) rc = text_sentences(text, &w->spans, &w->units);
+    if (rc == 0 && !zeros(&w->marks, text.len)) rc = PERILUNE_ERR_NOMEM;
+    if (rc != 0) return rc;
+    text_spans_merge(&w->spans);
+    r.marks = (uint8_t *)w->marks.data;
+    r.spans = text_spans_of(&w->spans, &r.span_count);
+    if (options->repeated && (rc = cut_repeated(&r)) != 0) return rc;
+    if (r.marked == 0) {
+        size_t n;
+        const struct text_unit *units = text_units_of(&w->units, &n);
+        r.kept_end = 0;
+        cut_units(&r, units, n);
+    }
+    if (r.marked == 0) return 0;
+    rc = compact(w, &r);
+    return rc != 0 ? rc : 1;
+}
+
+static int put_cuts(const struct work *w, struct buf *cuts) {
+    struct slice why = buf_get(&w->why);
+    size_t before = buf_len(cuts);
+    for (size_t i = 0; i < why.len;) {
+        size_t from = i;
+        while (i < why.len && why.ptr[i] == why.ptr[from]) i++;
+        struct trim_cut c = { (uint32_t)from, (uint32_t)i, (uint32_t)(uint8_t)why.ptr[from] - 1 };
+        if (why.ptr[from] != 0) buf_put(cuts, &c, sizeof(c));
+    }
+    if (!buf_failed(cuts)) return 0;
+    cuts->len = cuts->mark + before;
+    return PERILUNE_ERR_NOMEM;
+}
+
+static bool begin_cuts(struct work *w, size_t len) {
+    if (!zeros(&w->why, len)) return false;
+    uint32_t *origin = (uint32_t *)(void *)buf_reserve(&w->origin, len * sizeof(*origin));
+    if (origin == NULL) return false;
+    for (size_t i = 0; i < len; i++) origin[i] = (uint32_t)i;
+    return true;
+}
+
+int trim_text(const struct trim_rules *rules, struct slice text, const struct trim_options *options, struct buf *out,
+              struct buf *cuts) {
+    if (text.len > TEXT_MAX) return PERILUNE_ERR_LIMITED;
+    if (text.len == 0) return 0;
+    struct work w;
+    work_init(&w, cuts != NULL);
+    if (options == NULL) options = &trim_defaults;
+    buf_slice(&w.text, text);
+    int rc = buf_failed(&w.text) || (cuts != NULL && !begin_cuts(&w, text.len)) ? PERILUNE_ERR_NOMEM : 0;
+    unsigned rounds = 0;
+    if (rc == 0)
+        while ((rc = run_round(&w, rules, options)) == 1 && ++rounds < ROUNDS) continue;
+    struct slice left = buf_get(&w.text);
+    bool settled = rc == 0 && !says_nothing(left.ptr, left.ptr + left.len);
+    size_t before = buf_len(out);
+    if (rc >= 0) {
+        buf_slice(out, settled ? left : text);
+        rc = buf_failed(out) ? PERILUNE_ERR_NOMEM : 0;
+        if (rc == 0 && settled && cuts != NULL) rc = put_cuts(&w, cuts);
+        if (rc != 0) out->len = out->mark + before;
+    }
+    work_deinit(&w);
+    return rc;
+}

@@ -1,0 +1,47 @@
+/* trim_int.h -- compiled phrases: what trim_rules.c makes and trim_match.c walks. */
+#ifndef PERILUNE_LLM_TRIM_INT_H
+#define PERILUNE_LLM_TRIM_INT_H
+
+#include "llm/trim.h"
+
+#define TRIM_NONE UINT32_MAX
+
+/* What is known of a phrase that ends at a state. */
+struct trim_term {
+    uint32_t not_behind; /* offset in `stops`, or TRIM_NONE: strings, each with its length in front, a 0 at last */
+    uint8_t  place;
+    uint8_t  attached;   /* TAIL: nothing must separate it */
+};
+
+struct trim_edge {
+    uint32_t target;
+    uint8_t  byte;
+};
+
+/* Edges first_edge .. + edges, terms first_term .. + terms (indexes of `terms`). */
+struct trim_state {
+    uint32_t first_edge, first_term;
+    uint16_t edges, terms;
+};
+
+/* A deterministic automaton; state 0 is the root, whose edges are also a table. */
+struct trim_automaton {
+    struct buf states, edges, ends; /* struct trim_state, struct trim_edge, uint32_t */
+    uint32_t   root[256];           /* TRIM_NONE: no way */
+};
+
+enum { TRIM_FRONT, TRIM_BACK, TRIM_ANYWHERE, TRIM_AUTOMATA };
+
+struct trim_rules {
+    struct buf            nodes; /* of patterns, until they are compiled */
+    struct buf            terms, stops;
+    uint32_t              start[TRIM_AUTOMATA]; /* node */
+    struct trim_automaton automata[TRIM_AUTOMATA];
+    size_t                patterns;
+};
+
+static inline const struct trim_state *trim_state_at(const struct trim_automaton *a, uint32_t i) {
+    return (const struct trim_state *)(const void *)a->states.data + i;
+}
+
+#endif

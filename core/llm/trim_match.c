@@ -1,0 +1,186 @@
+/* trim_match.c -- phrases of politeness and filler, found at the edges of sentences.
+ *
+ * The automata that trim_rules.c made are walked from a given place, forwards from where a
+ * sentence begins or backwards from where it ends, as long as there is a way; the last
+ * place where a phrase ended and fitted is the answer.  That takes as many steps as the
+ * phrase is long, however many phrases there are.  Nothing is searched: a phrase counts
+ * only where a clause begins or ends, and only there it is looked up.
+ *
+ * A phrase ends where a word ends: "pleased" has no "please" in it.  A character of a
+ * script without spaces is a word.
+ *
+ * Thread: any; rules are read only. */
+#include <string.h>
+
+#include "llm/trim_int.h"
+
+/* -- Characters ------------------------------------------------------------------------- */
+
+static bool is_white(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+
+/* Is there a letter or digit at p, so that a word would go on?  Of the bytes of UTF-8
+ * the leads up to E1 are letters of alphabets; punctuation and scripts without spaces
+ * come behind. */
+static bool goes_on(const char *p, const char *end) {
+    if (p >= end) return false;
+    unsigned char c = (unsigned char)*p;
+    if (c >= 0x80) return c >= 0xC3 && c <= 0xE1;
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
+           c == '\'';
+}
+
+/* The same for the character that ends in front of p. */
+static bool came_from(const char *begin, const char *p) {
+    const char *q = p;
+    while (q > begin && ((unsigned char)*--q & 0xC0) == 0x80) continue;
+    return q < p && goes_on(q, p);
+}
+
+/* Are the bytes at p one of a list of characters, each with its length in front? */
+static size_t one_of(const char *p, const char *end, const char *const *list) {
+    for (; *list != NULL; list++) {
+        size_t n = strlen(*list);
+        if ((size_t)(end - p) >= n && memcmp(p, *list, n) == 0) return n;
+    }
+    return 0;
+}
+
+size_t trim_separator(const char *p, const char *end) {
+    static const char *const wide[] = { "，", "；", "、", NULL };
+    if (p >= end) return 0;
+    if (*p == ',' || *p == ';') return 1;
+    return (unsigned char)*p < 0x80 ? 0 : one_of(p, end, wide);
+}
+
+size_t trim_terminator(const char *p, const char *end) {
+    static const char *const wide[] = { "。", "！", "？", "…", "～", NULL };
+    if (p >= end) return 0;
+    if (*p == '.' || *p == '!' || *p == '?' || *p == '~') return 1;
+    return (unsigned char)*p < 0x80 ? 0 : one_of(p, end, wide);
+}
+
+/* -- Finding ---------------------------------------------------------------------------- */
+
+/* The byte of a phrase that the text has at p, and how many bytes it takes there. */
+static uint8_t read_forward(const char *p, const char *end, size_t *len) {
+    unsigned char c = (unsigned char)*p;
+    *len = 1;
+    if (is_white((char)c)) {
+        while (p + *len < end && is_white(p[*len])) (*len)++;
+        return ' ';
+    }
+    if (c == 0xE2 && end - p >= 3 && memcmp(p, "\xE2\x80\x99", 3) == 0) {
+        *len = 3;
+        return '\'';
+    }
+    return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;
+}
+
+static uint8_t read_backward(const char *begin, const char *p, size_t *len) {
+    unsigned char c = (unsigned char)p[-1];
+    *len = 1;
+    if (is_white((char)c)) {
+        while (p - *len > begin && is_white(p[-(ptrdiff_t)*len - 1])) (*len)++;
+        return ' ';
+    }
+    if (c == 0x99 && p - begin >= 3 && memcmp(p - 3, "\xE2\x80\x99", 3) == 0) {
+        *len = 3;
+        return '\'';
+    }
+    return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;
+}
+
+static const struct trim_term *term_at(const struct trim_rules *r, const struct trim_automaton *a,
+                                       const struct trim_state *st, unsigned i) {
+    const uint32_t *ends = (const uint32_t *)(const void *)a->ends.data;
+    return (const struct trim_term *)(const void *)r->terms.data + ends[st->first_term + i];
+}
+
+static uint32_t step(const struct trim_automaton *a, uint32_t at, uint8_t byte) {
+    if (at == 0) return a->root[byte];
+    const struct trim_state *st = trim_state_at(a, at);
+    const struct trim_edge *e = (const struct trim_edge *)(const void *)a->edges.data + st->first_edge;
+    for (unsigned i = 0; i < st->edges; i++)
+        if (e[i].byte == byte) return e[i].target;
+    return TRIM_NONE;
+}
+
+/* Does one of the strings that must not follow follow? */
+static bool is_stopped(const struct trim_rules *r, const struct trim_term *t, const char *p, const char *end) {
+    if (t->not_behind == TRIM_NONE) return false;
+    for (const char *s = r->stops.data + t->not_behind; *s != '\0'; s += 1 + (uint8_t)*s) {
+        const char *q = p, *want = s + 1, *stop = want + (uint8_t)*s;
+        size_t n = 0;
+        while (want < stop && q < end && read_forward(q, end, &n) == (uint8_t)*want) q += n, want++;
+        if (want == stop) return true;
+    }
+    return false;
+}
+
+static bool clause_ends(const char *p, const char *end) {
+    while (p < end && is_white(*p)) p++;
+    return p >= end || trim_separator(p, end) > 0 || trim_terminator(p, end) > 0;
+}
+
+/* Does a phrase that ends in front of p fit there? */
+static bool fits_front(const struct trim_rules *r, const struct trim_state *st, unsigned places, const char *p,
+                       const char *end) {
+    const struct trim_automaton *a = &r->automata[TRIM_FRONT];
+    if (st->terms == 0 || (goes_on(p, end) && ((unsigned char)p[-1] & 0x80) == 0)) return false;
+    for (unsigned i = 0; i < st->terms; i++) {
+        const struct trim_term *t = term_at(r, a, st, i);
+        if ((places & (1u << t->place)) == 0 || is_stopped(r, t, p, end)) continue;
+        if (t->place != TRIM_WHOLE || clause_ends(p, end)) return true;
+    }
+    return false;
+}
+
+size_t trim_rules_begin(const struct trim_rules *r, unsigned places, const char *p, const char *end) {
+    const struct trim_automaton *a = &r->automata[TRIM_FRONT];
+    const char *from = p;
+    size_t best = 0, n = 0;
+    uint32_t at = 0;
+    while (p < end && (at = step(a, at, read_forward(p, end, &n))) != TRIM_NONE) {
+        p += n;
+        if (fits_front(r, trim_state_at(a, at), places, p, end)) best = (size_t)(p - from);
+    }
+    return best;
+}
+
+/* Does a phrase that begins at p fit there? */
+static bool fits_back(const struct trim_rules *r, const struct trim_state *st, const char *begin, const char *p) {
+    const struct trim_automaton *a = &r->automata[TRIM_BACK];
+    if (st->terms == 0 || p == begin || (came_from(begin, p) && ((unsigned char)*p & 0x80) == 0)) return false;
+    bool apart = is_white(p[-1]) || p[-1] == ',' || p[-1] == ';' || (p - begin >= 3 && trim_separator(p - 3, p) == 3);
+    for (unsigned i = 0; i < st->terms; i++)
+        if (apart || term_at(r, a, st, i)->attached) return true;
+    return false;
+}
+
+size_t trim_rules_end(const struct trim_rules *r, const char *begin, const char *end) {
+    const struct trim_automaton *a = &r->automata[TRIM_BACK];
+    const char *p = end;
+    size_t best = 0, n = 0;
+    uint32_t at = 0;
+    while (p > begin && (at = step(a, at, read_backward(begin, p, &n))) != TRIM_NONE) {
+        p -= n;
+        if (fits_back(r, trim_state_at(a, at), begin, p)) best = (size_t)(end - p);
+    }
+    return best;
+}
+
+bool trim_rules_has_content(const struct trim_rules *r, const char *p, const char *end) {
+    const struct trim_automaton *a = &r->automata[TRIM_ANYWHERE];
+    for (const char *begin = p; p < end; p++) {
+        if (goes_on(p, end) && came_from(begin, p)) continue;
+        const char *q = p;
+        size_t n = 0;
+        uint32_t at = 0;
+        while (q < end && (at = step(a, at, read_forward(q, end, &n))) != TRIM_NONE) {
+            q += n;
+            bool inside = goes_on(q, end) && ((unsigned char)q[-1] & 0x80) == 0;
+            if (trim_state_at(a, at)->terms > 0 && !inside) return true;
+        }
+    }
+    return false;
+}

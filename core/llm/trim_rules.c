@@ -1,0 +1,388 @@
+/* trim_rules.c -- from patterns of phrases to automata that find them.
+ *
+ * A pattern stands for many phrases:
+ *
+ *     (could|would) you [please|kindly]            6 of them
+ *
+ * First it becomes a graph without loops, one node for each byte, built from its end:
+ *
+ *     SPLIT --> c o u l d --+                 +--------------------> MATCH
+ *       +-----> w o u l d --+--> ' ' y o u --SPLIT --> ' ' p l e a s e ^
+ *                                             +-----> ' ' k i n d l y -+
+ *
+ * All graphs of one kind hang on one start.  Then sets of nodes that are reached by the
+ * same bytes become states of an automaton (the subset construction): one way for each
+ * byte, whatever the number of patterns.  Three of them: what a sentence begins with,
+ * what it ends with (read backwards, so built from the pattern's front), what marks
+ * a text that is to be worked on.
+ *
+ * Spaces: any white space is one space, and a pattern's space counts once and never at
+ * the ends, whatever optional groups around it are left out.  So for every position there
+ * are three nodes: at the BEGIN, with a space PENDING, which is only read when something
+ * follows, and in the MIDDLE.
+ *
+ * Thread: built by one; then immutable. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "include/perilune.h"
+#include "llm/trim_int.h"
+
+const char *const trim_place_names[TRIM_PLACES] = { "start", "lead", "tail", "whole", "content" };
+
+#define DEPTH     16         /* of groups in each other */
+#define NODES_MAX (1u << 20) /* of all patterns */
+#define SETS_MAX  (1u << 22) /* nodes in all sets of an automaton */
+
+enum node_type { BYTE, SPLIT, MATCH };
+
+struct node {
+    uint32_t type;
+    uint32_t a, b; /* BYTE: a follows on byte b; SPLIT: a or b; MATCH: a is a term */
+};
+
+/* Where a pattern goes on: at its beginning, in the middle, with a space pending. */
+struct ways { uint32_t begin, middle, pending; };
+
+struct trim_rules *trim_rules_new(void) {
+    struct trim_rules *r = mem_zalloc(sizeof(*r));
+    if (r == NULL) return NULL;
+    for (int i = 0; i < TRIM_AUTOMATA; i++) r->start[i] = TRIM_NONE;
+    return r;
+}
+
+void trim_rules_free(struct trim_rules *r) {
+    if (r == NULL) return;
+    for (int i = 0; i < TRIM_AUTOMATA; i++) {
+        buf_deinit(&r->automata[i].states);
+        buf_deinit(&r->automata[i].edges);
+        buf_deinit(&r->automata[i].ends);
+    }
+    buf_deinit(&r->nodes);
+    buf_deinit(&r->terms);
+    buf_deinit(&r->stops);
+    mem_free(r);
+}
+
+/* -- Patterns ---------------------------------------------------------------------------- */
+
+struct parser {
+    struct trim_rules *r;
+    bool               back;
+    bool               full; /* no room for a node */
+    char              *err;
+    size_t             errlen;
+};
+
+static struct node *node_at(const struct trim_rules *r, uint32_t i) {
+    return (struct node *)(void *)r->nodes.data + i;
+}
+
+static uint32_t new_node(struct parser *x, enum node_type type, uint32_t a, uint32_t b) {
+    struct buf *nodes = &x->r->nodes;
+    uint32_t i = (uint32_t)(buf_len(nodes) / sizeof(struct node));
+    struct node n = { type, a, b };
+    if (i < NODES_MAX) buf_put(nodes, &n, sizeof(n));
+    x->full = x->full || i >= NODES_MAX || buf_failed(nodes);
+    return x->full ? TRIM_NONE : i;
+}
+
+static uint32_t byte_then(struct parser *x, uint8_t byte, uint32_t next) {
+    return next == TRIM_NONE ? TRIM_NONE : new_node(x, BYTE, next, byte);
+}
+
+static uint32_t either(struct parser *x, uint32_t a, uint32_t b) {
+    if (a == TRIM_NONE || a == b) return b;
+    return b == TRIM_NONE ? a : new_node(x, SPLIT, a, b);
+}
+
+static int complain(struct parser *x, int code, const char *what) {
+    snprintf(x->err, x->errlen, "%s", what);
+    return code;
+}
+
+/* The bracket that belongs to the one at s[i], forwards or backwards. */
+static size_t partner(struct slice s, size_t i, bool backwards) {
+    unsigned depth = 0;
+    for (;; backwards ? i-- : i++) {
+        char c = s.ptr[i];
+        bool opens = c == '(' || c == '[', closes = c == ')' || c == ']';
+        if (backwards ? closes : opens) depth++;
+        if ((backwards ? opens : closes) && --depth == 0) return i;
+    }
+}
+
+static size_t next_bar(struct slice s, size_t i) {
+    unsigned depth = 0;
+    for (; i < s.len; i++) {
+        char c = s.ptr[i];
+        if (c == '(' || c == '[') depth++;
+        else if (c == ')' || c == ']') depth--;
+        else if (c == '|' && depth == 0) return i;
+    }
+    return i;
+}
+
+static struct ways sequence(struct parser *x, struct slice s, struct ways next);
+
+static struct ways group(struct parser *x, struct slice s, bool optional, struct ways next) {
+    struct ways all = { TRIM_NONE, TRIM_NONE, TRIM_NONE };
+    if (optional) all = next;
+    for (size_t at = 0; at <= s.len;) {
+        size_t bar = next_bar(s, at);
+        struct ways w = sequence(x, slice_of(s.ptr + at, bar - at), next);
+        all.begin = either(x, w.begin, all.begin);
+        all.middle = either(x, w.middle, all.middle);
+        all.pending = either(x, w.pending, all.pending);
+        at = bar + 1;
+    }
+    return all;
+}
+
+static struct ways one_byte(struct parser *x, char c, struct ways next) {
+    if (c == ' ' || c == '\t') return (struct ways){ next.begin, next.pending, next.pending };
+    if (c >= 'A' && c <= 'Z') c |= 0x20;
+    uint32_t n = byte_then(x, (uint8_t)c, next.middle);
+    return (struct ways){ n, n, byte_then(x, ' ', n) };
+}
+
+/* What reads s and goes on with next: s is gone through from the side that is read last.
+ * Recursion is bounded by DEPTH. */
+static struct ways sequence(struct parser *x, struct slice s, struct ways next) {
+    size_t at = 0; /* bytes of s done, from its front or its end */
+    while (at < s.len) {
+        size_t i = x->back ? at : s.len - 1 - at;
+        char c = s.ptr[i];
+        if (c != '(' && c != '[' && c != ')' && c != ']') {
+            next = one_byte(x, c, next);
+            at++;
+            continue;
+        }
+        size_t j = partner(s, i, !x->back), first = x->back ? i : j, last = x->back ? j : i;
+        next = group(x, slice_of(s.ptr + first + 1, last - first - 1), s.ptr[first] == '[', next);
+        at += last - first + 1;
+    }
+    return next;
+}
+
+static const char *wrong_with(struct slice s) {
+    char open[DEPTH];
+    size_t n = 0;
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+        if ((c == '(' || c == '[') && n == DEPTH) return "has more than 16 groups in each other";
+        if (c == '(' || c == '[') open[n++] = c;
+        if ((c == ')' || c == ']') && (n == 0 || open[--n] != (c == ')' ? '(' : '[')))
+            return "closes a bracket that is not open";
+        if (c == '|' && n == 0) return "has a | outside of brackets";
+    }
+    return n > 0 ? "has a bracket that is not closed" : NULL;
+}
+
+/* What must not follow, from the "!(a|b)" at the end of s, which becomes shorter. */
+static int take_stops(struct parser *x, struct slice *s, uint32_t *not_behind) {
+    const char *mark = s->len > 0 ? memchr(s->ptr, '!', s->len) : NULL;
+    *not_behind = TRIM_NONE;
+    if (mark == NULL) return 0;
+    size_t at = (size_t)(mark - s->ptr);
+    struct slice list = slice_of(mark + 1, s->len - at - 1);
+    if (list.len < 3 || list.ptr[0] != '(' || list.ptr[list.len - 1] != ')')
+        return complain(x, PERILUNE_ERR_INVAL, "has a ! without (a|b) behind it at its end");
+    struct buf *stops = &x->r->stops;
+    *not_behind = (uint32_t)buf_len(stops);
+    list = slice_of(list.ptr + 1, list.len - 2);
+    for (size_t from = 0; from <= list.len;) {
+        size_t bar = next_bar(list, from);
+        if (bar == from || bar - from > 255)
+            return complain(x, PERILUNE_ERR_INVAL, "has an empty or too long alternative behind !");
+        buf_putc(stops, (char)(bar - from));
+        for (; from < bar; from++) {
+            char c = list.ptr[from];
+            buf_putc(stops, (char)(c >= 'A' && c <= 'Z' ? c | 0x20 : c));
+        }
+        from = bar + 1;
+    }
+    buf_putc(stops, '\0');
+    s->len = at;
+    return buf_failed(stops) ? PERILUNE_ERR_NOMEM : 0;
+}
+
+int trim_rules_add(struct trim_rules *r, enum trim_place place, struct slice pattern, char *err, size_t errlen) {
+    struct parser x = { .r = r, .back = place == TRIM_TAIL, .err = err, .errlen = errlen };
+    int kind = place == TRIM_TAIL ? TRIM_BACK : place == TRIM_CONTENT ? TRIM_ANYWHERE : TRIM_FRONT;
+    struct trim_term t = { .place = (uint8_t)place };
+    snprintf(err, errlen, "out of memory");
+    if (pattern.len > TRIM_RULE_MAX) return complain(&x, PERILUNE_ERR_LIMITED, "is longer than 4096 bytes");
+    const char *wrong = wrong_with(pattern);
+    if (wrong != NULL) return complain(&x, PERILUNE_ERR_INVAL, wrong);
+    int rc = take_stops(&x, &pattern, &t.not_behind);
+    if (rc != 0) return rc;
+    pattern = slice_trim(pattern);
+    if (place == TRIM_TAIL && pattern.len > 0 && pattern.ptr[0] == '~') {
+        t.attached = true;
+        pattern = slice_of(pattern.ptr + 1, pattern.len - 1);
+    }
+    uint32_t term = (uint32_t)(buf_len(&r->terms) / sizeof(t));
+    buf_put(&r->terms, &t, sizeof(t));
+    uint32_t match = new_node(&x, MATCH, term, 0);
+    struct ways end = { TRIM_NONE, match, match }; /* at the beginning: a pattern for nothing */
+    struct ways all = sequence(&x, pattern, end);
+    if (!x.full && !buf_failed(&r->terms)) {
+        if (all.begin == TRIM_NONE) return complain(&x, PERILUNE_ERR_INVAL, "stands for nothing");
+        uint32_t start = either(&x, all.begin, r->start[kind]);
+        if (!x.full) r->start[kind] = start;
+    }
+    r->patterns += !x.full;
+    if (buf_failed(&r->terms) || buf_failed(&r->nodes)) return PERILUNE_ERR_NOMEM;
+    return x.full ? complain(&x, PERILUNE_ERR_LIMITED, "is one too many: all patterns together are too long") : 0;
+}
+
+size_t trim_rules_len(const struct trim_rules *r) { return r->patterns; }
+
+/* -- Automata ----------------------------------------------------------------------------- */
+
+/* Sets of nodes, each the state with the same index. */
+struct sets {
+    const struct trim_rules *r;
+    struct trim_automaton   *a;
+    struct buf               members;  /* uint32_t: BYTE and MATCH nodes, sorted */
+    struct buf               ranges;   /* uint32_t: where the set i ends */
+    uint32_t                *table;    /* of sets, by hash; index + 1 */
+    size_t                   mask;
+    uint32_t                *seen;     /* by node: in which closure it was met last */
+    uint32_t                 round;
+    struct buf               fresh, stack; /* uint32_t: the set that is being made */
+};
+
+static uint32_t *words_of(const struct buf *b) { return (uint32_t *)(void *)b->data; }
+static uint32_t count_of(const struct buf *b) { return (uint32_t)(buf_len(b) / sizeof(uint32_t)); }
+static void put_word(struct buf *b, uint32_t v) { buf_put(b, &v, sizeof(v)); }
+
+static int by_number(const void *a, const void *b) {
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* Adds what is reached from node without reading. */
+static void close_over(struct sets *s, uint32_t node) {
+    buf_clear(&s->stack);
+    put_word(&s->stack, node);
+    while (count_of(&s->stack) > 0 && !buf_failed(&s->stack)) {
+        uint32_t i = words_of(&s->stack)[count_of(&s->stack) - 1];
+        s->stack.len -= sizeof(uint32_t);
+        if (s->seen[i] == s->round) continue;
+        s->seen[i] = s->round;
+        const struct node *n = node_at(s->r, i);
+        if (n->type == SPLIT) {
+            put_word(&s->stack, n->a);
+            put_word(&s->stack, n->b);
+        } else {
+            put_word(&s->fresh, i);
+        }
+    }
+}
+
+static uint32_t set_begin(const struct sets *s, uint32_t i) { return i == 0 ? 0 : words_of(&s->ranges)[i - 1]; }
+
+static bool is_set(const struct sets *s, uint32_t i, uint32_t n) {
+    uint32_t from = set_begin(s, i), to = words_of(&s->ranges)[i];
+    return to - from == n && memcmp(words_of(&s->members) + from, s->fresh.data, n * sizeof(uint32_t)) == 0;
+}
+
+static bool grow_table(struct sets *s) {
+    size_t mask = s->mask == 0 ? 1023 : s->mask * 2 + 1;
+    uint32_t *table = mem_zalloc((mask + 1) * sizeof(*table));
+    static const struct hash_key key = { 1, 2 };
+    if (table == NULL) return false;
+    for (uint32_t i = 0; i < count_of(&s->ranges); i++) {
+        uint32_t from = set_begin(s, i), n = words_of(&s->ranges)[i] - from;
+        size_t at = hash64(&key, slice_of((char *)(words_of(&s->members) + from), n * sizeof(uint32_t))) & mask;
+        while (table[at] != 0) at = (at + 1) & mask;
+        table[at] = i + 1;
+    }
+    mem_free(s->table);
+    s->table = table;
+    s->mask = mask;
+    return true;
+}
+
+/* The index of the set in `fresh`, which is new or was there; TRIM_NONE: no memory. */
+static uint32_t intern(struct sets *s) {
+    static const struct hash_key key = { 1, 2 };
+    uint32_t n = count_of(&s->fresh), count = count_of(&s->ranges);
+    if (buf_failed(&s->fresh) || buf_failed(&s->stack)) return TRIM_NONE;
+    if (count * 2 >= s->mask && !grow_table(s)) return TRIM_NONE;
+    qsort(s->fresh.data, n, sizeof(uint32_t), by_number);
+    size_t at = hash64(&key, buf_get(&s->fresh)) & s->mask;
+    for (; s->table[at] != 0; at = (at + 1) & s->mask)
+        if (is_set(s, s->table[at] - 1, n)) return s->table[at] - 1;
+    buf_slice(&s->members, buf_get(&s->fresh));
+    put_word(&s->ranges, count_of(&s->members));
+    if (buf_failed(&s->members) || buf_failed(&s->ranges)) return TRIM_NONE;
+    s->table[at] = count + 1;
+    return count;
+}
+
+/* The state for set i: its terms, and an edge for each byte. */
+static int add_state(struct sets *s, uint32_t i) {
+    struct trim_automaton *a = s->a;
+    uint32_t from = set_begin(s, i), to = words_of(&s->ranges)[i];
+    bool used[256] = { false };
+    struct trim_state st = { .first_edge = (uint32_t)(buf_len(&a->edges) / sizeof(struct trim_edge)),
+                             .first_term = count_of(&a->ends) };
+    for (uint32_t m = from; m < to; m++) {
+        const struct node *n = node_at(s->r, words_of(&s->members)[m]);
+        if (n->type == BYTE) used[n->b] = true;
+        else if (st.terms < UINT16_MAX) put_word(&a->ends, n->a), st.terms++;
+    }
+    for (unsigned byte = 0; byte < 256; byte++) {
+        if (!used[byte]) continue;
+        buf_clear(&s->fresh);
+        s->round++;
+        for (uint32_t m = from; m < to; m++) {
+            const struct node *n = node_at(s->r, words_of(&s->members)[m]);
+            if (n->type == BYTE && n->b == byte) close_over(s, n->a);
+        }
+        struct trim_edge e = { .target = intern(s), .byte = (uint8_t)byte };
+        if (e.target == TRIM_NONE) return PERILUNE_ERR_NOMEM;
+        buf_put(&a->edges, &e, sizeof(e));
+        st.edges++;
+    }
+    buf_put(&a->states, &st, sizeof(st));
+    if (buf_failed(&a->states) || buf_failed(&a->edges) || buf_failed(&a->ends)) return PERILUNE_ERR_NOMEM;
+    return count_of(&s->members) > SETS_MAX ? PERILUNE_ERR_LIMITED : 0;
+}
+
+static void fill_root(struct trim_automaton *a) {
+    const struct trim_state *root = trim_state_at(a, 0);
+    const struct trim_edge *edges = (const struct trim_edge *)(const void *)a->edges.data;
+    for (unsigned i = 0; i < 256; i++) a->root[i] = TRIM_NONE;
+    for (unsigned i = 0; i < root->edges; i++) a->root[edges[i].byte] = edges[i].target;
+}
+
+static int build(const struct trim_rules *r, struct trim_automaton *a, uint32_t start) {
+    struct sets s = { .r = r, .a = a };
+    size_t nodes = buf_len(&r->nodes) / sizeof(struct node);
+    s.seen = mem_zalloc((nodes + 1) * sizeof(*s.seen));
+    int rc = s.seen != NULL ? 0 : PERILUNE_ERR_NOMEM;
+    s.round = 1;
+    if (rc == 0 && start != TRIM_NONE) close_over(&s, start);
+    if (rc == 0 && intern(&s) == TRIM_NONE) rc = PERILUNE_ERR_NOMEM;
+    for (uint32_t i = 0; rc == 0 && i < count_of(&s.ranges); i++) rc = add_state(&s, i);
+    if (rc == 0) fill_root(a);
+    struct buf *all[] = { &s.members, &s.ranges, &s.fresh, &s.stack };
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) buf_deinit(all[i]);
+    mem_free(s.table);
+    mem_free(s.seen);
+    return rc;
+}
+
+int trim_rules_compile(struct trim_rules *r) {
+    int rc = 0;
+    for (int i = 0; rc == 0 && i < TRIM_AUTOMATA; i++) rc = build(r, &r->automata[i], r->start[i]);
+    buf_deinit(&r->nodes);
+    return rc;
+}

@@ -1,0 +1,176 @@
+--- trim_rules: the phrases that `trim` takes out of prompts, by language.
+--
+-- Data, nothing else.  Where a phrase may go:
+--
+--     start    at the beginning of a sentence
+--     lead     the same, and behind a comma, at the beginning of a clause
+--     tail     at the end of a sentence, behind a space or a comma (~ in front: behind anything)
+--     whole    where it is a whole clause or sentence
+--     content  goes never: says that behind the colon comes what is to be worked on
+--
+-- In a pattern, (a|b) is one of them, [a|b] one of them or nothing, a space any white
+-- space; at its end !(a|b) says what must not follow.
+--
+-- What belongs here is what says nothing about the task: courtesy, thanks, praise,
+-- appeals, hedges.  What does not: words that limit (only, at most, every), negations
+-- (the matcher refuses them anyway), and phrases that also begin something else.  请 alone
+-- is none, because of 请假 and 请求.
+
+local M = {}
+
+M.en = {
+  start = {
+    "[well|so|okay|ok|alright|right|now] [,] (basically|essentially|actually|honestly|frankly|simply put|to be honest|to be frank|as you know|as you may know|as you can see|as i mentioned|as mentioned|needless to say|in other words|if you will|if i may)",
+    "(basically|essentially|honestly|frankly)",
+    "(first of all|first off|to start with|to begin with) ,",
+    "(so|ok|okay|alright|well|right) ,",
+    "(as an|being an|since you are an|since you're an|as you are an) (expert|advanced|intelligent|helpful|ai) [ai] [language] (assistant|model|system) ,",
+    "(just|i just) wanted to (ask|say|mention|let you know) that",
+    "(for what it's worth|at the end of the day|when all is said and done|in my humble opinion|it goes without saying that)",
+    "i (was|am|'m) [just] wondering (if|whether) (you (could|can|would|might)|it (would|might) be possible for you to) [please|kindly|perhaps|possibly]",
+    "(i'm|i am) (hoping|looking) (that you could|for you to) [please|kindly]",
+  },
+  lead = {
+    "(could|can|would|will) you (please|kindly) [please|kindly|perhaps|possibly|maybe]",
+    "(could|would|can) you (perhaps|possibly|maybe|be so kind as to|be kind enough to|be willing to|mind helping me|help me [out] [to|by])",
+    "[and|so|then|also] [if (possible|it is possible|it's possible|you can|you could|at all possible) ,] (please|pls|plz|kindly)!(:|,|find attached|see attached)",
+    "(help me [out] [to|by]|assist me in|go ahead and|take the time to|take a moment to|be so kind as to|feel free to|note that|be aware that|keep in mind that|bear in mind that|understand that|do me a favor and|do me a favour and)",
+    "[so|and|now|today] [,] (i would|i'd|we would|we'd) [really|very much|truly|greatly|kindly] (like|love|want) (you to|for you to)",
+    "[so|and|now|today] [,] (i would|i'd|we would|we'd) [also] [really|very much|truly|greatly|kindly|highly] (appreciate it|be grateful|be thankful|be so grateful|be very grateful|be happy|be glad|be delighted|be very thankful|be very happy|be so happy) if you (could|would|can)",
+    "(i would|i'd) [really|very much] like to (kindly|politely|humbly) (ask|request) (you to|that you)",
+    "(i am|i'm) (writing|reaching out|contacting you) (to|because i would like to|because i want to) (kindly|politely) (ask|request) (you to|that you)",
+    "[so|and|now|today|basically] [,] (i need|i want|i wanted|we need|we want) you to",
+    "(it would|it'd) be (really|very|so|absolutely|) (great|nice|helpful|wonderful|lovely|awesome|fantastic|amazing|appreciated|much appreciated|cool|ideal|super helpful) if you (could|would|can)",
+    "i (hope|trust|believe) [that] you (can|could|will|would) [be able to] (help|assist) me (with|in) (this|that) [task|request|matter] (and|by)",
+    "(what i (would|'d) like you to do is|what i need you to do is|what i want you to do is) [to]",
+    "(it is|it's) (important|worth noting|worth mentioning|worth pointing out|important to note|important to mention|good to know) that",
+    "(it should be noted|i should mention|i should note|i want to mention|i would like to mention|i'd like to mention|i would like to point out|please be advised|please be informed) that",
+    "(i think|i guess|i feel like|i suppose) (that|maybe|perhaps|it would be nice if you could)",
+  },
+  tail = {
+    "(please|pls|plz|kindly|if you please|if you would|if you could|if you would be so kind|if possible|if that is possible|if that's possible|if it is possible|if it's possible|if that's okay|if that is okay|if that's ok|for me|would you|could you|would you please|could you please)",
+    "[and|with] [many|so many] (thanks|thank you|thx|cheers) [so much|very much|a lot|a bunch|a million|a ton] [again] [in advance]",
+    "(thanks|thank you) [so much|very much|a lot|again|in advance] for (your|the) [kind|great|valuable] (help|time|assistance|support|effort|understanding|attention|patience)",
+    "(to the best of your (ability|abilities|knowledge)|as best (as you can|you can)|the best (way|that) you can)",
+    "(i would|i'd) (really|greatly|very much|truly|) appreciate it",
+    "(as you know|as you may know|so to speak|if you will|if you know what i mean|you know|to be honest|basically|essentially|in my humble opinion)",
+  },
+  whole = {
+    "(hi|hello|hey|greetings|dear|good (morning|afternoon|evening|day)) [there|all|everyone|again|team|friend|my friend|assistant|ai|chatgpt|claude|gpt|dear assistant|dear ai|sir or madam]",
+    "[and|so] (thank you|thanks|many thanks|thx|a big thank you|big thanks|huge thanks) [so much|very much|a lot|kindly|a million|a ton|a bunch] [again] [in advance]",
+    "[and] (thank you|thanks|many thanks) [so much|very much|a lot] [again] [in advance] for (your|all your|all of your|the|taking the) [kind|great|amazing|wonderful|valuable|continued|precious] (help|time|assistance|support|effort|efforts|understanding|attention|patience|cooperation|consideration|hard work|work) [and [your] (help|time|assistance|support|effort|understanding|attention|patience|cooperation|consideration)] [on this|with this|in advance|in this matter|to help me|to read this]",
+    "(thank you|thanks) [so much|very much|a lot] [again] [in advance] for (helping [me|us] [out] [with this]|reading [this|all this|all of this]|listening|everything|understanding|doing this)",
+    "[and] (i|we) [really|truly|sincerely|greatly|deeply|very much|so] (appreciate|value) [all of|all] (it|this|that|your (help|time|assistance|support|effort|efforts|work|hard work|patience|attention|understanding)) [and [your] (help|time|support|effort|patience|attention|understanding)] [very much|so much|a lot|in advance|with this|on this]",
+    "(i|we) (would|'d) (really|truly|greatly|be|very much|so|) (appreciate|appreciate it|be (very|so|really|truly|extremely|) (grateful|thankful)) [very much|so much] [for (this|your help|your help with this|any help)]",
+    "(any help|your help|your assistance|your support|this|it) (would be|will be|is) (very|really|so|greatly|highly|much|truly|) (appreciated|welcome)",
+    "[i|and i] hope (you are|you're|that you are|that you're|all is|everything is) [doing|going] (well|great|fine|good|okay|having a (great|good|nice|wonderful|lovely) (day|week|morning|afternoon|evening|one))",
+    "i hope this [message|email|note|request] finds you [doing] (well|in good health|in good spirits)",
+    "(how are you|how are you doing|how is it going|how's it going|hope you are well|hope you're well|hope you are doing well|hope you're doing well) [today|these days]",
+    "[and|so] [please] take (your time|a deep breath|as much time as you need|your time and do your best|your time with this|your time with it|a moment to think) [and (think|work|go) (carefully|slowly|step by step)]",
+    "(i know|i'm sure|i am sure|i am confident|i'm confident|i believe|i trust|i have faith|i am certain|i'm certain) [that] (you can do it|you can do this|you will do (great|a great job|an amazing job|an excellent job|well|fine)|you'll do (great|a great job|an amazing job|an excellent job|well|fine)|you can handle (it|this)|you are up to (it|the task)|you're up to (it|the task)|you will do your best|you'll do your best|you are the best|you're the best|you are capable of (it|this)|in you)",
+    "(you are|you're) (the best|amazing|awesome|great|a (star|genius|lifesaver|legend)|so (smart|helpful|talented|kind))",
+    "[and] (i believe in you|i trust you|i trust your (judgment|judgement|expertise|abilities|skills|experience)|i have (full|complete|total|great|) (faith|trust|confidence) in you [and your (skills|abilities|expertise)]|i am counting on you|i'm counting on you|we are counting on you|we're counting on you|[our|the] [whole|entire] team is counting on you|my boss is counting on you)",
+    "(this|it|the (task|request|project|result|outcome|answer|text)) (is|means) (really|very|so|extremely|incredibly|super|absolutely|truly|quite|) (important|critical|crucial|vital|a lot|the world|urgent) (to|for) (me|us|my career|my job|my team|our team|my company|our company|my boss|the (team|company|whole team|whole company|entire team|entire company|business))",
+    "(this|it) (is|means) (really|very|so|extremely|incredibly|super|absolutely|truly) (important|critical|crucial|vital|urgent|much)",
+    "(my|our) (job|career|success|future|reputation|whole career|entire career|business) (depends|relies|hinges|is riding) on (it|this|you|your answer|the result)",
+    "[so|very|really] (sorry|i'm [so|very|really] sorry|i am [so|very|really] sorry|apologies|my apologies|i apologize|i apologise|pardon me|excuse me) [to (bother|trouble|disturb) you] [for (the (bother|trouble|inconvenience|long message|long text|long prompt)|bothering you|troubling you|taking your time|taking up your time|my english|asking)] [again|in advance]",
+    "(feel free to ask (me|) [if you have] (questions|any questions|anything)|let me know if you (have (any|) questions|need (anything|more information|further information|more details|anything else)))",
+    "(i look forward to|looking forward to|i'm looking forward to|i am looking forward to) (your (answer|reply|response|help|result|results|work)|hearing from you|hearing back from you|seeing (it|the result|the results|your answer|your work)|reading it) [soon]",
+    "(best|kind|kindest|warm|warmest|with best|with kind) (regards|wishes)",
+    "(yours (sincerely|truly|faithfully)|sincerely|cheers|have a (great|good|nice|wonderful|lovely) (day|one|evening|weekend|week)|take care|many blessings|best of luck|good luck|enjoy)",
+    "(please|pls|pretty please|please and thank you|if you please|if you would be so kind|if possible|if that is okay|if that's okay|if that's ok|if it is okay with you|if it's okay with you|if you have the time|if you have a moment|if you get a chance|whenever you have time|when you have a moment|at your earliest convenience)",
+    "(please|kindly) [try to] (do your [very|absolute] best|give it your [very|absolute] best|give it your all|try your [very|absolute] best|work hard on (this|it)|put your heart into it|make me proud|help me|help us|help me with this|help me out|help|be patient with me|bear with me|take this seriously)",
+    "(please|kindly|make sure to|please make sure to|please be sure to) (read|study|review|go through|consider) (everything|this|it|(my|the|these|all|all of my) (request|requirements|instructions|message|prompt|instructions below|requirements below|details|details below)) [very] (carefully|attentively|thoroughly|closely|patiently) [before (you (answer|start|begin|write|reply|respond)|answering|starting|writing|replying)]",
+    "(i know (this|it) is a lot to ask|i know you are busy|i know you're busy|i hope (that makes sense|this makes sense|that is okay|that's okay|that is clear|this is clear|i was clear|you understand|that helps)|does that make sense|makes sense|thanks for understanding|you know what i mean)",
+    "(you are|you're) (a|an|the) [very|highly|extremely|truly|really|incredibly] (smart|intelligent|clever|brilliant|talented|gifted|amazing|wonderful|powerful|knowledgeable|helpful) (assistant|ai|model|writer|expert|helper|person|professional) [and i (trust|believe in|admire|appreciate) you]",
+    "(i have always|i've always|i have long|i) (admired|loved|enjoyed) your (work|answers|writing|help)",
+    "(let's|let us) (get started|begin|do this|go|dive in|get to it|get into it)",
+    "(here we go|without further ado|that being said|having said that|that said|in any case|anyway|anyways)",
+    "(i am|i'm) [so|very|really|super|truly] (grateful|thankful|happy to have you)",
+    "(i am|i'm) (so|very|really|super|) (excited|curious|eager|happy) to (see|read|hear) (it|this|what you (come up with|write|think|say)|the result|your answer)",
+  },
+  content = {
+    "(the following|this|my|below|following) [short|long|english|chinese|french|german|spanish|japanese|customer|original|draft|raw|whole] (text|texts|sentence|sentences|paragraph|paragraphs|passage|article|email|e-mail|message|letter|note|draft|essay|document|documents|poem|lyrics|conversation|transcript|dialogue|dialog|review|reviews|comment|comments|abstract|story|code|log|logs|data|content|input|post|tweet|speech|snippet|string|phrase|phrases|list|excerpt|quote|report|context|chat|words)",
+    "(translate|proofread|rewrite|paraphrase|rephrase|reword|edit|polish|correct|classify|label|repeat|transcribe|quote|copy) [this|these|it|them|the following|the following ones|as is|verbatim]",
+    "(text|original|content|input|passage|article|email|e-mail|message|transcript|document|documents|context|draft|excerpt|quote|source|source text|conversation|dialogue|lyrics|review|input text|user input|sentence)",
+  },
+}
+
+M.zh = {
+  start = {
+    "(其实|说实话|老实说|说真的|坦白说|坦白讲|实话实说|讲真|总的来说|简单来说|简单地说|简而言之|总而言之|说白了|说到底|换句话说|也就是说|众所周知|正如你所知|如你所知|如您所知|大家都知道|怎么说呢|话说回来|话说|是这样的|事情是这样的|那么|好的|嗯|额|呃|哎|那个)(，|,)",
+    "(说实话|老实说|说真的|坦白说|坦白讲|众所周知|怎么说呢|事情是这样的)",
+    "(作为一(个|名|位)[专业的|资深的|优秀的|强大的|聪明的|智能的][人工智能|AI|智能][助手|模型|语言模型|专家])(，|,)",
+  },
+  lead = {
+    "[那|那么|所以|现在|接下来|然后|另外|同时|还有](请|烦请|劳请|恳请|敬请|还请|就请|拜托|麻烦|辛苦|劳烦|有劳)(你|您)[能|能够|可以|务必要]!(们|的|那|这)",
+    "[那|那么|所以|现在|接下来|然后|另外|同时|还有](请|烦请|恳请|还请|麻烦|拜托|劳烦)(帮我|帮忙|帮助我|帮我们|帮助我们|为我|替我|给我)!(们)",
+    "(帮我|帮忙|帮助我|帮我们|帮助我们|替我)!(们|拿|做主|挡)",
+    "[请](耐心地|耐心|仔细地|认真地|用心地|好好地|尽心尽力地|尽心地|用心)(帮我|帮助我|帮忙|为我|替我)!(们)",
+    "(请|麻烦|恳请|烦请|还请)(用心地|用心|好好地|好好|尽心尽力地|尽心地)!(等|的)",
+    "(你|您)(能|可以|能够|可否|能否|是否可以|是否能|是否能够|是否可)(帮我|帮忙|帮助我|帮我们|帮助我们|为我|替我|给我)!(们)",
+    "(能|能够|可以|可否|能否|是否可以)(请|麻烦)(你|您)[帮我|帮忙|帮助我|帮我们]!(们)",
+    "(我|我们)[非常|真心|衷心|十分|很](希望|想|想要|想请|想让|想麻烦|想拜托|需要)(你|您)[能|能够|可以|来]!(们|的|和|与|对|在)",
+    "(希望|期望|期待|盼望)(你|您)[能|能够|可以]!(们|的|和|一切|都|身体|早日|生活|工作|喜欢|满意)",
+    "[所以|因此|今天](想|想要|特别想|很想)(请|麻烦|拜托)(你|您)!(们|的|吃|喝)",
+    "(如果|要是|若是|若|假如|倘若)(可以|方便|可能|有可能|有空|有时间|您方便|你方便|您有空|你有空|您有时间|你有时间)(的话|)[，|,]",
+    "(我|我们)(在这里|在此|这里|)(诚恳地|恳切地|诚挚地|衷心地|真诚地)(请求|恳求|希望|拜托)(你|您)[能|能够|可以]",
+    "(拜托|麻烦|求求|求)(你|您)(了|啦)[，|,]",
+    "(需要注意的是|值得注意的是|值得一提的是|需要说明的是|需要指出的是|需要强调的是|特别要说明的是|我想说的是|我想要说的是|我要说的是|我的意思是)(，|,)",
+    "(请注意|请留意|请知悉|请悉知|请您注意|请你注意)(，|,|：|:)",
+    "(你|您)(需要做的(是|事情是|就是)|要做的(是|事情是|就是))[，|,]",
+    "(在这里|在此)[，|,](我|我们)(想要|想|希望|需要)(请|让)(你|您)[能|能够|可以]",
+  },
+  tail = {
+    "~(，|,|。)(谢谢|谢谢你|谢谢您|谢谢啦|谢谢了|多谢|多谢了|感谢|非常感谢|十分感谢|万分感谢|拜托了|拜托啦|拜托你了|拜托您了|辛苦了|辛苦你了|辛苦您了|辛苦啦|麻烦了|麻烦你了|麻烦您了|麻烦啦|感激|感谢你|感谢您|好吗|好么|可以吗|可以么|行吗|行么|如何|好不好)[哦|啊|呀|哈|呢|～]",
+    "~(谢谢|谢谢你|谢谢您|谢谢啦|谢谢了|拜托了|拜托啦|拜托你了|拜托您了|辛苦你了|辛苦您了)[哦|啊|呀|哈|～]",
+    "~(，|,)(如果可以的话|如果方便的话|可能的话|可以的话|方便的话)",
+  },
+  whole = {
+    "(你好|您好|你们好|大家好|嗨|哈喽|哈啰|早上好|上午好|中午好|下午好|晚上好|早安|晚安|在吗|在么|打扰了|打扰一下|冒昧打扰|冒昧打扰了|冒昧打扰一下|打扰你了|打扰您了|不好意思打扰)[啊|呀|哈|啦|哦][老师|助手|小助手|朋友|亲爱的朋友|亲爱的助手|各位|亲]",
+    "(各位|老师|同学|同学们|朋友|朋友们|亲|助手|小助手)(好|你好|您好|们好)[啊|呀|哈]",
+    "[希望|祝](你|您)(一切|最近|近来|今天|)[都|一切](好|顺利|安好|顺心|还好)",
+    "(最近|近来)(还好|好|怎么样|过得好|过得怎么样)(吗|么|呀|)",
+    "(亲爱的|尊敬的)[AI|人工智能|智能](助手|小助手|朋友|老师|专家|模型)[你好|您好|们]",
+    "[先|再次|最后|再|在此|首先|提前|最后再次][真的|真是|实在][非常|十分|万分|特别|真的|真心|衷心|由衷|真诚|太|很|实在太|真是太](谢谢|感谢|多谢|感激|谢过|谢)(你|您|大家|各位|)[们][了|啦|哦|啊|呀|哈]",
+    "[先|再次|最后|在此][非常|十分|万分|特别|真的|真心|衷心|由衷](谢谢|感谢|感激)(你|您|大家|)[们][的|对我的][耐心|宝贵的|大力|热心|辛勤|辛苦](帮助|支持|协助|配合|理解|付出|时间|耐心|工作|回答|解答|回复|合作|关注|指导|指点|建议)[(与|和)(支持|理解|帮助|配合|付出|耐心|时间)][了|啦|哦|啊]",
+    "(感谢感谢|谢谢谢谢|辛苦辛苦|辛苦了辛苦了|拜托拜托|多谢多谢|爱你哟|爱你哦|么么哒|比心|笔芯|抱拳|鞠躬)",
+    "[非常|真的|衷心|由衷|真心](感谢|谢谢)(你|您)(抽空|百忙之中|抽出时间|花时间|一直以来|耐心|愿意)(看|看我|回答|解答|阅读|帮|帮助|帮我|听我|)[的|我的|我](问题|消息|请求|帮助|支持|陪伴|来信|忙|说完|)",
+    "(先谢谢了|先谢过了|在此先谢过|提前谢谢|提前感谢|感激涕零|万分感激|由衷感谢|致以诚挚的谢意|致以衷心的感谢|此致|敬礼|顺祝商祺|祝好|祝你好运|祝您生活愉快|祝你生活愉快|祝工作顺利|祝您工作顺利|祝一切顺利|祝好运)",
+    "[那就|就|一切|全|真的|实在](拜托|麻烦|辛苦|劳烦|有劳|求求|仰仗|指望|靠|依靠|全靠)(你|您|各位|大家)[们]了[哦|啊|呀|哈|啦]",
+    "[那就|就](拜托|麻烦|辛苦|劳烦|有劳)(了|啦|你啦|您啦|你了|您了)[哦|啊|呀|哈]",
+    "[请|希望](你|您|)(慢慢来|加油|尽力而为|尽你所能|尽您所能|尽最大努力|尽自己的最大努力|发挥你的最佳水平|发挥你的专业能力|发挥你的聪明才智|发挥你的才华|发挥你的优势|放轻松|深呼吸|深吸一口气|静下心来|花点时间|多花点时间|多花一些心思|多花点心思|多费心|多费心了|费心了)[哦|啊|呀|吧|来完成|来完成这个任务|来完成它|完成任务]",
+    "[请|请你|请您|希望你|希望您|麻烦你|麻烦您][先](耐心|仔细|认真|好好|用心)[地](理解|阅读|看|看看|读|读一读|聆听|倾听|思考|分析|对待|看一看|看一下)[一下|完](我|我的|以下|下面|下面的|以下的|上面的|这些|这个|我们的|)[所说的|提出的|给出的](需求|要求|问题|说明|内容|任务|描述|指令|提问|话|意思|情况|想法|请求)",
+    "[请|请你|请您|希望你|希望您|麻烦你|麻烦您][先](耐心|仔细|认真|好好|用心)[地](理解|阅读|看看|读一读|思考|看一看|看一下|看完|读完)",
+    "(我|我们|大家|我们团队|我们大家)[都|一直|始终|完全|真的|非常|十分|](相信|信任|信赖|看好|支持)(你|您)[的(能力|实力|水平|专业能力|专业水平|专业|判断|才华)][哦|啊|呀|哈]",
+    "(我|我们|大家)(相信|坚信|确信|知道|觉得)(你|您)[一定|肯定|绝对|必定|完全][能|能够|可以|会][完美|出色|圆满|很好|顺利|漂亮|高质量][地](完成|做到|做好|胜任|办到|做得到|搞定)[它|任务|这个任务|这项工作|这项任务|这件事][的][哦|啊|呀]",
+    "(我|我们|大家)(相信|坚信|知道)(你|您)[一定|肯定|绝对](可以|行|能行)[的][哦|啊|呀]",
+    "(你|您)(真|真是|真的|太|实在|实在太|非常|可真)(棒|厉害|聪明|优秀|专业|好|贴心|了解|能干)[了|啦|呀|啊]",
+    "(你|您)(是|就是|真是)[一(个|位|名)][我见过的|我的|世界上][非常|十分|特别|极其|超级|很|最](聪明|智能|优秀|厉害|棒|强大|出色|可靠|能干|热心|友善|贴心|博学)的[人工智能|AI|智能|语言](助手|小助手|模型|专家|老师|伙伴|朋友|帮手)",
+    "[因为|毕竟](这|这个|这次|这件事|这个任务|这项任务|这份(工作|文案|报告|方案|材料|文章|邮件)|这个(文案|报告|方案|项目|问题|文章|邮件|活动|广告|广告文案)|此事|本次任务)(对|对于)(我|我们|我们公司|我们团队|公司|团队|我们整个团队|我们整个公司|我个人|大家|我的工作|我的职业生涯|我的前途)[来说|而言|来讲][真的|实在](非常|十分|特别|极其|至关|很|相当|太|尤为|格外|)(重要|关键|要紧|紧要|紧急|有意义)[了|啦]",
+    "[因为|毕竟|要知道](这|它|此事|这件事|这次|结果)[直接|将|会|也|将直接](关系|关乎|影响|决定|涉及)(到|着|)(我|我们|我们团队|我们公司|我们整个团队|我们整个公司|我们整个部门|公司|团队|整个团队|整个公司|我们大家|大家)(的|)(业绩|前途|未来|绩效|成败|生死存亡|命运|考核|奖金|声誉|口碑|饭碗|升职加薪|发展)",
+    "(我们|我)[全|整个](公司|团队|部门|家|组)[的人|上下](指望|靠|依靠|期待|仰仗)(着|)(你|您)(了|呢|啦)",
+    "(我们|)(全|整个)(公司|团队|部门|家|组)[的人|上下][都|就](指望|靠|依靠|等|期待|仰仗|看)(着|)(你|您)(了|呢|啦)",
+    "(期待|盼望|等待|静候|恭候|坐等|很期待|非常期待|十分期待|期盼)(你|您)的(回复|回答|答复|答案|佳音|好消息|表现|精彩表现|作品|杰作|大作|成果|结果|解答|来信)[哦|啊|呀|了|！]",
+    "(如果|若|如)(有|还有)[任何|什么](问题|疑问|需要)[，|,](请|欢迎)(随时|)(告诉|联系|问)我",
+    "(抱歉|很抱歉|非常抱歉|十分抱歉|真抱歉|对不起|对不住|实在抱歉|真是抱歉|请见谅|请多见谅|敬请见谅|请多包涵|请多多包涵|请原谅|见谅|给你添麻烦了|给您添麻烦了|添麻烦了|请多指教|请多多指教|请多关照|请多多关照|请赐教|敬请赐教|还请赐教|还望赐教|感激万分)[打扰|打扰到|占用|麻烦|耽误](你|您|)[了|的时间|的宝贵时间][啊|哈|啦|了]",
+    "(以上|就这些|就是这样|大概就是这样|大概就这些|差不多就是这样|我的需求就是这样|需求就是这样|就酱|以上就是全部|以上就是我的需求|以上就是我的要求|以上就是我的问题|希望我说清楚了|希望我说明白了|我说清楚了吗|你明白我的意思吗|您明白我的意思吗|你懂我的意思吧|你懂的|听懂了吗|明白了吗|好的|好了|嗯嗯)[吧|哈|啦|了]",
+    "(让我们|咱们|我们)[一起](开始吧|加油吧|动手吧|出发吧|努力吧)",
+    "(请|请你|请您|希望你|希望您|一定要)(给|给出|给我|给我们|交出|拿出)(一|)(个|份|)(让人|令人|令我|让我|让我们|让大家)(满意|惊艳|惊喜|眼前一亮)的(答案|答卷|作品|结果|方案|文案|回答|成果)",
+    "[请](务必|一定)(给|给出|给我)(一|)(个|份|)(令人|让我|令我|让人|让我们|)[满意|完美]的(答案|答卷|作品|结果|方案|文案|回答)",
+    "(你|您)(拥有|具有|具备|有着|有)[非常|十分|极其|极为|特别|超级|相当|](丰富|深厚|出色|强大|卓越|扎实|高超|过人|敏锐|渊博)的(经验|知识|能力|专业知识|专业能力|才华|功底|文字功底|写作功底|写作能力|洞察力|创造力|学识)",
+    "(你|您)(见多识广|学识渊博|经验丰富|才华横溢|博学多才|无所不能|聪明绝顶|足智多谋|妙笔生花|文采斐然|文采出众|能力出众|能力超群|实力超群)",
+    "(辛苦|费心|劳驾)(你|您|)(了|啦)",
+    "(如果|要是|若是)(可以|方便|可能|有可能)(的话|)",
+    "(能|可以|能够|可否|能否)(帮帮我|帮帮忙|帮我一下|帮忙一下|帮我个忙|帮我一个忙|帮个忙|帮我看看)(吗|么|呢|嘛)",
+    "(我|我们)(这边|)(有一件事|有个事|有件事|有一个问题|有个问题|有一个小问题|有个小问题|有一个需求|有个需求)(想|要|需要|想要)(请教|麻烦|请问|咨询|拜托|问|问问|请教一下|麻烦一下|咨询一下)(一下|)(你|您|)[一下]",
+    "(想|我想|我们想)(请教|请问|咨询|麻烦|问)(一下|)(你|您)(一下|)(一个|几个|)(小|)(问题|事情|事|)",
+  },
+  content = {
+    "(以下|下面|下列|上述|这段|这篇|这封|这句|这些|这首|这份)(是|为|的|)[我写的|一段|一篇|一封|一份|用户的|客户的|原始|完整][中文|英文|日文|法文](文本|文字|句子|段落|文章|邮件|信|消息|内容|材料|资料|文档|文件|原文|译文|草稿|作文|诗|诗歌|歌词|对话|聊天记录|评论|评价|留言|摘要|故事|代码|日志|数据|稿子|文案|信息|话|回复|帖子|演讲稿|片段|引文|报告|上下文)",
+    "(翻译|润色|改写|校对|修改|纠正|改错|复述|扩写|缩写|分类|仿写|转述|抄写|摘录|引用)",
+    "(原文|正文|文本|内容|输入|用户输入|资料|材料|文章|邮件|上下文|对话|聊天记录|引文|待翻译|待处理|待润色|参考资料|背景资料|评论|歌词|台词)",
+  },
+}
+
+return M
