@@ -78,18 +78,18 @@ $(O)/embedded.S: $(LUA) Makefile
 $(O)/embedded.o: $(O)/embedded.S
 	@$(CC) -c $< -o $@
 
-# Vocabularies inside the program: data/NAME.pairs, expanded to the form that is mapped.
+# Vocabularies inside the program: core/llm/vocab/NAME.pairs, expanded to the form that is mapped.
 # The tool that does it runs on the machine that builds.
 HOSTCC ?= cc
 VOCABS := cl100k_base o200k_base
-EXPAND_SRC := data/expand.c $(addprefix core/,llm/vocab_build.c llm/vocab.c llm/split.c llm/added.c llm/bpe_merge.c \
+EXPAND_SRC := core/llm/vocab/expand.c $(addprefix core/,llm/vocab_build.c llm/vocab.c llm/split.c llm/added.c llm/bpe_merge.c \
               llm/unicode.c base/buf.c base/mem.c base/err.c base/json.c base/json_write.c base/utf8.c)
 
 $(B)/expand: $(EXPAND_SRC) core/llm/vocab_int.h core/llm/vocab_build.h core/llm/split.h
 	@mkdir -p $(@D)
 	@$(HOSTCC) -std=c11 -D_GNU_SOURCE -O2 $(WARN) -Icore -Icore/include -o $@ $(EXPAND_SRC) -lm
 
-$(B)/%.vocab: data/%.pairs $(B)/expand
+$(B)/%.vocab: core/llm/vocab/%.pairs $(B)/expand
 	@echo "  VOCAB $*"
 	@$(B)/expand $< $* $@
 

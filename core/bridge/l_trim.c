@@ -91,7 +91,8 @@ int l_trim(lua_State *L) {
     if (rc == PERILUNE_ERR_NOMEM) return luaL_error(L, "not enough memory");
     if (rc != 0) {
         lua_pushnil(L);
-        lua_pushstring(L, rc == PERILUNE_ERR_LIMITED ? "the text is longer than 64 MiB" : "the text is not valid UTF-8");
+        lua_pushstring(L, rc == PERILUNE_ERR_LIMITED ? "the text is longer than 64 MiB"
+                                                     : "the text is not valid UTF-8");
         return 2;
     }
     struct slice left = buf_get(out);

@@ -1,4 +1,4 @@
-/* nfc_data.h -- canonical decompositions and compositions.  Written by data/nfc.lua; see
+/* nfc_data.h -- canonical decompositions and compositions.  Written by core/llm/vocab/nfc.lua; see
  * there from what.  Included by nfc.c alone. */
 #ifndef PERILUNE_LLM_NFC_DATA_H
 #define PERILUNE_LLM_NFC_DATA_H

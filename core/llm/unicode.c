@@ -7,7 +7,7 @@
  *     code point   iiiiiiiii jjjjjj kkkkkk
  *     unicode_top[i] -> unicode_middle[.. j] -> unicode_leaf[.. k]
  *
- * unicode_data.h is written by data/unicode.lua, which says from what.
+ * unicode_data.h is written by core/llm/vocab/unicode.lua, which says from what.
  *
  * Thread: any; constants. */
 #include "llm/unicode.h"

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* ORDER data/unicode.lua. The sets of the tokenizers' regular expressions. */
+/* ORDER core/llm/vocab/unicode.lua. The sets of the tokenizers' regular expressions. */
 enum unicode_class {
     UC_OTHER,   /* controls, formats, unassigned, private */
     UC_UPPER,   /* \p{Lu} \p{Lt} */

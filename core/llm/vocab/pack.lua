@@ -1,6 +1,6 @@
 -- pack.lua -- from OpenAI's list of tokens to the compact form that is kept here.
 --
---   luajit data/pack.lua NAME.tiktoken data/NAME.pairs
+--   luajit core/llm/vocab/pack.lua NAME.tiktoken core/llm/vocab/NAME.pairs
 --
 -- A .tiktoken file has a line per token: its bytes in base64, its rank.  Every token of
 -- more than one byte is two tokens of lower rank side by side, so two numbers say
@@ -15,7 +15,7 @@
 local bit = require("bit")
 local from, to = arg[1], arg[2]
 if not to then
-  io.stderr:write("usage: luajit data/pack.lua NAME.tiktoken NAME.pairs\n")
+  io.stderr:write("usage: luajit core/llm/vocab/pack.lua NAME.tiktoken NAME.pairs\n")
   os.exit(2)
 end
 

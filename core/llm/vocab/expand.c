@@ -1,8 +1,8 @@
-/* expand.c -- from data/NAME.pairs to the form that a program maps.  A tool of the build.
+/* expand.c -- from core/llm/vocab/NAME.pairs to the form that a program maps.  A tool of the build.
  *
  *     expand NAME.pairs NAME FILE
  *
- * data/pack.lua says what a .pairs file is.  Splitting rules go with the name. */
+ * core/llm/vocab/pack.lua says what a .pairs file is.  Splitting rules go with the name. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
