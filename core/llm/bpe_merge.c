@@ -28,6 +28,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "llm/unicode.h"
 #include "llm/vocab_int.h"
 
 #define SMALL  128  /* bytes that are merged literally: places have POS_BITS bits */
@@ -79,18 +80,15 @@ static inline int32_t smallest(const int32_t *key, size_t n) {
     return a < b ? a : b;
 }
 
-static size_t merge_small(const struct vocab *v, const unsigned char *p, size_t n, uint32_t *ids) {
-    int32_t key[SMALL] __attribute__((aligned(16)));
-    uint32_t id[SMALL];
+/* n tokens, already in id, and the keys between them, padded to a multiple of 4. */
+static size_t merge_run(const struct vocab *v, uint32_t id[SMALL], int32_t key[SMALL], size_t n, uint32_t *ids) {
     unsigned char next[SMALL + 1], prev[SMALL + 1]; /* the places of the neighbours */
     size_t quads = (n + 3) & ~(size_t)3;
     for (size_t i = 0; i < n; i++) {
-        id[i] = v->byte_id[p[i]];
         next[i] = (unsigned char)(i + 1);
         prev[i] = (unsigned char)(i - 1);
-        key[i] = i + 1 < n ? key_of(v->byte_rank[(unsigned)p[i] << 8 | p[i + 1]], i) : NO_KEY;
     }
-    for (size_t i = n; i < quads; i++) key[i] = NO_KEY;
+    for (size_t i = n - 1; i < quads; i++) key[i] = NO_KEY;
 
     for (int32_t best; (best = smallest(key, quads)) != NO_KEY;) {
         size_t at = (size_t)best & ((1u << POS_BITS) - 1), gone = next[at], right = next[gone];
@@ -110,6 +108,42 @@ static size_t merge_small(const struct vocab *v, const unsigned char *p, size_t 
     size_t count = 0;
     for (size_t i = 0; i < n; i = next[i]) ids[count++] = id[i];
     return count;
+}
+
+/* Beginning with characters instead of bytes, when all are tokens that are made before
+ * anything joins them with a neighbour, and no token holds a part of one beside another.
+ * Then the merges within characters come first, and undisturbed, in effect: the merge
+ * that is best among the characters' tokens finds both its sides complete.  0: not so. */
+static size_t merge_chars(const struct vocab *v, const unsigned char *p, size_t n, uint32_t *ids) {
+    int32_t key[SMALL] __attribute__((aligned(16)));
+    uint32_t id[SMALL], before = 0;
+    size_t k = 0;
+    for (size_t i = 0; i < n; i += 3, k++) {
+        uint32_t c;
+        if (unicode_decode(p + i, p + n, &c) != 3) return 0;
+        id[k] = vocab_char(v, c);
+        if (id[k] == VOCAB_NONE) return 0;
+        if (k > 0) {
+            if ((vocab_sticky(v, before) & STICKY_AFTER) || (vocab_sticky(v, c) & STICKY_BEFORE)) return 0;
+            key[k - 1] = key_of(vocab_pair(v, id[k - 1], id[k]), k - 1);
+        }
+        before = c;
+    }
+    return merge_run(v, id, key, k, ids);
+}
+
+static size_t merge_small(const struct vocab *v, const unsigned char *p, size_t n, uint32_t *ids) {
+    int32_t key[SMALL] __attribute__((aligned(16)));
+    uint32_t id[SMALL];
+    if (p[0] >= 0xE3 && p[0] <= 0xE9 && n % 3 == 0) {
+        size_t k = merge_chars(v, p, n, ids);
+        if (k > 0) return k;
+    }
+    for (size_t i = 0; i < n; i++) {
+        id[i] = v->byte_id[p[i]];
+        if (i + 1 < n) key[i] = key_of(v->byte_rank[(unsigned)p[i] << 8 | p[i + 1]], i);
+    }
+    return merge_run(v, id, key, n, ids);
 }
 
 /* -- Large --------------------------------------------------------------------------- */

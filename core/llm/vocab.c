@@ -81,7 +81,8 @@ static const struct {
     unsigned size, count;
 } section_rule[VOCAB_SECTIONS] = {
     { 4, 0 }, { 1, 0 }, { 4, 256 }, { 4, 65536 }, { 8 * VOCAB_BUCKET, 0 }, { 4, 0 }, { 4, 0 },
-    { 1, 1u << (VOCAB_CUT_BITS - 3) }, { 1, VOCAB_STICKY_SIZE }, { sizeof(struct vocab_added), 0 }, { 1, 0 },
+    { 1, 1u << (VOCAB_CUT_BITS - 3) }, { 1, VOCAB_STICKY_SIZE },
+    { 4, VOCAB_CHARS_COUNT }, { sizeof(struct vocab_added), 0 }, { 1, 0 },
 };
 
 static size_t section_count(const struct vocab_header *h, enum vocab_section s) {
@@ -205,6 +206,7 @@ static bool byte_tokens_hold(const struct vocab *v) {
         if (id >= v->n_ids || v->offsets[id + 1] - v->offsets[id] != 1 || v->bytes[v->offsets[id]] != i) return false;
     }
     uint32_t wrong = 0;
+    for (unsigned i = 0; i < VOCAB_CHARS_COUNT; i++) wrong |= (uint32_t)(v->chars[i] + 1 > v->n_ids);
     for (unsigned i = 0; i < 65536; i++) wrong |= (uint32_t)(v->byte_rank[i] + 1 > v->n_ranks); /* NONE + 1 is 0 */
     return wrong == 0;
 }
@@ -247,6 +249,7 @@ const char *vocab_attach(struct vocab *v, const void *file, size_t size, bool tr
     v->index = at[VOCAB_INDEX];
     v->cuts = at[VOCAB_CUTS];
     v->sticky = at[VOCAB_STICKY];
+    v->chars = at[VOCAB_CHARS];
     v->added_list = at[VOCAB_ADDED];
     v->texts = at[VOCAB_TEXTS];
     v->n_ids = h->n_ids;

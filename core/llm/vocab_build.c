@@ -8,6 +8,7 @@
  *     merges --> pairs, byte_rank, rank_id         (or every split of every token)
  *     tokens + pairs --> which tokens does merging make?  --> index, flag ODD
  *     tokens --> cuts, sticky                      (see vocab_joins)
+ *     bytes + pairs --> chars                      (see vocab_char)
  *
  * What comes in is checked where it would break an invariant of the tables: bytes
  * twice, a single byte without a token, a merge that does not make its token.
@@ -253,6 +254,10 @@ static unsigned char_len(unsigned char c) {
     return c < 0x80 ? 1 : c < 0xC2 ? 0 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : c < 0xF5 ? 4 : 0;
 }
 
+static void stick(unsigned char *sticky, uint32_t c, unsigned flag) {
+    sticky[c >> 2 & (VOCAB_STICKY_SIZE - 1)] |= (unsigned char)(flag << (2 * (c & 3)));
+}
+
 /* Every character that begins with the n < 4 bytes at p may have something before it
  * that no whole character names. */
 static void stick_all(unsigned char *sticky, const unsigned char *p, size_t n) {
@@ -260,7 +265,7 @@ static void stick_all(unsigned char *sticky, const unsigned char *p, size_t n) {
     uint32_t low = p[0] & (len == 2 ? 31 : len == 3 ? 15 : 7);
     for (size_t i = 1; i < n; i++) low = low << 6 | (p[i] & 63);
     unsigned shift = 6 * (len - (unsigned)n);
-    for (uint32_t c = low << shift; c < (low + 1) << shift; c++) sticky[vocab_sticky_hash(c)] |= STICKY_BEFORE;
+    for (uint32_t c = low << shift; c < (low + 1) << shift; c++) stick(sticky, c, STICKY_BEFORE);
 }
 
 /* A token is a tail of a character, characters, and a head of one, each possibly none;
@@ -278,7 +283,7 @@ static void note_token(unsigned char *cuts, unsigned char *sticky, const unsigne
     while (p < end) {
         unsigned len = unicode_decode(p, end, &c);
         if (len == 0) { /* a head */
-            if (before != UINT32_MAX) sticky[vocab_sticky_hash(before)] |= STICKY_AFTER;
+            if (before != UINT32_MAX) stick(sticky, before, STICKY_AFTER);
             else if (tail > 0) stick_all(sticky, p, (size_t)(end - p));
             return;
         }
@@ -286,7 +291,7 @@ static void note_token(unsigned char *cuts, unsigned char *sticky, const unsigne
             uint32_t h = vocab_cut_hash(before, c);
             cuts[h >> 3] |= (unsigned char)(1u << (h & 7));
         } else if (before == UINT32_MAX && tail > 0) {
-            sticky[vocab_sticky_hash(c)] |= STICKY_BEFORE;
+            stick(sticky, c, STICKY_BEFORE);
         }
         before = c;
         p += len;
@@ -301,6 +306,59 @@ static int build_cuts(struct build *b) {
         size_t len;
         const unsigned char *p = token_bytes(b, id, &len);
         note_token(cuts, sticky, p, len);
+    }
+    b->view.cuts = cuts;
+    b->view.sticky = sticky;
+    return 0;
+}
+
+/* -- Characters ------------------------------------------------------------------------------ */
+
+/* The rank of the last merge that makes the three bytes at p a token, *id; VOCAB_NONE:
+ * merging does not make one of them. */
+static uint32_t made_at(const struct vocab *v, const unsigned char *p, uint32_t *id) {
+    uint32_t first = v->byte_rank[(unsigned)p[0] << 8 | p[1]], second = v->byte_rank[(unsigned)p[1] << 8 | p[2]];
+    uint32_t rank = first <= second ? first : second; /* VOCAB_NONE is the largest */
+    if (rank == VOCAB_NONE) return VOCAB_NONE;
+    uint32_t both = vocab_rank_id(v, rank);
+    uint32_t last = first <= second ? vocab_pair(v, both, v->byte_id[p[2]]) : vocab_pair(v, v->byte_id[p[0]], both);
+    if (last == VOCAB_NONE) return VOCAB_NONE;
+    *id = vocab_rank_id(v, last);
+    return last > rank ? last : rank;
+}
+
+/* A merge of rank joins these bytes, which are more than one character: characters in it
+ * that are not yet made by then are no place to begin. */
+static void strike_chars(const struct vocab *v, uint32_t *chars, uint32_t rank, const unsigned char *p, size_t n) {
+    const unsigned char *end = p + n;
+    while (p < end) {
+        uint32_t c = 0, id;
+        unsigned len = unicode_decode(p, end, &c);
+        if (len == 3 && n > 3 && vocab_char(v, c) != VOCAB_NONE && made_at(v, p, &id) >= rank)
+            chars[c - VOCAB_CHARS_FIRST] = VOCAB_NONE;
+        p += len > 0 ? len : 1;
+    }
+}
+
+static int build_chars(struct build *b) {
+    uint32_t *chars = section_new(b, VOCAB_CHARS, VOCAB_CHARS_COUNT * sizeof(uint32_t));
+    if (chars == NULL) return PERILUNE_ERR_NOMEM;
+    for (uint32_t i = 0; i < VOCAB_CHARS_COUNT; i++) {
+        uint32_t c = VOCAB_CHARS_FIRST + i;
+        unsigned char p[3] = { (unsigned char)(0xE0 | c >> 12), (unsigned char)(0x80 | (c >> 6 & 63)),
+                               (unsigned char)(0x80 | (c & 63)) };
+        if (made_at(&b->view, p, &chars[i]) == VOCAB_NONE) chars[i] = VOCAB_NONE;
+    }
+    b->view.chars = chars;
+    size_t n = b->pairs.len / sizeof(uint64_t);
+    const char *at = b->pairs.data;
+    for (size_t i = 0; i < n; i++, at += sizeof(uint64_t)) {
+        uint64_t e;
+        memcpy(&e, at, sizeof(e));
+        uint32_t rank = (uint32_t)(e & 0xFFFFFF) - 1;
+        size_t len;
+        const unsigned char *p = token_bytes(b, vocab_rank_id(&b->view, rank), &len);
+        strike_chars(&b->view, chars, rank, p, len);
     }
     return 0;
 }
@@ -361,8 +419,9 @@ int vocab_build(const struct vocab_source *source, struct buf *out, char *messag
     if (rc == 0) rc = build_index(&b, NULL);
     if (rc == 0) rc = build_byte_ids(&b);
     if (rc == 0) rc = build_merges(&b);
-    if (rc == 0) rc = build_made(&b);
     if (rc == 0) rc = build_cuts(&b);
+    if (rc == 0) rc = build_chars(&b);
+    if (rc == 0) rc = build_made(&b);
     if (rc == 0) rc = build_added(&b);
     if (rc == 0) rc = write_file(&b, out);
     for (unsigned s = 0; s < VOCAB_SECTIONS; s++) buf_deinit(&b.section[s]);

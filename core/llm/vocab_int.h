@@ -2,7 +2,8 @@
  *
  * A file is a header and sections, little-endian, each section at a multiple of 64:
  *
- *     header | offsets | bytes | byte_rank | pairs | rank_id | index | cuts | sticky | added | texts | odd
+ *     header | offsets | bytes | byte_id | byte_rank | pairs | rank_id | index | cuts | sticky | chars |
+ *     added | texts
  *
  * Nothing in it is a pointer, so that it is used as it was mapped.  The same form,
  * made by the build, lies in the program for the built-ins.
@@ -19,7 +20,7 @@
 #include "llm/vocab.h"
 
 #define VOCAB_MAGIC   "PERIVOC\n"
-#define VOCAB_VERSION 1
+#define VOCAB_VERSION 2
 #define VOCAB_MAX_IDS (1u << 20) /* a pair of ids and a rank fit into 64 bits */
 #define VOCAB_MAX_RANKS ((1u << 24) - 2)
 #define VOCAB_MAX_TOKEN 65535 /* bytes of one token; nobody's comes near */
@@ -37,7 +38,8 @@ enum vocab_section {
     VOCAB_RANK_ID,   /* u32[n_ranks]: the token that a merge makes; empty: the rank is the id */
     VOCAB_INDEX,     /* u32[slots]: see vocab_find() */
     VOCAB_CUTS,      /* bits: see vocab_joins() */
-    VOCAB_STICKY,    /* u8[VOCAB_STICKY_SIZE]: likewise */
+    VOCAB_STICKY,    /* u8[VOCAB_STICKY_SIZE]: likewise, see vocab_sticky() */
+    VOCAB_CHARS,     /* u32[VOCAB_CHARS_COUNT]: see vocab_char() */
     VOCAB_ADDED,     /* struct vocab_added[]: by id */
     VOCAB_TEXTS,     /* the texts of added tokens */
     VOCAB_SECTIONS
@@ -78,6 +80,7 @@ struct vocab {
     const uint32_t *rank_id; /* NULL: the rank is the id */
     const uint32_t *index;
     const unsigned char *cuts, *sticky;
+    const uint32_t *chars;
     const struct vocab_added *added_list;
     const char     *texts;
     uint32_t        n_ids, n_ranks, n_added;
@@ -153,18 +156,17 @@ static inline uint32_t vocab_find(const struct vocab *v, const unsigned char *p,
 /* -- Cuts: where no token can reach across ---------------------------------------------- */
 
 #define VOCAB_CUT_BITS    18 /* 32 KiB of bits: 21 000 pairs of o200k fill a twelfth */
-#define VOCAB_STICKY_BITS 13
-#define VOCAB_STICKY_SIZE (1u << VOCAB_STICKY_BITS)
+#define VOCAB_STICKY_SIZE 16384u /* two bits for each of 65536 characters; higher ones share them */
 enum { STICKY_BEFORE = 1, STICKY_AFTER = 2 };
 
 static inline uint32_t vocab_cut_hash(uint32_t a, uint32_t b) {
     return (uint32_t)((((uint64_t)a << 21 | b) * VOCAB_MIX + (uint64_t)a * 0xC4CEB9FE1A85EC53ull) >>
                       (64 - VOCAB_CUT_BITS));
 }
-static inline uint32_t vocab_sticky_hash(uint32_t c) {
-    return (uint32_t)((uint64_t)c * VOCAB_MIX >> (64 - VOCAB_STICKY_BITS));
+/* STICKY_BEFORE: a token holds c with a part of a character before it; AFTER: behind it. */
+static inline unsigned vocab_sticky(const struct vocab *v, uint32_t c) {
+    return v->sticky[c >> 2 & (VOCAB_STICKY_SIZE - 1)] >> (2 * (c & 3)) & 3u;
 }
-static inline unsigned vocab_sticky(const struct vocab *v, uint32_t c) { return v->sticky[vocab_sticky_hash(c)]; }
 /* May a token hold the end of character a and the beginning of b, side by side?  When
  * not, merging never joins anything across the two, and both sides can be merged
  * apart.  Errs towards true.  Meant for pairs of which one is outside ASCII; sticky_a is
@@ -172,6 +174,17 @@ static inline unsigned vocab_sticky(const struct vocab *v, uint32_t c) { return 
 static inline bool vocab_joins(const struct vocab *v, uint32_t a, unsigned sticky_a, uint32_t b, unsigned sticky_b) {
     uint32_t h = vocab_cut_hash(a, b);
     return (v->cuts[h >> 3] >> (h & 7) & 1) || (sticky_a & STICKY_AFTER) || (sticky_b & STICKY_BEFORE);
+}
+
+/* -- Characters: where merging may begin with them ------------------------------------------ */
+
+#define VOCAB_CHARS_FIRST 0x3000u /* kana, ideographs: all of three bytes */
+#define VOCAB_CHARS_COUNT 0x7000u
+
+/* The token that is this character, or VOCAB_NONE: it is none, or a merge with a
+ * neighbour could come before the last of its own. */
+static inline uint32_t vocab_char(const struct vocab *v, uint32_t c) {
+    return c - VOCAB_CHARS_FIRST < VOCAB_CHARS_COUNT ? v->chars[c - VOCAB_CHARS_FIRST] : VOCAB_NONE;
 }
 
 /* -- Between vocab.c and the files that make vocabularies --------------------------------- */
