@@ -17,7 +17,10 @@
 #include "bridge/state.h"
 #include "bridge/value.h"
 #include "llm/chat.h"
+#include "llm/text_dups.h"
 #include "llm/text_extract.h"
+#include "llm/text_json.h"
+#include "llm/text_noise.h"
 #include "llm/text_rank.h"
 #include "llm/text_sentences.h"
 #include "llm/text_spans.h"
@@ -270,5 +273,68 @@ int l_text_extract(lua_State *L) {
         release(pieces);
     }
     state_check(L);
+    return 2;
+}
+
+/* -- Cleaning -------------------------------------------------------------------------------- */
+
+static int push_output(lua_State *L, struct buf *out) {
+    lua_pushlstring(L, buf_get(out).ptr, buf_len(out));
+    return 1;
+}
+
+/* core.text_dedupe(text, options) -> text, { lines =, bytes = } */
+int l_text_dedupe(lua_State *L) {
+    struct slice text = text_arg(L, 1);
+    struct text_dedupe_options o = text_dedupe_defaults;
+    o.min_bytes = (size_t)number_opt(L, 2, "min_bytes", (double)o.min_bytes, 1e9);
+    o.likeness = (float)number_opt(L, 2, "likeness", (double)o.likeness, 1);
+    o.any_numbers = flag_opt(L, 2, "any_numbers");
+    o.mark = flag_opt(L, 2, "mark");
+    if (!fits(L, text.len)) return 2;
+    struct buf *out = lib_output(L);
+    struct text_dedupe_result r;
+    int rc = text_dedupe(text, &o, out, &r);
+    if (rc != 0) return failed(L, rc, text);
+    push_output(L, out);
+    lua_createtable(L, 0, 2);
+    set_number(L, "lines", (double)r.lines);
+    set_number(L, "bytes", (double)r.bytes);
+    state_check(L);
+    return 2;
+}
+
+/* core.text_minify_json(text) -> text | nil, why */
+int l_text_minify_json(lua_State *L) {
+    struct slice text = text_arg(L, 1);
+    struct json_error err = { "", 0 };
+    if (!fits(L, text.len)) return 2;
+    struct buf *out = lib_output(L);
+    int rc = text_json_minify(text, out, &err);
+    if (rc == 0) return push_output(L, out);
+    if (rc == PERILUNE_ERR_NOMEM) return luaL_error(L, "not enough memory");
+    lua_pushnil(L);
+    lua_pushfstring(L, "%s at byte %d", err.message, (int)err.offset + 1);
+    return 2;
+}
+
+/* core.text_strip_ansi(text) -> text */
+int l_text_strip_ansi(lua_State *L) {
+    struct slice text = text_arg(L, 1);
+    if (!fits(L, text.len)) return 2;
+    struct buf *out = lib_output(L);
+    int rc = text_strip_ansi(text, out);
+    return rc == 0 ? push_output(L, out) : luaL_error(L, "not enough memory");
+}
+
+/* core.text_elide_base64(text, { min = }) -> text, how many */
+int l_text_elide_base64(lua_State *L) {
+    struct slice text = text_arg(L, 1);
+    size_t min = (size_t)number_opt(L, 2, "min", 256, 1e9), count;
+    if (!fits(L, text.len)) return 2;
+    struct buf *out = lib_output(L);
+    if (text_elide_base64(text, min, out, &count) != 0) return luaL_error(L, "not enough memory");
+    push_output(L, out);
+    lua_pushnumber(L, (lua_Number)count);
     return 2;
 }

@@ -239,6 +239,9 @@ static void keep_one(struct work *w, struct text_mmr *m, size_t i, unsigned reas
     text_mmr_take(m, (uint32_t)i);
 }
 
+/* Does the question have a term in common with anything? */
+static bool any_matches(const struct work *w) { return w->n > 0 && memchr(w->matches, 1, w->n) != NULL; }
+
 /* Keeps unit i and its company. */
 static void keep(struct work *w, struct text_mmr *m, size_t i, unsigned reason) {
     if (is_kept(w, i)) return;
@@ -265,11 +268,12 @@ static void keep_edges(struct work *w, struct text_mmr *m) {
 }
 
 static void keep_needed(struct work *w, struct text_mmr *m) {
+    bool all_code = w->question.len == 0 || !any_matches(w);
     for (size_t i = 0; i < w->n; i++) {
         unsigned kind = w->unit[i].kind;
         bool frame = kind == TEXT_UNIT_HEADING || kind == TEXT_UNIT_TABLE_HEAD || kind == TEXT_UNIT_TAG;
         if (frame) keep(w, m, i, TEXT_KEPT_FRAME);
-        else if (kind == TEXT_UNIT_CODE && (w->question.len == 0 || w->matches[i])) keep(w, m, i, TEXT_KEPT_CODE);
+        else if (kind == TEXT_UNIT_CODE && (all_code || w->matches[i])) keep(w, m, i, TEXT_KEPT_CODE);
         else if (w->marks[i] && w->reasons[i] != TEXT_REPEATED) keep(w, m, i, TEXT_KEPT_MATCH);
     }
     size_t count;

@@ -60,7 +60,8 @@ struct text_extract_result {
  * pronoun or a connective.  Code is kept whole; only code that has no term in common with
  * the question may go, and leaves the line "[... 12 lines omitted ...]".
  *
- * Without a question (empty) pieces are ranked by TextRank, and all code is kept.
+ * Without a question (empty) pieces are ranked by TextRank.  Then, and when the question has
+ * no term in common with anything, all code is kept.
  *
  * A text that is one JSON object or array stays one, with the same members in the same
  * order and the same scalars: only strings of at least min_leaf bytes become shorter, all

@@ -16,18 +16,12 @@
 
 enum { OTHER = 256 }; /* a character of runs that has no class */
 
-static unsigned class_of(char c) {
-    switch (c) {
-    case '.': return RUN_DOT;
-    case '/': case '\\': return RUN_SLASH;
-    case '-': return RUN_HYPHEN;
-    case '_': return RUN_UNDERSCORE;
-    case '@': return RUN_AT;
-    case ':': return RUN_COLON;
-    case '~': case '+': case '%': case '#': return OTHER;
-    default: return text_is_letter(c) ? RUN_LETTER : text_is_digit(c) ? RUN_DIGIT : 0;
-    }
-}
+/* 0: no character of runs. */
+static const uint16_t classes[256] = {
+    ['0' ... '9'] = RUN_DIGIT, ['A' ... 'Z'] = RUN_LETTER, ['a' ... 'z'] = RUN_LETTER, ['.'] = RUN_DOT,
+    ['/'] = RUN_SLASH, ['\\'] = RUN_SLASH, ['-'] = RUN_HYPHEN, ['_'] = RUN_UNDERSCORE, ['@'] = RUN_AT,
+    [':'] = RUN_COLON, ['~'] = OTHER, ['+'] = OTHER, ['%'] = OTHER, ['#'] = OTHER,
+};
 
 /* How far runs may go: the end of the line, or of the quote. */
 static const char *limit_of(const struct text_scan *s) {
@@ -263,7 +257,7 @@ void text_scan_run(struct text_scan *s) {
     const char *p = s->at, *q = p, *limit = limit_of(s);
     unsigned bits = 0, c;
     for (; q < limit; q++) {
-        if ((c = class_of(*q)) == 0) {
+        if ((c = classes[(unsigned char)*q]) == 0) {
             bool inside = *q == ',' && q > p && q + 1 < limit && text_is_digit(q[-1]) && text_is_digit(q[1]);
             if (!inside) break;
         }

@@ -331,7 +331,7 @@ static void push(struct split *s, const char *end, unsigned kind, uint32_t paren
 }
 
 static bool may_end_softly(const char *p, const char *end) {
-    if (*p == ' ' || *p == ',' || *p == ';') return true;
+    if (*p == ',' || *p == ';') return true;
     return begins(p, end, "，") || begins(p, end, "、") || begins(p, end, "：");
 }
 
@@ -341,26 +341,40 @@ static const char *paragraph(struct split *s, const char *p, const char *soft) {
                                               [';'] = 1, [0xE2] = 1, [0xE3] = 1, [0xEF] = 1 };
     const char *line = p, *cut = NULL;
     const struct text_span *span = span_at(s, p);
+    size_t cut_k = s->k;
     while (p < s->end) {
-        const char *stop = NULL;
+        const char *stop = NULL, *to = span != NULL ? s->text + span->start : s->end;
+        if (to > s->start + TEXT_UNIT_MAX) to = s->start + TEXT_UNIT_MAX;
+        while (p < to && !looks[(unsigned char)*p]) p++;
         if (span != NULL && p >= s->text + span->start) {
             p = s->text + span->end;
             if (p >= soft && span->type == TEXT_QUOTE) stop = quote_ends(s, span, p);
             span = span_at(s, p);
+        } else if (p == s->end) {
+            break;
+        } else if (*p == ' ') {
+            cut = ++p;
+            cut_k = s->k;
         } else if (!looks[(unsigned char)*p]) {
-            p++;
+            p++; /* longer than a unit may be */
         } else if (*p == '\n') {
             if (is_special(s, p + 1) || (p >= soft && !is_wrapped(s, line, p))) return p;
             line = ++p;
         } else {
             stop = p >= soft ? mark_ends(s, p) : NULL;
-            if (may_end_softly(p, s->end)) cut = p + ((unsigned char)*p < 0x80 ? 1 : 3);
+            if (may_end_softly(p, s->end)) {
+                cut = p + ((unsigned char)*p < 0x80 ? 1 : 3);
+                cut_k = s->k;
+            }
             p += (unsigned char)*p < 0x80 ? 1 : 3;
         }
         /* A mark that closes may be the begin of a span: never into one. */
         if (stop != NULL && (span == NULL || stop <= s->text + span->start)) return stop;
         if (p - s->start > TEXT_UNIT_MAX) {
-            if (cut != NULL && cut - s->start > TEXT_UNIT_MAX / 2) return cut;
+            if (cut != NULL && cut - s->start > TEXT_UNIT_MAX / 2) {
+                s->k = cut_k; /* spans behind it come again */
+                return cut;
+            }
             bool whole = p == s->end || ((unsigned char)*p & 0xC0) != 0x80;
             if (whole && (span == NULL || p <= s->text + span->start)) return p;
         }
@@ -404,7 +418,7 @@ static void sentence(struct split *s, const char *q, unsigned indent, bool at_li
     }
     const char *end = line_end(s, q), *under = end < s->end ? end + 1 : end, *under_end = line_end(s, under);
     bool underlined = under < s->end && (is_rule(under, under_end, '=') || is_rule(under, under_end, '-'));
-    if (at_line && underlined && is_whole(s, end)) {
+    if (at_line && underlined && is_whole(s, under_end)) {
         push(s, under_end, TEXT_UNIT_HEADING, TEXT_NO_PARENT, 0);
         return;
     }

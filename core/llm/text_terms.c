@@ -11,6 +11,8 @@
  * Thread: any. */
 #include "llm/text_terms.h"
 
+#include <string.h>
+
 #include "llm/text_scan.h"
 #include "llm/text_words.h"
 #include "llm/unicode.h"
@@ -52,6 +54,7 @@ static bool in_word(uint32_t c) {
 /* -- Words -------------------------------------------------------------------------------- */
 
 #define SEED UINT64_C(0x9e3779b97f4a7c15)
+#define SMALL UINT64_C(0x2020202020202020) /* makes letters small, leaves digits alone */
 #define STEP(h, c) (((h) ^ (c)) * UINT64_C(0x100000001b3))
 
 /* The length of a word of ASCII letters without the ending of its plural; *y: a y then
@@ -71,13 +74,27 @@ static size_t singular(const char *p, size_t n, bool *y) {
     return hiss ? n - 2 : n - 1;
 }
 
+static uint64_t hash_ascii(const char *p, size_t n) {
+    uint64_t h = SEED + n, bytes;
+    for (; n >= 8; p += 8, n -= 8) {
+        memcpy(&bytes, p, 8);
+        h = text_mix(h ^ (bytes | SMALL));
+    }
+    bytes = 0;
+    for (size_t i = 0; i < n; i++) bytes = bytes << 8 | (unsigned char)p[i];
+    return text_mix(h ^ (bytes | SMALL >> (n == 0 ? 63 : 64 - 8 * n)));
+}
+
 static void put_ascii(struct text_sink *sink, const char *p, size_t n, bool letters) {
     bool y = false, asks = letters && sink->want_asks && text_word_is_question(p, n);
-    if (letters) n = singular(p, n, &y);
-    uint64_t h = SEED;
-    for (size_t i = 0; i < n; i++) h = STEP(h, (unsigned char)p[i] | (text_is_letter(p[i]) ? 0x20u : 0u));
-    if (y) h = STEP(h, (unsigned char)'y');
-    sink->put(sink, text_mix(h), asks);
+    char with_y[32];
+    if (letters && n < sizeof(with_y)) n = singular(p, n, &y);
+    if (y) {
+        memcpy(with_y, p, n);
+        with_y[n++] = 'y';
+        p = with_y;
+    }
+    sink->put(sink, hash_ascii(p, n), asks);
 }
 
 /* A word with other letters than those of ASCII, at p; returns its end. */
@@ -94,14 +111,20 @@ static const char *put_wide(struct text_sink *sink, const char *p, const char *e
     return p;
 }
 
+enum { LETTERS = 1, DIGITS = 2, BOTH = 3 };
+static const unsigned char word_bytes[256] = {
+    ['0' ... '9'] = DIGITS, ['A' ... 'Z'] = LETTERS, ['a' ... 'z'] = LETTERS, ['_'] = BOTH,
+};
+
 /* A word or a number that begins with ASCII at p; returns its end. */
 static const char *word(struct text_sink *sink, const char *p, const char *end) {
     const char *q = p;
-    bool letters = true, digits = true;
-    for (; q < end && (text_is_alnum(*q) || *q == '_'); q++) {
-        letters &= text_is_letter(*q);
-        digits &= text_is_digit(*q);
+    unsigned kinds = 0, kind;
+    while (q < end && (kind = word_bytes[(unsigned char)*q]) != 0) {
+        kinds |= kind;
+        q++;
     }
+    bool letters = kinds == LETTERS, digits = kinds == DIGITS;
     if (q < end && (unsigned char)*q >= 0xC3) {
         size_t len;
         if (in_word(text_char(q, &len))) return put_wide(sink, p, end);
@@ -132,7 +155,7 @@ void text_terms(struct slice text, struct text_sink *sink) {
     const char *p = text.ptr, *end = p + text.len;
     while (p < end) {
         if ((unsigned char)*p < 0x80) {
-            if (text_is_alnum(*p) || *p == '_') p = word(sink, p, end);
+            if (word_bytes[(unsigned char)*p]) p = word(sink, p, end);
             else p++;
             continue;
         }

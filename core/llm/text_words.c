@@ -18,28 +18,46 @@
 
 /* -- English ------------------------------------------------------------------------ */
 
+/* The words that every word of a text is compared with: by first letter, and by length
+ * before anything else. */
+struct polar {
+    char    word[14];
+    uint8_t len, type;
+};
+#define N(word) { word, sizeof(word) - 1, TEXT_NEGATION }
+#define Q(word) { word, sizeof(word) - 1, TEXT_QUANTIFIER }
+#define M(word) { word, sizeof(word) - 1, TEXT_MODAL }
+
+static const struct polar polar[26][12] = { /* a length of 0 ends a row */
+    ['a' - 'a'] = { N("absent"), Q("all"), Q("any"), Q("always"), Q("almost"), Q("approximately"), M("allowed") },
+    ['b' - 'a'] = { N("barely"), Q("both") },
+    ['c' - 'a'] = { M("cannot"), M("cant") },
+    ['d' - 'a'] = { N("deny"), N("denied"), M("disallow"), M("disallowed") },
+    ['e' - 'a'] = { Q("each"), Q("every"), Q("either"), Q("except"), Q("excluding"), Q("everyone"),
+                    Q("everything"), Q("exactly"), Q("entire") },
+    ['f' - 'a'] = { N("fail"), N("fails"), N("failed"), N("false"), Q("few"), Q("fewer"), Q("first"),
+                    M("forbid"), M("forbidden") },
+    ['h' - 'a'] = { N("hardly"), Q("half") },
+    ['i' - 'a'] = { Q("if") },
+    ['l' - 'a'] = { N("lack"), N("lacks"), N("lacking"), Q("less"), Q("least"), Q("last") },
+    ['m' - 'a'] = { Q("many"), Q("more"), Q("most"), Q("maximum"), Q("minimum"), Q("merely"), Q("much"),
+                    M("must"), M("may"), M("might"), M("mandatory") },
+    ['n' - 'a'] = { N("no"), N("not"), N("nor"), N("none"), N("non"), N("never"), N("nothing"), N("nobody"),
+                    N("nowhere"), N("neither"), Q("nearly") },
+    ['o' - 'a'] = { Q("only"), Q("one"), Q("once"), Q("otherwise"), M("optional") },
+    ['p' - 'a'] = { M("prohibit"), M("prohibited"), M("permitted") },
+    ['r' - 'a'] = { N("rarely"), N("refuse"), M("require"), M("requires"), M("required") },
+    ['s' - 'a'] = { N("seldom"), N("scarcely"), Q("some"), Q("several"), Q("solely"), M("should"), M("shall") },
+    ['t' - 'a'] = { Q("two"), Q("three"), Q("ten"), Q("third"), Q("than"), Q("twice") },
+    ['u' - 'a'] = { Q("unless"), Q("until") },
+    ['w' - 'a'] = { N("without"), Q("whole"), Q("whether") },
+};
+#undef N
+#undef Q
+#undef M
+
 typedef const char *const word_list[26]; /* by first letter; between spaces */
 
-static word_list negations = {
-    ['a' - 'a'] = " absent ", ['b' - 'a'] = " barely ", ['d' - 'a'] = " deny denied ",
-    ['f' - 'a'] = " fail fails failed false ", ['h' - 'a'] = " hardly ", ['l' - 'a'] = " lack lacks lacking ",
-    ['n' - 'a'] = " no not nor none non never nothing nobody nowhere neither ",
-    ['r' - 'a'] = " rarely refuse ", ['s' - 'a'] = " seldom scarcely ", ['w' - 'a'] = " without ",
-};
-static word_list quantifiers = {
-    ['a' - 'a'] = " all any always almost approximately ", ['b' - 'a'] = " both ",
-    ['e' - 'a'] = " each every either except excluding everyone everything exactly entire ",
-    ['f' - 'a'] = " few fewer first ", ['h' - 'a'] = " half ", ['i' - 'a'] = " if ",
-    ['l' - 'a'] = " less least last ", ['m' - 'a'] = " many more most maximum minimum merely much ",
-    ['n' - 'a'] = " nearly ", ['o' - 'a'] = " only one once otherwise ", ['s' - 'a'] = " some several solely ",
-    ['t' - 'a'] = " two three ten third than twice ", ['u' - 'a'] = " unless until ", ['w' - 'a'] = " whole whether ",
-};
-static word_list modals = {
-    ['a' - 'a'] = " allowed ", ['c' - 'a'] = " cannot cant ", ['d' - 'a'] = " disallow disallowed ",
-    ['f' - 'a'] = " forbid forbidden ", ['m' - 'a'] = " must may might mandatory ",
-    ['o' - 'a'] = " optional ", ['p' - 'a'] = " prohibit prohibited permitted ",
-    ['r' - 'a'] = " require requires required ", ['s' - 'a'] = " should shall ",
-};
 static word_list units = {
     ['a' - 'a'] = " a am ", ['b' - 'a'] = " b bit bits byte bytes billion bn bps ",
     ['c' - 'a'] = " c cm cents century centuries ", ['d' - 'a'] = " day days dollar dollars degrees degree db ",
@@ -100,9 +118,9 @@ static bool listed(word_list words, const char *word, size_t len) {
 }
 
 unsigned text_word_polarity(const char *word, size_t len) {
-    if (listed(quantifiers, word, len)) return TEXT_QUANTIFIER;
-    if (listed(negations, word, len)) return TEXT_NEGATION;
-    if (listed(modals, word, len)) return TEXT_MODAL;
+    const struct polar *p = polar[(((unsigned)(unsigned char)word[0] | 0x20) - 'a') % 26];
+    for (; p->len != 0; p++)
+        if (p->len == len && strncasecmp(p->word, word, len) == 0) return p->type;
     return TEXT_WORD_PLAIN;
 }
 
@@ -141,9 +159,6 @@ static size_t one_of(const char *p, const char *end, const char *words) {
 /* The negations that begin with c, longer ones first; NULL: it negates nothing here. */
 static const char *negations_of(uint32_t c, const char *p, const char *begin, const char *end) {
     switch (c) {
-    case 0x4E0D: /* 不 */
-        return "不得不 不可以 不允许 不应该 不应当 不能够 不一定 不会 不能 不可 "
-               "不得 不要 不准 不许 不宜 不必 不用 不应 不该 不再 不是 不仅 不但 不";
     case 0x6CA1: return "没有 没";
     case 0x6C92: return "沒有 沒";
     case 0x65E0: return "无法 无需 无须 无";
@@ -208,6 +223,10 @@ static const char *modals_of(uint32_t c) {
 
 unsigned text_zh_polarity(uint32_t c, const char *p, const char *begin, const char *end, size_t *len) {
     if (c < 0x4E00 || c > 0x9FFF) return TEXT_WORD_PLAIN;
+    if (c == 0x4E0D) { /* 不, by far the most frequent */
+        *len = next_in(p, end, "得可能要准许应会必是再用仅") ? 6 : 3;
+        return TEXT_NEGATION;
+    }
     const char *words = negations_of(c, p, begin, end);
     if (words != NULL && (*len = one_of(p, end, words)) > 0) return TEXT_NEGATION;
     words = quantifiers_of(c, p, begin);

@@ -763,6 +763,43 @@ function text.rank(list, question) end
 ---@return perilune.ExtractInfo|string info  or err
 function text.extract(s, question, opts) end
 
+---@class perilune.DedupeOptions
+---@field min_bytes? integer   shorter lines and blocks stay: 40
+---@field likeness? number     also what is alike: the part of their triples of words that two
+---                            share, 0.8 for example; 0: only what is equal but for white space
+---@field any_numbers? boolean with likeness: also when numbers or IDs differ, as in logs
+---@field mark? boolean        the first one gets " [x3]"
+
+--- Without the lines and the blocks (between empty lines; code) that were there before.  Of
+--- code only blocks go that are the same byte for byte.  Two that are alike may differ in
+--- words, never in negations, quotes, URLs, paths, or (but for any_numbers) numbers and IDs.
+---@param s string
+---@param opts? perilune.DedupeOptions
+---@return string? shorter
+---@return { lines: integer, bytes: integer }|string gone  or err
+function text.dedupe(s, opts) end
+
+--- JSON without white space; numbers, escapes, order and duplicate keys stay as they are.
+---@param s string
+---@return string? shorter
+---@return string? err  s is not JSON: what, and at which byte
+function text.minify_json(s) end
+
+--- The output of a program as a terminal shows it in the end: no escape sequences, of a
+--- progress bar its last state.  Any bytes.
+---@param s string
+---@return string? shorter
+---@return string? err
+function text.strip_ansi(s) end
+
+--- "[base64 N bytes elided]" in the place of each run of base64 of at least `min` bytes.
+--- Not for parts of a message that are images.  Any bytes.
+---@param s string
+---@param opts? { min?: integer }  256; at least 64
+---@return string? shorter
+---@return integer|string count  of runs; or err
+function text.elide_base64(s, opts) end
+
 ---@class perilune.RetryOptions
 ---@field tries? integer  attempts in all, default 3
 ---@field base? number    seconds: bound of the first pause, default 0.1; doubles each time

@@ -5,8 +5,8 @@
 -- mistake costs a less fitting model, not a wrong answer.
 --
 -- Primitives for rewriting, written in C: spans that nobody may touch, sentences,
--- ranks, extraction.  They never guess about bytes: a text that is not
--- UTF-8 is refused.
+-- ranks, extraction, duplicates, noise.  Those that need words refuse a text that is
+-- not UTF-8.
 
 local check = require "perilune.check"
 local core = require "perilune.core"
@@ -170,6 +170,9 @@ local extract_options = {
   min_leaf = true, as_text = true, pieces = true,
 }
 
+local dedupe_options = { min_bytes = true, likeness = true, any_numbers = true, mark = true }
+local base64_options = { min = true }
+
 function M.spans(s, opts)
   check.known("text.spans", opts, span_options)
   return core.text_spans(s, opts)
@@ -182,6 +185,20 @@ function M.rank(list, question) return core.text_rank(list, question) end
 function M.extract(s, question, opts)
   check.known("text.extract", opts, extract_options)
   return core.text_extract(s, question, opts)
+end
+
+function M.dedupe(s, opts)
+  check.known("text.dedupe", opts, dedupe_options)
+  return core.text_dedupe(s, opts)
+end
+
+function M.minify_json(s) return core.text_minify_json(s) end
+
+function M.strip_ansi(s) return core.text_strip_ansi(s) end
+
+function M.elide_base64(s, opts)
+  check.known("text.elide_base64", opts, base64_options)
+  return core.text_elide_base64(s, opts)
 end
 
 return M

@@ -70,3 +70,27 @@ t.test("bad texts are refused with a sentence", function()
   t.match(err, "the limit is 1048576")
   t.error(function() text.extract("x", "y", { ratio = 2 }) end, "'ratio' must be a number from 0 to 1")
 end)
+
+t.test("what was said before goes", function()
+  local line = "The server was restarted because its memory was full."
+  local short, gone = text.dedupe(line .. "\nA different line that is long enough to count.\n" .. line .. "\n")
+  t.equal(short, line .. "\nA different line that is long enough to count.\n")
+  t.equal(gone.lines, 1)
+  local logs = {}
+  for i = 1, 3 do logs[i] = ("2024-05-01 12:00:0%d WARN the disk of node-%d is nearly full, only a few bytes are left"):format(i, i) end
+  local log = table.concat(logs, "\n")
+  t.equal((text.dedupe(log, { likeness = 0.5 })), log, "numbers differ")
+  t.equal((text.dedupe(log, { likeness = 0.3, any_numbers = true, mark = true })), logs[1] .. " [x3]\n")
+end)
+
+t.test("noise goes", function()
+  t.equal(text.minify_json(' { "a" : 1.0 , "a" : "\\u00e9 " } '), '{"a":1.0,"a":"\\u00e9 "}')
+  local got, err = text.minify_json('{"a" 1}')
+  t.equal(got, nil)
+  t.match(err, "at byte 6")
+  t.equal(text.strip_ansi("\27[32mok\27[0m 10%\r100%\nend\r\n"), "100%\nend\n")
+  local blob = ("aB3dE5gH"):rep(40)
+  local short, count = text.elide_base64("see data:image/png;base64," .. blob .. "== and " .. ("abc/"):rep(100))
+  t.equal(short, "see data:image/png;base64,[base64 322 bytes elided] and " .. ("abc/"):rep(100))
+  t.equal(count, 1)
+end)
