@@ -251,7 +251,7 @@ static void sketch_text(struct dups *d, struct slice s, struct sketch *k) {
     if (buf_failed(&d->shingles)) return;
     uint64_t *at = (uint64_t *)(void *)d->shingles.data + k->shingles;
     size_t n = d->shingles.len / sizeof(uint64_t) - k->shingles, kept = 0;
-    qsort(at, n, sizeof(*at), compare_u64);
+    if (n > 0) qsort(at, n, sizeof(*at), compare_u64);
     for (size_t i = 0; i < n; i++)
         if (kept == 0 || at[i] != at[kept - 1]) at[kept++] = at[i];
     d->shingles.len = (k->shingles + kept) * sizeof(uint64_t);

@@ -141,7 +141,8 @@ static const char *run_end(const char *p, const char *end) {
     return p;
 }
 
-/* Behind the run that begins at p, with the lines it goes on in. */
+/* Behind the run that begins at p, with the lines it goes on in.  A last line that is
+ * shorter belongs to it when = says so: else it may be a word. */
 static const char *wrapped_end(const char *p, const char *end) {
     const char *q = run_end(p, end);
     size_t width = (size_t)(q - p);
@@ -151,7 +152,8 @@ static const char *wrapped_end(const char *p, const char *end) {
         const char *last = run_end(++next, end);
         size_t n = (size_t)(last - next);
         bool ends = last == end || *last == '\n' || *last == '\r' || *last == '=';
-        if (n == 0 || n > width || !ends) break;
+        bool padded = last < end && *last == '=';
+        if (n == 0 || n > width || !ends || (n < width && !padded)) break;
         q = last;
         if (n < width) break;
     }

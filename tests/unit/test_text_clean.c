@@ -1,4 +1,5 @@
 /* test_text_clean.c -- duplicates, JSON, escape sequences, base64. */
+#include <stdio.h>
 #include <string.h>
 
 #include "include/perilune.h"
