@@ -95,7 +95,10 @@ static int dial(const char *address, char *err, size_t errlen) {
     char host[128];
     snprintf(host, sizeof(host), "%s", address);
     char *colon = strrchr(host, ':');
-    if (colon == NULL) return -1;
+    if (colon == NULL) {
+        snprintf(err, errlen, "%s: is not host:port", address);
+        return -1;
+    }
     *colon = '\0';
     struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *info = NULL;
     const char *name = host[0] == '[' ? host + 1 : host[0] == '\0' || strcmp(host, "*") == 0 ? "127.0.0.1" : host;
@@ -123,7 +126,7 @@ static int ask_reload(int fd) {
                               "content-length: 0\r\nconnection: close\r\n\r\n";
     char reply[8192];
     size_t len = 0;
-    ssize_t n = write(fd, req, sizeof(req) - 1);
+    ssize_t n = send(fd, req, sizeof(req) - 1, MSG_NOSIGNAL);
     while (n > 0 && len < sizeof(reply) - 1 && (n = read(fd, reply + len, sizeof(reply) - 1 - len)) > 0)
         len += (size_t)n;
     reply[len] = '\0';

@@ -1,10 +1,12 @@
 /* test_gateway.c -- the public interface, as an embedder uses it. */
 #include <arpa/inet.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -303,6 +305,107 @@ TEST_NOFAULT(a_changed_number_of_workers_needs_a_restart) {
     rewrite("listen = '127.0.0.1:%d', workers = 3", port);
     CHECK_INT(perilune_reload(g), 0);
     CHECK_STR(perilune_errmsg(g), "");
+    perilune_close(g);
+    unlink(path);
+}
+
+/* -- perilune reload ---------------------------------------------------------------- */
+
+/* Runs the command in a process of its own while g, when there is one, turns; what it
+ * printed is in `said`. */
+static int reload_command(perilune *g, int argc, char **argv, char *said, size_t size) {
+    int out[2], status;
+    CHECK_INT(pipe(out), 0);
+    fflush(stdout);
+    pid_t pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        dup2(out[1], STDOUT_FILENO);
+        dup2(out[1], STDERR_FILENO);
+        close(out[0]);
+        int rc = perilune_tool_reload(argc, argv);
+        fflush(stdout);
+        _exit(rc);
+    }
+    close(out[1]);
+    while (waitpid(pid, &status, WNOHANG) == 0) {
+        if (g != NULL) perilune_poll(g, 5);
+        else poll(NULL, 0, 1);
+    }
+    ssize_t n = read(out[0], said, size - 1);
+    said[n > 0 ? n : 0] = '\0';
+    close(out[0]);
+    CHECK(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static int reload_file(perilune *g, char *said, size_t size) {
+    char *argv[] = { "reload", path, NULL };
+    return reload_command(g, 2, argv, said, size);
+}
+
+TEST_NOFAULT(the_reload_command) {
+    int port = free_port(), admin = free_port(), taken, fd = occupy(&taken);
+    char said[2048];
+    perilune *g = open_on(port, 2);
+    CHECK_INT(reload_file(g, said, sizeof(said)), 1);
+    CHECK(strstr(said, "has no `admin` address to ask") != NULL);
+    rewrite("listen = '127.0.0.1:%d', admin = '127.0.0.1:%d'", port, admin);
+    CHECK_INT(reload_file(g, said, sizeof(said)), 1);
+    CHECK(strstr(said, "nothing answers on the admin address 127.0.0.1:") != NULL);
+    CHECK_INT(perilune_reload(g), 0);
+    CHECK_INT(reload_file(g, said, sizeof(said)), 0);
+    CHECK(strstr(said, "{\"generation\":3}") != NULL);
+    rewrite("listen = { '127.0.0.1:%d', '127.0.0.1:%d' }, admin = '127.0.0.1:%d'", port, taken, admin);
+    CHECK_INT(reload_file(g, said, sizeof(said)), 1); /* the file is right, and cannot be had */
+    CHECK(strstr(said, "cannot listen on 127.0.0.1:") != NULL);
+    rewrite("lissten = '127.0.0.1:%d', admin = '127.0.0.1:%d'", port, admin);
+    CHECK_INT(reload_file(g, said, sizeof(said)), 1);
+    CHECK(strstr(said, "did you mean 'listen'?") != NULL);
+    perilune_close(g);
+    close(fd);
+    unlink(path);
+}
+
+static void *hang_up(void *arg) {
+    int fd = accept(*(int *)arg, NULL, NULL);
+    char text[512];
+    if (read(fd, text, sizeof(text)) > 0) close(fd);
+    return NULL;
+}
+
+TEST_NOFAULT(the_reload_command_and_somebody_else) {
+    int admin, fd = occupy(&admin);
+    pthread_t t;
+    char said[2048], *two[] = { "reload", "a", "b", NULL }, *help[] = { "reload", "--help", NULL };
+    config("");
+    rewrite("listen = '127.0.0.1:0', admin = '127.0.0.1:%d'", admin);
+    CHECK_INT(pthread_create(&t, NULL, hang_up, &fd), 0);
+    CHECK_INT(reload_file(NULL, said, sizeof(said)), 1);
+    CHECK(strstr(said, "the running instance did not answer") != NULL);
+    pthread_join(t, NULL);
+    close(fd);
+    CHECK_INT(reload_command(NULL, 3, two, said, sizeof(said)), 2);
+    CHECK(strstr(said, "usage: perilune reload FILE.lua") != NULL);
+    CHECK_INT(reload_command(NULL, 2, help, said, sizeof(said)), 0);
+    unlink(path);
+    CHECK_INT(reload_file(NULL, said, sizeof(said)), 1);
+    CHECK(strstr(said, "No such file or directory") != NULL);
+}
+
+TEST_NOFAULT(without_a_configuration_it_says_so) {
+    perilune_options o = PERILUNE_OPTIONS_INIT;
+    perilune *g = NULL;
+    char address[32];
+    int port = free_port();
+    CHECK_INT(perilune_open(&g, &o, NULL, 0), 0);
+    CHECK_INT(perilune_listen(g, NULL), PERILUNE_ERR_STATE);
+    CHECK_INT(perilune_reload(g), PERILUNE_ERR_STATE);
+    snprintf(address, sizeof(address), "127.0.0.1:%d", port);
+    CHECK_INT(perilune_listen(g, address), 0);
+    CHECK(!says_200(g, dial(port), "/v1/models"));
+    CHECK_INT(perilune_load(g, config(GOOD)), 0);
+    CHECK(says_200(g, dial(port), "/v1/models"));
     perilune_close(g);
     unlink(path);
 }
