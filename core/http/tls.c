@@ -47,6 +47,7 @@ static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *outle
 int tls_context_open(struct tls_context **out, const char *cert, const char *key, char *err,
                      size_t errlen) {
     *out = NULL;
+    snprintf(err, errlen, "out of memory");
     struct tls_context *t = mem_zalloc(sizeof(*t));
     if (t == NULL) return PERILUNE_ERR_NOMEM;
     atomic_init(&t->refs, 1);

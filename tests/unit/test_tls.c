@@ -1,0 +1,214 @@
+/* test_tls.c -- the server's side of TLS against OpenSSL's client, without sockets.
+ * Runs in the root of the project: the certificate is that of the wire tests. */
+#include "http/tls.h"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "http/server.h"
+#include "unit.h"
+
+#define CERT "tests/support/tls/cert.pem"
+#define KEY  "tests/support/tls/key.pem"
+
+struct pair {
+    struct tls_context *context;
+    struct tls         *server;
+    SSL_CTX            *ctx;
+    SSL                *client;
+    BIO                *in, *out; /* the client's */
+    struct buf          cipher;   /* from the server */
+    char                plain[4096];
+    size_t              len;      /* what the server has read */
+    long                last;     /* what tls_read() said last */
+};
+
+/* Returns false when memory ended. */
+static bool begin(struct pair *p, int version, const char *alpn) {
+    char err[256] = "";
+    memset(p, 0, sizeof(*p));
+    buf_init(&p->cipher, 0);
+    int rc = tls_context_open(&p->context, CERT, KEY, err, sizeof(err));
+    if (FAULTED(rc)) return false;
+    CHECK_INT(rc, 0);
+    p->server = tls_new(p->context);
+    if (FAULTED(p->server)) {
+        tls_context_put(p->context);
+        return false;
+    }
+    p->ctx = SSL_CTX_new(TLS_client_method());
+    CHECK(p->server != NULL && p->ctx != NULL);
+    SSL_CTX_set_max_proto_version(p->ctx, version);
+    p->client = SSL_new(p->ctx);
+    p->in = BIO_new(BIO_s_mem());
+    p->out = BIO_new(BIO_s_mem());
+    SSL_set_bio(p->client, p->in, p->out);
+    SSL_set_connect_state(p->client);
+    if (alpn != NULL) SSL_set_alpn_protos(p->client, (const unsigned char *)alpn, (unsigned)strlen(alpn));
+    return true;
+}
+
+static void end(struct pair *p) {
+    SSL_free(p->client);
+    SSL_CTX_free(p->ctx);
+    tls_free(p->server);
+    tls_context_put(p->context);
+    buf_deinit(&p->cipher);
+}
+
+static void read_all(struct pair *p) {
+    while ((p->last = tls_read(p->server, p->plain + p->len, sizeof(p->plain) - p->len)) > 0) p->len += (size_t)p->last;
+}
+
+/* What each has for the other, `step` bytes at a time.  Returns whether anything moved. */
+static bool move(struct pair *p, size_t step) {
+    char bytes[4096];
+    bool moved = false;
+    for (int n; (n = BIO_read(p->out, bytes, (int)step)) > 0 && p->last >= 0; moved = true) {
+        if (tls_feed(p->server, slice_of(bytes, (size_t)n)) != 0) break;
+        read_all(p);
+    }
+    tls_pull(p->server, &p->cipher);
+    while (buf_len(&p->cipher) > 0) {
+        size_t n = buf_len(&p->cipher) < step ? buf_len(&p->cipher) : step;
+        BIO_write(p->in, buf_get(&p->cipher).ptr, (int)n);
+        buf_consume(&p->cipher, n);
+        moved = true;
+    }
+    return moved;
+}
+
+static bool shake(struct pair *p, size_t step) {
+    for (int i = 0; i < 20; i++) {
+        ERR_clear_error();
+        int rc = SSL_do_handshake(p->client);
+        bool moved = move(p, step);
+        if (rc == 1 && !moved) return true;
+        if (!moved && rc != 1) return false;
+    }
+    return SSL_is_init_finished(p->client);
+}
+
+/* Both ways, for each version and cut at every byte. */
+static void talk(int version, size_t step) {
+    struct pair p;
+    char got[64];
+    NOTE("version %x, %zu bytes at a time", (unsigned)version, step);
+    if (!begin(&p, version, "\x08http/1.1")) return;
+    CHECK(shake(&p, step));
+    CHECK_INT(SSL_version(p.client), version);
+    CHECK_INT(SSL_write(p.client, "hello", 5), 5);
+    move(&p, step);
+    CHECK_SLICE(slice_of(p.plain, p.len), SLICE("hello"));
+    CHECK_INT(tls_write(p.server, SLICE("")), 0);
+    CHECK_INT(tls_write(p.server, SLICE("good day")), 0);
+    move(&p, step);
+    CHECK_INT(SSL_read(p.client, got, sizeof(got)), 8);
+    CHECK(memcmp(got, "good day", 8) == 0);
+    const unsigned char *name;
+    unsigned len;
+    SSL_get0_alpn_selected(p.client, &name, &len);
+    CHECK_SLICE(slice_of((const char *)name, len), SLICE("http/1.1"));
+    tls_shutdown(p.server); /* our goodbye arrives */
+    move(&p, step);
+    CHECK_INT(SSL_get_error(p.client, SSL_read(p.client, got, sizeof(got))), SSL_ERROR_ZERO_RETURN);
+    SSL_shutdown(p.client); /* and theirs */
+    move(&p, step);
+    CHECK_INT(p.last, PERILUNE_ERR_CANCELED);
+    end(&p);
+}
+
+TEST_NOFAULT(both_ways) {
+    static const size_t steps[] = { 1, 2, 5, 6, 100, 4096 };
+    for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
+        talk(TLS1_2_VERSION, steps[i]);
+        talk(TLS1_3_VERSION, steps[i]);
+    }
+}
+
+TEST_FAULT(memory_that_ends_is_an_error) {
+    struct pair p;
+    if (!begin(&p, TLS1_3_VERSION, NULL)) return;
+    bool done = shake(&p, 4096);
+    CHECK(done || FAULTED(p.cipher.error));
+    end(&p);
+}
+
+TEST_NOFAULT(a_large_piece) {
+    struct pair p;
+    static char big[200000], got[200000];
+    for (size_t i = 0; i < sizeof(big); i++) big[i] = (char)(i * 7);
+    CHECK(begin(&p, TLS1_3_VERSION, NULL));
+    CHECK(shake(&p, 4096));
+    CHECK_INT(tls_write(p.server, slice_of(big, sizeof(big))), 0);
+    move(&p, 4096);
+    size_t len = 0;
+    for (int n; len < sizeof(got) && (n = SSL_read(p.client, got + len, (int)(sizeof(got) - len))) > 0;) len += (size_t)n;
+    CHECK_UINT(len, sizeof(big));
+    CHECK(memcmp(big, got, len) == 0);
+    end(&p);
+}
+
+TEST_NOFAULT(too_old_and_too_foreign_clients) {
+    struct pair p;
+    CHECK(begin(&p, TLS1_1_VERSION, NULL));
+    CHECK(!shake(&p, 4096));
+    end(&p);
+    CHECK(begin(&p, TLS1_3_VERSION, "\x02h2")); /* nothing that both speak */
+    CHECK(!shake(&p, 4096));
+    CHECK_INT(p.last, PERILUNE_ERR_IO);
+    end(&p);
+    CHECK(begin(&p, TLS1_3_VERSION, "\x02h2\x08http/1.1"));
+    CHECK(shake(&p, 4096));
+    end(&p);
+}
+
+TEST_NOFAULT(what_is_no_tls) {
+    struct pair p;
+    CHECK(begin(&p, TLS1_3_VERSION, NULL));
+    CHECK_INT(tls_feed(p.server, SLICE("GET / HTTP/1.1\r\nhost: x\r\n\r\n")), 0);
+    read_all(&p);
+    CHECK_INT(p.last, PERILUNE_ERR_IO);
+    tls_shutdown(p.server); /* before the handshake: nothing to say */
+    end(&p);
+
+    CHECK(begin(&p, TLS1_3_VERSION, NULL)); /* a byte of a record that changed on its way */
+    CHECK(shake(&p, 4096));
+    char bytes[4096];
+    CHECK_INT(SSL_write(p.client, "hello", 5), 5);
+    int n = BIO_read(p.out, bytes, sizeof(bytes));
+    CHECK(n > 10);
+    bytes[n - 1] ^= 1;
+    CHECK_INT(tls_feed(p.server, slice_of(bytes, (size_t)n)), 0);
+    read_all(&p);
+    CHECK_INT(p.last, PERILUNE_ERR_IO);
+    CHECK_UINT(p.len, 0);
+    end(&p);
+}
+
+static void no_context(const char *cert, const char *key, const char *said) {
+    struct tls_context *t = NULL;
+    char err[256] = "";
+    NOTE("%s %s", cert, key);
+    CHECK_INT(tls_context_open(&t, cert, key, err, sizeof(err)), PERILUNE_ERR_CONFIG);
+    CHECK(t == NULL);
+    CHECK(strstr(err, said) != NULL);
+}
+
+TEST_NOFAULT(files_that_are_none) {
+    char path[] = "/tmp/perilune-tls-XXXXXX";
+    int fd = mkstemp(path);
+    CHECK(fd >= 0 && write(fd, "nonsense\n", 9) == 9);
+    close(fd);
+    no_context("/nowhere/cert.pem", KEY, "TLS certificate '/nowhere/cert.pem': ");
+    no_context(path, KEY, "TLS certificate '");
+    no_context(KEY, KEY, "TLS certificate '" KEY "': ");
+    no_context(CERT, "/nowhere/key.pem", "TLS key '/nowhere/key.pem': ");
+    no_context(CERT, path, "TLS key '");
+    no_context(CERT, CERT, "TLS key '" CERT "': ");
+    unlink(path);
+}
