@@ -42,6 +42,8 @@ static bool begin(struct pair *p, int version, const char *alpn) {
     }
     p->ctx = SSL_CTX_new(TLS_client_method());
     CHECK(p->server != NULL && p->ctx != NULL);
+    SSL_CTX_set_security_level(p->ctx, 0); /* old versions are for the server to refuse */
+    SSL_CTX_set_min_proto_version(p->ctx, TLS1_VERSION);
     SSL_CTX_set_max_proto_version(p->ctx, version);
     p->client = SSL_new(p->ctx);
     p->in = BIO_new(BIO_s_mem());
