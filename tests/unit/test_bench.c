@@ -161,3 +161,75 @@ TEST_NOFAULT(holds_streams) {
     CHECK_DOUBLE(field(&r, NULL, "held"), 0);
     teardown(&r);
 }
+
+/* -- What a person reads ----------------------------------------------------------- */
+
+static int report(struct run *r, char **argv, int argc) {
+    fflush(stdout);
+    FILE *file = tmpfile();
+    int   out = dup(STDOUT_FILENO), err = dup(STDERR_FILENO);
+    CHECK(file != NULL && out >= 0 && err >= 0);
+    dup2(fileno(file), STDOUT_FILENO);
+    dup2(fileno(file), STDERR_FILENO);
+    int status = perilune_tool_bench(argc, argv);
+    fflush(stdout);
+    dup2(out, STDOUT_FILENO);
+    dup2(err, STDERR_FILENO);
+    close(out);
+    close(err);
+    rewind(file);
+    r->text[fread(r->text, 1, sizeof(r->text) - 1, file)] = '\0';
+    fclose(file);
+    NOTE("%.200s", r->text);
+    return status;
+}
+
+static void says(const struct run *r, const char *words) {
+    if (strstr(r->text, words) == NULL) FAIL("no '%s' in\n%s", words, r->text);
+}
+
+TEST_NOFAULT(a_report_in_words) {
+    struct run r;
+    setup(&r);
+    char pid[16];
+    snprintf(pid, sizeof(pid), "%d", (int)getpid());
+    char *argv[] = { "bench", r.url, "-n", "20", "-c", "2", "-s", "--slo-ttft-ms", "5000", "--slo-total-ms", "0.001",
+                     "--pid", pid, "--warmup", "2", "-H", "x-sim: tokens=3,itl_ms=1", "--progress", NULL };
+    CHECK_INT(report(&r, argv, 18), 0);
+    says(&r, "p99");
+    says(&r, "first token");
+    says(&r, "inter-token");
+    says(&r, "goodput      0.0 requests/s (0.00 % within ttft 5000 ms total 0.001 ms)");
+    says(&r, "us CPU per request");
+    teardown(&r);
+}
+
+TEST_NOFAULT(goodput_counts_who_was_in_time) {
+    struct run r;
+    setup(&r);
+    CHECK_INT(bench(&r, "-n 10 -c 1 --slo-total-ms 60000"), 0);
+    says(&r, "goodput");
+    teardown(&r);
+}
+
+TEST_NOFAULT(what_bench_does_not_understand) {
+    struct run r;
+    setup(&r);
+    static char *wrong[][5] = { { "bench", NULL },
+                                { "bench", "http://127.0.0.1:1", "--rate", "fast", NULL },
+                                { "bench", "http://127.0.0.1:1", "--conncurrency", "2", NULL },
+                                { "bench", "ftp://x", NULL },
+                                { "bench", "http://127.0.0.1:1", "--body", "/nowhere/body.json", NULL },
+                                { "bench", "http://127.0.0.1:1", "-H", "no colon", NULL },
+                                { "bench", "http://127.0.0.1:1", "--pid", "x", NULL },
+                                { "bench", "http://127.0.0.1:1", "-c", "0", NULL } };
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+        int argc = 0;
+        while (wrong[i][argc] != NULL) argc++;
+        int status = report(&r, wrong[i], argc);
+        NOTE("%zu: %s", i, r.text);
+        CHECK(status == 1 || status == 2);
+        CHECK(strlen(r.text) > 20);
+    }
+    teardown(&r);
+}
