@@ -18,14 +18,17 @@ local M = {}
 ---@field retry_after? number    seconds to wait before trying again
 ---@field upstream? string       who failed
 
--- code = { status, message, retryable }.  A refusal by the gateway itself is not
+-- code = { status, message, retryable }; those of core/base/err.h mean the same here.  A refusal by the gateway itself is not
 -- retryable: the next policy outwards must not argue with it.
 local known = {
   invalid_request_error = { 400, "the request is not valid", false },
+  invalid_request       = { 400, "the request is not valid", false },
+  invalid_json          = { 400, "the body is not valid JSON", false },
   context_length_exceeded = { 400, "the prompt is longer than the model's context", false },
   content_filter        = { 400, "the request was refused by a content filter", false },
   invalid_api_key       = { 401, "incorrect API key provided", false },
   insufficient_quota    = { 429, "the quota is used up", false },
+  rejected              = { 403, "refused", false },
   permission_denied     = { 403, "not allowed", false },
   not_found             = { 404, "not found", false },
   model_not_found       = { 404, "the model does not exist", false },
@@ -37,8 +40,20 @@ local known = {
   canceled              = { 499, "canceled", false },
   internal_error        = { 500, "internal error", false },
   policy_error          = { 500, "a policy failed", false },
+  policy_budget_exceeded = { 500, "a policy used up its time or memory", false },
   not_available         = { 501, "not available in this build", false },
   upstream_error        = { 502, "the upstream failed", true },
+  upstream_unreachable  = { 502, "the upstream cannot be reached", true },
+  upstream_dns          = { 502, "the upstream's name cannot be resolved", true },
+  upstream_tls          = { 502, "no secure connection to the upstream", false },
+  upstream_reset        = { 502, "the upstream broke the connection", true },
+  upstream_malformed    = { 502, "the upstream's answer cannot be understood", true },
+  upstream_stream_error = { 502, "the upstream sent an error in its answer", true },
+  upstream_truncated    = { 502, "the upstream's answer broke off", true },
+  upstream_too_large    = { 502, "the upstream's answer is too large", false },
+  upstream_status       = { 502, "the upstream answered with an error", false },
+  out_of_memory         = { 503, "out of memory", true },
+  draining              = { 503, "the gateway is ending", true },
   overloaded            = { 503, "overloaded, try again later", true },
   timeout               = { 504, "timed out", true },
   deadline_exceeded     = { 504, "the request's deadline has passed", false },

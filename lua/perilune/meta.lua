@@ -58,7 +58,7 @@
 ---     not_found  model_not_found                404
 ---     method_not_allowed                        405
 ---     request_too_large                         413
----     rate_limited                              429 R  an upstream's 429
+---     rate_limit_exceeded                       429 R  an upstream's 429
 ---     canceled                                  499
 ---     policy_error  policy_budget_exceeded      500    a policy threw, or used up its time or memory
 ---     internal_error                            500
@@ -74,10 +74,11 @@
 ---
 --- perilune.error{ code = ... } knows these too, and some more: errors.lua.
 ---
---- An upstream that answers with a status of 400 or more has failed with the code
---- upstream_status (rate_limited for 429).  Its own body is in `body`; a status of
---- 4xx, 503 and 504 is kept, 529 becomes 503, any other 502; retryable are 408, 409,
---- 429 and all from 500 on.
+--- An upstream that answers with a status of 400 or more has failed with the code that
+--- its body says ({"error":{"code"}}), else upstream_status (rate_limit_exceeded for
+--- 429).  The body itself is in `body`; a status of 4xx, 503 and 504 is kept, 529 becomes
+--- 503, any other 502; retryable are 408, 409, 429 and all from 500 on.  An error inside
+--- of a stream has the code that it says, else upstream_stream_error.
 ---@class perilune.Error
 ---@field code string          for programs
 ---@field message string       for people
