@@ -198,10 +198,12 @@ static void protect(struct response *r, int (*fn)(lua_State *, void *), struct r
     struct hooks *h = r->hooks;
     if (h->broken) return;
     char err[300];
-    uint64_t begin = loop_hrtime_us(), until = r->state->boot_until_us;
-    r->state->boot_until_us = begin + r->state->limits.cpu_us;
+    uint64_t begin = loop_hrtime_us();
+    uint64_t budget = r->state->limits.cpu_us;
+    r->state->until_us = budget ? begin + budget : 0; /* specs have none */
+    r->state->until_text = "it used more CPU time than it may (limits.cpu_ms)";
     int rc = state_call(r->state, fn, run, err, sizeof(err));
-    r->state->boot_until_us = until;
+    r->state->until_us = 0;
     if (r->state->stats)
         atomic_fetch_add_explicit(&r->state->stats->policy_us, loop_hrtime_us() - begin, memory_order_relaxed);
     if (rc == 0) return;

@@ -60,7 +60,7 @@ int policy_load(struct state *s, struct bundle *b, struct buf *config_json,
     s->bundle = b;
     int rc = state_call(s, load, &ld, err, errlen);
     s->bundle = NULL;
-    s->boot_until_us = 0;
+    s->until_us = 0;
     if (rc == 0) return 0;
     mem_free(*chains);
     *chains = NULL;
@@ -212,7 +212,7 @@ int policy_run_spec(struct state *s, struct bundle *b, unsigned *passed, unsigne
                     size_t errlen) {
     struct spec sp = { .b = b, .err = err, .errlen = errlen, .passed = passed, .failed = failed };
     s->bundle = b;
-    s->boot_until_us = 0;
+    s->until_us = 0;
     int rc = state_call(s, start_spec, &sp, err, errlen);
     if (rc == 0) {
         sp.task->trusted = true;

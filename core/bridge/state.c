@@ -33,6 +33,7 @@
 #define SLICE_CAP_US 5000
 #define BUDGET_TEXT "the policy used more CPU time than it may (limits.cpu_ms)"
 #define BOOT_US    5000000 /* for loading a configuration with all its policies */
+#define BOOT_TEXT  "loading took longer than 5 seconds: an endless loop?"
 
 /* -- Memory --------------------------------------------------------------------- */
 
@@ -100,9 +101,8 @@ void state_collect_soon(struct state *s) {
 
 /* -- Time -------------------------------------------------------------------------- */
 
-static void check_boot(lua_State *L, struct state *s) {
-    if (s->boot_until_us != 0 && loop_hrtime_us() > s->boot_until_us)
-        luaL_error(L, "loading took longer than %d seconds: an endless loop?", BOOT_US / 1000000);
+static void check_until(lua_State *L, struct state *s) {
+    if (s->until_us != 0 && loop_hrtime_us() > s->until_us) luaL_error(L, "%s", s->until_text);
 }
 
 static void on_count(lua_State *L, lua_Debug *ar) {
@@ -110,7 +110,7 @@ static void on_count(lua_State *L, lua_Debug *ar) {
     struct state *s = state_of(L);
     struct task *t = s->running;
     if (t == NULL) {
-        check_boot(L, s);
+        check_until(L, s);
         return;
     }
     bool can_yield = L == t->co && lua_isyieldable(L);
@@ -150,7 +150,7 @@ static void tick(lua_State *L) {
     struct task *t = s->running;
     state_check(L);
     if (t == NULL) {
-        check_boot(L, s);
+        check_until(L, s);
         return;
     }
     if (t->root->trusted || s->limits.cpu_us == 0) return;
@@ -287,7 +287,8 @@ int state_new(struct state **out, struct loop *loop, struct log *log, struct sha
         state_put(s);
         return PERILUNE_ERR_NOMEM;
     }
-    s->boot_until_us = loop_hrtime_us() + BOOT_US;
+    s->until_us = loop_hrtime_us() + BOOT_US;
+    s->until_text = BOOT_TEXT;
     int rc = state_call(s, open_state, NULL, err, errlen);
     if (rc != 0) {
         state_put(s);

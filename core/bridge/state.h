@@ -47,7 +47,8 @@ struct state {
     unsigned            pool_count;
     struct task        *running;
     uint64_t            resumed_us; /* when `running` got its slice */
-    uint64_t            boot_until_us; /* while loading: when to give up */
+    uint64_t            until_us;   /* outside of tasks, while loading or in a hook: when to give up; 0: never */
+    const char         *until_text; /* what is said then */
     size_t              used, resumed_used, collected_at; /* bytes */
     struct task        *spare[64];  /* tasks that ended by themselves, to be used again */
     unsigned            spare_count;
