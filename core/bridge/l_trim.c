@@ -9,6 +9,8 @@
 #include "llm/trim.h"
 
 #define RULES_TYPE "perilune.trim_rules"
+/* No hook runs inside: as for perilune.text, longer texts are not taken. */
+#define TEXT_LIMIT ((size_t)1 << 20)
 
 static int l_gc(lua_State *L) {
     struct trim_rules **r = luaL_checkudata(L, 1, RULES_TYPE);
@@ -86,18 +88,21 @@ int l_trim(lua_State *L) {
     options.repeated = lua_toboolean(L, 3);
     bool with_cuts = lua_toboolean(L, 4);
     luaL_argcheck(L, *r != NULL, 1, "is closed");
+    state_check(L);
     struct buf *out = lib_output(L), *cuts = lib_scratch(L);
-    int rc = trim_text(*r, text, &options, out, with_cuts ? cuts : NULL);
+    int rc = text.len > TEXT_LIMIT ? PERILUNE_ERR_LIMITED
+                                   : trim_text(*r, text, &options, out, with_cuts ? cuts : NULL);
     if (rc == PERILUNE_ERR_NOMEM) return luaL_error(L, "not enough memory");
     if (rc != 0) {
         lua_pushnil(L);
-        lua_pushstring(L, rc == PERILUNE_ERR_LIMITED ? "the text is longer than 64 MiB"
+        lua_pushstring(L, rc == PERILUNE_ERR_LIMITED ? "the text is longer than 1 MiB"
                                                      : "the text is not valid UTF-8");
         return 2;
     }
     struct slice left = buf_get(out);
     if (slice_eq(left, text)) lua_pushvalue(L, 2);
     else lua_pushlstring(L, left.ptr, left.len);
+    state_check(L);
     if (!with_cuts) return 1;
     push_cuts(L, text, cuts);
     return 2;

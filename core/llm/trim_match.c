@@ -105,9 +105,10 @@ static uint32_t step(const struct trim_automaton *a, uint32_t at, uint8_t byte) 
     return TRIM_NONE;
 }
 
-/* Does one of the strings that must not follow follow? */
+/* Does one of the strings that must not follow follow?  Behind a space, too. */
 static bool is_stopped(const struct trim_rules *r, const struct trim_term *t, const char *p, const char *end) {
     if (t->not_behind == TRIM_NONE) return false;
+    while (p < end && is_white(*p)) p++;
     for (const char *s = r->stops.data + t->not_behind; *s != '\0'; s += 1 + (uint8_t)*s) {
         const char *q = p, *want = s + 1, *stop = want + (uint8_t)*s;
         size_t n = 0;
