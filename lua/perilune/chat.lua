@@ -164,6 +164,30 @@ function M.groups(messages)
   return groups, orphans
 end
 
+-- -- texts ---------------------------------------------------------------------
+
+---@class perilune.Text
+---@field text string
+---@field replace fun(text: string)  puts another in its place
+
+--- The texts of a message: its content, or the parts of it that are text.  Results of
+--- tools that stand in parts are not among them.
+---@param message perilune.Message
+---@return perilune.Text[]
+function M.texts(message)
+  local content, out = message.content, {}
+  if type(content) == "string" then
+    out[1] = { text = content, replace = function(text) message.content = text end }
+    return out
+  end
+  for _, part in ipairs(list_of(content)) do
+    if is_object(part) and part.type == "text" and type(part.text) == "string" then
+      out[#out + 1] = { text = part.text, replace = function(text) part.text = text end }
+    end
+  end
+  return out
+end
+
 -- -- the text of results -----------------------------------------------------------
 
 local function text_bytes(content)

@@ -21,6 +21,8 @@ M.places = { "start", "lead", "tail", "whole", "content" }
 
 ---@class perilune.Trimmer
 ---@field patterns integer  how many it knows
+---@field repeated boolean
+---@field name string       of what it does: the same rules have the same
 local Trimmer = {}
 Trimmer.__index = Trimmer
 
@@ -37,6 +39,18 @@ Trimmer.__index = Trimmer
 ---@return perilune.Cut[]|string|nil cuts
 function Trimmer:text(text, cuts)
   return core.trim(self.rules, text, self.repeated, cuts)
+end
+
+--- The same, remembered for an hour.
+---@param text string
+---@return string? text
+function Trimmer:remembered(text)
+  local key = self.name .. core.sha256(text)
+  local known = core.memo_get(key)
+  if known then return known == "" and text or known end
+  local left = core.trim(self.rules, text, self.repeated)
+  if left then core.memo_set(key, left == text and "" or left, 3600) end
+  return left
 end
 
 --- Compiles rules; throws when a pattern is none.
@@ -57,7 +71,9 @@ function M.new(options)
   for _, language in ipairs(options.languages or M.languages) do add(shipped[language]) end
   add(options.rules or {})
   local rules, patterns = core.trim_rules(all)
-  return setmetatable({ rules = rules, patterns = patterns, repeated = options.repeated ~= false }, Trimmer)
+  local repeated = options.repeated ~= false
+  local name = "trim:" .. core.sha256(core.json_encode(all) .. tostring(repeated)) .. ":"
+  return setmetatable({ rules = rules, patterns = patterns, repeated = repeated, name = name }, Trimmer)
 end
 
 return M

@@ -1,0 +1,155 @@
+local t = require "perilune.test"
+local perilune = require "perilune"
+local trim = require "perilune.trim"
+
+-- What a policy leaves of a user's text.
+local function left(text, options)
+  t.upstream("m", { text = "ok" })
+  t.run("trim", options or {}, t.request(text))
+  return t.calls("m")[1].body.messages[1].content
+end
+
+t.test("courtesy and filler go, English and Chinese", function()
+  t.equal(left("Hello! Could you please summarize the report? Thank you so much!"), "summarize the report?")
+  t.equal(left("I was wondering if you could kindly check it, please."), "check it.")
+  t.equal(left("Please list 3 causes. It is worth noting that costs did not change."), "list 3 causes. costs did not change.")
+  t.equal(left("你好！请您帮我写一首诗，非常感谢！"), "写一首诗！")
+  t.equal(left("其实，我想请你帮我看看这份合同，拜托了！辛苦您了！"), "看看这份合同！")
+  t.equal(left("麻烦您把表格按日期排序，谢谢。"), "把表格按日期排序。")
+end)
+
+t.test("what looks like it and is not stays", function()
+  for _, text in ipairs{
+    "Can you swim?", "请假制度是什么？", "请求超时怎么办？", "其实际值是多少？", "谢谢用英语怎么说？", "麻烦的是没有备份。",
+    "Pleased to meet you.", "How does a thank you note begin?", "Well water is cold.",
+    "What does \"could you please\" mean?", "“请你帮我”是什么语气？", "`please` is a keyword.",
+  } do
+    t.equal(left(text), text)
+  end
+end)
+
+t.test("what is to be worked on stays", function()
+  for _, text in ipairs{
+    "Translate the following text into French:\n\nCould you please open the window? Thank you!",
+    "Proofread this email: hello there, could you please answer, thanks",
+    "翻译下面的句子：\n请您帮我开一下门，谢谢！", "润色：你好，麻烦您把窗户关上，谢谢。",
+  } do
+    t.equal(left(text), text)
+  end
+  t.equal(left("Please translate the text:\n\nThank you!\n\n# Style\nPlease keep it short."),
+    "translate the text:\n\nThank you!\n\n# Style\nkeep it short.")
+end)
+
+t.test("repeated lines go, unless they are code or the operator says so", function()
+  local twice = "Answer in exactly three sentences.\nName a source.\nAnswer in exactly three sentences."
+  t.equal(left(twice), "Answer in exactly three sentences.\nName a source.")
+  t.equal(left(twice, { repeated = false }), twice)
+  local code = "Fix it:\n```\nreturn the_same_long_line()\nreturn the_same_long_line()\n```"
+  t.equal(left(code), code)
+end)
+
+t.test("only the roles that are asked for", function()
+  local text = "Please be brief, thank you."
+  local function contents(options)
+    t.upstream("m", { text = "ok" })
+    local messages = {}
+    for i, role in ipairs{ "system", "developer", "user", "assistant", "user" } do messages[i] = { role = role, content = text } end
+    t.run("trim", options, t.request{ messages = messages })
+    local out = {}
+    for i, m in ipairs(t.calls("m")[1].body.messages) do out[i] = m.content == text and "." or "x" end
+    return table.concat(out)
+  end
+  t.equal(contents{}, "..x.x")
+  t.equal(contents{ roles = { "system", "user" } }, "x.x.x")
+  t.equal(contents{ roles = { "assistant", "developer" } }, ".x.x.")
+end)
+
+t.test("parts: texts are trimmed, images and results are not", function()
+  local image = { type = "image_url", image_url = { url = "https://a.example/please.png" } }
+  local result = { type = "tool_result", tool_use_id = "c", content = "Please wait, thank you." }
+  t.upstream("m", { text = "ok" })
+  t.run("trim", {}, t.request{ messages = {
+    { role = "user", content = { { type = "text", text = "Please describe it." }, image, { type = "text", text = "Thanks!" } } },
+    { role = "assistant", content = { { type = "tool_use", id = "c", name = "f", input = { q = "please" } } } },
+    { role = "user", content = { result } },
+  } })
+  local m = t.calls("m")[1].body.messages
+  t.equal(m[1].content, { { type = "text", text = "describe it." }, image, { type = "text", text = "Thanks!" } })
+  t.equal(m[3].content, { result })
+end)
+
+t.test("rules of the operator", function()
+  t.equal(left("Yo bot, count the words.", { rules = { lead = { "yo [bot|robot]" } } }), "count the words.")
+  t.equal(left("Please count.", { languages = { "zh" } }), "Please count.")
+  t.equal(left("请你数一数。", { languages = { "en" } }), "请你数一数。")
+  local function says(options, pattern) t.error(function() t.policy("trim", options) end, pattern) end
+  says({ rules = { front = { "x" } } }, "there is no place 'front'; known: start, lead, tail, whole, content")
+  says({ rules = { lead = { "a (b" } } }, "pattern %d+ %(\"a %(b\"%) has a bracket that is not closed")
+  says({ languages = { "fr" } }, "known: en, zh")
+  says({ roles = { "bot" } }, "unknown value 'bot'")
+  says({ role = "user" }, "did you mean 'roles'?")
+end)
+
+t.test("a body without anything to trim goes out byte for byte", function()
+  for _, body in ipairs{
+    '{ "model":"x", "messages":[ {"role":"user","content":"Count \\u0074o 3."} ] }',
+    '{"model":"x","messages":[{"role":"user","content":""}]}',
+    '{"model":"x","messages":[{"role":"user"},{"role":"user","content":null}]}',
+    '{"model":"x","messages":[{"role":"user","content":[]}]}',
+  } do
+    t.upstream("m", { text = "ok" })
+    local req = t.request{ body = body }
+    t.run("trim", {}, req)
+    t.equal(t.calls("m")[1].text, body)
+    t.equal(req:saved().tokens, 0)
+  end
+  t.run("trim", {}, t.request{ path = "/v1/embeddings", body = '{"model":"e","input":"please"}' })
+end)
+
+t.test("long material is no prompt", function()
+  local text = "Please count. " .. ("word "):rep(300)
+  t.equal(left(text, { max_bytes = 1000 }), text)
+  t.equal(left(text), text:sub(8))
+  t.equal(left(text), text:sub(8), "remembered")
+  local none = ("word "):rep(300) .. "."
+  t.equal(left(none), none)
+  t.equal(left(none), none, "remembered")
+end)
+
+t.test("a conversation keeps its prefix, and is reported", function()
+  t.upstream("m", { text = "ok", upstream = { model = "gpt-4o", price = { input = 2.5 } } })
+  local policy, messages, saved = t.policy("trim", {}), {}, {}
+  for turn = 1, 12 do
+    messages[#messages + 1] = { role = "user", content = ("Hello! Could you please tell me about topic %d? Thank you so much! "):format(turn)
+                                                       .. ("It is about words. "):rep(30) }
+    local req = t.request{ model = "gpt-4o", messages = messages }
+    policy(req, function(r) return perilune.upstream("m"):chat(r) end)
+    messages[#messages + 1] = { role = "assistant", content = "answer " .. turn }
+    saved[turn] = req:saved()
+  end
+  for turn = 2, 12 do
+    local now, before = t.calls("m")[turn].body.messages, t.calls("m")[turn - 1].body.messages
+    for i, m in ipairs(before) do t.equal(now[i], m, "turn " .. turn) end
+    t.ok(saved[turn].tokens > saved[turn - 1].tokens)
+    t.ok(saved[turn].cost > 0)
+  end
+  -- What the provider had already is worth half: the tenth turn saves less than ten first ones.
+  t.ok(saved[12].cost < 12 * saved[1].cost * 0.8, ("%g against %g"):format(saved[12].cost, saved[1].cost))
+end)
+
+t.test("the shipped rules limit nothing", function()
+  -- No word of theirs may be one that a sentence turns on.
+  local never = { "not", "no", "never", "without", "unless", "only", "except", "don't", "cannot", "must", "at most", "at least" }
+  local zh = { "不", "没", "勿", "未", "除非", "仅", "只", "除了", "必须", "至少", "至多", "最多" }
+  local rules = require "perilune.trim_rules"
+  for _, language in ipairs(trim.languages) do
+    for place, patterns in pairs(rules[language]) do
+      for _, pattern in ipairs(place == "content" and {} or patterns) do
+        local text = " " .. pattern:gsub("[%[%]%(%)|!~,]", " "):gsub("未来", "") .. " "
+        for _, word in ipairs(never) do t.ok(not text:find(" " .. word .. " ", 1, true), pattern .. ": " .. word) end
+        for _, word in ipairs(zh) do t.ok(not text:find(word, 1, true), pattern .. ": " .. word) end
+        t.ok(not text:find("%d"), pattern)
+      end
+    end
+  end
+end)
