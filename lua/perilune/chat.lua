@@ -75,6 +75,24 @@ function M.calls(message)
   return names, count
 end
 
+--- The calls themselves, by id.
+---@param message perilune.Message
+---@return table<string, perilune.Object>
+function M.calls_by_id(message)
+  return message.role == "assistant" and calls_of(message) or none
+end
+
+--- What a call asks its tool: decoded, where it is JSON.
+---@param call perilune.Object
+---@return any
+function M.arguments(call)
+  local fn = call["function"] or call.custom
+  if not is_object(fn) then fn = call end
+  local value = fn.arguments or fn.input
+  if type(value) == "string" then return core.json_decode(value) or value end
+  return value and core.json_decode(core.json_encode(value))
+end
+
 --- Is the message nothing but a result: role "tool" or "function"?
 ---@param message perilune.Message
 ---@return boolean
@@ -214,15 +232,31 @@ local function with_text(content, text)
   return out
 end
 
-local function result(owner, name)
+-- All of it, when there is one text only.
+local function one_text(content)
+  if type(content) == "string" then return content end
+  local text
+  for _, part in ipairs(list_of(content)) do
+    if is_object(part) and type(part.text) == "string" then
+      if text then return nil end
+      text = part.text
+    end
+  end
+  return text
+end
+
+local function result(owner, name, id)
   return {
-    name = name, bytes = text_bytes(owner.content),
+    name = name, id = id, bytes = text_bytes(owner.content),
+    text = function() return one_text(owner.content) end,
     replace = function(text) owner.content = with_text(owner.content, text) end,
   }
 end
 
 ---@class perilune.Result
 ---@field name string      of the tool
+---@field id? string        of the call
+---@field text fun(): string?  when it is one text
 ---@field bytes integer    of its text
 ---@field replace fun(text: string)  puts another text in its place; images stay
 
@@ -231,14 +265,17 @@ end
 ---@param calls table<string, perilune.Object>  of perilune.Group
 ---@return perilune.Result[]
 function M.results(message, calls)
-  if message.role == "function" then return { result(message, message.name or "tool") } end
+  if message.role == "function" then
+    local name = message.name or "tool"
+    return { result(message, name, "function:" .. tostring(name)) }
+  end
   if message.role == "tool" then
-    return { result(message, M.tool_name(calls[message.tool_call_id or ""])) }
+    return { result(message, M.tool_name(calls[message.tool_call_id or ""]), message.tool_call_id) }
   end
   local out = {}
   for _, part in ipairs(list_of(message.content)) do
     if is_object(part) and part.type == "tool_result" then
-      out[#out + 1] = result(part, M.tool_name(calls[part.tool_use_id or ""]))
+      out[#out + 1] = result(part, M.tool_name(calls[part.tool_use_id or ""]), part.tool_use_id)
     end
   end
   return out

@@ -65,7 +65,8 @@ local public = {
   ["perilune"] = true, ["perilune.config"] = true, ["perilune.retry"] = true, ["perilune.text"] = true,
   ["perilune.errors"] = true, ["perilune.template"] = true, ["perilune.check"] = true,
   ["perilune.cost"] = true, ["perilune.chat"] = true, ["perilune.prompt_cache"] = true, ["perilune.extract"] = true, ["perilune.fields"] = true, ["perilune.turns"] = true,
-  ["perilune.trim"] = true, ["perilune.trim_rules"] = true,
+  ["perilune.trim"] = true, ["perilune.trim_rules"] = true, ["perilune.payload"] = true,
+  ["perilune.compress"] = true,
 }
 
 local shared_views = {}
