@@ -132,6 +132,9 @@ $(O)/bench_tokens: tests/bench/tokens.c $(O)/libperilune.a
 $(O)/encode: tests/tokens/encode.c $(O)/libperilune_test.a
 	@$(CC) $(ALL_CFLAGS) -DPERILUNE_TEST $(LINK) -o $@ $^ $(PKG_LIBS)
 
+$(O)/bench_%: tests/bench/bench_%.c $(O)/libperilune.a
+	@$(CC) $(ALL_CFLAGS) $(LINK) -o $@ $^ $(PKG_LIBS)
+
 -include $(OBJ:.o=.d) $(TOBJ:.o=.d) $(O)/main.d
 
 # -- running -----------------------------------------------------------------------

@@ -35,7 +35,9 @@
 #include "llm/text_terms.h"
 
 #define SURE 3             /* units with the best scores that are kept beyond the budget */
-#define NEIGHBOUR 0.4f     /* of a neighbour's score */
+#define AFTER 0.5f         /* of the score of the unit in front: an explanation follows */
+#define BEFORE 0.3f        /* of the score of the next one */
+#define PASSAGE 0.15f    /* of the score of the paragraph */
 #define POSITION 0.1f      /* of the score is position */
 #define POSITION_ALONE 0.3f /* ... without a question */
 #define REPEAT_MIN 24      /* bytes of a unit that counts as said before */
@@ -155,13 +157,33 @@ static bool is_prose(const struct text_unit *u) {
     return u->kind == TEXT_UNIT_SENTENCE || u->kind == TEXT_UNIT_ITEM || u->kind == TEXT_UNIT_TABLE_ROW;
 }
 
+/* Where the paragraph of unit i ends: at the next that begins one. */
+static size_t paragraph_end(const struct work *w, size_t i) {
+    do i++; while (i < w->n && !w->unit[i].is_first);
+    return i;
+}
+
+/* Adds to each unit what its paragraph as a whole is worth: a passage on the topic says
+ * "they" in most of its sentences.  Scores are 0 to 1 + PASSAGE behind it. */
+static void add_passages(struct work *w) {
+    float most = 0;
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t i = 0, end; i < w->n; i = end) {
+            float sum = 0;
+            end = paragraph_end(w, i);
+            for (size_t k = i; k < end; k++) sum += w->scores[k];
+            if (pass == 0) most = sum > most ? sum : most;
+            else for (size_t k = i; k < end && most > 0; k++) w->scores[k] += PASSAGE * sum / most;
+        }
+}
+
 /* Adds what neighbours and position are worth; scores are 0 to 1 before and after. */
 static void blend(struct work *w, struct segment s) {
     float share = w->question.len > 0 ? POSITION : POSITION_ALONE, before = 0;
     for (uint32_t i = s.first; i < s.end; i++) {
-        float own = w->scores[i], next = i + 1 < s.end ? w->scores[i + 1] : 0;
-        float beside = NEIGHBOUR * (before > next ? before : next);
-        before = own;
+        float own = w->scores[i], next = i + 1 < s.end ? BEFORE * w->scores[i + 1] : 0;
+        float beside = before > next ? before : next;
+        before = AFTER * own;
         float rank = own > beside ? own : beside;
         w->scores[i] = (1 - share) * rank + share * text_position(i - s.first, s.end - s.first, w->options->depth);
     }
@@ -180,6 +202,7 @@ static int score(struct work *w) {
         most = w->scores[i] > most ? w->scores[i] : most;
     }
     for (size_t i = 0; i < w->n && most > 0; i++) w->scores[i] /= most;
+    if (w->question.len > 0) add_passages(w);
     size_t count;
     struct segment *s = segments_of(w, &count);
     for (size_t i = 0; i < count; i++) blend(w, s[i]);
@@ -284,13 +307,13 @@ static void keep_needed(struct work *w, struct text_mmr *m) {
 }
 
 static void keep_best(struct work *w, struct text_mmr *m, size_t budget) {
-    unsigned sure = 0;
+    unsigned sure = w->question.len > 0 ? SURE : 0;
     uint32_t i;
     while ((i = text_mmr_best(m)) != TEXT_NONE) {
-        bool fits = w->kept_size + w->sizes[i] <= budget || (sure < SURE && w->matches[i]);
+        bool fits = w->kept_size + w->sizes[i] <= budget || (sure > 0 && w->matches[i]);
         if (!fits || w->reasons[i] == TEXT_REPEATED) text_mmr_drop(m, i);
         else keep(w, m, i, TEXT_KEPT_RANK);
-        sure++;
+        sure -= sure > 0;
     }
 }
 

@@ -343,6 +343,10 @@ static void wide(struct text_scan *s) {
         if (!open_quote(s, c, len) && !text_scan_number(s, c, len)) s->at += len;
         return;
     }
+    if (!text_zh_matters(c)) {
+        s->at += len;
+        return;
+    }
     if (text_zh_is_numeral(c) && text_scan_number(s, c, len)) return;
     const char *limit = s->quote_end > s->at ? s->quote_end : s->line_end;
     unsigned type = text_zh_polarity(c, s->at, s->text, limit, &n);

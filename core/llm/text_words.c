@@ -21,7 +21,7 @@
 /* The words that every word of a text is compared with: by first letter, and by length
  * before anything else. */
 struct polar {
-    char    word[14];
+    char    word[14]; /* two letters at least */
     uint8_t len, type;
 };
 #define N(word) { word, sizeof(word) - 1, TEXT_NEGATION }
@@ -118,9 +118,10 @@ static bool listed(word_list words, const char *word, size_t len) {
 }
 
 unsigned text_word_polarity(const char *word, size_t len) {
+    if (len < 2) return TEXT_WORD_PLAIN;
     const struct polar *p = polar[(((unsigned)(unsigned char)word[0] | 0x20) - 'a') % 26];
     for (; p->len != 0; p++)
-        if (p->len == len && strncasecmp(p->word, word, len) == 0) return p->type;
+        if (p->len == len && p->word[1] == (word[1] | 0x20) && strncasecmp(p->word, word, len) == 0) return p->type;
     return TEXT_WORD_PLAIN;
 }
 
@@ -233,6 +234,22 @@ unsigned text_zh_polarity(uint32_t c, const char *p, const char *begin, const ch
     if (words != NULL && (*len = one_of(p, end, words)) > 0) return TEXT_QUANTIFIER;
     words = modals_of(c);
     return words != NULL && (*len = one_of(p, end, words)) > 0 ? TEXT_MODAL : TEXT_WORD_PLAIN;
+}
+
+/* ORDER: all first characters of negations_of(), quantifiers_of(), modals_of() and
+ * text_zh_is_numeral(). */
+bool text_zh_matters(uint32_t c) {
+    switch (c) {
+    case 0x4E00: case 0x4E03: case 0x4E07: case 0x4E09: case 0x4E0D: case 0x4E24: case 0x4E25: case 0x4E5D: case 0x4E8C:
+    case 0x4E94: case 0x4EBF: case 0x4EC5: case 0x4EFB: case 0x50C5: case 0x5141: case 0x5168: case 0x516B: case 0x516D:
+    case 0x5225: case 0x522B: case 0x52A1: case 0x52FF: case 0x5341: case 0x5343: case 0x53EA: case 0x5404: case 0x5426:
+    case 0x552F: case 0x56DB: case 0x5747: case 0x591A: case 0x5927: case 0x5982: case 0x5C11: case 0x5E94: case 0x5FC5:
+    case 0x60DF: case 0x6240: case 0x62D2: case 0x65E0: case 0x6700: case 0x672A: case 0x67D0: case 0x6BCB: case 0x6BCF:
+    case 0x6C92: case 0x6CA1: case 0x7121: case 0x767E: case 0x7981: case 0x7EDD: case 0x81F3: case 0x83AB: case 0x907F:
+    case 0x90E8: case 0x90FD: case 0x9664: case 0x96F6: case 0x975E: case 0x987B:
+        return true;
+    default: return false;
+    }
 }
 
 size_t text_zh_unit(uint32_t c) {

@@ -18,6 +18,8 @@ bool text_word_is_dependent(const char *word, size_t len);    /* needs the sente
 /* The same for the Chinese character c at p, of the text [begin, end): the polarity of
  * the longest word that begins there, *len its bytes. */
 unsigned text_zh_polarity(uint32_t c, const char *p, const char *begin, const char *end, size_t *len);
+/* May a word of text_zh_polarity() or a numeral begin with c?  Most characters say no. */
+bool text_zh_matters(uint32_t c);
 /* Does a unit of measure (年 元 公里) begin at p?  Its bytes, or 0. */
 size_t text_zh_unit(uint32_t c);
 bool   text_zh_is_numeral(uint32_t c); /* 〇 to 九, 十 百 千 万 亿 两 */

@@ -1,5 +1,7 @@
 /* test_text.c -- spans, sentences, ranks, extraction. */
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "include/perilune.h"
 #include "llm/text_extract.h"
@@ -35,7 +37,7 @@ done:
     buf_deinit(&out);
 }
 
-/* Units between bars, with the first letter of their kind: "s[...]h[...]". */
+/* The units, with bars between them. */
 static int show_units(const char *text, struct buf *out) {
     struct buf spans, units;
     buf_init(&spans, 0);
@@ -179,4 +181,174 @@ TEST_FAULT(code_stays_whole_or_leaves_a_line) {
               "cats", 0.1f, "First one here.\n\n```c\nint cats;\nint more;\n```\n\nThe end.");
     extracted("First one here.\n\n```c\nint dogs;\nint more;\n```\n\nA long line about cats and all.\n\nThe end.",
               "cats", 0.1f, "First one here.\n\n[... 4 lines omitted ...]\n\nA long line about cats and all.\n\nThe end.");
+}
+
+/* A text of which only some is kept, whatever its rank. */
+#define FILLER "Nothing of interest is in this one. Nor is it in the next one, really. "
+
+TEST_FAULT(what_the_question_names_is_kept) {
+    extracted("Begin of it. " FILLER "The part ABC-123 is red. " FILLER "End of it.", "Tell me of `ABC-123`", 0.1f,
+              "Begin of it. The part ABC-123 is red. End of it.");
+    extracted("Begin of it. " FILLER "The box cost $1,250 then. " FILLER "End of it.", "1250 USD?", 0.1f,
+              "Begin of it. The box cost $1,250 then. End of it.");
+    extracted("Begin of it. " FILLER "Max called it big fun. " FILLER "End of it.", "who said \"big fun\"", 0.1f,
+              "Begin of it. Max called it big fun. End of it.");
+    extracted("开头。" FILLER "订单于2024年05月01日发出。" FILLER "结尾。", "2024-05-01?", 0.1f,
+              "开头。订单于2024年05月01日发出。结尾。");
+}
+
+TEST_FAULT(company_is_kept) {
+    extracted("# Title\n\nBegin.\n\n" FILLER "\n\nTo repair it:\n\n- open the lid\n  - turn the zorb\n- close the lid\n\n"
+              FILLER "\n\nEnd.", "zorb", 0.1f,
+              "# Title\n\nBegin.\n\nTo repair it:\n\n- open the lid\n  - turn the zorb\n\nEnd.");
+    extracted("Begin. " FILLER "The lid is blue. It hides the zorb. " FILLER "End.", "zorb", 0.1f,
+              "Begin. The lid is blue. It hides the zorb. End.");
+    extracted("Begin.\n\n| a | b |\n|---|---|\n| 1 | x |\n| 2 | zorb |\n\nEnd.", "zorb", 0.1f,
+              "Begin.\n\n| a | b |\n|---|---|\n| 2 | zorb |\n\nEnd.");
+}
+
+TEST_FAULT(json_stays_json) {
+    static const char filler[] = FILLER FILLER;
+    char text[1024], expected[1024];
+    struct text_extract_options o = text_extract_defaults;
+    struct text_extract_result r;
+    struct buf out;
+    snprintf(text, sizeof(text), "{\"n\": 1.50, \"s\": [\"short \\u00e9\", \"First. %sThe zorb is blue. %s\"], \"s\":null}",
+             filler, filler);
+    snprintf(expected, sizeof(expected),
+             "{\"n\": 1.50, \"s\": [\"short \\u00e9\", \"First. The zorb is blue. \"], \"s\":null}");
+    o.ratio = o.floor = 0.1f;
+    buf_init(&out, 0);
+    int rc = text_extract(slice_str(text), SLICE("zorb"), &o, &out, NULL, &r);
+    if (!FAULTED(rc)) {
+        CHECK_INT(rc, 0);
+        CHECK(r.is_json);
+        CHECK_SLICE(buf_get(&out), slice_str(expected));
+    }
+    buf_deinit(&out);
+}
+
+static size_t words_of(void *ud, struct slice piece) {
+    size_t n = 0;
+    ++*(int *)ud;
+    for (size_t i = 0; i < piece.len; i++) n += piece.ptr[i] == ' ';
+    return n;
+}
+
+TEST(sizes_are_the_callers) {
+    static const char text[] = "First one. " FILLER FILLER FILLER "End.";
+    struct text_extract_options o = text_extract_defaults;
+    struct text_extract_result r;
+    struct buf out, pieces;
+    int calls = 0;
+    o.size = words_of;
+    o.ud = &calls;
+    buf_init(&out, 0);
+    buf_init(&pieces, 0);
+    CHECK_INT(text_extract(slice_str(text), SLICE(""), &o, &out, &pieces, &r), 0);
+    CHECK_UINT(r.before, words_of(&calls, slice_str(text)));
+    CHECK(r.after < r.before);
+    CHECK_INT(calls, (int)r.units + 1);
+    CHECK_UINT(pieces.len, r.units * sizeof(struct text_piece));
+    o.min_size = 1000;
+    buf_clear(&out);
+    CHECK_INT(text_extract(slice_str(text), SLICE(""), &o, &out, NULL, &r), 0);
+    CHECK_SLICE(buf_get(&out), slice_str(text));
+    o.ratio = 1.5f;
+    CHECK_INT(text_extract(slice_str(text), SLICE(""), &o, &out, NULL, &r), PERILUNE_ERR_INVAL);
+    buf_deinit(&out);
+    buf_deinit(&pieces);
+}
+
+/* -- Ranks ------------------------------------------------------------------------------------ */
+
+TEST_FAULT(terms_are_words_numbers_and_pairs) {
+    static const char *const pieces[] = { "The CATS, 3.5 km", "a cat's city", "cities: 3", "Été 光速", "速光 été" };
+    static const struct { const char *ask; int piece; } asks[] = {
+        { "cat", 0 }, { "cat", 1 }, { "city", 2 }, { "3.5", 0 }, { "3", 2 }, { "光速", 3 }, { "été", 4 },
+    };
+    struct text_index ix;
+    float scores[5];
+    text_index_init(&ix);
+    for (int i = 0; i < 5; i++) text_index_add(&ix, slice_str(pieces[i]));
+    int rc = text_index_check(&ix);
+    for (size_t i = 0; rc == 0 && i < sizeof(asks) / sizeof(*asks); i++) {
+        rc = text_index_bm25(&ix, slice_str(asks[i].ask), TEXT_BM25, scores);
+        if (FAULTED(rc)) break;
+        NOTE("ask: %s", asks[i].ask);
+        CHECK(scores[asks[i].piece] > 0);
+        if (asks[i].ask[0] == '3') CHECK(scores[2 - asks[i].piece] == 0);
+    }
+    text_index_deinit(&ix);
+    if (!FAULTED(rc)) CHECK_INT(rc, 0);
+}
+
+TEST_FAULT(the_centre_shares_most_and_nothing_is_picked_twice) {
+    static const char *const pieces[] = { "red green blue", "red green", "green blue white", "black", "red green blue" };
+    struct text_index ix;
+    struct text_mmr m;
+    float scores[5];
+    text_index_init(&ix);
+    for (int i = 0; i < 5; i++) text_index_add(&ix, slice_str(pieces[i]));
+    int rc = text_index_check(&ix);
+    if (rc == 0) rc = text_index_central(&ix, scores);
+    if (rc == 0) CHECK(scores[0] > scores[2] && scores[2] > scores[3]);
+    if (rc == 0) rc = text_mmr_init(&m, &ix, scores, 0.5f);
+    if (FAULTED(rc)) goto done;
+    CHECK_INT(rc, 0);
+    CHECK_UINT(text_mmr_best(&m), 0);
+    text_mmr_take(&m, 0);
+    CHECK(text_mmr_best(&m) != 4); /* the same as 0 */
+    text_mmr_drop(&m, text_mmr_best(&m));
+    for (int i = 0; i < 3; i++) text_mmr_take(&m, text_mmr_best(&m));
+    CHECK_UINT(text_mmr_best(&m), TEXT_NONE);
+    text_mmr_deinit(&m);
+done:
+    text_index_deinit(&ix);
+}
+
+/* -- Hostile texts ------------------------------------------------------------------------------- */
+
+static double cpu_seconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* 20 ns a byte as it should be; a sanitizer costs ten times as much, a square of the size
+ * a thousand times. */
+TEST_NOFAULT(half_a_megabyte_of_anything_takes_no_second) {
+    static const char *const patterns[] = {
+        "a", "`", "``` ", "```\n", "{", "[", "[[1],", "{\"a\":", "[\"", "\"", "\" ", "'", " 'a", "“", "「", "「a", "$", "$ a",
+        "$$", "\\[", "\\(a", "<a", "<", "> ", ".", ". A", "a. ", "。", "……", "!", "|", "|\n|-|\n", "- ", "- a\n", " - a\n", "1. ",
+        "# \n", "=\n", "a\n===\n", "不", "一", "百分之", "第", "a@", "@a.b", "http://", "www.", "/a", "a/", "C:\\", "1,", "1.", "1 ",
+        "    x\n\n", "\n", " ", "\t", "@@ -\n", "--- \n+++ \n", "a_", "a-", "n't ", "a b c d e. ", "汉字。", "it ",
+    };
+    for (size_t i = 0; i < sizeof(patterns) / sizeof(*patterns); i++) {
+        struct text_extract_result r;
+        struct buf text, out;
+        buf_init(&text, 0);
+        buf_init(&out, 0);
+        while (text.len < 512 * 1024) buf_puts(&text, patterns[i]);
+        double before = cpu_seconds();
+        CHECK_INT(text_extract(buf_get(&text), SLICE("a 1 不 `x`"), NULL, &out, NULL, &r), 0);
+        NOTE("pattern: %s", patterns[i]);
+        CHECK(cpu_seconds() - before < 1);
+        buf_deinit(&text);
+        buf_deinit(&out);
+    }
+}
+
+TEST_NOFAULT(too_long_is_an_error) {
+    struct buf text, out;
+    struct text_extract_result r;
+    buf_init(&text, 0);
+    buf_init(&out, 0);
+    char *p = buf_reserve(&text, TEXT_MAX + 1);
+    CHECK(p != NULL);
+    memset(p, ' ', TEXT_MAX + 1);
+    CHECK_INT(text_extract(slice_of(p, TEXT_MAX + 1), SLICE(""), NULL, &out, NULL, &r), PERILUNE_ERR_LIMITED);
+    CHECK_INT(text_spans(slice_of(p, TEXT_MAX + 1), TEXT_ALL_TYPES, &out), PERILUNE_ERR_LIMITED);
+    buf_deinit(&text);
+    buf_deinit(&out);
 }
