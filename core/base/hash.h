@@ -1,4 +1,4 @@
-/* hash.h -- SHA-256 for keys at rest, a keyed 64-bit hash for tables, random ids. */
+/* hash.h -- a keyed 64-bit hash for tables, a keyed 128-bit one for long texts, random ids. */
 #ifndef PERILUNE_BASE_HASH_H
 #define PERILUNE_BASE_HASH_H
 
@@ -11,6 +11,16 @@
 struct hash_key { uint64_t k0, k1; };
 void     hash_key_random(struct hash_key *key);
 uint64_t hash64(const struct hash_key *key, struct slice s);
+
+/* 128 bits of a text at the speed of memory: NH (of UMAC: Black, Halevi, Krawczyk, Krovetz,
+ * Rogaway) over a block, and SipHash over what several blocks gave.  Two texts that
+ * were made without knowing the key meet with a probability of about 2^-64. */
+#define HASH_BLOCK 1024 /* bytes */
+struct hash_long_key { uint64_t nh[HASH_BLOCK / 8], end[2]; struct hash_key sip; };
+struct hash128 { uint64_t low, high; };
+void           hash_long_key_random(struct hash_long_key *key);
+/* `with` is hashed, too: what else the result depends on. */
+struct hash128 hash_long(const struct hash_long_key *key, struct slice s, uint64_t with);
 
 /* xoshiro256** (Blackman and Vigna), seeded from the kernel: ids, jitter. */
 struct rng { uint64_t s[4]; };

@@ -1,6 +1,7 @@
 /* test_hash.c -- the keyed hash against vectors of another implementation
  * (CPython's hash of bytes with PYTHONHASHSEED=0), the generator against those
  * of its authors. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/hash.h"
@@ -82,4 +83,64 @@ TEST_NOFAULT(hex) {
     CHECK_UINT(strlen(a), 32);
     CHECK_UINT(strspn(a, "0123456789abcdef"), 32);
     CHECK(strcmp(a, b) != 0);
+}
+
+/* -- Long texts ------------------------------------------------------------------- */
+
+static bool same128(struct hash128 a, struct hash128 b) { return a.low == b.low && a.high == b.high; }
+
+TEST_NOFAULT(long_every_length_and_alignment) {
+    struct hash_long_key key;
+    hash_long_key_random(&key);
+    for (size_t len = 0; len < 3 * HASH_BLOCK; len += len < 70 ? 1 : 37)
+        for (size_t offset = 0; offset < 3; offset++) {
+            char *block = malloc(offset + len + 1), *same = malloc(len + 1);
+            memset(block, 'x', offset + len);
+            memset(same, 'x', len);
+            NOTE("%zu bytes at %zu", len, offset);
+            CHECK(same128(hash_long(&key, slice_of(block + offset, len), 7), hash_long(&key, slice_of(same, len), 7)));
+            free(block);
+            free(same);
+        }
+    CHECK(same128(hash_long(&key, slice_of(NULL, 0), 1), hash_long(&key, SLICE(""), 1)));
+}
+
+/* One bit of the text, its length, what it is hashed with, the key: all change both halves. */
+TEST_NOFAULT(long_everything_matters) {
+    struct hash_long_key key, other;
+    hash_long_key_random(&key);
+    hash_long_key_random(&other);
+    static const size_t lengths[] = { 1, 15, 16, 17, 500, 1023, 1024, 1025, 2048, 5000 };
+    static char text[5001];
+    for (size_t i = 0; i < sizeof(text); i++) text[i] = (char)(i * 31);
+    for (size_t k = 0; k < sizeof(lengths) / sizeof(*lengths); k++) {
+        struct slice s = slice_of(text, lengths[k]);
+        struct hash128 h = hash_long(&key, s, 1);
+        NOTE("%zu bytes", s.len);
+        for (size_t bit = 0; bit < 8 * s.len; bit += s.len < 100 ? 1 : 61) {
+            text[bit / 8] ^= (char)(1 << bit % 8);
+            struct hash128 g = hash_long(&key, s, 1);
+            text[bit / 8] ^= (char)(1 << bit % 8);
+            CHECK(h.low != g.low && h.high != g.high);
+        }
+        CHECK(!same128(h, hash_long(&key, slice_of(text, s.len - 1), 1)));
+        CHECK(!same128(h, hash_long(&key, s, 2)));
+        CHECK(!same128(h, hash_long(&other, s, 1)));
+    }
+    /* Zeros that fill up the last words are not text. */
+    CHECK(!same128(hash_long(&key, SLICE("a\0"), 1), hash_long(&key, SLICE("a"), 1)));
+    CHECK(!same128(hash_long(&key, SLICE("\0"), 1), hash_long(&key, SLICE(""), 1)));
+}
+
+/* The upper bits choose a place: they should be spread. */
+TEST_NOFAULT(long_spreads) {
+    struct hash_long_key key;
+    hash_long_key_random(&key);
+    unsigned places[256] = { 0 };
+    for (unsigned i = 0; i < 65536; i++) {
+        char text[16];
+        int n = snprintf(text, sizeof(text), "m%u", i);
+        places[hash_long(&key, slice_of(text, (size_t)n), 3).low >> 56]++;
+    }
+    for (int i = 0; i < 256; i++) CHECK(places[i] > 128 && places[i] < 512);
 }
