@@ -126,7 +126,7 @@ $(O)/test_%: tests/unit/test_%.c tests/unit/unit.c $(O)/libperilune_test.a
 $(O)/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/driver.c $(O)/libperilune_test.a
 	@$(CC) $(ALL_CFLAGS) -DPERILUNE_TEST -Itests/fuzz $(LINK) -o $@ $^ $(PKG_LIBS)
 
-$(O)/bench_tokens: tests/bench/tokens.c $(O)/libperilune.a
+$(O)/bench_%: tests/bench/%.c $(O)/libperilune.a
 	@$(CC) $(ALL_CFLAGS) $(LINK) -o $@ $^ $(PKG_LIBS)
 
 $(O)/encode: tests/tokens/encode.c $(O)/libperilune_test.a
@@ -187,7 +187,7 @@ lint:
 	@luajit tests/lint/words.lua
 	@luajit tests/lint/api.lua
 
-bench: all $(O)/bench_tokens
+bench: all $(O)/bench_tokens $(O)/bench_count
 	@sh tests/bench/run.sh
 
 install: all
