@@ -47,8 +47,17 @@ local spec = {
   rules = { type = "list", of = { type = "table" }, default = {} },
 }
 
+-- No question asks whether there are more tokens than this: counting stops there.
+local function largest(options)
+  local most = options.small and options.small_below_tokens or 0
+  for _, rule in ipairs(options.rules) do
+    most = math.max(most, rule.below_tokens or 0, rule.above_tokens or 0)
+  end
+  return most
+end
+
 -- What is expensive to know is found out once, and only when a rule asks.
-local function facts_of(req)
+local function facts_of(req, most)
   local known = {}
   local function once(name, find)
     return function()
@@ -58,7 +67,7 @@ local function facts_of(req)
   end
   local last = once("last", function() return text.last_user(req) end)
   return {
-    tokens = once("tokens", function() return req:tokens() end),
+    tokens = once("tokens", function() return (req:tokens(most)) end),
     language = once("language", function() return text.language(last()) end),
     code = once("code", function() return text.has_code(last()) end),
   }
@@ -92,12 +101,13 @@ local function rule_fits(rule, req, facts)
 end
 
 local function choose(options, req)
-  local facts = options.rules[1] and facts_of(req)
+  local facts = options.rules[1] and facts_of(req, options.most)
   for _, rule in ipairs(options.rules) do
     if rule_fits(rule, req, facts) then return rule.upstream end
   end
-  if options.small and req:tokens() < options.small_below_tokens then return options.small end
-  return options.big
+  if not options.small then return options.big end
+  local tokens = facts and facts.tokens() or req:tokens(options.small_below_tokens)
+  return tokens < options.small_below_tokens and options.small or options.big
 end
 
 return function(given)
@@ -105,6 +115,7 @@ return function(given)
   for i, rule in ipairs(options.rules) do
     options.rules[i] = config.options(rule_spec, rule, ("route, rule %d"):format(i))
   end
+  options.most = largest(options)
   return function(req, next)
     req.upstream = choose(options, req) or req.upstream
     return next(req)

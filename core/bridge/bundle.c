@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "bridge/state.h"
 #include "include/perilune.h"
+#include "llm/models.h"
 
 #define FILE_MAX (4 * 1024 * 1024)
 
@@ -76,6 +77,8 @@ void bundle_put(struct bundle *b) {
         list_remove(&f->link);
         file_free(f);
     }
+    models_put(b->models);
+    models_put(b->models_before);
     mem_free(b->path);
     blob_put(b->text);
     mem_free(b);

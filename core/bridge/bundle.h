@@ -8,6 +8,8 @@
 #include "base/blob.h"
 #include "base/list.h"
 
+struct models;
+
 struct bundle_file {
     struct list  link;
     char        *name, *path;
@@ -21,6 +23,8 @@ struct bundle {
     char       *path;   /* of the configuration or spec file */
     struct blob *text;
     struct list files;  /* struct bundle_file: what policy_source() found */
+    struct models *models;        /* made by the first state; NULL before. A share */
+    struct models *models_before; /* of the configuration before this one, to be used again; NULL: none. A share */
 };
 
 /* Reads the file. On failure err gets a sentence. */

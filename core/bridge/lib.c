@@ -220,14 +220,6 @@ static int l_check(lua_State *L) {
     return lua_gettop(L);
 }
 
-/* core.tokens(text): an estimate */
-static int l_tokens(lua_State *L) {
-    struct slice s;
-    s.ptr = luaL_checklstring(L, 1, &s.len);
-    lua_pushnumber(L, (lua_Number)text_estimate_tokens(s));
-    return 1;
-}
-
 /* core.upstreams() -> names */
 static int l_upstreams(lua_State *L) {
     struct state *s = state_of(L);
@@ -285,6 +277,7 @@ void lib_open(lua_State *L) {
                                           { "log", l_log },
                                           { "memo_get", l_memo_get },
                                           { "memo_set", l_memo_set },
+                                          { "message_tokens", l_message_tokens },
                                           { "new_request", l_new_request },
                                           { "now", l_now },
                                           { "policy_names", l_policy_names },
@@ -305,9 +298,11 @@ void lib_open(lua_State *L) {
                                           { "text_sentences", l_text_sentences },
                                           { "text_spans", l_text_spans },
                                           { "text_strip_ansi", l_text_strip_ansi },
+                                          { "tokenizers", l_tokenizers },
                                           { "tokens", l_tokens },
                                           { "trim", l_trim },
                                           { "trim_rules", l_trim_rules },
+                                          { "truncate", l_truncate },
                                           { "upstreams", l_upstreams },
                                           { NULL, NULL } };
     lua_pushlightuserdata(L, (void *)(uintptr_t)&array_key);

@@ -8,6 +8,8 @@
 
 #include <stdio.h>
 
+#include "llm/learned.h"
+
 #define MAX_FIELDS (HTTP_MAX_HEADERS + 4)
 
 /* -- Which upstream ------------------------------------------------------------------ */
@@ -46,25 +48,71 @@ static void not_found(struct state *s, struct slice model, struct failure *f) {
     snprintf(f->param, sizeof(f->param), "model");
 }
 
+/* The body's model; ptr is NULL when it has none. */
+static struct slice asked_model(const struct body *body, struct buf *text) {
+    buf_init(text, 0);
+    if (body == NULL || body->chat.model == JSON_NONE) return slice_of(NULL, 0);
+    json_decode_string(&body->doc, body->chat.model, text);
+    return buf_get(text);
+}
+
+static struct call_pool *choose(struct state *s, const struct policy_request *r, struct slice model) {
+    if (r->upstream[0]) return outgoing_find(s, slice_str(r->upstream));
+    struct call_pool *p = model.ptr ? by_model(s, model) : NULL;
+    return p == NULL && s->pool_count == 1 ? &s->pools[0] : p;
+}
+
 struct call_pool *outgoing_choose(struct state *s, const struct policy_request *r,
                                   const struct body *body, struct failure *f) {
-    if (r->upstream[0]) {
-        struct call_pool *p = outgoing_find(s, slice_str(r->upstream));
-        if (p == NULL) failure_set(f, FAILURE_INTERNAL, "no upstream '%s'", r->upstream);
-        return p;
-    }
-    struct slice model = { NULL, 0 };
     struct buf text;
-    buf_init(&text, 0);
-    if (body != NULL && body->chat.model != JSON_NONE) {
-        json_decode_string(&body->doc, body->chat.model, &text);
-        model = buf_get(&text);
-    }
-    struct call_pool *p = model.ptr ? by_model(s, model) : NULL;
-    if (p == NULL && s->pool_count == 1) p = &s->pools[0];
-    if (p == NULL) not_found(s, model, f);
+    struct slice model = asked_model(body, &text);
+    struct call_pool *p = choose(s, r, model);
+    if (p == NULL && r->upstream[0]) failure_set(f, FAILURE_INTERNAL, "no upstream '%s'", r->upstream);
+    else if (p == NULL) not_found(s, model, f);
     buf_deinit(&text);
     return p;
+}
+
+static void model_at(const struct call_pool *p, const struct body *body, struct outgoing_model *out) {
+    struct slice asked = asked_model(body, &out->text);
+    out->upstream = p ? slice_str(p->target->name) : SLICE("");
+    out->model = p && p->target->model ? slice_str(p->target->model) : asked.ptr ? asked : SLICE("");
+}
+
+void outgoing_model(struct state *s, const struct policy_request *r, const struct body *body,
+                    struct outgoing_model *out) {
+    struct buf text;
+    struct slice asked = asked_model(body, &text);
+    model_at(choose(s, r, asked), body, out);
+    buf_deinit(&text);
+}
+
+void outgoing_model_deinit(struct outgoing_model *m) { buf_deinit(&m->text); }
+
+/* -- How many tokens ----------------------------------------------------------------- */
+
+#define SAMPLE_MAX (256 * 1024) /* bytes of a body that is counted for learning only: a millisecond or two */
+
+/* What is compared with the usage that comes back: known when a policy asked, counted here
+ * when something is to be learned from it. */
+static void count_tokens(struct state *s, const struct outgoing *o, struct response_options *ro,
+                         struct outgoing_model *m) {
+    const struct policy_request *r = o->request;
+    model_at(o->pool, o->body, m);
+    ro->model = m->model;
+    uint64_t known = o->body == r->body ? r->counted : 0;
+    bool wanted = learned_wants(s->learned, m->upstream, m->model);
+    if ((known == 0 && !wanted) || s->models == NULL) return;
+    struct tokens_ask a = { .limit = TOKENS_NO_LIMIT };
+    struct tokens_count n;
+    models_find(s->models, m->model, &a.model);
+    /* A policy may have asked when another model was to answer. */
+    bool same = a.model.vocab == r->counted_for.vocab && a.model.form == r->counted_for.form &&
+                a.model.image == r->counted_for.image;
+    if (known != 0 && same) ro->counted = known;
+    if (ro->counted != 0 || !wanted || blob_get(o->body->text).len > SAMPLE_MAX) return;
+    struct tokens *t = state_tokens(s);
+    if (t != NULL && tokens_body(t, &a, &o->body->doc, &n) == 0) ro->counted = n.tokens;
 }
 
 /* -- Which bytes ------------------------------------------------------------------------ */
@@ -161,7 +209,10 @@ struct response *outgoing_start(struct state *s, const struct outgoing *o) {
                                    .limit = o->pool->target->max_answer,
                                    .stream = stream,
                                    .keep_usage = chat && o->request->body && o->request->body->chat.wants_usage };
+    struct outgoing_model model = { .text = { .data = NULL } };
+    if (chat) count_tokens(s, o, &ro, &model);
     struct response *r = response_new(s, &ro);
+    outgoing_model_deinit(&model);
     struct blob *bytes = bytes_of(o, stream);
     bool want_bytes = b != NULL || o->request->raw != NULL;
     struct call *c = r != NULL && (bytes != NULL || !want_bytes) ? make_call(o, bytes, stream) : NULL;

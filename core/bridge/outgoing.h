@@ -11,6 +11,16 @@ struct call_pool *outgoing_choose(struct state *s, const struct policy_request *
                                   const struct body *body, struct failure *f);
 struct call_pool *outgoing_find(struct state *s, struct slice name);
 
+/* What the request would be sent as: the upstream's name (empty when there is none yet)
+ * and the model, of the upstream or of the body.  Borrowed until deinit. */
+struct outgoing_model {
+    struct slice upstream, model;
+    struct buf   text;
+};
+void outgoing_model(struct state *s, const struct policy_request *r, const struct body *body,
+                    struct outgoing_model *out);
+void outgoing_model_deinit(struct outgoing_model *m);
+
 struct outgoing {
     struct call_pool      *pool;
     struct policy_request *request;

@@ -278,18 +278,6 @@ static int l_body(lua_State *L) {
     return 1;
 }
 
-static int l_tokens(lua_State *L) {
-    struct body *b = request_body(L, 1);
-    uint64_t n = 0;
-    if (b != NULL && b->chat.messages != JSON_NONE)
-        n = chat_estimate_tokens(&b->doc, b->chat.messages);
-    else if (b != NULL)
-        n = text_estimate_tokens(blob_get(b->text));
-    body_put(b);
-    lua_pushnumber(L, (lua_Number)n);
-    return 1;
-}
-
 static int l_fingerprint(lua_State *L) {
     struct policy_request *r = request_check(L, 1);
     struct body *b = request_body(L, 1);
@@ -498,7 +486,7 @@ static void open_properties(lua_State *L) {
                                         { "prefixes", l_prefixes },
                                         { "saved", l_saved },
                                         { "time_left", l_time_left },
-                                        { "tokens", l_tokens },
+                                        { "tokens", l_request_tokens },
                                         { NULL, NULL } };
     lua_newtable(L);
     luaL_register(L, NULL, methods);

@@ -23,6 +23,8 @@ struct policy_request {
     struct blob  *raw;        /* a body that was not parsed (pass-through) */
     char          tenant[128];
     char          upstream[64]; /* where `next` goes; empty: by model */
+    uint64_t      counted;      /* tokens of `body`, when somebody asked; 0: nobody */
+    struct model  counted_for;
     uint64_t      deadline_ms;  /* loop clock */
     struct list   responses;    /* struct response: calls made for it */
     struct saved_entry *saved;  /* what policies reported; in the arena */

@@ -52,6 +52,8 @@ struct response *response_new(struct state *s, const struct response_options *op
     r->keep_usage = opt->keep_usage;
     r->limit = opt->limit ? opt->limit : s->limits.max_answer;
     slice_copy(r->upstream, sizeof(r->upstream), slice_str(opt->upstream));
+    slice_copy(r->model, sizeof(r->model), opt->model);
+    r->counted = opt->counted;
     buf_init(&r->held, 0);
     buf_init(&r->headers, 16 * 1024);
     r->started_us = loop_hrtime_us();
@@ -219,6 +221,8 @@ static void ended(struct response *r, const struct event *ev) {
     r->call = NULL;
     if (c != NULL) call_source(c)->cancel(call_source(c));
     if (r->answer) r->usage = r->answer->usage;
+    if (r->counted != 0 && r->usage.known && ev->type == EVENT_END)
+        learned_add(r->state->learned, slice_str(r->upstream), slice_str(r->model), r->counted, r->usage.prompt);
     if (ev->type == EVENT_ERROR) {
         keep_failure(r, ev->failure);
         r->failed = true;
@@ -379,6 +383,7 @@ int response_status(const struct response *r) { return r->status; }
 const char *response_upstream(const struct response *r) { return r->upstream; }
 struct slice response_headers(const struct response *r) { return buf_get(&r->headers); }
 uint64_t response_first_us(const struct response *r) { return r->first_us; }
+uint64_t response_counted(const struct response *r) { return r->counted; }
 bool response_is_stream(const struct response *r) { return r->stream; }
 
 const struct usage *response_usage(const struct response *r) {

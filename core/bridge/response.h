@@ -29,6 +29,8 @@ struct response_options {
     bool               keep_usage;
     struct list       *among;      /* the request's responses; NULL: none */
     size_t             limit;      /* bytes of an answer; 0: the state's */
+    struct slice       model;      /* that the upstream is asked for */
+    uint64_t           counted;    /* prompt tokens as we count them; 0: not counted */
 };
 
 /* One share for the caller. NULL when there is no memory. */
@@ -58,6 +60,8 @@ void response_finish(struct response *r, const struct outcome *o);
 int            response_status(const struct response *r);
 const char    *response_upstream(const struct response *r);
 struct slice   response_headers(const struct response *r); /* lines for the client */
+/* Prompt tokens as we counted them; 0: we did not. */
+uint64_t       response_counted(const struct response *r);
 const struct usage *response_usage(const struct response *r);
 bool           response_is_stream(const struct response *r);
 uint64_t       response_first_us(const struct response *r); /* hrtime of the first event; 0: none */

@@ -4,6 +4,7 @@
 #define PERILUNE_BRIDGE_RESPONSE_INT_H
 
 #include "bridge/response.h"
+#include "llm/learned.h"
 
 struct local;
 struct hooks;
@@ -35,13 +36,13 @@ struct response {
     struct usage       usage;
     size_t             limit;   /* bytes of a whole answer */
     uint64_t           started_us, first_us;
-    uint64_t           length;
+    uint64_t           length, counted;
     int                status, pin;
     unsigned           slot;   /* of the handle; 0: none */
     bool               stream, keep_usage, headed, over, failed, reading, opened, finished, in_event,
                        has_length;
     char               content_type[80];
-    char               upstream[64];
+    char               upstream[64], model[LEARNED_NAME];
 };
 
 bool response_record(const struct response *r, size_t *at, struct event *ev);

@@ -144,20 +144,23 @@ void state_check(lua_State *L) {
     if (t != NULL && t->root->killed != NULL) luaL_error(L, "%s", t->root->killed);
 }
 
+bool state_has_time(struct state *s) {
+    struct task *t = s->running;
+    if (t == NULL) return s->until_us == 0 || loop_hrtime_us() <= s->until_us;
+    if (t->root->killed != NULL) return false;
+    if (t->root->trusted || s->limits.cpu_us == 0) return true;
+    uint64_t ran = loop_hrtime_us() - s->resumed_us;
+    if (t->root->cpu_us + ran <= s->limits.cpu_us) return true;
+    condemn(t->root, FAILURE_POLICY_BUDGET, BUDGET_TEXT);
+    return false;
+}
+
 /* Long C loops (patterns) ask this instead of the hook. */
 static void tick(lua_State *L) {
     struct state *s = state_of(L);
-    struct task *t = s->running;
+    if (state_has_time(s)) return;
     state_check(L);
-    if (t == NULL) {
-        check_until(L, s);
-        return;
-    }
-    if (t->root->trusted || s->limits.cpu_us == 0) return;
-    uint64_t ran = loop_hrtime_us() - s->resumed_us;
-    if (t->root->cpu_us + ran <= s->limits.cpu_us) return;
-    condemn(t->root, FAILURE_POLICY_BUDGET, BUDGET_TEXT);
-    state_check(L);
+    check_until(L, s);
 }
 
 /* -- Ways in --------------------------------------------------------------------------- */
@@ -298,6 +301,13 @@ int state_new(struct state **out, struct loop *loop, struct log *log, struct sha
     return 0;
 }
 
+struct tokens *state_tokens(struct state *s) {
+    if (s->tokens != NULL) return s->tokens;
+    s->tokens = tokens_new();
+    s->owns_tokens = s->tokens != NULL;
+    return s->tokens;
+}
+
 struct state *state_ref(struct state *s) {
     s->refs++;
     return s;
@@ -322,6 +332,8 @@ void state_put(struct state *s) {
     json_deinit(&s->scratch_doc);
     buf_deinit(&s->decode);
     buf_deinit(&s->encode);
+    if (s->owns_tokens) tokens_free(s->tokens);
+    models_put(s->models);
     handles_deinit(&s->handles);
     if (s->closed) s->closed(s->closed_ud);
     mem_free(s);

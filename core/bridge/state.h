@@ -10,11 +10,13 @@
 #include "base/log.h"
 #include "bridge/handle.h"
 #include "bridge/saved.h"
+#include "llm/tokens.h"
 #include "store/shared.h"
 #include "sys/loop.h"
 #include "upstream/call.h"
 
 struct task;
+struct learned;
 struct bundle;
 
 struct state_limits {
@@ -42,6 +44,10 @@ struct state {
     struct shared      *shared;     /* perilune.shared(): one for all threads */
     struct state_limits limits;
     struct state_stats *stats;      /* NULL in the checker */
+    struct models      *models;     /* a share; NULL until the configuration says, or somebody asks */
+    struct tokens      *tokens;     /* the counter; the worker's, unless owns_tokens */
+    bool                owns_tokens;
+    struct learned     *learned;    /* NULL in the checker */
     const struct bundle *bundle;    /* while booting */
     struct call_pool   *pools;      /* upstreams of this generation; borrowed from it */
     unsigned            pool_count;
@@ -96,6 +102,13 @@ void state_ref_drop(struct state *s, int ref);
 /* Raises when the running task was condemned; called by pcall and by long C
  * loops. */
 void state_check(lua_State *L);
+
+/* Has the running code time left?  Condemns its request when it has not: then raise, by
+ * state_check().  For C that works long and holds what luaL_error() would leak. */
+bool state_has_time(struct state *s);
+
+/* The counter of tokens, made when there is none yet. NULL: no memory. */
+struct tokens *state_tokens(struct state *s);
 
 /* After each slice: charges the running time and growth to root. */
 void state_charge(struct state *s, struct task *root);

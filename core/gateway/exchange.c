@@ -53,6 +53,8 @@ static void count(struct exchange *x, bool aborted, const struct usage *u) {
         stats_add(&m->tokens_in, u->prompt);
         stats_add(&m->tokens_out, u->completion);
         stats_add(&m->tokens_cached, u->cached);
+    } else if (x->res) {
+        stats_add(&m->tokens_counted, response_counted(x->res));
     }
     if (x->ttft_us) histogram_record(&m->ttft, x->ttft_us);
     histogram_record(&m->duration, x->total_us);
@@ -78,6 +80,8 @@ static void access_log(struct exchange *x, bool aborted, const struct usage *u) 
         log_u64(&line, "tokens_in", u->prompt);
         log_u64(&line, "tokens_out", u->completion);
         if (u->cached) log_u64(&line, "tokens_cached", u->cached);
+    } else if (x->res && response_counted(x->res) > 0) {
+        log_u64(&line, "tokens_counted", response_counted(x->res));
     }
     if (x->ttft_us) log_ms(&line, "ttft_ms", x->ttft_us);
     if (x->req->saved) saved_log(x->req->saved, &line);

@@ -119,6 +119,7 @@ static int load_config(struct perilune *g, const char *path, struct loaded *ld) 
     ld->gens = mem_zalloc((g->worker_count + 2) * sizeof(struct generation *));
     if (ld->gens == NULL) return fail(g, PERILUNE_ERR_NOMEM, "out of memory");
     int rc = bundle_open(&ld->bundle, path, false, g->errmsg, sizeof(g->errmsg));
+    if (rc == 0 && g->bundle != NULL) ld->bundle->models_before = models_ref(g->bundle->models);
     if (rc == 0)
         rc = generation_new(&ld->gens[0], g->workers, ld->bundle, &g->loop, g->shared, &json, g->errmsg,
                             sizeof(g->errmsg));
@@ -253,6 +254,9 @@ static int64_t fingerprint(const struct perilune *g) {
     int64_t sum = g->path ? stamp(g->path) : 0;
     for (struct list *e = g->bundle->files.next; e != &g->bundle->files; e = e->next)
         sum = sum * 31 + stamp(container_of(e, struct bundle_file, link)->path);
+    const char *file;
+    for (unsigned i = 0; g->bundle->models != NULL && (file = models_file(g->bundle->models, i)) != NULL; i++)
+        sum = sum * 31 + stamp(file);
     return sum;
 }
 
@@ -480,6 +484,7 @@ static int open_workers(struct perilune *g, int threads) {
         int rc = worker_open(&g->workers[g->worker_count], g->worker_count, threads == 0 ? &g->loop : NULL, &g->log);
         if (rc != 0) return fail(g, rc, "cannot start a worker: %s", perilune_strerror(rc));
         g->workers[g->worker_count].server.total = &g->connections; /* before it listens */
+        g->workers[g->worker_count].learned = g->learned;
     }
     return 0;
 }
@@ -525,7 +530,8 @@ PERILUNE_API int perilune_open(perilune **out, const perilune_options *options, 
     rc = mailbox_open(&g->mail, &g->loop, g);
     if (rc == 0) rc = registry_init(&g->registry);
     g->shared = shared_new(SHARED_BYTES);
-    if (rc == 0 && g->shared == NULL) rc = PERILUNE_ERR_NOMEM;
+    g->learned = learned_new();
+    if (rc == 0 && (g->shared == NULL || g->learned == NULL)) rc = PERILUNE_ERR_NOMEM;
     if (rc == 0) rc = first_load(g, &o);
     if (rc == 0) {
         *out = g;
@@ -553,14 +559,15 @@ PERILUNE_API void perilune_close(perilune *g) {
     bundle_put(g->bundle);
     tls_context_put(g->tls);
     shared_free(g->shared);
+    learned_free(g->learned);
     registry_deinit(&g->registry);
     mem_free(g->path);
     mem_free(g->override);
     mem_free(g);
 }
 
-/* perilune check, perilune reload: everything but serving. */
-int gateway_check(const char *path, struct buf *json, char *err, size_t errlen) {
+/* perilune check, reload, tokens: everything but serving. */
+static int check(const char *path, struct buf *json, struct models **models, char *err, size_t errlen) {
     perilune_options o = PERILUNE_OPTIONS_INIT;
     perilune *g;
     int rc = perilune_open(&g, &o, err, errlen);
@@ -571,8 +578,17 @@ int gateway_check(const char *path, struct buf *json, char *err, size_t errlen) 
         buf_puts(json, ld.config->admin ? ld.config->admin : "");
         rc = json->error;
     }
+    if (rc == 0 && models != NULL) *models = models_ref(ld.bundle->models);
     if (rc != 0) snprintf(err, errlen, "%s", g->errmsg);
     loaded_free(g, &ld);
     perilune_close(g);
     return rc;
+}
+
+int gateway_check(const char *path, struct buf *json, char *err, size_t errlen) {
+    return check(path, json, NULL, err, errlen);
+}
+
+int gateway_models(const char *path, struct models **out, char *err, size_t errlen) {
+    return check(path, NULL, out, err, errlen);
 }

@@ -4,6 +4,7 @@
 
 #include "gateway/registry.h"
 #include "gateway/worker.h"
+#include "llm/learned.h"
 
 struct sim;
 
@@ -13,6 +14,7 @@ struct perilune {
     struct log          log;
     struct registry     registry;
     struct shared      *shared;
+    struct learned     *learned;     /* what upstreams count differently */
     struct worker      *workers;
     unsigned            worker_count;
     atomic_uint         connections; /* of all workers */
@@ -51,6 +53,8 @@ void metrics_write(struct perilune *g, struct buf *out);
  * stopped. gateway.c */
 bool gateway_ask(struct worker *w, void (*fn)(struct worker *, void *ud), void *ud);
 /* Checks and builds path without installing it. commands.c and gateway.c */
+/* The table of models of the configuration at path, a share. count.c */
+int  gateway_models(const char *path, struct models **out, char *err, size_t errlen);
 int  gateway_check(const char *path, struct buf *json, char *err, size_t errlen);
 
 #endif

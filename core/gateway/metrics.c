@@ -102,6 +102,9 @@ void metrics_write(struct perilune *g, struct buf *out) {
     tokens(g, out);
     one(out, "perilune_cached_tokens_total", "counter", "Prompt tokens that upstreams had in their caches.",
         SUM(g, metrics.tokens_cached));
+    one(out, "perilune_counted_tokens_total", "counter",
+        "Prompt tokens as counted here, of answers without usage.", SUM(g, metrics.tokens_counted));
+    learned_write(g->learned, out);
     saved(g, out);
     upstreams(g, out);
     one(out, "perilune_policy_microseconds_total", "counter", "Time spent in policies.", SUM(g, metrics.lua.policy_us));

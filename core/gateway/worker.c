@@ -63,6 +63,10 @@ int generation_bind(struct generation *gen, struct worker *w, struct config *c) 
     s->pool_count = c->target_count;
     s->limits = c->lua;
     s->stats = &w->metrics.lua;
+    if (s->owns_tokens) tokens_free(s->tokens); /* what was counted while loading */
+    s->owns_tokens = false;
+    s->tokens = w->tokens;
+    s->learned = w->learned;
     s->loop = w->loop; /* from here on it belongs to the worker's thread */
     return 0;
 }
@@ -71,6 +75,7 @@ void worker_install(struct worker *w, struct generation *gen) {
     struct generation *old = w->gen;
     w->gen = gen;
     w->server.limits = gen->config->http;
+    if (gen->state->models != NULL) tokens_keep(w->tokens, gen->state->models);
     if (old != NULL) state_put(old->state);
 }
 
@@ -139,12 +144,14 @@ int worker_open(struct worker *w, unsigned index, struct loop *loop, struct log 
     list_init(&w->exchanges);
     int rc = loop == NULL ? loop_init(w->loop) : 0;
     if (rc != 0) return rc;
+    w->tokens = tokens_new();
+    if (w->tokens == NULL) rc = PERILUNE_ERR_NOMEM;
     struct http_handler handler = { .ud = w, .request = exchange_request, .gone = exchange_gone,
                                     .drained = exchange_drained, .refused = exchange_refused };
     struct http_limits limits = { .body = 1 << 20, .header_ms = 10000, .body_ms = 60000, .idle_ms = 60000,
                                   .send_ms = 60000, .high_water = 1 << 18, .low_water = 1 << 16,
                                   .connections = 1024 };
-    rc = client_init(&w->client, w->loop);
+    if (rc == 0) rc = client_init(&w->client, w->loop);
     if (rc == 0) rc = http_server_init(&w->server, w->loop, log, &handler, &limits);
     if (rc == 0) rc = mailbox_open(&w->mail, w->loop, w);
     if (rc != 0) return rc;
@@ -174,4 +181,5 @@ void worker_close(struct worker *w) {
     client_deinit(&w->client);
     http_server_deinit(&w->server);
     mailbox_deinit(&w->mail);
+    tokens_free(w->tokens);
 }

@@ -25,7 +25,7 @@ struct metrics { /* written by the worker's thread */
     stats_counter    status[600];             /* by HTTP status */
     stats_counter    failures[FAILURE_KINDS];
     stats_counter    requests, streams, aborted, tokens_in, tokens_out, tokens_cached,
-                     frames;
+                     tokens_counted, frames;
     atomic_uint_least64_t in_flight;
     struct histogram duration, ttft, policy;
     struct state_stats lua;
@@ -48,6 +48,8 @@ struct worker {
     struct http_server server;
     struct mailbox     mail;
     struct generation *gen;      /* current; NULL before the first load */
+    struct tokens     *tokens;   /* counter of this thread; what it remembers survives reloads */
+    struct learned    *learned;  /* of all workers; borrowed. NULL: nothing is learned */
     struct metrics     metrics;
     struct list        exchanges;
     pthread_t          thread;

@@ -315,7 +315,7 @@ static uint32_t intern(struct sets *s) {
     uint32_t n = count_of(&s->fresh), count = count_of(&s->ranges);
     if (buf_failed(&s->fresh) || buf_failed(&s->stack)) return TRIM_NONE;
     if (count * 2 >= s->mask && !grow_table(s)) return TRIM_NONE;
-    qsort(s->fresh.data, n, sizeof(uint32_t), by_number);
+    if (n > 1) qsort(s->fresh.data, n, sizeof(uint32_t), by_number);
     size_t at = hash64(&key, buf_get(&s->fresh)) & s->mask;
     for (; s->table[at] != 0; at = (at + 1) & s->mask)
         if (is_set(s, s->table[at] - 1, n)) return s->table[at] - 1;

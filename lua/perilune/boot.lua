@@ -101,6 +101,11 @@ function M.load(text, file)
   local conf, errors = config.check(raw, file)
   if not conf then fail(config.format(errors, file, text)) end
 
+  local opened, pattern, why = core.tokenizers(conf.tokenizers)
+  if not opened then
+    fail(config.format({ { key = "tokenizers." .. pattern, message = why } }, file, text))
+  end
+
   local names, by_name = {}, {}
   for i, up in ipairs(conf.upstreams) do
     names[i], by_name[up.name] = up.name, up

@@ -417,29 +417,6 @@ end
 
 -- -- sizes ---------------------------------------------------------------------
 
--- A part that is no text: an image in a low resolution, a second of sound.  It weighs
--- something, so that it is not dropped for free; req:tokens() knows better.
-local OTHER_PART = 300
-
-local function content_tokens(content, model)
-  if type(content) == "string" then return core.tokens(content, model) end
-  local total = 0
-  for _, part in ipairs(list_of(content)) do
-    if is_object(part) then
-      if type(part.text) == "string" then
-        total = total + core.tokens(part.text, model)
-      elseif part.type == "tool_result" then
-        total = total + content_tokens(part.content, model)
-      elseif part.type == "tool_use" then
-        total = total + core.tokens(core.json_encode(part.input), model)
-      else
-        total = total + OTHER_PART
-      end
-    end
-  end
-  return total
-end
-
 --- About how many bytes of a prompt a message is: quicker to know than its tokens, and
 --- good enough to compare messages.
 ---@param message perilune.Message
@@ -456,17 +433,11 @@ function M.bytes(message)
   return total
 end
 
---- About how many tokens a message is.
+--- How many tokens a message is, with what stands around it: req:tokens() is the sum of
+--- these and of what is around all of them.  Messages that were counted before are known.
 ---@param message perilune.Message
 ---@param model? string
 ---@return integer
-function M.tokens(message, model)
-  local total = 4 + content_tokens(message.content, model)
-  for _, call in ipairs(list_of(message.tool_calls)) do
-    if is_object(call) then total = total + core.tokens(core.json_encode(call), model) end
-  end
-  if is_object(message.function_call) then total = total + core.tokens(core.json_encode(message.function_call), model) end
-  return total
-end
+function M.tokens(message, model) return (core.message_tokens(message, model)) end
 
 return M

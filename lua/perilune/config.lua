@@ -279,6 +279,57 @@ local function walk_upstreams(ctx, path, value)
   return out
 end
 
+-- -- tokenizers ----------------------------------------------------------------
+
+-- ORDER: vocab_builtin.c, models.c have the same.
+local vocabularies = { "cl100k_base", "o200k_base", "o200k_harmony" }
+local forms = { "openai", "harmony", "chatml", "llama3", "deepseek" }
+
+local tokenizer_schema = {
+  vocabulary = { type = "string", min = 1, required = "is missing: a file, or " .. table.concat(vocabularies, ", ") },
+  chat = { type = "string", one_of = forms },
+}
+
+local function is_vocabulary(name)
+  for _, known in ipairs(vocabularies) do
+    if name == known then return true end
+  end
+  return false
+end
+
+-- A file has a dot or a slash in its name, a vocabulary of ours has neither.
+local function vocabulary_of(ctx, path, name)
+  if is_vocabulary(name) then return name end
+  if not name:find("[./]") then
+    complain(ctx, path, check.unknown("vocabulary", name, vocabularies) .. "; a file is written with its ending")
+    return nil
+  end
+  return absolute(ctx, name)
+end
+
+-- { ["gpt-*"] = "o200k_base", ["my-llama*"] = { vocabulary = "llama.vocab", chat = "llama3" } }
+local function walk_tokenizers(ctx, path, value)
+  local out = {}
+  if type(value) ~= "table" then
+    complain(ctx, path, "must be a table such as { [\"my-llama*\"] = \"llama.vocab\" }, got " .. check.show(value))
+    return out
+  end
+  for _, pattern in ipairs(check.keys(value)) do
+    local at, what = join(path, pattern), value[pattern]
+    if type(pattern) ~= "string" or pattern == "" or #pattern > 128 or pattern:find("[%c%s]") then
+      complain(ctx, at, "must have a model's name as its key, with * for any text, at most 128 characters")
+    elseif type(what) == "string" or type(what) == "table" then
+      local entry = type(what) == "string" and { vocabulary = what } or walk(ctx, at, what, tokenizer_schema)
+      entry.pattern = pattern
+      if entry.vocabulary then entry.vocabulary = vocabulary_of(ctx, at, entry.vocabulary) end
+      out[#out + 1] = entry
+    else
+      complain(ctx, at, "must be a vocabulary or { vocabulary = ..., chat = ... }, got " .. check.show(what))
+    end
+  end
+  return out
+end
+
 -- -- routes --------------------------------------------------------------------
 
 local function walk_policy(ctx, path, value)
@@ -371,6 +422,7 @@ local file_schema = {
   },
   upstreams = { walk = walk_upstreams, default = {} },
   routes = { walk = walk_list(walk_route), default = {} },
+  tokenizers = { walk = walk_tokenizers, default = {} },
   limits = section(limits_schema),
   trusted = { type = "boolean", default = false },
   log = section {

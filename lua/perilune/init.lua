@@ -48,8 +48,13 @@ function M.respond(answer)
   return core.respond(answer)
 end
 
---- Tokens of a text; an estimate until the build has tokenizers.
-function M.tokens(text) return core.tokens(text) end
+local function or_error(value, more)
+  if value == nil then return nil, errors.new{ code = "invalid_text", status = 500, retryable = false, message = more } end
+  return value, more
+end
+
+function M.tokens(text, model) return or_error(core.tokens(text, model)) end
+function M.truncate(text, max_tokens, model) return or_error(core.truncate(text, max_tokens, model)) end
 
 local function missing(name)
   return function()

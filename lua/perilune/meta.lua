@@ -177,10 +177,21 @@ function Request:saved(what) end
 ---@return number
 function Request:time_left() end
 
---- Tokens of the prompt.  An estimate: a quarter of the bytes, one for each Chinese,
---- Japanese or Korean character, four for each message.
----@return integer
-function Request:tokens() end
+--- Tokens of the prompt, as its model will count them: messages with what the model's
+--- format puts around them, tools, images by their sizes; of a request for embeddings its
+--- input.  The model is that of the upstream which the request would go to now, else
+--- `req.model`; see perilune.tokens() for what is known of models.  When upstreams have
+--- reported usage for that model, what they count besides is added.
+---
+--- Messages that were counted before, in this request or another, are looked up: asking
+--- again costs microseconds.  The first time costs about 10 us for each 2 KB, and is time
+--- that limits.cpu_ms counts: for a prompt of 10 MB that is over the default.  Who only wants
+--- to know whether there are more than `limit` says so: counting stops there.
+---@param limit? integer  the answer is limit + 1 when there are more
+---@return integer count
+---@return boolean exact  the vocabulary is the model's own, and every rule that was used is
+---        published; false with tools, audio, files, or images that are not in the request
+function Request:tokens(limit) end
 
 -- -- the response -------------------------------------------------------------------
 
@@ -480,11 +491,24 @@ function perilune.env(name) end
 ---@return string
 function perilune.sha256(text) end
 
---- Tokens of a text: an estimate, as Request:tokens().
----@param text string
----@param model? string  not looked at yet
----@return integer
+--- Tokens of a text by itself.  Which vocabulary a model has is told by its name: first by
+--- `tokenizers` of the configuration, then by what is built in: OpenAI's models have their
+--- own, for all others (qwen, deepseek, llama, claude ...) the nearest stands in, and the
+--- count is not exact.
+---@param text string  UTF-8; anything else is an error with the code "invalid_text"
+---@param model? string  a model's name, or an upstream's whose model is meant
+---@return integer? count
+---@return boolean|perilune.Error exact  is the vocabulary the model's own?
 function perilune.tokens(text, model) end
+
+--- The beginning of a text: as much as `max_tokens` tokens hold, cut between two tokens and
+--- never inside a character.
+---@param text string  UTF-8, as for perilune.tokens()
+---@param max_tokens integer
+---@param model? string
+---@return string? text
+---@return boolean|perilune.Error exact
+function perilune.truncate(text, max_tokens, model) end
 
 --- Writes a line to the log; inside a request it carries the request's id.
 ---@param level "error"|"warn"|"info"|"debug"  another one throws
@@ -919,7 +943,8 @@ function chat.message(role, content) end
 ---@return perilune.Object
 function chat.part(text) end
 
---- About how many tokens a message is, by itself.
+--- How many tokens a message is, with what the model's format puts around it: the sum over
+--- the messages, and what stands around all of them, is req:tokens().
 ---@param message perilune.Message
 ---@param model? string
 ---@return integer

@@ -79,7 +79,7 @@ end)
 t.test("a prompt that is too short for a cache gets none", function()
   local _, call = run({}, { body = '{"model":"claude-x","messages":[{"role":"user","content":"short"}]}' })
   t.equal(call.text, '{"model":"claude-x","messages":[{"role":"user","content":"short"}]}')
-  local middle = { user(("word "):rep(1500)) }
+  local middle = { user(("word "):rep(1900)) }
   t.equal(marks(run({}, { model = "claude-haiku-4-5", messages = middle }), "cache_control"), "")
   t.equal(marks(run({}, { model = "claude-sonnet-5", messages = middle }), "cache_control"), "1")
   t.equal(marks(run({}, { model = "claude-opus-5", messages = { user(("word "):rep(700)) } }), "cache_control"), "1")
