@@ -23,6 +23,7 @@ static const char help[] =
     "  reload FILE.lua    ask the running instance to reload\n"
     "  sim                a simulated OpenAI-compatible upstream\n"
     "  bench URL          a load tester for chat endpoints\n"
+    "  tokens [FILE]      how many tokens a text or a chat request is\n"
     "  vocab import FILE  a tokenizer.json for counting tokens\n\n"
     "perilune COMMAND --help says more.  perilune --version\n";
 
@@ -255,6 +256,7 @@ static const struct {
 } commands[] = { { "serve", cmd_serve },           { "check", perilune_tool_check },
                  { "test", perilune_tool_test },   { "reload", perilune_tool_reload },
                  { "sim", perilune_tool_sim },     { "bench", perilune_tool_bench },
+                 { "tokens", perilune_tool_tokens },
                  { "vocab", perilune_tool_vocab } };
 
 int main(int argc, char **argv) {
