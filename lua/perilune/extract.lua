@@ -48,7 +48,7 @@ function M.longest(messages, above, model)
   end
   -- A token is rarely shorter than a byte: what is too short need not be counted.
   if not best or #best.text <= above then return nil end
-  best.tokens = core.tokens(best.text, model)
+  best.tokens = core.tokens(best.text, model, true)
   return best.tokens > above and best or nil
 end
 

@@ -8,7 +8,7 @@ local function agent(n, bytes, name)
   for i = 1, n do
     m[#m + 1] = { role = "assistant",
                   tool_calls = { { id = "c" .. i, type = "function", ["function"] = { name = name or "read", arguments = "{}" } } } }
-    m[#m + 1] = { role = "tool", tool_call_id = "c" .. i, content = (i .. " " .. ("the "):rep(bytes)):sub(1, bytes) }
+    m[#m + 1] = { role = "tool", tool_call_id = "c" .. i, content = (i .. " " .. ("word "):rep(bytes)):sub(1, bytes) }
   end
   return m
 end
