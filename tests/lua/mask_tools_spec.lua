@@ -121,7 +121,7 @@ end
 -- What a provider charges for these requests, one after the other: what it has seen
 -- for a tenth, what it sees first for 1.25.
 local function bill(texts)
-  local total, before, per_byte = 0, "", perilune.tokens(("the "):rep(500)) / 2000
+  local total, before, per_byte = 0, "", perilune.tokens(("word "):rep(400)) / 2000
   for _, text in ipairs(texts) do
     local n = 0
     while n < #before and before:sub(n + 1, n + 64) == text:sub(n + 1, n + 64) do n = n + 64 end
