@@ -5,8 +5,8 @@
  * perilune.tokens.
  *
  * These functions run to their end, no hook can stop them in between.  So a text has a
- * limit, TEXT_LIMIT, at which the slowest takes some twenty milliseconds; what is longer
- * gives nil and a sentence.  Before and after the work the CPU budget is asked, so that a
+ * limit, TEXT_LIMIT, at which the slowest takes 25 ms for prose and 60 ms for what was made
+ * to be slow; what is longer gives nil and a sentence.  Before and after the work the CPU budget is asked, so that a
  * loop of calls ends when it is used up.
  *
  * Memory of the work is given back before Lua gets anything; results stand in the state's
@@ -26,6 +26,7 @@
 #include "llm/text_spans.h"
 
 #define TEXT_LIMIT ((size_t)1 << 20)
+#define RESULTS_MOST 65536              /* elements of a list: some 13 MB of a state's memory */
 #define KEEP_MOST ((size_t)1 << 20) /* bytes of a buffer that the state keeps */
 
 /* -- Arguments --------------------------------------------------------------------- */
@@ -47,6 +48,15 @@ static bool fits(lua_State *L, size_t len) {
     if (len <= TEXT_LIMIT) return true;
     lua_pushnil(L);
     lua_pushfstring(L, "the text has %d bytes, the limit is %d: take it in parts", (int)len, (int)TEXT_LIMIT);
+    return false;
+}
+
+/* Are the results few enough for a list?  A megabyte of digits has half a million spans.
+ * Else nil and why are on the stack. */
+static bool few(lua_State *L, size_t n, const char *what) {
+    if (n <= RESULTS_MOST) return true;
+    lua_pushnil(L);
+    lua_pushfstring(L, "the text has %d %s, the limit is %d: take it in parts", (int)n, what, RESULTS_MOST);
     return false;
 }
 
@@ -128,6 +138,7 @@ int l_text_spans(lua_State *L) {
     if (merge) text_spans_merge(spans);
     size_t n;
     const struct text_span *span = text_spans_of(spans, &n);
+    if (!few(L, n, "spans")) return 2;
     lua_createtable(L, (int)n, 0);
     for (size_t i = 0; i < n; i++) {
         lua_createtable(L, 0, 3);
@@ -154,6 +165,7 @@ int l_text_sentences(lua_State *L) {
     if (rc != 0) return failed(L, rc, text);
     size_t n;
     const struct text_unit *unit = text_units_of(units, &n);
+    if (!few(L, n, "units")) return 2;
     lua_createtable(L, (int)n, 0);
     lua_createtable(L, (int)n, 0);
     for (size_t i = 0; i < n; i++) {
@@ -182,6 +194,7 @@ int l_text_rank(lua_State *L) {
     struct slice question = question_arg(L, 2);
     struct buf *text = lib_output(L), *ends = lib_scratch(L);
     size_t n = lua_objlen(L, 1);
+    if (!few(L, n, "elements")) return 2;
     for (size_t i = 1; i <= n && text->len <= TEXT_LIMIT; i++) {
         lua_rawgeti(L, 1, (int)i);
         size_t len;
@@ -259,6 +272,7 @@ int l_text_extract(lua_State *L) {
     struct text_extract_result r;
     int rc = text_extract(text, question, &o, out, want_pieces ? pieces : NULL, &r);
     if (rc != 0) return failed(L, rc, text);
+    if (want_pieces && !few(L, r.units, "units")) return 2;
     lua_pushlstring(L, buf_get(out).ptr, buf_len(out));
     lua_createtable(L, 0, 6);
     set_number(L, "before", (double)r.before);

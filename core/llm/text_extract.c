@@ -295,8 +295,9 @@ static void keep_needed(struct work *w, struct text_mmr *m) {
     for (size_t i = 0; i < w->n; i++) {
         unsigned kind = w->unit[i].kind;
         bool frame = kind == TEXT_UNIT_HEADING || kind == TEXT_UNIT_TABLE_HEAD || kind == TEXT_UNIT_TAG;
+        bool code = kind == TEXT_UNIT_CODE && (all_code || w->matches[i] || w->sizes[i] > w->total / 2);
         if (frame) keep(w, m, i, TEXT_KEPT_FRAME);
-        else if (kind == TEXT_UNIT_CODE && (all_code || w->matches[i])) keep(w, m, i, TEXT_KEPT_CODE);
+        else if (code) keep(w, m, i, TEXT_KEPT_CODE);
         else if (w->marks[i] && w->reasons[i] != TEXT_REPEATED) keep(w, m, i, TEXT_KEPT_MATCH);
     }
     size_t count;

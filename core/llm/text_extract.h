@@ -58,7 +58,8 @@ struct text_extract_result {
  * or a quotation of the question (unless a third of all units do); the items and the
  * sentence that a kept item hangs on; the unit in front of a kept one that begins with a
  * pronoun or a connective.  Code is kept whole; only code that has no term in common with
- * the question may go, and leaves the line "[... 12 lines omitted ...]".
+ * the question and is less than half of the text may go, and leaves the line
+ * "[... 12 lines omitted ...]".
  *
  * Without a question (empty) pieces are ranked by TextRank.  Then, and when the question has
  * no term in common with anything, all code is kept.

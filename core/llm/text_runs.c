@@ -16,6 +16,10 @@
 
 enum { OTHER = 256 }; /* a character of runs that has no class */
 
+/* A run is looked at again behind an address in it.  Longer ones come in parts, so that
+ * a megabyte of a@b.cd@b.cd is not looked at a hundred thousand times. */
+#define RUN_MAX 256
+
 /* 0: no character of runs. */
 static const uint16_t classes[256] = {
     ['0' ... '9'] = RUN_DIGIT, ['A' ... 'Z'] = RUN_LETTER, ['a' ... 'z'] = RUN_LETTER, ['.'] = RUN_DOT,
@@ -254,9 +258,9 @@ static const char *classify(struct text_scan *s, const char *p, const char *end,
 }
 
 void text_scan_run(struct text_scan *s) {
-    const char *p = s->at, *q = p, *limit = limit_of(s);
+    const char *p = s->at, *q = p, *limit = limit_of(s), *most = limit - p > RUN_MAX ? p + RUN_MAX : limit;
     unsigned bits = 0, c;
-    for (; q < limit; q++) {
+    for (; q < most; q++) {
         if ((c = classes[(unsigned char)*q]) == 0) {
             bool inside = *q == ',' && q > p && q + 1 < limit && text_is_digit(q[-1]) && text_is_digit(q[1]);
             if (!inside) break;

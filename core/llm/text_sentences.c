@@ -35,6 +35,7 @@ const char *const text_unit_names[TEXT_UNIT_KINDS] = {
 
 #define HEADING_MAX 96 /* bytes of a line that is a heading without saying so */
 #define ITEM_SOFT 300  /* an item longer than this ends where a sentence ends */
+#define MARKS_MOST 16  /* one behind the other; a megabyte of them is looked at sixteen times */
 #define LEVELS 16      /* of nested lists */
 
 struct split {
@@ -257,7 +258,7 @@ static bool is_abbreviation(const struct split *s, const char *p) {
  * `strong` (the mark needs no space) or what follows allows it; else NULL. */
 static const char *ended(const struct split *s, const char *p, bool strong, bool capital) {
     const char *end = s->end;
-    for (;;) { /* ?! 。。。 */
+    for (int marks = 0; marks < MARKS_MOST; marks++) { /* ?! 。。。 */
         if (p < end && (*p == '.' || *p == '!' || *p == '?')) p++;
         else if (begins(p, end, "。") || begins(p, end, "！")) p += 3;
         else if (begins(p, end, "？") || begins(p, end, "…")) p += 3;
@@ -407,6 +408,13 @@ static void item(struct split *s, const char *q, unsigned indent) {
     push(s, paragraph(s, q + 1, soft), TEXT_UNIT_ITEM, parent, indent);
 }
 
+/* The end of the === or --- below the line that begins at q; NULL: there is none. */
+static const char *underline(struct split *s, const char *q) {
+    const char *end = line_end(s, q), *under = end < s->end ? end + 1 : end, *under_end = line_end(s, under);
+    bool is = under < s->end && (is_rule(under, under_end, '=') || is_rule(under, under_end, '-'));
+    return is && is_whole(s, under_end) ? under_end : NULL;
+}
+
 /* A paragraph, or the next sentence of one. */
 static void sentence(struct split *s, const char *q, unsigned indent, bool at_line) {
     uint32_t parent = TEXT_NO_PARENT;
@@ -416,13 +424,9 @@ static void sentence(struct split *s, const char *q, unsigned indent, bool at_li
     } else if (s->depth > 0) {
         parent = s->levels[s->depth - 1].unit;
     }
-    const char *end = line_end(s, q), *under = end < s->end ? end + 1 : end, *under_end = line_end(s, under);
-    bool underlined = under < s->end && (is_rule(under, under_end, '=') || is_rule(under, under_end, '-'));
-    if (at_line && underlined && is_whole(s, under_end)) {
-        push(s, under_end, TEXT_UNIT_HEADING, TEXT_NO_PARENT, 0);
-        return;
-    }
-    push(s, paragraph(s, q, q), TEXT_UNIT_SENTENCE, parent, 0);
+    const char *under = at_line ? underline(s, q) : NULL;
+    if (under != NULL) push(s, under, TEXT_UNIT_HEADING, TEXT_NO_PARENT, 0);
+    else push(s, paragraph(s, q, q), TEXT_UNIT_SENTENCE, parent, 0);
 }
 
 static void table_row(struct split *s, const char *end) {

@@ -299,8 +299,8 @@ static void dollar(struct text_scan *s) {
     const char *limit = s->quote_end > s->at ? s->quote_end : s->line_end;
     if (p < limit && !text_is_blank(*p)) {
         const char *to = closer(s, CLOSE_DOLLAR, p);
-        bool amount = text_is_digit(*p) && to < limit && memchr(p, ' ', (size_t)(to - p)) != NULL;
-        if (to < limit && to > p && to - p <= INLINE_MATH_MAX && !amount) {
+        bool near = to < limit && to > p && to - p <= INLINE_MATH_MAX;
+        if (near && !(text_is_digit(*p) && memchr(p, ' ', (size_t)(to - p)) != NULL)) { /* not $5 and $6 */
             take(s, TEXT_MATH, to + 1);
             return;
         }
