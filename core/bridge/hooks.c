@@ -198,18 +198,20 @@ static void protect(struct response *r, int (*fn)(lua_State *, void *), struct r
     struct hooks *h = r->hooks;
     if (h->broken) return;
     char err[300];
-    uint64_t begin = loop_hrtime_us();
-    uint64_t budget = r->state->limits.cpu_us;
-    r->state->until_us = budget ? begin + budget : 0; /* specs have none */
-    r->state->until_text = "it used more CPU time than it may (limits.cpu_ms)";
-    int rc = state_call(r->state, fn, run, err, sizeof(err));
-    r->state->until_us = 0;
-    if (r->state->stats)
-        atomic_fetch_add_explicit(&r->state->stats->policy_us, loop_hrtime_us() - begin, memory_order_relaxed);
+    struct state *s = r->state;
+    uint64_t begin = loop_hrtime_us(), budget = s->limits.cpu_us;
+    s->until_us = budget ? begin + budget : 0; /* specs have none */
+    s->until_cpu_us = budget;
+    s->until_text = "it used more CPU time than it may (limits.cpu_ms)";
+    int rc = state_call(s, fn, run, err, sizeof(err));
+    s->until_us = s->until_cpu_us = 0;
+    if (s->stats)
+        atomic_fetch_add_explicit(&s->stats->policy_us, loop_hrtime_us() - begin, memory_order_relaxed);
     if (rc == 0) return;
+    state_collect_soon(s); /* it may have eaten memory that others need */
     h->broken = true;
     failure_set(&h->failure, FAILURE_POLICY, "a policy's tap or map failed");
-    log_line(r->state->log, PERILUNE_LOG_ERROR, "tap, map or finally failed: %s", err);
+    log_line(s->log, PERILUNE_LOG_ERROR, "tap, map or finally failed: %s", err);
 }
 
 /* -- Map ------------------------------------------------------------------------------------ */
