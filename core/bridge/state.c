@@ -72,34 +72,6 @@ static void *allocate(void *ud, void *ptr, size_t osize, size_t nsize) {
     return p;
 }
 
-void state_collect_early(struct state *s) {
-    if (s->limits.memory == 0 || s->used < s->limits.memory / 4) return;
-    if (s->used < s->collected_at + s->limits.memory / 8) return;
-    lua_gc(s->L, LUA_GCCOLLECT, 0);
-    s->collected_at = s->used;
-}
-
-#define GC_STEP_KB 512 /* some tenths of a millisecond */
-
-static void collect_step(struct job *j) {
-    struct state *s = container_of(j, struct state, collect);
-    if (lua_gc(s->L, LUA_GCSTEP, GC_STEP_KB) != 0) s->cycles++;
-    if (s->cycles < 2) { /* a cycle that was under way had already marked the garbage as alive */
-        loop_next(s->loop, j, collect_step);
-        return;
-    }
-    s->collected_at = s->used;
-    mem_trim();
-    state_put(s);
-}
-
-void state_collect_soon(struct state *s) {
-    if (s->collect.link.next != NULL && !list_is_empty(&s->collect.link)) return;
-    state_ref(s);
-    s->cycles = 0;
-    loop_next(s->loop, &s->collect, collect_step);
-}
-
 /* -- Time -------------------------------------------------------------------------- */
 
 static uint64_t thread_cpu_us(void) {
@@ -228,6 +200,50 @@ int state_call(struct state *s, int (*fn)(lua_State *, void *), void *ud, char *
     }
     lua_settop(L, top);
     return rc == 0 ? 0 : rc == LUA_ERRMEM ? PERILUNE_ERR_NOMEM : PERILUNE_ERR_POLICY;
+}
+
+/* -- Collecting ----------------------------------------------------------------------- */
+
+/* The collector makes its tables of strings smaller, which needs memory, and finalizers
+ * run inside of it: protected like everything else. */
+static int collect_all(lua_State *L, void *ud) {
+    (void)ud;
+    lua_gc(L, LUA_GCCOLLECT, 0);
+    return 0;
+}
+
+void state_collect_early(struct state *s) {
+    if (s->limits.memory == 0 || s->used < s->limits.memory / 4) return;
+    if (s->used < s->collected_at + s->limits.memory / 8) return;
+    state_call(s, collect_all, NULL, NULL, 0);
+    s->collected_at = s->used;
+}
+
+#define GC_STEP_KB 512 /* some tenths of a millisecond */
+
+static int step_once(lua_State *L, void *ud) {
+    struct state *s = ud;
+    if (lua_gc(L, LUA_GCSTEP, GC_STEP_KB) != 0) s->cycles++;
+    return 0;
+}
+
+static void collect_step(struct job *j) {
+    struct state *s = container_of(j, struct state, collect);
+    bool failed = state_call(s, step_once, s, NULL, 0) != 0; /* no memory: the next cycle comes by itself */
+    if (!failed && s->cycles < 2) { /* a cycle that was under way had already marked the garbage as alive */
+        loop_next(s->loop, j, collect_step);
+        return;
+    }
+    s->collected_at = s->used;
+    mem_trim();
+    state_put(s);
+}
+
+void state_collect_soon(struct state *s) {
+    if (s->collect.link.next != NULL && !list_is_empty(&s->collect.link)) return;
+    state_ref(s);
+    s->cycles = 0;
+    loop_next(s->loop, &s->collect, collect_step);
 }
 
 int state_ref_new(lua_State *L) {
