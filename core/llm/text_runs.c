@@ -134,9 +134,10 @@ static const char *with_units(const char *p, const char *limit) {
     for (q = from; q < limit;) {
         size_t len;
         uint32_t c = text_char(q, &len);
-        if (text_zh_unit(c) == 0 && !(any && text_is_digit(*q))) break;
+        size_t unit = text_zh_unit(c, q, limit);
+        if (unit == 0 && !(any && text_is_digit(*q))) break;
         any = true;
-        q += len;
+        q += unit > 0 ? unit : len;
     }
     return any ? q : p;
 }
@@ -211,6 +212,7 @@ static bool has_extension(const char *p, const char *end, bool folder) {
 static bool is_path(const char *p, const char *end, unsigned bits) {
     size_t n = (size_t)(end - p), slashes = 0;
     if (!(bits & RUN_LETTER)) return false;
+    if (!(bits & RUN_SLASH) && text_is_digit(*p) && is_number_word(p, end)) return false; /* 7.5ms */
     if (!(bits & RUN_SLASH)) return (bits & RUN_DOT) && !(bits & RUN_COLON) && has_extension(p, end, false);
     for (const char *q = p; q < end; q++) slashes += *q == '/' || *q == '\\';
     if (n >= 3 && *p == '/' && p[1] != '/') return true;

@@ -207,11 +207,13 @@ static const char *quantifiers_of(uint32_t c, const char *p, const char *begin) 
     }
 }
 
-static const char *modals_of(uint32_t c) {
+static const char *modals_of(uint32_t c, const char *p, const char *begin, const char *end) {
     switch (c) {
     case 0x5FC5: return "必须 必需 必要 必定 必";
     case 0x7981: return "禁止 禁";
-    case 0x5E94: return "应该 应当 应";
+    case 0x5E94: /* not 响应, 应用 */
+        if (prior_in(p, begin, "响适反效相对供") || next_in(p, end, "用对答付急变聘届")) return NULL;
+        return "应该 应当 应";
     case 0x52A1: return "务必";
     case 0x987B: return "须";
     case 0x4E25: return "严禁";
@@ -232,7 +234,7 @@ unsigned text_zh_polarity(uint32_t c, const char *p, const char *begin, const ch
     if (words != NULL && (*len = one_of(p, end, words)) > 0) return TEXT_NEGATION;
     words = quantifiers_of(c, p, begin);
     if (words != NULL && (*len = one_of(p, end, words)) > 0) return TEXT_QUANTIFIER;
-    words = modals_of(c);
+    words = modals_of(c, p, begin, end);
     return words != NULL && (*len = one_of(p, end, words)) > 0 ? TEXT_MODAL : TEXT_WORD_PLAIN;
 }
 
@@ -252,7 +254,18 @@ bool text_zh_matters(uint32_t c) {
     }
 }
 
-size_t text_zh_unit(uint32_t c) {
+/* A character that is part of a unit only in front of another: 小时 公里 美元 平方 毫米. */
+static bool begins_unit(uint32_t c) {
+    switch (c) {
+    case 0x5C0F: case 0x949F: case 0x516C: case 0x7F8E: case 0x6B27: case 0x5E73: /* 小钟公美欧平 */
+    case 0x7ACB: case 0x6BEB: case 0x5398: case 0x5206:                           /* 立毫厘分 */
+        return true;
+    default: return false;
+    }
+}
+
+size_t text_zh_unit(uint32_t c, const char *p, const char *end) {
+    if (begins_unit(c) && next_in(p, end, "时里斤顷元方米升秒克钟")) return 6;
     switch (c) {
     case 0x5E74: case 0x6708: case 0x65E5: case 0x53F7: case 0x5929: case 0x5468: /* 年月日号天周 */
     case 0x65F6: case 0x5206: case 0x79D2: case 0x70B9: case 0x5143: case 0x5757: /* 时分秒点元块 */
@@ -262,10 +275,8 @@ size_t text_zh_unit(uint32_t c) {
     case 0x9875: case 0x7AE0: case 0x8282: case 0x7C73: case 0x514B: case 0x65A4: /* 页章节米克斤 */
     case 0x5428: case 0x5347: case 0x500D: case 0x6298: case 0x6210: case 0x79CD: /* 吨升倍折成种 */
     case 0x9879: case 0x53F0: case 0x8F86: case 0x671F: case 0x4EFD: case 0x5BB6: /* 项台辆期份家 */
-    case 0x5C0F: case 0x949F: case 0x516C: case 0x91CC: case 0x7F8E: case 0x6B27: /* 小钟公里美欧 */
-    case 0x6BEB: case 0x5398: case 0x5E73: case 0x65B9: case 0x5B57:               /* 毫厘平方字 */
-    case 0xFF05: case 0x2030: case 0xB0: case 0x2103:                              /* %‰°℃ */
-        return c < 0x80 ? 1 : c < 0x800 ? 2 : 3;
+    case 0x5B57: case 0xFF05: case 0x2030: case 0x2103: return 3;                 /* 字％‰℃ */
+    case 0xB0: return 2;                                                          /* degree */
     default: return 0;
     }
 }

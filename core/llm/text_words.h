@@ -20,8 +20,8 @@ bool text_word_is_dependent(const char *word, size_t len);    /* needs the sente
 unsigned text_zh_polarity(uint32_t c, const char *p, const char *begin, const char *end, size_t *len);
 /* May a word of text_zh_polarity() or a numeral begin with c?  Most characters say no. */
 bool text_zh_matters(uint32_t c);
-/* Does a unit of measure (年 元 公里) begin at p?  Its bytes, or 0. */
-size_t text_zh_unit(uint32_t c);
+/* Does a unit of measure (年 元 公里) begin at p with the character c?  Its bytes, or 0. */
+size_t text_zh_unit(uint32_t c, const char *p, const char *end);
 bool   text_zh_is_numeral(uint32_t c); /* 〇 to 九, 十 百 千 万 亿 两 */
 /* Two neighbours that only ask: 什么 怎么 请问 ... */
 bool text_zh_is_question(uint32_t a, uint32_t b);

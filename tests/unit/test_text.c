@@ -72,6 +72,7 @@ TEST_FAULT(numbers_take_sign_currency_and_unit_along) {
     spans("2024年5月1日共三十五万元", "number=2024年5月1日|number=三十五万元");
     spans("涨了百分之三十，约￥300", "number=百分之三十|number=￥300");
     spans("on the 3rd at 12:30pm, 1e-9, 0x1F, 2x", "number=3rd|number=12:30pm|number=1e-9|number=0x1F|number=2x");
+    spans("用时747.57ms，共两个平台，76平方米，8小时", "number=747.57ms|number=两个|number=76平方米|number=8小时");
     spans("192.168.0.1:80", "number=192.168.0.1:80");
 }
 
@@ -90,6 +91,7 @@ TEST_FAULT(negations_quantifiers_modals) {
     spans("not only must all go unless", "negation=not|quantifier=only|modal=must|quantifier=all|quantifier=unless");
     spans("不得外传，除非必须", "negation=不得|quantifier=除非|modal=必须");
     spans("非常感谢，特别是未来，是否分别", "");
+    spans("快速响应，应用层应当返回", "modal=应当");
     spans("非法、别去、未经、没有", "negation=非|negation=别|negation=未|negation=没有");
 }
 
