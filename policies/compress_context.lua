@@ -56,7 +56,7 @@ return function(given)
   -- The payload shortened, or nil.
   local function shorten(req, p)
     if except[p.name or false] or perilune.tokens(p.text, req.model) <= options.above_tokens then return nil end
-    local left, why = compress.remembered(p.text, options.question or p.question, options)
+    local left, why = compress.remembered(p.text, options.question or p.question, options, req.tenant)
     if not left then req:log("info", "compress_context: a text goes as it is", { message = p.index, reason = why }) end
     return left ~= p.text and left or nil
   end

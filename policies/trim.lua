@@ -38,17 +38,17 @@ local spec = {
 -- Texts of this size are remembered, so that a long conversation is not trimmed over and over.
 local REMEMBERED = 1024
 
-local function shorter(trimmer, options, text)
+local function shorter(trimmer, options, text, tenant)
   if #text > options.max_bytes or not text:find("%S") then return text end
   if #text < REMEMBERED then return trimmer:text(text) or text end
-  return trimmer:remembered(text) or text
+  return trimmer:remembered(text, tenant) or text
 end
 
 -- Trims the texts of a message; returns whether anything changed.
-local function trim_message(trimmer, options, message)
+local function trim_message(trimmer, options, message, tenant)
   local changed = false
   for _, text in ipairs(chat.texts(message)) do
-    local left = shorter(trimmer, options, text.text)
+    local left = shorter(trimmer, options, text.text, tenant)
     if left ~= text.text then
       text.replace(left)
       changed = true
@@ -70,7 +70,7 @@ return function(given)
     local sent_removed, changed = 0, false
     for i, message in ipairs(messages) do
       local before = roles[message.role] and i <= ledger.known and chat.tokens(message, req.model)
-      if roles[message.role] and trim_message(trimmer, options, message) then
+      if roles[message.role] and trim_message(trimmer, options, message, req.tenant) then
         changed = true
         if before then sent_removed = sent_removed + before - chat.tokens(message, req.model) end
       end

@@ -66,7 +66,7 @@ local public = {
   ["perilune.errors"] = true, ["perilune.template"] = true, ["perilune.check"] = true,
   ["perilune.cost"] = true, ["perilune.chat"] = true, ["perilune.prompt_cache"] = true, ["perilune.extract"] = true, ["perilune.fields"] = true, ["perilune.turns"] = true,
   ["perilune.trim"] = true, ["perilune.trim_rules"] = true, ["perilune.payload"] = true,
-  ["perilune.compress"] = true,
+  ["perilune.compress"] = true, ["perilune.history"] = true,
 }
 
 local shared_views = {}

@@ -43,13 +43,14 @@ end
 
 --- The same, remembered for an hour.
 ---@param text string
+---@param tenant? string  whose share of the memory it takes
 ---@return string? text
-function Trimmer:remembered(text)
+function Trimmer:remembered(text, tenant)
   local key = self.name .. core.sha256(text)
   local known = core.memo_get(key)
   if known then return known == "" and text or known end
   local left = core.trim(self.rules, text, self.repeated)
-  if left then core.memo_set(key, left == text and "" or left, 3600) end
+  if left then core.memo_set(key, left == text and "" or left, 3600, tenant) end
   return left
 end
 
@@ -72,7 +73,9 @@ function M.new(options)
   add(options.rules or {})
   local rules, patterns = core.trim_rules(all)
   local repeated = options.repeated ~= false
-  local name = "trim:" .. core.sha256(core.json_encode(all) .. tostring(repeated)) .. ":"
+  local described = { tostring(repeated) }
+  for _, place in ipairs(M.places) do described[#described + 1] = place .. "\n" .. table.concat(all[place], "\n") end
+  local name = "trim:" .. core.sha256(table.concat(described, "\n")) .. ":"
   return setmetatable({ rules = rules, patterns = patterns, repeated = repeated, name = name }, Trimmer)
 end
 
