@@ -24,6 +24,7 @@ static const char help[] =
     "  sim                a simulated OpenAI-compatible upstream\n"
     "  bench URL          a load tester for chat endpoints\n"
     "  tokens [FILE]      how many tokens a text or a chat request is\n"
+    "  compress FILE      what policies make of a text or a chat request\n"
     "  vocab import FILE  a tokenizer.json for counting tokens\n\n"
     "perilune COMMAND --help says more.  perilune --version\n";
 
@@ -256,7 +257,7 @@ static const struct {
 } commands[] = { { "serve", cmd_serve },           { "check", perilune_tool_check },
                  { "test", perilune_tool_test },   { "reload", perilune_tool_reload },
                  { "sim", perilune_tool_sim },     { "bench", perilune_tool_bench },
-                 { "tokens", perilune_tool_tokens },
+                 { "tokens", perilune_tool_tokens },   { "compress", perilune_tool_compress },
                  { "vocab", perilune_tool_vocab } };
 
 int main(int argc, char **argv) {

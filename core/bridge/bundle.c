@@ -37,20 +37,27 @@ static struct blob *read_file(const char *path, char *err, size_t errlen) {
     return text;
 }
 
-int bundle_open(struct bundle **out, const char *path, bool spec, char *err, size_t errlen) {
-    *out = NULL;
+struct bundle *bundle_new(const char *path, bool spec) {
     struct bundle *b = mem_zalloc(sizeof(*b));
-    if (b == NULL) {
-        snprintf(err, errlen, "out of memory");
-        return PERILUNE_ERR_NOMEM;
-    }
+    if (b == NULL) return NULL;
     atomic_init(&b->refs, 1);
     list_init(&b->files);
     b->spec = spec;
     b->path = mem_strdup(path);
-    snprintf(err, errlen, "%s: out of memory", path);
+    if (b->path != NULL) return b;
+    mem_free(b);
+    return NULL;
+}
+
+int bundle_open(struct bundle **out, const char *path, bool spec, char *err, size_t errlen) {
+    *out = NULL;
+    struct bundle *b = bundle_new(path, spec);
+    if (b == NULL) {
+        snprintf(err, errlen, "%s: out of memory", path);
+        return PERILUNE_ERR_NOMEM;
+    }
     b->text = read_file(path, err, errlen);
-    if (b->path != NULL && b->text != NULL) {
+    if (b->text != NULL) {
         *out = b;
         return 0;
     }

@@ -29,6 +29,8 @@ struct bundle {
 
 /* Reads the file. On failure err gets a sentence. */
 int  bundle_open(struct bundle **out, const char *path, bool spec, char *err, size_t errlen);
+/* One without a file: policies are found from the folder that path is in. NULL: no memory. */
+struct bundle *bundle_new(const char *path, bool spec);
 struct bundle *bundle_ref(struct bundle *b);
 void bundle_put(struct bundle *b);
 

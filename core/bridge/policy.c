@@ -233,3 +233,54 @@ int policy_run_spec(struct state *s, struct bundle *b, unsigned *passed, unsigne
     s->bundle = NULL;
     return rc;
 }
+
+/* -- Commands ---------------------------------------------------------------------------- */
+
+struct command {
+    struct spec  spec;
+    const char  *module;
+    struct slice argument;
+    int          status;
+};
+
+static int start_command(lua_State *L, void *ud) {
+    struct command *c = ud;
+    lua_getglobal(L, "require");
+    lua_pushstring(L, c->module);
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "run");
+    lua_pushlstring(L, c->argument.ptr, c->argument.len);
+    c->spec.task = task_new(L, 1);
+    lua_pop(L, 1);
+    return 0;
+}
+
+static void command_done(struct task *t, bool ok) {
+    struct command *c = t->owner;
+    c->spec.over = true;
+    c->spec.ok = ok;
+    c->status = ok ? (int)lua_tointeger(t->co, -1) : 1;
+    const char *text = ok ? NULL : state_text(t->co, -1);
+    if (!ok) snprintf(c->spec.err, c->spec.errlen, "%s", text ? text : "failed");
+}
+
+int policy_run_command(struct state *s, struct bundle *b, const char *module, struct slice argument, int *status,
+                       char *err, size_t errlen) {
+    struct command c = { .spec = { .err = err, .errlen = errlen }, .module = module, .argument = argument };
+    s->bundle = b;
+    s->until_us = 0;
+    int rc = state_call(s, start_command, &c, err, errlen);
+    if (rc == 0) {
+        c.spec.task->trusted = true;
+        c.spec.task->done = command_done;
+        c.spec.task->owner = &c;
+        task_start_soon(c.spec.task);
+        loop_run_virtual(s->loop, &c.spec.over);
+        task_free(c.spec.task);
+        rc = c.spec.ok ? 0 : PERILUNE_ERR_POLICY;
+        if (!c.spec.over) snprintf(err, errlen, "a policy waits for something that never comes");
+    }
+    *status = c.status;
+    s->bundle = NULL;
+    return rc;
+}

@@ -27,7 +27,7 @@
 -- xpcall _G _VERSION, and the libraries bit, math (without randomseed), string
 -- (without dump), table.  print() writes to the log.  require() finds the modules
 -- documented here (perilune, perilune.config, .chat, .check, .cost, .errors, .retry,
--- .template, .text) and files beside the configuration, in policies/.  A `trusted` policy has
+-- .template, .text, .trim) and files beside the configuration, in policies/.  A `trusted` policy has
 -- all of LuaJIT besides.
 
 -- -- a policy -----------------------------------------------------------------
@@ -866,6 +866,47 @@ function retry.budget(name, fraction, floor) end
 ---@param random? number  from 0 to 1
 ---@return number
 function retry.pause(tries, options, err, random) end
+
+-- -- perilune.trim: politeness and filler out of a prompt ------------------------------------
+
+---@class perilune.trim
+---@field languages string[]  that there are rules for: "en", "zh"
+---@field places string[]     where a phrase may go: "start", "lead", "tail", "whole", "content"
+local trim = {}
+
+---@class perilune.Trimmer
+---@field patterns integer  how many it knows
+local Trimmer = {}
+
+---@class perilune.Cut
+---@field first integer  text:sub(first, last) went
+---@field last integer
+---@field text string
+---@field reason "phrase"|"sentence"|"repeated"|"empty section"
+
+--- Compiles the shipped rules and more of them; once per load, it takes milliseconds.  A
+--- pattern is text with (a|b) and [a|b], alternatives and alternatives or nothing; at its
+--- end !(a|b) says what must not follow; a tail with ~ in front needs no space or comma.
+--- lua/perilune/trim_rules.lua has the shipped ones.  Throws when a pattern is none.
+---@param options? { languages?: string[], rules?: table<string, string[]>, repeated?: boolean }
+---       languages: default all; rules: by place; repeated: lines that stood there before go,
+---       too, default true
+---@return perilune.Trimmer
+function trim.new(options) end
+
+--- The text without what the rules take away, byte for byte the rest; of at most 1 MiB.
+--- Nothing in a span of perilune.text.spans goes.  Trimming twice is trimming once.
+---@param text string
+---@param cuts? boolean  also what went
+---@return string? text  nil: it is too long, or not UTF-8
+---@return perilune.Cut[]|string|nil cuts  or why
+function Trimmer:text(text, cuts) end
+
+--- The same, remembered for an hour, in the share of a tenant.
+---@param text string
+---@param tenant? string
+---@return string? text
+function Trimmer:remembered(text, tenant) end
 
 -- -- perilune.chat: which messages belong together ---------------------------------------------------
 
