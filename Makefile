@@ -132,9 +132,6 @@ $(O)/bench_%: tests/bench/%.c $(O)/libperilune.a
 $(O)/encode: tests/tokens/encode.c $(O)/libperilune_test.a
 	@$(CC) $(ALL_CFLAGS) -DPERILUNE_TEST $(LINK) -o $@ $^ $(PKG_LIBS)
 
-$(O)/bench_%: tests/bench/bench_%.c $(O)/libperilune.a
-	@$(CC) $(ALL_CFLAGS) $(LINK) -o $@ $^ $(PKG_LIBS)
-
 -include $(OBJ:.o=.d) $(TOBJ:.o=.d) $(O)/main.d
 
 # -- running -----------------------------------------------------------------------
@@ -187,7 +184,7 @@ lint:
 	@luajit tests/lint/words.lua
 	@luajit tests/lint/api.lua
 
-bench: all $(O)/bench_tokens $(O)/bench_count
+bench: all $(O)/bench_tokens $(O)/bench_count $(O)/bench_text
 	@sh tests/bench/run.sh
 
 install: all

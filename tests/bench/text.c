@@ -1,4 +1,4 @@
-/* bench_text.c -- CPU time of the text primitives on a context of 10,000 tokens.
+/* text.c -- CPU time of the text primitives on a context of 10,000 tokens.
  *
  * Prints lines of "name microseconds", read by text.lua.  The texts are made here, the
  * same on every machine: words and characters as frequent as in prose (a few very
