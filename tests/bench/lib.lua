@@ -144,6 +144,7 @@ local function own_load(port, o, dir)
   add("--requests", o.requests)
   add("--duration", o.seconds)
   add("--rate", o.rate)
+  add("--timeout", o.timeout)
   if not o.rate then add("--concurrency", o.conns) end
   add("--body", o.body)
   if o.stream then args[#args + 1] = "--stream" end
