@@ -52,6 +52,7 @@ end
 return function(given)
   local options = config.options(spec, given, "compress_context")
   local roles, except = set_of(options.roles), set_of(options.except)
+  local done = {} -- the name, in req.ctx, of "was here": a retry runs policies again
 
   -- The payload shortened, or nil.
   local function shorten(req, p)
@@ -63,7 +64,8 @@ return function(given)
 
   return function(req, next)
     local messages = req.messages
-    if type(messages) ~= "table" then return next(req) end
+    if type(messages) ~= "table" or req.ctx[done] then return next(req) end
+    req.ctx[done] = true
     -- A token is rarely shorter than a byte: what is too short need not be looked at.
     local payloads = payload.find(messages, roles, options.above_tokens)
     if #payloads == 0 then return next(req) end

@@ -117,11 +117,13 @@ end
 return function(given)
   local options = config.options(spec, given, "compress_history")
   if options.limit < options.trigger then error("policy 'compress_history': limit must be at least trigger", 0) end
+  local done = {} -- the name, in req.ctx, of "was here": a retry runs policies again
   local scope = ("history:%d:%g:%d:%s:"):format(options.window, options.trigger, options.keep_turns, options.small or "")
 
   return function(req, next)
     local messages = req.messages
-    if type(messages) ~= "table" then return next(req) end
+    if type(messages) ~= "table" or req.ctx[done] then return next(req) end
+    req.ctx[done] = true
     local ledger = cost.open(req, "compress_history", { reuse = options.headroom, guard = options.guard })
     if ledger.tokens <= options.window * options.trigger then
       ledger:remember()

@@ -18,8 +18,9 @@
  *
  * Marks, one for each byte, say what goes; then the rest is put together and looked at
  * again until nothing goes any more, so that trimming twice is trimming once.  Texts
- * settle after two rounds.  One that does not within ROUNDS is left as it was: that is
- * slow to reach on purpose and serves nobody.
+ * settle after two rounds.  What was protected in the text as it was given stays so (see
+ * carry_shield).  A text that does not settle within ROUNDS, or only because of that, is left
+ * as it was: that is rare, and two aims cannot both be had.
  *
  * Thread: any; rules are read only. */
 #include "llm/trim.h"
@@ -40,6 +41,8 @@ const struct trim_options trim_defaults = { true, 24 };
 
 /* -- A text and its marks ------------------------------------------------------------- */
 
+struct range { uint32_t start, end; };
+
 struct round {
     const struct trim_rules   *rules;
     const struct trim_options *options;
@@ -50,7 +53,10 @@ struct round {
     uint32_t                   kept_end; /* behind the last byte that stays, of what was looked at */
     const struct text_span    *spans;    /* disjoint */
     size_t                     span_count;
+    const struct range        *shield;   /* what was protected in the text as it was given; disjoint */
+    size_t                     shield_count;
     bool                       payload;  /* in what is to be worked on */
+    bool                       conflict; /* something would go if the given text did not protect it */
 };
 
 static void mark(struct round *r, uint32_t from, uint32_t to, enum trim_reason why) {
@@ -74,14 +80,27 @@ static size_t span_from(const struct round *r, uint32_t at) {
 }
 
 /* A rule answers for the quantifiers and modals in it ("so much", "if you could"). */
-static bool is_protected(const struct round *r, uint32_t from, uint32_t to) {
-    const unsigned vouched = 1u << TEXT_QUANTIFIER | 1u << TEXT_MODAL;
+#define VOUCHED (1u << TEXT_QUANTIFIER | 1u << TEXT_MODAL)
+
+static bool is_shielded(const struct round *r, uint32_t from, uint32_t to) {
+    size_t low = 0, high = r->shield_count;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (r->shield[mid].end <= from) low = mid + 1;
+        else high = mid;
+    }
+    return low < r->shield_count && r->shield[low].start < to;
+}
+
+static bool is_protected(struct round *r, uint32_t from, uint32_t to) {
     for (size_t i = span_from(r, from); i < r->span_count && r->spans[i].start < to; i++) {
         const struct text_span *s = &r->spans[i];
         bool inside = s->start >= from && s->end <= to;
-        if ((vouched >> s->type & 1) == 0 || !inside) return true;
+        if ((VOUCHED >> s->type & 1) == 0 || !inside) return true;
     }
-    return false;
+    bool shielded = is_shielded(r, from, to);
+    r->conflict = r->conflict || shielded;
+    return shielded;
 }
 
 static bool in_span(const struct round *r, uint32_t at) {
@@ -245,7 +264,7 @@ static bool cut_unit(struct round *r, const struct text_unit *u) {
     while (end > p && is_white(end[-1])) end--;
     bool numbered = false;
     const char *from = p + (u->kind == TEXT_UNIT_ITEM ? marker_of(p, end, &numbered) : 0);
-    if (numbered || from == end) return true;
+    if (numbered || from == end || *p == '>') return true; /* > what somebody else said */
 
     const char *colon = colon_of(r, from, end);
     bool introduces = colon < end && trim_rules_has_content(r->rules, from, colon);
@@ -366,7 +385,10 @@ static int cut_repeated(struct round *r) {
         uint32_t start = at, end = next;
         while (start < end && is_white(r->text[start])) start++;
         while (end > start && is_white(r->text[end - 1])) end--;
-        if (may_repeat(r, start, end) && seen(r, table, cap - 1, start, end)) {
+        bool again = may_repeat(r, start, end) && seen(r, table, cap - 1, start, end);
+        bool shielded = again && is_shielded(r, start, end);
+        r->conflict = r->conflict || shielded;
+        if (again && !shielded) {
             while (next < r->len && is_white(r->text[next])) next++; /* empty lines, and the indent of the next */
             while (next > end && next < r->len && r->text[next - 1] != '\n') next--;
             drop(r, at, end, next, TRIM_REPEATED);
@@ -387,17 +409,20 @@ struct work {
     struct buf text, next;       /* what is left so far, and after this round */
     struct buf origin;           /* with cuts: of each byte of text, where it stood first */
     struct buf why;              /* with cuts: by byte of the given text, 0 or reason + 1 */
+    struct buf shield, shield2;  /* struct range: what was protected at first, where it is now; scratch */
+    unsigned   rounds;
+    bool       conflict;         /* of the last round */
     bool       with_cuts;
 };
 
 static void work_init(struct work *w, bool with_cuts) {
-    struct buf *all[] = { &w->spans, &w->units, &w->marks, &w->text, &w->next, &w->origin, &w->why };
+    struct buf *all[] = { &w->spans, &w->units, &w->marks, &w->text, &w->next, &w->origin, &w->why, &w->shield, &w->shield2 };
     for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) buf_init(all[i], 0);
     w->with_cuts = with_cuts;
 }
 
 static void work_deinit(struct work *w) {
-    struct buf *all[] = { &w->spans, &w->units, &w->marks, &w->text, &w->next, &w->origin, &w->why };
+    struct buf *all[] = { &w->spans, &w->units, &w->marks, &w->text, &w->next, &w->origin, &w->why, &w->shield, &w->shield2 };
     for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) buf_deinit(all[i]);
 }
 
@@ -420,8 +445,29 @@ static void note(struct work *w, const struct round *r) {
     }
 }
 
+/* What is protected changes with what stands in front of it: a line that goes makes code
+ * the continuation of a list.  What the given text says is what counts. */
+static void carry_shield(struct work *w, const struct round *r) {
+    uint32_t at = 0, kept = 0; /* bytes looked at, and of these kept */
+    size_t n = w->rounds == 0 ? r->span_count : r->shield_count;
+    buf_clear(&w->shield2);
+    for (size_t i = 0; i < n; i++) {
+        if (w->rounds == 0 && (VOUCHED >> r->spans[i].type & 1) != 0) continue;
+        struct range s = w->rounds == 0 ? (struct range){ r->spans[i].start, r->spans[i].end } : r->shield[i], moved;
+        for (; at < s.start; at++) kept += r->marks[at] == 0;
+        moved.start = kept;
+        for (; at < s.end; at++) kept += r->marks[at] == 0;
+        moved.end = kept;
+        if (moved.end > moved.start) buf_put(&w->shield2, &moved, sizeof(moved));
+    }
+    struct buf t = w->shield;
+    w->shield = w->shield2;
+    w->shield2 = t;
+}
+
 static int compact(struct work *w, const struct round *r) {
     if (w->with_cuts) note(w, r);
+    carry_shield(w, r);
     buf_clear(&w->next);
     for (uint32_t i = 0; i < r->len;) {
         uint32_t from = i;
@@ -429,7 +475,7 @@ static int compact(struct work *w, const struct round *r) {
         buf_put(&w->next, r->text + from, i - from);
         while (i < r->len && r->marks[i] != 0) i++;
     }
-    if (buf_failed(&w->next)) return PERILUNE_ERR_NOMEM;
+    if (buf_failed(&w->next) || buf_failed(&w->shield)) return PERILUNE_ERR_NOMEM;
     struct buf t = w->text;
     w->text = w->next;
     w->next = t;
@@ -449,6 +495,8 @@ static int run_round(struct work *w, const struct trim_rules *rules, const struc
     text_spans_merge(&w->spans);
     r.marks = (uint8_t *)w->marks.data;
     r.spans = text_spans_of(&w->spans, &r.span_count);
+    r.shield = (const struct range *)(const void *)buf_get(&w->shield).ptr;
+    r.shield_count = buf_len(&w->shield) / sizeof(*r.shield);
     if (options->repeated && (rc = cut_repeated(&r)) != 0) return rc;
     if (r.marked == 0) {
         size_t n;
@@ -456,6 +504,7 @@ static int run_round(struct work *w, const struct trim_rules *rules, const struc
         r.kept_end = 0;
         cut_units(&r, units, n);
     }
+    w->conflict = r.conflict;
     if (r.marked == 0) return 0;
     rc = compact(w, &r);
     return rc != 0 ? rc : 1;
@@ -489,14 +538,15 @@ int trim_text(const struct trim_rules *rules, struct slice text, const struct tr
     if (text.len == 0) return 0;
     struct work w;
     work_init(&w, cuts != NULL);
+    w.rounds = 0;
+    w.conflict = false;
     if (options == NULL) options = &trim_defaults;
     buf_slice(&w.text, text);
     int rc = buf_failed(&w.text) || (cuts != NULL && !begin_cuts(&w, text.len)) ? PERILUNE_ERR_NOMEM : 0;
-    unsigned rounds = 0;
     if (rc == 0)
-        while ((rc = run_round(&w, rules, options)) == 1 && ++rounds < ROUNDS) continue;
+        while ((rc = run_round(&w, rules, options)) == 1 && ++w.rounds < ROUNDS) continue;
     struct slice left = buf_get(&w.text);
-    bool settled = rc == 0 && !says_nothing(left.ptr, left.ptr + left.len);
+    bool settled = rc == 0 && !w.conflict && !says_nothing(left.ptr, left.ptr + left.len);
     size_t before = buf_len(out);
     if (rc >= 0) {
         buf_slice(out, settled ? left : text);

@@ -105,7 +105,8 @@ end
 
 local COMPLETE = { perilune = "init", test = "test" } -- everything of these is in the manual
 local MODULES = { perilune = "init", test = "test", config = "config", check = "check",
-                  errors = "errors", retry = "retry", text = "text", cost = "cost", chat = "chat", prompt_cache = "prompt_cache", extract = "extract", fields = "fields", turns = "turns", ["perilune.json"] = false }
+                  errors = "errors", retry = "retry", text = "text", cost = "cost", chat = "chat", prompt_cache = "prompt_cache", extract = "extract", fields = "fields", turns = "turns", trim = "trim",
+                  ["perilune.json"] = false }
 
 --- Names that a module's file puts into its table M -> line.
 local function module_names(file)

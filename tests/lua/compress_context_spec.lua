@@ -199,6 +199,16 @@ t.test("payload.find", function()
   t.equal(find("Context: none\nQuestion: " .. long), nil)
 end)
 
+t.test("a retry does not shorten again", function()
+  t.upstream("m", { { status = 503 }, { text = "ok" } })
+  local policy, req = t.policy("compress_context", {}), t.request(document .. "\n\n" .. question)
+  local next = function(r) return perilune.upstream("m"):chat(r) end
+  policy(req, next)
+  policy(req, next)
+  t.equal(t.calls("m")[1].text, t.calls("m")[2].text)
+  t.ok(#t.calls("m")[1].text < 0.6 * #document)
+end)
+
 t.test("wrong options are refused", function()
   local function says(options, pattern) t.error(function() t.policy("compress_context", options) end, pattern) end
   says({ ratio = 2 }, "at most 1")

@@ -264,6 +264,15 @@ t.test("random conversations: pairs, order, what stays", function()
   end
 end)
 
+t.test("a retry does not fold again", function()
+  t.upstream("m", { { status = 503 }, { text = "ok" } })
+  local policy, req = t.policy("compress_history", { window = 1000, keep_turns = 5 }), t.request{ messages = talk(20), tenant = tenant() }
+  local next = function(r) return perilune.upstream("m"):chat(r) end
+  policy(req, next)
+  policy(req, next)
+  t.equal(t.calls("m")[1].text, t.calls("m")[2].text)
+end)
+
 t.test("wrong options are refused", function()
   local function says(options, pattern) t.error(function() t.policy("compress_history", options) end, pattern) end
   says({}, "window")
