@@ -416,13 +416,15 @@ struct work {
 };
 
 static void work_init(struct work *w, bool with_cuts) {
-    struct buf *all[] = { &w->spans, &w->units, &w->marks, &w->text, &w->next, &w->origin, &w->why, &w->shield, &w->shield2 };
+    struct buf *all[] = { &w->spans,  &w->units, &w->marks,  &w->text,   &w->next,
+                          &w->origin, &w->why,   &w->shield, &w->shield2 };
     for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) buf_init(all[i], 0);
     w->with_cuts = with_cuts;
 }
 
 static void work_deinit(struct work *w) {
-    struct buf *all[] = { &w->spans, &w->units, &w->marks, &w->text, &w->next, &w->origin, &w->why, &w->shield, &w->shield2 };
+    struct buf *all[] = { &w->spans,  &w->units, &w->marks,  &w->text,   &w->next,
+                          &w->origin, &w->why,   &w->shield, &w->shield2 };
     for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) buf_deinit(all[i]);
 }
 
