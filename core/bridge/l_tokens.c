@@ -184,14 +184,13 @@ int l_message_tokens(lua_State *L) {
 
 /* -- Requests --------------------------------------------------------------------------- */
 
-/* The greatest count that is still at most limit when it is corrected. */
-static uint64_t limit_before(struct learned *l, struct slice upstream, struct slice model, uint64_t limit) {
+/* More than this, and the corrected count is more than limit: ratios are at least 0.5, offsets
+ * at least -16 (learned.c). */
+static uint64_t limit_before(struct learned *l, const struct outgoing_model *m, uint64_t limit) {
     bool known;
-    uint64_t corrected = learned_apply(l, upstream, model, limit, &known);
-    if (!known || corrected == 0) return limit;
-    /* A line: what limit is too high by, scaled back.  Two more, so as not to stop early. */
-    double ratio = (double)corrected / (double)(limit ? limit : 1);
-    return (uint64_t)((double)limit / (ratio > 0.25 ? ratio : 0.25)) * 2 + 2;
+    if (limit == TOKENS_NO_LIMIT) return limit;
+    learned_apply(l, m->upstream, m->model, limit, &known);
+    return known ? 2 * limit + 64 : limit;
 }
 
 static struct tokens_count count_request(lua_State *L, struct policy_request *r, struct body *b, uint64_t limit,
@@ -202,7 +201,7 @@ static struct tokens_count count_request(lua_State *L, struct policy_request *r,
     struct tokens_ask a = { .go_on = go_on, .ud = s };
     models_find(s->models, m.model, &a.model);
     struct learned *l = s->learned;
-    a.limit = limit == TOKENS_NO_LIMIT ? limit : limit_before(l, m.upstream, m.model, limit);
+    a.limit = limit_before(l, &m, limit);
     struct tokens_count n;
     *rc = tokens_body(s->tokens, &a, &b->doc, &n);
     if (*rc == 0 && b == r->body && n.tokens <= a.limit) {

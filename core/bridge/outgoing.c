@@ -106,6 +106,7 @@ static void count_tokens(struct state *s, const struct outgoing *o, struct respo
     struct tokens_ask a = { .limit = TOKENS_NO_LIMIT };
     struct tokens_count n;
     models_find(s->models, m->model, &a.model);
+    ro->counted_own = a.model.exact;
     /* A policy may have asked when another model was to answer. */
     bool same = a.model.vocab == r->counted_for.vocab && a.model.form == r->counted_for.form &&
                 a.model.image == r->counted_for.image;

@@ -54,6 +54,7 @@ struct response *response_new(struct state *s, const struct response_options *op
     slice_copy(r->upstream, sizeof(r->upstream), slice_str(opt->upstream));
     slice_copy(r->model, sizeof(r->model), opt->model);
     r->counted = opt->counted;
+    r->counted_own = opt->counted_own;
     buf_init(&r->held, 0);
     buf_init(&r->headers, 16 * 1024);
     r->started_us = loop_hrtime_us();
@@ -222,7 +223,8 @@ static void ended(struct response *r, const struct event *ev) {
     if (c != NULL) call_source(c)->cancel(call_source(c));
     if (r->answer) r->usage = r->answer->usage;
     if (r->counted != 0 && r->usage.known && ev->type == EVENT_END)
-        learned_add(r->state->learned, slice_str(r->upstream), slice_str(r->model), r->counted, r->usage.prompt);
+        learned_add(r->state->learned, slice_str(r->upstream), slice_str(r->model),
+                    (struct learned_sample){ r->counted, r->usage.prompt, r->counted_own });
     if (ev->type == EVENT_ERROR) {
         keep_failure(r, ev->failure);
         r->failed = true;

@@ -31,6 +31,7 @@ struct response_options {
     size_t             limit;      /* bytes of an answer; 0: the state's */
     struct slice       model;      /* that the upstream is asked for */
     uint64_t           counted;    /* prompt tokens as we count them; 0: not counted */
+    bool               counted_own; /* with the model's own vocabulary */
 };
 
 /* One share for the caller. NULL when there is no memory. */

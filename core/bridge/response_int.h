@@ -39,7 +39,7 @@ struct response {
     uint64_t           length, counted;
     int                status, pin;
     unsigned           slot;   /* of the handle; 0: none */
-    bool               stream, keep_usage, headed, over, failed, reading, opened, finished, in_event,
+    bool               counted_own, stream, keep_usage, headed, over, failed, reading, opened, finished, in_event,
                        has_length;
     char               content_type[80];
     char               upstream[64], model[LEARNED_NAME];

@@ -209,14 +209,3 @@ uint64_t text_estimate_tokens(struct slice text) {
     uint64_t wide = count_wide(text);
     return wide + (text.len - 3 * (wide < text.len / 3 ? wide : text.len / 3) + 3) / 4;
 }
-
-uint64_t chat_estimate_tokens(const struct json_doc *doc, uint32_t messages) {
-    uint64_t total = 3;
-    for (uint32_t m = json_first(doc, messages); m != JSON_NONE; m = json_next(doc, messages, m)) {
-        total += 4;
-        for (uint32_t n = m + 1; n < doc->nodes[m].next; n++)
-            if (json_type(doc, n) == JSON_STRING && !slice_starts(json_plain(doc, n), SLICE("data:")))
-                total += text_estimate_tokens(json_plain(doc, n));
-    }
-    return total;
-}

@@ -28,9 +28,8 @@ void chat_edit(const struct json_doc *doc, struct slice model, bool usage, struc
 /* Would chat_edit() change anything? */
 bool chat_needs_edit(const struct json_doc *doc, struct slice model, bool usage);
 
-/* Rough number of tokens of a chat: bytes of text over 4, CJK characters one
- * each, 4 per message. */
-uint64_t chat_estimate_tokens(const struct json_doc *doc, uint32_t messages);
+/* Rough number of tokens of a text: bytes over 4, CJK characters one each.  tokens.h
+ * counts. */
 uint64_t text_estimate_tokens(struct slice text);
 
 #endif

@@ -12,8 +12,10 @@
  * multiplies.  Which of the two it is, is decided by which leaves the smaller error.
  *
  * Medians, because single reports are wrong in many ways (an image that was scaled, a
- * prompt that was cut); nothing before 4 samples; an offset is at most 16384 tokens, a
- * quotient at most 4.  One that is out of date is forgotten after 16 samples.
+ * prompt that was cut).  And not everything is believed: nothing before 4 samples; an offset
+ * of -16 to 16384 tokens; a quotient of 0.5 to 2, and only where the vocabulary is not the
+ * model's own; a remaining error of at most 5 %.  An upstream that counts words, or always says
+ * 1, is not followed.  What is out of date is forgotten after 16 samples.
  *
  * One table for all workers: a provider does not differ between our threads, and each
  * alone would learn slower.  It is asked once per count and once per sampled answer, for
@@ -29,16 +31,21 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
-#define OFFSET_MAX 16384
-#define RATIO_MAX  4.0
-#define EVERY      64
+#define OFFSET_LEAST (-16.0)
+#define OFFSET_MOST  16384.0
+#define RATIO_LEAST  0.5
+#define RATIO_MOST   2.0
+#define ERROR_MOST   0.05 /* of what was reported; or 2 tokens */
+#define EVERY        64
 
 struct row {
     uint64_t hash;
     char     upstream[64], model[LEARNED_NAME];
     uint32_t counted[LEARNED_SAMPLES], reported[LEARNED_SAMPLES];
     uint64_t samples, asked;
-    double   offset, ratio, error; /* of what is in force: tokens, tokens per token, tokens */
+    bool     own;
+    bool     believed;             /* the following are applied */
+    double   offset, ratio, error; /* tokens, tokens per token, tokens */
 };
 
 struct learned {
@@ -103,27 +110,37 @@ static double median(const double *values, unsigned n) {
     return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
 }
 
-static double clamp(double v, double least, double most) { return v < least ? least : v > most ? most : v; }
+static bool between(double v, double least, double most) { return v >= least && v <= most; }
+
+/* The median error that is left with this correction. */
+static double error_of(const struct row *r, unsigned n, double offset, double ratio) {
+    double e[LEARNED_SAMPLES];
+    for (unsigned i = 0; i < n; i++) e[i] = fabs(r->reported[i] - (r->counted[i] * ratio + offset));
+    return median(e, n);
+}
 
 static void fit(struct row *r) {
     unsigned n = r->samples < LEARNED_SAMPLES ? (unsigned)r->samples : LEARNED_SAMPLES;
-    double d[LEARNED_SAMPLES], q[LEARNED_SAMPLES];
+    double d[LEARNED_SAMPLES], q[LEARNED_SAMPLES], said[LEARNED_SAMPLES];
     if (n < LEARNED_LEAST) return;
     for (unsigned i = 0; i < n; i++) {
-        d[i] = (double)r->reported[i] - r->counted[i];
-        q[i] = (double)r->reported[i] / r->counted[i];
+        said[i] = r->reported[i];
+        d[i] = said[i] - r->counted[i];
+        q[i] = said[i] / r->counted[i];
     }
-    double offset = clamp(round(median(d, n)), -OFFSET_MAX, OFFSET_MAX);
-    double ratio = clamp(median(q, n), 1 / RATIO_MAX, RATIO_MAX);
-    for (unsigned i = 0; i < n; i++) {
-        d[i] = fabs(d[i] - offset);
-        q[i] = fabs(r->reported[i] - r->counted[i] * ratio);
+    double offset = round(median(d, n)), ratio = median(q, n);
+    bool by_offset = between(offset, OFFSET_LEAST, OFFSET_MOST);
+    bool by_ratio = !r->own && between(ratio, RATIO_LEAST, RATIO_MOST);
+    if (by_offset && by_ratio) by_offset = error_of(r, n, offset, 1) <= error_of(r, n, 0, ratio);
+    r->offset = by_offset ? offset : 0;
+    r->ratio = by_ratio && !by_offset ? ratio : 1;
+    r->error = error_of(r, n, r->offset, r->ratio);
+    r->believed = (by_offset || by_ratio) && r->error <= fmax(2, ERROR_MOST * median(said, n));
+    if (!r->believed) {
+        r->offset = 0;
+        r->ratio = 1;
+        r->error = error_of(r, n, 0, 1);
     }
-    double by_offset = median(d, n), by_ratio = median(q, n);
-    bool constant = by_offset <= by_ratio;
-    r->offset = constant ? offset : 0;
-    r->ratio = constant ? 1 : ratio;
-    r->error = constant ? by_offset : by_ratio;
 }
 
 /* -- Public ------------------------------------------------------------------------------ */
@@ -139,15 +156,16 @@ bool learned_wants(struct learned *l, struct slice upstream, struct slice model)
     return wants;
 }
 
-void learned_add(struct learned *l, struct slice upstream, struct slice model, uint64_t counted, uint64_t reported) {
-    if (l == NULL || counted == 0 || reported == 0 || counted > UINT32_MAX || reported > UINT32_MAX) return;
+void learned_add(struct learned *l, struct slice upstream, struct slice model, struct learned_sample s) {
+    if (l == NULL || s.counted == 0 || s.reported == 0 || s.counted > UINT32_MAX || s.reported > UINT32_MAX) return;
     model = clipped(model);
     pthread_mutex_lock(&l->lock);
     struct row *r = find_or_make(l, upstream, model);
     if (r != NULL) {
         unsigned at = (unsigned)(r->samples++ % LEARNED_SAMPLES);
-        r->counted[at] = (uint32_t)counted;
-        r->reported[at] = (uint32_t)reported;
+        r->counted[at] = (uint32_t)s.counted;
+        r->reported[at] = (uint32_t)s.reported;
+        r->own = s.own;
         fit(r);
     }
     pthread_mutex_unlock(&l->lock);
@@ -160,7 +178,7 @@ uint64_t learned_apply(struct learned *l, struct slice upstream, struct slice mo
     model = clipped(model);
     pthread_mutex_lock(&l->lock);
     const struct row *r = find(l, upstream, model);
-    if (r != NULL && r->samples >= LEARNED_LEAST) {
+    if (r != NULL && r->believed) {
         offset = r->offset;
         ratio = r->ratio;
         *known = true;

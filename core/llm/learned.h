@@ -22,8 +22,11 @@ void            learned_free(struct learned *l); /* l may be NULL */
 /* Is it worth to count the next request to this model?  True for the first ones, then
  * for one in 64.  l may be NULL: false. */
 bool learned_wants(struct learned *l, struct slice upstream, struct slice model);
-/* The upstream reported `reported` prompt tokens for a request counted as `counted`. */
-void learned_add(struct learned *l, struct slice upstream, struct slice model, uint64_t counted, uint64_t reported);
+struct learned_sample {
+    uint64_t counted, reported; /* prompt tokens, as we counted them and as the upstream did */
+    bool     own;               /* counted with the model's own vocabulary */
+};
+void learned_add(struct learned *l, struct slice upstream, struct slice model, struct learned_sample s);
 /* What the upstream will report for a request counted as `counted`.  *known: enough was
  * learned to say so.  l may be NULL. */
 uint64_t learned_apply(struct learned *l, struct slice upstream, struct slice model, uint64_t counted, bool *known);

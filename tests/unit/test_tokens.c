@@ -535,6 +535,10 @@ done:
 
 /* -- What upstreams report ---------------------------------------------------------------------- */
 
+static void learn(struct learned *l, const char *model, uint64_t counted, uint64_t reported, bool own) {
+    learned_add(l, SLICE("up"), slice_str(model), (struct learned_sample){ counted, reported, own });
+}
+
 TEST(learning_an_offset) {
     struct learned *l = learned_new();
     bool known = true;
@@ -544,19 +548,19 @@ TEST(learning_an_offset) {
     for (unsigned i = 0; i < LEARNED_LEAST; i++) {
         CHECK_UINT(learned_apply(l, up, m, 1000, &known), 1000);
         CHECK(!known);
-        learned_add(l, up, m, 100 + 50 * i, 124 + 50 * i);
+        learn(l, "gpt-4o", 100 + 50 * i, 124 + 50 * i, true);
     }
     CHECK_UINT(learned_apply(l, up, m, 1000, &known), 1024);
     CHECK(known);
     CHECK_UINT(learned_apply(l, up, SLICE("gpt-4"), 1000, &known), 1000);
     CHECK_UINT(learned_apply(l, SLICE("other"), m, 1000, &known), 1000);
     /* Some wild reports do not change it. */
-    learned_add(l, up, m, 100, 90000);
-    learned_add(l, up, m, 5000, 3);
-    for (unsigned i = 0; i < 3; i++) learned_add(l, up, m, 800 + i, 824 + i);
+    learn(l, "gpt-4o", 100, 90000, true);
+    learn(l, "gpt-4o", 5000, 3, true);
+    for (unsigned i = 0; i < 3; i++) learn(l, "gpt-4o", 800 + i, 824 + i, true);
     CHECK_UINT(learned_apply(l, up, m, 1000, &known), 1024);
     /* What is new replaces what is old. */
-    for (unsigned i = 0; i < LEARNED_SAMPLES; i++) learned_add(l, up, m, 100 + 90 * i, 92 + 90 * i);
+    for (unsigned i = 0; i < LEARNED_SAMPLES; i++) learn(l, "gpt-4o", 100 + 90 * i, 92 + 90 * i, true);
     CHECK_UINT(learned_apply(l, up, m, 1000, &known), 992);
     CHECK_UINT(learned_apply(l, up, m, 3, &known), 0);
     /* From here on one in 64. */
@@ -571,13 +575,11 @@ TEST(learning_a_ratio) {
     bool known;
     if (l == NULL) return;
     for (unsigned i = 1; i <= 12; i++)
-        learned_add(l, SLICE("up"), SLICE("claude"), 100 * i, 120 * i + i % 3);
+        learn(l, "claude", 100 * i, 120 * i + i % 3, false);
     CHECK_UINT(learned_apply(l, SLICE("up"), SLICE("claude"), 5000, &known) / 10, 600);
-    for (unsigned i = 1; i <= 16; i++) learned_add(l, SLICE("up"), SLICE("odd"), 10 * i, 4000 * i);
-    CHECK_UINT(learned_apply(l, SLICE("up"), SLICE("odd"), 100, &known), 16484); /* neither is believed without bounds */
     struct buf out;
     buf_init(&out, 0);
-    learned_add(l, SLICE("up"), SLICE("a\"b\\c\nd"), 10, 20);
+    learn(l, "a\"b\\c\nd", 10, 20, true);
     learned_write(l, &out);
     if (!buf_failed(&out)) {
         const char *text = buf_cstr(&out);
@@ -596,15 +598,37 @@ TEST(learning_has_an_end) {
         char name[300];
         memset(name, 'm', sizeof(name));
         int n = snprintf(name, sizeof(name), "%u", i);
-        learned_add(l, SLICE("up"), slice_of(name, i % 2 ? 300 : (size_t)n), 10, 20);
+        learned_add(l, SLICE("up"), slice_of(name, i % 2 ? 300 : (size_t)n), (struct learned_sample){ 10, 20, true });
     }
     CHECK(!learned_wants(l, SLICE("up"), SLICE("one more")));
     CHECK(learned_wants(l, SLICE("up"), SLICE("0")));
-    learned_add(l, SLICE("up"), SLICE("one more"), 10, 20);
-    learned_add(l, SLICE("up"), SLICE("0"), 0, 20);
-    learned_add(l, SLICE("up"), SLICE("0"), UINT64_MAX, 20);
+    learn(l, "one more", 10, 20, true);
+    learn(l, "0", 0, 20, true);
+    learn(l, "0", UINT64_MAX, 20, true);
     CHECK_UINT(learned_apply(l, SLICE("up"), SLICE("one more"), 7, &known), 7);
     CHECK(!learned_wants(NULL, SLICE("up"), SLICE("0")));
-    learned_add(NULL, SLICE("up"), SLICE("0"), 1, 2);
+    learn(NULL, "0", 1, 2, true);
+    learned_free(l);
+}
+
+/* Reports that cannot be: always the same, words instead of tokens, nothing that fits. */
+TEST(reports_that_are_not_believed) {
+    struct learned *l = learned_new();
+    bool known = true;
+    if (l == NULL) return;
+    for (unsigned i = 1; i <= 16; i++) {
+        learn(l, "always one", 100 * i, 1, false);
+        learn(l, "words", 100 * i, 70 * i, true); /* its own vocabulary: no quotient */
+        learn(l, "huge", 10 * i, 4000 * i, false);
+        learn(l, "noise", 1000, i * 7919 % 2000 + 1, false);
+        learn(l, "words, nearest", 100 * i, 70 * i, false);
+    }
+    static const char *const models[] = { "always one", "words", "huge", "noise" };
+    for (size_t i = 0; i < 4; i++) {
+        NOTE("%s", models[i]);
+        CHECK_UINT(learned_apply(l, SLICE("up"), slice_str(models[i]), 500, &known), 500);
+        CHECK(!known);
+    }
+    CHECK_UINT(learned_apply(l, SLICE("up"), SLICE("words, nearest"), 500, &known), 350);
     learned_free(l);
 }
