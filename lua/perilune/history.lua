@@ -250,7 +250,7 @@ local function fit(entries, question, budget, model)
   local sizes, total, lines = {}, 0, {}
   for i, e in ipairs(entries) do
     lines[i] = e[1] .. ": " .. e[2]
-    sizes[i] = core.tokens(lines[i], model) + 1
+    sizes[i] = core.tokens(lines[i], model, true) + 1
     total = total + sizes[i]
   end
   local scores = text_of.rank(lines, question) or {}
