@@ -37,7 +37,7 @@ BIN   := $(if $(SAN),$(O)/perilune,$(B)/perilune)
 
 export PERILUNE := $(CURDIR)/$(BIN)
 
-.PHONY: all deps run test unit wire specs clients fuzz lint bench soak install clean examples-test tokens
+.PHONY: all deps run test unit wire specs clients fuzz lint bench cases soak install clean examples-test tokens
 
 all: deps
 	@$(MAKE) -s --no-print-directory $(B)/libperilune.a $(B)/libperilune.so $(BIN)
@@ -157,7 +157,7 @@ unit: all $(UNITS)
 	@for t in $(UNITS); do echo "== $$(basename $$t)"; FAULT=$(FAULT) $$t || exit 1; done
 
 specs: all
-	@$(BIN) test $(wildcard tests/lua/*_spec.lua) $(wildcard examples/policies/*_spec.lua)
+	@$(BIN) test $(wildcard tests/lua/*_spec.lua) $(wildcard tests/eval/*_spec.lua) $(wildcard examples/policies/*_spec.lua)
 
 wire: all
 	@luajit tests/support/selftest.lua
@@ -186,6 +186,9 @@ lint:
 
 bench: all $(O)/bench_tokens $(O)/bench_count $(O)/bench_text
 	@sh tests/bench/run.sh
+
+cases: all
+	@luajit tests/bench/compress.lua cases
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/share/perilune

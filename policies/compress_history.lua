@@ -43,7 +43,7 @@ local spec = {
   guard = { type = "boolean", default = true },
 }
 
--- A digest says at least this much, or a tenth of what it stands for; at most half of it.
+-- A digest says at least this much, or 15 % of what it stands for; at most half of it.
 local LEAST = 200
 
 local function turns_in(messages)
@@ -59,7 +59,7 @@ end
 local function budget_of(options, messages, tokens, plan)
   local growth = tokens / turns_in(messages)
   local room = options.window * options.trigger - options.headroom * growth - plan.rest
-  local least = math.min(math.max(LEAST, math.floor(plan.tokens * 0.1)), math.floor(plan.tokens * 0.5))
+  local least = math.min(math.max(LEAST, math.floor(plan.tokens * 0.15)), math.floor(plan.tokens * 0.5))
   return math.max(least, math.floor(math.min(room, plan.tokens * 0.5)))
 end
 

@@ -79,8 +79,13 @@ static size_t span_from(const struct round *r, uint32_t at) {
     return low;
 }
 
-/* A rule answers for the quantifiers and modals in it ("so much", "if you could"). */
+/* A rule answers for the quantifiers and modals in it ("so much", "if you could"), and for
+ * numbers in characters (一个, 十分). */
 #define VOUCHED (1u << TEXT_QUANTIFIER | 1u << TEXT_MODAL)
+
+static bool is_vouched(const struct round *r, const struct text_span *s) {
+    return (VOUCHED >> s->type & 1) != 0 || (s->type == TEXT_NUMBER && ((unsigned char)r->text[s->start] & 0x80) != 0);
+}
 
 static bool is_shielded(const struct round *r, uint32_t from, uint32_t to) {
     size_t low = 0, high = r->shield_count;
@@ -96,7 +101,7 @@ static bool is_protected(struct round *r, uint32_t from, uint32_t to) {
     for (size_t i = span_from(r, from); i < r->span_count && r->spans[i].start < to; i++) {
         const struct text_span *s = &r->spans[i];
         bool inside = s->start >= from && s->end <= to;
-        if ((VOUCHED >> s->type & 1) == 0 || !inside) return true;
+        if (!inside || !is_vouched(r, s)) return true;
     }
     bool shielded = is_shielded(r, from, to);
     r->conflict = r->conflict || shielded;
@@ -173,22 +178,34 @@ static const char *cut_front(struct round *r, const char *p, const char *end) {
     }
 }
 
+/* The bytes of what ends a clause at p; a sentence, too, for items hold several. */
 static size_t clause_border(const char *p, const char *end) {
-    if (*p != ',' && *p != ';' && (unsigned char)*p != 0xEF) return 0; /* ， and ； begin with EF */
-    if (*p == ',' && p + 1 < end && !is_white(p[1])) return 0;
-    return trim_separator(p, end);
+    switch ((unsigned char)*p) {
+    case ',':
+    case ';':
+    case '.':
+    case '!':
+    case '?': return p + 1 < end && is_white(p[1]) ? 1 : 0;
+    case 0xEF: { /* ，；！？ */
+        size_t n = trim_separator(p, end);
+        return n > 0 ? n : trim_terminator(p, end);
+    }
+    case 0xE3: return trim_terminator(p, end); /* 。, and not 、 */
+    default: return 0;
+    }
 }
 
-/* Takes phrases away behind the commas of [p, end), where stop is the end of the sentence
- * without its punctuation.  Returns the new stop. */
+/* Takes phrases away behind the commas and periods of [p, end), where stop is the end of the
+ * sentence without its punctuation.  Returns the new stop. */
 static const char *cut_clauses(struct round *r, const char *p, const char *stop) {
-    const unsigned places = 1u << TRIM_LEAD | 1u << TRIM_WHOLE;
     while (p < stop) {
         size_t border = clause_border(p, stop);
         if (border == 0 || in_span(r, at_of(r, p))) {
             p++;
             continue;
         }
+        unsigned places = 1u << TRIM_LEAD | 1u << TRIM_WHOLE;
+        if (trim_separator(p, stop) == 0) places |= 1u << TRIM_START;
         const char *comma = p, *from = p + border;
         while (from < stop && is_white(*from)) from++;
         const char *q = from;
@@ -454,7 +471,7 @@ static void carry_shield(struct work *w, const struct round *r) {
     size_t n = w->rounds == 0 ? r->span_count : r->shield_count;
     buf_clear(&w->shield2);
     for (size_t i = 0; i < n; i++) {
-        if (w->rounds == 0 && (VOUCHED >> r->spans[i].type & 1) != 0) continue;
+        if (w->rounds == 0 && is_vouched(r, &r->spans[i])) continue;
         struct range s = w->rounds == 0 ? (struct range){ r->spans[i].start, r->spans[i].end } : r->shield[i], moved;
         for (; at < s.start; at++) kept += r->marks[at] == 0;
         moved.start = kept;

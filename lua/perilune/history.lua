@@ -215,6 +215,29 @@ local function asked(call)
   return clip(type(value) == "string" and value or core.json_encode(value), 300)
 end
 
+-- What JSON says, a line for each scalar, so that it can be shortened like text; anything
+-- else as it is.
+local function lines_of(content)
+  local value = content:find("^%s*[{%[]") and core.json_decode(content)
+  if type(value) ~= "table" then return content end
+  local out = {}
+  local function walk(v, name)
+    if type(v) ~= "table" then
+      out[#out + 1] = name .. tostring(v)
+      return
+    end
+    local keys = {}
+    for k in pairs(v) do keys[#keys + 1] = k end
+    table.sort(keys, function(a, b)
+      if type(a) == "number" and type(b) == "number" then return a < b end
+      return tostring(a) < tostring(b)
+    end)
+    for _, k in ipairs(keys) do walk(v[k], type(k) == "string" and k .. ": " or name) end
+  end
+  walk(value, "")
+  return table.concat(out, "\n")
+end
+
 -- Who says what, one entry for each thing said: { who, text }.
 local function transcript(messages, indexes)
   local out, bytes, calls = {}, 0, {}
@@ -228,7 +251,7 @@ local function transcript(messages, indexes)
     for id, call in pairs(chat.calls_by_id(m)) do calls[id] = call end
     local results = chat.results(m, calls)
     for _, r in ipairs(results) do
-      add(("%s(%s)"):format(r.name, asked(r.id and calls[r.id])), r.text() or "")
+      add(("%s(%s)"):format(r.name, asked(r.id and calls[r.id])), lines_of(r.text() or ""))
     end
     local text = said(m)
     local is_label = text == labels.en or text == labels.zh
@@ -245,8 +268,8 @@ local function question_of(messages)
   return ""
 end
 
--- Leaves out what answers the question least until the rest fits.
-local function fit(entries, question, budget, model)
+-- Leaves out what answers the question least until the rest fits; not the subject.
+local function fit(entries, subject, question, budget, model)
   local sizes, total, lines = {}, 0, {}
   for i, e in ipairs(entries) do
     lines[i] = e[1] .. ": " .. e[2]
@@ -263,7 +286,7 @@ local function fit(entries, question, budget, model)
   local gone = {}
   for _, i in ipairs(order) do
     if total <= budget then break end
-    gone[i], total = true, total - sizes[i]
+    if i ~= subject then gone[i], total = true, total - sizes[i] end
   end
   local out = {}
   for i, line in ipairs(lines) do
@@ -272,8 +295,23 @@ local function fit(entries, question, budget, model)
   return table.concat(out, "\n")
 end
 
+-- Which answer or result the question is about most, if any.  What it was an answer to
+-- counts, too.
+local function subject_of(entries, texts, question)
+  local scores = question:find("%S") and text_of.rank(texts, question)
+  local best, most, asked = nil, 0, 0
+  for i, score in ipairs(scores or {}) do
+    if entries[i][1] == "User" then
+      asked = score
+    elseif score + asked > most then
+      best, most = i, score + asked
+    end
+  end
+  return best
+end
+
 --- A digest by extraction: of each thing that was said the sentences that the question
---- needs, word for word.
+--- needs, word for word; half of the room is for what it is about most.
 ---@param messages perilune.Message[]
 ---@param plan perilune.FoldPlan
 ---@param budget integer  tokens
@@ -284,12 +322,20 @@ function M.extract(messages, plan, budget, model)
   local entries, texts, question = transcript(messages, plan.fold), {}, question_of(messages)
   if #entries == 0 then return nil, "there is no text in it" end
   for i, e in ipairs(entries) do texts[i] = e[2] end
-  local json = core.json_encode(core.json_array(texts))
-  local ratio = math.min(1, math.max(0.02, budget / math.max(1, plan.tokens)))
-  local left, info = text_of.extract(json, question, { ratio = ratio, floor = 0, min_leaf = 80, keep_first = 0, keep_last = 0 })
+  local subject, kept, whole = subject_of(entries, texts, question), nil, 0
+  if subject then
+    kept = texts[subject]
+    local share = budget / 2 / math.max(1, (core.tokens(kept, model)))
+    kept = share < 1 and text_of.extract(kept, question, { ratio = share, floor = 0, keep_first = 0, keep_last = 0 }) or kept
+    texts[subject], whole = "", core.tokens(kept, model)
+  end
+
+  local ratio = (budget - whole) / math.max(1, plan.tokens - whole)
+  local left, info = text_of.extract(core.json_encode(core.json_array(texts)), question,
+    { ratio = math.min(1, math.max(0.02, ratio)), floor = 0, min_leaf = 80, keep_first = 0, keep_last = 0 })
   if not left then return nil, info end
-  for i, text in ipairs(core.json_decode(left)) do entries[i][2] = text end
-  return fit(entries, question, math.max(budget, 50) * 1.1, model)
+  for i, text in ipairs(core.json_decode(left)) do entries[i][2] = i == subject and kept or text end
+  return fit(entries, subject, question, math.max(budget, 50) * 1.1, model)
 end
 
 local INSTRUCTION = "Now summarize this conversation so far, for yourself: it will take the place of the messages "
