@@ -203,12 +203,16 @@ static void protect(struct response *r, int (*fn)(lua_State *, void *), struct r
     s->until_us = budget ? begin + budget : 0; /* specs have none */
     s->until_cpu_us = budget;
     s->until_text = "it used more CPU time than it may (limits.cpu_ms)";
+    s->in_hook = true;
+    s->hook_used = s->used;
     int rc = state_call(s, fn, run, err, sizeof(err));
+    s->in_hook = false;
     s->until_us = s->until_cpu_us = 0;
     if (s->stats)
         atomic_fetch_add_explicit(&s->stats->policy_us, loop_hrtime_us() - begin, memory_order_relaxed);
     if (rc == 0) return;
-    state_collect_soon(s); /* it may have eaten memory that others need */
+    state_collect_early(s); /* it may have eaten memory that others need */
+    state_collect_soon(s);
     h->broken = true;
     failure_set(&h->failure, FAILURE_POLICY, "a policy's tap or map failed");
     log_line(s->log, PERILUNE_LOG_ERROR, "tap, map or finally failed: %s", err);

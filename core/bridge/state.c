@@ -49,6 +49,7 @@ static bool may_grow(struct state *s, size_t more) {
     if (s->limits.memory == 0) return true;
     size_t total = s->used + more;
     struct task *root = s->running ? s->running->root : NULL;
+    if (root == NULL && s->in_hook) return total <= s->hook_used + s->limits.memory / 2;
     if (root == NULL || root->trusted) return true; /* our own code; malloc is the limit */
     size_t grown = root->memory + (total > s->resumed_used ? total - s->resumed_used : 0);
     bool greedy = grown > s->limits.memory / 2;

@@ -56,6 +56,8 @@ struct state {
     uint64_t            until_us;   /* outside of tasks, while loading or in a hook: when to give up; 0: never */
     const char         *until_text; /* what is said then */
     uint64_t            until_cpu_us; /* the CPU time that was meant; 0: the wall clock decides */
+    bool                in_hook;    /* tap, map or finally runs, outside of tasks */
+    size_t              hook_used;  /* `used` when it began */
     uint64_t            doubted_us, doubted_cpu_us; /* see is_over() in state.c */
     size_t              used, resumed_used, collected_at; /* bytes */
     struct task        *spare[64];  /* tasks that ended by themselves, to be used again */
