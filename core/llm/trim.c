@@ -157,6 +157,14 @@ static const char *skip_between(const char *p, const char *end) {
     }
 }
 
+/* The same behind a phrase: up to where something protected begins. */
+static const char *skip_free(const struct round *r, const char *p, const char *end) {
+    const char *stop = skip_between(p, end);
+    size_t i = span_from(r, at_of(r, p));
+    if (i < r->span_count && r->text + r->spans[i].start < stop) stop = r->text + r->spans[i].start;
+    return stop > p ? stop : p;
+}
+
 /* Is nothing in [p, end) that says something: punctuation, white space, emoji? */
 static bool says_nothing(const char *p, const char *end) {
     while ((p = skip_between(p, end)) < end) {
@@ -174,7 +182,7 @@ static const char *cut_front(struct round *r, const char *p, const char *end) {
     for (;;) {
         size_t n = trim_rules_begin(r->rules, places, p, end);
         if (n == 0 || is_protected(r, at_of(r, p), at_of(r, p + n))) return p;
-        p = skip_between(p + n, end);
+        p = skip_free(r, p + n, end);
     }
 }
 
@@ -212,7 +220,7 @@ static const char *cut_clauses(struct round *r, const char *p, const char *stop)
         for (;;) {
             size_t n = trim_rules_begin(r->rules, places, q, stop);
             if (n == 0 || is_protected(r, at_of(r, q), at_of(r, q + n))) break;
-            q = skip_between(q + n, stop);
+            q = skip_free(r, q + n, stop);
         }
         if (q >= stop && q > from) {
             mark(r, at_of(r, comma), at_of(r, stop), TRIM_PHRASE);
@@ -244,7 +252,7 @@ static const char *cut_tail(struct round *r, const char *p, const char *stop) {
         const char *q = stop - n;
         while (q > p && (is_white(q[-1]) || q[-1] == ',' || q[-1] == ';')) q--;
         if (q - p >= 3 && trim_separator(q - 3, q) == 3) q -= 3;
-        if (q <= p) return stop;
+        if (q <= p || is_protected(r, at_of(r, q), at_of(r, stop))) return stop;
         mark(r, at_of(r, q), at_of(r, stop), TRIM_PHRASE);
         stop = q;
     }
@@ -287,7 +295,7 @@ static bool cut_unit(struct round *r, const struct text_unit *u) {
     bool introduces = colon < end && trim_rules_has_content(r->rules, from, colon);
     const char *limit = introduces ? colon : end;
     const char *rest = cut_front(r, from, limit);
-    if (rest == limit ? !introduces : !introduces && says_nothing(rest, limit)) {
+    if (!introduces && says_nothing(rest, limit) && !is_protected(r, at_of(r, from), at_of(r, limit))) {
         drop(r, u->start, at_of(r, end), u->end, TRIM_SENTENCE);
         return false;
     }

@@ -19,7 +19,7 @@
  * Spaces: any white space is one space, and a pattern's space counts once and never at
  * the ends, whatever optional groups around it are left out.  So for every position there
  * are three nodes: at the BEGIN, with a space PENDING, which is only read when something
- * follows, and in the MIDDLE.
+ * but a comma follows, and in the MIDDLE.
  *
  * Thread: built by one; then immutable. */
 #include <stdio.h>
@@ -146,7 +146,8 @@ static struct ways one_byte(struct parser *x, char c, struct ways next) {
     if (c == ' ' || c == '\t') return (struct ways){ next.begin, next.pending, next.pending };
     if (c >= 'A' && c <= 'Z') c |= 0x20;
     uint32_t n = byte_then(x, (uint8_t)c, next.middle);
-    return (struct ways){ n, n, byte_then(x, ' ', n) };
+    bool comma = !x->back && (c == ',' || c == ';'); /* nobody writes a space in front of it */
+    return (struct ways){ n, n, comma ? n : byte_then(x, ' ', n) };
 }
 
 /* What reads s and goes on with next: s is gone through from the side that is read last.

@@ -885,7 +885,8 @@ local Trimmer = {}
 ---@field reason "phrase"|"sentence"|"repeated"|"empty section"
 
 --- Compiles the shipped rules and more of them; once per load, it takes milliseconds.  A
---- pattern is text with (a|b) and [a|b], alternatives and alternatives or nothing; at its
+--- pattern is text with (a|b) and [a|b], alternatives and alternatives or nothing; a space in
+--- front of a comma is none; at its
 --- end !(a|b) says what must not follow; a tail with ~ in front needs no space or comma.
 --- lua/perilune/trim_rules.lua has the shipped ones.  Throws when a pattern is none.
 ---@param options? { languages?: string[], rules?: table<string, string[]>, repeated?: boolean }

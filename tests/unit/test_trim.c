@@ -19,6 +19,7 @@ static const struct rule some[] = {
     { TRIM_LEAD, "please!(find|:)" },
     { TRIM_LEAD, "[so] 请(你|您)[帮我]!(们)" },
     { TRIM_LEAD, "i'd like you to" },
+    { TRIM_START, "[oh] dear [me] , [so ,]" },
     { TRIM_TAIL, "please" },
     { TRIM_TAIL, "~(，|,)(谢谢|拜托了)" },
     { TRIM_WHOLE, "(hi|hello) [there]" },
@@ -79,6 +80,7 @@ TEST(ends_where_words_end) {
     trims("Please find the file. Please: go.", "Please find the file. Please: go.");
     trims("I\xE2\x80\x99" "d  like\nyou to go.", "go.");
     trims("Sit (please).", "Sit (please).");
+    trims("Oh dear, so, go. Dear me, go. Dear, so go. Dear go.", "go. go. so go. Dear go.");
 }
 
 TEST(never_takes_what_is_protected) {
