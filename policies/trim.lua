@@ -5,8 +5,8 @@
 -- "Hello! Could you please summarize this? Thanks!" becomes "summarize this?".  What goes
 -- is a list of phrases, English and Chinese, which `rules` adds to (perilune.trim_rules says
 -- how), and only where a sentence or clause begins or ends.  Never touched: numbers,
--- negations, quotes, code, URLs, tables, headings; what stands behind "translate the
--- following text:" and the like; a text that would become empty; images.
+-- negations, quotes, code, URLs, tables, headings; what stands behind "the following text:"
+-- and the like, or is to be translated; a text that would become empty; images.
 --
 -- A message is trimmed by what it says and nothing else.  So it is trimmed each time in the
 -- same way, a conversation's prefix stays what the provider has in its cache, and trimming

@@ -12,8 +12,8 @@
  *
  *     protected spans     numbers, negations, quotes, code, URLs ... (text_spans.h)
  *     headings, tables, code, and the numbers of lists
- *     what is to be worked on: all behind "translate the following text:", up to the
- *     next heading
+ *     what is to be worked on: all behind "the following text:", up to the next heading;
+ *     where something is to be translated, everything but what stands in front of that word
  *     a text that would become empty
  *
  * Marks, one for each byte, say what goes; then the rest is put together and looked at
@@ -56,6 +56,7 @@ struct round {
     const struct range        *shield;   /* what was protected in the text as it was given; disjoint */
     size_t                     shield_count;
     bool                       payload;  /* in what is to be worked on */
+    bool                       task;     /* all of it is to be worked on */
     bool                       conflict; /* something would go if the given text did not protect it */
 };
 
@@ -291,8 +292,14 @@ static bool cut_unit(struct round *r, const struct text_unit *u) {
     const char *from = p + (u->kind == TEXT_UNIT_ITEM ? marker_of(p, end, &numbered) : 0);
     if (numbered || from == end || *p == '>') return true; /* > what somebody else said */
 
+    if (r->task) {
+        if (trim_rules_has(r->rules, TRIM_TASK, from, end))
+            mark(r, at_of(r, from), at_of(r, cut_front(r, from, end)), TRIM_PHRASE);
+        r->kept_end = u->end;
+        return true;
+    }
     const char *colon = colon_of(r, from, end);
-    bool introduces = colon < end && trim_rules_has_content(r->rules, from, colon);
+    bool introduces = colon < end && trim_rules_has(r->rules, TRIM_CONTENT, from, colon);
     const char *limit = introduces ? colon : end;
     const char *rest = cut_front(r, from, limit);
     if (!introduces && says_nothing(rest, limit) && !is_protected(r, at_of(r, from), at_of(r, limit))) {
@@ -524,7 +531,8 @@ static int run_round(struct work *w, const struct trim_rules *rules, const struc
     r.spans = text_spans_of(&w->spans, &r.span_count);
     r.shield = (const struct range *)(const void *)buf_get(&w->shield).ptr;
     r.shield_count = buf_len(&w->shield) / sizeof(*r.shield);
-    if (options->repeated && (rc = cut_repeated(&r)) != 0) return rc;
+    r.task = trim_rules_has(rules, TRIM_TASK, text.ptr, text.ptr + text.len);
+    if (options->repeated && !r.task && (rc = cut_repeated(&r)) != 0) return rc;
     if (r.marked == 0) {
         size_t n;
         const struct text_unit *units = text_units_of(&w->units, &n);

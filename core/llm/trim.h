@@ -17,6 +17,8 @@ enum trim_place {
     TRIM_WHOLE,   /* where it is a whole clause or sentence: "Thank you very much!" */
     TRIM_CONTENT, /* not taken away: a sentence with it and a colon has in front of it what is to be
                      worked on ("translate the following text:"), and that is left alone */
+    TRIM_TASK,    /* not taken away: a text with it anywhere is to be worked on itself ("translate"): of
+                     it only what stands in front in the same sentence goes */
     TRIM_PLACES
 };
 /* "start", "lead" ...; by place. */
@@ -57,8 +59,8 @@ size_t trim_rules_len(const struct trim_rules *r);
 size_t trim_rules_begin(const struct trim_rules *r, unsigned places, const char *p, const char *end);
 /* The longest TAIL that ends at end in [p, end). */
 size_t trim_rules_end(const struct trim_rules *r, const char *p, const char *end);
-/* Is a CONTENT phrase anywhere in [p, end)? */
-bool trim_rules_has_content(const struct trim_rules *r, const char *p, const char *end);
+/* Is a phrase of the place, CONTENT or TASK, anywhere in [p, end)? */
+bool trim_rules_has(const struct trim_rules *r, enum trim_place place, const char *p, const char *end);
 
 /* Bytes of the character at p that separates clauses (, ; ，；) or ends a sentence
  * (. ! ? 。！？…～): 0 when it does neither. */

@@ -170,17 +170,23 @@ size_t trim_rules_end(const struct trim_rules *r, const char *begin, const char 
     return best;
 }
 
-bool trim_rules_has_content(const struct trim_rules *r, const char *p, const char *end) {
+static bool ends_one(const struct trim_rules *r, const struct trim_state *st, enum trim_place place) {
+    for (unsigned i = 0; i < st->terms; i++)
+        if (term_at(r, &r->automata[TRIM_ANYWHERE], st, i)->place == place) return true;
+    return false;
+}
+
+bool trim_rules_has(const struct trim_rules *r, enum trim_place place, const char *p, const char *end) {
     const struct trim_automaton *a = &r->automata[TRIM_ANYWHERE];
     for (const char *begin = p; p < end; p++) {
-        if (goes_on(p, end) && came_from(begin, p)) continue;
-        const char *q = p;
         size_t n = 0;
-        uint32_t at = 0;
-        while (q < end && (at = step(a, at, read_forward(q, end, &n))) != TRIM_NONE) {
-            q += n;
+        uint32_t at = step(a, 0, read_forward(p, end, &n));
+        if (at == TRIM_NONE || (goes_on(p, end) && came_from(begin, p))) continue;
+        for (const char *q = p + n; at != TRIM_NONE; q += n) {
             bool inside = goes_on(q, end) && ((unsigned char)q[-1] & 0x80) == 0;
-            if (trim_state_at(a, at)->terms > 0 && !inside) return true;
+            if (!inside && ends_one(r, trim_state_at(a, at), place)) return true;
+            if (q >= end) break;
+            at = step(a, at, read_forward(q, end, &n));
         }
     }
     return false;

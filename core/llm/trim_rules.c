@@ -31,7 +31,7 @@
 #include "include/perilune.h"
 #include "llm/trim_int.h"
 
-const char *const trim_place_names[TRIM_PLACES] = { "start", "lead", "tail", "whole", "content" };
+const char *const trim_place_names[TRIM_PLACES] = { "start", "lead", "tail", "whole", "content", "task" };
 
 #define DEPTH     16         /* of groups in each other */
 #define NODES_MAX (1u << 20) /* of all patterns */
@@ -213,7 +213,7 @@ static int take_stops(struct parser *x, struct slice *s, uint32_t *not_behind) {
 
 int trim_rules_add(struct trim_rules *r, enum trim_place place, struct slice pattern, char *err, size_t errlen) {
     struct parser x = { .r = r, .back = place == TRIM_TAIL, .err = err, .errlen = errlen };
-    int kind = place == TRIM_TAIL ? TRIM_BACK : place == TRIM_CONTENT ? TRIM_ANYWHERE : TRIM_FRONT;
+    int kind = place == TRIM_TAIL ? TRIM_BACK : place >= TRIM_CONTENT ? TRIM_ANYWHERE : TRIM_FRONT;
     struct trim_term t = { .place = (uint8_t)place };
     snprintf(err, errlen, "out of memory");
     if (pattern.len > TRIM_RULE_MAX) return complain(&x, PERILUNE_ERR_LIMITED, "is longer than 4096 bytes");

@@ -871,7 +871,7 @@ function retry.pause(tries, options, err, random) end
 
 ---@class perilune.trim
 ---@field languages string[]  that there are rules for: "en", "zh"
----@field places string[]     where a phrase may go: "start", "lead", "tail", "whole", "content"
+---@field places string[]     where a phrase may go: "start", "lead", "tail", "whole", "content", "task"
 local trim = {}
 
 ---@class perilune.Trimmer

@@ -7,6 +7,8 @@
 --     tail     at the end of a sentence, behind a space or a comma (~ in front: behind anything)
 --     whole    where it is a whole clause or sentence
 --     content  goes never: says that behind the colon comes what is to be worked on
+--     task     goes never: says that the text itself is to be worked on, wherever it stands; then
+--              only what is in front of it in its sentence goes
 --
 -- In a pattern, (a|b) is one of them, [a|b] one of them or nothing, a space any white
 -- space; at its end !(a|b) says what must not follow.
@@ -33,8 +35,8 @@ M.en = {
   lead = {
     "(could|can|would|will) you (please|kindly) [please|kindly|perhaps|possibly|maybe]",
     "(could|would|can) you (perhaps|possibly|maybe|be so kind as to|be kind enough to|be willing to|mind helping me|help me [out] [to|by])",
-    "[and|so|then|also] [if (possible|it is possible|it's possible|you can|you could|at all possible) ,] (please|pls|plz|kindly)!(:|,|find attached|see attached)",
-    "(help me [out] [to|by]|assist me in|go ahead and|take the time to|take a moment to|be so kind as to|feel free to|note that|be aware that|keep in mind that|bear in mind that|understand that|do me a favor and|do me a favour and)",
+    "[and|so|then|also] (please|pls|plz|kindly)!(:|,|find attached|see attached)",
+    "(help me [out] [to|by]|assist me in|go ahead and|take the time to|take a moment to|be so kind as to|note that|be aware that|keep in mind that|bear in mind that|understand that|do me a favor and|do me a favour and)",
     "[so|and|now|today] [,] (i would|i'd|we would|we'd) [really|very much|truly|greatly|kindly] (like|love|want) (you to|for you to)",
     "[so|and|now|today] [,] (i would|i'd|we would|we'd) [also] [really|very much|truly|greatly|kindly|highly] (appreciate it|be grateful|be thankful|be so grateful|be very grateful|be happy|be glad|be delighted|be very thankful|be very happy|be so happy) if you (could|would|can)",
     "(i would|i'd) [really|very much] like to (kindly|politely|humbly) (ask|request) (you to|that you)",
@@ -45,10 +47,10 @@ M.en = {
     "(what i (would|'d) like you to do is|what i need you to do is|what i want you to do is) [to]",
     "(it is|it's) (important|worth noting|worth mentioning|worth pointing out|important to note|important to mention|good to know) that",
     "(it should be noted|i should mention|i should note|i want to mention|i would like to mention|i'd like to mention|i would like to point out|please be advised|please be informed) that",
-    "(i think|i guess|i feel like|i suppose) (that|maybe|perhaps|it would be nice if you could)",
+    "(i think|i guess|i feel like|i suppose) it would be (nice|good|great) if you could",
   },
   tail = {
-    "(please|pls|plz|kindly|if you please|if you would|if you could|if you would be so kind|if possible|if that is possible|if that's possible|if it is possible|if it's possible|if that's okay|if that is okay|if that's ok|for me|would you|could you|would you please|could you please)",
+    "(please|pls|plz|kindly|if you please|if you would|if you could|if you would be so kind|if that's okay|if that is okay|if that's ok|for me|would you|could you|would you please|could you please)",
     "[and|with] [many|so many] (thanks|thank you|thx|cheers) [so much|very much|a lot|a bunch|a million|a ton] [again] [in advance]",
     "(thanks|thank you) [so much|very much|a lot|again|in advance] for (your|the) [kind|great|valuable] (help|time|assistance|support|effort|understanding|attention|patience)",
     "(to the best of your (ability|abilities|knowledge)|as best (as you can|you can)|the best (way|that) you can)",
@@ -78,7 +80,7 @@ M.en = {
     "(i look forward to|looking forward to|i'm looking forward to|i am looking forward to) (your (answer|reply|response|help|result|results|work)|hearing from you|hearing back from you|seeing (it|the result|the results|your answer|your work)|reading it) [soon]",
     "(best|kind|kindest|warm|warmest|with best|with kind) (regards|wishes)",
     "(yours (sincerely|truly|faithfully)|sincerely|cheers|have a (great|good|nice|wonderful|lovely) (day|one|evening|weekend|week)|take care|many blessings|best of luck|good luck|enjoy)",
-    "(please|pls|pretty please|please and thank you|if you please|if you would be so kind|if possible|if that is okay|if that's okay|if that's ok|if it is okay with you|if it's okay with you|if you have the time|if you have a moment|if you get a chance|whenever you have time|when you have a moment|at your earliest convenience)",
+    "(please|pls|pretty please|please and thank you|if you please|if you would be so kind|if that is okay|if that's okay|if that's ok|if it is okay with you|if it's okay with you|if you have the time|if you have a moment|if you get a chance|whenever you have time|when you have a moment|at your earliest convenience)",
     "(please|kindly) [try to] (do your [very|absolute] best|give it your [very|absolute] best|give it your all|try your [very|absolute] best|work hard on (this|it)|put your heart into it|make me proud|help me|help us|help me with this|help me out|help|be patient with me|bear with me|take this seriously)",
     "(please|kindly|make sure to|please make sure to|please be sure to) (read|study|review|go through|consider) (everything|this|it|(my|the|these|all|all of my) (request|requirements|instructions|message|prompt|instructions below|requirements below|details|details below)) [very] (carefully|attentively|thoroughly|closely|patiently) [before (you (answer|start|begin|write|reply|respond)|answering|starting|writing|replying)]",
     "(i know (this|it) is a lot to ask|i know you are busy|i know you're busy|i hope (that makes sense|this makes sense|that is okay|that's okay|that is clear|this is clear|i was clear|you understand|that helps)|does that make sense|makes sense|thanks for understanding|you know what i mean)",
@@ -91,8 +93,14 @@ M.en = {
   },
   content = {
     "(the following|this|my|below|following) [short|long|english|chinese|french|german|spanish|japanese|customer|original|draft|raw|whole] (text|texts|sentence|sentences|paragraph|paragraphs|passage|article|email|e-mail|message|letter|note|draft|essay|document|documents|poem|lyrics|conversation|transcript|dialogue|dialog|review|reviews|comment|comments|abstract|story|code|log|logs|data|content|input|post|tweet|speech|snippet|string|phrase|phrases|list|excerpt|quote|report|context|chat|words)",
-    "(translate|proofread|rewrite|paraphrase|rephrase|reword|edit|polish|correct|classify|label|repeat|transcribe|quote|copy) [this|these|it|them|the following|the following ones|as is|verbatim]",
+    "(edit|polish|correct|classify|label|repeat|quote|copy) [this|these|it|them|the following|the following ones|as is|verbatim]",
     "(text|original|content|input|passage|article|email|e-mail|message|transcript|document|documents|context|draft|excerpt|quote|source|source text|conversation|dialogue|lyrics|review|input text|user input|sentence)",
+  },
+  task = {
+    "(translate|translating|proofread|proofreading|rewrite|paraphrase|rephrase|reword|transcribe|transliterate|transcription)",
+    "(correct|fix|check) (the|my|its|all) (grammar|spelling|punctuation|mistakes|typos|wording)",
+    "how (do|would|does|can) (you|i|we|one) (say|write|spell|pronounce)",
+    "(count the words|how many words|how many characters|repeat after me|verbatim|word for word|lyrics)",
   },
 }
 
@@ -103,17 +111,17 @@ M.zh = {
     "(作为一(个|名|位)[专业的|资深的|优秀的|强大的|聪明的|智能的][人工智能|AI|智能][助手|模型|语言模型|专家])(，|,)",
   },
   lead = {
-    "[那|那么|所以|现在|接下来|然后|另外|同时|还有](请|烦请|劳请|恳请|敬请|还请|就请|拜托|麻烦|辛苦|劳烦|有劳)(你|您)[能|能够|可以|务必要]!(们|的|那|这)",
-    "[那|那么|所以|现在|接下来|然后|另外|同时|还有](请|烦请|恳请|还请|麻烦|拜托|劳烦)(帮我|帮忙|帮助我|帮我们|帮助我们|为我|替我|给我)!(们)",
-    "(帮我|帮忙|帮助我|帮我们|帮助我们|替我)!(们|拿|做主|挡)",
-    "[请](耐心地|耐心|仔细地|认真地|用心地|好好地|尽心尽力地|尽心地|用心)(帮我|帮助我|帮忙|为我|替我)!(们)",
+    "[那|那么|所以|现在|接下来|然后|另外|同时|还有](请|烦请|劳请|恳请|敬请|还请|就请|拜托|麻烦|辛苦|劳烦|有劳)(你|您)[能|能够|可以|务必要]!(们|的|那|这|方|家|妈|爸|老|和|与|跟|父|母|公司|单位)",
+    "[那|那么|所以|现在|接下来|然后|另外|同时|还有](请|烦请|恳请|还请|麻烦|拜托|劳烦)(帮我|帮忙|帮助我|帮我们|帮助我们|为我|替我|给我)!(们|妈|爸|爷|奶|外|姐|哥|弟|妹|儿子|女儿|孩|朋友|同学|同事|老|家|公司|自己|的|男|女|侄|舅|叔|姑|姨|婆|公公|先生|太太|宝|客户|室友|导师|领导)",
+    "(帮我|帮忙|帮助我|帮我们|帮助我们|替我)!(们|妈|爸|爷|奶|外|姐|哥|弟|妹|儿子|女儿|孩|朋友|同学|同事|老|家|公司|自己|的|男|女|侄|舅|叔|姑|姨|婆|公公|先生|太太|宝|客户|室友|导师|领导)",
+    "[请](耐心地|耐心|仔细地|认真地|用心地|好好地|尽心尽力地|尽心地|用心)(帮我|帮助我|帮忙|为我|替我)!(们|妈|爸|爷|奶|外|姐|哥|弟|妹|儿子|女儿|孩|朋友|同学|同事|老|家|公司|自己|的|男|女|侄|舅|叔|姑|姨|婆|公公|先生|太太|宝|客户|室友|导师|领导)",
     "(请|麻烦|恳请|烦请|还请)(用心地|用心|好好地|好好|尽心尽力地|尽心地)!(等|的)",
-    "(你|您)(能|可以|能够|可否|能否|是否可以|是否能|是否能够|是否可)(帮我|帮忙|帮助我|帮我们|帮助我们|为我|替我|给我)!(们)",
-    "(能|能够|可以|可否|能否|是否可以)(请|麻烦)(你|您)[帮我|帮忙|帮助我|帮我们]!(们)",
-    "(我|我们)[非常|真心|衷心|十分|很](希望|想|想要|想请|想让|想麻烦|想拜托|需要)(你|您)[能|能够|可以|来]!(们|的|和|与|对|在)",
+    "(你|您)(能|可以|能够|可否|能否|是否可以|是否能|是否能够|是否可)(帮我|帮忙|帮助我|帮我们|帮助我们|为我|替我|给我)!(们|妈|爸|爷|奶|外|姐|哥|弟|妹|儿子|女儿|孩|朋友|同学|同事|老|家|公司|自己|的|男|女|侄|舅|叔|姑|姨|婆|公公|先生|太太|宝|客户|室友|导师|领导)",
+    "(能|能够|可以|可否|能否|是否可以)(请|麻烦)(你|您)[帮我|帮忙|帮助我|帮我们]!(们|妈|爸|爷|奶|外|姐|哥|弟|妹|儿子|女儿|孩|朋友|同学|同事|老|家|公司|自己|的|男|女|侄|舅|叔|姑|姨|婆|公公|先生|太太|宝|客户|室友|导师|领导)",
+    "(我|我们)[非常|真心|衷心|十分|很](希望|想|想要|想请|想让|想麻烦|想拜托|需要)(你|您)[能|能够|可以|来]!(们|的|和|与|对|在|了|啊|吗|呢|妈|爸|家)",
     "(希望|期望|期待|盼望)(你|您)[能|能够|可以]!(们|的|和|一切|都|身体|早日|生活|工作|喜欢|满意)",
     "[所以|因此|今天](想|想要|特别想|很想)(请|麻烦|拜托)(你|您)!(们|的|吃|喝)",
-    "(如果|要是|若是|若|假如|倘若)(可以|方便|可能|有可能|有空|有时间|您方便|你方便|您有空|你有空|您有时间|你有时间)(的话|)[，|,]",
+    "(如果|要是|若是|若|假如|倘若)(可以|方便|有空|有时间|您方便|你方便|您有空|你有空|您有时间|你有时间)(的话|)[，|,]",
     "(我|我们)(在这里|在此|这里|)(诚恳地|恳切地|诚挚地|衷心地|真诚地)(请求|恳求|希望|拜托)(你|您)[能|能够|可以]",
     "(拜托|麻烦|求求|求)(你|您)(了|啦)[，|,]",
     "(需要注意的是|值得注意的是|值得一提的是|需要说明的是|需要指出的是|需要强调的是|特别要说明的是|我想说的是|我想要说的是|我要说的是|我的意思是)(，|,)",
@@ -124,7 +132,7 @@ M.zh = {
   tail = {
     "~(，|,|。)(谢谢|谢谢你|谢谢您|谢谢啦|谢谢了|多谢|多谢了|感谢|非常感谢|十分感谢|万分感谢|拜托了|拜托啦|拜托你了|拜托您了|辛苦了|辛苦你了|辛苦您了|辛苦啦|麻烦了|麻烦你了|麻烦您了|麻烦啦|感激|感谢你|感谢您|好吗|好么|可以吗|可以么|行吗|行么|如何)[哦|啊|呀|哈|呢|～]",
     "~(谢谢|谢谢你|谢谢您|谢谢啦|谢谢了|拜托了|拜托啦|拜托你了|拜托您了|辛苦你了|辛苦您了)[哦|啊|呀|哈|～]",
-    "~(，|,)(如果可以的话|如果方便的话|可能的话|可以的话|方便的话)",
+    "~(，|,)(如果可以的话|如果方便的话|可以的话|方便的话)",
   },
   whole = {
     "(你好|您好|你们好|大家好|嗨|哈喽|哈啰|早上好|上午好|中午好|下午好|晚上好|早安|晚安|在吗|在么|打扰了|打扰一下|冒昧打扰|冒昧打扰了|冒昧打扰一下|打扰你了|打扰您了)[啊|呀|哈|啦|哦][老师|助手|小助手|朋友|亲爱的朋友|亲爱的助手|各位|亲]",
@@ -134,12 +142,12 @@ M.zh = {
     "(亲爱的|尊敬的)[AI|人工智能|智能](助手|小助手|朋友|老师|专家|模型)[你好|您好|们]",
     "[先|再次|最后|再|在此|首先|提前|最后再次][真的|真是|实在][非常|十分|万分|特别|真的|真心|衷心|由衷|真诚|太|很|实在太|真是太](谢谢|感谢|多谢|感激|谢过|谢)(你|您|大家|各位|)[们][了|啦|哦|啊|呀|哈]",
     "[先|再次|最后|在此][非常|十分|万分|特别|真的|真心|衷心|由衷](谢谢|感谢|感激)(你|您|大家|)[们][的|对我的][耐心|宝贵的|大力|热心|辛勤|辛苦](帮助|支持|协助|配合|理解|付出|时间|耐心|工作|回答|解答|回复|合作|关注|指导|指点|建议)[(与|和)(支持|理解|帮助|配合|付出|耐心|时间)][了|啦|哦|啊]",
-    "(感谢感谢|谢谢谢谢|辛苦辛苦|辛苦了辛苦了|拜托拜托|多谢多谢|爱你哟|爱你哦|么么哒|比心|笔芯|抱拳|鞠躬)",
+    "(感谢感谢|谢谢谢谢|辛苦辛苦|辛苦了辛苦了|拜托拜托|多谢多谢|爱你哟|爱你哦|么么哒)",
     "[非常|真的|衷心|由衷|真心](感谢|谢谢)(你|您)(抽空|百忙之中|抽出时间|花时间|一直以来|耐心|愿意)(看|看我|回答|解答|阅读|帮|帮助|帮我|听我|)[的|我的|我](问题|消息|请求|帮助|支持|陪伴|来信|忙|说完|)",
     "(先谢谢了|先谢过了|在此先谢过|提前谢谢|提前感谢|感激涕零|万分感激|由衷感谢|致以诚挚的谢意|致以衷心的感谢|此致|敬礼|顺祝商祺|祝好|祝你好运|祝您生活愉快|祝你生活愉快|祝工作顺利|祝您工作顺利|祝一切顺利|祝好运)",
     "[那就|就|一切|全|真的|实在](拜托|麻烦|辛苦|劳烦|有劳|求求|仰仗|指望|靠|依靠|全靠)(你|您|各位|大家)[们]了[哦|啊|呀|哈|啦]",
     "[那就|就](拜托|麻烦|辛苦|劳烦|有劳)(了|啦|你啦|您啦|你了|您了)[哦|啊|呀|哈]",
-    "[请|希望](你|您|)(慢慢来|加油|尽力而为|尽你所能|尽您所能|尽最大努力|尽自己的最大努力|发挥你的最佳水平|发挥你的专业能力|发挥你的聪明才智|发挥你的才华|发挥你的优势|放轻松|深呼吸|深吸一口气|静下心来|花点时间|多花点时间|多花一些心思|多花点心思|多费心|多费心了|费心了)[哦|啊|呀|吧|来完成|来完成这个任务|来完成它|完成任务]",
+    "[请|希望](你|您|)(慢慢来|尽力而为|尽你所能|尽您所能|尽最大努力|尽自己的最大努力|发挥你的最佳水平|发挥你的专业能力|发挥你的聪明才智|发挥你的才华|发挥你的优势|放轻松|深呼吸|深吸一口气|静下心来|花点时间|多花点时间|多花一些心思|多花点心思|多费心|多费心了|费心了)[哦|啊|呀|吧|来完成|来完成这个任务|来完成它|完成任务]",
     "[请|请你|请您|希望你|希望您|麻烦你|麻烦您][先](耐心|仔细|认真|好好|用心)[地](理解|阅读|看|看看|读|读一读|聆听|倾听|思考|分析|对待|看一看|看一下)[一下|完](我|我的|以下|下面|下面的|以下的|上面的|这些|这个|我们的|)[所说的|提出的|给出的](需求|要求|问题|说明|内容|任务|描述|指令|提问|话|意思|情况|想法|请求)",
     "[请|请你|请您|希望你|希望您|麻烦你|麻烦您][先](耐心|仔细|认真|好好|用心)[地](理解|阅读|看看|读一读|思考|看一看|看一下|看完|读完)",
     "(我|我们|大家|我们团队|我们大家)[都|一直|始终|完全|真的|非常|十分|](相信|信任|信赖|看好|支持)(你|您)[的(能力|实力|水平|专业能力|专业水平|专业|判断|才华)][哦|啊|呀|哈]",
@@ -161,15 +169,18 @@ M.zh = {
     "(你|您)(拥有|具有|具备|有着|有)[非常|十分|极其|极为|特别|超级|相当|](丰富|深厚|出色|强大|卓越|扎实|高超|过人|敏锐|渊博)的(经验|知识|能力|专业知识|专业能力|才华|功底|文字功底|写作功底|写作能力|洞察力|创造力|学识)",
     "(你|您)(见多识广|学识渊博|经验丰富|才华横溢|博学多才|聪明绝顶|足智多谋|妙笔生花|文采斐然|文采出众|能力出众|能力超群|实力超群)",
     "(辛苦|费心|劳驾)(你|您|)(了|啦)",
-    "(如果|要是|若是)(可以|方便|可能|有可能)(的话|)",
+    "(如果|要是|若是)(可以|方便)(的话|)",
     "(能|可以|能够|可否|能否)(帮帮我|帮帮忙|帮我一下|帮忙一下|帮我个忙|帮我一个忙|帮个忙|帮我看看)(吗|么|呢|嘛)",
     "(我|我们)(这边|)(有一件事|有个事|有件事|有一个问题|有个问题|有一个小问题|有个小问题|有一个需求|有个需求)(想|要|需要|想要)(请教|麻烦|请问|咨询|拜托|问|问问|请教一下|麻烦一下|咨询一下)(一下|)(你|您|)[一下]",
     "(想|我想|我们想)(请教|请问|咨询|麻烦|问)(一下|)(你|您)(一下|)(一个|几个|)(小|)(问题|事情|事|)",
   },
   content = {
     "(以下|下面|下列|上述|这段|这篇|这封|这句|这些|这首|这份)(是|为|的|)[我写的|一段|一篇|一封|一份|用户的|客户的|原始|完整][中文|英文|日文|法文](文本|文字|句子|段落|文章|邮件|信|消息|内容|材料|资料|文档|文件|原文|译文|草稿|作文|诗|诗歌|歌词|对话|聊天记录|评论|评价|留言|摘要|故事|代码|日志|数据|稿子|文案|信息|话|回复|帖子|演讲稿|片段|引文|报告|上下文)",
-    "(翻译|润色|改写|校对|修改|纠正|改错|复述|扩写|缩写|分类|仿写|转述|抄写|摘录|引用)",
+    "(修改|纠正|复述|扩写|缩写|分类|转述|抄写|摘录|引用)",
     "(原文|正文|文本|内容|输入|用户输入|资料|材料|文章|邮件|上下文|对话|聊天记录|引文|待翻译|待处理|待润色|参考资料|背景资料|评论|歌词|台词)",
+  },
+  task = {
+    "(翻译|译成|译为|译出|润色|改写|校对|改错|病句|仿写|逐字|逐句|默写|歌词|怎么说|怎么读|怎么念|怎么写|多少个字|几个字|统计字数|字数统计)",
   },
 }
 

@@ -30,7 +30,8 @@ static const struct { enum trim_place place; const char *pattern; } patterns[] =
     { TRIM_WHOLE, "(hi|hello) [there|all]" },
     { TRIM_WHOLE, "(thanks|thank you) [so much] [for [all] [your] help]" },
     { TRIM_WHOLE, "[非常|十分](谢谢|感谢)[你|您]" },
-    { TRIM_CONTENT, "(translate|the following text|原文)" },
+    { TRIM_CONTENT, "(the following text|原文)" },
+    { TRIM_TASK, "(translate|翻译)" },
 };
 
 /* Kept until the process ends. */

@@ -22,7 +22,8 @@ t.test("what looks like it and is not stays", function()
   for _, text in ipairs{
     "Can you swim?", "请假制度是什么？", "请求超时怎么办？", "其实际值是多少？", "谢谢用英语怎么说？", "麻烦的是没有备份。",
     "Pleased to meet you.", "How does a thank you note begin?", "Well water is cold.",
-    "What does \"could you please\" mean?", "“请你帮我”是什么语气？", "`please` is a keyword.",
+    "帮我妈写一封信。", "请你们公司开发票。", "我想你了。", "加油，洗车，买菜。", "Include sources if possible.", "I think that it is wrong.",
+    "Feel free to use a library.", "What does \"could you please\" mean?", "“请你帮我”是什么语气？", "`please` is a keyword.",
   } do
     t.equal(left(text), text)
   end
@@ -36,8 +37,12 @@ t.test("what is to be worked on stays", function()
   } do
     t.equal(left(text), text)
   end
-  t.equal(left("Please translate the text:\n\nThank you!\n\n# Style\nPlease keep it short."),
-    "translate the text:\n\nThank you!\n\n# Style\nkeep it short.")
+  t.equal(left("Please read the text:\n\nThank you!\n\n# Style\nPlease keep it short."),
+    "read the text:\n\nThank you!\n\n# Style\nkeep it short.")
+  t.equal(left("Could you please translate this to French?\nThank you very much"), "translate this to French?\nThank you very much")
+  t.equal(left("非常感谢！\n\n请你帮我翻译上面的句子，谢谢！"), "非常感谢！\n\n翻译上面的句子，谢谢！")
+  local poem = "Explain the lyrics.\nAnd the river runs on and on forever\nAnd the river runs on and on forever"
+  t.equal(left(poem), poem)
 end)
 
 t.test("repeated lines go, unless they are code or the operator says so", function()

@@ -26,7 +26,8 @@ static const struct rule some[] = {
     { TRIM_WHOLE, "thank you [so much] [for [all] your help]" },
     { TRIM_WHOLE, "[非常]感谢" },
     { TRIM_WHOLE, "not at all" },
-    { TRIM_CONTENT, "(the following text|translate)" },
+    { TRIM_CONTENT, "(the following text|my letter)" },
+    { TRIM_TASK, "(translate|lyrics)" },
     { TRIM_CONTENT, "原文" },
 };
 
@@ -94,6 +95,11 @@ TEST(never_takes_what_is_protected) {
 
 TEST(leaves_what_is_to_be_worked_on) {
     trims("Please translate: could you please go, please.", "translate: could you please go, please.");
+    trims("Please translate it.\nThank you!\nThe same line is here, is it not?\nThe same line is here, is it not?",
+          "translate it.\nThank you!\nThe same line is here, is it not?\nThe same line is here, is it not?");
+    trims("Thank you!\n\nCould you translate the above?", "Thank you!\n\ntranslate the above?");
+    trims("Please find the translator. Thank you!", "Please find the translator.");
+    trims("Hello! Please read my letter: could you please go, please.", "read my letter: could you please go, please.");
     trims("Please read the following text:\n\nHello there! Could you go?\n\n# Then\nPlease stop.",
           "read the following text:\n\nHello there! Could you go?\n\n# Then\nstop.");
     trims("原文：\n请你帮我写。", "原文：\n请你帮我写。");
