@@ -444,6 +444,7 @@ struct work {
     struct buf shield, shield2;  /* struct range: what was protected at first, where it is now; scratch */
     unsigned   rounds;
     bool       conflict;         /* of the last round */
+    bool       task;             /* the given text is to be worked on */
     bool       with_cuts;
 };
 
@@ -531,7 +532,9 @@ static int run_round(struct work *w, const struct trim_rules *rules, const struc
     r.spans = text_spans_of(&w->spans, &r.span_count);
     r.shield = (const struct range *)(const void *)buf_get(&w->shield).ptr;
     r.shield_count = buf_len(&w->shield) / sizeof(*r.shield);
-    r.task = trim_rules_has(rules, TRIM_TASK, text.ptr, text.ptr + text.len);
+    /* Once: what a round leaves of a text without a task has nothing more to lose with one. */
+    if (w->rounds == 0) w->task = trim_rules_has(rules, TRIM_TASK, text.ptr, text.ptr + text.len);
+    r.task = w->task;
     if (options->repeated && !r.task && (rc = cut_repeated(&r)) != 0) return rc;
     if (r.marked == 0) {
         size_t n;
