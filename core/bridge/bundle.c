@@ -196,7 +196,9 @@ int l_policy_source(lua_State *L) {
         return 2;
     }
     lua_pushnil(L);
+    const char *late = b ? "" : "; files are read while the configuration loads: require at a file's top";
     if (rc < 0) lua_pushstring(L, err);
-    else lua_pushfstring(L, "no policy '%s': neither %s beside the configuration nor an installed one", name, path);
+    else lua_pushfstring(L, "no policy or module '%s': neither %s beside the configuration nor an installed one%s", name,
+                         path, late);
     return 2;
 }

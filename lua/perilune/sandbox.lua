@@ -93,7 +93,7 @@ local function make_require(env, trusted, from)
       if not tostring(found):find("no library file", 1, true) then error(found, 0) end
     end
     local text, path = core.policy_source(name)
-    if not text then error(("module '%s' not found (policies may require 'perilune' and files beside them)"):format(name), 2) end
+    if not text then error(("require: %s"):format(path), 2) end
     local chunk, err = M.load(text, path, trusted, env)
     if not chunk then error(err, 2) end
     local value = chunk(name)

@@ -242,7 +242,7 @@ function M.policy(policy, options)
     return options == nil and policy or policy(options)
   end
   local factory, why = host.policy(policy)
-  if not factory then error(("no policy '%s': %s"):format(tostring(policy), tostring(why)), 2) end
+  if not factory then error(tostring(why), 2) end
   return factory(options or {})
 end
 

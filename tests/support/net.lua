@@ -89,10 +89,13 @@ end
 --- Takes n bytes from the front of self.got, reading until they are there.
 function Conn:take(n, seconds)
   local deadline = loop.now() + (seconds or DEFAULT)
-  while #self.got < n do
-    local ok, why = self:more(deadline - loop.now())
-    if not ok then return nil, why end
+  local pieces, have, why = { self.got }, #self.got, nil -- a string grown piece by piece costs its square
+  while have < n and not why do
+    pieces[#pieces + 1], why = self:recv(deadline - loop.now())
+    have = have + (why and 0 or #pieces[#pieces])
   end
+  self.got = table.concat(pieces)
+  if why then return nil, why end
   local bytes = self.got:sub(1, n)
   self.got = self.got:sub(n + 1)
   return bytes

@@ -280,7 +280,7 @@ local function run_command(c)
   local vars = { DIR = dir, PORT = net.free_port(), ADMIN = net.free_port(), TAKEN = taken.port,
                  UPSTREAM = "http://127.0.0.1:" .. dead.port .. "/v1" }
   local files = { ["perilune.lua"] = c.config and server.complete(case.text(c.config)) }
-  for name, text in pairs(c.files) do files[name] = text end
+  for name, text in pairs(c.files) do files[name] = template.repeats(text) end
   for name, text in pairs(files) do server.write(dir .. "/" .. name, server.fill(text, vars)) end
 
   local args = { server.binary():sub(1, 1) == "/" and server.binary()
