@@ -198,7 +198,7 @@ int l_policy_source(lua_State *L) {
     lua_pushnil(L);
     const char *late = b ? "" : "; files are read while the configuration loads: require at a file's top";
     if (rc < 0) lua_pushstring(L, err);
-    else lua_pushfstring(L, "no policy or module '%s': neither %s beside the configuration nor an installed one%s", name,
+    else lua_pushfstring(L, "no policy or module '%s': neither %s beside the configuration nor installed%s", name,
                          path, late);
     return 2;
 }
