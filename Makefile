@@ -39,8 +39,15 @@ export PERILUNE := $(CURDIR)/$(BIN)
 
 .PHONY: all deps run test unit wire specs clients fuzz lint bench cases soak install clean examples-test tokens
 
+# Targets for people stand above files. What they need is built by one make of its own, in
+# parallel and only there: `make -j test` neither runs suites at once nor builds a file twice.
+ifndef BUILDING
+.NOTPARALLEL:
+endif
+build = $(MAKE) -s --no-print-directory BUILDING=1 $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
+
 all: deps
-	@$(MAKE) -s --no-print-directory $(B)/libperilune.a $(B)/libperilune.so $(BIN)
+	+@$(build) $(B)/libperilune.a $(B)/libperilune.so $(BIN)
 
 # -- what is missing ------------------------------------------------------------
 
@@ -153,7 +160,8 @@ test: all
 	@$(if $(SAN),,$(MAKE) --no-print-directory clients tokens)
 	@echo "all suites passed"
 
-unit: all $(UNITS)
+unit: all
+	+@$(build) $(UNITS)
 	@for t in $(UNITS); do echo "== $$(basename $$t)"; FAULT=$(FAULT) $$t || exit 1; done
 
 specs: all
@@ -167,10 +175,12 @@ clients: all
 	@sh tests/clients/run.sh
 
 # Every token against tiktoken's; MODELS=1: and against tokenizers', for models' own vocabularies.
-tokens: all $(O)/encode
+tokens: all
+	+@$(build) $(O)/encode
 	@sh tests/tokens/run.sh $(O)/encode $(BIN)
 
-fuzz: all $(FUZZ)
+fuzz: all
+	+@$(build) $(FUZZ)
 	@for f in $(FUZZ); do n=$$(basename $$f); $$f tests/fuzz/corpus/$${n#fuzz_} $${FUZZ_SECONDS:-5} || exit 1; done
 
 examples-test: all
@@ -184,7 +194,8 @@ lint:
 	@luajit tests/lint/words.lua
 	@luajit tests/lint/api.lua
 
-bench: all $(O)/bench_tokens $(O)/bench_count $(O)/bench_text
+bench: all
+	+@$(build) $(O)/bench_tokens $(O)/bench_count $(O)/bench_text
 	@sh tests/bench/run.sh
 
 cases: all
