@@ -40,7 +40,6 @@ static struct blob *read_file(const char *path, char *err, size_t errlen) {
 struct bundle *bundle_new(const char *path, bool spec) {
     struct bundle *b = mem_zalloc(sizeof(*b));
     if (b == NULL) return NULL;
-    atomic_init(&b->refs, 1);
     list_init(&b->files);
     b->spec = spec;
     b->path = mem_strdup(path);
@@ -61,13 +60,8 @@ int bundle_open(struct bundle **out, const char *path, bool spec, char *err, siz
         *out = b;
         return 0;
     }
-    bundle_put(b);
+    bundle_free(b);
     return PERILUNE_ERR_CONFIG;
-}
-
-struct bundle *bundle_ref(struct bundle *b) {
-    if (b) atomic_fetch_add(&b->refs, 1);
-    return b;
 }
 
 static void file_free(struct bundle_file *f) {
@@ -77,8 +71,8 @@ static void file_free(struct bundle_file *f) {
     mem_free(f);
 }
 
-void bundle_put(struct bundle *b) {
-    if (b == NULL || atomic_fetch_sub(&b->refs, 1) != 1) return;
+void bundle_free(struct bundle *b) {
+    if (b == NULL) return;
     while (!list_is_empty(&b->files)) {
         struct bundle_file *f = container_of(b->files.next, struct bundle_file, link);
         list_remove(&f->link);

@@ -3,7 +3,6 @@
 #define PERILUNE_BRIDGE_BUNDLE_H
 
 #include <lua.h>
-#include <stdatomic.h>
 
 #include "base/blob.h"
 #include "base/list.h"
@@ -17,7 +16,6 @@ struct bundle_file {
 };
 
 struct bundle {
-    atomic_uint refs;
     bool        frozen; /* nothing is read from disk any more */
     bool        spec;   /* of a test file: policies also stand right beside it */
     char       *path;   /* of the configuration or spec file */
@@ -31,8 +29,7 @@ struct bundle {
 int  bundle_open(struct bundle **out, const char *path, bool spec, char *err, size_t errlen);
 /* One without a file: policies are found from the folder that path is in. NULL: no memory. */
 struct bundle *bundle_new(const char *path, bool spec);
-struct bundle *bundle_ref(struct bundle *b);
-void bundle_put(struct bundle *b);
+void bundle_free(struct bundle *b);
 
 int  l_policy_source(lua_State *L); /* core.policy_source(name) -> text, path | nil, err */
 int  l_policy_names(lua_State *L);

@@ -28,7 +28,7 @@ enum mode { ALL, ANY, RACE };
 struct branch {
     struct task  *task;
     struct group *group;
-    bool          started, ended, ok, threw;
+    bool          ended, threw;
 };
 
 struct group {

@@ -47,7 +47,6 @@ void lib_handle_env(lua_State *L, int index);
 void lib_push_usage(lua_State *L, const struct usage *u);
 
 /* Functions of other files, registered by lib.c. */
-int l_result(lua_State *L);
 int l_spawn(lua_State *L);
 int l_fields(lua_State *L);
 int l_sleep(lua_State *L);

@@ -13,7 +13,6 @@
 /* -- Loading ------------------------------------------------------------------------ */
 
 struct loading {
-    struct state         *s;
     struct bundle        *b;
     struct buf           *json;
     struct policy_chain **chains;
@@ -55,7 +54,7 @@ static int load(lua_State *L, void *ud) {
 
 int policy_load(struct state *s, struct bundle *b, struct buf *config_json,
                 struct policy_chain **chains, unsigned *count, char *err, size_t errlen) {
-    struct loading ld = { s, b, config_json, chains, count };
+    struct loading ld = { b, config_json, chains, count };
     *chains = NULL;
     s->bundle = b;
     int rc = state_call(s, load, &ld, err, errlen);

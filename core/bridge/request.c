@@ -78,7 +78,7 @@ void policy_request_put(struct policy_request *r) {
     mem_free(r);
 }
 
-struct slice policy_request_header(const struct policy_request *r, struct slice name) {
+static struct slice find_header(const struct policy_request *r, struct slice name) {
     for (unsigned i = 0; i < r->header_count; i++)
         if (slice_eq_nocase(r->headers[i].name, name)) return r->headers[i].value;
     return slice_of(NULL, 0);
@@ -99,7 +99,8 @@ struct policy_request *request_check(lua_State *L, int index) {
     return h->req;
 }
 
-void request_push(lua_State *L, struct policy_request *r) {
+/* Its handle, made once. [0, +1, e] takes a share, until policy_request_end() */
+static void push(lua_State *L, struct policy_request *r) {
     struct handle *h = handle_new(L, &state_of(L)->request_type, sizeof(*h), &r->slot);
     r->handle = h;
     h->req = r;
@@ -134,7 +135,7 @@ static int l_headers_index(lua_State *L) {
     if (!(*box)->live) return luaL_error(L, "request is finished");
     size_t len;
     const char *name = luaL_checklstring(L, 2, &len);
-    struct slice v = policy_request_header(*box, slice_of(name, len));
+    struct slice v = find_header(*box, slice_of(name, len));
     if (v.ptr == NULL) lua_pushnil(L);
     else lua_pushlstring(L, v.ptr, v.len);
     return 1;
@@ -432,7 +433,7 @@ static struct slice arena_arg(lua_State *L, int i, struct policy_request *r) {
 int l_request(lua_State *L) {
     struct task *t = state_of(L)->running;
     if (t == NULL || t->request == NULL || t->request->slot != 0) return luaL_error(L, "there is no request here");
-    request_push(L, t->request);
+    push(L, t->request);
     return 1;
 }
 
@@ -445,7 +446,7 @@ int l_new_request(lua_State *L) {
     const char *text = luaL_checklstring(L, 4, &len);
     struct policy_request *r = policy_request_new(state_of(L));
     if (r == NULL) return luaL_error(L, "not enough memory");
-    request_push(L, r);
+    push(L, r);
     r->refs--; /* the handle's share is the only one */
     r->method = arena_arg(L, 1, r);
     r->path = arena_arg(L, 2, r);

@@ -36,13 +36,10 @@ void policy_request_put(struct policy_request *r);
 /* The client is answered or gone: handles raise from now on. */
 void policy_request_end(struct policy_request *r);
 
-/* Pushes its handle, once. [0, +1, e] takes a share, until policy_request_end() */
-void request_push(lua_State *L, struct policy_request *r);
 /* The live request at index, or raises. */
 struct policy_request *request_check(lua_State *L, int index);
 /* The body that would go out: the original, or with what Lua changed.  A share;
  * NULL when there is none.  Raises. */
 struct body *request_body(lua_State *L, int index);
-struct slice policy_request_header(const struct policy_request *r, struct slice name);
 
 #endif

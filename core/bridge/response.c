@@ -57,7 +57,6 @@ struct response *response_new(struct state *s, const struct response_options *op
     r->counted_own = opt->counted_own;
     buf_init(&r->held, 0);
     buf_init(&r->headers, 16 * 1024);
-    r->started_us = loop_hrtime_us();
     return r;
 }
 
@@ -381,12 +380,10 @@ void response_finish(struct response *r, const struct outcome *o) {
     loop_soon(r->state->loop, &r->wake, shed_job);
 }
 
-int response_status(const struct response *r) { return r->status; }
 const char *response_upstream(const struct response *r) { return r->upstream; }
 struct slice response_headers(const struct response *r) { return buf_get(&r->headers); }
 uint64_t response_first_us(const struct response *r) { return r->first_us; }
 uint64_t response_counted(const struct response *r) { return r->counted; }
-bool response_is_stream(const struct response *r) { return r->stream; }
 
 const struct usage *response_usage(const struct response *r) {
     return r->answer && r->answer->usage.known ? &r->answer->usage : &r->usage;

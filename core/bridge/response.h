@@ -58,13 +58,11 @@ void response_resume(struct response *r);
 /* The consumer is done with it, or gone: stops the call, runs finally(). */
 void response_finish(struct response *r, const struct outcome *o);
 
-int            response_status(const struct response *r);
 const char    *response_upstream(const struct response *r);
 struct slice   response_headers(const struct response *r); /* lines for the client */
 /* Prompt tokens as we counted them; 0: we did not. */
 uint64_t       response_counted(const struct response *r);
 const struct usage *response_usage(const struct response *r);
-bool           response_is_stream(const struct response *r);
 uint64_t       response_first_us(const struct response *r); /* hrtime of the first event; 0: none */
 
 /* A new one with its handle, which has the only share. [0, +1, e] */

@@ -35,7 +35,7 @@ struct response {
     struct failure    *failure;
     struct usage       usage;
     size_t             limit;   /* bytes of a whole answer */
-    uint64_t           started_us, first_us;
+    uint64_t           first_us;
     uint64_t           length, counted;
     int                status, pin;
     unsigned           slot;   /* of the handle; 0: none */

@@ -247,16 +247,11 @@ void state_collect_soon(struct state *s) {
     loop_next(s->loop, &s->collect, collect_step);
 }
 
-int state_ref_new(lua_State *L) {
-    int ref = luaL_ref(L, LUA_REGISTRYINDEX);
-    state_of(L)->live_refs++;
-    return ref;
-}
+int state_ref_new(lua_State *L) { return luaL_ref(L, LUA_REGISTRYINDEX); }
 
 void state_ref_drop(struct state *s, int ref) {
     if (ref == LUA_NOREF || ref == 0) return;
     luaL_unref(s->L, LUA_REGISTRYINDEX, ref);
-    s->live_refs--;
 }
 
 /* -- Life ------------------------------------------------------------------------------ */

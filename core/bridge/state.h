@@ -65,7 +65,6 @@ struct state {
     struct handles      handles;
     struct handle_type  request_type, response_type;
     int                 run_ref;    /* the protected C function behind state_pcall() */
-    int                 live_refs;  /* registry references not dropped yet */
     void              (*closed)(void *ud); /* after lua_close() */
     void               *closed_ud;
     struct json_doc     scratch_doc; /* of json.decode(), and of events */

@@ -42,7 +42,8 @@ static struct view *to_view(lua_State *L, int i) {
     return same ? lua_touserdata(L, i) : NULL;
 }
 
-void view_push(lua_State *L, struct body *body, uint32_t node) {
+/* [0, +1, e] takes its own share */
+static void push(lua_State *L, struct body *body, uint32_t node) {
     struct view *v = lua_newuserdata(L, sizeof(*v));
     *v = (struct view){ NULL, node, false };
     luaL_getmetatable(L, VIEW_TYPE);
@@ -73,7 +74,7 @@ static void push_array(lua_State *L, struct body *body, uint32_t node) {
     lua_createtable(L, (int)doc->nodes[node].count, 0);
     int i = 0;
     for (uint32_t n = json_first(doc, node); n != JSON_NONE; n = json_next(doc, node, n)) {
-        if (json_type(doc, n) == JSON_OBJECT) view_push(L, body, n);
+        if (json_type(doc, n) == JSON_OBJECT) push(L, body, n);
         else if (json_type(doc, n) == JSON_ARRAY) push_array(L, body, n);
         else value_push(L, doc, n);
         lua_rawseti(L, -2, ++i);
@@ -116,7 +117,7 @@ void view_get(lua_State *L, struct view *v, int object, int key) {
     }
     push_env(L, v, object);
     lua_pushvalue(L, key);
-    if (type == JSON_OBJECT) view_push(L, v->body, n);
+    if (type == JSON_OBJECT) push(L, v->body, n);
     else push_array(L, v->body, n);
     lua_pushvalue(L, -1);
     lua_insert(L, -4);

@@ -15,8 +15,6 @@ struct view {
 
 /* Metatables etc. into the registry. [0, 0, e] */
 void view_open(lua_State *L);
-/* [0, +1, e] takes its own share */
-void view_push(lua_State *L, struct body *body, uint32_t node);
 
 /* obj.key with the key at index; obj is the userdata at 1. [0, +1, e] */
 void view_get(lua_State *L, struct view *v, int object, int key);

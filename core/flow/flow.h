@@ -39,7 +39,6 @@ struct event {
     uint64_t              length;       /* HEAD: bytes */
     struct slice          raw;          /* FRAME: as it came, blank line included; BYTES */
     struct slice          data;         /* FRAME: the data lines, joined */
-    struct slice          name;         /* FRAME: the event's name, mostly empty */
     const struct failure *failure;      /* ERROR */
 };
 

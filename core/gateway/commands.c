@@ -70,7 +70,7 @@ static int run_file(const char *path, unsigned *passed, unsigned *failed) {
     }
     fflush(stdout);
     state_put(s);
-    bundle_put(b);
+    bundle_free(b);
     while (loop.heap_len > 0) timer_stop(&loop, loop.heap[0]);
     loop_deinit(&loop);
     shared_free(shared);

@@ -110,7 +110,7 @@ static int run_in(struct loop *loop, struct shared *shared, struct slice argumen
     if (rc == 0) rc = policy_run_command(s, b, "perilune.compress_command", argument, &status, err, sizeof(err));
     if (rc != 0) fprintf(stderr, "perilune compress: %s\n", err);
     state_put(s);
-    bundle_put(b);
+    bundle_free(b);
     return rc == 0 ? status : 1;
 }
 

@@ -238,7 +238,6 @@ static void read_route(struct reader *r, uint32_t n, struct route *route) {
     route->path = path ? path : "";
     route->upstream = string_of(r, n, "upstream");
     route->methods = list_of(r, n, "methods", &route->method_count);
-    route->chain = bool_of(r, n, "chain");
 }
 
 static void read_limits(struct reader *r) {

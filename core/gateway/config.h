@@ -16,7 +16,6 @@ struct route {
     const char **methods;      /* empty: all */
     unsigned     method_count;
     const char  *upstream;     /* NULL: by model */
-    bool         chain;        /* has policies */
 };
 
 struct config {

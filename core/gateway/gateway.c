@@ -107,7 +107,7 @@ static void loaded_free(struct perilune *g, struct loaded *ld) {
     mem_free(ld->gens);
     tls_context_put(ld->tls);
     config_put(ld->config);
-    bundle_put(ld->bundle);
+    bundle_free(ld->bundle);
 }
 
 /* The first state also finds out what the configuration reads and says; after
@@ -215,7 +215,7 @@ PERILUNE_API int perilune_load(perilune *g, const char *path) {
     mem_free(ld.gens);
     config_put(old);
     tls_context_put(old_tls);
-    bundle_put(g->bundle);
+    bundle_free(g->bundle);
     g->bundle = ld.bundle;
     mem_free(g->path);
     g->path = copy;
@@ -556,7 +556,7 @@ PERILUNE_API void perilune_close(perilune *g) {
     if (g->sim) sim_stop(g->sim);
     mem_free(g->workers);
     config_put(g->config);
-    bundle_put(g->bundle);
+    bundle_free(g->bundle);
     tls_context_put(g->tls);
     shared_free(g->shared);
     learned_free(g->learned);

@@ -10,7 +10,6 @@
 struct registry_entry {
     struct list          link;
     struct target_health health;
-    atomic_uint_least64_t prompt_tokens, completion_tokens;
     char                 name[64];
 };
 

@@ -137,7 +137,6 @@ static void stop_opened(struct letter *m, void *owner) {
 
 int worker_open(struct worker *w, unsigned index, struct loop *loop, struct log *log) {
     memset(w, 0, sizeof(*w));
-    w->index = index;
     w->log = log;
     w->threaded = loop == NULL;
     w->loop = loop ? loop : &w->own_loop;

@@ -9,8 +9,6 @@
 #include "sys/mailbox.h"
 #include "upstream/client.h"
 
-struct gateway_log;
-
 /* Everything that belongs to one load of the configuration on one worker. Lives
  * until the Lua state closes: calls that Lua still holds use the pools. */
 struct generation {
@@ -41,7 +39,6 @@ struct listen_plan {
 };
 
 struct worker {
-    unsigned           index;
     struct loop       *loop, own_loop;
     struct log        *log;
     struct client      client;

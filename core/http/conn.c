@@ -43,7 +43,7 @@ static void begin_linger(struct http_conn *c);
 
 /* -- Life ------------------------------------------------------------------------ */
 
-void request_free(struct http_request *r) {
+static void request_free(struct http_request *r) {
     if (r == NULL) return;
     buf_deinit(&r->body);
     arena_deinit(&r->arena);
@@ -117,8 +117,8 @@ static void deadline_fired(struct timer *t) {
 }
 
 /* Most deadlines are replaced before they come: a running timer that fires too
- * early is cheaper than moving it for every request. */
-void conn_expire(struct http_conn *c, uint64_t after_ms) {
+ * early is cheaper than moving it for every request.  0: no deadline. */
+static void expire_in(struct http_conn *c, uint64_t after_ms) {
     struct loop *l = c->server->loop;
     c->expires_ms = after_ms == 0 ? UINT64_MAX : loop_now(l) + after_ms;
     if (after_ms == 0) return;
@@ -138,8 +138,8 @@ static void sent_all(struct http_conn *c) {
         else conn_close(c);
         return;
     }
-    if (c->state == CONN_BUSY) conn_expire(c, 0);
-    else if (c->state == CONN_IDLE) conn_expire(c, c->server->limits.idle_ms);
+    if (c->state == CONN_BUSY) expire_in(c, 0);
+    else if (c->state == CONN_IDLE) expire_in(c, c->server->limits.idle_ms);
 }
 
 static void tell_drained(struct http_conn *c) {
@@ -185,7 +185,7 @@ static void write_rest(struct http_conn *c, struct buf *b) {
     }
     c->writing = w;
     c->writing_len = w->len;
-    conn_expire(c, c->server->limits.send_ms);
+    expire_in(c, c->server->limits.send_ms);
 }
 
 static int encrypt(struct http_conn *c) {
@@ -241,7 +241,7 @@ static void begin_linger(struct http_conn *c) {
     buf_deinit(&c->in);
     uv_os_fd_t fd;
     if (uv_fileno((uv_handle_t *)&c->tcp, &fd) == 0) shutdown(fd, SHUT_WR);
-    conn_expire(c, LINGER_MS);
+    expire_in(c, LINGER_MS);
 }
 
 /* Answers something that never became a request, and closes. */
@@ -262,7 +262,7 @@ static void refuse(struct http_conn *c, int status, const char *why) {
     c->state = CONN_LINGER;
     c->body_left = LINGER_BYTES;
     c->close_after = c->linger = 1;
-    conn_expire(c, LINGER_MS);
+    expire_in(c, LINGER_MS);
     conn_touch(c);
 }
 
@@ -322,7 +322,7 @@ static const char *peer_of(struct http_conn *c) {
 
 static void dispatch(struct http_conn *c) {
     c->state = CONN_BUSY;
-    conn_expire(c, 0);
+    expire_in(c, 0);
     c->request->peer = peer_of(c);
     c->server->handler.request(c->server->handler.ud, c->request); /* may reply, may close c */
 }
@@ -334,7 +334,7 @@ static size_t eat_head(struct http_conn *c, struct slice s) {
         c->state = CONN_HEAD;
         c->seen = 0;
         c->first_byte_us = loop_hrtime_us();
-        conn_expire(c, sv->limits.header_ms);
+        expire_in(c, sv->limits.header_ms);
     }
     const char *why = "";
     int n = http_parse_request(sv->head, s, c->seen, &why);
@@ -367,7 +367,7 @@ static size_t eat_head(struct http_conn *c, struct slice s) {
     }
     c->state = CONN_BODY;
     http_chunked_init(&c->chunks);
-    conn_expire(c, sv->limits.body_ms);
+    expire_in(c, sv->limits.body_ms);
     if (h->expect_continue && s.len == (size_t)n) {
         buf_puts(&c->out, "HTTP/1.1 100 Continue\r\n\r\n");
         conn_touch(c);
@@ -532,7 +532,7 @@ void conn_start(struct http_conn *c, struct tls_context *tls) {
             return;
         }
     }
-    conn_expire(c, c->server->limits.header_ms);
+    expire_in(c, c->server->limits.header_ms);
     if (c->state != CONN_CLOSED) read_more(c);
 }
 
@@ -549,13 +549,13 @@ void conn_reply_done(struct http_conn *c, bool clean) {
             encrypt(c);
             if (c->tls) tls_shutdown(c->tls);
         }
-        conn_expire(c, c->server->limits.send_ms);
+        expire_in(c, c->server->limits.send_ms);
     } else {
         c->state = CONN_IDLE;
-        conn_expire(c, c->server->limits.idle_ms);
+        expire_in(c, c->server->limits.idle_ms);
         if (c->state == CONN_IDLE && !c->feeding && buf_len(&c->in) > 0)
             loop_soon(c->server->loop, &c->advance, advance_job);
     }
     conn_touch(c);
-    if (c->writing != NULL && c->state != CONN_CLOSED) conn_expire(c, c->server->limits.send_ms);
+    if (c->writing != NULL && c->state != CONN_CLOSED) expire_in(c, c->server->limits.send_ms);
 }

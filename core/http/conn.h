@@ -51,7 +51,5 @@ void conn_touch(struct http_conn *c);
 size_t conn_backlog(const struct http_conn *c);
 /* The reply is complete. */
 void conn_reply_done(struct http_conn *c, bool clean);
-void conn_expire(struct http_conn *c, uint64_t after_ms); /* 0: no deadline */
-void request_free(struct http_request *r);
 
 #endif

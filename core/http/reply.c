@@ -48,7 +48,6 @@ static void put_status(struct buf *out, int status) {
 
 void reply_head(struct http_request *r, int status, struct slice headers, size_t length) {
     struct http_conn *c = r->conn;
-    r->replied = true;
     buf_reserve(&c->out, 256 + headers.len);
     put_status(&c->out, status);
     buf_slice(&c->out, headers);

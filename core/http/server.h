@@ -29,7 +29,6 @@ struct http_request {
     const char         *peer;                /* address without port; the connection's */
     uint64_t            start_us;            /* loop_hrtime_us() when the first byte came */
     void               *user;                /* the handler's */
-    bool                replied;             /* reply_head() was called */
 };
 
 struct http_handler {

@@ -29,7 +29,6 @@ void answer_init(struct answer *a, const struct answer_options *opt, struct sink
     a->upstream = opt->upstream;
     a->expect_stream = opt->stream;
     a->keep_usage = opt->keep_usage;
-    a->limit = opt->limit;
     a->mark = opt->mark;
     a->mark_ud = opt->mark_ud;
     events_init(&a->events, opt->limit < EVENT_LIMIT ? opt->limit : EVENT_LIMIT);
@@ -72,7 +71,8 @@ static uint64_t number_of(const struct json_doc *doc, uint32_t object, struct sl
     return v;
 }
 
-bool usage_read(const struct json_doc *doc, struct usage *out) {
+/* From a parsed answer or chunk; false when it has none. */
+static bool read_usage(const struct json_doc *doc, struct usage *out) {
     if (json_type(doc, 0) != JSON_OBJECT) return false;
     uint32_t u = json_get(doc, 0, SLICE("usage"));
     if (u == JSON_NONE || json_type(doc, u) != JSON_OBJECT) return false;
@@ -178,7 +178,7 @@ static int on_frame(void *ud, const struct sse_event *e) {
     struct answer *a = ud;
     if (a->over || a->done || e->data.len == 0) return 0; /* nothing counts behind [DONE] */
     if (a->mark) a->mark(a->mark_ud);
-    struct event ev = { .type = EVENT_FRAME, .raw = e->raw, .data = e->data, .name = e->name };
+    struct event ev = { .type = EVENT_FRAME, .raw = e->raw, .data = e->data };
     if (slice_eq(e->data, SLICE("[DONE]"))) {
         a->done = 1;
         send_head(a);
@@ -192,7 +192,7 @@ static int on_frame(void *ud, const struct sse_event *e) {
     if (rc == PERILUNE_ERR_NOMEM) return 1;
     if (rc == 0) {
         if (error && find_error(a)) return 1;
-        bool known = usage && usage_read(&a->doc, &a->usage);
+        bool known = usage && read_usage(&a->doc, &a->usage);
         if (known && !a->keep_usage && choices_are_empty(&a->doc)) return 0;
         if (known && !a->keep_usage) {
             ev.raw = cut_usage(a);
@@ -262,7 +262,7 @@ static void end_of_whole(struct answer *a) {
         failure_set(&a->failure, FAILURE_MALFORMED, "upstream '%s' answered %d with a body that is not JSON",
                     a->upstream, a->status);
     } else if (rc == 0 && !find_error(a)) {
-        usage_read(&a->doc, &a->usage);
+        read_usage(&a->doc, &a->usage);
         if (a->mark) a->mark(a->mark_ud);
         send_head(a);
         struct event ev = { .type = EVENT_BYTES, .raw = buf_get(&a->whole) };

@@ -27,7 +27,6 @@ struct answer {
     void          (*mark)(void *ud); /* a real event came */
     void           *mark_ud;
     int             status;
-    size_t          limit;    /* bytes of whole */
     enum flow       flow;     /* what `to` said last */
     unsigned        expect_stream : 1, keep_usage : 1, is_stream : 1, headed : 1, done : 1,
                     finished : 1, over : 1;
@@ -48,8 +47,5 @@ struct answer_options {
  * that ends without [DONE] and without a finish_reason is an ERROR. */
 void answer_init(struct answer *a, const struct answer_options *opt, struct sink *to);
 void answer_deinit(struct answer *a);
-
-/* Reads usage from a parsed answer or chunk; false when it has none. */
-bool usage_read(const struct json_doc *doc, struct usage *out);
 
 #endif

@@ -96,7 +96,8 @@ static const char *const forms[FORM_KINDS] = { "openai", "harmony", "chatml", "l
 
 const char *chat_form_name(enum chat_form form) { return forms[form]; }
 
-bool chat_form_of(const char *name, enum chat_form *out) {
+/* false: there is none of this name. */
+static bool form_of(const char *name, enum chat_form *out) {
     for (int i = 0; i < FORM_KINDS; i++)
         if (strcmp(forms[i], name) == 0) {
             *out = (enum chat_form)i;
@@ -280,7 +281,7 @@ int models_add(struct models *m, const char *pattern, const char *vocabulary, co
                size_t size) {
     struct pattern p = { .vocab = builtin_of(m, vocabulary) };
     p.form = form_of_pattern(pattern, p.vocab == m->sources[HARMONY].vocab);
-    if (form != NULL && !chat_form_of(form, &p.form)) {
+    if (form != NULL && !form_of(form, &p.form)) {
         snprintf(message, size, "there is no chat form '%s'", form);
         return PERILUNE_ERR_INVAL;
     }

@@ -49,7 +49,5 @@ bool models_use(const struct models *m, const struct vocab *v);
 const char *models_file(const struct models *m, unsigned i);
 
 const char *chat_form_name(enum chat_form form);
-/* false: there is none of this name. */
-bool chat_form_of(const char *name, enum chat_form *out);
 
 #endif

@@ -59,8 +59,6 @@ struct bench_options {
 /* CPU time used so far by all threads of pid, those that ended too, or -1. */
 int64_t bench_cpu_ns(int pid);
 int64_t bench_own_cpu_ns(void);
-/* Resident memory in bytes, or -1. */
-int64_t bench_rss(int pid);
 /* The sums over all --pid. */
 int64_t bench_pids_cpu_ns(const struct bench_options *o);
 int64_t bench_pids_rss(const struct bench_options *o);
@@ -107,8 +105,7 @@ struct bench {
     uint64_t   *waiting;    /* ring of scheduled times without a connection yet */
     uint64_t    waiting_head, waiting_len, waiting_cap;
     uint64_t    issued, arrived, finished, parked;
-    bool        stopped, ending, settled;
-    int         interrupted;
+    bool        stopped, ending;
 
     /* Measurement: since start_us, requests from number warmup on */
     uint64_t    start_us, stop_us, last_us;
@@ -154,6 +151,5 @@ void bench_begun(struct bench *b);
 
 void bench_report(const struct bench *b);
 void bench_progress(struct bench *b, uint64_t now);
-const char *bench_error_name(enum bench_error e);
 
 #endif

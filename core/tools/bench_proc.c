@@ -72,7 +72,7 @@ int64_t bench_cpu_ns(int pid) {
 
 int64_t bench_own_cpu_ns(void) { return clock_ns(CLOCK_PROCESS_CPUTIME_ID); }
 
-int64_t bench_rss(int pid) {
+static int64_t rss(int pid) {
     char path[64], text[128];
     long pages;
     snprintf(path, sizeof(path), "/proc/%d/statm", pid);
@@ -90,4 +90,4 @@ static int64_t sum_over(const struct bench_options *o, int64_t (*get)(int pid)) 
 }
 
 int64_t bench_pids_cpu_ns(const struct bench_options *o) { return sum_over(o, bench_cpu_ns); }
-int64_t bench_pids_rss(const struct bench_options *o) { return sum_over(o, bench_rss); }
+int64_t bench_pids_rss(const struct bench_options *o) { return sum_over(o, rss); }

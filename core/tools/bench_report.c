@@ -14,10 +14,6 @@ static const char *const error_names[] = {
 #undef XX
 };
 
-const char *bench_error_name(enum bench_error e) {
-    return e < BENCH_ERROR_COUNT ? error_names[e] : "ok";
-}
-
 struct summary {
     double seconds, rps, goodput, tokens_per_s, mb_per_s;
     double cpu_us_req, cpu_us_token, own_us_req;

@@ -247,10 +247,7 @@ static void tick_hold(struct bench *b, uint64_t now) {
     uint64_t moment = (uint64_t)(b->o->duration_s * 1e6);
     bool     all = b->held + b->finished >= (uint64_t)b->o->concurrency;
     if (all && b->settle_us == 0) b->settle_us = now;
-    if (b->settle_us != 0 && now - b->settle_us >= moment) {
-        b->settled = true;
-        end_run(b);
-    }
+    if (b->settle_us != 0 && now - b->settle_us >= moment) end_run(b);
 }
 
 static void on_tick(uv_timer_t *t) {
@@ -280,8 +277,8 @@ static void on_tick(uv_timer_t *t) {
 }
 
 static void on_signal(uv_signal_t *h, int number) {
+    (void)number;
     struct bench *b = h->data;
-    b->interrupted = number;
     stop_issuing(b);
     end_run(b);
 }

@@ -9,8 +9,7 @@
  *
  * The bucket is found with one count of leading zeros, no table and no float.
  * Quantiles report the middle of a bucket, hence half the width as error.
- *
- * Not thread-safe; a thread has its own and hist_merge() adds them up. */
+ */
 #include "tools/hist.h"
 
 #include <string.h>
@@ -43,14 +42,6 @@ void hist_add(struct hist *h, uint64_t value) {
     if (value < h->min) h->min = value;
     if (value > h->max) h->max = value;
     h->buckets[bucket_of(value)]++;
-}
-
-void hist_merge(struct hist *h, const struct hist *other) {
-    h->count += other->count;
-    h->sum += other->sum;
-    if (other->min < h->min) h->min = other->min;
-    if (other->max > h->max) h->max = other->max;
-    for (unsigned i = 0; i < HIST_BUCKETS; i++) h->buckets[i] += other->buckets[i];
 }
 
 uint64_t hist_quantile(const struct hist *h, double q) {

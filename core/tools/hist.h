@@ -19,8 +19,6 @@ struct hist {
 void hist_init(struct hist *h);
 /* Values of 2^40 and more land in the last bucket; max stays exact. */
 void hist_add(struct hist *h, uint64_t value);
-/* h becomes the histogram of both. */
-void hist_merge(struct hist *h, const struct hist *other);
 
 /* The smallest recorded value that at least the fraction q of all values do not
  * exceed, within 0.4 %; exact for q <= 0 (min), q >= 1 (max) and values under

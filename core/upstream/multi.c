@@ -214,7 +214,6 @@ int multi_init(struct multi *m, struct loop *loop, void (*done)(CURL *, CURLcode
 }
 
 void multi_close(struct multi *m) {
-    m->closing = true;
     curl_multi_cleanup(m->curl); /* closes sockets through on_close_socket */
     m->curl = NULL;
     timer_stop(m->loop, &m->timeout);

@@ -15,7 +15,6 @@ struct multi {
     struct socket_watch **sockets; /* by descriptor */
     unsigned              socket_cap;
     struct job            reap;    /* look for finished transfers */
-    bool                  closing;
     /* Called once per finished transfer, outside all curl callbacks. */
     void                (*done)(CURL *easy, CURLcode result);
 };

@@ -38,7 +38,6 @@ struct target {
     const char *proxy, *ca;        /* NULL: curl's environment rules, the system's store */
     struct target_timeouts timeouts;
     uint64_t    max_answer;        /* bytes of one buffered answer */
-    double      price_input, price_output; /* USD per million tokens; 0: not said */
     struct target_health *health;
 };
 

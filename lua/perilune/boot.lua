@@ -80,10 +80,7 @@ end
 
 local function describe(conf)
   local out = plain(conf)
-  for i, route in ipairs(out.routes) do
-    route.chain = #conf.routes[i].policies > 0
-    route.policies = nil
-  end
+  for _, route in ipairs(out.routes) do route.policies = nil end
   return core.json_encode(out)
 end
 

@@ -139,7 +139,7 @@ static bool live(const char *path, bool cancel) {
     loop_flush(&w.loop);
     state_put(w.state);
     mem_free(w.chains);
-    bundle_put(w.bundle);
+    bundle_free(w.bundle);
     shared_free(w.shared);
     loop_deinit(&w.loop);
     return ok;

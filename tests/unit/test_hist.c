@@ -1,4 +1,4 @@
-/* test_hist.c -- histograms: against sorted values, at the edges, merged. */
+/* test_hist.c -- histograms: against sorted values, at the edges. */
 #include <stdlib.h>
 
 #include "base/hash.h"
@@ -96,20 +96,4 @@ TEST(beyond_the_range) {
     CHECK_UINT(hist_quantile(h, 1), UINT64_MAX);
     CHECK_UINT(hist_quantile(h, 0.99), UINT64_MAX);
     mem_free(h);
-}
-
-TEST(merge_is_the_same_as_adding) {
-    struct hist *a = fresh(), *b = fresh(), *both = fresh();
-    for (uint64_t i = 0; i < 5000; i++) {
-        uint64_t v = i * i * 31;
-        hist_add(i % 3 ? a : b, v);
-        hist_add(both, v);
-    }
-    hist_merge(a, b);
-    CHECK_UINT(a->count, both->count);
-    for (double q = 0; q <= 1; q += 0.01) CHECK_UINT(hist_quantile(a, q), hist_quantile(both, q));
-    CHECK_DOUBLE(hist_mean(a), hist_mean(both));
-    mem_free(a);
-    mem_free(b);
-    mem_free(both);
 }
