@@ -1,6 +1,6 @@
 /* memo.c -- a bounded memory behind sharded locks.
  *
- *     shards[hash >> 61] -> lock, table of chains -> entry { key value }
+ *     shards[hash >> 61] -> lock, chains -> entry { key value }
  *                                 order: oldest use first -> ... -> newest
  *                                 owners[64]: the same, of each owner
  *
@@ -23,28 +23,29 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "include/perilune.h"
+#include "store/chains.h"
 
 #define SHARDS 8
 #define OWNERS 64
 
 struct entry {
-    struct list   order, mine; /* of the shard, of the owner */
-    struct entry *next;
-    uint64_t      hash, expires;
-    uint32_t      key_len, value_len;
-    unsigned      owner;
-    char          bytes[]; /* key, value */
+    struct list    order, mine; /* of the shard, of the owner */
+    struct chained link;
+    uint64_t       expires;
+    uint32_t       key_len, value_len;
+    unsigned       owner;
+    char           bytes[]; /* key, value */
 };
 
 struct shard {
     pthread_mutex_t lock;
-    struct entry  **table;
+    struct chains   entries;
     struct list     order;
     struct owner {
         struct list order;
         size_t      bytes;
     }               owners[OWNERS];
-    size_t          count, cap, bytes;
+    size_t          bytes;
 };
 
 struct memo {
@@ -70,26 +71,25 @@ static size_t size_of(const struct entry *e) { return sizeof(*e) + e->key_len + 
 
 /* -- One shard, locked ----------------------------------------------------------- */
 
-static struct entry **find(struct shard *sh, uint64_t hash, struct slice key) {
-    struct entry **at = &sh->table[hash & (sh->cap - 1)];
-    for (; *at != NULL; at = &(*at)->next)
-        if ((*at)->hash == hash && slice_eq(slice_of((*at)->bytes, (*at)->key_len), key)) break;
-    return at;
+static struct entry *entry_of(struct chained *e) { return container_of(e, struct entry, link); }
+
+static struct slice key_of(const struct chained *e) {
+    const struct entry *entry = entry_of((struct chained *)(uintptr_t)e);
+    return slice_of(entry->bytes, entry->key_len);
 }
 
-static void drop(struct shard *sh, struct entry **at) {
-    struct entry *e = *at;
-    *at = e->next;
+static void drop(struct shard *sh, struct chained **at) {
+    struct entry *e = entry_of(*at);
+    chains_remove(&sh->entries, at);
     list_remove(&e->order);
     list_remove(&e->mine);
-    sh->count--;
     sh->bytes -= size_of(e);
     sh->owners[e->owner].bytes -= size_of(e);
     mem_free(e);
 }
 
 static void drop_entry(struct shard *sh, struct entry *e) {
-    drop(sh, find(sh, e->hash, slice_of(e->bytes, e->key_len)));
+    drop(sh, chains_find(&sh->entries, e->link.hash, key_of(&e->link), key_of));
 }
 
 static void drop_oldest(struct shard *sh) { drop_entry(sh, container_of(sh->order.next, struct entry, order)); }
@@ -98,23 +98,6 @@ static void drop_oldest(struct shard *sh) { drop_entry(sh, container_of(sh->orde
 static void enlist(struct shard *sh, struct entry *e) {
     list_append(&sh->order, &e->order);
     list_append(&sh->owners[e->owner].order, &e->mine);
-}
-
-static int grow(struct shard *sh) {
-    if (sh->count < sh->cap) return 0;
-    size_t cap = sh->cap ? sh->cap * 2 : 16;
-    struct entry **table = mem_zalloc(cap * sizeof(struct entry *));
-    if (table == NULL) return PERILUNE_ERR_NOMEM;
-    for (size_t b = 0; b < sh->cap; b++)
-        for (struct entry *e = sh->table[b], *next; e; e = next) {
-            next = e->next;
-            e->next = table[e->hash & (cap - 1)];
-            table[e->hash & (cap - 1)] = e;
-        }
-    mem_free(sh->table);
-    sh->table = table;
-    sh->cap = cap;
-    return 0;
 }
 
 static struct entry *entry_new(unsigned owner, struct slice key, struct slice value, uint64_t expires) {
@@ -131,17 +114,14 @@ static struct entry *entry_new(unsigned owner, struct slice key, struct slice va
 
 /* Takes e. */
 static void insert(struct memo *m, struct shard *sh, struct entry *e) {
-    struct entry **old = find(sh, e->hash, slice_of(e->bytes, e->key_len));
-    if (*old != NULL) drop(sh, old);
+    struct chained **old = chains_find(&sh->entries, e->link.hash, key_of(&e->link), key_of);
+    if (old != NULL) drop(sh, old);
     struct owner *o = &sh->owners[e->owner];
     while (o->bytes + size_of(e) > m->shard_limit / 2 && !list_is_empty(&o->order))
         drop_entry(sh, container_of(o->order.next, struct entry, mine));
     while (sh->bytes + size_of(e) > m->shard_limit) drop_oldest(sh);
-    struct entry **at = &sh->table[e->hash & (sh->cap - 1)];
-    e->next = *at;
-    *at = e;
+    chains_add(&sh->entries, &e->link);
     enlist(sh, e);
-    sh->count++;
     sh->bytes += size_of(e);
     o->bytes += size_of(e);
 }
@@ -160,7 +140,7 @@ void memo_free(struct memo *m) {
     for (int i = 0; i < SHARDS; i++) {
         struct shard *sh = &m->shards[i];
         while (!list_is_empty(&sh->order)) drop_oldest(sh);
-        mem_free(sh->table);
+        chains_deinit(&sh->entries);
         pthread_mutex_destroy(&sh->lock);
     }
     mem_free(m);
@@ -170,11 +150,11 @@ int memo_get(struct memo *m, struct slice key, uint64_t now, struct buf *out) {
     uint64_t hash;
     struct shard *sh = shard_lock(m, key, &hash);
     int err = PERILUNE_ERR_INVAL;
-    struct entry **at = sh->cap ? find(sh, hash, key) : NULL;
-    if (at != NULL && *at != NULL && (*at)->expires <= now) {
+    struct chained **at = chains_find(&sh->entries, hash, key, key_of);
+    if (at != NULL && entry_of(*at)->expires <= now) {
         drop(sh, at);
-    } else if (at != NULL && *at != NULL) {
-        struct entry *e = *at;
+    } else if (at != NULL) {
+        struct entry *e = entry_of(*at);
         list_remove(&e->order);
         list_remove(&e->mine);
         enlist(sh, e);
@@ -190,8 +170,8 @@ int memo_set(struct memo *m, struct slice owner, struct slice key, struct slice 
     if (sizeof(struct entry) + key.len + value.len > m->shard_limit) return PERILUNE_ERR_LIMITED;
     struct entry *e = entry_new((unsigned)(hash64(&m->key, owner) % OWNERS), key, value, now + ttl);
     if (e == NULL) return PERILUNE_ERR_NOMEM;
-    struct shard *sh = shard_lock(m, key, &e->hash);
-    int err = grow(sh);
+    struct shard *sh = shard_lock(m, key, &e->link.hash);
+    int err = chains_reserve(&sh->entries);
     if (err == 0) insert(m, sh, e);
     pthread_mutex_unlock(&sh->lock);
     if (err != 0) mem_free(e);
@@ -201,7 +181,7 @@ int memo_set(struct memo *m, struct slice owner, struct slice key, struct slice 
 void memo_forget(struct memo *m, struct slice key) {
     uint64_t hash;
     struct shard *sh = shard_lock(m, key, &hash);
-    struct entry **at = sh->cap ? find(sh, hash, key) : NULL;
-    if (at != NULL && *at != NULL) drop(sh, at);
+    struct chained **at = chains_find(&sh->entries, hash, key, key_of);
+    if (at != NULL) drop(sh, at);
     pthread_mutex_unlock(&sh->lock);
 }

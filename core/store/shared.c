@@ -1,6 +1,6 @@
 /* shared.c -- perilune.shared(): a dictionary behind sharded locks.
  *
- *     shards[hash & 15] -> lock, table of chains -> entry { name 0 key, value }
+ *     shards[hash >> 60] -> lock, chains -> entry { name 0 key, value }
  *
  * For counters, flags and small strings that policies of several workers agree
  * on.  Bounded in bytes: expired entries are swept when room is needed, and if
@@ -11,26 +11,28 @@
 #include <pthread.h>
 
 #include "base/hash.h"
+#include "base/list.h"
 #include "base/mem.h"
 #include "include/perilune.h"
+#include "store/chains.h"
 
 #define SHARDS 16
 #define MEMO_BYTES (16u << 20) /* conversations and tools of some thousand clients */
 
 struct entry {
-    struct entry *next;
-    uint64_t      hash, expires; /* 0: never */
+    struct chained   link;
+    uint64_t         expires; /* 0: never */
     enum shared_type type;
-    double        number;
-    char         *string;
-    size_t        string_len, key_len, size;
-    char          key[]; /* name, NUL, key */
+    double           number;
+    char            *string;
+    size_t           string_len, key_len, size;
+    char             key[]; /* name, NUL, key */
 };
 
 struct shard {
     pthread_mutex_t lock;
-    struct entry  **table;
-    size_t          count, cap, bytes;
+    struct chains   entries;
+    size_t          bytes;
 };
 
 struct shared {
@@ -54,6 +56,8 @@ struct shared *shared_new(size_t limit_bytes) {
     return s;
 }
 
+static struct entry *entry_of(struct chained *e) { return container_of(e, struct entry, link); }
+
 static void entry_free(struct entry *e) {
     mem_free(e->string);
     mem_free(e);
@@ -63,12 +67,12 @@ void shared_free(struct shared *s) {
     if (s == NULL) return;
     for (int i = 0; i < SHARDS; i++) {
         struct shard *sh = &s->shards[i];
-        for (size_t b = 0; b < sh->cap; b++)
-            for (struct entry *e = sh->table[b], *next; e; e = next) {
+        for (size_t b = 0; b < sh->entries.cap; b++)
+            for (struct chained *e = sh->entries.slots[b], *next; e != NULL; e = next) {
                 next = e->next;
-                entry_free(e);
+                entry_free(entry_of(e));
             }
-        mem_free(sh->table);
+        chains_deinit(&sh->entries);
         pthread_mutex_destroy(&sh->lock);
     }
     memo_free(s->memo);
@@ -79,53 +83,34 @@ struct memo *shared_memo(struct shared *s) { return s->memo; }
 
 /* -- One shard, locked ------------------------------------------------------------- */
 
-static struct entry **find(struct shard *sh, uint64_t hash, struct slice full) {
-    struct entry **at = &sh->table[hash & (sh->cap - 1)];
-    for (; *at != NULL; at = &(*at)->next)
-        if ((*at)->hash == hash && slice_eq(slice_of((*at)->key, (*at)->key_len), full)) break;
-    return at;
+static struct slice key_of(const struct chained *e) {
+    const struct entry *entry = entry_of((struct chained *)(uintptr_t)e);
+    return slice_of(entry->key, entry->key_len);
 }
 
-static void drop(struct shard *sh, struct entry **at) {
-    struct entry *e = *at;
-    *at = e->next;
-    sh->count--;
+static void drop(struct shard *sh, struct chained **at) {
+    struct entry *e = entry_of(*at);
+    chains_remove(&sh->entries, at);
     sh->bytes -= e->size;
     entry_free(e);
 }
 
-/* The live entry, or NULL; an expired one is dropped. */
-static struct entry *lookup(struct shard *sh, uint64_t hash, struct slice full, uint64_t now) {
-    if (sh->cap == 0) return NULL;
-    struct entry **at = find(sh, hash, full);
-    if (*at != NULL && (*at)->expires != 0 && (*at)->expires <= now) drop(sh, at);
-    else if (*at != NULL) return *at;
+static bool is_over(const struct entry *e, uint64_t now) { return e->expires != 0 && e->expires <= now; }
+
+/* Where the live entry hangs, or NULL; an expired one is dropped. */
+static struct chained **lookup(struct shard *sh, uint64_t hash, struct slice full, uint64_t now) {
+    struct chained **at = chains_find(&sh->entries, hash, full, key_of);
+    if (at == NULL || !is_over(entry_of(*at), now)) return at;
+    drop(sh, at);
     return NULL;
 }
 
 static void sweep(struct shard *sh, uint64_t now) {
-    for (size_t b = 0; b < sh->cap; b++)
-        for (struct entry **at = &sh->table[b]; *at != NULL;) {
-            if ((*at)->expires != 0 && (*at)->expires <= now) drop(sh, at);
+    for (size_t b = 0; b < sh->entries.cap; b++)
+        for (struct chained **at = &sh->entries.slots[b]; *at != NULL;) {
+            if (is_over(entry_of(*at), now)) drop(sh, at);
             else at = &(*at)->next;
         }
-}
-
-static int grow(struct shard *sh) {
-    if (sh->count < sh->cap) return 0;
-    size_t cap = sh->cap ? sh->cap * 2 : 16;
-    struct entry **table = mem_zalloc(cap * sizeof(struct entry *));
-    if (table == NULL) return PERILUNE_ERR_NOMEM;
-    for (size_t b = 0; b < sh->cap; b++)
-        for (struct entry *e = sh->table[b], *next; e; e = next) {
-            next = e->next;
-            e->next = table[e->hash & (cap - 1)];
-            table[e->hash & (cap - 1)] = e;
-        }
-    mem_free(sh->table);
-    sh->table = table;
-    sh->cap = cap;
-    return 0;
 }
 
 static int insert(struct shared *s, struct shard *sh, uint64_t hash, struct slice full,
@@ -134,7 +119,7 @@ static int insert(struct shared *s, struct shard *sh, uint64_t hash, struct slic
     size_t size = sizeof(struct entry) + full.len + text.len;
     if (sh->bytes + size > s->shard_limit) sweep(sh, now);
     if (sh->bytes + size > s->shard_limit) return PERILUNE_ERR_LIMITED;
-    if (grow(sh) != 0) return PERILUNE_ERR_NOMEM;
+    if (chains_reserve(&sh->entries) != 0) return PERILUNE_ERR_NOMEM;
     struct entry *e = mem_alloc(sizeof(*e) + full.len);
     char *copy = v->type == SHARED_STRING ? mem_dup(text.ptr, text.len) : NULL;
     if (e == NULL || (v->type == SHARED_STRING && copy == NULL)) {
@@ -142,46 +127,58 @@ static int insert(struct shared *s, struct shard *sh, uint64_t hash, struct slic
         mem_free(copy);
         return PERILUNE_ERR_NOMEM;
     }
-    struct entry **old = find(sh, hash, full);
-    if (*old != NULL) drop(sh, old);
-    struct entry **at = &sh->table[hash & (sh->cap - 1)];
-    *e = (struct entry){ .next = *at, .hash = hash, .expires = expires, .type = v->type,
+    struct chained **old = chains_find(&sh->entries, hash, full, key_of);
+    if (old != NULL) drop(sh, old);
+    *e = (struct entry){ .link = { .hash = hash }, .expires = expires, .type = v->type,
                          .number = v->number, .string = copy, .string_len = text.len,
                          .key_len = full.len, .size = size };
     memcpy(e->key, full.ptr, full.len);
-    *at = e;
-    sh->count++;
+    chains_add(&sh->entries, &e->link);
     sh->bytes += size;
     return 0;
 }
 
 /* -- Public --------------------------------------------------------------------------- */
 
-static int full_key(struct buf *b, struct slice name, struct slice key) {
-    buf_init(b, 0);
-    buf_slice(b, name);
-    buf_putc(b, '\0');
-    buf_slice(b, key);
-    return b->error;
+/* A key on its shard, which is locked between enter() and leave(). */
+struct visit {
+    struct buf    full; /* name, NUL, key */
+    struct slice  key;  /* the same */
+    uint64_t      hash;
+    struct shard *shard;
+};
+
+static int enter(struct visit *v, struct shared *s, struct slice name, struct slice key) {
+    buf_init(&v->full, 0);
+    buf_slice(&v->full, name);
+    buf_putc(&v->full, '\0');
+    buf_slice(&v->full, key);
+    int err = v->full.error;
+    if (err != 0) {
+        buf_deinit(&v->full);
+        return err;
+    }
+    v->key = buf_get(&v->full);
+    v->hash = hash64(&s->key, v->key);
+    v->shard = &s->shards[v->hash >> 60];
+    pthread_mutex_lock(&v->shard->lock);
+    return 0;
 }
 
-static struct shard *shard_lock(struct shared *s, struct slice full, uint64_t *hash) {
-    *hash = hash64(&s->key, full);
-    struct shard *sh = &s->shards[*hash >> 60];
-    pthread_mutex_lock(&sh->lock);
-    return sh;
+static void leave(struct visit *v) {
+    pthread_mutex_unlock(&v->shard->lock);
+    buf_deinit(&v->full);
 }
 
 int shared_get(struct shared *s, struct slice name, struct slice key, uint64_t now,
                struct shared_value *out) {
-    struct buf full;
+    struct visit v;
     *out = (struct shared_value){ .type = SHARED_NONE };
-    int err = full_key(&full, name, key);
+    int err = enter(&v, s, name, key);
     if (err) return err;
-    uint64_t hash;
-    struct shard *sh = shard_lock(s, buf_get(&full), &hash);
-    struct entry *e = lookup(sh, hash, buf_get(&full), now);
-    if (e != NULL) {
+    struct chained **at = lookup(v.shard, v.hash, v.key, now);
+    if (at != NULL) {
+        const struct entry *e = entry_of(*at);
         buf_init(&out->string, 0);
         out->type = e->type;
         out->number = e->number;
@@ -191,46 +188,40 @@ int shared_get(struct shared *s, struct slice name, struct slice key, uint64_t n
             err = out->string.error;
         }
     }
-    pthread_mutex_unlock(&sh->lock);
-    buf_deinit(&full);
+    leave(&v);
     return err;
 }
 
-int shared_set(struct shared *s, struct slice name, struct slice key, const struct shared_value *v,
+int shared_set(struct shared *s, struct slice name, struct slice key, const struct shared_value *value,
                uint64_t now, uint64_t ttl) {
-    struct buf full;
-    int err = full_key(&full, name, key);
+    struct visit v;
+    int err = enter(&v, s, name, key);
     if (err) return err;
-    uint64_t hash;
-    struct shard *sh = shard_lock(s, buf_get(&full), &hash);
-    if (v->type == SHARED_NONE) {
-        if (lookup(sh, hash, buf_get(&full), now) != NULL) drop(sh, find(sh, hash, buf_get(&full)));
+    if (value->type == SHARED_NONE) {
+        struct chained **at = lookup(v.shard, v.hash, v.key, now);
+        if (at != NULL) drop(v.shard, at);
     } else {
-        err = insert(s, sh, hash, buf_get(&full), v, now, ttl ? now + ttl : 0);
+        err = insert(s, v.shard, v.hash, v.key, value, now, ttl ? now + ttl : 0);
     }
-    pthread_mutex_unlock(&sh->lock);
-    buf_deinit(&full);
+    leave(&v);
     return err;
 }
 
 int shared_incr(struct shared *s, struct slice name, struct slice key, double by, double start,
                 uint64_t now, uint64_t ttl, double *out) {
-    struct buf full;
-    int err = full_key(&full, name, key);
+    struct visit v;
+    int err = enter(&v, s, name, key);
     if (err) return err;
-    uint64_t hash;
-    struct shard *sh = shard_lock(s, buf_get(&full), &hash);
-    struct entry *e = lookup(sh, hash, buf_get(&full), now);
-    if (e == NULL) {
-        struct shared_value v = { .type = SHARED_NUMBER, .number = start + by };
-        *out = v.number;
-        err = insert(s, sh, hash, buf_get(&full), &v, now, ttl ? now + ttl : 0);
-    } else if (e->type != SHARED_NUMBER) {
+    struct chained **at = lookup(v.shard, v.hash, v.key, now);
+    if (at == NULL) {
+        struct shared_value first = { .type = SHARED_NUMBER, .number = start + by };
+        *out = first.number;
+        err = insert(s, v.shard, v.hash, v.key, &first, now, ttl ? now + ttl : 0);
+    } else if (entry_of(*at)->type != SHARED_NUMBER) {
         err = PERILUNE_ERR_INVAL;
     } else {
-        *out = e->number += by;
+        *out = entry_of(*at)->number += by;
     }
-    pthread_mutex_unlock(&sh->lock);
-    buf_deinit(&full);
+    leave(&v);
     return err;
 }

@@ -29,6 +29,17 @@ done:
     shared_free(s);
 }
 
+/* Name and key together outgrow the buffer's first block. */
+TEST_FAULT(long_names_leave_nothing_behind) {
+    static const char letters[300] = { 'x' };
+    struct shared *s = shared_new(1 << 20);
+    if (FAULTED(s == NULL ? PERILUNE_ERR_NOMEM : 0)) return;
+    double out = 0;
+    int rc = shared_incr(s, slice_of(letters, 60), slice_of(letters, sizeof(letters)), 1, 0, 0, 0, &out);
+    if (!FAULTED(rc)) CHECK_DOUBLE(out, 1);
+    shared_free(s);
+}
+
 TEST(names_do_not_mix) {
     struct shared *s = shared_new(1 << 20);
     CHECK(s != NULL);

@@ -1,0 +1,63 @@
+/* chains.c -- a hash table of things that carry their own link.
+ *
+ *     slots[hash & (cap - 1)] -> entry -> entry -> NULL
+ *
+ * An entry is one allocation, its owner's: the link is a member of it, so that taking it
+ * out needs no second look-up and no memory.  The table doubles when there are as many
+ * entries as slots, and never shrinks: what is kept in it is bounded by its owner.
+ *
+ * Does not lock, and does not hash: the owner's hash is keyed (base/hash.h). */
+#include "store/chains.h"
+
+#include "base/mem.h"
+#include "include/perilune.h"
+
+#define LEAST 16 /* slots */
+
+void chains_deinit(struct chains *c) {
+    mem_free(c->slots);
+    *c = (struct chains){ .slots = NULL };
+}
+
+static struct chained **slot_of(struct chained **slots, size_t cap, uint64_t hash) {
+    return &slots[hash & (cap - 1)];
+}
+
+struct chained **chains_find(const struct chains *c, uint64_t hash, struct slice key, chains_key_fn *key_of) {
+    if (c->cap == 0) return NULL;
+    struct chained **at = slot_of(c->slots, c->cap, hash);
+    for (; *at != NULL; at = &(*at)->next)
+        if ((*at)->hash == hash && slice_eq(key_of(*at), key)) return at;
+    return NULL;
+}
+
+static void push(struct chained **slot, struct chained *e) {
+    e->next = *slot;
+    *slot = e;
+}
+
+int chains_reserve(struct chains *c) {
+    if (c->count < c->cap) return 0;
+    size_t cap = c->cap ? c->cap * 2 : LEAST;
+    struct chained **slots = mem_zalloc(cap * sizeof(*slots));
+    if (slots == NULL) return PERILUNE_ERR_NOMEM;
+    for (size_t i = 0; i < c->cap; i++)
+        for (struct chained *e = c->slots[i], *next; e != NULL; e = next) {
+            next = e->next;
+            push(slot_of(slots, cap, e->hash), e);
+        }
+    mem_free(c->slots);
+    c->slots = slots;
+    c->cap = cap;
+    return 0;
+}
+
+void chains_add(struct chains *c, struct chained *e) {
+    push(slot_of(c->slots, c->cap, e->hash), e);
+    c->count++;
+}
+
+void chains_remove(struct chains *c, struct chained **at) {
+    *at = (*at)->next;
+    c->count--;
+}
