@@ -7,9 +7,9 @@
 
 #include <stdio.h>
 #include <strings.h>
-#include <time.h>
 
 #include "base/json.h"
+#include "base/stamp.h"
 
 static const struct {
     int         level;
@@ -31,21 +31,13 @@ int log_level_parse(const char *name) {
     return -1;
 }
 
-/* Breaking a time into a date costs more than the rest of the line: a thread
- * does it once a second. */
 static void put_time(struct buf *out) {
-    static _Thread_local struct { time_t second; char text[24]; } last;
+    static _Thread_local struct stamp last;
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    if (now.tv_sec != last.second) {
-        struct tm tm;
-        gmtime_r(&now.tv_sec, &tm);
-        strftime(last.text, sizeof(last.text), "%Y-%m-%dT%H:%M:%S", &tm);
-        last.second = now.tv_sec;
-    }
     long ms = now.tv_nsec / 1000000;
     char tail[] = { '.', (char)('0' + ms / 100), (char)('0' + ms / 10 % 10), (char)('0' + ms % 10), 'Z' };
-    buf_puts(out, last.text);
+    buf_puts(out, stamp_text(&last, now.tv_sec, "%Y-%m-%dT%H:%M:%S"));
     buf_put(out, tail, sizeof(tail));
 }
 

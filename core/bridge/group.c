@@ -52,9 +52,8 @@ static void free_branches(struct group *g) {
 }
 
 static void group_free(struct group *g) {
-    struct loop *l = g->op.task->state->loop;
-    job_cancel(l, &g->start);
-    job_cancel(l, &g->finish);
+    job_cancel(&g->start);
+    job_cancel(&g->finish);
     free_branches(g);
     mem_free(g);
 }
@@ -124,7 +123,7 @@ static void on_branch_done(struct task *t, bool ok) {
     b->ended = true;
     b->threw = !ok;
     g->running--;
-    if (g->finish.link.next != NULL && !list_is_empty(&g->finish.link)) return; /* decided */
+    if (job_is_waiting(&g->finish)) return; /* decided */
     bool bad = failed(b), last = g->running == 0 && g->next == g->count;
     if (b->threw || (g->mode == ALL && bad) || (g->mode == ANY && (!bad || last)) || g->mode == RACE)
         finish(g, b);

@@ -35,7 +35,7 @@ static void fetch_free(struct fetch *f) {
         struct source *s = call_source(c);
         s->cancel(s);
     }
-    job_cancel(f->op.task->state->loop, &f->wake);
+    job_cancel(&f->wake);
     call_pool_deinit(&f->pool);
     buf_deinit(&f->url);
     buf_deinit(&f->body);

@@ -1,6 +1,7 @@
 /* lib.c -- perilune.core: what C gives to Lua, in one table.
  *
- * The library in lua/perilune/ dresses it up; policies never see this table. */
+ * The functions themselves are in the l_*.c files; here are the small ones, what those
+ * share (scratch buffers, arrays, failures as tables), and the table. */
 #include "bridge/lib.h"
 
 #include <math.h>
@@ -260,56 +261,63 @@ static int l_health(lua_State *L) {
 
 /* -- Registration ----------------------------------------------------------------------------- */
 
+/* private: lua/perilune/ dresses them up; policies never see this table. */
+static const luaL_Reg functions[] = {
+    { "call", l_call },
+    { "check", l_check },
+    { "env", l_env },
+    { "fetch", l_fetch },
+    { "fields", l_fields },
+    { "health", l_health },
+    { "json_array", l_json_array },
+    { "json_decode", l_json_decode },
+    { "json_encode", l_json_encode },
+    { "json_stream", l_json_stream },
+    { "json_view", l_json_view },
+    { "log", l_log },
+    { "memo_get", l_memo_get },
+    { "memo_set", l_memo_set },
+    { "message_tokens", l_message_tokens },
+    { "new_request", l_new_request },
+    { "now", l_now },
+    { "policy_names", l_policy_names },
+    { "policy_source", l_policy_source },
+    { "random", l_random },
+    { "respond", l_respond },
+    { "request", l_request },
+    { "result", l_result },
+    { "sha256", l_sha256 },
+    { "shared", l_shared },
+    { "sleep", l_sleep },
+    { "spawn", l_spawn },
+    { "text_dedupe", l_text_dedupe },
+    { "text_elide_base64", l_text_elide_base64 },
+    { "text_extract", l_text_extract },
+    { "text_minify_json", l_text_minify_json },
+    { "text_rank", l_text_rank },
+    { "text_sentences", l_text_sentences },
+    { "text_spans", l_text_spans },
+    { "text_strip_ansi", l_text_strip_ansi },
+    { "tokenizers", l_tokenizers },
+    { "tokens", l_tokens },
+    { "trim", l_trim },
+    { "trim_rules", l_trim_rules },
+    { "truncate", l_truncate },
+    { "upstreams", l_upstreams },
+    { NULL, NULL },
+};
 
-void lib_open(lua_State *L) {
-    /* private: lua/perilune/ dresses them up; policies never see this table. */
-    static const luaL_Reg functions[] = { { "call", l_call },
-                                          { "check", l_check },
-                                          { "env", l_env },
-                                          { "fetch", l_fetch },
-                                          { "fields", l_fields },
-                                          { "health", l_health },
-                                          { "json_array", l_json_array },
-                                          { "json_decode", l_json_decode },
-                                          { "json_encode", l_json_encode },
-                                          { "json_stream", l_json_stream },
-                                          { "json_view", l_json_view },
-                                          { "log", l_log },
-                                          { "memo_get", l_memo_get },
-                                          { "memo_set", l_memo_set },
-                                          { "message_tokens", l_message_tokens },
-                                          { "new_request", l_new_request },
-                                          { "now", l_now },
-                                          { "policy_names", l_policy_names },
-                                          { "policy_source", l_policy_source },
-                                          { "random", l_random },
-                                          { "respond", l_respond },
-                                          { "request", l_request },
-                                          { "result", l_result },
-                                          { "sha256", l_sha256 },
-                                          { "shared", l_shared },
-                                          { "sleep", l_sleep },
-                                          { "spawn", l_spawn },
-                                          { "text_dedupe", l_text_dedupe },
-                                          { "text_elide_base64", l_text_elide_base64 },
-                                          { "text_extract", l_text_extract },
-                                          { "text_minify_json", l_text_minify_json },
-                                          { "text_rank", l_text_rank },
-                                          { "text_sentences", l_text_sentences },
-                                          { "text_spans", l_text_spans },
-                                          { "text_strip_ansi", l_text_strip_ansi },
-                                          { "tokenizers", l_tokenizers },
-                                          { "tokens", l_tokens },
-                                          { "trim", l_trim },
-                                          { "trim_rules", l_trim_rules },
-                                          { "truncate", l_truncate },
-                                          { "upstreams", l_upstreams },
-                                          { NULL, NULL } };
+/* Who asks for the metatable of a marked array gets false: it is an identity, no more. */
+static void open_arrays(lua_State *L) {
     lua_pushlightuserdata(L, (void *)(uintptr_t)&array_key);
     lua_newtable(L);
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");
     lua_rawset(L, LUA_REGISTRYINDEX);
+}
+
+void lib_open(lua_State *L) {
+    open_arrays(L);
     lua_newtable(L);
     luaL_register(L, NULL, functions);
     int core = lua_gettop(L);

@@ -89,7 +89,7 @@ static void response_free(struct response *r) {
     response_empty_handle(r); /* collected before: gives back its place */
     list_remove(&r->link);
     stop_source(r);
-    job_cancel(r->state->loop, &r->wake);
+    job_cancel(&r->wake);
     if (r->answer != NULL) answer_deinit(r->answer);
     mem_free(r->answer);
     hooks_deinit(r);
@@ -117,7 +117,7 @@ void response_put(struct response *r) {
     }
     /* A consumer let go inside an event: its source is still on the C stack. */
     r->ready = NULL;
-    job_cancel(r->state->loop, &r->wake);
+    job_cancel(&r->wake);
     state_ref(r->state); /* the consumer may have held the last share */
     loop_soon(r->state->loop, &r->wake, free_job);
 }
@@ -376,7 +376,7 @@ void response_finish(struct response *r, const struct outcome *o) {
     if (r->hooks != NULL) hooks_finally(r, o);
     state_ref_drop(r->state, r->pin);
     r->pin = 0;
-    job_cancel(r->state->loop, &r->wake);
+    job_cancel(&r->wake);
     loop_soon(r->state->loop, &r->wake, shed_job);
 }
 

@@ -241,7 +241,7 @@ static void collect_step(struct job *j) {
 }
 
 void state_collect_soon(struct state *s) {
-    if (s->collect.link.next != NULL && !list_is_empty(&s->collect.link)) return;
+    if (job_is_waiting(&s->collect)) return;
     state_ref(s);
     s->cycles = 0;
     loop_next(s->loop, &s->collect, collect_step);

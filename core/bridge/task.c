@@ -85,7 +85,7 @@ static void drop_ops(struct task *t) {
 void task_free(struct task *t) {
     struct state *s = t->state;
     assert(s->running != t);
-    job_cancel(s->loop, &t->ready);
+    job_cancel(&t->ready);
     drop_ops(t);
     if (!keep_spare(t)) {
         state_ref_drop(s, t->ref);

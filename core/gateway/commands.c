@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "gateway/alone.h"
 #include "gateway/gateway.h"
 
 static int usage(const char *text, int status) {
@@ -36,45 +37,23 @@ PERILUNE_API int perilune_tool_check(int argc, char **argv) {
 
 /* -- test ------------------------------------------------------------------------------- */
 
-static void log_to_stderr(void *ud, int level, perilune_str line) {
-    (void)ud;
-    if (level <= PERILUNE_LOG_ERROR) fprintf(stderr, "%.*s\n", (int)line.len, line.ptr);
-}
-
-static int run_file(const char *path, unsigned *passed, unsigned *failed) {
+static void run_file(const char *path, unsigned *passed, unsigned *failed) {
     char err[2048] = "";
-    struct log log = { .write = log_to_stderr };
-    atomic_init(&log.level, PERILUNE_LOG_ERROR);
-    struct loop loop;
-    struct state *s = NULL;
+    struct alone a;
     struct bundle *b = NULL;
-    struct state_limits limits = { .max_answer = 16u << 20, .high_water = 1u << 20 };
-    struct shared *shared = shared_new(16u << 20);
-    if (shared == NULL || loop_init(&loop) != 0) {
-        shared_free(shared);
-        fprintf(stderr, "%s: out of memory\n", path);
-        return 1;
-    }
-    loop.is_virtual = true;
-    loop.virtual_ms = 1700000000000u; /* any day will do, as long as it is the same */
-    rng_seed(&loop.rng, 42);
-    int rc = bundle_open(&b, path, true, err, sizeof(err));
-    if (rc == 0) rc = state_new(&s, &loop, &log, shared, &limits, err, sizeof(err));
+    int rc = alone_open(&a, PERILUNE_LOG_ERROR, err, sizeof(err));
+    if (rc == 0) rc = bundle_open(&b, path, true, err, sizeof(err));
     if (rc == 0) {
         printf("# %s\n", path);
-        rc = policy_run_spec(s, b, passed, failed, err, sizeof(err));
+        rc = policy_run_spec(a.state, b, passed, failed, err, sizeof(err));
     }
     if (rc != 0) {
         printf("FAILED  %s\n        %s\n", path, err);
         (*failed)++;
     }
     fflush(stdout);
-    state_put(s);
+    alone_close(&a);
     bundle_free(b);
-    while (loop.heap_len > 0) timer_stop(&loop, loop.heap[0]);
-    loop_deinit(&loop);
-    shared_free(shared);
-    return rc;
 }
 
 PERILUNE_API int perilune_tool_test(int argc, char **argv) {

@@ -1,14 +1,16 @@
 /* compress.c -- perilune compress: what the rewriting policies make of a text or a request.
  *
  * The work is done in Lua (lua/perilune/compress_command.lua), which runs the real
- * policies; here are the arguments and the state that it runs in. */
+ * policies; here are its arguments. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/json.h"
-#include "gateway/gateway.h"
+#include "bridge/bundle.h"
+#include "bridge/policy.h"
+#include "gateway/alone.h"
 #include "tools/args.h"
 
 #define MOST 16 /* policies, and options */
@@ -93,45 +95,22 @@ static void describe(const struct compressing *c, struct buf *out) {
 
 /* -- Running ----------------------------------------------------------------------------- */
 
-static void log_to_stderr(void *ud, int level, perilune_str line) {
-    (void)ud;
-    if (level <= PERILUNE_LOG_WARN) fprintf(stderr, "%.*s\n", (int)line.len, line.ptr);
-}
-
-/* The loop and shared memory are the caller's. */
-static int run_in(struct loop *loop, struct shared *shared, struct slice argument) {
-    char err[2048] = "out of memory";
-    struct log log = { .write = log_to_stderr };
-    atomic_init(&log.level, PERILUNE_LOG_WARN);
-    struct state_limits limits = { .max_answer = 16u << 20, .high_water = 1u << 20 };
-    struct state *s = NULL;
-    struct bundle *b = bundle_new("", false);
-    int status = 1, rc = b != NULL ? state_new(&s, loop, &log, shared, &limits, err, sizeof(err)) : PERILUNE_ERR_NOMEM;
-    if (rc == 0) rc = policy_run_command(s, b, "perilune.compress_command", argument, &status, err, sizeof(err));
-    if (rc != 0) fprintf(stderr, "perilune compress: %s\n", err);
-    state_put(s);
-    bundle_free(b);
-    return rc == 0 ? status : 1;
-}
-
 static int run(const struct compressing *c) {
     struct buf argument;
     buf_init(&argument, 0);
     describe(c, &argument);
-    struct shared *shared = shared_new(16u << 20);
-    struct loop loop;
-    int status = 1;
-    if (buf_failed(&argument) || shared == NULL || loop_init(&loop) != 0) {
-        fprintf(stderr, "perilune compress: out of memory\n");
-    } else {
-        loop.is_virtual = true; /* nothing here waits for anything real */
-        status = run_in(&loop, shared, buf_get(&argument));
-        while (loop.heap_len > 0) timer_stop(&loop, loop.heap[0]);
-        loop_deinit(&loop);
-    }
-    shared_free(shared);
+    char err[2048] = "out of memory";
+    struct alone a;
+    int status = 1, rc = alone_open(&a, PERILUNE_LOG_WARN, err, sizeof(err));
+    struct bundle *b = bundle_new("", false);
+    if (rc == 0 && (b == NULL || buf_failed(&argument))) rc = PERILUNE_ERR_NOMEM;
+    if (rc == 0)
+        rc = policy_run_command(a.state, b, "perilune.compress_command", buf_get(&argument), &status, err, sizeof(err));
+    if (rc != 0) fprintf(stderr, "perilune compress: %s\n", err);
+    alone_close(&a);
+    bundle_free(b);
     buf_deinit(&argument);
-    return status;
+    return rc == 0 ? status : 1;
 }
 
 PERILUNE_API int perilune_tool_compress(int argc, char **argv) {

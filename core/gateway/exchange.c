@@ -143,6 +143,13 @@ static void put_line(struct buf *b, const char *name, struct slice value) {
     buf_puts(b, "\r\n");
 }
 
+/* Which request it was, and who answered it. */
+static void put_identity(struct buf *b, const struct exchange *x) {
+    put_line(b, "x-request-id", slice_str(x->req->id));
+    const char *upstream = x->res ? response_upstream(x->res) : "";
+    if (upstream[0]) put_line(b, "x-perilune-upstream", slice_str(upstream));
+}
+
 /* How many prompt tokens policies kept from being sent; negative: added. */
 static void put_saved(struct buf *b, const struct saved_entry *list) {
     if (list == NULL) return;
@@ -158,9 +165,7 @@ static void send_head(struct exchange *x, int status, struct slice type, size_t 
     struct slice own = x->res ? response_headers(x->res) : SLICE("");
     if (type.len > 0) put_line(&h, "content-type", type);
     if (slice_starts(type, SLICE("text/event-stream"))) buf_puts(&h, "cache-control: no-cache\r\n");
-    put_line(&h, "x-request-id", slice_str(x->req->id));
-    if (x->res && response_upstream(x->res)[0])
-        put_line(&h, "x-perilune-upstream", slice_str(response_upstream(x->res)));
+    put_identity(&h, x);
     put_saved(&h, x->req->saved);
     buf_slice(&h, own);
     x->sent_head = true;
@@ -190,9 +195,7 @@ static void reply_error(struct exchange *x, const struct failure *f) {
     buf_init(&h, 0);
     error_body(f, &body);
     buf_puts(&h, "content-type: application/json\r\n");
-    put_line(&h, "x-request-id", slice_str(x->req->id));
-    if (x->res && response_upstream(x->res)[0])
-        put_line(&h, "x-perilune-upstream", slice_str(response_upstream(x->res)));
+    put_identity(&h, x);
     if (f->retry_after_ms > 0 || f->status == 429 || f->status == 503) {
         buf_puts(&h, "retry-after: ");
         buf_u64(&h, f->retry_after_ms > 0 ? (f->retry_after_ms + 999) / 1000 : 1);

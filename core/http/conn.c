@@ -74,8 +74,8 @@ static void on_closed(uv_handle_t *h) {
 static void release(struct http_conn *c) {
     struct http_server *s = c->server;
     timer_stop(s->loop, &c->deadline);
-    job_cancel(s->loop, &c->flush);
-    job_cancel(s->loop, &c->advance);
+    job_cancel(&c->flush);
+    job_cancel(&c->advance);
     buf_deinit(&c->in);
     buf_deinit(&c->out);
     buf_deinit(&c->cipher);

@@ -3,8 +3,8 @@
  * Only appends: the connection sends when the turn ends.  A reply of unknown
  * length is chunked, or, for HTTP/1.0, ends with the connection. */
 #include <stdio.h>
-#include <time.h>
 
+#include "base/stamp.h"
 #include "http/conn.h"
 
 const char *http_reason(int status) {
@@ -24,18 +24,11 @@ const char *http_reason(int status) {
     return status < 400 ? "OK" : "Error";
 }
 
-/* Formatted once a second and thread. */
 static void put_date(struct buf *out) {
-    static _Thread_local struct { time_t second; char line[48]; } last;
+    static _Thread_local struct stamp last;
     struct timespec now;
     clock_gettime(CLOCK_REALTIME_COARSE, &now);
-    if (now.tv_sec != last.second) {
-        struct tm tm;
-        gmtime_r(&now.tv_sec, &tm);
-        strftime(last.line, sizeof(last.line), "date: %a, %d %b %Y %H:%M:%S GMT\r\n", &tm);
-        last.second = now.tv_sec;
-    }
-    buf_puts(out, last.line);
+    buf_puts(out, stamp_text(&last, now.tv_sec, "date: %a, %d %b %Y %H:%M:%S GMT\r\n"));
 }
 
 static void put_status(struct buf *out, int status) {

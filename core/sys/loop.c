@@ -178,8 +178,7 @@ void loop_next(struct loop *l, struct job *j, void (*run)(struct job *)) {
     if (!l->is_virtual) uv_idle_start(&l->spin, on_spin);
 }
 
-void job_cancel(struct loop *l, struct job *j) {
-    (void)l;
+void job_cancel(struct job *j) {
     if (j->link.next != NULL) list_remove(&j->link);
 }
 

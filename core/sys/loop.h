@@ -66,7 +66,9 @@ void loop_soon(struct loop *l, struct job *j, void (*run)(struct job *));
 void loop_next(struct loop *l, struct job *j, void (*run)(struct job *));
 /* Runs all jobs, now: when the loop will not turn again. */
 void loop_flush(struct loop *l);
-void job_cancel(struct loop *l, struct job *j);
+/* Not waiting any more; nothing when it was not. */
+void job_cancel(struct job *j);
+static inline bool job_is_waiting(const struct job *j) { return j->link.next != NULL && !list_is_empty(&j->link); }
 
 /* Virtual time: runs jobs and timers, jumping the clock, until nothing is left
  * or *stop becomes true. */

@@ -55,7 +55,7 @@ static void on_clock(uv_timer_t *t) {
     struct sim       *s = t->data;
     struct sim_timer *due;
     uint64_t          now = sim_now_us();
-    while ((due = sim_heap_take_due(&s->timers, now)) != NULL) sim_conn_timer(s, due);
+    while ((due = sim_heap_take_due(&s->timers, now)) != NULL) sim_conn_timer(due);
     s->armed_us = 0;
     wind_clock(s, sim_now_us());
 }

@@ -366,8 +366,7 @@ static void conn_drained(struct sim_conn *c) {
     else if (c->state == SIM_ANSWER) sim_answer_pump(c);
 }
 
-void sim_conn_timer(struct sim *s, struct sim_timer *t) {
-    (void)s;
+void sim_conn_timer(struct sim_timer *t) {
     if (t->kind == SIM_TIMER_PACE) {
         pace_step(container_of(t, struct sim_pace, timer)->conn);
         return;

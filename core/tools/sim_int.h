@@ -142,7 +142,7 @@ struct sim_conn {
 };
 
 void sim_conn_accept(struct sim *s);
-void sim_conn_timer(struct sim *s, struct sim_timer *t);
+void sim_conn_timer(struct sim_timer *t);
 void sim_conn_close(struct sim_conn *c); /* at once; memory goes in the close callback */
 /* Sends or queues; after a failure c is SIM_CLOSED. */
 void sim_conn_send(struct sim_conn *c, struct slice s);

@@ -69,7 +69,7 @@ static void detach(struct call *c) {
 
 static void call_free(struct call *c) {
     detach(c);
-    job_cancel(call_loop(c), &c->finish);
+    job_cancel(&c->finish);
     if (c->failure != NULL) failure_deinit(c->failure);
     mem_free(c->failure);
     blob_put(c->body);

@@ -80,7 +80,7 @@ static void dial_free(struct dial *d) {
         if (d->attempts[i] != NULL) close(attempt_end(d->attempts[i]));
     timer_stop(l, &d->next);
     timer_stop(l, &d->deadline);
-    job_cancel(l, &d->finish);
+    job_cancel(&d->finish);
     if (d->result.fd >= 0) close(d->result.fd);
     origin_put(d->origin);
     mem_free(d);

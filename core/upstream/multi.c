@@ -168,7 +168,7 @@ static int on_timer(CURLM *curl, long ms, void *ud) {
     timer_stop(m->loop, &m->timeout);
     if (ms == 0) {
         /* Now, but not from inside this callback: before the loop blocks. */
-        job_cancel(m->loop, &m->reap);
+        job_cancel(&m->reap);
         loop_soon(m->loop, &m->reap, kick);
     } else if (ms > 0 && timer_start(m->loop, &m->timeout, (uint64_t)ms, on_timeout) != 0) {
         return -1;
@@ -217,7 +217,7 @@ void multi_close(struct multi *m) {
     curl_multi_cleanup(m->curl); /* closes sockets through on_close_socket */
     m->curl = NULL;
     timer_stop(m->loop, &m->timeout);
-    job_cancel(m->loop, &m->reap);
+    job_cancel(&m->reap);
     for (unsigned i = 0; i < m->socket_cap; i++)
         if (m->sockets[i] != NULL) watch_close(m->sockets[i]);
 }

@@ -161,8 +161,8 @@ TEST(jobs) {
     loop_soon(&t.loop, &t.named[0].job, on_job); /* once is enough */
     loop_soon(&t.loop, &t.named[2].job, on_job);
     loop_soon(&t.loop, &t.named[3].job, on_job);
-    job_cancel(&t.loop, &t.named[2].job);
-    job_cancel(&t.loop, &t.named[4].job); /* never added */
+    job_cancel(&t.named[2].job);
+    job_cancel(&t.named[4].job); /* never added */
     run(&t);
     CHECK_STR(t.log, "adbb");
     loop_deinit(&t.loop);
@@ -171,7 +171,7 @@ TEST(jobs) {
 static void cancel_other(struct job *j) {
     struct named *n = container_of(j, struct named, job);
     note(n);
-    job_cancel(&n->in->loop, &n->in->named[1].job);
+    job_cancel(&n->in->named[1].job);
 }
 
 TEST(a_job_cancels_the_next_one) {
