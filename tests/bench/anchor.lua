@@ -5,6 +5,7 @@
 -- found there by load_module and LD_LIBRARY_PATH; nothing of the system changes.
 -- Where that fails, M.has_lua() says why and benchmarks compare with plain nginx.
 
+local files = require "support.files"
 local net = require "support.net"
 local loop = require "support.loop"
 local proc = require "support.proc"
@@ -16,14 +17,14 @@ local FOLDER = "build/anchor"
 local PACKAGES = "libnginx-mod-http-lua libnginx-mod-http-ndk libluajit2-5.1-2 "
   .. "libluajit2-5.1-common lua-resty-core lua-resty-lrucache lua-cjson libpcre3"
 
-local function here() return proc.lines("pwd")() end
+local function here() return files.lines("pwd")() end
 local function exists(path)
   local f = io.open(path, "rb")
   if f then f:close() end
   return f ~= nil
 end
 
-local function found(pattern) return proc.lines("find " .. FOLDER .. "/root -path '" .. pattern .. "' 2>/dev/null")() end
+local function found(pattern) return files.lines("find " .. FOLDER .. "/root -path '" .. pattern .. "' 2>/dev/null")() end
 
 --- The parts that were unpacked, or nil and why not.
 function M.has_lua()
@@ -95,7 +96,7 @@ end
 
 local function start(dir, vars, env)
   vars.dir, vars.port = dir, net.free_port()
-  server.write(dir .. "/nginx.conf", interpolate(CONFIG, vars))
+  files.write(dir .. "/nginx.conf", interpolate(CONFIG, vars))
   local p = proc.spawn({ proc.which("nginx"), "-c", dir .. "/nginx.conf", "-p", dir, "-e", dir .. "/error.log" },
     { output = dir .. "/nginx.out", env = env })
   local up = loop.until_true(5, function()

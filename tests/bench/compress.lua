@@ -8,14 +8,14 @@
 -- every test run.  Tokens are o200k_base's.
 
 package.path = "tests/?.lua;" .. package.path
+local files = require "support.files"
 local server = require "support.server"
 
 local only_cases = arg[1] == "cases"
 
 local function rows_of(command)
-  local p = assert(io.popen(command))
   local figures, cases, failed = {}, {}, false
-  for line in p:lines() do
+  for line in files.lines(command) do
     local kind, rest = line:match("^(%a+)\t(.*)$")
     local fields = {}
     for field in ((rest or "") .. "\t"):gmatch("(.-)\t") do fields[#fields + 1] = field end
@@ -26,7 +26,6 @@ local function rows_of(command)
       print(line)
     end
   end
-  p:close()
   return figures, cases, failed
 end
 

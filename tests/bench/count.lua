@@ -3,14 +3,14 @@
 
 package.path = "tests/?.lua;" .. package.path
 local lib = require "bench.lib"
+local files = require "support.files"
 
 local PROGRAM = "build/release/bench_count" -- make bench builds it
 
 lib.run(function()
   local path = lib.folder() .. "/text"
   os.execute("cat README.md */README.md */*/README.md core/*/*.c > '" .. path .. "'")
-  local p = assert(io.popen(PROGRAM .. " '" .. path .. "'"))
-  for line in p:lines() do
+  for line in files.lines(PROGRAM .. " '" .. path .. "'") do
     local size, messages, _, first, again, grown, alone = line:match("(%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+)")
     local what = ("%s messages of %s bytes"):format(messages, size)
     lib.figure("count 64 KB again, " .. what, again / 1000, "us", nil, 10)
@@ -18,5 +18,4 @@ lib.run(function()
     lib.figure("  the new message", alone / 1000, "us")
     lib.figure("  for the first time", first / 1000, "us")
   end
-  p:close()
 end)

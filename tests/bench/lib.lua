@@ -9,6 +9,7 @@
 -- used instead: a second opinion.  CPU time is read here, from the scheduler's
 -- counters of the process measured, whoever makes the load.
 
+local files = require "support.files"
 local net = require "support.net"
 local loop = require "support.loop"
 local proc = require "support.proc"
@@ -77,7 +78,7 @@ end
 
 function M.file(dir, name, text)
   local path = dir .. "/" .. name
-  server.write(path, text)
+  files.write(path, text)
   return path
 end
 
@@ -128,9 +129,7 @@ local function run_load(args, dir)
     p:stop()
     error("the load did not end", 0)
   end
-  local f = io.open(out, "rb")
-  local text = f and f:read("*a") or ""
-  if f then f:close() end
+  local text = files.read(out) or ""
   local t = json.decode(text:match("{.*}") or "")
   if not t then error("the load said: " .. text .. p:text(), 0) end
   return t

@@ -6,6 +6,7 @@
 
 package.path = "tests/?.lua;" .. package.path
 local bench = require "bench.lib"
+local files = require "support.files"
 
 local BAR = 1000
 local names = {
@@ -20,11 +21,9 @@ local names = {
 bench.run(function()
   local got = {}
   if os.execute("make -s build/release/bench_text") ~= 0 then error("bench_text was not built") end
-  local p = assert(io.popen("build/release/bench_text"))
-  for line in p:lines() do
+  for line in files.lines("build/release/bench_text") do
     local name, us = line:match("^(%S+) (%S+)$")
     if name then got[name] = tonumber(us) end
   end
-  p:close()
   for _, row in ipairs(names) do bench.figure(row[2] .. ", 10k tokens", got[row[1]], "us CPU", nil, row[3]) end
 end)

@@ -9,33 +9,20 @@
 
 package.path = "tests/?.lua;" .. package.path
 local lib = require "bench.lib"
+local files = require "support.files"
 
 local PROGRAM = "build/release/bench_tokens" -- make bench builds it
 local dir
 
-local function read(path)
-  local f = assert(io.open(path, "rb"))
-  local text = f:read("*a")
-  f:close()
-  return text
-end
 local function write(name, text)
   local path = dir .. "/" .. name
-  local f = assert(io.open(path, "wb"))
-  f:write(text)
-  f:close()
+  files.write(path, text)
   return path
-end
-local function command(line)
-  local p = assert(io.popen(line))
-  local out = p:read("*a")
-  p:close()
-  return out
 end
 
 -- -- Texts --------------------------------------------------------------------------------
 
-local function files(pattern) return command("cat " .. pattern .. " 2>/dev/null") end
+local function all(pattern) return files.output("cat " .. pattern .. " 2>/dev/null") end
 local function at_least(text, size) return text:rep(math.ceil(size / #text)) end
 
 local seed = 1
@@ -88,18 +75,18 @@ local function tiktoken(path)
     e.encode(t, [], []);
     const used = process.cpuUsage(from);
     console.log((used.user + used.system) * 1000 / Buffer.byteLength(t));]]):format(path))
-  return tonumber((command("node " .. script .. " 2>/dev/null")))
+  return tonumber((files.output("node " .. script .. " 2>/dev/null")))
 end
 
 -- -- Figures ---------------------------------------------------------------------------------
 
 lib.run(function()
   dir = lib.folder()
-  local english = files("README.md core/README.md policies/README.md tests/wire/README.md LICENSE")
+  local english = all("README.md core/README.md policies/README.md tests/wire/README.md LICENSE")
   local texts = {
     { "english", os.getenv("ENGLISH") or write("english", at_least(english, 2e6)), 170 },
     { "chinese", os.getenv("CHINESE") or write("chinese", chinese(2e6)), 60 },
-    { "code", os.getenv("CODE") or write("code", files("core/*/*.c core/*/*.h lua/perilune/*.lua")), 140 },
+    { "code", os.getenv("CODE") or write("code", all("core/*/*.c core/*/*.h lua/perilune/*.lua")), 140 },
     { "json", os.getenv("JSON") or write("json", chats(english, 2e6)), 200 },
   }
   local letters = {}
@@ -115,7 +102,7 @@ lib.run(function()
   for _, t in ipairs(worst) do paths[#paths + 1] = t[2] end
   local measured = {}
   for name, bytes, tokens, first, count, encode in
-      command(PROGRAM .. " o200k_base " .. table.concat(paths, " ")):gmatch("(%S+) (%d+) (%d+) (%d+) (%d+) (%d+)\n") do
+      files.output(PROGRAM .. " o200k_base " .. table.concat(paths, " ")):gmatch("(%S+) (%d+) (%d+) (%d+) (%d+) (%d+)\n") do
     measured[name] = { bytes = tonumber(bytes), tokens = tonumber(tokens), first = tonumber(first),
                        count = tonumber(count), encode = tonumber(encode) }
   end

@@ -12,6 +12,7 @@
 
 package.path = "tests/?.lua;" .. package.path
 
+local files = require "support.files"
 local loop = require "support.loop"
 local net = require "support.net"
 local http = require "support.http"
@@ -37,13 +38,6 @@ local function check(ok, what, ...)
     print("FAIL  " .. what:format(...))
   end
   return ok
-end
-
-local function read(path)
-  local f = assert(io.open(path, "rb"))
-  local text = f:read("*a")
-  f:close()
-  return text
 end
 
 -- -- A curl command --------------------------------------------------------------------
@@ -162,16 +156,16 @@ local function any() return true end
 -- -- Serving ---------------------------------------------------------------------------
 
 local function policies()
-  local files = {}
-  for path in proc.lines("ls examples/policies/*.lua") do
-    files["policies/" .. path:match("[^/]+$")] = read(path)
+  local out = {}
+  for path in files.lines("ls examples/policies/*.lua") do
+    out["policies/" .. path:match("[^/]+$")] = files.read(path)
   end
-  return files
+  return out
 end
 
 --- Serves examples/NAME.lua on free ports, runs fn(srv, curl, text), and ends it.
 local function with(name, change, fn)
-  local text = read("examples/" .. name .. ".lua")
+  local text = files.read("examples/" .. name .. ".lua")
   local c = curl_in(text)
   check(c and c.port == "8080", "%s: its comment shows no curl command", name)
   local served, n = text:gsub('"127%.0%.0%.1:8080"', '"127.0.0.1:@PORT@"')
@@ -200,7 +194,7 @@ local EXAMPLES = {}
 function EXAMPLES.quickstart()
   with("quickstart", nil, function(srv, c, text)
     ask_all("quickstart", c, srv.port, any, { ["x-perilune-upstream"] = "small" })
-    ask_all("README.md", curl_in(read("README.md")), srv.port, any)
+    ask_all("README.md", curl_in(files.read("README.md")), srv.port, any)
     local printed = curl_in(srv:log())
     if check(printed, "quickstart: serve prints no curl command: %s", srv:log()) then
       check(tonumber(printed.port) == srv.port, "quickstart: serve prints port %s", printed.port)
@@ -276,7 +270,7 @@ local function compile(to)
   local said = os.tmpname()
   local command = ("%s -Icore/include -Wall -Wextra -o %s examples/embed.c %s"):format(COMPILE, to, LIBS)
   local ok = os.execute(command .. " >" .. said .. " 2>&1")
-  ok = check(ok == 0 or ok == true, "embed: %s\n%s", command, read(said))
+  ok = check(ok == 0 or ok == true, "embed: %s\n%s", command, files.read(said))
   os.remove(said)
   return ok
 end

@@ -12,6 +12,9 @@
 -- says of perilune.NAME is in lua/perilune/NAME.lua.  Documents: names that they
 -- mention, as perilune.NAME, req:NAME() or res:NAME(), are in the manual.
 
+package.path = "tests/?.lua;" .. package.path
+local files = require "support.files"
+
 local META = "lua/perilune/meta.lua"
 
 local failures, checked = 0, 0
@@ -19,21 +22,6 @@ local failures, checked = 0, 0
 local function fail(...)
   failures = failures + 1
   print("FAIL  " .. string.format(...))
-end
-
-local function list(command)
-  local out, p = {}, io.popen(command)
-  for line in p:lines() do out[#out + 1] = line end
-  p:close()
-  return out
-end
-
-local function read(path)
-  local f = io.open(path, "rb")
-  if not f then return nil end
-  local text = f:read("*a")
-  f:close()
-  return text
 end
 
 -- -- What C offers --------------------------------------------------------------------
@@ -49,8 +37,8 @@ end
 --- name -> "file: table"; second result: names of private tables.
 local function c_names()
   local public, private = {}, {}
-  for _, path in ipairs(list("find core/bridge -name '*.c' 2>/dev/null | sort")) do
-    local text = read(path)
+  for path in files.lines("find core/bridge -name '*.c' 2>/dev/null | sort") do
+    local text = files.read(path)
     for at, name, body in text:gmatch("()luaL_Reg%s+([%w_]+)%s*%[%]%s*=%s*(%b{})") do
       local hidden = (comment_before(text, at) .. name):lower():find("private", 1, true)
       for entry in body:gmatch('{%s*"([%w_]+)"%s*,%s*[%w_]+%s*}') do
@@ -87,7 +75,7 @@ end
 
 local function lua_names()
   local out = {}
-  for _, path in ipairs(list("find lua/perilune -name '*.lua' 2>/dev/null | sort")) do
+  for path in files.lines("find lua/perilune -name '*.lua' 2>/dev/null | sort") do
     if path ~= META then
       for line in io.lines(path) do
         local name = line:match("function%s+[%w_%.]+[%.:]([%w_]+)%s*%(")
@@ -145,8 +133,8 @@ end
 -- -- Documents --------------------------------------------------------------------------------
 
 local function check_documents(said, methods)
-  for _, path in ipairs(list("git ls-files --cached --others --exclude-standard '*.md' 2>/dev/null")) do
-    local document = path:match("^tests/") and "" or read(path) or ""
+  for path in files.lines("git ls-files --cached --others --exclude-standard '*.md' 2>/dev/null") do
+    local document = path:match("^tests/") and "" or files.read(path) or ""
     for name, what in document:gmatch("%f[%w]perilune%.([%a_][%w_]*)(.?)") do
       local is_file = name == "lua" or name == "h" or name == "so"
       local module = MODULES[name] or name == "template"
@@ -162,7 +150,7 @@ local function check_documents(said, methods)
   end
 end
 
-local text = read(META)
+local text = files.read(META)
 if not text then
   print("api: " .. META .. " is missing")
   print("0 passed, 1 failed")

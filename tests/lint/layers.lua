@@ -7,6 +7,9 @@
 -- met in few files.  Files have at most 900 lines, functions at most 100 (over 60 is
 -- worth a second look), lines at most 120 bytes.
 
+package.path = "tests/?.lua;" .. package.path
+local files = require "support.files"
+
 local LAYERS = { -- folder -> folders it may include, besides itself
   base = "",
   sys = "base",
@@ -57,9 +60,8 @@ local function read_lines(path)
 end
 
 local function sources()
-  local out, p = {}, io.popen("find core -name '*.[ch]' | sort")
-  for path in p:lines() do out[#out + 1] = path end
-  p:close()
+  local out = {}
+  for path in files.lines("find core -name '*.[ch]' | sort") do out[#out + 1] = path end
   return out
 end
 

@@ -4,6 +4,9 @@
 --
 -- Looks at the files that git knows or would add.
 
+package.path = "tests/?.lua;" .. package.path
+local files = require "support.files"
+
 local failures, checked, bad_files, current = 0, 0, {}, nil
 
 local function fail(...)
@@ -28,13 +31,6 @@ local ALLOCATOR_FILE = "core/base/mem.c"
 
 -- Paths that exist on one machine only.
 local PLACES = { "/ho" .. "me/", "/ro" .. "ot/", "/Us" .. "ers/", "/wo" .. "rk/" }
-
-local function list(command)
-  local out, p = {}, io.popen(command)
-  for line in p:lines() do out[#out + 1] = line end
-  p:close()
-  return out
-end
 
 local function is_text(path)
   return path:match("%.[ch]$") or path:match("%.lua$") or path:match("%.case$")
@@ -117,12 +113,10 @@ local function check_lock(path, text)
 end
 
 local command = "git ls-files --cached --others --exclude-standard 2>/dev/null || true"
-for _, path in ipairs(list(command)) do
+for path in files.lines(command) do
   current = path
-  local f = is_text(path) and not path:match("^build/") and io.open(path, "rb")
-  if f then
-    local text = f:read("*a")
-    f:close()
+  local text = is_text(path) and not path:match("^build/") and files.read(path)
+  if text then
     checked = checked + 1
     check_lines(path, text)
     check_c(path, text)

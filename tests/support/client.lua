@@ -3,6 +3,7 @@
 -- A client has two tasks: one runs the commands, one reads responses from the
 -- first byte on.  So a script may close, or send nonsense, while it is answered.
 
+local files = require "support.files"
 local net = require "support.net"
 local loop = require "support.loop"
 local http = require "support.http"
@@ -210,10 +211,8 @@ end
 --- copy FROM TO: replaces a file beside the configuration, placeholders filled.
 function OPS.copy(self, c)
   local from, to = c.rest:match("^(%S+) (%S+)$")
-  local f = io.open(self.scene.server.dir .. "/" .. from, "rb")
-  if not f then return fail(self, c, "no file " .. from) end
-  local text = f:read("*a")
-  f:close()
+  local text = files.read(self.scene.server.dir .. "/" .. from)
+  if not text then return fail(self, c, "no file " .. from) end
   self.scene.server:replace(to, text)
 end
 

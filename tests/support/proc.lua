@@ -5,6 +5,7 @@
 -- a chatty child never blocks on a pipe.
 
 local ffi = require "ffi"
+local files = require "support.files"
 local posix = require "support.posix"
 local loop = require "support.loop"
 
@@ -102,11 +103,7 @@ end
 
 --- Everything it has printed so far.
 function Proc:text()
-  local f = io.open(self.output, "rb")
-  if not f then return "" end
-  local s = f:read("*a")
-  f:close()
-  return s
+  return files.read(self.output) or ""
 end
 
 --- Says how it ended, for messages.
@@ -117,17 +114,9 @@ end
 
 -- -- What the kernel knows about a process ----------------------------------------
 
-local function read_file(path)
-  local f = io.open(path, "rb")
-  if not f then return nil end
-  local s = f:read("*a")
-  f:close()
-  return s
-end
-
 --- Resident memory in KiB, or nil.
 function M.rss_kb(pid)
-  local s = read_file("/proc/" .. pid .. "/status")
+  local s = files.read("/proc/" .. pid .. "/status")
   return s and tonumber(s:match("VmRSS:%s*(%d+)"))
 end
 
@@ -135,8 +124,8 @@ end
 --- counters (clock ticks would be too coarse).
 function M.cpu_us(pid)
   local total = 0
-  for tid in M.lines("ls /proc/" .. pid .. "/task 2>/dev/null") do
-    local s = read_file("/proc/" .. pid .. "/task/" .. tid .. "/schedstat")
+  for tid in files.lines("ls /proc/" .. pid .. "/task 2>/dev/null") do
+    local s = files.read("/proc/" .. pid .. "/task/" .. tid .. "/schedstat")
     if s then total = total + tonumber(s:match("^(%d+)")) / 1000 end
   end
   return total
@@ -145,21 +134,13 @@ end
 --- Number of open descriptors.
 function M.fd_count(pid)
   local n = 0
-  for _ in M.lines("ls /proc/" .. pid .. "/fd 2>/dev/null") do n = n + 1 end
+  for _ in files.lines("ls /proc/" .. pid .. "/fd 2>/dev/null") do n = n + 1 end
   return n
-end
-
---- Lines of a shell command's output.
-function M.lines(command)
-  local p = io.popen(command)
-  local s = p:read("*a")
-  p:close()
-  return s:gmatch("[^\n]+")
 end
 
 --- Is there a program of this name?
 function M.which(name)
-  return M.lines("command -v " .. name .. " 2>/dev/null")()
+  return files.lines("command -v " .. name .. " 2>/dev/null")()
 end
 
 return M

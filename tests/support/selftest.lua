@@ -5,6 +5,7 @@
 
 package.path = "tests/?.lua;" .. package.path
 
+local files = require "support.files"
 local template = require "support.template"
 local json = require "support.json"
 local case = require "support.case"
@@ -96,7 +97,7 @@ more
 HTTP/1.1 404 Not Found
 ]]
 local path = os.tmpname()
-server.write(path, text)
+files.write(path, text)
 local cases = case.read(path)
 os.remove(path)
 same("cases", #cases, 2)

@@ -1,5 +1,6 @@
 -- server.lua -- a perilune process for a test: its folder, configuration, ports.
 
+local files = require "support.files"
 local net = require "support.net"
 local loop = require "support.loop"
 local proc = require "support.proc"
@@ -10,14 +11,6 @@ local M = {}
 
 --- The program under test.
 function M.binary() return os.getenv("PERILUNE") or "build/perilune" end
-
-function M.write(path, text)
-  local folder = path:match("^(.*)/[^/]*$")
-  if folder then os.execute("mkdir -p '" .. folder .. "'") end
-  local f = assert(io.open(path, "wb"))
-  f:write(text)
-  f:close()
-end
 
 --- Replaces @NAME@ by vars.NAME; unknown names stay.
 function M.fill(text, vars)
@@ -72,7 +65,7 @@ function M.start(options)
 end
 
 --- Writes a file beside the configuration, placeholders filled.
-function Server:write(name, text) M.write(self.dir .. "/" .. name, M.fill(text, self.vars)) end
+function Server:write(name, text) files.write(self.dir .. "/" .. name, M.fill(text, self.vars)) end
 
 --- Fills placeholders.
 function Server:fill(text) return M.fill(text, self.vars) end
@@ -80,7 +73,7 @@ function Server:fill(text) return M.fill(text, self.vars) end
 --- Replaces a file in one step, as an editor that saves to a new file does.
 function Server:replace(name, text)
   local path = self.dir .. "/" .. name
-  M.write(path .. ".new", M.fill(text, self.vars))
+  files.write(path .. ".new", M.fill(text, self.vars))
   assert(os.rename(path .. ".new", path))
 end
 

@@ -11,6 +11,7 @@
 
 package.path = "tests/?.lua;" .. package.path
 
+local files = require "support.files"
 local loop = require "support.loop"
 local case = require "support.case"
 local client = require "support.client"
@@ -279,12 +280,12 @@ local function run_command(c)
   local dir, dead, taken = posix.temp_dir("perilune-test"), net.dead_port(), net.listen()
   local vars = { DIR = dir, PORT = net.free_port(), ADMIN = net.free_port(), TAKEN = taken.port,
                  UPSTREAM = "http://127.0.0.1:" .. dead.port .. "/v1" }
-  local files = { ["perilune.lua"] = c.config and server.complete(case.text(c.config)) }
-  for name, text in pairs(c.files) do files[name] = template.repeats(text) end
-  for name, text in pairs(files) do server.write(dir .. "/" .. name, server.fill(text, vars)) end
+  local texts = { ["perilune.lua"] = c.config and server.complete(case.text(c.config)) }
+  for name, text in pairs(c.files) do texts[name] = template.repeats(text) end
+  for name, text in pairs(texts) do files.write(dir .. "/" .. name, server.fill(text, vars)) end
 
   local args = { server.binary():sub(1, 1) == "/" and server.binary()
-                 or proc.lines("pwd")() .. "/" .. server.binary() }
+                 or files.lines("pwd")() .. "/" .. server.binary() }
   for word in server.fill(case.text(c.run), vars):gmatch("%S+") do args[#args + 1] = word end
   local p = proc.spawn(args, { dir = dir, output = dir .. "/log" })
   local problems = {}
@@ -347,7 +348,7 @@ end
 
 local function start_server(c, ups, dead)
   local vars = { DEAD = ("http://127.0.0.1:%d/v1"):format(dead.port), UPSTREAM = ups.up.url,
-                 TLS = proc.lines("pwd")() .. "/tests/support/tls" }
+                 TLS = files.lines("pwd")() .. "/tests/support/tls" }
   for name, up in pairs(ups) do
     vars["UPSTREAM:" .. name] = up.url
     vars["UPSTREAM_PORT:" .. name] = up.port
@@ -397,7 +398,7 @@ end
 
 local function all_groups()
   local groups = {}
-  for path in proc.lines("ls tests/wire/*.case 2>/dev/null") do
+  for path in files.lines("ls tests/wire/*.case 2>/dev/null") do
     local shared
     for _, c in ipairs(case.read(path)) do
       if wanted(c) then
