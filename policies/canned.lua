@@ -18,7 +18,7 @@ local perilune = require "perilune"
 
 local spec = {
   text = { type = "string", required = true, min = 1 },
-  on = { type = "list", of = { type = "string", min = 1 }, min = 1 },
+  on = { type = "set", of = { type = "string", min = 1 }, min = 1 },
   status = { type = "integer", default = 200, min = 200, max = 599 },
 }
 
@@ -29,14 +29,9 @@ end
 
 return function(given)
   local options = config.options(spec, given, "canned")
-  local codes
-  if options.on then
-    codes = {}
-    for _, code in ipairs(options.on) do codes[code] = true end
-  end
   return function(req, next)
     local res, err = next(req)
-    if res or not is_answered(codes, err) then return res, err end
+    if res or not is_answered(options.on, err) then return res, err end
 
     req:log("warn", "answered with the canned text", { code = err.code, upstream = err.upstream })
     local answer = perilune.respond{ text = options.text, status = options.status }

@@ -27,7 +27,6 @@
 
 local config = require "perilune.config"
 local cost = require "perilune.cost"
-local chat = require "perilune.chat"
 local compress = require "perilune.compress"
 local payload = require "perilune.payload"
 local perilune = require "perilune"
@@ -38,26 +37,19 @@ local spec = {
   above_tokens = { type = "integer", default = 1500, min = 1 },
   min_tokens = { type = "integer", default = 300, min = 0 },
   question = { type = "string", min = 1, max = 4096 },
-  roles = { type = "list", default = { "user", "tool" }, min = 1,
+  roles = { type = "set", default = { user = true, tool = true }, min = 1,
             of = { type = "string", one_of = { "user", "tool", "system", "developer" } } },
-  except = { type = "list", of = { type = "string", min = 1 }, default = {} },
+  except = { type = "set", of = { type = "string", min = 1 }, default = {} },
   max_bytes = { type = "size", default = 524288, min = 1024, max = 1048576 },
 }
 
-local function set_of(list)
-  local set = {}
-  for _, v in ipairs(list) do set[v] = true end
-  return set
-end
-
 return function(given)
   local options = config.options(spec, given, "compress_context")
-  local roles, except = set_of(options.roles), set_of(options.except)
   local done = {} -- the name, in req.ctx, of "was here": a retry runs policies again
 
   -- The payload shortened, or nil.
   local function shorten(req, p)
-    if except[p.name or false] or perilune.tokens(p.text, req.model) <= options.above_tokens then return nil end
+    if options.except[p.name or false] or perilune.tokens(p.text, req.model) <= options.above_tokens then return nil end
     local left, why = compress.remembered(p.text, options.question or p.question, options, req.tenant)
     if not left then req:log("info", "compress_context: a text goes as it is", { message = p.index, reason = why }) end
     return left ~= p.text and left or nil
@@ -68,23 +60,21 @@ return function(given)
     if type(messages) ~= "table" or req.ctx[done] then return next(req) end
     req.ctx[done] = true
     -- A token is rarely shorter than a byte: what is too short need not be looked at.
-    local payloads = payload.find(messages, roles, options.above_tokens)
+    local payloads = payload.find(messages, options.roles, options.above_tokens)
     if #payloads == 0 then return next(req) end
 
-    local ledger, bytes, sent_removed, changed = cost.open(req, "compress_context"), 0, 0, false
+    local ledger, bytes = cost.open(req, "compress_context"), 0
     for _, p in ipairs(payloads) do
       bytes = bytes + #p.text
       local left = bytes <= options.max_bytes and shorten(req, p)
       if left then
         local message = messages[p.index]
-        local before = p.index <= ledger.known and chat.tokens(message, req.model)
+        local before = ledger:sent(p.index, message)
         p.replace(left)
-        changed = true
-        if before then sent_removed = sent_removed + before - chat.tokens(message, req.model) end
+        ledger:rewrote(message, before)
       end
     end
-    ledger:remember()
-    if changed then ledger:report{ sent_removed = sent_removed } end
+    ledger:close()
     return next(req)
   end
 end

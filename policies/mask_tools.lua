@@ -28,7 +28,7 @@ local spec = {
   keep = { type = "integer", default = 3, min = 0 },
   batch = { type = "integer", default = 5, min = 1 },
   min_bytes = { type = "integer", default = 200, min = 120 },
-  except = { type = "list", of = { type = "string", min = 1 }, default = {} },
+  except = { type = "set", of = { type = "string", min = 1 }, default = {} },
   reuse = { type = "integer", default = 10, min = 1 },
   guard = { type = "boolean", default = true },
 }
@@ -89,14 +89,12 @@ end
 
 return function(given)
   local options = config.options(spec, given, "mask_tools")
-  local except = {}
-  for _, name in ipairs(options.except) do except[name] = true end
   return function(req, next)
     local messages = req.messages
     if type(messages) ~= "table" then return next(req) end
     local results, newest = chat.old_results(messages)
     if newest == 0 then return next(req) end
-    annotate(results, except)
+    annotate(results, options.except)
 
     local most = wanted(options, messages, results, newest)
     local ledger = cost.open(req, "mask_tools", options)

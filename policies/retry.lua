@@ -24,7 +24,7 @@ local spec = {
   tries = { type = "integer", default = 3, min = 1, max = 20 },
   base = { type = "duration", default = 0.1 },
   max = { type = "duration", default = 10 },
-  on = { type = "list", of = { type = "string", min = 1 }, min = 1 },
+  on = { type = "set", of = { type = "string", min = 1 }, min = 1 },
   budget = { type = "number", default = 0.1, min = 0, max = 1 },
   floor = { type = "number", default = 3, min = 0 },
   name = { type = "string", default = "default", min = 1 },
@@ -32,13 +32,8 @@ local spec = {
 
 return function(given)
   local options = config.options(spec, given, "retry")
-  local codes
-  if options.on then
-    codes = {}
-    for _, code in ipairs(options.on) do codes[code] = true end
-  end
   local how = {
-    tries = options.tries, base = options.base, max = options.max, codes = codes,
+    tries = options.tries, base = options.base, max = options.max, codes = options.on,
     budget = options.budget < 1 and retry.budget(options.name, options.budget, options.floor) or nil,
   }
   return function(req, next)

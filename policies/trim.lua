@@ -27,7 +27,7 @@ local trim = require "perilune.trim"
 local patterns = { type = "list", of = { type = "string", min = 1 } }
 
 local spec = {
-  roles = { type = "list", default = { "user" }, min = 1,
+  roles = { type = "set", default = { user = true }, min = 1,
             of = { type = "string", one_of = { "user", "system", "developer", "assistant", "tool" } } },
   languages = { type = "list", default = trim.languages, min = 1, of = { type = "string", one_of = trim.languages } },
   rules = { type = "map", of = patterns, default = {} },
@@ -60,23 +60,18 @@ end
 return function(given)
   local options = config.options(spec, given, "trim")
   local trimmer = trim.new{ languages = options.languages, rules = options.rules, repeated = options.repeated }
-  local roles = {}
-  for _, role in ipairs(options.roles) do roles[role] = true end
 
   return function(req, next)
     local messages = req.messages
     if type(messages) ~= "table" then return next(req) end
     local ledger = cost.open(req, "trim")
-    local sent_removed, changed = 0, false
     for i, message in ipairs(messages) do
-      local before = roles[message.role] and i <= ledger.known and chat.tokens(message, req.model)
-      if roles[message.role] and trim_message(trimmer, options, message, req.tenant) then
-        changed = true
-        if before then sent_removed = sent_removed + before - chat.tokens(message, req.model) end
+      if options.roles[message.role] then
+        local before = ledger:sent(i, message)
+        if trim_message(trimmer, options, message, req.tenant) then ledger:rewrote(message, before) end
       end
     end
-    ledger:remember()
-    if changed then ledger:report{ sent_removed = sent_removed } end
+    ledger:close()
     return next(req)
   end
 end

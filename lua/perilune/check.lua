@@ -10,18 +10,18 @@
 --     { check = function(value) return normalized | nil, message end }
 --
 -- check.value() answers with the value in its normal form (a size in bytes, a
--- duration in seconds) or nil and a sentence fragment: "must be ...".
+-- duration in seconds, a set as a table of element -> true) or nil and a sentence fragment: "must be ...".
 
 local M = {}
 
 ---@class perilune.Spec
----@field type? string|string[]  string number integer boolean duration size list map table function upstream any
+---@field type? string|string[]  string number integer boolean duration size list set map table function upstream any
 ---@field required? boolean
 ---@field default? any           already in normal form
----@field min? number            of a number; of the length of a string or list
+---@field min? number            of a number; of the length of a string, list or set
 ---@field max? number
 ---@field one_of? string[]
----@field of? perilune.Spec      of the elements of a list, the values of a map
+---@field of? perilune.Spec      of the elements of a list or set, the values of a map
 ---@field check? fun(value: any): any, string?  after, or instead of, the type
 
 -- -- names ---------------------------------------------------------------------
@@ -257,6 +257,14 @@ types.list = function(spec, value)
     if why then return nil, ("element %d %s"):format(i, why) end
     out[i] = normal
   end
+  return out
+end
+
+types.set = function(spec, value)
+  local list, message = types.list(spec, value)
+  if not list then return nil, message end
+  local out = {}
+  for _, element in ipairs(list) do out[element] = true end
   return out
 end
 

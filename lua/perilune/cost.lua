@@ -17,7 +17,13 @@
 --     ledger.state     what the policy told remember() then: stick to it
 --     ledger:pays(removed, behind)
 --     ledger:remember(state)
---     ledger:report{ before =, after =, ... }
+--     ledger:report{ sent_removed =, behind =, ... }
+--
+-- or, where messages are rewritten one by one and nothing is decided:
+--
+--     local before = ledger:sent(i, message)
+--     if rewrite(message) then ledger:rewrote(message, before) end
+--     ledger:close()
 --
 -- Memory is bounded and may be lost; then a conversation is taken for new.
 
@@ -210,8 +216,9 @@ end
 
 --- Reports the rewrite with req:saved(): tokens, money, and the time since open().
 ---@param what { after?: number, sent_removed?: number, behind?: number, spent?: number }
----       spent: USD that the rewriting itself cost; after: default req:tokens() now; sent_removed: how much of what is gone had been sent before
----       (default 0); behind: tokens behind the first change that lose the cache (default 0)
+---       after: default req:tokens() now; sent_removed: how much of what is gone had been
+---       sent before (default 0); behind: tokens behind the first change that lose the cache
+---       (default 0); spent: USD that the rewriting itself cost (default 0)
 function Ledger:report(what)
   local before, after = self.tokens, what.after or self.req:tokens()
   local gone = what.sent_removed or 0
@@ -222,8 +229,32 @@ function Ledger:report(what)
   local usd = self:net{ sent = sent, kept_sent = sent - gone, new = new, kept_new = 0, broke = behind > 0 }
   if removed < gone then usd = usd - (gone - removed) * self.profile.write * self.profile.input / 1e6 end
   self.req:saved{
-    policy = self.policy, before = before, after = after, cost = usd - (what.spent or 0), seconds = math.max(0, core.now() - self.started),
+    policy = self.policy, before = before, after = after, cost = usd - (what.spent or 0),
+    seconds = math.max(0, core.now() - self.started),
   }
+end
+
+--- What message `index` takes, when it was sent before: for rewrote(), before it changes.
+---@param index integer
+---@param message perilune.Message
+---@return integer? tokens
+function Ledger:sent(index, message)
+  if index > self.known then return nil end
+  return (core.message_tokens(message, self.req.model))
+end
+
+--- Notes that a message was rewritten.
+---@param message perilune.Message  as it is now
+---@param before? integer           what sent() said
+function Ledger:rewrote(message, before)
+  local gone = before and before - core.message_tokens(message, self.req.model) or 0
+  self.sent_removed = (self.sent_removed or 0) + gone
+end
+
+--- Remembers, and reports what rewrote() noted.
+function Ledger:close()
+  self:remember()
+  if self.sent_removed then self:report{ sent_removed = self.sent_removed } end
 end
 
 return M

@@ -619,7 +619,8 @@ function JsonStream:done() end
 -- -- perilune.config, perilune.check: options of a policy ------------------------------------
 
 --- What a setting wants.  Types: string number integer boolean duration (seconds)
---- size (bytes, or "64KiB") list map table function upstream any.
+--- size (bytes, or "64KiB") list set (a list, normalized to set[element] = true) map table
+--- function upstream any.
 ---@class perilune.Spec
 ---@field type? string|string[]  one of them, or a list of those allowed
 ---@field required? boolean
@@ -627,7 +628,7 @@ function JsonStream:done() end
 ---@field min? number       of a number; of the length of a string or list
 ---@field max? number
 ---@field one_of? string[]  of a string
----@field of? perilune.Spec of the elements of a list, of the values of a map
+---@field of? perilune.Spec of the elements of a list or set, of the values of a map
 ---@field check? fun(value: any): any, string?  the value in its normal form; or nil and
 ---                         "must be ..."
 
@@ -1253,9 +1254,24 @@ function Ledger:net(what) end
 
 --- Reports with req:saved(): tokens, money, time since open().
 ---@param what { after?: number, sent_removed?: number, behind?: number, spent?: number }
----       spent: USD that the rewriting itself cost; after: default req:tokens(); sent_removed: tokens that are gone and had been sent before;
----       behind: tokens behind the first change that lose the cache in this call
+---       after: default req:tokens() now; sent_removed: tokens that are gone and had been
+---       sent before; behind: tokens behind the first change that lose the cache in this
+---       call; spent: USD that the rewriting itself cost; default of all three: 0
 function Ledger:report(what) end
+
+--- What message `index` takes, when it was sent before: for rewrote(), before it changes.
+---@param index integer
+---@param message perilune.Message
+---@return integer? tokens
+function Ledger:sent(index, message) end
+
+--- Notes that a message was rewritten, in place and always in the same way.
+---@param message perilune.Message  as it is now
+---@param before? integer           what sent() said
+function Ledger:rewrote(message, before) end
+
+--- Remembers, and reports what rewrote() noted: when every message was dealt with.
+function Ledger:close() end
 
 -- -- perilune.test: the kit of `perilune test FILE...` -------------------------------------------
 

@@ -274,6 +274,7 @@ local spec = {
   wait = { type = "duration" },
   size = { type = "size", default = 1024 },
   names = { type = "list", of = { type = "string", min = 1 } },
+  codes = { type = "set", of = { type = "string" }, min = 1 },
   map = { type = "map", of = { type = "number" } },
   mode = { type = "string", one_of = { "fast", "cheap" }, default = "fast" },
   key = { type = { "string", "function" } },
@@ -285,8 +286,9 @@ end
 
 t.test("options are filled in", function()
   local f = function() end
-  local out = options{ small = "s", size = "2KB", wait = 0.5, names = { "a" }, map = { x = 1 }, key = f }
-  t.equal(out, { small = "s", below = 400, size = 2000, wait = 0.5, names = { "a" }, map = { x = 1 }, mode = "fast", key = f })
+  local out = options{ small = "s", size = "2KB", wait = 0.5, names = { "a" }, codes = { "x", "y", "x" }, map = { x = 1 }, key = f }
+  t.equal(out, { small = "s", below = 400, size = 2000, wait = 0.5, names = { "a" }, codes = { x = true, y = true },
+                 map = { x = 1 }, mode = "fast", key = f })
 end)
 
 t.test("options that are wrong name policy, option and nearest name", function()
@@ -301,6 +303,8 @@ t.test("options that are wrong name policy, option and nearest name", function()
   says({ small = "s", wait = -1 }, "option 'wait' must be a number of seconds, 0 or more")
   says({ small = "s", names = { "a", 2 } }, "element 2 must be a string, got 2")
   says({ small = "s", names = { x = 1 } }, "must be a list")
+  says({ small = "s", codes = {} }, "must have a length of at least 1, got 0")
+  says({ small = "s", codes = { 7 } }, "element 1 must be a string, got 7")
   says({ small = "s", map = { x = "y" } }, "%['x'%] must be a number")
   says({ small = "s", map = { 1 } }, "names as keys")
   says({ small = "s", mode = "cheep" }, "unknown value 'cheep'; did you mean 'cheap'?")
