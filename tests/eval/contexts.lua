@@ -225,7 +225,7 @@ The lighthouse on Skarn Head was lit for the first time on 9 October 1864. It is
 }
 
 -- A generator that is the same everywhere.
-local function random_of(seed)
+function M.random(seed)
   local state = seed * 2654435761 % 2 ^ 32
   return function(n)
     state = (state * 1664525 + 1013904223) % 2 ^ 32
@@ -264,7 +264,7 @@ function M.contexts()
   local out = {}
   for index, passage in ipairs(M.passages) do
     for q = 4, #passage do
-      local random = random_of(index * 100 + q)
+      local random = M.random(index * 100 + q)
       local parts = gather(index, 1 + random(12), random)
       out[#out + 1] = {
         id = ("%s-%d-%d"):format(passage[1], index, q - 3), lang = passage[2],

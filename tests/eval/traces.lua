@@ -8,14 +8,6 @@ local contexts = require "contexts"
 
 local M = {}
 
-local function random_of(seed)
-  local state = seed * 2654435761 % 2 ^ 32
-  return function(n)
-    state = (state * 1664525 + 1013904223) % 2 ^ 32
-    return math.floor(state / 2 ^ 32 * n) + 1
-  end
-end
-
 local function of_language(lang)
   local out = {}
   for _, p in ipairs(contexts.passages) do
@@ -47,7 +39,7 @@ local function shuffled(list, random)
 end
 
 local function chat(lang, seed)
-  local random, w = random_of(seed), words[lang]
+  local random, w = contexts.random(seed), words[lang]
   local passages = shuffled(of_language(lang), random)
   local messages = { { role = "system", content = w.system } }
   for i = 1, math.min(#passages, 10) do
@@ -76,7 +68,7 @@ local function log_of(random)
 end
 
 local function agent(lang, seed)
-  local random, w = random_of(seed), words[lang]
+  local random, w = contexts.random(seed), words[lang]
   local passages = shuffled(of_language(lang), random)
   local messages = { { role = "system", content = w.system }, { role = "user", content = w.task:format(title_of(passages[1])) } }
   local id = 0

@@ -6,6 +6,9 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "base/slice.h"
 
 /* libFuzzer's interface; driver.c calls it too. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -32,6 +35,17 @@ static inline uint64_t fuzz_hash(const uint8_t *data, size_t size) {
 static inline size_t fuzz_below(uint64_t *x, size_t n) {
     *x = *x * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
     return (size_t)(*x >> 33) % n;
+}
+
+/* Cuts a piece of 1 to `most` bytes off the front of s, in memory of its own: a sanitizer
+ * sees who reads beyond it.  The caller frees it. */
+static inline struct slice fuzz_piece(struct slice *s, size_t most, uint64_t *rng) {
+    size_t n = 1 + (most > 1 ? fuzz_below(rng, most) : 0);
+    if (n > s->len) n = s->len;
+    char *copy = malloc(n);
+    memcpy(copy, s->ptr, n);
+    *s = slice_of(s->ptr + n, s->len - n);
+    return slice_of(copy, n);
 }
 
 #endif

@@ -42,7 +42,6 @@ static void record_deinit(struct record *r) {
     buf_deinit(&r->raw);
 }
 
-/* Feeds pieces of 1 to `most` bytes, each from memory of its own. */
 static int run(struct slice s, size_t most, size_t limit, uint64_t *rng, struct record *r) {
     struct events e;
     int rc = 0;
@@ -51,13 +50,9 @@ static int run(struct slice s, size_t most, size_t limit, uint64_t *rng, struct 
     buf_clear(&r->parts);
     buf_clear(&r->raw);
     while (rc == 0 && s.len > 0) {
-        size_t n = 1 + (most > 1 ? fuzz_below(rng, most) : 0);
-        if (n > s.len) n = s.len;
-        char *copy = malloc(n);
-        memcpy(copy, s.ptr, n);
-        rc = events_feed(&e, slice_of(copy, n), record, r);
-        free(copy);
-        s = slice_of(s.ptr + n, s.len - n);
+        struct slice piece = fuzz_piece(&s, most, rng);
+        rc = events_feed(&e, piece, record, r);
+        free((void *)(uintptr_t)piece.ptr);
     }
     if (rc == 0) rc = events_finish(&e, record, r);
     events_deinit(&e);

@@ -21,20 +21,15 @@ static int see(void *ud, const struct json_scalar *s) {
     return 0;
 }
 
-/* Feeds pieces of 1 to `most` bytes, each from memory of its own. */
 static int run(struct slice s, size_t most, const struct json_stream_limits *limits, uint64_t *rng, struct buf *out) {
     struct json_stream j;
     int rc = 0;
     json_stream_init(&j, limits);
     buf_clear(out);
     while (rc == 0 && s.len > 0) {
-        size_t n = 1 + (most > 1 ? fuzz_below(rng, most) : 0);
-        if (n > s.len) n = s.len;
-        char *copy = malloc(n);
-        memcpy(copy, s.ptr, n);
-        rc = json_stream_feed(&j, slice_of(copy, n), see, out);
-        free(copy);
-        s = slice_of(s.ptr + n, s.len - n);
+        struct slice piece = fuzz_piece(&s, most, rng);
+        rc = json_stream_feed(&j, piece, see, out);
+        free((void *)(uintptr_t)piece.ptr);
     }
     if (rc == 0) rc = json_stream_finish(&j, see, out);
     json_stream_deinit(&j);

@@ -1,5 +1,6 @@
 local t = require "perilune.test"
 local conversations = require "conversations"
+local rewriting = require "rewriting"
 local perilune = require "perilune"
 
 local upstream = { model = "claude-x", price = { input = 3, output = 15 } }
@@ -59,8 +60,7 @@ end
 t.test("below the trigger nothing happens", function()
   local messages = talk(5)
   t.equal(run({ window = 32000 }, messages), messages)
-  t.upstream("m", { text = "ok" })
-  t.run("compress_history", { window = 1000 }, t.request{ path = "/v1/embeddings", body = '{"model":"e","input":"x"}' })
+  rewriting.passes("compress_history", { window = 1000 }, '{ "model":"x", "messages":[ {"role":"user","content":"hi"} ] }')
 end)
 
 t.test("above it, all but the newest turns becomes sentences that bear on the question", function()
@@ -265,12 +265,7 @@ t.test("random conversations: pairs, order, what stays", function()
 end)
 
 t.test("a retry does not fold again", function()
-  t.upstream("m", { { status = 503 }, { text = "ok" } })
-  local policy, req = t.policy("compress_history", { window = 1000, keep_turns = 5 }), t.request{ messages = talk(20), tenant = tenant() }
-  local next = function(r) return perilune.upstream("m"):chat(r) end
-  policy(req, next)
-  policy(req, next)
-  t.equal(t.calls("m")[1].text, t.calls("m")[2].text)
+  rewriting.again("compress_history", { window = 1000, keep_turns = 5 }, t.request{ messages = talk(20), tenant = tenant() })
 end)
 
 t.test("wrong options are refused", function()

@@ -1,6 +1,7 @@
 local t = require "perilune.test"
 local perilune = require "perilune"
 local trim = require "perilune.trim"
+local rewriting = require "rewriting"
 
 -- What a policy leaves of a user's text.
 local function left(text, options)
@@ -96,19 +97,11 @@ t.test("rules of the operator", function()
 end)
 
 t.test("a body without anything to trim goes out byte for byte", function()
-  for _, body in ipairs{
+  rewriting.passes("trim", {},
     '{ "model":"x", "messages":[ {"role":"user","content":"Count \\u0074o 3."} ] }',
     '{"model":"x","messages":[{"role":"user","content":""}]}',
     '{"model":"x","messages":[{"role":"user"},{"role":"user","content":null}]}',
-    '{"model":"x","messages":[{"role":"user","content":[]}]}',
-  } do
-    t.upstream("m", { text = "ok" })
-    local req = t.request{ body = body }
-    t.run("trim", {}, req)
-    t.equal(t.calls("m")[1].text, body)
-    t.equal(req:saved().tokens, 0)
-  end
-  t.run("trim", {}, t.request{ path = "/v1/embeddings", body = '{"model":"e","input":"please"}' })
+    '{"model":"x","messages":[{"role":"user","content":[]}]}')
 end)
 
 t.test("long material is no prompt", function()
