@@ -185,6 +185,7 @@ fuzz: all
 
 examples-test: all
 	@luajit tests/examples/run.lua $(BIN) "$(CC) $(LINK)" "$(O)/libperilune.a $(PKG_LIBS)"
+	@$(if $(SAN),,CC="$(CC)" sh tests/examples/install.sh)
 
 soak: all
 	@luajit tests/soak/soak.lua $${SOAK_SECONDS:-60}
@@ -201,13 +202,22 @@ bench: all
 cases: all
 	@luajit tests/bench/compress.lua cases
 
+VERSION = $(shell sed -n 's/^.define PERILUNE_VERSION_STRING "\(.*\)"/\1/p' core/include/perilune.h)
+
+$(B)/perilune.pc: core/include/perilune.h Makefile
+	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' 'Name: perilune' \
+	  'Description: runtime for applications of large language models' 'Version: $(VERSION)' \
+	  'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -lperilune' 'Libs.private: $(PKG_LIBS)' > $@
+
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/share/perilune
+	+@rm -f $(B)/perilune.pc; $(build) $(B)/perilune.pc
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/pkgconfig include share/perilune)
 	install -m 755 $(B)/perilune $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 $(B)/libperilune.a $(DESTDIR)$(PREFIX)/lib/
 	install -m 755 $(B)/libperilune.so $(DESTDIR)$(PREFIX)/lib/libperilune.so.0
 	ln -sf libperilune.so.0 $(DESTDIR)$(PREFIX)/lib/libperilune.so
 	install -m 644 core/include/perilune.h $(DESTDIR)$(PREFIX)/include/
+	install -m 644 $(B)/perilune.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/
 	cp -r lua policies examples $(DESTDIR)$(PREFIX)/share/perilune/
 
 clean:

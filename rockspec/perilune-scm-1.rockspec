@@ -10,7 +10,7 @@ source = {
 }
 
 description = {
-  summary = "A gateway for LLM APIs with policies in Lua",
+  summary = "A runtime that makes LLM applications faster and cheaper, with policies in Lua",
   detailed = [[
     Perilune stands between clients that speak OpenAI's HTTP API and the servers that
     answer.  It streams, and runs policies written in Lua on each request: routing,
