@@ -18,8 +18,9 @@
 
 #include "tools/sim.h"
 
-#define SHARED_BYTES (16u << 20)
+#define SHARED_BYTES (16u << 20) /* perilune.shared(): counters and flags, no cache */
 #define WATCH_MS     500
+#define DRAIN_MS     20          /* between two looks at who is still there */
 
 static atomic_bool opened; /* perilune_set_allocator() came too late */
 
@@ -98,7 +99,7 @@ static int sim_port_of(void *ud, char *err, size_t errlen) {
 struct loaded {
     struct bundle      *bundle;
     struct config      *config;
-    struct generation **gens; /* one per worker */
+    struct generation **gens; /* one per worker; without workers, one to look at */
     struct tls_context *tls;
 };
 
@@ -116,7 +117,7 @@ static int load_config(struct perilune *g, const char *path, struct loaded *ld) 
     struct buf json;
     buf_init(&json, 0);
     struct config_env env = { .registry = &g->registry, .sim_port = sim_port_of, .ud = g };
-    ld->gens = mem_zalloc((g->worker_count + 2) * sizeof(struct generation *));
+    ld->gens = mem_zalloc((g->worker_count + 1) * sizeof(struct generation *));
     if (ld->gens == NULL) return fail(g, PERILUNE_ERR_NOMEM, "out of memory");
     int rc = bundle_open(&ld->bundle, path, false, g->errmsg, sizeof(g->errmsg));
     if (rc == 0 && g->bundle != NULL) ld->bundle->models_before = models_ref(g->bundle->models);
@@ -396,13 +397,13 @@ static void drain_check(struct timer *t) {
     struct perilune *g = container_of(t, struct perilune, drain);
     unsigned open = 0;
     for (unsigned i = 0; i < g->worker_count; i++) gateway_ask(&g->workers[i], count_busy, &open);
-    int left = atomic_load(&g->drain_ms) - 20;
+    int left = atomic_load(&g->drain_ms) - DRAIN_MS;
     atomic_store(&g->drain_ms, left > 0 ? left : 0);
     if (open == 0 || left <= 0) {
         if (open > 0) log_line(&g->log, PERILUNE_LOG_WARN, "drain_timeout is over, %u connections are cut", open);
         g->drained = true;
     } else {
-        timer_start(&g->loop, t, 20, drain_check);
+        timer_start(&g->loop, t, DRAIN_MS, drain_check);
     }
 }
 
@@ -567,16 +568,16 @@ PERILUNE_API void perilune_close(perilune *g) {
 }
 
 /* perilune check, reload, tokens: everything but serving. */
-static int check(const char *path, struct buf *json, struct models **models, char *err, size_t errlen) {
+static int check(const char *path, struct buf *admin, struct models **models, char *err, size_t errlen) {
     perilune_options o = PERILUNE_OPTIONS_INIT;
     perilune *g;
     int rc = perilune_open(&g, &o, err, errlen);
     if (rc != 0) return rc;
     struct loaded ld = { .bundle = NULL };
     rc = prepare(g, path, &ld);
-    if (rc == 0 && json != NULL) {
-        buf_puts(json, ld.config->admin ? ld.config->admin : "");
-        rc = json->error;
+    if (rc == 0 && admin != NULL) {
+        buf_puts(admin, ld.config->admin ? ld.config->admin : "");
+        rc = admin->error;
     }
     if (rc == 0 && models != NULL) *models = models_ref(ld.bundle->models);
     if (rc != 0) snprintf(err, errlen, "%s", g->errmsg);
@@ -585,8 +586,8 @@ static int check(const char *path, struct buf *json, struct models **models, cha
     return rc;
 }
 
-int gateway_check(const char *path, struct buf *json, char *err, size_t errlen) {
-    return check(path, json, NULL, err, errlen);
+int gateway_check(const char *path, struct buf *admin, char *err, size_t errlen) {
+    return check(path, admin, NULL, err, errlen);
 }
 
 int gateway_models(const char *path, struct models **out, char *err, size_t errlen) {

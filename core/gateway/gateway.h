@@ -49,12 +49,14 @@ void admin_keep(struct perilune *g, const char *address);
 void admin_close(struct perilune *g);
 /* metrics.c */
 void metrics_write(struct perilune *g, struct buf *out);
+/* gateway.c */
 /* Runs fn on the worker's thread with ud and waits for it; false: the worker has
- * stopped. gateway.c */
+ * stopped. */
 bool gateway_ask(struct worker *w, void (*fn)(struct worker *, void *ud), void *ud);
-/* Checks and builds path without installing it. commands.c and gateway.c */
-/* The table of models of the configuration at path, a share. count.c */
+/* Builds what the configuration at path says without serving it; on failure err gets a
+ * sentence.  admin (NULL: not wanted): its admin address, empty when there is none. */
+int  gateway_check(const char *path, struct buf *admin, char *err, size_t errlen);
+/* The same, for its table of models: a share. */
 int  gateway_models(const char *path, struct models **out, char *err, size_t errlen);
-int  gateway_check(const char *path, struct buf *json, char *err, size_t errlen);
 
 #endif

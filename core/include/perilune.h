@@ -17,9 +17,10 @@
  * marked [any] may be called from any thread at any time, all others only from
  * the owner.  Worker threads call you for one thing only: options.log.
  *
- * ERRORS.  Functions return 0 or a negative PERILUNE_ERR_... code and change
- * nothing when they fail.  perilune_errmsg() has the sentence an operator wants
- * to read, with file and line where there is one.
+ * ERRORS.  A function that says nothing else returns 0 or a negative
+ * PERILUNE_ERR_... code, and has changed nothing when it fails.  perilune_errmsg()
+ * has the sentence an operator wants to read, with file and line where there is
+ * one.
  *
  * GROWTH.  perilune_options starts with its own size, so that fields can be
  * appended; enums gain values -- ignore those you do not know.
@@ -65,6 +66,10 @@ enum perilune_error {
 #undef XX
 };
 
+/* Numbers never change.  The functions below return NOMEM, INVAL (an argument), STATE (too
+ * early, or too late), CONFIG (a file says something wrong, or a policy threw while it was
+ * loaded) and IO (the system refuses: an address that is taken, a thread); take any other
+ * negative number for a failure, too. */
 typedef struct perilune perilune;
 
 typedef struct perilune_str {
@@ -95,8 +100,10 @@ typedef struct perilune_options {
 
 #define PERILUNE_OPTIONS_INIT { sizeof(perilune_options), NULL, 0, 0, NULL, NULL }
 
-/* Replaces malloc for the whole process.  realloc with size 0 frees and returns
- * NULL; old_size is what the block was asked with.  Called from every thread. */
+/* Replaces malloc for all that the library itself allocates (LuaJIT's memory included;
+ * libuv, libcurl and OpenSSL keep their own).  ptr NULL allocates, old_size is 0 then; size
+ * 0 frees and returns NULL; else the block moves as with realloc(), and old_size is what it
+ * was asked with.  NULL says that there is no memory.  Called from every thread. */
 typedef struct perilune_allocator {
     void *(*realloc)(void *ud, void *ptr, size_t old_size, size_t size);
     void *ud;
@@ -108,7 +115,8 @@ PERILUNE_API uint32_t    perilune_version(void);       /* [any] */
 PERILUNE_API const char *perilune_strerror(int error); /* [any] */
 PERILUNE_API const char *perilune_errname(int error);  /* [any] "NOMEM" ... */
 
-/* Call before the first perilune_open(); PERILUNE_ERR_STATE after it. */
+/* The struct is copied; NULL: malloc again.  Before the first perilune_open(),
+ * PERILUNE_ERR_STATE after it. */
 PERILUNE_API int perilune_set_allocator(const perilune_allocator *a);
 
 /* -- Gateway --------------------------------------------------------------- */
@@ -120,31 +128,32 @@ PERILUNE_API int  perilune_open(perilune **out, const perilune_options *options,
                                 char *errbuf, size_t errlen);
 
 /* Stops listening, cancels what is running, joins the threads and frees the
- * gateway. */
+ * gateway.  No other thread may use g any more. */
 PERILUNE_API void perilune_close(perilune *g);
 
-/* The last failure on g, as a sentence with file and line where there is one.
- * Borrowed until the next call on g.  Never NULL. */
+/* The last failure on g, as a sentence.  After a reload that worked: "", or what of it
+ * needs a restart.  Borrowed until the next call on g.  Never NULL. */
 PERILUNE_API const char *perilune_errmsg(const perilune *g);
 
-/* Loads configuration and policies from path, or again from where they came.
- * All or nothing: after an error the old ones still serve.  Requests in flight
- * finish on the generation they began with. */
+/* Loads configuration and policies from path.  All or nothing: after an error the old
+ * ones still serve.  Requests in flight finish on the generation they began with.  Where
+ * the gateway listens already, addresses change with it. */
 PERILUNE_API int  perilune_load(perilune *g, const char *path);
+/* The same, from where they came; PERILUNE_ERR_STATE when nothing was loaded yet. */
 PERILUNE_API int  perilune_reload(perilune *g);
 
-/* Serves HTTP on "host:port" ("127.0.0.1:0" picks a port, see perilune_port).
- * NULL: the addresses that the configuration names (listen, admin). */
+/* Serves HTTP on "host:port" ("127.0.0.1:0" picks a port, see perilune_port) in place of
+ * the configuration's `listen`; NULL: on that.  `admin` is opened in both cases.  Again
+ * with another address: moves there. */
 PERILUNE_API int  perilune_listen(perilune *g, const char *address);
 
-/* The admin port, like perilune_port(); 0 when there is none. */
+/* The TCP port of the first address, and of the operator's; 0: none is open. */
+PERILUNE_API int  perilune_port(const perilune *g);
 PERILUNE_API int  perilune_admin_port(const perilune *g);
 
-/* The TCP port that perilune_listen() bound, or 0 before it. */
-PERILUNE_API int  perilune_port(const perilune *g);
-
 /* Runs the owner's loop until perilune_stop(), or until perilune_drain() has
- * finished. */
+ * finished.  With worker threads, too: reloading, the admin listener and watching
+ * files are the owner's.  Returns 0. */
 PERILUNE_API int  perilune_run(perilune *g);
 
 /* One turn of the loop: handles what is ready, waits up to timeout_ms
@@ -155,17 +164,18 @@ PERILUNE_API int  perilune_poll(perilune *g, int timeout_ms);
 /* A descriptor for your own loop: readable means, call perilune_poll(g, 0).
  * Timers make no descriptor readable: wait no longer than perilune_timeout(). */
 PERILUNE_API int  perilune_fd(const perilune *g);
-PERILUNE_API int  perilune_timeout(const perilune *g); /* ms; -1: none */
+PERILUNE_API int  perilune_timeout(const perilune *g); /* milliseconds; -1: none */
 
-PERILUNE_API void perilune_stop(perilune *g);  /* [any] perilune_run returns */
+PERILUNE_API void perilune_stop(perilune *g);  /* [any] perilune_run returns, from now on at once */
 PERILUNE_API void perilune_wake(perilune *g);  /* [any] perilune_poll returns */
 
-/* [any] Stops accepting, lets requests in flight finish for at most timeout_ms,
- * then perilune_run() returns. */
+/* [any] Stops accepting, lets requests in flight finish for at most timeout_ms
+ * milliseconds (below 0: the configuration's drain_timeout), then perilune_run()
+ * returns. */
 PERILUNE_API void perilune_drain(perilune *g, int timeout_ms);
 
-/* [any] Prometheus text of all counters.  Like snprintf: writes at most size
- * bytes with the NUL, returns the length of the whole text. */
+/* [any] Prometheus text of all counters.  Like snprintf: writes at most size bytes with
+ * the NUL (size 0: none, buf may be NULL), returns the length of the whole text. */
 PERILUNE_API int  perilune_stats(perilune *g, char *buf, size_t size);
 
 /* -- Tools: the command line's other commands ------------------------------ */
