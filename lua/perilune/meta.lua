@@ -26,9 +26,11 @@
 -- rawequal rawget rawset require select setmetatable tonumber tostring type unpack
 -- xpcall _G _VERSION, and the libraries bit, math (without randomseed), string
 -- (without dump), table.  print() writes to the log.  require() finds the modules
--- documented here (perilune, perilune.config, .chat, .check, .cost, .errors, .retry,
--- .template, .text, .trim) and files beside the configuration, in policies/.  A `trusted` policy has
--- all of LuaJIT besides.
+-- documented here (perilune, and perilune. with chat, check, config, cost, errors, extract,
+-- fields, prompt_cache, retry, text, trim, turns) and files beside the configuration, in
+-- policies/.  It also finds perilune.compress, .history, .payload and .trim_rules, of which
+-- shipped policies are made: these may change.  A `trusted` policy has all of LuaJIT
+-- besides.
 
 -- -- a policy -----------------------------------------------------------------
 
@@ -260,10 +262,10 @@ function Response:tap(fn) end
 --- fn changes the text on its way to the client: it gets a piece and returns what
 --- is sent instead; nil or "" drops the piece.  "event" gives the text of each event
 --- as it came, "word" and "line" give whole ones, without the white space or line end
---- that separates them (it is kept), and hold back the unfinished piece.  Several functions with the same unit run one
---- after the other; a second unit throws.  at_end runs once, behind the last piece, and
---- may return text to add; not when the answer had no text, or broke off.  Otherwise as
---- tap().
+--- that separates them (it is kept), and hold back the unfinished piece.  Several
+--- functions with the same unit run one after the other; a second unit throws.  at_end
+--- runs once, behind the last piece, and may return text to add; not when the answer had
+--- no text, or broke off.  Otherwise as tap().
 ---@param by "event"|"word"|"line"
 ---@param fn fun(piece: string): string?
 ---@param at_end? fun(): string?
@@ -377,7 +379,8 @@ function perilune.upstream(name) end
 ---@field chunks? string[]  instead: its pieces, as a stream delivers them
 ---@field status? integer   200 to 599, default 200
 ---@field model? string     default "perilune"
----@field usage? table      prompt_tokens, completion_tokens
+---@field usage? table      prompt_tokens, completion_tokens, cached_tokens, default 0; another
+---                        response's usage will do
 ---@field upstream? string  what x-perilune-upstream says
 ---@field stream? boolean   default: what the request asks for
 ---@field ttft? number      seconds before the first piece, default 0
@@ -678,6 +681,19 @@ function check.nearest(name, known) end
 ---@class perilune.errors
 local errors = {}
 
+--- perilune.error().
+---@param fields table|string
+---@return perilune.Error
+function errors.new(fields) end
+
+--- perilune.reject().
+---@param status integer
+---@param code string
+---@param fields? table
+---@return nil
+---@return perilune.Error err
+function errors.reject(status, code, fields) end
+
 --- OpenAI's error type for a status.
 ---@param status integer
 ---@return string
@@ -860,6 +876,15 @@ function retry.run(req, options, fn) end
 ---@return perilune.RetryBudget
 function retry.budget(name, fraction, floor) end
 
+--- Counts one request: every request earns its share of a retry.  run() does it.
+---@param budget perilune.RetryBudget
+function retry.earn(budget) end
+
+--- Takes one retry out of the budget.  run() does it.
+---@param budget perilune.RetryBudget
+---@return boolean  false: the budget is used up
+function retry.spend(budget) end
+
 --- The pause before the next attempt, in seconds.
 ---@param tries integer  attempts made so far
 ---@param options perilune.RetryOptions
@@ -887,9 +912,9 @@ local Trimmer = {}
 
 --- Compiles the shipped rules and more of them; once per load, it takes milliseconds.  A
 --- pattern is text with (a|b) and [a|b], alternatives and alternatives or nothing; a space in
---- front of a comma is none; at its
---- end !(a|b) says what must not follow; a tail with ~ in front needs no space or comma.
---- lua/perilune/trim_rules.lua has the shipped ones.  Throws when a pattern is none.
+--- front of a comma is none; at its end !(a|b) says what must not follow; a tail with ~ in
+--- front needs no space or comma.  lua/perilune/trim_rules.lua has the shipped ones.  Throws
+--- when a pattern is none.
 ---@param options? { languages?: string[], rules?: table<string, string[]>, repeated?: boolean }
 ---       languages: default all; rules: by place; repeated: lines that stood there before go,
 ---       too, default true
@@ -944,8 +969,30 @@ function chat.calls(message) end
 
 ---@class perilune.Result  what a tool gave back
 ---@field name string      of the tool
+---@field id? string       of the call
 ---@field bytes integer    of its text
+---@field text fun(): string?  nil when it has several texts
 ---@field replace fun(text: string)  puts another text in its place; images stay
+
+--- The same calls by their ids, as they stand in the message.
+---@param message perilune.Message
+---@return table<string, perilune.Object>
+function chat.calls_by_id(message) end
+
+--- What a call asks its tool: decoded, where it is JSON.
+---@param call perilune.Object
+---@return any
+function chat.arguments(call) end
+
+---@class perilune.Text  a text in a message
+---@field text string
+---@field replace fun(text: string)  puts another text in its place
+
+--- The texts of a message: its content, or the parts of it that are text.  Results of
+--- tools that stand in parts are not among them: results() has those.
+---@param message perilune.Message
+---@return perilune.Text[]
+function chat.texts(message) end
 
 --- The results in a message of a group of tools.
 ---@param message perilune.Message

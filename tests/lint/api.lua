@@ -91,10 +91,13 @@ end
 
 -- -- Modules, name by name -------------------------------------------------------------------
 
-local COMPLETE = { perilune = "init", test = "test" } -- everything of these is in the manual
-local MODULES = { perilune = "init", test = "test", config = "config", check = "check",
-                  errors = "errors", retry = "retry", text = "text", cost = "cost", chat = "chat", prompt_cache = "prompt_cache", extract = "extract", fields = "fields", turns = "turns", trim = "trim",
-                  ["perilune.json"] = false }
+local MODULES = { -- name in the manual -> file
+  perilune = "init", test = "test", config = "config", check = "check", errors = "errors", retry = "retry",
+  text = "text", cost = "cost", chat = "chat", prompt_cache = "prompt_cache", extract = "extract",
+  fields = "fields", turns = "turns", trim = "trim", ["perilune.json"] = false,
+}
+-- What else these two hold is for the loader; of the others everything is in the manual.
+local INCOMPLETE = { config = true, check = true }
 
 --- Names that a module's file puts into its table M -> line.
 local function module_names(file)
@@ -122,9 +125,10 @@ local function check_modules(text)
       checked = checked + 1
       if not offered[name] then fail("%s: %s.%s is not in lua/perilune/%s.lua", META, owner, name, file) end
     end
-    for name, at in pairs(offered and COMPLETE[owner] and offered or {}) do
+    for name, at in pairs(not INCOMPLETE[owner] and offered or {}) do
       checked = checked + 1
-      if not names[name] then fail("lua/perilune/%s.lua:%d: %s is not in %s", file, at, name, META) end
+      local field = text:find("%-%-%-@field " .. name .. "%f[%W]")
+      if not names[name] and not field then fail("lua/perilune/%s.lua:%d: %s is not in %s", file, at, name, META) end
     end
   end
   return said
