@@ -24,7 +24,7 @@ return {
         -- A name, then the options that the policy documents.
         { "shout", most = 3 },
 
-        -- A small policy can also be written in place.  This one times the call.
+        -- A small policy can also be written in place.  This one adds a header.
         function(req, next)
           local res, err = next(req)
           if res then res.headers["x-example"] = "own_policy" end

@@ -8,8 +8,9 @@
 -- The answer comes from `big` and streams as ever.
 --
 -- The text goes as it is when `small` fails, is late, finds nothing, or finds so much that
--- little would be saved; when there is code in it, or it is too long for `small`; and when, by the prices of both upstreams
--- and by what the provider has cached already, it would cost more (see perilune.cost).
+-- little would be saved; when there is code in it, or it is too long for `small`; and when,
+-- by the prices of both upstreams and by what the provider has cached already, it would cost
+-- more (see perilune.cost).
 -- Passages are remembered by text and question: an agent that calls tools in between pays
 -- `small` once, and its prompt stays the same.
 --

@@ -49,7 +49,11 @@ local function build_policy(entry, file)
     fail(("%s: %s%s"):format(file, err, near and ("; did you mean '%s'?"):format(near) or ""))
   end
   local ok, policy = pcall(factory, entry.options)
-  if not ok then fail(("%s: policy '%s': %s"):format(file, entry.name, tostring(policy))) end
+  if not ok then
+    local said = tostring(policy)
+    -- config.options() names the policy itself.
+    fail(("%s: %s%s"):format(file, said:find("^policy '") and "" or ("policy '%s': "):format(entry.name), said))
+  end
   if type(policy) ~= "function" then
     fail(("%s: policy '%s' made a %s, not a function(req, next)"):format(file, entry.name, type(policy)))
   end

@@ -10,7 +10,8 @@
 --     { check = function(value) return normalized | nil, message end }
 --
 -- check.value() answers with the value in its normal form (a size in bytes, a
--- duration in seconds, a set as a table of element -> true) or nil and a sentence fragment: "must be ...".
+-- duration in seconds, a set as a table of element -> true) or nil and a sentence
+-- fragment: "must be ...".
 
 local M = {}
 

@@ -18,8 +18,9 @@ local M = {}
 ---@field retry_after? number    seconds to wait before trying again
 ---@field upstream? string       who failed
 
--- code = { status, message, retryable }; those of core/base/err.h mean the same here.  A refusal by the gateway itself is not
--- retryable: the next policy outwards must not argue with it.
+-- code = { status, message, retryable }; those of core/base/err.h mean the same here.  A
+-- refusal by the gateway itself is not retryable: the next policy outwards must not argue
+-- with it.
 local known = {
   invalid_request_error = { 400, "the request is not valid", false },
   invalid_request       = { 400, "the request is not valid", false },

@@ -127,6 +127,7 @@ end
 --- A question of the policy's own: the whole text of the answer.
 function upstream:ask(body, opts)
   if type(body) ~= "table" then error("upstream:ask(body, opts): the body is a table such as { messages = {...} }", 2) end
+  check.known("upstream:ask", opts, call_options)
   local fields = {}
   for k, v in pairs(body) do fields[k] = v end
   local up = host.describe(self.name)

@@ -61,13 +61,14 @@ local open = {
   "getmetatable", "tonumber", "tostring", "type", "unpack", "_VERSION",
 }
 
-local public = {
-  ["perilune"] = true, ["perilune.config"] = true, ["perilune.retry"] = true, ["perilune.text"] = true,
-  ["perilune.errors"] = true, ["perilune.template"] = true, ["perilune.check"] = true,
-  ["perilune.cost"] = true, ["perilune.chat"] = true, ["perilune.prompt_cache"] = true, ["perilune.extract"] = true, ["perilune.fields"] = true, ["perilune.turns"] = true,
-  ["perilune.trim"] = true, ["perilune.trim_rules"] = true, ["perilune.payload"] = true,
-  ["perilune.compress"] = true, ["perilune.history"] = true,
-}
+local public = { ["perilune"] = true }
+for _, name in ipairs{
+  "chat", "check", "config", "cost", "errors", "extract", "fields", "prompt_cache", "retry", "template", "text",
+  "trim", "turns",
+  "compress", "history", "payload", "trim_rules", -- for the shipped policies
+} do
+  public["perilune." .. name] = true
+end
 
 local shared_views = {}
 
