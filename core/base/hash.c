@@ -3,9 +3,8 @@
  * The first serves tables whose keys come from clients, the second everything
  * that wants chance but no secrecy (ids, jitter, sampling).  Between them NH, for keys that
  * are whole messages: SipHash alone reads 2 GB/s, and a conversation is hashed again
- * with every turn.  Both are per
- * object, so no thread shares state.  Cryptographic digests come from OpenSSL
- * (bridge/l_util.c), not from here. */
+ * with every turn.  Keys and generators belong to their owners, so no thread shares
+ * state.  Cryptographic digests come from OpenSSL (bridge/lib.c), not from here. */
 #include "base/hash.h"
 
 #include <sys/random.h>

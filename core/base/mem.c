@@ -7,8 +7,8 @@
  *                  header with their size, because it wants old sizes
  *               -> malloc otherwise, with nothing in between
  *
- * The allocator is the one mutable global of the program; it is set once,
- * before the first gateway exists.  Counting and failing are compiled in only
+ * The allocator is the one mutable global of the program (beside gateway.c's note that
+ * it is too late for it): it is set once, before the first gateway exists.  Counting and failing are compiled in only
  * for tests (PERILUNE_TEST), since an atomic per allocation is not free.
  *
  * Any thread.  What this file does not do: zeroing on free, pools. */

@@ -1,4 +1,11 @@
-/* l_call.c -- core.call, core.fetch, core.respond, core.sleep: what Lua waits for. */
+/* l_call.c -- core.call, core.respond, core.sleep.
+ *
+ *     core.call    the request, as policies left it, to an upstream: waits for the first
+ *                  event, and gives a response
+ *     core.respond an answer made here, which is a response at once
+ *     core.sleep   a timer
+ *
+ * (core.fetch is in l_fetch.c; core.result, which brings what was waited for, in task.c.) */
 #include <math.h>
 #include <stdio.h>
 

@@ -29,9 +29,9 @@
 #include "bridge/pattern.h"
 #include "bridge/task.h"
 
-#define HOOK_COUNT 1000
-#define SLICE_US   1000
-#define SLICE_CAP_US 5000
+#define HOOK_COUNT   1000 /* bytecodes between two looks at the clock: some 10 us */
+#define SLICE_US     1000
+#define SLICE_CAP_US 5000 /* see state_charge() */
 #define BUDGET_TEXT "the policy used more CPU time than it may (limits.cpu_ms)"
 #define BOOT_US    5000000 /* for loading a configuration with all its policies */
 #define BOOT_TEXT  "loading took longer than 5 seconds: an endless loop?"

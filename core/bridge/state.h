@@ -64,7 +64,7 @@ struct state {
     unsigned            spare_count;
     struct handles      handles;
     struct handle_type  request_type, response_type;
-    int                 run_ref;    /* the protected C function behind state_pcall() */
+    int                 run_ref;    /* the protected C function behind state_call() */
     void              (*closed)(void *ud); /* after lua_close() */
     void               *closed_ud;
     struct json_doc     scratch_doc; /* of json.decode(), and of events */

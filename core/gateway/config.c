@@ -85,7 +85,7 @@ static void complain(struct reader *r, const char *fmt, ...) {
 
 /* -- Upstreams ------------------------------------------------------------------------- */
 
-#define KEY_MAX 4096
+#define KEY_MAX 4096 /* bytes of a key in a file: a token of some provider, not a document */
 
 static const char *key_from_file(struct reader *r, const char *name, const char *path) {
     char text[KEY_MAX];

@@ -22,7 +22,7 @@
 #include "http/parse.h"
 #include "http/token.h"
 
-#define SIZE_DIGITS   16
+#define SIZE_DIGITS   16         /* 64 bits in hex: more could overflow */
 #define EXTENSION_MAX (4 * 1024)
 #define TRAILERS_MAX  (8 * 1024)
 

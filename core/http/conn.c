@@ -27,9 +27,9 @@
 #include <assert.h>
 #include <stdio.h>
 
-#define PIPELINE_MAX (64 * 1024)
-#define LINGER_MS    2000
-#define LINGER_BYTES (1024 * 1024)
+#define PIPELINE_MAX (64 * 1024)   /* one read; a client that sends more ahead waits */
+#define LINGER_MS    2000          /* for the client to read the reply and close */
+#define LINGER_BYTES (1024 * 1024) /* that a refused client may go on sending meanwhile */
 
 struct conn_write {
     uv_write_t        req;

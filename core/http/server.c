@@ -18,10 +18,10 @@
 
 #include "http/conn.h"
 
-#define BACKLOG      4096
+#define BACKLOG      4096 /* the kernel cuts it to net.core.somaxconn, 4096 by default */
 #define ACCEPT_MOST  32   /* in one turn: connections that are here come next */
 #define FULL_MS      10   /* until we look again whether one has closed */
-#define RECOVER_MS   1000
+#define RECOVER_MS   1000 /* without descriptors: until accepting is tried again */
 #define LOG_EVERY_MS 10000
 
 struct http_listener {

@@ -9,8 +9,8 @@
  * the client did not ask for is taken out again: the frame with empty choices
  * disappears, a usage member in any other frame is cut out.
  *
- * Nothing goes right before the first real event, so that an upstream which says
- * 200 and then {"error": ...} has failed before the first byte.
+ * HEAD is held back until the first real event, so that an upstream which says 200
+ * and then {"error": ...} has failed before the first byte.
  *
  * An answer that is not an event stream is collected, must be JSON, and leaves
  * in one piece. */
@@ -18,7 +18,7 @@
 
 #include <stdio.h>
 
-#define EVENT_LIMIT (1024 * 1024)
+#define EVENT_LIMIT (1024 * 1024) /* bytes of one event: tokens are far below, a flood is stopped */
 
 static enum flow on_event(struct sink *k, const struct event *ev);
 

@@ -137,7 +137,7 @@ uint64_t image_tokens_unseen(const struct image_rule *rule, enum image_detail de
 
 /* -- How large -------------------------------------------------------------------------- */
 
-#define HEAD_MAX (64 * 1024)
+#define HEAD_MAX (64 * 1024) /* bytes of an image in which its size must stand: JPEGs put metadata first */
 
 static uint32_t big(const unsigned char *p, unsigned n) {
     uint32_t v = 0;

@@ -29,11 +29,11 @@
 #include "llm/tokens_int.h"
 
 #define PIECE (256 * 1024) /* bytes between two askings */
-#define KEEP_TEXT (1024 * 1024)
+#define KEEP_TEXT (1024 * 1024) /* a buffer that one large request left behind is given back above this */
 
 /* -- Memory ------------------------------------------------------------------------- */
 
-#define SET_BITS 14
+#define SET_BITS 14 /* 16384 sets of WAYS entries of 16 bytes: 1 MiB */
 #define WAYS     4
 
 struct entry {

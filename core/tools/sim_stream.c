@@ -18,7 +18,7 @@
 #include "perilune.h"
 #include "tools/sim_int.h"
 
-#define BATCHES_PER_TURN 4
+#define BATCHES_PER_TURN 4     /* then other streams have their turn */
 #define FILLER_PIECE     4096u /* bytes of one token when `bytes` asks for many */
 
 static const char *const words[] = {

@@ -29,7 +29,7 @@
 #include "base/json.h"
 #include "upstream/origin.h"
 
-#define ERROR_BODY_MAX (64 * 1024)
+#define ERROR_BODY_MAX (64 * 1024) /* it is for people to read; what is longer is cut */
 #define DOWN_MS        5000 /* a base URL that refused rests this long */
 #define HEADERS_MAX    8192 /* bytes of upstream headers kept for policies */
 
