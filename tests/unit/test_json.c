@@ -318,6 +318,22 @@ static const struct {
     { "\"\\\\u0041\"", SLICE("\\u0041") },
 };
 
+/* A byte that is another anywhere is noticed, beside escapes, too. */
+TEST(strings_compare_with_their_escapes) {
+    static const char text[] = "\"ab\\ncd\\u00e9\\\"efg\"", value[] = "ab\ncd\xc3\xa9\"efg";
+    struct json_doc doc = { .nodes = NULL };
+    struct json_error err;
+    char other[sizeof(value)];
+    CHECK_INT(json_parse(&doc, slice_str(text), &err), 0);
+    CHECK(json_str_eq(&doc, 0, slice_str(value)));
+    for (size_t i = 0; i < sizeof(value) - 1; i++) {
+        memcpy(other, value, sizeof(value));
+        other[i] ^= 1;
+        CHECK(!json_str_eq(&doc, 0, slice_str(other)));
+    }
+    json_deinit(&doc);
+}
+
 TEST_FAULT(strings_decode) {
     for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++) {
         struct json_doc doc = { .nodes = NULL };
@@ -333,6 +349,8 @@ TEST_FAULT(strings_decode) {
             CHECK(!json_str_eq(&doc, 0, SLICE("something else")));
             CHECK(strings[i].value.len == 0 ||
                   !json_str_eq(&doc, 0, slice_of(strings[i].value.ptr, strings[i].value.len - 1)));
+            buf_putc(&out, 'x');
+            CHECK(!json_str_eq(&doc, 0, buf_get(&out)));
         }
     next:
         buf_deinit(&out);
