@@ -47,9 +47,15 @@ return function(given)
   local options = config.options(spec, given, "compress_context")
   local done = {} -- the name, in req.ctx, of "was here": a retry runs policies again
 
+  -- Only so many tokens are counted, not those of the whole text.
+  local function is_short(text, model)
+    local count = perilune.tokens(text, model, options.above_tokens)
+    return not count or count <= options.above_tokens
+  end
+
   -- The payload shortened, or nil.
   local function shorten(req, p)
-    if options.except[p.name or false] or perilune.tokens(p.text, req.model) <= options.above_tokens then return nil end
+    if options.except[p.name or false] or is_short(p.text, req.model) then return nil end
     local left, why = compress.remembered(p.text, options.question or p.question, options, req.tenant)
     if not left then req:log("info", "compress_context: a text goes as it is", { message = p.index, reason = why }) end
     return left ~= p.text and left or nil

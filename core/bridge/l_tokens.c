@@ -131,12 +131,16 @@ static void put_clean(struct buf *out, struct slice s) {
     }
 }
 
-/* core.tokens(text, model, lenient) -> count, exact | nil, message
- * lenient: bytes that are not UTF-8 count as what they become in JSON, U+FFFD. */
+/* core.tokens(text, model, lenient, limit) -> count, exact | nil, message
+ * lenient: bytes that are not UTF-8 count as what they become in JSON, U+FFFD.
+ * limit: nobody wants to know more than that there are more, which is limit + 1. */
 int l_tokens(lua_State *L) {
     struct slice s;
     s.ptr = luaL_checklstring(L, 1, &s.len);
+    double most = luaL_optnumber(L, 4, 1e18);
+    luaL_argcheck(L, most >= 0, 4, "a limit is a number of tokens, 0 or more");
     struct tokens_ask a = ask_for(L, 2);
+    if (most < 1e15) a.limit = (uint64_t)most;
     struct tokens *t = counter_of(L);
     struct tokens_count n;
     int rc = tokens_text(t, &a, s, &n);

@@ -53,7 +53,7 @@ local function or_error(value, more)
   return value, more
 end
 
-function M.tokens(text, model) return or_error(core.tokens(text, model)) end
+function M.tokens(text, model, limit) return or_error(core.tokens(text, model, false, limit)) end
 function M.truncate(text, max_tokens, model) return or_error(core.truncate(text, max_tokens, model)) end
 
 local function missing(name)

@@ -500,9 +500,11 @@ function perilune.sha256(text) end
 --- count is not exact.
 ---@param text string  UTF-8; anything else is an error with the code "invalid_text"
 ---@param model? string  a model's name, or an upstream's whose model is meant
+---@param limit? integer  counting stops behind it: then the count is limit + 1, and what is
+---       behind that place was not looked at
 ---@return integer? count
 ---@return boolean|perilune.Error exact  is the vocabulary the model's own?
-function perilune.tokens(text, model) end
+function perilune.tokens(text, model, limit) end
 
 --- The beginning of a text: as much as `max_tokens` tokens hold, cut between two tokens and
 --- never inside a character.

@@ -15,6 +15,15 @@ t.test("texts by the vocabulary of their model", function()
   t.equal({ perilune.tokens("a\0b", "gpt-4o") }, { 3, true })
 end)
 
+t.test("no more are counted than somebody wants to know of", function()
+  t.equal({ perilune.tokens(LONG, "gpt-4o", 6) }, { 6, true })
+  t.equal({ perilune.tokens(LONG, "gpt-4o", 5) }, { 6, true })
+  t.equal({ perilune.tokens(LONG:rep(100, " "), "gpt-4o", 5) }, { 6, true })
+  t.equal({ perilune.tokens("hello", "gpt-4o", 0) }, { 1, true })
+  t.equal({ perilune.tokens("", "gpt-4o", 0) }, { 0, true })
+  t.error(function() perilune.tokens("x", "gpt-4o", -1) end, "0 or more")
+end)
+
 t.test("text that is not UTF-8 is an error that says where", function()
   for bytes, at in pairs{ ["abc\255"] = 3, ["\237\160\128"] = 0, ["\192\175"] = 0, ["ok\244\144\128\128"] = 2, ["\228\189"] = 0 } do
     local n, err = perilune.tokens(bytes, "gpt-4o")
