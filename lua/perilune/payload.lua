@@ -27,7 +27,7 @@ local QUESTION, EDGE = 2000, 1200
 
 local whole_words = {
   "translat", "proofread", "rewrite", "rephrase", "paraphrase", "reword", "summari", "reformat", "transcri", "verbatim",
-  "word for word", "classify", "sentiment", "tl;dr", "copy%-?edit", "fix the grammar", "correct the",
+  "word for word", "classify", "sentiment", "tl;dr", "copyedit", "copy-edit", "fix the grammar", "correct the",
   "翻译", "润色", "改写", "校对", "总结", "概括", "摘要", "归纳", "全文", "逐字", "逐句", "缩写", "扩写", "仿写", "分类", "情感", "纠错",
 }
 
@@ -37,9 +37,35 @@ local whole_words = {
 function M.needs_all(instruction)
   local lower = instruction:lower()
   for _, word in ipairs(whole_words) do
-    if lower:find(word) then return true end
+    if lower:find(word, 1, true) then return true end
   end
   return false
+end
+
+-- -- looking for things --------------------------------------------------------------
+--
+-- Texts are long and patterns are slow: a plain search for what must be there comes first,
+-- and a pattern is only tried at that place.
+
+local byte = string.byte
+
+local function is_space(c) return c == 32 or (c >= 9 and c <= 13) end
+
+-- Where the last character of text[first..last] is that is no white space; first - 1: there is none.
+local function last_visible(text, first, last)
+  while last >= first and is_space(byte(text, last)) do last = last - 1 end
+  return last
+end
+
+-- The end of the first "\n", white space, "\n" from `at` on, and its begin; nil: there is none.
+local function empty_line(text, at)
+  while true do
+    at = text:find("\n", at, true)
+    if not at then return nil end
+    local _, stop = text:find("^%s*\n", at + 1)
+    if stop then return stop, at end
+    at = at + 1
+  end
 end
 
 -- -- marks -------------------------------------------------------------------------
@@ -68,9 +94,16 @@ local function set_of(list)
 end
 local is_begin, is_end = set_of(begin_labels), set_of(end_labels)
 
+-- Bytes: no label is longer, the white space behind it included.
+local LABEL = 64
+
 -- The label that a line is or begins with ("## Context:", "【资料】", "问题：..."), lower
 -- case; and whether there is something behind it on the line.
 local function label_of(line)
+  local from = line:match("^[#*%s]*()")
+  local begin = line:sub(1, from + LABEL)
+  local may_be = begin:find(":", 1, true) or begin:find("：", 1, true) or begin:find("【", from, true) == from
+  if not may_be and byte(line) ~= 35 then return nil end -- 35: "#"
   if #line > 400 then line = line:sub(1, 400) end
   local name, rest = line:match("^[#*%s]*([^:：%[%]*]-)%**%s*:(.*)$")
   local wide_name, wide_rest = line:match("^[#*%s]*(.-)%**%s*：(.*)$")
@@ -103,19 +136,18 @@ end
 
 -- first, last of the material between the first opening tag and the last closing one.
 local function between_tags(text)
-  local first, name = nil, nil
-  for found, stop in text:gmatch("<([%a_][%w_%-]*)[^<>\n]*>()") do
-    if tags[found:lower()] then
-      first, name = stop, found
-      break
-    end
+  local first, name, at, last = nil, nil, 0, nil
+  while not first do
+    at = text:find("<", at + 1, true)
+    if not at then return nil end
+    name = text:match("^[%a_][%w_%-]*", at + 1)
+    first = name and tags[name:lower()] and text:match("^[^<>\n]*>()", at + 1 + #name)
   end
-  if not first then return nil end
-  local last, at = nil, first
-  while true do
-    local open, stop = text:find("</" .. name:gsub("%-", "%%-") .. "%s*>", at)
-    if not open then break end
-    last, at = open - 1, stop + 1
+  local closing = "</" .. name
+  at = text:find(closing, first, true)
+  while at do
+    if text:find("^%s*>", at + #closing) then last = at - 1 end
+    at = text:find(closing, at + #closing, true)
   end
   if last and last > first then return first, last end
   return nil
@@ -125,26 +157,24 @@ end
 
 -- Where the first paragraph ends, when it is short; 0 when it is not.
 local function head_of(text)
-  local stop = select(2, text:find("\n%s*\n"))
-  return stop and stop <= EDGE and stop or 0
+  local stop = empty_line(text:sub(1, EDGE), 1)
+  return stop or 0
 end
 
 -- Where the last paragraph begins, when it is short; behind the end when it is not.
 local function tail_of(text)
-  local from, begin = math.max(1, #text - EDGE), nil
-  local tail = text:sub(from):match("^(.-)%s*$")
-  local at = 1
-  while true do
-    local _, stop = tail:find("\n%s*\n", at)
-    if not stop or stop >= #tail then break end
-    begin, at = stop + 1, stop + 1
+  local from = math.max(1, #text - EDGE)
+  local last, begin = last_visible(text, from, #text), nil
+  local stop, at = empty_line(text, from)
+  while stop and at < last do
+    begin = stop + 1
+    stop, at = empty_line(text, begin)
   end
-  if not begin and from == 1 then return #text + 1 end
-  return begin and from + begin - 1 or #text + 1
+  return begin or #text + 1
 end
 
 local function asks(text)
-  return text:find("[?]") ~= nil or text:find("？", 1, true) ~= nil
+  return text:find("?", 1, true) ~= nil or text:find("？", 1, true) ~= nil
 end
 
 local function cut(text)
@@ -173,8 +203,7 @@ end
 -- Without the white space at both ends, which stays where it is.
 local function narrow(text, first, last)
   first = text:find("%S", first) or last + 1
-  while last >= first and text:find("^%s", last) do last = last - 1 end
-  return first, last
+  return first, last_visible(text, first, last)
 end
 
 -- The payload within a text of the user's, or nil.
@@ -230,13 +259,16 @@ end
 
 -- What the last paragraph of a text says; all of it when it is short.
 local function end_of(text)
-  return cut(text:sub(tail_of(text)):find("%S") and #text > EDGE and text:sub(tail_of(text)) or text)
+  if #text <= EDGE then return text end
+  local tail = text:sub(tail_of(text))
+  return cut(tail:find("%S") and tail or text)
 end
 
 -- calls: all so far, by id.
 local function of_tool(message, calls, asked, least)
-  local out = {}
-  for _, r in ipairs(chat.results(message, calls)) do
+  local out, results = {}, chat.results(message, calls)
+  if #results == 0 or M.needs_all(asked) then return out end
+  for _, r in ipairs(results) do
     local content, strings = r.text(), { asked }
     if content and #content >= least then
       if calls[r.id or ""] then strings_of(chat.arguments(calls[r.id]), strings) end
@@ -288,7 +320,7 @@ function M.find(messages, roles, least)
         end
       end
     end
-    if roles.tool and not M.needs_all(asked) then add(i, of_tool(message, calls, asked, least)) end
+    if roles.tool then add(i, of_tool(message, calls, asked, least)) end
   end
   return out
 end
