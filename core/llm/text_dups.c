@@ -230,13 +230,17 @@ struct shingling {
     uint64_t         before[2];
 };
 
-static void add_shingle(struct text_sink *sink, uint64_t hash, bool asks) {
+static void add_shingles(struct text_sink *sink) {
     struct shingling *s = (struct shingling *)(void *)sink;
-    (void)asks;
-    uint64_t h = text_mix(s->before[0] * 31 + text_mix(s->before[1] * 17 + hash));
-    buf_put(s->out, &h, sizeof(h));
-    s->before[0] = s->before[1];
-    s->before[1] = hash;
+    uint64_t *out = (uint64_t *)(void *)buf_reserve(s->out, sink->n * sizeof(*out));
+    if (out == NULL) return;
+    for (unsigned i = 0; i < sink->n; i++) {
+        uint64_t hash = sink->hashes[i];
+        out[i] = text_mix(s->before[0] * 31 + text_mix(s->before[1] * 17 + hash));
+        s->before[0] = s->before[1];
+        s->before[1] = hash;
+    }
+    buf_advance(s->out, sink->n * sizeof(*out));
 }
 
 static int compare_u64(const void *a, const void *b) {
@@ -245,7 +249,10 @@ static int compare_u64(const void *a, const void *b) {
 }
 
 static void sketch_text(struct dups *d, struct slice s, struct sketch *k) {
-    struct shingling sh = { { add_shingle, false }, &d->shingles, { 0, 0 } };
+    struct shingling sh;
+    text_sink_init(&sh.sink, add_shingles, false);
+    sh.out = &d->shingles;
+    sh.before[0] = sh.before[1] = 0;
     k->shingles = (uint32_t)(d->shingles.len / sizeof(uint64_t));
     text_terms(s, &sh.sink);
     if (buf_failed(&d->shingles)) return;

@@ -190,6 +190,7 @@ static void blend(struct work *w, struct segment s) {
 }
 
 static int score(struct work *w) {
+    text_index_expect(&w->index, w->text);
     for (size_t i = 0; i < w->n; i++) text_index_add(&w->index, piece(w, i));
     int rc = text_index_check(&w->index);
     if (rc != 0) return rc;
@@ -307,10 +308,21 @@ static void keep_needed(struct work *w, struct text_mmr *m) {
         if (s[i].first < s[i].end) keep(w, m, s[i].first, TEXT_KEPT_EDGE);
 }
 
+/* Of the units that are not kept yet. */
+static size_t smallest(const struct work *w) {
+    size_t least = SIZE_MAX;
+    for (size_t i = 0; i < w->n; i++)
+        if (!is_kept(w, i) && w->sizes[i] < least) least = w->sizes[i];
+    return least;
+}
+
 static void keep_best(struct work *w, struct text_mmr *m, size_t budget) {
     unsigned sure = w->question.len > 0 ? SURE : 0;
+    size_t least = smallest(w);
     uint32_t i;
     while ((i = text_mmr_best(m)) != TEXT_NONE) {
+        size_t room = budget > w->kept_size ? budget - w->kept_size : 0;
+        if (sure == 0 && room < least) break; /* what is left does not fit, all of it */
         bool fits = w->kept_size + w->sizes[i] <= budget || (sure > 0 && w->matches[i]);
         if (!fits || w->reasons[i] == TEXT_REPEATED) text_mmr_drop(m, i);
         else keep(w, m, i, TEXT_KEPT_RANK);

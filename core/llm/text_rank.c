@@ -34,16 +34,21 @@
 #include "llm/text_terms.h"
 
 #define PROBES 128
+#define SLOTS_LEAST 256
+#define SAMPLES 32
+#define ASCII_PER_POSTING 6 /* bytes, of prose */
+#define WIDE_PER_POSTING 3
 #define COMMON 32
 #define ROUNDS 8 /* DAMPING ^ 8 is 0.27 of the first error, which changes few ranks */
 #define DAMPING 0.85f
 
 struct slot {
-    uint64_t hash;
+    uint32_t tag;  /* the upper half of the hash */
     uint32_t term; /* its number + 1; 0: free */
 };
 struct term {
-    uint32_t df, last, posting; /* the last piece that has it + 1, and its posting there */
+    uint64_t hash;
+    uint32_t df, last; /* in how many pieces; its posting in the last of these */
 };
 struct posting {
     uint32_t term, tf;
@@ -92,15 +97,21 @@ int text_index_check(const struct text_index *ix) {
 }
 
 /* The slot of the hash, or the free one for it, or one that has to do. */
-static struct slot *find(const struct slot *slots, size_t n, uint64_t hash) {
+static inline struct slot *find(struct slot *slots, size_t n, const struct term *terms, uint64_t hash) {
     size_t i = hash & (n - 1);
-    for (unsigned probe = 0; probe < PROBES; probe++, i = (i + 1) & (n - 1))
-        if (slots[i].term == 0 || slots[i].hash == hash) return (struct slot *)(uintptr_t)&slots[i];
-    return (struct slot *)(uintptr_t)&slots[(i - 1) & (n - 1)];
+    uint32_t tag = (uint32_t)(hash >> 32);
+    for (unsigned probe = 0; probe < PROBES; probe++, i = (i + 1) & (n - 1)) {
+        if (slots[i].term == 0) return &slots[i];
+        if (slots[i].tag == tag && terms[slots[i].term - 1].hash == hash) return &slots[i];
+    }
+    return &slots[(i - 1) & (n - 1)];
 }
 
-static bool grow_slots(struct text_index *ix) {
-    size_t old = count(&ix->slots, sizeof(struct slot)), n = old == 0 ? 1024 : old * 4;
+/* Slots for so many terms, at most half of them used. */
+static bool grow_slots(struct text_index *ix, size_t terms) {
+    size_t old = count(&ix->slots, sizeof(struct slot)), n = old == 0 ? SLOTS_LEAST : old;
+    while (n < terms * 2) n *= 2;
+    if (n == old) return true;
     struct buf more;
     buf_init(&more, 0);
     struct slot *to = (struct slot *)(void *)buf_reserve(&more, n * sizeof(*to));
@@ -110,61 +121,74 @@ static bool grow_slots(struct text_index *ix) {
     }
     memset(to, 0, n * sizeof(*to));
     buf_advance(&more, n * sizeof(*to));
-    for (size_t i = 0; i < old; i++) {
-        struct slot from = slots_of(ix)[i];
-        if (from.term != 0) *find(to, n, from.hash) = from;
-    }
+    const struct term *t = terms_of(ix);
+    for (uint32_t i = 0; i < term_count(ix); i++)
+        *find(to, n, t, t[i].hash) = (struct slot){ (uint32_t)(t[i].hash >> 32), i + 1 };
     buf_deinit(&ix->slots);
     ix->slots = more;
     return true;
 }
 
+void text_index_expect(struct text_index *ix, struct slice text) {
+    size_t wide = 0, per = ASCII_PER_POSTING;
+    for (size_t i = 0; i < SAMPLES; i++) wide += text.len > 0 && (unsigned char)text.ptr[text.len / SAMPLES * i] >= 0x80;
+    if (wide > SAMPLES / 2) per = WIDE_PER_POSTING;
+    size_t postings = text.len / per;
+    if (!grow_slots(ix, postings / 2)) return; /* half of them are new terms */
+    buf_reserve(&ix->postings, postings * sizeof(struct posting));
+    buf_reserve(&ix->terms, postings / 2 * sizeof(struct term));
+}
+
 struct adding {
     struct text_sink   sink;
     struct text_index *ix;
-    uint32_t           piece, len;
+    uint32_t           first, len; /* posting of the piece; its terms so far */
 };
 
-static void add_term(struct text_sink *sink, uint64_t hash, bool asks) {
+static void add_terms(struct text_sink *sink) {
     struct adding *a = (struct adding *)(void *)sink;
     struct text_index *ix = a->ix;
-    (void)asks;
-    size_t n = count(&ix->slots, sizeof(struct slot));
-    if (term_count(ix) * 2 >= n) {
-        if (buf_failed(&ix->slots) || !grow_slots(ix)) return;
-        n = count(&ix->slots, sizeof(struct slot));
+    size_t n = term_count(ix);
+    if (buf_failed(&ix->slots) || !grow_slots(ix, n + sink->n)) return;
+    if (buf_reserve(&ix->terms, sink->n * sizeof(struct term)) == NULL) return;
+    if (buf_reserve(&ix->postings, sink->n * sizeof(struct posting)) == NULL) return;
+    struct slot *slots = slots_of(ix);
+    struct term *terms = terms_of(ix);
+    struct posting *postings = postings_of(ix);
+    size_t slot_count = count(&ix->slots, sizeof(*slots));
+    uint32_t p = (uint32_t)count(&ix->postings, sizeof(*postings));
+    for (unsigned i = 0; i < sink->n; i++) {
+        uint64_t hash = sink->hashes[i];
+        struct slot *slot = find(slots, slot_count, terms, hash);
+        if (slot->term == 0) {
+            terms[n] = (struct term){ hash, 0, 0 };
+            *slot = (struct slot){ (uint32_t)(hash >> 32), (uint32_t)++n };
+        }
+        struct term *term = &terms[slot->term - 1];
+        if (term->df > 0 && term->last >= a->first) {
+            postings[term->last].tf++;
+            continue;
+        }
+        postings[p] = (struct posting){ slot->term - 1, 1 };
+        term->df++;
+        term->last = p++;
     }
-    struct slot *slot = find(slots_of(ix), n, hash);
-    struct term *term;
-    if (slot->term == 0) {
-        if ((term = push(&ix->terms, sizeof(*term))) == NULL) return;
-        *term = (struct term){ 0, 0, 0 };
-        *slot = (struct slot){ hash, (uint32_t)term_count(ix) };
-    } else {
-        term = &terms_of(ix)[slot->term - 1];
-    }
-    a->len++;
-    if (term->last == a->piece + 1) {
-        postings_of(ix)[term->posting].tf++;
-        return;
-    }
-    struct posting *posting = push(&ix->postings, sizeof(*posting));
-    if (posting == NULL) return;
-    *posting = (struct posting){ slot->term - 1, 1 };
-    term->df++;
-    term->last = a->piece + 1;
-    term->posting = (uint32_t)(posting - postings_of(ix));
+    a->len += sink->n;
+    ix->terms.len = n * sizeof(*terms);
+    ix->postings.len = p * sizeof(*postings);
 }
 
 void text_index_add(struct text_index *ix, struct slice piece) {
     if (text_index_check(ix) != 0) return;
-    uint32_t i = (uint32_t)text_index_len(ix);
     struct piece *p = push(&ix->pieces, sizeof(*p));
     if (p == NULL) return;
-    *p = (struct piece){ (uint32_t)count(&ix->postings, sizeof(struct posting)), 0 };
-    struct adding a = { { add_term, false }, ix, i, 0 };
+    struct adding a;
+    text_sink_init(&a.sink, add_terms, false);
+    a.ix = ix;
+    a.first = (uint32_t)count(&ix->postings, sizeof(struct posting));
+    a.len = 0;
     text_terms(piece, &a.sink);
-    pieces_of(ix)[i].len = a.len;
+    *p = (struct piece){ a.first, a.len };
     ix->tokens += a.len;
 }
 
@@ -183,13 +207,16 @@ struct asking {
     bool                     any, all;
 };
 
-static void ask_term(struct text_sink *sink, uint64_t hash, bool asks) {
+static void ask_terms(struct text_sink *sink) {
     struct asking *a = (struct asking *)(void *)sink;
-    if (asks && !a->all) return;
-    const struct slot *slot = find(slots_of(a->ix), count(&a->ix->slots, sizeof(struct slot)), hash);
-    if (slot->term == 0) return;
-    a->weights[slot->term - 1] = rarity(a->ix, slot->term - 1);
-    a->any = true;
+    for (unsigned i = 0; i < sink->n; i++) {
+        if ((sink->asks >> i & 1) && !a->all) continue;
+        const struct slot *slot =
+            find(slots_of(a->ix), count(&a->ix->slots, sizeof(struct slot)), terms_of(a->ix), sink->hashes[i]);
+        if (slot->term == 0) continue;
+        a->weights[slot->term - 1] = rarity(a->ix, slot->term - 1);
+        a->any = true;
+    }
 }
 
 int text_index_bm25(const struct text_index *ix, struct slice question, struct text_bm25 how, float *scores) {
@@ -198,7 +225,11 @@ int text_index_bm25(const struct text_index *ix, struct slice question, struct t
     if (terms == 0) return 0;
     float *weights = mem_zalloc(terms * sizeof(*weights));
     if (weights == NULL) return PERILUNE_ERR_NOMEM;
-    struct asking a = { { ask_term, true }, ix, weights, false, false };
+    struct asking a;
+    text_sink_init(&a.sink, ask_terms, true);
+    a.ix = ix;
+    a.weights = weights;
+    a.any = a.all = false;
     text_terms(question, &a.sink);
     if (!a.any) {
         a.all = true;
@@ -220,23 +251,20 @@ int text_index_bm25(const struct text_index *ix, struct slice question, struct t
 
 /* -- TextRank ---------------------------------------------------------------------------------- */
 
-/* weights[t]: of a term, squared.  scale[i]: 1 / the length of piece i's vector, 0 without
- * terms. */
-static void vectors(const struct text_index *ix, float *weights, float *scale) {
-    size_t n = text_index_len(ix), terms = term_count(ix);
+/* weights[t]: of a term, squared. */
+static void weigh(const struct text_index *ix, float *weights) {
     float of_df[COMMON + 1] = { 0 }; /* most terms are rare, and a logarithm takes as long as the rest */
-    for (uint32_t t = 0; t < terms; t++) {
-        uint32_t df = terms_of(ix)[t].df;
+    const struct term *terms = terms_of(ix);
+    for (uint32_t t = 0, n = (uint32_t)term_count(ix); t < n; t++) {
+        uint32_t df = terms[t].df;
         float r = df <= COMMON && of_df[df] > 0 ? of_df[df] : rarity(ix, t);
         if (df <= COMMON) of_df[df] = r;
         weights[t] = r * r;
     }
-    for (size_t i = 0; i < n; i++) {
-        float sum = 0;
-        for (uint32_t k = pieces_of(ix)[i].first; k < piece_end(ix, i); k++) sum += weights[postings_of(ix)[k].term];
-        scale[i] = sum > 0 ? 1 / sqrtf(sum) : 0;
-    }
 }
+
+/* 1 / the length of a vector, whose square is given; 0 without terms. */
+static float scale_of(float square) { return square > 0 ? 1 / sqrtf(square) : 0; }
 
 /* What TextRank walks: of each piece the terms that are in another one, too.  The others,
  * which are most, link nothing. */
@@ -261,17 +289,20 @@ static int links_init(struct links *l, const struct text_index *ix) {
     l->degree = l->own + n;
     l->from = (uint32_t *)(void *)(l->degree + n);
     l->term = l->from + n + 1;
-    vectors(ix, l->weights, l->scale);
+    weigh(ix, l->weights);
     const struct posting *p = postings_of(ix);
     const struct term *t = terms_of(ix);
     uint32_t at = 0;
     for (size_t i = 0; i < n; i++) {
-        float own = 0;
+        float own = 0, all = 0;
         for (uint32_t k = pieces_of(ix)[i].first, end = piece_end(ix, i); k < end; k++) {
+            float weight = l->weights[p[k].term];
+            all += weight;
             if (t[p[k].term].df < 2) continue;
             l->term[at++] = p[k].term;
-            own += l->weights[p[k].term];
+            own += weight;
         }
+        l->scale[i] = scale_of(all);
         l->own[i] = own * l->scale[i] * l->scale[i];
         l->from[i + 1] = at;
     }
@@ -330,69 +361,74 @@ static float value_of(const struct text_mmr *m, uint32_t i) {
     return m->lambda * m->scores[i] - (1 - m->lambda) * m->likeness[i];
 }
 
-/* Higher values come first; of equal ones the piece that stands in front. */
-static bool is_before(const struct text_mmr *m, uint32_t a, uint32_t b) {
-    return m->queued[a] > m->queued[b] || (m->queued[a] == m->queued[b] && a < b);
+/* A piece in the heap: higher values are higher numbers; of equal ones the piece that stands
+ * in front. */
+static uint64_t entry_of(float value, uint32_t i) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof(bits));
+    bits = bits >> 31 ? ~bits : bits | UINT32_C(1) << 31;
+    return (uint64_t)bits << 32 | (uint32_t)~i;
 }
 
-static void sift(struct text_mmr *m, uint32_t at) {
-    uint32_t *heap = m->heap, moved = heap[at];
+static uint32_t piece_of(uint64_t entry) { return ~(uint32_t)entry; }
+
+static void sift(uint64_t *heap, uint32_t len, uint32_t at) {
+    uint64_t moved = heap[at];
     for (;;) {
         uint32_t child = 2 * at + 1;
-        if (child >= m->heap_len) break;
-        if (child + 1 < m->heap_len && is_before(m, heap[child + 1], heap[child])) child++;
-        if (!is_before(m, heap[child], moved)) break;
+        if (child >= len) break;
+        child += child + 1 < len && heap[child + 1] > heap[child];
+        if (heap[child] < moved) break;
         heap[at] = heap[child];
         at = child;
     }
     heap[at] = moved;
 }
 
-/* The lists of terms that are in 2 to COMMON pieces. */
+/* The lists of terms that are in 2 to COMMON pieces, and the vectors' scales. */
 static void fill_lists(struct text_mmr *m) {
     const struct text_index *ix = m->ix;
-    uint32_t at = 0;
-    for (size_t t = 0; t < term_count(ix); t++) {
-        uint32_t df = terms_of(ix)[t].df;
-        m->first[t] = at; /* while filling: where the next one goes */
-        if (df >= 2 && df <= COMMON) at += df;
+    const struct term *terms = terms_of(ix);
+    const struct posting *postings = postings_of(ix);
+    uint32_t at = 0, n = (uint32_t)term_count(ix);
+    for (uint32_t t = 0; t < n; t++) {
+        if (terms[t].df >= 2 && terms[t].df <= COMMON) at += terms[t].df;
+        m->first[t] = at; /* while filling: the one in front was filled last */
     }
-    m->first[term_count(ix)] = at;
-    for (uint32_t i = 0; i < text_index_len(ix); i++)
-        for (uint32_t k = pieces_of(ix)[i].first; k < piece_end(ix, i); k++) {
-            uint32_t t = postings_of(ix)[k].term, df = terms_of(ix)[t].df;
-            if (df >= 2 && df <= COMMON) m->lists[m->first[t]++] = i;
+    m->first[n] = at;
+    for (uint32_t i = 0; i < text_index_len(ix); i++) {
+        float all = 0;
+        for (uint32_t k = pieces_of(ix)[i].first, end = piece_end(ix, i); k < end; k++) {
+            uint32_t t = postings[k].term;
+            all += m->weight[t];
+            if (terms[t].df >= 2 && terms[t].df <= COMMON) m->lists[--m->first[t]] = i;
         }
-    for (size_t t = 0; t < term_count(ix); t++) {
-        uint32_t df = terms_of(ix)[t].df;
-        if (df >= 2 && df <= COMMON) m->first[t] -= df;
+        m->scale[i] = scale_of(all);
     }
 }
 
 int text_mmr_init(struct text_mmr *m, const struct text_index *ix, const float *scores, float lambda) {
     size_t n = text_index_len(ix), terms = term_count(ix), postings = count(&ix->postings, sizeof(struct posting));
     *m = (struct text_mmr){ .ix = ix, .scores = scores, .lambda = lambda };
-    size_t words = 6 * n + 2 * terms + 1 + postings;
-    char *p = m->memory = mem_zalloc(words * 4 + n);
+    size_t words = 6 * n + 1 + 2 * terms + 1 + postings; /* touched and first have one more */
+    char *p = m->memory = mem_alloc(words * 4 + n);
     if (p == NULL) return PERILUNE_ERR_NOMEM;
-    m->likeness = (float *)(void *)p;
-    m->scale = m->likeness + n;
-    m->queued = m->scale + n;
-    m->now = m->queued + n;
-    m->weight = m->now + n;
-    m->heap = (uint32_t *)(void *)(m->weight + terms);
-    m->touched = m->heap + n;
-    m->first = m->touched + n;
+    m->heap = (uint64_t *)(void *)p;
+    m->likeness = (float *)(void *)(m->heap + n);
+    m->now = m->likeness + n;
+    m->scale = m->now + n;
+    m->weight = m->scale + n;
+    m->touched = (uint32_t *)(void *)(m->weight + terms);
+    m->first = m->touched + n + 1;
     m->lists = m->first + terms + 1;
     m->gone = (uint8_t *)(m->lists + postings);
-    vectors(ix, m->weight, m->scale);
+    memset(m->likeness, 0, 2 * n * sizeof(float)); /* and now */
+    memset(m->gone, 0, n);
+    weigh(ix, m->weight);
     fill_lists(m);
-    for (uint32_t i = 0; i < n; i++) {
-        m->heap[i] = i;
-        m->queued[i] = value_of(m, i);
-    }
+    for (uint32_t i = 0; i < n; i++) m->heap[i] = entry_of(value_of(m, i), i);
     m->heap_len = (uint32_t)n;
-    for (uint32_t i = m->heap_len / 2; i-- > 0;) sift(m, i);
+    for (uint32_t i = m->heap_len / 2; i-- > 0;) sift(m->heap, m->heap_len, i);
     return 0;
 }
 
@@ -401,39 +437,40 @@ void text_mmr_deinit(struct text_mmr *m) { mem_free(m->memory); }
 void text_mmr_drop(struct text_mmr *m, uint32_t i) { m->gone[i] = 1; }
 
 void text_mmr_take(struct text_mmr *m, uint32_t i) {
-    const struct text_index *ix = m->ix;
+    const struct posting *postings = postings_of(m->ix);
     uint32_t touched = 0;
     m->gone[i] = 1;
     if (m->lambda >= 1) return;
-    for (uint32_t k = pieces_of(ix)[i].first; k < piece_end(ix, i); k++) {
-        uint32_t t = postings_of(ix)[k].term, df = terms_of(ix)[t].df;
-        if (df < 2 || df > COMMON) continue;
-        float w = m->weight[t] * m->scale[i];
-        for (uint32_t l = m->first[t]; l < m->first[t] + df; l++) {
+    for (uint32_t k = pieces_of(m->ix)[i].first, end = piece_end(m->ix, i); k < end; k++) {
+        uint32_t t = postings[k].term;
+        float weight = m->weight[t];
+        for (uint32_t l = m->first[t], last = m->first[t + 1]; l < last; l++) {
             uint32_t j = m->lists[l];
-            if (m->now[j] == 0) m->touched[touched++] = j;
-            m->now[j] += w * m->scale[j];
+            m->touched[touched] = j;
+            touched += m->now[j] == 0; /* no branch: nobody could foretell it */
+            m->now[j] += weight;
         }
     }
     for (uint32_t k = 0; k < touched; k++) {
         uint32_t j = m->touched[k];
-        if (m->now[j] > m->likeness[j]) m->likeness[j] = m->now[j];
+        float likeness = m->now[j] * m->scale[i] * m->scale[j];
+        if (likeness > m->likeness[j]) m->likeness[j] = likeness;
         m->now[j] = 0;
     }
 }
 
 uint32_t text_mmr_best(struct text_mmr *m) {
     while (m->heap_len > 0) {
-        uint32_t i = m->heap[0];
+        uint32_t i = piece_of(m->heap[0]);
         if (m->gone[i]) {
             m->heap[0] = m->heap[--m->heap_len];
-            if (m->heap_len > 0) sift(m, 0);
+            if (m->heap_len > 0) sift(m->heap, m->heap_len, 0);
             continue;
         }
-        float value = value_of(m, i);
-        if (value >= m->queued[i]) return i;
-        m->queued[i] = value;
-        sift(m, 0);
+        uint64_t entry = entry_of(value_of(m, i), i);
+        if (entry >= m->heap[0]) return i;
+        m->heap[0] = entry;
+        sift(m->heap, m->heap_len, 0);
     }
     return TEXT_NONE;
 }

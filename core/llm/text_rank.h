@@ -30,6 +30,8 @@ struct text_bm25 {
 
 void text_index_init(struct text_index *ix);
 void text_index_deinit(struct text_index *ix);
+/* Something like this will be added, in pieces: memory for it, which is not needed but faster. */
+void text_index_expect(struct text_index *ix, struct slice text);
 /* The next piece; well-formed UTF-8.  Not kept.  Failures are sticky: see text_index_check. */
 void text_index_add(struct text_index *ix, struct slice piece);
 /* 0, or PERILUNE_ERR_NOMEM: an add failed and the index is of no use. */
@@ -56,12 +58,12 @@ struct text_mmr {
     const struct text_index *ix; /* borrowed */
     const float             *scores;
     float                    lambda;
+    uint64_t                *heap;     /* of pieces by their value, which may be too high */
+    uint32_t                 heap_len;
     float                   *likeness; /* by piece: to what was picked */
+    float                   *now;      /* by piece: to the one being picked, without scale; 0 between */
     float                   *scale;    /* by piece: 1 / the length of its vector */
-    float                   *queued;   /* by piece: its value in the heap */
-    float                   *now;      /* by piece: likeness to the one being picked; 0 between */
     float                   *weight;   /* by term: squared */
-    uint32_t                *heap, heap_len;
     uint32_t                *lists, *first; /* pieces by term; by term, where its list begins */
     uint32_t                *touched;
     uint8_t                 *gone;     /* by piece: picked, or never to be */

@@ -262,6 +262,10 @@ static const char *classify(struct text_scan *s, const char *p, const char *end,
 void text_scan_run(struct text_scan *s) {
     const char *p = s->at, *q = p, *limit = limit_of(s), *most = limit - p > RUN_MAX ? p + RUN_MAX : limit;
     unsigned bits = 0, c;
+    if (text_is_letter(*p)) {
+        q += text_letters(p, most);
+        bits = RUN_LETTER;
+    }
     for (; q < most; q++) {
         if ((c = classes[(unsigned char)*q]) == 0) {
             bool inside = *q == ',' && q > p && q + 1 < limit && text_is_digit(q[-1]) && text_is_digit(q[1]);

@@ -5,6 +5,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include "llm/text_spans.h"
 
 /* What ends a span.  ORDER find_closer in text_spans.c. */
@@ -39,6 +43,22 @@ static inline bool text_is_letter(char c) { return (unsigned)((unsigned char)c |
 static inline bool text_is_digit(char c) { return (unsigned)(unsigned char)c - '0' < 10; }
 static inline bool text_is_alnum(char c) { return text_is_letter(c) || text_is_digit(c); }
 static inline bool text_is_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
+
+/* How many letters of ASCII stand at p. */
+static inline size_t text_letters(const char *p, const char *end) {
+    const char *q = p;
+#ifdef __SSE2__
+    const __m128i small = _mm_set1_epi8(0x20), first = _mm_set1_epi8('a'), last = _mm_set1_epi8('z' - 'a');
+    for (; end - q >= 16; q += 16) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)q);
+        x = _mm_sub_epi8(_mm_or_si128(x, small), first);
+        unsigned others = ~(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(x, last), x)) & 0xFFFF;
+        if (others != 0) return (size_t)(q - p) + (unsigned)__builtin_ctz(others);
+    }
+#endif
+    while (q < end && text_is_letter(*q)) q++;
+    return (size_t)(q - p);
+}
 
 static inline void text_emit(struct text_scan *s, unsigned type, const char *from, const char *to) {
     if ((s->mask >> type & 1) == 0) return;

@@ -224,8 +224,9 @@ static const char *closers(const char *p, const char *end) {
         const char *from = p;
         if (p < end && (*p == ')' || *p == ']' || *p == '*' || *p == '_')) p++;
         else if (p < end && (*p == '"' || *p == '\'') && (p + 1 == end || !text_is_alnum(p[1]))) p++;
-        for (size_t i = 0; p == from && i < sizeof(wide) / sizeof(*wide); i++)
-            if (p < end && (unsigned char)*p >= 0xC2 && begins(p, end, wide[i])) p += strlen(wide[i]);
+        bool may_be = p == from && p < end && (unsigned char)*p >= 0xC2;
+        for (size_t i = 0; may_be && p == from && i < sizeof(wide) / sizeof(*wide); i++)
+            if (*p == *wide[i] && begins(p, end, wide[i])) p += strlen(wide[i]);
         if (p == from) return p;
     }
 }
@@ -336,17 +337,22 @@ static bool may_end_softly(const char *p, const char *end) {
     return begins(p, end, "，") || begins(p, end, "、") || begins(p, end, "：");
 }
 
-/* From p, inside the unit, to its end.  `soft`: sentences end only behind it. */
-static const char *paragraph(struct split *s, const char *p, const char *soft) {
-    static const unsigned char looks[256] = { ['.'] = 1, ['!'] = 1, ['?'] = 1, ['\n'] = 1, [' '] = 1, [','] = 1,
-                                              [';'] = 1, [0xE2] = 1, [0xE3] = 1, [0xEF] = 1 };
+/* What a scan of a paragraph stops at: marks that may end a sentence; and, to know where a
+ * unit can be cut that gets too long, what is between words. */
+enum { MARKS = 1, GAPS = 2 };
+static const unsigned char looks[256] = { ['.'] = MARKS, ['!'] = MARKS, ['?'] = MARKS, ['\n'] = MARKS, [' '] = GAPS,
+                                          [','] = GAPS, [';'] = GAPS, [0xE2] = MARKS, [0xE3] = MARKS, [0xEF] = MARKS };
+
+/* From p, inside the unit, to its end.  `soft`: sentences end only behind it.  With stops =
+ * MARKS, NULL when the unit gets too long. */
+static const char *scan_unit(struct split *s, const char *p, const char *soft, unsigned stops) {
     const char *line = p, *cut = NULL;
     const struct text_span *span = span_at(s, p);
     size_t cut_k = s->k;
     while (p < s->end) {
         const char *stop = NULL, *to = span != NULL ? s->text + span->start : s->end;
         if (to > s->start + TEXT_UNIT_MAX) to = s->start + TEXT_UNIT_MAX;
-        while (p < to && !looks[(unsigned char)*p]) p++;
+        while (p < to && !(looks[(unsigned char)*p] & stops)) p++;
         if (span != NULL && p >= s->text + span->start) {
             p = s->text + span->end;
             if (p >= soft && span->type == TEXT_QUOTE) stop = quote_ends(s, span, p);
@@ -372,6 +378,7 @@ static const char *paragraph(struct split *s, const char *p, const char *soft) {
         /* A mark that closes may be the begin of a span: never into one. */
         if (stop != NULL && (span == NULL || stop <= s->text + span->start)) return stop;
         if (p - s->start > TEXT_UNIT_MAX) {
+            if (stops == MARKS) return NULL;
             if (cut != NULL && cut - s->start > TEXT_UNIT_MAX / 2) {
                 s->k = cut_k; /* spans behind it come again */
                 return cut;
@@ -381,6 +388,15 @@ static const char *paragraph(struct split *s, const char *p, const char *soft) {
         }
     }
     return s->end;
+}
+
+/* Most units are short: where they could be cut need not be known. */
+static const char *paragraph(struct split *s, const char *p, const char *soft) {
+    size_t k = s->k;
+    const char *end = scan_unit(s, p, soft, MARKS);
+    if (end != NULL) return end;
+    s->k = k;
+    return scan_unit(s, p, soft, MARKS | GAPS);
 }
 
 /* The item or the sentence that something indented so far hangs on. */

@@ -323,6 +323,14 @@ static void backslash(struct text_scan *s) {
     if (s->at < s->end && ((unsigned char)*s->at & 0xC0) == 0x80) s->at--; /* behind the backslash: not ASCII */
 }
 
+/* ORDER the switch of in_line(): what may begin with a byte. */
+enum { NOTHING, RUN, TICK, DOUBLE, SINGLE, BRACKET, DOLLAR, TAG, BACKSLASH, WIDE };
+static const unsigned char begins[256] = {
+    ['0' ... '9'] = RUN, ['A' ... 'Z'] = RUN, ['a' ... 'z'] = RUN, ['_'] = RUN, ['.'] = RUN, ['/'] = RUN, ['-'] = RUN,
+    ['+'] = RUN, ['~'] = RUN, ['#'] = RUN, ['`'] = TICK, ['"'] = DOUBLE, ['\''] = SINGLE, ['{'] = BRACKET,
+    ['['] = BRACKET, ['$'] = DOLLAR, ['<'] = TAG, ['\\'] = BACKSLASH, [0xC2 ... 0xF4] = WIDE,
+};
+
 static bool open_quote(struct text_scan *s, uint32_t c, size_t len) {
     switch (c) {
     case 0x201C: return quote(s, CLOSE_CURLY2, len);    /* “ */
@@ -339,12 +347,13 @@ static bool open_quote(struct text_scan *s, uint32_t c, size_t len) {
 static void wide(struct text_scan *s) {
     size_t len, n;
     uint32_t c = text_char(s->at, &len);
-    if (c < 0x4E00 || c > 0x9FFF) {
-        if (!open_quote(s, c, len) && !text_scan_number(s, c, len)) s->at += len;
-        return;
-    }
-    if (!text_zh_matters(c)) {
+    while (text_zh_is_han(c) && !text_zh_matters(c)) { /* most of a Chinese text */
         s->at += len;
+        if (s->at >= s->line_end || begins[(unsigned char)*s->at] != WIDE) return;
+        c = text_char(s->at, &len);
+    }
+    if (!text_zh_is_han(c)) {
+        if (!open_quote(s, c, len) && !text_scan_number(s, c, len)) s->at += len;
         return;
     }
     if (text_zh_is_numeral(c) && text_scan_number(s, c, len)) return;
@@ -354,17 +363,13 @@ static void wide(struct text_scan *s) {
     else s->at += len;
 }
 
-/* ORDER the switch of in_line(): what may begin with a byte. */
-enum { NOTHING, RUN, TICK, DOUBLE, SINGLE, BRACKET, DOLLAR, TAG, BACKSLASH, WIDE };
-static const unsigned char begins[256] = {
-    ['0' ... '9'] = RUN, ['A' ... 'Z'] = RUN, ['a' ... 'z'] = RUN, ['_'] = RUN, ['.'] = RUN, ['/'] = RUN, ['-'] = RUN,
-    ['+'] = RUN, ['~'] = RUN, ['#'] = RUN, ['`'] = TICK, ['"'] = DOUBLE, ['\''] = SINGLE, ['{'] = BRACKET,
-    ['['] = BRACKET, ['$'] = DOLLAR, ['<'] = TAG, ['\\'] = BACKSLASH, [0xC2 ... 0xF4] = WIDE,
-};
-
 static void in_line(struct text_scan *s) {
-    while (s->at < s->line_end) {
-        switch (begins[(unsigned char)*s->at]) {
+    for (;;) {
+        const char *p = s->at, *end = s->line_end;
+        while (p < end && begins[(unsigned char)*p] == NOTHING) p++;
+        s->at = p;
+        if (p >= end) return;
+        switch (begins[(unsigned char)*p]) {
         case RUN: text_scan_run(s); break;
         case TICK: ticks(s); break;
         case DOUBLE:
@@ -376,7 +381,6 @@ static void in_line(struct text_scan *s) {
         case TAG: tag(s); break;
         case BACKSLASH: backslash(s); break;
         case WIDE: wide(s); break;
-        default: s->at++; break;
         }
     }
 }

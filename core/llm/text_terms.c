@@ -19,9 +19,7 @@
 
 /* -- Characters ------------------------------------------------------------------------- */
 
-/* Written without spaces between words. */
-static bool is_dense(uint32_t c) {
-    if (c >= 0x4E00 && c <= 0x9FFF) return true;
+static bool is_dense_other(uint32_t c) {
     if (c < 0x0E00) return false;
     if (c <= 0x0EFF) return c != 0x0E3F;
     if (c >= 0x1000 && c <= 0x109F) return true; /* Myanmar */
@@ -30,6 +28,9 @@ static bool is_dense(uint32_t c) {
     return c == 0x3005 || c == 0x3007 || (c >= 0x3400 && c <= 0x4DBF) || (c >= 0xAC00 && c <= 0xD7AF) ||
            (c >= 0xF900 && c <= 0xFAFF) || (c >= 0x20000 && c <= 0x3FFFF);
 }
+
+/* Written without spaces between words. */
+static inline bool is_dense(uint32_t c) { return c - 0x4E00 <= 0x9FFF - 0x4E00 || is_dense_other(c); }
 
 /* Lower case, for the scripts that have it and come up. */
 static uint32_t lower(uint32_t c) {
@@ -74,18 +75,39 @@ static size_t singular(const char *p, size_t n, bool *y) {
     return hiss ? n - 2 : n - 1;
 }
 
-static uint64_t hash_ascii(const char *p, size_t n) {
+/* n < 8 bytes at p; what is there before `end` may be read. */
+static inline uint64_t few_bytes(const char *p, size_t n, const char *end) {
+    uint64_t bytes = 0;
+    if (end - p < 8) {
+        for (size_t i = 0; i < n; i++) bytes |= (uint64_t)(unsigned char)p[i] << 8 * i;
+        return bytes;
+    }
+    memcpy(&bytes, p, 8);
+    return bytes & ((UINT64_C(1) << 8 * n) - 1);
+}
+
+static uint64_t hash_ascii(const char *p, size_t n, const char *end) {
     uint64_t h = SEED + n, bytes;
     for (; n >= 8; p += 8, n -= 8) {
         memcpy(&bytes, p, 8);
         h = text_mix(h ^ (bytes | SMALL));
     }
-    bytes = 0;
-    for (size_t i = 0; i < n; i++) bytes = bytes << 8 | (unsigned char)p[i];
-    return text_mix(h ^ (bytes | SMALL >> (n == 0 ? 63 : 64 - 8 * n)));
+    return text_mix(h ^ (few_bytes(p, n, end) | (SMALL & ((UINT64_C(1) << 8 * n) - 1))));
 }
 
-static void put_ascii(struct text_sink *sink, const char *p, size_t n, bool letters) {
+static void flush(struct text_sink *sink) {
+    if (sink->n > 0) sink->put(sink);
+    sink->n = 0;
+    sink->asks = 0;
+}
+
+static inline void put(struct text_sink *sink, uint64_t hash, bool asks) {
+    sink->asks |= (uint64_t)asks << sink->n;
+    sink->hashes[sink->n++] = hash;
+    if (sink->n == TEXT_TERMS_MOST) flush(sink);
+}
+
+static void put_ascii(struct text_sink *sink, const char *p, size_t n, bool letters, const char *end) {
     bool y = false, asks = letters && sink->want_asks && text_word_is_question(p, n);
     char with_y[32];
     if (letters && n < sizeof(with_y)) n = singular(p, n, &y);
@@ -93,8 +115,9 @@ static void put_ascii(struct text_sink *sink, const char *p, size_t n, bool lett
         memcpy(with_y, p, n);
         with_y[n++] = 'y';
         p = with_y;
+        end = p + n;
     }
-    sink->put(sink, hash_ascii(p, n), asks);
+    put(sink, hash_ascii(p, n, end), asks);
 }
 
 /* A word with other letters than those of ASCII, at p; returns its end. */
@@ -107,7 +130,7 @@ static const char *put_wide(struct text_sink *sink, const char *p, const char *e
         h = STEP(h, lower(c));
         p += len;
     }
-    sink->put(sink, text_mix(h), false);
+    put(sink, text_mix(h), false);
     return p;
 }
 
@@ -118,8 +141,8 @@ static const unsigned char word_bytes[256] = {
 
 /* A word or a number that begins with ASCII at p; returns its end. */
 static const char *word(struct text_sink *sink, const char *p, const char *end) {
-    const char *q = p;
-    unsigned kinds = 0, kind;
+    const char *q = p + text_letters(p, end);
+    unsigned kinds = q > p ? LETTERS : 0, kind;
     while (q < end && (kind = word_bytes[(unsigned char)*q]) != 0) {
         kinds |= kind;
         q++;
@@ -132,7 +155,7 @@ static const char *word(struct text_sink *sink, const char *p, const char *end) 
     if (digits) /* 3.14, 1,000, 12:30, 2024-05-01 */
         while (q + 1 < end && (*q == '.' || *q == ',' || *q == ':' || *q == '-') && text_is_digit(q[1]))
             for (q++; q < end && text_is_digit(*q);) q++;
-    put_ascii(sink, p, (size_t)(q - p), letters);
+    put_ascii(sink, p, (size_t)(q - p), letters, end);
     if (q + 1 < end && *q == '\'' && (q[1] == 's' || q[1] == 't') && (q + 2 == end || !text_is_alnum(q[2]))) q += 2;
     return q;
 }
@@ -143,11 +166,11 @@ static const char *pairs(struct text_sink *sink, const char *p, const char *end,
     for (p += len; p < end; p += len) {
         uint32_t next = text_char(p, &len);
         if (!is_dense(next)) break;
-        sink->put(sink, text_mix((uint64_t)c << 32 | next), sink->want_asks && text_zh_is_question(c, next));
+        put(sink, text_mix((uint64_t)c << 32 | next), sink->want_asks && text_zh_is_question(c, next));
         c = next;
         alone = false;
     }
-    if (alone) sink->put(sink, text_mix((uint64_t)c << 32), false);
+    if (alone) put(sink, text_mix((uint64_t)c << 32), false);
     return p;
 }
 
@@ -161,8 +184,10 @@ void text_terms(struct slice text, struct text_sink *sink) {
         }
         size_t len;
         uint32_t c = text_char(p, &len);
-        if (is_dense(c)) p = pairs(sink, p, end, c, len);
+        if (c == 0xFF0C || c == 0x3002 || c == 0x3001) p += len; /* ，。、 end most rows of pairs */
+        else if (is_dense(c)) p = pairs(sink, p, end, c, len);
         else if (in_word(c)) p = put_wide(sink, p, end);
         else p += len;
     }
+    flush(sink);
 }

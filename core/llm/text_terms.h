@@ -7,13 +7,26 @@
 
 #include "base/slice.h"
 
+#define TEXT_TERMS_MOST 64 /* bits in text_sink.asks */
+
 struct text_sink {
-    /* One term.  asks: it is a word that questions are made of (what, the, 什么). */
-    void (*put)(struct text_sink *sink, uint64_t hash, bool asks);
-    bool want_asks; /* else asks is always false */
+    /* Takes hashes[0] to hashes[n - 1]. */
+    void   (*put)(struct text_sink *sink);
+    bool     want_asks; /* else asks is 0 */
+    unsigned n;
+    uint64_t asks;      /* by bit: it is a word that questions are made of (what, the, 什么) */
+    uint64_t hashes[TEXT_TERMS_MOST];
 };
 
-/* Gives all terms of a well-formed text to the sink, in order. */
+/* Sets everything but the hashes. */
+static inline void text_sink_init(struct text_sink *sink, void (*put)(struct text_sink *), bool want_asks) {
+    sink->put = put;
+    sink->want_asks = want_asks;
+    sink->n = 0;
+    sink->asks = 0;
+}
+
+/* Gives all terms of a well-formed text to the sink, in order, some at a time. */
 void text_terms(struct slice text, struct text_sink *sink);
 
 /* A good mix of 64 bits. */

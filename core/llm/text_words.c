@@ -1,7 +1,7 @@
 /* text_words.c -- which words must not be lost, and which say little.
  *
- * English words are listed by their first letter, so that most words of a text are
- * compared with three or four others.
+ * English words are listed by their first letter, those that every word of a text is
+ * compared with by their length, too.
  *
  * Chinese has no word borders: a character may be a negation (不), part of one (不得)
  * or part of something else (非常, 特别).  So characters are looked up by a switch, and
@@ -14,47 +14,57 @@
 
 #include <string.h>
 
-#include "llm/text_spans.h"
+#include "llm/text_scan.h"
 
 /* -- English ------------------------------------------------------------------------ */
 
-/* The words that every word of a text is compared with: by first letter, and by length
- * before anything else. */
+/* The words that every word of a text is compared with: by first letter and length, and by
+ * the letters that stand second in them, so that most of a text are plain at once.  Behind
+ * each stands what it is: - negation, * quantifier, ! modal. */
+#define POLAR_MOST 13
 struct polar {
-    char    word[14]; /* two letters at least */
-    uint8_t len, type;
+    uint32_t    seconds; /* bits */
+    const char *words;
 };
-#define N(word) { word, sizeof(word) - 1, TEXT_NEGATION }
-#define Q(word) { word, sizeof(word) - 1, TEXT_QUANTIFIER }
-#define M(word) { word, sizeof(word) - 1, TEXT_MODAL }
+#define L(letter) (UINT32_C(1) << (letter - 'a'))
 
-static const struct polar polar[26][12] = { /* a length of 0 ends a row */
-    ['a' - 'a'] = { N("absent"), Q("all"), Q("any"), Q("always"), Q("almost"), Q("approximately"), M("allowed") },
-    ['b' - 'a'] = { N("barely"), Q("both") },
-    ['c' - 'a'] = { M("cannot"), M("cant") },
-    ['d' - 'a'] = { N("deny"), N("denied"), M("disallow"), M("disallowed") },
-    ['e' - 'a'] = { Q("each"), Q("every"), Q("either"), Q("except"), Q("excluding"), Q("everyone"),
-                    Q("everything"), Q("exactly"), Q("entire") },
-    ['f' - 'a'] = { N("fail"), N("fails"), N("failed"), N("false"), Q("few"), Q("fewer"), Q("first"),
-                    M("forbid"), M("forbidden") },
-    ['h' - 'a'] = { N("hardly"), Q("half") },
-    ['i' - 'a'] = { Q("if") },
-    ['l' - 'a'] = { N("lack"), N("lacks"), N("lacking"), Q("less"), Q("least"), Q("last") },
-    ['m' - 'a'] = { Q("many"), Q("more"), Q("most"), Q("maximum"), Q("minimum"), Q("merely"), Q("much"),
-                    M("must"), M("may"), M("might"), M("mandatory") },
-    ['n' - 'a'] = { N("no"), N("not"), N("nor"), N("none"), N("non"), N("never"), N("nothing"), N("nobody"),
-                    N("nowhere"), N("neither"), Q("nearly") },
-    ['o' - 'a'] = { Q("only"), Q("one"), Q("once"), Q("otherwise"), M("optional") },
-    ['p' - 'a'] = { M("prohibit"), M("prohibited"), M("permitted") },
-    ['r' - 'a'] = { N("rarely"), N("refuse"), M("require"), M("requires"), M("required") },
-    ['s' - 'a'] = { N("seldom"), N("scarcely"), Q("some"), Q("several"), Q("solely"), M("should"), M("shall") },
-    ['t' - 'a'] = { Q("two"), Q("three"), Q("ten"), Q("third"), Q("than"), Q("twice") },
-    ['u' - 'a'] = { Q("unless"), Q("until") },
-    ['w' - 'a'] = { N("without"), Q("whole"), Q("whether") },
+static const struct polar polar[26][POLAR_MOST + 1] = {
+    ['a' - 'a'] = { [3] = { L('l') | L('n'), "all*any*" }, [6] = { L('b') | L('l'), "absent-always*almost*" },
+                    [7] = { L('l'), "allowed!" }, [13] = { L('p'), "approximately*" } },
+    ['b' - 'a'] = { [4] = { L('o'), "both*" }, [6] = { L('a'), "barely-" } },
+    ['c' - 'a'] = { [4] = { L('a'), "cant!" }, [6] = { L('a'), "cannot!" } },
+    ['d' - 'a'] = { [4] = { L('e'), "deny-" }, [6] = { L('e'), "denied-" }, [8] = { L('i'), "disallow!" },
+                    [10] = { L('i'), "disallowed!" } },
+    ['e' - 'a'] = { [4] = { L('a'), "each*" }, [5] = { L('v'), "every*" },
+                    [6] = { L('i') | L('x') | L('n'), "either*except*entire*" }, [7] = { L('x'), "exactly*" },
+                    [8] = { L('v'), "everyone*" }, [9] = { L('x'), "excluding*" }, [10] = { L('v'), "everything*" } },
+    ['f' - 'a'] = { [3] = { L('e'), "few*" }, [4] = { L('a'), "fail-" },
+                    [5] = { L('a') | L('e') | L('i'), "fails-false-fewer*first*" },
+                    [6] = { L('a') | L('o'), "failed-forbid!" }, [9] = { L('o'), "forbidden!" } },
+    ['h' - 'a'] = { [4] = { L('a'), "half*" }, [6] = { L('a'), "hardly-" } },
+    ['i' - 'a'] = { [2] = { L('f'), "if*" } },
+    ['l' - 'a'] = { [4] = { L('a') | L('e'), "lack-less*last*" }, [5] = { L('a') | L('e'), "lacks-least*" },
+                    [7] = { L('a'), "lacking-" } },
+    ['m' - 'a'] = { [3] = { L('a'), "may!" }, [4] = { L('a') | L('o') | L('u'), "many*more*most*much*must!" },
+                    [5] = { L('i'), "might!" }, [6] = { L('e'), "merely*" },
+                    [7] = { L('a') | L('i'), "maximum*minimum*" }, [9] = { L('a'), "mandatory!" } },
+    ['n' - 'a'] = { [2] = { L('o'), "no-" }, [3] = { L('o'), "not-nor-non-" }, [4] = { L('o'), "none-" },
+                    [5] = { L('e'), "never-" }, [6] = { L('o') | L('e'), "nobody-nearly*" },
+                    [7] = { L('o') | L('e'), "nothing-nowhere-neither-" } },
+    ['o' - 'a'] = { [3] = { L('n'), "one*" }, [4] = { L('n'), "only*once*" }, [8] = { L('p'), "optional!" },
+                    [9] = { L('t'), "otherwise*" } },
+    ['p' - 'a'] = { [8] = { L('r'), "prohibit!" }, [9] = { L('e'), "permitted!" }, [10] = { L('r'), "prohibited!" } },
+    ['r' - 'a'] = { [6] = { L('a') | L('e'), "rarely-refuse-" }, [7] = { L('e'), "require!" },
+                    [8] = { L('e'), "requires!required!" } },
+    ['s' - 'a'] = { [4] = { L('o'), "some*" }, [5] = { L('h'), "shall!" },
+                    [6] = { L('e') | L('o') | L('h'), "seldom-solely*should!" }, [7] = { L('e'), "several*" },
+                    [8] = { L('c'), "scarcely-" } },
+    ['t' - 'a'] = { [3] = { L('w') | L('e'), "two*ten*" }, [4] = { L('h'), "than*" },
+                    [5] = { L('h') | L('w'), "three*third*twice*" } },
+    ['u' - 'a'] = { [5] = { L('n'), "until*" }, [6] = { L('n'), "unless*" } },
+    ['w' - 'a'] = { [5] = { L('h'), "whole*" }, [7] = { L('i') | L('h'), "without-whether*" } },
 };
-#undef N
-#undef Q
-#undef M
+#undef L
 
 typedef const char *const word_list[26]; /* by first letter; between spaces */
 
@@ -72,6 +82,7 @@ static word_list units = {
     ['t' - 'a'] = " tb tib times thousand trillion tokens tonnes tons tps ", ['u' - 'a'] = " us usd ",
     ['v' - 'a'] = " v ", ['w' - 'a'] = " w week weeks watts ", ['y' - 'a'] = " year years yr yrs yuan ",
 };
+#define ABBREVIATION_MOST 6 /* letters */
 static word_list abbreviations = {
     ['a' - 'a'] = " al approx apr aug ave a ", ['b' - 'a'] = " b bros ", ['c' - 'a'] = " c ca cf ch co col corp ",
     ['d' - 'a'] = " d dec dept dr ", ['e' - 'a'] = " e ed eds eq eqs esp est etc ex ",
@@ -108,25 +119,37 @@ static bool listed(word_list words, const char *word, size_t len) {
     unsigned first = ((unsigned)(unsigned char)word[0] | 0x20) - 'a';
     if (first >= 26 || words[first] == NULL) return false;
     for (size_t i = 0; i < len; i++) lower[i] = (char)(word[i] | 0x20);
-    for (const char *p = words[first] + 1; *p != '\0';) {
-        size_t n = 1;
-        while (p[n] != ' ') n++;
-        if (n == len && memcmp(p, lower, len) == 0) return true;
-        p += n + 1;
+    for (const char *p = words[first] + 1; *p != '\0'; p++) {
+        size_t n = 1; /* the first letter is the same */
+        while (n < len && p[n] == lower[n]) n++;
+        if (n == len && p[n] == ' ') return true;
+        while (*p != ' ') p++;
     }
     return false;
 }
 
+/* In what letter the words begin is known. */
+static bool same_letters(const char *lower, const char *word, size_t len) {
+    size_t i = 1;
+    while (i < len && lower[i] == (word[i] | 0x20)) i++;
+    return i == len;
+}
+
 unsigned text_word_polarity(const char *word, size_t len) {
-    if (len < 2) return TEXT_WORD_PLAIN;
-    const struct polar *p = polar[(((unsigned)(unsigned char)word[0] | 0x20) - 'a') % 26];
-    for (; p->len != 0; p++)
-        if (p->len == len && p->word[1] == (word[1] | 0x20) && strncasecmp(p->word, word, len) == 0) return p->type;
+    unsigned first = ((unsigned)(unsigned char)word[0] | 0x20) - 'a';
+    if (len < 2 || len > POLAR_MOST || first >= 26) return TEXT_WORD_PLAIN;
+    const struct polar *p = &polar[first][len];
+    if ((p->seconds >> (((unsigned)(unsigned char)word[1] - 'a') & 31) & 1) == 0) return TEXT_WORD_PLAIN;
+    for (const char *w = p->words; *w != '\0'; w += len + 1)
+        if (same_letters(w, word, len))
+            return w[len] == '-' ? TEXT_NEGATION : w[len] == '*' ? TEXT_QUANTIFIER : TEXT_MODAL;
     return TEXT_WORD_PLAIN;
 }
 
 bool text_word_is_unit(const char *word, size_t len) { return listed(units, word, len); }
-bool text_word_is_abbreviation(const char *word, size_t len) { return listed(abbreviations, word, len); }
+bool text_word_is_abbreviation(const char *word, size_t len) {
+    return len <= ABBREVIATION_MOST && listed(abbreviations, word, len);
+}
 bool text_word_is_question(const char *word, size_t len) { return listed(questions, word, len); }
 bool text_word_is_dependent(const char *word, size_t len) { return listed(dependents, word, len); }
 
@@ -239,20 +262,29 @@ unsigned text_zh_polarity(uint32_t c, const char *p, const char *begin, const ch
 }
 
 /* ORDER: all first characters of negations_of(), quantifiers_of(), modals_of() and
- * text_zh_is_numeral(). */
-bool text_zh_matters(uint32_t c) {
-    switch (c) {
-    case 0x4E00: case 0x4E03: case 0x4E07: case 0x4E09: case 0x4E0D: case 0x4E24: case 0x4E25: case 0x4E5D: case 0x4E8C:
-    case 0x4E94: case 0x4EBF: case 0x4EC5: case 0x4EFB: case 0x50C5: case 0x5141: case 0x5168: case 0x516B: case 0x516D:
-    case 0x5225: case 0x522B: case 0x52A1: case 0x52FF: case 0x5341: case 0x5343: case 0x53EA: case 0x5404: case 0x5426:
-    case 0x552F: case 0x56DB: case 0x5747: case 0x591A: case 0x5927: case 0x5982: case 0x5C11: case 0x5E94: case 0x5FC5:
-    case 0x60DF: case 0x6240: case 0x62D2: case 0x65E0: case 0x6700: case 0x672A: case 0x67D0: case 0x6BCB: case 0x6BCF:
-    case 0x6C92: case 0x6CA1: case 0x7121: case 0x767E: case 0x7981: case 0x7EDD: case 0x81F3: case 0x83AB: case 0x907F:
-    case 0x90E8: case 0x90FD: case 0x9664: case 0x96F6: case 0x975E: case 0x987B:
-        return true;
-    default: return false;
-    }
-}
+ * text_zh_is_numeral(), as bits: all the others of a text need no more than this. */
+#define ROW(c) (((c) >> 6) - (0x4E00 >> 6))
+#define BIT(c) (UINT64_C(1) << ((c) & 63))
+
+const uint64_t text_zh_firsts[ROW(0x9FFF) + 1] = {
+    [ROW(0x4E00)] = BIT(0x4E00) | BIT(0x4E03) | BIT(0x4E07) | BIT(0x4E09) | BIT(0x4E0D) | BIT(0x4E24) | BIT(0x4E25),
+    [ROW(0x4E5D)] = BIT(0x4E5D), [ROW(0x4E8C)] = BIT(0x4E8C) | BIT(0x4E94) | BIT(0x4EBF),
+    [ROW(0x4EC5)] = BIT(0x4EC5) | BIT(0x4EFB), [ROW(0x50C5)] = BIT(0x50C5),
+    [ROW(0x5141)] = BIT(0x5141) | BIT(0x5168) | BIT(0x516B) | BIT(0x516D), [ROW(0x5225)] = BIT(0x5225) | BIT(0x522B),
+    [ROW(0x52A1)] = BIT(0x52A1), [ROW(0x52FF)] = BIT(0x52FF), [ROW(0x5341)] = BIT(0x5341) | BIT(0x5343),
+    [ROW(0x53EA)] = BIT(0x53EA), [ROW(0x5404)] = BIT(0x5404) | BIT(0x5426), [ROW(0x552F)] = BIT(0x552F),
+    [ROW(0x56DB)] = BIT(0x56DB), [ROW(0x5747)] = BIT(0x5747), [ROW(0x591A)] = BIT(0x591A) | BIT(0x5927),
+    [ROW(0x5982)] = BIT(0x5982), [ROW(0x5C11)] = BIT(0x5C11), [ROW(0x5E94)] = BIT(0x5E94),
+    [ROW(0x5FC5)] = BIT(0x5FC5), [ROW(0x60DF)] = BIT(0x60DF), [ROW(0x6240)] = BIT(0x6240),
+    [ROW(0x62D2)] = BIT(0x62D2), [ROW(0x65E0)] = BIT(0x65E0), [ROW(0x6700)] = BIT(0x6700) | BIT(0x672A),
+    [ROW(0x67D0)] = BIT(0x67D0), [ROW(0x6BCB)] = BIT(0x6BCB) | BIT(0x6BCF), [ROW(0x6C92)] = BIT(0x6C92) | BIT(0x6CA1),
+    [ROW(0x7121)] = BIT(0x7121), [ROW(0x767E)] = BIT(0x767E), [ROW(0x7981)] = BIT(0x7981),
+    [ROW(0x7EDD)] = BIT(0x7EDD), [ROW(0x81F3)] = BIT(0x81F3), [ROW(0x83AB)] = BIT(0x83AB),
+    [ROW(0x907F)] = BIT(0x907F), [ROW(0x90E8)] = BIT(0x90E8) | BIT(0x90FD), [ROW(0x9664)] = BIT(0x9664),
+    [ROW(0x96F6)] = BIT(0x96F6), [ROW(0x975E)] = BIT(0x975E), [ROW(0x987B)] = BIT(0x987B),
+};
+#undef ROW
+#undef BIT
 
 /* A character that is part of a unit only in front of another: 小时 公里 美元 平方 毫米. */
 static bool begins_unit(uint32_t c) {
@@ -306,9 +338,40 @@ bool text_zh_is_question(uint32_t a, uint32_t b) {
     return false;
 }
 
+/* The words that begin with c and refer back; NULL: none does. */
+static const char *dependents_of(uint32_t c) {
+    switch (c) {
+    case 0x5B83: case 0x4ED6: case 0x5979: case 0x8FD9: case 0x9019: case 0x8BE5:            /* 它他她这這该 */
+    case 0x8A72: case 0x6B64: case 0x5176: case 0x90A3: case 0x4F46: case 0x800C:            /* 該此其那但而 */
+    case 0x5E76: case 0x4E5F: case 0x8FD8: case 0x53C8: case 0x5373: return ""; /* 并也还又即 */
+    case 0x56E0: return "因此 因而";
+    case 0x6240: return "所以";
+    case 0x7136: return "然而 然后";
+    case 0x4E0D: return "不过";
+    case 0x4E8E: return "于是";
+    case 0x540C: return "同时";
+    case 0x53E6: return "另外";
+    case 0x4ECE: return "从而";
+    case 0x7531: return "由此";
+    case 0x53EF: return "可是";
+    case 0x5426: return "否则";
+    case 0x53CD: return "反之";
+    case 0x76F8: return "相反";
+    case 0x5C3D: return "尽管";
+    case 0x524D: return "前者";
+    case 0x540E: return "后者";
+    case 0x4E0A: return "上述";
+    case 0x4EE5: return "以上";
+    case 0x63A5: return "接着";
+    case 0x6700: return "最后";
+    case 0x603B: return "总之";
+    case 0x4E0E: return "与此";
+    default: return NULL;
+    }
+}
+
 bool text_zh_is_dependent(const char *p, const char *end) {
-    return one_of(p, end, "它 他 她 这 這 该 該 此 其 那 因此 因而 所以 但 然而 不过 "
-                          "于是 同时 另外 而 并 也 还 又 "
-                          "从而 由此 可是 否则 反之 相反 尽管 即 前者 "
-                          "后者 上述 以上 然后 接着 最后 总之 与此") > 0;
+    size_t len;
+    const char *words = dependents_of(text_char(p, &len));
+    return words != NULL && (*words == '\0' || one_of(p, end, words) > 0);
 }

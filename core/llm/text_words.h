@@ -19,7 +19,11 @@ bool text_word_is_dependent(const char *word, size_t len);    /* needs the sente
  * the longest word that begins there, *len its bytes. */
 unsigned text_zh_polarity(uint32_t c, const char *p, const char *begin, const char *end, size_t *len);
 /* May a word of text_zh_polarity() or a numeral begin with c?  Most characters say no. */
-bool text_zh_matters(uint32_t c);
+extern const uint64_t text_zh_firsts[]; /* a bit for each character from 0x4E00 on */
+static inline bool text_zh_is_han(uint32_t c) { return c - 0x4E00 <= 0x9FFF - 0x4E00; }
+static inline bool text_zh_matters(uint32_t c) {
+    return text_zh_is_han(c) && (text_zh_firsts[(c - 0x4E00) >> 6] >> (c & 63) & 1) != 0;
+}
 /* Does a unit of measure (年 元 公里) begin at p with the character c?  Its bytes, or 0. */
 size_t text_zh_unit(uint32_t c, const char *p, const char *end);
 bool   text_zh_is_numeral(uint32_t c); /* 〇 to 九, 十 百 千 万 亿 两 */

@@ -95,6 +95,62 @@ TEST_FAULT(negations_quantifiers_modals) {
     spans("非法、别去、未经、没有", "negation=非|negation=别|negation=未|negation=没有");
 }
 
+/* Each word of `words`, as it is and in capitals, is one span of the type. */
+static void all_are(const char *words, unsigned type) {
+    char word[16], big[16];
+    for (const char *p = words; *p != '\0'; p += strspn(p, " ")) {
+        size_t n = strcspn(p, " ");
+        for (size_t i = 0; i < n; i++) {
+            word[i] = p[i];
+            big[i] = (char)(p[i] - ('a' - 'A'));
+        }
+        word[n] = big[n] = '\0';
+        char expected[40];
+        snprintf(expected, sizeof(expected), "%s=%s", text_span_names[type], word);
+        spans(word, expected);
+        snprintf(expected, sizeof(expected), "%s=%s", text_span_names[type], big);
+        spans(big, expected);
+        snprintf(expected, sizeof(expected), "%sx", word); /* another word */
+        spans(expected, "");
+        p += n;
+    }
+}
+
+/* They are looked up in three steps, by first letter, length and second letter. */
+TEST_NOFAULT(every_word_that_must_not_be_lost_is_found) {
+    all_are("absent barely deny denied fail fails failed false hardly lack lacks lacking no not nor none non never "
+            "nothing nobody nowhere neither rarely refuse seldom scarcely without", TEXT_NEGATION);
+    all_are("all any always almost approximately both each every either except excluding everyone everything exactly "
+            "entire few fewer first half if less least last many more most maximum minimum merely much nearly only one "
+            "once otherwise some several solely two three ten third than twice unless until whole whether",
+            TEXT_QUANTIFIER);
+    all_are("allowed cannot disallow disallowed forbid forbidden must may might mandatory optional prohibit "
+            "prohibited permitted require requires required should shall", TEXT_MODAL);
+}
+
+TEST_NOFAULT(every_character_that_must_not_be_lost_is_found) {
+    static const char *const words[] = {
+        "negation", "不没沒无無勿莫毋未非别別否", "quantifier", "全最只仅僅某每各都均", "modal", "必禁应须", NULL,
+    };
+    for (size_t i = 0; words[i] != NULL; i += 2)
+        for (const char *p = words[i + 1]; *p != '\0'; p += 3) {
+            char text[16], expected[32];
+            snprintf(text, sizeof(text), "山%.3s水", p);
+            snprintf(expected, sizeof(expected), "%s=%.3s", words[i], p);
+            spans(text, expected);
+        }
+    spans("除非所有任何至少部分大约如果一切唯一惟一绝大多数少数多数", "quantifier=除非|quantifier=所有|quantifier=任何|"
+          "quantifier=至少|quantifier=部分|quantifier=大约|quantifier=如果|quantifier=一切|quantifier=唯一|"
+          "quantifier=惟一|quantifier=绝大多数|quantifier=少数|quantifier=多数");
+    spans("务必严禁允许拒绝避免", "modal=务必|modal=严禁|modal=允许|modal=拒绝|modal=避免");
+    for (const char *p = "零一二三四五六七八九十百千万亿两"; *p != '\0'; p += 3) {
+        char text[16], expected[32];
+        snprintf(text, sizeof(text), "山%.3s年水", p);
+        snprintf(expected, sizeof(expected), "number=%.3s年", p);
+        spans(text, expected);
+    }
+}
+
 TEST_FAULT(quotes_have_others_inside) {
     spans("he said \"no 5\" and 'x y' don't",
           "quote=\"no 5\"|negation=no|number=5|quote='x y'|negation=don't");
