@@ -251,15 +251,15 @@ int text_index_bm25(const struct text_index *ix, struct slice question, struct t
 
 /* -- TextRank ---------------------------------------------------------------------------------- */
 
-/* weights[t]: of a term, squared. */
-static void weigh(const struct text_index *ix, float *weights) {
+/* weights[t * step]: of term t, squared. */
+static void weigh(const struct text_index *ix, float *weights, size_t step) {
     float of_df[COMMON + 1] = { 0 }; /* most terms are rare, and a logarithm takes as long as the rest */
     const struct term *terms = terms_of(ix);
     for (uint32_t t = 0, n = (uint32_t)term_count(ix); t < n; t++) {
         uint32_t df = terms[t].df;
         float r = df <= COMMON && of_df[df] > 0 ? of_df[df] : rarity(ix, t);
         if (df <= COMMON) of_df[df] = r;
-        weights[t] = r * r;
+        weights[t * step] = r * r;
     }
 }
 
@@ -289,7 +289,7 @@ static int links_init(struct links *l, const struct text_index *ix) {
     l->degree = l->own + n;
     l->from = (uint32_t *)(void *)(l->degree + n);
     l->term = l->from + n + 1;
-    weigh(ix, l->weights);
+    weigh(ix, l->weights, 1);
     const struct posting *p = postings_of(ix);
     const struct term *t = terms_of(ix);
     uint32_t at = 0;
@@ -390,41 +390,50 @@ static void fill_lists(struct text_mmr *m) {
     const struct text_index *ix = m->ix;
     const struct term *terms = terms_of(ix);
     const struct posting *postings = postings_of(ix);
-    uint32_t at = 0, n = (uint32_t)term_count(ix);
+    uint32_t at = 0, link = 0, n = (uint32_t)term_count(ix);
     for (uint32_t t = 0; t < n; t++) {
-        if (terms[t].df >= 2 && terms[t].df <= COMMON) at += terms[t].df;
-        m->first[t] = at; /* while filling: the one in front was filled last */
+        bool links = terms[t].df >= 2 && terms[t].df <= COMMON;
+        if (links) at += terms[t].df;
+        m->terms[t].first = at; /* while filling: the one in front was filled last */
+        if (!links) m->terms[t].weight = -m->terms[t].weight;
     }
-    m->first[n] = at;
+    m->terms[n] = (struct text_mmr_term){ 0, at };
     for (uint32_t i = 0; i < text_index_len(ix); i++) {
         float all = 0;
+        m->from[i] = link;
         for (uint32_t k = pieces_of(ix)[i].first, end = piece_end(ix, i); k < end; k++) {
-            uint32_t t = postings[k].term;
-            all += m->weight[t];
-            if (terms[t].df >= 2 && terms[t].df <= COMMON) m->lists[--m->first[t]] = i;
+            struct text_mmr_term *term = &m->terms[postings[k].term];
+            all += fabsf(term->weight);
+            if (term->weight < 0) continue;
+            m->lists[--term->first] = i;
+            m->links[link++] = postings[k].term;
         }
         m->scale[i] = scale_of(all);
     }
+    m->from[text_index_len(ix)] = link;
 }
 
 int text_mmr_init(struct text_mmr *m, const struct text_index *ix, const float *scores, float lambda) {
     size_t n = text_index_len(ix), terms = term_count(ix), postings = count(&ix->postings, sizeof(struct posting));
     *m = (struct text_mmr){ .ix = ix, .scores = scores, .lambda = lambda };
-    size_t words = 6 * n + 1 + 2 * terms + 1 + postings; /* touched and first have one more */
-    char *p = m->memory = mem_alloc(words * 4 + n);
+    /* touched has one more: it is written to before it is known whether that counts. */
+    size_t bytes = n * (sizeof(*m->heap) + 3 * sizeof(float)) + (terms + 1) * sizeof(*m->terms) +
+                   (2 * postings + 2 * (n + 1)) * sizeof(uint32_t) + n;
+    char *p = m->memory = mem_alloc(bytes);
     if (p == NULL) return PERILUNE_ERR_NOMEM;
     m->heap = (uint64_t *)(void *)p;
-    m->likeness = (float *)(void *)(m->heap + n);
+    m->terms = (struct text_mmr_term *)(void *)(m->heap + n);
+    m->likeness = (float *)(void *)(m->terms + terms + 1);
     m->now = m->likeness + n;
     m->scale = m->now + n;
-    m->weight = m->scale + n;
-    m->touched = (uint32_t *)(void *)(m->weight + terms);
-    m->first = m->touched + n + 1;
-    m->lists = m->first + terms + 1;
-    m->gone = (uint8_t *)(m->lists + postings);
+    m->lists = (uint32_t *)(void *)(m->scale + n);
+    m->links = m->lists + postings;
+    m->from = m->links + postings;
+    m->touched = m->from + n + 1;
+    m->gone = (uint8_t *)(m->touched + n + 1);
     memset(m->likeness, 0, 2 * n * sizeof(float)); /* and now */
     memset(m->gone, 0, n);
-    weigh(ix, m->weight);
+    weigh(ix, &m->terms->weight, sizeof(*m->terms) / sizeof(float));
     fill_lists(m);
     for (uint32_t i = 0; i < n; i++) m->heap[i] = entry_of(value_of(m, i), i);
     m->heap_len = (uint32_t)n;
@@ -437,14 +446,14 @@ void text_mmr_deinit(struct text_mmr *m) { mem_free(m->memory); }
 void text_mmr_drop(struct text_mmr *m, uint32_t i) { m->gone[i] = 1; }
 
 void text_mmr_take(struct text_mmr *m, uint32_t i) {
-    const struct posting *postings = postings_of(m->ix);
     uint32_t touched = 0;
+    float scale = m->scale[i];
     m->gone[i] = 1;
     if (m->lambda >= 1) return;
-    for (uint32_t k = pieces_of(m->ix)[i].first, end = piece_end(m->ix, i); k < end; k++) {
-        uint32_t t = postings[k].term;
-        float weight = m->weight[t];
-        for (uint32_t l = m->first[t], last = m->first[t + 1]; l < last; l++) {
+    for (uint32_t k = m->from[i]; k < m->from[i + 1]; k++) {
+        const struct text_mmr_term *term = &m->terms[m->links[k]];
+        float weight = term->weight;
+        for (uint32_t l = term[0].first, last = term[1].first; l < last; l++) {
             uint32_t j = m->lists[l];
             m->touched[touched] = j;
             touched += m->now[j] == 0; /* no branch: nobody could foretell it */
@@ -453,8 +462,8 @@ void text_mmr_take(struct text_mmr *m, uint32_t i) {
     }
     for (uint32_t k = 0; k < touched; k++) {
         uint32_t j = m->touched[k];
-        float likeness = m->now[j] * m->scale[i] * m->scale[j];
-        if (likeness > m->likeness[j]) m->likeness[j] = likeness;
+        float likeness = m->now[j] * scale * m->scale[j], before = m->likeness[j];
+        m->likeness[j] = likeness > before ? likeness : before;
         m->now[j] = 0;
     }
 }

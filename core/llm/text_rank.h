@@ -52,6 +52,11 @@ float text_position(size_t i, size_t n, float depth);
 
 /* -- Maximal marginal relevance ------------------------------------------------------ */
 
+struct text_mmr_term {
+    float    weight; /* squared; below 0: it has no list */
+    uint32_t first;  /* where its list begins, which ends where the next one begins */
+};
+
 /* Picks one piece after the other: lambda * score - (1 - lambda) * the likeness to the
  * most similar piece picked before. */
 struct text_mmr {
@@ -63,8 +68,9 @@ struct text_mmr {
     float                   *likeness; /* by piece: to what was picked */
     float                   *now;      /* by piece: to the one being picked, without scale; 0 between */
     float                   *scale;    /* by piece: 1 / the length of its vector */
-    float                   *weight;   /* by term: squared */
-    uint32_t                *lists, *first; /* pieces by term; by term, where its list begins */
+    struct text_mmr_term    *terms;
+    uint32_t                *lists;    /* pieces by term */
+    uint32_t                *links, *from; /* terms by piece, those that have lists; by piece, its first */
     uint32_t                *touched;
     uint8_t                 *gone;     /* by piece: picked, or never to be */
     void                    *memory;

@@ -343,6 +343,27 @@ enum { MARKS = 1, GAPS = 2 };
 static const unsigned char looks[256] = { ['.'] = MARKS, ['!'] = MARKS, ['?'] = MARKS, ['\n'] = MARKS, [' '] = GAPS,
                                           [','] = GAPS, [';'] = GAPS, [0xE2] = MARKS, [0xE3] = MARKS, [0xEF] = MARKS };
 
+/* The first byte at or behind p that looks like one of `stops`, or to. */
+static const char *skip_plain(const char *p, const char *to, unsigned stops) {
+#ifdef __SSE2__
+    const __m128i period = _mm_set1_epi8('.'), call = _mm_set1_epi8('!'), question = _mm_set1_epi8('?'),
+                  line = _mm_set1_epi8('\n');
+    for (; stops == MARKS && to - p >= 16; p += 16) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+        __m128i ends = _mm_or_si128(_mm_cmpeq_epi8(x, period), _mm_cmpeq_epi8(x, call));
+        __m128i more = _mm_or_si128(_mm_cmpeq_epi8(x, question), _mm_cmpeq_epi8(x, line));
+        /* x itself: its sign bits are the bytes from 0x80 on. */
+        int mask = _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(ends, more), x));
+        if (mask == 0) continue;
+        p += __builtin_ctz((unsigned)mask);
+        if (looks[(unsigned char)*p] & stops) return p;
+        break;
+    }
+#endif
+    while (p < to && !(looks[(unsigned char)*p] & stops)) p++;
+    return p;
+}
+
 /* From p, inside the unit, to its end.  `soft`: sentences end only behind it.  With stops =
  * MARKS, NULL when the unit gets too long. */
 static const char *scan_unit(struct split *s, const char *p, const char *soft, unsigned stops) {
@@ -352,7 +373,7 @@ static const char *scan_unit(struct split *s, const char *p, const char *soft, u
     while (p < s->end) {
         const char *stop = NULL, *to = span != NULL ? s->text + span->start : s->end;
         if (to > s->start + TEXT_UNIT_MAX) to = s->start + TEXT_UNIT_MAX;
-        while (p < to && !(looks[(unsigned char)*p] & stops)) p++;
+        p = skip_plain(p, to, stops);
         if (span != NULL && p >= s->text + span->start) {
             p = s->text + span->end;
             if (p >= soft && span->type == TEXT_QUOTE) stop = quote_ends(s, span, p);

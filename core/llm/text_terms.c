@@ -134,16 +134,21 @@ static const char *put_wide(struct text_sink *sink, const char *p, const char *e
     return p;
 }
 
-enum { LETTERS = 1, DIGITS = 2, BOTH = 3 };
-static const unsigned char word_bytes[256] = {
-    ['0' ... '9'] = DIGITS, ['A' ... 'Z'] = LETTERS, ['a' ... 'z'] = LETTERS, ['_'] = BOTH,
+enum { LETTERS = 1, DIGITS = 2, BOTH = 3, APOSTROPHE = 4, WIDE = 8 };
+static const unsigned char kinds_of[256] = {
+    ['0' ... '9'] = DIGITS, ['A' ... 'Z'] = LETTERS, ['a' ... 'z'] = LETTERS, ['_'] = BOTH, ['\''] = APOSTROPHE,
+    [0x80 ... 0xFF] = WIDE,
 };
 
 /* A word or a number that begins with ASCII at p; returns its end. */
 static const char *word(struct text_sink *sink, const char *p, const char *end) {
     const char *q = p + text_letters(p, end);
-    unsigned kinds = q > p ? LETTERS : 0, kind;
-    while (q < end && (kind = word_bytes[(unsigned char)*q]) != 0) {
+    unsigned kinds = q > p ? LETTERS : 0, kind = q < end ? kinds_of[(unsigned char)*q] : 0;
+    if (kinds == LETTERS && kind == 0) { /* most are */
+        put_ascii(sink, p, (size_t)(q - p), true, end);
+        return q;
+    }
+    while (q < end && ((kind = kinds_of[(unsigned char)*q]) & BOTH) != 0) {
         kinds |= kind;
         q++;
     }
@@ -177,9 +182,9 @@ static const char *pairs(struct text_sink *sink, const char *p, const char *end,
 void text_terms(struct slice text, struct text_sink *sink) {
     const char *p = text.ptr, *end = p + text.len;
     while (p < end) {
-        if ((unsigned char)*p < 0x80) {
-            if (word_bytes[(unsigned char)*p]) p = word(sink, p, end);
-            else p++;
+        unsigned kind = kinds_of[(unsigned char)*p];
+        if (kind != WIDE) {
+            p = kind & BOTH ? word(sink, p, end) : p + 1;
             continue;
         }
         size_t len;

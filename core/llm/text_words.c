@@ -1,7 +1,7 @@
 /* text_words.c -- which words must not be lost, and which say little.
  *
- * English words are listed by their first letter, those that every word of a text is
- * compared with by their length, too.
+ * English words are listed by their first letter and their length, so that most words of a
+ * text are compared with none.
  *
  * Chinese has no word borders: a character may be a negation (不), part of one (不得)
  * or part of something else (非常, 特别).  So characters are looked up by a switch, and
@@ -66,73 +66,124 @@ static const struct polar polar[26][POLAR_MOST + 1] = {
 };
 #undef L
 
-typedef const char *const word_list[26]; /* by first letter; between spaces */
+/* Words by first letter and length, each with a space behind it. */
+#define LISTED_MOST 12
+typedef const char *const word_list[26][LISTED_MOST + 1];
 
 static word_list units = {
-    ['a' - 'a'] = " a am ", ['b' - 'a'] = " b bit bits byte bytes billion bn bps ",
-    ['c' - 'a'] = " c cm cents century centuries ", ['d' - 'a'] = " day days dollar dollars degrees degree db ",
-    ['e' - 'a'] = " eur euro euros ", ['f' - 'a'] = " ft feet foot ",
-    ['g' - 'a'] = " g gb gib gram grams ghz gbps gw ", ['h' - 'a'] = " h hour hours hr hrs hz ",
-    ['i' - 'a'] = " inch inches ", ['k' - 'a'] = " k kb kib kg km kw kwh khz kbps kilometers kilometres ",
-    ['l' - 'a'] = " lb lbs liter liters litre litres ",
-    ['m' - 'a'] = " m mb mib ms min mins minute minutes mm mg ml mhz mbps mw month months meter meters metre metres "
-                  "mile miles million ",
-    ['n' - 'a'] = " ns nm ", ['o' - 'a'] = " oz ", ['p' - 'a'] = " pm px percent points people pages ppm pb ",
-    ['q' - 'a'] = " qps ", ['r' - 'a'] = " rmb rpm rps ", ['s' - 'a'] = " s sec secs second seconds ",
-    ['t' - 'a'] = " tb tib times thousand trillion tokens tonnes tons tps ", ['u' - 'a'] = " us usd ",
-    ['v' - 'a'] = " v ", ['w' - 'a'] = " w week weeks watts ", ['y' - 'a'] = " year years yr yrs yuan ",
+    ['a' - 'a'] = { [1] = "a ", [2] = "am " },
+    ['b' - 'a'] = { [1] = "b ", [2] = "bn ", [3] = "bit bps ", [4] = "bits byte ", [5] = "bytes ", [7] = "billion " },
+    ['c' - 'a'] = { [1] = "c ", [2] = "cm ", [5] = "cents ", [7] = "century ", [9] = "centuries " },
+    ['d' - 'a'] = { [2] = "db ", [3] = "day ", [4] = "days ", [6] = "dollar degree ", [7] = "dollars degrees " },
+    ['e' - 'a'] = { [3] = "eur ", [4] = "euro ", [5] = "euros " },
+    ['f' - 'a'] = { [2] = "ft ", [4] = "feet foot " },
+    ['g' - 'a'] = { [1] = "g ", [2] = "gb gw ", [3] = "gib ghz ", [4] = "gram gbps ", [5] = "grams " },
+    ['h' - 'a'] = { [1] = "h ", [2] = "hr hz ", [3] = "hrs ", [4] = "hour ", [5] = "hours " },
+    ['i' - 'a'] = { [4] = "inch ", [6] = "inches " },
+    ['k' - 'a'] = { [1] = "k ", [2] = "kb kg km kw ", [3] = "kib kwh khz ", [4] = "kbps ",
+                    [10] = "kilometers kilometres " },
+    ['l' - 'a'] = { [2] = "lb ", [3] = "lbs ", [5] = "liter litre ", [6] = "liters litres " },
+    ['m' - 'a'] = { [1] = "m ", [2] = "mb ms mm mg ml mw ", [3] = "mib min mhz ", [4] = "mins mbps mile ",
+                    [5] = "month meter metre miles ", [6] = "minute months meters metres ",
+                    [7] = "minutes million " },
+    ['n' - 'a'] = { [2] = "ns nm " },
+    ['o' - 'a'] = { [2] = "oz " },
+    ['p' - 'a'] = { [2] = "pm px pb ", [3] = "ppm ", [5] = "pages ", [6] = "points people ", [7] = "percent " },
+    ['q' - 'a'] = { [3] = "qps " },
+    ['r' - 'a'] = { [3] = "rmb rpm rps " },
+    ['s' - 'a'] = { [1] = "s ", [3] = "sec ", [4] = "secs ", [6] = "second ", [7] = "seconds " },
+    ['t' - 'a'] = { [2] = "tb ", [3] = "tib tps ", [4] = "tons ", [5] = "times ", [6] = "tokens tonnes ",
+                    [8] = "thousand trillion " },
+    ['u' - 'a'] = { [2] = "us ", [3] = "usd " },
+    ['v' - 'a'] = { [1] = "v " },
+    ['w' - 'a'] = { [1] = "w ", [4] = "week ", [5] = "weeks watts " },
+    ['y' - 'a'] = { [2] = "yr ", [3] = "yrs ", [4] = "year yuan ", [5] = "years " },
 };
-#define ABBREVIATION_MOST 6 /* letters */
 static word_list abbreviations = {
-    ['a' - 'a'] = " al approx apr aug ave a ", ['b' - 'a'] = " b bros ", ['c' - 'a'] = " c ca cf ch co col corp ",
-    ['d' - 'a'] = " d dec dept dr ", ['e' - 'a'] = " e ed eds eq eqs esp est etc ex ",
-    ['f' - 'a'] = " f feb fig figs ", ['g' - 'a'] = " g gen gov ", ['h' - 'a'] = " h hon ",
-    ['i' - 'a'] = " i ibid inc ", ['j' - 'a'] = " j jan jr jul jun ", ['k' - 'a'] = " k ", ['l' - 'a'] = " l lt ltd ",
-    ['m' - 'a'] = " m maj mar max messrs min mr mrs ms mt ", ['n' - 'a'] = " n no nos nov ", ['o' - 'a'] = " o oct op ",
-    ['p' - 'a'] = " p pp ph prof pt ", ['q' - 'a'] = " q ", ['r' - 'a'] = " r ref refs rep rev ",
-    ['s' - 'a'] = " s sec sen sep sept sgt sr st ", ['t' - 'a'] = " t ", ['u' - 'a'] = " u univ ",
-    ['v' - 'a'] = " v vol vols vs ", ['w' - 'a'] = " w ", ['x' - 'a'] = " x ", ['y' - 'a'] = " y ", ['z' - 'a'] = " z ",
+    ['a' - 'a'] = { [1] = "a ", [2] = "al ", [3] = "apr aug ave ", [6] = "approx " },
+    ['b' - 'a'] = { [1] = "b ", [4] = "bros " },
+    ['c' - 'a'] = { [1] = "c ", [2] = "ca cf ch co ", [3] = "col ", [4] = "corp " },
+    ['d' - 'a'] = { [1] = "d ", [2] = "dr ", [3] = "dec ", [4] = "dept " },
+    ['e' - 'a'] = { [1] = "e ", [2] = "ed eq ex ", [3] = "eds eqs esp est etc " },
+    ['f' - 'a'] = { [1] = "f ", [3] = "feb fig ", [4] = "figs " },
+    ['g' - 'a'] = { [1] = "g ", [3] = "gen gov " },
+    ['h' - 'a'] = { [1] = "h ", [3] = "hon " },
+    ['i' - 'a'] = { [1] = "i ", [3] = "inc ", [4] = "ibid " },
+    ['j' - 'a'] = { [1] = "j ", [2] = "jr ", [3] = "jan jul jun " },
+    ['k' - 'a'] = { [1] = "k " },
+    ['l' - 'a'] = { [1] = "l ", [2] = "lt ", [3] = "ltd " },
+    ['m' - 'a'] = { [1] = "m ", [2] = "mr ms mt ", [3] = "maj mar max min mrs ", [6] = "messrs " },
+    ['n' - 'a'] = { [1] = "n ", [2] = "no ", [3] = "nos nov " },
+    ['o' - 'a'] = { [1] = "o ", [2] = "op ", [3] = "oct " },
+    ['p' - 'a'] = { [1] = "p ", [2] = "pp ph pt ", [4] = "prof " },
+    ['q' - 'a'] = { [1] = "q " },
+    ['r' - 'a'] = { [1] = "r ", [3] = "ref rep rev ", [4] = "refs " },
+    ['s' - 'a'] = { [1] = "s ", [2] = "sr st ", [3] = "sec sen sep sgt ", [4] = "sept " },
+    ['t' - 'a'] = { [1] = "t " },
+    ['u' - 'a'] = { [1] = "u ", [4] = "univ " },
+    ['v' - 'a'] = { [1] = "v ", [2] = "vs ", [3] = "vol ", [4] = "vols " },
+    ['w' - 'a'] = { [1] = "w " },
+    ['x' - 'a'] = { [1] = "x " },
+    ['y' - 'a'] = { [1] = "y " },
+    ['z' - 'a'] = { [1] = "z " },
 };
 static word_list questions = {
-    ['a' - 'a'] = " a about an and any are as at answer ", ['b' - 'a'] = " be been but by ",
-    ['c' - 'a'] = " can could ", ['d' - 'a'] = " did do does describe ", ['e' - 'a'] = " explain ",
-    ['f' - 'a'] = " find for from ", ['g' - 'a'] = " get give given ", ['h' - 'a'] = " had has have he her his how ",
-    ['i' - 'a'] = " i if in into is it its ", ['k' - 'a'] = " know ", ['l' - 'a'] = " list ",
-    ['m' - 'a'] = " many me much my ", ['n' - 'a'] = " ", ['o' - 'a'] = " of on or our ", ['p' - 'a'] = " please ",
-    ['q' - 'a'] = " question ", ['s' - 'a'] = " she should so some summarize ",
-    ['t' - 'a'] = " tell than that the their them then there these they this those to ", ['u' - 'a'] = " us ",
-    ['w' - 'a'] = " was we were what when where which who whom whose why will with would ", ['y' - 'a'] = " you your ",
+    ['a' - 'a'] = { [1] = "a ", [2] = "an as at ", [3] = "and any are ", [5] = "about ", [6] = "answer " },
+    ['b' - 'a'] = { [2] = "be by ", [3] = "but ", [4] = "been " },
+    ['c' - 'a'] = { [3] = "can ", [5] = "could " },
+    ['d' - 'a'] = { [2] = "do ", [3] = "did ", [4] = "does ", [8] = "describe " },
+    ['e' - 'a'] = { [7] = "explain " },
+    ['f' - 'a'] = { [3] = "for ", [4] = "find from " },
+    ['g' - 'a'] = { [3] = "get ", [4] = "give ", [5] = "given " },
+    ['h' - 'a'] = { [2] = "he ", [3] = "had has her his how ", [4] = "have " },
+    ['i' - 'a'] = { [1] = "i ", [2] = "if in is it ", [3] = "its ", [4] = "into " },
+    ['k' - 'a'] = { [4] = "know " },
+    ['l' - 'a'] = { [4] = "list " },
+    ['m' - 'a'] = { [2] = "me my ", [4] = "many much " },
+    ['o' - 'a'] = { [2] = "of on or ", [3] = "our " },
+    ['p' - 'a'] = { [6] = "please " },
+    ['q' - 'a'] = { [8] = "question " },
+    ['s' - 'a'] = { [2] = "so ", [3] = "she ", [4] = "some ", [6] = "should ", [9] = "summarize " },
+    ['t' - 'a'] = { [2] = "to ", [3] = "the ", [4] = "tell than that them then they this ",
+                    [5] = "their there these those " },
+    ['u' - 'a'] = { [2] = "us " },
+    ['w' - 'a'] = { [2] = "we ", [3] = "was who why ", [4] = "were what when whom will with ",
+                    [5] = "where which whose would " },
+    ['y' - 'a'] = { [3] = "you ", [4] = "your " },
 };
 static word_list dependents = {
-    ['a' - 'a'] = " accordingly additionally also although and afterwards ", ['b' - 'a'] = " because both but ",
-    ['c' - 'a'] = " consequently conversely ", ['e' - 'a'] = " either ", ['f' - 'a'] = " finally furthermore ",
-    ['h' - 'a'] = " he hence her hers him his however ", ['i' - 'a'] = " instead it its ", ['l' - 'a'] = " likewise ",
-    ['m' - 'a'] = " meanwhile moreover ", ['n' - 'a'] = " neither nevertheless nonetheless nor ",
-    ['o' - 'a'] = " or otherwise ", ['s' - 'a'] = " she similarly so still such ",
-    ['t' - 'a'] = " that their them then there thereby therefore these they this those though thus ",
-    ['w' - 'a'] = " which ", ['y' - 'a'] = " yet ",
+    ['a' - 'a'] = { [3] = "and ", [4] = "also ", [8] = "although ", [10] = "afterwards ", [11] = "accordingly ",
+                    [12] = "additionally " },
+    ['b' - 'a'] = { [3] = "but ", [4] = "both ", [7] = "because " },
+    ['c' - 'a'] = { [10] = "conversely ", [12] = "consequently " },
+    ['e' - 'a'] = { [6] = "either " },
+    ['f' - 'a'] = { [7] = "finally ", [11] = "furthermore " },
+    ['h' - 'a'] = { [2] = "he ", [3] = "her him his ", [4] = "hers ", [5] = "hence ", [7] = "however " },
+    ['i' - 'a'] = { [2] = "it ", [3] = "its ", [7] = "instead " },
+    ['l' - 'a'] = { [8] = "likewise " },
+    ['m' - 'a'] = { [8] = "moreover ", [9] = "meanwhile " },
+    ['n' - 'a'] = { [3] = "nor ", [7] = "neither ", [11] = "nonetheless ", [12] = "nevertheless " },
+    ['o' - 'a'] = { [2] = "or ", [9] = "otherwise " },
+    ['s' - 'a'] = { [2] = "so ", [3] = "she ", [4] = "such ", [5] = "still ", [9] = "similarly " },
+    ['t' - 'a'] = { [4] = "that them then they this thus ", [5] = "their there these those ", [6] = "though ",
+                    [7] = "thereby ", [9] = "therefore " },
+    ['w' - 'a'] = { [5] = "which " },
+    ['y' - 'a'] = { [3] = "yet " },
 };
-
-static bool listed(word_list words, const char *word, size_t len) {
-    char lower[16];
-    if (len == 0 || len >= sizeof(lower) - 1) return false;
-    unsigned first = ((unsigned)(unsigned char)word[0] | 0x20) - 'a';
-    if (first >= 26 || words[first] == NULL) return false;
-    for (size_t i = 0; i < len; i++) lower[i] = (char)(word[i] | 0x20);
-    for (const char *p = words[first] + 1; *p != '\0'; p++) {
-        size_t n = 1; /* the first letter is the same */
-        while (n < len && p[n] == lower[n]) n++;
-        if (n == len && p[n] == ' ') return true;
-        while (*p != ' ') p++;
-    }
-    return false;
-}
 
 /* In what letter the words begin is known. */
 static bool same_letters(const char *lower, const char *word, size_t len) {
     size_t i = 1;
     while (i < len && lower[i] == (word[i] | 0x20)) i++;
     return i == len;
+}
+
+static bool listed(word_list words, const char *word, size_t len) {
+    unsigned first = ((unsigned)(unsigned char)word[0] | 0x20) - 'a';
+    if (len == 0 || len > LISTED_MOST || first >= 26 || words[first][len] == NULL) return false;
+    for (const char *p = words[first][len]; *p != '\0'; p += len + 1)
+        if (same_letters(p, word, len)) return true;
+    return false;
 }
 
 unsigned text_word_polarity(const char *word, size_t len) {
@@ -147,9 +198,7 @@ unsigned text_word_polarity(const char *word, size_t len) {
 }
 
 bool text_word_is_unit(const char *word, size_t len) { return listed(units, word, len); }
-bool text_word_is_abbreviation(const char *word, size_t len) {
-    return len <= ABBREVIATION_MOST && listed(abbreviations, word, len);
-}
+bool text_word_is_abbreviation(const char *word, size_t len) { return listed(abbreviations, word, len); }
 bool text_word_is_question(const char *word, size_t len) { return listed(questions, word, len); }
 bool text_word_is_dependent(const char *word, size_t len) { return listed(dependents, word, len); }
 
