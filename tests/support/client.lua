@@ -90,7 +90,7 @@ local function put(self, bytes)
   if not connect(self) then return end
   if not self.split then return self.conn:send(bytes, self.scene:left()) end
   for at = 1, #bytes, self.split do
-    if not self.conn:send(bytes:sub(at, at + self.split - 1), self.scene:left()) then return end
+    if self.ended or not self.conn:send(bytes:sub(at, at + self.split - 1), self.scene:left()) then return end
     loop.pause(self.slow or 0)
   end
 end
@@ -192,8 +192,8 @@ end
 OPS["until"] = function(self, c)
   local path, want = c.rest:match("^(%S+)%s+(.*)$")
   local last
-  local ok = loop.until_true(math.min(3, self.scene:left()), function()
-    local r = http.get(self.scene.server.admin, path, 1)
+  local ok = loop.until_true(self.scene:left(), function()
+    local r = http.get(self.scene.server.admin, path, self.scene:left())
     last = r and r.body or "(no answer)"
     return template.find(want, last)
   end)
@@ -202,7 +202,7 @@ end
 
 --- await-log TEMPLATE: until the server has logged it.
 OPS["await-log"] = function(self, c)
-  local ok = loop.until_true(math.min(3, self.scene:left()), function()
+  local ok = loop.until_true(self.scene:left(), function()
     return template.find(c.rest, self.scene:log())
   end)
   if not ok then return fail(self, c, "not in the log") end

@@ -92,7 +92,7 @@ end
 --- Reads one request: {method, target, headers, list, body, complete}.
 --- nil, why when the connection ended before a head came.
 function M.read_request(conn, seconds)
-  local deadline = loop.now() + (seconds or 5)
+  local deadline = loop.now() + (seconds or 30)
   local head, why = conn:take_until("\r\n\r\n", deadline - loop.now())
   if not head then return nil, why end
   local method, target, at = head:match("^(%S+) (%S+) HTTP/1%.%d\r\n()")
@@ -110,7 +110,7 @@ end
 --- Reads one response: {line, status, headers, list, body, complete, broke}.
 --- nil, why when the connection ended before a head came.
 function M.read_response(conn, seconds, on_piece)
-  local deadline = loop.now() + (seconds or 5)
+  local deadline = loop.now() + (seconds or 30)
   local head, why = conn:take_until("\r\n\r\n", deadline - loop.now())
   if not head then return nil, why end
   local line, status, at = head:match("^(HTTP/1%.%d (%d%d%d)[^\r\n]*)\r\n()")

@@ -127,6 +127,13 @@ function M.connect(fd, port)
   return ffi.errno() == M.EINPROGRESS
 end
 
+--- Is it connected, or refused, or has room, already?
+function M.is_writable(fd)
+  local p = ffi.new("struct p_pollfd[1]")
+  p[0].fd, p[0].events = fd, M.POLLOUT
+  return C.poll(p, 1, 0) > 0
+end
+
 --- The pending error of a socket as errno, 0 for none.
 function M.socket_error(fd)
   local v, len = ffi.new("int[1]"), ffi.new("unsigned[1]", 4)

@@ -88,7 +88,7 @@ end
 
 --- Outside of the loop: the same, by naps.
 function Proc:wait_blocking(seconds)
-  local deadline = loop.now() + (seconds or 5)
+  local deadline = loop.now() + (seconds or 30)
   while self:alive() and loop.now() < deadline do posix.nap(0.002) end
   return not self:alive()
 end

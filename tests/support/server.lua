@@ -31,7 +31,13 @@ end
 local Server = {}
 Server.__index = Server
 
---- Starts `perilune serve` and waits until it accepts connections.  options:
+local function is_open(port)
+  local conn = net.connect(port)
+  if conn then conn:close() end
+  return conn ~= nil
+end
+
+--- Starts `perilune serve` and waits until it accepts connections on both listeners.  options:
 ---   config  text of the configuration (see complete)
 ---   vars    what @NAME@ stands for; PORT and ADMIN are added
 ---   files   name -> text, written beside the configuration
@@ -47,16 +53,15 @@ function M.start(options)
   vars.DIR = dir
   local self = setmetatable({ dir = dir, port = vars.PORT, admin = vars.ADMIN, vars = vars }, Server)
   for name, text in pairs(options.files or {}) do self:write(name, text) end
-  self:write("perilune.lua", M.complete(options.config or ""))
+  local text = M.complete(options.config or "")
+  self:write("perilune.lua", text)
 
   local args = { M.binary(), "serve", dir .. "/perilune.lua" }
   for _, a in ipairs(options.args or {}) do args[#args + 1] = a end
   self.proc = proc.spawn(args, { output = dir .. "/log", env = options.env, files = options.limit })
-  local up = loop.until_true(options.wait or 10, function()
+  local up = loop.until_true(options.wait or 30, function()
     if not self.proc:alive() then return "dead" end
-    local conn = net.connect(self.port, 1)
-    if conn then conn:close() end
-    return conn and "up"
+    return is_open(self.port) and (not text:find("@ADMIN@", 1, true) or is_open(self.admin)) and "up"
   end)
   if up == "up" then return self end
   local said = ("server did not start (%s): %s"):format(self.proc:fate(), self.proc:text())

@@ -70,7 +70,7 @@ end
 local function wrap(conn, context, handshake, seconds)
   local s = ssl.SSL_new(context)
   ssl.SSL_set_fd(s, conn.fd)
-  local done, why = drive(conn, s, loop.now() + (seconds or 5), function() return handshake(s) end)
+  local done, why = drive(conn, s, loop.now() + (seconds or 30), function() return handshake(s) end)
   if not done then
     ssl.SSL_free(s)
     return nil, "TLS handshake: " .. why
@@ -78,13 +78,13 @@ local function wrap(conn, context, handshake, seconds)
   local space, plain_close = ffi.new("char[16384]"), conn.close
 
   function conn.recv(self, limit)
-    local n, reason = drive(self, s, loop.now() + (limit or 5), function() return ssl.SSL_read(s, space, 16384) end)
+    local n, reason = drive(self, s, loop.now() + (limit or 30), function() return ssl.SSL_read(s, space, 16384) end)
     if not n then return nil, reason end
     return ffi.string(space, n)
   end
   function conn.send(self, bytes, limit)
     if bytes == "" then return true end
-    local n, reason = drive(self, s, loop.now() + (limit or 5), function() return ssl.SSL_write(s, bytes, #bytes) end)
+    local n, reason = drive(self, s, loop.now() + (limit or 30), function() return ssl.SSL_write(s, bytes, #bytes) end)
     return n and true, reason
   end
   function conn.close(self)

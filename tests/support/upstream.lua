@@ -96,12 +96,9 @@ function OPS.reset(conn) conn:reset() return "end" end
 --- stall: nothing more, until the gateway gives up.
 function OPS.stall(conn, _, run) conn:wait_closed(run.left()) return "end" end
 
---- gone [MS]: the gateway must hang up within that time.
-function OPS.gone(conn, rest, run)
-  local ms = tonumber(rest) or 1000
-  if not conn:wait_closed(ms / 1000) then
-    error(("the gateway did not hang up within %d ms"):format(ms), 0)
-  end
+--- gone: the gateway must hang up.
+function OPS.gone(conn, _, run)
+  if not conn:wait_closed(run.left()) then error("the gateway did not hang up", 0) end
   run.scene.signals["gone"] = true
   return "end"
 end
@@ -161,13 +158,16 @@ local function next_script(self)
 end
 
 local function guarded(self, conn, script)
+  local scene = self.scene
+  scene.playing = scene.playing + 1
   local ok, result = pcall(run_script, self, conn, script)
-  if not ok then self.scene:fail("upstream " .. self.name .. ": " .. tostring(result)) end
+  scene.playing = scene.playing - 1
+  if not ok then scene:fail("upstream " .. self.name .. ": " .. tostring(result)) end
   return not ok or result == "end"
 end
 
 local function serve(self, conn)
-  if self.tls and not tls.wrap_server(conn, 5) then return conn:close() end
+  if self.tls and not tls.wrap_server(conn) then return conn:close() end
   local following = peek_script(self)
   if following and following[1] and following[1].op == "on-connect" then
     guarded(self, conn, next_script(self))

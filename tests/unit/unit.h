@@ -29,7 +29,7 @@
  *
  * Command line: test_x [-d] [PART]   only tests with PART in their name; -d runs
  * them in this process, for a debugger.  Environment: FAULT, TEST_TIMEOUT
- * (seconds, default 10). */
+ * (seconds, default 120: for what hangs, not for what is slow). */
 #ifndef PERILUNE_TESTS_UNIT_H
 #define PERILUNE_TESTS_UNIT_H
 
