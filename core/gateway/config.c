@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "gateway/registry.h"
 #include "tools/sim.h"
@@ -218,6 +219,8 @@ static void read_target(struct reader *r, uint32_t up, struct target *t) {
     t->insecure = bool_of(r, up, "insecure");
     t->proxy = string_of(r, up, "proxy");
     t->ca = string_of(r, up, "ca");
+    /* libcurl would find out with the first request. */
+    if (t->ca && access(t->ca, R_OK) != 0) complain(r, "upstreams.%s.ca: %s: %s", t->name, t->ca, strerror(errno));
     t->max_answer = number_of(r, up, "max_body");
     read_timeouts(r, up, &t->timeouts);
     read_key(r, up, t);

@@ -40,7 +40,7 @@ static const char ALL[] =
     "\"tls\":{\"cert\":\"c.pem\",\"key\":\"k.pem\"},"
     "\"upstreams\":[{\"name\":\"a\",\"urls\":[\"http://x/v1\",\"http://y/v1\"],\"model\":\"m\\u00e9\",\"models\":[\"n\"],"
     "\"forward_headers\":[\"x-a\"],\"headers\":{\"X-B\":\"c\",\"X-D\":\"e\"},\"http2\":true,\"insecure\":true,"
-    "\"proxy\":\"http://p:1\",\"ca\":\"ca.pem\",\"max_body\":2048,\"key\":{\"kind\":\"literal\",\"value\":\"sk\"},"
+    "\"proxy\":\"http://p:1\",\"ca\":\"/dev/null\",\"max_body\":2048,\"key\":{\"kind\":\"literal\",\"value\":\"sk\"},"
     "\"timeouts\":{\"connect_ms\":1,\"headers_ms\":2,\"first_token_ms\":3,\"idle_ms\":4,\"total_ms\":5}},"
     "{\"name\":\"b\",\"key\":{\"kind\":\"client\"},\"max_body\":33554432,"
     "\"sim\":{\"tokens\":3,\"text\":\"hi\"}}],"
@@ -72,7 +72,7 @@ static void check_all(const struct config *c) {
     CHECK_STR(a->headers[0], "X-B: c");
     CHECK_STR(a->headers[1], "X-D: e");
     CHECK_STR(a->proxy, "http://p:1");
-    CHECK_STR(a->ca, "ca.pem");
+    CHECK_STR(a->ca, "/dev/null");
     CHECK_UINT(a->max_answer, 2048);
     CHECK(a->timeouts.connect_ms == 1 && a->timeouts.headers_ms == 2 && a->timeouts.first_token_ms == 3);
     CHECK(a->timeouts.idle_ms == 4 && a->timeouts.total_ms == 5);
