@@ -43,6 +43,8 @@ static CURL *easy_new(struct call_pool *p, bool stream) {
     if (t->http2) curl_easy_setopt(e, CURLOPT_PIPEWAIT, 1L);
     /* "" keeps curl from asking the environment anew for every call. */
     if (t->proxy || !p->client->env_proxy) curl_easy_setopt(e, CURLOPT_PROXY, t->proxy ? t->proxy : "");
+    if (t->proxy) curl_easy_setopt(e, CURLOPT_NOPROXY, ""); /* what is configured goes before no_proxy */
+    curl_easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L); /* a proxy's head is not the upstream's */
     if (t->ca) curl_easy_setopt(e, CURLOPT_CAINFO, t->ca);
     curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, t->insecure ? 0L : 1L);
     curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, t->insecure ? 0L : 2L);
@@ -138,6 +140,13 @@ static enum failure_kind kind_of(CURLcode result) {
     }
 }
 
+/* The proxy answered CONNECT, and not with 2xx: curl 7 calls that a failure to receive. */
+static bool tunnel_refused(CURL *easy, CURLcode result) {
+    long code = 0;
+    curl_easy_getinfo(easy, CURLINFO_HTTP_CONNECTCODE, &code);
+    return (result == CURLE_RECV_ERROR || result == CURLE_COULDNT_CONNECT) && code != 0 && code / 100 != 2;
+}
+
 void transfer_done(CURL *easy, CURLcode result) {
     char *priv = NULL;
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, &priv);
@@ -146,6 +155,7 @@ void transfer_done(CURL *easy, CURLcode result) {
     char why[CURL_ERROR_SIZE];
     const char *said = c->transfer->error[0] ? c->transfer->error : curl_easy_strerror(result);
     slice_copy(why, sizeof(why), slice_str(said));
+    if (c->status == 0 && tunnel_refused(easy, result)) result = CURLE_COULDNT_CONNECT;
     struct call_end end = { .kind = kind_of(result), .why = why };
     end.unsent = result == CURLE_COULDNT_CONNECT || result == CURLE_COULDNT_RESOLVE_HOST ||
                  (result == CURLE_OPERATION_TIMEDOUT && c->status == 0);

@@ -103,6 +103,26 @@ function OPS.gone(conn, _, run)
   return "end"
 end
 
+--- tunnel: to the port that CONNECT named, until either side closes.
+function OPS.tunnel(conn, _, run)
+  local far = assert(net.connect(tonumber(run.request.target:match(":(%d+)$"))))
+  local function relay(from, to)
+    while true do
+      local bytes = from:recv(run.left())
+      if not bytes or not to:send(bytes, run.left()) then break end
+    end
+    conn:finish()
+    far:finish()
+  end
+  run.scene.playing = run.scene.playing - 1 -- a kept connection is no unfinished script
+  local back = loop.go(relay, far, conn)
+  relay(conn, far)
+  loop.join(run.left(), back)
+  run.scene.playing = run.scene.playing + 1
+  far:close()
+  return "end"
+end
+
 --- fill BYTES: sends tokens until the gateway stops reading; fails when it took
 --- that many bytes without ever pausing.
 function OPS.fill(conn, rest, run)
@@ -137,9 +157,9 @@ end
 
 -- -- The listener -------------------------------------------------------------------
 
-local function run_script(self, conn, script)
+local function run_script(self, conn, script, request)
   local scene = self.scene
-  local run = { headers = {}, scene = scene, left = function() return scene.deadline - loop.now() end }
+  local run = { headers = {}, scene = scene, request = request, left = function() return scene.deadline - loop.now() end }
   for _, c in ipairs(script) do
     local op = OPS[c.op]
     if not op then error(("line %d: no upstream command %q"):format(c.line, c.op), 0) end
@@ -157,10 +177,10 @@ local function next_script(self)
   return script
 end
 
-local function guarded(self, conn, script)
+local function guarded(self, conn, script, request)
   local scene = self.scene
   scene.playing = scene.playing + 1
-  local ok, result = pcall(run_script, self, conn, script)
+  local ok, result = pcall(run_script, self, conn, script, request)
   scene.playing = scene.playing - 1
   if not ok then scene:fail("upstream " .. self.name .. ": " .. tostring(result)) end
   return not ok or result == "end"
@@ -183,7 +203,7 @@ local function serve(self, conn)
         :format(self.name, request.line))
       break
     end
-    if guarded(self, conn, script) then break end
+    if guarded(self, conn, script, request) then break end
   end
   conn:close()
 end
