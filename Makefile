@@ -22,7 +22,7 @@ PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm -lpthread -ldl
 
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
-OPT     := $(if $(SAN),-O1 -fno-omit-frame-pointer -fsanitize=$(SAN),-O2)
+OPT     := $(if $(SAN),-O1 -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitize-recover=all,-O2)
 CFLAGS  ?= -g
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) $(WARN) $(CFLAGS) -Icore -Icore/include -fPIC -fvisibility=hidden -MMD -MP $(PKG_CFLAGS)
 LINK    := $(if $(SAN),-fsanitize=$(SAN))
@@ -36,6 +36,9 @@ FUZZ  := $(patsubst tests/fuzz/%.c,$(O)/%,$(wildcard tests/fuzz/fuzz_*.c))
 BIN   := $(if $(SAN),$(O)/perilune,$(B)/perilune)
 
 export PERILUNE := $(CURDIR)/$(BIN)
+ifeq ($(SAN),thread)
+export TSAN_OPTIONS := suppressions=$(CURDIR)/tests/support/tsan.supp $(TSAN_OPTIONS)
+endif
 
 .PHONY: all deps run test unit wire specs clients fuzz lint bench cases soak install clean examples-test tokens
 

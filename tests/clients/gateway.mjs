@@ -28,7 +28,7 @@ function freePort() {
 }
 
 // Asks `fn` until it says something true; the one way of waiting in these tests.
-export async function until(what, fn, ms = 5000) {
+export async function until(what, fn, ms = 30000) {
   const deadline = Date.now() + ms;
   for (;;) {
     const got = await fn();

@@ -96,7 +96,8 @@ TEST_NOFAULT(names_what_went_wrong) {
     char       line[256];
     setup(&r);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        snprintf(line, sizeof(line), "-n 6 -c 3 -t 0.1 -H x-sim:%s %s", cases[i][0], cases[i][1]);
+        bool late = strcmp(cases[i][2], "timeout") == 0;
+        snprintf(line, sizeof(line), "-n 6 -c 3 -t %s -H x-sim:%s %s", late ? "0.1" : "60", cases[i][0], cases[i][1]);
         CHECK_INT(bench(&r, line), 1);
         CHECK_DOUBLE(field(&r, NULL, "failed"), 6);
         CHECK_DOUBLE(field(&r, "errors", cases[i][2]), 6);
@@ -136,9 +137,8 @@ TEST_NOFAULT(open_loop_counts_waiting) {
     CHECK_DOUBLE(field(&r, NULL, "connections"), 2);
     CHECK(field(&r, "total_us", "max") >= 500000);
     CHECK(field(&r, "total_us", "p50") >= 200000);
-    CHECK(field(&r, "total_us", "min") < 100000);
-    double good = field(&r, NULL, "good");
-    CHECK(good > 0 && good < 40);
+    CHECK(field(&r, "total_us", "min") < field(&r, "total_us", "p50"));
+    CHECK(field(&r, NULL, "good") < 40);
     /* Those that waited too long for a connection are late, too. */
     CHECK_INT(bench(&r, "-n 80 -r 400 --max-connections 2 -H x-sim:ttft_ms=20 -t 0.2"), 1);
     double late = field(&r, "errors", "timeout");
@@ -157,7 +157,7 @@ TEST_NOFAULT(holds_streams) {
     CHECK_INT(bench(&r, line), 0);
     CHECK_DOUBLE(field(&r, NULL, "held"), 50);
     CHECK(field(&r, NULL, "rss_peak_bytes") > 0);
-    CHECK_INT(bench(&r, "--hold -c 5 -d 0.1"), 1); /* these end by themselves */
+    CHECK_INT(bench(&r, "--hold -c 5 -d 0.5"), 1); /* these end by themselves */
     CHECK_DOUBLE(field(&r, NULL, "held"), 0);
     teardown(&r);
 }
@@ -208,6 +208,7 @@ TEST_NOFAULT(goodput_counts_who_was_in_time) {
     struct run r;
     setup(&r);
     CHECK_INT(bench(&r, "-n 10 -c 1 --slo-total-ms 60000"), 0);
+    CHECK_DOUBLE(field(&r, NULL, "good"), 10);
     says(&r, "goodput");
     teardown(&r);
 }
