@@ -131,7 +131,8 @@ static bool grow_slots(struct text_index *ix, size_t terms) {
 
 void text_index_expect(struct text_index *ix, struct slice text) {
     size_t wide = 0, per = ASCII_PER_POSTING;
-    for (size_t i = 0; i < SAMPLES; i++) wide += text.len > 0 && (unsigned char)text.ptr[text.len / SAMPLES * i] >= 0x80;
+    for (size_t i = 0; i < SAMPLES && text.len > 0; i++)
+        wide += (unsigned char)text.ptr[text.len / SAMPLES * i] >= 0x80;
     if (wide > SAMPLES / 2) per = WIDE_PER_POSTING;
     size_t postings = text.len / per;
     if (!grow_slots(ix, postings / 2)) return; /* half of them are new terms */
