@@ -130,7 +130,7 @@ int admin_listen(struct perilune *g, const char *address, int *port) {
         if (rc != 0) return rc;
     }
     if (http_server_port(&g->admin, address) != 0) return 0;
-    return http_server_listen(&g->admin, address, NULL, port, g->errmsg, sizeof(g->errmsg));
+    return http_server_listen(&g->admin, address, !g->config->reuse_port, NULL, port, g->errmsg, sizeof(g->errmsg));
 }
 
 void admin_keep(struct perilune *g, const char *address) {

@@ -291,6 +291,7 @@ static void read_config(struct reader *r) {
     read_limits(r);
     c->drain_ms = number_of(r, 0, "drain_timeout_ms");
     c->watch = bool_of(r, 0, "watch");
+    c->reuse_port = bool_of(r, 0, "reuse_port");
     uint32_t log = get(r, 0, "log");
     c->log_access = bool_of(r, log, "access");
     const char *level = string_of(r, log, "level");

@@ -33,7 +33,7 @@ struct config {
     struct http_limits   http;
     struct state_limits  lua;
     uint64_t             request_ms, comment_ms, drain_ms;
-    bool                 log_access, watch;
+    bool                 log_access, watch, reuse_port;
     int                  log_level;
     uint64_t             generation;
 };

@@ -339,6 +339,7 @@ static int add_listeners(struct perilune *g) {
         for (unsigned w = 0; w < g->worker_count; w++) {
             struct listening l = { .port = 0 };
             make_plan(g, &l.plan, i + 1);
+            l.plan.alone = w == 0 && !(g->config && g->config->reuse_port);
             gateway_ask(&g->workers[w], listen_on, &l);
             if (l.rc != 0) return fail(g, l.rc, "%s", l.err);
             const char *address = listen_address(g, i);

@@ -35,7 +35,8 @@ struct metrics { /* written by the worker's thread */
 struct listen_plan {
     char                addresses[LISTEN_MAX][128];
     unsigned            count;
-    struct tls_context *tls; /* a share */
+    bool                alone; /* nobody else may listen there yet */
+    struct tls_context *tls;   /* a share */
 };
 
 struct worker {

@@ -1,7 +1,8 @@
 /* server.c -- listeners of one thread and the connections they accept.
  *
  * Each worker binds the same address with SO_REUSEPORT; the kernel spreads
- * connections over them.
+ * connections over them.  It would share them with a stranger of the same user too, so
+ * the first to bind an address tries first whether it is free.
  *
  * Running out: above limits.connections the server does not accept, so the
  * kernel's queue holds new clients until a connection closes.  Should descriptors
@@ -151,7 +152,21 @@ static int split_address(const char *address, char *host, size_t hostlen, const 
     return *end == '\0' && number >= 0 && number <= 65535 ? 0 : PERILUNE_ERR_INVAL;
 }
 
-static int bound_socket(const char *address, struct sockaddr_storage *sa, char *err, size_t errlen) {
+/* A socket bound to it, or -1 and errno. */
+static int bind_to(const struct addrinfo *to, bool shared) {
+    int on = 1, fd = socket(to->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -1;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
+        (!shared || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0) &&
+        bind(fd, to->ai_addr, to->ai_addrlen) == 0)
+        return fd;
+    int why = errno;
+    close(fd);
+    errno = why;
+    return -1;
+}
+
+static int bound_socket(const char *address, bool alone, struct sockaddr_storage *sa, char *err, size_t errlen) {
     char host[128];
     const char *port;
     if (split_address(address, host, sizeof(host), &port) != 0) {
@@ -165,16 +180,16 @@ static int bound_socket(const char *address, struct sockaddr_storage *sa, char *
         snprintf(err, errlen, "cannot listen on %s: %s", address, gai_strerror(rc));
         return -1;
     }
-    int on = 1, fd = socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    bool ok = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
-              setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0 &&
-              bind(fd, info->ai_addr, info->ai_addrlen) == 0;
-    if (!ok) snprintf(err, errlen, "cannot listen on %s: %s", address, strerror(errno));
+    int probe = alone ? bind_to(info, false) : -1, fd = -1;
+    if (probe >= 0) close(probe);
+    if (probe >= 0 || !alone) fd = bind_to(info, true);
+    if (fd < 0)
+        snprintf(err, errlen, "cannot listen on %s: %s%s", address, strerror(errno),
+                 errno == EADDRINUSE ? " (by another program, or a perilune without `reuse_port`)" : "");
     freeaddrinfo(info);
-    if (!ok && fd >= 0) close(fd);
     socklen_t len = sizeof(*sa);
-    if (ok) getsockname(fd, (struct sockaddr *)sa, &len);
-    return ok ? fd : -1;
+    if (fd >= 0) getsockname(fd, (struct sockaddr *)sa, &len);
+    return fd;
 }
 
 static void on_listener_closed(uv_handle_t *h) {
@@ -194,10 +209,19 @@ static int bound_port(const struct sockaddr_storage *sa) {
                                           : ((const struct sockaddr_in6 *)sa)->sin6_port);
 }
 
-int http_server_listen(struct http_server *s, const char *address, struct tls_context *tls,
+/* Some address with this port is ours: another one may overlap with it. */
+static bool has_port(const struct http_server *s, const char *address) {
+    const char *colon = strrchr(address, ':');
+    int port = colon ? atoi(colon + 1) : 0;
+    for (struct list *e = s->listeners.next; e != &s->listeners; e = e->next)
+        if (container_of(e, struct http_listener, link)->port == port) return true;
+    return false;
+}
+
+int http_server_listen(struct http_server *s, const char *address, bool alone, struct tls_context *tls,
                        int *port, char *err, size_t errlen) {
     struct sockaddr_storage sa;
-    int fd = bound_socket(address, &sa, err, errlen);
+    int fd = bound_socket(address, alone && !has_port(s, address), &sa, err, errlen);
     if (fd < 0) return PERILUNE_ERR_IO;
     struct http_listener *l = mem_zalloc(sizeof(*l));
     if (l == NULL) {

@@ -76,9 +76,10 @@ struct http_server {
 int  http_server_init(struct http_server *s, struct loop *loop, struct log *log,
                       const struct http_handler *handler, const struct http_limits *limits);
 
-/* Listens on "host:port" ("[::1]:80", "*:80"; port 0 picks one).  tls may be
- * NULL; a share is taken.  *port is the bound port.  On failure err gets a sentence. */
-int  http_server_listen(struct http_server *s, const char *address, struct tls_context *tls,
+/* Listens on "host:port" ("[::1]:80", "*:80"; port 0 picks one).  alone: an address
+ * where somebody else listens is an error; else it is shared with those that share it too.
+ * tls may be NULL; a share is taken.  *port is the bound port.  On failure err gets a sentence. */
+int  http_server_listen(struct http_server *s, const char *address, bool alone, struct tls_context *tls,
                         int *port, char *err, size_t errlen);
 /* Closes the listeners whose address is not among the count given; connections
  * live on. */

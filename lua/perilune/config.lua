@@ -431,6 +431,7 @@ local file_schema = {
   },
   drain_timeout = seconds(30, 0),
   watch = { type = "boolean", default = false },
+  reuse_port = { type = "boolean", default = false },
 }
 
 -- What no single key can be blamed for before all of them are known.

@@ -147,7 +147,7 @@ static bool begin(struct world *w, enum behaviour behaviour) {
     w->loop.is_virtual = true;
     rc = http_server_init(&w->server, &w->loop, &w->log, &h, &limits);
     if (rc == 0) {
-        rc = http_server_listen(&w->server, "127.0.0.1:0", NULL, &w->port, err, sizeof(err));
+        rc = http_server_listen(&w->server, "127.0.0.1:0", true, NULL, &w->port, err, sizeof(err));
         if (rc == 0) return true;
         http_server_close(&w->server);
         http_server_deinit(&w->server);
@@ -800,13 +800,13 @@ TEST_NOFAULT(addresses) {
     for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
         NOTE("%s", bad[i]);
         err[0] = '\0';
-        CHECK_INT(http_server_listen(&w.server, bad[i], NULL, &port, err, sizeof(err)), PERILUNE_ERR_IO);
+        CHECK_INT(http_server_listen(&w.server, bad[i], true, NULL, &port, err, sizeof(err)), PERILUNE_ERR_IO);
         CHECK(strstr(err, bad[i]) != NULL && strlen(err) > strlen(bad[i]) + 10);
     }
     snprintf(address, sizeof(address), "127.0.0.1:%d", w.port);
     CHECK_INT(http_server_port(&w.server, address), w.port);
     CHECK_INT(http_server_port(&w.server, "127.0.0.1:0"), 0);
-    CHECK_INT(http_server_listen(&w.server, "*:0", NULL, &port, err, sizeof(err)), 0);
+    CHECK_INT(http_server_listen(&w.server, "*:0", true, NULL, &port, err, sizeof(err)), 0);
     CHECK(port > 0 && port != w.port);
     const char *keep = address;
     http_server_keep(&w.server, &keep, 1);

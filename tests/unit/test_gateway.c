@@ -268,6 +268,29 @@ TEST_NOFAULT(an_address_that_stays_loses_nobody) {
     unlink(path);
 }
 
+/* The kernel would deal connections out to both. */
+TEST_NOFAULT(two_do_not_share_an_address_unknowingly) {
+    int port = free_port();
+    perilune *g = open_on(port, 2), *other = NULL;
+    perilune_options o = PERILUNE_OPTIONS_INIT;
+    o.config = path;
+    CHECK_INT(perilune_open(&other, &o, NULL, 0), 0);
+    CHECK_INT(perilune_listen(other, NULL), PERILUNE_ERR_IO);
+    CHECK(strstr(perilune_errmsg(other), "Address already in use") != NULL);
+    rewrite("listen = '0.0.0.0:%d', workers = 2", port); /* its own it may have again */
+    CHECK_INT(perilune_reload(g), 0);
+    CHECK(all_answer(port));
+    CHECK_INT(perilune_load(other, path), 0);
+    CHECK_INT(perilune_listen(other, NULL), PERILUNE_ERR_IO);
+    rewrite("listen = '0.0.0.0:%d', workers = 2, reuse_port = true", port); /* now they know */
+    CHECK_INT(perilune_load(other, path), 0);
+    CHECK_INT(perilune_listen(other, NULL), 0);
+    perilune_close(g);
+    CHECK(says_200(other, dial(port), "/v1/models"));
+    perilune_close(other);
+    unlink(path);
+}
+
 TEST_NOFAULT(a_refused_listen_changes_nothing) {
     int taken, port = free_port(), fd = occupy(&taken);
     char address[32];
