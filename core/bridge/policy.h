@@ -31,14 +31,4 @@ struct policy_result {
 struct task *policy_start(struct state *s, const struct policy_chain *chain, struct policy_request *r,
                           void (*done)(void *owner, const struct policy_result *result), void *owner);
 
-/* perilune test: runs a spec file in virtual time.  Output to stdout. */
-int  policy_run_spec(struct state *s, struct bundle *b, unsigned *passed, unsigned *failed, char *err,
-                     size_t errlen);
-
-/* A command of the program that is written in Lua: require(module).run(argument), which
- * returns the exit status, in virtual time and without limits.  Policies are found from
- * the bundle's place.  Returns 0 or an error with a sentence in err. */
-int  policy_run_command(struct state *s, struct bundle *b, const char *module, struct slice argument, int *status,
-                        char *err, size_t errlen);
-
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "bridge/script.h"
 #include "gateway/alone.h"
 #include "gateway/gateway.h"
 
@@ -45,7 +46,7 @@ static void run_file(const char *path, unsigned *passed, unsigned *failed) {
     if (rc == 0) rc = bundle_open(&b, path, true, err, sizeof(err));
     if (rc == 0) {
         printf("# %s\n", path);
-        rc = policy_run_spec(a.state, b, passed, failed, err, sizeof(err));
+        rc = script_run_spec(a.state, b, passed, failed, err, sizeof(err));
     }
     if (rc != 0) {
         printf("FAILED  %s\n        %s\n", path, err);

@@ -8,8 +8,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
-#include "bridge/bundle.h"
-#include "bridge/policy.h"
+#include "bridge/script.h"
 #include "gateway/alone.h"
 #include "tools/args.h"
 
@@ -105,7 +104,7 @@ static int run(const struct compressing *c) {
     struct bundle *b = bundle_new("", false);
     if (rc == 0 && (b == NULL || buf_failed(&argument))) rc = PERILUNE_ERR_NOMEM;
     if (rc == 0)
-        rc = policy_run_command(a.state, b, "perilune.compress_command", buf_get(&argument), &status, err, sizeof(err));
+        rc = script_run_command(a.state, b, "perilune.compress_command", buf_get(&argument), &status, err, sizeof(err));
     if (rc != 0) fprintf(stderr, "perilune compress: %s\n", err);
     alone_close(&a);
     bundle_free(b);
