@@ -212,7 +212,7 @@ static int bound_port(const struct sockaddr_storage *sa) {
 /* Some address with this port is ours: another one may overlap with it. */
 static bool has_port(const struct http_server *s, const char *address) {
     const char *colon = strrchr(address, ':');
-    int port = colon ? atoi(colon + 1) : 0;
+    int port = colon ? (int)strtol(colon + 1, NULL, 10) : 0;
     for (struct list *e = s->listeners.next; e != &s->listeners; e = e->next)
         if (container_of(e, struct http_listener, link)->port == port) return true;
     return false;
