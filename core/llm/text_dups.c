@@ -19,7 +19,10 @@
  *
  * A bucket is asked for TRIES items, so time is linear.
  *
- * Thread: any.  Memory: some ten times the text. */
+ * Terms are found once, line by line; a line that was a block needs no second sketch; and
+ * shingles are sorted when two are compared, which is seldom.
+ *
+ * Thread: any.  Memory: some fifteen times the text. */
 #include "llm/text_dups.h"
 
 #include <stdlib.h>
@@ -40,6 +43,8 @@ const struct text_dedupe_options text_dedupe_defaults = { .min_bytes = 40 };
 struct line {
     uint32_t start, end; /* end: behind the line end */
     uint32_t times;      /* it, and those that went for its sake */
+    uint32_t terms;      /* where its terms begin */
+    uint32_t sketch;     /* of the line as a block, its number + 1; 0: it was none */
     bool     frozen, gone;
 };
 
@@ -51,7 +56,10 @@ struct item {
 struct dups {
     struct slice                      text;
     const struct text_dedupe_options *options;
-    struct buf                        spans, lines, items, shingles;
+    struct buf                        spans, lines, items;
+    struct buf                        terms, triples; /* hashes of all terms; of each with the two before it */
+    struct buf                        shingles;       /* of those that were compared */
+    struct buf                        sketches;       /* of blocks of one line */
     struct line                      *line;
     size_t                            line_count;
 };
@@ -63,7 +71,7 @@ static int cut_lines(struct dups *d) {
     while (p < end) {
         const char *q = memchr(p, '\n', (size_t)(end - p));
         q = q != NULL ? q + 1 : end;
-        struct line l = { (uint32_t)(p - d->text.ptr), (uint32_t)(q - d->text.ptr), 1, false, false };
+        struct line l = { (uint32_t)(p - d->text.ptr), (uint32_t)(q - d->text.ptr), 1, 0, 0, false, false };
         buf_put(&d->lines, &l, sizeof(l));
         p = q;
     }
@@ -147,16 +155,51 @@ static void drop(struct dups *d, const struct item *it, const struct item *first
 
 static bool is_white(char c) { return (unsigned char)c <= ' '; }
 
+#define PIECE 256
+
+/* Appends s to the *n bytes at out, a run of white space as one space, until PIECE bytes or
+ * up to seven more are there.  Returns what is left of s. */
+static struct slice collapse(struct slice s, char *out, size_t *n) {
+    const uint64_t spaces = UINT64_C(0x2020202020202020), ones = UINT64_C(0x0101010101010101);
+    const char *p = s.ptr, *end = p + s.len;
+    while (p < end && *n < PIECE) {
+        if (end - p >= 8) {
+            uint64_t x, controls, gaps;
+            memcpy(&x, p, 8);
+            controls = (x - spaces) & ~x & ones << 7;
+            gaps = x ^ spaces;
+            gaps = (gaps - ones) & ~gaps & ones << 7;
+            /* Nothing to collapse: no control character, and no space behind a space. */
+            if (controls == 0 && (gaps & gaps << 8) == 0 && p[7] != ' ') {
+                memcpy(out + *n, p, 8);
+                *n += 8;
+                p += 8;
+                continue;
+            }
+        }
+        bool white = is_white(*p);
+        out[(*n)++] = white ? ' ' : *p;
+        p++;
+        while (white && p < end && is_white(*p)) p++;
+    }
+    return slice_of(p, (size_t)(end - p));
+}
+
 /* A hash for which a run of white space is one space. */
 static uint64_t hash_of(struct slice s) {
-    uint64_t h = 0;
-    for (size_t i = 0; i < s.len; i++) {
-        if (is_white(s.ptr[i])) {
-            while (i + 1 < s.len && is_white(s.ptr[i + 1])) i++;
-            h = (h ^ ' ') * UINT64_C(0x100000001b3);
-        } else {
-            h = (h ^ (unsigned char)s.ptr[i]) * UINT64_C(0x100000001b3);
+    char piece[PIECE + 8];
+    uint64_t h = 0, x;
+    for (size_t n = 0, have; s.len > 0 || n > 0; n = have) {
+        s = collapse(s, piece, &n);
+        size_t i = 0, most = n < PIECE ? n : PIECE; /* the same pieces, however they were put together */
+        for (; most - i >= 8; i += 8) {
+            memcpy(&x, piece + i, 8);
+            h = (h ^ x) * UINT64_C(0x9e3779b97f4a7c15);
+            h ^= h >> 29;
         }
+        for (; i < most; i++) h = (h ^ (unsigned char)piece[i]) * UINT64_C(0x100000001b3);
+        have = n - most;
+        memcpy(piece, piece + most, have);
     }
     return text_mix(h);
 }
@@ -219,28 +262,71 @@ static int drop_equal(struct dups *d) {
 /* -- Those that are alike -------------------------------------------------------------------------- */
 
 struct sketch {
-    uint32_t shingles, count; /* in d->shingles: uint64_t each, sorted, each once */
+    uint32_t from, to;        /* terms */
+    uint32_t shingles, count; /* in d->shingles, sorted, each once, when it was compared; else count is 0 */
     uint64_t facts;
     uint32_t least[HASHES];
 };
 
-struct shingling {
+struct collecting {
     struct text_sink sink;
     struct buf      *out;
-    uint64_t         before[2];
 };
 
-static void add_shingles(struct text_sink *sink) {
-    struct shingling *s = (struct shingling *)(void *)sink;
-    uint64_t *out = (uint64_t *)(void *)buf_reserve(s->out, sink->n * sizeof(*out));
-    if (out == NULL) return;
-    for (unsigned i = 0; i < sink->n; i++) {
-        uint64_t hash = sink->hashes[i];
-        out[i] = text_mix(s->before[0] * 31 + text_mix(s->before[1] * 17 + hash));
-        s->before[0] = s->before[1];
-        s->before[1] = hash;
+static void add_terms(struct text_sink *sink) {
+    buf_put(((struct collecting *)(void *)sink)->out, sink->hashes, sink->n * sizeof(*sink->hashes));
+}
+
+static uint64_t triple(uint64_t a, uint64_t b, uint64_t c) { return text_mix(a * 31 + text_mix(b * 17 + c)); }
+
+static const uint64_t *hashes_of(const struct buf *b) { return (const uint64_t *)(const void *)b->data; }
+
+/* The terms of all lines: no term goes over a line end. */
+static int collect_terms(struct dups *d) {
+    struct collecting c = { .out = &d->terms };
+    text_sink_init(&c.sink, add_terms, false);
+    for (size_t l = 0; l < d->line_count; l++) {
+        d->line[l].terms = (uint32_t)(d->terms.len / sizeof(uint64_t));
+        text_terms(slice_of(d->text.ptr + d->line[l].start, d->line[l].end - d->line[l].start), &c.sink);
     }
-    buf_advance(s->out, sink->n * sizeof(*out));
+    size_t n = d->terms.len / sizeof(uint64_t);
+    uint64_t *out = (uint64_t *)(void *)buf_reserve(&d->triples, d->terms.len + 1);
+    if (buf_failed(&d->terms) || out == NULL) return PERILUNE_ERR_NOMEM;
+    const uint64_t *t = hashes_of(&d->terms);
+    for (size_t i = 2; i < n; i++) out[i] = triple(t[i - 2], t[i - 1], t[i]);
+    buf_advance(&d->triples, d->terms.len);
+    return 0;
+}
+
+static uint32_t terms_end(const struct dups *d, size_t last_line) {
+    return last_line < d->line_count ? d->line[last_line].terms : (uint32_t)(d->terms.len / sizeof(uint64_t));
+}
+
+/* The shingle that ends with term i of those from `from` on. */
+static uint64_t shingle(const struct dups *d, uint32_t from, uint32_t i) {
+    const uint64_t *t = hashes_of(&d->terms);
+    if (i >= from + 2) return hashes_of(&d->triples)[i];
+    return triple(0, i > from ? t[i - 1] : 0, t[i]);
+}
+
+static void sketch_item(const struct dups *d, const struct item *it, struct sketch *k) {
+    k->from = d->line[it->first].terms;
+    k->to = terms_end(d, it->last);
+    k->count = 0;
+    const uint64_t *triples = hashes_of(&d->triples);
+    uint32_t own = k->to - k->from < 2 ? k->to : k->from + 2; /* shingles that no other line's terms are in */
+    for (unsigned h = 0; h < HASHES; h++) {
+        uint64_t odd = text_mix(h + 1) | 1, least = UINT64_MAX;
+        for (uint32_t i = k->from; i < own; i++) {
+            uint64_t x = shingle(d, k->from, i) * odd;
+            least = x < least ? x : least;
+        }
+        for (uint32_t i = own; i < k->to; i++) {
+            uint64_t x = triples[i] * odd;
+            least = x < least ? x : least;
+        }
+        k->least[h] = (uint32_t)(least >> 32);
+    }
 }
 
 static int compare_u64(const void *a, const void *b) {
@@ -248,29 +334,19 @@ static int compare_u64(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
-static void sketch_text(struct dups *d, struct slice s, struct sketch *k) {
-    struct shingling sh;
-    text_sink_init(&sh.sink, add_shingles, false);
-    sh.out = &d->shingles;
-    sh.before[0] = sh.before[1] = 0;
-    k->shingles = (uint32_t)(d->shingles.len / sizeof(uint64_t));
-    text_terms(s, &sh.sink);
-    if (buf_failed(&d->shingles)) return;
-    uint64_t *at = (uint64_t *)(void *)d->shingles.data + k->shingles;
-    size_t n = d->shingles.len / sizeof(uint64_t) - k->shingles, kept = 0;
-    if (n > 0) qsort(at, n, sizeof(*at), compare_u64);
+/* Makes the sorted shingles of a sketch, which few need.  false: no memory. */
+static bool sort_shingles(struct dups *d, struct sketch *k) {
+    if (k->count > 0) return true;
+    size_t n = k->to - k->from;
+    uint64_t *at = (uint64_t *)(void *)buf_reserve(&d->shingles, n * sizeof(*at));
+    if (at == NULL) return false;
+    for (size_t i = 0; i < n; i++) at[i] = shingle(d, k->from, k->from + (uint32_t)i);
+    qsort(at, n, sizeof(*at), compare_u64);
     for (size_t i = 0; i < n; i++)
-        if (kept == 0 || at[i] != at[kept - 1]) at[kept++] = at[i];
-    d->shingles.len = (k->shingles + kept) * sizeof(uint64_t);
-    k->count = (uint32_t)kept;
-    for (unsigned h = 0; h < HASHES; h++) {
-        uint64_t odd = text_mix(h + 1) | 1, least = UINT64_MAX;
-        for (size_t i = 0; i < kept; i++) {
-            uint64_t x = at[i] * odd;
-            least = x < least ? x : least;
-        }
-        k->least[h] = (uint32_t)(least >> 32);
-    }
+        if (k->count == 0 || at[i] != at[k->count - 1]) at[k->count++] = at[i];
+    k->shingles = (uint32_t)(d->shingles.len / sizeof(*at));
+    buf_advance(&d->shingles, k->count * sizeof(*at));
+    return true;
 }
 
 /* What must be the same in two that are alike, of the text [start, end).  *at: the first
@@ -290,11 +366,12 @@ static uint64_t facts_of(const struct dups *d, uint32_t start, uint32_t end, siz
     return h;
 }
 
-static bool is_alike(const struct dups *d, const struct sketch *a, const struct sketch *b) {
-    const uint64_t *s = (const uint64_t *)(void *)d->shingles.data + a->shingles;
-    const uint64_t *t = (const uint64_t *)(void *)d->shingles.data + b->shingles;
+static bool is_alike(struct dups *d, struct sketch *a, struct sketch *b) {
+    if (a->facts != b->facts || !sort_shingles(d, a) || !sort_shingles(d, b)) return false;
+    const uint64_t *s = hashes_of(&d->shingles) + a->shingles;
+    const uint64_t *t = hashes_of(&d->shingles) + b->shingles;
     size_t i = 0, k = 0, both = 0, less = a->count < b->count ? a->count : b->count;
-    if (a->facts != b->facts || (float)less < d->options->likeness * (float)(a->count + b->count - less)) return false;
+    if ((float)less < d->options->likeness * (float)(a->count + b->count - less)) return false;
     while (i < a->count && k < b->count) {
         both += s[i] == t[k];
         bool step = s[i] <= t[k];
@@ -307,7 +384,7 @@ static bool is_alike(const struct dups *d, const struct sketch *a, const struct 
 
 /* The slot of the table of a band for item i: free, or of an item that it is like; NULL:
  * TRIES others are in the way. */
-static uint32_t *find_slot(const struct dups *d, const struct sketch *sketches, size_t i, uint32_t *table, size_t mask,
+static uint32_t *find_slot(struct dups *d, struct sketch *sketches, size_t i, uint32_t *table, size_t mask,
                            unsigned band) {
     const uint32_t *rows = &sketches[i].least[band * ROWS];
     size_t at = text_mix((uint64_t)rows[0] << 32 | rows[1]) & mask;
@@ -317,8 +394,7 @@ static uint32_t *find_slot(const struct dups *d, const struct sketch *sketches, 
 }
 
 /* An item before i that it is like and that stays; SIZE_MAX: none, and i is in the tables. */
-static size_t find_alike(const struct dups *d, const struct sketch *sketches, size_t i, uint32_t *tables,
-                         size_t mask) {
+static size_t find_alike(struct dups *d, struct sketch *sketches, size_t i, uint32_t *tables, size_t mask) {
     uint32_t *free_slots[BANDS];
     for (unsigned band = 0; band < BANDS; band++) {
         uint32_t *slot = find_slot(d, sketches, i, tables + band * (mask + 1), mask, band);
@@ -330,22 +406,37 @@ static size_t find_alike(const struct dups *d, const struct sketch *sketches, si
     return SIZE_MAX;
 }
 
+/* The sketch of an item; that of a line which was a block is known. */
+static void make_sketch(struct dups *d, const struct item *it, struct sketch *k, size_t *span) {
+    struct line *line = &d->line[it->first];
+    bool one = it->last == it->first + 1;
+    if (one && line->sketch > 0) {
+        *k = ((const struct sketch *)(const void *)d->sketches.data)[line->sketch - 1];
+        return;
+    }
+    k->facts = facts_of(d, line->start, d->line[it->last - 1].end, span);
+    sketch_item(d, it, k);
+    if (!one) return;
+    buf_put(&d->sketches, k, sizeof(*k));
+    if (!buf_failed(&d->sketches)) line->sketch = (uint32_t)(d->sketches.len / sizeof(*k));
+}
+
 static int drop_alike(struct dups *d) {
     size_t n, span = 0;
     struct item *items = items_of(d, &n);
     size_t mask = slots_for(n) - 1;
     uint32_t *tables = mem_zalloc((mask + 1) * BANDS * sizeof(*tables));
-    struct sketch *sketches = mem_zalloc(n * sizeof(*sketches));
+    struct sketch *sketches = mem_alloc((n + 1) * sizeof(*sketches));
     int rc = tables == NULL || sketches == NULL ? PERILUNE_ERR_NOMEM : 0;
     d->shingles.len = 0;
     for (size_t i = 0; i < n && rc == 0; i++) {
         struct item *it = &items[i];
         if (d->line[it->first].gone || is_frozen(d, it)) continue;
-        sketches[i].facts = facts_of(d, d->line[it->first].start, d->line[it->last - 1].end, &span);
-        sketch_text(d, item_text(d, it), &sketches[i]);
-        if (buf_failed(&d->shingles)) rc = PERILUNE_ERR_NOMEM;
-        size_t like = rc == 0 && sketches[i].count > 0 ? find_alike(d, sketches, i, tables, mask) : SIZE_MAX;
-        if (like != SIZE_MAX) drop(d, it, &items[like]);
+        make_sketch(d, it, &sketches[i], &span);
+        if (sketches[i].from == sketches[i].to) continue;
+        size_t like = find_alike(d, sketches, i, tables, mask);
+        if (buf_failed(&d->shingles) || buf_failed(&d->sketches)) rc = PERILUNE_ERR_NOMEM;
+        else if (like != SIZE_MAX) drop(d, it, &items[like]);
     }
     mem_free(tables);
     mem_free(sketches);
@@ -391,6 +482,7 @@ static int dedupe(struct dups *d) {
     if (rc == 0) rc = cut_lines(d);
     if (rc != 0) return rc;
     freeze_lines(d);
+    if (d->options->likeness > 0) rc = collect_terms(d);
     for (int pass = 0; pass < 2 && rc == 0; pass++) {
         if (pass == 0) collect_blocks(d);
         else collect_lines(d);
@@ -414,7 +506,10 @@ int text_dedupe(struct slice text, const struct text_dedupe_options *options, st
     buf_deinit(&d.spans);
     buf_deinit(&d.lines);
     buf_deinit(&d.items);
+    buf_deinit(&d.terms);
+    buf_deinit(&d.triples);
     buf_deinit(&d.shingles);
+    buf_deinit(&d.sketches);
     if (rc != 0) {
         out->len = before;
         *result = (struct text_dedupe_result){ 0 };

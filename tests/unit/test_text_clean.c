@@ -39,6 +39,33 @@ TEST_FAULT(the_first_of_equal_lines_stays) {
     dedupe("请保持原样不变\n另外一行文字\n请保持原样不变", "请保持原样不变\n另外一行文字\n");
 }
 
+/* White space is other in each of two lines, which are of many lengths. */
+TEST_NOFAULT(long_lines_are_equal_but_for_white_space) {
+    static const char *const gaps[] = { " ", "  ", "\t", " \t ", "          " };
+    unsigned seed = 1;
+    for (size_t words = 1; words < 160; words += 1) {
+        struct text_dedupe_options o = { .min_bytes = 1 };
+        struct text_dedupe_result r;
+        struct buf text, out;
+        buf_init(&text, 0);
+        buf_init(&out, 0);
+        for (int line = 0; line < 2; line++) {
+            for (size_t i = 0; i < words; i++) {
+                seed = seed * 1103515245 + 12345;
+                if (i > 0) buf_puts(&text, line == 0 ? " " : gaps[(seed >> 16) % 5]);
+                for (size_t k = 0; k <= i * 7 % 11; k++) buf_putc(&text, (char)('a' + (i + k) % 26));
+                if (i % 9 == 5) buf_puts(&text, "字");
+            }
+            buf_putc(&text, '\n');
+        }
+        NOTE("%zu words", words);
+        CHECK_INT(text_dedupe(buf_get(&text), &o, &out, &r), 0);
+        CHECK_UINT(r.lines, 1);
+        buf_deinit(&text);
+        buf_deinit(&out);
+    }
+}
+
 TEST_FAULT(a_block_goes_with_the_empty_line_behind_it) {
     dedupe("one a\ntwo b\n\nthree three\n\none a\ntwo b\n\nend of it\n", "one a\ntwo b\n\nthree three\n\nend of it\n");
     dedupe("one a\ntwo b\n\none a\ntwo c\n", "one a\ntwo b\n\none a\ntwo c\n");
@@ -70,6 +97,21 @@ TEST_FAULT(those_that_are_alike_differ_in_words_only) {
     snprintf(text, sizeof(text), "%s%s%s", five, six, five);
     char expected[512];
     snprintf(expected, sizeof(expected), "%.*s [x3]\n", (int)strlen(five) - 1, five);
+    dedupe_with(o, text, expected);
+}
+
+/* A line that was a block is compared with lines of blocks, before it and behind it. */
+TEST_FAULT(lines_are_alike_in_blocks_and_alone) {
+    static const char a[] = "the quick brown fox jumps over the lazy dog near the old mill by the river\n";
+    static const char other[] = "the quick brown fox jumps over the lazy dog near the old mill by the lake\n";
+    static const char block[] = "a first line that is about a journey to the sea and its ships\n";
+    struct text_dedupe_options o = { .min_bytes = 10, .likeness = 0.7f };
+    char text[512], expected[512];
+    snprintf(text, sizeof(text), "%s%s\n%s\nend\n", block, a, other);
+    snprintf(expected, sizeof(expected), "%s%s\nend\n", block, a);
+    dedupe_with(o, text, expected);
+    snprintf(text, sizeof(text), "%s\n%s%s\nend\n", other, block, a);
+    snprintf(expected, sizeof(expected), "%s\n%s\nend\n", other, block);
     dedupe_with(o, text, expected);
 }
 
