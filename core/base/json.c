@@ -169,6 +169,8 @@ static const char *skip_string(struct reader *r, bool *escaped) {
             return NULL;
         } else {
             do {
+                p = scan_threes(p, r->end);
+                if (p == r->end || (unsigned char)*p < 0x80) break;
                 size_t n = scan_utf8(p, r->end);
                 if (n == 0) {
                     fail(r, p, "invalid UTF-8");

@@ -1,4 +1,4 @@
-/* json_scan.h -- the two inner loops that the JSON reader, the JSON writer and
+/* json_scan.h -- the inner loops that the JSON reader, the JSON writer and
  * the UTF-8 check share.  Private to core/base. */
 #ifndef PERILUNE_BASE_JSON_SCAN_H
 #define PERILUNE_BASE_JSON_SCAN_H
@@ -60,6 +60,15 @@ static inline size_t scan_utf8(const char *p, const char *end) {
     if (first == 0xF0 && second < 0x90) return 0; /* overlong */
     if (first == 0xF4 && second > 0x8F) return 0; /* above U+10FFFF */
     return 4;
+}
+
+/* Behind the sequences at p that begin with E1 to EC, in which only the kind of each byte has
+ * to be right: nearly all of a text in Chinese, Japanese or Korean. */
+static inline const char *scan_threes(const char *p, const char *end) {
+    while (end - p >= 3 && (unsigned char)p[0] - 0xE1u < 0x0C && scan_is_continuation(p[1]) &&
+           scan_is_continuation(p[2]))
+        p += 3;
+    return p;
 }
 
 #endif

@@ -48,7 +48,7 @@ void json_write_string(struct buf *out, struct slice s) {
         if (p == end) break;
         size_t n = scan_utf8(p, end);
         if (n > 1) {
-            p += n;
+            p = scan_threes(p + n, end);
             continue;
         }
         buf_put(out, run, (size_t)(p - run));

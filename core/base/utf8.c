@@ -19,13 +19,6 @@ static const char *skip_ascii(const char *p, const char *end) {
     return p;
 }
 
-/* Three bytes of which nothing but the kind has to be right: from U+1000 on, without what
- * begins like the surrogates; all of Chinese and Japanese. */
-static bool is_common_three(const char *p) {
-    unsigned char first = (unsigned char)p[0];
-    return first - 0xE1u < 0x0C && scan_is_continuation(p[1]) && scan_is_continuation(p[2]);
-}
-
 size_t utf8_valid_prefix(struct slice s) {
     if (s.len == 0) return 0;
     const char *p = s.ptr, *end = s.ptr + s.len;
@@ -34,7 +27,7 @@ size_t utf8_valid_prefix(struct slice s) {
         p = skip_ascii(p, end);
         /* Text that left ASCII tends to stay outside for a while. */
         while (p < end && (unsigned char)*p >= 0x80) {
-            while (end - p >= 3 && is_common_three(p)) p += 3;
+            p = scan_threes(p, end);
             if (p == end || (unsigned char)*p < 0x80) break;
             size_t n = scan_utf8(p, end);
             if (n == 0) return (size_t)(p - s.ptr);
