@@ -72,8 +72,10 @@ static uint32_t piece_end(const struct text_index *ix, size_t i) {
     return (uint32_t)count(&ix->postings, sizeof(struct posting));
 }
 
+static bool has_room(struct buf *b, size_t size) { return b->cap - b->len >= size || buf_reserve(b, size) != NULL; }
+
 static void *push(struct buf *b, size_t size) {
-    if (b->cap - b->len < size && buf_reserve(b, size) == NULL) return NULL;
+    if (!has_room(b, size)) return NULL;
     void *p = b->data + b->len;
     b->len += size;
     return p;
@@ -130,11 +132,9 @@ static bool grow_slots(struct text_index *ix, size_t terms) {
 }
 
 void text_index_expect(struct text_index *ix, struct slice text) {
-    size_t wide = 0, per = ASCII_PER_POSTING;
-    for (size_t i = 0; i < SAMPLES && text.len > 0; i++)
-        wide += (unsigned char)text.ptr[text.len / SAMPLES * i] >= 0x80;
-    if (wide > SAMPLES / 2) per = WIDE_PER_POSTING;
-    size_t postings = text.len / per;
+    size_t wide = 0, step = text.len / SAMPLES;
+    for (size_t i = 0; i < SAMPLES && step > 0; i++) wide += (unsigned char)text.ptr[step * i] >= 0x80;
+    size_t postings = text.len / (wide > SAMPLES / 2 ? WIDE_PER_POSTING : ASCII_PER_POSTING);
     if (!grow_slots(ix, postings / 2)) return; /* half of them are new terms */
     buf_reserve(&ix->postings, postings * sizeof(struct posting));
     buf_reserve(&ix->terms, postings / 2 * sizeof(struct term));
@@ -151,8 +151,8 @@ static void add_terms(struct text_sink *sink) {
     struct text_index *ix = a->ix;
     size_t n = term_count(ix);
     if (buf_failed(&ix->slots) || !grow_slots(ix, n + sink->n)) return;
-    if (buf_reserve(&ix->terms, sink->n * sizeof(struct term)) == NULL) return;
-    if (buf_reserve(&ix->postings, sink->n * sizeof(struct posting)) == NULL) return;
+    if (!has_room(&ix->terms, sink->n * sizeof(struct term))) return;
+    if (!has_room(&ix->postings, sink->n * sizeof(struct posting))) return;
     struct slot *slots = slots_of(ix);
     struct term *terms = terms_of(ix);
     struct posting *postings = postings_of(ix);

@@ -265,6 +265,12 @@ void text_scan_run(struct text_scan *s) {
     if (text_is_letter(*p)) {
         q += text_letters(p, most);
         bits = RUN_LETTER;
+        bool last = q < most && *q == '.' && (q + 1 == limit || classes[(unsigned char)q[1]] == 0);
+        if (last) { /* of a sentence: the period is not its own */
+            word(s, p, q, limit);
+            s->at = q + 1;
+            return;
+        }
     }
     for (; q < most; q++) {
         if ((c = classes[(unsigned char)*q]) == 0) {

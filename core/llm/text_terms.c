@@ -86,7 +86,7 @@ static inline uint64_t few_bytes(const char *p, size_t n, const char *end) {
     return bytes & ((UINT64_C(1) << 8 * n) - 1);
 }
 
-static uint64_t hash_ascii(const char *p, size_t n, const char *end) {
+static inline uint64_t hash_ascii(const char *p, size_t n, const char *end) {
     uint64_t h = SEED + n, bytes;
     for (; n >= 8; p += 8, n -= 8) {
         memcpy(&bytes, p, 8);
@@ -145,7 +145,10 @@ static const char *word(struct text_sink *sink, const char *p, const char *end) 
     const char *q = p + text_letters(p, end);
     unsigned kinds = q > p ? LETTERS : 0, kind = q < end ? kinds_of[(unsigned char)*q] : 0;
     if (kinds == LETTERS && kind == 0) { /* most are */
-        put_ascii(sink, p, (size_t)(q - p), true, end);
+        size_t n = (size_t)(q - p);
+        bool plain = n < 8 && end - p >= 8 && (q[-1] | 0x20) != 's' && !sink->want_asks;
+        if (plain) put(sink, hash_ascii(p, n, end), false); /* what put_ascii() does */
+        else put_ascii(sink, p, n, true, end);
         return q;
     }
     while (q < end && ((kind = kinds_of[(unsigned char)*q]) & BOTH) != 0) {
