@@ -13,14 +13,19 @@
  * across, and that is most of them; so a clause falls into a handful of one to four
  * characters, which do repeat.
  *
- * The cache has two tables, by length; an entry is the word itself, so a hit is exact:
+ * An entry of the cache is the word itself, so a hit is exact:
  *
- *     1..7 bytes    [ word, length | first token | count, second token ]      16 bytes
- *     8..15 bytes   [ word, length         | count | first three tokens ]     32 bytes
+ *     keys   [ 15 bytes | length, count ]        16 bytes, all that counting looks at
+ *     ids    [ the first three tokens ]          12 bytes, beside it in a table of their own
  *
- * Two entries share a place; the newer one is looked at first.  Words with more tokens
- * than an entry holds are merged again when their tokens are asked for, not when they
- * are counted.
+ * Two entries share a place; the newer one is looked at first.  A word that comes for the
+ * first time takes the second, and the first one when it comes again.  Words with more
+ * tokens than an entry holds are merged again when their tokens are asked for, not when
+ * they are counted.
+ *
+ * ASCII is split 64 bytes at a time (split_block.h).  Where the pieces end is then known
+ * without a branch that text could make unpredictable, and the processor looks for many
+ * words in the cache at once.
  *
  * Thread: the one that owns the struct bpe. */
 #include "llm/bpe.h"
@@ -34,28 +39,30 @@
 #include "llm/added.h"
 #include "llm/bpe_int.h"
 #include "llm/nfc.h"
+#include "llm/split_block.h"
 #include "llm/unicode.h"
 
-#define SHORT_BITS 15 /* sets of two: 1 MiB */
-#define LONG_BITS  14 /* 1 MiB */
+#define SET_BITS   16 /* sets of two words: 2 MiB, and 1.5 MiB for their tokens */
+#define FEW_IDS    3
 #define KEEP_IDS   (64 * 1024)  /* tokens of scratch memory that stay */
 #define KEEP_TEXT  (256 * 1024) /* bytes of normalized text that stay */
+#define HIGH_BITS  0x8080808080808080ull
+#define BLOCK_ROOM (SPLIT_BLOCK + 16) /* the last word's sixteen bytes are read, too */
 
-struct short_entry {
-    uint64_t key;   /* the bytes, and their number in the highest */
-    uint32_t first; /* token */
-    uint32_t rest;  /* how many tokens << 24 | the second */
+/* A word's bytes; the highest has their number, and above it how many tokens they are. */
+struct key {
+    uint64_t low, high;
 };
+#define COUNT_SHIFT 60
+#define COUNT_BITS  ((uint64_t)15 << COUNT_SHIFT)
 
-struct long_entry {
-    uint64_t low, high; /* likewise */
-    uint32_t count;
-    uint32_t id[3];
+struct few_ids {
+    uint32_t id[FEW_IDS];
 };
 
 struct bpe_cache {
-    struct short_entry shorts[1u << SHORT_BITS][2];
-    struct long_entry  longs[1u << LONG_BITS][2];
+    struct key     keys[1u << SET_BITS][2];
+    struct few_ids ids[1u << SET_BITS][2];
 };
 
 /* -- Words that are not in the cache -------------------------------------------------- */
@@ -79,10 +86,12 @@ static void scratch_done(struct bpe *b) {
 
 /* The tokens of one word; room for n.  0: no memory. */
 static size_t tokens_of(struct bpe *b, const unsigned char *p, size_t n, uint32_t *ids) {
-    uint32_t id = vocab_find(b->v, p, n);
-    if (id != VOCAB_NONE) {
-        ids[0] = id;
-        return 1;
+    if (n > 3 || !b->cuts) { /* two merges are done sooner than one look into the index */
+        uint32_t id = vocab_find(b->v, p, n);
+        if (id != VOCAB_NONE) {
+            ids[0] = id;
+            return 1;
+        }
     }
     return merge_piece(b->v, &b->merge, p, n, ids);
 }
@@ -143,21 +152,20 @@ static inline uint64_t load8(const unsigned char *p, const unsigned char *end) {
     return x;
 }
 
-static __attribute__((noinline)) int short_miss(struct bpe *b, const unsigned char *p, size_t n, struct sink *s,
-                                                struct short_entry set[2], uint64_t key) {
-    uint32_t ids[8];
-    size_t k = tokens_of(b, p, n, ids);
-    set[1] = (struct short_entry){ key, ids[0], (uint32_t)k << 24 | (k > 1 ? ids[1] : 0) };
-    return put_ids(s, ids, k);
-}
+#define BYTES(n) ((n) >= 8 ? UINT64_MAX : ((uint64_t)1 << 8 * (n)) - 1)
+#define MASK(n)  { BYTES(n), BYTES((n) - 8 + 8 * ((n) < 8)) * ((n) > 8) }
+static const struct key masks[16] = { /* by length */
+    MASK(0), MASK(1), MASK(2),  MASK(3),  MASK(4),  MASK(5),  MASK(6),  MASK(7),
+    MASK(8), MASK(9), MASK(10), MASK(11), MASK(12), MASK(13), MASK(14), MASK(15),
+};
 
-static __attribute__((noinline)) int long_miss(struct bpe *b, const unsigned char *p, size_t n, struct sink *s,
-                                               struct long_entry set[2], uint64_t low, uint64_t high) {
-    uint32_t ids[16];
-    size_t k = tokens_of(b, p, n, ids);
-    set[1] = (struct long_entry){ .low = low, .high = high, .count = (uint32_t)k };
-    memcpy(set[1].id, ids, (k < 3 ? k : 3) * sizeof(*ids));
-    return put_ids(s, ids, k);
+static int miss(struct bpe *b, const unsigned char *p, size_t n, struct sink *s, struct key k, uint32_t set) {
+    uint32_t ids[16] = { 0 };
+    size_t count = tokens_of(b, p, n, ids);
+    k.high |= (uint64_t)count << COUNT_SHIFT;
+    b->cache->keys[set][1] = k;
+    memcpy(b->cache->ids[set][1].id, ids, sizeof(struct few_ids));
+    return put_ids(s, ids, count);
 }
 
 static __attribute__((noinline)) int again(struct bpe *b, const unsigned char *p, size_t n, struct sink *s) {
@@ -176,61 +184,58 @@ static inline int put_one(struct sink *s, uint32_t id) {
     return 0;
 }
 
-static inline int put_short(struct bpe *b, const unsigned char *p, size_t n, struct sink *s,
-                            const struct short_entry *e) {
+static inline int put_hit(struct bpe *b, const unsigned char *p, size_t n, struct sink *s, size_t count,
+                          const struct few_ids *few) {
     if (s->ids == NULL) {
-        s->count += e->rest >> 24;
+        s->count += count;
         return 0;
     }
-    if (e->rest >> 24 == 1) return put_one(s, e->first);
-    if (e->rest >> 24 > 2) return again(b, p, n, s);
-    uint32_t ids[2] = { e->first, e->rest & 0xFFFFFF };
-    return put_ids(s, ids, 2);
+    if (count == 1) return put_one(s, few->id[0]);
+    return count <= FEW_IDS ? put_ids(s, few->id, count) : again(b, p, n, s);
 }
 
-static inline int put_long(struct bpe *b, const unsigned char *p, size_t n, struct sink *s,
-                           const struct long_entry *e) {
-    if (s->ids == NULL) {
-        s->count += e->count;
-        return 0;
-    }
-    return e->count <= 3 ? put_ids(s, e->id, e->count) : again(b, p, n, s);
+static inline bool is_key(const struct key *k, uint64_t low, uint64_t high) {
+    return ((k->low ^ low) | ((k->high ^ high) & ~COUNT_BITS)) == 0;
 }
 
-/* A word of 1..7 bytes whose first eight are x. */
-static inline int short_word(struct bpe *b, const unsigned char *p, size_t n, uint64_t x, struct sink *s) {
-    uint64_t key = (x & (((uint64_t)1 << (8 * n)) - 1)) | (uint64_t)n << 56;
-    struct short_entry *set = b->cache->shorts[key * VOCAB_MIX >> (64 - SHORT_BITS)];
-    if (set[0].key == key) return put_short(b, p, n, s, &set[0]);
-    if (set[1].key == key) {
-        struct short_entry e = set[1];
-        set[1] = set[0];
-        set[0] = e;
-        return put_short(b, p, n, s, &set[0]);
-    }
-    return short_miss(b, p, n, s, set, key);
+/* Not the first of its set. */
+static __attribute__((noinline)) int second(struct bpe *b, const unsigned char *p, size_t n, struct sink *s,
+                                            struct key k, uint32_t set) {
+    struct key *keys = b->cache->keys[set], hit = keys[1];
+    struct few_ids *few = b->cache->ids[set], hit_ids = few[1];
+    if (!is_key(&hit, k.low, k.high)) return miss(b, p, n, s, k, set);
+    keys[1] = keys[0];
+    few[1] = few[0];
+    keys[0] = hit;
+    few[0] = hit_ids;
+    return put_hit(b, p, n, s, hit.high >> COUNT_SHIFT, &few[0]);
 }
 
-/* Of 8..15. */
-static inline int middle_word(struct bpe *b, const unsigned char *p, size_t n, uint64_t low, uint64_t x,
-                              struct sink *s) {
-    uint64_t high = (x & (((uint64_t)1 << (8 * (n - 8))) - 1)) | (uint64_t)n << 56;
-    uint64_t h = (low ^ (high * 0xC4CEB9FE1A85EC53ull)) * VOCAB_MIX;
-    struct long_entry *set = b->cache->longs[(h ^ h << 32) >> (64 - LONG_BITS)];
-    if (set[0].low == low && set[0].high == high) return put_long(b, p, n, s, &set[0]);
-    if (set[1].low == low && set[1].high == high) {
-        struct long_entry e = set[1];
-        set[1] = set[0];
-        set[0] = e;
-        return put_long(b, p, n, s, &set[0]);
-    }
-    return long_miss(b, p, n, s, set, low, high);
+/* A word of 1..15 bytes, which are the first of low and high. */
+static inline __attribute__((always_inline)) int short_word(struct bpe *b, const unsigned char *p, size_t n,
+                                                            uint64_t low, uint64_t high, struct sink *s) {
+    low &= masks[n].low;
+    high = (high & masks[n].high) | (uint64_t)n << 56;
+    uint32_t set = (uint32_t)((low ^ high * 0xC4CEB9FE1A85EC53ull) * VOCAB_MIX >> (64 - SET_BITS));
+    const struct key *k = b->cache->keys[set];
+    if (is_key(k, low, high)) return put_hit(b, p, n, s, k->high >> COUNT_SHIFT, b->cache->ids[set]);
+    return second(b, p, n, s, (struct key){ low, high }, set);
 }
 
-static inline int word(struct bpe *b, const unsigned char *p, size_t n, const unsigned char *end, struct sink *s) {
-    if (n <= 7) return short_word(b, p, n, load8(p, end), s);
-    if (n <= 15) return middle_word(b, p, n, load8(p, end), load8(p + 8, end), s);
+static __attribute__((noinline)) int word(struct bpe *b, const unsigned char *p, size_t n, const unsigned char *end,
+                                          struct sink *s) {
+    if (n <= 7) return short_word(b, p, n, load8(p, end), 0, s);
+    if (n <= 15) return short_word(b, p, n, load8(p, end), load8(p + 8, end), s);
     return long_word(b, p, n, s);
+}
+
+/* A word of ASCII, with at least 16 bytes before the text's end. */
+static __attribute__((noinline)) int ascii_word(struct bpe *b, const unsigned char *p, size_t n, struct sink *s) {
+    uint64_t low, high;
+    if (n > 15) return long_word(b, p, n, s);
+    memcpy(&low, p, 8);
+    memcpy(&high, p + 8, 8);
+    return short_word(b, p, n, low, high, s);
 }
 
 /* -- Pieces --------------------------------------------------------------------------------- */
@@ -264,16 +269,29 @@ static bool all_ascii(const unsigned char *p, size_t n) {
 
 static inline int piece(struct bpe *b, const unsigned char *p, const unsigned char *stop, const unsigned char *end,
                         struct sink *s) {
-    const uint64_t high_bits = 0x8080808080808080ull;
     size_t n = (size_t)(stop - p);
-    if (n <= 7) return short_word(b, p, n, load8(p, end), s);
+    if (n <= 7) return short_word(b, p, n, load8(p, end), 0, s);
     if (n <= 15) {
         uint64_t low = load8(p, end), high = load8(p + 8, end);
-        if (b->cuts && (low & high_bits)) return cut_piece(b, p, stop, end, s);
-        return middle_word(b, p, n, low, high, s);
+        if (b->cuts && (low & HIGH_BITS)) return cut_piece(b, p, stop, end, s);
+        return short_word(b, p, n, low, high, s);
     }
     if (b->cuts && !all_ascii(p, n)) return cut_piece(b, p, stop, end, s);
     return long_word(b, p, n, s);
+}
+
+/* The words that end at these bits. */
+static inline __attribute__((always_inline)) int words(struct bpe *b, const unsigned char *p, uint64_t ends,
+                                                       struct sink *s) {
+    unsigned from = 0;
+    do {
+        unsigned to = (unsigned)__builtin_ctzll(ends);
+        int rc = ascii_word(b, p + from, to - from, s);
+        if (rc != 0) return rc;
+        from = to;
+        ends &= ends - 1;
+    } while (ends != 0);
+    return 0;
 }
 
 static inline __attribute__((always_inline)) int plain(struct bpe *b, const unsigned char *p,
@@ -282,12 +300,14 @@ static inline __attribute__((always_inline)) int plain(struct bpe *b, const unsi
     split_fn *next = b->next;
     while (p < end) {
         int rc;
-        unsigned n = rule.words && end - p >= 16 ? split_ascii(p, rule) : 0;
-        if (n > 0) {
-            uint64_t low, high;
-            memcpy(&low, p, 8);
-            memcpy(&high, p + 8, 8);
-            rc = n <= 7 ? short_word(b, p, n, low, s) : middle_word(b, p, n, low, high, s);
+        unsigned n;
+        uint64_t ends = 0;
+        if (rule.digits > 0 && end - p >= BLOCK_ROOM && !(load8(p, end) & HIGH_BITS)) ends = split_block(p, rule);
+        if (ends != 0) {
+            rc = words(b, p, ends, s);
+            p += 63 - __builtin_clzll(ends);
+        } else if (rule.words && end - p >= 16 && (n = split_ascii(p, rule)) > 0) {
+            rc = ascii_word(b, p, n, s);
             p += n;
         } else {
             const unsigned char *stop = next(p, end);
@@ -305,12 +325,12 @@ static inline __attribute__((always_inline)) int plain(struct bpe *b, const unsi
  * when it is compiled. */
 int bpe_plain(struct bpe *b, const unsigned char *p, const unsigned char *end, struct sink *s) {
     switch (b->v->split) {
-    case SPLIT_O200K: return plain(b, p, end, s, (struct split_ascii){ true, true, true, 3 });
+    case SPLIT_O200K: return plain(b, p, end, s, SPLIT_ASCII_O200K);
     case SPLIT_CL100K:
-    case SPLIT_LLAMA3: return plain(b, p, end, s, (struct split_ascii){ true, false, false, 3 });
-    case SPLIT_QWEN: return plain(b, p, end, s, (struct split_ascii){ true, false, false, 1 });
-    case SPLIT_DEEPSEEK: return plain(b, p, end, s, (struct split_ascii){ true, false, false, 0 });
-    default: return plain(b, p, end, s, (struct split_ascii){ false, false, false, 0 });
+    case SPLIT_LLAMA3: return plain(b, p, end, s, SPLIT_ASCII_CL100K);
+    case SPLIT_QWEN: return plain(b, p, end, s, SPLIT_ASCII_QWEN);
+    case SPLIT_DEEPSEEK: return plain(b, p, end, s, SPLIT_ASCII_DEEPSEEK);
+    default: return plain(b, p, end, s, SPLIT_ASCII_NONE);
     }
 }
 

@@ -26,7 +26,7 @@ enum { BPE_SPECIAL = 1 };
 
 #define BPE_NO_LIMIT SIZE_MAX
 
-/* Takes a share of v; NULL when there is no memory.  The word cache (at most 2 MiB)
+/* Takes a share of v; NULL when there is no memory.  The word cache (at most 3.5 MiB)
  * is allocated by the first text, so an idle tokenizer costs nothing. */
 struct bpe *bpe_new(struct vocab *v);
 void        bpe_free(struct bpe *b); /* b may be NULL */

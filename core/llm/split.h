@@ -40,6 +40,11 @@ struct split_ascii {
     bool     slash;    /* line ends and slashes belong to the punctuation before them */
     unsigned digits;   /* in one piece; 0: only words are common */
 };
+#define SPLIT_ASCII_O200K    ((struct split_ascii){ true, true, true, 3 })
+#define SPLIT_ASCII_CL100K   ((struct split_ascii){ true, false, false, 3 }) /* and llama3 */
+#define SPLIT_ASCII_QWEN     ((struct split_ascii){ true, false, false, 1 })
+#define SPLIT_ASCII_DEEPSEEK ((struct split_ascii){ true, false, false, 0 })
+#define SPLIT_ASCII_NONE     ((struct split_ascii){ false, false, false, 0 })
 
 #ifdef __SSE2__
 

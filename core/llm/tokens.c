@@ -13,7 +13,7 @@
  * for a short one.  Memory is 65536 entries in sets of four, 1 MiB; in each set the one
  * that was not used for the longest time goes.  Nothing in it is ever out of date.
  *
- * A tokenizer's word cache is 2 MiB, so at most eight are kept, the least used goes.
+ * A tokenizer's word cache is 3.5 MiB, so at most eight are kept, the least used goes.
  *
  * A very long text is counted in pieces (bpe_stream), and between them whoever waits is
  * asked whether to go on: counting 10 MB takes longer than a policy may run.
