@@ -33,7 +33,7 @@
 
 #define SMALL  128  /* bytes that are merged literally: places have POS_BITS bits */
 #define STEP   48   /* new bytes in a window, when nothing goes wrong */
-#define AGAIN  16   /* bytes at least that a window takes in again, whole tokens */
+#define AGAIN  6    /* bytes at least that a window takes in again, whole tokens */
 #define KEEP   (256 * 1024) /* bytes of scratch memory that stay */
 
 void merge_deinit(struct merge_scratch *s) {
@@ -45,7 +45,12 @@ void merge_deinit(struct merge_scratch *s) {
 
  * Tokens keep the place of their first byte.  key[i] is what joining the token at i with
  * the next one is worth: its rank, then i, so that the smallest key is the merge to do.
- * No key moves; finding the smallest is four at a time. */
+ * No key moves; finding the smallest is eight at a time.
+ *
+ * What a merge costs is waiting: the table of pairs is larger than the caches, and text
+ * that has to be merged (names, keys, random letters) is text whose pairs are not in them.
+ * So the pairs of a merge are asked for first, then the smallest of the other keys is
+ * found, which is nearly always the next merge, and its pairs are asked for, too. */
 
 #define POS_BITS 7
 #define NO_KEY   INT32_MAX
@@ -62,7 +67,7 @@ static inline quad quad_min(quad a, quad b) {
     return (a & less) | (b & ~less);
 }
 
-/* Of the first n keys, n a multiple of 4.  A few are faster one by one: they were just
+/* Of the first n keys, n a multiple of 8.  A few are faster one by one: they were just
  * written one by one, and a wide load would have to wait for that to reach the cache. */
 static inline int32_t smallest(const int32_t *key, size_t n) {
     if (n <= FEW) {
@@ -70,43 +75,81 @@ static inline int32_t smallest(const int32_t *key, size_t n) {
         for (size_t i = 1; i < n; i++) least = key[i] < least ? key[i] : least;
         return least;
     }
-    quad best, x;
+    quad best, other, x, y;
     memcpy(&best, key, sizeof(best));
-    for (size_t i = 4; i < n; i += 4) {
+    memcpy(&other, key + 4, sizeof(other));
+    for (size_t i = 8; i < n; i += 8) {
         memcpy(&x, key + i, sizeof(x));
+        memcpy(&y, key + i + 4, sizeof(y));
         best = quad_min(best, x);
+        other = quad_min(other, y);
     }
+    best = quad_min(best, other);
     int32_t a = best[0] < best[1] ? best[0] : best[1], b = best[2] < best[3] ? best[2] : best[3];
     return a < b ? a : b;
 }
 
-/* n tokens, already in id, and the keys between them, padded to a multiple of 4. */
-static size_t merge_run(const struct vocab *v, uint32_t id[SMALL], int32_t key[SMALL], size_t n, uint32_t *ids) {
+/* Tokens side by side. */
+struct run {
+    uint32_t id[SMALL];
+    int32_t  key[SMALL] __attribute__((aligned(16)));
     unsigned char next[SMALL + 1], prev[SMALL + 1]; /* the places of the neighbours */
-    size_t quads = (n + 3) & ~(size_t)3;
-    for (size_t i = 0; i < n; i++) {
-        next[i] = (unsigned char)(i + 1);
-        prev[i] = (unsigned char)(i - 1);
-    }
-    for (size_t i = n - 1; i < quads; i++) key[i] = NO_KEY;
+};
 
-    for (int32_t best; (best = smallest(key, quads)) != NO_KEY;) {
-        size_t at = (size_t)best & ((1u << POS_BITS) - 1), gone = next[at], right = next[gone];
-        id[at] = vocab_rank_id(v, (uint32_t)best >> POS_BITS);
-        next[at] = (unsigned char)right;
-        key[gone] = NO_KEY;
-        key[at] = NO_KEY;
+/* The token that a merge makes, and its place. */
+static inline uint32_t made_by(const struct vocab *v, int32_t key, size_t *at) {
+    *at = (size_t)key & ((1u << POS_BITS) - 1);
+    return vocab_rank_id(v, (uint32_t)key >> POS_BITS);
+}
+
+static inline void prefetch_next(const struct vocab *v, const struct run *r, size_t n, int32_t key) {
+    size_t at;
+    uint32_t made = made_by(v, key, &at);
+    size_t right = r->next[r->next[at]];
+    if (right < n) __builtin_prefetch(vocab_place(v, made, r->id[right]).bucket);
+    if (at > 0) __builtin_prefetch(vocab_place(v, r->id[r->prev[at]], made).bucket);
+}
+
+/* n tokens, already in r->id, and the keys between them in r->key. */
+static size_t merge_run(const struct vocab *v, struct run *r, size_t n, uint32_t *ids) {
+    size_t keys = (n + 7) & ~(size_t)7;
+    for (size_t i = 0; i < n; i++) {
+        r->next[i] = (unsigned char)(i + 1);
+        r->prev[i] = (unsigned char)(i - 1);
+    }
+    for (size_t i = n - 1; i < keys; i++) r->key[i] = NO_KEY;
+
+    for (int32_t best = smallest(r->key, keys); best != NO_KEY;) {
+        struct vocab_place with_left = { 0 }, with_right = { 0 };
+        size_t at;
+        uint32_t made = made_by(v, best, &at);
+        size_t gone = r->next[at], right = r->next[gone], left = r->prev[at];
+        r->id[at] = made;
+        r->next[at] = (unsigned char)right;
+        r->prev[right] = (unsigned char)at; /* n has a place, too */
+        r->key[gone] = r->key[at] = NO_KEY;
         if (right < n) {
-            prev[right] = (unsigned char)at;
-            key[at] = key_of(vocab_pair(v, id[at], id[right]), at);
+            with_right = vocab_place(v, made, r->id[right]);
+            __builtin_prefetch(with_right.bucket);
         }
         if (at > 0) {
-            size_t left = prev[at];
-            key[left] = key_of(vocab_pair(v, id[left], id[at]), left);
+            r->key[left] = NO_KEY;
+            with_left = vocab_place(v, r->id[left], made);
+            __builtin_prefetch(with_left.bucket);
+        }
+        best = smallest(r->key, keys);
+        if (n > FEW && best != NO_KEY) prefetch_next(v, r, n, best);
+        if (right < n) {
+            r->key[at] = key_of(vocab_pair_at(v, with_right), at);
+            best = r->key[at] < best ? r->key[at] : best;
+        }
+        if (at > 0) {
+            r->key[left] = key_of(vocab_pair_at(v, with_left), left);
+            best = r->key[left] < best ? r->key[left] : best;
         }
     }
     size_t count = 0;
-    for (size_t i = 0; i < n; i = next[i]) ids[count++] = id[i];
+    for (size_t i = 0; i < n; i = r->next[i]) ids[count++] = r->id[i];
     return count;
 }
 
@@ -115,35 +158,34 @@ static size_t merge_run(const struct vocab *v, uint32_t id[SMALL], int32_t key[S
  * Then the merges within characters come first, and undisturbed, in effect: the merge
  * that is best among the characters' tokens finds both its sides complete.  0: not so. */
 static size_t merge_chars(const struct vocab *v, const unsigned char *p, size_t n, uint32_t *ids) {
-    int32_t key[SMALL] __attribute__((aligned(16)));
-    uint32_t id[SMALL], before = 0;
+    struct run r;
+    uint32_t before = 0;
     size_t k = 0;
     for (size_t i = 0; i < n; i += 3, k++) {
         uint32_t c;
         if (unicode_decode(p + i, p + n, &c) != 3) return 0;
-        id[k] = vocab_char(v, c);
-        if (id[k] == VOCAB_NONE) return 0;
+        r.id[k] = vocab_char(v, c);
+        if (r.id[k] == VOCAB_NONE) return 0;
         if (k > 0) {
             if ((vocab_sticky(v, before) & STICKY_AFTER) || (vocab_sticky(v, c) & STICKY_BEFORE)) return 0;
-            key[k - 1] = key_of(vocab_pair(v, id[k - 1], id[k]), k - 1);
+            r.key[k - 1] = key_of(vocab_pair(v, r.id[k - 1], r.id[k]), k - 1);
         }
         before = c;
     }
-    return merge_run(v, id, key, k, ids);
+    return merge_run(v, &r, k, ids);
 }
 
 static size_t merge_small(const struct vocab *v, const unsigned char *p, size_t n, uint32_t *ids) {
-    int32_t key[SMALL] __attribute__((aligned(16)));
-    uint32_t id[SMALL];
+    struct run r;
     if (p[0] >= 0xE3 && p[0] <= 0xE9 && n % 3 == 0) {
         size_t k = merge_chars(v, p, n, ids);
         if (k > 0) return k;
     }
     for (size_t i = 0; i < n; i++) {
-        id[i] = v->byte_id[p[i]];
-        if (i + 1 < n) key[i] = key_of(v->byte_rank[(unsigned)p[i] << 8 | p[i + 1]], i);
+        r.id[i] = v->byte_id[p[i]];
+        if (i + 1 < n) r.key[i] = key_of(v->byte_rank[(unsigned)p[i] << 8 | p[i + 1]], i);
     }
-    return merge_run(v, id, key, n, ids);
+    return merge_run(v, &r, n, ids);
 }
 
 /* -- Large --------------------------------------------------------------------------- */

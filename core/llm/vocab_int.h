@@ -101,20 +101,33 @@ struct vocab {
 #define VOCAB_BUCKET 4u /* entries; half a cache line */
 #define VOCAB_MIX 0x9E3779B97F4A7C15ull
 
-/* The rank of joining left and right, or VOCAB_NONE.  An entry is left:20 right:20
- * rank + 1:24, 0 is free.  Buckets are filled from their first entry; a full one goes
- * on in the next. */
-static inline uint32_t vocab_pair(const struct vocab *v, uint32_t left, uint32_t right) {
+/* Where to look for joining left and right: an address that can be prefetched. */
+struct vocab_place {
+    uint64_t key;
+    const uint64_t *bucket;
+};
+static inline struct vocab_place vocab_place(const struct vocab *v, uint32_t left, uint32_t right) {
     uint64_t key = (uint64_t)left << 20 | right;
-    uint32_t bucket = (uint32_t)(((key * VOCAB_MIX >> 32) * v->buckets) >> 32);
-    for (;;) {
-        const uint64_t *e = v->pairs + (size_t)bucket * VOCAB_BUCKET;
-        for (unsigned i = 0; i < VOCAB_BUCKET; i++) {
-            if (e[i] >> 24 == key && e[i] != 0) return (uint32_t)(e[i] & 0xFFFFFF) - 1;
-            if (e[i] == 0) return VOCAB_NONE;
-        }
-        if (++bucket == v->buckets) bucket = 0;
+    return (struct vocab_place){
+        key, v->pairs + (size_t)(((key * VOCAB_MIX >> 32) * v->buckets) >> 32) * VOCAB_BUCKET };
+}
+
+/* The rank of joining the two, or VOCAB_NONE.  An entry is left:20 right:20 rank + 1:24, 0
+ * is free.  Buckets are filled from their first entry; a full one goes on in the next.
+ * Which entry it is nobody can predict, so all four are looked at. */
+static inline uint32_t vocab_pair_at(const struct vocab *v, struct vocab_place at) {
+    for (const uint64_t *e = at.bucket;;) {
+        uint64_t found = e[0] >> 24 == at.key ? e[0] : 0;
+        found |= e[1] >> 24 == at.key ? e[1] : 0;
+        found |= e[2] >> 24 == at.key ? e[2] : 0;
+        found |= e[3] >> 24 == at.key ? e[3] : 0;
+        if (found != 0 || e[VOCAB_BUCKET - 1] == 0) return ((uint32_t)found & 0xFFFFFF) - 1;
+        e += VOCAB_BUCKET;
+        if (e == v->pairs + (size_t)v->buckets * VOCAB_BUCKET) e = v->pairs;
     }
+}
+static inline uint32_t vocab_pair(const struct vocab *v, uint32_t left, uint32_t right) {
+    return vocab_pair_at(v, vocab_place(v, left, right));
 }
 
 static inline uint32_t vocab_rank_id(const struct vocab *v, uint32_t rank) {
