@@ -32,6 +32,7 @@
 #define HOOK_COUNT   1000 /* bytecodes between two looks at the clock: some 10 us */
 #define SLICE_US     1000
 #define SLICE_CAP_US 5000 /* see state_charge() */
+#define MARK_US      200
 #define BUDGET_TEXT "the policy used more CPU time than it may (limits.cpu_ms)"
 #define BOOT_US    5000000 /* for loading a configuration with all its policies */
 #define BOOT_TEXT  "loading took longer than 5 seconds: an endless loop?"
@@ -121,10 +122,23 @@ static void on_count(lua_State *L, lua_Debug *ar) {
     else luaL_error(L, "%s", t->root->killed);
 }
 
-/* Charged per slice, not more than SLICE_CAP_US: the wall clock is cheap, but
- * while another process had the core it ran on without us. */
+/* Notes both clocks at most every MARK_US, for state_charge(). */
+void state_mark(struct state *s) {
+    if (s->resumed_us - s->mark_us < MARK_US) return;
+    s->mark_us = s->resumed_us;
+    s->mark_cpu_us = thread_cpu_us();
+}
+
+/* Charged per slice, by the wall clock because it is cheap.  But it ran on while another
+ * process had the core: a slice that took suspiciously long is charged what the thread
+ * used since the last mark, which is MARK_US too much at most.  Nor is it charged more
+ * than SLICE_CAP_US: what is longer is work of ours, like copying a large body. */
 void state_charge(struct state *s, struct task *root) {
     uint64_t ran = loop_hrtime_us() - s->resumed_us;
+    if (ran > SLICE_US + MARK_US) {
+        uint64_t used = thread_cpu_us() - s->mark_cpu_us;
+        if (used < ran) ran = used;
+    }
     if (s->stats)
         atomic_fetch_add_explicit(&s->stats->policy_us, ran, memory_order_relaxed);
     root->cpu_us += ran < SLICE_CAP_US ? ran : SLICE_CAP_US;

@@ -53,6 +53,7 @@ struct state {
     unsigned            pool_count;
     struct task        *running;
     uint64_t            resumed_us; /* when `running` got its slice */
+    uint64_t            mark_us, mark_cpu_us; /* see state_charge() */
     uint64_t            until_us;   /* outside of tasks, while loading or in a hook: when to give up; 0: never */
     const char         *until_text; /* what is said then */
     uint64_t            until_cpu_us; /* the CPU time that was meant; 0: the wall clock decides */
@@ -113,7 +114,8 @@ bool state_has_time(struct state *s);
 /* The counter of tokens, made when there is none yet. NULL: no memory. */
 struct tokens *state_tokens(struct state *s);
 
-/* After each slice: charges the running time and growth to root. */
+/* Before each slice, resumed_us being set; and after it: charges the running time and growth to root. */
+void state_mark(struct state *s);
 void state_charge(struct state *s, struct task *root);
 
 /* Collects garbage when the heap comes near its limit: LuaJIT by itself waits

@@ -134,6 +134,7 @@ void task_resume(struct task *t) {
 
     s->running = t;
     s->resumed_us = loop_hrtime_us();
+    state_mark(s);
     s->resumed_used = s->used;
     int rc = lua_resume(t->co, n);
     state_charge(s, t->root);

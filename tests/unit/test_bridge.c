@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <lauxlib.h>
+
 #include "base/mem.h"
 #include "bridge/policy.h"
 #include "unit.h"
@@ -88,7 +90,7 @@ static void on_done(void *owner, const struct policy_result *result) {
 static long before_state; /* allocations of the last life before its Lua state */
 
 static int load(struct world *w, const char *path) {
-    static const struct state_limits limits = { .cpu_us = 50000, .memory = 64u << 20, .max_answer = 1u << 20,
+    static const struct state_limits limits = { .cpu_us = 60000000, .memory = 64u << 20, .max_answer = 1u << 20,
                                                 .high_water = 1u << 16 };
     char err[512];
     struct buf json;
@@ -162,6 +164,65 @@ TEST_NOFAULT(a_policy_answers_and_everything_is_given_back) {
     CHECK_INT(mem_live(), before);
     unlink(path);
 }
+
+/* -- Time ---------------------------------------------------------------------- */
+
+#define LOST_MS 4
+
+/* As if another process had the core. */
+static int l_lose_core(lua_State *L) {
+    (void)L;
+    nanosleep(&(struct timespec){ .tv_nsec = LOST_MS * 1000000 }, NULL);
+    return 0;
+}
+
+struct loser {
+    struct task *task;
+    bool         over, ok;
+};
+
+static void on_loser_done(struct task *t, bool ok) {
+    struct loser *l = t->owner;
+    l->over = true;
+    l->ok = ok;
+}
+
+static int start_loser(lua_State *L, void *ud) {
+    struct loser *l = ud;
+    static const char policy[] = "local lose_core = ...\n"
+                                 "local sleep = require('perilune').sleep\n"
+                                 "for _ = 1, 10 do lose_core() sleep(1) end\n";
+    CHECK_INT(luaL_loadstring(L, policy), 0);
+    lua_pushcfunction(L, l_lose_core);
+    l->task = task_new(L, 1);
+    l->task->done = on_loser_done;
+    l->task->owner = l;
+    return 0;
+}
+
+/* Ten slices lose the core for longer than the whole budget. */
+TEST_NOFAULT(time_that_another_process_had_is_not_charged) {
+    static const struct state_limits limits = { .cpu_us = 20000, .memory = 64u << 20 };
+    struct loop loop;
+    struct state *s;
+    struct loser l = { .over = false };
+    char err[256];
+    CHECK_INT(loop_init(&loop), 0);
+    loop.is_virtual = true;
+    CHECK_INT(state_new(&s, &loop, NULL, NULL, &limits, err, sizeof(err)), 0);
+    CHECK_INT(state_call(s, start_loser, &l, err, sizeof(err)), 0);
+    task_resume(l.task);
+    loop_run_virtual(&loop, &l.over);
+    NOTE("charged %d us", (int)l.task->cpu_us);
+    CHECK(l.ok && l.task->killed == NULL);
+    CHECK(l.task->cpu_us < 10 * LOST_MS * 1000);
+    task_free(l.task);
+    loop_flush(&loop);
+    state_put(s);
+    loop_deinit(&loop);
+}
+
+/* -- Memory -------------------------------------------------------------------- */
 
 /* LuaJIT itself crashes when one of the first allocations of lua_newstate() fails (it
  * makes strings before it can raise; 2 to 7 on Debian 12).  That dozen is left out, and
