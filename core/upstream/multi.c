@@ -158,18 +158,23 @@ static void on_timeout(struct timer *t) {
 }
 
 static void kick(struct job *j) {
-    struct multi *m = container_of(j, struct multi, reap);
+    struct multi *m = container_of(j, struct multi, kick);
+    m->kicking = true;
     on_timeout(&m->timeout);
+    m->kicking = false;
 }
 
 static int on_timer(CURLM *curl, long ms, void *ud) {
     (void)curl;
     struct multi *m = ud;
     timer_stop(m->loop, &m->timeout);
+    job_cancel(&m->kick);
     if (ms == 0) {
-        /* Now, but not from inside this callback: before the loop blocks. */
-        job_cancel(&m->reap);
-        loop_soon(m->loop, &m->reap, kick);
+        /* Now, but not from inside this callback: before the loop blocks.  curl says so, too, when
+         * it holds data of HTTP/2 or TLS that no descriptor will tell of; asked again and again,
+         * the descriptors have their turn in between. */
+        if (m->kicking) loop_next(m->loop, &m->kick, kick);
+        else loop_soon(m->loop, &m->kick, kick);
     } else if (ms > 0 && timer_start(m->loop, &m->timeout, (uint64_t)ms, on_timeout) != 0) {
         return -1;
     }
@@ -199,6 +204,10 @@ int multi_add(struct multi *m, CURL *easy) {
 
 void multi_remove(struct multi *m, CURL *easy) { curl_multi_remove_handle(m->curl, easy); }
 
+/* Before 8.1 a paused stream of HTTP/2 stops all others of its connection: there every stream
+ * has a connection of its own, so that a slow client costs nobody else anything. */
+bool multi_shares_connections(void) { return curl_version_info(CURLVERSION_NOW)->version_num >= 0x080100; }
+
 void multi_global_init(void) { curl_global_init(CURL_GLOBAL_DEFAULT); }
 
 int multi_init(struct multi *m, struct loop *loop, void (*done)(CURL *, CURLcode)) {
@@ -210,6 +219,7 @@ int multi_init(struct multi *m, struct loop *loop, void (*done)(CURL *, CURLcode
     curl_multi_setopt(m->curl, CURLMOPT_TIMERFUNCTION, on_timer);
     curl_multi_setopt(m->curl, CURLMOPT_TIMERDATA, m);
     curl_multi_setopt(m->curl, CURLMOPT_MAXCONNECTS, MAX_IDLE);
+    curl_multi_setopt(m->curl, CURLMOPT_PIPELINING, multi_shares_connections() ? CURLPIPE_MULTIPLEX : CURLPIPE_NOTHING);
     return 0;
 }
 
@@ -218,6 +228,7 @@ void multi_close(struct multi *m) {
     m->curl = NULL;
     timer_stop(m->loop, &m->timeout);
     job_cancel(&m->reap);
+    job_cancel(&m->kick);
     for (unsigned i = 0; i < m->socket_cap; i++)
         if (m->sockets[i] != NULL) watch_close(m->sockets[i]);
 }

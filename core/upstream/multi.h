@@ -15,6 +15,8 @@ struct multi {
     struct socket_watch **sockets; /* by descriptor */
     unsigned              socket_cap;
     struct job            reap;    /* look for finished transfers */
+    struct job            kick;    /* curl's time is up already */
+    bool                  kicking;
     /* Called once per finished transfer, outside all curl callbacks. */
     void                (*done)(CURL *easy, CURLcode result);
 };
@@ -29,6 +31,8 @@ void multi_deinit(struct multi *m);
 
 int  multi_add(struct multi *m, CURL *easy);
 void multi_remove(struct multi *m, CURL *easy); /* not from inside a curl callback */
+/* Do streams of HTTP/2 to the same upstream share a connection? */
+bool multi_shares_connections(void);
 /* Options every easy handle of this multi needs (how sockets are closed). */
 void multi_prepare(struct multi *m, CURL *easy);
 

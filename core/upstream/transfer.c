@@ -40,7 +40,7 @@ static CURL *easy_new(struct call_pool *p, bool stream) {
     curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(e, CURLOPT_HTTP_VERSION,
                      t->http2 ? (long)CURL_HTTP_VERSION_2TLS : (long)CURL_HTTP_VERSION_1_1);
-    if (t->http2) curl_easy_setopt(e, CURLOPT_PIPEWAIT, 1L);
+    if (t->http2 && multi_shares_connections()) curl_easy_setopt(e, CURLOPT_PIPEWAIT, 1L);
     /* "" keeps curl from asking the environment anew for every call. */
     if (t->proxy || !p->client->env_proxy) curl_easy_setopt(e, CURLOPT_PROXY, t->proxy ? t->proxy : "");
     if (t->proxy) curl_easy_setopt(e, CURLOPT_NOPROXY, ""); /* what is configured goes before no_proxy */
@@ -111,7 +111,14 @@ static void stop(struct call *c) {
     struct transfer *t = c->transfer;
     if (t == NULL) return;
     c->transfer = NULL;
-    if (t->added) multi_remove(&c->pool->client->multi, t->easy);
+    if (t->added) {
+        /* Given up under way, HTTP/2's RST_STREAM is queued, and before libcurl 8.15 sent with the
+         * next bytes of its connection.  When no other stream is on it there may be none for long,
+         * and the upstream would go on: then the connection is closed. */
+        curl_easy_setopt(t->easy, CURLOPT_FORBID_REUSE, 1L);
+        multi_remove(&c->pool->client->multi, t->easy);
+        curl_easy_setopt(t->easy, CURLOPT_FORBID_REUSE, 0L);
+    }
     if (t->easy != NULL) easy_put(c->pool, c->stream, t->easy);
     arena_deinit(&t->arena);
     mem_free(t);
@@ -134,8 +141,8 @@ static enum failure_kind kind_of(CURLcode result) {
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_BAD_CONTENT_ENCODING:
-    case CURLE_HTTP2:
-    case CURLE_HTTP2_STREAM: return FAILURE_MALFORMED;
+    case CURLE_HTTP2: return FAILURE_MALFORMED;
+    case CURLE_HTTP2_STREAM: /* RST_STREAM */
     default: return FAILURE_RESET;
     }
 }
@@ -156,6 +163,7 @@ void transfer_done(CURL *easy, CURLcode result) {
     const char *said = c->transfer->error[0] ? c->transfer->error : curl_easy_strerror(result);
     slice_copy(why, sizeof(why), slice_str(said));
     if (c->status == 0 && tunnel_refused(easy, result)) result = CURLE_COULDNT_CONNECT;
+    if (c->status == 0 && result == CURLE_PARTIAL_FILE) result = CURLE_RECV_ERROR; /* HTTP/2: nothing came at all */
     struct call_end end = { .kind = kind_of(result), .why = why };
     end.unsent = result == CURLE_COULDNT_CONNECT || result == CURLE_COULDNT_RESOLVE_HOST ||
                  (result == CURLE_OPERATION_TIMEDOUT && c->status == 0);

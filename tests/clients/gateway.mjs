@@ -4,6 +4,7 @@
 //                         -> a server of ours  model "flaky": fails, then answers
 //
 // Faults are chosen per request by the header x-sim, which the gateway forwards.
+// serve() starts a gateway alone, for tests that bring their own upstreams.
 
 import { spawn } from 'node:child_process';
 import { createServer, connect } from 'node:net';
@@ -73,9 +74,29 @@ function startFlaky() {
   });
 }
 
+// A gateway in `dir`, with these fields of a configuration; stop() leaves dir behind.
+export async function serve(dir, fields) {
+  const port = await freePort(), admin = await freePort();
+  const config = join(dir, 'perilune.lua'), log = join(dir, 'log');
+  writeFileSync(config, `return {
+    listen = "127.0.0.1:${port}", admin = "127.0.0.1:${admin}", workers = 1, ${fields} }`);
+  const server = spawn(binary, ['serve', config], { stdio: ['ignore', 'ignore', openSync(log, 'w')] });
+  await until('the gateway listens', () => {
+    if (server.exitCode !== null) throw new Error(`the gateway ended: ${readFileSync(log)}`);
+    return accepts(port);
+  });
+  return {
+    port,
+    url: `http://127.0.0.1:${port}/v1`,
+    alive: () => server.exitCode === null && server.signalCode === null,
+    log: () => readFileSync(log, 'utf8'),
+    stop: () => server.kill('SIGKILL'),
+  };
+}
+
 export async function startGateway() {
   const dir = mkdtempSync(join(tmpdir(), 'perilune-sdk.'));
-  const simOut = join(dir, 'sim.out'), log = join(dir, 'log');
+  const simOut = join(dir, 'sim.out');
   const sim = spawn(binary, ['sim', '--listen', '127.0.0.1:0'],
     { stdio: ['ignore', openSync(simOut, 'w'), openSync(join(dir, 'sim.err'), 'w')] });
   const simUrl = await until('the simulated upstream listens', () => {
@@ -84,33 +105,20 @@ export async function startGateway() {
   });
 
   const flaky = await startFlaky();
-  const port = await freePort(), admin = await freePort();
-  const config = join(dir, 'perilune.lua');
-  writeFileSync(config, `
-    return {
-      listen = "127.0.0.1:${port}", admin = "127.0.0.1:${admin}", workers = 1,
-      upstreams = {
-        sim   = { url = "${simUrl}", forward_headers = { "x-sim" } },
-        flaky = { url = "${flaky.url}" },
-      },
-    }
-  `);
-  const server = spawn(binary, ['serve', config], { stdio: ['ignore', 'ignore', openSync(log, 'w')] });
-  await until('the gateway listens', () => {
-    if (server.exitCode !== null) throw new Error(`the gateway ended: ${readFileSync(log)}`);
-    return accepts(port);
-  });
+  const gateway = await serve(dir, `
+    upstreams = {
+      sim   = { url = "${simUrl}", forward_headers = { "x-sim" } },
+      flaky = { url = "${flaky.url}" },
+    },`);
 
   const simOrigin = new URL(simUrl).origin;
   return {
-    url: `http://127.0.0.1:${port}/v1`,
+    ...gateway,
     flaky,
-    alive: () => server.exitCode === null && server.signalCode === null,
-    log: () => readFileSync(log, 'utf8'),
     stats: async () => (await fetch(`${simOrigin}/sim/stats`)).json(),
     last: async () => (await fetch(`${simOrigin}/sim/last`)).text(),
     async stop() {
-      server.kill('SIGKILL');
+      gateway.stop();
       sim.kill('SIGKILL');
       flaky.close();
       rmSync(dir, { recursive: true, force: true });

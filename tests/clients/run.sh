@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the SDK (npm ci) and runs its tests against build/perilune.
+# Installs the SDK (npm ci) and runs its tests, and those with an HTTP/2 upstream, against build/perilune.
 # Without npm: skipped, saying so; with CI=true that is a failure.
 cd "$(dirname "$0")" || exit 1
 
@@ -34,7 +34,7 @@ fi
 
 output=$(mktemp)
 trap 'rm -f "$output"' EXIT
-node --test --test-reporter=tap sdk.test.mjs >"$output" 2>&1
+node --test --test-reporter=tap sdk.test.mjs http2.test.mjs >"$output" 2>&1
 status=$?
 # All of it when something failed, else only the names.
 if [ "$status" -eq 0 ]; then grep -E '^(not )?ok ' "$output"; else cat "$output"; fi | grep -v '^# \(pass\|fail\)'
