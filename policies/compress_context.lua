@@ -25,6 +25,7 @@
 ---                             behind stays; default 512 KiB (some 17 ms of the 50 that a
 ---                             request has), at most 1 MiB
 
+local chat = require "perilune.chat"
 local config = require "perilune.config"
 local cost = require "perilune.cost"
 local compress = require "perilune.compress"
@@ -62,8 +63,8 @@ return function(given)
   end
 
   return function(req, next)
-    local messages = req.messages
-    if type(messages) ~= "table" or req.ctx[done] then return next(req) end
+    local messages = chat.messages(req)
+    if not messages or req.ctx[done] then return next(req) end
     req.ctx[done] = true
     -- A token is rarely shorter than a byte: what is too short need not be looked at.
     local payloads = payload.find(messages, options.roles, options.above_tokens)

@@ -121,8 +121,8 @@ return function(given)
   local scope = ("history:%d:%g:%d:%s:"):format(options.window, options.trigger, options.keep_turns, options.small or "")
 
   return function(req, next)
-    local messages = req.messages
-    if type(messages) ~= "table" or req.ctx[done] then return next(req) end
+    local messages = chat.messages(req)
+    if not messages or req.ctx[done] then return next(req) end
     req.ctx[done] = true
     local ledger = cost.open(req, "compress_history", { reuse = options.headroom, guard = options.guard })
     if ledger.tokens <= options.window * options.trigger then

@@ -26,6 +26,7 @@
 ---@field reuse? integer         calls that will still use the conversation, default 10
 ---@field guard? boolean         false: also when it costs more; default true
 
+local chat = require "perilune.chat"
 local config = require "perilune.config"
 local cost = require "perilune.cost"
 local extract = require "perilune.extract"
@@ -99,8 +100,8 @@ return function(given)
   local options = config.options(spec, given, "extract_then_answer")
   return function(req, next)
     if options.big then req.upstream = options.big end
-    local messages = req.messages
-    local long = type(messages) == "table" and extract.longest(messages, options.above_tokens, req.model)
+    local messages = chat.messages(req)
+    local long = messages and extract.longest(messages, options.above_tokens, req.model)
     if not long or long.tokens > options.below_tokens or (not options.code and text_of.has_code(long.text)) then
       return next(req)
     end

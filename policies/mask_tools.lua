@@ -90,8 +90,8 @@ end
 return function(given)
   local options = config.options(spec, given, "mask_tools")
   return function(req, next)
-    local messages = req.messages
-    if type(messages) ~= "table" then return next(req) end
+    local messages = chat.messages(req)
+    if not messages then return next(req) end
     local results, newest = chat.old_results(messages)
     if newest == 0 then return next(req) end
     annotate(results, options.except)

@@ -28,6 +28,7 @@
 ---@field tools? boolean keep tools in their first order; default true
 ---@field warn? boolean  default true
 
+local chat = require "perilune.chat"
 local config = require "perilune.config"
 local cost = require "perilune.cost"
 local cache = require "perilune.prompt_cache"
@@ -71,8 +72,8 @@ end
 return function(given)
   local options = config.options(spec, given, "prompt_cache")
   return function(req, next)
-    local messages = req.messages
-    if type(messages) ~= "table" or #messages == 0 then return next(req) end
+    local messages = chat.messages(req)
+    if not messages then return next(req) end
     if options.tools then cache.freeze_tools(req) end
 
     local profile = cost.profile(req)

@@ -87,7 +87,7 @@ return function(given)
   check_names(options.fields)
   return function(req, next)
     local fields = req.ctx.stream_fields or options.fields or fields_of.from_format(req.response_format)
-    if not fields or type(req.messages) ~= "table" or (req.n or 1) ~= 1 then return next(req) end
+    if not fields or not chat.messages(req) or (req.n or 1) ~= 1 then return next(req) end
     if not req.ctx.stream_fields then -- else it is tried again
       local text = fields_of.instruction(fields)
       report(req, perilune.tokens(text, req.model))

@@ -62,8 +62,8 @@ return function(given)
   local trimmer = trim.new{ languages = options.languages, rules = options.rules, repeated = options.repeated }
 
   return function(req, next)
-    local messages = req.messages
-    if type(messages) ~= "table" then return next(req) end
+    local messages = chat.messages(req)
+    if not messages then return next(req) end
     local ledger = cost.open(req, "trim")
     for i, message in ipairs(messages) do
       if options.roles[message.role] then

@@ -91,8 +91,8 @@ return function(given)
     error("policy 'window': give it max_tokens = N, max_turns = N, or both", 0)
   end
   return function(req, next)
-    local messages = req.messages
-    if type(messages) ~= "table" then return next(req) end
+    local messages = chat.messages(req)
+    if not messages then return next(req) end
     local groups, orphans = chat.groups(messages)
     local ledger = (orphans > 0 or is_near(options, messages, req:tokens())) and cost.open(req, "window")
     if not ledger then return next(req) end

@@ -3,12 +3,21 @@
 
 #include "base/mem.h"
 
-/* Of other JSON only the model is of interest. */
-static void read_model(struct body *b) {
+static bool is_list_of_objects(const struct json_doc *d, uint32_t list) {
+    if (list == JSON_NONE || json_type(d, list) != JSON_ARRAY) return false;
+    for (uint32_t n = json_first(d, list); n != JSON_NONE; n = json_next(d, list, n))
+        if (json_type(d, n) != JSON_OBJECT) return false;
+    return true;
+}
+
+/* Other JSON may be what it likes.  A model and messages are looked for: a route may give
+ * chat requests any path. */
+static void read_other(struct body *b) {
     b->chat = (struct chat){ .model = JSON_NONE, .messages = JSON_NONE };
     if (json_type(&b->doc, 0) != JSON_OBJECT) return;
-    uint32_t n = json_get(&b->doc, 0, SLICE("model"));
+    uint32_t n = json_get(&b->doc, 0, SLICE("model")), list = json_get(&b->doc, 0, SLICE("messages"));
     if (n != JSON_NONE && json_type(&b->doc, n) == JSON_STRING) b->chat.model = n;
+    if (is_list_of_objects(&b->doc, list)) b->chat.messages = list;
 }
 
 int body_from(struct body **out, struct blob *text, int kind, struct failure *f) {
@@ -22,7 +31,7 @@ int body_from(struct body **out, struct blob *text, int kind, struct failure *f)
     b->kind = kind;
     int rc = chat_parse(&b->doc, blob_get(text), f);
     if (rc == 0 && kind >= 0) rc = chat_read((enum chat_kind)kind, &b->doc, &b->chat, f);
-    else if (rc == 0) read_model(b);
+    else if (rc == 0) read_other(b);
     if (rc != 0) {
         body_put(b);
         return rc;

@@ -11,7 +11,7 @@ struct body {
     int             kind; /* enum chat_kind, or -1: some other JSON */
     struct blob    *text;
     struct json_doc doc;
-    struct chat     chat;
+    struct chat     chat; /* kind -1: .model and .messages, where there are such */
 };
 
 /* Takes the bytes, parses, validates.  On failure *out is NULL and *f says why

@@ -19,13 +19,30 @@ local core = require "perilune.core"
 
 local M = {}
 
-local function is_object(v)
+--- May a value be indexed?  null may not, nor what stands where an object should.
+---@param v any
+---@return boolean
+function M.is_object(v)
   local kind = type(v)
   return kind == "table" or (kind == "userdata" and v ~= core.null)
 end
+local is_object = M.is_object
 
 local function list_of(v)
   return type(v) == "table" and v or {}
+end
+
+--- The messages of a request, or nil when it has none: on a path of the operator's own
+--- they may be anything, and only a list of objects with a role is a conversation.
+---@param req perilune.Request
+---@return perilune.Message[]?
+function M.messages(req)
+  local messages = req.messages
+  if type(messages) ~= "table" or #messages == 0 then return nil end
+  for _, message in ipairs(messages) do
+    if not is_object(message) or type(message.role) ~= "string" then return nil end
+  end
+  return messages
 end
 
 -- -- calls and results ---------------------------------------------------------

@@ -4,6 +4,7 @@
 -- long text is cut into head, middle and tail, at paragraphs or sentences; only the middle
 -- is given away, head and tail stay word for word.
 
+local chat = require "perilune.chat"
 local core = require "perilune.core"
 local perilune = require "perilune"
 
@@ -12,9 +13,7 @@ local M = {}
 -- Bytes of a text's head and tail that stay.  A question is shorter; less would cut it.
 local EDGE = 1200
 
-local function is_object(v)
-  return type(v) == "table" or (type(v) == "userdata" and v ~= core.null)
-end
+local is_object = chat.is_object
 
 ---@class perilune.LongText
 ---@field index integer  of its message

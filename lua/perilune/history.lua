@@ -109,12 +109,14 @@ function M.apply(messages, fold)
   return out
 end
 
+local function type_of(part) return chat.is_object(part) and part.type or nil end
+
 local function is_text(part)
-  local kind = part.type
+  local kind = type_of(part)
   if kind == "tool_result" then
     if type(part.content) ~= "table" then return true end
     for _, inner in ipairs(part.content) do
-      if inner.type ~= "text" then return false end
+      if type_of(inner) ~= "text" then return false end
     end
     return true
   end
@@ -210,7 +212,7 @@ end
 -- What a call asked its tool, as it stands there.
 local function asked(call)
   local fn = call and (call["function"] or call.custom) or call
-  local value = fn and (fn.arguments or fn.input)
+  local value = chat.is_object(fn) and (fn.arguments or fn.input) or nil
   if value == nil then return "" end
   return clip(type(value) == "string" and value or core.json_encode(value), 300)
 end

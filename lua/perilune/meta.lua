@@ -950,6 +950,17 @@ function Trimmer:remembered(text, tenant) end
 ---@class perilune.chat
 local chat = {}
 
+--- The messages of a request, or nil when it has none: on a path of the operator's own
+--- they may be anything, and only a list of objects with a role is a conversation.
+---@param req perilune.Request
+---@return perilune.Message[]?
+function chat.messages(req) end
+
+--- May a value be indexed?  null may not, nor what stands where an object should.
+---@param v any
+---@return boolean
+function chat.is_object(v) end
+
 --- In order, without a gap.  "tools" is a message with calls and the results behind it;
 --- "orphan" a result without its call.
 ---@param messages perilune.Message[]

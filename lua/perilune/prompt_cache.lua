@@ -72,9 +72,7 @@ end
 
 -- -- marks ---------------------------------------------------------------------
 
-local function is_object(v)
-  return type(v) == "table" or (type(v) == "userdata" and v ~= core.null)
-end
+local is_object = chat.is_object
 
 local function blocks_of(message)
   local content, calls = message.content, message.tool_calls

@@ -8,6 +8,7 @@
 -- ranks, extraction, duplicates, noise.  Those that need words refuse a text that is
 -- not UTF-8.
 
+local chat = require "perilune.chat"
 local check = require "perilune.check"
 local core = require "perilune.core"
 
@@ -24,8 +25,7 @@ function M.content(content)
   if type(content) ~= "table" then return "" end
   local out = {}
   for _, part in ipairs(content) do
-    local kind = type(part)
-    local text = (kind == "table" or kind == "userdata") and part.text
+    local text = chat.is_object(part) and part.text
     if type(text) == "string" then out[#out + 1] = text end
   end
   return table.concat(out, "\n")
@@ -38,7 +38,8 @@ function M.last_user(req)
   local messages = req.messages
   if type(messages) ~= "table" then return "" end
   for i = #messages, 1, -1 do
-    if messages[i].role == "user" then return M.content(messages[i].content) end
+    local message = messages[i]
+    if chat.is_object(message) and message.role == "user" then return M.content(messages[i].content) end
   end
   return ""
 end
