@@ -306,11 +306,19 @@ static const char *quote_ends(const struct split *s, const struct text_span *spa
     return ended(s, p, false, true);
 }
 
+/* Does a line begin with the name of a field, "price: 5" or "price=5"? */
+static bool is_field(const char *p, const char *end) {
+    const char *q = p;
+    while (q < end && q - p < 40 && (text_is_alnum(*q) || *q == '_' || *q == '-' || *q == '.')) q++;
+    if (q == p || q == end) return false;
+    return *q == '=' || (*q == ':' && (q + 1 == end || is_space(q[1])));
+}
+
 /* Was prose wrapped at the line end p, so that the sentence goes on? */
 static bool is_wrapped(const struct split *s, const char *line, const char *p) {
     const char *q = skip_blank(p + 1, s->end), *last = p;
     while (last > line && text_is_blank(last[-1])) last--;
-    if (last == line || q == s->end) return false;
+    if (last == line || q == s->end || is_field(q, s->end)) return false;
     char a = last[-1], b = *q;
     bool open = text_is_alnum(a) || a == ',' || a == '-' || a == ')' || a == '"' || a == '\'';
     if (!open || memchr(line, ' ', (size_t)(last - line)) == NULL) return false;
@@ -369,7 +377,7 @@ static const char *skip_plain(const char *p, const char *to, unsigned stops) {
 static const char *scan_unit(struct split *s, const char *p, const char *soft, unsigned stops) {
     const char *line = p, *cut = NULL;
     const struct text_span *span = span_at(s, p);
-    size_t cut_k = s->k;
+    size_t cut_k = s->k, line_k = s->k;
     while (p < s->end) {
         const char *stop = NULL, *to = span != NULL ? s->text + span->start : s->end;
         if (to > s->start + TEXT_UNIT_MAX) to = s->start + TEXT_UNIT_MAX;
@@ -388,6 +396,7 @@ static const char *scan_unit(struct split *s, const char *p, const char *soft, u
         } else if (*p == '\n') {
             if (is_special(s, p + 1) || (p >= soft && !is_wrapped(s, line, p))) return p;
             line = ++p;
+            line_k = s->k;
         } else {
             stop = p >= soft ? mark_ends(s, p) : NULL;
             if (may_end_softly(p, s->end)) {
@@ -400,6 +409,10 @@ static const char *scan_unit(struct split *s, const char *p, const char *soft, u
         if (stop != NULL && (span == NULL || stop <= s->text + span->start)) return stop;
         if (p - s->start > TEXT_UNIT_MAX) {
             if (stops == MARKS) return NULL;
+            if (line - s->start > TEXT_UNIT_MAX / 2) { /* a whole line, if there is one */
+                s->k = line_k;
+                return line - 1;
+            }
             if (cut != NULL && cut - s->start > TEXT_UNIT_MAX / 2) {
                 s->k = cut_k; /* spans behind it come again */
                 return cut;

@@ -206,8 +206,28 @@ TEST_FAULT(lines_are_units) {
     units("This line was wrapped where it was full, and\ngoes on. Yes.",
           "This line was wrapped where it was full, and\ngoes on. |Yes.");
     units("2024-01-01 INFO a\n2024-01-01 WARN b", "2024-01-01 INFO a\n|2024-01-01 WARN b");
+    units("order: 1; not paid\nprice: 2\nhost=db, port=3\nnote: see\nbelow",
+          "order: 1; not paid\n|price: 2\n|host=db, port=3\n|note: see\nbelow");
     units("", "");
     units(" \n\n ", " \n\n ");
+}
+
+/* What is longer than a unit may be is cut where a line ends. */
+TEST(long_units_end_with_a_line) {
+    struct buf text, spans, list;
+    buf_init(&text, 0);
+    buf_init(&spans, 0);
+    buf_init(&list, 0);
+    for (int i = 0; i < 100; i++) buf_puts(&text, "line, of some, words without\n");
+    CHECK_INT(text_spans(buf_get(&text), TEXT_ALL_TYPES, &spans), 0);
+    CHECK_INT(text_sentences(buf_get(&text), &spans, &list), 0);
+    size_t n;
+    const struct text_unit *u = text_units_of(&list, &n);
+    CHECK(n > 2 && n < 6);
+    for (size_t i = 0; i < n; i++) CHECK_INT(text.data[u[i].end - 1], '\n');
+    buf_deinit(&text);
+    buf_deinit(&spans);
+    buf_deinit(&list);
 }
 
 /* -- Extraction ------------------------------------------------------------------------------ */
