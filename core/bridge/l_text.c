@@ -318,19 +318,24 @@ int l_text_dedupe(lua_State *L) {
     return 2;
 }
 
-/* core.text_minify_json(text) -> text | nil, why */
-int l_text_minify_json(lua_State *L) {
+static int rewrite_json(lua_State *L, int (*rewrite)(struct slice text, struct buf *out, struct json_error *err)) {
     struct slice text = text_arg(L, 1);
     struct json_error err = { "", 0 };
     if (!fits(L, text.len)) return 2;
     struct buf *out = lib_output(L);
-    int rc = text_json_minify(text, out, &err);
+    int rc = rewrite(text, out, &err);
     if (rc == 0) return push_output(L, out);
     if (rc == PERILUNE_ERR_NOMEM) return luaL_error(L, "not enough memory");
     lua_pushnil(L);
     lua_pushfstring(L, "%s at byte %d", err.message, (int)err.offset + 1);
     return 2;
 }
+
+/* core.text_minify_json(text) -> text | nil, why */
+int l_text_minify_json(lua_State *L) { return rewrite_json(L, text_json_minify); }
+
+/* core.text_json_lines(text) -> a line for each scalar | nil, why */
+int l_text_json_lines(lua_State *L) { return rewrite_json(L, text_json_lines); }
 
 /* core.text_strip_ansi(text) -> text */
 int l_text_strip_ansi(lua_State *L) {

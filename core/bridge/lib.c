@@ -293,6 +293,7 @@ static const luaL_Reg functions[] = {
     { "text_dedupe", l_text_dedupe },
     { "text_elide_base64", l_text_elide_base64 },
     { "text_extract", l_text_extract },
+    { "text_json_lines", l_text_json_lines },
     { "text_minify_json", l_text_minify_json },
     { "text_rank", l_text_rank },
     { "text_sentences", l_text_sentences },

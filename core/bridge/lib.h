@@ -71,6 +71,7 @@ int l_text_rank(lua_State *L);
 int l_text_extract(lua_State *L);
 int l_text_dedupe(lua_State *L);
 int l_text_minify_json(lua_State *L);
+int l_text_json_lines(lua_State *L);
 int l_text_strip_ansi(lua_State *L);
 int l_text_elide_base64(lua_State *L);
 int l_json_stream(lua_State *L);

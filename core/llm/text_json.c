@@ -10,6 +10,8 @@
  * Thread: any.  Does not: sort members, drop nulls, shorten numbers. */
 #include "llm/text_json.h"
 
+#include <string.h>
+
 #include "include/perilune.h"
 
 static const char *string_end(const char *p) {
@@ -46,6 +48,73 @@ static bool is_key(const struct json_doc *doc, uint32_t i) {
     const char *p = doc->text.ptr + doc->nodes[i].end, *end = doc->text.ptr + doc->text.len;
     while (p < end && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t')) p++;
     return p < end && *p == ':';
+}
+
+static void put_text(const struct json_doc *doc, uint32_t i, struct buf *out) {
+    if (doc->nodes[i].type != JSON_STRING) buf_slice(out, json_raw(doc, i));
+    else if (doc->nodes[i].escaped) json_decode_string(doc, i, out);
+    else buf_slice(out, json_plain(doc, i));
+}
+
+#define LINE_MAX_SHORT 300 /* bytes of a line to which more is added, and of a value that shares one */
+
+/* Ends the line that began at from, if anything is on it. */
+static void end_line(struct buf *out, size_t *from) {
+    if (buf_len(out) > *from) buf_putc(out, '\n');
+    *from = buf_len(out);
+}
+
+static void put_scalar(const struct json_doc *doc, uint32_t key, uint32_t i, struct buf *out, size_t *line) {
+    size_t size = doc->nodes[i].end - doc->nodes[i].start;
+    bool alone = size > LINE_MAX_SHORT || (doc->nodes[i].escaped && memmem(json_raw(doc, i).ptr, size, "\\n", 2) != NULL);
+    if (alone || buf_len(out) - *line > LINE_MAX_SHORT) end_line(out, line);
+    if (buf_len(out) > *line) buf_puts(out, "; ");
+    if (key != JSON_NONE) {
+        put_text(doc, key, out);
+        buf_puts(out, ": ");
+    }
+    put_text(doc, i, out);
+    if (alone) end_line(out, line);
+}
+
+static void put_lines(const struct json_doc *doc, struct buf *out) {
+    struct { uint32_t end, key; bool list, record; } open[JSON_MAX_DEPTH + 1];
+    unsigned depth = 0;
+    uint32_t key = JSON_NONE; /* of what comes next */
+    size_t line = buf_len(out);
+    for (uint32_t i = 0; i < doc->len; i++) {
+        for (; depth > 0 && i >= open[depth - 1].end; depth--) {
+            if (open[depth - 1].record) end_line(out, &line);
+            key = JSON_NONE;
+        }
+        if (key == JSON_NONE && depth > 0) key = open[depth - 1].key;
+        const struct json_node *node = &doc->nodes[i];
+        if (node->type == JSON_STRING && is_key(doc, i)) {
+            key = i;
+        } else if (node->type == JSON_ARRAY || node->type == JSON_OBJECT) {
+            bool record = depth > 0 && open[depth - 1].list;
+            if (record) end_line(out, &line);
+            open[depth].end = node->next;
+            open[depth].key = key;
+            open[depth].list = node->type == JSON_ARRAY;
+            open[depth++].record = record;
+        } else {
+            put_scalar(doc, key, i, out, &line);
+            key = JSON_NONE;
+        }
+    }
+    end_line(out, &line);
+}
+
+int text_json_lines(struct slice text, struct buf *out, struct json_error *err) {
+    struct json_doc doc = { .nodes = NULL };
+    size_t before = out->len;
+    int rc = json_parse(&doc, text, err);
+    if (rc == 0) put_lines(&doc, out);
+    json_deinit(&doc);
+    if (rc != 0 || !buf_failed(out)) return rc;
+    out->len = before;
+    return out->error;
 }
 
 /* U+FFFD stands for what could not be decoded. */

@@ -13,6 +13,12 @@
  * *err says what and at which byte; PERILUNE_ERR_NOMEM.  On failure out is as long as it was. */
 int text_json_minify(struct slice text, struct buf *out, struct json_error *err);
 
+/* Appends the scalars as lines of "key: value; key: value", in order: strings decoded, all
+ * else as it stands there; in arrays the key is that of the array.  What is in one element of
+ * an array shares a line, so that a price stays beside its name, unless it is long.  Returns as
+ * text_json_minify(). */
+int text_json_lines(struct slice text, struct buf *out, struct json_error *err);
+
 /* A string value, decoded. */
 struct text_leaf {
     uint32_t node;       /* of the doc */

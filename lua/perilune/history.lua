@@ -195,12 +195,19 @@ end
 
 -- -- the digest ---------------------------------------------------------------------------
 
+-- Where a text may end in front of `most`: behind a line, a sentence, a word, and else, in
+-- what has none of these, nowhere.  Half of a number is another number.
+local ends = { "^.*()\n", "^.*[%.!?]()%s", "^.*\227\128\130()", "^.*()%s" }
+-- The same from the back: the first of them within a text.
+local begins = { "\n()", "[%.!?]%s()", "\227\128\130()", "%s()" }
+
 local function clip(text, most)
   if #text <= most then return text end
-  local head, tail = math.floor(most * 0.7), #text - math.floor(most * 0.3) + 1
-  while head > 0 and text:find("^[\128-\191]", head + 1) do head = head - 1 end
-  while text:find("^[\128-\191]", tail) do tail = tail + 1 end
-  return text:sub(1, head) .. "\n...\n" .. text:sub(tail)
+  local head, tail = text:sub(1, math.floor(most * 0.7) + 1), text:sub(#text - math.floor(most * 0.3))
+  local stop, start
+  for _, pattern in ipairs(ends) do stop = stop or head:match(pattern) end
+  for _, pattern in ipairs(begins) do start = start or tail:match(pattern) end
+  return text:sub(1, (stop or 1) - 1) .. "\n...\n" .. (start and tail:sub(start) or "")
 end
 
 local function said(message)
@@ -217,27 +224,10 @@ local function asked(call)
   return clip(type(value) == "string" and value or core.json_encode(value), 300)
 end
 
--- What JSON says, a line for each scalar, so that it can be shortened like text; anything
+-- What JSON says, in lines, so that it can be shortened like text: a record shares a line.  Anything
 -- else as it is.
 local function lines_of(content)
-  local value = content:find("^%s*[{%[]") and core.json_decode(content)
-  if type(value) ~= "table" then return content end
-  local out = {}
-  local function walk(v, name)
-    if type(v) ~= "table" then
-      out[#out + 1] = name .. tostring(v)
-      return
-    end
-    local keys = {}
-    for k in pairs(v) do keys[#keys + 1] = k end
-    table.sort(keys, function(a, b)
-      if type(a) == "number" and type(b) == "number" then return a < b end
-      return tostring(a) < tostring(b)
-    end)
-    for _, k in ipairs(keys) do walk(v[k], type(k) == "string" and k .. ": " or name) end
-  end
-  walk(value, "")
-  return table.concat(out, "\n")
+  return content:find("^%s*[{%[]") and core.text_json_lines(content) or content
 end
 
 -- Who says what, one entry for each thing said: { who, text }.

@@ -275,3 +275,35 @@ t.test("wrong options are refused", function()
   says({ window = 1000, trigger = 0.9, limit = 0.8 }, "limit must be at least trigger")
   says({ window = 1000, keep = 3 }, "did you mean 'keep_turns'?")
 end)
+
+t.test("numbers of a digest are as they were written, each beside its name", function()
+  local rows = {}
+  for i = 10, 90 do rows[#rows + 1] = ('{"order":12345678901234567%d, "price":%d.50, "note":null, "pump":"the pump %d"}'):format(i, i, i) end
+  local messages = {
+    { role = "user", content = "Find the orders." },
+    { role = "assistant", tool_calls = { { id = "c", type = "function", ["function"] = { name = "f", arguments = "{}" } } } },
+    { role = "tool", tool_call_id = "c", content = "[" .. table.concat(rows, ",") .. "]" },
+    { role = "assistant", content = "Done. " .. ("No news. "):rep(200) },
+    { role = "user", content = "What does the order of pump 37 cost?" },
+  }
+  t.upstream("m", { text = "ok" })
+  t.run("compress_history", { window = 800, keep_turns = 1, guard = false }, t.request{ messages = messages })
+  local digest = t.calls("m")[1].body.messages[2].content
+  t.ok(digest:find("order: 1234567890123456737; price: 37.50; note: null; pump: the pump 37\n", 1, true), digest)
+  for line in digest:gmatch("order: [^\n]+") do
+    local n = line:match("^order: 12345678901234567(%d%d);")
+    t.equal(line, ("order: 12345678901234567%s; price: %s.50; note: null; pump: the pump %s"):format(n, n, n))
+  end
+end)
+
+t.test("what is too long for a digest is clipped between words", function()
+  local messages = {
+    { role = "user", content = "Count." },
+    { role = "assistant", content = ("The value is 1234567890 units\n"):rep(1000) },
+    { role = "user", content = "Go on." }, { role = "assistant", content = ("It went on. "):rep(500) },
+    { role = "user", content = "What is the value?" },
+  }
+  t.upstream("m", { text = "ok" })
+  t.run("compress_history", { window = 6000, keep_turns = 1, guard = false }, t.request{ messages = messages })
+  for number in t.calls("m")[1].body.messages[2].content:gmatch("%d+") do t.equal(number, "1234567890") end
+end)

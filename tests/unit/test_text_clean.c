@@ -146,6 +146,27 @@ TEST_FAULT(only_white_space_goes) {
     minified("[]", "[]");
 }
 
+static void in_lines(const char *text, const char *expected) {
+    struct json_error err;
+    struct buf out;
+    buf_init(&out, 0);
+    int rc = text_json_lines(slice_str(text), &out, &err);
+    if (FAULTED(rc)) goto done;
+    CHECK_INT(rc, 0);
+    CHECK_SLICE(buf_get(&out), slice_str(expected));
+done:
+    buf_deinit(&out);
+}
+
+TEST_FAULT(scalars_in_lines_are_as_they_were_written) {
+    in_lines("{\"id\": 1234567890123456789, \"p\": 1.50, \"n\": null, \"t\\u0061\": [true, \"a\\\"b\", {}, 1e3]}",
+             "id: 1234567890123456789; p: 1.50; n: null; ta: true; ta: a\"b\nta: 1e3\n");
+    in_lines("[[1,[2]],{\"a\":{\"b\":3},\"c\":[{\"d\":4},5]},6]", "1\n2\nb: 3\nd: 4\nc: 5\n6\n");
+    in_lines("[{\"id\":1,\"at\":{\"x\":2}},{\"id\":3,\"s\":\"a\\nb\",\"z\":0}]", "id: 1; x: 2\nid: 3\ns: a\nb\nz: 0\n");
+    in_lines("{\"a\":[],\"b\":\"\"}", "b: \n");
+    in_lines("7", "7\n");
+}
+
 TEST(what_is_not_json_is_refused_with_its_place) {
     struct json_error err;
     struct buf out;
