@@ -46,6 +46,9 @@ local spec = {
 -- A digest says at least this much, or 15 % of what it stands for; at most half of it.
 local LEAST = 200
 
+-- Tokens of the label in front of a digest, and of two messages.
+local FRAME = 24
+
 local function turns_in(messages)
   local n, before = 0, nil
   for _, m in ipairs(messages) do
@@ -70,6 +73,11 @@ local function behind(messages, known, first, model)
   return sum
 end
 
+local function is_shorter(text, plan, model)
+  local tokens = text and perilune.tokens(text, model)
+  return tokens and tokens < plan.tokens * 0.9 and tokens + FRAME < plan.tokens and tokens
+end
+
 -- The digest, and what making it cost in USD.
 local function digest(req, options, messages, plan, budget)
   local why
@@ -78,8 +86,8 @@ local function digest(req, options, messages, plan, budget)
     for i = 1, plan.to do front[i] = messages[i] end
     local timeout = math.min(options.timeout, math.max(0.001, req:time_left()))
     local text, usage = history.summarize(options.small, req, front, budget, timeout)
-    local tokens = text and perilune.tokens(text, req.model)
-    if text and tokens <= budget * 1.5 and tokens < plan.tokens * 0.9 then
+    local tokens = is_shorter(text, plan, req.model)
+    if tokens and tokens <= budget * 1.5 then
       local small = cost.profile(req, options.small)
       usage = usage or {}
       return text, ((usage.prompt_tokens or 0) * small.input + (usage.completion_tokens or 0) * small.output) / 1e6
@@ -90,7 +98,7 @@ local function digest(req, options, messages, plan, budget)
   end
   local text
   text, why = history.extract(messages, plan, budget, req.model)
-  if text and perilune.tokens(text, req.model) < plan.tokens * 0.9 then return text, 0 end
+  if is_shorter(text, plan, req.model) then return text, 0 end
   req:log("warn", "compress_history: the conversation goes as it is", { reason = why or "a digest is hardly shorter" })
   return nil, 0
 end

@@ -307,3 +307,15 @@ t.test("what is too long for a digest is clipped between words", function()
   t.run("compress_history", { window = 6000, keep_turns = 1, guard = false }, t.request{ messages = messages })
   for number in t.calls("m")[1].body.messages[2].content:gmatch("%d+") do t.equal(number, "1234567890") end
 end)
+
+t.test("a digest that would be longer than what it stands for is none", function()
+  t.upstream("m", { text = "ok" })
+  local messages = {
+    { role = "user", content = "Add up the list." }, { role = "assistant", content = "Which one?" },
+    { role = "user", content = ("This one has many words. "):rep(200) .. "What is the sum?" },
+  }
+  local req = t.request{ messages = messages, tenant = tenant() }
+  t.run("compress_history", { window = 300, keep_turns = 1, guard = false }, req)
+  t.equal(t.calls("m")[1].body.messages, messages)
+  t.equal(req:saved().tokens, 0)
+end)
