@@ -375,19 +375,24 @@ static int read_token(struct import *m, uint32_t key, uint32_t value, unsigned c
     return 0;
 }
 
-/* An added token that is in the vocabulary, too, has one id. */
+/* An added token that is in the vocabulary, too, has one id, and an id has one token. */
 static int check_added(struct import *m) {
     for (size_t i = 0; i < m->src.n_added; i++) {
         struct slice text = m->added[i].text;
+        int shown = text.len > 40 ? 40 : (int)text.len;
+        uint32_t added_id = m->added[i].id;
         size_t len;
         buf_clear(&m->text);
         buf_slice(&m->text, text);
         if (buf_failed(&m->text)) return PERILUNE_ERR_NOMEM;
+        if (added_id < m->n_tokens && m->tokens[added_id].len > 0)
+            return refuse(m, "added_tokens: \"%.*s\" has the id %u, which is another token's in model.vocab", shown,
+                          text.ptr, added_id);
         if (!to_bytes(m, m->text.data, text.len, &len)) continue;
         uint32_t id = find_token(m, m->text.data, len);
-        if (id != VOCAB_NONE && id != m->added[i].id)
-            return refuse(m, "added_tokens: \"%.*s\" has the id %u there and %u in model.vocab",
-                          text.len > 40 ? 40 : (int)text.len, text.ptr, m->added[i].id, id);
+        if (id != VOCAB_NONE && id != added_id)
+            return refuse(m, "added_tokens: \"%.*s\" has the id %u there and %u in model.vocab", shown, text.ptr,
+                          added_id, id);
     }
     return 0;
 }

@@ -162,6 +162,8 @@ int perilune_tool_vocab(int argc, char **argv) {
     if (a.word_count == 2 && strcmp(words[0], "import") == 0) return import(words[1], to, name);
     if (a.word_count == 2 && strcmp(words[0], "show") == 0) return show(words[1]);
     if (a.word_count == 1 && strcmp(words[0], "list") == 0) return list();
+    if (a.word_count == 1 && strcmp(words[0], "import") == 0) return args_fail(&a, "import which tokenizer.json?");
+    if (a.word_count == 1 && strcmp(words[0], "show") == 0) return args_fail(&a, "show which FILE or NAME?");
     return args_fail(&a, a.word_count == 0 ? "say what to do: import, show or list" : "cannot make sense of '%s'",
                      a.word_count == 0 ? "" : words[0]);
 }

@@ -404,6 +404,7 @@ TEST(import_says_what_it_does_not_support) {
         { { .added = "{\"content\":\"x\"}" }, "added_tokens[0]: it needs an id" },
         { { .added = "{\"id\":300,\"content\":\"x\"},{\"id\":300,\"content\":\"y\"}" }, "id 300 is there twice" },
         { { .added = "{\"id\":300,\"content\":\"ab\"}" }, "has the id 300 there and 256 in model.vocab" },
+        { { .added = "{\"id\":256,\"content\":\"<x>\"}" }, "has the id 256, which is another token's in model.vocab" },
     };
     char message[400];
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
