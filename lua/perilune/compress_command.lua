@@ -37,20 +37,24 @@ local function read(file)
   return bytes
 end
 
--- The JSON of a chat request, or nil: then it is a text.
-local function request_in(bytes)
+-- The JSON of a chat request, or nil: then it is a text.  What begins like a request and is
+-- cut off is neither.
+local function request_in(file, bytes)
   if not bytes:find("^%s*{") then return nil end
-  local body = core.json_decode(bytes)
+  local body, why = core.json_decode(bytes)
+  if body == nil and bytes:find('^%s*{%s*"[%w_]+"%s*:') and bytes:find('"messages"%s*:%s*%[') then
+    fail(1, "%s: looks like a chat request, but is not valid JSON: %s", file, why)
+  end
   return type(body) == "table" and type(body.messages) == "table" and body or nil
 end
 
 local function new_request(given, bytes)
-  local body = request_in(bytes)
+  local body = request_in(given.file, bytes)
   local is_text = body == nil
   if is_text then
-    local ok, err = text_of.sentences(bytes:sub(1, 1048576):gsub("[\192-\255]?[\128-\191]*$", ""))
-    if not ok then fail(1, "%s: %s", given.file, err) end
     if #bytes > 1048576 then fail(1, "%s: a text may have 1 MiB, this one has %d bytes", given.file, #bytes) end
+    local ok, err = text_of.sentences(bytes)
+    if not ok then fail(1, "%s: %s", given.file, err) end
     bytes = core.json_encode{ model = given.model or "gpt-4o", messages = { { role = "user", content = bytes } } }
   end
   local req, err = core.new_request("POST", "/v1/chat/completions", {}, bytes)
@@ -298,7 +302,7 @@ local function run_policies(given, req, is_text)
       return perilune.respond{ text = "" }
     end)
     if not reached and err then fail(1, "policy '%s' refuses: %s", name, tostring(err.message or err)) end
-    local ms = (os.clock() - started) * 1000
+    local ms = math.floor((os.clock() - started) * 1e6 + 0.5) / 1000
     local after = messages_of(req)
     result.steps[i] = { policy = name, before = tokens, after = req:tokens(), ms = ms,
                         changes = changes_of(name, before, after, options) }
