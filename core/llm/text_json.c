@@ -66,7 +66,8 @@ static void end_line(struct buf *out, size_t *from) {
 
 static void put_scalar(const struct json_doc *doc, uint32_t key, uint32_t i, struct buf *out, size_t *line) {
     size_t size = doc->nodes[i].end - doc->nodes[i].start;
-    bool alone = size > LINE_MAX_SHORT || (doc->nodes[i].escaped && memmem(json_raw(doc, i).ptr, size, "\\n", 2) != NULL);
+    bool lines = doc->nodes[i].escaped && memmem(json_raw(doc, i).ptr, size, "\\n", 2) != NULL;
+    bool alone = lines || size > LINE_MAX_SHORT;
     if (alone || buf_len(out) - *line > LINE_MAX_SHORT) end_line(out, line);
     if (buf_len(out) > *line) buf_puts(out, "; ");
     if (key != JSON_NONE) {

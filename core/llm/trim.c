@@ -57,6 +57,8 @@ struct round {
     size_t                     shield_count;
     bool                       payload;  /* in what is to be worked on */
     bool                       task;     /* all of it is to be worked on */
+    const char                *unit, *unit_end; /* the sentence that is looked at */
+    int                        speaks;   /* about words: 1, 0, or -1: not known yet */
     bool                       conflict; /* something would go if the given text did not protect it */
 };
 
@@ -177,11 +179,19 @@ static bool says_nothing(const char *p, const char *end) {
     return true;
 }
 
+/* Does the sentence speak about words?  Asked when something of it would go: seldom. */
+static bool speaks_about_words(struct round *r) {
+    if (r->speaks < 0) r->speaks = trim_rules_has(r->rules, TRIM_MENTION, r->unit, r->unit_end);
+    return r->speaks != 0;
+}
+
+#define AT_FRONT (1u << TRIM_START | 1u << TRIM_LEAD | 1u << TRIM_WHOLE)
+
 /* Takes phrases away from p on; returns what is in front of the rest. */
 static const char *cut_front(struct round *r, const char *p, const char *end) {
-    const unsigned places = 1u << TRIM_START | 1u << TRIM_LEAD | 1u << TRIM_WHOLE;
     for (;;) {
-        size_t n = trim_rules_begin(r->rules, places, p, end);
+        size_t lead, n = trim_rules_begin(r->rules, AT_FRONT, p, end, &lead);
+        if (n > lead && speaks_about_words(r)) n = lead;
         if (n == 0 || is_protected(r, at_of(r, p), at_of(r, p + n))) return p;
         p = skip_free(r, p + n, end);
     }
@@ -204,9 +214,40 @@ static size_t clause_border(const char *p, const char *end) {
     }
 }
 
+/* Is what stands in front of a comma and behind the colon an item of a list rather than a
+ * clause: "sort by length: dog, thanks"? */
+static bool in_list(const char *colon, const char *comma) {
+    if (colon >= comma) return false;
+    while (comma > colon + 3 && (is_white(comma[-1]) || trim_separator(comma - 1, comma) == 1)) comma--;
+    if (comma > colon + 3 && trim_separator(comma - 3, comma) == 3) comma -= 3;
+    const char *p = comma;
+    size_t words = 1;
+    while (p > colon + 1 && (unsigned char)p[-1] < 0x80 && trim_separator(p - 1, p) == 0) words += is_white(*--p);
+    bool ascii = p == colon + 1 || (unsigned char)p[-1] < 0x80;
+    if (ascii) return words < 4;
+    while (p > colon + 1 && (p - colon < 4 || trim_separator(p - 3, p) == 0)) p--;
+    return comma - p < 5 * 3;
+}
+
+/* A word by itself in the middle of a sentence says something: "happy, sorry, sad". */
+static bool is_listed(const char *q, size_t n, size_t lead, const char *stop) {
+    if (n == lead || ((unsigned char)*q & 0x80) != 0 || memchr(q, ' ', n) != NULL) return false;
+    return skip_between(q + n, stop) < stop;
+}
+
+/* Would a mark that comes next belong to what stands in front of q, when [q, stop) goes: is it
+ * 5! of "Compute 5, thanks!", or a URL that ends with a question mark? */
+static bool glues(const struct round *r, const char *q, const char *stop) {
+    const unsigned addresses = 1u << TEXT_URL | 1u << TEXT_EMAIL | 1u << TEXT_PATH;
+    char c = stop < r->text + r->len ? *stop : '\0';
+    size_t i = q > r->text ? span_from(r, at_of(r, q) - 1) : r->span_count;
+    if ((c != '!' && c != '?') || i == r->span_count || r->spans[i].end != at_of(r, q)) return false;
+    return c == '!' || (addresses >> r->spans[i].type & 1) != 0;
+}
+
 /* Takes phrases away behind the commas and periods of [p, end), where stop is the end of the
- * sentence without its punctuation.  Returns the new stop. */
-static const char *cut_clauses(struct round *r, const char *p, const char *stop) {
+ * sentence without its punctuation, and colon its first one.  Returns the new stop. */
+static const char *cut_clauses(struct round *r, const char *p, const char *stop, const char *colon) {
     while (p < stop) {
         size_t border = clause_border(p, stop);
         if (border == 0 || in_span(r, at_of(r, p))) {
@@ -219,11 +260,13 @@ static const char *cut_clauses(struct round *r, const char *p, const char *stop)
         while (from < stop && is_white(*from)) from++;
         const char *q = from;
         for (;;) {
-            size_t n = trim_rules_begin(r->rules, places, q, stop);
-            if (n == 0 || is_protected(r, at_of(r, q), at_of(r, q + n))) break;
+            size_t lead, n = trim_rules_begin(r->rules, places, q, stop, &lead);
+            if (n == 0 || speaks_about_words(r) || in_list(colon, comma) || is_listed(q, n, lead, stop)) break;
+            if (is_protected(r, at_of(r, q), at_of(r, q + n))) break;
             q = skip_free(r, q + n, stop);
         }
         if (q >= stop && q > from) {
+            if (glues(r, comma, stop)) return stop;
             mark(r, at_of(r, comma), at_of(r, stop), TRIM_PHRASE);
             return comma;
         }
@@ -246,21 +289,23 @@ static const char *without_end(const char *p, const char *end) {
 }
 
 /* Takes phrases away in front of stop; returns the new stop. */
-static const char *cut_tail(struct round *r, const char *p, const char *stop) {
+static const char *cut_tail(struct round *r, const char *p, const char *stop, const char *colon) {
+    const char *mark_at = stop;
     for (;;) {
         size_t n = trim_rules_end(r->rules, p, stop);
-        if (n == 0 || is_protected(r, at_of(r, stop - n), at_of(r, stop))) return stop;
+        if (n == 0 || speaks_about_words(r) || in_list(colon, stop - n)) return stop;
+        if (is_protected(r, at_of(r, stop - n), at_of(r, stop))) return stop;
         const char *q = stop - n;
         while (q > p && (is_white(q[-1]) || q[-1] == ',' || q[-1] == ';')) q--;
         if (q - p >= 3 && trim_separator(q - 3, q) == 3) q -= 3;
-        if (q <= p || is_protected(r, at_of(r, q), at_of(r, stop))) return stop;
+        if (q <= p || is_protected(r, at_of(r, q), at_of(r, stop)) || glues(r, q, mark_at)) return stop;
         mark(r, at_of(r, q), at_of(r, stop), TRIM_PHRASE);
         stop = q;
     }
 }
 
 /* The first colon of a sentence that introduces something; end when there is none. */
-static const char *colon_of(const struct round *r, const char *p, const char *end) {
+static inline const char *colon_of(const struct round *r, const char *p, const char *end) {
     for (; p < end; p++) {
         bool wide = (unsigned char)*p == 0xEF && end - p >= 3 && memcmp(p, "：", 3) == 0;
         bool narrow = *p == ':' && (p + 1 == end || is_white(p[1]) || (unsigned char)p[1] >= 0x80 || p[1] == '*');
@@ -283,6 +328,24 @@ static size_t marker_of(const char *p, const char *end, bool *numbered) {
     return (size_t)(q - p);
 }
 
+/* Does a list of phrases stand behind the colon: "choose one: please, kindly"? */
+static bool begins_list(const struct round *r, const char *colon, const char *end) {
+    if (colon == end) return false;
+    const char *p = colon + (*colon == ':' ? 1 : 3);
+    while (p < end && is_white(*p)) p++;
+    size_t lead;
+    return trim_rules_begin(r->rules, 1u << TRIM_WHOLE, p, end, &lead) > 0;
+}
+
+/* Is [p, end) a name that a greeting is for: "Hello, Dolly"? */
+static bool is_name(const char *p, const char *end) {
+    end = without_end(p, end);
+    if (p == end || *p < 'A' || *p > 'Z') return false;
+    for (; p < end; p++)
+        if (is_white(*p) || (unsigned char)*p >= 0x80) return false;
+    return true;
+}
+
 /* One sentence or item.  Returns whether something of it stays. */
 static bool cut_unit(struct round *r, const struct text_unit *u) {
     const char *p = r->text + u->start, *end = r->text + u->end;
@@ -292,6 +355,9 @@ static bool cut_unit(struct round *r, const struct text_unit *u) {
     const char *from = p + (u->kind == TEXT_UNIT_ITEM ? marker_of(p, end, &numbered) : 0);
     if (numbered || from == end || *p == '>') return true; /* > what somebody else said */
 
+    r->unit = from;
+    r->unit_end = end;
+    r->speaks = -1;
     if (r->task) {
         if (trim_rules_has(r->rules, TRIM_TASK, from, end))
             mark(r, at_of(r, from), at_of(r, cut_front(r, from, end)), TRIM_PHRASE);
@@ -300,16 +366,16 @@ static bool cut_unit(struct round *r, const struct text_unit *u) {
     }
     const char *colon = colon_of(r, from, end);
     bool introduces = colon < end && trim_rules_has(r->rules, TRIM_CONTENT, from, colon);
-    const char *limit = introduces ? colon : end;
+    const char *limit = introduces || begins_list(r, colon, end) ? colon : end;
     const char *rest = cut_front(r, from, limit);
-    if (!introduces && says_nothing(rest, limit) && !is_protected(r, at_of(r, from), at_of(r, limit))) {
+    if (limit == end && says_nothing(rest, limit) && !is_protected(r, at_of(r, from), at_of(r, limit))) {
         drop(r, u->start, at_of(r, end), u->end, TRIM_SENTENCE);
         return false;
     }
-    if (rest == limit) rest = from; /* nothing but politeness in front of a colon */
+    if (rest == limit || is_name(rest, limit)) rest = from; /* nothing but politeness in front of a colon, of a name */
     mark(r, at_of(r, from), at_of(r, rest), TRIM_PHRASE);
-    const char *stop = cut_clauses(r, rest, introduces ? limit : without_end(rest, limit));
-    if (!introduces) cut_tail(r, rest, stop);
+    const char *stop = cut_clauses(r, rest, limit < end ? limit : without_end(rest, limit), colon);
+    if (limit == end) cut_tail(r, rest, stop, colon);
     r->payload = r->payload || introduces;
     r->kept_end = u->end;
     return true;
@@ -373,9 +439,25 @@ static void cut_units(struct round *r, const struct text_unit *units, size_t n) 
     cut_end(r);
 }
 
-/* -- Repeated lines ---------------------------------------------------------------------- */
+/* -- Repeated lines ----------------------------------------------------------------------
+ *
+ * A line of prose, or an item, that stood there before says nothing new, unless it says it of
+ * something else:
+ *
+ *     Staging:                          Q: Is it big?
+ *     - port 8080 is always open        It is not known at all.
+ *     Production:                       Q: Is it old?
+ *     - port 8080 is always open        It is not known at all.
+ *
+ * So it is compared together with the last two lines in front of it that are neither: a
+ * title, a question, a field, a log's line, an item that others hang on. */
 
-struct line { uint32_t start, len; };
+struct line {
+    uint32_t start, len;
+    uint64_t about; /* hash of those two */
+};
+
+static const struct hash_key line_key = { 0x7065726c696e6573, 0x7472696d };
 
 /* Lines that are no prose, or that a span goes beyond, are left alone. */
 static bool may_repeat(const struct round *r, uint32_t start, uint32_t end) {
@@ -389,17 +471,32 @@ static bool may_repeat(const struct round *r, uint32_t start, uint32_t end) {
     return true;
 }
 
+#define LABEL_MAX 40 /* bytes of the name in front of a field's colon */
+
+/* Is the line, which begins behind `indent` bytes of white space, prose or an item that stands
+ * for itself?  No question. */
+static bool is_statement(const struct round *r, uint32_t start, uint32_t end, uint32_t indent) {
+    const char *p = r->text + start, *stop = r->text + end;
+    if (start == end || indent > 0 || *p == '#') return false;
+    bool numbered, wide = stop - p >= 3 && (memcmp(stop - 3, "。", 3) == 0 || memcmp(stop - 3, "！", 3) == 0);
+    bool item = marker_of(p, stop, &numbered) > 0 && !numbered;
+    if (!item && !wide && stop[-1] != '.' && stop[-1] != '!') return false;
+    const char *label = stop - p > LABEL_MAX ? p + LABEL_MAX : stop;
+    return colon_of(r, p, label) == label && memchr(p, '=', (size_t)(label - p)) == NULL;
+}
+
 /* Was the line there before?  Else remembers it. */
-static bool seen(const struct round *r, struct line *table, size_t mask, uint32_t start, uint32_t end) {
-    static const struct hash_key fixed = { 0x7065726c696e6573, 0x7472696d };
-    size_t at = hash64(&fixed, slice_of(r->text + start, end - start)) & mask;
+static bool seen(const struct round *r, struct line *table, size_t mask, struct line line) {
+    size_t at = hash64(&line_key, slice_of(r->text + line.start, line.len)) & mask;
     for (unsigned i = 0; i < PROBES; i++, at = (at + 1) & mask) {
         struct line *l = &table[at];
         if (l->len == 0) {
-            *l = (struct line){ start, end - start };
+            *l = line;
             return false;
         }
-        if (l->len == end - start && memcmp(r->text + l->start, r->text + start, l->len) == 0) return true;
+        if (l->len == line.len && l->about == line.about &&
+            memcmp(r->text + l->start, r->text + line.start, l->len) == 0)
+            return true;
     }
     return false;
 }
@@ -409,6 +506,7 @@ static int cut_repeated(struct round *r) {
     for (const char *p = r->text, *end = p + r->len; (p = memchr(p, '\n', (size_t)(end - p))) != NULL; p++) lines++;
     while (cap < lines * 2) cap *= 2;
     struct line *table = lines > 1 ? mem_zalloc(cap * sizeof(*table)) : NULL;
+    uint64_t about[2] = { 0, 0 }; /* the last, and the one in front of it */
     if (lines > 1 && table == NULL) return PERILUNE_ERR_NOMEM;
     r->kept_end = 0;
     for (uint32_t at = 0; lines > 1 && at < r->len;) {
@@ -417,7 +515,13 @@ static int cut_repeated(struct round *r) {
         uint32_t start = at, end = next;
         while (start < end && is_white(r->text[start])) start++;
         while (end > start && is_white(r->text[end - 1])) end--;
-        bool again = may_repeat(r, start, end) && seen(r, table, cap - 1, start, end);
+        bool states = is_statement(r, start, end, start - at);
+        struct line line = { start, end - start, about[0] + 31 * about[1] };
+        if (!states && end > start) {
+            about[1] = about[0];
+            about[0] = hash64(&line_key, slice_of(r->text + start, end - start));
+        }
+        bool again = states && may_repeat(r, start, end) && seen(r, table, cap - 1, line);
         bool shielded = again && is_shielded(r, start, end);
         r->conflict = r->conflict || shielded;
         if (again && !shielded) {

@@ -17,6 +17,8 @@ enum trim_place {
     TRIM_WHOLE,   /* where it is a whole clause or sentence: "Thank you very much!" */
     TRIM_CONTENT, /* not taken away: a sentence with it and a colon has in front of it what is to be
                      worked on ("translate the following text:"), and that is left alone */
+    TRIM_MENTION, /* not taken away: a sentence with it speaks about words ("say", "the password"), so of it
+                     only a LEAD goes */
     TRIM_TASK,    /* not taken away: a text with it anywhere is to be worked on itself ("translate"): of
                      it only what stands in front in the same sentence goes */
     TRIM_PLACES
@@ -43,7 +45,9 @@ struct trim_rules *trim_rules_new(void); /* NULL: no memory */
 void trim_rules_free(struct trim_rules *r);
 /* Adds the phrases of a pattern: text with (a|b) alternatives and [a|b] alternatives or
  * nothing, nested at will; a space is any white space.  At its end !(a|b): only when
- * none of these follows.  A TAIL that begins with ~ needs no space or comma in front.
+ * none of these follows.  A TAIL that begins with ~ needs no space or comma in front,
+ * one that begins with a comma needs a comma; !(a|b) in front of a TAIL: only when none of
+ * these words stands there.
  * ASCII letters match in any case.
  * Returns 0; PERILUNE_ERR_INVAL: err says what is wrong with it; PERILUNE_ERR_LIMITED
  * (err too); PERILUNE_ERR_NOMEM.  After a failure it can only be freed. */
@@ -55,11 +59,12 @@ int trim_rules_compile(struct trim_rules *r);
 size_t trim_rules_len(const struct trim_rules *r);
 
 /* The longest phrase for one of the places (mask of 1 << place) that begins at p in
- * [p, end), TRIM_WHOLE only where a clause ends behind it: its bytes, 0 when there is none. */
-size_t trim_rules_begin(const struct trim_rules *r, unsigned places, const char *p, const char *end);
+ * [p, end), TRIM_WHOLE only where a clause ends behind it: its bytes, 0 when there is none.
+ * *lead: those of the longest LEAD, if that is one of the places. */
+size_t trim_rules_begin(const struct trim_rules *r, unsigned places, const char *p, const char *end, size_t *lead);
 /* The longest TAIL that ends at end in [p, end). */
 size_t trim_rules_end(const struct trim_rules *r, const char *p, const char *end);
-/* Is a phrase of the place, CONTENT or TASK, anywhere in [p, end)? */
+/* Is a phrase of the place, CONTENT, MENTION or TASK, anywhere in [p, end)? */
 bool trim_rules_has(const struct trim_rules *r, enum trim_place place, const char *p, const char *end);
 
 /* Bytes of the character at p that separates clauses (, ; ，；) or ends a sentence

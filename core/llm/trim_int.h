@@ -8,9 +8,11 @@
 
 /* What is known of a phrase that ends at a state. */
 struct trim_term {
-    uint32_t not_behind; /* offset in `stops`, or TRIM_NONE: strings, each with its length in front, a 0 at last */
+    uint32_t not_behind; /* offset in `stops`, or TRIM_NONE: strings, each with its length in front, a 0 at last;
+                            they must not follow, or for a TAIL not stand in front */
     uint8_t  place;
     uint8_t  attached;   /* TAIL: nothing must separate it */
+    uint8_t  comma;      /* TAIL: a comma must */
 };
 
 struct trim_edge {
@@ -28,9 +30,21 @@ struct trim_state {
 struct trim_automaton {
     struct buf states, edges, ends; /* struct trim_state, struct trim_edge, uint32_t */
     uint32_t   root[256];           /* TRIM_NONE: no way */
+    uint8_t    pairs[256][32];      /* a bit for each two bytes of a text that a phrase may begin with */
 };
 
-enum { TRIM_FRONT, TRIM_BACK, TRIM_ANYWHERE, TRIM_AUTOMATA };
+enum { TRIM_FRONT, TRIM_BACK, TRIM_ANYWHERE, TRIM_ABOUT, TRIM_AUTOMATA };
+
+/* The automaton that the phrases of a place are in. */
+static inline int trim_automaton_of(enum trim_place place) {
+    switch (place) {
+    case TRIM_TAIL: return TRIM_BACK;
+    case TRIM_MENTION: return TRIM_ABOUT;
+    case TRIM_CONTENT:
+    case TRIM_TASK: return TRIM_ANYWHERE;
+    default: return TRIM_FRONT;
+    }
+}
 
 struct trim_rules {
     struct buf            nodes; /* of patterns, until they are compiled */

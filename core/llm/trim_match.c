@@ -123,38 +123,70 @@ static bool clause_ends(const char *p, const char *end) {
     return p >= end || trim_separator(p, end) > 0 || trim_terminator(p, end) > 0;
 }
 
-/* Does a phrase that ends in front of p fit there? */
-static bool fits_front(const struct trim_rules *r, const struct trim_state *st, unsigned places, const char *p,
-                       const char *end) {
+/* The places of the phrases that end in front of p and fit there, of those that are asked for. */
+static unsigned fits_front(const struct trim_rules *r, const struct trim_state *st, unsigned places, const char *p,
+                           const char *end) {
     const struct trim_automaton *a = &r->automata[TRIM_FRONT];
-    if (st->terms == 0 || (goes_on(p, end) && ((unsigned char)p[-1] & 0x80) == 0)) return false;
+    unsigned found = 0;
+    if (st->terms == 0 || (goes_on(p, end) && ((unsigned char)p[-1] & 0x80) == 0)) return 0;
     for (unsigned i = 0; i < st->terms; i++) {
         const struct trim_term *t = term_at(r, a, st, i);
-        if ((places & (1u << t->place)) == 0 || is_stopped(r, t, p, end)) continue;
-        if (t->place != TRIM_WHOLE || clause_ends(p, end)) return true;
+        unsigned place = 1u << t->place;
+        if ((places & place) == 0 || (found & place) != 0 || is_stopped(r, t, p, end)) continue;
+        if (t->place != TRIM_WHOLE || clause_ends(p, end)) found |= place;
     }
-    return false;
+    return found;
 }
 
-size_t trim_rules_begin(const struct trim_rules *r, unsigned places, const char *p, const char *end) {
+size_t trim_rules_begin(const struct trim_rules *r, unsigned places, const char *p, const char *end, size_t *lead) {
     const struct trim_automaton *a = &r->automata[TRIM_FRONT];
     const char *from = p;
     size_t best = 0, n = 0;
     uint32_t at = 0;
+    *lead = 0;
     while (p < end && (at = step(a, at, read_forward(p, end, &n))) != TRIM_NONE) {
         p += n;
-        if (fits_front(r, trim_state_at(a, at), places, p, end)) best = (size_t)(p - from);
+        unsigned found = fits_front(r, trim_state_at(a, at), places, p, end);
+        if (found != 0) best = (size_t)(p - from);
+        if ((found & 1u << TRIM_LEAD) != 0) *lead = best;
     }
     return best;
 }
 
+/* Does one of the words that must not stand in front of a tail stand there, where q ends? */
+static bool is_stopped_back(const struct trim_rules *r, const struct trim_term *t, const char *begin, const char *q) {
+    if (t->not_behind == TRIM_NONE) return false;
+    for (const char *s = r->stops.data + t->not_behind; *s != '\0'; s += 1 + (uint8_t)*s) {
+        const char *p = q, *stop = s + 1, *want = stop + (uint8_t)*s;
+        size_t n = 0;
+        while (want > stop && p > begin && read_backward(begin, p, &n) == (uint8_t)want[-1]) p -= n, want--;
+        if (want == stop && (((unsigned char)*stop & 0x80) != 0 || !came_from(begin, p))) return true;
+    }
+    return false;
+}
+
+/* Behind a space a tail is part of the sentence, and may be a name or what a verb is about:
+ * "a button Thanks", "define please". */
+static bool is_mentioned(const char *begin, const char *p, const char *q, const char *end) {
+    if (end - p > 1 && p[0] >= 'A' && p[0] <= 'Z' && p[1] >= 'a' && p[1] <= 'z') return true;
+    for (const char *c = begin; c < q; c++)
+        if (is_white(*c) || ((unsigned char)*c & 0x80) != 0) return false;
+    return true; /* a single word */
+}
+
 /* Does a phrase that begins at p fit there? */
-static bool fits_back(const struct trim_rules *r, const struct trim_state *st, const char *begin, const char *p) {
+static bool fits_back(const struct trim_rules *r, const struct trim_state *st, const char *begin, const char *p,
+                      const char *end) {
     const struct trim_automaton *a = &r->automata[TRIM_BACK];
     if (st->terms == 0 || p == begin || (came_from(begin, p) && ((unsigned char)*p & 0x80) == 0)) return false;
-    bool apart = is_white(p[-1]) || p[-1] == ',' || p[-1] == ';' || (p - begin >= 3 && trim_separator(p - 3, p) == 3);
-    for (unsigned i = 0; i < st->terms; i++)
-        if (apart || term_at(r, a, st, i)->attached) return true;
+    const char *q = p;
+    while (q > begin && is_white(q[-1])) q--;
+    bool comma = q > begin && (trim_separator(q - 1, q) == 1 || (q - begin >= 3 && trim_separator(q - 3, q) == 3));
+    bool apart = comma || (q < p && !is_mentioned(begin, p, q, end));
+    for (unsigned i = 0; i < st->terms; i++) {
+        const struct trim_term *t = term_at(r, a, st, i);
+        if ((t->comma ? comma : apart || t->attached) && (comma || !is_stopped_back(r, t, begin, q))) return true;
+    }
     return false;
 }
 
@@ -165,28 +197,29 @@ size_t trim_rules_end(const struct trim_rules *r, const char *begin, const char 
     uint32_t at = 0;
     while (p > begin && (at = step(a, at, read_backward(begin, p, &n))) != TRIM_NONE) {
         p -= n;
-        if (fits_back(r, trim_state_at(a, at), begin, p)) best = (size_t)(end - p);
+        if (fits_back(r, trim_state_at(a, at), begin, p, end)) best = (size_t)(end - p);
     }
     return best;
 }
 
-static bool ends_one(const struct trim_rules *r, const struct trim_state *st, enum trim_place place) {
+static bool ends_one(const struct trim_rules *r, const struct trim_automaton *a, const struct trim_state *st,
+                     enum trim_place place) {
     for (unsigned i = 0; i < st->terms; i++)
-        if (term_at(r, &r->automata[TRIM_ANYWHERE], st, i)->place == place) return true;
+        if (term_at(r, a, st, i)->place == place) return true;
     return false;
 }
 
 bool trim_rules_has(const struct trim_rules *r, enum trim_place place, const char *p, const char *end) {
-    const struct trim_automaton *a = &r->automata[TRIM_ANYWHERE];
+    const struct trim_automaton *a = &r->automata[trim_automaton_of(place)];
     for (const char *begin = p; p < end; p++) {
-        unsigned char c = (unsigned char)*p; /* almost all bytes begin nothing: look at the table alone */
-        if (a->root[c >= 'A' && c <= 'Z' ? c | 0x20 : c] == TRIM_NONE) continue;
+        unsigned char c = (unsigned char)p[0], d = p + 1 < end ? (unsigned char)p[1] : 0;
+        if (p + 1 < end && (a->pairs[c][d / 8] >> d % 8 & 1) == 0) continue; /* almost all places begin nothing */
         size_t n = 0;
         uint32_t at = step(a, 0, read_forward(p, end, &n));
         if (at == TRIM_NONE || (goes_on(p, end) && came_from(begin, p))) continue;
         for (const char *q = p + n; at != TRIM_NONE; q += n) {
             bool inside = goes_on(q, end) && ((unsigned char)q[-1] & 0x80) == 0;
-            if (!inside && ends_one(r, trim_state_at(a, at), place)) return true;
+            if (!inside && ends_one(r, a, trim_state_at(a, at), place)) return true;
             if (q >= end) break;
             at = step(a, at, read_forward(q, end, &n));
         }

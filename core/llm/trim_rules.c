@@ -12,9 +12,9 @@
  *
  * All graphs of one kind hang on one start.  Then sets of nodes that are reached by the
  * same bytes become states of an automaton (the subset construction): one way for each
- * byte, whatever the number of patterns.  Three of them: what a sentence begins with,
+ * byte, whatever the number of patterns.  Four of them: what a sentence begins with,
  * what it ends with (read backwards, so built from the pattern's front), what marks
- * a text that is to be worked on.
+ * a text that is to be worked on, what marks a sentence about words.
  *
  * Spaces: any white space is one space, and a pattern's space counts once and never at
  * the ends, whatever optional groups around it are left out.  So for every position there
@@ -31,7 +31,7 @@
 #include "include/perilune.h"
 #include "llm/trim_int.h"
 
-const char *const trim_place_names[TRIM_PLACES] = { "start", "lead", "tail", "whole", "content", "task" };
+const char *const trim_place_names[TRIM_PLACES] = { "start", "lead", "tail", "whole", "content", "mention", "task" };
 
 #define DEPTH     16         /* of groups in each other */
 #define NODES_MAX (1u << 20) /* of all patterns */
@@ -183,18 +183,9 @@ static const char *wrong_with(struct slice s) {
     return n > 0 ? "has a bracket that is not closed" : NULL;
 }
 
-/* What must not follow, from the "!(a|b)" at the end of s, which becomes shorter. */
-static int take_stops(struct parser *x, struct slice *s, uint32_t *not_behind) {
-    const char *mark = s->len > 0 ? memchr(s->ptr, '!', s->len) : NULL;
-    *not_behind = TRIM_NONE;
-    if (mark == NULL) return 0;
-    size_t at = (size_t)(mark - s->ptr);
-    struct slice list = slice_of(mark + 1, s->len - at - 1);
-    if (list.len < 3 || list.ptr[0] != '(' || list.ptr[list.len - 1] != ')')
-        return complain(x, PERILUNE_ERR_INVAL, "has a ! without (a|b) behind it at its end");
+static int put_stops(struct parser *x, struct slice list, uint32_t *not_behind) {
     struct buf *stops = &x->r->stops;
     *not_behind = (uint32_t)buf_len(stops);
-    list = slice_of(list.ptr + 1, list.len - 2);
     for (size_t from = 0; from <= list.len;) {
         size_t bar = next_bar(list, from);
         if (bar == from || bar - from > 255)
@@ -207,13 +198,27 @@ static int take_stops(struct parser *x, struct slice *s, uint32_t *not_behind) {
         from = bar + 1;
     }
     buf_putc(stops, '\0');
-    s->len = at;
     return buf_failed(stops) ? PERILUNE_ERR_NOMEM : 0;
+}
+
+/* What must not follow, from the "!(a|b)" at the end of s, or at the front of a tail what must
+ * not stand there; s becomes shorter. */
+static int take_stops(struct parser *x, struct slice *s, uint32_t *not_behind) {
+    const char *mark = s->len > 0 ? memchr(s->ptr, '!', s->len) : NULL;
+    *not_behind = TRIM_NONE;
+    if (mark == NULL) return 0;
+    const char *end = s->ptr + s->len, *close = x->back ? memchr(mark, ')', (size_t)(end - mark)) : end - 1;
+    bool placed = !x->back || mark == s->ptr;
+    if (!placed || close == NULL || close - mark < 3 || mark[1] != '(' || *close != ')')
+        return complain(x, PERILUNE_ERR_INVAL, x->back ? "has a ! without (a|b) behind it at its front"
+                                                       : "has a ! without (a|b) behind it at its end");
+    *s = x->back ? slice_of(close + 1, (size_t)(end - close - 1)) : slice_of(s->ptr, (size_t)(mark - s->ptr));
+    return put_stops(x, slice_of(mark + 2, (size_t)(close - mark - 2)), not_behind);
 }
 
 int trim_rules_add(struct trim_rules *r, enum trim_place place, struct slice pattern, char *err, size_t errlen) {
     struct parser x = { .r = r, .back = place == TRIM_TAIL, .err = err, .errlen = errlen };
-    int kind = place == TRIM_TAIL ? TRIM_BACK : place >= TRIM_CONTENT ? TRIM_ANYWHERE : TRIM_FRONT;
+    int kind = trim_automaton_of(place);
     struct trim_term t = { .place = (uint8_t)place };
     snprintf(err, errlen, "out of memory");
     if (pattern.len > TRIM_RULE_MAX) return complain(&x, PERILUNE_ERR_LIMITED, "is longer than 4096 bytes");
@@ -222,8 +227,9 @@ int trim_rules_add(struct trim_rules *r, enum trim_place place, struct slice pat
     int rc = take_stops(&x, &pattern, &t.not_behind);
     if (rc != 0) return rc;
     pattern = slice_trim(pattern);
-    if (place == TRIM_TAIL && pattern.len > 0 && pattern.ptr[0] == '~') {
-        t.attached = true;
+    if (place == TRIM_TAIL && pattern.len > 0 && (pattern.ptr[0] == '~' || pattern.ptr[0] == ',')) {
+        t.attached = pattern.ptr[0] == '~';
+        t.comma = !t.attached;
         pattern = slice_of(pattern.ptr + 1, pattern.len - 1);
     }
     uint32_t term = (uint32_t)(buf_len(&r->terms) / sizeof(t));
@@ -357,11 +363,42 @@ static int add_state(struct sets *s, uint32_t i) {
     return count_of(&s->members) > SETS_MAX ? PERILUNE_ERR_LIMITED : 0;
 }
 
+static void allow(struct trim_automaton *a, unsigned first, unsigned second) {
+    a->pairs[first][second / 8] |= (uint8_t)(1u << second % 8);
+}
+
+/* What a text may have for a byte of a phrase: letters of either case, any white space for a
+ * space, and for an apostrophe the begin of a curved one. */
+static unsigned spellings(unsigned byte, uint8_t out[4]) {
+    if (byte == ' ') {
+        memcpy(out, " \t\n\r", 4);
+        return 4;
+    }
+    out[0] = (uint8_t)byte;
+    out[1] = byte == '\'' ? 0xE2 : (uint8_t)(byte - 0x20);
+    return byte == '\'' || (byte >= 'a' && byte <= 'z') ? 2 : 1;
+}
+
+static void fill_pairs(struct trim_automaton *a, const struct trim_edge *edges, const struct trim_edge *first) {
+    const struct trim_state *st = trim_state_at(a, first->target);
+    uint8_t one[4], two[4];
+    unsigned n = spellings(first->byte, one);
+    for (unsigned i = 0; i < n; i++) {
+        bool any = st->terms > 0 || (one[i] == 0xE2 && first->byte == '\'');
+        if (any) memset(a->pairs[one[i]], 0xFF, sizeof(a->pairs[0]));
+        for (unsigned j = 0; j < st->edges; j++)
+            for (unsigned k = spellings(edges[st->first_edge + j].byte, two); k > 0; k--) allow(a, one[i], two[k - 1]);
+    }
+}
+
 static void fill_root(struct trim_automaton *a) {
     const struct trim_state *root = trim_state_at(a, 0);
     const struct trim_edge *edges = (const struct trim_edge *)(const void *)a->edges.data;
     for (unsigned i = 0; i < 256; i++) a->root[i] = TRIM_NONE;
-    for (unsigned i = 0; i < root->edges; i++) a->root[edges[i].byte] = edges[i].target;
+    for (unsigned i = 0; i < root->edges; i++) {
+        a->root[edges[i].byte] = edges[i].target;
+        fill_pairs(a, edges, &edges[i]);
+    }
 }
 
 static int build(const struct trim_rules *r, struct trim_automaton *a, uint32_t start) {

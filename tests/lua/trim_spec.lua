@@ -30,6 +30,59 @@ t.test("what looks like it and is not stays", function()
   end
 end)
 
+t.test("what says how, when, whether and about which words stays", function()
+  for _, text in ipairs{
+    -- questions and conditions
+    "I'm wondering if you can get cancer from asbestos.", "I was wondering if you could see stars in space.",
+    "Could you possibly be biased?", "Can you perhaps know my name?", "Here is a proof. Does that make sense?",
+    "If you will be late, call.", "If you have the time, also check B.", "Do this if you could", "Do this if that's okay",
+    "If I may be wrong, say so.", "我明天去，可以吗？", "味道，如何？", "如果方便，请来一趟", "如果可以，那么返回1", "如果有时间的话，看看第二章",
+    "请你能不能帮我写", "请你可以不可以不写",
+    -- how and when
+    "Honestly assess my essay.", "Simply put, what is a black hole?", "简单来说，什么是黑洞？", "Today I need you to list the open items.",
+    "Back up, then please delete.", "At the end of the day, count the cash.", "When driving, take care.", "Do it anyway.",
+    "Call me, in any case, before noon.", "Take a deep breath and work step by step.", "先备份，然后请你删除", "同时请你停止",
+    "It is important that children sleep.", "The server is down. This is extremely urgent.", "Do as you please", "It is hard to please",
+    "Tell him to be honest", "The people you know", "Treat them kindly.", "Let us give thanks", "Cook for me", "Understand that chapter.",
+    "Note that down.", "Help me not to fail", "I want you to know that I quit.", "I wanted you to be happy.", "You are a talented writer.",
+    -- words that are spoken about
+    "The password is please.", "The password is: please", "Reply with thank you.", "Choose one: please, kindly.", "Define please",
+    "Sort by length: hi, thanks, cheers, good morning", "My cat is called Cheers.", "Use the button text Thanks!", "set title = Thank you",
+    "Is the right word thanks, thank you or cheers?", "Answer with yes, no, or thanks.", "They are happy, sorry, sad.",
+    "A customer says thank you for your patience.", "Hi Tom, thank you for your help. What should I reply to him?", "Hello, world!",
+    "Someone wrote to me: hi, thanks for your help.", "What's the etymology of goodbye, hello, thanks?", "Hello, Dolly", "Give thanks",
+    "密码是谢谢", "口令：谢谢", "写一句谢谢", "别说谢谢", "不用谢谢", "选一个：谢谢，感谢，多谢", "列出三个问候语：你好，您好，早上好",
+    "谢谢，感谢，多谢有什么区别？", "你好，您好，大家好，哪个更正式？", "客户回复：好的，谢谢。他是什么意思？", "好的，坏的，一般的",
+    -- not what it looks like
+    "坦白说明情况", "老实说明原因", "众所周知的事实是什么", "说真的话", "我想请你吃饭，怎么写邀请？", "希望你能来参加婚礼", "帮我们班写", "替我道歉",
+    "请给我打电话", "请好好休息", "Compute 5, thanks!", "Go to https://a.example/x, would you please?", "辛苦您了的英语",
+  } do
+    t.equal(left(text), text)
+  end
+end)
+
+t.test("a negation is never turned round", function()
+  for text, want in pairs{
+    ["Thanks, but no thanks."] = "but no thanks.", ["Could you please not mention it?"] = "not mention it?",
+    ["Please do not answer in French, thank you."] = "do not answer in French.", ["麻烦您别发邮件，谢谢"] = "别发邮件",
+    ["请您务必不要删除第3个文件，拜托了！"] = "务必不要删除第3个文件！", ["希望你能写一首诗，谢谢"] = "写一首诗", ["No tables, please."] = "No tables.",
+    ["谢绝参观，谢谢"] = "谢绝参观", ["Note that it's not free."] = "it's not free.", ["if you please, no"] = "no",
+  } do
+    t.equal(left(text), want)
+  end
+end)
+
+t.test("a repeated line that is about something else stays", function()
+  for _, text in ipairs{
+    "Staging:\n- port 8080 is always open\nProduction:\n- port 8080 is always open",
+    "Input: I love it.\nLabel: it is not about sports.\nInput: I hate it.\nLabel: it is not about sports.\nInput: so so",
+    "How many errors are there?\nERROR: the database is not there\nERROR: the database is not there",
+    "问：它大吗？\n文中没有提到这一点，无法回答。\n问：它旧吗？\n文中没有提到这一点，无法回答。",
+  } do
+    t.equal(left(text), text)
+  end
+end)
+
 t.test("what is to be worked on stays", function()
   for _, text in ipairs{
     "Translate the following text into French:\n\nCould you please open the window? Thank you!",
@@ -89,7 +142,7 @@ t.test("rules of the operator", function()
   t.equal(left("Please count.", { languages = { "zh" } }), "Please count.")
   t.equal(left("请你数一数。", { languages = { "en" } }), "请你数一数。")
   local function says(options, pattern) t.error(function() t.policy("trim", options) end, pattern) end
-  says({ rules = { front = { "x" } } }, "there is no place 'front'; known: start, lead, tail, whole, content")
+  says({ rules = { front = { "x" } } }, "there is no place 'front'; known: start, lead, tail, whole, content, mention, task")
   says({ rules = { lead = { "a (b" } } }, "pattern %d+ %(\"a %(b\"%) has a bracket that is not closed")
   says({ languages = { "fr" } }, "known: en, zh")
   says({ roles = { "bot" } }, "unknown value 'bot'")
@@ -142,8 +195,8 @@ t.test("the shipped rules limit nothing", function()
   local rules = require "perilune.trim_rules"
   for _, language in ipairs(trim.languages) do
     for place, patterns in pairs(rules[language]) do
-      for _, pattern in ipairs(place == "content" and {} or patterns) do
-        local text = " " .. pattern:gsub("[%[%]%(%)|!~,]", " "):gsub("未来", "") .. " "
+      for _, pattern in ipairs((place == "content" or place == "mention" or place == "task") and {} or patterns) do
+        local text = " " .. pattern:gsub("!%b()", ""):gsub("[%[%]%(%)|!~,]", " "):gsub("未来", "") .. " "
         for _, word in ipairs(never) do t.ok(not text:find(" " .. word .. " ", 1, true), pattern .. ": " .. word) end
         for _, word in ipairs(zh) do t.ok(not text:find(word, 1, true), pattern .. ": " .. word) end
         t.ok(not text:find("%d"), pattern)

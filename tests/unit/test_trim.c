@@ -20,7 +20,9 @@ static const struct rule some[] = {
     { TRIM_LEAD, "[so] 请(你|您)[帮我]!(们)" },
     { TRIM_LEAD, "i'd like you to" },
     { TRIM_START, "[oh] dear [me] , [so ,]" },
-    { TRIM_TAIL, "please" },
+    { TRIM_TAIL, "!(is|say|or) please" },
+    { TRIM_TAIL, ", bye" },
+    { TRIM_MENTION, "password" },
     { TRIM_TAIL, "~(，|,)(谢谢|拜托了)" },
     { TRIM_WHOLE, "(hi|hello) [there]" },
     { TRIM_WHOLE, "thank you [so much] [for [all] your help]" },
@@ -118,13 +120,43 @@ TEST(leaves_no_empty_places) {
 }
 
 TEST(takes_repeated_lines) {
-    trims("The same line is here, is it not?\nOther.\nThe same line is here, is it not?\nLast.",
-          "The same line is here, is it not?\nOther.\nLast.");
+    trims("The same line is here, not there.\nOther.\nThe same line is here, not there.\nLast.",
+          "The same line is here, not there.\nOther.\nLast.");
+    trims("- the same item is here too\n- other\n- the same item is here too", "- the same item is here too\n- other");
     trims("a, b\na, b\na, b", "a, b\na, b\na, b"); /* short ones may mean something */
     trims("```\nthe same line is in a program\nthe same line is in a program\n```",
           "```\nthe same line is in a program\nthe same line is in a program\n```");
     trims("| a long row of a table | here |\n|---|---|\n| a long row, twice | 1 |\n| a long row, twice | 1 |\n",
           "| a long row of a table | here |\n|---|---|\n| a long row, twice | 1 |\n| a long row, twice | 1 |\n");
+}
+
+TEST(a_repeated_line_about_something_else_stays) {
+    static const char *const texts[] = {
+        "A:\n- port 8080 is always open\nB:\n- port 8080 is always open",
+        "# A\nUse port 8080 at all times.\nNot now.\n# B\nUse port 8080 at all times.",
+        "A\nports\nUse port 8080 at all times.\nB\nports\nUse port 8080 at all times.",
+        "Is it big?\nIt is not known to anybody.\nIs it old?\nIt is not known to anybody.",
+        "Input: a\nLabel: it is not about sports.\nInput: b\nLabel: it is not about sports.",
+        "ERROR the database is not there\nERROR the database is not there",
+        "- A\n  - port 8080 is always open\n- B\n  - port 8080 is always open",
+        "Is that the same question as before?\nYes.\nIs that the same question as before?\nNo.",
+        "And the river runs on and on,\nAnd the river runs on and on,",
+    };
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) trims(texts[i], texts[i]);
+}
+
+TEST(leaves_what_is_spoken_about) {
+    static const char *const same[] = {
+        "Give thanks with a please in it", "The password is please", "Say please", "Define please", "A button Please",
+        "Choose one: hello, thank you so much.", "Sort by length: dog, thank you, hello", "They are happy, hello, sad.",
+        "Which password is it, thank you?", "密码：非常感谢", "选一个：早，非常感谢", "Answer yes or please.",
+    };
+    for (size_t i = 0; i < sizeof(same) / sizeof(*same); i++) trims(same[i], same[i]);
+    trims("Could you go and find the password, please?", "go and find the password, please?");
+    trims("I'd like you to find the password, please.", "find the password, please.");
+    trims("Count the boats: all of the red ones, please.", "Count the boats: all of the red ones.");
+    trims("Count the boats in the harbour, bye", "Count the boats in the harbour");
+    trims("Count the boats in the harbour bye", "Count the boats in the harbour bye");
 }
 
 static int add_one(enum trim_place place, struct slice pattern, char *err) {
@@ -168,7 +200,9 @@ TEST_NOFAULT(takes_many_alternatives) {
     struct trim_rules *rules = compiled(r, 2); /* 2^300 phrases */
     CHECK(rules != NULL);
     const char *text = "x1x2x3x4 please go";
-    CHECK_UINT(trim_rules_begin(rules, 1u << TRIM_LEAD, text, text + 18), 8);
+    size_t lead;
+    CHECK_UINT(trim_rules_begin(rules, 1u << TRIM_LEAD, text, text + 18, &lead), 8);
+    CHECK_UINT(lead, 8);
     trim_rules_free(rules);
 }
 
