@@ -114,7 +114,8 @@ M.en = {
     "(called|named|titled|entitled|captioned|labeled|labelled|spelled|spelt|pronounced)",
     "(define|definition of|meaning of|means|synonym|synonyms|antonym|antonyms|opposite of|etymology|greeting|greetings|keyword|keywords|tag|tags|difference between|instead of|versus|vs|rhyme|rhymes|hashtag)",
     "(ends|end|ending|starts|start|starting|begins|begin|beginning|opens|closes|close|sign off|signs off) (with|by)",
-    "(formal|informal|polite|politer|rude|courteous)",
+    "(formal|informal|polite|politer|rude|courteous|courtesies|pleasantries|apologies)",
+    "(such as|like saying|for instance|e.g.)",
     "(how|which|who|whom|what) (of|sang|sings|wrote|is better|is more|are you)",
   },
   task = {
@@ -213,6 +214,8 @@ M.zh = {
     "(回复|回答|答复|回了|回我|回他|回她)(：|:|我|他|她|说|道|了|“)",
     "(更|最|哪个|哪种|是否|不)(正式|礼貌|客气|得体|合适)",
     "(是什么意思|什么意思|啥意思|有什么区别|有何区别|的区别|哪个好|哪个更好|怎么用|用英语|用法语|用日语|用中文|的英文|的日语|的拼音)",
+    "(不要|别|不用|不需要|不必|无需|勿)(写|说|加|回|念)",
+    "(比如|例如|诸如|譬如)",
     "(唱的|写的歌|这首歌|歌名|书名|片名|店名)",
   },
   task = {

@@ -51,6 +51,7 @@ t.test("what says how, when, whether and about which words stays", function()
     "Is the right word thanks, thank you or cheers?", "Answer with yes, no, or thanks.", "They are happy, sorry, sad.",
     "A customer says thank you for your patience.", "Hi Tom, thank you for your help. What should I reply to him?", "Hello, world!",
     "Someone wrote to me: hi, thanks for your help.", "What's the etymology of goodbye, hello, thanks?", "Hello, Dolly", "Give thanks",
+    "Skip pleasantries such as hello, thanks, please.", "请不要写你好，谢谢，再见。", "不要客套话，比如你好，谢谢",
     "密码是谢谢", "口令：谢谢", "写一句谢谢", "别说谢谢", "不用谢谢", "选一个：谢谢，感谢，多谢", "列出三个问候语：你好，您好，早上好",
     "谢谢，感谢，多谢有什么区别？", "你好，您好，大家好，哪个更正式？", "客户回复：好的，谢谢。他是什么意思？", "好的，坏的，一般的",
     -- not what it looks like
