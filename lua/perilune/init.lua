@@ -120,6 +120,7 @@ local call_options = { timeout = true }
 local embed_options = { timeout = true, model = true }
 
 function upstream:chat(req, opts)
+  if type(req) == "table" then error("upstream:chat(req, opts): req is the request; upstream:ask(body, opts) takes a table", 2) end
   check.known("upstream:chat", opts, call_options)
   return host.call(self.name, req, opts)
 end
