@@ -206,5 +206,5 @@ t.test("ask: a question of one's own", function()
   none, err = small:ask{ messages = "no list" }
   t.equal({ none, err.status }, { nil, 400 })
   t.error(function() small:ask("q") end, "the body is a table")
-  t.error(function() small:chat{ messages = {} } end, "upstream:ask(body, opts) takes a table")
+  t.error(function() small:chat{ messages = {} } end, "upstream:ask%(body, opts%) takes a table")
 end)
