@@ -105,10 +105,34 @@ static void encode_object(lua_State *L, int t, struct buf *out, int depth) {
     buf_putc(out, '}');
 }
 
+bool value_is_list(lua_State *L, int t, size_t n) {
+    lua_pushnil(L);
+    while (lua_next(L, t) != 0) {
+        lua_pop(L, 1);
+        double k = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : 0;
+        if (!(k >= 1 && k <= (double)n && floor(k) == k)) return false;
+    }
+    return true;
+}
+
+/* Lua is content with list[5] behind one element, or list.name; JSON would lose it. */
+static void check_list(lua_State *L, int t, size_t n) {
+    if (value_is_list(L, t, n)) return;
+    if (lua_type(L, -1) == LUA_TNUMBER)
+        luaL_error(L, "cannot encode as JSON: a list of %d has an element [%f] behind a hole; nil in a list is "
+                   "perilune.json.null", (int)n, lua_tonumber(L, -1));
+    luaL_error(L, "cannot encode as JSON: a list of %d has a field '%s' besides", (int)n,
+               lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : luaL_typename(L, -1));
+}
+
 static void encode_table(lua_State *L, int t, struct buf *out, int depth) {
     size_t n = lua_objlen(L, t);
-    if (n > 0 || lib_is_array(L, t)) encode_array(L, t, n, out, depth);
-    else encode_object(L, t, out, depth);
+    if (n == 0 && !lib_is_array(L, t)) {
+        encode_object(L, t, out, depth);
+        return;
+    }
+    check_list(L, t, n);
+    encode_array(L, t, n, out, depth);
 }
 
 void value_encode(lua_State *L, int index, struct buf *out, int depth) {

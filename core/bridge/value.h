@@ -15,9 +15,13 @@ void value_push(lua_State *L, const struct json_doc *doc, uint32_t node);
 /* A string node. [0, +1, e] */
 void value_push_string(lua_State *L, const struct json_doc *doc, uint32_t node);
 
+/* The keys of the table at t are 1 to n and nothing else; some may be missing. Else the one that
+ * is not is left on the stack. [0, +0|1, -] */
+bool value_is_list(lua_State *L, int t, size_t n);
+
 /* Appends the JSON of the value at index.  A table with a key 1 or made by
  * json.array() is an array, an empty one an object; views encode as their JSON.
- * Raises for functions, cycles (depth over 256), mixed keys. [0, 0, e] */
+ * Raises for functions, cycles (depth over 256), keys that a list cannot have. [0, 0, e] */
 void value_encode(lua_State *L, int index, struct buf *out, int depth);
 
 /* Fields of a table, for options. [0, 0, -] */

@@ -143,6 +143,10 @@ static bool same_value(lua_State *L, struct body *body, uint32_t n, int i);
 static bool same_array(lua_State *L, struct body *body, uint32_t node, int t) {
     const struct json_doc *doc = &body->doc;
     if (lua_objlen(L, t) != doc->nodes[node].count) return false;
+    if (!value_is_list(L, t, doc->nodes[node].count)) { /* to be encoded, which says what is wrong */
+        lua_pop(L, 1);
+        return false;
+    }
     int i = 0;
     for (uint32_t n = json_first(doc, node); n != JSON_NONE; n = json_next(doc, node, n)) {
         lua_rawgeti(L, t, ++i);
