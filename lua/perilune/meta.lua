@@ -552,8 +552,8 @@ function Template:render(vars) end
 ---@field null lightuserdata  JSON's null: it keeps a key that nil would remove
 perilune.json = {}
 
---- Throws for what JSON has no form for: functions, tables with both positions and
---- names, nesting deeper than 256.
+--- Throws for what JSON has no form for: functions, lists with holes or names, nesting deeper
+--- than 256. NaN and infinities become null, bytes that are not UTF-8 become U+FFFD.
 ---@param value any
 ---@return string
 function perilune.json.encode(value) end
