@@ -350,7 +350,7 @@ TEST_FAULT(strings_decode) {
             CHECK(strings[i].value.len == 0 ||
                   !json_str_eq(&doc, 0, slice_of(strings[i].value.ptr, strings[i].value.len - 1)));
             buf_putc(&out, 'x');
-            CHECK(!json_str_eq(&doc, 0, buf_get(&out)));
+            CHECK(buf_failed(&out) || !json_str_eq(&doc, 0, buf_get(&out)));
         }
     next:
         buf_deinit(&out);
