@@ -203,7 +203,7 @@ end
 -- Without the white space at both ends, which stays where it is.
 local function narrow(text, first, last)
   first = text:find("%S", first) or last + 1
-  return first, last_visible(text, first, last)
+  return first, last_visible(text, first, math.min(last, #text))
 end
 
 -- The payload within a text of the user's, or nil.

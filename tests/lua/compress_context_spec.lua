@@ -2,7 +2,6 @@ local t = require "perilune.test"
 local conversations = require "conversations"
 local perilune = require "perilune"
 local payload = require "perilune.payload"
-local rewriting = require "rewriting"
 
 local all = { user = true, tool = true, system = true, developer = true }
 
@@ -177,7 +176,11 @@ t.test("too much: what comes behind max_bytes stays", function()
 end)
 
 t.test("a body without payloads goes out byte for byte", function()
-  rewriting.passes("compress_context", {}, '{ "model":"x", "messages":[ {"role":"user","content":"hi"} ] }')
+  local body = '{ "model":"x", "messages":[ {"role":"user","content":"hi"} ] }'
+  t.upstream("m", { text = "ok" })
+  t.run("compress_context", {}, t.request{ body = body })
+  t.equal(t.calls("m")[1].text, body)
+  t.run("compress_context", {}, t.request{ path = "/v1/embeddings", body = '{"model":"e","input":"x"}' })
 end)
 
 t.test("payload.find", function()
@@ -201,9 +204,25 @@ t.test("payload.find", function()
   t.equal(find("Context: none\nQuestion: " .. long), nil)
 end)
 
+t.test("payload.find in a system message: up to its end", function()
+  local long = filler(30)
+  for _, behind in ipairs{ "", "\n", " \n\n" } do
+    local messages = { { role = "system", content = "Be kind.\n\nContext:\n" .. long .. behind }, { role = "user", content = "Who is it?" } }
+    local p = payload.find(messages, { system = true }, 100)[1]
+    t.equal({ p.text, p.question, p.index }, { long, "Who is it?", 1 })
+    p.replace("LEFT")
+    t.equal(messages[1].content, "Be kind.\n\nContext:\nLEFT" .. behind)
+  end
+end)
+
 t.test("a retry does not shorten again", function()
-  local body = rewriting.again("compress_context", {}, t.request(document .. "\n\n" .. question))
-  t.ok(#body < 0.6 * #document)
+  t.upstream("m", { { status = 503 }, { text = "ok" } })
+  local policy, req = t.policy("compress_context", {}), t.request(document .. "\n\n" .. question)
+  local next = function(r) return perilune.upstream("m"):chat(r) end
+  policy(req, next)
+  policy(req, next)
+  t.equal(t.calls("m")[1].text, t.calls("m")[2].text)
+  t.ok(#t.calls("m")[1].text < 0.6 * #document)
 end)
 
 t.test("wrong options are refused", function()
