@@ -26,20 +26,28 @@ local QUESTION, EDGE = 2000, 1200
 -- -- what is needed whole ---------------------------------------------------------
 
 local whole_words = {
-  "translat", "proofread", "rewrite", "rephrase", "paraphrase", "reword", "summari", "reformat", "transcri", "verbatim",
-  "word for word", "classify", "sentiment", "tl;dr", "copyedit", "copy-edit", "fix the grammar", "correct the",
-  "翻译", "润色", "改写", "校对", "总结", "概括", "摘要", "归纳", "全文", "逐字", "逐句", "缩写", "扩写", "仿写", "分类", "情感", "纠错",
+  "translat", "proofread", "rewrite", "rephrase", "paraphrase", "reword", "summari", "reformat", "transcri",
+  "verbatim", "word for word", "classify", "sentiment", "tl;dr", "copyedit", "copy-edit", "fix the grammar",
+  "correct the",
 }
+local whole_words_zh = {
+  "翻译", "润色", "改写", "校对", "总结", "概括", "摘要", "归纳", "全文", "逐字", "逐句",
+  "缩写", "扩写", "仿写", "分类", "情感", "纠错",
+}
+
+local function has_one(text, words)
+  for _, word in ipairs(words) do
+    if text:find(word, 1, true) then return true end
+  end
+  return false
+end
 
 --- Does an instruction ask for something that needs every sentence of a text?
 ---@param instruction string
 ---@return boolean
 function M.needs_all(instruction)
   local lower = instruction:lower()
-  for _, word in ipairs(whole_words) do
-    if lower:find(word, 1, true) then return true end
-  end
-  return false
+  return has_one(lower, whole_words) or (lower:find("[\228-\233]") ~= nil and has_one(lower, whole_words_zh))
 end
 
 -- -- looking for things --------------------------------------------------------------
@@ -184,12 +192,21 @@ local function cut(text)
   return text:sub(from)
 end
 
+-- Appends the lines of a text that ask.
+local function lines_that_ask(text, out)
+  local at = 1
+  while at <= #text do
+    local stop = text:find("\n", at, true) or #text + 1
+    local line = text:sub(at, stop - 1)
+    if asks(line) then out[#out + 1] = line end
+    at = stop + 1
+  end
+  return out
+end
+
 -- What is asked around a payload: the paragraphs with a question mark, or all of it.
 local function question_of(head, tail)
-  local asked = {}
-  for paragraph in (head .. "\n\n" .. tail):gmatch("[^\n]+") do
-    if asks(paragraph) then asked[#asked + 1] = paragraph end
-  end
+  local asked = lines_that_ask(tail, lines_that_ask(head, {}))
   return cut(#asked > 0 and table.concat(asked, "\n") or head .. "\n" .. tail)
 end
 
@@ -234,7 +251,12 @@ local function from_parts(texts, least)
   return long
 end
 
-local function of_user(message, least)
+-- content: of the message, which costs a copy each time it is read.
+local function of_user(message, content, least)
+  if type(content) == "string" then
+    if #content < least then return {} end
+    return { within(content, function(text) message.content = text end, least) }
+  end
   local texts, out = chat.texts(message), {}
   if #texts > 1 then
     local parts = from_parts(texts, least)
@@ -295,12 +317,13 @@ function M.find(messages, roles, least)
     end
   end
   for i, message in ipairs(messages) do
-    local role = message.role
+    local role, content = message.role, nil -- content: of the user, who brings results in parts only
     for id, call in pairs(chat.calls_by_id(message)) do calls[id] = call end
     if role == "user" then
-      local said = text_of.content(message.content)
+      content = message.content
+      local said = text_of.content(content)
       if said:find("%S") then asked = end_of(said) end
-      if roles.user then add(i, of_user(message, least)) end
+      if roles.user then add(i, of_user(message, content, least)) end
     elseif (role == "system" or role == "developer") and roles[role] then
       local question = ""
       for j = i + 1, #messages do
@@ -320,7 +343,7 @@ function M.find(messages, roles, least)
         end
       end
     end
-    if roles.tool then add(i, of_tool(message, calls, asked, least)) end
+    if roles.tool and type(content) ~= "string" then add(i, of_tool(message, calls, asked, least)) end
   end
   return out
 end
