@@ -22,7 +22,7 @@
 ---@field roles? string[]       whose messages; default { "user", "tool" }
 ---@field except? string[]      names of tools whose results stay
 ---@field max_bytes? integer    of a conversation's payloads, from its beginning; what comes
----                             behind stays; default 512 KiB (some 17 ms of the 50 that a
+---                             behind stays; default 512 KiB (some 10 ms of the 50 that a
 ---                             request has), at most 1 MiB
 
 local chat = require "perilune.chat"

@@ -709,8 +709,8 @@ function errors.is_retryable(status) end
 --- Guesses about prompts, from at most 4096 bytes of them; and what shortens a text.
 ---
 --- The functions from spans() on take UTF-8 of at most 1 MiB and run to their end: for
---- that 25 ms, 60 ms when it was made to be slow.  Offsets are those of string.sub,
---- sizes are tokens (perilune.tokens).  What is no UTF-8, too long, or has more than 65536
+--- that 12 ms, 100 ms when it was made to be slow.  Offsets are those of string.sub,
+--- sizes are tokens by an estimate: one for four bytes, or for a Chinese character.  What is no UTF-8, too long, or has more than 65536
 --- spans or units gives nil and a sentence.
 ---@class perilune.text
 local text = {}
