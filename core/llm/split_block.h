@@ -124,6 +124,17 @@ static inline uint64_t split_contractions(const unsigned char *p, uint64_t quote
     return starts;
 }
 
+/* White space between line ends goes with them, which is only seen from behind: at the line
+ * ends in `blank`.  Not where the first of the two belongs to punctuation before it. */
+static inline uint64_t split_blank_lines(uint64_t gap, uint64_t blank, uint64_t taken, uint64_t starts) {
+    for (; blank != 0; blank &= blank - 1) {
+        unsigned at = (unsigned)__builtin_ctzll(blank);
+        unsigned run = (unsigned)__builtin_clzll(~(gap << (SPLIT_BLOCK - at)));
+        starts &= ~((uint64_t)1 << (at - run)) | taken << 1;
+    }
+    return starts;
+}
+
 /* Up to which bit begins of pieces are known, when the first byte outside ASCII is the
  * one at `end` (SPLIT_BLOCK: none is). */
 static inline unsigned split_known(const struct split_masks *m, unsigned end) {
@@ -156,12 +167,9 @@ static inline __attribute__((always_inline)) uint64_t split_block(const unsigned
     starts |= m.space & ~(m.space << 1) & ~taken;
     starts |= gap & (m.newline << 1 | ~(m.space >> 1));
 
-    /* White space between line ends goes with them, and that is only seen from behind. */
-    uint64_t indent = gap & m.newline << 1;
-    if (((gap + indent) & ~gap & m.newline) != 0) {
-        unsigned first = (unsigned)__builtin_ctzll(indent);
-        if (first <= known) known = first - 1;
-    }
+    uint64_t indent = gap & m.newline << 1, blank = (gap + indent) & ~gap & m.newline;
+    if (blank != 0) starts = split_blank_lines(gap, blank, taken, starts);
+
     if (r.digits == 1) {
         starts |= m.digit;
     } else {

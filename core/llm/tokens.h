@@ -27,7 +27,7 @@ struct tokens_count {
 };
 
 /* NULL: no memory.  Costs nothing until it is used; then 1 MiB for remembered messages
- * and up to 2 MiB for each of at most 8 vocabularies. */
+ * and up to 3.5 MiB for each of at most 8 vocabularies. */
 struct tokens *tokens_new(void);
 void           tokens_free(struct tokens *t); /* t may be NULL */
 /* Gives up vocabularies that are not in m: another configuration is in force. */
