@@ -14,14 +14,20 @@ static void send_text(struct http_request *r, int status, const char *type, stru
     buf_deinit(&h);
 }
 
+/* What b holds; half of it would be mistaken for all.  Empties b. */
+static void send_buf(struct http_request *r, int status, const char *type, struct buf *b) {
+    if (buf_failed(b)) send_text(r, 503, "application/json", SLICE("{\"error\":{\"message\":\"out of memory\"}}"));
+    else send_text(r, status, type, buf_get(b));
+    buf_deinit(b);
+}
+
 static void send_error(struct http_request *r, int status, const char *message) {
     struct buf b;
     buf_init(&b, 0);
     buf_puts(&b, "{\"error\":{\"message\":");
     json_write_string(&b, slice_str(message));
     buf_puts(&b, "}}");
-    send_text(r, status, "application/json", buf_get(&b));
-    buf_deinit(&b);
+    send_buf(r, status, "application/json", &b);
 }
 
 static void healthz(struct perilune *g, struct http_request *r) {
@@ -39,8 +45,7 @@ static void metrics(struct perilune *g, struct http_request *r) {
     struct buf b;
     buf_init(&b, 0);
     metrics_write(g, &b);
-    send_text(r, 200, "text/plain; version=0.0.4; charset=utf-8", buf_get(&b));
-    buf_deinit(&b);
+    send_buf(r, 200, "text/plain; version=0.0.4; charset=utf-8", &b);
 }
 
 static void reload(struct perilune *g, struct http_request *r) {
@@ -56,8 +61,7 @@ static void reload(struct perilune *g, struct http_request *r) {
         json_write_string(&b, slice_str(g->errmsg));
     }
     buf_puts(&b, "}");
-    send_text(r, 200, "application/json", buf_get(&b));
-    buf_deinit(&b);
+    send_buf(r, 200, "application/json", &b);
 }
 
 static void describe(struct worker *w, void *ud) { worker_describe(w, ud); }
@@ -72,11 +76,11 @@ static void tasks(struct perilune *g, struct http_request *r) {
         gateway_ask(&g->workers[i], describe, &one);
         if (buf_len(&one) > 0 && buf_len(&all) > 10) buf_putc(&all, ',');
         buf_slice(&all, buf_get(&one));
+        if (buf_failed(&one)) all.error = one.error;
         buf_deinit(&one);
     }
     buf_puts(&all, "]}");
-    send_text(r, 200, "application/json", buf_get(&all));
-    buf_deinit(&all);
+    send_buf(r, 200, "application/json", &all);
 }
 
 static const struct {

@@ -470,7 +470,8 @@ PERILUNE_API int perilune_stats(perilune *g, char *buf, size_t size) {
     struct buf out;
     buf_init(&out, 0);
     metrics_write(g, &out);
-    int n = (int)buf_len(&out);
+    int n = buf_failed(&out) ? PERILUNE_ERR_NOMEM : (int)buf_len(&out);
+    if (n < 0) buf_clear(&out);
     if (size > 0) snprintf(buf, size, "%.*s", SLICE_ARG(buf_get(&out)));
     buf_deinit(&out);
     return n;

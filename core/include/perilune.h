@@ -175,7 +175,8 @@ PERILUNE_API void perilune_wake(perilune *g);  /* [any] perilune_poll returns */
 PERILUNE_API void perilune_drain(perilune *g, int timeout_ms);
 
 /* [any] Prometheus text of all counters.  Like snprintf: writes at most size bytes with
- * the NUL (size 0: none, buf may be NULL), returns the length of the whole text. */
+ * the NUL (size 0: none, buf may be NULL), returns the length of the whole text, or
+ * PERILUNE_ERR_NOMEM. */
 PERILUNE_API int  perilune_stats(perilune *g, char *buf, size_t size);
 
 /* -- Tools: the command line's other commands ------------------------------ */
