@@ -47,6 +47,7 @@ void mem_fail_at(long n, bool forever) {
 }
 long mem_fail_count(void) { return atomic_load(&seen); }
 long mem_live(void) { return atomic_load(&live); }
+bool mem_fails(void) { return must_fail(); }
 #else
 static inline bool must_fail(void) { return false; }
 static inline void count_live(long by) { (void)by; }

@@ -30,6 +30,12 @@ void mem_set_allocator(void *(*realloc_fn)(void *ud, void *ptr, size_t old_size,
 void mem_fail_at(long n, bool forever);
 long mem_fail_count(void); /* allocations seen since mem_fail_at() */
 long mem_live(void);       /* blocks allocated and not yet freed */
+/* For allocators above this one: counts an allocation; true when it is to fail. */
+#ifdef PERILUNE_TEST
+bool mem_fails(void);
+#else
+static inline bool mem_fails(void) { return false; }
+#endif
 
 /* -- Arena: memory that lives as long as one request ----------------------- */
 

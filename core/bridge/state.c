@@ -1,8 +1,8 @@
 /* state.c -- one lua_State: its memory, its time, the ways in.
  *
- * Memory.  The state has its own allocator.  It counts bytes, and refuses when
- * the running request has grown too much: half of the limit is the most one
- * request may hold, so that a greedy one dies before its neighbours notice.
+ * Memory.  The state has its own allocator, with a pool for small blocks.  It counts
+ * bytes, and refuses when the running request has grown too much: half of the limit is
+ * the most one request may hold, so that a greedy one dies before its neighbours notice.
  * Refusing raises "not enough memory" inside Lua; because a policy could swallow
  * that with pcall, the task is condemned as well (see state_check).
  *
@@ -60,17 +60,19 @@ static bool may_grow(struct state *s, size_t more) {
     return false;
 }
 
+/* Where every block should be watched by itself there is no pool. */
+#ifdef __SANITIZE_ADDRESS__
+#define POOL_SIZE 0
+#else
+#define POOL_SIZE (4 * 1024 * 1024) /* a state with all policies has 1 to 2 MiB */
+#endif
+
 static void *allocate(void *ud, void *ptr, size_t osize, size_t nsize) {
     struct state *s = ud;
-    if (nsize == 0) {
-        mem_free(ptr);
-        if (ptr != NULL) s->used -= osize;
-        return NULL;
-    }
     if (ptr == NULL) osize = 0;
     if (nsize > osize && !may_grow(s, nsize - osize)) return NULL;
-    void *p = mem_realloc(ptr, nsize);
-    if (p != NULL) s->used += nsize - osize;
+    void *p = pool_resize(&s->pool, ptr, osize, nsize);
+    if (p != NULL || nsize == 0) s->used += nsize - osize;
     return p;
 }
 
@@ -328,9 +330,11 @@ int state_new(struct state **out, struct loop *loop, struct log *log, struct sha
         return PERILUNE_ERR_NOMEM;
     }
     *s = (struct state){ .refs = 1, .loop = loop, .log = log, .shared = shared, .limits = *limits };
+    pool_init(&s->pool, POOL_SIZE);
     s->L = lua_newstate(allocate, s);
     if (s->L == NULL) {
         snprintf(err, errlen, "out of memory for a Lua state");
+        pool_deinit(&s->pool);
         mem_free(s);
         return PERILUNE_ERR_NOMEM;
     }
@@ -384,6 +388,7 @@ void state_put(struct state *s) {
     if (s->owns_tokens) tokens_free(s->tokens);
     models_put(s->models);
     handles_deinit(&s->handles);
+    pool_deinit(&s->pool);
     if (s->closed) s->closed(s->closed_ud);
     mem_free(s);
 }

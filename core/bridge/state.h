@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/pool.h"
 #include "bridge/handle.h"
 #include "bridge/saved.h"
 #include "llm/tokens.h"
@@ -60,6 +61,7 @@ struct state {
     bool                in_hook;    /* tap, map or finally runs, outside of tasks */
     size_t              hook_used;  /* `used` when it began */
     uint64_t            doubted_us, doubted_cpu_us; /* see is_over() in state.c */
+    struct pool         pool;       /* small blocks of Lua */
     size_t              used, resumed_used, collected_at; /* bytes */
     struct task        *spare[64];  /* tasks that ended by themselves, to be used again */
     unsigned            spare_count;
