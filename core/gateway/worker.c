@@ -135,34 +135,68 @@ static void stop_opened(struct letter *m, void *owner) {
     ((struct worker *)owner)->stopping = true;
 }
 
-int worker_open(struct worker *w, unsigned index, struct loop *loop, struct log *log) {
-    memset(w, 0, sizeof(*w));
-    w->log = log;
-    w->threaded = loop == NULL;
-    w->loop = loop ? loop : &w->own_loop;
-    list_init(&w->exchanges);
-    int rc = loop == NULL ? loop_init(w->loop) : 0;
-    if (rc != 0) return rc;
-    w->tokens = tokens_new();
-    if (w->tokens == NULL) rc = PERILUNE_ERR_NOMEM;
+static void deinit_parts(struct worker *w) {
+    client_deinit(&w->client);
+    http_server_deinit(&w->server);
+    mailbox_deinit(&w->mail);
+    tokens_free(w->tokens);
+}
+
+/* All of them or none: whose part failed is no worker yet, and nobody will close it. */
+static int open_parts(struct worker *w) {
     struct http_handler handler = { .ud = w, .request = exchange_request, .gone = exchange_gone,
                                     .drained = exchange_drained, .refused = exchange_refused };
     struct http_limits limits = { .body = 1 << 20, .header_ms = 10000, .body_ms = 60000, .idle_ms = 60000,
                                   .send_ms = 60000, .high_water = 1 << 18, .low_water = 1 << 16,
                                   .connections = 1024 };
-    if (rc == 0) rc = client_init(&w->client, w->loop);
-    if (rc == 0) rc = http_server_init(&w->server, w->loop, log, &handler, &limits);
-    if (rc == 0) rc = mailbox_open(&w->mail, w->loop, w);
-    if (rc != 0) return rc;
-    if (!w->threaded) return 0;
+    w->tokens = tokens_new();
+    if (w->tokens == NULL) return PERILUNE_ERR_NOMEM;
+    int rc = client_init(&w->client, w->loop);
+    if (rc != 0) goto no_client;
+    rc = http_server_init(&w->server, w->loop, w->log, &handler, &limits);
+    if (rc != 0) goto no_server;
+    rc = mailbox_open(&w->mail, w->loop, w); /* last: its handle would need a turn of the loop to close */
+    if (rc == 0) return 0;
+    http_server_deinit(&w->server);
+no_server:
+    client_close(&w->client);
+    client_deinit(&w->client);
+no_client:
+    tokens_free(w->tokens);
+    return rc;
+}
+
+static int start_thread(struct worker *w, unsigned index) {
     /* Signals are for the thread that asked for them. */
     sigset_t all, old;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     char name[16];
     snprintf(name, sizeof(name), "worker-%u", index);
-    rc = thread_start(&w->thread, name, worker_main, w);
+    int rc = thread_start(&w->thread, name, worker_main, w);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return rc;
+}
+
+int worker_open(struct worker *w, unsigned index, struct loop *loop, struct log *log) {
+    memset(w, 0, sizeof(*w));
+    w->log = log;
+    w->threaded = loop == NULL;
+    w->loop = loop ? loop : &w->own_loop;
+    list_init(&w->exchanges);
+    int rc = w->threaded ? loop_init(w->loop) : 0;
+    if (rc != 0) return rc;
+    rc = open_parts(w);
+    if (!w->threaded) return rc;
+    if (rc != 0) {
+        loop_deinit(w->loop);
+        return rc;
+    }
+    rc = start_thread(w, index);
+    if (rc == 0) return 0;
+    close_parts(w);
+    loop_deinit(w->loop);
+    deinit_parts(w);
     return rc;
 }
 
@@ -177,8 +211,5 @@ void worker_close(struct worker *w) {
         close_parts(w);
         uv_run(&w->loop->uv, UV_RUN_NOWAIT); /* close callbacks */
     }
-    client_deinit(&w->client);
-    http_server_deinit(&w->server);
-    mailbox_deinit(&w->mail);
-    tokens_free(w->tokens);
+    deinit_parts(w);
 }

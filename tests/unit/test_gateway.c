@@ -1,5 +1,6 @@
 /* test_gateway.c -- the public interface, as an embedder uses it. */
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "base/mem.h"
 #include "include/perilune.h"
 #include "unit.h"
 
@@ -53,6 +55,70 @@ TEST_NOFAULT(opens_and_closes_without_serving) {
     perilune_close(NULL);
     unlink(path);
 }
+
+/* -- Opening that fails halfway ------------------------------------------------------- */
+
+static int open_files(void) {
+    int n = 0;
+    DIR *d = opendir("/proc/self/fd");
+    if (d == NULL) return 0;
+    while (readdir(d) != NULL) n++;
+    closedir(d);
+    return n;
+}
+
+static void open_without_memory(int threads, bool forever) {
+    perilune_options o = PERILUNE_OPTIONS_INIT;
+    perilune *g;
+    o.threads = threads;
+    CHECK_INT(perilune_open(&g, &o, NULL, 0), 0); /* what is made once per process */
+    perilune_close(g);
+    long before = mem_live();
+    int files = open_files(), rc = PERILUNE_ERR_NOMEM;
+    for (long n = 1; rc != 0; n++) {
+        NOTE("%d threads, allocation %ld%s", threads, n, forever ? " and all behind it" : "");
+        mem_fail_at(n, forever);
+        rc = perilune_open(&g, &o, NULL, 0);
+        mem_fail_at(0, false);
+        CHECK(rc == 0 || (rc == PERILUNE_ERR_NOMEM && g == NULL));
+        CHECK(rc != 0 || n > 5);
+        perilune_close(g);
+        CHECK_INT(mem_live(), before);
+        CHECK_INT(open_files(), files);
+    }
+}
+
+TEST_NOFAULT(any_allocation_of_an_opening_may_fail) {
+    for (int threads = 0; threads < 3; threads++) {
+        open_without_memory(threads, false);
+        open_without_memory(threads, true);
+    }
+}
+
+/* No address space has a stack of that size. */
+TEST_NOFAULT(a_worker_without_a_thread_is_given_back) {
+    perilune_options o = PERILUNE_OPTIONS_INIT;
+    perilune *g;
+    pthread_attr_t usual, huge;
+    o.threads = 2;
+    CHECK_INT(perilune_open(&g, &o, NULL, 0), 0);
+    perilune_close(g);
+    long before = mem_live();
+    int files = open_files();
+    CHECK_INT(pthread_getattr_default_np(&usual), 0);
+    CHECK_INT(pthread_attr_init(&huge), 0);
+    CHECK_INT(pthread_attr_setstacksize(&huge, (size_t)1 << 47), 0);
+    CHECK_INT(pthread_setattr_default_np(&huge), 0);
+    CHECK_INT(perilune_open(&g, &o, NULL, 0), PERILUNE_ERR_IO);
+    CHECK_INT(pthread_setattr_default_np(&usual), 0);
+    CHECK(g == NULL);
+    CHECK_INT(mem_live(), before);
+    CHECK_INT(open_files(), files);
+    pthread_attr_destroy(&usual);
+    pthread_attr_destroy(&huge);
+}
+
+/* -- Serving --------------------------------------------------------------------------- */
 
 TEST_NOFAULT(a_port_is_picked_and_a_host_polls) {
     perilune *g = open_gateway(GOOD, 0);
