@@ -136,8 +136,8 @@ $(BIN): $(O)/main.o $(O)/libperilune.a
 	@echo "  LD   $@"
 	@$(CC) $(LINK) -o $@ $^ $(PKG_LIBS)
 
-$(O)/test_%: tests/unit/test_%.c tests/unit/unit.c $(O)/libperilune_test.a
-	@$(CC) $(ALL_CFLAGS) -DPERILUNE_TEST -Itests/unit $(LINK) -o $@ $^ $(PKG_LIBS)
+$(O)/test_%: tests/unit/test_%.c tests/unit/unit.c $(O)/libperilune_test.a $(wildcard tests/unit/*.h)
+	@$(CC) $(ALL_CFLAGS) -DPERILUNE_TEST -Itests/unit $(LINK) -o $@ $(filter-out %.h,$^) $(PKG_LIBS)
 
 $(O)/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/driver.c $(O)/libperilune_test.a
 	@$(CC) $(ALL_CFLAGS) -DPERILUNE_TEST -Itests/fuzz $(LINK) -o $@ $^ $(PKG_LIBS)

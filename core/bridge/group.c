@@ -23,6 +23,8 @@
 #include "bridge/lib.h"
 #include "bridge/task.h"
 
+#define BRANCHES_MOST 1024
+
 enum mode { ALL, ANY, RACE };
 
 struct branch {
@@ -150,8 +152,8 @@ int l_spawn(lua_State *L) {
     enum mode mode = (enum mode)luaL_checkoption(L, 1, NULL, modes);
     luaL_checktype(L, 2, LUA_TTABLE);
     size_t count = lua_objlen(L, 2);
-    size_t limit = (size_t)luaL_optinteger(L, 3, (lua_Integer)(count ? count : 1));
-    luaL_argcheck(L, count <= 1024, 2, "more than 1024 branches");
+    double limit = luaL_optnumber(L, 3, BRANCHES_MOST);
+    luaL_argcheck(L, count <= BRANCHES_MOST, 2, "more than 1024 branches");
     luaL_argcheck(L, limit >= 1, 3, "the limit must be at least 1");
     for (size_t i = 1; i <= count; i++) {
         lua_rawgeti(L, 2, (int)i);
@@ -164,7 +166,7 @@ int l_spawn(lua_State *L) {
     if (g == NULL) return luaL_error(L, "out of memory for %d branches", (int)count);
     g->op = (struct op){ .task = parent, .cancel = group_cancel, .push = push_results };
     g->mode = mode;
-    g->limit = (unsigned)limit;
+    g->limit = limit < BRANCHES_MOST ? (unsigned)limit : BRANCHES_MOST;
     /* From here a raise would leak g: hang it on the task, which cancels it. */
     parent->result = &g->op;
     for (size_t i = 0; i < count; i++) {

@@ -182,6 +182,7 @@ static void read_usage(lua_State *L, struct usage *u) {
     lua_getfield(L, 1, "usage");
     if (!lua_isnil(L, -1)) {
         int t = lua_gettop(L);
+        if (!lua_istable(L, t)) luaL_error(L, "respond: 'usage' must be a table");
         u->known = true;
         u->prompt = field_tokens(L, t, "prompt_tokens");
         u->completion = field_tokens(L, t, "completion_tokens");

@@ -127,6 +127,7 @@ int l_fetch(lua_State *L) {
     const char *url = luaL_checklstring(L, 1, &url_len);
     luaL_argcheck(L, strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0, 1,
                   "must begin with http:// or https://");
+    luaL_argcheck(L, strlen(url) == url_len, 1, "must not hold a NUL byte");
     if (lua_isnoneornil(L, 2)) {
         lua_settop(L, 1);
         lua_newtable(L);
@@ -139,6 +140,7 @@ int l_fetch(lua_State *L) {
     unsigned field_count = read_headers(L, fields, 64);
     struct slice body = opt_string(L, "body", NULL);
     struct slice method = opt_string(L, "method", body.ptr ? "POST" : "GET");
+    if (!lib_is_token(method)) return luaL_error(L, "fetch: '%s' is not a method", method.ptr);
     uint64_t timeout = lib_opt_ms(L, 2, "timeout");
     if (timeout == 0) timeout = FETCH_MS;
     struct fetch *f = mem_zalloc(sizeof(*f));

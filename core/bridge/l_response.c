@@ -5,6 +5,7 @@
  * response_pin() makes that strong while a client is being served.
  *
  * text() and events() wait for the source without consuming: see response.c. */
+#include <math.h>
 #include <stdio.h>
 
 #include "base/mem.h"
@@ -172,15 +173,24 @@ static int l_wait_end(lua_State *L) {
     return wait_for(L, r, true);
 }
 
+/* nil and why: the answer failed. */
+static int push_why(lua_State *L, struct response *r) {
+    lua_pushnil(L);
+    if (r->failure) lib_push_failure(L, r->failure);
+    else lua_pushliteral(L, "out of memory");
+    return 2;
+}
+
+static int push_all(lua_State *L, struct buf *out) {
+    if (buf_failed(out)) return luaL_error(L, "not enough memory");
+    lua_pushlstring(L, buf_get(out).ptr, buf_len(out));
+    return 1;
+}
+
 /* core.read_text(res) -> text | nil, err: what is held. */
 static int l_read_text(lua_State *L) {
     struct response *r = to_response(L, 1);
-    if (r->failed) {
-        lua_pushnil(L);
-        if (r->failure) lib_push_failure(L, r->failure);
-        else lua_pushliteral(L, "out of memory");
-        return 2;
-    }
+    if (r->failed) return push_why(L, r);
     struct buf *out = lib_output(L);
     struct json_doc doc = { .nodes = NULL };
     size_t at = 0;
@@ -190,21 +200,18 @@ static int l_read_text(lua_State *L) {
         else hooks_event_text(&doc, &ev, out);
     }
     json_deinit(&doc);
-    if (buf_failed(out)) return luaL_error(L, "not enough memory");
-    lua_pushlstring(L, buf_get(out).ptr, buf_len(out));
-    return 1;
+    return push_all(L, out);
 }
 
-/* core.read_raw(res) -> the bytes that came */
+/* core.read_raw(res) -> the bytes that came | nil, err */
 static int l_read_raw(lua_State *L) {
     struct response *r = to_response(L, 1);
+    if (r->failed) return push_why(L, r);
     struct buf *out = lib_output(L);
     size_t at = 0;
     struct event ev;
     while (response_record(r, &at, &ev)) buf_slice(out, ev.raw);
-    if (buf_failed(out)) return luaL_error(L, "not enough memory");
-    lua_pushlstring(L, buf_get(out).ptr, buf_len(out));
-    return 1;
+    return push_all(L, out);
 }
 
 /* core.next_event(res) -> event | false (wait) | nil, err (over) */
@@ -220,11 +227,9 @@ static int l_next_event(lua_State *L) {
         lua_pushboolean(L, 0);
         return 1;
     }
+    if (r->failed) return push_why(L, r);
     lua_pushnil(L);
-    if (!r->failed) return 1;
-    if (r->failure) lib_push_failure(L, r->failure);
-    else lua_pushliteral(L, "out of memory");
-    return 2;
+    return 1;
 }
 
 /* core.wait_event(res): parks until there is one, or the end. */
@@ -269,6 +274,27 @@ static int l_headers_index(lua_State *L) {
     return 1;
 }
 
+static void drop_line(struct buf *headers, struct slice name) {
+    size_t len;
+    struct slice all = buf_get(headers);
+    const char *line = find_line(all, name, &len);
+    if (line == NULL) return;
+    size_t at = (size_t)(line - all.ptr);
+    memmove(headers->data + headers->mark + at, line + len, all.len - at - len);
+    headers->len -= len;
+}
+
+/* For a line of len bytes instead of the one with this name.  Comes before the change:
+ * whoever catches the error has the headers as they were. */
+static void make_room(lua_State *L, struct buf *headers, struct slice name, size_t len) {
+    size_t old = 0;
+    find_line(buf_get(headers), name, &old);
+    if (len <= old || buf_reserve(headers, len - old) != NULL) return;
+    bool much = headers->error == PERILUNE_ERR_LIMITED;
+    headers->error = 0;
+    luaL_error(L, much ? "response headers are over 16 KiB" : "not enough memory");
+}
+
 static int l_headers_newindex(lua_State *L) {
     struct response *r = headers_owner(L);
     struct slice name, value = SLICE("");
@@ -276,20 +302,13 @@ static int l_headers_newindex(lua_State *L) {
     if (!lua_isnil(L, 3)) value.ptr = luaL_checklstring(L, 3, &value.len);
     lib_check_header(L, name.ptr, name.len, value.ptr, value.len);
     if (r->to != NULL) return luaL_error(L, "too late: the headers of this response were sent");
-    size_t len;
-    struct slice all = buf_get(&r->headers);
-    const char *line = find_line(all, name, &len);
-    if (line != NULL) {
-        size_t at = (size_t)(line - all.ptr);
-        memmove(r->headers.data + r->headers.mark + at, line + len, all.len - at - len);
-        r->headers.len -= len;
-    }
+    if (!lua_isnil(L, 3)) make_room(L, &r->headers, name, name.len + value.len + 4);
+    drop_line(&r->headers, name);
     if (lua_isnil(L, 3)) return 0;
     buf_slice(&r->headers, name);
     buf_puts(&r->headers, ": ");
     buf_slice(&r->headers, value);
     buf_puts(&r->headers, "\r\n");
-    if (buf_failed(&r->headers)) return luaL_error(L, "response headers are over 16 KiB");
     return 0;
 }
 
@@ -348,10 +367,11 @@ static int l_newindex(lua_State *L) {
     struct response *r = to_response(L, 1);
     const char *key = luaL_checkstring(L, 2);
     if (strcmp(key, "status") != 0) return luaL_error(L, "res.%s cannot be assigned", key);
-    int status = (int)luaL_checkinteger(L, 3);
-    luaL_argcheck(L, status >= 200 && status <= 599, 3, "a status is between 200 and 599");
+    double status = luaL_checknumber(L, 3);
+    luaL_argcheck(L, status >= 200 && status <= 599 && status == floor(status), 3,
+                  "a status is a whole number from 200 to 599");
     if (r->to != NULL) return luaL_error(L, "too late: the status of this response was sent");
-    r->status = status;
+    r->status = (int)status;
     return 0;
 }
 

@@ -43,6 +43,7 @@ static int l_get(lua_State *L) {
         struct buf *out = lib_output(L);
         buf_slice(out, buf_get(&v.string));
         buf_deinit(&v.string);
+        if (buf_failed(out)) return failed(L, PERILUNE_ERR_NOMEM);
         lua_pushlstring(L, buf_get(out).ptr, buf_len(out));
         return 1;
     }
@@ -88,8 +89,8 @@ static int l_incr(lua_State *L) {
 
 static int l_delete(lua_State *L) {
     struct shared_value none = { .type = SHARED_NONE };
-    shared_set(state_of(L)->shared, name_of(L), key_of(L), &none, now_of(L), 0);
-    return 0;
+    int err = shared_set(state_of(L)->shared, name_of(L), key_of(L), &none, now_of(L), 0);
+    return err ? failed(L, err) : 0;
 }
 
 int l_shared(lua_State *L) {

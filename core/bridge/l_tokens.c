@@ -22,9 +22,10 @@
 
 /* -- Models ------------------------------------------------------------------------- */
 
-static const char *field(lua_State *L, int t, const char *key) {
+static const char *field(lua_State *L, int t, const char *key, bool needed) {
     lua_getfield(L, t, key);
-    const char *s = lua_tostring(L, -1);
+    const char *s = state_text(L, -1);
+    if (s == NULL && (needed || !lua_isnil(L, -1))) luaL_error(L, "tokenizers: '%s' must be a string", key);
     lua_pop(L, 1); /* the table keeps it */
     return s;
 }
@@ -35,8 +36,9 @@ static bool add_all(lua_State *L, struct models *m) {
     for (int i = 1; i <= n; i++) {
         char message[512];
         lua_rawgeti(L, 1, i);
-        const char *pattern = field(L, 2, "pattern"), *vocabulary = field(L, 2, "vocabulary");
-        if (models_add(m, pattern, vocabulary, field(L, 2, "chat"), message, sizeof(message)) != 0) {
+        luaL_checktype(L, 2, LUA_TTABLE);
+        const char *pattern = field(L, 2, "pattern", true), *vocabulary = field(L, 2, "vocabulary", true);
+        if (models_add(m, pattern, vocabulary, field(L, 2, "chat", false), message, sizeof(message)) != 0) {
             lua_pushstring(L, pattern);
             lua_pushstring(L, message);
             return false;

@@ -17,6 +17,7 @@
 #include "bridge/task.h"
 #include "bridge/value.h"
 #include "bridge/view.h"
+#include "http/token.h"
 
 static const char array_key;
 
@@ -133,16 +134,16 @@ void lib_to_failure(lua_State *L, int index, struct failure *f) {
     if (lua_istable(L, index)) from_table(L, index, f);
 }
 
+bool lib_is_token(struct slice s) {
+    for (size_t i = 0; i < s.len; i++)
+        if (!http_is_token(s.ptr[i])) return false;
+    return s.len > 0;
+}
+
 void lib_check_header(lua_State *L, const char *name, size_t name_len, const char *value,
                       size_t value_len) {
-    static const char others[] = "!#$%&'*+-.^_`|~";
-    for (size_t i = 0; i < name_len; i++) {
-        char c = name[i];
-        bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                  (c != '\0' && strchr(others, c) != NULL);
-        if (!ok) luaL_error(L, "'%s' is not a header name", name);
-    }
     if (name_len == 0) luaL_error(L, "a header name is empty");
+    if (!lib_is_token(slice_of(name, name_len))) luaL_error(L, "'%s' is not a header name", name);
     for (size_t i = 0; i < value_len; i++)
         if ((unsigned char)value[i] < ' ' && value[i] != '\t')
             luaL_error(L, "the value of header '%s' holds a line break or control byte", name);

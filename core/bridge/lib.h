@@ -32,6 +32,9 @@ void lib_check_header(lua_State *L, const char *name, size_t name_len, const cha
  * or no table at index.  Raises for anything else. */
 uint64_t lib_opt_ms(lua_State *L, int table, const char *key);
 
+/* Is s what HTTP calls a token, as names of headers and methods are? */
+bool lib_is_token(struct slice s);
+
 /* Lower-case hex of the SHA-256 of s. */
 void lib_sha256(struct slice s, char hex[65]);
 /* perilune.log(level, text, fields), arguments from `at` on; id may be NULL. */

@@ -288,6 +288,7 @@ static int l_fingerprint(lua_State *L) {
     buf_putc(out, '\n');
     buf_slice(out, s);
     body_put(b);
+    if (buf_failed(out)) return luaL_error(L, "not enough memory"); /* else all requests would look alike */
     char hex[65];
     lib_sha256(buf_get(out), hex);
     lua_pushstring(L, hex);
@@ -339,14 +340,16 @@ static int l_log(lua_State *L) {
 
 /* -- What rewriting saved ------------------------------------------------------------- */
 
+#define AMOUNT_MOST 1e12 /* of tokens, dollars and seconds: what is 1e6 times that still fits an integer */
+
 /* A number that is finite and not negative, or 0 when absent. */
 static double amount(lua_State *L, const char *key, bool may_be_negative) {
     lua_getfield(L, 2, key);
     if (!lua_isnil(L, -1) && lua_type(L, -1) != LUA_TNUMBER) luaL_error(L, "req:saved: %s must be a number", key);
     double v = lua_tonumber(L, -1);
     lua_pop(L, 1);
-    if (!(v > -1e15 && v < 1e15) || (v < 0 && !may_be_negative))
-        luaL_error(L, "req:saved: %s must be a number, 0 or more", key);
+    if (!(v > -AMOUNT_MOST && v < AMOUNT_MOST) || (v < 0 && !may_be_negative))
+        luaL_error(L, "req:saved: %s must be a number, 0 or more%s", key, v > 0 ? ", and this is too much" : "");
     return v;
 }
 
@@ -402,16 +405,35 @@ static int l_saved(lua_State *L) {
 
 /* -- Requests made by tests ------------------------------------------------------------- */
 
+/* A request whose only share is its handle's.  The handle comes first: what raises before
+ * it has the request would leak it. [0, +1, e] */
+static struct policy_request *make(lua_State *L) {
+    struct state *s = state_of(L);
+    unsigned slot;
+    struct handle *h = handle_new(L, &s->request_type, sizeof(*h), &slot);
+    struct policy_request *r = policy_request_new(s);
+    if (r == NULL) {
+        handle_empty(s, &s->request_type, slot);
+        luaL_error(L, "not enough memory");
+        return NULL;
+    }
+    r->slot = slot;
+    r->handle = h;
+    h->req = r;
+    return r;
+}
+
 static void read_headers(lua_State *L, int t, struct policy_request *r) {
     struct http_header *all = arena_alloc(&r->arena, HTTP_MAX_HEADERS * sizeof(*all));
     if (all == NULL) luaL_error(L, "not enough memory");
     lua_pushnil(L);
-    while (lua_next(L, t) != 0 && r->header_count < HTTP_MAX_HEADERS) {
+    while (lua_next(L, t) != 0) {
+        if (lua_type(L, -2) != LUA_TSTRING || !lua_isstring(L, -1))
+            luaL_error(L, "headers of a request must map strings to strings");
+        if (r->header_count == HTTP_MAX_HEADERS) luaL_error(L, "a request has at most %d headers", HTTP_MAX_HEADERS);
         struct http_header *h = &all[r->header_count];
-        lua_pushvalue(L, -2);
-        h->name.ptr = lua_tolstring(L, -1, &h->name.len);
+        h->name.ptr = lua_tolstring(L, -2, &h->name.len);
         h->name.ptr = arena_dup(&r->arena, h->name);
-        lua_pop(L, 1);
         h->value.ptr = lua_tolstring(L, -1, &h->value.len);
         h->value.ptr = arena_dup(&r->arena, h->value);
         if (h->name.ptr == NULL || h->value.ptr == NULL) luaL_error(L, "not enough memory");
@@ -444,10 +466,7 @@ int l_new_request(lua_State *L) {
     luaL_checktype(L, 3, LUA_TTABLE);
     size_t len;
     const char *text = luaL_checklstring(L, 4, &len);
-    struct policy_request *r = policy_request_new(state_of(L));
-    if (r == NULL) return luaL_error(L, "not enough memory");
-    push(L, r);
-    r->refs--; /* the handle's share is the only one */
+    struct policy_request *r = make(L);
     r->method = arena_arg(L, 1, r);
     r->path = arena_arg(L, 2, r);
     read_headers(L, 3, r);

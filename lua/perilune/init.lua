@@ -158,7 +158,10 @@ function upstream:embed(list, opts)
   res, err = host.call(self.name, req, opts and { timeout = opts.timeout })
   if not res then return nil, err end
   result(core.wait_end(res))
-  local answer = core.json_decode(core.read_raw(res))
+  local bytes
+  bytes, err = core.read_raw(res)
+  if not bytes then return nil, err end
+  local answer = core.json_decode(bytes)
   if type(answer) ~= "table" or type(answer.data) ~= "table" then
     return nil, errors.new{ code = "upstream_error", message = "the answer holds no embeddings", upstream = self.name }
   end
