@@ -12,6 +12,7 @@
 #include <uv.h>
 
 #include "base/mem.h"
+#include "bridge/bundle.h"
 #include "include/perilune.h"
 #include "unit.h"
 
@@ -93,6 +94,45 @@ TEST_NOFAULT(any_allocation_of_an_opening_may_fail) {
         open_without_memory(threads, false);
         open_without_memory(threads, true);
     }
+}
+
+/* Where LuaJIT itself crashes (test_bridge.c says more): behind the path, the list of
+ * generations, the bundle, the generation and the struct state. */
+static long first_of_luajit(void) {
+    struct bundle *b;
+    char err[256];
+    mem_fail_at(0, false);
+    CHECK_INT(bundle_open(&b, path, false, err, sizeof(err)), 0);
+    long n = mem_fail_count();
+    bundle_free(b);
+    return n + 5;
+}
+
+static void load_without_memory(bool forever) {
+    bool reached = true;
+    long before = mem_live(), luajit = first_of_luajit();
+    for (long n = 1; reached; n += 1 + n / 40) {
+        if (n >= luajit && n < luajit + 12) continue;
+        perilune_options o = PERILUNE_OPTIONS_INIT;
+        perilune *g = NULL;
+        CHECK_INT(perilune_open(&g, &o, NULL, 0), 0);
+        NOTE("allocation %ld%s", n, forever ? " and all behind it" : "");
+        mem_fail_at(n, forever);
+        int rc = perilune_load(g, path);
+        reached = mem_fail_count() >= n;
+        mem_fail_at(0, false);
+        CHECK(rc == 0 || (reached && perilune_errmsg(g)[0] != '\0'));
+        CHECK_INT(perilune_load(g, path), 0); /* nothing is left behind */
+        perilune_close(g);
+        CHECK_INT(mem_live(), before);
+    }
+}
+
+TEST_NOFAULT(any_allocation_of_a_loading_may_fail) {
+    perilune_close(open_gateway(GOOD, 0));
+    load_without_memory(false);
+    load_without_memory(true);
+    unlink(path);
 }
 
 /* No address space has a stack of that size. */
