@@ -33,8 +33,10 @@ struct socket_watch {
     uv_poll_t     poll;
     struct multi *multi;
     curl_socket_t fd;
+    CURL         *easy;    /* that wants something of it; with HTTP/1 the only one */
     int           wanted;  /* by curl: UV_READABLE | UV_WRITABLE */
     int           running; /* what the poll runs with */
+    bool          held;    /* see multi_hold() */
     bool          ours;    /* on_open_socket() made it: on_close_socket() will come */
 };
 
@@ -47,11 +49,13 @@ static struct socket_watch *watch_find(struct multi *m, curl_socket_t fd) {
     return (unsigned)fd < m->socket_cap ? m->sockets[fd] : NULL;
 }
 
+static int wanted_now(const struct socket_watch *w) { return w->held ? w->wanted & ~UV_READABLE : w->wanted; }
+
 static void on_poll(uv_poll_t *poll, int status, int events) {
     struct socket_watch *w = poll->data;
     struct multi *m = w->multi;
     m->loop->active = true;
-    if (w->wanted == 0) { /* an idle connection was closed by its server, or a paused one has data */
+    if (wanted_now(w) == 0) { /* an idle connection was closed by its server, or a paused one has data */
         uv_poll_stop(poll);
         w->running = 0;
         return;
@@ -67,11 +71,20 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
     if (events & UV_WRITABLE) flags |= CURL_CSELECT_OUT;
     curl_socket_t fd = w->fd;
     curl_multi_socket_action(m->curl, fd, flags, &running); /* may close w */
-    if (status < 0 && watch_find(m, fd) == w && w->wanted != 0 && w->running == 0) {
-        w->running = w->wanted;
-        uv_poll_start(&w->poll, w->wanted, on_poll);
+    if (status < 0 && watch_find(m, fd) == w && wanted_now(w) != 0 && w->running == 0) {
+        w->running = wanted_now(w);
+        uv_poll_start(&w->poll, w->running, on_poll);
     }
     loop_soon(m->loop, &m->reap, reap);
+}
+
+/* Nothing wanted: leaves the read watch, drops the write watch (always ready). */
+static void watch_run(struct socket_watch *w) {
+    int wanted = wanted_now(w);
+    if (wanted == w->running || (wanted == 0 && w->running == UV_READABLE)) return;
+    w->running = wanted;
+    if (wanted == 0) uv_poll_stop(&w->poll);
+    else uv_poll_start(&w->poll, wanted, on_poll);
 }
 
 static struct socket_watch *watch_new(struct multi *m, curl_socket_t fd) {
@@ -103,7 +116,6 @@ static void watch_close(struct socket_watch *w) {
 }
 
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ud, void *socketp) {
-    (void)easy;
     (void)socketp;
     struct multi *m = ud;
     struct socket_watch *w = watch_find(m, fd);
@@ -115,16 +127,31 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ud, void *soc
         if (w == NULL) return -1;
     }
     w->wanted = wanted;
+    w->easy = what == CURL_POLL_REMOVE ? NULL : easy;
+    if (what == CURL_POLL_REMOVE) w->held = false;
     if (what == CURL_POLL_REMOVE && !w->ours) {
         watch_close(w);
         return 0;
     }
-    /* Nothing wanted: leave the read watch, drop the write watch (always ready). */
-    if (wanted == w->running || (wanted == 0 && w->running == UV_READABLE)) return 0;
-    w->running = wanted;
-    if (wanted == 0) uv_poll_stop(&w->poll);
-    else uv_poll_start(&w->poll, wanted, on_poll);
+    watch_run(w);
     return 0;
+}
+
+/* CURLINFO_ACTIVESOCKET says nothing before a transfer has ended. */
+static struct socket_watch *watch_of(struct multi *m, CURL *easy) {
+    for (unsigned fd = 0; fd < m->socket_cap; fd++)
+        if (m->sockets[fd] != NULL && m->sockets[fd]->easy == easy) return m->sockets[fd];
+    return NULL;
+}
+
+void multi_hold(struct multi *m, CURL *easy, bool held) {
+    long version = 0;
+    curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
+    if (version != CURL_HTTP_VERSION_1_0 && version != CURL_HTTP_VERSION_1_1) return;
+    struct socket_watch *w = watch_of(m, easy);
+    if (w == NULL) return;
+    w->held = held;
+    watch_run(w);
 }
 
 static int on_close_socket(void *ud, curl_socket_t fd) {

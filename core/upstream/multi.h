@@ -31,6 +31,9 @@ void multi_deinit(struct multi *m);
 
 int  multi_add(struct multi *m, CURL *easy);
 void multi_remove(struct multi *m, CURL *easy); /* not from inside a curl callback */
+/* The connection of a paused transfer is not read, until it goes on.  libcurl 8.5 still wants to,
+ * and keeps what it reads, up to 64 MB.  HTTP/2 is left alone: others may be on the connection. */
+void multi_hold(struct multi *m, CURL *easy, bool held);
 /* Do streams of HTTP/2 to the same upstream share a connection? */
 bool multi_shares_connections(void);
 /* Options every easy handle of this multi needs (how sockets are closed). */

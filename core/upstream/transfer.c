@@ -101,7 +101,10 @@ static size_t on_body(char *ptr, size_t size, size_t n, void *ud) {
     bool was_paused = c->paused;
     enum flow flow = call_on_body(c, slice_of(ptr, size * n));
     if (call_is_over(c)) return 0; /* curl gives up, stop() follows */
-    if (flow == FLOW_FULL && !was_paused) curl_easy_pause(c->transfer->easy, CURLPAUSE_RECV);
+    if (flow == FLOW_FULL && !was_paused) {
+        curl_easy_pause(c->transfer->easy, CURLPAUSE_RECV);
+        multi_hold(&c->pool->client->multi, c->transfer->easy, true);
+    }
     return size * n;
 }
 
@@ -246,7 +249,9 @@ static int start(struct call *c) {
 }
 
 static void resume(struct call *c) {
-    if (c->transfer != NULL) curl_easy_pause(c->transfer->easy, CURLPAUSE_CONT);
+    if (c->transfer == NULL) return;
+    multi_hold(&c->pool->client->multi, c->transfer->easy, false);
+    curl_easy_pause(c->transfer->easy, CURLPAUSE_CONT);
 }
 
 const struct call_ops transfer_ops = { start, stop, resume };
