@@ -171,6 +171,7 @@ static void send_head(struct exchange *x, int status, struct slice type, size_t 
     x->sent_head = true;
     x->status = status;
     timer_stop(x->w->loop, &x->comment);
+    if (buf_failed(&h)) reply_lost(x->http); /* half a head is none */
     reply_head(x->http, status, buf_get(&h), length);
     buf_deinit(&h);
 }
@@ -204,6 +205,7 @@ static void reply_error(struct exchange *x, const struct failure *f) {
     if (f->kind == FAILURE_METHOD) buf_puts(&h, x->route ? "" : "allow: POST\r\n");
     x->status = f->status;
     account(x, false);
+    if (buf_failed(&h) || buf_failed(&body)) reply_lost(x->http);
     reply_send(x->http, f->status, buf_get(&h), buf_get(&body));
     buf_deinit(&body);
     buf_deinit(&h);
@@ -434,6 +436,7 @@ static void reply_models(struct exchange *x) {
         }
     }
     buf_puts(&b, "]}");
+    if (buf_failed(&b)) reply_lost(x->http);
     send_head(x, 200, SLICE("application/json"), buf_len(&b));
     reply_body(x->http, buf_get(&b));
     account(x, false);

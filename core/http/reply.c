@@ -6,6 +6,7 @@
 
 #include "base/stamp.h"
 #include "http/conn.h"
+#include "include/perilune.h"
 
 const char *http_reason(int status) {
     static const struct { int status; const char *reason; } known[] = {
@@ -99,6 +100,11 @@ void reply_end(struct http_request *r) {
     struct http_conn *c = r->conn;
     if (c->chunked_out && !c->no_body) buf_slice(&c->out, SLICE("0\r\n\r\n"));
     conn_reply_done(c, true); /* frees r */
+}
+
+void reply_lost(struct http_request *r) {
+    r->conn->out.error = PERILUNE_ERR_NOMEM; /* as if it had not fit in there */
+    conn_touch(r->conn);
 }
 
 void reply_abort(struct http_request *r) { conn_reply_done(r->conn, false); }

@@ -113,6 +113,9 @@ void      reply_head(struct http_request *r, int status, struct slice headers, s
 enum flow reply_body(struct http_request *r, struct slice piece);
 /* The reply is complete: r is freed, the connection goes on. */
 void      reply_end(struct http_request *r);
+/* Part of the reply found no memory: nothing more is sent, the connection closes.  Between
+ * reply_head() or before, and reply_end(), which is still to be called. */
+void      reply_lost(struct http_request *r);
 /* What was sent goes out, then the connection closes without a clean end: the
  * client sees that something is missing.  r is freed. */
 void      reply_abort(struct http_request *r);
