@@ -244,8 +244,21 @@ static void feed(struct http1 *h, char *p, size_t len) {
     buf_deinit(&held);
 }
 
+/* When a reset comes together with data, libuv hands the data out and then says that the
+ * stream ended (POLLHUP behind a short read), as if the server had closed it in order: a
+ * body that ends with its connection would pass for a whole one.  The kernel still knows. */
+static int true_end(const struct http1 *h) {
+    uv_os_fd_t fd;
+    int error = 0;
+    socklen_t len = sizeof(error);
+    if (uv_fileno((const uv_handle_t *)&h->tcp, &fd) != 0) return UV_EOF;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error == 0) return UV_EOF;
+    return uv_translate_sys_error(error);
+}
+
 /* The server closed; or the connection broke. */
 static void on_end(struct http1 *h, int error) {
+    if (error == UV_EOF && h->call != NULL) error = true_end(h);
     if (h->call == NULL) http1_close(h);
     else if (error != UV_EOF) end(h, FAILURE_RESET, uv_strerror(error));
     else if (h->state == UNTIL_CLOSE) end(h, FAILURE_NONE, "");
