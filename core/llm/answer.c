@@ -284,6 +284,10 @@ static enum flow on_event(struct sink *k, const struct event *ev) {
         else end_of_whole(a);
         break;
     case EVENT_ERROR:
+        if (a->done) { /* all was said: how the connection ends concerns nobody */
+            end(a);
+            break;
+        }
         a->over = 1;
         a->to->event(a->to, ev);
         break;
