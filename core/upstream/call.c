@@ -10,6 +10,7 @@
  * A 2xx answer is HEAD, BYTES..., END.  Any other status is collected (up to
  * 64 KiB) and becomes one ERROR that carries the upstream's own body, so that a
  * policy sees one kind of failure whether the network or the provider failed.
+ * That status stands when its body breaks off, stalls, or does not end.
  *
  * Time: one timer per call.  It is armed for the earliest of the deadlines that
  * apply in the present phase and, when it fires early because an event moved
@@ -144,6 +145,9 @@ static uint64_t expires_at(const struct call *c) {
     return at;
 }
 
+static bool has_failed(const struct call *c);
+static void failure_from_status(struct call *c, struct failure *f);
+
 static void timed_out(struct call *c, uint64_t now) {
     const char *what = "did not finish in time (timeouts.total)";
     enum failure_kind kind = FAILURE_TIMEOUT;
@@ -162,7 +166,8 @@ static void timed_out(struct call *c, uint64_t now) {
     }
     struct failure f;
     failure_init(&f);
-    failure_set(&f, kind, "upstream '%s' %s", c->pool->target->name, what);
+    if (has_failed(c)) failure_from_status(c, &f);
+    else failure_set(&f, kind, "upstream '%s' %s", c->pool->target->name, what);
     end_with(c, &f);
 }
 
@@ -251,6 +256,17 @@ void call_on_head_end(struct call *c) {
 
 static bool is_good(const struct call *c) { return c->status >= 200 && c->status < 300; }
 
+/* The head said so; whatever becomes of the body, this is the answer. */
+static bool has_failed(const struct call *c) { return c->phase == CALL_FIRST && !is_good(c); }
+
+/* An error body that is as long as one may be, and may have no end: it is over now. */
+static void enough(struct call *c) {
+    if (c->failure == NULL) c->failure = mem_zalloc(sizeof(*c->failure));
+    if (c->failure != NULL) failure_from_status(c, c->failure);
+    c->phase = CALL_OVER;
+    loop_soon(call_loop(c), &c->finish, finish_job);
+}
+
 static enum flow send_head(struct call *c) {
     c->headed = true;
     struct event ev = { .type = EVENT_HEAD, .status = c->status,
@@ -262,7 +278,8 @@ static enum flow send_head(struct call *c) {
 static void collect(struct call *c, struct slice s, size_t limit) {
     if (buf_len(&c->collected) + s.len > limit) {
         if (is_good(c)) fail_later(c, FAILURE_ANSWER_TOO_LARGE, "the answer is over max_body");
-        return; /* of an error body the beginning is enough */
+        else enough(c);
+        return;
     }
     if (c->has_length && c->collected.cap == 0 && c->length <= limit) buf_reserve(&c->collected, (size_t)c->length);
     buf_slice(&c->collected, s);
@@ -373,7 +390,7 @@ void call_on_end(struct call *c, const struct call_end *end) {
     if (end->unsent && try_next_url(c)) return;
     struct failure f;
     failure_init(&f);
-    if (end->kind != FAILURE_NONE) {
+    if (end->kind != FAILURE_NONE && !has_failed(c)) {
         failure_set(&f, end->kind, "upstream '%s': %s", c->pool->target->name, end->why);
     } else if (!is_good(c)) {
         failure_from_status(c, &f);
