@@ -256,7 +256,7 @@ static int parse_version(struct parser *p, struct slice s) {
 static int check_target(struct parser *p, struct slice target) {
     if (target.len == 0) return bad(p, "request line without a target");
     for (size_t i = 0; i < target.len; i++)
-        if (!http_is_visible(target.ptr[i])) return bad(p, "invalid byte in the target");
+        if (!http_is_visible(target.ptr[i]) || target.ptr[i] == '#') return bad(p, "invalid byte in the target");
     return 0;
 }
 
