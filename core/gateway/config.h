@@ -56,4 +56,8 @@ void config_put(struct config *c);
 const struct route *config_route(const struct config *c, struct slice method, struct slice path,
                                  bool *wrong_method);
 
+/* Has it a segment "." or "..", also written %2e, between slashes of any kind?  An upstream would
+ * resolve it, and with our key serve what no route offers. */
+bool config_path_climbs(struct slice path);
+
 #endif

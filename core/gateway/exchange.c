@@ -498,6 +498,10 @@ static void begin(struct exchange *x) {
         fail_with(x, FAILURE_NOT_FOUND, "no such path; a route in the configuration can add it");
         return;
     }
+    if (kind < 0 && config_path_climbs(r->path)) {
+        fail_with(x, FAILURE_INVALID_REQUEST, "the path has a segment '.' or '..'");
+        return;
+    }
     if (!take_body(x, kind)) return;
     /* Upstream calls have the same deadline and come first with a better message. */
     if (c->request_ms) timer_start(x->w->loop, &x->deadline, c->request_ms + 5, deadline_due);
