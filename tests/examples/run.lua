@@ -182,7 +182,7 @@ local function with(name, change, fn)
   fn(srv, c, served)
   check(srv.proc:alive(), "%s: the server is gone: %s\n%s", name, srv.proc:fate(), srv:log())
   srv.proc:kill(posix.SIGTERM)
-  check(srv.proc:wait() and srv.proc.status == 0, "%s: after SIGTERM: %s", name, srv.proc:fate())
+  check(srv.proc:wait() and srv.proc.status == 0, "%s: after SIGTERM: %s\n%s", name, srv.proc:fate(), srv:log())
   check(not srv:log():find("ERROR: ", 1, true), "%s: %s", name, srv:log())
   srv:stop()
 end

@@ -81,9 +81,10 @@ function Proc:kill(signal)
   if self:alive() then C.kill(self.pid, signal or posix.SIGTERM) end
 end
 
---- Inside a task: true when it ended within the time.
+--- Inside a task: true when it ended within the time.  The default is long, for what never
+--- comes, but shorter than a server waits for its last connections (drain_timeout).
 function Proc:wait(seconds)
-  return loop.until_true(seconds or 5, function() return not self:alive() end)
+  return loop.until_true(seconds or 20, function() return not self:alive() end)
 end
 
 --- Outside of the loop: the same, by naps.

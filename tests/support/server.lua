@@ -93,7 +93,7 @@ end
 function Server:trouble()
   if not self.proc:alive() then return "the server is gone: " .. self.proc:fate() end
   local text = self:log()
-  local report = text:match("ERROR: %w+Sanitizer[^\n]*") or text:match("[^\n]*runtime error:[^\n]*")
+  local report = text:match("ERROR: %w+Sanitizer[^\n]*") or text:match("runtime error:[^\n]*")
                  or text:match("WARNING: ThreadSanitizer[^\n]*")
   return report and "sanitizer: " .. report
 end
