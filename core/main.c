@@ -98,13 +98,16 @@ static void on_log(void *ud, int level, perilune_str line) {
     }
     pthread_mutex_lock(&l->lock);
     if (l->len + line.len + 1 > LOG_BUFFER) flush_locked(l);
-    if (line.len + 1 <= LOG_BUFFER) {
+    if (line.len + 1 > LOG_BUFFER) {
+        write_all(line.ptr, line.len);
+        write_all("\n", 1);
+    } else {
         memcpy(l->text + l->len, line.ptr, line.len);
         l->len += line.len;
         l->text[l->len++] = '\n';
     }
     if (level <= PERILUNE_LOG_WARN || l->len > LOG_BUFFER / 2) flush_locked(l);
-    else if (l->len == line.len + 1) pthread_cond_signal(&l->filled);
+    else if (l->len > 0 && l->len == line.len + 1) pthread_cond_signal(&l->filled);
     pthread_mutex_unlock(&l->lock);
 }
 

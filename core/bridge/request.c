@@ -303,14 +303,24 @@ static int l_time_left(lua_State *L) {
     return 1;
 }
 
+/* A name that the line has already gets a _ behind it: JSON with a name twice says something
+ * else to each reader. */
+static bool is_taken(struct slice key) {
+    return slice_eq(key, SLICE("time")) || slice_eq(key, SLICE("level")) || slice_eq(key, SLICE("msg")) ||
+           slice_eq(key, SLICE("request_id"));
+}
+
 static void put_fields(lua_State *L, int t, struct buf *line) {
     lua_pushnil(L);
     while (lua_next(L, t) != 0) {
         if (lua_type(L, -2) == LUA_TSTRING) {
             size_t len;
             const char *key = lua_tolstring(L, -2, &len);
+            char other[16];
+            struct slice name = slice_of(key, len);
+            if (is_taken(name)) name = slice_of(other, (size_t)snprintf(other, sizeof(other), "%s_", key));
             buf_putc(line, ',');
-            json_write_string(line, slice_of(key, len));
+            json_write_string(line, name);
             buf_putc(line, ':');
             value_encode(L, lua_gettop(L), line, 0);
         }

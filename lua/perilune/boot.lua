@@ -13,12 +13,18 @@ local M = {}
 
 local call_options = { timeout = true }
 
+-- A policy called next() without the request, or with something else.
+local function check_request(req)
+  if type(req) ~= "userdata" then error("next(req) takes the request, not " .. check.show(req), 3) end
+end
+
 local function fail(message) error(message, 0) end
 
 --- The last `next`: the upstream that a policy chose (core.call looks), the route's, or
 --- the model's.
 local function terminal(upstream)
   return function(req, opts)
+    check_request(req)
     if opts then check.known("next", opts, call_options) end
     return host.call(upstream and (req.upstream or upstream), req, opts)
   end
@@ -36,7 +42,10 @@ function M.compose(policies, last)
   local next = last
   for i = #policies, 1, -1 do
     local policy, after = policies[i], next
-    next = function(req) return policy(req, after) end
+    next = function(req)
+      check_request(req)
+      return policy(req, after)
+    end
   end
   return next
 end

@@ -86,13 +86,19 @@ function M.all(fns)
   return result(spawn("all", fns))
 end
 
+local function nobody(what)
+  return nil, errors.new{ code = "internal_error", message = what .. ": the list is empty" }
+end
+
 function M.any(fns)
   check_list("perilune.any", fns)
+  if fns[1] == nil then return nobody "perilune.any" end
   return result(spawn("any", fns))
 end
 
 function M.race(fns)
   check_list("perilune.race", fns)
+  if fns[1] == nil then return nobody "perilune.race" end
   return result(spawn("race", fns))
 end
 
