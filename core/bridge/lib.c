@@ -96,14 +96,21 @@ void lib_push_failure(lua_State *L, const struct failure *f) {
     else lua_setmetatable(L, -2);
 }
 
+/* A policy's error is read when its coroutine is over and nothing bounds its time: without
+ * metamethods, which may never end. [-0, +1, e] */
+static void push_field(lua_State *L, int t, const char *key) {
+    lua_pushstring(L, key);
+    lua_rawget(L, t);
+}
+
 static void copy_field(lua_State *L, int t, const char *key, char *to, size_t size) {
-    lua_getfield(L, t, key);
+    push_field(L, t, key);
     if (lua_isstring(L, -1)) snprintf(to, size, "%s", lua_tostring(L, -1));
     lua_pop(L, 1);
 }
 
 static double number_field(lua_State *L, int t, const char *key, double otherwise) {
-    lua_getfield(L, t, key);
+    push_field(L, t, key);
     double v = lua_isnumber(L, -1) ? lua_tonumber(L, -1) : otherwise;
     lua_pop(L, 1);
     return v;
@@ -111,17 +118,20 @@ static double number_field(lua_State *L, int t, const char *key, double otherwis
 
 static void from_table(lua_State *L, int t, struct failure *f) {
     copy_field(L, t, "code", f->code, sizeof(f->code));
+    snprintf(f->message, sizeof(f->message), "the request failed: %s", f->code);
     copy_field(L, t, "message", f->message, sizeof(f->message));
     copy_field(L, t, "param", f->param, sizeof(f->param));
     double status = number_field(L, t, "status", 500), wait = number_field(L, t, "retry_after", 0);
     f->status = status >= 400 && status <= 599 ? (int)status : 500;
     f->retry_after_ms = wait > 0 ? (uint32_t)(fmin(wait, RETRY_AFTER_MAX_MS / 1000) * 1000) : 0;
-    f->retryable = value_field_bool(L, t, "retryable", false);
+    push_field(L, t, "retryable");
+    f->retryable = lua_toboolean(L, -1) != 0;
+    lua_pop(L, 1);
     snprintf(f->type, sizeof(f->type), "%s", f->status == 429 ? "rate_limit_error"
                                              : f->status == 401 ? "authentication_error"
                                              : f->status < 500 ? "invalid_request_error" : "server_error");
     copy_field(L, t, "type", f->type, sizeof(f->type));
-    lua_getfield(L, t, "body");
+    push_field(L, t, "body");
     size_t len;
     const char *body = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &len) : NULL;
     if (body != NULL) buf_put(&f->body, body, len);
@@ -138,6 +148,23 @@ bool lib_is_token(struct slice s) {
     for (size_t i = 0; i < s.len; i++)
         if (!http_is_token(s.ptr[i])) return false;
     return s.len > 0;
+}
+
+void lib_push_error(lua_State *L, int index) {
+    luaL_checkstack(L, 6, NULL);
+    lua_pushvalue(L, index);
+    if (lua_type(L, -1) == LUA_TNUMBER) lua_tostring(L, -1); /* error(42): becomes a string in place */
+    if (!lua_istable(L, -1)) {
+        if (lua_type(L, -1) != LUA_TSTRING) lua_pushfstring(L, "(error object is a %s)", luaL_typename(L, -1));
+        return;
+    }
+    int t = lua_gettop(L);
+    push_field(L, t, "message");
+    push_field(L, t, "code");
+    bool plain = lua_type(L, -1) != LUA_TSTRING;
+    if (lua_type(L, -2) != LUA_TSTRING) lua_pushliteral(L, "(error object is a table without a message)");
+    else if (plain) lua_pushvalue(L, -2);
+    else lua_pushfstring(L, "%s: %s", lua_tostring(L, -1), lua_tostring(L, -2));
 }
 
 void lib_check_header(lua_State *L, const char *name, size_t name_len, const char *value,

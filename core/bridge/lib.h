@@ -22,6 +22,8 @@ bool lib_is_array(lua_State *L, int index);
  * [0, +1, e]; lib_to_failure reads the value at index (table, string, anything). */
 void lib_push_failure(lua_State *L, const struct failure *f);
 void lib_to_failure(lua_State *L, int index, struct failure *f);
+/* What was thrown, as a text for the log: strings, numbers, tables with code and message. [0, +n, e] */
+void lib_push_error(lua_State *L, int index);
 
 /* "name: value" lines in out from the string table at index; raises for line
  * breaks and bad names. */

@@ -63,6 +63,7 @@ struct slice   response_headers(const struct response *r); /* lines for the clie
 /* Prompt tokens as we counted them; 0: we did not. */
 uint64_t       response_counted(const struct response *r);
 const struct usage *response_usage(const struct response *r);
+uint64_t       response_hooks_us(const struct response *r); /* time that tap and map took so far */
 uint64_t       response_first_us(const struct response *r); /* hrtime of the first event; 0: none */
 
 /* A new one with its handle, which has the only share. [0, +1, e] */

@@ -12,6 +12,9 @@
  * yields and is never resumed.  Inside a C function that calls back (table.sort,
  * gsub) a yield is impossible: there the hook raises, and our pcall raises again.  So it
  * does in functions given to tap, map and finally, which run outside of any task.
+ * No hook runs inside of C: a call that works on a large string takes milliseconds, and
+ * HOOK_COUNT bytecodes are hundreds of calls.  So the hook fires more often as long as
+ * large blocks are allocated, or it has seen that its last interval was long.
  * Hooks do not stop compiled code, so policies are loaded with the JIT off
  * (sandbox.lua), and so is the library beside them: only trusted policies, which
  * have no limits, are compiled.
@@ -30,12 +33,27 @@
 #include "bridge/task.h"
 
 #define HOOK_COUNT   1000 /* bytecodes between two looks at the clock: some 10 us */
+#define DENSE_COUNT  50   /* the same where calls of C take long */
+#define DENSE_LOOKS  200  /* short intervals until that is over */
+#define LONG_LOOK_US 500
+#define LARGE_BLOCK  65536
 #define SLICE_US     1000
 #define SLICE_CAP_US 5000 /* see state_charge() */
 #define MARK_US      200
 #define BUDGET_TEXT "the policy used more CPU time than it may (limits.cpu_ms)"
+#define MEMORY_TEXT "the policy used more memory than it may (limits.memory)"
 #define BOOT_US    5000000 /* for loading a configuration with all its policies */
 #define BOOT_TEXT  "loading took longer than 5 seconds: an endless loop?"
+
+static void on_count(lua_State *L, lua_Debug *ar);
+
+/* lua_sethook() may be called anywhere, also from the allocator. */
+static void look_often(struct state *s, bool dense) {
+    s->quick_looks = 0;
+    if (s->dense == dense) return;
+    s->dense = dense;
+    lua_sethook(s->L, on_count, LUA_MASKCOUNT, dense ? DENSE_COUNT : HOOK_COUNT);
+}
 
 /* -- Memory --------------------------------------------------------------------- */
 
@@ -50,13 +68,17 @@ static bool may_grow(struct state *s, size_t more) {
     if (s->limits.memory == 0) return true;
     size_t total = s->used + more;
     struct task *root = s->running ? s->running->root : NULL;
-    if (root == NULL && s->in_hook) return total <= s->hook_used + s->limits.memory / 2;
+    if (root == NULL && s->in_hook) {
+        if (s->hook_trusted || total <= s->hook_used + s->limits.memory / 2) return true;
+        s->hook_killed = MEMORY_TEXT;
+        return false;
+    }
     if (root == NULL || root->trusted) return true; /* our own code; malloc is the limit */
     size_t grown = root->memory + (total > s->resumed_used ? total - s->resumed_used : 0);
     bool greedy = grown > s->limits.memory / 2;
     bool full = total > s->limits.memory && grown > s->limits.memory / 8;
     if (!greedy && !full && total <= s->limits.memory + s->limits.memory / 2) return true;
-    condemn(root, FAILURE_POLICY_BUDGET, "the policy used more memory than it may (limits.memory)");
+    condemn(root, FAILURE_POLICY_BUDGET, MEMORY_TEXT);
     return false;
 }
 
@@ -71,6 +93,8 @@ static void *allocate(void *ud, void *ptr, size_t osize, size_t nsize) {
     struct state *s = ud;
     if (ptr == NULL) osize = 0;
     if (nsize > osize && !may_grow(s, nsize - osize)) return NULL;
+    bool watched = s->running ? !s->running->root->trusted : s->in_hook && !s->hook_trusted;
+    if (nsize >= LARGE_BLOCK && watched) look_often(s, true);
     void *p = pool_resize(&s->pool, ptr, osize, nsize);
     if (p != NULL || nsize == 0) s->used += nsize - osize;
     return p;
@@ -98,20 +122,27 @@ static bool is_over(struct state *s, uint64_t began_us, uint64_t limit_us) {
 
 /* Outside of tasks. */
 static void check_until(lua_State *L, struct state *s) {
+    if (s->in_hook && s->hook_killed != NULL) luaL_error(L, "%s", s->hook_killed);
     if (s->until_us == 0 || loop_hrtime_us() <= s->until_us) return;
-    if (s->until_cpu_us == 0 || is_over(s, s->until_us, s->until_cpu_us)) luaL_error(L, "%s", s->until_text);
+    if (s->until_cpu_us != 0 && !is_over(s, s->until_us, s->until_cpu_us)) return;
+    if (s->in_hook) s->hook_killed = BUDGET_TEXT;
+    luaL_error(L, "%s", s->in_hook ? BUDGET_TEXT : BOOT_TEXT);
 }
 
 static void on_count(lua_State *L, lua_Debug *ar) {
     (void)ar;
     struct state *s = state_of(L);
     struct task *t = s->running;
+    uint64_t now = loop_hrtime_us();
+    if (now - s->looked_us > LONG_LOOK_US) look_often(s, true);
+    else if (s->dense && ++s->quick_looks > DENSE_LOOKS) look_often(s, false);
+    s->looked_us = now;
     if (t == NULL) {
         check_until(L, s);
         return;
     }
     bool can_yield = L == t->co && lua_isyieldable(L);
-    uint64_t ran = loop_hrtime_us() - s->resumed_us;
+    uint64_t ran = now - s->resumed_us;
     if (t->root->killed == NULL) {
         if (ran < SLICE_US) return;
         if (!can_yield && !t->root->trusted && t->root->cpu_us + ran > s->limits.cpu_us && s->limits.cpu_us != 0 &&
@@ -126,6 +157,7 @@ static void on_count(lua_State *L, lua_Debug *ar) {
 
 /* Notes both clocks at most every MARK_US, for state_charge(). */
 void state_mark(struct state *s) {
+    s->looked_us = s->resumed_us;
     if (s->resumed_us - s->mark_us < MARK_US) return;
     s->mark_us = s->resumed_us;
     s->mark_cpu_us = thread_cpu_us();
@@ -133,8 +165,8 @@ void state_mark(struct state *s) {
 
 /* Charged per slice, by the wall clock because it is cheap.  But it ran on while another
  * process had the core: a slice that took suspiciously long is charged what the thread
- * used since the last mark, which is MARK_US too much at most.  Nor is it charged more
- * than SLICE_CAP_US: what is longer is work of ours, like copying a large body. */
+ * used since the last mark, which is MARK_US too much at most.  Nor are the first two charged
+ * more than SLICE_CAP_US: what is longer may be work of ours, like copying a large body. */
 void state_charge(struct state *s, struct task *root) {
     uint64_t ran = loop_hrtime_us() - s->resumed_us;
     if (ran > SLICE_US + MARK_US) {
@@ -143,7 +175,11 @@ void state_charge(struct state *s, struct task *root) {
     }
     if (s->stats)
         atomic_fetch_add_explicit(&s->stats->policy_us, ran, memory_order_relaxed);
-    root->cpu_us += ran < SLICE_CAP_US ? ran : SLICE_CAP_US;
+    if (ran > SLICE_CAP_US && root->long_slices < 2) {
+        root->long_slices++;
+        ran = SLICE_CAP_US;
+    }
+    root->cpu_us += ran;
     if (s->used > s->resumed_used) root->memory += s->used - s->resumed_used;
     else root->memory -= root->memory < s->resumed_used - s->used ? root->memory : s->resumed_used - s->used;
     if (!root->trusted && s->limits.cpu_us != 0 && root->cpu_us > s->limits.cpu_us)
@@ -190,11 +226,20 @@ static int l_enter(lua_State *L) {
     return 0;
 }
 
+/* What a function of tap, map, finally threw, and where. [-1, +1, e] */
+static int l_trace(lua_State *L) {
+    lib_push_error(L, 1);
+    luaL_traceback(L, L, lua_tostring(L, -1), 1);
+    return 1;
+}
+
 /* The function that protects all others is made once, here. */
 static int bootstrap(lua_State *L) {
     struct state *s = lua_touserdata(L, 1);
     lua_pushcfunction(L, l_enter);
     s->run_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_pushcfunction(L, l_trace);
+    s->trace_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     return 0;
 }
 
@@ -206,9 +251,10 @@ int state_call(struct state *s, int (*fn)(lua_State *, void *), void *ud, char *
     struct entry e = { fn, ud };
     lua_State *L = s->L;
     int top = lua_gettop(L);
+    if (s->in_hook) lua_rawgeti(L, LUA_REGISTRYINDEX, s->trace_ref);
     lua_rawgeti(L, LUA_REGISTRYINDEX, s->run_ref);
     lua_pushlightuserdata(L, &e);
-    int rc = lua_pcall(L, 1, 0, 0);
+    int rc = lua_pcall(L, 1, 0, s->in_hook ? top + 1 : 0);
     if (rc != 0) {
         /* Not even a string is certain: LuaJIT puts "not enough memory" on the stack of
          * the coroutine that wanted it, which may be another one. */
@@ -344,7 +390,6 @@ int state_new(struct state **out, struct loop *loop, struct log *log, struct sha
         return PERILUNE_ERR_NOMEM;
     }
     s->until_us = loop_hrtime_us() + BOOT_US;
-    s->until_text = BOOT_TEXT;
     int rc = state_call(s, open_state, NULL, err, errlen);
     if (rc != 0) {
         state_put(s);

@@ -56,10 +56,14 @@ struct state {
     uint64_t            resumed_us; /* when `running` got its slice */
     uint64_t            mark_us, mark_cpu_us; /* see state_charge() */
     uint64_t            until_us;   /* outside of tasks, while loading or in a hook: when to give up; 0: never */
-    const char         *until_text; /* what is said then */
     uint64_t            until_cpu_us; /* the CPU time that was meant; 0: the wall clock decides */
     bool                in_hook;    /* tap, map or finally runs, outside of tasks */
+    bool                hook_trusted;
+    const char         *hook_killed; /* what it used too much of */
     size_t              hook_used;  /* `used` when it began */
+    uint64_t            looked_us;  /* when the hook fired last, or the slice began */
+    unsigned            quick_looks;
+    bool                dense;      /* the hook fires more often: see state.c */
     uint64_t            doubted_us, doubted_cpu_us; /* see is_over() in state.c */
     struct pool         pool;       /* small blocks of Lua */
     size_t              used, resumed_used, collected_at; /* bytes */
@@ -67,7 +71,7 @@ struct state {
     unsigned            spare_count;
     struct handles      handles;
     struct handle_type  request_type, response_type;
-    int                 run_ref;    /* the protected C function behind state_call() */
+    int                 run_ref, trace_ref; /* C functions of state_call(): protected, its error handler */
     void              (*closed)(void *ud); /* after lua_close() */
     void               *closed_ud;
     struct json_doc     scratch_doc; /* of json.decode(), and of events */

@@ -26,6 +26,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "bridge/lib.h"
 
 /* -- Life ------------------------------------------------------------------------- */
 
@@ -104,12 +105,17 @@ void task_start_soon(struct task *t) { loop_soon(t->state->loop, &t->ready, read
 
 static int push_traceback(lua_State *L, void *ud) {
     struct task *t = ud;
-    const char *text = t->root->killed ? t->root->killed : state_text(t->co, -1);
-    if (text == NULL && lua_type(t->co, -1) == LUA_TNUMBER) {
-        lua_pushnumber(L, lua_tonumber(t->co, -1)); /* error(42) */
-        text = lua_tostring(L, -1);
+    /* What a branch throws is thrown again by who waits for it, and stays what it is. */
+    if (t != t->root && t->root->killed == NULL && lua_type(t->co, -1) != LUA_TSTRING) return 0;
+    if (t->root->killed != NULL) {
+        lua_pushstring(L, t->root->killed);
+    } else {
+        luaL_checkstack(t->co, 1, NULL);
+        lua_pushvalue(t->co, -1);
+        lua_xmove(t->co, L, 1);
+        lib_push_error(L, lua_gettop(L));
     }
-    luaL_traceback(L, t->co, text ? text : "(error object is not a string)", 0);
+    luaL_traceback(L, t->co, lua_tostring(L, -1), 0);
     lua_xmove(L, t->co, 1);
     return 0;
 }

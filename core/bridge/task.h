@@ -34,6 +34,7 @@ struct task {
     bool          returned; /* by itself: co can be used again */
     int           arguments;/* on co's stack for the first resume */
     uint64_t      cpu_us;   /* root: used so far, by all branches */
+    unsigned      long_slices; /* root: see state_charge() */
     size_t        memory;   /* root: bytes grown since it began */
     bool          trusted;  /* root: without limits */
     const char   *killed;   /* root: why it must not go on; static text */

@@ -101,6 +101,7 @@ static void account(struct exchange *x, bool aborted) {
     x->ttft_us = first > x->start_us ? first - x->start_us : 0;
     x->total_us = loop_hrtime_us() - x->start_us + 1;
     if (x->task != NULL) x->policy_us = x->task->root->cpu_us;
+    if (x->res != NULL) x->policy_us += response_hooks_us(x->res);
     count(x, aborted, u);
     access_log(x, aborted, u);
 }

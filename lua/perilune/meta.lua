@@ -49,7 +49,7 @@
 -- -- errors ---------------------------------------------------------------------
 
 --- What went wrong.  A plain table: fields may be changed and added before it is
---- returned.  Returned from the outermost policy it becomes the response
+--- returned; fields that only a metatable knows are not read.  Returned from the outermost policy it becomes the response
 --- `{"error":{"message","type","param","code"}}` with its status.
 ---
 --- Codes, with their status; R: retryable.
@@ -145,7 +145,8 @@ function Request:fingerprint() end
 --- Writes a line to the log that carries the request's id.
 ---@param level "error"|"warn"|"info"|"debug"  another one throws
 ---@param text string
----@param fields? table<string, any>  more members of the line; values as for json.encode
+---@param fields? table<string, any>  more members of the line; values as for json.encode.
+---        time, level, msg and request_id get a _ behind their names
 function Request:log(level, text, fields) end
 
 ---@class perilune.Saved  what a policy that rewrote the request reports
@@ -253,7 +254,8 @@ function Response:text() end
 function Response:events() end
 
 --- fn sees every event on its way to the client, after map().  It cannot wait; when
---- it throws, the answer ends with policy_error.  Throws when the response is already
+--- it throws, the answer ends with policy_error, over its time or memory with
+--- policy_budget_exceeded.  Throws when the response is already
 --- being read or sent.
 ---@param fn fun(event: perilune.Event)
 ---@return perilune.Response self
@@ -424,7 +426,7 @@ function perilune.reject(status, code, fields) end
 function perilune.all(fns) end
 
 --- The results of the first function that succeeds; when all fail, those of the one
---- that failed last.
+--- that failed last.  Without any function it fails, and so does race().
 ---@async
 ---@param fns (async fun(): any, perilune.Error?)[]
 ---@return any ...  what that function returned
