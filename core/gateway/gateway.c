@@ -394,6 +394,10 @@ static void drain_worker(struct worker *w, void *ud) {
     worker_drain(w);
 }
 
+/* libuv before 1.45 fires timers first and then blocks for what comes next: a timer that
+ * decides what perilune_poll() returns has to end the turn. */
+static void end_turn(struct perilune *g) { uv_stop(&g->loop.uv); }
+
 static void drain_check(struct timer *t) {
     struct perilune *g = container_of(t, struct perilune, drain);
     unsigned open = 0;
@@ -403,6 +407,7 @@ static void drain_check(struct timer *t) {
     if (open == 0 || left <= 0) {
         if (open > 0) log_line(&g->log, PERILUNE_LOG_WARN, "drain_timeout is over, %u connections are cut", open);
         g->drained = true;
+        end_turn(g);
     } else {
         timer_start(&g->loop, t, DRAIN_MS, drain_check);
     }
@@ -415,8 +420,7 @@ static void begin_drain(struct perilune *g) {
     timer_start(&g->loop, &g->drain, 1, drain_check);
 }
 
-/* libuv before 1.45 fires timers first and then blocks for what comes next. */
-static void poll_over(struct timer *t) { uv_stop(&container_of(t, struct perilune, poll)->loop.uv); }
+static void poll_over(struct timer *t) { end_turn(container_of(t, struct perilune, poll)); }
 
 static void settle(struct perilune *g) {
     for (int turns = 0; g->loop.active && turns < 64; turns++) {

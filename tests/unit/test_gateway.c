@@ -193,6 +193,20 @@ TEST_NOFAULT(a_poll_ends_in_time_after_the_host_was_away) {
     unlink(path);
 }
 
+TEST_NOFAULT(a_drain_ends_after_the_host_was_away) {
+    for (int threads = 0; threads < 2; threads++) {
+        perilune *g = open_gateway(GOOD, threads);
+        CHECK_INT(perilune_listen(g, NULL), 0);
+        perilune_drain(g, 60000);
+        int over = perilune_poll(g, 0);
+        host_is_away(10);
+        if (!over) over = perilune_poll(g, -1); /* waited for ever, once */
+        CHECK_INT(over, 1);
+        perilune_close(g);
+        unlink(path);
+    }
+}
+
 TEST_NOFAULT(the_timeout_is_counted_from_now) {
     perilune_options o = PERILUNE_OPTIONS_INIT;
     perilune *g = NULL;
