@@ -103,19 +103,29 @@ static void ready(struct job *j) { task_resume(container_of(j, struct task, read
 
 void task_start_soon(struct task *t) { loop_soon(t->state->loop, &t->ready, ready); }
 
-static int push_traceback(lua_State *L, void *ud) {
+/* What t threw, as a text on L.  Its own stack must not grow: a failed allocation may have been
+ * that, and what a stack lacks it then raises in t, where nobody catches it. */
+static void push_thrown(lua_State *L, struct task *t) {
+    const char *text = t->root->killed ? t->root->killed : state_text(t->co, -1);
+    if (text != NULL) {
+        lua_pushstring(L, text);
+        return;
+    }
+    lua_xmove(t->co, L, 1);
+    lua_pushvalue(L, -1);
+    lua_xmove(L, t->co, 1); /* it stays there until there is a text */
+    lib_push_error(L, lua_gettop(L));
+}
+
+static int replace_by_traceback(lua_State *L, void *ud) {
     struct task *t = ud;
+    bool empty = lua_gettop(t->co) == 0; /* stopped, or without memory for an error */
+    if (empty && t->root->killed == NULL) return 0;
     /* What a branch throws is thrown again by who waits for it, and stays what it is. */
     if (t != t->root && t->root->killed == NULL && lua_type(t->co, -1) != LUA_TSTRING) return 0;
-    if (t->root->killed != NULL) {
-        lua_pushstring(L, t->root->killed);
-    } else {
-        luaL_checkstack(t->co, 1, NULL);
-        lua_pushvalue(t->co, -1);
-        lua_xmove(t->co, L, 1);
-        lib_push_error(L, lua_gettop(L));
-    }
+    push_thrown(L, t);
     luaL_traceback(L, t->co, lua_tostring(L, -1), 0);
+    if (!empty) lua_pop(t->co, 1);
     lua_xmove(L, t->co, 1);
     return 0;
 }
@@ -125,7 +135,7 @@ static void failed(struct task *t) {
     atomic_uint_least64_t *count = s->stats == NULL ? NULL
                                    : t->root->killed ? &s->stats->kills : &s->stats->errors;
     if (count) atomic_fetch_add_explicit(count, 1, memory_order_relaxed);
-    state_call(s, push_traceback, t, NULL, 0);
+    state_call(s, replace_by_traceback, t, NULL, 0);
     t->done(t, false); /* may free t */
 }
 
