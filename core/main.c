@@ -3,11 +3,13 @@
  * serve waits in perilune_poll(); a thread waits for signals, notes them and
  * wakes it.  SIGHUP reloads, SIGTERM and SIGINT drain, a second one stops. */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -168,6 +170,8 @@ static void say_hello(perilune *g) {
             PERILUNE_VERSION_STRING, port, admin ? "" : " (no admin listener)", port);
     if (admin) printf("  admin: http://127.0.0.1:%d/metrics\n\n", admin);
     fflush(stdout);
+    __fpurge(stdout); /* nobody need read it */
+    clearerr(stdout);
 }
 
 /* Until stopped or drained. */
@@ -263,7 +267,23 @@ static const struct {
                  { "tokens", perilune_tool_tokens },   { "compress", perilune_tool_compress },
                  { "vocab", perilune_tool_vocab } };
 
-int main(int argc, char **argv) {
+/* Who starts us without a standard stream (`>&-`) must not have the next socket take its
+ * number.  What stands in refuses what the stream was for, so that nobody reads or writes
+ * nothing and is told that it went well. */
+static void fill_standard_streams(void) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) < 0) return;
+}
+
+/* Output that a full disk or a closed stream swallowed is a failure, whatever the command thought. */
+static int checked(int status) {
+    bool lost = fflush(stdout) != 0;
+    if (!lost && !ferror(stdout)) return status;
+    fprintf(stderr, "perilune: standard output: %s\n", lost ? strerror(errno) : "not all was written");
+    return status == 0 ? 1 : status;
+}
+
+static int run(int argc, char **argv) {
     if (argc < 2) {
         fputs(help, stderr);
         return 2;
@@ -280,4 +300,9 @@ int main(int argc, char **argv) {
     }
     fprintf(stderr, "perilune: no command '%s'\n\n%s", argv[1], help);
     return 2;
+}
+
+int main(int argc, char **argv) {
+    fill_standard_streams();
+    return checked(run(argc, argv));
 }

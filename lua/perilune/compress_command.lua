@@ -334,7 +334,6 @@ function M.run(argument)
     local result = run_policies(given, req, is_text)
     if given.json then io.stdout:write(core.json_encode(result), "\n")
     else io.stdout:write(show(result, given.color)) end
-    io.stdout:flush()
   end)
   if ok then return 0 end
   if type(err) ~= "table" or not err.status then err = { status = 1, message = tostring(err) } end

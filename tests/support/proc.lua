@@ -30,7 +30,7 @@ end
 
 --- Starts args[1] with the rest as arguments.  options:
 ---   output  file that gets stdout and stderr (default: a fresh one)
----   stdout  another file for stdout
+---   stdout  another file for stdout; "closed": none
 ---   dir     where it runs
 ---   env     table of variables to add
 ---   files   limit of open files
@@ -48,10 +48,11 @@ function M.spawn(args, options)
     local mode = ffi.new("int", 420) -- 0644
     local flags = O_WRONLY + O_CREAT + O_APPEND
     local err = C.open(output, flags, mode)
-    local out = options.stdout and C.open(options.stdout, flags, mode) or err
+    local out = options.stdout and options.stdout ~= "closed" and C.open(options.stdout, flags, mode) or err
     C.dup2(null, 0)
     C.dup2(out, 1)
     C.dup2(err, 2)
+    if options.stdout == "closed" then C.close(1) end
     for fd = 3, 255 do C.close(fd) end
     for k, v in pairs(options.env or {}) do C.setenv(k, v, 1) end
     if options.files then

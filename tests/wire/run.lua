@@ -294,7 +294,7 @@ local function run_command(c)
   local args = { server.binary():sub(1, 1) == "/" and server.binary()
                  or files.lines("pwd")() .. "/" .. server.binary() }
   for word in server.fill(case.text(c.run), vars):gmatch("%S+") do args[#args + 1] = word end
-  local p = proc.spawn(args, { dir = dir, output = dir .. "/log" })
+  local p = proc.spawn(args, { dir = dir, output = dir .. "/log", stdout = settings(c.options).stdout })
   local problems = {}
   if not p:wait(DEFAULT_SECONDS) then
     problems[1] = "the command did not end"
