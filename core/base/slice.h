@@ -43,6 +43,18 @@ static inline void slice_copy(char *to, size_t size, struct slice s) {
     to[n] = '\0';
 }
 
+/* Control characters, also those of two bytes, become "?": what somebody else wrote is to be
+ * shown on a terminal. */
+static inline void slice_mute(char *text) {
+    char *to = text;
+    for (const char *p = text; *p != '\0'; p++) {
+        bool two = p[0] == '\xC2' && ((unsigned char)p[1] & 0xE0) == 0x80;
+        *to++ = two || (unsigned char)*p < 0x20 || *p == 0x7F ? '?' : *p;
+        p += two;
+    }
+    *to = '\0';
+}
+
 /* Without spaces and tabs at both ends. */
 static inline struct slice slice_trim(struct slice s) {
     while (s.len > 0 && (s.ptr[0] == ' ' || s.ptr[0] == '\t')) { s.ptr++; s.len--; }

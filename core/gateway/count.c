@@ -80,7 +80,10 @@ static int find_model(struct counting *j, struct slice name) {
 
 static int print(const struct counting *j, struct slice name, const struct tokens_count *n) {
     printf("%llu\n", (unsigned long long)n->tokens);
-    printf("model %.*s, vocabulary %s, %s", SLICE_ARG(name), vocab_name(j->found.vocab),
+    char shown[200];
+    slice_copy(shown, sizeof(shown), name);
+    slice_mute(shown);
+    printf("model %s, vocabulary %s, %s", shown, vocab_name(j->found.vocab),
            n->exact ? "exact\n" : "approximate");
     if (!j->found.exact)
         puts(": not this model's own vocabulary (name one with -v, or under tokenizers in a -c FILE.lua)");

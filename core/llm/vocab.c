@@ -260,6 +260,7 @@ const char *vocab_attach(struct vocab *v, const void *file, size_t size, bool tr
     v->split = (enum split_kind)h->split;
     v->flags = h->flags;
     memcpy(v->name, h->name, sizeof(v->name));
+    slice_mute(v->name);
     if (trusted) return NULL;
     if (vocab_checksum(file, size) != h->checksum) return "it is damaged (checksum)";
     return check_tables(v, h);

@@ -13,7 +13,8 @@
  *
  * An expression is never run: it is looked up by its exact text among those for which
  * split.c has a function.  Whatever is not known is refused by name, because a
- * tokenizer that is nearly right counts wrong without anybody noticing.  post_processor
+ * tokenizer that is nearly right counts wrong without anybody noticing: a "yes" where
+ * true should stand, too.  post_processor
  * and decoder are left aside: they add tokens around a text, or turn tokens back.
  *
  * Everything here may have been written by somebody who means harm: sizes have limits,
@@ -48,6 +49,7 @@ struct import {
     struct vocab_source_added *added;
     int            *byte_of; /* by character of the alphabet; -1: none */
     struct buf      text;    /* scratch: a decoded string */
+    const char     *unclear; /* a member that should be true or false and is neither; or NULL */
     char           *message;
     size_t          size;
 };
@@ -72,7 +74,9 @@ static uint32_t member(struct import *m, uint32_t object, const char *key) {
 
 static bool is_true(struct import *m, uint32_t object, const char *key, bool otherwise) {
     uint32_t i = member(m, object, key);
-    return i == JSON_NONE ? otherwise : json_type(&m->doc, i) == JSON_TRUE;
+    if (i == JSON_NONE) return otherwise;
+    if (json_type(&m->doc, i) != JSON_TRUE && json_type(&m->doc, i) != JSON_FALSE) m->unclear = key;
+    return json_type(&m->doc, i) == JSON_TRUE;
 }
 
 static bool is_string(struct import *m, uint32_t object, const char *key, const char *text) {
@@ -91,7 +95,8 @@ static int decoded(struct import *m, uint32_t string, struct slice *out) {
 static int type_of(struct import *m, uint32_t object, char to[40]) {
     struct slice text = SLICE("(none)");
     uint32_t i = member(m, object, "type");
-    int rc = i != JSON_NONE && json_type(&m->doc, i) == JSON_STRING ? decoded(m, i, &text) : 0;
+    if (i != JSON_NONE && json_type(&m->doc, i) != JSON_STRING) return refuse(m, "a type that is not a string");
+    int rc = i != JSON_NONE ? decoded(m, i, &text) : 0;
     slice_copy(to, 40, text);
     return rc;
 }
@@ -300,6 +305,24 @@ static void sort_added(struct vocab_source_added *a, size_t n) {
         }
 }
 
+/* Hugging Face finds all tokens first and takes white space along afterwards: one that begins
+ * with white space that another took is still counted, and the text behind it twice. */
+static int check_strips(struct import *m, size_t n) {
+    const struct vocab_source_added *strips = NULL;
+    for (size_t i = 0; i < n; i++)
+        if (m->added[i].flags & ADDED_RSTRIP) strips = &m->added[i];
+    for (size_t i = 0; i < n && strips != NULL; i++) {
+        struct slice text = m->added[i].text;
+        uint32_t c = 0;
+        unicode_decode((const unsigned char *)text.ptr, (const unsigned char *)text.ptr + text.len, &c);
+        unsigned class = unicode_class(c);
+        if (class == UC_SPACE || class == UC_NEWLINE)
+            return refuse(m, "added_tokens: token %u begins with white space, which token %u takes along (rstrip); "
+                             "both together are not supported", m->added[i].id, strips->id);
+    }
+    return 0;
+}
+
 static int read_added(struct import *m, uint32_t list) {
     if (list == JSON_NONE) return 0;
     if (json_type(&m->doc, list) != JSON_ARRAY) return refuse(m, "added_tokens: not a list");
@@ -317,7 +340,7 @@ static int read_added(struct import *m, uint32_t list) {
             return refuse(m, "added_tokens: id %u is there twice", m->added[i].id);
     m->src.added = m->added;
     m->src.n_added = n;
-    return 0;
+    return check_strips(m, n);
 }
 
 /* -- model.vocab --------------------------------------------------------------------------------------------- */
@@ -529,6 +552,7 @@ static int read_all(struct import *m, struct slice json) {
     if (rc == 0) rc = read_added(m, member(m, root, "added_tokens"));
     if (rc == 0) rc = read_vocab(m, member(m, model, "vocab"));
     if (rc == 0) rc = read_merges(m, member(m, model, "merges"));
+    if (rc == 0 && m->unclear != NULL) return refuse(m, "a member \"%s\" is neither true nor false", m->unclear);
     return rc;
 }
 
@@ -541,6 +565,7 @@ int vocab_import(struct slice json, const char *name, struct buf *out, char *mes
     json_deinit(&m.doc);
     if (rc == 0) rc = vocab_build(&m.src, out, message, size);
     if (rc == PERILUNE_ERR_NOMEM) snprintf(message, size, "out of memory");
+    if (rc != 0) slice_mute(message); /* it may quote the document */
     buf_deinit(&m.text);
     arena_deinit(&m.arena);
     mem_free(m.tokens);
