@@ -10,7 +10,9 @@
  * found by looking at every number that is later used without a check: offsets rise
  * and end in bounds, ids and ranks exist, tables have free entries (so that probing
  * ends).  That is one pass over the file, about a millisecond.  What remains for a
- * hostile file is to be another vocabulary.
+ * hostile file is to be another vocabulary.  Who writes into a file that is mapped, or
+ * cuts it, ends the process (SIGBUS) or worse; a copy would guard against that, but cost
+ * each load more than all the checks.
  *
  * Thread: any.  The count of shares is atomic, the rest never changes. */
 #include "llm/vocab.h"
