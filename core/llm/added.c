@@ -33,6 +33,7 @@ struct added {
     uint32_t *slot;           /* index in added_list + 1; 0: free */
     uint32_t *lens;
     bool      strips;         /* a token takes white space along */
+    bool      looks;          /* a token asks what stands beside it */
     int       only;           /* the one first byte that tokens have, or -1 */
     struct first first[256];
 };
@@ -63,6 +64,7 @@ static void insert(struct added *a, uint32_t k) {
     if (t->size == 1) f->single = true;
     else f->second[p[1] >> 6] |= 1ull << (p[1] & 63);
     if (t->flags & (ADDED_LSTRIP | ADDED_RSTRIP)) a->strips = true;
+    if (t->flags & (ADDED_LSTRIP | ADDED_RSTRIP | ADDED_WORD)) a->looks = true;
     a->kinds |= 1u << (t->flags & (ADDED_SPECIAL | ADDED_NORMALIZED));
 }
 
@@ -196,7 +198,7 @@ bool added_strips(const struct added *a) { return a != NULL && a->strips; }
 
 bool added_holds(const struct added *a, struct slice both) {
     if (a == NULL) return false;
-    if (a->strips) return true;
+    if (a->looks) return true;
     for (uint32_t i = 0; i < a->v->n_added; i++) {
         const struct vocab_added *t = &a->v->added_list[i];
         if (memmem(text_of(a->v, t), t->size, both.ptr, both.len) != NULL) return true;

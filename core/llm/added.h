@@ -31,8 +31,8 @@ struct added_match {
  * p (the end of the match before): white space before p is never taken. */
 bool added_find(const struct added *a, struct added_filter f, const unsigned char *text, const unsigned char *p,
                 const unsigned char *end, struct added_match *m);
-/* May the two characters in `both` stand side by side in a token, or beside white space
- * that a token takes along? */
+/* May the two characters in `both` stand side by side in a token, or one of them matter to
+ * a token beside it: white space that it takes along, a letter where it must stand alone? */
 bool added_holds(const struct added *a, struct slice both);
 /* Is there any token that takes white space beside it along? */
 bool added_strips(const struct added *a);

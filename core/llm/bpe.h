@@ -50,6 +50,8 @@ int bpe_decode(struct bpe *b, const uint32_t *ids, size_t n, struct buf *text);
 
 /* *bytes = the length of the longest prefix that ends where a token of the text ends,
  * not inside a character, and that counted by itself is at most max_tokens (flags 0).
+ * In a text that is not in form C, or beside tokens that take white space along, it ends
+ * at a character, and may be some characters shorter than it could.
  * Returns as bpe_count. */
 int bpe_truncate(struct bpe *b, struct slice text, size_t max_tokens, size_t *bytes);
 

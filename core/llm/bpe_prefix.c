@@ -4,7 +4,8 @@
  * within the limit that is not inside a character is the answer.  It is counted again
  * by itself, because a beginning may be cut into other pieces than the same bytes
  * within the text ("  b" keeps a space for the word, "  " does not), and given up token
- * by token until it fits.
+ * by token until it fits.  For the same reason white space behind it may cost nothing:
+ * ends of tokens there are tried, too.
  *
  * When the vocabulary normalizes and this text changes by it, ends of tokens are no
  * places in the text.  Then the answer is searched by halving, among the ends of
@@ -15,6 +16,9 @@
 #include "include/perilune.h"
 #include "llm/bpe_int.h"
 #include "llm/nfc.h"
+#include "llm/unicode.h"
+
+#define AHEAD 4 /* tokens that are looked at behind the prefix */
 
 static bool is_inside(struct slice text, size_t at) {
     return at < text.len && ((unsigned char)text.ptr[at] & 0xC0) == 0x80;
@@ -70,6 +74,51 @@ static size_t end_of(struct bpe *b, struct slice text, const uint32_t *ids, size
     return good;
 }
 
+/* The tokens of a text, and where the prefix ends. */
+struct prefix {
+    const uint32_t *ids;
+    size_t          count, n, bytes; /* n of the tokens are `bytes` bytes */
+};
+
+static bool is_space_before(struct slice text, size_t at) {
+    uint32_t c = 0;
+    size_t from = at - 1;
+    while (from > 0 && is_inside(text, from)) from--;
+    unicode_decode((const unsigned char *)text.ptr + from, (const unsigned char *)text.ptr + at, &c);
+    unsigned class = unicode_class(c);
+    return class == UC_SPACE || class == UC_NEWLINE;
+}
+
+/* A prefix that ends with white space may have fewer tokens than the text has there. */
+static int further(struct bpe *b, struct slice text, size_t max, struct prefix *p) {
+    size_t at = p->bytes;
+    for (size_t i = p->n; i < p->count && i < p->n + AHEAD; i++) {
+        struct slice bytes;
+        bool fit = false;
+        if (!vocab_token(b->v, p->ids[i], &bytes) || bytes.len > text.len - at) return 0;
+        at += bytes.len;
+        if (is_inside(text, at)) continue;
+        if (!is_space_before(text, at)) return 0;
+        int rc = fits(b, text, at, max, &fit);
+        if (rc != 0) return rc;
+        if (fit) p->bytes = at;
+    }
+    return 0;
+}
+
+static int longest(struct bpe *b, struct slice text, size_t max, struct prefix *p) {
+    bool fit = false;
+    int rc = 0;
+    p->n = max;
+    while (rc == 0 && !fit && p->n > 0) {
+        p->bytes = end_of(b, text, p->ids, &p->n);
+        rc = fits(b, text, p->bytes, max, &fit);
+        if (!fit && p->n > 0) p->n--;
+    }
+    if (!fit) p->n = p->bytes = 0;
+    return rc == 0 ? further(b, text, max, p) : rc;
+}
+
 int bpe_truncate(struct bpe *b, struct slice text, size_t max_tokens, size_t *bytes) {
     struct buf ids;
     *bytes = 0;
@@ -81,20 +130,15 @@ int bpe_truncate(struct bpe *b, struct slice text, size_t max_tokens, size_t *by
     if (bpe_is_rewritten(b, text)) return by_halving(b, text, max_tokens, bytes);
 
     buf_init(&ids, 0);
-    struct sink s = { .ids = &ids, .limit = max_tokens };
+    struct sink s = { .ids = &ids, .limit = max_tokens < SIZE_MAX - AHEAD ? max_tokens + AHEAD - 1 : SIZE_MAX };
     int rc = bpe_text(b, text, 0, &s);
-    if (rc == 0) *bytes = text.len;
-    if (rc == SINK_FULL) {
-        const uint32_t *tokens = (const uint32_t *)(const void *)ids.data;
-        size_t n = max_tokens;
-        bool fit = false;
-        rc = 0;
-        while (rc == 0 && !fit && n > 0) {
-            *bytes = end_of(b, text, tokens, &n);
-            rc = fits(b, text, *bytes, max_tokens, &fit);
-            if (!fit && n > 0) n--;
-        }
-        if (!fit) *bytes = 0;
+    if (rc == SINK_FULL) rc = 0;
+    if (rc == 0 && s.count <= max_tokens) {
+        *bytes = text.len;
+    } else if (rc == 0) {
+        struct prefix p = { (const uint32_t *)(const void *)ids.data, s.count, 0, 0 };
+        rc = longest(b, text, max_tokens, &p);
+        if (rc == 0) *bytes = p.bytes;
     }
     buf_deinit(&ids);
     return rc;

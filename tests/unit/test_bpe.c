@@ -186,6 +186,24 @@ TEST(truncate) {
     bpe_free(b);
 }
 
+/* White space at the end of a prefix is one piece; within the text its last character
+ * goes with what follows, and both together are more tokens. */
+TEST(truncate_takes_white_space_that_costs_nothing) {
+    static const struct { const char *text; size_t max, bytes; } cases[] = {
+        { "  1", 1, 2 }, { "  1", 0, 0 }, { "  1", 2, 2 }, { "a   1 b", 2, 4 }, { "a  b", 1, 1 }, { "a\t\t1", 2, 3 },
+        { "\xC3\xA9\xC2\xA0\xC2\xA0\xC3\xA9", 2, 6 },
+    };
+    struct bpe *b = tokenizer("o200k_base");
+    CHECK(b != NULL);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        size_t bytes;
+        NOTE("case %zu", i);
+        CHECK_INT(bpe_truncate(b, slice_str(cases[i].text), cases[i].max, &bytes), 0);
+        CHECK_UINT(bytes, cases[i].bytes);
+    }
+    bpe_free(b);
+}
+
 TEST_FAULT(stream) {
     struct bpe *b = NULL;
     struct bpe_stream *s = NULL;

@@ -363,6 +363,39 @@ done:
     buf_deinit(&text);
 }
 
+/* A token that must stand alone looks at the letter before it, which has been counted. */
+TEST(a_stream_does_not_part_a_lone_word_from_its_neighbour) {
+    static const struct parts parts = {
+        .added = "{\"id\":300,\"content\":\"<w\",\"special\":false,\"single_word\":true}",
+    };
+    struct buf json, file, text;
+    struct vocab *v = NULL;
+    char message[300];
+    size_t want, got;
+    buf_init(&json, 0);
+    buf_init(&file, 0);
+    buf_init(&text, 0);
+    document(&parts, &json);
+    CHECK_INT(vocab_import(buf_get(&json), "lone", &file, message, sizeof(message)), 0);
+    CHECK_INT(open_bytes(buf_get(&file), &v, message, sizeof(message)), 0);
+    for (unsigned i = 0; i < 600; i++) buf_puts(&text, "ab ");
+    buf_puts(&text, "b<w <w c");
+    struct bpe *b = bpe_new(v);
+    struct bpe_stream *s = bpe_stream_new(b);
+    struct slice all = buf_get(&text);
+    CHECK_INT(bpe_count(b, all, 0, BPE_NO_LIMIT, &want), 0);
+    CHECK_INT(bpe_stream_feed(s, slice_of(all.ptr, all.len - 5)), 0);
+    CHECK_INT(bpe_stream_feed(s, slice_of(all.ptr + all.len - 5, 5)), 0);
+    CHECK_INT(bpe_stream_count(s, &got), 0);
+    CHECK_UINT(got, want);
+    bpe_stream_free(s);
+    bpe_free(b);
+    vocab_put(v);
+    buf_deinit(&json);
+    buf_deinit(&file);
+    buf_deinit(&text);
+}
+
 TEST(import_says_what_it_does_not_support) {
     static const struct {
         struct parts parts;
