@@ -102,7 +102,8 @@ static uint64_t patches(const struct image_rule *r, double w, double h, enum ima
         w *= s;
         h *= s;
     }
-    return (uint64_t)ceil(squares(w, 32) * squares(h, 32) * r->a / 100 - 1e-9);
+    double n = fmin(squares(w, 32) * squares(h, 32), most); /* a stripe cannot be made smaller than one patch */
+    return (uint64_t)ceil(n * r->a / 100 - 1e-9);
 }
 
 static uint64_t claude(double w, double h) {
@@ -138,6 +139,9 @@ uint64_t image_tokens_unseen(const struct image_rule *rule, enum image_detail de
 /* -- How large -------------------------------------------------------------------------- */
 
 #define HEAD_MAX (64 * 1024) /* bytes of an image in which its size must stand: JPEGs put metadata first */
+
+/* Pixels.  No provider takes more; a head of 24 bytes that says so may not cost quadrillions of tokens. */
+#define SIDE_MAX 65535u
 
 static uint32_t big(const unsigned char *p, unsigned n) {
     uint32_t v = 0;
@@ -206,7 +210,7 @@ bool image_size(struct slice file, struct image_size *out) {
         webp_size(p, n, out);
     else if (n >= 4 && p[0] == 0xFF && p[1] == 0xD8)
         jpeg_size(p, n, out);
-    return out->width > 0 && out->height > 0;
+    return out->width - 1 < SIDE_MAX && out->height - 1 < SIDE_MAX;
 }
 
 /* -- Base64 -------------------------------------------------------------------------------- */

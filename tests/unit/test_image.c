@@ -39,6 +39,7 @@ TEST_NOFAULT(patches) {
     CHECK_UINT(tokens("gpt-6", 4032, 3024, IMAGE_AUTO), 14364);
     CHECK_UINT(tokens("gpt-5.5", 4032, 3024, IMAGE_AUTO), 11868);
     CHECK_UINT(tokens("gpt-5.5-mini", 3840, 2160, IMAGE_AUTO), 9792);
+    CHECK_UINT(tokens("gpt-4.1-mini", 65535, 1, IMAGE_HIGH), 2489);   /* never more than 1536 x 1.62 */
     CHECK_UINT(tokens("gpt-5.4-mini", 4032, 3024, IMAGE_ORIGINAL), tokens("gpt-5-mini", 4032, 3024, IMAGE_HIGH));
 }
 
@@ -89,6 +90,9 @@ static void check_file(struct slice file, bool known, uint32_t w, uint32_t h) {
 TEST_NOFAULT(heads) {
     check_file(SLICE("\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\4\0\0\0\3\0\10\2\0\0\0"), true, 1024, 768);
     check_file(SLICE("\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\0\0\0\3\0\10\2\0\0\0"), false, 0, 0);
+    check_file(SLICE("\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\xff\xff\0\0\0\3\10\2\0\0\0"), true, 65535, 3);
+    check_file(SLICE("\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\1\0\0\0\0\0\3\10\2\0\0\0"), false, 0, 0);
+    check_file(SLICE("\x89PNG\r\n\x1a\n\0\0\0\rIHDR\xff\xff\xff\xff\xff\xff\xff\xff\10\2\0\0\0"), false, 0, 0);
     check_file(SLICE("GIF89a\x40\1\xf0\0\x80\0\0"), true, 320, 240);
     check_file(SLICE("\xff\xd8\xff\xe0\0\4JF\xff\xff\xe1\0\6Exif\xff\xc2\0\x11\10\2\0\3\0\3\1\"\0"), true, 768, 512);
     check_file(SLICE("\xff\xd8\xff\xda\0\4JF\xff\xc2\0\x11\10\2\0\3\0\3\1\"\0"), false, 0, 0);
