@@ -8,20 +8,9 @@
 
 #include "gateway/gateway.h"
 #include "llm/tokens.h"
+#include "tools/args.h"
 
 #define FILE_LIMIT (256u * 1024 * 1024) /* bytes */
-
-static const char help[] =
-    "usage: perilune tokens [-m MODEL] [-v VOCABULARY] [-c FILE.lua] [--chat] [FILE]\n\n"
-    "Counts the tokens of FILE, or of the standard input without FILE or with -.  The first\n"
-    "number printed is the count; then model, vocabulary, and whether the count is exact.\n\n"
-    "  -m MODEL       the model, as clients name it (default: what --chat finds, else gpt-4o)\n"
-    "  -v VOCABULARY  cl100k_base, o200k_base, o200k_harmony, or a file that\n"
-    "                 `perilune vocab import` made, instead of the model's\n"
-    "  -c FILE.lua    a configuration: its `tokenizers` say which vocabulary a model has\n"
-    "  --chat         FILE is the JSON of a chat request: messages, tools, images count as\n"
-    "                 the model reads them\n\n"
-    "Exit status 0: counted, 1: could not (no UTF-8, no JSON, no such file), 2: wrong usage.\n";
 
 struct counting {
     const char    *model, *vocabulary, *config, *file;
@@ -29,6 +18,7 @@ struct counting {
     struct models *models;
     struct buf     text, name;
     struct model   found;
+    char           own[64]; /* the vocabulary that the model has, when -v names another; or "" */
 };
 
 /* -- Input ----------------------------------------------------------------------------- */
@@ -65,6 +55,7 @@ static int find_model(struct counting *j, struct slice name) {
     models_find(j->models, name, &j->found);
     if (j->vocabulary == NULL) return 0;
     const struct model as_named = j->found;
+    if (as_named.exact) slice_copy(j->own, sizeof(j->own), slice_str(vocab_name(as_named.vocab)));
     models_put(j->models); /* one in which the vocabulary is everybody's */
     j->models = models_new(NULL);
     if (j->models == NULL) return say(j, "out of memory");
@@ -73,6 +64,8 @@ static int find_model(struct counting *j, struct slice name) {
         return 1;
     }
     models_find(j->models, name, &j->found);
+    if (strcmp(j->own, vocab_name(j->found.vocab)) == 0) j->own[0] = '\0';
+    if (j->own[0] != '\0') j->found.exact = false;
     return 0;
 }
 
@@ -83,9 +76,11 @@ static int print(const struct counting *j, struct slice name, const struct token
     char shown[200];
     slice_copy(shown, sizeof(shown), name);
     slice_mute(shown);
-    printf("model %s, vocabulary %s, %s", shown, vocab_name(j->found.vocab),
-           n->exact ? "exact\n" : "approximate");
-    if (!j->found.exact)
+    if (name.len > 0) printf("model %s, ", shown);
+    printf("vocabulary %s, %s", vocab_name(j->found.vocab), n->exact ? "exact\n" : "approximate");
+    if (j->own[0] != '\0')
+        printf(": not this model's own vocabulary, which is %s\n", j->own);
+    else if (!j->found.exact)
         puts(": not this model's own vocabulary (name one with -v, or under tokenizers in a -c FILE.lua)");
     else if (!n->exact)
         puts(": tools, audio, files and images from elsewhere are estimates");
@@ -93,7 +88,7 @@ static int print(const struct counting *j, struct slice name, const struct token
 }
 
 static int count_text(struct counting *j) {
-    struct slice name = slice_str(j->model ? j->model : "gpt-4o");
+    struct slice name = slice_str(j->model ? j->model : j->vocabulary ? "" : "gpt-4o");
     int status = find_model(j, name);
     if (status != 0) return status;
     struct tokens *t = tokens_new();
@@ -144,39 +139,38 @@ static int count_chat(struct counting *j) {
 
 /* -- Arguments -------------------------------------------------------------------------------- */
 
-/* 0, or 2 after having said what is wrong. */
 static int read_arguments(struct counting *j, int argc, char **argv) {
-    bool seen = false;
-    for (int i = 1; i < argc; i++) {
-        const char *a = argv[i], **to = NULL;
-        if (strcmp(a, "-m") == 0 || strcmp(a, "--model") == 0) to = &j->model;
-        else if (strcmp(a, "-v") == 0 || strcmp(a, "--vocabulary") == 0) to = &j->vocabulary;
-        else if (strcmp(a, "-c") == 0 || strcmp(a, "--config") == 0) to = &j->config;
-        else if (strcmp(a, "--chat") == 0) j->chat = true;
-        else if ((a[0] != '-' || a[1] == '\0') && !seen) j->file = (seen = true, strcmp(a, "-") == 0 ? NULL : a);
-        else {
-            fprintf(stderr, "perilune tokens: unexpected '%s'\n\n%s", a, help);
-            return 2;
-        }
-        if (to == NULL) continue;
-        if (i + 1 == argc) {
-            fprintf(stderr, "perilune tokens: %s needs a value\n\n%s", a, help);
-            return 2;
-        }
-        *to = argv[++i];
-    }
-    return 0;
+    const struct arg table[] = {
+        { "model", 'm', ARG_STRING, &j->model, "NAME", "as clients name it (default: what --chat finds, else gpt-4o)",
+          0, 0 },
+        { "vocabulary", 'v', ARG_STRING, &j->vocabulary, "FILE|NAME",
+          "instead of the model's: what `perilune vocab import` made, or `vocab list` names", 0, 0 },
+        { "config", 'c', ARG_STRING, &j->config, "FILE.lua", "its `tokenizers` say which vocabulary a model has",
+          0, 0 },
+        { "chat", 0, ARG_FLAG, &j->chat, NULL, "FILE is the JSON of a chat request: messages, tools, images count",
+          0, 0 },
+        { NULL, 0, ARG_FLAG, NULL, NULL, NULL, 0, 0 },
+    };
+    struct args a = {
+        .command = "perilune tokens",
+        .usage = "[-m MODEL] [-v VOCABULARY] [-c FILE.lua] [--chat] [FILE]",
+        .about = "Counts the tokens of FILE, or of the standard input without FILE or with -.  The first\n"
+                 "number printed is the count; then model, vocabulary, and whether the count is exact.\n"
+                 "Exit status 0: counted, 1: could not (no UTF-8, no JSON, no such file), 2: wrong usage.",
+        .table = table,
+        .words = &j->file,
+        .max_words = 1,
+    };
+    int rc = args_parse(&a, argc, argv);
+    if (rc != ARGS_OK) return args_status(rc);
+    if (j->file != NULL && strcmp(j->file, "-") == 0) j->file = NULL;
+    return -1;
 }
 
 PERILUNE_API int perilune_tool_tokens(int argc, char **argv) {
     struct counting j = { .model = NULL };
-    for (int i = 1; i < argc; i++)
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-            fputs(help, stdout);
-            return 0;
-        }
     int status = read_arguments(&j, argc, argv);
-    if (status != 0) return status;
+    if (status >= 0) return status;
     buf_init(&j.text, FILE_LIMIT);
     buf_init(&j.name, 0);
     status = read_input(&j);
