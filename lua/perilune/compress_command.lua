@@ -59,7 +59,7 @@ local function new_request(given, bytes)
   end
   local req, err = core.new_request("POST", "/v1/chat/completions", {}, bytes)
   if not req then fail(1, "%s: %s", given.file, err.message) end
-  if given.model then req.model = given.model end
+  if given.model or type(req.model) ~= "string" then req.model = given.model or "gpt-4o" end
   return req, is_text
 end
 
@@ -266,7 +266,7 @@ local function show(result, color)
   end
   local paint = painter(color)
   write(paint("1", ("%d -> %d tokens, %.1f %% less"):format(result.before, result.after, percent(result.before, result.after))),
-    (" (%s)\n"):format(result.model))
+    (" (%s%s)\n"):format(safe(result.model), result.exact and "" or ", approximate"))
   for _, step in ipairs(result.steps) do
     write("\n", paint("1;36", ("== %s: %d -> %d tokens, %.1f ms"):format(step.policy, step.before, step.after, step.ms)), "\n")
     for _, change in ipairs(step.changes) do show_change(write, paint, change, color) end
@@ -290,7 +290,8 @@ end
 local function run_policies(given, req, is_text)
   local material = is_text and given.question
   local names = #given.policies > 0 and given.policies or (material and { "compress_context" } or { "trim", "compress_context" })
-  local result = { file = given.file, model = req.model or "", steps = {}, before = req:tokens() }
+  local count, exact = req:tokens()
+  local result = { file = given.file, model = req.model, steps = {}, before = count, exact = exact }
   local before = messages_of(req)
   result.text_before = text_in(before, is_text)
   for i, name in ipairs(names) do
