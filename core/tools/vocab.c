@@ -55,6 +55,7 @@ static int write_file(const char *path, const struct buf *from) {
     bool good = f != NULL && fwrite(from->data, 1, from->len, f) == from->len;
     if (f != NULL && fclose(f) != 0) good = false;
     if (!good) fprintf(stderr, "%s: %s\n", path, strerror(errno));
+    if (!good && f != NULL) unlink(path);
     return good ? 0 : 1;
 }
 

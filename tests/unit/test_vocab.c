@@ -1,8 +1,10 @@
 /* test_vocab.c -- vocabularies made up here: merging against its definition, imports of
  * good and bad documents, damaged and hostile files. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/hash.h"
@@ -497,6 +499,14 @@ TEST(command) {
     int wrong_json = perilune_tool_vocab(4, (char *[]){ "vocab", "import", to, "-o/tmp/perilune-none", NULL });
     int missing = perilune_tool_vocab(3, (char *[]){ "vocab", "show", "no such thing", NULL });
     int nothing = perilune_tool_vocab(1, (char *[]){ "vocab", NULL });
+    struct rlimit all, few; /* as on a full disk */
+    getrlimit(RLIMIT_FSIZE, &all);
+    few = (struct rlimit){ 1000, all.rlim_max };
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &few);
+    int full = perilune_tool_vocab(4, (char *[]){ "vocab", "import", path, "-o/tmp/perilune-none", NULL });
+    setrlimit(RLIMIT_FSIZE, &all);
+    signal(SIGXFSZ, SIG_DFL);
     fflush(stdout);
     fflush(stderr);
     dup2(out, 1);
@@ -510,6 +520,8 @@ TEST(command) {
     CHECK_INT(access("/tmp/perilune-none", F_OK), -1);
     CHECK_INT(missing, 1);
     CHECK_INT(nothing, 2);
+    CHECK_INT(full, 1);
+    CHECK_INT(access("/tmp/perilune-none.new", F_OK), -1);
     CHECK_INT(vocab_open(to, &v, message, sizeof(message)), 0);
     CHECK_STR(vocab_name(v), "mine");
     vocab_put(v);
