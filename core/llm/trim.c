@@ -187,12 +187,34 @@ static bool speaks_about_words(struct round *r) {
 
 #define AT_FRONT (1u << TRIM_START | 1u << TRIM_LEAD | 1u << TRIM_WHOLE)
 
+static bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
+static bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
+
+/* Does a word in title case begin at p: "Postman", and not "I", "SQL"? */
+static bool is_capital(const char *p, const char *end) {
+    return end - p >= 2 && is_upper(p[0]) && is_lower(p[1]);
+}
+
+/* Are the n bytes at p the beginning of a title: "Please Mr. Postman", "Thank You, the song"?  Then
+ * a word behind them, in the same clause or behind a comma, or one in them is in title case.  A
+ * greeting may have a name in it, and somebody's name behind it is no courtesy either. */
+static bool is_title(const char *p, size_t n, const char *end) {
+    const char *q = p + n, *line = q;
+    while (q < end && (*q == ' ' || trim_separator(q, end) == 1)) q++;
+    if (q > line && is_capital(q, end)) return is_upper(*p);
+    bool greets = *p == 'D' || *p == 'H' || *p == 'G';
+    if (greets || q == end || *q == '\n' || *q == '\r' || trim_terminator(q, end) > 0) return false;
+    for (q = p + 1; q < p + n; q++)
+        if (q[-1] == ' ' && is_capital(q, p + n)) return true;
+    return false;
+}
+
 /* Takes phrases away from p on; returns what is in front of the rest. */
 static const char *cut_front(struct round *r, const char *p, const char *end) {
     for (;;) {
         size_t lead, n = trim_rules_begin(r->rules, AT_FRONT, p, end, &lead);
         if (n > lead && speaks_about_words(r)) n = lead;
-        if (n == 0 || is_protected(r, at_of(r, p), at_of(r, p + n))) return p;
+        if (n == 0 || is_title(p, n, end) || is_protected(r, at_of(r, p), at_of(r, p + n))) return p;
         p = skip_free(r, p + n, end);
     }
 }
@@ -262,6 +284,7 @@ static const char *cut_clauses(struct round *r, const char *p, const char *stop,
         for (;;) {
             size_t lead, n = trim_rules_begin(r->rules, places, q, stop, &lead);
             if (n == 0 || speaks_about_words(r) || in_list(colon, comma) || is_listed(q, n, lead, stop)) break;
+            if (is_title(q, n, stop)) break;
             if (is_protected(r, at_of(r, q), at_of(r, q + n))) break;
             q = skip_free(r, q + n, stop);
         }

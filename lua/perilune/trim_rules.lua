@@ -24,26 +24,43 @@
 
 local M = {}
 
+-- Whom somebody else is to help: 帮我妈写, 请你同学来.
+local others = "们|妈|爸|爷|奶|外|姐|哥|弟|妹|儿|女|孩|朋友|同学|同事|老|家|公司|自己|的|男|侄|舅|叔|姑|姨|婆|公公|先生|太太|宝|"
+  .. "客户|室友|导师|领导|丈夫|妻子|媳妇|闺蜜|哥们|邻居|亲戚|表|堂|部门|团队|小组|小|大|二|三|四|班|猫|狗|对象|前任|上司|主管|"
+  .. "经理|助理|秘书|律师|医生|父|母|岳|学生|学员|员工|伴侣|恋人|爱人|伙伴|搭档|单位|学校"
+-- What only the one who asks can do: "help me sleep" is no "sleep".
+local own = "戒|减肥|减重|瘦|睡|请假|打给|打电话|走出|忘|放下|记住|理解|搞懂|弄懂|弄清|学会|学好|坚持|克服|摆脱|度过|熬过|准备|变|提高|存钱|赚|"
+  .. "考上|考过|通过|早起|放松|冷静|下定决心|道歉|向|跟|和|与|让|把握"
+local yours = "stop|quit|sleep|lose |gain|get |become|be |feel|understand|decide|prepare|study|learn|win |pass |remember|"
+  .. "find my|find a way|focus|relax|survive|cope|deal |move |overcome|grow|save |earn|make money|make friends|pay|practice|practise|"
+  .. "train|wake|fall |stay|keep |live|die|kill|breathe|eat |drink|grieve|forgive|forget|let go|talk |break |convince|persuade|"
+  .. "recover|heal|manage|succeed|master|memorize|memorise|escape|reach|achieve|handle|face |out |,|in |with |on |to become|to stop|to quit|to sleep|to lose|to get|to be |to feel|to under|to deal|to learn"
+-- Whom one pleases: "can you please everyone".
+local pleased = "me |me,|please my |everyone|everybody|your |my |his |her |their |our |him |them |us |both |people|the crowd|customers|or |and "
+
 M.en = {
   start = {
     "[well|so|okay|ok|alright|now] [,] (basically|essentially|actually|frankly|to be honest|to be frank|as you know|as you may know|as you can see|as i mentioned [earlier|above|before]|as mentioned [earlier|above|before]|needless to say|in other words|if you will|if i may) ,",
     "(basically|essentially) !(illiterate|equivalent|identical|equal|free|sound|correct|true|false|wrong|unchanged)",
     "(first of all|first off|to start with|to begin with) ,",
-    "(so|ok|okay|alright|well) ,",
+    "so ,",
+    "(ok|okay|alright|well) ,!(thank|thx|many thanks|please|cheers|great)",
     "(as an|being an|since you are an|since you're an|as you are an) (expert|advanced|intelligent|helpful|ai) [ai] [language] (assistant|model|system) ,",
     "(just|i just) wanted to (ask|say|mention|let you know) that",
     "(for what it's worth|in my humble opinion) ,",
     "i (was|am|'m) [just] wondering (if|whether) you (could|can|would|might) (please|kindly|perhaps|possibly) [please|kindly] [help me [out] [to|with|by]]",
-    "i (was|am|'m) [just] wondering (if|whether) you (could|can|would|might) help me [out] [to|with|by]!(not )",
+    "i (was|am|'m) [just] wondering (if|whether) you (could|can|would|might) help me [out] [to|with|by]!(not |" .. yours .. ")",
     "i (was|am|'m) [just] wondering (if|whether) it (would|might) be possible for you to [please|kindly|perhaps|possibly]",
-    "(i'm|i am) (hoping|looking) (that you could|for you to) [please|kindly]",
+    "(i'm|i am) (hoping|looking) (that you could|for you to) [please|kindly]!(" .. pleased .. ")",
   },
   lead = {
-    "(could|can|would|will) you (please|kindly) [please|kindly|perhaps|possibly|maybe]",
+    "(could|can|would|will) you (please|kindly) [please|kindly|perhaps|possibly|maybe]!(" .. pleased .. ")",
     "(could|would|can) you (perhaps|possibly|maybe)!(be |have |know |ever |already |still )",
-    "(could|would|can) you (be so kind as to|be kind enough to|be willing to|mind helping me|help me [out] [to|by])!(not |with|by not|to not)",
-    "[and|so|also] (please|pls|plz|kindly)!(:|,|find attached|see attached|me |yourself|the crowd|people|old)",
-    "(help me [out] [to|by]|assist me in|go ahead and|take the time to|take a moment to|be so kind as to|be aware that|keep in mind that|bear in mind that|do me a favor and|do me a favour and)!(not |or |by not|to not)",
+    "(could|would|can) you (be so kind as to|be kind enough to|be willing to)!(not |lend |give )",
+    "(could|would|can) you (mind helping me|help me [out] [to|by])!(not |with|by not|to not|" .. yours .. ")",
+    "[and|so|also] (please|pls|plz|kindly)!(:|,|find attached|see attached|yourself|the crowd|people|old|is |was |are |were |means |thank|" .. pleased .. ")",
+    "(help me [out] [to|by]|assist me in)!(not |or |by not|to not|" .. yours .. ")",
+    "(go ahead and|take the time to|take a moment to|be so kind as to|be aware that|keep in mind that|bear in mind that|do me a favor and|do me a favour and)!(not |or |don't|is |was |breathe|rest)",
     "note that!(down|for|one|as |in |on |and|or |to |at |[,.;])",
     "[so|and|now] [,] (i would|i'd|we would|we'd) [really|very much|truly|greatly|kindly] (like|love|want) (you to|for you to)!(know |meet|be |have |come |join|see )",
     "[so|and|now] [,] (i would|i'd|we would|we'd) [also] [really|very much|truly|greatly|kindly|highly] (appreciate it|be grateful|be thankful|be so grateful|be very grateful|be happy|be glad|be delighted|be very thankful|be very happy|be so happy) if you (could|would|can)",
@@ -51,7 +68,7 @@ M.en = {
     "(i am|i'm) (writing|reaching out|contacting you) (to|because i would like to|because i want to) (kindly|politely) (ask|request) (you to|that you)",
     "[so|and|now|basically] [,] (i need|i want|we need|we want) you to!(know |meet|be |have |come |marry|join|see |stay|understand|hear|believe)",
     "(it would|it'd) be (really|very|so|absolutely|) (great|nice|helpful|wonderful|lovely|awesome|fantastic|appreciated|much appreciated|ideal|super helpful) if you (could|would|can)",
-    "i (hope|trust|believe) [that] you (can|could|will|would) [be able to] (help|assist) me (with|in) (this|that) [task|request|matter] (and|by)",
+    "i (hope|trust|believe) [that] you (can|could|will|would) [be able to] (help|assist) me (with|in) (this|that) [task|request|matter] (and|by)!(that|this|these|those)",
     "(what i (would|'d) like you to do is|what i need you to do is|what i want you to do is) [to]",
     "(it is|it's) (worth noting|worth mentioning|worth pointing out|important to note|important to mention|good to know) that",
     "(it should be noted|i should mention|i should note|i want to mention|i would like to mention|i'd like to mention|i would like to point out|please be advised|please be informed) that",
@@ -116,6 +133,9 @@ M.en = {
     "(ends|end|ending|starts|start|starting|begins|begin|beginning|opens|closes|close|sign off|signs off) (with|by)",
     "(formal|informal|polite|politer|rude|courteous|courtesies|pleasantries|apologies)",
     "(such as|like saying|for instance|e.g.)",
+    "(song|songs|film|films|movie|movies|album|albums|novel|board game|musical|sitcom|lyric|chorus|singer|band|series finale|chart positions|cast|box office)",
+    "(sang|sings|starring|directed|filmed in|is by|was by|a hit for|meme|quote|quotes|catchphrase|acronym|idiom|interjection|interjections)",
+    "(what|which) (comes next|comes after|movie|film|song)",
     "(how|which|who|whom|what) (of|sang|sings|wrote|is better|is more|are you)",
   },
   task = {
@@ -127,29 +147,37 @@ M.en = {
     "what (do|does|did|could|might) (he|she|they|it|that|this) mean",
     "(rate|assess|analyze|analyse|classify|detect|judge|describe|identify|score) (the|its|his|her|their) (tone|sentiment|mood|emotion|emotions|politeness|register|intent|style)",
     "(sentiment|politeness|how polite|how formal|how rude|too rude|too formal|more polite|more formal|less formal|more professional|friendlier|softer|passive-aggressive)",
+    "(which|each|any) of (these|those|the) [two|three|four|five] (sentence|sentences|phrase|phrases|lines|words|messages)",
+    "(this|that|the last|the first|the above|the previous) (sentence|phrase|wording) (is|sound|sounds|mean|means|imply|implies|manipulative|correct|wrong|after|before)",
+    "(is|does|was|after) this (sentence|phrase|message|wording)",
+    "(part of speech|parts of speech|conjugate|pos-tag|parse this|tokenize|detect the language|language is this|punctuation|rank them|rank these|origin of the|who apologised|who apologized)",
+    "(phishing|a scam|spam|fraud|too polite|sarcastic|sarcasm|passive voice|reported speech|in the same style|author's native language|find the typo|typos)",
+    "(roast|critique|shorten|simplify|tl;dr|tldr|eli5|proof-read|spell-check|spellcheck|copy-edit|copyedit)",
+    "(make|turn) (this|it|that|the following) [text|email|message|tweet|note|paragraph|sentence] (into|shorter|longer|funnier|friendlier|clearer|simpler|warmer|punchier|softer|more|less|a|an|sound|gender-neutral)",
     "(count the words|how many words|how many characters|how many times|how often|repeat after me|verbatim|word for word|lyrics)",
   },
 }
 
 M.zh = {
   start = {
-    "(其实|说实话|老实说|说真的|坦白说|坦白讲|实话实说|讲真|说白了|说到底|众所周知|正如你所知|如你所知|如您所知|大家都知道|怎么说呢|话说回来|话说|是这样的|事情是这样的|嗯|额|呃|哎)(，|,)",
-    "好的(，|,)!(坏|不好|差|旧|新|中|一般|优|缺)",
+    "(其实|说实话|老实说|说真的|坦白说|坦白讲|实话实说|讲真|说白了|说到底|众所周知|正如你所知|如你所知|如您所知|大家都知道|怎么说呢|话说回来|话说|是这样的|事情是这样的|额|呃|哎)(，|,)",
+    "嗯(，|,)!(谢|感谢|多谢|非常|麻烦|辛苦|拜托|好|可以|是|对|行)",
+    "好的(，|,)!(谢|感谢|多谢|非常|十分|麻烦|辛苦|拜托|有劳|费心|坏|不好|差|旧|新|中|一般|优|缺)",
     "那个(，|,)!(这个|那|哪|这)",
     "(作为一(个|名|位)[专业的|资深的|优秀的|强大的|聪明的|智能的][人工智能|AI|智能][助手|模型|语言模型|专家])(，|,)",
   },
   lead = {
-    "[那|那么|所以|另外|还有](请|烦请|劳请|恳请|敬请|还请|就请|拜托|麻烦|辛苦|劳烦|有劳)(你|您)!(能|可以|们|的|那|这|方|家|妈|爸|老|和|与|跟|父|母|公司|单位|吃|喝|放心|自便|指正|收下|节哀|保重|坐|进|慢走|留步|上车|了)",
-    "[那|那么|所以|另外|还有](请|烦请|劳请|恳请|敬请|还请|就请|拜托|麻烦|辛苦|劳烦|有劳)(你|您)(能|能够|可以|务必要)!(不|否|们|的|那|这|方|家|妈|爸|老|和|与|跟|父|母|公司|单位|吃|喝|放心|自便|指正|收下|节哀|保重|坐|进|慢走|留步|上车|了)",
-    "[那|那么|所以|另外|还有](请|烦请|恳请|还请|麻烦|拜托|劳烦)(帮我|帮忙|帮助我|为我)!(们|妈|爸|爷|奶|外|姐|哥|弟|妹|儿子|女儿|孩|朋友|同学|同事|老|家|公司|自己|的|男|女|侄|舅|叔|姑|姨|婆|公公|先生|太太|宝|客户|室友|导师|领导)",
-    "(帮我|帮忙|帮助我)!(们|妈|爸|爷|奶|外|姐|哥|弟|妹|儿子|女儿|孩|朋友|同学|同事|老|家|公司|自己|的|男|女|侄|舅|叔|姑|姨|婆|公公|先生|太太|宝|客户|室友|导师|领导)",
-    "[请](耐心地|耐心|仔细地|认真地|用心地|好好地|尽心尽力地|尽心地|用心)(帮我|帮助我|帮忙|为我)!(们|妈|爸|爷|奶|外|姐|哥|弟|妹|儿子|女儿|孩|朋友|同学|同事|老|家|公司|自己|的|男|女|侄|舅|叔|姑|姨|婆|公公|先生|太太|宝|客户|室友|导师|领导)",
+    "[那|那么|所以|另外|还有](请|烦请|劳请|恳请|敬请|还请|就请|拜托|麻烦|辛苦|劳烦|有劳)(你|您)!(能|可以|那|这|方|和|与|跟|父|母|单位|吃|喝|放心|自便|指正|收下|节哀|保重|坐|进|慢走|留步|上车|了|本人|俩|二位|两位|几位|全家|" .. others .. ")",
+    "[那|那么|所以|另外|还有](请|烦请|劳请|恳请|敬请|还请|就请|拜托|麻烦|辛苦|劳烦|有劳)(你|您)(能|能够|可以|务必要)!(不|否|那|这|方|和|与|跟|父|母|单位|吃|喝|放心|自便|指正|收下|节哀|保重|坐|进|慢走|留步|上车|了|本人|俩|二位|两位|几位|全家|" .. others .. ")",
+    "[那|那么|所以|另外|还有](请|烦请|恳请|还请|麻烦|拜托|劳烦)(帮我|帮忙|帮助我|为我)!(" .. others .. "|" .. own .. ")",
+    "(帮我|帮忙|帮助我)!(" .. others .. "|" .. own .. ")",
+    "[请](耐心地|耐心|仔细地|认真地|用心地|好好地|尽心尽力地|尽心地|用心)(帮我|帮助我|帮忙|为我)!(" .. others .. "|" .. own .. ")",
     "(请|麻烦|恳请|烦请|还请)(用心地|用心|好好地|好好|尽心尽力地|尽心地)!(等|的|休息|吃|睡|保重|照顾|学习|活|说话|过)",
-    "(你|您)(能|可以|能够|可否|能否|是否可以|是否能|是否能够|是否可)(帮我|帮忙|帮助我|为我)!(们|妈|爸|爷|奶|外|姐|哥|弟|妹|儿子|女儿|孩|朋友|同学|同事|老|家|公司|自己|的|男|女|侄|舅|叔|姑|姨|婆|公公|先生|太太|宝|客户|室友|导师|领导)",
-    "(能|能够|可以|可否|能否|是否可以)(请|麻烦)(你|您)[帮我|帮忙|帮助我]!(们|妈|爸|爷|奶|外|姐|哥|弟|妹|儿子|女儿|孩|朋友|同学|同事|老|家|公司|自己|的|男|女|侄|舅|叔|姑|姨|婆|公公|先生|太太|宝|客户|室友|导师|领导)",
-    "(我|我们)[非常|真心|衷心|十分|很](希望|想要|想请|想让|想麻烦|想拜托|需要)(你|您)[能|能够|可以|来]!(不能|不可|不来|们|的|和|与|对|在|了|啊|吗|呢|妈|爸|家|吃|喝|去|来|参加|回|开心|快乐|幸福|健康|成功|早|永远|嫁|娶|陪|知道|明白|好|一起|能|可以|，|。|！|？)",
-    "(希望|期望|期待|盼望)(你|您)[能|能够|可以]!(不能|不可|们|的|和|一切|都|身体|早|生活|工作|喜欢|满意|吃|喝|去|来|参加|回|开心|快乐|幸福|健康|成功|永远|知道|明白|好|一起|能|可以|，|。|！|？)",
-    "[所以|因此](想|想要|特别想|很想)(请|麻烦|拜托)(你|您)!(们|的|吃|喝|去|来|看电影|参加|跳舞|客|假)",
+    "(你|您)(能|可以|能够|可否|能否|是否可以|是否能|是否能够|是否可)(帮我|帮忙|帮助我|为我)!(" .. others .. "|" .. own .. ")",
+    "(能|能够|可以|可否|能否|是否可以)(请|麻烦)(你|您)[帮我|帮忙|帮助我]!(" .. others .. "|" .. own .. ")",
+    "(我|我们)[非常|真心|衷心|十分|很](希望|想要|想请|想让|想麻烦|想拜托|需要)(你|您)[能|能够|可以|来]!(不能|不可|不来|原谅|理解|" .. others .. "|和|与|对|在|了|啊|吗|呢|妈|爸|家|吃|喝|去|来|参加|回|开心|快乐|幸福|健康|成功|早|永远|嫁|娶|陪|知道|明白|好|一起|能|可以|，|。|！|？)",
+    "(希望|期望|期待|盼望)(你|您)[能|能够|可以]!(不能|不可|加入|理解|原谅|生意|早日|" .. others .. "|和|一切|都|身体|早|生活|工作|喜欢|满意|吃|喝|去|来|参加|回|开心|快乐|幸福|健康|成功|永远|知道|明白|好|一起|能|可以|，|。|！|？)",
+    "[所以|因此](想|想要|特别想|很想)(请|麻烦|拜托)(你|您)!(" .. others .. "|吃|喝|去|来|看电影|参加|跳舞|客|假)",
     "(如果|要是|若是|若)(可以|方便|您方便|你方便)的话(，|,)!(那|就|则|才|再|也|顺便)",
     "(我|我们)(在这里|在此|这里|)(诚恳地|恳切地|诚挚地|衷心地|真诚地)(请求|恳求|希望|拜托)(你|您)[能|能够|可以]",
     "(拜托|麻烦|求求|求)(你|您)(了|啦)[，|,]",
@@ -159,7 +187,7 @@ M.zh = {
     "(在这里|在此)[，|,](我|我们)(想要|想|希望|需要)(请|让)(你|您)[能|能够|可以]",
   },
   tail = {
-    ", (谢谢|谢谢你|谢谢您|谢谢啦|谢谢了|多谢|多谢了|感谢|非常感谢|十分感谢|万分感谢|拜托了|拜托啦|拜托你了|拜托您了|辛苦了|辛苦你了|辛苦您了|辛苦啦|麻烦了|麻烦你了|麻烦您了|麻烦啦|感激|感谢你|感谢您|好吗|好么)[哦|啊|呀|哈|呢|～]",
+    ", (谢谢|谢谢你|谢谢您|谢谢啦|谢谢了|多谢|多谢了|感谢|非常感谢|十分感谢|万分感谢|拜托了|拜托啦|拜托你了|拜托您了|辛苦了|辛苦你了|辛苦您了|辛苦啦|麻烦了|麻烦你了|麻烦您了|麻烦啦|感激|感谢你|感谢您)[哦|啊|呀|哈|呢|～]",
     "~。(谢谢|谢谢你|谢谢您|谢谢啦|谢谢了|多谢|多谢了|非常感谢|十分感谢|万分感谢|拜托了|拜托啦|辛苦了|辛苦你了|辛苦您了|辛苦啦)[哦|啊|呀|哈|呢|～]",
     "!(说|写|是|叫|念|喊|讲|道|不用|不要|别|回|句|声) (谢谢|谢谢你|谢谢您|谢谢啦|谢谢了|拜托了|拜托啦|拜托你了|拜托您了|辛苦你了|辛苦您了)[哦|啊|呀|哈|～]",
     ", (如果可以的话|如果方便的话|可以的话|方便的话)",
@@ -216,11 +244,12 @@ M.zh = {
     "(是什么意思|什么意思|啥意思|有什么区别|有何区别|的区别|哪个好|哪个更好|怎么用|用英语|用法语|用日语|用中文|的英文|的日语|的拼音)",
     "(不要|别|不用|不需要|不必|无需|勿)(写|说|加|回|念)",
     "(比如|例如|诸如|譬如)",
-    "(唱的|写的歌|这首歌|歌名|书名|片名|店名)",
+    "(唱的|写的歌|这首歌|首歌|什么歌|歌曲|专辑|歌名|书名|片名|店名|电影|影片|电视剧|综艺|节目|上映|票房|主演|导演|哪个台|几集|哪一集|类型的剧)",
   },
   task = {
     "(翻译|译成|译为|译出|润色|改写|校对|改错|病句|仿写|逐字|逐句|默写|歌词|怎么说|怎么读|怎么念|怎么写|多少个字|几个字|统计字数|字数统计|多少次|几次|出现次数|错别字|语法错误|标点错误|问候语|客套话)",
     "(怎么|如何|怎样|该怎么|应该怎么)(回|回复|回答|回应|接话|答复)",
+    "(这句话|这几句|这两句|哪句|哪一句|下列句子|下面的句子|有没有敬语|没有敬语|造句|标点|对联|下联|续写|接着写|仿照|写得怎么样|写得如何|评分|诈骗|反讽|讽刺)",
     "(什么意思|啥意思|是什么情绪|情感分析|情感倾向|情绪分析|语气如何|语气怎么样|更礼貌|更客气|更正式|更委婉|太生硬|是否礼貌|礼貌程度|得体吗)",
   },
 }

@@ -62,6 +62,42 @@ t.test("what says how, when, whether and about which words stays", function()
   end
 end)
 
+t.test("who does it, whom it is for, and what was agreed to stay", function()
+  for _, text in ipairs{
+    "Help me stop smoking.", "Help me sleep better at night.", "Could you help me get over my breakup?", "Help me, I am locked out.",
+    "Could you help me out with 50 dollars until Friday?", "Can you please everyone with one design?", "Please me, please yourself.",
+    "帮我丈夫写一封道歉信。", "帮我闺蜜选一条裙子", "请你妹妹来北京玩三天", "请您本人携带身份证", "请你俩安静", "希望你爸妈身体健康",
+    "帮我戒烟。", "帮我走出失恋", "我想辞职，好吗？", "不告诉父母，好吗？",
+    -- works, and sentences about sentences
+    "Sorry! is a board game.", "你好，李焕英是哪一年上映的？", "晚安，玛丽是首什么歌？", "早安，越南 这部电影讲什么",
+    "I believe in you. I trust you. Which of these two sentences is warmer?", "What part of speech is please? And thanks?",
+    "Hi, please stop calling me. Thanks. Is this too polite?", "Roast this tweet\n\nhello everyone, i am so grateful",
+    "你真棒！这句话是讽刺吗？", "Turn this into a sign: please wait. Thanks!",
+  } do
+    t.equal(left(text), text)
+  end
+  for text, want in pairs{
+    ["OK, please. And rename the other two."] = "OK. And rename the other two.", ["Ok, thanks! Also drop users_old."] = "Ok! Also drop users_old.",
+    ["好的，谢谢！另外把第2个也删了。"] = "好的！另外把第2个也删了。", ["嗯，谢谢。先别提交。"] = "嗯。先别提交。",
+    ["OK, could you please sort it?"] = "sort it?", ["I hope you can help me with this and that. First, taxes."] = "I hope you can help me with this and that. First, taxes.",
+  } do
+    t.equal(left(text), want)
+  end
+end)
+
+t.test("titles and names stay", function()
+  for _, text in ipairs{
+    "Please Mr. Postman was written by whom?", "Please Kill Me is an oral history of punk.", "When was Thank You, Next released?",
+    "Hello, It's Me has which key?", "Hey, Soul Sister: the chords", "So, Anyway... is whose autobiography?", "Sorry, Wrong Number, the radio play",
+    "Excuse Me, Your Life Is Waiting. Who wrote it?", "Thank You, the one by Dido, or the older one?", "Let's Go, by the Cars: year?",
+    "OK, Cancel and Apply are buttons. Which is the default?", "Thanks, Barbara", "I saw the play, Please Look After Mom, in May.",
+  } do
+    t.equal(left(text), text)
+  end
+  t.equal(left("Could you please explain Rust? Thank You!"), "explain Rust?")
+  t.equal(left("Hello Claude, I need a list of 3."), "I need a list of 3.")
+end)
+
 t.test("a negation is never turned round", function()
   for text, want in pairs{
     ["Thanks, but no thanks."] = "but no thanks.", ["Could you please not mention it?"] = "not mention it?",
