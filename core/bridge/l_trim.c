@@ -42,7 +42,7 @@ static void add_place(lua_State *L, struct trim_rules *r, enum trim_place place)
     lua_pop(L, 2);
 }
 
-/* core.trim_rules{ start = { pattern, ... }, lead =, tail =, whole =, content =, task = } -> rules, patterns */
+/* core.trim_rules{ start = { pattern, ... }, lead =, tail =, whole =, content =, ... } -> rules, patterns */
 int l_trim_rules(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);
     struct trim_rules **r = lua_newuserdata(L, sizeof(*r));

@@ -12,7 +12,9 @@
  *
  *     protected spans     numbers, negations, quotes, code, URLs ... (text_spans.h)
  *     headings, tables, code, and the numbers of lists
- *     what is to be worked on: all behind "the following text:", up to the next heading;
+ *     what is to be worked on: all behind "the following text:", below "is this email too
+ *     long?", a colon at a line's end or a tag, a letter that begins further down, up to the
+ *     next heading; the line of a field; a text with examples, whose labels come again;
  *     where something is to be translated, everything but what stands in front of that word
  *     a text that would become empty
  *
@@ -56,7 +58,11 @@ struct round {
     const struct range        *shield;   /* what was protected in the text as it was given; disjoint */
     size_t                     shield_count;
     bool                       payload;  /* in what is to be worked on */
+    uint32_t                   field_end; /* of the line of a field, "Reply: Hello. Please wait.", left alone */
+    bool                       item;     /* the unit that is looked at is one */
+    bool                       listed;   /* items below a line that ends with a colon: none goes as a whole */
     bool                       task;     /* all of it is to be worked on */
+    bool                       below;    /* a paragraph speaks about what stands below it */
     const char                *unit, *unit_end; /* the sentence that is looked at */
     int                        speaks;   /* about words: 1, 0, or -1: not known yet */
     bool                       conflict; /* something would go if the given text did not protect it */
@@ -202,7 +208,7 @@ static bool is_title(const char *p, size_t n, const char *end) {
     const char *q = p + n, *line = q;
     while (q < end && (*q == ' ' || trim_separator(q, end) == 1)) q++;
     if (q > line && is_capital(q, end)) return is_upper(*p);
-    bool greets = *p == 'D' || *p == 'H' || *p == 'G';
+    bool greets = *p == 'D' || *p == 'G' || (*p == 'H' && !(n > 4 && memcmp(p, "Here", 4) == 0));
     if (greets || q == end || *q == '\n' || *q == '\r' || trim_terminator(q, end) > 0) return false;
     for (q = p + 1; q < p + n; q++)
         if (q[-1] == ' ' && is_capital(q, p + n)) return true;
@@ -215,7 +221,9 @@ static const char *cut_front(struct round *r, const char *p, const char *end) {
         size_t lead, n = trim_rules_begin(r->rules, AT_FRONT, p, end, &lead);
         if (n > lead && speaks_about_words(r)) n = lead;
         if (n == 0 || is_title(p, n, end) || is_protected(r, at_of(r, p), at_of(r, p + n))) return p;
-        p = skip_free(r, p + n, end);
+        const char *next = skip_free(r, p + n, end);
+        if (r->item && next < end && memchr(p, '\n', (size_t)(next - p)) != NULL) return p; /* lines stay apart */
+        p = next;
     }
 }
 
@@ -263,6 +271,7 @@ static bool glues(const struct round *r, const char *q, const char *stop) {
     const unsigned addresses = 1u << TEXT_URL | 1u << TEXT_EMAIL | 1u << TEXT_PATH;
     char c = stop < r->text + r->len ? *stop : '\0';
     size_t i = q > r->text ? span_from(r, at_of(r, q) - 1) : r->span_count;
+    if (c == '!' && q > r->text && q[-1] == '!') return true; /* 7! */
     if ((c != '!' && c != '?') || i == r->span_count || r->spans[i].end != at_of(r, q)) return false;
     return c == '!' || (addresses >> r->spans[i].type & 1) != 0;
 }
@@ -286,7 +295,9 @@ static const char *cut_clauses(struct round *r, const char *p, const char *stop,
             if (n == 0 || speaks_about_words(r) || in_list(colon, comma) || is_listed(q, n, lead, stop)) break;
             if (is_title(q, n, stop)) break;
             if (is_protected(r, at_of(r, q), at_of(r, q + n))) break;
-            q = skip_free(r, q + n, stop);
+            const char *next = skip_free(r, q + n, stop);
+            if (memchr(q, '\n', (size_t)(next - q)) != NULL) break; /* lines stay apart */
+            q = next;
         }
         if (q >= stop && q > from) {
             if (glues(r, comma, stop)) return stop;
@@ -311,6 +322,11 @@ static const char *without_end(const char *p, const char *end) {
     }
 }
 
+static bool is_number(const char *p, const char *q) {
+    while (p < q && ((*p >= '0' && *p <= '9') || is_white(*p))) p++;
+    return p == q;
+}
+
 /* Takes phrases away in front of stop; returns the new stop. */
 static const char *cut_tail(struct round *r, const char *p, const char *stop, const char *colon) {
     const char *mark_at = stop;
@@ -321,6 +337,7 @@ static const char *cut_tail(struct round *r, const char *p, const char *stop, co
         const char *q = stop - n;
         while (q > p && (is_white(q[-1]) || q[-1] == ',' || q[-1] == ';')) q--;
         if (q - p >= 3 && trim_separator(q - 3, q) == 3) q -= 3;
+        if (is_number(p, q)) return stop; /* a row: "2, thank you" */
         if (q <= p || is_protected(r, at_of(r, q), at_of(r, stop)) || glues(r, q, mark_at)) return stop;
         mark(r, at_of(r, q), at_of(r, stop), TRIM_PHRASE);
         stop = q;
@@ -369,6 +386,34 @@ static bool is_name(const char *p, const char *end) {
     return true;
 }
 
+static uint32_t newlines_behind(const struct round *r, const struct text_unit *u) {
+    uint32_t n = 0, at = u->end;
+    while (at > u->start && is_white(r->text[at - 1])) at--;
+    for (; at < r->len && is_white(r->text[at]); at++) n += r->text[at] == '\n';
+    return at < r->len ? n : 0;
+}
+
+/* Is an empty line behind it, and more text? */
+static bool ends_paragraph(const struct round *r, const struct text_unit *u) { return newlines_behind(r, u) > 1; }
+
+#define LABEL_MAX 40 /* bytes of the name in front of a field's colon */
+
+/* Is it the beginning of a field, "Reply: Hello. Please wait."?  Its line is left alone then. */
+static bool is_field(struct round *r, const struct text_unit *u, const char *colon, const char *end) {
+    const char *begin = r->text + u->start, *p = colon;
+    bool first = u->start == 0 || r->text[u->start - 1] == '\n';
+    if (!first || colon >= end || colon - begin > LABEL_MAX) return false;
+    unsigned words = 0;
+    for (const char *c = begin; c < colon; c++) words += is_white(*c);
+    if (words > 1) return false; /* "Count the boats: all of them, please" */
+    p += *p == ':' ? 1 : 3;
+    while (p < end && (*p == ' ' || *p == '\t' || *p == '*')) p++;
+    if (p == end || *p == '\n') return false;
+    const char *line = memchr(p, '\n', (size_t)(r->text + r->len - p));
+    r->field_end = line != NULL ? at_of(r, line) : r->len;
+    return true;
+}
+
 /* One sentence or item.  Returns whether something of it stays. */
 static bool cut_unit(struct round *r, const struct text_unit *u) {
     const char *p = r->text + u->start, *end = r->text + u->end;
@@ -376,8 +421,14 @@ static bool cut_unit(struct round *r, const struct text_unit *u) {
     while (end > p && is_white(end[-1])) end--;
     bool numbered = false;
     const char *from = p + (u->kind == TEXT_UNIT_ITEM ? marker_of(p, end, &numbered) : 0);
-    if (numbered || from == end || *p == '>') return true; /* > what somebody else said */
+    if (numbered || from == end || *p == '>' || *p == ';') return true; /* > what somebody else said; a comment */
+    if (*p == '<') { /* a line of markup */
+        const char *line = memchr(p, '\n', (size_t)(r->text + r->len - p));
+        r->field_end = line != NULL ? at_of(r, line) : r->len;
+        return true;
+    }
 
+    r->item = from > p;
     r->unit = from;
     r->unit_end = end;
     r->speaks = -1;
@@ -389,16 +440,20 @@ static bool cut_unit(struct round *r, const struct text_unit *u) {
     }
     const char *colon = colon_of(r, from, end);
     bool introduces = colon < end && trim_rules_has(r->rules, TRIM_CONTENT, from, colon);
-    const char *limit = introduces || begins_list(r, colon, end) ? colon : end;
+    const char *limit = is_field(r, u, colon, end) || introduces || begins_list(r, colon, end) ? colon : end;
     const char *rest = cut_front(r, from, limit);
-    if (limit == end && says_nothing(rest, limit) && !is_protected(r, at_of(r, from), at_of(r, limit))) {
+    bool whole = limit == end && says_nothing(rest, limit) && !is_protected(r, at_of(r, from), at_of(r, limit));
+    if (whole && !(r->listed && from > p)) {
         drop(r, u->start, at_of(r, end), u->end, TRIM_SENTENCE);
         return false;
     }
-    if (rest == limit || is_name(rest, limit)) rest = from; /* nothing but politeness in front of a colon, of a name */
+    /* Nothing but politeness in front of a colon, of a name. */
+    if (rest == limit || whole || is_name(rest, limit)) rest = from;
     mark(r, at_of(r, from), at_of(r, rest), TRIM_PHRASE);
-    const char *stop = cut_clauses(r, rest, limit < end ? limit : without_end(rest, limit), colon);
-    if (limit == end) cut_tail(r, rest, stop, colon);
+    if (!whole) {
+        const char *stop = cut_clauses(r, rest, limit < end ? limit : without_end(rest, limit), colon);
+        if (limit == end) cut_tail(r, rest, stop, colon);
+    }
     r->payload = r->payload || introduces;
     r->kept_end = u->end;
     return true;
@@ -444,19 +499,66 @@ static void cut_end(struct round *r) {
     mark(r, end, r->kept_end, TRIM_SENTENCE);
 }
 
+/* Does a letter begin with u: a greeting in front of a line's end or a comma, behind something
+ * that stays? */
+static bool begins_letter(const struct round *r, const struct text_unit *u, bool behind) {
+    size_t lead;
+    const char *p = r->text + u->start, *end = r->text + u->end;
+    if (!behind || u->start == 0 || r->text[u->start - 1] != '\n') return false;
+    while (p < end && is_white(*p)) p++;
+    return trim_rules_begin(r->rules, 1u << TRIM_GREETING, p, end, &lead) > 0;
+}
+
+static bool is_cut(const struct round *r, const struct text_unit *u) { return r->marks[u->start] != 0; }
+
+/* Does a letter begin with the first unit, "Dear Santa,", which stays? */
+static bool is_salutation(const struct round *r, const struct text_unit *u) {
+    size_t lead;
+    const char *p = r->text + u->start, *end = r->text + u->end, *line;
+    while (p < end && is_white(*p)) p++;
+    line = memchr(p, '\n', (size_t)(r->text + r->len - p));
+    if (line == NULL || line - p > LABEL_MAX || line == p) return false;
+    while (line > p && is_white(line[-1])) line--;
+    bool wide = line - p >= 3 && (memcmp(line - 3, "，", 3) == 0 || memcmp(line - 3, "：", 3) == 0);
+    return (line[-1] == ',' || wide) && trim_rules_begin(r->rules, 1u << TRIM_GREETING, p, end, &lead) > 0;
+}
+
+/* Is a colon at the end of its line, and something below it? */
+static bool ends_with_colon(const struct round *r, const struct text_unit *u) {
+    const char *begin = r->text + u->start, *p = r->text + u->end;
+    while (p > begin && (is_white(p[-1]) || p[-1] == '*')) p--;
+    bool colon = p > begin && (p[-1] == ':' || (p - begin >= 3 && memcmp(p - 3, "：", 3) == 0));
+    return colon && newlines_behind(r, u) > 0;
+}
+
 static void cut_units(struct round *r, const struct text_unit *units, size_t n) {
     struct section s = { .level = 0 };
+    bool open = false; /* the line in front ended with a colon */
+    uint32_t paragraph = 0;
     for (size_t i = 0; i < n; i++) {
         const struct text_unit *u = &units[i];
         bool prose = u->kind == TEXT_UNIT_SENTENCE || u->kind == TEXT_UNIT_ITEM;
         if (u->kind == TEXT_UNIT_HEADING) {
             begin_section(r, &s, u);
+            r->listed = open = false;
+            paragraph = u->end;
             continue;
         }
-        bool stays = !prose || r->payload || cut_unit(r, u);
+        if (u->kind == TEXT_UNIT_SENTENCE && (open || begins_letter(r, u, s.kept))) r->payload = true;
+        if (u->kind == TEXT_UNIT_ITEM) r->listed = r->listed || open;
+        else r->listed = false;
+        if (u->kind == TEXT_UNIT_TAG) r->payload = r->text[u->start + (u->start + 1 < u->end)] != '/';
+        bool stays = !prose || r->payload || u->start < r->field_end || cut_unit(r, u);
+        if (ends_paragraph(r, u)) {
+            const char *from = r->text + paragraph, *end = r->text + u->end;
+            r->payload = r->payload || (r->below && trim_rules_has(r->rules, TRIM_BELOW, from, end));
+            paragraph = u->end;
+        }
+        if (stays && prose && !s.kept && is_salutation(r, u) && !is_cut(r, u)) r->payload = true;
         if (stays) r->kept_end = u->end;
         s.kept = s.kept || stays;
         s.lost = s.lost || !stays;
+        open = stays && ends_with_colon(r, u);
     }
     end_section(r, &s, r->len);
     cut_end(r);
@@ -472,6 +574,7 @@ static void cut_units(struct round *r, const struct text_unit *units, size_t n) 
  *     Production:                       Q: Is it old?
  *     - port 8080 is always open        It is not known at all.
  *
+ * And only when it says what is to be done: votes, refrains and things to pack are counted.
  * So it is compared together with the last two lines in front of it that are neither: a
  * title, a question, a field, a log's line, an item that others hang on. */
 
@@ -494,8 +597,6 @@ static bool may_repeat(const struct round *r, uint32_t start, uint32_t end) {
     return true;
 }
 
-#define LABEL_MAX 40 /* bytes of the name in front of a field's colon */
-
 /* Is the line, which begins behind `indent` bytes of white space, prose or an item that stands
  * for itself?  No question. */
 static bool is_statement(const struct round *r, uint32_t start, uint32_t end, uint32_t indent) {
@@ -506,6 +607,15 @@ static bool is_statement(const struct round *r, uint32_t start, uint32_t end, ui
     if (!item && !wide && stop[-1] != '.' && stop[-1] != '!') return false;
     const char *label = stop - p > LABEL_MAX ? p + LABEL_MAX : stop;
     return colon_of(r, p, label) == label && memchr(p, '=', (size_t)(label - p)) == NULL;
+}
+
+/* Does the line say what is to be done?  Others may be votes, refrains, a list of what to pack. */
+static bool is_order(const struct round *r, uint32_t start, uint32_t end) {
+    bool numbered;
+    size_t lead;
+    const char *p = r->text + start, *stop = r->text + end;
+    p += marker_of(p, stop, &numbered);
+    return trim_rules_begin(r->rules, 1u << TRIM_ORDER, p, stop, &lead) > 0;
 }
 
 /* Was the line there before?  Else remembers it. */
@@ -522,6 +632,32 @@ static bool seen(const struct round *r, struct line *table, size_t mask, struct 
             return true;
     }
     return false;
+}
+
+/* Are there several lines with the same label, or headings with the same words: examples, a
+ * dialogue, settings?  1, 0 or an error. */
+static int has_examples(const struct round *r) {
+    size_t lines = 1, cap = 16;
+    for (const char *p = r->text, *end = p + r->len; (p = memchr(p, '\n', (size_t)(end - p))) != NULL; p++) lines++;
+    while (cap < lines * 2) cap *= 2;
+    struct line *table = lines > 1 ? mem_zalloc(cap * sizeof(*table)) : NULL;
+    if (lines > 1 && table == NULL) return PERILUNE_ERR_NOMEM;
+    bool again = false;
+    for (uint32_t at = 0; lines > 1 && at < r->len && !again;) {
+        const char *p = r->text + at, *end = r->text + r->len, *newline = memchr(p, '\n', (size_t)(end - p));
+        if (newline != NULL) end = newline;
+        at = at_of(r, end) + 1;
+        while (p < end && is_white(*p)) p++;
+        while (end > p && is_white(end[-1])) end--;
+        const char *label = end - p > LABEL_MAX ? p + LABEL_MAX : end;
+        if (p == end || *p == '-') continue;
+        const char *colon = *p == '#' ? end : colon_of(r, p, label);
+        if (*p != '#' && (colon == label || colon == p)) continue;
+        struct line line = { at_of(r, p), (uint32_t)(colon - p), 0 };
+        again = seen(r, table, cap - 1, line);
+    }
+    mem_free(table);
+    return again;
 }
 
 static int cut_repeated(struct round *r) {
@@ -544,7 +680,7 @@ static int cut_repeated(struct round *r) {
             about[1] = about[0];
             about[0] = hash64(&line_key, slice_of(r->text + start, end - start));
         }
-        bool again = states && may_repeat(r, start, end) && seen(r, table, cap - 1, line);
+        bool again = states && may_repeat(r, start, end) && is_order(r, start, end) && seen(r, table, cap - 1, line);
         bool shielded = again && is_shielded(r, start, end);
         r->conflict = r->conflict || shielded;
         if (again && !shielded) {
@@ -571,7 +707,7 @@ struct work {
     struct buf shield, shield2;  /* struct range: what was protected at first, where it is now; scratch */
     unsigned   rounds;
     bool       conflict;         /* of the last round */
-    bool       task;             /* the given text is to be worked on */
+    bool       task, below;      /* of the given text, see struct round */
     bool       with_cuts;
 };
 
@@ -660,9 +796,16 @@ static int run_round(struct work *w, const struct trim_rules *rules, const struc
     r.shield = (const struct range *)(const void *)buf_get(&w->shield).ptr;
     r.shield_count = buf_len(&w->shield) / sizeof(*r.shield);
     /* Once: what a round leaves of a text without a task has nothing more to lose with one. */
-    if (w->rounds == 0) w->task = trim_rules_has(rules, TRIM_TASK, text.ptr, text.ptr + text.len);
+    if (w->rounds == 0) {
+        rc = has_examples(&r);
+        if (rc < 0) return rc;
+        w->task = rc > 0 || trim_rules_has(rules, TRIM_TASK, text.ptr, text.ptr + text.len);
+        w->below = trim_rules_has(rules, TRIM_BELOW, text.ptr, text.ptr + text.len);
+        rc = 0;
+    }
     r.task = w->task;
-    if (options->repeated && !r.task && (rc = cut_repeated(&r)) != 0) return rc;
+    r.below = w->below;
+    if (options->repeated && !r.task && !r.below && (rc = cut_repeated(&r)) != 0) return rc;
     if (r.marked == 0) {
         size_t n;
         const struct text_unit *units = text_units_of(&w->units, &n);

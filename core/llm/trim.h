@@ -21,6 +21,11 @@ enum trim_place {
                      only a LEAD goes */
     TRIM_TASK,    /* not taken away: a text with it anywhere is to be worked on itself ("translate"): of
                      it only what stands in front in the same sentence goes */
+    TRIM_BELOW,   /* not taken away: behind the paragraph that ends with a sentence with it comes what is to
+                     be worked on ("is this email too long?"), and that is left alone */
+    TRIM_GREETING, /* not taken away by itself: where a later paragraph begins with it, that is somebody's
+                     letter, and left alone */
+    TRIM_ORDER,   /* not taken away by itself: only lines that begin with it go when they are repeated */
     TRIM_PLACES
 };
 /* "start", "lead" ...; by place. */

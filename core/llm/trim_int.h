@@ -33,17 +33,27 @@ struct trim_automaton {
     uint8_t    pairs[256][32];      /* a bit for each two bytes of a text that a phrase may begin with */
 };
 
-enum { TRIM_FRONT, TRIM_BACK, TRIM_ANYWHERE, TRIM_ABOUT, TRIM_AUTOMATA };
+enum { TRIM_FRONT, TRIM_BACK, TRIM_ANYWHERE, TRIM_ABOUT, TRIM_UNDER, TRIM_AUTOMATA };
 
 /* The automaton that the phrases of a place are in. */
 static inline int trim_automaton_of(enum trim_place place) {
     switch (place) {
     case TRIM_TAIL: return TRIM_BACK;
     case TRIM_MENTION: return TRIM_ABOUT;
+    case TRIM_BELOW: return TRIM_UNDER;
     case TRIM_CONTENT:
     case TRIM_TASK: return TRIM_ANYWHERE;
     default: return TRIM_FRONT;
     }
+}
+
+/* Stops stand in `stops`: TRIM_STOP_BITS bits by hash of the first three bytes of the long ones, then the
+ * short ones (less than three bytes), then the long ones; each with its length in front, each list
+ * ends with a 0. */
+#define TRIM_STOP_BITS 512u
+
+static inline unsigned trim_stop_bit(const uint8_t b[3]) {
+    return (b[0] * 37u ^ b[1] * 101u ^ b[2] * 7u) % TRIM_STOP_BITS;
 }
 
 struct trim_rules {

@@ -21,12 +21,11 @@ static bool is_white(char c) { return c == ' ' || c == '\t' || c == '\n' || c ==
 /* Is there a letter or digit at p, so that a word would go on?  Of the bytes of UTF-8
  * the leads up to E1 are letters of alphabets; punctuation and scripts without spaces
  * come behind. */
-static bool goes_on(const char *p, const char *end) {
+static inline bool goes_on(const char *p, const char *end) {
     if (p >= end) return false;
     unsigned char c = (unsigned char)*p;
     if (c >= 0x80) return c >= 0xC3 && c <= 0xE1;
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
-           c == '\'';
+    return (uint8_t)((c | 0x20) - 'a') < 26 || (uint8_t)(c - '0') < 10 || c == '_' || c == '-' || c == '\'';
 }
 
 /* The same for the character that ends in front of p. */
@@ -36,33 +35,40 @@ static bool came_from(const char *begin, const char *p) {
     return q < p && goes_on(q, p);
 }
 
-/* Are the bytes at p one of a list of characters, each with its length in front? */
-static size_t one_of(const char *p, const char *end, const char *const *list) {
-    for (; *list != NULL; list++) {
-        size_t n = strlen(*list);
-        if ((size_t)(end - p) >= n && memcmp(p, *list, n) == 0) return n;
-    }
-    return 0;
+/* The three bytes at p as a number; 0: fewer are left. */
+static uint32_t three(const char *p, const char *end) {
+    const unsigned char *u = (const unsigned char *)p;
+    return end - p < 3 ? 0 : (uint32_t)u[0] << 16 | (uint32_t)u[1] << 8 | u[2];
 }
 
 size_t trim_separator(const char *p, const char *end) {
-    static const char *const wide[] = { "，", "；", "、", NULL };
     if (p >= end) return 0;
-    if (*p == ',' || *p == ';') return 1;
-    return (unsigned char)*p < 0x80 ? 0 : one_of(p, end, wide);
+    if ((unsigned char)*p < 0x80) return *p == ',' || *p == ';';
+    switch (three(p, end)) {
+    case 0xEFBC8C: /* ， */
+    case 0xEFBC9B: /* ； */
+    case 0xE38081: return 3; /* 、 */
+    default: return 0;
+    }
 }
 
 size_t trim_terminator(const char *p, const char *end) {
-    static const char *const wide[] = { "。", "！", "？", "…", "～", NULL };
     if (p >= end) return 0;
-    if (*p == '.' || *p == '!' || *p == '?' || *p == '~') return 1;
-    return (unsigned char)*p < 0x80 ? 0 : one_of(p, end, wide);
+    if ((unsigned char)*p < 0x80) return *p == '.' || *p == '!' || *p == '?' || *p == '~';
+    switch (three(p, end)) {
+    case 0xE38082: /* 。 */
+    case 0xEFBC81: /* ！ */
+    case 0xEFBC9F: /* ？ */
+    case 0xE280A6: /* … */
+    case 0xEFBD9E: return 3; /* ～ */
+    default: return 0;
+    }
 }
 
 /* -- Finding ---------------------------------------------------------------------------- */
 
 /* The byte of a phrase that the text has at p, and how many bytes it takes there. */
-static uint8_t read_forward(const char *p, const char *end, size_t *len) {
+static uint8_t read_rare(const char *p, const char *end, size_t *len) {
     unsigned char c = (unsigned char)*p;
     *len = 1;
     if (is_white((char)c)) {
@@ -73,6 +79,13 @@ static uint8_t read_forward(const char *p, const char *end, size_t *len) {
         *len = 3;
         return '\'';
     }
+    return c;
+}
+
+static inline uint8_t read_forward(const char *p, const char *end, size_t *len) {
+    unsigned char c = (unsigned char)*p;
+    if (c <= ' ' || c == 0xE2) return read_rare(p, end, len);
+    *len = 1;
     return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;
 }
 
@@ -96,6 +109,13 @@ static const struct trim_term *term_at(const struct trim_rules *r, const struct 
     return (const struct trim_term *)(const void *)r->terms.data + ends[st->first_term + i];
 }
 
+/* May a phrase begin at p, by its first two bytes?  At almost all places none does. */
+static inline bool may_begin(const struct trim_automaton *a, const char *p, const char *end) {
+    if (p + 1 >= end) return true;
+    unsigned char c = (unsigned char)p[0], d = (unsigned char)p[1];
+    return (a->pairs[c][d / 8] >> d % 8 & 1) != 0;
+}
+
 static uint32_t step(const struct trim_automaton *a, uint32_t at, uint8_t byte) {
     if (at == 0) return a->root[byte];
     const struct trim_state *st = trim_state_at(a, at);
@@ -105,17 +125,35 @@ static uint32_t step(const struct trim_automaton *a, uint32_t at, uint8_t byte) 
     return TRIM_NONE;
 }
 
-/* Does one of the strings that must not follow follow?  Behind a space, too. */
-static bool is_stopped(const struct trim_rules *r, const struct trim_term *t, const char *p, const char *end) {
-    if (t->not_behind == TRIM_NONE) return false;
-    while (p < end && is_white(*p)) p++;
-    for (const char *s = r->stops.data + t->not_behind; *s != '\0'; s += 1 + (uint8_t)*s) {
+/* Does one of the strings of a list stand at p? */
+static bool one_follows(const char *list, const char *p, const char *end) {
+    for (const char *s = list; *s != '\0'; s += 1 + (uint8_t)*s) {
         const char *q = p, *want = s + 1, *stop = want + (uint8_t)*s;
         size_t n = 0;
         while (want < stop && q < end && read_forward(q, end, &n) == (uint8_t)*want) q += n, want++;
         if (want == stop) return true;
     }
     return false;
+}
+
+static const char *list_end(const char *list) {
+    while (*list != '\0') list += 1 + (uint8_t)*list;
+    return list;
+}
+
+/* Does one of the strings that must not follow follow?  Behind a space, too. */
+static bool is_stopped(const struct trim_rules *r, const struct trim_term *t, const char *p, const char *end) {
+    if (t->not_behind == TRIM_NONE) return false;
+    const uint8_t *bits = (const uint8_t *)r->stops.data + t->not_behind;
+    const char *list = (const char *)bits + TRIM_STOP_BITS / 8;
+    while (p < end && is_white(*p)) p++;
+    if (one_follows(list, p, end)) return true;
+    uint8_t begin[3] = { 0 };
+    size_t n = 0;
+    const char *q = p;
+    for (unsigned i = 0; i < 3 && q < end; i++, q += n) begin[i] = read_forward(q, end, &n);
+    unsigned bit = trim_stop_bit(begin);
+    return (bits[bit / 8] >> bit % 8 & 1) != 0 && one_follows(list_end(list) + 1, p, end);
 }
 
 static bool clause_ends(const char *p, const char *end) {
@@ -144,6 +182,7 @@ size_t trim_rules_begin(const struct trim_rules *r, unsigned places, const char 
     size_t best = 0, n = 0;
     uint32_t at = 0;
     *lead = 0;
+    if (!may_begin(a, p, end)) return 0;
     while (p < end && (at = step(a, at, read_forward(p, end, &n))) != TRIM_NONE) {
         p += n;
         unsigned found = fits_front(r, trim_state_at(a, at), places, p, end);
@@ -156,11 +195,18 @@ size_t trim_rules_begin(const struct trim_rules *r, unsigned places, const char 
 /* Does one of the words that must not stand in front of a tail stand there, where q ends? */
 static bool is_stopped_back(const struct trim_rules *r, const struct trim_term *t, const char *begin, const char *q) {
     if (t->not_behind == TRIM_NONE) return false;
-    for (const char *s = r->stops.data + t->not_behind; *s != '\0'; s += 1 + (uint8_t)*s) {
+    bool longs = false;
+    for (const char *s = r->stops.data + t->not_behind + TRIM_STOP_BITS / 8; *s != '\0' || !longs;) {
+        if (*s == '\0') { /* behind the short ones */
+            longs = true;
+            s++;
+            continue;
+        }
         const char *p = q, *stop = s + 1, *want = stop + (uint8_t)*s;
         size_t n = 0;
         while (want > stop && p > begin && read_backward(begin, p, &n) == (uint8_t)want[-1]) p -= n, want--;
         if (want == stop && (((unsigned char)*stop & 0x80) != 0 || !came_from(begin, p))) return true;
+        s += 1 + (uint8_t)*s;
     }
     return false;
 }
@@ -211,15 +257,21 @@ static bool ends_one(const struct trim_rules *r, const struct trim_automaton *a,
 
 bool trim_rules_has(const struct trim_rules *r, enum trim_place place, const char *p, const char *end) {
     const struct trim_automaton *a = &r->automata[trim_automaton_of(place)];
+    bool inside = false; /* behind a letter */
     for (const char *begin = p; p < end; p++) {
-        unsigned char c = (unsigned char)p[0], d = p + 1 < end ? (unsigned char)p[1] : 0;
-        if (p + 1 < end && (a->pairs[c][d / 8] >> d % 8 & 1) == 0) continue; /* almost all places begin nothing */
+        bool word = (uint8_t)((*p | 0x20) - 'a') < 26;
+        if (word && inside) continue; /* a phrase begins where a word does */
+        inside = word;
+        if (!may_begin(a, p, end)) {
+            if ((unsigned char)*p >= 0xE0 && (unsigned char)*p < 0xF0 && end - p > 2) p += 2; /* 三 */
+            continue;
+        }
         size_t n = 0;
         uint32_t at = step(a, 0, read_forward(p, end, &n));
         if (at == TRIM_NONE || (goes_on(p, end) && came_from(begin, p))) continue;
         for (const char *q = p + n; at != TRIM_NONE; q += n) {
-            bool inside = goes_on(q, end) && ((unsigned char)q[-1] & 0x80) == 0;
-            if (!inside && ends_one(r, a, trim_state_at(a, at), place)) return true;
+            bool within = goes_on(q, end) && ((unsigned char)q[-1] & 0x80) == 0;
+            if (!within && ends_one(r, a, trim_state_at(a, at), place)) return true;
             if (q >= end) break;
             at = step(a, at, read_forward(q, end, &n));
         }

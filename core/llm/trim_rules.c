@@ -12,9 +12,10 @@
  *
  * All graphs of one kind hang on one start.  Then sets of nodes that are reached by the
  * same bytes become states of an automaton (the subset construction): one way for each
- * byte, whatever the number of patterns.  Four of them: what a sentence begins with,
+ * byte, whatever the number of patterns.  Five of them: what a sentence begins with,
  * what it ends with (read backwards, so built from the pattern's front), what marks
- * a text that is to be worked on, what marks a sentence about words.
+ * a text that is to be worked on, what marks a sentence about words, and one about what
+ * stands below it.
  *
  * Spaces: any white space is one space, and a pattern's space counts once and never at
  * the ends, whatever optional groups around it are left out.  So for every position there
@@ -31,7 +32,9 @@
 #include "include/perilune.h"
 #include "llm/trim_int.h"
 
-const char *const trim_place_names[TRIM_PLACES] = { "start", "lead", "tail", "whole", "content", "mention", "task" };
+const char *const trim_place_names[TRIM_PLACES] = {
+    "start", "lead", "tail", "whole", "content", "mention", "task", "below", "greeting", "order",
+};
 
 #define DEPTH     16         /* of groups in each other */
 #define NODES_MAX (1u << 20) /* of all patterns */
@@ -183,22 +186,38 @@ static const char *wrong_with(struct slice s) {
     return n > 0 ? "has a bracket that is not closed" : NULL;
 }
 
-static int put_stops(struct parser *x, struct slice list, uint32_t *not_behind) {
+/* The short ones of the list, or the long ones, whose bits are noted in bits. */
+static int put_stops_of(struct parser *x, struct slice list, bool longs, uint8_t *bits) {
     struct buf *stops = &x->r->stops;
-    *not_behind = (uint32_t)buf_len(stops);
-    for (size_t from = 0; from <= list.len;) {
-        size_t bar = next_bar(list, from);
+    for (size_t from = 0, bar; from <= list.len; from = bar + 1) {
+        bar = next_bar(list, from);
         if (bar == from || bar - from > 255)
             return complain(x, PERILUNE_ERR_INVAL, "has an empty or too long alternative behind !");
+        if (longs != (bar - from >= 3)) continue;
         buf_putc(stops, (char)(bar - from));
-        for (; from < bar; from++) {
-            char c = list.ptr[from];
-            buf_putc(stops, (char)(c >= 'A' && c <= 'Z' ? c | 0x20 : c));
+        uint8_t begin[3] = { 0 };
+        for (size_t i = 0; i < bar - from; i++) {
+            char c = list.ptr[from + i];
+            c = (char)(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
+            if (i < 3) begin[i] = (uint8_t)c;
+            buf_putc(stops, c);
         }
-        from = bar + 1;
+        if (longs) bits[trim_stop_bit(begin) / 8] |= (uint8_t)(1u << trim_stop_bit(begin) % 8);
     }
     buf_putc(stops, '\0');
     return buf_failed(stops) ? PERILUNE_ERR_NOMEM : 0;
+}
+
+static int put_stops(struct parser *x, struct slice list, uint32_t *not_behind) {
+    struct buf *stops = &x->r->stops;
+    uint8_t bits[TRIM_STOP_BITS / 8] = { 0 };
+    size_t at = buf_len(stops);
+    *not_behind = (uint32_t)at;
+    buf_put(stops, bits, sizeof(bits));
+    int rc = put_stops_of(x, list, false, bits);
+    if (rc == 0) rc = put_stops_of(x, list, true, bits);
+    if (rc == 0) memcpy(stops->data + at, bits, sizeof(bits));
+    return rc;
 }
 
 /* What must not follow, from the "!(a|b)" at the end of s, or at the front of a tail what must

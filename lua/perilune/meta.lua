@@ -901,7 +901,7 @@ function retry.pause(tries, options, err, random) end
 
 ---@class perilune.trim
 ---@field languages string[]  that there are rules for: "en", "zh"
----@field places string[]     where a phrase may go: "start", "lead", "tail", "whole", "content", "mention", "task"
+---@field places string[]     where a phrase may go: "start", "lead", "tail", "whole", "content", "mention", "task", "below", "greeting", "order"
 local trim = {}
 
 ---@class perilune.Trimmer

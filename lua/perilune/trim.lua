@@ -17,7 +17,7 @@ for language in pairs(shipped) do table.insert(M.languages, language) end
 table.sort(M.languages)
 
 --- Where a phrase may go, see perilune.trim_rules.
-M.places = { "start", "lead", "tail", "whole", "content", "mention", "task" }
+M.places = { "start", "lead", "tail", "whole", "content", "mention", "task", "below", "greeting", "order" }
 
 ---@class perilune.Trimmer
 ---@field patterns integer  how many it knows

@@ -11,6 +11,11 @@
 --     mention  goes never: says that the sentence speaks about words; then only a lead goes
 --     task     goes never: says that the text itself is to be worked on, wherever it stands; then
 --              only what is in front of it in its sentence goes
+--     below    goes never: says that behind the empty line below its sentence comes what is to be
+--              worked on
+--     greeting goes only by `whole`: where a later paragraph or line begins with it, that is
+--              somebody's letter or a dialogue, and stays
+--     order    goes never by itself: a repeated line goes only when it begins with it
 --
 -- In a pattern, (a|b) is one of them, [a|b] one of them or nothing, a space any white
 -- space; at its end !(a|b) says what must not follow, at the front of a tail what must not
@@ -104,7 +109,6 @@ M.en = {
     "(this|it) (is|means) (really|very|so|extremely|incredibly|super|absolutely|truly) (important|critical|crucial|vital|much)",
     "(my|our) (job|career|success|future|reputation|whole career|entire career|business) (depends|relies|hinges|is riding) on (it|this|you|your answer|the result)",
     "[so|very|really] (sorry|i'm [so|very|really] sorry|i am [so|very|really] sorry|apologies|my apologies|i apologize|i apologise|pardon me|excuse me) [to (bother|trouble|disturb) you] [for (the (bother|trouble|inconvenience|long message|long text|long prompt)|bothering you|troubling you|taking your time|taking up your time|my english|asking)] [again|in advance]",
-    "(feel free to ask (me|) [if you have] (questions|any questions|anything)|let me know if you (have (any|) questions|need (anything|more information|further information|more details|anything else)))",
     "(i look forward to|looking forward to|i'm looking forward to|i am looking forward to) (your (answer|reply|response|help|result|results|work)|hearing from you|hearing back from you|seeing (it|the result|the results|your answer|your work)|reading it) [soon]",
     "(best|kind|kindest|warm|warmest|with best|with kind) (regards|wishes)",
     "(yours (sincerely|truly|faithfully)|sincerely|cheers|have a (great|good|nice|wonderful|lovely) (day|one|evening|weekend|week)|many blessings)",
@@ -135,6 +139,7 @@ M.en = {
     "(such as|like saying|for instance|e.g.)",
     "(song|songs|film|films|movie|movies|album|albums|novel|board game|musical|sitcom|lyric|chorus|singer|band|series finale|chart positions|cast|box office)",
     "(sang|sings|starring|directed|filmed in|is by|was by|a hit for|meme|quote|quotes|catchphrase|acronym|idiom|interjection|interjections)",
+    "(otherwise|or else|if not|is from (where|what|which))",
     "(what|which) (comes next|comes after|movie|film|song)",
     "(how|which|who|whom|what) (of|sang|sings|wrote|is better|is more|are you)",
   },
@@ -147,6 +152,9 @@ M.en = {
     "what (do|does|did|could|might) (he|she|they|it|that|this) mean",
     "(rate|assess|analyze|analyse|classify|detect|judge|describe|identify|score) (the|its|his|her|their) (tone|sentiment|mood|emotion|emotions|politeness|register|intent|style)",
     "(sentiment|politeness|how polite|how formal|how rude|too rude|too formal|more polite|more formal|less formal|more professional|friendlier|softer|passive-aggressive)",
+    "(poem|essay|story|paragraph|verse) (about|after|before|with) this",
+    "(whose|which|what) (catchphrase|line|quote|film|movie|president)",
+    "(comes next|next line|who said|three translations|translation|translations)",
     "(which|each|any) of (these|those|the) [two|three|four|five] (sentence|sentences|phrase|phrases|lines|words|messages)",
     "(this|that|the last|the first|the above|the previous) (sentence|phrase|wording) (is|sound|sounds|mean|means|imply|implies|manipulative|correct|wrong|after|before)",
     "(is|does|was|after) this (sentence|phrase|message|wording)",
@@ -156,12 +164,38 @@ M.en = {
     "(make|turn) (this|it|that|the following) [text|email|message|tweet|note|paragraph|sentence] (into|shorter|longer|funnier|friendlier|clearer|simpler|warmer|punchier|softer|more|less|a|an|sound|gender-neutral)",
     "(count the words|how many words|how many characters|how many times|how often|repeat after me|verbatim|word for word|lyrics)",
   },
+  below = {
+    "(this|the following|these|my|our|his|her|their|the|following) [short|long|english|customer|original|draft|first] (text|sentence|paragraph|passage|article|email|e-mail|mail|message|letter|cover letter|note|draft|essay|poem|verse|song|lyrics|limerick|haiku|conversation|transcript|dialogue|dialog|chat|scene|script|review|abstract|story|post|tweet|bio|speech|caption|snippet|excerpt|quote|toast|ad|announcement|notice|sms|log|joke|riddle|memo|statement|description|blurb|slogan|ticket|voicemail)",
+    "(this|my|the following|the|these) (text|sentence|paragraph|passage|article|email|e-mail|mail|message|letter|cover letter|note|draft|essay|poem|verse|song|lyrics|limerick|haiku|conversation|transcript|dialogue|dialog|chat|scene|script|review|abstract|story|post|tweet|bio|speech|caption|snippet|excerpt|quote|toast|ad|announcement|notice|sms|log|joke|riddle|memo|statement|description|blurb|slogan|ticket|voicemail) (below|above|from|is below|of mine|yesterday|today)",
+    "(here is|here's|here are) (a|an|the|some|our) (poem|limerick|haiku|verse|song|letter|draft|text|email|message|speech|script|transcript|joke|riddle|bio|tweet|dialogue)",
+    "how (long|many|much|far|fast|good) is (this|it|that)",
+    "(i|we) (got|received|wrote|drafted|have written|found) (this|these|the following)",
+    "(i've|we've) (got|written|drafted|received|found) (this|these|the following)",
+    "(wrote|sent|texted|emailed|told|left) (me|us|this|the following|back)",
+    "(continue|complete|finish|extend) (the|this|in the same|my) (dialogue|dialog|scene|script|poem|story|song|text|letter|conversation|style|verse)",
+    "(what i have|what we have|i have so far)",
+    "(this|these|it) (below|here|one)",
+    "make (this|these|them|it) (shorter|longer|funnier|friendlier|better|clearer)",
+    "(bullet points|guests|comments|responses|answers|votes|replies|quotes|utterances|subtitles)",
+    "(terminal|console|program|log|script|screen|server|test) (prints|says|shows|output|printed|said|reads)",
+    "(guess|identify) the (author|speaker|sender|writer|language)",
+  },
+  greeting = {
+    "(hi|hello|hey|dear|greetings|good morning|good afternoon|good evening|sir|madam|ladies and gentlemen|my dear|dearest|to whom it may concern|yours sincerely|yours truly|yours faithfully|best regards|kind regards|warm regards|sincerely)",
+  },
+  order = {
+    "[and] [please|always|never|only|just] (answer|respond|reply|write|use|keep|avoid|include|return|output|print|explain|list|name|cite|state|remember|ensure|follow|limit|give|provide|do not|don't|make|be|think|check|format|start|begin|end|stop|ask|stay|stick|mention|quote|show|summarize|refer|base|focus|ignore|speak|act|say|call|run|add|create|read|put|treat|consider|note)",
+    "(please|never|always|only|no|all|each|every|under no circumstances)",
+    "(you|your|it is|it's|this|the (answer|output|response|text|summary|result|reply|tone|format|final|code)) (must|should|may|can|cannot|are|will|need|have|is|answer|answers|response|output|reply|important)",
+    "(i|we) (need|want|would like|expect)",
+  },
 }
 
 M.zh = {
   start = {
-    "(其实|说实话|老实说|说真的|坦白说|坦白讲|实话实说|讲真|说白了|说到底|众所周知|正如你所知|如你所知|如您所知|大家都知道|怎么说呢|话说回来|话说|是这样的|事情是这样的|额|呃|哎)(，|,)",
+    "(其实|说实话|老实说|说真的|坦白说|坦白讲|实话实说|讲真|说白了|说到底|众所周知|正如你所知|如你所知|如您所知|大家都知道|怎么说呢|话说回来|话说|是这样的|事情是这样的|呃|哎)(，|,)",
     "嗯(，|,)!(谢|感谢|多谢|非常|麻烦|辛苦|拜托|好|可以|是|对|行)",
+    "(如果|要是|若是|若)(可以|方便|您方便|你方便)的话(，|,)!(那|就|则|才|再|也|顺便)",
     "好的(，|,)!(谢|感谢|多谢|非常|十分|麻烦|辛苦|拜托|有劳|费心|坏|不好|差|旧|新|中|一般|优|缺)",
     "那个(，|,)!(这个|那|哪|这)",
     "(作为一(个|名|位)[专业的|资深的|优秀的|强大的|聪明的|智能的][人工智能|AI|智能][助手|模型|语言模型|专家])(，|,)",
@@ -178,7 +212,6 @@ M.zh = {
     "(我|我们)[非常|真心|衷心|十分|很](希望|想要|想请|想让|想麻烦|想拜托|需要)(你|您)[能|能够|可以|来]!(不能|不可|不来|原谅|理解|" .. others .. "|和|与|对|在|了|啊|吗|呢|妈|爸|家|吃|喝|去|来|参加|回|开心|快乐|幸福|健康|成功|早|永远|嫁|娶|陪|知道|明白|好|一起|能|可以|，|。|！|？)",
     "(希望|期望|期待|盼望)(你|您)[能|能够|可以]!(不能|不可|加入|理解|原谅|生意|早日|" .. others .. "|和|一切|都|身体|早|生活|工作|喜欢|满意|吃|喝|去|来|参加|回|开心|快乐|幸福|健康|成功|永远|知道|明白|好|一起|能|可以|，|。|！|？)",
     "[所以|因此](想|想要|特别想|很想)(请|麻烦|拜托)(你|您)!(" .. others .. "|吃|喝|去|来|看电影|参加|跳舞|客|假)",
-    "(如果|要是|若是|若)(可以|方便|您方便|你方便)的话(，|,)!(那|就|则|才|再|也|顺便)",
     "(我|我们)(在这里|在此|这里|)(诚恳地|恳切地|诚挚地|衷心地|真诚地)(请求|恳求|希望|拜托)(你|您)[能|能够|可以]",
     "(拜托|麻烦|求求|求)(你|您)(了|啦)[，|,]",
     "(需要注意的是|值得注意的是|值得一提的是|需要说明的是|需要指出的是|需要强调的是|特别要说明的是|我想说的是|我想要说的是|我要说的是|我的意思是)(，|,)",
@@ -218,7 +251,6 @@ M.zh = {
     "(我们|我)[全|整个](公司|团队|部门|家|组)[的人|上下](指望|靠|依靠|期待|仰仗)(着|)(你|您)(了|呢|啦)",
     "(我们|)(全|整个)(公司|团队|部门|家|组)[的人|上下][都|就](指望|靠|依靠|等|期待|仰仗|看)(着|)(你|您)(了|呢|啦)",
     "(期待|盼望|等待|静候|恭候|坐等|很期待|非常期待|十分期待|期盼)(你|您)的(回复|回答|答复|答案|佳音|好消息|表现|精彩表现|作品|杰作|大作|成果|结果|解答|来信)[哦|啊|呀|了|！]",
-    "(如果|若|如)(有|还有)[任何|什么](问题|疑问|需要)[，|,](请|欢迎)(随时|)(告诉|问)我",
     "(抱歉|很抱歉|非常抱歉|十分抱歉|真抱歉|实在抱歉|真是抱歉|请见谅|请多见谅|敬请见谅|请多包涵|请多多包涵|请原谅|见谅|给你添麻烦了|给您添麻烦了|添麻烦了|请多指教|请多多指教|请多关照|请多多关照|请赐教|敬请赐教|还请赐教|还望赐教|感激万分)[打扰|打扰到|占用|麻烦|耽误](你|您|)[了|的时间|的宝贵时间][啊|哈|啦|了]",
     "(就这些|就是这样|大概就是这样|大概就这些|我的需求就是这样|需求就是这样|就酱|以上就是全部|以上就是我的需求|以上就是我的要求|以上就是我的问题|希望我说清楚了|希望我说明白了|我说清楚了吗|你懂的|嗯嗯)[吧|哈|啦|了]",
     "(让我们|咱们|我们)[一起](开始吧|加油吧|动手吧|出发吧|努力吧)",
@@ -244,13 +276,28 @@ M.zh = {
     "(是什么意思|什么意思|啥意思|有什么区别|有何区别|的区别|哪个好|哪个更好|怎么用|用英语|用法语|用日语|用中文|的英文|的日语|的拼音)",
     "(不要|别|不用|不需要|不必|无需|勿)(写|说|加|回|念)",
     "(比如|例如|诸如|譬如)",
+    "(否则|不然|要不|要么)",
+    "(这|那)(两|三|四|五|几)个字",
     "(唱的|写的歌|这首歌|首歌|什么歌|歌曲|专辑|歌名|书名|片名|店名|电影|影片|电视剧|综艺|节目|上映|票房|主演|导演|哪个台|几集|哪一集|类型的剧)",
   },
   task = {
     "(翻译|译成|译为|译出|润色|改写|校对|改错|病句|仿写|逐字|逐句|默写|歌词|怎么说|怎么读|怎么念|怎么写|多少个字|几个字|统计字数|字数统计|多少次|几次|出现次数|错别字|语法错误|标点错误|问候语|客套话)",
     "(怎么|如何|怎样|该怎么|应该怎么)(回|回复|回答|回应|接话|答复)",
-    "(这句话|这几句|这两句|哪句|哪一句|下列句子|下面的句子|有没有敬语|没有敬语|造句|标点|对联|下联|续写|接着写|仿照|写得怎么样|写得如何|评分|诈骗|反讽|讽刺)",
+    "((再说|再写|再来|再造|再编)(一|两|三|四|五|几)|写成|这句话|这几句|这两句|哪句|哪一句|下列句子|下面的句子|有没有敬语|没有敬语|造句|标点|对联|下联|续写|接着写|仿照|写得怎么样|写得如何|评分|诈骗|反讽|讽刺)",
     "(什么意思|啥意思|是什么情绪|情感分析|情感倾向|情绪分析|语气如何|语气怎么样|更礼貌|更客气|更正式|更委婉|太生硬|是否礼貌|礼貌程度|得体吗)",
+  },
+  below = {
+    "(以下|下面|下列|这|这段|这篇|这封|这句|这些|这首|这份|我的|他的|她的|把下面的)[一段|一篇|一封|一份|首|篇|段|封|条|个|份|则][中文|英文]"
+      .. "(文本|文字|句子|段落|文章|邮件|信|消息|短信|材料|原文|译文|草稿|作文|诗|歌|歌词|词|对话|聊天记录|评论|评价|留言|故事|日志|稿子|文案|话|回复|帖子|演讲稿|检讨书|辞职信|情书|通知|公告|口号|剧本|片段|引文|台词|简介|自我介绍|笑话|台词|广告|标语|微博|朋友圈)",
+    "(续写|接着写|续这首|再写一段|接着编|改写)",
+    "(发来|收到|写了|回了|发了|说了)[了][一](封|条|个|段|则|份|些|)(消息|邮件|短信|信|微信|通知|话|私信|留言)",
+    "(统计|数一下|清单|日志|得票|票数)",
+  },
+  greeting = {
+    "(你好|您好|你们好|大家好|各位|尊敬的|亲爱的|早上好|上午好|中午好|下午好|晚上好|嗨|哈喽|在吗|打扰了|此致|敬礼|祝好)",
+  },
+  order = {
+    "(请|务必|不要|不得|不能|必须|禁止|切勿|勿|避免|回答|使用|用|保持|确保|注意|输出|字数|答案|语气|记住|只|仅|所有|全部|每|要|应|应该|需要|严禁|尽量|一定|始终|结果|文案|内容|篇幅|格式|别)",
   },
 }
 

@@ -32,7 +32,7 @@ local long = ("The pump runs at 42 km/h and must not be stopped, unless it rains
 t.test("a conversation on a path of the operator's own is one", function()
   local messages = { { role = "system", content = "Be brief." } }
   for i = 1, 8 do
-    messages[#messages + 1] = { role = "user", content = ("Question %d: could you please look at the pump? Thank you!\n\n%s\n\nDoes it run?"):format(i, long) }
+    messages[#messages + 1] = { role = "user", content = ("Could you please look at pump %d? Thank you!\n\n%s\n\nDoes it run?"):format(i, long) }
     messages[#messages + 1] = { role = "assistant", tool_calls = { { id = "c" .. i, type = "function", ["function"] = { name = "f", arguments = "{}" } } } }
     messages[#messages + 1] = { role = "tool", tool_call_id = "c" .. i, content = long }
     messages[#messages + 1] = { role = "assistant", content = "Yes." }

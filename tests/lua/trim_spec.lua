@@ -136,6 +136,35 @@ t.test("what is to be worked on stays", function()
   t.equal(left(poem), poem)
 end)
 
+t.test("what stands below a question about it stays, and what has labels", function()
+  local letter = "Hello, I hope you are doing well. Please send 3 samples. Thank you so much!\n\nBest regards,\nSam"
+  for _, text in ipairs{
+    "Is this email too long?\n\n" .. letter, "I got this today.\n\n" .. letter, "My landlord wrote yesterday.\n\n" .. letter,
+    "The log says:\nPlease wait.\nThank you.\nDone.", "Continue the scene.\n\nANNA\nHello.\n\nTOM\nSorry, I can't stay.",
+    "Critique my speech.\n\nGood evening, everyone. I am so grateful.\n\nThank you.", "Dear Santa,\n\nPlease bring me 2 trains. Thanks!",
+    "Here's a limerick. Is it good?\n\nExcuse me, he cried,\nso sorry, he died.", "Voicemail: Hello. Please leave a message. Thanks.\nToo long?",
+    "### In\nHello! Please ship 3. Thanks!\n### Out\nship\n### In\nGood morning! Please cancel.", "text: hello\nlabel: hi\ntext: Please wait. Thanks!\nlabel:",
+    "<context>\nHi. Please ring the bell. Thanks.\n</context>\nMay I?", "<p>Hello! Please <b>wait</b>. Thank you!</p>\nValid?",
+    "greet:\n- hello\n- good morning\nthank:\n- thank you so much\nWhat is missing?", "[a]\nkey = 1\n; thanks\nValid?", "1,你好！\n2,谢谢！\n几行？",
+    "x = 5, please\ny = 7, thanks\nx + y?", "Compute 7! please!",
+    "房东发来消息\n\n你好，麻烦你月底前搬走。谢谢理解。", "这封信写得怎么样\n\n尊敬的王老师：\n您好！\n十分抱歉。\n此致\n敬礼",
+    "自动回复设为：您好，我6月3日回来。谢谢！", "暗号：麻烦了。谢谢！", "如果有任何问题，请随时问我。不要猜。", "If that is okay, delete; otherwise ask.",
+  } do
+    t.equal(left(text), text)
+  end
+  t.equal(left("Hello there!\n\nCould you please count 3 boats? Please be brief.\n\nThank you!"), "count 3 boats? be brief.")
+end)
+
+t.test("repeated lines that say nothing about the task are counted, and stay", function()
+  for _, text in ipairs{
+    "Pick these:\n- Widget assembly, large, blue\n- Widget assembly, large, blue", "Oh darling, stay a little longer.\nThe night is young.\nOh darling, stay a little longer.",
+    "I would come again any time.\nNo.\nI would come again any time.\nWhat share?", "我投给三号选手王小明同学。\n我投给三号选手王小明同学。\n谁赢了？",
+    "Connection refused by the remote peer.\nConnection refused by the remote peer.\nHow often?",
+  } do
+    t.equal(left(text), text)
+  end
+end)
+
 t.test("repeated lines go, unless they are code or the operator says so", function()
   local twice = "Answer in exactly three sentences.\nName a source.\nAnswer in exactly three sentences."
   t.equal(left(twice), "Answer in exactly three sentences.\nName a source.")
@@ -179,7 +208,7 @@ t.test("rules of the operator", function()
   t.equal(left("Please count.", { languages = { "zh" } }), "Please count.")
   t.equal(left("请你数一数。", { languages = { "en" } }), "请你数一数。")
   local function says(options, pattern) t.error(function() t.policy("trim", options) end, pattern) end
-  says({ rules = { front = { "x" } } }, "there is no place 'front'; known: start, lead, tail, whole, content, mention, task")
+  says({ rules = { front = { "x" } } }, "there is no place 'front'; known: start, lead, tail, whole, content, mention, task, below, greeting, order")
   says({ rules = { lead = { "a (b" } } }, "pattern %d+ %(\"a %(b\"%) has a bracket that is not closed")
   says({ languages = { "fr" } }, "known: en, zh")
   says({ roles = { "bot" } }, "unknown value 'bot'")
@@ -229,10 +258,10 @@ t.test("the shipped rules limit nothing", function()
   -- No word of theirs may be one that a sentence turns on.
   local never = { "not", "no", "never", "without", "unless", "only", "except", "don't", "cannot", "must", "at most", "at least" }
   local zh = { "不", "没", "勿", "未", "除非", "仅", "只", "除了", "必须", "至少", "至多", "最多" }
-  local rules = require "perilune.trim_rules"
+  local rules, takes = require "perilune.trim_rules", { start = true, lead = true, tail = true, whole = true }
   for _, language in ipairs(trim.languages) do
     for place, patterns in pairs(rules[language]) do
-      for _, pattern in ipairs((place == "content" or place == "mention" or place == "task") and {} or patterns) do
+      for _, pattern in ipairs(takes[place] and patterns or {}) do
         local text = " " .. pattern:gsub("!%b()", ""):gsub("[%[%]%(%)|!~,]", " "):gsub("未来", "") .. " "
         for _, word in ipairs(never) do t.ok(not text:find(" " .. word .. " ", 1, true), pattern .. ": " .. word) end
         for _, word in ipairs(zh) do t.ok(not text:find(word, 1, true), pattern .. ": " .. word) end

@@ -31,6 +31,9 @@ static const struct rule some[] = {
     { TRIM_CONTENT, "(the following text|my letter)" },
     { TRIM_TASK, "(translate|lyrics)" },
     { TRIM_CONTENT, "原文" },
+    { TRIM_BELOW, "this email" },
+    { TRIM_GREETING, "(hi|hello)" },
+    { TRIM_ORDER, "(the same|use|it is|is that|port|and the)" },
 };
 
 /* NULL for want of memory. */
