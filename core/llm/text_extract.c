@@ -14,7 +14,8 @@
  *   2. the SURE best, however large
  *   3. in the order of MMR what fits the budget
  *
- * and each takes its company along: the item it hangs on, the sentence it refers to.
+ * and each takes its company along: the item it hangs on, the sentence it refers to.  At last
+ * lists that bear on the question become whole, as far as a fifth of the budget goes.
  *
  * What is dropped leaves its line ends behind, so that headings and items stay on lines of
  * their own; dropped code leaves a line that says so.
@@ -40,6 +41,7 @@
 #define PASSAGE 0.15f    /* of the score of the paragraph */
 #define POSITION 0.1f      /* of the score is position */
 #define POSITION_ALONE 0.3f /* ... without a question */
+#define LIST_ROOM 5        /* part of the budget that may go to the rest of lists, beyond it */
 #define REPEAT_MIN 24      /* bytes of a unit that counts as said before */
 
 const struct text_extract_options text_extract_defaults = {
@@ -330,6 +332,27 @@ static void keep_best(struct work *w, struct text_mmr *m, size_t budget) {
     }
 }
 
+/* Lists of which the sentence in front was kept become whole, from the first on, within some
+ * room: "not in the following cases:" in front of one case of three, or of what stands behind the
+ * list, says something else. */
+static void complete_lists(struct work *w, struct text_mmr *m, size_t room) {
+    for (size_t i = 0; i < w->n; i++) {
+        if (!is_kept(w, i) || w->unit[i].kind != TEXT_UNIT_SENTENCE) continue;
+        size_t missing = 0, k = i + 1;
+        bool bears = w->matches[i] != 0; /* on the question */
+        for (; k < w->n && w->unit[k].parent != TEXT_NO_PARENT && w->unit[k].parent >= i; k++) {
+            bears = bears || w->matches[k] != 0;
+            if (!is_kept(w, k)) missing += w->sizes[k];
+        }
+        if (missing > 0 && bears && missing <= room) {
+            room -= missing;
+            for (size_t c = i + 1; c < k; c++)
+                if (!is_kept(w, c)) keep_one(w, m, c, TEXT_KEPT_FRAME);
+        }
+        i = k - 1;
+    }
+}
+
 /* What the units may have of `before`, of which `frame` is not theirs to give. */
 static size_t budget_of(const struct work *w, size_t before) {
     const struct text_extract_options *o = w->options;
@@ -354,6 +377,7 @@ static int choose(struct work *w, size_t before) {
     if (rc != 0) return rc;
     keep_needed(w, &m);
     keep_best(w, &m, budget);
+    if (w->question.len > 0) complete_lists(w, &m, budget / LIST_ROOM);
     text_mmr_deinit(&m);
     return 0;
 }

@@ -1,6 +1,7 @@
 local t = require "perilune.test"
 local conversations = require "conversations"
 local perilune = require "perilune"
+local text_of = require "perilune.text"
 local payload = require "perilune.payload"
 
 local all = { user = true, tool = true, system = true, developer = true }
@@ -232,4 +233,21 @@ t.test("wrong options are refused", function()
   says({ ration = 0.5 }, "did you mean 'ratio'?")
   says({ roles = { "assistant" } }, "unknown value")
   says({ max_bytes = "2MiB" }, "at most")
+end)
+
+t.test("a list that bears on the question stays whole below its sentence", function()
+  local filler = {}
+  for word in ("oak elm ash fir yew box bay fig pear plum lime larch maple birch cedar"):gmatch("%a+") do
+    filler[#filler + 1] = ("The %s room has a view of the %s harbour."):format(word, #word > 3 and "old" or "new")
+  end
+  filler = table.concat(filler, " ")
+  local text = "The leaflet was printed in Graz. " .. filler .. "\n\nDo not give the medicine in the following cases:\n\n"
+    .. "- allergy to penicillin\n- severe kidney failure\n- infectious mononucleosis\n\n"
+    .. "The company has nine hundred staff. Visitors are welcome in May. There is a museum with old presses. Parking costs extra.\n\n"
+    .. "The carton is white. The bottle has a cap. The cap opens when it is turned. The colour is cream. The taste is of raspberries.\n"
+  for _, ratio in ipairs{ 0.25, 0.35, 0.5 } do
+    local left = text_of.extract(text, "In which cases must the medicine not be given?", { ratio = ratio })
+    t.ok(#left < 0.8 * #text, #left)
+    t.ok(left:find("following cases:\n\n- allergy to penicillin\n- severe kidney failure\n- infectious mononucleosis", 1, true), left)
+  end
 end)
