@@ -36,7 +36,7 @@ static void add_place(lua_State *L, struct trim_rules *r, enum trim_place place)
         pattern.ptr = lua_tolstring(L, -1, &pattern.len);
         char err[200];
         if (trim_rules_add(r, place, pattern, err, sizeof(err)) != 0)
-            luaL_error(L, "'%s': pattern %d (\"%s\") %s", name, i, pattern.ptr, err);
+            luaL_error(L, "'%s': pattern \"%s\" %s", name, pattern.ptr, err);
         lua_pop(L, 1);
     }
     lua_pop(L, 2);

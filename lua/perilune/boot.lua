@@ -50,30 +50,32 @@ function M.compose(policies, last)
   return next
 end
 
-local function build_policy(entry, file)
+-- blame: throws what is wrong, with the policy's place in the file.
+local function build_policy(entry, blame)
   if entry.fn then return entry.fn end
   local factory, err = host.policy(entry.name, entry.trusted)
   if not factory then
     local near = check.nearest(entry.name, core.policy_names())
-    fail(("%s: %s%s"):format(file, err, near and ("; did you mean '%s'?"):format(near) or ""))
+    blame(err .. (near and ("; did you mean '%s'?"):format(near) or ""))
   end
   local ok, policy = pcall(factory, entry.options)
   if not ok then
     local said = tostring(policy)
     -- config.options() names the policy itself.
-    fail(("%s: %s%s"):format(file, said:find("^policy '") and "" or ("policy '%s': "):format(entry.name), said))
+    blame((said:find("^policy '") and "" or ("policy '%s': "):format(entry.name)) .. said)
   end
   if type(policy) ~= "function" then
-    fail(("%s: policy '%s' made a %s, not a function(req, next)"):format(file, entry.name, type(policy)))
+    blame(("policy '%s' made a %s, not a function(req, next)"):format(entry.name, type(policy)))
   end
   return policy
 end
 
-local function build_route(route, file)
+-- blame: the same, of the policy with this number.
+local function build_route(route, blame)
   if #route.policies == 0 then return nil, false end
   local list, trusted = {}, false
   for i, entry in ipairs(route.policies) do
-    list[i] = build_policy(entry, file)
+    list[i] = build_policy(entry, function(message) blame(i, message) end)
     trusted = trusted or entry.trusted
   end
   return entry(M.compose(list, terminal(route.upstream))), trusted
@@ -125,7 +127,9 @@ function M.load(text, file)
 
   local chains, trusted = {}, {}
   for i, route in ipairs(conf.routes) do
-    local chain, free = build_route(route, file)
+    local chain, free = build_route(route, function(policy, message)
+      fail(config.format({ { key = ("routes[%d].policies[%d]"):format(i, policy), message = message } }, file, text))
+    end)
     chains[i], trusted[i] = chain or false, free
   end
   return describe(conf), chains, trusted

@@ -71,7 +71,8 @@ function M.new(options)
   end
   for _, language in ipairs(options.languages or M.languages) do add(shipped[language]) end
   add(options.rules or {})
-  local rules, patterns = core.trim_rules(all)
+  local ok, rules, patterns = pcall(core.trim_rules, all)
+  if not ok then error((tostring(rules):gsub("^[^' ]*:%d+: ", "")), 0) end -- whose line is this one
   local repeated = options.repeated ~= false
   local described = { tostring(repeated) }
   for _, place in ipairs(M.places) do described[#described + 1] = place .. "\n" .. table.concat(all[place], "\n") end

@@ -209,7 +209,7 @@ t.test("rules of the operator", function()
   t.equal(left("请你数一数。", { languages = { "en" } }), "请你数一数。")
   local function says(options, pattern) t.error(function() t.policy("trim", options) end, pattern) end
   says({ rules = { front = { "x" } } }, "there is no place 'front'; known: start, lead, tail, whole, content, mention, task, below, greeting, order")
-  says({ rules = { lead = { "a (b" } } }, "pattern %d+ %(\"a %(b\"%) has a bracket that is not closed")
+  says({ rules = { lead = { "a (b" } } }, "^.lead.: pattern \"a %(b\" has a bracket that is not closed")
   says({ languages = { "fr" } }, "known: en, zh")
   says({ roles = { "bot" } }, "unknown value 'bot'")
   says({ role = "user" }, "did you mean 'roles'?")

@@ -208,7 +208,7 @@ static const struct item texts[] = {
     { "return pcall(core.trim_rules, { start = 'x' })", "false ''start' must be a list of patterns'" },
     { "return pcall(core.trim_rules, { start = { 5 } })", "false ''start': pattern 1 is not a string'" },
     { "return pcall(core.trim_rules, { start = { '(' } })",
-      "false ''start': pattern 1 (\"(\") has a bracket that is not closed'" },
+      "false ''start': pattern \"(\" has a bracket that is not closed'" },
     { "return pcall(core.trim, {}, 'x')",
       "false 'bad argument #1 to '?' (perilune.trim_rules expected, got table)'" },
     { NULL, NULL },
