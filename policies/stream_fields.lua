@@ -10,8 +10,8 @@
 -- such as perilune.json_stream, gets the fields one by one.)
 --
 -- Without `fields` they come from the request's own response_format, when that is a
--- json_schema of a flat object with strings, numbers and booleans; other requests pass as
--- they are.  What a model does that does not obey: see perilune.fields.
+-- json_schema of a flat object with strings, numbers and booleans and sets no conditions
+-- (minimum, pattern, ...); other requests pass as they are.  What a model does that does not obey: see perilune.fields.
 --
 -- The instruction stands at the end of the system message, the same for every request, so
 -- provider caches hold; response_format is taken out.
@@ -36,12 +36,8 @@ local spec = {
 }
 
 local function check_names(fields)
-  local taken = {}
-  for _, f in ipairs(fields or {}) do
-    local name = f.name:lower()
-    if taken[name] then error(("policy 'stream_fields': two fields are named '%s'"):format(f.name), 0) end
-    taken[name] = true
-  end
+  local name = fields_of.repeated(fields or {})
+  if name then error(("policy 'stream_fields': two fields are named '%s'"):format(name), 0) end
 end
 
 -- Behind what the system message says already, or as one.

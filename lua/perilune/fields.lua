@@ -28,6 +28,40 @@ local types = { string = true, text = true, number = true, integer = true, boole
 ---@field about? string   what to write, for the model
 ---@field one_of? string[]
 
+-- Names as models write them: bold, in quotes, as a list.
+local function plain(name)
+  return (name:gsub("[%*`\"]", ""):gsub("^[%s%-]+", ""):gsub("%s+$", ""):lower())
+end
+
+local function is_choice(list)
+  if type(list) ~= "table" or #list == 0 then return false end
+  for key, v in pairs(list) do
+    if type(key) ~= "number" or type(v) ~= "string" or not v:find("%S") or v:find("[\r\n]") then return false end
+  end
+  return true
+end
+
+-- What is wrong with a field whose name and type are right, or nil.
+local function complaint(field)
+  if field.about ~= nil and type(field.about) ~= "string" then return "has an about that is no text" end
+  if field.one_of == nil then return nil end
+  if field.type ~= "string" and field.type ~= "text" then return "has a one_of, which goes with the types string and text" end
+  return not is_choice(field.one_of) and "has a one_of that is no list of texts of one line" or nil
+end
+
+--- The name of the first field that the parser could not tell from one in front of it.
+---@param fields perilune.Field[]
+---@return string?
+function M.repeated(fields)
+  local taken = {}
+  for _, f in ipairs(fields) do
+    local name = plain(f.name)
+    if taken[name] then return f.name end
+    taken[name] = true
+  end
+  return nil
+end
+
 --- A field from "name", "name:type" or a table.
 ---@param value any
 ---@return perilune.Field?
@@ -51,6 +85,8 @@ function M.field(value)
   if not types[field.type] then
     return nil, ("'%s' has no type '%s'; there are string, text, number, integer, boolean"):format(field.name, tostring(field.type))
   end
+  local wrong = complaint(field)
+  if wrong then return nil, ("'%s' %s"):format(field.name, wrong) end
   return field
 end
 
@@ -59,25 +95,42 @@ local function text_of(value)
   return type(value) == "string" and value or nil
 end
 
+local function set(words)
+  local out = {}
+  for word in words:gmatch("%S+") do out[word] = true end
+  return out
+end
+
+-- What lines can say of a schema, or nobody needs.  Any other word is a condition that the
+-- client relies on and lines would lose.
+local property_words = set "type description enum title default examples deprecated $comment"
+local object_words = set "type properties required additionalProperties title description $schema $id $comment $defs definitions"
+
+local function has_only(object, words)
+  for name in pairs(core.fields(object)) do
+    if not words[name] then return false end
+  end
+  return true
+end
+
 -- One property of a JSON schema; nil when it is no scalar.
 local function from_property(name, property)
   local kind = property.type
+  if not has_only(property, property_words) then return nil end
   if kind == "string" then kind = "text" end
   if type(kind) ~= "string" or not types[kind] or property.enum ~= nil and type(property.enum) ~= "table" then return nil end
-  for _, v in ipairs(property.enum or {}) do
-    if type(v) ~= "string" then return nil end
-  end
   return (M.field{ name = name, type = property.enum and "string" or kind, about = text_of(property.description), one_of = property.enum })
 end
 
---- The fields of a request's response_format; nil when it is no flat object of scalars.
+--- The fields of a request's response_format; nil when it is no flat object of scalars, or
+--- asks more of them than lines can say.
 ---@param format any
 ---@return perilune.Field[]?
 function M.from_format(format)
   local schema = format and format ~= core.null and format.type == "json_schema" and format.json_schema
   schema = schema and schema ~= core.null and schema.schema
   local properties = schema and schema ~= core.null and schema.type == "object" and schema.properties
-  if not properties or properties == core.null then return nil end
+  if not properties or properties == core.null or not has_only(schema, object_words) then return nil end
   local names = {}
   for name in pairs(core.fields(properties)) do names[#names + 1] = name end
   table.sort(names)
@@ -94,7 +147,7 @@ function M.from_format(format)
     fields[i] = type(property) == "userdata" and property ~= core.null and from_property(name, property) or nil
     if not fields[i] then return nil end
   end
-  return fields[1] and fields or nil
+  return fields[1] and not M.repeated(fields) and fields or nil
 end
 
 local hints = { string = "one line", text = "text", number = "a number", integer = "a whole number", boolean = "true or false" }
@@ -143,11 +196,6 @@ end
 local Parser = {}
 Parser.__index = Parser
 Parser.__metatable = false
-
--- Names as models write them: bold, in quotes, as a list.
-local function plain(name)
-  return (name:gsub("[%*`\"]", ""):gsub("^[%s%-]+", ""):gsub("%s+$", ""):lower())
-end
 
 --- A parser for one answer.
 ---@param fields perilune.Field[]

@@ -1126,8 +1126,13 @@ local fields = {}
 ---@return string? message
 function fields.field(value) end
 
+--- The name of the first field that a parser could not tell from one in front of it.
+---@param list perilune.Field[]
+---@return string?
+function fields.repeated(list) end
+
 --- The fields of a response_format; nil when it is no json_schema of a flat object with
---- strings, numbers and booleans.
+--- strings, numbers and booleans, or sets conditions (minimum, pattern, ...).
 ---@param format perilune.Json
 ---@return perilune.Field[]?
 function fields.from_format(format) end

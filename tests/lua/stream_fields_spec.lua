@@ -113,7 +113,11 @@ t.test("the fields of a response_format", function()
     '{"type":"json_object"}', "null", '{"type":"text"}', '{"type":"json_schema"}',
     (format:gsub('"type":"number"', '"type":"array"')), (format:gsub('"type":"number"', '"type":["number","null"]')),
     (format:gsub('{"type":"number"}', "7")), (format:gsub('"object","properties":%b{}', '"object","properties":{}')),
-    (format:gsub('%["up","down"%]', "[1,2]")),
+    (format:gsub('%["up","down"%]', "[1,2]")), (format:gsub('%["up","down"%]', "[]")),
+    (format:gsub('"zeta":{', '"Alpha":{')),
+    (format:gsub('"type":"number"', '"type":"number","minimum":1')),
+    (format:gsub('"type":"string","description"', '"type":"string","pattern":"^z","description"')),
+    (format:gsub('"required"', '"anyOf":[{"required":["zeta"]}],"required"')),
   }
   for _, other in ipairs(others) do
     t.upstream("m", { text = "zeta: z" })
@@ -161,6 +165,14 @@ t.test("wrong options are refused", function()
   says({ fields = { { type = "text" } } }, "needs a name")
   says({ fields = { { name = "a", typ = "text" } } }, "unknown key 'typ'")
   says({ fields = { "a", "A" } }, "two fields are named 'A'")
+  says({ fields = { "a b", "A b " } }, "two fields are named 'A b '")
+  local function one(field, pattern) says({ fields = { field } }, "element 1 'a' " .. pattern) end
+  for _, list in ipairs{ "x", 5, {}, { 1, 2 }, { a = "x" }, { "x", "" }, { "two\nlines" } } do
+    one({ name = "a", one_of = list }, "has a one_of that is no list of texts of one line")
+  end
+  one({ name = "a", type = "integer", one_of = { "1" } }, "has a one_of, which goes with the types string and text")
+  one({ name = "a", about = 5 }, "has an about that is no text")
+  one({ name = "a", about = {} }, "has an about that is no text")
   says({ field = {} }, "did you mean 'fields'?")
 end)
 
