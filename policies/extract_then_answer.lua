@@ -98,6 +98,10 @@ end
 
 return function(given)
   local options = config.options(spec, given, "extract_then_answer")
+  if options.below_tokens < options.above_tokens then
+    error(("policy 'extract_then_answer': below_tokens must be at least above_tokens, got %d and %d"):format(
+      options.below_tokens, options.above_tokens), 0)
+  end
   return function(req, next)
     if options.big then req.upstream = options.big end
     local messages = chat.messages(req)
