@@ -153,7 +153,11 @@ return function(given)
     ledger:remember()
     if fold then
       local after = req:tokens()
-      ledger:report{ after = after, sent_removed = ledger.known > 0 and ledger.tokens - after or 0, behind = reach, spent = spent }
+      local was_sent = ledger.known > 0
+      ledger:report{
+        after = after, sent_removed = was_sent and ledger.tokens - after or 0, earlier = was_sent and ledger.tokens - tokens or 0,
+        behind = reach, spent = spent,
+      }
       if after > options.window then
         req:log("warn", "compress_history: the prompt is longer than the window", { tokens = after, window = options.window })
       end

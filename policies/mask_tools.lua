@@ -99,10 +99,10 @@ return function(given)
     local most = wanted(options, messages, results, newest)
     local ledger = cost.open(req, "mask_tools", options)
     local decided = math.min(tonumber(ledger.state) or 0, #results)
-    local count, broken = decided, 0
+    local count, broken, now = decided, 0, 0
     if most > decided then
       local removed, behind = weigh(options, messages, ledger.known, results, decided, most)
-      if behind == 0 or ledger:pays(removed, behind) then count, broken = most, behind end
+      if behind == 0 or ledger:pays(removed, behind) then count, broken, now = most, behind, removed end
     end
     local sent = weigh(options, messages, ledger.known, results, 0, count)
     local gone = mask(options, results, count)
@@ -110,7 +110,7 @@ return function(given)
     if gone > 0 then
       local after = req:tokens()
       local tokens = (ledger.tokens - after) / gone -- of a byte
-      ledger:report{ after = after, sent_removed = sent * tokens, behind = broken * tokens }
+      ledger:report{ after = after, sent_removed = sent * tokens, earlier = (sent - now) * tokens, behind = broken * tokens }
     end
     return next(req)
   end

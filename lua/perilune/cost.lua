@@ -215,18 +215,21 @@ function Ledger:net(what)
 end
 
 --- Reports the rewrite with req:saved(): tokens, money, and the time since open().
----@param what { after?: number, sent_removed?: number, behind?: number, spent?: number }
+---@param what { after?: number, sent_removed?: number, earlier?: number, behind?: number, spent?: number }
 ---       after: default req:tokens() now; sent_removed: how much of what is gone had been
----       sent before (default 0); behind: tokens behind the first change that lose the cache
----       (default 0); spent: USD that the rewriting itself cost (default 0)
+---       sent before (default 0); behind: tokens behind the first change that lose the cache,
+---       those that go with it included (default 0); earlier: how much of sent_removed was
+---       missing from the last request already, so that it is not among those (default 0);
+---       spent: USD that the rewriting itself cost (default 0)
 function Ledger:report(what)
   local before, after = self.tokens, what.after or self.req:tokens()
   local gone = what.sent_removed or 0
-  local behind = what.behind or 0
-  local sent = math.max(gone, behind)
   local removed = before - after
+  -- What stays and is new to the provider all the same.
+  local behind = what.behind or 0
+  local lost = behind > 0 and math.max(0, behind - (gone - (what.earlier or 0))) or 0
   local new = math.max(0, removed - gone)
-  local usd = self:net{ sent = sent, kept_sent = sent - gone, new = new, kept_new = 0, broke = behind > 0 }
+  local usd = self:net{ sent = gone + lost, kept_sent = lost, new = new, kept_new = 0, broke = lost > 0 }
   if removed < gone then usd = usd - (gone - removed) * self.profile.write * self.profile.input / 1e6 end
   self.req:saved{
     policy = self.policy, before = before, after = after, cost = usd - (what.spent or 0),

@@ -1320,10 +1320,11 @@ function Ledger:remember(state) end
 function Ledger:net(what) end
 
 --- Reports with req:saved(): tokens, money, time since open().
----@param what { after?: number, sent_removed?: number, behind?: number, spent?: number }
+---@param what { after?: number, sent_removed?: number, earlier?: number, behind?: number, spent?: number }
 ---       after: default req:tokens() now; sent_removed: tokens that are gone and had been
 ---       sent before; behind: tokens behind the first change that lose the cache in this
----       call; spent: USD that the rewriting itself cost; default of all three: 0
+---       call, those that go now included; earlier: of sent_removed, what was missing from the
+---       last request already; spent: USD that the rewriting itself cost; default of all: 0
 function Ledger:report(what) end
 
 --- What message `index` takes, when it was sent before: for rewrote(), before it changes.
