@@ -18,7 +18,8 @@
 ---@field window integer       tokens that the model takes
 ---@field trigger? number      part of the window, default 0.75
 ---@field limit? number        part of the window at which it folds whatever it costs, default 0.95
----@field keep_turns? integer  newest turns that stay as they are, default 3
+---@field keep_turns? integer  newest turns that stay as they are, default 3; of what alone
+---                            exceeds the trigger half stays
 ---@field headroom? integer    turns for which there should be room again, default 30
 ---@field small? string        upstream that summarizes
 ---@field timeout? number      seconds for it, default 20

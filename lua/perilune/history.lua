@@ -142,7 +142,12 @@ end
 ---@field rest integer     tokens of all others
 ---@field at integer       the first message that is not system
 
---- What would be folded: all up to the newest turns; more, when these alone exceed `most`.
+-- When the newest turns alone are too long: the part of `most` that may be left of them.  Were it
+-- all, the next message would have to be folded, too.
+local ROOM = 0.5
+
+--- What would be folded: all up to the newest turns; when these alone exceed `most`, so much of
+--- them, too, that there is room again.
 ---@param messages perilune.Message[]
 ---@param model? string
 ---@param keep_turns integer  newest turns that stay
@@ -165,6 +170,7 @@ function M.plan(messages, model, keep_turns, most)
     plan.at = plan.at or (group.kind ~= "system" and group.first or nil)
   end
   for g, group in ipairs(groups) do
+    if g == border and plan.rest > most then most = most * ROOM end
     if g >= border and plan.rest <= most or group == newest then break end
     local stays = group.kind == "system" or group == last_user or not all_text(messages, group)
     for i = group.first, group.last do table.insert(stays and plan.keep or plan.fold, i) end

@@ -210,6 +210,28 @@ t.test("when nothing can be made shorter it goes as it is", function()
   t.equal(run({ window = 1000 }, messages), messages)
 end)
 
+t.test("one turn of an agent that is longer than the window: a fold makes room for many steps", function()
+  local policy, who, messages = t.policy("compress_history", { window = 9000 }), tenant(), { { role = "user", content = "Find out why the pump stops." } }
+  t.upstream("m", { text = "ok", upstream = upstream })
+  local sent, plain, folds, saved = {}, {}, 0, 0
+  for n = 1, 60 do
+    local id = "c" .. n
+    messages[#messages + 1] = { role = "assistant", tool_calls = { { id = id, type = "function", ["function"] = { name = "read", arguments = "{}" } } } }
+    messages[#messages + 1] = { role = "tool", tool_call_id = id, content = ("Line %d of the log says nothing new.\n"):format(n):rep(40) }
+    local req = t.request{ model = "claude-x", messages = messages, tenant = who }
+    plain[n] = { text = req:body():match('"messages":(%[.*)%]'), tokens = req:tokens() }
+    policy(req, function(r) return perilune.upstream("m"):chat(r) end)
+    local before = sent[n - 1] and sent[n - 1].text or ""
+    sent[n] = { text = t.calls("m")[n].text:match('"messages":(%[.*)%]'), tokens = req:tokens() }
+    if sent[n].text:sub(1, #before) ~= before then folds = folds + 1 end
+    saved = saved + req:saved().cost
+    t.ok(sent[n].tokens <= 9000, sent[n].tokens)
+  end
+  t.ok(folds >= 3 and folds <= 8, folds .. " folds")
+  t.ok(bill(sent) < 0.85 * bill(plain), bill(sent) / bill(plain))
+  t.near(saved, bill(plain) - bill(sent), 0.1 * saved)
+end)
+
 t.test("the guard: a fold that costs more waits for the limit", function()
   local function folds_at(options)
     options.window, options.keep_turns = 6000, 12
