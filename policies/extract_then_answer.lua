@@ -12,7 +12,7 @@
 -- by the prices of both upstreams and by what the provider has cached already, it would cost
 -- more (see perilune.cost).
 -- Passages are remembered by text and question: an agent that calls tools in between pays
--- `small` once, and its prompt stays the same.
+-- `small` once, and its prompt stays the same; also when a longer text comes.
 --
 ---@class ExtractThenAnswerOptions
 ---@field small string           upstream that reads
@@ -56,7 +56,7 @@ end
 local function pays(req, options, ledger, long, middle)
   local removed = middle - options.max_tokens
   if removed <= 0 then return false end
-  local sent = long.index <= ledger.known and ledger.state == "whole"
+  local sent = long.was_sent and not long.was_read
   if sent and not ledger:pays(removed, ledger.tokens) then return false end
   if not options.guard or ledger.profile.input == 0 then return true end
   local usd = ledger:net{
@@ -73,27 +73,74 @@ local function question_of(req, long, head, tail)
   return #last <= 8000 and last or last:sub(1, 4000) .. "\n...\n" .. last:sub(-4000)
 end
 
--- Replaces the text's middle; returns how, for the ledger.
+-- Replaces the text's middle.  Returns how many tokens went, nil when it goes as it is, and
+-- what reading cost in USD, nil when the passages were remembered.
 local function shorten(req, options, ledger, long)
   local head, middle, tail = extract.split(long.text)
   local tokens = perilune.tokens(middle, req.model)
-  if not pays(req, options, ledger, long, tokens) then return "whole" end
+  if not pays(req, options, ledger, long, tokens) then return nil end
 
-  local facts, why = extract.facts(options.small, question_of(req, long, head, tail), middle, {
+  local facts, why = extract.facts(options.small, long.question, middle, {
     max_tokens = options.max_tokens, timeout = math.min(options.timeout, math.max(0.001, req:time_left())),
     remember = options.remember, tenant = req.tenant,
   })
-  local too_many = facts and perilune.tokens(facts, req.model) > tokens * 0.7
+  local left = facts and perilune.tokens(facts, req.model)
+  local too_many = left and left > tokens * 0.7
   if not facts or too_many then
     local said = too_many and "the passages are hardly shorter" or type(why) == "table" and (why.message or why.code) or why
     req:log("warn", "extract_then_answer: the text goes as it is", { upstream = options.small, reason = said })
-    return "whole"
+    return nil
   end
   long.replace(("%s[Passages from a longer text (%d tokens) that stood here]\n%s\n[End of the passages]%s%s"):format(
     head, tokens, facts, tail ~= "" and "\n\n" or "", tail))
-  local spent = why and price_of_reading(req, options, why.prompt_tokens or 0, why.completion_tokens or 0) or 0
-  ledger:report{ spent = spent, behind = ledger.state == "whole" and long.index <= ledger.known and tokens or 0 }
-  return "passages"
+  return tokens - left, why and price_of_reading(req, options, why.prompt_tokens or 0, why.completion_tokens or 0) or nil
+end
+
+local function name_of(long) return (" %d.%d"):format(long.index, long.part) end
+
+-- Which texts are read: the longest, and those that were read before, in order.  Asks for
+-- nothing yet: what is asked about one must not depend on what becomes of another.
+local function choose(req, ledger, longest, all)
+  local list, read = {}, (ledger.state or "") .. " "
+  for _, long in ipairs(all) do
+    long.was_sent = long.index <= ledger.known
+    long.was_read = read:find(name_of(long) .. " ", 1, true) ~= nil
+    if long == longest or long.was_read then
+      local head, _, tail = extract.split(long.text)
+      long.question = question_of(req, long, head, tail)
+      list[#list + 1] = long
+    end
+  end
+  return list
+end
+
+-- Tokens of the messages from `first` on that the provider has.
+local function sent_behind(messages, first, known, model)
+  local sum = 0
+  for i = first, known do sum = sum + chat.tokens(messages[i], model) end
+  return sum
+end
+
+-- Shortens them all and reports; returns the names of those that were.
+local function read_all(req, options, ledger, list, messages)
+  local names, gone, earlier, spent, broken = {}, 0, 0, 0, nil
+  for _, long in ipairs(list) do
+    local removed, usd = shorten(req, options, ledger, long)
+    if removed then names[#names + 1] = name_of(long) end
+    -- The same passages as before leave the prefix as it was.
+    local same = long.was_read and removed and not usd or not long.was_read and not removed
+    if long.was_sent and not same then broken = broken or long.index end
+    if long.was_sent then
+      gone = gone + (removed or 0)
+      if long.was_read then earlier = earlier + (removed or 0) end
+    end
+    spent = spent + (usd or 0)
+  end
+  if #names > 0 then
+    local behind = broken and sent_behind(messages, broken, ledger.known, req.model) + gone - earlier or 0
+    ledger:report{ sent_removed = gone, earlier = earlier, behind = behind, spent = spent }
+  end
+  return table.concat(names)
 end
 
 return function(given)
@@ -105,12 +152,12 @@ return function(given)
   return function(req, next)
     if options.big then req.upstream = options.big end
     local messages = chat.messages(req)
-    local long = messages and extract.longest(messages, options.above_tokens, req.model)
-    if not long or long.tokens > options.below_tokens or (not options.code and text_of.has_code(long.text)) then
-      return next(req)
-    end
+    local longest, all
+    if messages then longest, all = extract.longest(messages, options.above_tokens, req.model) end
+    if not longest then return next(req) end
     local ledger = cost.open(req, "extract_then_answer", options)
-    ledger:remember(shorten(req, options, ledger, long))
+    if longest.tokens > options.below_tokens or (not options.code and text_of.has_code(longest.text)) then longest = nil end
+    ledger:remember(read_all(req, options, ledger, choose(req, ledger, longest, all), messages))
     return next(req)
   end
 end

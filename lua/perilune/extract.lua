@@ -17,38 +17,51 @@ local is_object = chat.is_object
 
 ---@class perilune.LongText
 ---@field index integer  of its message
+---@field part integer   of the message's content; 0: it is all of it
 ---@field text string
----@field tokens integer
+---@field tokens? integer
 ---@field replace fun(text: string)
 
---- The longest text that users or tools put into a conversation, when it has more tokens
---- than `above`.
+--- The texts of users and tools with more than so many bytes, in order, and the longest.
 ---@param messages perilune.Message[]
----@param above integer
----@param model? string
----@return perilune.LongText?
-function M.longest(messages, above, model)
-  local best
-  local function consider(index, text, replace)
-    if type(text) ~= "string" or (best and #text <= #best.text) then return end
-    best = { index = index, text = text, replace = replace }
+---@param bytes integer
+---@return perilune.LongText[]
+---@return perilune.LongText? longest
+function M.long(messages, bytes)
+  local all, best = {}, nil
+  local function consider(index, part, text, replace)
+    if type(text) ~= "string" or #text <= bytes then return end
+    all[#all + 1] = { index = index, part = part, text = text, replace = replace }
+    if not best or #text > #best.text then best = all[#all] end
   end
   for i, m in ipairs(messages) do
     local content = (m.role == "user" or m.role == "tool" or m.role == "function") and m.content
     if type(content) == "table" then
-      for _, part in ipairs(content) do
+      for p, part in ipairs(content) do
         if is_object(part) and part.type == "text" then
-          consider(i, part.text, function(text) part.text = text end)
+          consider(i, p, part.text, function(text) part.text = text end)
         end
       end
     else
-      consider(i, content, function(text) m.content = text end)
+      consider(i, 0, content, function(text) m.content = text end)
     end
   end
+  return all, best
+end
+
+--- The longest text that users or tools put into a conversation, when it has more tokens
+--- than `above`; and all that may have as many.
+---@param messages perilune.Message[]
+---@param above integer
+---@param model? string
+---@return perilune.LongText?
+---@return perilune.LongText[] all
+function M.longest(messages, above, model)
   -- A token is rarely shorter than a byte: what is too short need not be counted.
-  if not best or #best.text <= above then return nil end
+  local all, best = M.long(messages, above)
+  if not best then return nil, all end
   best.tokens = core.tokens(best.text, model, true)
-  return best.tokens > above and best or nil
+  return best.tokens > above and best or nil, all
 end
 
 -- Ends of sentences and paragraphs.

@@ -1169,18 +1169,28 @@ function FieldParser:is_empty() end
 
 ---@class perilune.LongText
 ---@field index integer  of its message
+---@field part integer   of the message's content; 0: it is all of it
 ---@field text string
----@field tokens integer
+---@field tokens? integer  of the longest
 ---@field replace fun(text: string)
 
 ---@class perilune.extract
 local extract = {}
 
---- The longest text of users and tools, when it has more tokens than `above`.
+--- The texts of users and tools with more than so many bytes, in order, and the longest.
+---@param messages perilune.Message[]
+---@param bytes integer
+---@return perilune.LongText[]
+---@return perilune.LongText? longest
+function extract.long(messages, bytes) end
+
+--- The longest text of users and tools, when it has more tokens than `above`; and all that
+--- have more bytes than that.
 ---@param messages perilune.Message[]
 ---@param above integer
 ---@param model? string
 ---@return perilune.LongText?
+---@return perilune.LongText[] all
 function extract.longest(messages, above, model) end
 
 --- Cuts a text at paragraphs or sentences: at most 1200 bytes each of head and tail.

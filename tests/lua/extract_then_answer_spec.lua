@@ -153,6 +153,60 @@ t.test("the same question about the same text is read once", function()
   t.equal(#t.calls("small"), 4, "forgotten")
 end)
 
+-- An agent that reads files, each longer than the one in front: what every request was.
+local function read_files(sizes, small)
+  tenants = tenants + 1
+  local who, messages, sent, saved = "t" .. tenants, { { role = "user", content = "When did it rain?" } }, {}, 0
+  t.upstream("small", small or { text = "Day 7 had rain.", upstream = { price = { input = 0.1, output = 0.4 } } })
+  t.upstream("big", { text = "go on", upstream = { model = "gpt-5", price = { input = 10, output = 30 } } })
+  for n, size in ipairs(sizes) do
+    local id = "c" .. n
+    messages[#messages + 1] = { role = "assistant", tool_calls = { { id = id, type = "function", ["function"] = { name = "f", arguments = "{}" } } } }
+    messages[#messages + 1] = { role = "tool", tool_call_id = id, content = "File " .. n .. ".\n\n" .. table.concat(filler, "\n\n", 1, size) }
+    local req = t.request{ messages = messages, tenant = who, model = "gpt-5" }
+    local plain, before = req:body():match('"messages":(%[.*)%]'), req:tokens()
+    t.run("extract_then_answer", { small = "small", big = "big", above_tokens = 1000 }, req)
+    sent[n] = { text = t.calls("big")[n].text:match('"messages":(%[.*)%]'), tokens = req:tokens(), plain = plain, before = before }
+    saved = saved + req:saved().cost
+  end
+  return sent, saved, #t.calls("small")
+end
+
+t.test("what was read stays read when a longer text comes", function()
+  local sent, _, asked = read_files{ 200, 1, 250, 2, 300, 3 }
+  t.equal(asked, 3)
+  for n = 2, #sent do t.equal(sent[n].text:sub(1, #sent[n - 1].text), sent[n - 1].text, "request " .. n) end
+  t.equal(select(2, sent[6].text:gsub("Day 7 had rain", "")), 3)
+end)
+
+t.test("a text that went as it is stays when a longer one comes, and so does what was said about it", function()
+  local sent, _, asked = read_files({ 200, 1, 250, 2 }, { { status = 503 }, { text = "Day 7 had rain." } })
+  for n = 2, #sent do t.equal(sent[n].text:sub(1, #sent[n - 1].text), sent[n - 1].text, "request " .. n) end
+  t.equal({ asked, select(2, sent[4].text:gsub("Day 7 had rain", "")) }, { 2, 1 })
+end)
+
+t.test("money: what is reported is what the bills say", function()
+  local function bill(sent, text, tokens)
+    local total, before = 0, ""
+    for _, s in ipairs(sent) do
+      local n = 0
+      while n < #before and before:sub(n + 1, n + 16) == s[text]:sub(n + 1, n + 16) do n = n + 16 end
+      n = math.min(n, #before)
+      total = total + (n * 0.1 + (#s[text] - n)) / #s[text] * s[tokens] * 10e-6
+      before = s[text]
+    end
+    return total
+  end
+  for _, sizes in ipairs{ { 200, 1, 1, 1, 1 }, { 200, 1, 250, 1, 300, 1, 1 } } do
+    local sent, saved, asked = read_files(sizes)
+    local reading = 0
+    for _, call in ipairs(t.calls("small")) do reading = reading + perilune.tokens(call.body.messages[2].content) * 1e-7 end
+    t.ok(asked > 0)
+    local expected = bill(sent, "plain", "before") - bill(sent, "text", "tokens") - reading
+    t.near(saved, expected, 0.05 * expected)
+  end
+end)
+
 t.test("cutting a text loses nothing", function()
   local texts = { book, ("字"):rep(5000), ("这是一句话。"):rep(900), ("x"):rep(9000), "Q?\n\n" .. ("a b. "):rep(3000) .. "\n\nWhy not?", "a" .. ("字"):rep(5000) }
   for i, text in ipairs(texts) do
