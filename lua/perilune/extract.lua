@@ -109,6 +109,18 @@ function M.split(text)
   return text:sub(1, head), text:sub(head + 1, tail), text:sub(tail + 1)
 end
 
+--- Did an answer end where it was cut off, at max_tokens?  Half a number is another number,
+--- and what would have followed is not there.
+---@param text string
+---@param usage? perilune.Usage
+---@param most integer  max_tokens
+---@return boolean
+function M.was_cut(text, usage, most)
+  local written = usage and usage.completion_tokens or 0
+  if written == 0 then written = core.tokens(text, nil, true) end
+  return written >= most
+end
+
 local SYSTEM = "You prepare material for another model that will answer a question without seeing the text. "
   .. "Copy from the text every passage that the answer may depend on, word for word: numbers with their units, names, dates, "
   .. "identifiers, quotations, conditions, exceptions and negations. Add nothing, conclude nothing, answer nothing. "
@@ -138,6 +150,7 @@ function M.facts(upstream, question, text, options)
   if not facts then return nil, usage end
   facts = facts:gsub("^%s+", ""):gsub("%s+$", "")
   if facts == "" or facts:find("^NONE%.?$") then return nil, "the small model found nothing" end
+  if M.was_cut(facts, usage, options.max_tokens) then return nil, "the passages are longer than max_tokens" end
   if options.remember > 0 then core.memo_set(key, facts, options.remember, options.tenant) end
   return facts, usage
 end

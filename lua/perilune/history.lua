@@ -17,6 +17,7 @@
 
 local chat = require "perilune.chat"
 local core = require "perilune.core"
+local extract = require "perilune.extract"
 local text_of = require "perilune.text"
 
 local M = {}
@@ -364,6 +365,7 @@ function M.summarize(upstream, req, messages, budget, timeout)
   if not text then return nil, usage end
   text = text:match("^%s*(.-)%s*$")
   if text == "" then return nil, "the small model said nothing" end
+  if extract.was_cut(text, usage, budget) then return nil, "the summary is too long" end
   return text, usage
 end
 

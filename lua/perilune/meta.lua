@@ -1201,6 +1201,13 @@ function extract.longest(messages, above, model) end
 ---@return string tail
 function extract.split(s) end
 
+--- Was an answer cut off at max_tokens, as its usage says, or else its length?
+---@param answer string
+---@param usage? perilune.Usage
+---@param most integer  max_tokens
+---@return boolean
+function extract.was_cut(answer, usage, most) end
+
 --- Asks a small model for the passages that a question needs, word for word.
 ---@async
 ---@param upstream string

@@ -83,6 +83,7 @@ end)
 t.test("when the small model fails, is late, or has nothing, the text goes as it is", function()
   local scripts = {
     { status = 503 }, { text = "late", delay = 30 }, { text = "" }, { text = "NONE" }, { text = " NONE.\n" }, { text = ("much "):rep(8000) },
+    { text = "Day 7 had 1", usage = { prompt_tokens = 9000, completion_tokens = 800 } }, { text = ("rain "):rep(900) },
   }
   for i, script in ipairs(scripts) do
     local m = ask("When?")
