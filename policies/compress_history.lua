@@ -44,7 +44,7 @@ local spec = {
   guard = { type = "boolean", default = true },
 }
 
--- A digest says at least this much, or 15 % of what it stands for; at most half of it.
+-- A digest says at least this much, or 15 % of what it stands for, if that fits; at most half of it.
 local LEAST = 200
 
 -- Tokens of the label in front of a digest, and of two messages.
@@ -62,8 +62,10 @@ end
 -- Tokens for the digest: so that the next `headroom` turns fit under the trigger.
 local function budget_of(options, messages, tokens, plan)
   local growth = tokens / turns_in(messages)
-  local room = options.window * options.trigger - options.headroom * growth - plan.rest
-  local least = math.min(math.max(LEAST, math.floor(plan.tokens * 0.15)), math.floor(plan.tokens * 0.5))
+  local fits = options.window * options.trigger - plan.rest
+  local room = fits - options.headroom * growth
+  local least = math.max(LEAST, math.floor(math.min(fits, plan.tokens * 0.15)))
+  least = math.min(least, math.floor(plan.tokens * 0.5))
   return math.max(least, math.floor(math.min(room, plan.tokens * 0.5)))
 end
 

@@ -233,6 +233,13 @@ t.test("one turn of an agent that is longer than the window: a fold makes room f
   t.near(saved, bill(plain) - bill(sent), 0.1 * saved)
 end)
 
+t.test("a history of many windows fits into one", function()
+  for _, window in ipairs{ 1500, 3000, 6000 } do
+    local _, req = run({ window = window, guard = false }, talk(250))
+    t.ok(req:tokens() <= window, ("%d tokens for %d"):format(req:tokens(), window))
+  end
+end)
+
 t.test("the guard: a fold that costs more waits for the limit", function()
   local function folds_at(options)
     options.window, options.keep_turns = 6000, 12
