@@ -149,9 +149,12 @@ return function(given)
     error(("policy 'extract_then_answer': below_tokens must be at least above_tokens, got %d and %d"):format(
       options.below_tokens, options.above_tokens), 0)
   end
+  local done = {} -- the name, in req.ctx, of "was here": a retry runs policies again
+
   return function(req, next)
     if options.big then req.upstream = options.big end
-    local messages = chat.messages(req)
+    local messages = not req.ctx[done] and chat.messages(req)
+    req.ctx[done] = true
     local longest, all
     if messages then longest, all = extract.longest(messages, options.above_tokens, req.model) end
     if not longest then return next(req) end

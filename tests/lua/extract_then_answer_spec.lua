@@ -208,6 +208,18 @@ t.test("money: what is reported is what the bills say", function()
   end
 end)
 
+t.test("tried again, the same is sent, and nothing more is read", function()
+  t.upstream("small", { text = "Day 7 had rain." })
+  t.upstream("big", { { status = 503 }, { text = "It rained." } })
+  local policy = t.policy("extract_then_answer", { small = "small", big = "big" })
+  local next = function(r) return perilune.upstream("big"):chat(r) end
+  local req = t.request{ messages = { { role = "user", content = book .. "\n\nmore" }, { role = "user", content = book }, { role = "user", content = "When?" } } }
+  policy(req, next)
+  t.equal(policy(req, next):text(), "It rained.")
+  t.equal(t.calls("big")[1].text, t.calls("big")[2].text)
+  t.equal(#t.calls("small"), 1)
+end)
+
 t.test("cutting a text loses nothing", function()
   local texts = { book, ("字"):rep(5000), ("这是一句话。"):rep(900), ("x"):rep(9000), "Q?\n\n" .. ("a b. "):rep(3000) .. "\n\nWhy not?", "a" .. ("字"):rep(5000) }
   for i, text in ipairs(texts) do
