@@ -106,6 +106,9 @@ end
 local property_words = set "type description enum title default examples deprecated $comment"
 local object_words = set "type properties required additionalProperties title description $schema $id $comment $defs definitions"
 
+-- Not a list: these are tables.
+local function is_object(v) return type(v) == "userdata" and v ~= core.null end
+
 local function has_only(object, words)
   for name in pairs(core.fields(object)) do
     if not words[name] then return false end
@@ -127,10 +130,10 @@ end
 ---@param format any
 ---@return perilune.Field[]?
 function M.from_format(format)
-  local schema = format and format ~= core.null and format.type == "json_schema" and format.json_schema
-  schema = schema and schema ~= core.null and schema.schema
-  local properties = schema and schema ~= core.null and schema.type == "object" and schema.properties
-  if not properties or properties == core.null or not has_only(schema, object_words) then return nil end
+  local outer = is_object(format) and format.type == "json_schema" and format.json_schema
+  local schema = is_object(outer) and outer.schema
+  local properties = is_object(schema) and schema.type == "object" and schema.properties
+  if not is_object(properties) or not has_only(schema, object_words) then return nil end
   local names = {}
   for name in pairs(core.fields(properties)) do names[#names + 1] = name end
   table.sort(names)
@@ -144,7 +147,7 @@ function M.from_format(format)
   local fields = {}
   for i, name in ipairs(names) do
     local property = properties[name]
-    fields[i] = type(property) == "userdata" and property ~= core.null and from_property(name, property) or nil
+    fields[i] = is_object(property) and from_property(name, property) or nil
     if not fields[i] then return nil end
   end
   return fields[1] and not M.repeated(fields) and fields or nil
@@ -246,6 +249,7 @@ function Parser:line(line)
     self.lines[#self.lines + 1] = line
     return nil
   elseif not field then
+    if self.wrapped == nil and line:find("%S") then self.wrapped = line:find("^%s*```") ~= nil end
     self.dropped[#self.dropped + 1] = line
     return nil
   end
@@ -256,10 +260,21 @@ function Parser:line(line)
   return out ~= "" and out or nil
 end
 
+-- A fence in front of the first field ends behind the last one.
+function Parser:unwrap()
+  for i = #self.lines, 2, -1 do
+    if self.lines[i]:find("%S") then
+      if self.lines[i]:find("^%s*```%s*$") then self.lines[i] = "" end
+      return
+    end
+  end
+end
+
 --- The answer is over; returns what is missing of the JSON.  Nothing when it was none.
 ---@return string? json
 function Parser:finish()
   if self.as_it_is then return nil end
+  if self.open and self.wrapped and self.fence then self:unwrap() end
   local out = { self:close() }
   if not next(self.done) then
     local text = table.concat(self.dropped, "\n")

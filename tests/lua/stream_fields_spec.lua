@@ -72,6 +72,13 @@ t.test("models that decorate", function()
   t.equal(text:gsub("\n", ""), '{"title":"The \\"Moon\\"","score":-1.50,"mood":"好"}')
 end)
 
+t.test("a fence around all of it is no part of the last field", function()
+  local function is(script, expected) t.equal((answer({ fields = fields }, script):gsub("\n", "")), expected) end
+  is("```yaml\ntitle: t\nscore: 1\nsure: no\nsummary: a\nb\n```\n", '{"title":"t","score":1,"sure":false,"summary":"a\\nb"}')
+  is("```\nsummary: a\n```\nb\n```\n```", '{"summary":"a\\n```\\nb\\n```","title":null,"score":null,"sure":null}')
+  is("summary: a\n```\nb\n```", '{"summary":"a\\n```\\nb\\n```","title":null,"score":null,"sure":null}')
+end)
+
 t.test("what is missing or not of its type is null", function()
   local function is(script, expected) t.equal((answer({ fields = fields }, script):gsub("\n", "")), expected) end
   is("title: t\nscore: 7.5\nsure: maybe", '{"title":"t","score":null,"sure":null,"summary":null}')
@@ -110,6 +117,9 @@ t.test("the fields of a response_format", function()
   t.match(sent.messages[1].content, "zeta: %(text; the last%)\nalpha: %(a number%)\nmood: %(one of: up, down%)$")
 
   local others = {
+    "5", "[]", '{"type":"json_schema","json_schema":5}', '{"type":"json_schema","json_schema":{"schema":"x"}}',
+    (format:gsub('"object","properties":%b{}', '"object","properties":5')), (format:gsub('"object","properties":%b{}', '"object","properties":"x"')),
+    (format:gsub('"object","properties":%b{}', '"object","properties":[1]')), (format:gsub('"object","properties":%b{}', '"object","properties":[]')),
     '{"type":"json_object"}', "null", '{"type":"text"}', '{"type":"json_schema"}',
     (format:gsub('"type":"number"', '"type":"array"')), (format:gsub('"type":"number"', '"type":["number","null"]')),
     (format:gsub('{"type":"number"}', "7")), (format:gsub('"object","properties":%b{}', '"object","properties":{}')),
