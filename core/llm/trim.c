@@ -310,13 +310,14 @@ static const char *cut_clauses(struct round *r, const char *p, const char *stop,
     return stop;
 }
 
-/* In front of the punctuation at the end of [p, end). */
+/* In front of the punctuation at the end of [p, end); ； is some of it: what stands behind it is
+ * another sentence, and would be one with this one without it. */
 static const char *without_end(const char *p, const char *end) {
     for (;;) {
         const char *q = end;
         while (q > p && is_white(q[-1])) q--;
         if (q > p && trim_terminator(q - 1, q) == 1) q--;
-        else if (q - p >= 3 && trim_terminator(q - 3, q) == 3) q -= 3;
+        else if (q - p >= 3 && (trim_terminator(q - 3, q) == 3 || memcmp(q - 3, "；", 3) == 0)) q -= 3;
         if (q == end) return q;
         end = q;
     }
