@@ -11,7 +11,8 @@
 -- begins.  What is written behind each other is always the beginning of valid JSON, cut
 -- between values.
 --
--- A model does not always obey.  Words before the first field are dropped; an answer that
+-- A model does not always obey.  Words before the first field are dropped, and so is what it
+-- thought (<think>...</think>, where the server leaves that in the answer); an answer that
 -- is JSON already passes as it is; one without any of the fields does, too, at its end:
 -- what it says is not lost.  Fields that did not come are null; a value that is not of its
 -- type is null.
@@ -28,9 +29,9 @@ local types = { string = true, text = true, number = true, integer = true, boole
 ---@field about? string   what to write, for the model
 ---@field one_of? string[]
 
--- Names as models write them: bold, in quotes, as a list.
+-- Names as models write them: bold, in quotes, as a list, numbered.
 local function plain(name)
-  return (name:gsub("[%*`\"]", ""):gsub("^[%s%-]+", ""):gsub("%s+$", ""):lower())
+  return (name:gsub("[%*`\"]", ""):gsub("^[%s%-]+", ""):gsub("^%d+[.)]%s*", ""):gsub("%s+$", ""):lower())
 end
 
 local function is_choice(list)
@@ -234,11 +235,22 @@ function Parser:begins(line)
   return name and self.by_name[plain(name)], value
 end
 
+-- What is left of a line behind what the model thought; nil: nothing yet.
+function Parser:beyond_thoughts(line)
+  if self.thinking == nil and line:find("%S") then self.thinking = line:find("^%s*<think>") ~= nil end
+  if not self.thinking then return line end
+  self.dropped[#self.dropped + 1] = line
+  local rest = line:match("</think>(.*)$")
+  self.thinking = rest == nil
+  return rest
+end
+
 --- One line, without its end; returns what is now known, as JSON.
 ---@param line string
 ---@return string? json
 function Parser:line(line)
-  line = line:gsub("\r$", "")
+  line = self:beyond_thoughts((line:gsub("\r$", "")))
+  if not line then return nil end
   if self.as_it_is == nil and line:find("%S") then
     self.as_it_is = line:find("^%s*[{%[]") ~= nil or line:find("^%s*```%s*json") ~= nil
   end

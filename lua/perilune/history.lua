@@ -363,9 +363,10 @@ function M.summarize(upstream, req, messages, budget, timeout)
     messages = core.json_array(list), tools = tools, tool_choice = tools and "none" or nil, max_tokens = budget, temperature = 0,
   }, { timeout = timeout })
   if not text then return nil, usage end
-  text = text:match("^%s*(.-)%s*$")
+  local cut = extract.was_cut(text, usage, budget)
+  text = extract.said(text)
+  if cut then return nil, "the summary is too long" end
   if text == "" then return nil, "the small model said nothing" end
-  if extract.was_cut(text, usage, budget) then return nil, "the summary is too long" end
   return text, usage
 end
 

@@ -195,7 +195,7 @@ end)
 
 t.test("when it fails, is late, says nothing or too much: sentences", function()
   for _, script in ipairs{
-    { status = 503 }, { text = "never", delay = 100 }, { text = "  \n" }, { text = ("word "):rep(3000) },
+    { status = 503 }, { text = "never", delay = 100 }, { text = "  \n" }, { text = ("word "):rep(3000) }, { text = "<think>\nWell" },
     { text = "- The insurance ends on 3", usage = { prompt_tokens = 3000, completion_tokens = 2000, total_tokens = 5000 } },
   } do
     t.upstream("s", script)

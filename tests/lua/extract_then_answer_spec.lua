@@ -64,6 +64,14 @@ t.test("a tool's result", function()
   t.equal({ out[1], out[2], out[3].tool_call_id }, { m[1], m[2], "a" })
 end)
 
+t.test("what the small model thought is no passage", function()
+  for _, thought in ipairs{ "<think>\nIs it day 9?\n</think>\n\n", "Is it day 9?\n</think>\n" } do
+    local out = run({}, ask("When did it rain?"), { text = thought .. "Day 7 had rain." })
+    t.match(out[2].content, "stood here%]\nDay 7 had rain%.\n%[End")
+    t.ok(not out[2].content:find("day 9?", 1, true))
+  end
+end)
+
 t.test("streams stay streams", function()
   local _, res = run({}, ask("When?"), nil, { stream = true })
   local n = 0
@@ -82,7 +90,8 @@ end)
 
 t.test("when the small model fails, is late, or has nothing, the text goes as it is", function()
   local scripts = {
-    { status = 503 }, { text = "late", delay = 30 }, { text = "" }, { text = "NONE" }, { text = " NONE.\n" }, { text = ("much "):rep(8000) },
+    { status = 503 }, { text = "late", delay = 30 }, { text = "" }, { text = "NONE" }, { text = " NONE.\n" },
+    { text = "<think>\nDay 7?\n</think>\n\nNONE" }, { text = "<think>Day 7 had rain." }, { text = ("much "):rep(8000) },
     { text = "Day 7 had 1", usage = { prompt_tokens = 9000, completion_tokens = 800 } }, { text = ("rain "):rep(900) },
   }
   for i, script in ipairs(scripts) do

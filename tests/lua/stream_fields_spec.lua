@@ -79,6 +79,15 @@ t.test("a fence around all of it is no part of the last field", function()
   is("summary: a\n```\nb\n```", '{"summary":"a\\n```\\nb\\n```","title":null,"score":null,"sure":null}')
 end)
 
+t.test("what the model thought is no field, and numbers in front of names are no part of them", function()
+  local function is(script, expected) t.equal((answer({ fields = fields }, script):gsub("\n", "")), expected) end
+  is("<think>\nscore: 9\ntitle: perhaps\n</think>\n\ntitle: t\nscore: 1", '{"title":"t","score":1,"summary":null,"sure":null}')
+  is("\n<think>short</think>title: t", '{"title":"t","summary":null,"score":null,"sure":null}')
+  is("<think>\n</think>\n{\"title\":\"<think>\"}", '{"title":"<think>"}')
+  is("<think>\nstill", "<think>still")
+  is("1. title: t\n2) **score**: 2", '{"title":"t","score":2,"summary":null,"sure":null}')
+end)
+
 t.test("what is missing or not of its type is null", function()
   local function is(script, expected) t.equal((answer({ fields = fields }, script):gsub("\n", "")), expected) end
   is("title: t\nscore: 7.5\nsure: maybe", '{"title":"t","score":null,"sure":null,"summary":null}')
