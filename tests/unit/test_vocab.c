@@ -366,7 +366,7 @@ done:
 }
 
 /* A token that must stand alone looks at the letter before it, which has been counted. */
-TEST(a_stream_does_not_part_a_lone_word_from_its_neighbour) {
+TEST_NOFAULT(a_stream_does_not_part_a_lone_word_from_its_neighbour) {
     static const struct parts parts = {
         .added = "{\"id\":300,\"content\":\"<w\",\"special\":false,\"single_word\":true}",
     };
