@@ -43,8 +43,19 @@ local yours = "stop|quit|sleep|lose |gain|get |become|be |feel|understand|decide
 -- Whom one pleases: "can you please everyone".
 local pleased = "me |me,|please my |everyone|everybody|your |my |his |her |their |our |him |them |us |both |people|the crowd|customers|or |and "
 
+-- Parts of the phrases below.
+local very = "very|really|so|ever so|hugely|massively|immensely|super|extremely|incredibly|truly|absolutely|deeply|genuinely|eternally|forever|most|totally|highly|greatly|"
+local fine = "great|good|nice|wonderful|lovely|fantastic|amazing|beautiful|pleasant|awesome|excellent|blessed|productive|fabulous"
+local aid = "help|time|assistance|support|effort|efforts|understanding|attention|patience|cooperation|consideration|guidance|advice|input|"
+  .. "insight|insights|wisdom|feedback|suggestions|reply|answer|expertise|kindness|generosity|service|hard work|work|thoughts|tips|ideas"
+local dear = "kind|great|amazing|wonderful|valuable|continued|precious|generous|quick|prompt|invaluable|kind and patient"
+local silly = "silly|stupid|dumb|basic|weird|odd|strange|naive|obvious|simple|long|rambling|confusing|foolish|random"
+local great = "great|awesome|amazing|helpful|appreciated|wonderful|fantastic|perfect|lovely|incredible|brilliant|super helpful|much appreciated"
+
 M.en = {
   start = {
+    "[okay|ok|so|well|anyway] [,] (um|uh|umm|er|hmm) ,",
+    "(first of all|first off|to start with|to begin with|firstly) , i just (wanted|want) to say that",
     "[well|so|okay|ok|alright|now] [,] (basically|essentially|actually|frankly|to be honest|to be frank|as you know|as you may know|as you can see|as i mentioned [earlier|above|before]|as mentioned [earlier|above|before]|needless to say|in other words|if you will|if i may) ,",
     "(basically|essentially) !(illiterate|equivalent|identical|equal|free|sound|correct|true|false|wrong|unchanged)",
     "(first of all|first off|to start with|to begin with) ,",
@@ -53,7 +64,6 @@ M.en = {
     "(as an|being an|since you are an|since you're an|as you are an) (expert|advanced|intelligent|helpful|ai) [ai] [language] (assistant|model|system) ,",
     "(just|i just) wanted to (ask|say|mention|let you know) that",
     "(for what it's worth|in my humble opinion) ,",
-    "i (was|am|'m) [just] wondering (if|whether) you (could|can|would|might) (please|kindly|perhaps|possibly) [please|kindly] [help me [out] [to|with|by]]",
     "i (was|am|'m) [just] wondering (if|whether) you (could|can|would|might) help me [out] [to|with|by]!(not |" .. yours .. ")",
     "i (was|am|'m) [just] wondering (if|whether) it (would|might) be possible for you to [please|kindly|perhaps|possibly]",
     "(i'm|i am) (hoping|looking) (that you could|for you to) [please|kindly]!(" .. pleased .. ")",
@@ -78,6 +88,17 @@ M.en = {
     "(it is|it's) (worth noting|worth mentioning|worth pointing out|important to note|important to mention|good to know) that",
     "(it should be noted|i should mention|i should note|i want to mention|i would like to mention|i'd like to mention|i would like to point out|please be advised|please be informed) that",
     "(i think|i guess|i feel like|i suppose) it would be (nice|good|great) if you could",
+    "[basically|essentially|so|anyway|honestly] [,] what (i'm|i am) (trying to say|getting at) is [,] [that]",
+    "[so|and|now] [,] (i would|i'd|we would|we'd) [really|absolutely|truly|also] love it if you (could|would|can)",
+    "[so|and|now] [,] (i would|i'd|we would|we'd) [also] be (" .. very .. ") (grateful|thankful|appreciative|happy) if you (could|would|can)",
+    "(it would|it'd) be (" .. very .. ") (" .. fine .. "|helpful|cool|perfect|ideal|incredible) if you (could|would|can)",
+    "(would|will|is) it be [at all|even] possible for you to [please|kindly]",
+    "(is there any chance|is there a chance|any chance|do you think) [that] you (could|can|might) [be able to] [please|possibly|maybe|kindly]!(be |have |know |ever |already |still |not )",
+    "(would|will) you [please|kindly] be able to!(not )",
+    "[and|but|so] i (was|am|'m) [just] wondering (if|whether) you (could|can|would|might) (please|kindly|perhaps|possibly) [please|kindly] [help me [out] [to|with|by]]!(be |not )",
+    "[and|but|so] i (was|am|'m) [just|really] (wondering|hoping) (if|whether|that) you (could|can|would|might) [please|kindly|perhaps|possibly|maybe] be able to [please|kindly]!(" .. pleased .. "|help |not )",
+    "[and|but|so] i (was|am|'m) [just|really] (wondering|hoping) (if|whether|that) you (could|can|would|might) [please|kindly|perhaps|possibly|maybe] be able to help me [out] [to|with|by]!(not |" .. yours .. ")",
+    "i should be (most|very|much) obliged if you (could|would)",
   },
   tail = {
     "!(is|are|was|were|be|been|being|say|says|said|saying|you|they|we|i|he|she|to|not|n't|will|would|can|could|may|might|must|should|or|and|with|without|the|a|an|no|of|as|than|like|word|words|called|named|about|:|=|+|\"|means|mean|write|print|type|define|translate|spell|use|using|add|adding|only|just|by|for|in) (please|pls|plz)",
@@ -122,6 +143,59 @@ M.en = {
     "(here we go|that being said|having said that|that said)",
     "(i am|i'm) [so|very|really|super|truly] (grateful|thankful|happy to have you)",
     "(i am|i'm) (so|very|really|super|) (excited|curious|eager|happy) to (see|read|hear) (it|this|what you (come up with|write|think|say)|the result|your answer)",
+    "[and] i (hope|trust) [that] (you are|you're) (doing [really|very] (well|great|fine|good|okay)|having a [really|very] (" .. fine .. ") (day|week|morning|afternoon|evening|time|weekend|one) [so far|today])",
+    "[and] (i hope|hope) [that] (you had|you've had|you have had) a (" .. fine .. ") (day|week|weekend|time|morning) [so far]",
+    "[and] [i] hope [that] (this|my) (message|email|note|letter|request|prompt) finds you (well|in good health|in good spirits|in great health) [and that (you are|you're) (well|doing well|having a (" .. fine .. ") (day|week|time))]",
+    "[and] (have|enjoy|wishing you|i wish you) [a|an|the] [really|very|absolutely|truly] [" .. fine .. "] (day|one|evening|weekend|week|morning|afternoon|night|rest of your (day|evening|week|weekend)|rest of the (day|week)) [ahead|too|as well]",
+    "[and|but|so|anyway|anyways|once again|again] [,] [many|so many|a million|tons of|with many|with] (thanks|thank you|thank u|thx|tysm|cheers) [thank you|thanks] [thank you|thanks] [so very much|so much|very much|kindly|sincerely|a lot|a bunch|a ton|a million|loads|heaps|tons|ever so much|from the bottom of my heart] [again] [in advance|in anticipation|already]",
+    "[and|so|once again|again] [,] [many|with many] (thanks|thank you) [so very much|so much|very much|kindly|a lot|a million] [again] [in advance] for (your|all your|all of your|the|any|all the|taking the) [" .. dear .. "] (" .. aid .. ") [and [for] [your|all your|the] [" .. dear .. "] (" .. aid .. ")] [you (can|could) (offer|give|provide|share)] [on this|with this|in advance|in this matter]",
+    "[and] (thank you|thanks) [so very much|so much|very much|kindly|a lot] [again] [in advance] for (taking the time to (read|help|look at|answer|consider|review) [my|this|all of this|through] [message|request|email|question|it|me]|considering (this|my request)|all you do|everything you do|being so (kind|patient|helpful)|bearing with me|your time and for your help) [and for your (help|time|patience)]",
+    "[and|but|so] (i|we) (would|'d|will|'ll) [really|truly] (be (" .. very .. ") (grateful|thankful|appreciative|indebted to you)|appreciate (it|this|that|your help|any help|any (" .. aid .. ")|anything)) [very much|so much|a lot|greatly|immensely|more than you know] [for (any (" .. aid .. ")|your (" .. aid .. ")|this|that)] [that you (can|could|might) (offer|give|provide|share|spare)|you (can|could|might) (offer|give|provide|share|spare)] [me] [on this|with this]",
+    "(any|your) (" .. aid .. ") [at all] [you (can|could) (offer|give|provide|share)] [on this|with this|here] (would be|will be|is|are) [more than] (" .. very .. ") (" .. great .. "|welcome)",
+    "[anyway|anyways|so] [,] (whatever|anything) you can (come up with|think of|do|suggest|offer|provide|share) (would|will) be (" .. very .. ") (" .. great .. ")",
+    "[honestly|seriously] [,] (you are|you're|you've been) [seriously|honestly|truly|literally|really|simply] (an|a|the|my|such a|such an) [absolute|real|true|total|actual|literal] (lifesaver|life saver|legend|star|gem|angel|genius|hero|champ|rockstar|godsend|treasure|wizard|saint|miracle worker|superstar)",
+    "[and] your (work|answers|code|writing|output|advice|knowledge|expertise|skills|responses) (is|are) [always|simply|truly|absolutely|consistently] (flawless|perfect|amazing|brilliant|outstanding|impeccable|unmatched|unparalleled|incredible|excellent|legendary|top notch|world-class|invaluable|superb|remarkable|second to none)",
+    "(this|it|that) (means|would mean|will mean) (so much|the world|everything|a great deal|a lot|more than you know) to (me|us|my family|my team|our team)",
+    "[and] my (whole|entire) (career|job|future|life|grade|degree|promotion|reputation) (depends|relies|hinges|is riding|rides) on (this|it|you)",
+    "[and] (i am|i'm|we are|we're) [totally|completely|absolutely|really|all] (relying|depending|counting) on you [here|for this]",
+    "[and] (i am|i'm) [totally|completely|really|so|absolutely] desperate [here|for help|for your help]",
+    "[and] i (really|desperately|urgently|badly) need (your help|some help|help) [with this|here|on this|asap]",
+    "[and|seriously] [,] i owe you (one|big time|big|a coffee|a beer|my life|a drink)",
+    "(i am|i'm) (going to give|about to give|giving) you (a|an) (" .. very .. ") (important|critical|crucial|challenging|special|difficult) (task|job|assignment|mission|request)",
+    "[so] [,] i [just] have (a|an|one) (" .. very .. ") [quick|small|little|tiny|simple|big|huge|special|strange|weird|important|kind of a] (question|favor|favour|request) [for you|to ask [you|of you]]",
+    "[so] [,] (i would|i'd|i want to|i wanted to|can i|could i|may i|i need to|let me|i just wanted to) [like to] ask [you] (a|one|another) [quick|small|little|simple|huge|big] (question|favor|favour|thing) [of you] [,] [if that's (alright|okay|ok|fine) [with you]|if i may]",
+    "[so] [,] i was [just|really] (hoping|wondering) [that|if] you (could|might|would|might possibly|could possibly|can) [be able to] (do me a [huge|big|small|quick|tiny] (favor|favour|solid)|(help|assist) me [out] [with (something|this|a problem|a question|an issue|a task|a project)]) [that's been on my mind] [lately|today|please|real quick|quickly]",
+    "(can|could|would) you [please|kindly] (do me a [huge|big|small|quick|tiny] (favor|favour)|help me out|help me [out] with (something|this))",
+    "(i am|i'm) (writing|reaching out|contacting you|getting in touch) [to you] [today] to [kindly|respectfully|humbly] (request|ask for|seek) your [kind|valuable|expert] (help|assistance|guidance|advice|support) [with (a matter|something|an issue) [that is] [of (great|utmost|considerable) importance to me|very important to me]]",
+    "[and|please] feel free to take (as much time as you (need|want|like)|your time|all the time you need)",
+    "[and] [please|i need you to|i want you to] (give|to give) (it|this) your (absolute best|very best|best|all) [effort|shot|attempt]",
+    "[and|but] [i'm|i am] [so|very|really] sorry (for|about) (the|my) (bother|trouble|inconvenience|hassle|confusion|interruption|rambling|ramble|wall of text|long (message|text|prompt|question|post)) [and (thank you|thanks) [so much|a lot|a million|in advance]]",
+    "[and|but] [i'm|i am] [so|very|really] sorry (if|that) this (is|sounds|seems) [a bit|a little|kind of|rather|like] [a] (" .. silly .. ") [question|request|one]",
+    "(i apologize|i apologise|apologies|my apologies|forgive me|please forgive me) [in advance] (for|if) (what (might|may|could) be|this is|this might be|this may be) [a|an] [rather|very|really|bit of a] (" .. silly .. ") (question|request|message|one)",
+    "[and|but] i (know|realize|realise|understand) [that] (you are|you're) [very|really|so|probably|super|extremely|quite] busy",
+    "[and|but] i [completely|totally|fully] (know|realize|realise|understand) [that|if] this is [probably|quite|maybe] [asking] a lot [to ask]",
+    "[and] (i truly|i really|i sincerely) (admire|respect) your (work|expertise|knowledge|skills)",
+    "[i'm|i am] [so|very|really|terribly|awfully|truly] sorry to (bother|trouble|disturb|bug|pester|interrupt|bombard|keep bothering|keep bugging|keep pestering) you [again] [with (this|that|such a " .. "simple question|all this)]",
+    "[and|but|so|omg|wow] [,] (thank you|thanks|thank u) so , so [, so] much [in advance|again|for (your|all your) [" .. dear .. "] (" .. aid .. ")]",
+    "[and] many , many thanks [in advance|again]",
+    "[omg] (thank u|thx|ty|tysm|thank youuu|thank youuuu|thank you|thanks) [so much|sooo much|soo much] (ur|u r|you're|you are) the best",
+    "[and] (thank you|thanks) [very much indeed|most sincerely|most kindly|ever so much|very kindly] [for your [" .. dear .. "] (" .. aid .. ") [in this matter|with this|with (me|a newbie like me|a beginner like me)]]",
+    "[and|so] (thank you|thanks) [so much|very much|a lot] for your [" .. dear .. "] (" .. aid .. ") with (me|a newbie like me|a beginner like me|a beginner|this one)",
+    "[first and foremost|firstly|first] [,] [please] (allow me to|let me) express my [sincere|sincerest|deepest|heartfelt] (gratitude|thanks|appreciation) [for (your|the) [" .. dear .. "] (" .. aid .. ") [you have provided|you've provided] [to date|so far|over the years]]",
+    "[i] (hope|trust) this (message|email|note|letter) finds you well",
+    "[with] [my] (warmest|kindest|best|warm|kind) (regards|wishes|thanks)",
+    "(i'm|i am) begging you",
+    "(you've|you have|you) got this",
+    "[and] (good luck|best of luck|happy coding|happy writing) [my friend|to you|with (this|it)]",
+    "[and] believe in yourself",
+    "if you (do well|do a good job|do this well|nail this|get this right|do great) [,] (i'll|i will) (recommend you to (all my friends|everyone)|be forever grateful|tip you [generously]|give you (a big tip|a great review|five stars))",
+    "[and] (take pride in your work|give me your (absolute best|very best|best))",
+    "[and|may] [god] bless you",
+    "(i know|i'm sure|i am sure) you (will|'ll) do (it|this) (beautifully|brilliantly|perfectly|justice|wonderfully)",
+    "(ur|you're|you are) [literally|honestly] (saving my life|a life saver|the goat) [rn|right now|here]",
+    "(greetings|hello|hi|dear) [,] [most] (esteemed|brilliant|wise|kind|lovely|wonderful|dear) (assistant|ai|friend)",
+    "i (am|'m|remain|will be|'ll be) [as ever] [,] forever (in your debt|grateful|indebted to you)",
+    "i [really|truly|do|really do] (value|appreciate) your help [so much|more than (i can say|you know|words can say)]",
   },
   content = {
     "(the following|this|my|below|following) [short|long|english|chinese|french|german|spanish|japanese|customer|original|draft|raw|whole] (text|texts|sentence|sentences|paragraph|paragraphs|passage|article|email|e-mail|message|letter|note|draft|essay|document|documents|poem|lyrics|conversation|transcript|dialogue|dialog|review|reviews|comment|comments|abstract|story|code|log|logs|data|content|input|post|tweet|speech|snippet|string|phrase|phrases|list|excerpt|quote|report|context|chat|words)",
@@ -129,7 +203,8 @@ M.en = {
     "(text|original|content|input|passage|article|email|e-mail|message|transcript|document|documents|context|draft|excerpt|quote|source|source text|conversation|dialogue|lyrics|review|input text|user input|sentence)",
   },
   mention = {
-    "(say|says|saying|said|tell him|tell her|tell them|reply|replies|replied|answered|wrote|shout|shouts|shouted|whispered)",
+    "say!(how |that |is |thank you for |thanks for )",
+    "(says|saying|said|tell him|tell her|tell them|reply|replies|replied|answered|wrote|shout|shouts|shouted|whispered)",
     "(the|a|one|which|what|these|magic|right|code|pass) (word|words|phrase|phrases|greeting|greetings|password|passphrase|title|caption|slogan|headline|subject|subject line|label|button|heading|signature|closing|salutation)",
     "(word|words|phrase|phrases) (is|are|like|such as|for)",
     "(called|named|titled|entitled|captioned|labeled|labelled|spelled|spelt|pronounced)",
@@ -191,8 +266,18 @@ M.en = {
   },
 }
 
+-- Parts of the phrases below: 真的非常非常, 一直以来的耐心帮助, 和支持.
+local so = "[真的|真的真的|真是|实在|实在是|真心|确实|的确][非常|十分|万分|特别|极其|超级|无比|很|太|最|相当|格外|尤其|衷心|由衷|衷心地|由衷地][非常|十分|特别|真的|衷心|由衷]"
+local helped = "帮助|支持|协助|配合|理解|付出|时间|耐心|工作|回答|解答|回复|合作|关注|指导|指点|建议|包容|辛劳|陪伴|帮忙|分享|倾听"
+local thanked = "[你|您|你们|您们|大家|贵方|各位][一直以来|长期以来|之前|平时|一路以来|百忙之中|在百忙之中][的|对我的|对我们的|给我的|提供的|给予的]"
+  .. "[耐心|耐心的|宝贵的|宝贵|大力|热心|辛勤|辛勤的|辛苦|无私的|无私|悉心|细心|鼎力|专业的|贴心的|热情的](" .. helped .. ")[(与|和|、|以及)[耐心|宝贵的|大力|无私的|辛勤](" .. helped .. ")][了|啦|哦|啊]"
+local skills = "专业能力|聪明才智|专业优势|才华|实力|专长|专业水平|最高水平|全部实力|特长|专业知识"
+local fields = "电商运营|教学|写作|行业|工作|实战|实践|项目|编程|开发|设计|营销|翻译|专业|创作|管理|咨询|运营|数据分析|投资|法律|医学|临床|从业|文案|策划|职场|科研"
+local dears = "客服|客服人员|助手|小助手|朋友|朋友们|老师|专家|模型|大模型|先生|女士|团队|大神|大佬|伙伴|小伙伴|工作人员|教授|机器人|同学"
+
 M.zh = {
   start = {
+    "(总之|总而言之|就是那个|就是说|所以呢|然后呢|长话短说|说来惭愧|情况是这样的|请问一下|请问下|请问|想问一下|我想问一下|我想问一下哈|想请教一下|我想请教一下|如果可能的话|如果可能|如果有可能的话)(，|,)",
     "(其实|说实话|老实说|说真的|坦白说|坦白讲|实话实说|讲真|说白了|说到底|众所周知|正如你所知|如你所知|如您所知|大家都知道|怎么说呢|话说回来|话说|是这样的|事情是这样的|呃|哎)(，|,)",
     "嗯(，|,)!(谢|感谢|多谢|非常|麻烦|辛苦|拜托|好|可以|是|对|行)",
     "(如果|要是|若是|若)(可以|方便|您方便|你方便)的话(，|,)!(那|就|则|才|再|也|顺便)",
@@ -263,6 +348,42 @@ M.zh = {
     "(能|可以|能够|可否|能否)(帮帮我|帮帮忙|帮我一下|帮忙一下|帮我个忙|帮我一个忙|帮个忙|帮我看看)(吗|么|呢|嘛)",
     "(我|我们)(这边|)(有一件事|有个事|有件事|有一个问题|有个问题|有一个小问题|有个小问题|有一个需求|有个需求)(想|要|需要|想要)(请教|麻烦|请问|咨询|拜托|问|问问|请教一下|麻烦一下|咨询一下)(一下|)(你|您|)[一下]",
     "(想|我想|我们想)(请教|请问|咨询|麻烦|问)(一下|)(你|您)(一下|)(一个|几个|)(小|)(问题|事情|事|)",
+    "(想|我想|我们想)(请教|咨询|问)(一下|下|)[哈|啊|哦](一个|几个|)(小|)(问题|事情|事|)",
+    "[首先|先|再次|最后|再|在此|提前|总之|另外|同时|那就|也][我|我们][在这里|在此|这里|要|想|先|就|也][先|首先|提前|再次]" .. so .. "(谢谢|感谢|多谢|感激|谢过)(你|您|各位|大家|)[们][了|啦|哦|啊|呀|哈|的|呢]",
+    "[首先|先|再次|最后|再|在此|提前|总之|另外|同时|也][我|我们][在这里|在此|这里|要|想|先|就|也][先|首先|提前|再次]" .. so .. "(谢谢|感谢|感激)" .. thanked,
+    "[再次|最后|在此|首先|先|提前][我|我们][谨|在此|想|要][对|向|为](你|您|贵方|大家)[们][的][耐心|宝贵的|大力|辛勤][" .. helped .. "][(与|和)(" .. helped .. ")](表示|致以|表达|说声|道一声)[我|我们][的](衷心|衷心的|诚挚的|由衷的|最诚挚的|最衷心的|万分的|深深的|真诚的|)(感谢|谢意|感激|敬意)",
+    "[写|做|弄|答|办](得好的话|好的话|得好|好了|完了|完之后)[，|,](我|我一定|我就|我会|我肯定)(请你|请您|给你|给您)(喝奶茶|喝咖啡|吃饭|吃大餐|吃火锅|吃糖|五星好评|好评|打赏|点赞|小费|大红包|发红包|加鸡腿|点个赞)[哦|啊|呀|哈]",
+    "(事成之后|完成之后|做完之后|写完之后|回头|改天|下次|有机会)(我|我一定|我就|我会|我肯定|一定|)(请你|请您|给你|给您)(喝奶茶|喝咖啡|吃饭|吃大餐|吃火锅|吃糖|五星好评|好评|打赏|点赞|小费|大红包|发红包|加鸡腿|点个赞)[哦|啊|呀|哈]",
+    "[因为|毕竟|我知道|我觉得|听说](你|您)(总是|一直|永远|真是|真的是|就是|是|可真|简直)[那么|这么|如此|太|最|真](棒|厉害|聪明|优秀|靠谱|给力|博学|强大|可靠|贴心|善解人意|能干)(的|了|啦|呀|啊|)",
+    "(我知道|我相信|我听说)(你|您)(非常|十分|特别|很|最|学识)(博学|聪明|厉害|专业|优秀|能干|渊博)",
+    "(你|您)的(能力|实力|水平|代码质量|代码|作品|文笔|文采|专业能力|专业水平|专业性|专业素养|才华|口碑|业务能力|学识)[一直|向来|总是|绝对|确实|都][是](有目共睹|首屈一指|出类拔萃|一流|顶尖|令人佩服|令人叹服|让人放心|让人佩服|炉火纯青|最好|最棒|顶级|世界级)[的]",
+    "(深受|广受|备受)[广大|全体](学生|用户|读者|客户|大家|业界|同行|家长|学员)[们]的(喜爱|尊敬|爱戴|信赖|好评|认可|推崇|欢迎)[(和|与)(喜爱|尊敬|爱戴|信赖|好评|认可|推崇|欢迎)]",
+    "[并且|并|且](拥有|具有|具备|有着|有)[非常|十分|极其|极为|特别|超级|相当](丰富|深厚|扎实)的[" .. fields .. "](经验|功底|知识|积累|阅历)",
+    "[" .. fields .. "]经验[非常|十分|极其|极为|特别|超级|相当](丰富|老到)",
+    "(有你真好|有您真好|有你在真好|你就是我的救星|你真是我的救星|跪谢|比心|笔芯|爱你|爱你哟|爱你哦|么么|抱拳|给你点赞|给您点赞)[哦|哟|啊|呀|了|啦]",
+    "(你|您)(真是|真的|可真是|可|简直|实在是|)[是]帮了(我|我们|)[的|个|一个](大忙|很大的忙)[了|啦]",
+    "(我|我们)[现在|这次](真的|真的真的|实在|非常|特别|急|迫切|十分|太|)[地](很|非常|特别|)需要(你|您)的(帮助|帮忙|支持)[了|啊]",
+    "(求求|求|拜托|跪求)(你|您|各位|大神|大佬)(救救|帮帮|帮)(我|我们|孩子)[吧|一下|啊]",
+    "(我|我们)[这次|这回](全|就|可|都|可全|就全)(靠|指望|指着|仰仗)(你|您)(了|啦|呢)",
+    "(十万火急|万分紧急|急急急|在线等|挺急的|在线等挺急的)[啊|哦]",
+    "[因为|毕竟|总之](这|它|此事|这件事|这个(任务|问题|项目|活动|机会|[广告|海报|宣传|推广](文案|方案|报告))|这次[活动|考试|面试|机会|汇报]|你的(回答|帮助|答案|建议|回复)|您的(回答|帮助|答案|建议|回复))[真的](对|对于)(我|我们|我们公司|我们团队)[来说|而言|来讲]" .. so .. "(意义重大|意义非凡|重要|关键|珍贵|宝贵|至关重要)[了|啦]",
+    "[我|我们][这里|这边|现在](有|有一|有个|有件|有一个|有一件)(小小的|小|)(请求|事|事情|忙|小请求|小忙|小事)[想要|想|要|需要][请|麻烦|拜托|请教|问](你|您|)[一下|一下下|帮忙|帮个忙]",
+    "[接下来|下面|现在][，|,]我(会|将|要|想|准备)(给|交给)(你|您)一(个|项)[非常|十分|极其|特别|很](重要|艰巨|有挑战性|特殊|关键)的(任务|工作|使命)",
+    "[希望|请|需要|务必|并][你|您][能|能够|务必|一定](全力以赴|竭尽全力|尽心尽力|高度重视|认真对待|用心对待|使出浑身解数|拿出看家本领)[地](完成|去完成|来完成|对待|)(它|这个任务|这项任务|任务|)[哦|啊|吧]",
+    "[请|请你|请您|希望你](充分|好好|尽情|)(发挥|发挥出|运用)(你|您)的(" .. skills .. ")[(和|与|、)[你的](" .. skills .. ")]",
+    "[可能|也许][我](问|说|写|问题|要求)(得|的|)(有点|有些|比较)(多|长|啰嗦|乱|幼稚|傻|低级|唐突|冒昧)[了]",
+    "[还|敬|还望|还请|恳请|敬请|请|万望|望][你|您](多多|多)(包涵|见谅|谅解|体谅|指教|海涵|担待)[一下]",
+    "[真的|真是|实在|非常|很|十分](抱歉|冒昧)[在][百忙之中|这个时候|这么晚|休息时间](打扰|打搅|叨扰|麻烦)(到|)(你|您)[了|休息]",
+    "[冒昧|贸然|又](打扰|打搅|叨扰)(一下|一下下|)(你|您|)[了][哦|啊|哈|啦]",
+    "(你|您)(简直|真|真的|)(就是|是)我的(救命恩人|救星|恩人|福星|贵人)[了|啊]",
+    "(还望|万望|敬请|尚祈|望)[您|你](海涵|见谅|包涵|谅解|赐教|指正|体谅)",
+    "[非常|十分|万分|真的|衷心|由衷](感谢|感激|谢谢)(你|您)[能|能够|愿意][在]百忙之中[抽空|抽出时间|抽出宝贵时间](阅读|看|回复|回答|查看|处理|指点|帮忙|解答|)[我的|我|这条|这封|我的这封|](消息|信息|邮件|来信|问题|请求|信|)[了]",
+    "(很|非常|真)高兴(又|再次|再)(见面|见到你|见到您|合作)[了]",
+    "(亲爱的|尊敬的)[智能|AI|人工智能|在线|官方|各位](" .. dears .. ")[们][你好|您好]",
+    "(哈喽|嗨|嘿|你好|您好|hello)(哈喽|嗨|嘿|呀|啊|hello)",
+    "[请|请你|请您|麻烦你|麻烦您|希望你|务必|先](耐心|仔细|认真|好好|用心)[地](阅读|理解|看|读|看看)[完][我|我的|以下|下面|下面的|以下的|我下面|我们的](给出的|提出的|列出的|写的|)"
+      .. "(广告文案撰写|文案撰写|文案|写作|撰写|任务|具体|详细|创作|设计|开发|活动|项目|工作|)(需求|要求|说明|内容|任务|描述|指令|规则|信息)",
+    "[祝|祝愿|愿](你|您|大家|)(生活|工作|身体|万事|一切|事业|学习|家庭|心情|每天|天天)(愉快|顺利|健康|如意|顺心|幸福|快乐|开心|安康|平安)[哦|啊|呀]",
   },
   content = {
     "(以下|下面|下列|上述|这段|这篇|这封|这句|这些|这首|这份)(是|为|的|)[我写的|一段|一篇|一封|一份|用户的|客户的|原始|完整][中文|英文|日文|法文](文本|文字|句子|段落|文章|邮件|信|消息|内容|材料|资料|文档|文件|原文|译文|草稿|作文|诗|诗歌|歌词|对话|聊天记录|评论|评价|留言|摘要|故事|代码|日志|数据|稿子|文案|信息|话|回复|帖子|演讲稿|片段|引文|报告|上下文)",
@@ -270,7 +391,8 @@ M.zh = {
     "(原文|正文|文本|内容|输入|用户输入|资料|材料|文章|邮件|上下文|对话|聊天记录|引文|待翻译|待处理|待润色|参考资料|背景资料|评论|歌词|台词)",
   },
   mention = {
-    "(说|写上|写着|写道|念|喊|喊道|叫做|名叫|名为|题为|标题|题目|密码|口令|暗号|开头|结尾|落款|署名|称呼|字样|标语|口号|按钮|昵称|祝福语|问候语|客套话|敬语|词语|词汇|这个词|哪个词|一词|近义词|反义词|同义词)",
+    "说(：|:|“|”|‘|「|『|\"|声|句|一声|一句|几句|出|道|了|过|着|个|谢|你好|您好|拜托|请|抱歉|麻烦|辛苦|晚安|早|再见|话|啥|什么|哪)",
+    "(写上|写着|写道|念|喊|喊道|叫做|名叫|名为|题为|标题|题目|密码|口令|暗号|开头|结尾|落款|署名|称呼|字样|标语|口号|按钮|昵称|祝福语|问候语|客套话|敬语|词语|词汇|这个词|哪个词|一词|近义词|反义词|同义词)",
     "(回复|回答|答复|回了|回我|回他|回她)(：|:|我|他|她|说|道|了|“)",
     "(更|最|哪个|哪种|是否|不)(正式|礼貌|客气|得体|合适)",
     "(是什么意思|什么意思|啥意思|有什么区别|有何区别|的区别|哪个好|哪个更好|怎么用|用英语|用法语|用日语|用中文|的英文|的日语|的拼音)",

@@ -186,4 +186,50 @@ Would you kindly tell me how John Snow traced the cholera outbreak of 1854? Esse
 嗨！辛苦啦！真的特别感谢你。
 
 请你帮我们写一份夜间模式的需求说明。其实，我们已经讨论过几次了。需要强调的是，切换时间要在200毫秒以内，所有页面都要支持。希望你可以写出验收标准。麻烦你用表格来写，谢谢！这个项目对我们来说非常重要，请你多费心了！期待你的好消息！]] },
+
+  -- -- chattier ones ---------------------------------------------------------------
+  { lang = "en", domain = "career", keep = { "LinkedIn", "12 years", "under 100 words" }, text = [[
+Hello there! I hope this message finds you well and that you're having a wonderful day. First of all, I just wanted to say how much I appreciate all the help you've given me in the past. I was wondering if you might possibly be able to help me out with something that's been on my mind lately. I would really love it if you could write a short bio for my LinkedIn profile. I'm a nurse with 12 years of experience in pediatric care. If it's not too much trouble, please keep it under 100 words. Thank you so much in advance, you're an absolute lifesaver!]] },
+  { lang = "en", domain = "code", keep = { "KeyError", "line 42" }, text = [[
+Hey! So, I've got kind of a weird question and I really hope you don't mind me asking. Basically, what I'm trying to say is that I need some help with my Python code. It keeps giving me a KeyError on line 42 and honestly I have no idea why. Could you maybe take a look and, if you have the time, explain to me what a KeyError actually is and how I can go about fixing it? I'd be super grateful. Sorry for the bother and thanks a million!]] },
+  { lang = "en", domain = "marketing", keep = { "three taglines", "\"Night Owl\"", "students" }, text = [[
+You are a world-class marketing expert with decades of experience and an unparalleled reputation in the industry. Your work is always flawless. I am going to give you an extremely important task, and I need you to give it your absolute best effort. Please take a deep breath and think about it very carefully. Please write three taglines for a coffee brand called "Night Owl" aimed at students. This is very important to my career, and I will tip you $200 for a perfect answer. I know you can do it. Thank you so very much for your time and effort.]] },
+  { lang = "en", domain = "shopping", keep = { "Canon R6", "Sony A7 IV", "low-light" }, text = [[
+Dear Assistant, I am writing to kindly request your assistance with a matter that is of great importance to me. I would be most grateful if you could provide me with a detailed comparison of the Canon R6 and the Sony A7 IV, with particular attention to low-light performance and autofocus. I completely understand if this is a lot to ask, and I truly appreciate your patience. Please feel free to take as much time as you need. Should you require any further information, please do not hesitate to ask. Yours sincerely, and with many thanks, Robert]] },
+  { lang = "en", domain = "party", keep = { "40th birthday on June 14", "$600", "25 guests" }, text = [[
+Hi! Okay so, um, I'm not really sure how to put this, but basically I'm planning a surprise party for my wife's 40th birthday on June 14 and I could really, really use some ideas. We have a budget of $600 and about 25 guests. It would be absolutely amazing if you could come up with like five theme ideas or so. She loves jazz and gardening. Anyway, whatever you can come up with would be great, I really appreciate it! You're the best!]] },
+  { lang = "en", domain = "finance", keep = { "Roth IRA", "traditional IRA", "simple terms" }, text = [[
+Good morning! I trust you are doing well. I apologize in advance for what might be a silly question, but I have been struggling with this for quite some time now and I would be eternally grateful for any guidance that you could offer. Would you be so kind as to explain the difference between a Roth IRA and a traditional IRA? Please explain it in simple terms, as if you were talking to a complete beginner, because frankly I am one. Many thanks in advance for your kind help, and have a fantastic rest of your day!]] },
+  { lang = "en", domain = "architecture", keep = { "four microservices: users, billing, search and notifications", "pros and cons", "migration order" }, text = [[
+As an incredibly talented and highly experienced senior software architect, I would like you to please help me with the following. I want you to act as my mentor. I'd like you to review the idea of splitting our monolith into four microservices: users, billing, search and notifications. Please make sure that you list the pros and cons. Also, if at all possible, please could you also suggest a migration order? Please be as thorough as you possibly can. I really can't stress enough how much this means to me and my team. Thanks again for everything!]] },
+  { lang = "en", domain = "school", keep = { "photosynthesis", "chlorophyll", "two stages" }, text = [[
+Please, please, please help me! I'm totally desperate here. I have an exam tomorrow and I just can't seem to understand photosynthesis no matter how hard I try. Can you please explain it to me in a way that's easy to understand? If you could please include the role of chlorophyll and the two stages, that would be awesome. I promise I'll study harder next time, haha. Thank you thank you thank you!!!]] },
+  { lang = "en", domain = "translation", keep = { "into Spanish", "\"The meeting has been moved to Thursday.\"", "formal or informal" }, text = [[
+I was hoping that you could do me a huge favor. Would it be at all possible for you to translate the following sentence into Spanish for me: "The meeting has been moved to Thursday." I'd do it myself, but unfortunately my Spanish is a bit rusty these days. I would very much appreciate it if you could also let me know whether it sounds formal or informal. Thank you kindly for taking the time to read my message and for your help, it means the world to me.]] },
+  { lang = "en", domain = "letter", keep = { "broken heater", "January 3", "55°F", "firm but polite" }, text = [[
+Greetings! I hope you're having a lovely week so far. I'd like to ask you a quick question, if that's alright with you. I need to write an email to my landlord about a broken heater. It broke on January 3 and the apartment is at 55°F. Could you please be so kind as to draft that email for me? It would be great if the tone could be firm but polite. Let me know if you need any more details from me. Thanks a bunch, I owe you one!]] },
+  { lang = "zh", domain = "event", keep = { "发布会", "三分钟", "小鹿灯", "299元" }, text = [[
+你好呀！首先非常感谢你一直以来的帮助，你真的太厉害了。我最近在准备一个产品发布会，心里有点紧张，不知道该怎么办才好。能不能麻烦你帮我写一份发布会的开场白呢？大概三分钟左右就可以了。如果可以的话，希望语气能够稍微幽默一点点，因为我们的听众大多是年轻人。产品的名字叫“小鹿灯”，价格是299元。总之，拜托你啦，这对我真的非常非常重要，写得好的话我请你喝奶茶！]] },
+  { lang = "zh", domain = "essay", keep = { "城市交通拥堵", "引言、文献综述、研究方法、结果分析和结论五个部分" }, text = [[
+亲爱的AI助手，您好！冒昧打扰您了。我是一名大三的学生，正在写关于城市交通拥堵的课程论文。我想请您帮个忙，帮我列一个论文提纲，最好包含引言、文献综述、研究方法、结果分析和结论五个部分。我知道您非常博学，这点小事对您来说肯定不在话下。如果您方便的话，也请顺便给每个部分写两三句话的说明。真的非常感谢您的耐心和帮助，祝您生活愉快！]] },
+  { lang = "zh", domain = "code", keep = { "列表里面的重复元素去掉", "100万", "Python" }, text = [[
+请你务必认真、仔细、耐心地阅读以下的每一条要求，并且严格按照要求来完成任务。你是一位世界顶级的Python工程师，拥有超过二十年的丰富经验，你的代码质量无可挑剔。我希望你能够帮我写一个函数，这个函数的作用是把一个列表里面的重复元素去掉，并且保持原来的顺序。需要注意的是，列表的长度可能会达到100万。请深呼吸，一步一步地思考。这个任务对我的职业生涯至关重要，请不要让我失望。谢谢！]] },
+  { lang = "zh", domain = "proofreading", keep = { "有没有语病", "直接告诉我" }, text = [[
+嗨，打扰一下！我想问一下哈，就是那个，你能不能帮我看看这段话有没有语病呀？我自己看了好几遍了，实在是看不出来，真的很头疼。麻烦你了哈，辛苦辛苦！如果有问题的话，就请你直接告诉我是哪里错了就行，不用跟我客气的哈。非常感谢！]] },
+  { lang = "zh", domain = "support", keep = { "2024年3月5日", "X200", "A20240305-7781", "换货" }, text = [[
+尊敬的智能客服，您好！很抱歉在百忙之中打扰您。事情是这样的，我于2024年3月5日在贵平台购买了一台型号为X200的空气净化器，订单号是A20240305-7781，结果收到货之后发现滤芯是坏的。我真心希望贵方能够尽快帮我处理一下这个问题。麻烦您告诉我应该怎么申请换货，需要准备哪些材料，大概需要多长时间。再次对您的帮助表示衷心的感谢！期待您的回复，谢谢！]] },
+  { lang = "zh", domain = "analysis", keep = { "9点", "飞书和钉钉", "不超过500字" }, text = [[
+我真的真的很需要你的帮助！！我老板刚刚让我明天早上9点之前交一份竞品分析，我现在脑子一片空白，求求你救救我吧。你是最棒的，我相信你绝对没问题的！请帮我对比一下飞书和钉钉这两款产品，从功能、价格、用户体验三个方面来分析就可以了，最后麻烦再给个总结，不超过500字。做完之后我一定给你五星好评，万分感谢！]] },
+  { lang = "zh", domain = "story", keep = { "7岁", "霸王龙和小三角龙", "800字", "不要太吓人" }, text = [[
+你好，我有一个小小的请求，不知道你现在方不方便。我家孩子今年7岁了，特别喜欢恐龙，每天晚上都缠着我给他讲恐龙的故事，可是我实在是编不出来了，哈哈。所以我就想着能不能请你帮忙编一个关于霸王龙和小三角龙成为好朋友的睡前故事，大概800字左右就可以了。不要太吓人，结尾要温馨一点。先谢谢你啦，你真是帮了我的大忙了！]] },
+  { lang = "zh", domain = "sql", keep = { "orders", "2023年", "升序" }, text = [[
+作为一名极其优秀、经验非常丰富的资深数据分析师，请你充分发挥你的专业能力和聪明才智，帮助我完成下面这个非常重要的任务。请你务必高度重视，千万不要敷衍了事。任务如下：用SQL查询出orders表中2023年每个月的订单总数和总金额，并且按照月份升序排列。如果你能给出一个完美的答案，我将会非常非常感激你，并且会给你200美元的小费作为奖励。]] },
+  { lang = "zh", domain = "travel", keep = { "5月份", "日本", "10天" }, text = [[
+您好，我想咨询一下关于签证的问题，可能问得有点多，还请您多多包涵。我打算明年5月份去日本旅游，大概待10天左右，请问我需要办理什么类型的签证呢？需要准备哪些材料呢？大概需要多长时间才能办下来呢？费用大概是多少呢？不好意思，问题有点多，麻烦您一一解答一下，十分感谢您的耐心解答，祝您工作顺利！]] },
+  { lang = "zh", domain = "card", keep = { "林小雨", "28岁", "5句" }, text = [[
+哈喽哈喽～有件事想麻烦你一下下！我要给我的好朋友写一张生日贺卡，但是我这个人吧，文笔实在是不太好，怎么写都觉得怪怪的。所以呢，就想请你这位大文豪帮我想几句祝福语，最好是那种既温暖又有点搞笑的。她叫林小雨，今年28岁，最爱吃火锅。写5句就够啦，爱你哟，么么哒！]] },
+  { lang = "zh", domain = "language", keep = { "“affect”和“effect”", "3个例句" }, text = [[
+你现在是一位专业的英语老师，教学经验丰富，深受学生们的喜爱和尊敬。接下来我会给你一个非常重要的任务，希望你能够全力以赴地完成它。请帮我解释一下“affect”和“effect”这两个单词的区别，并且各给出3个例句。请确保你的解释清晰易懂，因为我的英语基础真的比较差。提前感谢你的辛勤付出，你的回答对我意义重大。]] },
+  { lang = "zh", domain = "minutes", keep = { "会议纪要", "“事项”、“负责人”、“截止日期”" }, text = [[
+请问一下，如果可能的话，你是否可以帮我把会议纪要整理成一个表格呢？表格需要包含“事项”、“负责人”、“截止日期”三列。如果你在整理的过程中有任何不清楚的地方，随时都可以问我哦。我在这里先提前谢谢你了，真的非常感激。你总是那么可靠，有你真好！]] },
 }

@@ -211,6 +211,30 @@ t.test("a wide semicolon ends a sentence, and stays between the two", function()
   t.equal(left("数一数，谢谢；"), "数一数；")
 end)
 
+t.test("courtesy in many words goes, and nothing beside it", function()
+  local task = "List the causes of rust."
+  for _, courtesy in ipairs{
+    "I'm so sorry to bother you with this.", "You're an absolute lifesaver!", "Many, many thanks, and have a lovely weekend!",
+    "I just have a quick question for you.", "Thanks so much for your patience with a beginner like me.", "I owe you one!",
+    "Sorry for the bother and thanks a million!", "I completely understand if this is a lot to ask.", "Your work is always flawless.",
+  } do
+    t.equal(left(courtesy .. " " .. task), task)
+    t.equal(left(task .. " " .. courtesy), task)
+  end
+  t.equal(left("I would be most grateful if you could list the causes of rust."), "list the causes of rust.")
+  t.equal(left("I was wondering if you might possibly be able to list the causes of rust."), "list the causes of rust.")
+  t.equal(left("I would like to know how grateful they were for your help."), "I would like to know how grateful they were for your help.")
+  task = "列出生锈的三个原因。"
+  for _, courtesy in ipairs{
+    "首先非常感谢你一直以来的帮助！", "再次对您的帮助表示衷心的感谢！", "你真是帮了我的大忙了！", "这对我来说真的非常非常重要。",
+    "冒昧打扰您了。", "你的水平有目共睹。", "我真的真的很需要你的帮助！", "尊敬的智能客服，您好！",
+  } do
+    t.equal(left(courtesy .. task), task)
+    t.equal(left(task .. courtesy), task)
+  end
+  t.equal(left("对他来说这很重要，列出原因。"), "对他来说这很重要，列出原因。")
+end)
+
 t.test("rules of the operator", function()
   t.equal(left("Yo bot, count the words.", { rules = { lead = { "yo [bot|robot]" } } }), "count the words.")
   t.equal(left("Please count.", { languages = { "zh" } }), "Please count.")
