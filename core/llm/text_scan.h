@@ -1,4 +1,4 @@
-/* text_scan.h -- what the files that look for spans share. Private to text_*.c. */
+/* text_scan.h -- what the files that look for spans share. Private to text_*.c and trim_*.c. */
 #ifndef PERILUNE_LLM_TEXT_SCAN_H
 #define PERILUNE_LLM_TEXT_SCAN_H
 

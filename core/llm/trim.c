@@ -187,7 +187,7 @@ static bool says_nothing(const char *p, const char *end) {
 
 /* Does the sentence speak about words?  Asked when something of it would go: seldom. */
 static bool speaks_about_words(struct round *r) {
-    if (r->speaks < 0) r->speaks = trim_rules_has(r->rules, TRIM_MENTION, r->unit, r->unit_end);
+    if (r->speaks < 0) r->speaks = trim_rules_has(r->rules, 1u << TRIM_MENTION, r->unit, r->unit_end) != 0;
     return r->speaks != 0;
 }
 
@@ -434,13 +434,13 @@ static bool cut_unit(struct round *r, const struct text_unit *u) {
     r->unit_end = end;
     r->speaks = -1;
     if (r->task) {
-        if (trim_rules_has(r->rules, TRIM_TASK, from, end))
+        if (trim_rules_has(r->rules, 1u << TRIM_TASK, from, end) != 0)
             mark(r, at_of(r, from), at_of(r, cut_front(r, from, end)), TRIM_PHRASE);
         r->kept_end = u->end;
         return true;
     }
     const char *colon = colon_of(r, from, end);
-    bool introduces = colon < end && trim_rules_has(r->rules, TRIM_CONTENT, from, colon);
+    bool introduces = colon < end && trim_rules_has(r->rules, 1u << TRIM_CONTENT, from, colon) != 0;
     const char *limit = is_field(r, u, colon, end) || introduces || begins_list(r, colon, end) ? colon : end;
     const char *rest = cut_front(r, from, limit);
     bool whole = limit == end && says_nothing(rest, limit) && !is_protected(r, at_of(r, from), at_of(r, limit));
@@ -552,7 +552,7 @@ static void cut_units(struct round *r, const struct text_unit *units, size_t n) 
         bool stays = !prose || r->payload || u->start < r->field_end || cut_unit(r, u);
         if (ends_paragraph(r, u)) {
             const char *from = r->text + paragraph, *end = r->text + u->end;
-            r->payload = r->payload || (r->below && trim_rules_has(r->rules, TRIM_BELOW, from, end));
+            r->payload = r->payload || (r->below && trim_rules_has(r->rules, 1u << TRIM_BELOW, from, end) != 0);
             paragraph = u->end;
         }
         if (stays && prose && !s.kept && is_salutation(r, u) && !is_cut(r, u)) r->payload = true;
@@ -800,8 +800,9 @@ static int run_round(struct work *w, const struct trim_rules *rules, const struc
     if (w->rounds == 0) {
         rc = has_examples(&r);
         if (rc < 0) return rc;
-        w->task = rc > 0 || trim_rules_has(rules, TRIM_TASK, text.ptr, text.ptr + text.len);
-        w->below = trim_rules_has(rules, TRIM_BELOW, text.ptr, text.ptr + text.len);
+        unsigned said = trim_rules_has(rules, 1u << TRIM_TASK | 1u << TRIM_BELOW, text.ptr, text.ptr + text.len);
+        w->task = rc > 0 || (said & 1u << TRIM_TASK) != 0;
+        w->below = (said & 1u << TRIM_BELOW) != 0;
         rc = 0;
     }
     r.task = w->task;

@@ -69,8 +69,8 @@ size_t trim_rules_len(const struct trim_rules *r);
 size_t trim_rules_begin(const struct trim_rules *r, unsigned places, const char *p, const char *end, size_t *lead);
 /* The longest TAIL that ends at end in [p, end). */
 size_t trim_rules_end(const struct trim_rules *r, const char *p, const char *end);
-/* Is a phrase of the place, CONTENT, MENTION or TASK, anywhere in [p, end)? */
-bool trim_rules_has(const struct trim_rules *r, enum trim_place place, const char *p, const char *end);
+/* Which of the places (mask of CONTENT, MENTION, TASK and BELOW) have a phrase anywhere in [p, end)? */
+unsigned trim_rules_has(const struct trim_rules *r, unsigned places, const char *p, const char *end);
 
 /* Bytes of the character at p that separates clauses (, ; ，；) or ends a sentence
  * (. ! ? 。！？…～): 0 when it does neither. */

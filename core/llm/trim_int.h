@@ -6,6 +6,16 @@
 
 #define TRIM_NONE UINT32_MAX
 
+/* By its first three bytes a text is told from a phrase at almost every place.  Bytes count as
+ * trim_rules.fold has them: 0 is a space or an apostrophe, which texts write in several ways, some
+ * longer than others, so that what stands behind it says nothing. */
+#define TRIM_BEGINS 4096u
+
+static inline unsigned trim_begin(uint32_t a, uint32_t b, uint32_t c) {
+    uint32_t key = a == 0 ? 0 : b == 0 ? a << 16 : a << 16 | b << 8 | c;
+    return key * 0x9E3779B1u >> 20; /* the fraction of the golden ratio: Knuth's multiplicative hash */
+}
+
 /* What is known of a phrase that ends at a state. */
 struct trim_term {
     uint32_t not_behind; /* offset in `stops`, or TRIM_NONE: strings, each with its length in front, a 0 at last;
@@ -20,27 +30,32 @@ struct trim_edge {
     uint8_t  byte;
 };
 
-/* Edges first_edge .. + edges, terms first_term .. + terms (indexes of `terms`). */
+/* Edges first_edge .. + edges, terms first_term .. + terms (indexes of `terms`).  Most states have
+ * one edge, and have it inside. */
 struct trim_state {
-    uint32_t first_edge, first_term;
+    union { uint32_t first_edge, target; }; /* target: of the only edge */
+    uint32_t first_term;
     uint16_t edges, terms;
+    uint16_t places; /* of the terms, mask */
+    uint8_t  byte;   /* of the only edge */
 };
 
-/* A deterministic automaton; state 0 is the root, whose edges are also a table. */
+/* A deterministic automaton; state 0 is the root, whose edges are also a table.  What follows a state
+ * by its first edge lies behind it, so that a walk goes through memory. */
 struct trim_automaton {
-    struct buf states, edges, ends; /* struct trim_state, struct trim_edge, uint32_t */
-    uint32_t   root[256];           /* TRIM_NONE: no way */
-    uint8_t    pairs[256][32];      /* a bit for each two bytes of a text that a phrase may begin with */
+    struct buf states, edges, ends;  /* struct trim_state, struct trim_edge, uint32_t */
+    uint32_t   root[256];            /* TRIM_NONE: no way */
+    uint16_t   begins[TRIM_BEGINS];  /* by trim_begin(): mask of the places that have phrases beginning so */
 };
 
-enum { TRIM_FRONT, TRIM_BACK, TRIM_ANYWHERE, TRIM_ABOUT, TRIM_UNDER, TRIM_AUTOMATA };
+enum { TRIM_FRONT, TRIM_BACK, TRIM_ANYWHERE, TRIM_AUTOMATA };
 
 /* The automaton that the phrases of a place are in. */
 static inline int trim_automaton_of(enum trim_place place) {
     switch (place) {
     case TRIM_TAIL: return TRIM_BACK;
-    case TRIM_MENTION: return TRIM_ABOUT;
-    case TRIM_BELOW: return TRIM_UNDER;
+    case TRIM_MENTION:
+    case TRIM_BELOW:
     case TRIM_CONTENT:
     case TRIM_TASK: return TRIM_ANYWHERE;
     default: return TRIM_FRONT;
@@ -62,10 +77,19 @@ struct trim_rules {
     uint32_t              start[TRIM_AUTOMATA]; /* node */
     struct trim_automaton automata[TRIM_AUTOMATA];
     size_t                patterns;
+    uint8_t               fold[256]; /* bytes as trim_begin() takes them */
 };
 
 static inline const struct trim_state *trim_state_at(const struct trim_automaton *a, uint32_t i) {
     return (const struct trim_state *)(const void *)a->states.data + i;
+}
+
+static inline uint32_t trim_follow(const struct trim_automaton *a, const struct trim_state *st, uint8_t byte) {
+    if (st->edges == 1) return st->byte == byte ? st->target : TRIM_NONE;
+    const struct trim_edge *e = (const struct trim_edge *)(const void *)a->edges.data + st->first_edge;
+    for (unsigned i = 0; i < st->edges; i++)
+        if (e[i].byte == byte) return e[i].target;
+    return TRIM_NONE;
 }
 
 #endif

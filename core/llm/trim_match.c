@@ -3,8 +3,16 @@
  * The automata that trim_rules.c made are walked from a given place, forwards from where a
  * sentence begins or backwards from where it ends, as long as there is a way; the last
  * place where a phrase ended and fitted is the answer.  That takes as many steps as the
- * phrase is long, however many phrases there are.  Nothing is searched: a phrase counts
- * only where a clause begins or ends, and only there it is looked up.
+ * phrase is long, however many phrases there are.
+ *
+ *     Explain, in your words, what this email means.
+ *     ^        ^  ^    ^      ^    ^    ^     ^       where a phrase may begin
+ *     exp      in you  wor    wha  thi  ema   mea     what it would begin with
+ *
+ * What is taken away counts only where a clause begins or ends, and only there it is looked
+ * up.  What a text says is looked for wherever a word begins, for several places at once
+ * (trim_rules_has).  A table of the first three bytes of all phrases tells which places have
+ * one that may begin here; seldom does one, and only then the automaton is walked.
  *
  * A phrase ends where a word ends: "pleased" has no "please" in it.  A character of a
  * script without spaces is a word.
@@ -12,6 +20,7 @@
  * Thread: any; rules are read only. */
 #include <string.h>
 
+#include "llm/text_scan.h"
 #include "llm/trim_int.h"
 
 /* -- Characters ------------------------------------------------------------------------- */
@@ -109,20 +118,15 @@ static const struct trim_term *term_at(const struct trim_rules *r, const struct 
     return (const struct trim_term *)(const void *)r->terms.data + ends[st->first_term + i];
 }
 
-/* May a phrase begin at p, by its first two bytes?  At almost all places none does. */
-static inline bool may_begin(const struct trim_automaton *a, const char *p, const char *end) {
-    if (p + 1 >= end) return true;
-    unsigned char c = (unsigned char)p[0], d = (unsigned char)p[1];
-    return (a->pairs[c][d / 8] >> d % 8 & 1) != 0;
+/* The places whose phrases may begin at p, by its first bytes: at almost all places none. */
+static inline unsigned may_begin(const struct trim_rules *r, const struct trim_automaton *a, const char *p,
+                                 const char *end) {
+    const unsigned char *u = (const unsigned char *)p;
+    return end - p < 3 ? ~0u : a->begins[trim_begin(r->fold[u[0]], r->fold[u[1]], r->fold[u[2]])];
 }
 
-static uint32_t step(const struct trim_automaton *a, uint32_t at, uint8_t byte) {
-    if (at == 0) return a->root[byte];
-    const struct trim_state *st = trim_state_at(a, at);
-    const struct trim_edge *e = (const struct trim_edge *)(const void *)a->edges.data + st->first_edge;
-    for (unsigned i = 0; i < st->edges; i++)
-        if (e[i].byte == byte) return e[i].target;
-    return TRIM_NONE;
+static inline uint32_t step(const struct trim_automaton *a, uint32_t at, uint8_t byte) {
+    return at == 0 ? a->root[byte] : trim_follow(a, trim_state_at(a, at), byte);
 }
 
 /* Does one of the strings of a list stand at p? */
@@ -166,7 +170,7 @@ static unsigned fits_front(const struct trim_rules *r, const struct trim_state *
                            const char *end) {
     const struct trim_automaton *a = &r->automata[TRIM_FRONT];
     unsigned found = 0;
-    if (st->terms == 0 || (goes_on(p, end) && ((unsigned char)p[-1] & 0x80) == 0)) return 0;
+    if ((st->places & places) == 0 || (goes_on(p, end) && ((unsigned char)p[-1] & 0x80) == 0)) return 0;
     for (unsigned i = 0; i < st->terms; i++) {
         const struct trim_term *t = term_at(r, a, st, i);
         unsigned place = 1u << t->place;
@@ -182,7 +186,7 @@ size_t trim_rules_begin(const struct trim_rules *r, unsigned places, const char 
     size_t best = 0, n = 0;
     uint32_t at = 0;
     *lead = 0;
-    if (!may_begin(a, p, end)) return 0;
+    if ((may_begin(r, a, p, end) & places) == 0) return 0;
     while (p < end && (at = step(a, at, read_forward(p, end, &n))) != TRIM_NONE) {
         p += n;
         unsigned found = fits_front(r, trim_state_at(a, at), places, p, end);
@@ -248,33 +252,34 @@ size_t trim_rules_end(const struct trim_rules *r, const char *begin, const char 
     return best;
 }
 
-static bool ends_one(const struct trim_rules *r, const struct trim_automaton *a, const struct trim_state *st,
-                     enum trim_place place) {
-    for (unsigned i = 0; i < st->terms; i++)
-        if (term_at(r, a, st, i)->place == place) return true;
-    return false;
+/* Behind the word at p, or the character: where a phrase may begin next. */
+static inline const char *next_begin(const char *p, const char *end) {
+    unsigned char c = (unsigned char)*p;
+    size_t n = c < 0xC0 ? 1u : c < 0xE0 ? 2u : c < 0xF0 ? 3u : 4u;
+    if (text_is_letter(*p)) n = text_letters(p, end);
+    if ((size_t)(end - p) <= n) return end;
+    return p[n] == ' ' ? p + n + 1 : p + n; /* none begins with a space */
 }
 
-bool trim_rules_has(const struct trim_rules *r, enum trim_place place, const char *p, const char *end) {
-    const struct trim_automaton *a = &r->automata[trim_automaton_of(place)];
-    bool inside = false; /* behind a letter */
-    for (const char *begin = p; p < end; p++) {
-        bool word = (uint8_t)((*p | 0x20) - 'a') < 26;
-        if (word && inside) continue; /* a phrase begins where a word does */
-        inside = word;
-        if (!may_begin(a, p, end)) {
-            if ((unsigned char)*p >= 0xE0 && (unsigned char)*p < 0xF0 && end - p > 2) p += 2; /* 三 */
-            continue;
-        }
-        size_t n = 0;
-        uint32_t at = step(a, 0, read_forward(p, end, &n));
-        if (at == TRIM_NONE || (goes_on(p, end) && came_from(begin, p))) continue;
-        for (const char *q = p + n; at != TRIM_NONE; q += n) {
-            bool within = goes_on(q, end) && ((unsigned char)q[-1] & 0x80) == 0;
-            if (!within && ends_one(r, a, trim_state_at(a, at), place)) return true;
-            if (q >= end) break;
-            at = step(a, at, read_forward(q, end, &n));
-        }
+/* Of the places those that have a phrase that begins at p, and ends where a word does. */
+static unsigned find_at(const struct trim_automaton *a, unsigned places, const char *p, const char *end) {
+    unsigned found = 0;
+    size_t n = 0;
+    for (uint32_t at = 0; p < end && (at = step(a, at, read_forward(p, end, &n))) != TRIM_NONE;) {
+        p += n;
+        unsigned here = trim_state_at(a, at)->places & places;
+        if (here != 0 && (((unsigned char)p[-1] & 0x80) != 0 || !goes_on(p, end))) found |= here;
     }
-    return false;
+    return found;
+}
+
+unsigned trim_rules_has(const struct trim_rules *r, unsigned places, const char *begin, const char *end) {
+    const struct trim_automaton *a = &r->automata[TRIM_ANYWHERE];
+    unsigned found = 0;
+    for (const char *p = begin; p < end; p = next_begin(p, end)) {
+        if ((may_begin(r, a, p, end) & places & ~found) == 0 || (goes_on(p, end) && came_from(begin, p))) continue;
+        found |= find_at(a, places, p, end);
+        if (found == places) break;
+    }
+    return found;
 }

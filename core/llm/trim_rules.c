@@ -12,10 +12,9 @@
  *
  * All graphs of one kind hang on one start.  Then sets of nodes that are reached by the
  * same bytes become states of an automaton (the subset construction): one way for each
- * byte, whatever the number of patterns.  Five of them: what a sentence begins with,
- * what it ends with (read backwards, so built from the pattern's front), what marks
- * a text that is to be worked on, what marks a sentence about words, and one about what
- * stands below it.
+ * byte, whatever the number of patterns.  Three of them: what a sentence begins with,
+ * what it ends with (read backwards, so built from the pattern's front), and what says
+ * something wherever it stands.
  *
  * Spaces: any white space is one space, and a pattern's space counts once and never at
  * the ends, whatever optional groups around it are left out.  So for every position there
@@ -54,6 +53,8 @@ struct trim_rules *trim_rules_new(void) {
     struct trim_rules *r = mem_zalloc(sizeof(*r));
     if (r == NULL) return NULL;
     for (int i = 0; i < TRIM_AUTOMATA; i++) r->start[i] = TRIM_NONE;
+    for (unsigned c = 0; c < 256; c++) r->fold[c] = (uint8_t)(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
+    for (const char *c = " \t\n\r'\xE2"; *c != '\0'; c++) r->fold[(unsigned char)*c] = 0; /* E2: a curved ' */
     return r;
 }
 
@@ -352,75 +353,48 @@ static uint32_t intern(struct sets *s) {
     return count;
 }
 
+static const struct trim_term *term_at(const struct trim_rules *r, uint32_t i) {
+    return (const struct trim_term *)(const void *)r->terms.data + i;
+}
+
+/* The edge of set i for a byte. */
+static void add_edge(struct sets *s, uint32_t i, unsigned byte) {
+    buf_clear(&s->fresh);
+    s->round++;
+    for (uint32_t m = set_begin(s, i); m < words_of(&s->ranges)[i]; m++) {
+        const struct node *n = node_at(s->r, words_of(&s->members)[m]);
+        if (n->type == BYTE && n->b == byte) close_over(s, n->a);
+    }
+    struct trim_edge e = { .target = intern(s), .byte = (uint8_t)byte };
+    if (e.target == TRIM_NONE) s->a->edges.error = PERILUNE_ERR_NOMEM;
+    buf_put(&s->a->edges, &e, sizeof(e));
+}
+
 /* The state for set i: its terms, and an edge for each byte. */
 static int add_state(struct sets *s, uint32_t i) {
     struct trim_automaton *a = s->a;
-    uint32_t from = set_begin(s, i), to = words_of(&s->ranges)[i];
-    bool used[256] = { false };
+    uint64_t used[4] = { 0 }; /* a bit for each byte */
     struct trim_state st = { .first_edge = (uint32_t)(buf_len(&a->edges) / sizeof(struct trim_edge)),
                              .first_term = count_of(&a->ends) };
-    for (uint32_t m = from; m < to; m++) {
+    for (uint32_t m = set_begin(s, i); m < words_of(&s->ranges)[i]; m++) {
         const struct node *n = node_at(s->r, words_of(&s->members)[m]);
-        if (n->type == BYTE) used[n->b] = true;
-        else if (st.terms < UINT16_MAX) put_word(&a->ends, n->a), st.terms++;
-    }
-    for (unsigned byte = 0; byte < 256; byte++) {
-        if (!used[byte]) continue;
-        buf_clear(&s->fresh);
-        s->round++;
-        for (uint32_t m = from; m < to; m++) {
-            const struct node *n = node_at(s->r, words_of(&s->members)[m]);
-            if (n->type == BYTE && n->b == byte) close_over(s, n->a);
+        if (n->type == BYTE) {
+            used[n->b / 64] |= UINT64_C(1) << n->b % 64;
+        } else if (st.terms < UINT16_MAX) {
+            put_word(&a->ends, n->a);
+            st.terms++;
+            st.places |= (uint16_t)(1u << term_at(s->r, n->a)->place);
         }
-        struct trim_edge e = { .target = intern(s), .byte = (uint8_t)byte };
-        if (e.target == TRIM_NONE) return PERILUNE_ERR_NOMEM;
-        buf_put(&a->edges, &e, sizeof(e));
-        st.edges++;
     }
+    for (unsigned word = 0; word < 4; word++)
+        for (; used[word] != 0; used[word] &= used[word] - 1, st.edges++)
+            add_edge(s, i, word * 64 + (unsigned)__builtin_ctzll(used[word]));
     buf_put(&a->states, &st, sizeof(st));
     if (buf_failed(&a->states) || buf_failed(&a->edges) || buf_failed(&a->ends)) return PERILUNE_ERR_NOMEM;
     return count_of(&s->members) > SETS_MAX ? PERILUNE_ERR_LIMITED : 0;
 }
 
-static void allow(struct trim_automaton *a, unsigned first, unsigned second) {
-    a->pairs[first][second / 8] |= (uint8_t)(1u << second % 8);
-}
-
-/* What a text may have for a byte of a phrase: letters of either case, any white space for a
- * space, and for an apostrophe the begin of a curved one. */
-static unsigned spellings(unsigned byte, uint8_t out[4]) {
-    if (byte == ' ') {
-        memcpy(out, " \t\n\r", 4);
-        return 4;
-    }
-    out[0] = (uint8_t)byte;
-    out[1] = byte == '\'' ? 0xE2 : (uint8_t)(byte - 0x20);
-    return byte == '\'' || (byte >= 'a' && byte <= 'z') ? 2 : 1;
-}
-
-static void fill_pairs(struct trim_automaton *a, const struct trim_edge *edges, const struct trim_edge *first) {
-    const struct trim_state *st = trim_state_at(a, first->target);
-    uint8_t one[4], two[4];
-    unsigned n = spellings(first->byte, one);
-    for (unsigned i = 0; i < n; i++) {
-        bool any = st->terms > 0 || (one[i] == 0xE2 && first->byte == '\'');
-        if (any) memset(a->pairs[one[i]], 0xFF, sizeof(a->pairs[0]));
-        for (unsigned j = 0; j < st->edges; j++)
-            for (unsigned k = spellings(edges[st->first_edge + j].byte, two); k > 0; k--) allow(a, one[i], two[k - 1]);
-    }
-}
-
-static void fill_root(struct trim_automaton *a) {
-    const struct trim_state *root = trim_state_at(a, 0);
-    const struct trim_edge *edges = (const struct trim_edge *)(const void *)a->edges.data;
-    for (unsigned i = 0; i < 256; i++) a->root[i] = TRIM_NONE;
-    for (unsigned i = 0; i < root->edges; i++) {
-        a->root[edges[i].byte] = edges[i].target;
-        fill_pairs(a, edges, &edges[i]);
-    }
-}
-
-static int build(const struct trim_rules *r, struct trim_automaton *a, uint32_t start) {
+static int make_states(const struct trim_rules *r, struct trim_automaton *a, uint32_t start) {
     struct sets s = { .r = r, .a = a };
     size_t nodes = buf_len(&r->nodes) / sizeof(struct node);
     s.seen = mem_zalloc((nodes + 1) * sizeof(*s.seen));
@@ -429,11 +403,142 @@ static int build(const struct trim_rules *r, struct trim_automaton *a, uint32_t 
     if (rc == 0 && start != TRIM_NONE) close_over(&s, start);
     if (rc == 0 && intern(&s) == TRIM_NONE) rc = PERILUNE_ERR_NOMEM;
     for (uint32_t i = 0; rc == 0 && i < count_of(&s.ranges); i++) rc = add_state(&s, i);
-    if (rc == 0) fill_root(a);
     struct buf *all[] = { &s.members, &s.ranges, &s.fresh, &s.stack };
     for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) buf_deinit(all[i]);
     mem_free(s.table);
     mem_free(s.seen);
+    return rc;
+}
+
+/* -- What phrases begin with ------------------------------------------------------------------- */
+
+static uint32_t states_of(const struct trim_automaton *a) {
+    return (uint32_t)(buf_len(&a->states) / sizeof(struct trim_state));
+}
+
+static const struct trim_edge *edges_of(const struct trim_automaton *a, const struct trim_state *st) {
+    return (const struct trim_edge *)(const void *)a->edges.data + st->first_edge;
+}
+
+/* By state the places of all phrases that go through it.  States mostly come in front of those that follow
+ * them, so going backwards a few times is enough. */
+static void fill_reach(const struct trim_automaton *a, uint16_t *reach) {
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (uint32_t i = states_of(a); i-- > 0;) {
+            const struct trim_state *st = trim_state_at(a, i);
+            const struct trim_edge *e = edges_of(a, st);
+            unsigned places = st->places;
+            for (unsigned k = 0; k < st->edges; k++) places |= reach[e[k].target];
+            changed = changed || places != reach[i];
+            reach[i] = (uint16_t)places;
+        }
+    }
+}
+
+/* Those that begin with the bytes one and two, by which `st` is reached. */
+static void fill_thirds(const struct trim_rules *r, struct trim_automaton *a, const uint16_t *reach, uint8_t one,
+                        uint8_t two, const struct trim_state *st) {
+    const struct trim_edge *e = edges_of(a, st);
+    if (st->places != 0) /* it ends here: anything may come */
+        for (unsigned c = 0; c < 256; c++) a->begins[trim_begin(one, two, c)] |= st->places;
+    for (unsigned k = 0; k < st->edges; k++)
+        a->begins[trim_begin(one, two, r->fold[e[k].byte])] |= reach[e[k].target];
+}
+
+static int fill_begins(const struct trim_rules *r, struct trim_automaton *a) {
+    uint16_t *reach = mem_zalloc(states_of(a) * sizeof(*reach));
+    if (reach == NULL) return PERILUNE_ERR_NOMEM;
+    fill_reach(a, reach);
+    const struct trim_state *root = trim_state_at(a, 0);
+    for (unsigned i = 0; i < root->edges; i++) {
+        const struct trim_edge *e = &edges_of(a, root)[i];
+        const struct trim_state *st = trim_state_at(a, e->target);
+        uint8_t one = r->fold[e->byte];
+        if (one == 0) a->begins[trim_begin(0, 0, 0)] |= reach[e->target];
+        if (one == 0) continue;
+        if (st->places != 0)
+            for (unsigned c = 0; c < TRIM_BEGINS; c++) a->begins[c] |= st->places;
+        for (unsigned k = 0; k < st->edges; k++) {
+            const struct trim_edge *next = &edges_of(a, st)[k];
+            uint8_t two = r->fold[next->byte];
+            if (two == 0) a->begins[trim_begin(one, 0, 0)] |= reach[next->target];
+            else fill_thirds(r, a, reach, one, two, trim_state_at(a, next->target));
+        }
+    }
+    mem_free(reach);
+    return 0;
+}
+
+/* -- Order ------------------------------------------------------------------------------------- */
+
+/* The states in the order in which walks meet them: behind each the one that follows by its first edge. */
+static void order_states(const struct trim_automaton *a, uint32_t *number, struct buf *order, struct buf *stack) {
+    put_word(stack, 0);
+    while (count_of(stack) > 0 && !buf_failed(stack)) {
+        uint32_t i = words_of(stack)[count_of(stack) - 1];
+        stack->len -= sizeof(uint32_t);
+        while (number[i] == TRIM_NONE) {
+            const struct trim_state *st = trim_state_at(a, i);
+            const struct trim_edge *e = edges_of(a, st);
+            number[i] = count_of(order);
+            put_word(order, i);
+            for (unsigned k = st->edges; k-- > 1;) put_word(stack, e[k].target);
+            if (st->edges > 0) i = e[0].target;
+        }
+    }
+}
+
+static void put_state(const struct trim_automaton *a, uint32_t i, const uint32_t *number, struct buf *states,
+                      struct buf *edges) {
+    struct trim_state st = *trim_state_at(a, i);
+    const struct trim_edge *from = edges_of(a, &st);
+    if (st.edges == 1) {
+        st.byte = from->byte;
+        st.target = number[from->target];
+    } else {
+        st.first_edge = (uint32_t)(buf_len(edges) / sizeof(struct trim_edge));
+        for (unsigned k = 0; k < st.edges; k++) {
+            struct trim_edge e = { .target = number[from[k].target], .byte = from[k].byte };
+            buf_put(edges, &e, sizeof(e));
+        }
+    }
+    buf_put(states, &st, sizeof(st));
+}
+
+static int put_in_order(struct trim_automaton *a) {
+    struct buf order = { 0 }, stack = { 0 }, states = { 0 }, edges = { 0 };
+    uint32_t n = states_of(a), *number = mem_alloc(n * sizeof(*number));
+    if (number == NULL) return PERILUNE_ERR_NOMEM;
+    memset(number, 0xFF, n * sizeof(*number)); /* TRIM_NONE */
+    order_states(a, number, &order, &stack);
+    bool failed = buf_failed(&order) || buf_failed(&stack);
+    for (uint32_t i = 0; i < n && !failed; i++) put_state(a, words_of(&order)[i], number, &states, &edges);
+    failed = failed || buf_failed(&states) || buf_failed(&edges);
+    if (!failed) {
+        struct buf old = a->states;
+        a->states = states;
+        states = old;
+        old = a->edges;
+        a->edges = edges;
+        edges = old;
+    }
+    struct buf *all[] = { &order, &stack, &states, &edges };
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) buf_deinit(all[i]);
+    mem_free(number);
+    return failed ? PERILUNE_ERR_NOMEM : 0;
+}
+
+static void fill_root(struct trim_automaton *a) {
+    const struct trim_state *root = trim_state_at(a, 0);
+    for (unsigned byte = 0; byte < 256; byte++) a->root[byte] = trim_follow(a, root, (uint8_t)byte);
+}
+
+static int build(const struct trim_rules *r, struct trim_automaton *a, uint32_t start) {
+    int rc = make_states(r, a, start);
+    if (rc == 0) rc = fill_begins(r, a);
+    if (rc == 0) rc = put_in_order(a);
+    if (rc == 0) fill_root(a);
     return rc;
 }
 
