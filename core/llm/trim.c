@@ -75,6 +75,16 @@ static void mark(struct round *r, uint32_t from, uint32_t to, enum trim_reason w
     }
 }
 
+/* Where what stays at i ends. */
+static uint32_t unmarked_end(const struct round *r, uint32_t i) {
+    for (uint64_t eight; i + 8 <= r->len; i += 8) {
+        memcpy(&eight, r->marks + i, 8);
+        if (eight != 0) break;
+    }
+    while (i < r->len && r->marks[i] == 0) i++;
+    return i;
+}
+
 static bool is_white(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
 /* The first span that ends behind at. */
@@ -227,6 +237,17 @@ static const char *cut_front(struct round *r, const char *p, const char *end) {
     }
 }
 
+/* Bytes at which a clause may end, or a colon stand: nothing else is looked at more closely. */
+enum { MAY_BORDER = 1, MAY_COLON = 2 };
+static const uint8_t looks[256] = { [','] = MAY_BORDER, [';'] = MAY_BORDER, ['.'] = MAY_BORDER, ['!'] = MAY_BORDER,
+                                    ['?'] = MAY_BORDER, [':'] = MAY_COLON,  [0xE3] = MAY_BORDER,
+                                    [0xEF] = MAY_BORDER | MAY_COLON };
+
+static inline const char *skip_plain(const char *p, const char *end, unsigned what) {
+    while (p < end && (looks[(unsigned char)*p] & what) == 0) p++;
+    return p;
+}
+
 /* The bytes of what ends a clause at p; a sentence, too, for items hold several. */
 static size_t clause_border(const char *p, const char *end) {
     switch ((unsigned char)*p) {
@@ -279,7 +300,7 @@ static bool glues(const struct round *r, const char *q, const char *stop) {
 /* Takes phrases away behind the commas and periods of [p, end), where stop is the end of the
  * sentence without its punctuation, and colon its first one.  Returns the new stop. */
 static const char *cut_clauses(struct round *r, const char *p, const char *stop, const char *colon) {
-    while (p < stop) {
+    while ((p = skip_plain(p, stop, MAY_BORDER)) < stop) {
         size_t border = clause_border(p, stop);
         if (border == 0 || in_span(r, at_of(r, p))) {
             p++;
@@ -347,7 +368,7 @@ static const char *cut_tail(struct round *r, const char *p, const char *stop, co
 
 /* The first colon of a sentence that introduces something; end when there is none. */
 static inline const char *colon_of(const struct round *r, const char *p, const char *end) {
-    for (; p < end; p++) {
+    for (; (p = skip_plain(p, end, MAY_COLON)) < end; p++) {
         bool wide = (unsigned char)*p == 0xEF && end - p >= 3 && memcmp(p, "：", 3) == 0;
         bool narrow = *p == ':' && (p + 1 == end || is_white(p[1]) || (unsigned char)p[1] >= 0x80 || p[1] == '*');
         if ((wide || narrow) && !in_span(r, at_of(r, p))) return p;
@@ -770,7 +791,7 @@ static int compact(struct work *w, const struct round *r) {
     buf_clear(&w->next);
     for (uint32_t i = 0; i < r->len;) {
         uint32_t from = i;
-        while (i < r->len && r->marks[i] == 0) i++;
+        i = unmarked_end(r, i);
         buf_put(&w->next, r->text + from, i - from);
         while (i < r->len && r->marks[i] != 0) i++;
     }
@@ -852,6 +873,9 @@ int trim_text(const struct trim_rules *rules, struct slice text, const struct tr
     w.conflict = false;
     if (options == NULL) options = &trim_defaults;
     buf_slice(&w.text, text);
+    buf_reserve(&w.next, text.len); /* these would grow many times */
+    buf_reserve(&w.spans, text.len);
+    buf_reserve(&w.units, text.len);
     int rc = buf_failed(&w.text) || (cuts != NULL && !begin_cuts(&w, text.len)) ? PERILUNE_ERR_NOMEM : 0;
     if (rc == 0)
         while ((rc = run_round(&w, rules, options)) == 1 && ++w.rounds < ROUNDS) continue;

@@ -6,7 +6,7 @@
 
 #define TRIM_NONE UINT32_MAX
 
-/* By its first three bytes a text is told from a phrase at almost every place.  Bytes count as
+/* By its first three bytes a text is told from a phrase at almost every place.  They count as
  * trim_rules.fold has them: 0 is a space or an apostrophe, which texts write in several ways, some
  * longer than others, so that what stands behind it says nothing. */
 #define TRIM_BEGINS 4096u

@@ -125,8 +125,10 @@ static inline unsigned may_begin(const struct trim_rules *r, const struct trim_a
     return end - p < 3 ? ~0u : a->begins[trim_begin(r->fold[u[0]], r->fold[u[1]], r->fold[u[2]])];
 }
 
-static inline uint32_t step(const struct trim_automaton *a, uint32_t at, uint8_t byte) {
-    return at == 0 ? a->root[byte] : trim_follow(a, trim_state_at(a, at), byte);
+/* The state behind st, NULL for the root, by the byte of a phrase; NULL: there is none. */
+static inline const struct trim_state *step(const struct trim_automaton *a, const struct trim_state *st, uint8_t byte) {
+    uint32_t at = st == NULL ? a->root[byte] : trim_follow(a, st, byte);
+    return at == TRIM_NONE ? NULL : trim_state_at(a, at);
 }
 
 /* Does one of the strings of a list stand at p? */
@@ -170,7 +172,7 @@ static unsigned fits_front(const struct trim_rules *r, const struct trim_state *
                            const char *end) {
     const struct trim_automaton *a = &r->automata[TRIM_FRONT];
     unsigned found = 0;
-    if ((st->places & places) == 0 || (goes_on(p, end) && ((unsigned char)p[-1] & 0x80) == 0)) return 0;
+    if (goes_on(p, end) && ((unsigned char)p[-1] & 0x80) == 0) return 0;
     for (unsigned i = 0; i < st->terms; i++) {
         const struct trim_term *t = term_at(r, a, st, i);
         unsigned place = 1u << t->place;
@@ -184,12 +186,13 @@ size_t trim_rules_begin(const struct trim_rules *r, unsigned places, const char 
     const struct trim_automaton *a = &r->automata[TRIM_FRONT];
     const char *from = p;
     size_t best = 0, n = 0;
-    uint32_t at = 0;
+    const struct trim_state *st = NULL;
     *lead = 0;
     if ((may_begin(r, a, p, end) & places) == 0) return 0;
-    while (p < end && (at = step(a, at, read_forward(p, end, &n))) != TRIM_NONE) {
+    while (p < end && (st = step(a, st, read_forward(p, end, &n))) != NULL) {
         p += n;
-        unsigned found = fits_front(r, trim_state_at(a, at), places, p, end);
+        if ((st->places & places) == 0) continue;
+        unsigned found = fits_front(r, st, places, p, end);
         if (found != 0) best = (size_t)(p - from);
         if ((found & 1u << TRIM_LEAD) != 0) *lead = best;
     }
@@ -228,7 +231,7 @@ static bool is_mentioned(const char *begin, const char *p, const char *q, const 
 static bool fits_back(const struct trim_rules *r, const struct trim_state *st, const char *begin, const char *p,
                       const char *end) {
     const struct trim_automaton *a = &r->automata[TRIM_BACK];
-    if (st->terms == 0 || p == begin || (came_from(begin, p) && ((unsigned char)*p & 0x80) == 0)) return false;
+    if (p == begin || (came_from(begin, p) && ((unsigned char)*p & 0x80) == 0)) return false;
     const char *q = p;
     while (q > begin && is_white(q[-1])) q--;
     bool comma = q > begin && (trim_separator(q - 1, q) == 1 || (q - begin >= 3 && trim_separator(q - 3, q) == 3));
@@ -244,10 +247,10 @@ size_t trim_rules_end(const struct trim_rules *r, const char *begin, const char 
     const struct trim_automaton *a = &r->automata[TRIM_BACK];
     const char *p = end;
     size_t best = 0, n = 0;
-    uint32_t at = 0;
-    while (p > begin && (at = step(a, at, read_backward(begin, p, &n))) != TRIM_NONE) {
+    const struct trim_state *st = NULL;
+    while (p > begin && (st = step(a, st, read_backward(begin, p, &n))) != NULL) {
         p -= n;
-        if (fits_back(r, trim_state_at(a, at), begin, p, end)) best = (size_t)(end - p);
+        if (st->terms > 0 && fits_back(r, st, begin, p, end)) best = (size_t)(end - p);
     }
     return best;
 }
@@ -265,9 +268,10 @@ static inline const char *next_begin(const char *p, const char *end) {
 static unsigned find_at(const struct trim_automaton *a, unsigned places, const char *p, const char *end) {
     unsigned found = 0;
     size_t n = 0;
-    for (uint32_t at = 0; p < end && (at = step(a, at, read_forward(p, end, &n))) != TRIM_NONE;) {
+    const struct trim_state *st = NULL;
+    while (p < end && (st = step(a, st, read_forward(p, end, &n))) != NULL) {
         p += n;
-        unsigned here = trim_state_at(a, at)->places & places;
+        unsigned here = st->places & places;
         if (here != 0 && (((unsigned char)p[-1] & 0x80) != 0 || !goes_on(p, end))) found |= here;
     }
     return found;

@@ -49,12 +49,16 @@ struct node {
 /* Where a pattern goes on: at its beginning, in the middle, with a space pending. */
 struct ways { uint32_t begin, middle, pending; };
 
+static void fill_fold(struct trim_rules *r) {
+    for (unsigned c = 0; c < 256; c++) r->fold[c] = (uint8_t)(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
+    for (const char *c = " \t\n\r'\xE2"; *c != '\0'; c++) r->fold[(unsigned char)*c] = 0; /* E2: a curved ' */
+}
+
 struct trim_rules *trim_rules_new(void) {
     struct trim_rules *r = mem_zalloc(sizeof(*r));
     if (r == NULL) return NULL;
     for (int i = 0; i < TRIM_AUTOMATA; i++) r->start[i] = TRIM_NONE;
-    for (unsigned c = 0; c < 256; c++) r->fold[c] = (uint8_t)(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
-    for (const char *c = " \t\n\r'\xE2"; *c != '\0'; c++) r->fold[(unsigned char)*c] = 0; /* E2: a curved ' */
+    fill_fold(r);
     return r;
 }
 
@@ -436,36 +440,34 @@ static void fill_reach(const struct trim_automaton *a, uint16_t *reach) {
     }
 }
 
-/* Those that begin with the bytes one and two, by which `st` is reached. */
-static void fill_thirds(const struct trim_rules *r, struct trim_automaton *a, const uint16_t *reach, uint8_t one,
-                        uint8_t two, const struct trim_state *st) {
-    const struct trim_edge *e = edges_of(a, st);
-    if (st->places != 0) /* it ends here: anything may come */
-        for (unsigned c = 0; c < 256; c++) a->begins[trim_begin(one, two, c)] |= st->places;
-    for (unsigned k = 0; k < st->edges; k++)
-        a->begins[trim_begin(one, two, r->fold[e[k].byte])] |= reach[e[k].target];
+/* A phrase ends behind the first n bytes of the key: anything may follow. */
+static void note_end(struct trim_automaton *a, uint16_t places, const uint8_t key[3], unsigned n) {
+    if (n == 2)
+        for (unsigned c = 0; c < 256; c++) a->begins[trim_begin(key[0], key[1], c)] |= places;
+    else
+        for (unsigned i = 0; i < TRIM_BEGINS; i++) a->begins[i] |= places;
+}
+
+/* Notes the phrases that go on behind st, which is reached by the first n bytes of the key.  Recursion: three
+ * times at most. */
+static void note_begins(const struct trim_rules *r, struct trim_automaton *a, const uint16_t *reach,
+                        const struct trim_state *st, uint8_t key[3], unsigned n) {
+    if (st->places != 0) note_end(a, st->places, key, n);
+    for (unsigned k = 0; k < st->edges; k++) {
+        const struct trim_edge *e = &edges_of(a, st)[k];
+        memset(key + n, 0, 3 - n);
+        key[n] = r->fold[e->byte];
+        if (key[n] == 0 || n == 2) a->begins[trim_begin(key[0], key[1], key[2])] |= reach[e->target];
+        else note_begins(r, a, reach, trim_state_at(a, e->target), key, n + 1);
+    }
 }
 
 static int fill_begins(const struct trim_rules *r, struct trim_automaton *a) {
     uint16_t *reach = mem_zalloc(states_of(a) * sizeof(*reach));
+    uint8_t key[3];
     if (reach == NULL) return PERILUNE_ERR_NOMEM;
     fill_reach(a, reach);
-    const struct trim_state *root = trim_state_at(a, 0);
-    for (unsigned i = 0; i < root->edges; i++) {
-        const struct trim_edge *e = &edges_of(a, root)[i];
-        const struct trim_state *st = trim_state_at(a, e->target);
-        uint8_t one = r->fold[e->byte];
-        if (one == 0) a->begins[trim_begin(0, 0, 0)] |= reach[e->target];
-        if (one == 0) continue;
-        if (st->places != 0)
-            for (unsigned c = 0; c < TRIM_BEGINS; c++) a->begins[c] |= st->places;
-        for (unsigned k = 0; k < st->edges; k++) {
-            const struct trim_edge *next = &edges_of(a, st)[k];
-            uint8_t two = r->fold[next->byte];
-            if (two == 0) a->begins[trim_begin(one, 0, 0)] |= reach[next->target];
-            else fill_thirds(r, a, reach, one, two, trim_state_at(a, next->target));
-        }
-    }
+    note_begins(r, a, reach, trim_state_at(a, 0), key, 0);
     mem_free(reach);
     return 0;
 }
