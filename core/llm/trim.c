@@ -34,6 +34,7 @@
 #include "include/perilune.h"
 #include "llm/text_sentences.h"
 #include "llm/text_spans.h"
+#include "llm/trim_edges.h"
 
 const char *const trim_reason_names[TRIM_REASONS] = { "phrase", "sentence", "repeated", "empty section" };
 const struct trim_options trim_defaults = { true, 24 };
@@ -84,8 +85,6 @@ static uint32_t unmarked_end(const struct round *r, uint32_t i) {
     while (i < r->len && r->marks[i] == 0) i++;
     return i;
 }
-
-static bool is_white(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
 /* The first span that ends behind at. */
 static size_t span_from(const struct round *r, uint32_t at) {
@@ -166,33 +165,12 @@ static void drop(struct round *r, uint32_t from, uint32_t to, uint32_t end, enum
 
 static uint32_t at_of(const struct round *r, const char *p) { return (uint32_t)(p - r->text); }
 
-/* Behind white space, separators and ends of sentences. */
-static const char *skip_between(const char *p, const char *end) {
-    for (;;) {
-        size_t n = p < end && is_white(*p) ? 1 : trim_separator(p, end);
-        if (n == 0) n = trim_terminator(p, end);
-        if (n == 0) return p;
-        p += n;
-    }
-}
-
 /* The same behind a phrase: up to where something protected begins. */
 static const char *skip_free(const struct round *r, const char *p, const char *end) {
-    const char *stop = skip_between(p, end);
+    const char *stop = trim_skip_between(p, end);
     size_t i = span_from(r, at_of(r, p));
     if (i < r->span_count && r->text + r->spans[i].start < stop) stop = r->text + r->spans[i].start;
     return stop > p ? stop : p;
-}
-
-/* Is nothing in [p, end) that says something: punctuation, white space, emoji? */
-static bool says_nothing(const char *p, const char *end) {
-    while ((p = skip_between(p, end)) < end) {
-        bool emoji = end - p >= 4 && (unsigned char)p[0] == 0xF0 && (unsigned char)p[1] == 0x9F;
-        bool variant = end - p >= 3 && memcmp(p, "\xEF\xB8\x8F", 3) == 0;
-        if (!emoji && !variant) return false;
-        p += emoji ? 4 : 3;
-    }
-    return true;
 }
 
 /* Does the sentence speak about words?  Asked when something of it would go: seldom. */
@@ -203,34 +181,12 @@ static bool speaks_about_words(struct round *r) {
 
 #define AT_FRONT (1u << TRIM_START | 1u << TRIM_LEAD | 1u << TRIM_WHOLE)
 
-static bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
-static bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
-
-/* Does a word in title case begin at p: "Postman", and not "I", "SQL"? */
-static bool is_capital(const char *p, const char *end) {
-    return end - p >= 2 && is_upper(p[0]) && is_lower(p[1]);
-}
-
-/* Are the n bytes at p the beginning of a title: "Please Mr. Postman", "Thank You, the song"?  Then
- * a word behind them, in the same clause or behind a comma, or one in them is in title case.  A
- * greeting may have a name in it, and somebody's name behind it is no courtesy either. */
-static bool is_title(const char *p, size_t n, const char *end) {
-    const char *q = p + n, *line = q;
-    while (q < end && (*q == ' ' || trim_separator(q, end) == 1)) q++;
-    if (q > line && is_capital(q, end)) return is_upper(*p);
-    bool greets = *p == 'D' || *p == 'G' || (*p == 'H' && !(n > 4 && memcmp(p, "Here", 4) == 0));
-    if (greets || q == end || *q == '\n' || *q == '\r' || trim_terminator(q, end) > 0) return false;
-    for (q = p + 1; q < p + n; q++)
-        if (q[-1] == ' ' && is_capital(q, p + n)) return true;
-    return false;
-}
-
 /* Takes phrases away from p on; returns what is in front of the rest. */
 static const char *cut_front(struct round *r, const char *p, const char *end) {
     for (;;) {
         size_t lead, n = trim_rules_begin(r->rules, AT_FRONT, p, end, &lead);
         if (n > lead && speaks_about_words(r)) n = lead;
-        if (n == 0 || is_title(p, n, end) || is_protected(r, at_of(r, p), at_of(r, p + n))) return p;
+        if (n == 0 || trim_is_title(p, n, end) || is_protected(r, at_of(r, p), at_of(r, p + n))) return p;
         const char *next = skip_free(r, p + n, end);
         if (r->item && next < end && memchr(p, '\n', (size_t)(next - p)) != NULL) return p; /* lines stay apart */
         p = next;
@@ -248,44 +204,6 @@ static inline const char *skip_plain(const char *p, const char *end, unsigned wh
     return p;
 }
 
-/* The bytes of what ends a clause at p; a sentence, too, for items hold several. */
-static size_t clause_border(const char *p, const char *end) {
-    switch ((unsigned char)*p) {
-    case ',':
-    case ';':
-    case '.':
-    case '!':
-    case '?': return p + 1 < end && is_white(p[1]) ? 1 : 0;
-    case 0xEF: { /* ，；！？ */
-        size_t n = trim_separator(p, end);
-        return n > 0 ? n : trim_terminator(p, end);
-    }
-    case 0xE3: return trim_terminator(p, end); /* 。, and not 、 */
-    default: return 0;
-    }
-}
-
-/* Is what stands in front of a comma and behind the colon an item of a list rather than a
- * clause: "sort by length: dog, thanks"? */
-static bool in_list(const char *colon, const char *comma) {
-    if (colon >= comma) return false;
-    while (comma > colon + 3 && (is_white(comma[-1]) || trim_separator(comma - 1, comma) == 1)) comma--;
-    if (comma > colon + 3 && trim_separator(comma - 3, comma) == 3) comma -= 3;
-    const char *p = comma;
-    size_t words = 1;
-    while (p > colon + 1 && (unsigned char)p[-1] < 0x80 && trim_separator(p - 1, p) == 0) words += is_white(*--p);
-    bool ascii = p == colon + 1 || (unsigned char)p[-1] < 0x80;
-    if (ascii) return words < 4;
-    while (p > colon + 1 && (p - colon < 4 || trim_separator(p - 3, p) == 0)) p--;
-    return comma - p < 5 * 3;
-}
-
-/* A word by itself in the middle of a sentence says something: "happy, sorry, sad". */
-static bool is_listed(const char *q, size_t n, size_t lead, const char *stop) {
-    if (n == lead || ((unsigned char)*q & 0x80) != 0 || memchr(q, ' ', n) != NULL) return false;
-    return skip_between(q + n, stop) < stop;
-}
-
 /* Would a mark that comes next belong to what stands in front of q, when [q, stop) goes: is it
  * 5! of "Compute 5, thanks!", or a URL that ends with a question mark? */
 static bool glues(const struct round *r, const char *q, const char *stop) {
@@ -301,7 +219,7 @@ static bool glues(const struct round *r, const char *q, const char *stop) {
  * sentence without its punctuation, and colon its first one.  Returns the new stop. */
 static const char *cut_clauses(struct round *r, const char *p, const char *stop, const char *colon) {
     while ((p = skip_plain(p, stop, MAY_BORDER)) < stop) {
-        size_t border = clause_border(p, stop);
+        size_t border = trim_clause_border(p, stop);
         if (border == 0 || in_span(r, at_of(r, p))) {
             p++;
             continue;
@@ -309,12 +227,12 @@ static const char *cut_clauses(struct round *r, const char *p, const char *stop,
         unsigned places = 1u << TRIM_LEAD | 1u << TRIM_WHOLE;
         if (trim_separator(p, stop) == 0) places |= 1u << TRIM_START;
         const char *comma = p, *from = p + border;
-        while (from < stop && is_white(*from)) from++;
+        while (from < stop && trim_is_white(*from)) from++;
         const char *q = from;
         for (;;) {
             size_t lead, n = trim_rules_begin(r->rules, places, q, stop, &lead);
-            if (n == 0 || speaks_about_words(r) || in_list(colon, comma) || is_listed(q, n, lead, stop)) break;
-            if (is_title(q, n, stop)) break;
+            if (n == 0 || speaks_about_words(r) || trim_in_list(colon, comma)) break;
+            if (trim_is_listed(q, n, lead, stop) || trim_is_title(q, n, stop)) break;
             if (is_protected(r, at_of(r, q), at_of(r, q + n))) break;
             const char *next = skip_free(r, q + n, stop);
             if (memchr(q, '\n', (size_t)(next - q)) != NULL) break; /* lines stay apart */
@@ -331,35 +249,17 @@ static const char *cut_clauses(struct round *r, const char *p, const char *stop,
     return stop;
 }
 
-/* In front of the punctuation at the end of [p, end); ； is some of it: what stands behind it is
- * another sentence, and would be one with this one without it. */
-static const char *without_end(const char *p, const char *end) {
-    for (;;) {
-        const char *q = end;
-        while (q > p && is_white(q[-1])) q--;
-        if (q > p && trim_terminator(q - 1, q) == 1) q--;
-        else if (q - p >= 3 && (trim_terminator(q - 3, q) == 3 || memcmp(q - 3, "；", 3) == 0)) q -= 3;
-        if (q == end) return q;
-        end = q;
-    }
-}
-
-static bool is_number(const char *p, const char *q) {
-    while (p < q && ((*p >= '0' && *p <= '9') || is_white(*p))) p++;
-    return p == q;
-}
-
 /* Takes phrases away in front of stop; returns the new stop. */
 static const char *cut_tail(struct round *r, const char *p, const char *stop, const char *colon) {
     const char *mark_at = stop;
     for (;;) {
         size_t n = trim_rules_end(r->rules, p, stop);
-        if (n == 0 || speaks_about_words(r) || in_list(colon, stop - n)) return stop;
+        if (n == 0 || speaks_about_words(r) || trim_in_list(colon, stop - n)) return stop;
         if (is_protected(r, at_of(r, stop - n), at_of(r, stop))) return stop;
         const char *q = stop - n;
-        while (q > p && (is_white(q[-1]) || q[-1] == ',' || q[-1] == ';')) q--;
+        while (q > p && (trim_is_white(q[-1]) || q[-1] == ',' || q[-1] == ';')) q--;
         if (q - p >= 3 && trim_separator(q - 3, q) == 3) q -= 3;
-        if (is_number(p, q)) return stop; /* a row: "2, thank you" */
+        if (trim_is_number(p, q)) return stop; /* a row: "2, thank you" */
         if (q <= p || is_protected(r, at_of(r, q), at_of(r, stop)) || glues(r, q, mark_at)) return stop;
         mark(r, at_of(r, q), at_of(r, stop), TRIM_PHRASE);
         stop = q;
@@ -370,48 +270,25 @@ static const char *cut_tail(struct round *r, const char *p, const char *stop, co
 static inline const char *colon_of(const struct round *r, const char *p, const char *end) {
     for (; (p = skip_plain(p, end, MAY_COLON)) < end; p++) {
         bool wide = (unsigned char)*p == 0xEF && end - p >= 3 && memcmp(p, "：", 3) == 0;
-        bool narrow = *p == ':' && (p + 1 == end || is_white(p[1]) || (unsigned char)p[1] >= 0x80 || p[1] == '*');
+        bool narrow = *p == ':' && (p + 1 == end || trim_is_white(p[1]) || (unsigned char)p[1] >= 0x80 || p[1] == '*');
         if ((wide || narrow) && !in_span(r, at_of(r, p))) return p;
     }
     return end;
-}
-
-/* The bytes of a list marker at p; *numbered: it is more than a bullet. */
-static size_t marker_of(const char *p, const char *end, bool *numbered) {
-    static const char *const bullets[] = { "•", "·", "‣", "–", "●", "○", "◦", "▪" };
-    const char *q = p;
-    *numbered = false;
-    if (q < end && (*q == '-' || *q == '*' || *q == '+')) q++;
-    for (size_t i = 0; q == p && i < sizeof(bullets) / sizeof(*bullets); i++)
-        if ((size_t)(end - p) > strlen(bullets[i]) && memcmp(p, bullets[i], strlen(bullets[i])) == 0)
-            q += strlen(bullets[i]);
-    while (q < end && (*q == ' ' || *q == '\t')) q++;
-    *numbered = q == p;
-    return (size_t)(q - p);
 }
 
 /* Does a list of phrases stand behind the colon: "choose one: please, kindly"? */
 static bool begins_list(const struct round *r, const char *colon, const char *end) {
     if (colon == end) return false;
     const char *p = colon + (*colon == ':' ? 1 : 3);
-    while (p < end && is_white(*p)) p++;
+    while (p < end && trim_is_white(*p)) p++;
     size_t lead;
     return trim_rules_begin(r->rules, 1u << TRIM_WHOLE, p, end, &lead) > 0;
 }
 
-/* Is [p, end) a name that a greeting is for: "Hello, Dolly"? */
-static bool is_name(const char *p, const char *end) {
-    end = without_end(p, end);
-    if (p == end || *p < 'A' || *p > 'Z') return false;
-    for (; p < end; p++)
-        if (is_white(*p) || (unsigned char)*p >= 0x80) return false;
-    return true;
-}
-
 static uint32_t newlines_behind(const struct round *r, const struct text_unit *u) {
     uint32_t n = 0, at = u->end;
-    while (at > u->start && is_white(r->text[at - 1])) at--;
-    for (; at < r->len && is_white(r->text[at]); at++) n += r->text[at] == '\n';
+    while (at > u->start && trim_is_white(r->text[at - 1])) at--;
+    for (; at < r->len && trim_is_white(r->text[at]); at++) n += r->text[at] == '\n';
     return at < r->len ? n : 0;
 }
 
@@ -426,7 +303,7 @@ static bool is_field(struct round *r, const struct text_unit *u, const char *col
     bool first = u->start == 0 || r->text[u->start - 1] == '\n';
     if (!first || colon >= end || colon - begin > LABEL_MAX) return false;
     unsigned words = 0;
-    for (const char *c = begin; c < colon; c++) words += is_white(*c);
+    for (const char *c = begin; c < colon; c++) words += trim_is_white(*c);
     if (words > 1) return false; /* "Count the boats: all of them, please" */
     p += *p == ':' ? 1 : 3;
     while (p < end && (*p == ' ' || *p == '\t' || *p == '*')) p++;
@@ -439,10 +316,10 @@ static bool is_field(struct round *r, const struct text_unit *u, const char *col
 /* One sentence or item.  Returns whether something of it stays. */
 static bool cut_unit(struct round *r, const struct text_unit *u) {
     const char *p = r->text + u->start, *end = r->text + u->end;
-    while (p < end && is_white(*p)) p++;
-    while (end > p && is_white(end[-1])) end--;
+    while (p < end && trim_is_white(*p)) p++;
+    while (end > p && trim_is_white(end[-1])) end--;
     bool numbered = false;
-    const char *from = p + (u->kind == TEXT_UNIT_ITEM ? marker_of(p, end, &numbered) : 0);
+    const char *from = p + (u->kind == TEXT_UNIT_ITEM ? trim_marker(p, end, &numbered) : 0);
     if (numbered || from == end || *p == '>' || *p == ';') return true; /* > what somebody else said; a comment */
     if (*p == '<') { /* a line of markup */
         const char *line = memchr(p, '\n', (size_t)(r->text + r->len - p));
@@ -464,16 +341,16 @@ static bool cut_unit(struct round *r, const struct text_unit *u) {
     bool introduces = colon < end && trim_rules_has(r->rules, 1u << TRIM_CONTENT, from, colon) != 0;
     const char *limit = is_field(r, u, colon, end) || introduces || begins_list(r, colon, end) ? colon : end;
     const char *rest = cut_front(r, from, limit);
-    bool whole = limit == end && says_nothing(rest, limit) && !is_protected(r, at_of(r, from), at_of(r, limit));
+    bool whole = limit == end && trim_says_nothing(rest, limit) && !is_protected(r, at_of(r, from), at_of(r, limit));
     if (whole && !(r->listed && from > p)) {
         drop(r, u->start, at_of(r, end), u->end, TRIM_SENTENCE);
         return false;
     }
     /* Nothing but politeness in front of a colon, of a name. */
-    if (rest == limit || whole || is_name(rest, limit)) rest = from;
+    if (rest == limit || whole || trim_is_name(rest, limit)) rest = from;
     mark(r, at_of(r, from), at_of(r, rest), TRIM_PHRASE);
     if (!whole) {
-        const char *stop = cut_clauses(r, rest, limit < end ? limit : without_end(rest, limit), colon);
+        const char *stop = cut_clauses(r, rest, limit < end ? limit : trim_without_end(rest, limit), colon);
         if (limit == end) cut_tail(r, rest, stop, colon);
     }
     r->payload = r->payload || introduces;
@@ -515,7 +392,7 @@ static void begin_section(struct round *r, struct section *s, const struct text_
 static void cut_end(struct round *r) {
     uint32_t end = r->kept_end, line = r->len > 0 && r->text[r->len - 1] == '\n' ? 1 : 0;
     if (end == r->len || r->marked == 0) return;
-    while (end > 0 && is_white(r->text[end - 1])) end--;
+    while (end > 0 && trim_is_white(r->text[end - 1])) end--;
     for (; line > 0 && end < r->kept_end; end++)
         if (r->text[end] == '\n') line--;
     mark(r, end, r->kept_end, TRIM_SENTENCE);
@@ -527,7 +404,7 @@ static bool begins_letter(const struct round *r, const struct text_unit *u, bool
     size_t lead;
     const char *p = r->text + u->start, *end = r->text + u->end;
     if (!behind || u->start == 0 || r->text[u->start - 1] != '\n') return false;
-    while (p < end && is_white(*p)) p++;
+    while (p < end && trim_is_white(*p)) p++;
     return trim_rules_begin(r->rules, 1u << TRIM_GREETING, p, end, &lead) > 0;
 }
 
@@ -537,10 +414,10 @@ static bool is_cut(const struct round *r, const struct text_unit *u) { return r-
 static bool is_salutation(const struct round *r, const struct text_unit *u) {
     size_t lead;
     const char *p = r->text + u->start, *end = r->text + u->end, *line;
-    while (p < end && is_white(*p)) p++;
+    while (p < end && trim_is_white(*p)) p++;
     line = memchr(p, '\n', (size_t)(r->text + r->len - p));
     if (line == NULL || line - p > LABEL_MAX || line == p) return false;
-    while (line > p && is_white(line[-1])) line--;
+    while (line > p && trim_is_white(line[-1])) line--;
     bool wide = line - p >= 3 && (memcmp(line - 3, "，", 3) == 0 || memcmp(line - 3, "：", 3) == 0);
     return (line[-1] == ',' || wide) && trim_rules_begin(r->rules, 1u << TRIM_GREETING, p, end, &lead) > 0;
 }
@@ -548,7 +425,7 @@ static bool is_salutation(const struct round *r, const struct text_unit *u) {
 /* Is a colon at the end of its line, and something below it? */
 static bool ends_with_colon(const struct round *r, const struct text_unit *u) {
     const char *begin = r->text + u->start, *p = r->text + u->end;
-    while (p > begin && (is_white(p[-1]) || p[-1] == '*')) p--;
+    while (p > begin && (trim_is_white(p[-1]) || p[-1] == '*')) p--;
     bool colon = p > begin && (p[-1] == ':' || (p - begin >= 3 && memcmp(p - 3, "：", 3) == 0));
     return colon && newlines_behind(r, u) > 0;
 }
@@ -625,7 +502,7 @@ static bool is_statement(const struct round *r, uint32_t start, uint32_t end, ui
     const char *p = r->text + start, *stop = r->text + end;
     if (start == end || indent > 0 || *p == '#') return false;
     bool numbered, wide = stop - p >= 3 && (memcmp(stop - 3, "。", 3) == 0 || memcmp(stop - 3, "！", 3) == 0);
-    bool item = marker_of(p, stop, &numbered) > 0 && !numbered;
+    bool item = trim_marker(p, stop, &numbered) > 0 && !numbered;
     if (!item && !wide && stop[-1] != '.' && stop[-1] != '!') return false;
     const char *label = stop - p > LABEL_MAX ? p + LABEL_MAX : stop;
     return colon_of(r, p, label) == label && memchr(p, '=', (size_t)(label - p)) == NULL;
@@ -636,7 +513,7 @@ static bool is_order(const struct round *r, uint32_t start, uint32_t end) {
     bool numbered;
     size_t lead;
     const char *p = r->text + start, *stop = r->text + end;
-    p += marker_of(p, stop, &numbered);
+    p += trim_marker(p, stop, &numbered);
     return trim_rules_begin(r->rules, 1u << TRIM_ORDER, p, stop, &lead) > 0;
 }
 
@@ -669,8 +546,8 @@ static int has_examples(const struct round *r) {
         const char *p = r->text + at, *end = r->text + r->len, *newline = memchr(p, '\n', (size_t)(end - p));
         if (newline != NULL) end = newline;
         at = at_of(r, end) + 1;
-        while (p < end && is_white(*p)) p++;
-        while (end > p && is_white(end[-1])) end--;
+        while (p < end && trim_is_white(*p)) p++;
+        while (end > p && trim_is_white(end[-1])) end--;
         const char *label = end - p > LABEL_MAX ? p + LABEL_MAX : end;
         if (p == end || *p == '-') continue;
         const char *colon = *p == '#' ? end : colon_of(r, p, label);
@@ -694,8 +571,8 @@ static int cut_repeated(struct round *r) {
         const char *newline = memchr(r->text + at, '\n', r->len - at);
         uint32_t next = newline != NULL ? (uint32_t)(newline - r->text) + 1 : r->len;
         uint32_t start = at, end = next;
-        while (start < end && is_white(r->text[start])) start++;
-        while (end > start && is_white(r->text[end - 1])) end--;
+        while (start < end && trim_is_white(r->text[start])) start++;
+        while (end > start && trim_is_white(r->text[end - 1])) end--;
         bool states = is_statement(r, start, end, start - at);
         struct line line = { start, end - start, about[0] + 31 * about[1] };
         if (!states && end > start) {
@@ -706,7 +583,7 @@ static int cut_repeated(struct round *r) {
         bool shielded = again && is_shielded(r, start, end);
         r->conflict = r->conflict || shielded;
         if (again && !shielded) {
-            while (next < r->len && is_white(r->text[next])) next++; /* empty lines, and the indent of the next */
+            while (next < r->len && trim_is_white(r->text[next])) next++; /* empty lines, and the indent of the next */
             while (next > end && next < r->len && r->text[next - 1] != '\n') next--;
             drop(r, at, end, next, TRIM_REPEATED);
         } else {
@@ -880,7 +757,7 @@ int trim_text(const struct trim_rules *rules, struct slice text, const struct tr
     if (rc == 0)
         while ((rc = run_round(&w, rules, options)) == 1 && ++w.rounds < ROUNDS) continue;
     struct slice left = buf_get(&w.text);
-    bool settled = rc == 0 && !w.conflict && !says_nothing(left.ptr, left.ptr + left.len);
+    bool settled = rc == 0 && !w.conflict && !trim_says_nothing(left.ptr, left.ptr + left.len);
     size_t before = buf_len(out);
     if (rc >= 0) {
         buf_slice(out, settled ? left : text);

@@ -1,4 +1,4 @@
-/* trim_int.h -- compiled phrases: what trim_rules.c makes and trim_match.c walks. */
+/* trim_int.h -- compiled phrases: what trim_rules.c and trim_automaton.c make and trim_match.c walks. */
 #ifndef PERILUNE_LLM_TRIM_INT_H
 #define PERILUNE_LLM_TRIM_INT_H
 
@@ -23,6 +23,14 @@ struct trim_term {
     uint8_t  place;
     uint8_t  attached;   /* TAIL: nothing must separate it */
     uint8_t  comma;      /* TAIL: a comma must */
+};
+
+/* Of the graph that patterns are at first. */
+enum trim_node_type { TRIM_BYTE, TRIM_SPLIT, TRIM_MATCH };
+
+struct trim_node {
+    uint32_t type;
+    uint32_t a, b; /* BYTE: a follows on byte b; SPLIT: a or b; MATCH: a is a term */
 };
 
 struct trim_edge {
@@ -72,7 +80,7 @@ static inline unsigned trim_stop_bit(const uint8_t b[3]) {
 }
 
 struct trim_rules {
-    struct buf            nodes; /* of patterns, until they are compiled */
+    struct buf            nodes; /* struct trim_node, until they are compiled */
     struct buf            terms, stops;
     uint32_t              start[TRIM_AUTOMATA]; /* node */
     struct trim_automaton automata[TRIM_AUTOMATA];
@@ -91,5 +99,9 @@ static inline uint32_t trim_follow(const struct trim_automaton *a, const struct 
         if (e[i].byte == byte) return e[i].target;
     return TRIM_NONE;
 }
+
+/* trim_automaton.c: the automaton for the phrases whose graph begins at node `start`, or TRIM_NONE. Returns 0;
+ * PERILUNE_ERR_LIMITED; PERILUNE_ERR_NOMEM. */
+int trim_automaton_build(const struct trim_rules *r, struct trim_automaton *a, uint32_t start);
 
 #endif

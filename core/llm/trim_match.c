@@ -21,11 +21,10 @@
 #include <string.h>
 
 #include "llm/text_scan.h"
+#include "llm/trim_edges.h"
 #include "llm/trim_int.h"
 
 /* -- Characters ------------------------------------------------------------------------- */
-
-static bool is_white(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
 /* Is there a letter or digit at p, so that a word would go on?  Of the bytes of UTF-8
  * the leads up to E1 are letters of alphabets; punctuation and scripts without spaces
@@ -80,8 +79,8 @@ size_t trim_terminator(const char *p, const char *end) {
 static uint8_t read_rare(const char *p, const char *end, size_t *len) {
     unsigned char c = (unsigned char)*p;
     *len = 1;
-    if (is_white((char)c)) {
-        while (p + *len < end && is_white(p[*len])) (*len)++;
+    if (trim_is_white((char)c)) {
+        while (p + *len < end && trim_is_white(p[*len])) (*len)++;
         return ' ';
     }
     if (c == 0xE2 && end - p >= 3 && memcmp(p, "\xE2\x80\x99", 3) == 0) {
@@ -101,8 +100,8 @@ static inline uint8_t read_forward(const char *p, const char *end, size_t *len) 
 static uint8_t read_backward(const char *begin, const char *p, size_t *len) {
     unsigned char c = (unsigned char)p[-1];
     *len = 1;
-    if (is_white((char)c)) {
-        while (p - *len > begin && is_white(p[-(ptrdiff_t)*len - 1])) (*len)++;
+    if (trim_is_white((char)c)) {
+        while (p - *len > begin && trim_is_white(p[-(ptrdiff_t)*len - 1])) (*len)++;
         return ' ';
     }
     if (c == 0x99 && p - begin >= 3 && memcmp(p - 3, "\xE2\x80\x99", 3) == 0) {
@@ -152,7 +151,7 @@ static bool is_stopped(const struct trim_rules *r, const struct trim_term *t, co
     if (t->not_behind == TRIM_NONE) return false;
     const uint8_t *bits = (const uint8_t *)r->stops.data + t->not_behind;
     const char *list = (const char *)bits + TRIM_STOP_BITS / 8;
-    while (p < end && is_white(*p)) p++;
+    while (p < end && trim_is_white(*p)) p++;
     if (one_follows(list, p, end)) return true;
     uint8_t begin[3] = { 0 };
     size_t n = 0;
@@ -163,7 +162,7 @@ static bool is_stopped(const struct trim_rules *r, const struct trim_term *t, co
 }
 
 static bool clause_ends(const char *p, const char *end) {
-    while (p < end && is_white(*p)) p++;
+    while (p < end && trim_is_white(*p)) p++;
     return p >= end || trim_separator(p, end) > 0 || trim_terminator(p, end) > 0;
 }
 
@@ -223,7 +222,7 @@ static bool is_stopped_back(const struct trim_rules *r, const struct trim_term *
 static bool is_mentioned(const char *begin, const char *p, const char *q, const char *end) {
     if (end - p > 1 && p[0] >= 'A' && p[0] <= 'Z' && p[1] >= 'a' && p[1] <= 'z') return true;
     for (const char *c = begin; c < q; c++)
-        if (is_white(*c) || ((unsigned char)*c & 0x80) != 0) return false;
+        if (trim_is_white(*c) || ((unsigned char)*c & 0x80) != 0) return false;
     return true; /* a single word */
 }
 
@@ -233,7 +232,7 @@ static bool fits_back(const struct trim_rules *r, const struct trim_state *st, c
     const struct trim_automaton *a = &r->automata[TRIM_BACK];
     if (p == begin || (came_from(begin, p) && ((unsigned char)*p & 0x80) == 0)) return false;
     const char *q = p;
-    while (q > begin && is_white(q[-1])) q--;
+    while (q > begin && trim_is_white(q[-1])) q--;
     bool comma = q > begin && (trim_separator(q - 1, q) == 1 || (q - begin >= 3 && trim_separator(q - 3, q) == 3));
     bool apart = comma || (q < p && !is_mentioned(begin, p, q, end));
     for (unsigned i = 0; i < st->terms; i++) {
