@@ -559,12 +559,25 @@ static int has_examples(const struct round *r) {
     return again;
 }
 
+/* A line that says what others are about.  Hashed once, and only when there is a line to compare. */
+struct title {
+    uint32_t start, len;
+    bool     hashed;
+    uint64_t hash;
+};
+
+static uint64_t hash_of(const struct round *r, struct title *t) {
+    if (!t->hashed && t->len > 0) t->hash = hash64(&line_key, slice_of(r->text + t->start, t->len));
+    t->hashed = true;
+    return t->hash;
+}
+
 static int cut_repeated(struct round *r) {
     size_t lines = 1, cap = 16;
     for (const char *p = r->text, *end = p + r->len; (p = memchr(p, '\n', (size_t)(end - p))) != NULL; p++) lines++;
     while (cap < lines * 2) cap *= 2;
     struct line *table = lines > 1 ? mem_zalloc(cap * sizeof(*table)) : NULL;
-    uint64_t about[2] = { 0, 0 }; /* the last, and the one in front of it */
+    struct title about[2] = { { 0 } }; /* the last, and the one in front of it */
     if (lines > 1 && table == NULL) return PERILUNE_ERR_NOMEM;
     r->kept_end = 0;
     for (uint32_t at = 0; lines > 1 && at < r->len;) {
@@ -574,12 +587,15 @@ static int cut_repeated(struct round *r) {
         while (start < end && trim_is_white(r->text[start])) start++;
         while (end > start && trim_is_white(r->text[end - 1])) end--;
         bool states = is_statement(r, start, end, start - at);
-        struct line line = { start, end - start, about[0] + 31 * about[1] };
         if (!states && end > start) {
             about[1] = about[0];
-            about[0] = hash64(&line_key, slice_of(r->text + start, end - start));
+            about[0] = (struct title){ start, end - start, false, 0 };
         }
-        bool again = states && may_repeat(r, start, end) && is_order(r, start, end) && seen(r, table, cap - 1, line);
+        bool again = false;
+        if (states && may_repeat(r, start, end) && is_order(r, start, end)) {
+            uint64_t what = hash_of(r, &about[0]) + 31 * hash_of(r, &about[1]);
+            again = seen(r, table, cap - 1, (struct line){ start, end - start, what });
+        }
         bool shielded = again && is_shielded(r, start, end);
         r->conflict = r->conflict || shielded;
         if (again && !shielded) {

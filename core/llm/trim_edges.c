@@ -118,7 +118,8 @@ size_t trim_marker(const char *p, const char *end, bool *numbered) {
     const char *q = p;
     *numbered = false;
     if (q < end && (*q == '-' || *q == '*' || *q == '+')) q++;
-    for (size_t i = 0; q == p && i < sizeof(bullets) / sizeof(*bullets); i++)
+    bool wide = q < end && (unsigned char)*q >= 0x80;
+    for (size_t i = 0; wide && q == p && i < sizeof(bullets) / sizeof(*bullets); i++)
         if ((size_t)(end - p) > strlen(bullets[i]) && memcmp(p, bullets[i], strlen(bullets[i])) == 0)
             q += strlen(bullets[i]);
     while (q < end && (*q == ' ' || *q == '\t')) q++;
