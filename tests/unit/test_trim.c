@@ -209,6 +209,28 @@ TEST_NOFAULT(takes_many_alternatives) {
     trim_rules_free(rules);
 }
 
+/* Phrases that are shorter than what they are told by, or written in several ways. */
+TEST_NOFAULT(finds_what_is_said_however_it_is_written) {
+    static const struct rule said[] = {
+        { TRIM_TASK, "(x|ab|a b|it's|o'er)" }, { TRIM_BELOW, "(it's me|念|¿q|…so)" }, { TRIM_MENTION, "念诗" },
+    };
+    static const struct { const char *text; unsigned places; } texts[] = {
+        { "x", 1u << TRIM_TASK }, { "an X!", 1u << TRIM_TASK }, { "ax xa x1 x-y", 0 }, { "ab", 1u << TRIM_TASK },
+        { "cab abc", 0 }, { "a \r\n\t B.", 1u << TRIM_TASK }, { "a", 0 }, { "it\xE2\x80\x99s", 1u << TRIM_TASK },
+        { "O\xE2\x80\x99""ER", 1u << TRIM_TASK }, { "So it's  me", 1u << TRIM_TASK | 1u << TRIM_BELOW },
+        { "我念。", 1u << TRIM_BELOW }, { "我念诗", 1u << TRIM_BELOW | 1u << TRIM_MENTION },
+        { "a\xC2\xBFq", 1u << TRIM_BELOW }, { "w…so", 1u << TRIM_BELOW }, { "", 0 },
+    };
+    struct trim_rules *r = compiled(said, sizeof(said) / sizeof(*said));
+    const unsigned all = 1u << TRIM_TASK | 1u << TRIM_BELOW | 1u << TRIM_MENTION;
+    for (size_t i = 0; r != NULL && i < sizeof(texts) / sizeof(*texts); i++) {
+        const char *end = texts[i].text + strlen(texts[i].text);
+        CHECK_UINT(trim_rules_has(r, all, texts[i].text, end), texts[i].places);
+        CHECK_UINT(trim_rules_has(r, 1u << TRIM_BELOW, texts[i].text, end), texts[i].places & 1u << TRIM_BELOW);
+    }
+    trim_rules_free(r);
+}
+
 TEST(is_clear_about_bad_input) {
     struct trim_rules *r = compiled(some, sizeof(some) / sizeof(*some));
     struct buf out;
