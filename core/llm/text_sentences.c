@@ -14,6 +14,8 @@
  *                    in front
  *     line end       ... unless a line of prose was wrapped there
  *
+ * What follows the label of a passage ("[3]", "Source: ...") hangs on it, up to the next label.
+ *
  * Inside a span (text_spans.h) nothing ends: a quote that is short is never cut.
  *
  *     | white | unit white white | unit white |      all of the text is in a unit
@@ -26,11 +28,12 @@
 #include <string.h>
 
 #include "include/perilune.h"
+#include "llm/text_labels.h"
 #include "llm/text_scan.h"
 #include "llm/text_words.h"
 
 const char *const text_unit_names[TEXT_UNIT_KINDS] = {
-    "sentence", "heading", "item", "table_head", "table_row", "code", "tag",
+    "sentence", "heading", "item", "table_head", "table_row", "code", "tag", "label",
 };
 
 #define HEADING_MAX 96 /* bytes of a line that is a heading without saying so */
@@ -48,6 +51,8 @@ struct split {
     struct { uint32_t unit, indent; } levels[LEVELS];
     unsigned                depth;
     uint32_t                intro;   /* the sentence in front of the list */
+    uint32_t                number, label; /* of the passage: [3]; the last of its labels, which may be the number */
+    unsigned                last;    /* kind of the unit in front */
 };
 
 /* -- Lines ------------------------------------------------------------------------------ */
@@ -331,12 +336,15 @@ static bool is_wrapped(const struct split *s, const char *line, const char *p) {
 
 static void push(struct split *s, const char *end, unsigned kind, uint32_t parent, unsigned indent) {
     end = absorb(s, end);
+    bool frame = kind == TEXT_UNIT_HEADING || kind == TEXT_UNIT_TAG || kind == TEXT_UNIT_TABLE_HEAD;
+    if (parent == TEXT_NO_PARENT && !frame && kind != TEXT_UNIT_LABEL) parent = s->label;
     bool first = s->start == s->text || (s->start[-1] == '\n' && s->start - s->text > 1 && s->start[-2] == '\n');
     struct text_unit u = { (uint32_t)(s->start - s->text), (uint32_t)(end - s->text), parent, (uint8_t)kind,
                            first || kind != TEXT_UNIT_SENTENCE, (uint16_t)indent };
     if (s->count == 0) u.start = 0;
     buf_put(s->units, &u, sizeof(u));
     s->start = end;
+    s->last = kind;
     s->count++;
 }
 
@@ -485,10 +493,52 @@ static void table_row(struct split *s, const char *end) {
     push(s, end, head ? TEXT_UNIT_TABLE_HEAD : TEXT_UNIT_TABLE_ROW, TEXT_NO_PARENT, 0);
 }
 
+/* Is the line, short, more like a title than like a sentence? */
+static bool is_title(const char *p, const char *end) {
+    while (end > p && text_is_blank(end[-1])) end--;
+    if (end == p || end - p > HEADING_MAX) return false;
+    static const char *const stops[] = { ".", "!", "?", ";", ",", ":", "。", "！",
+                                         "？", "；", "，", "：", "、", "…" };
+    for (size_t i = 0; i < sizeof(stops) / sizeof(*stops); i++)
+        if (ends(p, end, stops[i])) return false;
+    return true;
+}
+
+/* The labels of a passage stand together, each hanging on the one in front: keeping the last
+ * keeps all. */
+static void push_label(struct split *s, const char *end, bool is_number) {
+    uint32_t parent = is_number ? TEXT_NO_PARENT : s->last == TEXT_UNIT_LABEL ? s->label : s->number;
+    push(s, end, TEXT_UNIT_LABEL, parent, 0);
+    s->label = s->count - 1;
+    if (is_number) s->number = s->label;
+}
+
+/* Labels begin paragraphs, or stand below a frame or other labels. */
+static bool label(struct split *s, const char *q, const char *end) {
+    bool empty = s->count == 0 || (s->start - s->text > 1 && s->start[-2] == '\n');
+    bool frame = s->last == TEXT_UNIT_LABEL || s->last == TEXT_UNIT_TAG || s->last == TEXT_UNIT_HEADING;
+    bool below = s->count > 0 && frame;
+    if (!empty && !below) return false;
+    size_t number = text_label_number(q, end);
+    if (number > 0 && is_whole(s, q + number)) {
+        const char *rest = skip_blank(q + number, end);
+        bool whole = rest == end || (is_title(rest, end) && is_whole(s, end));
+        push_label(s, whole ? end : q + number, true);
+    } else if (is_whole(s, end) && (text_label_field(q, end) || (below && text_label_element(q, end)))) {
+        push_label(s, end, false);
+    } else {
+        return false;
+    }
+    s->depth = 0;
+    s->intro = TEXT_NO_PARENT;
+    return true;
+}
+
 static void line(struct split *s) {
     const char *end = line_end(s, s->start), *q = s->start;
     unsigned indent = 0;
     for (; q < end && text_is_blank(*q); q++) indent += *q == '\t' ? 4 : *q == ' ';
+    if (label(s, q, end)) return;
     const char *block = block_end(s, s->start, q);
     if (block != NULL) {
         push(s, block, TEXT_UNIT_CODE, indent > 0 ? parent_of(s, indent) : TEXT_NO_PARENT, 0);
@@ -512,7 +562,8 @@ static void line(struct split *s) {
 int text_sentences(struct slice text, const struct buf *spans, struct buf *units) {
     if (buf_failed(units)) return units->error;
     if (text.len == 0) return 0;
-    struct split s = { .text = text.ptr, .end = text.ptr + text.len, .units = units, .intro = TEXT_NO_PARENT };
+    struct split s = { .text = text.ptr, .end = text.ptr + text.len, .units = units, .intro = TEXT_NO_PARENT,
+                       .number = TEXT_NO_PARENT, .label = TEXT_NO_PARENT };
     s.spans = text_spans_of(spans, &s.n);
     size_t before = units->len;
     s.start = s.text;

@@ -16,6 +16,7 @@ enum text_unit_kind {
     TEXT_UNIT_TABLE_ROW,
     TEXT_UNIT_CODE,       /* a fence, an indented block, a diff, JSON on lines of its own, $$ */
     TEXT_UNIT_TAG,        /* a line that is one tag */
+    TEXT_UNIT_LABEL,      /* of a passage, see text_labels.h: what follows hangs on it */
     TEXT_UNIT_KINDS
 };
 
@@ -26,7 +27,7 @@ enum text_unit_kind {
 
 struct text_unit {
     uint32_t start, end;  /* byte offsets; white space behind a unit belongs to it */
-    uint32_t parent;      /* index: the item or sentence that an item hangs on, or TEXT_NO_PARENT */
+    uint32_t parent;      /* index: the item, sentence or label that this hangs on, or TEXT_NO_PARENT */
     uint8_t  kind;        /* enum text_unit_kind */
     uint8_t  is_first;    /* begins a paragraph, or any block */
     uint16_t indent;      /* ITEM: columns in front of the marker */

@@ -761,7 +761,7 @@ function text.spans(s, opts) end
 --- of lists, headings, rows of tables, code are units.
 ---@param s string
 ---@return string[]? units
----@return string[]|string kinds  "sentence", "heading", "item", "table_head", "table_row", "code", "tag"; or err
+---@return string[]|string kinds  "sentence", "heading", "item", "table_head", "table_row", "code", "tag", "label"; or err
 function text.sentences(s) end
 
 --- How well each text answers the question (BM25; 0: nothing in common); without a question,

@@ -251,3 +251,37 @@ t.test("a list that bears on the question stays whole below its sentence", funct
     t.ok(left:find("following cases:\n\n- allergy to penicillin\n- severe kidney failure\n- infectious mononucleosis", 1, true), left)
   end
 end)
+
+t.test("what is kept of a passage is kept with the passage's label", function()
+  local towns = { "Lund", "Graz", "Porto", "Ghent", "Turku", "Vaasa" }
+  local function passages(head)
+    local out = {}
+    for i, town in ipairs(towns) do
+      out[i] = head(i, town) .. ("The market of %s is old. Trams run to the harbour. The town has a park with lime trees.\n\n")
+        :format(town) .. ("Bread is baked at night. The pool of %s opens at %d. It has a slide. Dogs stay outside.\n"):format(town, 5 + i)
+    end
+    return table.concat(out, "\n")
+  end
+  local styles = {
+    { "%[4%] ", function(i) return ("[%d] "):format(i) end },
+    { "【4】", function(i) return ("【%d】"):format(i) end },
+    { "Document 4: %(Title: Ghent%)\n", function(i, town) return ("Document %d: (Title: %s)\n"):format(i, town) end },
+    { "Passage 4:\n", function(i) return ("Passage %d:\n"):format(i) end },
+    { "### Ghent\nSource: https://a.b/4\n", function(i, town) return ("### %s\nSource: https://a.b/%d\n\n"):format(town, i) end },
+    { "Source: d4\nScore: 0.4\n", function(i) return ("Source: d%d\nScore: 0.%d\nContent: "):format(i, i) end },
+    { '<document index="4">\n<source>d4</source>\n<title>Ghent</title>\n', function(i, town)
+      return ('<document index="%d">\n<source>d%d</source>\n<title>%s</title>\n'):format(i, i, town) end },
+  }
+  for _, style in ipairs(styles) do
+    local left = text_of.extract(passages(style[2]), "When does the pool of Ghent open?", { ratio = 0.3, floor = 0 })
+    local first, last = left:find(style[1])
+    t.ok(first, left)
+    local at = left:find("The pool of Ghent opens at 9.", 1, true)
+    t.ok(at and at > last, left)
+    t.ok(not left:sub(last + 1, at):find("\n[%[P<][Sd%d]"), left)
+  end
+  -- What only looks like a label is none.
+  local text = "[1](https://a.b) is a link.\nprice: 5\nSource of the river: a lake.\n\n[12, 13] are numbers.\n"
+  local _, kinds = text_of.sentences(text)
+  for _, kind in ipairs(kinds) do t.ok(kind ~= "label", kind) end
+end)
