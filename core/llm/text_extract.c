@@ -332,25 +332,35 @@ static void keep_best(struct work *w, struct text_mmr *m, size_t budget) {
     }
 }
 
-/* Lists of which the sentence in front was kept become whole, from the first on, within some
- * room: "not in the following cases:" in front of one case of three, or of what stands behind the
- * list, says something else. */
+/* Where the list of unit i ends; i + 1: it has none. */
+static size_t list_end(const struct work *w, size_t i) {
+    size_t k = i + 1;
+    while (k < w->n && w->unit[k].parent != TEXT_NO_PARENT && w->unit[k].parent >= i) k++;
+    return k;
+}
+
+/* Lists of which the sentence in front was kept become whole, those first that it announces in
+ * words of the question, within some room: "not in the following cases:" in front of one case of
+ * three, or of what stands behind the list, says something else.  Below a heading stand many lists,
+ * so there the heading itself must bear on the question. */
 static void complete_lists(struct work *w, struct text_mmr *m, size_t room) {
-    for (size_t i = 0; i < w->n; i++) {
-        if (!is_kept(w, i) || w->unit[i].kind != TEXT_UNIT_SENTENCE) continue;
-        size_t missing = 0, k = i + 1;
-        bool bears = w->matches[i] != 0; /* on the question */
-        for (; k < w->n && w->unit[k].parent != TEXT_NO_PARENT && w->unit[k].parent >= i; k++) {
-            bears = bears || w->matches[k] != 0;
-            if (!is_kept(w, k)) missing += w->sizes[k];
-        }
-        if (missing > 0 && bears && missing <= room) {
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t i = 0, end; i < w->n; i = end) {
+            unsigned kind = w->unit[i].kind;
+            bool leads = is_kept(w, i) && (kind == TEXT_UNIT_SENTENCE || kind == TEXT_UNIT_HEADING);
+            end = leads ? list_end(w, i) : i + 1;
+            bool bears = w->matches[i] != 0; /* on the question */
+            if (end == i + 1 || bears != (pass == 0)) continue;
+            size_t missing = 0;
+            for (size_t k = i + 1; k < end; k++) {
+                bears = bears || (w->matches[k] != 0 && kind == TEXT_UNIT_SENTENCE);
+                if (!is_kept(w, k)) missing += w->sizes[k];
+            }
+            if (!bears || missing > room) continue;
             room -= missing;
-            for (size_t c = i + 1; c < k; c++)
-                if (!is_kept(w, c)) keep_one(w, m, c, TEXT_KEPT_FRAME);
+            for (size_t k = i + 1; k < end; k++)
+                if (!is_kept(w, k)) keep_one(w, m, k, TEXT_KEPT_FRAME);
         }
-        i = k - 1;
-    }
 }
 
 /* What the units may have of `before`, of which `frame` is not theirs to give. */

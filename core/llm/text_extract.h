@@ -62,7 +62,8 @@ struct text_extract_result {
  * "[... 12 lines omitted ...]".
  *
  * Of a kept sentence's list that has a term in common with the question, in it or in the sentence,
- * what was dropped comes back as far as a fifth of the budget goes.
+ * what was dropped comes back as far as a fifth of the budget goes; of a list below a heading, when
+ * the heading has.  Lists come first whose sentence or heading has.
  *
  * Without a question (empty) pieces are ranked by TextRank.  Then, and when the question has
  * no term in common with anything, all code is kept.

@@ -52,6 +52,8 @@ struct split {
     unsigned                depth;
     uint32_t                intro;   /* the sentence in front of the list */
     uint32_t                number, label; /* of the passage: [3]; the last of its labels, which may be the number */
+    uint32_t                lead;    /* the paragraph's first line, if that is more of a title */
+    uint32_t                clause;  /* the line's first sentence, if it says whose the others are */
     unsigned                last;    /* kind of the unit in front */
 };
 
@@ -127,6 +129,17 @@ static bool is_item(const char *p, const char *end) {
     if (!text_is_digit(*p)) return false;
     if (begins(q, end, "、") || begins(q, end, "）") || begins(q, end, "．")) return true;
     return q + 1 < end && (*q == '.' || *q == ')') && (text_is_blank(q[1]) || (unsigned char)q[1] >= 0x80);
+}
+
+/* Is the line, short, more like a title than like a sentence? */
+static bool is_title(const char *p, const char *end) {
+    while (end > p && text_is_blank(end[-1])) end--;
+    if (end == p || end - p > HEADING_MAX) return false;
+    static const char *const stops[] = { ".", "!", "?", ";", ",", ":", "。", "！",
+                                         "？", "；", "，", "：", "、", "…" };
+    for (size_t i = 0; i < sizeof(stops) / sizeof(*stops); i++)
+        if (ends(p, end, stops[i])) return false;
+    return true;
 }
 
 /* Without a mark of markdown: 一、x, 第三章 x, 【x】, **x**.  Short, and no sentence. */
@@ -336,8 +349,7 @@ static bool is_wrapped(const struct split *s, const char *line, const char *p) {
 
 static void push(struct split *s, const char *end, unsigned kind, uint32_t parent, unsigned indent) {
     end = absorb(s, end);
-    bool frame = kind == TEXT_UNIT_HEADING || kind == TEXT_UNIT_TAG || kind == TEXT_UNIT_TABLE_HEAD;
-    if (parent == TEXT_NO_PARENT && !frame && kind != TEXT_UNIT_LABEL) parent = s->label;
+    if (parent == TEXT_NO_PARENT && kind != TEXT_UNIT_TAG && kind != TEXT_UNIT_LABEL) parent = s->label;
     bool first = s->start == s->text || (s->start[-1] == '\n' && s->start - s->text > 1 && s->start[-2] == '\n');
     struct text_unit u = { (uint32_t)(s->start - s->text), (uint32_t)(end - s->text), parent, (uint8_t)kind,
                            first || kind != TEXT_UNIT_SENTENCE, (uint16_t)indent };
@@ -447,15 +459,21 @@ static uint32_t parent_of(struct split *s, unsigned indent) {
     return s->depth > 0 ? s->levels[s->depth - 1].unit : s->intro;
 }
 
+/* Is the unit in front of a list what the list hangs on: a heading, "... are excluded:", or a short
+ * line right above it, "Do not take it"? */
+static bool announces(struct split *s) {
+    size_t n;
+    const struct text_unit *last = text_units_of(s->units, &n) + s->count - 1;
+    const char *from = s->text + last->start, *end = s->text + last->end, *to = end;
+    while (end > from && is_space(end[-1])) end--;
+    if (last->kind == TEXT_UNIT_HEADING) return true;
+    if (last->kind != TEXT_UNIT_SENTENCE) return false;
+    bool adjacent = memchr(end, '\n', (size_t)(to - end)) == to - 1;
+    return ends(from, end, ":") || ends(from, end, "：") || (adjacent && is_title(from, end));
+}
+
 static void item(struct split *s, const char *q, unsigned indent) {
-    if (s->depth == 0 && s->intro == TEXT_NO_PARENT && s->count > 0) {
-        size_t n;
-        const struct text_unit *last = text_units_of(s->units, &n) + s->count - 1;
-        const char *from = s->text + last->start, *end = s->text + last->end;
-        while (end > from && is_space(end[-1])) end--;
-        bool announces = ends(from, end, ":") || ends(from, end, "：");
-        if (last->kind == TEXT_UNIT_SENTENCE && announces) s->intro = s->count - 1;
-    }
+    if (s->depth == 0 && s->intro == TEXT_NO_PARENT && s->count > 0 && announces(s)) s->intro = s->count - 1;
     uint32_t parent = parent_of(s, indent);
     if (s->depth < LEVELS) {
         s->levels[s->depth].unit = s->count;
@@ -473,9 +491,36 @@ static const char *underline(struct split *s, const char *q) {
     return is && is_whole(s, under_end) ? under_end : NULL;
 }
 
+/* "4.4 x", "第五条 x", "Ann: x", "[09:02] Ann: x": what does the line begin with says whose all of its
+ * sentences are? */
+static bool is_clause(const char *p, const char *end) {
+    const char *q = p;
+    if (begins(p, end, "第")) {
+        q += 3;
+        q += zh_numerals(q, end);
+        return q > p + 3 && begins(q, end, "条");
+    }
+    while (q < end && (text_is_digit(*q) || (*q == '.' && q > p && text_is_digit(q[-1])))) q++;
+    if (q > p && memchr(p, '.', (size_t)(q - p)) != NULL) return q < end && text_is_blank(*q) && text_is_digit(q[-1]);
+    q = p;
+    if (*q == '[') {
+        while (q < end && *q != ']' && q - p < 40) q++;
+        if (q == end || *q != ']') return false;
+        q = skip_blank(q + 1, end);
+    }
+    const char *name = q;
+    for (; q < end && q - name < 40; q++) {
+        if (*q == ':') return q > name && q + 1 < end && text_is_blank(q[1]);
+        if (begins(q, end, "：")) return q > name;
+        if (!text_is_letter(*q) && *q != ' ' && *q != '.' && (unsigned char)*q < 0x80) return false;
+    }
+    return false;
+}
+
 /* A paragraph, or the next sentence of one. */
 static void sentence(struct split *s, const char *q, unsigned indent, bool at_line) {
     uint32_t parent = TEXT_NO_PARENT;
+    bool first = s->start == s->text || (s->start - s->text > 1 && s->start[-2] == '\n');
     if (at_line && indent == 0) {
         s->depth = 0;
         s->intro = TEXT_NO_PARENT;
@@ -483,25 +528,23 @@ static void sentence(struct split *s, const char *q, unsigned indent, bool at_li
         parent = s->levels[s->depth - 1].unit;
     }
     const char *under = at_line ? underline(s, q) : NULL;
-    if (under != NULL) push(s, under, TEXT_UNIT_HEADING, TEXT_NO_PARENT, 0);
-    else push(s, paragraph(s, q, q), TEXT_UNIT_SENTENCE, parent, 0);
+    if (under != NULL) {
+        push(s, under, TEXT_UNIT_HEADING, TEXT_NO_PARENT, 0);
+        return;
+    }
+    if (at_line && (first || s->last != TEXT_UNIT_SENTENCE)) s->lead = TEXT_NO_PARENT;
+    if (at_line) s->clause = TEXT_NO_PARENT;
+    if (parent == TEXT_NO_PARENT) parent = s->clause != TEXT_NO_PARENT ? s->clause : s->lead;
+    const char *line = line_end(s, q), *end = paragraph(s, q, q);
+    push(s, end, TEXT_UNIT_SENTENCE, parent, 0);
+    if (at_line && is_clause(q, line)) s->clause = s->count - 1;
+    else if (at_line && first && end == line && is_title(q, line)) s->lead = s->count - 1;
 }
 
 static void table_row(struct split *s, const char *end) {
     bool head = s->text + s->spans[s->t].start >= s->start; /* in_table() was asked */
     if (head && end < s->end) end = line_end(s, end + 1);
     push(s, end, head ? TEXT_UNIT_TABLE_HEAD : TEXT_UNIT_TABLE_ROW, TEXT_NO_PARENT, 0);
-}
-
-/* Is the line, short, more like a title than like a sentence? */
-static bool is_title(const char *p, const char *end) {
-    while (end > p && text_is_blank(end[-1])) end--;
-    if (end == p || end - p > HEADING_MAX) return false;
-    static const char *const stops[] = { ".", "!", "?", ";", ",", ":", "。", "！",
-                                         "？", "；", "，", "：", "、", "…" };
-    for (size_t i = 0; i < sizeof(stops) / sizeof(*stops); i++)
-        if (ends(p, end, stops[i])) return false;
-    return true;
 }
 
 /* The labels of a passage stand together, each hanging on the one in front: keeping the last
@@ -530,8 +573,21 @@ static bool label(struct split *s, const char *q, const char *end) {
         return false;
     }
     s->depth = 0;
-    s->intro = TEXT_NO_PARENT;
+    s->intro = s->lead = s->clause = TEXT_NO_PARENT;
     return true;
+}
+
+/* Is the line, "4. Fees", no item but a title: alone between empty lines, and no list's? */
+static bool is_numbered_title(struct split *s, const char *q, const char *end) {
+    const char *below = end < s->end ? skip_blank(end + 1, s->end) : s->end;
+    bool alone = below < s->end && *below == '\n' && (s->start - s->text < 2 || s->start[-2] == '\n');
+    if (!alone || !text_is_digit(*q) || !is_title(q, end)) return false;
+    const char *next = end;
+    while (next < s->end && is_space(*next)) next++;
+    if (next == s->end || (text_is_digit(*next) && is_item(next, s->end))) return false;
+    size_t n;
+    const struct text_unit *last = text_units_of(s->units, &n) + s->count - 1;
+    return s->count == 0 || last->kind != TEXT_UNIT_ITEM || !text_is_digit(*skip_blank(s->text + last->start, s->end));
 }
 
 static void line(struct split *s) {
@@ -551,6 +607,12 @@ static void line(struct split *s) {
     } else if (is_tag_line(s, q, end)) {
         push(s, end, TEXT_UNIT_TAG, TEXT_NO_PARENT, 0);
     } else if (is_item(q, end)) {
+        if (indent == 0 && is_numbered_title(s, q, end) && is_whole(s, end)) {
+            s->depth = 0;
+            s->intro = TEXT_NO_PARENT;
+            push(s, end, TEXT_UNIT_HEADING, TEXT_NO_PARENT, 0);
+            return;
+        }
         item(s, q, indent);
     } else {
         sentence(s, q, indent, true);
@@ -563,7 +625,8 @@ int text_sentences(struct slice text, const struct buf *spans, struct buf *units
     if (buf_failed(units)) return units->error;
     if (text.len == 0) return 0;
     struct split s = { .text = text.ptr, .end = text.ptr + text.len, .units = units, .intro = TEXT_NO_PARENT,
-                       .number = TEXT_NO_PARENT, .label = TEXT_NO_PARENT };
+                       .number = TEXT_NO_PARENT, .label = TEXT_NO_PARENT, .lead = TEXT_NO_PARENT,
+                       .clause = TEXT_NO_PARENT };
     s.spans = text_spans_of(spans, &s.n);
     size_t before = units->len;
     s.start = s.text;

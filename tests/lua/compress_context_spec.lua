@@ -285,3 +285,30 @@ t.test("what is kept of a passage is kept with the passage's label", function()
   local _, kinds = text_of.sentences(text)
   for _, kind in ipairs(kinds) do t.ok(kind ~= "label", kind) end
 end)
+
+t.test("what a list, a paragraph or a clause begins with stays with it", function()
+  local function padded(text)
+    return filler(40, 5) .. "\n\n" .. text .. "\n" .. filler(40, 6)
+  end
+  local function kept(text, asked, ...)
+    local left = text_of.extract(padded(text), asked, { ratio = 0.08, floor = 0 })
+    for _, want in ipairs{ ... } do t.ok(left:find(want, 1, true), want .. "\n--\n" .. left) end
+  end
+  local list = "- severe kidney failure\n- infectious mononucleosis\n"
+  -- No colon in front of the list; a heading in front of it.
+  kept("Do not take Velartin\n" .. list, "Who must not take it?", "Do not take Velartin\n" .. list)
+  kept("### Who must not take it\n\n" .. list, "Who must not take it?", "not take it\n\n" .. list)
+  kept("第六条 投放车辆应当符合下列条件：\n（一）取得认证；\n（二）装有定位装置。\n", "投放车辆应当符合哪些条件？",
+    "（一）取得认证；\n（二）装有定位装置。\n")
+  -- A line of its own above a paragraph; the title of a section.
+  kept("If you forget to take Velartin\nThe evening is fine. Never take a double dose.\n", "May I take a double dose?",
+    "If you forget to take Velartin\n", "Never take a double dose.")
+  kept("9. DATA PROTECTION\n\n9.1 Staff are trained. A breach is reported within 36 hours.\n", "How soon is a breach reported?",
+    "9. DATA PROTECTION\n", "9.1 Staff are trained.", "A breach is reported within 36 hours.")
+  -- Who says it.
+  kept("[09:04] Tom: it was late\n[09:05] Lena: nobody noticed. 212 payments were captured twice.\n",
+    "How many payments were captured twice?", "[09:05] Lena: nobody noticed. 212 payments")
+  -- Items remain items.
+  local _, kinds = text_of.sentences("1. Wipe the drum\n\n2. Wait an hour\n\n3. Start\n\nThen enjoy.\n")
+  t.equal(kinds, { "item", "item", "item", "sentence" })
+end)
