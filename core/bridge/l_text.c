@@ -282,6 +282,8 @@ int l_text_extract(lua_State *L) {
     set_number(L, "kept", (double)r.kept);
     lua_pushboolean(L, r.is_json);
     lua_setfield(L, -2, "json");
+    lua_pushboolean(L, r.is_blind);
+    lua_setfield(L, -2, "blind");
     if (want_pieces) {
         push_pieces(L, pieces);
         lua_setfield(L, -2, "pieces");

@@ -268,6 +268,30 @@ static void keep_one(struct work *w, struct text_mmr *m, size_t i, unsigned reas
 /* Does the question have a term in common with anything? */
 static bool any_matches(const struct work *w) { return w->n > 0 && memchr(w->matches, 1, w->n) != NULL; }
 
+#define SAMPLE 8192 /* bytes that tell a text's script */
+
+/* Letters of ASCII, and characters of scripts without spaces, in the middle of a text. */
+static void count_scripts(struct slice s, size_t *letters, size_t *wide) {
+    size_t from = s.len > SAMPLE ? (s.len - SAMPLE) / 2 : 0, end = s.len > SAMPLE ? from + SAMPLE : s.len;
+    *letters = *wide = 0;
+    for (size_t i = from; i < end; i++) {
+        unsigned char c = (unsigned char)s.ptr[i];
+        *letters += text_is_letter(s.ptr[i]);
+        *wide += c >= 0xE3 && c <= 0xED;
+    }
+}
+
+/* Can the question not tell which units answer it?  What a Chinese question has in common with an
+ * English text is names, and these are not what it asks. */
+static bool is_blind(const struct work *w) {
+    if (w->question.len == 0 || w->n == 0) return false;
+    if (!any_matches(w)) return true;
+    size_t asked, asked_wide, letters, wide;
+    count_scripts(w->question, &asked, &asked_wide);
+    count_scripts(w->text, &letters, &wide);
+    return asked_wide > asked ? wide * 8 < letters : asked_wide * 4 < asked && wide > letters;
+}
+
 /* Keeps unit i and its company. */
 static void keep(struct work *w, struct text_mmr *m, size_t i, unsigned reason) {
     if (is_kept(w, i)) return;
@@ -373,7 +397,7 @@ static size_t budget_of(const struct work *w, size_t before) {
     return goal > frame + least ? goal - frame : least;
 }
 
-static int choose(struct work *w, size_t before) {
+static int choose(struct work *w, size_t before, bool *blind) {
     size_t budget = budget_of(w, before);
     if (before <= w->options->min_size || budget >= w->total) {
         memset(w->reasons, TEXT_KEPT_ALL, w->n);
@@ -385,6 +409,7 @@ static int choose(struct work *w, size_t before) {
     if (rc == 0) rc = find_repeats(w);
     if (rc == 0) rc = text_mmr_init(&m, &w->index, w->scores, w->options->lambda);
     if (rc != 0) return rc;
+    *blind = is_blind(w);
     keep_needed(w, &m);
     keep_best(w, &m, budget);
     if (w->question.len > 0) complete_lists(w, &m, budget / LIST_ROOM);
@@ -459,7 +484,7 @@ static int extract(struct work *w, struct slice text, struct buf *out, struct bu
     if (rc != 0) return rc;
     for (size_t i = 0; i < w->n; i++) w->total += w->sizes[i] = size_of(w->options, piece(w, i));
     result->before = result->is_json ? size_of(w->options, text) : w->total;
-    rc = choose(w, result->before);
+    rc = choose(w, result->before, &result->is_blind);
     if (rc != 0) return rc;
     size_t start = out->len;
     if (result->is_json) rc = text_json_write(&w->doc, &w->leaves, write_leaf, w, out);

@@ -50,6 +50,7 @@ struct text_extract_result {
     size_t before, after; /* sizes */
     size_t units, kept;
     bool   is_json;
+    bool   is_blind; /* the question says nothing about the text: no common term, or mostly another script */
 };
 
 /* Appends the text to out, shortened to about options.ratio: units (text_sentences.h) byte

@@ -9,7 +9,7 @@ local M = {}
 local REMEMBER = 3600
 
 --- perilune.text.extract, remembered for an hour: an agent sends the same text again with
---- every call.
+--- every call.  A text that the question cannot be looked for in is left as it is.
 ---@param s string
 ---@param question string
 ---@param options { ratio: number, floor: number, min_tokens: number }
@@ -23,6 +23,7 @@ function M.remembered(s, question, options, tenant)
   if known then return known ~= "" and known or s end
   local left, info = text.extract(s, question, { ratio = options.ratio, floor = options.floor, min_tokens = options.min_tokens })
   if not left then return nil, info end
+  if info.blind then left = s end
   core.memo_set(key, left == s and "" or left, REMEMBER, tenant)
   return left
 end

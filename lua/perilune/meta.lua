@@ -791,6 +791,8 @@ function text.rank(list, question) end
 ---@field units integer
 ---@field kept integer
 ---@field json boolean   the text is one JSON object or array, and still is
+---@field blind boolean  the question says nothing about the text: they have no term in common, or one is mostly
+---                      Chinese and the other is not; what was kept is then no answer
 ---@field pieces? { first: integer, last: integer, kind: string, kept: boolean, reason: string, score: number }[]
 ---                      reason: "rank", "edge", "frame" (headings and the like), "match", "code",
 ---                      "before" (the next one refers to it), "all"; "dropped", "repeated".  Of JSON,

@@ -312,3 +312,19 @@ t.test("what a list, a paragraph or a clause begins with stays with it", functio
   local _, kinds = text_of.sentences("1. Wipe the drum\n\n2. Wait an hour\n\n3. Start\n\nThen enjoy.\n")
   t.equal(kinds, { "item", "item", "item", "sentence" })
 end)
+
+t.test("a text in which the question cannot be looked for goes as it is", function()
+  local chinese = ("港口的引水员住在红色的房子里。每年春天，渔船从这里出发。码头上有三家老店。"):rep(60)
+  for _, case in ipairs{
+    { document, "引水员叫什么名字？", false }, { document, "特雷斯克港(Tresk)的引水员叫什么名字？", false },
+    { chinese, "Where does the pilot live?", false }, { chinese, "引水员住在哪里？", true },
+    { document, "Quel phare?", false }, { document, question, true },
+  } do
+    local text, asked, shorter = unpack(case)
+    local _, req = ask("<document>\n" .. text .. "\n</document>\n" .. asked, { ratio = 0.3 })
+    t.equal(#req.messages[1].content < #text, shorter, asked)
+    local left, info = text_of.extract(text, asked, { ratio = 0.3 })
+    t.equal(info.blind, not shorter, asked)
+    t.ok(#left < #text, asked) -- who wants it shorter gets it shorter
+  end
+end)
