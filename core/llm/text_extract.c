@@ -7,7 +7,7 @@
  * the strings that answer the question.
  *
  * The score of a unit is its rank by words (BM25 with a question, TextRank without), some
- * of its neighbours' (an answer often stands beside the sentence that names its topic),
+ * of its neighbours' (an answer often stands behind the sentence that names its topic, or asks),
  * and a little for standing at either end.  Then units are taken:
  *
  *   1. what must stay (text_extract.h), however large
@@ -37,8 +37,9 @@
 
 #define SURE 3             /* units with the best scores that are kept beyond the budget */
 #define AFTER 0.5f         /* of the score of the unit in front: an explanation follows */
+#define ANSWER 0.8f        /* ... of a question in front: it is answered behind it */
 #define BEFORE 0.3f        /* of the score of the next one */
-#define PASSAGE 0.15f    /* of the score of the paragraph */
+#define PASSAGE 0.15f      /* of the score of the paragraph */
 #define POSITION 0.1f      /* of the score is position */
 #define POSITION_ALONE 0.3f /* ... without a question */
 #define LIST_ROOM 5        /* part of the budget that may go to the rest of lists, beyond it */
@@ -82,6 +83,12 @@ static size_t size_of(const struct text_extract_options *o, struct slice s) {
 static struct segment *segments_of(const struct work *w, size_t *n) {
     *n = w->segments.len / sizeof(struct segment);
     return (struct segment *)(void *)w->segments.data;
+}
+
+static struct slice without_space(struct slice s) {
+    while (s.len > 0 && (unsigned char)s.ptr[s.len - 1] <= ' ') s.len--;
+    while (s.len > 0 && (unsigned char)*s.ptr <= ' ') { s.ptr++; s.len--; }
+    return s;
 }
 
 /* -- Units ------------------------------------------------------------------------------- */
@@ -179,13 +186,19 @@ static void add_passages(struct work *w) {
         }
 }
 
+static bool asks_at_end(struct slice s) {
+    s = without_space(s);
+    return s.len > 2 && (s.ptr[s.len - 1] == '?' || memcmp(s.ptr + s.len - 3, "？", 3) == 0);
+}
+
 /* Adds what neighbours and position are worth; scores are 0 to 1 before and after. */
 static void blend(struct work *w, struct segment s) {
     float share = w->question.len > 0 ? POSITION : POSITION_ALONE, before = 0;
     for (uint32_t i = s.first; i < s.end; i++) {
+        bool asks = asks_at_end(piece(w, i));
         float own = w->scores[i], next = i + 1 < s.end ? BEFORE * w->scores[i + 1] : 0;
         float beside = before > next ? before : next;
-        before = AFTER * own;
+        before = (asks ? ANSWER : AFTER) * (before > own ? before : own);
         float rank = own > beside ? own : beside;
         w->scores[i] = (1 - share) * rank + share * text_position(i - s.first, s.end - s.first, w->options->depth);
     }
@@ -223,12 +236,6 @@ static uint64_t hash_of(struct slice s) {
     }
     for (size_t i = 0; i < s.len; i++) h = (h ^ (unsigned char)s.ptr[i]) * UINT64_C(0x100000001b3);
     return text_mix(h);
-}
-
-static struct slice without_space(struct slice s) {
-    while (s.len > 0 && (unsigned char)s.ptr[s.len - 1] <= ' ') s.len--;
-    while (s.len > 0 && (unsigned char)*s.ptr <= ' ') { s.ptr++; s.len--; }
-    return s;
 }
 
 /* Marks units that say the same as one before, byte for byte. */

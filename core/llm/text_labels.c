@@ -20,6 +20,7 @@
 #include "llm/text_scan.h"
 
 #define NUMBER_MOST 6  /* digits */
+#define NAME_MOST 24   /* bytes */
 #define FIELD_MOST 300 /* bytes of a line that is a label */
 
 static const char *const things[] = {
@@ -47,6 +48,7 @@ static bool begins(const char *p, const char *end, const char *what) {
 
 /* Letters of a name, underscores and Chinese included. */
 static const char *name_end(const char *p, const char *end) {
+    if (end - p > NAME_MOST) end = p + NAME_MOST;
     while (p < end && (text_is_letter(*p) || *p == '_' || ((unsigned char)*p >= 0x80 && !begins(p, end, "：")))) p++;
     return p;
 }
@@ -72,7 +74,7 @@ size_t text_label_number(const char *p, const char *end) {
         if (q < end && (*q == '(' || *q == '[')) return 0; /* a link */
         return (size_t)(q - p) + colon(q, end);
     }
-    const char *name = name_end(p, end < p + 24 ? end : p + 24);
+    const char *name = name_end(p, end);
     if (name == p || !is_one(things, sizeof(things) / sizeof(*things), p, (size_t)(name - p))) return 0;
     while (name < end && (*name == ' ' || *name == '#')) name++;
     q = digits(name, end);

@@ -567,7 +567,7 @@ static bool label(struct split *s, const char *q, const char *end) {
         const char *rest = skip_blank(q + number, end);
         bool whole = rest == end || (is_title(rest, end) && is_whole(s, end));
         push_label(s, whole ? end : q + number, true);
-    } else if (is_whole(s, end) && (text_label_field(q, end) || (below && text_label_element(q, end)))) {
+    } else if ((text_label_field(q, end) || (below && text_label_element(q, end))) && is_whole(s, end)) {
         push_label(s, end, false);
     } else {
         return false;

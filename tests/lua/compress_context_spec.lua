@@ -328,3 +328,12 @@ t.test("a text in which the question cannot be looked for goes as it is", functi
     t.ok(#left < #text, asked) -- who wants it shorter gets it shorter
   end
 end)
+
+t.test("what a question in a text is answered with stays with it", function()
+  local lines = { "[09:00] Ann: this is the review of Friday", "[09:01] Bo: here", "[09:02] Cy: here, too" }
+  for i = 3, 30 do lines[i + 1] = ("[09:%02d] Bo: %s"):format(i, filler(2, i)) end
+  table.insert(lines, 17, "[09:15] Ann: and the limit of the canary relative. Who?")
+  table.insert(lines, 18, "[09:15] Cy: Marcus owns that code. He is back in June.")
+  local left = text_of.extract(table.concat(lines, "\n"), "Who makes the limit of the canary relative?", { ratio = 0.14, floor = 0 })
+  t.ok(left:find("Cy: Marcus owns that code. He is back in June.", 1, true), left)
+end)
