@@ -1,6 +1,6 @@
 /* l_trim.c -- core.trim_rules, core.trim: politeness and filler out of a text (llm/trim.h).
  *
- * Compiled rules are a userdata that owns them.  They take part of a millisecond to
+ * Compiled rules are a userdata that owns them.  They take some milliseconds to
  * build, so perilune.trim makes them once per load. */
 #include <lauxlib.h>
 
