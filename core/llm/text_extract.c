@@ -275,7 +275,7 @@ static void keep_one(struct work *w, struct text_mmr *m, size_t i, unsigned reas
 /* Does the question have a term in common with anything? */
 static bool any_matches(const struct work *w) { return w->n > 0 && memchr(w->matches, 1, w->n) != NULL; }
 
-#define SAMPLE 8192 /* bytes that tell a text's script */
+#define SAMPLE 1024 /* bytes that tell a text's script */
 
 /* Letters of ASCII, and characters of scripts without spaces, in the middle of a text. */
 static void count_scripts(struct slice s, size_t *letters, size_t *wide) {

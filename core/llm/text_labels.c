@@ -49,7 +49,11 @@ static bool begins(const char *p, const char *end, const char *what) {
 /* Letters of a name, underscores and Chinese included. */
 static const char *name_end(const char *p, const char *end) {
     if (end - p > NAME_MOST) end = p + NAME_MOST;
-    while (p < end && (text_is_letter(*p) || *p == '_' || ((unsigned char)*p >= 0x80 && !begins(p, end, "：")))) p++;
+    for (; p < end; p++) {
+        bool wide = (unsigned char)*p >= 0x80;
+        if (!wide && !text_is_letter(*p) && *p != '_') break;
+        if ((unsigned char)*p == 0xEF && begins(p, end, "：")) break;
+    }
     return p;
 }
 
@@ -74,11 +78,10 @@ size_t text_label_number(const char *p, const char *end) {
         if (q < end && (*q == '(' || *q == '[')) return 0; /* a link */
         return (size_t)(q - p) + colon(q, end);
     }
-    const char *name = name_end(p, end);
-    if (name == p || !is_one(things, sizeof(things) / sizeof(*things), p, (size_t)(name - p))) return 0;
-    while (name < end && (*name == ' ' || *name == '#')) name++;
-    q = digits(name, end);
-    if (q == NULL) return 0;
+    const char *name = name_end(p, end), *number = name;
+    while (number < end && (*number == ' ' || *number == '#')) number++;
+    q = digits(number, end);
+    if (q == NULL || !is_one(things, sizeof(things) / sizeof(*things), p, (size_t)(name - p))) return 0;
     if (q < end && (*q == ')' || *q == ']')) q++;
     size_t mark = colon(q, end);
     return mark > 0 || q == end || *q == '\r' ? (size_t)(q - p) + mark : 0;
@@ -86,10 +89,10 @@ size_t text_label_number(const char *p, const char *end) {
 
 bool text_label_field(const char *p, const char *end) {
     if (end - p > FIELD_MOST) return false;
-    const char *q = name_end(p, end), *from = q;
-    if (q == p || !is_one(names, sizeof(names) / sizeof(*names), p, (size_t)(q - p))) return false;
-    q += colon(q, end);
-    if (q == from) return false;
+    const char *q = name_end(p, end);
+    size_t n = (size_t)(q - p), mark = colon(q, end);
+    if (mark == 0 || !is_one(names, sizeof(names) / sizeof(*names), p, n)) return false;
+    q += mark;
     while (q < end && text_is_blank(*q)) q++;
     return q < end;
 }
