@@ -14,9 +14,7 @@ local M = {}
 local call_options = { timeout = true }
 
 -- A policy called next() without the request, or with something else.
-local function check_request(req)
-  if type(req) ~= "userdata" then error("next(req) takes the request, not " .. check.show(req), 3) end
-end
+local function no_request(req) error("next(req) takes the request, not " .. check.show(req), 3) end
 
 local function fail(message) error(message, 0) end
 
@@ -24,7 +22,7 @@ local function fail(message) error(message, 0) end
 --- the model's.
 local function terminal(upstream)
   return function(req, opts)
-    check_request(req)
+    if type(req) ~= "userdata" then no_request(req) end
     if opts then check.known("next", opts, call_options) end
     return host.call(upstream and (req.upstream or upstream), req, opts)
   end
@@ -43,7 +41,7 @@ function M.compose(policies, last)
   for i = #policies, 1, -1 do
     local policy, after = policies[i], next
     next = function(req)
-      check_request(req)
+      if type(req) ~= "userdata" then no_request(req) end
       return policy(req, after)
     end
   end
