@@ -175,7 +175,7 @@ M.en = {
     "[and|but] i (know|realize|realise|understand) [that] (you are|you're) [very|really|so|probably|super|extremely|quite] busy",
     "[and|but] i [completely|totally|fully] (know|realize|realise|understand) [that|if] this is [probably|quite|maybe] [asking] a lot [to ask]",
     "[and] (i truly|i really|i sincerely) (admire|respect) your (work|expertise|knowledge|skills)",
-    "[i'm|i am] [so|very|really|terribly|awfully|truly] sorry to (bother|trouble|disturb|bug|pester|interrupt|bombard|keep bothering|keep bugging|keep pestering) you [again] [with (this|that|such a " .. "simple question|all this)]",
+    "[i'm|i am] [so|very|really|terribly|awfully|truly] sorry to (bother|trouble|disturb|bug|pester|interrupt|bombard|keep bothering|keep bugging|keep pestering) you [again] [with (this|that|such a simple question|all this)]",
     "[and|but|so|omg|wow] [,] (thank you|thanks|thank u) so , so [, so] much [in advance|again|for (your|all your) [" .. dear .. "] (" .. aid .. ")]",
     "[and] many , many thanks [in advance|again]",
     "[omg] (thank u|thx|ty|tysm|thank youuu|thank youuuu|thank you|thanks) [so much|sooo much|soo much] (ur|u r|you're|you are) the best",
