@@ -517,11 +517,28 @@ static bool is_order(const struct round *r, uint32_t start, uint32_t end) {
     return trim_rules_begin(r->rules, 1u << TRIM_ORDER, p, stop, &lead) > 0;
 }
 
+/* Lines that were seen, by hash. */
+struct lines {
+    struct line *table; /* NULL: the text is one line, or there was no memory */
+    size_t       mask;
+};
+
+/* Room for the lines of the text.  Returns 1, 0 when it has only one, or an error. */
+static int lines_open(struct lines *t, const struct round *r) {
+    size_t lines = 1, cap = 16;
+    for (const char *p = r->text, *end = p + r->len; (p = memchr(p, '\n', (size_t)(end - p))) != NULL; p++) lines++;
+    while (cap < lines * 2) cap *= 2;
+    t->mask = cap - 1;
+    t->table = lines > 1 ? mem_zalloc(cap * sizeof(*t->table)) : NULL;
+    if (lines == 1) return 0;
+    return t->table != NULL ? 1 : PERILUNE_ERR_NOMEM;
+}
+
 /* Was the line there before?  Else remembers it. */
-static bool seen(const struct round *r, struct line *table, size_t mask, struct line line) {
-    size_t at = hash64(&line_key, slice_of(r->text + line.start, line.len)) & mask;
-    for (unsigned i = 0; i < PROBES; i++, at = (at + 1) & mask) {
-        struct line *l = &table[at];
+static bool seen(const struct round *r, const struct lines *t, struct line line) {
+    size_t at = hash64(&line_key, slice_of(r->text + line.start, line.len)) & t->mask;
+    for (unsigned i = 0; i < PROBES; i++, at = (at + 1) & t->mask) {
+        struct line *l = &t->table[at];
         if (l->len == 0) {
             *l = line;
             return false;
@@ -536,13 +553,11 @@ static bool seen(const struct round *r, struct line *table, size_t mask, struct 
 /* Are there several lines with the same label, or headings with the same words: examples, a
  * dialogue, settings?  1, 0 or an error. */
 static int has_examples(const struct round *r) {
-    size_t lines = 1, cap = 16;
-    for (const char *p = r->text, *end = p + r->len; (p = memchr(p, '\n', (size_t)(end - p))) != NULL; p++) lines++;
-    while (cap < lines * 2) cap *= 2;
-    struct line *table = lines > 1 ? mem_zalloc(cap * sizeof(*table)) : NULL;
-    if (lines > 1 && table == NULL) return PERILUNE_ERR_NOMEM;
+    struct lines lines;
+    int rc = lines_open(&lines, r);
+    if (rc <= 0) return rc;
     bool again = false;
-    for (uint32_t at = 0; lines > 1 && at < r->len && !again;) {
+    for (uint32_t at = 0; at < r->len && !again;) {
         const char *p = r->text + at, *end = r->text + r->len, *newline = memchr(p, '\n', (size_t)(end - p));
         if (newline != NULL) end = newline;
         at = at_of(r, end) + 1;
@@ -553,9 +568,9 @@ static int has_examples(const struct round *r) {
         const char *colon = *p == '#' ? end : colon_of(r, p, label);
         if (*p != '#' && (colon == label || colon == p)) continue;
         struct line line = { at_of(r, p), (uint32_t)(colon - p), 0 };
-        again = seen(r, table, cap - 1, line);
+        again = seen(r, &lines, line);
     }
-    mem_free(table);
+    mem_free(lines.table);
     return again;
 }
 
@@ -573,14 +588,12 @@ static uint64_t hash_of(const struct round *r, struct title *t) {
 }
 
 static int cut_repeated(struct round *r) {
-    size_t lines = 1, cap = 16;
-    for (const char *p = r->text, *end = p + r->len; (p = memchr(p, '\n', (size_t)(end - p))) != NULL; p++) lines++;
-    while (cap < lines * 2) cap *= 2;
-    struct line *table = lines > 1 ? mem_zalloc(cap * sizeof(*table)) : NULL;
     struct title about[2] = { { 0 } }; /* the last, and the one in front of it */
-    if (lines > 1 && table == NULL) return PERILUNE_ERR_NOMEM;
+    struct lines lines;
+    int rc = lines_open(&lines, r);
     r->kept_end = 0;
-    for (uint32_t at = 0; lines > 1 && at < r->len;) {
+    if (rc <= 0) return rc;
+    for (uint32_t at = 0; at < r->len;) {
         const char *newline = memchr(r->text + at, '\n', r->len - at);
         uint32_t next = newline != NULL ? (uint32_t)(newline - r->text) + 1 : r->len;
         uint32_t start = at, end = next;
@@ -594,7 +607,7 @@ static int cut_repeated(struct round *r) {
         bool again = false;
         if (states && may_repeat(r, start, end) && is_order(r, start, end)) {
             uint64_t what = hash_of(r, &about[0]) + 31 * hash_of(r, &about[1]);
-            again = seen(r, table, cap - 1, (struct line){ start, end - start, what });
+            again = seen(r, &lines, (struct line){ start, end - start, what });
         }
         bool shielded = again && is_shielded(r, start, end);
         r->conflict = r->conflict || shielded;
@@ -607,8 +620,8 @@ static int cut_repeated(struct round *r) {
         }
         at = next;
     }
-    if (lines > 1) cut_end(r);
-    mem_free(table);
+    cut_end(r);
+    mem_free(lines.table);
     return 0;
 }
 
