@@ -69,13 +69,6 @@ local function budget_of(options, messages, tokens, plan)
   return math.max(least, math.floor(math.min(room, plan.tokens * 0.5)))
 end
 
--- Tokens behind the first message that goes, of those that were sent.
-local function behind(messages, known, first, model)
-  local sum = 0
-  for i = first, known do sum = sum + chat.tokens(messages[i], model) end
-  return sum
-end
-
 local function is_shorter(text, plan, model)
   local tokens = text and perilune.tokens(text, model)
   return tokens and tokens < plan.tokens * 0.9 and tokens + FRAME < plan.tokens and tokens
@@ -114,7 +107,7 @@ local function fold_again(req, options, ledger, messages, fold, tokens)
   if not plan or not to then return nil end
   local budget = budget_of(options, now, tokens, plan)
   local first, known = plan.fold[1], ledger.known - (#messages - #now)
-  local reach = behind(now, known, first, req.model)
+  local reach = chat.tokens_between(now, first, known, req.model) -- what was sent behind the first that goes
   local must = tokens > options.window * options.limit
   if not must and not ledger:pays(plan.tokens - budget, reach) then return nil end
   local text, spent = digest(req, options, now, plan, budget)

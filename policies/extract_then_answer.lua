@@ -114,13 +114,6 @@ local function choose(req, ledger, longest, all)
   return list
 end
 
--- Tokens of the messages from `first` on that the provider has.
-local function sent_behind(messages, first, known, model)
-  local sum = 0
-  for i = first, known do sum = sum + chat.tokens(messages[i], model) end
-  return sum
-end
-
 -- Shortens them all and reports; returns the names of those that were.
 local function read_all(req, options, ledger, list, messages)
   local names, gone, earlier, spent, broken = {}, 0, 0, 0, nil
@@ -137,7 +130,7 @@ local function read_all(req, options, ledger, list, messages)
     spent = spent + (usd or 0)
   end
   if #names > 0 then
-    local behind = broken and sent_behind(messages, broken, ledger.known, req.model) + gone - earlier or 0
+    local behind = broken and chat.tokens_between(messages, broken, ledger.known, req.model) + gone - earlier or 0
     ledger:report{ sent_removed = gone, earlier = earlier, behind = behind, spent = spent }
   end
   return table.concat(names)

@@ -457,4 +457,16 @@ end
 ---@return integer
 function M.tokens(message, model) return (core.message_tokens(message, model)) end
 
+--- Tokens of the messages from number `first` to number `last`; 0 when there are none.
+---@param messages perilune.Message[]
+---@param first integer
+---@param last integer
+---@param model? string
+---@return integer
+function M.tokens_between(messages, first, last, model)
+  local sum = 0
+  for i = first, last do sum = sum + M.tokens(messages[i], model) end
+  return sum
+end
+
 return M

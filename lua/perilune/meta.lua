@@ -1058,6 +1058,14 @@ function chat.part(text) end
 ---@return integer
 function chat.tokens(message, model) end
 
+--- Tokens of the messages from number `first` to number `last`; 0 when there are none.
+---@param messages perilune.Message[]
+---@param first integer
+---@param last integer
+---@param model? string
+---@return integer
+function chat.tokens_between(messages, first, last, model) end
+
 -- -- perilune.turns: what of a conversation may go -----------------------------------------------------
 
 ---@class perilune.Turn

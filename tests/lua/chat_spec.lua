@@ -153,3 +153,10 @@ t.test("the shipped policies survive anything, too", function()
     end
   end
 end)
+
+t.test("tokens of several messages", function()
+  local list = { chat.message("user", "one two"), chat.message("assistant", "three"), chat.message("user", "four") }
+  local function of(i) return chat.tokens(list[i], "gpt-4o") end
+  t.equal(chat.tokens_between(list, 2, 3, "gpt-4o"), of(2) + of(3))
+  t.equal({ chat.tokens_between(list, 3, 2), chat.tokens_between(list, 1, 0) }, { 0, 0 })
+end)
