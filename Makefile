@@ -27,7 +27,7 @@ CFLAGS  ?= -g
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) $(WARN) $(CFLAGS) -Icore -Icore/include -fPIC -fvisibility=hidden -MMD -MP $(PKG_CFLAGS)
 LINK    := $(if $(SAN),-fsanitize=$(SAN))
 
-SRC   := $(filter-out core/main.c,$(wildcard core/*/*.c))
+SRC   := $(filter-out core/cli/main.c,$(wildcard core/*/*.c))
 OBJ   := $(SRC:core/%.c=$(O)/%.o) $(O)/embedded.o $(B)/vocab.o
 TOBJ  := $(SRC:core/%.c=$(O)/t/%.o) $(O)/embedded.o $(B)/vocab.o
 LUA   := $(wildcard lua/perilune/*.lua policies/*.lua)
@@ -98,10 +98,10 @@ $(O)/embedded.o: $(O)/embedded.S
 # The tool that does it runs on the machine that builds.
 HOSTCC ?= cc
 VOCABS := cl100k_base o200k_base
-EXPAND_SRC := core/llm/vocab/expand.c $(addprefix core/,llm/vocab_build.c llm/vocab.c llm/split.c llm/added.c llm/bpe_merge.c \
-              llm/unicode.c base/buf.c base/mem.c base/err.c base/json.c base/json_write.c base/utf8.c)
+EXPAND_SRC := core/tokens/vocab/expand.c $(addprefix core/,$(addprefix tokens/,vocab_build.c vocab.c pretokenize.c special_tokens.c bpe_merge.c unicode.c) \
+              $(addprefix base/,buf.c mem.c err.c json.c json_write.c utf8.c))
 
-$(B)/expand: $(EXPAND_SRC) core/llm/vocab_int.h core/llm/vocab_build.h core/llm/split.h
+$(B)/expand: $(EXPAND_SRC) core/tokens/vocab_int.h core/tokens/vocab_build.h core/tokens/pretokenize.h
 	@mkdir -p $(@D)
 	@$(HOSTCC) -std=c11 -D_GNU_SOURCE -O2 $(WARN) -Icore -Icore/include -o $@ $(EXPAND_SRC) -lm
 
@@ -132,7 +132,7 @@ $(B)/libperilune.so: $(OBJ)
 	@echo "  LD   $@"
 	@$(CC) -shared -Wl,-soname,libperilune.so.0 $(LINK) -o $@ $^ $(PKG_LIBS)
 
-$(BIN): $(O)/main.o $(O)/libperilune.a
+$(BIN): $(O)/cli/main.o $(O)/libperilune.a
 	@echo "  LD   $@"
 	@$(CC) $(LINK) -o $@ $^ $(PKG_LIBS)
 
@@ -148,7 +148,7 @@ $(O)/bench_%: tests/bench/%.c $(O)/libperilune.a
 $(O)/encode: tests/tokens/encode.c $(O)/libperilune_test.a
 	@$(CC) $(ALL_CFLAGS) -DPERILUNE_TEST $(LINK) -o $@ $^ $(PKG_LIBS)
 
--include $(OBJ:.o=.d) $(TOBJ:.o=.d) $(O)/main.d
+-include $(OBJ:.o=.d) $(TOBJ:.o=.d) $(O)/cli/main.d
 
 # -- running -----------------------------------------------------------------------
 

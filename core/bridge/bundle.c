@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "bridge/state.h"
 #include "include/perilune.h"
-#include "llm/models.h"
+#include "tokens/models.h"
 
 #define FILE_MAX (4 * 1024 * 1024)
 

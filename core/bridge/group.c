@@ -38,7 +38,7 @@ struct group {
     enum mode     mode;
     unsigned      count, next, limit, running;
     struct branch *winner; /* whose result counts; NULL: all succeeded */
-    struct job    start, finish;
+    struct deferred    start, finish;
     struct branch branches[];
 };
 
@@ -54,8 +54,8 @@ static void free_branches(struct group *g) {
 }
 
 static void group_free(struct group *g) {
-    job_cancel(&g->start);
-    job_cancel(&g->finish);
+    deferred_cancel(&g->start);
+    deferred_cancel(&g->finish);
     free_branches(g);
     mem_free(g);
 }
@@ -100,7 +100,7 @@ static int push_results(lua_State *L, struct op *op) {
 
 /* -- Course ------------------------------------------------------------------------------ */
 
-static void finish_job(struct job *j) {
+static void finish_job(struct deferred *j) {
     struct group *g = container_of(j, struct group, finish);
     for (unsigned i = 0; i < g->count; i++) { /* losers stop before the winner is told */
         struct branch *b = &g->branches[i];
@@ -117,7 +117,7 @@ static void finish(struct group *g, struct branch *winner) {
     loop_soon(g->op.task->state->loop, &g->finish, finish_job);
 }
 
-static void start_some(struct job *j);
+static void start_some(struct deferred *j);
 
 static void on_branch_done(struct task *t, bool ok) {
     struct branch *b = t->owner;
@@ -125,7 +125,7 @@ static void on_branch_done(struct task *t, bool ok) {
     b->ended = true;
     b->threw = !ok;
     g->running--;
-    if (job_is_waiting(&g->finish)) return; /* decided */
+    if (deferred_is_waiting(&g->finish)) return; /* decided */
     bool bad = failed(b), last = g->running == 0 && g->next == g->count;
     if (b->threw || (g->mode == ALL && bad) || (g->mode == ANY && (!bad || last)) || g->mode == RACE)
         finish(g, b);
@@ -135,7 +135,7 @@ static void on_branch_done(struct task *t, bool ok) {
         loop_soon(t->state->loop, &g->start, start_some);
 }
 
-static void start_some(struct job *j) {
+static void start_some(struct deferred *j) {
     struct group *g = container_of(j, struct group, start);
     while (g->next < g->count && g->running < g->limit) {
         struct branch *b = &g->branches[g->next++];

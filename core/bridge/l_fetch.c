@@ -22,7 +22,7 @@ struct fetch {
     struct target_health health;
     struct call_pool     pool;
     struct call         *call;
-    struct job           wake;
+    struct deferred           wake;
     struct buf           url, body, type;
     int                  status;
     struct failure       failure;
@@ -35,7 +35,7 @@ static void fetch_free(struct fetch *f) {
         struct source *s = call_source(c);
         s->cancel(s);
     }
-    job_cancel(&f->wake);
+    deferred_cancel(&f->wake);
     call_pool_deinit(&f->pool);
     buf_deinit(&f->url);
     buf_deinit(&f->body);
@@ -69,7 +69,7 @@ static int fetch_push(lua_State *L, struct op *op) {
     return 1;
 }
 
-static void wake(struct job *j) { op_done(&container_of(j, struct fetch, wake)->op); }
+static void wake(struct deferred *j) { op_done(&container_of(j, struct fetch, wake)->op); }
 
 static enum flow on_event(struct sink *k, const struct event *ev) {
     struct fetch *f = container_of(k, struct fetch, sink);

@@ -18,13 +18,13 @@
 #include "bridge/state.h"
 #include "bridge/value.h"
 #include "llm/chat.h"
-#include "llm/text_dups.h"
-#include "llm/text_extract.h"
-#include "llm/text_json.h"
-#include "llm/text_noise.h"
-#include "llm/text_rank.h"
-#include "llm/text_sentences.h"
-#include "llm/text_spans.h"
+#include "text/dups.h"
+#include "text/extract.h"
+#include "text/json_minify.h"
+#include "text/noise.h"
+#include "text/rank.h"
+#include "text/sentences.h"
+#include "text/spans.h"
 
 #define TEXT_LIMIT ((size_t)1 << 20)
 #define RESULTS_MOST 65536              /* elements of a list: some 13 MB of a state's memory */

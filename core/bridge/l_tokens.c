@@ -18,7 +18,7 @@
 #include "bridge/lib.h"
 #include "bridge/outgoing.h"
 #include "bridge/value.h"
-#include "llm/learned.h"
+#include "tokens/calibration.h"
 
 /* -- Models ------------------------------------------------------------------------- */
 
@@ -191,11 +191,11 @@ int l_message_tokens(lua_State *L) {
 /* -- Requests --------------------------------------------------------------------------- */
 
 /* More than this, and the corrected count is more than limit: ratios are at least 0.5, offsets
- * at least -16 (learned.c). */
-static uint64_t limit_before(struct learned *l, const struct outgoing_model *m, uint64_t limit) {
+ * at least -16 (calibration.c). */
+static uint64_t limit_before(struct calibration *l, const struct outgoing_model *m, uint64_t limit) {
     bool known;
     if (limit == TOKENS_NO_LIMIT) return limit;
-    learned_apply(l, m->upstream, m->model, limit, &known);
+    calibration_apply(l, m->upstream, m->model, limit, &known);
     return known ? 2 * limit + 64 : limit;
 }
 
@@ -206,7 +206,7 @@ static struct tokens_count count_request(lua_State *L, struct policy_request *r,
     outgoing_model(s, r, b, &m);
     struct tokens_ask a = { .go_on = go_on, .ud = s };
     models_find(s->models, m.model, &a.model);
-    struct learned *l = s->learned;
+    struct calibration *l = s->calibration;
     a.limit = limit_before(l, &m, limit);
     struct tokens_count n;
     *rc = tokens_body(s->tokens, &a, &b->doc, &n);
@@ -215,7 +215,7 @@ static struct tokens_count count_request(lua_State *L, struct policy_request *r,
         r->counted_for = a.model;
     }
     bool known;
-    n.tokens = learned_apply(l, m.upstream, m.model, n.tokens, &known);
+    n.tokens = calibration_apply(l, m.upstream, m.model, n.tokens, &known);
     if (n.tokens > limit) n.tokens = limit + 1;
     outgoing_model_deinit(&m);
     return n;

@@ -6,7 +6,7 @@
 
 #include "bridge/lib.h"
 #include "bridge/state.h"
-#include "llm/trim.h"
+#include "text/trim.h"
 
 #define RULES_TYPE "perilune.trim_rules"
 /* No hook runs inside: as for perilune.text, longer texts are not taken. */

@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-#include "llm/learned.h"
+#include "tokens/calibration.h"
 
 #define MAX_FIELDS (HTTP_MAX_HEADERS + 4)
 
@@ -101,7 +101,7 @@ static void count_tokens(struct state *s, const struct outgoing *o, struct respo
     model_at(o->pool, o->body, m);
     ro->model = m->model;
     uint64_t known = o->body == r->body ? r->counted : 0;
-    bool wanted = learned_wants(s->learned, m->upstream, m->model);
+    bool wanted = calibration_wants(s->calibration, m->upstream, m->model);
     if ((known == 0 && !wanted) || s->models == NULL) return;
     struct tokens_ask a = { .limit = TOKENS_NO_LIMIT };
     struct tokens_count n;

@@ -376,16 +376,16 @@ static const char *saved_policy(lua_State *L) {
     lua_getfield(L, 2, "policy"); /* stays on the stack */
     size_t len = 0;
     const char *s = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &len) : "";
-    bool ok = len > 0 && len < SAVED_NAME;
+    bool ok = len > 0 && len < SAVINGS_NAME;
     for (size_t i = 0; ok && i < len; i++)
         ok = s[i] == '_' || s[i] == '-' || (s[i] >= '0' && s[i] <= '9') || ((s[i] | 32) >= 'a' && (s[i] | 32) <= 'z');
-    if (!ok) luaL_error(L, "req:saved: policy must be a name: letters, digits, _ and -, at most %d", SAVED_NAME - 1);
+    if (!ok) luaL_error(L, "req:saved: policy must be a name: letters, digits, _ and -, at most %d", SAVINGS_NAME - 1);
     return s;
 }
 
 static int push_saved(lua_State *L, const struct policy_request *r) {
     int64_t tokens, nano;
-    saved_total(r->saved, &tokens, &nano);
+    savings_total(r->saved, &tokens, &nano);
     lua_createtable(L, 0, 2);
     lua_pushnumber(L, (lua_Number)tokens);
     lua_setfield(L, -2, "tokens");
@@ -400,16 +400,16 @@ static int l_saved(lua_State *L) {
     if (lua_isnoneornil(L, 2)) return push_saved(L, r);
     luaL_checktype(L, 2, LUA_TTABLE);
     const char *policy = saved_policy(L);
-    struct saved_amount a = { .times = 1,
+    struct savings_amount a = { .times = 1,
                               .before = (uint64_t)amount(L, "before", false),
                               .after = (uint64_t)amount(L, "after", false),
                               .us = (uint64_t)(amount(L, "seconds", false) * 1e6) };
     double usd = amount(L, "cost", true);
     if (usd < -1e9 || usd > 1e9) return luaL_error(L, "req:saved: cost is in USD: %f is too much", usd);
     a.nano_usd = (int64_t)(usd * 1e9 + (usd < 0 ? -0.5 : 0.5));
-    if (!saved_add(&r->saved, &r->arena, policy, &a)) return luaL_error(L, "not enough memory");
+    if (!savings_add(&r->saved, &r->arena, policy, &a)) return luaL_error(L, "not enough memory");
     struct state *s = state_of(L);
-    if (s->stats != NULL) saved_stats_add(&s->stats->saved, policy, &a);
+    if (s->stats != NULL) savings_stats_add(&s->stats->saved, policy, &a);
     return push_saved(L, r);
 }
 

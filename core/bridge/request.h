@@ -2,7 +2,7 @@
 #ifndef PERILUNE_BRIDGE_REQUEST_H
 #define PERILUNE_BRIDGE_REQUEST_H
 
-#include "bridge/body.h"
+#include "request/body.h"
 #include "bridge/state.h"
 #include "http/server.h"
 
@@ -27,7 +27,7 @@ struct policy_request {
     struct model  counted_for;
     uint64_t      deadline_ms;  /* loop clock */
     struct list   responses;    /* struct response: calls made for it */
-    struct saved_entry *saved;  /* what policies reported; in the arena */
+    struct savings_entry *saved;  /* what policies reported; in the arena */
     struct arena  arena;
 };
 

@@ -18,7 +18,7 @@
  * pass through without being stored.
  *
  * Nothing in here calls Lua from inside a source's callback except map and tap,
- * which cannot wait; whoever waits for the response is told by a job. */
+ * which cannot wait; whoever waits for the response is told by deferred work. */
 #include "bridge/response.h"
 
 #include <stdio.h>
@@ -89,7 +89,7 @@ static void response_free(struct response *r) {
     response_empty_handle(r); /* collected before: gives back its place */
     list_remove(&r->link);
     stop_source(r);
-    job_cancel(&r->wake);
+    deferred_cancel(&r->wake);
     if (r->answer != NULL) answer_deinit(r->answer);
     mem_free(r->answer);
     hooks_deinit(r);
@@ -102,7 +102,7 @@ static void response_free(struct response *r) {
     mem_free(r);
 }
 
-static void free_job(struct job *j) {
+static void free_job(struct deferred *j) {
     struct response *r = container_of(j, struct response, wake);
     struct state *s = r->state;
     response_free(r);
@@ -117,7 +117,7 @@ void response_put(struct response *r) {
     }
     /* A consumer let go inside an event: its source is still on the C stack. */
     r->ready = NULL;
-    job_cancel(&r->wake);
+    deferred_cancel(&r->wake);
     state_ref(r->state); /* the consumer may have held the last share */
     loop_soon(r->state->loop, &r->wake, free_job);
 }
@@ -158,7 +158,7 @@ static enum flow flow_of(const struct response *r) {
 
 /* -- Waking who waits ------------------------------------------------------------------ */
 
-static void wake_job(struct job *j) {
+static void wake_job(struct deferred *j) {
     struct response *r = container_of(j, struct response, wake);
     void (*ready)(void *) = r->ready;
     r->ready = NULL;
@@ -222,8 +222,8 @@ static void ended(struct response *r, const struct event *ev) {
     if (c != NULL) call_source(c)->cancel(call_source(c));
     if (r->answer) r->usage = r->answer->usage;
     if (r->counted != 0 && r->usage.known && ev->type == EVENT_END)
-        learned_add(r->state->learned, slice_str(r->upstream), slice_str(r->model),
-                    (struct learned_sample){ r->counted, r->usage.prompt, r->counted_own });
+        calibration_add(r->state->calibration, slice_str(r->upstream), slice_str(r->model),
+                              (struct calibration_sample){ r->counted, r->usage.prompt, r->counted_own });
     if (ev->type == EVENT_ERROR) {
         keep_failure(r, ev->failure);
         r->failed = true;
@@ -357,7 +357,7 @@ void response_resume(struct response *r) {
 }
 
 /* What is left may stay with a handle in Lua for a while: without the bytes. */
-static void shed_job(struct job *j) {
+static void shed_job(struct deferred *j) {
     struct response *r = container_of(j, struct response, wake);
     if (r->answer != NULL) {
         r->usage = r->answer->usage;
@@ -376,7 +376,7 @@ void response_finish(struct response *r, const struct outcome *o) {
     if (r->hooks != NULL) hooks_finally(r, o);
     state_ref_drop(r->state, r->pin);
     r->pin = 0;
-    job_cancel(&r->wake);
+    deferred_cancel(&r->wake);
     loop_soon(r->state->loop, &r->wake, shed_job);
 }
 

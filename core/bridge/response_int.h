@@ -4,7 +4,7 @@
 #define PERILUNE_BRIDGE_RESPONSE_INT_H
 
 #include "bridge/response.h"
-#include "llm/learned.h"
+#include "tokens/calibration.h"
 
 struct local;
 struct hooks;
@@ -28,7 +28,7 @@ struct response {
     struct sink       *to;     /* the consumer */
     struct buf         held;   /* records */
     size_t             read_at; /* where res:events() stands in held */
-    struct job         wake;
+    struct deferred         wake;
     void             (*ready)(void *ud);
     void              *ready_ud;
     struct buf         headers; /* "name: value\r\n" for the client */
@@ -42,7 +42,7 @@ struct response {
     bool               counted_own, stream, keep_usage, headed, over, failed, reading, opened, finished, in_event,
                        has_length;
     char               content_type[80];
-    char               upstream[64], model[LEARNED_NAME];
+    char               upstream[64], model[CALIBRATION_NAME];
 };
 
 bool response_record(const struct response *r, size_t *at, struct event *ev);

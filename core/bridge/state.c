@@ -290,7 +290,7 @@ static int step_once(lua_State *L, void *ud) {
     return 0;
 }
 
-static void collect_step(struct job *j) {
+static void collect_step(struct deferred *j) {
     struct state *s = container_of(j, struct state, collect);
     bool failed = state_call(s, step_once, s, NULL, 0) != 0; /* no memory: the next cycle comes by itself */
     if (!failed && s->cycles < 2) { /* a cycle that was under way had already marked the garbage as alive */
@@ -303,7 +303,7 @@ static void collect_step(struct job *j) {
 }
 
 void state_collect_soon(struct state *s) {
-    if (job_is_waiting(&s->collect)) return;
+    if (deferred_is_waiting(&s->collect)) return;
     state_ref(s);
     s->cycles = 0;
     loop_next(s->loop, &s->collect, collect_step);
@@ -411,7 +411,7 @@ struct state *state_ref(struct state *s) {
     return s;
 }
 
-static void leave(struct job *j) {
+static void leave(struct deferred *j) {
     struct state *s = container_of(j, struct state, leave);
     unsigned n = s->leaving;
     s->leaving = 0;

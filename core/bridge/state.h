@@ -10,14 +10,14 @@
 #include "base/log.h"
 #include "base/pool.h"
 #include "bridge/handle.h"
-#include "bridge/saved.h"
-#include "llm/tokens.h"
+#include "request/savings.h"
+#include "tokens/tokens.h"
 #include "store/shared.h"
 #include "sys/loop.h"
 #include "upstream/call.h"
 
 struct task;
-struct learned;
+struct calibration;
 struct bundle;
 
 struct state_limits {
@@ -30,15 +30,15 @@ struct state_limits {
 /* How much Lua work there was; written by the state's thread. */
 struct state_stats {
     atomic_uint_least64_t policy_us, tasks, kills, errors;
-    struct saved_stats    saved;
+    struct savings_stats    saved;
 };
 
 struct state {
     lua_State          *L;
     unsigned            refs;       /* generation, tasks, exchanges */
     unsigned            leaving;    /* shares that state_put_soon() gives back */
-    struct job          leave;
-    struct job          collect;    /* garbage of a condemned request, step by step */
+    struct deferred          leave;
+    struct deferred          collect;    /* garbage of a condemned request, step by step */
     unsigned            cycles;     /* of the collector, since then */
     struct loop        *loop;
     struct log         *log;
@@ -48,7 +48,7 @@ struct state {
     struct models      *models;     /* a share; NULL until the configuration says, or somebody asks */
     struct tokens      *tokens;     /* the counter; the worker's, unless owns_tokens */
     bool                owns_tokens;
-    struct learned     *learned;    /* NULL in the checker */
+    struct calibration     *calibration;    /* NULL in the checker */
     const struct bundle *bundle;    /* while booting */
     struct call_pool   *pools;      /* upstreams of this generation; borrowed from it */
     unsigned            pool_count;

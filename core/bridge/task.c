@@ -86,7 +86,7 @@ static void drop_ops(struct task *t) {
 void task_free(struct task *t) {
     struct state *s = t->state;
     assert(s->running != t);
-    job_cancel(&t->ready);
+    deferred_cancel(&t->ready);
     drop_ops(t);
     if (!keep_spare(t)) {
         state_ref_drop(s, t->ref);
@@ -99,7 +99,7 @@ void task_cancel(struct task *t) { task_free(t); }
 
 /* -- Running ------------------------------------------------------------------------ */
 
-static void ready(struct job *j) { task_resume(container_of(j, struct task, ready)); }
+static void ready(struct deferred *j) { task_resume(container_of(j, struct task, ready)); }
 
 void task_start_soon(struct task *t) { loop_soon(t->state->loop, &t->ready, ready); }
 

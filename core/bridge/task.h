@@ -30,7 +30,7 @@ struct task {
     bool          room_used;
     struct task  *root;     /* whose budget is charged; itself when not a branch */
     struct policy_request *request; /* borrowed; NULL in tests */
-    struct job    ready;    /* used up its slice, or is to start */
+    struct deferred    ready;    /* used up its slice, or is to start */
     bool          returned; /* by itself: co can be used again */
     int           arguments;/* on co's stack for the first resume */
     uint64_t      cpu_us;   /* root: used so far, by all branches */

@@ -4,7 +4,7 @@
 
 #include <lua.h>
 
-#include "bridge/body.h"
+#include "request/body.h"
 
 /* Of every view userdata, and the beginning of a request's. */
 struct view {

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "gateway/registry.h"
-#include "tools/sim.h"
+#include "sim/sim.h"
 
 struct reader {
     struct config           *c;

@@ -84,7 +84,7 @@ static void access_log(struct exchange *x, bool aborted, const struct usage *u) 
         log_u64(&line, "tokens_counted", response_counted(x->res));
     }
     if (x->ttft_us) log_ms(&line, "ttft_ms", x->ttft_us);
-    if (x->req->saved) saved_log(x->req->saved, &line);
+    if (x->req->saved) savings_log(x->req->saved, &line);
     log_ms(&line, "total_ms", x->total_us);
     if (x->policy_us) log_ms(&line, "policy_ms", x->policy_us);
     log_end(log, PERILUNE_LOG_INFO, &line);
@@ -152,10 +152,10 @@ static void put_identity(struct buf *b, const struct exchange *x) {
 }
 
 /* How many prompt tokens policies kept from being sent; negative: added. */
-static void put_saved(struct buf *b, const struct saved_entry *list) {
+static void put_saved(struct buf *b, const struct savings_entry *list) {
     if (list == NULL) return;
     int64_t tokens, nano_usd;
-    saved_total(list, &tokens, &nano_usd);
+    savings_total(list, &tokens, &nano_usd);
     buf_printf(b, "x-perilune-saved-tokens: %lld\r\n", (long long)tokens);
 }
 

@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tools/sim.h"
+#include "sim/sim.h"
 
 #define SHARED_BYTES (16u << 20) /* perilune.shared(): counters and flags, no cache */
 #define WATCH_MS     500
@@ -491,7 +491,7 @@ static int open_workers(struct perilune *g, int threads) {
         int rc = worker_open(&g->workers[g->worker_count], g->worker_count, threads == 0 ? &g->loop : NULL, &g->log);
         if (rc != 0) return fail(g, rc, "cannot start a worker: %s", perilune_strerror(rc));
         g->workers[g->worker_count].server.total = &g->connections; /* before it listens */
-        g->workers[g->worker_count].learned = g->learned;
+        g->workers[g->worker_count].calibration = g->calibration;
     }
     return 0;
 }
@@ -537,8 +537,8 @@ PERILUNE_API int perilune_open(perilune **out, const perilune_options *options, 
     rc = mailbox_open(&g->mail, &g->loop, g);
     if (rc == 0) rc = registry_init(&g->registry);
     g->shared = shared_new(SHARED_BYTES);
-    g->learned = learned_new();
-    if (rc == 0 && (g->shared == NULL || g->learned == NULL)) rc = PERILUNE_ERR_NOMEM;
+    g->calibration = calibration_new();
+    if (rc == 0 && (g->shared == NULL || g->calibration == NULL)) rc = PERILUNE_ERR_NOMEM;
     if (rc == 0) rc = first_load(g, &o);
     if (rc == 0) {
         *out = g;
@@ -566,7 +566,7 @@ PERILUNE_API void perilune_close(perilune *g) {
     bundle_free(g->bundle);
     tls_context_put(g->tls);
     shared_free(g->shared);
-    learned_free(g->learned);
+    calibration_free(g->calibration);
     registry_deinit(&g->registry);
     mem_free(g->path);
     mem_free(g->override);

@@ -4,7 +4,7 @@
 
 #include "gateway/registry.h"
 #include "gateway/worker.h"
-#include "llm/learned.h"
+#include "tokens/calibration.h"
 
 struct sim;
 
@@ -14,7 +14,7 @@ struct perilune {
     struct log          log;
     struct registry     registry;
     struct shared      *shared;
-    struct learned     *learned;     /* what upstreams count differently */
+    struct calibration *calibration;     /* what upstreams count differently */
     struct worker      *workers;
     unsigned            worker_count;
     atomic_uint         connections; /* of all workers */

@@ -80,10 +80,10 @@ static void tokens(const struct perilune *g, struct buf *out) {
 }
 
 static void saved(const struct perilune *g, struct buf *out) {
-    struct saved_stats all;
+    struct savings_stats all;
     memset(&all, 0, sizeof(all));
-    for (unsigned i = 0; i < g->worker_count; i++) saved_stats_merge(&all, &g->workers[i].metrics.lua.saved);
-    saved_stats_write(&all, out);
+    for (unsigned i = 0; i < g->worker_count; i++) savings_stats_merge(&all, &g->workers[i].metrics.lua.saved);
+    savings_stats_write(&all, out);
 }
 
 void metrics_write(struct perilune *g, struct buf *out) {
@@ -104,7 +104,7 @@ void metrics_write(struct perilune *g, struct buf *out) {
         SUM(g, metrics.tokens_cached));
     one(out, "perilune_counted_tokens_total", "counter",
         "Prompt tokens as counted here, of answers without usage.", SUM(g, metrics.tokens_counted));
-    learned_write(g->learned, out);
+    calibration_write(g->calibration, out);
     saved(g, out);
     upstreams(g, out);
     one(out, "perilune_policy_microseconds_total", "counter", "Time spent in policies.", SUM(g, metrics.lua.policy_us));

@@ -66,7 +66,7 @@ int generation_bind(struct generation *gen, struct worker *w, struct config *c) 
     if (s->owns_tokens) tokens_free(s->tokens); /* what was counted while loading */
     s->owns_tokens = false;
     s->tokens = w->tokens;
-    s->learned = w->learned;
+    s->calibration = w->calibration;
     s->loop = w->loop; /* from here on it belongs to the worker's thread */
     return 0;
 }

@@ -47,7 +47,7 @@ struct worker {
     struct mailbox     mail;
     struct generation *gen;      /* current; NULL before the first load */
     struct tokens     *tokens;   /* counter of this thread; what it remembers survives reloads */
-    struct learned    *learned;  /* of all workers; borrowed. NULL: nothing is learned */
+    struct calibration *calibration;  /* of all workers; borrowed. NULL: nothing is learned */
     struct metrics     metrics;
     struct list        exchanges;
     pthread_t          thread;

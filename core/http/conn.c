@@ -74,8 +74,8 @@ static void on_closed(uv_handle_t *h) {
 static void release(struct http_conn *c) {
     struct http_server *s = c->server;
     timer_stop(s->loop, &c->deadline);
-    job_cancel(&c->flush);
-    job_cancel(&c->advance);
+    deferred_cancel(&c->flush);
+    deferred_cancel(&c->advance);
     buf_deinit(&c->in);
     buf_deinit(&c->out);
     buf_deinit(&c->cipher);
@@ -224,7 +224,7 @@ static void flush(struct http_conn *c) {
     if (c->state != CONN_CLOSED && conn_backlog(c) == 0) sent_all(c);
 }
 
-static void flush_job(struct job *j) { flush(container_of(j, struct http_conn, flush)); }
+static void flush_job(struct deferred *j) { flush(container_of(j, struct http_conn, flush)); }
 
 void conn_touch(struct http_conn *c) {
     if (c->state != CONN_CLOSED && c->writing == NULL) loop_soon(c->server->loop, &c->flush, flush_job);
@@ -469,7 +469,7 @@ static void feed(struct http_conn *c, struct slice s) {
     read_more(c);
 }
 
-static void advance_job(struct job *j) {
+static void advance_job(struct deferred *j) {
     struct http_conn *c = container_of(j, struct http_conn, advance);
     if (c->state == CONN_IDLE && buf_len(&c->in) > 0) feed(c, SLICE(""));
 }

@@ -26,8 +26,8 @@ struct http_conn {
     struct buf           cipher;  /* TLS: the same, encrypted */
     struct conn_write   *writing; /* handed to the kernel, not all taken yet */
     size_t               writing_len;
-    struct job           flush;
-    struct job           advance; /* parse what is left in `in` */
+    struct deferred           flush;
+    struct deferred           advance; /* parse what is left in `in` */
     struct timer         deadline;
     uint64_t             expires_ms; /* when the deadline really is */
     size_t               seen;    /* bytes of a partial head already looked at */

@@ -31,14 +31,14 @@ void answer_init(struct answer *a, const struct answer_options *opt, struct sink
     a->keep_usage = opt->keep_usage;
     a->mark = opt->mark;
     a->mark_ud = opt->mark_ud;
-    events_init(&a->events, opt->limit < EVENT_LIMIT ? opt->limit : EVENT_LIMIT);
+    sse_init(&a->events, opt->limit < EVENT_LIMIT ? opt->limit : EVENT_LIMIT);
     buf_init(&a->scratch, 0);
     buf_init(&a->whole, opt->limit);
     failure_init(&a->failure);
 }
 
 void answer_deinit(struct answer *a) {
-    events_deinit(&a->events);
+    sse_deinit(&a->events);
     buf_deinit(&a->scratch);
     buf_deinit(&a->whole);
     json_deinit(&a->doc);
@@ -229,7 +229,7 @@ static void on_bytes(struct answer *a, struct slice s) {
         end(a);
         return;
     }
-    int rc = events_feed(&a->events, s, on_frame, a);
+    int rc = sse_feed(&a->events, s, on_frame, a);
     if (rc == 0 || a->over) return;
     if (rc == PERILUNE_ERR_LIMITED)
         failure_set(&a->failure, FAILURE_MALFORMED, "upstream '%s' sent an event over its limit of %zu bytes",
@@ -240,7 +240,7 @@ static void on_bytes(struct answer *a, struct slice s) {
 }
 
 static void end_of_stream(struct answer *a) {
-    int rc = events_finish(&a->events, on_frame, a);
+    int rc = sse_finish(&a->events, on_frame, a);
     if (a->over) return;
     if (rc != 0 && !failure_is_set(&a->failure)) fail_for_memory(a);
     if (!failure_is_set(&a->failure) && !a->done) {

@@ -5,7 +5,7 @@
 
 #include "base/json.h"
 #include "flow/flow.h"
-#include "llm/events.h"
+#include "llm/sse.h"
 
 struct usage {
     bool     known;
@@ -18,7 +18,7 @@ struct answer {
     struct sink     sink;   /* give this to the call */
     struct sink    *to;
     const char     *upstream; /* name, for messages; borrowed */
-    struct events   events;
+    struct sse   events;
     struct buf      scratch;  /* a frame without its usage */
     struct buf      whole;    /* an answer that is not a stream */
     struct json_doc doc;

@@ -1,6 +1,6 @@
 /* memo.c -- a bounded memory behind sharded locks.
  *
- *     shards[hash >> 61] -> lock, chains -> entry { key value }
+ *     shards[hash >> 61] -> lock, hashtable -> entry { key value }
  *                                 order: oldest use first -> ... -> newest
  *                                 owners[64]: the same, of each owner
  *
@@ -23,7 +23,7 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "include/perilune.h"
-#include "store/chains.h"
+#include "store/hashtable.h"
 
 #define SHARDS 8
 #define OWNERS 64
@@ -39,7 +39,7 @@ struct entry {
 
 struct shard {
     pthread_mutex_t lock;
-    struct chains   entries;
+    struct hashtable   entries;
     struct list     order;
     struct owner {
         struct list order;
@@ -80,7 +80,7 @@ static struct slice key_of(const struct chained *e) {
 
 static void drop(struct shard *sh, struct chained **at) {
     struct entry *e = entry_of(*at);
-    chains_remove(&sh->entries, at);
+    hashtable_remove(&sh->entries, at);
     list_remove(&e->order);
     list_remove(&e->mine);
     sh->bytes -= size_of(e);
@@ -89,7 +89,7 @@ static void drop(struct shard *sh, struct chained **at) {
 }
 
 static void drop_entry(struct shard *sh, struct entry *e) {
-    drop(sh, chains_find(&sh->entries, e->link.hash, key_of(&e->link), key_of));
+    drop(sh, hashtable_find(&sh->entries, e->link.hash, key_of(&e->link), key_of));
 }
 
 static void drop_oldest(struct shard *sh) { drop_entry(sh, container_of(sh->order.next, struct entry, order)); }
@@ -114,13 +114,13 @@ static struct entry *entry_new(unsigned owner, struct slice key, struct slice va
 
 /* Takes e. */
 static void insert(struct memo *m, struct shard *sh, struct entry *e) {
-    struct chained **old = chains_find(&sh->entries, e->link.hash, key_of(&e->link), key_of);
+    struct chained **old = hashtable_find(&sh->entries, e->link.hash, key_of(&e->link), key_of);
     if (old != NULL) drop(sh, old);
     struct owner *o = &sh->owners[e->owner];
     while (o->bytes + size_of(e) > m->shard_limit / 2 && !list_is_empty(&o->order))
         drop_entry(sh, container_of(o->order.next, struct entry, mine));
     while (sh->bytes + size_of(e) > m->shard_limit) drop_oldest(sh);
-    chains_add(&sh->entries, &e->link);
+    hashtable_add(&sh->entries, &e->link);
     enlist(sh, e);
     sh->bytes += size_of(e);
     o->bytes += size_of(e);
@@ -140,7 +140,7 @@ void memo_free(struct memo *m) {
     for (int i = 0; i < SHARDS; i++) {
         struct shard *sh = &m->shards[i];
         while (!list_is_empty(&sh->order)) drop_oldest(sh);
-        chains_deinit(&sh->entries);
+        hashtable_deinit(&sh->entries);
         pthread_mutex_destroy(&sh->lock);
     }
     mem_free(m);
@@ -150,7 +150,7 @@ int memo_get(struct memo *m, struct slice key, uint64_t now, struct buf *out) {
     uint64_t hash;
     struct shard *sh = shard_lock(m, key, &hash);
     int err = PERILUNE_ERR_INVAL;
-    struct chained **at = chains_find(&sh->entries, hash, key, key_of);
+    struct chained **at = hashtable_find(&sh->entries, hash, key, key_of);
     if (at != NULL && entry_of(*at)->expires <= now) {
         drop(sh, at);
     } else if (at != NULL) {
@@ -171,7 +171,7 @@ int memo_set(struct memo *m, struct slice owner, struct slice key, struct slice 
     struct entry *e = entry_new((unsigned)(hash64(&m->key, owner) % OWNERS), key, value, now + ttl);
     if (e == NULL) return PERILUNE_ERR_NOMEM;
     struct shard *sh = shard_lock(m, key, &e->link.hash);
-    int err = chains_reserve(&sh->entries);
+    int err = hashtable_reserve(&sh->entries);
     if (err == 0) insert(m, sh, e);
     pthread_mutex_unlock(&sh->lock);
     if (err != 0) mem_free(e);
@@ -181,7 +181,7 @@ int memo_set(struct memo *m, struct slice owner, struct slice key, struct slice 
 void memo_forget(struct memo *m, struct slice key) {
     uint64_t hash;
     struct shard *sh = shard_lock(m, key, &hash);
-    struct chained **at = chains_find(&sh->entries, hash, key, key_of);
+    struct chained **at = hashtable_find(&sh->entries, hash, key, key_of);
     if (at != NULL) drop(sh, at);
     pthread_mutex_unlock(&sh->lock);
 }

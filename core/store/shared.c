@@ -1,6 +1,6 @@
 /* shared.c -- perilune.shared(): a dictionary behind sharded locks.
  *
- *     shards[hash >> 60] -> lock, chains -> entry { name 0 key, value }
+ *     shards[hash >> 60] -> lock, hashtable -> entry { name 0 key, value }
  *
  * For counters, flags and small strings that policies of several workers agree
  * on.  Bounded in bytes: expired entries are swept when room is needed, and if
@@ -14,7 +14,7 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "include/perilune.h"
-#include "store/chains.h"
+#include "store/hashtable.h"
 
 #define SHARDS 16
 #define MEMO_BYTES (16u << 20) /* conversations and tools of some thousand clients */
@@ -31,7 +31,7 @@ struct entry {
 
 struct shard {
     pthread_mutex_t lock;
-    struct chains   entries;
+    struct hashtable   entries;
     size_t          bytes;
 };
 
@@ -72,7 +72,7 @@ void shared_free(struct shared *s) {
                 next = e->next;
                 entry_free(entry_of(e));
             }
-        chains_deinit(&sh->entries);
+        hashtable_deinit(&sh->entries);
         pthread_mutex_destroy(&sh->lock);
     }
     memo_free(s->memo);
@@ -90,7 +90,7 @@ static struct slice key_of(const struct chained *e) {
 
 static void drop(struct shard *sh, struct chained **at) {
     struct entry *e = entry_of(*at);
-    chains_remove(&sh->entries, at);
+    hashtable_remove(&sh->entries, at);
     sh->bytes -= e->size;
     entry_free(e);
 }
@@ -99,7 +99,7 @@ static bool is_over(const struct entry *e, uint64_t now) { return e->expires != 
 
 /* Where the live entry hangs, or NULL; an expired one is dropped. */
 static struct chained **lookup(struct shard *sh, uint64_t hash, struct slice full, uint64_t now) {
-    struct chained **at = chains_find(&sh->entries, hash, full, key_of);
+    struct chained **at = hashtable_find(&sh->entries, hash, full, key_of);
     if (at == NULL || !is_over(entry_of(*at), now)) return at;
     drop(sh, at);
     return NULL;
@@ -119,7 +119,7 @@ static int insert(struct shared *s, struct shard *sh, uint64_t hash, struct slic
     size_t size = sizeof(struct entry) + full.len + text.len;
     if (sh->bytes + size > s->shard_limit) sweep(sh, now);
     if (sh->bytes + size > s->shard_limit) return PERILUNE_ERR_LIMITED;
-    if (chains_reserve(&sh->entries) != 0) return PERILUNE_ERR_NOMEM;
+    if (hashtable_reserve(&sh->entries) != 0) return PERILUNE_ERR_NOMEM;
     struct entry *e = mem_alloc(sizeof(*e) + full.len);
     char *copy = v->type == SHARED_STRING ? mem_dup(text.ptr, text.len) : NULL;
     if (e == NULL || (v->type == SHARED_STRING && copy == NULL)) {
@@ -127,13 +127,13 @@ static int insert(struct shared *s, struct shard *sh, uint64_t hash, struct slic
         mem_free(copy);
         return PERILUNE_ERR_NOMEM;
     }
-    struct chained **old = chains_find(&sh->entries, hash, full, key_of);
+    struct chained **old = hashtable_find(&sh->entries, hash, full, key_of);
     if (old != NULL) drop(sh, old);
     *e = (struct entry){ .link = { .hash = hash }, .expires = expires, .type = v->type,
                          .number = v->number, .string = copy, .string_len = text.len,
                          .key_len = full.len, .size = size };
     memcpy(e->key, full.ptr, full.len);
-    chains_add(&sh->entries, &e->link);
+    hashtable_add(&sh->entries, &e->link);
     sh->bytes += size;
     return 0;
 }

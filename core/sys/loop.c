@@ -1,7 +1,7 @@
 /* loop.c -- one thread's loop.
  *
- *     uv_run turn:  [alarm: due timers] [spin: next jobs] [before: soon jobs]
- *                   POLL  I/O callbacks  [after: soon jobs]
+ *     uv_run turn:  [alarm: due timers] [spin: next jobs] [before: soon]
+ *                   POLL  I/O callbacks  [after: soon]
  *
  * Timers live in a binary heap of pointers ordered by time; each knows its slot,
  * so stopping is O(log n) without a search.  One uv_timer is armed for the
@@ -133,9 +133,9 @@ static void run_jobs(struct list *from) {
     struct list now;
     list_take(&now, from);
     while (!list_is_empty(&now)) {
-        struct job *j = container_of(now.next, struct job, link);
+        struct deferred *j = container_of(now.next, struct deferred, link);
         list_remove(&j->link);
-        j->run(j); /* may free j; may add jobs to `from` */
+        j->run(j); /* may free j; may add more to `from` */
     }
 }
 
@@ -155,7 +155,7 @@ static void on_after(uv_check_t *h) {
 
 static void on_before(uv_prepare_t *h) {
     run_soon(h->data);
-    /* A soon job may have asked for the next turn after spin had its go. */
+    /* Work of `soon` may have asked for the next turn after spin had its go. */
 }
 
 static void on_spin(uv_idle_t *h) {
@@ -165,20 +165,20 @@ static void on_spin(uv_idle_t *h) {
     if (list_is_empty(&l->next)) uv_idle_stop(&l->spin);
 }
 
-static void job_add(struct list *to, struct job *j, void (*run)(struct job *)) {
+static void job_add(struct list *to, struct deferred *j, void (*run)(struct deferred *)) {
     j->run = run;
     if (j->link.next == NULL) list_init(&j->link);
     if (list_is_empty(&j->link)) list_append(to, &j->link);
 }
 
-void loop_soon(struct loop *l, struct job *j, void (*run)(struct job *)) { job_add(&l->soon, j, run); }
+void loop_soon(struct loop *l, struct deferred *j, void (*run)(struct deferred *)) { job_add(&l->soon, j, run); }
 
-void loop_next(struct loop *l, struct job *j, void (*run)(struct job *)) {
+void loop_next(struct loop *l, struct deferred *j, void (*run)(struct deferred *)) {
     job_add(&l->next, j, run);
     if (!l->is_virtual) uv_idle_start(&l->spin, on_spin);
 }
 
-void job_cancel(struct job *j) {
+void deferred_cancel(struct deferred *j) {
     if (j->link.next != NULL) list_remove(&j->link);
 }
 

@@ -19,23 +19,23 @@ struct timer {
     void   (*fire)(struct timer *t);
 };
 
-/* Work for later in this turn or the next one. A zeroed job is idle. */
-struct job {
+/* Work for later in this turn or the next one. A zeroed one is idle. */
+struct deferred {
     struct list link; /* zeroed or linked */
-    void      (*run)(struct job *j);
+    void      (*run)(struct deferred *j);
 };
 
 struct loop {
     uv_loop_t     uv;
     uv_timer_t    alarm;   /* armed for the earliest timer */
-    uv_check_t    after;   /* right after polling: run soon jobs */
-    uv_prepare_t  before;  /* right before polling: run soon jobs */
-    uv_idle_t     spin;    /* active while `next` holds jobs: do not block */
+    uv_check_t    after;   /* right after polling: run soon */
+    uv_prepare_t  before;  /* right before polling: run soon */
+    uv_idle_t     spin;    /* active while `next` holds work: do not block */
     struct timer **heap;
     uint32_t      heap_len, heap_cap;
     uint64_t      alarm_at;
-    struct list   soon;    /* struct job: before the loop blocks again */
-    struct list   next;    /* struct job: in the next turn */
+    struct list   soon;    /* struct deferred: before the loop blocks again */
+    struct list   next;    /* struct deferred: in the next turn */
     bool          active;  /* a callback ran in this turn: it may have begun to watch
                               something that the kernel hears of in the next turn only */
     bool          is_virtual;
@@ -61,16 +61,18 @@ void timer_stop(struct loop *l, struct timer *t);
 static inline bool timer_is_running(const struct timer *t) { return t->slot != 0; }
 
 /* Runs j before the loop blocks again (flushes: writes of one turn become one). */
-void loop_soon(struct loop *l, struct job *j, void (*run)(struct job *));
+void loop_soon(struct loop *l, struct deferred *j, void (*run)(struct deferred *));
 /* Runs j in the next turn, after I/O had its chance (fair slices). */
-void loop_next(struct loop *l, struct job *j, void (*run)(struct job *));
-/* Runs all jobs, now: when the loop will not turn again. */
+void loop_next(struct loop *l, struct deferred *j, void (*run)(struct deferred *));
+/* Runs all deferred work, now: when the loop will not turn again. */
 void loop_flush(struct loop *l);
 /* Not waiting any more; nothing when it was not. */
-void job_cancel(struct job *j);
-static inline bool job_is_waiting(const struct job *j) { return j->link.next != NULL && !list_is_empty(&j->link); }
+void deferred_cancel(struct deferred *j);
+static inline bool deferred_is_waiting(const struct deferred *j) {
+    return j->link.next != NULL && !list_is_empty(&j->link);
+}
 
-/* Virtual time: runs jobs and timers, jumping the clock, until nothing is left
+/* Virtual time: runs deferred work and timers, jumping the clock, until nothing is left
  * or *stop becomes true. */
 void loop_run_virtual(struct loop *l, const bool *stop);
 

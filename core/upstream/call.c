@@ -19,7 +19,7 @@
  * Several base URLs: the next in turn whose connection did not fail lately; when
  * a connection cannot be made nothing was sent, so the next URL is tried at once.
  *
- * cancel() and failures found inside a report of the transport are finished by a job:
+ * cancel() and failures found inside a report of the transport are finished by deferred work:
  * no transport loses its exchange under its feet. */
 #include "upstream/call_int.h"
 
@@ -70,7 +70,7 @@ static void detach(struct call *c) {
 
 static void call_free(struct call *c) {
     detach(c);
-    job_cancel(&c->finish);
+    deferred_cancel(&c->finish);
     if (c->failure != NULL) failure_deinit(c->failure);
     mem_free(c->failure);
     blob_put(c->body);
@@ -95,7 +95,7 @@ static void end_with(struct call *c, struct failure *f) {
     call_free(c);
 }
 
-static void finish_job(struct job *j) {
+static void finish_job(struct deferred *j) {
     struct call *c = container_of(j, struct call, finish);
     struct failure f;
     failure_init(&f);

@@ -6,7 +6,7 @@
  *
  * A transport reports a head (status, fields, end), pieces of body, and one end.  It
  * must look at call_is_over() after each report: the consumer may have cancelled, and
- * then stop() follows in the same turn, from a job. */
+ * then stop() follows in the same turn, from deferred work. */
 #ifndef PERILUNE_UPSTREAM_CALL_INT_H
 #define PERILUNE_UPSTREAM_CALL_INT_H
 
@@ -33,7 +33,7 @@ struct call {
     struct buf          head;    /* interesting response headers, "name:value\n" */
     struct buf          collected;
     struct timer        watch;
-    struct job          finish;
+    struct deferred          finish;
     struct target_timeouts timeouts;
     uint64_t            deadline_ms, started_ms, phase_ms; /* loop clock */
     uint64_t            length;  /* of the answer's body, when has_length */

@@ -48,7 +48,7 @@ struct dial {
     int             error;     /* of the last one that failed: errno */
     struct timer    next;      /* another attempt is due */
     struct timer    deadline;
-    struct job      finish;
+    struct deferred      finish;
     struct dial_result result;
     void          (*done)(void *ud, const struct dial_result *r);
     void           *ud;
@@ -80,7 +80,7 @@ static void dial_free(struct dial *d) {
         if (d->attempts[i] != NULL) close(attempt_end(d->attempts[i]));
     timer_stop(l, &d->next);
     timer_stop(l, &d->deadline);
-    job_cancel(&d->finish);
+    deferred_cancel(&d->finish);
     if (d->result.fd >= 0) close(d->result.fd);
     origin_put(d->origin);
     mem_free(d);
@@ -88,7 +88,7 @@ static void dial_free(struct dial *d) {
 
 void dial_cancel(struct dial *d) { dial_free(d); }
 
-static void finish_job(struct job *j) {
+static void finish_job(struct deferred *j) {
     struct dial *d = container_of(j, struct dial, finish);
     struct dial_result r = d->result;
     void (*done)(void *, const struct dial_result *) = d->done;
@@ -100,7 +100,7 @@ static void finish_job(struct job *j) {
 
 static bool is_over(const struct dial *d) { return d->result.kind != FAILURE_NONE || d->result.fd >= 0; }
 
-/* From a job: the receiver may not be called from inside dial_new(). */
+/* From deferred work: the receiver may not be called from inside dial_new(). */
 static void finish(struct dial *d, int fd, enum failure_kind kind, const char *why) {
     if (is_over(d)) return;
     d->result = (struct dial_result){ fd, kind, why };

@@ -15,7 +15,7 @@
  * the wake-up pipe of its resolver thread, are closed behind our back: their
  * polls end with the registration.
  *
- * Finished transfers are reported from a job, so that nobody removes a handle
+ * Finished transfers are reported from deferred work, so that nobody removes a handle
  * inside one of its own callbacks. */
 #include "upstream/multi.h"
 
@@ -44,7 +44,7 @@ struct socket_watch {
 
 static void on_watch_closed(uv_handle_t *h) { mem_free(h->data); }
 
-static void reap(struct job *j);
+static void reap(struct deferred *j);
 static struct socket_watch *watch_find(struct multi *m, curl_socket_t fd) {
     return (unsigned)fd < m->socket_cap ? m->sockets[fd] : NULL;
 }
@@ -184,7 +184,7 @@ static void on_timeout(struct timer *t) {
     loop_soon(m->loop, &m->reap, reap);
 }
 
-static void kick(struct job *j) {
+static void kick(struct deferred *j) {
     struct multi *m = container_of(j, struct multi, kick);
     m->kicking = true;
     on_timeout(&m->timeout);
@@ -195,7 +195,7 @@ static int on_timer(CURLM *curl, long ms, void *ud) {
     (void)curl;
     struct multi *m = ud;
     timer_stop(m->loop, &m->timeout);
-    job_cancel(&m->kick);
+    deferred_cancel(&m->kick);
     if (ms == 0) {
         /* Now, but not from inside this callback: before the loop blocks.  curl says so, too, when
          * it holds data of HTTP/2 or TLS that no descriptor will tell of; asked again and again,
@@ -210,7 +210,7 @@ static int on_timer(CURLM *curl, long ms, void *ud) {
 
 /* -- Transfers ------------------------------------------------------------------- */
 
-static void reap(struct job *j) {
+static void reap(struct deferred *j) {
     struct multi *m = container_of(j, struct multi, reap);
     CURLMsg *msg;
     int left;
@@ -254,8 +254,8 @@ void multi_close(struct multi *m) {
     curl_multi_cleanup(m->curl); /* closes sockets through on_close_socket */
     m->curl = NULL;
     timer_stop(m->loop, &m->timeout);
-    job_cancel(&m->reap);
-    job_cancel(&m->kick);
+    deferred_cancel(&m->reap);
+    deferred_cancel(&m->kick);
     for (unsigned i = 0; i < m->socket_cap; i++)
         if (m->sockets[i] != NULL) watch_close(m->sockets[i]);
 }

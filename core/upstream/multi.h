@@ -14,8 +14,8 @@ struct multi {
     struct timer          timeout;
     struct socket_watch **sockets; /* by descriptor */
     unsigned              socket_cap;
-    struct job            reap;    /* look for finished transfers */
-    struct job            kick;    /* curl's time is up already */
+    struct deferred            reap;    /* look for finished transfers */
+    struct deferred            kick;    /* curl's time is up already */
     bool                  kicking;
     /* Called once per finished transfer, outside all curl callbacks. */
     void                (*done)(CURL *easy, CURLcode result);

@@ -6,7 +6,7 @@
  *
  * Easy handles are kept per target with all constant options set; a call changes URL,
  * body and headers.  Nobody removes a handle inside one of its callbacks: there the call
- * is only marked as over, and stop() follows from a job. */
+ * is only marked as over, and stop() follows from deferred work. */
 #include "upstream/transfer.h"
 
 #include "base/mem.h"

@@ -3,7 +3,7 @@
 --     local trimmer = trim.new{ languages = { "en", "zh" }, rules = { lead = { "would you mind" } } }
 --     trimmer:text("Would you mind counting the words? Thanks a lot!")    --> "counting the words?"
 --
--- The phrases are data (perilune.trim_rules); the work is done in C (core/llm/trim.c),
+-- The phrases are data (perilune.trim_rules); the work is done in C (core/text/trim.c),
 -- which also says what is never touched.
 
 local core = require "perilune.core"

@@ -11,7 +11,7 @@
 #include <time.h>
 
 #include "base/json.h"
-#include "llm/tokens.h"
+#include "tokens/tokens.h"
 
 #define SIZE  65536
 #define TIMES 301

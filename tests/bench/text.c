@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "llm/text_dups.h"
-#include "llm/text_extract.h"
-#include "llm/text_noise.h"
-#include "llm/text_sentences.h"
-#include "llm/text_spans.h"
+#include "text/dups.h"
+#include "text/extract.h"
+#include "text/noise.h"
+#include "text/sentences.h"
+#include "text/spans.h"
 
 #define ROUNDS 201
 

@@ -10,8 +10,8 @@
 #include <time.h>
 
 #include "base/mem.h"
-#include "llm/bpe.h"
-#include "llm/vocab.h"
+#include "tokens/bpe.h"
+#include "tokens/vocab.h"
 
 static double cpu_ns(void) {
     struct timespec t;

@@ -6,8 +6,8 @@
 
 #include "base/json.h"
 #include "include/perilune.h"
-#include "llm/image.h"
-#include "llm/tokens.h"
+#include "tokens/image.h"
+#include "tokens/tokens.h"
 
 const char *const fuzz_tokens[] = {
     "{\"role\":\"user\",\"content\":\"hi\"}", "{\"role\":\"tool\",\"tool_call_id\":\"1\",\"content\":\"x\"}", "\"messages\":[",

@@ -9,12 +9,12 @@
 
 #include "base/json.h"
 #include "include/perilune.h"
-#include "llm/text_dups.h"
-#include "llm/text_extract.h"
-#include "llm/text_json.h"
-#include "llm/text_noise.h"
-#include "llm/text_sentences.h"
-#include "llm/text_spans.h"
+#include "text/dups.h"
+#include "text/extract.h"
+#include "text/json_minify.h"
+#include "text/noise.h"
+#include "text/sentences.h"
+#include "text/spans.h"
 
 const char *const fuzz_tokens[] = {
     "\x1e", "\n", "\n\n", "    ", "\t", "# ", "- ", "1. ", "```", "~~~", "`", "``", "\"", "'", "“", "”", "「", "」", "《",

@@ -7,8 +7,8 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "include/perilune.h"
-#include "llm/bpe.h"
-#include "llm/vocab.h"
+#include "tokens/bpe.h"
+#include "tokens/vocab.h"
 
 const char *const fuzz_tokens[] = {
     " ", "  ", "\n", "\r\n", "\t", "'s", "'LL", "don't", "'\xc5\xbf", "123", "4567", "Ab", "ABc", "aB", "/", "...",

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "include/perilune.h"
-#include "llm/text_spans.h"
-#include "llm/trim.h"
+#include "text/spans.h"
+#include "text/trim.h"
 
 const char *const fuzz_tokens[] = {
     "hello", "Hello there! ", "could you ", "please ", "Please", "kindly ", "thank you", "Thanks! ", "basically, ", ", please",

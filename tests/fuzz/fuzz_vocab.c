@@ -9,9 +9,9 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "include/perilune.h"
-#include "llm/bpe.h"
-#include "llm/vocab.h"
-#include "llm/vocab_import.h"
+#include "tokens/bpe.h"
+#include "tokens/vocab.h"
+#include "tokens/vocab_import.h"
 
 const char *const fuzz_tokens[] = {
     ",\"ab\":256", ",\"abc\":257", "\"a b\"", "[\"a\",\"b\"]", "\"ab c\"", "},\"merges\":[", "]}", "{", "}", "[", "]", ",",

@@ -13,16 +13,20 @@ local files = require "support.files"
 local LAYERS = { -- folder -> folders it may include, besides itself
   base = "",
   sys = "base",
-  flow = "base",
+  flow = "base sys",
+  tokens = "base include",
+  text = "base tokens include",
   http = "base sys flow",
-  llm = "base flow",
+  llm = "base flow tokens",
   store = "base sys flow",
   upstream = "base sys flow http/parse.h", -- the parser of responses knows nothing of servers
-  bridge = "base sys flow http llm store upstream include",
-  gateway = "base sys flow http llm store upstream bridge tools/sim.h tools/args.h include", -- upstreams that play themselves
-  tools = "base sys flow http llm include",
+  request = "base sys flow http/parse.h llm tokens upstream include",
+  bridge = "base sys flow http llm tokens text store upstream request include",
+  sim = "base sys flow http llm cli/args.h include",
+  gateway = "base sys flow http llm tokens store upstream request bridge sim/sim.h include", -- upstreams that play themselves
+  bench = "base sys http llm cli/args.h include",
+  cli = "base sys http tokens text store bridge gateway bench sim include",
   include = "",
-  main = "include",
 }
 -- The error codes are public and are used everywhere.
 local ANYWHERE = { ["perilune.h"] = true, ["include/perilune.h"] = true }
@@ -33,12 +37,12 @@ local BELONGS = { -- prefix of a system header -> folders
   { "openssl/", "http bridge base" }, { "dlfcn.h", "" },
 }
 local THREADS = { -- name -> files that may use it; main.c and sim.c are programs of their own
-  pthread_create = "core/sys/mailbox.c core/main.c", uv_thread_create = "core/tools/sim.c",
-  uv_async_init = "core/sys/mailbox.c core/tools/sim.c", uv_async_send = "core/sys/mailbox.c core/tools/sim.c",
+  pthread_create = "core/sys/mailbox.c core/cli/main.c", uv_thread_create = "core/sim/sim.c",
+  uv_async_init = "core/sys/mailbox.c core/sim/sim.c", uv_async_send = "core/sys/mailbox.c core/sim/sim.c",
   uv_queue_work = "",
   -- Types that lock inside, and gateway.c, which waits for answers of workers.
-  pthread_mutex_lock = "core/sys/mailbox.c core/store/shared.c core/store/memo.c core/llm/learned.c core/gateway/registry.c "
-                       .. "core/gateway/metrics.c core/gateway/gateway.c core/main.c",
+  pthread_mutex_lock = "core/sys/mailbox.c core/store/shared.c core/store/memo.c core/tokens/calibration.c core/gateway/registry.c "
+                       .. "core/gateway/metrics.c core/gateway/gateway.c core/cli/main.c",
 }
 local FILE_LINES, FUNCTION_LINES, FUNCTION_WARN, LINE_BYTES = 900, 100, 60, 120
 
@@ -65,7 +69,7 @@ local function sources()
   return out
 end
 
-local function folder_of(path) return path:match("^core/([^/]+)/") or "main" end
+local function folder_of(path) return path:match("^core/([^/]+)/") end
 
 -- -- Includes ---------------------------------------------------------------------
 

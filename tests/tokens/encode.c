@@ -8,8 +8,8 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "llm/bpe.h"
-#include "llm/vocab.h"
+#include "tokens/bpe.h"
+#include "tokens/vocab.h"
 
 static void die(const char *what) {
     fprintf(stderr, "encode: %s\n", what);

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tools/args.h"
+#include "cli/args.h"
 #include "unit.h"
 
 struct got {

@@ -8,7 +8,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "perilune.h"
-#include "tools/sim.h"
+#include "sim/sim.h"
 #include "unit.h"
 
 struct run {

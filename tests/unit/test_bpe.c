@@ -4,8 +4,8 @@
 
 #include "base/mem.h"
 #include "include/perilune.h"
-#include "llm/bpe.h"
-#include "llm/vocab.h"
+#include "tokens/bpe.h"
+#include "tokens/vocab.h"
 #include "unit.h"
 
 static const char english[] = "It's 12345 o'clock \xE2\x80\x94 don't PANIC!!\n\n  ok";

@@ -3,7 +3,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
-#include "tools/hist.h"
+#include "bench/hist.h"
 #include "unit.h"
 
 #define COUNT 20000

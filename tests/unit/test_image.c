@@ -1,7 +1,7 @@
 /* test_image.c -- sizes from heads of files, tokens by the providers' own examples. */
 #include <stdlib.h>
 
-#include "llm/image.h"
+#include "tokens/image.h"
 #include "unit.h"
 
 static uint64_t tokens(const char *model, uint32_t w, uint32_t h, enum image_detail d) {

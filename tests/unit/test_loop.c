@@ -10,7 +10,7 @@
 /* What timers and jobs do here is to write down their name. */
 struct named {
     struct timer timer;
-    struct job   job;
+    struct deferred   job;
     struct test_loop *in;
     char         name;
     int          again; /* times to start itself once more */
@@ -34,9 +34,9 @@ static void on_timer(struct timer *t) {
     if (n->again-- > 0) CHECK_INT(timer_start(&n->in->loop, t, 10, on_timer), 0);
 }
 
-static void on_job(struct job *j) { note(container_of(j, struct named, job)); }
+static void on_deferred(struct deferred *j) { note(container_of(j, struct named, job)); }
 
-static void on_next_job(struct job *j) {
+static void on_next_job(struct deferred *j) {
     struct named *n = container_of(j, struct named, job);
     note(n);
     if (n->again-- > 0) loop_next(&n->in->loop, j, on_next_job);
@@ -157,29 +157,29 @@ TEST(jobs) {
     CHECK(init(&t, true));
     t.named[1].again = 1;
     loop_next(&t.loop, &t.named[1].job, on_next_job);
-    loop_soon(&t.loop, &t.named[0].job, on_job);
-    loop_soon(&t.loop, &t.named[0].job, on_job); /* once is enough */
-    loop_soon(&t.loop, &t.named[2].job, on_job);
-    loop_soon(&t.loop, &t.named[3].job, on_job);
-    job_cancel(&t.named[2].job);
-    job_cancel(&t.named[4].job); /* never added */
+    loop_soon(&t.loop, &t.named[0].job, on_deferred);
+    loop_soon(&t.loop, &t.named[0].job, on_deferred); /* once is enough */
+    loop_soon(&t.loop, &t.named[2].job, on_deferred);
+    loop_soon(&t.loop, &t.named[3].job, on_deferred);
+    deferred_cancel(&t.named[2].job);
+    deferred_cancel(&t.named[4].job); /* never added */
     run(&t);
     CHECK_STR(t.log, "adbb");
     loop_deinit(&t.loop);
 }
 
-static void cancel_other(struct job *j) {
+static void cancel_other(struct deferred *j) {
     struct named *n = container_of(j, struct named, job);
     note(n);
-    job_cancel(&n->in->named[1].job);
+    deferred_cancel(&n->in->named[1].job);
 }
 
 TEST(a_job_cancels_the_next_one) {
     struct test_loop t;
     CHECK(init(&t, true));
     loop_soon(&t.loop, &t.named[0].job, cancel_other);
-    loop_soon(&t.loop, &t.named[1].job, on_job);
-    loop_soon(&t.loop, &t.named[2].job, on_job);
+    loop_soon(&t.loop, &t.named[1].job, on_deferred);
+    loop_soon(&t.loop, &t.named[2].job, on_deferred);
     run(&t);
     CHECK_STR(t.log, "ac");
     loop_deinit(&t.loop);
@@ -211,7 +211,7 @@ TEST(real_loop) {
     CHECK_INT(start(&t, 1, 2), 0);
     CHECK_INT(start(&t, 2, 60000), 0);
     timer_stop(&t.loop, &t.named[2].timer);
-    loop_soon(&t.loop, &t.named[4].job, on_job);
+    loop_soon(&t.loop, &t.named[4].job, on_deferred);
     loop_next(&t.loop, &t.named[3].job, on_next_job);
     run(&t);
     CHECK_UINT(t.len, 6);

@@ -5,9 +5,9 @@
 #include <unistd.h>
 
 #include "include/perilune.h"
-#include "llm/models.h"
-#include "llm/tokens.h"
-#include "llm/vocab_import.h"
+#include "tokens/models.h"
+#include "tokens/tokens.h"
+#include "tokens/vocab_import.h"
 #include "unit.h"
 
 /* A vocabulary of the bytes and one merge. */

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "llm/nfc.h"
+#include "tokens/nfc.h"
 #include "unit.h"
 
 static const struct {

@@ -13,8 +13,8 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "perilune.h"
-#include "tools/sim.h"
-#include "tools/sim_int.h"
+#include "sim/sim.h"
+#include "sim/sim_int.h"
 #include "unit.h"
 
 /* -- Options ----------------------------------------------------------------------- */

@@ -4,10 +4,10 @@
 #include <time.h>
 
 #include "include/perilune.h"
-#include "llm/text_extract.h"
-#include "llm/text_rank.h"
-#include "llm/text_sentences.h"
-#include "llm/text_spans.h"
+#include "text/extract.h"
+#include "text/rank.h"
+#include "text/sentences.h"
+#include "text/spans.h"
 
 #include "unit.h"
 

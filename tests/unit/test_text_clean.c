@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "include/perilune.h"
-#include "llm/text_dups.h"
-#include "llm/text_json.h"
-#include "llm/text_noise.h"
+#include "text/dups.h"
+#include "text/json_minify.h"
+#include "text/noise.h"
 
 #include "unit.h"
 

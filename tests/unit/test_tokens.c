@@ -5,9 +5,9 @@
 
 #include "base/mem.h"
 #include "include/perilune.h"
-#include "llm/learned.h"
-#include "llm/tokens.h"
-#include "llm/tool_text.h"
+#include "tokens/calibration.h"
+#include "tokens/tokens.h"
+#include "tokens/tool_text.h"
 #include "unit.h"
 
 struct bench {
@@ -476,7 +476,7 @@ done:
     close_bench(&b);
 }
 
-TEST(added_patterns) {
+TEST(special_tokens_patterns) {
     struct bench b;
     bool exact;
     char message[300];
@@ -535,85 +535,85 @@ done:
 
 /* -- What upstreams report ---------------------------------------------------------------------- */
 
-static void learn(struct learned *l, const char *model, uint64_t counted, uint64_t reported, bool own) {
-    learned_add(l, SLICE("up"), slice_str(model), (struct learned_sample){ counted, reported, own });
+static void learn(struct calibration *l, const char *model, uint64_t counted, uint64_t reported, bool own) {
+    calibration_add(l, SLICE("up"), slice_str(model), (struct calibration_sample){ counted, reported, own });
 }
 
 TEST(learning_an_offset) {
-    struct learned *l = learned_new();
+    struct calibration *l = calibration_new();
     bool known = true;
     if (l == NULL) return;
     struct slice up = SLICE("up"), m = SLICE("gpt-4o");
-    CHECK(learned_wants(l, up, m));
-    for (unsigned i = 0; i < LEARNED_LEAST; i++) {
-        CHECK_UINT(learned_apply(l, up, m, 1000, &known), 1000);
+    CHECK(calibration_wants(l, up, m));
+    for (unsigned i = 0; i < CALIBRATION_LEAST; i++) {
+        CHECK_UINT(calibration_apply(l, up, m, 1000, &known), 1000);
         CHECK(!known);
         learn(l, "gpt-4o", 100 + 50 * i, 124 + 50 * i, true);
     }
-    CHECK_UINT(learned_apply(l, up, m, 1000, &known), 1024);
+    CHECK_UINT(calibration_apply(l, up, m, 1000, &known), 1024);
     CHECK(known);
-    CHECK_UINT(learned_apply(l, up, SLICE("gpt-4"), 1000, &known), 1000);
-    CHECK_UINT(learned_apply(l, SLICE("other"), m, 1000, &known), 1000);
+    CHECK_UINT(calibration_apply(l, up, SLICE("gpt-4"), 1000, &known), 1000);
+    CHECK_UINT(calibration_apply(l, SLICE("other"), m, 1000, &known), 1000);
     /* Some wild reports do not change it. */
     learn(l, "gpt-4o", 100, 90000, true);
     learn(l, "gpt-4o", 5000, 3, true);
     for (unsigned i = 0; i < 3; i++) learn(l, "gpt-4o", 800 + i, 824 + i, true);
-    CHECK_UINT(learned_apply(l, up, m, 1000, &known), 1024);
+    CHECK_UINT(calibration_apply(l, up, m, 1000, &known), 1024);
     /* What is new replaces what is old. */
-    for (unsigned i = 0; i < LEARNED_SAMPLES; i++) learn(l, "gpt-4o", 100 + 90 * i, 92 + 90 * i, true);
-    CHECK_UINT(learned_apply(l, up, m, 1000, &known), 992);
-    CHECK_UINT(learned_apply(l, up, m, 3, &known), 0);
+    for (unsigned i = 0; i < CALIBRATION_SAMPLES; i++) learn(l, "gpt-4o", 100 + 90 * i, 92 + 90 * i, true);
+    CHECK_UINT(calibration_apply(l, up, m, 1000, &known), 992);
+    CHECK_UINT(calibration_apply(l, up, m, 3, &known), 0);
     /* From here on one in 64. */
     unsigned wanted = 0;
-    for (unsigned i = 0; i < 640; i++) wanted += learned_wants(l, up, m);
+    for (unsigned i = 0; i < 640; i++) wanted += calibration_wants(l, up, m);
     CHECK_UINT(wanted, 10);
-    learned_free(l);
+    calibration_free(l);
 }
 
 TEST(learning_a_ratio) {
-    struct learned *l = learned_new();
+    struct calibration *l = calibration_new();
     bool known;
     if (l == NULL) return;
     for (unsigned i = 1; i <= 12; i++)
         learn(l, "claude", 100 * i, 120 * i + i % 3, false);
-    CHECK_UINT(learned_apply(l, SLICE("up"), SLICE("claude"), 5000, &known) / 10, 600);
+    CHECK_UINT(calibration_apply(l, SLICE("up"), SLICE("claude"), 5000, &known) / 10, 600);
     struct buf out;
     buf_init(&out, 0);
     learn(l, "a\"b\\c\nd", 10, 20, true);
-    learned_write(l, &out);
+    calibration_write(l, &out);
     if (!buf_failed(&out)) {
         const char *text = buf_cstr(&out);
         CHECK(text == NULL || strstr(text, "perilune_tokens_learned_ratio{upstream=\"up\",model=\"claude\"} 1.2") != NULL);
         CHECK(text == NULL || strstr(text, "perilune_tokens_compared_total{upstream=\"up\",model=\"a\\\"b\\\\c\\nd\"} 1\n") != NULL);
     }
     buf_deinit(&out);
-    learned_free(l);
+    calibration_free(l);
 }
 
 TEST(learning_has_an_end) {
-    struct learned *l = learned_new();
+    struct calibration *l = calibration_new();
     bool known;
     if (l == NULL) return;
-    for (unsigned i = 0; i < LEARNED_MODELS + 10; i++) {
+    for (unsigned i = 0; i < CALIBRATION_MODELS + 10; i++) {
         char name[300];
         memset(name, 'm', sizeof(name));
         int n = snprintf(name, sizeof(name), "%u", i);
-        learned_add(l, SLICE("up"), slice_of(name, i % 2 ? 300 : (size_t)n), (struct learned_sample){ 10, 20, true });
+        calibration_add(l, SLICE("up"), slice_of(name, i % 2 ? 300 : (size_t)n), (struct calibration_sample){ 10, 20, true });
     }
-    CHECK(!learned_wants(l, SLICE("up"), SLICE("one more")));
-    CHECK(learned_wants(l, SLICE("up"), SLICE("0")));
+    CHECK(!calibration_wants(l, SLICE("up"), SLICE("one more")));
+    CHECK(calibration_wants(l, SLICE("up"), SLICE("0")));
     learn(l, "one more", 10, 20, true);
     learn(l, "0", 0, 20, true);
     learn(l, "0", UINT64_MAX, 20, true);
-    CHECK_UINT(learned_apply(l, SLICE("up"), SLICE("one more"), 7, &known), 7);
-    CHECK(!learned_wants(NULL, SLICE("up"), SLICE("0")));
+    CHECK_UINT(calibration_apply(l, SLICE("up"), SLICE("one more"), 7, &known), 7);
+    CHECK(!calibration_wants(NULL, SLICE("up"), SLICE("0")));
     learn(NULL, "0", 1, 2, true);
-    learned_free(l);
+    calibration_free(l);
 }
 
 /* Reports that cannot be: always the same, words instead of tokens, nothing that fits. */
 TEST(reports_that_are_not_believed) {
-    struct learned *l = learned_new();
+    struct calibration *l = calibration_new();
     bool known = true;
     if (l == NULL) return;
     for (unsigned i = 1; i <= 16; i++) {
@@ -626,9 +626,9 @@ TEST(reports_that_are_not_believed) {
     static const char *const models[] = { "always one", "words", "huge", "noise" };
     for (size_t i = 0; i < 4; i++) {
         NOTE("%s", models[i]);
-        CHECK_UINT(learned_apply(l, SLICE("up"), slice_str(models[i]), 500, &known), 500);
+        CHECK_UINT(calibration_apply(l, SLICE("up"), slice_str(models[i]), 500, &known), 500);
         CHECK(!known);
     }
-    CHECK_UINT(learned_apply(l, SLICE("up"), SLICE("words, nearest"), 500, &known), 350);
-    learned_free(l);
+    CHECK_UINT(calibration_apply(l, SLICE("up"), SLICE("words, nearest"), 500, &known), 350);
+    calibration_free(l);
 }

@@ -5,7 +5,7 @@
 #include "base/buf.h"
 #include "base/hash.h"
 #include "include/perilune.h"
-#include "llm/trim.h"
+#include "text/trim.h"
 #include "unit.h"
 
 struct rule {

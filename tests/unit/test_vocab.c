@@ -10,11 +10,11 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "include/perilune.h"
-#include "llm/bpe.h"
-#include "llm/vocab.h"
-#include "llm/vocab_build.h"
-#include "llm/vocab_import.h"
-#include "llm/vocab_int.h"
+#include "tokens/bpe.h"
+#include "tokens/vocab.h"
+#include "tokens/vocab_build.h"
+#include "tokens/vocab_import.h"
+#include "tokens/vocab_int.h"
 #include "unit.h"
 
 /* -- Files ----------------------------------------------------------------------------- */
@@ -168,7 +168,7 @@ static size_t by_definition(const struct made *m, struct slice text, uint32_t *i
 }
 
 static int build_made(const struct made *m, struct buf *file, char *message, size_t size) {
-    struct vocab_source src = { .name = "made", .split = SPLIT_NONE, .tokens = m->tokens, .n_ids = m->n_ids };
+    struct vocab_source src = { .name = "made", .split = PRETOKENIZE_NONE, .tokens = m->tokens, .n_ids = m->n_ids };
     if (m->whole) src.flags = VOCAB_WHOLE;
     if (m->listed) {
         src.merges = m->merges;

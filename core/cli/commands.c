@@ -1,0 +1,141 @@
+/* commands.c -- check, test, reload: commands that are not servers. */
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "bridge/script.h"
+#include "cli/alone.h"
+#include "gateway/gateway.h"
+
+static int usage(const char *text, int status) {
+    fputs(text, status == 0 ? stdout : stderr);
+    return status;
+}
+
+static bool asks_help(int argc, char **argv) {
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) return true;
+    return false;
+}
+
+/* -- check ---------------------------------------------------------------------------- */
+
+PERILUNE_API int perilune_tool_check(int argc, char **argv) {
+    static const char help[] = "usage: perilune check FILE.lua\n\n"
+                               "Loads the configuration and its policies and says what is wrong, with file and\n"
+                               "line.  Exit status 0: nothing, 1: something, 2: wrong usage.\n";
+    if (asks_help(argc, argv)) return usage(help, 0);
+    if (argc != 2) return usage(help, 2);
+    char err[2048];
+    if (gateway_check(argv[1], NULL, err, sizeof(err)) != 0) {
+        fprintf(stderr, "%s\n", err);
+        return 1;
+    }
+    printf("%s: ok\n", argv[1]);
+    return 0;
+}
+
+/* -- test ------------------------------------------------------------------------------- */
+
+static void run_file(const char *path, unsigned *passed, unsigned *failed) {
+    char err[2048] = "";
+    struct alone a;
+    struct bundle *b = NULL;
+    int rc = alone_open(&a, PERILUNE_LOG_ERROR, err, sizeof(err));
+    if (rc == 0) rc = bundle_open(&b, path, true, err, sizeof(err));
+    if (rc == 0) {
+        printf("# %s\n", path);
+        rc = script_run_spec(a.state, b, passed, failed, err, sizeof(err));
+    }
+    if (rc != 0) {
+        printf("FAILED  %s\n        %s\n", path, err);
+        (*failed)++;
+    }
+    fflush(stdout);
+    alone_close(&a);
+    bundle_free(b);
+}
+
+PERILUNE_API int perilune_tool_test(int argc, char **argv) {
+    static const char help[] = "usage: perilune test FILE...\n\n"
+                               "Runs policy specs (see perilune.test) in virtual time.  Exit status 0: all passed,\n"
+                               "1: some failed, 2: wrong usage.\n";
+    if (asks_help(argc, argv)) return usage(help, 0);
+    if (argc < 2) return usage(help, 2);
+    unsigned passed = 0, failed = 0;
+    for (int i = 1; i < argc; i++) run_file(argv[i], &passed, &failed);
+    printf("%u passed, %u failed\n", passed, failed);
+    return failed == 0 ? 0 : 1;
+}
+
+/* -- reload -------------------------------------------------------------------------------- */
+
+static int dial(const char *address, char *err, size_t errlen) {
+    char host[128];
+    snprintf(host, sizeof(host), "%s", address);
+    char *colon = strrchr(host, ':');
+    if (colon == NULL) {
+        snprintf(err, errlen, "%s: is not host:port", address);
+        return -1;
+    }
+    *colon = '\0';
+    struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *info = NULL;
+    const char *name = host[0] == '[' ? host + 1 : host[0] == '\0' || strcmp(host, "*") == 0 ? "127.0.0.1" : host;
+    if (host[0] == '[' && colon > host && colon[-1] == ']') colon[-1] = '\0';
+    int rc = getaddrinfo(name, colon + 1, &hints, &info);
+    if (rc != 0) {
+        snprintf(err, errlen, "%s: %s", address, gai_strerror(rc));
+        return -1;
+    }
+    int fd = socket(info->ai_family, SOCK_STREAM, 0);
+    struct timeval limit = { .tv_sec = 30 };
+    if (fd >= 0) setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    if (fd >= 0 && connect(fd, info->ai_addr, info->ai_addrlen) != 0) {
+        close(fd);
+        fd = -1;
+    }
+    if (fd < 0) snprintf(err, errlen, "nothing answers on the admin address %s: is it running?", address);
+    freeaddrinfo(info);
+    return fd;
+}
+
+/* POST /admin/reload; the reply's body goes to stdout. */
+static int ask_reload(int fd) {
+    static const char req[] = "POST /admin/reload HTTP/1.1\r\nhost: perilune\r\n"
+                              "content-length: 0\r\nconnection: close\r\n\r\n";
+    char reply[8192];
+    size_t len = 0;
+    ssize_t n = send(fd, req, sizeof(req) - 1, MSG_NOSIGNAL);
+    while (n > 0 && len < sizeof(reply) - 1 && (n = read(fd, reply + len, sizeof(reply) - 1 - len)) > 0)
+        len += (size_t)n;
+    reply[len] = '\0';
+    const char *body = strstr(reply, "\r\n\r\n");
+    if (body == NULL) {
+        fprintf(stderr, "the running instance did not answer\n");
+        return 1;
+    }
+    bool ok = strncmp(reply, "HTTP/1.1 200", 12) == 0;
+    fprintf(ok ? stdout : stderr, "%s\n", body + 4);
+    return ok ? 0 : 1;
+}
+
+PERILUNE_API int perilune_tool_reload(int argc, char **argv) {
+    static const char help[] = "usage: perilune reload FILE.lua\n\n"
+                               "Asks the instance that serves FILE.lua (at its `admin` address) to reload, and\n"
+                               "prints what it said.  Exit status 0: reloaded, 1: not, 2: wrong usage.\n";
+    if (asks_help(argc, argv)) return usage(help, 0);
+    if (argc != 2) return usage(help, 2);
+    char err[2048];
+    struct buf admin;
+    buf_init(&admin, 0);
+    int rc = gateway_check(argv[1], &admin, err, sizeof(err)), fd = -1;
+    if (rc != 0) fprintf(stderr, "%s\n", err);
+    else if (buf_len(&admin) == 0) fprintf(stderr, "%s: has no `admin` address to ask\n", argv[1]);
+    else if ((fd = dial(buf_cstr(&admin), err, sizeof(err))) < 0) fprintf(stderr, "%s\n", err);
+    buf_deinit(&admin);
+    if (fd < 0) return 1;
+    rc = ask_reload(fd);
+    close(fd);
+    return rc;
+}
