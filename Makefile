@@ -94,7 +94,7 @@ $(O)/embedded.S: $(LUA) Makefile
 $(O)/embedded.o: $(O)/embedded.S
 	@$(CC) -c $< -o $@
 
-# Vocabularies inside the program: core/llm/vocab/NAME.pairs, expanded to the form that is mapped.
+# Vocabularies inside the program: core/tokens/vocab/NAME.pairs, expanded to the form that is mapped.
 # The tool that does it runs on the machine that builds.
 HOSTCC ?= cc
 VOCABS := cl100k_base o200k_base
@@ -105,7 +105,7 @@ $(B)/expand: $(EXPAND_SRC) core/tokens/vocab_int.h core/tokens/vocab_build.h cor
 	@mkdir -p $(@D)
 	@$(HOSTCC) -std=c11 -D_GNU_SOURCE -O2 $(WARN) -Icore -Icore/include -o $@ $(EXPAND_SRC) -lm
 
-$(B)/%.vocab: core/llm/vocab/%.pairs $(B)/expand
+$(B)/%.vocab: core/tokens/vocab/%.pairs $(B)/expand
 	@echo "  VOCAB $*"
 	@$(B)/expand $< $* $@
 

@@ -1,6 +1,6 @@
 /* vocab_builtin.c -- the vocabularies inside the program.
  *
- * The build expands core/llm/vocab/NAME.pairs and puts the result into the program's read-only
+ * The build expands core/tokens/vocab/NAME.pairs and puts the result into the program's read-only
  * data (see the Makefile), so that taking one costs no reading: all processes
  * share its pages and only those that are used are ever read.
  *

@@ -1,4 +1,4 @@
-/* expand.c -- from core/llm/vocab/NAME.pairs to the form that a program maps.  A tool of the build.
+/* expand.c -- from core/tokens/vocab/NAME.pairs to the form that a program maps.  A tool of the build.
  *
  *     expand NAME.pairs NAME FILE
  *

@@ -1,6 +1,6 @@
 -- pack.lua -- from OpenAI's list of tokens to the compact form that is kept here.
 --
---   luajit core/tokens/vocab/pack.lua NAME.tiktoken core/llm/vocab/NAME.pairs
+--   luajit core/tokens/vocab/pack.lua NAME.tiktoken core/tokens/vocab/NAME.pairs
 --
 -- A .tiktoken file has a line per token: its bytes in base64, its rank.  Every token of
 -- more than one byte is two tokens of lower rank side by side, so two numbers say
