@@ -376,7 +376,7 @@ static int l_newindex(lua_State *L) {
 }
 
 void response_open_lua(lua_State *L, int core) {
-    /* private: lua/perilune/ builds text() and events() from these. */
+    /* private: lua/perilune/response.lua builds text() and events() from these. */
     static const luaL_Reg functions[] = { { "wait_end", l_wait_end },
                                           { "read_raw", l_read_raw },
                                           { "read_text", l_read_text },
@@ -395,7 +395,7 @@ void response_open_lua(lua_State *L, int core) {
                                         { NULL, NULL } };
     lua_pushvalue(L, core);
     luaL_register(L, NULL, functions);
-    lua_newtable(L); /* methods; stream.lua adds text and events */
+    lua_newtable(L); /* methods; response.lua adds text and events */
     luaL_register(L, NULL, methods);
     lua_pushvalue(L, -1);
     lua_setfield(L, core, "response_methods");

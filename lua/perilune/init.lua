@@ -181,28 +181,4 @@ function M.upstream(name)
   return setmetatable({ name = name }, upstream)
 end
 
--- -- responses -----------------------------------------------------------------
-
-local response = core.response_methods
-
-function response.text(res)
-  result(core.wait_end(res))
-  return core.read_text(res)
-end
-
-function response.events(res)
-  local over = false
-  return function()
-    while not over do
-      local ev, err = core.next_event(res)
-      if ev then return ev end
-      if ev == nil then
-        over = true
-        return err and { type = "error", error = err } or nil
-      end
-      result(core.wait_event(res))
-    end
-  end
-end
-
 return M

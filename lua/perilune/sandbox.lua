@@ -13,6 +13,7 @@
 -- instructions, and so does this library.  `trusted` policies get everything.
 
 local core = require "perilune.core"
+require "perilune.response"
 
 local M = {}
 
