@@ -174,8 +174,7 @@ int l_spawn(lua_State *L) {
         struct task *t = task_new(L, 0);
         struct branch *b = &g->branches[g->count++];
         *b = (struct branch){ .task = t, .group = g };
-        t->root = parent->root;
-        t->request = parent->request;
+        task_branch(t, parent);
         t->owner = b;
         t->done = on_branch_done;
     }

@@ -37,24 +37,23 @@ struct hooks {
     struct buf      recorded; /* all text, for finally */
     bool            broken;
     struct failure  failure;
-    bool            trusted;
+    struct budget  *budget;   /* a share of the request's */
     uint64_t        ran_us;   /* all calls */
-    uint64_t        over_us;  /* what calls took beyond FREE_US each */
     char            id[80];   /* of the request, for the log */
 };
 
-/* A call of a function may take this much; what is more counts towards limits.cpu_ms, which
- * holds for all calls together: many short ones are what a long stream is. */
-#define FREE_US 1000
-
 static struct hooks *hooks_of(struct response *r) {
     if (r->hooks == NULL) {
-        r->hooks = mem_zalloc(sizeof(*r->hooks));
-        if (r->hooks != NULL) {
+        struct state *s = r->state;
+        struct budget *b = s->run.budget ? budget_ref(s->run.budget) : budget_new();
+        r->hooks = b ? mem_zalloc(sizeof(*r->hooks)) : NULL;
+        if (r->hooks == NULL) {
+            budget_put(b);
+        } else {
+            r->hooks->budget = b;
             buf_init(&r->hooks->recorded, r->state->limits.max_answer);
             buf_init(&r->hooks->piece, r->state->limits.max_answer);
-            struct task *t = r->state->running;
-            r->hooks->trusted = t && t->root->trusted;
+            struct task *t = s->running;
             snprintf(r->hooks->id, sizeof(r->hooks->id), "%s", t && t->request ? t->request->id : "-");
         }
     }
@@ -72,6 +71,7 @@ void hooks_deinit(struct response *r) {
     buf_deinit(&h->frame);
     buf_deinit(&h->recorded);
     failure_deinit(&h->failure);
+    budget_put(h->budget);
     mem_free(h);
     r->hooks = NULL;
 }
@@ -205,47 +205,26 @@ static int run_ends(lua_State *L, void *ud) {
     return 0;
 }
 
-static void enter_hook(struct state *s, struct hooks *h, uint64_t begin_us) {
-    uint64_t budget = h->trusted ? 0 : s->limits.cpu_us; /* specs have none, either */
-    if (budget > 0) budget = budget > h->over_us + FREE_US ? budget - h->over_us : FREE_US;
-    s->until_us = budget ? begin_us + budget : 0;
-    s->until_cpu_us = budget;
-    s->in_hook = true;
-    s->hook_trusted = h->trusted;
-    s->hook_killed = NULL;
-    s->hook_used = s->used;
-    s->looked_us = begin_us;
-}
-
-static void leave_hook(struct state *s, struct hooks *h, uint64_t begin_us) {
-    s->in_hook = false;
-    s->until_us = s->until_cpu_us = 0;
-    uint64_t ran = loop_hrtime_us() - begin_us;
-    h->ran_us += ran;
-    if (ran > FREE_US) h->over_us += ran - FREE_US;
-    if (s->stats) atomic_fetch_add_explicit(&s->stats->policy_us, ran, memory_order_relaxed);
-}
-
-/* Calls fn; a throw breaks the answer. */
+/* Calls fn; a throw, or a budget that is used up, breaks the answer. */
 static void protect(struct response *r, int (*fn)(lua_State *, void *), struct run *run) {
     struct hooks *h = r->hooks;
     if (h->broken) return;
-    char err[900];
+    char err[900] = "";
     struct state *s = r->state;
-    uint64_t begin = loop_hrtime_us();
-    enter_hook(s, h, begin);
-    int rc = state_call(s, fn, run, err, sizeof(err));
-    leave_hook(s, h, begin);
-    if (rc == 0) return;
+    struct stretch outer;
+    stretch_begin(s, &outer, h->budget, true);
+    int rc = h->budget->killed ? PERILUNE_ERR_POLICY : state_call(s, fn, run, err, sizeof(err));
+    h->ran_us += stretch_end(s, &outer);
+    const char *killed = h->budget->killed;
+    if (rc == 0 && killed == NULL) return;
     state_collect_early(s); /* it may have eaten memory that others need */
     state_collect_soon(s);
     h->broken = true;
-    if (s->stats) atomic_fetch_add_explicit(s->hook_killed ? &s->stats->kills : &s->stats->errors, 1,
-                                            memory_order_relaxed);
-    if (s->hook_killed) failure_set(&h->failure, FAILURE_POLICY_BUDGET, "%s", s->hook_killed);
+    if (s->stats) atomic_fetch_add_explicit(killed ? &s->stats->kills : &s->stats->errors, 1, memory_order_relaxed);
+    if (killed) failure_set(&h->failure, FAILURE_POLICY_BUDGET, "%s", killed);
     else failure_set(&h->failure, FAILURE_POLICY, "a policy's tap or map failed (see the log, request %s)", h->id);
     log_line(s->log, PERILUNE_LOG_ERROR, "request %s: tap, map or finally failed: %s", h->id,
-             s->hook_killed && rc == PERILUNE_ERR_NOMEM ? s->hook_killed : err);
+             killed && (rc == PERILUNE_ERR_NOMEM || err[0] == '\0') ? killed : err);
 }
 
 uint64_t response_hooks_us(const struct response *r) { return r->hooks ? r->hooks->ran_us : 0; }
@@ -438,6 +417,7 @@ static int run_finally(lua_State *L, void *ud) {
 void hooks_finally(struct response *r, const struct outcome *o) {
     if (!r->hooks->has_finally) return;
     r->hooks->broken = false;
+    budget_reprieve(r->state, r->hooks->budget);
     protect(r, run_finally, &(struct run){ .r = r, .outcome = o });
 }
 

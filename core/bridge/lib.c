@@ -249,6 +249,13 @@ static int l_check(lua_State *L) {
     return lua_gettop(L);
 }
 
+/* core.cpu_left() -> seconds of CPU time that the running request may still use */
+static int l_cpu_left(lua_State *L) {
+    uint64_t us = budget_left_us(state_of(L));
+    lua_pushnumber(L, us == UINT64_MAX ? HUGE_VAL : (double)us / 1e6);
+    return 1;
+}
+
 /* core.upstreams() -> names */
 static int l_upstreams(lua_State *L) {
     struct state *s = state_of(L);
@@ -293,6 +300,7 @@ static int l_health(lua_State *L) {
 static const luaL_Reg functions[] = {
     { "call", l_call },
     { "check", l_check },
+    { "cpu_left", l_cpu_left },
     { "env", l_env },
     { "fetch", l_fetch },
     { "fields", l_fields },

@@ -93,7 +93,7 @@ static void fail(struct task *t, void (*done)(void *, const struct policy_result
     failure_init(&f);
     const char *text = state_text(t->co, -1);
     log_line(t->state->log, PERILUNE_LOG_ERROR, "request %s: %s", t->request->id, text ? text : "a policy failed");
-    if (t->root->killed != NULL) failure_set(&f, t->root->kill_kind, "%s", t->root->killed);
+    if (t->budget->killed != NULL) failure_set(&f, t->budget->kill_kind, "%s", t->budget->killed);
     else failure_set(&f, FAILURE_POLICY, "a policy failed (see the log, request %s)", t->request->id);
     struct policy_result result = { .failure = &f };
     done(t->owner, &result);
@@ -153,7 +153,7 @@ struct task *policy_start(struct state *s, const struct policy_chain *chain, str
     struct task *t = task_of(s, chain);
     if (t == NULL) return NULL;
     t->request = r;
-    t->trusted = chain->trusted;
+    t->budget->trusted = chain->trusted;
     t->done = on_done;
     t->owner = owner;
     t->owner_done = done;

@@ -41,7 +41,7 @@ static int run(struct state *s, struct script *sc, int (*start)(lua_State *, voi
     s->until_us = 0;
     int rc = state_call(s, start, sc, sc->err, sc->errlen);
     if (rc != 0) return rc;
-    sc->task->trusted = true;
+    sc->task->budget->trusted = true;
     sc->task->done = on_done;
     sc->task->owner = sc;
     task_start_soon(sc->task);

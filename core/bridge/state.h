@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/pool.h"
+#include "bridge/budget.h"
 #include "bridge/handle.h"
 #include "request/savings.h"
 #include "tokens/tokens.h"
@@ -21,7 +22,8 @@ struct calibration;
 struct bundle;
 
 struct state_limits {
-    uint64_t cpu_us;     /* of one request, all its branches together */
+    uint64_t cpu_us;     /* of one request, its branches and hooks together; 0: no limit */
+    uint64_t block_us;   /* of what cannot be interrupted, in one go; 0: no limit */
     size_t   memory;     /* of the whole state, bytes */
     size_t   max_answer; /* bytes of an answer that Lua reads as a whole */
     size_t   high_water; /* bytes held for a reader that is not there yet */
@@ -53,20 +55,14 @@ struct state {
     struct call_pool   *pools;      /* upstreams of this generation; borrowed from it */
     unsigned            pool_count;
     struct task        *running;
-    uint64_t            resumed_us; /* when `running` got its slice */
-    uint64_t            mark_us, mark_cpu_us; /* see state_charge() */
-    uint64_t            until_us;   /* outside of tasks, while loading or in a hook: when to give up; 0: never */
-    uint64_t            until_cpu_us; /* the CPU time that was meant; 0: the wall clock decides */
-    bool                in_hook;    /* tap, map or finally runs, outside of tasks */
-    bool                hook_trusted;
-    const char         *hook_killed; /* what it used too much of */
-    size_t              hook_used;  /* `used` when it began */
+    struct stretch      run;        /* what is charged at the moment, and to whom */
+    uint64_t            mark_us, mark_cpu_us; /* both clocks, near the beginning of `run` */
+    uint64_t            until_us;   /* while loading: when to give up; 0: never */
     uint64_t            looked_us;  /* when the hook fired last, or the slice began */
     unsigned            quick_looks;
-    bool                dense;      /* the hook fires more often: see state.c */
-    uint64_t            doubted_us, doubted_cpu_us; /* see is_over() in state.c */
+    bool                dense;      /* the hook fires more often: see budget.c */
     struct pool         pool;       /* small blocks of Lua */
-    size_t              used, resumed_used, collected_at; /* bytes */
+    size_t              used, collected_at; /* bytes */
     struct task        *spare[64];  /* tasks that ended by themselves, to be used again */
     unsigned            spare_count;
     struct handles      handles;
@@ -109,20 +105,16 @@ int  state_call(struct state *s, int (*fn)(lua_State *L, void *ud), void *ud, ch
 int  state_ref_new(lua_State *L);
 void state_ref_drop(struct state *s, int ref);
 
-/* Raises when the running task was condemned; called by pcall and by long C
- * loops. */
+/* Raises when the running request was condemned, or loading took too long. [0, 0, e] */
 void state_check(lua_State *L);
-
 /* Has the running code time left?  Condemns its request when it has not: then raise, by
  * state_check().  For C that works long and holds what luaL_error() would leak. */
 bool state_has_time(struct state *s);
+/* Both at once, for C that holds nothing. [0, 0, e] */
+void state_tick(lua_State *L);
 
 /* The counter of tokens, made when there is none yet. NULL: no memory. */
 struct tokens *state_tokens(struct state *s);
-
-/* Before each slice, resumed_us being set; and after it: charges the running time and growth to root. */
-void state_mark(struct state *s);
-void state_charge(struct state *s, struct task *root);
 
 /* Collects garbage when the heap comes near its limit: LuaJIT by itself waits
  * until it has doubled, which may be too late. */

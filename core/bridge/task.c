@@ -34,8 +34,11 @@
  * collector sweeping it.  Its task waits with it. */
 struct task *task_again(struct state *s) {
     if (s->spare_count == 0) return NULL;
-    struct task *t = s->spare[--s->spare_count];
-    *t = (struct task){ .state = state_ref(s), .co = t->co, .ref = t->ref, .root = t };
+    struct task *t = s->spare[s->spare_count - 1];
+    struct budget *b = t->budget ? t->budget : budget_new();
+    if (b == NULL) return NULL;
+    s->spare_count--;
+    *t = (struct task){ .state = state_ref(s), .co = t->co, .ref = t->ref, .budget = b };
     if (s->stats) atomic_fetch_add_explicit(&s->stats->tasks, 1, memory_order_relaxed);
     return t;
 }
@@ -45,12 +48,22 @@ static bool keep_spare(struct task *t) {
     struct state *s = t->state;
     if (!t->returned || s->spare_count == sizeof(s->spare) / sizeof(*s->spare)) return false;
     lua_settop(t->co, 0);
+    if (t->budget->refs == 1) { /* waits with it */
+        budget_reset(t->budget);
+    } else {
+        budget_put(t->budget);
+        t->budget = NULL;
+    }
     s->spare[s->spare_count++] = t;
     return true;
 }
 
 void task_drop_spares(struct state *s) {
-    while (s->spare_count > 0) mem_free(s->spare[--s->spare_count]);
+    while (s->spare_count > 0) {
+        struct task *t = s->spare[--s->spare_count];
+        budget_put(t->budget);
+        mem_free(t);
+    }
 }
 
 static struct task *task_make(lua_State *L) {
@@ -58,12 +71,15 @@ static struct task *task_make(lua_State *L) {
     lua_State *co = lua_newthread(L);
     int ref = state_ref_new(L);
     struct task *t = mem_zalloc(sizeof(*t)); /* last: what raises came before */
-    if (t == NULL) {
+    struct budget *b = budget_new();
+    if (t == NULL || b == NULL) {
+        mem_free(t);
+        budget_put(b);
         state_ref_drop(s, ref);
         luaL_error(L, "out of memory for a task");
         return NULL;
     }
-    *t = (struct task){ .state = state_ref(s), .co = co, .ref = ref, .root = t };
+    *t = (struct task){ .state = state_ref(s), .co = co, .ref = ref, .budget = b };
     if (s->stats) atomic_fetch_add_explicit(&s->stats->tasks, 1, memory_order_relaxed);
     return t;
 }
@@ -74,6 +90,13 @@ struct task *task_new(lua_State *L, int n) {
     t->arguments = n;
     lua_xmove(L, t->co, n + 1);
     return t;
+}
+
+void task_branch(struct task *t, struct task *parent) {
+    budget_put(t->budget);
+    t->budget = budget_ref(parent->budget);
+    t->branch = true;
+    t->request = parent->request;
 }
 
 static void drop_ops(struct task *t) {
@@ -90,6 +113,7 @@ void task_free(struct task *t) {
     drop_ops(t);
     if (!keep_spare(t)) {
         state_ref_drop(s, t->ref);
+        budget_put(t->budget);
         mem_free(t);
     }
     state_put(s);
@@ -106,7 +130,7 @@ void task_start_soon(struct task *t) { loop_soon(t->state->loop, &t->ready, read
 /* What t threw, as a text on L.  Its own stack must not grow: a failed allocation may have been
  * that, and what a stack lacks it then raises in t, where nobody catches it. */
 static void push_thrown(lua_State *L, struct task *t) {
-    const char *text = t->root->killed ? t->root->killed : state_text(t->co, -1);
+    const char *text = t->budget->killed ? t->budget->killed : state_text(t->co, -1);
     if (text != NULL) {
         lua_pushstring(L, text);
         return;
@@ -120,9 +144,9 @@ static void push_thrown(lua_State *L, struct task *t) {
 static int replace_by_traceback(lua_State *L, void *ud) {
     struct task *t = ud;
     bool empty = lua_gettop(t->co) == 0; /* stopped, or without memory for an error */
-    if (empty && t->root->killed == NULL) return 0;
+    if (empty && t->budget->killed == NULL) return 0;
     /* What a branch throws is thrown again by who waits for it, and stays what it is. */
-    if (t != t->root && t->root->killed == NULL && lua_type(t->co, -1) != LUA_TSTRING) return 0;
+    if (t->branch && t->budget->killed == NULL && lua_type(t->co, -1) != LUA_TSTRING) return 0;
     push_thrown(L, t);
     luaL_traceback(L, t->co, lua_tostring(L, -1), 0);
     if (!empty) lua_pop(t->co, 1);
@@ -133,7 +157,7 @@ static int replace_by_traceback(lua_State *L, void *ud) {
 static void failed(struct task *t) {
     struct state *s = t->state;
     atomic_uint_least64_t *count = s->stats == NULL ? NULL
-                                   : t->root->killed ? &s->stats->kills : &s->stats->errors;
+                                   : t->budget->killed ? &s->stats->kills : &s->stats->errors;
     if (count) atomic_fetch_add_explicit(count, 1, memory_order_relaxed);
     state_call(s, replace_by_traceback, t, NULL, 0);
     t->done(t, false); /* may free t */
@@ -143,23 +167,18 @@ void task_resume(struct task *t) {
     struct state *s = t->state;
     assert(t->op == NULL);
     struct task *outer = s->running; /* a task may be finished by another's op */
-    uint64_t outer_us = s->resumed_us;
-    size_t outer_used = s->resumed_used;
+    struct stretch around;
     int n = t->arguments;
     t->arguments = 0;
 
     s->running = t;
-    s->resumed_us = loop_hrtime_us();
-    state_mark(s);
-    s->resumed_used = s->used;
+    stretch_begin(s, &around, t->budget, false);
     int rc = lua_resume(t->co, n);
-    state_charge(s, t->root);
+    stretch_end(s, &around);
     s->running = outer;
-    s->resumed_us = outer_us;
-    s->resumed_used = outer_used;
     state_collect_early(s);
 
-    if (t->root->killed != NULL) {
+    if (t->budget->killed != NULL) {
         drop_ops(t);
         state_collect_soon(s);
         failed(t);

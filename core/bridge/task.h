@@ -28,17 +28,12 @@ struct task {
     struct op    *result;   /* finished, not yet taken by core.result() */
     _Alignas(16) char room[64]; /* for an op: op_alloc() */
     bool          room_used;
-    struct task  *root;     /* whose budget is charged; itself when not a branch */
+    struct budget *budget;  /* a share of its request's */
+    bool          branch;   /* of another task, whose budget it shares */
     struct policy_request *request; /* borrowed; NULL in tests */
     struct deferred    ready;    /* used up its slice, or is to start */
     bool          returned; /* by itself: co can be used again */
     int           arguments;/* on co's stack for the first resume */
-    uint64_t      cpu_us;   /* root: used so far, by all branches */
-    unsigned      long_slices; /* root: see state_charge() */
-    size_t        memory;   /* root: bytes grown since it began */
-    bool          trusted;  /* root: without limits */
-    const char   *killed;   /* root: why it must not go on; static text */
-    enum failure_kind kill_kind;
     /* Called once when it ends by itself: ok, results are on co's stack; else the
      * error text with traceback is there.  May free t. */
     void        (*done)(struct task *t, bool ok);
@@ -52,6 +47,8 @@ struct task *task_new(lua_State *L, int n);
 /* One that ended by itself before, for a function that the caller pushes on its empty
  * stack; NULL when there is none.  Cannot raise. */
 struct task *task_again(struct state *s);
+/* It is a branch of parent: works for the same request. */
+void task_branch(struct task *t, struct task *parent);
 /* Starts or continues it; may call done, may free t. */
 void task_resume(struct task *t);
 /* Starts it before the loop blocks again. */

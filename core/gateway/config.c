@@ -255,6 +255,7 @@ static void read_limits(struct reader *r) {
                                     .low_water = number_of(r, n, "low_water"),
                                     .connections = (unsigned)number_of(r, n, "connections") };
     c->lua = (struct state_limits){ .cpu_us = number_of(r, n, "cpu_ms") * 1000,
+                                    .block_us = number_of(r, n, "block_ms") * 1000,
                                     .memory = number_of(r, n, "memory"),
                                     .max_answer = 16u << 20,
                                     .high_water = c->http.high_water };

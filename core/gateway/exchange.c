@@ -100,7 +100,7 @@ static void account(struct exchange *x, bool aborted) {
     uint64_t first = x->res ? response_first_us(x->res) : 0;
     x->ttft_us = first > x->start_us ? first - x->start_us : 0;
     x->total_us = loop_hrtime_us() - x->start_us + 1;
-    if (x->task != NULL) x->policy_us = x->task->root->cpu_us;
+    if (x->task != NULL) x->policy_us = x->task->budget->used_us;
     if (x->res != NULL) x->policy_us += response_hooks_us(x->res);
     count(x, aborted, u);
     access_log(x, aborted, u);
@@ -348,8 +348,8 @@ static void on_policy_done(void *owner, const struct policy_result *result) {
     struct task *t = x->task;
     x->task = NULL;
     if (t != NULL) {
-        x->policy_us = t->cpu_us;
-        histogram_record(&x->w->metrics.policy, t->cpu_us);
+        x->policy_us = t->budget->used_us;
+        histogram_record(&x->w->metrics.policy, t->budget->used_us);
         task_free(t);
     }
     if (result->response != NULL) deliver(x, result->response);

@@ -22,6 +22,9 @@ function M.fetch(url, opts)
   return result(core.fetch(url, opts))
 end
 
+--- Seconds of CPU time.
+function M.cpu_left() return core.cpu_left() end
+
 function M.upstreams() return core.upstreams() end
 
 --- An upstream's settings: name, model, models, urls, price; nil when there is none.

@@ -20,6 +20,7 @@ M.json = require("perilune.sandbox").readonly({
 }, "perilune.json")
 M.json_stream = core.json_stream
 M.now = core.now
+function M.cpu_left() return host.cpu_left() end
 M.random = core.random
 M.sha256 = core.sha256
 M.env = core.env

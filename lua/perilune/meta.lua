@@ -482,6 +482,12 @@ function perilune.shared(name) end
 ---@return number
 function perilune.now() end
 
+--- Seconds of CPU time that the request may still use before it gives its thread away:
+--- what is left of limits.cpu_ms, and in functions of tap, map and finally of limits.block_ms.
+--- math.huge where nothing is limited.
+---@return number
+function perilune.cpu_left() end
+
 --- A random number from 0 to 1 (1 excluded).
 ---@return number
 function perilune.random() end

@@ -1,0 +1,272 @@
+/* budget.c -- the CPU time of a request: who is charged, and when it ends.
+ *
+ * A request has one account, struct budget.  Everything that Lua does for it is a stretch,
+ * charged to that account: slices of its coroutine and of its branches, functions given to
+ * tap, map and finally, and the C functions that all of these call.
+ *
+ *     stretch_begin(budget) ---- Lua, C functions ---- stretch_end()
+ *          |                        |                        |
+ *       both clocks       hook, state_has_time()     used_us += what it took
+ *
+ * A count hook fires every HOOK_COUNT bytecodes.  In a coroutine it *yields* after a slice
+ * (1 ms), which no pcall can swallow; the task goes on in the next turn of the loop.  When the
+ * budget is used up the hook condemns it: it yields and is never resumed.  Inside a C function
+ * that calls back (table.sort, gsub), and in functions of tap, map and finally, a yield is
+ * impossible: there the hook raises, and pcall raises again (sandbox.lua).  A hook that raises
+ * is still active while an error handler runs, and would not fire in there: so xpcall is ours,
+ * and calls its handler when the error has been caught.
+ *
+ * What cannot be interrupted has a second limit, limits.block_ms, for a stretch: neighbours
+ * wait as long as it takes.  Functions of hooks, which one turn of the loop may call thousands
+ * of times, have it together in a turn.
+ *
+ * No hook runs inside of C.  C that works long asks state_has_time() in its loops.  For the
+ * rest (one call on a large string takes milliseconds, and HOOK_COUNT bytecodes are hundreds
+ * of calls) the hook fires more often as long as large blocks are allocated, or it has seen
+ * that its last interval was long.
+ *
+ * A stream that lasts minutes calls its hooks for each token: while an answer takes its time
+ * its request earns a share of it, EARN_PART, up to what it has used.
+ *
+ * The wall clock is cheap, but runs on while another process has the core; the thread's own
+ * clock costs a system call.  So the former says when to doubt, and the latter decides: both
+ * are noted when a stretch begins. */
+#include "bridge/budget.h"
+
+#include <time.h>
+
+#include "base/mem.h"
+#include "bridge/state.h"
+#include "bridge/task.h"
+
+#define HOOK_COUNT   1000 /* bytecodes between two looks at the clock: some 10 us */
+#define DENSE_COUNT  50   /* the same where calls of C take long */
+#define DENSE_LOOKS  200  /* short intervals until that is over */
+#define LONG_LOOK_US 500
+#define SLICE_US     1000
+#define SLICE_CAP_US 5000 /* see charge() */
+#define MARK_US      200
+#define EARN_PART    10   /* a tenth of the time */
+#define REPRIEVE_US  5000
+
+#define BUDGET_TEXT "the policy used more CPU time than it may (limits.cpu_ms)"
+#define BLOCK_TEXT  "the policy used more CPU time in one go than it may (limits.block_ms): tap, map, " \
+                    "callbacks and long C functions cannot be interrupted"
+#define BOOT_TEXT   "loading took longer than 5 seconds: an endless loop?"
+
+/* -- The account ------------------------------------------------------------------- */
+
+struct budget *budget_new(void) {
+    struct budget *b = mem_alloc(sizeof(*b));
+    if (b != NULL) budget_reset(b);
+    return b;
+}
+
+void budget_reset(struct budget *b) { *b = (struct budget){ .refs = 1 }; }
+
+struct budget *budget_ref(struct budget *b) {
+    b->refs++;
+    return b;
+}
+
+void budget_put(struct budget *b) {
+    if (b != NULL && --b->refs == 0) mem_free(b);
+}
+
+static void condemn(struct budget *b, const char *why) {
+    if (b->killed != NULL) return;
+    b->killed = why;
+    b->kill_kind = FAILURE_POLICY_BUDGET;
+}
+
+void budget_condemn(struct state *s, const char *why) {
+    if (s->run.budget != NULL) condemn(s->run.budget, why);
+}
+
+static bool is_free(const struct state *s, const struct budget *b) { return b->trusted || s->limits.cpu_us == 0; }
+
+static uint64_t total_left(const struct state *s, const struct budget *b) {
+    uint64_t most = s->limits.cpu_us + b->earned_us;
+    return most > b->used_us ? most - b->used_us : 0;
+}
+
+/* Of what a stretch may take in one go. */
+static uint64_t block_left(const struct state *s, const struct budget *b) {
+    if (s->limits.block_us == 0) return UINT64_MAX;
+    uint64_t taken = s->run.in_hook ? b->turn_us : 0;
+    return s->limits.block_us > taken ? s->limits.block_us - taken : 0;
+}
+
+void budget_reprieve(struct state *s, struct budget *b) {
+    if (b->killed == NULL || b->reprieved) return;
+    b->reprieved = true;
+    b->killed = NULL;
+    if (total_left(s, b) < REPRIEVE_US) b->earned_us = b->used_us + REPRIEVE_US - s->limits.cpu_us;
+}
+
+/* -- The clocks -------------------------------------------------------------------- */
+
+static uint64_t thread_cpu_us(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* Notes both clocks at most every MARK_US. */
+static void mark(struct state *s, uint64_t now) {
+    if (now - s->mark_us < MARK_US) return;
+    s->mark_us = now;
+    s->mark_cpu_us = thread_cpu_us();
+}
+
+/* What of `ran` was ours: at most MARK_US too much. */
+static uint64_t cpu_of(const struct state *s, uint64_t ran) {
+    uint64_t used = thread_cpu_us() - s->mark_cpu_us;
+    return used < ran ? used : ran;
+}
+
+/* By the wall clock, but for a stretch that took suspiciously long. */
+static uint64_t taken_us(const struct state *s, uint64_t now) {
+    uint64_t ran = now - s->run.began_us;
+    return ran > SLICE_US + MARK_US ? cpu_of(s, ran) : ran;
+}
+
+/* -- Stretches --------------------------------------------------------------------- */
+
+static void charge_memory(const struct state *s, struct budget *b) {
+    if (s->used > s->run.began_used) {
+        b->memory += s->used - s->run.began_used;
+        return;
+    }
+    size_t less = s->run.began_used - s->used;
+    b->memory -= b->memory < less ? b->memory : less;
+}
+
+/* The first two slices are not charged more than SLICE_CAP_US: what is longer may be work of
+ * ours, like copying a large body.  What hooks leave in memory is not charged at all, because
+ * the collector frees it in somebody else's stretch. */
+static uint64_t charge(struct state *s, uint64_t now) {
+    struct budget *b = s->run.budget;
+    uint64_t took = taken_us(s, now), charged = took;
+    if (s->stats) atomic_fetch_add_explicit(&s->stats->policy_us, took, memory_order_relaxed);
+    if (s->run.in_hook) {
+        b->turn_us += took;
+        b->hook_ended_us = now;
+    } else {
+        if (took > SLICE_CAP_US && b->long_slices < 2) {
+            b->long_slices++;
+            charged = SLICE_CAP_US;
+        }
+        charge_memory(s, b);
+    }
+    b->used_us += charged;
+    if (!is_free(s, b) && b->used_us > s->limits.cpu_us + b->earned_us) condemn(b, BUDGET_TEXT);
+    return took;
+}
+
+/* A hook begins: what its request earned since the last one, and whether this is another turn. */
+static void earn(struct state *s, struct budget *b, uint64_t now) {
+    if (b->hook_ended_us != 0) b->earned_us += (now - b->hook_ended_us) / EARN_PART;
+    if (b->earned_us > b->used_us) b->earned_us = b->used_us;
+    uint64_t turn = loop_now(s->loop);
+    if (turn != b->turn_ms) b->turn_us = 0;
+    b->turn_ms = turn;
+}
+
+static void begin(struct state *s, uint64_t now) {
+    s->run.began_us = s->looked_us = now;
+    s->run.began_used = s->used;
+    mark(s, now);
+}
+
+void stretch_begin(struct state *s, struct stretch *outer, struct budget *b, bool in_hook) {
+    uint64_t now = loop_hrtime_us();
+    *outer = s->run;
+    if (outer->budget != NULL) charge(s, now);
+    s->run.budget = b;
+    s->run.in_hook = in_hook;
+    if (in_hook) earn(s, b, now);
+    begin(s, now);
+}
+
+uint64_t stretch_end(struct state *s, const struct stretch *outer) {
+    uint64_t now = loop_hrtime_us(), took = charge(s, now);
+    s->run = *outer;
+    if (outer->budget != NULL) begin(s, now);
+    return took;
+}
+
+/* -- Is it over? ------------------------------------------------------------------- */
+
+/* Condemns the running request when its time is up.  Returns why it must not go on, or NULL. */
+static const char *ask(struct state *s, uint64_t now) {
+    struct budget *b = s->run.budget;
+    if (b->killed != NULL || is_free(s, b)) return b->killed;
+    uint64_t ran = now - s->run.began_us, total = total_left(s, b), block = block_left(s, b);
+    if (ran <= total && ran <= block) return NULL;
+    ran = cpu_of(s, ran);
+    if (ran > total) condemn(b, BUDGET_TEXT);
+    else if (ran > block) condemn(b, BLOCK_TEXT);
+    return b->killed;
+}
+
+uint64_t budget_left_us(struct state *s) {
+    struct budget *b = s->run.budget;
+    if (b == NULL || is_free(s, b)) return UINT64_MAX;
+    if (b->killed != NULL) return 0;
+    uint64_t took = taken_us(s, loop_hrtime_us()), total = total_left(s, b), block = block_left(s, b);
+    uint64_t left = total < block ? total : block;
+    return left > took ? left - took : 0;
+}
+
+static bool is_loading_over(const struct state *s) {
+    return s->until_us != 0 && loop_hrtime_us() > s->until_us;
+}
+
+bool state_has_time(struct state *s) {
+    return s->run.budget != NULL ? ask(s, loop_hrtime_us()) == NULL : !is_loading_over(s);
+}
+
+void state_check(lua_State *L) {
+    struct state *s = state_of(L);
+    if (s->run.budget == NULL) {
+        if (is_loading_over(s)) luaL_error(L, "%s", BOOT_TEXT);
+    } else if (s->run.budget->killed != NULL) {
+        luaL_error(L, "%s", s->run.budget->killed);
+    }
+}
+
+void state_tick(lua_State *L) {
+    if (!state_has_time(state_of(L))) state_check(L);
+}
+
+/* -- The hook ---------------------------------------------------------------------- */
+
+static void on_count(lua_State *L, lua_Debug *ar) {
+    (void)ar;
+    struct state *s = state_of(L);
+    uint64_t now = loop_hrtime_us();
+    if (now - s->looked_us > LONG_LOOK_US) budget_look_often(s, true);
+    else if (s->dense && ++s->quick_looks > DENSE_LOOKS) budget_look_often(s, false);
+    s->looked_us = now;
+    if (s->run.budget == NULL) {
+        state_check(L);
+        return;
+    }
+    bool can_yield = !s->run.in_hook && s->running != NULL && L == s->running->co && lua_isyieldable(L);
+    if (!can_yield) {
+        if (ask(s, now) != NULL) state_check(L);
+    } else if (s->run.budget->killed != NULL || now - s->run.began_us >= SLICE_US) {
+        lua_yield(L, 0); /* task_resume() decides whether it goes on */
+    }
+}
+
+/* lua_sethook() may be called anywhere, also from the allocator. */
+void budget_look_often(struct state *s, bool dense) {
+    s->quick_looks = 0;
+    if (s->dense == dense) return;
+    s->dense = dense;
+    lua_sethook(s->L, on_count, LUA_MASKCOUNT, dense ? DENSE_COUNT : HOOK_COUNT);
+}
+
+void budget_watch(lua_State *L) { lua_sethook(L, on_count, LUA_MASKCOUNT, HOOK_COUNT); }

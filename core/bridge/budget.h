@@ -1,0 +1,64 @@
+/* budget.h -- what one request may use of its worker, and what of it is gone. See budget.c. */
+#ifndef PERILUNE_BRIDGE_BUDGET_H
+#define PERILUNE_BRIDGE_BUDGET_H
+
+#include <lua.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct state;
+
+/* The account of a request: counted, because its tasks and the hooks of its answers share it. */
+struct budget {
+    unsigned    refs;
+    bool        trusted;      /* no limits */
+    bool        reprieved;    /* budget_reprieve() was used */
+    unsigned    long_slices;  /* see charge() */
+    uint64_t    used_us;      /* CPU time: slices of coroutines, hooks, and the C functions both call */
+    uint64_t    earned_us;    /* CPU time that came to limits.cpu_ms while an answer took its time */
+    uint64_t    hook_ended_us;
+    uint64_t    turn_ms;      /* the turn of the loop in which a hook ran last */
+    uint64_t    turn_us;      /* what hooks took in it */
+    size_t      memory;       /* bytes of the Lua state grown since it began */
+    const char *killed;       /* why it must not go on; static text */
+    enum failure_kind kill_kind;
+};
+
+/* NULL: no memory. */
+struct budget *budget_new(void);
+struct budget *budget_ref(struct budget *b);
+void budget_put(struct budget *b); /* b may be NULL */
+/* The same as a new one; only for a budget with a single share. */
+void budget_reset(struct budget *b);
+
+/* A stretch: Lua that runs without giving its thread away. */
+struct stretch {
+    struct budget *budget; /* borrowed; NULL: our own code, and loading */
+    uint64_t       began_us;
+    size_t         began_used;
+    bool           in_hook; /* tap, map, finally: outside of any coroutine */
+};
+
+/* From here to stretch_end() everything is charged to b.  The stretch around it, if there is
+ * one, is kept in *outer and goes on behind it. Returns nothing and cannot fail. */
+void stretch_begin(struct state *s, struct stretch *outer, struct budget *b, bool in_hook);
+/* Returns the CPU time that it took.  Whether the request may go on is in budget->killed. */
+uint64_t stretch_end(struct state *s, const struct stretch *outer);
+
+/* CPU time that the running request has left, and that it may take before it gives its thread
+ * away; UINT64_MAX where there is no limit. */
+uint64_t budget_left_us(struct state *s);
+/* A condemned request cleans up (finally): a few milliseconds more, once. */
+void budget_reprieve(struct state *s, struct budget *b);
+/* The running request must not go on; the first reason stays. */
+void budget_condemn(struct state *s, const char *why);
+
+/* Sets the hook that ends slices. [0, 0, -] */
+void budget_watch(lua_State *L);
+/* The hook fires more often, or no longer does: see budget.c.  May be called anywhere. */
+void budget_look_often(struct state *s, bool dense);
+
+#endif
