@@ -47,7 +47,7 @@ static long long now_ms(void) {
 }
 
 /* One JSON object per event, without a newline.  A program with a log of its own
- * passes it on; `level` is that of syslog. */
+ * passes it on; `level` is that of syslog.  It runs in a thread that does nothing else. */
 static void on_log(void *ud, int level, perilune_str line) {
     (void)ud;
     (void)level;

@@ -4,6 +4,7 @@
  * wakes it.  SIGHUP reloads, SIGTERM and SIGINT drain, a second one stops. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -12,6 +13,8 @@
 #include <stdio_ext.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "perilune.h"
@@ -32,101 +35,135 @@ static const char help[] =
 
 /* -- Logging -------------------------------------------------------------------- */
 
-/* A log line is JSON; for a person: its level and message, then the rest. */
-static void print_short(perilune_str line) {
+/* Lines gather here and leave in one write when the log thread has no further one.
+ * Whoever holds the other end of stderr may not read it.  The log thread may wait for that
+ * while we serve, but not for ever when we end: it waits in poll(), where main wakes it up,
+ * and writes no more at a time than what poll() says there is room for. */
+#define LOG_BUFFER  (64 * 1024)
+#define LOG_WRITE   4096 /* PIPE_BUF of Linux */
+#define LOG_LAST_MS 2000 /* for a reader that has stopped reading, when we end */
+
+struct logger {
+    int             fd;
+    bool            is_tty, is_lost; /* is_lost: we end, and nobody reads */
+    int             wake[2];         /* a pipe; readable: ends_at is set */
+    atomic_llong    ends_at_ms;      /* 0: not yet */
+    size_t          len;
+    char            text[LOG_BUFFER];
+};
+
+static long long now_ms(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (long long)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Waits until stderr takes something; false: it will not in time. */
+static bool await_room(struct logger *l) {
+    for (;;) {
+        long long ends = atomic_load(&l->ends_at_ms), left = ends ? ends - now_ms() : -1;
+        if (ends != 0 && left < 0) left = 0;
+        struct pollfd p[2] = { { .fd = l->fd, .events = POLLOUT }, { .fd = ends ? -1 : l->wake[0], .events = POLLIN } };
+        int n = poll(p, 2, (int)left);
+        if (p[0].revents != 0) return true;
+        if (n < 0 && errno != EINTR) return true; /* write() will tell */
+        if (n == 0) return false;
+    }
+}
+
+static void flush(struct logger *l) {
+    const char *p = l->text;
+    while (l->len > 0 && !l->is_lost) {
+        if (!await_room(l)) {
+            l->is_lost = true;
+            break;
+        }
+        ssize_t k = write(l->fd, p, l->len < LOG_WRITE ? l->len : LOG_WRITE);
+        if (k < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+        if (k <= 0) break; /* a full disk, a reader that left: the next lines may fare better */
+        p += k;
+        l->len -= (size_t)k;
+    }
+    l->len = 0;
+}
+
+static void put(struct logger *l, const char *p, size_t n) {
+    while (n > 0) {
+        if (l->len == LOG_BUFFER) flush(l);
+        size_t k = LOG_BUFFER - l->len < n ? LOG_BUFFER - l->len : n;
+        memcpy(l->text + l->len, p, k);
+        l->len += k;
+        p += k;
+        n -= k;
+    }
+}
+
+/* A log line is JSON; for a person: its time, level and message, then the rest. */
+static void put_short(struct logger *l, perilune_str line) {
     const char *msg = memmem(line.ptr, line.len, "\"msg\":\"", 7);
     const char *end = line.ptr + line.len;
     if (msg == NULL) return;
     msg += 7;
     const char *stop = msg;
     while (stop < end && (*stop != '"' || stop[-1] == '\\')) stop++;
-    const char *time = line.ptr + 20; /* {"time":"YYYY-MM-DDT */
-    char rest[512] = "";
-    size_t n = 0;
-    for (const char *p = stop + 1; p < end && n < sizeof(rest) - 1; p++)
-        if (*p != '"' && *p != '}') rest[n++] = *p == ',' ? ' ' : *p;
-    fprintf(stderr, "%.8s %.*s%s\n", time, (int)(stop - msg), msg, rest);
-}
-
-/* A write per request would cost as much as parsing it: lines gather here and
- * leave together, at the latest FLUSH_MS later, at once for warnings and worse. */
-#define LOG_BUFFER (64 * 1024)
-#define FLUSH_MS   20
-
-struct logger {
-    int             tty;
-    bool            over;
-    pthread_mutex_t lock;
-    pthread_cond_t  filled;
-    pthread_t       thread;
-    size_t          len; /* LOCK */
-    char            text[LOG_BUFFER];
-};
-
-static void write_all(const char *p, size_t n) {
-    while (n > 0) {
-        ssize_t k = write(STDERR_FILENO, p, n);
-        if (k < 0 && errno == EINTR) continue;
-        if (k <= 0) return; /* nobody reads the log any more */
-        p += k;
-        n -= (size_t)k;
-    }
-}
-
-static void flush_locked(struct logger *l) {
-    write_all(l->text, l->len);
-    l->len = 0;
-}
-
-static void *flush_main(void *arg) {
-    struct logger *l = arg;
-    pthread_mutex_lock(&l->lock);
-    while (!l->over) {
-        while (l->len == 0 && !l->over) pthread_cond_wait(&l->filled, &l->lock);
-        pthread_mutex_unlock(&l->lock);
-        usleep(FLUSH_MS * 1000);
-        pthread_mutex_lock(&l->lock);
-        flush_locked(l);
-    }
-    pthread_mutex_unlock(&l->lock);
-    return NULL;
+    put(l, line.ptr + 20, 8); /* {"time":"YYYY-MM-DDT */
+    put(l, " ", 1);
+    put(l, msg, (size_t)(stop - msg));
+    for (const char *p = stop + 1; p < end; p++)
+        if (*p != '"' && *p != '}') put(l, *p == ',' ? " " : p, 1);
+    put(l, "\n", 1);
 }
 
 static void on_log(void *ud, int level, perilune_str line) {
     struct logger *l = ud;
-    if (l->tty) {
-        print_short(line);
+    (void)level;
+    if (l->is_tty) {
+        put_short(l, line);
         return;
     }
-    pthread_mutex_lock(&l->lock);
-    if (l->len + line.len + 1 > LOG_BUFFER) flush_locked(l);
-    if (line.len + 1 > LOG_BUFFER) {
-        write_all(line.ptr, line.len);
-        write_all("\n", 1);
-    } else {
-        memcpy(l->text + l->len, line.ptr, line.len);
-        l->len += line.len;
-        l->text[l->len++] = '\n';
-    }
-    if (level <= PERILUNE_LOG_WARN || l->len > LOG_BUFFER / 2) flush_locked(l);
-    else if (l->len > 0 && l->len == line.len + 1) pthread_cond_signal(&l->filled);
-    pthread_mutex_unlock(&l->lock);
+    put(l, line.ptr, line.len);
+    put(l, "\n", 1);
+}
+
+static void on_log_idle(void *ud) { flush(ud); }
+
+/* A pipe that others write to as well may fill up between poll() and write(): then write()
+ * must not wait.  A description of our own can be told so without telling the others. */
+static int open_stderr(void) {
+    struct stat st;
+    if (fstat(STDERR_FILENO, &st) != 0 || !S_ISFIFO(st.st_mode)) return STDERR_FILENO;
+    int fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    return fd >= 0 ? fd : STDERR_FILENO;
 }
 
 static int logger_open(struct logger *l) {
-    l->tty = isatty(STDERR_FILENO);
-    pthread_mutex_init(&l->lock, NULL);
-    pthread_cond_init(&l->filled, NULL);
-    return pthread_create(&l->thread, NULL, flush_main, l);
+    l->fd = open_stderr();
+    l->is_tty = isatty(STDERR_FILENO);
+    return pipe2(l->wake, O_CLOEXEC);
 }
 
-static void logger_close(struct logger *l) {
-    pthread_mutex_lock(&l->lock);
-    l->over = true;
-    pthread_cond_signal(&l->filled);
-    pthread_mutex_unlock(&l->lock);
-    pthread_join(l->thread, NULL);
-    flush_locked(l);
+/* From now on the log thread waits for nobody longer than LOG_LAST_MS. */
+static void logger_end(struct logger *l) {
+    atomic_store(&l->ends_at_ms, now_ms() + LOG_LAST_MS);
+    close(l->wake[1]);
+}
+
+/* -- Crashing ---------------------------------------------------------------------- */
+
+/* What a worker logged before it crashed is still in the queue.  The log thread runs on while
+ * this one sleeps here; then the signal has its usual effect. */
+static void on_crash(int sig) {
+    struct timespec t = { .tv_nsec = 100 * 1000 * 1000 };
+    nanosleep(&t, NULL);
+    raise(sig); /* its handler is gone (SA_RESETHAND); delivered when we return */
+}
+
+static void catch_crashes(void) {
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* which have handlers of their own */
+    static const int signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
+    struct sigaction a = { .sa_handler = on_crash, .sa_flags = (int)SA_RESETHAND };
+    for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++) sigaction(signals[i], &a, NULL);
+#endif
 }
 
 /* -- serve ------------------------------------------------------------------------ */
@@ -210,6 +247,7 @@ static int serve(const char *file, int watch) {
     o.threads = -1;
     o.watch = watch;
     o.log = on_log;
+    o.log_idle = on_log_idle;
     o.log_ud = &log;
     signal(SIGPIPE, SIG_IGN);
     raise_descriptor_limit();
@@ -219,14 +257,15 @@ static int serve(const char *file, int watch) {
     sigaddset(&s.set, SIGINT);
     pthread_sigmask(SIG_BLOCK, &s.set, NULL); /* all threads inherit it; only the waiter takes them */
     if (logger_open(&log) != 0) {
-        fprintf(stderr, "cannot start a thread\n");
+        fprintf(stderr, "perilune serve: a pipe for the log: %s\n", strerror(errno));
         return 1;
     }
+    catch_crashes();
     int status = 1;
     if (perilune_open(&s.g, &o, err, sizeof(err)) == 0) status = serve_until_done(&s);
     else fprintf(stderr, "%s\n", err);
+    logger_end(&log);
     perilune_close(s.g);
-    logger_close(&log);
     return status;
 }
 

@@ -21,6 +21,7 @@
 #define SHARED_BYTES (16u << 20) /* perilune.shared(): counters and flags, no cache */
 #define WATCH_MS     500
 #define DRAIN_MS     20          /* between two looks at who is still there */
+#define LOG_CLOSE_MS 2000        /* for log lines that are still waiting at the end */
 
 static atomic_bool opened; /* perilune_set_allocator() came too late */
 
@@ -526,7 +527,6 @@ PERILUNE_API int perilune_open(perilune **out, const perilune_options *options, 
     multi_global_init();
     struct perilune *g = mem_zalloc(sizeof(*g));
     if (g == NULL) return PERILUNE_ERR_NOMEM;
-    g->log = (struct log){ .write = o.log, .ud = o.log_ud };
     atomic_init(&g->log.level, PERILUNE_LOG_INFO);
     atomic_init(&g->drain_ms, -1);
     int rc = loop_init(&g->loop);
@@ -535,6 +535,8 @@ PERILUNE_API int perilune_open(perilune **out, const perilune_options *options, 
         return rc;
     }
     rc = mailbox_open(&g->mail, &g->loop, g);
+    struct log_reader reader = { .write = o.log, .idle = o.log_idle, .ud = o.log_ud };
+    if (rc == 0 && o.log != NULL) rc = log_thread_open(&g->log_thread, &g->log, &reader);
     if (rc == 0) rc = registry_init(&g->registry);
     g->shared = shared_new(SHARED_BYTES);
     g->calibration = calibration_new();
@@ -568,6 +570,7 @@ PERILUNE_API void perilune_close(perilune *g) {
     shared_free(g->shared);
     calibration_free(g->calibration);
     registry_deinit(&g->registry);
+    log_thread_close(g->log_thread, LOG_CLOSE_MS); /* last: everything above may log */
     mem_free(g->path);
     mem_free(g->override);
     mem_free(g);

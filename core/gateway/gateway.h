@@ -4,6 +4,7 @@
 
 #include "gateway/registry.h"
 #include "gateway/worker.h"
+#include "sys/log_thread.h"
 #include "tokens/calibration.h"
 
 struct sim;
@@ -12,6 +13,7 @@ struct perilune {
     struct loop         loop;
     struct mailbox      mail;        /* wakes the owner */
     struct log          log;
+    struct log_thread  *log_thread;  /* between log and options.log; NULL: nobody listens */
     struct registry     registry;
     struct shared      *shared;
     struct calibration *calibration;     /* what upstreams count differently */

@@ -114,6 +114,8 @@ void metrics_write(struct perilune *g, struct buf *out) {
     one(out, "perilune_reload_generation", "gauge", "Generation that serves.", g->generation);
     one(out, "perilune_reloads_total", "counter", "Reloads that took effect.", g->reloads);
     one(out, "perilune_reload_failures_total", "counter", "Reloads that were refused.", g->reload_failures);
+    one(out, "perilune_log_dropped_total", "counter", "Log lines that came faster than they were read.",
+        log_thread_dropped(g->log_thread));
     histogram(g, offsetof(struct worker, metrics.duration), "gen_ai_server_request_duration_seconds",
               "From the first byte of a request to the last of its answer.", out);
     histogram(g, offsetof(struct worker, metrics.ttft), "gen_ai_server_time_to_first_token_seconds",

@@ -12,7 +12,6 @@
  * gone the state closes and takes the generation along. */
 #include "gateway/worker.h"
 
-#include <signal.h>
 #include <stdio.h>
 
 #include "gateway/exchange.h"
@@ -167,15 +166,9 @@ no_client:
 }
 
 static int start_thread(struct worker *w, unsigned index) {
-    /* Signals are for the thread that asked for them. */
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
     char name[16];
     snprintf(name, sizeof(name), "worker-%u", index);
-    int rc = thread_start(&w->thread, name, worker_main, w);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    return rc;
+    return thread_start(&w->thread, name, worker_main, w);
 }
 
 int worker_open(struct worker *w, unsigned index, struct loop *loop, struct log *log) {

@@ -15,7 +15,8 @@
  *
  * THREADS.  The thread that called perilune_open() owns the gateway.  Functions
  * marked [any] may be called from any thread at any time, all others only from
- * the owner.  Worker threads call you for one thing only: options.log.
+ * the owner.  Only options.log and options.log_idle are called from a thread that is
+ * not yours: the log thread.
  *
  * ERRORS.  A function that says nothing else returns 0 or a negative
  * PERILUNE_ERR_... code, and has changed nothing when it fails.  perilune_errmsg()
@@ -92,13 +93,20 @@ typedef struct perilune_options {
                             owner's loop serves; -1: what the configuration
                             says (`workers`, default one per core) */
     int         watch;   /* non-zero: reload when a loaded file changes */
-    /* Gets one line of JSON per event, without a newline.  From any thread.
-     * NULL: log lines are dropped. */
+    /* Gets one line of JSON per event, without a newline.  NULL: log lines are dropped.
+     * Called from one thread that does nothing else, a line at a time, so it may block:
+     * requests go on, and once 512 KiB are waiting further lines are dropped and counted
+     * (perilune_log_dropped_total, and a line that says how many).  It may call the
+     * functions that are marked [any].  perilune_close() hands over what is waiting, for at
+     * most two seconds, and waits for a call that is running. */
     void (*log)(void *ud, int level, perilune_str line);
     void       *log_ud;
+    /* Called from the same thread when no further line is waiting: the time to write out
+     * lines that log() has gathered.  May be NULL. */
+    void (*log_idle)(void *ud);
 } perilune_options;
 
-#define PERILUNE_OPTIONS_INIT { sizeof(perilune_options), NULL, 0, 0, NULL, NULL }
+#define PERILUNE_OPTIONS_INIT { sizeof(perilune_options), NULL, 0, 0, NULL, NULL, NULL }
 
 /* Replaces malloc for all that the library itself allocates (LuaJIT's memory included;
  * libuv, libcurl and OpenSSL keep their own).  ptr NULL allocates, old_size is 0 then; size

@@ -7,6 +7,7 @@
  * fails for want of memory.  Order is kept per sender. */
 #include "sys/mailbox.h"
 
+#include <signal.h>
 #include <stdio.h>
 
 #include "include/perilune.h"
@@ -75,7 +76,13 @@ void mailbox_close(struct mailbox *m) {
 void mailbox_deinit(struct mailbox *m) { pthread_mutex_destroy(&m->lock); }
 
 int thread_start(pthread_t *t, const char *name, void *(*main)(void *), void *arg) {
-    if (pthread_create(t, NULL, main, arg) != 0) return PERILUNE_ERR_IO;
+    /* Signals are for the thread that asked for them. */
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int rc = pthread_create(t, NULL, main, arg);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (rc != 0) return PERILUNE_ERR_IO;
     pthread_setname_np(*t, name);
     return 0;
 }

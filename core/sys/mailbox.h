@@ -34,7 +34,8 @@ bool mailbox_send(struct mailbox *m, struct letter *letter, void (*open)(struct 
 void mailbox_ring(struct mailbox *m);
 void mailbox_deinit(struct mailbox *m); /* after the loop has closed the bell */
 
-/* A thread with a name that debuggers and top show (at most 15 bytes). */
+/* A thread with a name that debuggers and top show (at most 15 bytes).  No signal is delivered
+ * to it. */
 int  thread_start(pthread_t *t, const char *name, void *(*main)(void *), void *arg);
 
 #endif

@@ -200,6 +200,9 @@ OPS["until"] = function(self, c)
   if not ok then return fail(self, c, "never so; the last answer was\n" .. last) end
 end
 
+--- read-log: somebody reads the log at last (options: log unread).
+OPS["read-log"] = function(self) self.scene.server:read_log() end
+
 --- await-log TEMPLATE: until the server has logged it.
 OPS["await-log"] = function(self, c)
   local ok = loop.until_true(self.scene:left(), function()

@@ -30,6 +30,7 @@ int poll(struct p_pollfd *, unsigned long, int);
 int close(int);
 int pipe2(int *, int);
 int open(const char *, int, ...);
+p_ssize read(int, void *, size_t);
 int dup2(int, int);
 int chdir(const char *);
 int fork(void);

@@ -31,6 +31,7 @@ end
 --- Starts args[1] with the rest as arguments.  options:
 ---   output  file that gets stdout and stderr (default: a fresh one)
 ---   stdout  another file for stdout; "closed": none
+---   pipe    instead of a file: a pipe that nobody reads until Proc:read_pipe()
 ---   dir     where it runs
 ---   env     table of variables to add
 ---   files   limit of open files
@@ -39,6 +40,8 @@ function M.spawn(args, options)
   local output = options.output or os.tmpname()
   local argv, keep = argv_of(args)
   io.stdout:flush()
+  local ends = options.pipe and ffi.new("int[2]")
+  if ends then assert(C.pipe2(ends, 0) == 0, "pipe") end
   local pid = C.fork()
   if pid < 0 then error("fork: " .. posix.strerror()) end
   if pid == 0 then
@@ -47,7 +50,7 @@ function M.spawn(args, options)
     local null = C.open("/dev/null", 0)
     local mode = ffi.new("int", 420) -- 0644
     local flags = O_WRONLY + O_CREAT + O_APPEND
-    local err = C.open(output, flags, mode)
+    local err = ends and ends[1] or C.open(output, flags, mode)
     local out = options.stdout and options.stdout ~= "closed" and C.open(options.stdout, flags, mode) or err
     C.dup2(null, 0)
     C.dup2(out, 1)
@@ -63,7 +66,8 @@ function M.spawn(args, options)
     C._exit(127)
   end
   keep[1] = nil -- argv had to live until here
-  return setmetatable({ pid = pid, output = output, args = args }, Proc)
+  if ends then C.close(ends[1]) end
+  return setmetatable({ pid = pid, output = output, args = args, pipe = ends and ends[0] }, Proc)
 end
 
 --- True while it runs.  Afterwards self.status (exit code) or self.signal is set.
@@ -103,9 +107,24 @@ function Proc:stop()
   end
 end
 
+--- From now on text() reads the pipe.
+function Proc:read_pipe() self.said = self.said or "" end
+
+-- What is in the pipe, without waiting for more.
+local function drain(self)
+  local room, fd = ffi.new("char[?]", 65536), ffi.new("struct p_pollfd[1]", { { self.pipe, posix.POLLIN, 0 } })
+  while C.poll(fd, 1, 0) == 1 do
+    local n = tonumber(C.read(self.pipe, room, 65536))
+    if n <= 0 then break end
+    self.said = self.said .. ffi.string(room, n)
+  end
+end
+
 --- Everything it has printed so far.
 function Proc:text()
-  return files.read(self.output) or ""
+  if not self.pipe then return files.read(self.output) or "" end
+  if self.said then drain(self) end
+  return self.said or ""
 end
 
 --- Says how it ended, for messages.

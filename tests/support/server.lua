@@ -44,6 +44,7 @@ end
 ---   limit   most open files of the process
 ---   args    further arguments of serve
 ---   env     further variables
+---   deaf    nobody reads what it says, until read_log()
 --- Returns the server, or nil and what it said.
 function M.start(options)
   local vars = setmetatable({}, { __index = options.vars })
@@ -58,7 +59,8 @@ function M.start(options)
 
   local args = { M.binary(), "serve", dir .. "/perilune.lua" }
   for _, a in ipairs(options.args or {}) do args[#args + 1] = a end
-  self.proc = proc.spawn(args, { output = dir .. "/log", env = options.env, files = options.limit })
+  self.proc = proc.spawn(args, { output = dir .. "/log", env = options.env, files = options.limit,
+                                  pipe = options.deaf })
   local up = loop.until_true(options.wait or 30, function()
     if not self.proc:alive() then return "dead" end
     return is_open(self.port) and (not text:find("@ADMIN@", 1, true) or is_open(self.admin)) and "up"
@@ -83,6 +85,7 @@ function Server:replace(name, text)
 end
 
 function Server:log() return self.proc:text() end
+function Server:read_log() self.proc:read_pipe() end
 
 --- POST /admin/reload; returns the response.
 function Server:reload(seconds)

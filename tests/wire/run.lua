@@ -365,7 +365,8 @@ local function start_server(c, ups, dead)
   for word in (set.args or ""):gmatch("%S+") do args[#args + 1] = word end
   for k, v in (set.env or ""):gmatch("(%w[%w_]*)=(%S*)") do env[k] = v end
   return server.start({ config = c.config and case.text(c.config), files = c.files, vars = vars,
-                        args = args, env = env, limit = tonumber(set.descriptors) })
+                        args = args, env = env, limit = tonumber(set.descriptors),
+                        deaf = set.log == "unread" })
 end
 
 local function run_group(group)
