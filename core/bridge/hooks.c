@@ -22,11 +22,12 @@
 #include "base/mem.h"
 #include "bridge/lib.h"
 #include "bridge/request.h"
-#include "bridge/response_int.h"
 #include "llm/openai.h"
 
 struct hooks {
-    bool            has_tap, has_map, has_ends, has_finally, record, ended;
+    struct filter   filter;
+    struct response *r;
+    bool            placed, has_tap, has_map, has_ends, has_finally, record, ended;
     enum hook_piece by;
     struct json_doc doc;
     struct buf      piece;    /* not handed to map yet */
@@ -42,27 +43,10 @@ struct hooks {
     char            id[80];   /* of the request, for the log */
 };
 
-static struct hooks *hooks_of(struct response *r) {
-    if (r->hooks == NULL) {
-        struct state *s = r->state;
-        struct budget *b = s->run.budget ? budget_ref(s->run.budget) : budget_new();
-        r->hooks = b ? mem_zalloc(sizeof(*r->hooks)) : NULL;
-        if (r->hooks == NULL) {
-            budget_put(b);
-        } else {
-            r->hooks->budget = b;
-            buf_init(&r->hooks->recorded, r->state->limits.max_answer);
-            buf_init(&r->hooks->piece, r->state->limits.max_answer);
-            struct task *t = s->running;
-            snprintf(r->hooks->id, sizeof(r->hooks->id), "%s", t && t->request ? t->request->id : "-");
-        }
-    }
-    return r->hooks;
-}
+static enum flow on_event(struct sink *k, const struct event *ev);
 
-void hooks_deinit(struct response *r) {
-    struct hooks *h = r->hooks;
-    if (h == NULL) return;
+static void hooks_free(struct filter *f) {
+    struct hooks *h = container_of(f, struct hooks, filter);
     json_deinit(&h->doc);
     buf_deinit(&h->piece);
     buf_deinit(&h->shape);
@@ -73,7 +57,39 @@ void hooks_deinit(struct response *r) {
     failure_deinit(&h->failure);
     budget_put(h->budget);
     mem_free(h);
-    r->hooks = NULL;
+}
+
+void hooks_release(struct hooks *h) {
+    if (h != NULL && !h->placed) hooks_free(&h->filter); /* else it goes with the filters */
+}
+
+/* Also when it is too late for a filter: finally() is all that it may still get. */
+static struct hooks *hooks_of(struct response *r) {
+    struct lua_response *lr = response_lua(r);
+    if (lr->hooks != NULL) return lr->hooks;
+    struct state *s = lr->state;
+    struct budget *b = s->run.budget ? budget_ref(s->run.budget) : budget_new();
+    struct hooks *h = b ? mem_zalloc(sizeof(*h)) : NULL;
+    if (h == NULL) {
+        budget_put(b);
+        return NULL;
+    }
+    h->budget = b;
+    h->filter = (struct filter){ .sink = { on_event }, .free = hooks_free };
+    h->r = r;
+    buf_init(&h->recorded, s->limits.max_answer);
+    buf_init(&h->piece, s->limits.max_answer);
+    struct task *t = s->running;
+    snprintf(h->id, sizeof(h->id), "%s", t && t->request ? t->request->id : "-");
+    lr->hooks = h;
+    return h;
+}
+
+/* The filter is in its place only when it has something to do there. */
+static void be_filter(struct response *r, struct hooks *h) {
+    if (h->placed) return;
+    h->placed = true;
+    response_add_filter(r, &h->filter);
 }
 
 /* -- Events as Lua sees them ---------------------------------------------------------- */
@@ -148,7 +164,7 @@ static void call_all(lua_State *L, struct response *r, const char *list) {
 
 static int run_taps(lua_State *L, void *ud) {
     struct run *run = ud;
-    hooks_push_event(L, &run->r->hooks->doc, run->ev);
+    hooks_push_event(L, &response_lua(run->r)->hooks->doc, run->ev);
     call_all(L, run->r, "taps");
     return 0;
 }
@@ -180,7 +196,7 @@ static int run_maps(lua_State *L, void *ud) {
     lua_getfenv(L, -1);
     lua_getfield(L, -1, "maps");
     lua_pushlstring(L, run->piece.ptr, run->piece.len);
-    map_through(L, run->r->hooks, lua_gettop(L) - 1, 1);
+    map_through(L, response_lua(run->r)->hooks, lua_gettop(L) - 1, 1);
     return 0;
 }
 
@@ -200,17 +216,17 @@ static int run_ends(lua_State *L, void *ud) {
         }
         lua_call(L, 0, 1);
         check_mapped(L);
-        map_through(L, run->r->hooks, ends - 1, i + 1);
+        map_through(L, response_lua(run->r)->hooks, ends - 1, i + 1);
     }
     return 0;
 }
 
 /* Calls fn; a throw, or a budget that is used up, breaks the answer. */
 static void protect(struct response *r, int (*fn)(lua_State *, void *), struct run *run) {
-    struct hooks *h = r->hooks;
+    struct hooks *h = response_lua(r)->hooks;
     if (h->broken) return;
     char err[900] = "";
-    struct state *s = r->state;
+    struct state *s = response_lua(r)->state;
     struct stretch outer;
     stretch_begin(s, &outer, h->budget, true);
     int rc = h->budget->killed ? PERILUNE_ERR_POLICY : state_call(s, fn, run, err, sizeof(err));
@@ -227,7 +243,10 @@ static void protect(struct response *r, int (*fn)(lua_State *, void *), struct r
              killed && (rc == PERILUNE_ERR_NOMEM || err[0] == '\0') ? killed : err);
 }
 
-uint64_t response_hooks_us(const struct response *r) { return r->hooks ? r->hooks->ran_us : 0; }
+uint64_t response_hooks_us(const struct response *r) {
+    const struct lua_response *lr = response_lua(r);
+    return lr != NULL && lr->hooks != NULL ? lr->hooks->ran_us : 0;
+}
 
 /* -- Map ------------------------------------------------------------------------------------ */
 
@@ -246,7 +265,7 @@ static size_t piece_end(enum hook_piece by, struct slice s) {
 
 /* Hands out whole pieces; white space between them stays as it is. */
 static void map_pieces(struct response *r, bool all) {
-    struct hooks *h = r->hooks;
+    struct hooks *h = response_lua(r)->hooks;
     while (buf_len(&h->piece) > 0 && !h->broken) {
         struct slice s = buf_get(&h->piece);
         size_t end = piece_end(h->by, s);
@@ -261,7 +280,7 @@ static void map_pieces(struct response *r, bool all) {
 }
 
 static void map_end(struct response *r) {
-    struct hooks *h = r->hooks;
+    struct hooks *h = response_lua(r)->hooks;
     if (!h->has_ends || h->ended) return;
     h->ended = true;
     protect(r, run_ends, &(struct run){ .r = r });
@@ -285,7 +304,7 @@ static void build(struct hooks *h, enum event_type type, struct event *out) {
 
 /* Did a buffer fail?  Then the answer has: what went out would not be what map made. */
 static bool lost(struct response *r) {
-    struct hooks *h = r->hooks;
+    struct hooks *h = response_lua(r)->hooks;
     const struct buf *all[] = { &h->piece, &h->shape, &h->text, &h->mapped, &h->frame };
     int error = 0;
     for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
@@ -295,25 +314,25 @@ static bool lost(struct response *r) {
     if (error == PERILUNE_ERR_LIMITED)
         failure_set(&h->failure, FAILURE_ANSWER_TOO_LARGE, "a word or line that map waits for is over max_body");
     else failure_set(&h->failure, FAILURE_NO_MEMORY, "out of memory");
-    if (!r->finished) response_break(r, &h->failure);
+    response_break(r, &h->filter, &h->failure);
     return true;
 }
 
 static enum flow finish_event(struct response *r, const struct event *ev) {
-    struct hooks *h = r->hooks;
+    struct hooks *h = response_lua(r)->hooks;
     if (h->record && (ev->type == EVENT_FRAME || ev->type == EVENT_BYTES)) hooks_event_text(&h->doc, ev, &h->recorded);
     if (h->has_tap && (ev->type == EVENT_FRAME || ev->type == EVENT_BYTES))
         protect(r, run_taps, &(struct run){ .r = r, .ev = ev });
-    if (h->broken && !r->finished) {
-        response_break(r, &h->failure);
+    if (h->broken) {
+        response_break(r, &h->filter, &h->failure);
         return FLOW_MORE;
     }
-    return response_out(r, ev);
+    return h->filter.to->event(h->filter.to, ev);
 }
 
 /* The rest of the last piece, and the end, in a frame of its own. */
 static void flush(struct response *r) {
-    struct hooks *h = r->hooks;
+    struct hooks *h = response_lua(r)->hooks;
     bool rest = buf_len(&h->piece) > 0, end = h->has_ends && !h->ended;
     if ((!rest && !end) || buf_len(&h->shape) == 0) return;
     buf_clear(&h->mapped);
@@ -337,7 +356,7 @@ static bool carries_finish(const struct hooks *h, struct slice data) {
 }
 
 static enum flow map_event(struct response *r, const struct event *ev) {
-    struct hooks *h = r->hooks;
+    struct hooks *h = response_lua(r)->hooks;
     int rc = parse(&h->doc, ev);
     if (rc == PERILUNE_ERR_NOMEM) {
         h->frame.error = rc;
@@ -373,8 +392,9 @@ static enum flow map_event(struct response *r, const struct event *ev) {
     return lost(r) ? FLOW_MORE : finish_event(r, &out);
 }
 
-enum flow hooks_event(struct response *r, const struct event *ev) {
-    struct hooks *h = r->hooks;
+static enum flow on_event(struct sink *k, const struct event *ev) {
+    struct hooks *h = container_of(container_of(k, struct filter, sink), struct hooks, filter);
+    struct response *r = h->r;
     if (h->broken) return FLOW_MORE;
     if (h->has_map && (ev->type == EVENT_FRAME || ev->type == EVENT_BYTES)) return map_event(r, ev);
     if (h->has_map && ev->type == EVENT_END) flush(r);
@@ -405,7 +425,7 @@ static int run_finally(lua_State *L, void *ud) {
         lib_push_usage(L, &o->usage);
         lua_setfield(L, -2, "usage");
     }
-    struct hooks *h = run->r->hooks;
+    struct hooks *h = response_lua(run->r)->hooks;
     if (h->record && !buf_failed(&h->recorded)) {
         lua_pushlstring(L, buf_get(&h->recorded).ptr, buf_len(&h->recorded));
         lua_setfield(L, -2, "text");
@@ -415,9 +435,9 @@ static int run_finally(lua_State *L, void *ud) {
 }
 
 void hooks_finally(struct response *r, const struct outcome *o) {
-    if (!r->hooks->has_finally) return;
-    r->hooks->broken = false;
-    budget_reprieve(r->state, r->hooks->budget);
+    if (!response_lua(r)->hooks->has_finally) return;
+    response_lua(r)->hooks->broken = false;
+    budget_reprieve(response_lua(r)->state, response_lua(r)->hooks->budget);
     protect(r, run_finally, &(struct run){ .r = r, .outcome = o });
 }
 
@@ -440,9 +460,10 @@ static void add_function(lua_State *L, const char *list, int fn) {
 static struct hooks *hooks_for(lua_State *L, struct response **out) {
     struct response *r = response_test(L, 1);
     luaL_argcheck(L, r != NULL, 1, "not a response");
-    if (r->opened) luaL_error(L, "too late: this response is already being read or sent");
+    if (response_is_opened(r)) luaL_error(L, "too late: this response is already being read or sent");
     struct hooks *h = hooks_of(r);
     if (h == NULL) luaL_error(L, "not enough memory");
+    be_filter(r, h);
     *out = r;
     return h;
 }

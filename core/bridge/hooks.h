@@ -10,9 +10,8 @@ enum hook_piece { PIECE_EVENT, PIECE_WORD, PIECE_LINE };
 /* What the handle's environment holds besides: see hooks.c. */
 struct hooks;
 
-void      hooks_deinit(struct response *r);
-/* Runs map and taps over ev and passes the result to r->to. */
-enum flow hooks_event(struct response *r, const struct event *ev);
+/* The response is being freed; NULL is fine. */
+void      hooks_release(struct hooks *h);
 void      hooks_finally(struct response *r, const struct outcome *o);
 
 /* res:tap(fn), res:map(by, fn), res:finally(fn), res:record() */

@@ -13,6 +13,8 @@
 #include "bridge/lib.h"
 #include "bridge/outgoing.h"
 #include "bridge/value.h"
+#include "llm/dialect.h"
+#include "request/synthetic.h"
 
 uint64_t lib_opt_ms(lua_State *L, int table, const char *key) {
     if (!lua_istable(L, table)) return 0;
@@ -84,7 +86,7 @@ static int call_push(lua_State *L, struct op *op) {
     if (f != NULL) {
         lua_pushnil(L);
         lib_push_failure(L, f);
-        lua_pushstring(L, response_upstream(c->r));
+        lua_pushstring(L, c->r->upstream);
         lua_setfield(L, -2, "upstream");
         n = 2;
     } else {
@@ -104,7 +106,7 @@ static int wait_response(lua_State *L, struct response *r) {
         response_put(r);
         return luaL_error(L, "not enough memory");
     }
-    c->op = (struct op){ .task = t, .what = response_upstream(r), .cancel = call_cancel, .push = call_push };
+    c->op = (struct op){ .task = t, .what = r->upstream, .cancel = call_cancel, .push = call_push };
     c->r = r;
     response_on_ready(r, call_ready, c);
     return op_wait(L, &c->op, "upstream");
@@ -214,7 +216,7 @@ int l_respond(lua_State *L) {
     struct state *s = state_of(L);
     struct policy_request *req = s->running ? s->running->request : NULL;
     const struct chat *chat = req && req->body ? &req->body->chat : NULL;
-    struct local_answer a = { .status = 200 };
+    struct synthetic_options a = { .status = 200 };
     a.text = field_string(L, "text", "");
     a.model = field_string(L, "model", "perilune");
     struct slice upstream = field_string(L, "upstream", "");
@@ -227,8 +229,13 @@ int l_respond(lua_State *L) {
     read_usage(L, &a.usage);
     char name[64];
     snprintf(name, sizeof(name), "%.*s", SLICE_ARG(upstream));
-    struct response *r = response_make(L, &(struct response_options){ .upstream = name, .kind = RESPONSE_CHAT,
-                                                                      .among = req ? &req->responses : NULL });
-    if (response_local(r, &a) != 0) return luaL_error(L, "not enough memory");
+    struct response *r = response_make(L, &(struct response_options){ .loop = s->loop, .upstream = name,
+                                                                      .dialect = &openai_chat,
+                                                                      .among = req ? &req->responses : NULL,
+                                                                      .limit = s->limits.max_answer,
+                                                                      .high_water = s->limits.high_water });
+    struct source *source = synthetic_new(s->loop, &a);
+    if (source == NULL) return luaL_error(L, "not enough memory");
+    response_start(r, source);
     return 1;
 }

@@ -21,7 +21,7 @@ struct fetch {
     struct target        target;
     struct target_health health;
     struct call_pool     pool;
-    struct call         *call;
+    struct source       *call;
     struct deferred           wake;
     struct buf           url, body, type;
     int                  status;
@@ -29,12 +29,9 @@ struct fetch {
 };
 
 static void fetch_free(struct fetch *f) {
-    struct call *c = f->call;
+    struct source *call = f->call;
     f->call = NULL;
-    if (c != NULL) {
-        struct source *s = call_source(c);
-        s->cancel(s);
-    }
+    if (call != NULL) source_cancel(call);
     deferred_cancel(&f->wake);
     call_pool_deinit(&f->pool);
     buf_deinit(&f->url);
@@ -163,7 +160,6 @@ int l_fetch(lua_State *L) {
         fetch_free(f);
         return luaL_error(L, "not enough memory");
     }
-    struct source *s = call_source(f->call);
-    s->start(s, &f->sink);
+    source_start(f->call, &f->sink);
     return op_wait(L, &f->op, "fetch");
 }

@@ -4,7 +4,7 @@
  * handle of a response again (hooks.c needs the functions in its environment);
  * response_pin() makes that strong while a client is being served.
  *
- * text() and events() wait for the source without consuming: see response.c. */
+ * text() and events() wait for the source without consuming: see flow/response.c. */
 #include <math.h>
 #include <stdio.h>
 
@@ -12,8 +12,8 @@
 #include "bridge/hooks.h"
 #include "bridge/lib.h"
 #include "bridge/request.h"
-#include "bridge/response_int.h"
 #include "bridge/value.h"
+#include "flow/headers.h"
 
 #define RESPONSE_TYPE "perilune.response"
 #define HEADERS_TYPE  "perilune.response.headers"
@@ -52,9 +52,10 @@ void lib_handle_env(lua_State *L, int index) {
 }
 
 bool lib_push_handle(lua_State *L, struct response *r) {
-    if (r->slot == 0) return false;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, r->state->handles.ref);
-    lua_rawgeti(L, -1, (int)r->slot);
+    const struct lua_response *lr = response_lua(r);
+    if (lr == NULL || lr->slot == 0) return false;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, lr->state->handles.ref);
+    lua_rawgeti(L, -1, (int)lr->slot);
     lua_remove(L, -2);
     if (!lua_isnil(L, -1)) return true;
     lua_pop(L, 1);
@@ -63,18 +64,72 @@ bool lib_push_handle(lua_State *L, struct response *r) {
 
 static int pin(lua_State *L, void *ud) {
     struct response *r = ud;
-    if (lib_push_handle(L, r)) r->pin = state_ref_new(L);
+    if (lib_push_handle(L, r)) response_lua(r)->pin = state_ref_new(L);
     return 0;
 }
 
 void response_pin(struct response *r) {
-    if (r->hooks != NULL && r->pin == 0) state_call(r->state, pin, r, NULL, 0);
+    struct lua_response *lr = response_lua(r);
+    if (lr != NULL && lr->hooks != NULL && lr->pin == 0) state_call(lr->state, pin, r, NULL, 0);
+}
+
+static void unpin(struct lua_response *lr) {
+    state_ref_drop(lr->state, lr->pin);
+    lr->pin = 0;
+}
+
+void response_empty_handle(struct response *r) {
+    struct lua_response *lr = response_lua(r);
+    if (lr == NULL || lr->slot == 0) return;
+    struct handle *h = handle_empty(lr->state, &lr->state->response_type, lr->slot);
+    lr->slot = 0;
+    if (h == NULL || h->r == NULL) return;
+    h->r = NULL;
+    response_put(r); /* may free r */
+}
+
+/* -- What a response does with it ------------------------------------------------------------- */
+
+static void finish(struct response *r, const struct outcome *o) {
+    struct lua_response *lr = response_lua(r);
+    if (lr->hooks != NULL) hooks_finally(r, o);
+    unpin(lr);
+}
+
+static void outlive(struct response *r) {
+    struct lua_response *lr = response_lua(r);
+    lr->outlives = true;
+    state_ref(lr->state); /* the consumer may have held the last share */
+}
+
+static void release(struct response *r) {
+    struct lua_response *lr = response_lua(r);
+    response_empty_handle(r); /* collected before: gives back its place */
+    unpin(lr);
+    hooks_release(lr->hooks);
+    if (lr->outlives) state_put(lr->state);
+    mem_free(lr);
+    r->user = NULL;
+}
+
+static const struct response_user_ops user_ops = { response_empty_handle, finish, outlive, release };
+
+/* Before a handle is made: what raises afterwards leaves nothing behind. */
+static struct lua_response *be_known(lua_State *L, struct response *r) {
+    if (r->user != NULL) return r->user;
+    struct lua_response *lr = mem_zalloc(sizeof(*lr));
+    if (lr == NULL) luaL_error(L, "not enough memory");
+    lr->state = state_of(L);
+    r->user = lr;
+    r->user_ops = &user_ops;
+    return lr;
 }
 
 void response_push(lua_State *L, struct response *r) {
-    if (r->slot != 0 && lib_push_handle(L, r)) return;
+    struct lua_response *lr = be_known(L, r);
+    if (lib_push_handle(L, r)) return;
     response_empty_handle(r); /* collected */
-    struct handle *h = handle_new(L, &r->state->response_type, sizeof(*h), &r->slot);
+    struct handle *h = handle_new(L, &lr->state->response_type, sizeof(*h), &lr->slot);
     h->r = response_ref(r);
 }
 
@@ -82,22 +137,19 @@ struct response *response_make(lua_State *L, const struct response_options *opt)
     struct state *s = state_of(L);
     unsigned slot;
     struct handle *h = handle_new(L, &s->response_type, sizeof(*h), &slot);
-    h->r = response_new(s, opt);
-    if (h->r != NULL) {
-        h->r->slot = slot;
-        return h->r;
+    struct response *r = response_new(opt);
+    struct lua_response *lr = r ? mem_zalloc(sizeof(*lr)) : NULL;
+    if (lr == NULL) {
+        response_put(r);
+        handle_empty(s, &s->response_type, slot);
+        luaL_error(L, "not enough memory");
+        return NULL;
     }
-    handle_empty(s, &s->response_type, slot);
-    luaL_error(L, "not enough memory");
-    return NULL;
-}
-
-void response_empty_handle(struct response *r) {
-    struct handle *h = handle_empty(r->state, &r->state->response_type, r->slot);
-    r->slot = 0;
-    if (h == NULL || h->r == NULL) return;
-    h->r = NULL;
-    response_put(r); /* may free r */
+    *lr = (struct lua_response){ .state = s, .slot = slot };
+    r->user = lr;
+    r->user_ops = &user_ops;
+    h->r = r;
+    return r;
 }
 
 static int l_gc(lua_State *L) {
@@ -132,19 +184,15 @@ static int reader_push(lua_State *L, struct op *op) {
 
 static void reader_ready(void *ud);
 
-/* on_ready fires for what is there already; a reader of everything waits for news. */
+/* A reader of everything waits for news: what is there already does not help it. */
 static void reader_listen(struct reader *w) {
-    if (w->all && !w->r->over) {
-        w->r->ready = reader_ready;
-        w->r->ready_ud = w;
-    } else {
-        response_on_ready(w->r, reader_ready, w);
-    }
+    if (w->all && !w->r->ended) response_on_news(w->r, reader_ready, w);
+    else response_on_ready(w->r, reader_ready, w);
 }
 
 static void reader_ready(void *ud) {
     struct reader *w = ud;
-    if (w->all && !w->r->over) reader_listen(w);
+    if (w->all && !w->r->ended) reader_listen(w);
     else op_done(&w->op);
 }
 
@@ -156,8 +204,7 @@ static int wait_for(lua_State *L, struct response *r, bool all) {
     w->op = (struct op){ .cancel = reader_cancel, .push = reader_push };
     w->r = response_ref(r);
     w->all = all;
-    r->reading = true;
-    response_open(r);
+    response_read(r, all);
     response_resume(r);
     reader_listen(w);
     return op_wait(L, &w->op, all ? "response text" : "response events");
@@ -166,8 +213,8 @@ static int wait_for(lua_State *L, struct response *r, bool all) {
 /* core.wait_end(res): parks until everything is here. */
 static int l_wait_end(lua_State *L) {
     struct response *r = to_response(L, 1);
-    if (r->over) {
-        response_open(r);
+    if (r->ended) {
+        response_read(r, true);
         return 0;
     }
     return wait_for(L, r, true);
@@ -176,8 +223,7 @@ static int l_wait_end(lua_State *L) {
 /* nil and why: the answer failed. */
 static int push_why(lua_State *L, struct response *r) {
     lua_pushnil(L);
-    if (r->failure) lib_push_failure(L, r->failure);
-    else lua_pushliteral(L, "out of memory");
+    lib_push_failure(L, response_why(r));
     return 2;
 }
 
@@ -196,7 +242,7 @@ static int l_read_text(lua_State *L) {
     size_t at = 0;
     struct event ev;
     while (response_record(r, &at, &ev)) {
-        if (r->kind == RESPONSE_BYTES) buf_slice(out, ev.raw);
+        if (r->dialect == NULL) buf_slice(out, ev.raw);
         else hooks_event_text(&doc, &ev, out);
     }
     json_deinit(&doc);
@@ -217,13 +263,13 @@ static int l_read_raw(lua_State *L) {
 /* core.next_event(res) -> event | false (wait) | nil, err (over) */
 static int l_next_event(lua_State *L) {
     struct response *r = to_response(L, 1);
-    response_open(r);
+    if (!response_is_opened(r)) response_read(r, false);
     struct event ev;
-    if (response_record(r, &r->read_at, &ev)) {
+    if (response_next(r, &ev)) {
         hooks_push_event(L, &state_of(L)->scratch_doc, &ev); /* may raise */
         return 1;
     }
-    if (!r->over) {
+    if (!r->ended) {
         lua_pushboolean(L, 0);
         return 1;
     }
@@ -237,20 +283,6 @@ static int l_wait_event(lua_State *L) { return wait_for(L, to_response(L, 1), fa
 
 /* -- Headers -------------------------------------------------------------------------------- */
 
-/* Start of the line with this name in the header block, or NULL. */
-static const char *find_line(struct slice all, struct slice name, size_t *len) {
-    const char *p = all.ptr, *stop = all.ptr + all.len;
-    while (p < stop) {
-        const char *nl = memchr(p, '\n', (size_t)(stop - p));
-        if ((size_t)(nl - p) > name.len && p[name.len] == ':' && strncasecmp(p, name.ptr, name.len) == 0) {
-            *len = (size_t)(nl + 1 - p);
-            return p;
-        }
-        p = nl + 1;
-    }
-    return NULL;
-}
-
 static struct response *headers_owner(lua_State *L) {
     struct response **box = luaL_checkudata(L, 1, HEADERS_TYPE);
     return *box;
@@ -260,35 +292,26 @@ static int l_headers_index(lua_State *L) {
     struct response *r = headers_owner(L);
     struct slice name;
     name.ptr = luaL_checklstring(L, 2, &name.len);
-    size_t len;
-    const char *line = find_line(buf_get(&r->headers), name, &len);
-    if (line != NULL) {
-        struct slice v = slice_trim(slice_of(line + name.len + 1, len - name.len - 3));
-        lua_pushlstring(L, v.ptr, v.len);
-        return 1;
-    }
-    struct slice v = r->call ? call_header(r->call, name) : slice_of(NULL, 0);
-    if (slice_eq_nocase(name, SLICE("content-type"))) v = slice_str(r->content_type);
+    struct slice v = headers_find(buf_get(&r->headers), name);
+    if (v.ptr == NULL) v = headers_find(buf_get(&r->upstream_headers), name);
+    if (v.ptr == NULL && slice_eq_nocase(name, SLICE("content-type"))) v = slice_str(r->content_type);
     if (v.ptr == NULL) lua_pushnil(L);
     else lua_pushlstring(L, v.ptr, v.len);
     return 1;
 }
 
 static void drop_line(struct buf *headers, struct slice name) {
-    size_t len;
-    struct slice all = buf_get(headers);
-    const char *line = find_line(all, name, &len);
-    if (line == NULL) return;
-    size_t at = (size_t)(line - all.ptr);
-    memmove(headers->data + headers->mark + at, line + len, all.len - at - len);
-    headers->len -= len;
+    struct slice all = buf_get(headers), line = headers_line(all, name);
+    if (line.ptr == NULL) return;
+    size_t at = (size_t)(line.ptr - all.ptr);
+    memmove(headers->data + headers->mark + at, line.ptr + line.len, all.len - at - line.len);
+    headers->len -= line.len;
 }
 
 /* For a line of len bytes instead of the one with this name.  Comes before the change:
  * whoever catches the error has the headers as they were. */
 static void make_room(lua_State *L, struct buf *headers, struct slice name, size_t len) {
-    size_t old = 0;
-    find_line(buf_get(headers), name, &old);
+    size_t old = headers_line(buf_get(headers), name).len;
     if (len <= old || buf_reserve(headers, len - old) != NULL) return;
     bool much = headers->error == PERILUNE_ERR_LIMITED;
     headers->error = 0;
@@ -305,10 +328,7 @@ static int l_headers_newindex(lua_State *L) {
     if (!lua_isnil(L, 3)) make_room(L, &r->headers, name, name.len + value.len + 4);
     drop_line(&r->headers, name);
     if (lua_isnil(L, 3)) return 0;
-    buf_slice(&r->headers, name);
-    buf_puts(&r->headers, ": ");
-    buf_slice(&r->headers, value);
-    buf_puts(&r->headers, "\r\n");
+    headers_put(&r->headers, name, value);
     return 0;
 }
 
@@ -346,15 +366,14 @@ static int l_index(lua_State *L) {
     struct response *r = to_response(L, 1);
     const char *key = luaL_checkstring(L, 2);
     if (strcmp(key, "status") == 0) {
-        lua_pushinteger(L, r->status);
+        lua_pushinteger(L, r->own_status ? r->own_status : r->status);
     } else if (strcmp(key, "headers") == 0) {
         push_headers(L, r);
     } else if (strcmp(key, "upstream") == 0) {
         if (r->upstream[0]) lua_pushstring(L, r->upstream);
         else lua_pushnil(L);
     } else if (strcmp(key, "usage") == 0) {
-        const struct usage *u = response_usage(r);
-        if (r->over && u->known) lib_push_usage(L, u);
+        if (r->ended && r->usage.known) lib_push_usage(L, &r->usage);
         else lua_pushnil(L);
     } else {
         lua_pushvalue(L, 2);
@@ -371,7 +390,7 @@ static int l_newindex(lua_State *L) {
     luaL_argcheck(L, status >= 200 && status <= 599 && status == floor(status), 3,
                   "a status is a whole number from 200 to 599");
     if (r->to != NULL) return luaL_error(L, "too late: the status of this response was sent");
-    r->status = (int)status;
+    r->own_status = (int)status;
     return 0;
 }
 

@@ -8,6 +8,8 @@
 
 #include <stdio.h>
 
+#include "llm/answer.h"
+#include "llm/dialect.h"
 #include "tokens/calibration.h"
 
 #define MAX_FIELDS (HTTP_MAX_HEADERS + 4)
@@ -184,7 +186,7 @@ static struct slice path_of(const struct policy_request *r, struct buf *tmp) {
     return buf_get(tmp);
 }
 
-static struct call *make_call(const struct outgoing *o, struct blob *body, bool stream) {
+static struct source *make_call(const struct outgoing *o, struct blob *body, bool stream) {
     struct policy_request *r = o->request;
     struct call_field fields[MAX_FIELDS];
     struct buf tmp;
@@ -195,33 +197,56 @@ static struct call *make_call(const struct outgoing *o, struct blob *body, bool 
     if (stream) opt.timeouts.first_token_ms = least(opt.timeouts.first_token_ms, o->timeout_ms);
     else opt.timeouts.total_ms = least(opt.timeouts.total_ms, o->timeout_ms);
     if (!stream) opt.timeouts.first_token_ms = 0; /* nothing comes before the whole does */
-    struct call *c = call_new(&opt);
+    opt.unread = o->body == NULL || o->body->kind < 0;
+    struct source *c = call_new(&opt);
     buf_deinit(&tmp);
     return c;
+}
+
+/* The call behind its reader, if its answer is one that we read. */
+static struct source *make_source(const struct outgoing *o, bool stream, bool keep_usage) {
+    struct blob *bytes = bytes_of(o, stream);
+    bool has_bytes = o->body != NULL || o->request->raw != NULL;
+    struct source *call = bytes != NULL || !has_bytes ? make_call(o, bytes, stream) : NULL;
+    blob_put(bytes);
+    const struct target *t = o->pool->target;
+    if (call == NULL || o->body == NULL || o->body->kind < 0) return call;
+    return answer_new(call, &(struct answer_options){ .upstream = t->name, .stream = stream, .keep_usage = keep_usage,
+                                                      .limit = t->max_answer });
+}
+
+/* The answer ended, and says how many tokens the upstream saw where we counted them. */
+static void calibrate(const struct response *r, void *ud) {
+    calibration_add(ud, slice_str(r->upstream), slice_str(r->model),
+                    (struct calibration_sample){ r->counted, r->usage.prompt, r->counted_own });
+}
+
+static const struct dialect *dialect_of(const struct body *b) {
+    if (b == NULL || b->kind < 0) return NULL;
+    return b->kind == CHAT_COMPLETION ? &openai_chat : &openai_embeddings;
 }
 
 struct response *outgoing_start(struct state *s, const struct outgoing *o) {
     const struct body *b = o->body;
     bool chat = b != NULL && b->kind == CHAT_COMPLETION;
     bool stream = chat && b->chat.stream;
-    struct response_options ro = { .upstream = o->pool->target->name,
-                                   .kind = b && b->kind >= 0 ? RESPONSE_CHAT : RESPONSE_BYTES,
-                                   .among = &o->request->responses,
-                                   .limit = o->pool->target->max_answer,
-                                   .stream = stream,
-                                   .keep_usage = chat && o->request->body && o->request->body->chat.wants_usage };
+    bool keep_usage = chat && o->request->body && o->request->body->chat.wants_usage;
+    struct response_options ro = { .loop = s->loop, .upstream = o->pool->target->name, .dialect = dialect_of(b),
+                                   .among = &o->request->responses, .limit = o->pool->target->max_answer,
+                                   .high_water = s->limits.high_water };
     struct outgoing_model model = { .text = { .data = NULL } };
     if (chat) count_tokens(s, o, &ro, &model);
-    struct response *r = response_new(s, &ro);
+    if (ro.counted != 0) {
+        ro.settled = calibrate;
+        ro.settled_ud = s->calibration;
+    }
+    struct response *r = response_new(&ro);
     outgoing_model_deinit(&model);
-    struct blob *bytes = bytes_of(o, stream);
-    bool want_bytes = b != NULL || o->request->raw != NULL;
-    struct call *c = r != NULL && (bytes != NULL || !want_bytes) ? make_call(o, bytes, stream) : NULL;
-    blob_put(bytes);
-    if (c == NULL) {
+    struct source *source = r ? make_source(o, stream, keep_usage) : NULL;
+    if (source == NULL) {
         response_put(r);
         return NULL;
     }
-    response_start(r, c);
+    response_start(r, source);
     return r;
 }

@@ -54,7 +54,7 @@ static void count(struct exchange *x, bool aborted, const struct usage *u) {
         stats_add(&m->tokens_out, u->completion);
         stats_add(&m->tokens_cached, u->cached);
     } else if (x->res) {
-        stats_add(&m->tokens_counted, response_counted(x->res));
+        stats_add(&m->tokens_counted, x->res->counted);
     }
     if (x->ttft_us) histogram_record(&m->ttft, x->ttft_us);
     histogram_record(&m->duration, x->total_us);
@@ -72,7 +72,7 @@ static void access_log(struct exchange *x, bool aborted, const struct usage *u) 
     log_str(&line, "method", x->req->method);
     log_str(&line, "path", x->req->path);
     if (x->req->tenant[0]) log_str(&line, "tenant", slice_str(x->req->tenant));
-    const char *up = x->res ? response_upstream(x->res) : "";
+    const char *up = x->res ? x->res->upstream : "";
     if (up[0]) log_str(&line, "upstream", slice_str(up));
     log_u64(&line, "status", (uint64_t)(aborted ? 499 : x->status));
     if (x->failure) log_str(&line, "error", slice_str(x->failure->code));
@@ -80,8 +80,8 @@ static void access_log(struct exchange *x, bool aborted, const struct usage *u) 
         log_u64(&line, "tokens_in", u->prompt);
         log_u64(&line, "tokens_out", u->completion);
         if (u->cached) log_u64(&line, "tokens_cached", u->cached);
-    } else if (x->res && response_counted(x->res) > 0) {
-        log_u64(&line, "tokens_counted", response_counted(x->res));
+    } else if (x->res && x->res->counted > 0) {
+        log_u64(&line, "tokens_counted", x->res->counted);
     }
     if (x->ttft_us) log_ms(&line, "ttft_ms", x->ttft_us);
     if (x->req->saved) savings_log(x->req->saved, &line);
@@ -96,8 +96,8 @@ static void access_log(struct exchange *x, bool aborted, const struct usage *u) 
 static void account(struct exchange *x, bool aborted) {
     if (x->total_us != 0) return;
     static const struct usage none;
-    const struct usage *u = x->res ? response_usage(x->res) : &none;
-    uint64_t first = x->res ? response_first_us(x->res) : 0;
+    const struct usage *u = x->res ? &x->res->usage : &none;
+    uint64_t first = x->res ? x->res->first_us : 0;
     x->ttft_us = first > x->start_us ? first - x->start_us : 0;
     x->total_us = loop_hrtime_us() - x->start_us + 1;
     if (x->task != NULL) x->policy_us = x->task->budget->used_us;
@@ -118,7 +118,7 @@ static void finish(struct exchange *x, bool aborted) {
         x->task = NULL;
     }
     if (x->res != NULL) {
-        struct outcome o = { .ok = !aborted && x->failure == NULL, .usage = *response_usage(x->res),
+        struct outcome o = { .ok = !aborted && x->failure == NULL, .usage = x->res->usage,
                              .ttft_us = x->ttft_us, .total_us = x->total_us };
         slice_copy(o.code, sizeof(o.code), slice_str(aborted ? "canceled" : x->failure ? x->failure->code : ""));
         response_on_ready(x->res, NULL, NULL);
@@ -147,7 +147,7 @@ static void put_line(struct buf *b, const char *name, struct slice value) {
 /* Which request it was, and who answered it. */
 static void put_identity(struct buf *b, const struct exchange *x) {
     put_line(b, "x-request-id", slice_str(x->req->id));
-    const char *upstream = x->res ? response_upstream(x->res) : "";
+    const char *upstream = x->res ? x->res->upstream : "";
     if (upstream[0]) put_line(b, "x-perilune-upstream", slice_str(upstream));
 }
 
@@ -163,7 +163,7 @@ static void send_head(struct exchange *x, int status, struct slice type, size_t 
     struct buf h;
     buf_init(&h, 0);
     buf_reserve(&h, 320);
-    struct slice own = x->res ? response_headers(x->res) : SLICE("");
+    struct slice own = x->res ? buf_get(&x->res->headers) : SLICE("");
     if (type.len > 0) put_line(&h, "content-type", type);
     if (slice_starts(type, SLICE("text/event-stream"))) buf_puts(&h, "cache-control: no-cache\r\n");
     put_identity(&h, x);
@@ -576,7 +576,7 @@ void exchange_describe(const struct list *link, uint64_t now_us, struct buf *out
     }
     if (x->res) {
         buf_puts(out, ",\"upstream\":");
-        json_write_string(out, slice_str(response_upstream(x->res)));
+        json_write_string(out, slice_str(x->res->upstream));
     }
     buf_printf(out, ",\"generation\":%llu}", (unsigned long long)x->gen->config->generation);
 }

@@ -18,31 +18,67 @@
 
 #include <stdio.h>
 
+#include "base/json.h"
+#include "base/mem.h"
+#include "llm/sse.h"
+
 #define EVENT_LIMIT (1024 * 1024) /* bytes of one event: tokens are far below, a flood is stopped */
 
-static enum flow on_event(struct sink *k, const struct event *ev);
+struct answer {
+    struct source   source;
+    struct sink     sink;     /* of `from` */
+    struct source  *from;     /* NULL: it has ended */
+    struct sink    *to;
+    struct sse      events;
+    struct buf      scratch;  /* a frame without its usage */
+    struct buf      whole;    /* an answer that is not a stream */
+    struct buf      headers;
+    struct json_doc doc;
+    struct usage    usage;
+    struct failure  failure;
+    int             status;
+    enum flow       flow;     /* what `to` said last */
+    unsigned        expect_stream : 1, keep_usage : 1, is_stream : 1, headed : 1, done : 1,
+                    finished : 1, over : 1, in_event : 1,
+                    news : 1; /* usage that `to` has not heard of */
+    char            content_type[80];
+    char            upstream[64];
+};
 
-void answer_init(struct answer *a, const struct answer_options *opt, struct sink *to) {
-    memset(a, 0, sizeof(*a));
-    a->sink.event = on_event;
-    a->to = to;
-    a->upstream = opt->upstream;
-    a->expect_stream = opt->stream;
-    a->keep_usage = opt->keep_usage;
-    a->mark = opt->mark;
-    a->mark_ud = opt->mark_ud;
-    sse_init(&a->events, opt->limit < EVENT_LIMIT ? opt->limit : EVENT_LIMIT);
-    buf_init(&a->scratch, 0);
-    buf_init(&a->whole, opt->limit);
-    failure_init(&a->failure);
-}
+/* -- Life ----------------------------------------------------------------------------- */
 
-void answer_deinit(struct answer *a) {
+static void answer_free(struct answer *a) {
+    if (a->from != NULL) source_cancel(a->from);
     sse_deinit(&a->events);
     buf_deinit(&a->scratch);
     buf_deinit(&a->whole);
+    buf_deinit(&a->headers);
     json_deinit(&a->doc);
     failure_deinit(&a->failure);
+    mem_free(a);
+}
+
+static void answer_start(struct source *s, struct sink *to) {
+    struct answer *a = container_of(s, struct answer, source);
+    a->to = to;
+    source_start(a->from, &a->sink);
+}
+
+static void answer_resume(struct source *s) {
+    struct answer *a = container_of(s, struct answer, source);
+    if (a->from != NULL && !a->over) source_resume(a->from);
+}
+
+/* From inside one of its events, on_event() frees it. */
+static void answer_cancel(struct source *s) {
+    struct answer *a = container_of(s, struct answer, source);
+    a->over = 1;
+    if (!a->in_event) answer_free(a);
+}
+
+static const char *answer_describe(const struct source *s, char *buf, size_t size) {
+    const struct answer *a = container_of((struct source *)(uintptr_t)s, struct answer, source);
+    return a->from ? source_describe(a->from, buf, size) : "";
 }
 
 /* -- Looking ------------------------------------------------------------------------ */
@@ -154,14 +190,18 @@ static struct slice cut_usage(struct answer *a) {
 
 /* -- Forwarding ------------------------------------------------------------------------ */
 
-static void forward(struct answer *a, const struct event *ev) { a->flow = a->to->event(a->to, ev); }
+static void forward(struct answer *a, struct event *ev) {
+    if (a->news) ev->usage = &a->usage;
+    a->news = 0;
+    a->flow = a->to->event(a->to, ev);
+}
 
 static void send_head(struct answer *a) {
     if (a->headed) return;
     a->headed = 1;
-    struct event ev = { .type = EVENT_HEAD, .status = a->status,
+    struct event ev = { .type = EVENT_HEAD, .status = a->status, .headers = buf_get(&a->headers),
                         .content_type = slice_str(a->is_stream ? "text/event-stream" : a->content_type) };
-    forward(a, &ev);
+    a->flow = a->to->event(a->to, &ev);
 }
 
 static void end(struct answer *a) {
@@ -171,13 +211,13 @@ static void end(struct answer *a) {
         ev.type = EVENT_ERROR;
         ev.failure = &a->failure;
     }
-    a->to->event(a->to, &ev);
+    forward(a, &ev);
 }
 
 static int on_frame(void *ud, const struct sse_event *e) {
     struct answer *a = ud;
     if (a->over || a->done || e->data.len == 0) return 0; /* nothing counts behind [DONE] */
-    if (a->mark) a->mark(a->mark_ud);
+    if (a->from != NULL) source_mark(a->from);
     struct event ev = { .type = EVENT_FRAME, .raw = e->raw, .data = e->data };
     if (slice_eq(e->data, SLICE("[DONE]"))) {
         a->done = 1;
@@ -193,6 +233,7 @@ static int on_frame(void *ud, const struct sse_event *e) {
     if (rc == 0) {
         if (error && find_error(a)) return 1;
         bool known = usage && read_usage(&a->doc, &a->usage);
+        a->news |= known;
         if (known && !a->keep_usage && choices_are_empty(&a->doc)) return 0;
         if (known && !a->keep_usage) {
             ev.raw = cut_usage(a);
@@ -212,6 +253,12 @@ static int on_frame(void *ud, const struct sse_event *e) {
 
 static void on_head(struct answer *a, const struct event *ev) {
     a->status = ev->status;
+    buf_slice(&a->headers, ev->headers);
+    if (buf_failed(&a->headers)) {
+        fail_for_memory(a);
+        end(a);
+        return;
+    }
     struct slice ct = ev->content_type;
     slice_copy(a->content_type, sizeof(a->content_type), ct);
     static const struct slice sse = SLICE("text/event-stream");
@@ -262,8 +309,7 @@ static void end_of_whole(struct answer *a) {
         failure_set(&a->failure, FAILURE_MALFORMED, "upstream '%s' answered %d with a body that is not JSON",
                     a->upstream, a->status);
     } else if (rc == 0 && !find_error(a)) {
-        read_usage(&a->doc, &a->usage);
-        if (a->mark) a->mark(a->mark_ud);
+        a->news = read_usage(&a->doc, &a->usage);
         send_head(a);
         struct event ev = { .type = EVENT_BYTES, .raw = buf_get(&a->whole) };
         if (!a->over) forward(a, &ev);
@@ -271,10 +317,7 @@ static void end_of_whole(struct answer *a) {
     if (!a->over) end(a);
 }
 
-static enum flow on_event(struct sink *k, const struct event *ev) {
-    struct answer *a = container_of(k, struct answer, sink);
-    if (a->over) return FLOW_MORE;
-    a->flow = FLOW_MORE;
+static void take(struct answer *a, const struct event *ev) {
     switch (ev->type) {
     case EVENT_HEAD: on_head(a, ev); break;
     case EVENT_BYTES:
@@ -292,5 +335,40 @@ static enum flow on_event(struct sink *k, const struct event *ev) {
         a->to->event(a->to, ev);
         break;
     }
-    return a->flow;
+}
+
+static enum flow on_event(struct sink *k, const struct event *ev) {
+    struct answer *a = container_of(k, struct answer, sink);
+    if (ev->type == EVENT_END || ev->type == EVENT_ERROR) a->from = NULL;
+    a->flow = FLOW_MORE;
+    a->in_event = 1;
+    if (!a->over) take(a, ev);
+    a->in_event = 0;
+    enum flow flow = a->flow;
+    if (a->over) answer_free(a);
+    return flow;
+}
+
+/* -- Making --------------------------------------------------------------------------------- */
+
+static const struct source_ops source_ops = { answer_start, answer_resume, answer_cancel, NULL, answer_describe };
+
+struct source *answer_new(struct source *from, const struct answer_options *opt) {
+    struct answer *a = mem_zalloc(sizeof(*a));
+    if (a == NULL) {
+        source_cancel(from);
+        return NULL;
+    }
+    a->source.ops = &source_ops;
+    a->sink.event = on_event;
+    a->from = from;
+    slice_copy(a->upstream, sizeof(a->upstream), slice_str(opt->upstream));
+    a->expect_stream = opt->stream;
+    a->keep_usage = opt->keep_usage;
+    sse_init(&a->events, opt->limit < EVENT_LIMIT ? opt->limit : EVENT_LIMIT);
+    buf_init(&a->scratch, 0);
+    buf_init(&a->whole, opt->limit);
+    buf_init(&a->headers, 0);
+    failure_init(&a->failure);
+    return &a->source;
 }

@@ -3,7 +3,9 @@
 #define PERILUNE_LLM_OPENAI_H
 
 #include "base/err.h"
-#include "llm/answer.h"
+#include "base/json.h"
+#include "flow/flow.h"
+#include "llm/dialect.h"
 
 struct openai_answer {
     struct slice        id, model;
@@ -19,6 +21,7 @@ void openai_chunk_role(struct buf *out, const struct openai_answer *a);
 void openai_chunk_text(struct buf *out, const struct openai_answer *a, struct slice text);
 void openai_chunk_finish(struct buf *out, const struct openai_answer *a);
 void openai_chunk_usage(struct buf *out, const struct openai_answer *a);
+void openai_chunk_end(struct buf *out);
 
 /* What a stream ends with after a failure: never followed by [DONE]. */
 void openai_error_event(struct buf *out, const struct failure *f);

@@ -28,6 +28,7 @@
 
 #include "base/httpdate.h"
 #include "base/json.h"
+#include "flow/headers.h"
 #include "upstream/origin.h"
 
 #define ERROR_BODY_MAX (64 * 1024) /* it is for people to read; what is longer is cut */
@@ -186,13 +187,15 @@ static void watch_again(struct call *c) {
         fail_later(c, FAILURE_NO_MEMORY, "out of memory");
 }
 
-void call_mark(struct call *c) {
+static void mark(struct call *c) {
     if (c->phase == CALL_OVER) return;
     bool first = c->phase != CALL_EVENTS;
     c->phase = CALL_EVENTS;
     c->phase_ms = loop_now(call_loop(c));
     if (first) watch_again(c);
 }
+
+static void call_mark(struct source *s) { mark(container_of(s, struct call, source)); }
 
 /* -- Receiving ------------------------------------------------------------------------- */
 
@@ -204,18 +207,7 @@ static bool is_kept(struct slice name) {
     return name.len > 12 && strncasecmp(name.ptr, "x-ratelimit-", 12) == 0;
 }
 
-struct slice call_header(const struct call *c, struct slice name) {
-    struct slice all = buf_get(&c->head);
-    while (all.len > 0) {
-        const char *nl = memchr(all.ptr, '\n', all.len);
-        const char *colon = memchr(all.ptr, ':', all.len);
-        if (slice_eq_nocase(slice_of(all.ptr, (size_t)(colon - all.ptr)), name))
-            return slice_of(colon + 1, (size_t)(nl - colon - 1));
-        all.len -= (size_t)(nl + 1 - all.ptr);
-        all.ptr = nl + 1;
-    }
-    return slice_of(NULL, 0);
-}
+static struct slice header(const struct call *c, struct slice name) { return headers_find(buf_get(&c->head), name); }
 
 /* A number of at most nine digits; 0 when it is none. */
 static unsigned digits(struct slice s) {
@@ -241,11 +233,8 @@ void call_on_field(struct call *c, struct slice name, struct slice value) {
     }
     /* An error's own clock: Retry-After may be a date. */
     bool clock = c->status >= 300 && slice_eq_nocase(name, SLICE("date"));
-    if ((!is_kept(name) && !clock) || buf_len(&c->head) + name.len + value.len + 2 > HEADERS_MAX) return;
-    buf_slice(&c->head, name);
-    buf_putc(&c->head, ':');
-    buf_slice(&c->head, value);
-    buf_putc(&c->head, '\n');
+    if ((!is_kept(name) && !clock) || buf_len(&c->head) + name.len + value.len + 4 > HEADERS_MAX) return;
+    headers_put(&c->head, name, value);
 }
 
 void call_on_head_end(struct call *c) {
@@ -270,7 +259,7 @@ static void enough(struct call *c) {
 static enum flow send_head(struct call *c) {
     c->headed = true;
     struct event ev = { .type = EVENT_HEAD, .status = c->status,
-                        .content_type = call_header(c, SLICE("content-type")),
+                        .content_type = header(c, SLICE("content-type")), .headers = buf_get(&c->head),
                         .has_length = c->has_length, .length = c->length };
     return c->sink->event(c->sink, &ev);
 }
@@ -292,10 +281,11 @@ enum flow call_on_body(struct call *c, struct slice s) {
         return FLOW_MORE;
     }
     if (c->whole) {
-        call_mark(c);
+        mark(c);
         collect(c, s, c->pool->target->max_answer);
         return FLOW_MORE;
     }
+    if (c->unread) mark(c);
     c->in_callback = true;
     enum flow flow = FLOW_MORE;
     if (!c->headed) flow = send_head(c);
@@ -320,8 +310,8 @@ static void call_resume(struct source *s) {
 /* -- Results ------------------------------------------------------------------------------ */
 
 static void retry_after(const struct call *c, struct failure *f) {
-    struct retry_after h = { call_header(c, SLICE("retry-after-ms")), call_header(c, SLICE("retry-after")),
-                             call_header(c, SLICE("date")) };
+    struct retry_after h = { header(c, SLICE("retry-after-ms")), header(c, SLICE("retry-after")),
+                             header(c, SLICE("date")) };
     f->retry_after_ms = httpdate_retry_after(&h, time(NULL));
 }
 
@@ -435,19 +425,12 @@ static void call_start(struct source *s, struct sink *to) {
 
 /* -- Making ------------------------------------------------------------------------------------ */
 
-static void put_field(struct buf *b, struct slice name, struct slice value) {
-    buf_slice(b, name);
-    buf_puts(b, ": ");
-    buf_slice(b, value);
-    buf_puts(b, "\r\n");
-}
-
 static void put_fields(struct buf *b, const struct call_options *opt) {
     const struct target *t = opt->pool->target;
     bool accept = false;
     for (unsigned i = 0; i < opt->header_count; i++) {
         accept |= slice_eq_nocase(opt->headers[i].name, SLICE("accept"));
-        put_field(b, opt->headers[i].name, opt->headers[i].value);
+        headers_put(b, opt->headers[i].name, opt->headers[i].value);
     }
     if (!accept) buf_puts(b, "Accept: */*\r\n");
     for (unsigned i = 0; i < t->header_count; i++) {
@@ -482,19 +465,27 @@ static struct call *call_with_text(const struct call_options *opt) {
     return c;
 }
 
-struct source *call_source(struct call *c) { return &c->source; }
+static const char *call_describe(const struct source *s, char *buf, size_t size) {
+    static const char *const waits[] = { "start", "response head", "first token", "next event", "end" };
+    const struct call *c = container_of((struct source *)(uintptr_t)s, struct call, source);
+    snprintf(buf, size, "upstream %s: %s", c->pool->target->name, c->paused ? "the client" : waits[c->phase]);
+    return buf;
+}
 
-struct call *call_new(const struct call_options *opt) {
+static const struct source_ops source_ops = { call_start, call_resume, call_cancel, call_mark, call_describe };
+
+struct source *call_new(const struct call_options *opt) {
     struct call *c = call_with_text(opt);
     if (c == NULL) return NULL;
-    c->source = (struct source){ call_start, call_resume, call_cancel };
+    c->source.ops = &source_ops;
     c->pool = opt->pool;
     buf_init(&c->head, 0);
     buf_init(&c->collected, 0);
     c->timeouts = opt->timeouts;
     c->deadline_ms = opt->deadline_ms;
     c->whole = opt->whole;
+    c->unread = opt->unread;
     c->body = blob_ref(opt->body);
     c->stream = opt->stream;
-    return c;
+    return &c->source;
 }

@@ -4,7 +4,7 @@
 
 #include "base/blob.h"
 #include "base/mem.h"
-#include "flow/flow.h"
+#include "flow/source.h"
 #include "upstream/client.h"
 #include "upstream/target.h"
 
@@ -43,20 +43,12 @@ struct call_options {
     struct slice              key;     /* overrides the target's; empty: the target's */
     bool                      stream;  /* small pieces are expected, over a long time */
     bool                      whole;   /* deliver the body in one piece, at the end */
+    bool                      unread;  /* nobody looks for events: each piece of the body counts as one */
     struct target_timeouts    timeouts;
     uint64_t                  deadline_ms; /* loop_now() time; 0: none */
 };
 
-/* NULL when there is no memory.  call->source is started with source->start().
- * The call frees itself after END, ERROR or cancel(). */
-struct call   *call_new(const struct call_options *opt);
-struct source *call_source(struct call *c);
-
-/* The consumer saw a real event (not a comment): the first ends the wait for the
- * first token, each restarts the wait for the next. */
-void call_mark(struct call *c);
-
-/* Of the head, valid from HEAD until the call ends; empty when absent. */
-struct slice call_header(const struct call *c, struct slice name);
+/* NULL when there is no memory.  HEAD carries the headers that are kept (call.c). */
+struct source *call_new(const struct call_options *opt);
 
 #endif

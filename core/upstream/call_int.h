@@ -30,7 +30,7 @@ struct call {
     struct http1       *http1;   /* http1: from then on */
     struct transfer    *transfer;
     struct blob        *body;    /* a share, until the answer begins */
-    struct buf          head;    /* interesting response headers, "name:value\n" */
+    struct buf          head;    /* interesting response headers, "name: value\r\n" */
     struct buf          collected;
     struct timer        watch;
     struct deferred          finish;
@@ -41,7 +41,7 @@ struct call {
     enum call_phase     phase;
     unsigned            url, tried;
     int                 status;
-    bool                stream, whole, headed, paused, in_callback, cancelled, has_length;
+    bool                stream, whole, unread, headed, paused, in_callback, cancelled, has_length;
     /* One allocation for the request's words: */
     struct slice        method, path; /* NUL-terminated */
     struct slice        fields;  /* "Name: value\r\n"... */

@@ -8,17 +8,22 @@
 #include "unit.h"
 
 struct reader {
-    struct sink   sink;
-    struct answer answer;
-    struct buf    heard;
-    unsigned      marks, events;
-    enum flow     says;
+    struct sink    sink;
+    struct source  from;    /* what the answer reads */
+    struct sink   *down;    /* the answer's sink; NULL: it has ended, or was cancelled */
+    struct source *answer;  /* NULL: it has ended */
+    struct buf     heard;
+    struct usage   usage;
+    unsigned       marks, events;
+    enum flow      says;
 };
 
 static enum flow on_event(struct sink *k, const struct event *ev) {
     struct reader *r = container_of(k, struct reader, sink);
     struct buf *out = &r->heard;
     r->events++;
+    if (ev->usage != NULL) r->usage = *ev->usage;
+    if (ev->type == EVENT_END || ev->type == EVENT_ERROR) r->answer = NULL;
     if (buf_len(out) > 0) buf_puts(out, " | ");
     switch (ev->type) {
     case EVENT_HEAD:
@@ -42,7 +47,19 @@ static enum flow on_event(struct sink *k, const struct event *ev) {
     return r->says;
 }
 
-static void on_mark(void *ud) { ((struct reader *)ud)->marks++; }
+static void from_start(struct source *s, struct sink *to) { container_of(s, struct reader, from)->down = to; }
+static void from_resume(struct source *s) { (void)s; }
+static void from_cancel(struct source *s) { container_of(s, struct reader, from)->down = NULL; }
+static void from_mark(struct source *s) { container_of(s, struct reader, from)->marks++; }
+static const struct source_ops from_ops = { from_start, from_resume, from_cancel, from_mark, NULL };
+
+/* As a source would: nothing after the end, nothing after cancel(). */
+static enum flow send(struct reader *r, const struct event *ev) {
+    struct sink *down = r->down;
+    if (down == NULL) return FLOW_MORE;
+    if (ev->type == EVENT_END || ev->type == EVENT_ERROR) r->down = NULL;
+    return down->event(down, ev);
+}
 
 static const struct answer_options STREAM = { .upstream = "up", .stream = true, .limit = 4096 };
 static const struct answer_options USAGE = { .upstream = "up", .stream = true, .keep_usage = true, .limit = 4096 };
@@ -51,31 +68,31 @@ static const struct answer_options WHOLE = { .upstream = "up", .limit = 64 };
 static void begin(struct reader *r, const struct answer_options *opt, const char *type) {
     memset(r, 0, sizeof(*r));
     r->sink.event = on_event;
-    struct answer_options o = *opt;
-    o.mark = on_mark;
-    o.mark_ud = r;
-    answer_init(&r->answer, &o, &r->sink);
+    r->from.ops = &from_ops;
     buf_init(&r->heard, 0);
-    r->answer.sink.event(&r->answer.sink, &(struct event){ .type = EVENT_HEAD, .status = 200,
-                                                           .content_type = slice_str(type) });
+    r->answer = answer_new(&r->from, opt);
+    if (FAULTED(r->answer)) return;
+    CHECK(r->answer != NULL);
+    source_start(r->answer, &r->sink);
+    send(r, &(struct event){ .type = EVENT_HEAD, .status = 200, .content_type = slice_str(type) });
 }
 
 static enum flow bytes(struct reader *r, struct slice s) {
     char *copy = mem_alloc(s.len + 1); /* exactly these bytes: nobody may look behind them */
     if (copy == NULL) return FLOW_MORE;
     memcpy(copy, s.ptr, s.len);
-    enum flow flow = r->answer.sink.event(&r->answer.sink, &(struct event){ .type = EVENT_BYTES,
-                                                                           .raw = slice_of(copy, s.len) });
+    enum flow flow = send(r, &(struct event){ .type = EVENT_BYTES, .raw = slice_of(copy, s.len) });
     mem_free(copy);
     return flow;
 }
 
 static void end(struct reader *r) {
-    r->answer.sink.event(&r->answer.sink, &(struct event){ .type = EVENT_END });
+    send(r, &(struct event){ .type = EVENT_END });
 }
 
 static void deinit(struct reader *r) {
-    answer_deinit(&r->answer);
+    if (r->answer != NULL) source_cancel(r->answer);
+    CHECK(r->down == NULL);
     buf_deinit(&r->heard);
 }
 
@@ -94,7 +111,7 @@ static void cut(const struct answer_options *opt, const char *type, struct slice
     end(&r); /* nothing comes behind the end */
     bytes(&r, SLICE("data: late\n\n"));
     NOTE("the first %zu bytes, then %zu at a time", first, step);
-    last = r.answer.usage;
+    last = r.usage;
     CHECK_SLICE(buf_get(&r.heard), slice_str(expected));
     deinit(&r);
 }
@@ -319,7 +336,7 @@ TEST(the_call_s_own_failure_goes_on) {
     failure_set(&f, FAILURE_RESET, "gone");
     begin(&r, &STREAM, "text/event-stream");
     bytes(&r, SLICE(TEXT "data: {"));
-    r.answer.sink.event(&r.answer.sink, &(struct event){ .type = EVENT_ERROR, .failure = &f });
+    send(&r, &(struct event){ .type = EVENT_ERROR, .failure = &f });
     end(&r);
     CHECK_SLICE(buf_get(&r.heard), SLICE(HEAD "F " TEXT " | ERROR upstream_reset: gone"));
     deinit(&r);
@@ -334,10 +351,9 @@ static void starved(const struct answer_options *opt, const char *type, const ch
     struct slice s = slice_str(body);
     begin(&r, opt, type);
     buf_reserve(&r.heard, 2048); /* what the test itself needs comes first */
-    if (buf_failed(&r.heard)) goto done;
+    if (buf_failed(&r.heard) || r.answer == NULL) goto done;
     for (size_t at = 0; at < s.len; at += 7)
-        r.answer.sink.event(&r.answer.sink, &(struct event){ .type = EVENT_BYTES,
-                                                             .raw = slice_of(s.ptr + at, s.len - at < 7 ? s.len - at : 7) });
+        send(&r, &(struct event){ .type = EVENT_BYTES, .raw = slice_of(s.ptr + at, s.len - at < 7 ? s.len - at : 7) });
     end(&r);
     CHECK(!buf_failed(&r.heard));
     if (!slice_eq(buf_get(&r.heard), slice_str(expected))) {

@@ -143,7 +143,7 @@ struct fixture {
     struct call_pool     pool;
     char                 url[64];
     struct sink          sink;
-    struct call         *call;
+    struct source *call;
     char                 seen[8192]; /* "200 TYPE|bytes|END", "ERROR kind status" */
     bool                 over;
     enum event_type      cancel_on; /* with `cancels` */
@@ -178,8 +178,7 @@ static enum flow on_event(struct sink *k, const struct event *ev) {
     f->over = ev->type == EVENT_END || ev->type == EVENT_ERROR;
     if (f->cancels && ev->type == f->cancel_on) {
         f->over = true;
-        struct source *s = call_source(f->call);
-        s->cancel(s);
+        source_cancel(f->call);
     }
     return f->full ? FLOW_FULL : FLOW_MORE;
 }
@@ -230,8 +229,7 @@ static bool begin(struct fixture *f, const char *body) {
     blob_put(bytes);
     if (FAULTED(f->call)) return false;
     CHECK(f->call != NULL);
-    struct source *s = call_source(f->call);
-    s->start(s, &f->sink);
+    source_start(f->call, &f->sink);
     return true;
 }
 
@@ -402,10 +400,7 @@ TEST_NOFAULT(cancelled_at_every_point) {
         f.server.script[0] = ANSWERS[4].reply;
         begin(&f, "{}");
         for (int i = 0; i < turns && !f.over; i++) turn(&f);
-        if (!f.over) {
-            struct source *s = call_source(f.call);
-            s->cancel(s);
-        }
+        if (!f.over) source_cancel(f.call);
         for (int i = 0; i < 5; i++) turn(&f);
         if (!f.over) CHECK_UINT(f.server.open, 0);
         fixture_close(&f);
@@ -423,8 +418,7 @@ TEST_NOFAULT(a_full_sink_stops_the_reading) {
         for (int k = 0; k < 100; k++) turn(&f);
         /* The kernel hands out what came meanwhile as one piece. */
         if (i == 0) CHECK_STR(f.seen, stages[0]);
-        struct source *s = call_source(f.call);
-        if (!f.over) s->resume(s);
+        if (!f.over) source_resume(f.call);
     }
     finish(&f);
     CHECK_STR(f.seen, stages[4]);

@@ -1,0 +1,47 @@
+/* headers.c -- header lines in one buffer, looked through from the start.
+ *
+ * A block has a dozen lines at most, is written once and asked once or twice: a
+ * table would cost more than it finds.  Whoever writes lines has checked that
+ * names are tokens and that values hold no line end. */
+#include "flow/headers.h"
+
+#include <string.h>
+#include <strings.h>
+
+bool headers_next(struct slice *block, struct slice *name, struct slice *value) {
+    if (block->len == 0) return false;
+    const char *nl = memchr(block->ptr, '\n', block->len);
+    size_t len = nl ? (size_t)(nl + 1 - block->ptr) : block->len;
+    const char *colon = memchr(block->ptr, ':', len);
+    size_t end = nl == NULL ? len : len > 1 && nl[-1] == '\r' ? len - 2 : len - 1;
+    size_t to = colon ? (size_t)(colon - block->ptr) : end;
+    *name = slice_of(block->ptr, to);
+    *value = colon ? slice_trim(slice_of(colon + 1, end - to - 1)) : slice_of(block->ptr + end, 0);
+    block->ptr += len;
+    block->len -= len;
+    return true;
+}
+
+struct slice headers_line(struct slice block, struct slice name) {
+    struct slice n, value;
+    const char *start = block.ptr;
+    while (headers_next(&block, &n, &value)) {
+        if (slice_eq_nocase(n, name)) return slice_of(start, (size_t)(block.ptr - start));
+        start = block.ptr;
+    }
+    return slice_of(NULL, 0);
+}
+
+struct slice headers_find(struct slice block, struct slice name) {
+    struct slice n, value;
+    while (headers_next(&block, &n, &value))
+        if (slice_eq_nocase(n, name)) return value;
+    return slice_of(NULL, 0);
+}
+
+void headers_put(struct buf *out, struct slice name, struct slice value) {
+    buf_slice(out, name);
+    buf_puts(out, ": ");
+    buf_slice(out, value);
+    buf_puts(out, "\r\n");
+}

@@ -1,0 +1,17 @@
+/* headers.h -- a block of header lines, "name: value\r\n" each. See headers.c. */
+#ifndef PERILUNE_FLOW_HEADERS_H
+#define PERILUNE_FLOW_HEADERS_H
+
+#include "base/buf.h"
+#include "base/slice.h"
+
+/* The first line of this name (any case), its line end included; ptr is NULL when there is none. */
+struct slice headers_line(struct slice block, struct slice name);
+/* Its value, without the white space around it; ptr is NULL when there is no such line. */
+struct slice headers_find(struct slice block, struct slice name);
+/* Takes the next line from *block. False: there is none. */
+bool         headers_next(struct slice *block, struct slice *name, struct slice *value);
+/* Appends a line. */
+void         headers_put(struct buf *out, struct slice name, struct slice value);
+
+#endif

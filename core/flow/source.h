@@ -1,0 +1,44 @@
+/* source.h -- whoever gives an answer. See flow.h for what it gives.
+ *
+ * A source is embedded in the struct of whoever implements it, and belongs to
+ * whoever made it until start(); from then on it frees itself: after END, after
+ * ERROR, or in cancel().  A source may wrap another one, of which it is the sink:
+ * the reader of a chat does, and so will retries, hedges and breakers. */
+#ifndef PERILUNE_FLOW_SOURCE_H
+#define PERILUNE_FLOW_SOURCE_H
+
+#include <stddef.h>
+
+#include "flow/flow.h"
+
+struct source {
+    const struct source_ops *ops;
+};
+
+struct source_ops {
+    /* Once.  Events may come from inside of it. */
+    void (*start)(struct source *s, struct sink *to);
+    /* After FLOW_FULL: go on.  Events may come from inside of it. */
+    void (*resume)(struct source *s);
+    /* Silence from here on; frees s, also when it was never started.  May be called from
+     * inside of one of its events. */
+    void (*cancel)(struct source *s);
+    /* What came held a real event, not only a comment: the wait for the first token is over,
+     * the wait for the next begins anew.  NULL: nobody waits. */
+    void (*mark)(struct source *s);
+    /* What it is and waits for, for people: "upstream big: first token".  Borrowed: static
+     * text, or in buf. */
+    const char *(*describe)(const struct source *s, char *buf, size_t size);
+};
+
+static inline void source_start(struct source *s, struct sink *to) { s->ops->start(s, to); }
+static inline void source_resume(struct source *s) { s->ops->resume(s); }
+static inline void source_cancel(struct source *s) { s->ops->cancel(s); }
+static inline void source_mark(struct source *s) {
+    if (s->ops->mark != NULL) s->ops->mark(s);
+}
+static inline const char *source_describe(const struct source *s, char *buf, size_t size) {
+    return s->ops->describe(s, buf, size);
+}
+
+#endif
