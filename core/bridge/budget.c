@@ -20,10 +20,11 @@
  * wait as long as it takes.  Functions of hooks, which one turn of the loop may call thousands
  * of times, have it together in a turn.
  *
- * No hook runs inside of C.  C that works long asks state_has_time() in its loops.  For the
- * rest (one call on a large string takes milliseconds, and HOOK_COUNT bytecodes are hundreds
- * of calls) the hook fires more often as long as large blocks are allocated, or it has seen
- * that its last interval was long.
+ * No hook runs inside of C.  C that works long asks state_has_time() in its loops, and when
+ * the slice is over by then, the hook fires at the next bytecode.  For the rest (one call on a
+ * large string takes milliseconds, and HOOK_COUNT bytecodes are hundreds of calls) it fires
+ * more often as long as large blocks are allocated, or it has seen that its last interval was
+ * long.
  *
  * A stream that lasts minutes calls its hooks for each token: while an answer takes its time
  * its request earns a share of it, EARN_PART, up to what it has used.
@@ -40,7 +41,7 @@
 #include "bridge/task.h"
 
 #define HOOK_COUNT   1000 /* bytecodes between two looks at the clock: some 10 us */
-#define DENSE_COUNT  50   /* the same where calls of C take long */
+#define DENSE_COUNT  20   /* the same where calls of C take long */
 #define DENSE_LOOKS  200  /* short intervals until that is over */
 #define LONG_LOOK_US 500
 #define SLICE_US     1000
@@ -196,6 +197,31 @@ uint64_t stretch_end(struct state *s, const struct stretch *outer) {
     return took;
 }
 
+/* -- How often the hook looks -------------------------------------------------------- */
+
+static void on_count(lua_State *L, lua_Debug *ar);
+
+/* May be called anywhere, also from the allocator. */
+static void set_hook(struct state *s, int count) {
+    if (s->hook_count == count) return;
+    s->hook_count = count;
+    lua_sethook(s->L, on_count, LUA_MASKCOUNT, count);
+}
+
+/* The slice is over, but we are inside of C: the hook is to fire behind it. */
+static void look_at_once(struct state *s) { set_hook(s, 1); }
+
+static void look_often(struct state *s, bool dense) {
+    s->quick_looks = 0;
+    set_hook(s, dense ? DENSE_COUNT : HOOK_COUNT);
+}
+
+void budget_large_block(struct state *s) {
+    if (s->hook_count == 1) return;
+    look_often(s, true);
+    if (loop_hrtime_us() - s->run.began_us >= SLICE_US) look_at_once(s);
+}
+
 /* -- Is it over? ------------------------------------------------------------------- */
 
 /* Condemns the running request when its time is up.  Returns why it must not go on, or NULL. */
@@ -210,12 +236,12 @@ static const char *ask(struct state *s, uint64_t now) {
     return b->killed;
 }
 
-uint64_t budget_left_us(struct state *s) {
+uint64_t budget_left_us(struct state *s, bool at_once) {
     struct budget *b = s->run.budget;
     if (b == NULL || is_free(s, b)) return UINT64_MAX;
     if (b->killed != NULL) return 0;
-    uint64_t took = taken_us(s, loop_hrtime_us()), total = total_left(s, b), block = block_left(s, b);
-    uint64_t left = total < block ? total : block;
+    uint64_t took = taken_us(s, loop_hrtime_us()), left = total_left(s, b), block = block_left(s, b);
+    if ((at_once || s->run.in_hook) && block < left) left = block;
     return left > took ? left - took : 0;
 }
 
@@ -224,7 +250,11 @@ static bool is_loading_over(const struct state *s) {
 }
 
 bool state_has_time(struct state *s) {
-    return s->run.budget != NULL ? ask(s, loop_hrtime_us()) == NULL : !is_loading_over(s);
+    if (s->run.budget == NULL) return !is_loading_over(s);
+    uint64_t now = loop_hrtime_us();
+    if (ask(s, now) != NULL) return false;
+    if (now - s->run.began_us >= SLICE_US) look_at_once(s);
+    return true;
 }
 
 void state_check(lua_State *L) {
@@ -246,9 +276,10 @@ static void on_count(lua_State *L, lua_Debug *ar) {
     (void)ar;
     struct state *s = state_of(L);
     uint64_t now = loop_hrtime_us();
-    if (now - s->looked_us > LONG_LOOK_US) budget_look_often(s, true);
-    else if (s->dense && ++s->quick_looks > DENSE_LOOKS) budget_look_often(s, false);
+    if (now - s->looked_us > LONG_LOOK_US) look_often(s, true);
+    else if (s->hook_count == DENSE_COUNT && ++s->quick_looks > DENSE_LOOKS) look_often(s, false);
     s->looked_us = now;
+    if (s->hook_count == 1) look_often(s, true);
     if (s->run.budget == NULL) {
         state_check(L);
         return;
@@ -261,12 +292,4 @@ static void on_count(lua_State *L, lua_Debug *ar) {
     }
 }
 
-/* lua_sethook() may be called anywhere, also from the allocator. */
-void budget_look_often(struct state *s, bool dense) {
-    s->quick_looks = 0;
-    if (s->dense == dense) return;
-    s->dense = dense;
-    lua_sethook(s->L, on_count, LUA_MASKCOUNT, dense ? DENSE_COUNT : HOOK_COUNT);
-}
-
-void budget_watch(lua_State *L) { lua_sethook(L, on_count, LUA_MASKCOUNT, HOOK_COUNT); }
+void budget_watch(lua_State *L) { look_often(state_of(L), false); }

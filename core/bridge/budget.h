@@ -48,9 +48,9 @@ void stretch_begin(struct state *s, struct stretch *outer, struct budget *b, boo
 /* Returns the CPU time that it took.  Whether the request may go on is in budget->killed. */
 uint64_t stretch_end(struct state *s, const struct stretch *outer);
 
-/* CPU time that the running request has left, and that it may take before it gives its thread
- * away; UINT64_MAX where there is no limit. */
-uint64_t budget_left_us(struct state *s);
+/* CPU time that the running request has left, of which at_once without giving its thread away;
+ * UINT64_MAX where there is no limit. */
+uint64_t budget_left_us(struct state *s, bool at_once);
 /* A condemned request cleans up (finally): a few milliseconds more, once. */
 void budget_reprieve(struct state *s, struct budget *b);
 /* The running request must not go on; the first reason stays. */
@@ -58,7 +58,8 @@ void budget_condemn(struct state *s, const char *why);
 
 /* Sets the hook that ends slices. [0, 0, -] */
 void budget_watch(lua_State *L);
-/* The hook fires more often, or no longer does: see budget.c.  May be called anywhere. */
-void budget_look_often(struct state *s, bool dense);
+/* A large block is allocated, and with it comes work on as many bytes: the hook will look more
+ * often, and at once if the slice is over. */
+void budget_large_block(struct state *s);
 
 #endif

@@ -67,7 +67,7 @@ static void group_cancel(struct op *op) { group_free(container_of(op, struct gro
 static int push_branch(lua_State *L, struct branch *b) {
     lua_State *co = b->task->co;
     int n = lua_gettop(co);
-    luaL_checkstack(L, n, "too many results");
+    if (!lua_checkstack(L, n)) luaL_error(L, "a branch returned %d results: return a table instead", n);
     lua_xmove(co, L, n);
     return n;
 }
@@ -76,8 +76,10 @@ static int push_results(lua_State *L, struct op *op) {
     struct group *g = container_of(op, struct group, op);
     int n;
     if (g->winner != NULL && g->winner->threw) {
-        lua_xmove(g->winner->task->co, L, 1);
-        state_of(L)->running->result = NULL; /* freed here: the raise must not cancel it again */
+        lua_State *co = g->winner->task->co;
+        if (lua_gettop(co) > 0) lua_xmove(co, L, 1);
+        else lua_pushliteral(L, "not enough memory"); /* there was none for an error, either */
+        state_of(L)->running->taken = NULL; /* freed here: the raise must not cancel it again */
         group_free(g);
         return lua_error(L);
     }
@@ -168,7 +170,7 @@ int l_spawn(lua_State *L) {
     g->mode = mode;
     g->limit = limit < BRANCHES_MOST ? (unsigned)limit : BRANCHES_MOST;
     /* From here a raise would leak g: hang it on the task, which cancels it. */
-    parent->result = &g->op;
+    parent->taken = &g->op;
     for (size_t i = 0; i < count; i++) {
         lua_rawgeti(L, 2, (int)i + 1);
         struct task *t = task_new(L, 0);
@@ -178,7 +180,7 @@ int l_spawn(lua_State *L) {
         t->owner = b;
         t->done = on_branch_done;
     }
-    parent->result = NULL;
+    parent->taken = NULL;
     if (count == 0) nothing_to_do(g);
     else loop_soon(parent->state->loop, &g->start, start_some);
     return op_wait(L, &g->op, "branches");

@@ -21,17 +21,29 @@
 
 static const char array_key;
 
-struct buf *lib_scratch(lua_State *L) {
-    struct buf *b = &state_of(L)->decode;
+/* Bytes in C count, too: a table with the same string a thousand times is small in Lua. */
+static struct buf *start(struct state *s, struct buf *b) {
+    size_t left = state_memory_left(s);
     buf_clear(b);
+    b->limit = left == SIZE_MAX ? 0 : left > 0 ? left : 1;
     return b;
 }
 
+struct buf *lib_scratch(lua_State *L) {
+    struct state *s = state_of(L);
+    return start(s, &s->decode);
+}
+
 struct buf *lib_output(lua_State *L) {
-    struct buf *b = &state_of(L)->encode;
-    if (b->cap > 1024 * 1024) buf_deinit(b); /* one large request must not stay for ever */
-    buf_clear(b);
-    return b;
+    struct state *s = state_of(L);
+    if (s->encode.cap > 1024 * 1024) buf_deinit(&s->encode); /* one large request must not stay for ever */
+    return start(s, &s->encode);
+}
+
+void lib_check_buf(lua_State *L, const struct buf *b) {
+    if (b->error == PERILUNE_ERR_LIMITED)
+        luaL_error(L, "the result has more bytes than the memory that the policy may still use (limits.memory)");
+    if (b->error != 0) luaL_error(L, "not enough memory");
 }
 
 /* -- Arrays ------------------------------------------------------------------------- */
@@ -187,6 +199,7 @@ void lib_sha256(struct slice s, char hex[65]) {
 static int l_sha256(lua_State *L) {
     struct slice s;
     s.ptr = luaL_checklstring(L, 1, &s.len);
+    state_pay(L, s.len / 32);
     char hex[65];
     lib_sha256(s, hex);
     lua_pushlstring(L, hex, 64);
@@ -198,6 +211,7 @@ static int l_json_decode(lua_State *L) {
     s.ptr = luaL_checklstring(L, 1, &s.len);
     struct json_doc *doc = &state_of(L)->scratch_doc;
     struct json_error err = { 0 };
+    state_pay(L, s.len / 64);
     int rc = json_parse(doc, s, &err);
     if (rc == 0) {
         value_push(L, doc, 0);
@@ -251,7 +265,7 @@ static int l_check(lua_State *L) {
 
 /* core.cpu_left() -> seconds of CPU time that the running request may still use */
 static int l_cpu_left(lua_State *L) {
-    uint64_t us = budget_left_us(state_of(L));
+    uint64_t us = budget_left_us(state_of(L), false);
     lua_pushnumber(L, us == UINT64_MAX ? HUGE_VAL : (double)us / 1e6);
     return 1;
 }

@@ -9,10 +9,13 @@
 
 void lib_open(lua_State *L); /* package.loaded["perilune.core"] [0, 0, e] */
 
-/* Buffers of the state, empty; each valid until it is asked for again.  The
- * first is for decoding one string, the second for building one text. */
+/* Buffers of the state, empty, with what the request may still take as their limit; each
+ * valid until it is asked for again.  The first is for decoding one string, the second for
+ * building one text. */
 struct buf *lib_scratch(lua_State *L);
 struct buf *lib_output(lua_State *L);
+/* Raises what failed when b did: no memory, or more than the request may have. [0, 0, e] */
+void lib_check_buf(lua_State *L, const struct buf *b);
 
 /* The table on top is a JSON array even when it is empty. [0, 0, e] */
 void lib_mark_array(lua_State *L);

@@ -290,6 +290,7 @@ static int l_fingerprint(lua_State *L) {
     body_put(b);
     if (buf_failed(out)) return luaL_error(L, "not enough memory"); /* else all requests would look alike */
     char hex[65];
+    state_pay(L, buf_len(out) / 32);
     lib_sha256(buf_get(out), hex);
     lua_pushstring(L, hex);
     return 1;

@@ -43,6 +43,13 @@ static bool may_grow(struct state *s, size_t more) {
     return false;
 }
 
+size_t state_memory_left(const struct state *s) {
+    const struct budget *b = s->run.budget;
+    if (b == NULL || b->trusted || s->limits.memory == 0) return SIZE_MAX;
+    size_t grown = (s->run.in_hook ? 0 : b->memory) + (s->used > s->run.began_used ? s->used - s->run.began_used : 0);
+    return grown < s->limits.memory / 2 ? s->limits.memory / 2 - grown : 0;
+}
+
 /* Where every block should be watched by itself there is no pool. */
 #ifdef __SANITIZE_ADDRESS__
 #define POOL_SIZE 0
@@ -54,7 +61,7 @@ static void *allocate(void *ud, void *ptr, size_t osize, size_t nsize) {
     struct state *s = ud;
     if (ptr == NULL) osize = 0;
     if (nsize > osize && !may_grow(s, nsize - osize)) return NULL;
-    if (nsize >= LARGE_BLOCK && s->run.budget != NULL && !s->run.budget->trusted) budget_look_often(s, true);
+    if (nsize >= LARGE_BLOCK && s->run.budget != NULL && !s->run.budget->trusted) budget_large_block(s);
     void *p = pool_resize(&s->pool, ptr, osize, nsize);
     if (p != NULL || nsize == 0) s->used += nsize - osize;
     return p;

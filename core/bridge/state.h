@@ -29,6 +29,8 @@ struct state_limits {
     size_t   high_water; /* bytes held for a reader that is not there yet */
 };
 
+#define STATE_STEPS 1024 /* between two looks at the clock, see state_pay() */
+
 /* How much Lua work there was; written by the state's thread. */
 struct state_stats {
     atomic_uint_least64_t policy_us, tasks, kills, errors;
@@ -60,7 +62,8 @@ struct state {
     uint64_t            until_us;   /* while loading: when to give up; 0: never */
     uint64_t            looked_us;  /* when the hook fired last, or the slice began */
     unsigned            quick_looks;
-    bool                dense;      /* the hook fires more often: see budget.c */
+    size_t              steps;      /* since state_pay() looked at the clock */
+    int                 hook_count; /* bytecodes between two of its calls: see budget.c */
     struct pool         pool;       /* small blocks of Lua */
     size_t              used, collected_at; /* bytes */
     struct task        *spare[64];  /* tasks that ended by themselves, to be used again */
@@ -112,6 +115,17 @@ void state_check(lua_State *L);
 bool state_has_time(struct state *s);
 /* Both at once, for C that holds nothing. [0, 0, e] */
 void state_tick(lua_State *L);
+/* The same for loops of short steps, some ten nanoseconds each: looks at the clock now and then. [0, 0, e] */
+static inline void state_pay(lua_State *L, size_t steps) {
+    struct state *s = state_of(L);
+    s->steps += steps;
+    if (s->steps < STATE_STEPS) return;
+    s->steps = 0;
+    state_tick(L);
+}
+
+/* Bytes that the running request may still take, also in C; SIZE_MAX where there is no limit. */
+size_t state_memory_left(const struct state *s);
 
 /* The counter of tokens, made when there is none yet. NULL: no memory. */
 struct tokens *state_tokens(struct state *s);

@@ -99,11 +99,19 @@ void task_branch(struct task *t, struct task *parent) {
     t->request = parent->request;
 }
 
+/* An op whose push raised.  A pcall of the policy may have caught that, and the task lives on. */
+static void drop_taken(struct task *t) {
+    struct op *taken = t->taken;
+    t->taken = NULL;
+    if (taken != NULL) taken->cancel(taken);
+}
+
 static void drop_ops(struct task *t) {
     struct op *op = t->op, *result = t->result;
     t->op = t->result = NULL;
     if (op != NULL) op->cancel(op);
     if (result != NULL) result->cancel(result);
+    drop_taken(t);
 }
 
 void task_free(struct task *t) {
@@ -200,6 +208,7 @@ void op_check(lua_State *L) {
     if (t->co != L || !lua_isyieldable(L))
         luaL_error(L, "cannot wait here: inside a callback (tap, map, finally, sort, gsub) "
                       "or a coroutine of your own");
+    drop_taken(t);
 }
 
 void *op_alloc(struct task *t, size_t size) {
@@ -235,10 +244,12 @@ void op_done(struct op *op) {
  * own results. [-n, +m, e] */
 int l_result(lua_State *L) {
     struct task *t = state_of(L)->running;
-    if (t == NULL || t->result == NULL) return lua_gettop(L);
+    if (t == NULL || t->co != L || t->result == NULL) return lua_gettop(L);
     lua_settop(L, 0);
-    struct op *op = t->result;
-    int n = op->push(L, op); /* a raise leaves t->result set: drop_ops() cancels it */
+    drop_taken(t);
+    struct op *op = t->taken = t->result;
     t->result = NULL;
+    int n = op->push(L, op);
+    t->taken = NULL;
     return n;
 }

@@ -16,7 +16,8 @@ struct op {
     void       (*cancel)(struct op *op);
     /* Inside the task again: push the results, then free yourself.  Create Lua
      * objects first, give ownership away last: a raise before that must leave the
-     * op whole, it is then cancelled. Returns the number of results. */
+     * op whole, it is then cancelled (also when a pcall catches it). Returns the
+     * number of results. */
     int        (*push)(lua_State *L, struct op *op);
 };
 
@@ -26,6 +27,7 @@ struct task {
     int           ref;      /* anchors co in the registry */
     struct op    *op;       /* what it waits for; NULL while it runs or is ready */
     struct op    *result;   /* finished, not yet taken by core.result() */
+    struct op    *taken;    /* core.result() pushes what it brought; left here when that raised */
     _Alignas(16) char room[64]; /* for an op: op_alloc() */
     bool          room_used;
     struct budget *budget;  /* a share of its request's */

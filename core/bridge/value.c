@@ -5,16 +5,23 @@
  * with a metatable (also set on decoded empty arrays, so they come back as []).
  *
  * Buffers that are alive while Lua may raise belong to somebody who frees them
- * (the library's scratch buffer); nothing here owns C memory. */
+ * (the library's scratch buffer); nothing here owns C memory.
+ *
+ * A table may hold the same table or string many times, so that its JSON is as large as
+ * it likes.  Each value pays for its time, and the buffer has a limit. */
 #include "bridge/value.h"
 
 #include <lauxlib.h>
 #include <math.h>
 
 #include "bridge/lib.h"
+#include "bridge/state.h"
 #include "bridge/view.h"
 
 static const char null_address;
+
+#define STEPS_OF_NODE 4   /* for state_pay() */
+#define BYTES_OF_STEP 64
 
 void value_push_null(lua_State *L) { lua_pushlightuserdata(L, (void *)(uintptr_t)&null_address); }
 
@@ -32,7 +39,7 @@ void value_push_string(lua_State *L, const struct json_doc *doc, uint32_t node) 
     }
     struct buf *scratch = lib_scratch(L);
     json_decode_string(doc, node, scratch);
-    if (buf_failed(scratch)) luaL_error(L, "not enough memory");
+    lib_check_buf(L, scratch);
     struct slice s = buf_get(scratch);
     lua_pushlstring(L, s.ptr, s.len);
 }
@@ -59,6 +66,7 @@ static void push_object(lua_State *L, const struct json_doc *doc, uint32_t node)
 }
 
 void value_push(lua_State *L, const struct json_doc *doc, uint32_t node) {
+    state_pay(L, STEPS_OF_NODE);
     luaL_checkstack(L, 4, "JSON is nested too deeply");
     switch (json_type(doc, node)) {
     case JSON_NULL: value_push_null(L); break;
@@ -106,6 +114,7 @@ static void encode_object(lua_State *L, int t, struct buf *out, int depth) {
 }
 
 bool value_is_list(lua_State *L, int t, size_t n) {
+    state_pay(L, n);
     lua_pushnil(L);
     while (lua_next(L, t) != 0) {
         lua_pop(L, 1);
@@ -138,6 +147,7 @@ static void encode_table(lua_State *L, int t, struct buf *out, int depth) {
 void value_encode(lua_State *L, int index, struct buf *out, int depth) {
     if (depth > JSON_MAX_DEPTH) luaL_error(L, "cannot encode as JSON: nested deeper than 256 (a cycle?)");
     luaL_checkstack(L, 6, "value is nested too deeply");
+    state_pay(L, STEPS_OF_NODE); /* tables that share parts may have more nodes than there are bytes */
     size_t len;
     const char *s;
     switch (lua_type(L, index)) {
@@ -146,6 +156,7 @@ void value_encode(lua_State *L, int index, struct buf *out, int depth) {
     case LUA_TNUMBER: json_write_number(out, lua_tonumber(L, index)); break;
     case LUA_TSTRING:
         s = lua_tolstring(L, index, &len);
+        state_pay(L, len / BYTES_OF_STEP);
         json_write_string(out, slice_of(s, len));
         break;
     case LUA_TTABLE: encode_table(L, index, out, depth); break;
@@ -154,7 +165,7 @@ void value_encode(lua_State *L, int index, struct buf *out, int depth) {
         else if (!view_encode(L, index, out, depth))
             luaL_error(L, "cannot encode a %s as JSON", luaL_typename(L, index));
     }
-    if (buf_failed(out)) luaL_error(L, "not enough memory");
+    lib_check_buf(L, out);
 }
 
 bool value_field_bool(lua_State *L, int table, const char *key, bool otherwise) {

@@ -23,6 +23,7 @@
 
 #include "base/mem.h"
 #include "bridge/lib.h"
+#include "bridge/state.h"
 #include "bridge/value.h"
 
 static const char deleted_address;
@@ -71,6 +72,7 @@ static void push_env(lua_State *L, struct view *v, int object) {
 static void push_array(lua_State *L, struct body *body, uint32_t node) {
     const struct json_doc *doc = &body->doc;
     luaL_checkstack(L, 4, "JSON is nested too deeply");
+    state_pay(L, 4 * doc->nodes[node].count);
     lua_createtable(L, (int)doc->nodes[node].count, 0);
     int i = 0;
     for (uint32_t n = json_first(doc, node); n != JSON_NONE; n = json_next(doc, node, n)) {
@@ -165,6 +167,7 @@ static bool same_string(lua_State *L, const struct json_doc *doc, uint32_t n, in
 
 static bool same_value(lua_State *L, struct body *body, uint32_t n, int i) {
     luaL_checkstack(L, 4, "JSON is nested too deeply");
+    state_pay(L, 4);
     const struct json_doc *doc = &body->doc;
     struct view *v;
     switch (json_type(doc, n)) {
@@ -291,7 +294,7 @@ void view_write(lua_State *L, struct view *v, int object, struct buf *out, int d
     write_new(L, v, env, out, depth);
     buf_putc(out, '}');
     lua_pop(L, 1);
-    if (buf_failed(out)) luaL_error(L, "not enough memory");
+    lib_check_buf(L, out);
 }
 
 bool view_encode(lua_State *L, int index, struct buf *out, int depth) {

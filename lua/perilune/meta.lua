@@ -482,8 +482,8 @@ function perilune.shared(name) end
 ---@return number
 function perilune.now() end
 
---- Seconds of CPU time that the request may still use before it gives its thread away:
---- what is left of limits.cpu_ms, and in functions of tap, map and finally of limits.block_ms.
+--- Seconds of CPU time that the request may still use: what is left of limits.cpu_ms, and
+--- in functions of tap, map and finally of limits.block_ms.
 --- math.huge where nothing is limited.
 ---@return number
 function perilune.cpu_left() end

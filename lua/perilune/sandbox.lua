@@ -8,11 +8,17 @@
 --
 -- pcall and xpcall ask afterwards whether the request was condemned in the
 -- meantime (CPU time, memory): a condemned one cannot talk itself out of it.
+-- xpcall calls its handler when the error has been caught: while the hook that ends
+-- a budget throws, no hook fires, and a handler could run for ever.
+--
+-- table.sort and string.gsub are Lua where they call back or work long, so that the
+-- time of a request can be sliced in there, too (perilune.interruptible).
 --
 -- Policies run with the JIT off, because compiled loops do not count
 -- instructions, and so does this library.  `trusted` policies get everything.
 
 local core = require "perilune.core"
+local interruptible = require "perilune.interruptible"
 require "perilune.response"
 
 local M = {}
@@ -21,6 +27,7 @@ local check = core.check
 local sealed = setmetatable({}, { __mode = "k" }) -- handles of readonly tables
 
 string.dump = nil
+string.gsub = interruptible.gsub
 getmetatable("").__metatable = false
 
 local function copy(t)
@@ -56,6 +63,13 @@ local function to_text(...)
 end
 
 local function guard(...) return check(...) end
+
+local function handle(handler, ok, ...)
+  if ok then return true, ... end
+  local handled, said = pcall(handler, (...))
+  if not handled then return false, "error in error handling" end
+  return false, said
+end
 
 local open = {
   "assert", "error", "ipairs", "next", "rawequal", "rawget", "select", "setmetatable",
@@ -118,8 +132,9 @@ function M.env(trusted)
   for _, name in ipairs(open) do env[name] = _G[name] end
   env.math, env.table, env.bit, env.string = copy(math), copy(table), copy(bit), copy(string)
   env.math.randomseed = nil
+  env.table.sort = interruptible.sort
   env.pcall = function(f, ...) return guard(pcall(f, ...)) end
-  env.xpcall = function(f, handler, ...) return guard(xpcall(f, handler, ...)) end
+  env.xpcall = function(f, handler, ...) return guard(handle(handler, guard(pcall(f, ...)))) end
   env.pairs = function(t)
     if type(t) == "userdata" then return next, core.fields(t) end
     return pairs(t)
