@@ -20,6 +20,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "bridge/cleanup.h"
 #include "bridge/lib.h"
 #include "bridge/request.h"
 #include "llm/openai.h"
@@ -404,27 +405,9 @@ static enum flow on_event(struct sink *k, const struct event *ev) {
 
 /* -- Finally ----------------------------------------------------------------------------------- */
 
-static void set_number(lua_State *L, const char *key, double v) {
-    lua_pushnumber(L, v);
-    lua_setfield(L, -2, key);
-}
-
 static int run_finally(lua_State *L, void *ud) {
     struct run *run = ud;
-    const struct outcome *o = run->outcome;
-    lua_createtable(L, 0, 6);
-    lua_pushboolean(L, o->ok);
-    lua_setfield(L, -2, "ok");
-    if (!o->ok) {
-        lua_pushstring(L, o->code);
-        lua_setfield(L, -2, "code");
-    }
-    set_number(L, "ttft_ms", (double)o->ttft_us / 1000);
-    set_number(L, "total_ms", (double)o->total_us / 1000);
-    if (o->usage.known) {
-        lib_push_usage(L, &o->usage);
-        lua_setfield(L, -2, "usage");
-    }
+    cleanup_push_outcome(L, run->outcome);
     struct hooks *h = response_lua(run->r)->hooks;
     if (h->record && !buf_failed(&h->recorded)) {
         lua_pushlstring(L, buf_get(&h->recorded).ptr, buf_len(&h->recorded));
@@ -506,7 +489,9 @@ int l_response_finally(lua_State *L) {
     luaL_argcheck(L, r != NULL, 1, "not a response");
     luaL_checktype(L, 2, LUA_TFUNCTION);
     struct hooks *h = hooks_of(r);
-    if (h == NULL) return luaL_error(L, "not enough memory");
+    const struct task *t = state_of(L)->running;
+    bool kept = t == NULL || t->request == NULL || policy_request_keep(t->request);
+    if (h == NULL || !kept) return luaL_error(L, "not enough memory");
     add_function(L, "finally", 2);
     h->has_finally = true;
     lua_settop(L, 1);

@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "bridge/cleanup.h"
 #include "bridge/lib.h"
 #include "bridge/response.h"
 #include "bridge/task.h"
@@ -72,10 +73,36 @@ void policy_request_end(struct policy_request *r) {
 void policy_request_put(struct policy_request *r) {
     if (r == NULL || --r->refs > 0) return;
     if (r->slot != 0) handle_empty(r->state, &r->state->request_type, r->slot); /* collected before */
+    state_ref_drop(r->state, r->cleanup_ref);
+    budget_put(r->cleanup_budget);
     body_put(r->body);
     blob_put(r->raw);
     arena_deinit(&r->arena);
     mem_free(r);
+}
+
+static bool own(struct policy_request *r, struct slice *s) {
+    if (s->len == 0) return true;
+    s->ptr = arena_dup(&r->arena, *s);
+    return s->ptr != NULL;
+}
+
+bool policy_request_keep(struct policy_request *r) {
+    if (r->kept) return true;
+    struct http_header *all = arena_alloc(&r->arena, (r->header_count + 1) * sizeof(*all));
+    struct slice method = r->method, path = r->path, query = r->query, peer = slice_str(r->peer);
+    bool ok = all != NULL && own(r, &method) && own(r, &path) && own(r, &query) && own(r, &peer);
+    for (unsigned i = 0; ok && i < r->header_count; i++) {
+        all[i] = r->headers[i];
+        ok = own(r, &all[i].name) && own(r, &all[i].value);
+    }
+    if (!ok) return false;
+    r->method = method;
+    r->path = path;
+    r->query = query;
+    r->peer = peer.ptr;
+    r->headers = all;
+    return r->kept = true;
 }
 
 static struct slice find_header(const struct policy_request *r, struct slice name) {
@@ -512,6 +539,7 @@ static void set_property(lua_State *L, const char *name, enum property p) {
 
 static void open_properties(lua_State *L) {
     static const luaL_Reg methods[] = { { "body", l_body },
+                                        { "finally", l_request_finally },
                                         { "fingerprint", l_fingerprint },
                                         { "log", l_log },
                                         { "prefixes", l_prefixes },

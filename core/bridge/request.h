@@ -28,6 +28,9 @@ struct policy_request {
     uint64_t      deadline_ms;  /* loop clock */
     struct list   responses;    /* struct response: calls made for it */
     struct savings_entry *saved;  /* what policies reported; in the arena */
+    int           cleanup_ref;    /* functions of req:finally(), see cleanup.c; 0: none */
+    struct budget *cleanup_budget; /* their time; NULL: none */
+    bool          kept;           /* see policy_request_keep() */
     struct arena  arena;
 };
 
@@ -35,6 +38,11 @@ struct policy_request *policy_request_new(struct state *s);
 void policy_request_put(struct policy_request *r);
 /* The client is answered or gone: handles raise from now on. */
 void policy_request_end(struct policy_request *r);
+
+/* From here on method, path, headers and peer are its own: functions that run when the reply has
+ * ended (finally) may still ask for them, and the connection has let go of its request by then.
+ * False: no memory. */
+bool policy_request_keep(struct policy_request *r);
 
 /* The live request at index, or raises. */
 struct policy_request *request_check(lua_State *L, int index);

@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "bridge/cleanup.h"
 #include "bridge/outgoing.h"
 #include "gateway/registry.h"
 #include "llm/openai.h"
@@ -117,14 +118,15 @@ static void finish(struct exchange *x, bool aborted) {
         task_cancel(x->task);
         x->task = NULL;
     }
+    struct outcome o = { .ok = !aborted && x->failure == NULL, .ttft_us = x->ttft_us, .total_us = x->total_us };
+    slice_copy(o.code, sizeof(o.code), slice_str(aborted ? "canceled" : x->failure ? x->failure->code : ""));
     if (x->res != NULL) {
-        struct outcome o = { .ok = !aborted && x->failure == NULL, .usage = x->res->usage,
-                             .ttft_us = x->ttft_us, .total_us = x->total_us };
-        slice_copy(o.code, sizeof(o.code), slice_str(aborted ? "canceled" : x->failure ? x->failure->code : ""));
+        o.usage = x->res->usage;
         response_on_ready(x->res, NULL, NULL);
         response_finish(x->res, &o);
         response_put(x->res);
     }
+    cleanup_run(x->req, &o);
     policy_request_end(x->req);
     policy_request_put(x->req);
     if (x->failure) failure_deinit(x->failure);

@@ -20,7 +20,7 @@
 --     gives its request a 500 and the log a traceback.
 --   * When a request is canceled, because its client left or a sibling of
 --     perilune.race won, its coroutine ends at the call it waits in: nothing
---     behind that line runs.  What must happen anyway belongs into res:finally().
+--     behind that line runs.  What must happen anyway belongs into req:finally().
 --
 -- Globals of a policy: assert error getmetatable ipairs next pairs pcall print
 -- rawequal rawget rawset require select setmetatable tonumber tostring type unpack
@@ -137,6 +137,21 @@ local Request = {}
 --- when what they left is no valid request.
 ---@return string
 function Request:body() end
+
+--- fn runs once, when the request is over, whatever became of it: answered, failed, a policy threw
+--- or used up its time, the client left while next() waited.  This is the place for what must happen
+--- anyway: a counter that goes down again, a lock that is given back.  Runs behind the functions
+--- of res:finally(), the last one given first.  It may still use the request; it cannot wait; when it throws, that
+--- is logged and the others run.  All functions of a request share 5 ms of CPU time, which
+--- limits.cpu_ms does not count.  At most 32; one more throws.
+---
+---     local running = perilune.shared("running")
+---     running:incr(req.tenant)
+---     req:finally(function() running:incr(req.tenant, -1) end)
+---     return next(req)
+---@param fn fun(outcome: perilune.Outcome)  without `text`
+---@return perilune.Request self
+function Request:finally(fn) end
 
 --- Names equal requests: SHA-256, in hex, of the path and body() as it is now.
 ---@return string
@@ -276,7 +291,7 @@ function Response:map(by, fn, at_end) end
 
 --- fn runs once, when the answer has gone to the client, failed or was canceled.  It
 --- cannot wait; when it throws, that is logged.  Not called for a response that the
---- policies did not return.
+--- policies did not return: see req:finally().
 ---@param fn fun(outcome: perilune.Outcome)
 ---@return perilune.Response self
 function Response:finally(fn) end

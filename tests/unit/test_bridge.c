@@ -6,6 +6,7 @@
 #include <lauxlib.h>
 
 #include "base/mem.h"
+#include "bridge/cleanup.h"
 #include "bridge/policy.h"
 #include "unit.h"
 
@@ -38,6 +39,7 @@ static const char CONFIG[] =
     "      assert(memory:get('k') and memory:incr('n', 2) > 0)\n"
     "      local text = perilune.template('{{a}} {{b|json}}'):render{ a = squares[3], b = { x = { 1, 'é' } } }\n"
     "      assert(#req:fingerprint() == 64 and text:find('9', 1, true) and text:gsub('%d+', '-'))\n"
+    "      req:finally(function(o) memory:set('ended', o.ok) end)\n"
     "      req.stream, req.tools, req.tenant, req.ctx.x = true, { { name = 'f' } }, 'acme', 1\n"
     "      local mine = perilune.respond{ chunks = { 'one t', 'wo thr', 'ee' }, stream = true, usage = { prompt_tokens = 1 } }\n"
     "      mine.headers['x-a'] = 'b'\n"
@@ -136,7 +138,10 @@ static bool live(const char *path, bool cancel) {
     struct world w = { .over = false };
     if (loop_init(&w.loop) != 0) return false;
     bool ok = load(&w, path) == 0 && ask(&w, cancel) == 0;
-    if (w.request) policy_request_end(w.request);
+    if (w.request) {
+        cleanup_run(w.request, &(struct outcome){ .ok = ok, .usage.known = true });
+        policy_request_end(w.request);
+    }
     policy_request_put(w.request);
     loop_flush(&w.loop);
     state_put(w.state);
