@@ -55,7 +55,7 @@ static void reload(struct perilune *g, struct http_request *r) {
     }
     struct buf b;
     buf_init(&b, 0);
-    buf_printf(&b, "{\"generation\":%llu", (unsigned long long)g->generation);
+    buf_printf(&b, "{\"generation\":%llu", (unsigned long long)stats_get(&g->generation));
     if (g->errmsg[0]) { /* settings that only a restart can change */
         buf_puts(&b, ",\"warning\":");
         json_write_string(&b, slice_str(g->errmsg));

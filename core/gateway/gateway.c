@@ -142,7 +142,7 @@ static void fit_connections(struct perilune *g, struct config *c) {
     if (getrlimit(RLIMIT_NOFILE, &lim) != 0 || lim.rlim_cur == RLIM_INFINITY) return;
     uint64_t most = lim.rlim_cur > 128 ? (lim.rlim_cur - 96) / 2 : lim.rlim_cur / 8;
     c->http.process = most > 1000000000 ? 0 : (unsigned)most;
-    if (c->http.connections > most && g->generation == 0)
+    if (c->http.connections > most && stats_get(&g->generation) == 0)
         log_line(&g->log, PERILUNE_LOG_INFO, "limits.connections is %u; %llu open files allow %llu",
                  c->http.connections, (unsigned long long)lim.rlim_cur, (unsigned long long)most);
 }
@@ -150,7 +150,7 @@ static void fit_connections(struct perilune *g, struct config *c) {
 static int prepare(struct perilune *g, const char *path, struct loaded *ld) {
     int rc = load_config(g, path, ld);
     if (rc != 0) return rc;
-    ld->config->generation = g->generation + 1;
+    ld->config->generation = stats_get(&g->generation) + 1;
     fit_connections(g, ld->config);
     for (unsigned i = 0; i < g->worker_count && rc == 0; i++) {
         struct buf json; /* the same again */
@@ -205,10 +205,10 @@ PERILUNE_API int perilune_load(perilune *g, const char *path) {
     }
     if (rc != 0) {
         if (copy == NULL) fail(g, rc, "out of memory");
-        g->reload_failures++;
+        stats_add(&g->reload_failures, 1);
         loaded_free(g, &ld);
         mem_free(copy);
-        if (g->generation > 0)
+        if (stats_get(&g->generation) > 0)
             log_line(&g->log, PERILUNE_LOG_ERROR, "reload failed, the old configuration serves on: %s", g->errmsg);
         return rc;
     }
@@ -221,16 +221,16 @@ PERILUNE_API int perilune_load(perilune *g, const char *path) {
     g->bundle = ld.bundle;
     mem_free(g->path);
     g->path = copy;
-    g->generation = g->config->generation;
+    stats_add(&g->generation, 1);
     g->watched = fingerprint(g);
     watch_as_said(g);
     atomic_store(&g->log.level, g->config->log_level);
     g->errmsg[0] = '\0';
-    if (g->generation > 1) {
-        g->reloads++;
+    if (g->config->generation > 1) {
+        stats_add(&g->reloads, 1);
         say_what_needs_restart(g);
         log_line(&g->log, PERILUNE_LOG_INFO, "reloaded %s: generation %llu%s%s", path,
-                 (unsigned long long)g->generation, g->errmsg[0] ? "; " : "", g->errmsg);
+                 (unsigned long long)g->config->generation, g->errmsg[0] ? "; " : "", g->errmsg);
     }
     return 0;
 }
@@ -403,9 +403,8 @@ static void drain_check(struct timer *t) {
     struct perilune *g = container_of(t, struct perilune, drain);
     unsigned open = 0;
     for (unsigned i = 0; i < g->worker_count; i++) gateway_ask(&g->workers[i], count_busy, &open);
-    int left = atomic_load(&g->drain_ms) - DRAIN_MS;
-    atomic_store(&g->drain_ms, left > 0 ? left : 0);
-    if (open == 0 || left <= 0) {
+    g->drain_left_ms -= DRAIN_MS;
+    if (open == 0 || g->drain_left_ms <= 0) {
         if (open > 0) log_line(&g->log, PERILUNE_LOG_WARN, "drain_timeout is over, %u connections are cut", open);
         g->drained = true;
         end_turn(g);
@@ -414,7 +413,10 @@ static void drain_check(struct timer *t) {
     }
 }
 
-static void begin_drain(struct perilune *g) {
+/* Asked again, with another time: that counts from now on. */
+static void drain_for(struct perilune *g, int asked) {
+    g->drain_left_ms = asked != DRAIN_CONFIGURED ? asked : g->config ? (int)g->config->drain_ms : 30000;
+    if (g->draining) return;
     g->draining = true;
     log_line(&g->log, PERILUNE_LOG_INFO, "draining: no new connections, requests in flight finish");
     for (unsigned i = 0; i < g->worker_count; i++) gateway_ask(&g->workers[i], drain_worker, NULL);
@@ -431,7 +433,8 @@ static void settle(struct perilune *g) {
 }
 
 PERILUNE_API int perilune_poll(perilune *g, int timeout_ms) {
-    if (!g->draining && atomic_load(&g->drain_ms) >= 0) begin_drain(g);
+    int asked = atomic_exchange(&g->drain_asked, DRAIN_NOT_ASKED);
+    if (asked != DRAIN_NOT_ASKED) drain_for(g, asked);
     if (atomic_load(&g->stop) || g->drained) return 1;
     uv_update_time(&g->loop.uv); /* the host may have been away for long */
     if (timeout_ms > 0) timer_start(&g->loop, &g->poll, (uint64_t)timeout_ms, poll_over);
@@ -466,8 +469,7 @@ PERILUNE_API void perilune_stop(perilune *g) {
 }
 
 PERILUNE_API void perilune_drain(perilune *g, int timeout_ms) {
-    if (timeout_ms < 0) timeout_ms = g->config ? (int)g->config->drain_ms : 30000;
-    atomic_store(&g->drain_ms, timeout_ms);
+    atomic_store(&g->drain_asked, timeout_ms < 0 ? DRAIN_CONFIGURED : timeout_ms);
     perilune_wake(g);
 }
 
@@ -528,7 +530,7 @@ PERILUNE_API int perilune_open(perilune **out, const perilune_options *options, 
     struct perilune *g = mem_zalloc(sizeof(*g));
     if (g == NULL) return PERILUNE_ERR_NOMEM;
     atomic_init(&g->log.level, PERILUNE_LOG_INFO);
-    atomic_init(&g->drain_ms, -1);
+    atomic_init(&g->drain_asked, DRAIN_NOT_ASKED);
     int rc = loop_init(&g->loop);
     if (rc != 0) {
         mem_free(g);

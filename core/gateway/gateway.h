@@ -9,6 +9,9 @@
 
 struct sim;
 
+#define DRAIN_CONFIGURED -1 /* as long as the configuration says */
+#define DRAIN_NOT_ASKED  -2
+
 struct perilune {
     struct loop         loop;
     struct mailbox      mail;        /* wakes the owner */
@@ -28,11 +31,11 @@ struct perilune {
     char               *path;        /* of the configuration */
     char               *override;    /* address given to perilune_listen() */
     struct sim         *sim;         /* answers `sim` upstreams; NULL: none needed */
-    uint64_t            generation;
-    uint64_t            reloads, reload_failures;
+    stats_counter       generation, reloads, reload_failures; /* written by the owner */
     bool                listening, watch_asked, workers_asked; /* by the options, not by the file */
     atomic_bool         stop;
-    atomic_int          drain_ms;    /* asked for; -1: no */
+    atomic_int          drain_asked; /* by any thread, for the owner: milliseconds, or one of DRAIN_... */
+    int                 drain_left_ms;
     bool                draining;
     struct timer        watch, drain, poll;
     int64_t             watched;     /* fingerprint of the files' times */

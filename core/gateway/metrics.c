@@ -111,9 +111,9 @@ void metrics_write(struct perilune *g, struct buf *out) {
     one(out, "perilune_policy_errors_total", "counter", "Policies that threw.", SUM(g, metrics.lua.errors));
     one(out, "perilune_policy_kills_total", "counter", "Policies over their CPU or memory budget.",
         SUM(g, metrics.lua.kills));
-    one(out, "perilune_reload_generation", "gauge", "Generation that serves.", g->generation);
-    one(out, "perilune_reloads_total", "counter", "Reloads that took effect.", g->reloads);
-    one(out, "perilune_reload_failures_total", "counter", "Reloads that were refused.", g->reload_failures);
+    one(out, "perilune_reload_generation", "gauge", "Generation that serves.", stats_get(&g->generation));
+    one(out, "perilune_reloads_total", "counter", "Reloads that took effect.", stats_get(&g->reloads));
+    one(out, "perilune_reload_failures_total", "counter", "Reloads that were refused.", stats_get(&g->reload_failures));
     one(out, "perilune_log_dropped_total", "counter", "Log lines that came faster than they were read.",
         log_thread_dropped(g->log_thread));
     histogram(g, offsetof(struct worker, metrics.duration), "gen_ai_server_request_duration_seconds",

@@ -179,7 +179,7 @@ PERILUNE_API void perilune_wake(perilune *g);  /* [any] perilune_poll returns */
 
 /* [any] Stops accepting, lets requests in flight finish for at most timeout_ms
  * milliseconds (below 0: the configuration's drain_timeout), then perilune_run()
- * returns. */
+ * returns.  Again: the new time counts, from then on. */
 PERILUNE_API void perilune_drain(perilune *g, int timeout_ms);
 
 /* [any] Prometheus text of all counters.  Like snprintf: writes at most size bytes with

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -256,6 +257,83 @@ TEST_NOFAULT(a_refused_reload_changes_nothing) {
     unlink(path);
 }
 
+static int dial(int port) {
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                             .sin_port = htons((uint16_t)port) };
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK(fd >= 0);
+    if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0) return fd;
+    close(fd);
+    return -1;
+}
+
+/* -- Any thread ------------------------------------------------------------------ */
+
+struct stranger {
+    perilune  *g;
+    atomic_int go;      /* 1: read, 2: drain, 3: end */
+    bool       torn;
+};
+
+/* The last number of a metric's only line. */
+static long long number_of(const char *text, const char *name) {
+    const char *p = text;
+    while ((p = strstr(p, name)) != NULL && p > text && p[-1] != '\n') p++;
+    return p ? atoll(p + strlen(name)) : -1;
+}
+
+static void *read_and_drain(void *arg) {
+    struct stranger *s = arg;
+    static char text[65536];
+    long long last = 0;
+    while (atomic_load(&s->go) < 3) {
+        CHECK(perilune_stats(s->g, text, sizeof(text)) > 1000);
+        long long now = number_of(text, "perilune_reload_generation ");
+        s->torn |= now < last;
+        last = now;
+        if (atomic_load(&s->go) == 2) perilune_drain(s->g, -1);
+    }
+    return NULL;
+}
+
+TEST_NOFAULT(counters_and_draining_are_for_any_thread_also_beside_a_reload) {
+    perilune *g = open_gateway(GOOD, 2);
+    CHECK_INT(perilune_listen(g, NULL), 0);
+    struct stranger s = { .g = g, .go = 1 };
+    pthread_t t;
+    CHECK_INT(pthread_create(&t, NULL, read_and_drain, &s), 0);
+    for (int i = 0; i < 20; i++) CHECK_INT(perilune_reload(g), 0);
+    atomic_store(&s.go, 2);
+    for (int i = 0; i < 20; i++) CHECK_INT(perilune_reload(g), 0);
+    CHECK_INT(perilune_run(g), 0); /* drained */
+    atomic_store(&s.go, 3);
+    pthread_join(t, NULL);
+    CHECK(!s.torn);
+    perilune_close(g);
+    unlink(path);
+}
+
+static bool begun_to_drain(perilune *g) {
+    return perilune_poll(g, 0) == 0 && dial(perilune_port(g)) < 0;
+}
+
+TEST_NOFAULT(a_drain_can_be_cut_short) {
+    perilune *g = open_gateway(GOOD, 0);
+    CHECK_INT(perilune_listen(g, NULL), 0);
+    int fd = dial(perilune_port(g)); /* begins a request and never ends it */
+    CHECK(fd >= 0);
+    CHECK(send(fd, "GET", 3, MSG_NOSIGNAL) == 3);
+    for (int i = 0; i < 20; i++) CHECK_INT(perilune_poll(g, 10), 0);
+    perilune_drain(g, 3600 * 1000);
+    for (int i = 0; i < 3; i++) CHECK_INT(perilune_poll(g, 50), 0);
+    CHECK(begun_to_drain(g));
+    perilune_drain(g, 0);
+    CHECK_INT(perilune_run(g), 0);
+    close(fd);
+    perilune_close(g);
+    unlink(path);
+}
+
 /* -- What a reload may change ---------------------------------------------------- */
 
 static int bound(int port) {
@@ -284,16 +362,6 @@ static int free_port(void) {
     int port;
     close(occupy(&port));
     return port;
-}
-
-static int dial(int port) {
-    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-                             .sin_port = htons((uint16_t)port) };
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    CHECK(fd >= 0);
-    if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0) return fd;
-    close(fd);
-    return -1;
 }
 
 /* Asks for a page over fd, which is closed; g, when given, has no thread of its own. */
