@@ -6,8 +6,8 @@
 --
 -- The hash of a key:  printf %s "$KEY" | sha256sum
 -- A request without a known key gets 401 in OpenAI's shape.  With one, req.tenant
--- is set for the policies behind, the limits and the log.  The key itself is not
--- forwarded (an upstream has its own) and not logged.
+-- is set for the policies behind, the limits and the log.  The key is taken out of the
+-- request: no upstream gets it, also not one with key = "client", and it is not logged.
 --
 ---@class AuthKeysOptions
 ---@field keys table<string, string>  SHA-256 of the key in hex -> tenant
@@ -56,6 +56,7 @@ return function(given)
     local tenant = tenants[perilune.sha256(token)]
     if not tenant then return refuse("incorrect API key provided") end
     req.tenant = tenant
+    req.headers[header] = nil -- an upstream with key = "client" would get it
     return next(req)
   end
 end

@@ -38,4 +38,4 @@ return function(given)
     answer.headers["x-perilune-degraded"] = "canned"
     return answer
   end
-end
+end, { needs = "chat" }

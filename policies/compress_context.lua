@@ -84,4 +84,4 @@ return function(given)
     ledger:close()
     return next(req)
   end
-end
+end, { needs = "chat" }

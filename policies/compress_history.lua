@@ -160,4 +160,4 @@ return function(given)
     end
     return next(req)
   end
-end
+end, { needs = "chat" }

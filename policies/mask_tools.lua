@@ -114,4 +114,4 @@ return function(given)
     end
     return next(req)
   end
-end
+end, { needs = "chat" }

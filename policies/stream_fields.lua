@@ -94,4 +94,4 @@ return function(given)
     if not res then return nil, err end
     return translate(req, res, fields, options)
   end
-end
+end, { needs = "chat" }

@@ -111,4 +111,4 @@ return function(given)
     ledger:remember(gone)
     return next(req)
   end
-end
+end, { needs = "chat" }

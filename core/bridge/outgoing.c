@@ -10,6 +10,7 @@
 
 #include "llm/answer.h"
 #include "llm/dialect.h"
+#include "request/form.h"
 #include "tokens/calibration.h"
 
 #define MAX_FIELDS (HTTP_MAX_HEADERS + 4)
@@ -35,14 +36,17 @@ static struct call_pool *by_model(struct state *s, struct slice model) {
     return outgoing_find(s, model);
 }
 
-static void not_found(struct state *s, struct slice model, struct failure *f) {
+static void not_found(struct state *s, struct slice model, bool has_body, struct failure *f) {
     char known[300] = "";
     size_t n = 0;
     for (unsigned i = 0; i < s->pool_count && n < sizeof(known); i++) {
         const struct target *t = s->pools[i].target;
         n += (size_t)snprintf(known + n, sizeof(known) - n, "%s'%s'", i ? ", " : "", t->model ? t->model : t->name);
     }
-    if (model.ptr == NULL)
+    if (model.ptr == NULL && !has_body)
+        failure_set(f, FAILURE_INVALID_REQUEST, "nothing in this request says which upstream is asked; "
+                                                "a route with upstream = \"NAME\" can; available: %s", known);
+    else if (model.ptr == NULL)
         failure_set(f, FAILURE_INVALID_REQUEST, "missing field 'model' (byte 0); available: %s", known);
     else
         failure_set(f, FAILURE_MODEL_NOT_FOUND, "the model '%.*s' does not exist; available: %s",
@@ -58,6 +62,14 @@ static struct slice asked_model(const struct body *body, struct buf *text) {
     return buf_get(text);
 }
 
+/* The model that a form names; ptr is NULL when it names none, or the body is no form. */
+static struct slice form_model(const struct policy_request *r) {
+    struct slice type = SLICE("");
+    for (unsigned i = 0; i < r->header_count; i++)
+        if (slice_eq_nocase(r->headers[i].name, SLICE("content-type"))) type = r->headers[i].value;
+    return r->raw ? form_field(type, blob_get(r->raw), SLICE("model")) : slice_of(NULL, 0);
+}
+
 static struct call_pool *choose(struct state *s, const struct policy_request *r, struct slice model) {
     if (r->upstream[0]) return outgoing_find(s, slice_str(r->upstream));
     struct call_pool *p = model.ptr ? by_model(s, model) : NULL;
@@ -67,10 +79,11 @@ static struct call_pool *choose(struct state *s, const struct policy_request *r,
 struct call_pool *outgoing_choose(struct state *s, const struct policy_request *r,
                                   const struct body *body, struct failure *f) {
     struct buf text;
-    struct slice model = asked_model(body, &text);
+    buf_init(&text, 0);
+    struct slice model = body ? asked_model(body, &text) : form_model(r);
     struct call_pool *p = choose(s, r, model);
     if (p == NULL && r->upstream[0]) failure_set(f, FAILURE_INTERNAL, "no upstream '%s'", r->upstream);
-    else if (p == NULL) not_found(s, model, f);
+    else if (p == NULL) not_found(s, model, body != NULL || r->raw != NULL, f);
     buf_deinit(&text);
     return p;
 }
@@ -120,9 +133,22 @@ static void count_tokens(struct state *s, const struct outgoing *o, struct respo
 
 /* -- Which bytes ------------------------------------------------------------------------ */
 
+/* A form goes on as it came, but for the upstream's name of the model. */
+static struct blob *form_bytes(const struct policy_request *r, struct slice model) {
+    struct slice asked = form_model(r), all = r->raw ? blob_get(r->raw) : SLICE("");
+    if (asked.ptr == NULL || model.len == 0 || slice_eq(asked, model)) return blob_ref(r->raw);
+    struct buf out;
+    size_t before = (size_t)(asked.ptr - all.ptr);
+    buf_init(&out, 0);
+    buf_put(&out, all.ptr, before);
+    buf_slice(&out, model);
+    buf_put(&out, asked.ptr + asked.len, all.len - before - asked.len);
+    return blob_take(&out);
+}
+
 static struct blob *bytes_of(const struct outgoing *o, bool usage) {
-    if (o->body == NULL) return blob_ref(o->request->raw);
     struct slice model = slice_str(o->pool->target->model);
+    if (o->body == NULL) return form_bytes(o->request, model);
     if (o->body->kind < 0 && o->body->chat.model == JSON_NONE) return blob_ref(o->body->text);
     if (!chat_needs_edit(&o->body->doc, model, usage)) return blob_ref(o->body->text);
     struct buf out;

@@ -168,9 +168,24 @@ static int l_headers_index(lua_State *L) {
     return 1;
 }
 
+static void remove_header(struct policy_request *r, struct slice name) {
+    unsigned kept = 0;
+    for (unsigned i = 0; i < r->header_count; i++)
+        if (!slice_eq_nocase(r->headers[i].name, name)) r->headers[kept++] = r->headers[i];
+    r->header_count = kept;
+}
+
+/* nil takes a header away, for good: a key that was for us goes to nobody else. */
 static int l_headers_newindex(lua_State *L) {
-    return luaL_error(L, "request headers are read-only; what goes upstream is chosen by the "
-                         "upstream's forward_headers and headers");
+    struct policy_request **box = luaL_checkudata(L, 1, HEADERS_TYPE);
+    if (!(*box)->live) return luaL_error(L, "request is finished");
+    size_t len;
+    const char *name = luaL_checklstring(L, 2, &len);
+    if (!lua_isnil(L, 3))
+        return luaL_error(L, "request headers can be taken away (nil) and not be set; what goes upstream is chosen by "
+                             "the upstream's forward_headers and headers");
+    remove_header(*box, slice_of(name, len));
+    return 0;
 }
 
 static int l_headers_gc(lua_State *L) {

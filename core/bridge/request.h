@@ -17,7 +17,7 @@ struct policy_request {
     char          id[80];
     struct slice  method, path, query;
     const char   *peer;
-    const struct http_header *headers;
+    struct http_header *headers;
     unsigned      header_count;
     struct body  *body;       /* as it came; NULL: no JSON body */
     struct blob  *raw;        /* a body that was not parsed (pass-through) */

@@ -231,6 +231,18 @@ static void read_target(struct reader *r, uint32_t up, struct target *t) {
 
 /* -- The rest --------------------------------------------------------------------------- */
 
+static void read_route_headers(struct reader *r, uint32_t map, struct route *route) {
+    if (map == JSON_NONE || json_type(&r->doc, map) != JSON_OBJECT) return;
+    route->headers = alloc(r, (r->doc.nodes[map].count + 1) * sizeof(*route->headers));
+    for (uint32_t k = json_first(&r->doc, map), v; route->headers && k != JSON_NONE; k = json_next(&r->doc, map, v)) {
+        v = json_next(&r->doc, map, k);
+        struct route_header *h = &route->headers[route->header_count++];
+        h->name = string_at(r, k);
+        h->pattern = string_at(r, v);
+        if (h->name == NULL || h->pattern == NULL) r->failed = true;
+    }
+}
+
 static void read_route(struct reader *r, uint32_t n, struct route *route) {
     char *path = (char *)(uintptr_t)string_of(r, n, "path");
     size_t len = path ? strlen(path) : 0;
@@ -241,6 +253,28 @@ static void read_route(struct reader *r, uint32_t n, struct route *route) {
     route->path = path ? path : "";
     route->upstream = string_of(r, n, "upstream");
     route->methods = list_of(r, n, "methods", &route->method_count);
+    route->host = string_of(r, n, "host");
+    route->tenant = string_of(r, n, "tenant");
+    route->strip = string_of(r, n, "strip_prefix");
+    read_route_headers(r, get(r, n, "headers"), route);
+    r->c->guarded |= bool_of(r, n, "guarded");
+}
+
+/* tenants = { header = "authorization", keys = { [SHA-256] = name } } */
+static void read_tenants(struct reader *r, uint32_t n) {
+    struct tenants *t = &r->c->tenants;
+    uint32_t keys = get(r, n, "keys");
+    t->header = string_of(r, n, "header");
+    if (keys == JSON_NONE || json_type(&r->doc, keys) != JSON_OBJECT) return;
+    t->keys = alloc(r, (r->doc.nodes[keys].count + 1) * sizeof(*t->keys));
+    for (uint32_t k = json_first(&r->doc, keys), v; t->keys && k != JSON_NONE; k = json_next(&r->doc, keys, v)) {
+        v = json_next(&r->doc, keys, k);
+        const char *hex = string_at(r, k);
+        struct tenant_key *key = &t->keys[t->count++];
+        key->name = string_at(r, v);
+        if (hex == NULL || key->name == NULL || !tenant_key_parse(hex, key->digest)) r->failed = true;
+    }
+    if (!r->failed) tenants_sort(t);
 }
 
 static void read_limits(struct reader *r) {
@@ -289,6 +323,9 @@ static void read_config(struct reader *r) {
     c->tls_key = string_of(r, tls, "key");
     c->targets = read_all(r, "upstreams", sizeof(*c->targets), &c->target_count, each_target);
     c->routes = read_all(r, "routes", sizeof(*c->routes), &c->route_count, each_route);
+    c->route_index = routes_new(&c->arena, c->routes, c->route_count);
+    if (c->route_index == NULL) r->failed = true;
+    read_tenants(r, get(r, 0, "tenants"));
     read_limits(r);
     c->drain_ms = number_of(r, 0, "drain_timeout_ms");
     c->watch = bool_of(r, 0, "watch");
@@ -327,20 +364,6 @@ void config_put(struct config *c) {
     if (c == NULL || atomic_fetch_sub(&c->refs, 1) != 1) return;
     arena_deinit(&c->arena);
     mem_free(c);
-}
-
-const struct route *config_route(const struct config *c, struct slice method, struct slice path,
-                                 bool *wrong_method) {
-    for (unsigned i = 0; i < c->route_count; i++) {
-        const struct route *r = &c->routes[i];
-        struct slice p = slice_str(r->path);
-        if (r->prefix ? !slice_starts(path, p) : !slice_eq(path, p)) continue;
-        bool ok = r->method_count == 0;
-        for (unsigned m = 0; m < r->method_count; m++) ok |= slice_eq(method, slice_str(r->methods[m]));
-        if (ok) return r;
-        *wrong_method = true;
-    }
-    return NULL;
 }
 
 /* The byte at s[i], as a server that decodes it would see it; *i goes behind it. */

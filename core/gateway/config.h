@@ -7,16 +7,10 @@
 
 #include "base/mem.h"
 #include "bridge/state.h"
+#include "gateway/routes.h"
+#include "gateway/tenants.h"
 #include "http/server.h"
 #include "upstream/target.h"
-
-struct route {
-    const char  *path;
-    bool         prefix;       /* path ended in '*' */
-    const char **methods;      /* empty: all */
-    unsigned     method_count;
-    const char  *upstream;     /* NULL: by model */
-};
 
 struct config {
     atomic_uint          refs;
@@ -30,6 +24,9 @@ struct config {
     unsigned             target_count;
     struct route        *routes;
     unsigned             route_count;
+    struct routes       *route_index;
+    struct tenants       tenants;
+    bool                 guarded;  /* clients need a key: paths without a route are not served */
     struct http_limits   http;
     struct state_limits  lua;
     uint64_t             request_ms, comment_ms, drain_ms;
@@ -51,10 +48,6 @@ struct config_env {
 int  config_new(struct config **out, struct slice json, const struct config_env *env, char *err, size_t errlen);
 struct config *config_ref(struct config *c);
 void config_put(struct config *c);
-
-/* The first route for this request, or NULL. *wrong_method: one has the path. */
-const struct route *config_route(const struct config *c, struct slice method, struct slice path,
-                                 bool *wrong_method);
 
 /* Has it a segment "." or "..", also written %2e, between slashes of any kind?  An upstream would
  * resolve it, and with our key serve what no route offers. */

@@ -21,6 +21,7 @@
 
 #include "bridge/cleanup.h"
 #include "bridge/outgoing.h"
+#include "gateway/model_list.h"
 #include "gateway/registry.h"
 #include "llm/openai.h"
 
@@ -422,23 +423,12 @@ static struct exchange *exchange_new(struct worker *w, struct http_request *r) {
     return x;
 }
 
-static void reply_models(struct exchange *x) {
-    const struct config *c = x->gen->config;
+/* The list of models (id empty), or one of it. */
+static void reply_models(struct exchange *x, struct slice id) {
     struct buf b;
     buf_init(&b, 0);
-    buf_puts(&b, "{\"object\":\"list\",\"data\":[");
-    for (unsigned i = 0; i < c->target_count; i++) {
-        const struct target *t = &c->targets[i];
-        for (int pass = 0; pass < (t->model ? 2 : 1); pass++) {
-            if (i > 0 || pass > 0) buf_putc(&b, ',');
-            buf_puts(&b, "{\"id\":");
-            json_write_string(&b, slice_str(pass ? t->model : t->name));
-            buf_puts(&b, ",\"object\":\"model\",\"created\":0,\"owned_by\":");
-            json_write_string(&b, slice_str(t->name));
-            buf_putc(&b, '}');
-        }
-    }
-    buf_puts(&b, "]}");
+    if (id.len == 0) model_list_write(x->gen->config, &b);
+    else model_list_write_one(x->gen->config, id, &b);
     if (buf_failed(&b)) reply_lost(x->http);
     send_head(x, 200, SLICE("application/json"), buf_len(&b));
     reply_body(x->http, buf_get(&b));
@@ -448,10 +438,45 @@ static void reply_models(struct exchange *x) {
     finish(x, false);
 }
 
+/* What is answered here: the list of models and each of them.  False: nothing was. */
+static bool answer_models(struct exchange *x) {
+    const struct config *c = x->gen->config;
+    struct slice id = model_list_id(x->req->path);
+    bool list = slice_eq(x->req->path, SLICE("/v1/models"));
+    bool get = slice_eq(x->req->method, SLICE("GET")) || slice_eq(x->req->method, SLICE("HEAD"));
+    if (list && !get) fail_with(x, FAILURE_METHOD, "use GET for /v1/models");
+    else if (list || (get && id.len > 0 && model_list_has(c, id))) reply_models(x, id);
+    else return false;
+    return true;
+}
+
+/* A path that no route names.  Returns false after having failed x. */
+static bool serve_unrouted(struct exchange *x, int kind) {
+    if (kind < 0 && !path_is_passed_on(x->req->path))
+        fail_with(x, FAILURE_NOT_FOUND, "no such path; a route in the configuration can add it");
+    else if (x->gen->config->guarded)
+        fail_with(x, FAILURE_NOT_FOUND, "no route has this path, and with auth_keys on a route nothing is served "
+                                        "without one; a route in the configuration can add it");
+    else return true;
+    return false;
+}
+
+/* The first route that fits, and the path as it is behind it. */
+static void choose_route(struct exchange *x, bool *wrong_method) {
+    const struct config *c = x->gen->config;
+    struct http_request *r = x->http;
+    tenants_find(&c->tenants, r->headers, &r->header_count, x->req->tenant, sizeof(x->req->tenant));
+    x->req->header_count = r->header_count;
+    struct route_ask ask = { .method = r->method, .path = r->path, .tenant = slice_str(x->req->tenant),
+                             .headers = r->headers, .header_count = r->header_count };
+    x->route = routes_find(c->route_index, &ask, wrong_method);
+    if (x->route != NULL) x->req->path = route_strip(x->route, r->path);
+}
+
 /* Which of the bodies we understand, or -1. */
-static int kind_of(const struct http_request *r) {
-    if (slice_eq(r->path, SLICE("/v1/chat/completions"))) return CHAT_COMPLETION;
-    if (slice_eq(r->path, SLICE("/v1/embeddings"))) return CHAT_EMBEDDING;
+static int kind_of(struct slice path) {
+    if (slice_eq(path, SLICE("/v1/chat/completions"))) return CHAT_COMPLETION;
+    if (slice_eq(path, SLICE("/v1/embeddings"))) return CHAT_EMBEDDING;
     return -1;
 }
 
@@ -485,23 +510,15 @@ static void begin(struct exchange *x) {
     const struct config *c = x->gen->config;
     struct http_request *r = x->http;
     bool wrong_method = false;
-    int kind = kind_of(r);
-    x->route = config_route(c, r->method, r->path, &wrong_method);
-    bool post = slice_eq(r->method, SLICE("POST"));
-    if (x->route == NULL && !wrong_method && slice_eq(r->path, SLICE("/v1/models"))) {
-        if (slice_eq(r->method, SLICE("GET")) || slice_eq(r->method, SLICE("HEAD"))) reply_models(x);
-        else fail_with(x, FAILURE_METHOD, "use GET for /v1/models");
-        return;
-    }
-    if (wrong_method || (kind >= 0 && !post)) {
+    choose_route(x, &wrong_method);
+    int kind = kind_of(x->req->path);
+    if (x->route == NULL && !wrong_method && answer_models(x)) return;
+    if (wrong_method || (kind >= 0 && !slice_eq(r->method, SLICE("POST")))) {
         fail_with(x, FAILURE_METHOD, "this method is not allowed here; use POST");
         return;
     }
-    if (x->route == NULL && kind < 0) {
-        fail_with(x, FAILURE_NOT_FOUND, "no such path; a route in the configuration can add it");
-        return;
-    }
-    if (kind < 0 && config_path_climbs(r->path)) {
+    if (x->route == NULL && !serve_unrouted(x, kind)) return;
+    if (kind < 0 && config_path_climbs(x->req->path)) {
         fail_with(x, FAILURE_INVALID_REQUEST, "the path has a segment '.' or '..'");
         return;
     }

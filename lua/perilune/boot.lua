@@ -48,13 +48,32 @@ function M.compose(policies, last)
   return next
 end
 
+-- What OpenAI's API has besides chat, each with all below it.  ORDER: model_list.c knows them, too.
+local other_paths = {
+  "/v1/responses", "/v1/completions", "/v1/embeddings", "/v1/audio", "/v1/images", "/v1/files", "/v1/batches",
+  "/v1/models",
+}
+
+-- Will no request of this route be a chat?  A path of the operator's own may get what it likes.
+local function is_no_chat(route)
+  local path = route.path:sub(#(route.strip_prefix or "") + 1):gsub("/?%*$", "")
+  for _, other in ipairs(other_paths) do
+    if path == other or path:sub(1, #other + 1) == other .. "/" then return true end
+  end
+  return false
+end
+
 -- blame: throws what is wrong, with the policy's place in the file.
-local function build_policy(entry, blame)
+local function build_policy(entry, route, blame)
   if entry.fn then return entry.fn end
-  local factory, err = host.policy(entry.name, entry.trusted)
+  local factory, err, needs = host.policy(entry.name, entry.trusted)
   if not factory then
     local near = check.nearest(entry.name, core.policy_names())
     blame(err .. (near and ("; did you mean '%s'?"):format(near) or ""))
+  end
+  if needs and needs.needs == "chat" and is_no_chat(route) then
+    blame(("policy '%s' works on chat requests, and '%s' gets none; give /v1/chat/completions a route of its own")
+          :format(entry.name, route.path))
   end
   local ok, policy = pcall(factory, entry.options)
   if not ok then
@@ -73,7 +92,7 @@ local function build_route(route, blame)
   if #route.policies == 0 then return nil, false end
   local list, trusted = {}, false
   for i, entry in ipairs(route.policies) do
-    list[i] = build_policy(entry, function(message) blame(i, message) end)
+    list[i] = build_policy(entry, route, function(message) blame(i, message) end)
     trusted = trusted or entry.trusted
   end
   return entry(M.compose(list, terminal(route.upstream))), trusted

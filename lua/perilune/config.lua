@@ -380,15 +380,82 @@ local function check_method(v)
   return v
 end
 
+-- "api.example.com", "*.example.com"; a port is not compared.
+local function check_host(v)
+  local name = v:lower()
+  local rest = name:match("^%*%.(.+)$") or name
+  if not rest:find("^[%w%-_]+[%w%.%-_]*$") and not rest:find("^%[[%x:%.]+%]$") then
+    return nil, ("must be a host such as \"api.example.com\" or \"*.example.com\", without a port, got %q"):format(v)
+  end
+  return name
+end
+
+-- Names of headers in lower case, each with the pattern of its value.
+local function check_patterns(map)
+  local out = {}
+  for _, name in ipairs(check.keys(map)) do
+    if not is_token(name) then return nil, ("has a key that is not a header name: %q"):format(name) end
+    if map[name]:find("[%z\1-\8\10-\31\127]") then
+      return nil, ("['%s'] must not have control characters"):format(name)
+    end
+    out[name:lower()] = map[name]
+  end
+  return out
+end
+
+local function check_prefix(v)
+  if v:sub(1, 1) ~= "/" or v:sub(-1) == "/" or v:find("[%c%s?#*]") then
+    return nil, ("must be the beginning of a path such as \"/team\", without / at its end, got %q"):format(v)
+  end
+  return v
+end
+
 local route_schema = {
   path = { type = "string", check = check_path, required = "is missing: which path is this route for?" },
   policies = { walk = walk_list(walk_policy), default = {} },
   upstream = { type = "string", min = 1 },
   methods = { type = "list", of = { type = "string", check = check_method }, min = 1 },
+  host = { type = "string", check = check_host },
+  headers = { type = "map", of = { type = "string" }, check = check_patterns },
+  tenant = { type = "string", min = 1, max = 127 },
+  strip_prefix = { type = "string", check = check_prefix },
 }
 
 local function walk_route(ctx, path, value)
-  return walk(ctx, path, value, route_schema)
+  local out = walk(ctx, path, value, route_schema)
+  local prefix = out.strip_prefix
+  if prefix and out.path and (out.path .. "/"):sub(1, #prefix + 1) ~= prefix .. "/" then
+    complain(ctx, join(path, "strip_prefix"), ("is no beginning of the route's path '%s'"):format(out.path))
+  end
+  for _, policy in ipairs(out.policies) do out.guarded = out.guarded or policy.name == "auth_keys" end
+  return out
+end
+
+-- -- tenants -------------------------------------------------------------------
+
+local function check_digests(map)
+  local out = {}
+  for _, digest in ipairs(check.keys(map)) do
+    if #digest ~= 64 or digest:find("%X") then
+      return nil, "has a key that is no SHA-256 in hex (64 digits); make one with: printf %s \"$KEY\" | sha256sum"
+    end
+    out[digest:lower()] = map[digest]
+  end
+  return out
+end
+
+local tenants_schema = {
+  header = header_name,
+  keys = { type = "map", of = { type = "string", min = 1, max = 127 }, check = check_digests },
+}
+
+local function walk_tenants(ctx, path, value)
+  local out = walk(ctx, path, value, tenants_schema)
+  if not out.header and not out.keys then
+    complain(ctx, path, "needs keys = { [SHA-256 in hex] = \"NAME\" }, or header = \"NAME\" that a proxy in front sets")
+  end
+  out.header = out.header or "authorization"
+  return out
 end
 
 -- -- the whole file ------------------------------------------------------------
@@ -422,6 +489,7 @@ local file_schema = {
   },
   upstreams = { walk = walk_upstreams, default = {} },
   routes = { walk = walk_list(walk_route), default = {} },
+  tenants = { walk = walk_tenants },
   tokenizers = { walk = walk_tokenizers, default = {} },
   limits = section(limits_schema),
   trusted = { type = "boolean", default = false },
@@ -441,17 +509,20 @@ local function check_whole(ctx, out)
     names[i] = up.name
     known[up.name] = true
   end
-  local taken = {}
+  local taken = {} -- paths that a route takes whatever else a request has
   for i, route in ipairs(out.routes) do
     local at = ("routes[%d]"):format(i)
     if route.upstream and not known[route.upstream] then
       complain(ctx, at .. ".upstream", check.unknown("upstream", route.upstream, names))
     end
-    if route.path and not route.methods then
-      if taken[route.path] then
-        complain(ctx, at .. ".path", ("'%s' is taken: routes[%d] comes first"):format(route.path, taken[route.path]))
-      end
+    if route.path and taken[route.path] then
+      complain(ctx, at .. ".path", ("'%s' is taken: routes[%d] comes first"):format(route.path, taken[route.path]))
+    end
+    if route.path and not (route.methods or route.host or route.headers or route.tenant) then
       taken[route.path] = taken[route.path] or i
+    end
+    if route.tenant and not out.tenants then
+      complain(ctx, at .. ".tenant", "needs `tenants`: policies, which set req.tenant, run after a route is chosen")
     end
   end
   local limits = out.limits

@@ -35,21 +35,29 @@ function M.describe(name) return nil end
 
 function M.health(name) return core.health(name) end
 
+local function check_needs(needs)
+  return type(needs) == "table" and needs.needs == "chat" and next(needs, "needs") == nil
+end
+
 --- The factory of a policy file, or nil and why there is none.
 ---@param name string
 ---@param trusted? boolean
 ---@return function?
 ---@return string?
+---@return perilune.PolicyNeeds?
 function M.policy(name, trusted)
   local text, path = core.policy_source(name)
   if not text then return nil, path end
   local chunk, err = require("perilune.sandbox").load(text, path, trusted or false)
   if not chunk then return nil, err end
-  local factory = chunk(name)
+  local factory, needs = chunk(name)
   if type(factory) ~= "function" then
     return nil, ("%s: a policy file returns function(options), this one a %s"):format(path, type(factory))
   end
-  return factory
+  if needs ~= nil and not check_needs(needs) then
+    return nil, ("%s: what a policy file returns behind its function is { needs = \"chat\" } or nothing"):format(path)
+  end
+  return factory, nil, needs
 end
 
 return M

@@ -38,6 +38,12 @@
 --- options (perilune.config, options()) and returns the policy.
 ---@alias perilune.Factory fun(options: table): perilune.Policy
 
+--- What a policy file may return behind its factory: `return function(options) ... end,
+--- { needs = "chat" }`.  The policy reads or writes messages; a route for a path that has none
+--- (/v1/responses, /v1/audio/...) is refused with its name, at load and by `perilune check`.
+---@class perilune.PolicyNeeds
+---@field needs "chat"
+
 --- A policy.  Before next() it sees the request, behind it the response; a second
 --- next() is a retry, none is an answer of its own.
 ---@alias perilune.Policy async fun(req: perilune.Request, next: perilune.Next): perilune.Response?, perilune.Error?
@@ -119,8 +125,9 @@
 ---@field id string          x-request-id: the client's own when it sent a good one
 ---@field method string      "POST"
 ---@field path string        "/v1/chat/completions", without the query
----@field headers table<string, string?>  by name in any case; read-only.  Of several
----                          with the same name the first
+---@field headers table<string, string?>  by name in any case.  Of several with the same
+---                          name the first.  `= nil` takes all of that name away, for
+---                          later policies and upstreams; nothing else can be set
 ---@field peer string        the client's address without the port
 ---@field tenant? string     who is calling; writable (at most 127 bytes), logged
 ---@field upstream? string   where the last next() goes; writable: the name of an upstream

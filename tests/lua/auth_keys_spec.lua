@@ -16,6 +16,16 @@ t.test("a known key names the tenant", function()
   t.equal(run{ authorization = "sk-one" }, "acme")
 end)
 
+t.test("the key is gone behind it, the other headers are not", function()
+  local req = t.request{ headers = { Authorization = "Bearer sk-one", ["X-A"] = "b" } }
+  local seen
+  t.run("auth_keys", options, req, function(r)
+    seen = { r.headers.authorization or "none", r.headers["x-a"] }
+    return t.next{ text = "ok" }(r)
+  end)
+  t.equal(seen, { "none", "b" })
+end)
+
 t.test("anything else is refused, and nothing is called", function()
   for _, value in ipairs{ "Bearer sk-three", "Bearer ", "Bearer", "Basic sk-one", "", "Bearer sk-one x", "SK-ONE",
                           sha256("sk-one") } do

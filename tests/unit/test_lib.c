@@ -279,8 +279,8 @@ static const struct item requests[] = {
     { "local r = core.request() return pcall(function() r[5] = 1 end)",
       "false '[string \"local core = ......\"]:7: field names of a JSON object are strings'" },
     { "local r = core.request() return pcall(function() r.headers.a = 1 end)",
-      "false '[string \"local core = ......\"]:7: request headers are read-only; what goes upstream is chosen "
-      "by the upstream's forward_headers and headers'" },
+      "false '[string \"local core = ......\"]:7: request headers can be taken away (nil) and not be set; "
+      "what goes upstream is chosen by the upstream's forward_headers and headers'" },
     { "local r = core.request() r:log('info', 'x', { a = {} }) return r:time_left()", "1000000000" },
     { "local r = core.request() r:saved{ policy = 'a', before = 10, after = 4, cost = -0.5, seconds = 1 }\n"
       "local s = r:saved() return s.tokens, s.cost", "6 -0.5" },

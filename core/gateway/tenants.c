@@ -1,0 +1,68 @@
+/* tenants.c -- who is asking, by a key or by a header that a proxy in front sets.
+ *
+ *     tenants = { keys = { [SHA-256] = "acme" } }     the key in `authorization`
+ *     tenants = { header = "x-tenant" }               the name itself
+ *
+ * Policies set req.tenant, but a route is chosen before any policy runs; so a route that asks
+ * for a tenant needs to know it earlier.  This is a name and no permission: a request without
+ * a known key has no tenant and takes a route that asks for none, where `auth_keys` may
+ * refuse it. */
+#include "gateway/tenants.h"
+
+#include <stdlib.h>
+#include <strings.h>
+
+static int digit(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    return (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+}
+
+bool tenant_key_parse(const char *hex, unsigned char digest[SHA256_BYTES]) {
+    if (strlen(hex) != 2 * SHA256_BYTES) return false;
+    for (int i = 0; i < SHA256_BYTES; i++) {
+        int high = digit(hex[2 * i]), low = digit(hex[2 * i + 1]);
+        if (high < 0 || low < 0) return false;
+        digest[i] = (unsigned char)(high << 4 | low);
+    }
+    return true;
+}
+
+static int by_digest(const void *a, const void *b) {
+    const struct tenant_key *x = a, *y = b;
+    return memcmp(x->digest, y->digest, SHA256_BYTES);
+}
+
+void tenants_sort(struct tenants *t) {
+    if (t->count > 1) qsort(t->keys, t->count, sizeof(*t->keys), by_digest);
+}
+
+/* "Bearer KEY" or KEY. */
+static struct slice key_of(struct slice value) {
+    static const char scheme[] = "bearer ";
+    size_t n = sizeof(scheme) - 1;
+    if (value.len >= n && strncasecmp(value.ptr, scheme, n) == 0) value = slice_of(value.ptr + n, value.len - n);
+    return slice_trim(value);
+}
+
+static const char *name_of(const struct tenants *t, struct slice key) {
+    struct tenant_key wanted;
+    if (key.len == 0 || !sha256_of(key, wanted.digest)) return NULL;
+    struct tenant_key *k = bsearch(&wanted, t->keys, t->count, sizeof(wanted), by_digest);
+    return k ? k->name : NULL;
+}
+
+void tenants_find(const struct tenants *t, struct http_header *headers, unsigned *count, char *out, size_t size) {
+    out[0] = '\0';
+    if (t->header == NULL) return;
+    unsigned i = 0;
+    while (i < *count && !slice_eq_nocase(headers[i].name, slice_str(t->header))) i++;
+    if (i == *count) return;
+    if (t->count == 0) {
+        slice_copy(out, size, headers[i].value.len < size ? headers[i].value : SLICE(""));
+        return;
+    }
+    const char *name = name_of(t, key_of(headers[i].value));
+    if (name == NULL) return;
+    slice_copy(out, size, slice_str(name));
+    memmove(headers + i, headers + i + 1, (--*count - i) * sizeof(*headers));
+}

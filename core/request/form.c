@@ -1,0 +1,80 @@
+/* form.c -- multipart/form-data: the text of one field.
+ *
+ *     --BOUNDARY CRLF
+ *     Content-Disposition: form-data; name="model" CRLF
+ *     CRLF
+ *     whisper-1 CRLF
+ *     --BOUNDARY ...
+ *
+ * Uploads (audio, images, files) name their model in such a field.  Nothing is decoded or
+ * copied: the field is a slice of the body, which goes on as it came.  A file in front of the
+ * field is skipped by looking for the boundary, at the speed of memmem(). */
+#include "request/form.h"
+
+#include <string.h>
+#include <strings.h>
+
+static struct slice behind(struct slice s, const char *at) { return slice_of(at, (size_t)(s.ptr + s.len - at)); }
+
+/* Where needle begins in s, or NULL. */
+static const char *find(struct slice s, struct slice needle) {
+    return needle.len > 0 && s.len >= needle.len ? memmem(s.ptr, s.len, needle.ptr, needle.len) : NULL;
+}
+
+/* The value of key= in a header's value, with or without quotes. */
+static struct slice parameter(struct slice header, const char *key) {
+    size_t n = strlen(key);
+    for (size_t i = 0; i + n < header.len; i++) {
+        char before = i > 0 ? header.ptr[i - 1] : ';';
+        if (before != ';' && before != ' ' && before != '\t') continue;
+        if (strncasecmp(header.ptr + i, key, n) != 0 || header.ptr[i + n] != '=') continue;
+        struct slice v = behind(header, header.ptr + i + n + 1);
+        bool quoted = v.len > 0 && v.ptr[0] == '"';
+        if (quoted) v = behind(v, v.ptr + 1);
+        size_t end = 0;
+        while (end < v.len && (quoted ? v.ptr[end] != '"' : v.ptr[end] != ';' && v.ptr[end] != ' ')) end++;
+        return slice_of(v.ptr, end);
+    }
+    return slice_of(NULL, 0);
+}
+
+/* The name that a part's head gives it. */
+static struct slice name_of(struct slice head) {
+    static const char field[] = "content-disposition:";
+    size_t n = sizeof(field) - 1;
+    while (head.len > n) {
+        const char *end = memchr(head.ptr, '\n', head.len);
+        struct slice line = end ? slice_of(head.ptr, (size_t)(end - head.ptr)) : head;
+        if (line.len > n && strncasecmp(line.ptr, field, n) == 0) {
+            struct slice value = slice_of(line.ptr + n, line.len - n);
+            if (value.ptr[value.len - 1] == '\r') value.len--;
+            return parameter(value, "name");
+        }
+        if (end == NULL) break;
+        head = behind(head, end + 1);
+    }
+    return slice_of(NULL, 0);
+}
+
+struct slice form_field(struct slice content_type, struct slice body, struct slice name) {
+    static const char multipart[] = "multipart/form-data";
+    struct slice none = slice_of(NULL, 0);
+    char mark[80] = "\r\n--"; /* a boundary has at most 70 characters */
+    if (content_type.len < sizeof(multipart) || strncasecmp(content_type.ptr, multipart, sizeof(multipart) - 1) != 0)
+        return none;
+    struct slice b = parameter(content_type, "boundary");
+    if (b.len == 0 || b.len > 70) return none;
+    memcpy(mark + 4, b.ptr, b.len);
+    struct slice next = slice_of(mark, 4 + b.len), first = slice_of(mark + 2, 2 + b.len);
+    if (!slice_starts(body, first)) return none;
+    struct slice rest = behind(body, body.ptr + first.len);
+    for (;;) {
+        const char *end = find(rest, next);
+        if (end == NULL) return none; /* the last boundary was the end, or the body is cut */
+        struct slice part = slice_of(rest.ptr, (size_t)(end - rest.ptr));
+        const char *blank = find(part, SLICE("\r\n\r\n"));
+        if (blank != NULL && slice_eq(name_of(slice_of(part.ptr, (size_t)(blank - part.ptr))), name))
+            return behind(part, blank + 4);
+        rest = behind(rest, end + next.len);
+    }
+}

@@ -1,0 +1,11 @@
+/* form.h -- multipart/form-data, as far as it says which model is asked. See form.c. */
+#ifndef PERILUNE_REQUEST_FORM_H
+#define PERILUNE_REQUEST_FORM_H
+
+#include "base/slice.h"
+
+/* The text of the first field of that name, within body; ptr NULL when there is none, or when the
+ * content type is another. */
+struct slice form_field(struct slice content_type, struct slice body, struct slice name);
+
+#endif
