@@ -200,6 +200,15 @@ static void read_timeouts(struct reader *r, uint32_t up, struct target_timeouts 
     t->total_ms = number_of(r, n, "total_ms");
 }
 
+/* The file is read now, and not when the first request needs it. */
+static void read_ca(struct reader *r, struct target *t) {
+    char why[300];
+    if (t->ca == NULL) return;
+    if (access(t->ca, R_OK) != 0) complain(r, "upstreams.%s.ca: %s: %s", t->name, t->ca, strerror(errno));
+    else if (!t->insecure && tls_context_open_client(&t->tls, t->ca, false, why, sizeof(why)) != 0)
+        complain(r, "upstreams.%s.ca: %s", t->name, why);
+}
+
 static void read_target(struct reader *r, uint32_t up, struct target *t) {
     t->name = string_of(r, up, "name");
     struct registry_entry *e = t->name ? registry_get(r->env->registry, t->name) : NULL;
@@ -219,8 +228,7 @@ static void read_target(struct reader *r, uint32_t up, struct target *t) {
     t->insecure = bool_of(r, up, "insecure");
     t->proxy = string_of(r, up, "proxy");
     t->ca = string_of(r, up, "ca");
-    /* libcurl would find out with the first request. */
-    if (t->ca && access(t->ca, R_OK) != 0) complain(r, "upstreams.%s.ca: %s: %s", t->name, t->ca, strerror(errno));
+    read_ca(r, t);
     t->max_answer = number_of(r, up, "max_body");
     read_timeouts(r, up, &t->timeouts);
     read_key(r, up, t);
@@ -362,6 +370,7 @@ struct config *config_ref(struct config *c) {
 
 void config_put(struct config *c) {
     if (c == NULL || atomic_fetch_sub(&c->refs, 1) != 1) return;
+    for (unsigned i = 0; i < c->target_count; i++) tls_context_put(c->targets[i].tls);
     arena_deinit(&c->arena);
     mem_free(c);
 }

@@ -476,10 +476,7 @@ static void advance_job(struct deferred *j) {
 
 static void feed_tls(struct http_conn *c, struct slice cipher) {
     char plain[16 * 1024];
-    if (tls_feed(c->tls, cipher) != 0) {
-        conn_close(c);
-        return;
-    }
+    tls_feed(c->tls, cipher);
     for (;;) {
         long n = tls_read(c->tls, plain, sizeof(plain));
         if (n == 0) break;

@@ -14,10 +14,10 @@
 #include "base/mem.h"
 #include "flow/flow.h"
 #include "http/parse.h"
+#include "http/tls.h"
 #include "sys/loop.h"
 
 struct http_conn;
-struct tls_context;
 
 struct http_request {
     struct http_conn   *conn;
@@ -123,13 +123,5 @@ void      reply_abort(struct http_request *r);
 void      reply_send(struct http_request *r, int status, struct slice headers, struct slice body);
 
 const char *http_reason(int status);
-
-/* -- TLS (tls.c) ---------------------------------------------------------------- */
-
-/* Loads a PEM chain and key; both must fit together.  Counted, any thread. */
-int  tls_context_open(struct tls_context **out, const char *cert, const char *key, char *err,
-                      size_t errlen);
-struct tls_context *tls_context_ref(struct tls_context *t);
-void tls_context_put(struct tls_context *t);
 
 #endif

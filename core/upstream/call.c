@@ -4,8 +4,8 @@
  *                       |              |               |
  *                       +--------- deadline -----------+--> ERROR
  *
- * How the bytes travel is a transport's business (call_int.h): http1.c for plain
- * HTTP/1.1, transfer.c for all that needs libcurl.  Here is what a call means.
+ * How the bytes travel is a transport's business (call_int.h): http1.c for HTTP/1.1,
+ * transfer.c for all that needs libcurl.  Here is what a call means.
  *
  * A 2xx answer is HEAD, BYTES..., END.  Any other status is collected (up to
  * 64 KiB) and becomes one ERROR that carries the upstream's own body, so that a
@@ -51,8 +51,9 @@ void call_pool_deinit(struct call_pool *p) {
 /* Origins belong to the loop's thread, pools are made by another one: hence on first use. */
 static const struct call_ops *transport_of(struct call_pool *p, unsigned url) {
     const struct target *t = p->target;
-    if (p->origins[url] == NULL && !p->asked[url] && t->proxy == NULL && !p->client->env_proxy)
-        p->origins[url] = origin_take(p->client, t->urls[url], &p->paths[url]);
+    bool tls = origin_is_tls(t->urls[url]);
+    if (p->origins[url] == NULL && !p->asked[url] && t->proxy == NULL && !p->client->env_proxy && !(tls && t->http2))
+        p->origins[url] = origin_take(p->client, t->urls[url], tls ? client_tls(p->client, t) : NULL, &p->paths[url]);
     p->asked[url] = true;
     return p->origins[url] ? &http1_ops : &transfer_ops;
 }

@@ -1,8 +1,8 @@
 /* call_int.h -- what call.c and its two transports share.
  *
  *     call.c    deadlines, statuses, failures, several base URLs; the source
- *     http1.c   plain HTTP/1.1, ours          \  call_ops; they report by
- *     transfer.c  TLS, HTTP/2, proxies: curl  /  call_on_...()
+ *     http1.c     HTTP/1.1, plain or TLS: ours  \  call_ops; they report by
+ *     transfer.c  HTTP/2, proxies: curl         /  call_on_...()
  *
  * A transport reports a head (status, fields, end), pieces of body, and one end.  It
  * must look at call_is_over() after each report: the consumer may have cancelled, and

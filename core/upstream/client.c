@@ -5,17 +5,23 @@
  *       |                    dial: name to connected socket
  *       +-----> transfer --> multi: libcurl on the loop
  *
- * Two ways to speak to an upstream.  http1 is ours: plain HTTP/1.1, the protocol of
- * local inference servers and of sidecars, at the price of the system calls.  All that
- * needs TLS, HTTP/2 or a proxy goes through libcurl, which knows all of it. */
+ * Two ways to speak to an upstream.  http1 is ours: HTTP/1.1, in the clear to local inference
+ * servers and sidecars, over TLS to everybody else, at the price of the system calls and the
+ * ciphers.  What needs HTTP/2 or a proxy goes through libcurl, which knows all of it.
+ *
+ * Who is trusted is loaded with the configuration when an upstream has a `ca`.  The two other
+ * kinds, the system's store and nobody checked, are the client's, made when first needed: so
+ * they, and connections made with them, outlive every reload. */
 #include "upstream/client.h"
 
 #include <stdlib.h>
 
 #include "base/mem.h"
 #include "http/parse.h"
+#include "http/tls.h"
 #include "include/perilune.h"
 #include "upstream/origin.h"
+#include "upstream/target.h"
 #include "upstream/transfer.h"
 
 static bool proxy_in_environment(void) {
@@ -37,9 +43,20 @@ int client_init(struct client *c, struct loop *loop) {
     return PERILUNE_ERR_NOMEM;
 }
 
+struct tls_context *client_tls(struct client *c, const struct target *t) {
+    char why[200];
+    if (t->ca != NULL && !t->insecure) return t->tls;
+    struct tls_context **own = t->insecure ? &c->anybody : &c->system;
+    if (*own == NULL) tls_context_open_client(own, NULL, t->insecure, why, sizeof(why));
+    return *own;
+}
+
 void client_close(struct client *c) {
     multi_close(&c->multi);
     origin_close_all(c);
+    tls_context_put(c->system);
+    tls_context_put(c->anybody);
+    c->system = c->anybody = NULL;
 }
 
 void client_deinit(struct client *c) {

@@ -6,11 +6,14 @@
 #include "upstream/multi.h"
 
 struct http_head;
+struct target;
+struct tls_context;
 
 struct client {
     struct loop      *loop;
-    struct multi      multi;   /* TLS, HTTP/2, proxies */
-    struct list       origins; /* struct origin: plain HTTP/1.1 */
+    struct multi      multi;   /* HTTP/2, proxies */
+    struct list       origins; /* struct origin: HTTP/1.1 */
+    struct tls_context *system, *anybody; /* whom TLS trusts without `ca`; NULL: not needed yet */
     struct http_head *head;    /* the response head being parsed: 3 KiB, once */
     struct buf        out;     /* the request head being written */
     bool              env_proxy; /* http_proxy or the like is set: curl knows its rules */
@@ -22,5 +25,8 @@ int  client_init(struct client *c, struct loop *loop);
  * must run once more before client_deinit(). */
 void client_close(struct client *c);
 void client_deinit(struct client *c);
+
+/* Whom TLS to t trusts; borrowed.  NULL: no memory. */
+struct tls_context *client_tls(struct client *c, const struct target *t);
 
 #endif

@@ -1,4 +1,4 @@
-/* dial.c -- from a name to a connected socket.
+/* dial.c -- from a name to a connected socket, and to TLS on it.
  *
  *     lookup (resolver thread, remembered for a while by the origin)
  *        |  addresses
@@ -6,12 +6,16 @@
  *     attempt 1 ----250 ms---> attempt 2 ----250 ms---> attempt 3 ...
  *        |  fails: the next at once     |
  *        +--- the first that connects wins, the others are closed
+ *        v
+ *     handshake, with an origin that speaks TLS: on the same poll handle
  *
  * Several attempts side by side, because the first address of a name may be one that
  * swallows packets (RFC 8305, "Happy Eyeballs": 250 ms is its recommended delay, and
  * families take turns).
  *
- * The result is a bare descriptor: which handle reads it is the receiver's choice.
+ * The result is a bare descriptor: which handle reads it is the receiver's choice.  One deadline
+ * (timeouts.connect) is for all of it.  A handshake that fails ends the dial: other addresses of
+ * the same name would have the same certificate.
  *
  * Lifetime: the resolver cannot always be stopped, so a lookup is an object of its own
  * that finds nobody when it comes too late.  A poll handle is freed in its close
@@ -20,6 +24,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -46,10 +51,13 @@ struct dial {
     unsigned        tried;     /* a bit per address */
     int             family;    /* of the last one tried */
     int             error;     /* of the last one that failed: errno */
+    struct attempt *winner;    /* the one with the handshake */
+    struct tls     *tls;
     struct timer    next;      /* another attempt is due */
     struct timer    deadline;
-    struct deferred      finish;
+    struct deferred finish;
     struct dial_result result;
+    char            why[240];  /* what TLS says */
     void          (*done)(void *ud, const struct dial_result *r);
     void           *ud;
 };
@@ -82,6 +90,7 @@ static void dial_free(struct dial *d) {
     timer_stop(l, &d->deadline);
     deferred_cancel(&d->finish);
     if (d->result.fd >= 0) close(d->result.fd);
+    tls_free(d->tls);
     origin_put(d->origin);
     mem_free(d);
 }
@@ -91,8 +100,12 @@ void dial_cancel(struct dial *d) { dial_free(d); }
 static void finish_job(struct deferred *j) {
     struct dial *d = container_of(j, struct dial, finish);
     struct dial_result r = d->result;
+    char why[sizeof(d->why)];
+    if (r.why == d->why) r.why = memcpy(why, d->why, sizeof(why));
+    if (r.fd >= 0) r.tls = d->tls;
     void (*done)(void *, const struct dial_result *) = d->done;
     void *ud = d->ud;
+    if (r.fd >= 0) d->tls = NULL;
     d->result.fd = -1;
     dial_free(d);
     done(ud, &r);
@@ -103,8 +116,95 @@ static bool is_over(const struct dial *d) { return d->result.kind != FAILURE_NON
 /* From deferred work: the receiver may not be called from inside dial_new(). */
 static void finish(struct dial *d, int fd, enum failure_kind kind, const char *why) {
     if (is_over(d)) return;
-    d->result = (struct dial_result){ fd, kind, why };
+    d->result = (struct dial_result){ .fd = fd, .kind = kind, .why = why };
     loop_soon(loop_of(d), &d->finish, finish_job);
+}
+
+/* -- TLS ---------------------------------------------------------------------------------- */
+
+static void shake_failed(struct dial *d, enum failure_kind kind, const char *why) {
+    tls_ticket_deinit(&d->origin->ticket); /* it may be the reason */
+    close(attempt_end(d->winner));
+    d->winner = NULL;
+    finish(d, -1, kind, why);
+}
+
+/* As much of what TLS wrote as the kernel takes.  False when the connection broke. */
+static bool shake_send(struct dial *d) {
+    struct buf *out = tls_out(d->tls);
+    while (buf_len(out) > 0) {
+        ssize_t n = send(d->winner->fd, buf_get(out).ptr, buf_len(out), MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return errno == EAGAIN || errno == EWOULDBLOCK;
+        buf_consume(out, (size_t)n);
+    }
+    buf_deinit(out);
+    return true;
+}
+
+static void on_handshake(uv_poll_t *poll, int status, int events);
+
+/* OpenSSL has what there is.  rc: what tls_handshake() said. */
+static void shake_on(struct dial *d, int rc) {
+    bool open = shake_send(d); /* also an alert */
+    if (buf_failed(tls_out(d->tls))) {
+        shake_failed(d, FAILURE_NO_MEMORY, "out of memory");
+    } else if (rc < 0) {
+        tls_explain(d->tls, d->why, sizeof(d->why));
+        shake_failed(d, FAILURE_TLS, d->why);
+    } else if (!open) {
+        shake_failed(d, FAILURE_TLS, "it closed the connection in the middle of the TLS handshake");
+    } else if (rc == 0 || buf_len(tls_out(d->tls)) > 0) {
+        bool more = buf_len(tls_out(d->tls)) > 0;
+        uv_poll_start(&d->winner->poll, UV_READABLE | (more ? UV_WRITABLE : 0), on_handshake);
+    } else {
+        int fd = attempt_end(d->winner);
+        d->winner = NULL;
+        finish(d, fd, FAILURE_NONE, "");
+    }
+}
+
+/* A server may give tickets before its handshake has an end at our side; nothing else. */
+static int shake_rest(struct dial *d) {
+    char byte;
+    long n = tls_read(d->tls, &byte, 1);
+    if (n == 0) return 1;
+    if (n == PERILUNE_ERR_IO) return PERILUNE_ERR_IO;
+    shake_failed(d, FAILURE_TLS, n > 0 ? "it spoke before it was asked" : "it ended TLS right after the handshake");
+    return 0;
+}
+
+static void on_handshake(uv_poll_t *poll, int status, int events) {
+    struct attempt *a = poll->data;
+    struct dial *d = a->dial;
+    loop_of(d)->active = true;
+    char *bytes = loop_of(d)->scratch;
+    if (status == 0 && (events & UV_READABLE) == 0) {
+        shake_on(d, tls_handshake(d->tls));
+        return;
+    }
+    ssize_t n = recv(a->fd, bytes, LOOP_SCRATCH, 0);
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return;
+    if (n <= 0) {
+        snprintf(d->why, sizeof(d->why), "it closed the connection in the middle of the TLS handshake%s%s",
+                 n < 0 ? ": " : "", n < 0 ? strerror(errno) : "");
+        shake_failed(d, FAILURE_TLS, d->why);
+        return;
+    }
+    tls_feed(d->tls, slice_of(bytes, (size_t)n));
+    int rc = tls_handshake(d->tls);
+    if (rc > 0) rc = shake_rest(d);
+    if (!is_over(d)) shake_on(d, rc);
+}
+
+/* The socket of a is connected. */
+static void shake(struct dial *d, struct attempt *a) {
+    for (unsigned i = 0; i < ORIGIN_ADDRESSES; i++)
+        if (d->attempts[i] != NULL && d->attempts[i] != a) close(attempt_end(d->attempts[i]));
+    d->winner = a;
+    d->tls = tls_new_client(d->origin->tls, d->origin->host, &d->origin->ticket);
+    if (d->tls == NULL) shake_failed(d, FAILURE_NO_MEMORY, "out of memory");
+    else shake_on(d, tls_handshake(d->tls));
 }
 
 /* -- Attempts ------------------------------------------------------------------------- */
@@ -126,13 +226,13 @@ static void on_writable(uv_poll_t *poll, int status, int events) {
     socklen_t len = sizeof(error);
     getsockopt(a->fd, SOL_SOCKET, SO_ERROR, &error, &len);
     if (error == 0 && status < 0) error = -status; /* libuv says EBADF for anything */
-    int fd = attempt_end(a);
     if (error == 0 && !is_over(d)) {
         timer_stop(loop_of(d), &d->next);
-        finish(d, fd, FAILURE_NONE, "");
+        if (d->origin->tls != NULL) shake(d, a);
+        else finish(d, attempt_end(a), FAILURE_NONE, "");
         return;
     }
-    close(fd);
+    close(attempt_end(a));
     d->error = error;
     try_next(d);
 }
@@ -234,6 +334,10 @@ static int look_up(struct dial *d) {
 
 static void out_of_time(struct timer *t) {
     struct dial *d = container_of(t, struct dial, deadline);
+    if (d->winner != NULL) {
+        shake_failed(d, FAILURE_TIMEOUT, "the TLS handshake did not end in time (timeouts.connect)");
+        return;
+    }
     origin_forget(d->origin);
     finish(d, -1, FAILURE_TIMEOUT, d->lookup ? "the name was not resolved in time (timeouts.connect)"
                                              : "no connection in time (timeouts.connect)");

@@ -1,4 +1,4 @@
-/* http1.c -- plain HTTP/1.1 to an upstream: one request at a time per connection.
+/* http1.c -- HTTP/1.1 to an upstream, plain or over TLS: one request at a time per connection.
  *
  *      (dial) --> HEAD --> SIZED | CHUNKED | UNTIL_CLOSE --> IDLE --> HEAD ...
  *                  |                  |                        |
@@ -12,18 +12,32 @@
  * A chunked body loses its framing in place, in the read buffer, so that all frames
  * that one read brought go on as one piece.
  *
- * A connection that was kept may have been closed by the server while our request was
- * under way (RFC 9112 9.3.1).  When it ends before the first byte of an answer, the
- * request is sent once more, on a new connection.
+ * With TLS (http/tls.c; dial.c has made the handshake) both ways have one step more.  What is
+ * read goes into the read buffer at an offset, and what it means is put together at its front,
+ * so that there, too, one read is one piece.  A request goes out as records of 16 KiB, head and
+ * body together, in one write; of a large body no more is encrypted than the kernel can be
+ * expected to take.  An end of TLS is an end of the answer only when the server said so
+ * (close_notify): anybody on the way can close a connection.
+ *
+ * A connection that was kept may have been closed by the server: that is looked for before it
+ * is used.  It may still be closed while our request is under way (RFC 9112 9.3.1): when it
+ * ends before the first byte of an answer, the request is sent once more, on a new connection.
  *
  * Strict, as the parser is: what it refuses is a failure `upstream_malformed`, because
  * an answer that two programs read differently is as dangerous as such a request. */
 #include "upstream/http1.h"
 
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
 #include "http/parse.h"
+#include "http/tls.h"
 #include "upstream/call_int.h"
 #include "upstream/dial.h"
 
+#define RECORD  16384 /* plain bytes of a TLS record at most */
+#define PIECE   65536 /* encrypted at once */
 #define IDLE_MS 60000 /* as nginx's upstream keepalive_timeout; Keep-Alive may say less */
 
 enum state { HEAD, SIZED, CHUNKED, UNTIL_CLOSE, IDLE, CLOSED };
@@ -41,6 +55,9 @@ struct http1 {
     struct origin      *origin;
     struct call        *call;   /* NULL: idle or closed */
     struct rest        *rest;
+    struct tls         *tls;    /* NULL: plain */
+    struct blob        *body;   /* a share, while some of it waits to be encrypted: */
+    size_t              body_at;
     struct buf          in;     /* a head that came in parts */
     size_t              seen;   /* bytes of it that were looked at */
     struct http_chunked chunks;
@@ -61,6 +78,28 @@ uint64_t      http1_idle_until(const struct http1 *h) { return h->idle_until_ms;
 
 static void on_closed(uv_handle_t *handle) { mem_free(handle->data); }
 
+/* What the kernel takes at once: bytes, 0 when it is full, or PERILUNE_ERR_IO.  uv_try_write() would
+ * raise SIGPIPE, which is deadly to a host that did not think of it. */
+static ssize_t write_now(struct http1 *h, struct slice a, struct slice b) {
+    struct iovec pieces[2] = { { (void *)(uintptr_t)a.ptr, a.len }, { (void *)(uintptr_t)b.ptr, b.len } };
+    struct msghdr msg = { .msg_iov = pieces, .msg_iovlen = b.len > 0 ? 2 : 1 };
+    uv_os_fd_t fd;
+    ssize_t n;
+    if (uv_fileno((const uv_handle_t *)&h->tcp, &fd) != 0) return PERILUNE_ERR_IO;
+    do n = sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    if (n >= 0) return n;
+    return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : PERILUNE_ERR_IO;
+}
+
+/* The server hears that nothing is missing, unless a record of ours is in the middle. */
+static void say_goodbye(struct http1 *h) {
+    if (h->rest != NULL) return;
+    tls_shutdown(h->tls);
+    struct slice s = buf_get(tls_out(h->tls));
+    if (s.len > 0) write_now(h, s, SLICE(""));
+}
+
 void http1_close(struct http1 *h) {
     if (h->state == CLOSED) return;
     bool idle = h->state == IDLE;
@@ -68,6 +107,11 @@ void http1_close(struct http1 *h) {
     if (h->call != NULL) h->call->http1 = NULL;
     h->call = NULL;
     buf_deinit(&h->in);
+    if (h->tls != NULL) say_goodbye(h);
+    tls_free(h->tls);
+    h->tls = NULL;
+    blob_put(h->body);
+    h->body = NULL;
     uv_close((uv_handle_t *)&h->tcp, on_closed);
     struct origin *o = h->origin;
     h->origin = NULL;
@@ -94,7 +138,7 @@ static void complete(struct http1 *h, bool clean) {
     struct call *c = h->call;
     h->call = NULL;
     c->http1 = NULL;
-    if (clean && h->keep_alive && h->rest == NULL && origin_push(h->origin, h, h->idle_ms)) {
+    if (clean && h->keep_alive && h->rest == NULL && h->body == NULL && origin_push(h->origin, h, h->idle_ms)) {
         h->state = IDLE;
         h->idle_until_ms = loop_now(loop_of(h)) + h->idle_ms;
         if (c->paused) uv_read_start((uv_stream_t *)&h->tcp, on_alloc, on_read); /* to hear it being closed */
@@ -256,11 +300,14 @@ static int true_end(const struct http1 *h) {
     return uv_translate_sys_error(error);
 }
 
-/* The server closed; or the connection broke. */
-static void on_end(struct http1 *h, int error) {
-    if (error == UV_EOF && h->call != NULL) error = true_end(h);
+/* The server closed; or the connection broke.  `said`: the end is known to be the server's. */
+static void on_end(struct http1 *h, int error, bool said) {
+    if (error == UV_EOF && h->call != NULL && !said) error = true_end(h);
     if (h->call == NULL) http1_close(h);
     else if (error != UV_EOF) end(h, FAILURE_RESET, uv_strerror(error));
+    else if (h->state == UNTIL_CLOSE && h->tls != NULL && !said)
+        end(h, FAILURE_TRUNCATED,
+            "it closed the connection without an end of TLS (close_notify): the answer may be cut");
     else if (h->state == UNTIL_CLOSE) end(h, FAILURE_NONE, "");
     else if (h->state == HEAD)
         end(h, FAILURE_RESET, h->answered ? "it closed the connection in the middle of a response head"
@@ -268,31 +315,61 @@ static void on_end(struct http1 *h, int error) {
     else end(h, FAILURE_TRUNCATED, "it closed the connection before the answer was complete");
 }
 
+/* Plain bytes.  They may be written over. */
+static void take(struct http1 *h, char *p, size_t len) {
+    if (h->call == NULL) http1_close(h); /* nobody asked for anything */
+    else if (!call_is_over(h->call)) feed(h, p, len);
+}
+
+static int push(struct http1 *h);
+
+/* Bytes of TLS, TLS_AHEAD behind the front of the read buffer: what they hold never catches up. */
+static void decrypt(struct http1 *h, struct slice cipher) {
+    char *plain = loop_of(h)->scratch;
+    size_t len = 0;
+    long n;
+    tls_feed(h->tls, cipher);
+    while ((n = tls_read(h->tls, plain + len, LOOP_SCRATCH - len)) > 0) len += (size_t)n;
+    push(h); /* TLS answers for itself; when that cannot be sent, reading tells */
+    if (len > 0) take(h, plain, len);
+    if (n == 0 || h->state == CLOSED || (h->call != NULL && call_is_over(h->call))) return;
+    char why[200] = "out of memory";
+    bool no_memory = buf_failed(tls_out(h->tls));
+    if (n == PERILUNE_ERR_IO && !no_memory) tls_explain(h->tls, why, sizeof(why));
+    if (h->call != NULL && n == PERILUNE_ERR_IO) end(h, no_memory ? FAILURE_NO_MEMORY : FAILURE_RESET, why);
+    else on_end(h, UV_EOF, true);
+}
+
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *b) {
     (void)suggested;
-    *b = uv_buf_init(loop_of(handle->data)->scratch, LOOP_SCRATCH);
+    struct http1 *h = handle->data;
+    size_t ahead = h->tls != NULL ? TLS_AHEAD : 0;
+    *b = uv_buf_init(loop_of(h)->scratch + ahead, (unsigned)(LOOP_SCRATCH - ahead));
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b) {
     struct http1 *h = stream->data;
     if (h->state == CLOSED || n == 0) return;
     loop_of(h)->active = true;
-    if (n < 0) on_end(h, (int)n);
-    else if (h->call == NULL) http1_close(h); /* nobody asked for anything */
-    else if (!call_is_over(h->call)) feed(h, b->base, (size_t)n);
+    if (n < 0) on_end(h, (int)n, false);
+    else if (h->tls != NULL) decrypt(h, slice_of(b->base, (size_t)n));
+    else take(h, b->base, (size_t)n);
 }
 
 /* -- Sending ---------------------------------------------------------------------------- */
 
+static int pump(struct http1 *h);
+
 static void on_rest_written(uv_write_t *req, int status) {
     struct rest *r = container_of(req, struct rest, req);
     struct http1 *h = r->conn;
-    /* A failure is not reported: the server may have answered before it read all, and
-     * if it did not, reading tells. */
-    (void)status;
     if (h->rest == r) h->rest = NULL;
     blob_put(r->body);
     mem_free(r);
+    /* A failure is not reported: the server may have answered before it read all, and
+     * if it did not, reading tells. */
+    if (status == 0 && h->state != CLOSED && h->tls != NULL && pump(h) == PERILUNE_ERR_NOMEM && h->call != NULL)
+        end(h, FAILURE_NO_MEMORY, "out of memory");
 }
 
 /* What is left of head and body after `sent` bytes goes out as the kernel takes it. */
@@ -313,6 +390,58 @@ static int send_rest(struct http1 *h, struct slice head, struct blob *body, size
     }
     h->rest = r;
     return 0;
+}
+
+/* What TLS wrote, as the kernel takes it.  0, PERILUNE_ERR_NOMEM or PERILUNE_ERR_IO. */
+static int push(struct http1 *h) {
+    struct buf *out = tls_out(h->tls);
+    if (buf_failed(out)) return PERILUNE_ERR_NOMEM;
+    struct slice s = buf_get(out);
+    if (s.len == 0 || h->rest != NULL) return 0; /* on_rest_written() pushes again */
+    ssize_t n = write_now(h, s, SLICE(""));
+    if (n < 0) return PERILUNE_ERR_IO;
+    int err = (size_t)n == s.len ? 0 : send_rest(h, s, NULL, (size_t)n);
+    buf_deinit(out);
+    return err;
+}
+
+/* Encrypts and sends, until all is sent or the kernel takes no more. */
+static int pump(struct http1 *h) {
+    struct buf *out = tls_out(h->tls);
+    while (h->rest == NULL) {
+        struct slice body = blob_get(h->body);
+        size_t n = body.len - h->body_at;
+        if (h->body == NULL) return push(h);
+        if (n > PIECE) n = PIECE;
+        buf_reserve(out, n + n / 64 + 64); /* records are a little longer than what they hold */
+        if (buf_failed(out) || tls_write(h->tls, slice_of(body.ptr + h->body_at, n)) != 0) return PERILUNE_ERR_NOMEM;
+        h->body_at += n;
+        if (h->body_at == body.len) {
+            blob_put(h->body);
+            h->body = NULL;
+        }
+        int err = push(h);
+        if (err != 0) return err;
+    }
+    return 0;
+}
+
+/* The head is in `out` of the client; the body's beginning fills its last record. */
+static int send_encrypted(struct http1 *h, struct blob *body) {
+    struct buf *out = &h->origin->client->out;
+    struct slice all = blob_get(body);
+    size_t room = RECORD - buf_len(out) % RECORD, n = all.len < room ? all.len : room;
+    buf_put(out, all.ptr, n);
+    struct buf *cipher = tls_out(h->tls);
+    size_t more = all.len - n < PIECE ? all.len - n : PIECE; /* what pump() adds before it sends */
+    buf_reserve(cipher, (buf_len(out) + more) + (buf_len(out) + more) / 64 + 128);
+    if (buf_failed(out) || buf_failed(cipher)) return PERILUNE_ERR_NOMEM;
+    if (tls_write(h->tls, buf_get(out)) != 0) return buf_failed(cipher) ? PERILUNE_ERR_NOMEM : PERILUNE_ERR_IO;
+    if (n < all.len) {
+        h->body = blob_ref(body);
+        h->body_at = n;
+    }
+    return pump(h);
 }
 
 static struct slice write_head(const struct call *c, const struct http1 *h) {
@@ -342,13 +471,11 @@ static int send_request(struct http1 *h) {
     struct call *c = h->call;
     struct slice head = write_head(c, h);
     if (buf_failed(&h->origin->client->out)) return PERILUNE_ERR_NOMEM;
+    if (h->tls != NULL) return send_encrypted(h, c->body);
     struct slice body = blob_get(c->body);
-    uv_buf_t pieces[2] = { uv_buf_init((char *)(uintptr_t)head.ptr, (unsigned)head.len),
-                           uv_buf_init((char *)(uintptr_t)body.ptr, (unsigned)body.len) };
-    int n = uv_try_write((uv_stream_t *)&h->tcp, pieces, body.len ? 2 : 1);
-    if (n < 0 && n != UV_EAGAIN) return PERILUNE_ERR_IO;
-    size_t sent = n < 0 ? 0 : (size_t)n;
-    return sent == head.len + body.len ? 0 : send_rest(h, head, c->body, sent);
+    ssize_t n = write_now(h, head, body);
+    if (n < 0) return PERILUNE_ERR_IO;
+    return (size_t)n == head.len + body.len ? 0 : send_rest(h, head, c->body, (size_t)n);
 }
 
 /* -- Connections and calls ----------------------------------------------------------------- */
@@ -362,13 +489,16 @@ static void attach(struct http1 *h, struct call *c, bool reused) {
     h->answered = false;
 }
 
-static struct http1 *conn_new(struct origin *o, int fd) {
+/* Takes fd and tls, also on failure. */
+static struct http1 *conn_new(struct origin *o, int fd, struct tls *tls) {
     struct http1 *h = mem_zalloc(sizeof(*h));
     if (h == NULL || uv_tcp_init(&o->client->loop->uv, &h->tcp) != 0) {
         mem_free(h);
+        tls_free(tls);
         close(fd);
         return NULL;
     }
+    h->tls = tls;
     h->tcp.data = h;
     h->origin = o;
     list_init(&h->link);
@@ -389,7 +519,7 @@ static void on_dialed(void *ud, const struct dial_result *r) {
         call_on_end(c, &failed);
         return;
     }
-    struct http1 *h = conn_new(c->pool->origins[c->url], r->fd);
+    struct http1 *h = conn_new(c->pool->origins[c->url], r->fd, r->tls);
     if (h == NULL || uv_read_start((uv_stream_t *)&h->tcp, on_alloc, on_read) != 0) {
         if (h != NULL) http1_close(h);
         call_on_end(c, &(struct call_end){ .kind = FAILURE_NO_MEMORY, .why = "out of memory" });
@@ -407,10 +537,29 @@ static int send_again(struct call *c) {
     return c->dial ? 0 : PERILUNE_ERR_NOMEM;
 }
 
+/* Has an idle connection, taken from its list, been closed since the loop last looked?  The read
+ * buffer may be in use, by whoever wants to call. */
+static bool is_alive(struct http1 *h) {
+    char bytes[4096];
+    uv_os_fd_t fd;
+    h->state = HEAD;
+    if (h->idle_until_ms - h->idle_ms == loop_now(loop_of(h))) return true; /* just now it was not */
+    if (uv_fileno((const uv_handle_t *)&h->tcp, &fd) != 0) return false;
+    ssize_t n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+    if (n < 0) return errno == EAGAIN || errno == EWOULDBLOCK;
+    if (n == 0 || h->tls == NULL) return false;
+    tls_feed(h->tls, slice_of(bytes, (size_t)n));
+    return tls_read(h->tls, bytes, 1) == 0; /* a ticket, perhaps */
+}
+
 static int start(struct call *c) {
     struct origin *o = c->pool->origins[c->url];
     struct http1 *h;
     while ((h = origin_pop(o)) != NULL) {
+        if (!is_alive(h)) {
+            http1_close(h);
+            continue;
+        }
         attach(h, c, true);
         int err = send_request(h);
         if (err == 0) return 0;

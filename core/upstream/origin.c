@@ -1,4 +1,4 @@
-/* origin.c -- one host and port: its idle connections and its addresses.
+/* origin.c -- one host and port: its idle connections, its addresses, its TLS ticket.
  *
  *     idle:  newest <-> ... <-> oldest
  *            pop, push            reap, one timer for the oldest
@@ -6,6 +6,11 @@
  * The connection used last is used first: it is the least likely to have been closed
  * by the server meanwhile, and those that a lull leaves over grow old together and go.
  * An origin without pools, dials and connections is freed.
+ *
+ * With TLS an origin is a host, a port and whom its certificate is checked against: what
+ * one setting of `ca` or `insecure` accepted is never used for another.  Contexts of two
+ * configurations that trust the same authorities are the same, and so connections outlive
+ * a reload.
  *
  * Thread: its client's loop. */
 #include "upstream/origin.h"
@@ -41,10 +46,13 @@ static bool read_port(struct slice s, uint16_t *port) {
     return s.len > 0 && n > 0 && n <= 65535;
 }
 
-/* http://host[:port][/path], host a name, an IPv4 address or [an IPv6 address]. */
+bool origin_is_tls(const char *url) { return strncasecmp(url, "https://", 8) == 0; }
+
+/* http[s]://host[:port][/path], host a name, an IPv4 address or [an IPv6 address]. */
 static bool take_apart(const char *url, struct place *out) {
-    if (strncasecmp(url, "http://", 7) != 0) return false;
-    const char *begin = url + 7;
+    bool tls = origin_is_tls(url);
+    if (!tls && strncasecmp(url, "http://", 7) != 0) return false;
+    const char *begin = url + (tls ? 8 : 7);
     size_t n = strcspn(begin, "/?#");
     out->authority = slice_of(begin, n);
     out->path = slice_str(begin + n);
@@ -67,7 +75,7 @@ static bool take_apart(const char *url, struct place *out) {
     for (size_t i = 0; i < host.len; i++)
         if (!is_host_byte(host.ptr[i])) return false;
     out->host = host;
-    out->port = 80;
+    out->port = tls ? 443 : 80;
     return host.len > 0 && host.len < 256 && (port.ptr == NULL || read_port(port, &out->port));
 }
 
@@ -84,16 +92,19 @@ static void read_address(struct origin *o) {
 static void origin_free(struct origin *o) {
     if (o->link.next != NULL) list_remove(&o->link);
     timer_stop(o->client->loop, &o->reap);
+    tls_ticket_deinit(&o->ticket);
+    tls_context_put(o->tls);
     mem_free(o->authority);
     mem_free(o->host);
     mem_free(o);
 }
 
-static struct origin *origin_new(struct client *c, const struct place *p) {
+static struct origin *origin_new(struct client *c, const struct place *p, struct tls_context *tls) {
     struct origin *o = mem_zalloc(sizeof(*o));
     if (o == NULL) return NULL;
     o->client = c;
     o->port = p->port;
+    o->tls = tls_context_ref(tls);
     list_init(&o->idle);
     o->authority = mem_dup(p->authority.ptr, p->authority.len);
     o->host = mem_dup(p->host.ptr, p->host.len);
@@ -106,17 +117,19 @@ static struct origin *origin_new(struct client *c, const struct place *p) {
     return o;
 }
 
-struct origin *origin_take(struct client *c, const char *url, struct slice *path) {
+struct origin *origin_take(struct client *c, const char *url, struct tls_context *tls, struct slice *path) {
     struct place p;
     if (!take_apart(url, &p)) return NULL;
+    if (!origin_is_tls(url)) tls = NULL;
+    else if (tls == NULL) return NULL;
     *path = p.path;
     for (struct list *e = c->origins.next; e != &c->origins; e = e->next) {
         struct origin *o = container_of(e, struct origin, link);
-        if (!slice_eq_nocase(slice_str(o->authority), p.authority)) continue;
+        if (!slice_eq_nocase(slice_str(o->authority), p.authority) || !tls_context_is_same(o->tls, tls)) continue;
         o->refs++;
         return o;
     }
-    struct origin *o = origin_new(c, &p);
+    struct origin *o = origin_new(c, &p, tls);
     if (o != NULL) o->refs = 1;
     return o;
 }

@@ -1,9 +1,10 @@
-/* origin.h -- one host and port that this thread talks plain HTTP/1.1 to. See origin.c. */
+/* origin.h -- one host and port that this thread talks HTTP/1.1 to, plain or TLS. See origin.c. */
 #ifndef PERILUNE_UPSTREAM_ORIGIN_H
 #define PERILUNE_UPSTREAM_ORIGIN_H
 
 #include <netinet/in.h>
 
+#include "http/tls.h"
 #include "upstream/client.h"
 
 #define ORIGIN_ADDRESSES 8
@@ -17,6 +18,8 @@ union address {
 struct origin {
     struct list    link;
     struct client *client;
+    struct tls_context *tls;   /* a share: who is trusted; NULL: plain HTTP */
+    struct tls_ticket ticket;  /* of the last session */
     unsigned       refs;       /* pools and dials */
     struct list    idle;       /* struct http1, the most recently used first */
     unsigned       idle_count;
@@ -29,10 +32,12 @@ struct origin {
     uint16_t       port;
 };
 
+bool           origin_is_tls(const char *url); /* https:// */
 /* A share of the origin of a base URL, made when there is none, and what the URL has
- * behind it ("/v1"; points into url).  NULL when http1 does not speak to this URL
- * (https, user info, odd bytes) or there is no memory: curl's business then. */
-struct origin *origin_take(struct client *c, const char *url, struct slice *path);
+ * behind it ("/v1"; points into url).  tls: who is trusted, when origin_is_tls(); origins
+ * that trust differently share nothing.  NULL when http1 does not speak to this URL (user
+ * info, odd bytes) or there is no memory: curl's business then. */
+struct origin *origin_take(struct client *c, const char *url, struct tls_context *tls, struct slice *path);
 void           origin_put(struct origin *o);
 
 /* Forgets the addresses: none of them answered. */

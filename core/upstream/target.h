@@ -21,6 +21,8 @@ struct target_health {
     atomic_uint           next_url;
 };
 
+struct tls_context;
+
 struct target {
     const char *name;
     const char *urls[TARGET_URLS]; /* base URLs without a trailing slash */
@@ -36,6 +38,7 @@ struct target {
     unsigned    header_count;
     bool        http2, insecure;
     const char *proxy, *ca;        /* NULL: curl's environment rules, the system's store */
+    struct tls_context *tls;       /* what `ca` holds; NULL: no `ca`, or insecure */
     struct target_timeouts timeouts;
     uint64_t    max_answer;        /* bytes of one buffered answer */
     struct target_health *health;

@@ -1,4 +1,4 @@
-/* transfer.c -- a call through libcurl: TLS, HTTP/2, proxies.
+/* transfer.c -- a call through libcurl: HTTP/2, proxies.
  *
  *     call --start--> easy handle of the pool ... multi ... done --> call_on_end
  *                        |  on_header, on_body
@@ -19,6 +19,7 @@ struct transfer {
     CURL              *easy;
     struct curl_slist *headers; /* in the arena */
     struct arena       arena;   /* URL, header lines */
+    const char        *malformed; /* what is wrong with the head, though curl takes it */
     bool               added;
     char               error[CURL_ERROR_SIZE]; /* curl's sentence */
 };
@@ -78,11 +79,26 @@ static int status_of(struct slice line) {
     return status;
 }
 
+/* Curl takes lines that http/parse.c refuses: where a line ends must not be a matter of opinion.
+ * NULL when *line is one, which then has no CRLF any more. */
+static const char *refuse_line(struct slice *line) {
+    if (line->len < 2 || line->ptr[line->len - 2] != '\r' || line->ptr[line->len - 1] != '\n')
+        return "line ends with LF alone";
+    line->len -= 2;
+    for (size_t i = 0; i < line->len; i++) {
+        unsigned char c = (unsigned char)line->ptr[i];
+        if (c == '\r') return "CR without LF";
+        if ((c < 0x20 && c != '\t') || c == 0x7f) return "control byte in the head";
+    }
+    return NULL;
+}
+
 static size_t on_header(char *ptr, size_t size, size_t n, void *ud) {
     struct call *c = ud;
     struct slice line = slice_of(ptr, size * n);
     if (call_is_over(c)) return 0;
-    while (line.len > 0 && (line.ptr[line.len - 1] == '\n' || line.ptr[line.len - 1] == '\r')) line.len--;
+    c->transfer->malformed = refuse_line(&line);
+    if (c->transfer->malformed != NULL) return 0; /* curl gives up, transfer_done() follows */
     const char *colon = memchr(line.ptr, ':', line.len);
     if (slice_starts(line, SLICE("HTTP/"))) {
         call_on_status(c, status_of(line));
@@ -174,6 +190,10 @@ void transfer_done(CURL *easy, CURLcode result) {
         /* What curl says of a head over its limit. */
         end.kind = FAILURE_MALFORMED;
         end.why = "the response head is too large";
+    }
+    if (c->transfer->malformed != NULL) {
+        end.kind = FAILURE_MALFORMED;
+        end.why = c->transfer->malformed;
     }
     stop(c);
     call_on_end(c, &end);

@@ -92,6 +92,12 @@ OPS["end"] = function(conn, _, run) out(conn, "0\r\n\r\n", run) end
 
 function OPS.close(conn) conn:close() return "end" end
 function OPS.reset(conn) conn:reset() return "end" end
+--- cut: the connection ends, and TLS on it does not.
+function OPS.cut(conn, _, run)
+  conn:finish()
+  conn:wait_closed(run.left())
+  return "end"
+end
 
 --- stall: nothing more, until the gateway gives up.
 function OPS.stall(conn, _, run) conn:wait_closed(run.left()) return "end" end

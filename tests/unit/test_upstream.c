@@ -2,22 +2,32 @@
  *
  * The server answers request n of all its connections with script[n], `split` bytes per
  * loop turn.  A script that begins with '!' closes the connection behind it, "" closes
- * without an answer, NULL never answers. */
+ * without an answer, NULL never answers.  With `secure` it speaks TLS, and one that begins
+ * with '?' closes without close_notify. */
 #include <arpa/inet.h>
+#include <errno.h>
+#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/blob.h"
+#include "http/tls.h"
 #include "upstream/call.h"
 #include "upstream/origin.h"
 #include "unit.h"
 
 /* -- The server ------------------------------------------------------------------- */
 
+#define CERT "tests/support/tls/cert.pem" /* for localhost and 127.0.0.1 */
+#define KEY  "tests/support/tls/key.pem"
+
+static bool secure; /* a test is a process of its own */
+
 struct server {
     uv_tcp_t    listener;
+    struct tls_context *context; /* NULL: plain */
     uv_prepare_t turn;
     const char *script[8];
     size_t      split;
@@ -33,7 +43,9 @@ struct peer {
     char           in[4096];
     size_t         len;
     const char    *out; /* still to be sent */
-    bool           close_after, closed;
+    struct tls    *tls;
+    char           cipher[4096]; /* what was read */
+    bool           close_after, rude, closed;
 };
 
 static void peer_closed(uv_handle_t *h) {
@@ -41,10 +53,27 @@ static void peer_closed(uv_handle_t *h) {
     while (*at != p) at = &(*at)->next;
     *at = p->next;
     p->server->open--;
+    tls_free(p->tls);
     free(p);
 }
 
+/* Of what is encrypted, at most `most` bytes.  False when the connection broke. */
+static bool peer_push(struct peer *p, size_t most) {
+    struct buf *out = tls_out(p->tls);
+    if (buf_failed(out)) return false;
+    size_t len = buf_len(out) < most ? buf_len(out) : most;
+    uv_os_fd_t fd;
+    uv_fileno((uv_handle_t *)&p->tcp, &fd);
+    ssize_t n = len > 0 ? send(fd, buf_get(out).ptr, len, MSG_NOSIGNAL) : 0; /* a signal must be the client's */
+    if (n > 0) buf_consume(out, (size_t)n);
+    return n >= 0 || errno == EAGAIN;
+}
+
 static void peer_close(struct peer *p) {
+    if (!p->closed && p->tls != NULL && !p->rude) {
+        tls_shutdown(p->tls);
+        peer_push(p, SIZE_MAX);
+    }
     if (!p->closed) uv_close((uv_handle_t *)&p->tcp, peer_closed);
     p->closed = true;
 }
@@ -59,19 +88,33 @@ static void begin_reply(struct peer *p) {
         peer_close(p);
         return;
     }
-    p->close_after = reply != NULL && reply[0] == '!';
+    p->rude = reply != NULL && reply[0] == '?';
+    p->close_after = p->rude || (reply != NULL && reply[0] == '!');
     p->out = reply != NULL ? reply + p->close_after : NULL;
 }
 
 static void peer_alloc(uv_handle_t *h, size_t n, uv_buf_t *b) {
     struct peer *p = h->data;
     (void)n;
-    *b = uv_buf_init(p->in + p->len, (unsigned)(sizeof(p->in) - 1 - p->len));
+    *b = p->tls != NULL ? uv_buf_init(p->cipher, sizeof(p->cipher))
+                        : uv_buf_init(p->in + p->len, (unsigned)(sizeof(p->in) - 1 - p->len));
+}
+
+/* Bytes that came, of them p->in.  Negative: the end. */
+static ssize_t peer_decrypt(struct peer *p, ssize_t n) {
+    ssize_t all = 0;
+    long k;
+    tls_feed(p->tls, slice_of(p->cipher, (size_t)n));
+    while ((k = tls_read(p->tls, p->in + p->len + all, sizeof(p->in) - 1 - p->len - (size_t)all)) > 0) all += k;
+    if (!peer_push(p, SIZE_MAX)) return -1; /* the handshake */
+    return k < 0 ? k : all;
 }
 
 static void peer_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b) {
     struct peer *p = stream->data;
     (void)b;
+    if (p->closed) return;
+    if (n >= 0 && p->tls != NULL) n = peer_decrypt(p, n);
     if (n < 0) {
         peer_close(p);
         return;
@@ -91,13 +134,15 @@ static void on_connection(uv_stream_t *listener, int status) {
     uv_tcp_init(listener->loop, &p->tcp);
     p->tcp.data = p;
     p->server = s;
+    if (s->context != NULL) p->tls = tls_new(s->context);
     p->next = s->first;
     s->first = p;
     s->accepted++;
     s->open++;
     CHECK(uv_accept(listener, (uv_stream_t *)&p->tcp) == 0);
     uv_tcp_nodelay(&p->tcp, 1);
-    uv_read_start((uv_stream_t *)&p->tcp, peer_alloc, peer_read);
+    if (s->context != NULL && p->tls == NULL) peer_close(p); /* without memory */
+    else uv_read_start((uv_stream_t *)&p->tcp, peer_alloc, peer_read);
 }
 
 static void on_turn(uv_prepare_t *h) {
@@ -106,6 +151,17 @@ static void on_turn(uv_prepare_t *h) {
         if (p->out == NULL || p->closed) continue;
         size_t len = strlen(p->out);
         if (len > s->split) len = s->split;
+        if (p->tls != NULL) { /* records of `split` bytes, in pieces of as many */
+            if (buf_len(tls_out(p->tls)) == 0) {
+                tls_write(p->tls, slice_of(p->out, len));
+                p->out += len;
+            }
+            if (!peer_push(p, s->split)) peer_close(p);
+            if (*p->out != '\0' || buf_len(tls_out(p->tls)) > 0) continue;
+            p->out = NULL;
+            if (p->close_after) peer_close(p);
+            continue;
+        }
         uv_buf_t b = uv_buf_init((char *)(uintptr_t)p->out, (unsigned)len);
         int n = uv_try_write((uv_stream_t *)&p->tcp, &b, 1);
         if (n > 0) p->out += n;
@@ -139,6 +195,7 @@ struct fixture {
     struct client        client;
     struct server        server;
     struct target        target;
+    struct tls_context  *trusted;
     struct target_health health;
     struct call_pool     pool;
     char                 url[64];
@@ -183,23 +240,48 @@ static enum flow on_event(struct sink *k, const struct event *ev) {
     return f->full ? FLOW_FULL : FLOW_MORE;
 }
 
+static void contexts_close(struct fixture *f) {
+    tls_context_put(f->server.context);
+    tls_context_put(f->trusted);
+}
+
+static bool contexts_open(struct fixture *f) {
+    char err[200];
+    if (!secure) return true;
+    int rc = tls_context_open(&f->server.context, CERT, KEY, err, sizeof(err));
+    if (rc == 0) rc = tls_context_open_client(&f->trusted, CERT, false, err, sizeof(err));
+    if (FAULTED(rc)) {
+        contexts_close(f);
+        return false;
+    }
+    CHECK_INT(rc, 0);
+    return true;
+}
+
 static bool fixture_open(struct fixture *f, size_t split) {
     memset(f, 0, sizeof(*f));
     f->server.split = split;
     f->sink.event = on_event;
+    if (!contexts_open(f)) return false;
     int rc = loop_init(&f->loop);
-    if (FAULTED(rc)) return false;
+    if (FAULTED(rc)) {
+        contexts_close(f);
+        return false;
+    }
     CHECK_INT(rc, 0);
     rc = client_init(&f->client, &f->loop);
     if (FAULTED(rc)) {
         loop_deinit(&f->loop);
+        contexts_close(f);
         return false;
     }
     CHECK_INT(rc, 0);
     f->client.env_proxy = false;
-    snprintf(f->url, sizeof(f->url), "http://127.0.0.1:%d/v1", server_open(&f->server, &f->loop));
+    snprintf(f->url, sizeof(f->url), "http%s://127.0.0.1:%d/v1", secure ? "s" : "", server_open(&f->server, &f->loop));
     f->target = (struct target){ .name = "up", .urls = { f->url }, .url_count = 1, .max_answer = 1 << 20,
                                  .timeouts = { .connect_ms = 5000, .total_ms = 5000 }, .health = &f->health };
+    f->target.tls = f->trusted;
+    if (secure) f->target.ca = CERT;
     call_pool_init(&f->pool, &f->client, &f->target);
     return true;
 }
@@ -213,6 +295,7 @@ static void fixture_close(struct fixture *f) {
     uv_run(&f->loop.uv, UV_RUN_NOWAIT);
     loop_deinit(&f->loop);
     client_deinit(&f->client);
+    contexts_close(f);
     CHECK_INT(atomic_load(&f->health.in_flight), 0);
 }
 
@@ -249,6 +332,13 @@ static void once(struct fixture *f, const char *body) {
 
 /* -- Tests ------------------------------------------------------------------------------ */
 
+/* In the clear, and over TLS. */
+#define BOTH_WAYS(kind, name)                       \
+    static void name(void);                         \
+    kind(name##_plain) { name(); }                  \
+    kind(name##_over_tls) { secure = true; name(); } \
+    static void name(void)
+
 static const struct {
     const char *reply, *seen;
 } ANSWERS[] = {
@@ -284,17 +374,20 @@ static bool matches(const char *seen, const char *want) {
     return strcmp(seen, want) == 0;
 }
 
+static void comes_to(const char *reply, size_t split, const char *seen) {
+    struct fixture f;
+    NOTE("%s, %zu bytes at a time", reply, split);
+    fixture_open(&f, split);
+    f.server.script[0] = reply;
+    once(&f, "{}");
+    if (!matches(f.seen, seen)) CHECK_STR(f.seen, seen);
+    fixture_close(&f);
+}
+
 TEST_NOFAULT(every_answer_at_every_split) {
     for (size_t i = 0; i < sizeof(ANSWERS) / sizeof(*ANSWERS); i++)
-        for (size_t split = 1; split <= strlen(ANSWERS[i].reply) + 1; split++) {
-            struct fixture f;
-            NOTE("answer %zu, %zu bytes at a time", i, split);
-            fixture_open(&f, split);
-            f.server.script[0] = ANSWERS[i].reply;
-            once(&f, "{}");
-            if (!matches(f.seen, ANSWERS[i].seen)) CHECK_STR(f.seen, ANSWERS[i].seen);
-            fixture_close(&f);
-        }
+        for (size_t split = 1; split <= strlen(ANSWERS[i].reply) + 1; split++)
+            comes_to(ANSWERS[i].reply, split, ANSWERS[i].seen);
 }
 
 TEST_NOFAULT(the_request_as_it_goes_out) {
@@ -314,7 +407,7 @@ TEST_NOFAULT(the_request_as_it_goes_out) {
     fixture_close(&f);
 }
 
-TEST_FAULT(memory_that_ends_ends_in_a_failure) {
+BOTH_WAYS(TEST_FAULT, memory_that_ends_ends_in_a_failure) {
     struct fixture f;
     if (!fixture_open(&f, 20)) return;
     f.server.script[0] = ANSWERS[4].reply;
@@ -326,7 +419,7 @@ TEST_FAULT(memory_that_ends_ends_in_a_failure) {
     fixture_close(&f);
 }
 
-TEST_NOFAULT(connections_are_kept) {
+BOTH_WAYS(TEST_NOFAULT, connections_are_kept) {
     struct fixture f;
     fixture_open(&f, 0);
     f.server.script[0] = ANSWERS[0].reply;
@@ -344,7 +437,7 @@ TEST_NOFAULT(connections_are_kept) {
     fixture_close(&f);
 }
 
-TEST_NOFAULT(a_connection_that_dies_under_a_request_is_replaced_once) {
+BOTH_WAYS(TEST_NOFAULT, a_connection_that_dies_under_a_request_is_replaced_once) {
     struct fixture f;
     fixture_open(&f, 0);
     f.server.script[0] = ANSWERS[0].reply;
@@ -361,7 +454,7 @@ TEST_NOFAULT(a_connection_that_dies_under_a_request_is_replaced_once) {
     fixture_close(&f);
 }
 
-TEST_NOFAULT(idle_connections_grow_old) {
+BOTH_WAYS(TEST_NOFAULT, idle_connections_grow_old) {
     struct fixture f;
     fixture_open(&f, 0);
     f.loop.is_virtual = true;
@@ -382,7 +475,7 @@ TEST_NOFAULT(idle_connections_grow_old) {
     fixture_close(&f);
 }
 
-TEST_NOFAULT(cancelled_at_every_point) {
+BOTH_WAYS(TEST_NOFAULT, cancelled_at_every_point) {
     static const enum event_type on[] = { EVENT_HEAD, EVENT_BYTES };
     for (int i = 0; i < 2; i++) { /* from inside an event */
         struct fixture f;
@@ -394,7 +487,7 @@ TEST_NOFAULT(cancelled_at_every_point) {
         CHECK(f.pool.origins[0]->idle_count == 0);
         fixture_close(&f);
     }
-    for (int turns = 0; turns < 40; turns++) { /* from outside, ever later */
+    for (int turns = 0; turns < (secure ? 120 : 40); turns++) { /* from outside, ever later */
         struct fixture f;
         fixture_open(&f, 3);
         f.server.script[0] = ANSWERS[4].reply;
@@ -426,7 +519,7 @@ TEST_NOFAULT(a_full_sink_stops_the_reading) {
     fixture_close(&f);
 }
 
-TEST_NOFAULT(deadlines) {
+BOTH_WAYS(TEST_NOFAULT, deadlines) {
     struct fixture f;
     fixture_open(&f, 0);
     f.loop.is_virtual = true;
@@ -466,7 +559,7 @@ static void fire_first(struct loop *l) {
     t->fire(t);
 }
 
-TEST_NOFAULT(the_next_address_does_not_wait_for_a_deaf_one) {
+BOTH_WAYS(TEST_NOFAULT, the_next_address_does_not_wait_for_a_deaf_one) {
     struct fixture f;
     int port, clients[2];
     fixture_open(&f, 0);
@@ -475,7 +568,7 @@ TEST_NOFAULT(the_next_address_does_not_wait_for_a_deaf_one) {
     int deaf = deaf_listener(&port, clients);
     /* The origin's name has two addresses. */
     struct slice path;
-    struct origin *o = origin_take(&f.client, f.url, &path);
+    struct origin *o = origin_take(&f.client, f.url, f.trusted, &path);
     o->addresses[1] = o->addresses[0];
     o->addresses[0].v4.sin_port = htons((uint16_t)port);
     o->address_count = 2;
@@ -493,7 +586,7 @@ TEST_NOFAULT(the_next_address_does_not_wait_for_a_deaf_one) {
     fixture_close(&f);
 }
 
-TEST_NOFAULT(the_next_url_when_one_refuses) {
+BOTH_WAYS(TEST_NOFAULT, the_next_url_when_one_refuses) {
     struct fixture f;
     fixture_open(&f, 0);
     f.server.script[0] = f.server.script[1] = f.server.script[2] = ANSWERS[0].reply;
@@ -516,7 +609,7 @@ TEST_NOFAULT(refused_by_all) {
     fixture_close(&f);
 }
 
-TEST_FAULT(which_urls_are_plain) {
+TEST_FAULT(which_urls_are_ours) {
     static const struct {
         const char *url, *host, *path;
         int         port;
@@ -527,7 +620,11 @@ TEST_FAULT(which_urls_are_plain) {
         { "http://[::1]:81/x", "::1", "/x", 81 },
         { "http://[::1]", "::1", "", 80 },
         { "http://a?b=c", "a", "?b=c", 80 },
-        { "https://a/v1", NULL, NULL, 0 },
+        { "https://a/v1", "a", "/v1", 443 },
+        { "HTTPS://[::1]:444/v1", "::1", "/v1", 444 },
+        { "https://u:p@a/v1", NULL, NULL, 0 },
+        { "https://a:0/", NULL, NULL, 0 },
+        { "ftp://a/v1", NULL, NULL, 0 },
         { "http://u:p@a/v1", NULL, NULL, 0 },
         { "http://a:0/", NULL, NULL, 0 },
         { "http://a:65536/", NULL, NULL, 0 },
@@ -546,16 +643,257 @@ TEST_FAULT(which_urls_are_plain) {
     if (!fixture_open(&f, 0)) return;
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         struct slice path = { NULL, 0 };
+        struct tls_context *tls = client_tls(&f.client, &f.target);
         NOTE("%s", cases[i].url);
-        struct origin *o = origin_take(&f.client, cases[i].url, &path);
+        if (FAULTED(tls)) break;
+        struct origin *o = origin_take(&f.client, cases[i].url, tls, &path);
         if (FAULTED(o)) break;
         CHECK((o != NULL) == (cases[i].host != NULL));
         if (o == NULL) continue;
         CHECK_STR(o->host, cases[i].host);
         CHECK_INT(o->port, cases[i].port);
         CHECK_SLICE(path, slice_str(cases[i].path));
+        CHECK_PTR(o->tls, origin_is_tls(cases[i].url) ? tls : NULL);
         origin_put(o);
     }
     CHECK(list_is_empty(&f.client.origins));
+    fixture_close(&f);
+}
+
+/* -- Many connections ---------------------------------------------------------------------- */
+
+struct caller {
+    struct sink sink;
+    bool        over;
+};
+
+static enum flow on_caller_event(struct sink *k, const struct event *ev) {
+    struct caller *c = container_of(k, struct caller, sink);
+    CHECK(ev->type != EVENT_ERROR);
+    c->over |= ev->type == EVENT_END;
+    return FLOW_MORE;
+}
+
+/* Six calls at once leave six idle connections. */
+static void keep_six(struct fixture *f) {
+    struct caller callers[6];
+    bool all = false;
+    for (int i = 0; i < 6; i++) {
+        callers[i] = (struct caller){ .sink.event = on_caller_event };
+        struct call_options opt = { .pool = &f->pool, .method = SLICE("GET"), .path = SLICE("/"), .timeouts = f->target.timeouts };
+        source_start(call_new(&opt), &callers[i].sink);
+    }
+    for (int i = 0; i < 200000 && !all; i++) {
+        turn(f);
+        all = true;
+        for (int k = 0; k < 6; k++) all = all && callers[k].over;
+    }
+    CHECK(all);
+    CHECK_UINT(f->pool.origins[0]->idle_count, 6);
+    CHECK_UINT(f->server.accepted, 6);
+}
+
+/* All of them are dead: a new one is made, and nobody hears of it. */
+BOTH_WAYS(TEST_NOFAULT, six_dead_connections) {
+    for (int rude = 0; rude < 2; rude++) {
+        struct fixture f;
+        fixture_open(&f, 0);
+        for (int i = 0; i < 7; i++) f.server.script[i] = ANSWERS[0].reply;
+        keep_six(&f);
+        for (struct peer *p = f.server.first; p != NULL; p = p->next) {
+            p->rude = rude; /* without close_notify, with a reset */
+            if (rude) {
+                uv_os_fd_t fd;
+                struct linger now = { .l_onoff = 1 };
+                uv_fileno((uv_handle_t *)&p->tcp, &fd);
+                setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+            }
+            peer_close(p);
+        }
+        once(&f, "{}");
+        CHECK_STR(f.seen, ANSWERS[0].seen);
+        CHECK_UINT(f.server.accepted, 7);
+        CHECK_UINT(f.server.requests, 7);
+        fixture_close(&f);
+    }
+}
+
+/* They die when they are used: the request is sent on a new one at once, not on the next of them. */
+BOTH_WAYS(TEST_NOFAULT, six_connections_that_die_under_a_request) {
+    struct fixture f;
+    fixture_open(&f, 0);
+    for (int i = 0; i < 6; i++) f.server.script[i] = ANSWERS[0].reply;
+    f.server.script[6] = "";
+    f.server.script[7] = ANSWERS[0].reply;
+    keep_six(&f);
+    once(&f, "{}");
+    CHECK_STR(f.seen, ANSWERS[0].seen);
+    CHECK_UINT(f.server.accepted, 7);
+    CHECK_UINT(f.server.requests, 8);
+    fixture_close(&f);
+}
+
+/* -- TLS ------------------------------------------------------------------------------------- */
+
+TEST_NOFAULT(every_answer_over_tls) {
+    static const size_t splits[] = { 1, 2, 5, 23, 50, 1 << 20 };
+    secure = true;
+    for (size_t i = 0; i < sizeof(ANSWERS) / sizeof(*ANSWERS); i++)
+        for (size_t k = 0; k < sizeof(splits) / sizeof(*splits); k++)
+            comes_to(ANSWERS[i].reply, splits[k], ANSWERS[i].seen);
+}
+
+/* Anybody on the way can close a connection: only a server can end TLS. */
+TEST_NOFAULT(an_end_without_close_notify) {
+    static const size_t splits[] = { 1, 7, 1 << 20 };
+    secure = true;
+    for (size_t i = 0; i < 3; i++) {
+        comes_to("?HTTP/1.1 200 OK\r\n\r\nto the end", splits[i], "200 |to the endERROR upstream_truncated: upstream "
+                 "'up': it closed the connection without an end of TLS (close_notify): the answer may be cut");
+        comes_to("?HTTP/1.0 200 OK\r\n\r\n", splits[i], "ERROR upstream_truncated: *");
+        comes_to("?HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello", splits[i], "200 |hello|END");
+        comes_to("?HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nhello", splits[i], "200 |helloERROR upstream_truncated: *");
+    }
+}
+
+/* Whom it trusts, and what it says. */
+static void trusts(const char *host, const char *ca, bool insecure, const char *seen) {
+    struct fixture f;
+    struct tls_context *none;
+    char url[80];
+    NOTE("%s %s %d", host, ca, insecure);
+    fixture_open(&f, 0);
+    snprintf(url, sizeof(url), "https://%s%s", host, strrchr(f.url, ':'));
+    none = f.target.tls;
+    f.target.urls[0] = url;
+    f.target.ca = ca;
+    f.target.insecure = insecure;
+    f.target.tls = ca != NULL && !insecure ? none : NULL;
+    f.server.script[0] = ANSWERS[0].reply;
+    once(&f, "{}");
+    if (!matches(f.seen, seen)) CHECK_STR(f.seen, seen);
+    fixture_close(&f);
+}
+
+TEST_NOFAULT(who_is_trusted) {
+    secure = true;
+    trusts("127.0.0.1", CERT, false, ANSWERS[0].seen);
+    trusts("localhost", CERT, false, ANSWERS[0].seen);
+    trusts("LocalHost", CERT, false, ANSWERS[0].seen);
+    trusts("0.0.0.0", CERT, false, "ERROR upstream_tls: upstream 'up': its certificate is for localhost, 127.0.0.1, "
+           "not for the host of the base URL (use such a host, or set insecure = true)");
+    trusts("0.0.0.0", CERT, true, ANSWERS[0].seen);
+    trusts("127.0.0.1", NULL, false, "ERROR upstream_tls: upstream 'up': its certificate is not accepted: self-signed "
+           "certificate (name the file of its authority as ca, or set insecure = true)");
+    trusts("127.0.0.1", NULL, true, ANSWERS[0].seen);
+}
+
+TEST_NOFAULT(an_upstream_without_tls) {
+    struct fixture f;
+    secure = true;
+    fixture_open(&f, 0);
+    tls_context_put(f.server.context);
+    f.server.context = NULL; /* it waits for the end of a head */
+    f.loop.is_virtual = true;
+    f.target.timeouts.connect_ms = 1000;
+    begin(&f, "{}");
+    for (int i = 0; i < 50; i++) turn(&f);
+    CHECK_UINT(f.server.accepted, 1);
+    loop_run_virtual(&f.loop, &f.over);
+    CHECK_STR(f.seen, "ERROR timeout: upstream 'up': the TLS handshake did not end in time (timeouts.connect)");
+    CHECK_UINT(f.loop.virtual_ms, 1000);
+    for (int i = 0; i < 5; i++) turn(&f);
+    CHECK_UINT(f.server.open, 0);
+    fixture_close(&f);
+}
+
+TEST_NOFAULT(a_ticket_makes_the_next_handshake_short) {
+    struct fixture f;
+    secure = true;
+    fixture_open(&f, 0);
+    static const bool resumed[] = { false, true, true, false };
+    for (int i = 0; i < 4; i++) {
+        f.server.script[i] = "!HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
+        NOTE("connection %d", i);
+        if (i == 3) tls_ticket_deinit(&f.pool.origins[0]->ticket);
+        begin(&f, "{}");
+        for (int k = 0; k < 200000 && f.server.requests <= (unsigned)i; k++) turn(&f);
+        CHECK_INT(SSL_session_reused(tls_ssl(f.server.first->tls)), resumed[i]);
+        finish(&f);
+        CHECK_STR(f.seen, "200 |hello|END");
+        CHECK_UINT(f.server.accepted, i + 1);
+        CHECK(f.pool.origins[0]->ticket.session != NULL);
+    }
+    fixture_close(&f);
+}
+
+/* What TLS has to say to an idle connection is no answer that nobody asked for; plain bytes are. */
+TEST_NOFAULT(tickets_and_keys_for_an_idle_connection) {
+    struct fixture f;
+    secure = true;
+    fixture_open(&f, 0);
+    for (int i = 0; i < 6; i++) f.server.script[i] = ANSWERS[0].reply;
+    for (int i = 0; i < 4; i++) { /* 0, 1: the loop hears of it; 2, 3: the next request does */
+        once(&f, "{}");
+        SSL *ssl = tls_ssl(f.server.first->tls);
+        if (i % 2 == 0) CHECK_INT(SSL_new_session_ticket(ssl), 1);
+        else CHECK_INT(SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+        CHECK_INT(SSL_do_handshake(ssl), 1);
+        CHECK(peer_push(f.server.first, SIZE_MAX));
+        for (int k = 0; k < 10 && i < 2; k++) turn(&f);
+    }
+    once(&f, "{}");
+    CHECK_STR(f.seen, ANSWERS[0].seen);
+    CHECK_UINT(f.server.accepted, 1);
+    CHECK_INT(tls_write(f.server.first->tls, SLICE("HTTP/1.1 200 OK\r\n")), 0);
+    CHECK(peer_push(f.server.first, SIZE_MAX));
+    for (int k = 0; k < 10; k++) turn(&f);
+    CHECK_UINT(f.server.open, 0);
+    once(&f, "{}");
+    CHECK_STR(f.seen, ANSWERS[0].seen);
+    CHECK_UINT(f.server.accepted, 2);
+    fixture_close(&f);
+}
+
+/* What was made with one trust is never used for another; the same file read anew is the same. */
+TEST_NOFAULT(origins_differ_by_whom_they_trust) {
+    struct fixture f;
+    struct slice path;
+    struct tls_context *again;
+    char err[200];
+    secure = true;
+    fixture_open(&f, 0);
+    CHECK_INT(tls_context_open_client(&again, CERT, false, err, sizeof(err)), 0);
+    struct target anybody = { .insecure = true }, system = { .name = "s" };
+    struct origin *a = origin_take(&f.client, "https://a/v1", f.trusted, &path);
+    struct origin *b = origin_take(&f.client, "https://a/v1", again, &path);
+    struct origin *c = origin_take(&f.client, "https://a/v1", client_tls(&f.client, &anybody), &path);
+    struct origin *d = origin_take(&f.client, "https://a/v1", client_tls(&f.client, &system), &path);
+    struct origin *e = origin_take(&f.client, "http://a/v1", f.trusted, &path);
+    CHECK_PTR(a, b);
+    CHECK(a != c && a != d && a != e && c != d && c != e && d != e);
+    CHECK(origin_take(&f.client, "https://a/v1", NULL, &path) == NULL);
+    struct origin *all[] = { a, b, c, d, e };
+    for (int i = 0; i < 5; i++) origin_put(all[i]);
+    tls_context_put(again);
+    fixture_close(&f);
+}
+
+/* A body of many records, more than the kernel takes at once, given up in the middle. */
+BOTH_WAYS(TEST_NOFAULT, a_large_body_is_given_up) {
+    struct fixture f;
+    fixture_open(&f, 0);
+    char *body = malloc(8000001);
+    memset(body, 'x', 8000000);
+    body[8000000] = '\0';
+    begin(&f, body);
+    free(body);
+    for (int i = 0; i < 200000 && f.pool.origins[0]->refs > 1; i++) turn(&f); /* until it is dialed */
+    CHECK(f.server.first != NULL);
+    uv_read_stop((uv_stream_t *)&f.server.first->tcp);
+    for (int i = 0; i < 100; i++) turn(&f);
+    source_cancel(f.call);
+    uv_read_start((uv_stream_t *)&f.server.first->tcp, peer_alloc, peer_read);
+    for (int i = 0; i < 20; i++) turn(&f);
     fixture_close(&f);
 }
