@@ -55,33 +55,36 @@ return function(given)
   end
 
   -- The payload shortened, or nil.
-  local function shorten(req, p)
+  local function shorten(req, p, attempt)
     if options.except[p.name or false] or is_short(p.text, req.model) then return nil end
-    local left, why = compress.remembered(p.text, options.question or p.question, options, req.tenant)
-    if not left then req:log("info", "compress_context: a text goes as it is", { message = p.index, reason = why }) end
+    local left, why, late = compress.remembered(p.text, options.question or p.question, options, req.tenant)
+    if late then attempt.late(why)
+    elseif not left then req:log("info", "compress_context: a text goes as it is", { message = p.index, reason = why }) end
     return left ~= p.text and left or nil
   end
 
-  return function(req, next)
+  local function shorten_all(req, attempt)
     local messages = chat.messages(req)
-    if not messages or req.ctx[done] then return next(req) end
+    if not messages or req.ctx[done] then return end
     req.ctx[done] = true
     -- A token is rarely shorter than a byte: what is too short need not be looked at.
     local payloads = payload.find(messages, options.roles, options.above_tokens)
-    if #payloads == 0 then return next(req) end
+    if #payloads == 0 then return end
 
     local ledger, bytes = cost.open(req, "compress_context"), 0
     for _, p in ipairs(payloads) do
       bytes = bytes + #p.text
-      local left = bytes <= options.max_bytes and shorten(req, p)
+      local left = bytes <= options.max_bytes and shorten(req, p, attempt)
       if left then
         local message = messages[p.index]
         local before = ledger:sent(p.index, message)
+        attempt.undo(p.restore or function() p.replace(p.text) end)
         p.replace(left)
         ledger:rewrote(message, before)
       end
     end
     ledger:close()
-    return next(req)
   end
+
+  return function(req, next) return cost.shorten(req, next, "compress_context", shorten_all) end
 end, { needs = "chat" }

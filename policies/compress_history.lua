@@ -124,15 +124,16 @@ return function(given)
   local done = {} -- the name, in req.ctx, of "was here": a retry runs policies again
   local scope = ("history:%d:%g:%d:%s:"):format(options.window, options.trigger, options.keep_turns, options.small or "")
 
-  return function(req, next)
+  local function fold_old(req, attempt)
     local messages = chat.messages(req)
-    if not messages or req.ctx[done] then return next(req) end
+    if not messages or req.ctx[done] then return end
     req.ctx[done] = true
     local ledger = cost.open(req, "compress_history", { reuse = options.headroom, guard = options.guard })
     if ledger.tokens <= options.window * options.trigger then
       ledger:remember()
-      return next(req)
+      return
     end
+    attempt.undo(function() req.messages = messages end)
 
     local fold = history.recall(scope, messages, ledger.hashes)
     if fold then req.messages = history.apply(messages, fold) end
@@ -158,6 +159,7 @@ return function(given)
         req:log("warn", "compress_history: the prompt is longer than the window", { tokens = after, window = options.window })
       end
     end
-    return next(req)
   end
+
+  return function(req, next) return cost.shorten(req, next, "compress_history", fold_old) end
 end, { needs = "chat" }

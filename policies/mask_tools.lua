@@ -75,11 +75,12 @@ local function weigh(options, messages, known, results, from, to)
 end
 
 -- Masks the first `count` results.  Returns the bytes that are gone.
-local function mask(options, results, count)
+local function mask(options, results, count, attempt)
   local gone = 0
   for n = 1, count do
     local r = results[n]
     if masks(options, r) then
+      attempt.undo(r.restore)
       r.replace(r.note)
       gone = gone + r.bytes - #r.note
     end
@@ -89,11 +90,11 @@ end
 
 return function(given)
   local options = config.options(spec, given, "mask_tools")
-  return function(req, next)
+  local function mask_old(req, attempt)
     local messages = chat.messages(req)
-    if not messages then return next(req) end
+    if not messages then return end
     local results, newest = chat.old_results(messages)
-    if newest == 0 then return next(req) end
+    if newest == 0 then return end
     annotate(results, options.except)
 
     local most = wanted(options, messages, results, newest)
@@ -105,13 +106,14 @@ return function(given)
       if behind == 0 or ledger:pays(removed, behind) then count, broken, now = most, behind, removed end
     end
     local sent = weigh(options, messages, ledger.known, results, 0, count)
-    local gone = mask(options, results, count)
+    local gone = mask(options, results, count, attempt)
     ledger:remember(count)
     if gone > 0 then
       local after = req:tokens()
       local tokens = (ledger.tokens - after) / gone -- of a byte
       ledger:report{ after = after, sent_removed = sent * tokens, earlier = (sent - now) * tokens, behind = broken * tokens }
     end
-    return next(req)
   end
+
+  return function(req, next) return cost.shorten(req, next, "mask_tools", mask_old) end
 end, { needs = "chat" }

@@ -38,18 +38,22 @@ local spec = {
 -- Texts of this size are remembered, so that a long conversation is not trimmed over and over.
 local REMEMBERED = 1024
 
-local function shorter(trimmer, options, text, tenant)
+local function shorter(trimmer, options, text, tenant, attempt)
   if #text > options.max_bytes or not text:find("%S") then return text end
-  if #text < REMEMBERED then return trimmer:text(text) or text end
-  return trimmer:remembered(text, tenant) or text
+  local left, why, late
+  if #text < REMEMBERED then left, why, late = trimmer:text(text)
+  else left, why, late = trimmer:remembered(text, tenant) end
+  if late then attempt.late(why) end
+  return left or text
 end
 
 -- Trims the texts of a message; returns whether anything changed.
-local function trim_message(trimmer, options, message, tenant)
+local function trim_message(trimmer, options, message, tenant, attempt)
   local changed = false
   for _, text in ipairs(chat.texts(message)) do
-    local left = shorter(trimmer, options, text.text, tenant)
+    local left = shorter(trimmer, options, text.text, tenant, attempt)
     if left ~= text.text then
+      attempt.undo(function() text.replace(text.text) end)
       text.replace(left)
       changed = true
     end
@@ -61,17 +65,18 @@ return function(given)
   local options = config.options(spec, given, "trim")
   local trimmer = trim.new{ languages = options.languages, rules = options.rules, repeated = options.repeated }
 
-  return function(req, next)
+  local function trim_all(req, attempt)
     local messages = chat.messages(req)
-    if not messages then return next(req) end
+    if not messages then return end
     local ledger = cost.open(req, "trim")
     for i, message in ipairs(messages) do
       if options.roles[message.role] then
         local before = ledger:sent(i, message)
-        if trim_message(trimmer, options, message, req.tenant) then ledger:rewrote(message, before) end
+        if trim_message(trimmer, options, message, req.tenant, attempt) then ledger:rewrote(message, before) end
       end
     end
     ledger:close()
-    return next(req)
   end
+
+  return function(req, next) return cost.shorten(req, next, "trim", trim_all) end
 end, { needs = "chat" }

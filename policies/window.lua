@@ -90,13 +90,15 @@ return function(given)
   if not options.max_tokens and not options.max_turns then
     error("policy 'window': give it max_tokens = N, max_turns = N, or both", 0)
   end
-  return function(req, next)
+  local function cut(req, attempt)
     local messages = chat.messages(req)
-    if not messages then return next(req) end
+    if not messages then return end
+    local original = messages
     local groups, orphans = chat.groups(messages)
     local ledger = (orphans > 0 or is_near(options, messages, req:tokens())) and cost.open(req, "window")
-    if not ledger then return next(req) end
+    if not ledger then return end
 
+    attempt.undo(function() req.messages = original end)
     if orphans > 0 then
       messages = chat.repair(messages)
       req.messages, groups = messages, chat.groups(messages)
@@ -105,10 +107,11 @@ return function(given)
     local gone, first, holds = shorten(req, options, messages, groups, tokens)
     if not holds then
       local err = too_long(req, options)
-      if err then return nil, err end
+      if err then return err end
     end
     if gone > 0 then report(ledger, req, messages, gone, first) end
     ledger:remember(gone)
-    return next(req)
   end
+
+  return function(req, next) return cost.shorten(req, next, "window", cut) end
 end, { needs = "chat" }

@@ -26,6 +26,9 @@
  * more often as long as large blocks are allocated, or it has seen that its last interval was
  * long.
  *
+ * Work that a request can do without, such as making its prompt shorter, is an attempt: a part
+ * of the budget that raises when it is used up, and condemns nobody.
+ *
  * A stream that lasts minutes calls its hooks for each token: while an answer takes its time
  * its request earns a share of it, EARN_PART, up to what it has used.
  *
@@ -49,10 +52,13 @@
 #define MARK_US      200
 #define EARN_PART    10   /* a tenth of the time */
 #define REPRIEVE_US  5000
+#define RESERVE_PART 5    /* of limits.cpu_ms: what an attempt leaves for the rest */
+#define LEAST_US     1000 /* with less nobody begins anything */
 
 #define BUDGET_TEXT "the policy used more CPU time than it may (limits.cpu_ms)"
 #define BLOCK_TEXT  "the policy used more CPU time in one go than it may (limits.block_ms): tap, map, " \
                     "callbacks and long C functions cannot be interrupted"
+#define ATTEMPT_TEXT "there is not enough CPU time left (limits.cpu_ms, limits.block_ms)"
 #define BOOT_TEXT   "loading took longer than 5 seconds: an endless loop?"
 
 /* -- The account ------------------------------------------------------------------- */
@@ -89,6 +95,17 @@ static bool is_free(const struct state *s, const struct budget *b) { return b->t
 static uint64_t total_left(const struct state *s, const struct budget *b) {
     uint64_t most = s->limits.cpu_us + b->earned_us;
     return most > b->used_us ? most - b->used_us : 0;
+}
+
+/* The running task, when it is in an attempt. */
+static struct task *trying(const struct state *s) {
+    return !s->run.in_hook && s->running != NULL && s->running->trying ? s->running : NULL;
+}
+
+static uint64_t attempt_left(const struct state *s, const struct budget *b) {
+    const struct task *t = trying(s);
+    if (t == NULL) return UINT64_MAX;
+    return t->attempt_us > b->used_us ? t->attempt_us - b->used_us : 0;
 }
 
 /* Of what a stretch may take in one go. */
@@ -224,16 +241,26 @@ void budget_large_block(struct state *s) {
 
 /* -- Is it over? ------------------------------------------------------------------- */
 
-/* Condemns the running request when its time is up.  Returns why it must not go on, or NULL. */
+/* Why the running code must not go on, or NULL. */
+static const char *verdict(const struct state *s) {
+    const struct task *t = trying(s);
+    if (s->run.budget->killed != NULL) return s->run.budget->killed;
+    return t != NULL && t->attempt_over ? ATTEMPT_TEXT : NULL;
+}
+
+/* Condemns the running request when its time is up, or ends its attempt. */
 static const char *ask(struct state *s, uint64_t now) {
     struct budget *b = s->run.budget;
-    if (b->killed != NULL || is_free(s, b)) return b->killed;
+    struct task *t = trying(s);
+    if (verdict(s) != NULL || is_free(s, b)) return verdict(s);
     uint64_t ran = now - s->run.began_us, total = total_left(s, b), block = block_left(s, b);
-    if (ran <= total && ran <= block) return NULL;
+    uint64_t attempt = attempt_left(s, b);
+    if (ran <= total && ran <= block && ran <= attempt) return NULL;
     ran = cpu_of(s, ran);
+    if (t != NULL && (ran > attempt || ran > block)) t->attempt_over = true;
     if (ran > total) condemn(b, BUDGET_TEXT);
-    else if (ran > block) condemn(b, BLOCK_TEXT);
-    return b->killed;
+    else if (ran > block && t == NULL) condemn(b, BLOCK_TEXT);
+    return verdict(s);
 }
 
 uint64_t budget_left_us(struct state *s, bool at_once) {
@@ -242,7 +269,34 @@ uint64_t budget_left_us(struct state *s, bool at_once) {
     if (b->killed != NULL) return 0;
     uint64_t took = taken_us(s, loop_hrtime_us()), left = total_left(s, b), block = block_left(s, b);
     if ((at_once || s->run.in_hook) && block < left) left = block;
+    uint64_t attempt = attempt_left(s, b);
+    if (attempt < left) left = attempt;
     return left > took ? left - took : 0;
+}
+
+bool budget_may_go_on(void *ud) {
+    struct state *s = ud;
+    if (s->run.budget == NULL) return state_has_time(s);
+    if (loop_hrtime_us() - s->run.began_us >= SLICE_US) look_at_once(s);
+    return verdict(s) == NULL && budget_left_us(s, true) > LEAST_US;
+}
+
+bool budget_attempt(struct state *s) {
+    struct budget *b = s->run.budget;
+    struct task *t = s->running;
+    uint64_t left = budget_left_us(s, false), reserve = s->limits.cpu_us / RESERVE_PART;
+    if (left <= reserve + LEAST_US) return false;
+    t->trying = true;
+    t->attempt_over = false;
+    /* `left` counts from now, used_us from the beginning of the stretch. */
+    t->attempt_us = left == UINT64_MAX ? UINT64_MAX : s->limits.cpu_us + b->earned_us - reserve;
+    return true;
+}
+
+bool budget_attempt_end(struct state *s) {
+    bool over = s->running->attempt_over;
+    s->running->trying = s->running->attempt_over = false;
+    return over;
 }
 
 static bool is_loading_over(const struct state *s) {
@@ -252,17 +306,16 @@ static bool is_loading_over(const struct state *s) {
 bool state_has_time(struct state *s) {
     if (s->run.budget == NULL) return !is_loading_over(s);
     uint64_t now = loop_hrtime_us();
-    if (ask(s, now) != NULL) return false;
     if (now - s->run.began_us >= SLICE_US) look_at_once(s);
-    return true;
+    return ask(s, now) == NULL;
 }
 
 void state_check(lua_State *L) {
     struct state *s = state_of(L);
     if (s->run.budget == NULL) {
         if (is_loading_over(s)) luaL_error(L, "%s", BOOT_TEXT);
-    } else if (s->run.budget->killed != NULL) {
-        luaL_error(L, "%s", s->run.budget->killed);
+    } else if (verdict(s) != NULL) {
+        luaL_error(L, "%s", verdict(s));
     }
 }
 
@@ -271,6 +324,15 @@ void state_tick(lua_State *L) {
 }
 
 /* -- The hook ---------------------------------------------------------------------- */
+
+/* Once: the next time may be behind the pcall that caught it.  What a pcall of the policy
+ * catches is thrown again by state_check(). */
+static bool attempt_ends(struct state *s, uint64_t now) {
+    struct task *t = trying(s);
+    if (t == NULL || t->attempt_over) return false;
+    if (taken_us(s, now) > attempt_left(s, s->run.budget)) t->attempt_over = true;
+    return t->attempt_over;
+}
 
 static void on_count(lua_State *L, lua_Debug *ar) {
     (void)ar;
@@ -287,6 +349,9 @@ static void on_count(lua_State *L, lua_Debug *ar) {
     bool can_yield = !s->run.in_hook && s->running != NULL && L == s->running->co && lua_isyieldable(L);
     if (!can_yield) {
         if (ask(s, now) != NULL) state_check(L);
+    } else if (s->run.budget->killed == NULL && attempt_ends(s, now)) {
+        look_at_once(s);
+        state_check(L);
     } else if (s->run.budget->killed != NULL || now - s->run.began_us >= SLICE_US) {
         lua_yield(L, 0); /* task_resume() decides whether it goes on */
     }

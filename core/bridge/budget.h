@@ -51,6 +51,17 @@ uint64_t stretch_end(struct state *s, const struct stretch *outer);
 /* CPU time that the running request has left, of which at_once without giving its thread away;
  * UINT64_MAX where there is no limit. */
 uint64_t budget_left_us(struct state *s, bool at_once);
+/* For C that can give up without harm: is there still time?  Unlike state_has_time() it
+ * condemns nobody.  ud is the state. */
+bool budget_may_go_on(void *ud);
+
+/* What the running task does from here on it can do without: it has all that is left but a
+ * reserve for what follows.  Whatever takes longer raises, and the request lives on.  False:
+ * there is no time for it.  True has budget_attempt_end() behind it, which says whether the
+ * attempt ran out of time. */
+bool budget_attempt(struct state *s);
+bool budget_attempt_end(struct state *s);
+
 /* A condemned request cleans up (finally): a few milliseconds more, once. */
 void budget_reprieve(struct state *s, struct budget *b);
 /* The running request must not go on; the first reason stays. */

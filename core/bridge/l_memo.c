@@ -24,6 +24,7 @@
 #include "bridge/request.h"
 #include "store/memo.h"
 
+#define CLOCK_BYTES 65536 /* behind a message of as many the clock is asked */
 #define SHOWN 16 /* bytes of a hash that are given to Lua */
 
 /* -- Remembering ---------------------------------------------------------------- */
@@ -163,6 +164,7 @@ static int hash_all(const struct policy_request *r, const struct body *b, bool a
     for (uint32_t n = json_first(&b->doc, b->chat.messages); n != JSON_NONE;
          n = json_next(&b->doc, b->chat.messages, n), count++) {
         put_value(&b->doc, n, scratch);
+        if (scratch->len > CLOCK_BYTES || count % 256 == 255) ok = ok && state_has_time(r->state);
         ok = ok && chain(hash, scratch, out);
     }
     EVP_MD_CTX_free(hash);
@@ -197,6 +199,7 @@ int l_prefixes(lua_State *L) {
     bool chat = b != NULL && b->chat.messages != JSON_NONE;
     int count = chat ? hash_all(r, b, alone, scratch, out) : -1;
     body_put(b);
+    state_check(L); /* the time may have been up in between */
     if (count == -2 || buf_failed(scratch) || buf_failed(out)) return luaL_error(L, "not enough memory");
     lua_createtable(L, count > 0 ? count : 0, 1);
     for (int i = 0; i <= count; i++) {

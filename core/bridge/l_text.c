@@ -5,10 +5,10 @@
  * units are only compared with each other and with a share of their sum, and counting each
  * would take a quarter of the time of all the rest.
  *
- * These functions run to their end, no hook can stop them in between.  So a text has a
- * limit, TEXT_LIMIT, at which the slowest takes 12 ms for prose and 100 ms for half a million
- * lines of one letter; what is longer gives nil and a sentence.  Before and after the work
- * the CPU budget is asked, so that a loop of calls ends when it is used up.
+ * No hook can stop these functions.  So a text has a limit, TEXT_LIMIT; what is longer gives
+ * nil and a sentence.  So does what the request has no time for: before the work the time is
+ * guessed that its first part will take, which cannot be stopped, and during it the clock is
+ * asked.  `true` behind the sentence says that it was time: policies that shorten go on without.
  *
  * Memory of the work is given back before Lua gets anything; results stand in the state's
  * buffers meanwhile, because every push may jump. */
@@ -27,6 +27,7 @@
 #include "text/spans.h"
 
 #define TEXT_LIMIT ((size_t)1 << 20)
+#define BYTES_PER_US 64 /* of the slowest text, at least, in what cannot be stopped: text_spans() */
 #define RESULTS_MOST 65536              /* elements of a list: some 13 MB of a state's memory */
 #define KEEP_MOST ((size_t)1 << 20) /* bytes of a buffer that the state keeps */
 
@@ -43,12 +44,32 @@ static struct slice question_arg(lua_State *L, int at) {
     return lua_isnoneornil(L, at) ? slice_of("", 0) : text_arg(L, at);
 }
 
-/* Is it short enough?  Else nil and why are on the stack. */
+/* NULL where nothing is limited: then nobody need ask. */
+static bool (*patience(struct state *s))(void *ud) {
+    return budget_left_us(s, true) == UINT64_MAX ? NULL : budget_may_go_on;
+}
+
+/* Leaves nil, why, true. */
+static void push_no_time(lua_State *L) {
+    state_check(L); /* of a request that is condemned already nothing is left */
+    lua_settop(L, 0);
+    lua_pushnil(L);
+    lua_pushliteral(L, "there is not enough CPU time left for the text (limits.cpu_ms, limits.block_ms)");
+    lua_pushboolean(L, 1);
+}
+
+/* Is it short enough, for the limit and for the time that is left?  Else 2 or 3 values are all
+ * that is on the stack. */
 static bool fits(lua_State *L, size_t len) {
     state_check(L);
-    if (len <= TEXT_LIMIT) return true;
-    lua_pushnil(L);
-    lua_pushfstring(L, "the text has %d bytes, the limit is %d: take it in parts", (int)len, (int)TEXT_LIMIT);
+    if (len > TEXT_LIMIT) {
+        lua_settop(L, 0);
+        lua_pushnil(L);
+        lua_pushfstring(L, "the text has %d bytes, the limit is %d: take it in parts", (int)len, (int)TEXT_LIMIT);
+        return false;
+    }
+    if (budget_left_us(state_of(L), true) > len / BYTES_PER_US) return true;
+    push_no_time(L);
     return false;
 }
 
@@ -64,6 +85,15 @@ static bool few(lua_State *L, size_t n, const char *what) {
 /* nil and a sentence for an error of text_*.h; throws when there is no memory. */
 static int failed(lua_State *L, int rc, struct slice text) {
     if (rc == PERILUNE_ERR_NOMEM) return luaL_error(L, "not enough memory");
+    if (rc == PERILUNE_ERR_CANCELED) {
+        push_no_time(L);
+        return 3;
+    }
+    if (rc == PERILUNE_ERR_LIMITED) {
+        lua_pushnil(L);
+        lua_pushliteral(L, "the text has too many lines or sentences: take it in parts");
+        return 2;
+    }
     size_t at = text_error_offset(text);
     lua_pushnil(L);
     if (at < text.len) lua_pushfstring(L, "the text is not UTF-8 (byte %d)", (int)at + 1);
@@ -132,7 +162,7 @@ int l_text_spans(lua_State *L) {
     struct slice text = text_arg(L, 1);
     unsigned mask = types_opt(L, 2);
     bool merge = flag_opt(L, 2, "merge");
-    if (!fits(L, text.len)) return 2;
+    if (!fits(L, text.len)) return lua_gettop(L);
     struct buf *spans = lib_scratch(L);
     int rc = text_spans(text, mask, spans);
     if (rc != 0) return failed(L, rc, text);
@@ -158,9 +188,11 @@ int l_text_spans(lua_State *L) {
 /* core.text_sentences(text) -> strings, kinds */
 int l_text_sentences(lua_State *L) {
     struct slice text = text_arg(L, 1);
-    if (!fits(L, text.len)) return 2;
+    if (!fits(L, text.len)) return lua_gettop(L);
     struct buf *spans = lib_scratch(L), *units = lib_output(L);
+    if (patience(state_of(L)) != NULL) units->limit = TEXT_UNITS_MOST;
     int rc = text_spans(text, TEXT_ALL_TYPES, spans);
+    if (rc == 0 && !budget_may_go_on(state_of(L))) rc = PERILUNE_ERR_CANCELED;
     if (rc == 0) rc = text_sentences(text, spans, units);
     release(spans);
     if (rc != 0) return failed(L, rc, text);
@@ -181,10 +213,14 @@ int l_text_sentences(lua_State *L) {
 }
 
 static int rank(struct text_index *ix, struct slice text, const uint32_t *ends, size_t n, struct slice question,
-                float *scores) {
+                float *scores, struct state *s) {
     uint32_t at = 0;
-    for (size_t i = 0; i < n; at = ends[i++]) text_index_add(ix, slice_of(text.ptr + at, ends[i] - at));
+    for (size_t i = 0; i < n; at = ends[i++]) {
+        text_index_add(ix, slice_of(text.ptr + at, ends[i] - at));
+        if (i % 256 == 255 && !budget_may_go_on(s)) return PERILUNE_ERR_CANCELED;
+    }
     int rc = text_index_check(ix);
+    if (rc == 0 && !budget_may_go_on(s)) rc = PERILUNE_ERR_CANCELED;
     if (rc != 0) return rc;
     return question.len > 0 ? text_index_bm25(ix, question, TEXT_BM25, scores) : text_index_central(ix, scores);
 }
@@ -208,7 +244,7 @@ int l_text_rank(lua_State *L) {
         buf_put(ends, &end, sizeof(end));
         lua_pop(L, 1);
     }
-    if (!fits(L, text->len + question.len)) return 2;
+    if (!fits(L, text->len + question.len)) return lua_gettop(L);
     struct slice all = buf_get(text);
     if (text_error_offset(question) != question.len) return failed(L, PERILUNE_ERR_INVAL, all);
     struct text_index ix;
@@ -216,7 +252,8 @@ int l_text_rank(lua_State *L) {
     size_t scores_at = ends->len; /* behind the ends */
     float *scores = (float *)(void *)buf_reserve(ends, n * sizeof(*scores) + 1);
     bool memory = scores != NULL && !buf_failed(text);
-    int rc = memory ? rank(&ix, all, (const uint32_t *)(void *)ends->data, n, question, scores) : PERILUNE_ERR_NOMEM;
+    int rc = memory ? rank(&ix, all, (const uint32_t *)(void *)ends->data, n, question, scores, state_of(L))
+                    : PERILUNE_ERR_NOMEM;
     text_index_deinit(&ix);
     if (rc != 0) return failed(L, rc, all);
     lua_createtable(L, (int)n, 0);
@@ -258,6 +295,8 @@ int l_text_extract(lua_State *L) {
     struct slice text = text_arg(L, 1), question = question_arg(L, 2);
     struct text_extract_options o = text_extract_defaults;
     o.size = tokens_of;
+    o.go_on = patience(state_of(L));
+    o.ud = state_of(L);
     o.ratio = (float)number_opt(L, 3, "ratio", (double)o.ratio, 1);
     o.floor = (float)number_opt(L, 3, "floor", (double)o.floor, 1);
     o.lambda = (float)number_opt(L, 3, "lambda", (double)o.lambda, 1);
@@ -268,7 +307,7 @@ int l_text_extract(lua_State *L) {
     o.min_leaf = (size_t)number_opt(L, 3, "min_leaf", (double)o.min_leaf, 1e9);
     o.as_text = flag_opt(L, 3, "as_text");
     bool want_pieces = flag_opt(L, 3, "pieces");
-    if (!fits(L, text.len + question.len)) return 2;
+    if (!fits(L, text.len + question.len)) return lua_gettop(L);
     struct buf *out = lib_output(L), *pieces = lib_scratch(L);
     struct text_extract_result r;
     int rc = text_extract(text, question, &o, out, want_pieces ? pieces : NULL, &r);
@@ -308,7 +347,9 @@ int l_text_dedupe(lua_State *L) {
     o.likeness = (float)number_opt(L, 2, "likeness", (double)o.likeness, 1);
     o.any_numbers = flag_opt(L, 2, "any_numbers");
     o.mark = flag_opt(L, 2, "mark");
-    if (!fits(L, text.len)) return 2;
+    o.go_on = patience(state_of(L));
+    o.ud = state_of(L);
+    if (!fits(L, text.len)) return lua_gettop(L);
     struct buf *out = lib_output(L);
     struct text_dedupe_result r;
     int rc = text_dedupe(text, &o, out, &r);
@@ -324,7 +365,7 @@ int l_text_dedupe(lua_State *L) {
 static int rewrite_json(lua_State *L, int (*rewrite)(struct slice text, struct buf *out, struct json_error *err)) {
     struct slice text = text_arg(L, 1);
     struct json_error err = { "", 0 };
-    if (!fits(L, text.len)) return 2;
+    if (!fits(L, text.len)) return lua_gettop(L);
     struct buf *out = lib_output(L);
     int rc = rewrite(text, out, &err);
     if (rc == 0) return push_output(L, out);
@@ -343,7 +384,7 @@ int l_text_json_lines(lua_State *L) { return rewrite_json(L, text_json_lines); }
 /* core.text_strip_ansi(text) -> text */
 int l_text_strip_ansi(lua_State *L) {
     struct slice text = text_arg(L, 1);
-    if (!fits(L, text.len)) return 2;
+    if (!fits(L, text.len)) return lua_gettop(L);
     struct buf *out = lib_output(L);
     int rc = text_strip_ansi(text, out);
     return rc == 0 ? push_output(L, out) : luaL_error(L, "not enough memory");
@@ -353,7 +394,7 @@ int l_text_strip_ansi(lua_State *L) {
 int l_text_elide_base64(lua_State *L) {
     struct slice text = text_arg(L, 1);
     size_t min = (size_t)number_opt(L, 2, "min", 256, 1e9), count;
-    if (!fits(L, text.len)) return 2;
+    if (!fits(L, text.len)) return lua_gettop(L);
     struct buf *out = lib_output(L);
     if (text_elide_base64(text, min, out, &count) != 0) return luaL_error(L, "not enough memory");
     push_output(L, out);

@@ -9,8 +9,10 @@
 #include "text/trim.h"
 
 #define RULES_TYPE "perilune.trim_rules"
-/* No hook runs inside: as for perilune.text, longer texts are not taken. */
+/* No hook runs inside: as for perilune.text, longer texts are not taken, and the time is guessed
+ * that the first part of the work takes. */
 #define TEXT_LIMIT ((size_t)1 << 20)
+#define BYTES_PER_US 64
 
 static int l_gc(lua_State *L) {
     struct trim_rules **r = luaL_checkudata(L, 1, RULES_TYPE);
@@ -79,25 +81,33 @@ static void push_cuts(lua_State *L, struct slice text, const struct buf *cuts) {
 }
 
 /* core.trim(rules, text, repeated, cuts) -> text, and with cuts what went: a list of
- * { first =, last =, text =, reason = }; nil, a sentence when the text cannot be read */
+ * { first =, last =, text =, reason = }; nil, a sentence, whether it was for lack of time */
 int l_trim(lua_State *L) {
     struct trim_rules **r = luaL_checkudata(L, 1, RULES_TYPE);
     struct slice text;
     text.ptr = luaL_checklstring(L, 2, &text.len);
     struct trim_options options = trim_defaults;
+    struct state *s = state_of(L);
     options.repeated = lua_toboolean(L, 3);
+    options.go_on = budget_left_us(s, true) == UINT64_MAX ? NULL : budget_may_go_on;
+    options.ud = s;
     bool with_cuts = lua_toboolean(L, 4);
     luaL_argcheck(L, *r != NULL, 1, "is closed");
     state_check(L);
     struct buf *out = lib_output(L), *cuts = lib_scratch(L);
-    int rc = text.len > TEXT_LIMIT ? PERILUNE_ERR_LIMITED
-                                   : trim_text(*r, text, &options, out, with_cuts ? cuts : NULL);
+    int rc = text.len > TEXT_LIMIT                                  ? PERILUNE_ERR_LIMITED
+             : budget_left_us(s, true) <= text.len / BYTES_PER_US ? PERILUNE_ERR_CANCELED
+             : trim_text(*r, text, &options, out, with_cuts ? cuts : NULL);
     if (rc == PERILUNE_ERR_NOMEM) return luaL_error(L, "not enough memory");
     if (rc != 0) {
+        state_check(L);
         lua_pushnil(L);
-        lua_pushstring(L, rc == PERILUNE_ERR_LIMITED ? "the text is longer than 1 MiB"
-                                                     : "the text is not valid UTF-8");
-        return 2;
+        lua_pushstring(L, rc == PERILUNE_ERR_LIMITED    ? "the text is longer than 1 MiB, or has too many sentences"
+                          : rc == PERILUNE_ERR_CANCELED ? "there is not enough CPU time left for the text"
+                                                        : "the text is not valid UTF-8");
+        if (rc != PERILUNE_ERR_CANCELED) return 2;
+        lua_pushboolean(L, 1);
+        return 3;
     }
     struct slice left = buf_get(out);
     if (slice_eq(left, text)) lua_pushvalue(L, 2);

@@ -270,6 +270,28 @@ static int l_cpu_left(lua_State *L) {
     return 1;
 }
 
+static struct task *trier(lua_State *L) {
+    struct task *t = state_of(L)->running;
+    return t != NULL && t->co == L ? t : NULL;
+}
+
+/* core.attempt() -> whether there is time for one; core.attempt_end() -> whether it ran out */
+static int l_attempt(lua_State *L) {
+    struct task *t = trier(L);
+    if (t == NULL) return luaL_error(L, "perilune.attempt: not inside a policy's request");
+    if (t->trying) return luaL_error(L, "perilune.attempt: inside of another attempt");
+    lua_pushboolean(L, budget_attempt(t->state));
+    return 1;
+}
+
+static int l_attempt_end(lua_State *L) {
+    struct task *t = trier(L);
+    bool over = t != NULL && budget_attempt_end(t->state);
+    state_check(L); /* condemned meanwhile, for its memory */
+    lua_pushboolean(L, over);
+    return 1;
+}
+
 /* core.upstreams() -> names */
 static int l_upstreams(lua_State *L) {
     struct state *s = state_of(L);
@@ -312,6 +334,8 @@ static int l_health(lua_State *L) {
 
 /* private: lua/perilune/ dresses them up; policies never see this table. */
 static const luaL_Reg functions[] = {
+    { "attempt", l_attempt },
+    { "attempt_end", l_attempt_end },
     { "call", l_call },
     { "check", l_check },
     { "cpu_left", l_cpu_left },

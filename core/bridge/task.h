@@ -32,6 +32,8 @@ struct task {
     bool          room_used;
     struct budget *budget;  /* a share of its request's */
     bool          branch;   /* of another task, whose budget it shares */
+    bool          trying, attempt_over; /* see budget_attempt() */
+    uint64_t      attempt_us; /* what the budget will have used when the attempt ends */
     struct policy_request *request; /* borrowed; NULL in tests */
     struct deferred    ready;    /* used up its slice, or is to start */
     bool          returned; /* by itself: co can be used again */

@@ -406,6 +406,11 @@ static size_t find_alike(struct dups *d, struct sketch *sketches, size_t i, uint
     return SIZE_MAX;
 }
 
+/* 0, or PERILUNE_ERR_CANCELED. */
+static int ask(const struct dups *d) {
+    return d->options->go_on == NULL || d->options->go_on(d->options->ud) ? 0 : PERILUNE_ERR_CANCELED;
+}
+
 /* The sketch of an item; that of a line which was a block is known. */
 static void make_sketch(struct dups *d, const struct item *it, struct sketch *k, size_t *span) {
     struct line *line = &d->line[it->first];
@@ -437,6 +442,7 @@ static int drop_alike(struct dups *d) {
         size_t like = find_alike(d, sketches, i, tables, mask);
         if (buf_failed(&d->shingles) || buf_failed(&d->sketches)) rc = PERILUNE_ERR_NOMEM;
         else if (like != SIZE_MAX) drop(d, it, &items[like]);
+        if (rc == 0 && i % 256 == 255) rc = ask(d);
     }
     mem_free(tables);
     mem_free(sketches);
@@ -479,15 +485,18 @@ static void write_text(const struct dups *d, struct buf *out, struct text_dedupe
 
 static int dedupe(struct dups *d) {
     int rc = text_spans(d->text, TEXT_ALL_TYPES, &d->spans);
+    if (rc == 0) rc = ask(d);
     if (rc == 0) rc = cut_lines(d);
     if (rc != 0) return rc;
     freeze_lines(d);
-    if (d->options->likeness > 0) rc = collect_terms(d);
+    rc = ask(d);
+    if (rc == 0 && d->options->likeness > 0) rc = collect_terms(d);
     for (int pass = 0; pass < 2 && rc == 0; pass++) {
         if (pass == 0) collect_blocks(d);
         else collect_lines(d);
         if (buf_failed(&d->items)) return PERILUNE_ERR_NOMEM;
-        rc = drop_equal(d);
+        rc = ask(d);
+        if (rc == 0) rc = drop_equal(d);
         if (rc == 0 && d->options->likeness > 0) rc = drop_alike(d);
     }
     return rc;

@@ -14,6 +14,8 @@ struct text_dedupe_options {
                            that two must share, such as 0.8; default 0 */
     bool   any_numbers; /* with likeness: also when numbers or IDs differ */
     bool   mark;        /* the first one gets " [x3]" behind it */
+    bool (*go_on)(void *ud); /* NULL, or asked now and then: false gives up */
+    void  *ud;
 };
 extern const struct text_dedupe_options text_dedupe_defaults;
 
@@ -34,7 +36,7 @@ struct text_dedupe_result {
  * but two that are like each other may both stay, seldom.  Linear; deterministic.  options:
  * NULL for the defaults.  Returns 0; PERILUNE_ERR_INVAL: ill-formed UTF-8
  * (text_error_offset), likeness not in 0 to 1; PERILUNE_ERR_LIMITED (TEXT_MAX);
- * PERILUNE_ERR_NOMEM.  On failure out is as long as it was. */
+ * PERILUNE_ERR_NOMEM; PERILUNE_ERR_CANCELED.  On failure out is as long as it was. */
 int text_dedupe(struct slice text, const struct text_dedupe_options *options, struct buf *out,
                 struct text_dedupe_result *result);
 

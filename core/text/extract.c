@@ -44,6 +44,7 @@
 #define POSITION_ALONE 0.3f /* ... without a question */
 #define LIST_ROOM 5        /* part of the budget that may go to the rest of lists, beyond it */
 #define REPEAT_MIN 24      /* bytes of a unit that counts as said before */
+#define LONG 65536     /* bytes of a text behind whose spans the clock is asked */
 
 const struct text_extract_options text_extract_defaults = {
     .ratio = 0.5f, .floor = 0.25f, .keep_first = 2, .keep_last = 2, .lambda = 0.7f, .depth = 0.5f, .min_leaf = 160,
@@ -93,12 +94,21 @@ static struct slice without_space(struct slice s) {
 
 /* -- Units ------------------------------------------------------------------------------- */
 
+/* 0, or PERILUNE_ERR_CANCELED. */
+static int ask(const struct work *w) {
+    return w->options->go_on == NULL || w->options->go_on(w->options->ud) ? 0 : PERILUNE_ERR_CANCELED;
+}
+
+/* The same in a loop over units or segments. */
+static int ask_at(const struct work *w, size_t i) { return i % 256 == 255 ? ask(w) : 0; }
+
 /* The units of text[start, end) as a segment. */
 static int add_segment(struct work *w, size_t start, size_t end) {
     size_t n, spans, before = w->units.len / sizeof(struct text_unit);
     struct slice s = slice_of(w->text.ptr + start, end - start);
     buf_clear(&w->spans);
     int rc = text_spans(s, TEXT_ALL_TYPES, &w->spans);
+    if (rc == 0) rc = s.len >= LONG ? ask(w) : ask_at(w, before);
     if (rc == 0) rc = text_sentences(s, &w->spans, &w->units);
     if (rc != 0) return rc;
     struct text_unit *unit = text_units_of(&w->units, &n);
@@ -205,9 +215,14 @@ static void blend(struct work *w, struct segment s) {
 }
 
 static int score(struct work *w) {
+    int rc = 0;
     text_index_expect(&w->index, w->text);
-    for (size_t i = 0; i < w->n; i++) text_index_add(&w->index, piece(w, i));
-    int rc = text_index_check(&w->index);
+    for (size_t i = 0; i < w->n && rc == 0; i++) {
+        text_index_add(&w->index, piece(w, i));
+        rc = ask_at(w, i);
+    }
+    if (rc == 0) rc = text_index_check(&w->index);
+    if (rc == 0) rc = ask(w);
     if (rc != 0) return rc;
     rc = w->question.len > 0 ? text_index_bm25(&w->index, w->question, TEXT_BM25, w->scores)
                              : text_index_central(&w->index, w->scores);
@@ -222,7 +237,8 @@ static int score(struct work *w) {
     size_t count;
     struct segment *s = segments_of(w, &count);
     for (size_t i = 0; i < count; i++) blend(w, s[i]);
-    return w->question.len > 0 ? text_match(w->text, &w->units, &w->numbers, w->question, w->marks) : 0;
+    rc = ask(w);
+    return rc == 0 && w->question.len > 0 ? text_match(w->text, &w->units, &w->numbers, w->question, w->marks) : rc;
 }
 
 /* -- What was said before --------------------------------------------------------------------- */
@@ -349,18 +365,21 @@ static size_t smallest(const struct work *w) {
     return least;
 }
 
-static void keep_best(struct work *w, struct text_mmr *m, size_t budget) {
+static int keep_best(struct work *w, struct text_mmr *m, size_t budget) {
     unsigned sure = w->question.len > 0 ? SURE : 0;
     size_t least = smallest(w);
     uint32_t i;
-    while ((i = text_mmr_best(m)) != TEXT_NONE) {
+    for (size_t turn = 0; (i = text_mmr_best(m)) != TEXT_NONE; turn++) {
         size_t room = budget > w->kept_size ? budget - w->kept_size : 0;
         if (sure == 0 && room < least) break; /* what is left does not fit, all of it */
         bool fits = w->kept_size + w->sizes[i] <= budget || (sure > 0 && w->matches[i]);
         if (!fits || w->reasons[i] == TEXT_REPEATED) text_mmr_drop(m, i);
         else keep(w, m, i, TEXT_KEPT_RANK);
         sure -= sure > 0;
+        int rc = ask_at(w, turn);
+        if (rc != 0) return rc;
     }
+    return 0;
 }
 
 /* Where the list of unit i ends; i + 1: it has none. */
@@ -414,14 +433,15 @@ static int choose(struct work *w, size_t before, bool *blind) {
     struct text_mmr m;
     int rc = score(w);
     if (rc == 0) rc = find_repeats(w);
+    if (rc == 0) rc = ask(w);
     if (rc == 0) rc = text_mmr_init(&m, &w->index, w->scores, w->options->lambda);
     if (rc != 0) return rc;
     *blind = is_blind(w);
     keep_needed(w, &m);
-    keep_best(w, &m, budget);
+    rc = keep_best(w, &m, budget);
     if (w->question.len > 0) complete_lists(w, &m, budget / LIST_ROOM);
     text_mmr_deinit(&m);
-    return 0;
+    return rc;
 }
 
 /* -- Writing ------------------------------------------------------------------------------------------ */
@@ -489,7 +509,10 @@ static int extract(struct work *w, struct slice text, struct buf *out, struct bu
     if (rc == 0 && text_error_offset(w->question) != w->question.len) rc = PERILUNE_ERR_INVAL;
     if (rc == 0) rc = allocate(w);
     if (rc != 0) return rc;
-    for (size_t i = 0; i < w->n; i++) w->total += w->sizes[i] = size_of(w->options, piece(w, i));
+    for (size_t i = 0; i < w->n; i++) {
+        w->total += w->sizes[i] = size_of(w->options, piece(w, i));
+        if ((rc = ask_at(w, i)) != 0) return rc;
+    }
     result->before = result->is_json ? size_of(w->options, text) : w->total;
     rc = choose(w, result->before, &result->is_blind);
     if (rc != 0) return rc;
@@ -510,6 +533,7 @@ int text_extract(struct slice text, struct slice question, const struct text_ext
     if (options == NULL) options = &text_extract_defaults;
     if (!is_valid(options)) return PERILUNE_ERR_INVAL;
     struct work w = { .question = question, .options = options };
+    if (options->go_on != NULL) w.units.limit = TEXT_UNITS_MOST;
     size_t out_len = out->len, pieces_len = pieces != NULL ? pieces->len : 0;
     int rc = extract(&w, text, out, pieces, result);
     text_index_deinit(&w.index);

@@ -19,6 +19,8 @@ struct text_extract_options {
     bool     as_text;    /* JSON is text like other */
     /* Size of a piece, in tokens for example; NULL: its bytes.  Called once for each unit. */
     size_t (*size)(void *ud, struct slice piece);
+    /* NULL, or asked now and then: false gives up. */
+    bool   (*go_on)(void *ud);
     void    *ud;
 };
 /* The defaults. */
@@ -76,7 +78,7 @@ struct text_extract_result {
  * pieces: NULL, or gets a struct text_piece for every unit.  options: NULL for the
  * defaults.  Linear in text and question, but for a logarithm; deterministic.  Returns 0;
  * PERILUNE_ERR_INVAL: ill-formed UTF-8 in the text (text_error_offset) or the question, or an
- * option out of range; PERILUNE_ERR_LIMITED (TEXT_MAX); PERILUNE_ERR_NOMEM.  On failure out
+ * option out of range; PERILUNE_ERR_LIMITED (TEXT_MAX); PERILUNE_ERR_NOMEM; PERILUNE_ERR_CANCELED.  On failure out
  * and pieces are as long as they were. */
 int text_extract(struct slice text, struct slice question, const struct text_extract_options *options,
                  struct buf *out, struct buf *pieces, struct text_extract_result *result);

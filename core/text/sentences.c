@@ -535,7 +535,8 @@ static void sentence(struct pretokenize *s, const char *q, unsigned indent, bool
     if (at_line && (first || s->last != TEXT_UNIT_SENTENCE)) s->lead = TEXT_NO_PARENT;
     if (at_line) s->clause = TEXT_NO_PARENT;
     if (parent == TEXT_NO_PARENT) parent = s->clause != TEXT_NO_PARENT ? s->clause : s->lead;
-    const char *line = line_end(s, q), *end = paragraph(s, q, q);
+    /* A line may have a hundred thousand sentences: its end is looked for once. */
+    const char *line = at_line ? line_end(s, q) : NULL, *end = paragraph(s, q, q);
     push(s, end, TEXT_UNIT_SENTENCE, parent, 0);
     if (at_line && is_clause(q, line)) s->clause = s->count - 1;
     else if (at_line && first && end == line && is_title(q, line)) s->lead = s->count - 1;
@@ -640,7 +641,7 @@ int text_sentences(struct slice text, const struct buf *spans, struct buf *units
     }
     if (!buf_failed(units)) return 0;
     units->len = before;
-    return PERILUNE_ERR_NOMEM;
+    return units->error;
 }
 
 bool text_is_dependent(struct slice sentence) {

@@ -24,6 +24,9 @@ enum text_unit_kind {
  * never inside a character or a span. */
 #define TEXT_UNIT_MAX 1200
 #define TEXT_NO_PARENT UINT32_MAX
+/* For who is in a hurry: a limit for a buffer of units.  Half a megabyte of lines of one letter
+ * has as many as all of Tolstoy. */
+#define TEXT_UNITS_MOST (65536 * sizeof(struct text_unit))
 
 struct text_unit {
     uint32_t start, end;  /* byte offsets; white space behind a unit belongs to it */
@@ -41,8 +44,8 @@ extern const char *const text_unit_names[TEXT_UNIT_KINDS];
  * none.  No unit ends inside a span of text_spans() other than a table.  spans: what
  * text_spans(text, TEXT_ALL_TYPES) gave (borrowed).
  *
- * units holds nothing else.  Linear.  Returns 0 or PERILUNE_ERR_NOMEM (units is as long
- * as it was). */
+ * units holds nothing else.  Linear.  Returns 0, PERILUNE_ERR_NOMEM or PERILUNE_ERR_LIMITED
+ * (the limit of units; it is as long as it was). */
 int text_sentences(struct slice text, const struct buf *spans, struct buf *units);
 
 static inline struct text_unit *text_units_of(const struct buf *units, size_t *n) {

@@ -37,7 +37,7 @@
 #include "text/trim_edges.h"
 
 const char *const trim_reason_names[TRIM_REASONS] = { "phrase", "sentence", "repeated", "empty section" };
-const struct trim_options trim_defaults = { true, 24 };
+const struct trim_options trim_defaults = { .repeated = true, .repeat_min = 24 };
 
 #define ROUNDS 8
 #define PROBES 32 /* places that are tried for a line: a text made to collide loses nothing but cuts */
@@ -708,6 +708,9 @@ static int compact(struct work *w, const struct round *r) {
     return 0;
 }
 
+/* 0, or PERILUNE_ERR_CANCELED. */
+static int ask(const struct trim_options *o) { return o->go_on == NULL || o->go_on(o->ud) ? 0 : PERILUNE_ERR_CANCELED; }
+
 /* One round over w->text.  Returns 1 when something went, 0, or an error. */
 static int run_round(struct work *w, const struct trim_rules *rules, const struct trim_options *options) {
     struct slice text = buf_get(&w->text);
@@ -715,7 +718,9 @@ static int run_round(struct work *w, const struct trim_rules *rules, const struc
     buf_clear(&w->spans);
     buf_clear(&w->units);
     int rc = text_spans(text, TEXT_ALL_TYPES, &w->spans);
+    if (rc == 0) rc = ask(options);
     if (rc == 0) rc = text_sentences(text, &w->spans, &w->units);
+    if (rc == 0) rc = ask(options);
     if (rc == 0 && !zeros(&w->marks, text.len)) rc = PERILUNE_ERR_NOMEM;
     if (rc != 0) return rc;
     text_spans_merge(&w->spans);
@@ -735,6 +740,7 @@ static int run_round(struct work *w, const struct trim_rules *rules, const struc
     r.task = w->task;
     r.below = w->below;
     if (options->repeated && !r.task && !r.below && (rc = cut_repeated(&r)) != 0) return rc;
+    if ((rc = ask(options)) != 0) return rc;
     if (r.marked == 0) {
         size_t n;
         const struct text_unit *units = text_units_of(&w->units, &n);
@@ -778,10 +784,11 @@ int trim_text(const struct trim_rules *rules, struct slice text, const struct tr
     w.rounds = 0;
     w.conflict = false;
     if (options == NULL) options = &trim_defaults;
+    if (options->go_on != NULL) w.units.limit = TEXT_UNITS_MOST;
     buf_slice(&w.text, text);
     buf_reserve(&w.next, text.len); /* these would grow many times */
     buf_reserve(&w.spans, text.len);
-    buf_reserve(&w.units, text.len);
+    buf_reserve(&w.units, text.len < TEXT_UNITS_MOST ? text.len : TEXT_UNITS_MOST);
     int rc = buf_failed(&w.text) || (cuts != NULL && !begin_cuts(&w, text.len)) ? PERILUNE_ERR_NOMEM : 0;
     if (rc == 0)
         while ((rc = run_round(&w, rules, options)) == 1 && ++w.rounds < ROUNDS) continue;

@@ -82,6 +82,8 @@ size_t trim_terminator(const char *p, const char *end);
 struct trim_options {
     bool repeated;       /* also lines that stood there before; default true */
     unsigned repeat_min; /* bytes of a line that counts as repeated; default 24 */
+    bool   (*go_on)(void *ud); /* NULL, or asked now and then: false gives up */
+    void    *ud;
 };
 extern const struct trim_options trim_defaults;
 
@@ -93,7 +95,7 @@ extern const struct trim_options trim_defaults;
  * Trimming twice is trimming once; a text that would become empty is left alone.  cuts:
  * NULL, or gets a struct trim_cut for every piece that is gone.  options: NULL for the
  * defaults.  Linear in the text.  Returns 0; PERILUNE_ERR_INVAL: ill-formed UTF-8;
- * PERILUNE_ERR_LIMITED: longer than TEXT_MAX; PERILUNE_ERR_NOMEM.  On failure out and cuts
+ * PERILUNE_ERR_LIMITED: longer than TEXT_MAX; PERILUNE_ERR_NOMEM; PERILUNE_ERR_CANCELED.  On failure out and cuts
  * are as long as they were. */
 int trim_text(const struct trim_rules *rules, struct slice text, const struct trim_options *options,
               struct buf *out, struct buf *cuts);

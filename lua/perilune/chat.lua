@@ -263,10 +263,15 @@ local function one_text(content)
 end
 
 local function result(owner, name, id)
+  local original
   return {
     name = name, id = id, bytes = text_bytes(owner.content),
     text = function() return one_text(owner.content) end,
-    replace = function(text) owner.content = with_text(owner.content, text) end,
+    replace = function(text)
+      original = original or owner.content
+      owner.content = with_text(owner.content, text)
+    end,
+    restore = function() owner.content = original or owner.content end,
   }
 end
 
@@ -276,6 +281,7 @@ end
 ---@field text fun(): string?  when it is one text
 ---@field bytes integer    of its text
 ---@field replace fun(text: string)  puts another text in its place; images stay
+---@field restore fun()     takes that back
 
 --- The results in a message that stands behind calls.
 ---@param message perilune.Message

@@ -16,13 +16,14 @@ local REMEMBER = 3600
 ---@param tenant? string  whose share of the memory it takes
 ---@return string? left
 ---@return string? why  there is none
+---@return boolean? late  for lack of time
 function M.remembered(s, question, options, tenant)
   local key = ("context:%g:%g:%g:"):format(options.ratio, options.floor, options.min_tokens)
     .. core.sha256(("%d:%s%s"):format(#question, question, s))
   local known = core.memo_get(key)
   if known then return known ~= "" and known or s end
-  local left, info = text.extract(s, question, { ratio = options.ratio, floor = options.floor, min_tokens = options.min_tokens })
-  if not left then return nil, info end
+  local left, info, late = text.extract(s, question, { ratio = options.ratio, floor = options.floor, min_tokens = options.min_tokens })
+  if not left then return nil, info, late end
   if info.blind then left = s end
   core.memo_set(key, left == s and "" or left, REMEMBER, tenant)
   return left

@@ -29,6 +29,7 @@
 
 local core = require "perilune.core"
 local host = require "perilune.host"
+local perilune = require "perilune"
 
 local M = {}
 
@@ -258,6 +259,47 @@ end
 function Ledger:close()
   self:remember()
   if self.sent_removed then self:report{ sent_removed = self.sent_removed } end
+end
+
+-- -- when time is short --------------------------------------------------------
+
+---@class perilune.Attempt
+---@field undo fun(fn: fun())       fn takes back what comes next, if time runs out
+---@field late fun(why: string)     a part was left as it is, for lack of time
+
+local function note(res, policy)
+  local known = res.headers["x-perilune-degraded"]
+  res.headers["x-perilune-degraded"] = known and known .. ", " .. policy or policy
+end
+
+--- Runs work(req, attempt), which makes the prompt shorter, and then next(req).  A request whose
+--- CPU time does not suffice for that (limits.cpu_ms, limits.block_ms) goes on as it came: an
+--- error would come back for the same prompt, for ever.  The log says so, and the response
+--- (x-perilune-degraded).
+---@async
+---@param req perilune.Request
+---@param next fun(req: perilune.Request): perilune.Response?, perilune.Error?
+---@param policy string
+---@param work async fun(req: perilune.Request, attempt: perilune.Attempt): perilune.Error?
+---@return perilune.Response?
+---@return perilune.Error?
+function M.shorten(req, next, policy, work)
+  local undo, short = {}, nil
+  local attempt = {
+    undo = function(fn) undo[#undo + 1] = fn end,
+    late = function(why) short = why end,
+  }
+  local done, err = perilune.attempt(work, req, attempt)
+  if done and err then return nil, err end
+  if not done then
+    short = err
+    for i = #undo, 1, -1 do undo[i]() end
+  end
+  if not short then return next(req) end
+  req:log("warn", policy .. ": the prompt is not made shorter", { policy = policy, reason = short })
+  local res, failure = next(req)
+  if res then note(res, policy) end
+  return res, failure
 end
 
 return M

@@ -25,6 +25,10 @@ end
 --- Seconds of CPU time.
 function M.cpu_left() return core.cpu_left() end
 
+--- Begins and ends an attempt (perilune.attempt).
+function M.attempt() return core.attempt() end
+function M.attempt_end() return core.attempt_end() end
+
 function M.upstreams() return core.upstreams() end
 
 --- An upstream's settings: name, model, models, urls, price; nil when there is none.

@@ -21,6 +21,20 @@ M.json = require("perilune.sandbox").readonly({
 M.json_stream = core.json_stream
 M.now = core.now
 function M.cpu_left() return host.cpu_left() end
+
+local NO_TIME = "there is not enough CPU time left (limits.cpu_ms, limits.block_ms)"
+
+local function attempted(ok, ...)
+  local over = host.attempt_end()
+  if ok then return true, ... end
+  if over then return false, NO_TIME end
+  error((...), 0)
+end
+
+function M.attempt(fn, ...)
+  if not host.attempt() then return false, NO_TIME end
+  return attempted(pcall(fn, ...))
+end
 M.random = core.random
 M.sha256 = core.sha256
 M.env = core.env

@@ -510,6 +510,16 @@ function perilune.now() end
 ---@return number
 function perilune.cpu_left() end
 
+--- Runs fn, which the request can do without, with the CPU time that is left but a reserve for
+--- what follows. What takes longer throws inside of fn, and the request lives on: false and why.
+--- Other errors are thrown as they are. fn may wait; branches that it starts are not bounded by
+--- the attempt. Undo what was half done.
+---@async
+---@param fn async fun(...): ...
+---@return boolean done
+---@return any ...  what fn returned, or why it could not end
+function perilune.attempt(fn, ...) end
+
 --- A random number from 0 to 1 (1 excluded).
 ---@return number
 function perilune.random() end
@@ -1395,6 +1405,23 @@ function Ledger:rewrote(message, before) end
 
 --- Remembers, and reports what rewrote() noted: when every message was dealt with.
 function Ledger:close() end
+
+---@class perilune.Attempt
+---@field undo fun(fn: fun())     fn takes back what comes next, if time runs out; the newest is called first
+---@field late fun(why: string)   a part was left as it is, for lack of time
+
+--- Runs work(req, attempt), which makes the prompt shorter, in a perilune.attempt, and then
+--- next(req). A request whose CPU time does not suffice for it goes on as it came: an error would
+--- come back for the same prompt, for ever. The log says so, and x-perilune-degraded names the
+--- policy. An error that work returns is the policy's result.
+---@async
+---@param req perilune.Request
+---@param next fun(req: perilune.Request): perilune.Response?, perilune.Error?
+---@param policy string
+---@param work async fun(req: perilune.Request, attempt: perilune.Attempt): perilune.Error?
+---@return perilune.Response?
+---@return perilune.Error?
+function cost.shorten(req, next, policy, work) end
 
 -- -- perilune.test: the kit of `perilune test FILE...` -------------------------------------------
 

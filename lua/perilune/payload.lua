@@ -216,6 +216,7 @@ end
 ---@field question string
 ---@field name? string       of the tool that brought it
 ---@field replace fun(text: string)
+---@field restore? fun()  takes that back; absent: replace(text) does
 
 -- Without the white space at both ends, which stays where it is.
 local function narrow(text, first, last)
@@ -295,7 +296,8 @@ local function of_tool(message, calls, asked, least)
     if content and #content >= least then
       if calls[r.id or ""] then strings_of(chat.arguments(calls[r.id]), strings) end
       local question = cut(table.concat(strings, "\n"))
-      out[#out + 1] = question:find("%S") and { text = content, question = question, name = r.name, replace = r.replace } or nil
+      out[#out + 1] = question:find("%S") and { text = content, question = question, name = r.name, replace = r.replace,
+                                                   restore = r.restore } or nil
     end
   end
   return out

@@ -37,6 +37,7 @@ Trimmer.__index = Trimmer
 ---@param cuts? boolean  also what went
 ---@return string? text
 ---@return perilune.Cut[]|string|nil cuts
+---@return boolean? late  there is none for lack of time
 function Trimmer:text(text, cuts)
   return core.trim(self.rules, text, self.repeated, cuts)
 end
@@ -45,13 +46,15 @@ end
 ---@param text string
 ---@param tenant? string  whose share of the memory it takes
 ---@return string? text
+---@return string? why    there is none
+---@return boolean? late  for lack of time
 function Trimmer:remembered(text, tenant)
   local key = self.name .. core.sha256(text)
   local known = core.memo_get(key)
   if known then return known == "" and text or known end
-  local left = core.trim(self.rules, text, self.repeated)
+  local left, why, late = core.trim(self.rules, text, self.repeated)
   if left then core.memo_set(key, left == text and "" or left, 3600, tenant) end
-  return left
+  return left, why, late
 end
 
 --- Compiles rules; throws when a pattern is none.
