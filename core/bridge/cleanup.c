@@ -25,11 +25,11 @@
 /* -- Registering ------------------------------------------------------------------------ */
 
 int l_request_finally(lua_State *L) {
-    struct policy_request *r = request_check(L, 1);
+    struct request *r = request_check(L, 1);
     luaL_checktype(L, 2, LUA_TFUNCTION);
     const struct budget *b = state_of(L)->run.budget;
     if (r->cleanup_budget == NULL) r->cleanup_budget = budget_new();
-    if (r->cleanup_budget == NULL || !policy_request_keep(r)) return luaL_error(L, "not enough memory");
+    if (r->cleanup_budget == NULL || !request_keep(r)) return luaL_error(L, "not enough memory");
     if (r->cleanup_ref == 0) {
         lua_newtable(L);
         r->cleanup_ref = state_ref_new(L);
@@ -67,7 +67,7 @@ void cleanup_push_outcome(lua_State *L, const struct outcome *o) {
 }
 
 struct run {
-    struct policy_request *r;
+    struct request *r;
     const struct outcome  *outcome;
     int                    count, which;
 };
@@ -114,7 +114,7 @@ static uint64_t call_one(struct state *s, struct run *run) {
     return took;
 }
 
-void cleanup_run(struct policy_request *r, const struct outcome *o) {
+void cleanup_run(struct request *r, const struct outcome *o) {
     if (r->cleanup_ref == 0) return;
     struct state *s = r->state;
     struct run run = { .r = r, .outcome = o };

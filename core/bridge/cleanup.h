@@ -6,8 +6,8 @@
 #include "bridge/response.h"
 
 /* The request is over with this outcome: runs the functions that policies left for it, each once.
- * Before policy_request_end(): they may still use the request. */
-void cleanup_run(struct policy_request *r, const struct outcome *o);
+ * Before request_end(): they may still use the request. */
+void cleanup_run(struct request *r, const struct outcome *o);
 
 /* An outcome as Lua sees it: { ok =, code =, ttft_ms =, total_ms =, usage = }. [0, +1, e] */
 void cleanup_push_outcome(lua_State *L, const struct outcome *o);

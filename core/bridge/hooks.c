@@ -490,7 +490,7 @@ int l_response_finally(lua_State *L) {
     luaL_checktype(L, 2, LUA_TFUNCTION);
     struct hooks *h = hooks_of(r);
     const struct task *t = state_of(L)->running;
-    bool kept = t == NULL || t->request == NULL || policy_request_keep(t->request);
+    bool kept = t == NULL || t->request == NULL || request_keep(t->request);
     if (h == NULL || !kept) return luaL_error(L, "not enough memory");
     add_function(L, "finally", 2);
     h->has_finally = true;

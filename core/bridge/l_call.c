@@ -11,9 +11,11 @@
 
 #include "base/mem.h"
 #include "bridge/lib.h"
-#include "bridge/outgoing.h"
+#include "bridge/request.h"
+#include "bridge/response.h"
 #include "bridge/value.h"
 #include "llm/dialect.h"
+#include "request/outgoing.h"
 #include "request/synthetic.h"
 
 uint64_t lib_opt_ms(lua_State *L, int table, const char *key) {
@@ -122,7 +124,7 @@ static int fail(lua_State *L, struct failure *f) {
 /* core.call(upstream | nil, req, opts) -> res | nil, err */
 int l_call(lua_State *L) {
     lua_settop(L, 3);
-    struct policy_request *req = request_check(L, 2);
+    struct request *req = request_check(L, 2);
     uint64_t timeout_ms = lib_opt_ms(L, 3, "timeout");
     struct slice name = { NULL, 0 };
     if (!lua_isnil(L, 1)) name.ptr = luaL_checklstring(L, 1, &name.len);
@@ -131,13 +133,14 @@ int l_call(lua_State *L) {
     struct failure f;
     failure_init(&f);
     struct body *body = request_body(L, 2);
-    struct call_pool *pool = name.ptr ? outgoing_find(s, name) : outgoing_choose(s, req, body, &f);
+    struct call_pool *pool = name.ptr ? outgoing_find(&s->services, name)
+                                      : outgoing_choose(&s->services, req, body, &f);
     if (pool == NULL) {
         body_put(body);
         if (name.ptr) failure_set(&f, FAILURE_INTERNAL, "no upstream '%.*s'", SLICE_ARG(name));
         return fail(L, &f);
     }
-    struct response *r = outgoing_start(s, &(struct outgoing){ pool, req, body, timeout_ms });
+    struct response *r = outgoing_start(&s->services, &(struct outgoing){ pool, req, body, timeout_ms });
     body_put(body);
     if (r == NULL) return luaL_error(L, "not enough memory");
     return wait_response(L, r);
@@ -214,7 +217,7 @@ static const struct slice *read_pieces(lua_State *L, unsigned *count) {
 int l_respond(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);
     struct state *s = state_of(L);
-    struct policy_request *req = s->running ? s->running->request : NULL;
+    struct request *req = s->running ? s->running->request : NULL;
     const struct chat *chat = req && req->body ? &req->body->chat : NULL;
     struct synthetic_options a = { .status = 200 };
     a.text = field_string(L, "text", "");

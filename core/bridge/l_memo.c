@@ -149,7 +149,7 @@ static void put_field(const struct body *b, const char *name, struct buf *out) {
 
 /* All hashes into out, SHOWN bytes each, and behind them, with `alone`, 8 bytes for
  * each message by itself.  Returns how many messages; -2: no memory. */
-static int hash_all(const struct policy_request *r, const struct body *b, bool alone, struct buf *scratch,
+static int hash_all(const struct request *r, const struct body *b, bool alone, struct buf *scratch,
                     struct buf *out) {
     EVP_MD_CTX *hash = EVP_MD_CTX_new();
     bool ok = hash != NULL && EVP_DigestInit_ex(hash, EVP_sha256(), NULL);
@@ -192,7 +192,7 @@ static void push_hex(lua_State *L, const char *bytes, size_t len) {
 /* req:prefixes(alone) -> { [0] = h0, h1, ... }, empty when there are no messages; and
  * with alone a list of hashes of each message by itself */
 int l_prefixes(lua_State *L) {
-    const struct policy_request *r = request_check(L, 1);
+    const struct request *r = request_check(L, 1);
     bool alone = lua_toboolean(L, 2);
     struct body *b = request_body(L, 1);
     struct buf *scratch = lib_scratch(L), *out = lib_output(L);

@@ -16,7 +16,8 @@
 
 #include "bridge/bundle.h"
 #include "bridge/lib.h"
-#include "bridge/outgoing.h"
+#include "bridge/request.h"
+#include "request/outgoing.h"
 #include "bridge/value.h"
 #include "tokens/calibration.h"
 
@@ -54,35 +55,36 @@ int l_tokenizers(lua_State *L) {
     struct bundle *b = (struct bundle *)(uintptr_t)s->bundle;
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
-    if (b == NULL || s->models != NULL) return luaL_error(L, "tokenizers are set while a configuration is loaded");
+    if (b == NULL || s->services.models != NULL)
+        return luaL_error(L, "tokenizers are set while a configuration is loaded");
     if (b->models != NULL) {
-        s->models = models_ref(b->models);
+        s->services.models = models_ref(b->models);
         lua_pushboolean(L, 1);
         return 1;
     }
-    s->models = models_new(b->models_before);
-    if (s->models == NULL) return luaL_error(L, "not enough memory");
+    s->services.models = models_new(b->models_before);
+    if (s->services.models == NULL) return luaL_error(L, "not enough memory");
     lua_checkstack(L, 8);
-    if (!add_all(L, s->models)) {
+    if (!add_all(L, s->services.models)) {
         lua_pushnil(L);
         lua_insert(L, -3);
         return 3;
     }
-    models_done(s->models);
-    b->models = models_ref(s->models);
+    models_done(s->services.models);
+    b->models = models_ref(s->services.models);
     lua_pushboolean(L, 1);
     return 1;
 }
 
 static struct models *models_of(lua_State *L) {
     struct state *s = state_of(L);
-    if (s->models == NULL) s->models = models_new(NULL);
-    if (s->models == NULL) luaL_error(L, "not enough memory");
-    return s->models;
+    if (s->services.models == NULL) s->services.models = models_new(NULL);
+    if (s->services.models == NULL) luaL_error(L, "not enough memory");
+    return s->services.models;
 }
 
 static struct tokens *counter_of(lua_State *L) {
-    struct tokens *t = state_tokens(state_of(L));
+    struct tokens *t = services_tokens(&state_of(L)->services);
     if (t == NULL) luaL_error(L, "not enough memory");
     return t;
 }
@@ -94,7 +96,7 @@ static struct tokens_ask ask_for(lua_State *L, int index) {
     struct state *s = state_of(L);
     struct slice name = SLICE("");
     if (!lua_isnoneornil(L, index)) name.ptr = luaL_checklstring(L, index, &name.len);
-    const struct call_pool *p = outgoing_find(s, name);
+    const struct call_pool *p = outgoing_find(&s->services, name);
     if (p != NULL && p->target->model) name = slice_str(p->target->model);
     struct tokens_ask a = { .limit = TOKENS_NO_LIMIT, .go_on = go_on, .ud = s };
     models_find(models_of(L), name, &a.model);
@@ -199,17 +201,17 @@ static uint64_t limit_before(struct calibration *l, const struct outgoing_model 
     return known ? 2 * limit + 64 : limit;
 }
 
-static struct tokens_count count_request(lua_State *L, struct policy_request *r, struct body *b, uint64_t limit,
+static struct tokens_count count_request(lua_State *L, struct request *r, struct body *b, uint64_t limit,
                                          int *rc) {
     struct state *s = state_of(L);
     struct outgoing_model m;
-    outgoing_model(s, r, b, &m);
+    outgoing_model(&s->services, r, b, &m);
     struct tokens_ask a = { .go_on = go_on, .ud = s };
-    models_find(s->models, m.model, &a.model);
-    struct calibration *l = s->calibration;
+    models_find(s->services.models, m.model, &a.model);
+    struct calibration *l = s->services.calibration;
     a.limit = limit_before(l, &m, limit);
     struct tokens_count n;
-    *rc = tokens_body(s->tokens, &a, &b->doc, &n);
+    *rc = tokens_body(s->services.tokens, &a, &b->doc, &n);
     if (*rc == 0 && b == r->body && n.tokens <= a.limit) {
         r->counted = n.tokens;
         r->counted_for = a.model;
@@ -223,7 +225,7 @@ static struct tokens_count count_request(lua_State *L, struct policy_request *r,
 
 /* req:tokens(limit) -> count, exact */
 int l_request_tokens(lua_State *L) {
-    struct policy_request *r = request_check(L, 1);
+    struct request *r = request_check(L, 1);
     double most = luaL_optnumber(L, 2, 1e18);
     luaL_argcheck(L, most >= 0, 2, "a limit is a number of tokens, 0 or more");
     models_of(L);

@@ -295,9 +295,9 @@ static int l_attempt_end(lua_State *L) {
 /* core.upstreams() -> names */
 static int l_upstreams(lua_State *L) {
     struct state *s = state_of(L);
-    lua_createtable(L, (int)s->pool_count, 0);
-    for (unsigned i = 0; i < s->pool_count; i++) {
-        lua_pushstring(L, s->pools[i].target->name);
+    lua_createtable(L, (int)s->services.pool_count, 0);
+    for (unsigned i = 0; i < s->services.pool_count; i++) {
+        lua_pushstring(L, s->services.pools[i].target->name);
         lua_rawseti(L, -2, (int)i + 1);
     }
     return 1;
@@ -312,8 +312,8 @@ static void set_count(lua_State *L, const char *key, atomic_uint_least64_t *v) {
 static int l_health(lua_State *L) {
     struct state *s = state_of(L);
     const char *name = luaL_checkstring(L, 1);
-    for (unsigned i = 0; i < s->pool_count; i++) {
-        const struct target *t = s->pools[i].target;
+    for (unsigned i = 0; i < s->services.pool_count; i++) {
+        const struct target *t = s->services.pools[i].target;
         if (strcmp(t->name, name) != 0) continue;
         bool up = false;
         for (unsigned u = 0; u < t->url_count; u++)

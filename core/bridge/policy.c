@@ -148,7 +148,7 @@ static void on_done(struct task *t, bool ok) {
     failure_deinit(&f);
 }
 
-struct task *policy_start(struct state *s, const struct policy_chain *chain, struct policy_request *r,
+struct task *policy_start(struct state *s, const struct policy_chain *chain, struct request *r,
                           void (*done)(void *owner, const struct policy_result *result), void *owner) {
     struct task *t = task_of(s, chain);
     if (t == NULL) return NULL;

@@ -28,7 +28,7 @@ struct policy_result {
 /* Runs a chain for a request in a task of its own, at once.  done is called when
  * it returns, from below this call or later; not after task_cancel().  NULL when
  * there is no memory. */
-struct task *policy_start(struct state *s, const struct policy_chain *chain, struct policy_request *r,
+struct task *policy_start(struct state *s, const struct policy_chain *chain, struct request *r,
                           void (*done)(void *owner, const struct policy_result *result), void *owner);
 
 #endif

@@ -20,7 +20,7 @@
 
 struct handle {
     struct view            view; /* first: view.c works on it */
-    struct policy_request *req;
+    struct request *req;
 };
 
 /* ORDER properties: the names in open_properties(). */
@@ -30,20 +30,8 @@ static const char ctx_key;
 
 /* -- Life ----------------------------------------------------------------------- */
 
-struct policy_request *policy_request_new(struct state *s) {
-    struct policy_request *r = mem_zalloc(sizeof(*r));
-    if (r == NULL) return NULL;
-    r->refs = 1;
-    r->live = true;
-    r->state = s;
-    r->peer = "";
-    list_init(&r->responses);
-    arena_init(&r->arena);
-    return r;
-}
-
 /* Takes everything from the handle, if Lua still has it. */
-static void empty_handle(struct policy_request *r) {
+static void empty_handle(struct request *r) {
     struct handle *h = handle_empty(r->state, &r->state->request_type, r->slot);
     r->slot = 0;
     r->handle = NULL;
@@ -54,80 +42,38 @@ static void empty_handle(struct policy_request *r) {
     r->refs--;
 }
 
-/* The caller holds a share. */
-void policy_request_end(struct policy_request *r) {
-    r->live = false;
-    r->headers = NULL;
-    r->header_count = 0;
-    r->peer = "";
-    /* Calls whose answers the policy did not return: nobody will read them. */
-    response_abandon_all(&r->responses);
-    empty_handle(r);
-    /* Views of messages live until they are collected, and the collector does not know
-     * how many bytes hang on them. */
-    body_clear(r->body);
-    blob_put(r->raw);
-    r->raw = NULL;
-}
-
-void policy_request_put(struct policy_request *r) {
-    if (r == NULL || --r->refs > 0) return;
+static void release(struct request *r) {
     if (r->slot != 0) handle_empty(r->state, &r->state->request_type, r->slot); /* collected before */
     state_ref_drop(r->state, r->cleanup_ref);
     budget_put(r->cleanup_budget);
-    body_put(r->body);
-    blob_put(r->raw);
-    arena_deinit(&r->arena);
-    mem_free(r);
 }
 
-static bool own(struct policy_request *r, struct slice *s) {
-    if (s->len == 0) return true;
-    s->ptr = arena_dup(&r->arena, *s);
-    return s->ptr != NULL;
-}
-
-bool policy_request_keep(struct policy_request *r) {
-    if (r->kept) return true;
-    struct http_header *all = arena_alloc(&r->arena, (r->header_count + 1) * sizeof(*all));
-    struct slice method = r->method, path = r->path, query = r->query, peer = slice_str(r->peer);
-    bool ok = all != NULL && own(r, &method) && own(r, &path) && own(r, &query) && own(r, &peer);
-    for (unsigned i = 0; ok && i < r->header_count; i++) {
-        all[i] = r->headers[i];
-        ok = own(r, &all[i].name) && own(r, &all[i].value);
-    }
-    if (!ok) return false;
-    r->method = method;
-    r->path = path;
-    r->query = query;
-    r->peer = peer.ptr;
-    r->headers = all;
-    return r->kept = true;
-}
-
-static struct slice find_header(const struct policy_request *r, struct slice name) {
-    for (unsigned i = 0; i < r->header_count; i++)
-        if (slice_eq_nocase(r->headers[i].name, name)) return r->headers[i].value;
-    return slice_of(NULL, 0);
+struct request *policy_request_new(struct state *s) {
+    static const struct request_user_ops ops = { empty_handle, release };
+    struct request *r = request_new();
+    if (r == NULL) return NULL;
+    r->state = s;
+    r->user_ops = &ops;
+    return r;
 }
 
 static struct handle *to_handle(lua_State *L, int i) {
     struct state *s = state_of(L);
-    const struct policy_request *mine = s->running ? s->running->request : NULL;
+    const struct request *mine = s->running ? s->running->request : NULL;
     void *p = lua_touserdata(L, i);
     if (p != NULL && mine != NULL && p == mine->handle) return p;
     struct handle *h = handle_test(L, i, &s->request_type);
     return h ? h : luaL_checkudata(L, i, REQUEST_TYPE); /* which raises */
 }
 
-struct policy_request *request_check(lua_State *L, int index) {
+struct request *request_check(lua_State *L, int index) {
     struct handle *h = to_handle(L, index);
     if (h->req == NULL || !h->req->live) luaL_error(L, "request is finished");
     return h->req;
 }
 
-/* Its handle, made once. [0, +1, e] takes a share, until policy_request_end() */
-static void push(lua_State *L, struct policy_request *r) {
+/* Its handle, made once. [0, +1, e] takes a share, until request_end() */
+static void push(lua_State *L, struct request *r) {
     struct handle *h = handle_new(L, &state_of(L)->request_type, sizeof(*h), &r->slot);
     r->handle = h;
     h->req = r;
@@ -137,7 +83,7 @@ static void push(lua_State *L, struct policy_request *r) {
 
 struct body *request_body(lua_State *L, int index) {
     struct handle *h = to_handle(L, index);
-    struct policy_request *r = request_check(L, index);
+    struct request *r = request_check(L, index);
     if (r->body == NULL) return NULL;
     if (!view_is_dirty(L, &h->view, index)) return body_ref(r->body);
     struct buf *out = lib_output(L);
@@ -158,17 +104,17 @@ struct body *request_body(lua_State *L, int index) {
 /* -- Headers --------------------------------------------------------------------- */
 
 static int l_headers_index(lua_State *L) {
-    struct policy_request **box = luaL_checkudata(L, 1, HEADERS_TYPE);
+    struct request **box = luaL_checkudata(L, 1, HEADERS_TYPE);
     if (!(*box)->live) return luaL_error(L, "request is finished");
     size_t len;
     const char *name = luaL_checklstring(L, 2, &len);
-    struct slice v = find_header(*box, slice_of(name, len));
+    struct slice v = request_header(*box, slice_of(name, len));
     if (v.ptr == NULL) lua_pushnil(L);
     else lua_pushlstring(L, v.ptr, v.len);
     return 1;
 }
 
-static void remove_header(struct policy_request *r, struct slice name) {
+static void remove_header(struct request *r, struct slice name) {
     unsigned kept = 0;
     for (unsigned i = 0; i < r->header_count; i++)
         if (!slice_eq_nocase(r->headers[i].name, name)) r->headers[kept++] = r->headers[i];
@@ -177,7 +123,7 @@ static void remove_header(struct policy_request *r, struct slice name) {
 
 /* nil takes a header away, for good: a key that was for us goes to nobody else. */
 static int l_headers_newindex(lua_State *L) {
-    struct policy_request **box = luaL_checkudata(L, 1, HEADERS_TYPE);
+    struct request **box = luaL_checkudata(L, 1, HEADERS_TYPE);
     if (!(*box)->live) return luaL_error(L, "request is finished");
     size_t len;
     const char *name = luaL_checklstring(L, 2, &len);
@@ -189,14 +135,14 @@ static int l_headers_newindex(lua_State *L) {
 }
 
 static int l_headers_gc(lua_State *L) {
-    struct policy_request **box = lua_touserdata(L, 1);
-    policy_request_put(*box);
+    struct request **box = lua_touserdata(L, 1);
+    request_put(*box);
     *box = NULL;
     return 0;
 }
 
-static void push_headers(lua_State *L, struct policy_request *r) {
-    struct policy_request **box = lua_newuserdata(L, sizeof(*box));
+static void push_headers(lua_State *L, struct request *r) {
+    struct request **box = lua_newuserdata(L, sizeof(*box));
     *box = r;
     r->refs++;
     luaL_getmetatable(L, HEADERS_TYPE);
@@ -229,7 +175,7 @@ static void push_or_nil(lua_State *L, const char *s) {
 }
 
 static void push_property(lua_State *L, struct handle *h, enum property p) {
-    struct policy_request *r = h->req;
+    struct request *r = h->req;
     switch (p) {
     case P_ID: lua_pushstring(L, r->id); break;
     case P_METHOD: lua_pushlstring(L, r->method.ptr, r->method.len); break;
@@ -264,14 +210,14 @@ static void check_upstream(lua_State *L) {
     if (lua_isnil(L, 3)) return;
     struct state *s = state_of(L);
     const char *name = luaL_checkstring(L, 3);
-    for (unsigned i = 0; i < s->pool_count; i++)
-        if (strcmp(s->pools[i].target->name, name) == 0) return;
-    if (s->pool_count > 0) luaL_error(L, "unknown upstream '%s'", name);
+    for (unsigned i = 0; i < s->services.pool_count; i++)
+        if (strcmp(s->services.pools[i].target->name, name) == 0) return;
+    if (s->services.pool_count > 0) luaL_error(L, "unknown upstream '%s'", name);
 }
 
 static int l_newindex(lua_State *L) {
     struct handle *h = lua_touserdata(L, 1);
-    struct policy_request *r = h->req;
+    struct request *r = h->req;
     if (r == NULL || !r->live) return luaL_error(L, "request is finished");
     lua_pushvalue(L, 2);
     lua_rawget(L, lua_upvalueindex(1));
@@ -292,20 +238,20 @@ static int l_newindex(lua_State *L) {
 
 static int l_gc(lua_State *L) {
     struct handle *h = lua_touserdata(L, 1);
-    struct policy_request *r = h->req;
+    struct request *r = h->req;
     h->req = NULL;
     body_put(h->view.body);
     h->view.body = NULL;
     if (r == NULL) return 0;
     r->handle = NULL;
-    policy_request_put(r);
+    request_put(r);
     return 0;
 }
 
 /* -- Methods ------------------------------------------------------------------------- */
 
 static int l_body(lua_State *L) {
-    struct policy_request *r = request_check(L, 1);
+    struct request *r = request_check(L, 1);
     struct body *b = request_body(L, 1);
     struct slice s = b ? blob_get(b->text) : blob_get(r->raw);
     /* The text may be the only copy: the blob outlives body_put() through r only
@@ -322,7 +268,7 @@ static int l_body(lua_State *L) {
 }
 
 static int l_fingerprint(lua_State *L) {
-    struct policy_request *r = request_check(L, 1);
+    struct request *r = request_check(L, 1);
     struct body *b = request_body(L, 1);
     struct slice s = b ? blob_get(b->text) : blob_get(r->raw);
     struct buf *out = lib_output(L);
@@ -339,7 +285,7 @@ static int l_fingerprint(lua_State *L) {
 }
 
 static int l_time_left(lua_State *L) {
-    struct policy_request *r = request_check(L, 1);
+    struct request *r = request_check(L, 1);
     uint64_t now = loop_now(state_of(L)->loop);
     if (r->deadline_ms == 0) lua_pushnumber(L, 1e9);
     else lua_pushnumber(L, r->deadline_ms > now ? (double)(r->deadline_ms - now) / 1000 : 0);
@@ -426,7 +372,7 @@ static const char *saved_policy(lua_State *L) {
     return s;
 }
 
-static int push_saved(lua_State *L, const struct policy_request *r) {
+static int push_saved(lua_State *L, const struct request *r) {
     int64_t tokens, nano;
     savings_total(r->saved, &tokens, &nano);
     lua_createtable(L, 0, 2);
@@ -439,7 +385,7 @@ static int push_saved(lua_State *L, const struct policy_request *r) {
 
 /* req:saved{ policy =, before =, after =, cost =, seconds = }; req:saved() -> sums */
 static int l_saved(lua_State *L) {
-    struct policy_request *r = request_check(L, 1);
+    struct request *r = request_check(L, 1);
     if (lua_isnoneornil(L, 2)) return push_saved(L, r);
     luaL_checktype(L, 2, LUA_TTABLE);
     const char *policy = saved_policy(L);
@@ -460,11 +406,11 @@ static int l_saved(lua_State *L) {
 
 /* A request whose only share is its handle's.  The handle comes first: what raises before
  * it has the request would leak it. [0, +1, e] */
-static struct policy_request *make(lua_State *L) {
+static struct request *make(lua_State *L) {
     struct state *s = state_of(L);
     unsigned slot;
     struct handle *h = handle_new(L, &s->request_type, sizeof(*h), &slot);
-    struct policy_request *r = policy_request_new(s);
+    struct request *r = policy_request_new(s);
     if (r == NULL) {
         handle_empty(s, &s->request_type, slot);
         luaL_error(L, "not enough memory");
@@ -476,7 +422,7 @@ static struct policy_request *make(lua_State *L) {
     return r;
 }
 
-static void read_headers(lua_State *L, int t, struct policy_request *r) {
+static void read_headers(lua_State *L, int t, struct request *r) {
     struct http_header *all = arena_alloc(&r->arena, HTTP_MAX_HEADERS * sizeof(*all));
     if (all == NULL) luaL_error(L, "not enough memory");
     lua_pushnil(L);
@@ -496,7 +442,7 @@ static void read_headers(lua_State *L, int t, struct policy_request *r) {
     r->headers = all;
 }
 
-static struct slice arena_arg(lua_State *L, int i, struct policy_request *r) {
+static struct slice arena_arg(lua_State *L, int i, struct request *r) {
     struct slice s;
     s.ptr = luaL_checklstring(L, i, &s.len);
     s.ptr = arena_dup(&r->arena, s);
@@ -519,7 +465,7 @@ int l_new_request(lua_State *L) {
     luaL_checktype(L, 3, LUA_TTABLE);
     size_t len;
     const char *text = luaL_checklstring(L, 4, &len);
-    struct policy_request *r = make(L);
+    struct request *r = make(L);
     r->method = arena_arg(L, 1, r);
     r->path = arena_arg(L, 2, r);
     read_headers(L, 3, r);

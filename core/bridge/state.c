@@ -231,7 +231,8 @@ int state_new(struct state **out, struct loop *loop, struct log *log, struct sha
         snprintf(err, errlen, "out of memory");
         return PERILUNE_ERR_NOMEM;
     }
-    *s = (struct state){ .refs = 1, .loop = loop, .log = log, .shared = shared, .limits = *limits };
+    *s = (struct state){ .refs = 1, .loop = loop, .log = log, .shared = shared, .limits = *limits,
+                         .services = { .loop = loop, .high_water = limits->high_water } };
     pool_init(&s->pool, POOL_SIZE);
     s->L = lua_newstate(allocate, s);
     if (s->L == NULL) {
@@ -253,13 +254,6 @@ int state_new(struct state **out, struct loop *loop, struct log *log, struct sha
     }
     *out = s;
     return 0;
-}
-
-struct tokens *state_tokens(struct state *s) {
-    if (s->tokens != NULL) return s->tokens;
-    s->tokens = tokens_new();
-    s->owns_tokens = s->tokens != NULL;
-    return s->tokens;
 }
 
 struct state *state_ref(struct state *s) {
@@ -286,8 +280,7 @@ void state_put(struct state *s) {
     json_deinit(&s->scratch_doc);
     buf_deinit(&s->decode);
     buf_deinit(&s->encode);
-    if (s->owns_tokens) tokens_free(s->tokens);
-    models_put(s->models);
+    services_deinit(&s->services);
     handles_deinit(&s->handles);
     pool_deinit(&s->pool);
     if (s->closed) s->closed(s->closed_ud);

@@ -12,13 +12,11 @@
 #include "bridge/budget.h"
 #include "bridge/handle.h"
 #include "request/savings.h"
-#include "tokens/tokens.h"
+#include "request/services.h"
 #include "store/shared.h"
 #include "sys/loop.h"
-#include "upstream/call.h"
 
 struct task;
-struct calibration;
 struct bundle;
 
 struct state_limits {
@@ -49,13 +47,8 @@ struct state {
     struct shared      *shared;     /* perilune.shared(): one for all threads */
     struct state_limits limits;
     struct state_stats *stats;      /* NULL in the checker */
-    struct models      *models;     /* a share; NULL until the configuration says, or somebody asks */
-    struct tokens      *tokens;     /* the counter; the worker's, unless owns_tokens */
-    bool                owns_tokens;
-    struct calibration     *calibration;    /* NULL in the checker */
+    struct services     services;   /* upstreams, counters: what requests are served with */
     const struct bundle *bundle;    /* while booting */
-    struct call_pool   *pools;      /* upstreams of this generation; borrowed from it */
-    unsigned            pool_count;
     struct task        *running;
     struct stretch      run;        /* what is charged at the moment, and to whom */
     uint64_t            mark_us, mark_cpu_us; /* both clocks, near the beginning of `run` */
@@ -126,9 +119,6 @@ static inline void state_pay(lua_State *L, size_t steps) {
 
 /* Bytes that the running request may still take, also in C; SIZE_MAX where there is no limit. */
 size_t state_memory_left(const struct state *s);
-
-/* The counter of tokens, made when there is none yet. NULL: no memory. */
-struct tokens *state_tokens(struct state *s);
 
 /* Collects garbage when the heap comes near its limit: LuaJIT by itself waits
  * until it has doubled, which may be too late. */

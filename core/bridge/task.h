@@ -4,7 +4,7 @@
 
 #include "bridge/state.h"
 
-struct policy_request;
+struct request;
 struct policy_result;
 
 /* Something a task waits for. Embedded in the primitive's own struct. */
@@ -34,7 +34,7 @@ struct task {
     bool          branch;   /* of another task, whose budget it shares */
     bool          trying, attempt_over; /* see budget_attempt() */
     uint64_t      attempt_us; /* what the budget will have used when the attempt ends */
-    struct policy_request *request; /* borrowed; NULL in tests */
+    struct request *request; /* borrowed; NULL in tests */
     struct deferred    ready;    /* used up its slice, or is to start */
     bool          returned; /* by itself: co can be used again */
     int           arguments;/* on co's stack for the first resume */

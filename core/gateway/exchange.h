@@ -1,15 +1,67 @@
-/* exchange.h -- one request of a client, from its body to its last byte. See
+/* exchange.h -- one request, from whoever asked to the last event of its answer. See
  * exchange.c. */
 #ifndef PERILUNE_GATEWAY_EXCHANGE_H
 #define PERILUNE_GATEWAY_EXCHANGE_H
 
 #include "gateway/worker.h"
 
-/* http_handler functions; ud is the worker. */
-void exchange_request(void *ud, struct http_request *r);
-void exchange_gone(void *ud, struct http_request *r);
-void exchange_drained(void *ud, struct http_request *r);
-void exchange_refused(void *ud, int status, const char *why, struct buf *out);
+enum exchange_state {
+    EXCHANGE_NEW,       /* being filled by who asks */
+    EXCHANGE_WAITING,   /* for admission */
+    EXCHANGE_ASKING,    /* policies run, or an upstream was asked and is silent */
+    EXCHANGE_ANSWERING, /* events go to the client */
+    EXCHANGE_OVER
+};
+
+struct exchange;
+
+/* Who asks implements this and embeds the exchange. */
+struct exchange_ops {
+    void (*understood)(struct exchange *x); /* the body is read, x->stream is known; nothing was asked yet */
+    void (*free)(struct exchange *x);       /* last: its memory */
+};
+
+struct exchange {
+    enum exchange_state    state;
+    const struct exchange_ops *ops;
+    struct sink           *client;   /* who asked; NULL: gone */
+    struct sink            sink;     /* of the response */
+    struct list            link;     /* worker->exchanges */
+    struct worker         *w;
+    struct generation     *gen;
+    struct request        *req;
+    const struct route    *route;    /* NULL: none was needed */
+    struct task           *task;
+    struct response       *res;
+    struct timer           deadline;
+    struct failure        *failure;  /* what the client got */
+    uint64_t               start_us, policy_us, ttft_us, total_us;
+    int                    status;   /* that the client was told, or will be */
+    bool                   committed; /* it was told: the client sets it, and status with it */
+    bool                   stream;   /* the client asked for one */
+    bool                   chat;     /* the body is one that we understand */
+};
+
+/* Takes a share of the worker's generation and makes the request, with an id and a deadline.
+ * start_us: loop_hrtime_us() when the question began to arrive.  Returns 0 or
+ * PERILUNE_ERR_NOMEM. */
+int  exchange_init(struct exchange *x, struct worker *w, const struct exchange_ops *ops, struct sink *client,
+                   uint64_t start_us);
+/* Whoever asks proposes an id; it is kept when it is harmless in a header and in a log. */
+void exchange_propose_id(struct exchange *x, struct slice id);
+/* The request is complete, body its bytes (taken).  May end and free x. */
+void exchange_begin(struct exchange *x, struct buf *body);
+
+/* The client takes events again, after FLOW_FULL. */
+void exchange_resume(struct exchange *x);
+/* The client is gone, or does not want the rest. Frees x. */
+void exchange_gone(struct exchange *x);
+/* Ends it with an ERROR event to the client. Frees x. */
+void exchange_fail(struct exchange *x, enum failure_kind kind, const char *message);
+
+/* What a client may want to know of the answer, from its HEAD on. */
+struct slice exchange_upstream(const struct exchange *x); /* who answered; empty: nobody said */
+struct slice exchange_headers(const struct exchange *x);  /* lines that policies added */
 
 /* {"id":...,"age_ms":...,"waits_for":...} */
 void exchange_describe(const struct list *link, uint64_t now_us, struct buf *out);

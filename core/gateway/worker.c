@@ -15,6 +15,7 @@
 #include <stdio.h>
 
 #include "gateway/exchange.h"
+#include "gateway/http_exchange.h"
 
 /* -- Generations ------------------------------------------------------------------------ */
 
@@ -58,14 +59,16 @@ int generation_bind(struct generation *gen, struct worker *w, struct config *c) 
     gen->config = config_ref(c);
     for (unsigned i = 0; i < c->target_count; i++) call_pool_init(&gen->pools[i], &w->client, &c->targets[i]);
     struct state *s = gen->state;
-    s->pools = gen->pools;
-    s->pool_count = c->target_count;
+    s->services.loop = w->loop;
+    s->services.pools = gen->pools;
+    s->services.pool_count = c->target_count;
     s->limits = c->lua;
+    s->services.high_water = c->lua.high_water;
     s->stats = &w->metrics.lua;
-    if (s->owns_tokens) tokens_free(s->tokens); /* what was counted while loading */
-    s->owns_tokens = false;
-    s->tokens = w->tokens;
-    s->calibration = w->calibration;
+    if (s->services.owns_tokens) tokens_free(s->services.tokens); /* what was counted while loading */
+    s->services.owns_tokens = false;
+    s->services.tokens = w->tokens;
+    s->services.calibration = w->calibration;
     s->loop = w->loop; /* from here on it belongs to the worker's thread */
     return 0;
 }
@@ -74,7 +77,7 @@ void worker_install(struct worker *w, struct generation *gen) {
     struct generation *old = w->gen;
     w->gen = gen;
     w->server.limits = gen->config->http;
-    if (gen->state->models != NULL) tokens_keep(w->tokens, gen->state->models);
+    if (gen->state->services.models != NULL) tokens_keep(w->tokens, gen->state->services.models);
     if (old != NULL) state_put(old->state);
 }
 
@@ -143,8 +146,8 @@ static void deinit_parts(struct worker *w) {
 
 /* All of them or none: whose part failed is no worker yet, and nobody will close it. */
 static int open_parts(struct worker *w) {
-    struct http_handler handler = { .ud = w, .request = exchange_request, .gone = exchange_gone,
-                                    .drained = exchange_drained, .refused = exchange_refused };
+    struct http_handler handler = { .ud = w, .request = http_exchange_request, .gone = http_exchange_gone,
+                                    .drained = http_exchange_drained, .refused = http_exchange_refused };
     struct http_limits limits = { .body = 1 << 20, .header_ms = 10000, .body_ms = 60000, .idle_ms = 60000,
                                   .send_ms = 60000, .high_water = 1 << 18, .low_water = 1 << 16,
                                   .connections = 1024 };

@@ -30,7 +30,7 @@ struct world {
     struct shared         *shared;
     struct bundle         *bundle;
     struct state          *state;
-    struct policy_request *request;
+    struct request *request;
     struct task           *task;
     const char            *code;
     bool                   over, ok;
@@ -93,8 +93,8 @@ static void world_open(struct world *w, const char *code) {
     int rc = state_new(&w->state, &w->loop, NULL, w->shared, &limits, err, sizeof(err));
     if (rc != 0) FAIL("%s", err);
     w->state->until_us = 0;
-    w->state->pools = &w->pool;
-    w->state->pool_count = 1;
+    w->state->services.pools = &w->pool;
+    w->state->services.pool_count = 1;
     w->state->bundle = w->bundle;
     world_open_request(w);
     if (state_call(w->state, world_load, w, err, sizeof(err)) != 0) FAIL("%s", err);
@@ -163,8 +163,8 @@ static const char *world_text(struct world *w) {
 
 static void world_close(struct world *w) {
     task_free(w->task);
-    policy_request_end(w->request);
-    policy_request_put(w->request);
+    request_end(w->request);
+    request_put(w->request);
     loop_flush(&w->loop);
     state_put(w->state);
     call_pool_deinit(&w->pool);

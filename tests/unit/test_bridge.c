@@ -60,7 +60,7 @@ struct world {
     struct state         *state;
     struct bundle        *bundle;
     struct policy_chain  *chains;
-    struct policy_request *request;
+    struct request *request;
     struct task          *task;
     struct sink           client;
     bool                  over, answered, ended;
@@ -140,9 +140,9 @@ static bool live(const char *path, bool cancel) {
     bool ok = load(&w, path) == 0 && ask(&w, cancel) == 0;
     if (w.request) {
         cleanup_run(w.request, &(struct outcome){ .ok = ok, .usage.known = true });
-        policy_request_end(w.request);
+        request_end(w.request);
     }
-    policy_request_put(w.request);
+    request_put(w.request);
     loop_flush(&w.loop);
     state_put(w.state);
     mem_free(w.chains);

@@ -1,15 +1,16 @@
 /* outgoing.h -- from a request to a running call. See outgoing.c. */
-#ifndef PERILUNE_BRIDGE_OUTGOING_H
-#define PERILUNE_BRIDGE_OUTGOING_H
+#ifndef PERILUNE_REQUEST_OUTGOING_H
+#define PERILUNE_REQUEST_OUTGOING_H
 
-#include "bridge/request.h"
-#include "bridge/response.h"
+#include "flow/response.h"
+#include "request/request.h"
+#include "request/services.h"
 
 /* The upstream for a request: the one a policy chose, the one whose model or name
  * is asked for, the only one.  NULL with *f filled: model_not_found. */
-struct call_pool *outgoing_choose(struct state *s, const struct policy_request *r,
+struct call_pool *outgoing_choose(struct services *v, const struct request *r,
                                   const struct body *body, struct failure *f);
-struct call_pool *outgoing_find(struct state *s, struct slice name);
+struct call_pool *outgoing_find(struct services *v, struct slice name);
 
 /* What the request would be sent as: the upstream's name (empty when there is none yet)
  * and the model, of the upstream or of the body.  Borrowed until deinit. */
@@ -17,18 +18,18 @@ struct outgoing_model {
     struct slice upstream, model;
     struct buf   text;
 };
-void outgoing_model(struct state *s, const struct policy_request *r, const struct body *body,
+void outgoing_model(struct services *v, const struct request *r, const struct body *body,
                     struct outgoing_model *out);
 void outgoing_model_deinit(struct outgoing_model *m);
 
 struct outgoing {
     struct call_pool      *pool;
-    struct policy_request *request;
+    struct request *request;
     struct body           *body;   /* what a policy made of it; NULL: request->raw or none */
     uint64_t               timeout_ms; /* to the first event, or the whole answer; 0: the target's */
 };
 
 /* Starts the call. A share of the response, or NULL when there is no memory. */
-struct response *outgoing_start(struct state *s, const struct outgoing *o);
+struct response *outgoing_start(struct services *v, const struct outgoing *o);
 
 #endif

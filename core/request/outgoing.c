@@ -4,7 +4,7 @@
  * own unless a policy changed them, with two splices at most: the upstream's
  * model name, and include_usage for a stream.  Of the client's headers only the
  * harmless few go on, and those that the upstream names in forward_headers. */
-#include "bridge/outgoing.h"
+#include "request/outgoing.h"
 
 #include <stdio.h>
 
@@ -17,9 +17,9 @@
 
 /* -- Which upstream ------------------------------------------------------------------ */
 
-struct call_pool *outgoing_find(struct state *s, struct slice name) {
-    for (unsigned i = 0; i < s->pool_count; i++)
-        if (slice_eq(slice_str(s->pools[i].target->name), name)) return &s->pools[i];
+struct call_pool *outgoing_find(struct services *v, struct slice name) {
+    for (unsigned i = 0; i < v->pool_count; i++)
+        if (slice_eq(slice_str(v->pools[i].target->name), name)) return &v->pools[i];
     return NULL;
 }
 
@@ -30,17 +30,17 @@ static bool answers_to(const struct target *t, struct slice model) {
     return false;
 }
 
-static struct call_pool *by_model(struct state *s, struct slice model) {
-    for (unsigned i = 0; i < s->pool_count; i++)
-        if (answers_to(s->pools[i].target, model)) return &s->pools[i];
-    return outgoing_find(s, model);
+static struct call_pool *by_model(struct services *v, struct slice model) {
+    for (unsigned i = 0; i < v->pool_count; i++)
+        if (answers_to(v->pools[i].target, model)) return &v->pools[i];
+    return outgoing_find(v, model);
 }
 
-static void not_found(struct state *s, struct slice model, bool has_body, struct failure *f) {
+static void not_found(struct services *v, struct slice model, bool has_body, struct failure *f) {
     char known[300] = "";
     size_t n = 0;
-    for (unsigned i = 0; i < s->pool_count && n < sizeof(known); i++) {
-        const struct target *t = s->pools[i].target;
+    for (unsigned i = 0; i < v->pool_count && n < sizeof(known); i++) {
+        const struct target *t = v->pools[i].target;
         n += (size_t)snprintf(known + n, sizeof(known) - n, "%s'%s'", i ? ", " : "", t->model ? t->model : t->name);
     }
     if (model.ptr == NULL && !has_body)
@@ -63,27 +63,25 @@ static struct slice asked_model(const struct body *body, struct buf *text) {
 }
 
 /* The model that a form names; ptr is NULL when it names none, or the body is no form. */
-static struct slice form_model(const struct policy_request *r) {
-    struct slice type = SLICE("");
-    for (unsigned i = 0; i < r->header_count; i++)
-        if (slice_eq_nocase(r->headers[i].name, SLICE("content-type"))) type = r->headers[i].value;
+static struct slice form_model(const struct request *r) {
+    struct slice type = request_header(r, SLICE("content-type"));
     return r->raw ? form_field(type, blob_get(r->raw), SLICE("model")) : slice_of(NULL, 0);
 }
 
-static struct call_pool *choose(struct state *s, const struct policy_request *r, struct slice model) {
-    if (r->upstream[0]) return outgoing_find(s, slice_str(r->upstream));
-    struct call_pool *p = model.ptr ? by_model(s, model) : NULL;
-    return p == NULL && s->pool_count == 1 ? &s->pools[0] : p;
+static struct call_pool *choose(struct services *v, const struct request *r, struct slice model) {
+    if (r->upstream[0]) return outgoing_find(v, slice_str(r->upstream));
+    struct call_pool *p = model.ptr ? by_model(v, model) : NULL;
+    return p == NULL && v->pool_count == 1 ? &v->pools[0] : p;
 }
 
-struct call_pool *outgoing_choose(struct state *s, const struct policy_request *r,
+struct call_pool *outgoing_choose(struct services *v, const struct request *r,
                                   const struct body *body, struct failure *f) {
     struct buf text;
     buf_init(&text, 0);
     struct slice model = body ? asked_model(body, &text) : form_model(r);
-    struct call_pool *p = choose(s, r, model);
+    struct call_pool *p = choose(v, r, model);
     if (p == NULL && r->upstream[0]) failure_set(f, FAILURE_INTERNAL, "no upstream '%s'", r->upstream);
-    else if (p == NULL) not_found(s, model, body != NULL || r->raw != NULL, f);
+    else if (p == NULL) not_found(v, model, body != NULL || r->raw != NULL, f);
     buf_deinit(&text);
     return p;
 }
@@ -94,11 +92,11 @@ static void model_at(const struct call_pool *p, const struct body *body, struct 
     out->model = p && p->target->model ? slice_str(p->target->model) : asked.ptr ? asked : SLICE("");
 }
 
-void outgoing_model(struct state *s, const struct policy_request *r, const struct body *body,
+void outgoing_model(struct services *v, const struct request *r, const struct body *body,
                     struct outgoing_model *out) {
     struct buf text;
     struct slice asked = asked_model(body, &text);
-    model_at(choose(s, r, asked), body, out);
+    model_at(choose(v, r, asked), body, out);
     buf_deinit(&text);
 }
 
@@ -110,31 +108,31 @@ void outgoing_model_deinit(struct outgoing_model *m) { buf_deinit(&m->text); }
 
 /* What is compared with the usage that comes back: known when a policy asked, counted here
  * when something is to be learned from it. */
-static void count_tokens(struct state *s, const struct outgoing *o, struct response_options *ro,
+static void count_tokens(struct services *v, const struct outgoing *o, struct response_options *ro,
                          struct outgoing_model *m) {
-    const struct policy_request *r = o->request;
+    const struct request *r = o->request;
     model_at(o->pool, o->body, m);
     ro->model = m->model;
     uint64_t known = o->body == r->body ? r->counted : 0;
-    bool wanted = calibration_wants(s->calibration, m->upstream, m->model);
-    if ((known == 0 && !wanted) || s->models == NULL) return;
+    bool wanted = calibration_wants(v->calibration, m->upstream, m->model);
+    if ((known == 0 && !wanted) || v->models == NULL) return;
     struct tokens_ask a = { .limit = TOKENS_NO_LIMIT };
     struct tokens_count n;
-    models_find(s->models, m->model, &a.model);
+    models_find(v->models, m->model, &a.model);
     ro->counted_own = a.model.exact;
     /* A policy may have asked when another model was to answer. */
     bool same = a.model.vocab == r->counted_for.vocab && a.model.form == r->counted_for.form &&
                 a.model.image == r->counted_for.image;
     if (known != 0 && same) ro->counted = known;
     if (ro->counted != 0 || !wanted || blob_get(o->body->text).len > SAMPLE_MAX) return;
-    struct tokens *t = state_tokens(s);
+    struct tokens *t = services_tokens(v);
     if (t != NULL && tokens_body(t, &a, &o->body->doc, &n) == 0) ro->counted = n.tokens;
 }
 
 /* -- Which bytes ------------------------------------------------------------------------ */
 
 /* A form goes on as it came, but for the upstream's name of the model. */
-static struct blob *form_bytes(const struct policy_request *r, struct slice model) {
+static struct blob *form_bytes(const struct request *r, struct slice model) {
     struct slice asked = form_model(r), all = r->raw ? blob_get(r->raw) : SLICE("");
     if (asked.ptr == NULL || model.len == 0 || slice_eq(asked, model)) return blob_ref(r->raw);
     struct buf out;
@@ -179,7 +177,7 @@ static bool is_hop_by_hop(struct slice name) {
 }
 
 static unsigned fields_of(const struct outgoing *o, struct call_field *out) {
-    const struct policy_request *r = o->request;
+    const struct request *r = o->request;
     unsigned n = 0;
     bool type = false;
     for (unsigned i = 0; i < r->header_count; i++) {
@@ -202,7 +200,7 @@ static uint64_t least(uint64_t a, uint64_t b) {
     return a < b ? a : b;
 }
 
-static struct slice path_of(const struct policy_request *r, struct buf *tmp) {
+static struct slice path_of(const struct request *r, struct buf *tmp) {
     struct slice p = r->path;
     if (slice_starts(p, SLICE("/v1/"))) p = slice_of(p.ptr + 3, p.len - 3);
     if (r->query.len == 0) return p;
@@ -213,7 +211,7 @@ static struct slice path_of(const struct policy_request *r, struct buf *tmp) {
 }
 
 static struct source *make_call(const struct outgoing *o, struct blob *body, bool stream) {
-    struct policy_request *r = o->request;
+    struct request *r = o->request;
     struct call_field fields[MAX_FIELDS];
     struct buf tmp;
     buf_init(&tmp, 0);
@@ -252,19 +250,19 @@ static const struct dialect *dialect_of(const struct body *b) {
     return b->kind == CHAT_COMPLETION ? &openai_chat : &openai_embeddings;
 }
 
-struct response *outgoing_start(struct state *s, const struct outgoing *o) {
+struct response *outgoing_start(struct services *v, const struct outgoing *o) {
     const struct body *b = o->body;
     bool chat = b != NULL && b->kind == CHAT_COMPLETION;
     bool stream = chat && b->chat.stream;
     bool keep_usage = chat && o->request->body && o->request->body->chat.wants_usage;
-    struct response_options ro = { .loop = s->loop, .upstream = o->pool->target->name, .dialect = dialect_of(b),
+    struct response_options ro = { .loop = v->loop, .upstream = o->pool->target->name, .dialect = dialect_of(b),
                                    .among = &o->request->responses, .limit = o->pool->target->max_answer,
-                                   .high_water = s->limits.high_water };
+                                   .high_water = v->high_water };
     struct outgoing_model model = { .text = { .data = NULL } };
-    if (chat) count_tokens(s, o, &ro, &model);
+    if (chat) count_tokens(v, o, &ro, &model);
     if (ro.counted != 0) {
         ro.settled = calibrate;
-        ro.settled_ud = s->calibration;
+        ro.settled_ud = v->calibration;
     }
     struct response *r = response_new(&ro);
     outgoing_model_deinit(&model);

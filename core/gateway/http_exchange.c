@@ -1,0 +1,266 @@
+/* http_exchange.c -- an exchange that a client's HTTP connection asked for.
+ *
+ *     connection --> http_request --> exchange --> events --> reply
+ *
+ * Everything about an answer that is HTTP: the head with its headers, an error as a reply
+ * or, when the head is gone, as an event of the stream; and what keeps a stream alive.
+ *
+ * While nothing was sent on a stream, a comment goes out every keepalive_comment
+ * seconds, so that proxies in between do not give up.  The first one commits the
+ * status 200 and the shape: a failure after it is an event in the stream, and an
+ * answer that comes whole is told as a chunk (`retold`).
+ *
+ * The connection's request is its own until its reply ended, or `gone` came. */
+#include "gateway/http_exchange.h"
+
+#include <stdio.h>
+
+#include "flow/headers.h"
+#include "gateway/exchange.h"
+#include "llm/openai.h"
+
+struct http_exchange {
+    struct exchange      x;
+    struct sink          sink;
+    struct http_request *http;    /* NULL once replied or gone */
+    struct timer         comment;
+    bool                 frames;  /* the answer is a text/event-stream */
+    bool                 begun;   /* a comment went out first */
+    bool                 retold;
+};
+
+/* -- Replying ----------------------------------------------------------------------------- */
+
+/* Which request it was, and who answered it. */
+static void put_identity(struct buf *b, const struct exchange *x) {
+    headers_put(b, SLICE("x-request-id"), slice_str(x->req->id));
+    struct slice upstream = exchange_upstream(x);
+    if (upstream.len > 0) headers_put(b, SLICE("x-perilune-upstream"), upstream);
+}
+
+/* How many prompt tokens policies kept from being sent; negative: added. */
+static void put_saved(struct buf *b, const struct savings_entry *list) {
+    if (list == NULL) return;
+    int64_t tokens, nano_usd;
+    savings_total(list, &tokens, &nano_usd);
+    buf_printf(b, "x-perilune-saved-tokens: %lld\r\n", (long long)tokens);
+}
+
+static void send_head(struct http_exchange *e, int status, struct slice type, size_t length) {
+    struct exchange *x = &e->x;
+    struct buf h;
+    buf_init(&h, 0);
+    buf_reserve(&h, 320);
+    if (type.len > 0) headers_put(&h, SLICE("content-type"), type);
+    if (slice_starts(type, SLICE("text/event-stream"))) buf_puts(&h, "cache-control: no-cache\r\n");
+    put_identity(&h, x);
+    put_saved(&h, x->req->saved);
+    buf_slice(&h, exchange_headers(x));
+    x->committed = true;
+    x->status = status;
+    timer_stop(x->w->loop, &e->comment);
+    if (buf_failed(&h)) reply_lost(e->http); /* half a head is none */
+    reply_head(e->http, status, buf_get(&h), length);
+    buf_deinit(&h);
+}
+
+static bool is_json_error(const struct buf *b) {
+    struct json_doc doc = { .nodes = NULL };
+    bool ok = json_parse(&doc, buf_get(b), &(struct json_error){ 0 }) == 0 && json_type(&doc, 0) == JSON_OBJECT &&
+              json_get(&doc, 0, SLICE("error")) != JSON_NONE;
+    json_deinit(&doc);
+    return ok;
+}
+
+/* The upstream's own words where it spoke of the client's mistake. */
+static void error_body(const struct failure *f, struct buf *out) {
+    if (f->status < 500 && buf_len(&f->body) > 0 && is_json_error(&f->body)) buf_slice(out, buf_get(&f->body));
+    else failure_write_json(out, f);
+}
+
+static void reply_error(struct http_exchange *e, const struct failure *f) {
+    struct exchange *x = &e->x;
+    struct buf body, h;
+    buf_init(&body, 0);
+    buf_init(&h, 0);
+    error_body(f, &body);
+    buf_puts(&h, "content-type: application/json\r\n");
+    put_identity(&h, x);
+    if (f->retry_after_ms > 0 || f->status == 429 || f->status == 503) {
+        buf_puts(&h, "retry-after: ");
+        buf_u64(&h, f->retry_after_ms > 0 ? (f->retry_after_ms + 999) / 1000 : 1);
+        buf_puts(&h, "\r\n");
+    }
+    if (f->kind == FAILURE_METHOD) buf_puts(&h, x->route ? "" : "allow: POST\r\n");
+    if (buf_failed(&h) || buf_failed(&body)) reply_lost(e->http);
+    reply_send(e->http, f->status, buf_get(&h), buf_get(&body));
+    buf_deinit(&body);
+    buf_deinit(&h);
+}
+
+/* -- The answer, event by event ------------------------------------------------------------------- */
+
+static void comment_due(struct timer *t) {
+    struct http_exchange *e = container_of(t, struct http_exchange, comment);
+    if (!e->x.committed) send_head(e, 200, SLICE("text/event-stream"), REPLY_CHUNKED);
+    e->begun = true;
+    reply_body(e->http, SLICE(": keepalive\n\n"));
+    timer_start(e->x.w->loop, t, e->x.gen->config->comment_ms, comment_due);
+}
+
+static enum flow on_head(struct http_exchange *e, const struct event *ev) {
+    e->frames = slice_starts(ev->content_type, SLICE("text/event-stream"));
+    if (e->x.committed) {
+        timer_stop(e->x.w->loop, &e->comment); /* a comment came first: 200 is said */
+        return FLOW_MORE;
+    }
+    if (e->x.chat && !e->frames) return FLOW_MORE; /* with its length, when the body is here */
+    send_head(e, ev->status, ev->content_type, ev->has_length ? ev->length : REPLY_CHUNKED);
+    return FLOW_MORE;
+}
+
+/* A whole answer behind a comment, as a frame.  False, and the exchange is over. */
+static bool retell(struct http_exchange *e, struct slice whole, struct buf *out) {
+    struct json_doc doc = { .nodes = NULL };
+    int rc = json_parse(&doc, whole, &(struct json_error){ 0 });
+    bool told = rc == 0 && openai_completion_as_chunks(out, &doc, e->x.req->body->chat.wants_usage);
+    json_deinit(&doc);
+    e->retold = told;
+    if (rc == PERILUNE_ERR_NOMEM || buf_failed(out))
+        exchange_fail(&e->x, FAILURE_NO_MEMORY, "out of memory");
+    else if (!told)
+        exchange_fail(&e->x, FAILURE_MALFORMED, "the stream had begun, and the answer is not a chat completion");
+    else return true;
+    return false;
+}
+
+static enum flow on_bytes(struct http_exchange *e, const struct event *ev) {
+    if (e->x.chat && !e->x.committed) send_head(e, e->x.status, SLICE("application/json"), ev->raw.len);
+    if (!e->begun || e->frames) return reply_body(e->http, ev->raw);
+    struct buf out;
+    buf_init(&out, 0);
+    enum flow flow = FLOW_MORE;
+    if (retell(e, ev->raw, &out)) flow = reply_body(e->http, buf_get(&out));
+    buf_deinit(&out);
+    return flow;
+}
+
+static void on_end(struct http_exchange *e) {
+    if (!e->x.committed) send_head(e, e->x.status, SLICE(""), 0);
+    if (e->retold) {
+        struct buf out;
+        buf_init(&out, 0);
+        openai_chunk_end(&out);
+        if (buf_failed(&out)) reply_lost(e->http);
+        reply_body(e->http, buf_get(&out));
+        buf_deinit(&out);
+    }
+    reply_end(e->http);
+}
+
+/* A reply, or, when the head is gone, an event, and an end that says that something is missing. */
+static void on_error(struct http_exchange *e, const struct failure *f) {
+    if (!e->x.committed) {
+        reply_error(e, f);
+        return;
+    }
+    struct buf b;
+    buf_init(&b, 0);
+    if (e->frames || e->x.stream) openai_error_event(&b, f);
+    reply_body(e->http, buf_get(&b));
+    buf_deinit(&b);
+    reply_abort(e->http);
+}
+
+static enum flow on_event(struct sink *k, const struct event *ev) {
+    struct http_exchange *e = container_of(k, struct http_exchange, sink);
+    switch (ev->type) {
+    case EVENT_HEAD: return on_head(e, ev);
+    case EVENT_FRAME: return reply_body(e->http, ev->raw);
+    case EVENT_BYTES: return on_bytes(e, ev);
+    case EVENT_END: on_end(e); break;
+    case EVENT_ERROR: on_error(e, ev->failure); break;
+    }
+    e->http = NULL; /* replied */
+    return FLOW_MORE;
+}
+
+/* -- The exchange's side ------------------------------------------------------------------------ */
+
+static void understood(struct exchange *x) {
+    struct http_exchange *e = container_of(x, struct http_exchange, x);
+    uint64_t ms = x->gen->config->comment_ms;
+    if (x->stream && ms > 0) timer_start(x->w->loop, &e->comment, ms, comment_due);
+}
+
+static void free_exchange(struct exchange *x) {
+    struct http_exchange *e = container_of(x, struct http_exchange, x);
+    timer_stop(x->w->loop, &e->comment);
+    mem_free(e);
+}
+
+static struct http_exchange *http_exchange_new(struct worker *w, struct http_request *r) {
+    static const struct exchange_ops ops = { understood, free_exchange };
+    struct http_exchange *e = mem_zalloc(sizeof(*e));
+    if (e == NULL || exchange_init(&e->x, w, &ops, &e->sink, r->start_us) != 0) {
+        mem_free(e);
+        return NULL;
+    }
+    e->sink.event = on_event;
+    e->http = r;
+    r->user = e;
+    struct request *req = e->x.req;
+    req->method = r->method;
+    req->path = r->path;
+    req->query = r->query;
+    req->headers = r->headers;
+    req->header_count = r->header_count;
+    req->peer = r->peer;
+    exchange_propose_id(&e->x, http_request_header(r, SLICE("x-request-id")));
+    return e;
+}
+
+/* -- The server's side ----------------------------------------------------------------------------- */
+
+void http_exchange_request(void *ud, struct http_request *r) {
+    struct worker *w = ud;
+    struct http_exchange *e = w->gen ? http_exchange_new(w, r) : NULL;
+    if (e != NULL) {
+        exchange_begin(&e->x, &r->body);
+        return;
+    }
+    struct buf body;
+    buf_init(&body, 0);
+    http_exchange_refused(w, 503, w->gen ? "out of memory" : "no configuration is loaded yet", &body);
+    reply_send(r, 503, SLICE("content-type: application/json\r\nretry-after: 1\r\n"), buf_get(&body));
+    buf_deinit(&body);
+}
+
+void http_exchange_gone(void *ud, struct http_request *r) {
+    (void)ud;
+    struct http_exchange *e = r->user;
+    if (e == NULL) return;
+    e->http = NULL;
+    exchange_gone(&e->x);
+}
+
+void http_exchange_drained(void *ud, struct http_request *r) {
+    (void)ud;
+    struct http_exchange *e = r->user;
+    if (e != NULL) exchange_resume(&e->x);
+}
+
+static enum failure_kind kind_of_refusal(int status) {
+    if (status == 413) return FAILURE_TOO_LARGE;
+    bool theirs = status < 500 || status == 501 || status == 505; /* methods, versions of HTTP */
+    return theirs ? FAILURE_INVALID_REQUEST : FAILURE_NO_MEMORY;
+}
+
+void http_exchange_refused(void *ud, int status, const char *why, struct buf *out) {
+    struct worker *w = ud;
+    struct failure f;
+    failure_init(&f);
+    failure_set(&f, kind_of_refusal(status), "%s", why);
+    stats_add(&w->metrics.status[status], 1);
+    failure_write_json(out, &f);
+}

@@ -1,0 +1,76 @@
+/* request.c -- a question, from who asked it to who answers.
+ *
+ *     who asks --fills--> [ request ] --> route, policies --> outgoing --> call
+ *                             |  responses: what was asked on its behalf
+ *                             +--> ends when the answer is complete, or nobody waits for it
+ *
+ * A policy may keep a handle of a request in a global table for ever; what the request
+ * holds goes when it ends, not when the collector finds the handle. */
+#include "request/request.h"
+
+#include "flow/response.h"
+
+struct request *request_new(void) {
+    struct request *r = mem_zalloc(sizeof(*r));
+    if (r == NULL) return NULL;
+    r->refs = 1;
+    r->live = true;
+    r->peer = "";
+    list_init(&r->responses);
+    arena_init(&r->arena);
+    return r;
+}
+
+void request_end(struct request *r) {
+    r->live = false;
+    r->headers = NULL;
+    r->header_count = 0;
+    r->peer = "";
+    /* Calls whose answers no policy returned: nobody will read them. */
+    response_abandon_all(&r->responses);
+    if (r->user_ops != NULL) r->user_ops->ended(r);
+    /* Views of messages live until they are collected, and the collector does not know
+     * how many bytes hang on them. */
+    body_clear(r->body);
+    blob_put(r->raw);
+    r->raw = NULL;
+}
+
+void request_put(struct request *r) {
+    if (r == NULL || --r->refs > 0) return;
+    if (r->user_ops != NULL) r->user_ops->release(r);
+    body_put(r->body);
+    blob_put(r->raw);
+    arena_deinit(&r->arena);
+    mem_free(r);
+}
+
+static bool own(struct request *r, struct slice *s) {
+    if (s->len == 0) return true;
+    s->ptr = arena_dup(&r->arena, *s);
+    return s->ptr != NULL;
+}
+
+bool request_keep(struct request *r) {
+    if (r->kept) return true;
+    struct http_header *all = arena_alloc(&r->arena, (r->header_count + 1) * sizeof(*all));
+    struct slice method = r->method, path = r->path, query = r->query, peer = slice_str(r->peer);
+    bool ok = all != NULL && own(r, &method) && own(r, &path) && own(r, &query) && own(r, &peer);
+    for (unsigned i = 0; ok && i < r->header_count; i++) {
+        all[i] = r->headers[i];
+        ok = own(r, &all[i].name) && own(r, &all[i].value);
+    }
+    if (!ok) return false;
+    r->method = method;
+    r->path = path;
+    r->query = query;
+    r->peer = peer.ptr;
+    r->headers = all;
+    return r->kept = true;
+}
+
+struct slice request_header(const struct request *r, struct slice name) {
+    for (unsigned i = 0; i < r->header_count; i++)
+        if (slice_eq_nocase(r->headers[i].name, name)) return r->headers[i].value;
+    return slice_of(NULL, 0);
+}

@@ -1,0 +1,67 @@
+/* request.h -- what was asked, whoever asked it: a client's connection, a job, a caller of
+ * the library. No HTTP, no Lua. See request.c. */
+#ifndef PERILUNE_REQUEST_REQUEST_H
+#define PERILUNE_REQUEST_REQUEST_H
+
+#include "base/list.h"
+#include "base/mem.h"
+#include "http/parse.h"
+#include "request/body.h"
+#include "request/savings.h"
+#include "tokens/models.h"
+
+struct budget;
+struct request;
+struct state;
+
+/* Of who hangs something of its own on requests (the bridge). */
+struct request_user_ops {
+    void (*ended)(struct request *r);   /* request_end(): lets go of all that policies hold */
+    void (*release)(struct request *r); /* r is being freed */
+};
+
+/* Counted: the exchange has a share, and the handle of a policy.  Slices and headers are
+ * borrowed from who asked, until request_end(). */
+struct request {
+    unsigned      refs;
+    bool          live;       /* until request_end() */
+    struct arena  arena;
+    char          id[80];
+    char          tenant[128];
+    char          upstream[64]; /* that a policy chose; empty: by model */
+    struct slice  method, path, query;
+    const char   *peer;       /* address without port */
+    struct http_header *headers;
+    unsigned      header_count;
+    struct body  *body;       /* as it came; NULL: no JSON body */
+    struct blob  *raw;        /* a body that was not parsed (pass-through) */
+    uint64_t      deadline_ms; /* loop clock; 0: none */
+    uint64_t      counted;    /* tokens of `body`, when somebody asked; 0: nobody */
+    struct model  counted_for;
+    struct list   responses;  /* struct response: calls made for it */
+    struct savings_entry *saved; /* what policies reported; in the arena */
+    const struct request_user_ops *user_ops; /* NULL: nobody */
+    struct state *state;      /* the user's: */
+    void         *handle;
+    unsigned      slot;
+    int           cleanup_ref; /* functions of req:finally(), see bridge/cleanup.c; 0: none */
+    struct budget *cleanup_budget; /* their time; NULL: none */
+    bool          kept;       /* request_keep() was called */
+};
+
+/* One share. NULL when there is no memory. */
+struct request *request_new(void);
+void request_put(struct request *r); /* NULL is fine */
+/* It is answered, or nobody waits for the answer: calls that were made for it stop, what
+ * policies hold of it is empty from now on, its bytes go.  The caller has a share. */
+void request_end(struct request *r);
+
+/* From here on method, path, headers and peer are its own: functions that run when the reply has
+ * ended (finally) may still ask for them, and who asked has let go of its question by then.
+ * False: no memory. */
+bool request_keep(struct request *r);
+
+/* First header of that name (any case), or a slice whose ptr is NULL. */
+struct slice request_header(const struct request *r, struct slice name);
+
+#endif

@@ -1,0 +1,30 @@
+/* services.h -- what a thread has for the requests of one generation.
+ *
+ * Filled by the owner's thread while a generation is built, used by the loop's.  Nothing
+ * in it is owned but the counter of tokens, when owns_tokens says so, and a share of models. */
+#ifndef PERILUNE_REQUEST_SERVICES_H
+#define PERILUNE_REQUEST_SERVICES_H
+
+#include "sys/loop.h"
+#include "tokens/models.h"
+#include "tokens/tokens.h"
+#include "upstream/call.h"
+
+struct calibration;
+
+struct services {
+    struct loop        *loop;
+    struct call_pool   *pools;      /* the upstreams */
+    unsigned            pool_count;
+    struct models      *models;     /* a share; NULL until the configuration says, or somebody asks */
+    struct tokens      *tokens;     /* the counter; the worker's, unless owns_tokens */
+    bool                owns_tokens;
+    struct calibration *calibration; /* NULL in the checker */
+    size_t              high_water; /* bytes of an answer that are held for a consumer that is not there yet */
+};
+
+void services_deinit(struct services *v);
+/* The counter of tokens, made when there is none yet. NULL: no memory. */
+struct tokens *services_tokens(struct services *v);
+
+#endif
