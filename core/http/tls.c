@@ -43,6 +43,7 @@ struct tls {
     struct tls_context *context; /* a share: the BIO's methods are its */
     struct tls_ticket  *ticket;  /* a client's; NULL: a server */
     struct slice        in;      /* not yet taken by OpenSSL */
+    bool                between; /* it waits for the first byte of a record */
     struct buf          out;
     unsigned long       error;   /* OpenSSL's code of what broke it */
     X509               *refused; /* a share: the certificate that was not accepted */
@@ -55,6 +56,7 @@ static int bio_read(BIO *b, char *to, int size) {
     BIO_clear_retry_flags(b);
     size_t n = t->in.len < (size_t)size ? t->in.len : (size_t)size;
     if (n == 0) {
+        t->between = size == SSL3_RT_HEADER_LENGTH;
         BIO_set_retry_read(b);
         return -1;
     }
@@ -311,6 +313,10 @@ void tls_feed(struct tls *t, struct slice cipher) { t->in = cipher; }
 static int result_of(struct tls *t, int n) {
     switch (SSL_get_error(t->ssl, n)) {
     case SSL_ERROR_WANT_READ:
+        /* SSL_MODE_RELEASE_BUFFERS forgets the 16 KiB that a ticket's arrival took for an answer to
+         * it.  OpenSSL before 3.2 would give up a buffer with the head of a record, too. */
+        if (t->between && SSL_is_init_finished(t->ssl)) SSL_free_buffers(t->ssl);
+        return 0;
     case SSL_ERROR_WANT_WRITE: return 0;
     case SSL_ERROR_ZERO_RETURN: return PERILUNE_ERR_CANCELED;
     default:

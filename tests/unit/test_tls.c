@@ -2,6 +2,7 @@
  * Runs in the root of the project: the certificate is that of the wire tests. */
 #include "http/tls.h"
 
+#include <malloc.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
@@ -14,6 +15,33 @@
 
 #define CERT "tests/support/tls/cert.pem"
 #define KEY  "tests/support/tls/key.pem"
+
+/* -- What OpenSSL has allocated: bytes ----------------------------------------------- */
+
+static size_t held;
+
+static void *counted_realloc(void *ptr, size_t size, const char *file, int line) {
+    (void)file;
+    (void)line;
+    held -= malloc_usable_size(ptr);
+    void *p = realloc(ptr, size);
+    held += malloc_usable_size(p);
+    return p;
+}
+
+static void *counted_malloc(size_t size, const char *file, int line) { return counted_realloc(NULL, size, file, line); }
+
+static void counted_free(void *ptr, const char *file, int line) {
+    (void)file;
+    (void)line;
+    held -= malloc_usable_size(ptr);
+    free(ptr);
+}
+
+/* Before OpenSSL's first allocation. */
+static void __attribute__((constructor)) count(void) {
+    CRYPTO_set_mem_functions(counted_malloc, counted_realloc, counted_free);
+}
 
 struct pair {
     struct tls_context *context;
@@ -362,4 +390,59 @@ TEST_NOFAULT(authorities_that_are_none) {
     CHECK(t == NULL && strstr(err, "'/nowhere/ca.pem' holds no certificates in PEM: ") == err);
     CHECK_INT(tls_context_open_client(&t, KEY, false, err, sizeof(err)), PERILUNE_ERR_CONFIG);
     CHECK(strstr(err, "'" KEY "' holds no certificates in PEM: ") == err);
+}
+
+/* A session that waits has no buffers of 16 KiB, whatever it did before: a ticket that came with the
+ * answer, a record of which only a part is there. */
+TEST_NOFAULT(a_session_that_waits_is_small) {
+    struct twins w;
+    struct buf got;
+    buf_init(&got, 0);
+    twins_begin(&w, "localhost", CERT, false);
+    CHECK_INT(twins_shake(&w, 1 << 20), 1); /* what OpenSSL keeps for ever, and a ticket */
+    carry(w.server, w.client, 1 << 20, take_bytes, NULL, &w.client_said);
+    tls_free(w.client);
+    tls_free(w.server);
+    size_t before = held;
+    w.server = tls_new(w.server_context);
+    w.client = tls_new_client(w.client_context, "localhost", &w.ticket);
+    CHECK_INT(twins_shake(&w, 1 << 20), 1);
+    CHECK_INT(tls_write(w.client, SLICE("a question")), 0);
+    carry(w.client, w.server, 1 << 20, take_bytes, NULL, &w.server_said);
+    CHECK_INT(SSL_new_session_ticket(tls_ssl(w.server)), 1);
+    CHECK_INT(tls_write(w.server, SLICE("an answer")), 0);
+    carry(w.server, w.client, 1 << 20, take_bytes, &got, &w.client_said);
+    CHECK_SLICE(buf_get(&got), SLICE("an answer"));
+    tls_free(w.server);
+    w.server = NULL;
+    NOTE("%zu bytes", held - before);
+    CHECK(held - before < 20000); /* OpenSSL 3.0: 13.9 KB */
+    buf_deinit(&got);
+    twins_end(&w);
+}
+
+/* The head of a record is there and its body is not: what holds it must stay. */
+TEST_NOFAULT(a_record_cut_behind_its_head) {
+    struct twins w;
+    struct buf got;
+    buf_init(&got, 0);
+    twins_begin(&w, "localhost", CERT, false);
+    CHECK_INT(twins_shake(&w, 1 << 20), 1);
+    carry(w.server, w.client, 1 << 20, take_bytes, NULL, &w.client_said); /* tickets */
+    for (size_t cut = 1; cut < 30; cut++) {
+        char *spoil[64];
+        CHECK_INT(tls_write(w.server, SLICE("a piece")), 0);
+        struct slice all = buf_get(tls_out(w.server));
+        tls_feed(w.client, slice_of(all.ptr, cut));
+        CHECK_INT(take_bytes(w.client, &got), 0);
+        for (int i = 0; i < 64; i++) memset(spoil[i] = malloc(16584), 0xff, 16584); /* whoever freed it lost it */
+        for (int i = 0; i < 64; i++) free(spoil[i]);
+        tls_feed(w.client, slice_of(all.ptr + cut, all.len - cut));
+        CHECK_INT(take_bytes(w.client, &got), 0);
+        CHECK_SLICE(buf_get(&got), SLICE("a piece"));
+        buf_deinit(tls_out(w.server));
+        buf_clear(&got);
+    }
+    buf_deinit(&got);
+    twins_end(&w);
 }
