@@ -1,4 +1,5 @@
--- anchor.lua -- nginx, the yardstick: plain, and with the same decision in Lua.
+-- anchor.lua -- nginx, the yardstick: plain, and with the same decision in Lua; to upstreams
+-- in the clear, or over TLS with proxy_ssl_verify.
 --
 -- Debian's lua module wants the fork luajit2, which cannot be installed beside
 -- libluajit-5.1-dev.  So its packages are only unpacked into build/anchor/ and
@@ -64,6 +65,7 @@ http {
       %(location)s
       proxy_http_version 1.1; proxy_set_header Connection "";
       proxy_buffering off;
+      %(ssl)s
     }
   }
 }
@@ -87,15 +89,27 @@ local DECISION = [[
         end
         ngx.req.set_body_data(cjson.encode(body))
       }
-      proxy_pass http://$to;
+      proxy_pass %(scheme)s://$to;
+]]
+
+local SSL = [[
+      proxy_ssl_verify on; proxy_ssl_trusted_certificate %(ca)s;
+      proxy_ssl_name localhost; proxy_ssl_server_name on; proxy_ssl_protocols TLSv1.3;
 ]]
 
 local function interpolate(text, vars)
   return (text:gsub("%%%((%w+)%)([sd])", function(name) return tostring(vars[name]) end))
 end
 
-local function start(dir, vars, env)
-  vars.dir, vars.port = dir, net.free_port()
+-- upstream: of bench.upstream() or bench.tls_upstream().
+local function start(dir, upstream, vars, env)
+  vars.port, vars.upstream = net.free_port(), upstream.port
+  vars.scheme = upstream.ca and "https" or "http"
+  vars.ssl = upstream.ca and interpolate(SSL, { ca = here() .. "/" .. upstream.ca }) or ""
+  dir = dir .. "/nginx-" .. vars.port
+  os.execute("mkdir -p '" .. dir .. "'")
+  vars.dir = dir
+  vars.location = interpolate(vars.location, vars)
   files.write(dir .. "/nginx.conf", interpolate(CONFIG, vars))
   local p = proc.spawn({ proc.which("nginx"), "-c", dir .. "/nginx.conf", "-p", dir, "-e", dir .. "/error.log" },
     { output = dir .. "/nginx.out", env = env })
@@ -114,21 +128,20 @@ local function start(dir, vars, env)
 end
 
 --- nginx that only forwards.
-function M.plain(dir, upstream_port)
+function M.plain(dir, upstream)
   if not proc.which("nginx") then return nil, "there is no nginx" end
-  return start(dir, { upstream = upstream_port, load = "", http = "",
-                      location = "proxy_pass http://small;" })
+  return start(dir, upstream, { load = "", http = "", location = "proxy_pass %(scheme)s://small;" })
 end
 
 --- nginx that decides like the route policy.
-function M.lua(dir, upstream_port)
+function M.lua(dir, upstream)
   local parts, why = M.has_lua()
   if not parts then return nil, why end
   local load = ("load_module %s;\nload_module %s;"):format(parts.ndk, parts.lua)
   local paths = ('lua_package_path "%s/?.lua;;";\n  lua_package_cpath "%s/?.so;;";\n  '
     .. 'init_by_lua_block { cjson = require "cjson" }'):format(
     parts.core:match("^(.*)/resty/core%.lua$"), parts.cjson:match("^(.*)/cjson%.so$"))
-  return start(dir, { upstream = upstream_port, load = load, http = paths, location = DECISION },
+  return start(dir, upstream, { load = load, http = paths, location = DECISION },
     { LD_LIBRARY_PATH = parts.jit:match("^(.*)/[^/]+$") .. ":" .. parts.pcre:match("^(.*)/[^/]+$") })
 end
 

@@ -107,6 +107,23 @@ function M.upstream(dir, options)
   return { port = port, pid = p.pid, proc = p, url = ("http://127.0.0.1:%d/v1"):format(port) }
 end
 
+local CERT = "tests/support/tls/cert.pem"
+
+--- The same behind TLS: another `perilune serve` in front of it.  Its ca is a file, its url has
+--- the certificate's name.
+function M.tls_upstream(dir, options)
+  local behind = M.upstream(dir, options)
+  local front = M.perilune([[
+    tls = { cert = "@CERT@", key = "@KEY@" },
+    limits = { request_timeout = 7200, keepalive_comment = 3600 },
+    upstreams = { up = { url = "@UPSTREAM@", timeouts = { headers = 3600, first_token = 3600, idle = 3600, total = 3600 } } },]],
+    { UPSTREAM = behind.url, CERT = M.here(CERT), KEY = M.here("tests/support/tls/key.pem") })
+  return { port = front.port, pid = front.pid, ca = CERT, url = ("https://localhost:%d/v1"):format(front.port) }
+end
+
+--- Of a file of the project, the whole path.
+function M.here(path) return files.lines("pwd")() .. "/" .. path end
+
 --- Starts `perilune serve` with these fields of a configuration; one worker.
 function M.perilune(config, vars, options)
   local o = { config = config .. "\nlog = { access = false },", vars = vars }
