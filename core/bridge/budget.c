@@ -37,6 +37,7 @@
  * are noted when a stretch begins. */
 #include "bridge/budget.h"
 
+#include <string.h>
 #include <time.h>
 
 #include "base/mem.h"
@@ -54,6 +55,7 @@
 #define REPRIEVE_US  5000
 #define RESERVE_PART 5    /* of limits.cpu_ms: what an attempt leaves for the rest */
 #define LEAST_US     1000 /* with less nobody begins anything */
+#define OVERTIME_US  1000000
 
 #define BUDGET_TEXT "the policy used more CPU time than it may (limits.cpu_ms)"
 #define BLOCK_TEXT  "the policy used more CPU time in one go than it may (limits.block_ms): tap, map, " \
@@ -303,6 +305,21 @@ static bool is_loading_over(const struct state *s) {
     return s->until_us != 0 && loop_hrtime_us() > s->until_us;
 }
 
+/* Loading ends here, at the line of the configuration or policy that runs.  Once there is a
+ * second more, in which Lua says which policy it was; a policy's pcall throws in it, too. */
+static int stop_loading(lua_State *L, struct state *s) {
+    lua_Debug ar;
+    if (!s->overtime) s->until_us = loop_hrtime_us() + OVERTIME_US;
+    s->overtime = true;
+    for (int level = 0; lua_getstack(L, level, &ar); level++) {
+        lua_getinfo(L, "Sl", &ar);
+        if (ar.currentline <= 0 || ar.source[0] != '@' || strncmp(ar.source, "@lua/perilune/", 14) == 0) continue;
+        lua_pushfstring(L, "%s:%d: %s", ar.source + 1, ar.currentline, BOOT_TEXT);
+        return lua_error(L);
+    }
+    return luaL_error(L, "%s", BOOT_TEXT);
+}
+
 bool state_has_time(struct state *s) {
     if (s->run.budget == NULL) return !is_loading_over(s);
     uint64_t now = loop_hrtime_us();
@@ -313,7 +330,7 @@ bool state_has_time(struct state *s) {
 void state_check(lua_State *L) {
     struct state *s = state_of(L);
     if (s->run.budget == NULL) {
-        if (is_loading_over(s)) luaL_error(L, "%s", BOOT_TEXT);
+        if (s->overtime || is_loading_over(s)) stop_loading(L, s);
     } else if (verdict(s) != NULL) {
         luaL_error(L, "%s", verdict(s));
     }
@@ -343,7 +360,7 @@ static void on_count(lua_State *L, lua_Debug *ar) {
     s->looked_us = now;
     if (s->hook_count == 1) look_often(s, true);
     if (s->run.budget == NULL) {
-        state_check(L);
+        if (is_loading_over(s)) stop_loading(L, s);
         return;
     }
     bool can_yield = !s->run.in_hook && s->running != NULL && L == s->running->co && lua_isyieldable(L);

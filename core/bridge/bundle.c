@@ -15,6 +15,7 @@
 #include "tokens/models.h"
 
 #define FILE_MAX (4 * 1024 * 1024)
+#define DOUBTS_MAX (16 * 1024)
 
 static struct blob *read_file(const char *path, char *err, size_t errlen) {
     FILE *f = fopen(path, "rb");
@@ -41,6 +42,7 @@ struct bundle *bundle_new(const char *path, bool spec) {
     struct bundle *b = mem_zalloc(sizeof(*b));
     if (b == NULL) return NULL;
     list_init(&b->files);
+    buf_init(&b->doubts, DOUBTS_MAX);
     b->spec = spec;
     b->path = mem_strdup(path);
     if (b->path != NULL) return b;
@@ -78,6 +80,7 @@ void bundle_free(struct bundle *b) {
         list_remove(&f->link);
         file_free(f);
     }
+    buf_deinit(&b->doubts);
     models_put(b->models);
     models_put(b->models_before);
     mem_free(b->path);
@@ -153,6 +156,18 @@ int l_policy_names(lua_State *L) {
         lua_rawseti(L, -2, ++n);
     }
     return 1;
+}
+
+/* The first state notes it for `check` and the log; the others run the same bytes.  A spec fails. */
+int l_policy_doubt(lua_State *L) {
+    size_t len;
+    const char *text = luaL_checklstring(L, 1, &len);
+    struct bundle *b = (struct bundle *)(uintptr_t)state_of(L)->bundle;
+    if (b == NULL || b->spec) return lua_error(L);
+    if (b->frozen) return 0;
+    buf_put(&b->doubts, text, len); /* over the limit: the rest is not said */
+    buf_putc(&b->doubts, '\n');
+    return 0;
 }
 
 static bool is_name(const char *s) {

@@ -5,6 +5,7 @@
 #include <lua.h>
 
 #include "base/blob.h"
+#include "base/buf.h"
 #include "base/list.h"
 
 struct models;
@@ -21,6 +22,7 @@ struct bundle {
     char       *path;   /* of the configuration or spec file */
     struct blob *text;
     struct list files;  /* struct bundle_file: what policy_source() found */
+    struct buf  doubts; /* lines: what is probably wrong, though everything ran */
     struct models *models;        /* made by the first state; NULL before. A share */
     struct models *models_before; /* of the configuration before this one, to be used again; NULL: none. A share */
 };
@@ -33,5 +35,6 @@ void bundle_free(struct bundle *b);
 
 int  l_policy_source(lua_State *L); /* core.policy_source(name) -> text, path | nil, err */
 int  l_policy_names(lua_State *L);
+int  l_policy_doubt(lua_State *L);  /* core.policy_doubt(text) */
 
 #endif

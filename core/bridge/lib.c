@@ -354,6 +354,7 @@ static const luaL_Reg functions[] = {
     { "message_tokens", l_message_tokens },
     { "new_request", l_new_request },
     { "now", l_now },
+    { "policy_doubt", l_policy_doubt },
     { "policy_names", l_policy_names },
     { "policy_source", l_policy_source },
     { "random", l_random },

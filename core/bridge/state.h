@@ -53,6 +53,7 @@ struct state {
     struct stretch      run;        /* what is charged at the moment, and to whom */
     uint64_t            mark_us, mark_cpu_us; /* both clocks, near the beginning of `run` */
     uint64_t            until_us;   /* while loading: when to give up; 0: never */
+    bool                overtime;   /* until_us has passed once, and was set for saying so */
     uint64_t            looked_us;  /* when the hook fired last, or the slice began */
     unsigned            quick_looks;
     size_t              steps;      /* since state_pay() looked at the clock */

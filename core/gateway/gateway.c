@@ -187,6 +187,18 @@ static void say_what_needs_restart(struct perilune *g) {
 
 static int64_t fingerprint(const struct perilune *g);
 
+/* A line of the log for each. */
+static void say_doubts(struct perilune *g, const struct bundle *b) {
+    struct slice rest = buf_get(&b->doubts);
+    while (rest.len > 0) {
+        const char *end = memchr(rest.ptr, '\n', rest.len);
+        size_t len = end ? (size_t)(end - rest.ptr) : rest.len;
+        log_line(&g->log, PERILUNE_LOG_WARN, "%.*s", (int)len, rest.ptr);
+        len += end != NULL;
+        rest = slice_of(rest.ptr + len, rest.len - len);
+    }
+}
+
 PERILUNE_API int perilune_load(perilune *g, const char *path) {
     if (path == NULL) return fail(g, PERILUNE_ERR_INVAL, "no path given");
     struct loaded ld = { .bundle = NULL };
@@ -212,6 +224,7 @@ PERILUNE_API int perilune_load(perilune *g, const char *path) {
             log_line(&g->log, PERILUNE_LOG_ERROR, "reload failed, the old configuration serves on: %s", g->errmsg);
         return rc;
     }
+    say_doubts(g, ld.bundle);
     for (unsigned i = 0; i < g->worker_count; i++) gateway_ask(&g->workers[i], install, ld.gens[i]);
     if (g->listening) keep_listeners(g);
     mem_free(ld.gens);
@@ -591,6 +604,9 @@ static int check(const char *path, struct buf *admin, struct models **models, ch
         rc = admin->error;
     }
     if (rc == 0 && models != NULL) *models = models_ref(ld.bundle->models);
+    struct slice doubts = ld.bundle ? buf_get(&ld.bundle->doubts) : SLICE("");
+    if (rc == 0 && admin == NULL && models == NULL && doubts.len > 0)
+        rc = fail(g, PERILUNE_ERR_CONFIG, "%.*s", (int)doubts.len - 1, doubts.ptr);
     if (rc != 0) snprintf(err, errlen, "%s", g->errmsg);
     loaded_free(g, &ld);
     perilune_close(g);

@@ -18,6 +18,12 @@ local function no_request(req) error("next(req) takes the request, not " .. chec
 
 local function fail(message) error(message, 0) end
 
+-- What was thrown, as a text.
+local function said(value)
+  if type(value) == "table" then value = value.message or value.code end
+  return tostring(value)
+end
+
 --- The last `next`: the upstream that a policy chose (core.call looks), the route's, or
 --- the model's.
 local function terminal(upstream)
@@ -66,7 +72,8 @@ end
 -- blame: throws what is wrong, with the policy's place in the file.
 local function build_policy(entry, route, blame)
   if entry.fn then return entry.fn end
-  local factory, err, needs = host.policy(entry.name, entry.trusted)
+  local ran, factory, err, needs = pcall(host.policy, entry.name, entry.trusted)
+  if not ran then blame(("policy '%s': %s"):format(entry.name, said(factory))) end
   if not factory then
     local near = check.nearest(entry.name, core.policy_names())
     blame(err .. (near and ("; did you mean '%s'?"):format(near) or ""))
@@ -77,9 +84,9 @@ local function build_policy(entry, route, blame)
   end
   local ok, policy = pcall(factory, entry.options)
   if not ok then
-    local said = tostring(policy)
+    local text = said(policy)
     -- config.options() names the policy itself.
-    blame((said:find("^policy '") and "" or ("policy '%s': "):format(entry.name)) .. said)
+    blame((text:find("^policy '") and "" or ("policy '%s': "):format(entry.name)) .. text)
   end
   if type(policy) ~= "function" then
     blame(("policy '%s' made a %s, not a function(req, next)"):format(entry.name, type(policy)))
@@ -126,7 +133,7 @@ function M.load(text, file)
   local marked = text:find("trusted%s*=%s*true") ~= nil
   local chunk, err = sandbox.load(text, file, marked)
   if not chunk then fail(err) end
-  local raw = chunk()
+  local raw = sandbox.run(chunk)
   local conf, errors = config.check(raw, file)
   if not conf then fail(config.format(errors, file, text)) end
 

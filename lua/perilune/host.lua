@@ -50,11 +50,12 @@ end
 ---@return string?
 ---@return perilune.PolicyNeeds?
 function M.policy(name, trusted)
+  local sandbox = require "perilune.sandbox"
   local text, path = core.policy_source(name)
   if not text then return nil, path end
-  local chunk, err = require("perilune.sandbox").load(text, path, trusted or false)
+  local chunk, err = sandbox.load(text, path, trusted or false)
   if not chunk then return nil, err end
-  local factory, needs = chunk(name)
+  local factory, needs = sandbox.run(chunk, name)
   if type(factory) ~= "function" then
     return nil, ("%s: a policy file returns function(options), this one a %s"):format(path, type(factory))
   end

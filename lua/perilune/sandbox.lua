@@ -18,6 +18,7 @@
 -- instructions, and so does this library.  `trusted` policies get everything.
 
 local core = require "perilune.core"
+local globals = require "perilune.globals"
 local interruptible = require "perilune.interruptible"
 require "perilune.response"
 
@@ -96,8 +97,15 @@ local function public_module(name)
   return shared_views[name]
 end
 
-local function make_require(env, trusted, from)
+-- What was thrown, as a text.
+local function said(value)
+  if type(value) == "table" then value = rawget(value, "message") or rawget(value, "code") end
+  return tostring(value)
+end
+
+local function make_require(env, trusted)
   local loaded = {}
+  local loading = {} -- names of modules, from the outermost in
   return function(name)
     if type(name) ~= "string" then error("require: the module's name must be a string", 2) end
     local module = public_module(name)
@@ -108,11 +116,20 @@ local function make_require(env, trusted, from)
       if ok then return found end
       if not tostring(found):find("no library file", 1, true) then error(found, 0) end
     end
+    for i, other in ipairs(loading) do
+      if other == name then
+        error(("require: modules need each other: %s -> %s"):format(table.concat(loading, " -> ", i), name), 2)
+      end
+    end
     local text, path = core.policy_source(name)
-    if not text then error(("require: %s"):format(path), 2) end
+    if not text then error("require: " .. (not trusted and globals.withheld(name) or path), 2) end
     local chunk, err = M.load(text, path, trusted, env)
-    if not chunk then error(err, 2) end
-    local value = chunk(name)
+    if not chunk then error(("require '%s': %s"):format(name, err), 2) end
+    loading[#loading + 1] = name
+    local ok, value = pcall(M.run, chunk, name)
+    loading[#loading] = nil
+    -- Each module on the way says where it asked for the next one.
+    if not ok then error(("require '%s': %s"):format(name, said(value)), 2) end
     loaded[name] = value == nil and true or value
     return loaded[name]
   end
@@ -158,6 +175,21 @@ function M.load(text, path, trusted, env)
   if not chunk then return nil, err end
   if not trusted then jit.off(chunk, true) end
   return chunk
+end
+
+--- Runs a chunk of M.load(), and looks at the global names that it reads.  A chunk that throws throws what is wrong
+--- with these, if anything is: "attempt to index a nil value" says less.  If it ran, a function inside may
+--- never come to the name, or ask whether it is there: `check` refuses that, a server says it in its log.
+---@param chunk function
+---@param name? string
+---@return any value
+---@return any more
+function M.run(chunk, name)
+  local ok, value, more = pcall(chunk, name)
+  local problem = globals.problem(chunk, getfenv(chunk))
+  if not ok then error(problem or value, 0) end
+  if problem then core.policy_doubt(problem) end
+  return value, more
 end
 
 return M
