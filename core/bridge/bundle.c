@@ -134,12 +134,23 @@ static int try_path(struct bundle *b, const char *name, const char *path, struct
     return *out ? 1 : -1;
 }
 
+/* "lib.util" -> "lib/util.lua".  Each part is a name, so no part leads out of the folder. */
+static void file_of(const char *name, char *out, size_t size) {
+    snprintf(out, size, "%s", name);
+    for (char *p = out; *p; p++)
+        if (*p == '.') *p = '/';
+}
+
+/* A dotted name is also looked for beside policies/, where people keep what several policies share. */
 static int look_beside(struct bundle *b, const char *name, struct bundle_file **out, char *err, size_t errlen) {
-    static const char *const places[] = { "policies/", "", "../policies/" };
-    int rc = 0;
-    for (int i = 0; rc == 0 && i < (b->spec ? 3 : 1); i++) {
-        char path[1024];
-        snprintf(path, sizeof(path), "%.*s%s%s.lua", folder_len(b), b->path, places[i], name);
+    static const char *const places[] = { "policies/", "", "../policies/", "../" };
+    bool dotted = strchr(name, '.') != NULL;
+    int rc = 0, count = b->spec ? 3 + dotted : 1 + dotted;
+    char file[128];
+    file_of(name, file, sizeof(file));
+    for (int i = 0; rc == 0 && i < count; i++) {
+        char path[1200];
+        snprintf(path, sizeof(path), "%.*s%s%s.lua", folder_len(b), b->path, places[i], file);
         rc = try_path(b, name, path, out, err, errlen);
     }
     return rc;
@@ -163,6 +174,7 @@ int l_policy_doubt(lua_State *L) {
     size_t len;
     const char *text = luaL_checklstring(L, 1, &len);
     struct bundle *b = (struct bundle *)(uintptr_t)state_of(L)->bundle;
+    lua_settop(L, 1);
     if (b == NULL || b->spec) return lua_error(L);
     if (b->frozen) return 0;
     buf_put(&b->doubts, text, len); /* over the limit: the rest is not said */
@@ -170,21 +182,26 @@ int l_policy_doubt(lua_State *L) {
     return 0;
 }
 
+/* Names with dots between them. */
 static bool is_name(const char *s) {
-    for (const char *p = s; *p; p++) {
+    char before = '.';
+    for (const char *p = s; *p; before = *p++) {
         bool letter = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z');
-        if (!letter && !(*p >= '0' && *p <= '9') && *p != '_' && *p != '-') return false;
+        bool dot = *p == '.' && before != '.';
+        if (!letter && !(*p >= '0' && *p <= '9') && *p != '_' && *p != '-' && !dot) return false;
     }
-    return s[0] != '\0';
+    return before != '.';
 }
 
 int l_policy_source(lua_State *L) {
-    const char *name = luaL_checkstring(L, 1);
+    size_t name_len;
+    const char *name = luaL_checklstring(L, 1, &name_len);
     struct bundle *b = (struct bundle *)(uintptr_t)state_of(L)->bundle;
     char err[1200] = "";
-    if (!is_name(name) || strlen(name) > 100) {
+    if (!is_name(name) || name_len > 100 || strlen(name) != name_len) {
         lua_pushnil(L);
-        lua_pushfstring(L, "'%s' is not a policy's name (letters, digits, _ and -)", name);
+        lua_pushfstring(L, "'%s' is not the name of a policy or module (letters, digits, _ and -, dots for folders)",
+                        name);
         return 2;
     }
     struct bundle_file *f = b ? find(b, name) : NULL;
@@ -195,9 +212,10 @@ int l_policy_source(lua_State *L) {
         lua_pushstring(L, f->path);
         return 2;
     }
-    char path[160];
+    char path[160], file[128];
     size_t len;
-    snprintf(path, sizeof(path), "policies/%s.lua", name);
+    file_of(name, file, sizeof(file));
+    snprintf(path, sizeof(path), "policies/%s.lua", file);
     const char *text = rc == 0 ? embedded_file(path, &len) : NULL;
     if (text != NULL) {
         lua_pushlstring(L, text, len);
@@ -207,7 +225,8 @@ int l_policy_source(lua_State *L) {
     lua_pushnil(L);
     const char *late = b ? "" : "; files are read while the configuration loads: require at a file's top";
     if (rc < 0) lua_pushstring(L, err);
-    else lua_pushfstring(L, "no policy or module '%s': neither %s beside the configuration nor installed%s", name,
-                         path, late);
+    else lua_pushfstring(L, "no policy or module '%s': neither %s%s%s%s beside the configuration nor installed%s", name,
+                         path, strchr(name, '.') ? " or " : "", strchr(name, '.') ? file : "",
+                         strchr(name, '.') ? ".lua" : "", late);
     return 2;
 }

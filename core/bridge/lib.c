@@ -336,13 +336,17 @@ static int l_health(lua_State *L) {
 static const luaL_Reg functions[] = {
     { "attempt", l_attempt },
     { "attempt_end", l_attempt_end },
+    { "base64_decode", l_base64_decode },
+    { "base64_encode", l_base64_encode },
     { "call", l_call },
     { "check", l_check },
     { "cpu_left", l_cpu_left },
+    { "date", l_date },
     { "env", l_env },
     { "fetch", l_fetch },
     { "fields", l_fields },
     { "health", l_health },
+    { "hmac_sha256", l_hmac_sha256 },
     { "json_array", l_json_array },
     { "json_decode", l_json_decode },
     { "json_encode", l_json_encode },
@@ -380,6 +384,8 @@ static const luaL_Reg functions[] = {
     { "trim_rules", l_trim_rules },
     { "truncate", l_truncate },
     { "upstreams", l_upstreams },
+    { "url_decode", l_url_decode },
+    { "url_encode", l_url_encode },
     { NULL, NULL },
 };
 

@@ -56,6 +56,12 @@ void lib_push_usage(lua_State *L, const struct usage *u);
 
 /* Functions of other files, registered by lib.c. */
 int l_spawn(lua_State *L);
+int l_base64_encode(lua_State *L);
+int l_base64_decode(lua_State *L);
+int l_url_encode(lua_State *L);
+int l_url_decode(lua_State *L);
+int l_hmac_sha256(lua_State *L);
+int l_date(lua_State *L);
 int l_fields(lua_State *L);
 int l_sleep(lua_State *L);
 int l_call(lua_State *L);

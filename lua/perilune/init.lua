@@ -37,10 +37,18 @@ function M.attempt(fn, ...)
 end
 M.random = core.random
 M.sha256 = core.sha256
+M.hmac_sha256 = core.hmac_sha256
+M.base64 = require("perilune.sandbox").readonly({
+  encode = core.base64_encode, decode = core.base64_decode,
+}, "perilune.base64")
+M.url_encode = core.url_encode
+M.url_decode = core.url_decode
 M.env = core.env
 M.log = core.log
 M.shared = core.shared
 M.template = require "perilune.template".new
+
+function M.date(seconds, form) return core.date(seconds or core.now(), form) end
 
 function M.sleep(seconds) return result(core.sleep(seconds)) end
 

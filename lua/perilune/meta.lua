@@ -27,8 +27,8 @@
 -- xpcall _G _VERSION, and the libraries bit, math (without randomseed), string
 -- (without dump), table.  print() writes to the log.  require() finds the modules
 -- documented here (perilune, and perilune. with chat, check, config, cost, errors, extract,
--- fields, prompt_cache, retry, text, trim, turns) and files beside the configuration, in
--- policies/.  It also finds perilune.compress, .history, .payload and .trim_rules, of which
+-- fields, prompt_cache, retry, text, trim, turns) and files beside the configuration:
+-- "words" is policies/words.lua, "lib.util" is policies/lib/util.lua or lib/util.lua.  It also finds perilune.compress, .history, .payload and .trim_rules, of which
 -- shipped policies are made: these may change.  A `trusted` policy has all of LuaJIT
 -- besides.
 
@@ -534,6 +534,33 @@ function perilune.env(name) end
 ---@return string
 function perilune.sha256(text) end
 
+--- HMAC with SHA-256, which signs requests and webhooks.
+---@param key string
+---@param text string
+---@param form? "raw"  32 bytes, as a key for the next HMAC; default: 64 lower-case hex digits
+---@return string
+function perilune.hmac_sha256(key, text, form) end
+
+--- A text for a place in a URL: all but letters, digits and -._~ become %XX.  This and the next five take
+--- at most 16 MiB; more throws.
+---@param text string
+---@param form? "form"  as in a form or query string: a space becomes +
+---@return string
+function perilune.url_encode(text, form) end
+
+--- The reverse.  The result may hold any bytes.
+---@param text string
+---@param form? "form"  a + becomes a space
+---@return string? text
+---@return string? message  with the byte at fault
+function perilune.url_decode(text, form) end
+
+--- A time as text, in UTC.
+---@param seconds? number  since 1970, up to the year 9999; default: now (virtual in tests)
+---@param form? "http"|"iso"  "Sun, 06 Nov 1994 08:49:37 GMT" (default), "1994-11-06T08:49:37Z"
+---@return string
+function perilune.date(seconds, form) end
+
 --- Tokens of a text by itself.  Which vocabulary a model has is told by its name: first by
 --- `tokenizers` of the configuration, then by what is built in: OpenAI's models have their
 --- own, for all others (qwen, deepseek, llama, claude ...) the nearest stands in, and the
@@ -587,6 +614,21 @@ local Template = {}
 ---@param vars table
 ---@return string
 function Template:render(vars) end
+
+---@class perilune.base64
+perilune.base64 = {}
+
+---@param bytes string
+---@param variant? "url"  with - and _ in place of + and /, and without padding
+---@return string
+function perilune.base64.encode(bytes, variant) end
+
+--- Strict: no white space, and no characters of the other variant; "url" takes padding and does without.
+---@param text string
+---@param variant? "url"
+---@return string? bytes
+---@return string? message  with the byte at fault
+function perilune.base64.decode(text, variant) end
 
 ---@class perilune.json
 ---@field null lightuserdata  JSON's null: it keeps a key that nil would remove

@@ -94,7 +94,7 @@ end
 local MODULES = { -- name in the manual -> file
   perilune = "init", test = "test", config = "config", check = "check", errors = "errors", retry = "retry",
   text = "text", cost = "cost", chat = "chat", prompt_cache = "prompt_cache", extract = "extract",
-  fields = "fields", turns = "turns", trim = "trim", ["perilune.json"] = false,
+  fields = "fields", turns = "turns", trim = "trim", ["perilune.json"] = false, ["perilune.base64"] = false,
 }
 -- What else these two hold is for the loader; of the others everything is in the manual.
 local INCOMPLETE = { config = true, check = true }
@@ -116,7 +116,7 @@ local function check_modules(text)
     said[owner] = said[owner] or {}
     said[owner][name] = true
   end
-  said.perilune.json, said.perilune.version = true, true
+  said.perilune.json, said.perilune.base64, said.perilune.version = true, true, true
   for owner, names in pairs(said) do
     local file = MODULES[owner]
     if file == nil then fail("%s: there is no module %s", META, owner) end

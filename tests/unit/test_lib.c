@@ -116,6 +116,30 @@ TEST_NOFAULT(json_functions) { run_items(json); }
 /* -- Small ones -------------------------------------------------------------------------- */
 
 static const struct item small[] = {
+    { "return core.base64_encode('Ma\\0'), core.base64_encode('M'), core.base64_encode('Ma'), core.base64_encode('')",
+      "'TWEA' 'TQ==' 'TWE=' ''" },
+    { "return core.base64_encode('\\251\\255\\190'), core.base64_encode('\\251\\255', 'url'), core.base64_decode('-_8', 'url')",
+      "'+/++' '-_8' '\\251\\255'" },
+    { "return must(core.base64_decode('TWEA')), core.base64_decode('TQ=='), core.base64_decode('TWE='), core.base64_decode('')",
+      "'Ma\\0' 'M' 'Ma' ''" },
+    { "return core.base64_decode('TW*A')", "nil 'not base64: another character at byte 3'" },
+    { "return core.base64_decode('-_8=')", "nil 'not base64: another character at byte 1'" },
+    { "return core.base64_decode('TQ')", "nil 'not base64: the text is cut off or its padding is wrong at byte 3'" },
+    { "return core.base64_decode('TR==')", "nil 'not base64: bits are left over at byte 2'" },
+    { "return core.base64_decode('TW E')", "nil 'not base64: another character at byte 3'" },
+    { "return pcall(core.base64_encode, 'x', 'uri')", "false 'bad argument #2 to '?' (invalid option 'uri')'" },
+    { "return core.base64_decode(core.base64_encode(('\\255x'):rep(50000))) == ('\\255x'):rep(50000)", "true" },
+    { "return core.url_encode('a b/\\195\\164~-._9?'), core.url_encode('a b+', 'form'), core.url_decode('a%20b%2f+%C3%A4')",
+      "'a%20b%2F%C3%A4~-._9%3F' 'a+b%2B' 'a b/+\\195\\164'" },
+    { "return core.url_decode('a+b%2B', 'form'), core.url_decode('%zz')", "'a b+' nil 'a % without two hexadecimal digits at byte 1'" },
+    { "return core.url_decode('x%4')", "nil 'a % without two hexadecimal digits at byte 2'" },
+    { "return core.hmac_sha256('key', 'The quick brown fox jumps over the lazy dog')",
+      "'f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8'" },
+    { "return #core.hmac_sha256('', '', 'raw'), core.hmac_sha256('', '')",
+      "32 'b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad'" },
+    { "return core.date(784111777), core.date(784111777.9, 'iso'), core.date(0), core.date(253402300799, 'iso')",
+      "'Sun, 06 Nov 1994 08:49:37 GMT' '1994-11-06T08:49:37Z' 'Thu, 01 Jan 1970 00:00:00 GMT' '9999-12-31T23:59:59Z'" },
+    { "return pcall(core.date, -1), pcall(core.date, 0/0)", "false false 'bad argument #1 to '?' (must be seconds since 1970, up to the year 9999)'" },
     { "return core.sha256('a\\0b')", "'59b271ae1bbcb1d31d41929817f4b16fb439eb4f31520b5ad1d5ce98920a7138'" },
     { "return core.env('PERILUNE_NO_SUCH_NAME'), core.env('')", "nil nil" },
     { "return core.now() >= 0, core.random() < 1", "true true" },
@@ -125,7 +149,7 @@ static const struct item small[] = {
     { "return core.upstreams(), core.health('nobody'), core.health('up').healthy", "{'up',} nil true" },
     { "return core.check(1, nil, 'x')", "1 nil 'x'" },
     { "return #core.policy_names() > 5, #must(core.policy_source('retry')) > 100", "true true" },
-    { "return core.policy_source('../retry')", "nil ''../retry' is not a policy's name (letters, digits, _ and -)'" },
+    { "return core.policy_source('../retry')", "nil ''../retry' is not the name of a policy or module (letters, digits, _ and -, dots for folders)'" },
     { "return (select(2, core.policy_source('none'))):find('no policy or module') ~= nil", "true" },
     { NULL, NULL },
 };
@@ -458,7 +482,7 @@ static const struct item anything = {
     "values.n = values.n + 1\n" /* and nil */
     "local functions = {}\n"
     "for name, f in next, core do if type(f) == 'function' and name ~= 'result' then functions[name] = f end end\n"
-    "for _, name in ipairs{ 'body', 'fingerprint', 'log', 'prefixes', 'saved', 'time_left', 'tokens' } do "
+    "for _, name in ipairs{ 'body', 'finally', 'fingerprint', 'log', 'prefixes', 'saved', 'time_left', 'tokens' } do "
       "functions['req:' .. name] = req[name] end\n"
     "for _, name in ipairs{ 'tap', 'map', 'finally', 'record' } do functions['res:' .. name] = res[name] end\n"
     "for _, name in ipairs{ 'get', 'set', 'incr', 'delete' } do functions['shared:' .. name] = shared[name] end\n"
