@@ -1,0 +1,300 @@
+/* err_body.c -- what an upstream says when it fails, in whatever shape.
+ *
+ *     {"error":{"message":..,"type":..,"code":..}}     OpenAI, and most who follow it
+ *     {"error":"model not found"}                      Ollama
+ *     {"object":"error","message":..,"code":400}       vLLM; Mistral puts an object in message
+ *     {"detail":"..."}, {"detail":[{"loc":[..],"msg":..}]}   FastAPI
+ *     {"message":..}, [{"error":{..}}], <html>, text   proxies in between, Google, anybody
+ *
+ * One walk finds the reason in all of them: an object is searched for a member that
+ * holds the error, then for one that holds the sentence.  What it finds goes into a
+ * struct failure: the message for people, code and type for programs, param for the
+ * field at fault.
+ *
+ * The status decides whether trying again can help.  An error inside an answer has
+ * no status of its own: it may name one ("code": 429), or its words may mean one
+ * ("overloaded_error").  An account that has run out of money is "429" as well, and
+ * no second try will fill it: such words end the trying whatever the status is.
+ *
+ * Pure functions; nothing is kept of the body. */
+#include "base/err_body.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define DEPTH_MAX 4 /* objects around the sentence; more would be no error's shape */
+#define ITEMS_MAX 3 /* complaints of one list that are told */
+
+struct said {
+    int  status; /* that the error names; 0: none */
+    char message[300], type[40], code[48], param[64];
+};
+
+/* -- Statuses ----------------------------------------------------------------------- */
+
+/* The upstream's own status becomes ours, where it means the same to a client. */
+static int status_for_client(int status) {
+    if (status >= 400 && status < 500) return status;
+    if (status == 503 || status == 529) return 503;
+    return status == 504 ? 504 : 502;
+}
+
+static bool is_retryable(int status) {
+    return status == 408 || status == 409 || status == 425 || status == 429 || status >= 500;
+}
+
+static const char *type_of(int status) {
+    if (status == 401) return "authentication_error";
+    if (status == 403) return "permission_error";
+    return status == 429 ? "rate_limit_error" : "invalid_request_error";
+}
+
+/* f has its kind and message; the rest of it follows from the status. */
+static void set_status(struct failure *f, int status) {
+    f->status = status_for_client(status);
+    f->retryable = is_retryable(status);
+    if (status == 429) snprintf(f->code, sizeof(f->code), "rate_limit_exceeded");
+    if (f->status < 500) snprintf(f->type, sizeof(f->type), "%s", type_of(status));
+}
+
+static bool has_word(const struct said *s, const char *word) {
+    return strcasestr(s->code, word) != NULL || strcasestr(s->type, word) != NULL;
+}
+
+/* No money, no second try. */
+static bool is_quota(const struct said *s) {
+    static const char *const words[] = { "insufficient_quota", "billing", "insufficient_balance", "insufficient_credit",
+                                         "insufficient_user_quota", "exceeded_current_quota" };
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+        if (has_word(s, words[i])) return true;
+    return false;
+}
+
+/* What code and type mean; 0: nothing known.  OpenAI's words, Anthropic's, and the names of
+ * Python's exceptions, which vLLM and SGLang send. */
+static int status_of_words(const struct said *s) {
+    static const struct { const char *word; int status; } known[] = {
+        { "rate_limit", 429 }, { "ratelimit", 429 }, { "too_many_requests", 429 },
+        { "invalid_api_key", 401 }, { "authentication", 401 },
+        { "permission", 403 }, { "not_found", 404 }, { "NotFoundError", 404 },
+        { "request_too_large", 413 }, { "context_length_exceeded", 400 }, { "content_filter", 400 },
+        { "content_policy", 400 }, { "invalid_request", 400 }, { "BadRequest", 400 },
+        { "overloaded", 503 }, { "unavailable", 503 }, { "timeout", 504 },
+    };
+    if (is_quota(s)) return 429;
+    for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+        if (has_word(s, known[i].word)) return known[i].status;
+    return 0;
+}
+
+/* -- The walk ----------------------------------------------------------------------- */
+
+static bool is_a(const struct json_doc *d, uint32_t n, enum json_type type) {
+    return n != JSON_NONE && json_type(d, n) == type;
+}
+
+/* Cut to fit, and not inside a character. */
+static void copy_text(char *to, size_t size, struct slice s) {
+    if (s.len >= size) s.len = size - 1;
+    s.len = utf8_valid_prefix(s);
+    slice_copy(to, size, s);
+}
+
+static void copy_string(const struct json_doc *d, uint32_t n, char *to, size_t size) {
+    struct buf text;
+    if (!is_a(d, n, JSON_STRING)) return;
+    buf_init(&text, 0);
+    json_decode_string(d, n, &text);
+    if (buf_len(&text) > 0 && !buf_failed(&text)) copy_text(to, size, buf_get(&text));
+    buf_deinit(&text);
+}
+
+/* A number, or a string of digits, that can be the status of an error. */
+static int status_at(const struct json_doc *d, uint32_t n) {
+    char text[8] = "";
+    if (is_a(d, n, JSON_NUMBER)) slice_copy(text, sizeof(text), json_raw(d, n));
+    else copy_string(d, n, text, sizeof(text));
+    char *end;
+    long v = strtol(text, &end, 10);
+    return end != text && *end == '\0' && v >= 400 && v <= 599 ? (int)v : 0;
+}
+
+static void read_names(const struct json_doc *d, uint32_t object, struct said *out) {
+    static const char *const statuses[] = { "code", "status", "status_code", "http_status", "statusCode" };
+    for (size_t i = 0; i < sizeof(statuses) / sizeof(*statuses) && out->status == 0; i++)
+        out->status = status_at(d, json_get(d, object, slice_str(statuses[i])));
+    copy_string(d, json_get(d, object, SLICE("param")), out->param, sizeof(out->param));
+    copy_string(d, json_get(d, object, SLICE("type")), out->type, sizeof(out->type));
+    uint32_t code = json_get(d, object, SLICE("code"));
+    if (status_at(d, code) == 0) copy_string(d, code, out->code, sizeof(out->code));
+}
+
+/* ["body","messages",0,"role"] -> "messages.0.role" */
+static void read_place(const struct json_doc *d, uint32_t loc, char *to, size_t size) {
+    size_t n = 0;
+    for (uint32_t e = json_first(d, loc); e != JSON_NONE && n < size; e = json_next(d, loc, e)) {
+        char step[40] = "";
+        if (is_a(d, e, JSON_NUMBER)) slice_copy(step, sizeof(step), json_raw(d, e));
+        else copy_string(d, e, step, sizeof(step));
+        if (n == 0 && strcmp(step, "body") == 0) continue;
+        n += (size_t)snprintf(to + n, size - n, "%s%s", n ? "." : "", step);
+    }
+}
+
+static void add_message(struct said *out, const char *place, const char *text) {
+    size_t n = strlen(out->message);
+    snprintf(out->message + n, sizeof(out->message) - n, "%s%s%s%s", n ? "; " : "", place, place[0] ? ": " : "", text);
+}
+
+/* One complaint of FastAPI's: where, and what.  False: it is none. */
+static bool read_item(const struct json_doc *d, uint32_t item, struct said *out) {
+    uint32_t loc = is_a(d, item, JSON_OBJECT) ? json_get(d, item, SLICE("loc")) : JSON_NONE;
+    char place[64] = "", text[200] = "";
+    if (!is_a(d, loc, JSON_ARRAY)) return false;
+    read_place(d, loc, place, sizeof(place));
+    copy_string(d, json_get(d, item, SLICE("msg")), text, sizeof(text));
+    if (out->param[0] == '\0') memcpy(out->param, place, sizeof(place));
+    add_message(out, place, text);
+    return true;
+}
+
+static void read_value(const struct json_doc *d, uint32_t n, struct said *out, int depth);
+
+static void read_list(const struct json_doc *d, uint32_t list, struct said *out, int depth) {
+    int told = 0;
+    for (uint32_t e = json_first(d, list); e != JSON_NONE && told < ITEMS_MAX; e = json_next(d, list, e)) {
+        bool complaint = read_item(d, e, out);
+        if (!complaint) read_value(d, e, out, depth + 1);
+        told = complaint ? told + 1 : ITEMS_MAX;
+    }
+}
+
+static void read_object(const struct json_doc *d, uint32_t object, struct said *out, int depth) {
+    static const char *const inner[] = { "error", "errors", "detail", "message", "msg", "error_message",
+                                         "error_description", "title" };
+    read_names(d, object, out);
+    for (size_t i = 0; i < sizeof(inner) / sizeof(*inner) && out->message[0] == '\0'; i++) {
+        uint32_t n = json_get(d, object, slice_str(inner[i]));
+        if (n != JSON_NONE) read_value(d, n, out, depth + 1);
+    }
+}
+
+static void read_value(const struct json_doc *d, uint32_t n, struct said *out, int depth) {
+    if (depth > DEPTH_MAX) return;
+    switch (json_type(d, n)) {
+    case JSON_STRING: copy_string(d, n, out->message, sizeof(out->message)); break;
+    case JSON_ARRAY: read_list(d, n, out, depth); break;
+    case JSON_OBJECT: read_object(d, n, out, depth); break;
+    default: break;
+    }
+}
+
+/* -- Text and HTML ------------------------------------------------------------------ */
+
+static bool find_nocase(struct slice s, const char *word, size_t *at) {
+    size_t n = strlen(word);
+    for (size_t i = 0; i + n <= s.len; i++) {
+        if (strncasecmp(s.ptr + i, word, n) != 0) continue;
+        *at = i;
+        return true;
+    }
+    return false;
+}
+
+/* What stands in <name>, or nothing. */
+static struct slice inside_tag(struct slice html, const char *open, const char *close) {
+    size_t from, to;
+    if (!find_nocase(html, open, &from)) return slice_of(NULL, 0);
+    from += strlen(open);
+    struct slice rest = slice_of(html.ptr + from, html.len - from);
+    return find_nocase(rest, close, &to) ? slice_of(rest.ptr, to) : slice_of(NULL, 0);
+}
+
+static struct slice trim_lines(struct slice s) {
+    while (s.len > 0 && (unsigned char)s.ptr[0] <= ' ') s = slice_of(s.ptr + 1, s.len - 1);
+    while (s.len > 0 && (unsigned char)s.ptr[s.len - 1] <= ' ') s.len--;
+    return s;
+}
+
+/* A page's title, or the first line of a text.  More of a page might name machines that
+ * are nobody's business. */
+static void read_text(struct slice body, struct said *out) {
+    struct slice s = trim_lines(body);
+    if (s.len > 0 && s.ptr[0] == '<') {
+        struct slice title = inside_tag(s, "<title>", "</title>");
+        s = trim_lines(title.len > 0 ? title : inside_tag(s, "<h1>", "</h1>"));
+    }
+    size_t line = 0;
+    while (line < s.len && s.ptr[line] != '\n' && s.ptr[line] != '\r') line++;
+    copy_text(out->message, sizeof(out->message), slice_of(s.ptr, line));
+    slice_mute(out->message);
+}
+
+/* -- Into a failure ----------------------------------------------------------------- */
+
+static void tell(struct failure *f, const struct said *s) {
+    if (s->code[0]) snprintf(f->code, sizeof(f->code), "%s", s->code);
+    if (s->type[0] && f->status < 500) snprintf(f->type, sizeof(f->type), "%s", s->type);
+    if (s->param[0]) snprintf(f->param, sizeof(f->param), "%s", s->param);
+    if (!is_quota(s)) return;
+    f->retryable = false;
+    if (s->code[0] == '\0') snprintf(f->code, sizeof(f->code), "insufficient_quota");
+}
+
+void err_body_status(struct failure *f, const char *upstream, int status) {
+    failure_set(f, FAILURE_UPSTREAM_STATUS, "upstream '%s' answered %d", upstream, status);
+    set_status(f, status);
+}
+
+void err_body_add(struct failure *f, struct slice body) {
+    struct said s = { .status = 0 };
+    struct json_doc doc = { .nodes = NULL };
+    if (json_parse(&doc, body, &(struct json_error){ 0 }) == 0) read_value(&doc, 0, &s, 0);
+    else read_text(body, &s);
+    json_deinit(&doc);
+    size_t n = strlen(f->message);
+    if (s.message[0]) snprintf(f->message + n, sizeof(f->message) - n, ": %s", s.message);
+    tell(f, &s);
+}
+
+static void inside(struct failure *f, const char *upstream, const struct said *s) {
+    failure_set(f, FAILURE_STREAM, "upstream '%s' sent an error in its answer", upstream);
+    if (s->message[0]) snprintf(f->message, sizeof(f->message), "%s", s->message);
+    int status = s->status ? s->status : status_of_words(s);
+    if (status != 0) set_status(f, status);
+    tell(f, s);
+    if (s->type[0]) snprintf(f->type, sizeof(f->type), "%s", s->type);
+}
+
+/* An `error` that is not null, false or empty, or "object":"error" as vLLM has it. */
+static bool is_error(const struct json_doc *d) {
+    if (!is_a(d, 0, JSON_OBJECT)) return false;
+    uint32_t e = json_get(d, 0, SLICE("error")), object = json_get(d, 0, SLICE("object"));
+    bool none = e == JSON_NONE || json_type(d, e) == JSON_NULL || json_type(d, e) == JSON_FALSE ||
+                (json_type(d, e) == JSON_STRING && json_str_eq(d, e, SLICE("")));
+    if (!none) return true;
+    return is_a(d, object, JSON_STRING) && json_str_eq(d, object, SLICE("error"));
+}
+
+bool err_body_inside(struct failure *f, const char *upstream, const struct json_doc *doc, bool named) {
+    struct said s = { .status = 0 };
+    if (!named && !is_error(doc)) return false;
+    read_value(doc, 0, &s, 0);
+    inside(f, upstream, &s);
+    return true;
+}
+
+void err_body_inside_text(struct failure *f, const char *upstream, struct slice text) {
+    struct said s = { .status = 0 };
+    read_text(text, &s);
+    inside(f, upstream, &s);
+}
+
+bool err_body_is_openai(struct slice body) {
+    struct json_doc d = { .nodes = NULL };
+    bool good = json_parse(&d, body, &(struct json_error){ 0 }) == 0 && is_a(&d, 0, JSON_OBJECT);
+    uint32_t e = good ? json_get(&d, 0, SLICE("error")) : JSON_NONE;
+    good = is_a(&d, e, JSON_OBJECT) && is_a(&d, json_get(&d, e, SLICE("message")), JSON_STRING);
+    json_deinit(&d);
+    return good;
+}
