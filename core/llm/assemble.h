@@ -1,0 +1,23 @@
+/* assemble.h -- the chunks of a stream, put together to the answer that they are pieces of.
+ * See assemble.c. */
+#ifndef PERILUNE_LLM_ASSEMBLE_H
+#define PERILUNE_LLM_ASSEMBLE_H
+
+#include "base/json.h"
+
+struct assemble {
+    struct buf      head;    /* members of the first chunk that stay: "id":...,"created":... */
+    struct buf      usage;   /* JSON */
+    struct assemble_choice *choices; /* by index */
+    unsigned        count;
+    size_t          size, limit; /* bytes taken so far, and at most */
+};
+
+void assemble_init(struct assemble *a, size_t limit);
+void assemble_deinit(struct assemble *a);
+/* Adds what a parsed chunk brings.  Returns 0, PERILUNE_ERR_NOMEM or PERILUNE_ERR_LIMITED. */
+int  assemble_add(struct assemble *a, const struct json_doc *chunk);
+/* Appends the chat.completion.  False, with nothing written: no choice ever came. */
+bool assemble_write(const struct assemble *a, struct buf *out);
+
+#endif

@@ -1,0 +1,159 @@
+/* chunk.c -- what one event of a stream of OpenAI's chat says.
+ *
+ * Most events bring a few letters of text and nothing else.  chunk_look() goes over
+ * the bytes of each event once, sixteen at a time, and stops only at quotation marks
+ * before a letter that one of four words begins with:
+ *
+ *     "usage"            cut out, unless the client asked for it
+ *     "error"            maybe the end of everything
+ *     "finish_reason"    with a reason: a choice ends.  null, "" and "null" are none:
+ *                        SGLang, Ollama and KoboldCpp send those in every chunk
+ *     "index"            not 0: a second choice, or a second call of a tool
+ *
+ * Only an event that has one of them is parsed.  A quotation mark inside of a string
+ * is escaped, so what looks like a key is one, at whatever depth: the parsed
+ * document decides what it means.
+ *
+ * Choices are told apart by their index.  A stream is complete when as many have
+ * ended as were asked for, or came. */
+#include "llm/chunk.h"
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+/* -- Looking ------------------------------------------------------------------------ */
+
+static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+
+static struct slice value_after(const char *p, const char *stop) {
+    while (p < stop && (*p == ':' || is_space(*p))) p++;
+    return slice_of(p, (size_t)(stop - p));
+}
+
+static bool is_reason(struct slice value) {
+    return value.len > 1 && value.ptr[0] == '"' && value.ptr[1] != '"' && !slice_starts(value, SLICE("\"null\""));
+}
+
+/* p is at a quotation mark. */
+static unsigned look_at(const char *p, const char *stop) {
+    struct slice s = slice_of(p, (size_t)(stop - p));
+    if (slice_starts(s, SLICE("\"usage\""))) return CHUNK_USAGE;
+    if (slice_starts(s, SLICE("\"error\""))) return CHUNK_ERROR;
+    if (slice_starts(s, SLICE("\"finish_reason\""))) return is_reason(value_after(p + 15, stop)) ? CHUNK_FINISH : 0;
+    if (slice_starts(s, SLICE("\"index\""))) {
+        struct slice v = value_after(p + 7, stop);
+        return v.len > 0 && v.ptr[0] == '0' ? 0 : CHUNK_INDEX;
+    }
+    return 0;
+}
+
+unsigned chunk_look(struct slice data) {
+    const char *p = data.ptr, *stop = p + data.len;
+    unsigned found = 0;
+#ifdef __SSE2__
+    const __m128i quote = _mm_set1_epi8('"'), u = _mm_set1_epi8('u'), e = _mm_set1_epi8('e'), f = _mm_set1_epi8('f'),
+                  i = _mm_set1_epi8('i');
+    for (; stop - p >= 17; p += 16) {
+        __m128i here = _mm_loadu_si128((const __m128i *)(const void *)p);
+        __m128i next = _mm_loadu_si128((const __m128i *)(const void *)(p + 1));
+        __m128i letter = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(next, u), _mm_cmpeq_epi8(next, e)),
+                                      _mm_or_si128(_mm_cmpeq_epi8(next, f), _mm_cmpeq_epi8(next, i)));
+        unsigned at = (unsigned)_mm_movemask_epi8(_mm_and_si128(_mm_cmpeq_epi8(here, quote), letter));
+        for (; at != 0; at &= at - 1) found |= look_at(p + __builtin_ctz(at), stop);
+    }
+#endif
+    while (p < stop && (p = memchr(p, '"', (size_t)(stop - p))) != NULL) found |= look_at(p++, stop);
+    return found;
+}
+
+/* -- Choices ------------------------------------------------------------------------ */
+
+static bool is_a(const struct json_doc *d, uint32_t n, enum json_type type) {
+    return n != JSON_NONE && json_type(d, n) == type;
+}
+
+static uint32_t member(const struct json_doc *d, const char *key) {
+    return is_a(d, 0, JSON_OBJECT) ? json_get(d, 0, slice_str(key)) : JSON_NONE;
+}
+
+static void set_bit(uint64_t bits[2], uint64_t at) { bits[at / 64] |= (uint64_t)1 << (at % 64); }
+
+void chunk_count(struct chunk_choices *c, const struct json_doc *d) {
+    uint32_t choices = member(d, "choices");
+    uint64_t place = 0;
+    if (!is_a(d, choices, JSON_ARRAY)) return;
+    for (uint32_t n = json_first(d, choices); n != JSON_NONE; n = json_next(d, choices, n), place++) {
+        if (!is_a(d, n, JSON_OBJECT)) continue;
+        uint64_t at = place;
+        uint32_t index = json_get(d, n, SLICE("index")), reason = json_get(d, n, SLICE("finish_reason"));
+        if (is_a(d, index, JSON_NUMBER)) json_u64(d, index, &at);
+        if (at > 127) at = 127; /* OpenAI's most is 128 */
+        set_bit(c->seen, at);
+        if (is_a(d, reason, JSON_STRING) && is_reason(json_raw(d, reason))) set_bit(c->ended, at);
+    }
+}
+
+static unsigned count_bits(const uint64_t bits[2]) {
+    return (unsigned)(__builtin_popcountll(bits[0]) + __builtin_popcountll(bits[1]));
+}
+
+bool chunk_is_complete(const struct chunk_choices *c) {
+    unsigned ended = count_bits(c->ended);
+    return ended > 0 && ended >= count_bits(c->seen) && ended >= c->asked;
+}
+
+bool chunk_has_no_choices(const struct json_doc *d) {
+    uint32_t c = member(d, "choices");
+    return c == JSON_NONE || json_type(d, c) == JSON_NULL || (json_type(d, c) == JSON_ARRAY && d->nodes[c].count == 0);
+}
+
+/* -- Usage -------------------------------------------------------------------------- */
+
+static uint64_t number_of(const struct json_doc *d, uint32_t object, struct slice key) {
+    uint32_t n = object == JSON_NONE ? JSON_NONE : json_get(d, object, key);
+    uint64_t v = 0;
+    if (is_a(d, n, JSON_NUMBER)) json_u64(d, n, &v);
+    return v;
+}
+
+bool chunk_usage(const struct json_doc *d, struct usage *out) {
+    uint32_t u = member(d, "usage");
+    if (!is_a(d, u, JSON_OBJECT)) return false;
+    out->known = true;
+    out->prompt = number_of(d, u, SLICE("prompt_tokens"));
+    out->completion = number_of(d, u, SLICE("completion_tokens"));
+    uint32_t details = json_get(d, u, SLICE("prompt_tokens_details"));
+    out->cached = is_a(d, details, JSON_OBJECT) ? number_of(d, details, SLICE("cached_tokens")) : 0;
+    /* What DeepSeek and gateways in front of Anthropic call it. */
+    if (out->cached == 0) out->cached = number_of(d, u, SLICE("prompt_cache_hit_tokens"));
+    if (out->cached == 0) out->cached = number_of(d, u, SLICE("cache_read_input_tokens"));
+    return true;
+}
+
+/* All other members, each with the comma and the white space in front of it; the first that
+ * stays, without. */
+void chunk_without_usage(const struct json_doc *d, struct buf *out) {
+    const char *text = d->text.ptr;
+    size_t from = d->nodes[0].start + 1; /* what comes next is not copied yet */
+    size_t begin = buf_len(out);
+    bool first = true, cut = false;
+    buf_put(out, text, from);
+    for (uint32_t key = json_first(d, 0); key != JSON_NONE;) {
+        uint32_t value = json_next(d, 0, key);
+        size_t end = d->nodes[value].end;
+        if (json_str_eq(d, key, SLICE("usage"))) {
+            cut = true;
+        } else {
+            if (first && cut) from = d->nodes[key].start;
+            buf_put(out, text + from, end - from);
+            first = false;
+        }
+        from = end;
+        key = json_next(d, 0, value);
+    }
+    buf_put(out, text + from, d->text.len - from);
+    /* Data of several lines: JSON has line ends as white space only. */
+    for (size_t i = begin; i < buf_len(out); i++)
+        if (out->data[out->mark + i] == '\n') out->data[out->mark + i] = ' ';
+}

@@ -1,0 +1,33 @@
+/* chunk.h -- what one event of a stream of OpenAI's chat says. See chunk.c. */
+#ifndef PERILUNE_LLM_CHUNK_H
+#define PERILUNE_LLM_CHUNK_H
+
+#include "base/json.h"
+#include "flow/flow.h"
+
+enum { /* what chunk_look() found in the text: worth being parsed for */
+    CHUNK_USAGE = 1,
+    CHUNK_ERROR = 2,
+    CHUNK_FINISH = 4, /* a finish_reason that is one */
+    CHUNK_INDEX = 8   /* an index other than 0 */
+};
+/* Looks through the bytes once; parses nothing. */
+unsigned chunk_look(struct slice data);
+
+/* Which choices came, and which of them ended. */
+struct chunk_choices {
+    uint64_t seen[2], ended[2]; /* bits */
+    unsigned asked;             /* the request's n */
+};
+void chunk_count(struct chunk_choices *c, const struct json_doc *doc);
+/* Have all ended that were asked for or came? */
+bool chunk_is_complete(const struct chunk_choices *c);
+
+/* From a parsed answer or chunk; false when it has no usage. */
+bool chunk_usage(const struct json_doc *doc, struct usage *out);
+/* Is this chunk there for its usage only? */
+bool chunk_has_no_choices(const struct json_doc *doc);
+/* Appends the chunk's JSON without its usage, every other byte as it came. */
+void chunk_without_usage(const struct json_doc *doc, struct buf *out);
+
+#endif
