@@ -46,7 +46,24 @@ void failure_init(struct failure *f) { memset(f, 0, sizeof(*f)); }
 
 void failure_deinit(struct failure *f) {
     buf_deinit(&f->body);
+    buf_deinit(&f->headers);
     failure_init(f);
+}
+
+static struct buf copy_of(const struct buf *b) {
+    struct buf copy;
+    buf_init(&copy, 0);
+    buf_slice(&copy, buf_get(b));
+    if (buf_failed(&copy)) buf_deinit(&copy);
+    return copy;
+}
+
+void failure_copy(struct failure *to, const struct failure *from) {
+    struct buf body = copy_of(&from->body), headers = copy_of(&from->headers);
+    failure_deinit(to);
+    *to = *from;
+    to->body = body;
+    to->headers = headers;
 }
 
 void failure_move(struct failure *to, struct failure *from) {

@@ -56,6 +56,7 @@ struct failure {
     char         param[64];   /* the field at fault, or empty */
     char         message[400];
     struct buf   body;        /* upstream's own error body, verbatim; may be empty */
+    struct buf   headers;     /* lines "name: value\r\n" of the upstream's, for the client; may be empty */
 };
 
 const char *failure_code(enum failure_kind kind);
@@ -66,6 +67,8 @@ void failure_set(struct failure *f, enum failure_kind kind, const char *fmt, ...
     __attribute__((format(printf, 3, 4)));
 void failure_init(struct failure *f);
 void failure_deinit(struct failure *f);
+/* to, whatever it held, becomes the same as from.  Without memory it has no body. */
+void failure_copy(struct failure *to, const struct failure *from);
 /* Takes what from holds, from becomes empty. */
 void failure_move(struct failure *to, struct failure *from);
 static inline bool failure_is_set(const struct failure *f) { return f->kind != FAILURE_NONE; }

@@ -327,6 +327,7 @@ static int l_headers_newindex(lua_State *L) {
     if (r->to != NULL) return luaL_error(L, "too late: the headers of this response were sent");
     if (!lua_isnil(L, 3)) make_room(L, &r->headers, name, name.len + value.len + 4);
     drop_line(&r->headers, name);
+    drop_line(&r->upstream_headers, name);
     if (lua_isnil(L, 3)) return 0;
     headers_put(&r->headers, name, value);
     return 0;

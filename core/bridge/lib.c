@@ -17,6 +17,7 @@
 #include "bridge/task.h"
 #include "bridge/value.h"
 #include "bridge/view.h"
+#include "flow/headers.h"
 #include "http/token.h"
 
 static const char array_key;
@@ -79,6 +80,18 @@ static int l_json_array(lua_State *L) {
 
 /* -- Failures ------------------------------------------------------------------------ */
 
+/* As the field `headers` of the table on top. [0, 0, e] */
+static void push_lines(lua_State *L, struct slice lines) {
+    struct slice name, value;
+    lua_newtable(L);
+    while (headers_next(&lines, &name, &value)) {
+        lua_pushlstring(L, name.ptr, name.len);
+        lua_pushlstring(L, value.ptr, value.len);
+        lua_rawset(L, -3);
+    }
+    lua_setfield(L, -2, "headers");
+}
+
 void lib_push_failure(lua_State *L, const struct failure *f) {
     lua_createtable(L, 0, 8);
     lua_pushstring(L, f->code);
@@ -103,9 +116,16 @@ void lib_push_failure(lua_State *L, const struct failure *f) {
         lua_pushlstring(L, buf_get(&f->body).ptr, buf_len(&f->body));
         lua_setfield(L, -2, "body");
     }
+    if (buf_len(&f->headers) > 0) push_lines(L, buf_get(&f->headers));
     luaL_getmetatable(L, "perilune.error"); /* set by errors.lua: tostring(err) */
     if (lua_isnil(L, -1)) lua_pop(L, 1);
     else lua_setmetatable(L, -2);
+}
+
+bool lib_is_token(struct slice s) {
+    for (size_t i = 0; i < s.len; i++)
+        if (!http_is_token(s.ptr[i])) return false;
+    return s.len > 0;
 }
 
 /* A policy's error is read when its coroutine is over and nothing bounds its time: without
@@ -128,6 +148,36 @@ static double number_field(lua_State *L, int t, const char *key, double otherwis
     return v;
 }
 
+#define ERROR_HEADERS 64 /* lines of an error; the rest of a table is left out */
+
+/* Can it be a line of ours, and is it none that an error has anyway? */
+static bool is_line(struct slice name, struct slice value) {
+    static const char *const own[] = { "content-type", "content-length", "transfer-encoding", "connection",
+                                       "retry-after", "x-request-id", "x-perilune-upstream", "date" };
+    bool good = lib_is_token(name);
+    for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++) good &= !slice_eq_nocase(name, slice_str(own[i]));
+    for (size_t i = 0; i < value.len; i++) good &= (unsigned char)value.ptr[i] >= ' ' && value.ptr[i] != 0x7F;
+    return good;
+}
+
+/* Lines for the client from the table `headers`, if it is one; what is no header line is left out. */
+static void copy_lines(lua_State *L, int t, struct buf *out) {
+    push_field(L, t, "headers");
+    int lines = lua_gettop(L);
+    if (lua_istable(L, lines)) lua_pushnil(L);
+    for (int n = 0; lua_istable(L, lines) && lua_next(L, lines) != 0; n++) {
+        struct slice name = SLICE(""), value = SLICE("");
+        if (lua_type(L, -2) == LUA_TSTRING) name.ptr = lua_tolstring(L, -2, &name.len);
+        if (lua_type(L, -1) == LUA_TSTRING) value.ptr = lua_tolstring(L, -1, &value.len);
+        if (value.len > 0 && is_line(name, value) && n < ERROR_HEADERS) headers_put(out, name, value);
+        lua_pop(L, 1);
+        if (n < ERROR_HEADERS) continue;
+        lua_pop(L, 1); /* the key */
+        break;
+    }
+    lua_pop(L, 1);
+}
+
 static void from_table(lua_State *L, int t, struct failure *f) {
     copy_field(L, t, "code", f->code, sizeof(f->code));
     snprintf(f->message, sizeof(f->message), "the request failed: %s", f->code);
@@ -143,6 +193,7 @@ static void from_table(lua_State *L, int t, struct failure *f) {
                                              : f->status == 401 ? "authentication_error"
                                              : f->status < 500 ? "invalid_request_error" : "server_error");
     copy_field(L, t, "type", f->type, sizeof(f->type));
+    copy_lines(L, t, &f->headers);
     push_field(L, t, "body");
     size_t len;
     const char *body = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &len) : NULL;
@@ -154,12 +205,6 @@ void lib_to_failure(lua_State *L, int index, struct failure *f) {
     const char *text = lua_type(L, index) == LUA_TSTRING ? lua_tostring(L, index) : NULL;
     failure_set(f, FAILURE_POLICY, "%s", text ? text : "a policy returned no response and no error");
     if (lua_istable(L, index)) from_table(L, index, f);
-}
-
-bool lib_is_token(struct slice s) {
-    for (size_t i = 0; i < s.len; i++)
-        if (!http_is_token(s.ptr[i])) return false;
-    return s.len > 0;
 }
 
 void lib_push_error(lua_State *L, int index) {

@@ -39,6 +39,17 @@ struct slice headers_find(struct slice block, struct slice name) {
     return slice_of(NULL, 0);
 }
 
+bool headers_list_has(const struct headers_list *list, struct slice name) {
+    for (unsigned i = 0; i < list->count; i++) {
+        struct slice known = slice_str(list->names[i]);
+        bool prefix = known.len > 0 && known.ptr[known.len - 1] == '*';
+        if (prefix ? name.len >= known.len && strncasecmp(name.ptr, known.ptr, known.len - 1) == 0
+                   : slice_eq_nocase(name, known))
+            return true;
+    }
+    return false;
+}
+
 void headers_put(struct buf *out, struct slice name, struct slice value) {
     buf_slice(out, name);
     buf_puts(out, ": ");

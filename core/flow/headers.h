@@ -1,9 +1,17 @@
-/* headers.h -- a block of header lines, "name: value\r\n" each. See headers.c. */
+/* headers.h -- a block of header lines, "name: value\r\n" each, and lists of names.
+ * See headers.c. */
 #ifndef PERILUNE_FLOW_HEADERS_H
 #define PERILUNE_FLOW_HEADERS_H
 
 #include "base/buf.h"
 #include "base/slice.h"
+
+struct headers_list {
+    const char *const *names; /* lower case; "x-*" means all that begin with "x-" */
+    unsigned           count;
+};
+/* Is the name (any case) in the list? */
+bool headers_list_has(const struct headers_list *list, struct slice name);
 
 /* The first line of this name (any case), its line end included; ptr is NULL when there is none. */
 struct slice headers_line(struct slice block, struct slice name);

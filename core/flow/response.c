@@ -74,6 +74,7 @@ struct response *response_new(const struct response_options *opt) {
     list_init(&r->link);
     if (opt->among) list_append(opt->among, &r->link);
     r->dialect = opt->dialect;
+    r->pass = opt->pass;
     r->limit = opt->limit;
     r->high_water = opt->high_water;
     r->settled = opt->settled;
@@ -200,12 +201,20 @@ void response_on_ready(struct response *r, void (*ready)(void *ud), void *ud) {
 static void keep_failure(struct response *r, const struct failure *f) {
     if (r->failure == NULL) r->failure = mem_zalloc(sizeof(*r->failure));
     if (r->failure == NULL) return; /* response_why() */
-    struct buf body;
-    buf_init(&body, 0);
-    buf_slice(&body, buf_get(&f->body));
-    failure_deinit(r->failure);
-    *r->failure = *f;
-    r->failure->body = body;
+    failure_copy(r->failure, f);
+}
+
+/* An encoding belongs to bytes that go on as they came. */
+static bool passes(const struct response *r, struct slice name) {
+    if (r->pass != NULL && headers_list_has(r->pass, name)) return true;
+    return r->dialect == NULL && slice_eq_nocase(name, SLICE("content-encoding"));
+}
+
+void response_put_headers(const struct response *r, struct buf *out) {
+    struct slice own = buf_get(&r->headers), theirs = buf_get(&r->upstream_headers), name, value;
+    while (headers_next(&theirs, &name, &value))
+        if (passes(r, name) && headers_find(own, name).ptr == NULL) headers_put(out, name, value);
+    buf_slice(out, own);
 }
 
 void response_break(struct response *r, struct filter *at, const struct failure *f) {

@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "flow/filter.h"
+#include "flow/headers.h"
 #include "flow/source.h"
 #include "sys/loop.h"
 
@@ -51,6 +52,7 @@ struct response {
     void                *ready_ud;
     struct buf           headers;  /* lines for the client */
     struct buf           upstream_headers; /* as HEAD brought them */
+    const struct headers_list *pass; /* those of them that the client gets; NULL: none */
     struct failure      *failure;
     struct usage         usage;
     size_t               limit, high_water; /* bytes */
@@ -72,6 +74,7 @@ struct response_options {
     const char           *upstream;
     const struct dialect *dialect;    /* NULL: passed through as it comes */
     struct list          *among;      /* the request's responses; NULL: none */
+    const struct headers_list *pass;  /* of the source's headers, those for the client; borrowed; NULL: none */
     size_t                limit;      /* bytes of an answer that is read as a whole */
     size_t                high_water; /* bytes held for a reader that is not there yet */
     struct slice          model;      /* that the upstream is asked for */
@@ -98,6 +101,10 @@ void response_break(struct response *r, struct filter *at, const struct failure 
 /* The request is over: stops the sources of all responses in the list, lets the user go,
  * empties the list. */
 void response_abandon_all(struct list *responses);
+
+/* Appends the header lines for the client: a policy's, and the upstream's that pass, unless a
+ * policy has one of the same name. */
+void response_put_headers(const struct response *r, struct buf *out);
 
 /* Tells `ready` once, before the loop blocks: the first event, the end, or the
  * failure is here. */

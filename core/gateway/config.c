@@ -224,12 +224,16 @@ static void read_target(struct reader *r, uint32_t up, struct target *t) {
     t->model = string_of(r, up, "model");
     t->models = list_of(r, up, "models", &t->model_count);
     t->forward_headers = list_of(r, up, "forward_headers", &t->forward_count);
+    t->pass_headers.names = list_of(r, up, "pass_headers", &t->pass_headers.count);
     t->http2 = bool_of(r, up, "http2");
+    const char *usage = string_of(r, up, "usage");
+    t->leave_usage = usage != NULL && strcmp(usage, "leave") == 0;
     t->insecure = bool_of(r, up, "insecure");
     t->proxy = string_of(r, up, "proxy");
     t->ca = string_of(r, up, "ca");
     read_ca(r, t);
     t->max_answer = number_of(r, up, "max_body");
+    t->max_event = number_of(r, up, "max_event");
     read_timeouts(r, up, &t->timeouts);
     read_key(r, up, t);
     read_headers(r, up, t);

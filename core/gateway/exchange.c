@@ -178,7 +178,9 @@ static void deliver(struct exchange *x, struct response *res) {
 }
 
 struct slice exchange_upstream(const struct exchange *x) { return slice_str(x->res ? x->res->upstream : ""); }
-struct slice exchange_headers(const struct exchange *x) { return x->res ? buf_get(&x->res->headers) : SLICE(""); }
+void exchange_put_headers(const struct exchange *x, struct buf *out) {
+    if (x->res) response_put_headers(x->res, out);
+}
 
 /* An answer of the gateway itself, in one piece. */
 static void answer(struct exchange *x, struct slice type, struct buf *body) {

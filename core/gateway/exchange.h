@@ -61,7 +61,7 @@ void exchange_fail(struct exchange *x, enum failure_kind kind, const char *messa
 
 /* What a client may want to know of the answer, from its HEAD on. */
 struct slice exchange_upstream(const struct exchange *x); /* who answered; empty: nobody said */
-struct slice exchange_headers(const struct exchange *x);  /* lines that policies added */
+void exchange_put_headers(const struct exchange *x, struct buf *out); /* of the upstream, and of policies */
 
 /* {"id":...,"age_ms":...,"waits_for":...} */
 void exchange_describe(const struct list *link, uint64_t now_us, struct buf *out);

@@ -15,6 +15,7 @@
 
 #include <stdio.h>
 
+#include "base/err_body.h"
 #include "flow/headers.h"
 #include "gateway/exchange.h"
 #include "llm/openai.h"
@@ -55,7 +56,7 @@ static void send_head(struct http_exchange *e, int status, struct slice type, si
     if (slice_starts(type, SLICE("text/event-stream"))) buf_puts(&h, "cache-control: no-cache\r\n");
     put_identity(&h, x);
     put_saved(&h, x->req->saved);
-    buf_slice(&h, exchange_headers(x));
+    exchange_put_headers(x, &h);
     x->committed = true;
     x->status = status;
     timer_stop(x->w->loop, &e->comment);
@@ -64,17 +65,9 @@ static void send_head(struct http_exchange *e, int status, struct slice type, si
     buf_deinit(&h);
 }
 
-static bool is_json_error(const struct buf *b) {
-    struct json_doc doc = { .nodes = NULL };
-    bool ok = json_parse(&doc, buf_get(b), &(struct json_error){ 0 }) == 0 && json_type(&doc, 0) == JSON_OBJECT &&
-              json_get(&doc, 0, SLICE("error")) != JSON_NONE;
-    json_deinit(&doc);
-    return ok;
-}
-
 /* The upstream's own words where it spoke of the client's mistake. */
 static void error_body(const struct failure *f, struct buf *out) {
-    if (f->status < 500 && buf_len(&f->body) > 0 && is_json_error(&f->body)) buf_slice(out, buf_get(&f->body));
+    if (f->status < 500 && err_body_is_openai(buf_get(&f->body))) buf_slice(out, buf_get(&f->body));
     else failure_write_json(out, f);
 }
 
@@ -86,11 +79,13 @@ static void reply_error(struct http_exchange *e, const struct failure *f) {
     error_body(f, &body);
     buf_puts(&h, "content-type: application/json\r\n");
     put_identity(&h, x);
-    if (f->retry_after_ms > 0 || f->status == 429 || f->status == 503) {
+    bool ours = f->kind == FAILURE_NO_MEMORY || f->kind == FAILURE_DRAINING; /* over soon */
+    if (f->retry_after_ms > 0 || ours) {
         buf_puts(&h, "retry-after: ");
         buf_u64(&h, f->retry_after_ms > 0 ? (f->retry_after_ms + 999) / 1000 : 1);
         buf_puts(&h, "\r\n");
     }
+    buf_slice(&h, buf_get(&f->headers));
     if (f->kind == FAILURE_METHOD) buf_puts(&h, x->route ? "" : "allow: POST\r\n");
     if (buf_failed(&h) || buf_failed(&body)) reply_lost(e->http);
     reply_send(e->http, f->status, buf_get(&h), buf_get(&body));
@@ -158,18 +153,25 @@ static void on_end(struct http_exchange *e) {
     reply_end(e->http);
 }
 
-/* A reply, or, when the head is gone, an event, and an end that says that something is missing. */
+/* A reply; when the head is gone, an event, and the end of the stream without its end mark.  Were
+ * the body of a stream cut, an SDK would raise an error about the connection instead of ours; any
+ * other body must be cut. */
 static void on_error(struct http_exchange *e, const struct failure *f) {
     if (!e->x.committed) {
         reply_error(e, f);
         return;
     }
+    if (!e->frames && !e->begun) {
+        reply_abort(e->http);
+        return;
+    }
     struct buf b;
     buf_init(&b, 0);
-    if (e->frames || e->x.stream) openai_error_event(&b, f);
+    openai_error_event(&b, f);
+    if (buf_failed(&b)) reply_lost(e->http); /* an end without the event would look complete */
     reply_body(e->http, buf_get(&b));
+    reply_end(e->http);
     buf_deinit(&b);
-    reply_abort(e->http);
 }
 
 static enum flow on_event(struct sink *k, const struct event *ev) {

@@ -155,6 +155,7 @@ static int open_parts(struct worker *w) {
     if (w->tokens == NULL) return PERILUNE_ERR_NOMEM;
     int rc = client_init(&w->client, w->loop);
     if (rc != 0) goto no_client;
+    w->client.log = w->log;
     rc = http_server_init(&w->server, w->loop, w->log, &handler, &limits);
     if (rc != 0) goto no_server;
     rc = mailbox_open(&w->mail, w->loop, w); /* last: its handle would need a turn of the loop to close */

@@ -1,16 +1,25 @@
 /* answer.c -- an upstream's answer, read on its way through.
  *
- *     bytes -> [events] -> frame -> look -> forward as it came
- *                                    |
- *                  usage? error? [DONE]? finish_reason?
+ *     bytes --> what is it? --event stream--> [events] --> frame --> look --> forward as it came
+ *                    |                                                |
+ *                    +--JSON--> collect, parse          usage? error? end mark? finish_reason?
  *
- * Frames are not rebuilt.  The look is a few memory searches; only a frame that
- * mentions "usage" or "error" is parsed.  Usage is always asked upstream; what
+ * What an answer is shows in its first bytes; the content type is believed only where they
+ * say nothing.  A whole answer to who asked for a stream is told again as one, because that is
+ * what its reader waits for; a stream that nobody asked for is put together (assemble.c).
+ *
+ * Frames are not rebuilt.  The look is one pass over their bytes (chunk.c); only a frame that
+ * mentions usage, an error or the end of a choice is parsed.  Usage is asked upstream; what
  * the client did not ask for is taken out again: the frame with empty choices
- * disappears, a usage member in any other frame is cut out.
+ * disappears, a usage member in any other frame is cut out, null as well.
  *
  * HEAD is held back until the first real event, so that an upstream which says 200
  * and then {"error": ...} has failed before the first byte.
+ *
+ * The end: everything was said when the end mark came, or when all choices have ended with a
+ * reason; how the connection ends after that concerns nobody, and there is one end mark
+ * whether it came or not.  Half an event at the end is dropped.  A stream that ends before
+ * that is a failure.
  *
  * An answer that is not an event stream is collected, must be JSON, and leaves
  * in one piece. */
@@ -18,11 +27,17 @@
 
 #include <stdio.h>
 
+#include "base/err_body.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "llm/assemble.h"
+#include "llm/chunk.h"
+#include "llm/openai.h"
 #include "llm/sse.h"
 
-#define EVENT_LIMIT (1024 * 1024) /* bytes of one event: tokens are far below, a flood is stopped */
+#define KEEP_BYTES (64 * 1024) /* of memory that one large event left behind */
+
+enum shape { SHAPE_UNKNOWN, SHAPE_STREAM, SHAPE_WHOLE };
 
 struct answer {
     struct source   source;
@@ -31,16 +46,20 @@ struct answer {
     struct sink    *to;
     struct sse      events;
     struct buf      scratch;  /* a frame without its usage */
-    struct buf      whole;    /* an answer that is not a stream */
+    struct buf      whole;    /* an answer that is not a stream, or not known to be one yet */
     struct buf      headers;
     struct json_doc doc;
     struct usage    usage;
     struct failure  failure;
+    struct chunk_choices choices;
+    struct assemble assembly; /* of a stream that nobody asked for */
+    enum shape      shape;
     int             status;
     enum flow       flow;     /* what `to` said last */
-    unsigned        expect_stream : 1, keep_usage : 1, is_stream : 1, headed : 1, done : 1,
-                    finished : 1, over : 1, in_event : 1,
-                    news : 1; /* usage that `to` has not heard of */
+    unsigned        expect_stream : 1, keep_usage : 1, headed : 1, over : 1, in_event : 1,
+                    named : 1, /* the content type says event stream */
+                    done : 1,  /* the end mark came */
+                    news : 1;  /* usage that `to` has not heard of */
     char            content_type[80];
     char            upstream[64];
 };
@@ -53,6 +72,7 @@ static void answer_free(struct answer *a) {
     buf_deinit(&a->scratch);
     buf_deinit(&a->whole);
     buf_deinit(&a->headers);
+    assemble_deinit(&a->assembly);
     json_deinit(&a->doc);
     failure_deinit(&a->failure);
     mem_free(a);
@@ -83,65 +103,6 @@ static const char *answer_describe(const struct source *s, char *buf, size_t siz
 
 /* -- Looking ------------------------------------------------------------------------ */
 
-static bool mentions(struct slice s, struct slice what) {
-    return memmem(s.ptr, s.len, what.ptr, what.len) != NULL;
-}
-
-static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
-
-/* "finish_reason" followed by a string. */
-static bool is_finish(struct slice s) {
-    static const char key[] = "\"finish_reason\"";
-    const char *p = s.ptr, *stop = s.ptr + s.len;
-    while ((p = memmem(p, (size_t)(stop - p), key, sizeof(key) - 1)) != NULL) {
-        for (p += sizeof(key) - 1; p < stop && (*p == ':' || is_space(*p)); p++) {}
-        if (p < stop && *p == '"') return true;
-    }
-    return false;
-}
-
-static uint64_t number_of(const struct json_doc *doc, uint32_t object, struct slice key) {
-    uint32_t n = object == JSON_NONE ? JSON_NONE : json_get(doc, object, key);
-    uint64_t v = 0;
-    if (n != JSON_NONE && json_type(doc, n) == JSON_NUMBER) json_u64(doc, n, &v);
-    return v;
-}
-
-/* From a parsed answer or chunk; false when it has none. */
-static bool read_usage(const struct json_doc *doc, struct usage *out) {
-    if (json_type(doc, 0) != JSON_OBJECT) return false;
-    uint32_t u = json_get(doc, 0, SLICE("usage"));
-    if (u == JSON_NONE || json_type(doc, u) != JSON_OBJECT) return false;
-    out->known = true;
-    out->prompt = number_of(doc, u, SLICE("prompt_tokens"));
-    out->completion = number_of(doc, u, SLICE("completion_tokens"));
-    uint32_t details = json_get(doc, u, SLICE("prompt_tokens_details"));
-    if (details != JSON_NONE && json_type(doc, details) == JSON_OBJECT)
-        out->cached = number_of(doc, details, SLICE("cached_tokens"));
-    /* What DeepSeek and gateways in front of Anthropic call it. */
-    if (out->cached == 0) out->cached = number_of(doc, u, SLICE("prompt_cache_hit_tokens"));
-    if (out->cached == 0) out->cached = number_of(doc, u, SLICE("cache_read_input_tokens"));
-    return true;
-}
-
-/* {"error": {...}} or {"error": "..."} inside a 200. */
-static bool find_error(struct answer *a) {
-    if (json_type(&a->doc, 0) != JSON_OBJECT) return false;
-    uint32_t e = json_get(&a->doc, 0, SLICE("error"));
-    if (e == JSON_NONE || json_type(&a->doc, e) == JSON_NULL) return false;
-    failure_set(&a->failure, FAILURE_STREAM, "upstream '%s' sent an error in its answer", a->upstream);
-    if (json_type(&a->doc, e) == JSON_OBJECT) {
-        json_copy_string(&a->doc, e, SLICE("message"), a->failure.message, sizeof(a->failure.message));
-        json_copy_string(&a->doc, e, SLICE("type"), a->failure.type, sizeof(a->failure.type));
-        json_copy_string(&a->doc, e, SLICE("code"), a->failure.code, sizeof(a->failure.code));
-    } else if (json_type(&a->doc, e) == JSON_STRING) {
-        buf_clear(&a->scratch);
-        json_decode_string(&a->doc, e, &a->scratch);
-        slice_copy(a->failure.message, sizeof(a->failure.message), buf_get(&a->scratch));
-    }
-    return true;
-}
-
 static void fail_for_memory(struct answer *a) { failure_set(&a->failure, FAILURE_NO_MEMORY, "out of memory"); }
 
 /* Returns 0, PERILUNE_ERR_INVAL, or PERILUNE_ERR_NOMEM: then the answer has failed. */
@@ -151,41 +112,30 @@ static int parse(struct answer *a, struct slice text) {
     return rc;
 }
 
-static bool choices_are_empty(const struct json_doc *doc) {
-    uint32_t c = json_get(doc, 0, SLICE("choices"));
-    return c == JSON_NONE || (json_type(doc, c) == JSON_ARRAY && doc->nodes[c].count == 0);
-}
+static bool has_ended(const struct answer *a) { return a->done || chunk_is_complete(&a->choices); }
 
-/* The frame without its usage member: all other members, each with the comma and the
- * white space in front of it; the first that stays, without. */
-static struct slice cut_usage(struct answer *a) {
-    const struct json_doc *d = &a->doc;
+/* e with other data: what stands around the data stays as it came. */
+static void put_frame(struct answer *a, const struct sse_event *e, struct slice data, struct event *ev) {
     struct buf *out = &a->scratch;
-    const char *text = d->text.ptr;
-    size_t from = d->nodes[0].start + 1; /* what comes next is not copied yet */
-    bool first = true, cut = false;
-    buf_clear(out);
-    buf_puts(out, "data: ");
-    buf_put(out, text, from);
-    for (uint32_t key = json_first(d, 0); key != JSON_NONE;) {
-        uint32_t value = json_next(d, 0, key);
-        size_t end = d->nodes[value].end;
-        if (json_str_eq(d, key, SLICE("usage"))) {
-            cut = true;
-        } else {
-            if (first && cut) from = d->nodes[key].start;
-            buf_put(out, text + from, end - from);
-            first = false;
-        }
-        from = end;
-        key = json_next(d, 0, value);
+    bool inside = e->data.ptr >= e->raw.ptr && e->data.ptr + e->data.len <= e->raw.ptr + e->raw.len;
+    struct slice before = SLICE("data: "), after = SLICE("\n\n");
+    if (inside) {
+        size_t at = (size_t)(e->data.ptr - e->raw.ptr);
+        before = slice_of(e->raw.ptr, at);
+        after = slice_of(e->data.ptr + e->data.len, e->raw.len - at - e->data.len);
     }
-    buf_put(out, text + from, d->text.len - from);
-    /* Data of several lines: JSON has line ends as white space only. */
-    for (size_t i = 0; i < buf_len(out); i++)
-        if (out->data[out->mark + i] == '\n') out->data[out->mark + i] = ' ';
-    buf_puts(out, "\n\n");
-    return buf_get(out);
+    size_t from = buf_len(out);
+    buf_slice(out, before);
+    if (data.ptr != NULL) buf_slice(out, data);
+    else chunk_without_usage(&a->doc, out);
+    size_t end = buf_len(out);
+    buf_slice(out, after);
+    if (buf_failed(out)) {
+        fail_for_memory(a);
+        return;
+    }
+    ev->raw = slice_of(buf_get(out).ptr + from, buf_len(out) - from);
+    ev->data = slice_of(ev->raw.ptr + before.len, end - from - before.len);
 }
 
 /* -- Forwarding ------------------------------------------------------------------------ */
@@ -200,7 +150,7 @@ static void send_head(struct answer *a) {
     if (a->headed) return;
     a->headed = 1;
     struct event ev = { .type = EVENT_HEAD, .status = a->status, .headers = buf_get(&a->headers),
-                        .content_type = slice_str(a->is_stream ? "text/event-stream" : a->content_type) };
+                        .content_type = slice_str(a->shape == SHAPE_STREAM ? "text/event-stream" : a->content_type) };
     a->flow = a->to->event(a->to, &ev);
 }
 
@@ -214,39 +164,135 @@ static void end(struct answer *a) {
     forward(a, &ev);
 }
 
-static int on_frame(void *ud, const struct sse_event *e) {
-    struct answer *a = ud;
-    if (a->over || a->done || e->data.len == 0) return 0; /* nothing counts behind [DONE] */
-    if (a->from != NULL) source_mark(a->from);
-    struct event ev = { .type = EVENT_FRAME, .raw = e->raw, .data = e->data };
-    if (slice_eq(e->data, SLICE("[DONE]"))) {
+/* Memory that one large event took is not kept for the small ones behind it. */
+static void shed(struct answer *a) {
+    if (a->scratch.cap > KEEP_BYTES) buf_deinit(&a->scratch);
+    else buf_clear(&a->scratch);
+    if (a->doc.cap * sizeof(*a->doc.nodes) > KEEP_BYTES) json_deinit(&a->doc);
+}
+
+static void forward_frame(struct answer *a, struct event *ev) {
+    send_head(a);
+    if (!a->over) forward(a, ev);
+    shed(a);
+}
+
+static bool is_end_mark(struct slice data) { return slice_eq(slice_trim(data), openai_chat.end_mark); }
+
+static void send_end_mark(struct answer *a) {
+    struct event ev = { .type = EVENT_FRAME, .raw = SLICE("data: [DONE]\n\n"), .data = openai_chat.end_mark };
+    a->done = 1;
+    forward_frame(a, &ev);
+}
+
+/* True: this frame is an error, and a->failure says so. */
+static bool find_error(struct answer *a, struct slice data, bool named, bool parsed) {
+    if (parsed) return err_body_inside(&a->failure, a->upstream, &a->doc, named);
+    if (named) err_body_inside_text(&a->failure, a->upstream, data);
+    return named;
+}
+
+/* The usage of a parsed frame is noted and cut out.  False: nothing of the frame is left. */
+static bool take_usage(struct answer *a, const struct sse_event *e, struct event *ev) {
+    if (json_type(&a->doc, 0) != JSON_OBJECT) return true;
+    bool known = chunk_usage(&a->doc, &a->usage);
+    uint32_t member = json_get(&a->doc, 0, SLICE("usage"));
+    a->news |= known;
+    if (a->keep_usage || (!known && (member == JSON_NONE || json_type(&a->doc, member) != JSON_NULL))) return true;
+    if (known && chunk_has_no_choices(&a->doc)) return false;
+    put_frame(a, e, slice_of(NULL, 0), ev);
+    return true;
+}
+
+/* "usage":null as the last member: what OpenAI's own API puts into every chunk of who asks for
+ * usage.  It is cut off without a look at the rest. */
+static bool cut_last_null(struct answer *a, const struct sse_event *e, struct event *ev) {
+    static const struct slice tail = SLICE(",\"usage\":null}");
+    struct slice d = ev->data;
+    if (a->keep_usage || d.len < tail.len || memcmp(d.ptr + d.len - tail.len, tail.ptr, tail.len) != 0) return false;
+    if (memchr(d.ptr, '\n', d.len) != NULL) return false; /* several lines of data */
+    struct buf *text = &a->scratch;
+    buf_put(text, d.ptr, d.len - tail.len);
+    buf_putc(text, '}');
+    size_t n = buf_len(text);
+    buf_reserve(text, n + e->raw.len); /* put_frame() appends behind what it copies from */
+    if (buf_failed(text)) fail_for_memory(a);
+    else put_frame(a, e, slice_of(buf_get(text).ptr, n), ev);
+    return true;
+}
+
+/* What a frame says besides text.  False: it is not to be forwarded, or is an error. */
+static bool read_frame(struct answer *a, const struct sse_event *e, struct event *ev) {
+    bool named = slice_eq(e->name, SLICE("error"));
+    unsigned found = chunk_look(ev->data);
+    if (a->choices.asked > 1) found &= ~(unsigned)CHUNK_INDEX; /* their number is known */
+    if (found == CHUNK_USAGE && !named && cut_last_null(a, e, ev)) return !failure_is_set(&a->failure);
+    if (found == 0 && !named) return true;
+    int rc = parse(a, ev->data);
+    if (rc == PERILUNE_ERR_NOMEM) return false;
+    if ((named || (found & CHUNK_ERROR)) && find_error(a, ev->data, named, rc == 0)) return false;
+    if (rc != 0) return true;
+    chunk_count(&a->choices, &a->doc);
+    bool stays = take_usage(a, e, ev);
+    return stays && !failure_is_set(&a->failure);
+}
+
+static void fail_for_size(struct answer *a) {
+    failure_set(&a->failure, FAILURE_ANSWER_TOO_LARGE, "upstream '%s': the answer is over max_body", a->upstream);
+}
+
+/* A stream that nobody asked for becomes a whole answer.  Returns non-zero when it has failed. */
+static int gather(struct answer *a, const struct sse_event *e) {
+    bool named = slice_eq(e->name, SLICE("error"));
+    if (is_end_mark(e->data)) {
         a->done = 1;
-        send_head(a);
-        if (!a->over) forward(a, &ev);
         return 0;
     }
-    bool usage = mentions(e->data, SLICE("\"usage\""));
-    bool error = mentions(e->data, SLICE("\"error\""));
-    if (!a->finished && is_finish(e->data)) a->finished = 1;
-    int rc = usage || error ? parse(a, e->data) : PERILUNE_ERR_INVAL;
-    if (rc == PERILUNE_ERR_NOMEM) return 1;
-    if (rc == 0) {
-        if (error && find_error(a)) return 1;
-        bool known = usage && read_usage(&a->doc, &a->usage);
-        a->news |= known;
-        if (known && !a->keep_usage && choices_are_empty(&a->doc)) return 0;
-        if (known && !a->keep_usage) {
-            ev.raw = cut_usage(a);
-            if (buf_failed(&a->scratch)) {
-                fail_for_memory(a);
-                return 1;
-            }
-            ev.data = slice_of(ev.raw.ptr + 6, ev.raw.len - 8);
-        }
+    int rc = parse(a, e->data);
+    if (rc == PERILUNE_ERR_NOMEM || find_error(a, e->data, named, rc == 0)) return 1;
+    if (rc != 0 && e->name.len > 0) return 0; /* a "ping" or the like */
+    if (rc != 0) {
+        failure_set(&a->failure, FAILURE_MALFORMED, "upstream '%s' sent an event that is not JSON", a->upstream);
+        return 1;
     }
-    send_head(a);
-    if (!a->over) forward(a, &ev);
+    chunk_count(&a->choices, &a->doc);
+    a->news |= chunk_usage(&a->doc, &a->usage);
+    rc = assemble_add(&a->assembly, &a->doc);
+    if (rc == PERILUNE_ERR_LIMITED) fail_for_size(a);
+    else if (rc != 0) fail_for_memory(a);
+    shed(a);
+    return rc;
+}
+
+static int on_frame(void *ud, const struct sse_event *e) {
+    struct answer *a = ud;
+    if (a->over || a->done || e->data.len == 0) return 0; /* nothing counts behind the end mark */
+    if (!a->expect_stream) return gather(a, e);
+    if (a->from != NULL) source_mark(a->from);
+    struct event ev = { .type = EVENT_FRAME, .raw = e->raw, .data = e->data };
+    if (is_end_mark(e->data)) {
+        if (e->data.len != openai_chat.end_mark.len) { /* with spaces around it */
+            send_end_mark(a);
+            return 0;
+        }
+        a->done = 1;
+    } else if (!read_frame(a, e, &ev)) {
+        shed(a);
+        return failure_is_set(&a->failure);
+    }
+    forward_frame(a, &ev);
     return 0;
+}
+
+/* Nothing stands behind this one, and its blank line is missing: it may have been cut.  An
+ * object that was cut does not parse. */
+static int on_last_frame(void *ud, const struct sse_event *e) {
+    struct answer *a = ud;
+    if (a->over || a->done) return 0;
+    if (is_end_mark(e->data)) return on_frame(a, e);
+    int rc = e->data.len > 0 && e->data.ptr[0] == '{' ? parse(a, e->data) : PERILUNE_ERR_INVAL;
+    if (rc == PERILUNE_ERR_NOMEM) return 1;
+    return rc == 0 ? on_frame(a, e) : 0;
 }
 
 /* -- What the call says ------------------------------------------------------------------- */
@@ -263,44 +309,113 @@ static void on_head(struct answer *a, const struct event *ev) {
     slice_copy(a->content_type, sizeof(a->content_type), ct);
     static const struct slice sse = SLICE("text/event-stream");
     bool named = ct.len >= sse.len && strncasecmp(ct.ptr, sse.ptr, sse.len) == 0;
-    a->is_stream = a->expect_stream && named && (ct.len == sse.len || strchr("; \t", ct.ptr[sse.len]) != NULL);
-    if (a->content_type[0] == '\0') snprintf(a->content_type, sizeof(a->content_type), "application/json");
+    a->named = named && (ct.len == sse.len || strchr("; \t", ct.ptr[sse.len]) != NULL);
+    if (a->content_type[0] == '\0' || a->named) snprintf(a->content_type, sizeof(a->content_type), "application/json");
 }
 
-static void on_bytes(struct answer *a, struct slice s) {
-    if (!a->is_stream) {
-        buf_slice(&a->whole, s);
-        if (!buf_failed(&a->whole)) return;
-        failure_set(&a->failure, a->whole.error == PERILUNE_ERR_LIMITED ? FAILURE_ANSWER_TOO_LARGE : FAILURE_NO_MEMORY,
-                    "upstream '%s': the answer is over max_body", a->upstream);
-        end(a);
-        return;
+/* What the first bytes are; SHAPE_UNKNOWN: there are too few of them. */
+static enum shape shape_of(const struct answer *a, struct slice s) {
+    static const char *const fields[] = { "data:", "event:", "id:", "retry:", ":", "\xEF\xBB\xBF" };
+    while (s.len > 0 && memchr(" \t\r\n", s.ptr[0], 4) != NULL) s = slice_of(s.ptr + 1, s.len - 1);
+    if (s.len == 0) return SHAPE_UNKNOWN;
+    if (s.ptr[0] == '{' || s.ptr[0] == '[') return SHAPE_WHOLE;
+    if (a->named) return SHAPE_STREAM;
+    for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++) {
+        size_t n = strlen(fields[i]) < s.len ? strlen(fields[i]) : s.len;
+        if (memcmp(s.ptr, fields[i], n) == 0) return n == strlen(fields[i]) ? SHAPE_STREAM : SHAPE_UNKNOWN;
     }
+    return SHAPE_WHOLE;
+}
+
+static void feed(struct answer *a, struct slice s) {
     int rc = sse_feed(&a->events, s, on_frame, a);
     if (rc == 0 || a->over) return;
-    if (rc == PERILUNE_ERR_LIMITED)
-        failure_set(&a->failure, FAILURE_MALFORMED, "upstream '%s' sent an event over its limit of %zu bytes",
-                    a->upstream, a->events.limit);
+    if (rc == PERILUNE_ERR_LIMITED && !failure_is_set(&a->failure))
+        failure_set(&a->failure, FAILURE_MALFORMED,
+                    "upstream '%s' sent an event over its limit of %zu bytes (max_event)", a->upstream,
+                    a->events.limit);
     else if (!failure_is_set(&a->failure))
         fail_for_memory(a);
     end(a);
 }
 
-static void end_of_stream(struct answer *a) {
-    int rc = sse_finish(&a->events, on_frame, a);
+static void collect(struct answer *a, struct slice s) {
+    buf_slice(&a->whole, s);
+    if (!buf_failed(&a->whole)) return;
+    if (a->whole.error == PERILUNE_ERR_LIMITED) fail_for_size(a);
+    else fail_for_memory(a);
+    end(a);
+}
+
+static void on_bytes(struct answer *a, struct slice s) {
+    bool first = a->shape == SHAPE_UNKNOWN && buf_len(&a->whole) == 0;
+    if (first) a->shape = shape_of(a, s);
+    if (a->shape == SHAPE_STREAM) {
+        feed(a, s);
+        return;
+    }
+    collect(a, s);
+    if (a->over || a->shape == SHAPE_WHOLE) return;
+    a->shape = shape_of(a, buf_get(&a->whole));
+    if (a->shape != SHAPE_STREAM) return;
+    struct buf held = a->whole;
+    buf_init(&a->whole, held.limit);
+    feed(a, buf_get(&held));
+    buf_deinit(&held);
+}
+
+/* What was gathered, as if it had come so. */
+static void send_gathered(struct answer *a) {
+    struct buf whole;
+    buf_init(&whole, 0);
+    a->shape = SHAPE_WHOLE;
+    bool any = assemble_write(&a->assembly, &whole);
+    if (buf_failed(&whole)) {
+        fail_for_memory(a);
+    } else if (!any) {
+        failure_set(&a->failure, FAILURE_MALFORMED, "upstream '%s' answered with a stream that has no choices",
+                    a->upstream);
+    } else {
+        struct event ev = { .type = EVENT_BYTES, .raw = buf_get(&whole) };
+        send_head(a);
+        if (!a->over) forward(a, &ev);
+    }
+    buf_deinit(&whole);
+}
+
+/* `why`: the call failed; NULL: the body has ended. */
+static void end_of_stream(struct answer *a, const struct event *why) {
+    int rc = why == NULL ? sse_finish(&a->events, on_last_frame, a) : 0;
     if (a->over) return;
     if (rc != 0 && !failure_is_set(&a->failure)) fail_for_memory(a);
-    if (!failure_is_set(&a->failure) && !a->done) {
-        if (a->finished) { /* complete, but for providers that forget the last line */
-            struct event ev = { .type = EVENT_FRAME, .raw = SLICE("data: [DONE]\n\n"),
-                                .data = SLICE("[DONE]") };
-            forward(a, &ev);
-        } else {
-            failure_set(&a->failure, FAILURE_TRUNCATED, "upstream '%s' ended its stream too early",
-                        a->upstream);
+    if (!failure_is_set(&a->failure) && !has_ended(a)) {
+        if (why != NULL) {
+            a->over = 1;
+            a->to->event(a->to, why);
+            return;
         }
+        failure_set(&a->failure, FAILURE_TRUNCATED, "upstream '%s' ended its stream too early", a->upstream);
     }
+    if (!failure_is_set(&a->failure) && !a->expect_stream) send_gathered(a);
+    else if (!failure_is_set(&a->failure) && !a->done) send_end_mark(a);
     if (!a->over) end(a);
+}
+
+/* A stream was asked for, and came as a whole.  False: this is nothing that can be told as one. */
+static bool retell(struct answer *a) {
+    struct buf frames;
+    buf_init(&frames, 0);
+    bool told = openai_completion_as_chunks(&frames, &a->doc, true);
+    if (told && buf_failed(&frames)) {
+        fail_for_memory(a);
+    } else if (told) {
+        a->shape = SHAPE_STREAM;
+        a->events.limit = 0; /* the whole was within its own */
+        feed(a, buf_get(&frames));
+        if (!a->over && !a->done) send_end_mark(a);
+    }
+    buf_deinit(&frames);
+    return told;
 }
 
 static void end_of_whole(struct answer *a) {
@@ -308,8 +423,9 @@ static void end_of_whole(struct answer *a) {
     if (rc == PERILUNE_ERR_INVAL) {
         failure_set(&a->failure, FAILURE_MALFORMED, "upstream '%s' answered %d with a body that is not JSON",
                     a->upstream, a->status);
-    } else if (rc == 0 && !find_error(a)) {
-        a->news = read_usage(&a->doc, &a->usage);
+    } else if (rc == 0 && !err_body_inside(&a->failure, a->upstream, &a->doc, false) &&
+               !(a->expect_stream && retell(a))) {
+        a->news = chunk_usage(&a->doc, &a->usage);
         send_head(a);
         struct event ev = { .type = EVENT_BYTES, .raw = buf_get(&a->whole) };
         if (!a->over) forward(a, &ev);
@@ -323,17 +439,10 @@ static void take(struct answer *a, const struct event *ev) {
     case EVENT_BYTES:
     case EVENT_FRAME: on_bytes(a, ev->raw); break;
     case EVENT_END:
-        if (a->is_stream) end_of_stream(a);
+        if (a->shape == SHAPE_STREAM || (a->shape == SHAPE_UNKNOWN && a->named)) end_of_stream(a, NULL);
         else end_of_whole(a);
         break;
-    case EVENT_ERROR:
-        if (a->done) { /* all was said: how the connection ends concerns nobody */
-            end(a);
-            break;
-        }
-        a->over = 1;
-        a->to->event(a->to, ev);
-        break;
+    case EVENT_ERROR: end_of_stream(a, ev); break;
     }
 }
 
@@ -365,7 +474,9 @@ struct source *answer_new(struct source *from, const struct answer_options *opt)
     slice_copy(a->upstream, sizeof(a->upstream), slice_str(opt->upstream));
     a->expect_stream = opt->stream;
     a->keep_usage = opt->keep_usage;
-    sse_init(&a->events, opt->limit < EVENT_LIMIT ? opt->limit : EVENT_LIMIT);
+    a->choices.asked = opt->choices;
+    sse_init(&a->events, opt->max_event);
+    assemble_init(&a->assembly, opt->limit);
     buf_init(&a->scratch, 0);
     buf_init(&a->whole, opt->limit);
     buf_init(&a->headers, 0);

@@ -9,7 +9,9 @@ struct answer_options {
     const char *upstream;   /* name, for messages; a copy is kept */
     bool        stream;     /* the request asked for a stream */
     bool        keep_usage; /* the client asked for usage itself */
-    size_t      limit;      /* bytes: a whole answer; 1 MiB at most per event */
+    unsigned    choices;    /* the request's n; 0: not known */
+    size_t      limit;      /* bytes of a whole answer */
+    size_t      max_event;  /* bytes of one event of a stream */
 };
 
 /* The reader of what `from` answers: a source that wraps it, and marks its real events.
@@ -17,7 +19,7 @@ struct answer_options {
  *
  * Its sink gets HEAD with the first real event (so that an error in it is still an
  * error before anything was sent), FRAMEs or one BYTES, END or ERROR.  A stream
- * that ends without [DONE] and without a finish_reason is an ERROR. */
+ * that ends without its end mark, and before all choices have ended, is an ERROR. */
 struct source *answer_new(struct source *from, const struct answer_options *opt);
 
 #endif

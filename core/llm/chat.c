@@ -110,6 +110,13 @@ int chat_read(enum chat_kind kind, const struct json_doc *doc, struct chat *out,
     return err ? err : check_stream(doc, out, f);
 }
 
+unsigned chat_choices(const struct json_doc *doc) {
+    uint32_t n = json_get(doc, 0, SLICE("n"));
+    uint64_t v = 1;
+    if (is_type(doc, n, JSON_NUMBER)) json_u64(doc, n, &v);
+    return v < CHAT_CHOICES_MAX ? (unsigned)v : CHAT_CHOICES_MAX;
+}
+
 /* -- Editing ------------------------------------------------------------------- */
 
 static uint32_t usage_node(const struct json_doc *doc, uint32_t *options) {
@@ -132,26 +139,34 @@ static void copy_to(const struct json_doc *doc, size_t *from, size_t to, struct 
     *from = to;
 }
 
-static void put_usage(const struct json_doc *doc, uint32_t value, size_t *from, struct buf *out) {
+static void ask(struct buf *out, struct chat_asked *asked, const char *text, const char *was) {
+    *asked = (struct chat_asked){ buf_len(out), strlen(text), was };
+    buf_puts(out, text);
+}
+
+static void put_usage(const struct json_doc *doc, uint32_t value, size_t *from, struct buf *out,
+                      struct chat_asked *asked) {
     const struct json_node *n = &doc->nodes[value];
     if (n->type != JSON_OBJECT) { /* null, or what chat_read() would have refused */
         copy_to(doc, from, n->start, out);
-        buf_puts(out, "{\"include_usage\":true}");
+        ask(out, asked, "{\"include_usage\":true}", "null");
         *from = n->end;
         return;
     }
     uint32_t flag = json_get(doc, value, SLICE("include_usage"));
     if (flag == JSON_NONE) {
         copy_to(doc, from, n->start + 1, out);
-        buf_puts(out, n->count > 0 ? "\"include_usage\":true," : "\"include_usage\":true");
+        ask(out, asked, n->count > 0 ? "\"include_usage\":true," : "\"include_usage\":true", "");
     } else if (!is_type(doc, flag, JSON_TRUE)) {
         copy_to(doc, from, doc->nodes[flag].start, out);
-        buf_puts(out, "true");
+        ask(out, asked, "true", "false");
         *from = doc->nodes[flag].end;
     }
 }
 
-void chat_edit(const struct json_doc *doc, struct slice model, bool usage, struct buf *out) {
+void chat_edit(const struct json_doc *doc, struct slice model, bool usage, struct buf *out,
+               struct chat_asked *asked) {
+    *asked = (struct chat_asked){ .was = "" };
     uint32_t options = JSON_NONE;
     bool has_model = json_get(doc, 0, SLICE("model")) != JSON_NONE;
     if (usage) usage_node(doc, &options);
@@ -166,8 +181,9 @@ void chat_edit(const struct json_doc *doc, struct slice model, bool usage, struc
             buf_puts(out, usage && options == JSON_NONE ? "," : comma);
         }
         if (usage && options == JSON_NONE) {
-            buf_puts(out, "\"stream_options\":{\"include_usage\":true}");
-            buf_puts(out, comma);
+            bool last = comma[0] == '\0';
+            ask(out, asked, last ? "\"stream_options\":{\"include_usage\":true}"
+                                 : "\"stream_options\":{\"include_usage\":true},", "");
         }
     }
     for (uint32_t key = json_first(doc, 0); key != JSON_NONE;) {
@@ -177,7 +193,7 @@ void chat_edit(const struct json_doc *doc, struct slice model, bool usage, struc
             json_write_string(out, model);
             from = doc->nodes[value].end;
         } else if (usage && value == options) {
-            put_usage(doc, value, &from, out);
+            put_usage(doc, value, &from, out, asked);
         }
         key = doc->nodes[value].next;
         if (key >= doc->nodes[0].next) break;

@@ -18,13 +18,25 @@ struct chat {
  * the field and the byte offset. */
 int chat_read(enum chat_kind kind, const struct json_doc *doc, struct chat *out, struct failure *f);
 
+#define CHAT_CHOICES_MAX 128 /* OpenAI's most */
+/* How many choices the request asks for (n). */
+unsigned chat_choices(const struct json_doc *doc);
+
 /* json_parse() with the failure a client gets. */
 int chat_parse(struct json_doc *doc, struct slice body, struct failure *f);
 
+/* What was written to ask for usage: putting `was` in place of these bytes takes it back. */
+struct chat_asked {
+    size_t      at, len;
+    const char *was;
+};
+
 /* Appends text with at most these edits, everything else byte for byte: every
  * top-level `model` becomes model (when model.ptr is not NULL), and
- * stream_options.include_usage becomes true (when usage is set). */
-void chat_edit(const struct json_doc *doc, struct slice model, bool usage, struct buf *out);
+ * stream_options.include_usage becomes true (when usage is set).  *asked says where the
+ * latter was written; len is 0 when the client had asked itself. */
+void chat_edit(const struct json_doc *doc, struct slice model, bool usage, struct buf *out,
+               struct chat_asked *asked);
 /* Would chat_edit() change anything? */
 bool chat_needs_edit(const struct json_doc *doc, struct slice model, bool usage);
 

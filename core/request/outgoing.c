@@ -144,14 +144,17 @@ static struct blob *form_bytes(const struct request *r, struct slice model) {
     return blob_take(&out);
 }
 
-static struct blob *bytes_of(const struct outgoing *o, bool usage) {
+/* *optional: the part of them that asks for usage. */
+static struct blob *bytes_of(const struct outgoing *o, bool usage, struct call_optional *optional) {
     struct slice model = slice_str(o->pool->target->model);
     if (o->body == NULL) return form_bytes(o->request, model);
     if (o->body->kind < 0 && o->body->chat.model == JSON_NONE) return blob_ref(o->body->text);
     if (!chat_needs_edit(&o->body->doc, model, usage)) return blob_ref(o->body->text);
     struct buf out;
     buf_init(&out, 0);
-    chat_edit(&o->body->doc, model, usage, &out);
+    struct chat_asked asked;
+    chat_edit(&o->body->doc, model, usage, &out, &asked);
+    *optional = (struct call_optional){ asked.at, asked.len, asked.was, { "stream_options", "include_usage" } };
     return blob_take(&out);
 }
 
@@ -210,13 +213,15 @@ static struct slice path_of(const struct request *r, struct buf *tmp) {
     return buf_get(tmp);
 }
 
-static struct source *make_call(const struct outgoing *o, struct blob *body, bool stream) {
+static struct source *make_call(const struct outgoing *o, struct blob *body, bool stream,
+                                const struct call_optional *optional) {
     struct request *r = o->request;
     struct call_field fields[MAX_FIELDS];
     struct buf tmp;
     buf_init(&tmp, 0);
     struct call_options opt = { .pool = o->pool, .method = r->method, .path = path_of(r, &tmp),
-                                .body = body, .stream = stream, .headers = fields, .header_count = fields_of(o, fields),
+                                .body = body, .optional = *optional, .stream = stream,
+                                .headers = fields, .header_count = fields_of(o, fields),
                                 .timeouts = o->pool->target->timeouts, .deadline_ms = r->deadline_ms };
     if (stream) opt.timeouts.first_token_ms = least(opt.timeouts.first_token_ms, o->timeout_ms);
     else opt.timeouts.total_ms = least(opt.timeouts.total_ms, o->timeout_ms);
@@ -227,16 +232,22 @@ static struct source *make_call(const struct outgoing *o, struct blob *body, boo
     return c;
 }
 
+static bool asks_usage(const struct target *t) {
+    return !t->leave_usage && !atomic_load_explicit(&t->health->refused, memory_order_relaxed);
+}
+
 /* The call behind its reader, if its answer is one that we read. */
 static struct source *make_source(const struct outgoing *o, bool stream, bool keep_usage) {
-    struct blob *bytes = bytes_of(o, stream);
+    struct call_optional optional = { .len = 0 };
+    struct blob *bytes = bytes_of(o, stream && asks_usage(o->pool->target), &optional);
     bool has_bytes = o->body != NULL || o->request->raw != NULL;
-    struct source *call = bytes != NULL || !has_bytes ? make_call(o, bytes, stream) : NULL;
+    struct source *call = bytes != NULL || !has_bytes ? make_call(o, bytes, stream, &optional) : NULL;
     blob_put(bytes);
     const struct target *t = o->pool->target;
     if (call == NULL || o->body == NULL || o->body->kind < 0) return call;
     return answer_new(call, &(struct answer_options){ .upstream = t->name, .stream = stream, .keep_usage = keep_usage,
-                                                      .limit = t->max_answer });
+                                                      .choices = chat_choices(&o->body->doc),
+                                                      .limit = t->max_answer, .max_event = t->max_event });
 }
 
 /* The answer ended, and says how many tokens the upstream saw where we counted them. */
@@ -257,7 +268,7 @@ struct response *outgoing_start(struct services *v, const struct outgoing *o) {
     bool keep_usage = chat && o->request->body && o->request->body->chat.wants_usage;
     struct response_options ro = { .loop = v->loop, .upstream = o->pool->target->name, .dialect = dialect_of(b),
                                    .among = &o->request->responses, .limit = o->pool->target->max_answer,
-                                   .high_water = v->high_water };
+                                   .pass = &o->pool->target->pass_headers, .high_water = v->high_water };
     struct outgoing_model model = { .text = { .data = NULL } };
     if (chat) count_tokens(v, o, &ro, &model);
     if (ro.counted != 0) {

@@ -19,6 +19,9 @@
  * Several base URLs: the next in turn whose connection did not fail lately; when
  * a connection cannot be made nothing was sent, so the next URL is tried at once.
  *
+ * A request may have a part that the upstream need not understand (call_optional).  One
+ * that refuses it is asked once more without it, and from then on without it at once.
+ *
  * cancel() and failures found inside a report of the transport are finished by deferred work:
  * no transport loses its exchange under its feet. */
 #include "upstream/call_int.h"
@@ -26,8 +29,9 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "base/err_body.h"
 #include "base/httpdate.h"
-#include "base/json.h"
+#include "base/log.h"
 #include "flow/headers.h"
 #include "upstream/origin.h"
 
@@ -137,10 +141,14 @@ static uint64_t earlier(uint64_t at, uint64_t from, uint64_t wait_ms) {
     return wait_ms != 0 && from + wait_ms < at ? from + wait_ms : at;
 }
 
+/* The head of a stream comes at once; that of a whole answer when the answer is complete, and
+ * timeouts.total says how long that may take. */
+static bool waits_for_head(const struct call *c) { return c->phase == CALL_HEAD && c->stream; }
+
 static uint64_t expires_at(const struct call *c) {
     uint64_t at = c->deadline_ms ? c->deadline_ms : UINT64_MAX;
     at = earlier(at, c->started_ms, c->timeouts.total_ms);
-    if (c->phase == CALL_HEAD) at = earlier(at, c->started_ms, c->timeouts.headers_ms);
+    if (waits_for_head(c)) at = earlier(at, c->started_ms, c->timeouts.headers_ms);
     if (c->phase == CALL_HEAD || c->phase == CALL_FIRST)
         at = earlier(at, c->started_ms, c->timeouts.first_token_ms);
     if (c->phase == CALL_EVENTS && !c->paused) at = earlier(at, c->phase_ms, c->timeouts.idle_ms);
@@ -158,8 +166,7 @@ static void timed_out(struct call *c, uint64_t now) {
         kind = FAILURE_DEADLINE;
     } else if (c->timeouts.total_ms && now >= c->started_ms + c->timeouts.total_ms) {
         /* as said */
-    } else if (c->phase == CALL_HEAD && c->timeouts.headers_ms &&
-               now >= c->started_ms + c->timeouts.headers_ms) {
+    } else if (waits_for_head(c) && c->timeouts.headers_ms && now >= c->started_ms + c->timeouts.headers_ms) {
         what = "sent no response head in time (timeouts.headers)";
     } else if (c->phase == CALL_EVENTS) {
         what = "sent nothing for too long (timeouts.idle)";
@@ -202,7 +209,8 @@ static void call_mark(struct source *s) { mark(container_of(s, struct call, sour
 
 static bool is_kept(struct slice name) {
     static const char *const kept[] = { "content-type", "retry-after", "retry-after-ms",
-                                        "x-request-id", "openai-processing-ms", "content-encoding" };
+                                        "x-request-id", "openai-processing-ms", "content-encoding",
+                                        "x-should-retry" };
     for (size_t i = 0; i < sizeof(kept) / sizeof(*kept); i++)
         if (slice_eq_nocase(name, slice_str(kept[i]))) return true;
     return name.len > 12 && strncasecmp(name.ptr, "x-ratelimit-", 12) == 0;
@@ -234,7 +242,8 @@ void call_on_field(struct call *c, struct slice name, struct slice value) {
     }
     /* An error's own clock: Retry-After may be a date. */
     bool clock = c->status >= 300 && slice_eq_nocase(name, SLICE("date"));
-    if ((!is_kept(name) && !clock) || buf_len(&c->head) + name.len + value.len + 4 > HEADERS_MAX) return;
+    bool wanted = is_kept(name) || clock || headers_list_has(&c->pool->target->pass_headers, name);
+    if (!wanted || buf_len(&c->head) + name.len + value.len + 4 > HEADERS_MAX) return;
     headers_put(&c->head, name, value);
 }
 
@@ -244,7 +253,8 @@ void call_on_head_end(struct call *c) {
     watch_again(c);
 }
 
-static bool is_good(const struct call *c) { return c->status >= 200 && c->status < 300; }
+/* A redirect, or "not modified", is for who asked; where we read the answer it is none. */
+static bool is_good(const struct call *c) { return c->status >= 200 && c->status < (c->unread ? 400 : 300); }
 
 /* The head said so; whatever becomes of the body, this is the answer. */
 static bool has_failed(const struct call *c) { return c->phase == CALL_FIRST && !is_good(c); }
@@ -287,6 +297,8 @@ enum flow call_on_body(struct call *c, struct slice s) {
         return FLOW_MORE;
     }
     if (c->unread) mark(c);
+    /* A comment is a sign of life, too, but no first token. */
+    if (c->phase == CALL_EVENTS) c->phase_ms = loop_now(call_loop(c));
     c->in_callback = true;
     enum flow flow = FLOW_MORE;
     if (!c->headed) flow = send_head(c);
@@ -316,37 +328,27 @@ static void retry_after(const struct call *c, struct failure *f) {
     f->retry_after_ms = httpdate_retry_after(&h, time(NULL));
 }
 
-/* The upstream's own status becomes ours, where it means the same to a client. */
-static int status_for_client(int status) {
-    if (status >= 400 && status < 500) return status;
-    if (status == 503 || status == 529) return 503;
-    return status == 504 ? 504 : 502;
+/* The upstream knows better than its status says, when it says so. */
+static void should_retry(const struct call *c, struct failure *f) {
+    struct slice said = header(c, SLICE("x-should-retry"));
+    if (slice_eq_nocase(said, SLICE("true"))) f->retryable = true;
+    if (slice_eq_nocase(said, SLICE("false"))) f->retryable = false;
 }
 
-/* What {"error":{"message","code","type"}} says, where it says it. */
-static void read_error_body(struct slice body, struct failure *f) {
-    struct json_doc doc = { .nodes = NULL };
-    if (json_parse(&doc, body, &(struct json_error){ 0 }) == 0 && json_type(&doc, 0) == JSON_OBJECT) {
-        uint32_t e = json_get(&doc, 0, SLICE("error"));
-        if (e != JSON_NONE && json_type(&doc, e) == JSON_OBJECT) {
-            size_t n = strlen(f->message);
-            char text[300] = "";
-            json_copy_string(&doc, e, SLICE("message"), text, sizeof(text));
-            if (text[0]) snprintf(f->message + n, sizeof(f->message) - n, ": %s", text);
-            json_copy_string(&doc, e, SLICE("code"), f->code, sizeof(f->code));
-            if (f->status < 500) json_copy_string(&doc, e, SLICE("type"), f->type, sizeof(f->type));
-        }
-    }
-    json_deinit(&doc);
+/* Lines for the client.  What does not fit in memory is left out. */
+static void pass_headers(const struct call *c, struct failure *f) {
+    struct slice all = buf_get(&c->head), name, value;
+    while (headers_next(&all, &name, &value))
+        if (headers_list_has(&c->pool->target->pass_headers, name)) headers_put(&f->headers, name, value);
+    if (buf_failed(&f->headers)) buf_deinit(&f->headers);
 }
 
 static void failure_from_status(struct call *c, struct failure *f) {
-    failure_set(f, FAILURE_UPSTREAM_STATUS, "upstream '%s' answered %d", c->pool->target->name, c->status);
-    f->status = status_for_client(c->status);
-    f->retryable = c->status == 408 || c->status == 409 || c->status == 429 || c->status >= 500;
-    if (c->status == 429) snprintf(f->code, sizeof(f->code), "rate_limit_exceeded");
+    err_body_status(f, c->pool->target->name, c->status);
     retry_after(c, f);
-    read_error_body(buf_get(&c->collected), f);
+    pass_headers(c, f);
+    err_body_add(f, buf_get(&c->collected));
+    should_retry(c, f);
     struct buf tmp = c->collected;
     c->collected = f->body;
     f->body = tmp;
@@ -365,6 +367,57 @@ static bool try_next_url(struct call *c) {
     return attach(c) == 0;
 }
 
+static bool refuses_optional(const struct call *c) {
+    struct slice said = buf_get(&c->collected);
+    if (c->optional.len == 0 || (c->status != 400 && c->status != 422)) return false;
+    for (size_t i = 0; i < sizeof(c->optional.words) / sizeof(*c->optional.words); i++) {
+        const char *word = c->optional.words[i];
+        if (memmem(said.ptr, said.len, word, strlen(word)) != NULL) return true;
+    }
+    return false;
+}
+
+/* All calls leave it out from now on; the first one says so. */
+static void remember_refusal(struct call *c) {
+    const struct target *t = c->pool->target;
+    struct log *log = c->pool->client->log;
+    if (atomic_exchange_explicit(&t->health->refused, true, memory_order_relaxed)) return;
+    if (log == NULL || !log_wants(log, PERILUNE_LOG_WARN)) return;
+    struct buf line;
+    buf_init(&line, 0);
+    log_begin(&line, PERILUNE_LOG_WARN, "the upstream refuses a part of requests that it need not understand: "
+                                        "it is left out from now on (usage = \"leave\" saves the first try)");
+    log_str(&line, "upstream", slice_str(t->name));
+    log_str(&line, "part", slice_str(c->optional.words[0]));
+    log_end(log, PERILUNE_LOG_WARN, &line);
+    buf_deinit(&line);
+}
+
+/* The same request once more, without what the upstream does not understand. */
+static bool try_without_optional(struct call *c) {
+    struct slice body = blob_get(c->body);
+    struct call_optional o = c->optional;
+    if (!refuses_optional(c) || loop_now(call_loop(c)) >= expires_at(c)) return false;
+    struct buf out;
+    buf_init(&out, 0);
+    buf_reserve(&out, body.len + 8);
+    buf_put(&out, body.ptr, o.at);
+    buf_puts(&out, o.instead);
+    buf_put(&out, body.ptr + o.at + o.len, body.len - o.at - o.len);
+    struct blob *without = blob_take(&out);
+    if (without == NULL) return false; /* its refusal is an answer, too */
+    remember_refusal(c);
+    blob_put(c->body);
+    c->body = without;
+    c->optional.len = 0;
+    c->status = 0;
+    buf_deinit(&c->collected);
+    atomic_fetch_sub_explicit(&c->pool->target->health->in_flight, 1, memory_order_relaxed);
+    c->ops = NULL;
+    c->tried--;
+    return attach(c) == 0;
+}
+
 /* What is held until now, because the whole was to come first. */
 static void deliver_held(struct call *c) {
     c->in_callback = true; /* a cancel in there must not free c under us */
@@ -379,6 +432,7 @@ static void deliver_held(struct call *c) {
 void call_on_end(struct call *c, const struct call_end *end) {
     if (call_is_over(c)) return; /* finish_job is on its way */
     if (end->unsent && try_next_url(c)) return;
+    if (end->kind == FAILURE_NONE && try_without_optional(c)) return;
     struct failure f;
     failure_init(&f);
     if (end->kind != FAILURE_NONE && !has_failed(c)) {
@@ -487,6 +541,7 @@ struct source *call_new(const struct call_options *opt) {
     c->whole = opt->whole;
     c->unread = opt->unread;
     c->body = blob_ref(opt->body);
+    c->optional = opt->optional;
     c->stream = opt->stream;
     return &c->source;
 }

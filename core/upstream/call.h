@@ -33,6 +33,14 @@ struct call_pool {
 void call_pool_init(struct call_pool *p, struct client *c, const struct target *t);
 void call_pool_deinit(struct call_pool *p);
 
+/* A part of the body that the upstream need not understand.  When it answers 400 or 422 and
+ * names one of the words, it is asked again without: with `instead` in place of these bytes. */
+struct call_optional {
+    size_t      at, len; /* len 0: there is none */
+    const char *instead; /* static text */
+    const char *words[2];
+};
+
 struct call_options {
     struct call_pool         *pool;
     struct slice              method;  /* "POST" */
@@ -40,6 +48,7 @@ struct call_options {
     struct blob              *body;    /* a share is taken; NULL: none */
     const struct call_field *headers; /* to add; borrowed during call_new() */
     unsigned                  header_count;
+    struct call_optional      optional; /* of the body */
     struct slice              key;     /* overrides the target's; empty: the target's */
     bool                      stream;  /* small pieces are expected, over a long time */
     bool                      whole;   /* deliver the body in one piece, at the end */

@@ -34,6 +34,7 @@ struct call {
     struct buf          collected;
     struct timer        watch;
     struct deferred          finish;
+    struct call_optional optional;
     struct target_timeouts timeouts;
     uint64_t            deadline_ms, started_ms, phase_ms; /* loop clock */
     uint64_t            length;  /* of the answer's body, when has_length */

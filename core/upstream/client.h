@@ -6,11 +6,13 @@
 #include "upstream/multi.h"
 
 struct http_head;
+struct log;
 struct target;
 struct tls_context;
 
 struct client {
     struct loop      *loop;
+    struct log       *log;     /* set by the owner; NULL: nobody listens */
     struct multi      multi;   /* HTTP/2, proxies */
     struct list       origins; /* struct origin: HTTP/1.1 */
     struct tls_context *system, *anybody; /* whom TLS trusts without `ca`; NULL: not needed yet */

@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "flow/headers.h"
+
 #define TARGET_URLS 16
 
 struct target_timeouts { /* milliseconds; 0: none */
@@ -19,6 +21,7 @@ struct target_health {
     atomic_uint_least64_t in_flight, calls, failures;
     atomic_uint_least64_t down_until_ms[TARGET_URLS]; /* after a connection failed; loop clock */
     atomic_uint           next_url;
+    atomic_bool           refused;    /* what a call may leave out (call_optional): it is left out from now on */
 };
 
 struct tls_context;
@@ -34,13 +37,16 @@ struct target {
     bool        key_from_client;
     const char **forward_headers;  /* names, lower case */
     unsigned    forward_count;
+    struct headers_list pass_headers; /* of its answers, that clients get */
     const char **headers;          /* complete lines "Name: value" sent with each call */
     unsigned    header_count;
+    bool        leave_usage;       /* streams are not asked to tell their usage */
     bool        http2, insecure;
     const char *proxy, *ca;        /* NULL: curl's environment rules, the system's store */
     struct tls_context *tls;       /* what `ca` holds; NULL: no `ca`, or insecure */
     struct target_timeouts timeouts;
     uint64_t    max_answer;        /* bytes of one buffered answer */
+    uint64_t    max_event;         /* bytes of one event of a stream */
     struct target_health *health;
 };
 

@@ -154,6 +154,29 @@ local own_headers = {
   ["keep-alive"] = true, ["te"] = true, ["trailer"] = true, ["upgrade"] = true, ["expect"] = true,
 }
 
+-- Those, and what else the gateway says of an answer itself.
+local own_answers = { ["content-type"] = true, ["content-encoding"] = true, ["date"] = true, ["retry-after"] = true,
+                      ["set-cookie"] = true, ["x-request-id"] = true }
+
+-- A name, or the beginning of names with a * behind it.
+local passed_name = {
+  type = "string",
+  check = function(v)
+    local name, star = v:lower():match("^(.-)(%*?)$")
+    if not is_token(name) or name:find("*", 1, true) then
+      return nil, ("is not a header name, nor the beginning of one with a *: %q"):format(v)
+    end
+    if star == "" and (own_headers[name] or own_answers[name]) then
+      return nil, ("must not name '%s': the gateway says that itself"):format(name)
+    end
+    if star == "*" and #name < 2 then return nil, ("names too much: %q; write more of the name"):format(v) end
+    return name .. star
+  end,
+}
+
+-- What SDKs and people look for in an answer.
+local passed = { "content-disposition", "etag", "location", "openai-*", "retry-after-ms", "x-ratelimit-*", "x-should-retry" }
+
 local function check_headers(map)
   local out = {}
   for _, name in ipairs(check.keys(map)) do
@@ -244,7 +267,9 @@ local upstream_schema = {
   key = { walk = walk_key, default = { kind = "none" } },
   price = section { input = price, output = price, cached = part_price, write = part_price },
   forward_headers = { type = "list", of = header_name, default = {} },
+  pass_headers = { type = "list", of = passed_name, default = passed },
   headers = { type = "map", of = { type = "string" }, check = check_headers, default = {} },
+  usage = { type = "string", one_of = { "ask", "leave" }, default = "ask" },
   http2 = { type = "boolean", default = false },
   proxy = proxy_url,
   ca = file,
@@ -253,6 +278,7 @@ local upstream_schema = {
     connect = seconds(5), headers = seconds(60), first_token = seconds(60), idle = seconds(60), total = seconds(600),
   },
   max_body = { type = "size", default = 16 * 2 ^ 20, min = 1024 },
+  max_event = { type = "size", default = 16 * 2 ^ 20, min = 1024 },
 }
 
 local function walk_upstreams(ctx, path, value)

@@ -17,6 +17,8 @@ local M = {}
 ---@field param? string          the field of the request that is at fault
 ---@field retry_after? number    seconds to wait before trying again
 ---@field upstream? string       who failed
+---@field headers? table<string, string>  lines for the client; of an upstream, those that pass (pass_headers)
+---@field body? string           what the upstream sent with its status, as it came (64 KiB at most)
 
 -- code = { status, message, retryable }; those of core/base/err.h mean the same here.  A
 -- refusal by the gateway itself is not retryable: the next policy outwards must not argue

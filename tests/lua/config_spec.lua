@@ -126,6 +126,12 @@ t.test("a configuration of upstreams that is wrong in other ways", function()
   t.match(upstream{ headers = { ["x y"] = "1" } }, "not a header name")
   t.match(upstream{ headers = { ["x-a"] = "1\r\nx-b: 2" } }, "control characters")
   t.match(upstream{ forward_headers = { "x-a", "b:" } }, "element 2 is not a header name")
+  t.equal(upstream{ pass_headers = { "X-A", "x-*" } }, "fine")
+  t.match(upstream{ pass_headers = { "x-*-y" } }, "element 1 is not a header name")
+  t.match(upstream{ pass_headers = { "*" } }, "element 1 is not a header name")
+  t.match(upstream{ pass_headers = { "x*" } }, "element 1 names too much")
+  t.match(upstream{ pass_headers = { "etag", "Content-Length" } }, "element 2 must not name 'content%-length'")
+  t.match(upstream{ pass_headers = { "content-type" } }, "must not name 'content%-type'")
   t.match(upstream{ timeouts = { idle = 0 } }, "at least 0.001")
   t.match(upstream{ timeouts = { idle = "5" } }, "must be a number of seconds")
   t.match(upstream{ timeouts = { idle = 0 / 0 } }, "must be a number of seconds")
@@ -248,7 +254,7 @@ t.test("no value of any type in any place makes the check itself fail", function
     [""] = { "listen", "admin", "workers", "tls", "upstreams", "routes", "limits", "trusted", "log", "drain_timeout",
              "watch", "nonsense", 1, true },
     upstream = { "url", "sim", "model", "models", "key", "price", "forward_headers", "headers", "http2", "proxy", "ca",
-                 "insecure", "timeouts", "max_body", 1, false },
+                 "insecure", "timeouts", "max_body", "max_event", "pass_headers", "usage", 1, false },
     route = { "path", "policies", "upstream", "methods", 1 },
   }
   for _, value in ipairs(values) do

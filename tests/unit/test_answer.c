@@ -61,9 +61,11 @@ static enum flow send(struct reader *r, const struct event *ev) {
     return down->event(down, ev);
 }
 
-static const struct answer_options STREAM = { .upstream = "up", .stream = true, .limit = 4096 };
-static const struct answer_options USAGE = { .upstream = "up", .stream = true, .keep_usage = true, .limit = 4096 };
-static const struct answer_options WHOLE = { .upstream = "up", .limit = 64 };
+static const struct answer_options STREAM = { .upstream = "up", .stream = true, .limit = 4096, .max_event = 4096 };
+static const struct answer_options USAGE = { .upstream = "up", .stream = true, .keep_usage = true, .limit = 4096, .max_event = 4096 };
+static const struct answer_options WHOLE = { .upstream = "up", .limit = 64, .max_event = 4096 };
+static const struct answer_options TWO = { .upstream = "up", .stream = true, .choices = 2, .limit = 4096, .max_event = 4096 };
+static const struct answer_options UNASKED = { .upstream = "up", .limit = 4096, .max_event = 4096 };
 
 static void begin(struct reader *r, const struct answer_options *opt, const char *type) {
     memset(r, 0, sizeof(*r));
@@ -150,8 +152,8 @@ TEST(a_missing_done_is_added_behind_a_finish) {
     hears(&STREAM, STOP, HEAD "F " STOP " | F " DONE " | END");
     hears(&STREAM, "data: {\"choices\":[{\"finish_reason\" :\t\"length\"}]}\n\n",
           HEAD "F data: {\"choices\":[{\"finish_reason\" :\t\"length\"}]}\n\n | F " DONE " | END");
-    hears(&STREAM, "data: {\"c\":[{\"finish_reason\":null},{\"finish_reason\":\"stop\"}]}\n\n",
-          HEAD "F data: {\"c\":[{\"finish_reason\":null},{\"finish_reason\":\"stop\"}]}\n\n | F " DONE " | END");
+    hears(&STREAM, "data: {\"choices\":[{\"finish_reason\":\"length\"},{\"finish_reason\":\"stop\"}]}\n\n",
+          HEAD "F data: {\"choices\":[{\"finish_reason\":\"length\"},{\"finish_reason\":\"stop\"}]}\n\n | F " DONE " | END");
     /* The last blank line is missing, too. */
     hears(&STREAM, TEXT "data: [DONE]", HEAD "F " TEXT " | F " DONE " | END");
 }
@@ -214,8 +216,11 @@ TEST(usage_is_cut_out_of_a_frame_with_text) {
     /* Twice in a row, and at both ends. */
     cut_to("{\"choices\":[1]," SPENT "," SPENT "}", "{\"choices\":[1]}");
     cut_to("{" SPENT "," SPENT ",\"choices\":[1]," SPENT "}", "{\"choices\":[1]}");
-    /* null is no usage, and stays. */
-    cut_to("{\"choices\":[1],\"usage\":null}", "{\"choices\":[1],\"usage\":null}");
+    /* null comes with every chunk of who asks for usage. */
+    cut_to("{\"choices\":[1],\"usage\":null}", "{\"choices\":[1]}");
+    cut_to("{\"usage\":null,\"choices\":[1]}", "{\"choices\":[1]}");
+    cut_to("{\"choices\":[],\"usage\":null,\"obfuscation\":\"x\"}", "{\"choices\":[],\"obfuscation\":\"x\"}");
+    cut_to("{\"choices\":[{\"message\":{\"usage\":null}}]}", "{\"choices\":[{\"message\":{\"usage\":null}}]}");
     cut_to("{\"choices\":[],\"usage\":7}", "{\"choices\":[],\"usage\":7}");
 }
 
@@ -262,10 +267,10 @@ TEST(words_about_errors_are_none) {
 
 TEST(an_event_over_the_limit) {
     struct answer_options small = STREAM;
-    small.limit = 40;
+    small.max_event = 40;
     hears(&small, DONE, HEAD "F " DONE " | END");
     hears(&small, "data: 0123456789012345678901234567890123456789\n\n" DONE,
-          "ERROR upstream_malformed: upstream 'up' sent an event over its limit of 40 bytes");
+          "ERROR upstream_malformed: upstream 'up' sent an event over its limit of 40 bytes (max_event)");
 }
 
 /* -- Whole answers ------------------------------------------------------------------------ */
@@ -288,7 +293,7 @@ TEST(a_whole_answer_that_is_wrong) {
     hears_as(&WHOLE, "application/json", "", "ERROR upstream_malformed: upstream 'up' answered 200 with a body that is not JSON");
     hears_as(&WHOLE, "application/json", "{\"a\":1}{", "ERROR upstream_malformed: upstream 'up' answered 200 with a body that is not JSON");
     hears_as(&WHOLE, "application/json", "{\"error\":{\"message\":\"no\",\"code\":\"c\"}}", "ERROR c: no");
-    hears_as(&WHOLE, "text/event-stream", DONE, "ERROR upstream_malformed: upstream 'up' answered 200 with a body that is not JSON");
+    hears_as(&WHOLE, "text/event-stream", DONE, "ERROR upstream_malformed: upstream 'up' answered with a stream that has no choices");
     hears_as(&WHOLE, "application/json", "[0123456789012345678901234567890123456789012345678901234567890123]",
              "ERROR upstream_too_large: upstream 'up': the answer is over max_body");
 }
@@ -298,6 +303,148 @@ TEST(exactly_the_limit_fits) {
     small.limit = 6;
     hears_as(&small, "application/json", "[1234]", "200 application/json | B [1234] | END");
     hears_as(&small, "application/json", "[12345]", "ERROR upstream_too_large: upstream 'up': the answer is over max_body");
+}
+
+/* -- What it is ---------------------------------------------------------------------------- */
+
+TEST(a_stream_by_another_name) {
+    hears_as(&STREAM, "application/json", TEXT STOP DONE, HEAD "F " TEXT " | F " STOP " | F " DONE " | END");
+    hears_as(&STREAM, "", "event: x\n" TEXT DONE, HEAD "F event: x\n" TEXT " | F " DONE " | END");
+    hears_as(&STREAM, "text/plain", "\xEF\xBB\xBF" TEXT DONE, HEAD "F " TEXT " | F " DONE " | END");
+    hears_as(&STREAM, "text/plain", "\n: ping\n\nretry: 3\n" TEXT DONE, HEAD "F retry: 3\n" TEXT " | F " DONE " | END");
+    hears_as(&STREAM, "text/plain", "datum", "ERROR upstream_malformed: upstream 'up' answered 200 with a body that is not JSON");
+    hears_as(&STREAM, "text/event-stream", " {\"error\":\"busy\"}", "ERROR upstream_stream_error: busy");
+}
+
+TEST(a_whole_for_who_asked_for_a_stream) {
+    hears_as(&STREAM, "application/json",
+             "{\"id\":\"x\",\"choices\":[{\"index\":0,\"message\":{\"content\":\"hi\"},\"finish_reason\":\"stop\"}],\n" SPENT "}",
+             HEAD "F data: {\"object\":\"chat.completion.chunk\",\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"},"
+             "\"finish_reason\":\"stop\"}]}\n\n | F " DONE " | END");
+    CHECK(last.known);
+    CHECK_UINT(last.prompt, 3);
+    hears_as(&USAGE, "text/event-stream", "{\"choices\":[{\"message\":{},\"finish_reason\":null}]," SPENT "}",
+             HEAD "F data: {\"object\":\"chat.completion.chunk\",\"choices\":[{\"delta\":{},\"finish_reason\":null}]}\n\n"
+             " | F data: {\"object\":\"chat.completion.chunk\",\"choices\":[]," SPENT "}\n\n | F " DONE " | END");
+}
+
+TEST(a_stream_for_who_asked_for_a_whole) {
+    hears_as(&UNASKED, "text/event-stream",
+             "data: {\"id\":\"x\",\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n"
+             ": ping\n\n"
+             "data: {\"choices\":[{\"index\":1,\"delta\":{\"role\":\"assistant\",\"reasoning_content\":\"hm\"}}]}\n\n"
+             "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"a\\n\"}}]}\n\n"
+             "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"b\"},\"finish_reason\":\"stop\"}]}\n\n"
+             "data: {\"choices\":[{\"index\":1,\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"c\",\"function\":{\"name\":\"f\",\"arguments\":\"{\"}}]}}]}\n\n"
+             "data: {\"choices\":[{\"index\":1,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"}\"}}]},\"finish_reason\":\"tool_calls\"}]}\n\n"
+             "data: {\"choices\":[]," SPENT "}\n\n",
+             "200 application/json | B {\"id\":\"x\",\"object\":\"chat.completion\",\"choices\":["
+             "{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"a\\nb\"},\"finish_reason\":\"stop\"},"
+             "{\"index\":1,\"message\":{\"role\":\"assistant\",\"reasoning_content\":\"hm\",\"content\":null,"
+             "\"tool_calls\":[{\"id\":\"c\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]},"
+             "\"finish_reason\":\"tool_calls\"}]," SPENT "} | END");
+    CHECK_UINT(last.prompt, 3);
+    hears_as(&UNASKED, "text/event-stream", TEXT "data: {broken\n\n" STOP, "ERROR upstream_malformed: upstream 'up' sent an event that is not JSON");
+    hears_as(&UNASKED, "text/event-stream", TEXT, "ERROR upstream_truncated: upstream 'up' ended its stream too early");
+    hears_as(&UNASKED, "text/event-stream", TEXT "event: error\ndata: {\"message\":\"no\"}\n\n", "ERROR upstream_stream_error: no");
+    hears_as(&WHOLE, "text/event-stream", TEXT STOP DONE, "ERROR upstream_too_large: upstream 'up': the answer is over max_body");
+}
+
+/* -- Where it ends --------------------------------------------------------------------------- */
+
+#define TRUNCATED "ERROR upstream_truncated: upstream 'up' ended its stream too early"
+#define PART(index, reason) "data: {\"choices\":[{\"index\":" index ",\"delta\":{},\"finish_reason\":" reason "}]}\n\n"
+
+TEST(no_reason_is_no_end) {
+    hears(&STREAM, PART("0", "\"\""), HEAD "F " PART("0", "\"\"") " | " TRUNCATED);
+    hears(&STREAM, PART("0", "\"null\""), HEAD "F " PART("0", "\"null\"") " | " TRUNCATED);
+    hears(&STREAM, PART("0", "\"null\"") PART("0", " \"eos\""),
+          HEAD "F " PART("0", "\"null\"") " | F " PART("0", " \"eos\"") " | F " DONE " | END");
+    hears(&STREAM, "data: {\"finish_reason\":\"stop\"}\n\n", HEAD "F data: {\"finish_reason\":\"stop\"}\n\n | " TRUNCATED);
+}
+
+TEST(a_stream_ends_when_all_its_choices_have) {
+    hears(&TWO, PART("0", "\"stop\""), HEAD "F " PART("0", "\"stop\"") " | " TRUNCATED);
+    hears(&TWO, PART("0", "\"stop\"") PART("0", "\"stop\""),
+          HEAD "F " PART("0", "\"stop\"") " | F " PART("0", "\"stop\"") " | " TRUNCATED);
+    hears(&TWO, PART("1", "\"stop\"") PART("0", "\"length\""),
+          HEAD "F " PART("1", "\"stop\"") " | F " PART("0", "\"length\"") " | F " DONE " | END");
+    /* More than were asked for. */
+    hears(&STREAM, PART("1", "null") PART("0", "\"stop\""),
+          HEAD "F " PART("1", "null") " | F " PART("0", "\"stop\"") " | " TRUNCATED);
+    hears(&STREAM, PART("99999999", "\"stop\""), HEAD "F " PART("99999999", "\"stop\"") " | F " DONE " | END");
+    /* The index of a tool's call is no choice's. */
+    hears(&STREAM, "data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":1}]}}]}\n\n" STOP,
+          HEAD "F data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":1}]}}]}\n\n | F " STOP " | F " DONE " | END");
+}
+
+TEST(one_end_mark) {
+    hears(&STREAM, STOP "data:  [DONE] \t\n\n" DONE, HEAD "F " STOP " | F " DONE " | END");
+    hears(&STREAM, STOP "data:[DONE]\r\n\r\n", HEAD "F " STOP " | F data:[DONE]\r\n\r\n | END");
+    hears(&STREAM, STOP "data: [DONE] ", HEAD "F " STOP " | F " DONE " | END");
+}
+
+TEST(half_an_event_is_dropped) {
+    hears(&STREAM, TEXT "data: {\"choices\":[{\"del", HEAD "F " TEXT " | " TRUNCATED);
+    hears(&STREAM, STOP "data: {\"choices\":[],\"usa", HEAD "F " STOP " | F " DONE " | END");
+    hears(&STREAM, TEXT "data: [DO", HEAD "F " TEXT " | " TRUNCATED);
+    hears(&STREAM, TEXT "data: 12", HEAD "F " TEXT " | " TRUNCATED);
+    hears(&STREAM, TEXT "data: {\"choices\":[{\"finish_reason\":\"stop\"}]}",
+          HEAD "F " TEXT " | F data: {\"choices\":[{\"finish_reason\":\"stop\"}]}\n\n | F " DONE " | END");
+}
+
+TEST(usage_without_choices_of_any_kind) {
+    hears(&STREAM, STOP "data: {\"choices\":null," SPENT "}\n\n" DONE, HEAD "F " STOP " | F " DONE " | END");
+    CHECK_UINT(last.prompt, 3);
+    hears(&STREAM, "event: x\r\ndata: {\"choices\":[1],\"usage\":null}\r\n\r\n" DONE,
+          HEAD "F event: x\r\ndata: {\"choices\":[1]}\r\n\r\n | F " DONE " | END");
+    hears(&STREAM, "id: 1\ndata: {\"choices\":[1]," SPENT "}\nevent: y\n\n" DONE,
+          HEAD "F id: 1\ndata: {\"choices\":[1]}\nevent: y\n\n | F " DONE " | END");
+    hears(&USAGE, "data: {\"choices\":[1],\"usage\":null}\n\n" DONE,
+          HEAD "F data: {\"choices\":[1],\"usage\":null}\n\n | F " DONE " | END");
+}
+
+TEST(errors_by_name) {
+    hears(&STREAM, "event: error\ndata: {\"message\":\"no\"}\n\n", "ERROR upstream_stream_error: no");
+    hears(&STREAM, TEXT "event: error\ndata: no more\n\n" DONE, HEAD "F " TEXT " | ERROR upstream_stream_error: no more");
+    hears(&STREAM, "data: {\"object\":\"error\",\"message\":\"no\",\"code\":429}\n\n", "ERROR rate_limit_exceeded: no");
+}
+
+/* An upstream that goes at any byte of a short stream, and says so or breaks off: what comes is
+ * the beginning of the right answer, and ends well only when everything was said. */
+static void breaks(const struct answer_options *opt, const char *body, size_t complete, bool reset) {
+    struct slice s = slice_str(body);
+    for (size_t at = 0; at <= s.len; at++) {
+        struct reader r;
+        struct failure f;
+        failure_init(&f);
+        failure_set(&f, FAILURE_RESET, "gone");
+        begin(&r, opt, "text/event-stream");
+        bytes(&r, slice_of(s.ptr, at));
+        if (reset) send(&r, &(struct event){ .type = EVENT_ERROR, .failure = &f });
+        else end(&r);
+        struct slice got = buf_get(&r.heard);
+        NOTE("%zu bytes came: %.*s", at, SLICE_ARG(got));
+        bool well = at >= complete;
+        CHECK((memmem(got.ptr, got.len, "END", 3) != NULL) == well);
+        CHECK((memmem(got.ptr, got.len, "ERROR", 5) != NULL) == !well);
+        const char *done = memmem(got.ptr, got.len, "[DONE]", 6);
+        CHECK((done != NULL) == well);
+        if (done != NULL) CHECK(memmem(done + 6, (size_t)(got.ptr + got.len - done - 6), "[DONE]", 6) == NULL);
+        CHECK(memmem(got.ptr, got.len, "\"usage\"", 7) == NULL);
+        deinit(&r);
+    }
+}
+
+TEST(an_upstream_that_breaks_at_every_byte) {
+    static const char one[] = TEXT STOP "data: {\"choices\":[]," SPENT "}\n\n" DONE;
+    size_t said = sizeof(TEXT STOP) - 1;
+    breaks(&STREAM, one, said - 2, false); /* its blank line may be missing */
+    breaks(&STREAM, one, said, true);
+    static const char two[] = PART("0", "null") PART("1", "\"stop\"") PART("0", "\"stop\"") DONE;
+    said = sizeof(two) - sizeof(DONE);
+    breaks(&TWO, two, said - 2, false);
+    breaks(&TWO, two, said, true);
 }
 
 /* -- Around it ------------------------------------------------------------------------------ */
@@ -369,6 +516,12 @@ done:
 }
 
 TEST_FAULT(memory_ends_in_a_stream) {
+    starved(&UNASKED, "text/event-stream", TEXT STOP "data: {\"choices\":[],\"usage\":{}}\n\n" DONE,
+            "200 application/json | B {\"object\":\"chat.completion\",\"choices\":[{\"index\":0,\"message\":{\"content\":\"hi\","
+            "\"role\":\"assistant\"},\"finish_reason\":\"stop\"}],\"usage\":{}} | END", NULL);
+    starved(&STREAM, "application/json", "{\"choices\":[{\"message\":{},\"finish_reason\":\"stop\"}],\"usage\":null}",
+            HEAD "F data: {\"object\":\"chat.completion.chunk\",\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"
+            " | F " DONE " | END", NULL);
     starved(&STREAM, "text/event-stream",
             TEXT "data: {\"choices\":[1]," SPENT "}\n\ndata: a\ndata: b\n\n" STOP "data: {\"choices\":[]," SPENT "}\n\n" DONE,
             HEAD "F " TEXT " | F data: {\"choices\":[1]}\n\n | F data: a\ndata: b\n\n | F " STOP " | F " DONE " | END", NULL);

@@ -3,6 +3,22 @@
 
 #include "unit.h"
 
+/* Without what was asked for it is what it would be, had nothing been asked for. */
+static void taken_back(const struct json_doc *doc, struct slice model, struct slice text, const struct chat_asked *asked) {
+    struct buf back, plain;
+    struct chat_asked none;
+    buf_init(&back, 0);
+    buf_init(&plain, 0);
+    chat_edit(doc, model, false, &plain, &none);
+    CHECK_UINT(none.len, 0);
+    buf_slice(&back, slice_of(text.ptr, asked->at));
+    buf_puts(&back, asked->was);
+    buf_slice(&back, slice_of(text.ptr + asked->at + asked->len, text.len - asked->at - asked->len));
+    if (!buf_failed(&back) && !buf_failed(&plain)) CHECK_SLICE(buf_get(&back), buf_get(&plain));
+    buf_deinit(&back);
+    buf_deinit(&plain);
+}
+
 static void edited(const char *text, const char *model, bool usage, const char *expected) {
     struct json_doc doc = { .nodes = NULL };
     struct failure f;
@@ -11,8 +27,13 @@ static void edited(const char *text, const char *model, bool usage, const char *
     struct buf out;
     buf_init(&out, 0);
     struct slice m = slice_str(model);
-    if (chat_needs_edit(&doc, m, usage)) chat_edit(&doc, m, usage, &out);
-    else buf_puts(&out, text);
+    if (chat_needs_edit(&doc, m, usage)) {
+        struct chat_asked asked;
+        chat_edit(&doc, m, usage, &out, &asked);
+        if (usage) taken_back(&doc, m, buf_get(&out), &asked);
+    } else {
+        buf_puts(&out, text);
+    }
     const char *got = buf_cstr(&out);
     CHECK(got != NULL);
     CHECK_STR(got, expected);

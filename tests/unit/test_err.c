@@ -33,6 +33,25 @@ TEST_NOFAULT(every_kind_has_its_defaults) {
     }
 }
 
+TEST_FAULT(a_failure_is_copied_with_body_and_headers) {
+    struct failure a, b;
+    failure_init(&a);
+    failure_init(&b);
+    failure_set(&a, FAILURE_RESET, "first");
+    buf_puts(&a.body, "body");
+    buf_puts(&a.headers, "a: b\r\n");
+    failure_set(&b, FAILURE_TLS, "second");
+    buf_puts(&b.body, "old");
+    failure_copy(&b, &a);
+    CHECK_STR(b.message, "first");
+    bool starved = buf_failed(&a.body) || buf_failed(&a.headers) || buf_len(&b.body) == 0 || buf_len(&b.headers) == 0;
+    CHECK(!starved || unit_fault_fired());
+    if (!starved) CHECK_SLICE(buf_get(&b.body), SLICE("body"));
+    if (!starved) CHECK_SLICE(buf_get(&b.headers), SLICE("a: b\r\n"));
+    failure_deinit(&a);
+    failure_deinit(&b);
+}
+
 TEST_FAULT(a_failure_moves_with_its_body) {
     struct failure a, b;
     failure_init(&a);

@@ -98,7 +98,9 @@ static void check_answer(struct slice s, bool stream, bool failed) {
     }
     bool whole = head->has_length ? s.len - (size_t)n == head->length : memmem(s.ptr, s.len, "\r\n0\r\n\r\n", 7) != NULL;
     CHECK(whole || failed);
-    if (whole && head->status == 200) CHECK(memmem(s.ptr, s.len, stream ? "[DONE]" : "\"hello\"", stream ? 6 : 7) != NULL);
+    bool told = memmem(s.ptr, s.len, stream ? "[DONE]" : "\"hello\"", stream ? 6 : 7) != NULL;
+    bool error = stream && failed && memmem(s.ptr, s.len, "data: {\"error\":", 15) != NULL; /* an event, then the end */
+    if (whole && head->status == 200) CHECK(told != error);
     free(head);
 }
 
