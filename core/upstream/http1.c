@@ -38,6 +38,7 @@
 
 #define RECORD  16384 /* plain bytes of a TLS record at most */
 #define PIECE   65536 /* encrypted at once */
+#define FRESH_MS 10   /* idle for less: the loop has just looked, and a server hardly closes at once */
 #define IDLE_MS 60000 /* as nginx's upstream keepalive_timeout; Keep-Alive may say less */
 
 enum state { HEAD, SIZED, CHUNKED, UNTIL_CLOSE, IDLE, CLOSED };
@@ -537,13 +538,13 @@ static int send_again(struct call *c) {
     return c->dial ? 0 : PERILUNE_ERR_NOMEM;
 }
 
-/* Has an idle connection, taken from its list, been closed since the loop last looked?  The read
- * buffer may be in use, by whoever wants to call. */
+/* Is an idle connection, taken from its list, still open, as far as the kernel has heard?  The
+ * read buffer may be in use, by whoever wants to call. */
 static bool is_alive(struct http1 *h) {
     char bytes[4096];
     uv_os_fd_t fd;
     h->state = HEAD;
-    if (h->idle_until_ms - h->idle_ms == loop_now(loop_of(h))) return true; /* just now it was not */
+    if (loop_now(loop_of(h)) < h->idle_until_ms - h->idle_ms + FRESH_MS) return true;
     if (uv_fileno((const uv_handle_t *)&h->tcp, &fd) != 0) return false;
     ssize_t n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
     if (n < 0) return errno == EAGAIN || errno == EWOULDBLOCK;

@@ -11,9 +11,10 @@
  *
  * Because of the first, polls outlive curl's registration; they are found by
  * descriptor, and end in the close-socket callback, before curl's close().  That
- * holds for sockets that we opened for curl (on_open_socket).  Others, such as
- * the wake-up pipe of its resolver thread, are closed behind our back: their
- * polls end with the registration.
+ * holds for sockets that we opened for curl (on_open_socket) once they are connected.
+ * Others are closed behind our back: the wake-up pipe of its resolver thread, and a
+ * socket that is given up while it connects.  Their polls end with the registration:
+ * a poll that outlives its descriptor meets whoever gets the number next.
  *
  * Finished transfers are reported from deferred work, so that nobody removes a handle
  * inside one of its own callbacks. */
@@ -37,7 +38,8 @@ struct socket_watch {
     int           wanted;  /* by curl: UV_READABLE | UV_WRITABLE */
     int           running; /* what the poll runs with */
     bool          held;    /* see multi_hold() */
-    bool          ours;    /* on_open_socket() made it: on_close_socket() will come */
+    bool          ours;    /* on_open_socket() made it */
+    bool          connected; /* curl wanted to read: if it is ours, on_close_socket() will come */
 };
 
 /* -- Sockets ----------------------------------------------------------------- */
@@ -129,7 +131,8 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ud, void *soc
     w->wanted = wanted;
     w->easy = what == CURL_POLL_REMOVE ? NULL : easy;
     if (what == CURL_POLL_REMOVE) w->held = false;
-    if (what == CURL_POLL_REMOVE && !w->ours) {
+    if (wanted & UV_READABLE) w->connected = true;
+    if (what == CURL_POLL_REMOVE && !(w->ours && w->connected)) {
         watch_close(w);
         return 0;
     }

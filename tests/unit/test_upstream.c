@@ -695,10 +695,12 @@ static void keep_six(struct fixture *f) {
 
 /* All of them are dead: a new one is made, and nobody hears of it. */
 BOTH_WAYS(TEST_NOFAULT, six_dead_connections) {
-    for (int rude = 0; rude < 2; rude++) {
+    for (int i = 0; i < 4; i++) {
         struct fixture f;
+        bool rude = i % 2, aged = i / 2; /* aged: it is looked for; else it is found out */
         fixture_open(&f, 0);
-        for (int i = 0; i < 7; i++) f.server.script[i] = ANSWERS[0].reply;
+        f.loop.is_virtual = true;
+        for (int k = 0; k < 7; k++) f.server.script[k] = ANSWERS[0].reply;
         keep_six(&f);
         for (struct peer *p = f.server.first; p != NULL; p = p->next) {
             p->rude = rude; /* without close_notify, with a reset */
@@ -710,7 +712,10 @@ BOTH_WAYS(TEST_NOFAULT, six_dead_connections) {
             }
             peer_close(p);
         }
-        once(&f, "{}");
+        if (aged) f.loop.virtual_ms += 1000;
+        begin(&f, "{}");
+        CHECK_UINT(f.pool.origins[0]->idle_count, aged || rude ? 0 : 5); /* a reset refuses the bytes */
+        finish(&f);
         CHECK_STR(f.seen, ANSWERS[0].seen);
         CHECK_UINT(f.server.accepted, 7);
         CHECK_UINT(f.server.requests, 7);
@@ -832,6 +837,7 @@ TEST_NOFAULT(tickets_and_keys_for_an_idle_connection) {
     struct fixture f;
     secure = true;
     fixture_open(&f, 0);
+    f.loop.is_virtual = true;
     for (int i = 0; i < 6; i++) f.server.script[i] = ANSWERS[0].reply;
     for (int i = 0; i < 4; i++) { /* 0, 1: the loop hears of it; 2, 3: the next request does */
         once(&f, "{}");
@@ -841,6 +847,7 @@ TEST_NOFAULT(tickets_and_keys_for_an_idle_connection) {
         CHECK_INT(SSL_do_handshake(ssl), 1);
         CHECK(peer_push(f.server.first, SIZE_MAX));
         for (int k = 0; k < 10 && i < 2; k++) turn(&f);
+        f.loop.virtual_ms += 1000;
     }
     once(&f, "{}");
     CHECK_STR(f.seen, ANSWERS[0].seen);
@@ -896,4 +903,28 @@ BOTH_WAYS(TEST_NOFAULT, a_large_body_is_given_up) {
     uv_read_start((uv_stream_t *)&f.server.first->tcp, peer_alloc, peer_read);
     for (int i = 0; i < 20; i++) turn(&f);
     fixture_close(&f);
+}
+
+/* -- libcurl ------------------------------------------------------------------------------- */
+
+/* Clients leave while a connection is made, the handshake runs, the answer comes; descriptors are used
+ * again at once.  Nothing of it may stay on the loop, and the next call finds all in order. */
+TEST_NOFAULT(cancelled_at_every_point_with_libcurl) {
+    secure = true;
+    for (int turns = 0; turns < 60; turns++) {
+        struct fixture f;
+        NOTE("after %d turns", turns);
+        fixture_open(&f, 10);
+        f.target.http2 = true;
+        for (int i = 0; i < 8; i++) f.server.script[i] = ANSWERS[4].reply;
+        for (int k = 0; k < 3; k++) {
+            begin(&f, "{}");
+            loop_flush(&f.loop); /* it connects, and has not heard of it */
+            for (int i = 0; i < turns && !f.over; i++) turn(&f);
+            if (!f.over) source_cancel(f.call);
+        }
+        once(&f, "{}");
+        CHECK_STR(f.seen, ANSWERS[4].seen);
+        fixture_close(&f);
+    }
 }
