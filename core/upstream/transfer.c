@@ -20,7 +20,7 @@ struct transfer {
     struct curl_slist *headers; /* in the arena */
     struct arena       arena;   /* URL, header lines */
     const char        *malformed; /* what is wrong with the head, though curl takes it */
-    bool               added;
+    bool               added, fresh; /* fresh: on a connection that nobody used before */
     char               error[CURL_ERROR_SIZE]; /* curl's sentence */
 };
 
@@ -63,6 +63,7 @@ static CURL *easy_get(struct call_pool *p, bool stream) {
 static void easy_put(struct call_pool *p, bool stream, CURL *e) {
     struct call_idle *i = &p->idle[!stream];
     curl_easy_setopt(e, CURLOPT_ERRORBUFFER, NULL);
+    curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, 0L);
     if (i->len < sizeof(i->handles) / sizeof(*i->handles)) i->handles[i->len++] = e;
     else curl_easy_cleanup(e);
 }
@@ -173,11 +174,27 @@ static bool tunnel_refused(CURL *easy, CURLcode result) {
     return (result == CURLE_RECV_ERROR || result == CURLE_COULDNT_CONNECT) && code != 0 && code / 100 != 2;
 }
 
+/* Kept connections die together, when a server restarts: libcurl tries five of them, and then says
+ * so.  Nothing came back, and a new one may live. */
+static bool try_fresh(struct call *c, CURLcode result) {
+    struct transfer *t = c->transfer;
+    long made = 0;
+    curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &made);
+    bool died = result == CURLE_SEND_ERROR || result == CURLE_RECV_ERROR || result == CURLE_GOT_NOTHING;
+    if (!died || t->fresh || t->malformed != NULL || c->status != 0 || made > 0) return false;
+    t->fresh = true;
+    multi_remove(&c->pool->client->multi, t->easy);
+    curl_easy_setopt(t->easy, CURLOPT_FRESH_CONNECT, 1L);
+    t->error[0] = '\0';
+    t->added = multi_add(&c->pool->client->multi, t->easy) == 0;
+    return t->added;
+}
+
 void transfer_done(CURL *easy, CURLcode result) {
     char *priv = NULL;
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, &priv);
     struct call *c = (struct call *)priv;
-    if (call_is_over(c)) return; /* its finish_job is on its way */
+    if (call_is_over(c) || try_fresh(c, result)) return; /* over: its finish_job is on its way */
     char why[CURL_ERROR_SIZE];
     const char *said = c->transfer->error[0] ? c->transfer->error : curl_easy_strerror(result);
     slice_copy(why, sizeof(why), slice_str(said));
