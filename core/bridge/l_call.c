@@ -100,8 +100,7 @@ static int call_push(lua_State *L, struct op *op) {
 
 static void call_ready(void *ud) { op_done(&((struct call_op *)ud)->op); }
 
-/* Takes the share of r. */
-static int wait_response(lua_State *L, struct response *r) {
+int lib_wait_response(lua_State *L, struct response *r) {
     struct task *t = state_of(L)->running;
     struct call_op *c = op_alloc(t, sizeof(*c));
     if (c == NULL) {
@@ -143,7 +142,7 @@ int l_call(lua_State *L) {
     struct response *r = outgoing_start(&s->services, &(struct outgoing){ pool, req, body, timeout_ms });
     body_put(body);
     if (r == NULL) return luaL_error(L, "not enough memory");
-    return wait_response(L, r);
+    return lib_wait_response(L, r);
 }
 
 /* -- Respond ------------------------------------------------------------------------------- */

@@ -49,6 +49,9 @@ struct response;
 struct usage;
 /* The handle of r, when one is alive. [0, +1|0, e] */
 bool lib_push_handle(lua_State *L, struct response *r);
+/* Parks the task until the first event of r is here, its end, or its failure; core.result() then has res, or nil and
+ * the failure.  op_check() comes first.  Takes the share of r. */
+int lib_wait_response(lua_State *L, struct response *r);
 /* The environment of the handle at index, its own. [0, +1, e] */
 void lib_handle_env(lua_State *L, int index);
 /* {prompt_tokens=, completion_tokens=, total_tokens=, cached_tokens=} [0, +1, e] */
@@ -63,12 +66,14 @@ int l_url_decode(lua_State *L);
 int l_hmac_sha256(lua_State *L);
 int l_date(lua_State *L);
 int l_fields(lua_State *L);
+int l_finish_request(lua_State *L);
 int l_sleep(lua_State *L);
 int l_call(lua_State *L);
 int l_fetch(lua_State *L);
 int l_respond(lua_State *L);
 int l_new_request(lua_State *L);
 int l_request(lua_State *L);
+int l_scripted(lua_State *L);
 int l_shared(lua_State *L);
 int l_memo_get(lua_State *L);
 int l_memo_set(lua_State *L);

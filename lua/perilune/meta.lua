@@ -1480,6 +1480,15 @@ function cost.shorten(req, next, policy, work) end
 ---@field error? table         a failure, as perilune.error{...} takes it
 ---@field usage? table
 ---@field model? string
+---@field reasoning? string    before the text
+---@field refusal? string
+---@field tool_calls? { id?: string, name: string, arguments?: string|table }[]
+---@field finish_reason? string  default "stop", or "tool_calls"
+---@field choices? table[]     for n > 1: each with text, chunks, reasoning, refusal, tool_calls, finish_reason
+---@field events? (string|table)[]  instead: the data of each event of the stream, as it is sent
+---@field body? string|table   instead: the body of an answer that does not stream
+---@field breaks? true|table   the answer breaks off behind its pieces: true, the upstream ends it; a table, as
+---                            perilune.error{...} takes it: the connection fails so
 ---@field upstream? table      settings as in the configuration: price, model, models, urls
 
 --- What a scripted upstream remembers of one call.
@@ -1529,6 +1538,30 @@ function test.request(what) end
 ---@return perilune.Response?
 ---@return perilune.Error?
 function test.run(policy, options, req, next) end
+
+---@class perilune.Reply  what the client got
+---@field status integer      499: it left before
+---@field headers table<string, string>  those that policies set
+---@field text string         of choice 0, as far as it came
+---@field body? any           an answer that does not stream, or the error: decoded
+---@field events string[]     of a stream: the data of each event
+---@field done boolean        all of it came
+---@field error? perilune.Error  why not, or what was answered instead
+---@field upstream? string
+---@field saved { tokens: number, cost: number }
+---@field ttft? number        seconds to the first event
+---@field total number        seconds to the end
+
+--- Serves a request as a gateway does, to its end: policies, the answer, the functions of finally.  The reply
+--- is what the client got.  A policy that throws answers 500 here, where run() throws.  Several at once, by
+--- perilune.all, are several clients.
+---@async
+---@param policy string|function  as for run()
+---@param options? table
+---@param req perilune.Request    is finished afterwards
+---@param opts? { next?: perilune.Next, leave?: number }  leave: the client leaves after so many seconds
+---@return perilune.Reply
+function test.send(policy, options, req, opts) end
 
 --- The policy alone.
 ---@param policy string|function

@@ -14,7 +14,8 @@
 -- at once.  `perilune test FILE...` runs each file in a fresh state.
 --
 -- Requests and responses are the real ones; only the calls to the outside
--- (the functions of perilune.host) are replaced while a test runs.
+-- (the functions of perilune.host) are replaced while a test runs.  What a scripted upstream
+-- sends is bytes, which the reader of real upstreams' answers reads.
 
 local check = require "perilune.check"
 local core = require "perilune.core"
@@ -36,6 +37,15 @@ local M = {}
 ---@field error? table         a failure as perilune.error{...} takes it
 ---@field usage? table
 ---@field model? string
+---@field reasoning? string    before the text
+---@field refusal? string
+---@field tool_calls? { id?: string, name: string, arguments?: string|table }[]
+---@field finish_reason? string  default "stop", or "tool_calls"
+---@field choices? table[]     for n > 1: each with text, chunks, reasoning, refusal, tool_calls, finish_reason
+---@field events? (string|table)[]  instead: the data of each event of the stream, as it is sent
+---@field body? string|table   instead: the body of an answer that does not stream
+---@field breaks? true|table   the answer breaks off behind its pieces: true, the upstream ends it; a table, as
+---                            perilune.error{...} takes it: the connection fails so
 ---@field upstream? table     settings as in the configuration: price, model, models, urls
 
 ---@class perilune.Call  what a scripted upstream remembers of one call
@@ -68,18 +78,150 @@ end
 local script_fields = {
   text = true, chunks = true, ttft = true, itl = true, delay = true, status = true, code = true,
   retry_after = true, error = true, usage = true, model = true, upstream = true,
+  reasoning = true, refusal = true, tool_calls = true, finish_reason = true, choices = true, events = true, body = true,
+  breaks = true,
+}
+local choice_fields = {
+  text = true, chunks = true, reasoning = true, refusal = true, tool_calls = true, finish_reason = true,
 }
 local fetch_fields = { status = true, body = true, text = true, headers = true, delay = true, error = true }
+
+-- As call.c has it: a client gets 4xx, 503 and 504 as they are, 529 as 503, any other as 502.
+local function status_for_client(status)
+  if (status >= 400 and status < 500) or status == 503 or status == 504 then return status end
+  return status == 529 and 503 or 502
+end
 
 local function failure(name, d)
   local err = {}
   for k, v in pairs(d.error or {}) do err[k] = v end
-  err.status = err.status or d.status
+  if not err.code and not d.code and d.status then
+    err.code = d.status == 429 and "rate_limit_exceeded" or "upstream_status"
+    if err.retryable == nil then
+      err.retryable = d.status >= 500 or d.status == 408 or d.status == 409 or d.status == 429
+    end
+  end
+  err.status = err.status or (d.status and status_for_client(d.status))
   err.code = err.code or d.code
   err.message = err.message or d.text
   err.retry_after = err.retry_after or d.retry_after
   err.upstream = err.upstream or name
   return errors.new(err)
+end
+
+-- -- what an upstream sends, in OpenAI's form --------------------------------------
+
+local null = core.null
+
+local function tool_calls(list, with_index)
+  local out = {}
+  for i, c in ipairs(list) do
+    local arguments = type(c.arguments) == "string" and c.arguments or core.json_encode(c.arguments or {})
+    out[i] = { id = c.id or "call_" .. i, type = "function", ["function"] = { name = c.name, arguments = arguments } }
+    if with_index then out[i].index = i - 1 end
+  end
+  return out
+end
+
+-- The deltas of one choice, in the order in which models send them.
+local function deltas(choice)
+  local out = {}
+  if choice.reasoning then out[#out + 1] = { reasoning_content = choice.reasoning } end
+  for _, piece in ipairs(choice.chunks or { choice.text }) do out[#out + 1] = { content = piece } end
+  if choice.refusal then out[#out + 1] = { refusal = choice.refusal } end
+  for _, c in ipairs(choice.tool_calls and tool_calls(choice.tool_calls, true) or {}) do
+    out[#out + 1] = { tool_calls = { c } }
+  end
+  if not out[1] then out[1] = { content = "" } end
+  out[1].role = "assistant"
+  return out
+end
+
+local function message(choice)
+  local text = choice.text or choice.chunks and table.concat(choice.chunks)
+  return {
+    role = "assistant", content = text or (choice.tool_calls or choice.refusal) and null or "",
+    reasoning_content = choice.reasoning, refusal = choice.refusal,
+    tool_calls = choice.tool_calls and tool_calls(choice.tool_calls),
+  }
+end
+
+local function reason(choice)
+  return choice.finish_reason or (choice.tool_calls and "tool_calls" or "stop")
+end
+
+local function usage_of(d)
+  local u = d.usage
+  if not u then return nil end
+  local prompt, completion = u.prompt_tokens or 0, u.completion_tokens or 0
+  return { prompt_tokens = prompt, completion_tokens = completion, total_tokens = prompt + completion,
+           prompt_tokens_details = u.cached_tokens and { cached_tokens = u.cached_tokens } or nil }
+end
+
+local function data(value)
+  return "data: " .. (type(value) == "string" and value or core.json_encode(value)) .. "\n\n"
+end
+
+-- Choices alternate, as the models' own do.
+local function stream_pieces(d, model)
+  local pieces, lists, more = {}, {}, true
+  local choices = d.choices or { d }
+  local function chunk(list, usage)
+    return data{ id = "chatcmpl-test", object = "chat.completion.chunk", created = 0, model = model,
+                 choices = core.json_array(list), usage = usage }
+  end
+  for _, event in ipairs(d.events or {}) do pieces[#pieces + 1] = data(event) end
+  if not d.events then
+    for i, choice in ipairs(choices) do lists[i] = deltas(choice) end
+  end
+  for n = 1, math.huge do
+    more = false
+    for i, list in ipairs(lists) do
+      if list[n] then
+        more = true
+        pieces[#pieces + 1] = chunk{ { index = i - 1, delta = list[n], finish_reason = null } }
+      end
+    end
+    if not more then break end
+  end
+  if d.breaks then return pieces end
+  local last = ""
+  if not d.events then
+    for i, choice in ipairs(choices) do
+      last = last .. chunk{ { index = i - 1, delta = {}, finish_reason = reason(choice) } }
+    end
+  end
+  if d.usage then last = last .. chunk({}, usage_of(d)) end
+  return pieces, last .. data "[DONE]"
+end
+
+local function whole(d, model)
+  if d.body then return type(d.body) == "string" and d.body or core.json_encode(d.body) end
+  local list = {}
+  for i, choice in ipairs(d.choices or { d }) do
+    list[i] = { index = i - 1, message = message(choice), finish_reason = reason(choice) }
+  end
+  return core.json_encode{ id = "chatcmpl-test", object = "chat.completion", created = 0, model = model,
+                           choices = list, usage = usage_of(d) }
+end
+
+-- What comes and when: { bytes, seconds } ..., the seconds until the end, and the content type.
+local function timetable(d, req)
+  local model, itl = d.model or req.model or "test", d.itl or 0
+  local at = (d.delay or 0) + (d.ttft or 0)
+  if req.stream ~= true then
+    local count = d.chunks and #d.chunks or 1
+    at = at + itl * math.max(0, count - 1)
+    local bytes = whole(d, model)
+    if d.breaks then bytes = bytes:sub(1, math.floor(#bytes / 2)) end
+    return { { bytes, at } }, at, "application/json"
+  end
+  local pieces, last = stream_pieces(d, model)
+  local list = {}
+  for i, bytes in ipairs(pieces) do list[i] = { bytes, at + itl * (i - 1) } end
+  local done = at + itl * #pieces
+  if last then list[#list + 1] = { last, done } end
+  return list, done, "text/event-stream"
 end
 
 local function play(entry, name, req, opts)
@@ -96,25 +238,31 @@ local function play(entry, name, req, opts)
     return nil, err or errors.new{ code = "upstream_error", message = "the script has no answer", upstream = name }
   end
   check.known("t.upstream", d, script_fields)
-  local delay, timeout = d.delay or 0, opts and opts.timeout
-  if timeout and delay > timeout then
+  for _, choice in ipairs(d.choices or {}) do check.known("t.upstream: choices", choice, choice_fields) end
+  local fails = d.error or (d.status or 200) >= 400
+  local list, done, content_type = {}, d.delay or 0, ""
+  if not fails then list, done, content_type = timetable(d, req) end
+
+  -- opts.timeout is until the first event of a stream, or for all of another answer.
+  local first, timeout = list[1] and list[1][2] or done, opts and opts.timeout
+  if timeout and first > timeout then
     perilune.sleep(timeout)
     call.outcome = "timeout"
     return nil, errors.new{ code = "timeout", status = 504, retryable = true, upstream = name }
   end
-  if delay > 0 then perilune.sleep(delay) end
-
-  if d.error or (d.status or 200) >= 400 then
+  if fails then
+    if done > 0 then perilune.sleep(done) end
     local failed = failure(name, d)
     call.outcome = failed.code
     return nil, failed
   end
-  call.outcome = "ok"
-  return perilune.respond{
-    text = d.text or (d.chunks and table.concat(d.chunks)) or "", chunks = d.chunks, ttft = d.ttft, itl = d.itl,
-    status = d.status, usage = d.usage, model = d.model or req.model, upstream = name,
-    stream = req.stream == true,
-  }
+
+  local broken = type(d.breaks) == "table" and failure(name, { error = d.breaks }) or nil
+  local res
+  res, err = core.result(core.scripted(req, name, list, done, content_type, broken))
+  call.outcome = res and "ok" or err.code
+  if res and d.status then res.status = d.status end
+  return res, err
 end
 
 local function fake_call(name, req, opts)
@@ -256,6 +404,96 @@ end
 ---@return perilune.Error?
 function M.run(policy, options, req, next)
   return M.policy(policy, options)(req, next or last_next)
+end
+
+-- -- a whole request --------------------------------------------------------------
+
+local send_options = { next = true, leave = true }
+
+---@class perilune.Reply  what the client got
+---@field status integer      499: it left before
+---@field headers table<string, string>  those that policies set
+---@field text string         of choice 0, as far as it came
+---@field body? any           an answer that does not stream, or the error: decoded
+---@field events string[]     of a stream: the data of each event
+---@field done boolean        all of it came
+---@field error? perilune.Error  why not, or what was answered instead
+---@field upstream? string
+---@field saved { tokens: number, cost: number }
+---@field ttft? number        seconds to the first event
+---@field total number        seconds to the end
+
+local function policy_error(message)
+  return errors.new{ code = "policy_error", status = 500, retryable = false, message = tostring(message) }
+end
+
+-- What a chain returned, or threw, as a response or an error.
+local function settle(ok, res, err)
+  if not ok then return nil, policy_error(type(res) == "table" and (res.message or res.code) or res) end
+  if type(res) == "userdata" then return res end
+  if res ~= nil then return nil, policy_error(("a policy returned a %s"):format(type(res))) end
+  if type(err) ~= "table" then return nil, policy_error(err or "a policy returned no response and no error") end
+  return nil, err
+end
+
+local function read_reply(reply, res, began)
+  local text = {}
+  for ev in res:events() do
+    reply.ttft = reply.ttft or perilune.now() - began
+    if ev.type == "error" then reply.error = ev.error end
+    if ev.text then text[#text + 1] = ev.text end
+    if ev.data then reply.events[#reply.events + 1] = ev.data end
+    reply.text = table.concat(text)
+  end
+end
+
+-- An answer that does not stream is one event: a body.
+local function tell_body(reply, stream)
+  if reply.error and not reply.ttft then
+    local e = reply.error
+    reply.body = { error = { message = e.message, type = e.type, code = e.code, param = e.param } }
+  elseif not stream and reply.events[1] then
+    reply.body, reply.events = core.json_decode(reply.events[1]), {}
+  end
+end
+
+--- Serves a request as a gateway does, to its end: policies, the answer, the functions of finally.  The reply
+--- is what the client got.  A policy that throws answers 500 here, where run() throws.
+---@async
+---@param policy string|function
+---@param options? table
+---@param req perilune.Request   is finished afterwards
+---@param opts? { next?: function, leave?: number }  leave: the client leaves after so many seconds
+---@return perilune.Reply
+function M.send(policy, options, req, opts)
+  check.known("t.send", opts, send_options)
+  local chain, next = M.policy(policy, options), opts and opts.next or last_next
+  local reply = { headers = {}, events = {}, text = "", done = false }
+  local began, stream, response = perilune.now(), req.stream == true, nil
+  local function serve()
+    local res, err = settle(pcall(chain, req, next))
+    response = res
+    if not res then reply.error = err return true end
+    reply.upstream = res.upstream
+    read_reply(reply, res, began)
+    return true
+  end
+  local left = false
+  if opts and opts.leave then
+    left = perilune.race{ serve, function() perilune.sleep(opts.leave) return "left" end } == "left"
+  else
+    serve()
+  end
+  local e = reply.error
+  reply.total = perilune.now() - began
+  reply.status = left and 499 or e and not reply.ttft and e.status or response and response.status or 500
+  reply.saved = req:saved()
+  reply.done = not left and not e
+  tell_body(reply, stream)
+  local lines = core.finish(req, response, left and "canceled" or e and e.code or nil, (reply.ttft or 0) * 1000,
+    reply.total * 1000)
+  for name, value in lines:gmatch("([^:\r\n]+): ([^\r\n]*)\r\n") do reply.headers[name:lower()] = value end
+  return reply
 end
 
 -- -- the clock -----------------------------------------------------------------

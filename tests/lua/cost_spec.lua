@@ -202,7 +202,7 @@ t.test("ask: a question of one's own", function()
   perilune.upstream("named"):ask{ messages = { { role = "user", content = "q" } } }
   t.equal(t.calls("named")[1].body.model, "qwen")
   local none, err = small:ask{ messages = { { role = "user", content = "q" } } }
-  t.equal({ none, err.code }, { nil, "overloaded" })
+  t.equal({ none, err.code }, { nil, "upstream_status" })
   none, err = small:ask({ messages = { { role = "user", content = "q" } } }, { timeout = 2 })
   t.equal({ none, err.code }, { nil, "timeout" })
   none, err = small:ask{ messages = "no list" }

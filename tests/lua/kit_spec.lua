@@ -1,0 +1,116 @@
+-- The test kit agrees with production: what scripted upstreams send is read by the same reader, and a
+-- request that is sent ends as it does in a gateway.  tests/wire/upstream-errors.case has the failures with real sockets.
+local perilune = require "perilune"
+local t = require "perilune.test"
+
+local function pass(req, next) return next(req) end
+local function ask(fields)
+  fields = fields or {}
+  fields.messages = { { role = "user", content = "hi" } }
+  return t.request(fields)
+end
+
+-- script, request fields, what must come of it
+local scenes = {
+  { "whole", { text = "hello" }, {}, { status = 200, text = "hello", done = true } },
+  { "stream", { chunks = { "hel", "lo" } }, { stream = true }, { status = 200, text = "hello", done = true } },
+  { "an upstream's 500", { status = 500 }, {}, { status = 502, text = "", done = false, code = "upstream_status", retryable = true } },
+  { "an upstream's 429", { status = 429 }, {}, { status = 429, text = "", done = false, code = "rate_limit_exceeded", retryable = true } },
+  { "an upstream's 400", { status = 400 }, {}, { status = 400, text = "", done = false, code = "upstream_status", retryable = false } },
+  { "an upstream's 529", { status = 529 }, {}, { status = 503, text = "", done = false, code = "upstream_status", retryable = true } },
+  { "a stream that ends in the middle", { chunks = { "hel" }, breaks = true }, { stream = true },
+    { status = 200, text = "hel", done = false, code = "upstream_truncated", retryable = true } },
+  { "a connection that breaks in the middle", { chunks = { "hel" }, breaks = { code = "upstream_reset" } }, { stream = true },
+    { status = 200, text = "hel", done = false, code = "upstream_reset", retryable = true } },
+  { "a connection that breaks in a whole answer", { text = "hello", breaks = { code = "upstream_reset" } }, {},
+    { status = 502, text = "", done = false, code = "upstream_reset", retryable = true } },
+}
+
+for _, scene in ipairs(scenes) do
+  t.test("what the client gets: " .. scene[1], function()
+    t.upstream("up", scene[2])
+    local want, reply = scene[4], t.send(pass, nil, ask(scene[3]))
+    t.equal({ reply.status, reply.text, reply.done }, { want.status, want.text, want.done })
+    if want.code then t.equal({ reply.error.code, reply.error.retryable }, { want.code, want.retryable }) end
+  end)
+end
+
+t.test("an error is the body that the client sees", function()
+  local reply = t.send(function() return perilune.reject(403, "rejected", { message = "no" }) end, nil, ask())
+  t.equal({ reply.status, reply.body.error.code, reply.body.error.message }, { 403, "rejected", "no" })
+end)
+
+t.test("a policy that throws, or returns nonsense, is a 500", function()
+  for _, policy in ipairs{ function() error("boom") end, function() return 7 end, function() return nil end } do
+    local reply = t.send(policy, nil, ask())
+    t.equal({ reply.status, reply.error.code }, { 500, "policy_error" })
+  end
+end)
+
+t.test("tool calls, reasoning, several choices, in a stream and whole", function()
+  t.upstream("up", { choices = { { reasoning = "hm", text = "one" }, { tool_calls = { { name = "f", arguments = { x = 1 } } } } } })
+  local reply = t.send(pass, nil, ask{ n = 2 })
+  local choices = reply.body.choices
+  t.equal({ choices[1].message.reasoning_content, choices[1].message.content, choices[1].finish_reason }, { "hm", "one", "stop" })
+  t.equal({ choices[2].message.tool_calls[1]["function"].arguments, choices[2].finish_reason }, { '{"x":1}', "tool_calls" })
+  reply = t.send(pass, nil, ask{ n = 2, stream = true })
+  t.match(table.concat(reply.events), '"reasoning_content":"hm"')
+  t.match(table.concat(reply.events), '"name":"f"')
+  t.equal(reply.events[#reply.events], "[DONE]")
+end)
+
+t.test("next() returns with the first event, and a timeout is until then", function()
+  t.upstream("up", { chunks = { "a", "b" }, ttft = 5, itl = 2 })
+  local at
+  t.send(function(req, next)
+    local res, err = next(req)
+    at = t.clock()
+    return res, err
+  end, nil, ask{ stream = true })
+  t.equal({ at, t.clock() }, { 5, 9 })
+  local reply = t.send("timeout", { first_token = 3 }, ask{ stream = true })
+  t.equal({ reply.status, reply.error.code, reply.total }, { 504, "timeout", 3 })
+end)
+
+t.test("finally runs: answered, broken off, thrown, left before and in the middle", function()
+  local function outcome(script, leave, throw)
+    local seen = {}
+    t.upstream("up", script)
+    local reply = t.send(function(req, next)
+      req:finally(function(o) seen.request = o.ok or o.code end)
+      local res, err = next(req)
+      if throw then error("boom") end
+      if res then res:finally(function(o) seen.response = o.ok or o.code end) end
+      return res, err
+    end, nil, ask{ stream = true }, { leave = leave })
+    return { seen.request, seen.response or false, reply.status }
+  end
+  t.equal(outcome{ text = "x" }, { true, true, 200 })
+  t.equal(outcome{ chunks = { "x" }, breaks = true }, { "upstream_truncated", "upstream_truncated", 200 })
+  t.equal(outcome({ text = "x" }, nil, true), { "policy_error", false, 500 })
+  t.equal(outcome({ text = "x", delay = 60 }, 10), { "canceled", false, 499 })
+  t.equal(outcome({ chunks = { "x", "y" }, itl = 60 }, 10), { "canceled", "canceled", 499 })
+end)
+
+t.test("headers, status, savings; the request is finished afterwards", function()
+  t.upstream("up", { text = "x" })
+  local req = ask()
+  local reply = t.send(function(r, next)
+    r:saved{ policy = "mine", before = 10, after = 4 }
+    local res, err = next(r)
+    res.headers["X-Mine"] = "yes"
+    res.status = 203
+    return res, err
+  end, nil, req)
+  t.equal({ reply.status, reply.headers["x-mine"], reply.saved.tokens, reply.upstream }, { 203, "yes", 6, "up" })
+  t.error(function() return req.model end, "request is finished")
+end)
+
+t.test("two requests at once", function()
+  t.upstream("up", { text = "x", delay = 4 })
+  local replies = perilune.all{
+    function() return t.send(pass, nil, ask()) end,
+    function() return t.send(pass, nil, ask()) end,
+  }
+  t.equal({ replies[1].text, replies[2].text, t.clock(), #t.calls("up") }, { "x", "x", 4, 2 })
+end)
