@@ -124,6 +124,28 @@ void budget_reprieve(struct state *s, struct budget *b) {
     if (total_left(s, b) < REPRIEVE_US) b->earned_us = b->used_us + REPRIEVE_US - s->limits.cpu_us;
 }
 
+const char *budget_refuses_call(const struct state *s, const struct budget *b) {
+    const struct state_limits *l = &s->limits;
+    if (!b->trusted && l->calls != 0 && b->calls >= l->calls)
+        return "the request has made as many calls as it may (limits.calls)";
+    if (!b->trusted && l->open_calls != 0 && b->open_calls >= l->open_calls)
+        return "the request has as many calls at once as it may (limits.open_calls): perilune.map has a limit, too";
+    return NULL;
+}
+
+void budget_begin_call(void *ud) {
+    struct budget *b = ud;
+    b->calls++;
+    b->open_calls++;
+    budget_ref(b);
+}
+
+void budget_end_call(void *ud) {
+    struct budget *b = ud;
+    b->open_calls--;
+    budget_put(b);
+}
+
 /* -- The clocks -------------------------------------------------------------------- */
 
 static uint64_t thread_cpu_us(void) {

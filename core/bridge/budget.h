@@ -23,6 +23,7 @@ struct budget {
     uint64_t    turn_ms;      /* the turn of the loop in which a hook ran last */
     uint64_t    turn_us;      /* what hooks took in it */
     size_t      memory;       /* bytes of the Lua state grown since it began */
+    unsigned    calls, open_calls; /* made so far, to upstreams and by fetch; of these not over yet */
     const char *killed;       /* why it must not go on; static text */
     enum failure_kind kill_kind;
 };
@@ -51,6 +52,12 @@ uint64_t stretch_end(struct state *s, const struct stretch *outer);
 /* CPU time that the running request has left, of which at_once without giving its thread away;
  * UINT64_MAX where there is no limit. */
 uint64_t budget_left_us(struct state *s, bool at_once);
+/* One call more for the request: NULL, or why it may not be made. */
+const char *budget_refuses_call(const struct state *s, const struct budget *b);
+/* It is made: it has a share of b until the end. */
+void budget_begin_call(void *b);
+void budget_end_call(void *b);
+
 /* For C that can give up without harm: is there still time?  Unlike state_has_time() it
  * condemns nobody.  ud is the state. */
 bool budget_may_go_on(void *ud);

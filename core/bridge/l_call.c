@@ -139,7 +139,16 @@ int l_call(lua_State *L) {
         if (name.ptr) failure_set(&f, FAILURE_INTERNAL, "no upstream '%.*s'", SLICE_ARG(name));
         return fail(L, &f);
     }
-    struct response *r = outgoing_start(&s->services, &(struct outgoing){ pool, req, body, timeout_ms });
+    struct budget *budget = s->running->budget;
+    const char *refused = budget_refuses_call(s, budget);
+    if (refused != NULL) {
+        body_put(body);
+        failure_set(&f, FAILURE_POLICY_BUDGET, "%s", refused);
+        return fail(L, &f);
+    }
+    struct response *r = outgoing_start(&s->services, &(struct outgoing){
+        .pool = pool, .request = req, .body = body, .timeout_ms = timeout_ms,
+        .made = budget_begin_call, .over = budget_end_call, .ud = budget });
     body_put(body);
     if (r == NULL) return luaL_error(L, "not enough memory");
     return lib_wait_response(L, r);

@@ -38,6 +38,7 @@ static void fetch_free(struct fetch *f) {
     buf_deinit(&f->body);
     buf_deinit(&f->type);
     failure_deinit(&f->failure);
+    f->op.task->state->fetches--;
     mem_free(f);
 }
 
@@ -118,6 +119,20 @@ static struct slice opt_string(lua_State *L, const char *key, const char *otherw
     return s;
 }
 
+/* A policy may fetch from its own gateway, whose policy does the same: what no limit of one request
+ * ends, the worker's does. */
+static bool is_full(const struct state *s) { return s->limits.fetches != 0 && s->fetches >= s->limits.fetches; }
+
+static int refuse(lua_State *L, const char *why) {
+    struct failure f;
+    failure_init(&f);
+    failure_set(&f, FAILURE_POLICY_BUDGET, "%s", why);
+    lua_pushnil(L);
+    lib_push_failure(L, &f);
+    failure_deinit(&f);
+    return 2;
+}
+
 /* core.fetch(url, {method=, headers=, body=, timeout=}) -> {status, body, headers} | nil, err */
 int l_fetch(lua_State *L) {
     size_t url_len;
@@ -140,8 +155,12 @@ int l_fetch(lua_State *L) {
     if (!lib_is_token(method)) return luaL_error(L, "fetch: '%s' is not a method", method.ptr);
     uint64_t timeout = lib_opt_ms(L, 2, "timeout");
     if (timeout == 0) timeout = FETCH_MS;
+    if (is_full(t->state)) return refuse(L, "as many fetches of this worker are under way as may be (limits.fetches)");
+    const char *refused = budget_refuses_call(t->state, t->budget);
+    if (refused != NULL) return refuse(L, refused);
     struct fetch *f = mem_zalloc(sizeof(*f));
     if (f == NULL) return luaL_error(L, "not enough memory");
+    t->state->fetches++;
     f->op = (struct op){ .task = t, .cancel = fetch_cancel, .push = fetch_push };
     f->sink.event = on_event;
     buf_put(&f->url, url, url_len + 1);
@@ -152,7 +171,8 @@ int l_fetch(lua_State *L) {
     struct blob *bytes = body.ptr ? blob_copy(body) : NULL;
     struct call_options opt = { .pool = &f->pool, .method = method, .path = SLICE(""), .body = bytes,
                                 .headers = fields, .header_count = field_count, .whole = true,
-                                .timeouts = { .total_ms = timeout } };
+                                .timeouts = { .total_ms = timeout }, .over = budget_end_call,
+                                .over_ud = t->budget };
     if (t->request) opt.deadline_ms = t->request->deadline_ms;
     f->call = f->url.error || (body.ptr && !bytes) ? NULL : call_new(&opt);
     blob_put(bytes);
@@ -160,6 +180,7 @@ int l_fetch(lua_State *L) {
         fetch_free(f);
         return luaL_error(L, "not enough memory");
     }
+    budget_begin_call(t->budget);
     source_start(f->call, &f->sink);
     return op_wait(L, &f->op, "fetch");
 }

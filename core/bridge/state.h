@@ -22,6 +22,8 @@ struct bundle;
 struct state_limits {
     uint64_t cpu_us;     /* of one request, its branches and hooks together; 0: no limit */
     uint64_t block_us;   /* of what cannot be interrupted, in one go; 0: no limit */
+    unsigned calls, open_calls; /* of one request, in all and at once; 0: no limit */
+    unsigned fetches;    /* of the whole state, at once; 0: no limit */
     size_t   memory;     /* of the whole state, bytes */
     size_t   max_answer; /* bytes of an answer that Lua reads as a whole */
     size_t   high_water; /* bytes held for a reader that is not there yet */
@@ -49,6 +51,7 @@ struct state {
     struct state_stats *stats;      /* NULL in the checker */
     struct services     services;   /* upstreams, counters: what requests are served with */
     const struct bundle *bundle;    /* while booting */
+    unsigned            fetches;    /* under way */
     struct task        *running;
     struct stretch      run;        /* what is charged at the moment, and to whom */
     uint64_t            mark_us, mark_cpu_us; /* both clocks, near the beginning of `run` */

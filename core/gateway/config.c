@@ -302,6 +302,9 @@ static void read_limits(struct reader *r) {
                                     .connections = (unsigned)number_of(r, n, "connections") };
     c->lua = (struct state_limits){ .cpu_us = number_of(r, n, "cpu_ms") * 1000,
                                     .block_us = number_of(r, n, "block_ms") * 1000,
+                                    .calls = (unsigned)number_of(r, n, "calls"),
+                                    .open_calls = (unsigned)number_of(r, n, "open_calls"),
+                                    .fetches = (unsigned)number_of(r, n, "fetches"),
                                     .memory = number_of(r, n, "memory"),
                                     .max_answer = 16u << 20,
                                     .high_water = c->http.high_water };

@@ -227,7 +227,10 @@ static struct source *make_call(const struct outgoing *o, struct blob *body, boo
     else opt.timeouts.total_ms = least(opt.timeouts.total_ms, o->timeout_ms);
     if (!stream) opt.timeouts.first_token_ms = 0; /* nothing comes before the whole does */
     opt.unread = o->body == NULL || o->body->kind < 0;
+    opt.over = o->over;
+    opt.over_ud = o->ud;
     struct source *c = call_new(&opt);
+    if (c != NULL && o->made != NULL) o->made(o->ud);
     buf_deinit(&tmp);
     return c;
 }

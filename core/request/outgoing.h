@@ -27,6 +27,9 @@ struct outgoing {
     struct request *request;
     struct body           *body;   /* what a policy made of it; NULL: request->raw or none */
     uint64_t               timeout_ms; /* to the first event, or the whole answer; 0: the target's */
+    /* NULL, or called when the call is made, and when it is gone: for who counts calls. */
+    void                 (*made)(void *ud), (*over)(void *ud);
+    void                  *ud;
 };
 
 /* Starts the call. A share of the response, or NULL when there is no memory. */

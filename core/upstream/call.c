@@ -82,6 +82,7 @@ static void call_free(struct call *c) {
     blob_put(c->body);
     buf_deinit(&c->head);
     buf_deinit(&c->collected);
+    if (c->over != NULL) c->over(c->over_ud);
     mem_free(c);
 }
 
@@ -538,6 +539,8 @@ struct source *call_new(const struct call_options *opt) {
     buf_init(&c->collected, 0);
     c->timeouts = opt->timeouts;
     c->deadline_ms = opt->deadline_ms;
+    c->over = opt->over;
+    c->over_ud = opt->over_ud;
     c->whole = opt->whole;
     c->unread = opt->unread;
     c->body = blob_ref(opt->body);

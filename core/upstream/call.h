@@ -55,6 +55,8 @@ struct call_options {
     bool                      unread;  /* nobody looks for events: each piece of the body counts as one */
     struct target_timeouts    timeouts;
     uint64_t                  deadline_ms; /* loop_now() time; 0: none */
+    void                    (*over)(void *ud); /* NULL, or called once when the call is gone, however it ended */
+    void                     *over_ud;
 };
 
 /* NULL when there is no memory.  HEAD carries the headers that are kept (call.c). */

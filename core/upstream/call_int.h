@@ -33,6 +33,8 @@ struct call {
     struct buf          head;    /* interesting response headers, "name: value\r\n" */
     struct buf          collected;
     struct timer        watch;
+    void              (*over)(void *ud); /* of call_options */
+    void               *over_ud;
     struct deferred          finish;
     struct call_optional optional;
     struct target_timeouts timeouts;
