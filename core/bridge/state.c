@@ -233,6 +233,7 @@ int state_new(struct state **out, struct loop *loop, struct log *log, struct sha
     }
     *s = (struct state){ .refs = 1, .loop = loop, .log = log, .shared = shared, .limits = *limits,
                          .services = { .loop = loop, .high_water = limits->high_water } };
+    list_init(&s->ready);
     pool_init(&s->pool, POOL_SIZE);
     s->L = lua_newstate(allocate, s);
     if (s->L == NULL) {
@@ -276,6 +277,8 @@ void state_put_soon(struct state *s) {
 void state_put(struct state *s) {
     if (s == NULL || --s->refs > 0) return;
     task_drop_spares(s);
+    deferred_cancel(&s->run_soon);
+    deferred_cancel(&s->run_next);
     lua_close(s->L);
     json_deinit(&s->scratch_doc);
     buf_deinit(&s->decode);

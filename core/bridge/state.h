@@ -53,6 +53,8 @@ struct state {
     const struct bundle *bundle;    /* while booting */
     unsigned            fetches;    /* under way */
     struct task        *running;
+    struct list         ready;      /* tasks that could run, in the order in which they will */
+    struct deferred     run_soon, run_next; /* task.c: who runs them, in this turn and the next */
     struct stretch      run;        /* what is charged at the moment, and to whom */
     uint64_t            mark_us, mark_cpu_us; /* both clocks, near the beginning of `run` */
     uint64_t            until_us;   /* while loading: when to give up; 0: never */

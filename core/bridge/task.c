@@ -19,7 +19,8 @@
  * and result(), running inside the coroutine, asks the op for its values.
  *
  * A yield without an op means that the hook ended a time slice: the task goes on
- * in the next turn of the loop, or, when its budget is gone, ends here. */
+ * in the next turn of the loop, behind the others that could run, or, when its budget is
+ * gone, ends here. */
 #include "bridge/task.h"
 
 #include <assert.h>
@@ -27,6 +28,8 @@
 
 #include "base/mem.h"
 #include "bridge/lib.h"
+
+#define TURN_US 2000 /* of the loop, for all tasks that could run */
 
 /* -- Life ------------------------------------------------------------------------- */
 
@@ -117,7 +120,7 @@ static void drop_ops(struct task *t) {
 void task_free(struct task *t) {
     struct state *s = t->state;
     assert(s->running != t);
-    deferred_cancel(&t->ready);
+    if (t->ready.next != NULL) list_remove(&t->ready);
     drop_ops(t);
     if (!keep_spare(t)) {
         state_ref_drop(s, t->ref);
@@ -131,9 +134,40 @@ void task_cancel(struct task *t) { task_free(t); }
 
 /* -- Running ------------------------------------------------------------------------ */
 
-static void ready(struct deferred *j) { task_resume(container_of(j, struct task, ready)); }
+static void on_next(struct deferred *j);
 
-void task_start_soon(struct task *t) { loop_soon(t->state->loop, &t->ready, ready); }
+/* Tasks that could run take turns: each has a slice, and all together have TURN_US in a turn of
+ * the loop, so that fifty branches do not take the thread for fifty slices. */
+static void run_ready(struct state *s) {
+    uint64_t begin = loop_hrtime_us();
+    unsigned n = 0;
+    for (struct list *l = s->ready.next; l != &s->ready; l = l->next) n++;
+    while (n-- > 0 && !list_is_empty(&s->ready) && loop_hrtime_us() - begin < TURN_US) {
+        struct task *t = container_of(s->ready.next, struct task, ready);
+        list_remove(&t->ready);
+        task_resume(t); /* may free t, and others; s lives, see the callers */
+    }
+    if (!list_is_empty(&s->ready)) loop_next(s->loop, &s->run_next, on_next);
+}
+
+static void on_soon(struct deferred *j) {
+    struct state *s = state_ref(container_of(j, struct state, run_soon));
+    run_ready(s);
+    state_put(s);
+}
+
+static void on_next(struct deferred *j) {
+    struct state *s = state_ref(container_of(j, struct state, run_next));
+    run_ready(s);
+    state_put(s);
+}
+
+static void make_ready(struct task *t) { list_append(&t->state->ready, &t->ready); }
+
+void task_start_soon(struct task *t) {
+    make_ready(t);
+    loop_soon(t->state->loop, &t->state->run_soon, on_soon);
+}
 
 /* What t threw, as a text on L.  Its own stack must not grow: a failed allocation may have been
  * that, and what a stack lacks it then raises in t, where nobody catches it. */
@@ -191,7 +225,9 @@ void task_resume(struct task *t) {
         state_collect_soon(s);
         failed(t);
     } else if (rc == LUA_YIELD) {
-        if (t->op == NULL) loop_next(s->loop, &t->ready, ready);
+        if (t->op != NULL) return;
+        make_ready(t);
+        loop_next(s->loop, &s->run_next, on_next);
     } else if (rc == 0) {
         t->returned = true;
         t->done(t, true); /* may free t */

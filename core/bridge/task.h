@@ -35,7 +35,7 @@ struct task {
     bool          trying, attempt_over; /* see budget_attempt() */
     uint64_t      attempt_us; /* what the budget will have used when the attempt ends */
     struct request *request; /* borrowed; NULL in tests */
-    struct deferred    ready;    /* used up its slice, or is to start */
+    struct list   ready;    /* among the state's: used up its slice, or is to start */
     bool          returned; /* by itself: co can be used again */
     int           arguments;/* on co's stack for the first resume */
     /* Called once when it ends by itself: ok, results are on co's stack; else the
