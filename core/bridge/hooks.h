@@ -1,28 +1,21 @@
 /* hooks.h -- functions of a policy that an answer passes: tap, map, finally,
- * record. See hooks.c. */
+ * record. See hooks.c, map.c. */
 #ifndef PERILUNE_BRIDGE_HOOKS_H
 #define PERILUNE_BRIDGE_HOOKS_H
 
 #include "bridge/response.h"
 
-enum hook_piece { PIECE_EVENT, PIECE_WORD, PIECE_LINE };
-
 /* What the handle's environment holds besides: see hooks.c. */
 struct hooks;
 
 /* The response is being freed; NULL is fine. */
-void      hooks_release(struct hooks *h);
-void      hooks_finally(struct response *r, const struct outcome *o);
+void hooks_release(struct hooks *h);
+void hooks_finally(struct response *r, const struct outcome *o);
 
 /* res:tap(fn), res:map(by, fn), res:finally(fn), res:record() */
 int l_response_tap(lua_State *L);
 int l_response_map(lua_State *L);
 int l_response_finally(lua_State *L);
 int l_response_record(lua_State *L);
-
-/* A Lua table for an event: {type=, text=, data=}. [0, +1, e] */
-void hooks_push_event(lua_State *L, struct json_doc *doc, const struct event *ev);
-/* Appends the text an event carries (content or delta). */
-void hooks_event_text(struct json_doc *doc, const struct event *ev, struct buf *out);
 
 #endif

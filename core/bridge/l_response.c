@@ -107,6 +107,7 @@ static void release(struct response *r) {
     response_empty_handle(r); /* collected before: gives back its place */
     unpin(lr);
     hooks_release(lr->hooks);
+    event_reader_deinit(&lr->reader);
     if (lr->outlives) state_put(lr->state);
     mem_free(lr);
     r->user = NULL;
@@ -233,19 +234,19 @@ static int push_all(lua_State *L, struct buf *out) {
     return 1;
 }
 
-/* core.read_text(res) -> text | nil, err: what is held. */
+/* core.read_text(res, choice) -> text | nil, err: what is held. */
 static int l_read_text(lua_State *L) {
     struct response *r = to_response(L, 1);
+    double choice = luaL_optnumber(L, 2, 0);
+    luaL_argcheck(L, choice >= 0 && choice < 1e9 && choice == floor(choice), 2, "a choice is a whole number from 0");
     if (r->failed) return push_why(L, r);
     struct buf *out = lib_output(L);
-    struct json_doc doc = { .nodes = NULL };
+    struct event_reader *e = &response_lua(r)->reader;
     size_t at = 0;
     struct event ev;
-    while (response_record(r, &at, &ev)) {
-        if (r->dialect == NULL) buf_slice(out, ev.raw);
-        else hooks_event_text(&doc, &ev, out);
-    }
-    json_deinit(&doc);
+    e->half.len = 0;
+    while (response_record(r, &at, &ev)) event_reader_text(e, r->dialect, &ev, (unsigned)choice, out);
+    piece_decode_rest(&e->half, out);
     return push_all(L, out);
 }
 
@@ -266,7 +267,7 @@ static int l_next_event(lua_State *L) {
     if (!response_is_opened(r)) response_read(r, false);
     struct event ev;
     if (response_next(r, &ev)) {
-        hooks_push_event(L, &state_of(L)->scratch_doc, &ev); /* may raise */
+        event_reader_push(L, &response_lua(r)->reader, r->dialect, &ev); /* may raise */
         return 1;
     }
     if (!r->ended) {

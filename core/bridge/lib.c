@@ -201,6 +201,18 @@ static void from_table(lua_State *L, int t, struct failure *f) {
     lua_pop(L, 1);
 }
 
+bool lib_is_failure(lua_State *L, int index) {
+    if (!lua_istable(L, index) || !lua_checkstack(L, 2)) return false;
+    lua_pushvalue(L, index);
+    lua_pushliteral(L, "code");
+    lua_rawget(L, -2);
+    lua_pushliteral(L, "status");
+    lua_rawget(L, -3);
+    bool yes = lua_type(L, -2) == LUA_TSTRING && lua_type(L, -1) == LUA_TNUMBER;
+    lua_pop(L, 3);
+    return yes;
+}
+
 void lib_to_failure(lua_State *L, int index, struct failure *f) {
     const char *text = lua_type(L, index) == LUA_TSTRING ? lua_tostring(L, index) : NULL;
     failure_set(f, FAILURE_POLICY, "%s", text ? text : "a policy returned no response and no error");

@@ -25,6 +25,8 @@ bool lib_is_array(lua_State *L, int index);
  * [0, +1, e]; lib_to_failure reads the value at index (table, string, anything). */
 void lib_push_failure(lua_State *L, const struct failure *f);
 void lib_to_failure(lua_State *L, int index, struct failure *f);
+/* Is it a table as perilune.error makes them? [0, 0, -] */
+bool lib_is_failure(lua_State *L, int index);
 /* What was thrown, as a text for the log: strings, numbers, tables with code and message. [0, +n, e] */
 void lib_push_error(lua_State *L, int index);
 

@@ -3,6 +3,7 @@
 #define PERILUNE_BRIDGE_RESPONSE_H
 
 #include "bridge/state.h"
+#include "bridge/event_reader.h"
 #include "bridge/task.h"
 #include "flow/response.h"
 
@@ -15,6 +16,7 @@ struct lua_response {
     unsigned      slot;  /* of the handle; 0: none */
     int           pin;   /* of response_pin(); 0: none */
     struct hooks *hooks; /* NULL: no policy looks at it */
+    struct event_reader reader; /* for text() and events() */
     bool          outlives; /* holds a share of the state until it is freed */
 };
 

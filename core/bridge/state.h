@@ -49,6 +49,7 @@ struct state {
     struct shared      *shared;     /* perilune.shared(): one for all threads */
     struct state_limits limits;
     struct state_stats *stats;      /* NULL in the checker */
+    struct failure     *thrown;     /* where a hook's perilune.error goes; NULL: nobody asks */
     struct services     services;   /* upstreams, counters: what requests are served with */
     const struct bundle *bundle;    /* while booting */
     unsigned            fetches;    /* under way */

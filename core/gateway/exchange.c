@@ -333,10 +333,15 @@ static void choose_route(struct exchange *x, bool *wrong_method) {
     if (x->route != NULL) r->path = route_strip(x->route, r->path);
 }
 
-/* Which of the bodies we understand, or -1. */
-static int kind_of(struct slice path) {
-    if (slice_eq(path, SLICE("/v1/chat/completions"))) return CHAT_COMPLETION;
-    if (slice_eq(path, SLICE("/v1/embeddings"))) return CHAT_EMBEDDING;
+static bool ends_with(struct slice s, struct slice end) {
+    return s.len >= end.len && memcmp(s.ptr + s.len - end.len, end.ptr, end.len) == 0;
+}
+
+/* Which of the bodies we understand, or -1.  A chat is one wherever it is: providers put
+ * deployments and versions in front of these names. */
+static int kind_of(const struct request *r) {
+    if (ends_with(r->path, SLICE("/chat/completions"))) return CHAT_COMPLETION;
+    if (ends_with(r->path, SLICE("/embeddings"))) return CHAT_EMBEDDING;
     return -1;
 }
 
@@ -371,7 +376,7 @@ void exchange_begin(struct exchange *x, struct buf *body) {
     const struct request *r = x->req;
     bool wrong_method = false;
     choose_route(x, &wrong_method);
-    int kind = kind_of(x->req->path);
+    int kind = kind_of(x->req);
     if (x->route == NULL && !wrong_method && answer_models(x)) return;
     if (wrong_method || (kind >= 0 && !slice_eq(r->method, SLICE("POST")))) {
         exchange_fail(x, FAILURE_METHOD, "this method is not allowed here; use POST");

@@ -8,8 +8,10 @@
  * `delta` there, and each call of a tool carries its index. */
 #include "llm/openai.h"
 
-const struct dialect openai_chat = { .name = "openai", .end_mark = SLICE("[DONE]") };
-const struct dialect openai_embeddings = { .name = "openai embeddings" };
+const struct dialect openai_chat = { .name = "openai", .end_mark = SLICE("[DONE]"), .pieces = openai_pieces,
+                                     .write_common = openai_write_common, .write_piece = openai_write_piece,
+                                     .write_error = failure_write_json };
+const struct dialect openai_embeddings = { .name = "openai embeddings", .write_error = failure_write_json };
 
 static void put_common(struct buf *out, const struct openai_answer *a, const char *object) {
     buf_puts(out, "{\"id\":");
@@ -193,19 +195,4 @@ bool openai_completion_as_chunks(struct buf *out, const struct json_doc *doc, bo
     put_retold(out, doc, &text);
     if (keep_usage && is_a(doc, json_get(doc, 0, SLICE("usage")), JSON_OBJECT)) put_retold(out, doc, &usage);
     return true;
-}
-
-/* -- Reading ------------------------------------------------------------------------ */
-
-uint32_t openai_text_node(const struct json_doc *doc) {
-    if (json_type(doc, 0) != JSON_OBJECT) return JSON_NONE;
-    uint32_t choices = json_get(doc, 0, SLICE("choices"));
-    if (choices == JSON_NONE || json_type(doc, choices) != JSON_ARRAY) return JSON_NONE;
-    uint32_t choice = json_first(doc, choices);
-    if (choice == JSON_NONE || json_type(doc, choice) != JSON_OBJECT) return JSON_NONE;
-    uint32_t message = json_get(doc, choice, SLICE("delta"));
-    if (message == JSON_NONE) message = json_get(doc, choice, SLICE("message"));
-    if (message == JSON_NONE || json_type(doc, message) != JSON_OBJECT) return JSON_NONE;
-    uint32_t content = json_get(doc, message, SLICE("content"));
-    return content != JSON_NONE && json_type(doc, content) == JSON_STRING ? content : JSON_NONE;
 }

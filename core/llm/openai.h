@@ -31,8 +31,13 @@ void openai_error_event(struct buf *out, const struct failure *f);
  * false, with nothing written, when doc is no chat.completion. */
 bool openai_completion_as_chunks(struct buf *out, const struct json_doc *doc, bool keep_usage);
 
-/* The text of a whole answer (choices[0].message.content) or of a chunk
- * (choices[0].delta.content): its node, or JSON_NONE. */
-uint32_t openai_text_node(const struct json_doc *doc);
+/* Is this choice complete?  A finish_reason that says something. */
+bool openai_is_finished(const struct json_doc *doc, uint32_t choice);
+
+/* The functions of the table openai_chat (openai_pieces.c). */
+void openai_pieces(const struct json_doc *doc, struct piece_list *l);
+void openai_write_common(struct buf *out, const struct json_doc *doc);
+void openai_write_piece(struct buf *out, struct slice common, const struct piece *p, struct slice name,
+                        struct slice text);
 
 #endif

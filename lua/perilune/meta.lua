@@ -228,10 +228,17 @@ function Request:tokens(limit) end
 
 --- One event of an answer.  An answer that does not stream is a single event.
 ---@class perilune.Event
----@field type "text"|"tool"|"usage"|"done"|"other"|"error"
+---@field type "text"|"reasoning"|"refusal"|"tool"|"usage"|"done"|"other"|"error"
 ---@field data? string  the JSON as it came ("[DONE]" for done)
----@field text? string  of "text": the piece of the answer
+---@field text? string  the piece of text that it carries, of the choice named by `choice`
+---@field choice? integer  index of that choice, from 0; of what else it says, when there is no text
+---@field pieces? perilune.Piece[]  all of them, when the event has more than one
 ---@field error? perilune.Error  of "error": the stream broke off; always last
+
+---@class perilune.Piece
+---@field choice integer
+---@field kind "text"|"reasoning"|"refusal"|"arguments"
+---@field text string
 
 ---@class perilune.Outcome
 ---@field ok boolean             the client has got all of it
@@ -260,13 +267,18 @@ local Response = {}
 
 --- The whole text of the answer; waits for its end.  Behind map(), what map made.
 --- For an answer that is no chat (a pass-through), its bytes.
+---
+--- A request with n > 1 has several choices, counted from 0; without an argument the text is that of the
+--- first. An answer over upstreams.NAME.max_body fails with upstream_too_large as soon as it is over it.
 ---@async
+---@param choice? integer  default 0
 ---@return string? text
 ---@return perilune.Error? err
-function Response:text() end
+function Response:text(choice) end
 
 --- The answer's events, one by one, as they come.  When the answer breaks off, the
---- last event has the type "error".
+--- last event has the type "error".  Events that were read are kept for the client, up to
+--- upstreams.NAME.max_body; a longer answer can be read to its end, but no longer be returned.
 ---
 ---     for ev in res:events() do
 ---       if ev.type == "text" then n = n + #ev.text end
@@ -277,24 +289,43 @@ function Response:events() end
 
 --- fn sees every event on its way to the client, after map().  It cannot wait; when
 --- it throws, the answer ends with policy_error, over its time or memory with
---- policy_budget_exceeded.  Throws when the response is already
+--- policy_budget_exceeded.  When it throws what perilune.error made, the answer ends with that
+--- error: its code, message and, if nothing was sent yet, its status.  Throws when the response is already
 --- being read or sent.
 ---@param fn fun(event: perilune.Event)
 ---@return perilune.Response self
 function Response:tap(fn) end
 
---- fn changes the text on its way to the client: it gets a piece and returns what
+--- fn changes what the answer says on its way to the client: it gets a piece and returns what
 --- is sent instead; nil or "" drops the piece.  "event" gives the text of each event
 --- as it came, "word" and "line" give whole ones, without the white space or line end
---- that separates them (it is kept), and hold back the unfinished piece.  Several
+--- that separates them (it is kept), and hold back the unfinished piece.  In scripts without
+--- spaces (Chinese, Japanese) a word is what stands between two marks or other letters.
+---
+--- Every choice is mapped, each for itself.  Only the text is, unless options.of lists more: an
+--- answer may also say things in its reasoning, in a refusal, and in the arguments of tool
+--- calls, and a function that takes secrets out has to ask for those, too:
+---
+---     res:map("word", mask, { of = { "text", "reasoning", "refusal", "arguments" } })
+---
+--- An event that is no JSON ends a mapped answer with upstream_malformed.  An answer that is passed
+--- through as bytes (embeddings, other paths) cannot be mapped; map throws.  Several
 --- functions with the same unit run one after the other; a second unit throws.  at_end
---- runs once, behind the last piece, and may return text to add; not when the answer had
---- no text, or broke off.  Otherwise as tap().
+--- runs once for each choice, behind its last piece of text, and may return text to add; not when the
+--- choice had no text, or broke off.  Otherwise as tap().
 ---@param by "event"|"word"|"line"
----@param fn fun(piece: string): string?
----@param at_end? fun(): string?
+---@param fn fun(piece: string, info: perilune.PieceInfo): string?
+---@param options? perilune.MapOptions|fun(info: perilune.PieceInfo): string?  a function is at_end
 ---@return perilune.Response self
-function Response:map(by, fn, at_end) end
+function Response:map(by, fn, options) end
+
+---@class perilune.PieceInfo
+---@field choice integer  index of the choice, from 0
+---@field kind "text"|"reasoning"|"refusal"|"arguments"
+
+---@class perilune.MapOptions
+---@field of? ("text"|"reasoning"|"refusal"|"arguments")[]  default { "text" }
+---@field at_end? fun(info: perilune.PieceInfo): string?
 
 --- fn runs once, when the answer has gone to the client, failed or was canceled.  It
 --- cannot wait; when it throws, that is logged.  Not called for a response that the

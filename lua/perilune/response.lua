@@ -9,9 +9,9 @@ local core = require "perilune.core"
 local methods = core.response_methods
 local result = core.result
 
-function methods.text(res)
+function methods.text(res, choice)
   result(core.wait_end(res))
-  return core.read_text(res)
+  return core.read_text(res, choice)
 end
 
 function methods.events(res)

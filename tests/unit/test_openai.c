@@ -4,6 +4,8 @@
 #include "base/mem.h"
 #include "unit.h"
 
+#include <stdio.h>
+
 static const struct usage some = { true, 3, 4, 1 };
 
 static struct openai_answer answer(void) {
@@ -156,15 +158,22 @@ TEST(what_is_no_completion_is_told_apart) {
 
 /* -- Reading ------------------------------------------------------------------------- */
 
+/* The first text of the first choice. */
 static void text_is(const char *text, const char *expected) {
     struct json_doc doc = { .nodes = NULL };
+    struct piece_list l = { .items = NULL };
     int rc = json_parse(&doc, slice_str(text), &(struct json_error){ 0 });
     if (FAULTED(rc)) return;
     CHECK_INT(rc, 0);
-    uint32_t n = openai_text_node(&doc);
+    openai_pieces(&doc, &l);
     NOTE("%s", text);
-    if (expected == NULL) CHECK_UINT(n, JSON_NONE);
-    else CHECK_SLICE(json_raw(&doc, n), slice_str(expected));
+    bool found = l.len > 0 && l.items[0].kind == PIECE_TEXT;
+    if (!FAULTED(l.failed ? PERILUNE_ERR_NOMEM : 0)) {
+        CHECK(found == (expected != NULL));
+        if (found) CHECK_SLICE(json_raw(&doc, l.items[0].node), slice_str(expected));
+        if (found) CHECK(json_str_eq(&doc, l.items[0].name, SLICE("content")));
+    }
+    piece_list_deinit(&l);
     json_deinit(&doc);
 }
 
@@ -179,4 +188,67 @@ TEST_FAULT(the_text_of_an_answer) {
         "{\"choices\":[{\"message\":{\"content\":7}}]}",
     };
     for (size_t i = 0; i < sizeof(none) / sizeof(*none); i++) text_is(none[i], NULL);
+}
+
+/* All pieces, written down: kind choice.part=string. */
+static void pieces_are(const char *text, const char *expected) {
+    struct json_doc doc = { .nodes = NULL };
+    struct piece_list l = { .items = NULL };
+    struct buf out;
+    buf_init(&out, 0);
+    CHECK_INT(json_parse(&doc, slice_str(text), &(struct json_error){ 0 }), 0);
+    openai_pieces(&doc, &l);
+    for (unsigned i = 0; i < l.len; i++) {
+        const struct piece *p = &l.items[i];
+        buf_printf(&out, "%s%s %u.%u", i ? " " : "", p->kind < PIECE_KINDS ? piece_names[p->kind] : p->kind == PIECE_END ? "END" : "TOOL",
+                   p->choice, p->part);
+        if (p->node != JSON_NONE) buf_printf(&out, "=%.*s", SLICE_ARG(json_plain(&doc, p->node)));
+    }
+    NOTE("%s", text);
+    CHECK_SLICE(buf_get(&out), slice_str(expected));
+    buf_deinit(&out);
+    piece_list_deinit(&l);
+    json_deinit(&doc);
+}
+
+TEST_NOFAULT(all_pieces_of_an_answer) {
+    pieces_are("{\"choices\":[{\"index\":3,\"delta\":{\"content\":\"a\",\"reasoning\":\"r\",\"refusal\":\"x\"},\"finish_reason\":\"stop\"},"
+               "{\"message\":{\"reasoning_content\":\"q\",\"content\":null}}]}",
+               "text 3.0=a reasoning 3.0=r refusal 3.0=x END 3.0 reasoning 1.0=q");
+    pieces_are("{\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":2,\"function\":{\"arguments\":\"{\"}},{\"id\":\"b\"},7]}}]}",
+               "TOOL 0.2 arguments 0.2={ TOOL 0.1");
+    pieces_are("{\"choices\":[{\"delta\":{\"function_call\":{\"name\":\"f\",\"arguments\":\"1\"}}}]}", "TOOL 0.0 arguments 0.0=1");
+    pieces_are("{\"choices\":[{\"message\":{\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"image_url\"},{\"text\":\"b\"}]}}]}",
+               "text 0.0=a text 0.2=b");
+    static const char *const open[] = { "\"\"", "\"null\"", "null", "1", "false" };
+    for (size_t i = 0; i < sizeof(open) / sizeof(*open); i++) {
+        char text[100];
+        snprintf(text, sizeof(text), "{\"choices\":[{\"index\":0,\"finish_reason\":%s}]}", open[i]);
+        pieces_are(text, "");
+    }
+}
+
+/* Strings of one lane, one after the other. */
+static void joined(const char *const *strings, size_t count, const char *expected) {
+    struct piece_half half = { .len = 0 };
+    struct buf out;
+    buf_init(&out, 0);
+    for (size_t i = 0; i < count; i++) {
+        struct json_doc doc = { .nodes = NULL };
+        CHECK_INT(json_parse(&doc, slice_str(strings[i]), &(struct json_error){ 0 }), 0);
+        piece_decode(&doc, 0, &half, &out);
+        json_deinit(&doc);
+    }
+    piece_decode_rest(&half, &out);
+    CHECK_SLICE(buf_get(&out), slice_str(expected));
+    buf_deinit(&out);
+}
+
+TEST_NOFAULT(characters_in_two_halves) {
+    joined((const char *const[]){ "\"a\\ud83d\"", "\"\\ude00b\"" }, 2, "a\xf0\x9f\x98\x80" "b");
+    joined((const char *const[]){ "\"\\uD83D\"", "\"\"", "\"\\uDE00\"" }, 3, "\xf0\x9f\x98\x80");
+    joined((const char *const[]){ "\"\\ud83d\"", "\"x\"" }, 2, "\xef\xbf\xbdx");
+    joined((const char *const[]){ "\"\\ud83d\"" }, 1, "\xef\xbf\xbd");
+    joined((const char *const[]){ "\"\\\\ud83d\"", "\"z\"" }, 2, "\\ud83dz"); /* the backslash is a character */
+    joined((const char *const[]){ "\"\\ud83d\\ud83d\"", "\"\\ude00\"" }, 2, "\xef\xbf\xbd\xf0\x9f\x98\x80");
 }

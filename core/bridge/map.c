@@ -1,0 +1,599 @@
+/* map.c -- res:map(): functions of policies that change what an answer says.
+ *
+ *     event -> pieces (dialect) -> lanes -> functions -> event, with other strings
+ *                                    |
+ *                                    +-> events of their own, for what was held back
+ *
+ * A lane is one text that is said over many events: that of a choice and a kind (its
+ * text, its reasoning, the arguments of its second call).  Words and lines are whole in a
+ * lane, however events cut them and whatever stands between: the unfinished one is held
+ * back until the lane goes on, or is over.  A lane is over when its choice has ended,
+ * or says something of another kind, or when the stream ends.  What it still holds is then put
+ * into the event at hand, when that carries the lane, else into an event of its own in
+ * front of it.  So kinds never overtake each other, and everything else in an event
+ * (logprobs, usage, other choices) goes out once, where it stood.
+ *
+ * One event is three steps: plan() sees which lanes give out what (C only, may fail for
+ * memory); run_jobs() calls the functions, protected; send() writes and passes on.
+ *
+ * An event that is no JSON cannot be mapped: it ends the answer, because a function that
+ * takes secrets out must see all of it. */
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "bridge/hooks_int.h"
+#include "bridge/lib.h"
+
+#define MAPS_MAX  32   /* functions of one response */
+#define LANES_MAX 4096 /* n = 128 choices with all their kinds and calls are far below */
+
+struct lane {
+    enum piece_kind   kind;
+    unsigned          choice, part;
+    struct buf        held;  /* decoded, not handed to a function yet */
+    struct piece_half half;
+    bool              spoke; /* it had text */
+    bool              ended; /* the functions for its end ran */
+    char              name[24]; /* of the member that it was last in */
+};
+
+/* Something that one lane gives out with this event. */
+struct job {
+    unsigned lane;
+    uint32_t node;     /* the string to replace; JSON_NONE: an event of its own, in front */
+    bool     complete; /* also what is unfinished */
+    bool     ends;     /* and what the functions for the end add */
+    bool     same;     /* what comes out is what stood there */
+    size_t   from, len; /* of what comes out, in `mapped` */
+};
+
+struct mapper {
+    enum hook_unit    by;
+    unsigned          masks[MAPS_MAX]; /* of each function: kinds that it maps */
+    unsigned          count, kinds;
+    bool              has_ends;
+    size_t            limit;
+    struct lane      *lanes;
+    unsigned          lane_count, lane_cap;
+    struct job       *jobs;
+    unsigned          job_count, job_cap;
+    struct piece_list pieces;
+    struct json_doc   doc;
+    struct buf        common;  /* members for events of its own */
+    struct buf        mapped;  /* what functions made of this event */
+    struct buf        frame;
+    int               error;   /* PERILUNE_ERR_..., of this event */
+};
+
+void mapper_free(struct mapper *m) {
+    if (m == NULL) return;
+    for (unsigned i = 0; i < m->lane_count; i++) buf_deinit(&m->lanes[i].held);
+    mem_free(m->lanes);
+    mem_free(m->jobs);
+    piece_list_deinit(&m->pieces);
+    json_deinit(&m->doc);
+    buf_deinit(&m->common);
+    buf_deinit(&m->mapped);
+    buf_deinit(&m->frame);
+    mem_free(m);
+}
+
+/* -- Lanes ---------------------------------------------------------------------------- */
+
+static bool is_of(const struct lane *l, const struct piece *p) {
+    return l->kind == p->kind && l->choice == p->choice && l->part == p->part;
+}
+
+static bool grow(void **items, unsigned len, unsigned *cap, size_t size) {
+    if (len < *cap) return true;
+    unsigned more = *cap ? 2 * *cap : 4;
+    void *p = mem_realloc(*items, more * size);
+    if (p == NULL) return false;
+    *items = p;
+    *cap = more;
+    return true;
+}
+
+/* The lane of a piece, made when it is new. NULL, and m->error is set: there is no room. */
+static struct lane *lane_of(struct mapper *m, const struct piece *p) {
+    for (unsigned i = 0; i < m->lane_count; i++)
+        if (is_of(&m->lanes[i], p)) return &m->lanes[i];
+    if (m->lane_count == LANES_MAX) m->error = PERILUNE_ERR_INVAL;
+    else if (!grow((void **)&m->lanes, m->lane_count, &m->lane_cap, sizeof(*m->lanes))) m->error = PERILUNE_ERR_NOMEM;
+    if (m->error != 0) return NULL;
+    struct lane *l = &m->lanes[m->lane_count++];
+    *l = (struct lane){ .kind = p->kind, .choice = p->choice, .part = p->part };
+    buf_init(&l->held, m->limit);
+    return l;
+}
+
+static bool is_empty(const struct lane *l) { return buf_len(&l->held) == 0 && l->half.len == 0; }
+
+static bool wants_end(const struct mapper *m, const struct lane *l) {
+    return m->has_ends && l->kind == PIECE_TEXT && l->spoke && !l->ended;
+}
+
+/* -- Planning --------------------------------------------------------------------------- */
+
+static struct job *add_job(struct mapper *m, const struct lane *l, uint32_t node) {
+    if (!grow((void **)&m->jobs, m->job_count, &m->job_cap, sizeof(*m->jobs))) {
+        m->error = PERILUNE_ERR_NOMEM;
+        return NULL;
+    }
+    struct job *j = &m->jobs[m->job_count++];
+    *j = (struct job){ .lane = (unsigned)(l - m->lanes), .node = node };
+    return j;
+}
+
+/* What this event says about the choice of a lane. */
+struct mention {
+    unsigned last;  /* 1 + the place of the lane's last piece; 0: it has none here */
+    unsigned other; /* 1 + the place of the last thing that is not the lane's */
+    bool     end;
+};
+
+static struct mention mentions(const struct mapper *m, const struct lane *l) {
+    struct mention n = { 0 };
+    for (unsigned i = 0; i < m->pieces.len; i++) {
+        const struct piece *p = &m->pieces.items[i];
+        if (p->choice != l->choice) continue;
+        bool own_tool = p->kind == PIECE_TOOL && l->kind == PIECE_ARGUMENTS && p->part == l->part;
+        bool nothing = p->kind < PIECE_KINDS && json_raw(&m->doc, p->node).len == 2; /* "" beside each delta */
+        if (is_of(l, p)) n.last = i + 1;
+        else if (!own_tool && !nothing) n.other = i + 1;
+        n.end |= p->kind == PIECE_END;
+    }
+    return n;
+}
+
+/* Lanes that are over with this event and have no place in it. */
+static void plan_fronts(struct mapper *m) {
+    unsigned count = m->lane_count; /* those that this event makes have nothing to give */
+    for (unsigned i = 0; i < count && m->error == 0; i++) {
+        struct lane *l = &m->lanes[i];
+        struct mention n = mentions(m, l);
+        if (n.last != 0 || n.other == 0) continue;
+        bool ends = n.end && wants_end(m, l);
+        if (is_empty(l) && !ends) continue;
+        struct job *j = add_job(m, l, JSON_NONE);
+        if (j == NULL) return;
+        j->complete = true;
+        j->ends = ends;
+    }
+}
+
+static void plan_piece(struct mapper *m, unsigned at, bool whole) {
+    const struct piece *p = &m->pieces.items[at];
+    struct lane *l = lane_of(m, p);
+    if (l == NULL) return;
+    struct mention n = mentions(m, l);
+    struct job *j = add_job(m, l, p->node);
+    if (j == NULL) return;
+    bool last = n.last == at + 1;
+    j->same = is_empty(l);
+    j->complete = last && (whole || n.other > n.last);
+    size_t before = buf_len(&l->held);
+    piece_decode(&m->doc, p->node, &l->half, &l->held);
+    l->spoke |= buf_len(&l->held) > before;
+    j->ends = last && (whole || n.end) && wants_end(m, l);
+    struct slice name = slice_trim(json_plain(&m->doc, p->name));
+    slice_copy(l->name, sizeof(l->name), name);
+    if (j->complete) piece_decode_rest(&l->half, &l->held);
+    if (m->error == 0) m->error = l->held.error;
+}
+
+static void plan(struct mapper *m, bool whole) {
+    m->job_count = 0;
+    if (m->pieces.failed) m->error = PERILUNE_ERR_NOMEM;
+    if (m->error == 0) plan_fronts(m);
+    for (unsigned i = 0; i < m->pieces.len && m->error == 0; i++) {
+        enum piece_kind kind = m->pieces.items[i].kind;
+        if (kind < PIECE_KINDS && (m->kinds & 1u << kind)) plan_piece(m, i, whole);
+    }
+}
+
+/* The stream is over: all that is held. */
+static void plan_rest(struct mapper *m) {
+    m->job_count = 0;
+    for (unsigned i = 0; i < m->lane_count && m->error == 0; i++) {
+        struct lane *l = &m->lanes[i];
+        if (is_empty(l) && !wants_end(m, l)) continue;
+        struct job *j = add_job(m, l, JSON_NONE);
+        if (j == NULL) return;
+        j->complete = true;
+        j->ends = wants_end(m, l);
+    }
+}
+
+/* -- Words and lines --------------------------------------------------------------------- */
+
+enum class { CLASS_LETTER, CLASS_WIDE, CLASS_SPACE, CLASS_PART /* of a character that goes on */ };
+
+/* What the character at s is, and its length.  WIDE: scripts that are written without
+ * spaces; their words cannot be told apart, so what is between two marks is one. */
+static enum class class_of(struct slice s, size_t *len) {
+    unsigned char c = (unsigned char)s.ptr[0];
+    *len = 1;
+    if (c < 0x80) return c == ' ' || c == '\t' || c == '\n' || c == '\r' ? CLASS_SPACE : CLASS_LETTER;
+    size_t n = c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : 2;
+    if (s.len < n) return CLASS_PART;
+    *len = n;
+    if (n == 4) return c == 0xF0 && (unsigned char)s.ptr[1] >= 0xA0 ? CLASS_WIDE : CLASS_LETTER; /* U+20000 on */
+    if (n == 2) return CLASS_LETTER;
+    unsigned code = (c & 15u) << 12 | ((unsigned char)s.ptr[1] & 63u) << 6 | ((unsigned char)s.ptr[2] & 63u);
+    bool mark = (code >= 0x3000 && code <= 0x303F && code != 0x3005 && code != 0x3007) ||
+                (code >= 0xFF00 && code <= 0xFF65 && !(code >= 0xFF10 && code <= 0xFF19) &&
+                 !(code >= 0xFF21 && code <= 0xFF3A) && !(code >= 0xFF41 && code <= 0xFF5A));
+    if (mark) return CLASS_SPACE;
+    bool wide = (code >= 0x3005 && code <= 0x30FF) || (code >= 0x3400 && code <= 0x9FFF) ||
+                (code >= 0xF900 && code <= 0xFAFF);
+    return wide ? CLASS_WIDE : CLASS_LETTER;
+}
+
+/* The length of what s begins with: a separator (*is_piece false), or a word.  0: it may go on. */
+static size_t word_len(struct slice s, bool all, bool *is_piece) {
+    size_t len, at = 0;
+    enum class first = class_of(s, &len);
+    *is_piece = first != CLASS_SPACE;
+    if (first == CLASS_SPACE) return len;
+    if (first == CLASS_PART) return all ? s.len : 0;
+    while (at < s.len) {
+        enum class c = class_of(slice_of(s.ptr + at, s.len - at), &len);
+        if (c == CLASS_PART) break;
+        if (c != first) return at;
+        at += len;
+    }
+    return all ? s.len : 0;
+}
+
+static size_t line_len(struct slice s, bool all, bool *is_piece) {
+    const char *nl = memchr(s.ptr, '\n', s.len);
+    *is_piece = nl != s.ptr;
+    if (nl == s.ptr) return 1;
+    return nl ? (size_t)(nl - s.ptr) : all ? s.len : 0;
+}
+
+static size_t next_len(const struct mapper *m, struct slice s, bool all, bool *is_piece) {
+    *is_piece = true;
+    if (m->by == UNIT_EVENT) return s.len;
+    return m->by == UNIT_LINE ? line_len(s, all, is_piece) : word_len(s, all, is_piece);
+}
+
+/* -- Functions ------------------------------------------------------------------------------ */
+
+struct run {
+    struct hooks  *h;
+    struct mapper *m;
+};
+
+enum { MAPS = 1, ENDS, INFOS, STACK }; /* places on the stack of run_jobs() */
+
+/* { choice =, kind = } of a lane: made once, and kept with the functions. [0, +1, e] */
+static void push_info(lua_State *L, const struct mapper *m, unsigned lane) {
+    lua_rawgeti(L, INFOS, (int)lane + 1);
+    if (!lua_isnil(L, -1)) return;
+    lua_pop(L, 1);
+    lua_createtable(L, 0, 2);
+    lua_pushnumber(L, m->lanes[lane].choice);
+    lua_setfield(L, -2, "choice");
+    lua_pushstring(L, piece_names[m->lanes[lane].kind]);
+    lua_setfield(L, -2, "kind");
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, INFOS, (int)lane + 1);
+}
+
+static void check_mapped(lua_State *L) {
+    if (!lua_isnil(L, -1) && lua_type(L, -1) != LUA_TSTRING)
+        luaL_error(L, "map's function must return a string or nil, not a %s", luaL_typename(L, -1));
+}
+
+/* mapped += the string on top, through the functions for its kind from number `from` on.
+ * Returns whether it came out as it went in. [-1, +0, e] */
+static bool map_through(lua_State *L, struct mapper *m, unsigned lane, unsigned from) {
+    int piece = lua_gettop(L);
+    lua_pushvalue(L, piece);
+    for (unsigned i = from; i < m->count && !lua_isnil(L, -1); i++) {
+        if (!(m->masks[i] & 1u << m->lanes[lane].kind)) continue;
+        lua_rawgeti(L, MAPS, (int)i + 1);
+        lua_insert(L, -2);
+        push_info(L, m, lane);
+        lua_call(L, 2, 1);
+        check_mapped(L);
+    }
+    size_t len = 0;
+    const char *s = lua_isnil(L, -1) ? "" : lua_tolstring(L, -1, &len);
+    buf_put(&m->mapped, s, len);
+    bool same = lua_rawequal(L, piece, -1);
+    lua_settop(L, piece - 1);
+    return same;
+}
+
+static void run_pieces(lua_State *L, struct mapper *m, struct job *j) {
+    struct lane *l = &m->lanes[j->lane];
+    while (buf_len(&l->held) > 0) {
+        struct slice s = buf_get(&l->held);
+        bool is_piece;
+        size_t len = next_len(m, s, j->complete, &is_piece);
+        if (len == 0) {
+            j->same = false;
+            return;
+        }
+        if (is_piece) {
+            lua_pushlstring(L, s.ptr, len);
+            j->same &= map_through(L, m, j->lane, 0);
+        } else {
+            buf_put(&m->mapped, s.ptr, len);
+        }
+        buf_consume(&l->held, len);
+    }
+    j->same &= l->half.len == 0;
+}
+
+/* What each function for the end adds, seen by the maps behind it. */
+static void run_ends(lua_State *L, struct mapper *m, struct job *j) {
+    m->lanes[j->lane].ended = true;
+    j->same = false;
+    for (unsigned i = 0; i < m->count; i++) {
+        lua_rawgeti(L, ENDS, (int)i + 1);
+        if (!lua_isfunction(L, -1) || !(m->masks[i] & 1u << PIECE_TEXT)) {
+            lua_pop(L, 1);
+            continue;
+        }
+        push_info(L, m, j->lane);
+        lua_call(L, 1, 1);
+        check_mapped(L);
+        if (lua_isnil(L, -1)) lua_pop(L, 1);
+        else map_through(L, m, j->lane, i + 1);
+    }
+}
+
+static void push_list(lua_State *L, int env, const char *name) {
+    lua_getfield(L, env, name);
+    if (!lua_isnil(L, -1)) return;
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, env, name);
+}
+
+static int run_jobs(lua_State *L, void *ud) {
+    struct run *run = ud;
+    struct mapper *m = run->m;
+    if (!lib_push_handle(L, run->h->r)) return 0;
+    lua_getfenv(L, 1);
+    push_list(L, 2, "maps");
+    push_list(L, 2, "ends");
+    push_list(L, 2, "infos");
+    lua_remove(L, 2);
+    lua_remove(L, 1);
+    luaL_checkstack(L, STACK + 8, NULL);
+    for (unsigned i = 0; i < m->job_count; i++) {
+        struct job *j = &m->jobs[i];
+        j->from = buf_len(&m->mapped);
+        run_pieces(L, m, j);
+        if (j->ends) run_ends(L, m, j);
+        j->len = buf_len(&m->mapped) - j->from;
+    }
+    return 0;
+}
+
+/* -- Sending -------------------------------------------------------------------------------- */
+
+static struct slice result_of(const struct mapper *m, const struct job *j) {
+    return slice_of(buf_get(&m->mapped).ptr + j->from, j->len);
+}
+
+/* An event of its own for what a lane still held. */
+static void send_front(struct hooks *h, const struct job *j) {
+    struct mapper *m = h->mapper;
+    const struct lane *l = &m->lanes[j->lane];
+    const struct piece p = { .kind = l->kind, .choice = l->choice, .part = l->part };
+    if (j->len == 0) return;
+    buf_clear(&m->frame);
+    buf_puts(&m->frame, "data: ");
+    h->r->dialect->write_piece(&m->frame, buf_get(&m->common), &p, slice_str(l->name), result_of(m, j));
+    size_t len = buf_len(&m->frame);
+    buf_puts(&m->frame, "\n\n");
+    m->error = m->frame.error;
+    if (m->error != 0) return;
+    struct slice raw = buf_get(&m->frame);
+    hooks_pass(h, &(struct event){ .type = EVENT_FRAME, .raw = raw, .data = slice_of(raw.ptr + 6, len - 6) });
+}
+
+/* The event with other strings in the places of its own. */
+static void rebuild(struct mapper *m, bool frame, struct event *out) {
+    const char *text = m->doc.text.ptr;
+    size_t at = 0, start = frame ? 6 : 0;
+    buf_clear(&m->frame);
+    buf_put(&m->frame, "data: ", start);
+    for (unsigned i = 0; i < m->job_count; i++) {
+        const struct job *j = &m->jobs[i];
+        if (j->node == JSON_NONE) continue;
+        buf_put(&m->frame, text + at, m->doc.nodes[j->node].start - at);
+        json_write_string(&m->frame, result_of(m, j));
+        at = m->doc.nodes[j->node].end;
+    }
+    buf_put(&m->frame, text + at, m->doc.text.len - at);
+    /* Data of several lines: JSON has line ends as white space only. */
+    for (size_t i = start; frame && i < buf_len(&m->frame); i++) {
+        char *c = m->frame.data + m->frame.mark + i;
+        if (*c == '\n' || *c == '\r') *c = ' ';
+    }
+    size_t len = buf_len(&m->frame);
+    if (frame) buf_puts(&m->frame, "\n\n");
+    m->error = m->frame.error;
+    out->raw = buf_get(&m->frame);
+    out->data = slice_of(out->raw.ptr + start, len - start);
+}
+
+static bool is_over(const struct hooks *h) { return h->broken || h->r->state == RESPONSE_OVER; }
+
+/* Something went wrong that is no function's fault. */
+static bool has_failed(struct hooks *h) {
+    struct mapper *m = h->mapper;
+    if (m->error == 0) m->error = m->mapped.error ? m->mapped.error : m->common.error;
+    if (m->error == 0 || h->broken) return h->broken;
+    if (m->error == PERILUNE_ERR_LIMITED)
+        failure_set(&h->failure, FAILURE_ANSWER_TOO_LARGE, "a word or line that map waits for is over max_body");
+    else if (m->error == PERILUNE_ERR_INVAL)
+        failure_set(&h->failure, FAILURE_MALFORMED, "upstream '%s' sent more than %d choices and calls in one answer",
+                    h->r->upstream, LANES_MAX);
+    else failure_set(&h->failure, FAILURE_NO_MEMORY, "out of memory");
+    hooks_break(h);
+    return true;
+}
+
+/* The functions, then the events in front. False: the answer is over. */
+static bool run_and_send_fronts(struct hooks *h) {
+    struct mapper *m = h->mapper;
+    buf_clear(&m->mapped);
+    if (has_failed(h)) return false;
+    if (m->job_count == 0) return true;
+    hooks_protect(h, run_jobs, &(struct run){ h, m });
+    if (is_over(h) || has_failed(h)) {
+        if (h->broken) hooks_break(h);
+        return false;
+    }
+    for (unsigned i = 0; i < m->job_count; i++) {
+        if (m->jobs[i].node == JSON_NONE) send_front(h, &m->jobs[i]);
+        if (is_over(h) || has_failed(h)) return false;
+    }
+    return true;
+}
+
+/* Strings that are not to be mapped, and what came out as it went in, leave the event as it is. */
+static bool is_changed(const struct mapper *m) {
+    for (unsigned i = 0; i < m->job_count; i++)
+        if (m->jobs[i].node != JSON_NONE && !m->jobs[i].same) return true;
+    return false;
+}
+
+static enum flow map_content(struct hooks *h, const struct event *ev) {
+    struct mapper *m = h->mapper;
+    const struct dialect *d = h->r->dialect;
+    bool frame = ev->type == EVENT_FRAME;
+    d->pieces(&m->doc, &m->pieces);
+    plan(m, !frame);
+    if (frame && buf_len(&m->common) == 0 && m->pieces.len > 0) d->write_common(&m->common, &m->doc);
+    if (!run_and_send_fronts(h)) return FLOW_MORE;
+    struct event out = *ev;
+    if (is_changed(m)) rebuild(m, frame, &out);
+    return has_failed(h) ? FLOW_MORE : hooks_pass(h, &out);
+}
+
+static enum flow not_json(struct hooks *h) {
+    failure_set(&h->failure, FAILURE_MALFORMED, "upstream '%s' sent an event that is no JSON; a policy maps the "
+                "answer, and must see all of it", h->r->upstream);
+    hooks_break(h);
+    return FLOW_MORE;
+}
+
+enum flow mapper_event(struct hooks *h, const struct event *ev) {
+    struct mapper *m = h->mapper;
+    struct slice data = ev->type == EVENT_FRAME ? ev->data : ev->raw;
+    m->error = 0;
+    if (ev->type == EVENT_END || slice_eq(slice_trim(data), h->r->dialect->end_mark)) {
+        plan_rest(m);
+        for (unsigned i = 0; i < m->job_count; i++) {
+            struct lane *l = &m->lanes[m->jobs[i].lane];
+            piece_decode_rest(&l->half, &l->held);
+        }
+        return run_and_send_fronts(h) ? hooks_pass(h, ev) : FLOW_MORE;
+    }
+    int rc = json_parse(&m->doc, data, &(struct json_error){ 0 });
+    if (rc == PERILUNE_ERR_INVAL) return not_json(h);
+    m->error = rc;
+    return has_failed(h) ? FLOW_MORE : map_content(h, ev);
+}
+
+/* -- res:map(by, fn, { of =, at_end = }) --------------------------------------------------- */
+
+static const char *const units[] = { "event", "word", "line", NULL };
+
+static unsigned kind_at(lua_State *L, int index) {
+    const char *name = lua_type(L, index) == LUA_TSTRING ? lua_tostring(L, index) : "";
+    for (unsigned k = 0; k < PIECE_KINDS; k++)
+        if (strcmp(name, piece_names[k]) == 0) return 1u << k;
+    luaL_error(L, "map: 'of' holds %s; it lists \"text\", \"reasoning\", \"refusal\", \"arguments\"",
+               name[0] ? name : luaL_typename(L, index));
+    return 0;
+}
+
+/* The kinds in options.of, or text alone. [0, 0, e] */
+static unsigned read_kinds(lua_State *L, int options) {
+    unsigned kinds = 0;
+    lua_getfield(L, options, "of");
+    if (lua_type(L, -1) == LUA_TSTRING) {
+        kinds = kind_at(L, -1);
+    } else if (lua_istable(L, -1)) {
+        for (int i = 1; i <= (int)lua_objlen(L, -1); i++) {
+            lua_rawgeti(L, -1, i);
+            kinds |= kind_at(L, -1);
+            lua_pop(L, 1);
+        }
+    } else if (!lua_isnil(L, -1)) {
+        luaL_error(L, "map: 'of' must be a list of kinds");
+    }
+    lua_pop(L, 1);
+    return kinds ? kinds : 1u << PIECE_TEXT;
+}
+
+/* Leaves at_end, or false, on top. [0, +1, e] */
+static unsigned read_options(lua_State *L, int at) {
+    if (lua_isnoneornil(L, at)) {
+        lua_pushboolean(L, 0); /* keeps its place in the list */
+        return 1u << PIECE_TEXT;
+    }
+    if (lua_isfunction(L, at)) {
+        lua_pushvalue(L, at);
+        return 1u << PIECE_TEXT;
+    }
+    luaL_argcheck(L, lua_istable(L, at), at, "at_end must be a function, or options a table: { of =, at_end = }");
+    for (lua_pushnil(L); lua_next(L, at) != 0; lua_pop(L, 1)) {
+        const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
+        if (strcmp(key, "of") != 0 && strcmp(key, "at_end") != 0)
+            luaL_error(L, "map: unknown option '%s'; there are 'of' and 'at_end'", key);
+    }
+    unsigned kinds = read_kinds(L, at);
+    lua_getfield(L, at, "at_end");
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        lua_pushboolean(L, 0);
+    }
+    if (!lua_isboolean(L, -1) && !lua_isfunction(L, -1)) luaL_error(L, "map: 'at_end' must be a function");
+    return kinds;
+}
+
+static struct mapper *mapper_of(lua_State *L, struct hooks *h, enum hook_unit by) {
+    struct mapper *m = h->mapper;
+    if (m == NULL) {
+        m = h->mapper = mem_zalloc(sizeof(*m));
+        if (m == NULL) luaL_error(L, "not enough memory");
+        m->by = by;
+        m->limit = h->r->limit;
+    }
+    if (m->by != by) luaL_error(L, "this response is already mapped by %s; one unit per response", units[m->by]);
+    if (m->count == MAPS_MAX) luaL_error(L, "map: more than %d functions on one response", MAPS_MAX);
+    return m;
+}
+
+int l_response_map(lua_State *L) {
+    enum hook_unit by = (enum hook_unit)luaL_checkoption(L, 2, NULL, units);
+    luaL_checktype(L, 3, LUA_TFUNCTION);
+    lua_settop(L, 4);
+    unsigned kinds = read_options(L, 4);
+    lua_replace(L, 4);
+    struct response *r;
+    struct hooks *h = hooks_for(L, &r);
+    if (r->dialect == NULL || r->dialect->pieces == NULL)
+        return luaL_error(L, "map: this answer is passed through as bytes and has no text that is known; map works "
+                             "on chat completions (paths that end in /chat/completions)");
+    struct mapper *m = mapper_of(L, h, by);
+    hooks_add_function(L, "maps", 3);
+    hooks_add_function(L, "ends", 4);
+    m->masks[m->count++] = kinds;
+    m->kinds |= kinds;
+    m->has_ends |= lua_isfunction(L, 4) && (kinds & 1u << PIECE_TEXT);
+    lua_settop(L, 1);
+    return 1;
+}

@@ -1,0 +1,51 @@
+/* pieces.h -- the strings in an event of an answer. See pieces.c. */
+#ifndef PERILUNE_LLM_PIECES_H
+#define PERILUNE_LLM_PIECES_H
+
+#include "base/json.h"
+
+/* ORDER piece_kind: piece_names in pieces.c. */
+enum piece_kind {
+    PIECE_TEXT,      /* what the model says */
+    PIECE_REASONING, /* what it thinks, where that is told */
+    PIECE_REFUSAL,
+    PIECE_ARGUMENTS, /* of a call of a tool: JSON, or a part of it */
+    PIECE_KINDS,     /* those with a string end here */
+    PIECE_TOOL = PIECE_KINDS, /* a call of a tool is mentioned */
+    PIECE_END        /* the choice is complete */
+};
+
+extern const char *const piece_names[PIECE_KINDS]; /* "text", "reasoning", "refusal", "arguments" */
+
+/* One string of an event, or a mark between them. */
+struct piece {
+    enum piece_kind kind;
+    unsigned        choice; /* index, from 0 */
+    unsigned        part;   /* ARGUMENTS: index of the call; TEXT: of the part of a content list */
+    uint32_t        node;   /* the string; JSON_NONE for marks */
+    uint32_t        name;   /* of the member that holds it: one kind has several names */
+};
+
+/* In the order in which they are said: of each choice its strings, then its end. */
+struct piece_list {
+    struct piece *items;
+    unsigned      len, cap;
+    bool          failed; /* no memory for all of them */
+};
+
+void piece_list_add(struct piece_list *l, struct piece p);
+void piece_list_deinit(struct piece_list *l);
+
+/* A string may end with half of a character: an escaped pair of surrogates, of which the other
+ * half stands in the next event.  It is kept until then. */
+struct piece_half {
+    char    text[6]; /* "\\ud83d" */
+    uint8_t len;     /* 0: none */
+};
+
+/* Appends the decoded string of the piece to out, behind the half that was kept. */
+void piece_decode(const struct json_doc *doc, uint32_t node, struct piece_half *half, struct buf *out);
+/* Nothing more comes: what is kept becomes U+FFFD. */
+void piece_decode_rest(struct piece_half *half, struct buf *out);
+
+#endif
