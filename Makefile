@@ -203,6 +203,7 @@ lint:
 	@luajit tests/lint/layers.lua
 	@luajit tests/lint/words.lua
 	@luajit tests/lint/api.lua
+	@luajit tests/lint/metrics.lua
 
 bench: all
 	+@$(build) $(O)/bench_tokens $(O)/bench_count $(O)/bench_text

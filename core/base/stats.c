@@ -22,15 +22,25 @@ void histogram_merge(struct histogram *to, const struct histogram *from) {
     stats_add(&to->sum_us, stats_get(&from->sum_us));
 }
 
-void histogram_write(const struct histogram *h, const char *name, const char *help, struct buf *out) {
+static void write_values(const struct histogram *h, const char *name, const char *labels, struct buf *out) {
     uint64_t total = 0;
-    buf_printf(out, "# HELP %s %s\n# TYPE %s histogram\n", name, help, name);
+    const char *comma = labels[0] ? "," : "", *open = labels[0] ? "{" : "", *close = labels[0] ? "}" : "";
     for (int i = 0; i < STATS_BUCKETS; i++) {
         total += stats_get(&h->counts[i]);
-        buf_printf(out, "%s_bucket{le=\"%g\"} %llu\n", name, bounds_us[i] / 1e6, (unsigned long long)total);
+        buf_printf(out, "%s_bucket{%s%sle=\"%g\"} %llu\n", name, labels, comma, bounds_us[i] / 1e6,
+                   (unsigned long long)total);
     }
     total += stats_get(&h->counts[STATS_BUCKETS]);
-    buf_printf(out, "%s_bucket{le=\"+Inf\"} %llu\n%s_sum %.6f\n%s_count %llu\n", name,
-               (unsigned long long)total, name, (double)stats_get(&h->sum_us) / 1e6, name,
-               (unsigned long long)total);
+    buf_printf(out, "%s_bucket{%s%sle=\"+Inf\"} %llu\n", name, labels, comma, (unsigned long long)total);
+    buf_printf(out, "%s_sum%s%s%s %.6f\n%s_count%s%s%s %llu\n", name, open, labels, close,
+               (double)stats_get(&h->sum_us) / 1e6, name, open, labels, close, (unsigned long long)total);
+}
+
+void histogram_write(const struct histogram *h, const char *name, const char *help, struct buf *out) {
+    buf_printf(out, "# HELP %s %s\n# TYPE %s histogram\n", name, help, name);
+    write_values(h, name, "", out);
+}
+
+void histogram_write_labeled(const struct histogram *h, const char *name, const char *labels, struct buf *out) {
+    write_values(h, name, labels, out);
 }

@@ -31,5 +31,7 @@ void histogram_record(struct histogram *h, uint64_t us);
 void histogram_merge(struct histogram *to, const struct histogram *from);
 /* Prometheus text: NAME_bucket{le="..."}, NAME_sum, NAME_count, in seconds. */
 void histogram_write(const struct histogram *h, const char *name, const char *help, struct buf *out);
+/* The same without the lines about it, with labels: a="b",c="d". */
+void histogram_write_labeled(const struct histogram *h, const char *name, const char *labels, struct buf *out);
 
 #endif

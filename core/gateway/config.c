@@ -58,6 +58,11 @@ static uint64_t number_of(struct reader *r, uint32_t object, const char *key) {
     return v > 0 ? (uint64_t)v : 0;
 }
 
+static double real_of(struct reader *r, uint32_t object, const char *key, double otherwise) {
+    uint32_t n = get(r, object, key);
+    return n == JSON_NONE || json_type(&r->doc, n) != JSON_NUMBER ? otherwise : json_number(&r->doc, n);
+}
+
 static bool bool_of(struct reader *r, uint32_t object, const char *key) {
     uint32_t n = get(r, object, key);
     return n != JSON_NONE && json_type(&r->doc, n) == JSON_TRUE;
@@ -234,6 +239,10 @@ static void read_target(struct reader *r, uint32_t up, struct target *t) {
     read_ca(r, t);
     t->max_answer = number_of(r, up, "max_body");
     t->max_event = number_of(r, up, "max_event");
+    uint32_t price = get(r, up, "price");
+    t->price_in = real_of(r, price, "input", 0);
+    t->price_out = real_of(r, price, "output", 0);
+    t->price_cached = real_of(r, price, "cached", t->price_in);
     read_timeouts(r, up, &t->timeouts);
     read_key(r, up, t);
     read_headers(r, up, t);
@@ -257,6 +266,9 @@ static void read_route_headers(struct reader *r, uint32_t map, struct route *rou
 
 static void read_route(struct reader *r, uint32_t n, struct route *route) {
     char *path = (char *)(uintptr_t)string_of(r, n, "path");
+    const char *label = string_of(r, n, "path");
+    route->label = label ? label : "";
+    route->policies = list_of(r, n, "policies", &route->policy_count);
     size_t len = path ? strlen(path) : 0;
     if (len > 0 && path[len - 1] == '*') {
         path[len - 1] = '\0';

@@ -21,73 +21,100 @@
 
 #include "bridge/cleanup.h"
 #include "bridge/request.h"
+#include "gateway/access_log.h"
 #include "gateway/model_list.h"
 #include "gateway/registry.h"
 #include "request/outgoing.h"
 
 /* -- The end --------------------------------------------------------------------------- */
 
-static void count(struct exchange *x, bool aborted, const struct usage *u) {
-    struct metrics *m = &x->w->metrics;
-    int status = aborted ? 499 : x->status;
-    if (status >= 0 && status < 600) stats_add(&m->status[status], 1);
-    if (x->failure) stats_add(&m->failures[x->failure->kind], 1);
-    if (aborted) stats_add(&m->aborted, 1);
-    if (u->known) {
-        stats_add(&m->tokens_in, u->prompt);
-        stats_add(&m->tokens_out, u->completion);
-        stats_add(&m->tokens_cached, u->cached);
-    } else if (x->res) {
-        stats_add(&m->tokens_counted, x->res->counted);
-    }
-    if (x->ttft_us) histogram_record(&m->ttft, x->ttft_us);
-    histogram_record(&m->duration, x->total_us);
-    atomic_fetch_sub_explicit(&m->in_flight, 1, memory_order_relaxed);
+/* Who answered; else, who was asked last. NULL: nobody was. */
+static const struct target *target_of(const struct exchange *x) {
+    const struct config *c = x->gen->config;
+    const char *answered = x->res ? x->res->upstream : "";
+    for (unsigned i = 0; answered[0] && i < c->target_count; i++)
+        if (strcmp(c->targets[i].name, answered) == 0) return &c->targets[i];
+    return x->req->asked;
 }
 
-static void access_log(struct exchange *x, bool aborted, const struct usage *u) {
-    struct log *log = x->w->log;
-    if (!x->gen->config->log_access || !log_wants(log, PERILUNE_LOG_INFO)) return;
-    struct buf line;
-    buf_init(&line, 0);
-    buf_reserve(&line, 400);
-    log_begin(&line, PERILUNE_LOG_INFO, "request");
-    log_str(&line, "request_id", slice_str(x->req->id));
-    log_str(&line, "method", x->req->method);
-    log_str(&line, "path", x->req->path);
-    if (x->req->tenant[0]) log_str(&line, "tenant", slice_str(x->req->tenant));
-    const char *up = x->res ? x->res->upstream : "";
-    if (up[0]) log_str(&line, "upstream", slice_str(up));
-    log_u64(&line, "status", (uint64_t)(aborted ? 499 : x->status));
-    if (x->failure) log_str(&line, "error", slice_str(x->failure->code));
-    if (u->known) {
-        log_u64(&line, "tokens_in", u->prompt);
-        log_u64(&line, "tokens_out", u->completion);
-        if (u->cached) log_u64(&line, "tokens_cached", u->cached);
-    } else if (x->res && x->res->counted > 0) {
-        log_u64(&line, "tokens_counted", x->res->counted);
+/* The model that a call was for: the upstream's own, or the body's. */
+static struct slice model_of(const struct exchange *x, const struct target *t) {
+    const struct body *b = x->req->body;
+    if (t != NULL && t->model != NULL) return slice_str(t->model);
+    if (b == NULL || body_is_cleared(b) || b->chat.model == JSON_NONE) return SLICE("");
+    struct slice quoted = json_raw(&b->doc, b->chat.model); /* as it is written: the log is no parser */
+    return quoted.len > 2 ? slice_of(quoted.ptr + 1, quoted.len - 2) : SLICE("");
+}
+
+static bool is_listed(const struct target *t, struct slice model) {
+    if (t == NULL || t->model != NULL) return true;
+    for (unsigned i = 0; i < t->model_count; i++)
+        if (slice_eq(slice_str(t->models[i]), model)) return true;
+    return slice_eq(slice_str(t->name), model);
+}
+
+static double cost_of(const struct target *t, const struct usage *u) {
+    if (t == NULL || !u->known) return 0;
+    double cached = (double)(u->cached < u->prompt ? u->cached : u->prompt);
+    return ((double)u->prompt - cached) * t->price_in / 1e6 + cached * t->price_cached / 1e6 +
+           (double)u->completion * t->price_out / 1e6;
+}
+
+static void gather(const struct exchange *x, bool aborted, struct request_facts *f) {
+    const struct request *req = x->req;
+    const struct target *t = target_of(x);
+    struct slice model = model_of(x, t);
+    const char *answered = x->res ? x->res->upstream : "";
+    bool failed = x->failure != NULL || aborted;
+    *f = (struct request_facts){ .method = req->method, .path = req->path, .id = req->id, .tenant = req->tenant,
+                                 .route = x->route ? x->route->label : "", .model = model,
+                                 .model_listed = is_listed(t, model), .is_aborted = aborted,
+                                 .status = aborted ? 499 : x->status,
+                                 .code = aborted ? "canceled" : x->failure ? x->failure->code : "",
+                                 .tries = req->tries, .retries = req->retries, .fallbacks = req->fallbacks,
+                                 .ttft_us = x->ttft_us, .total_us = x->total_us, .policy_us = x->policy_us };
+    /* A failure is told as of whoever was asked last, although a policy stood in between. */
+    f->upstream = answered[0] ? answered : failed && t ? t->name : "";
+    if (x->route) {
+        f->policies = x->route->policies;
+        f->policy_count = x->route->policy_count;
     }
-    if (x->ttft_us) log_ms(&line, "ttft_ms", x->ttft_us);
-    if (x->req->saved) savings_log(x->req->saved, &line);
-    log_ms(&line, "total_ms", x->total_us);
-    if (x->policy_us) log_ms(&line, "policy_ms", x->policy_us);
-    log_end(log, PERILUNE_LOG_INFO, &line);
-    buf_deinit(&line);
+    if (x->res == NULL) return;
+    f->usage = x->res->usage;
+    f->counted = x->res->counted;
+    f->usd = cost_of(t, &f->usage);
+}
+
+static void count(struct metrics *m, const struct request_facts *f) {
+    if (f->status >= 0 && f->status < 600) stats_add(&m->status[f->status], 1);
+    if (f->is_aborted) stats_add(&m->aborted, 1);
+    if (f->usage.known) {
+        stats_add(&m->tokens_in, f->usage.prompt);
+        stats_add(&m->tokens_out, f->usage.completion);
+        stats_add(&m->tokens_cached, f->usage.cached);
+    } else {
+        stats_add(&m->tokens_counted, f->counted);
+    }
+    if (f->ttft_us) histogram_record(&m->ttft, f->ttft_us);
+    histogram_record(&m->duration, f->total_us);
+    telemetry_count(&m->telemetry, f);
+    atomic_fetch_sub_explicit(&m->in_flight, 1, memory_order_relaxed);
 }
 
 /* Counts and logs, once: before the client hears of the end, because the path that the
  * log names may go with it. */
 static void account(struct exchange *x, bool aborted) {
     if (x->total_us != 0) return;
-    static const struct usage none;
-    const struct usage *u = x->res ? &x->res->usage : &none;
+    struct request_facts facts;
+    struct log *log = x->w->log;
     uint64_t first = x->res ? x->res->first_us : 0;
     x->ttft_us = first > x->start_us ? first - x->start_us : 0;
     x->total_us = loop_hrtime_us() - x->start_us + 1;
     if (x->task != NULL) x->policy_us = x->task->budget->used_us;
     if (x->res != NULL) x->policy_us += response_hooks_us(x->res);
-    count(x, aborted, u);
-    access_log(x, aborted, u);
+    gather(x, aborted, &facts);
+    count(&x->w->metrics, &facts);
+    if (x->gen->config->log_access && log_wants(log, PERILUNE_LOG_INFO)) access_log(log, &facts, x->req->saved);
 }
 
 static void finish(struct exchange *x, bool aborted) {

@@ -54,6 +54,8 @@ void admin_keep(struct perilune *g, const char *address);
 void admin_close(struct perilune *g);
 /* metrics.c */
 void metrics_write(struct perilune *g, struct buf *out);
+/* process_metrics.c: of the whole process, as Prometheus names them. */
+void process_metrics_write(struct buf *out);
 /* gateway.c */
 /* Runs fn on the worker's thread with ud and waits for it; false: the worker has
  * stopped. */

@@ -44,12 +44,25 @@ static void statuses(const struct perilune *g, struct buf *out) {
     }
 }
 
-static void failures(const struct perilune *g, struct buf *out) {
-    head(out, "perilune_errors_total", "counter", "Failed requests by class.");
+/* The sums of all workers' tables; too large for a stack. */
+static void telemetry(const struct perilune *g, struct buf *out) {
+    struct telemetry *all = mem_zalloc(sizeof(*all));
+    if (all == NULL) {
+        out->error = PERILUNE_ERR_NOMEM;
+        return;
+    }
+    for (unsigned i = 0; i < g->worker_count; i++) telemetry_merge(all, &g->workers[i].metrics.telemetry);
+    telemetry_write(all, out);
+    mem_free(all);
+}
+
+static void upstream_errors(const struct registry_entry *u, struct buf *out) {
     for (int k = 1; k < FAILURE_KINDS; k++) {
-        uint64_t v = sum(g, offsetof(struct worker, metrics.failures) + (size_t)k * sizeof(stats_counter));
-        const char *code = failure_code((enum failure_kind)k);
-        if (v > 0) buf_printf(out, "perilune_errors_total{error_type=\"%s\"} %llu\n", code, (ull)v);
+        uint64_t v = atomic_load((atomic_uint_least64_t *)(uintptr_t)&u->health.by_kind[k]);
+        if (v == 0) continue;
+        buf_puts(out, "perilune_upstream_errors_total{");
+        telemetry_label(out, "upstream", u->name);
+        buf_printf(out, ",error_type=\"%s\"} %llu\n", failure_code((enum failure_kind)k), (ull)v);
     }
 }
 
@@ -66,9 +79,14 @@ static void upstreams(struct perilune *g, struct buf *out) {
             struct registry_entry *u = container_of(e, struct registry_entry, link);
             atomic_uint_least64_t *v = row == 0 ? &u->health.calls
                                        : row == 1 ? &u->health.failures : &u->health.in_flight;
-            buf_printf(out, "%s{upstream=\"%s\"} %llu\n", rows[row].name, u->name, (ull)atomic_load(v));
+            buf_printf(out, "%s{", rows[row].name);
+            telemetry_label(out, "upstream", u->name);
+            buf_printf(out, "} %llu\n", (ull)atomic_load(v));
         }
     }
+    head(out, "perilune_upstream_errors_total", "counter", "Calls that failed, by why, whatever policies made of it.");
+    for (struct list *e = g->registry.entries.next; e != &g->registry.entries; e = e->next)
+        upstream_errors(container_of(e, struct registry_entry, link), out);
     pthread_mutex_unlock(&g->registry.lock);
 }
 
@@ -88,7 +106,6 @@ static void saved(const struct perilune *g, struct buf *out) {
 
 void metrics_write(struct perilune *g, struct buf *out) {
     statuses(g, out);
-    failures(g, out);
     one(out, "perilune_in_flight", "gauge", "Requests that are running.", SUM(g, metrics.in_flight));
     one(out, "perilune_streams_total", "counter", "Requests that asked for a stream.", SUM(g, metrics.streams));
     one(out, "perilune_stream_events_total", "counter", "Events forwarded to clients.", SUM(g, metrics.frames));
@@ -122,4 +139,6 @@ void metrics_write(struct perilune *g, struct buf *out) {
               "From the first byte of a request to the first event of its answer.", out);
     histogram(g, offsetof(struct worker, metrics.policy), "perilune_policy_seconds",
               "CPU time of policies per request.", out);
+    telemetry(g, out);
+    process_metrics_write(out);
 }

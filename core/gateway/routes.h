@@ -14,6 +14,7 @@ struct route_header {
 };
 
 struct route {
+    const char  *label;        /* the path as the file has it, for the log and the metrics */
     const char  *path;         /* without the '*' of a prefix */
     bool         prefix;
     const char **methods;      /* empty: all */
@@ -24,6 +25,8 @@ struct route {
     struct route_header *headers; /* all must be there */
     unsigned     header_count;
     const char  *strip;        /* what the path loses at its beginning; NULL: nothing */
+    const char **policies;     /* their names */
+    unsigned     policy_count;
     uint32_t     next;         /* number of the next route in the same slot, plus one */
 };
 

@@ -5,6 +5,7 @@
 #include "base/stats.h"
 #include "bridge/policy.h"
 #include "gateway/config.h"
+#include "gateway/telemetry.h"
 #include "http/server.h"
 #include "sys/mailbox.h"
 #include "upstream/client.h"
@@ -21,7 +22,7 @@ struct generation {
 
 struct metrics { /* written by the worker's thread */
     stats_counter    status[600];             /* by HTTP status */
-    stats_counter    failures[FAILURE_KINDS];
+    struct telemetry telemetry;               /* by route, upstream, model, code */
     stats_counter    requests, streams, aborted, tokens_in, tokens_out, tokens_cached,
                      tokens_counted, frames;
     atomic_uint_least64_t in_flight;

@@ -264,8 +264,17 @@ static const struct dialect *dialect_of(const struct body *b) {
     return b->kind == CHAT_COMPLETION ? &openai_chat : &openai_embeddings;
 }
 
+/* For the log and the metrics. */
+static void note_call(struct request *r, const struct target *t) {
+    if (r->asked != NULL && r->asked == t) r->retries++;
+    else if (r->asked != NULL) r->fallbacks++;
+    r->asked = t;
+    r->tries++;
+}
+
 struct response *outgoing_start(struct services *v, const struct outgoing *o) {
     const struct body *b = o->body;
+    note_call(o->request, o->pool->target);
     bool chat = b != NULL && b->kind == CHAT_COMPLETION;
     bool stream = chat && b->chat.stream;
     bool keep_usage = chat && o->request->body && o->request->body->chat.wants_usage;

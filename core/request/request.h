@@ -13,6 +13,7 @@
 struct budget;
 struct request;
 struct state;
+struct target;
 
 /* Of who hangs something of its own on requests (the bridge). */
 struct request_user_ops {
@@ -39,6 +40,8 @@ struct request {
     uint64_t      counted;    /* tokens of `body`, when somebody asked; 0: nobody */
     struct model  counted_for;
     struct list   responses;  /* struct response: calls made for it */
+    const struct target *asked; /* by the last call; NULL: none was made */
+    unsigned      tries, retries, fallbacks; /* calls; of these again to the same, and to another target */
     struct savings_entry *saved; /* what policies reported; in the arena */
     const struct request_user_ops *user_ops; /* NULL: nobody */
     struct state *state;      /* the user's: */

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "flow/headers.h"
+#include "base/err.h"
 
 #define TARGET_URLS 16
 
@@ -19,6 +20,7 @@ struct target_timeouts { /* milliseconds; 0: none */
 
 struct target_health {
     atomic_uint_least64_t in_flight, calls, failures;
+    atomic_uint_least64_t by_kind[FAILURE_KINDS]; /* the failures */
     atomic_uint_least64_t down_until_ms[TARGET_URLS]; /* after a connection failed; loop clock */
     atomic_uint           next_url;
     atomic_bool           refused;    /* what a call may leave out (call_optional): it is left out from now on */
@@ -47,6 +49,7 @@ struct target {
     struct target_timeouts timeouts;
     uint64_t    max_answer;        /* bytes of one buffered answer */
     uint64_t    max_event;         /* bytes of one event of a stream */
+    double      price_in, price_out, price_cached; /* USD for a million tokens */
     struct target_health *health;
 };
 

@@ -119,7 +119,9 @@ end
 
 local function describe(conf)
   local out = plain(conf)
-  for _, route in ipairs(out.routes) do route.policies = nil end
+  for i, route in ipairs(out.routes) do
+    for k, policy in ipairs(conf.routes[i].policies) do route.policies[k] = policy.name end
+  end
   return core.json_encode(out)
 end
 

@@ -313,6 +313,28 @@ TEST_NOFAULT(counters_and_draining_are_for_any_thread_also_beside_a_reload) {
     unlink(path);
 }
 
+/* tests/lint/metrics.lua compares the page with the sources. */
+TEST_NOFAULT(every_metric_is_in_the_manual) {
+    static char text[65536], page[65536];
+    FILE *f = fopen("examples/deploy/METRICS.md", "r");
+    CHECK(f != NULL);
+    page[fread(page, 1, sizeof(page) - 1, f)] = '\0';
+    fclose(f);
+    perilune *g = open_gateway(GOOD, 1);
+    CHECK(perilune_stats(g, text, sizeof(text)) < (int)sizeof(text));
+    unsigned n = 0;
+    for (const char *p = text; (p = strstr(p, "# TYPE ")) != NULL; n++) {
+        char cell[128];
+        p += 7;
+        snprintf(cell, sizeof(cell), "| `%.*s` |", (int)strcspn(p, " "), p);
+        NOTE("%s", cell);
+        CHECK(strstr(page, cell) != NULL);
+    }
+    CHECK(n > 40);
+    perilune_close(g);
+    unlink(path);
+}
+
 static bool begun_to_drain(perilune *g) {
     return perilune_poll(g, 0) == 0 && dial(perilune_port(g)) < 0;
 }

@@ -1,0 +1,40 @@
+/* access_log.c -- a line for each request: what came, who answered, how it ended.
+ *
+ * Fields that have nothing to say are left out.  Their names are documented in
+ * examples/deploy/METRICS.md, and a test compares. */
+#include "gateway/access_log.h"
+
+static void put_tokens(struct buf *line, const struct request_facts *f) {
+    if (f->usage.known) {
+        log_u64(line, "tokens_in", f->usage.prompt);
+        log_u64(line, "tokens_out", f->usage.completion);
+        if (f->usage.cached) log_u64(line, "tokens_cached", f->usage.cached);
+        if (f->usd > 0) buf_printf(line, ",\"usd\":%.9f", f->usd);
+    } else if (f->counted > 0) {
+        log_u64(line, "tokens_counted", f->counted);
+    }
+}
+
+void access_log(struct log *log, const struct request_facts *f, const struct savings_entry *saved) {
+    struct buf line;
+    buf_init(&line, 0);
+    buf_reserve(&line, 500);
+    log_begin(&line, PERILUNE_LOG_INFO, "request");
+    log_str(&line, "request_id", slice_str(f->id));
+    log_str(&line, "method", f->method);
+    log_str(&line, "path", f->path);
+    if (f->route[0]) log_str(&line, "route", slice_str(f->route));
+    if (f->tenant[0]) log_str(&line, "tenant", slice_str(f->tenant));
+    if (f->upstream[0]) log_str(&line, "upstream", slice_str(f->upstream));
+    if (f->model.len > 0) log_str(&line, "model", f->model);
+    if (f->tries > 0) log_u64(&line, "tries", f->tries);
+    log_u64(&line, "status", (uint64_t)f->status);
+    if (f->code[0]) log_str(&line, "error", slice_str(f->code));
+    put_tokens(&line, f);
+    if (f->ttft_us) log_ms(&line, "ttft_ms", f->ttft_us);
+    if (saved) savings_log(saved, &line);
+    log_ms(&line, "total_ms", f->total_us);
+    if (f->policy_us) log_ms(&line, "policy_ms", f->policy_us);
+    log_end(log, PERILUNE_LOG_INFO, &line);
+    buf_deinit(&line);
+}

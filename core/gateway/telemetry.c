@@ -1,0 +1,268 @@
+/* telemetry.c -- requests by route, upstream and model; by policy; and how they ended.
+ *
+ *     row:  route "/v1/chat/completions", upstream "big", model "gpt-4o"
+ *             by_code[]: ok 812, upstream_reset 3, canceled 1     names in codes[]
+ *             tokens, money, retries, fallbacks, two histograms
+ *
+ * A worker writes its own tables, any thread reads and adds them up.  How many rows there are
+ * is bounded, because labels come from outside: the model from a client, the code from an
+ * upstream or a policy.  What finds no row is counted under "other".  A model that the
+ * configuration does not name gets a row with its first success only, so that a client who
+ * makes up names cannot fill the table.
+ *
+ * Counters tell what the client got: the code of the last failure, which is the upstream's
+ * when policies handed it on. */
+#include "gateway/telemetry.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef unsigned long long ull;
+
+#define OTHER "other"
+
+/* -- Finding rows --------------------------------------------------------------------------- */
+
+static unsigned count_of(const atomic_uint *n) {
+    return atomic_load_explicit((atomic_uint *)(uintptr_t)n, memory_order_acquire);
+}
+
+static void publish(atomic_uint *n, unsigned value) { atomic_store_explicit(n, value, memory_order_release); }
+
+static unsigned code_index(struct telemetry *t, const char *code) {
+    unsigned n = count_of(&t->code_count);
+    if (n == 0) {
+        slice_copy(t->codes[0], sizeof(t->codes[0]), SLICE("ok"));
+        publish(&t->code_count, n = 1);
+    }
+    if (code[0] == '\0') return 0;
+    for (unsigned i = 0; i < n; i++)
+        if (strcmp(t->codes[i], code) == 0) return i;
+    if (n == TELEMETRY_CODES) return n - 1;
+    slice_copy(t->codes[n], sizeof(t->codes[n]), slice_str(n == TELEMETRY_CODES - 1 ? OTHER : code));
+    publish(&t->code_count, n + 1);
+    return n;
+}
+
+static uint64_t add_text(uint64_t h, struct slice s) {
+    for (size_t i = 0; i < s.len; i++) h = (h ^ (unsigned char)s.ptr[i]) * 0x100000001b3u;
+    return (h ^ 0xff) * 0x100000001b3u;
+}
+
+/* What of a text fits into a row. */
+static struct slice cut(struct slice s, size_t size) { return slice_of(s.ptr, s.len < size ? s.len : size - 1); }
+
+static struct telemetry_row *look_up(struct telemetry *t, struct slice route, struct slice upstream,
+                                     struct slice model, bool make) {
+    struct telemetry_row *r = t->rows;
+    route = cut(route, sizeof(r->route));
+    upstream = cut(upstream, sizeof(r->upstream));
+    model = cut(model, sizeof(r->model));
+    uint64_t h = add_text(add_text(add_text(0xcbf29ce484222325u, route), upstream), model);
+    unsigned n = count_of(&t->row_count);
+    for (; r < t->rows + n; r++)
+        if (r->hash == h && slice_eq(slice_str(r->route), route) && slice_eq(slice_str(r->upstream), upstream) &&
+            slice_eq(slice_str(r->model), model))
+            return r;
+    if (!make || n == TELEMETRY_ROWS) return NULL;
+    r->hash = h;
+    slice_copy(r->route, sizeof(r->route), route);
+    slice_copy(r->upstream, sizeof(r->upstream), upstream);
+    slice_copy(r->model, sizeof(r->model), model);
+    publish(&t->row_count, n + 1);
+    return r;
+}
+
+static struct telemetry_row *row_of(struct telemetry *t, struct slice route, struct slice upstream,
+                                    struct slice model, bool deserves_one) {
+    bool room = count_of(&t->row_count) < TELEMETRY_ROWS - 2;
+    struct telemetry_row *r = look_up(t, route, upstream, model, room && deserves_one);
+    if (r == NULL && model.len > 0) r = look_up(t, route, upstream, SLICE(OTHER), room);
+    if (r == NULL) r = look_up(t, SLICE(OTHER), SLICE(OTHER), SLICE(OTHER), true); /* room was kept for it */
+    return r;
+}
+
+static struct telemetry_policy *policy_of(struct telemetry *t, const char *name) {
+    unsigned n = count_of(&t->policy_count);
+    struct slice s = cut(slice_str(name), sizeof(t->policies[0].name));
+    for (unsigned i = 0; i < n; i++)
+        if (slice_eq(slice_str(t->policies[i].name), s)) return &t->policies[i];
+    if (n == TELEMETRY_POLICIES) return &t->policies[n - 1];
+    slice_copy(t->policies[n].name, sizeof(t->policies[n].name), n == TELEMETRY_POLICIES - 1 ? SLICE(OTHER) : s);
+    publish(&t->policy_count, n + 1);
+    return &t->policies[n];
+}
+
+/* -- Counting ----------------------------------------------------------------------------------- */
+
+void telemetry_count(struct telemetry *t, const struct request_facts *f) {
+    bool ok = f->code[0] == '\0';
+    unsigned code = code_index(t, f->code);
+    struct telemetry_row *r = row_of(t, slice_str(f->route), slice_str(f->upstream), f->model, f->model_listed || ok);
+    stats_add(&r->by_code[code], 1);
+    stats_add(&r->tokens_in, f->usage.prompt);
+    stats_add(&r->tokens_out, f->usage.completion);
+    stats_add(&r->tokens_cached, f->usage.cached);
+    stats_add(&r->nano_usd, (uint64_t)(f->usd * 1e9 + 0.5));
+    stats_add(&r->retries, f->retries);
+    stats_add(&r->fallbacks, f->fallbacks);
+    if (f->ttft_us) histogram_record(&r->ttft, f->ttft_us);
+    histogram_record(&r->duration, f->total_us);
+    for (unsigned i = 0; i < f->policy_count; i++) stats_add(&policy_of(t, f->policies[i])->by_code[code], 1);
+}
+
+/* -- Adding up ------------------------------------------------------------------------------------ */
+
+static void merge_codes(struct telemetry *to, stats_counter *sum, const struct telemetry *from,
+                        const stats_counter *part) {
+    unsigned n = count_of(&from->code_count);
+    for (unsigned i = 0; i < n; i++)
+        stats_add(&sum[code_index(to, i ? from->codes[i] : "")], stats_get(&part[i]));
+}
+
+void telemetry_merge(struct telemetry *to, const struct telemetry *from) {
+    unsigned rows = count_of(&from->row_count), policies = count_of(&from->policy_count);
+    for (unsigned i = 0; i < rows; i++) {
+        const struct telemetry_row *f = &from->rows[i];
+        struct telemetry_row *r = row_of(to, slice_str(f->route), slice_str(f->upstream), slice_str(f->model), true);
+        merge_codes(to, r->by_code, from, f->by_code);
+        stats_add(&r->tokens_in, stats_get(&f->tokens_in));
+        stats_add(&r->tokens_out, stats_get(&f->tokens_out));
+        stats_add(&r->tokens_cached, stats_get(&f->tokens_cached));
+        stats_add(&r->nano_usd, stats_get(&f->nano_usd));
+        stats_add(&r->retries, stats_get(&f->retries));
+        stats_add(&r->fallbacks, stats_get(&f->fallbacks));
+        histogram_merge(&r->ttft, &f->ttft);
+        histogram_merge(&r->duration, &f->duration);
+    }
+    for (unsigned i = 0; i < policies; i++)
+        merge_codes(to, policy_of(to, from->policies[i].name)->by_code, from, from->policies[i].by_code);
+}
+
+/* -- Writing ---------------------------------------------------------------------------------------- */
+
+void telemetry_label(struct buf *out, const char *name, const char *value) {
+    buf_puts(out, name);
+    buf_puts(out, "=\"");
+    for (const char *p = value; *p; p++) {
+        if (*p == '\n') buf_puts(out, "\\n");
+        else if ((unsigned char)*p < ' ') buf_putc(out, '?');
+        else {
+            if (*p == '"' || *p == '\\') buf_putc(out, '\\');
+            buf_putc(out, *p);
+        }
+    }
+    buf_putc(out, '"');
+}
+
+static void labels(struct buf *out, const struct telemetry_row *r) {
+    telemetry_label(out, "route", r->route);
+    buf_putc(out, ',');
+    telemetry_label(out, "upstream", r->upstream);
+    buf_putc(out, ',');
+    telemetry_label(out, "model", r->model);
+}
+
+static void head(struct buf *out, const char *name, const char *type, const char *help) {
+    buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void write_errors(const struct telemetry *t, unsigned rows, struct buf *out) {
+    head(out, "perilune_errors_total", "counter", "Failed requests by the code that the client got.");
+    for (unsigned c = 1; c < count_of(&t->code_count); c++) {
+        uint64_t sum = 0;
+        for (unsigned i = 0; i < rows; i++) sum += stats_get(&t->rows[i].by_code[c]);
+        if (sum == 0) continue;
+        buf_puts(out, "perilune_errors_total{");
+        telemetry_label(out, "error_type", t->codes[c]);
+        buf_printf(out, "} %llu\n", (ull)sum);
+    }
+}
+
+static void write_requests(const struct telemetry *t, unsigned rows, struct buf *out) {
+    head(out, "perilune_route_requests_total", "counter", "Requests by route, upstream, model and how they ended.");
+    for (unsigned i = 0; i < rows; i++) {
+        for (unsigned c = 0; c < count_of(&t->code_count); c++) {
+            uint64_t v = stats_get(&t->rows[i].by_code[c]);
+            if (v == 0) continue;
+            buf_puts(out, "perilune_route_requests_total{");
+            labels(out, &t->rows[i]);
+            buf_putc(out, ',');
+            telemetry_label(out, "code", t->codes[c]);
+            buf_printf(out, "} %llu\n", (ull)v);
+        }
+    }
+}
+
+static void write_sums(const struct telemetry *t, unsigned rows, struct buf *out) {
+    static const struct { const char *name, *more, *help; size_t at; } families[] = {
+        { "perilune_tokens_total", ",type=\"input\"", "Tokens that upstreams reported, by route, upstream and model.",
+          offsetof(struct telemetry_row, tokens_in) },
+        { "perilune_tokens_total", ",type=\"output\"", NULL, offsetof(struct telemetry_row, tokens_out) },
+        { "perilune_tokens_total", ",type=\"cached\"", NULL, offsetof(struct telemetry_row, tokens_cached) },
+        { "perilune_usd_total", "", "What these tokens cost, by the upstream's price.",
+          offsetof(struct telemetry_row, nano_usd) },
+        { "perilune_retries_total", "", "Calls of a request to the upstream that it had called just before.",
+          offsetof(struct telemetry_row, retries) },
+        { "perilune_fallbacks_total", "", "Calls of a request to another upstream than the one before.",
+          offsetof(struct telemetry_row, fallbacks) },
+    };
+    for (size_t k = 0; k < sizeof(families) / sizeof(*families); k++) {
+        if (families[k].help) head(out, families[k].name, "counter", families[k].help);
+        for (unsigned i = 0; i < rows; i++) {
+            const char *row = (const char *)&t->rows[i];
+            uint64_t v = stats_get((const stats_counter *)(const void *)(row + families[k].at));
+            if (v == 0) continue;
+            buf_printf(out, "%s{", families[k].name);
+            labels(out, &t->rows[i]);
+            bool is_money = families[k].at == offsetof(struct telemetry_row, nano_usd);
+            if (is_money) buf_printf(out, "} %.9f\n", (double)v / 1e9);
+            else buf_printf(out, "%s} %llu\n", families[k].more, (ull)v);
+        }
+    }
+}
+
+static void write_histograms(const struct telemetry *t, unsigned rows, size_t at, const char *name,
+                             const char *help, struct buf *out) {
+    struct buf l;
+    buf_init(&l, 0);
+    head(out, name, "histogram", help);
+    for (unsigned i = 0; i < rows; i++) {
+        const char *row = (const char *)&t->rows[i];
+        const struct histogram *h = (const void *)(row + at);
+        if (stats_get(&h->sum_us) == 0) continue; /* none of its requests came that far */
+        buf_clear(&l);
+        labels(&l, &t->rows[i]);
+        const char *text = buf_cstr(&l);
+        if (text != NULL) histogram_write_labeled(h, name, text, out);
+        else out->error = PERILUNE_ERR_NOMEM;
+    }
+    buf_deinit(&l);
+}
+
+static void write_policies(const struct telemetry *t, struct buf *out) {
+    head(out, "perilune_policy_requests_total", "counter", "Requests of routes with this policy, by how they ended.");
+    for (unsigned i = 0; i < count_of(&t->policy_count); i++) {
+        for (unsigned c = 0; c < count_of(&t->code_count); c++) {
+            uint64_t v = stats_get(&t->policies[i].by_code[c]);
+            if (v == 0) continue;
+            buf_puts(out, "perilune_policy_requests_total{");
+            telemetry_label(out, "policy", t->policies[i].name);
+            buf_putc(out, ',');
+            telemetry_label(out, "code", t->codes[c]);
+            buf_printf(out, "} %llu\n", (ull)v);
+        }
+    }
+}
+
+void telemetry_write(const struct telemetry *t, struct buf *out) {
+    unsigned rows = count_of(&t->row_count);
+    write_errors(t, rows, out);
+    write_requests(t, rows, out);
+    write_sums(t, rows, out);
+    write_histograms(t, rows, offsetof(struct telemetry_row, duration), "perilune_request_duration_seconds",
+                     "From the first byte of a request to the last of its answer, by route, upstream and model.", out);
+    write_histograms(t, rows, offsetof(struct telemetry_row, ttft), "perilune_time_to_first_token_seconds",
+                     "From the first byte of a request to the first event of its answer, by the same.", out);
+    write_policies(t, out);
+}

@@ -1,0 +1,63 @@
+/* telemetry.h -- what is counted of each request, by route, upstream and model. See telemetry.c. */
+#ifndef PERILUNE_GATEWAY_TELEMETRY_H
+#define PERILUNE_GATEWAY_TELEMETRY_H
+
+#include <stdbool.h>
+
+#include "base/stats.h"
+#include "flow/flow.h"
+
+#define TELEMETRY_ROWS     96 /* of a worker; the last is "other" */
+#define TELEMETRY_CODES    40
+#define TELEMETRY_POLICIES 48
+
+/* All that is known of a request when it ends.  Borrowed for a call. */
+struct request_facts {
+    struct slice       method, path;
+    const char        *id, *tenant;
+    const char        *route;         /* its path as the file has it; "": none */
+    const char *const *policies;      /* names, of the route */
+    unsigned           policy_count;
+    const char        *upstream;      /* that answered, or failed last; "": none was asked */
+    struct slice       model;         /* that it was asked for */
+    bool               model_listed;  /* the configuration names it, so it is worth a row */
+    bool               is_aborted;    /* the client left */
+    int                status;
+    const char        *code;          /* of the failure, "" when there was none */
+    unsigned           tries, retries, fallbacks; /* calls; of these again to the same, and to another upstream */
+    struct usage       usage;
+    uint64_t           counted;       /* prompt tokens as counted here, of an answer without usage */
+    double             usd;
+    uint64_t           ttft_us, total_us, policy_us; /* 0: none */
+};
+
+struct telemetry_row {
+    uint64_t         hash;
+    char             route[96], upstream[64], model[64];
+    stats_counter    by_code[TELEMETRY_CODES];
+    stats_counter    tokens_in, tokens_out, tokens_cached, nano_usd, retries, fallbacks;
+    struct histogram ttft, duration;
+};
+
+struct telemetry_policy {
+    char          name[48];
+    stats_counter by_code[TELEMETRY_CODES];
+};
+
+/* Written by one thread, read by any.  ORDER: a row is whole before it is counted. */
+struct telemetry {
+    atomic_uint             row_count, code_count, policy_count;
+    struct telemetry_row    rows[TELEMETRY_ROWS];
+    char                    codes[TELEMETRY_CODES][48]; /* the first: "ok" */
+    struct telemetry_policy policies[TELEMETRY_POLICIES];
+};
+
+void telemetry_count(struct telemetry *t, const struct request_facts *f);
+/* to += from; `to` is nobody else's. */
+void telemetry_merge(struct telemetry *to, const struct telemetry *from);
+/* Prometheus text. */
+void telemetry_write(const struct telemetry *t, struct buf *out);
+/* A label's value: what would end it is escaped. */
+void telemetry_label(struct buf *out, const char *name, const char *value);
+
+#endif
