@@ -228,6 +228,8 @@ install: all
 	ln -sf libperilune.so.0 $(DESTDIR)$(PREFIX)/lib/libperilune.so
 	install -m 644 core/include/perilune.h $(DESTDIR)$(PREFIX)/include/
 	install -m 644 $(B)/perilune.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's#@PREFIX@#$(PREFIX)#' examples/deploy/perilune.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/perilune.service
 	cp -r lua policies examples $(DESTDIR)$(PREFIX)/share/perilune/
 
 clean:

@@ -7,13 +7,17 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdio_ext.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -166,6 +170,30 @@ static void catch_crashes(void) {
 #endif
 }
 
+/* -- The service manager ------------------------------------------------------------ */
+
+/* What sd_notify(3) does: a datagram to the socket that NOTIFY_SOCKET names ('@' in front: in the
+ * abstract namespace).  Nobody who runs us needs to listen, so failures are no failures. */
+static void notify(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static void notify(const char *fmt, ...) {
+    struct sockaddr_un to = { .sun_family = AF_UNIX };
+    const char *path = getenv("NOTIFY_SOCKET");
+    size_t len = path ? strlen(path) : 0;
+    if (len < 2 || len >= sizeof(to.sun_path) || (path[0] != '/' && path[0] != '@')) return;
+    memcpy(to.sun_path, path, len);
+    if (path[0] == '@') to.sun_path[0] = '\0';
+    char text[256];
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || n < 0 || n >= (int)sizeof(text)) return;
+    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
+    sendto(fd, text, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&to, size);
+    close(fd);
+}
+
 /* -- serve ------------------------------------------------------------------------ */
 
 struct signals {
@@ -187,13 +215,22 @@ static void *wait_signals(void *arg) {
     return NULL;
 }
 
+static void reload(perilune *g) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    notify("RELOADING=1\nMONOTONIC_USEC=%lld\n", (long long)t.tv_sec * 1000000 + t.tv_nsec / 1000);
+    int rc = perilune_reload(g); /* logs what happens */
+    notify("READY=1\nSTATUS=%s\n", rc == 0 ? "Serving" : "Serving the old configuration, the last reload was refused");
+}
+
 static void act_on(struct signals *s) {
     static const int from_configuration = -1;
-    if (atomic_exchange(&s->hup, 0) > 0) perilune_reload(s->g); /* logs what happens */
+    if (atomic_exchange(&s->hup, 0) > 0) reload(s->g);
     int term = atomic_load(&s->term);
     if (term >= 2) perilune_stop(s->g);
     else if (term == 1 && !s->draining) {
         s->draining = true;
+        notify("STOPPING=1\nSTATUS=Draining\n");
         perilune_drain(s->g, from_configuration);
     }
 }
@@ -223,6 +260,7 @@ static int serve_until_done(struct signals *s) {
     }
     say_hello(s->g);
     if (pthread_create(&thread, NULL, wait_signals, s) != 0) return 1;
+    notify("READY=1\nSTATUS=Serving\nMAINPID=%lld\n", (long long)getpid());
     while (perilune_poll(s->g, -1) == 0) act_on(s);
     atomic_store(&s->over, true);
     pthread_kill(thread, SIGTERM);

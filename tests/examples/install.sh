@@ -33,5 +33,12 @@ ${CC:-cc} "$stage/version.c" -o "$stage/static" $(pkg-config --static --cflags -
 check "with the static library" "$("$stage/static")" "$version"
 check "the program" "$("$stage/usr/bin/perilune" check examples/quickstart.lua)" "examples/quickstart.lua: ok"
 
+unit="$stage/usr/lib/systemd/system/perilune.service"
+check "what the unit starts" "$(sed -n 's/^ExecStart=\([^ ]*\) .*/\1/p' "$unit")" "$stage/usr/bin/perilune"
+check "nothing in the unit is left to fill in" "$(grep -v '^#' "$unit" | grep -c '@PREFIX@')" 0
+if command -v systemd-analyze > /dev/null; then
+    check "what systemd says of the unit" "$(systemd-analyze verify "$unit" 2>&1 | grep -i perilune.service)" ""
+fi
+
 echo "install: $passed passed, $failed failed"
 [ "$failed" -eq 0 ]

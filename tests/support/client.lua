@@ -203,6 +203,14 @@ end
 --- read-log: somebody reads the log at last (options: log unread).
 OPS["read-log"] = function(self) self.scene.server:read_log() end
 
+--- await-notify TEMPLATE: until the service manager has heard it (options: notify yes).
+OPS["await-notify"] = function(self, c)
+  local ok = loop.until_true(self.scene:left(), function()
+    return template.find(c.rest, self.scene.server:notified())
+  end)
+  if not ok then return fail(self, c, "was not said; heard: " .. self.scene.server:notified()) end
+end
+
 --- await-log TEMPLATE: until the server has logged it.
 OPS["await-log"] = function(self, c)
   local ok = loop.until_true(self.scene:left(), function()

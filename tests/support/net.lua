@@ -4,9 +4,11 @@
 -- it passed.  The default is long: it is for what never comes, not for what is slow.
 -- Results are values, not errors: a test says itself what it expected.
 
+local ffi = require "ffi"
 local posix = require "support.posix"
 local loop = require "support.loop"
 
+local C = posix.C
 local M = {}
 local DEFAULT = 30
 
@@ -194,6 +196,21 @@ function M.free_port()
     if ok then return next_port end
   end
   error("no free port between 10000 and 32000")
+end
+
+--- Listens for datagrams at a path; returns a function that gives all that came so far.
+function M.datagrams(path)
+  local fd = C.socket(1, 2, 0)
+  local name = ffi.new("struct p_sockaddr_un", 1, path)
+  assert(fd >= 0 and C.bind(fd, ffi.cast("const struct p_sockaddr_in *", name), ffi.sizeof(name)) == 0, "bind " .. path)
+  local room, text = ffi.new("char[?]", 1024), ""
+  return function()
+    while true do
+      local n = tonumber(C.recv(fd, room, 1024, 0x40)) -- MSG_DONTWAIT
+      if n <= 0 then return text end
+      text = text .. ffi.string(room, n)
+    end
+  end
 end
 
 return M

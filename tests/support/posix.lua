@@ -10,6 +10,7 @@ local bit = require "bit"
 ffi.cdef [[
 typedef long p_ssize;
 struct p_sockaddr_in { uint16_t family; uint16_t port; uint32_t addr; uint8_t zero[8]; };
+struct p_sockaddr_un { uint16_t family; char path[108]; };
 struct p_pollfd { int fd; short events; short revents; };
 struct p_timespec { long sec; long nsec; };
 struct p_linger { int on; int seconds; };

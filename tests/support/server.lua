@@ -45,6 +45,7 @@ end
 ---   args    further arguments of serve
 ---   env     further variables
 ---   deaf    nobody reads what it says, until read_log()
+---   notify  a service manager listens: notified() is what it heard
 --- Returns the server, or nil and what it said.
 function M.start(options)
   local vars = setmetatable({}, { __index = options.vars })
@@ -59,7 +60,13 @@ function M.start(options)
 
   local args = { M.binary(), "serve", dir .. "/perilune.lua" }
   for _, a in ipairs(options.args or {}) do args[#args + 1] = a end
-  self.proc = proc.spawn(args, { output = dir .. "/log", env = options.env, files = options.limit,
+  local env = {}
+  for k, v in pairs(options.env or {}) do env[k] = v end
+  if options.notify then
+    self.notify = net.datagrams(dir .. "/notify")
+    env.NOTIFY_SOCKET = dir .. "/notify"
+  end
+  self.proc = proc.spawn(args, { output = dir .. "/log", env = env, files = options.limit,
                                   pipe = options.deaf })
   local up = loop.until_true(options.wait or 30, function()
     if not self.proc:alive() then return "dead" end
@@ -86,6 +93,9 @@ end
 
 function Server:log() return self.proc:text() end
 function Server:read_log() self.proc:read_pipe() end
+
+--- What the service manager has heard so far.
+function Server:notified() return self.notify() end
 
 --- POST /admin/reload; returns the response.
 function Server:reload(seconds)

@@ -366,7 +366,7 @@ local function start_server(c, ups, dead)
   for k, v in (set.env or ""):gmatch("(%w[%w_]*)=(%S*)") do env[k] = v end
   return server.start({ config = c.config and case.text(c.config), files = c.files, vars = vars,
                         args = args, env = env, limit = tonumber(set.descriptors),
-                        deaf = set.log == "unread" })
+                        deaf = set.log == "unread", notify = set.notify == "yes" })
 end
 
 local function run_group(group)
