@@ -43,7 +43,7 @@ struct tls {
     struct tls_context *context; /* a share: the BIO's methods are its */
     struct tls_ticket  *ticket;  /* a client's; NULL: a server */
     struct slice        in;      /* not yet taken by OpenSSL */
-    bool                between; /* it waits for the first byte of a record */
+    bool                between; /* OpenSSL holds no part of a record */
     struct buf          out;
     unsigned long       error;   /* OpenSSL's code of what broke it */
     X509               *refused; /* a share: the certificate that was not accepted */
@@ -56,11 +56,12 @@ static int bio_read(BIO *b, char *to, int size) {
     BIO_clear_retry_flags(b);
     size_t n = t->in.len < (size_t)size ? t->in.len : (size_t)size;
     if (n == 0) {
-        t->between = size == SSL3_RT_HEADER_LENGTH;
+        t->between = size == SSL3_RT_HEADER_LENGTH; /* it asks for a head, and has nothing of it */
         BIO_set_retry_read(b);
         return -1;
     }
     memcpy(to, t->in.ptr, n);
+    t->between = false;
     t->in = slice_of(t->in.ptr + n, t->in.len - n);
     return (int)n;
 }
@@ -307,16 +308,25 @@ void tls_free(struct tls *t) {
 
 /* -- Bytes ------------------------------------------------------------------------------- */
 
+/* SSL_get_error() looks at the queue of errors, which is nearly always empty: clearing it costs more
+ * than to look. */
+static void forget_errors(void) {
+    if (ERR_peek_error() != 0) ERR_clear_error();
+}
+
 void tls_feed(struct tls *t, struct slice cipher) { t->in = cipher; }
+
+/* Nothing is there.  SSL_MODE_RELEASE_BUFFERS forgets the 16 KiB that a ticket's arrival took for an
+ * answer to it.  OpenSSL before 3.2 would give up a buffer with the head of a record, too. */
+static int wait_for_more(struct tls *t) {
+    if (t->between && SSL_is_init_finished(t->ssl)) SSL_free_buffers(t->ssl);
+    return 0;
+}
 
 /* What a call that did not succeed means. */
 static int result_of(struct tls *t, int n) {
     switch (SSL_get_error(t->ssl, n)) {
-    case SSL_ERROR_WANT_READ:
-        /* SSL_MODE_RELEASE_BUFFERS forgets the 16 KiB that a ticket's arrival took for an answer to
-         * it.  OpenSSL before 3.2 would give up a buffer with the head of a record, too. */
-        if (t->between && SSL_is_init_finished(t->ssl)) SSL_free_buffers(t->ssl);
-        return 0;
+    case SSL_ERROR_WANT_READ: return wait_for_more(t);
     case SSL_ERROR_WANT_WRITE: return 0;
     case SSL_ERROR_ZERO_RETURN: return PERILUNE_ERR_CANCELED;
     default:
@@ -328,7 +338,7 @@ static int result_of(struct tls *t, int n) {
 }
 
 int tls_handshake(struct tls *t) {
-    ERR_clear_error();
+    forget_errors();
     int n = SSL_do_handshake(t->ssl);
     if (n == 1) return 1;
     int rc = result_of(t, n);
@@ -336,13 +346,17 @@ int tls_handshake(struct tls *t) {
 }
 
 long tls_read(struct tls *t, char *out, size_t size) {
-    ERR_clear_error();
+    /* Asked again behind the last record, OpenSSL would take a buffer of 16 KiB to find nothing. */
+    if (t->in.len == 0 && t->between && SSL_get_shutdown(t->ssl) == 0) return wait_for_more(t);
+    forget_errors();
     int n = SSL_read(t->ssl, out, (int)size);
-    return n > 0 ? n : result_of(t, n);
+    if (n <= 0) return result_of(t, n);
+    t->between = t->in.len == 0 && SSL_has_pending(t->ssl) == 0;
+    return n;
 }
 
 int tls_write(struct tls *t, struct slice plain) {
-    ERR_clear_error();
+    forget_errors();
     while (plain.len > 0) {
         int n = SSL_write(t->ssl, plain.ptr, (int)(plain.len > 1 << 30 ? 1 << 30 : plain.len));
         if (n <= 0) { /* `out` takes everything: only real errors */
