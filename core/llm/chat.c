@@ -45,19 +45,22 @@ static bool is_null(const struct json_doc *doc, uint32_t n) {
     return n == JSON_NONE || json_type(doc, n) == JSON_NULL;
 }
 
-static int check_message(const struct json_doc *doc, uint32_t m, unsigned i, struct failure *f) {
+/* Its name is written only now: a long conversation has hundreds of messages that are in order. */
+static int bad_message(struct failure *f, const struct json_doc *doc, uint32_t node, unsigned i, const char *member,
+                       const char *must) {
     char param[64];
-    snprintf(param, sizeof(param), "messages[%u]", i);
-    if (!is_type(doc, m, JSON_OBJECT)) return bad_field(f, doc, m, param, "an object");
+    snprintf(param, sizeof(param), "messages[%u]%s", i, member);
+    return bad_field(f, doc, node, param, must);
+}
+
+static int check_message(const struct json_doc *doc, uint32_t m, unsigned i, struct failure *f) {
+    if (!is_type(doc, m, JSON_OBJECT)) return bad_message(f, doc, m, i, "", "an object");
     uint32_t role = json_get(doc, m, SLICE("role"));
-    snprintf(param, sizeof(param), "messages[%u].role", i);
-    if (role == JSON_NONE) return bad_field(f, doc, m, param, "present");
-    if (!is_type(doc, role, JSON_STRING)) return bad_field(f, doc, role, param, "a string");
+    if (role == JSON_NONE) return bad_message(f, doc, m, i, ".role", "present");
+    if (!is_type(doc, role, JSON_STRING)) return bad_message(f, doc, role, i, ".role", "a string");
     uint32_t content = json_get(doc, m, SLICE("content"));
-    snprintf(param, sizeof(param), "messages[%u].content", i);
-    if (!is_null(doc, content) && !is_type(doc, content, JSON_STRING) &&
-        !is_type(doc, content, JSON_ARRAY))
-        return bad_field(f, doc, content, param, "a string or an array of parts");
+    if (!is_null(doc, content) && !is_type(doc, content, JSON_STRING) && !is_type(doc, content, JSON_ARRAY))
+        return bad_message(f, doc, content, i, ".content", "a string or an array of parts");
     return 0;
 }
 
