@@ -83,7 +83,9 @@ return function(given)
   check_names(options.fields)
   return function(req, next)
     local fields = req.ctx.stream_fields or options.fields or fields_of.from_format(req.response_format)
-    if not fields or not chat.messages(req) or (req.n or 1) ~= 1 then return next(req) end
+    -- On other paths the answer passes as bytes: nobody could read the fields out of it.
+    local is_chat = chat.messages(req) and req.path:find("/chat/completions$")
+    if not fields or not is_chat or (req.n or 1) ~= 1 then return next(req) end
     if not req.ctx.stream_fields then -- else it is tried again
       local text = fields_of.instruction(fields)
       report(req, perilune.tokens(text, req.model))

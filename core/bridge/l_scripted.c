@@ -169,15 +169,14 @@ int l_scripted(lua_State *L) {
     check_pieces(L, 3, n);
     struct state *s = state_of(L);
     struct body *b = request_body(L, 1);
-    int kind = b ? b->kind : -1;
-    bool stream = kind == CHAT_COMPLETION && b->chat.stream;
-    bool keep_usage = kind == CHAT_COMPLETION && req->body && req->body->chat.wants_usage;
+    const struct dialect *d = b ? b->dialect : NULL;
+    bool stream = d != NULL && b->chat.stream;
+    bool keep_usage = d != NULL && req->body && req->body->chat.wants_usage;
     body_put(b);
     struct scripted *c = make(L, (unsigned)n);
     struct response *r = c == NULL ? NULL
         : response_new(&(struct response_options){ .loop = s->loop, .upstream = upstream,
-                                                   .dialect = kind == CHAT_COMPLETION  ? &openai_chat
-                                                            : kind == CHAT_EMBEDDING ? &openai_embeddings : NULL,
+                                                   .dialect = d,
                                                    .among = &req->responses, .limit = s->limits.max_answer,
                                                    .high_water = s->limits.high_water });
     if (r == NULL) {
@@ -193,10 +192,10 @@ int l_scripted(lua_State *L) {
     if (buf_failed(&c->bytes)) {
         scripted_free(c);
         source = NULL;
-    } else if (kind >= 0) {
+    } else if (d != NULL) {
         struct answer_options opt = { .upstream = upstream, .stream = stream, .keep_usage = keep_usage,
                                       .limit = s->limits.max_answer };
-        source = answer_new(source, &opt);
+        source = d->reader(source, &opt);
     }
     response_start(r, source);
     return lib_wait_response(L, r);

@@ -94,7 +94,7 @@ struct body *request_body(lua_State *L, int index) {
     struct body *body;
     struct failure f;
     failure_init(&f);
-    if (body_new(&body, &bytes, r->body->kind, &f) == 0) return body;
+    if (body_new(&body, &bytes, r->body->dialect, &f) == 0) return body;
     lua_pushfstring(L, "the policy left an invalid request: %s", f.message);
     failure_deinit(&f);
     lua_error(L);
@@ -478,9 +478,7 @@ int l_new_request(lua_State *L) {
     buf_put(&bytes, text, len);
     struct failure f;
     failure_init(&f);
-    int kind = strstr(r->path.ptr, "/chat/completions") ? (int)CHAT_COMPLETION
-               : strstr(r->path.ptr, "/embeddings")     ? (int)CHAT_EMBEDDING : -1;
-    if (body_new(&r->body, &bytes, kind, &f) != 0) {
+    if (body_new(&r->body, &bytes, dialect_find(r->path), &f) != 0) {
         lua_pushnil(L);
         lib_push_failure(L, &f);
         failure_deinit(&f);

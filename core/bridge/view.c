@@ -345,7 +345,7 @@ int l_json_view(lua_State *L) {
     buf_slice(&bytes, s);
     struct failure f;
     failure_init(&f);
-    if (body_new(&v->body, &bytes, -1, &f) != 0) {
+    if (body_new(&v->body, &bytes, NULL, &f) != 0) {
         static const char subject[] = "the body is ";
         size_t skip = strncmp(f.message, subject, sizeof(subject) - 1) == 0 ? sizeof(subject) - 1 : 0;
         lua_pushnil(L);

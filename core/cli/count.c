@@ -130,7 +130,7 @@ static int count_chat(struct counting *j) {
     struct failure f;
     failure_init(&f);
     int rc = chat_parse(&doc, buf_get(&j->text), &f);
-    if (rc == 0) rc = chat_read(CHAT_COMPLETION, &doc, &chat, &f);
+    if (rc == 0) rc = chat_read_completion(&doc, &chat, &f);
     int status = rc == 0 ? count_doc(j, &doc, &chat) : say(j, f.message);
     json_deinit(&doc);
     failure_deinit(&f);

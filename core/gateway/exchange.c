@@ -339,8 +339,8 @@ static bool answer_models(struct exchange *x) {
 }
 
 /* A path that no route names.  Returns false after having failed x. */
-static bool serve_unrouted(struct exchange *x, int kind) {
-    if (kind < 0 && !path_is_passed_on(x->req->path))
+static bool serve_unrouted(struct exchange *x) {
+    if (x->dialect == NULL && !path_is_passed_on(x->req->path))
         exchange_fail(x, FAILURE_NOT_FOUND, "no such path; a route in the configuration can add it");
     else if (x->gen->config->guarded)
         exchange_fail(x, FAILURE_NOT_FOUND, "no route has this path, and with auth_keys on a route nothing is served "
@@ -360,24 +360,12 @@ static void choose_route(struct exchange *x, bool *wrong_method) {
     if (x->route != NULL) r->path = route_strip(x->route, r->path);
 }
 
-static bool ends_with(struct slice s, struct slice end) {
-    return s.len >= end.len && memcmp(s.ptr + s.len - end.len, end.ptr, end.len) == 0;
-}
-
-/* Which of the bodies we understand, or -1.  A chat is one wherever it is: providers put
- * deployments and versions in front of these names. */
-static int kind_of(const struct request *r) {
-    if (ends_with(r->path, SLICE("/chat/completions"))) return CHAT_COMPLETION;
-    if (ends_with(r->path, SLICE("/embeddings"))) return CHAT_EMBEDDING;
-    return -1;
-}
-
 /* Parses the body, or keeps it as it is.  Returns false after having failed x. */
-static bool take_body(struct exchange *x, int kind, struct buf *bytes) {
+static bool take_body(struct exchange *x, struct buf *bytes) {
     struct failure f;
     failure_init(&f);
-    if (kind >= 0) {
-        if (body_new(&x->req->body, bytes, kind, &f) != 0) {
+    if (x->dialect != NULL) {
+        if (body_new(&x->req->body, bytes, x->dialect, &f) != 0) {
             fail(x, &f);
             return false;
         }
@@ -391,10 +379,9 @@ static bool take_body(struct exchange *x, int kind, struct buf *bytes) {
         /* JSON can say which model; what is none goes on as it is. */
         struct failure ignored;
         failure_init(&ignored);
-        if (body_from(&x->req->body, x->req->raw, -1, &ignored) == 0) blob_ref(x->req->raw);
+        if (body_from(&x->req->body, x->req->raw, NULL, &ignored) == 0) blob_ref(x->req->raw);
         failure_deinit(&ignored);
     }
-    x->chat = kind >= 0;
     return true;
 }
 
@@ -403,18 +390,18 @@ void exchange_begin(struct exchange *x, struct buf *body) {
     const struct request *r = x->req;
     bool wrong_method = false;
     choose_route(x, &wrong_method);
-    int kind = kind_of(x->req);
+    x->dialect = dialect_find(x->req->path);
     if (x->route == NULL && !wrong_method && answer_models(x)) return;
-    if (wrong_method || (kind >= 0 && !slice_eq(r->method, SLICE("POST")))) {
+    if (wrong_method || (x->dialect != NULL && !slice_eq(r->method, SLICE("POST")))) {
         exchange_fail(x, FAILURE_METHOD, "this method is not allowed here; use POST");
         return;
     }
-    if (x->route == NULL && !serve_unrouted(x, kind)) return;
-    if (kind < 0 && config_path_climbs(x->req->path)) {
+    if (x->route == NULL && !serve_unrouted(x)) return;
+    if (x->dialect == NULL && config_path_climbs(x->req->path)) {
         exchange_fail(x, FAILURE_INVALID_REQUEST, "the path has a segment '.' or '..'");
         return;
     }
-    if (!take_body(x, kind, body)) return;
+    if (!take_body(x, body)) return;
     /* Upstream calls have the same deadline and come first with a better message. */
     if (c->request_ms) timer_start(x->w->loop, &x->deadline, c->request_ms + 5, deadline_due);
     if (x->stream) stats_add(&x->w->metrics.streams, 1);

@@ -39,7 +39,7 @@ struct exchange {
     int                    status;   /* that the client was told, or will be */
     bool                   committed; /* it was told: the client sets it, and status with it */
     bool                   stream;   /* the client asked for one */
-    bool                   chat;     /* the body is one that we understand */
+    const struct dialect  *dialect;  /* of the body and its answer; NULL: they are passed through */
 };
 
 /* Takes a share of the worker's generation and makes the request, with an id and a deadline.

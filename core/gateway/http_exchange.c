@@ -18,7 +18,7 @@
 #include "base/err_body.h"
 #include "flow/headers.h"
 #include "gateway/exchange.h"
-#include "llm/openai.h"
+#include "llm/dialect.h"
 
 struct http_exchange {
     struct exchange      x;
@@ -109,7 +109,7 @@ static enum flow on_head(struct http_exchange *e, const struct event *ev) {
         timer_stop(e->x.w->loop, &e->comment); /* a comment came first: 200 is said */
         return FLOW_MORE;
     }
-    if (e->x.chat && !e->frames) return FLOW_MORE; /* with its length, when the body is here */
+    if (e->x.dialect != NULL && !e->frames) return FLOW_MORE; /* with its length, when the body is here */
     send_head(e, ev->status, ev->content_type, ev->has_length ? ev->length : REPLY_CHUNKED);
     return FLOW_MORE;
 }
@@ -118,7 +118,8 @@ static enum flow on_head(struct http_exchange *e, const struct event *ev) {
 static bool retell(struct http_exchange *e, struct slice whole, struct buf *out) {
     struct json_doc doc = { .nodes = NULL };
     int rc = json_parse(&doc, whole, &(struct json_error){ 0 });
-    bool told = rc == 0 && openai_completion_as_chunks(out, &doc, e->x.req->body->chat.wants_usage);
+    bool told = rc == 0 && e->x.dialect->write_whole != NULL &&
+                e->x.dialect->write_whole(out, &doc, e->x.req->body->chat.wants_usage);
     json_deinit(&doc);
     e->retold = told;
     if (rc == PERILUNE_ERR_NOMEM || buf_failed(out))
@@ -130,7 +131,7 @@ static bool retell(struct http_exchange *e, struct slice whole, struct buf *out)
 }
 
 static enum flow on_bytes(struct http_exchange *e, const struct event *ev) {
-    if (e->x.chat && !e->x.committed) send_head(e, e->x.status, SLICE("application/json"), ev->raw.len);
+    if (e->x.dialect != NULL && !e->x.committed) send_head(e, e->x.status, SLICE("application/json"), ev->raw.len);
     if (!e->begun || e->frames) return reply_body(e->http, ev->raw);
     struct buf out;
     buf_init(&out, 0);
@@ -145,7 +146,7 @@ static void on_end(struct http_exchange *e) {
     if (e->retold) {
         struct buf out;
         buf_init(&out, 0);
-        openai_chunk_end(&out);
+        dialect_write_event(&out, e->x.dialect->end_mark);
         if (buf_failed(&out)) reply_lost(e->http);
         reply_body(e->http, buf_get(&out));
         buf_deinit(&out);
@@ -165,9 +166,13 @@ static void on_error(struct http_exchange *e, const struct failure *f) {
         reply_abort(e->http);
         return;
     }
-    struct buf b;
+    struct buf b, data;
     buf_init(&b, 0);
-    openai_error_event(&b, f);
+    buf_init(&data, 0);
+    (e->x.dialect ? e->x.dialect : &openai_chat)->write_error(&data, f);
+    dialect_write_event(&b, buf_get(&data));
+    if (buf_failed(&data)) b.error = data.error;
+    buf_deinit(&data);
     if (buf_failed(&b)) reply_lost(e->http); /* an end without the event would look complete */
     reply_body(e->http, buf_get(&b));
     reply_end(e->http);

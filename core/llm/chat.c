@@ -90,7 +90,8 @@ static int check_stream(const struct json_doc *doc, struct chat *out, struct fai
     return 0;
 }
 
-int chat_read(enum chat_kind kind, const struct json_doc *doc, struct chat *out, struct failure *f) {
+/* What all bodies have: they are objects, and may name a model. */
+static int read_model(const struct json_doc *doc, struct chat *out, struct failure *f) {
     *out = (struct chat){ .model = JSON_NONE, .messages = JSON_NONE };
     if (!is_type(doc, 0, JSON_OBJECT)) {
         failure_set(f, FAILURE_INVALID_REQUEST, "the body must be a JSON object (byte %u)",
@@ -101,15 +102,24 @@ int chat_read(enum chat_kind kind, const struct json_doc *doc, struct chat *out,
     if (is_null(doc, out->model)) out->model = JSON_NONE;
     else if (!is_type(doc, out->model, JSON_STRING))
         return bad_field(f, doc, out->model, "model", "a string");
-    if (kind == CHAT_EMBEDDING) {
-        uint32_t input = json_get(doc, 0, SLICE("input"));
-        if (input == JSON_NONE) return missing(f, "input");
-        if (!is_type(doc, input, JSON_STRING) && !is_type(doc, input, JSON_ARRAY))
-            return bad_field(f, doc, input, "input", "a string or an array");
-        return 0;
-    }
+    return 0;
+}
+
+int chat_read_embedding(const struct json_doc *doc, struct chat *out, struct failure *f) {
+    int err = read_model(doc, out, f);
+    if (err) return err;
+    uint32_t input = json_get(doc, 0, SLICE("input"));
+    if (input == JSON_NONE) return missing(f, "input");
+    if (!is_type(doc, input, JSON_STRING) && !is_type(doc, input, JSON_ARRAY))
+        return bad_field(f, doc, input, "input", "a string or an array");
+    return 0;
+}
+
+int chat_read_completion(const struct json_doc *doc, struct chat *out, struct failure *f) {
+    int err = read_model(doc, out, f);
+    if (err) return err;
     out->messages = json_get(doc, 0, SLICE("messages"));
-    int err = check_messages(doc, out->messages, f);
+    err = check_messages(doc, out->messages, f);
     return err ? err : check_stream(doc, out, f);
 }
 

@@ -6,8 +6,6 @@
 #include "base/err.h"
 #include "base/json.h"
 
-enum chat_kind { CHAT_COMPLETION, CHAT_EMBEDDING };
-
 struct chat {
     uint32_t model, messages; /* nodes, or JSON_NONE */
     bool     stream;
@@ -16,7 +14,8 @@ struct chat {
 
 /* Understands the parsed body.  Returns 0, or PERILUNE_ERR_INVAL with *f naming
  * the field and the byte offset. */
-int chat_read(enum chat_kind kind, const struct json_doc *doc, struct chat *out, struct failure *f);
+int chat_read_completion(const struct json_doc *doc, struct chat *out, struct failure *f);
+int chat_read_embedding(const struct json_doc *doc, struct chat *out, struct failure *f);
 
 #define CHAT_CHOICES_MAX 128 /* OpenAI's most */
 /* How many choices the request asks for (n). */

@@ -8,19 +8,49 @@
 #include "base/err.h"
 #include "llm/pieces.h"
 
+struct answer_options;
+struct chat;
+struct chat_asked;
+struct source;
+
 struct dialect {
     const char  *name;
+    struct slice path;     /* of its requests, the end of it: providers put versions and deployments in front */
     struct slice end_mark; /* the data of a stream's last event; empty: there is none */
+
+    /* Requests.  Understands the parsed body.  Returns 0, or PERILUNE_ERR_INVAL with *f naming the
+     * field and the byte offset. */
+    int          (*parse)(const struct json_doc *doc, struct chat *out, struct failure *f);
+    /* Would edit() change anything? */
+    bool         (*needs_edit)(const struct json_doc *doc, struct slice model, bool usage);
+    /* Appends the body with another model (ptr NULL: its own) and, when usage is set, asking for
+     * usage; all else byte for byte.  *asked: where that question stands, to be left out later. */
+    void         (*edit)(const struct json_doc *doc, struct slice model, bool usage, struct buf *out,
+                         struct chat_asked *asked);
+    /* How many choices are asked for; 0: not known. */
+    unsigned     (*choices)(const struct json_doc *doc);
+
+    /* Answers.  Wraps an upstream's source: usage, errors inside, the end of each choice. */
+    struct source *(*reader)(struct source *from, const struct answer_options *opt);
     /* The pieces of an event, or of a whole answer; l is emptied first.  NULL: its answers have none. */
-    void       (*pieces)(const struct json_doc *doc, struct piece_list *l);
+    void         (*pieces)(const struct json_doc *doc, struct piece_list *l);
     /* Members that each event of an answer repeats (id, model ...), for write_piece(). */
-    void       (*write_common)(struct buf *out, const struct json_doc *doc);
+    void         (*write_common)(struct buf *out, const struct json_doc *doc);
     /* The data of an event with nothing but text as the piece p, whose name is `name`; no line ends. */
-    void       (*write_piece)(struct buf *out, struct slice common, const struct piece *p, struct slice name,
-                              struct slice text);
-    /* The data of the event that a stream ends with after a failure. */
-    void       (*write_error)(struct buf *out, const struct failure *f);
+    void         (*write_piece)(struct buf *out, struct slice common, const struct piece *p, struct slice name,
+                                struct slice text);
+    /* The events of a whole answer, for a stream that has begun, but for the end mark.  False, with
+     * nothing written: doc is no whole answer. */
+    bool         (*write_whole)(struct buf *out, const struct json_doc *doc, bool keep_usage);
+    /* The data of an error: in a stream the last event, else the body. */
+    void         (*write_error)(struct buf *out, const struct failure *f);
 };
+
+/* Whose requests have this path; NULL: nobody's that we know. */
+const struct dialect *dialect_find(struct slice path);
+
+/* An event of a stream with this data. */
+void dialect_write_event(struct buf *out, struct slice data);
 
 extern const struct dialect openai_chat, openai_embeddings;
 

@@ -8,11 +8,6 @@
  * `delta` there, and each call of a tool carries its index. */
 #include "llm/openai.h"
 
-const struct dialect openai_chat = { .name = "openai", .end_mark = SLICE("[DONE]"), .pieces = openai_pieces,
-                                     .write_common = openai_write_common, .write_piece = openai_write_piece,
-                                     .write_error = failure_write_json };
-const struct dialect openai_embeddings = { .name = "openai embeddings", .write_error = failure_write_json };
-
 static void put_common(struct buf *out, const struct openai_answer *a, const char *object) {
     buf_puts(out, "{\"id\":");
     json_write_string(out, a->id);
@@ -73,18 +68,6 @@ void openai_chunk_usage(struct buf *out, const struct openai_answer *a) {
     buf_puts(out, ",\"choices\":[]");
     put_usage(out, a->usage);
     buf_puts(out, "}\n\n");
-}
-
-void openai_chunk_end(struct buf *out) {
-    buf_puts(out, "data: ");
-    buf_slice(out, openai_chat.end_mark);
-    buf_puts(out, "\n\n");
-}
-
-void openai_error_event(struct buf *out, const struct failure *f) {
-    buf_puts(out, "data: ");
-    failure_write_json(out, f);
-    buf_puts(out, "\n\n");
 }
 
 /* -- A whole answer as a stream ------------------------------------------------------ */

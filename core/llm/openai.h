@@ -21,10 +21,6 @@ void openai_chunk_role(struct buf *out, const struct openai_answer *a);
 void openai_chunk_text(struct buf *out, const struct openai_answer *a, struct slice text);
 void openai_chunk_finish(struct buf *out, const struct openai_answer *a);
 void openai_chunk_usage(struct buf *out, const struct openai_answer *a);
-void openai_chunk_end(struct buf *out);
-
-/* What a stream ends with after a failure: never followed by [DONE]. */
-void openai_error_event(struct buf *out, const struct failure *f);
 
 /* A parsed chat.completion as the frames of a stream, without [DONE]: for a client
  * whose stream has begun before it was known that the answer comes whole.  Returns
@@ -34,7 +30,7 @@ bool openai_completion_as_chunks(struct buf *out, const struct json_doc *doc, bo
 /* Is this choice complete?  A finish_reason that says something. */
 bool openai_is_finished(const struct json_doc *doc, uint32_t choice);
 
-/* The functions of the table openai_chat (openai_pieces.c). */
+/* Of the row openai_chat (openai_pieces.c). */
 void openai_pieces(const struct json_doc *doc, struct piece_list *l);
 void openai_write_common(struct buf *out, const struct json_doc *doc);
 void openai_write_piece(struct buf *out, struct slice common, const struct piece *p, struct slice name,

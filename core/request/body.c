@@ -20,7 +20,7 @@ static void read_other(struct body *b) {
     if (is_list_of_objects(&b->doc, list)) b->chat.messages = list;
 }
 
-int body_from(struct body **out, struct blob *text, int kind, struct failure *f) {
+int body_from(struct body **out, struct blob *text, const struct dialect *d, struct failure *f) {
     *out = NULL;
     struct body *b = mem_zalloc(sizeof(*b));
     if (b == NULL) {
@@ -28,9 +28,9 @@ int body_from(struct body **out, struct blob *text, int kind, struct failure *f)
         return PERILUNE_ERR_NOMEM;
     }
     b->refs = 1;
-    b->kind = kind;
+    b->dialect = d;
     int rc = chat_parse(&b->doc, blob_get(text), f);
-    if (rc == 0 && kind >= 0) rc = chat_read((enum chat_kind)kind, &b->doc, &b->chat, f);
+    if (rc == 0 && d != NULL) rc = d->parse(&b->doc, &b->chat, f);
     else if (rc == 0) read_other(b);
     if (rc != 0) {
         body_put(b);
@@ -41,14 +41,14 @@ int body_from(struct body **out, struct blob *text, int kind, struct failure *f)
     return 0;
 }
 
-int body_new(struct body **out, struct buf *bytes, int kind, struct failure *f) {
+int body_new(struct body **out, struct buf *bytes, const struct dialect *d, struct failure *f) {
     *out = NULL;
     struct blob *text = blob_take(bytes);
     if (text == NULL) {
         failure_set(f, FAILURE_NO_MEMORY, "out of memory for the body");
         return PERILUNE_ERR_NOMEM;
     }
-    int rc = body_from(out, text, kind, f);
+    int rc = body_from(out, text, d, f);
     if (rc != 0) blob_put(text);
     return rc;
 }

@@ -148,12 +148,14 @@ static struct blob *form_bytes(const struct request *r, struct slice model) {
 static struct blob *bytes_of(const struct outgoing *o, bool usage, struct call_optional *optional) {
     struct slice model = slice_str(o->pool->target->model);
     if (o->body == NULL) return form_bytes(o->request, model);
-    if (o->body->kind < 0 && o->body->chat.model == JSON_NONE) return blob_ref(o->body->text);
-    if (!chat_needs_edit(&o->body->doc, model, usage)) return blob_ref(o->body->text);
+    if (o->body->dialect == NULL && o->body->chat.model == JSON_NONE) return blob_ref(o->body->text);
+    /* Other JSON may name a model, too, and calls it as everybody does. */
+    const struct dialect *d = o->body->dialect ? o->body->dialect : &openai_chat;
+    if (!d->needs_edit(&o->body->doc, model, usage)) return blob_ref(o->body->text);
     struct buf out;
     buf_init(&out, 0);
     struct chat_asked asked;
-    chat_edit(&o->body->doc, model, usage, &out, &asked);
+    d->edit(&o->body->doc, model, usage, &out, &asked);
     *optional = (struct call_optional){ asked.at, asked.len, asked.was, { "stream_options", "include_usage" } };
     return blob_take(&out);
 }
@@ -226,7 +228,7 @@ static struct source *make_call(const struct outgoing *o, struct blob *body, boo
     if (stream) opt.timeouts.first_token_ms = least(opt.timeouts.first_token_ms, o->timeout_ms);
     else opt.timeouts.total_ms = least(opt.timeouts.total_ms, o->timeout_ms);
     if (!stream) opt.timeouts.first_token_ms = 0; /* nothing comes before the whole does */
-    opt.unread = o->body == NULL || o->body->kind < 0;
+    opt.unread = o->body == NULL || o->body->dialect == NULL;
     opt.over = o->over;
     opt.over_ud = o->ud;
     struct source *c = call_new(&opt);
@@ -247,9 +249,10 @@ static struct source *make_source(const struct outgoing *o, bool stream, bool ke
     struct source *call = bytes != NULL || !has_bytes ? make_call(o, bytes, stream, &optional) : NULL;
     blob_put(bytes);
     const struct target *t = o->pool->target;
-    if (call == NULL || o->body == NULL || o->body->kind < 0) return call;
-    return answer_new(call, &(struct answer_options){ .upstream = t->name, .stream = stream, .keep_usage = keep_usage,
-                                                      .choices = chat_choices(&o->body->doc),
+    if (call == NULL || o->body == NULL || o->body->dialect == NULL) return call;
+    const struct dialect *d = o->body->dialect;
+    return d->reader(call, &(struct answer_options){ .upstream = t->name, .stream = stream, .keep_usage = keep_usage,
+                                                      .choices = d->choices(&o->body->doc),
                                                       .limit = t->max_answer, .max_event = t->max_event });
 }
 
@@ -257,11 +260,6 @@ static struct source *make_source(const struct outgoing *o, bool stream, bool ke
 static void calibrate(const struct response *r, void *ud) {
     calibration_add(ud, slice_str(r->upstream), slice_str(r->model),
                     (struct calibration_sample){ r->counted, r->usage.prompt, r->counted_own });
-}
-
-static const struct dialect *dialect_of(const struct body *b) {
-    if (b == NULL || b->kind < 0) return NULL;
-    return b->kind == CHAT_COMPLETION ? &openai_chat : &openai_embeddings;
 }
 
 /* For the log and the metrics. */
@@ -275,10 +273,10 @@ static void note_call(struct request *r, const struct target *t) {
 struct response *outgoing_start(struct services *v, const struct outgoing *o) {
     const struct body *b = o->body;
     note_call(o->request, o->pool->target);
-    bool chat = b != NULL && b->kind == CHAT_COMPLETION;
+    bool chat = b != NULL && b->dialect == &openai_chat;
     bool stream = chat && b->chat.stream;
     bool keep_usage = chat && o->request->body && o->request->body->chat.wants_usage;
-    struct response_options ro = { .loop = v->loop, .upstream = o->pool->target->name, .dialect = dialect_of(b),
+    struct response_options ro = { .loop = v->loop, .upstream = o->pool->target->name, .dialect = b ? b->dialect : NULL,
                                    .among = &o->request->responses, .limit = o->pool->target->max_answer,
                                    .pass = &o->pool->target->pass_headers, .high_water = v->high_water };
     struct outgoing_model model = { .text = { .data = NULL } };

@@ -112,7 +112,7 @@ static void emit_end(struct synthetic *y) {
     if (y->stream) {
         openai_chunk_finish(&out, &a);
         if (y->keep_usage) openai_chunk_usage(&out, &a);
-        openai_chunk_end(&out);
+        dialect_write_event(&out, openai_chat.end_mark);
         emit_frames(y, &out);
     } else {
         openai_completion(&out, &a, buf_get(&y->bytes));

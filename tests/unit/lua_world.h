@@ -69,7 +69,7 @@ static void world_open_request(struct world *w) {
     buf_puts(&bytes, text);
     w->request = policy_request_new(w->state);
     CHECK(w->request != NULL);
-    CHECK_INT(body_new(&w->request->body, &bytes, CHAT_COMPLETION, &f), 0);
+    CHECK_INT(body_new(&w->request->body, &bytes, &openai_chat, &f), 0);
     w->request->method = SLICE("POST");
     w->request->path = SLICE("/v1/chat/completions");
 }

@@ -115,7 +115,7 @@ static int ask(struct world *w, bool cancel) {
     buf_init(&body, 0);
     buf_puts(&body, BODY);
     w->request = policy_request_new(w->state);
-    int rc = w->request ? body_new(&w->request->body, &body, CHAT_COMPLETION, &f) : PERILUNE_ERR_NOMEM;
+    int rc = w->request ? body_new(&w->request->body, &body, &openai_chat, &f) : PERILUNE_ERR_NOMEM;
     if (w->request == NULL) buf_deinit(&body);
     failure_deinit(&f);
     if (rc != 0) return rc;

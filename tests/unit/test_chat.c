@@ -77,7 +77,7 @@ static void refused(const char *text, const char *param, const char *message) {
     failure_init(&f);
     struct chat chat;
     CHECK_INT(chat_parse(&doc, slice_str(text), &f), 0);
-    CHECK(chat_read(CHAT_COMPLETION, &doc, &chat, &f) != 0);
+    CHECK(chat_read_completion(&doc, &chat, &f) != 0);
     CHECK_INT(f.status, 400);
     CHECK_STR(f.param, param);
     CHECK_STR(f.message, message);

@@ -86,7 +86,12 @@ TEST_FAULT(an_error_is_an_event_and_no_end) {
     failure_init(&f);
     failure_set(&f, FAILURE_TRUNCATED, "upstream '%s' said \"no\"\n", "up");
     buf_init(&out, 0);
-    openai_error_event(&out, &f);
+    struct buf data;
+    buf_init(&data, 0);
+    openai_chat.write_error(&data, &f);
+    dialect_write_event(&out, buf_get(&data));
+    if (buf_failed(&data)) out.error = data.error;
+    buf_deinit(&data);
     if (!buf_failed(&out)) check_frames(buf_get(&out));
     wrote(&out, "data: {\"error\":{\"message\":\"upstream 'up' said \\\"no\\\"\\n\",\"type\":\"upstream_error\","
                 "\"param\":null,\"code\":\"upstream_truncated\"}}\n\n");
