@@ -14,6 +14,7 @@
 #include "bridge/request.h"
 #include "bridge/response.h"
 #include "bridge/value.h"
+#include "http/field.h"
 #include "llm/dialect.h"
 #include "request/outgoing.h"
 #include "request/synthetic.h"
@@ -231,6 +232,8 @@ int l_respond(lua_State *L) {
     a.text = field_string(L, "text", "");
     a.model = field_string(L, "model", "perilune");
     struct slice upstream = field_string(L, "upstream", "");
+    if (http_field_problem(SLICE("x"), upstream) != NULL) /* it becomes a header */
+        return luaL_error(L, "respond: 'upstream' must not hold a line break or another control byte");
     a.pieces = read_pieces(L, &a.count);
     a.status = field_status(L);
     a.ttft_ms = field_ms(L, "ttft");

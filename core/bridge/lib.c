@@ -18,6 +18,7 @@
 #include "bridge/value.h"
 #include "bridge/view.h"
 #include "flow/headers.h"
+#include "http/field.h"
 #include "http/token.h"
 
 static const char array_key;
@@ -238,11 +239,12 @@ void lib_push_error(lua_State *L, int index) {
 
 void lib_check_header(lua_State *L, const char *name, size_t name_len, const char *value,
                       size_t value_len) {
-    if (name_len == 0) luaL_error(L, "a header name is empty");
-    if (!lib_is_token(slice_of(name, name_len))) luaL_error(L, "'%s' is not a header name", name);
-    for (size_t i = 0; i < value_len; i++)
-        if ((unsigned char)value[i] < ' ' && value[i] != '\t')
-            luaL_error(L, "the value of header '%s' holds a line break or control byte", name);
+    const char *problem = http_field_problem(slice_of(name, name_len), slice_of(value, value_len));
+    if (problem != NULL && name_len == 0) luaL_error(L, "%s", problem);
+    if (problem != NULL) luaL_error(L, "header '%s' %s", name, problem);
+    if (http_field_is_framing(slice_of(name, name_len)))
+        luaL_error(L, "header '%s' cannot be set: the gateway says itself how long a message is and what becomes of "
+                      "its connection", name);
 }
 
 /* -- Small functions ---------------------------------------------------------------------- */

@@ -30,8 +30,7 @@ bool lib_is_failure(lua_State *L, int index);
 /* What was thrown, as a text for the log: strings, numbers, tables with code and message. [0, +n, e] */
 void lib_push_error(lua_State *L, int index);
 
-/* "name: value" lines in out from the string table at index; raises for line
- * breaks and bad names. */
+/* Raises for a bad name, a control byte in the value, and names that frame messages. */
 void lib_check_header(lua_State *L, const char *name, size_t name_len, const char *value,
                       size_t value_len);
 

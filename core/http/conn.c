@@ -351,7 +351,7 @@ static size_t eat_head(struct http_conn *c, struct slice s) {
     c->minor = h->minor != 0;
     c->chunked_in = h->chunked;
     c->body_left = h->has_length ? h->length : 0;
-    c->no_body = slice_eq(h->method, SLICE("HEAD"));
+    c->head_only = slice_eq(h->method, SLICE("HEAD"));
     if (c->body_left > sv->limits.body) {
         refuse(c, 413, "the body is over the limit");
         return 0;

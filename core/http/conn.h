@@ -35,7 +35,9 @@ struct http_conn {
     uint64_t             body_left;
     uint64_t             first_byte_us;
     char                 peer[46];  /* INET6_ADDRSTRLEN */
-    unsigned             keep_alive : 1, chunked_in : 1, chunked_out : 1, minor : 1, no_body : 1,
+    unsigned             keep_alive : 1, chunked_in : 1, chunked_out : 1, minor : 1,
+                         head_only : 1,   /* the request's method is HEAD */
+                         no_body : 1,     /* of the reply that began */
                          close_after : 1, /* once everything is sent */
                          linger : 1,      /* with lingering, then */
                          was_full : 1, feeding : 1, reading : 1;

@@ -106,8 +106,9 @@ struct slice http_request_header(const struct http_request *r, struct slice name
 
 #define REPLY_CHUNKED SIZE_MAX /* length not known: chunked, or until close for HTTP/1.0 */
 
-/* headers: complete lines "name: value\r\n".  Connection, Date and length are
- * added here. */
+/* headers: complete lines "name: value\r\n", none with a name of http_field_is_framing().
+ * Connection, length, and Date when it is missing are added here.  What cannot have a body
+ * gets none: the handler need not know. */
 void      reply_head(struct http_request *r, int status, struct slice headers, size_t length);
 /* FLOW_FULL: above the high-water mark, wait for `drained`. */
 enum flow reply_body(struct http_request *r, struct slice piece);

@@ -1,5 +1,5 @@
 /* token.h -- which bytes may stand where in HTTP (RFC 9110 5.6, RFC 3986 3.2.2).
- * Private to parse.c and chunked.c. */
+ * For parse.c, chunked.c and field.c. */
 #ifndef PERILUNE_HTTP_TOKEN_H
 #define PERILUNE_HTTP_TOKEN_H
 

@@ -33,6 +33,7 @@
 #include "base/httpdate.h"
 #include "base/log.h"
 #include "flow/headers.h"
+#include "http/field.h"
 #include "upstream/origin.h"
 
 #define ERROR_BODY_MAX (64 * 1024) /* it is for people to read; what is longer is cut */
@@ -246,6 +247,10 @@ void call_on_field(struct call *c, struct slice name, struct slice value) {
     bool clock = c->status >= 300 && slice_eq_nocase(name, SLICE("date"));
     bool wanted = is_kept(name) || clock || headers_list_has(&c->pool->target->pass_headers, name);
     if (!wanted || buf_len(&c->head) + name.len + value.len + 4 > HEADERS_MAX) return;
+    if (http_field_problem(name, value) != NULL) { /* to some reader of ours it would be two headers */
+        fail_later(c, FAILURE_MALFORMED, "the upstream sent a header with a control byte in it");
+        return;
+    }
     headers_put(&c->head, name, value);
 }
 

@@ -257,7 +257,10 @@ function Request:tokens(limit) end
 ---@class perilune.Response
 ---@field status integer        writable, 200 to 599, until the first byte was sent
 ---@field headers table<string, string?>  writable until the first byte was sent: sent to
----                             the client (16 KiB at most; nil removes what was set).
+---                             the client (16 KiB at most; nil removes what was set),
+---                             in place of the gateway's own of that name.  Names that
+---                             say how long a message is (content-length, connection,
+---                             transfer-encoding ...) and control bytes throw.
 ---                             Reads also find what the upstream sent, while it still
 ---                             sends: content-type, retry-after, x-request-id,
 ---                             x-ratelimit-...
@@ -508,7 +511,8 @@ function perilune.sleep(seconds) end
 
 ---@class perilune.FetchOptions
 ---@field method? string   default "GET", with a body "POST"
----@field headers? table<string, string>  at most 64; a bad name or a line break throws
+---@field headers? table<string, string>  at most 64; a bad name, one that frames the
+---                       message (content-length, connection ...) or a control byte throws
 ---@field body? string
 ---@field timeout? number  seconds for all of it, default 30
 

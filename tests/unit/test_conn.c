@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@ enum behaviour {
     HOLD,     /* keeps the request in `held` */
     CHUNKS,   /* three pieces of unknown length */
     CUT,      /* a piece, and then reply_abort() */
+    STATUS,   /* the path as status, with a body of unknown length; known when there is a query */
     POUR      /* pieces until FLOW_FULL, more on `drained`, POUR_TOTAL in all */
 };
 
@@ -93,6 +95,11 @@ static void on_request(void *ud, struct http_request *r) {
         reply_head(r, 200, PLAIN, REPLY_CHUNKED);
         reply_body(r, SLICE("half"));
         reply_abort(r);
+        break;
+    case STATUS:
+        reply_head(r, atoi(r->path.ptr + 1), PLAIN, r->query.len > 0 ? 4 : REPLY_CHUNKED);
+        reply_body(r, SLICE("body"));
+        reply_end(r);
         break;
     case POUR:
         reply_head(r, 200, PLAIN, REPLY_CHUNKED);
@@ -282,7 +289,32 @@ TEST_NOFAULT(http_1_0) {
 TEST_NOFAULT(head_has_no_body) {
     talk(SAY_BACK, "HEAD / HTTP/1.1\r\nhost: x\r\n\r\n", OK("9") "\r\n", 1);
     talk(CHUNKS, "HEAD / HTTP/1.1\r\nhost: x\r\n\r\n",
-         "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n", 1);
+         "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\n", 1);
+    /* What follows on the connection is still understood. */
+    talk(STATUS, "HEAD /200 HTTP/1.0\r\nconnection: keep-alive\r\n\r\nHEAD /200?l HTTP/1.0\r\n\r\n",
+         "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nconnection: keep-alive\r\n\r\n"
+         "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 4\r\nconnection: close\r\n\r\n" CLOSED, 2);
+}
+
+/* A body, or the end of its chunks, would be the beginning of the next reply. */
+TEST_NOFAULT(what_has_no_body_by_its_status) {
+    static const struct { int status; const char *framing; } kinds[] = {
+        { 204, "" }, { 205, "content-length: 0\r\n" }, { 304, "" },
+    };
+    static const char *const versions[] = { "HTTP/1.1\r\nhost: x\r\n\r\n", "HTTP/1.0\r\nconnection: keep-alive\r\n\r\n" };
+    for (unsigned i = 0; i < 3; i++) {
+        for (unsigned v = 0; v < 4; v++) {
+            char said[200], expected[400];
+            int status = kinds[i].status;
+            snprintf(said, sizeof(said), "GET /%d%s %sGET /%d HTTP/1.1\r\nhost: x\r\n\r\n", status, v < 2 ? "" : "?l",
+                     versions[v & 1], status);
+            snprintf(expected, sizeof(expected),
+                     "HTTP/1.1 %d %s\r\ncontent-type: text/plain\r\n%s%s\r\nHTTP/1.1 %d %s\r\ncontent-type: text/plain\r\n%s\r\n",
+                     status, http_reason(status), kinds[i].framing, v & 1 ? "connection: keep-alive\r\n" : "", status,
+                     http_reason(status), kinds[i].framing);
+            talk(STATUS, said, expected, 2);
+        }
+    }
 }
 
 TEST_NOFAULT(who_expects_100_gets_it) {
@@ -326,7 +358,12 @@ TEST_NOFAULT(reasons) {
     CHECK_STR(http_reason(200), "OK");
     CHECK_STR(http_reason(429), "Too Many Requests");
     CHECK_STR(http_reason(299), "OK");
-    CHECK_STR(http_reason(418), "Error");
+    CHECK_STR(http_reason(206), "Partial Content");
+    CHECK_STR(http_reason(100), "Continue");
+    CHECK_STR(http_reason(511), "Network Authentication Required");
+    CHECK_STR(http_reason(99), "OK");
+    CHECK_STR(http_reason(509), "Error");
+    CHECK_STR(http_reason(1000), "Error");
     CHECK_STR(http_reason(599), "Error");
 }
 
