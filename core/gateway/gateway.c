@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "sim/sim.h"
+#include "sys/sigpipe.h"
 
 #define SHARED_BYTES (16u << 20) /* perilune.shared(): counters and flags, no cache */
 #define WATCH_MS     500
@@ -451,11 +452,14 @@ PERILUNE_API int perilune_poll(perilune *g, int timeout_ms) {
     if (atomic_load(&g->stop) || g->drained) return 1;
     uv_update_time(&g->loop.uv); /* the host may have been away for long */
     if (timeout_ms > 0) timer_start(&g->loop, &g->poll, (uint64_t)timeout_ms, poll_over);
+    struct sigpipe held;
+    sigpipe_hold(&held); /* the thread is the host's */
     g->loop.active = false;
     uv_run(&g->loop.uv, timeout_ms == 0 ? UV_RUN_NOWAIT : UV_RUN_ONCE);
     /* What a callback began to watch reaches the kernel at the next turn: until a
      * turn in which nothing happened, perilune_fd() would not tell the host. */
     settle(g);
+    sigpipe_release(&held);
     timer_stop(&g->loop, &g->poll);
     return atomic_load(&g->stop) || g->drained;
 }
@@ -568,6 +572,8 @@ PERILUNE_API int perilune_open(perilune **out, const perilune_options *options, 
 
 PERILUNE_API void perilune_close(perilune *g) {
     if (g == NULL) return;
+    struct sigpipe held;
+    sigpipe_hold(&held);
     if (g->admin_open) admin_close(g);
     for (unsigned i = 0; i < g->worker_count; i++) worker_close(&g->workers[i]);
     timer_stop(&g->loop, &g->watch);
@@ -575,6 +581,7 @@ PERILUNE_API void perilune_close(perilune *g) {
     timer_stop(&g->loop, &g->poll);
     mailbox_close(&g->mail);
     loop_deinit(&g->loop);
+    sigpipe_release(&held);
     mailbox_deinit(&g->mail);
     if (g->admin_open) http_server_deinit(&g->admin);
     if (g->sim) sim_stop(g->sim);

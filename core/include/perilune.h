@@ -164,6 +164,9 @@ PERILUNE_API int  perilune_admin_port(const perilune *g);
  * files are the owner's.  Returns 0. */
 PERILUNE_API int  perilune_run(perilune *g);
 
+/* While one of these runs, SIGPIPE is blocked in the calling thread: a client that leaves
+ * does not end the host.  Handlers and masks are afterwards what they were. */
+
 /* One turn of the loop: handles what is ready, waits up to timeout_ms
  * milliseconds for something (0: do not wait, -1: no limit).  Returns 0, or 1
  * when perilune_run() would return: stopped, or drained. */
