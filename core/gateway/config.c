@@ -308,7 +308,7 @@ static void read_limits(struct reader *r) {
                                     .header_ms = number_of(r, n, "header_timeout_ms"),
                                     .body_ms = number_of(r, n, "body_timeout_ms"),
                                     .idle_ms = number_of(r, n, "idle_timeout_ms"),
-                                    .send_ms = 60000,
+                                    .send_ms = number_of(r, n, "send_timeout_ms"),
                                     .high_water = number_of(r, n, "high_water"),
                                     .low_water = number_of(r, n, "low_water"),
                                     .connections = (unsigned)number_of(r, n, "connections") };

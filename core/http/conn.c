@@ -8,6 +8,9 @@
  *       +---- reply_end, keep-alive --|----------------------------------+
  *                                  LINGER -> CLOSED <--- client left, any state
  *
+ * enter() changes the state; a connection in IDLE stands in the server's list of
+ * idle ones, oldest first, and may be closed when others want its place.
+ *
  * Bytes arrive in the loop's one read buffer.  What a parser does not eat at
  * once is kept in `in`, which is empty and without memory for an idle or a
  * well-behaved connection; that is what makes 10,000 open streams cheap.
@@ -20,16 +23,28 @@
  * While the handler is busy we keep reading: only so can we learn that the
  * client left.  Pipelined bytes are kept up to PIPELINE_MAX, then reading stops.
  *
+ * Who takes nothing of a reply for send_ms is cut; who takes little is not.  How much
+ * a client took is what the kernel has no longer: to look only whether our own write
+ * has ended would take a slow reader behind a large socket buffer for a dead one.
+ *
+ * LINGER: closing a socket with unread bytes makes the kernel send a reset, which can
+ * destroy the reply before the client has read it.  So a client that is still sending
+ * when it is refused gets the reply and our end (close_notify, FIN), and what it sends
+ * is dropped unread and undecrypted, up to bounds in bytes and in time.
+ *
  * Memory of a connection is released in the close callback, so a conn pointer
  * stays valid for the rest of a turn in which it was closed. */
 #include "http/conn.h"
 
 #include <assert.h>
+#include <linux/sockios.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 
-#define PIPELINE_MAX (64 * 1024)   /* one read; a client that sends more ahead waits */
-#define LINGER_MS    2000          /* for the client to read the reply and close */
-#define LINGER_BYTES (1024 * 1024) /* that a refused client may go on sending meanwhile */
+#define PIPELINE_MAX    (64 * 1024)        /* one read; a client that sends more ahead waits */
+#define LINGER_QUIET_MS 2000               /* a client that sends nothing more has read the reply, or left */
+#define LINGER_MS       30000              /* for one that goes on sending, in all */
+#define LINGER_BYTES    (64 * 1024 * 1024) /* that it may send meanwhile: most bodies that are too large */
 
 struct conn_write {
     uv_write_t        req;
@@ -50,6 +65,19 @@ static void request_free(struct http_request *r) {
     mem_free(r);
 }
 
+static void enter(struct http_conn *c, enum conn_state state) {
+    struct http_server *s = c->server;
+    if (state == CONN_IDLE) {
+        list_remove(&c->link);
+        list_append(&s->idle, &c->link);
+        c->idle_since_ms = loop_now(s->loop);
+    } else if (c->state == CONN_IDLE && state != CONN_CLOSED) {
+        list_remove(&c->link);
+        list_append(&s->conns, &c->link);
+    }
+    c->state = state;
+}
+
 struct http_conn *conn_new(struct http_server *s) {
     struct http_conn *c = mem_zalloc(sizeof(*c));
     if (c == NULL) return NULL;
@@ -59,7 +87,8 @@ struct http_conn *conn_new(struct http_server *s) {
     }
     c->tcp.data = c;
     c->server = s;
-    list_append(&s->conns, &c->link);
+    list_init(&c->link);
+    enter(c, CONN_IDLE);
     s->open++;
     if (s->total) atomic_fetch_add_explicit(s->total, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&s->stats.open, 1, memory_order_relaxed);
@@ -90,7 +119,7 @@ static void release(struct http_conn *c) {
 void conn_close(struct http_conn *c) {
     if (c->state == CONN_CLOSED) return;
     bool busy = c->state == CONN_BUSY;
-    c->state = CONN_CLOSED;
+    enter(c, CONN_CLOSED);
     struct http_request *r = c->request;
     c->request = NULL;
     release(c);
@@ -103,12 +132,29 @@ void conn_close(struct http_conn *c) {
 
 static void refuse(struct http_conn *c, int status, const char *why);
 
+/* How many bytes of what we wrote the client's side has acknowledged. */
+static uint64_t bytes_taken(const struct http_conn *c) {
+    uv_os_fd_t fd;
+    int queued = 0;
+    if (uv_fileno((const uv_handle_t *)&c->tcp, &fd) == 0) ioctl(fd, SIOCOUTQ, &queued);
+    return c->handed - uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp) - (uint64_t)queued;
+}
+
+/* A reply is under way, and some of it has arrived since we looked last. */
+static bool still_reads(struct http_conn *c) {
+    if (c->writing == NULL || c->state == CONN_HEAD || c->state == CONN_BODY) return false;
+    uint64_t before = c->taken;
+    c->taken = bytes_taken(c);
+    return c->taken != before;
+}
+
 static void deadline_fired(struct timer *t) {
     struct http_conn *c = container_of(t, struct http_conn, deadline);
     uint64_t now = loop_now(c->server->loop);
+    if (now >= c->expires_ms && still_reads(c)) c->expires_ms = now + c->server->limits.send_ms;
     if (now < c->expires_ms) { /* moved meanwhile */
-        if (c->expires_ms != UINT64_MAX)
-            timer_start(c->server->loop, t, c->expires_ms - now, deadline_fired);
+        if (c->expires_ms != UINT64_MAX && timer_start(c->server->loop, t, c->expires_ms - now, deadline_fired) != 0)
+            conn_close(c);
         return;
     }
     if (c->state == CONN_HEAD) refuse(c, 408, "the request head did not arrive in time");
@@ -185,6 +231,8 @@ static void write_rest(struct http_conn *c, struct buf *b) {
     }
     c->writing = w;
     c->writing_len = w->len;
+    c->handed += w->len;
+    c->taken = bytes_taken(c);
     expire_in(c, c->server->limits.send_ms);
 }
 
@@ -213,6 +261,7 @@ static void flush(struct http_conn *c) {
             return;
         }
         atomic_fetch_add_explicit(&c->server->stats.bytes_out, (uint64_t)n, memory_order_relaxed);
+        c->handed += (uint64_t)n;
         buf_consume(b, (size_t)n);
     }
     if (buf_len(b) > 0) {
@@ -232,16 +281,49 @@ void conn_touch(struct http_conn *c) {
 
 /* -- Refusing ------------------------------------------------------------------------ */
 
+static void read_more(struct http_conn *c);
+
+/* The client sent something, or its time begins. */
+static void linger_on(struct http_conn *c) {
+    uint64_t now = loop_now(c->server->loop), left = c->linger_until_ms > now ? c->linger_until_ms - now : 1;
+    expire_in(c, left < LINGER_QUIET_MS ? left : LINGER_QUIET_MS);
+}
+
+/* All is sent: our end, and then whatever the client still has to say. */
 static void begin_linger(struct http_conn *c) {
-    /* Closing with unread bytes makes the kernel send a reset, which can destroy
-     * the reply before the client has read it: send FIN, read on for a while. */
-    c->state = CONN_LINGER;
     c->close_after = 0;
-    c->body_left = LINGER_BYTES;
-    buf_deinit(&c->in);
+    c->linger_until_ms = loop_now(c->server->loop) + LINGER_MS;
     uv_os_fd_t fd;
     if (uv_fileno((uv_handle_t *)&c->tcp, &fd) == 0) shutdown(fd, SHUT_WR);
-    expire_in(c, LINGER_MS);
+    linger_on(c);
+    if (c->state != CONN_CLOSED) read_more(c);
+}
+
+static void drop(struct http_conn *c, size_t n) {
+    if (n >= c->body_left) {
+        conn_close(c);
+        return;
+    }
+    c->body_left -= n;
+    if (!c->close_after) linger_on(c);
+}
+
+/* No more requests on this connection: what is in `out` is the last. */
+static void finish(struct http_conn *c, bool linger) {
+    enter(c, CONN_LINGER);
+    c->body_left = LINGER_BYTES;
+    c->close_after = 1;
+    c->linger = linger;
+    buf_deinit(&c->in);
+    expire_in(c, c->server->limits.send_ms);
+}
+
+/* The same for TLS: whoever sees no close_notify thinks that something was cut off. */
+static void finish_cleanly(struct http_conn *c, bool linger) {
+    finish(c, linger);
+    if (c->tls == NULL) return;
+    if (encrypt(c) != 0) c->out.error = PERILUNE_ERR_NOMEM; /* which closes when it is to be sent */
+    tls_shutdown(c->tls);
 }
 
 /* Answers something that never became a request, and closes. */
@@ -259,10 +341,7 @@ static void refuse(struct http_conn *c, int status, const char *why) {
     buf_deinit(&body);
     request_free(c->request);
     c->request = NULL;
-    c->state = CONN_LINGER;
-    c->body_left = LINGER_BYTES;
-    c->close_after = c->linger = 1;
-    expire_in(c, LINGER_MS);
+    finish_cleanly(c, true);
     conn_touch(c);
 }
 
@@ -321,7 +400,7 @@ static const char *peer_of(struct http_conn *c) {
 }
 
 static void dispatch(struct http_conn *c) {
-    c->state = CONN_BUSY;
+    enter(c, CONN_BUSY);
     expire_in(c, 0);
     c->request->peer = peer_of(c);
     c->server->handler.request(c->server->handler.ud, c->request); /* may reply, may close c */
@@ -331,7 +410,7 @@ static void dispatch(struct http_conn *c) {
 static size_t eat_head(struct http_conn *c, struct slice s) {
     struct http_server *sv = c->server;
     if (c->state == CONN_IDLE) {
-        c->state = CONN_HEAD;
+        enter(c, CONN_HEAD);
         c->seen = 0;
         c->first_byte_us = loop_hrtime_us();
         expire_in(c, sv->limits.header_ms);
@@ -365,7 +444,7 @@ static size_t eat_head(struct http_conn *c, struct slice s) {
         dispatch(c);
         return (size_t)n;
     }
-    c->state = CONN_BODY;
+    enter(c, CONN_BODY);
     http_chunked_init(&c->chunks);
     expire_in(c, sv->limits.body_ms);
     if (h->expect_continue && s.len == (size_t)n) {
@@ -420,20 +499,11 @@ static size_t eat(struct http_conn *c, struct slice s) {
     case CONN_HEAD: return eat_head(c, s);
     case CONN_BODY: return c->chunked_in ? eat_chunked_body(c, s) : eat_sized_body(c, s);
     case CONN_LINGER:
-        if (s.len >= c->body_left) {
-            c->body_left = 0;
-            conn_close(c);
-            return 0;
-        }
-        c->body_left -= s.len;
-        return s.len;
     case CONN_BUSY:
     case CONN_CLOSED: return 0;
     }
     return 0;
 }
-
-static void read_more(struct http_conn *c);
 
 /* Feeds s (not part of c->in) through the states.  What is left is kept. */
 static void feed(struct http_conn *c, struct slice s) {
@@ -509,7 +579,8 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b) {
     }
     atomic_fetch_add_explicit(&c->server->stats.bytes_in, (uint64_t)n, memory_order_relaxed);
     struct slice s = slice_of(b->base, (size_t)n);
-    if (c->tls) feed_tls(c, s);
+    if (c->state == CONN_LINGER) drop(c, s.len);
+    else if (c->tls) feed_tls(c, s);
     else feed(c, s);
 }
 
@@ -538,17 +609,10 @@ void conn_reply_done(struct http_conn *c, bool clean) {
     c->request = NULL;
     c->was_full = 0;
     if (!clean || !c->keep_alive || c->server->draining) {
-        c->state = CONN_LINGER;
-        c->body_left = LINGER_BYTES;
-        c->close_after = 1;
-        c->linger = clean && buf_len(&c->in) > 0;
-        if (c->tls && clean) {
-            encrypt(c);
-            if (c->tls) tls_shutdown(c->tls);
-        }
-        expire_in(c, c->server->limits.send_ms);
+        if (clean) finish_cleanly(c, buf_len(&c->in) > 0);
+        else finish(c, false);
     } else {
-        c->state = CONN_IDLE;
+        enter(c, CONN_IDLE);
         expire_in(c, c->server->limits.idle_ms);
         if (c->state == CONN_IDLE && !c->feeding && buf_len(&c->in) > 0)
             loop_soon(c->server->loop, &c->advance, advance_job);

@@ -26,10 +26,13 @@ struct http_conn {
     struct buf           cipher;  /* TLS: the same, encrypted */
     struct conn_write   *writing; /* handed to the kernel, not all taken yet */
     size_t               writing_len;
+    uint64_t             handed;  /* bytes written since the beginning */
+    uint64_t             taken;   /* of these by the client, when we looked last */
     struct deferred           flush;
     struct deferred           advance; /* parse what is left in `in` */
     struct timer         deadline;
     uint64_t             expires_ms; /* when the deadline really is */
+    uint64_t             idle_since_ms, linger_until_ms;
     size_t               seen;    /* bytes of a partial head already looked at */
     struct http_chunked  chunks;
     uint64_t             body_left;

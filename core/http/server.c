@@ -4,10 +4,13 @@
  * connections over them.  It would share them with a stranger of the same user too, so
  * the first to bind an address tries first whether it is free.
  *
- * Running out: above limits.connections the server does not accept, so the
- * kernel's queue holds new clients until a connection closes.  Should descriptors
- * or memory end before that (another part of the process took them), accepting
- * stops for a second, what runs goes on, and one line is logged.  To stop means not
+ * Running out: above limits.connections, or when descriptors end, a new client takes
+ * the place of the connection that has been idle longest; its client sees a close
+ * between requests, which it has to expect at any time.  One that became idle just now
+ * is spared, because its client may be about to use it.  When none is idle the server
+ * does not accept, so the kernel's queue holds new clients until a connection closes;
+ * should descriptors or memory end before the limit (another part of the process took
+ * them), that lasts a second.  What runs goes on, and one line is logged.  To stop means not
  * to poll the listener: it stays readable, and would keep the loop turning (libuv's
  * own streams do that, and drop clients meanwhile). */
 #include <errno.h>
@@ -22,6 +25,7 @@
 #define BACKLOG      4096 /* the kernel cuts it to net.core.somaxconn, 4096 by default */
 #define ACCEPT_MOST  32   /* in one turn: connections that are here come next */
 #define FULL_MS      10   /* until we look again whether one has closed */
+#define SPARED_MS    100  /* idle for less: a client in a loop comes back within that */
 #define RECOVER_MS   1000 /* without descriptors: until accepting is tried again */
 #define LOG_EVERY_MS 10000
 
@@ -39,6 +43,7 @@ int http_server_init(struct http_server *s, struct loop *loop, struct log *log,
                      const struct http_handler *handler, const struct http_limits *limits) {
     *s = (struct http_server){ .loop = loop, .log = log, .handler = *handler, .limits = *limits };
     list_init(&s->conns);
+    list_init(&s->idle);
     list_init(&s->listeners);
     s->head = mem_alloc(sizeof(*s->head));
     return s->head ? 0 : PERILUNE_ERR_NOMEM;
@@ -63,9 +68,22 @@ static void poll_all(struct http_server *s, bool start) {
     s->paused = !start;
 }
 
+/* The connection that has been idle longest, when it may be closed for another one. */
+static struct http_conn *longest_idle(struct http_server *s) {
+    if (list_is_empty(&s->idle)) return NULL;
+    struct http_conn *c = container_of(s->idle.next, struct http_conn, link);
+    return loop_now(s->loop) >= c->idle_since_ms + SPARED_MS ? c : NULL;
+}
+
+static bool make_room(struct http_server *s) {
+    struct http_conn *c = longest_idle(s);
+    if (c != NULL) conn_close(c);
+    return c != NULL;
+}
+
 static void accept_again(struct timer *t) {
     struct http_server *s = container_of(t, struct http_server, recover);
-    if (is_full(s) && timer_start(s->loop, t, FULL_MS, accept_again) == 0) return;
+    if (is_full(s) && longest_idle(s) == NULL && timer_start(s->loop, t, FULL_MS, accept_again) == 0) return;
     poll_all(s, true);
 }
 
@@ -73,13 +91,12 @@ static void pause_for(struct http_server *s, uint64_t ms) {
     if (timer_start(s->loop, &s->recover, ms, accept_again) == 0) poll_all(s, false);
 }
 
-static void pause_full(struct http_server *s) {
+static void say_full(struct http_server *s) {
     if (log_limit_pass(&s->fd_log, loop_now(s->loop), LOG_EVERY_MS))
         log_line(s->log, PERILUNE_LOG_WARN,
                  "at the limit of %u connections (limits.connections, or what the limit of open "
-                 "file descriptors allows): new ones wait",
+                 "file descriptors allows): idle ones are closed for new ones, or these wait",
                  s->limits.connections);
-    pause_for(s, FULL_MS);
 }
 
 static void pause_failed(struct http_server *s, const char *why) {
@@ -88,7 +105,7 @@ static void pause_failed(struct http_server *s, const char *why) {
                  "cannot accept a connection: %s; requests in flight go on "
                  "(raise the limit of open files, or lower limits.connections)",
                  why);
-    pause_for(s, RECOVER_MS);
+    pause_for(s, list_is_empty(&s->idle) ? RECOVER_MS : SPARED_MS);
 }
 
 /* Returns whether to go on. */
@@ -97,6 +114,10 @@ static bool accept_one(struct http_listener *l) {
     int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
         if (errno == EINTR || errno == ECONNABORTED) return true; /* that client has left */
+        if ((errno == EMFILE || errno == ENFILE) && make_room(s)) {
+            say_full(s);
+            return true;
+        }
         if (errno != EAGAIN && errno != EWOULDBLOCK) pause_failed(s, strerror(errno));
         return false;
     }
@@ -123,8 +144,10 @@ static void on_readable(uv_poll_t *poll, int status, int events) {
     s->loop->active = true;
     if (status < 0) return;
     for (int i = 0; i < ACCEPT_MOST; i++) {
-        if (is_full(s)) { /* the kernel keeps the others: nobody is lost */
-            pause_full(s);
+        if (is_full(s)) {
+            say_full(s);
+            if (make_room(s)) continue;
+            pause_for(s, FULL_MS); /* the kernel keeps the others: nobody is lost */
             return;
         }
         if (!accept_one(l)) return;
@@ -279,16 +302,13 @@ void http_server_set_tls(struct http_server *s, struct tls_context *tls) {
 void http_server_drain(struct http_server *s) {
     s->draining = true;
     http_server_keep(s, NULL, 0);
-    for (struct list *e = s->conns.next, *next; e != &s->conns; e = next) {
-        next = e->next;
-        struct http_conn *c = container_of(e, struct http_conn, link);
-        if (c->state == CONN_IDLE) conn_close(c);
-    }
+    while (!list_is_empty(&s->idle)) conn_close(container_of(s->idle.next, struct http_conn, link));
 }
 
 void http_server_close(struct http_server *s) {
     http_server_keep(s, NULL, 0);
     timer_stop(s->loop, &s->recover);
+    while (!list_is_empty(&s->idle)) conn_close(container_of(s->idle.next, struct http_conn, link));
     while (!list_is_empty(&s->conns)) conn_close(container_of(s->conns.next, struct http_conn, link));
 }
 

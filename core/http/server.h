@@ -46,7 +46,7 @@ struct http_limits {
     uint64_t header_ms;       /* from the first byte of a request to its blank line */
     uint64_t body_ms;         /* from there to the last byte of the body */
     uint64_t idle_ms;         /* between requests */
-    uint64_t send_ms;         /* a client that takes nothing of what we send */
+    uint64_t send_ms;         /* a client that takes nothing of what we send; any byte begins it anew */
     size_t   high_water, low_water; /* bytes of unsent reply */
     unsigned connections;     /* at once; above it the kernel queues */
     unsigned process;         /* of all servers that share `total`; 0: no limit */
@@ -61,7 +61,8 @@ struct http_server {
     struct log         *log;
     struct http_handler handler;
     struct http_limits  limits;
-    struct list         conns;     /* struct http_conn */
+    struct list         conns;     /* struct http_conn, those that are not in: */
+    struct list         idle;      /* between requests, who has been there longest first */
     struct list         listeners; /* struct http_listener */
     unsigned            open;      /* connections */
     atomic_uint        *total;     /* the same, of all servers of the process; or NULL */

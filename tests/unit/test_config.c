@@ -46,7 +46,7 @@ static const char ALL[] =
     "\"sim\":{\"tokens\":3,\"text\":\"hi\"}}],"
     "\"routes\":[{\"path\":\"/v1/x\",\"methods\":[\"POST\",\"PUT\"],\"chain\":true},"
     "{\"path\":\"/v1/x\",\"upstream\":\"b\"},{\"path\":\"/v1/y*\",\"methods\":[\"GET\"]},{\"path\":\"/*\"}],"
-    "\"limits\":{\"body\":6,\"header_timeout_ms\":7,\"body_timeout_ms\":8,\"idle_timeout_ms\":9,\"high_water\":10,"
+    "\"limits\":{\"body\":6,\"header_timeout_ms\":7,\"body_timeout_ms\":8,\"idle_timeout_ms\":9,\"send_timeout_ms\":18,\"high_water\":10,"
     "\"low_water\":11,\"connections\":12,\"cpu_ms\":13,\"block_ms\":17,\"calls\":18,\"open_calls\":19,\"fetches\":20,\"memory\":14,\"request_timeout_ms\":15,\"keepalive_comment_ms\":16},"
     "\"drain_timeout_ms\":17,\"watch\":true,\"log\":{\"access\":true,\"level\":\"warn\"}}";
 
