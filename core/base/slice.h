@@ -36,6 +36,10 @@ static inline bool slice_starts(struct slice s, struct slice prefix) {
     return s.len >= prefix.len && (prefix.len == 0 || memcmp(s.ptr, prefix.ptr, prefix.len) == 0);
 }
 
+static inline bool slice_starts_nocase(struct slice s, struct slice prefix) {
+    return s.len >= prefix.len && (prefix.len == 0 || strncasecmp(s.ptr, prefix.ptr, prefix.len) == 0);
+}
+
 /* Into a fixed field, cut to fit, NUL-terminated. */
 static inline void slice_copy(char *to, size_t size, struct slice s) {
     size_t n = s.len < size ? s.len : size - 1;

@@ -92,18 +92,24 @@ static const struct {
               { "GET", "/admin/tasks", tasks },
               { "POST", "/admin/reload", reload } };
 
+static void send_not_allowed(struct http_request *r, bool get) {
+    struct buf h;
+    buf_init(&h, 0);
+    buf_printf(&h, "content-type: application/json\r\nallow: %s\r\n", get ? "GET, HEAD" : "POST");
+    reply_send(r, 405, buf_get(&h), SLICE("{\"error\":{\"message\":\"this method is not allowed here\"}}"));
+    buf_deinit(&h);
+}
+
 static void on_request(void *ud, struct http_request *r) {
-    bool path = false;
     for (size_t i = 0; i < sizeof(pages) / sizeof(*pages); i++) {
         if (!slice_eq(r->path, slice_str(pages[i].path))) continue;
-        path = true;
-        if (!slice_eq(r->method, slice_str(pages[i].method)) &&
-            !(slice_eq(r->method, SLICE("HEAD")) && pages[i].method[0] == 'G'))
-            continue;
-        pages[i].fn(ud, r);
+        bool get = pages[i].method[0] == 'G';
+        bool ok = slice_eq(r->method, slice_str(pages[i].method)) || (get && slice_eq(r->method, SLICE("HEAD")));
+        if (ok) pages[i].fn(ud, r);
+        else send_not_allowed(r, get);
         return;
     }
-    send_error(r, path ? 405 : 404, path ? "this method is not allowed here" : "no such page");
+    send_error(r, 404, "no such page");
 }
 
 static void on_gone(void *ud, struct http_request *r) { (void)ud; (void)r; }

@@ -226,6 +226,30 @@ const struct route *routes_find(const struct routes *t, const struct route_ask *
     return s.best < t->count ? &t->all[s.best] : NULL;
 }
 
+static bool is_listed(const struct slice *list, unsigned count, struct slice method) {
+    for (unsigned i = 0; i < count; i++)
+        if (slice_eq(list[i], method)) return true;
+    return false;
+}
+
+/* For a reply that is an error: a search through all is good enough. */
+bool routes_methods(const struct routes *t, const struct route_ask *ask, struct buf *out) {
+    struct slice host = host_of(ask), list[16];
+    unsigned count = 0;
+    for (unsigned i = 0; i < t->count; i++) {
+        const struct route *r = &t->all[i];
+        struct slice p = slice_str(r->path);
+        if (!(r->prefix ? slice_starts(ask->path, p) : slice_eq(ask->path, p)) || !fits(r, ask, host)) continue;
+        for (unsigned m = 0; m < r->method_count && count < sizeof(list) / sizeof(*list); m++)
+            if (!is_listed(list, count, slice_str(r->methods[m]))) list[count++] = slice_str(r->methods[m]);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (i > 0) buf_puts(out, ", ");
+        buf_slice(out, list[i]);
+    }
+    return count > 0;
+}
+
 struct slice route_strip(const struct route *r, struct slice path) {
     if (r->strip == NULL || !slice_starts(path, slice_str(r->strip))) return path;
     size_t n = strlen(r->strip);

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "http/parse.h"
 
@@ -45,6 +46,9 @@ struct routes *routes_new(struct arena *arena, struct route *all, unsigned count
 /* The first route in the order of the file that fits, or NULL; *wrong_method: then, one fits
  * but for the method. */
 const struct route *routes_find(const struct routes *r, const struct route_ask *ask, bool *wrong_method);
+
+/* Appends the methods of all routes that fit but for the method, "GET, PUT"; false: there are none. */
+bool routes_methods(const struct routes *r, const struct route_ask *ask, struct buf *out);
 
 /* The path behind what the route takes away; always begins with '/'. */
 struct slice route_strip(const struct route *r, struct slice path);

@@ -357,6 +357,13 @@ static int status_of(int parse_error) {
 
 /* -- Receiving ------------------------------------------------------------------------ */
 
+/* s lies in bytes and then in their copy, or is a constant of the parser's. */
+static struct slice moved(struct slice s, struct slice bytes, const char *copy) {
+    if (s.len == 0) return SLICE("");
+    bool inside = s.ptr >= bytes.ptr && s.ptr < bytes.ptr + bytes.len;
+    return inside ? slice_of(copy + (s.ptr - bytes.ptr), s.len) : s;
+}
+
 /* The head's slices point into the read buffer: copy once, then move them. */
 static struct http_request *request_new(struct http_conn *c, const struct http_head *h,
                                         struct slice bytes) {
@@ -370,20 +377,14 @@ static struct http_request *request_new(struct http_conn *c, const struct http_h
         request_free(r);
         return NULL;
     }
-#define MOVED(s) slice_of(copy + ((s).ptr - bytes.ptr), (s).len)
-    r->method = MOVED(h->method);
-    r->path = MOVED(h->target);
+    r->method = moved(h->method, bytes, copy);
+    r->path = moved(h->path, bytes, copy);
+    r->query = moved(h->query, bytes, copy);
     for (unsigned i = 0; i < h->header_count; i++) {
-        r->headers[i].name = MOVED(h->headers[i].name);
-        r->headers[i].value = h->headers[i].value.len ? MOVED(h->headers[i].value) : SLICE("");
+        r->headers[i].name = moved(h->headers[i].name, bytes, copy);
+        r->headers[i].value = moved(h->headers[i].value, bytes, copy);
     }
-#undef MOVED
     r->header_count = h->header_count;
-    const char *q = memchr(r->path.ptr, '?', r->path.len);
-    if (q != NULL) {
-        r->query = slice_of(q + 1, (size_t)(r->path.ptr + r->path.len - q - 1));
-        r->path.len = (size_t)(q - r->path.ptr);
-    }
     r->conn = c;
     r->start_us = c->first_byte_us;
     return r;
@@ -403,6 +404,10 @@ static void dispatch(struct http_conn *c) {
     enter(c, CONN_BUSY);
     expire_in(c, 0);
     c->request->peer = peer_of(c);
+    if (slice_eq(c->request->path, SLICE("*"))) { /* OPTIONS *: a question about the server, whoever handles requests */
+        reply_send(c->request, 204, SLICE("allow: GET, HEAD, POST, OPTIONS\r\n"), SLICE(""));
+        return;
+    }
     c->server->handler.request(c->server->handler.ud, c->request); /* may reply, may close c */
 }
 

@@ -21,7 +21,10 @@
  * Bytes that come one at a time: a call that saw only plain bytes since the last
  * one knows without parsing that nothing ended; see worth_parsing().
  *
- * Not done here: the body (chunked.c and the caller), what targets, header
+ * A target is taken apart into host, path and query, so that nobody behind us does it in
+ * another way; a header of which two lines would be two opinions may come once.
+ *
+ * Not done here: the body (chunked.c and the caller), what paths, header
  * values or methods mean, and limits in time.
  *
  * Thread: any.  Keeps nothing, allocates nothing; all slices point into the
@@ -45,6 +48,8 @@ struct parser {
     const char      **why;
     bool              is_request;
     bool              has_host;
+    unsigned          once;      /* bits of the names in once_only that have come */
+    struct slice      authority; /* of an absolute target */
 };
 
 static int bad(struct parser *p, const char *why) {
@@ -155,6 +160,24 @@ static int take_host(struct parser *p, struct slice value) {
     return 0;
 }
 
+/* Headers with one value, of which two readers would believe different ones: which key is
+ * checked here, and which one is passed on?  (Host and those that frame are above.) */
+static int take_once(struct parser *p, struct slice name) {
+    static const struct { struct slice name; const char *why; } once_only[] = {
+        { SLICE("authorization"), "more than one Authorization" },
+        { SLICE("proxy-authorization"), "more than one Proxy-Authorization" },
+        { SLICE("content-type"), "more than one Content-Type" },
+        { SLICE("x-api-key"), "more than one X-Api-Key" },
+        { SLICE("origin"), "more than one Origin" },
+    };
+    for (unsigned i = 0; i < sizeof(once_only) / sizeof(*once_only); i++) {
+        if (!slice_eq_nocase(name, once_only[i].name)) continue;
+        if (p->once & 1u << i) return bad(p, once_only[i].why);
+        p->once |= 1u << i;
+    }
+    return 0;
+}
+
 /* "close" is final; "keep-alive" speaks only where close is the default. */
 static int take_connection(struct slice value, bool *close, bool *keep_alive) {
     struct slice option;
@@ -185,6 +208,7 @@ static int understand(struct parser *p, struct connection *connection,
         if (slice_eq_nocase(h->name, SLICE("expect")) && p->head->minor > 0 &&
             slice_eq_nocase(h->value, SLICE("100-continue")))
             p->head->expect_continue = true;
+        if (p->is_request) return take_once(p, h->name);
         break;
     case 10:
         if (slice_eq_nocase(h->name, SLICE("connection")))
@@ -192,6 +216,9 @@ static int understand(struct parser *p, struct connection *connection,
         break;
     case 14:
         if (slice_eq_nocase(h->name, SLICE("content-length"))) return take_length(p, h->value);
+        break;
+    case 9: case 12: case 13: case 19:
+        if (p->is_request) return take_once(p, h->name);
         break;
     case 17:
         if (slice_eq_nocase(h->name, SLICE("transfer-encoding")))
@@ -260,6 +287,39 @@ static int check_target(struct parser *p, struct slice target) {
     return 0;
 }
 
+/* "http://host:port" in front of a path: takes it off *target. */
+static int take_authority(struct parser *p, struct slice *target) {
+    size_t begin = slice_starts_nocase(*target, SLICE("http://")) ? 7
+                   : slice_starts_nocase(*target, SLICE("https://")) ? 8 : 0;
+    if (begin == 0) return bad(p, "the target is no path and no http URL");
+    size_t n = begin;
+    while (n < target->len && http_is_host(target->ptr[n])) n++;
+    p->authority = slice_of(target->ptr + begin, n - begin);
+    *target = slice_of(target->ptr + n, target->len - n);
+    bool ends = target->len == 0 || target->ptr[0] == '/' || target->ptr[0] == '?';
+    return p->authority.len > 0 && ends ? 0 : bad(p, "malformed host in the target");
+}
+
+/* The four forms of RFC 9112 3.2. */
+static int take_target(struct parser *p) {
+    struct http_head *head = p->head;
+    struct slice rest = head->target;
+    int rc = 0;
+    if (slice_eq(head->method, SLICE("CONNECT")))
+        return refuse(p, HTTP_NOT_IMPLEMENTED, "CONNECT: this is no proxy");
+    if (slice_eq(rest, SLICE("*"))) {
+        head->path = rest;
+        return slice_eq(head->method, SLICE("OPTIONS")) ? 0 : bad(p, "the target * is for OPTIONS");
+    }
+    if (rest.ptr[0] != '/') rc = take_authority(p, &rest);
+    if (rc < 0) return rc;
+    const char *mark = rest.len ? memchr(rest.ptr, '?', rest.len) : NULL;
+    head->path = mark ? slice_of(rest.ptr, (size_t)(mark - rest.ptr)) : rest;
+    if (mark != NULL) head->query = slice_of(mark + 1, (size_t)(rest.ptr + rest.len - mark - 1));
+    if (head->path.len == 0) head->path = SLICE("/");
+    return 0;
+}
+
 /* Judges what is there of a request line; `whole` when that is all of it.
  * Returns 1, an error, or, when not whole, HTTP_AGAIN. */
 static int parse_request_line(struct parser *p, struct slice line, bool whole) {
@@ -282,6 +342,7 @@ static int parse_request_line(struct parser *p, struct slice line, bool whole) {
 
     int rc = check_target(p, head->target);
     if (rc == 0) rc = parse_version(p, slice_of(space + 1, (size_t)(end - space - 1)));
+    if (rc == 0) rc = take_target(p);
     return rc < 0 ? rc : 1;
 }
 
@@ -324,7 +385,7 @@ static struct parser parser_of(struct http_head *head, struct slice s, bool is_r
     size_t len = s.len < HTTP_MAX_HEAD ? s.len : HTTP_MAX_HEAD;
 
     /* The array of headers is left as it is: 3 KiB that nobody reads. */
-    head->method = head->target = head->reason = slice_of("", 0);
+    head->method = head->target = head->path = head->query = head->reason = slice_of("", 0);
     head->status = head->minor = 0;
     head->header_count = 0;
     head->chunked = head->has_length = head->keep_alive = head->expect_continue = false;
@@ -351,6 +412,16 @@ static bool worth_parsing(struct slice s, size_t seen) {
     return memchr(s.ptr + 2, '\n', len) == NULL;
 }
 
+/* What an absolute target says of the host stands above the header (RFC 9112 3.2.2). */
+static void settle_host(struct parser *p) {
+    struct http_head *head = p->head;
+    if (p->authority.len == 0) return;
+    for (unsigned i = 0; i < head->header_count; i++)
+        if (slice_eq_nocase(head->headers[i].name, SLICE("host"))) head->headers[i].value = p->authority;
+    if (!p->has_host && head->header_count < HTTP_MAX_HEADERS)
+        head->headers[head->header_count++] = (struct http_header){ SLICE("host"), p->authority };
+}
+
 static int parse_head(struct parser *p, struct slice s) {
     int rc = p->is_request ? parse_first_line_of_request(p) : parse_status_line(p);
     if (rc > 0) rc = parse_headers(p);
@@ -358,6 +429,7 @@ static int parse_head(struct parser *p, struct slice s) {
         return refuse(p, HTTP_HEAD_TOO_LARGE, "head over 32 KiB");
     if (rc <= 0) return rc;
     if (p->is_request && p->head->minor > 0 && !p->has_host) return bad(p, "no Host");
+    settle_host(p);
     return (int)(p->at - s.ptr);
 }
 

@@ -17,7 +17,8 @@ struct http_header {
 };
 
 struct http_head {
-    struct slice method, target;     /* request */
+    struct slice method, target;     /* request; target as it came */
+    struct slice path, query;        /* of the target: "/..." or "*"; after '?' */
     int          status;             /* response */
     struct slice reason;             /* response */
     int          minor;              /* HTTP/1.minor */
@@ -46,9 +47,11 @@ enum {
  * sentence in *why.  `seen` is how many bytes an earlier call on a prefix of s
  * already looked at (0 at first): it makes bytewise arrival linear.
  * Rejected: bare LF, CR without LF, obs-fold, space before the colon, control
- * bytes, several or malformed Content-Length (also "5, 5"), Content-Length with
+ * bytes, targets that are no path, URL or "*", several or malformed Content-Length (also "5, 5"), Content-Length with
  * Transfer-Encoding, chunked not last or twice, missing or double Host in 1.1,
- * Transfer-Encoding in 1.0.  One empty line before the request line is skipped
+ * Transfer-Encoding in 1.0, two lines of a header that has one value (Authorization,
+ * Content-Type ...).  "GET http://host/path" is taken apart: the value of Host is then
+ * that of the target, as RFC 9112 3.2.2 wants it.  One empty line before the request line is skipped
  * (RFC 9112 2.2). */
 int http_parse_request(struct http_head *head, struct slice s, size_t seen, const char **why);
 

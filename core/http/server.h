@@ -22,7 +22,7 @@ struct http_conn;
 struct http_request {
     struct http_conn   *conn;
     struct arena        arena;
-    struct slice        method, path, query; /* path: target before '?' */
+    struct slice        method, path, query; /* path: target before '?', without a host */
     struct http_header *headers;             /* in the arena */
     unsigned            header_count;
     struct buf          body;                /* complete; the handler may buf_take() it */

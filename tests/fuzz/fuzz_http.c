@@ -38,6 +38,8 @@ static void check_head(const struct http_head *head, const uint8_t *data, int le
     ORACLE(len >= 4 && memcmp(data + len - 4, "\r\n\r\n", 4) == 0);
     check_slice_inside(head->method, data, len);
     check_slice_inside(head->target, data, len);
+    if (!slice_eq(head->path, SLICE("/"))) check_slice_inside(head->path, data, len);
+    check_slice_inside(head->query, data, len);
     for (unsigned i = 0; i < head->header_count; i++) {
         struct http_header h = head->headers[i];
         check_slice_inside(h.name, data, len);

@@ -81,6 +81,7 @@ static void check_all(const struct config *c) {
     CHECK_STR(b->headers[0], "x-sim: tokens=3,text=\"hi\"");
     CHECK(a->health != b->health);
     CHECK(c->http.body == 6 && c->http.header_ms == 7 && c->http.body_ms == 8 && c->http.idle_ms == 9);
+    CHECK(c->http.send_ms == 18);
     CHECK(c->http.high_water == 10 && c->http.low_water == 11 && c->http.connections == 12);
     CHECK(c->lua.cpu_us == 13000 && c->lua.block_us == 17000 && c->lua.calls == 18 && c->lua.open_calls == 19 && c->lua.fetches == 20 && c->lua.memory == 14 && c->lua.high_water == 10);
     CHECK_UINT(c->lua.max_answer, 33554432); /* what the largest upstream may send must be readable */

@@ -266,6 +266,13 @@ TEST_NOFAULT(one_request) {
     talk(SAY_BACK, "GET /a/b?c=d HTTP/1.1\r\nhost: x\r\nx-note: n\r\n\r\n", OK("15") "\r\nGET /a/b?c=d n ", 1);
 }
 
+TEST_NOFAULT(targets) {
+    talk(SAY_BACK, "GET http://here/a?b HTTP/1.1\r\nhost: there\r\n\r\n", OK("10") "\r\nGET /a?b  ", 1);
+    talk(SAY_BACK, "GET http://here HTTP/1.1\r\nhost: there\r\n\r\n", OK("8") "\r\nGET /?  ", 1);
+    talk(SAY_BACK, "OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\nGET / HTTP/1.1\r\nhost: x\r\n\r\n",
+         "HTTP/1.1 204 No Content\r\nallow: GET, HEAD, POST, OPTIONS\r\n\r\n" OK("8") "\r\nGET /?  ", 1);
+}
+
 TEST_NOFAULT(a_body_with_a_length) {
     talk(SAY_BACK, "POST /p HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello", OK("15") "\r\nPOST /p?  hello", 1);
 }

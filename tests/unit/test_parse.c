@@ -68,6 +68,8 @@ TEST(request) {
                                        "\r\n");
     CHECK_SLICE(head.method, SLICE("POST"));
     CHECK_SLICE(head.target, SLICE("/v1/chat/completions?a=b"));
+    CHECK_SLICE(head.path, SLICE("/v1/chat/completions"));
+    CHECK_SLICE(head.query, SLICE("a=b"));
     CHECK_INT(head.minor, 1);
     CHECK_UINT(head.header_count, 4);
     CHECK_SLICE(head.headers[0].name, SLICE("Host"));
@@ -266,6 +268,46 @@ TEST(host) {
     parse_good("GET / HTTP/1.1\r\nHost:\r\n\r\n");
     parse_good("GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n");
     parse_good("GET / HTTP/1.0\r\n\r\n");
+}
+
+static void check_target(const char *line, const char *path, const char *query, const char *host) {
+    char request[256];
+    snprintf(request, sizeof(request), "%s HTTP/1.1\r\nX: y\r\nhOST: there\r\n\r\n", line);
+    struct http_head head = parse_good(request);
+    CHECK_SLICE(head.path, slice_str(path));
+    CHECK_SLICE(head.query, slice_str(query));
+    CHECK_UINT(head.header_count, 2);
+    CHECK_SLICE(head.headers[1].value, slice_str(host));
+}
+
+TEST(targets) {
+    check_target("GET /a/b?c?d", "/a/b", "c?d", "there");
+    check_target("GET //a", "//a", "", "there");
+    check_target("GET http://here:80/a?b", "/a", "b", "here:80");
+    check_target("GET HTTPS://[::1]/a", "/a", "", "[::1]");
+    check_target("GET http://here", "/", "", "here");
+    check_target("GET http://here?x", "/", "x", "here");
+    check_target("OPTIONS *", "*", "", "there");
+    struct http_head head = parse_good("GET http://here/ HTTP/1.0\r\n\r\n");
+    CHECK_SLICE(http_find(&head, SLICE("Host"))->value, SLICE("here"));
+    check_bad("GET * HTTP/1.1\r\n", HTTP_BAD, "the target * is for OPTIONS");
+    check_bad("GET a HTTP/1.1\r\n", HTTP_BAD, "the target is no path and no http URL");
+    check_bad("GET ?a HTTP/1.1\r\n", HTTP_BAD, "the target is no path and no http URL");
+    check_bad("GET ftp://a/ HTTP/1.1\r\n", HTTP_BAD, "the target is no path and no http URL");
+    check_bad("GET http:///a HTTP/1.1\r\n", HTTP_BAD, "malformed host in the target");
+    check_bad("GET http://u@a/ HTTP/1.1\r\n", HTTP_BAD, "malformed host in the target");
+    check_bad("GET http://a/ HTTP/1.1\r\n\r\n", HTTP_BAD, "no Host");
+    check_bad("CONNECT a:443 HTTP/1.1\r\n", HTTP_NOT_IMPLEMENTED, "CONNECT: this is no proxy");
+}
+
+TEST(headers_with_one_value) {
+    check_bad_header("Authorization: a\r\nauthorization: a", HTTP_BAD, "more than one Authorization");
+    check_bad_header("Authorization: a\r\nX: y\r\nAUTHORIZATION: b", HTTP_BAD, "more than one Authorization");
+    check_bad_header("Content-Type: a\r\nContent-Type: b", HTTP_BAD, "more than one Content-Type");
+    check_bad_header("Proxy-Authorization: a\r\nProxy-Authorization: b", HTTP_BAD, "more than one Proxy-Authorization");
+    check_bad_header("X-Api-Key: a\r\nX-Api-Key: b", HTTP_BAD, "more than one X-Api-Key");
+    check_bad_header("Origin: a\r\nOrigin: b", HTTP_BAD, "more than one Origin");
+    parse_good("GET / HTTP/1.1\r\nHost: a\r\nAuthorization: a\r\nContent-Type: b\r\nAccept: c\r\nAccept: d\r\n\r\n");
 }
 
 /* -- Limits ----------------------------------------------------------------- */
