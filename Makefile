@@ -14,8 +14,8 @@ FLAVOR  := $(if $(SAN),$(SAN),release)
 B       := build
 O       := $(B)/$(FLAVOR)
 
-PACKAGES := pkg-config libluajit-5.1-dev luajit libuv1-dev libcurl4-openssl-dev libssl-dev
-PKGS     := luajit libuv libcurl openssl
+PACKAGES := pkg-config libluajit-5.1-dev luajit libuv1-dev libcurl4-openssl-dev libssl-dev zlib1g-dev libzstd-dev
+PKGS     := luajit libuv libcurl openssl zlib libzstd
 SUDO     := $(if $(filter 0,$(shell id -u)),,sudo)
 
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)

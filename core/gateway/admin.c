@@ -127,7 +127,7 @@ static int open_server(struct perilune *g) {
                               .refused = on_refused };
     struct http_limits limits = { .body = 65536, .header_ms = 10000, .body_ms = 10000, .idle_ms = 60000,
                                   .send_ms = 10000, .high_water = 1 << 20, .low_water = 1 << 16,
-                                  .connections = 64 };
+                                  .connections = 64, .compress_min = 1024 };
     int rc = http_server_init(&g->admin, &g->loop, &g->log, &h, &limits);
     g->admin_open = rc == 0;
     return rc;

@@ -312,6 +312,9 @@ static void read_limits(struct reader *r) {
                                     .high_water = number_of(r, n, "high_water"),
                                     .low_water = number_of(r, n, "low_water"),
                                     .connections = (unsigned)number_of(r, n, "connections") };
+    uint32_t compress = get(r, 0, "compress");
+    c->http.compress_min = number_of(r, compress, "min_size");
+    c->http.compress_streams = bool_of(r, compress, "streams");
     c->lua = (struct state_limits){ .cpu_us = number_of(r, n, "cpu_ms") * 1000,
                                     .block_us = number_of(r, n, "block_ms") * 1000,
                                     .calls = (unsigned)number_of(r, n, "calls"),

@@ -116,6 +116,10 @@ void metrics_write(struct perilune *g, struct buf *out) {
         SUM(g, server.stats.refused));
     one(out, "perilune_received_bytes_total", "counter", "Bytes from clients.", SUM(g, server.stats.bytes_in));
     one(out, "perilune_sent_bytes_total", "counter", "Bytes to clients.", SUM(g, server.stats.bytes_out));
+    one(out, "perilune_compressed_replies_total", "counter", "Replies to clients that were compressed.",
+        SUM(g, server.stats.compressed));
+    one(out, "perilune_compression_saved_bytes_total", "counter", "Bytes that compressing kept from being sent.",
+        SUM(g, server.stats.compress_saved));
     tokens(g, out);
     one(out, "perilune_cached_tokens_total", "counter", "Prompt tokens that upstreams had in their caches.",
         SUM(g, metrics.tokens_cached));

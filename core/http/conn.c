@@ -110,6 +110,8 @@ static void release(struct http_conn *c) {
     buf_deinit(&c->cipher);
     tls_free(c->tls);
     c->tls = NULL;
+    reply_packing_free(c->packing);
+    c->packing = NULL;
     list_remove(&c->link);
     s->open--;
     if (s->total) atomic_fetch_sub_explicit(s->total, 1, memory_order_relaxed);
@@ -612,6 +614,8 @@ void conn_start(struct http_conn *c, struct tls_context *tls) {
 void conn_reply_done(struct http_conn *c, bool clean) {
     request_free(c->request);
     c->request = NULL;
+    reply_packing_free(c->packing);
+    c->packing = NULL;
     c->was_full = 0;
     if (!clean || !c->keep_alive || c->server->draining) {
         if (clean) finish_cleanly(c, buf_len(&c->in) > 0);

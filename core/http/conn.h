@@ -20,6 +20,7 @@ struct http_conn {
     struct http_server  *server;
     struct tls          *tls;
     struct http_request *request; /* from its head until its reply ended */
+    struct packing      *packing; /* of its reply, when that is compressed; see reply.c */
     enum conn_state      state;
     struct buf           in;      /* came, not yet parsed */
     struct buf           out;     /* to be sent when this turn ends */
@@ -54,6 +55,7 @@ void conn_close(struct http_conn *c);
 void conn_touch(struct http_conn *c);
 /* Unsent bytes. */
 size_t conn_backlog(const struct http_conn *c);
+void reply_packing_free(struct packing *p);
 /* The reply is complete. */
 void conn_reply_done(struct http_conn *c, bool clean);
 

@@ -9,11 +9,19 @@
  * client that reads a reply's end elsewhere than where we put it takes the next reply for
  * something else.  Lines that handlers bring must not have these names (field.h).
  *
+ * Compressing is done here, too, so that no handler has to know: when the client asks for a
+ * coding, the settings allow it and the kind of body promises something.  A body that comes
+ * whole is packed at once, by an encoder that all connections of the thread share, and sent
+ * plain when that did not make it smaller; so its head waits in a `struct packing` until the
+ * body is here.  A stream has an encoder of its own and is flushed with every piece.
+ *
  * Only appends: the connection sends when the turn ends. */
 #include <stdio.h>
 
 #include "base/stamp.h"
+#include "base/mem.h"
 #include "flow/headers.h"
+#include "http/coding.h"
 #include "http/conn.h"
 #include "include/perilune.h"
 
@@ -89,11 +97,12 @@ static void put_framing(struct http_conn *c, int status, size_t length) {
     else if (!c->no_body) c->keep_alive = 0; /* HTTP/1.0: the end of the connection is the end of the body */
 }
 
-void reply_head(struct http_request *r, int status, struct slice headers, size_t length) {
-    struct http_conn *c = r->conn;
+/* more: lines besides the handler's, or empty. */
+static void write_head(struct http_conn *c, int status, struct slice headers, struct slice more, size_t length) {
     buf_reserve(&c->out, 256 + headers.len);
     put_status(&c->out, status);
     buf_slice(&c->out, headers);
+    buf_slice(&c->out, more);
     if (headers_find(headers, SLICE("date")).ptr == NULL) put_date(&c->out);
     put_framing(c, status, length);
     if (c->server->draining) c->keep_alive = 0;
@@ -121,16 +130,179 @@ static void put_chunk(struct buf *out, struct slice piece) {
     buf_advance(out, len + piece.len + 2);
 }
 
+static void write_body(struct http_conn *c, struct slice piece) {
+    if (piece.len == 0 || c->no_body) return;
+    if (c->chunked_out) put_chunk(&c->out, piece);
+    else buf_slice(&c->out, piece);
+    conn_touch(c);
+}
+
+/* -- Compressing ------------------------------------------------------------------ */
+
+#define GZIP_MOST (1024 * 1024)     /* packing more at once would keep other requests waiting: */
+#define ZSTD_MOST (4 * 1024 * 1024) /* both take about 10 ms */
+
+struct packing {
+    enum coding     coding;
+    struct encoder *encoder; /* of a stream; NULL: the head is still to be sent */
+    struct buf      headers;
+    int             status;
+    size_t          length;
+};
+
+static const struct slice VARY = SLICE("vary: accept-encoding\r\n");
+
+/* What is worth it; media types of images, sound and archives are packed already. */
+static bool is_text(struct slice type) {
+    static const struct slice kinds[] = { SLICE("text/"), SLICE("application/json"), SLICE("application/x-ndjson"),
+                                          SLICE("application/xml"), SLICE("application/javascript") };
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+        if (slice_starts_nocase(type, kinds[i])) return true;
+    const char *semicolon = type.len ? memchr(type.ptr, ';', type.len) : NULL;
+    struct slice name = slice_trim(slice_of(type.ptr, semicolon ? (size_t)(semicolon - type.ptr) : type.len));
+    return name.len > 5 && slice_eq_nocase(slice_of(name.ptr + name.len - 5, 5), SLICE("+json"));
+}
+
+/* Does it depend on Accept-Encoding how this reply is sent?  An ETag says that bytes are the
+ * same ones, a part of a file has its place in bytes: these stay as they are. */
+static bool may_pack(const struct http_conn *c, int status, struct slice headers, size_t length) {
+    const struct http_limits *l = &c->server->limits;
+    if (l->compress_min == 0 || is_bodiless(status) || status == 206) return false;
+    if (length == REPLY_CHUNKED ? !l->compress_streams : length < l->compress_min) return false;
+    if (!is_text(headers_find(headers, SLICE("content-type")))) return false;
+    struct slice cache = headers_find(headers, SLICE("cache-control"));
+    return headers_find(headers, SLICE("content-encoding")).ptr == NULL &&
+           headers_find(headers, SLICE("etag")).ptr == NULL &&
+           (cache.len == 0 || memmem(cache.ptr, cache.len, "no-transform", 12) == NULL);
+}
+
+static enum coding coding_for(const struct http_request *r, size_t length) {
+    if (r->conn->head_only) return CODING_NONE;
+    enum coding c = coding_choose(http_request_header(r, SLICE("accept-encoding")));
+    if (length != REPLY_CHUNKED && length > (c == CODING_ZSTD ? ZSTD_MOST : GZIP_MOST)) return CODING_NONE;
+    return c;
+}
+
+void reply_packing_free(struct packing *p) {
+    if (p == NULL) return;
+    encoder_free(p->encoder);
+    buf_deinit(&p->headers);
+    mem_free(p);
+}
+
+/* NULL: no memory, so the reply is sent plain. */
+static struct packing *packing_new(enum coding coding, int status, struct slice headers, size_t length) {
+    struct packing *p = mem_zalloc(sizeof(*p));
+    if (p == NULL) return NULL;
+    *p = (struct packing){ .coding = coding, .status = status, .length = length };
+    buf_init(&p->headers, 0);
+    buf_slice(&p->headers, headers);
+    if (!buf_failed(&p->headers)) return p;
+    reply_packing_free(p);
+    return NULL;
+}
+
+/* The head of a reply that is packed, after all or from the beginning. */
+static void write_packed_head(struct http_conn *c, const struct packing *p, size_t length) {
+    char more[80];
+    int n = snprintf(more, sizeof(more), "%scontent-encoding: %s\r\n", VARY.ptr, coding_name(p->coding));
+    atomic_fetch_add_explicit(&c->server->stats.compressed, 1, memory_order_relaxed);
+    write_head(c, p->status, buf_get(&p->headers), slice_of(more, (size_t)n), length);
+}
+
+static void count_saved(struct http_conn *c, size_t plain, size_t packed) {
+    if (packed < plain)
+        atomic_fetch_add_explicit(&c->server->stats.compress_saved, plain - packed, memory_order_relaxed);
+}
+
+static void send_plain(struct http_conn *c, struct slice body) {
+    struct packing *p = c->packing;
+    c->packing = NULL;
+    write_head(c, p->status, buf_get(&p->headers), VARY, p->length);
+    write_body(c, body);
+    reply_packing_free(p);
+}
+
+static struct encoder *shared_encoder(struct http_server *s, enum coding c) {
+    if (s->encoders[c] == NULL) s->encoders[c] = encoder_new(c, false);
+    return s->encoders[c];
+}
+
+/* All of it at once. */
+static void send_packed(struct http_conn *c, struct slice body) {
+    struct packing *p = c->packing;
+    struct encoder *e = shared_encoder(c->server, p->coding);
+    struct buf packed;
+    buf_init(&packed, 0);
+    bool ok = e != NULL && encoder_feed(e, body, ENCODER_END, &packed) == 0;
+    if (e != NULL && !ok) { /* it stopped in the middle of something */
+        encoder_free(e);
+        c->server->encoders[p->coding] = NULL;
+    }
+    if (ok && buf_len(&packed) < body.len) {
+        c->packing = NULL;
+        write_packed_head(c, p, buf_len(&packed));
+        write_body(c, buf_get(&packed));
+        count_saved(c, body.len, buf_len(&packed));
+        reply_packing_free(p);
+    } else {
+        send_plain(c, body);
+    }
+    buf_deinit(&packed);
+}
+
+static void pack_piece(struct http_conn *c, struct slice piece, enum encoder_mode mode) {
+    struct buf packed;
+    buf_init(&packed, 0);
+    if (encoder_feed(c->packing->encoder, piece, mode, &packed) != 0) c->out.error = PERILUNE_ERR_NOMEM;
+    write_body(c, buf_get(&packed));
+    count_saved(c, piece.len, buf_len(&packed));
+    buf_deinit(&packed);
+}
+
+/* Its length is not known, or it comes in pieces. */
+static void begin_stream(struct http_conn *c) {
+    struct packing *p = c->packing;
+    p->encoder = encoder_new(p->coding, true);
+    if (p->encoder != NULL) write_packed_head(c, p, REPLY_CHUNKED);
+    else send_plain(c, SLICE(""));
+}
+
+static void pack_body(struct http_conn *c, struct slice piece) {
+    if (c->packing->encoder == NULL && piece.len == c->packing->length) {
+        send_packed(c, piece);
+        return;
+    }
+    if (c->packing->encoder == NULL) begin_stream(c);
+    if (c->packing != NULL) pack_piece(c, piece, ENCODER_FLUSH);
+    else write_body(c, piece);
+}
+
+static void pack_end(struct http_conn *c) {
+    if (c->packing->encoder == NULL) { /* a body was promised and did not come */
+        send_plain(c, SLICE(""));
+        return;
+    }
+    pack_piece(c, SLICE(""), ENCODER_END);
+    reply_packing_free(c->packing);
+    c->packing = NULL;
+}
+
+/* -- The handler's side -------------------------------------------------------------- */
+
+void reply_head(struct http_request *r, int status, struct slice headers, size_t length) {
+    struct http_conn *c = r->conn;
+    bool may = may_pack(c, status, headers, length);
+    enum coding coding = may ? coding_for(r, length) : CODING_NONE;
+    if (coding != CODING_NONE) c->packing = packing_new(coding, status, headers, length);
+    if (c->packing == NULL) write_head(c, status, headers, may ? VARY : SLICE(""), length);
+    else if (length == REPLY_CHUNKED) begin_stream(c); /* the client waits for the head */
+}
+
 enum flow reply_body(struct http_request *r, struct slice piece) {
     struct http_conn *c = r->conn;
-    if (piece.len > 0 && !c->no_body) {
-        if (c->chunked_out) {
-            put_chunk(&c->out, piece);
-        } else {
-            buf_slice(&c->out, piece);
-        }
-        conn_touch(c);
-    }
+    if (c->packing == NULL) write_body(c, piece);
+    else if (piece.len > 0) pack_body(c, piece);
     if (conn_backlog(c) <= c->server->limits.high_water) return FLOW_MORE;
     c->was_full = 1;
     return FLOW_FULL;
@@ -138,6 +310,7 @@ enum flow reply_body(struct http_request *r, struct slice piece) {
 
 void reply_end(struct http_request *r) {
     struct http_conn *c = r->conn;
+    if (c->packing != NULL) pack_end(c);
     if (c->chunked_out) buf_slice(&c->out, SLICE("0\r\n\r\n"));
     conn_reply_done(c, true); /* frees r */
 }

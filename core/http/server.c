@@ -315,4 +315,8 @@ void http_server_close(struct http_server *s) {
 void http_server_deinit(struct http_server *s) {
     mem_free(s->head);
     s->head = NULL;
+    for (int c = 0; c < CODING_UNKNOWN; c++) {
+        encoder_free(s->encoders[c]);
+        s->encoders[c] = NULL;
+    }
 }

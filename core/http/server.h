@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "flow/flow.h"
+#include "http/coding.h"
 #include "http/parse.h"
 #include "http/tls.h"
 #include "sys/loop.h"
@@ -47,6 +48,8 @@ struct http_limits {
     uint64_t body_ms;         /* from there to the last byte of the body */
     uint64_t idle_ms;         /* between requests */
     uint64_t send_ms;         /* a client that takes nothing of what we send; any byte begins it anew */
+    size_t   compress_min;    /* bytes of the shortest reply that is compressed; 0: none is */
+    bool     compress_streams; /* those of unknown length, too */
     size_t   high_water, low_water; /* bytes of unsent reply */
     unsigned connections;     /* at once; above it the kernel queues */
     unsigned process;         /* of all servers that share `total`; 0: no limit */
@@ -54,6 +57,7 @@ struct http_limits {
 
 struct http_stats { /* written by the server's thread only */
     atomic_uint_least64_t accepted, refused, open, bytes_in, bytes_out;
+    atomic_uint_least64_t compressed, compress_saved; /* replies, bytes */
 };
 
 struct http_server {
@@ -69,6 +73,7 @@ struct http_server {
     bool                draining;
     bool                paused;    /* listeners are not polled */
     struct timer        recover;   /* after descriptors ran out */
+    struct encoder     *encoders[CODING_UNKNOWN]; /* made when needed; whole replies only */
     struct http_head   *head;      /* parse scratch: 3 KB, one per thread */
     struct http_stats   stats;
     struct log_limit    fd_log;
@@ -107,7 +112,8 @@ struct slice http_request_header(const struct http_request *r, struct slice name
 
 #define REPLY_CHUNKED SIZE_MAX /* length not known: chunked, or until close for HTTP/1.0 */
 
-/* headers: complete lines "name: value\r\n", none with a name of http_field_is_framing().
+/* Replies are compressed when limits and the client want it.
+ * headers: complete lines "name: value\r\n", none with a name of http_field_is_framing().
  * Connection, length, and Date when it is missing are added here.  What cannot have a body
  * gets none: the handler need not know. */
 void      reply_head(struct http_request *r, int status, struct slice headers, size_t length);

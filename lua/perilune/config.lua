@@ -506,6 +506,18 @@ local limits_schema = {
   high_water = size(256 * 2 ^ 10, 4096), low_water = size(64 * 2 ^ 10),
 }
 
+-- compress = true | false | { min_size = "1KiB", streams = true }; off is a least size of 0.
+local compress_schema = { min_size = size(1024), streams = { type = "boolean", default = false } }
+local compress = {
+  always = true,
+  walk = function(ctx, path, value)
+    if type(value) ~= "boolean" then return walk(ctx, path, value, compress_schema) end
+    local out = walk(ctx, path, {}, compress_schema)
+    if not value then out.min_size = 0 end
+    return out
+  end,
+}
+
 local file_schema = {
   listen = one_or_more(address, 16),
   admin = address,
@@ -521,6 +533,7 @@ local file_schema = {
   tenants = { walk = walk_tenants },
   tokenizers = { walk = walk_tokenizers, default = {} },
   limits = section(limits_schema),
+  compress = compress,
   trusted = { type = "boolean", default = false },
   log = section {
     access = { type = "boolean", default = true },

@@ -21,6 +21,7 @@ t.test("an empty configuration has every default", function()
   t.equal({ c.workers, c.trusted, c.watch, c.drain_timeout_ms }, { 0, false, false, 30000 })
   t.equal(c.log, { access = true, level = "info" })
   t.equal({ c.upstreams, c.routes }, { {}, {} })
+  t.equal(c.compress, { min_size = 1024, streams = false })
   t.equal(c.limits, {
     body = 16777216, cpu_ms = 50, block_ms = 15, calls = 1000, open_calls = 64, fetches = 256, memory = 67108864,
     header_timeout_ms = 10000, body_timeout_ms = 60000, idle_timeout_ms = 75000, send_timeout_ms = 60000, request_timeout_ms = 600000,
@@ -178,6 +179,17 @@ t.test("the rest", function()
   t.equal(complaint{ limits = { keepalive_comment = 0 } }, "fine")
   local c = config.check({ tls = { cert = "a.pem", key = "/etc/b.pem" } }, "conf/perilune.lua")
   t.equal(c.tls, { cert = "conf/a.pem", key = "/etc/b.pem" })
+end)
+
+t.test("compress", function()
+  local function compress(value) return config.check({ compress = value }, "x.lua") end
+  t.equal(compress(true).compress, { min_size = 1024, streams = false })
+  t.equal(compress(false).compress, { min_size = 0, streams = false })
+  t.equal(compress({ min_size = "4KiB", streams = true }).compress, { min_size = 4096, streams = true })
+  local _, errors = compress({ min = 1 })
+  t.match(errors[1].message, "unknown key 'min'; did you mean 'min_size'?")
+  _, errors = compress("gzip")
+  t.match(errors[1].message, "must be a table")
 end)
 
 t.test("sizes", function()

@@ -22,6 +22,8 @@ enum behaviour {
     CHUNKS,   /* three pieces of unknown length */
     CUT,      /* a piece, and then reply_abort() */
     STATUS,   /* the path as status, with a body of unknown length; known when there is a query */
+    LONG,     /* 3000 bytes of text at once; /noise: bytes that cannot be packed; /pieces: in three;
+                 /none: promised, and it does not come; /cut: reply_abort() in the middle */
     POUR      /* pieces until FLOW_FULL, more on `drained`, POUR_TOTAL in all */
 };
 
@@ -77,6 +79,34 @@ static void pour(struct world *w, struct http_request *r) {
     if (w->poured >= POUR_TOTAL) reply_end(r);
 }
 
+static struct slice long_text(bool noise) {
+    static char text[3000];
+    unsigned x = 1;
+    for (size_t i = 0; i < sizeof(text); i++) {
+        x = x * 1103515245 + 12345;
+        text[i] = noise ? (char)(x >> 16) : "some words "[i % 11];
+    }
+    return slice_of(text, sizeof(text));
+}
+
+static void long_reply(struct http_request *r) {
+    struct slice text = long_text(slice_eq(r->path, SLICE("/noise")));
+    reply_head(r, 200, PLAIN, text.len);
+    if (slice_eq(r->path, SLICE("/pieces")) || slice_eq(r->path, SLICE("/cut"))) {
+        reply_body(r, slice_of(text.ptr, 1));
+        reply_body(r, SLICE(""));
+        reply_body(r, slice_of(text.ptr + 1, 2000));
+        if (slice_eq(r->path, SLICE("/cut"))) {
+            reply_abort(r);
+            return;
+        }
+        reply_body(r, slice_of(text.ptr + 2001, text.len - 2001));
+    } else if (!slice_eq(r->path, SLICE("/none"))) {
+        reply_body(r, text);
+    }
+    reply_end(r);
+}
+
 static void on_request(void *ud, struct http_request *r) {
     struct world *w = ud;
     w->requests++;
@@ -101,6 +131,7 @@ static void on_request(void *ud, struct http_request *r) {
         reply_body(r, SLICE("body"));
         reply_end(r);
         break;
+    case LONG: long_reply(r); break;
     case POUR:
         reply_head(r, 200, PLAIN, REPLY_CHUNKED);
         pour(w, r);
@@ -372,6 +403,162 @@ TEST_NOFAULT(reasons) {
     CHECK_STR(http_reason(509), "Error");
     CHECK_STR(http_reason(1000), "Error");
     CHECK_STR(http_reason(599), "Error");
+}
+
+/* -- Compressing ---------------------------------------------------------------------------------- */
+
+/* The body of a reply as it came, without chunks. */
+static void body_of(struct slice got, struct buf *out) {
+    const char *end = memmem(got.ptr, got.len, "\r\n\r\n", 4);
+    CHECK(end != NULL);
+    struct slice body = slice_of(end + 4, (size_t)(got.ptr + got.len - end - 4));
+    if (memmem(got.ptr, (size_t)(end - got.ptr), "transfer-encoding: chunked", 26) == NULL) {
+        buf_slice(out, body);
+        return;
+    }
+    struct http_chunked chunks;
+    bool done = false;
+    http_chunked_init(&chunks);
+    while (!done) {
+        struct slice piece;
+        const char *why;
+        long n = http_chunked_eat(&chunks, body, &piece, &done, &why);
+        CHECK(n > 0);
+        buf_slice(out, piece);
+        body = slice_of(body.ptr + n, body.len - (size_t)n);
+    }
+    CHECK_UINT(body.len, 0);
+}
+
+/* Asks twice on one connection; each time the body decodes to text. */
+static void packed(struct world *w, const char *path, const char *accept, enum coding coding, struct slice text, bool varies) {
+    char said[200], line[64];
+    int fd = dial(w);
+    NOTE("%s, accepted: %s", path, accept);
+    snprintf(said, sizeof(said), "GET %s HTTP/1.1\r\nhost: x\r\naccept-encoding: %s\r\n\r\n", path, accept);
+    snprintf(line, sizeof(line), "content-encoding: %s\r\n", coding_name(coding));
+    for (int i = 0; i < 2; i++) {
+        struct buf body, plain;
+        buf_init(&body, 0);
+        buf_init(&plain, 0);
+        say(w, fd, slice_str(said));
+        struct slice got = hear(w, fd);
+        CHECK_INT(memmem(got.ptr, got.len, line, strlen(line)) != NULL, coding != CODING_NONE);
+        CHECK_INT(memmem(got.ptr, got.len, "vary: accept-encoding\r\n", 23) != NULL, varies);
+        body_of(got, &body);
+        CHECK_INT(coding_decode(coding, buf_get(&body), 100000, &plain), 0);
+        CHECK_SLICE(buf_get(&plain), text);
+        char length[64];
+        snprintf(length, sizeof(length), "content-length: %zu\r\n", buf_len(&body));
+        bool chunked = memmem(got.ptr, got.len, "transfer-encoding", 17) != NULL;
+        CHECK_INT(memmem(got.ptr, got.len, length, strlen(length)) != NULL, !chunked);
+        if (coding != CODING_NONE) CHECK(buf_len(&body) < text.len);
+        buf_deinit(&body);
+        buf_deinit(&plain);
+    }
+    close(fd);
+    turn(w);
+}
+
+TEST_NOFAULT(replies_that_are_compressed) {
+    struct world w;
+    CHECK(begin(&w, LONG));
+    packed(&w, "/", "gzip, zstd", CODING_NONE, long_text(false), false); /* not unless it is set */
+    w.server.limits.compress_min = 3000;
+    struct slice text = long_text(false);
+    packed(&w, "/", "gzip", CODING_GZIP, text, true);
+    packed(&w, "/", "gzip, zstd", CODING_ZSTD, text, true);
+    packed(&w, "/", "br", CODING_NONE, text, true);
+    packed(&w, "/pieces", "gzip", CODING_GZIP, text, true);
+    packed(&w, "/pieces", "zstd", CODING_ZSTD, text, true);
+    CHECK_UINT(w.server.stats.compressed, 8);
+    CHECK(w.server.stats.compress_saved > 8 * 2000 && w.server.stats.compress_saved < 8 * 3000);
+    packed(&w, "/noise", "gzip", CODING_NONE, long_text(true), true);
+    w.server.limits.compress_min = 3001;
+    packed(&w, "/", "gzip", CODING_NONE, long_text(false), false);
+    CHECK_UINT(w.server.stats.compressed, 8);
+    end(&w);
+}
+
+TEST_NOFAULT(streams_are_compressed_when_it_is_set) {
+    static const char said[] = "GET / HTTP/1.1\r\nhost: x\r\naccept-encoding: gzip\r\n\r\n";
+    struct world w;
+    struct buf body, plain;
+    CHECK(begin(&w, HOLD));
+    w.server.limits.compress_min = 1;
+    int fd = dial(&w);
+    say(&w, fd, slice_str(said));
+    reply_head(w.held, 200, PLAIN, REPLY_CHUNKED);
+    reply_body(w.held, SLICE("a"));
+    reply_end(w.held);
+    CHECK_SLICE(hear(&w, fd), SLICE("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n"
+                                    "1\r\na\r\n0\r\n\r\n"));
+    w.server.limits.compress_streams = true;
+    say(&w, fd, slice_str(said));
+    reply_head(w.held, 200, PLAIN, REPLY_CHUNKED);
+    CHECK_SLICE(hear(&w, fd), SLICE("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nvary: accept-encoding\r\n"
+                                    "content-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n"));
+    struct decoder *d = decoder_new(CODING_GZIP, 1000);
+    buf_init(&body, 0);
+    buf_init(&plain, 0);
+    static const char *const pieces[] = { "one", "two", "three" };
+    for (int i = 0; i < 3; i++) { /* each can be read when it has come */
+        buf_clear(&plain);
+        reply_body(w.held, slice_str(pieces[i]));
+        struct slice got = hear(&w, fd), piece;
+        struct http_chunked chunks;
+        bool done;
+        const char *why;
+        http_chunked_init(&chunks);
+        CHECK(http_chunked_eat(&chunks, got, &piece, &done, &why) > 0);
+        CHECK_INT(decoder_feed(d, piece, &plain), 0);
+        CHECK_SLICE(buf_get(&plain), slice_str(pieces[i]));
+    }
+    reply_end(w.held);
+    struct slice got = hear(&w, fd);
+    CHECK(got.len > 5 && memcmp(got.ptr + got.len - 5, "0\r\n\r\n", 5) == 0);
+    decoder_free(d);
+    buf_deinit(&body);
+    buf_deinit(&plain);
+    close(fd);
+    end(&w);
+}
+
+TEST_NOFAULT(replies_that_stay_as_they_are) {
+    static const char *const headers[] = { "content-type: image/png\r\n", "content-type: text/x\r\ncontent-encoding: br\r\n",
+                                           "content-type: text/x\r\nETag: \"1\"\r\n", "x: text/plain\r\n",
+                                           "content-type: text/x\r\ncache-control: public, no-transform\r\n" };
+    struct world w;
+    struct slice text = long_text(false);
+    CHECK(begin(&w, HOLD));
+    w.server.limits.compress_min = 1;
+    int fd = dial(&w);
+    for (unsigned i = 0; i < 7; i++) {
+        say(&w, fd, SLICE("GET / HTTP/1.1\r\nhost: x\r\naccept-encoding: gzip\r\n\r\n"));
+        reply_send(w.held, i == 6 ? 206 : 200, i < 5 ? slice_str(headers[i]) : PLAIN, i == 5 ? SLICE("") : text);
+        struct slice got = hear(&w, fd);
+        CHECK(memmem(got.ptr, got.len, "gzip", 4) == NULL);
+        CHECK(memmem(got.ptr, got.len, "vary", 4) == NULL);
+    }
+    close(fd);
+    turn(&w);
+    w.behaviour = LONG;
+    for (int cut = 0; cut < 2; cut++) { /* what ends before it is whole */
+        fd = dial(&w);
+        struct slice said = cut ? SLICE("GET /cut HTTP/1.1\r\nhost: x\r\naccept-encoding: gzip\r\n\r\n")
+                                : SLICE("GET /none HTTP/1.1\r\nhost: x\r\naccept-encoding: gzip\r\n\r\n");
+        say(&w, fd, said);
+        struct slice got = hear(&w, fd);
+        CHECK(memmem(got.ptr, got.len, "\r\n0\r\n\r\n", 7) == NULL);
+        close(fd);
+        turn(&w);
+    }
+    fd = dial(&w);
+    say(&w, fd, SLICE("HEAD / HTTP/1.1\r\nhost: x\r\naccept-encoding: gzip\r\n\r\n"));
+    CHECK_SLICE(hear(&w, fd), SLICE("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nvary: accept-encoding\r\n"
+                                    "content-length: 3000\r\n\r\n"));
+    close(fd);
+    end(&w);
 }
 
 /* -- What never becomes a request --------------------------------------------------------------- */
