@@ -327,9 +327,3 @@ void reply_send(struct http_request *r, int status, struct slice headers, struct
     reply_body(r, body);
     reply_end(r);
 }
-
-struct slice http_request_header(const struct http_request *r, struct slice name) {
-    for (unsigned i = 0; i < r->header_count; i++)
-        if (slice_eq_nocase(r->headers[i].name, name)) return r->headers[i].value;
-    return slice_of(NULL, 0);
-}

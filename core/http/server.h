@@ -103,10 +103,13 @@ void http_server_drain(struct http_server *s);
 void http_server_close(struct http_server *s);
 void http_server_deinit(struct http_server *s);
 
-/* -- Request ------------------------------------------------------------------ */
+/* -- Request (request.c) ------------------------------------------------------------------ */
 
 /* First header of that name (any case), or an empty slice with ptr NULL. */
 struct slice http_request_header(const struct http_request *r, struct slice name);
+/* Takes the coding off the body, and its header away.  Returns 0, or the status of a reply that
+ * says *why not: 400, 413, 415 or 503; then nothing has changed. */
+int http_request_decode(struct http_request *r, const char **why);
 
 /* -- Reply (reply.c) ----------------------------------------------------------- */
 

@@ -187,7 +187,9 @@ static unsigned fields_of(const struct outgoing *o, struct call_field *out) {
     bool type = false;
     for (unsigned i = 0; i < r->header_count; i++) {
         const struct http_header *h = &r->headers[i];
-        if (is_hop_by_hop(h->name) || !is_forwarded(o->pool->target, h->name)) continue;
+        bool coded = slice_eq_nocase(h->name, SLICE("content-encoding")); /* of the bytes as they came */
+        if (coded && o->body == NULL && r->raw != NULL) out[n++] = (struct call_field){ h->name, h->value };
+        if (coded || is_hop_by_hop(h->name) || !is_forwarded(o->pool->target, h->name)) continue;
         if (slice_eq_nocase(h->name, SLICE("x-request-id"))) continue;
         type |= slice_eq_nocase(h->name, SLICE("content-type"));
         out[n++] = (struct call_field){ h->name, h->value };
