@@ -329,6 +329,18 @@ static void read_limits(struct reader *r) {
     c->comment_ms = number_of(r, n, "keepalive_comment_ms");
 }
 
+static void read_cors(struct reader *r) {
+    struct cors *c = &r->c->cors;
+    uint32_t n = get(r, 0, "cors");
+    if (n == JSON_NONE || json_type(&r->doc, n) != JSON_OBJECT) return;
+    c->origins = list_of(r, n, "origins", &c->origin_count);
+    c->headers = string_of(r, n, "headers");
+    c->expose = string_of(r, n, "expose");
+    c->credentials = bool_of(r, n, "credentials");
+    c->max_age = (unsigned)(number_of(r, n, "max_age_ms") / 1000);
+    if (c->headers == NULL || c->expose == NULL) r->failed = true;
+}
+
 /* An array's elements through fn into an array of structs. */
 static void *read_all(struct reader *r, const char *key, size_t size, unsigned *count,
                       void (*fn)(struct reader *, uint32_t, void *)) {
@@ -357,6 +369,7 @@ static void read_config(struct reader *r) {
     if (c->route_index == NULL) r->failed = true;
     read_tenants(r, get(r, 0, "tenants"));
     read_limits(r);
+    read_cors(r);
     c->drain_ms = number_of(r, 0, "drain_timeout_ms");
     c->watch = bool_of(r, 0, "watch");
     c->reuse_port = bool_of(r, 0, "reuse_port");

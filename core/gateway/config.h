@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "bridge/state.h"
+#include "gateway/cors.h"
 #include "gateway/routes.h"
 #include "gateway/tenants.h"
 #include "http/server.h"
@@ -28,6 +29,7 @@ struct config {
     struct tenants       tenants;
     bool                 guarded;  /* clients need a key: paths without a route are not served */
     struct http_limits   http;
+    struct cors          cors;
     struct state_limits  lua;
     uint64_t             request_ms, comment_ms, drain_ms;
     bool                 log_access, watch, reuse_port;

@@ -24,6 +24,7 @@
 #include "gateway/access_log.h"
 #include "gateway/model_list.h"
 #include "gateway/registry.h"
+#include "http/coding.h"
 #include "request/outgoing.h"
 
 /* -- The end --------------------------------------------------------------------------- */
@@ -349,15 +350,46 @@ static bool serve_unrouted(struct exchange *x) {
     return false;
 }
 
+static struct route_ask ask_of(const struct request *r) {
+    return (struct route_ask){ .method = r->method, .path = r->path, .tenant = slice_str(r->tenant),
+                               .headers = r->headers, .header_count = r->header_count };
+}
+
+void exchange_methods(const struct exchange *x, struct buf *out) {
+    struct route_ask ask = ask_of(x->req);
+    if (x->dialect != NULL) buf_puts(out, "POST");
+    else if (!routes_methods(x->gen->config->route_index, &ask, out)) buf_puts(out, "GET, HEAD"); /* /v1/models */
+}
+
 /* The first route that fits, and the path as it is behind it. */
 static void choose_route(struct exchange *x, bool *wrong_method) {
     const struct config *c = x->gen->config;
     struct request *r = x->req;
     tenants_find(&c->tenants, r->headers, &r->header_count, r->tenant, sizeof(r->tenant));
-    struct route_ask ask = { .method = r->method, .path = r->path, .tenant = slice_str(r->tenant),
-                             .headers = r->headers, .header_count = r->header_count };
+    struct route_ask ask = ask_of(r);
     x->route = routes_find(c->route_index, &ask, wrong_method);
     if (x->route != NULL) r->path = route_strip(x->route, r->path);
+}
+
+/* Takes gzip and the like off the body.  Returns false after having failed x. */
+static bool decode_body(struct exchange *x, struct buf *bytes) {
+    const char *why;
+    int status = coding_decode_body(x->req->headers, &x->req->header_count, bytes, x->gen->config->http.body, &why);
+    if (status == 0) return true;
+    struct failure f;
+    failure_init(&f);
+    failure_set(&f, status == 413 ? FAILURE_TOO_LARGE : status == 503 ? FAILURE_NO_MEMORY : FAILURE_INVALID_REQUEST,
+                "%s", why);
+    f.status = status;
+    fail(x, &f);
+    return false;
+}
+
+/* Does somebody here look into a body that is passed on: a policy, or who chooses by model? */
+static bool is_read(const struct exchange *x) {
+    const struct config *c = x->gen->config;
+    bool by_model = (x->route == NULL || x->route->upstream == NULL) && c->target_count > 1;
+    return by_model || (x->route != NULL && x->gen->chains[x->route - c->routes].ref != 0);
 }
 
 /* Parses the body, or keeps it as it is.  Returns false after having failed x. */
@@ -365,12 +397,17 @@ static bool take_body(struct exchange *x, struct buf *bytes) {
     struct failure f;
     failure_init(&f);
     if (x->dialect != NULL) {
+        if (!decode_body(x, bytes)) return false;
         if (body_new(&x->req->body, bytes, x->dialect, &f) != 0) {
             fail(x, &f);
             return false;
         }
         x->stream = x->req->body->chat.stream;
     } else if (buf_len(bytes) > 0) {
+        const char *why;
+        struct request *r = x->req;
+        if (is_read(x)) /* when it can be; it goes on in any case */
+            coding_decode_body(r->headers, &r->header_count, bytes, x->gen->config->http.body, &why);
         x->req->raw = blob_take(bytes);
         if (x->req->raw == NULL) {
             exchange_fail(x, FAILURE_NO_MEMORY, "out of memory");
@@ -393,7 +430,7 @@ void exchange_begin(struct exchange *x, struct buf *body) {
     x->dialect = dialect_find(x->req->path);
     if (x->route == NULL && !wrong_method && answer_models(x)) return;
     if (wrong_method || (x->dialect != NULL && !slice_eq(r->method, SLICE("POST")))) {
-        exchange_fail(x, FAILURE_METHOD, "this method is not allowed here; use POST");
+        exchange_fail(x, FAILURE_METHOD, "this method is not allowed here; the header Allow says which one is");
         return;
     }
     if (x->route == NULL && !serve_unrouted(x)) return;

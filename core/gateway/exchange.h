@@ -59,6 +59,9 @@ void exchange_gone(struct exchange *x);
 /* Ends it with an ERROR event to the client. Frees x. */
 void exchange_fail(struct exchange *x, enum failure_kind kind, const char *message);
 
+/* After FAILURE_METHOD: which ones would be right, "GET, HEAD". */
+void exchange_methods(const struct exchange *x, struct buf *out);
+
 /* What a client may want to know of the answer, from its HEAD on. */
 struct slice exchange_upstream(const struct exchange *x); /* who answered; empty: nobody said */
 void exchange_put_headers(const struct exchange *x, struct buf *out); /* of the upstream, and of policies */

@@ -18,6 +18,8 @@
 #include "base/err_body.h"
 #include "flow/headers.h"
 #include "gateway/exchange.h"
+#include "http/coding.h"
+#include "http/field.h"
 #include "llm/dialect.h"
 
 struct http_exchange {
@@ -32,11 +34,11 @@ struct http_exchange {
 
 /* -- Replying ----------------------------------------------------------------------------- */
 
-/* Which request it was, and who answered it. */
-static void put_identity(struct buf *b, const struct exchange *x) {
-    headers_put(b, SLICE("x-request-id"), slice_str(x->req->id));
+/* Which request it was, and who answered it; own: lines that stand in place of ours. */
+static void put_identity(struct buf *b, const struct exchange *x, struct slice own) {
+    http_field_put_unless(b, own, SLICE("x-request-id"), slice_str(x->req->id));
     struct slice upstream = exchange_upstream(x);
-    if (upstream.len > 0) headers_put(b, SLICE("x-perilune-upstream"), upstream);
+    if (upstream.len > 0) http_field_put_unless(b, own, SLICE("x-perilune-upstream"), upstream);
 }
 
 /* How many prompt tokens policies kept from being sent; negative: added. */
@@ -52,11 +54,18 @@ static void send_head(struct http_exchange *e, int status, struct slice type, si
     struct buf h;
     buf_init(&h, 0);
     buf_reserve(&h, 320);
-    if (type.len > 0) headers_put(&h, SLICE("content-type"), type);
-    if (slice_starts(type, SLICE("text/event-stream"))) buf_puts(&h, "cache-control: no-cache\r\n");
-    put_identity(&h, x);
-    put_saved(&h, x->req->saved);
-    exchange_put_headers(x, &h);
+    struct buf lines; /* the upstream's and the policies' */
+    buf_init(&lines, 0);
+    exchange_put_headers(x, &lines);
+    struct slice own = buf_get(&lines);
+    if (type.len > 0) http_field_put_unless(&h, own, SLICE("content-type"), type);
+    if (slice_starts(type, SLICE("text/event-stream")))
+        http_field_put_unless(&h, own, SLICE("cache-control"), SLICE("no-cache"));
+    put_identity(&h, x, own);
+    if (headers_find(own, SLICE("x-perilune-saved-tokens")).ptr == NULL) put_saved(&h, x->req->saved);
+    buf_slice(&h, own);
+    if (buf_failed(&lines)) h.error = lines.error;
+    buf_deinit(&lines);
     x->committed = true;
     x->status = status;
     timer_stop(x->w->loop, &e->comment);
@@ -71,6 +80,12 @@ static void error_body(const struct failure *f, struct buf *out) {
     else failure_write_json(out, f);
 }
 
+static void put_allow(struct buf *b, const struct exchange *x) {
+    buf_puts(b, "allow: ");
+    exchange_methods(x, b);
+    buf_puts(b, "\r\n");
+}
+
 static void reply_error(struct http_exchange *e, const struct failure *f) {
     struct exchange *x = &e->x;
     struct buf body, h;
@@ -78,7 +93,7 @@ static void reply_error(struct http_exchange *e, const struct failure *f) {
     buf_init(&h, 0);
     error_body(f, &body);
     buf_puts(&h, "content-type: application/json\r\n");
-    put_identity(&h, x);
+    put_identity(&h, x, buf_get(&f->headers));
     bool ours = f->kind == FAILURE_NO_MEMORY || f->kind == FAILURE_DRAINING; /* over soon */
     if (f->retry_after_ms > 0 || ours) {
         buf_puts(&h, "retry-after: ");
@@ -86,7 +101,8 @@ static void reply_error(struct http_exchange *e, const struct failure *f) {
         buf_puts(&h, "\r\n");
     }
     buf_slice(&h, buf_get(&f->headers));
-    if (f->kind == FAILURE_METHOD) buf_puts(&h, x->route ? "" : "allow: POST\r\n");
+    if (f->kind == FAILURE_METHOD) put_allow(&h, x);
+    if (f->status == 415 && f->kind == FAILURE_INVALID_REQUEST) buf_puts(&h, "accept-encoding: " CODINGS_KNOWN "\r\n");
     if (buf_failed(&h) || buf_failed(&body)) reply_lost(e->http);
     reply_send(e->http, f->status, buf_get(&h), buf_get(&body));
     buf_deinit(&body);
@@ -229,8 +245,41 @@ static struct http_exchange *http_exchange_new(struct worker *w, struct http_req
 
 /* -- The server's side ----------------------------------------------------------------------------- */
 
+void http_exchange_head(void *ud, struct http_request *r) {
+    struct worker *w = ud;
+    if (w->gen == NULL || w->gen->config->cors.origin_count == 0) return;
+    struct buf lines;
+    buf_init(&lines, 0);
+    cors_lines(&w->gen->config->cors, http_request_header(r, SLICE("origin")), &lines);
+    const char *copy = buf_failed(&lines) ? NULL : arena_dup(&r->arena, buf_get(&lines));
+    if (copy != NULL) r->lines = slice_of(copy, buf_len(&lines));
+    buf_deinit(&lines);
+}
+
+/* A browser asks whether a page may send a request: no exchange, no policies. */
+static bool answer_preflight(struct worker *w, struct http_request *r) {
+    const struct cors *c = &w->gen->config->cors;
+    struct slice origin = http_request_header(r, SLICE("origin"));
+    if (!cors_is_preflight(c, r->method, origin, http_request_header(r, SLICE("access-control-request-method"))))
+        return false;
+    struct buf h, body;
+    buf_init(&h, 0);
+    buf_init(&body, 0);
+    bool may = cors_preflight(c, origin, http_request_header(r, SLICE("access-control-request-headers")), &h);
+    int status = may ? 204 : 403;
+    if (may) stats_add(&w->metrics.status[status], 1);
+    else http_exchange_refused(w, status, "pages of this origin may not call here (cors.origins)", &body);
+    if (!may) buf_puts(&h, "content-type: application/json\r\n");
+    if (buf_failed(&h) || buf_failed(&body)) reply_lost(r);
+    reply_send(r, status, buf_get(&h), buf_get(&body));
+    buf_deinit(&h);
+    buf_deinit(&body);
+    return true;
+}
+
 void http_exchange_request(void *ud, struct http_request *r) {
     struct worker *w = ud;
+    if (w->gen != NULL && answer_preflight(w, r)) return;
     struct http_exchange *e = w->gen ? http_exchange_new(w, r) : NULL;
     if (e != NULL) {
         exchange_begin(&e->x, &r->body);

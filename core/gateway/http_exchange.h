@@ -5,6 +5,7 @@
 #include "http/server.h"
 
 /* http_handler functions; ud is the worker. */
+void http_exchange_head(void *ud, struct http_request *r);
 void http_exchange_request(void *ud, struct http_request *r);
 void http_exchange_gone(void *ud, struct http_request *r);
 void http_exchange_drained(void *ud, struct http_request *r);

@@ -146,8 +146,9 @@ static void deinit_parts(struct worker *w) {
 
 /* All of them or none: whose part failed is no worker yet, and nobody will close it. */
 static int open_parts(struct worker *w) {
-    struct http_handler handler = { .ud = w, .request = http_exchange_request, .gone = http_exchange_gone,
-                                    .drained = http_exchange_drained, .refused = http_exchange_refused };
+    struct http_handler handler = { .ud = w, .head = http_exchange_head, .request = http_exchange_request,
+                                    .gone = http_exchange_gone, .drained = http_exchange_drained,
+                                    .refused = http_exchange_refused };
     struct http_limits limits = { .body = 1 << 20, .header_ms = 10000, .body_ms = 60000, .idle_ms = 60000,
                                   .send_ms = 60000, .high_water = 1 << 18, .low_water = 1 << 16,
                                   .connections = 1024 };

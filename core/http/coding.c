@@ -237,6 +237,54 @@ int coding_decode(enum coding c, struct slice in, size_t limit, struct buf *out)
     return rc;
 }
 
+/* Of all lines; there is no one who packs a body twice. */
+static enum coding coding_of_body(const struct http_header *headers, unsigned count) {
+    enum coding coding = CODING_NONE;
+    for (unsigned i = 0; i < count; i++) {
+        if (!slice_eq_nocase(headers[i].name, SLICE("content-encoding"))) continue;
+        enum coding c = coding_of(headers[i].value);
+        if (c != CODING_NONE) coding = coding == CODING_NONE ? c : CODING_UNKNOWN;
+    }
+    return coding;
+}
+
+static void drop_headers(struct http_header *headers, unsigned *count, struct slice name) {
+    unsigned kept = 0;
+    for (unsigned i = 0; i < *count; i++)
+        if (!slice_eq_nocase(headers[i].name, name)) headers[kept++] = headers[i];
+    *count = kept;
+}
+
+static int decoding_failed(int err, const char **why) {
+    *why = "out of memory";
+    if (err == PERILUNE_ERR_NOMEM) return 503;
+    *why = "the body is over the limit when it is decoded (limits.body)";
+    if (err == PERILUNE_ERR_LIMITED) return 413;
+    *why = "the body is not what its content-encoding says, or it is cut off";
+    return 400;
+}
+
+int coding_decode_body(struct http_header *headers, unsigned *count, struct buf *body, size_t limit, const char **why) {
+    enum coding coding = buf_len(body) > 0 ? coding_of_body(headers, *count) : CODING_NONE;
+    if (coding == CODING_UNKNOWN) {
+        *why = "this content-encoding cannot be read here; one of " CODINGS_KNOWN " can";
+        return 415;
+    }
+    if (coding != CODING_NONE) {
+        struct buf plain;
+        buf_init(&plain, 0);
+        int rc = coding_decode(coding, buf_get(body), limit, &plain);
+        if (rc != 0) {
+            buf_deinit(&plain);
+            return decoding_failed(rc, why);
+        }
+        buf_deinit(body);
+        *body = plain;
+    }
+    drop_headers(headers, count, SLICE("content-encoding"));
+    return 0;
+}
+
 /* -- Encoding ------------------------------------------------------------------------- */
 
 struct encoder {

@@ -3,6 +3,7 @@
 #define PERILUNE_HTTP_CODING_H
 
 #include "base/buf.h"
+#include "http/parse.h"
 
 enum coding {
     CODING_NONE, /* identity, or no header at all */
@@ -36,6 +37,10 @@ int  decoder_end(const struct decoder *d);
 
 /* A whole body at once. */
 int  coding_decode(enum coding c, struct slice in, size_t limit, struct buf *out);
+
+/* Takes the coding off a request's body, and its header away.  Returns 0, or the status of a reply
+ * that says *why not: 400, 413, 415 or 503; then nothing has changed. */
+int  coding_decode_body(struct http_header *headers, unsigned *count, struct buf *body, size_t limit, const char **why);
 
 /* -- Encoding ------------------------------------------------------------------ */
 

@@ -335,11 +335,7 @@ static void refuse(struct http_conn *c, int status, const char *why) {
     struct buf body;
     buf_init(&body, 0);
     s->handler.refused(s->handler.ud, status, why, &body);
-    buf_printf(&c->out,
-               "HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %zu\r\n"
-               "connection: close\r\n\r\n",
-               status, http_reason(status), buf_len(&body));
-    buf_slice(&c->out, buf_get(&body));
+    reply_refusal(c, status, buf_get(&body));
     buf_deinit(&body);
     request_free(c->request);
     c->request = NULL;
@@ -438,13 +434,14 @@ static size_t eat_head(struct http_conn *c, struct slice s) {
     c->chunked_in = h->chunked;
     c->body_left = h->has_length ? h->length : 0;
     c->head_only = slice_eq(h->method, SLICE("HEAD"));
-    if (c->body_left > sv->limits.body) {
-        refuse(c, 413, "the body is over the limit");
-        return 0;
-    }
     c->request = request_new(c, h, slice_of(s.ptr, (size_t)n));
     if (c->request == NULL) {
         refuse(c, 503, "out of memory");
+        return 0;
+    }
+    if (sv->handler.head != NULL) sv->handler.head(sv->handler.ud, c->request);
+    if (c->body_left > sv->limits.body) {
+        refuse(c, 413, "the body is over the limit");
         return 0;
     }
     if (!c->chunked_in && c->body_left == 0) {

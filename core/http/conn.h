@@ -56,6 +56,8 @@ void conn_touch(struct http_conn *c);
 /* Unsent bytes. */
 size_t conn_backlog(const struct http_conn *c);
 void reply_packing_free(struct packing *p);
+/* A whole reply, after which the connection closes, to what may not have become a request. */
+void reply_refusal(struct http_conn *c, int status, struct slice json);
 /* The reply is complete. */
 void conn_reply_done(struct http_conn *c, bool clean);
 

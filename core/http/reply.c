@@ -23,6 +23,7 @@
 #include "flow/headers.h"
 #include "http/coding.h"
 #include "http/conn.h"
+#include "http/field.h"
 #include "include/perilune.h"
 
 #define REASON_LOWEST 100
@@ -97,12 +98,23 @@ static void put_framing(struct http_conn *c, int status, size_t length) {
     else if (!c->no_body) c->keep_alive = 0; /* HTTP/1.0: the end of the connection is the end of the body */
 }
 
+/* What every reply to this request has; a line of the handler's stands in place of one of the
+ * same name.  (Not so with Vary, which is a list.) */
+static void put_lines(struct buf *out, struct slice lines, struct slice headers) {
+    struct slice name, value;
+    while (headers_next(&lines, &name, &value)) {
+        if (slice_eq_nocase(name, SLICE("vary"))) headers_put(out, name, value);
+        else http_field_put_unless(out, headers, name, value);
+    }
+}
+
 /* more: lines besides the handler's, or empty. */
 static void write_head(struct http_conn *c, int status, struct slice headers, struct slice more, size_t length) {
     buf_reserve(&c->out, 256 + headers.len);
     put_status(&c->out, status);
     buf_slice(&c->out, headers);
     buf_slice(&c->out, more);
+    if (c->request != NULL) put_lines(&c->out, c->request->lines, headers);
     if (headers_find(headers, SLICE("date")).ptr == NULL) put_date(&c->out);
     put_framing(c, status, length);
     if (c->server->draining) c->keep_alive = 0;
@@ -299,6 +311,12 @@ void reply_head(struct http_request *r, int status, struct slice headers, size_t
     else if (length == REPLY_CHUNKED) begin_stream(c); /* the client waits for the head */
 }
 
+void reply_refusal(struct http_conn *c, int status, struct slice json) {
+    c->keep_alive = c->head_only = 0; /* the method may not be known: a body does no harm before the end */
+    write_head(c, status, SLICE("content-type: application/json\r\n"), SLICE(""), json.len);
+    write_body(c, json);
+}
+
 enum flow reply_body(struct http_request *r, struct slice piece) {
     struct http_conn *c = r->conn;
     if (c->packing == NULL) write_body(c, piece);
@@ -326,4 +344,10 @@ void reply_send(struct http_request *r, int status, struct slice headers, struct
     reply_head(r, status, headers, body.len);
     reply_body(r, body);
     reply_end(r);
+}
+
+struct slice http_request_header(const struct http_request *r, struct slice name) {
+    for (unsigned i = 0; i < r->header_count; i++)
+        if (slice_eq_nocase(r->headers[i].name, name)) return r->headers[i].value;
+    return slice_of(NULL, 0);
 }

@@ -28,12 +28,15 @@ struct http_request {
     unsigned            header_count;
     struct buf          body;                /* complete; the handler may buf_take() it */
     const char         *peer;                /* address without port; the connection's */
+    struct slice        lines;               /* headers of every reply to it, set by `head`; in the arena */
     uint64_t            start_us;            /* loop_hrtime_us() when the first byte came */
     void               *user;                /* the handler's */
 };
 
 struct http_handler {
     void *ud;
+    /* The head of a request is here, its body is not.  May set r->lines.  NULL: nobody asks. */
+    void (*head)(void *ud, struct http_request *r);
     void (*request)(void *ud, struct http_request *r);
     void (*gone)(void *ud, struct http_request *r);
     void (*drained)(void *ud, struct http_request *r);
@@ -103,13 +106,10 @@ void http_server_drain(struct http_server *s);
 void http_server_close(struct http_server *s);
 void http_server_deinit(struct http_server *s);
 
-/* -- Request (request.c) ------------------------------------------------------------------ */
+/* -- Request ------------------------------------------------------------------ */
 
 /* First header of that name (any case), or an empty slice with ptr NULL. */
 struct slice http_request_header(const struct http_request *r, struct slice name);
-/* Takes the coding off the body, and its header away.  Returns 0, or the status of a reply that
- * says *why not: 400, 413, 415 or 503; then nothing has changed. */
-int http_request_decode(struct http_request *r, const char **why);
 
 /* -- Reply (reply.c) ----------------------------------------------------------- */
 

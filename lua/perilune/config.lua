@@ -518,6 +518,43 @@ local compress = {
   end,
 }
 
+local function check_origin(v)
+  if v == "*" or v == "null" then return v end
+  local host = v:match("^%a[%w+.-]*://([^/%s%c]+)$")
+  if not host then
+    return nil, ("must be an origin such as \"https://app.example.com\", without a path, or \"*\", got %q"):format(v)
+  end
+  if host:find("*", 1, true) and not host:find("^%*%.[^*]+$") then
+    return nil, ("may have a * only for the first part of its name, \"https://*.example.com\", got %q"):format(v)
+  end
+  return v:lower()
+end
+
+local cors_schema = {
+  origins = { type = "list", of = { type = "string", check = check_origin }, min = 1,
+              required = "is missing: which pages may call? { \"https://app.example.com\" }, or { \"*\" } for all" },
+  headers = { type = "list", of = header_name, default = {} },
+  expose = { type = "list", of = header_name },
+  credentials = { type = "boolean", default = false },
+  max_age = seconds(3600, 0),
+}
+
+-- What scripts may see when they cannot be told "all of it".
+local exposed = { "x-request-id", "x-perilune-upstream", "x-perilune-saved-tokens", "x-perilune-degraded", "x-cache",
+                  "x-cache-similarity", "age", "retry-after" }
+
+local function walk_cors(ctx, path, raw)
+  local out = walk(ctx, path, raw, cors_schema)
+  for _, origin in ipairs(out.credentials and out.origins or {}) do
+    if origin == "*" then
+      complain(ctx, path .. ".credentials", "cannot be true with the origin \"*\": any page could act for who visits it")
+    end
+  end
+  out.expose = table.concat(out.expose or (out.credentials and exposed or { "*" }), ", ")
+  out.headers = table.concat(out.headers or {}, ", ")
+  return out
+end
+
 local file_schema = {
   listen = one_or_more(address, 16),
   admin = address,
@@ -534,6 +571,7 @@ local file_schema = {
   tokenizers = { walk = walk_tokenizers, default = {} },
   limits = section(limits_schema),
   compress = compress,
+  cors = { walk = walk_cors },
   trusted = { type = "boolean", default = false },
   log = section {
     access = { type = "boolean", default = true },

@@ -192,6 +192,31 @@ t.test("compress", function()
   t.match(errors[1].message, "must be a table")
 end)
 
+t.test("cors", function()
+  local function cors(value)
+    local out, errors = config.check({ cors = value }, "x.lua")
+    return out and out.cors, errors and errors[1].message
+  end
+  t.equal(cors { origins = { "https://A.test:8443", "https://*.b.test", "null" } },
+          { origins = { "https://a.test:8443", "https://*.b.test", "null" }, headers = "", expose = "*",
+            credentials = false, max_age_ms = 3600000 })
+  local out = cors { origins = { "https://a" }, credentials = true, headers = { "X-A", "x-b" } }
+  t.equal(out.headers, "x-a, x-b")
+  t.match(out.expose, "x.request.id, ")
+  local function wrong(value, message)
+    local _, why = cors(value)
+    t.match(why, message)
+  end
+  wrong({}, "which pages may call")
+  wrong({ origins = {} }, "a length of at least 1")
+  wrong({ origins = { "app.test" } }, "must be an origin such as")
+  wrong({ origins = { "https://app.test/" } }, "without a path")
+  wrong({ origins = { "https://a.*.test" } }, "first part of its name")
+  wrong({ origins = { "https://*" } }, "first part of its name")
+  wrong({ origins = { "*" }, credentials = true }, "cannot be true with the origin")
+  wrong({ origins = { "*" }, headers = { "a b" } }, "not a header name")
+end)
+
 t.test("sizes", function()
   local sizes = { [10] = 10, ["10"] = 10, ["1KB"] = 1000, ["1KiB"] = 1024, ["64MiB"] = 67108864, ["1.5 mb"] = 1500000,
                   ["10GB"] = 1e10, ["7B"] = 7 }

@@ -139,6 +139,18 @@ static void on_request(void *ud, struct http_request *r) {
     }
 }
 
+/* x-lines in a request: its value in every reply to it. */
+static void on_head(void *ud, struct http_request *r) {
+    (void)ud;
+    struct slice v = http_request_header(r, SLICE("x-lines"));
+    struct buf b;
+    if (v.ptr == NULL) return;
+    buf_init(&b, 0);
+    buf_printf(&b, "vary: origin\r\nx-lines: %.*s\r\n", SLICE_ARG(v));
+    if (!buf_failed(&b)) r->lines = slice_of(arena_dup(&r->arena, buf_get(&b)), buf_len(&b));
+    buf_deinit(&b);
+}
+
 static void on_gone(void *ud, struct http_request *r) {
     struct world *w = ud;
     w->gone++;
@@ -173,7 +185,8 @@ static bool begin(struct world *w, enum behaviour behaviour) {
     static const struct http_limits limits = { .body = 100, .header_ms = 1000, .body_ms = 2000, .idle_ms = 5000,
                                                .send_ms = 3000, .high_water = 64 * 1024, .low_water = 16 * 1024,
                                                .connections = 3 };
-    struct http_handler h = { w, on_request, on_gone, on_drained, on_refused };
+    struct http_handler h = { .ud = w, .head = on_head, .request = on_request, .gone = on_gone, .drained = on_drained,
+                              .refused = on_refused };
     char err[256];
     memset(w, 0, sizeof(*w));
     w->behaviour = behaviour;
@@ -403,6 +416,22 @@ TEST_NOFAULT(reasons) {
     CHECK_STR(http_reason(509), "Error");
     CHECK_STR(http_reason(1000), "Error");
     CHECK_STR(http_reason(599), "Error");
+}
+
+TEST_NOFAULT(lines_of_every_reply_to_a_request) {
+    talk(SAY_BACK, "GET / HTTP/1.1\r\nhost: x\r\nx-lines: a\r\n\r\nGET / HTTP/1.1\r\nhost: x\r\n\r\n",
+         "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nvary: origin\r\nx-lines: a\r\ncontent-length: 8\r\n\r\nGET /?  "
+         OK("8") "\r\nGET /?  ", 2);
+    struct world w;
+    CHECK(begin(&w, HOLD));
+    int fd = dial(&w);
+    say(&w, fd, SLICE("GET / HTTP/1.1\r\nhost: x\r\nx-lines: a\r\n\r\n"));
+    reply_send(w.held, 200, SLICE("X-Lines: mine\r\nVary: accept\r\n"), SLICE(""));
+    CHECK_SLICE(hear(&w, fd), SLICE("HTTP/1.1 200 OK\r\nX-Lines: mine\r\nVary: accept\r\nvary: origin\r\ncontent-length: 0\r\n\r\n"));
+    say(&w, fd, SLICE("POST / HTTP/1.1\r\nhost: x\r\nx-lines: b\r\ncontent-length: 101\r\n\r\n"));
+    CHECK(memmem(hear(&w, fd).ptr, 200, "vary: origin\r\nx-lines: b\r\n", 26) != NULL);
+    close(fd);
+    end(&w);
 }
 
 /* -- Compressing ---------------------------------------------------------------------------------- */
