@@ -10,6 +10,10 @@
  * status 200 and the shape: a failure after it is an event in the stream, and an
  * answer that comes whole is told as a chunk (`retold`).
  *
+ * What policies name among the headers of an answer stands in place of the gateway's own
+ * line; what all replies to a request say, whoever gives them, is decided when its head is
+ * here (cors.c).  A browser's preflight is answered without an exchange.
+ *
  * The connection's request is its own until its reply ended, or `gone` came. */
 #include "gateway/http_exchange.h"
 

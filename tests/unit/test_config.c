@@ -48,6 +48,7 @@ static const char ALL[] =
     "{\"path\":\"/v1/x\",\"upstream\":\"b\"},{\"path\":\"/v1/y*\",\"methods\":[\"GET\"]},{\"path\":\"/*\"}],"
     "\"limits\":{\"body\":6,\"header_timeout_ms\":7,\"body_timeout_ms\":8,\"idle_timeout_ms\":9,\"send_timeout_ms\":18,\"high_water\":10,"
     "\"low_water\":11,\"connections\":12,\"cpu_ms\":13,\"block_ms\":17,\"calls\":18,\"open_calls\":19,\"fetches\":20,\"memory\":14,\"request_timeout_ms\":15,\"keepalive_comment_ms\":16},"
+    "\"cors\":{\"origins\":[\"https://a\",\"null\"],\"headers\":\"x-h\",\"expose\":\"*\",\"credentials\":true,\"max_age_ms\":20000},"
     "\"compress\":{\"min_size\":19,\"streams\":true},\"drain_timeout_ms\":17,\"watch\":true,\"log\":{\"access\":true,\"level\":\"warn\"}}";
 
 static void check_all(const struct config *c) {
@@ -82,6 +83,10 @@ static void check_all(const struct config *c) {
     CHECK(a->health != b->health);
     CHECK(c->http.body == 6 && c->http.header_ms == 7 && c->http.body_ms == 8 && c->http.idle_ms == 9);
     CHECK(c->http.send_ms == 18 && c->http.compress_min == 19 && c->http.compress_streams);
+    CHECK(c->cors.origin_count == 2 && c->cors.credentials && c->cors.max_age == 20);
+    CHECK_STR(c->cors.origins[1], "null");
+    CHECK_STR(c->cors.headers, "x-h");
+    CHECK_STR(c->cors.expose, "*");
     CHECK(c->http.high_water == 10 && c->http.low_water == 11 && c->http.connections == 12);
     CHECK(c->lua.cpu_us == 13000 && c->lua.block_us == 17000 && c->lua.calls == 18 && c->lua.open_calls == 19 && c->lua.fetches == 20 && c->lua.memory == 14 && c->lua.high_water == 10);
     CHECK_UINT(c->lua.max_answer, 33554432); /* what the largest upstream may send must be readable */
