@@ -349,9 +349,11 @@ static void open_filters(struct response *r) {
 
 void response_read(struct response *r, bool all) {
     r->wants_all = all;
-    if (r->state != RESPONSE_HOLDING) return;
-    enter(r, RESPONSE_READING);
-    open_filters(r);
+    if (r->state == RESPONSE_HOLDING) {
+        enter(r, RESPONSE_READING);
+        open_filters(r);
+    }
+    weigh(r); /* what is held already may be too much */
 }
 
 bool response_next(struct response *r, struct event *ev) {
