@@ -89,7 +89,7 @@ static void condemn(struct budget *b, const char *why) {
 }
 
 void budget_condemn(struct state *s, const char *why) {
-    if (s->run.budget != NULL) condemn(s->run.budget, why);
+    if (s->time.run.budget != NULL) condemn(s->time.run.budget, why);
 }
 
 static bool is_free(const struct state *s, const struct budget *b) { return b->trusted || s->limits.cpu_us == 0; }
@@ -101,7 +101,7 @@ static uint64_t total_left(const struct state *s, const struct budget *b) {
 
 /* The running task, when it is in an attempt. */
 static struct task *trying(const struct state *s) {
-    return !s->run.in_hook && s->running != NULL && s->running->trying ? s->running : NULL;
+    return !s->time.run.in_hook && s->running != NULL && s->running->trying ? s->running : NULL;
 }
 
 static uint64_t attempt_left(const struct state *s, const struct budget *b) {
@@ -113,7 +113,7 @@ static uint64_t attempt_left(const struct state *s, const struct budget *b) {
 /* Of what a stretch may take in one go. */
 static uint64_t block_left(const struct state *s, const struct budget *b) {
     if (s->limits.block_us == 0) return UINT64_MAX;
-    uint64_t taken = s->run.in_hook ? b->turn_us : 0;
+    uint64_t taken = s->time.run.in_hook ? b->turn_us : 0;
     return s->limits.block_us > taken ? s->limits.block_us - taken : 0;
 }
 
@@ -156,31 +156,31 @@ static uint64_t thread_cpu_us(void) {
 
 /* Notes both clocks at most every MARK_US. */
 static void mark(struct state *s, uint64_t now) {
-    if (now - s->mark_us < MARK_US) return;
-    s->mark_us = now;
-    s->mark_cpu_us = thread_cpu_us();
+    if (now - s->time.mark_us < MARK_US) return;
+    s->time.mark_us = now;
+    s->time.mark_cpu_us = thread_cpu_us();
 }
 
 /* What of `ran` was ours: at most MARK_US too much. */
 static uint64_t cpu_of(const struct state *s, uint64_t ran) {
-    uint64_t used = thread_cpu_us() - s->mark_cpu_us;
+    uint64_t used = thread_cpu_us() - s->time.mark_cpu_us;
     return used < ran ? used : ran;
 }
 
 /* By the wall clock, but for a stretch that took suspiciously long. */
 static uint64_t taken_us(const struct state *s, uint64_t now) {
-    uint64_t ran = now - s->run.began_us;
+    uint64_t ran = now - s->time.run.began_us;
     return ran > SLICE_US + MARK_US ? cpu_of(s, ran) : ran;
 }
 
 /* -- Stretches --------------------------------------------------------------------- */
 
 static void charge_memory(const struct state *s, struct budget *b) {
-    if (s->used > s->run.began_used) {
-        b->memory += s->used - s->run.began_used;
+    if (s->memory.used > s->time.run.began_used) {
+        b->memory += s->memory.used - s->time.run.began_used;
         return;
     }
-    size_t less = s->run.began_used - s->used;
+    size_t less = s->time.run.began_used - s->memory.used;
     b->memory -= b->memory < less ? b->memory : less;
 }
 
@@ -188,10 +188,10 @@ static void charge_memory(const struct state *s, struct budget *b) {
  * ours, like copying a large body.  What hooks leave in memory is not charged at all, because
  * the collector frees it in somebody else's stretch. */
 static uint64_t charge(struct state *s, uint64_t now) {
-    struct budget *b = s->run.budget;
+    struct budget *b = s->time.run.budget;
     uint64_t took = taken_us(s, now), charged = took;
     if (s->stats) atomic_fetch_add_explicit(&s->stats->policy_us, took, memory_order_relaxed);
-    if (s->run.in_hook) {
+    if (s->time.run.in_hook) {
         b->turn_us += took;
         b->hook_ended_us = now;
     } else {
@@ -216,24 +216,24 @@ static void earn(struct state *s, struct budget *b, uint64_t now) {
 }
 
 static void begin(struct state *s, uint64_t now) {
-    s->run.began_us = s->looked_us = now;
-    s->run.began_used = s->used;
+    s->time.run.began_us = s->time.looked_us = now;
+    s->time.run.began_used = s->memory.used;
     mark(s, now);
 }
 
 void stretch_begin(struct state *s, struct stretch *outer, struct budget *b, bool in_hook) {
     uint64_t now = loop_hrtime_us();
-    *outer = s->run;
+    *outer = s->time.run;
     if (outer->budget != NULL) charge(s, now);
-    s->run.budget = b;
-    s->run.in_hook = in_hook;
+    s->time.run.budget = b;
+    s->time.run.in_hook = in_hook;
     if (in_hook) earn(s, b, now);
     begin(s, now);
 }
 
 uint64_t stretch_end(struct state *s, const struct stretch *outer) {
     uint64_t now = loop_hrtime_us(), took = charge(s, now);
-    s->run = *outer;
+    s->time.run = *outer;
     if (outer->budget != NULL) begin(s, now);
     return took;
 }
@@ -244,8 +244,8 @@ static void on_count(lua_State *L, lua_Debug *ar);
 
 /* May be called anywhere, also from the allocator. */
 static void set_hook(struct state *s, int count) {
-    if (s->hook_count == count) return;
-    s->hook_count = count;
+    if (s->time.hook_count == count) return;
+    s->time.hook_count = count;
     lua_sethook(s->L, on_count, LUA_MASKCOUNT, count);
 }
 
@@ -253,14 +253,14 @@ static void set_hook(struct state *s, int count) {
 static void look_at_once(struct state *s) { set_hook(s, 1); }
 
 static void look_often(struct state *s, bool dense) {
-    s->quick_looks = 0;
+    s->time.quick_looks = 0;
     set_hook(s, dense ? DENSE_COUNT : HOOK_COUNT);
 }
 
 void budget_large_block(struct state *s) {
-    if (s->hook_count == 1) return;
+    if (s->time.hook_count == 1) return;
     look_often(s, true);
-    if (loop_hrtime_us() - s->run.began_us >= SLICE_US) look_at_once(s);
+    if (loop_hrtime_us() - s->time.run.began_us >= SLICE_US) look_at_once(s);
 }
 
 /* -- Is it over? ------------------------------------------------------------------- */
@@ -268,16 +268,16 @@ void budget_large_block(struct state *s) {
 /* Why the running code must not go on, or NULL. */
 static const char *verdict(const struct state *s) {
     const struct task *t = trying(s);
-    if (s->run.budget->killed != NULL) return s->run.budget->killed;
+    if (s->time.run.budget->killed != NULL) return s->time.run.budget->killed;
     return t != NULL && t->attempt_over ? ATTEMPT_TEXT : NULL;
 }
 
 /* Condemns the running request when its time is up, or ends its attempt. */
 static const char *ask(struct state *s, uint64_t now) {
-    struct budget *b = s->run.budget;
+    struct budget *b = s->time.run.budget;
     struct task *t = trying(s);
     if (verdict(s) != NULL || is_free(s, b)) return verdict(s);
-    uint64_t ran = now - s->run.began_us, total = total_left(s, b), block = block_left(s, b);
+    uint64_t ran = now - s->time.run.began_us, total = total_left(s, b), block = block_left(s, b);
     uint64_t attempt = attempt_left(s, b);
     if (ran <= total && ran <= block && ran <= attempt) return NULL;
     ran = cpu_of(s, ran);
@@ -288,11 +288,11 @@ static const char *ask(struct state *s, uint64_t now) {
 }
 
 uint64_t budget_left_us(struct state *s, bool at_once) {
-    struct budget *b = s->run.budget;
+    struct budget *b = s->time.run.budget;
     if (b == NULL || is_free(s, b)) return UINT64_MAX;
     if (b->killed != NULL) return 0;
     uint64_t took = taken_us(s, loop_hrtime_us()), left = total_left(s, b), block = block_left(s, b);
-    if ((at_once || s->run.in_hook) && block < left) left = block;
+    if ((at_once || s->time.run.in_hook) && block < left) left = block;
     uint64_t attempt = attempt_left(s, b);
     if (attempt < left) left = attempt;
     return left > took ? left - took : 0;
@@ -300,13 +300,13 @@ uint64_t budget_left_us(struct state *s, bool at_once) {
 
 bool budget_may_go_on(void *ud) {
     struct state *s = ud;
-    if (s->run.budget == NULL) return state_has_time(s);
-    if (loop_hrtime_us() - s->run.began_us >= SLICE_US) look_at_once(s);
+    if (s->time.run.budget == NULL) return state_has_time(s);
+    if (loop_hrtime_us() - s->time.run.began_us >= SLICE_US) look_at_once(s);
     return verdict(s) == NULL && budget_left_us(s, true) > LEAST_US;
 }
 
 bool budget_attempt(struct state *s) {
-    struct budget *b = s->run.budget;
+    struct budget *b = s->time.run.budget;
     struct task *t = s->running;
     uint64_t left = budget_left_us(s, false), reserve = s->limits.cpu_us / RESERVE_PART;
     if (left <= reserve + LEAST_US) return false;
@@ -324,15 +324,15 @@ bool budget_attempt_end(struct state *s) {
 }
 
 static bool is_loading_over(const struct state *s) {
-    return s->until_us != 0 && loop_hrtime_us() > s->until_us;
+    return s->time.until_us != 0 && loop_hrtime_us() > s->time.until_us;
 }
 
 /* Loading ends here, at the line of the configuration or policy that runs.  Once there is a
  * second more, in which Lua says which policy it was; a policy's pcall throws in it, too. */
 static int stop_loading(lua_State *L, struct state *s) {
     lua_Debug ar;
-    if (!s->overtime) s->until_us = loop_hrtime_us() + OVERTIME_US;
-    s->overtime = true;
+    if (!s->time.overtime) s->time.until_us = loop_hrtime_us() + OVERTIME_US;
+    s->time.overtime = true;
     for (int level = 0; lua_getstack(L, level, &ar); level++) {
         lua_getinfo(L, "Sl", &ar);
         if (ar.currentline <= 0 || ar.source[0] != '@' || strncmp(ar.source, "@lua/perilune/", 14) == 0) continue;
@@ -343,16 +343,16 @@ static int stop_loading(lua_State *L, struct state *s) {
 }
 
 bool state_has_time(struct state *s) {
-    if (s->run.budget == NULL) return !is_loading_over(s);
+    if (s->time.run.budget == NULL) return !is_loading_over(s);
     uint64_t now = loop_hrtime_us();
-    if (now - s->run.began_us >= SLICE_US) look_at_once(s);
+    if (now - s->time.run.began_us >= SLICE_US) look_at_once(s);
     return ask(s, now) == NULL;
 }
 
 void state_check(lua_State *L) {
     struct state *s = state_of(L);
-    if (s->run.budget == NULL) {
-        if (s->overtime || is_loading_over(s)) stop_loading(L, s);
+    if (s->time.run.budget == NULL) {
+        if (s->time.overtime || is_loading_over(s)) stop_loading(L, s);
     } else if (verdict(s) != NULL) {
         luaL_error(L, "%s", verdict(s));
     }
@@ -369,7 +369,7 @@ void state_tick(lua_State *L) {
 static bool attempt_ends(struct state *s, uint64_t now) {
     struct task *t = trying(s);
     if (t == NULL || t->attempt_over) return false;
-    if (taken_us(s, now) > attempt_left(s, s->run.budget)) t->attempt_over = true;
+    if (taken_us(s, now) > attempt_left(s, s->time.run.budget)) t->attempt_over = true;
     return t->attempt_over;
 }
 
@@ -377,21 +377,21 @@ static void on_count(lua_State *L, lua_Debug *ar) {
     (void)ar;
     struct state *s = state_of(L);
     uint64_t now = loop_hrtime_us();
-    if (now - s->looked_us > LONG_LOOK_US) look_often(s, true);
-    else if (s->hook_count == DENSE_COUNT && ++s->quick_looks > DENSE_LOOKS) look_often(s, false);
-    s->looked_us = now;
-    if (s->hook_count == 1) look_often(s, true);
-    if (s->run.budget == NULL) {
+    if (now - s->time.looked_us > LONG_LOOK_US) look_often(s, true);
+    else if (s->time.hook_count == DENSE_COUNT && ++s->time.quick_looks > DENSE_LOOKS) look_often(s, false);
+    s->time.looked_us = now;
+    if (s->time.hook_count == 1) look_often(s, true);
+    if (s->time.run.budget == NULL) {
         if (is_loading_over(s)) stop_loading(L, s);
         return;
     }
-    bool can_yield = !s->run.in_hook && s->running != NULL && L == s->running->co && lua_isyieldable(L);
+    bool can_yield = !s->time.run.in_hook && s->running != NULL && L == s->running->co && lua_isyieldable(L);
     if (!can_yield) {
         if (ask(s, now) != NULL) state_check(L);
-    } else if (s->run.budget->killed == NULL && attempt_ends(s, now)) {
+    } else if (s->time.run.budget->killed == NULL && attempt_ends(s, now)) {
         look_at_once(s);
         state_check(L);
-    } else if (s->run.budget->killed != NULL || now - s->run.began_us >= SLICE_US) {
+    } else if (s->time.run.budget->killed != NULL || now - s->time.run.began_us >= SLICE_US) {
         lua_yield(L, 0); /* task_resume() decides whether it goes on */
     }
 }

@@ -27,7 +27,7 @@
 int l_request_finally(lua_State *L) {
     struct request *r = request_check(L, 1);
     luaL_checktype(L, 2, LUA_TFUNCTION);
-    const struct budget *b = state_of(L)->run.budget;
+    const struct budget *b = state_of(L)->time.run.budget;
     if (r->cleanup_budget == NULL) r->cleanup_budget = budget_new();
     if (r->cleanup_budget == NULL || !request_keep(r)) return luaL_error(L, "not enough memory");
     if (r->cleanup_ref == 0) {

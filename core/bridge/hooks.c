@@ -46,7 +46,7 @@ static struct hooks *hooks_of(struct response *r) {
     struct lua_response *lr = response_lua(r);
     if (lr->hooks != NULL) return lr->hooks;
     struct state *s = lr->state;
-    struct budget *b = s->run.budget ? budget_ref(s->run.budget) : budget_new();
+    struct budget *b = s->time.run.budget ? budget_ref(s->time.run.budget) : budget_new();
     struct hooks *h = b ? mem_zalloc(sizeof(*h)) : NULL;
     if (h == NULL) {
         budget_put(b);

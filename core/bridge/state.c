@@ -30,12 +30,19 @@
 
 /* -- Memory --------------------------------------------------------------------- */
 
+/* Bytes by which the running request has grown, when the state has `total`. */
+static size_t grown_by(const struct state *s, size_t total) {
+    const struct stretch *run = &s->time.run;
+    size_t before = run->in_hook || run->budget == NULL ? 0 : run->budget->memory;
+    return before + (total > run->began_used ? total - run->began_used : 0);
+}
+
 /* May the running code have `more` bytes? */
 static bool may_grow(struct state *s, size_t more) {
-    const struct budget *b = s->run.budget;
+    const struct budget *b = s->time.run.budget;
     if (b == NULL || b->trusted || s->limits.memory == 0) return true; /* our own code; malloc is the limit */
-    size_t total = s->used + more;
-    size_t grown = (s->run.in_hook ? 0 : b->memory) + (total > s->run.began_used ? total - s->run.began_used : 0);
+    size_t total = s->memory.used + more;
+    size_t grown = grown_by(s, total);
     bool greedy = grown > s->limits.memory / 2;
     bool full = total > s->limits.memory && grown > s->limits.memory / 8;
     if (!greedy && !full && total <= s->limits.memory + s->limits.memory / 2) return true;
@@ -44,9 +51,9 @@ static bool may_grow(struct state *s, size_t more) {
 }
 
 size_t state_memory_left(const struct state *s) {
-    const struct budget *b = s->run.budget;
+    const struct budget *b = s->time.run.budget;
     if (b == NULL || b->trusted || s->limits.memory == 0) return SIZE_MAX;
-    size_t grown = (s->run.in_hook ? 0 : b->memory) + (s->used > s->run.began_used ? s->used - s->run.began_used : 0);
+    size_t grown = grown_by(s, s->memory.used);
     return grown < s->limits.memory / 2 ? s->limits.memory / 2 - grown : 0;
 }
 
@@ -61,9 +68,9 @@ static void *allocate(void *ud, void *ptr, size_t osize, size_t nsize) {
     struct state *s = ud;
     if (ptr == NULL) osize = 0;
     if (nsize > osize && !may_grow(s, nsize - osize)) return NULL;
-    if (nsize >= LARGE_BLOCK && s->run.budget != NULL && !s->run.budget->trusted) budget_large_block(s);
-    void *p = pool_resize(&s->pool, ptr, osize, nsize);
-    if (p != NULL || nsize == 0) s->used += nsize - osize;
+    if (nsize >= LARGE_BLOCK && s->time.run.budget != NULL && !s->time.run.budget->trusted) budget_large_block(s);
+    void *p = pool_resize(&s->memory.pool, ptr, osize, nsize);
+    if (p != NULL || nsize == 0) s->memory.used += nsize - osize;
     return p;
 }
 
@@ -113,10 +120,10 @@ int state_call(struct state *s, int (*fn)(lua_State *, void *), void *ud, char *
     struct entry e = { fn, ud };
     lua_State *L = s->L;
     int top = lua_gettop(L);
-    if (s->run.in_hook) lua_rawgeti(L, LUA_REGISTRYINDEX, s->trace_ref);
+    if (s->time.run.in_hook) lua_rawgeti(L, LUA_REGISTRYINDEX, s->trace_ref);
     lua_rawgeti(L, LUA_REGISTRYINDEX, s->run_ref);
     lua_pushlightuserdata(L, &e);
-    int rc = lua_pcall(L, 1, 0, s->run.in_hook ? top + 1 : 0);
+    int rc = lua_pcall(L, 1, 0, s->time.run.in_hook ? top + 1 : 0);
     if (rc != 0) {
         /* Not even a string is certain: LuaJIT puts "not enough memory" on the stack of
          * the coroutine that wanted it, which may be another one. */
@@ -138,37 +145,37 @@ static int collect_all(lua_State *L, void *ud) {
 }
 
 void state_collect_early(struct state *s) {
-    if (s->limits.memory == 0 || s->used < s->limits.memory / 4) return;
-    if (s->used < s->collected_at + s->limits.memory / 8) return;
+    if (s->limits.memory == 0 || s->memory.used < s->limits.memory / 4) return;
+    if (s->memory.used < s->memory.collected_at + s->limits.memory / 8) return;
     state_call(s, collect_all, NULL, NULL, 0);
-    s->collected_at = s->used;
+    s->memory.collected_at = s->memory.used;
 }
 
 #define GC_STEP_KB 512 /* some tenths of a millisecond */
 
 static int step_once(lua_State *L, void *ud) {
     struct state *s = ud;
-    if (lua_gc(L, LUA_GCSTEP, GC_STEP_KB) != 0) s->cycles++;
+    if (lua_gc(L, LUA_GCSTEP, GC_STEP_KB) != 0) s->memory.cycles++;
     return 0;
 }
 
 static void collect_step(struct deferred *j) {
-    struct state *s = container_of(j, struct state, collect);
+    struct state *s = container_of(j, struct state, memory.collect);
     bool failed = state_call(s, step_once, s, NULL, 0) != 0; /* no memory: the next cycle comes by itself */
-    if (!failed && s->cycles < 2) { /* a cycle that was under way had already marked the garbage as alive */
+    if (!failed && s->memory.cycles < 2) { /* a cycle that was under way had already marked the garbage as alive */
         loop_next(s->loop, j, collect_step);
         return;
     }
-    s->collected_at = s->used;
+    s->memory.collected_at = s->memory.used;
     mem_trim();
     state_put(s);
 }
 
 void state_collect_soon(struct state *s) {
-    if (deferred_is_waiting(&s->collect)) return;
+    if (deferred_is_waiting(&s->memory.collect)) return;
     state_ref(s);
-    s->cycles = 0;
-    loop_next(s->loop, &s->collect, collect_step);
+    s->memory.cycles = 0;
+    loop_next(s->loop, &s->memory.collect, collect_step);
 }
 
 int state_ref_new(lua_State *L) { return luaL_ref(L, LUA_REGISTRYINDEX); }
@@ -240,11 +247,11 @@ int state_new(struct state **out, struct loop *loop, struct log *log, struct sha
     *s = (struct state){ .refs = 1, .loop = loop, .log = log, .shared = shared, .limits = *limits,
                          .services = { .loop = loop, .high_water = limits->high_water } };
     list_init(&s->ready);
-    pool_init(&s->pool, POOL_SIZE);
+    pool_init(&s->memory.pool, POOL_SIZE);
     s->L = lua_newstate(allocate, s);
     if (s->L == NULL) {
         snprintf(err, errlen, "out of memory for a Lua state");
-        pool_deinit(&s->pool);
+        pool_deinit(&s->memory.pool);
         mem_free(s);
         return PERILUNE_ERR_NOMEM;
     }
@@ -253,7 +260,7 @@ int state_new(struct state **out, struct loop *loop, struct log *log, struct sha
         state_put(s);
         return PERILUNE_ERR_NOMEM;
     }
-    s->until_us = loop_hrtime_us() + BOOT_US;
+    s->time.until_us = loop_hrtime_us() + BOOT_US;
     int rc = state_call(s, open_state, NULL, err, errlen);
     if (rc != 0) {
         state_put(s);
@@ -291,7 +298,7 @@ void state_put(struct state *s) {
     buf_deinit(&s->encode);
     services_deinit(&s->services);
     handles_deinit(&s->handles);
-    pool_deinit(&s->pool);
+    pool_deinit(&s->memory.pool);
     if (s->closed) s->closed(s->closed_ud);
     mem_free(s);
 }

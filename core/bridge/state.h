@@ -34,16 +34,36 @@ struct state_limits {
 /* How much Lua work there was; written by the state's thread. */
 struct state_stats {
     atomic_uint_least64_t policy_us, tasks, kills, errors;
-    struct savings_stats    saved;
+    struct savings_stats saved;
+};
+
+/* Where its Lua objects are, and how many bytes of them. */
+struct state_memory {
+    struct pool         pool;       /* small blocks of Lua */
+    size_t              used;       /* bytes */
+    size_t              collected_at; /* `used` behind the last full collection */
+    struct deferred     collect;    /* garbage of a condemned request, step by step */
+    unsigned            cycles;     /* of the collector, since then */
+};
+
+/* How long Lua has been running, and when somebody looks again. See budget.c. */
+struct state_time {
+    struct stretch      run;        /* what is charged at the moment, and to whom */
+    uint64_t            mark_us;    /* the wall clock near the beginning of `run` */
+    uint64_t            mark_cpu_us; /* and the thread's */
+    uint64_t            until_us;   /* while loading: when to give up; 0: never */
+    uint64_t            looked_us;  /* when the hook fired last, or the slice began */
+    bool                overtime;   /* until_us has passed once, and was set for saying so */
+    unsigned            quick_looks;
+    size_t              steps;      /* since state_pay() looked at the clock */
+    int                 hook_count; /* bytecodes between two of its calls: see budget.c */
 };
 
 struct state {
     lua_State          *L;
     unsigned            refs;       /* generation, tasks, exchanges */
     unsigned            leaving;    /* shares that state_put_soon() gives back */
-    struct deferred          leave;
-    struct deferred          collect;    /* garbage of a condemned request, step by step */
-    unsigned            cycles;     /* of the collector, since then */
+    struct deferred     leave;
     struct loop        *loop;
     struct log         *log;
     struct shared      *shared;     /* perilune.shared(): one for all threads */
@@ -51,21 +71,13 @@ struct state {
     struct state_stats *stats;      /* NULL in the checker */
     struct failure     *thrown;     /* where a hook's perilune.error goes; NULL: nobody asks */
     struct services     services;   /* upstreams, counters: what requests are served with */
+    struct state_memory memory;
+    struct state_time   time;
     const struct bundle *bundle;    /* while booting */
     unsigned            fetches;    /* under way */
     struct task        *running;
     struct list         ready;      /* tasks that could run, in the order in which they will */
     struct deferred     run_soon, run_next; /* task.c: who runs them, in this turn and the next */
-    struct stretch      run;        /* what is charged at the moment, and to whom */
-    uint64_t            mark_us, mark_cpu_us; /* both clocks, near the beginning of `run` */
-    uint64_t            until_us;   /* while loading: when to give up; 0: never */
-    bool                overtime;   /* until_us has passed once, and was set for saying so */
-    uint64_t            looked_us;  /* when the hook fired last, or the slice began */
-    unsigned            quick_looks;
-    size_t              steps;      /* since state_pay() looked at the clock */
-    int                 hook_count; /* bytecodes between two of its calls: see budget.c */
-    struct pool         pool;       /* small blocks of Lua */
-    size_t              used, collected_at; /* bytes */
     struct task        *spare[64];  /* tasks that ended by themselves, to be used again */
     unsigned            spare_count;
     struct handles      handles;
@@ -118,9 +130,9 @@ void state_tick(lua_State *L);
 /* The same for loops of short steps, some ten nanoseconds each: looks at the clock now and then. [0, 0, e] */
 static inline void state_pay(lua_State *L, size_t steps) {
     struct state *s = state_of(L);
-    s->steps += steps;
-    if (s->steps < STATE_STEPS) return;
-    s->steps = 0;
+    s->time.steps += steps;
+    if (s->time.steps < STATE_STEPS) return;
+    s->time.steps = 0;
     state_tick(L);
 }
 

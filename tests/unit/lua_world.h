@@ -92,7 +92,7 @@ static void world_open(struct world *w, const char *code) {
     CHECK(w->shared != NULL && w->bundle != NULL);
     int rc = state_new(&w->state, &w->loop, NULL, w->shared, &limits, err, sizeof(err));
     if (rc != 0) FAIL("%s", err);
-    w->state->until_us = 0;
+    w->state->time.until_us = 0;
     w->state->services.pools = &w->pool;
     w->state->services.pool_count = 1;
     w->state->bundle = w->bundle;
