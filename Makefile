@@ -231,6 +231,7 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's#@PREFIX@#$(PREFIX)#' examples/deploy/perilune.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/perilune.service
 	cp -r lua policies examples $(DESTDIR)$(PREFIX)/share/perilune/
+	sed 's|/usr/local|$(PREFIX)|' lua/luarc.json > $(DESTDIR)$(PREFIX)/share/perilune/lua/luarc.json
 
 clean:
 	rm -rf $(B)

@@ -23,6 +23,8 @@ return function(given)
   local options = config.options(spec, given, "shout")
 
   -- This runs for every request.
+  ---@param req perilune.Request
+  ---@param next perilune.Next
   return function(req, next)
     -- Before `next` is the request's side.  Messages are an ordinary list.
     table.insert(req.messages, 1, { role = "system", content = options.system })

@@ -39,6 +39,8 @@ check "nothing in the unit is left to fill in" "$(grep -v '^#' "$unit" | grep -c
 if command -v systemd-analyze > /dev/null; then
     check "what systemd says of the unit" "$(systemd-analyze verify "$unit" 2>&1 | grep -i perilune.service)" ""
 fi
+types=$(sed -n 's/.*"workspace.library": \[ "\(.*\)" \].*/\1/p' "$stage/usr/share/perilune/lua/luarc.json")
+check "what an editor reads the types from" "$(head -n 1 "$types")" "---@meta perilune"
 
 echo "install: $passed passed, $failed failed"
 [ "$failed" -eq 0 ]
