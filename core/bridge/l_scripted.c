@@ -221,7 +221,9 @@ int l_finish_request(lua_State *L) {
         response_finish(r, &o);
         response_put(r);
     }
+    req->refs++; /* its handle has the only share, and lets go of it */
     cleanup_run(req, &o);
     request_end(req);
+    request_put(req);
     return 1;
 }

@@ -39,6 +39,8 @@ void request_end(struct request *r) {
 void request_put(struct request *r) {
     if (r == NULL || --r->refs > 0) return;
     if (r->user_ops != NULL) r->user_ops->release(r);
+    /* A policy's own question (upstream:ask) never ends: it is collected, maybe before its answers. */
+    while (!list_is_empty(&r->responses)) list_remove(r->responses.next);
     body_put(r->body);
     blob_put(r->raw);
     arena_deinit(&r->arena);

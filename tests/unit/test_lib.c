@@ -140,6 +140,12 @@ static const struct item small[] = {
     { "return core.date(784111777), core.date(784111777.9, 'iso'), core.date(0), core.date(253402300799, 'iso')",
       "'Sun, 06 Nov 1994 08:49:37 GMT' '1994-11-06T08:49:37Z' 'Thu, 01 Jan 1970 00:00:00 GMT' '9999-12-31T23:59:59Z'" },
     { "return pcall(core.date, -1), pcall(core.date, 0/0)", "false false 'bad argument #1 to '?' (must be seconds since 1970, up to the year 9999)'" },
+    { "local req = must(core.new_request('POST', '/v1/chat/completions', {}, '{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"q\"}]}'))\n"
+      "local res = must(result(core.scripted(req, 'up', { { '{\"choices\":[]}', 0 } }, 0, 'application/json')))\n"
+      "req = nil collectgarbage() collectgarbage()\n" /* the question goes first */
+      "local other = core.respond{ text = 'x' }\n"
+      "res = nil collectgarbage() collectgarbage()\n"
+      "return other.status", "200" },
     { "return core.sha256('a\\0b')", "'59b271ae1bbcb1d31d41929817f4b16fb439eb4f31520b5ad1d5ce98920a7138'" },
     { "return core.env('PERILUNE_NO_SUCH_NAME'), core.env('')", "nil nil" },
     { "return core.now() >= 0, core.random() < 1", "true true" },
