@@ -1,4 +1,4 @@
-/* l_text.c -- perilune.text: what llm/text_*.h does, for policies.
+/* l_text.c -- perilune.text: what the functions of text/ do, for policies.
  *
  * Offsets are Lua's: 1 is the first byte, the last is included, so that
  * text:sub(span.first, span.last) is the span.  Sizes are tokens by text_estimate_tokens():

@@ -1,4 +1,4 @@
-/* l_trim.c -- core.trim_rules, core.trim: politeness and filler out of a text (llm/trim.h).
+/* l_trim.c -- core.trim_rules, core.trim: politeness and filler out of a text (text/trim.h).
  *
  * Compiled rules are a userdata that owns them.  They take some milliseconds to
  * build, so perilune.trim makes them once per load. */

@@ -1,7 +1,7 @@
 /* admin.c -- the operator's listener: health, metrics, reload, tasks.
  *
- * It lives on the owner's loop, so that it answers while workers are busy, and is
- * not reachable through the clients' listeners. */
+ * It lives on the owner's loop and is not reachable through the clients' listeners.  Health and metrics read
+ * counters and answer whatever workers do; reload and tasks ask each worker and wait until its loop turns. */
 #include <stdio.h>
 
 #include "gateway/gateway.h"

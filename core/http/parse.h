@@ -55,7 +55,7 @@ enum {
  * (RFC 9112 2.2). */
 int http_parse_request(struct http_head *head, struct slice s, size_t seen, const char **why);
 
-/* The same for a response head (used by the load tester and tests). */
+/* The same for a response head (of upstreams: upstream/http1.c; the load tester and tests use it, too). */
 int http_parse_response(struct http_head *head, struct slice s, size_t seen, const char **why);
 
 /* First header of that name (any case), or NULL. */

@@ -1,4 +1,8 @@
-/* body.c -- text plus nodes, one count. */
+/* body.c -- the body of a request: its text, and the nodes of the JSON in it, as one counted object.
+ *
+ *     bytes --> text (a blob) --json_parse--> nodes --dialect->parse--> what policies and the gateway rely on
+ *
+ * A body is immutable.  What policies change is written as a new one.  Thread: the loop's. */
 #include "request/body.h"
 
 #include "base/mem.h"

@@ -1,4 +1,7 @@
-/* services.c -- see services.h. */
+/* services.c -- what a thread has for requests: upstreams, and the counter of their tokens.
+ *
+ * The counter is made when it is first needed, because most configurations never count. Its memory of counted
+ * prefixes is the worker's and survives reloads; a state that is only loading has one of its own. */
 #include "request/services.h"
 
 struct tokens *services_tokens(struct services *v) {

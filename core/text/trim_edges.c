@@ -1,10 +1,10 @@
-/* trim_edges.c -- what stands where a phrase may be taken away, told from its letters alone.
+/* trim_edges.c -- predicates on the text around a phrase.
  *
  *     Hello, Dolly      Thank You, the song      sort: dog, thanks      2, thank you
  *     greeting, name    a title                  an item of a list      a row
  *
- * Marks between clauses, titles, names, items: functions of a piece of text, which know neither
- * rules nor what is protected.  trim.c asks them before something goes.
+ * They recognize separators of clauses, titles, names and items of lists by their letters alone, and
+ * know neither the rules for phrases nor the protected spans.  trim.c asks them before it removes a phrase.
  *
  * Thread: any. */
 #include "text/trim_edges.h"

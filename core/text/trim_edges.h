@@ -1,4 +1,4 @@
-/* trim_edges.h -- what stands at the edges of sentences and clauses.  Private to trim*.c. */
+/* trim_edges.h -- predicates on the text around a phrase.  Private to trim*.c. */
 #ifndef PERILUNE_TEXT_TRIM_EDGES_H
 #define PERILUNE_TEXT_TRIM_EDGES_H
 

@@ -1,4 +1,4 @@
-// exact.mjs -- the same texts through core/llm/bpe and through tiktoken and tokenizers:
+// exact.mjs -- the same texts through core/tokens/bpe and through tiktoken and tokenizers:
 // every token must be the same.
 //
 //   node exact.mjs ENCODE PERILUNE [--strings N] [--models DIR] [FILE...]

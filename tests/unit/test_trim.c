@@ -1,4 +1,4 @@
-/* test_trim.c -- llm/trim.h: phrases that go, and what never does. */
+/* test_trim.c -- text/trim.h: phrases that go, and what never does. */
 #include <stdio.h>
 #include <string.h>
 
