@@ -302,8 +302,9 @@ function Response:tap(fn) end
 --- fn changes what the answer says on its way to the client: it gets a piece and returns what
 --- is sent instead; nil or "" drops the piece.  "event" gives the text of each event
 --- as it came, "word" and "line" give whole ones, without the white space or line end
---- that separates them (it is kept), and hold back the unfinished piece.  In scripts without
---- spaces (Chinese, Japanese) a word is what stands between two marks or other letters.
+--- that separates them (it is kept), and hold back the unfinished piece; an
+--- answer that fails is left without it.  In scripts without spaces (Chinese, Japanese) a word is
+--- what stands between two marks or other letters.
 ---
 --- Every choice is mapped, each for itself.  Only the text is, unless options.of lists more: an
 --- answer may also say things in its reasoning, in a refusal, and in the arguments of tool

@@ -34,7 +34,7 @@ local PLACES = { "/ho" .. "me/", "/ro" .. "ot/", "/Us" .. "ers/", "/wo" .. "rk/"
 
 local function is_text(path)
   return path:match("%.[ch]$") or path:match("%.lua$") or path:match("%.case$")
-      or path:match("%.mjs$") or path:match("%.sh$") or path:match("%.md$")
+      or path:match("%.mjs$") or path:match("%.py$") or path:match("%.sh$") or path:match("%.md$")
       or path:match("Makefile$") or path:match("%.mk$") or path:match("%.json$")
       or path:match("%.rockspec$") or path:match("^%.ci/")
 end
