@@ -7,6 +7,7 @@
  *
  *     NEW --begin--> WAITING --admitted--> ASKING --response--> ANSWERING --> OVER (freed)
  *                       +--------- refused, failed, gone: from any state ------^
+ *                                    (by way of FAILING, when a policy took too much)
  *
  * It knows neither HTTP nor how an answer is written: whoever asks embeds it, gives a
  * sink, and hears HEAD, the content, and END; or, at any point, ERROR.  http_exchange.c
@@ -146,17 +147,39 @@ static void finish(struct exchange *x, bool aborted) {
     state_put_soon(s); /* may end the generation, but frames below us still use it */
 }
 
-/* Ends the exchange with an error. */
-static void fail(struct exchange *x, const struct failure *f) {
+#define PENANCE_US     5000 /* CPU time of a failed policy that nobody minds */
+#define PENANCE_TIMES  5    /* of the CPU time that it took */
+#define PENANCE_MAX_MS 250
+
+/* A policy that fails after it took much of the worker is answered later, in proportion: a client that
+ * asks again at once would otherwise leave its neighbours a turn of the loop between two such requests. */
+static uint64_t penance_ms(const struct exchange *x, const struct failure *f) {
+    bool own = f->kind == FAILURE_POLICY || f->kind == FAILURE_POLICY_BUDGET;
+    if (!own || strcmp(f->code, failure_code(f->kind)) != 0) return 0; /* else a policy means it */
+    uint64_t took = (x->task ? x->task->budget->used_us : x->policy_us) + (x->res ? response_hooks_us(x->res) : 0);
+    uint64_t ms = took < PENANCE_US ? 0 : took * PENANCE_TIMES / 1000;
+    return ms < PENANCE_MAX_MS ? ms : PENANCE_MAX_MS;
+}
+
+static void fail_now(struct exchange *x, const struct failure *f) {
     struct sink *client = x->client;
-    if (x->failure == NULL && (x->failure = mem_zalloc(sizeof(*x->failure))) != NULL) {
-        failure_set(x->failure, f->kind, "%s", f->message);
-        snprintf(x->failure->code, sizeof(x->failure->code), "%s", f->code);
-    }
     if (!x->committed) x->status = f->status;
     account(x, client == NULL);
     if (client != NULL) client->event(client, &(struct event){ .type = EVENT_ERROR, .failure = f });
     finish(x, client == NULL);
+}
+
+static void penance_over(struct timer *t) {
+    struct exchange *x = container_of(t, struct exchange, deadline);
+    fail_now(x, x->failure);
+}
+
+/* Ends the exchange with an error. */
+static void fail(struct exchange *x, const struct failure *f) {
+    if (x->failure == NULL && (x->failure = mem_zalloc(sizeof(*x->failure))) != NULL) failure_copy(x->failure, f);
+    uint64_t later = x->client && x->failure ? penance_ms(x, f) : 0;
+    if (later == 0 || timer_start(x->w->loop, &x->deadline, later, penance_over) != 0) fail_now(x, f);
+    else x->state = EXCHANGE_FAILING;
 }
 
 void exchange_fail(struct exchange *x, enum failure_kind kind, const char *message) {
@@ -175,7 +198,7 @@ static void deadline_due(struct timer *t) {
 
 static enum flow on_event(struct sink *k, const struct event *ev) {
     struct exchange *x = container_of(k, struct exchange, sink);
-    if (x->state == EXCHANGE_OVER || x->client == NULL) return FLOW_MORE;
+    if (x->state >= EXCHANGE_FAILING || x->client == NULL) return FLOW_MORE;
     switch (ev->type) {
     case EVENT_HEAD:
         if (!x->committed) x->status = ev->status;

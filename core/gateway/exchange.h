@@ -10,6 +10,7 @@ enum exchange_state {
     EXCHANGE_WAITING,   /* for admission */
     EXCHANGE_ASKING,    /* policies run, or an upstream was asked and is silent */
     EXCHANGE_ANSWERING, /* events go to the client */
+    EXCHANGE_FAILING,   /* a policy that took too much: its failure goes out a little later */
     EXCHANGE_OVER
 };
 
@@ -33,7 +34,7 @@ struct exchange {
     const struct route    *route;    /* NULL: none was needed */
     struct task           *task;
     struct response       *res;
-    struct timer           deadline;
+    struct timer           deadline; /* of the request; while FAILING, of the failure */
     struct failure        *failure;  /* what the client got */
     uint64_t               start_us, policy_us, ttft_us, total_us;
     int                    status;   /* that the client was told, or will be */
