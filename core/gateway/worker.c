@@ -9,7 +9,7 @@
  * A generation is built by the loading thread (so that no worker stalls while
  * policies compile) and handed over whole.  The old one lives on in the requests
  * that began with it: each holds a share of its Lua state, and when the last is
- * gone the state closes and takes the generation along. */
+ * gone the state closes and takes the generation along, as soon as no call is left. */
 #include "gateway/worker.h"
 
 #include <stdio.h>
@@ -19,13 +19,23 @@
 
 /* -- Generations ------------------------------------------------------------------------ */
 
-static void generation_closed(void *ud) {
+static void pool_closed(void *ud) {
     struct generation *gen = ud;
-    for (unsigned i = 0; gen->config && i < gen->config->target_count; i++) call_pool_deinit(&gen->pools[i]);
+    if (--gen->closing > 0) return;
     mem_free(gen->pools);
     mem_free(gen->chains);
     config_put(gen->config);
     mem_free(gen);
+}
+
+/* Its state is gone.  Calls that were cancelled in this turn may still be on their way out, and hold no
+ * share of it. */
+static void generation_closed(void *ud) {
+    struct generation *gen = ud;
+    unsigned count = gen->config ? gen->config->target_count : 0;
+    gen->closing = count + 1;
+    for (unsigned i = 0; i < count; i++) call_pool_close(&gen->pools[i], pool_closed, gen);
+    pool_closed(gen);
 }
 
 void generation_free(struct generation *gen) {

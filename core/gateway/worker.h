@@ -18,6 +18,7 @@ struct generation {
     struct call_pool    *pools;
     struct policy_chain *chains;
     unsigned             chain_count;
+    unsigned             closing; /* pools that calls still use, when all else is gone */
 };
 
 struct metrics { /* written by the worker's thread */

@@ -53,6 +53,18 @@ void call_pool_deinit(struct call_pool *p) {
     memset(p->origins, 0, sizeof(p->origins));
 }
 
+static void close_when_empty(struct call_pool *p) {
+    if (p->calls > 0 || p->empty == NULL) return;
+    call_pool_deinit(p);
+    p->empty(p->empty_ud); /* may free p */
+}
+
+void call_pool_close(struct call_pool *p, void (*empty)(void *ud), void *ud) {
+    p->empty = empty;
+    p->empty_ud = ud;
+    close_when_empty(p);
+}
+
 /* Origins belong to the loop's thread, pools are made by another one: hence on first use. */
 static const struct call_ops *transport_of(struct call_pool *p, unsigned url) {
     const struct target *t = p->target;
@@ -84,7 +96,10 @@ static void call_free(struct call *c) {
     buf_deinit(&c->head);
     buf_deinit(&c->collected);
     if (c->over != NULL) c->over(c->over_ud);
+    struct call_pool *p = c->pool;
     mem_free(c);
+    p->calls--;
+    close_when_empty(p);
 }
 
 /* Last event; frees c.  Takes f's content. */
@@ -541,6 +556,7 @@ struct source *call_new(const struct call_options *opt) {
     if (c == NULL) return NULL;
     c->source.ops = &source_ops;
     c->pool = opt->pool;
+    c->pool->calls++;
     buf_init(&c->head, 0);
     buf_init(&c->collected, 0);
     c->timeouts = opt->timeouts;

@@ -23,6 +23,9 @@ struct call_pool {
     struct origin       *origins[TARGET_URLS]; /* by URL; NULL: libcurl's, or not asked yet */
     struct slice         paths[TARGET_URLS];   /* of these URLs */
     bool                 asked[TARGET_URLS];
+    unsigned             calls;     /* that are not gone yet */
+    void               (*empty)(void *ud); /* of call_pool_close() */
+    void                *empty_ud;
     struct call_idle {
         CURL    *handles[64];
         unsigned len;
@@ -31,7 +34,10 @@ struct call_pool {
 
 /* Any thread; what follows, the loop's. */
 void call_pool_init(struct call_pool *p, struct client *c, const struct target *t);
-void call_pool_deinit(struct call_pool *p);
+void call_pool_deinit(struct call_pool *p); /* no call is left */
+/* No call comes any more.  The pool is deinitialized, and `empty` called, when the last is gone: one that
+ * was cancelled inside of its own event stays to the end of the loop's turn. */
+void call_pool_close(struct call_pool *p, void (*empty)(void *ud), void *ud);
 
 /* A part of the body that the upstream need not understand.  When it answers 400 or 422 and
  * names one of the words, it is asked again without: with `instead` in place of these bytes. */

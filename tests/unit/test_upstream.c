@@ -205,6 +205,8 @@ struct fixture {
     bool                 over;
     enum event_type      cancel_on; /* with `cancels` */
     bool                 cancels;
+    bool                 leaves;    /* and closes the pool */
+    bool                 empty;     /* it is closed */
     bool                 full;      /* says FLOW_FULL to every piece */
     struct failure       failure;
 };
@@ -215,6 +217,8 @@ static void say(struct fixture *f, struct slice s) {
     memcpy(f->seen + n, s.ptr, s.len);
     f->seen[n + s.len] = '\0';
 }
+
+static void pool_is_empty(void *ud) { ((struct fixture *)ud)->empty = true; }
 
 static enum flow on_event(struct sink *k, const struct event *ev) {
     struct fixture *f = container_of(k, struct fixture, sink);
@@ -236,6 +240,8 @@ static enum flow on_event(struct sink *k, const struct event *ev) {
     if (f->cancels && ev->type == f->cancel_on) {
         f->over = true;
         source_cancel(f->call);
+        if (f->leaves) call_pool_close(&f->pool, pool_is_empty, f);
+        CHECK(!f->empty); /* the call is on its way out */
     }
     return f->full ? FLOW_FULL : FLOW_MORE;
 }
@@ -902,6 +908,37 @@ BOTH_WAYS(TEST_NOFAULT, a_large_body_is_given_up) {
     source_cancel(f.call);
     uv_read_start((uv_stream_t *)&f.server.first->tcp, peer_alloc, peer_read);
     for (int i = 0; i < 20; i++) turn(&f);
+    fixture_close(&f);
+}
+
+/* The last request of a configuration ends inside of an event: its call is still below on the stack. */
+TEST_NOFAULT(a_pool_waits_for_who_is_on_the_stack) {
+    static const enum event_type when[] = { EVENT_HEAD, EVENT_BYTES };
+    for (int i = 0; i < 4; i++) {
+        struct fixture f;
+        secure = i >= 2;
+        fixture_open(&f, 1000);
+        f.server.script[0] = ANSWERS[4].reply;
+        f.cancels = f.leaves = true;
+        f.cancel_on = when[i % 2];
+        begin(&f, "{}");
+        finish(&f);
+        CHECK(f.empty);
+        fixture_close(&f);
+    }
+}
+
+TEST_NOFAULT(a_pool_without_calls_closes_at_once) {
+    struct fixture f;
+    fixture_open(&f, 1000);
+    begin(&f, "{}");
+    call_pool_close(&f.pool, pool_is_empty, &f);
+    CHECK(!f.empty);
+    source_cancel(f.call);
+    CHECK(f.empty);
+    f.empty = false;
+    call_pool_close(&f.pool, pool_is_empty, &f);
+    CHECK(f.empty);
     fixture_close(&f);
 }
 
