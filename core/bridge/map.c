@@ -9,8 +9,8 @@
  * lane, however events cut them and whatever stands between: the unfinished one is held
  * back until the lane goes on, or is over.  A lane is over when its choice has ended,
  * or says something of another kind, or when the stream ends.  What it still holds is then put
- * into the event at hand, when that carries the lane, else into an event of its own in
- * front of it.  So kinds never overtake each other, and everything else in an event
+ * into the event at hand, when that carries the lane before anything else of the choice, else into
+ * an event of its own in front of it.  So kinds never overtake each other, and everything else in an event
  * (logprobs, usage, other choices) goes out once, where it stood.
  *
  * One event is three steps: plan() sees which lanes give out what (C only, may fail for
@@ -31,6 +31,7 @@ struct lane {
     enum piece_kind   kind;
     unsigned          choice, part;
     struct buf        held;  /* decoded, not handed to a function yet */
+    size_t            gone;  /* bytes that were */
     struct piece_half half;
     bool              spoke; /* it had text */
     bool              ended; /* the functions for its end ran */
@@ -44,6 +45,7 @@ struct job {
     bool     complete; /* also what is unfinished */
     bool     ends;     /* and what the functions for the end add */
     bool     same;     /* what comes out is what stood there */
+    size_t   upto;     /* of all bytes of the lane, those that it may give out; an event may say more behind it */
     size_t   from, len; /* of what comes out, in `mapped` */
 };
 
@@ -125,40 +127,53 @@ static struct job *add_job(struct mapper *m, const struct lane *l, uint32_t node
     return j;
 }
 
-/* What this event says about the choice of a lane. */
+/* What this event says about the choice of a lane, from one of its pieces on. */
 struct mention {
-    unsigned last;  /* 1 + the place of the lane's last piece; 0: it has none here */
-    unsigned other; /* 1 + the place of the last thing that is not the lane's */
-    bool     end;
+    bool own;   /* the lane goes on: */
+    bool other; /* ahead of that, something that is not the lane's: the lane is over */
+    bool end;   /* the choice ends, wherever that stands */
 };
 
-static struct mention mentions(const struct mapper *m, const struct lane *l) {
+/* Does the piece, of the lane's choice, leave the lane as it is? */
+static bool is_beside(const struct mapper *m, const struct lane *l, const struct piece *p) {
+    if (p->kind == PIECE_TOOL) return l->kind == PIECE_ARGUMENTS && p->part == l->part;
+    if (p->kind == PIECE_END) return false;
+    if (p->kind == PIECE_REASONING && l->kind == PIECE_REASONING) return true; /* the same under two names */
+    return json_raw(&m->doc, p->node).len == 2; /* "" beside each delta */
+}
+
+static struct mention mentions(const struct mapper *m, const struct lane *l, unsigned from) {
     struct mention n = { 0 };
-    for (unsigned i = 0; i < m->pieces.len; i++) {
+    for (unsigned i = from; i < m->pieces.len; i++) {
         const struct piece *p = &m->pieces.items[i];
         if (p->choice != l->choice) continue;
-        bool own_tool = p->kind == PIECE_TOOL && l->kind == PIECE_ARGUMENTS && p->part == l->part;
-        bool nothing = p->kind < PIECE_KINDS && json_raw(&m->doc, p->node).len == 2; /* "" beside each delta */
-        if (is_of(l, p)) n.last = i + 1;
-        else if (!own_tool && !nothing) n.other = i + 1;
         n.end |= p->kind == PIECE_END;
+        if (is_of(l, p)) n.own = true;
+        else if (!n.own && !is_beside(m, l, p)) n.other = true;
     }
     return n;
 }
 
-/* Lanes that are over with this event and have no place in it. */
+/* The job gives out what the lane has now; complete: also half of a character. */
+static void bound(struct lane *l, struct job *j) {
+    if (j->complete) piece_decode_rest(&l->half, &l->held);
+    j->upto = l->gone + buf_len(&l->held);
+}
+
+/* Lanes that are over with this event, before they have a place in it. */
 static void plan_fronts(struct mapper *m) {
     unsigned count = m->lane_count; /* those that this event makes have nothing to give */
     for (unsigned i = 0; i < count && m->error == 0; i++) {
         struct lane *l = &m->lanes[i];
-        struct mention n = mentions(m, l);
-        if (n.last != 0 || n.other == 0) continue;
-        bool ends = n.end && wants_end(m, l);
+        struct mention n = mentions(m, l, 0);
+        if (!n.other) continue;
+        bool ends = n.end && !n.own && wants_end(m, l);
         if (is_empty(l) && !ends) continue;
         struct job *j = add_job(m, l, JSON_NONE);
         if (j == NULL) return;
         j->complete = true;
         j->ends = ends;
+        bound(l, j);
     }
 }
 
@@ -166,19 +181,18 @@ static void plan_piece(struct mapper *m, unsigned at, bool whole) {
     const struct piece *p = &m->pieces.items[at];
     struct lane *l = lane_of(m, p);
     if (l == NULL) return;
-    struct mention n = mentions(m, l);
+    struct mention n = mentions(m, l, at + 1);
     struct job *j = add_job(m, l, p->node);
     if (j == NULL) return;
-    bool last = n.last == at + 1;
     j->same = is_empty(l);
-    j->complete = last && (whole || n.other > n.last);
+    j->complete = n.other || (whole && !n.own);
     size_t before = buf_len(&l->held);
     piece_decode(&m->doc, p->node, &l->half, &l->held);
     l->spoke |= buf_len(&l->held) > before;
-    j->ends = last && (whole || n.end) && wants_end(m, l);
+    j->ends = !n.own && (whole || n.end) && wants_end(m, l);
     struct slice name = slice_trim(json_plain(&m->doc, p->name));
     slice_copy(l->name, sizeof(l->name), name);
-    if (j->complete) piece_decode_rest(&l->half, &l->held);
+    bound(l, j);
     if (m->error == 0) m->error = l->held.error;
 }
 
@@ -202,6 +216,7 @@ static void plan_rest(struct mapper *m) {
         if (j == NULL) return;
         j->complete = true;
         j->ends = wants_end(m, l);
+        bound(l, j);
     }
 }
 
@@ -310,8 +325,8 @@ static bool map_through(lua_State *L, struct mapper *m, unsigned lane, unsigned 
 
 static void run_pieces(lua_State *L, struct mapper *m, struct job *j) {
     struct lane *l = &m->lanes[j->lane];
-    while (buf_len(&l->held) > 0) {
-        struct slice s = buf_get(&l->held);
+    while (j->upto > l->gone) {
+        struct slice s = slice_of(buf_get(&l->held).ptr, j->upto - l->gone);
         bool is_piece;
         size_t len = next_len(m, s, j->complete, &is_piece);
         if (len == 0) {
@@ -325,6 +340,7 @@ static void run_pieces(lua_State *L, struct mapper *m, struct job *j) {
             buf_put(&m->mapped, s.ptr, len);
         }
         buf_consume(&l->held, len);
+        l->gone += len;
     }
     j->same &= l->half.len == 0;
 }
@@ -400,12 +416,23 @@ static void send_front(struct hooks *h, const struct job *j) {
     hooks_pass(h, &(struct event){ .type = EVENT_FRAME, .raw = raw, .data = slice_of(raw.ptr + 6, len - 6) });
 }
 
+/* From the order in which pieces are said to that in which they are written. */
+static void sort_jobs(struct mapper *m) {
+    for (unsigned i = 1; i < m->job_count; i++) {
+        struct job j = m->jobs[i];
+        unsigned at = i;
+        for (; at > 0 && m->jobs[at - 1].node > j.node; at--) m->jobs[at] = m->jobs[at - 1];
+        m->jobs[at] = j;
+    }
+}
+
 /* The event with other strings in the places of its own. */
 static void rebuild(struct mapper *m, bool frame, struct event *out) {
     const char *text = m->doc.text.ptr;
     size_t at = 0, start = frame ? 6 : 0;
     buf_clear(&m->frame);
     buf_put(&m->frame, "data: ", start);
+    sort_jobs(m);
     for (unsigned i = 0; i < m->job_count; i++) {
         const struct job *j = &m->jobs[i];
         if (j->node == JSON_NONE) continue;
@@ -494,10 +521,6 @@ enum flow mapper_event(struct hooks *h, const struct event *ev) {
     m->error = 0;
     if (ev->type == EVENT_END || slice_eq(slice_trim(data), h->r->dialect->end_mark)) {
         plan_rest(m);
-        for (unsigned i = 0; i < m->job_count; i++) {
-            struct lane *l = &m->lanes[m->jobs[i].lane];
-            piece_decode_rest(&l->half, &l->held);
-        }
         return run_and_send_fronts(h) ? hooks_pass(h, ev) : FLOW_MORE;
     }
     int rc = json_parse(&m->doc, data, &(struct json_error){ 0 });

@@ -36,10 +36,11 @@ static void add_string(struct piece_list *l, const struct json_doc *doc, struct 
 }
 
 static void add_parts(struct piece_list *l, const struct json_doc *doc, struct piece p, uint32_t list) {
-    for (uint32_t n = json_first(doc, list); n != JSON_NONE; n = json_next(doc, list, n), p.part++) {
-        if (!is_a(doc, n, JSON_OBJECT)) continue;
-        uint32_t text = json_get(doc, n, SLICE("text"));
-        if (text != JSON_NONE) add_string(l, doc, p, text - 1, text); /* a member's name stands before its value */
+    for (uint32_t n = json_first(doc, list); n != JSON_NONE; n = json_next(doc, list, n)) {
+        uint32_t text = is_a(doc, n, JSON_OBJECT) ? json_get(doc, n, SLICE("text")) : JSON_NONE;
+        if (!is_a(doc, text, JSON_STRING)) continue;
+        add_string(l, doc, p, text - 1, text); /* a member's name stands before its value */
+        p.part++; /* others do not count: the text goes on as a string in the next event */
     }
 }
 
@@ -61,19 +62,36 @@ static void add_calls(struct piece_list *l, const struct json_doc *doc, struct p
 }
 
 static void add_member(struct piece_list *l, const struct json_doc *doc, struct piece p, uint32_t key, uint32_t value) {
-    static const struct { struct slice name; enum piece_kind kind; } strings[] = {
-        { SLICE("content"), PIECE_TEXT }, { SLICE("reasoning_content"), PIECE_REASONING },
-        { SLICE("reasoning"), PIECE_REASONING }, { SLICE("refusal"), PIECE_REFUSAL },
+    static const struct { struct slice name; enum piece_kind kind; unsigned part; } strings[] = {
+        { SLICE("content"), PIECE_TEXT, 0 }, { SLICE("reasoning_content"), PIECE_REASONING, 0 },
+        { SLICE("reasoning"), PIECE_REASONING, 1 }, { SLICE("refusal"), PIECE_REFUSAL, 0 },
     };
     for (size_t i = 0; i < sizeof(strings) / sizeof(*strings); i++) {
         if (!json_str_eq(doc, key, strings[i].name)) continue;
         p.kind = strings[i].kind;
+        p.part = strings[i].part;
         if (i == 0 && is_a(doc, value, JSON_ARRAY)) add_parts(l, doc, p, value);
         else add_string(l, doc, p, key, value);
         return;
     }
     if (is_a(doc, value, JSON_ARRAY) && json_str_eq(doc, key, SLICE("tool_calls"))) add_calls(l, doc, p, value);
-    else if (is_a(doc, value, JSON_OBJECT) && json_str_eq(doc, key, SLICE("function_call"))) add_call(l, doc, p, value);
+    p.part = PIECE_ONLY_CALL;
+    if (is_a(doc, value, JSON_OBJECT) && json_str_eq(doc, key, SLICE("function_call"))) add_call(l, doc, p, value);
+}
+
+/* Members of one object have no order, and servers write the end of what was thought behind the
+ * beginning of what is said. */
+static unsigned rank_of(const struct piece *p) {
+    return p->kind == PIECE_REASONING ? 0 : p->kind == PIECE_ARGUMENTS || p->kind == PIECE_TOOL ? 2 : 1;
+}
+
+static void sort_from(struct piece_list *l, unsigned from) {
+    for (unsigned i = from + 1; i < l->len; i++) {
+        struct piece p = l->items[i];
+        unsigned at = i;
+        for (; at > from && rank_of(&l->items[at - 1]) > rank_of(&p); at--) l->items[at] = l->items[at - 1];
+        l->items[at] = p;
+    }
 }
 
 bool openai_is_finished(const struct json_doc *doc, uint32_t choice) {
@@ -86,11 +104,13 @@ static void add_choice(struct piece_list *l, const struct json_doc *doc, uint32_
     uint32_t message = json_get(doc, choice, SLICE("delta"));
     if (!is_a(doc, message, JSON_OBJECT)) message = json_get(doc, choice, SLICE("message"));
     if (is_a(doc, message, JSON_OBJECT)) {
+        unsigned from = l->len;
         for (uint32_t key = json_first(doc, message); key != JSON_NONE;) {
             uint32_t value = json_next(doc, message, key);
             add_member(l, doc, p, key, value);
             key = json_next(doc, message, value);
         }
+        sort_from(l, from);
     }
     p.kind = PIECE_END;
     if (openai_is_finished(doc, choice)) piece_list_add(l, p);
@@ -130,7 +150,11 @@ void openai_write_piece(struct buf *out, struct slice common, const struct piece
     buf_puts(out, "\"choices\":[{\"index\":");
     buf_u64(out, p->choice);
     buf_puts(out, ",\"delta\":{");
-    if (p->kind == PIECE_ARGUMENTS) {
+    if (p->kind == PIECE_ARGUMENTS && p->part == PIECE_ONLY_CALL) {
+        buf_puts(out, "\"function_call\":{\"arguments\":");
+        json_write_string(out, text);
+        buf_putc(out, '}');
+    } else if (p->kind == PIECE_ARGUMENTS) {
         buf_puts(out, "\"tool_calls\":[{\"index\":");
         buf_u64(out, p->part);
         buf_puts(out, ",\"function\":{\"arguments\":");

@@ -15,18 +15,21 @@ enum piece_kind {
     PIECE_END        /* the choice is complete */
 };
 
+#define PIECE_ONLY_CALL UINT32_MAX /* no list of calls: the function_call of older servers */
+
 extern const char *const piece_names[PIECE_KINDS]; /* "text", "reasoning", "refusal", "arguments" */
 
 /* One string of an event, or a mark between them. */
 struct piece {
     enum piece_kind kind;
     unsigned        choice; /* index, from 0 */
-    unsigned        part;   /* ARGUMENTS: index of the call; TEXT: of the part of a content list */
+    unsigned        part;   /* ARGUMENTS: index of the call, or PIECE_ONLY_CALL; TEXT: of the text in a content
+                               list; REASONING: which of its names */
     uint32_t        node;   /* the string; JSON_NONE for marks */
     uint32_t        name;   /* of the member that holds it: one kind has several names */
 };
 
-/* In the order in which they are said: of each choice its strings, then its end. */
+/* In the order in which they are said: of each choice what it thinks, says and calls, then its end. */
 struct piece_list {
     struct piece *items;
     unsigned      len, cap;

@@ -219,12 +219,14 @@ static void pieces_are(const char *text, const char *expected) {
 TEST_NOFAULT(all_pieces_of_an_answer) {
     pieces_are("{\"choices\":[{\"index\":3,\"delta\":{\"content\":\"a\",\"reasoning\":\"r\",\"refusal\":\"x\"},\"finish_reason\":\"stop\"},"
                "{\"message\":{\"reasoning_content\":\"q\",\"content\":null}}]}",
-               "text 3.0=a reasoning 3.0=r refusal 3.0=x END 3.0 reasoning 1.0=q");
+               "reasoning 3.1=r text 3.0=a refusal 3.0=x END 3.0 reasoning 1.0=q");
     pieces_are("{\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":2,\"function\":{\"arguments\":\"{\"}},{\"id\":\"b\"},7]}}]}",
                "TOOL 0.2 arguments 0.2={ TOOL 0.1");
-    pieces_are("{\"choices\":[{\"delta\":{\"function_call\":{\"name\":\"f\",\"arguments\":\"1\"}}}]}", "TOOL 0.0 arguments 0.0=1");
+    pieces_are("{\"choices\":[{\"delta\":{\"function_call\":{\"name\":\"f\",\"arguments\":\"1\"}}}]}", "TOOL 0.4294967295 arguments 0.4294967295=1");
+    pieces_are("{\"choices\":[{\"delta\":{\"tool_calls\":[{\"function\":{\"arguments\":\"1\"}}],\"refusal\":\"x\",\"content\":\"a\",\"reasoning_content\":\"r\"}}]}",
+               "reasoning 0.0=r refusal 0.0=x text 0.0=a TOOL 0.0 arguments 0.0=1");
     pieces_are("{\"choices\":[{\"message\":{\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"image_url\"},{\"text\":\"b\"}]}}]}",
-               "text 0.0=a text 0.2=b");
+               "text 0.0=a text 0.1=b");
     static const char *const open[] = { "\"\"", "\"null\"", "null", "1", "false" };
     for (size_t i = 0; i < sizeof(open) / sizeof(*open); i++) {
         char text[100];
