@@ -2,15 +2,19 @@
 --
 --   luajit tests/soak/soak.lua [SECONDS] [SEED]        default 60 seconds
 --
--- Random clients (good, bad, slow, leaving), an upstream that is killed and comes
--- back, reloads by signal and by request, good and broken.  Asked afterwards:
+-- Two servers, plain and TLS, with random clients (good, bad, slow, leaving at any byte); an
+-- upstream that is killed and comes back, and two, plain and TLS, whose answers end anywhere
+-- (torn.lua); policies that map, tap, read and clean up; reloads by signal and by request, good and
+-- broken.  Asked afterwards:
 --
---   is the server alive?          did every answer have status 200 or a typed error?
+--   are the servers alive?        did every answer have status 200 or a typed error?
 --   did streams end in [DONE] or an error event?     is memory flat?
 --   are there as many descriptors as before?         do the metrics say nothing runs?
+--   did the servers end well when they were told to? (with a sanitizer: without a leak)
 --
 -- Memory and descriptors are compared between two quiet moments: after a warm-up
--- of a quarter of the time, and at the end.
+-- of a quarter of the time, and at the end.  A sanitizer keeps memory that was freed, so with one
+-- memory is not compared.
 
 package.path = "tests/?.lua;" .. package.path
 
@@ -21,6 +25,9 @@ local proc = require "support.proc"
 local posix = require "support.posix"
 local json = require "support.json"
 local server = require "support.server"
+local tls = require "support.tls"
+local files = require "support.files"
+local torn = require "soak.torn"
 
 local SECONDS = tonumber(arg[1]) or 60
 local SEED = tonumber(arg[2]) or os.time()
@@ -41,15 +48,69 @@ upstreams = {
   sim  = { url = "@UPSTREAM@", forward_headers = { "x-sim" },
            timeouts = { connect = 1, headers = 2, first_token = 2, idle = 1, total = 10 } },
   dead = { url = "@DEAD@" },
+  torn = { url = "http://127.0.0.1:@TORN@/v1",
+           timeouts = { connect = 1, headers = 2, first_token = 2, idle = 1, total = 10 } },
+  torn_tls = { url = "https://127.0.0.1:@TORN_TLS@/v1", ca = "@TLS@/cert.pem",
+               timeouts = { connect = 1, headers = 2, first_token = 2, idle = 1, total = 10 } },
 },
+@LISTENER@
 routes = { { path = "/v1/chat/completions", policies = { "behave" } } },
-limits = { header_timeout = 1, body_timeout = 1, idle_timeout = 2, body = "1MiB", cpu_ms = 20,
+limits = { header_timeout = 3, body_timeout = 1, idle_timeout = 2, body = "1MiB", cpu_ms = 20,
            memory = "32MiB", keepalive_comment = 0.5 },
 drain_timeout = 2,]]
 
 local POLICY = [[
 local perilune = require "perilune"
+local KINDS = { of = { "text", "reasoning", "refusal", "arguments" } }
+local function after(fn)
+  return function(req, next)
+    local res, err = next(req)
+    if not res then return nil, err end
+    return fn(res, req)
+  end
+end
+local function map_by(unit)
+  return after(function(res)
+    return res:map(unit, function(s) return s end, KINDS)
+              :map(unit, function(s) return s .. "x" end, function() return "." end)
+  end)
+end
 local trouble = {
+  map_event = map_by("event"),
+  map_word = map_by("word"),
+  map_line = map_by("line"),
+  break_map = after(function(res)
+    local n = 0
+    return res:map("word", function(s)
+      n = n + 1
+      if n > 3 then error(perilune.error{ code = "enough", status = 451, message = "enough" }) end
+      return s
+    end)
+  end),
+  break_tap = after(function(res)
+    return res:tap(function(ev) if ev.type == "done" then error("on purpose") end end)
+  end),
+  record = after(function(res) return res:record():finally(function(o) return #(o.text or "") end) end),
+  text = after(function(res) res:text() return res end),
+  text_mapped = after(function(res) res:map("word", string.upper):text(1) return res end),
+  events = after(function(res)
+    for ev in res:events() do if ev.type == "done" then break end end
+    return res
+  end),
+  some_events = after(function(res)
+    local n = 0
+    for _ in res:events() do
+      n = n + 1
+      if n == 3 then break end
+    end
+    return n % 2 == 0 and res or perilune.respond{ text = "instead" }
+  end),
+  cleanup = function(req, next)
+    req:finally(function(o) req.ctx.ok = o.ok end)
+    local res, err = next(req)
+    if not res then return nil, err end
+    return res:finally(function(o) req.ctx.text = o.code end)
+  end,
   loop = function() while true do end end,
   eat = function() local t = {} for i = 1, 1e9 do t[i] = { i } end end,
   throw = function() error("on purpose") end,
@@ -129,14 +190,27 @@ end
 
 -- -- Clients -------------------------------------------------------------------------------
 
-local srv, stopping
+local servers, stopping = {}, false
 
 local FAULTS = { "status=500", "status=429,retry_after=1", "status=503", "cut=3", "cut_head", "malformed=2",
                  "bad_json", "error_event=2", "slow=40", "split=3", "crlf,comments", "stall=2",
                  "no_done", "not_chunked", "delay_ms=30", "tokens=200", "reset,cut=1", "status=404" }
 local TROUBLE = { "loop", "eat", "throw", "sleep", "fallback", "change", "tap", "race" }
+local HOOKS = { "map_event", "map_word", "map_line", "break_map", "break_tap", "record", "text", "text_mapped",
+                "events", "some_events", "cleanup", "tap" }
 
 local function pick(list) return list[random(#list)] end
+
+-- A connection to one of the servers.
+local function dial(options)
+  local srv = pick(servers)
+  local conn, why = net.connect(srv.port, 5, options)
+  if not conn or not srv.is_tls then return conn, why, srv end
+  local secret
+  secret, why = tls.wrap_client(conn, 10)
+  if not secret then conn:close() end
+  return secret, why, srv
+end
 
 local function headers()
   local out = {}
@@ -157,7 +231,8 @@ local function request(fields, more) return http.format("POST", "/v1/chat/comple
 -- The connection may be closed at any time by a server that is entitled to: a
 -- missing answer is a problem only where the client did nothing wrong.
 local function ask(what, bytes, is_stream)
-  local conn, why = net.connect(srv.port, 5)
+  local conn, why, srv = dial()
+  what = what .. " (" .. srv.name .. ")"
   if not conn then return problem("%s: connect: %s", what, why) end
   conn:send(bytes)
   local r
@@ -174,6 +249,19 @@ function ACTS.stream() ask("stream", request({ stream = true }), true) end
 function ACTS.stream_long()
   ask("long stream", request({ stream = true }, { "x-sim: tokens=100,itl_ms=5" }), true)
 end
+local function hooked() return { "x-trouble: " .. pick(HOOKS), random() < 0.5 and "x-sim: " .. pick(FAULTS) or nil } end
+function ACTS.hooks() ask("hooks", request({ stream = true }, hooked()), true) end
+function ACTS.hooks_whole() ask("hooks", request(nil, hooked())) end
+function ACTS.torn()
+  local model = pick { "torn", "torn_tls" }
+  ask("torn stream", request({ stream = true, model = model, n = random(3) }, { "x-trouble: " .. pick(HOOKS) }), true)
+end
+function ACTS.torn_whole()
+  ask("torn", request({ model = pick { "torn", "torn_tls" } }, { "x-trouble: " .. pick(HOOKS) }))
+end
+function ACTS.torn_untouched()
+  ask("torn stream", request({ stream = true, model = pick { "torn", "torn_tls" } }, {}), true)
+end
 function ACTS.embed()
   ask("embeddings", http.format("POST", "/v1/embeddings", {}, '{"model":"sim","input":["a","b"]}'))
 end
@@ -183,7 +271,7 @@ function ACTS.bad_json() ask("bad JSON", http.format("POST", "/v1/chat/completio
 function ACTS.no_model() ask("unknown model", request({ model = "nope" }, {})) end
 function ACTS.dead() ask("dead upstream", request({ model = "dead" }, {})) end
 function ACTS.too_long()
-  local conn = net.connect(srv.port, 5)
+  local conn = dial()
   if not conn then return end
   conn:send("POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 2000000\r\n\r\n")
   local r = http.read_response(conn, 5)
@@ -192,7 +280,7 @@ function ACTS.too_long()
 end
 
 function ACTS.keep_alive()
-  local conn = net.connect(srv.port, 5)
+  local conn = dial()
   if not conn then return end
   for _ = 1, random(2, 6) do
     if not conn:send(request(nil, {})) then break end
@@ -208,7 +296,7 @@ function ACTS.keep_alive()
 end
 
 function ACTS.pipelined()
-  local conn = net.connect(srv.port, 5)
+  local conn = dial()
   if not conn then return end
   local n = random(2, 5)
   conn:send(request(nil, {}):rep(n))
@@ -224,7 +312,7 @@ function ACTS.pipelined()
 end
 
 function ACTS.leave_before()
-  local conn = net.connect(srv.port, 5)
+  local conn = dial()
   if not conn then return end
   local bytes = request({ stream = random() < 0.5 }, { "x-sim: ttft_ms=500,delay_ms=100" })
   conn:send(bytes:sub(1, random(#bytes)))
@@ -234,7 +322,7 @@ function ACTS.leave_before()
 end
 
 function ACTS.leave_within()
-  local conn = net.connect(srv.port, 5)
+  local conn = dial()
   if not conn then return end
   conn:send(request({ stream = true }, { "x-sim: endless,itl_ms=2" }))
   for _ = 1, random(1, 10) do
@@ -244,8 +332,31 @@ function ACTS.leave_within()
   if random() < 0.5 then conn:reset() else conn:close() end
 end
 
+function ACTS.leave_hooks()
+  local conn = dial()
+  if not conn then return end
+  local model = pick { "sim", "torn", "torn_tls" }
+  conn:send(request({ stream = true, model = model }, { "x-trouble: " .. pick(HOOKS), "x-sim: tokens=50,itl_ms=2" }))
+  for _ = 1, random(0, 4) do
+    if not conn:recv(random() * 0.2) then break end
+  end
+  count("left behind hooks")
+  if random() < 0.5 then conn:reset() else conn:close() end
+end
+
+function ACTS.leave_handshake()
+  local srv = pick(servers)
+  local conn = net.connect(srv.port, 5)
+  if not conn then return end
+  if srv.is_tls and random() < 0.7 then
+    local there = tls.wrap_client(conn, random() * 0.003)
+    count(there and "left behind a handshake" or "left within a handshake")
+  end
+  if random() < 0.5 then conn:reset() else conn:close() end
+end
+
 function ACTS.deaf()
-  local conn = net.connect(srv.port, 5, { buffers = 4096 })
+  local conn = dial{ buffers = 4096 }
   if not conn then return end
   conn:send(request({ stream = true }, { "x-sim: endless" }))
   loop.pause(0.2 + random() * 0.3)
@@ -254,7 +365,7 @@ function ACTS.deaf()
 end
 
 function ACTS.slow()
-  local conn = net.connect(srv.port, 5)
+  local conn = dial()
   if not conn then return end
   local bytes, late = request(nil, {}), false
   for at = 1, #bytes, 40 do
@@ -268,7 +379,7 @@ function ACTS.slow()
 end
 
 function ACTS.garbage()
-  local conn = net.connect(srv.port, 5)
+  local conn = dial()
   if not conn then return end
   local bytes = {}
   for i = 1, random(1, 300) do bytes[i] = string.char(random(0, 255)) end
@@ -288,7 +399,7 @@ function ACTS.mutated()
   local bytes = request(nil, {})
   local at = random(#bytes)
   bytes = bytes:sub(1, at - 1) .. string.char(random(0, 255)) .. bytes:sub(at + 1)
-  local conn = net.connect(srv.port, 5)
+  local conn = dial()
   if not conn then return end
   conn:send(bytes)
   conn:finish()
@@ -337,7 +448,7 @@ local function kill_upstreams(port, dir)
   end
 end
 
-local function broken_reload()
+local function broken_reload(srv)
   srv:replace("policies/behave.lua", "return function(\n")
   local r = srv:reload(5)
   srv:replace("policies/behave.lua", POLICY)
@@ -345,14 +456,14 @@ local function broken_reload()
   count("reloads refused")
 end
 
-local function keep_reloading()
+local function keep_reloading(srv)
   local n = 0
   while not stopping do
-    loop.pause(0.2 + random() * 0.6)
+    loop.pause(0.1 + random() * 0.2)
     if stopping then return end
     n = n + 1
     if n % 5 == 0 then
-      broken_reload()
+      broken_reload(srv)
     elseif n % 2 == 0 then
       srv.proc:kill(posix.SIGHUP)
       count("reloads by signal")
@@ -366,18 +477,26 @@ local function keep_reloading()
   end
 end
 
+local function all_alive()
+  for _, srv in ipairs(servers) do
+    if not srv.proc:alive() then return false end
+  end
+  return true
+end
+
 local function phase(seconds, port, dir)
   stopping = false
-  local tasks = { loop.go(kill_upstreams, port, dir), loop.go(keep_reloading) }
+  local tasks = { loop.go(kill_upstreams, port, dir) }
+  for _, srv in ipairs(servers) do tasks[#tasks + 1] = loop.go(keep_reloading, srv) end
   for _ = 1, CLIENTS do tasks[#tasks + 1] = loop.go(client) end
   local deadline = loop.now() + seconds
-  while loop.now() < deadline and srv.proc:alive() do loop.pause(0.2) end
+  while loop.now() < deadline and all_alive() do loop.pause(0.2) end
   stopping = true
   if not loop.join(40, unpack(tasks)) then problem("clients did not come to an end") end
 end
 
 -- Waits until nothing runs any more; returns resident KiB and descriptors.
-local function quiet()
+local function quiet(srv)
   local last
   loop.until_true(15, function()
     local r = http.get(srv.admin, "/metrics", 2)
@@ -394,7 +513,13 @@ local function quiet()
     least = math.min(least, proc.rss_kb(srv.proc.pid) or least)
     loop.pause(0.1)
   end
-  return least, proc.fd_count(srv.proc.pid)
+  return { rss = least, fds = proc.fd_count(srv.proc.pid) or 0 }
+end
+
+local function all_quiet()
+  local out = {}
+  for i, srv in ipairs(servers) do out[i] = quiet(srv) end
+  return out
 end
 
 -- -- Main ---------------------------------------------------------------------------------
@@ -405,15 +530,61 @@ local function check(what, ok, ...)
   print(("%s  %s: %s"):format(ok and "ok  " or "FAIL", what, string.format(...)))
 end
 
-local function figures(rss, fds, rss_end, fds_end)
+local has_sanitizer = server.binary():find("/address/") or server.binary():find("/thread/") or
+                      server.binary():find("/undefined/")
+
+local function figures(srv, before, after)
+  local most = math.max(before.rss * MAY_GROW, before.rss + MAY_GROW_KB, MAY_HAVE_KB)
+  check(srv.name .. ": memory", has_sanitizer or after.rss <= most, "%.1f MB after the warm-up, %.1f MB at the end",
+    before.rss / 1024, after.rss / 1024)
+  check(srv.name .. ": descriptors", after.fds <= before.fds + MAY_GROW_FDS, "%d after the warm-up, %d at the end",
+    before.fds, after.fds)
+end
+
+local function print_seen()
   local keys = {}
   for k in pairs(seen) do keys[#keys + 1] = k end
   table.sort(keys)
   for _, k in ipairs(keys) do print(("      %-28s %d"):format(k, seen[k])) end
   check("answers", #problems == 0, "%d problems in %d requests", #problems, seen.requests or 0)
-  check("memory", rss_end <= math.max(rss * MAY_GROW, rss + MAY_GROW_KB, MAY_HAVE_KB),
-    "%.1f MB after the warm-up, %.1f MB at the end", rss / 1024, rss_end / 1024)
-  check("descriptors", fds_end <= fds + MAY_GROW_FDS, "%d after the warm-up, %d at the end", fds, fds_end)
+end
+
+-- It is told to end, and what a sanitizer finds at the end is in its log.
+local function end_well(srv)
+  local trouble = srv:trouble()
+  if not trouble then
+    srv.proc:kill(posix.SIGTERM)
+    if not srv.proc:wait(60) then trouble = "did not end"
+    elseif srv.proc.status ~= 0 then trouble = srv.proc:fate() end
+    local report = srv:log():match("%w+Sanitizer[^\n]*") or srv:log():match("runtime error[^\n]*")
+    trouble = report or trouble
+  end
+  check(srv.name .. ": server", not trouble, "%s", trouble or "ended well")
+  if trouble then print(srv:log():sub(-6000)) end
+end
+
+local function start_server(name, dir, vars)
+  local here = files.lines("pwd")() .. "/tests/support/tls"
+  vars.TLS = here
+  local is_tls = name == "tls"
+  vars.LISTENER = is_tls and ('tls = { cert = "%s/cert.pem", key = "%s/key.pem" },'):format(here, here) or ""
+  local srv, why = server.start({ config = CONFIG, dir = dir .. "/" .. name, vars = vars,
+                                  files = { ["policies/behave.lua"] = POLICY } })
+  if not srv then return check("start", false, "%s", why) end
+  srv.name, srv.is_tls = name, is_tls
+  servers[#servers + 1] = srv
+  return true
+end
+
+local function start_servers(dir, port, dead)
+  local plain, secret = torn.start(false), torn.start(true)
+  for _, name in ipairs { "plain", "tls" } do
+    os.execute("mkdir -p '" .. dir .. "/" .. name .. "'")
+    local vars = { UPSTREAM = ("http://127.0.0.1:%d/v1"):format(port), GENERATION = 0, TORN = plain, TORN_TLS = secret,
+                   DEAD = ("http://127.0.0.1:%d/v1"):format(dead.port) }
+    if not start_server(name, dir, vars) then return false end
+  end
+  return true
 end
 
 io.stdout:setvbuf("line")
@@ -423,25 +594,20 @@ loop.run(function()
   local dead, port = net.dead_port(), net.free_port()
   local dir = posix.temp_dir("perilune-soak")
   sim = start_sim(port, dir)
-  local why
-  srv, why = server.start({ config = CONFIG, dir = dir, files = { ["policies/behave.lua"] = POLICY },
-    vars = { UPSTREAM = ("http://127.0.0.1:%d/v1"):format(port), GENERATION = 0,
-             DEAD = ("http://127.0.0.1:%d/v1"):format(dead.port) } })
-  if not srv then
-    check("start", false, "%s", why)
-  else
+  if start_servers(dir, port, dead) then
     phase(SECONDS / 4, port, dir)
-    local rss, fds = quiet()
+    local before = all_quiet()
     phase(SECONDS * 3 / 4, port, dir)
-    local rss_end, fds_end = quiet()
-    local trouble = srv:trouble()
-    check("server", not trouble, "%s", trouble or "alive")
-    figures(rss, fds, rss_end, fds_end)
-    if trouble then print(srv:log():sub(-4000)) end
+    local after = all_quiet()
+    print_seen()
+    for i, srv in ipairs(servers) do
+      if srv.proc:alive() then figures(srv, before[i], after[i]) end
+      end_well(srv)
+    end
   end
   sim:stop()
-  if srv then srv:stop(failed > 0) end
-  if failed > 0 then print("kept: " .. dir) end
+  for _, srv in ipairs(servers) do srv:stop(true) end
+  if failed > 0 then print("kept: " .. dir) else os.execute("rm -rf '" .. dir .. "'") end
 end)
 print(("%d passed, %d failed"):format(passed, failed))
 os.exit(failed == 0 and 0 or 1)
