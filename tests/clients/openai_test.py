@@ -6,7 +6,7 @@ import sys
 import openai
 from pydantic import BaseModel
 
-from compare import Suite
+from compare import RETRY_HEADERS, Suite, failure, retold
 
 suite = Suite("openai-python")
 hello = [{"role": "user", "content": "Hello, Grüße"}]
@@ -25,18 +25,6 @@ class Weather(BaseModel):
 
 def data_of(value):
     return value.model_dump(mode="json", warnings=False) if isinstance(value, BaseModel) else value
-
-
-RETRY_HEADERS = ("retry-after-ms", "x-should-retry", "x-ratelimit-remaining-requests")
-
-
-def failure(error):
-    """What programs look at when a call fails.  The header is that of the last answer."""
-    response = getattr(error, "response", None)
-    return {"class": type(error).__name__, "status": getattr(error, "status_code", None),
-            "code": getattr(error, "code", None), "type": getattr(error, "type", None),
-            "param": getattr(error, "param", None), "message": str(error),
-            "retry": None if response is None else {name: response.headers.get(name) for name in RETRY_HEADERS}}
 
 
 # Made once for each URL: a client reads the system's certificates, which takes longer than a test.
@@ -130,31 +118,6 @@ suite.compare("sync: stream helper", final)
 
 ERRORS = ("e400", "e400_context", "e400_vllm", "e401", "e403", "e404", "e404_ollama", "e413", "e422_fastapi",
           "e422_mistral", "e429", "e429_quota", "e500", "e503", "e529", "e502_html")
-
-# What is said for upstreams of another shape, and for those that fail without a code: type, param and reason.
-SAID = {"e400_vllm": ("BadRequestError", None, "max_tokens is too large"),
-        "e404_ollama": ("invalid_request_error", None, 'model "x" not found, try pulling it first'),
-        "e422_fastapi": ("invalid_request_error", "messages", "messages: Field required"),
-        "e422_mistral": ("invalid_request_error", "n", "n: too large"),
-        "e500": ("upstream_error", None, "The server had an error"),
-        "e503": ("upstream_error", None, "The engine is overloaded"),
-        "e529": ("upstream_error", None, "Overloaded"),
-        "e502_html": ("upstream_error", None, "502 Bad Gateway"),
-        "errorevent": ("upstream_error", None, "The server had an error")}
-
-
-def retold(script):
-    """A request that is at fault is told so in the words of the upstream; other failures say who failed."""
-    def expect(direct):
-        if script in SAID:
-            error = direct["saw"]["error"]
-            status, (kind, param, reason) = error["status"], SAID[script]
-            ours = {500: 502, 529: 503}.get(status, status)
-            error.update(status=ours, code="upstream_status", type=kind, param=param,
-                         message=f"Error code: {ours} - upstream 'up' answered {status}: {reason}")
-        return direct
-    return expect
-
 
 def fails(**members):
     """Not what it is without the gateway, which tells failures from answers."""

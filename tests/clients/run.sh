@@ -64,7 +64,7 @@ if ! cmp -s requirements.txt "$venv/installed"; then
 fi
 
 for suite in *_test.py; do
-    timeout 120 "$venv/bin/python" "$suite" >"$output" 2>&1
+    timeout 120 "$venv/bin/python" -W ignore "$suite" >"$output" 2>&1
     status=$?
     cat "$output"
     p=$(sed -n 's/^# .*: \([0-9]*\) passed, .*/\1/p' "$output")
