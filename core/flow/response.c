@@ -218,8 +218,8 @@ void response_put_headers(const struct response *r, struct buf *out) {
 }
 
 void response_break(struct response *r, struct filter *at, const struct failure *f) {
-    if (r->state == RESPONSE_OVER || r->failed) return;
-    r->failed = true;
+    if (r->state == RESPONSE_OVER || r->broken) return;
+    r->broken = r->failed = true;
     keep_failure(r, f);
     stop_source(r);
     struct sink *to = at ? at->to : &r->out;
@@ -329,7 +329,8 @@ static void replay(struct response *r, struct sink *to) {
     buf_init(&r->held, 0);
     size_t at = 0;
     struct event ev;
-    while (r->state != RESPONSE_OVER && record_at(&old, &at, &ev)) to->event(to, &ev);
+    bool before = r->broken; /* else a filter may break it in here: nothing more comes to it then */
+    while (r->state != RESPONSE_OVER && r->broken == before && record_at(&old, &at, &ev)) to->event(to, &ev);
     buf_deinit(&old);
 }
 
@@ -340,6 +341,10 @@ static void open_filters(struct response *r) {
     r->in_event = true;
     struct sink *first = &r->filters->sink;
     replay(r, first);
+    if (r->broken) { /* the end was said */
+        r->in_event = outer;
+        return;
+    }
     if (r->ended && r->failed) first->event(first, &(struct event){ .type = EVENT_ERROR, .failure = response_why(r) });
     else if (r->ended) first->event(first, &(struct event){ .type = EVENT_END });
     r->in_event = outer;

@@ -64,7 +64,7 @@ struct response {
     void                *settled_ud;
     const struct response_user_ops *user_ops; /* NULL: nobody */
     void                *user;
-    bool                 headed, ended, failed, wants_all, forgotten, in_event, has_length, counted_own;
+    bool                 headed, ended, failed, broken, wants_all, forgotten, in_event, has_length, counted_own;
     char                 content_type[80];
     char                 upstream[64], model[RESPONSE_MODEL];
 };
@@ -96,7 +96,7 @@ void response_start(struct response *r, struct source *s);
 /* Behind those that are there already.  Takes f.  Only while HOLDING. */
 void response_add_filter(struct response *r, struct filter *f);
 /* A filter (NULL: nobody) found that the answer must not go on: the source is stopped,
- * and what is behind the filter gets the failure as the end. */
+ * and what is behind the filter gets the failure as the end, once. */
 void response_break(struct response *r, struct filter *at, const struct failure *f);
 /* The request is over: stops the sources of all responses in the list, lets the user go,
  * empties the list. */
