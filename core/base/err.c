@@ -85,15 +85,32 @@ void failure_set(struct failure *f, enum failure_kind kind, const char *fmt, ...
     va_end(ap);
 }
 
-void failure_write_json(struct buf *out, const struct failure *f) {
-    buf_puts(out, "{\"error\":{\"message\":");
-    json_write_string(out, slice_str(f->message));
-    buf_puts(out, ",\"type\":");
-    json_write_string(out, slice_str(f->type));
+static void write_param_and_code(struct buf *out, const struct failure *f) {
     buf_puts(out, ",\"param\":");
     if (f->param[0]) json_write_string(out, slice_str(f->param));
     else buf_puts(out, "null");
     buf_puts(out, ",\"code\":");
     json_write_string(out, slice_str(f->code));
+}
+
+static void write_error_member(struct buf *out, const struct failure *f) {
+    buf_puts(out, "\"error\":{\"message\":");
+    json_write_string(out, slice_str(f->message));
+    buf_puts(out, ",\"type\":");
+    json_write_string(out, slice_str(f->type));
+    write_param_and_code(out, f);
     buf_puts(out, "}}");
+}
+
+void failure_write_json(struct buf *out, const struct failure *f) {
+    buf_puts(out, "{");
+    write_error_member(out, f);
+}
+
+void failure_write_event_json(struct buf *out, const struct failure *f) {
+    buf_puts(out, "{\"type\":\"error\",\"sequence_number\":0,\"message\":");
+    json_write_string(out, slice_str(f->message));
+    write_param_and_code(out, f);
+    buf_puts(out, ",");
+    write_error_member(out, f);
 }

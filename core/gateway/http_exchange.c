@@ -34,6 +34,7 @@ struct http_exchange {
     bool                 frames;  /* the answer is a text/event-stream */
     bool                 begun;   /* a comment went out first */
     bool                 retold;
+    bool                 unfinished; /* bytes of a stream went out, and the last of them end no event */
 };
 
 /* -- Replying ----------------------------------------------------------------------------- */
@@ -130,7 +131,8 @@ static enum flow on_head(struct http_exchange *e, const struct event *ev) {
         return FLOW_MORE;
     }
     if (e->x.dialect != NULL && !e->frames) return FLOW_MORE; /* with its length, when the body is here */
-    send_head(e, ev->status, ev->content_type, ev->has_length ? ev->length : REPLY_CHUNKED);
+    /* A stream may end with an event of ours, which its length has no room for. */
+    send_head(e, ev->status, ev->content_type, ev->has_length && !e->frames ? ev->length : REPLY_CHUNKED);
     return FLOW_MORE;
 }
 
@@ -152,6 +154,7 @@ static bool retell(struct http_exchange *e, struct slice whole, struct buf *out)
 
 static enum flow on_bytes(struct http_exchange *e, const struct event *ev) {
     if (e->x.dialect != NULL && !e->x.committed) send_head(e, e->x.status, SLICE("application/json"), ev->raw.len);
+    e->unfinished = !slice_ends(ev->raw, SLICE("\n\n")) && !slice_ends(ev->raw, SLICE("\n\r\n"));
     if (!e->begun || e->frames) return reply_body(e->http, ev->raw);
     struct buf out;
     buf_init(&out, 0);
@@ -189,7 +192,11 @@ static void on_error(struct http_exchange *e, const struct failure *f) {
     struct buf b, data;
     buf_init(&b, 0);
     buf_init(&data, 0);
-    (e->x.dialect ? e->x.dialect : &openai_chat)->write_error(&data, f);
+    if (e->x.dialect != NULL) e->x.dialect->write_error(&data, f);
+    else {
+        failure_write_event_json(&data, f);
+        buf_puts(&b, e->unfinished ? "\n\nevent: error\n" : "event: error\n");
+    }
     dialect_write_event(&b, buf_get(&data));
     if (buf_failed(&data)) b.error = data.error;
     buf_deinit(&data);
