@@ -154,6 +154,9 @@ static void logger_end(struct logger *l) {
 
 /* -- Crashing ---------------------------------------------------------------------- */
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+static void catch_crashes(void) {} /* they have handlers of their own */
+#else
 /* What a worker logged before it crashed is still in the queue.  The log thread runs on while
  * this one sleeps here; then the signal has its usual effect. */
 static void on_crash(int sig) {
@@ -163,12 +166,11 @@ static void on_crash(int sig) {
 }
 
 static void catch_crashes(void) {
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* which have handlers of their own */
     static const int signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
     struct sigaction a = { .sa_handler = on_crash, .sa_flags = (int)SA_RESETHAND };
     for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++) sigaction(signals[i], &a, NULL);
-#endif
 }
+#endif
 
 /* -- The service manager ------------------------------------------------------------ */
 

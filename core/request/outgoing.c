@@ -274,7 +274,6 @@ static void note_call(struct request *r, const struct target *t) {
 
 struct response *outgoing_start(struct services *v, const struct outgoing *o) {
     const struct body *b = o->body;
-    note_call(o->request, o->pool->target);
     bool chat = b != NULL && b->dialect == &openai_chat;
     bool stream = chat && b->chat.stream;
     bool keep_usage = chat && o->request->body && o->request->body->chat.wants_usage;
@@ -294,6 +293,7 @@ struct response *outgoing_start(struct services *v, const struct outgoing *o) {
         response_put(r);
         return NULL;
     }
+    note_call(o->request, o->pool->target);
     response_start(r, source);
     return r;
 }
