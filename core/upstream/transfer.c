@@ -239,7 +239,9 @@ static void set_method(struct call *c, CURL *e) {
     } else {
         curl_easy_setopt(e, CURLOPT_HTTPGET, 1L);
     }
-    if (!post && !slice_eq(c->method, SLICE("GET"))) curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, c->method.ptr);
+    /* By another name for GET curl would wait for the body. */
+    if (slice_eq(c->method, SLICE("HEAD")) && c->body == NULL) curl_easy_setopt(e, CURLOPT_NOBODY, 1L);
+    else if (!post && !slice_eq(c->method, SLICE("GET"))) curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, c->method.ptr);
 }
 
 /* curl_slist nodes in the arena: one allocation for all instead of two each. */
