@@ -1,6 +1,10 @@
 /* l_fetch.c -- core.fetch(url, opts): one HTTP call of a policy's own.
  *
- *     op --> call (whole body) --> collector: status, type, bytes, or the failure
+ *     op --> call (whole body) --> collector: status, header lines, bytes, or the failure
+ *
+ * An answer with any status is an answer: the call is verbatim, and only what gives no whole
+ * answer is a failure.  The table of headers has names in lower case, and the values of a name
+ * that came several times joined by commas (RFC 9110 5.3); init.lua lets it be asked in any case.
  *
  * Each fetch makes a target of its own for the moment; connections are still
  * kept and reused, because they belong to the thread's multi. */
@@ -11,6 +15,7 @@
 #include "bridge/request.h"
 #include "bridge/task.h"
 #include "bridge/value.h"
+#include "flow/headers.h"
 
 #define FETCH_MS    30000 /* default timeout */
 #define FETCH_LIMIT (4u * 1024 * 1024)
@@ -23,7 +28,7 @@ struct fetch {
     struct call_pool     pool;
     struct source       *call;
     struct deferred           wake;
-    struct buf           url, body, type;
+    struct buf           url, body, head; /* head: the answer's lines, names in lower case */
     int                  status;
     struct failure       failure;
 };
@@ -36,7 +41,7 @@ static void fetch_free(struct fetch *f) {
     call_pool_deinit(&f->pool);
     buf_deinit(&f->url);
     buf_deinit(&f->body);
-    buf_deinit(&f->type);
+    buf_deinit(&f->head);
     failure_deinit(&f->failure);
     f->op.task->state->fetches--;
     mem_free(f);
@@ -44,24 +49,40 @@ static void fetch_free(struct fetch *f) {
 
 static void fetch_cancel(struct op *op) { fetch_free(container_of(op, struct fetch, op)); }
 
-/* A failure with a status is an answer here: the policy wants to see it. */
+/* On top of what this name had before, in the table at t. [-0, +0, e] */
+static void add_value(lua_State *L, int t, struct slice name, struct slice value) {
+    lua_pushlstring(L, name.ptr, name.len);
+    lua_pushvalue(L, -1);
+    lua_rawget(L, t);
+    bool again = !lua_isnil(L, -1);
+    if (again) lua_pushliteral(L, ", ");
+    else lua_pop(L, 1);
+    lua_pushlstring(L, value.ptr, value.len);
+    if (again) lua_concat(L, 3);
+    lua_rawset(L, t);
+}
+
+static void push_headers(lua_State *L, struct slice lines) {
+    struct slice name, value;
+    lua_newtable(L);
+    int t = lua_gettop(L);
+    while (headers_next(&lines, &name, &value)) add_value(L, t, name, value);
+}
+
 static int fetch_push(lua_State *L, struct op *op) {
     struct fetch *f = container_of(op, struct fetch, op);
-    if (failure_is_set(&f->failure) && f->failure.kind != FAILURE_UPSTREAM_STATUS) {
+    if (failure_is_set(&f->failure)) {
         lua_pushnil(L);
         lib_push_failure(L, &f->failure);
         fetch_free(f);
         return 2;
     }
-    struct slice body = failure_is_set(&f->failure) ? buf_get(&f->failure.body) : buf_get(&f->body);
     lua_createtable(L, 0, 3);
-    lua_pushinteger(L, f->status ? f->status : f->failure.status);
+    lua_pushinteger(L, f->status);
     lua_setfield(L, -2, "status");
-    lua_pushlstring(L, body.ptr, body.len);
+    lua_pushlstring(L, buf_get(&f->body).ptr, buf_len(&f->body));
     lua_setfield(L, -2, "body");
-    lua_createtable(L, 0, 1);
-    lua_pushlstring(L, buf_get(&f->type).ptr, buf_len(&f->type));
-    lua_setfield(L, -2, "content-type");
+    push_headers(L, buf_get(&f->head));
     lua_setfield(L, -2, "headers");
     fetch_free(f);
     return 1;
@@ -69,22 +90,33 @@ static int fetch_push(lua_State *L, struct op *op) {
 
 static void wake(struct deferred *j) { op_done(&container_of(j, struct fetch, wake)->op); }
 
+static char ascii_lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c; }
+
+static void keep_lines(struct fetch *f, struct slice lines) {
+    struct slice name, value;
+    while (headers_next(&lines, &name, &value)) {
+        for (size_t i = 0; i < name.len; i++) buf_putc(&f->head, ascii_lower(name.ptr[i]));
+        buf_puts(&f->head, ": ");
+        buf_slice(&f->head, value);
+        buf_puts(&f->head, "\r\n");
+    }
+}
+
 static enum flow on_event(struct sink *k, const struct event *ev) {
     struct fetch *f = container_of(k, struct fetch, sink);
     switch (ev->type) {
     case EVENT_HEAD:
         f->status = ev->status;
-        buf_slice(&f->type, ev->content_type);
+        keep_lines(f, ev->headers);
         break;
     case EVENT_FRAME:
     case EVENT_BYTES: buf_slice(&f->body, ev->raw); break;
     case EVENT_ERROR:
-        failure_set(&f->failure, ev->failure->kind, "%s", ev->failure->message);
-        f->failure.status = ev->failure->status;
-        f->failure.retryable = ev->failure->retryable;
-        buf_slice(&f->failure.body, buf_get(&ev->failure->body));
+        failure_copy(&f->failure, ev->failure);
         /* fall through */
     case EVENT_END:
+        if (!failure_is_set(&f->failure) && (buf_failed(&f->head) || buf_failed(&f->body)))
+            failure_set(&f->failure, FAILURE_NO_MEMORY, "out of memory while reading what was fetched");
         f->call = NULL;
         loop_soon(f->op.task->state->loop, &f->wake, wake);
         break;
@@ -106,6 +138,8 @@ static unsigned read_headers(lua_State *L, struct call_field *out, unsigned most
         out[n].name.ptr = lua_tolstring(L, -2, &out[n].name.len);
         out[n].value.ptr = lua_tolstring(L, -1, &out[n].value.len);
         lib_check_header(L, out[n].name.ptr, out[n].name.len, out[n].value.ptr, out[n].value.len);
+        if (slice_eq_nocase(out[n].name, SLICE("host")))
+            luaL_error(L, "fetch: header 'host' cannot be set: the URL says it");
         n++;
         lua_pop(L, 1);
     }
@@ -170,7 +204,7 @@ int l_fetch(lua_State *L) {
     call_pool_init(&f->pool, t->state->services.pools[0].client, &f->target);
     struct blob *bytes = body.ptr ? blob_copy(body) : NULL;
     struct call_options opt = { .pool = &f->pool, .method = method, .path = SLICE(""), .body = bytes,
-                                .headers = fields, .header_count = field_count, .whole = true,
+                                .headers = fields, .header_count = field_count, .whole = true, .verbatim = true,
                                 .timeouts = { .total_ms = timeout }, .over = budget_end_call,
                                 .over_ud = t->budget };
     if (t->request) opt.deadline_ms = t->request->deadline_ms;

@@ -10,7 +10,8 @@
  * A 2xx answer is HEAD, BYTES..., END.  Any other status is collected (up to
  * 64 KiB) and becomes one ERROR that carries the upstream's own body, so that a
  * policy sees one kind of failure whether the network or the provider failed.
- * That status stands when its body breaks off, stalls, or does not end.
+ * That status stands when its body breaks off, stalls, or does not end.  A verbatim call is
+ * for who reads answers of any kind: every final status is an answer, with all its header lines.
  *
  * Time: one timer per call.  It is armed for the earliest of the deadlines that
  * apply in the present phase and, when it fires early because an event moved
@@ -38,7 +39,7 @@
 
 #define ERROR_BODY_MAX (64 * 1024) /* it is for people to read; what is longer is cut */
 #define DOWN_MS        5000 /* a base URL that refused rests this long */
-#define HEADERS_MAX    8192 /* bytes of upstream headers kept for policies */
+#define HEADERS_MAX    8192 /* bytes of upstream headers kept for policies; lines that do not fit are left out */
 
 /* -- Pool ----------------------------------------------------------------------- */
 
@@ -234,6 +235,12 @@ static bool is_kept(struct slice name) {
     return name.len > 12 && strncasecmp(name.ptr, "x-ratelimit-", 12) == 0;
 }
 
+static bool is_wanted(const struct call *c, struct slice name) {
+    /* An error's own clock: Retry-After may be a date. */
+    bool clock = c->status >= 300 && slice_eq_nocase(name, SLICE("date"));
+    return c->verbatim || clock || is_kept(name) || headers_list_has(&c->pool->target->pass_headers, name);
+}
+
 static struct slice header(const struct call *c, struct slice name) { return headers_find(buf_get(&c->head), name); }
 
 /* A number of at most nine digits; 0 when it is none. */
@@ -256,12 +263,9 @@ void call_on_field(struct call *c, struct slice name, struct slice value) {
     if (name.len == 14 && value.len <= 9 && slice_eq_nocase(name, SLICE("content-length"))) {
         c->has_length = true;
         c->length = digits(value);
-        return;
+        if (!c->verbatim) return; /* who frames the reply says its length */
     }
-    /* An error's own clock: Retry-After may be a date. */
-    bool clock = c->status >= 300 && slice_eq_nocase(name, SLICE("date"));
-    bool wanted = is_kept(name) || clock || headers_list_has(&c->pool->target->pass_headers, name);
-    if (!wanted || buf_len(&c->head) + name.len + value.len + 4 > HEADERS_MAX) return;
+    if (!is_wanted(c, name) || buf_len(&c->head) + name.len + value.len + 4 > HEADERS_MAX) return;
     if (http_field_problem(name, value) != NULL) { /* to some reader of ours it would be two headers */
         fail_later(c, FAILURE_MALFORMED, "the upstream sent a header with a control byte in it");
         return;
@@ -276,7 +280,9 @@ void call_on_head_end(struct call *c) {
 }
 
 /* A redirect, or "not modified", is for who asked; where we read the answer it is none. */
-static bool is_good(const struct call *c) { return c->status >= 200 && c->status < (c->unread ? 400 : 300); }
+static bool is_good(const struct call *c) {
+    return c->status >= 200 && (c->verbatim || c->status < (c->unread ? 400 : 300));
+}
 
 /* The head said so; whatever becomes of the body, this is the answer. */
 static bool has_failed(const struct call *c) { return c->phase == CALL_FIRST && !is_good(c); }
@@ -565,6 +571,7 @@ struct source *call_new(const struct call_options *opt) {
     c->over_ud = opt->over_ud;
     c->whole = opt->whole;
     c->unread = opt->unread;
+    c->verbatim = opt->verbatim;
     c->body = blob_ref(opt->body);
     c->optional = opt->optional;
     c->stream = opt->stream;

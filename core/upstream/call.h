@@ -59,6 +59,7 @@ struct call_options {
     bool                      stream;  /* small pieces are expected, over a long time */
     bool                      whole;   /* deliver the body in one piece, at the end */
     bool                      unread;  /* nobody looks for events: each piece of the body counts as one */
+    bool                      verbatim; /* any status is an answer, and HEAD has all header lines (8 KiB of them) */
     struct target_timeouts    timeouts;
     uint64_t                  deadline_ms; /* loop_now() time; 0: none */
     void                    (*over)(void *ud); /* NULL, or called once when the call is gone, however it ended */

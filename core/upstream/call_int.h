@@ -44,7 +44,7 @@ struct call {
     enum call_phase     phase;
     unsigned            url, tried;
     int                 status;
-    bool                stream, whole, unread, headed, paused, in_callback, cancelled, has_length;
+    bool                stream, whole, unread, verbatim, headed, paused, in_callback, cancelled, has_length;
     /* One allocation for the request's words: */
     struct slice        method, path; /* NUL-terminated */
     struct slice        fields;  /* "Name: value\r\n"... */

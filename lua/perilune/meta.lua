@@ -513,13 +513,14 @@ function perilune.sleep(seconds) end
 ---@class perilune.FetchOptions
 ---@field method? string   default "GET", with a body "POST"
 ---@field headers? table<string, string>  at most 64; a bad name, one that frames the
----                       message (content-length, connection ...) or a control byte throws
+---                       message (content-length, connection ...), host, or a control byte throws
 ---@field body? string
 ---@field timeout? number  seconds for all of it, default 30
 
 ---@class perilune.Fetched
----@field status integer
----@field headers table<string, string>  content-type only
+---@field status integer  as it came: 500 is 500, a redirect is a redirect
+---@field headers table<string, string>  all that came, 8 KiB at most; asked in any case, pairs() gives
+---                       names in lower case; the values of a name that came again are joined by ", "
 ---@field body string      4 MiB at most; more is upstream_too_large
 
 --- One HTTP call.  An answer with any status is an answer; `nil, err` means that there

@@ -287,7 +287,9 @@ local function fake_fetch(url, opts)
       end
       if d.delay then perilune.sleep(d.delay) end
       if d.error then return nil, errors.new(d.error) end
-      return { status = d.status or 200, headers = d.headers or {}, body = d.body or d.text or "" }
+      local headers = {}
+      for name, value in pairs(d.headers or {}) do headers[name:lower()] = value end
+      return { status = d.status or 200, headers = headers, body = d.body or d.text or "" }
     end
   end
   return nil, errors.new{ code = "upstream_error", message = ("the test scripts no fetch of '%s'"):format(tostring(url)) }

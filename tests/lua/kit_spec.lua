@@ -35,6 +35,13 @@ for _, scene in ipairs(scenes) do
   end)
 end
 
+t.test("headers of a fetch are asked in any case", function()
+  t.fetch("http://a/", { status = 500, headers = { ["X-One"] = "1" } })
+  local got = perilune.fetch("http://a/")
+  t.equal({ got.status, got.headers["x-one"], got.headers["X-ONE"], got.headers.other == nil, (next(got.headers)) },
+          { 500, "1", "1", true, "x-one" })
+end)
+
 t.test("an error is the body that the client sees", function()
   local reply = t.send(function() return perilune.reject(403, "rejected", { message = "no" }) end, nil, ask())
   t.equal({ reply.status, reply.body.error.code, reply.body.error.message }, { 403, "rejected", "no" })

@@ -462,6 +462,8 @@ static const struct item waiting[] = {
       "false 'fetch: headers must map strings to strings'" },
     { "return pcall(core.fetch, 'http://127.0.0.1:9/', { headers = { a = 'b\\n' } })",
       "false 'header 'a' has a value with a line break or another control byte'" },
+    { "return pcall(core.fetch, 'http://127.0.0.1:9/', { headers = { Host = 'b' } })",
+      "false 'fetch: header 'host' cannot be set: the URL says it'" },
     { "return pcall(core.fetch, 'http://127.0.0.1:9/', { timeout = -1 })",
       "false ''timeout' must be a number of seconds above 0'" },
     { "return pcall(core.fetch, 'http://127.0.0.1:9/', 5)",
