@@ -155,9 +155,8 @@ static double number_field(lua_State *L, int t, const char *key, double otherwis
 static bool is_line(struct slice name, struct slice value) {
     static const char *const own[] = { "content-type", "content-length", "transfer-encoding", "connection",
                                        "retry-after", "x-request-id", "x-perilune-upstream", "date" };
-    bool good = lib_is_token(name);
+    bool good = http_field_problem(name, value) == NULL;
     for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++) good &= !slice_eq_nocase(name, slice_str(own[i]));
-    for (size_t i = 0; i < value.len; i++) good &= (unsigned char)value.ptr[i] >= ' ' && value.ptr[i] != 0x7F;
     return good;
 }
 
@@ -287,6 +286,15 @@ static int l_json_encode(lua_State *L) {
     value_encode(L, 1, out, 0);
     lua_pushlstring(L, buf_get(out).ptr, buf_len(out));
     return 1;
+/* core.header_problem(name, value) -> what is wrong with them, the end of a sentence, or nil */
+static int l_header_problem(lua_State *L) {
+    struct slice name, value;
+    name.ptr = luaL_checklstring(L, 1, &name.len);
+    value.ptr = luaL_optlstring(L, 2, "", &value.len);
+    lua_pushstring(L, http_field_problem(name, value)); /* NULL is nil */
+    return 1;
+}
+
 }
 
 /* Seconds: Unix time, or the virtual clock. */
@@ -446,6 +454,7 @@ static const luaL_Reg functions[] = {
     { "truncate", l_truncate },
     { "upstreams", l_upstreams },
     { "url_decode", l_url_decode },
+    { "header_problem", l_header_problem },
     { "url_encode", l_url_encode },
     { NULL, NULL },
 };

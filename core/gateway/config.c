@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "gateway/registry.h"
+#include "http/field.h"
 #include "sim/sim.h"
 
 struct reader {
@@ -113,16 +114,15 @@ static const char *key_from_environment(struct reader *r, const char *name, cons
     return v ? arena_dup(&r->c->arena, slice_str(v)) : NULL;
 }
 
-/* It becomes a header: a line end in it would make two. */
-static bool is_key(const char *s) {
-    for (; *s; s++)
-        if (*s <= ' ' || *s >= 0x7f) return false;
-    return true;
+/* What keeps it from being the value of a header, behind "Bearer"; NULL: nothing. */
+static const char *key_problem(const char *key) {
+    if (strpbrk(key, " \t") != NULL) return "has a space in it: only the key itself belongs here, without \"Bearer\"";
+    return http_field_problem(SLICE("authorization"), slice_str(key));
 }
 
 static void read_key(struct reader *r, uint32_t up, struct target *t) {
     uint32_t key = get(r, up, "key");
-    const char *kind = string_of(r, key, "kind"), *value = string_of(r, key, "value");
+    const char *kind = string_of(r, key, "kind"), *value = string_of(r, key, "value"), *problem;
     if (kind == NULL || strcmp(kind, "none") == 0) return;
     t->key_from_client = strcmp(kind, "client") == 0;
     if (t->key_from_client) return;
@@ -131,8 +131,7 @@ static void read_key(struct reader *r, uint32_t up, struct target *t) {
     else if (strcmp(kind, "file") == 0) t->key = key_from_file(r, t->name, value);
     else t->key = value;
     if (t->key == NULL) r->failed = true; /* never a call without its key */
-    else if (!is_key(t->key))
-        complain(r, "upstreams.%s.key: has a space, a line end or another byte that no header may have", t->name);
+    else if ((problem = key_problem(t->key)) != NULL) complain(r, "upstreams.%s.key: %s", t->name, problem);
 }
 
 /* headers = { name = value } -> "name: value" lines. */

@@ -12,6 +12,7 @@
 -- table (certificates, environment, policy files) is for the caller to find.
 
 local check = require "perilune.check"
+local core = require "perilune.core"
 
 local M = {}
 
@@ -136,8 +137,13 @@ local proxy_url = {
   end,
 }
 
-local function is_token(text)
-  return text ~= "" and not text:find("[^%w!#$%%&'*+.^_`|~-]")
+local function is_token(text) return core.header_problem(text) == nil end
+
+-- nil, or what is wrong with a header line.
+local function line_problem(name, value)
+  if not is_token(name) then return ("has a key that is not a header name: %q"):format(name) end
+  local problem = core.header_problem(name, value)
+  return problem and ("['%s'] %s"):format(name, problem)
 end
 
 local header_name = {
@@ -180,9 +186,9 @@ local passed = { "content-disposition", "etag", "location", "openai-*", "retry-a
 local function check_headers(map)
   local out = {}
   for _, name in ipairs(check.keys(map)) do
-    if not is_token(name) then return nil, ("has a key that is not a header name: %q"):format(name) end
+    local problem = line_problem(name, map[name])
+    if problem then return nil, problem end
     if own_headers[name:lower()] then return nil, ("must not set '%s': the gateway does"):format(name) end
-    if map[name]:find("[%z\1-\8\10-\31\127]") then return nil, ("['%s'] must not have control characters"):format(name) end
     out[name:lower()] = map[name]
   end
   return out
@@ -420,10 +426,8 @@ end
 local function check_patterns(map)
   local out = {}
   for _, name in ipairs(check.keys(map)) do
-    if not is_token(name) then return nil, ("has a key that is not a header name: %q"):format(name) end
-    if map[name]:find("[%z\1-\8\10-\31\127]") then
-      return nil, ("['%s'] must not have control characters"):format(name)
-    end
+    local problem = line_problem(name, map[name])
+    if problem then return nil, problem end
     out[name:lower()] = map[name]
   end
   return out

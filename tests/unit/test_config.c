@@ -175,7 +175,11 @@ TEST(keys_from_the_environment) {
     CHECK_INT(setenv("PERILUNE_TEST_KEY", "sk-1", 1), 0);
     key_is(&w, "env", "PERILUNE_TEST_KEY", "sk-1", NULL);
     setenv("PERILUNE_TEST_KEY", "sk-1\r\nx-evil: 1", 1);
-    key_is(&w, "env", "PERILUNE_TEST_KEY", NULL, "upstreams.a.key: has a space, a line end or another byte that no header may have");
+    key_is(&w, "env", "PERILUNE_TEST_KEY", NULL,
+           "upstreams.a.key: has a space in it: only the key itself belongs here, without \"Bearer\"");
+    setenv("PERILUNE_TEST_KEY", "sk-1\nx-evil:1", 1);
+    key_is(&w, "env", "PERILUNE_TEST_KEY", NULL,
+           "upstreams.a.key: has a value with a line break or another control byte");
     setenv("PERILUNE_TEST_KEY", "", 1);
     key_is(&w, "env", "PERILUNE_TEST_KEY", NULL, "upstreams.a.key.env: the environment variable PERILUNE_TEST_KEY is not set");
     unsetenv("PERILUNE_TEST_KEY");
@@ -200,7 +204,7 @@ TEST(keys_from_a_file) {
     write_file(path, SLICE("sk-2\r\n \n"));
     key_is(&w, "file", path, "sk-2", NULL);
     write_file(path, SLICE("sk-2\nsk-3\n"));
-    key_is(&w, "file", path, NULL, "has a space, a line end");
+    key_is(&w, "file", path, NULL, "has a value with a line break or another control byte");
     write_file(path, SLICE("\n"));
     key_is(&w, "file", path, NULL, "is empty");
     memset(big, 'k', sizeof(big));
