@@ -72,6 +72,13 @@ void failure_move(struct failure *to, struct failure *from) {
     failure_init(from);
 }
 
+/* 500 is what model servers answer for a full queue and a dead worker alike.  What is not
+ * implemented, and a version of HTTP that is not spoken, will not be so in a second either. */
+bool failure_status_is_retryable(int status) {
+    if (status == 501 || status == 505) return false;
+    return status == 408 || status == 409 || status == 425 || status == 429 || status >= 500;
+}
+
 void failure_set(struct failure *f, enum failure_kind kind, const char *fmt, ...) {
     failure_deinit(f);
     f->kind = kind;

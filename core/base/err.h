@@ -60,6 +60,8 @@ struct failure {
 };
 
 const char *failure_code(enum failure_kind kind);
+/* Can a request that an HTTP server answered with this status succeed later, or elsewhere? */
+bool failure_status_is_retryable(int status);
 
 /* Fills f (which must be zeroed or initialized before) with the kind's defaults
  * and a message. */

@@ -39,10 +39,6 @@ static int status_for_client(int status) {
     return status == 504 ? 504 : 502;
 }
 
-static bool is_retryable(int status) {
-    return status == 408 || status == 409 || status == 425 || status == 429 || status >= 500;
-}
-
 static const char *type_of(int status) {
     if (status == 401) return "authentication_error";
     if (status == 403) return "permission_error";
@@ -52,7 +48,7 @@ static const char *type_of(int status) {
 /* f has its kind and message; the rest of it follows from the status. */
 static void set_status(struct failure *f, int status) {
     f->status = status_for_client(status);
-    f->retryable = is_retryable(status);
+    f->retryable = failure_status_is_retryable(status);
     if (status == 429) snprintf(f->code, sizeof(f->code), "rate_limit_exceeded");
     if (f->status < 500) snprintf(f->type, sizeof(f->type), "%s", type_of(status));
 }

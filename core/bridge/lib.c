@@ -93,6 +93,47 @@ static void push_lines(lua_State *L, struct slice lines) {
     lua_setfield(L, -2, "headers");
 }
 
+#define ERROR_TYPE "perilune.error"
+
+/* tostring(err): "code: message" */
+static int l_error_text(lua_State *L) {
+    static const char *const keys[] = { "code", "message" };
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    for (int i = 0; i < 2; i++) {
+        lua_pushstring(L, keys[i]);
+        lua_rawget(L, 1);
+        if (lua_isstring(L, -1)) continue;
+        lua_pop(L, 1);
+        lua_pushliteral(L, "?");
+    }
+    lua_pushfstring(L, "%s: %s", lua_tostring(L, 2), lua_tostring(L, 3));
+    return 1;
+}
+
+/* core.as_error(t) -> t, which tostring() reads as an error from now on */
+static int l_as_error(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    luaL_getmetatable(L, ERROR_TYPE);
+    lua_setmetatable(L, 1);
+    return 1;
+}
+
+static void open_errors(lua_State *L) {
+    luaL_newmetatable(L, ERROR_TYPE);
+    lua_pushcfunction(L, l_error_text);
+    lua_setfield(L, -2, "__tostring");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    lua_pop(L, 1);
+}
+
+static int l_status_is_retryable(lua_State *L) {
+    lua_pushboolean(L, failure_status_is_retryable(luaL_checkint(L, 1)));
+    return 1;
+}
+
 void lib_push_failure(lua_State *L, const struct failure *f) {
     lua_createtable(L, 0, 8);
     lua_pushstring(L, f->code);
@@ -118,9 +159,8 @@ void lib_push_failure(lua_State *L, const struct failure *f) {
         lua_setfield(L, -2, "body");
     }
     if (buf_len(&f->headers) > 0) push_lines(L, buf_get(&f->headers));
-    luaL_getmetatable(L, "perilune.error"); /* set by errors.lua: tostring(err) */
-    if (lua_isnil(L, -1)) lua_pop(L, 1);
-    else lua_setmetatable(L, -2);
+    luaL_getmetatable(L, ERROR_TYPE);
+    lua_setmetatable(L, -2);
 }
 
 bool lib_is_token(struct slice s) {
@@ -246,6 +286,15 @@ void lib_check_header(lua_State *L, const char *name, size_t name_len, const cha
                       "its connection", name);
 }
 
+/* core.header_problem(name, value) -> what is wrong with them, the end of a sentence, or nil */
+static int l_header_problem(lua_State *L) {
+    struct slice name, value;
+    name.ptr = luaL_checklstring(L, 1, &name.len);
+    value.ptr = luaL_optlstring(L, 2, "", &value.len);
+    lua_pushstring(L, http_field_problem(name, value)); /* NULL is nil */
+    return 1;
+}
+
 /* -- Small functions ---------------------------------------------------------------------- */
 
 void lib_sha256(struct slice s, char hex[65]) {
@@ -286,15 +335,6 @@ static int l_json_encode(lua_State *L) {
     value_encode(L, 1, out, 0);
     lua_pushlstring(L, buf_get(out).ptr, buf_len(out));
     return 1;
-/* core.header_problem(name, value) -> what is wrong with them, the end of a sentence, or nil */
-static int l_header_problem(lua_State *L) {
-    struct slice name, value;
-    name.ptr = luaL_checklstring(L, 1, &name.len);
-    value.ptr = luaL_optlstring(L, 2, "", &value.len);
-    lua_pushstring(L, http_field_problem(name, value)); /* NULL is nil */
-    return 1;
-}
-
 }
 
 /* Seconds: Unix time, or the virtual clock. */
@@ -401,6 +441,7 @@ static int l_health(lua_State *L) {
 
 /* private: lua/perilune/ dresses them up; policies never see this table. */
 static const luaL_Reg functions[] = {
+    { "as_error", l_as_error },
     { "attempt", l_attempt },
     { "attempt_end", l_attempt_end },
     { "base64_decode", l_base64_decode },
@@ -413,6 +454,7 @@ static const luaL_Reg functions[] = {
     { "fetch", l_fetch },
     { "fields", l_fields },
     { "finish", l_finish_request },
+    { "header_problem", l_header_problem },
     { "health", l_health },
     { "hmac_sha256", l_hmac_sha256 },
     { "json_array", l_json_array },
@@ -438,6 +480,7 @@ static const luaL_Reg functions[] = {
     { "shared", l_shared },
     { "sleep", l_sleep },
     { "spawn", l_spawn },
+    { "status_is_retryable", l_status_is_retryable },
     { "text_dedupe", l_text_dedupe },
     { "text_elide_base64", l_text_elide_base64 },
     { "text_extract", l_text_extract },
@@ -454,7 +497,6 @@ static const luaL_Reg functions[] = {
     { "truncate", l_truncate },
     { "upstreams", l_upstreams },
     { "url_decode", l_url_decode },
-    { "header_problem", l_header_problem },
     { "url_encode", l_url_encode },
     { NULL, NULL },
 };
@@ -470,6 +512,7 @@ static void open_arrays(lua_State *L) {
 
 void lib_open(lua_State *L) {
     open_arrays(L);
+    open_errors(L);
     lua_newtable(L);
     luaL_register(L, NULL, functions);
     int core = lua_gettop(L);

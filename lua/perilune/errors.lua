@@ -5,6 +5,7 @@
 -- help.  This module fills in what the caller of `perilune.error{...}` left out.
 
 local check = require "perilune.check"
+local core = require "perilune.core"
 
 local M = {}
 
@@ -62,13 +63,6 @@ local known = {
   deadline_exceeded     = { 504, "the request's deadline has passed", false },
 }
 
--- Statuses after which another try, or another upstream, can succeed.  500 is
--- among them: model servers answer it for a full queue and a dead worker alike.
-local retryable_status = {
-  [408] = true, [409] = true, [425] = true, [429] = true,
-  [500] = true, [502] = true, [503] = true, [504] = true, [529] = true,
-}
-
 local names = {
   [400] = "invalid_request_error", [401] = "invalid_api_key", [403] = "permission_denied",
   [404] = "not_found", [405] = "method_not_allowed", [408] = "request_timeout",
@@ -89,7 +83,7 @@ end
 ---@param status integer
 ---@return boolean
 function M.is_retryable(status)
-  return retryable_status[status] == true
+  return core.status_is_retryable(status)
 end
 
 local function check_status(status)
@@ -120,7 +114,7 @@ function M.new(fields)
   err.message = err.message or (default and default[2]) or err.code
   if err.retryable == nil then err.retryable = default ~= nil and default[3] end
   err.type = err.type or M.type_of(err.status)
-  return err
+  return core.as_error(err)
 end
 
 local reject_options = {

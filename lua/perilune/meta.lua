@@ -85,8 +85,9 @@
 --- An upstream that answers with a status of 400 or more has failed with the code that
 --- its body says ({"error":{"code"}}), else upstream_status (rate_limit_exceeded for
 --- 429).  The body itself is in `body`; a status of 4xx, 503 and 504 is kept, 529 becomes
---- 503, any other 502; retryable are 408, 409, 429 and all from 500 on.  An error inside
+--- 503, any other 502; retryable are 408, 409, 425, 429 and all from 500 on but 501 and 505.  An error inside
 --- of a stream has the code that it says, else upstream_stream_error.
+--- tostring(err) is "code: message".
 ---@class perilune.Error
 ---@field code string          for programs
 ---@field message string       for people
@@ -820,7 +821,8 @@ function errors.reject(status, code, fields) end
 ---@return string
 function errors.type_of(status) end
 
---- Can a request that failed with this status succeed when tried again?
+--- Can a request that failed with this status succeed when tried again?  408, 409, 425, 429 and all from 500 on
+--- but 501 and 505.
 ---@param status integer
 ---@return boolean
 function errors.is_retryable(status) end

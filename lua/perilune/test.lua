@@ -98,7 +98,7 @@ local function failure(name, d)
   if not err.code and not d.code and d.status then
     err.code = d.status == 429 and "rate_limit_exceeded" or "upstream_status"
     if err.retryable == nil then
-      err.retryable = d.status >= 500 or d.status == 408 or d.status == 409 or d.status == 429
+      err.retryable = errors.is_retryable(d.status)
     end
   end
   err.status = err.status or (d.status and status_for_client(d.status))

@@ -37,6 +37,29 @@ t.test("status and retryable follow from the code", function()
   end
 end)
 
+t.test("which statuses are retryable: as core/base/err.c says of upstreams", function()
+  local want = { [400] = false, [408] = true, [409] = true, [425] = true, [429] = true, [500] = true, [501] = false,
+                 [502] = true, [505] = false, [507] = true, [520] = true, [529] = true, [599] = true }
+  for status, retryable in pairs(want) do
+    t.equal(perilune.error{ code = "mine", status = status }.retryable, retryable, tostring(status))
+    t.upstream("up", { status = status })
+    local _, err = t.run(function(req, next) return next(req) end, nil, t.request("hi"))
+    t.equal(err.retryable, retryable, "an upstream's " .. status)
+  end
+end)
+
+t.test("tostring says code and message", function()
+  t.equal(tostring(perilune.error{ code = "mine", message = "it broke" }), "mine: it broke")
+  t.equal(tostring(select(2, perilune.reject(403, "rejected"))), "rejected: refused")
+  t.equal(getmetatable(perilune.error("x")), false)
+  local bare = perilune.error("x")
+  bare.message = {}
+  t.equal(tostring(bare), "internal_error: ?")
+  t.upstream("up", { text = "no use", breaks = { code = "upstream_reset", message = "gone" } })
+  local _, err = t.run(function(req, next) return next(req) end, nil, t.request("hi")) -- made by C
+  t.match(tostring(err), "^upstream_reset: gone")
+end)
+
 t.test("what is given wins", function()
   local err = perilune.error{ code = "upstream_reset", status = 503, retryable = false, message = "m", extra = 1 }
   t.equal({ err.status, err.retryable, err.message, err.extra }, { 503, false, "m", 1 })

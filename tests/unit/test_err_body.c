@@ -74,7 +74,8 @@ TEST(money_is_not_retried) {
 TEST_NOFAULT(what_a_status_means) {
     static const struct { int status, ours; bool retryable; } all[] = {
         { 301, 502, false }, { 400, 400, false }, { 402, 402, false }, { 408, 408, true }, { 409, 409, true }, { 425, 425, true },
-        { 429, 429, true }, { 499, 499, false }, { 500, 502, true }, { 503, 503, true }, { 504, 504, true }, { 529, 503, true },
+        { 429, 429, true }, { 499, 499, false }, { 500, 502, true }, { 501, 502, false },
+        { 505, 502, false }, { 520, 502, true }, { 503, 503, true }, { 504, 504, true }, { 529, 503, true },
     };
     for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
         struct failure f;
