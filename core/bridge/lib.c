@@ -365,6 +365,15 @@ static int l_log(lua_State *L) {
     return 0;
 }
 
+/* core.log_lines() -> what was logged since it was asked last, a line each; "" where nobody keeps them */
+static int l_log_lines(lua_State *L) {
+    struct buf *lines = state_of(L)->log_lines;
+    struct slice s = lines ? buf_get(lines) : SLICE("");
+    lua_pushlstring(L, s.ptr ? s.ptr : "", s.len);
+    if (lines != NULL) buf_clear(lines);
+    return 1;
+}
+
 static int l_check(lua_State *L) {
     state_check(L);
     return lua_gettop(L);
@@ -463,6 +472,7 @@ static const luaL_Reg functions[] = {
     { "json_stream", l_json_stream },
     { "json_view", l_json_view },
     { "log", l_log },
+    { "log_lines", l_log_lines },
     { "memo_get", l_memo_get },
     { "memo_set", l_memo_set },
     { "message_tokens", l_message_tokens },

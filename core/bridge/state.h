@@ -69,6 +69,7 @@ struct state {
     struct shared      *shared;     /* perilune.shared(): one for all threads */
     struct state_limits limits;
     struct state_stats *stats;      /* NULL in the checker */
+    struct buf         *log_lines;  /* where who made the state keeps log lines, for core.log_lines(); NULL: nowhere */
     struct failure     *thrown;     /* where a hook's perilune.error goes; NULL: nobody asks */
     struct services     services;   /* upstreams, counters: what requests are served with */
     struct state_memory memory;

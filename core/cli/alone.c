@@ -3,7 +3,10 @@
  *
  * Its clock is virtual and its random numbers are the same each time, so that a spec gives
  * today what it gave yesterday, and nothing waits for anything real.  It has no limits of
- * time and memory but the state's own for loading: what runs here is the user's. */
+ * time and memory but the state's own for loading: what runs here is the user's.
+ *
+ * Log lines go to stderr, from a level on.  Where a spec wants to see them (alone_keep_log) all of
+ * them are kept, too, until Lua takes them, LINES_MAX bytes at most. */
 #include "cli/alone.h"
 
 #include <stdio.h>
@@ -15,15 +18,23 @@
 #define SHARED_BYTES (16u << 20) /* as much as a gateway has */
 #define ANSWER_BYTES (16u << 20) /* the default of max_body */
 #define HIGH_WATER   (1u << 20)
+#define LINES_MAX    (1u << 20) /* of one request of a spec; later lines are not kept */
 
-static void log_to_stderr(void *ud, int level, perilune_str line) {
-    (void)ud;
-    (void)level;
-    fprintf(stderr, "%.*s\n", (int)line.len, line.ptr);
+static void keep(struct buf *lines, struct slice line) {
+    if (buf_len(lines) + line.len + 1 > LINES_MAX) return;
+    buf_slice(lines, line);
+    buf_putc(lines, '\n');
+}
+
+static void write_line(void *ud, int level, perilune_str line) {
+    struct alone *a = ud;
+    if (a->state != NULL && a->state->log_lines != NULL) keep(&a->lines, slice_of(line.ptr, line.len));
+    if (level <= a->log_level) fprintf(stderr, "%.*s\n", (int)line.len, line.ptr);
 }
 
 int alone_open(struct alone *a, int log_level, char *err, size_t errlen) {
-    *a = (struct alone){ .log = { .write = log_to_stderr } };
+    *a = (struct alone){ .log = { .write = write_line, .ud = a }, .log_level = log_level };
+    buf_init(&a->lines, 0);
     atomic_init(&a->log.level, log_level);
     a->shared = shared_new(SHARED_BYTES);
     a->has_loop = a->shared != NULL && loop_init(&a->loop) == 0;
@@ -38,6 +49,11 @@ int alone_open(struct alone *a, int log_level, char *err, size_t errlen) {
     return state_new(&a->state, &a->loop, &a->log, a->shared, &limits, err, errlen);
 }
 
+void alone_keep_log(struct alone *a) {
+    atomic_store(&a->log.level, PERILUNE_LOG_DEBUG);
+    a->state->log_lines = &a->lines;
+}
+
 void alone_close(struct alone *a) {
     state_put(a->state);
     if (a->has_loop) {
@@ -45,4 +61,5 @@ void alone_close(struct alone *a) {
         loop_deinit(&a->loop);
     }
     shared_free(a->shared);
+    buf_deinit(&a->lines);
 }

@@ -45,6 +45,7 @@ static void run_file(const char *path, unsigned *passed, unsigned *failed) {
     int rc = alone_open(&a, PERILUNE_LOG_ERROR, err, sizeof(err));
     if (rc == 0) rc = bundle_open(&b, path, true, err, sizeof(err));
     if (rc == 0) {
+        alone_keep_log(&a);
         printf("# %s\n", path);
         rc = script_run_spec(a.state, b, passed, failed, err, sizeof(err));
     }

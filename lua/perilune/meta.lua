@@ -1619,6 +1619,16 @@ function test.next(script) end
 ---@return perilune.Call[]
 function test.calls(name) end
 
+---@class perilune.LogLine
+---@field level string  "error", "warn", "info", "debug"
+---@field text string
+---@field fields table
+---@field request_id? string  of req:log()
+
+--- What was logged since the last run() or send() began, whatever the level, in order; 1 MiB at most.
+---@return perilune.LogLine[]
+function test.logs() end
+
 --- Seconds since the test began, in virtual time.
 ---@return number
 function test.clock() end

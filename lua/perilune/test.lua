@@ -59,6 +59,13 @@ local M = {}
 
 local results = { passed = 0, failed = 0, failures = {} }
 
+local lines = {} -- of the log, that logs() has read
+
+local function forget_lines()
+  core.log_lines()
+  lines = {}
+end
+
 -- Of the test that runs: upstreams = name -> { script, calls }, fetches, start.
 local current
 
@@ -405,6 +412,7 @@ end
 ---@return perilune.Response?
 ---@return perilune.Error?
 function M.run(policy, options, req, next)
+  forget_lines()
   return M.policy(policy, options)(req, next or last_next)
 end
 
@@ -469,6 +477,7 @@ end
 ---@return perilune.Reply
 function M.send(policy, options, req, opts)
   check.known("t.send", opts, send_options)
+  forget_lines()
   local chain, next = M.policy(policy, options), opts and opts.next or last_next
   local reply = { headers = {}, events = {}, text = "", done = false }
   local began, stream, response = perilune.now(), req.stream == true, nil
@@ -496,6 +505,30 @@ function M.send(policy, options, req, opts)
     reply.total * 1000)
   for name, value in lines:gmatch("([^:\r\n]+): ([^\r\n]*)\r\n") do reply.headers[name:lower()] = value end
   return reply
+end
+
+-- -- the log -------------------------------------------------------------------
+
+-- Of every line, and not of the policy that logs.
+local of_lines = { time = true, level = true, msg = true, request_id = true }
+
+---@class perilune.LogLine
+---@field level string  "error", "warn", "info", "debug"
+---@field text string
+---@field fields table
+---@field request_id? string  of req:log()
+
+--- What was logged since the last run() or send() began, whatever the level, in order.
+---@return perilune.LogLine[]
+function M.logs()
+  for text in core.log_lines():gmatch("[^\n]+") do
+    local line, fields = core.json_decode(text), {}
+    for k, v in pairs(line) do
+      if not of_lines[k] then fields[k] = v end
+    end
+    lines[#lines + 1] = { level = line.level, text = line.msg, fields = fields, request_id = line.request_id }
+  end
+  return lines
 end
 
 -- -- the clock -----------------------------------------------------------------
@@ -616,6 +649,7 @@ function M.test(name, body)
     host[k] = fake
   end
   current = { upstreams = {}, fetches = {}, start = perilune.now() }
+  forget_lines()
 
   local debug = rawget(_G, "debug")
   local ok, message = xpcall(body, function(e)

@@ -42,6 +42,27 @@ t.test("headers of a fetch are asked in any case", function()
           { 500, "1", "1", true, "x-one" })
 end)
 
+t.test("what the last request logged, of every level", function()
+  local function talk(req)
+    req:log("debug", "seen", { n = 2, list = { "a", "b" } })
+    perilune.log("warn", "by the way")
+    req:finally(function() error("no cleanup") end)
+    return perilune.respond{ text = "x" }
+  end
+  perilune.log("info", "in front of it")
+  local req = ask()
+  local id = req.id
+  t.send(talk, nil, req)
+  t.equal(t.logs()[1], { level = "debug", text = "seen", fields = { n = 2, list = { "a", "b" } }, request_id = id })
+  t.equal({ t.logs()[2].level, t.logs()[2].text, next(t.logs()[2].fields) }, { "warn", "by the way" })
+  t.equal({ t.logs()[3].level, #t.logs() }, { "error", 3 })
+  t.match(t.logs()[3].text, "req:finally failed: .*no cleanup")
+  t.run(function() perilune.log("info", "again") return perilune.respond{ text = "x" } end, nil, ask())
+  t.equal({ #t.logs(), t.logs()[1].text }, { 1, "again" })
+  t.run(function() return perilune.respond{ text = "x" } end, nil, ask())
+  t.equal(t.logs(), {})
+end)
+
 t.test("an error is the body that the client sees", function()
   local reply = t.send(function() return perilune.reject(403, "rejected", { message = "no" }) end, nil, ask())
   t.equal({ reply.status, reply.body.error.code, reply.body.error.message }, { 403, "rejected", "no" })
