@@ -1,10 +1,12 @@
-/* group.c -- several branches at once: core.spawn(mode, functions, limit).
+/* group.c -- several branches at once: core.spawn(mode, functions, limit, account).
  *
  *     task --op--> group --> branch, branch, branch     (each a task of its own)
  *
  * Structured: the group ends when its mode says so, and what still runs then is
  * cancelled; a group that is cancelled cancels its branches.  Branches charge
- * the budget of the request they belong to.
+ * the budget of the request they belong to.  Only the test kit gives them accounts of their
+ * own: "limited" is a policy's, which the trusted spec around it has none of, "free" the kit's
+ * inside of that.  A limited branch that is condemned has failed, with the failure as its result.
  *
  *     all   every branch must succeed; the first failure is the result
  *     any   the first success; if none, the last failure
@@ -37,6 +39,7 @@ struct group {
     struct op     op;
     enum mode     mode;
     unsigned      count, next, limit, running;
+    bool          limited; /* branches have accounts of their own */
     struct branch *winner; /* whose result counts; NULL: all succeeded */
     struct deferred    start, finish;
     struct branch branches[];
@@ -72,9 +75,25 @@ static int push_branch(lua_State *L, struct branch *b) {
     return n;
 }
 
+/* nil, err: why it was condemned */
+static int push_condemned(lua_State *L, const struct budget *b) {
+    struct failure f;
+    failure_init(&f);
+    failure_set(&f, b->kill_kind, "%s", b->killed);
+    lua_pushnil(L);
+    lib_push_failure(L, &f);
+    failure_deinit(&f);
+    return 2;
+}
+
 static int push_results(lua_State *L, struct op *op) {
     struct group *g = container_of(op, struct group, op);
     int n;
+    if (g->limited && g->winner != NULL && g->winner->task->budget->killed != NULL) {
+        n = push_condemned(L, g->winner->task->budget);
+        group_free(g);
+        return n;
+    }
     if (g->winner != NULL && g->winner->threw) {
         lua_State *co = g->winner->task->co;
         if (lua_gettop(co) > 0) lua_xmove(co, L, 1);
@@ -148,13 +167,15 @@ static void start_some(struct deferred *j) {
 
 static void nothing_to_do(struct group *g) { finish(g, NULL); }
 
-/* core.spawn(mode, functions, limit): [-3, +n, e], waits. */
+/* core.spawn(mode, functions, limit, account): [-4, +n, e], waits. */
 int l_spawn(lua_State *L) {
     static const char *const modes[] = { "all", "any", "race", NULL };
+    static const char *const accounts[] = { "request", "limited", "free", NULL };
     enum mode mode = (enum mode)luaL_checkoption(L, 1, NULL, modes);
     luaL_checktype(L, 2, LUA_TTABLE);
     size_t count = lua_objlen(L, 2);
     double limit = luaL_optnumber(L, 3, BRANCHES_MOST);
+    int account = luaL_checkoption(L, 4, "request", accounts);
     luaL_argcheck(L, count <= BRANCHES_MOST, 2, "more than 1024 branches");
     luaL_argcheck(L, limit >= 1, 3, "the limit must be at least 1");
     for (size_t i = 1; i <= count; i++) {
@@ -168,6 +189,7 @@ int l_spawn(lua_State *L) {
     if (g == NULL) return luaL_error(L, "out of memory for %d branches", (int)count);
     g->op = (struct op){ .task = parent, .cancel = group_cancel, .push = push_results };
     g->mode = mode;
+    g->limited = account == 1;
     g->limit = limit < BRANCHES_MOST ? (unsigned)limit : BRANCHES_MOST;
     /* From here a raise would leak g: hang it on the task, which cancels it. */
     parent->taken = &g->op;
@@ -179,6 +201,7 @@ int l_spawn(lua_State *L) {
         task_branch(t, parent);
         t->owner = b;
         t->done = on_branch_done;
+        if (account != 0 && !task_own_budget(t, account == 2)) luaL_error(L, "out of memory for a branch");
     }
     parent->taken = NULL;
     if (count == 0) nothing_to_do(g);

@@ -365,6 +365,25 @@ static int l_log(lua_State *L) {
     return 0;
 }
 
+static uint64_t amount(lua_State *L, const char *key) {
+    lua_getfield(L, 1, key);
+    double v = luaL_checknumber(L, -1);
+    luaL_argcheck(L, v >= 0 && v < 1e15, 1, "limits are numbers from 0 on");
+    lua_pop(L, 1);
+    return (uint64_t)v;
+}
+
+/* core.set_limits{cpu_ms=, block_ms=, memory=}: of what is not trusted, for the test kit */
+static int l_set_limits(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    uint64_t cpu = amount(L, "cpu_ms"), block = amount(L, "block_ms"), memory = amount(L, "memory");
+    struct state_limits *limits = &state_of(L)->limits;
+    limits->cpu_us = cpu * 1000;
+    limits->block_us = block * 1000;
+    limits->memory = memory;
+    return 0;
+}
+
 /* core.log_lines() -> what was logged since it was asked last, a line each; "" where nobody keeps them */
 static int l_log_lines(lua_State *L) {
     struct buf *lines = state_of(L)->log_lines;
@@ -486,6 +505,7 @@ static const luaL_Reg functions[] = {
     { "request", l_request },
     { "result", l_result },
     { "scripted", l_scripted },
+    { "set_limits", l_set_limits },
     { "sha256", l_sha256 },
     { "shared", l_shared },
     { "sleep", l_sleep },

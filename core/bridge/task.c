@@ -102,6 +102,15 @@ void task_branch(struct task *t, struct task *parent) {
     t->request = parent->request;
 }
 
+bool task_own_budget(struct task *t, bool trusted) {
+    struct budget *b = budget_new();
+    if (b == NULL) return false;
+    b->trusted = trusted;
+    budget_put(t->budget);
+    t->budget = b;
+    return true;
+}
+
 /* An op whose push raised.  A pcall of the policy may have caught that, and the task lives on. */
 static void drop_taken(struct task *t) {
     struct op *taken = t->taken;

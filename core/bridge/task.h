@@ -53,6 +53,8 @@ struct task *task_new(lua_State *L, int n);
 struct task *task_again(struct state *s);
 /* It is a branch of parent: works for the same request. */
 void task_branch(struct task *t, struct task *parent);
+/* It has an account of its own after all; trusted: without limits.  False: no memory. */
+bool task_own_budget(struct task *t, bool trusted);
 /* Starts or continues it; may call done, may free t. */
 void task_resume(struct task *t);
 /* Starts it before the loop blocks again. */

@@ -3,7 +3,8 @@
  *
  * Its clock is virtual and its random numbers are the same each time, so that a spec gives
  * today what it gave yesterday, and nothing waits for anything real.  It has no limits of
- * time and memory but the state's own for loading: what runs here is the user's.
+ * time and memory but the state's own for loading: what runs here is the user's.  Policies of
+ * a spec have theirs: perilune.test sets them (core.set_limits).
  *
  * Log lines go to stderr, from a level on.  Where a spec wants to see them (alone_keep_log) all of
  * them are kept, too, until Lua takes them, LINES_MAX bytes at most. */

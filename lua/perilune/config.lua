@@ -510,6 +510,17 @@ local limits_schema = {
   high_water = size(256 * 2 ^ 10, 4096), low_water = size(64 * 2 ^ 10),
 }
 
+--- What stands under `limits`, with all that is missing; throws at who called the caller. For the test kit.
+---@param value table
+---@return table
+function M.limits(value)
+  local ctx = { errors = {}, folder = "" }
+  local out = walk(ctx, "limits", value, limits_schema)
+  local wrong = ctx.errors[1]
+  if wrong then error(("%s: %s"):format(wrong.key, wrong.message), 3) end
+  return out
+end
+
 -- compress = true | false | { min_size = "1KiB", streams = true }; off is a least size of 0.
 local compress_schema = { min_size = size(1024), streams = { type = "boolean", default = false } }
 local compress = {

@@ -1602,7 +1602,12 @@ function test.run(policy, options, req, next) end
 ---@return perilune.Reply
 function test.send(policy, options, req, opts) end
 
---- The policy alone.
+--- What policies may use in this test, as under `limits` of a configuration; what is not given has the
+--- default of a gateway. One that takes more fails with policy_budget_exceeded. The spec itself has no limits.
+---@param limits { cpu_ms?: integer, block_ms?: integer, memory?: integer|string }
+function test.limits(limits) end
+
+--- The policy alone.  Called by a spec it has no limits.
 ---@param policy string|function
 ---@param options? table
 ---@return perilune.Policy

@@ -16,8 +16,12 @@
 -- Requests and responses are the real ones; only the calls to the outside
 -- (the functions of perilune.host) are replaced while a test runs.  What a scripted upstream
 -- sends is bytes, which the reader of real upstreams' answers reads.
+--
+-- A policy has the CPU time and memory that it has in a gateway (t.limits); the spec around it and the
+-- kit's own work on upstreams have no limits.
 
 local check = require "perilune.check"
+local config = require "perilune.config"
 local core = require "perilune.core"
 local perilune = require "perilune"
 local host = require "perilune.host"
@@ -57,6 +61,11 @@ local M = {}
 ---@field body table      the same, decoded
 ---@field outcome? string "ok" or an error code; nil: it was canceled while it waited
 
+-- A compiled loop counts no instructions, so nothing would end it: functions of a spec are interpreted, as
+-- policies are.
+local jit = rawget(_G, "jit")
+if jit then jit.off() end
+
 local results = { passed = 0, failed = 0, failures = {} }
 
 local lines = {} -- of the log, that logs() has read
@@ -64,6 +73,19 @@ local lines = {} -- of the log, that logs() has read
 local function forget_lines()
   core.log_lines()
   lines = {}
+end
+
+-- fn in an account of its own: "limited", as a policy is, or "free".  Results of pcall; or nil and the
+-- failure of one that used up its time or memory.
+local function in_account(account, fn, ...)
+  local arguments, n = { ... }, select("#", ...)
+  return core.result(core.spawn("race", { function() return pcall(fn, unpack(arguments, 1, n)) end }, 1, account))
+end
+
+local function finish(ok, ...)
+  if ok == false then error((...), 0) end
+  if ok == nil then return nil, (...) end
+  return ...
 end
 
 -- Of the test that runs: upstreams = name -> { script, calls }, fetches, start.
@@ -231,7 +253,7 @@ local function timetable(d, req)
   return list, done, "text/event-stream"
 end
 
-local function play(entry, name, req, opts)
+local function play_it(entry, name, req, opts)
   local text = req:body()
   local call = {
     upstream = name, at = M.clock(), opts = opts or {}, model = req.model, text = text,
@@ -272,6 +294,8 @@ local function play(entry, name, req, opts)
   return res, err
 end
 
+local function play(...) return finish(in_account("free", play_it, ...)) end
+
 local function fake_call(name, req, opts)
   local entry = scene().upstreams[name]
   if not entry then
@@ -280,7 +304,7 @@ local function fake_call(name, req, opts)
   return play(entry, name, req, opts)
 end
 
-local function fake_fetch(url, opts)
+local function fetch_it(url, opts)
   for _, f in ipairs(scene().fetches) do
     if url == f.url then
       f.n = f.n + 1
@@ -301,6 +325,8 @@ local function fake_fetch(url, opts)
   end
   return nil, errors.new{ code = "upstream_error", message = ("the test scripts no fetch of '%s'"):format(tostring(url)) }
 end
+
+local function fake_fetch(...) return finish(in_account("free", fetch_it, ...)) end
 
 local function fake_upstreams()
   local names = {}
@@ -350,6 +376,7 @@ end
 
 -- -- requests and policies -----------------------------------------------------
 
+local limit_options = { cpu_ms = true, block_ms = true, memory = true }
 local not_body = { body = true, headers = true, tenant = true, method = true, path = true }
 
 --- A request as a client would send it.
@@ -413,7 +440,15 @@ end
 ---@return perilune.Error?
 function M.run(policy, options, req, next)
   forget_lines()
-  return M.policy(policy, options)(req, next or last_next)
+  return finish(in_account("limited", M.policy(policy, options), req, next or last_next))
+end
+
+--- What policies may use in this test: cpu_ms, block_ms, memory, as under `limits` of a configuration.  What is
+--- not given has the default of a gateway.
+---@param limits { cpu_ms?: integer, block_ms?: integer, memory?: integer|string }
+function M.limits(limits)
+  check.known("t.limits", limits, limit_options)
+  core.set_limits(config.limits(limits))
 end
 
 -- -- a whole request --------------------------------------------------------------
@@ -439,6 +474,7 @@ end
 
 -- What a chain returned, or threw, as a response or an error.
 local function settle(ok, res, err)
+  if ok == nil then return nil, res end -- condemned
   if not ok then return nil, policy_error(type(res) == "table" and (res.message or res.code) or res) end
   if type(res) == "userdata" then return res end
   if res ~= nil then return nil, policy_error(("a policy returned a %s"):format(type(res))) end
@@ -482,7 +518,7 @@ function M.send(policy, options, req, opts)
   local reply = { headers = {}, events = {}, text = "", done = false }
   local began, stream, response = perilune.now(), req.stream == true, nil
   local function serve()
-    local res, err = settle(pcall(chain, req, next))
+    local res, err = settle(in_account("limited", chain, req, next))
     response = res
     if not res then reply.error = err return true end
     reply.upstream = res.upstream
@@ -649,6 +685,7 @@ function M.test(name, body)
     host[k] = fake
   end
   current = { upstreams = {}, fetches = {}, start = perilune.now() }
+  M.limits{}
   forget_lines()
 
   local debug = rawget(_G, "debug")

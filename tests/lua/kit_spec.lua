@@ -63,6 +63,33 @@ t.test("what the last request logged, of every level", function()
   t.equal(t.logs(), {})
 end)
 
+t.test("a policy has the time and memory of a gateway, the spec has not", function()
+  local function burn() while true do end end
+  local function hoard()
+    local all = {}
+    for i = 1, math.huge do all[i] = ("x"):rep(1000) .. i end
+  end
+  for _, policy in ipairs{ burn, hoard, function() while true do pcall(burn) end end } do
+    t.limits{ cpu_ms = policy == hoard and 60000 or 5, memory = "8MiB" }
+    local res, err = t.run(policy, nil, ask())
+    t.equal({ res, err.code, err.status }, { nil, "policy_budget_exceeded", 500 })
+    local reply = t.send(policy, nil, ask())
+    t.equal({ reply.status, reply.error.code }, { 500, "policy_budget_exceeded" })
+  end
+  t.limits{ cpu_ms = 5 }
+  t.equal(t.send(function() return perilune.respond{ text = "x" }:map("word", burn) end, nil, ask()).done, false)
+  t.error(function() t.limits{ cpu = 5 } end, "unknown option 'cpu'")
+  t.error(function() t.limits{ cpu_ms = 0 } end, "limits.cpu_ms")
+end)
+
+t.test("what scripted upstreams cost is not the policy's", function()
+  local chunks = {}
+  for i = 1, 20000 do chunks[i] = "word " end
+  t.upstream("up", { chunks = chunks })
+  t.limits{ cpu_ms = 5 }
+  t.equal(#t.send(pass, nil, ask{ stream = true }).text, 100000)
+end)
+
 t.test("an error is the body that the client sees", function()
   local reply = t.send(function() return perilune.reject(403, "rejected", { message = "no" }) end, nil, ask())
   t.equal({ reply.status, reply.body.error.code, reply.body.error.message }, { 403, "rejected", "no" })

@@ -437,6 +437,9 @@ static const struct item waiting[] = {
     { "return pcall(core.spawn, 'all', { function() end }, -1)",
       "false 'bad argument #3 to '?' (the limit must be at least 1)'" },
     { "return pcall(core.spawn, 'all', { function() end }, 2^32)", "true" },
+    { "return result(core.spawn('race', { function() return 1, 2 end }, 1, 'limited'))", "1 2" },
+    { "return result(core.spawn('race', { function() return 1, 2 end }, 1, 'free'))", "1 2" },
+    { "return (pcall(core.spawn, 'race', { function() end }, 1, 'mine'))", "false" },
     { "return pcall(core.spawn, 'all', { function() end }, 0/0)",
       "false 'bad argument #3 to '?' (the limit must be at least 1)'" },
     { "local r = core.request() local res, e = result(core.call(nil, r, { timeout = 1 })) return res, "
