@@ -189,15 +189,21 @@ static double number_field(lua_State *L, int t, const char *key, double otherwis
     return v;
 }
 
-#define ERROR_HEADERS 64 /* lines of an error; the rest of a table is left out */
+#define ERROR_HEADERS 64           /* lines of an error; the rest of a table is left out, */
+#define ERROR_HEADERS_MAX (16 * 1024) /* and lines that make them longer than those of a response may be */
 
 /* Can it be a line of ours, and is it none that an error has anyway? */
 static bool is_line(struct slice name, struct slice value) {
-    static const char *const own[] = { "content-type", "content-length", "transfer-encoding", "connection",
-                                       "retry-after", "x-request-id", "x-perilune-upstream", "date" };
-    bool good = http_field_problem(name, value) == NULL;
-    for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++) good &= !slice_eq_nocase(name, slice_str(own[i]));
+    static const struct slice own[] = { SLICE("content-type"), SLICE("content-encoding"), SLICE("retry-after"),
+                                        SLICE("x-request-id"), SLICE("x-perilune-upstream"), SLICE("date") };
+    bool good = http_field_problem(name, value) == NULL && !http_field_is_framing(name);
+    for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++) good &= !slice_eq_nocase(name, own[i]);
     return good;
+}
+
+static void copy_line(struct buf *out, struct slice name, struct slice value) {
+    bool fits = buf_len(out) + name.len + value.len + 4 <= ERROR_HEADERS_MAX;
+    if (value.len > 0 && fits && is_line(name, value)) headers_put(out, name, value);
 }
 
 /* Lines for the client from the table `headers`, if it is one; what is no header line is left out. */
@@ -209,7 +215,7 @@ static void copy_lines(lua_State *L, int t, struct buf *out) {
         struct slice name = SLICE(""), value = SLICE("");
         if (lua_type(L, -2) == LUA_TSTRING) name.ptr = lua_tolstring(L, -2, &name.len);
         if (lua_type(L, -1) == LUA_TSTRING) value.ptr = lua_tolstring(L, -1, &value.len);
-        if (value.len > 0 && is_line(name, value) && n < ERROR_HEADERS) headers_put(out, name, value);
+        if (n < ERROR_HEADERS) copy_line(out, name, value);
         lua_pop(L, 1);
         if (n < ERROR_HEADERS) continue;
         lua_pop(L, 1); /* the key */

@@ -2,7 +2,11 @@
  *
  * A block has a dozen lines at most, is written once and asked once or twice: a
  * table would cost more than it finds.  Whoever writes lines has checked that
- * names are tokens and that values hold no line end. */
+ * names are tokens and that values hold no line end.
+ *
+ * A list may name many headers with a star.  What frames a message, and what this program says
+ * of one itself, is never among them: a second Content-Length or a Transfer-Encoding of somebody
+ * else's would make two messages of one. */
 #include "flow/headers.h"
 
 #include <string.h>
@@ -39,13 +43,28 @@ struct slice headers_find(struct slice block, struct slice name) {
     return slice_of(NULL, 0);
 }
 
+/* As lua/perilune/config.lua refuses them when they are named in full. */
+static bool is_ours(struct slice name) {
+    static const struct slice names[] = {
+        SLICE("connection"), SLICE("content-length"), SLICE("expect"), SLICE("host"), SLICE("keep-alive"),
+        SLICE("proxy-connection"), SLICE("te"), SLICE("trailer"), SLICE("transfer-encoding"), SLICE("upgrade"),
+        SLICE("content-encoding"), SLICE("content-type"), SLICE("date"), SLICE("retry-after"), SLICE("set-cookie"),
+        SLICE("x-request-id"),
+    };
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+        if (slice_eq_nocase(name, names[i])) return true;
+    return slice_starts_nocase(name, SLICE("x-perilune-"));
+}
+
+static bool begins_as(struct slice known, struct slice name) {
+    return name.len >= known.len && strncasecmp(name.ptr, known.ptr, known.len - 1) == 0 && !is_ours(name);
+}
+
 bool headers_list_has(const struct headers_list *list, struct slice name) {
     for (unsigned i = 0; i < list->count; i++) {
         struct slice known = slice_str(list->names[i]);
         bool prefix = known.len > 0 && known.ptr[known.len - 1] == '*';
-        if (prefix ? name.len >= known.len && strncasecmp(name.ptr, known.ptr, known.len - 1) == 0
-                   : slice_eq_nocase(name, known))
-            return true;
+        if (prefix ? begins_as(known, name) : slice_eq_nocase(name, known)) return true;
     }
     return false;
 }

@@ -7,7 +7,8 @@
 #include "base/slice.h"
 
 struct headers_list {
-    const char *const *names; /* lower case; "x-*" means all that begin with "x-" */
+    const char *const *names; /* lower case; "x-*" means all that begin with "x-",
+                                  * but for what the gateway says itself */
     unsigned           count;
 };
 /* Is the name (any case) in the list? */

@@ -158,6 +158,7 @@ local header_name = {
 local own_headers = {
   ["content-length"] = true, ["transfer-encoding"] = true, ["connection"] = true, ["host"] = true,
   ["keep-alive"] = true, ["te"] = true, ["trailer"] = true, ["upgrade"] = true, ["expect"] = true,
+  ["proxy-connection"] = true,
 }
 
 -- Those, and what else the gateway says of an answer itself.

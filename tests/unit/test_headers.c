@@ -35,3 +35,19 @@ TEST_NOFAULT(a_list_names_headers_and_beginnings) {
     CHECK(!headers_list_has(&list, SLICE("x-rat-limit")));
     CHECK(!headers_list_has(&none, SLICE("etag")));
 }
+
+/* A star that covered them would let an upstream end our message where it likes. */
+TEST_NOFAULT(no_star_means_what_the_gateway_says_itself) {
+    static const char *const names[] = { "content-*", "tr*", "co*", "x-*", "ke*", "up*", "da*", "re*", "x-perilune-id" };
+    static const char *const ours[] = { "Content-Length", "Transfer-Encoding", "trailer", "connection", "keep-alive",
+                                        "upgrade", "content-type", "content-encoding", "date", "retry-after",
+                                        "x-request-id", "X-Perilune-Upstream" };
+    struct headers_list list = { names, sizeof(names) / sizeof(*names) };
+    for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++) {
+        NOTE("%s", ours[i]);
+        CHECK(!headers_list_has(&list, slice_str(ours[i])));
+    }
+    CHECK(headers_list_has(&list, SLICE("content-disposition")));
+    CHECK(headers_list_has(&list, SLICE("retry-after-ms")));
+    CHECK(headers_list_has(&list, SLICE("x-perilune-id"))); /* named in full */
+}
