@@ -115,7 +115,9 @@ static int read_result(lua_State *L, void *ud) {
     lua_xmove(co, L, n);
     lua_settop(L, 2);
     if (handle_test(L, 1, &state_of(L)->response_type) != NULL) {
-        failure_set(fin->f, FAILURE_POLICY, "a policy returned a response of an earlier request; it is finished");
+        bool elsewhere = response_test(L, 1) != NULL;
+        failure_set(fin->f, FAILURE_POLICY, "a policy returned a response %s", elsewhere
+                    ? "that another request has sent or sends" : "of an earlier request; it is finished");
         return 0;
     }
     if (!lua_isnil(L, 1)) {
@@ -134,7 +136,7 @@ static void on_done(struct task *t, bool ok) {
         return;
     }
     struct response *r = lua_gettop(t->co) > 0 ? response_test(t->co, 1) : NULL;
-    if (r != NULL) { /* nothing to build: no need for protection */
+    if (r != NULL && !response_is_taken(r)) { /* nothing to build: no need for protection */
         done(t->owner, &(struct policy_result){ .response = response_ref(r) });
         return;
     }

@@ -101,13 +101,23 @@ static void stop_source(struct response *r) {
     if (s != NULL) source_cancel(s);
 }
 
+/* A consumer that is none of the request's own (a policy kept the response, and another request
+ * returned it) hears that nothing more comes. */
+static void abandon(struct response *r) {
+    struct failure f;
+    failure_init(&f);
+    failure_set(&f, FAILURE_POLICY, "a policy sent the response of another request, and that one is over");
+    list_remove(&r->link);
+    response_ref(r);
+    if (r->state == RESPONSE_DELIVERING && !r->ended) response_break(r, NULL, &f);
+    stop_source(r);
+    if (r->user_ops != NULL) r->user_ops->empty(r);
+    response_put(r);
+    failure_deinit(&f);
+}
+
 void response_abandon_all(struct list *responses) {
-    while (!list_is_empty(responses)) {
-        struct response *r = container_of(responses->next, struct response, link);
-        list_remove(&r->link);
-        stop_source(r);
-        if (r->user_ops != NULL) r->user_ops->empty(r); /* may free r */
-    }
+    while (!list_is_empty(responses)) abandon(container_of(responses->next, struct response, link));
 }
 
 static void response_free(struct response *r) {

@@ -123,6 +123,8 @@ void response_read(struct response *r, bool all);
 bool response_next(struct response *r, struct event *ev);
 /* The held event at *at (begins at 0), and moves *at behind it.  Content only. */
 bool response_record(const struct response *r, size_t *at, struct event *ev);
+/* Has it, or had it, a consumer?  It takes one in its life. */
+static inline bool response_is_taken(const struct response *r) { return r->state >= RESPONSE_DELIVERING; }
 static inline bool response_is_opened(const struct response *r) { return r->state != RESPONSE_HOLDING; }
 
 /* Everything held, then everything that comes, goes to `to`; one consumer, once. */
