@@ -26,6 +26,8 @@
 
 #define MAPS_MAX  32   /* functions of one response */
 #define LANES_MAX 4096 /* n = 128 choices with all their kinds and calls are far below */
+#define PIECES_MAX 4096 /* of one event; planning compares them with each other, and nothing interrupts it */
+#define HELD_KEPT 1024 /* bytes of a lane's buffer that stay although it is empty */
 
 struct lane {
     enum piece_kind   kind;
@@ -144,7 +146,7 @@ static bool is_beside(const struct mapper *m, const struct lane *l, const struct
 
 static struct mention mentions(const struct mapper *m, const struct lane *l, unsigned from) {
     struct mention n = { 0 };
-    for (unsigned i = from; i < m->pieces.len; i++) {
+    for (unsigned i = from; i < m->pieces.len && !(n.own && n.end); i++) {
         const struct piece *p = &m->pieces.items[i];
         if (p->choice != l->choice) continue;
         n.end |= p->kind == PIECE_END;
@@ -165,6 +167,7 @@ static void plan_fronts(struct mapper *m) {
     unsigned count = m->lane_count; /* those that this event makes have nothing to give */
     for (unsigned i = 0; i < count && m->error == 0; i++) {
         struct lane *l = &m->lanes[i];
+        if (is_empty(l) && !wants_end(m, l)) continue;
         struct mention n = mentions(m, l, 0);
         if (!n.other) continue;
         bool ends = n.end && !n.own && wants_end(m, l);
@@ -196,14 +199,37 @@ static void plan_piece(struct mapper *m, unsigned at, bool whole) {
     if (m->error == 0) m->error = l->held.error;
 }
 
+/* A large buffer that hardly holds anything any more. */
+static void shrink(struct buf *held) {
+    if (held->cap <= HELD_KEPT || buf_len(held) > held->cap / 4) return;
+    struct buf less;
+    buf_init(&less, held->limit);
+    buf_slice(&less, buf_get(held));
+    if (buf_failed(&less)) return;
+    buf_deinit(held);
+    *held = less;
+}
+
+/* All lanes together hold no more than one answer may be. */
+static void weigh(struct mapper *m) {
+    size_t all = 0;
+    for (unsigned i = 0; i < m->lane_count; i++) {
+        shrink(&m->lanes[i].held);
+        all += buf_len(&m->lanes[i].held);
+    }
+    if (m->limit != 0 && all > m->limit && m->error == 0) m->error = PERILUNE_ERR_LIMITED;
+}
+
 static void plan(struct mapper *m, bool whole) {
     m->job_count = 0;
     if (m->pieces.failed) m->error = PERILUNE_ERR_NOMEM;
+    else if (m->pieces.len > PIECES_MAX) m->error = PERILUNE_ERR_INVAL;
     if (m->error == 0) plan_fronts(m);
     for (unsigned i = 0; i < m->pieces.len && m->error == 0; i++) {
         enum piece_kind kind = m->pieces.items[i].kind;
         if (kind < PIECE_KINDS && (m->kinds & 1u << kind)) plan_piece(m, i, whole);
     }
+    weigh(m);
 }
 
 /* The stream is over: all that is held. */
@@ -375,7 +401,7 @@ static void push_list(lua_State *L, int env, const char *name) {
 static int run_jobs(lua_State *L, void *ud) {
     struct run *run = ud;
     struct mapper *m = run->m;
-    if (!lib_push_handle(L, run->h->r)) return 0;
+    if (!lib_push_handle(L, run->h->r)) return luaL_error(L, "the functions of map are gone"); /* nothing goes unseen */
     lua_getfenv(L, 1);
     push_list(L, 2, "maps");
     push_list(L, 2, "ends");
@@ -461,10 +487,10 @@ static bool has_failed(struct hooks *h) {
     if (m->error == 0) m->error = m->mapped.error ? m->mapped.error : m->common.error;
     if (m->error == 0 || h->broken) return h->broken;
     if (m->error == PERILUNE_ERR_LIMITED)
-        failure_set(&h->failure, FAILURE_ANSWER_TOO_LARGE, "a word or line that map waits for is over max_body");
+        failure_set(&h->failure, FAILURE_ANSWER_TOO_LARGE, "words or lines that map waits for are over max_body");
     else if (m->error == PERILUNE_ERR_INVAL)
-        failure_set(&h->failure, FAILURE_MALFORMED, "upstream '%s' sent more than %d choices and calls in one answer",
-                    h->r->upstream, LANES_MAX);
+        failure_set(&h->failure, FAILURE_MALFORMED, "upstream '%s' sent more than %d choices, texts and calls in one "
+                    "answer", h->r->upstream, LANES_MAX);
     else failure_set(&h->failure, FAILURE_NO_MEMORY, "out of memory");
     hooks_break(h);
     return true;
