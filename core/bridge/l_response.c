@@ -301,14 +301,6 @@ static int l_headers_index(lua_State *L) {
     return 1;
 }
 
-static void drop_line(struct buf *headers, struct slice name) {
-    struct slice all = buf_get(headers), line = headers_line(all, name);
-    if (line.ptr == NULL) return;
-    size_t at = (size_t)(line.ptr - all.ptr);
-    memmove(headers->data + headers->mark + at, line.ptr + line.len, all.len - at - line.len);
-    headers->len -= line.len;
-}
-
 /* For a line of len bytes instead of the one with this name.  Comes before the change:
  * whoever catches the error has the headers as they were. */
 static void make_room(lua_State *L, struct buf *headers, struct slice name, size_t len) {
@@ -327,8 +319,8 @@ static int l_headers_newindex(lua_State *L) {
     lib_check_header(L, name.ptr, name.len, value.ptr, value.len);
     if (r->to != NULL) return luaL_error(L, "too late: the headers of this response were sent");
     if (!lua_isnil(L, 3)) make_room(L, &r->headers, name, name.len + value.len + 4);
-    drop_line(&r->headers, name);
-    drop_line(&r->upstream_headers, name);
+    headers_drop(&r->headers, name);
+    headers_drop(&r->upstream_headers, name);
     if (lua_isnil(L, 3)) return 0;
     headers_put(&r->headers, name, value);
     return 0;

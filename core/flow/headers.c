@@ -69,6 +69,14 @@ bool headers_list_has(const struct headers_list *list, struct slice name) {
     return false;
 }
 
+void headers_drop(struct buf *block, struct slice name) {
+    struct slice all = buf_get(block), line = headers_line(all, name);
+    if (line.ptr == NULL) return;
+    size_t at = (size_t)(line.ptr - all.ptr);
+    memmove(block->data + block->mark + at, line.ptr + line.len, all.len - at - line.len);
+    block->len -= line.len;
+}
+
 void headers_put(struct buf *out, struct slice name, struct slice value) {
     buf_slice(out, name);
     buf_puts(out, ": ");

@@ -20,6 +20,8 @@ struct slice headers_line(struct slice block, struct slice name);
 struct slice headers_find(struct slice block, struct slice name);
 /* Takes the next line from *block. False: there is none. */
 bool         headers_next(struct slice *block, struct slice *name, struct slice *value);
+/* Takes away the first line of this name, if there is one. */
+void         headers_drop(struct buf *block, struct slice name);
 /* Appends a line. */
 void         headers_put(struct buf *out, struct slice name, struct slice value);
 

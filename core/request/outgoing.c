@@ -181,12 +181,17 @@ static bool is_hop_by_hop(struct slice name) {
     return false;
 }
 
+/* Do we look into the answer, or only pass it on? */
+static bool is_read(const struct outgoing *o) { return o->body != NULL && o->body->dialect != NULL; }
+
 static unsigned fields_of(const struct outgoing *o, struct call_field *out) {
     const struct request *r = o->request;
     unsigned n = 0;
     bool type = false;
+    struct slice codings = SLICE("");
     for (unsigned i = 0; i < r->header_count; i++) {
         const struct http_header *h = &r->headers[i];
+        if (slice_eq_nocase(h->name, SLICE("accept-encoding"))) codings = h->value;
         bool coded = slice_eq_nocase(h->name, SLICE("content-encoding")); /* of the bytes as they came */
         if (coded && o->body == NULL && r->raw != NULL) out[n++] = (struct call_field){ h->name, h->value };
         if (coded || is_hop_by_hop(h->name) || !is_forwarded(o->pool->target, h->name)) continue;
@@ -194,6 +199,8 @@ static unsigned fields_of(const struct outgoing *o, struct call_field *out) {
         type |= slice_eq_nocase(h->name, SLICE("content-type"));
         out[n++] = (struct call_field){ h->name, h->value };
     }
+    /* What is only passed on may come as the client can read it. */
+    if (codings.len > 0 && !is_read(o)) out[n++] = (struct call_field){ SLICE("Accept-Encoding"), codings };
     if (!type && (o->body || r->raw))
         out[n++] = (struct call_field){ SLICE("Content-Type"), SLICE("application/json") };
     out[n++] = (struct call_field){ SLICE("x-request-id"), slice_str(r->id) };
@@ -230,7 +237,7 @@ static struct source *make_call(const struct outgoing *o, struct blob *body, boo
     if (stream) opt.timeouts.first_token_ms = least(opt.timeouts.first_token_ms, o->timeout_ms);
     else opt.timeouts.total_ms = least(opt.timeouts.total_ms, o->timeout_ms);
     if (!stream) opt.timeouts.first_token_ms = 0; /* nothing comes before the whole does */
-    opt.unread = o->body == NULL || o->body->dialect == NULL;
+    opt.unread = !is_read(o);
     opt.over = o->over;
     opt.over_ud = o->ud;
     struct source *c = call_new(&opt);
@@ -251,7 +258,7 @@ static struct source *make_source(const struct outgoing *o, bool stream, bool ke
     struct source *call = bytes != NULL || !has_bytes ? make_call(o, bytes, stream, &optional) : NULL;
     blob_put(bytes);
     const struct target *t = o->pool->target;
-    if (call == NULL || o->body == NULL || o->body->dialect == NULL) return call;
+    if (call == NULL || !is_read(o)) return call;
     const struct dialect *d = o->body->dialect;
     return d->reader(call, &(struct answer_options){ .upstream = t->name, .stream = stream, .keep_usage = keep_usage,
                                                       .choices = d->choices(&o->body->doc),

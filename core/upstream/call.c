@@ -13,6 +13,9 @@
  * That status stands when its body breaks off, stalls, or does not end.  A verbatim call is
  * for who reads answers of any kind: every final status is an answer, with all its header lines.
  *
+ * A body that is read here and came compressed is decoded on its way; one that is only
+ * passed on (unread) stays as it came, redirects included.
+ *
  * Time: one timer per call.  It is armed for the earliest of the deadlines that
  * apply in the present phase and, when it fires early because an event moved
  * them, armed again: a token costs a store, not a heap operation.
@@ -34,11 +37,13 @@
 #include "base/httpdate.h"
 #include "base/log.h"
 #include "flow/headers.h"
+#include "http/coding.h"
 #include "http/field.h"
 #include "upstream/origin.h"
 
 #define ERROR_BODY_MAX (64 * 1024) /* it is for people to read; what is longer is cut */
 #define DOWN_MS        5000 /* a base URL that refused rests this long */
+#define DECODE_STEP    512  /* bytes decoded at once: some of them can stand for megabytes */
 #define HEADERS_MAX    8192 /* bytes of upstream headers kept for policies; lines that do not fit are left out */
 
 /* -- Pool ----------------------------------------------------------------------- */
@@ -96,6 +101,7 @@ static void call_free(struct call *c) {
     blob_put(c->body);
     buf_deinit(&c->head);
     buf_deinit(&c->collected);
+    decoder_free(c->decoder);
     if (c->over != NULL) c->over(c->over_ud);
     struct call_pool *p = c->pool;
     mem_free(c);
@@ -273,15 +279,44 @@ void call_on_field(struct call *c, struct slice name, struct slice value) {
     headers_put(&c->head, name, value);
 }
 
+/* A redirect, or "not modified", is for who asked; where we read the answer it is none. */
+static bool is_good(const struct call *c) {
+    return c->status >= 200 && (c->verbatim || c->status < (c->unread ? 400 : 300));
+}
+
+static bool has_no_body(const struct call *c) {
+    return c->status == 204 || c->status == 304 || slice_eq(c->method, SLICE("HEAD"));
+}
+
+/* A body that is read here is decoded, although nothing but identity was asked for; one that is
+ * passed on stays as it is, and its header goes with it.  Who reads verbatim sees that header, and
+ * may know a coding that we do not. */
+static void expect_coding(struct call *c) {
+    struct slice said = header(c, SLICE("content-encoding"));
+    enum coding coding = coding_of(said);
+    if (coding == CODING_NONE || has_no_body(c) || (c->unread && is_good(c))) return;
+    if (coding == CODING_UNKNOWN && c->verbatim) return;
+    c->has_length = false; /* it is that of the coded body */
+    headers_drop(&c->head, SLICE("content-length"));
+    c->unreadable = coding == CODING_UNKNOWN;
+    if (c->unreadable && is_good(c)) {
+        char why[160];
+        snprintf(why, sizeof(why), "its answer is coded (content-encoding: %.*s), which was not asked for; only "
+                 CODINGS_KNOWN " can be read", said.len < 40 ? (int)said.len : 40, said.ptr);
+        fail_later(c, FAILURE_MALFORMED, why);
+    }
+    if (c->unreadable) return;
+    uint64_t most = !is_good(c) ? ERROR_BODY_MAX : c->stream ? SIZE_MAX : c->pool->target->max_answer;
+    c->decoder = decoder_new(coding, (size_t)most);
+    if (c->decoder == NULL) fail_later(c, FAILURE_NO_MEMORY, "out of memory");
+    headers_drop(&c->head, SLICE("content-encoding"));
+}
+
 void call_on_head_end(struct call *c) {
     c->phase = CALL_FIRST;
     c->phase_ms = loop_now(call_loop(c));
     watch_again(c);
-}
-
-/* A redirect, or "not modified", is for who asked; where we read the answer it is none. */
-static bool is_good(const struct call *c) {
-    return c->status >= 200 && (c->verbatim || c->status < (c->unread ? 400 : 300));
+    expect_coding(c);
 }
 
 /* The head said so; whatever becomes of the body, this is the answer. */
@@ -314,7 +349,7 @@ static void collect(struct call *c, struct slice s, size_t limit) {
     if (buf_failed(&c->collected)) fail_later(c, FAILURE_NO_MEMORY, "out of memory");
 }
 
-enum flow call_on_body(struct call *c, struct slice s) {
+static enum flow on_plain(struct call *c, struct slice s) {
     if (!is_good(c)) {
         collect(c, s, ERROR_BODY_MAX);
         return FLOW_MORE;
@@ -337,6 +372,40 @@ enum flow call_on_body(struct call *c, struct slice s) {
     c->in_callback = false;
     if (flow == FLOW_FULL) c->paused = true;
     return flow;
+}
+
+static void decoding_failed(struct call *c, int rc) {
+    if (call_is_over(c)) return;
+    if (!is_good(c)) { /* the status stands; what it says is lost, or enough of it is there */
+        c->unreadable = true;
+        if (rc != PERILUNE_ERR_LIMITED) buf_deinit(&c->collected);
+    } else if (rc == PERILUNE_ERR_LIMITED) {
+        fail_later(c, FAILURE_ANSWER_TOO_LARGE, "the answer is over max_body");
+    } else if (rc == PERILUNE_ERR_NOMEM) {
+        fail_later(c, FAILURE_NO_MEMORY, "out of memory");
+    } else {
+        fail_later(c, FAILURE_MALFORMED, "its answer is not coded as its content-encoding says");
+    }
+}
+
+static enum flow decode(struct call *c, struct slice s) {
+    enum flow flow = FLOW_MORE;
+    while (s.len > 0 && !call_is_over(c) && !c->unreadable) {
+        size_t n = s.len < DECODE_STEP ? s.len : DECODE_STEP;
+        struct buf out;
+        buf_init(&out, 0);
+        int rc = decoder_feed(c->decoder, slice_of(s.ptr, n), &out);
+        if (buf_len(&out) > 0 && on_plain(c, buf_get(&out)) == FLOW_FULL) flow = FLOW_FULL;
+        buf_deinit(&out);
+        if (rc != 0) decoding_failed(c, rc);
+        s = slice_of(s.ptr + n, s.len - n);
+    }
+    return flow;
+}
+
+enum flow call_on_body(struct call *c, struct slice s) {
+    if (c->unreadable) return FLOW_MORE;
+    return c->decoder ? decode(c, s) : on_plain(c, s);
 }
 
 static void call_resume(struct source *s) {
@@ -439,6 +508,9 @@ static bool try_without_optional(struct call *c) {
     c->body = without;
     c->optional.len = 0;
     c->status = 0;
+    decoder_free(c->decoder);
+    c->decoder = NULL;
+    c->unreadable = false;
     buf_deinit(&c->collected);
     atomic_fetch_sub_explicit(&c->pool->target->health->in_flight, 1, memory_order_relaxed);
     c->ops = NULL;
@@ -467,6 +539,8 @@ void call_on_end(struct call *c, const struct call_end *end) {
         failure_set(&f, end->kind, "upstream '%s': %s", c->pool->target->name, end->why);
     } else if (!is_good(c)) {
         failure_from_status(c, &f);
+    } else if (c->decoder != NULL && decoder_end(c->decoder) != 0) {
+        failure_set(&f, FAILURE_TRUNCATED, "upstream '%s': its compressed answer broke off", c->pool->target->name);
     } else if (!c->headed) {
         deliver_held(c);
         if (call_is_over(c)) return;
@@ -510,16 +584,20 @@ static void call_start(struct source *s, struct sink *to) {
 
 static void put_fields(struct buf *b, const struct call_options *opt) {
     const struct target *t = opt->pool->target;
-    bool accept = false;
+    bool accept = false, encoding = false;
     for (unsigned i = 0; i < opt->header_count; i++) {
         accept |= slice_eq_nocase(opt->headers[i].name, SLICE("accept"));
+        encoding |= slice_eq_nocase(opt->headers[i].name, SLICE("accept-encoding"));
         headers_put(b, opt->headers[i].name, opt->headers[i].value);
     }
     if (!accept) buf_puts(b, "Accept: */*\r\n");
     for (unsigned i = 0; i < t->header_count; i++) {
+        encoding |= strncasecmp(t->headers[i], "accept-encoding:", 16) == 0;
         buf_puts(b, t->headers[i]);
         buf_puts(b, "\r\n");
     }
+    /* Without it, any coding is welcome (RFC 9110 12.5.3). */
+    if (!encoding) buf_puts(b, "Accept-Encoding: identity\r\n");
     struct slice key = opt->key.len ? opt->key : slice_str(t->key);
     if (key.len == 0) return;
     buf_puts(b, "Authorization: Bearer ");

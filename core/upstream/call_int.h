@@ -32,6 +32,7 @@ struct call {
     struct blob        *body;    /* a share, until the answer begins */
     struct buf          head;    /* interesting response headers, "name: value\r\n" */
     struct buf          collected;
+    struct decoder     *decoder; /* of a body that is read and came coded; NULL: it is plain */
     struct timer        watch;
     void              (*over)(void *ud); /* of call_options */
     void               *over_ud;
@@ -44,6 +45,7 @@ struct call {
     enum call_phase     phase;
     unsigned            url, tried;
     int                 status;
+    bool                unreadable; /* it is coded in a way that we do not know, or not as it says */
     bool                stream, whole, unread, verbatim, headed, paused, in_callback, cancelled, has_length;
     /* One allocation for the request's words: */
     struct slice        method, path; /* NUL-terminated */

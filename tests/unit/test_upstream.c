@@ -407,7 +407,7 @@ TEST_NOFAULT(the_request_as_it_goes_out) {
     char want[400];
     snprintf(want, sizeof(want),
              "POST /v1/chat HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nAccept: */*\r\nX-Own: 1\r\n"
-             "Authorization: Bearer secret\r\nContent-Length: 7\r\n\r\n{\"a\":1}",
+             "Accept-Encoding: identity\r\nAuthorization: Bearer secret\r\nContent-Length: 7\r\n\r\n{\"a\":1}",
              f.pool.origins[0]->authority);
     CHECK_STR(f.server.got, want);
     fixture_close(&f);
