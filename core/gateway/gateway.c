@@ -537,6 +537,30 @@ static int first_load(struct perilune *g, const perilune_options *o) {
     return rc;
 }
 
+/* What perilune_close() counts on.  All of it or nothing. */
+static int open_parts(struct perilune *g) {
+    int rc = registry_init(&g->registry);
+    if (rc != 0) return rc;
+    rc = loop_init(&g->loop);
+    if (rc != 0) goto no_loop;
+    rc = mailbox_open(&g->mail, &g->loop, g);
+    if (rc == 0) return 0;
+    loop_deinit(&g->loop);
+no_loop:
+    registry_deinit(&g->registry);
+    return rc;
+}
+
+static int open_rest(struct perilune *g, const perilune_options *o) {
+    struct log_reader reader = { .write = o->log, .idle = o->log_idle, .ud = o->log_ud };
+    int rc = o->log != NULL ? log_thread_open(&g->log_thread, &g->log, &reader) : 0;
+    if (rc != 0) return rc;
+    g->shared = shared_new(SHARED_BYTES);
+    g->calibration = calibration_new();
+    if (g->shared == NULL || g->calibration == NULL) return PERILUNE_ERR_NOMEM;
+    return first_load(g, o);
+}
+
 PERILUNE_API int perilune_open(perilune **out, const perilune_options *options, char *errbuf, size_t errlen) {
     *out = NULL;
     perilune_options o = PERILUNE_OPTIONS_INIT;
@@ -548,19 +572,13 @@ PERILUNE_API int perilune_open(perilune **out, const perilune_options *options, 
     if (g == NULL) return PERILUNE_ERR_NOMEM;
     atomic_init(&g->log.level, PERILUNE_LOG_INFO);
     atomic_init(&g->drain_asked, DRAIN_NOT_ASKED);
-    int rc = loop_init(&g->loop);
+    int rc = open_parts(g);
     if (rc != 0) {
+        if (errbuf != NULL && errlen > 0) snprintf(errbuf, errlen, "%s", perilune_strerror(rc));
         mem_free(g);
         return rc;
     }
-    rc = mailbox_open(&g->mail, &g->loop, g);
-    struct log_reader reader = { .write = o.log, .idle = o.log_idle, .ud = o.log_ud };
-    if (rc == 0 && o.log != NULL) rc = log_thread_open(&g->log_thread, &g->log, &reader);
-    if (rc == 0) rc = registry_init(&g->registry);
-    g->shared = shared_new(SHARED_BYTES);
-    g->calibration = calibration_new();
-    if (rc == 0 && (g->shared == NULL || g->calibration == NULL)) rc = PERILUNE_ERR_NOMEM;
-    if (rc == 0) rc = first_load(g, &o);
+    rc = open_rest(g, &o);
     if (rc == 0) {
         *out = g;
         return 0;

@@ -1,6 +1,7 @@
 /* test_gateway.c -- the public interface, as an embedder uses it. */
 #include <arpa/inet.h>
 #include <dirent.h>
+#include <dlfcn.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -70,10 +71,15 @@ static int open_files(void) {
     return n;
 }
 
+static void ignore(void *ud, int level, perilune_str line) {
+    (void)ud, (void)level, (void)line;
+}
+
 static void open_without_memory(int threads, bool forever) {
     perilune_options o = PERILUNE_OPTIONS_INIT;
     perilune *g;
     o.threads = threads;
+    o.log = ignore;
     CHECK_INT(perilune_open(&g, &o, NULL, 0), 0); /* what is made once per process */
     perilune_close(g);
     long before = mem_live();
@@ -95,6 +101,42 @@ TEST_NOFAULT(any_allocation_of_an_opening_may_fail) {
     for (int threads = 0; threads < 3; threads++) {
         open_without_memory(threads, false);
         open_without_memory(threads, true);
+    }
+}
+
+static atomic_int bells_left = -1; /* so many mailboxes can be opened; < 0: all */
+
+/* libuv's, for all of this program; libuv calls it for a bell of its own. */
+__attribute__((visibility("default"))) int uv_async_init(uv_loop_t *loop, uv_async_t *bell, uv_async_cb cb) {
+    int (*real)(uv_loop_t *, uv_async_t *, uv_async_cb);
+    *(void **)&real = dlsym(RTLD_NEXT, "uv_async_init");
+    if (bell == &loop->wq_async) return real(loop, bell, cb);
+    if (atomic_load(&bells_left) == 0) return UV_EMFILE;
+    atomic_fetch_sub(&bells_left, 1);
+    return real(loop, bell, cb);
+}
+
+TEST_NOFAULT(any_mailbox_of_an_opening_may_fail) {
+    perilune_options o = PERILUNE_OPTIONS_INIT;
+    perilune *g;
+    o.log = ignore;
+    for (o.threads = 0; o.threads < 3; o.threads++) {
+        atomic_store(&bells_left, -1);
+        CHECK_INT(perilune_open(&g, &o, NULL, 0), 0); /* what is made once per process */
+        perilune_close(g);
+        long before = mem_live();
+        int files = open_files(), rc = PERILUNE_ERR_IO, n = 0;
+        for (; rc != 0; n++) {
+            char err[200] = "";
+            NOTE("%d threads, %d mailboxes", o.threads, n);
+            atomic_store(&bells_left, n);
+            rc = perilune_open(&g, &o, err, sizeof(err));
+            CHECK(rc == 0 || (rc == PERILUNE_ERR_IO && g == NULL && err[0] != '\0'));
+            perilune_close(g);
+            CHECK_INT(mem_live(), before);
+            CHECK_INT(open_files(), files);
+        }
+        CHECK(n > 1 + o.threads);
     }
 }
 
