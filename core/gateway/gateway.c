@@ -200,8 +200,7 @@ static void say_doubts(struct perilune *g, const struct bundle *b) {
     }
 }
 
-PERILUNE_API int perilune_load(perilune *g, const char *path) {
-    if (path == NULL) return fail(g, PERILUNE_ERR_INVAL, "no path given");
+static int load(struct perilune *g, const char *path) {
     struct loaded ld = { .bundle = NULL };
     char *copy = mem_strdup(path);
     int rc = copy ? prepare(g, path, &ld) : PERILUNE_ERR_NOMEM;
@@ -247,6 +246,16 @@ PERILUNE_API int perilune_load(perilune *g, const char *path) {
                  (unsigned long long)g->config->generation, g->errmsg[0] ? "; " : "", g->errmsg);
     }
     return 0;
+}
+
+/* Connections that are closed meanwhile may write. */
+PERILUNE_API int perilune_load(perilune *g, const char *path) {
+    if (path == NULL) return fail(g, PERILUNE_ERR_INVAL, "no path given");
+    struct sigpipe held;
+    sigpipe_hold(&held);
+    int rc = load(g, path);
+    sigpipe_release(&held);
+    return rc;
 }
 
 PERILUNE_API int perilune_reload(perilune *g) {
@@ -381,8 +390,7 @@ static void keep_listeners(struct perilune *g) {
     admin_keep(g, g->listening ? admin_address(g) : NULL);
 }
 
-PERILUNE_API int perilune_listen(perilune *g, const char *address) {
-    if (g->config == NULL && address == NULL) return fail(g, PERILUNE_ERR_STATE, "no configuration is loaded");
+static int listen_at(struct perilune *g, const char *address) {
     char *old = g->override, *copy = address ? mem_strdup(address) : NULL;
     if (address != NULL && copy == NULL) return fail(g, PERILUNE_ERR_NOMEM, "out of memory");
     if (copy != NULL) g->override = copy;
@@ -392,6 +400,15 @@ PERILUNE_API int perilune_listen(perilune *g, const char *address) {
     keep_listeners(g);
     if (copy != NULL) mem_free(rc == 0 ? old : copy);
     if (rc == 0) uv_run(&g->loop.uv, UV_RUN_NOWAIT); /* the kernel hears of the listeners */
+    return rc;
+}
+
+PERILUNE_API int perilune_listen(perilune *g, const char *address) {
+    if (g->config == NULL && address == NULL) return fail(g, PERILUNE_ERR_STATE, "no configuration is loaded");
+    struct sigpipe held;
+    sigpipe_hold(&held); /* that turn of the loop may serve */
+    int rc = listen_at(g, address);
+    sigpipe_release(&held);
     return rc;
 }
 

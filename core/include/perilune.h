@@ -129,6 +129,10 @@ PERILUNE_API int perilune_set_allocator(const perilune_allocator *a);
 
 /* -- Gateway --------------------------------------------------------------- */
 
+/* While a function that may write runs (load, reload, listen, run, poll, close), SIGPIPE is
+ * blocked in the calling thread: a client that leaves does not end the host.  Handlers, masks
+ * and what was pending are afterwards as they were. */
+
 /* Creates a gateway and loads options->config when there is one.  On failure
  * *out is NULL, nothing needs freeing, and, when errbuf is not NULL, it holds
  * the sentence (cut to errlen bytes, NUL-terminated). */
@@ -163,9 +167,6 @@ PERILUNE_API int  perilune_admin_port(const perilune *g);
  * finished.  With worker threads, too: reloading, the admin listener and watching
  * files are the owner's.  Returns 0. */
 PERILUNE_API int  perilune_run(perilune *g);
-
-/* While one of these runs, SIGPIPE is blocked in the calling thread: a client that leaves
- * does not end the host.  Handlers and masks are afterwards what they were. */
 
 /* One turn of the loop: handles what is ready, waits up to timeout_ms
  * milliseconds for something (0: do not wait, -1: no limit).  Returns 0, or 1

@@ -7,10 +7,11 @@
  * SIGPIPE while we are on it, take away what our writes raised (a signal raised by a write
  * waits for the thread that wrote), and leave the mask as it was.
  *
- *     hold       block; was it blocked already?  Then the host never hears of it: done
- *     release    pending?  take it; unblock
+ *     hold       block; was one pending already?  Then it is the host's
+ *     release    take what is pending, unless it is the host's; unblock, unless the host blocks it
  *
- * Costs three system calls for each turn of the host's loop. */
+ * (One that a host which blocks the signal found pending afterwards would end it as soon as
+ * it unblocks.)  Costs three system calls for each turn of the host's loop. */
 #include "sys/sigpipe.h"
 
 #include <pthread.h>
@@ -23,17 +24,22 @@ static void only_sigpipe(sigset_t *set) {
     sigaddset(set, SIGPIPE);
 }
 
+static bool is_pending(void) {
+    sigset_t set;
+    return sigpending(&set) == 0 && sigismember(&set, SIGPIPE);
+}
+
 void sigpipe_hold(struct sigpipe *s) {
     sigset_t set, before;
     only_sigpipe(&set);
     s->ours = pthread_sigmask(SIG_BLOCK, &set, &before) == 0 && !sigismember(&before, SIGPIPE);
+    s->pending = !s->ours && is_pending();
 }
 
 void sigpipe_release(const struct sigpipe *s) {
     static const struct timespec at_once;
     sigset_t set;
-    if (!s->ours) return;
     only_sigpipe(&set);
-    sigtimedwait(&set, NULL, &at_once);
-    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    if (!s->pending) sigtimedwait(&set, NULL, &at_once);
+    if (s->ours) pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }

@@ -6,7 +6,8 @@
 #include <stdbool.h>
 
 struct sigpipe {
-    bool ours; /* it was not blocked before */
+    bool ours;    /* it was not blocked before */
+    bool pending; /* before, for the host */
 };
 
 /* From here on to sigpipe_release() on the same thread no write raises SIGPIPE.  Pairs nest. */

@@ -686,55 +686,6 @@ TEST_NOFAULT(without_a_configuration_it_says_so) {
     unlink(path);
 }
 
-static bool is_blocked(int sig) {
-    sigset_t now;
-    CHECK_INT(pthread_sigmask(SIG_SETMASK, NULL, &now), 0);
-    return sigismember(&now, sig) == 1;
-}
-
-/* Asks for a stream, with so much behind the request that the server stops reading and does
- * not see us leave; then leaves. */
-static void ask_and_leave(int port) {
-    static const char body[] = "{\"model\":\"x\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}";
-    static char junk[100000];
-    char head[300];
-    int fd = dial(port);
-    CHECK(fd >= 0);
-    int n = snprintf(head, sizeof(head), "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: %zu\r\n\r\n%s",
-                     sizeof(body) - 1, body);
-    memset(junk, 'j', sizeof(junk));
-    CHECK(send(fd, head, (size_t)n, MSG_NOSIGNAL) == n);
-    CHECK(send(fd, junk, sizeof(junk), MSG_NOSIGNAL) == (ssize_t)sizeof(junk));
-    close(fd);
-}
-
-TEST_NOFAULT(a_client_that_leaves_does_not_end_the_host) {
-    static char stats[1 << 16];
-    signal(SIGPIPE, SIG_DFL);
-    perilune *g = open_gateway("return { listen = '127.0.0.1:0', routes = { { path = '/v1/chat/completions', policies = {"
-                               "function() return require('perilune').respond { chunks = { 'a', 'b', 'c', 'd' }, itl = 0.01 } end"
-                               "} } } }", 0);
-    CHECK_INT(perilune_listen(g, NULL), 0);
-    for (int blocked = 0; blocked < 2; blocked++) {
-        sigset_t set;
-        sigemptyset(&set);
-        sigaddset(&set, SIGPIPE);
-        if (blocked) CHECK_INT(pthread_sigmask(SIG_BLOCK, &set, NULL), 0);
-        ask_and_leave(perilune_port(g));
-        bool came = false, gone = false;
-        for (int turns = 0; turns < 1000 && !gone; turns++) {
-            perilune_poll(g, 10);
-            CHECK(perilune_stats(g, stats, sizeof(stats)) > 0);
-            came |= strstr(stats, blocked ? "_accepted_total 2\n" : "_accepted_total 1\n") != NULL;
-            gone = came && strstr(stats, "\nperilune_connections 0\n") != NULL;
-        }
-        CHECK(gone);
-        CHECK_INT(is_blocked(SIGPIPE), blocked);
-    }
-    perilune_close(g);
-    unlink(path);
-}
-
 static int idle_timeout(perilune *g) {
     while (perilune_timeout(g) == 0) CHECK_INT(perilune_poll(g, 0), 0);
     return perilune_timeout(g);
