@@ -175,7 +175,7 @@ local function check_client(scene, c, cl)
   local suffix = cl.name == "" and "" or " " .. cl.name
   local expect, bytes = c["expect" .. suffix], c["bytes" .. suffix]
   local count = expect and #case.parts(expect) or 0
-  cl:collect(bytes and 1 or count)
+  cl:collect(count > 0 and count or bytes and 1 or 0)
   if expect then
     if not cl.responses[1] and cl.ended then
       scene:fail(("client%s got no response: %s\n%s"):format(suffix, cl.ended, cl:raw()))
