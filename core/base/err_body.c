@@ -85,10 +85,6 @@ static int status_of_words(const struct said *s) {
 
 /* -- The walk ----------------------------------------------------------------------- */
 
-static bool is_a(const struct json_doc *d, uint32_t n, enum json_type type) {
-    return n != JSON_NONE && json_type(d, n) == type;
-}
-
 /* Cut to fit, and not inside a character. */
 static void copy_text(char *to, size_t size, struct slice s) {
     if (s.len >= size) s.len = size - 1;
@@ -98,7 +94,7 @@ static void copy_text(char *to, size_t size, struct slice s) {
 
 static void copy_string(const struct json_doc *d, uint32_t n, char *to, size_t size) {
     struct buf text;
-    if (!is_a(d, n, JSON_STRING)) return;
+    if (!json_is(d, n, JSON_STRING)) return;
     buf_init(&text, 0);
     json_decode_string(d, n, &text);
     if (buf_len(&text) > 0 && !buf_failed(&text)) copy_text(to, size, buf_get(&text));
@@ -108,7 +104,7 @@ static void copy_string(const struct json_doc *d, uint32_t n, char *to, size_t s
 /* A number, or a string of digits, that can be the status of an error. */
 static int status_at(const struct json_doc *d, uint32_t n) {
     char text[8] = "";
-    if (is_a(d, n, JSON_NUMBER)) slice_copy(text, sizeof(text), json_raw(d, n));
+    if (json_is(d, n, JSON_NUMBER)) slice_copy(text, sizeof(text), json_raw(d, n));
     else copy_string(d, n, text, sizeof(text));
     char *end;
     long v = strtol(text, &end, 10);
@@ -130,7 +126,7 @@ static void read_place(const struct json_doc *d, uint32_t loc, char *to, size_t 
     size_t n = 0;
     for (uint32_t e = json_first(d, loc); e != JSON_NONE && n < size; e = json_next(d, loc, e)) {
         char step[40] = "";
-        if (is_a(d, e, JSON_NUMBER)) slice_copy(step, sizeof(step), json_raw(d, e));
+        if (json_is(d, e, JSON_NUMBER)) slice_copy(step, sizeof(step), json_raw(d, e));
         else copy_string(d, e, step, sizeof(step));
         if (n == 0 && strcmp(step, "body") == 0) continue;
         n += (size_t)snprintf(to + n, size - n, "%s%s", n ? "." : "", step);
@@ -144,9 +140,9 @@ static void add_message(struct said *out, const char *place, const char *text) {
 
 /* One complaint of FastAPI's: where, and what.  False: it is none. */
 static bool read_item(const struct json_doc *d, uint32_t item, struct said *out) {
-    uint32_t loc = is_a(d, item, JSON_OBJECT) ? json_get(d, item, SLICE("loc")) : JSON_NONE;
+    uint32_t loc = json_is(d, item, JSON_OBJECT) ? json_get(d, item, SLICE("loc")) : JSON_NONE;
     char place[64] = "", text[200] = "";
-    if (!is_a(d, loc, JSON_ARRAY)) return false;
+    if (!json_is(d, loc, JSON_ARRAY)) return false;
     read_place(d, loc, place, sizeof(place));
     copy_string(d, json_get(d, item, SLICE("msg")), text, sizeof(text));
     if (out->param[0] == '\0') memcpy(out->param, place, sizeof(place));
@@ -264,12 +260,12 @@ static void inside(struct failure *f, const char *upstream, const struct said *s
 
 /* An `error` that is not null, false or empty, or "object":"error" as vLLM has it. */
 static bool is_error(const struct json_doc *d) {
-    if (!is_a(d, 0, JSON_OBJECT)) return false;
+    if (!json_is(d, 0, JSON_OBJECT)) return false;
     uint32_t e = json_get(d, 0, SLICE("error")), object = json_get(d, 0, SLICE("object"));
     bool none = e == JSON_NONE || json_type(d, e) == JSON_NULL || json_type(d, e) == JSON_FALSE ||
                 (json_type(d, e) == JSON_STRING && json_str_eq(d, e, SLICE("")));
     if (!none) return true;
-    return is_a(d, object, JSON_STRING) && json_str_eq(d, object, SLICE("error"));
+    return json_is(d, object, JSON_STRING) && json_str_eq(d, object, SLICE("error"));
 }
 
 bool err_body_inside(struct failure *f, const char *upstream, const struct json_doc *doc, bool named) {
@@ -288,9 +284,9 @@ void err_body_inside_text(struct failure *f, const char *upstream, struct slice 
 
 bool err_body_is_openai(struct slice body) {
     struct json_doc d = { .nodes = NULL };
-    bool good = json_parse(&d, body, &(struct json_error){ 0 }) == 0 && is_a(&d, 0, JSON_OBJECT);
+    bool good = json_parse(&d, body, &(struct json_error){ 0 }) == 0 && json_is(&d, 0, JSON_OBJECT);
     uint32_t e = good ? json_get(&d, 0, SLICE("error")) : JSON_NONE;
-    good = is_a(&d, e, JSON_OBJECT) && is_a(&d, json_get(&d, e, SLICE("message")), JSON_STRING);
+    good = json_is(&d, e, JSON_OBJECT) && json_is(&d, json_get(&d, e, SLICE("message")), JSON_STRING);
     json_deinit(&d);
     return good;
 }

@@ -67,6 +67,10 @@ uint32_t json_next(const struct json_doc *doc, uint32_t container, uint32_t node
 static inline enum json_type json_type(const struct json_doc *doc, uint32_t i) {
     return (enum json_type)doc->nodes[i].type;
 }
+/* Is there a value at i (JSON_NONE: there is none), and is it of this type? */
+static inline bool json_is(const struct json_doc *doc, uint32_t i, enum json_type type) {
+    return i != JSON_NONE && json_type(doc, i) == type;
+}
 /* The text of the value as it came, quotes included. */
 static inline struct slice json_raw(const struct json_doc *doc, uint32_t i) {
     return slice_of(doc->text.ptr + doc->nodes[i].start, doc->nodes[i].end - doc->nodes[i].start);

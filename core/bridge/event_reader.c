@@ -28,7 +28,7 @@ static bool read_event(struct event_reader *e, const struct dialect *d, const st
     struct slice s = data_of(ev);
     e->pieces.len = 0;
     *nomem = false;
-    if (d == NULL || d->pieces == NULL || s.len == 0 || slice_eq(s, d->end_mark)) return false;
+    if (d == NULL || d->pieces == NULL || s.len == 0 || dialect_is_end(d, s)) return false;
     int rc = json_parse(&e->doc, s, &(struct json_error){ 0 });
     if (rc == 0) d->pieces(&e->doc, &e->pieces);
     *nomem = rc == PERILUNE_ERR_NOMEM || (rc == 0 && e->pieces.failed);
@@ -49,7 +49,7 @@ void event_reader_text(struct event_reader *e, const struct dialect *d, const st
 
 static bool has_usage(const struct json_doc *doc) {
     uint32_t n = json_type(doc, 0) == JSON_OBJECT ? json_get(doc, 0, SLICE("usage")) : JSON_NONE;
-    return n != JSON_NONE && json_type(doc, n) == JSON_OBJECT;
+    return json_is(doc, n, JSON_OBJECT);
 }
 
 /* What comes first; of an empty string beside something that is said, the latter. */
@@ -125,8 +125,7 @@ void event_reader_push(lua_State *L, struct event_reader *e, const struct dialec
     bool known = read_event(e, d, ev, &nomem);
     if (nomem) luaL_error(L, "not enough memory");
     lua_createtable(L, 0, 4);
-    bool is_end = d != NULL && d->end_mark.len > 0 && slice_eq(slice_trim(s), d->end_mark);
-    lua_pushstring(L, type_of(e, known, is_end));
+    lua_pushstring(L, type_of(e, known, d != NULL && dialect_is_end(d, s)));
     lua_setfield(L, -2, "type");
     lua_pushlstring(L, s.ptr, s.len);
     lua_setfield(L, -2, "data");

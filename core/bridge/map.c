@@ -302,11 +302,6 @@ static size_t next_len(const struct mapper *m, struct slice s, bool all, bool *i
 
 /* -- Functions ------------------------------------------------------------------------------ */
 
-struct run {
-    struct hooks  *h;
-    struct mapper *m;
-};
-
 enum { MAPS = 1, ENDS, INFOS, STACK }; /* places on the stack of run_jobs() */
 
 /* { choice =, kind = } of a lane: made once, and kept with the functions. [0, +1, e] */
@@ -399,9 +394,9 @@ static void push_list(lua_State *L, int env, const char *name) {
 }
 
 static int run_jobs(lua_State *L, void *ud) {
-    struct run *run = ud;
-    struct mapper *m = run->m;
-    if (!lib_push_handle(L, run->h->r)) return luaL_error(L, "the functions of map are gone"); /* nothing goes unseen */
+    struct hooks *h = ud;
+    struct mapper *m = h->mapper;
+    if (!lib_push_handle(L, h->r)) return luaL_error(L, "the functions of map are gone"); /* nothing goes unseen */
     lua_getfenv(L, 1);
     push_list(L, 2, "maps");
     push_list(L, 2, "ends");
@@ -502,7 +497,7 @@ static bool run_and_send_fronts(struct hooks *h) {
     buf_clear(&m->mapped);
     if (has_failed(h)) return false;
     if (m->job_count == 0) return true;
-    hooks_protect(h, run_jobs, &(struct run){ h, m });
+    hooks_protect(h, run_jobs, h);
     if (is_over(h) || has_failed(h)) {
         if (h->broken) hooks_break(h);
         return false;
@@ -545,7 +540,7 @@ enum flow mapper_event(struct hooks *h, const struct event *ev) {
     struct mapper *m = h->mapper;
     struct slice data = ev->type == EVENT_FRAME ? ev->data : ev->raw;
     m->error = 0;
-    if (ev->type == EVENT_END || slice_eq(slice_trim(data), h->r->dialect->end_mark)) {
+    if (ev->type == EVENT_END || dialect_is_end(h->r->dialect, data)) {
         plan_rest(m);
         return run_and_send_fronts(h) ? hooks_pass(h, ev) : FLOW_MORE;
     }

@@ -86,7 +86,7 @@ struct state {
     int                 run_ref, trace_ref; /* C functions of state_call(): protected, its error handler */
     void              (*closed)(void *ud); /* after lua_close() */
     void               *closed_ud;
-    struct json_doc     scratch_doc; /* of json.decode(), and of events */
+    struct json_doc     scratch_doc; /* of json.decode(), and of counting a message */
     struct buf          decode, encode; /* scratch of lib_scratch(), lib_output() */
 };
 

@@ -177,8 +177,6 @@ static void forward_frame(struct answer *a, struct event *ev) {
     shed(a);
 }
 
-static bool is_end_mark(struct slice data) { return slice_eq(slice_trim(data), openai_chat.end_mark); }
-
 static void send_end_mark(struct answer *a) {
     struct event ev = { .type = EVENT_FRAME, .raw = SLICE("data: [DONE]\n\n"), .data = openai_chat.end_mark };
     a->done = 1;
@@ -244,7 +242,7 @@ static void fail_for_size(struct answer *a) {
 /* A stream that nobody asked for becomes a whole answer.  Returns non-zero when it has failed. */
 static int gather(struct answer *a, const struct sse_event *e) {
     bool named = slice_eq(e->name, SLICE("error"));
-    if (is_end_mark(e->data)) {
+    if (dialect_is_end(&openai_chat, e->data)) {
         a->done = 1;
         return 0;
     }
@@ -270,7 +268,7 @@ static int on_frame(void *ud, const struct sse_event *e) {
     if (!a->expect_stream) return gather(a, e);
     if (a->from != NULL) source_mark(a->from);
     struct event ev = { .type = EVENT_FRAME, .raw = e->raw, .data = e->data };
-    if (is_end_mark(e->data)) {
+    if (dialect_is_end(&openai_chat, e->data)) {
         if (e->data.len != openai_chat.end_mark.len) { /* with spaces around it */
             send_end_mark(a);
             return 0;
@@ -289,7 +287,7 @@ static int on_frame(void *ud, const struct sse_event *e) {
 static int on_last_frame(void *ud, const struct sse_event *e) {
     struct answer *a = ud;
     if (a->over || a->done) return 0;
-    if (is_end_mark(e->data)) return on_frame(a, e);
+    if (dialect_is_end(&openai_chat, e->data)) return on_frame(a, e);
     int rc = e->data.len > 0 && e->data.ptr[0] == '{' ? parse(a, e->data) : PERILUNE_ERR_INVAL;
     if (rc == PERILUNE_ERR_NOMEM) return 1;
     return rc == 0 ? on_frame(a, e) : 0;

@@ -74,19 +74,15 @@ static bool make_room(void **array, unsigned *count, unsigned index, size_t size
 
 /* -- Taking ------------------------------------------------------------------------- */
 
-static bool is_a(const struct json_doc *d, uint32_t n, enum json_type type) {
-    return n != JSON_NONE && json_type(d, n) == type;
-}
-
 static unsigned index_of(const struct json_doc *d, uint32_t object, unsigned otherwise) {
     uint32_t n = json_get(d, object, SLICE("index"));
     uint64_t v = otherwise;
-    if (is_a(d, n, JSON_NUMBER)) json_u64(d, n, &v);
+    if (json_is(d, n, JSON_NUMBER)) json_u64(d, n, &v);
     return v < 1000 ? (unsigned)v : 1000;
 }
 
 static int grow(const struct json_doc *d, uint32_t n, struct buf *to) {
-    if (is_a(d, n, JSON_STRING)) json_decode_string(d, n, to);
+    if (json_is(d, n, JSON_STRING)) json_decode_string(d, n, to);
     return buf_failed(to) ? PERILUNE_ERR_NOMEM : 0;
 }
 
@@ -120,7 +116,7 @@ static int add_call(struct assemble_choice *c, const struct json_doc *d, uint32_
     struct tool_call *t = &c->calls[at];
     uint32_t fn = json_get(d, call, SLICE("function"));
     int err = buf_len(&t->id) == 0 ? grow(d, json_get(d, call, SLICE("id")), &t->id) : 0;
-    if (err != 0 || !is_a(d, fn, JSON_OBJECT)) return err;
+    if (err != 0 || !json_is(d, fn, JSON_OBJECT)) return err;
     if (buf_len(&t->name) == 0) err = grow(d, json_get(d, fn, SLICE("name")), &t->name);
     return err != 0 ? err : grow(d, json_get(d, fn, SLICE("arguments")), &t->arguments);
 }
@@ -129,11 +125,11 @@ static int add_delta(struct assemble_choice *c, const struct json_doc *d, uint32
     int err = 0;
     for (uint32_t key = json_first(d, delta); err == 0 && key != JSON_NONE;) {
         uint32_t value = json_next(d, delta, key);
-        if (json_str_eq(d, key, SLICE("tool_calls")) && is_a(d, value, JSON_ARRAY)) {
+        if (json_str_eq(d, key, SLICE("tool_calls")) && json_is(d, value, JSON_ARRAY)) {
             unsigned place = 0;
             for (uint32_t n = json_first(d, value); err == 0 && n != JSON_NONE; n = json_next(d, value, n))
-                if (is_a(d, n, JSON_OBJECT)) err = add_call(c, d, n, place++);
-        } else if (is_a(d, value, JSON_STRING)) {
+                if (json_is(d, n, JSON_OBJECT)) err = add_call(c, d, n, place++);
+        } else if (json_is(d, value, JSON_STRING)) {
             err = add_text(c, d, key, value);
         }
         key = json_next(d, delta, value);
@@ -142,8 +138,8 @@ static int add_delta(struct assemble_choice *c, const struct json_doc *d, uint32
 }
 
 static int add_logprobs(struct assemble_choice *c, const struct json_doc *d, uint32_t logprobs) {
-    uint32_t list = is_a(d, logprobs, JSON_OBJECT) ? json_get(d, logprobs, SLICE("content")) : JSON_NONE;
-    if (!is_a(d, list, JSON_ARRAY)) return 0;
+    uint32_t list = json_is(d, logprobs, JSON_OBJECT) ? json_get(d, logprobs, SLICE("content")) : JSON_NONE;
+    if (!json_is(d, list, JSON_ARRAY)) return 0;
     for (uint32_t n = json_first(d, list); n != JSON_NONE; n = json_next(d, list, n)) {
         if (buf_len(&c->logprobs) > 0) buf_putc(&c->logprobs, ',');
         buf_slice(&c->logprobs, json_raw(d, n));
@@ -158,7 +154,7 @@ static int add_choice(struct assemble *a, const struct json_doc *d, uint32_t cho
     struct assemble_choice *c = &a->choices[at];
     c->seen = true;
     uint32_t delta = json_get(d, choice, SLICE("delta"));
-    int err = is_a(d, delta, JSON_OBJECT) ? add_delta(c, d, delta) : 0;
+    int err = json_is(d, delta, JSON_OBJECT) ? add_delta(c, d, delta) : 0;
     if (err == 0) err = add_logprobs(c, d, json_get(d, choice, SLICE("logprobs")));
     return err != 0 ? err : replace(d, json_get(d, choice, SLICE("finish_reason")), &c->reason);
 }
@@ -185,11 +181,11 @@ int assemble_add(struct assemble *a, const struct json_doc *d) {
     if (a->size > a->limit) return PERILUNE_ERR_LIMITED;
     uint32_t choices = json_get(d, 0, SLICE("choices"));
     int err = replace(d, json_get(d, 0, SLICE("usage")), &a->usage);
-    if (err != 0 || !is_a(d, choices, JSON_ARRAY) || d->nodes[choices].count == 0) return err;
+    if (err != 0 || !json_is(d, choices, JSON_ARRAY) || d->nodes[choices].count == 0) return err;
     if (buf_len(&a->head) == 0) err = take_head(a, d);
     unsigned place = 0;
     for (uint32_t n = json_first(d, choices); err == 0 && n != JSON_NONE; n = json_next(d, choices, n))
-        if (is_a(d, n, JSON_OBJECT)) err = add_choice(a, d, n, place++);
+        if (json_is(d, n, JSON_OBJECT)) err = add_choice(a, d, n, place++);
     return err;
 }
 

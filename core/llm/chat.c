@@ -37,10 +37,6 @@ static int missing(struct failure *f, const char *param) {
     return PERILUNE_ERR_INVAL;
 }
 
-static bool is_type(const struct json_doc *doc, uint32_t n, enum json_type type) {
-    return n != JSON_NONE && json_type(doc, n) == type;
-}
-
 static bool is_null(const struct json_doc *doc, uint32_t n) {
     return n == JSON_NONE || json_type(doc, n) == JSON_NULL;
 }
@@ -54,19 +50,19 @@ static int bad_message(struct failure *f, const struct json_doc *doc, uint32_t n
 }
 
 static int check_message(const struct json_doc *doc, uint32_t m, unsigned i, struct failure *f) {
-    if (!is_type(doc, m, JSON_OBJECT)) return bad_message(f, doc, m, i, "", "an object");
+    if (!json_is(doc, m, JSON_OBJECT)) return bad_message(f, doc, m, i, "", "an object");
     uint32_t role = json_get(doc, m, SLICE("role"));
     if (role == JSON_NONE) return bad_message(f, doc, m, i, ".role", "present");
-    if (!is_type(doc, role, JSON_STRING)) return bad_message(f, doc, role, i, ".role", "a string");
+    if (!json_is(doc, role, JSON_STRING)) return bad_message(f, doc, role, i, ".role", "a string");
     uint32_t content = json_get(doc, m, SLICE("content"));
-    if (!is_null(doc, content) && !is_type(doc, content, JSON_STRING) && !is_type(doc, content, JSON_ARRAY))
+    if (!is_null(doc, content) && !json_is(doc, content, JSON_STRING) && !json_is(doc, content, JSON_ARRAY))
         return bad_message(f, doc, content, i, ".content", "a string or an array of parts");
     return 0;
 }
 
 static int check_messages(const struct json_doc *doc, uint32_t messages, struct failure *f) {
     if (messages == JSON_NONE) return missing(f, "messages");
-    if (!is_type(doc, messages, JSON_ARRAY)) return bad_field(f, doc, messages, "messages", "an array");
+    if (!json_is(doc, messages, JSON_ARRAY)) return bad_field(f, doc, messages, "messages", "an array");
     if (doc->nodes[messages].count == 0)
         return bad_field(f, doc, messages, "messages", "an array with at least one message");
     unsigned i = 0;
@@ -79,28 +75,28 @@ static int check_messages(const struct json_doc *doc, uint32_t messages, struct 
 
 static int check_stream(const struct json_doc *doc, struct chat *out, struct failure *f) {
     uint32_t stream = json_get(doc, 0, SLICE("stream"));
-    if (!is_null(doc, stream) && !is_type(doc, stream, JSON_TRUE) && !is_type(doc, stream, JSON_FALSE))
+    if (!is_null(doc, stream) && !json_is(doc, stream, JSON_TRUE) && !json_is(doc, stream, JSON_FALSE))
         return bad_field(f, doc, stream, "stream", "true or false");
-    out->stream = is_type(doc, stream, JSON_TRUE);
+    out->stream = json_is(doc, stream, JSON_TRUE);
     uint32_t options = json_get(doc, 0, SLICE("stream_options"));
     if (is_null(doc, options)) return 0;
-    if (!is_type(doc, options, JSON_OBJECT))
+    if (!json_is(doc, options, JSON_OBJECT))
         return bad_field(f, doc, options, "stream_options", "an object");
-    out->wants_usage = is_type(doc, json_get(doc, options, SLICE("include_usage")), JSON_TRUE);
+    out->wants_usage = json_is(doc, json_get(doc, options, SLICE("include_usage")), JSON_TRUE);
     return 0;
 }
 
 /* What all bodies have: they are objects, and may name a model. */
 static int read_model(const struct json_doc *doc, struct chat *out, struct failure *f) {
     *out = (struct chat){ .model = JSON_NONE, .messages = JSON_NONE };
-    if (!is_type(doc, 0, JSON_OBJECT)) {
+    if (!json_is(doc, 0, JSON_OBJECT)) {
         failure_set(f, FAILURE_INVALID_REQUEST, "the body must be a JSON object (byte %u)",
                     doc->nodes[0].start);
         return PERILUNE_ERR_INVAL;
     }
     out->model = json_get(doc, 0, SLICE("model"));
     if (is_null(doc, out->model)) out->model = JSON_NONE;
-    else if (!is_type(doc, out->model, JSON_STRING))
+    else if (!json_is(doc, out->model, JSON_STRING))
         return bad_field(f, doc, out->model, "model", "a string");
     return 0;
 }
@@ -110,7 +106,7 @@ int chat_read_embedding(const struct json_doc *doc, struct chat *out, struct fai
     if (err) return err;
     uint32_t input = json_get(doc, 0, SLICE("input"));
     if (input == JSON_NONE) return missing(f, "input");
-    if (!is_type(doc, input, JSON_STRING) && !is_type(doc, input, JSON_ARRAY))
+    if (!json_is(doc, input, JSON_STRING) && !json_is(doc, input, JSON_ARRAY))
         return bad_field(f, doc, input, "input", "a string or an array");
     return 0;
 }
@@ -126,7 +122,7 @@ int chat_read_completion(const struct json_doc *doc, struct chat *out, struct fa
 unsigned chat_choices(const struct json_doc *doc) {
     uint32_t n = json_get(doc, 0, SLICE("n"));
     uint64_t v = 1;
-    if (is_type(doc, n, JSON_NUMBER)) json_u64(doc, n, &v);
+    if (json_is(doc, n, JSON_NUMBER)) json_u64(doc, n, &v);
     return v < CHAT_CHOICES_MAX ? (unsigned)v : CHAT_CHOICES_MAX;
 }
 
@@ -134,16 +130,16 @@ unsigned chat_choices(const struct json_doc *doc) {
 
 static uint32_t usage_node(const struct json_doc *doc, uint32_t *options) {
     *options = json_get(doc, 0, SLICE("stream_options"));
-    if (!is_type(doc, *options, JSON_OBJECT)) return JSON_NONE;
+    if (!json_is(doc, *options, JSON_OBJECT)) return JSON_NONE;
     return json_get(doc, *options, SLICE("include_usage"));
 }
 
 bool chat_needs_edit(const struct json_doc *doc, struct slice model, bool usage) {
     uint32_t options;
-    if (usage && !is_type(doc, usage_node(doc, &options), JSON_TRUE)) return true;
+    if (usage && !json_is(doc, usage_node(doc, &options), JSON_TRUE)) return true;
     if (model.ptr == NULL) return false;
     uint32_t n = json_get(doc, 0, SLICE("model"));
-    return !is_type(doc, n, JSON_STRING) || !json_str_eq(doc, n, model);
+    return !json_is(doc, n, JSON_STRING) || !json_str_eq(doc, n, model);
 }
 
 /* Copies up to `to` and remembers where the rest begins. */
@@ -170,7 +166,7 @@ static void put_usage(const struct json_doc *doc, uint32_t value, size_t *from, 
     if (flag == JSON_NONE) {
         copy_to(doc, from, n->start + 1, out);
         ask(out, asked, n->count > 0 ? "\"include_usage\":true," : "\"include_usage\":true", "");
-    } else if (!is_type(doc, flag, JSON_TRUE)) {
+    } else if (!json_is(doc, flag, JSON_TRUE)) {
         copy_to(doc, from, doc->nodes[flag].start, out);
         ask(out, asked, "true", "false");
         *from = doc->nodes[flag].end;

@@ -69,12 +69,8 @@ unsigned chunk_look(struct slice data) {
 
 /* -- Choices ------------------------------------------------------------------------ */
 
-static bool is_a(const struct json_doc *d, uint32_t n, enum json_type type) {
-    return n != JSON_NONE && json_type(d, n) == type;
-}
-
 static uint32_t member(const struct json_doc *d, const char *key) {
-    return is_a(d, 0, JSON_OBJECT) ? json_get(d, 0, slice_str(key)) : JSON_NONE;
+    return json_is(d, 0, JSON_OBJECT) ? json_get(d, 0, slice_str(key)) : JSON_NONE;
 }
 
 static void set_bit(uint64_t bits[2], uint64_t at) { bits[at / 64] |= (uint64_t)1 << (at % 64); }
@@ -82,15 +78,15 @@ static void set_bit(uint64_t bits[2], uint64_t at) { bits[at / 64] |= (uint64_t)
 void chunk_count(struct chunk_choices *c, const struct json_doc *d) {
     uint32_t choices = member(d, "choices");
     uint64_t place = 0;
-    if (!is_a(d, choices, JSON_ARRAY)) return;
+    if (!json_is(d, choices, JSON_ARRAY)) return;
     for (uint32_t n = json_first(d, choices); n != JSON_NONE; n = json_next(d, choices, n), place++) {
-        if (!is_a(d, n, JSON_OBJECT)) continue;
+        if (!json_is(d, n, JSON_OBJECT)) continue;
         uint64_t at = place;
         uint32_t index = json_get(d, n, SLICE("index")), reason = json_get(d, n, SLICE("finish_reason"));
-        if (is_a(d, index, JSON_NUMBER)) json_u64(d, index, &at);
+        if (json_is(d, index, JSON_NUMBER)) json_u64(d, index, &at);
         if (at > 127) at = 127; /* OpenAI's most is 128 */
         set_bit(c->seen, at);
-        if (is_a(d, reason, JSON_STRING) && is_reason(json_raw(d, reason))) set_bit(c->ended, at);
+        if (json_is(d, reason, JSON_STRING) && is_reason(json_raw(d, reason))) set_bit(c->ended, at);
     }
 }
 
@@ -113,18 +109,18 @@ bool chunk_has_no_choices(const struct json_doc *d) {
 static uint64_t number_of(const struct json_doc *d, uint32_t object, struct slice key) {
     uint32_t n = object == JSON_NONE ? JSON_NONE : json_get(d, object, key);
     uint64_t v = 0;
-    if (is_a(d, n, JSON_NUMBER)) json_u64(d, n, &v);
+    if (json_is(d, n, JSON_NUMBER)) json_u64(d, n, &v);
     return v;
 }
 
 bool chunk_usage(const struct json_doc *d, struct usage *out) {
     uint32_t u = member(d, "usage");
-    if (!is_a(d, u, JSON_OBJECT)) return false;
+    if (!json_is(d, u, JSON_OBJECT)) return false;
     out->known = true;
     out->prompt = number_of(d, u, SLICE("prompt_tokens"));
     out->completion = number_of(d, u, SLICE("completion_tokens"));
     uint32_t details = json_get(d, u, SLICE("prompt_tokens_details"));
-    out->cached = is_a(d, details, JSON_OBJECT) ? number_of(d, details, SLICE("cached_tokens")) : 0;
+    out->cached = json_is(d, details, JSON_OBJECT) ? number_of(d, details, SLICE("cached_tokens")) : 0;
     /* What DeepSeek and gateways in front of Anthropic call it. */
     if (out->cached == 0) out->cached = number_of(d, u, SLICE("prompt_cache_hit_tokens"));
     if (out->cached == 0) out->cached = number_of(d, u, SLICE("cache_read_input_tokens"));

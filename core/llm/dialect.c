@@ -29,6 +29,10 @@ const struct dialect *dialect_find(struct slice path) {
     return NULL;
 }
 
+bool dialect_is_end(const struct dialect *d, struct slice data) {
+    return d->end_mark.len > 0 && slice_eq(slice_trim(data), d->end_mark);
+}
+
 void dialect_write_event(struct buf *out, struct slice data) {
     buf_puts(out, "data: ");
     buf_slice(out, data);

@@ -49,6 +49,9 @@ struct dialect {
 /* Whose requests have this path; NULL: nobody's that we know. */
 const struct dialect *dialect_find(struct slice path);
 
+/* Is this the data of a stream's last event?  White space around the mark does not count. */
+bool dialect_is_end(const struct dialect *d, struct slice data);
+
 /* An event of a stream with this data. */
 void dialect_write_event(struct buf *out, struct slice data);
 

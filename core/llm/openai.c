@@ -72,17 +72,13 @@ void openai_chunk_usage(struct buf *out, const struct openai_answer *a) {
 
 /* -- A whole answer as a stream ------------------------------------------------------ */
 
-static bool is_a(const struct json_doc *doc, uint32_t node, enum json_type type) {
-    return node != JSON_NONE && json_type(doc, node) == type;
-}
-
 static void put_tool_calls(struct buf *out, const struct json_doc *doc, uint32_t calls) {
     unsigned i = 0;
     buf_putc(out, '[');
     for (uint32_t n = json_first(doc, calls); n != JSON_NONE; n = json_next(doc, calls, n), i++) {
         struct slice raw = json_raw(doc, n);
         if (i > 0) buf_putc(out, ',');
-        if (is_a(doc, n, JSON_OBJECT) && json_get(doc, n, SLICE("index")) == JSON_NONE) {
+        if (json_is(doc, n, JSON_OBJECT) && json_get(doc, n, SLICE("index")) == JSON_NONE) {
             buf_puts(out, "{\"index\":");
             buf_u64(out, i);
             if (doc->nodes[n].count > 0) buf_putc(out, ',');
@@ -109,7 +105,7 @@ static void put_object(struct buf *out, const struct json_doc *doc, uint32_t obj
     buf_puts(out, begin);
     for (uint32_t key = json_first(doc, object); key != JSON_NONE;) {
         uint32_t value = json_next(doc, object, key), next = json_next(doc, object, value);
-        bool skip = false, special = json_str_eq(doc, key, slice_str(how->name)) && is_a(doc, value, how->type);
+        bool skip = false, special = json_str_eq(doc, key, slice_str(how->name)) && json_is(doc, value, how->type);
         for (int i = 0; i < 2; i++)
             skip |= how->without[i] != NULL && json_str_eq(doc, key, slice_str(how->without[i]));
         key = skip ? next : key;
@@ -138,7 +134,7 @@ static void put_choices(struct buf *out, const struct json_doc *doc, uint32_t ch
     for (uint32_t n = json_first(doc, choices); n != JSON_NONE; n = json_next(doc, choices, n)) {
         if (!first) buf_putc(out, ',');
         first = false;
-        if (is_a(doc, n, JSON_OBJECT)) put_object(out, doc, n, "{", &how);
+        if (json_is(doc, n, JSON_OBJECT)) put_object(out, doc, n, "{", &how);
         else buf_slice(out, json_raw(doc, n)); /* of two `choices` only the last was looked at */
     }
     buf_putc(out, ']');
@@ -164,10 +160,11 @@ static void put_retold(struct buf *out, const struct json_doc *doc, const struct
 }
 
 static bool is_completion(const struct json_doc *doc) {
-    uint32_t choices = is_a(doc, 0, JSON_OBJECT) ? json_get(doc, 0, SLICE("choices")) : JSON_NONE;
-    if (!is_a(doc, choices, JSON_ARRAY)) return false;
+    uint32_t choices = json_is(doc, 0, JSON_OBJECT) ? json_get(doc, 0, SLICE("choices")) : JSON_NONE;
+    if (!json_is(doc, choices, JSON_ARRAY)) return false;
     for (uint32_t n = json_first(doc, choices); n != JSON_NONE; n = json_next(doc, choices, n))
-        if (!is_a(doc, n, JSON_OBJECT) || !is_a(doc, json_get(doc, n, SLICE("message")), JSON_OBJECT)) return false;
+        if (!json_is(doc, n, JSON_OBJECT) || !json_is(doc, json_get(doc, n, SLICE("message")), JSON_OBJECT))
+            return false;
     return true;
 }
 
@@ -176,6 +173,6 @@ bool openai_completion_as_chunks(struct buf *out, const struct json_doc *doc, bo
     static const struct retelling usage = { { "object" }, "choices", "choices", JSON_ARRAY, put_no_choices };
     if (!is_completion(doc)) return false;
     put_retold(out, doc, &text);
-    if (keep_usage && is_a(doc, json_get(doc, 0, SLICE("usage")), JSON_OBJECT)) put_retold(out, doc, &usage);
+    if (keep_usage && json_is(doc, json_get(doc, 0, SLICE("usage")), JSON_OBJECT)) put_retold(out, doc, &usage);
     return true;
 }

@@ -17,19 +17,15 @@
 
 /* -- Reading ------------------------------------------------------------------------ */
 
-static bool is_a(const struct json_doc *doc, uint32_t node, enum json_type type) {
-    return node != JSON_NONE && json_type(doc, node) == type;
-}
-
 /* The `index` of an object in a list, or its place there. */
 static unsigned index_of(const struct json_doc *doc, uint32_t object, unsigned place) {
     uint32_t n = json_get(doc, object, SLICE("index"));
     uint64_t v;
-    return is_a(doc, n, JSON_NUMBER) && json_u64(doc, n, &v) == 0 && v < UINT32_MAX ? (unsigned)v : place;
+    return json_is(doc, n, JSON_NUMBER) && json_u64(doc, n, &v) == 0 && v < UINT32_MAX ? (unsigned)v : place;
 }
 
 static void add_string(struct piece_list *l, const struct json_doc *doc, struct piece p, uint32_t name, uint32_t node) {
-    if (!is_a(doc, node, JSON_STRING)) return;
+    if (!json_is(doc, node, JSON_STRING)) return;
     p.node = node;
     p.name = name;
     piece_list_add(l, p);
@@ -37,8 +33,8 @@ static void add_string(struct piece_list *l, const struct json_doc *doc, struct 
 
 static void add_parts(struct piece_list *l, const struct json_doc *doc, struct piece p, uint32_t list) {
     for (uint32_t n = json_first(doc, list); n != JSON_NONE; n = json_next(doc, list, n)) {
-        uint32_t text = is_a(doc, n, JSON_OBJECT) ? json_get(doc, n, SLICE("text")) : JSON_NONE;
-        if (!is_a(doc, text, JSON_STRING)) continue;
+        uint32_t text = json_is(doc, n, JSON_OBJECT) ? json_get(doc, n, SLICE("text")) : JSON_NONE;
+        if (!json_is(doc, text, JSON_STRING)) continue;
         add_string(l, doc, p, text - 1, text); /* a member's name stands before its value */
         p.part++; /* others do not count: the text goes on as a string in the next event */
     }
@@ -48,14 +44,14 @@ static void add_call(struct piece_list *l, const struct json_doc *doc, struct pi
     p.kind = PIECE_TOOL;
     piece_list_add(l, p);
     p.kind = PIECE_ARGUMENTS;
-    uint32_t n = is_a(doc, function, JSON_OBJECT) ? json_get(doc, function, SLICE("arguments")) : JSON_NONE;
+    uint32_t n = json_is(doc, function, JSON_OBJECT) ? json_get(doc, function, SLICE("arguments")) : JSON_NONE;
     if (n != JSON_NONE) add_string(l, doc, p, n - 1, n);
 }
 
 static void add_calls(struct piece_list *l, const struct json_doc *doc, struct piece p, uint32_t list) {
     unsigned place = 0;
     for (uint32_t n = json_first(doc, list); n != JSON_NONE; n = json_next(doc, list, n), place++) {
-        if (!is_a(doc, n, JSON_OBJECT)) continue;
+        if (!json_is(doc, n, JSON_OBJECT)) continue;
         p.part = index_of(doc, n, place);
         add_call(l, doc, p, json_get(doc, n, SLICE("function")));
     }
@@ -70,13 +66,13 @@ static void add_member(struct piece_list *l, const struct json_doc *doc, struct 
         if (!json_str_eq(doc, key, strings[i].name)) continue;
         p.kind = strings[i].kind;
         p.part = strings[i].part;
-        if (i == 0 && is_a(doc, value, JSON_ARRAY)) add_parts(l, doc, p, value);
+        if (i == 0 && json_is(doc, value, JSON_ARRAY)) add_parts(l, doc, p, value);
         else add_string(l, doc, p, key, value);
         return;
     }
-    if (is_a(doc, value, JSON_ARRAY) && json_str_eq(doc, key, SLICE("tool_calls"))) add_calls(l, doc, p, value);
+    if (json_is(doc, value, JSON_ARRAY) && json_str_eq(doc, key, SLICE("tool_calls"))) add_calls(l, doc, p, value);
     p.part = PIECE_ONLY_CALL;
-    if (is_a(doc, value, JSON_OBJECT) && json_str_eq(doc, key, SLICE("function_call"))) add_call(l, doc, p, value);
+    if (json_is(doc, value, JSON_OBJECT) && json_str_eq(doc, key, SLICE("function_call"))) add_call(l, doc, p, value);
 }
 
 /* Members of one object have no order, and servers write the end of what was thought behind the
@@ -96,14 +92,14 @@ static void sort_from(struct piece_list *l, unsigned from) {
 
 bool openai_is_finished(const struct json_doc *doc, uint32_t choice) {
     uint32_t n = json_get(doc, choice, SLICE("finish_reason"));
-    return is_a(doc, n, JSON_STRING) && !json_str_eq(doc, n, SLICE("")) && !json_str_eq(doc, n, SLICE("null"));
+    return json_is(doc, n, JSON_STRING) && !json_str_eq(doc, n, SLICE("")) && !json_str_eq(doc, n, SLICE("null"));
 }
 
 static void add_choice(struct piece_list *l, const struct json_doc *doc, uint32_t choice, unsigned place) {
     struct piece p = { .choice = index_of(doc, choice, place), .node = JSON_NONE, .name = JSON_NONE };
     uint32_t message = json_get(doc, choice, SLICE("delta"));
-    if (!is_a(doc, message, JSON_OBJECT)) message = json_get(doc, choice, SLICE("message"));
-    if (is_a(doc, message, JSON_OBJECT)) {
+    if (!json_is(doc, message, JSON_OBJECT)) message = json_get(doc, choice, SLICE("message"));
+    if (json_is(doc, message, JSON_OBJECT)) {
         unsigned from = l->len;
         for (uint32_t key = json_first(doc, message); key != JSON_NONE;) {
             uint32_t value = json_next(doc, message, key);
@@ -119,11 +115,11 @@ static void add_choice(struct piece_list *l, const struct json_doc *doc, uint32_
 void openai_pieces(const struct json_doc *doc, struct piece_list *l) {
     l->len = 0;
     l->failed = false;
-    uint32_t choices = is_a(doc, 0, JSON_OBJECT) ? json_get(doc, 0, SLICE("choices")) : JSON_NONE;
-    if (!is_a(doc, choices, JSON_ARRAY)) return;
+    uint32_t choices = json_is(doc, 0, JSON_OBJECT) ? json_get(doc, 0, SLICE("choices")) : JSON_NONE;
+    if (!json_is(doc, choices, JSON_ARRAY)) return;
     unsigned place = 0;
     for (uint32_t n = json_first(doc, choices); n != JSON_NONE; n = json_next(doc, choices, n), place++)
-        if (is_a(doc, n, JSON_OBJECT)) add_choice(l, doc, n, place);
+        if (json_is(doc, n, JSON_OBJECT)) add_choice(l, doc, n, place);
 }
 
 /* -- Writing ------------------------------------------------------------------------- */
