@@ -36,6 +36,7 @@ static bool proxy_in_environment(void) {
 int client_init(struct client *c, struct loop *loop) {
     *c = (struct client){ .loop = loop, .env_proxy = proxy_in_environment() };
     list_init(&c->origins);
+    list_init(&c->unsent);
     buf_init(&c->out, 0);
     c->head = mem_alloc(sizeof(*c->head));
     if (c->head != NULL && multi_init(&c->multi, loop, transfer_done) == 0) return 0;
@@ -52,6 +53,7 @@ struct tls_context *client_tls(struct client *c, const struct target *t) {
 }
 
 void client_close(struct client *c) {
+    deferred_cancel(&c->send);
     multi_close(&c->multi);
     origin_close_all(c);
     tls_context_put(c->system);

@@ -1,8 +1,11 @@
 /* http1.c -- HTTP/1.1 to an upstream, plain or over TLS: one request at a time per connection.
  *
- *      (dial) --> HEAD --> SIZED | CHUNKED | UNTIL_CLOSE --> IDLE --> HEAD ...
- *                  |                  |                        |
- *                  +---- failure -----+---- CLOSED <-- closed by the server, or old
+ *      (dial) --> HEAD --> SIZED | CHUNKED | UNTIL_CLOSE --> IDLE --> UNSENT --> HEAD ...
+ *                  |                  |                        |        |
+ *                  +---- failure -----+------- CLOSED <--------+--------+  closed by the server, or old
+ *
+ * On kept connections the requests of a turn of the loop go out together, when it ends: a
+ * server that sleeps on another core is woken once for them, and not once for each.
  *
  * What a request costs is its system calls: one write of head and body together, one
  * read of an answer.  A connection stays registered with the kernel from its first
@@ -41,7 +44,7 @@
 #define FRESH_MS 10   /* idle for less: the loop has just looked, and a server hardly closes at once */
 #define IDLE_MS 60000 /* as nginx's upstream keepalive_timeout; Keep-Alive may say less */
 
-enum state { HEAD, SIZED, CHUNKED, UNTIL_CLOSE, IDLE, CLOSED };
+enum state { HEAD, SIZED, CHUNKED, UNTIL_CLOSE, IDLE, UNSENT, CLOSED };
 
 struct rest { /* what the kernel did not take at once */
     uv_write_t    req;
@@ -52,7 +55,7 @@ struct rest { /* what the kernel did not take at once */
 
 struct http1 {
     uv_tcp_t            tcp;
-    struct list         link;   /* in the origin's idle list */
+    struct list         link;   /* IDLE: in the origin's list; UNSENT: in the client's */
     struct origin      *origin;
     struct call        *call;   /* NULL: idle or closed */
     struct rest        *rest;
@@ -104,6 +107,7 @@ static void say_goodbye(struct http1 *h) {
 void http1_close(struct http1 *h) {
     if (h->state == CLOSED) return;
     bool idle = h->state == IDLE;
+    if (h->state == UNSENT) list_remove(&h->link);
     h->state = CLOSED;
     if (h->call != NULL) h->call->http1 = NULL;
     h->call = NULL;
@@ -310,7 +314,7 @@ static void on_end(struct http1 *h, int error, bool said) {
         end(h, FAILURE_TRUNCATED,
             "it closed the connection without an end of TLS (close_notify): the answer may be cut");
     else if (h->state == UNTIL_CLOSE) end(h, FAILURE_NONE, "");
-    else if (h->state == HEAD)
+    else if (h->state == HEAD || h->state == UNSENT)
         end(h, FAILURE_RESET, h->answered ? "it closed the connection in the middle of a response head"
                                           : "it closed the connection without an answer");
     else end(h, FAILURE_TRUNCATED, "it closed the connection before the answer was complete");
@@ -319,6 +323,7 @@ static void on_end(struct http1 *h, int error, bool said) {
 /* Plain bytes.  They may be written over. */
 static void take(struct http1 *h, char *p, size_t len) {
     if (h->call == NULL) http1_close(h); /* nobody asked for anything */
+    else if (h->state == UNSENT) end(h, FAILURE_RESET, "it sent bytes before the request"); /* nor did we yet */
     else if (!call_is_over(h->call)) feed(h, p, len);
 }
 
@@ -553,6 +558,27 @@ static bool is_alive(struct http1 *h) {
     return tls_read(h->tls, bytes, 1) == 0; /* a ticket, perhaps */
 }
 
+static int start(struct call *c);
+
+static void send_one(struct http1 *h) {
+    struct call *c = h->call;
+    h->state = HEAD;
+    int err = send_request(h);
+    if (err == 0) return;
+    http1_close(h);
+    if (err == PERILUNE_ERR_NOMEM || start(c) != 0)
+        call_on_end(c, &(struct call_end){ .kind = FAILURE_NO_MEMORY, .why = "out of memory" });
+}
+
+static void send_all(struct deferred *d) {
+    struct client *client = container_of(d, struct client, send);
+    while (!list_is_empty(&client->unsent)) {
+        struct http1 *h = http1_of_link(client->unsent.next);
+        list_remove(&h->link);
+        send_one(h);
+    }
+}
+
 static int start(struct call *c) {
     struct origin *o = c->pool->origins[c->url];
     struct http1 *h;
@@ -562,10 +588,10 @@ static int start(struct call *c) {
             continue;
         }
         attach(h, c, true);
-        int err = send_request(h);
-        if (err == 0) return 0;
-        http1_close(h);
-        if (err == PERILUNE_ERR_NOMEM) return err;
+        h->state = UNSENT;
+        list_append(&o->client->unsent, &h->link);
+        loop_soon(o->client->loop, &o->client->send, send_all);
+        return 0;
     }
     return send_again(c);
 }

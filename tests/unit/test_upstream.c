@@ -460,6 +460,74 @@ BOTH_WAYS(TEST_NOFAULT, a_connection_that_dies_under_a_request_is_replaced_once)
     fixture_close(&f);
 }
 
+/* Begins a call from inside of a turn of the loop, before the kernel is asked what other connections say. */
+struct beginner {
+    uv_poll_t       poll;
+    struct fixture *f;
+    int             ends[2];
+};
+
+static void begin_now(uv_poll_t *h, int status, int events) {
+    struct beginner *b = h->data;
+    (void)events;
+    CHECK_INT(status, 0);
+    uv_poll_stop(h);
+    CHECK(begin(b->f, "{}"));
+    CHECK(!list_is_empty(&b->f->client.unsent));
+}
+
+static void begin_in_turn(struct fixture *f, struct beginner *b) {
+    *b = (struct beginner){ .f = f };
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, b->ends) == 0);
+    uv_poll_init(&f->loop.uv, &b->poll, b->ends[0]);
+    b->poll.data = b;
+    uv_poll_start(&b->poll, UV_READABLE, begin_now);
+    turn(f);
+    CHECK(write(b->ends[1], "x", 1) == 1);
+}
+
+static void beginner_close(struct beginner *b) {
+    uv_close((uv_handle_t *)&b->poll, NULL);
+    turn(b->f);
+    for (int i = 0; i < 2; i++) close(b->ends[i]);
+}
+
+BOTH_WAYS(TEST_NOFAULT, a_connection_that_ends_before_its_request_went_out_is_replaced) {
+    for (int junk = 0; junk <= !secure; junk++) { /* in the clear, bytes that nobody asked for as well */
+        struct fixture f;
+        struct beginner b;
+        uv_os_fd_t fd;
+        fixture_open(&f, 0);
+        f.server.script[0] = f.server.script[1] = ANSWERS[0].reply;
+        once(&f, "{}");
+        begin_in_turn(&f, &b);
+        CHECK(uv_fileno((uv_handle_t *)&f.server.first->tcp, &fd) == 0);
+        if (junk) CHECK(send(fd, "junk", 4, MSG_NOSIGNAL) == 4);
+        else CHECK(shutdown(fd, SHUT_WR) == 0);
+        f.over = false;
+        finish(&f);
+        CHECK_STR(f.seen, ANSWERS[0].seen);
+        CHECK_UINT(f.server.requests, 2);
+        CHECK_UINT(f.server.accepted, 2);
+        beginner_close(&b);
+        fixture_close(&f);
+    }
+}
+
+BOTH_WAYS(TEST_NOFAULT, cancelled_before_its_request_went_out) {
+    struct fixture f;
+    fixture_open(&f, 0);
+    f.server.script[0] = ANSWERS[0].reply;
+    once(&f, "{}");
+    begin(&f, "{}");
+    source_cancel(f.call);
+    CHECK(list_is_empty(&f.client.unsent));
+    for (int i = 0; i < 5; i++) turn(&f);
+    CHECK_UINT(f.server.requests, 1);
+    CHECK_UINT(f.server.open, 0);
+    fixture_close(&f);
+}
+
 BOTH_WAYS(TEST_NOFAULT, idle_connections_grow_old) {
     struct fixture f;
     fixture_open(&f, 0);
@@ -720,7 +788,7 @@ BOTH_WAYS(TEST_NOFAULT, six_dead_connections) {
         }
         if (aged) f.loop.virtual_ms += 1000;
         begin(&f, "{}");
-        CHECK_UINT(f.pool.origins[0]->idle_count, aged || rude ? 0 : 5); /* a reset refuses the bytes */
+        CHECK_UINT(f.pool.origins[0]->idle_count, aged ? 0 : 5); /* the bytes go out, or are refused, when the turn ends */
         finish(&f);
         CHECK_STR(f.seen, ANSWERS[0].seen);
         CHECK_UINT(f.server.accepted, 7);
