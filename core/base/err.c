@@ -42,7 +42,16 @@ static const struct {
 
 const char *failure_code(enum failure_kind kind) { return kinds[kind].code; }
 
-void failure_init(struct failure *f) { memset(f, 0, sizeof(*f)); }
+/* Once per step of every request: the texts, most of its bytes, need no more than their ends. */
+void failure_init(struct failure *f) {
+    f->kind = FAILURE_NONE;
+    f->status = 0;
+    f->retryable = false;
+    f->retry_after_ms = 0;
+    f->code[0] = f->type[0] = f->param[0] = f->message[0] = '\0';
+    buf_init(&f->body, 0);
+    buf_init(&f->headers, 0);
+}
 
 void failure_deinit(struct failure *f) {
     buf_deinit(&f->body);

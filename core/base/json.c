@@ -71,8 +71,9 @@ static enum want fail(struct reader *r, const char *where, const char *message) 
 
 static bool grow(struct reader *r) {
     struct json_doc *doc = r->doc;
-    /* The first guess fits a conversation: one value in 64 bytes. */
-    size_t cap = doc->cap ? (size_t)doc->cap * 2 : 16 + (size_t)(r->end - r->begin) / 64;
+    /* The first guess fits a conversation, one value in 64 bytes, and an answer, which is short and dense. */
+    size_t len = (size_t)(r->end - r->begin), dense = len < 1024 ? len / 12 : 85;
+    size_t cap = doc->cap ? (size_t)doc->cap * 2 : 16 + dense + len / 64;
     struct json_node *nodes = mem_realloc(doc->nodes, cap * sizeof(*nodes));
     if (nodes == NULL) {
         r->no_memory = true;

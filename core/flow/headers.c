@@ -78,8 +78,12 @@ void headers_drop(struct buf *block, struct slice name) {
 }
 
 void headers_put(struct buf *out, struct slice name, struct slice value) {
-    buf_slice(out, name);
-    buf_puts(out, ": ");
-    buf_slice(out, value);
-    buf_puts(out, "\r\n");
+    size_t n = name.len + value.len + 4;
+    char *p = buf_reserve(out, n);
+    if (p == NULL) return;
+    if (name.len > 0) memcpy(p, name.ptr, name.len);
+    memcpy(p + name.len, ": ", 2);
+    if (value.len > 0) memcpy(p + name.len + 2, value.ptr, value.len);
+    memcpy(p + n - 2, "\r\n", 2);
+    buf_advance(out, n);
 }

@@ -103,17 +103,21 @@ static void stop_source(struct response *r) {
 
 /* A consumer that is none of the request's own (a policy kept the response, and another request
  * returned it) hears that nothing more comes. */
-static void abandon(struct response *r) {
+static void tell_borrower(struct response *r) {
     struct failure f;
     failure_init(&f);
     failure_set(&f, FAILURE_POLICY, "a policy sent the response of another request, and that one is over");
+    response_break(r, NULL, &f);
+    failure_deinit(&f);
+}
+
+static void abandon(struct response *r) {
     list_remove(&r->link);
     response_ref(r);
-    if (r->state == RESPONSE_DELIVERING && !r->ended) response_break(r, NULL, &f);
+    if (r->state == RESPONSE_DELIVERING && !r->ended) tell_borrower(r);
     stop_source(r);
     if (r->user_ops != NULL) r->user_ops->empty(r);
     response_put(r);
-    failure_deinit(&f);
 }
 
 void response_abandon_all(struct list *responses) {

@@ -54,10 +54,11 @@ static void not_found(struct services *v, struct slice model, bool has_body, str
     snprintf(f->param, sizeof(f->param), "model");
 }
 
-/* The body's model; ptr is NULL when it has none. */
+/* The body's model; ptr is NULL when it has none.  In text, or in the body's own. */
 static struct slice asked_model(const struct body *body, struct buf *text) {
     buf_init(text, 0);
     if (body == NULL || body->chat.model == JSON_NONE) return slice_of(NULL, 0);
+    if (!body->doc.nodes[body->chat.model].escaped) return json_plain(&body->doc, body->chat.model);
     json_decode_string(&body->doc, body->chat.model, text);
     return buf_get(text);
 }
@@ -163,9 +164,10 @@ static struct blob *bytes_of(const struct outgoing *o, bool usage, struct call_o
 /* -- Which headers ------------------------------------------------------------------------ */
 
 static bool is_forwarded(const struct target *t, struct slice name) {
-    static const char *const always[] = { "content-type", "accept", "user-agent", "traceparent", "tracestate" };
+    static const struct slice always[] = { SLICE("content-type"), SLICE("accept"), SLICE("user-agent"),
+                                           SLICE("traceparent"), SLICE("tracestate") };
     for (size_t i = 0; i < sizeof(always) / sizeof(*always); i++)
-        if (slice_eq_nocase(name, slice_str(always[i]))) return true;
+        if (slice_eq_nocase(name, always[i])) return true;
     for (unsigned i = 0; i < t->forward_count; i++)
         if (slice_eq_nocase(name, slice_str(t->forward_headers[i]))) return true;
     return t->key_from_client && (slice_eq_nocase(name, SLICE("authorization")) ||
@@ -173,11 +175,12 @@ static bool is_forwarded(const struct target *t, struct slice name) {
 }
 
 static bool is_hop_by_hop(struct slice name) {
-    static const char *const hop[] = { "connection", "content-length", "transfer-encoding", "host",
-                                       "expect", "keep-alive", "te", "trailer", "upgrade",
-                                       "proxy-authorization", "proxy-connection", "accept-encoding" };
+    static const struct slice hop[] = { SLICE("connection"), SLICE("content-length"), SLICE("transfer-encoding"),
+                                        SLICE("host"), SLICE("expect"), SLICE("keep-alive"), SLICE("te"),
+                                        SLICE("trailer"), SLICE("upgrade"), SLICE("proxy-authorization"),
+                                        SLICE("proxy-connection"), SLICE("accept-encoding") };
     for (size_t i = 0; i < sizeof(hop) / sizeof(*hop); i++)
-        if (slice_eq_nocase(name, slice_str(hop[i]))) return true;
+        if (slice_eq_nocase(name, hop[i])) return true;
     return false;
 }
 

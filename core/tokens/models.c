@@ -18,7 +18,6 @@
  * it the counts that workers remember. */
 #include "tokens/models.h"
 
-#include <ctype.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <strings.h>
@@ -108,7 +107,9 @@ static bool form_of(const char *name, enum chat_form *out) {
 
 /* -- Matching ---------------------------------------------------------------------------- */
 
-static bool same_letter(char a, char b) { return tolower((unsigned char)a) == tolower((unsigned char)b); }
+static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c | 32) : c; }
+
+static bool same_letter(char a, char b) { return a == b || lower(a) == lower(b); }
 
 /* Linear in practice: the last star is the only place it goes back to. */
 static bool fits(const char *pattern, struct slice name) {
@@ -148,10 +149,13 @@ static const struct pattern *find_added(const struct models *m, struct slice nam
     return best;
 }
 
+/* Asked several times per request: most patterns differ in the first letter. */
 static size_t find_default(struct slice name) {
-    size_t i = 0;
-    while (!fits(defaults[i].pattern, name)) i++; /* the last is "*" */
-    return i;
+    char first = name.len > 0 ? lower(name.ptr[0]) : '\0';
+    for (size_t i = 0;; i++) { /* the last is "*" */
+        char own = defaults[i].pattern[0];
+        if ((own == first || own == '*') && fits(defaults[i].pattern, name)) return i;
+    }
 }
 
 /* "openai/gpt-4o" -> "gpt-4o", "ft:gpt-4o:org::id" -> "gpt-4o:org::id" */

@@ -233,11 +233,11 @@ static void call_mark(struct source *s) { mark(container_of(s, struct call, sour
 /* -- Receiving ------------------------------------------------------------------------- */
 
 static bool is_kept(struct slice name) {
-    static const char *const kept[] = { "content-type", "retry-after", "retry-after-ms",
-                                        "x-request-id", "openai-processing-ms", "content-encoding",
-                                        "x-should-retry" };
+    static const struct slice kept[] = { SLICE("content-type"), SLICE("retry-after"), SLICE("retry-after-ms"),
+                                         SLICE("x-request-id"), SLICE("openai-processing-ms"),
+                                         SLICE("content-encoding"), SLICE("x-should-retry") };
     for (size_t i = 0; i < sizeof(kept) / sizeof(*kept); i++)
-        if (slice_eq_nocase(name, slice_str(kept[i]))) return true;
+        if (slice_eq_nocase(name, kept[i])) return true;
     return name.len > 12 && strncasecmp(name.ptr, "x-ratelimit-", 12) == 0;
 }
 
