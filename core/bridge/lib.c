@@ -19,6 +19,7 @@
 #include "bridge/view.h"
 #include "flow/headers.h"
 #include "http/field.h"
+#include "http/path.h"
 #include "http/token.h"
 
 static const char array_key;
@@ -301,6 +302,28 @@ static int l_header_problem(lua_State *L) {
     return 1;
 }
 
+/* core.path_normal(text) -> its normal form | nil, what is wrong with it */
+static int l_path_normal(lua_State *L) {
+    struct slice path;
+    path.ptr = luaL_checklstring(L, 1, &path.len);
+    struct arena arena;
+    const char *why = NULL;
+    arena_init(&arena);
+    int rc = http_path_normalize(&path, &arena, &why);
+    char normal[512];
+    bool fits = path.len < sizeof(normal);
+    if (rc == 0 && fits) memcpy(normal, path.ptr, path.len);
+    arena_deinit(&arena);
+    if (rc == PERILUNE_ERR_NOMEM) return luaL_error(L, "not enough memory");
+    if (rc == 0 && fits) {
+        lua_pushlstring(L, normal, path.len);
+        return 1;
+    }
+    lua_pushnil(L);
+    lua_pushstring(L, rc != 0 ? why : "the path is over 511 bytes");
+    return 2;
+}
+
 /* -- Small functions ---------------------------------------------------------------------- */
 
 void lib_sha256(struct slice s, char hex[65]) {
@@ -503,6 +526,7 @@ static const luaL_Reg functions[] = {
     { "message_tokens", l_message_tokens },
     { "new_request", l_new_request },
     { "now", l_now },
+    { "path_normal", l_path_normal },
     { "policy_doubt", l_policy_doubt },
     { "policy_names", l_policy_names },
     { "policy_source", l_policy_source },

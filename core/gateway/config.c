@@ -408,30 +408,3 @@ void config_put(struct config *c) {
     arena_deinit(&c->arena);
     mem_free(c);
 }
-
-/* The byte at s[i], as a server that decodes it would see it; *i goes behind it. */
-static char decoded(struct slice s, size_t *i) {
-    static const char escapes[][3] = { "2e", "2f", "5c" };
-    const char *p = s.ptr + *i;
-    size_t left = s.len - *i;
-    for (int k = 0; *p == '%' && left > 2 && k < 3; k++) {
-        if (strncasecmp(p + 1, escapes[k], 2) != 0) continue;
-        *i += 3;
-        return "./\\"[k];
-    }
-    *i += 1;
-    return *p;
-}
-
-bool config_path_climbs(struct slice path) {
-    int dots = 0; /* of a segment that has nothing else, or -1 */
-    for (size_t i = 0; i < path.len;) {
-        char c = decoded(path, &i);
-        bool ends = c == '/' || c == '\\' || c == ';';
-        if (ends && dots > 0 && dots <= 2) return true;
-        if (c == '/' || c == '\\') dots = 0;
-        else if (c != '.') dots = -1;
-        else if (dots >= 0) dots++;
-    }
-    return dots > 0 && dots <= 2;
-}

@@ -51,8 +51,4 @@ int  config_new(struct config **out, struct slice json, const struct config_env 
 struct config *config_ref(struct config *c);
 void config_put(struct config *c);
 
-/* Has it a segment "." or "..", also written %2e, between slashes of any kind?  An upstream would
- * resolve it, and with our key serve what no route offers. */
-bool config_path_climbs(struct slice path);
-
 #endif

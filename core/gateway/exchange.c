@@ -26,6 +26,7 @@
 #include "gateway/model_list.h"
 #include "gateway/registry.h"
 #include "http/coding.h"
+#include "http/path.h"
 #include "request/outgoing.h"
 
 /* -- The end --------------------------------------------------------------------------- */
@@ -364,7 +365,7 @@ static bool answer_models(struct exchange *x) {
 
 /* A path that no route names.  Returns false after having failed x. */
 static bool serve_unrouted(struct exchange *x) {
-    if (x->dialect == NULL && !path_is_passed_on(x->req->path))
+    if (!path_is_openai(x->req->path))
         exchange_fail(x, FAILURE_NOT_FOUND, "no such path; a route in the configuration can add it");
     else if (x->gen->config->guarded)
         exchange_fail(x, FAILURE_NOT_FOUND, "no route has this path, and with auth_keys on a route nothing is served "
@@ -384,14 +385,55 @@ void exchange_methods(const struct exchange *x, struct buf *out) {
     else if (!routes_methods(x->gen->config->route_index, &ask, out)) buf_puts(out, "GET, HEAD"); /* /v1/models */
 }
 
-/* The first route that fits, and the path as it is behind it. */
-static void choose_route(struct exchange *x, bool *wrong_method) {
-    const struct config *c = x->gen->config;
+/* Where a path leads: the first route that fits, what it leaves of the path, and what that is. */
+struct way {
+    const struct route   *route;
+    struct slice          path;
+    const struct dialect *dialect;
+    bool                  wrong_method;
+};
+
+static struct way way_of(const struct exchange *x, struct slice path) {
+    struct route_ask ask = ask_of(x->req);
+    struct way w = { .path = ask.path = path };
+    w.route = routes_find(x->gen->config->route_index, &ask, &w.wrong_method);
+    if (w.route != NULL) w.path = route_strip(w.route, path);
+    w.dialect = dialect_find(w.path);
+    return w;
+}
+
+/* Does a server that reads the path in another way (http/path.c), or does not mind a slash at its end, see a
+ * request of another route, or a chat where we see none? */
+static bool is_ambiguous(struct exchange *x, const struct way *w, struct slice path) {
+    struct slice other;
+    bool slashes = http_path_with_slashes(path, &x->req->arena, &other);
+    if (!slashes) other = path;
+    while (other.len > 1 && other.ptr[other.len - 1] == '/') other.len--;
+    if (other.len == path.len) return false;
+    struct way v = way_of(x, other);
+    return v.dialect != w->dialect || (slashes && v.route != w->route);
+}
+
+/* Brings the path into its one form and finds its way.  Returns false after having failed x. */
+static bool choose_route(struct exchange *x, bool *wrong_method) {
     struct request *r = x->req;
-    tenants_find(&c->tenants, r->headers, &r->header_count, r->tenant, sizeof(r->tenant));
-    struct route_ask ask = ask_of(r);
-    x->route = routes_find(c->route_index, &ask, wrong_method);
-    if (x->route != NULL) r->path = route_strip(x->route, r->path);
+    const char *why = "another server could read the path in another way, and so get round a route; write it plainly";
+    int rc = http_path_normalize(&r->path, &r->arena, &why);
+    tenants_find(&x->gen->config->tenants, r->headers, &r->header_count, r->tenant, sizeof(r->tenant));
+    struct way w = rc == 0 ? way_of(x, r->path) : (struct way){ .path = r->path };
+    if (rc == PERILUNE_ERR_NOMEM) {
+        exchange_fail(x, FAILURE_NO_MEMORY, "out of memory");
+        return false;
+    }
+    if (rc != 0 || is_ambiguous(x, &w, r->path)) {
+        exchange_fail(x, FAILURE_INVALID_REQUEST, why);
+        return false;
+    }
+    x->route = w.route;
+    x->dialect = w.dialect;
+    r->path = w.path;
+    *wrong_method = w.wrong_method;
+    return true;
 }
 
 /* Takes gzip and the like off the body.  Returns false after having failed x. */
@@ -449,16 +491,11 @@ void exchange_begin(struct exchange *x, struct buf *body) {
     const struct config *c = x->gen->config;
     const struct request *r = x->req;
     bool wrong_method = false;
-    choose_route(x, &wrong_method);
-    x->dialect = dialect_find(x->req->path);
+    if (!choose_route(x, &wrong_method)) return;
     if (x->route == NULL && !wrong_method && answer_models(x)) return;
+    if (x->route == NULL && !wrong_method && !serve_unrouted(x)) return;
     if (wrong_method || (x->dialect != NULL && !slice_eq(r->method, SLICE("POST")))) {
         exchange_fail(x, FAILURE_METHOD, "this method is not allowed here; the header Allow says which one is");
-        return;
-    }
-    if (x->route == NULL && !serve_unrouted(x)) return;
-    if (x->dialect == NULL && config_path_climbs(x->req->path)) {
-        exchange_fail(x, FAILURE_INVALID_REQUEST, "the path has a segment '.' or '..'");
         return;
     }
     if (!take_body(x, body)) return;

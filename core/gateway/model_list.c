@@ -61,11 +61,11 @@ struct slice model_list_id(struct slice path) {
     return slice_starts(path, folder) ? slice_of(path.ptr + folder.len, path.len - folder.len) : SLICE("");
 }
 
-bool path_is_passed_on(struct slice path) {
-    /* With a slash at the end: all below. */
-    static const char *const known[] = { "/v1/responses", "/v1/responses/", "/v1/completions", "/v1/audio/",
-                                         "/v1/images/", "/v1/files", "/v1/files/", "/v1/batches", "/v1/batches/",
-                                         "/v1/models/" };
+bool path_is_openai(struct slice path) {
+    /* With a slash at the end: all below.  ORDER: boot.lua knows them, too. */
+    static const char *const known[] = { "/v1/chat/completions", "/v1/embeddings", "/v1/responses", "/v1/responses/",
+                                         "/v1/completions", "/v1/audio/", "/v1/images/", "/v1/files", "/v1/files/",
+                                         "/v1/batches", "/v1/batches/", "/v1/models/" };
     for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
         struct slice k = slice_str(known[i]);
         bool below = k.ptr[k.len - 1] == '/';

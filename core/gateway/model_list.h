@@ -12,7 +12,7 @@ void model_list_write_one(const struct config *c, struct slice id, struct buf *o
 /* The ID of /v1/models/ID; empty: another path. */
 struct slice model_list_id(struct slice path);
 
-/* Is this one of OpenAI's paths, which go on to an upstream although no route names them? */
-bool path_is_passed_on(struct slice path);
+/* Is this, letter for letter, one of OpenAI's paths, which go on to an upstream although no route names them? */
+bool path_is_openai(struct slice path);
 
 #endif

@@ -54,7 +54,7 @@ function M.compose(policies, last)
   return next
 end
 
--- What OpenAI's API has besides chat, each with all below it.  ORDER: model_list.c knows them, too.
+-- What OpenAI's API has besides chat, each with all below it.  ORDER: path_is_openai() knows them, too.
 local other_paths = {
   "/v1/responses", "/v1/completions", "/v1/embeddings", "/v1/audio", "/v1/images", "/v1/files", "/v1/batches",
   "/v1/models",

@@ -405,7 +405,10 @@ local function check_path(v)
   end
   local star = v:find("*", 1, true)
   if star and star < #v then return nil, ("may have a * only at its end, got %q"):format(v) end
-  return v
+  -- What stands before a * may end within a segment: with a letter behind it, that is no '.' or '..'.
+  local normal, problem = core.path_normal(star and v:sub(1, -2) .. "x" or v)
+  if not normal then return nil, ("%q cannot be asked for: %s"):format(v, problem) end
+  return star and normal:sub(1, -2) .. "*" or normal
 end
 
 local function check_method(v)
