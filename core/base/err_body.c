@@ -282,6 +282,17 @@ void err_body_inside_text(struct failure *f, const char *upstream, struct slice 
     inside(f, upstream, &s);
 }
 
+bool err_body_names(struct slice body, const char *const *words, unsigned count) {
+    struct said s = { .status = 0 };
+    struct json_doc d = { .nodes = NULL };
+    if (json_parse(&d, body, &(struct json_error){ 0 }) == 0) read_value(&d, 0, &s, 0);
+    json_deinit(&d);
+    struct slice text = s.param[0] ? slice_str(s.param) : body;
+    for (unsigned i = 0; i < count; i++)
+        if (memmem(text.ptr, text.len, words[i], strlen(words[i])) != NULL) return true;
+    return false;
+}
+
 bool err_body_is_openai(struct slice body) {
     struct json_doc d = { .nodes = NULL };
     bool good = json_parse(&d, body, &(struct json_error){ 0 }) == 0 && json_is(&d, 0, JSON_OBJECT);

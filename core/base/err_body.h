@@ -20,6 +20,10 @@ bool err_body_inside(struct failure *f, const char *upstream, const struct json_
 /* The same, of a text that is no JSON and was said to be an error. */
 void err_body_inside_text(struct failure *f, const char *upstream, struct slice text);
 
+/* Does the error complain of one of these fields?  Its own word for the field at fault decides; where it has none,
+ * any mention counts. */
+bool err_body_names(struct slice body, const char *const *words, unsigned count);
+
 /* Can a client of OpenAI read this body: {"error":{"message":"..."}}? */
 bool err_body_is_openai(struct slice body);
 

@@ -221,6 +221,7 @@ static void read_target(struct reader *r, uint32_t up, struct target *t) {
         return;
     }
     t->health = &e->health;
+    atomic_store(&t->health->refused_until_ms, 0); /* who reloads may have another server behind the name */
     unsigned n;
     const char **urls = list_of(r, up, "urls", &n);
     if (n > TARGET_URLS) complain(r, "upstreams.%s.url: more than %d base URLs", t->name, TARGET_URLS);

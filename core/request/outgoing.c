@@ -249,14 +249,15 @@ static struct source *make_call(const struct outgoing *o, struct blob *body, boo
     return c;
 }
 
-static bool asks_usage(const struct target *t) {
-    return !t->leave_usage && !atomic_load_explicit(&t->health->refused, memory_order_relaxed);
+static bool asks_usage(const struct services *v, const struct target *t) {
+    return !t->leave_usage &&
+           atomic_load_explicit(&t->health->refused_until_ms, memory_order_relaxed) <= loop_now(v->loop);
 }
 
 /* The call behind its reader, if its answer is one that we read. */
-static struct source *make_source(const struct outgoing *o, bool stream, bool keep_usage) {
+static struct source *make_source(const struct services *v, const struct outgoing *o, bool stream, bool keep_usage) {
     struct call_optional optional = { .len = 0 };
-    struct blob *bytes = bytes_of(o, stream && asks_usage(o->pool->target), &optional);
+    struct blob *bytes = bytes_of(o, stream && asks_usage(v, o->pool->target), &optional);
     bool has_bytes = o->body != NULL || o->request->raw != NULL;
     struct source *call = bytes != NULL || !has_bytes ? make_call(o, bytes, stream, &optional) : NULL;
     blob_put(bytes);
@@ -298,7 +299,7 @@ struct response *outgoing_start(struct services *v, const struct outgoing *o) {
     }
     struct response *r = response_new(&ro);
     outgoing_model_deinit(&model);
-    struct source *source = r ? make_source(o, stream, keep_usage) : NULL;
+    struct source *source = r ? make_source(v, o, stream, keep_usage) : NULL;
     if (source == NULL) {
         response_put(r);
         return NULL;

@@ -24,7 +24,8 @@
  * a connection cannot be made nothing was sent, so the next URL is tried at once.
  *
  * A request may have a part that the upstream need not understand (call_optional).  One
- * that refuses it is asked once more without it, and from then on without it at once.
+ * that refuses it is asked once more without it.  When that helps, the part was at fault and not
+ * the rest of the request: for an hour it is left out at once, or until a reload.
  *
  * cancel() and failures found inside a report of the transport are finished by deferred work:
  * no transport loses its exchange under its feet. */
@@ -44,6 +45,7 @@
 #define ERROR_BODY_MAX (64 * 1024) /* it is for people to read; what is longer is cut */
 #define DOWN_MS        5000 /* a base URL that refused rests this long */
 #define DECODE_STEP    512  /* bytes decoded at once: some of them can stand for megabytes */
+#define REFUSED_MS     (60 * 60 * 1000) /* how long an upstream is not asked again for what it refused */
 #define HEADERS_MAX    8192 /* bytes of upstream headers kept for policies; lines that do not fit are left out */
 
 /* -- Pool ----------------------------------------------------------------------- */
@@ -312,11 +314,29 @@ static void expect_coding(struct call *c) {
     headers_drop(&c->head, SLICE("content-encoding"));
 }
 
+/* All calls leave it out from now on; the first one says so. */
+static void remember_refusal(struct call *c) {
+    const struct target *t = c->pool->target;
+    struct log *log = c->pool->client->log;
+    uint64_t now = loop_now(call_loop(c));
+    uint64_t was = atomic_exchange_explicit(&t->health->refused_until_ms, now + REFUSED_MS, memory_order_relaxed);
+    if (was > now || log == NULL || !log_wants(log, PERILUNE_LOG_WARN)) return;
+    struct buf line;
+    buf_init(&line, 0);
+    log_begin(&line, PERILUNE_LOG_WARN, "the upstream refuses a part of requests that it need not understand: it is left "
+                                        "out for an hour (usage = \"leave\" saves the first try)");
+    log_str(&line, "upstream", slice_str(t->name));
+    log_str(&line, "part", slice_str(c->optional.words[0]));
+    log_end(log, PERILUNE_LOG_WARN, &line);
+    buf_deinit(&line);
+}
+
 void call_on_head_end(struct call *c) {
     c->phase = CALL_FIRST;
     c->phase_ms = loop_now(call_loop(c));
     watch_again(c);
     expect_coding(c);
+    if (c->without && c->status >= 200 && c->status < 300) remember_refusal(c);
 }
 
 /* The head said so; whatever becomes of the body, this is the answer. */
@@ -465,29 +485,9 @@ static bool try_next_url(struct call *c) {
 }
 
 static bool refuses_optional(const struct call *c) {
-    struct slice said = buf_get(&c->collected);
     if (c->optional.len == 0 || (c->status != 400 && c->status != 422)) return false;
-    for (size_t i = 0; i < sizeof(c->optional.words) / sizeof(*c->optional.words); i++) {
-        const char *word = c->optional.words[i];
-        if (memmem(said.ptr, said.len, word, strlen(word)) != NULL) return true;
-    }
-    return false;
-}
-
-/* All calls leave it out from now on; the first one says so. */
-static void remember_refusal(struct call *c) {
-    const struct target *t = c->pool->target;
-    struct log *log = c->pool->client->log;
-    if (atomic_exchange_explicit(&t->health->refused, true, memory_order_relaxed)) return;
-    if (log == NULL || !log_wants(log, PERILUNE_LOG_WARN)) return;
-    struct buf line;
-    buf_init(&line, 0);
-    log_begin(&line, PERILUNE_LOG_WARN, "the upstream refuses a part of requests that it need not understand: "
-                                        "it is left out from now on (usage = \"leave\" saves the first try)");
-    log_str(&line, "upstream", slice_str(t->name));
-    log_str(&line, "part", slice_str(c->optional.words[0]));
-    log_end(log, PERILUNE_LOG_WARN, &line);
-    buf_deinit(&line);
+    return err_body_names(buf_get(&c->collected), c->optional.words,
+                          sizeof(c->optional.words) / sizeof(*c->optional.words));
 }
 
 /* The same request once more, without what the upstream does not understand. */
@@ -503,10 +503,10 @@ static bool try_without_optional(struct call *c) {
     buf_put(&out, body.ptr + o.at + o.len, body.len - o.at - o.len);
     struct blob *without = blob_take(&out);
     if (without == NULL) return false; /* its refusal is an answer, too */
-    remember_refusal(c);
     blob_put(c->body);
     c->body = without;
     c->optional.len = 0;
+    c->without = true;
     c->status = 0;
     decoder_free(c->decoder);
     c->decoder = NULL;

@@ -40,7 +40,7 @@ void call_pool_deinit(struct call_pool *p); /* no call is left */
 void call_pool_close(struct call_pool *p, void (*empty)(void *ud), void *ud);
 
 /* A part of the body that the upstream need not understand.  When it answers 400 or 422 and
- * names one of the words, it is asked again without: with `instead` in place of these bytes. */
+ * complains of one of the words, it is asked again without: with `instead` in place of these bytes. */
 struct call_optional {
     size_t      at, len; /* len 0: there is none */
     const char *instead; /* static text */

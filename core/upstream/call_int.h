@@ -45,6 +45,7 @@ struct call {
     enum call_phase     phase;
     unsigned            url, tried;
     int                 status;
+    bool                without;    /* this is the second try, without the optional part */
     bool                unreadable; /* it is coded in a way that we do not know, or not as it says */
     bool                stream, whole, unread, verbatim, headed, paused, in_callback, cancelled, has_length;
     /* One allocation for the request's words: */

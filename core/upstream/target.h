@@ -23,7 +23,7 @@ struct target_health {
     atomic_uint_least64_t by_kind[FAILURE_KINDS]; /* the failures */
     atomic_uint_least64_t down_until_ms[TARGET_URLS]; /* after a connection failed; loop clock */
     atomic_uint           next_url;
-    atomic_bool           refused;    /* what a call may leave out (call_optional): it is left out from now on */
+    atomic_uint_least64_t refused_until_ms; /* what a call may leave out (call_optional) is left out; loop clock */
 };
 
 struct tls_context;

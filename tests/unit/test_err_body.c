@@ -53,6 +53,21 @@ TEST(what_is_no_json) {
     SAYS(400, "{\"error\":{\"error\":{\"error\":{\"error\":{\"error\":\"too deep\"}}}}}", "400 invalid_request_error upstream_status | upstream 'up' answered 400");
 }
 
+static bool names_options(const char *body) {
+    static const char *const words[] = { "stream_options", "include_usage" };
+    return err_body_names(slice_str(body), words, 2);
+}
+
+TEST(which_field_is_at_fault) {
+    CHECK(names_options("{\"error\":{\"message\":\"Unrecognized: stream_options\",\"param\":null}}"));
+    CHECK(names_options("{\"detail\":[{\"loc\":[\"body\",\"stream_options\",\"include_usage\"],\"msg\":\"no\"}]}"));
+    CHECK(names_options("{\"error\":{\"message\":\"no\",\"param\":\"stream_options\"}}"));
+    CHECK(names_options("unknown field include_usage"));
+    CHECK(!names_options("{\"error\":{\"message\":\"bad user (beside stream_options)\",\"param\":\"user\"}}"));
+    CHECK(!names_options("{\"error\":{\"message\":\"too long\"}}"));
+    CHECK(!names_options(""));
+}
+
 TEST(long_words_are_cut_at_a_character) {
     char body[700] = "{\"error\":\"";
     for (int i = 0; i < 200; i++) strcat(body, "\xe2\x82\xac"); /* 299 bytes fit: 99 of them */
