@@ -300,13 +300,21 @@ static int take_authority(struct parser *p, struct slice *target) {
     return p->authority.len > 0 && ends ? 0 : bad(p, "malformed host in the target");
 }
 
+/* TRACE asks for its own request back, and further on that has a key in it; IIS calls it TRACK.  Some servers take
+ * methods without regard to case, so what is only spelled otherwise is not passed on either. */
+static const char *refused_method(struct slice method) {
+    if (slice_eq_nocase(method, SLICE("CONNECT"))) return "CONNECT: this is no proxy";
+    bool echo = slice_eq_nocase(method, SLICE("TRACE")) || slice_eq_nocase(method, SLICE("TRACK"));
+    return echo ? "TRACE: requests are not sent back" : NULL;
+}
+
 /* The four forms of RFC 9112 3.2. */
 static int take_target(struct parser *p) {
     struct http_head *head = p->head;
     struct slice rest = head->target;
     int rc = 0;
-    if (slice_eq(head->method, SLICE("CONNECT")))
-        return refuse(p, HTTP_NOT_IMPLEMENTED, "CONNECT: this is no proxy");
+    const char *why = refused_method(head->method);
+    if (why != NULL) return refuse(p, HTTP_NOT_IMPLEMENTED, why);
     if (slice_eq(rest, SLICE("*"))) {
         head->path = rest;
         return slice_eq(head->method, SLICE("OPTIONS")) ? 0 : bad(p, "the target * is for OPTIONS");

@@ -38,7 +38,7 @@ enum {
     HTTP_BAD = -400,           /* malformed: see *why */
     HTTP_URI_TOO_LONG = -414,
     HTTP_HEAD_TOO_LARGE = -431,
-    HTTP_NOT_IMPLEMENTED = -501, /* a transfer coding other than chunked */
+    HTTP_NOT_IMPLEMENTED = -501, /* a transfer coding other than chunked; CONNECT, TRACE */
     HTTP_VERSION = -505,
 };
 

@@ -323,8 +323,8 @@ static void remember_refusal(struct call *c) {
     if (was > now || log == NULL || !log_wants(log, PERILUNE_LOG_WARN)) return;
     struct buf line;
     buf_init(&line, 0);
-    log_begin(&line, PERILUNE_LOG_WARN, "the upstream refuses a part of requests that it need not understand: it is left "
-                                        "out for an hour (usage = \"leave\" saves the first try)");
+    log_begin(&line, PERILUNE_LOG_WARN, "the upstream refuses a part of requests that it need not understand: it is "
+                                        "left out for an hour (usage = \"leave\" saves the first try)");
     log_str(&line, "upstream", slice_str(t->name));
     log_str(&line, "part", slice_str(c->optional.words[0]));
     log_end(log, PERILUNE_LOG_WARN, &line);

@@ -298,6 +298,9 @@ TEST(targets) {
     check_bad("GET http://u@a/ HTTP/1.1\r\n", HTTP_BAD, "malformed host in the target");
     check_bad("GET http://a/ HTTP/1.1\r\n\r\n", HTTP_BAD, "no Host");
     check_bad("CONNECT a:443 HTTP/1.1\r\n", HTTP_NOT_IMPLEMENTED, "CONNECT: this is no proxy");
+    check_bad("TRACE / HTTP/1.1\r\n", HTTP_NOT_IMPLEMENTED, "TRACE: requests are not sent back");
+    check_bad("trace / HTTP/1.1\r\n", HTTP_NOT_IMPLEMENTED, "TRACE: requests are not sent back");
+    check_bad("TRACK / HTTP/1.1\r\n", HTTP_NOT_IMPLEMENTED, "TRACE: requests are not sent back");
 }
 
 TEST(headers_with_one_value) {
