@@ -3,9 +3,10 @@
 --     { "fallback", upstreams = { "big", "spare", "local" }, timeout = 20 }
 --
 -- The next upstream gets the request when one fails in a way that another may
--- not: down, overloaded, out of quota, too slow.  An error that every upstream
--- would give (the request is not valid) goes to the client at once, and so does
--- a failure after the answer has begun: nothing can be taken back then.
+-- not: down, overloaded, too slow, an account without money or permission, a
+-- model that is gone or too small.  An error that every upstream would give (the
+-- request is not valid) goes to the client at once, and so does a failure after
+-- the answer has begun: nothing can be taken back then.
 --
 -- It calls the upstreams itself, so policies behind it in the list are not run.
 --
@@ -22,14 +23,37 @@ local spec = {
 }
 
 -- Not retryable at the upstream that said it, but another one has its own
--- account, models and context size.
-local elsewhere = {
-  invalid_api_key = true, permission_denied = true, insufficient_quota = true,
-  model_not_found = true, context_length_exceeded = true,
+-- account ...
+local account = { invalid_api_key = true, permission_denied = true, insufficient_quota = true }
+local account_status = { [401] = true, [402] = true, [403] = true }
+-- ... and its own models and context size.
+local model = { model_not_found = true, context_length_exceeded = true }
+local model_status = { [404] = true, [410] = true, [413] = true }
+
+-- Servers that have no code for it say it in words.
+local account_words = { "credit balance", "insufficient balance", "insufficient credit" }
+local model_words = {
+  "context length", "context_length", "context window", "context size", "maximum number of tokens",
+  "prompt is too long", "input is too long", "too many tokens", "longer than the model",
 }
 
-local function gives_up(err)
-  return not err.retryable and not (err.upstream and elsewhere[err.code])
+local function says(err, words)
+  if err.status ~= 400 and err.status ~= 422 then return false end
+  local text = err.message:lower()
+  for _, word in ipairs(words) do
+    if text:find(word, 1, true) then return true end
+  end
+  return false
+end
+
+local function goes_on(err, upstream)
+  if not err.upstream then return err.retryable end
+  if account[err.code] or account_status[err.status] or says(err, account_words) then
+    -- Else the account is the client's own, who is to hear of it: the next upstream may have a key of
+    -- the gateway's, which is not for those whose own was refused.
+    return not upstream:passes_client_key()
+  end
+  return err.retryable or model[err.code] or model_status[err.status] or says(err, model_words)
 end
 
 return function(given)
@@ -37,10 +61,11 @@ return function(given)
   return function(req)
     local last
     for i, name in ipairs(options.upstreams) do
-      local res, err = perilune.upstream(name):chat(req, { timeout = options.timeout })
+      local upstream = perilune.upstream(name)
+      local res, err = upstream:chat(req, { timeout = options.timeout })
       if res then return res end
       last = err
-      if gives_up(err) then break end
+      if not goes_on(err, upstream) then break end
       req:log("warn", "upstream failed", { upstream = name, code = err.code })
       -- Out of time, the next one could not answer either.
       if i < #options.upstreams and (req:time_left() or math.huge) <= 0 then break end

@@ -31,7 +31,7 @@ function M.attempt_end() return core.attempt_end() end
 
 function M.upstreams() return core.upstreams() end
 
---- An upstream's settings: name, model, models, urls, price; nil when there is none.
+--- An upstream's settings: name, model, models, urls, price, key; nil when there is none.
 --- boot.lua replaces it.
 ---@param name any
 ---@return table?

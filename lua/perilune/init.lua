@@ -187,6 +187,12 @@ end
 
 function upstream:health() return host.health(self.name) end
 
+--- Does it get the client's own key (key = "client")?
+function upstream:passes_client_key()
+  local settings = host.describe(self.name)
+  return settings ~= nil and settings.key ~= nil and settings.key.kind == "client"
+end
+
 --- Vectors for a list of texts, in order.
 function upstream:embed(list, opts)
   check.known("upstream:embed", opts, embed_options)

@@ -394,6 +394,10 @@ function Upstream:ask(body, opts) end
 ---@return perilune.Health?
 function Upstream:health() end
 
+--- Does it get the client's own key (`key = "client"`)?  Then errors about an account are the client's.
+---@return boolean
+function Upstream:passes_client_key() end
+
 -- -- shared values ----------------------------------------------------------------------
 
 --- Small values that all workers see and reloads keep; restarts do not.  All tables
@@ -1528,7 +1532,7 @@ function cost.shorten(req, next, policy, work) end
 ---@field body? string|table   instead: the body of an answer that does not stream
 ---@field breaks? true|table   the answer breaks off behind its pieces: true, the upstream ends it; a table, as
 ---                            perilune.error{...} takes it: the connection fails so
----@field upstream? table      settings as in the configuration: price, model, models, urls
+---@field upstream? table      settings as in the configuration: price, model, models, urls, key = "client"
 
 --- What a scripted upstream remembers of one call.
 ---@class perilune.Call

@@ -50,7 +50,7 @@ local M = {}
 ---@field body? string|table   instead: the body of an answer that does not stream
 ---@field breaks? true|table   the answer breaks off behind its pieces: true, the upstream ends it; a table, as
 ---                            perilune.error{...} takes it: the connection fails so
----@field upstream? table     settings as in the configuration: price, model, models, urls
+---@field upstream? table     settings as in the configuration: price, model, models, urls, key = "client"
 
 ---@class perilune.Call  what a scripted upstream remembers of one call
 ---@field upstream string
@@ -669,7 +669,7 @@ local function fake_describe(name)
   if not entry then return nil end
   local settings = type(entry.script) == "table" and entry.script.upstream or {}
   return { name = name, model = settings.model, models = settings.models or {}, urls = settings.urls or {},
-           price = settings.price or {} }
+           price = settings.price or {}, key = settings.key == "client" and { kind = "client" } or nil }
 end
 
 local fakes = { describe = fake_describe, call = fake_call, fetch = fake_fetch, upstreams = fake_upstreams, health = fake_health }

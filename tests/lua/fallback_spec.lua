@@ -35,6 +35,43 @@ t.test("an upstream's own account or limits are not another's", function()
   end
 end)
 
+t.test("servers without codes for them say it by status or in words", function()
+  local said = {
+    { 401, "Unauthorized" }, { 402, "Insufficient Balance" }, { 403, "region not supported" },
+    { 404, "model \"m1\" not found" }, { 410, "model retired" }, { 413, "too large for the model" },
+    { 400, "This model's maximum context length is 4096 tokens" }, { 400, "prompt is too long: 9 tokens > 8 maximum" },
+    { 422, "exceeds the context window" }, { 400, "Your credit balance is too low" },
+  }
+  for _, e in ipairs(said) do
+    t.upstream("a", { status = e[1], text = e[2] })
+    t.upstream("b", { text = "B" })
+    t.equal(t.run("fallback", two, t.request("hi")):text(), "B", e[2])
+  end
+end)
+
+t.test("what is wrong with the client's own account is for the client", function()
+  for _, e in ipairs{ { status = 401 }, { status = 402 }, { status = 403 }, { error = { code = "invalid_api_key" } },
+                      { error = { code = "insufficient_quota" } } } do
+    e.upstream = { key = "client" }
+    t.upstream("a", e)
+    t.upstream("b", { text = "B" })
+    local res, err = t.run("fallback", two, t.request("hi"))
+    t.equal(res, nil)
+    t.equal(err.upstream, "a")
+    t.equal(#t.calls("b"), 0)
+  end
+  t.upstream("a", { status = 404, upstream = { key = "client" } })
+  t.upstream("b", { text = "B" })
+  t.equal(t.run("fallback", two, t.request("hi")):text(), "B")
+end)
+
+t.test("the words count where a status leaves it open, and are not looked for elsewhere", function()
+  t.upstream("a", { status = 418, text = "no context length" })
+  t.upstream("b", { text = "B" })
+  t.equal(t.run("fallback", two, t.request("hi")), nil)
+  t.equal(#t.calls("b"), 0)
+end)
+
 t.test("when all fail, the last error is the answer", function()
   t.upstream("a", { status = 503 })
   t.upstream("b", { error = { code = "rate_limit_exceeded", retry_after = 7 } })
