@@ -20,6 +20,15 @@
  * wait as long as it takes.  Functions of hooks, which one turn of the loop may call thousands
  * of times, have it together in a turn.
  *
+ * Nor may a neighbour meet one such stretch after the other.  Behind a turn of the loop that was long
+ * (LONG_US) the worker rests as long as it took: tasks that had a long stretch wait, one runs at a
+ * time, and what else could begin in a long turn begins in the next (task_go_on()).
+ *
+ *     I/O | A: 8 ms | I/O, short tasks ... 8 ms | B: 6 ms | I/O, short tasks ... 6 ms | A ...
+ *
+ * What fails is answered later (exchange.c), and functions of finally, behind which nobody waits,
+ * share a tenth of the worker's time (earn_finally()).
+ *
  * No hook runs inside of C.  C that works long asks state_has_time() in its loops, and when
  * the slice is over by then, the hook fires at the next bytecode.  For the rest (one call on a
  * large string takes milliseconds, and HOOK_COUNT bytecodes are hundreds of calls) it fires
@@ -52,6 +61,11 @@
 #define SLICE_CAP_US 5000 /* see charge() */
 #define MARK_US      200
 #define EARN_PART    10   /* a tenth of the time */
+#define LONG_US      3000 /* a stretch or a turn that neighbours notice */
+#define REST_TIMES   1    /* the worker rests as long as a long turn took, */
+#define REST_MAX_US  100000 /* and not longer */
+#define FINALLY_US   1000 /* for functions of finally, however much others took */
+#define GREEDY_PART  8    /* of limits.memory: who has grown by that waits for the collector */
 #define REPRIEVE_US  5000
 #define RESERVE_PART 5    /* of limits.cpu_ms: what an attempt leaves for the rest */
 #define LEAST_US     1000 /* with less nobody begins anything */
@@ -112,9 +126,28 @@ static uint64_t attempt_left(const struct state *s, const struct budget *b) {
 
 /* Of what a stretch may take in one go. */
 static uint64_t block_left(const struct state *s, const struct budget *b) {
-    if (s->limits.block_us == 0) return UINT64_MAX;
+    uint64_t most = b->block_us ? b->block_us : s->limits.block_us;
+    if (most == 0) return UINT64_MAX;
     uint64_t taken = s->time.run.in_hook ? b->turn_us : 0;
-    return s->limits.block_us > taken ? s->limits.block_us - taken : 0;
+    return most > taken ? most - taken : 0;
+}
+
+/* Functions of finally run when the answer was sent: nobody waits for them, and nothing makes a client
+ * wait for what they take.  So all of a worker share a tenth of its time, and what they saved up to block_ms. */
+static void earn_finally(struct state *s, uint64_t now) {
+    uint64_t most = s->limits.block_us ? s->limits.block_us : UINT64_MAX / 2;
+    uint64_t more = (now - s->time.finally_at_us) / EARN_PART;
+    s->time.finally_us = more < most - s->time.finally_us ? s->time.finally_us + more : most;
+    s->time.finally_at_us = now;
+}
+
+uint64_t budget_finally_left(struct state *s) {
+    earn_finally(s, loop_hrtime_us());
+    return s->time.finally_us > FINALLY_US ? s->time.finally_us : FINALLY_US;
+}
+
+void budget_finally_took(struct state *s, uint64_t us) {
+    s->time.finally_us = s->time.finally_us > us ? s->time.finally_us - us : 0;
 }
 
 void budget_reprieve(struct state *s, struct budget *b) {
@@ -184,6 +217,27 @@ static void charge_memory(const struct state *s, struct budget *b) {
     b->memory -= b->memory < less ? b->memory : less;
 }
 
+/* What this turn took, of all requests; a long one makes the worker rest. */
+static void add_to_turn(struct state *s, uint64_t now, uint64_t took) {
+    uint64_t turn = loop_now(s->loop);
+    if (turn != s->time.turn_ms) s->time.turn_us = 0;
+    s->time.turn_ms = turn;
+    s->time.turn_us += took;
+    if (s->time.turn_us < LONG_US) return;
+    uint64_t rest = s->time.turn_us * REST_TIMES, until = now + (rest < REST_MAX_US ? rest : REST_MAX_US);
+    if (until > s->time.rest_until_us) s->time.rest_until_us = until;
+}
+
+bool budget_turn_is_full(const struct state *s) {
+    return !s->loop->is_virtual && s->time.turn_us >= LONG_US && s->time.turn_ms == loop_now(s->loop);
+}
+
+bool budget_must_rest(const struct state *s, const struct budget *b) {
+    if (s->loop->is_virtual) return false; /* time does not pass there by itself */
+    if (b->runs_long && loop_hrtime_us() < s->time.rest_until_us) return true;
+    return deferred_is_waiting(&s->memory.collect) && b->memory > s->limits.memory / GREEDY_PART && !is_free(s, b);
+}
+
 /* The first two slices are not charged more than SLICE_CAP_US: what is longer may be work of
  * ours, like copying a large body.  What hooks leave in memory is not charged at all, because
  * the collector frees it in somebody else's stretch. */
@@ -202,6 +256,9 @@ static uint64_t charge(struct state *s, uint64_t now) {
         charge_memory(s, b);
     }
     b->used_us += charged;
+    b->took_us += took;
+    if (took >= LONG_US) b->runs_long = true;
+    add_to_turn(s, now, took);
     if (!is_free(s, b) && b->used_us > s->limits.cpu_us + b->earned_us) condemn(b, BUDGET_TEXT);
     return took;
 }

@@ -16,12 +16,15 @@ struct budget {
     unsigned    refs;
     bool        trusted;      /* no limits */
     bool        reprieved;    /* budget_reprieve() was used */
+    bool        runs_long;    /* had a long stretch: waits while the worker rests */
     unsigned    long_slices;  /* see charge() */
     uint64_t    used_us;      /* CPU time: slices of coroutines, hooks, and the C functions both call */
+    uint64_t    took_us;      /* the same, with what is not charged */
     uint64_t    earned_us;    /* CPU time that came to limits.cpu_ms while an answer took its time */
     uint64_t    hook_ended_us;
     uint64_t    turn_ms;      /* the turn of the loop in which a hook ran last */
     uint64_t    turn_us;      /* what hooks took in it */
+    uint64_t    block_us;     /* instead of limits.block_us, for finally; 0: that */
     size_t      memory;       /* bytes of the Lua state grown since it began */
     unsigned    calls, open_calls; /* made so far, to upstreams and by fetch; of these not over yet */
     const char *killed;       /* why it must not go on; static text */
@@ -71,6 +74,14 @@ bool budget_attempt_end(struct state *s);
 
 /* A condemned request cleans up (finally): a few milliseconds more, once. */
 void budget_reprieve(struct state *s, struct budget *b);
+/* What functions of finally may take now, of what the worker has for all of them; and that they took it. */
+uint64_t budget_finally_left(struct state *s);
+void budget_finally_took(struct state *s, uint64_t us);
+
+/* Has this turn of the loop been long?  Then whatever can wait begins in the next one. */
+bool budget_turn_is_full(const struct state *s);
+/* Must the request of b wait, because the worker rests from a long stretch, or collects what it left? */
+bool budget_must_rest(const struct state *s, const struct budget *b);
 /* The running request must not go on; the first reason stays. */
 void budget_condemn(struct state *s, const char *why);
 

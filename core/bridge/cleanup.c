@@ -10,9 +10,10 @@
  * The list is in the registry because the handle of the request is not kept alive by anybody; a
  * function that refers to its request makes a cycle, which ends with the request.
  *
- * Each function runs protected: one that throws is logged and the others run.  They have an account of their own,
- * since a policy that is cleaned up after may have used up the other: CLEANUP_US for all of a request, and
- * LEAST_US for each, whatever those before it used.  Like all hooks they cannot wait. */
+ * Each function runs protected: one that throws is logged and the others run.  They have an account of
+ * their own, since a policy that is cleaned up after may have used up the other: CLEANUP_US for all of a
+ * request, less when the worker's share for finally is used up (budget.c), and LEAST_US for each, whatever
+ * those before it used.  Like all hooks they cannot wait. */
 #include "bridge/cleanup.h"
 
 #include "bridge/budget.h"
@@ -118,11 +119,13 @@ void cleanup_run(struct request *r, const struct outcome *o) {
     if (r->cleanup_ref == 0) return;
     struct state *s = r->state;
     struct run run = { .r = r, .outcome = o };
-    uint64_t left = CLEANUP_US;
+    uint64_t left = budget_finally_left(s);
+    if (left > CLEANUP_US) left = CLEANUP_US;
     state_call(s, count, &run, NULL, 0);
     for (run.which = run.count; run.which > 0; run.which--) {
         allow(s, r->cleanup_budget, left);
         uint64_t took = call_one(s, &run);
+        budget_finally_took(s, took);
         left = left > took + LEAST_US ? left - took : LEAST_US;
     }
     state_ref_drop(s, r->cleanup_ref);

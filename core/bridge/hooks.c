@@ -197,8 +197,13 @@ void hooks_finally(struct response *r, const struct outcome *o) {
     struct hooks *h = response_lua(r)->hooks;
     if (!h->has_finally) return;
     h->broken = false;
-    budget_reprieve(response_lua(r)->state, h->budget);
+    struct state *s = response_lua(r)->state;
+    uint64_t before = h->ran_us;
+    budget_reprieve(s, h->budget);
+    h->budget->block_us = budget_finally_left(s);
+    h->budget->turn_us = 0;
     hooks_protect(h, run_finally, &(struct run){ .h = h, .outcome = o });
+    budget_finally_took(s, h->ran_us - before);
 }
 
 /* -- What policies call ---------------------------------------------------------------------------- */

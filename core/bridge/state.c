@@ -4,7 +4,9 @@
  * bytes, and refuses when the running request has grown too much: half of the limit is
  * the most one request may hold, so that a greedy one dies before its neighbours notice.
  * Refusing raises "not enough memory" inside Lua; because a policy could swallow
- * that with pcall, the task is condemned as well (see state_check).
+ * that with pcall, the task is condemned as well (see state_check).  From a quarter of the limit on
+ * the collector runs in steps, one in a turn of the loop, while the greedy wait (budget.c); all at
+ * once, which takes as long as a block, only when the limit is reached.
  *
  * Time.  budget.c: slices, one account for a request, a hook that ends both.
  * Hooks do not stop compiled code, so policies are loaded with the JIT off
@@ -144,25 +146,22 @@ static int collect_all(lua_State *L, void *ud) {
     return 0;
 }
 
-void state_collect_early(struct state *s) {
-    if (s->limits.memory == 0 || s->memory.used < s->limits.memory / 4) return;
-    if (s->memory.used < s->memory.collected_at + s->limits.memory / 8) return;
-    state_call(s, collect_all, NULL, NULL, 0);
-    s->memory.collected_at = s->memory.used;
-}
+#define GC_STEP_KB 64   /* some tenths of a millisecond */
+#define GC_TURN_US 1000 /* in a turn of the loop */
+#define GC_CYCLES  2    /* one that was under way had already marked the garbage as alive */
 
-#define GC_STEP_KB 512 /* some tenths of a millisecond */
-
-static int step_once(lua_State *L, void *ud) {
+static int step_a_while(lua_State *L, void *ud) {
     struct state *s = ud;
-    if (lua_gc(L, LUA_GCSTEP, GC_STEP_KB) != 0) s->memory.cycles++;
+    uint64_t end = loop_hrtime_us() + GC_TURN_US;
+    while (s->memory.cycles < GC_CYCLES && loop_hrtime_us() < end)
+        if (lua_gc(L, LUA_GCSTEP, GC_STEP_KB) != 0) s->memory.cycles++;
     return 0;
 }
 
 static void collect_step(struct deferred *j) {
     struct state *s = container_of(j, struct state, memory.collect);
-    bool failed = state_call(s, step_once, s, NULL, 0) != 0; /* no memory: the next cycle comes by itself */
-    if (!failed && s->memory.cycles < 2) { /* a cycle that was under way had already marked the garbage as alive */
+    bool failed = state_call(s, step_a_while, s, NULL, 0) != 0; /* no memory: the next cycle comes by itself */
+    if (!failed && s->memory.cycles < GC_CYCLES) {
         loop_next(s->loop, j, collect_step);
         return;
     }
@@ -176,6 +175,17 @@ void state_collect_soon(struct state *s) {
     state_ref(s);
     s->memory.cycles = 0;
     loop_next(s->loop, &s->memory.collect, collect_step);
+}
+
+void state_collect_early(struct state *s) {
+    if (s->limits.memory == 0 || s->memory.used < s->limits.memory / 4) return;
+    if (s->memory.used < s->memory.collected_at + s->limits.memory / 8) return;
+    if (s->memory.used < s->limits.memory) {
+        state_collect_soon(s);
+        return;
+    }
+    state_call(s, collect_all, NULL, NULL, 0);
+    s->memory.collected_at = s->memory.used;
 }
 
 int state_ref_new(lua_State *L) { return luaL_ref(L, LUA_REGISTRYINDEX); }
@@ -247,6 +257,7 @@ int state_new(struct state **out, struct loop *loop, struct log *log, struct sha
     *s = (struct state){ .refs = 1, .loop = loop, .log = log, .shared = shared, .limits = *limits,
                          .services = { .loop = loop, .high_water = limits->high_water } };
     list_init(&s->ready);
+    list_init(&s->resting);
     pool_init(&s->memory.pool, POOL_SIZE);
     s->L = lua_newstate(allocate, s);
     if (s->L == NULL) {
@@ -292,6 +303,7 @@ void state_put(struct state *s) {
     task_drop_spares(s);
     deferred_cancel(&s->run_soon);
     deferred_cancel(&s->run_next);
+    timer_stop(s->loop, &s->rest);
     lua_close(s->L);
     json_deinit(&s->scratch_doc);
     buf_deinit(&s->decode);

@@ -57,6 +57,9 @@ struct state_time {
     unsigned            quick_looks;
     size_t              steps;      /* since state_pay() looked at the clock */
     int                 hook_count; /* bytecodes between two of its calls: see budget.c */
+    uint64_t            turn_ms, turn_us; /* a turn of the loop, and what stretches took in it */
+    uint64_t            rest_until_us; /* until then those wait that run long */
+    uint64_t            finally_us, finally_at_us; /* what functions of finally may take, and as of when */
 };
 
 struct state {
@@ -79,6 +82,8 @@ struct state {
     struct task        *running;
     struct list         ready;      /* tasks that could run, in the order in which they will */
     struct deferred     run_soon, run_next; /* task.c: who runs them, in this turn and the next */
+    struct list         resting;    /* tasks that could run, but wait: budget_must_rest() */
+    struct timer        rest;       /* runs them */
     struct task        *spare[64];  /* tasks that ended by themselves, to be used again */
     unsigned            spare_count;
     struct handles      handles;

@@ -20,7 +20,11 @@
  *
  * A yield without an op means that the hook ended a time slice: the task goes on
  * in the next turn of the loop, behind the others that could run, or, when its budget is
- * gone, ends here. */
+ * gone, ends here.  One that had a long stretch may have to rest first (budget.c):
+ *
+ *     running --slice over--> ready ---next turn---> running
+ *        ^  \--long stretch--> resting --timer--------^
+ *        +-- op_done() -- op --+                          a turn that is full: ready */
 #include "bridge/task.h"
 
 #include <assert.h>
@@ -141,9 +145,57 @@ void task_free(struct task *t) {
 
 void task_cancel(struct task *t) { task_free(t); }
 
-/* -- Running ------------------------------------------------------------------------ */
+/* -- Its turn ------------------------------------------------------------------------- */
 
 static void on_next(struct deferred *j);
+static void rest_over(struct timer *timer);
+
+static void make_ready(struct task *t) {
+    list_append(&t->state->ready, &t->ready);
+    loop_next(t->state->loop, &t->state->run_next, on_next);
+}
+
+/* Sees to it that those that rest go on.  The loop's clock may be as old as the stretch that was
+ * long.  Without memory for a timer they do not rest. */
+static void rest(struct state *s) {
+    uint64_t until_ms = s->time.rest_until_us / 1000 + 1, now_ms = loop_now(s->loop);
+    if (timer_start(s->loop, &s->rest, until_ms > now_ms ? until_ms - now_ms : 1, rest_over) == 0) return;
+    while (!list_is_empty(&s->resting)) {
+        struct task *t = container_of(s->resting.next, struct task, ready);
+        list_remove(&t->ready);
+        make_ready(t);
+    }
+}
+
+/* One after the other, as long as none of them is long again. */
+static void rest_over(struct timer *timer) {
+    struct state *s = state_ref(container_of(timer, struct state, rest));
+    while (!list_is_empty(&s->resting) && !budget_turn_is_full(s)) {
+        struct task *t = container_of(s->resting.next, struct task, ready);
+        if (budget_must_rest(s, t->budget)) break;
+        list_remove(&t->ready);
+        task_resume(t); /* may free t, and others */
+    }
+    if (!list_is_empty(&s->resting)) rest(s);
+    state_put(s);
+}
+
+static void resume_later(struct task *t) {
+    struct state *s = t->state;
+    if (!budget_must_rest(s, t->budget)) {
+        make_ready(t);
+        return;
+    }
+    list_append(&s->resting, &t->ready);
+    if (!timer_is_running(&s->rest)) rest(s);
+}
+
+void task_go_on(struct task *t) {
+    if (budget_turn_is_full(t->state) || budget_must_rest(t->state, t->budget)) resume_later(t);
+    else task_resume(t); /* may free t */
+}
+
+/* -- Running ------------------------------------------------------------------------ */
 
 /* Tasks that could run take turns: each has a slice, and all together have TURN_US in a turn of
  * the loop, so that fifty branches do not take the thread for fifty slices. */
@@ -151,10 +203,10 @@ static void run_ready(struct state *s) {
     uint64_t begin = loop_hrtime_us();
     unsigned n = 0;
     for (struct list *l = s->ready.next; l != &s->ready; l = l->next) n++;
-    while (n-- > 0 && !list_is_empty(&s->ready) && loop_hrtime_us() - begin < TURN_US) {
+    while (n-- > 0 && !list_is_empty(&s->ready) && loop_hrtime_us() - begin < TURN_US && !budget_turn_is_full(s)) {
         struct task *t = container_of(s->ready.next, struct task, ready);
         list_remove(&t->ready);
-        task_resume(t); /* may free t, and others; s lives, see the callers */
+        task_go_on(t); /* may free t, and others; s lives, see the callers */
     }
     if (!list_is_empty(&s->ready)) loop_next(s->loop, &s->run_next, on_next);
 }
@@ -171,12 +223,12 @@ static void on_next(struct deferred *j) {
     state_put(s);
 }
 
-static void make_ready(struct task *t) { list_append(&t->state->ready, &t->ready); }
-
 void task_start_soon(struct task *t) {
-    make_ready(t);
+    list_append(&t->state->ready, &t->ready);
     loop_soon(t->state->loop, &t->state->run_soon, on_soon);
 }
+
+/* -- Ending ------------------------------------------------------------------------- */
 
 /* What t threw, as a text on L.  Its own stack must not grow: a failed allocation may have been
  * that, and what a stack lacks it then raises in t, where nobody catches it. */
@@ -234,9 +286,7 @@ void task_resume(struct task *t) {
         state_collect_soon(s);
         failed(t);
     } else if (rc == LUA_YIELD) {
-        if (t->op != NULL) return;
-        make_ready(t);
-        loop_next(s->loop, &s->run_next, on_next);
+        if (t->op == NULL) resume_later(t);
     } else if (rc == 0) {
         t->returned = true;
         t->done(t, true); /* may free t */
@@ -282,7 +332,7 @@ void op_done(struct op *op) {
     t->op = NULL;
     assert(t->result == NULL);
     t->result = op;
-    task_resume(t); /* may free op and t */
+    task_go_on(t); /* may free op and t */
 }
 
 /* core.result(...): what the primitive brought, or, when it answered at once, its

@@ -35,7 +35,7 @@ struct task {
     bool          trying, attempt_over; /* see budget_attempt() */
     uint64_t      attempt_us; /* what the budget will have used when the attempt ends */
     struct request *request; /* borrowed; NULL in tests */
-    struct list   ready;    /* among the state's: used up its slice, or is to start */
+    struct list   ready;    /* among the state's ready or resting: used up its slice, or is to start */
     bool          returned; /* by itself: co can be used again */
     int           arguments;/* on co's stack for the first resume */
     /* Called once when it ends by itself: ok, results are on co's stack; else the
@@ -57,6 +57,8 @@ void task_branch(struct task *t, struct task *parent);
 bool task_own_budget(struct task *t, bool trusted);
 /* Starts or continues it; may call done, may free t. */
 void task_resume(struct task *t);
+/* The same, but later when this turn of the loop has been long, or the task has to wait for others. */
+void task_go_on(struct task *t);
 /* Starts it before the loop blocks again. */
 void task_start_soon(struct task *t);
 /* Stops what it waits for and forgets it; done is not called. t is freed. */

@@ -113,7 +113,7 @@ static void account(struct exchange *x, bool aborted) {
     uint64_t first = x->res ? x->res->first_us : 0;
     x->ttft_us = first > x->start_us ? first - x->start_us : 0;
     x->total_us = loop_hrtime_us() - x->start_us + 1;
-    if (x->task != NULL) x->policy_us = x->task->budget->used_us;
+    if (x->task != NULL) x->policy_us = x->task->budget->took_us;
     if (x->res != NULL) x->policy_us += response_hooks_us(x->res);
     gather(x, aborted, &facts);
     count(&x->w->metrics, &facts);
@@ -151,15 +151,20 @@ static void finish(struct exchange *x, bool aborted) {
 #define PENANCE_US     5000 /* CPU time of a failed policy that nobody minds */
 #define PENANCE_TIMES  5    /* of the CPU time that it took */
 #define PENANCE_MAX_MS 250
+#define PENANCE_ALL_MS 1000 /* of a worker, when many fail */
 
 /* A policy that fails after it took much of the worker is answered later, in proportion: a client that
- * asks again at once would otherwise leave its neighbours a turn of the loop between two such requests. */
+ * asks again at once would otherwise leave its neighbours a turn of the loop between two such requests.
+ * Several wait one after the other, or together they would leave as little. */
 static uint64_t penance_ms(const struct exchange *x, const struct failure *f) {
     bool own = f->kind == FAILURE_POLICY || f->kind == FAILURE_POLICY_BUDGET;
     if (!own || strcmp(f->code, failure_code(f->kind)) != 0) return 0; /* else a policy means it */
-    uint64_t took = (x->task ? x->task->budget->used_us : x->policy_us) + (x->res ? response_hooks_us(x->res) : 0);
-    uint64_t ms = took < PENANCE_US ? 0 : took * PENANCE_TIMES / 1000;
-    return ms < PENANCE_MAX_MS ? ms : PENANCE_MAX_MS;
+    uint64_t took = (x->task ? x->task->budget->took_us : x->policy_us) + (x->res ? response_hooks_us(x->res) : 0);
+    if (took < PENANCE_US) return 0;
+    uint64_t ms = took * PENANCE_TIMES / 1000, now = loop_now(x->w->loop), *until = &x->w->penance_until_ms;
+    *until = (*until > now ? *until : now) + (ms < PENANCE_MAX_MS ? ms : PENANCE_MAX_MS);
+    if (*until > now + PENANCE_ALL_MS) *until = now + PENANCE_ALL_MS;
+    return *until - now;
 }
 
 static void fail_now(struct exchange *x, const struct failure *f) {
@@ -262,8 +267,8 @@ static void on_policy_done(void *owner, const struct policy_result *result) {
     struct task *t = x->task;
     x->task = NULL;
     if (t != NULL) {
-        x->policy_us = t->budget->used_us;
-        histogram_record(&x->w->metrics.policy, t->budget->used_us);
+        x->policy_us = t->budget->took_us;
+        histogram_record(&x->w->metrics.policy, x->policy_us);
         task_free(t);
     }
     if (result->response != NULL) deliver(x, result->response);
@@ -289,7 +294,7 @@ static void call_upstream(struct exchange *x, const char *name) {
 static void run_policies(struct exchange *x, const struct policy_chain *chain) {
     x->task = policy_start(x->gen->state, chain, x->req, on_policy_done, x);
     if (x->task == NULL) exchange_fail(x, FAILURE_NO_MEMORY, "out of memory");
-    else task_resume(x->task); /* may end x */
+    else task_go_on(x->task); /* may end x */
 }
 
 /* -- Admission ----------------------------------------------------------------------------------- */

@@ -52,6 +52,7 @@ struct worker {
     struct calibration *calibration;  /* of all workers; borrowed. NULL: nothing is learned */
     struct metrics     metrics;
     struct list        exchanges;
+    uint64_t           penance_until_ms; /* until then policies that failed late wait with their answers */
     pthread_t          thread;
     bool               threaded, stopping;
 };

@@ -504,7 +504,7 @@ end
 
 local limits_schema = {
   body = size(16 * 2 ^ 20),
-  cpu_ms = count(50, 1, 60000), block_ms = count(15, 1, 60000),
+  cpu_ms = count(50, 1, 60000), block_ms = count(10, 1, 60000),
   calls = count(1000, 1, 2 ^ 20), open_calls = count(64, 1, 65536), fetches = count(256, 1, 65536),
   memory = size(64 * 2 ^ 20, 2 ^ 20),
   header_timeout = seconds(10), body_timeout = seconds(60), idle_timeout = seconds(75), send_timeout = seconds(60),

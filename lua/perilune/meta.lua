@@ -150,7 +150,7 @@ function Request:body() end
 --- or used up its time, the client left while next() waited.  This is the place for what must happen
 --- anyway: a counter that goes down again, a lock that is given back.  Runs behind the functions
 --- of res:finally(), the last one given first.  It may still use the request; it cannot wait; when it throws, that
---- is logged and the others run.  All functions of a request share 5 ms of CPU time, which
+--- is logged and the others run.  All functions of a request share 5 ms of CPU time (1 ms when those of others took much lately), which
 --- limits.cpu_ms does not count.  At most 32; one more throws.
 ---
 ---     local running = perilune.shared("running")

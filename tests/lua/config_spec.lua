@@ -23,7 +23,7 @@ t.test("an empty configuration has every default", function()
   t.equal({ c.upstreams, c.routes }, { {}, {} })
   t.equal(c.compress, { min_size = 1024, streams = false })
   t.equal(c.limits, {
-    body = 16777216, cpu_ms = 50, block_ms = 15, calls = 1000, open_calls = 64, fetches = 256, memory = 67108864,
+    body = 16777216, cpu_ms = 50, block_ms = 10, calls = 1000, open_calls = 64, fetches = 256, memory = 67108864,
     header_timeout_ms = 10000, body_timeout_ms = 60000, idle_timeout_ms = 75000, send_timeout_ms = 60000, request_timeout_ms = 600000,
     connections = 65536, keepalive_comment_ms = 15000, high_water = 262144, low_water = 65536,
   })

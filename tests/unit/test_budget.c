@@ -1,0 +1,221 @@
+/* test_budget.c -- who waits behind a long stretch, and what is left for functions of finally. */
+#include <lauxlib.h>
+#include <luajit.h>
+#include <time.h>
+
+#include "bridge/budget.h"
+#include "bridge/task.h"
+#include "unit.h"
+
+#define LONG_US 5000
+
+static const struct state_limits limits = { .cpu_us = 1000000, .block_us = 10000, .memory = 64u << 20 };
+
+struct world {
+    struct loop   loop;
+    struct state *state;
+    char          order[16]; /* a letter for each step of a task */
+};
+
+static void note(lua_State *L, struct world *w) {
+    size_t n = strlen(w->order);
+    CHECK(n + 1 < sizeof(w->order));
+    w->order[n] = luaL_checkstring(L, 1)[0];
+}
+
+static uint64_t cpu_us(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static struct world *world_of(lua_State *L) { return container_of(state_of(L)->loop, struct world, loop); }
+
+/* step(letter) */
+static int l_step(lua_State *L) {
+    note(L, world_of(L));
+    return 0;
+}
+
+/* work(letter): as a C function that cannot be interrupted. */
+static int l_work(lua_State *L) {
+    uint64_t end = cpu_us() + LONG_US;
+    note(L, world_of(L));
+    while (cpu_us() < end) {}
+    return 0;
+}
+
+struct actor {
+    const char  *code;
+    struct task *task;
+    bool         over, ok;
+};
+
+static void on_done(struct task *t, bool ok) {
+    struct actor *a = t->owner;
+    a->over = true;
+    a->ok = ok;
+}
+
+static int load(lua_State *L, void *ud) {
+    struct actor *a = ud;
+    CHECK_INT(luaL_loadstring(L, a->code), 0);
+    luaJIT_setmode(L, -1, LUAJIT_MODE_ALLFUNC | LUAJIT_MODE_OFF); /* no hook fires in compiled code */
+    lua_pushcfunction(L, l_work);
+    lua_pushcfunction(L, l_step);
+    a->task = task_new(L, 2);
+    a->task->done = on_done;
+    a->task->owner = a;
+    return 0;
+}
+
+static void world_open(struct world *w) {
+    char err[256];
+    *w = (struct world){ .order = "" };
+    CHECK_INT(loop_init(&w->loop), 0);
+    CHECK_INT(state_new(&w->state, &w->loop, NULL, NULL, &limits, err, sizeof(err)), 0);
+}
+
+static void begin(struct world *w, struct actor *a, const char *code) {
+    char err[256];
+    *a = (struct actor){ .code = code };
+    CHECK_INT(state_call(w->state, load, a, err, sizeof(err)), 0);
+    task_go_on(a->task);
+}
+
+static void run(struct world *w, struct actor *a) {
+    while (!a->over) uv_run(&w->loop.uv, UV_RUN_NOWAIT);
+    CHECK(a->ok);
+}
+
+/* The worker rests until release(), however long this test takes. */
+static void hold(struct world *w) {
+    CHECK(w->state->time.rest_until_us > 0);
+    w->state->time.rest_until_us += 60000000;
+}
+
+static void release(struct world *w) {
+    w->state->time.rest_until_us = 0;
+    timer_stop(&w->loop, &w->state->rest);
+    w->state->rest.fire(&w->state->rest);
+}
+
+static void world_close(struct world *w) {
+    loop_flush(&w->loop);
+    state_put(w->state);
+    loop_deinit(&w->loop);
+}
+
+#define LONG "local work, step = ... local sleep = require('perilune').sleep "
+#define SHORT "local work, step = ... "
+
+TEST_NOFAULT(behind_a_long_stretch_others_come_first) {
+    struct world w;
+    struct actor a, b, c;
+    world_open(&w);
+    begin(&w, &a, LONG "work('A') for _ = 1, 1e4 do end step('a')"); /* the hook ends its slice */
+    CHECK(!a.over && timer_is_running(&w.state->rest));
+    begin(&w, &b, SHORT "step('b')"); /* the turn is full */
+    CHECK(!b.over);
+    hold(&w);
+    run(&w, &b);
+    begin(&w, &c, SHORT "step('c')");
+    run(&w, &c);
+    CHECK_STR(w.order, "Abc");
+    release(&w);
+    run(&w, &a);
+    CHECK_STR(w.order, "Abca");
+    task_free(a.task);
+    task_free(b.task);
+    task_free(c.task);
+    world_close(&w);
+}
+
+TEST_NOFAULT(who_waits_for_something_in_between_rests_too) {
+    struct world w;
+    struct actor a, b;
+    world_open(&w);
+    begin(&w, &a, LONG "work('A') sleep(0) step('a')");
+    hold(&w);
+    while (list_is_empty(&w.state->resting)) uv_run(&w.loop.uv, UV_RUN_NOWAIT);
+    begin(&w, &b, SHORT "step('b')");
+    run(&w, &b);
+    CHECK_STR(w.order, "Ab");
+    release(&w);
+    run(&w, &a);
+    CHECK_STR(w.order, "Aba");
+    task_free(a.task);
+    task_free(b.task);
+    world_close(&w);
+}
+
+TEST_NOFAULT(of_several_that_run_long_one_runs_at_a_time) {
+    struct world w;
+    struct actor a, b;
+    world_open(&w);
+    begin(&w, &a, LONG "work('A') sleep(0) work('A')");
+    begin(&w, &b, LONG "work('B') sleep(0) work('B')");
+    while (!a.over || !b.over) {
+        size_t before = strlen(w.order);
+        uv_run(&w.loop.uv, UV_RUN_NOWAIT);
+        CHECK(strlen(w.order) <= before + 1); /* in a turn of the loop */
+    }
+    CHECK_INT(strlen(w.order), 4);
+    task_free(a.task);
+    task_free(b.task);
+    world_close(&w);
+}
+
+TEST_NOFAULT(a_task_that_rests_can_be_canceled) {
+    struct world w;
+    struct actor a;
+    world_open(&w);
+    begin(&w, &a, LONG "work('A') for _ = 1, 1e4 do end step('a')");
+    CHECK(!list_is_empty(&w.state->resting));
+    task_cancel(a.task);
+    CHECK(list_is_empty(&w.state->resting));
+    world_close(&w);
+    CHECK_STR(w.order, "A");
+}
+
+TEST_NOFAULT(what_is_not_charged_was_taken_all_the_same) {
+    struct world w;
+    struct actor a;
+    world_open(&w);
+    begin(&w, &a, LONG "work('A') work('A')");
+    CHECK(a.over && a.task->budget->took_us >= 2 * LONG_US);
+    CHECK(a.task->budget->used_us < 2 * LONG_US);
+    task_free(a.task);
+    world_close(&w);
+}
+
+/* The heap is over a quarter of its limit: steps of the collector, in which the greedy one waits. */
+TEST_NOFAULT(a_large_heap_is_collected_in_steps) {
+    struct world w;
+    struct actor a;
+    world_open(&w);
+    begin(&w, &a, LONG "local kept = {} for i = 1, 2.5e5 do kept[i] = { i } end step('a')");
+    for (int i = 0; i < 10000 && !a.over && !deferred_is_waiting(&w.state->memory.collect); i++)
+        uv_run(&w.loop.uv, UV_RUN_NOWAIT);
+    CHECK(!a.over && deferred_is_waiting(&w.state->memory.collect));
+    CHECK(budget_must_rest(w.state, a.task->budget));
+    run(&w, &a);
+    CHECK_STR(w.order, "a");
+    task_free(a.task);
+    while (deferred_is_waiting(&w.state->memory.collect)) uv_run(&w.loop.uv, UV_RUN_NOWAIT);
+    world_close(&w);
+}
+
+TEST_NOFAULT(functions_of_finally_share_the_worker_s_time) {
+    struct world w;
+    world_open(&w);
+    w.state->time.finally_us = limits.block_us;
+    w.state->time.finally_at_us = loop_hrtime_us();
+    CHECK_INT(budget_finally_left(w.state), limits.block_us); /* never more than one may take */
+    budget_finally_took(w.state, limits.block_us);
+    CHECK(budget_finally_left(w.state) >= 1000); /* a little is there for everybody */
+    budget_finally_took(w.state, 100 * limits.block_us);
+    w.state->time.finally_at_us -= 1000000;
+    CHECK_INT(budget_finally_left(w.state), limits.block_us); /* saved up again */
+    world_close(&w);
+}
