@@ -58,8 +58,9 @@ static const struct piece *main_piece(const struct event_reader *e) {
     for (unsigned i = 0; i < e->pieces.len; i++) {
         const struct piece *p = &e->pieces.items[i];
         bool empty = p->node != JSON_NONE && json_raw(&e->doc, p->node).len == 2;
-        if (p->kind != PIECE_END && !empty) return p;
-        if (first == NULL && p->kind != PIECE_END) first = p;
+        if (p->kind >= PIECE_END) continue;
+        if (!empty) return p;
+        if (first == NULL) first = p;
     }
     return first;
 }

@@ -6,12 +6,24 @@
  *
  * A lane is one text that is said over many events: that of a choice and a kind (its
  * text, its reasoning, the arguments of its second call).  Words and lines are whole in a
- * lane, however events cut them and whatever stands between: the unfinished one is held
- * back until the lane goes on, or is over.  A lane is over when its choice has ended,
- * or says something of another kind, or when the stream ends.  What it still holds is then put
- * into the event at hand, when that carries the lane before anything else of the choice, else into
- * an event of its own in front of it.  So kinds never overtake each other, and everything else in an event
- * (logprobs, usage, other choices) goes out once, where it stood.
+ * lane, however events cut them and whatever stands between, so a function sees the same
+ * pieces in a stream as in a whole answer.  The unfinished piece is held back until
+ *
+ *     the lane goes on            it may be finished now, and goes out in that event
+ *     its JSON value is closed    arguments only: nothing follows that belongs to them, so a call is
+ *                                 complete before the next one begins
+ *     its choice ends             in the event with the end, if that carries the lane, else in an event
+ *                                 of its own in front of it
+ *     the stream ends             in an event of its own
+ *
+ * Clients put each lane together for itself.  What one held back may therefore come behind pieces
+ * of another (the last word of the reasoning behind the text), but never behind the end of its choice;
+ * of several such, the one who spoke last goes first.  To give it out when another lane speaks would tear a word whose rest is yet
+ * to come, and a mask would see neither half.  Everything else in an event (usage, other choices)
+ * goes out once, where it stood.
+ *
+ * Log probabilities say the text again, token by token, and cannot be mapped: in a mapped answer they
+ * are null, whatever the functions did.
  *
  * One event is three steps: plan() sees which lanes give out what (C only, may fail for
  * memory); run_jobs() calls the functions, protected; send() writes and passes on.
@@ -29,14 +41,22 @@
 #define PIECES_MAX 4096 /* of one event; planning compares them with each other, and nothing interrupts it */
 #define HELD_KEPT 1024 /* bytes of a lane's buffer that stay although it is empty */
 
+/* Reads JSON as far as it takes to know where a value is closed. */
+struct value_end {
+    unsigned depth;
+    bool     in_string, escaped;
+};
+
 struct lane {
     enum piece_kind   kind;
     unsigned          choice, part;
     struct buf        held;  /* decoded, not handed to a function yet */
     size_t            gone;  /* bytes that were */
     struct piece_half half;
+    struct value_end  value; /* where the JSON value of arguments ends, as far as `gone` */
     bool              spoke; /* it had text */
     bool              ended; /* the functions for its end ran */
+    uint64_t          spoke_at; /* number of the event that it was last in */
     char              name[24]; /* of the member that it was last in */
 };
 
@@ -47,6 +67,7 @@ struct job {
     bool     complete; /* also what is unfinished */
     bool     ends;     /* and what the functions for the end add */
     bool     same;     /* what comes out is what stood there */
+    bool     drops;    /* null comes out, whatever stood there; it is of no lane */
     size_t   upto;     /* of all bytes of the lane, those that it may give out; an event may say more behind it */
     size_t   from, len; /* of what comes out, in `mapped` */
 };
@@ -63,6 +84,7 @@ struct mapper {
     unsigned          job_count, job_cap;
     struct piece_list pieces;
     struct json_doc   doc;
+    uint64_t          events;  /* so far */
     struct buf        common;  /* members for events of its own */
     struct buf        mapped;  /* what functions made of this event */
     struct buf        frame;
@@ -129,31 +151,16 @@ static struct job *add_job(struct mapper *m, const struct lane *l, uint32_t node
     return j;
 }
 
-/* What this event says about the choice of a lane, from one of its pieces on. */
-struct mention {
-    bool own;   /* the lane goes on: */
-    bool other; /* ahead of that, something that is not the lane's: the lane is over */
-    bool end;   /* the choice ends, wherever that stands */
-};
+enum fate { FATE_SILENT, FATE_GOES_ON, FATE_ENDS };
 
-/* Does the piece, of the lane's choice, leave the lane as it is? */
-static bool is_beside(const struct mapper *m, const struct lane *l, const struct piece *p) {
-    if (p->kind == PIECE_TOOL) return l->kind == PIECE_ARGUMENTS && p->part == l->part;
-    if (p->kind == PIECE_END) return false;
-    if (p->kind == PIECE_REASONING && l->kind == PIECE_REASONING) return true; /* the same under two names */
-    return json_raw(&m->doc, p->node).len == 2; /* "" beside each delta */
-}
-
-static struct mention mentions(const struct mapper *m, const struct lane *l, unsigned from) {
-    struct mention n = { 0 };
-    for (unsigned i = from; i < m->pieces.len && !(n.own && n.end); i++) {
+/* What becomes of the lane in this event, from one of its pieces on: which comes first? */
+static enum fate fate_of(const struct mapper *m, const struct lane *l, unsigned from) {
+    for (unsigned i = from; i < m->pieces.len; i++) {
         const struct piece *p = &m->pieces.items[i];
-        if (p->choice != l->choice) continue;
-        n.end |= p->kind == PIECE_END;
-        if (is_of(l, p)) n.own = true;
-        else if (!n.own && !is_beside(m, l, p)) n.other = true;
+        if (is_of(l, p)) return FATE_GOES_ON;
+        if (p->kind == PIECE_END && p->choice == l->choice) return FATE_ENDS;
     }
-    return n;
+    return FATE_SILENT;
 }
 
 /* The job gives out what the lane has now; complete: also half of a character. */
@@ -162,41 +169,63 @@ static void bound(struct lane *l, struct job *j) {
     j->upto = l->gone + buf_len(&l->held);
 }
 
-/* Lanes that are over with this event, before they have a place in it. */
+/* Something to give out in front of the event at hand, or behind the last one. */
+static void plan_front(struct mapper *m, struct lane *l) {
+    struct job *j = is_empty(l) && !wants_end(m, l) ? NULL : add_job(m, l, JSON_NONE);
+    if (j == NULL) return;
+    j->complete = true;
+    j->ends = wants_end(m, l);
+    bound(l, j);
+}
+
+/* Who spoke last goes first: clients that show a part at a time have that one open. */
+static void sort_fronts(struct mapper *m) {
+    for (unsigned i = 1; i < m->job_count; i++) {
+        struct job j = m->jobs[i];
+        unsigned at = i;
+        for (; at > 0 && m->lanes[m->jobs[at - 1].lane].spoke_at < m->lanes[j.lane].spoke_at; at--)
+            m->jobs[at] = m->jobs[at - 1];
+        m->jobs[at] = j;
+    }
+}
+
+/* Lanes whose choice ends with this event, and that have no place in it. */
 static void plan_fronts(struct mapper *m) {
     unsigned count = m->lane_count; /* those that this event makes have nothing to give */
     for (unsigned i = 0; i < count && m->error == 0; i++) {
         struct lane *l = &m->lanes[i];
-        if (is_empty(l) && !wants_end(m, l)) continue;
-        struct mention n = mentions(m, l, 0);
-        if (!n.other) continue;
-        bool ends = n.end && !n.own && wants_end(m, l);
-        if (is_empty(l) && !ends) continue;
-        struct job *j = add_job(m, l, JSON_NONE);
-        if (j == NULL) return;
-        j->complete = true;
-        j->ends = ends;
-        bound(l, j);
+        if (fate_of(m, l, 0) == FATE_ENDS) plan_front(m, l);
     }
+    sort_fronts(m);
 }
 
 static void plan_piece(struct mapper *m, unsigned at, bool whole) {
     const struct piece *p = &m->pieces.items[at];
     struct lane *l = lane_of(m, p);
     if (l == NULL) return;
-    struct mention n = mentions(m, l, at + 1);
     struct job *j = add_job(m, l, p->node);
     if (j == NULL) return;
     j->same = is_empty(l);
-    j->complete = n.other || (whole && !n.own);
+    enum fate fate = fate_of(m, l, at + 1);
+    j->complete = fate == FATE_ENDS || (whole && fate == FATE_SILENT);
     size_t before = buf_len(&l->held);
     piece_decode(&m->doc, p->node, &l->half, &l->held);
-    l->spoke |= buf_len(&l->held) > before;
-    j->ends = !n.own && (whole || n.end) && wants_end(m, l);
+    if (buf_len(&l->held) > before) {
+        l->spoke = true;
+        l->spoke_at = m->events;
+    }
+    j->ends = j->complete && wants_end(m, l);
     struct slice name = slice_trim(json_plain(&m->doc, p->name));
     slice_copy(l->name, sizeof(l->name), name);
     bound(l, j);
     if (m->error == 0) m->error = l->held.error;
+}
+
+/* Log probabilities tell what a lane says, before it was mapped. */
+static void plan_drop(struct mapper *m, const struct piece *p) {
+    if (json_type(&m->doc, p->node) == JSON_NULL) return;
+    struct job *j = add_job(m, m->lanes, p->node);
+    if (j != NULL) j->drops = true;
 }
 
 /* A large buffer that hardly holds anything any more. */
@@ -227,7 +256,8 @@ static void plan(struct mapper *m, bool whole) {
     if (m->error == 0) plan_fronts(m);
     for (unsigned i = 0; i < m->pieces.len && m->error == 0; i++) {
         enum piece_kind kind = m->pieces.items[i].kind;
-        if (kind < PIECE_KINDS && (m->kinds & 1u << kind)) plan_piece(m, i, whole);
+        if (kind == PIECE_LOGPROBS) plan_drop(m, &m->pieces.items[i]);
+        else if (kind < PIECE_KINDS && (m->kinds & 1u << kind)) plan_piece(m, i, whole);
     }
     weigh(m);
 }
@@ -235,15 +265,8 @@ static void plan(struct mapper *m, bool whole) {
 /* The stream is over: all that is held. */
 static void plan_rest(struct mapper *m) {
     m->job_count = 0;
-    for (unsigned i = 0; i < m->lane_count && m->error == 0; i++) {
-        struct lane *l = &m->lanes[i];
-        if (is_empty(l) && !wants_end(m, l)) continue;
-        struct job *j = add_job(m, l, JSON_NONE);
-        if (j == NULL) return;
-        j->complete = true;
-        j->ends = wants_end(m, l);
-        bound(l, j);
-    }
+    for (unsigned i = 0; i < m->lane_count && m->error == 0; i++) plan_front(m, &m->lanes[i]);
+    sort_fronts(m);
 }
 
 /* -- Words and lines --------------------------------------------------------------------- */
@@ -294,10 +317,33 @@ static size_t line_len(struct slice s, bool all, bool *is_piece) {
     return nl ? (size_t)(nl - s.ptr) : all ? s.len : 0;
 }
 
-static size_t next_len(const struct mapper *m, struct slice s, bool all, bool *is_piece) {
+/* The length of what s begins with up to the end of a JSON value. 0: none ends in s. */
+static size_t value_len(struct value_end *v, struct slice s) {
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+        bool was_string = v->in_string;
+        if (v->escaped) v->escaped = false;
+        else if (c == '"') v->in_string = !v->in_string;
+        else if (v->in_string) v->escaped = c == '\\';
+        else if (c == '{' || c == '[') v->depth++;
+        else if ((c == '}' || c == ']') && v->depth > 0) v->depth--;
+        bool closes = c == '}' || c == ']' || (c == '"' && was_string);
+        if (closes && v->depth == 0 && !v->in_string) return i + 1;
+    }
+    return 0;
+}
+
+/* The length of the piece or separator that s, of the lane, begins with.  0: it may go on. */
+static size_t next_len(const struct mapper *m, struct lane *l, struct slice s, bool all, bool *is_piece) {
     *is_piece = true;
     if (m->by == UNIT_EVENT) return s.len;
-    return m->by == UNIT_LINE ? line_len(s, all, is_piece) : word_len(s, all, is_piece);
+    size_t len = m->by == UNIT_LINE ? line_len(s, all, is_piece) : word_len(s, all, is_piece);
+    if (l->kind != PIECE_ARGUMENTS) return len;
+    struct value_end v = l->value;
+    size_t closed = value_len(&v, len > 0 ? slice_of(s.ptr, len) : s);
+    if (closed > 0) len = closed;
+    if (len > 0) value_len(&l->value, slice_of(s.ptr, len));
+    return len;
 }
 
 /* -- Functions ------------------------------------------------------------------------------ */
@@ -349,7 +395,7 @@ static void run_pieces(lua_State *L, struct mapper *m, struct job *j) {
     while (j->upto > l->gone) {
         struct slice s = slice_of(buf_get(&l->held).ptr, j->upto - l->gone);
         bool is_piece;
-        size_t len = next_len(m, s, j->complete, &is_piece);
+        size_t len = next_len(m, l, s, j->complete, &is_piece);
         if (len == 0) {
             j->same = false;
             return;
@@ -364,6 +410,7 @@ static void run_pieces(lua_State *L, struct mapper *m, struct job *j) {
         l->gone += len;
     }
     j->same &= l->half.len == 0;
+    if (j->complete) l->value = (struct value_end){ 0 };
 }
 
 /* What each function for the end adds, seen by the maps behind it. */
@@ -406,6 +453,7 @@ static int run_jobs(lua_State *L, void *ud) {
     luaL_checkstack(L, STACK + 8, NULL);
     for (unsigned i = 0; i < m->job_count; i++) {
         struct job *j = &m->jobs[i];
+        if (j->drops) continue;
         j->from = buf_len(&m->mapped);
         run_pieces(L, m, j);
         if (j->ends) run_ends(L, m, j);
@@ -458,7 +506,8 @@ static void rebuild(struct mapper *m, bool frame, struct event *out) {
         const struct job *j = &m->jobs[i];
         if (j->node == JSON_NONE) continue;
         buf_put(&m->frame, text + at, m->doc.nodes[j->node].start - at);
-        json_write_string(&m->frame, result_of(m, j));
+        if (j->drops) buf_puts(&m->frame, "null");
+        else json_write_string(&m->frame, result_of(m, j));
         at = m->doc.nodes[j->node].end;
     }
     buf_put(&m->frame, text + at, m->doc.text.len - at);
@@ -540,6 +589,7 @@ enum flow mapper_event(struct hooks *h, const struct event *ev) {
     struct mapper *m = h->mapper;
     struct slice data = ev->type == EVENT_FRAME ? ev->data : ev->raw;
     m->error = 0;
+    m->events++;
     if (ev->type == EVENT_END || dialect_is_end(h->r->dialect, data)) {
         plan_rest(m);
         return run_and_send_fronts(h) ? hooks_pass(h, ev) : FLOW_MORE;

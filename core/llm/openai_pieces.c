@@ -5,6 +5,7 @@
  *                                                       "reasoning_content": "..", REASONING
  *                                                       "refusal": "..",           REFUSAL
  *                                                       "tool_calls": [ .. ] },    TOOL, ARGUMENTS
+ *                                "logprobs": { .. },                               LOGPROBS
  *                                "finish_reason": "stop" } ], "usage": .. }        END
  *
  * A whole answer has `message` in place of `delta`.  `reasoning_content` is what DeepSeek,
@@ -95,6 +96,16 @@ bool openai_is_finished(const struct json_doc *doc, uint32_t choice) {
     return json_is(doc, n, JSON_STRING) && !json_str_eq(doc, n, SLICE("")) && !json_str_eq(doc, n, SLICE("null"));
 }
 
+/* vLLM tells the tokens without their probabilities, too, when it is asked to. */
+static void add_logprobs(struct piece_list *l, const struct json_doc *doc, struct piece p, uint32_t choice) {
+    static const struct slice names[] = { SLICE("logprobs"), SLICE("token_ids") };
+    p.kind = PIECE_LOGPROBS;
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        p.node = json_get(doc, choice, names[i]);
+        if (p.node != JSON_NONE) piece_list_add(l, p);
+    }
+}
+
 static void add_choice(struct piece_list *l, const struct json_doc *doc, uint32_t choice, unsigned place) {
     struct piece p = { .choice = index_of(doc, choice, place), .node = JSON_NONE, .name = JSON_NONE };
     uint32_t message = json_get(doc, choice, SLICE("delta"));
@@ -108,6 +119,7 @@ static void add_choice(struct piece_list *l, const struct json_doc *doc, uint32_
         }
         sort_from(l, from);
     }
+    add_logprobs(l, doc, p, choice);
     p.kind = PIECE_END;
     if (openai_is_finished(doc, choice)) piece_list_add(l, p);
 }

@@ -12,7 +12,8 @@ enum piece_kind {
     PIECE_ARGUMENTS, /* of a call of a tool: JSON, or a part of it */
     PIECE_KINDS,     /* those with a string end here */
     PIECE_TOOL = PIECE_KINDS, /* a call of a tool is mentioned */
-    PIECE_END        /* the choice is complete */
+    PIECE_END,       /* the choice is complete */
+    PIECE_LOGPROBS   /* what the choice says, again: as tokens with their probabilities */
 };
 
 #define PIECE_ONLY_CALL UINT32_MAX /* no list of calls: the function_call of older servers */
@@ -25,7 +26,7 @@ struct piece {
     unsigned        choice; /* index, from 0 */
     unsigned        part;   /* ARGUMENTS: index of the call, or PIECE_ONLY_CALL; TEXT: of the text in a content
                                list; REASONING: which of its names */
-    uint32_t        node;   /* the string; JSON_NONE for marks */
+    uint32_t        node;   /* the string, or the value of LOGPROBS; JSON_NONE for marks */
     uint32_t        name;   /* of the member that holds it: one kind has several names */
 };
 

@@ -307,6 +307,14 @@ function Response:tap(fn) end
 --- answer that fails is left without it.  In scripts without spaces (Chinese, Japanese) a word is
 --- what stands between two marks or other letters.
 ---
+--- The text, the reasoning, the refusal and each call of each choice are mapped for themselves: fn sees the same words
+--- in a stream as in a whole answer, whatever else is said between their halves.  So the last word of the reasoning may
+--- come behind the first ones of the text; what a choice holds back comes before its finish_reason.  The arguments of
+--- a call also end where their JSON value does.
+---
+--- A mapped answer has no logprobs (and no token_ids of vLLM): they are null, for they say, token by token, what the
+--- text was.
+---
 --- Every choice is mapped, each for itself.  Only the text is, unless options.of lists more: an
 --- answer may also say things in its reasoning, in a refusal, and in the arguments of tool
 --- calls, and a function that takes secrets out has to ask for those, too:

@@ -189,8 +189,15 @@ def without_usage(body):
     return {k: v for k, v in (body or {}).items() if k != "stream_options"}
 
 
+def unlogged(value):
+    """Without log probabilities, which a mapped answer has none of."""
+    if isinstance(value, dict):
+        return {k: unlogged(v) for k, v in value.items() if k != "logprobs"}
+    return [unlogged(v) for v in value] if isinstance(value, list) else value
+
+
 def folded(result):
-    saw = result["saw"]
+    saw = unlogged(result["saw"])
     if isinstance(saw, dict) and any("delta" in c for e in saw.get("chunks") or [] for c in e.get("choices") or []):
         whole = fold(saw["chunks"])
         for choice in whole["choices"].values() if "error" in saw else ():

@@ -58,6 +58,26 @@ function joined(parts) {
   return out;
 }
 
+// A map keeps what each text says and not which of them says it first: the last word of one comes when it
+// is known to be whole, which may be behind other parts.  So each is one part, where it began.  Log
+// probabilities are left out.
+function mapped(result) {
+  const { saw } = result, kept = [], first = {};
+  if (saw.providerMetadata?.openai) delete saw.providerMetadata.openai.logprobs;
+  for (const part of saw.parts ?? []) {
+    const { type, text } = part, kind = /^(text|reasoning)-(start|delta|end)$/.exec(type);
+    if (part.providerMetadata?.openai) delete part.providerMetadata.openai.logprobs;
+    if (kind?.[2] === 'end') continue;
+    if (kind && first[type]) {
+      if (text != null) first[type].text += text;
+      continue;
+    }
+    if (kind) first[type] = part;
+    kept.push(part);
+  }
+  return saw.parts ? { ...result, saw: { ...saw, parts: kept } } : result;
+}
+
 // A part of a stream, without times and identifiers that the SDK makes up, and without what was sent.
 function partOf({ request, response, warnings, messageId, ...part }) {
   if (part.type === 'error') return { type: 'error', error: failure(part.error) };
@@ -95,8 +115,10 @@ const scripts = {
 for (const [dialect, names] of Object.entries(scripts)) {
   for (const script of names) {
     const fields = script.includes('tools') ? { tools } : script === 'echo' ? { temperature: 0.5, seed: 7 } : {};
-    compare(`${dialect}: ${script}`, (url) => generate(dialects[dialect](url, script), fields));
-    compare(`${dialect}: ${script}, stream`, (url) => stream(dialects[dialect](url, script), fields));
+    compare(`${dialect}: ${script}`, (url) => generate(dialects[dialect](url, script), fields), undefined,
+      mapped);
+    compare(`${dialect}: ${script}, stream`, (url) => stream(dialects[dialect](url, script), fields), undefined,
+      mapped);
   }
 }
 

@@ -8,12 +8,14 @@
  * odd reasons, data of several lines, frames that are no JSON.  The same bytes are answered twice, untouched and
  * mapped, and both are taken apart by other code than map's:
  *
- *   story     of each choice, in order: its strings (kind, member, part), mentions of tools, its end.  Strings that
- *             follow each other are one; a string of nothing is none
+ *   story     of each choice what it says, each text (kind, member, part) for itself, up to its end and behind
+ *             that.  A string of nothing is none
  *   skeleton  an event without its strings.  Every event of the untouched answer has one in the mapped answer, in the
  *             same order; what stands between them says strings and nothing else
  *
- * Functions either change nothing, or swap the case of letters: then a letter that map did not see shows. */
+ * Functions change nothing, or swap the case of letters (a letter that map did not see shows), or put each piece into
+ * < and >: then a word that was cut shows, and a stream has the same ones as a whole answer.  Log probabilities of
+ * mapped answers are null. */
 #include "fuzz.h"
 
 #include <lauxlib.h>
@@ -46,7 +48,8 @@ static unsigned take(struct choices_of *c, unsigned n) {
 }
 
 struct plan {
-    bool     stream, swap, tap, mixed; /* mixed: several kinds in one event, whose order has no meaning */
+    bool     stream, swap, tap, mixed; /* mixed: several kinds in one event */
+    bool     marks;                    /* each piece becomes <piece> */
     unsigned unit, kinds, choices, most; /* most: bytes of one piece */
     unsigned reader;                   /* how it is taken: 0 at once, 1 late, 2 behind a reader of events */
     bool     broken;                   /* a frame is no JSON */
@@ -56,13 +59,14 @@ struct plan {
 
 static void put_text(struct buf *out, struct choices_of *c) {
     static const char *const parts[] = { "a", "Bc", " ", "\\n", "\\ud83d", "\\ude00", "\\ud83d\\ude00", "\\u0041",
-                                         "\xe4\xb8\x96", "\\\\", "\\\"", "d e", "\xc3\xa9", "\\u3002", "", "\\t", "\\\\ud83d" };
+                                         "\xe4\xb8\x96", "\\\\", "\\\"", "d e", "\xc3\xa9", "\\u3002", "", "\\t", "\\\\ud83d",
+                                         "\\u007b", "\\u007d" };
     buf_putc(out, '"');
     for (unsigned n = take(c, 4); n > 0; n--) buf_puts(out, parts[take(c, sizeof(parts) / sizeof(*parts))]);
     buf_putc(out, '"');
 }
 
-static void put_member(struct buf *out, struct choices_of *c, const struct plan *p) {
+static void put_member(struct buf *out, struct choices_of *c) {
     static const char *const before[] = {
         "\"content\":", "\"reasoning_content\":", "\"reasoning\":", "\"refusal\":",
         "\"content\":[{\"type\":\"text\",\"text\":", "\"function_call\":{\"arguments\":",
@@ -73,7 +77,6 @@ static void put_member(struct buf *out, struct choices_of *c, const struct plan 
     static const char *const behind[] = { "", "", "", "", "}]", "}", "}}]", "}}]", "}]" };
     unsigned i = take(c, 16);
     if (i >= 9) i = 0;
-    if (i == 2 && !p->mixed) i = 1; /* two names of one kind: what is said under both has no order */
     for (const char *s = before[i]; *s; s++) {
         if (*s == '%') buf_u64(out, take(c, 3));
         else buf_putc(out, *s);
@@ -94,7 +97,7 @@ static void put_choice(struct buf *out, struct choices_of *c, const struct plan 
     buf_printf(out, "\"index\":%u,\"%s\":{\"role\":\"assistant\"", index, p->stream ? "delta" : "message");
     for (unsigned n = p->mixed ? take(c, 4) : take(c, 4) > 0; n > 0; n--) {
         buf_putc(out, ',');
-        put_member(out, c, p);
+        put_member(out, c);
     }
     buf_puts(out, "}");
     if (take(c, 4) == 3) buf_puts(out, ",\"logprobs\":{\"content\":[{\"token\":\"aB\",\"logprob\":-0.5}]}");
@@ -175,12 +178,13 @@ static const struct source_ops bytes_ops = { bytes_start, bytes_resume, bytes_ca
 /* -- The world: one Lua state for all inputs -------------------------------------------------- */
 
 static const char SETUP[] =
-    "local res, unit, of, swap, tap = ...\n"
+    "local res, unit, of, how, tap = ...\n"
     "local function keep(s) return s end\n"
     "local function turn(s)\n"
     "  return (s:gsub('%a', function(c) local u = c:upper() return u == c and c:lower() or u end))\n"
     "end\n"
-    "res:map(unit, swap and turn or keep, { of = of })\n"
+    "local function mark(s) return '<' .. s .. '>' end\n"
+    "res:map(unit, how == 'marks' and mark or how == 'swap' and turn or keep, { of = of })\n"
     "if not tap then return end\n"
     "local data, said = {}, {}\n"
     "local function note(choice, kind, text)\n"
@@ -290,7 +294,7 @@ static int make_mapped(lua_State *L, void *ud) {
         lua_pushstring(L, piece_names[k]);
         lua_rawseti(L, -2, (int)++n);
     }
-    lua_pushboolean(L, p->swap);
+    lua_pushstring(L, p->marks ? "marks" : p->swap ? "swap" : "keep");
     lua_pushboolean(L, p->tap);
     lua_call(L, 5, 1);
     m->run->report = p->tap ? state_ref_new(L) : 0;
@@ -363,7 +367,8 @@ static void run_deinit(struct run *run) {
 
 /* A line per thing: "choice kind member part" and what was said. */
 struct thing {
-    unsigned     choice, kind, part; /* kind PIECE_TOOL, PIECE_END: marks */
+    unsigned     choice, kind, part; /* kind PIECE_TOOL, PIECE_END: marks, which are in the bones */
+    unsigned     ends;               /* of the choice, before it */
     const char  *member;
     struct buf   raw; /* inside of JSON strings, joined */
 };
@@ -371,42 +376,35 @@ struct thing {
 struct story {
     struct thing *things;
     unsigned      len, cap;
-    bool          mixed;
+    unsigned      ends[8]; /* of each choice, so far */
+    bool          mapped;
 };
-
-static struct thing *last_of(struct story *s, unsigned choice) {
-    for (unsigned i = s->len; i > 0; i--)
-        if (s->things[i - 1].choice == choice) return &s->things[i - 1];
-    return NULL;
-}
 
 static struct thing *find_thing(struct story *s, const struct thing *t) {
     for (unsigned i = 0; i < s->len; i++) {
         struct thing *o = &s->things[i];
-        if (o->choice == t->choice && o->kind == t->kind && o->part == t->part && strcmp(o->member, t->member) == 0)
+        if (o->choice == t->choice && o->ends == t->ends && o->kind == t->kind && o->part == t->part && strcmp(o->member, t->member) == 0)
             return o;
     }
     return NULL;
 }
 
 static void tell(struct story *s, struct thing t, struct slice raw) {
-    struct thing *last = s->mixed ? find_thing(s, &t) : last_of(s, t.choice);
-    bool mark = t.kind >= PIECE_KINDS;
-    if (!mark && raw.len == 0) return;
-    if (s->mixed && mark) return;
-    bool own = last && last->part == t.part && (last->kind == PIECE_ARGUMENTS || last->kind == PIECE_TOOL);
-    if (t.kind == PIECE_TOOL && own && strcmp(last->member, t.member) == 0) return;
-    bool same = last && last->kind == t.kind && last->part == t.part && strcmp(last->member, t.member) == 0;
-    if (!same) {
+    ORACLE(t.choice < sizeof(s->ends) / sizeof(*s->ends));
+    if (t.kind == PIECE_END) s->ends[t.choice]++;
+    if (t.kind >= PIECE_KINDS || raw.len == 0) return;
+    t.ends = s->ends[t.choice];
+    struct thing *at = find_thing(s, &t);
+    if (at == NULL) {
         if (s->len == s->cap) {
             s->cap = s->cap ? 2 * s->cap : 64;
             s->things = realloc(s->things, s->cap * sizeof(*s->things));
         }
-        last = &s->things[s->len++];
-        *last = t;
-        buf_init(&last->raw, 0);
+        at = &s->things[s->len++];
+        *at = t;
+        buf_init(&at->raw, 0);
     }
-    buf_slice(&last->raw, raw);
+    buf_slice(&at->raw, raw);
 }
 
 static void story_deinit(struct story *s) {
@@ -469,6 +467,11 @@ static void member(const struct json_doc *d, uint32_t key, uint32_t value, struc
     bool text = depth == IN_PART && json_str_eq(d, key, SLICE("text"));
     bool args = depth == IN_FUNCTION && json_str_eq(d, key, SLICE("arguments"));
     if (args) t.kind = PIECE_ARGUMENTS;
+    if (depth == IN_CHOICE && json_str_eq(d, key, SLICE("logprobs"))) {
+        ORACLE(!s->mapped || type == JSON_NULL);
+        buf_puts(bones, "null");
+        return;
+    }
     if (text || args) say(d, value, s, bones, t);
     else walk(d, value, s, bones, t, inner);
 }
@@ -557,41 +560,84 @@ static void print_story(const char *name, const struct story *s) {
                 s->things[i].member, s->things[i].part, SLICE_ARG(buf_get(&s->things[i].raw)));
 }
 
-/* The things of one choice. */
-static struct thing *next_of(struct story *s, unsigned choice, unsigned *at) {
-    while (*at < s->len)
-        if (s->things[(*at)++].choice == choice) return &s->things[*at - 1];
-    return NULL;
+/* The length of what s begins with: a piece of the plan's unit, or a separator (*is_piece false). */
+static size_t piece_len(unsigned unit, struct slice s, bool *is_piece) {
+    static const char WIDE[] = "\xe4\xb8\x96", MARK[] = "\xe3\x80\x82";
+    size_t n = 0;
+    *is_piece = false;
+    if (unit == 2) { /* line */
+        while (n < s.len && s.ptr[n] != '\n') n++;
+        *is_piece = n > 0;
+        return n > 0 ? n : 1;
+    }
+    if (strchr(" \t\n", s.ptr[0]) != NULL && s.ptr[0] != '\0') return 1;
+    if (slice_starts(s, slice_str(MARK))) return 3;
+    *is_piece = true;
+    bool wide = slice_starts(s, slice_str(WIDE));
+    for (struct slice rest = s; n < s.len; rest = slice_of(s.ptr + n, s.len - n)) {
+        bool space = strchr(" \t\n", rest.ptr[0]) != NULL && rest.ptr[0] != '\0';
+        if (space || slice_starts(rest, slice_str(MARK)) || slice_starts(rest, slice_str(WIDE)) != wide) break;
+        n += wide ? 3 : 1;
+    }
+    return n;
 }
 
-static bool same_thing(const struct plan *p, struct thing *came, struct thing *went, bool prefix) {
-    if (came->kind != went->kind || came->part != went->part || strcmp(came->member, went->member) != 0) return false;
+/* The length of s up to where a JSON value is closed, or all of it. */
+static size_t closed_len(struct slice s, int *depth, bool *quoted) {
+    for (size_t i = 0; i < s.len; i++) {
+        if (*quoted && s.ptr[i] == '\\' && i + 1 < s.len) {
+            i++;
+        } else if (s.ptr[i] == '"') {
+            *quoted = !*quoted;
+            if (!*quoted && *depth == 0) return i + 1;
+        } else if (!*quoted && s.ptr[i] == '{') {
+            ++*depth;
+        } else if (!*quoted && s.ptr[i] == '}') {
+            if (*depth > 0) --*depth;
+            if (*depth == 0) return i + 1;
+        }
+    }
+    return s.len;
+}
+
+/* Puts each piece of the text, taken as one, between < and >. */
+static void mark_pieces(unsigned unit, bool json, struct buf *text) {
+    struct buf out;
+    int depth = 0;
+    bool quoted = false;
+    buf_init(&out, 0);
+    for (struct slice s = buf_get(text); s.len > 0;) {
+        bool is_piece;
+        size_t len = piece_len(unit, s, &is_piece);
+        if (json) len = closed_len(slice_of(s.ptr, len), &depth, &quoted);
+        buf_printf(&out, is_piece ? "<%.*s>" : "%.*s", (int)len, s.ptr);
+        s = slice_of(s.ptr + len, s.len - len);
+    }
+    buf_deinit(text);
+    *text = out;
+}
+
+static bool same_thing(const struct plan *p, struct thing *came, struct thing *went) {
     struct buf a, b;
     buf_init(&a, 0);
     buf_init(&b, 0);
     decode(buf_get(&came->raw), &a);
     decode(buf_get(&went->raw), &b);
-    if (p->swap && came->kind < PIECE_KINDS && (p->kinds & 1u << came->kind)) swap_case(&a);
-    bool same = prefix ? slice_starts(buf_get(&a), buf_get(&b)) : slice_eq(buf_get(&a), buf_get(&b));
+    bool mapped = p->kinds & 1u << came->kind;
+    if (mapped && p->marks) mark_pieces(p->unit, came->kind == PIECE_ARGUMENTS, &a);
+    else if (mapped && p->swap) swap_case(&a);
+    bool same = slice_eq(buf_get(&a), buf_get(&b));
     buf_deinit(&a);
     buf_deinit(&b);
     return same;
 }
 
-static bool same_story(const struct plan *p, struct story *came, struct story *went, unsigned choice) {
-    if (p->mixed) { /* each text by itself */
-        for (unsigned i = 0; i < came->len; i++) {
-            struct thing *o = find_thing(went, &came->things[i]);
-            if (o == NULL || !same_thing(p, &came->things[i], o, false)) return false;
-        }
-        return came->len == went->len;
+static bool same_story(const struct plan *p, struct story *came, struct story *went) {
+    for (unsigned i = 0; i < came->len; i++) {
+        struct thing *o = find_thing(went, &came->things[i]);
+        if (o == NULL || !same_thing(p, &came->things[i], o)) return false;
     }
-    unsigned i = 0, k = 0;
-    for (;;) {
-        struct thing *a = next_of(came, choice, &i), *b = next_of(went, choice, &k);
-        if (a == NULL || b == NULL) return a == b;
-        if (!same_thing(p, a, b, false)) return false;
-    }
+    return came->len == went->len;
 }
 
 /* Every event has its place in what went out. */
@@ -621,20 +667,16 @@ static void check_bones(const struct run *came, const struct run *went, struct s
 }
 
 static void check_stories(const struct plan *p, const struct run *came, const struct run *went) {
-    struct story a = { .mixed = p->mixed }, b = { .mixed = p->mixed };
+    struct story a = { .mapped = false }, b = { .mapped = true };
     check_bones(came, went, &a, &b);
-    for (unsigned choice = 0; choice < p->choices; choice++) {
-        bool same = same_story(p, &a, &b, choice);
-        if (!same) {
-            fprintf(stderr, "unit %u kinds %x swap %d mixed %d, choice %u\n", p->unit, p->kinds, p->swap, p->mixed,
-                    choice);
-            print_story("came", &a);
-            print_story("went", &b);
-            fprintf(stderr, "came:\n%.*s\nwent:\n%.*s\n", SLICE_ARG(buf_get(&came->raw)),
-                    SLICE_ARG(buf_get(&went->raw)));
-        }
-        ORACLE(same);
+    bool same = same_story(p, &a, &b);
+    if (!same) {
+        fprintf(stderr, "unit %u kinds %x swap %d marks %d mixed %d\n", p->unit, p->kinds, p->swap, p->marks, p->mixed);
+        print_story("came", &a);
+        print_story("went", &b);
+        fprintf(stderr, "came:\n%.*s\nwent:\n%.*s\n", SLICE_ARG(buf_get(&came->raw)), SLICE_ARG(buf_get(&went->raw)));
     }
+    ORACLE(same);
     story_deinit(&a);
     story_deinit(&b);
 }
@@ -666,7 +708,7 @@ static void tapped(const struct run *run, const char *key, struct buf *out) {
 /* Taps saw what went out, event by event, and the same strings in it. */
 static void check_taps(const struct run *run) {
     struct buf want, got;
-    struct story all = { .mixed = true };
+    struct story all = { .mapped = true };
     buf_init(&want, 0);
     buf_init(&got, 0);
     for (unsigned i = 0; i < run->count; i++) {
@@ -736,14 +778,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     unsigned how = take(&c, 256), more = take(&c, 256);
     struct plan p = { .stream = how % 8 != 7, .unit = how / 8 % 3, .swap = how & 128, .mixed = more % 8 == 7,
                       .kinds = sets[more / 8 % 8], .tap = more & 128, .choices = 1 + take(&c, 3) };
+    p.marks = p.unit != 0 && !p.swap && more & 64;
     p.reader = take(&c, 3);
     p.most = sizes[take(&c, 4)];
     struct buf bytes;
     buf_init(&bytes, 0);
     put_answer(&bytes, &c, &p);
-    if (p.mixed || !p.stream) /* halves of characters have no order there */
-        for (char *s = bytes.data, *end = s + bytes.len; (s = memmem(s, (size_t)(end - s), "\\ud", 3)) != NULL; s++)
-            memcpy(s, "\\u0", 3);
 
     answer(&came, &p, buf_get(&bytes), false, rng);
     answer(&went, &p, buf_get(&bytes), true, rng);
@@ -751,6 +791,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (p.broken) {
         ORACLE(went.failed);
     } else {
+        if (came.failed || went.failed) fprintf(stderr, "failed: %s, %s\n%.*s\n", came.code, went.code, SLICE_ARG(buf_get(&bytes)));
         ORACLE(!came.failed && !went.failed);
         check_stories(&p, &came, &went);
     }
