@@ -179,6 +179,7 @@ specs: all
 wire: all
 	@luajit tests/support/selftest.lua
 	@luajit tests/wire/run.lua
+	@luajit tests/wire/kit.lua
 
 clients: all
 	@sh tests/clients/run.sh

@@ -301,3 +301,8 @@ bool err_body_is_openai(struct slice body) {
     json_deinit(&d);
     return good;
 }
+
+void err_body_write(const struct failure *f, struct buf *out) {
+    if (f->status < 500 && err_body_is_openai(buf_get(&f->body))) buf_slice(out, buf_get(&f->body));
+    else failure_write_json(out, f);
+}

@@ -26,5 +26,7 @@ bool err_body_names(struct slice body, const char *const *words, unsigned count)
 
 /* Can a client of OpenAI read this body: {"error":{"message":"..."}}? */
 bool err_body_is_openai(struct slice body);
+/* The body of an error for a client: the upstream's own words where it spoke of the client's mistake. */
+void err_body_write(const struct failure *f, struct buf *out);
 
 #endif

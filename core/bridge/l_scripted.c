@@ -1,5 +1,4 @@
-/* l_scripted.c -- what tests of policies need: core.scripted, an upstream that is played, and core.finish, the end of
- * a request.
+/* l_scripted.c -- core.scripted: what tests of policies need, an upstream that is played.  (Who asks is in l_serve.c.)
  *
  *     pieces of bytes, each at its time --> the reader of answers --> response
  *
@@ -9,7 +8,6 @@
 #include <stdio.h>
 
 #include "base/mem.h"
-#include "bridge/cleanup.h"
 #include "bridge/lib.h"
 #include "bridge/request.h"
 #include "bridge/response.h"
@@ -199,31 +197,4 @@ int l_scripted(lua_State *L) {
     }
     response_start(r, source);
     return lib_wait_response(L, r);
-}
-
-/* core.finish(req, res | nil, code | nil, ttft_ms, total_ms) -> the header lines that policies set: the request is
- * over, as it is when the client has got its answer, or left.  code: it failed. */
-int l_finish_request(lua_State *L) {
-    lua_settop(L, 5);
-    struct request *req = request_check(L, 1);
-    struct response *r = lua_isnil(L, 2) ? NULL : response_test(L, 2);
-    const char *code = luaL_optstring(L, 3, NULL);
-    double ttft_ms = luaL_checknumber(L, 4), total_ms = luaL_checknumber(L, 5);
-    luaL_argcheck(L, ttft_ms >= 0 && total_ms >= 0 && ttft_ms < 1e12 && total_ms < 1e12, 4, "must be a time");
-    struct outcome o = { .ok = code == NULL, .ttft_us = (uint64_t)(ttft_ms * 1000),
-                         .total_us = (uint64_t)(total_ms * 1000) };
-    snprintf(o.code, sizeof(o.code), "%s", code ? code : "");
-    struct slice lines = r ? buf_get(&r->headers) : SLICE("");
-    lua_pushlstring(L, lines.ptr ? lines.ptr : "", lines.len);
-    if (r != NULL) {
-        o.usage = r->usage;
-        response_ref(r);
-        response_finish(r, &o);
-        response_put(r);
-    }
-    req->refs++; /* its handle has the only share, and lets go of it */
-    cleanup_run(req, &o);
-    request_end(req);
-    request_put(req);
-    return 1;
 }

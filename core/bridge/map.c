@@ -18,9 +18,9 @@
  *
  * Clients put each lane together for itself.  What one held back may therefore come behind pieces
  * of another (the last word of the reasoning behind the text), but never behind the end of its choice;
- * of several such, the one who spoke last goes first.  To give it out when another lane speaks would tear a word whose rest is yet
- * to come, and a mask would see neither half.  Everything else in an event (usage, other choices)
- * goes out once, where it stood.
+ * of several such, the one who spoke last goes first.  To give it out when another lane speaks would
+ * tear a word whose rest is yet to come, and a mask would see neither half.  Everything else in an
+ * event (usage, other choices) goes out once, where it stood.
  *
  * Log probabilities say the text again, token by token, and cannot be mapped: in a mapped answer they
  * are null, whatever the functions did.

@@ -16,6 +16,7 @@
 #include "bridge/view.h"
 
 #define REQUEST_TYPE "perilune.request"
+#define KNOWN_UPSTREAMS "perilune.known_upstreams" /* in the registry */
 #define HEADERS_TYPE "perilune.request.headers"
 
 struct handle {
@@ -206,13 +207,34 @@ static void set_text(lua_State *L, const char *name, char *to, size_t size) {
     memcpy(to, s, len + 1);
 }
 
+/* Of a spec there are no pools: its kit says which names it knows, if any. */
+static bool is_scripted(lua_State *L, int name) {
+    lua_getfield(L, LUA_REGISTRYINDEX, KNOWN_UPSTREAMS);
+    bool any = lua_istable(L, -1) && lua_objlen(L, -1) > 0, known = !any;
+    for (int i = 1; any && !known && i <= (int)lua_objlen(L, -1); i++) {
+        lua_rawgeti(L, -1, i);
+        known = lua_rawequal(L, -1, name);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    return known;
+}
+
 static void check_upstream(lua_State *L) {
     if (lua_isnil(L, 3)) return;
     struct state *s = state_of(L);
     const char *name = luaL_checkstring(L, 3);
     for (unsigned i = 0; i < s->services.pool_count; i++)
         if (strcmp(s->services.pools[i].target->name, name) == 0) return;
-    if (s->services.pool_count > 0) luaL_error(L, "unknown upstream '%s'", name);
+    if (s->services.pool_count > 0 || !is_scripted(L, 3)) luaL_error(L, "unknown upstream '%s'", name);
+}
+
+/* core.known_upstreams(names): of a spec; none: every name is taken */
+int l_known_upstreams(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    lua_setfield(L, LUA_REGISTRYINDEX, KNOWN_UPSTREAMS);
+    return 0;
 }
 
 static int l_newindex(lua_State *L) {

@@ -79,12 +79,6 @@ static void send_head(struct http_exchange *e, int status, struct slice type, si
     buf_deinit(&h);
 }
 
-/* The upstream's own words where it spoke of the client's mistake. */
-static void error_body(const struct failure *f, struct buf *out) {
-    if (f->status < 500 && err_body_is_openai(buf_get(&f->body))) buf_slice(out, buf_get(&f->body));
-    else failure_write_json(out, f);
-}
-
 static void put_allow(struct buf *b, const struct exchange *x) {
     buf_puts(b, "allow: ");
     exchange_methods(x, b);
@@ -96,7 +90,7 @@ static void reply_error(struct http_exchange *e, const struct failure *f) {
     struct buf body, h;
     buf_init(&body, 0);
     buf_init(&h, 0);
-    error_body(f, &body);
+    err_body_write(f, &body);
     buf_puts(&h, "content-type: application/json\r\n");
     put_identity(&h, x, buf_get(&f->headers));
     bool ours = f->kind == FAILURE_NO_MEMORY || f->kind == FAILURE_DRAINING; /* over soon */

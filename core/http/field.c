@@ -35,3 +35,5 @@ void http_field_put_unless(struct buf *out, struct slice block, struct slice nam
     if (block.len > 0 && headers_find(block, name).ptr != NULL) return;
     headers_put(out, name, value);
 }
+
+bool http_status_is_bodiless(int status) { return status < 200 || status == 204 || status == 205 || status == 304; }

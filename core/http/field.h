@@ -15,4 +15,7 @@ bool http_field_is_framing(struct slice name);
 /* Appends a line, unless `block` has one with this name (flow/headers.h): that stands in its place. */
 void http_field_put_unless(struct buf *out, struct slice block, struct slice name, struct slice value);
 
+/* Has a message with this status no body, whatever its headers say (RFC 9112 6.3)? */
+bool http_status_is_bodiless(int status);
+
 #endif

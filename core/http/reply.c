@@ -80,8 +80,6 @@ static void put_status(struct buf *out, int status) {
 }
 
 /* Statuses whose replies never have a body. */
-static bool is_bodiless(int status) { return status < 200 || status == 204 || status == 205 || status == 304; }
-
 static void put_length(struct buf *out, uint64_t length) {
     buf_slice(out, SLICE("content-length: "));
     buf_u64(out, length);
@@ -90,11 +88,11 @@ static void put_length(struct buf *out, uint64_t length) {
 
 /* Says how the client finds the end of the reply. */
 static void put_framing(struct http_conn *c, int status, size_t length) {
-    c->no_body = c->head_only || is_bodiless(status);
+    c->no_body = c->head_only || http_status_is_bodiless(status);
     c->chunked_out = !c->no_body && length == REPLY_CHUNKED && c->minor == 1;
     if (c->chunked_out) buf_slice(&c->out, SLICE("transfer-encoding: chunked\r\n"));
     else if (status == 205) put_length(&c->out, 0); /* the one of them whose end is not known from its status */
-    else if (!is_bodiless(status) && length != REPLY_CHUNKED) put_length(&c->out, length);
+    else if (!http_status_is_bodiless(status) && length != REPLY_CHUNKED) put_length(&c->out, length);
     else if (!c->no_body) c->keep_alive = 0; /* HTTP/1.0: the end of the connection is the end of the body */
 }
 
@@ -179,7 +177,7 @@ static bool is_text(struct slice type) {
  * same ones, a part of a file has its place in bytes: these stay as they are. */
 static bool may_pack(const struct http_conn *c, int status, struct slice headers, size_t length) {
     const struct http_limits *l = &c->server->limits;
-    if (l->compress_min == 0 || is_bodiless(status) || status == 206) return false;
+    if (l->compress_min == 0 || http_status_is_bodiless(status) || status == 206) return false;
     if (length == REPLY_CHUNKED ? !l->compress_streams : length < l->compress_min) return false;
     if (!is_text(headers_find(headers, SLICE("content-type")))) return false;
     struct slice cache = headers_find(headers, SLICE("cache-control"));

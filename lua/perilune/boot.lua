@@ -26,7 +26,9 @@ end
 
 --- The last `next`: the upstream that a policy chose (core.call looks), the route's, or
 --- the model's.
-local function terminal(upstream)
+---@param upstream? string
+---@return function
+function M.terminal(upstream)
   return function(req, opts)
     if type(req) ~= "userdata" then no_request(req) end
     if opts then check.known("next", opts, call_options) end
@@ -102,7 +104,7 @@ local function build_route(route, blame)
     list[i] = build_policy(entry, route, function(message) blame(i, message) end)
     trusted = trusted or entry.trusted
   end
-  return entry(M.compose(list, terminal(route.upstream))), trusted
+  return entry(M.compose(list, M.terminal(route.upstream))), trusted
 end
 
 -- What C reads: no functions, empty lists marked as such.

@@ -1592,7 +1592,7 @@ function test.run(policy, options, req, next) end
 
 ---@class perilune.Reply  what the client got
 ---@field status integer      499: it left before
----@field headers table<string, string>  those that policies set
+---@field headers table<string, string>  those that policies set, of an error also retry-after
 ---@field text string         of choice 0, as far as it came
 ---@field body? any           an answer that does not stream, or the error: decoded
 ---@field events string[]     of a stream: the data of each event
@@ -1604,7 +1604,7 @@ function test.run(policy, options, req, next) end
 ---@field total number        seconds to the end
 
 --- Serves a request as a gateway does, to its end: policies, the answer, the functions of finally.  The reply
---- is what the client got.  A policy that throws answers 500 here, where run() throws.  Several at once, by
+--- is what the client got.  A policy that throws answers 500 here, where run() throws; logs() has why.  Several at once, by
 --- perilune.all, are several clients.
 ---@async
 ---@param policy string|function  as for run()

@@ -20,6 +20,7 @@
 -- A policy has the CPU time and memory that it has in a gateway (t.limits); the spec around it and the
 -- kit's own work on upstreams have no limits.
 
+local boot = require "perilune.boot"
 local check = require "perilune.check"
 local config = require "perilune.config"
 local core = require "perilune.core"
@@ -296,10 +297,49 @@ end
 
 local function play(...) return finish(in_account("free", play_it, ...)) end
 
+local function fake_upstreams()
+  local names = {}
+  for name in pairs(scene().upstreams) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+local function settings_of(entry)
+  return type(entry.script) == "table" and entry.script.upstream or {}
+end
+
+local function answers_to(entry, model)
+  local settings = settings_of(entry)
+  if settings.model == model then return true end
+  for _, other in ipairs(settings.models or {}) do
+    if other == model then return true end
+  end
+  return false
+end
+
+-- As outgoing.c has it: what a policy chose, whose model is asked for, who is called so, the only one.
+local function choose(req)
+  local upstreams, names = scene().upstreams, fake_upstreams()
+  if req.upstream then return req.upstream end
+  for _, name in ipairs(names) do
+    if answers_to(upstreams[name], req.model) then return name end
+  end
+  if upstreams[req.model] then return req.model end
+  if #names == 1 then return names[1] end
+  for i, name in ipairs(names) do names[i] = ("'%s'"):format(settings_of(upstreams[name]).model or name) end
+  return nil, errors.new{ code = "model_not_found", param = "model", retryable = false,
+    message = ("the model '%s' does not exist; available: %s"):format(tostring(req.model), table.concat(names, ", ")) }
+end
+
 local function fake_call(name, req, opts)
+  local err
+  if name == nil then
+    name, err = choose(req)
+    if not name then return nil, err end
+  end
   local entry = scene().upstreams[name]
   if not entry then
-    return nil, errors.new{ code = "model_not_found", message = ("the test scripts no upstream '%s'"):format(tostring(name)) }
+    return nil, errors.new{ code = "internal_error", message = ("no upstream '%s'"):format(tostring(name)) }
   end
   return play(entry, name, req, opts)
 end
@@ -328,13 +368,6 @@ end
 
 local function fake_fetch(...) return finish(in_account("free", fetch_it, ...)) end
 
-local function fake_upstreams()
-  local names = {}
-  for name in pairs(scene().upstreams) do names[#names + 1] = name end
-  table.sort(names)
-  return names
-end
-
 local function fake_health(name)
   local entry = scene().upstreams[name]
   return { healthy = entry ~= nil and entry.healthy ~= false }
@@ -348,6 +381,7 @@ function M.upstream(name, script)
     error("t.upstream(name, script): the script is a table such as { text = \"hello\" } or a function", 2)
   end
   scene().upstreams[name] = { script = script, calls = {} }
+  core.known_upstreams(fake_upstreams())
 end
 
 --- Scripts the answer to perilune.fetch(url): { status =, body =, headers =, delay = }.
@@ -403,20 +437,6 @@ function M.request(what)
   return req
 end
 
--- Where the last `next` goes: what a policy chose, what the model says, the only one.
-local function last_next(req, opts)
-  local upstreams = scene().upstreams
-  local name = req.upstream or (upstreams[req.model] and req.model)
-  if not name then
-    local names = fake_upstreams()
-    if #names ~= 1 then
-      return nil, errors.new{ code = "model_not_found", message = "no upstream for model " .. tostring(req.model) }
-    end
-    name = names[1]
-  end
-  return host.call(name, req, opts)
-end
-
 --- A policy, ready to be called with a request and `next`.
 ---@param policy string|function  the name of a policy file, or what such a file returns
 ---@param options? table          nil for a function: it is the policy itself, function(req, next)
@@ -435,12 +455,12 @@ end
 ---@param policy string|function
 ---@param options? table
 ---@param req perilune.Request
----@param next? function  default: the scripted upstream that the request or the policy chose
+---@param next? function  default: the scripted upstream that a gateway would choose
 ---@return perilune.Response?
 ---@return perilune.Error?
 function M.run(policy, options, req, next)
   forget_lines()
-  return finish(in_account("limited", M.policy(policy, options), req, next or last_next))
+  return finish(in_account("limited", M.policy(policy, options), req, next or boot.terminal()))
 end
 
 --- What policies may use in this test: cpu_ms, block_ms, memory, as under `limits` of a configuration.  What is
@@ -457,10 +477,10 @@ local send_options = { next = true, leave = true }
 
 ---@class perilune.Reply  what the client got
 ---@field status integer      499: it left before
----@field headers table<string, string>  those that policies set
+---@field headers table<string, string>  those that policies set, of an error also retry-after
 ---@field text string         of choice 0, as far as it came
----@field body? any           an answer that does not stream, or the error: decoded
----@field events string[]     of a stream: the data of each event
+---@field body? any           an answer that does not stream, or the error in place of one: decoded
+---@field events string[]     of a stream: the data of each event; an error inside of it is the last
 ---@field done boolean        all of it came
 ---@field error? perilune.Error  why not, or what was answered instead
 ---@field upstream? string
@@ -468,43 +488,16 @@ local send_options = { next = true, leave = true }
 ---@field ttft? number        seconds to the first event
 ---@field total number        seconds to the end
 
-local function policy_error(message)
-  return errors.new{ code = "policy_error", status = 500, retryable = false, message = tostring(message) }
-end
-
--- What a chain returned, or threw, as a response or an error.
-local function settle(ok, res, err)
-  if ok == nil then return nil, res end -- condemned
-  if not ok then return nil, policy_error(type(res) == "table" and (res.message or res.code) or res) end
-  if type(res) == "userdata" then return res end
-  if res ~= nil then return nil, policy_error(("a policy returned a %s"):format(type(res))) end
-  if type(err) ~= "table" then return nil, policy_error(err or "a policy returned no response and no error") end
-  return nil, err
-end
-
-local function read_reply(reply, res, began)
-  local text = {}
-  for ev in res:events() do
-    reply.ttft = reply.ttft or perilune.now() - began
-    if ev.type == "error" then reply.error = ev.error end
-    if ev.text then text[#text + 1] = ev.text end
-    if ev.data then reply.events[#reply.events + 1] = ev.data end
-    reply.text = table.concat(text)
-  end
-end
-
--- An answer that does not stream is one event: a body.
-local function tell_body(reply, stream)
-  if reply.error and not reply.ttft then
-    local e = reply.error
-    reply.body = { error = { message = e.message, type = e.type, code = e.code, param = e.param } }
-  elseif not stream and reply.events[1] then
-    reply.body, reply.events = core.json_decode(reply.events[1]), {}
-  end
+-- A body that is no JSON stays a string.
+local function decoded(body)
+  if body == nil then return nil end
+  local ok, value = pcall(core.json_decode, body)
+  if ok and value ~= nil then return value end
+  return body
 end
 
 --- Serves a request as a gateway does, to its end: policies, the answer, the functions of finally.  The reply
---- is what the client got.  A policy that throws answers 500 here, where run() throws.
+--- is what the client got.  A policy that throws answers 500 here, where run() throws; why is in logs().
 ---@async
 ---@param policy string|function
 ---@param options? table
@@ -514,32 +507,12 @@ end
 function M.send(policy, options, req, opts)
   check.known("t.send", opts, send_options)
   forget_lines()
-  local chain, next = M.policy(policy, options), opts and opts.next or last_next
-  local reply = { headers = {}, events = {}, text = "", done = false }
-  local began, stream, response = perilune.now(), req.stream == true, nil
-  local function serve()
-    local res, err = settle(in_account("limited", chain, req, next))
-    response = res
-    if not res then reply.error = err return true end
-    reply.upstream = res.upstream
-    read_reply(reply, res, began)
-    return true
-  end
-  local left = false
-  if opts and opts.leave then
-    left = perilune.race{ serve, function() perilune.sleep(opts.leave) return "left" end } == "left"
-  else
-    serve()
-  end
-  local e = reply.error
-  reply.total = perilune.now() - began
-  reply.status = left and 499 or e and not reply.ttft and e.status or response and response.status or 500
-  reply.saved = req:saved()
-  reply.done = not left and not e
-  tell_body(reply, stream)
-  local lines = core.finish(req, response, left and "canceled" or e and e.code or nil, (reply.ttft or 0) * 1000,
-    reply.total * 1000)
-  for name, value in lines:gmatch("([^:\r\n]+): ([^\r\n]*)\r\n") do reply.headers[name:lower()] = value end
+  local chain = boot.compose({ M.policy(policy, options) }, opts and opts.next or boot.terminal())
+  local reply = core.result(core.serve(req, function() return chain(req) end, opts and opts.leave))
+  reply.body = decoded(reply.body)
+  reply.headers = {}
+  for name, value in reply.lines:gmatch("([^:\r\n]+): ([^\r\n]*)\r\n") do reply.headers[name:lower()] = value end
+  reply.lines = nil
   return reply
 end
 
@@ -667,7 +640,7 @@ end
 local function fake_describe(name)
   local entry = scene().upstreams[name]
   if not entry then return nil end
-  local settings = type(entry.script) == "table" and entry.script.upstream or {}
+  local settings = settings_of(entry)
   return { name = name, model = settings.model, models = settings.models or {}, urls = settings.urls or {},
            price = settings.price or {}, key = settings.key == "client" and { kind = "client" } or nil }
 end
@@ -685,6 +658,7 @@ function M.test(name, body)
     host[k] = fake
   end
   current = { upstreams = {}, fetches = {}, start = perilune.now() }
+  core.known_upstreams({})
   M.limits{}
   forget_lines()
 
