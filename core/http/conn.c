@@ -13,7 +13,9 @@
  *
  * Bytes arrive in the loop's one read buffer.  What a parser does not eat at
  * once is kept in `in`, which is empty and without memory for an idle or a
- * well-behaved connection; that is what makes 10,000 open streams cheap.
+ * well-behaved connection; that is what makes 10,000 open streams cheap.  Bodies are
+ * copied out of it, but for a large one that came in one piece: that takes the buffer
+ * along, and the loop gets another.
  *
  * Replies collect in `out` and leave in one write when the loop turn ends
  * (flush), so frames that become ready together travel together and none waits.
@@ -41,6 +43,7 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 
+#define TAKE_MIN        (16 * 1024)        /* bytes of a body that are not copied: less is cheaper than a new buffer */
 #define PIPELINE_MAX    (64 * 1024)        /* one read; a client that sends more ahead waits */
 #define LINGER_QUIET_MS 2000               /* a client that sends nothing more has read the reply, or left */
 #define LINGER_MS       30000              /* for one that goes on sending, in all */
@@ -458,12 +461,36 @@ static size_t eat_head(struct http_conn *c, struct slice s) {
     return (size_t)n;
 }
 
-static size_t eat_sized_body(struct http_conn *c, struct slice s) {
+/* A whole body, and nothing behind it, at the end of the loop's read buffer: the buffer becomes the
+ * body.  False: it is copied, as all that is small, or comes in parts. */
+static bool keep_where_it_is(struct http_conn *c, struct slice s) {
+    struct loop *l = c->server->loop;
     struct buf *body = &c->request->body;
-    size_t n = s.len < c->body_left ? s.len : (size_t)c->body_left;
+    bool inside = s.ptr >= l->scratch && s.ptr + s.len <= l->scratch + LOOP_SCRATCH;
+    if (!inside || body->cap > 0 || s.len != c->body_left || s.len < TAKE_MIN) return false;
+    size_t at = (size_t)(s.ptr - l->scratch), end = at + s.len;
+    char *block = loop_take_scratch(l);
+    if (block == NULL) return false;
+    char *shorter = mem_realloc(block, end); /* what was not read into is free again */
+    body->data = shorter ? shorter : block;
+    body->cap = shorter ? end : LOOP_SCRATCH;
+    body->mark = at;
+    body->len = end;
+    return true;
+}
+
+static void put_body(struct http_conn *c, struct slice s) {
+    struct buf *body = &c->request->body;
+    if (keep_where_it_is(c, s)) return;
     /* A claimed length is only a claim: no more than 64 KiB ahead of the bytes. */
     if (body->cap == 0) buf_reserve(body, c->body_left < 65536 ? (size_t)c->body_left : 65536);
-    buf_put(body, s.ptr, n);
+    buf_slice(body, slice_of(s.ptr, s.len < c->body_left ? s.len : (size_t)c->body_left));
+}
+
+static size_t eat_sized_body(struct http_conn *c, struct slice s) {
+    const struct buf *body = &c->request->body;
+    size_t n = s.len < c->body_left ? s.len : (size_t)c->body_left;
+    put_body(c, s);
     if (buf_failed(body)) {
         refuse(c, 503, "out of memory");
         return 0;

@@ -142,52 +142,61 @@ bool chat_needs_edit(const struct json_doc *doc, struct slice model, bool usage)
     return !json_is(doc, n, JSON_STRING) || !json_str_eq(doc, n, model);
 }
 
-/* Copies up to `to` and remembers where the rest begins. */
-static void copy_to(const struct json_doc *doc, size_t *from, size_t to, struct buf *out) {
-    buf_put(out, doc->text.ptr + *from, to - *from);
+/* Keeps all up to `to` and remembers where the rest begins. */
+static void keep_to(struct rope *out, size_t *from, size_t to) {
+    rope_keep(out, *from, to);
     *from = to;
 }
 
-static void ask(struct buf *out, struct chat_asked *asked, const char *text, const char *was) {
-    *asked = (struct chat_asked){ buf_len(out), strlen(text), was };
-    buf_puts(out, text);
+static void put(struct rope *out, const char *text) {
+    buf_puts(&out->text, text);
+    rope_add(out);
 }
 
-static void put_usage(const struct json_doc *doc, uint32_t value, size_t *from, struct buf *out,
+static void put_model(struct rope *out, struct slice model) {
+    json_write_string(&out->text, model);
+    rope_add(out);
+}
+
+static void ask(struct rope *out, struct chat_asked *asked, const char *text, const char *was) {
+    *asked = (struct chat_asked){ out->len, strlen(text), was };
+    put(out, text);
+}
+
+static void put_usage(const struct json_doc *doc, uint32_t value, size_t *from, struct rope *out,
                       struct chat_asked *asked) {
     const struct json_node *n = &doc->nodes[value];
     if (n->type != JSON_OBJECT) { /* null, or what chat_read() would have refused */
-        copy_to(doc, from, n->start, out);
+        keep_to(out, from, n->start);
         ask(out, asked, "{\"include_usage\":true}", "null");
         *from = n->end;
         return;
     }
     uint32_t flag = json_get(doc, value, SLICE("include_usage"));
     if (flag == JSON_NONE) {
-        copy_to(doc, from, n->start + 1, out);
+        keep_to(out, from, n->start + 1);
         ask(out, asked, n->count > 0 ? "\"include_usage\":true," : "\"include_usage\":true", "");
     } else if (!json_is(doc, flag, JSON_TRUE)) {
-        copy_to(doc, from, doc->nodes[flag].start, out);
+        keep_to(out, from, doc->nodes[flag].start);
         ask(out, asked, "true", "false");
         *from = doc->nodes[flag].end;
     }
 }
 
-void chat_edit(const struct json_doc *doc, struct slice model, bool usage, struct buf *out,
+void chat_edit(const struct json_doc *doc, struct slice model, bool usage, struct rope *out,
                struct chat_asked *asked) {
     *asked = (struct chat_asked){ .was = "" };
     uint32_t options = JSON_NONE;
     bool has_model = json_get(doc, 0, SLICE("model")) != JSON_NONE;
     if (usage) usage_node(doc, &options);
-    buf_reserve(out, doc->text.len + model.len + 64);
     size_t from = 0;
     const char *comma = doc->nodes[0].count > 0 ? "," : "";
     if ((model.ptr && !has_model) || (usage && options == JSON_NONE)) {
-        copy_to(doc, &from, doc->nodes[0].start + 1, out);
+        keep_to(out, &from, doc->nodes[0].start + 1);
         if (model.ptr && !has_model) {
-            buf_puts(out, "\"model\":");
-            json_write_string(out, model);
-            buf_puts(out, usage && options == JSON_NONE ? "," : comma);
+            put(out, "\"model\":");
+            put_model(out, model);
+            put(out, usage && options == JSON_NONE ? "," : comma);
         }
         if (usage && options == JSON_NONE) {
             bool last = comma[0] == '\0';
@@ -198,8 +207,8 @@ void chat_edit(const struct json_doc *doc, struct slice model, bool usage, struc
     for (uint32_t key = json_first(doc, 0); key != JSON_NONE;) {
         uint32_t value = doc->nodes[key].next;
         if (model.ptr && json_str_eq(doc, key, SLICE("model"))) {
-            copy_to(doc, &from, doc->nodes[value].start, out);
-            json_write_string(out, model);
+            keep_to(out, &from, doc->nodes[value].start);
+            put_model(out, model);
             from = doc->nodes[value].end;
         } else if (usage && value == options) {
             put_usage(doc, value, &from, out, asked);
@@ -207,7 +216,7 @@ void chat_edit(const struct json_doc *doc, struct slice model, bool usage, struc
         key = doc->nodes[value].next;
         if (key >= doc->nodes[0].next) break;
     }
-    copy_to(doc, &from, doc->text.len, out);
+    keep_to(out, &from, doc->text.len);
 }
 
 /* -- Size ------------------------------------------------------------------------ */

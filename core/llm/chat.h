@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "base/json.h"
+#include "base/rope.h"
 
 struct chat {
     uint32_t model, messages; /* nodes, or JSON_NONE */
@@ -30,11 +31,11 @@ struct chat_asked {
     const char *was;
 };
 
-/* Appends text with at most these edits, everything else byte for byte: every
+/* Makes out, which is of doc's text, that text with at most these edits, everything else byte for byte: every
  * top-level `model` becomes model (when model.ptr is not NULL), and
  * stream_options.include_usage becomes true (when usage is set).  *asked says where the
  * latter was written; len is 0 when the client had asked itself. */
-void chat_edit(const struct json_doc *doc, struct slice model, bool usage, struct buf *out,
+void chat_edit(const struct json_doc *doc, struct slice model, bool usage, struct rope *out,
                struct chat_asked *asked);
 /* Would chat_edit() change anything? */
 bool chat_needs_edit(const struct json_doc *doc, struct slice model, bool usage);

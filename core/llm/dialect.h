@@ -11,6 +11,7 @@
 struct answer_options;
 struct chat;
 struct chat_asked;
+struct rope;
 struct source;
 
 struct dialect {
@@ -23,9 +24,9 @@ struct dialect {
     int          (*parse)(const struct json_doc *doc, struct chat *out, struct failure *f);
     /* Would edit() change anything? */
     bool         (*needs_edit)(const struct json_doc *doc, struct slice model, bool usage);
-    /* Appends the body with another model (ptr NULL: its own) and, when usage is set, asking for
-     * usage; all else byte for byte.  *asked: where that question stands, to be left out later. */
-    void         (*edit)(const struct json_doc *doc, struct slice model, bool usage, struct buf *out,
+    /* Makes out, which is of the body's text, the body with another model (ptr NULL: its own) and, when usage
+     * is set, asking for usage; all else byte for byte.  *asked: where that question stands, to be left out later. */
+    void         (*edit)(const struct json_doc *doc, struct slice model, bool usage, struct rope *out,
                          struct chat_asked *asked);
     /* How many choices are asked for; 0: not known. */
     unsigned     (*choices)(const struct json_doc *doc);

@@ -2,7 +2,8 @@
  *
  * Decides which upstream, which bytes, which headers.  The bytes are the client's
  * own unless a policy changed them, with two splices at most: the upstream's
- * model name, and include_usage for a stream.  Of the client's headers only the
+ * model name, and include_usage for a stream.  They are not copied for that: the
+ * new body is pieces of the old one, and new text.  Of the client's headers only the
  * harmless few go on, and those that the upstream names in forward_headers. */
 #include "request/outgoing.h"
 
@@ -153,12 +154,14 @@ static struct blob *bytes_of(const struct outgoing *o, bool usage, struct call_o
     /* Other JSON may name a model, too, and calls it as everybody does. */
     const struct dialect *d = o->body->dialect ? o->body->dialect : &openai_chat;
     if (!d->needs_edit(&o->body->doc, model, usage)) return blob_ref(o->body->text);
-    struct buf out;
-    buf_init(&out, 0);
+    struct rope out;
     struct chat_asked asked;
+    rope_init(&out, blob_get(o->body->text));
     d->edit(&o->body->doc, model, usage, &out, &asked);
+    struct blob *edited = blob_splice(o->body->text, &out);
+    rope_deinit(&out);
     *optional = (struct call_optional){ asked.at, asked.len, asked.was, { "stream_options", "include_usage" } };
-    return blob_take(&out);
+    return edited;
 }
 
 /* -- Which headers ------------------------------------------------------------------------ */

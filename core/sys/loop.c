@@ -182,6 +182,15 @@ void deferred_cancel(struct deferred *j) {
     if (j->link.next != NULL) list_remove(&j->link);
 }
 
+/* -- Reading ----------------------------------------------------------------- */
+
+char *loop_take_scratch(struct loop *l) {
+    char *other = mem_alloc(LOOP_SCRATCH), *mine = l->scratch;
+    if (other == NULL) return NULL;
+    l->scratch = other;
+    return mine;
+}
+
 /* -- Life -------------------------------------------------------------------- */
 
 int loop_init(struct loop *l) {

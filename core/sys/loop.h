@@ -46,6 +46,10 @@ struct loop {
 
 #define LOOP_SCRATCH (64 * 1024)
 
+/* The read buffer becomes the caller's (mem_free), and the loop gets another one.  NULL: there is no
+ * memory for that, and all is as it was. */
+char *loop_take_scratch(struct loop *l);
+
 int      loop_init(struct loop *l);
 void     loop_deinit(struct loop *l); /* closes own handles, runs until all are closed */
 

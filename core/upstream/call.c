@@ -490,11 +490,19 @@ static bool refuses_optional(const struct call *c) {
                           sizeof(c->optional.words) / sizeof(*c->optional.words));
 }
 
+int call_join_body(struct call *c) {
+    struct blob *whole = c->body ? blob_whole(c->body) : NULL;
+    if (c->body != NULL && whole == NULL) return PERILUNE_ERR_NOMEM;
+    blob_put(c->body);
+    c->body = whole;
+    return 0;
+}
+
 /* The same request once more, without what the upstream does not understand. */
 static bool try_without_optional(struct call *c) {
-    struct slice body = blob_get(c->body);
     struct call_optional o = c->optional;
-    if (!refuses_optional(c) || loop_now(call_loop(c)) >= expires_at(c)) return false;
+    if (!refuses_optional(c) || loop_now(call_loop(c)) >= expires_at(c) || call_join_body(c) != 0) return false;
+    struct slice body = blob_get(c->body);
     struct buf out;
     buf_init(&out, 0);
     buf_reserve(&out, body.len + 8);

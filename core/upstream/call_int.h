@@ -63,6 +63,9 @@ struct call_end {
 static inline bool call_is_over(const struct call *c) { return c->phase == CALL_OVER; }
 static inline struct loop *call_loop(const struct call *c) { return c->pool->client->loop; }
 
+/* For a transport that cannot send pieces: c->body is in one from now on.  0 or PERILUNE_ERR_NOMEM. */
+int  call_join_body(struct call *c);
+
 void call_on_status(struct call *c, int status); /* a head begins; 1xx may come first */
 void call_on_field(struct call *c, struct slice name, struct slice value);
 void call_on_head_end(struct call *c);

@@ -7,10 +7,11 @@
  * On kept connections the requests of a turn of the loop go out together, when it ends: a
  * server that sleeps on another core is woken once for them, and not once for each.
  *
- * What a request costs is its system calls: one write of head and body together, one
- * read of an answer.  A connection stays registered with the kernel from its first
- * request to its end; the head is written in a buffer of the thread and parsed where
- * it was read.  An open stream holds this struct and nothing else.
+ * What a request costs is its system calls: one write of head and body together (which
+ * may be pieces of another one: blob_splice), one read of an answer.  A connection stays
+ * registered with the kernel from its first request to its end; the head is written in a
+ * buffer of the thread and parsed where it was read.  An open stream holds this struct and
+ * nothing else.
  *
  * A chunked body loses its framing in place, in the read buffer, so that all frames
  * that one read brought go on as one piece.
@@ -84,9 +85,10 @@ static void on_closed(uv_handle_t *handle) { mem_free(handle->data); }
 
 /* What the kernel takes at once: bytes, 0 when it is full, or PERILUNE_ERR_IO.  uv_try_write() would
  * raise SIGPIPE, which is deadly to a host that did not think of it. */
-static ssize_t write_now(struct http1 *h, struct slice a, struct slice b) {
-    struct iovec pieces[2] = { { (void *)(uintptr_t)a.ptr, a.len }, { (void *)(uintptr_t)b.ptr, b.len } };
-    struct msghdr msg = { .msg_iov = pieces, .msg_iovlen = b.len > 0 ? 2 : 1 };
+static ssize_t write_now(struct http1 *h, const struct slice *list, unsigned count) {
+    struct iovec pieces[1 + ROPE_PIECES];
+    for (unsigned i = 0; i < count; i++) pieces[i] = (struct iovec){ (void *)(uintptr_t)list[i].ptr, list[i].len };
+    struct msghdr msg = { .msg_iov = pieces, .msg_iovlen = count };
     uv_os_fd_t fd;
     ssize_t n;
     if (uv_fileno((const uv_handle_t *)&h->tcp, &fd) != 0) return PERILUNE_ERR_IO;
@@ -101,7 +103,7 @@ static void say_goodbye(struct http1 *h) {
     if (h->rest != NULL) return;
     tls_shutdown(h->tls);
     struct slice s = buf_get(tls_out(h->tls));
-    if (s.len > 0) write_now(h, s, SLICE(""));
+    if (s.len > 0) write_now(h, &s, 1);
 }
 
 void http1_close(struct http1 *h) {
@@ -378,18 +380,24 @@ static void on_rest_written(uv_write_t *req, int status) {
         end(h, FAILURE_NO_MEMORY, "out of memory");
 }
 
-/* What is left of head and body after `sent` bytes goes out as the kernel takes it. */
-static int send_rest(struct http1 *h, struct slice head, struct blob *body, size_t sent) {
-    size_t head_left = sent < head.len ? head.len - sent : 0;
-    size_t body_sent = sent > head.len ? sent - head.len : 0;
+/* What is left after `sent` bytes, of the head, list[0], and of the pieces of body behind it, goes out
+ * as the kernel takes it. */
+static int send_rest(struct http1 *h, struct slice *list, unsigned count, struct blob *body, size_t sent) {
+    size_t head_left = sent < list[0].len ? list[0].len - sent : 0;
     struct rest *r = mem_alloc(sizeof(*r) + head_left);
     if (r == NULL) return PERILUNE_ERR_NOMEM;
     r->conn = h;
     r->body = blob_ref(body);
-    memcpy(r->head, head.ptr + head.len - head_left, head_left);
-    uv_buf_t pieces[2] = { uv_buf_init(r->head, (unsigned)head_left), uv_buf_init(NULL, 0) };
-    if (body != NULL) pieces[1] = uv_buf_init(body->data + body_sent, (unsigned)(body->len - body_sent));
-    if (uv_write(&r->req, (uv_stream_t *)&h->tcp, pieces, 2, on_rest_written) != 0) {
+    memcpy(r->head, list[0].ptr + list[0].len - head_left, head_left);
+    uv_buf_t pieces[1 + ROPE_PIECES];
+    unsigned n = 0;
+    for (unsigned i = 0; i < count; i++) {
+        size_t skip = sent < list[i].len ? sent : list[i].len, left = list[i].len - skip;
+        const char *from = i == 0 ? r->head : list[i].ptr + skip; /* the head is in a buffer of the thread */
+        sent -= skip;
+        if (left > 0) pieces[n++] = uv_buf_init((char *)(uintptr_t)from, (unsigned)left);
+    }
+    if (uv_write(&r->req, (uv_stream_t *)&h->tcp, pieces, n, on_rest_written) != 0) {
         blob_put(r->body);
         mem_free(r);
         return PERILUNE_ERR_NOMEM;
@@ -404,9 +412,9 @@ static int push(struct http1 *h) {
     if (buf_failed(out)) return PERILUNE_ERR_NOMEM;
     struct slice s = buf_get(out);
     if (s.len == 0 || h->rest != NULL) return 0; /* on_rest_written() pushes again */
-    ssize_t n = write_now(h, s, SLICE(""));
+    ssize_t n = write_now(h, &s, 1);
     if (n < 0) return PERILUNE_ERR_IO;
-    int err = (size_t)n == s.len ? 0 : send_rest(h, s, NULL, (size_t)n);
+    int err = (size_t)n == s.len ? 0 : send_rest(h, &s, 1, NULL, (size_t)n);
     buf_deinit(out);
     return err;
 }
@@ -477,11 +485,13 @@ static int send_request(struct http1 *h) {
     struct call *c = h->call;
     struct slice head = write_head(c, h);
     if (buf_failed(&h->origin->client->out)) return PERILUNE_ERR_NOMEM;
-    if (h->tls != NULL) return send_encrypted(h, c->body);
-    struct slice body = blob_get(c->body);
-    ssize_t n = write_now(h, head, body);
+    if (h->tls != NULL) return call_join_body(c) == 0 ? send_encrypted(h, c->body) : PERILUNE_ERR_NOMEM;
+    struct slice list[1 + ROPE_PIECES] = { head };
+    unsigned count = 1 + blob_pieces(c->body, list + 1);
+    size_t all = head.len + (c->body ? c->body->len : 0);
+    ssize_t n = write_now(h, list, count);
     if (n < 0) return PERILUNE_ERR_IO;
-    return (size_t)n == head.len + body.len ? 0 : send_rest(h, head, c->body, (size_t)n);
+    return (size_t)n == all ? 0 : send_rest(h, list, count, c->body, (size_t)n);
 }
 
 /* -- Connections and calls ----------------------------------------------------------------- */

@@ -272,7 +272,7 @@ static int start(struct call *c) {
     if (t == NULL) return PERILUNE_ERR_NOMEM;
     arena_init(&t->arena);
     t->easy = easy_get(c->pool, c->stream);
-    if (t->easy == NULL || set_url(c, t) != 0 || set_headers(c, t) != 0) {
+    if (t->easy == NULL || call_join_body(c) != 0 || set_url(c, t) != 0 || set_headers(c, t) != 0) {
         stop(c);
         return PERILUNE_ERR_NOMEM;
     }

@@ -3,13 +3,21 @@
 
 #include "unit.h"
 
+static void edit(const struct json_doc *doc, struct slice model, bool usage, struct buf *out, struct chat_asked *asked) {
+    struct rope r;
+    rope_init(&r, doc->text);
+    chat_edit(doc, model, usage, &r, asked);
+    rope_write(&r, out);
+    rope_deinit(&r);
+}
+
 /* Without what was asked for it is what it would be, had nothing been asked for. */
 static void taken_back(const struct json_doc *doc, struct slice model, struct slice text, const struct chat_asked *asked) {
     struct buf back, plain;
     struct chat_asked none;
     buf_init(&back, 0);
     buf_init(&plain, 0);
-    chat_edit(doc, model, false, &plain, &none);
+    edit(doc, model, false, &plain, &none);
     CHECK_UINT(none.len, 0);
     buf_slice(&back, slice_of(text.ptr, asked->at));
     buf_puts(&back, asked->was);
@@ -29,7 +37,7 @@ static void edited(const char *text, const char *model, bool usage, const char *
     struct slice m = slice_str(model);
     if (chat_needs_edit(&doc, m, usage)) {
         struct chat_asked asked;
-        chat_edit(&doc, m, usage, &out, &asked);
+        edit(&doc, m, usage, &out, &asked);
         if (usage) taken_back(&doc, m, buf_get(&out), &asked);
     } else {
         buf_puts(&out, text);

@@ -321,6 +321,28 @@ TEST_NOFAULT(a_body_with_a_length) {
     talk(SAY_BACK, "POST /p HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello", OK("15") "\r\nPOST /p?  hello", 1);
 }
 
+/* The read buffer becomes the body when that came in one piece, and is copied when something is behind it. */
+TEST_FAULT(a_large_body_is_kept_where_it_was_read) {
+    static char text[21000];
+    for (int behind = 0; behind < 2; behind++) {
+        struct world w;
+        if (!begin(&w, HOLD)) return;
+        w.server.limits.body = 20000;
+        const char *scratch = w.loop.scratch;
+        int fd = dial(&w), n = snprintf(text, sizeof(text), "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 20000\r\n\r\n");
+        char *body = text + n;
+        for (int i = 0; i < 20000; i++) body[i] = (char)('a' + i % 23);
+        memcpy(body + 20000, "GET", 3);
+        say(&w, fd, slice_of(text, (size_t)n + 20000 + (behind ? 3 : 0)));
+        CHECK(w.held != NULL || unit_fault_fired());
+        if (w.held != NULL) CHECK_SLICE(buf_get(&w.held->body), slice_of(body, 20000));
+        if (!unit_fault_fired()) CHECK_INT(w.loop.scratch == scratch, behind);
+        close(fd);
+        turn(&w);
+        end(&w);
+    }
+}
+
 TEST_NOFAULT(a_body_in_chunks) {
     talk(SAY_BACK, "PUT /p HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3;x=y\r\nhel\r\n2\r\nlo\r\n0\r\nt: u\r\n\r\n",
          OK("14") "\r\nPUT /p?  hello", 1);
