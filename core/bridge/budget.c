@@ -219,9 +219,8 @@ static void charge_memory(const struct state *s, struct budget *b) {
 
 /* What this turn took, of all requests; a long one makes the worker rest. */
 static void add_to_turn(struct state *s, uint64_t now, uint64_t took) {
-    uint64_t turn = loop_now(s->loop);
-    if (turn != s->time.turn_ms) s->time.turn_us = 0;
-    s->time.turn_ms = turn;
+    if (s->time.turn != s->loop->turn) s->time.turn_us = 0;
+    s->time.turn = s->loop->turn;
     s->time.turn_us += took;
     if (s->time.turn_us < LONG_US) return;
     uint64_t rest = s->time.turn_us * REST_TIMES, until = now + (rest < REST_MAX_US ? rest : REST_MAX_US);
@@ -229,7 +228,7 @@ static void add_to_turn(struct state *s, uint64_t now, uint64_t took) {
 }
 
 bool budget_turn_is_full(const struct state *s) {
-    return !s->loop->is_virtual && s->time.turn_us >= LONG_US && s->time.turn_ms == loop_now(s->loop);
+    return !s->loop->is_virtual && s->time.turn_us >= LONG_US && s->time.turn == s->loop->turn;
 }
 
 bool budget_must_rest(const struct state *s, const struct budget *b) {
@@ -267,9 +266,8 @@ static uint64_t charge(struct state *s, uint64_t now) {
 static void earn(struct state *s, struct budget *b, uint64_t now) {
     if (b->hook_ended_us != 0) b->earned_us += (now - b->hook_ended_us) / EARN_PART;
     if (b->earned_us > b->used_us) b->earned_us = b->used_us;
-    uint64_t turn = loop_now(s->loop);
-    if (turn != b->turn_ms) b->turn_us = 0;
-    b->turn_ms = turn;
+    if (s->loop->turn != b->turn) b->turn_us = 0;
+    b->turn = s->loop->turn;
 }
 
 static void begin(struct state *s, uint64_t now) {

@@ -22,7 +22,7 @@ struct budget {
     uint64_t    took_us;      /* the same, with what is not charged */
     uint64_t    earned_us;    /* CPU time that came to limits.cpu_ms while an answer took its time */
     uint64_t    hook_ended_us;
-    uint64_t    turn_ms;      /* the turn of the loop in which a hook ran last */
+    uint64_t    turn;         /* the turn of the loop in which a hook ran last */
     uint64_t    turn_us;      /* what hooks took in it */
     uint64_t    block_us;     /* instead of limits.block_us, for finally; 0: that */
     size_t      memory;       /* bytes of the Lua state grown since it began */

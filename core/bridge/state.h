@@ -57,7 +57,7 @@ struct state_time {
     unsigned            quick_looks;
     size_t              steps;      /* since state_pay() looked at the clock */
     int                 hook_count; /* bytecodes between two of its calls: see budget.c */
-    uint64_t            turn_ms, turn_us; /* a turn of the loop, and what stretches took in it */
+    uint64_t            turn, turn_us; /* a turn of the loop, and what stretches took in it */
     uint64_t            rest_until_us; /* until then those wait that run long */
     uint64_t            finally_us, finally_at_us; /* what functions of finally may take, and as of when */
 };

@@ -9,6 +9,9 @@
  * moved; one that is stopped leaves the alarm alone, an early alarm finds
  * nothing due and goes back to sleep.
  *
+ * Between two polls nobody's I/O has a chance: `turn` counts them, because uv_now() says
+ * something else (it is read anew behind POLL and in front of the timers).
+ *
  * `soon` collects what should happen once per turn (socket flushes), `next`
  * what must let I/O go first (a policy that used up its slice). */
 #include "sys/loop.h"
@@ -154,8 +157,10 @@ static void on_after(uv_check_t *h) {
 }
 
 static void on_before(uv_prepare_t *h) {
-    run_soon(h->data);
+    struct loop *l = h->data;
+    run_soon(l);
     /* Work of `soon` may have asked for the next turn after spin had its go. */
+    l->turn++;
 }
 
 static void on_spin(uv_idle_t *h) {
@@ -234,6 +239,7 @@ void loop_deinit(struct loop *l) {
 
 void loop_run_virtual(struct loop *l, const bool *stop) {
     while (!*stop) {
+        l->turn++;
         run_soon(l);
         if (!list_is_empty(&l->next)) {
             run_jobs(&l->next);

@@ -38,6 +38,7 @@ struct loop {
     struct list   next;    /* struct deferred: in the next turn */
     bool          active;  /* a callback ran in this turn: it may have begun to watch
                               something that the kernel hears of in the next turn only */
+    uint64_t      turn;    /* how often it has polled: callbacks with the same number kept others waiting together */
     bool          is_virtual;
     uint64_t      virtual_ms;
     struct rng    rng;

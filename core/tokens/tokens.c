@@ -28,7 +28,7 @@
 #include "include/perilune.h"
 #include "tokens/tokens_int.h"
 
-#define PIECE (256 * 1024) /* bytes between two askings */
+#define PIECE (64 * 1024) /* bytes between two askings */
 #define KEEP_TEXT (1024 * 1024) /* a buffer that one large request left behind is given back above this */
 
 /* -- Memory ------------------------------------------------------------------------- */

@@ -16,7 +16,7 @@ struct tokens;
 struct tokens_ask {
     struct model model;
     uint64_t     limit;         /* stop when there are more: the answer is then limit + 1 */
-    /* NULL, or asked about every 256 KiB of text: false gives up (PERILUNE_ERR_CANCELED). */
+    /* NULL, or asked about every 64 KiB of text: false gives up (PERILUNE_ERR_CANCELED). */
     bool       (*go_on)(void *ud);
     void        *ud;
 };

@@ -166,6 +166,45 @@ TEST_NOFAULT(of_several_that_run_long_one_runs_at_a_time) {
     world_close(&w);
 }
 
+/* What begins in a callback of I/O, and what it puts off, is run before the loop polls again. */
+static struct actor second;
+
+static void on_io(uv_async_t *h) {
+    struct world *w = container_of(h->loop, struct world, loop.uv);
+    struct actor *first = h->data;
+    begin(w, first, LONG "work('A')");
+    begin(w, &second, LONG "work('B')");
+    uv_close((uv_handle_t *)h, NULL);
+}
+
+static void on_poll(uv_prepare_t *h) {
+    struct world *w = container_of(h->loop, struct world, loop.uv);
+    size_t *before = h->data, now = strlen(w->order);
+    CHECK(now <= *before + 1);
+    *before = now;
+}
+
+TEST_NOFAULT(between_two_polls_one_long_stretch_runs) {
+    struct world w;
+    struct actor first = { .over = false };
+    uv_async_t io;
+    uv_prepare_t poll;
+    size_t before = 0;
+    world_open(&w);
+    io.data = &first;
+    poll.data = &before;
+    uv_async_init(&w.loop.uv, &io, on_io);
+    uv_prepare_init(&w.loop.uv, &poll);
+    uv_prepare_start(&poll, on_poll);
+    uv_async_send(&io);
+    while (!first.over || !second.over) uv_run(&w.loop.uv, UV_RUN_NOWAIT);
+    CHECK_STR(w.order, "AB");
+    uv_close((uv_handle_t *)&poll, NULL);
+    task_free(first.task);
+    task_free(second.task);
+    world_close(&w);
+}
+
 TEST_NOFAULT(a_task_that_rests_can_be_canceled) {
     struct world w;
     struct actor a;

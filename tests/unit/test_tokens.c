@@ -346,7 +346,7 @@ TEST_NOFAULT(a_long_text_is_counted_in_pieces) {
     a.ud = &p;
     CHECK_INT(tokens_text(b.tokens, &a, s, &n), 0);
     CHECK_UINT(n.tokens, whole.tokens);
-    CHECK(p.asked >= 10 && p.asked <= 12);
+    CHECK(p.asked >= 40 && p.asked <= 46);
     p = (struct patience){ .give_up = 3 };
     CHECK_INT(tokens_text(b.tokens, &a, s, &n), PERILUNE_ERR_CANCELED);
     CHECK_UINT(n.tokens, 0);
