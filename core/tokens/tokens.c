@@ -29,6 +29,7 @@
 #include "tokens/tokens_int.h"
 
 #define PIECE (64 * 1024) /* bytes between two askings */
+#define FAR   (256 * 1024) /* tokens: with a limit that is nearer a text is counted up to it, in one go */
 #define KEEP_TEXT (1024 * 1024) /* a buffer that one large request left behind is given back above this */
 
 /* -- Memory ------------------------------------------------------------------------- */
@@ -159,7 +160,7 @@ static void in_pieces(struct tokens_run *r, struct slice text) {
 void run_text(struct tokens_run *r, struct slice text) {
     if (run_is_over(r) || text.len == 0) return;
     uint64_t left = r->ask->limit - r->total;
-    if (text.len > PIECE && left >= PIECE) {
+    if (text.len > PIECE && left >= FAR) {
         size_t good = utf8_valid_prefix(text);
         if (good == text.len) in_pieces(r, text);
         else r->rc = PERILUNE_ERR_INVAL;
