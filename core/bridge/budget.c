@@ -21,7 +21,7 @@
  * of times, have it together in a turn.
  *
  * Nor may a neighbour meet one such stretch after the other.  Behind a turn of the loop that was long
- * (LONG_US) the worker rests as long as it took: tasks that had a long stretch wait, one runs at a
+ * (LONG_US) the worker rests as long as it took: tasks that had a long stretch wait (not for ever), one runs at a
  * time, and what else could begin in a long turn begins in the next (task_go_on()).
  *
  *     I/O | A: 8 ms | I/O, short tasks ... 8 ms | B: 6 ms | I/O, short tasks ... 6 ms | A ...

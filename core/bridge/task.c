@@ -34,6 +34,7 @@
 #include "bridge/lib.h"
 
 #define TURN_US 2000 /* of the loop, for all tasks that could run */
+#define REST_MOST_US 100000 /* then a task goes on, however many others were long meanwhile */
 
 /* -- Life ------------------------------------------------------------------------- */
 
@@ -158,7 +159,9 @@ static void make_ready(struct task *t) {
 /* Sees to it that those that rest go on.  The loop's clock may be as old as the stretch that was
  * long.  Without memory for a timer they do not rest. */
 static void rest(struct state *s) {
-    uint64_t until_ms = s->time.rest_until_us / 1000 + 1, now_ms = loop_now(s->loop);
+    const struct task *first = container_of(s->resting.next, struct task, ready);
+    uint64_t most = first->rests_since_us + REST_MOST_US, until = s->time.rest_until_us;
+    uint64_t until_ms = (until < most ? until : most) / 1000 + 1, now_ms = loop_now(s->loop);
     if (timer_start(s->loop, &s->rest, until_ms > now_ms ? until_ms - now_ms : 1, rest_over) == 0) return;
     while (!list_is_empty(&s->resting)) {
         struct task *t = container_of(s->resting.next, struct task, ready);
@@ -172,7 +175,8 @@ static void rest_over(struct timer *timer) {
     struct state *s = state_ref(container_of(timer, struct state, rest));
     while (!list_is_empty(&s->resting) && !budget_turn_is_full(s)) {
         struct task *t = container_of(s->resting.next, struct task, ready);
-        if (budget_must_rest(s, t->budget)) break;
+        bool long_enough = loop_hrtime_us() - t->rests_since_us >= REST_MOST_US;
+        if (!long_enough && budget_must_rest(s, t->budget)) break;
         list_remove(&t->ready);
         task_resume(t); /* may free t, and others */
     }
@@ -186,6 +190,7 @@ static void resume_later(struct task *t) {
         make_ready(t);
         return;
     }
+    t->rests_since_us = loop_hrtime_us();
     list_append(&s->resting, &t->ready);
     if (!timer_is_running(&s->rest)) rest(s);
 }

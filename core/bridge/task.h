@@ -36,6 +36,7 @@ struct task {
     uint64_t      attempt_us; /* what the budget will have used when the attempt ends */
     struct request *request; /* borrowed; NULL in tests */
     struct list   ready;    /* among the state's ready or resting: used up its slice, or is to start */
+    uint64_t      rests_since_us; /* while it is among the resting */
     bool          returned; /* by itself: co can be used again */
     int           arguments;/* on co's stack for the first resume */
     /* Called once when it ends by itself: ok, results are on co's stack; else the

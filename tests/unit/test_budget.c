@@ -92,6 +92,7 @@ static void run(struct world *w, struct actor *a) {
 static void hold(struct world *w) {
     CHECK(w->state->time.rest_until_us > 0);
     w->state->time.rest_until_us += 60000000;
+    timer_stop(&w->loop, &w->state->rest);
 }
 
 static void release(struct world *w) {
@@ -138,6 +139,7 @@ TEST_NOFAULT(who_waits_for_something_in_between_rests_too) {
     begin(&w, &a, LONG "work('A') sleep(0) step('a')");
     hold(&w);
     while (list_is_empty(&w.state->resting)) uv_run(&w.loop.uv, UV_RUN_NOWAIT);
+    hold(&w); /* its timer, too */
     begin(&w, &b, SHORT "step('b')");
     run(&w, &b);
     CHECK_STR(w.order, "Ab");
@@ -163,6 +165,20 @@ TEST_NOFAULT(of_several_that_run_long_one_runs_at_a_time) {
     CHECK_INT(strlen(w.order), 4);
     task_free(a.task);
     task_free(b.task);
+    world_close(&w);
+}
+
+/* Others may be long again and again meanwhile. */
+TEST_NOFAULT(who_rests_goes_on_in_the_end) {
+    struct world w;
+    struct actor a;
+    world_open(&w);
+    begin(&w, &a, LONG "work('A') sleep(0) step('a')");
+    hold(&w); /* a minute */
+    run(&w, &a);
+    CHECK(loop_hrtime_us() < w.state->time.rest_until_us);
+    CHECK_STR(w.order, "Aa");
+    task_free(a.task);
     world_close(&w);
 }
 
