@@ -57,7 +57,7 @@ static const struct piece *main_piece(const struct event_reader *e) {
     const struct piece *first = NULL;
     for (unsigned i = 0; i < e->pieces.len; i++) {
         const struct piece *p = &e->pieces.items[i];
-        bool empty = p->node != JSON_NONE && json_raw(&e->doc, p->node).len == 2;
+        bool empty = p->node != JSON_NONE && piece_is_empty(&e->doc, p->node);
         if (p->kind >= PIECE_END) continue;
         if (!empty) return p;
         if (first == NULL) first = p;
@@ -75,7 +75,7 @@ static const char *type_of(const struct event_reader *e, bool known, bool is_end
 /* [0, +1, e] */
 static void push_string(lua_State *L, const struct event_reader *e, const struct piece *p) {
     struct buf *text = lib_scratch(L);
-    json_decode_string(&e->doc, p->node, text);
+    piece_text(&e->doc, p->node, text);
     if (buf_failed(text)) luaL_error(L, "not enough memory");
     lua_pushlstring(L, buf_get(text).ptr, buf_len(text));
 }

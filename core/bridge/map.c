@@ -12,6 +12,7 @@
  *     the lane goes on            it may be finished now, and goes out in that event
  *     its JSON value is closed    arguments only: nothing follows that belongs to them, so a call is
  *                                 complete before the next one begins
+ *     another call begins         of arguments that are text, or whose index the other call has, too: in front
  *     its choice ends             in the event with the end, if that carries the lane, else in an event
  *                                 of its own in front of it
  *     the stream ends             in an event of its own
@@ -35,6 +36,7 @@
 #include "base/mem.h"
 #include "bridge/hooks_int.h"
 #include "bridge/lib.h"
+#include "llm/tool_calls.h"
 
 #define MAPS_MAX  32   /* functions of one response */
 #define LANES_MAX 4096 /* n = 128 choices with all their kinds and calls are far below */
@@ -49,7 +51,9 @@ struct value_end {
 
 struct lane {
     enum piece_kind   kind;
-    unsigned          choice, part;
+    unsigned          choice, form, part;
+    unsigned          key;   /* what tells it from others of its kind: the number of the call, or the part */
+    bool              numbered, plain;
     struct buf        held;  /* decoded, not handed to a function yet */
     size_t            gone;  /* bytes that were */
     struct piece_half half;
@@ -83,6 +87,9 @@ struct mapper {
     struct job       *jobs;
     unsigned          job_count, job_cap;
     struct piece_list pieces;
+    unsigned         *keys;    /* of the pieces */
+    unsigned          key_cap;
+    struct tool_calls calls;
     struct json_doc   doc;
     uint64_t          events;  /* so far */
     struct buf        common;  /* members for events of its own */
@@ -97,6 +104,8 @@ void mapper_free(struct mapper *m) {
     mem_free(m->lanes);
     mem_free(m->jobs);
     piece_list_deinit(&m->pieces);
+    mem_free(m->keys);
+    tool_calls_deinit(&m->calls);
     json_deinit(&m->doc);
     buf_deinit(&m->common);
     buf_deinit(&m->mapped);
@@ -106,8 +115,9 @@ void mapper_free(struct mapper *m) {
 
 /* -- Lanes ---------------------------------------------------------------------------- */
 
-static bool is_of(const struct lane *l, const struct piece *p) {
-    return l->kind == p->kind && l->choice == p->choice && l->part == p->part;
+static bool is_of(const struct mapper *m, const struct lane *l, unsigned at) {
+    const struct piece *p = &m->pieces.items[at];
+    return l->kind == p->kind && l->choice == p->choice && l->form == p->form && l->key == m->keys[at];
 }
 
 static bool grow(void **items, unsigned len, unsigned *cap, size_t size) {
@@ -121,14 +131,16 @@ static bool grow(void **items, unsigned len, unsigned *cap, size_t size) {
 }
 
 /* The lane of a piece, made when it is new. NULL, and m->error is set: there is no room. */
-static struct lane *lane_of(struct mapper *m, const struct piece *p) {
+static struct lane *lane_of(struct mapper *m, unsigned at) {
+    const struct piece *p = &m->pieces.items[at];
     for (unsigned i = 0; i < m->lane_count; i++)
-        if (is_of(&m->lanes[i], p)) return &m->lanes[i];
+        if (is_of(m, &m->lanes[i], at)) return &m->lanes[i];
     if (m->lane_count == LANES_MAX) m->error = PERILUNE_ERR_INVAL;
     else if (!grow((void **)&m->lanes, m->lane_count, &m->lane_cap, sizeof(*m->lanes))) m->error = PERILUNE_ERR_NOMEM;
     if (m->error != 0) return NULL;
     struct lane *l = &m->lanes[m->lane_count++];
-    *l = (struct lane){ .kind = p->kind, .choice = p->choice, .part = p->part };
+    *l = (struct lane){ .kind = p->kind, .choice = p->choice, .form = p->form, .part = p->part, .key = m->keys[at],
+                        .numbered = p->numbered, .plain = p->plain };
     buf_init(&l->held, m->limit);
     return l;
 }
@@ -153,12 +165,21 @@ static struct job *add_job(struct mapper *m, const struct lane *l, uint32_t node
 
 enum fate { FATE_SILENT, FATE_GOES_ON, FATE_ENDS };
 
+/* Is this the beginning of another call, behind which the lane's cannot be told from it any more, or does not go on?
+ * Text has no end of its own, as JSON has. */
+static bool is_next_call(const struct mapper *m, const struct lane *l, unsigned at) {
+    const struct piece *p = &m->pieces.items[at];
+    if (p->kind != PIECE_TOOL || l->kind != PIECE_ARGUMENTS || m->keys[at] == l->key) return false;
+    return l->plain || !p->numbered || p->part == l->part;
+}
+
 /* What becomes of the lane in this event, from one of its pieces on: which comes first? */
 static enum fate fate_of(const struct mapper *m, const struct lane *l, unsigned from) {
     for (unsigned i = from; i < m->pieces.len; i++) {
         const struct piece *p = &m->pieces.items[i];
-        if (is_of(l, p)) return FATE_GOES_ON;
-        if (p->kind == PIECE_END && p->choice == l->choice) return FATE_ENDS;
+        if (p->choice != l->choice) continue;
+        if (is_of(m, l, i)) return FATE_GOES_ON;
+        if (p->kind == PIECE_END || is_next_call(m, l, i)) return FATE_ENDS;
     }
     return FATE_SILENT;
 }
@@ -201,13 +222,14 @@ static void plan_fronts(struct mapper *m) {
 
 static void plan_piece(struct mapper *m, unsigned at, bool whole) {
     const struct piece *p = &m->pieces.items[at];
-    struct lane *l = lane_of(m, p);
+    struct lane *l = lane_of(m, at);
     if (l == NULL) return;
     struct job *j = add_job(m, l, p->node);
     if (j == NULL) return;
     j->same = is_empty(l);
     enum fate fate = fate_of(m, l, at + 1);
-    j->complete = fate == FATE_ENDS || (whole && fate == FATE_SILENT);
+    /* JSON in place of a string is complete, and stays JSON when nobody changes it. */
+    j->complete = fate == FATE_ENDS || (whole && fate == FATE_SILENT) || !json_is(&m->doc, p->node, JSON_STRING);
     size_t before = buf_len(&l->held);
     piece_decode(&m->doc, p->node, &l->half, &l->held);
     if (buf_len(&l->held) > before) {
@@ -249,10 +271,27 @@ static void weigh(struct mapper *m) {
     if (m->limit != 0 && all > m->limit && m->error == 0) m->error = PERILUNE_ERR_LIMITED;
 }
 
+/* What each piece is called among those of its kind. */
+static void name_pieces(struct mapper *m) {
+    while (m->key_cap < m->pieces.len && m->error == 0)
+        if (!grow((void **)&m->keys, m->key_cap, &m->key_cap, sizeof(*m->keys))) m->error = PERILUNE_ERR_NOMEM;
+    for (unsigned i = 0; i < m->pieces.len && m->error == 0; i++) {
+        const struct piece *p = &m->pieces.items[i];
+        m->keys[i] = p->part;
+        if (p->call == JSON_NONE) continue;
+        bool mentioned = i > 0 && m->pieces.items[i - 1].call == p->call; /* a call's mention, then its arguments */
+        struct tool_call_at at = { p->choice, p->call, p->part, p->among };
+        int rc = mentioned ? 0 : tool_calls_find(&m->calls, &m->doc, &at, &m->keys[i]);
+        if (mentioned) m->keys[i] = m->keys[i - 1];
+        if (rc != 0) m->error = rc == PERILUNE_ERR_LIMITED ? PERILUNE_ERR_INVAL : rc;
+    }
+}
+
 static void plan(struct mapper *m, bool whole) {
     m->job_count = 0;
     if (m->pieces.failed) m->error = PERILUNE_ERR_NOMEM;
     else if (m->pieces.len > PIECES_MAX) m->error = PERILUNE_ERR_INVAL;
+    if (m->error == 0) name_pieces(m);
     if (m->error == 0) plan_fronts(m);
     for (unsigned i = 0; i < m->pieces.len && m->error == 0; i++) {
         enum piece_kind kind = m->pieces.items[i].kind;
@@ -338,7 +377,7 @@ static size_t next_len(const struct mapper *m, struct lane *l, struct slice s, b
     *is_piece = true;
     if (m->by == UNIT_EVENT) return s.len;
     size_t len = m->by == UNIT_LINE ? line_len(s, all, is_piece) : word_len(s, all, is_piece);
-    if (l->kind != PIECE_ARGUMENTS) return len;
+    if (l->kind != PIECE_ARGUMENTS || l->plain) return len;
     struct value_end v = l->value;
     size_t closed = value_len(&v, len > 0 ? slice_of(s.ptr, len) : s);
     if (closed > 0) len = closed;
@@ -472,7 +511,8 @@ static struct slice result_of(const struct mapper *m, const struct job *j) {
 static void send_front(struct hooks *h, const struct job *j) {
     struct mapper *m = h->mapper;
     const struct lane *l = &m->lanes[j->lane];
-    const struct piece p = { .kind = l->kind, .choice = l->choice, .part = l->part };
+    const struct piece p = { .kind = l->kind, .choice = l->choice, .form = l->form, .part = l->part,
+                             .numbered = l->numbered };
     if (j->len == 0) return;
     buf_clear(&m->frame);
     buf_puts(&m->frame, "data: ");

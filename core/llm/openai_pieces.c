@@ -8,72 +8,192 @@
  *                                "logprobs": { .. },                               LOGPROBS
  *                                "finish_reason": "stop" } ], "usage": .. }        END
  *
- * A whole answer has `message` in place of `delta`.  `reasoning_content` is what DeepSeek,
- * vLLM and SGLang say, `reasoning` what OpenRouter and newer vLLM say.  Content may be a
- * list of parts ({"type":"text","text":".."}), as some servers send it.
+ * A whole answer has `message` in place of `delta`.  The same is said in several places:
+ *
+ *     TEXT       content, a string or a list of parts ({"type":"text","text":".."}); audio.transcript;
+ *                the choice's own `text`, of servers that answer as to /v1/completions
+ *     REASONING  reasoning_content (DeepSeek, vLLM, SGLang), reasoning (OpenRouter, newer vLLM), thinking,
+ *                reasoning_text; parts of content of the type thinking (Mistral), which hold a string or a list of
+ *                parts; reasoning_details and thinking_blocks, lists of objects with text, thinking or summary
+ *     ARGUMENTS  function.arguments and custom.input of each call, function_call.arguments.  Arguments that are no
+ *                string (Ollama's object) are a piece, too: their JSON
  *
  * A finish_reason ends a choice when it is a string that says something: Ollama, SGLang
  * and KoboldCpp send "" or "null" in each chunk. */
 #include "llm/openai.h"
 
+/* How a piece is written. */
+enum form {
+    FORM_MEMBER,      /* a member of the delta, by its name; TEXT: content */
+    FORM_CALL,        /* tool_calls, function */
+    FORM_CUSTOM,      /* tool_calls, custom */
+    FORM_ONLY_CALL,   /* function_call */
+    FORM_THINKING,    /* a part of content */
+    FORM_DETAIL,      /* reasoning_details; part: 3 * index, and which of its members */
+    FORM_BLOCK,       /* thinking_blocks; the same */
+    FORM_TRANSCRIPT,  /* audio */
+    FORM_CHOICE_TEXT  /* text, beside the delta */
+};
+
+/* Members of an object in reasoning_details that hold text. */
+static const struct slice detail_names[] = { SLICE("text"), SLICE("summary"), SLICE("thinking") };
+#define DETAIL_NAMES (sizeof(detail_names) / sizeof(*detail_names))
+
 /* -- Reading ------------------------------------------------------------------------ */
 
-/* The `index` of an object in a list, or its place there. */
-static unsigned index_of(const struct json_doc *doc, uint32_t object, unsigned place) {
+struct reading {
+    const struct json_doc *doc;
+    struct piece_list     *list;
+};
+
+/* The `index` of an object in a list, or its place there; *said: which. */
+static unsigned index_of(const struct json_doc *doc, uint32_t object, unsigned place, bool *said) {
     uint32_t n = json_get(doc, object, SLICE("index"));
     uint64_t v;
-    return json_is(doc, n, JSON_NUMBER) && json_u64(doc, n, &v) == 0 && v < UINT32_MAX ? (unsigned)v : place;
+    *said = json_is(doc, n, JSON_NUMBER) && json_u64(doc, n, &v) == 0 && v < UINT32_MAX / 4;
+    return *said ? (unsigned)v : place;
 }
 
-static void add_string(struct piece_list *l, const struct json_doc *doc, struct piece p, uint32_t name, uint32_t node) {
-    if (!json_is(doc, node, JSON_STRING)) return;
+static void add_string(const struct reading *r, struct piece p, uint32_t name, uint32_t node) {
+    if (!json_is(r->doc, node, JSON_STRING)) return;
     p.node = node;
     p.name = name;
-    piece_list_add(l, p);
+    piece_list_add(r->list, p);
 }
 
-static void add_parts(struct piece_list *l, const struct json_doc *doc, struct piece p, uint32_t list) {
-    for (uint32_t n = json_first(doc, list); n != JSON_NONE; n = json_next(doc, list, n)) {
-        uint32_t text = json_is(doc, n, JSON_OBJECT) ? json_get(doc, n, SLICE("text")) : JSON_NONE;
-        if (!json_is(doc, text, JSON_STRING)) continue;
-        add_string(l, doc, p, text - 1, text); /* a member's name stands before its value */
-        p.part++; /* others do not count: the text goes on as a string in the next event */
+/* A member's name stands before its value. */
+static void add_member(const struct reading *r, struct piece p, uint32_t object, struct slice name) {
+    uint32_t n = json_get(r->doc, object, name);
+    if (n != JSON_NONE) add_string(r, p, n - 1, n);
+}
+
+/* What a model thinks, among the parts of what it says: {"type":"thinking","thinking":[{"type":"text","text":".."}]}.
+ * Returns the number of the next such string. */
+static unsigned add_thinking(const struct reading *r, struct piece p, uint32_t part, struct slice name) {
+    const struct json_doc *d = r->doc;
+    uint32_t thought = json_get(d, part, name);
+    p.kind = PIECE_REASONING;
+    p.form = FORM_THINKING;
+    if (json_is(d, thought, JSON_STRING)) {
+        add_string(r, p, thought - 1, thought);
+        p.part++;
+    } else if (json_is(d, thought, JSON_ARRAY)) {
+        for (uint32_t n = json_first(d, thought); n != JSON_NONE; n = json_next(d, thought, n)) {
+            if (json_is(d, n, JSON_OBJECT)) add_member(r, p, n, SLICE("text"));
+            else add_string(r, p, thought - 1, n);
+            p.part++;
+        }
+    }
+    return p.part;
+}
+
+/* Parts of content.  Those without text do not count: the text goes on as a string in the next event. */
+static void add_parts(const struct reading *r, struct piece p, uint32_t key, uint32_t list) {
+    const struct json_doc *d = r->doc;
+    unsigned thoughts = 0;
+    for (uint32_t n = json_first(d, list); n != JSON_NONE; n = json_next(d, list, n)) {
+        struct piece thought = p, refusal = p;
+        thought.part = thoughts;
+        refusal.kind = PIECE_REFUSAL;
+        if (json_is(d, n, JSON_STRING)) add_string(r, p, key, n);
+        if (json_is(d, n, JSON_STRING)) p.part++;
+        if (!json_is(d, n, JSON_OBJECT)) continue;
+        thought.part = add_thinking(r, thought, n, SLICE("thinking"));
+        thoughts = add_thinking(r, thought, n, SLICE("reasoning"));
+        add_member(r, refusal, n, SLICE("refusal"));
+        add_member(r, p, n, SLICE("transcript"));
+        add_member(r, p, n, SLICE("text"));
+        p.part += json_is(d, json_get(d, n, SLICE("text")), JSON_STRING);
     }
 }
 
-static void add_call(struct piece_list *l, const struct json_doc *doc, struct piece p, uint32_t function) {
-    p.kind = PIECE_TOOL;
-    piece_list_add(l, p);
-    p.kind = PIECE_ARGUMENTS;
-    uint32_t n = json_is(doc, function, JSON_OBJECT) ? json_get(doc, function, SLICE("arguments")) : JSON_NONE;
-    if (n != JSON_NONE) add_string(l, doc, p, n - 1, n);
-}
-
-static void add_calls(struct piece_list *l, const struct json_doc *doc, struct piece p, uint32_t list) {
+/* reasoning_details, thinking_blocks. */
+static void add_details(const struct reading *r, struct piece p, uint32_t list, enum form form) {
     unsigned place = 0;
-    for (uint32_t n = json_first(doc, list); n != JSON_NONE; n = json_next(doc, list, n), place++) {
-        if (!json_is(doc, n, JSON_OBJECT)) continue;
-        p.part = index_of(doc, n, place);
-        add_call(l, doc, p, json_get(doc, n, SLICE("function")));
+    p.kind = PIECE_REASONING;
+    p.form = form;
+    for (uint32_t n = json_first(r->doc, list); n != JSON_NONE; n = json_next(r->doc, list, n), place++) {
+        if (!json_is(r->doc, n, JSON_OBJECT)) continue;
+        unsigned index = index_of(r->doc, n, place, &p.numbered);
+        for (unsigned i = 0; i < DETAIL_NAMES; i++) {
+            p.part = index * DETAIL_NAMES + i;
+            add_member(r, p, n, detail_names[i]);
+        }
     }
 }
 
-static void add_member(struct piece_list *l, const struct json_doc *doc, struct piece p, uint32_t key, uint32_t value) {
+/* The arguments of a call are pieces whatever they are: what a function that takes secrets out does not see, would
+ * go past it. */
+static void add_arguments(const struct reading *r, struct piece p, uint32_t object, struct slice name) {
+    uint32_t n = json_is(r->doc, object, JSON_OBJECT) ? json_get(r->doc, object, name) : JSON_NONE;
+    if (n == JSON_NONE || json_type(r->doc, n) == JSON_NULL) return;
+    p.kind = PIECE_ARGUMENTS;
+    p.node = n;
+    p.name = n - 1;
+    piece_list_add(r->list, p);
+}
+
+static void add_mention(const struct reading *r, struct piece p) {
+    p.kind = PIECE_TOOL;
+    piece_list_add(r->list, p);
+}
+
+static void add_calls(const struct reading *r, struct piece p, uint32_t list) {
+    const struct json_doc *d = r->doc;
+    unsigned place = 0;
+    p.among = d->nodes[list].count;
+    for (uint32_t n = json_first(d, list); n != JSON_NONE; n = json_next(d, list, n), place++) {
+        if (!json_is(d, n, JSON_OBJECT)) continue;
+        p.call = n;
+        p.plain = false;
+        p.part = index_of(d, n, place, &p.numbered);
+        add_mention(r, p);
+        p.form = FORM_CALL;
+        add_arguments(r, p, json_get(d, n, SLICE("function")), SLICE("arguments"));
+        p.form = FORM_CUSTOM;
+        p.plain = true;
+        add_arguments(r, p, json_get(d, n, SLICE("custom")), SLICE("input"));
+    }
+}
+
+static void add_only_call(const struct reading *r, struct piece p, uint32_t call) {
+    p.part = PIECE_ONLY_CALL;
+    p.form = FORM_ONLY_CALL;
+    add_mention(r, p);
+    add_arguments(r, p, call, SLICE("arguments"));
+}
+
+/* True: the member is one of those that are strings. */
+static bool add_named(const struct reading *r, struct piece p, uint32_t key, uint32_t value) {
     static const struct { struct slice name; enum piece_kind kind; unsigned part; } strings[] = {
         { SLICE("content"), PIECE_TEXT, 0 }, { SLICE("reasoning_content"), PIECE_REASONING, 0 },
-        { SLICE("reasoning"), PIECE_REASONING, 1 }, { SLICE("refusal"), PIECE_REFUSAL, 0 },
+        { SLICE("reasoning"), PIECE_REASONING, 1 }, { SLICE("thinking"), PIECE_REASONING, 2 },
+        { SLICE("reasoning_text"), PIECE_REASONING, 3 }, { SLICE("refusal"), PIECE_REFUSAL, 0 },
     };
     for (size_t i = 0; i < sizeof(strings) / sizeof(*strings); i++) {
-        if (!json_str_eq(doc, key, strings[i].name)) continue;
+        if (!json_str_eq(r->doc, key, strings[i].name)) continue;
         p.kind = strings[i].kind;
         p.part = strings[i].part;
-        if (i == 0 && json_is(doc, value, JSON_ARRAY)) add_parts(l, doc, p, value);
-        else add_string(l, doc, p, key, value);
-        return;
+        if (i == 0 && json_is(r->doc, value, JSON_ARRAY)) add_parts(r, p, key, value);
+        else add_string(r, p, key, value);
+        return true;
     }
-    if (json_is(doc, value, JSON_ARRAY) && json_str_eq(doc, key, SLICE("tool_calls"))) add_calls(l, doc, p, value);
-    p.part = PIECE_ONLY_CALL;
-    if (json_is(doc, value, JSON_OBJECT) && json_str_eq(doc, key, SLICE("function_call"))) add_call(l, doc, p, value);
+    return false;
+}
+
+static void add_delta_member(const struct reading *r, struct piece p, uint32_t key, uint32_t value) {
+    const struct json_doc *d = r->doc;
+    if (add_named(r, p, key, value)) return;
+    if (json_is(d, value, JSON_ARRAY)) {
+        if (json_str_eq(d, key, SLICE("tool_calls"))) add_calls(r, p, value);
+        else if (json_str_eq(d, key, SLICE("reasoning_details"))) add_details(r, p, value, FORM_DETAIL);
+        else if (json_str_eq(d, key, SLICE("thinking_blocks"))) add_details(r, p, value, FORM_BLOCK);
+    } else if (json_is(d, value, JSON_OBJECT)) {
+        if (json_str_eq(d, key, SLICE("function_call"))) add_only_call(r, p, value);
+        p.kind = PIECE_TEXT;
+        p.form = FORM_TRANSCRIPT;
+        if (json_str_eq(d, key, SLICE("audio"))) add_member(r, p, value, SLICE("transcript"));
+    }
 }
 
 /* Members of one object have no order, and servers write the end of what was thought behind the
@@ -97,31 +217,40 @@ bool openai_is_finished(const struct json_doc *doc, uint32_t choice) {
 }
 
 /* vLLM tells the tokens without their probabilities, too, when it is asked to. */
-static void add_logprobs(struct piece_list *l, const struct json_doc *doc, struct piece p, uint32_t choice) {
+static void add_logprobs(const struct reading *r, struct piece p, uint32_t choice) {
     static const struct slice names[] = { SLICE("logprobs"), SLICE("token_ids") };
     p.kind = PIECE_LOGPROBS;
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-        p.node = json_get(doc, choice, names[i]);
-        if (p.node != JSON_NONE) piece_list_add(l, p);
+        p.node = json_get(r->doc, choice, names[i]);
+        if (p.node != JSON_NONE) piece_list_add(r->list, p);
     }
 }
 
-static void add_choice(struct piece_list *l, const struct json_doc *doc, uint32_t choice, unsigned place) {
-    struct piece p = { .choice = index_of(doc, choice, place), .node = JSON_NONE, .name = JSON_NONE };
-    uint32_t message = json_get(doc, choice, SLICE("delta"));
-    if (!json_is(doc, message, JSON_OBJECT)) message = json_get(doc, choice, SLICE("message"));
-    if (json_is(doc, message, JSON_OBJECT)) {
-        unsigned from = l->len;
-        for (uint32_t key = json_first(doc, message); key != JSON_NONE;) {
-            uint32_t value = json_next(doc, message, key);
-            add_member(l, doc, p, key, value);
-            key = json_next(doc, message, value);
-        }
-        sort_from(l, from);
+static void add_message(const struct reading *r, struct piece p, uint32_t message) {
+    if (!json_is(r->doc, message, JSON_OBJECT)) return;
+    for (uint32_t key = json_first(r->doc, message); key != JSON_NONE;) {
+        uint32_t value = json_next(r->doc, message, key);
+        add_delta_member(r, p, key, value);
+        key = json_next(r->doc, message, value);
     }
-    add_logprobs(l, doc, p, choice);
+}
+
+static void add_choice(const struct reading *r, uint32_t choice, unsigned place) {
+    struct piece p = { .node = JSON_NONE, .name = JSON_NONE, .call = JSON_NONE };
+    unsigned from = r->list->len;
+    bool said;
+    p.choice = index_of(r->doc, choice, place, &said);
+    /* Some send both, the whole beside the last piece of it. */
+    add_message(r, p, json_get(r->doc, choice, SLICE("delta")));
+    add_message(r, p, json_get(r->doc, choice, SLICE("message")));
+    p.form = FORM_CHOICE_TEXT;
+    p.kind = PIECE_TEXT;
+    add_member(r, p, choice, SLICE("text"));
+    sort_from(r->list, from);
+    p.form = FORM_MEMBER;
+    add_logprobs(r, p, choice);
     p.kind = PIECE_END;
-    if (openai_is_finished(doc, choice)) piece_list_add(l, p);
+    if (openai_is_finished(r->doc, choice)) piece_list_add(r->list, p);
 }
 
 void openai_pieces(const struct json_doc *doc, struct piece_list *l) {
@@ -129,9 +258,10 @@ void openai_pieces(const struct json_doc *doc, struct piece_list *l) {
     l->failed = false;
     uint32_t choices = json_is(doc, 0, JSON_OBJECT) ? json_get(doc, 0, SLICE("choices")) : JSON_NONE;
     if (!json_is(doc, choices, JSON_ARRAY)) return;
+    const struct reading r = { doc, l };
     unsigned place = 0;
     for (uint32_t n = json_first(doc, choices); n != JSON_NONE; n = json_next(doc, choices, n), place++)
-        if (json_is(doc, n, JSON_OBJECT)) add_choice(l, doc, n, place);
+        if (json_is(doc, n, JSON_OBJECT)) add_choice(&r, n, place);
 }
 
 /* -- Writing ------------------------------------------------------------------------- */
@@ -151,27 +281,73 @@ void openai_write_common(struct buf *out, const struct json_doc *doc) {
     }
 }
 
+static void put_index(struct buf *out, bool said, unsigned index) {
+    if (!said) return;
+    buf_puts(out, "\"index\":");
+    buf_u64(out, index);
+    buf_putc(out, ',');
+}
+
+/* {"index":0,"type":"reasoning.text","text":".."} */
+static void put_detail(struct buf *out, const struct piece *p, struct slice text) {
+    struct slice name = detail_names[p->part % DETAIL_NAMES];
+    buf_puts(out, p->form == FORM_DETAIL ? "\"reasoning_details\":[{" : "\"thinking_blocks\":[{");
+    put_index(out, p->numbered, p->part / DETAIL_NAMES);
+    buf_puts(out, p->form == FORM_DETAIL ? "\"type\":\"reasoning." : "\"type\":\"");
+    buf_slice(out, p->form == FORM_DETAIL ? name : SLICE("thinking"));
+    buf_puts(out, "\",\"");
+    buf_slice(out, name);
+    buf_puts(out, "\":");
+    json_write_string(out, text);
+    buf_puts(out, "}]");
+}
+
+static void put_call(struct buf *out, const struct piece *p, struct slice text) {
+    buf_puts(out, "\"tool_calls\":[{");
+    put_index(out, p->numbered, p->part);
+    buf_puts(out, p->form == FORM_CUSTOM ? "\"custom\":{\"input\":" : "\"function\":{\"arguments\":");
+    json_write_string(out, text);
+    buf_puts(out, "}}]");
+}
+
+/* `before`, the string, `behind` */
+static void put_between(struct buf *out, const char *before, struct slice text, const char *behind) {
+    buf_puts(out, before);
+    json_write_string(out, text);
+    buf_puts(out, behind);
+}
+
+static void put_delta(struct buf *out, const struct piece *p, struct slice name, struct slice text) {
+    switch ((enum form)p->form) {
+    case FORM_CALL:
+    case FORM_CUSTOM: put_call(out, p, text); break;
+    case FORM_ONLY_CALL: put_between(out, "\"function_call\":{\"arguments\":", text, "}"); break;
+    case FORM_DETAIL:
+    case FORM_BLOCK: put_detail(out, p, text); break;
+    case FORM_TRANSCRIPT: put_between(out, "\"audio\":{\"transcript\":", text, "}"); break;
+    case FORM_THINKING:
+        buf_puts(out, "\"content\":[{\"type\":\"thinking\",\"thinking\":[");
+        put_between(out, "{\"type\":\"text\",\"text\":", text, "}]}]");
+        break;
+    case FORM_CHOICE_TEXT: break;
+    case FORM_MEMBER:
+        json_write_string(out, p->kind == PIECE_TEXT ? SLICE("content") : name);
+        put_between(out, ":", text, "");
+        break;
+    }
+}
+
 void openai_write_piece(struct buf *out, struct slice common, const struct piece *p, struct slice name,
                         struct slice text) {
     buf_putc(out, '{');
     buf_slice(out, common);
     buf_puts(out, "\"choices\":[{\"index\":");
     buf_u64(out, p->choice);
-    buf_puts(out, ",\"delta\":{");
-    if (p->kind == PIECE_ARGUMENTS && p->part == PIECE_ONLY_CALL) {
-        buf_puts(out, "\"function_call\":{\"arguments\":");
-        json_write_string(out, text);
-        buf_putc(out, '}');
-    } else if (p->kind == PIECE_ARGUMENTS) {
-        buf_puts(out, "\"tool_calls\":[{\"index\":");
-        buf_u64(out, p->part);
-        buf_puts(out, ",\"function\":{\"arguments\":");
-        json_write_string(out, text);
-        buf_puts(out, "}}]");
-    } else {
-        json_write_string(out, p->kind == PIECE_TEXT ? SLICE("content") : name);
-        buf_putc(out, ':');
-        json_write_string(out, text);
+    if (p->form == FORM_CHOICE_TEXT) {
+        put_between(out, ",\"text\":", text, ",\"finish_reason\":null}]}");
+        return;
     }
+    buf_puts(out, ",\"delta\":{");
+    put_delta(out, p, name, text);
     buf_puts(out, "},\"finish_reason\":null}]}");
 }

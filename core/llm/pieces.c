@@ -58,7 +58,26 @@ static void decode(struct slice inside, const struct piece_half *half, struct bu
     buf_deinit(&text);
 }
 
+void piece_decode_rest(struct piece_half *half, struct buf *out) {
+    if (half->len > 0) decode(SLICE(""), half, out);
+    half->len = 0;
+}
+
+void piece_text(const struct json_doc *doc, uint32_t node, struct buf *out) {
+    if (json_is(doc, node, JSON_STRING)) json_decode_string(doc, node, out);
+    else buf_slice(out, json_raw(doc, node));
+}
+
+bool piece_is_empty(const struct json_doc *doc, uint32_t node) {
+    return json_is(doc, node, JSON_STRING) && json_raw(doc, node).len == 2;
+}
+
 void piece_decode(const struct json_doc *doc, uint32_t node, struct piece_half *half, struct buf *out) {
+    if (!json_is(doc, node, JSON_STRING)) {
+        piece_decode_rest(half, out);
+        piece_text(doc, node, out);
+        return;
+    }
     struct slice raw = json_raw(doc, node), inside = slice_of(raw.ptr + 1, raw.len - 2);
     if (inside.len == 0) return;
     bool cut = doc->nodes[node].escaped && ends_with_half(inside);
@@ -74,9 +93,4 @@ void piece_decode(const struct json_doc *doc, uint32_t node, struct piece_half *
     }
     if (inside.len > 0 || half->len > 0) decode(inside, half, out);
     *half = next;
-}
-
-void piece_decode_rest(struct piece_half *half, struct buf *out) {
-    if (half->len > 0) decode(SLICE(""), half, out);
-    half->len = 0;
 }

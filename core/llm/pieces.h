@@ -24,10 +24,16 @@ extern const char *const piece_names[PIECE_KINDS]; /* "text", "reasoning", "refu
 struct piece {
     enum piece_kind kind;
     unsigned        choice; /* index, from 0 */
-    unsigned        part;   /* ARGUMENTS: index of the call, or PIECE_ONLY_CALL; TEXT: of the text in a content
-                               list; REASONING: which of its names */
-    uint32_t        node;   /* the string, or the value of LOGPROBS; JSON_NONE for marks */
+    unsigned        form;   /* how it is written, in the dialect's own numbers; 0: as a member of the delta */
+    unsigned        part;   /* ARGUMENTS, TOOL: index of the call, or PIECE_ONLY_CALL; of others, which of
+                               several strings of its kind and form */
+    bool            numbered; /* the index was said, and is to be said again */
+    bool            plain;  /* ARGUMENTS: text, and not JSON */
+    uint32_t        node;   /* the string, JSON that stands in its place, or the value of LOGPROBS; JSON_NONE for
+                               marks */
     uint32_t        name;   /* of the member that holds it: one kind has several names */
+    uint32_t        call;   /* ARGUMENTS, TOOL: the object of the call; else JSON_NONE */
+    unsigned        among;  /* calls in that list */
 };
 
 /* In the order in which they are said: of each choice what it thinks, says and calls, then its end. */
@@ -47,7 +53,11 @@ struct piece_half {
     uint8_t len;     /* 0: none */
 };
 
-/* Appends the decoded string of the piece to out, behind the half that was kept. */
+/* Appends the decoded string, or JSON that is none as it stands. */
+void piece_text(const struct json_doc *doc, uint32_t node, struct buf *out);
+/* Is it a string of nothing? */
+bool piece_is_empty(const struct json_doc *doc, uint32_t node);
+/* Appends the text of the piece to out, behind the half that was kept. */
 void piece_decode(const struct json_doc *doc, uint32_t node, struct piece_half *half, struct buf *out);
 /* Nothing more comes: what is kept becomes U+FFFD. */
 void piece_decode_rest(struct piece_half *half, struct buf *out);

@@ -321,6 +321,11 @@ function Response:tap(fn) end
 ---
 ---     res:map("word", mask, { of = { "text", "reasoning", "refusal", "arguments" } })
 ---
+--- "text" is content, audio.transcript, and a choice's own text; "reasoning" is what is thought under any of
+--- its names, in parts of the content, reasoning_details and thinking_blocks; "arguments" are those of functions and
+--- the input of custom tools: an object is mapped as its JSON, and becomes a string when fn changes it.
+--- Annotations, and members that nobody knows, are not mapped.
+---
 --- An event that is no JSON ends a mapped answer with upstream_malformed.  An answer that is passed
 --- through as bytes (embeddings, other paths) cannot be mapped; map throws.  Several
 --- functions with the same unit run one after the other; a second unit throws.  at_end
