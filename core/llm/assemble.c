@@ -6,70 +6,45 @@
  *           "message":{"role":"assistant","content":"Hello"},"finish_reason":"stop"}]}
  *
  * Some upstreams stream whether they were asked to or not; this is for a client that was
- * not.  A choice is a few texts that grow (content, reasoning, refusal), and calls of tools,
- * whose arguments grow.  Texts are kept decoded and written as JSON at the end.  What is
- * not text is kept as it came: the last that was not null counts.  Members of a delta that
- * nobody knows are texts when they are strings, so that they grow, too. */
+ * not.  How values grow is merge.c's; here is where what grows: everything in a delta, logprobs and text of
+ * a choice.  Of the members beside those the last counts.  Calls of tools are told apart by tool_calls.c, and stand
+ * in the order in which they began; their index says nothing in a whole answer, and is left out. */
 #include "llm/assemble.h"
 
 #include "base/mem.h"
 #include "include/perilune.h"
+#include "llm/tool_calls.h"
 
 #define CHOICES_MAX 128 /* OpenAI's most */
-#define CALLS_MAX   128 /* tools of one answer */
-#define TEXTS_MAX   8   /* kinds of text in one message */
-
-struct text {
-    char       name[32];
-    struct buf value; /* decoded */
-};
-
-struct tool_call {
-    struct buf id, name, arguments; /* decoded */
-};
 
 struct assemble_choice {
-    bool              seen;
-    struct text       texts[TEXTS_MAX];
-    unsigned          text_count;
-    struct tool_call *calls;
-    unsigned          call_count;
-    struct buf        reason, logprobs; /* JSON: a string; the elements of an array */
+    bool              seen, has_delta;
+    struct merged     message, tools; /* tools: the list of calls, by number */
+    struct merged     rest;           /* members beside the message */
+    struct tool_calls calls;
+    struct buf        reason;         /* JSON */
 };
 
 /* -- Life --------------------------------------------------------------------------- */
 
-void assemble_init(struct assemble *a, size_t limit) { *a = (struct assemble){ .limit = limit }; }
+void assemble_init(struct assemble *a, size_t limit) {
+    *a = (struct assemble){ .left = limit != 0 ? limit : SIZE_MAX };
+}
 
 static void choice_deinit(struct assemble_choice *c) {
-    for (unsigned i = 0; i < c->text_count; i++) buf_deinit(&c->texts[i].value);
-    for (unsigned i = 0; i < c->call_count; i++) {
-        buf_deinit(&c->calls[i].id);
-        buf_deinit(&c->calls[i].name);
-        buf_deinit(&c->calls[i].arguments);
-    }
-    mem_free(c->calls);
+    merged_deinit(&c->message);
+    merged_deinit(&c->tools);
+    merged_deinit(&c->rest);
+    tool_calls_deinit(&c->calls);
     buf_deinit(&c->reason);
-    buf_deinit(&c->logprobs);
 }
 
 void assemble_deinit(struct assemble *a) {
     for (unsigned i = 0; i < a->count; i++) choice_deinit(&a->choices[i]);
     mem_free(a->choices);
-    buf_deinit(&a->head);
+    merged_deinit(&a->head);
     buf_deinit(&a->usage);
-    assemble_init(a, a->limit);
-}
-
-/* Room for the element at index of an array; what is new is zero.  False: no memory. */
-static bool make_room(void **array, unsigned *count, unsigned index, size_t size) {
-    if (index < *count) return true;
-    char *more = mem_realloc(*array, (index + 1) * size);
-    if (more == NULL) return false;
-    memset(more + *count * size, 0, (index + 1 - *count) * size);
-    *array = more;
-    *count = index + 1;
-    return true;
+    *a = (struct assemble){ .left = a->left };
 }
 
 /* -- Taking ------------------------------------------------------------------------- */
@@ -78,12 +53,18 @@ static unsigned index_of(const struct json_doc *d, uint32_t object, unsigned oth
     uint32_t n = json_get(d, object, SLICE("index"));
     uint64_t v = otherwise;
     if (json_is(d, n, JSON_NUMBER)) json_u64(d, n, &v);
-    return v < 1000 ? (unsigned)v : 1000;
+    return v < CHOICES_MAX ? (unsigned)v : CHOICES_MAX;
 }
 
-static int grow(const struct json_doc *d, uint32_t n, struct buf *to) {
-    if (json_is(d, n, JSON_STRING)) json_decode_string(d, n, to);
-    return buf_failed(to) ? PERILUNE_ERR_NOMEM : 0;
+/* The choice of this index; what is new is zero. */
+static struct assemble_choice *choice_at(struct assemble *a, unsigned index) {
+    if (index < a->count) return &a->choices[index];
+    struct assemble_choice *more = mem_realloc(a->choices, (index + 1) * sizeof(*more));
+    if (more == NULL) return NULL;
+    memset(more + a->count, 0, (index + 1 - a->count) * sizeof(*more));
+    a->choices = more;
+    a->count = index + 1;
+    return &more[index];
 }
 
 static int replace(const struct json_doc *d, uint32_t n, struct buf *with) {
@@ -93,132 +74,160 @@ static int replace(const struct json_doc *d, uint32_t n, struct buf *with) {
     return buf_failed(with) ? PERILUNE_ERR_NOMEM : 0;
 }
 
-/* The role comes once, and again with some in every chunk. */
-static bool is_said_once(const struct text *t) { return strcmp(t->name, "role") == 0 && buf_len(&t->value) > 0; }
-
-static int add_text(struct assemble_choice *c, const struct json_doc *d, uint32_t key, uint32_t value) {
-    unsigned i = 0;
-    while (i < c->text_count && !json_str_eq(d, key, slice_str(c->texts[i].name))) i++;
-    if (i == c->text_count) {
-        struct slice raw = json_raw(d, key);
-        bool fits = i < TEXTS_MAX && raw.len - 2 < sizeof(c->texts[i].name);
-        if (!fits || memchr(raw.ptr, '\\', raw.len) != NULL) return 0;
-        slice_copy(c->texts[i].name, sizeof(c->texts[i].name), json_plain(d, key));
-        c->text_count++;
+static int add_calls(struct assemble_choice *c, const struct merging *from, uint32_t list) {
+    const struct json_doc *d = from->doc;
+    struct tool_call_at at = { .among = d->nodes[list].count };
+    for (uint32_t n = json_first(d, list); n != JSON_NONE; n = json_next(d, list, n), at.place++) {
+        unsigned number;
+        if (!json_is(d, n, JSON_OBJECT)) continue;
+        at.call = n;
+        int rc = tool_calls_find(&c->calls, d, &at, &number);
+        if (rc == 0) rc = merge_element(&c->tools, from, number, n);
+        if (rc != 0) return rc;
     }
-    return is_said_once(&c->texts[i]) ? 0 : grow(d, value, &c->texts[i].value);
+    return 0;
 }
 
-static int add_call(struct assemble_choice *c, const struct json_doc *d, uint32_t call, unsigned place) {
-    unsigned at = index_of(d, call, place);
-    if (at >= CALLS_MAX) return PERILUNE_ERR_LIMITED;
-    if (!make_room((void **)&c->calls, &c->call_count, at, sizeof(*c->calls))) return PERILUNE_ERR_NOMEM;
-    struct tool_call *t = &c->calls[at];
-    uint32_t fn = json_get(d, call, SLICE("function"));
-    int err = buf_len(&t->id) == 0 ? grow(d, json_get(d, call, SLICE("id")), &t->id) : 0;
-    if (err != 0 || !json_is(d, fn, JSON_OBJECT)) return err;
-    if (buf_len(&t->name) == 0) err = grow(d, json_get(d, fn, SLICE("name")), &t->name);
-    return err != 0 ? err : grow(d, json_get(d, fn, SLICE("arguments")), &t->arguments);
-}
-
-static int add_delta(struct assemble_choice *c, const struct json_doc *d, uint32_t delta) {
-    int err = 0;
-    for (uint32_t key = json_first(d, delta); err == 0 && key != JSON_NONE;) {
+static int add_delta(struct assemble_choice *c, const struct merging *from, uint32_t delta) {
+    const struct json_doc *d = from->doc;
+    int rc = 0;
+    for (uint32_t key = json_first(d, delta); rc == 0 && key != JSON_NONE;) {
         uint32_t value = json_next(d, delta, key);
-        if (json_str_eq(d, key, SLICE("tool_calls")) && json_is(d, value, JSON_ARRAY)) {
-            unsigned place = 0;
-            for (uint32_t n = json_first(d, value); err == 0 && n != JSON_NONE; n = json_next(d, value, n))
-                if (json_is(d, n, JSON_OBJECT)) err = add_call(c, d, n, place++);
-        } else if (json_is(d, value, JSON_STRING)) {
-            err = add_text(c, d, key, value);
-        }
+        bool calls = json_is(d, value, JSON_ARRAY) && json_str_eq(d, key, SLICE("tool_calls"));
+        rc = calls ? add_calls(c, from, value) : merge_member(&c->message, from, key, value, MERGE_GROW);
         key = json_next(d, delta, value);
     }
-    return err;
+    return rc;
 }
 
-static int add_logprobs(struct assemble_choice *c, const struct json_doc *d, uint32_t logprobs) {
-    uint32_t list = json_is(d, logprobs, JSON_OBJECT) ? json_get(d, logprobs, SLICE("content")) : JSON_NONE;
-    if (!json_is(d, list, JSON_ARRAY)) return 0;
-    for (uint32_t n = json_first(d, list); n != JSON_NONE; n = json_next(d, list, n)) {
-        if (buf_len(&c->logprobs) > 0) buf_putc(&c->logprobs, ',');
-        buf_slice(&c->logprobs, json_raw(d, n));
-    }
-    return buf_failed(&c->logprobs) ? PERILUNE_ERR_NOMEM : 0;
+/* One of the choice's members, but for the delta. */
+static int add_beside(struct assemble_choice *c, const struct merging *from, uint32_t key, uint32_t value) {
+    static const char *const otherwise[] = { "index", "delta", "message", "finish_reason" };
+    const struct json_doc *d = from->doc;
+    for (size_t i = 0; i < sizeof(otherwise) / sizeof(*otherwise); i++)
+        if (json_str_eq(d, key, slice_str(otherwise[i]))) return 0;
+    bool grows = json_str_eq(d, key, SLICE("logprobs")) || json_str_eq(d, key, SLICE("text"));
+    return merge_member(&c->rest, from, key, value, grows ? MERGE_GROW : MERGE_LAST);
 }
 
-static int add_choice(struct assemble *a, const struct json_doc *d, uint32_t choice, unsigned place) {
+/* The delta; or a message in its place, unless it tells again what deltas have told. */
+static int add_said(struct assemble_choice *c, const struct merging *from, uint32_t choice) {
+    uint32_t said = json_get(from->doc, choice, SLICE("delta"));
+    bool delta = json_is(from->doc, said, JSON_OBJECT);
+    c->has_delta |= delta;
+    if (!c->has_delta) said = json_get(from->doc, choice, SLICE("message"));
+    return json_is(from->doc, said, JSON_OBJECT) ? add_delta(c, from, said) : 0;
+}
+
+static int add_choice(struct assemble *a, const struct merging *from, uint32_t choice, unsigned place) {
+    const struct json_doc *d = from->doc;
     unsigned at = index_of(d, choice, place);
     if (at >= CHOICES_MAX) return PERILUNE_ERR_LIMITED;
-    if (!make_room((void **)&a->choices, &a->count, at, sizeof(*a->choices))) return PERILUNE_ERR_NOMEM;
-    struct assemble_choice *c = &a->choices[at];
+    struct assemble_choice *c = choice_at(a, at);
+    if (c == NULL) return PERILUNE_ERR_NOMEM;
     c->seen = true;
-    uint32_t delta = json_get(d, choice, SLICE("delta"));
-    int err = json_is(d, delta, JSON_OBJECT) ? add_delta(c, d, delta) : 0;
-    if (err == 0) err = add_logprobs(c, d, json_get(d, choice, SLICE("logprobs")));
-    return err != 0 ? err : replace(d, json_get(d, choice, SLICE("finish_reason")), &c->reason);
+    int rc = add_said(c, from, choice);
+    for (uint32_t key = json_first(d, choice); rc == 0 && key != JSON_NONE;) {
+        uint32_t value = json_next(d, choice, key);
+        rc = add_beside(c, from, key, value);
+        key = json_next(d, choice, value);
+    }
+    return rc != 0 ? rc : replace(d, json_get(d, choice, SLICE("finish_reason")), &c->reason);
 }
 
-/* All members of the first chunk but those that a whole answer has otherwise. */
-static int take_head(struct assemble *a, const struct json_doc *d) {
-    for (uint32_t key = json_first(d, 0); key != JSON_NONE;) {
+/* All members but those that a whole answer has otherwise. */
+static int add_head(struct assemble *a, const struct merging *from) {
+    const struct json_doc *d = from->doc;
+    int rc = 0;
+    for (uint32_t key = json_first(d, 0); rc == 0 && key != JSON_NONE;) {
         uint32_t value = json_next(d, 0, key);
         if (!json_str_eq(d, key, SLICE("object")) && !json_str_eq(d, key, SLICE("choices")) &&
-            !json_str_eq(d, key, SLICE("usage"))) {
-            buf_slice(&a->head, json_raw(d, key));
-            buf_putc(&a->head, ':');
-            buf_slice(&a->head, json_raw(d, value));
-            buf_putc(&a->head, ',');
-        }
+            !json_str_eq(d, key, SLICE("usage")))
+            rc = merge_member(&a->head, from, key, value, MERGE_LAST);
         key = json_next(d, 0, value);
     }
-    return buf_failed(&a->head) ? PERILUNE_ERR_NOMEM : 0;
+    return rc;
 }
 
 int assemble_add(struct assemble *a, const struct json_doc *d) {
+    const struct merging from = { d, &a->left };
     if (json_type(d, 0) != JSON_OBJECT) return 0;
-    a->size += d->text.len;
-    if (a->size > a->limit) return PERILUNE_ERR_LIMITED;
+    if (d->text.len > a->left) return PERILUNE_ERR_LIMITED;
+    a->left -= d->text.len;
     uint32_t choices = json_get(d, 0, SLICE("choices"));
-    int err = replace(d, json_get(d, 0, SLICE("usage")), &a->usage);
-    if (err != 0 || !json_is(d, choices, JSON_ARRAY) || d->nodes[choices].count == 0) return err;
-    if (buf_len(&a->head) == 0) err = take_head(a, d);
+    int rc = replace(d, json_get(d, 0, SLICE("usage")), &a->usage);
+    if (rc == 0) rc = add_head(a, &from);
+    if (rc != 0 || !json_is(d, choices, JSON_ARRAY)) return rc;
     unsigned place = 0;
-    for (uint32_t n = json_first(d, choices); err == 0 && n != JSON_NONE; n = json_next(d, choices, n))
-        if (json_is(d, n, JSON_OBJECT)) err = add_choice(a, d, n, place++);
-    return err;
+    for (uint32_t n = json_first(d, choices); rc == 0 && n != JSON_NONE; n = json_next(d, choices, n))
+        if (json_is(d, n, JSON_OBJECT)) rc = add_choice(a, &from, n, place++);
+    return rc;
 }
 
 /* -- Writing ------------------------------------------------------------------------ */
 
-static void put_calls(struct buf *out, const struct assemble_choice *c) {
+static void put_name(struct buf *out, struct slice name) {
+    buf_slice(out, name);
+    buf_putc(out, ':');
+}
+
+/* Libraries want both members, whether the upstream said them or not. */
+static void put_function(struct buf *out, const struct merged *fn) {
+    buf_puts(out, "{\"name\":");
+    const struct merged *name = merged_get(fn, "name"), *arguments = merged_get(fn, "arguments");
+    if (name != NULL) merged_write(out, name);
+    else buf_puts(out, "\"\"");
+    for (unsigned i = 0; i < fn->count; i++) {
+        if (merged_is(&fn->items[i], "name")) continue;
+        buf_putc(out, ',');
+        put_name(out, buf_get(&fn->items[i].name));
+        merged_write(out, &fn->items[i].value);
+    }
+    buf_puts(out, arguments != NULL ? "}" : ",\"arguments\":\"\"}");
+}
+
+static void put_call(struct buf *out, const struct merged *call) {
+    const struct merged *id = merged_get(call, "id"), *type = merged_get(call, "type");
+    buf_puts(out, "{\"id\":");
+    if (id != NULL) merged_write(out, id);
+    else buf_puts(out, "\"\"");
+    buf_puts(out, ",\"type\":");
+    if (type != NULL) merged_write(out, type);
+    else buf_puts(out, merged_get(call, "custom") ? "\"custom\"" : "\"function\"");
+    for (unsigned i = 0; i < call->count; i++) {
+        const struct merged_item *m = &call->items[i];
+        if (merged_is(m, "id") || merged_is(m, "type") || merged_is(m, "index")) continue;
+        buf_putc(out, ',');
+        put_name(out, buf_get(&m->name));
+        if (merged_is(m, "function") && m->value.type == MERGED_OBJECT) put_function(out, &m->value);
+        else merged_write(out, &m->value);
+    }
+    buf_putc(out, '}');
+}
+
+static void put_calls(struct buf *out, const struct merged *tools) {
     buf_puts(out, ",\"tool_calls\":[");
-    for (unsigned i = 0; i < c->call_count; i++) {
-        buf_puts(out, i > 0 ? ",{\"id\":" : "{\"id\":");
-        json_write_string(out, buf_get(&c->calls[i].id));
-        buf_puts(out, ",\"type\":\"function\",\"function\":{\"name\":");
-        json_write_string(out, buf_get(&c->calls[i].name));
-        buf_puts(out, ",\"arguments\":");
-        json_write_string(out, buf_get(&c->calls[i].arguments));
-        buf_puts(out, "}}");
+    for (unsigned i = 0; i < tools->count; i++) {
+        if (i > 0) buf_putc(out, ',');
+        put_call(out, &tools->items[i].value);
     }
     buf_putc(out, ']');
 }
 
 static void put_message(struct buf *out, const struct assemble_choice *c) {
-    bool role = false, content = false;
+    const struct merged *m = &c->message;
+    bool first = true;
     buf_putc(out, '{');
-    for (unsigned i = 0; i < c->text_count; i++) {
-        role |= strcmp(c->texts[i].name, "role") == 0;
-        content |= strcmp(c->texts[i].name, "content") == 0;
-        buf_puts(out, i > 0 ? "," : "");
-        json_write_string(out, slice_str(c->texts[i].name));
-        buf_putc(out, ':');
-        json_write_string(out, buf_get(&c->texts[i].value));
+    for (unsigned i = 0; i < m->count; i++) {
+        if (c->tools.count > 0 && merged_is(&m->items[i], "tool_calls")) continue; /* null, before there were some */
+        if (!first) buf_putc(out, ',');
+        first = false;
+        put_name(out, buf_get(&m->items[i].name));
+        merged_write(out, &m->items[i].value);
     }
-    if (!role) buf_puts(out, c->text_count > 0 ? ",\"role\":\"assistant\"" : "\"role\":\"assistant\"");
-    if (!content) buf_puts(out, ",\"content\":null");
-    if (c->call_count > 0) put_calls(out, c);
+    if (merged_get(m, "role") == NULL) buf_puts(out, first ? "\"role\":\"assistant\"" : ",\"role\":\"assistant\"");
+    if (merged_get(m, "content") == NULL) buf_puts(out, ",\"content\":null");
+    if (c->tools.count > 0) put_calls(out, &c->tools);
     buf_putc(out, '}');
 }
 
@@ -227,10 +236,10 @@ static void put_choice(struct buf *out, const struct assemble_choice *c, unsigne
     buf_u64(out, index);
     buf_puts(out, ",\"message\":");
     put_message(out, c);
-    if (buf_len(&c->logprobs) > 0) {
-        buf_puts(out, ",\"logprobs\":{\"content\":[");
-        buf_slice(out, buf_get(&c->logprobs));
-        buf_puts(out, "]}");
+    for (unsigned i = 0; i < c->rest.count; i++) {
+        buf_putc(out, ',');
+        put_name(out, buf_get(&c->rest.items[i].name));
+        merged_write(out, &c->rest.items[i].value);
     }
     buf_puts(out, ",\"finish_reason\":");
     buf_slice(out, buf_len(&c->reason) > 0 ? buf_get(&c->reason) : SLICE("null"));
@@ -241,7 +250,11 @@ bool assemble_write(const struct assemble *a, struct buf *out) {
     bool first = true;
     if (a->count == 0) return false;
     buf_putc(out, '{');
-    buf_slice(out, buf_get(&a->head));
+    for (unsigned i = 0; i < a->head.count; i++) {
+        put_name(out, buf_get(&a->head.items[i].name));
+        merged_write(out, &a->head.items[i].value);
+        buf_putc(out, ',');
+    }
     buf_puts(out, "\"object\":\"chat.completion\",\"choices\":[");
     for (unsigned i = 0; i < a->count; i++) {
         if (!a->choices[i].seen) continue;

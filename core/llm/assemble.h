@@ -3,14 +3,14 @@
 #ifndef PERILUNE_LLM_ASSEMBLE_H
 #define PERILUNE_LLM_ASSEMBLE_H
 
-#include "base/json.h"
+#include "llm/merge.h"
 
 struct assemble {
-    struct buf      head;    /* members of the first chunk that stay: "id":...,"created":... */
-    struct buf      usage;   /* JSON */
-    struct assemble_choice *choices; /* by index */
-    unsigned        count;
-    size_t          size, limit; /* bytes taken so far, and at most */
+    struct merged           head;     /* members beside the choices */
+    struct buf              usage;    /* JSON */
+    struct assemble_choice *choices;  /* by index */
+    unsigned                count;
+    size_t                  left;     /* bytes that may come, and items that may be made of them */
 };
 
 void assemble_init(struct assemble *a, size_t limit);
