@@ -186,10 +186,11 @@ TEST_FAULT(the_text_of_an_answer) {
     text_is("{\"choices\":[{\"message\":{\"content\":\"a\"}},{\"message\":{\"content\":\"b\"}}]}", "\"a\"");
     text_is("{\"choices\":[{\"delta\":{\"content\":\"\"}}]}", "\"\"");
     text_is("{\"choices\":[{\"delta\":{\"content\":\"d\"},\"message\":{\"content\":\"m\"}}]}", "\"d\"");
+    text_is("{\"choices\":[{\"delta\":{\"content\":[\"a\"]}}]}", "\"a\"");
     static const char *const none[] = {
         "[]", "1", "{}", "{\"choices\":null}", "{\"choices\":[]}", "{\"choices\":{}}", "{\"choices\":[1]}",
         "{\"choices\":[{}]}", "{\"choices\":[{\"delta\":1}]}", "{\"choices\":[{\"delta\":{}}]}",
-        "{\"choices\":[{\"delta\":{\"content\":null}}]}", "{\"choices\":[{\"delta\":{\"content\":[\"a\"]}}]}",
+        "{\"choices\":[{\"delta\":{\"content\":null}}]}", "{\"choices\":[{\"delta\":{\"content\":[{\"a\":\"b\"}]}}]}",
         "{\"choices\":[{\"message\":{\"content\":7}}]}",
     };
     for (size_t i = 0; i < sizeof(none) / sizeof(*none); i++) text_is(none[i], NULL);
