@@ -103,7 +103,7 @@ static const char *describe(const struct source *s, char *buf, size_t size) {
     return "an upstream of a test";
 }
 
-static const struct source_ops ops = { start, resume, cancel, NULL, describe };
+static const struct source_ops ops = { start, resume, cancel, NULL, describe, NULL };
 
 /* -- Making ------------------------------------------------------------------------------- */
 

@@ -2,7 +2,7 @@
  *
  * A source is embedded in the struct of whoever implements it, and belongs to
  * whoever made it until start(); from then on it frees itself: after END, after
- * ERROR, or in cancel().  A source may wrap another one, of which it is the sink:
+ * ERROR, or in cancel() and release().  A source may wrap another one, of which it is the sink:
  * the reader of a chat does, and so will retries, hedges and breakers. */
 #ifndef PERILUNE_FLOW_SOURCE_H
 #define PERILUNE_FLOW_SOURCE_H
@@ -29,11 +29,18 @@ struct source_ops {
     /* What it is and waits for, for people: "upstream big: first token".  Borrowed: static
      * text, or in buf. */
     const char *(*describe)(const struct source *s, char *buf, size_t size);
+    /* All that was wanted has come: silence from here on, as after cancel(), but the source may end in
+     * order.  From inside of one of its events.  NULL: cancel() does. */
+    void (*release)(struct source *s);
 };
 
 static inline void source_start(struct source *s, struct sink *to) { s->ops->start(s, to); }
 static inline void source_resume(struct source *s) { s->ops->resume(s); }
 static inline void source_cancel(struct source *s) { s->ops->cancel(s); }
+static inline void source_release(struct source *s) {
+    if (s->ops->release != NULL) s->ops->release(s);
+    else s->ops->cancel(s);
+}
 static inline void source_mark(struct source *s) {
     if (s->ops->mark != NULL) s->ops->mark(s);
 }

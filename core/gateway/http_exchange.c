@@ -34,6 +34,7 @@ struct http_exchange {
     bool                 frames;  /* the answer is a text/event-stream */
     bool                 begun;   /* a comment went out first */
     bool                 retold;
+    char                 last[6]; /* bytes of a stream that is passed on */
     bool                 unfinished; /* bytes of a stream went out, and the last of them end no event */
 };
 
@@ -146,8 +147,25 @@ static bool retell(struct http_exchange *e, struct slice whole, struct buf *out)
     return false;
 }
 
+/* What a stream that nobody reads said last, but for white space. */
+static void note_end(struct http_exchange *e, struct slice s) {
+    char last[sizeof(e->last)];
+    size_t n = 0;
+    while (s.len > 0 && n < sizeof(last)) {
+        char c = s.ptr[--s.len];
+        if (c != ' ' && c != '\r' && c != '\n') last[sizeof(last) - ++n] = c;
+    }
+    memmove(e->last, e->last + n, sizeof(last) - n);
+    memcpy(e->last + sizeof(last) - n, last + sizeof(last) - n, n);
+}
+
+static bool said_done(const struct http_exchange *e) {
+    return e->frames && e->x.dialect == NULL && memcmp(e->last, "[DONE]", sizeof(e->last)) == 0;
+}
+
 static enum flow on_bytes(struct http_exchange *e, const struct event *ev) {
     if (e->x.dialect != NULL && !e->x.committed) send_head(e, e->x.status, SLICE("application/json"), ev->raw.len);
+    if (e->frames && e->x.dialect == NULL) note_end(e, ev->raw);
     e->unfinished = !slice_ends(ev->raw, SLICE("\n\n")) && !slice_ends(ev->raw, SLICE("\n\r\n"));
     if (!e->begun || e->frames) return reply_body(e->http, ev->raw);
     struct buf out;
@@ -177,6 +195,10 @@ static void on_end(struct http_exchange *e) {
 static void on_error(struct http_exchange *e, const struct failure *f) {
     if (!e->x.committed) {
         reply_error(e, f);
+        return;
+    }
+    if (said_done(e)) { /* to its reader it is complete, however the connection ended */
+        reply_end(e->http);
         return;
     }
     if (!e->frames && !e->begun) {

@@ -16,6 +16,7 @@
 
 #include "gateway/exchange.h"
 #include "gateway/http_exchange.h"
+#include "upstream/call.h"
 
 /* -- Generations ------------------------------------------------------------------------ */
 
@@ -124,6 +125,7 @@ void worker_describe(struct worker *w, struct buf *out) {
 static void close_parts(struct worker *w) {
     http_server_close(&w->server); /* busy requests hear `gone`, their calls stop */
     loop_flush(w->loop);
+    call_drop_released(&w->client);
     if (w->gen != NULL) state_put(w->gen->state);
     w->gen = NULL;
     client_close(&w->client);

@@ -16,9 +16,9 @@
  * HEAD is held back until the first real event, so that an upstream which says 200
  * and then {"error": ...} has failed before the first byte.
  *
- * The end: everything was said when the end mark came, or when all choices have ended with a
- * reason; how the connection ends after that concerns nobody, and there is one end mark
- * whether it came or not.  Half an event at the end is dropped.  A stream that ends before
+ * The end: everything was said when the end mark came, and the answer ends there; or when all choices have
+ * ended with a reason, and the body has (usage comes behind a reason).  How the connection ends after that
+ * concerns nobody, and there is one end mark whether it came or not.  Half an event at the end is dropped.  A stream that ends before
  * that is a failure.
  *
  * An answer that is not an event stream is collected, must be JSON, and leaves
@@ -59,6 +59,7 @@ struct answer {
     unsigned        expect_stream : 1, keep_usage : 1, headed : 1, over : 1, in_event : 1,
                     named : 1, /* the content type says event stream */
                     done : 1,  /* the end mark came */
+                    complete : 1, /* and the end was told */
                     news : 1;  /* usage that `to` has not heard of */
     char            content_type[80];
     char            upstream[64];
@@ -67,7 +68,8 @@ struct answer {
 /* -- Life ----------------------------------------------------------------------------- */
 
 static void answer_free(struct answer *a) {
-    if (a->from != NULL) source_cancel(a->from);
+    if (a->from != NULL && a->complete) source_release(a->from);
+    else if (a->from != NULL) source_cancel(a->from);
     sse_deinit(&a->events);
     buf_deinit(&a->scratch);
     buf_deinit(&a->whole);
@@ -435,7 +437,13 @@ static void take(struct answer *a, const struct event *ev) {
     switch (ev->type) {
     case EVENT_HEAD: on_head(a, ev); break;
     case EVENT_BYTES:
-    case EVENT_FRAME: on_bytes(a, ev->raw); break;
+    case EVENT_FRAME:
+        on_bytes(a, ev->raw);
+        if (!a->over && a->done) {
+            a->complete = 1;
+            end_of_stream(a, NULL);
+        }
+        break;
     case EVENT_END:
         if (a->shape == SHAPE_STREAM || (a->shape == SHAPE_UNKNOWN && a->named)) end_of_stream(a, NULL);
         else end_of_whole(a);
@@ -458,7 +466,8 @@ static enum flow on_event(struct sink *k, const struct event *ev) {
 
 /* -- Making --------------------------------------------------------------------------------- */
 
-static const struct source_ops source_ops = { answer_start, answer_resume, answer_cancel, NULL, answer_describe };
+static const struct source_ops source_ops = { answer_start, answer_resume, answer_cancel, NULL, answer_describe,
+                                               NULL };
 
 struct source *answer_new(struct source *from, const struct answer_options *opt) {
     struct answer *a = mem_zalloc(sizeof(*a));

@@ -171,7 +171,7 @@ static const char *describe_source(const struct source *s, char *buf, size_t siz
     return "an answer made here";
 }
 
-static const struct source_ops ops = { start, resume, cancel, NULL, describe_source };
+static const struct source_ops ops = { start, resume, cancel, NULL, describe_source, NULL };
 
 /* -- Making ------------------------------------------------------------------------------- */
 

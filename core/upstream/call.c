@@ -27,6 +27,10 @@
  * that refuses it is asked once more without it.  When that helps, the part was at fault and not
  * the rest of the request: for an hour it is left out at once, or until a reload.
  *
+ * An answer can be complete before its body is: a stream's end mark came, and the connection stays open, or
+ * its last bytes come later.  Who reads it releases the call, which then waits a moment for the end by itself, so that
+ * the connection is kept where it can be.
+ *
  * cancel() and failures found inside a report of the transport are finished by deferred work:
  * no transport loses its exchange under its feet. */
 #include "upstream/call_int.h"
@@ -46,6 +50,8 @@
 #define DOWN_MS        5000 /* a base URL that refused rests this long */
 #define DECODE_STEP    512  /* bytes decoded at once: some of them can stand for megabytes */
 #define REFUSED_MS     (60 * 60 * 1000) /* how long an upstream is not asked again for what it refused */
+#define RELEASED_MS    500  /* how long a body may take to end behind its end mark, ... */
+#define RELEASED_BYTES (64 * 1024) /* ... and what may still come */
 #define HEADERS_MAX    8192 /* bytes of upstream headers kept for policies; lines that do not fit are left out */
 
 /* -- Pool ----------------------------------------------------------------------- */
@@ -97,6 +103,7 @@ static void detach(struct call *c) {
 
 static void call_free(struct call *c) {
     detach(c);
+    list_remove(&c->link);
     deferred_cancel(&c->finish);
     if (c->failure != NULL) failure_deinit(c->failure);
     mem_free(c->failure);
@@ -132,7 +139,7 @@ static void finish_job(struct deferred *j) {
     struct call *c = container_of(j, struct call, finish);
     struct failure f;
     failure_init(&f);
-    if (!c->cancelled) {
+    if (!c->cancelled && !c->released) {
         if (c->failure) failure_move(&f, c->failure);
         else failure_set(&f, FAILURE_NO_MEMORY, "out of memory while reading from the upstream");
         end_with(c, &f);
@@ -162,6 +169,10 @@ static void call_cancel(struct source *s) {
     }
 }
 
+void call_drop_released(struct client *client) {
+    while (!list_is_empty(&client->released)) call_free(container_of(client->released.next, struct call, link));
+}
+
 /* -- Deadlines ----------------------------------------------------------------------- */
 
 static uint64_t earlier(uint64_t at, uint64_t from, uint64_t wait_ms) {
@@ -186,6 +197,10 @@ static bool has_failed(const struct call *c);
 static void failure_from_status(struct call *c, struct failure *f);
 
 static void timed_out(struct call *c, uint64_t now) {
+    if (c->released) {
+        call_free(c);
+        return;
+    }
     const char *what = "did not finish in time (timeouts.total)";
     enum failure_kind kind = FAILURE_TIMEOUT;
     if (c->deadline_ms && now >= c->deadline_ms) {
@@ -228,6 +243,30 @@ static void mark(struct call *c) {
     c->phase = CALL_EVENTS;
     c->phase_ms = loop_now(call_loop(c));
     if (first) watch_again(c);
+}
+
+static enum flow nobody_hears(struct sink *k, const struct event *ev) {
+    (void)k;
+    (void)ev;
+    return FLOW_MORE;
+}
+
+static void call_release(struct source *s) {
+    static const struct sink nobody = { nobody_hears };
+    struct call *c = container_of(s, struct call, source);
+    if (call_is_over(c)) {
+        call_cancel(s);
+        return;
+    }
+    c->released = true;
+    c->sink = (struct sink *)(uintptr_t)&nobody;
+    c->length = 0; /* from here on, of what came behind the end mark */
+    c->timeouts = (struct target_timeouts){ .connect_ms = 0 };
+    c->deadline_ms = loop_now(call_loop(c)) + RELEASED_MS;
+    list_append(&c->pool->client->released, &c->link);
+    if (c->over != NULL) c->over(c->over_ud);
+    c->over = NULL;
+    watch_again(c);
 }
 
 static void call_mark(struct source *s) { mark(container_of(s, struct call, source)); }
@@ -369,7 +408,19 @@ static void collect(struct call *c, struct slice s, size_t limit) {
     if (buf_failed(&c->collected)) fail_later(c, FAILURE_NO_MEMORY, "out of memory");
 }
 
+/* Behind the end mark: an end of the body is waited for, more of it is not. */
+static void drain(struct call *c, size_t n) {
+    c->length += n;
+    if (c->length <= RELEASED_BYTES) return;
+    c->phase = CALL_OVER;
+    loop_soon(call_loop(c), &c->finish, finish_job);
+}
+
 static enum flow on_plain(struct call *c, struct slice s) {
+    if (c->released) {
+        drain(c, s.len);
+        return FLOW_MORE;
+    }
     if (!is_good(c)) {
         collect(c, s, ERROR_BODY_MAX);
         return FLOW_MORE;
@@ -390,6 +441,7 @@ static enum flow on_plain(struct call *c, struct slice s) {
         if (c->sink->event(c->sink, &ev) == FLOW_FULL) flow = FLOW_FULL;
     }
     c->in_callback = false;
+    if (c->released) flow = FLOW_MORE;
     if (flow == FLOW_FULL) c->paused = true;
     return flow;
 }
@@ -539,6 +591,10 @@ static void deliver_held(struct call *c) {
 
 void call_on_end(struct call *c, const struct call_end *end) {
     if (call_is_over(c)) return; /* finish_job is on its way */
+    if (c->released) {
+        call_free(c);
+        return;
+    }
     if (end->unsent && try_next_url(c)) return;
     if (end->kind == FAILURE_NONE && try_without_optional(c)) return;
     struct failure f;
@@ -641,12 +697,14 @@ static const char *call_describe(const struct source *s, char *buf, size_t size)
     return buf;
 }
 
-static const struct source_ops source_ops = { call_start, call_resume, call_cancel, call_mark, call_describe };
+static const struct source_ops source_ops = { call_start, call_resume, call_cancel, call_mark, call_describe,
+                                               call_release };
 
 struct source *call_new(const struct call_options *opt) {
     struct call *c = call_with_text(opt);
     if (c == NULL) return NULL;
     c->source.ops = &source_ops;
+    list_init(&c->link);
     c->pool = opt->pool;
     c->pool->calls++;
     buf_init(&c->head, 0);

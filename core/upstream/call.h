@@ -66,6 +66,9 @@ struct call_options {
     void                     *over_ud;
 };
 
+/* Ends those that nobody waits for any more, but that wait for the end of their bodies. */
+void call_drop_released(struct client *client);
+
 /* NULL when there is no memory.  HEAD carries the headers that are kept (call.c). */
 struct source *call_new(const struct call_options *opt);
 

@@ -24,6 +24,7 @@ extern const struct call_ops http1_ops, transfer_ops;
 struct call {
     struct source       source;
     struct sink        *sink;
+    struct list         link;    /* in the client's list, once it is released */
     struct call_pool   *pool;
     const struct call_ops *ops;  /* NULL: no exchange runs */
     struct dial        *dial;    /* http1: until connected */
@@ -47,7 +48,7 @@ struct call {
     int                 status;
     bool                without;    /* this is the second try, without the optional part */
     bool                unreadable; /* it is coded in a way that we do not know, or not as it says */
-    bool                stream, whole, unread, verbatim, headed, paused, in_callback, cancelled, has_length;
+    bool                stream, whole, unread, verbatim, headed, paused, in_callback, cancelled, has_length, released;
     /* One allocation for the request's words: */
     struct slice        method, path; /* NUL-terminated */
     struct slice        fields;  /* "Name: value\r\n"... */

@@ -37,6 +37,7 @@ int client_init(struct client *c, struct loop *loop) {
     *c = (struct client){ .loop = loop, .env_proxy = proxy_in_environment() };
     list_init(&c->origins);
     list_init(&c->unsent);
+    list_init(&c->released);
     buf_init(&c->out, 0);
     c->head = mem_alloc(sizeof(*c->head));
     if (c->head != NULL && multi_init(&c->multi, loop, transfer_done) == 0) return 0;

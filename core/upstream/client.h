@@ -17,6 +17,7 @@ struct client {
     struct list       origins; /* struct origin: HTTP/1.1 */
     struct tls_context *system, *anybody; /* whom TLS trusts without `ca`; NULL: not needed yet */
     struct http_head *head;    /* the response head being parsed: 3 KiB, once */
+    struct list       released; /* struct call: those that end by themselves (call_drop_released) */
     struct list       unsent;  /* struct http1 whose requests go out when the turn ends: */
     struct deferred   send;
     struct buf        out;     /* the request head being written */

@@ -16,6 +16,7 @@ struct reader {
     struct usage   usage;
     unsigned       marks, events;
     enum flow      says;
+    bool           released; /* by the answer */
 };
 
 static enum flow on_event(struct sink *k, const struct event *ev) {
@@ -50,8 +51,13 @@ static enum flow on_event(struct sink *k, const struct event *ev) {
 static void from_start(struct source *s, struct sink *to) { container_of(s, struct reader, from)->down = to; }
 static void from_resume(struct source *s) { (void)s; }
 static void from_cancel(struct source *s) { container_of(s, struct reader, from)->down = NULL; }
+static void from_release(struct source *s) {
+    struct reader *r = container_of(s, struct reader, from);
+    r->down = NULL;
+    r->released = true;
+}
 static void from_mark(struct source *s) { container_of(s, struct reader, from)->marks++; }
-static const struct source_ops from_ops = { from_start, from_resume, from_cancel, from_mark, NULL };
+static const struct source_ops from_ops = { from_start, from_resume, from_cancel, from_mark, NULL, from_release };
 
 /* As a source would: nothing after the end, nothing after cancel(). */
 static enum flow send(struct reader *r, const struct event *ev) {
@@ -144,6 +150,25 @@ TEST(frames_go_on_as_they_came) {
 
 TEST(nothing_counts_behind_done) {
     hears(&STREAM, TEXT DONE TEXT "data: {\"error\":{\"message\":\"late\"}}\n\n" DONE, HEAD "F " TEXT " | F " DONE " | END");
+}
+
+/* The upstream may leave its connection open, or send more: the answer has ended. */
+static void ends_with_its_mark(const struct answer_options *opt, const char *body, const char *expected) {
+    struct reader r;
+    begin(&r, opt, "text/event-stream");
+    bytes(&r, slice_str(body));
+    CHECK_SLICE(buf_get(&r.heard), slice_str(expected));
+    CHECK(r.answer == NULL && r.released && r.down == NULL);
+    deinit(&r);
+}
+
+TEST(the_mark_is_the_end) {
+    ends_with_its_mark(&STREAM, TEXT STOP DONE, HEAD "F " TEXT " | F " STOP " | F " DONE " | END");
+    ends_with_its_mark(&STREAM, STOP "data: [DONE] \n\n" TEXT, HEAD "F " STOP " | F " DONE " | END");
+    ends_with_its_mark(&UNASKED, TEXT STOP DONE "data: ",
+                       "200 application/json | B {\"object\":\"chat.completion\",\"choices\":[{\"index\":0,\"message\":"
+                       "{\"content\":\"hi\",\"role\":\"assistant\"},\"finish_reason\":\"stop\"}]} | END");
+    ends_with_its_mark(&UNASKED, DONE, "ERROR upstream_malformed: upstream 'up' answered with a stream that has no choices");
 }
 
 TEST(an_empty_stream_of_done_only) { hears(&STREAM, DONE, HEAD "F " DONE " | END"); }

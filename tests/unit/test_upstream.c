@@ -223,6 +223,7 @@ struct fixture {
     enum event_type      cancel_on; /* with `cancels` */
     bool                 cancels;
     bool                 leaves;    /* and closes the pool */
+    const char          *releases_on; /* NULL, or this */
     bool                 empty;     /* it is closed */
     bool                 full;      /* says FLOW_FULL to every piece */
     struct failure       failure;
@@ -259,6 +260,10 @@ static enum flow on_event(struct sink *k, const struct event *ev) {
         source_cancel(f->call);
         if (f->leaves) call_pool_close(&f->pool, pool_is_empty, f);
         CHECK(!f->empty); /* the call is on its way out */
+    }
+    if (f->releases_on != NULL && strstr(f->seen, f->releases_on) != NULL) {
+        f->over = true;
+        source_release(f->call);
     }
     return f->full ? FLOW_FULL : FLOW_MORE;
 }
@@ -1048,6 +1053,61 @@ TEST_NOFAULT(a_pool_waits_for_who_is_on_the_stack) {
         begin(&f, "{}");
         finish(&f);
         CHECK(f.empty);
+        fixture_close(&f);
+    }
+}
+
+#define STREAM "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\n[DONE]\r\n"
+
+/* Its end came with the mark, comes in the next turns, or has to be waited for: then the connection is kept. */
+BOTH_WAYS(TEST_NOFAULT, released_calls_end_in_order) {
+    static const size_t splits[] = { 1000, sizeof(STREAM) - 1, 1 };
+    for (size_t i = 0; i < sizeof(splits) / sizeof(*splits); i++) {
+        struct fixture f;
+        NOTE("%zu bytes at a time", splits[i]);
+        fixture_open(&f, splits[i]);
+        f.releases_on = "[DONE]";
+        f.full = i == 1; /* nobody resumes it */
+        f.server.script[0] = STREAM "4\r\nmore\r\n0\r\n\r\n";
+        f.server.script[1] = ANSWERS[0].reply;
+        once(&f, "{}");
+        CHECK_STR(f.seen, i == 0 ? "200 |[DONE]more" : "200 |[DONE]");
+        for (int k = 0; k < 2000 && f.pool.calls > 0; k++) turn(&f);
+        CHECK_UINT(f.pool.calls, 0);
+        f.releases_on = NULL;
+        f.full = false;
+        once(&f, "{}");
+        CHECK_STR(f.seen, ANSWERS[0].seen);
+        CHECK_UINT(f.server.accepted, 1);
+        CHECK_UINT(atomic_load(&f.health.failures), 0);
+        fixture_close(&f);
+    }
+}
+
+/* The body does not end in time, says too much, breaks off, or the client closes: nobody hears of it. */
+BOTH_WAYS(TEST_NOFAULT, released_calls_that_do_not_end) {
+    static char much[80000] = STREAM "11170\r\n"; /* 70000 */
+    static const char *const scripts[] = { STREAM, much, "!" STREAM, STREAM "xx", STREAM };
+    memset(much + strlen(much), 'x', 70000);
+    for (int i = 0; i < 5; i++) {
+        struct fixture f;
+        NOTE("script %d", i);
+        fixture_open(&f, sizeof(STREAM) - 1);
+        f.loop.is_virtual = true;
+        f.releases_on = "[DONE]";
+        f.server.script[0] = scripts[i];
+        f.server.script[1] = ANSWERS[0].reply;
+        if (!begin(&f, "{}")) return;
+        while (!f.over) turn(&f);
+        if (i == 4) call_drop_released(&f.client);
+        if (i == 0) fire_first(&f.loop);
+        while (f.pool.calls > 0) turn(&f);
+        CHECK_STR(f.seen, "200 |[DONE]");
+        f.releases_on = NULL;
+        f.full = false;
+        once(&f, "{}");
+        CHECK_UINT(f.server.accepted, 2);
+        CHECK_UINT(atomic_load(&f.health.failures), 0);
         fixture_close(&f);
     }
 }
