@@ -5,10 +5,11 @@
  * Everything about an answer that is HTTP: the head with its headers, an error as a reply
  * or, when the head is gone, as an event of the stream; and what keeps a stream alive.
  *
- * While nothing was sent on a stream, a comment goes out every keepalive_comment
- * seconds, so that proxies in between do not give up.  The first one commits the
- * status 200 and the shape: a failure after it is an event in the stream, and an
- * answer that comes whole is told as a chunk (`retold`).
+ * While a stream is silent, a comment goes out every keepalive_comment seconds, so that
+ * proxies in between do not give up; those of the upstream end in the reader of its
+ * events.  One that comes before the answer commits the status 200 and the shape: a
+ * failure after it is an event in the stream, and an answer that comes whole is told as a
+ * chunk (`retold`).
  *
  * What policies name among the headers of an answer stands in place of the gateway's own
  * line; what all replies to a request say, whoever gives them, is decided when its head is
@@ -32,7 +33,9 @@ struct http_exchange {
     struct http_request *http;    /* NULL once replied or gone */
     struct timer         comment;
     bool                 frames;  /* the answer is a text/event-stream */
+    uint64_t             heard_ms; /* loop clock: when something was sent last */
     bool                 begun;   /* a comment went out first */
+    bool                 full;    /* the client has to take what is there first */
     bool                 retold;
     char                 last[6]; /* bytes of a stream that is passed on */
     bool                 unfinished; /* bytes of a stream went out, and the last of them end no event */
@@ -113,21 +116,43 @@ static void reply_error(struct http_exchange *e, const struct failure *f) {
 
 static void comment_due(struct timer *t) {
     struct http_exchange *e = container_of(t, struct http_exchange, comment);
-    if (!e->x.committed) send_head(e, 200, SLICE("text/event-stream"), REPLY_CHUNKED);
-    e->begun = true;
-    reply_body(e->http, SLICE(": keepalive\n\n"));
-    timer_start(e->x.w->loop, t, e->x.gen->config->comment_ms, comment_due);
+    struct loop *loop = e->x.w->loop;
+    uint64_t now = loop_now(loop), ms = e->x.gen->config->comment_ms;
+    if (e->http == NULL) return;
+    if (now - e->heard_ms < ms) { /* not silent for long */
+        timer_start(loop, t, e->heard_ms + ms - now, comment_due);
+        return;
+    }
+    if (!e->x.committed) {
+        send_head(e, 200, SLICE("text/event-stream"), REPLY_CHUNKED);
+        e->begun = true;
+    }
+    if (!e->full && !e->unfinished) e->full = reply_body(e->http, SLICE(": keepalive\n\n")) == FLOW_FULL;
+    e->heard_ms = now;
+    timer_start(loop, t, ms, comment_due);
+}
+
+/* Streams only: between events a comment may stand. */
+static void comment_later(struct http_exchange *e) {
+    uint64_t ms = e->x.gen->config->comment_ms;
+    e->heard_ms = loop_now(e->x.w->loop);
+    if (e->x.stream && ms > 0) timer_start(e->x.w->loop, &e->comment, ms, comment_due);
+}
+
+static enum flow on_frame(struct http_exchange *e, const struct event *ev) {
+    e->heard_ms = loop_now(e->x.w->loop);
+    enum flow flow = reply_body(e->http, ev->raw);
+    e->full = flow == FLOW_FULL;
+    return flow;
 }
 
 static enum flow on_head(struct http_exchange *e, const struct event *ev) {
     e->frames = slice_starts(ev->content_type, SLICE("text/event-stream"));
-    if (e->x.committed) {
-        timer_stop(e->x.w->loop, &e->comment); /* a comment came first: 200 is said */
-        return FLOW_MORE;
-    }
+    if (e->x.committed) return FLOW_MORE; /* a comment came first: 200 is said */
     if (e->x.dialect != NULL && !e->frames) return FLOW_MORE; /* with its length, when the body is here */
     /* A stream may end with an event of ours, which its length has no room for. */
     send_head(e, ev->status, ev->content_type, ev->has_length && !e->frames ? ev->length : REPLY_CHUNKED);
+    if (e->frames) comment_later(e);
     return FLOW_MORE;
 }
 
@@ -226,7 +251,7 @@ static enum flow on_event(struct sink *k, const struct event *ev) {
     struct http_exchange *e = container_of(k, struct http_exchange, sink);
     switch (ev->type) {
     case EVENT_HEAD: return on_head(e, ev);
-    case EVENT_FRAME: return reply_body(e->http, ev->raw);
+    case EVENT_FRAME: return on_frame(e, ev);
     case EVENT_BYTES: return on_bytes(e, ev);
     case EVENT_END: on_end(e); break;
     case EVENT_ERROR: on_error(e, ev->failure); break;
@@ -239,8 +264,7 @@ static enum flow on_event(struct sink *k, const struct event *ev) {
 
 static void understood(struct exchange *x) {
     struct http_exchange *e = container_of(x, struct http_exchange, x);
-    uint64_t ms = x->gen->config->comment_ms;
-    if (x->stream && ms > 0) timer_start(x->w->loop, &e->comment, ms, comment_due);
+    comment_later(e);
 }
 
 static void free_exchange(struct exchange *x) {
@@ -330,7 +354,9 @@ void http_exchange_gone(void *ud, struct http_request *r) {
 void http_exchange_drained(void *ud, struct http_request *r) {
     (void)ud;
     struct http_exchange *e = r->user;
-    if (e != NULL) exchange_resume(&e->x);
+    if (e == NULL) return;
+    e->full = false;
+    exchange_resume(&e->x);
 }
 
 static enum failure_kind kind_of_refusal(int status) {
