@@ -56,6 +56,37 @@ static struct slice name_of(struct slice head) {
     return slice_of(NULL, 0);
 }
 
+/* s stands behind a boundary.  The end of that line; NULL: it goes on, and so it was none. */
+static const char *line_end(struct slice s) {
+    while (s.len > 0 && (s.ptr[0] == ' ' || s.ptr[0] == '\t')) s = behind(s, s.ptr + 1);
+    return slice_starts(s, SLICE("\r\n")) ? s.ptr : NULL;
+}
+
+/* The end of the next boundary line in s, whose mark is \r\n--BOUNDARY; NULL: there is none, or it is the last.  *part,
+ * when asked for, is what stands before it.  A mark with other text behind it is no boundary. */
+static const char *next_part(struct slice s, struct slice mark, struct slice *part) {
+    struct slice rest = s;
+    const char *at;
+    while ((at = find(rest, mark)) != NULL) {
+        rest = behind(rest, at + mark.len);
+        if (slice_starts(rest, SLICE("--"))) break;
+        const char *end = line_end(rest);
+        if (end == NULL) continue;
+        if (part != NULL) *part = slice_of(s.ptr, (size_t)(at - s.ptr));
+        return end;
+    }
+    if (part != NULL && at != NULL) *part = slice_of(s.ptr, (size_t)(at - s.ptr));
+    return NULL;
+}
+
+/* The body begins with a boundary, or with a text that nobody reads (RFC 2046 5.1.1). */
+static const char *first_part(struct slice body, struct slice mark) {
+    struct slice line = behind(mark, mark.ptr + 2);
+    if (!slice_starts(body, line)) return next_part(body, mark, NULL);
+    const char *end = line_end(behind(body, body.ptr + line.len));
+    return end ? end : next_part(body, mark, NULL);
+}
+
 struct slice form_field(struct slice content_type, struct slice body, struct slice name) {
     static const char multipart[] = "multipart/form-data";
     struct slice none = slice_of(NULL, 0);
@@ -65,16 +96,14 @@ struct slice form_field(struct slice content_type, struct slice body, struct sli
     struct slice b = parameter(content_type, "boundary");
     if (b.len == 0 || b.len > 70) return none;
     memcpy(mark + 4, b.ptr, b.len);
-    struct slice next = slice_of(mark, 4 + b.len), first = slice_of(mark + 2, 2 + b.len);
-    if (!slice_starts(body, first)) return none;
-    struct slice rest = behind(body, body.ptr + first.len);
-    for (;;) {
-        const char *end = find(rest, next);
-        if (end == NULL) return none; /* the last boundary was the end, or the body is cut */
-        struct slice part = slice_of(rest.ptr, (size_t)(end - rest.ptr));
+    struct slice next = slice_of(mark, 4 + b.len);
+    for (const char *at = first_part(body, next); at != NULL;) {
+        struct slice part = none, rest = behind(body, at);
+        at = next_part(rest, next, &part);
+        if (part.ptr == NULL) return none; /* it is cut */
         const char *blank = find(part, SLICE("\r\n\r\n"));
         if (blank != NULL && slice_eq(name_of(slice_of(part.ptr, (size_t)(blank - part.ptr))), name))
             return behind(part, blank + 4);
-        rest = behind(rest, end + next.len);
     }
+    return none;
 }

@@ -25,6 +25,17 @@ TEST_NOFAULT(a_field_is_found) {
     is(TYPE, SLICE(PART("model", "a\r\nb") END), "a\r\nb");
 }
 
+TEST_NOFAULT(boundaries_are_whole_lines) {
+    is(TYPE, SLICE(PART("file", "a\r\n--XXL\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nn") PART("model", "m") END), "m");
+    is(TYPE, SLICE(PART("model", "a\r\n--XXL\r\nb") END), "a\r\n--XXL\r\nb");
+    is(TYPE, SLICE("--XX \t\r\nContent-Disposition: form-data; name=model\r\n\r\nm\r\n--XX \r\n" END), "m");
+    is(TYPE, SLICE("This is MIME.\r\n" PART("model", "m") END), "m");
+    is(TYPE, SLICE("\r\n" PART("model", "m") END), "m");
+    is(TYPE, SLICE("--XXL\r\n" PART("model", "m") END), "m");
+    is(TYPE, SLICE(PART("file", "x") END "\r\n" PART("model", "m") END), NULL); /* behind the end */
+    is(TYPE, SLICE("no boundary\r\n--X\r\n"), NULL);
+}
+
 TEST_NOFAULT(what_is_no_field) {
     is(TYPE, SLICE(""), NULL);
     is(TYPE, SLICE(PART("models", "m") END), NULL);
