@@ -172,18 +172,26 @@ int httpdate_parse(struct slice s, int64_t now, int64_t *out) {
 
 /* -- Retry-After ------------------------------------------------------------------------ */
 
-/* A decimal number, a fraction allowed and not looked at; -1: it is none, or absurd. */
-static int64_t whole_number(struct slice s) {
+/* A number times 10^places, rounded up: who comes back a moment too early has come for nothing.  What is larger than
+ * any wait that is believed in is RETRY_AFTER_MAX_MS; -1: it is no number. */
+static int64_t scaled(struct slice s, int places) {
     int64_t v = 0;
-    size_t i = 0;
-    for (; i < s.len && s.ptr[i] >= '0' && s.ptr[i] <= '9'; i++) {
-        if (i == 12) return -1;
-        v = v * 10 + (s.ptr[i] - '0');
-    }
+    bool more = false; /* digits that were cut off */
+    size_t i = 0, point;
+    for (; i < s.len && s.ptr[i] >= '0' && s.ptr[i] <= '9'; i++)
+        if (v < RETRY_AFTER_MAX_MS) v = v * 10 + (s.ptr[i] - '0');
     if (i == 0) return -1;
-    if (i < s.len && s.ptr[i] == '.')
-        for (i++; i < s.len && s.ptr[i] >= '0' && s.ptr[i] <= '9'; i++) {}
-    return i == s.len ? v : -1;
+    point = i;
+    if (i < s.len && s.ptr[i] == '.') i++;
+    for (; i < s.len && i > point && s.ptr[i] >= '0' && s.ptr[i] <= '9'; i++) {
+        if (places > 0 && v < RETRY_AFTER_MAX_MS) v = v * 10 + (s.ptr[i] - '0');
+        else more |= s.ptr[i] != '0';
+        places--;
+    }
+    if (i != s.len) return -1;
+    for (; places > 0 && v < RETRY_AFTER_MAX_MS; places--) v *= 10;
+    v += more;
+    return v < RETRY_AFTER_MAX_MS ? v : RETRY_AFTER_MAX_MS;
 }
 
 static uint32_t bounded(int64_t ms) {
@@ -192,11 +200,11 @@ static uint32_t bounded(int64_t ms) {
 }
 
 uint32_t httpdate_retry_after(const struct retry_after *h, int64_t now) {
-    int64_t ms = whole_number(slice_trim(h->ms));
+    int64_t ms = scaled(slice_trim(h->ms), 0);
     if (ms >= 0) return bounded(ms);
     struct slice wait = slice_trim(h->wait);
-    int64_t seconds = whole_number(wait), at, there;
-    if (seconds >= 0) return bounded(seconds * 1000);
+    int64_t at, there;
+    if ((ms = scaled(wait, 3)) >= 0) return bounded(ms);
     if (httpdate_parse(wait, now, &at) != 0) return 0;
     if (httpdate_parse(slice_trim(h->date), now, &there) != 0) there = now;
     return bounded((at - there) * 1000);

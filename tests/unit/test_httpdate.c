@@ -130,9 +130,16 @@ TEST_NOFAULT(how_long_to_wait) {
     waits(NULL, "7", NULL, 7000);
     waits(NULL, " 7 ", NULL, 7000);
     waits(NULL, "0", NULL, 0);
-    waits(NULL, "1.5", NULL, 1000);
+    waits(NULL, "1.5", NULL, 1500);
+    waits(NULL, "0.4", NULL, 400);
+    waits(NULL, "0.0001", NULL, 1);
+    waits(NULL, "2.1230", NULL, 2123);
+    waits(NULL, "2.", NULL, 2000);
+    waits(NULL, "2.0", NULL, 2000);
+    waits(NULL, "1.2.3", NULL, 0);
+    waits(NULL, ".5", NULL, 0);
     waits("350", "7", NULL, 350);
-    waits("350.9", NULL, NULL, 350);
+    waits("350.9", NULL, NULL, 351);
     waits("0", "7", NULL, 0);
     waits("soon", "7", NULL, 7000);
     waits(NULL, "-7", NULL, 0);
@@ -141,8 +148,9 @@ TEST_NOFAULT(how_long_to_wait) {
     waits(NULL, "", NULL, 0);
     waits(NULL, "99999999999", NULL, RETRY_AFTER_MAX_MS);
     waits("999999999999", NULL, NULL, RETRY_AFTER_MAX_MS);
-    waits(NULL, "99999999999999999999999999", NULL, 0);
-    waits(NULL, "18446744073709551617", NULL, 0);
+    waits(NULL, "99999999999999999999999999", NULL, RETRY_AFTER_MAX_MS);
+    waits(NULL, "18446744073709551617", NULL, RETRY_AFTER_MAX_MS);
+    waits(NULL, "0.99999999999999999999999999", NULL, 1000);
 }
 
 TEST_NOFAULT(until_a_date) {
