@@ -241,6 +241,7 @@ void err_body_status(struct failure *f, const char *upstream, int status) {
 void err_body_add(struct failure *f, struct slice body) {
     struct said s = { .status = 0 };
     struct json_doc doc = { .nodes = NULL };
+    body = json_without_bom(body);
     if (json_parse(&doc, body, &(struct json_error){ 0 }) == 0) read_value(&doc, 0, &s, 0);
     else read_text(body, &s);
     json_deinit(&doc);

@@ -359,6 +359,11 @@ void json_deinit(struct json_doc *doc) {
     *doc = (struct json_doc){ .nodes = NULL };
 }
 
+struct slice json_without_bom(struct slice s) {
+    struct slice bom = SLICE("\xEF\xBB\xBF");
+    return slice_starts(s, bom) ? slice_of(s.ptr + bom.len, s.len - bom.len) : s;
+}
+
 /* -- Walking ---------------------------------------------------------------- */
 
 uint32_t json_first(const struct json_doc *doc, uint32_t container) {

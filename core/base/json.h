@@ -55,6 +55,8 @@ struct json_error {
  * empty.  A doc may be parsed into again: its nodes are reused. */
 int  json_parse(struct json_doc *doc, struct slice text, struct json_error *err);
 void json_deinit(struct json_doc *doc);
+/* s without the byte order mark that some servers put in front; JSON has none (RFC 8259 8.1). */
+struct slice json_without_bom(struct slice s);
 
 /* The value of the LAST member with this (decoded) key -- what Python and
  * JavaScript keep -- or JSON_NONE.  Key comparison is exact. */

@@ -18,8 +18,8 @@
  *
  * The end: everything was said when the end mark came, and the answer ends there; or when all choices have
  * ended with a reason, and the body has (usage comes behind a reason).  How the connection ends after that
- * concerns nobody, and there is one end mark whether it came or not.  Half an event at the end is dropped.  A stream that ends before
- * that is a failure.
+ * concerns nobody, and there is one end mark whether it came or not.  Half an event at the end is dropped.  A stream
+ * that ends before that is a failure.
  *
  * An answer that is not an event stream is collected, must be JSON, and leaves
  * in one piece. */
@@ -315,7 +315,10 @@ static void on_head(struct answer *a, const struct event *ev) {
 
 /* What the first bytes are; SHAPE_UNKNOWN: there are too few of them. */
 static enum shape shape_of(const struct answer *a, struct slice s) {
-    static const char *const fields[] = { "data:", "event:", "id:", "retry:", ":", "\xEF\xBB\xBF" };
+    static const char *const fields[] = { "data:", "event:", "id:", "retry:", ":" };
+    static const struct slice bom = SLICE("\xEF\xBB\xBF");
+    if (s.len > 0 && s.len < bom.len && memcmp(s.ptr, bom.ptr, s.len) == 0) return SHAPE_UNKNOWN;
+    s = json_without_bom(s);
     while (s.len > 0 && memchr(" \t\r\n", s.ptr[0], 4) != NULL) s = slice_of(s.ptr + 1, s.len - 1);
     if (s.len == 0) return SHAPE_UNKNOWN;
     if (s.ptr[0] == '{' || s.ptr[0] == '[') return SHAPE_WHOLE;
@@ -419,7 +422,8 @@ static bool retell(struct answer *a) {
 }
 
 static void end_of_whole(struct answer *a) {
-    int rc = parse(a, buf_get(&a->whole));
+    struct slice whole = json_without_bom(buf_get(&a->whole));
+    int rc = parse(a, whole);
     if (rc == PERILUNE_ERR_INVAL) {
         failure_set(&a->failure, FAILURE_MALFORMED, "upstream '%s' answered %d with a body that is not JSON",
                     a->upstream, a->status);
@@ -427,7 +431,7 @@ static void end_of_whole(struct answer *a) {
                !(a->expect_stream && retell(a))) {
         a->news = chunk_usage(&a->doc, &a->usage);
         send_head(a);
-        struct event ev = { .type = EVENT_BYTES, .raw = buf_get(&a->whole) };
+        struct event ev = { .type = EVENT_BYTES, .raw = whole };
         if (!a->over) forward(a, &ev);
     }
     if (!a->over) end(a);

@@ -307,6 +307,9 @@ TEST(a_whole_answer_goes_in_one_piece) {
     CHECK(last.known);
     CHECK_UINT(last.prompt, 5);
     hears_as(&WHOLE, "application/json", "[]", "200 application/json | B [] | END");
+    hears_as(&WHOLE, "application/json", "\xEF\xBB\xBF[]", "200 application/json | B [] | END");
+    hears_as(&WHOLE, "application/json", "\xEF\xBB\xBF {\"error\":{\"message\":\"no\",\"code\":\"c\"}}", "ERROR c: no");
+    hears_as(&STREAM, "text/plain", "\xEF\xBB\xBF" DONE, HEAD "F " DONE " | END");
     /* A stream was asked for and did not come. */
     hears_as(&STREAM, "application/json", "{\"a\":1}", "200 application/json | B {\"a\":1} | END");
     hears_as(&STREAM, "text/event-streamer", "{}", "200 text/event-streamer | B {} | END");

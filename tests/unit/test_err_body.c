@@ -35,6 +35,7 @@ TEST(the_shapes_of_an_error) {
     SAYS(401, "{\"message\":\"no such key\"}", "401 authentication_error upstream_status | upstream 'up' answered 401: no such key");
     SAYS(400, "[{\"error\":{\"code\":400,\"message\":\"bad\",\"status\":\"INVALID_ARGUMENT\"}}]",
          "400 invalid_request_error upstream_status | upstream 'up' answered 400: bad");
+    SAYS(404, "\xEF\xBB\xBF{\"error\":\"gone\"}", "404 invalid_request_error upstream_status | upstream 'up' answered 404: gone");
     SAYS(529, "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}",
          "503 upstream_error upstream_status * upstream 'up' answered 529: Overloaded");
 }
