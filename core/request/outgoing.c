@@ -207,7 +207,7 @@ static unsigned fields_of(const struct outgoing *o, struct call_field *out) {
     }
     /* What is only passed on may come as the client can read it. */
     if (codings.len > 0 && !is_read(o)) out[n++] = (struct call_field){ SLICE("Accept-Encoding"), codings };
-    if (!type && (o->body || r->raw))
+    if (!type && o->body != NULL) /* of bytes that we cannot read nobody knows what they are */
         out[n++] = (struct call_field){ SLICE("Content-Type"), SLICE("application/json") };
     out[n++] = (struct call_field){ SLICE("x-request-id"), slice_str(r->id) };
     return n;
