@@ -9,6 +9,10 @@
  *
  *     pieces = { { choice = 0, kind = "text", text = "Hel" }, { choice = 1, ... } }
  *
+ * What it says of calls of tools, whatever its type (an event may say some text, too):
+ *
+ *     tools = { { choice = 0, index = 0, id = "call_1", name = "rm", arguments = "{" } }
+ *
  * data is the event as it came: whoever wants another member parses it. */
 #include "bridge/event_reader.h"
 
@@ -120,6 +124,48 @@ static void set_text(lua_State *L, const struct event_reader *e) {
     lua_setfield(L, -2, "pieces");
 }
 
+/* Of the table on top. [0, 0, e] */
+static void set_string(lua_State *L, const struct json_doc *doc, const char *key, uint32_t node) {
+    if (node == JSON_NONE || json_type(doc, node) == JSON_NULL) return;
+    struct buf *text = lib_scratch(L);
+    if (json_is(doc, node, JSON_STRING)) json_decode_string(doc, node, text);
+    else buf_slice(text, json_raw(doc, node)); /* arguments that are an object: their JSON */
+    lib_check_buf(L, text);
+    lua_pushlstring(L, buf_get(text).ptr, buf_len(text));
+    lua_setfield(L, -2, key);
+}
+
+struct calls {
+    lua_State             *L;
+    const struct json_doc *doc;
+    int                    count;
+};
+
+/* Into the list on top. */
+static void push_call(void *ud, const struct dialect_call *c) {
+    struct calls *to = ud;
+    lua_State *L = to->L;
+    lua_createtable(L, 0, 5);
+    lua_pushnumber(L, c->choice);
+    lua_setfield(L, -2, "choice");
+    lua_pushnumber(L, c->index);
+    lua_setfield(L, -2, "index");
+    set_string(L, to->doc, "id", c->id);
+    set_string(L, to->doc, "name", c->name);
+    set_string(L, to->doc, "arguments", c->arguments);
+    lua_rawseti(L, -2, ++to->count);
+}
+
+static void set_tools(lua_State *L, const struct event_reader *e, const struct dialect *d) {
+    bool any = false;
+    for (unsigned i = 0; i < e->pieces.len; i++) any |= e->pieces.items[i].kind == PIECE_TOOL;
+    if (!any || d->calls == NULL) return;
+    struct calls to = { .L = L, .doc = &e->doc };
+    lua_newtable(L);
+    d->calls(&e->doc, push_call, &to);
+    lua_setfield(L, -2, "tools");
+}
+
 void event_reader_push(lua_State *L, struct event_reader *e, const struct dialect *d, const struct event *ev) {
     bool nomem;
     struct slice s = data_of(ev);
@@ -130,5 +176,7 @@ void event_reader_push(lua_State *L, struct event_reader *e, const struct dialec
     lua_setfield(L, -2, "type");
     lua_pushlstring(L, s.ptr, s.len);
     lua_setfield(L, -2, "data");
-    if (known) set_text(L, e);
+    if (!known) return;
+    set_text(L, e);
+    set_tools(L, e, d);
 }

@@ -14,6 +14,12 @@ struct chat_asked;
 struct rope;
 struct source;
 
+/* What an event says of a call of a tool.  Nodes; JSON_NONE, or no string: it does not say that. */
+struct dialect_call {
+    unsigned choice, index;
+    uint32_t id, name, arguments;
+};
+
 struct dialect {
     const char  *name;
     struct slice path;     /* of its requests, the end of it: providers put versions and deployments in front */
@@ -35,6 +41,8 @@ struct dialect {
     struct source *(*reader)(struct source *from, const struct answer_options *opt);
     /* The pieces of an event, or of a whole answer; l is emptied first.  NULL: its answers have none. */
     void         (*pieces)(const struct json_doc *doc, struct piece_list *l);
+    /* Calls `each`, which may jump away, with every call of a tool that the event mentions, in order. */
+    void         (*calls)(const struct json_doc *doc, void (*each)(void *ud, const struct dialect_call *c), void *ud);
     /* Members that each event of an answer repeats (id, model ...), for write_piece(). */
     void         (*write_common)(struct buf *out, const struct json_doc *doc);
     /* The data of an event with nothing but text as the piece p, whose name is `name`; no line ends. */

@@ -30,6 +30,9 @@ bool openai_completion_as_chunks(struct buf *out, const struct json_doc *doc, bo
 /* Is this choice complete?  A finish_reason that says something. */
 bool openai_is_finished(const struct json_doc *doc, uint32_t choice);
 
+/* Of the row openai_chat (openai_calls.c). */
+void openai_calls(const struct json_doc *doc, void (*each)(void *ud, const struct dialect_call *c), void *ud);
+
 /* Of the row openai_chat (openai_pieces.c). */
 void openai_pieces(const struct json_doc *doc, struct piece_list *l);
 void openai_write_common(struct buf *out, const struct json_doc *doc);

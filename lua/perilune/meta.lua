@@ -229,17 +229,28 @@ function Request:tokens(limit) end
 
 --- One event of an answer.  An answer that does not stream is a single event.
 ---@class perilune.Event
----@field type "text"|"reasoning"|"refusal"|"tool"|"usage"|"done"|"other"|"error"
+---@field type "text"|"reasoning"|"refusal"|"tool"|"usage"|"done"|"other"|"error"  of what it says first: an
+---                     event with text and calls of tools, as whole answers are, has the type "text"
 ---@field data? string  the JSON as it came ("[DONE]" for done)
 ---@field text? string  the piece of text that it carries, of the choice named by `choice`
 ---@field choice? integer  index of that choice, from 0; of what else it says, when there is no text
 ---@field pieces? perilune.Piece[]  all of them, when the event has more than one
+---@field tools? perilune.ToolCall[]  calls of tools that it mentions, whatever its type
 ---@field error? perilune.Error  of "error": the stream broke off; always last
 
 ---@class perilune.Piece
 ---@field choice integer
 ---@field kind "text"|"reasoning"|"refusal"|"arguments"
 ---@field text string
+
+--- What one event says of a call of a tool.  Of a stream the first event of a call has its id and name, those behind
+--- it have the next piece of its arguments; a whole answer has all.
+---@class perilune.ToolCall
+---@field choice integer
+---@field index integer  of the call in its choice, from 0
+---@field id? string
+---@field name? string
+---@field arguments? string
 
 ---@class perilune.Outcome
 ---@field ok boolean             the client has got all of it

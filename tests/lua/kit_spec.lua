@@ -169,3 +169,47 @@ t.test("two requests at once", function()
   }
   t.equal({ replies[1].text, replies[2].text, t.clock(), #t.calls("up") }, { "x", "x", 4, 2 })
 end)
+
+-- -- calls of tools ---------------------------------------------------------------------
+
+local function gate(req, next)
+  local res, err = next(req)
+  return res and res:tap(function(ev)
+    for _, call in ipairs(ev.tools or {}) do
+      if call.name == "rm" then error(perilune.error{ code = "tool_denied", status = 403 }) end
+    end
+  end), err
+end
+
+t.test("a gate on tools sees the calls of every event, whatever else that says", function()
+  t.upstream("up", { text = "I call", tool_calls = { { name = "ls" }, { name = "rm", arguments = { path = "/" } } } })
+  for _, stream in ipairs{ false, true } do
+    local got = t.send(gate, nil, ask{ stream = stream })
+    t.equal({ got.error.code, got.done }, { "tool_denied", false })
+  end
+end)
+
+t.test("what an event says of calls", function()
+  local seen = {}
+  local function look(req, next)
+    return next(req):tap(function(ev) if ev.tools then seen[#seen + 1] = ev.tools end end)
+  end
+  t.upstream("up", { body = [[{"choices":[{"index":0,"message":{"content":"x","tool_calls":[
+    {"id":"a","type":"function","function":{"name":"f","arguments":"{\"n\":1}"}},
+    {"id":"b","type":"custom","custom":{"name":"sh","input":"ls"}},
+    {"id":"c","function":{"name":"g","arguments":{"n": 1}}}]},"finish_reason":"tool_calls"},
+    {"index":1,"message":{"function_call":{"name":"h","arguments":"{}"}},"finish_reason":"stop"}]}]] })
+  t.send(look, nil, ask())
+  t.equal(seen, { {
+    { choice = 0, index = 0, id = "a", name = "f", arguments = '{"n":1}' },
+    { choice = 0, index = 1, id = "b", name = "sh", arguments = "ls" },
+    { choice = 0, index = 2, id = "c", name = "g", arguments = '{"n": 1}' },
+    { choice = 1, index = 0, name = "h", arguments = "{}" },
+  } })
+  seen = {}
+  local function call(fields) return { choices = { { index = 0, delta = { content = "x", tool_calls = { fields } } } } } end
+  t.upstream("up", { events = { call{ index = 1, id = "a", ["function"] = { name = "f" } },
+    call{ index = 1, ["function"] = { arguments = "{" } }, "[DONE]" } })
+  t.send(look, nil, ask{ stream = true })
+  t.equal(seen, { { { choice = 0, index = 1, id = "a", name = "f" } }, { { choice = 0, index = 1, arguments = "{" } } })
+end)
