@@ -87,4 +87,4 @@ return function(given)
   end
 
   return function(req, next) return cost.shorten(req, next, "compress_context", shorten_all) end
-end, { needs = "chat" }
+end, { needs = "chat", others = "pass" }

@@ -162,4 +162,4 @@ return function(given)
   end
 
   return function(req, next) return cost.shorten(req, next, "compress_history", fold_old) end
-end, { needs = "chat" }
+end, { needs = "chat", others = "pass" }

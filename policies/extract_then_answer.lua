@@ -156,4 +156,4 @@ return function(given)
     ledger:remember(read_all(req, options, ledger, choose(req, ledger, longest, all), messages))
     return next(req)
   end
-end, { needs = "chat" }
+end, { needs = "chat", others = "pass" }

@@ -116,4 +116,4 @@ return function(given)
   end
 
   return function(req, next) return cost.shorten(req, next, "mask_tools", mask_old) end
-end, { needs = "chat" }
+end, { needs = "chat", others = "pass" }

@@ -90,4 +90,4 @@ return function(given)
     watch_usage(req, res, known)
     return res
   end
-end, { needs = "chat" }
+end, { needs = "chat", others = "pass" }

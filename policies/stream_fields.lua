@@ -96,4 +96,4 @@ return function(given)
     if not res then return nil, err end
     return translate(req, res, fields, options)
   end
-end, { needs = "chat" }
+end, { needs = "chat", others = "pass" }

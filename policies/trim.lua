@@ -79,4 +79,4 @@ return function(given)
   end
 
   return function(req, next) return cost.shorten(req, next, "trim", trim_all) end
-end, { needs = "chat" }
+end, { needs = "chat", others = "pass" }

@@ -114,4 +114,4 @@ return function(given)
   end
 
   return function(req, next) return cost.shorten(req, next, "window", cut) end
-end, { needs = "chat" }
+end, { needs = "chat", others = "pass" }

@@ -130,3 +130,8 @@ void failure_write_event_json(struct buf *out, const struct failure *f) {
     buf_puts(out, ",");
     write_error_member(out, f);
 }
+
+bool failure_is_final(const struct failure *f) {
+    bool own = f->kind == FAILURE_POLICY || f->kind == FAILURE_POLICY_BUDGET || f->kind == FAILURE_INTERNAL;
+    return own && f->status >= 500 && !f->retryable && f->retry_after_ms == 0 && buf_len(&f->body) == 0;
+}

@@ -513,6 +513,7 @@ static const luaL_Reg functions[] = {
     { "header_problem", l_header_problem },
     { "health", l_health },
     { "hmac_sha256", l_hmac_sha256 },
+    { "is_chat", l_is_chat },
     { "json_array", l_json_array },
     { "json_decode", l_json_decode },
     { "json_encode", l_json_encode },

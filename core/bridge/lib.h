@@ -72,6 +72,7 @@ int l_call(lua_State *L);
 int l_fetch(lua_State *L);
 int l_respond(lua_State *L);
 int l_new_request(lua_State *L);
+int l_is_chat(lua_State *L);
 int l_known_upstreams(lua_State *L);
 int l_request(lua_State *L);
 int l_scripted(lua_State *L);

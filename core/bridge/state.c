@@ -91,6 +91,15 @@ static int l_enter(lua_State *L) {
     return 0;
 }
 
+/* The last line of a traceback on top says nothing when it is an address of ours. [-1, +1, e] */
+static void cut_address(lua_State *L) {
+    size_t len;
+    const char *text = lua_tolstring(L, -1, &len), *mark = "\n\t[C]: at 0x", *last = strrchr(text, '\n');
+    if (last == NULL || strncmp(last, mark, strlen(mark)) != 0) return;
+    lua_pushlstring(L, text, (size_t)(last - text));
+    lua_remove(L, -2);
+}
+
 /* What a function of tap, map, finally threw, and where. [-1, +1, e] */
 static int l_trace(lua_State *L) {
     struct state *s = state_of(L);
@@ -101,6 +110,7 @@ static int l_trace(lua_State *L) {
     }
     lib_push_error(L, 1);
     luaL_traceback(L, L, lua_tostring(L, -1), 1);
+    cut_address(L);
     return 1;
 }
 

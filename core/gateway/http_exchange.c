@@ -103,6 +103,7 @@ static void reply_error(struct http_exchange *e, const struct failure *f) {
         buf_u64(&h, f->retry_after_ms > 0 ? (f->retry_after_ms + 999) / 1000 : 1);
         buf_puts(&h, "\r\n");
     }
+    if (failure_is_final(f)) http_field_put_unless(&h, buf_get(&f->headers), SLICE("x-should-retry"), SLICE("false"));
     buf_slice(&h, buf_get(&f->headers));
     if (f->kind == FAILURE_METHOD) put_allow(&h, x);
     if (f->status == 415 && f->kind == FAILURE_INVALID_REQUEST) buf_puts(&h, "accept-encoding: " CODINGS_KNOWN "\r\n");

@@ -1,6 +1,7 @@
 --- host: the doors to the outside, in one table, so that tests can replace them.
 
 local core = require "perilune.core"
+local errors = require "perilune.errors"
 
 local M = {}
 
@@ -39,8 +40,30 @@ function M.describe(name) return nil end
 
 function M.health(name) return core.health(name) end
 
+local needs_fields = { needs = "chat", others = "pass" }
+
 local function check_needs(needs)
-  return type(needs) == "table" and needs.needs == "chat" and next(needs, "needs") == nil
+  if type(needs) ~= "table" or needs.needs ~= "chat" then return false end
+  for k, v in pairs(needs) do
+    if needs_fields[k] ~= v then return false end
+  end
+  return true
+end
+
+-- A policy that needs a chat gets nothing else: it would find out behind the call, when that is paid.
+local function guarded(factory, needs, name)
+  if not needs then return factory end
+  local passes = needs.others == "pass"
+  return function(...)
+    local policy = factory(...)
+    if type(policy) ~= "function" then return policy end
+    return function(req, next)
+      if core.is_chat(req) then return policy(req, next) end
+      if passes then return next(req) end
+      return nil, errors.new{ code = "invalid_request_error", message = ("policy '%s' works on chat requests, and this "
+        .. "is none; give /v1/chat/completions a route of its own"):format(name) }
+    end
+  end
 end
 
 --- The factory of a policy file, or nil and why there is none.
@@ -60,9 +83,10 @@ function M.policy(name, trusted)
     return nil, ("%s: a policy file returns function(options), this one a %s"):format(path, type(factory))
   end
   if needs ~= nil and not check_needs(needs) then
-    return nil, ("%s: what a policy file returns behind its function is { needs = \"chat\" } or nothing"):format(path)
+    return nil, ("%s: what a policy file returns behind its function is { needs = \"chat\" }, "
+      .. "with others = \"pass\" or without, or nothing"):format(path)
   end
-  return factory, nil, needs
+  return guarded(factory, needs, name), nil, needs
 end
 
 return M

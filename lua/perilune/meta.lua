@@ -40,9 +40,11 @@
 
 --- What a policy file may return behind its factory: `return function(options) ... end,
 --- { needs = "chat" }`.  The policy reads or writes messages; a route for a path that has none
---- (/v1/responses, /v1/audio/...) is refused with its name, at load and by `perilune check`.
+--- (/v1/responses, /v1/audio/...) is refused with its name, at load and by `perilune check`, and a request without any on
+--- a route that gets both (/v1/*) with 400 before the policy runs.  others = "pass": on such a request it is left out.
 ---@class perilune.PolicyNeeds
 ---@field needs "chat"
+---@field others? "pass"
 
 --- A policy.  Before next() it sees the request, behind it the response; a second
 --- next() is a retry, none is an answer of its own.
