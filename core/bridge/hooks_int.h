@@ -5,7 +5,7 @@
 #include "bridge/event_reader.h"
 #include "bridge/hooks.h"
 
-enum hook_unit { UNIT_EVENT, UNIT_WORD, UNIT_LINE };
+enum hook_unit { UNIT_EVENT, UNIT_WORD, UNIT_SENTENCE, UNIT_LINE };
 
 struct mapper;
 

@@ -308,12 +308,13 @@ static void plan_rest(struct mapper *m) {
     sort_fronts(m);
 }
 
-/* -- Words and lines --------------------------------------------------------------------- */
+/* -- Words, sentences, lines --------------------------------------------------------------------- */
 
 enum class { CLASS_LETTER, CLASS_WIDE, CLASS_SPACE, CLASS_PART /* of a character that goes on */ };
 
 /* What the character at s is, and its length.  WIDE: scripts that are written without
- * spaces; their words cannot be told apart, so what is between two marks is one. */
+ * spaces, Chinese and Japanese: their words cannot be told apart, and to wait for the next mark would take as long
+ * as the sentence, so each character is one. */
 static enum class class_of(struct slice s, size_t *len) {
     unsigned char c = (unsigned char)s.ptr[0];
     *len = 1;
@@ -340,11 +341,36 @@ static size_t word_len(struct slice s, bool all, bool *is_piece) {
     *is_piece = first != CLASS_SPACE;
     if (first == CLASS_SPACE) return len;
     if (first == CLASS_PART) return all ? s.len : 0;
+    if (first == CLASS_WIDE) return len;
     while (at < s.len) {
         enum class c = class_of(slice_of(s.ptr + at, s.len - at), &len);
         if (c == CLASS_PART) break;
         if (c != first) return at;
         at += len;
+    }
+    return all ? s.len : 0;
+}
+
+/* What ends a sentence: with those of ASCII only where white space follows, for there are 3.14 and a.b.com. */
+static bool is_full_stop(struct slice c) {
+    static const struct slice marks[] = { SLICE("."), SLICE("!"), SLICE("?"), SLICE("\xe3\x80\x82"), /* 。 */
+                                          SLICE("\xef\xbc\x81"), SLICE("\xef\xbc\x9f"), SLICE("\xef\xbc\x9b") };
+    for (size_t i = 0; i < sizeof(marks) / sizeof(*marks); i++)
+        if (slice_eq(c, marks[i])) return true;
+    return false;
+}
+
+/* The same of sentences, which end with their mark, or where a line does.  White space between them is kept. */
+static size_t sentence_len(struct slice s, bool all, bool *is_piece) {
+    size_t len = 1;
+    *is_piece = strchr(" \t\r\n", s.ptr[0]) == NULL || s.ptr[0] == '\0';
+    if (!*is_piece) return 1;
+    for (size_t at = 0; at < s.len; at += len) {
+        if (s.ptr[at] == '\n') return at;
+        if (class_of(slice_of(s.ptr + at, s.len - at), &len) == CLASS_PART) break;
+        if (!is_full_stop(slice_of(s.ptr + at, len))) continue;
+        if (len > 1) return at + len;
+        if (at + 1 < s.len && strchr(" \t\r\n", s.ptr[at + 1]) != NULL && s.ptr[at + 1] != '\0') return at + 1;
     }
     return all ? s.len : 0;
 }
@@ -376,7 +402,9 @@ static size_t value_len(struct value_end *v, struct slice s) {
 static size_t next_len(const struct mapper *m, struct lane *l, struct slice s, bool all, bool *is_piece) {
     *is_piece = true;
     if (m->by == UNIT_EVENT) return s.len;
-    size_t len = m->by == UNIT_LINE ? line_len(s, all, is_piece) : word_len(s, all, is_piece);
+    size_t len = m->by == UNIT_LINE     ? line_len(s, all, is_piece)
+               : m->by == UNIT_SENTENCE ? sentence_len(s, all, is_piece)
+                                        : word_len(s, all, is_piece);
     if (l->kind != PIECE_ARGUMENTS || l->plain) return len;
     struct value_end v = l->value;
     size_t closed = value_len(&v, len > 0 ? slice_of(s.ptr, len) : s);
@@ -642,7 +670,7 @@ enum flow mapper_event(struct hooks *h, const struct event *ev) {
 
 /* -- res:map(by, fn, { of =, at_end = }) --------------------------------------------------- */
 
-static const char *const units[] = { "event", "word", "line", NULL };
+static const char *const units[] = { "event", "word", "sentence", "line", NULL };
 
 static unsigned kind_at(lua_State *L, int index) {
     const char *name = lua_type(L, index) == LUA_TSTRING ? lua_tostring(L, index) : "";

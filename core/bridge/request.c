@@ -484,7 +484,8 @@ int l_request(lua_State *L) {
 int l_is_chat(lua_State *L) {
     const struct body *b = request_check(L, 1)->body;
     bool known = b != NULL && b->dialect != NULL && b->dialect->pieces != NULL;
-    uint32_t list = b && !known && json_type(&b->doc, 0) == JSON_OBJECT ? json_get(&b->doc, 0, SLICE("messages")) : JSON_NONE;
+    bool object = b != NULL && json_type(&b->doc, 0) == JSON_OBJECT;
+    uint32_t list = object ? json_get(&b->doc, 0, SLICE("messages")) : JSON_NONE;
     lua_pushboolean(L, known || (list != JSON_NONE && json_is(&b->doc, list, JSON_ARRAY)));
     return 1;
 }

@@ -315,10 +315,11 @@ function Response:tap(fn) end
 
 --- fn changes what the answer says on its way to the client: it gets a piece and returns what
 --- is sent instead; nil or "" drops the piece.  "event" gives the text of each event
---- as it came, "word" and "line" give whole ones, without the white space or line end
+--- as it came, "word", "sentence" and "line" give whole ones, without the white space or line end
 --- that separates them (it is kept), and hold back the unfinished piece; an
---- answer that fails is left without it.  In scripts without spaces (Chinese, Japanese) a word is
---- what stands between two marks or other letters.
+--- answer that fails is left without it.  In scripts without spaces (Chinese, Japanese) each character is
+--- a word, and a number or a name in Latin letters between them is one: who looks for terms of several characters maps
+--- by "sentence", which ends with its mark (or with its line) and has it.
 ---
 --- The text, the reasoning, the refusal and each call of each choice are mapped for themselves: fn sees the same words
 --- in a stream as in a whole answer, whatever else is said between their halves.  So the last word of the reasoning may
@@ -344,7 +345,7 @@ function Response:tap(fn) end
 --- functions with the same unit run one after the other; a second unit throws.  at_end
 --- runs once for each choice, behind its last piece of text, and may return text to add; not when the
 --- choice had no text, or broke off.  Otherwise as tap().
----@param by "event"|"word"|"line"
+---@param by "event"|"word"|"sentence"|"line"
 ---@param fn fun(piece: string, info: perilune.PieceInfo): string?
 ---@param options? perilune.MapOptions|fun(info: perilune.PieceInfo): string?  a function is at_end
 ---@return perilune.Response self

@@ -281,7 +281,7 @@ struct make {
 };
 
 static int make_mapped(lua_State *L, void *ud) {
-    static const char *const units[] = { "event", "word", "line" };
+    static const char *const units[] = { "event", "word", "line", "sentence" };
     struct make *m = ud;
     const struct plan *p = m->run->plan;
     lua_rawgeti(L, LUA_REGISTRYINDEX, world.setup);
@@ -573,11 +573,11 @@ static size_t piece_len(unsigned unit, struct slice s, bool *is_piece) {
     if (strchr(" \t\n", s.ptr[0]) != NULL && s.ptr[0] != '\0') return 1;
     if (slice_starts(s, slice_str(MARK))) return 3;
     *is_piece = true;
-    bool wide = slice_starts(s, slice_str(WIDE));
+    if (slice_starts(s, slice_str(WIDE))) return 3;
     for (struct slice rest = s; n < s.len; rest = slice_of(s.ptr + n, s.len - n)) {
         bool space = strchr(" \t\n", rest.ptr[0]) != NULL && rest.ptr[0] != '\0';
-        if (space || slice_starts(rest, slice_str(MARK)) || slice_starts(rest, slice_str(WIDE)) != wide) break;
-        n += wide ? 3 : 1;
+        if (space || slice_starts(rest, slice_str(MARK)) || slice_starts(rest, slice_str(WIDE))) break;
+        n++;
     }
     return n;
 }
@@ -776,9 +776,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     uint64_t rng = fuzz_hash(data, size);
     world_open();
     unsigned how = take(&c, 256), more = take(&c, 256);
-    struct plan p = { .stream = how % 8 != 7, .unit = how / 8 % 3, .swap = how & 128, .mixed = more % 8 == 7,
+    struct plan p = { .stream = how % 8 != 7, .unit = how / 8 % 4, .swap = how & 128, .mixed = more % 8 == 7,
                       .kinds = sets[more / 8 % 8], .tap = more & 128, .choices = 1 + take(&c, 3) };
-    p.marks = p.unit != 0 && !p.swap && more & 64;
+    p.marks = (p.unit == 1 || p.unit == 2) && !p.swap && more & 64;
     p.reader = take(&c, 3);
     p.most = sizes[take(&c, 4)];
     struct buf bytes;
