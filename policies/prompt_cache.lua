@@ -61,7 +61,7 @@ end
 local function watch_usage(req, res, expected)
   res:finally(function(outcome)
     local usage = outcome.usage
-    if not usage or usage.prompt_tokens == 0 then return end
+    if not usage or usage.estimated or usage.prompt_tokens == 0 then return end
     req:log("debug", "prompt cache", {
       prompt_tokens = usage.prompt_tokens, cached_tokens = usage.cached_tokens, expected = expected,
       ratio = math.floor(usage.cached_tokens / usage.prompt_tokens * 1000 + 0.5) / 1000,

@@ -64,6 +64,10 @@ void cleanup_push_outcome(lua_State *L, const struct outcome *o) {
     set_number(L, "total_ms", (double)o->total_us / 1000);
     if (!o->usage.known) return;
     lib_push_usage(L, &o->usage);
+    if (o->estimated) {
+        lua_pushboolean(L, 1);
+        lua_setfield(L, -2, "estimated");
+    }
     lua_setfield(L, -2, "usage");
 }
 

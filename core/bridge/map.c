@@ -29,6 +29,10 @@
  * One event is three steps: plan() sees which lanes give out what (C only, may fail for
  * memory); run_jobs() calls the functions, protected; send() writes and passes on.
  *
+ * Arguments are JSON in a string: an escape in them hides a character, and a word that is replaced may
+ * break them.  With json = true they are held back until their value is closed, functions get the
+ * strings and numbers in it, decoded, and what they return is written as JSON.
+ *
  * An event that is no JSON cannot be mapped: it ends the answer, because a function that
  * takes secrets out must see all of it. */
 #include <stdio.h>
@@ -81,6 +85,8 @@ struct mapper {
     unsigned          masks[MAPS_MAX]; /* of each function: kinds that it maps */
     unsigned          count, kinds;
     bool              has_ends;
+    bool              json;    /* arguments: the strings in them, decoded */
+    bool              in_key;  /* what a function gets is the name of a member of them */
     size_t            limit;
     struct lane      *lanes;
     unsigned          lane_count, lane_cap;
@@ -90,7 +96,8 @@ struct mapper {
     unsigned         *keys;    /* of the pieces */
     unsigned          key_cap;
     struct tool_calls calls;
-    struct json_doc   doc;
+    struct json_doc   doc, arguments;
+    struct buf        text, said; /* a string in arguments, and what became of it */
     uint64_t          events;  /* so far */
     struct buf        common;  /* members for events of its own */
     struct buf        mapped;  /* what functions made of this event */
@@ -107,6 +114,9 @@ void mapper_free(struct mapper *m) {
     mem_free(m->keys);
     tool_calls_deinit(&m->calls);
     json_deinit(&m->doc);
+    json_deinit(&m->arguments);
+    buf_deinit(&m->text);
+    buf_deinit(&m->said);
     buf_deinit(&m->common);
     buf_deinit(&m->mapped);
     buf_deinit(&m->frame);
@@ -398,14 +408,27 @@ static size_t value_len(struct value_end *v, struct slice s) {
     return 0;
 }
 
-/* The length of the piece or separator that s, of the lane, begins with.  0: it may go on. */
+/* The length of the piece or separator that s begins with.  0: it may go on. */
+static size_t unit_len(const struct mapper *m, struct slice s, bool all, bool *is_piece) {
+    *is_piece = true;
+    switch (m->by) {
+    case UNIT_EVENT: return s.len;
+    case UNIT_WORD: return word_len(s, all, is_piece);
+    case UNIT_SENTENCE: return sentence_len(s, all, is_piece);
+    case UNIT_LINE: return line_len(s, all, is_piece);
+    }
+    return s.len;
+}
+
+static bool is_json(const struct mapper *m, const struct lane *l) {
+    return m->json && l->kind == PIECE_ARGUMENTS && !l->plain;
+}
+
+/* The same of a lane; with json = true the arguments of a call are one piece. */
 static size_t next_len(const struct mapper *m, struct lane *l, struct slice s, bool all, bool *is_piece) {
     *is_piece = true;
-    if (m->by == UNIT_EVENT) return s.len;
-    size_t len = m->by == UNIT_LINE     ? line_len(s, all, is_piece)
-               : m->by == UNIT_SENTENCE ? sentence_len(s, all, is_piece)
-                                        : word_len(s, all, is_piece);
-    if (l->kind != PIECE_ARGUMENTS || l->plain) return len;
+    size_t len = is_json(m, l) ? (all ? s.len : 0) : unit_len(m, s, all, is_piece);
+    if (l->kind != PIECE_ARGUMENTS || l->plain || (m->by == UNIT_EVENT && !m->json)) return len;
     struct value_end v = l->value;
     size_t closed = value_len(&v, len > 0 ? slice_of(s.ptr, len) : s);
     if (closed > 0) len = closed;
@@ -417,18 +440,23 @@ static size_t next_len(const struct mapper *m, struct lane *l, struct slice s, b
 
 enum { MAPS = 1, ENDS, INFOS, STACK }; /* places on the stack of run_jobs() */
 
-/* { choice =, kind = } of a lane: made once, and kept with the functions. [0, +1, e] */
+/* { choice =, kind =, key = } of a lane: made once, and kept with the functions. [0, +1, e] */
 static void push_info(lua_State *L, const struct mapper *m, unsigned lane) {
-    lua_rawgeti(L, INFOS, (int)lane + 1);
+    int place = m->in_key ? -(int)lane - 1 : (int)lane + 1;
+    lua_rawgeti(L, INFOS, place);
     if (!lua_isnil(L, -1)) return;
     lua_pop(L, 1);
-    lua_createtable(L, 0, 2);
+    lua_createtable(L, 0, 3);
+    if (m->in_key) {
+        lua_pushboolean(L, 1);
+        lua_setfield(L, -2, "key");
+    }
     lua_pushnumber(L, m->lanes[lane].choice);
     lua_setfield(L, -2, "choice");
     lua_pushstring(L, piece_names[m->lanes[lane].kind]);
     lua_setfield(L, -2, "kind");
     lua_pushvalue(L, -1);
-    lua_rawseti(L, INFOS, (int)lane + 1);
+    lua_rawseti(L, INFOS, place);
 }
 
 static void check_mapped(lua_State *L) {
@@ -436,9 +464,9 @@ static void check_mapped(lua_State *L) {
         luaL_error(L, "map's function must return a string or nil, not a %s", luaL_typename(L, -1));
 }
 
-/* mapped += the string on top, through the functions for its kind from number `from` on.
+/* out += the string on top, through the functions for its kind from number `from` on.
  * Returns whether it came out as it went in. [-1, +0, e] */
-static bool map_through(lua_State *L, struct mapper *m, unsigned lane, unsigned from) {
+static bool map_through(lua_State *L, struct mapper *m, unsigned lane, unsigned from, struct buf *out) {
     int piece = lua_gettop(L);
     lua_pushvalue(L, piece);
     for (unsigned i = from; i < m->count && !lua_isnil(L, -1); i++) {
@@ -451,9 +479,67 @@ static bool map_through(lua_State *L, struct mapper *m, unsigned lane, unsigned 
     }
     size_t len = 0;
     const char *s = lua_isnil(L, -1) ? "" : lua_tolstring(L, -1, &len);
-    buf_put(&m->mapped, s, len);
+    buf_put(out, s, len);
     bool same = lua_rawequal(L, piece, -1);
     lua_settop(L, piece - 1);
+    return same;
+}
+
+/* out += a text that is all here, piece by piece. Returns whether it came out as it went in. [0, 0, e] */
+static bool map_text(lua_State *L, struct mapper *m, unsigned lane, struct slice s, struct buf *out) {
+    bool same = true, is_piece;
+    for (size_t len; s.len > 0; s = slice_of(s.ptr + len, s.len - len)) {
+        len = unit_len(m, s, true, &is_piece);
+        lua_pushlstring(L, s.ptr, len);
+        if (is_piece) same &= map_through(L, m, lane, 0, out);
+        else buf_put(out, s.ptr, len);
+        if (!is_piece) lua_pop(L, 1);
+    }
+    return same;
+}
+
+/* A value in arguments: what became of it, as JSON again.  A number that is none any more becomes a string. */
+static bool map_value(lua_State *L, struct mapper *m, unsigned lane, uint32_t node) {
+    const struct json_doc *d = &m->arguments;
+    struct slice raw = json_raw(d, node), behind = slice_of(raw.ptr + raw.len, d->text.len - d->nodes[node].end);
+    struct json_doc number = { .nodes = NULL };
+    bool text = json_type(d, node) == JSON_STRING;
+    buf_clear(&m->text);
+    buf_clear(&m->said);
+    if (text) json_decode_string(d, node, &m->text);
+    else buf_slice(&m->text, raw);
+    behind = slice_trim(behind);
+    m->in_key = behind.len > 0 && behind.ptr[0] == ':';
+    bool same = map_text(L, m, lane, buf_get(&m->text), &m->said);
+    m->in_key = false;
+    if (buf_failed(&m->text) || buf_failed(&m->said)) m->mapped.error = PERILUNE_ERR_NOMEM;
+    struct slice said = buf_get(&m->said);
+    bool plain = !text && json_parse(&number, said, &(struct json_error){ 0 }) == 0 &&
+                 json_type(&number, 0) == JSON_NUMBER;
+    json_deinit(&number);
+    if (same) buf_slice(&m->mapped, raw);
+    else if (plain) buf_slice(&m->mapped, said);
+    else json_write_string(&m->mapped, said);
+    return same;
+}
+
+/* mapped += arguments that are all here: the strings and numbers in them, and the rest as it is.  What is no JSON is
+ * a text. */
+static bool map_arguments(lua_State *L, struct mapper *m, unsigned lane, struct slice s) {
+    struct json_doc *d = &m->arguments;
+    int rc = json_parse(d, s, &(struct json_error){ 0 });
+    if (rc == PERILUNE_ERR_NOMEM) m->mapped.error = rc;
+    if (rc != 0) return map_text(L, m, lane, s, &m->mapped);
+    bool same = true;
+    size_t at = 0;
+    for (uint32_t i = 0; i < d->len; i++) {
+        enum json_type type = json_type(d, i);
+        if (type != JSON_STRING && type != JSON_NUMBER) continue;
+        buf_put(&m->mapped, s.ptr + at, d->nodes[i].start - at);
+        at = d->nodes[i].end;
+        same &= map_value(L, m, lane, i);
+    }
+    buf_put(&m->mapped, s.ptr + at, s.len - at);
     return same;
 }
 
@@ -467,9 +553,11 @@ static void run_pieces(lua_State *L, struct mapper *m, struct job *j) {
             j->same = false;
             return;
         }
-        if (is_piece) {
+        if (is_json(m, l)) {
+            j->same &= map_arguments(L, m, j->lane, slice_of(s.ptr, len));
+        } else if (is_piece) {
             lua_pushlstring(L, s.ptr, len);
-            j->same &= map_through(L, m, j->lane, 0);
+            j->same &= map_through(L, m, j->lane, 0, &m->mapped);
         } else {
             buf_put(&m->mapped, s.ptr, len);
         }
@@ -494,7 +582,7 @@ static void run_ends(lua_State *L, struct mapper *m, struct job *j) {
         lua_call(L, 1, 1);
         check_mapped(L);
         if (lua_isnil(L, -1)) lua_pop(L, 1);
-        else map_through(L, m, j->lane, i + 1);
+        else map_through(L, m, j->lane, i + 1, &m->mapped);
     }
 }
 
@@ -668,7 +756,7 @@ enum flow mapper_event(struct hooks *h, const struct event *ev) {
     return has_failed(h) ? FLOW_MORE : map_content(h, ev);
 }
 
-/* -- res:map(by, fn, { of =, at_end = }) --------------------------------------------------- */
+/* -- res:map(by, fn, { of =, at_end =, json = }) --------------------------------------------------- */
 
 static const char *const units[] = { "event", "word", "sentence", "line", NULL };
 
@@ -701,7 +789,7 @@ static unsigned read_kinds(lua_State *L, int options) {
 }
 
 /* Leaves at_end, or false, on top. [0, +1, e] */
-static unsigned read_options(lua_State *L, int at) {
+static unsigned read_options(lua_State *L, int at, bool *json) {
     if (lua_isnoneornil(L, at)) {
         lua_pushboolean(L, 0); /* keeps its place in the list */
         return 1u << PIECE_TEXT;
@@ -710,12 +798,17 @@ static unsigned read_options(lua_State *L, int at) {
         lua_pushvalue(L, at);
         return 1u << PIECE_TEXT;
     }
-    luaL_argcheck(L, lua_istable(L, at), at, "at_end must be a function, or options a table: { of =, at_end = }");
+    luaL_argcheck(L, lua_istable(L, at), at, "at_end must be a function, or options a table: { of =, at_end =, "
+                                             "json = }");
     for (lua_pushnil(L); lua_next(L, at) != 0; lua_pop(L, 1)) {
         const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
-        if (strcmp(key, "of") != 0 && strcmp(key, "at_end") != 0)
-            luaL_error(L, "map: unknown option '%s'; there are 'of' and 'at_end'", key);
+        if (strcmp(key, "of") != 0 && strcmp(key, "at_end") != 0 && strcmp(key, "json") != 0)
+            luaL_error(L, "map: unknown option '%s'; there are 'of', 'at_end' and 'json'", key);
     }
+    lua_getfield(L, at, "json");
+    if (!lua_isnil(L, -1) && !lua_isboolean(L, -1)) luaL_error(L, "map: 'json' must be true or false");
+    *json = lua_toboolean(L, -1) != 0;
+    lua_pop(L, 1);
     unsigned kinds = read_kinds(L, at);
     lua_getfield(L, at, "at_end");
     if (lua_isnil(L, -1)) {
@@ -743,7 +836,8 @@ int l_response_map(lua_State *L) {
     enum hook_unit by = (enum hook_unit)luaL_checkoption(L, 2, NULL, units);
     luaL_checktype(L, 3, LUA_TFUNCTION);
     lua_settop(L, 4);
-    unsigned kinds = read_options(L, 4);
+    bool json = false;
+    unsigned kinds = read_options(L, 4, &json);
     lua_replace(L, 4);
     struct response *r;
     struct hooks *h = hooks_for(L, &r);
@@ -751,8 +845,12 @@ int l_response_map(lua_State *L) {
         return luaL_error(L, "map: this answer is passed through as bytes and has no text that is known; map works "
                              "on chat completions (paths that end in /chat/completions)");
     struct mapper *m = mapper_of(L, h, by);
+    if (m->kinds & kinds & 1u << PIECE_ARGUMENTS && m->json != json)
+        return luaL_error(L, "map: the arguments of this response are already mapped %s json = true; one way per "
+                             "response", m->json ? "with" : "without");
     hooks_add_function(L, "maps", 3);
     hooks_add_function(L, "ends", 4);
+    if (kinds & 1u << PIECE_ARGUMENTS) m->json = json;
     m->masks[m->count++] = kinds;
     m->kinds |= kinds;
     m->has_ends |= lua_isfunction(L, 4) && (kinds & 1u << PIECE_TEXT);

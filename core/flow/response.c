@@ -308,6 +308,7 @@ static enum flow on_in(struct sink *k, const struct event *ev) {
     case EVENT_HEAD: head(r, ev); break;
     case EVENT_FRAME:
     case EVENT_BYTES:
+        r->frames += ev->type == EVENT_FRAME;
         if (r->first_us == 0) r->first_us = loop_hrtime_us();
         break;
     case EVENT_END:
@@ -442,6 +443,12 @@ void response_resume(struct response *r) {
 
 /* What is left may stay with a handle in Lua for a while: without the bytes. */
 static void shed(struct deferred *d) { buf_deinit(&container_of(d, struct response, wake)->held); }
+
+void response_usage(const struct response *r, struct outcome *o) {
+    o->usage = r->usage;
+    o->estimated = !o->ok && !r->usage.known && r->frames > 0;
+    if (o->estimated) o->usage = (struct usage){ .known = true, .prompt = r->counted, .completion = r->frames };
+}
 
 void response_finish(struct response *r, const struct outcome *o) {
     if (r->state == RESPONSE_OVER) return;

@@ -18,6 +18,7 @@ struct outcome {
     bool         ok;
     char         code[48];
     struct usage usage;
+    bool         estimated; /* the upstream said no usage: it is what we counted so far */
     uint64_t     ttft_us, total_us;
 };
 
@@ -57,7 +58,7 @@ struct response {
     struct usage         usage;
     size_t               limit, high_water; /* bytes */
     uint64_t             first_us; /* hrtime of the first event; 0: none */
-    uint64_t             length, counted;
+    uint64_t             length, counted, frames; /* frames: events that came */
     int                  status, own_status; /* of HEAD; of a policy, or 0 */
     const struct dialect *dialect; /* that its events are written in; NULL: bytes */
     void               (*settled)(const struct response *r, void *ud); /* the usage of a whole answer is known */
@@ -130,6 +131,9 @@ static inline bool response_is_opened(const struct response *r) { return r->stat
 /* Everything held, then everything that comes, goes to `to`; one consumer, once. */
 void response_deliver(struct response *r, struct sink *to);
 void response_resume(struct response *r);
+/* What it cost, as far as is known: what the upstream said.  Of a stream that was cut short it has said nothing:
+ * the prompt as we counted it (0: nobody did), and a token for each event. */
+void response_usage(const struct response *r, struct outcome *o);
 /* The consumer is done with it, or gone: stops the source, tells the user. */
 void response_finish(struct response *r, const struct outcome *o);
 

@@ -228,6 +228,8 @@ function Request:tokens(limit) end
 ---@field completion_tokens integer
 ---@field total_tokens integer
 ---@field cached_tokens integer  of the prompt tokens
+---@field estimated? boolean  of an outcome: the upstream said nothing.  A token for each event, and the prompt as it
+---                          was counted, 0 when no policy asked for req:tokens()
 
 --- One event of an answer.  An answer that does not stream is a single event.
 ---@class perilune.Event
@@ -257,7 +259,7 @@ function Request:tokens(limit) end
 ---@class perilune.Outcome
 ---@field ok boolean             the client has got all of it
 ---@field code? string           of the failure; "canceled" when the client left
----@field usage? perilune.Usage  when the upstream said it
+---@field usage? perilune.Usage  when the upstream said it; of a stream that the client left or that failed else an estimate
 ---@field ttft_ms number         milliseconds from the request to the first event
 ---@field total_ms number        milliseconds from the request to the end
 ---@field text? string           the answer, after res:record(); nil when it was over max_body
@@ -333,7 +335,7 @@ function Response:tap(fn) end
 --- answer may also say things in its reasoning, in a refusal, and in the arguments of tool
 --- calls, and a function that takes secrets out has to ask for those, too:
 ---
----     res:map("word", mask, { of = { "text", "reasoning", "refusal", "arguments" } })
+---     res:map("word", mask, { of = { "text", "reasoning", "refusal", "arguments" }, json = true })
 ---
 --- "text" is content, audio.transcript, and a choice's own text; "reasoning" is what is thought under any of
 --- its names, in parts of the content, reasoning_details and thinking_blocks; "arguments" are those of functions and
@@ -354,10 +356,14 @@ function Response:map(by, fn, options) end
 ---@class perilune.PieceInfo
 ---@field choice integer  index of the choice, from 0
 ---@field kind "text"|"reasoning"|"refusal"|"arguments"
+---@field key? boolean  with json = true: it is the name of a member, not a value
 
 ---@class perilune.MapOptions
 ---@field of? ("text"|"reasoning"|"refusal"|"arguments")[]  default { "text" }
 ---@field at_end? fun(info: perilune.PieceInfo): string?
+---@field json? boolean  arguments of calls: fn gets the strings and numbers in them, decoded, and what it returns is
+---                      written as JSON.  Without it fn gets the JSON as it stands, where "bob\\u0040example.com" hides
+---                      an address, and a word that is replaced may break it.  Arguments go out when they are complete
 
 --- fn runs once, when the answer has gone to the client, failed or was canceled.  It
 --- cannot wait; when it throws, that is logged.  Not called for a response that the

@@ -213,3 +213,20 @@ t.test("what an event says of calls", function()
   t.send(look, nil, ask{ stream = true })
   t.equal(seen, { { { choice = 0, index = 1, id = "a", name = "f" } }, { { choice = 0, index = 1, arguments = "{" } } })
 end)
+
+t.test("what a stream cost that the client left is estimated", function()
+  local outcomes = {}
+  local function watch(req, next)
+    local res, err = next(req)
+    req:finally(function(o) outcomes[#outcomes + 1] = o.usage or "none" end)
+    return res, err
+  end
+  t.upstream("up", { chunks = { "a", "b", "c", "d" }, itl = 1, usage = { prompt_tokens = 5, completion_tokens = 4 } })
+  t.send(watch, nil, ask{ stream = true }, { leave = 2.5 })
+  t.equal(outcomes[1], { prompt_tokens = 0, completion_tokens = 3, total_tokens = 3, cached_tokens = 0, estimated = true })
+  t.send(watch, nil, ask{ stream = true })
+  t.equal(outcomes[2], { prompt_tokens = 5, completion_tokens = 4, total_tokens = 9, cached_tokens = 0 })
+  t.upstream("up", { text = "a" })
+  t.send(watch, nil, ask())
+  t.equal(outcomes[3], "none")
+end)
