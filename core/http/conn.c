@@ -259,8 +259,8 @@ static void flush(struct http_conn *c) {
     while (buf_len(b) > 0) {
         size_t len = buf_len(b) > 1 << 30 ? 1 << 30 : buf_len(b);
         uv_buf_t piece = uv_buf_init((char *)(uintptr_t)buf_get(b).ptr, (unsigned)len);
-        int n = uv_try_write((uv_stream_t *)&c->tcp, &piece, 1);
-        if (n == UV_EAGAIN) break;
+        ssize_t n = loop_write_now(&c->tcp, &piece, 1);
+        if (n == 0) break;
         if (n < 0) {
             conn_close(c);
             return;

@@ -17,6 +17,8 @@
 #include "sys/loop.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <sys/socket.h>
 
 #include "base/mem.h"
 #include "include/perilune.h"
@@ -187,13 +189,27 @@ void deferred_cancel(struct deferred *j) {
     if (j->link.next != NULL) list_remove(&j->link);
 }
 
-/* -- Reading ----------------------------------------------------------------- */
+/* -- Reading and writing ------------------------------------------------------- */
 
 char *loop_take_scratch(struct loop *l) {
     char *other = mem_alloc(LOOP_SCRATCH), *mine = l->scratch;
     if (other == NULL) return NULL;
     l->scratch = other;
     return mine;
+}
+
+/* uv_try_write() uses write(), which is slower than what is made for sockets and would raise SIGPIPE,
+ * deadly to a host that did not think of it. */
+ssize_t loop_write_now(const uv_tcp_t *tcp, const uv_buf_t *pieces, unsigned count) {
+    struct msghdr msg = { .msg_iov = (struct iovec *)(uintptr_t)pieces, .msg_iovlen = count }; /* as libuv does */
+    int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
+    uv_os_fd_t fd;
+    ssize_t n;
+    if (uv_fileno((const uv_handle_t *)tcp, &fd) != 0) return PERILUNE_ERR_IO;
+    do n = count == 1 ? send(fd, pieces->base, pieces->len, flags) : sendmsg(fd, &msg, flags);
+    while (n < 0 && errno == EINTR);
+    if (n >= 0) return n;
+    return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : PERILUNE_ERR_IO;
 }
 
 /* -- Life -------------------------------------------------------------------- */

@@ -51,6 +51,10 @@ struct loop {
  * memory for that, and all is as it was. */
 char *loop_take_scratch(struct loop *l);
 
+/* What the kernel takes of the pieces at once: bytes, 0 when it is full, or PERILUNE_ERR_IO.  Nothing may wait
+ * in uv_write(). */
+ssize_t loop_write_now(const uv_tcp_t *tcp, const uv_buf_t *pieces, unsigned count);
+
 int      loop_init(struct loop *l);
 void     loop_deinit(struct loop *l); /* closes own handles, runs until all are closed */
 

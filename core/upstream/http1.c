@@ -33,7 +33,6 @@
 
 #include <errno.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 
 #include "http/parse.h"
 #include "http/tls.h"
@@ -83,19 +82,11 @@ uint64_t      http1_idle_until(const struct http1 *h) { return h->idle_until_ms;
 
 static void on_closed(uv_handle_t *handle) { mem_free(handle->data); }
 
-/* What the kernel takes at once: bytes, 0 when it is full, or PERILUNE_ERR_IO.  uv_try_write() would
- * raise SIGPIPE, which is deadly to a host that did not think of it. */
-static ssize_t write_now(struct http1 *h, const struct slice *list, unsigned count) {
-    struct iovec pieces[1 + ROPE_PIECES];
-    for (unsigned i = 0; i < count; i++) pieces[i] = (struct iovec){ (void *)(uintptr_t)list[i].ptr, list[i].len };
-    struct msghdr msg = { .msg_iov = pieces, .msg_iovlen = count };
-    uv_os_fd_t fd;
-    ssize_t n;
-    if (uv_fileno((const uv_handle_t *)&h->tcp, &fd) != 0) return PERILUNE_ERR_IO;
-    do n = sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
-    while (n < 0 && errno == EINTR);
-    if (n >= 0) return n;
-    return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : PERILUNE_ERR_IO;
+/* What the kernel takes at once: bytes, 0 when it is full, or PERILUNE_ERR_IO. */
+static ssize_t write_now(const struct http1 *h, const struct slice *list, unsigned count) {
+    uv_buf_t pieces[1 + ROPE_PIECES];
+    for (unsigned i = 0; i < count; i++) pieces[i] = uv_buf_init((char *)(uintptr_t)list[i].ptr, (unsigned)list[i].len);
+    return loop_write_now(&h->tcp, pieces, count);
 }
 
 /* The server hears that nothing is missing, unless a record of ours is in the middle. */

@@ -1,8 +1,11 @@
 /* test_loop.c -- timers and jobs, mostly in virtual time. */
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/hash.h"
 #include "base/list.h"
+#include "base/mem.h"
 #include "include/perilune.h"
 #include "sys/loop.h"
 #include "unit.h"
@@ -218,4 +221,44 @@ TEST(real_loop) {
     CHECK_STR(t.log + 4, "ba");
     CHECK(loop_hrtime_us() - before >= 3000);
     loop_deinit(&t.loop);
+}
+
+/* Until it is full; and to who has left, without a signal. */
+TEST(what_the_kernel_takes_at_once) {
+    static char block[65536];
+    struct loop l;
+    uv_tcp_t tcp;
+    int ends[2];
+    CHECK_INT(loop_init(&l), 0);
+    CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    uv_tcp_init(&l.uv, &tcp);
+    CHECK_INT(uv_tcp_open(&tcp, ends[0]), 0);
+    uv_buf_t pieces[2] = { uv_buf_init("hel", 3), uv_buf_init("lo", 2) };
+    CHECK_INT(loop_write_now(&tcp, pieces, 2), 5);
+    CHECK_INT(read(ends[1], block, sizeof(block)), 5);
+    CHECK_SLICE(slice_of(block, 5), SLICE("hello"));
+    pieces[0] = uv_buf_init(block, sizeof(block));
+    ssize_t n = 1;
+    for (int i = 0; i < 10000 && n > 0; i++) n = loop_write_now(&tcp, pieces, 1);
+    CHECK_INT(n, 0);
+    close(ends[1]);
+    CHECK_INT(loop_write_now(&tcp, pieces, 1), PERILUNE_ERR_IO);
+    uv_close((uv_handle_t *)&tcp, NULL);
+    loop_deinit(&l);
+}
+
+TEST_FAULT(another_read_buffer) {
+    struct loop l;
+    int rc = loop_init(&l);
+    if (FAULTED(rc)) return;
+    CHECK_INT(rc, 0);
+    char *before = l.scratch, *mine = loop_take_scratch(&l);
+    if (FAULTED(mine)) {
+        CHECK(l.scratch == before);
+    } else {
+        CHECK(mine == before && l.scratch != mine);
+        memset(l.scratch, 'x', LOOP_SCRATCH);
+        mem_free(mine);
+    }
+    loop_deinit(&l);
 }
