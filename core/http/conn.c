@@ -177,6 +177,10 @@ static void expire_in(struct http_conn *c, uint64_t after_ms) {
     if (timer_start(l, &c->deadline, after_ms, deadline_fired) != 0) conn_close(c);
 }
 
+void conn_hurry(struct http_conn *c, uint64_t ms) {
+    if (c->state == CONN_HEAD && c->expires_ms > loop_now(c->server->loop) + ms) expire_in(c, ms);
+}
+
 /* -- Sending ----------------------------------------------------------------------- */
 
 size_t conn_backlog(const struct http_conn *c) {

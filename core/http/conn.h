@@ -51,6 +51,8 @@ struct http_conn *conn_new(struct http_server *s);
 void conn_start(struct http_conn *c, struct tls_context *tls); /* accepted: begin reading */
 /* The client is gone, or has to go, now.  A busy request hears `gone`. */
 void conn_close(struct http_conn *c);
+/* In the middle of a head: the rest of it has to come within ms. */
+void conn_hurry(struct http_conn *c, uint64_t ms);
 /* What is queued in c->out leaves when the turn ends. */
 void conn_touch(struct http_conn *c);
 /* Unsent bytes. */

@@ -26,6 +26,7 @@
 #define ACCEPT_MOST  32   /* in one turn: connections that are here come next */
 #define FULL_MS      10   /* until we look again whether one has closed */
 #define SPARED_MS    100  /* idle for less: a client in a loop comes back within that */
+#define DRAIN_HEAD_MS 1000 /* what is left of a head has this long to come when the server drains */
 #define RECOVER_MS   1000 /* without descriptors: until accepting is tried again */
 #define LOG_EVERY_MS 10000
 
@@ -303,6 +304,10 @@ void http_server_drain(struct http_server *s) {
     s->draining = true;
     http_server_keep(s, NULL, 0);
     while (!list_is_empty(&s->idle)) conn_close(container_of(s->idle.next, struct http_conn, link));
+    for (struct list *l = s->conns.next, *next; l != &s->conns; l = next) {
+        next = l->next;
+        conn_hurry(container_of(l, struct http_conn, link), DRAIN_HEAD_MS); /* may close it */
+    }
 }
 
 void http_server_close(struct http_server *s) {

@@ -99,7 +99,8 @@ int  http_server_port(const struct http_server *s, const char *address);
 /* New connections on all listeners use tls from now on. */
 void http_server_set_tls(struct http_server *s, struct tls_context *tls);
 
-/* No new connections; idle ones close; busy ones close after their reply. */
+/* No new connections; idle ones close, and those whose head does not come within a second; busy ones close after their
+ * reply. */
 void http_server_drain(struct http_server *s);
 /* Closes everything now: busy requests hear `gone`.  The loop must run once more
  * before its memory may go. */
