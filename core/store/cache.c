@@ -1,0 +1,402 @@
+/* cache.c -- a byte-bounded cache behind sharded locks, with immutable counted values.
+ *
+ *     shards[key >> 60] -> lock, hashtable -> entry { tags meta data }, counted
+ *                               order: newest -> ... <- hand ... -> oldest
+ *
+ * A lookup takes the lock of one shard for as long as it takes to find the entry and to count a
+ * share of it; what the entry holds is read without a lock and without a copy, and stays valid
+ * when it is evicted or replaced meanwhile.
+ *
+ * Eviction is SIEVE (Zhang and others, NSDI 2024): a hit only sets a bit.  When room is needed a
+ * hand moves from the oldest entry to the newest; where the bit is set it clears it and moves on,
+ * where it is not the entry goes.  New entries come in front of the hand, so what nobody asks for a
+ * second time goes soon (most prompts are asked once), and what is popular stays without being
+ * moved.  tests/bench/eviction.c compares it with LRU and S3-FIFO on generated traces.
+ *
+ * Invalidation by tag is a note, not a search: the note says which tag and when, and an entry that
+ * has the tag and is older is not given out.  cache_sweep(), which goes through one shard after
+ * the other, frees such entries, and those that are too old; when it has been through all of them
+ * the note is not needed any more.  Tags are kept as 32 bits of a keyed hash: two tags that meet
+ * invalidate each other, which costs an answer and is never wrong.
+ *
+ * Invariants: an entry in a shard is in its hashtable and in its order, and the shard has one share
+ * of it; bytes of a shard never exceed its part of the limit. */
+#include "store/cache.h"
+
+#include <pthread.h>
+
+#include "base/mem.h"
+#include "include/perilune.h"
+
+#define SHARDS    16
+#define OVERHEAD  (sizeof(struct cache_entry) + 32) /* of an entry, with the allocator's part and its slot */
+#define NOTES     4096 /* invalidated tags that are remembered; with more of them all shards are swept at once */
+
+struct shard {
+    pthread_mutex_t  lock;
+    struct hashtable entries;
+    struct list      order;  /* newest first */
+    struct list     *hand;   /* where eviction goes on; NULL: at the oldest */
+    size_t           bytes;
+    struct cache_stats stats;
+};
+
+struct note {
+    uint32_t tag;
+    uint64_t at_ms;
+    uint64_t round; /* of cache_sweep(), in which it was made */
+};
+
+struct cache {
+    struct hash_long_key key;
+    struct hash_key      tag_key;
+    atomic_size_t        limit;
+    struct shard         shards[SHARDS];
+    pthread_mutex_t      notes_lock;
+    struct note         *notes;
+    atomic_uint          note_count;
+    unsigned             note_cap;
+    uint64_t             swept; /* shards, since the beginning; NOTES_LOCK */
+};
+
+/* -- Entries ------------------------------------------------------------------------- */
+
+static const uint32_t *tags_of(const struct cache_entry *e) { return (const uint32_t *)(const void *)e->bytes; }
+static size_t meta_at(const struct cache_entry *e) { return e->tag_count * sizeof(uint32_t); }
+
+struct slice cache_entry_meta(const struct cache_entry *e) { return slice_of(e->bytes + meta_at(e), e->meta_len); }
+struct slice cache_entry_data(const struct cache_entry *e) {
+    return slice_of(e->bytes + meta_at(e) + e->meta_len, e->data_len);
+}
+struct hash128 cache_entry_key(const struct cache_entry *e) { return (struct hash128){ e->low, e->link.hash }; }
+
+static size_t size_of(const struct cache_entry *e) { return OVERHEAD + meta_at(e) + e->meta_len + e->data_len; }
+
+struct cache_entry *cache_entry_ref(struct cache_entry *e) {
+    atomic_fetch_add_explicit(&e->refs, 1, memory_order_relaxed);
+    return e;
+}
+
+void cache_entry_put(struct cache_entry *e) {
+    if (e == NULL || atomic_fetch_sub_explicit(&e->refs, 1, memory_order_release) > 1) return;
+    atomic_thread_fence(memory_order_acquire);
+    mem_free(e);
+}
+
+static uint32_t tag_hash(const struct cache *c, struct slice tag) { return (uint32_t)hash64(&c->tag_key, tag); }
+
+static uint32_t at_most(uint64_t ms) { return ms < CACHE_MAX_MS ? (uint32_t)ms : CACHE_MAX_MS; }
+
+static struct cache_entry *entry_new(const struct cache *c, const struct cache_item *item, uint64_t now) {
+    size_t tags = item->tag_count * sizeof(uint32_t);
+    struct cache_entry *e = mem_alloc(sizeof(*e) + tags + item->meta.len + item->data.len);
+    if (e == NULL) return NULL;
+    *e = (struct cache_entry){ .stored_ms = now, .fresh_ms = at_most(item->fresh_ms), .keep_ms = at_most(item->keep_ms),
+                               .data_len = (uint32_t)item->data.len, .meta_len = (uint16_t)item->meta.len,
+                               .tag_count = (uint8_t)item->tag_count, .link = { .hash = item->key.high },
+                               .low = item->key.low };
+    atomic_init(&e->refs, 1);
+    atomic_init(&e->hits, 0);
+    list_init(&e->order);
+    for (unsigned i = 0; i < item->tag_count; i++) {
+        uint32_t tag = tag_hash(c, item->tags[i]);
+        memcpy(e->bytes + i * sizeof(tag), &tag, sizeof(tag));
+    }
+    if (item->meta.len > 0) memcpy(e->bytes + tags, item->meta.ptr, item->meta.len);
+    if (item->data.len > 0) memcpy(e->bytes + tags + item->meta.len, item->data.ptr, item->data.len);
+    return e;
+}
+
+/* -- Life ------------------------------------------------------------------------------ */
+
+struct cache *cache_new(size_t limit) {
+    struct cache *c = mem_zalloc(sizeof(*c));
+    if (c == NULL) return NULL;
+    hash_long_key_random(&c->key);
+    hash_key_random(&c->tag_key);
+    atomic_init(&c->limit, limit);
+    atomic_init(&c->note_count, 0);
+    pthread_mutex_init(&c->notes_lock, NULL);
+    for (int i = 0; i < SHARDS; i++) {
+        pthread_mutex_init(&c->shards[i].lock, NULL);
+        list_init(&c->shards[i].order);
+    }
+    return c;
+}
+
+void cache_free(struct cache *c) {
+    if (c == NULL) return;
+    cache_clear(c);
+    for (int i = 0; i < SHARDS; i++) {
+        hashtable_deinit(&c->shards[i].entries);
+        pthread_mutex_destroy(&c->shards[i].lock);
+    }
+    pthread_mutex_destroy(&c->notes_lock);
+    mem_free(c->notes);
+    mem_free(c);
+}
+
+struct hash128 cache_key(const struct cache *c, struct slice text) { return hash_long(&c->key, text, 0); }
+
+/* -- Notes ------------------------------------------------------------------------------ */
+
+static struct note *note_find(struct cache *c, uint32_t tag) {
+    unsigned n = atomic_load_explicit(&c->note_count, memory_order_relaxed);
+    for (unsigned i = 0; i < n; i++)
+        if (c->notes[i].tag == tag) return &c->notes[i];
+    return NULL;
+}
+
+/* No tag is invalidated most of the time: then nobody waits for a lock. */
+static bool is_invalid(struct cache *c, const struct cache_entry *e) {
+    if (atomic_load_explicit(&c->note_count, memory_order_acquire) == 0) return false;
+    bool invalid = false;
+    pthread_mutex_lock(&c->notes_lock);
+    for (unsigned i = 0; i < e->tag_count && !invalid; i++) {
+        const struct note *n = note_find(c, tags_of(e)[i]);
+        invalid = n != NULL && e->stored_ms <= n->at_ms;
+    }
+    pthread_mutex_unlock(&c->notes_lock);
+    return invalid;
+}
+
+/* Those that every shard was swept for since they were made are dropped. */
+static void notes_prune(struct cache *c) {
+    unsigned kept = 0, n = atomic_load_explicit(&c->note_count, memory_order_relaxed);
+    for (unsigned i = 0; i < n; i++)
+        if (c->swept - c->notes[i].round <= SHARDS) c->notes[kept++] = c->notes[i];
+    atomic_store_explicit(&c->note_count, kept, memory_order_release);
+}
+
+/* False: there is no room for one more. */
+static bool note_add(struct cache *c, uint32_t tag, uint64_t now) {
+    struct note *n = note_find(c, tag);
+    unsigned count = atomic_load_explicit(&c->note_count, memory_order_relaxed);
+    if (n == NULL && count == c->note_cap) {
+        unsigned cap = c->note_cap ? c->note_cap * 2 : 16;
+        struct note *more = cap <= NOTES ? mem_realloc(c->notes, cap * sizeof(*more)) : NULL;
+        if (more == NULL) return false;
+        c->notes = more;
+        c->note_cap = cap;
+    }
+    if (n == NULL) n = &c->notes[count++];
+    *n = (struct note){ tag, now, c->swept };
+    atomic_store_explicit(&c->note_count, count, memory_order_release);
+    return true;
+}
+
+/* -- One shard, locked --------------------------------------------------------------------- */
+
+static struct cache_entry *entry_of(struct chained *e) { return container_of(e, struct cache_entry, link); }
+static struct cache_entry *ordered(struct list *l) { return container_of(l, struct cache_entry, order); }
+
+static struct slice low_of(const struct chained *e) {
+    return slice_of((const char *)&container_of((struct chained *)(uintptr_t)e, struct cache_entry, link)->low,
+                    sizeof(uint64_t));
+}
+
+static struct chained **find(struct shard *sh, struct hash128 key) {
+    return hashtable_find(&sh->entries, key.high, slice_of((const char *)&key.low, sizeof(key.low)), low_of);
+}
+
+/* The hand goes on with the next newer one. */
+static void drop_at(struct shard *sh, struct chained **at) {
+    struct cache_entry *e = entry_of(*at);
+    if (sh->hand == &e->order) sh->hand = e->order.prev == &sh->order ? NULL : e->order.prev;
+    hashtable_remove(&sh->entries, at);
+    list_remove(&e->order);
+    sh->bytes -= size_of(e);
+    sh->stats.entries--;
+    cache_entry_put(e);
+}
+
+static void drop(struct shard *sh, struct cache_entry *e) { drop_at(sh, find(sh, cache_entry_key(e))); }
+
+/* One entry goes: the first from the hand on that nobody asked for since the hand was there. */
+static void evict(struct shard *sh) {
+    struct list *at = sh->hand ? sh->hand : sh->order.prev;
+    while (ordered(at)->visited) {
+        ordered(at)->visited = 0;
+        at = at->prev == &sh->order ? sh->order.prev : at->prev;
+    }
+    sh->hand = at;
+    drop(sh, ordered(at));
+    sh->stats.evicted++;
+}
+
+static void make_room(struct shard *sh, size_t room) {
+    while (sh->bytes > room && !list_is_empty(&sh->order)) evict(sh);
+}
+
+static void list_prepend(struct list *head, struct list *e) { list_append(head->next, e); }
+
+/* Takes e. */
+static void insert(struct shard *sh, struct cache_entry *e, size_t room) {
+    struct chained **old = find(sh, cache_entry_key(e));
+    if (old != NULL) drop_at(sh, old);
+    make_room(sh, room - size_of(e));
+    hashtable_add(&sh->entries, &e->link);
+    list_prepend(&sh->order, &e->order);
+    sh->bytes += size_of(e);
+    sh->stats.entries++;
+    sh->stats.stored++;
+}
+
+static bool is_kept(const struct cache_entry *e, uint64_t now) {
+    return cache_age(e, now) < (uint64_t)e->fresh_ms + e->keep_ms;
+}
+
+/* Is e still to be given out?  If not, it goes. */
+static bool holds(struct cache *c, struct shard *sh, struct cache_entry *e, uint64_t now) {
+    if (!is_kept(e, now)) sh->stats.expired++;
+    else if (is_invalid(c, e)) sh->stats.invalidated++;
+    else return true;
+    drop(sh, e);
+    return false;
+}
+
+/* -- Public ---------------------------------------------------------------------------------- */
+
+static struct shard *shard_lock(struct cache *c, struct hash128 key) {
+    struct shard *sh = &c->shards[key.high >> 60];
+    pthread_mutex_lock(&sh->lock);
+    return sh;
+}
+
+static size_t room_of(const struct cache *c) { return atomic_load_explicit(&c->limit, memory_order_relaxed) / SHARDS; }
+
+struct cache_entry *cache_get(struct cache *c, struct hash128 key, uint64_t now) {
+    struct shard *sh = shard_lock(c, key);
+    struct chained **at = find(sh, key);
+    struct cache_entry *e = at != NULL && holds(c, sh, entry_of(*at), now) ? cache_entry_ref(entry_of(*at)) : NULL;
+    if (e != NULL) {
+        e->visited = 1;
+        sh->stats.hits++;
+    } else {
+        sh->stats.misses++;
+    }
+    pthread_mutex_unlock(&sh->lock);
+    if (e != NULL) atomic_fetch_add_explicit(&e->hits, 1, memory_order_relaxed);
+    return e;
+}
+
+static int try_insert(struct shard *sh, struct cache_entry *e, size_t room) {
+    if (size_of(e) > room) return PERILUNE_ERR_LIMITED;
+    int rc = hashtable_reserve(&sh->entries);
+    if (rc == 0) insert(sh, e, room);
+    return rc;
+}
+
+int cache_put(struct cache *c, const struct cache_item *item, uint64_t now) {
+    if (item->tag_count > CACHE_MAX_TAGS || item->meta.len > CACHE_MAX_META || item->data.len >= UINT32_MAX)
+        return PERILUNE_ERR_LIMITED;
+    bool fits = OVERHEAD + item->meta.len + item->data.len <= room_of(c); /* else it is not even copied */
+    struct cache_entry *e = fits ? entry_new(c, item, now) : NULL;
+    struct shard *sh = shard_lock(c, item->key);
+    int rc = e ? try_insert(sh, e, room_of(c)) : fits ? PERILUNE_ERR_NOMEM : PERILUNE_ERR_LIMITED;
+    if (rc != 0) sh->stats.refused++;
+    pthread_mutex_unlock(&sh->lock);
+    if (rc != 0) cache_entry_put(e);
+    return rc;
+}
+
+bool cache_delete(struct cache *c, struct hash128 key) {
+    struct shard *sh = shard_lock(c, key);
+    struct chained **at = find(sh, key);
+    if (at != NULL) drop_at(sh, at);
+    pthread_mutex_unlock(&sh->lock);
+    return at != NULL;
+}
+
+static void sweep(struct cache *c, struct shard *sh, uint64_t now) {
+    pthread_mutex_lock(&sh->lock);
+    for (struct list *l = sh->order.next, *next; l != &sh->order; l = next) {
+        next = l->next;
+        holds(c, sh, ordered(l), now);
+    }
+    pthread_mutex_unlock(&sh->lock);
+}
+
+void cache_sweep(struct cache *c, uint64_t now) {
+    pthread_mutex_lock(&c->notes_lock);
+    struct shard *sh = &c->shards[c->swept % SHARDS];
+    pthread_mutex_unlock(&c->notes_lock);
+    sweep(c, sh, now);
+    pthread_mutex_lock(&c->notes_lock);
+    c->swept++;
+    notes_prune(c);
+    pthread_mutex_unlock(&c->notes_lock);
+}
+
+/* With more tags than can be noted, or no memory for a note, the shards are searched at once. */
+static void invalidate_now(struct cache *c, uint32_t tag, uint64_t now) {
+    for (int i = 0; i < SHARDS; i++) {
+        struct shard *sh = &c->shards[i];
+        pthread_mutex_lock(&sh->lock);
+        for (struct list *l = sh->order.next, *next; l != &sh->order; l = next) {
+            struct cache_entry *e = ordered(l);
+            bool has = false;
+            next = l->next;
+            for (unsigned t = 0; t < e->tag_count; t++) has |= tags_of(e)[t] == tag;
+            if (!has || e->stored_ms > now) continue;
+            drop(sh, e);
+            sh->stats.invalidated++;
+        }
+        pthread_mutex_unlock(&sh->lock);
+    }
+}
+
+void cache_invalidate(struct cache *c, struct slice tag, uint64_t now) {
+    uint32_t hash = tag_hash(c, tag);
+    pthread_mutex_lock(&c->notes_lock);
+    bool noted = note_add(c, hash, now);
+    pthread_mutex_unlock(&c->notes_lock);
+    if (!noted) invalidate_now(c, hash, now);
+}
+
+void cache_clear(struct cache *c) {
+    for (int i = 0; i < SHARDS; i++) {
+        struct shard *sh = &c->shards[i];
+        pthread_mutex_lock(&sh->lock);
+        while (!list_is_empty(&sh->order)) drop(sh, ordered(sh->order.next));
+        pthread_mutex_unlock(&sh->lock);
+    }
+}
+
+void cache_resize(struct cache *c, size_t limit) {
+    atomic_store_explicit(&c->limit, limit, memory_order_relaxed);
+    for (int i = 0; i < SHARDS; i++) {
+        pthread_mutex_lock(&c->shards[i].lock);
+        make_room(&c->shards[i], room_of(c));
+        pthread_mutex_unlock(&c->shards[i].lock);
+    }
+}
+
+void cache_count(struct cache *c, struct cache_stats *out) {
+    *out = (struct cache_stats){ .limit = atomic_load_explicit(&c->limit, memory_order_relaxed) };
+    for (int i = 0; i < SHARDS; i++) {
+        struct shard *sh = &c->shards[i];
+        pthread_mutex_lock(&sh->lock);
+        const struct cache_stats *s = &sh->stats;
+        out->entries += s->entries;
+        out->bytes += sh->bytes;
+        out->hits += s->hits;
+        out->misses += s->misses;
+        out->stored += s->stored;
+        out->refused += s->refused;
+        out->evicted += s->evicted;
+        out->expired += s->expired;
+        out->invalidated += s->invalidated;
+        pthread_mutex_unlock(&sh->lock);
+    }
+}
+
+void cache_each(struct cache *c, bool (*see)(struct cache_entry *e, void *ud), void *ud) {
+    bool more = true;
+    for (int i = 0; i < SHARDS && more; i++) {
+        struct shard *sh = &c->shards[i];
+        pthread_mutex_lock(&sh->lock);
+        for (struct list *l = sh->order.next; l != &sh->order && more; l = l->next) more = see(ordered(l), ud);
+        pthread_mutex_unlock(&sh->lock);
+    }
+}

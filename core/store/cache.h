@@ -1,0 +1,91 @@
+/* cache.h -- what was answered once and may be answered again. See cache.c. Any thread. */
+#ifndef PERILUNE_STORE_CACHE_H
+#define PERILUNE_STORE_CACHE_H
+
+#include <stdatomic.h>
+
+#include "base/hash.h"
+#include "base/list.h"
+#include "store/hashtable.h"
+
+struct cache;
+
+#define CACHE_MAX_TAGS 16
+#define CACHE_MAX_META 4096               /* bytes */
+#define CACHE_MAX_MS   UINT32_MAX         /* for which an entry is fresh, or kept behind that: 49 days */
+
+/* One answer or value.  What it holds never changes and is read without a lock by whoever has a
+ * share; who has none may look only from within cache_each(). */
+struct cache_entry {
+    atomic_uint    refs;
+    atomic_uint    hits;
+    uint64_t       stored_ms;
+    uint32_t       fresh_ms, keep_ms; /* for how long it is fresh, and kept behind that */
+    uint32_t       data_len;
+    uint16_t       meta_len;
+    uint8_t        tag_count;
+    uint8_t        visited;           /* the shard's */
+    struct list    order;             /* the shard's */
+    struct chained link;              /* the shard's; its hash is the upper half of the key */
+    uint64_t       low;               /* the lower half */
+    char           bytes[];           /* tags, meta, data */
+};
+
+/* What a new entry is made of; all is copied. */
+struct cache_item {
+    struct hash128      key;
+    struct slice        meta, data;
+    const struct slice *tags;      /* by which it can be invalidated */
+    unsigned            tag_count;
+    uint64_t            fresh_ms, keep_ms; /* more than CACHE_MAX_MS is that */
+};
+
+struct cache_stats {
+    uint64_t entries, bytes, limit;
+    uint64_t hits, misses, stored, refused; /* refused: too large, or there was no memory */
+    uint64_t evicted, expired, invalidated;
+};
+
+/* At most `limit` bytes, overhead included; 0: nothing is kept.  NULL: no memory. */
+struct cache *cache_new(size_t limit);
+void          cache_free(struct cache *c);
+/* Makes room at once when it is less than before. */
+void          cache_resize(struct cache *c, size_t limit);
+
+/* The key of a text that says all that an entry depends on.  It depends on a secret of this cache,
+ * too: who does not know that cannot make two texts meet. */
+struct hash128 cache_key(const struct cache *c, struct slice text);
+
+/* Times are milliseconds of one monotonic clock. */
+
+/* A share of the entry, fresh or still kept (cache_age() tells which), or NULL. */
+struct cache_entry *cache_get(struct cache *c, struct hash128 key, uint64_t now);
+/* Stores a copy in place of what is there.  Returns 0; PERILUNE_ERR_LIMITED: it would not fit a
+ * shard, or has too many tags; PERILUNE_ERR_NOMEM.  On failure nothing has changed. */
+int  cache_put(struct cache *c, const struct cache_item *item, uint64_t now);
+/* Was there such an entry? */
+bool cache_delete(struct cache *c, struct hash128 key);
+/* What has this tag and was stored up to now is not given out any more. */
+void cache_invalidate(struct cache *c, struct slice tag, uint64_t now);
+void cache_clear(struct cache *c);
+/* Frees what is too old or was invalidated in one shard; the next call looks at the next one.
+ * Somebody calls it now and then. */
+void cache_sweep(struct cache *c, uint64_t now);
+
+void cache_count(struct cache *c, struct cache_stats *out);
+/* Calls see() for each entry until it says false; a shard is locked meanwhile, so see() is quick and
+ * does not call the cache. */
+void cache_each(struct cache *c, bool (*see)(struct cache_entry *e, void *ud), void *ud);
+
+struct cache_entry *cache_entry_ref(struct cache_entry *e);
+void                cache_entry_put(struct cache_entry *e); /* NULL is fine */
+struct hash128      cache_entry_key(const struct cache_entry *e);
+struct slice        cache_entry_meta(const struct cache_entry *e);
+struct slice        cache_entry_data(const struct cache_entry *e);
+/* Milliseconds since it was stored. */
+static inline uint64_t cache_age(const struct cache_entry *e, uint64_t now) {
+    return now > e->stored_ms ? now - e->stored_ms : 0;
+}
+static inline bool cache_is_fresh(const struct cache_entry *e, uint64_t now) { return cache_age(e, now) < e->fresh_ms; }
+
+#endif

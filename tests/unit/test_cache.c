@@ -1,0 +1,231 @@
+/* test_cache.c -- what was answered once and may be answered again. */
+#include "unit.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "include/perilune.h"
+#include "store/cache.h"
+
+static struct hash128 key_of(const struct cache *c, const char *name) { return cache_key(c, slice_str(name)); }
+
+static int put(struct cache *c, const char *name, struct slice data, uint64_t now, uint64_t fresh, uint64_t keep) {
+    static const struct slice tags[] = { SLICE("tenant:a"), SLICE("all") };
+    return cache_put(c, &(struct cache_item){ .key = key_of(c, name), .meta = SLICE("m"), .data = data, .tags = tags,
+                                              .tag_count = 2, .fresh_ms = fresh, .keep_ms = keep }, now);
+}
+
+static bool knows(struct cache *c, const char *name, uint64_t now, const char *data) {
+    struct cache_entry *e = cache_get(c, key_of(c, name), now);
+    bool same = e != NULL && slice_eq(cache_entry_data(e), slice_str(data)) &&
+                slice_eq(cache_entry_meta(e), SLICE("m"));
+    cache_entry_put(e);
+    return same;
+}
+
+static bool has(struct cache *c, const char *name, uint64_t now) {
+    struct cache_entry *e = cache_get(c, key_of(c, name), now);
+    cache_entry_put(e);
+    return e != NULL;
+}
+
+static struct cache_stats stats_of(struct cache *c) {
+    struct cache_stats s;
+    cache_count(c, &s);
+    return s;
+}
+
+TEST_FAULT(gives_what_was_stored_while_it_is_kept) {
+    struct cache *c = cache_new(1 << 20);
+    if (FAULTED(c)) return;
+    int rc = put(c, "a", SLICE("one"), 1000, 50, 20);
+    if (FAULTED(rc)) goto done;
+    CHECK_INT(rc, 0);
+    struct cache_entry *e = cache_get(c, key_of(c, "a"), 1049);
+    CHECK(e != NULL);
+    CHECK(cache_is_fresh(e, 1049));
+    CHECK(!cache_is_fresh(e, 1050));
+    CHECK_INT(cache_age(e, 1049), 49);
+    CHECK_INT(cache_age(e, 900), 0); /* a clock of another thread may be a little behind */
+    CHECK_INT(cache_entry_key(e).low, key_of(c, "a").low);
+    cache_entry_put(e);
+    CHECK(knows(c, "a", 1069, "one"));
+    CHECK(!has(c, "a", 1070));
+    CHECK(!has(c, "b", 1000));
+    CHECK_INT(stats_of(c).entries, 0);
+    CHECK_INT(stats_of(c).bytes, 0);
+    CHECK_INT(stats_of(c).expired, 1);
+done:
+    cache_free(c);
+}
+
+TEST(who_has_a_share_keeps_the_value) {
+    struct cache *c = cache_new(1 << 20);
+    CHECK(c != NULL);
+    CHECK_INT(put(c, "a", SLICE("one"), 0, 100, 0), 0);
+    struct cache_entry *e = cache_get(c, key_of(c, "a"), 0);
+    CHECK(e != NULL);
+    CHECK_INT(put(c, "a", SLICE("two"), 0, 100, 0), 0);
+    CHECK(knows(c, "a", 0, "two"));
+    CHECK(cache_delete(c, key_of(c, "a")));
+    CHECK(!cache_delete(c, key_of(c, "a")));
+    cache_free(c);
+    CHECK_SLICE(cache_entry_data(e), SLICE("one"));
+    cache_entry_put(e);
+}
+
+TEST(the_limit_holds_and_what_is_asked_for_stays) {
+    size_t limit = 256 * 1024;
+    struct cache *c = cache_new(limit);
+    char name[32], text[200];
+    CHECK(c != NULL);
+    memset(text, 'x', sizeof(text));
+    CHECK_INT(put(c, "kept", slice_of(text, 100), 0, 1000, 0), 0);
+    for (int i = 0; i < 5000; i++) {
+        snprintf(name, sizeof(name), "once %d", i);
+        CHECK_INT(put(c, name, slice_of(text, (size_t)(i % 200)), 0, 1000, 0), 0);
+        if (i % 20 == 0) CHECK(has(c, "kept", 0));
+        CHECK(stats_of(c).bytes <= limit);
+    }
+    CHECK(stats_of(c).evicted > 3000);
+    cache_resize(c, limit / 4);
+    CHECK(stats_of(c).bytes <= limit / 4);
+    CHECK(stats_of(c).entries > 0);
+    cache_resize(c, 0);
+    CHECK_INT(stats_of(c).entries, 0);
+    CHECK_INT(put(c, "a", SLICE("one"), 0, 100, 0), PERILUNE_ERR_LIMITED);
+    cache_free(c);
+}
+
+TEST(an_entry_larger_than_a_shard_is_refused) {
+    struct cache *c = cache_new(16 * 1024);
+    char *large = mem_zalloc(4096);
+    CHECK(c != NULL && large != NULL);
+    CHECK_INT(put(c, "small", SLICE("one"), 0, 100, 0), 0);
+    CHECK_INT(put(c, "large", slice_of(large, 4096), 0, 100, 0), PERILUNE_ERR_LIMITED);
+    CHECK_INT(put(c, "small", slice_of(large, 1024), 0, 100, 0), PERILUNE_ERR_LIMITED);
+    CHECK(knows(c, "small", 0, "one")); /* a failure changes nothing */
+    CHECK_INT(stats_of(c).refused, 2);
+    mem_free(large);
+    cache_free(c);
+}
+
+TEST(a_tag_invalidates_what_was_stored_before) {
+    struct cache *c = cache_new(1 << 20);
+    static const struct slice other[] = { SLICE("tenant:b") };
+    CHECK(c != NULL);
+    CHECK_INT(put(c, "a", SLICE("one"), 10, 1000, 0), 0);
+    CHECK_INT(cache_put(c, &(struct cache_item){ .key = key_of(c, "b"), .meta = SLICE("m"), .data = SLICE("two"),
+                                                 .tags = other, .tag_count = 1, .fresh_ms = 1000 }, 10), 0);
+    cache_invalidate(c, SLICE("tenant:a"), 20);
+    CHECK(!has(c, "a", 30));
+    CHECK(knows(c, "b", 30, "two"));
+    CHECK_INT(put(c, "a", SLICE("three"), 30, 1000, 0), 0);
+    CHECK(knows(c, "a", 30, "three"));
+    for (int i = 0; i < 40; i++) cache_sweep(c, 40); /* the note is forgotten; what is newer stays */
+    CHECK(knows(c, "a", 40, "three"));
+    cache_free(c);
+}
+
+TEST(sweeping_frees_what_nobody_asks_for) {
+    struct cache *c = cache_new(1 << 20);
+    char name[32];
+    CHECK(c != NULL);
+    for (int i = 0; i < 200; i++) {
+        snprintf(name, sizeof(name), "%d", i);
+        CHECK_INT(put(c, name, SLICE("x"), 0, i % 2 ? 10 : 1000, 0), 0);
+    }
+    cache_invalidate(c, SLICE("no such tag"), 5);
+    for (int i = 0; i < 16; i++) cache_sweep(c, 10);
+    CHECK_INT(stats_of(c).entries, 100);
+    cache_invalidate(c, SLICE("all"), 20);
+    for (int i = 0; i < 16; i++) cache_sweep(c, 20);
+    CHECK_INT(stats_of(c).entries, 0);
+    CHECK_INT(stats_of(c).bytes, 0);
+    cache_free(c);
+}
+
+TEST(more_tags_than_can_be_noted) {
+    struct cache *c = cache_new(1 << 20);
+    char tag[32];
+    CHECK(c != NULL);
+    for (int i = 0; i < 5000; i++) {
+        snprintf(tag, sizeof(tag), "tag %d", i);
+        cache_invalidate(c, slice_str(tag), 0);
+    }
+    CHECK_INT(put(c, "a", SLICE("one"), 1, 100, 0), 0);
+    cache_invalidate(c, SLICE("all"), 2);
+    CHECK(!has(c, "a", 3));
+    cache_free(c);
+}
+
+static bool count_one(struct cache_entry *e, void *ud) {
+    int *n = ud;
+    (void)e;
+    return ++*n < 3;
+}
+
+TEST(entries_can_be_looked_at) {
+    struct cache *c = cache_new(1 << 20);
+    char name[32];
+    int seen = 0;
+    CHECK(c != NULL);
+    for (int i = 0; i < 50; i++) {
+        snprintf(name, sizeof(name), "%d", i);
+        CHECK_INT(put(c, name, SLICE("x"), 0, 10, 0), 0);
+    }
+    cache_each(c, count_one, &seen);
+    CHECK_INT(seen, 3);
+    cache_clear(c);
+    CHECK_INT(stats_of(c).entries, 0);
+    cache_free(c);
+}
+
+TEST(an_entry_costs_little_more_than_its_bytes) {
+    CHECK(sizeof(struct cache_entry) <= 80);
+}
+
+/* -- Threads --------------------------------------------------------------------------- */
+
+static void *hammer(void *arg) {
+    struct cache *c = arg;
+    char name[32], text[64];
+    unsigned seed = (unsigned)(uintptr_t)&name;
+    for (int i = 0; i < 20000; i++) {
+        int n = (int)(rand_r(&seed) % 300);
+        snprintf(name, sizeof(name), "%d", n);
+        snprintf(text, sizeof(text), "value of %d", n);
+        switch (rand_r(&seed) % 8) {
+        case 0:
+        case 1: put(c, name, slice_str(text), (uint64_t)i, 5000, 0); break;
+        case 2: cache_delete(c, key_of(c, name)); break;
+        case 3:
+            if (n == 0) cache_invalidate(c, SLICE("all"), (uint64_t)i);
+            else cache_sweep(c, (uint64_t)i);
+            break;
+        default: {
+            struct cache_entry *e = cache_get(c, key_of(c, name), (uint64_t)i);
+            if (e != NULL && !slice_eq(cache_entry_data(e), slice_str(text))) return (void *)1;
+            cache_entry_put(e);
+        }
+        }
+    }
+    return NULL;
+}
+
+TEST_NOFAULT(many_threads_see_whole_values) {
+    struct cache *c = cache_new(32 * 1024);
+    pthread_t threads[4];
+    CHECK(c != NULL);
+    for (int i = 0; i < 4; i++) CHECK_INT(pthread_create(&threads[i], NULL, hammer, c), 0);
+    for (int i = 0; i < 4; i++) {
+        void *wrong = NULL;
+        pthread_join(threads[i], &wrong);
+        CHECK(wrong == NULL);
+    }
+    CHECK(stats_of(c).bytes <= 32 * 1024);
+    cache_free(c);
+}
