@@ -32,20 +32,15 @@
  * Whoever waits for the response is told by deferred work, never from inside a
  * source's callback.
  *
- * held: records { type, lengths } with the bytes of raw behind them, and those of
- * data where they are not a part of raw. */
+ * What is held are records (records.h). */
 #include "flow/response.h"
 
 #include <assert.h>
 
 #include "base/mem.h"
+#include "flow/records.h"
 
 #define HEADERS_MAX (16 * 1024) /* bytes of lines for the client */
-
-struct record {
-    enum event_type type;
-    uint32_t        raw_len, data_off, data_len;
-};
 
 /* When even the failure found no memory. */
 static const struct failure lost_failure = { .kind = FAILURE_NO_MEMORY, .status = 503,
@@ -159,33 +154,9 @@ void response_put(struct response *r) {
 
 /* -- Holding ------------------------------------------------------------------------ */
 
-/* All of a record or nothing: half of one would be read beyond its end. */
-static bool hold(struct response *r, const struct event *ev) {
-    bool inside = ev->data.ptr >= ev->raw.ptr && ev->data.ptr + ev->data.len <= ev->raw.ptr + ev->raw.len;
-    struct record rec = { .type = ev->type, .raw_len = (uint32_t)ev->raw.len,
-                          .data_len = (uint32_t)ev->data.len };
-    rec.data_off = inside ? (uint32_t)(ev->data.ptr - ev->raw.ptr) : rec.raw_len;
-    if (buf_reserve(&r->held, sizeof(rec) + ev->raw.len + (inside ? 0 : ev->data.len)) == NULL) return false;
-    buf_put(&r->held, &rec, sizeof(rec));
-    buf_slice(&r->held, ev->raw);
-    if (!inside) buf_slice(&r->held, ev->data);
-    return true;
+bool response_record(const struct response *r, size_t *at, struct event *ev) {
+    return records_next(buf_get(&r->held), at, ev);
 }
-
-static bool record_at(const struct buf *held, size_t *at, struct event *ev) {
-    struct slice all = buf_get(held);
-    struct record rec;
-    if (all.len - *at < sizeof(rec)) return false;
-    memcpy(&rec, all.ptr + *at, sizeof(rec));
-    const char *raw = all.ptr + *at + sizeof(rec);
-    *ev = (struct event){ .type = rec.type, .raw = slice_of(raw, rec.raw_len),
-                          .data = slice_of(raw + rec.data_off, rec.data_len) };
-    size_t end = rec.data_off + rec.data_len > rec.raw_len ? rec.data_off + rec.data_len : rec.raw_len;
-    *at += sizeof(rec) + end;
-    return true;
-}
-
-bool response_record(const struct response *r, size_t *at, struct event *ev) { return record_at(&r->held, at, ev); }
 
 /* -- Waking who waits ------------------------------------------------------------------ */
 
@@ -265,7 +236,7 @@ static enum flow on_out(struct sink *k, const struct event *ev) {
     struct response *r = container_of(k, struct response, out);
     if (r->to != NULL) return r->to->event(r->to, ev);
     bool content = ev->type == EVENT_FRAME || ev->type == EVENT_BYTES;
-    if (content && !hold(r, ev)) { /* what is missing must not look complete */
+    if (content && !records_put(&r->held, ev)) { /* what is missing must not look complete */
         response_break(r, NULL, &lost_failure);
         return FLOW_MORE;
     }
@@ -345,7 +316,7 @@ static void replay(struct response *r, struct sink *to) {
     size_t at = 0;
     struct event ev;
     bool before = r->broken; /* else a filter may break it in here: nothing more comes to it then */
-    while (r->state != RESPONSE_OVER && r->broken == before && record_at(&old, &at, &ev)) to->event(to, &ev);
+    while (r->state != RESPONSE_OVER && r->broken == before && records_next(buf_get(&old), &at, &ev)) to->event(to, &ev);
     buf_deinit(&old);
 }
 
@@ -382,7 +353,7 @@ bool response_next(struct response *r, struct event *ev) {
         r->read_at = 0;
         r->forgotten = true;
     }
-    return record_at(&r->held, &r->read_at, ev);
+    return records_next(buf_get(&r->held), &r->read_at, ev);
 }
 
 const struct failure *response_why(const struct response *r) { return r->failure ? r->failure : &lost_failure; }

@@ -46,7 +46,7 @@ struct response {
     struct sink          in, out;  /* the source's sink; what is behind the last filter */
     struct filter       *filters;  /* in the order in which events pass them */
     struct sink         *to;       /* the consumer, while DELIVERING */
-    struct buf           held;     /* records, see response.c */
+    struct buf           held;     /* records.h */
     size_t               read_at;  /* where the reader stands in held */
     struct deferred      wake;
     void               (*ready)(void *ud);
