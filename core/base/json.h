@@ -1,4 +1,4 @@
-/* json.h -- a lazy JSON reader and a writer.  See json.c and json_write.c.
+/* json.h -- a lazy JSON reader and a writer.  See json.c, json_write.c and json_canonical.c.
  *
  * json_parse() validates the whole text once (RFC 8259, UTF-8, depth, size) and
  * leaves one small node per value.  A node knows where its value stands in the
@@ -99,6 +99,12 @@ void json_write_string(struct buf *out, struct slice s);
 /* Shortest decimal that reads back as v ("%.17g" at worst); integers without
  * point or exponent up to 2^53; NaN and infinities become null. */
 void json_write_number(struct buf *out, double v);
+
+/* Is this member, of which `key` is the name, to be left out? */
+typedef bool json_skip_fn(const struct json_doc *doc, uint32_t key);
+/* Appends bytes that are the same for all texts that mean the value i: white space, escapes and the order
+ * of members do not count.  skip (may be NULL) is asked for each member of i itself. See json_canonical.c. */
+void json_write_canonical(const struct json_doc *doc, uint32_t i, json_skip_fn *skip, struct buf *out);
 
 /* -- UTF-8 ------------------------------------------------------------------ */
 
