@@ -29,7 +29,7 @@
 
 /* -- Remembering ---------------------------------------------------------------- */
 
-static struct memo *memo_of(lua_State *L) { return shared_memo(state_of(L)->shared); }
+static struct memo *memo_of(lua_State *L) { return state_of(L)->stores->memo; }
 
 /* core.memo_get(key) -> string | nil */
 int l_memo_get(lua_State *L) {

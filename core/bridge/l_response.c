@@ -92,6 +92,7 @@ void response_empty_handle(struct response *r) {
 
 static void finish(struct response *r, const struct outcome *o) {
     struct lua_response *lr = response_lua(r);
+    if (lr->inner != NULL) response_finish(lr->inner, o); /* what stands further in, first */
     if (lr->hooks != NULL) hooks_finally(r, o);
     unpin(lr);
 }
@@ -108,6 +109,7 @@ static void release(struct response *r) {
     unpin(lr);
     hooks_release(lr->hooks);
     event_reader_deinit(&lr->reader);
+    response_put(lr->inner);
     if (lr->outlives) state_put(lr->state);
     mem_free(lr);
     r->user = NULL;
@@ -151,6 +153,18 @@ struct response *response_make(lua_State *L, const struct response_options *opt)
     r->user_ops = &user_ops;
     h->r = r;
     return r;
+}
+
+struct response *response_make_outer(lua_State *L, struct response *r, struct list *among) {
+    const struct state *s = state_of(L);
+    struct response *outer = response_make(L, &(struct response_options){
+        .loop = r->loop, .upstream = r->upstream, .dialect = r->dialect, .among = among, .pass = r->pass,
+        .limit = r->limit, .high_water = s->limits.high_water, .model = slice_str(r->model), .counted = r->counted,
+        .counted_own = r->counted_own });
+    buf_slice(&outer->headers, buf_get(&r->headers));
+    response_lua(outer)->inner = response_ref(r);
+    response_pin(r);
+    return outer;
 }
 
 static int l_gc(lua_State *L) {

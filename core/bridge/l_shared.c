@@ -38,7 +38,7 @@ static int failed(lua_State *L, int err) {
 
 static int l_get(lua_State *L) {
     struct shared_value v;
-    int err = shared_get(state_of(L)->shared, name_of(L), key_of(L), now_of(L), &v);
+    int err = shared_get(state_of(L)->stores->shared, name_of(L), key_of(L), now_of(L), &v);
     if (err == 0 && v.type == SHARED_STRING) { /* into a buffer that is freed whatever happens */
         struct buf *out = lib_output(L);
         buf_slice(out, buf_get(&v.string));
@@ -73,14 +73,14 @@ static int l_set(lua_State *L) {
         break;
     default: return luaL_argerror(L, 3, "must be a string, a number, a boolean or nil");
     }
-    int err = shared_set(state_of(L)->shared, name, key, &v, now_of(L), ttl);
+    int err = shared_set(state_of(L)->stores->shared, name, key, &v, now_of(L), ttl);
     return err ? failed(L, err) : 0;
 }
 
 /* shared:incr(key, by, start, ttl) -> the new value */
 static int l_incr(lua_State *L) {
     double out = 0, by = luaL_optnumber(L, 3, 1), start = luaL_optnumber(L, 4, 0);
-    int err = shared_incr(state_of(L)->shared, name_of(L), key_of(L), by, start, now_of(L),
+    int err = shared_incr(state_of(L)->stores->shared, name_of(L), key_of(L), by, start, now_of(L),
                           ttl_of(L, 5), &out);
     if (err) return failed(L, err);
     lua_pushnumber(L, out);
@@ -89,7 +89,7 @@ static int l_incr(lua_State *L) {
 
 static int l_delete(lua_State *L) {
     struct shared_value none = { .type = SHARED_NONE };
-    int err = shared_set(state_of(L)->shared, name_of(L), key_of(L), &none, now_of(L), 0);
+    int err = shared_set(state_of(L)->stores->shared, name_of(L), key_of(L), &none, now_of(L), 0);
     return err ? failed(L, err) : 0;
 }
 

@@ -503,8 +503,20 @@ static const luaL_Reg functions[] = {
     { "attempt_end", l_attempt_end },
     { "base64_decode", l_base64_decode },
     { "base64_encode", l_base64_encode },
+    { "cache_delete", l_cache_delete },
+    { "cache_get", l_cache_get },
+    { "cache_invalidate", l_cache_invalidate },
+    { "cache_keep_failure", l_cache_keep_failure },
+    { "cache_lookup", l_cache_lookup },
+    { "cache_new", l_cache_new },
+    { "cache_record", l_cache_record },
+    { "cache_refresh", l_cache_refresh },
+    { "cache_set", l_cache_set },
+    { "cache_stale", l_cache_stale },
+    { "cache_stats", l_cache_stats },
     { "call", l_call },
     { "check", l_check },
+    { "coalesce", l_coalesce },
     { "cpu_left", l_cpu_left },
     { "date", l_date },
     { "env", l_env },
@@ -584,6 +596,7 @@ void lib_open(lua_State *L) {
     request_open(L);
     response_open_lua(L, core);
     shared_open(L);
+    cache_open(L, core);
     json_stream_open(L);
     trim_open(L);
     lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");

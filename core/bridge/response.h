@@ -15,6 +15,7 @@ struct lua_response {
                             Whoever holds a response in C holds the state, too */
     unsigned      slot;  /* of the handle; 0: none */
     int           pin;   /* of response_pin(); 0: none */
+    struct response *inner; /* whose answer this one hands on, and which ends with it: a share; NULL: nobody's */
     struct hooks *hooks; /* NULL: no policy looks at it */
     struct event_reader reader; /* for text() and events() */
     bool          outlives; /* holds a share of the state until it is freed */
@@ -24,6 +25,9 @@ static inline struct lua_response *response_lua(const struct response *r) { retu
 
 /* A new one with its handle, which has the only share. [0, +1, e] */
 struct response *response_make(lua_State *L, const struct response_options *opt);
+/* A new one with its handle, which hands on what r answers, and with it r's headers; response_start() is
+ * due, with a source that delivers r. [0, +1, e] */
+struct response *response_make_outer(lua_State *L, struct response *r, struct list *among);
 /* Pushes the handle, the same each time. [0, +1, e]; the response at index, or NULL / raises */
 void             response_push(lua_State *L, struct response *r);
 struct response *response_test(lua_State *L, int index);

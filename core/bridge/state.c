@@ -256,7 +256,7 @@ static int open_state(lua_State *L, void *ud) {
     return 0;
 }
 
-int state_new(struct state **out, struct loop *loop, struct log *log, struct shared *shared,
+int state_new(struct state **out, struct loop *loop, struct log *log, struct stores *stores,
               const struct state_limits *limits, char *err, size_t errlen) {
     *out = NULL;
     struct state *s = mem_zalloc(sizeof(*s));
@@ -264,8 +264,8 @@ int state_new(struct state **out, struct loop *loop, struct log *log, struct sha
         snprintf(err, errlen, "out of memory");
         return PERILUNE_ERR_NOMEM;
     }
-    *s = (struct state){ .refs = 1, .loop = loop, .log = log, .shared = shared, .limits = *limits,
-                         .services = { .loop = loop, .high_water = limits->high_water } };
+    *s = (struct state){ .refs = 1, .loop = loop, .log = log, .stores = stores, .limits = *limits,
+                         .services = { .loop = loop, .stores = stores, .high_water = limits->high_water } };
     list_init(&s->ready);
     list_init(&s->resting);
     pool_init(&s->memory.pool, POOL_SIZE);
@@ -315,6 +315,7 @@ void state_put(struct state *s) {
     deferred_cancel(&s->run_next);
     timer_stop(s->loop, &s->rest);
     lua_close(s->L);
+    cache_entry_put(s->found);
     json_deinit(&s->scratch_doc);
     buf_deinit(&s->decode);
     buf_deinit(&s->encode);

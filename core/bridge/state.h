@@ -13,7 +13,7 @@
 #include "bridge/handle.h"
 #include "request/savings.h"
 #include "request/services.h"
-#include "store/shared.h"
+#include "store/stores.h"
 #include "sys/loop.h"
 
 struct task;
@@ -69,7 +69,7 @@ struct state {
     struct deferred     leave;
     struct loop        *loop;
     struct log         *log;
-    struct shared      *shared;     /* perilune.shared(): one for all threads */
+    struct stores      *stores;     /* what all threads share */
     struct state_limits limits;
     struct state_stats *stats;      /* NULL in the checker */
     struct buf         *log_lines;  /* where who made the state keeps log lines, for core.log_lines(); NULL: nowhere */
@@ -92,12 +92,13 @@ struct state {
     void              (*closed)(void *ud); /* after lua_close() */
     void               *closed_ud;
     struct json_doc     scratch_doc; /* of json.decode(), and of counting a message */
+    struct cache_entry *found;      /* by the last look-up in the cache: a share; NULL: nothing */
     struct buf          decode, encode; /* scratch of lib_scratch(), lib_output() */
 };
 
 /* A fresh state with the sandbox, the C tables and the Lua library loaded.
  * Returns 0 or an error; err gets a sentence. */
-int  state_new(struct state **out, struct loop *loop, struct log *log, struct shared *shared,
+int  state_new(struct state **out, struct loop *loop, struct log *log, struct stores *stores,
                const struct state_limits *limits, char *err, size_t errlen);
 struct state *state_ref(struct state *s);
 void state_put(struct state *s); /* the last share closes it */

@@ -16,7 +16,6 @@
 
 #define MORNING_MS   1700000000000u /* any day will do, as long as it is the same */
 #define SEED         42
-#define SHARED_BYTES (16u << 20) /* as much as a gateway has */
 #define ANSWER_BYTES (16u << 20) /* the default of max_body */
 #define HIGH_WATER   (1u << 20)
 #define LINES_MAX    (1u << 20) /* of one request of a spec; later lines are not kept */
@@ -37,8 +36,8 @@ int alone_open(struct alone *a, int log_level, char *err, size_t errlen) {
     *a = (struct alone){ .log = { .write = write_line, .ud = a }, .log_level = log_level };
     buf_init(&a->lines, 0);
     atomic_init(&a->log.level, log_level);
-    a->shared = shared_new(SHARED_BYTES);
-    a->has_loop = a->shared != NULL && loop_init(&a->loop) == 0;
+    a->stores = stores_new();
+    a->has_loop = a->stores != NULL && loop_init(&a->loop) == 0;
     if (!a->has_loop) {
         snprintf(err, errlen, "out of memory");
         return PERILUNE_ERR_NOMEM;
@@ -47,7 +46,7 @@ int alone_open(struct alone *a, int log_level, char *err, size_t errlen) {
     a->loop.virtual_ms = MORNING_MS;
     rng_seed(&a->loop.rng, SEED);
     struct state_limits limits = { .max_answer = ANSWER_BYTES, .high_water = HIGH_WATER };
-    return state_new(&a->state, &a->loop, &a->log, a->shared, &limits, err, errlen);
+    return state_new(&a->state, &a->loop, &a->log, a->stores, &limits, err, errlen);
 }
 
 void alone_keep_log(struct alone *a) {
@@ -61,6 +60,6 @@ void alone_close(struct alone *a) {
         while (a->loop.heap_len > 0) timer_stop(&a->loop, a->loop.heap[0]); /* of what was cut short */
         loop_deinit(&a->loop);
     }
-    shared_free(a->shared);
+    stores_free(a->stores);
     buf_deinit(&a->lines);
 }

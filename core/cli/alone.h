@@ -7,7 +7,7 @@
 struct alone {
     struct loop    loop;
     struct log     log;
-    struct shared *shared;
+    struct stores *stores;
     struct state  *state;
     struct buf     lines;     /* of the log, for core.log_lines() */
     int            log_level; /* of what goes to stderr */

@@ -56,6 +56,11 @@ static void enter(struct response *r, enum response_state to) {
     r->state = to;
 }
 
+const char *response_cache_name(enum response_cache c) {
+    static const char *const names[] = { "", "hit", "stale", "miss", "bypass", "coalesced" };
+    return names[c];
+}
+
 /* -- Life ------------------------------------------------------------------------- */
 
 struct response *response_new(const struct response_options *opt) {
@@ -316,7 +321,8 @@ static void replay(struct response *r, struct sink *to) {
     size_t at = 0;
     struct event ev;
     bool before = r->broken; /* else a filter may break it in here: nothing more comes to it then */
-    while (r->state != RESPONSE_OVER && r->broken == before && records_next(buf_get(&old), &at, &ev)) to->event(to, &ev);
+    while (r->state != RESPONSE_OVER && r->broken == before && records_next(buf_get(&old), &at, &ev))
+        to->event(to, &ev);
     buf_deinit(&old);
 }
 

@@ -29,6 +29,18 @@ enum response_state {
     RESPONSE_OVER        /* the consumer is done with it, or gone */
 };
 
+/* What a cache had to do with it. ORDER: response_cache_name(). */
+enum response_cache {
+    RESPONSE_UNCACHED, RESPONSE_HIT, RESPONSE_STALE, RESPONSE_MISS, RESPONSE_BYPASS, RESPONSE_COALESCED
+};
+
+/* "hit", "stale" ...; "" for UNCACHED. */
+const char *response_cache_name(enum response_cache c);
+/* Was it given without being paid for? */
+static inline bool response_cache_spares(enum response_cache c) {
+    return c == RESPONSE_HIT || c == RESPONSE_STALE || c == RESPONSE_COALESCED;
+}
+
 /* Of who hangs something of its own on responses (the bridge: handles and functions of Lua). */
 struct response_user_ops {
     void (*empty)(struct response *r);   /* the request is over: lets go of r; may free r */
@@ -60,6 +72,7 @@ struct response {
     uint64_t             first_us; /* hrtime of the first event; 0: none */
     uint64_t             length, counted, frames; /* frames: events that came */
     int                  status, own_status; /* of HEAD; of a policy, or 0 */
+    enum response_cache  cache;
     const struct dialect *dialect; /* that its events are written in; NULL: bytes */
     void               (*settled)(const struct response *r, void *ud); /* the usage of a whole answer is known */
     void                *settled_ud;

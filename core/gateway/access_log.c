@@ -27,6 +27,7 @@ void access_log(struct log *log, const struct request_facts *f, const struct sav
     if (f->tenant[0]) log_str(&line, "tenant", slice_str(f->tenant));
     if (f->upstream[0]) log_str(&line, "upstream", slice_str(f->upstream));
     if (f->model.len > 0) log_str(&line, "model", f->model);
+    if (f->cache != NULL && f->cache[0]) log_str(&line, "cache", slice_str(f->cache));
     if (f->tries > 0) log_u64(&line, "tries", f->tries);
     log_u64(&line, "status", (uint64_t)f->status);
     if (f->code[0]) log_str(&line, "error", slice_str(f->code));

@@ -3,6 +3,7 @@
  * It lives on the owner's loop and is not reachable through the clients' listeners.  Health and metrics read
  * counters and answer whatever workers do; reload and tasks ask each worker and wait until its loop turns. */
 #include <stdio.h>
+#include <string.h>
 
 #include "gateway/gateway.h"
 
@@ -83,6 +84,32 @@ static void tasks(struct perilune *g, struct http_request *r) {
     send_buf(r, 200, "application/json", &all);
 }
 
+static void cache_list(struct perilune *g, struct http_request *r) {
+    struct buf b;
+    buf_init(&b, 0);
+    admin_cache_list(g, &b);
+    send_buf(r, 200, "application/json", &b);
+}
+
+static void cache_show(struct perilune *g, struct http_request *r) {
+    static const struct slice before = SLICE("/admin/cache/");
+    struct buf b;
+    buf_init(&b, 0);
+    if (admin_cache_show(g, slice_of(r->path.ptr + before.len, r->path.len - before.len), &b)) {
+        send_buf(r, 200, "application/json", &b);
+        return;
+    }
+    buf_deinit(&b);
+    send_error(r, 404, "there is no such entry; GET /admin/cache lists some");
+}
+
+static void cache_purge(struct perilune *g, struct http_request *r) {
+    int status = admin_cache_purge(g, r->query);
+    if (status == 404) send_error(r, 404, "there is no such entry");
+    else if (status == 400) send_error(r, 400, "say what: key=ID, tenant=NAME, name=CACHE (and tag=TAG), or all=1");
+    else send_text(r, 200, "application/json", SLICE("{\"purged\":true}"));
+}
+
 static const struct {
     const char *method, *path;
     void      (*fn)(struct perilune *g, struct http_request *r);
@@ -90,26 +117,42 @@ static const struct {
               { "GET", "/readyz", readyz },
               { "GET", "/metrics", metrics },
               { "GET", "/admin/tasks", tasks },
+              { "GET", "/admin/cache", cache_list },
+              { "DELETE", "/admin/cache", cache_purge },
+              { "GET", "/admin/cache/*", cache_show },
               { "POST", "/admin/reload", reload } };
 
-static void send_not_allowed(struct http_request *r, bool get) {
+/* "/a/ *" (without the space) is all below /a/. */
+static bool is_page(const char *page, struct slice path) {
+    size_t n = strlen(page);
+    if (page[n - 1] != '*') return slice_eq(path, slice_str(page));
+    return path.len >= n && memcmp(path.ptr, page, n - 1) == 0;
+}
+
+static void send_not_allowed(struct http_request *r, struct slice allow) {
     struct buf h;
     buf_init(&h, 0);
-    buf_printf(&h, "content-type: application/json\r\nallow: %s\r\n", get ? "GET, HEAD" : "POST");
+    buf_printf(&h, "content-type: application/json\r\nallow: %.*s\r\n", SLICE_ARG(allow));
     reply_send(r, 405, buf_get(&h), SLICE("{\"error\":{\"message\":\"this method is not allowed here\"}}"));
     buf_deinit(&h);
 }
 
 static void on_request(void *ud, struct http_request *r) {
+    struct buf allow;
+    buf_init(&allow, 0);
     for (size_t i = 0; i < sizeof(pages) / sizeof(*pages); i++) {
-        if (!slice_eq(r->path, slice_str(pages[i].path))) continue;
+        if (!is_page(pages[i].path, r->path)) continue;
         bool get = pages[i].method[0] == 'G';
-        bool ok = slice_eq(r->method, slice_str(pages[i].method)) || (get && slice_eq(r->method, SLICE("HEAD")));
-        if (ok) pages[i].fn(ud, r);
-        else send_not_allowed(r, get);
-        return;
+        if (slice_eq(r->method, slice_str(pages[i].method)) || (get && slice_eq(r->method, SLICE("HEAD")))) {
+            buf_deinit(&allow);
+            pages[i].fn(ud, r);
+            return;
+        }
+        buf_printf(&allow, "%s%s", buf_len(&allow) > 0 ? ", " : "", get ? "GET, HEAD" : pages[i].method);
     }
-    send_error(r, 404, "no such page");
+    if (buf_len(&allow) > 0) send_not_allowed(r, buf_get(&allow));
+    else send_error(r, 404, "no such page");
+    buf_deinit(&allow);
 }
 
 static void on_gone(void *ud, struct http_request *r) { (void)ud; (void)r; }

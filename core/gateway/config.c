@@ -370,6 +370,9 @@ static void read_config(struct reader *r) {
     read_tenants(r, get(r, 0, "tenants"));
     read_limits(r);
     read_cors(r);
+    uint32_t cache = get(r, 0, "cache");
+    c->cache_bytes = number_of(r, cache, "max_bytes");
+    c->cache_snapshot = string_of(r, cache, "snapshot");
     c->drain_ms = number_of(r, 0, "drain_timeout_ms");
     c->watch = bool_of(r, 0, "watch");
     c->reuse_port = bool_of(r, 0, "reuse_port");

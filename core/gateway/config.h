@@ -14,6 +14,8 @@
 #include "upstream/target.h"
 
 struct config {
+    size_t          cache_bytes;
+    const char     *cache_snapshot; /* path; NULL: none */
     atomic_uint          refs;
     struct arena         arena;
     const char         **listen;

@@ -74,7 +74,7 @@ static void gather(const struct exchange *x, bool aborted, struct request_facts 
                                  .model_listed = is_listed(t, model), .is_aborted = aborted,
                                  .status = aborted ? 499 : x->status,
                                  .code = aborted ? "canceled" : x->failure ? x->failure->code : "",
-                                 .tries = req->tries, .retries = req->retries, .fallbacks = req->fallbacks,
+                                 .cache = "", .tries = req->tries, .retries = req->retries, .fallbacks = req->fallbacks,
                                  .ttft_us = x->ttft_us, .total_us = x->total_us, .policy_us = x->policy_us };
     /* A failure is told as of whoever was asked last, although a policy stood in between. */
     f->upstream = answered[0] ? answered : failed && t ? t->name : "";
@@ -83,6 +83,12 @@ static void gather(const struct exchange *x, bool aborted, struct request_facts 
         f->policy_count = x->route->policy_count;
     }
     if (x->res == NULL) return;
+    f->cache = response_cache_name(x->res->cache);
+    if (response_cache_spares(x->res->cache)) {
+        f->spared = x->res->usage;
+        f->spared_usd = cost_of(t, &f->spared);
+        return;
+    }
     f->usage = x->res->usage;
     f->counted = x->res->counted;
     f->usd = cost_of(t, &f->usage);
@@ -330,11 +336,11 @@ void exchange_propose_id(struct exchange *x, struct slice id) {
     req->id[id.len] = '\0';
 }
 
-int exchange_init(struct exchange *x, struct worker *w, const struct exchange_ops *ops, struct sink *client,
-                  uint64_t start_us) {
-    struct request *req = policy_request_new(w->gen->state);
+int exchange_init(struct exchange *x, struct worker *w, struct generation *gen, const struct exchange_ops *ops,
+                  struct sink *client, uint64_t start_us) {
+    struct request *req = policy_request_new(gen->state);
     if (req == NULL) return PERILUNE_ERR_NOMEM;
-    *x = (struct exchange){ .ops = ops, .client = client, .sink = { on_event }, .w = w, .gen = w->gen, .req = req,
+    *x = (struct exchange){ .ops = ops, .client = client, .sink = { on_event }, .w = w, .gen = gen, .req = req,
                             .start_us = start_us, .status = 200 };
     state_ref(x->gen->state);
     list_append(&w->exchanges, &x->link);
@@ -508,6 +514,37 @@ void exchange_begin(struct exchange *x, struct buf *body) {
     if (c->request_ms) timer_start(x->w->loop, &x->deadline, c->request_ms + 5, deadline_due);
     if (x->stream) stats_add(&x->w->metrics.streams, 1);
     x->ops->understood(x);
+    admit(x);
+}
+
+/* Words of the request are copied: whoever asked first may be gone before this one is over. */
+static bool copy_question(struct request *to, const struct request *from, const struct dialect *dialect) {
+    struct failure ignored;
+    failure_init(&ignored);
+    to->method = from->method;
+    to->path = from->path;
+    to->query = from->query;
+    to->peer = from->peer;
+    to->headers = from->headers;
+    to->header_count = from->header_count;
+    memcpy(to->tenant, from->tenant, sizeof(to->tenant));
+    bool ok = request_keep(to) && body_from(&to->body, from->body->text, dialect, &ignored) == 0;
+    if (ok) blob_ref(from->body->text);
+    failure_deinit(&ignored);
+    return ok;
+}
+
+void exchange_begin_again(struct exchange *x, const struct exchange *from) {
+    const struct config *c = x->gen->config;
+    x->route = from->route;
+    x->dialect = from->dialect;
+    x->req->refreshes = true;
+    if (!copy_question(x->req, from->req, from->dialect)) {
+        exchange_fail(x, FAILURE_NO_MEMORY, "out of memory");
+        return;
+    }
+    x->stream = x->req->body->chat.stream;
+    if (c->request_ms) timer_start(x->w->loop, &x->deadline, c->request_ms + 5, deadline_due);
     admit(x);
 }
 

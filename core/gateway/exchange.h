@@ -43,15 +43,18 @@ struct exchange {
     const struct dialect  *dialect;  /* of the body and its answer; NULL: they are passed through */
 };
 
-/* Takes a share of the worker's generation and makes the request, with an id and a deadline.
+/* Takes a share of gen, one of the worker's, and makes the request, with an id and a deadline.
  * start_us: loop_hrtime_us() when the question began to arrive.  Returns 0 or
  * PERILUNE_ERR_NOMEM. */
-int  exchange_init(struct exchange *x, struct worker *w, const struct exchange_ops *ops, struct sink *client,
-                   uint64_t start_us);
+int  exchange_init(struct exchange *x, struct worker *w, struct generation *gen, const struct exchange_ops *ops,
+                   struct sink *client, uint64_t start_us);
 /* Whoever asks proposes an id; it is kept when it is harmless in a header and in a log. */
 void exchange_propose_id(struct exchange *x, struct slice id);
 /* The request is complete, body its bytes (taken).  May end and free x. */
 void exchange_begin(struct exchange *x, struct buf *body);
+
+/* The question of `from`, which is alive, is asked again for a cache. May end and free x. */
+void exchange_begin_again(struct exchange *x, const struct exchange *from);
 
 /* The client takes events again, after FLOW_FULL. */
 void exchange_resume(struct exchange *x);

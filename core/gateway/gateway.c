@@ -19,7 +19,6 @@
 #include "sim/sim.h"
 #include "sys/sigpipe.h"
 
-#define SHARED_BYTES (16u << 20) /* perilune.shared(): counters and flags, no cache */
 #define WATCH_MS     500
 #define DRAIN_MS     20          /* between two looks at who is still there */
 #define LOG_CLOSE_MS 2000        /* for log lines that are still waiting at the end */
@@ -124,7 +123,7 @@ static int load_config(struct perilune *g, const char *path, struct loaded *ld) 
     int rc = bundle_open(&ld->bundle, path, false, g->errmsg, sizeof(g->errmsg));
     if (rc == 0 && g->bundle != NULL) ld->bundle->models_before = models_ref(g->bundle->models);
     if (rc == 0)
-        rc = generation_new(&ld->gens[0], g->workers, ld->bundle, &g->loop, g->shared, &json, g->errmsg,
+        rc = generation_new(&ld->gens[0], g->workers, ld->bundle, &g->loop, g->stores, &json, g->errmsg,
                             sizeof(g->errmsg));
     if (rc == 0) ld->bundle->frozen = true;
     char err[1024];
@@ -157,7 +156,7 @@ static int prepare(struct perilune *g, const char *path, struct loaded *ld) {
         struct buf json; /* the same again */
         buf_init(&json, 0);
         if (i > 0)
-            rc = generation_new(&ld->gens[i], &g->workers[i], ld->bundle, &g->loop, g->shared, &json, g->errmsg,
+            rc = generation_new(&ld->gens[i], &g->workers[i], ld->bundle, &g->loop, g->stores, &json, g->errmsg,
                                 sizeof(g->errmsg));
         if (rc == 0 && (rc = generation_bind(ld->gens[i], &g->workers[i], ld->config)) != 0)
             fail(g, rc, "out of memory");
@@ -238,6 +237,7 @@ static int load(struct perilune *g, const char *path) {
     g->watched = fingerprint(g);
     watch_as_said(g);
     atomic_store(&g->log.level, g->config->log_level);
+    cache_keeper_apply(g);
     g->errmsg[0] = '\0';
     if (g->config->generation > 1) {
         stats_add(&g->reloads, 1);
@@ -572,9 +572,9 @@ static int open_rest(struct perilune *g, const perilune_options *o) {
     struct log_reader reader = { .write = o->log, .idle = o->log_idle, .ud = o->log_ud };
     int rc = o->log != NULL ? log_thread_open(&g->log_thread, &g->log, &reader) : 0;
     if (rc != 0) return rc;
-    g->shared = shared_new(SHARED_BYTES);
+    g->stores = stores_new();
     g->calibration = calibration_new();
-    if (g->shared == NULL || g->calibration == NULL) return PERILUNE_ERR_NOMEM;
+    if (g->stores == NULL || g->calibration == NULL) return PERILUNE_ERR_NOMEM;
     return first_load(g, o);
 }
 
@@ -611,6 +611,7 @@ PERILUNE_API void perilune_close(perilune *g) {
     sigpipe_hold(&held);
     if (g->admin_open) admin_close(g);
     for (unsigned i = 0; i < g->worker_count; i++) worker_close(&g->workers[i]);
+    if (g->stores != NULL) cache_keeper_close(g);
     timer_stop(&g->loop, &g->watch);
     timer_stop(&g->loop, &g->drain);
     timer_stop(&g->loop, &g->poll);
@@ -624,7 +625,7 @@ PERILUNE_API void perilune_close(perilune *g) {
     config_put(g->config);
     bundle_free(g->bundle);
     tls_context_put(g->tls);
-    shared_free(g->shared);
+    stores_free(g->stores);
     calibration_free(g->calibration);
     registry_deinit(&g->registry);
     log_thread_close(g->log_thread, LOG_CLOSE_MS); /* last: everything above may log */

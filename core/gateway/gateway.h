@@ -2,6 +2,7 @@
 #ifndef PERILUNE_GATEWAY_GATEWAY_H
 #define PERILUNE_GATEWAY_GATEWAY_H
 
+#include "gateway/cache_keeper.h"
 #include "gateway/registry.h"
 #include "gateway/worker.h"
 #include "sys/log_thread.h"
@@ -18,7 +19,8 @@ struct perilune {
     struct log          log;
     struct log_thread  *log_thread;  /* between log and options.log; NULL: nobody listens */
     struct registry     registry;
-    struct shared      *shared;
+    struct stores      *stores;
+    struct cache_keeper cache_keeper;
     struct calibration *calibration;     /* what upstreams count differently */
     struct worker      *workers;
     unsigned            worker_count;
@@ -52,6 +54,12 @@ struct perilune {
 int  admin_listen(struct perilune *g, const char *address, int *port);
 void admin_keep(struct perilune *g, const char *address);
 void admin_close(struct perilune *g);
+/* admin_cache.c */
+void admin_cache_list(struct perilune *g, struct buf *out);
+/* False: there is no such entry. */
+bool admin_cache_show(struct perilune *g, struct slice id, struct buf *out);
+/* An HTTP status: 200, 404, or 400 when the query says nothing that is known. */
+int  admin_cache_purge(struct perilune *g, struct slice query);
 /* metrics.c */
 void metrics_write(struct perilune *g, struct buf *out);
 /* process_metrics.c: of the whole process, as Prometheus names them. */

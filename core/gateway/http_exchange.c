@@ -277,7 +277,7 @@ static void free_exchange(struct exchange *x) {
 static struct http_exchange *http_exchange_new(struct worker *w, struct http_request *r) {
     static const struct exchange_ops ops = { understood, free_exchange };
     struct http_exchange *e = mem_zalloc(sizeof(*e));
-    if (e == NULL || exchange_init(&e->x, w, &ops, &e->sink, r->start_us) != 0) {
+    if (e == NULL || exchange_init(&e->x, w, w->gen, &ops, &e->sink, r->start_us) != 0) {
         mem_free(e);
         return NULL;
     }

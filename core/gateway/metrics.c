@@ -97,6 +97,24 @@ static void tokens(const struct perilune *g, struct buf *out) {
     buf_printf(out, "%s{gen_ai_token_type=\"output\"} %llu\n", name, (ull)SUM(g, metrics.tokens_out));
 }
 
+static void cache(const struct perilune *g, struct buf *out) {
+    struct cache_stats n;
+    cache_count(g->stores->cache, &n);
+    one(out, "perilune_cache_entries", "gauge", "Answers and values that are kept.", n.entries);
+    one(out, "perilune_cache_bytes", "gauge", "Bytes that they take.", n.bytes);
+    one(out, "perilune_cache_max_bytes", "gauge", "Bytes that they may take (cache.max_bytes).", n.limit);
+    one(out, "perilune_cache_lookups_hit_total", "counter", "Look-ups that found an entry.", n.hits);
+    one(out, "perilune_cache_lookups_miss_total", "counter", "Look-ups that found none.", n.misses);
+    one(out, "perilune_cache_stored_total", "counter", "Entries that were stored.", n.stored);
+    one(out, "perilune_cache_refused_total", "counter", "Entries that were too large, or found no memory.", n.refused);
+    one(out, "perilune_cache_evicted_total", "counter", "Entries that made room for others.", n.evicted);
+    one(out, "perilune_cache_expired_total", "counter", "Entries that became too old.", n.expired);
+    one(out, "perilune_cache_invalidated_total", "counter", "Entries that were purged or invalidated by tag.",
+        n.invalidated);
+    one(out, "perilune_coalesced_total", "counter", "Calls that got an answer that was under way for another.",
+        flights_joined(g->stores->flights));
+}
+
 static void saved(const struct perilune *g, struct buf *out) {
     struct savings_stats all;
     memset(&all, 0, sizeof(all));
@@ -127,6 +145,7 @@ void metrics_write(struct perilune *g, struct buf *out) {
         "Prompt tokens as counted here, of answers without usage.", SUM(g, metrics.tokens_counted));
     calibration_write(g->calibration, out);
     saved(g, out);
+    cache(g, out);
     upstreams(g, out);
     one(out, "perilune_policy_microseconds_total", "counter", "Time spent in policies.", SUM(g, metrics.lua.policy_us));
     one(out, "perilune_policy_errors_total", "counter", "Policies that threw.", SUM(g, metrics.lua.errors));

@@ -95,6 +95,16 @@ static struct telemetry_policy *policy_of(struct telemetry *t, const char *name)
 
 /* -- Counting ----------------------------------------------------------------------------------- */
 
+static const char *const cache_names[TELEMETRY_CACHE] = { "hit", "stale", "miss", "bypass", "coalesced" };
+
+static void count_cache(struct telemetry_row *r, const struct request_facts *f) {
+    for (unsigned i = 0; i < TELEMETRY_CACHE; i++)
+        if (strcmp(f->cache, cache_names[i]) == 0) stats_add(&r->by_cache[i], 1);
+    stats_add(&r->spared_in, f->spared.prompt);
+    stats_add(&r->spared_out, f->spared.completion);
+    stats_add(&r->spared_nano_usd, (uint64_t)(f->spared_usd * 1e9 + 0.5));
+}
+
 void telemetry_count(struct telemetry *t, const struct request_facts *f) {
     bool ok = f->code[0] == '\0';
     unsigned code = code_index(t, f->code);
@@ -106,6 +116,7 @@ void telemetry_count(struct telemetry *t, const struct request_facts *f) {
     stats_add(&r->nano_usd, (uint64_t)(f->usd * 1e9 + 0.5));
     stats_add(&r->retries, f->retries);
     stats_add(&r->fallbacks, f->fallbacks);
+    if (f->cache != NULL && f->cache[0]) count_cache(r, f);
     if (f->ttft_us) histogram_record(&r->ttft, f->ttft_us);
     histogram_record(&r->duration, f->total_us);
     for (unsigned i = 0; i < f->policy_count; i++) stats_add(&policy_of(t, f->policies[i])->by_code[code], 1);
@@ -132,6 +143,10 @@ void telemetry_merge(struct telemetry *to, const struct telemetry *from) {
         stats_add(&r->nano_usd, stats_get(&f->nano_usd));
         stats_add(&r->retries, stats_get(&f->retries));
         stats_add(&r->fallbacks, stats_get(&f->fallbacks));
+        for (unsigned k = 0; k < TELEMETRY_CACHE; k++) stats_add(&r->by_cache[k], stats_get(&f->by_cache[k]));
+        stats_add(&r->spared_in, stats_get(&f->spared_in));
+        stats_add(&r->spared_out, stats_get(&f->spared_out));
+        stats_add(&r->spared_nano_usd, stats_get(&f->spared_nano_usd));
         histogram_merge(&r->ttft, &f->ttft);
         histogram_merge(&r->duration, &f->duration);
     }
@@ -206,6 +221,11 @@ static void write_sums(const struct telemetry *t, unsigned rows, struct buf *out
           offsetof(struct telemetry_row, retries) },
         { "perilune_fallbacks_total", "", "Calls of a request to another upstream than the one before.",
           offsetof(struct telemetry_row, fallbacks) },
+        { "perilune_cache_saved_tokens_total", ",type=\"input\"", "Tokens that a cache, or a shared answer, kept from "
+          "being paid for.", offsetof(struct telemetry_row, spared_in) },
+        { "perilune_cache_saved_tokens_total", ",type=\"output\"", NULL, offsetof(struct telemetry_row, spared_out) },
+        { "perilune_cache_saved_usd_total", "", "What these tokens would have cost.",
+          offsetof(struct telemetry_row, spared_nano_usd) },
     };
     for (size_t k = 0; k < sizeof(families) / sizeof(*families); k++) {
         if (families[k].help) head(out, families[k].name, "counter", families[k].help);
@@ -215,9 +235,22 @@ static void write_sums(const struct telemetry *t, unsigned rows, struct buf *out
             if (v == 0) continue;
             buf_printf(out, "%s{", families[k].name);
             labels(out, &t->rows[i]);
-            bool is_money = families[k].at == offsetof(struct telemetry_row, nano_usd);
+            bool is_money = strstr(families[k].name, "_usd_") != NULL;
             if (is_money) buf_printf(out, "} %.9f\n", (double)v / 1e9);
             else buf_printf(out, "%s} %llu\n", families[k].more, (ull)v);
+        }
+    }
+}
+
+static void write_cache(const struct telemetry *t, unsigned rows, struct buf *out) {
+    head(out, "perilune_cache_requests_total", "counter", "Requests that asked a cache, by what it did.");
+    for (unsigned i = 0; i < rows; i++) {
+        for (unsigned k = 0; k < TELEMETRY_CACHE; k++) {
+            uint64_t v = stats_get(&t->rows[i].by_cache[k]);
+            if (v == 0) continue;
+            buf_puts(out, "perilune_cache_requests_total{");
+            labels(out, &t->rows[i]);
+            buf_printf(out, ",result=\"%s\"} %llu\n", cache_names[k], (ull)v);
         }
     }
 }
@@ -258,6 +291,7 @@ static void write_policies(const struct telemetry *t, struct buf *out) {
 void telemetry_write(const struct telemetry *t, struct buf *out) {
     unsigned rows = count_of(&t->row_count);
     write_errors(t, rows, out);
+    write_cache(t, rows, out);
     write_requests(t, rows, out);
     write_sums(t, rows, out);
     write_histograms(t, rows, offsetof(struct telemetry_row, duration), "perilune_request_duration_seconds",

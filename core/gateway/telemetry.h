@@ -10,6 +10,7 @@
 #define TELEMETRY_ROWS     96 /* of a worker; the last is "other" */
 #define TELEMETRY_CODES    40
 #define TELEMETRY_POLICIES 48
+#define TELEMETRY_CACHE    5  /* ORDER: cache_names in telemetry.c */
 
 /* All that is known of a request when it ends.  Borrowed for a call. */
 struct request_facts {
@@ -25,7 +26,10 @@ struct request_facts {
     int                status;
     const char        *code;          /* of the failure, "" when there was none */
     unsigned           tries, retries, fallbacks; /* calls; of these again to the same, and to another upstream */
-    struct usage       usage;
+    struct usage       usage;         /* that was paid for, */
+    struct usage       spared;        /* and that a cache had: not paid for */
+    double             spared_usd;
+    const char        *cache;         /* "hit", "miss" ...; "" or NULL: no cache was asked */
     uint64_t           counted;       /* prompt tokens as counted here, of an answer without usage */
     double             usd;
     uint64_t           ttft_us, total_us, policy_us; /* 0: none */
@@ -35,6 +39,7 @@ struct telemetry_row {
     uint64_t         hash;
     char             route[96], upstream[64], model[64];
     stats_counter    by_code[TELEMETRY_CODES];
+    stats_counter    by_cache[TELEMETRY_CACHE], spared_in, spared_out, spared_nano_usd;
     stats_counter    tokens_in, tokens_out, tokens_cached, nano_usd, retries, fallbacks;
     struct histogram ttft, duration;
 };

@@ -16,6 +16,7 @@
 
 #include "gateway/exchange.h"
 #include "gateway/http_exchange.h"
+#include "gateway/refresh.h"
 #include "upstream/call.h"
 
 /* -- Generations ------------------------------------------------------------------------ */
@@ -46,14 +47,14 @@ void generation_free(struct generation *gen) {
 }
 
 int generation_new(struct generation **out, struct worker *w, struct bundle *b, struct loop *loading_loop,
-                   struct shared *shared, struct buf *json, char *err, size_t errlen) {
+                   struct stores *stores, struct buf *json, char *err, size_t errlen) {
     /* Until the configuration is read, nobody knows the limits: none are needed. */
     static const struct state_limits none;
     *out = NULL;
     struct generation *gen = mem_zalloc(sizeof(*gen));
     snprintf(err, errlen, "out of memory");
     if (gen == NULL) return PERILUNE_ERR_NOMEM;
-    int rc = state_new(&gen->state, loading_loop, w ? w->log : NULL, shared, &none, err, errlen);
+    int rc = state_new(&gen->state, loading_loop, w ? w->log : NULL, stores, &none, err, errlen);
     if (rc == 0) {
         gen->state->closed = generation_closed;
         gen->state->closed_ud = gen;
@@ -71,6 +72,9 @@ int generation_bind(struct generation *gen, struct worker *w, struct config *c) 
     for (unsigned i = 0; i < c->target_count; i++) call_pool_init(&gen->pools[i], &w->client, &c->targets[i]);
     struct state *s = gen->state;
     s->services.loop = w->loop;
+    s->services.mail = &w->mail;
+    s->services.ask_again = refresh_begin;
+    s->services.ask_again_ud = w;
     s->services.pools = gen->pools;
     s->services.pool_count = c->target_count;
     s->limits = c->lua;
@@ -124,6 +128,7 @@ void worker_describe(struct worker *w, struct buf *out) {
 
 static void close_parts(struct worker *w) {
     http_server_close(&w->server); /* busy requests hear `gone`, their calls stop */
+    refresh_end_all(w);
     loop_flush(w->loop);
     call_drop_released(&w->client);
     if (w->gen != NULL) state_put(w->gen->state);

@@ -52,6 +52,7 @@ struct worker {
     struct calibration *calibration;  /* of all workers; borrowed. NULL: nothing is learned */
     struct metrics     metrics;
     struct list        exchanges;
+    unsigned           refreshes;   /* of these, for caches: refresh.c */
     uint64_t           penance_until_ms; /* until then policies that failed late wait with their answers */
     pthread_t          thread;
     bool               threaded, stopping;
@@ -65,7 +66,7 @@ void worker_close(struct worker *w);
 /* Runs the bundle in a new state, on any thread; json gets the configuration. w
  * may be NULL: only to see whether it can be loaded. */
 int  generation_new(struct generation **out, struct worker *w, struct bundle *b, struct loop *loading_loop,
-                    struct shared *shared, struct buf *json, char *err, size_t errlen);
+                    struct stores *stores, struct buf *json, char *err, size_t errlen);
 /* Makes it ready for its worker, still before anybody else knows it. */
 int  generation_bind(struct generation *gen, struct worker *w, struct config *c);
 void generation_free(struct generation *gen); /* never installed */

@@ -13,12 +13,13 @@ const struct dialect openai_chat = {
     .reader = answer_new, .pieces = openai_pieces, .calls = openai_calls,
     .write_common = openai_write_common, .write_piece = openai_write_piece, .write_whole = openai_completion_as_chunks,
     .write_error = failure_write_json,
+    .write_usage = openai_write_usage, .traits = openai_traits,
 };
 
 const struct dialect openai_embeddings = {
     .name = "openai embeddings", .path = SLICE("/embeddings"),
     .parse = chat_read_embedding, .needs_edit = chat_needs_edit, .edit = chat_edit, .choices = chat_choices,
-    .reader = answer_new, .write_error = failure_write_json,
+    .reader = answer_new, .write_error = failure_write_json, .traits = openai_traits,
 };
 
 const struct dialect *dialect_find(struct slice path) {

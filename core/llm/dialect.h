@@ -13,6 +13,14 @@ struct chat;
 struct chat_asked;
 struct rope;
 struct source;
+struct usage;
+
+/* What an event, or a whole answer, is besides text. */
+enum {
+    TRAIT_TOOLS = 1,    /* it calls a tool */
+    TRAIT_FILTERED = 2, /* what was said was cut by a filter of the upstream's */
+    TRAIT_USAGE = 4     /* it has a member for usage */
+};
 
 /* What an event says of a call of a tool.  Nodes; JSON_NONE, or no string: it does not say that. */
 struct dialect_call {
@@ -48,6 +56,10 @@ struct dialect {
     /* The data of an event with nothing but text as the piece p, whose name is `name`; no line ends. */
     void         (*write_piece)(struct buf *out, struct slice common, const struct piece *p, struct slice name,
                                 struct slice text);
+    /* The data of an event that says nothing but usage; no line ends.  NULL: there are no such events. */
+    void         (*write_usage)(struct buf *out, struct slice common, const struct usage *u);
+    /* What the data of an event, or a whole answer, are besides text: TRAIT_ bits. */
+    unsigned     (*traits)(struct slice data);
     /* The events of a whole answer, for a stream that has begun, but for the end mark.  False, with
      * nothing written: doc is no whole answer. */
     bool         (*write_whole)(struct buf *out, const struct json_doc *doc, bool keep_usage);

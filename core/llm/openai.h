@@ -33,10 +33,12 @@ bool openai_is_finished(const struct json_doc *doc, uint32_t choice);
 /* Of the row openai_chat (openai_calls.c). */
 void openai_calls(const struct json_doc *doc, void (*each)(void *ud, const struct dialect_call *c), void *ud);
 
-/* Of the row openai_chat (openai_pieces.c). */
+/* Of the row openai_chat (openai_pieces.c, openai_traits.c). */
 void openai_pieces(const struct json_doc *doc, struct piece_list *l);
 void openai_write_common(struct buf *out, const struct json_doc *doc);
 void openai_write_piece(struct buf *out, struct slice common, const struct piece *p, struct slice name,
                         struct slice text);
+void openai_write_usage(struct buf *out, struct slice common, const struct usage *u);
+unsigned openai_traits(struct slice data);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "llm/answer.h"
 #include "llm/dialect.h"
+#include "request/coalesce.h"
 #include "request/form.h"
 #include "tokens/calibration.h"
 
@@ -239,7 +240,7 @@ static struct source *make_call(const struct outgoing *o, struct blob *body, boo
     struct call_options opt = { .pool = o->pool, .method = r->method, .path = path_of(r, &tmp),
                                 .body = body, .optional = *optional, .stream = stream,
                                 .headers = fields, .header_count = fields_of(o, fields),
-                                .timeouts = o->pool->target->timeouts, .deadline_ms = r->deadline_ms };
+                                .timeouts = o->pool->target->timeouts, .deadline_ms = o->shared ? 0 : r->deadline_ms };
     if (stream) opt.timeouts.first_token_ms = least(opt.timeouts.first_token_ms, o->timeout_ms);
     else opt.timeouts.total_ms = least(opt.timeouts.total_ms, o->timeout_ms);
     if (!stream) opt.timeouts.first_token_ms = 0; /* nothing comes before the whole does */
@@ -257,8 +258,7 @@ static bool asks_usage(const struct services *v, const struct target *t) {
            atomic_load_explicit(&t->health->refused_until_ms, memory_order_relaxed) <= loop_now(v->loop);
 }
 
-/* The call behind its reader, if its answer is one that we read. */
-static struct source *make_source(const struct services *v, const struct outgoing *o, bool stream, bool keep_usage) {
+struct source *outgoing_source(const struct services *v, const struct outgoing *o, bool stream, bool keep_usage) {
     struct call_optional optional = { .len = 0 };
     struct blob *bytes = bytes_of(o, stream && asks_usage(v, o->pool->target), &optional);
     bool has_bytes = o->body != NULL || o->request->raw != NULL;
@@ -286,6 +286,18 @@ static void note_call(struct request *r, const struct target *t) {
     r->tries++;
 }
 
+/* A call of its own, or a share of one that answers the same question. */
+static struct source *source_for(struct services *v, const struct outgoing *o, struct response *r, bool stream,
+                                 bool keep_usage) {
+    if (!coalesce_suits(v, o)) return outgoing_source(v, o, stream, keep_usage);
+    bool joined;
+    struct source *s = coalesce(v, o, stream, keep_usage, &joined);
+    if (!joined) return s;
+    r->cache = RESPONSE_COALESCED;
+    headers_put(&r->headers, SLICE("x-cache"), SLICE("coalesced"));
+    return s;
+}
+
 struct response *outgoing_start(struct services *v, const struct outgoing *o) {
     const struct body *b = o->body;
     bool chat = b != NULL && b->dialect == &openai_chat;
@@ -302,7 +314,7 @@ struct response *outgoing_start(struct services *v, const struct outgoing *o) {
     }
     struct response *r = response_new(&ro);
     outgoing_model_deinit(&model);
-    struct source *source = r ? make_source(v, o, stream, keep_usage) : NULL;
+    struct source *source = r ? source_for(v, o, r, stream, keep_usage) : NULL;
     if (source == NULL) {
         response_put(r);
         return NULL;

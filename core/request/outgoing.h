@@ -25,6 +25,7 @@ void outgoing_model_deinit(struct outgoing_model *m);
 struct outgoing {
     struct call_pool      *pool;
     struct request *request;
+    bool                    shared; /* others get the answer, too: it has no deadline but the upstream's own */
     struct body           *body;   /* what a policy made of it; NULL: request->raw or none */
     uint64_t               timeout_ms; /* to the first event, or the whole answer; 0: the target's */
     /* NULL, or called when the call is made, and when it is gone: for who counts calls. */
@@ -32,6 +33,8 @@ struct outgoing {
     void                  *ud;
 };
 
+/* The source of the answer: the call, behind its reader if its answer is one that we read.  NULL: no memory. */
+struct source *outgoing_source(const struct services *v, const struct outgoing *o, bool stream, bool keep_usage);
 /* Starts the call. A share of the response, or NULL when there is no memory. */
 struct response *outgoing_start(struct services *v, const struct outgoing *o);
 

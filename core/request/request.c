@@ -36,6 +36,11 @@ void request_end(struct request *r) {
     r->raw = NULL;
 }
 
+struct request *request_ref(struct request *r) {
+    r->refs++;
+    return r;
+}
+
 void request_put(struct request *r) {
     if (r == NULL || --r->refs > 0) return;
     if (r->user_ops != NULL) r->user_ops->release(r);

@@ -50,10 +50,13 @@ struct request {
     int           cleanup_ref; /* functions of req:finally(), see bridge/cleanup.c; 0: none */
     struct budget *cleanup_budget; /* their time; NULL: none */
     bool          kept;       /* request_keep() was called */
+    bool          coalesces;  /* its calls may share an answer with those of others */
+    bool          refreshes;  /* it is asked for the sake of a cache: nobody waits, and nothing stored will do */
 };
 
 /* One share. NULL when there is no memory. */
 struct request *request_new(void);
+struct request *request_ref(struct request *r);
 void request_put(struct request *r); /* NULL is fine */
 /* It is answered, or nobody waits for the answer: calls that were made for it stop, what
  * policies hold of it is empty from now on, its bytes go.  The caller has a share. */

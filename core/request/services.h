@@ -5,12 +5,14 @@
 #ifndef PERILUNE_REQUEST_SERVICES_H
 #define PERILUNE_REQUEST_SERVICES_H
 
+#include "store/stores.h"
 #include "sys/loop.h"
 #include "tokens/models.h"
 #include "tokens/tokens.h"
 #include "upstream/call.h"
 
 struct calibration;
+struct request;
 
 struct services {
     struct loop        *loop;
@@ -20,6 +22,11 @@ struct services {
     struct tokens      *tokens;     /* the counter; the worker's, unless owns_tokens */
     bool                owns_tokens;
     struct calibration *calibration; /* NULL in the checker */
+    struct stores      *stores;     /* of the process */
+    struct mailbox     *mail;       /* of this thread; NULL: there is no other */
+    /* Asks the same once more for nobody, so that caches hear of the answer; NULL: nobody can. */
+    void              (*ask_again)(struct services *v, struct request *r);
+    void               *ask_again_ud;
     size_t              high_water; /* bytes of an answer that are held for a consumer that is not there yet */
 };
 

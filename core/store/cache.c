@@ -13,10 +13,13 @@
  * second time goes soon (most prompts are asked once), and what is popular stays without being
  * moved.  tests/bench/eviction.c compares it with LRU and S3-FIFO on generated traces.
  *
+ * What is too old goes when somebody asks for it, or when something is stored: each time a few
+ * entries of the shard are looked at, one after the other, round and round.  So no timer wakes a
+ * process that has nothing to do.
+ *
  * Invalidation by tag is a note, not a search: the note says which tag and when, and an entry that
- * has the tag and is older is not given out.  cache_sweep(), which goes through one shard after
- * the other, frees such entries, and those that are too old; when it has been through all of them
- * the note is not needed any more.  Tags are kept as 32 bits of a keyed hash: two tags that meet
+ * has the tag and is older is not given out.  With NOTES of them cache_sweep() goes through all
+ * shards, and none is needed any more.  Tags are kept as 32 bits of a keyed hash: two tags that meet
  * invalidate each other, which costs an answer and is never wrong.
  *
  * Invariants: an entry in a shard is in its hashtable and in its order, and the shard has one share
@@ -30,13 +33,15 @@
 
 #define SHARDS    16
 #define OVERHEAD  (sizeof(struct cache_entry) + 32) /* of an entry, with the allocator's part and its slot */
-#define NOTES     4096 /* invalidated tags that are remembered; with more of them all shards are swept at once */
+#define NOTES     256 /* invalidated tags that are remembered */
+#define STEP      4   /* entries that are looked at with each that is stored */
 
 struct shard {
     pthread_mutex_t  lock;
     struct hashtable entries;
     struct list      order;  /* newest first */
-    struct list     *hand;   /* where eviction goes on; NULL: at the oldest */
+    struct list     *hand;   /* where eviction goes on, */
+    struct list     *broom;  /* and the look for what is too old; NULL: at the oldest */
     size_t           bytes;
     struct cache_stats stats;
 };
@@ -44,19 +49,15 @@ struct shard {
 struct note {
     uint32_t tag;
     uint64_t at_ms;
-    uint64_t round; /* of cache_sweep(), in which it was made */
 };
 
 struct cache {
-    struct hash_long_key key;
-    struct hash_key      tag_key;
+    struct cache_secret  secret;
     atomic_size_t        limit;
     struct shard         shards[SHARDS];
     pthread_mutex_t      notes_lock;
-    struct note         *notes;
+    struct note          notes[NOTES]; /* NOTES_LOCK */
     atomic_uint          note_count;
-    unsigned             note_cap;
-    uint64_t             swept; /* shards, since the beginning; NOTES_LOCK */
 };
 
 /* -- Entries ------------------------------------------------------------------------- */
@@ -64,6 +65,7 @@ struct cache {
 static const uint32_t *tags_of(const struct cache_entry *e) { return (const uint32_t *)(const void *)e->bytes; }
 static size_t meta_at(const struct cache_entry *e) { return e->tag_count * sizeof(uint32_t); }
 
+struct slice cache_entry_tags(const struct cache_entry *e) { return slice_of(e->bytes, meta_at(e)); }
 struct slice cache_entry_meta(const struct cache_entry *e) { return slice_of(e->bytes + meta_at(e), e->meta_len); }
 struct slice cache_entry_data(const struct cache_entry *e) {
     return slice_of(e->bytes + meta_at(e) + e->meta_len, e->data_len);
@@ -83,27 +85,34 @@ void cache_entry_put(struct cache_entry *e) {
     mem_free(e);
 }
 
-static uint32_t tag_hash(const struct cache *c, struct slice tag) { return (uint32_t)hash64(&c->tag_key, tag); }
-
 static uint32_t at_most(uint64_t ms) { return ms < CACHE_MAX_MS ? (uint32_t)ms : CACHE_MAX_MS; }
 
-static struct cache_entry *entry_new(const struct cache *c, const struct cache_item *item, uint64_t now) {
-    size_t tags = item->tag_count * sizeof(uint32_t);
-    struct cache_entry *e = mem_alloc(sizeof(*e) + tags + item->meta.len + item->data.len);
+/* Since it was stored, so that 32 bits are enough. */
+bool cache_entry_claim(struct cache_entry *e, uint64_t now, uint32_t for_ms) {
+    uint32_t age = at_most(cache_age(e, now)), was = atomic_load_explicit(&e->claimed, memory_order_relaxed);
+    if (was != 0 && age - was < for_ms) return false;
+    return atomic_compare_exchange_strong(&e->claimed, &was, age ? age : 1);
+}
+
+static uint32_t tag_hash(const struct cache *c, struct slice tag) { return (uint32_t)hash64(&c->secret.tags, tag); }
+
+static struct cache_entry *entry_new(const struct cache_item *item, const uint32_t *tags, unsigned tag_count,
+                                     int64_t stored_ms) {
+    size_t tag_bytes = tag_count * sizeof(uint32_t);
+    struct cache_entry *e = mem_alloc(sizeof(*e) + tag_bytes + item->meta.len + item->data.len);
     if (e == NULL) return NULL;
-    *e = (struct cache_entry){ .stored_ms = now, .fresh_ms = at_most(item->fresh_ms), .keep_ms = at_most(item->keep_ms),
+    *e = (struct cache_entry){ .stored_ms = stored_ms,
+                               .fresh_ms = at_most(item->fresh_ms), .keep_ms = at_most(item->keep_ms),
                                .data_len = (uint32_t)item->data.len, .meta_len = (uint16_t)item->meta.len,
-                               .tag_count = (uint8_t)item->tag_count, .link = { .hash = item->key.high },
+                               .tag_count = (uint8_t)tag_count, .link = { .hash = item->key.high },
                                .low = item->key.low };
     atomic_init(&e->refs, 1);
     atomic_init(&e->hits, 0);
+    atomic_init(&e->claimed, 0);
     list_init(&e->order);
-    for (unsigned i = 0; i < item->tag_count; i++) {
-        uint32_t tag = tag_hash(c, item->tags[i]);
-        memcpy(e->bytes + i * sizeof(tag), &tag, sizeof(tag));
-    }
-    if (item->meta.len > 0) memcpy(e->bytes + tags, item->meta.ptr, item->meta.len);
-    if (item->data.len > 0) memcpy(e->bytes + tags + item->meta.len, item->data.ptr, item->data.len);
+    if (tag_bytes > 0) memcpy(e->bytes, tags, tag_bytes);
+    if (item->meta.len > 0) memcpy(e->bytes + tag_bytes, item->meta.ptr, item->meta.len);
+    if (item->data.len > 0) memcpy(e->bytes + tag_bytes + item->meta.len, item->data.ptr, item->data.len);
     return e;
 }
 
@@ -112,8 +121,8 @@ static struct cache_entry *entry_new(const struct cache *c, const struct cache_i
 struct cache *cache_new(size_t limit) {
     struct cache *c = mem_zalloc(sizeof(*c));
     if (c == NULL) return NULL;
-    hash_long_key_random(&c->key);
-    hash_key_random(&c->tag_key);
+    hash_long_key_random(&c->secret.keys);
+    hash_key_random(&c->secret.tags);
     atomic_init(&c->limit, limit);
     atomic_init(&c->note_count, 0);
     pthread_mutex_init(&c->notes_lock, NULL);
@@ -132,11 +141,10 @@ void cache_free(struct cache *c) {
         pthread_mutex_destroy(&c->shards[i].lock);
     }
     pthread_mutex_destroy(&c->notes_lock);
-    mem_free(c->notes);
     mem_free(c);
 }
 
-struct hash128 cache_key(const struct cache *c, struct slice text) { return hash_long(&c->key, text, 0); }
+struct hash128 cache_key(const struct cache *c, struct slice text) { return hash_long(&c->secret.keys, text, 0); }
 
 /* -- Notes ------------------------------------------------------------------------------ */
 
@@ -154,35 +162,33 @@ static bool is_invalid(struct cache *c, const struct cache_entry *e) {
     pthread_mutex_lock(&c->notes_lock);
     for (unsigned i = 0; i < e->tag_count && !invalid; i++) {
         const struct note *n = note_find(c, tags_of(e)[i]);
-        invalid = n != NULL && e->stored_ms <= n->at_ms;
+        invalid = n != NULL && e->stored_ms <= (int64_t)n->at_ms;
     }
     pthread_mutex_unlock(&c->notes_lock);
     return invalid;
 }
 
-/* Those that every shard was swept for since they were made are dropped. */
-static void notes_prune(struct cache *c) {
-    unsigned kept = 0, n = atomic_load_explicit(&c->note_count, memory_order_relaxed);
-    for (unsigned i = 0; i < n; i++)
-        if (c->swept - c->notes[i].round <= SHARDS) c->notes[kept++] = c->notes[i];
-    atomic_store_explicit(&c->note_count, kept, memory_order_release);
-}
-
 /* False: there is no room for one more. */
 static bool note_add(struct cache *c, uint32_t tag, uint64_t now) {
+    pthread_mutex_lock(&c->notes_lock);
     struct note *n = note_find(c, tag);
     unsigned count = atomic_load_explicit(&c->note_count, memory_order_relaxed);
-    if (n == NULL && count == c->note_cap) {
-        unsigned cap = c->note_cap ? c->note_cap * 2 : 16;
-        struct note *more = cap <= NOTES ? mem_realloc(c->notes, cap * sizeof(*more)) : NULL;
-        if (more == NULL) return false;
-        c->notes = more;
-        c->note_cap = cap;
-    }
-    if (n == NULL) n = &c->notes[count++];
-    *n = (struct note){ tag, now, c->swept };
+    if (n == NULL && count < NOTES) n = &c->notes[count++];
+    if (n != NULL) *n = (struct note){ tag, now };
     atomic_store_explicit(&c->note_count, count, memory_order_release);
-    return true;
+    pthread_mutex_unlock(&c->notes_lock);
+    return n != NULL;
+}
+
+/* All shards were swept since `now`: those from before are not needed any more. */
+static void notes_forget(struct cache *c, uint64_t now) {
+    unsigned kept = 0;
+    pthread_mutex_lock(&c->notes_lock);
+    unsigned n = atomic_load_explicit(&c->note_count, memory_order_relaxed);
+    for (unsigned i = 0; i < n; i++)
+        if (c->notes[i].at_ms > now) c->notes[kept++] = c->notes[i];
+    atomic_store_explicit(&c->note_count, kept, memory_order_release);
+    pthread_mutex_unlock(&c->notes_lock);
 }
 
 /* -- One shard, locked --------------------------------------------------------------------- */
@@ -199,10 +205,12 @@ static struct chained **find(struct shard *sh, struct hash128 key) {
     return hashtable_find(&sh->entries, key.high, slice_of((const char *)&key.low, sizeof(key.low)), low_of);
 }
 
-/* The hand goes on with the next newer one. */
+static struct list *newer(struct shard *sh, struct list *l) { return l->prev == &sh->order ? NULL : l->prev; }
+
 static void drop_at(struct shard *sh, struct chained **at) {
     struct cache_entry *e = entry_of(*at);
-    if (sh->hand == &e->order) sh->hand = e->order.prev == &sh->order ? NULL : e->order.prev;
+    if (sh->hand == &e->order) sh->hand = newer(sh, &e->order);
+    if (sh->broom == &e->order) sh->broom = newer(sh, &e->order);
     hashtable_remove(&sh->entries, at);
     list_remove(&e->order);
     sh->bytes -= size_of(e);
@@ -280,6 +288,15 @@ struct cache_entry *cache_get(struct cache *c, struct hash128 key, uint64_t now)
     return e;
 }
 
+/* A few of the shard: what is too old makes room. */
+static void sweep_some(struct cache *c, struct shard *sh, uint64_t now) {
+    for (int i = 0; i < STEP && !list_is_empty(&sh->order); i++) {
+        struct list *at = sh->broom ? sh->broom : sh->order.prev;
+        sh->broom = newer(sh, at);
+        holds(c, sh, ordered(at), now);
+    }
+}
+
 static int try_insert(struct shard *sh, struct cache_entry *e, size_t room) {
     if (size_of(e) > room) return PERILUNE_ERR_LIMITED;
     int rc = hashtable_reserve(&sh->entries);
@@ -287,18 +304,36 @@ static int try_insert(struct shard *sh, struct cache_entry *e, size_t room) {
     return rc;
 }
 
-int cache_put(struct cache *c, const struct cache_item *item, uint64_t now) {
-    if (item->tag_count > CACHE_MAX_TAGS || item->meta.len > CACHE_MAX_META || item->data.len >= UINT32_MAX)
+static int put(struct cache *c, const struct cache_item *item, const uint32_t *tags, unsigned tag_count,
+               int64_t stored_ms, uint64_t now) {
+    if (tag_count > CACHE_MAX_TAGS || item->meta.len > CACHE_MAX_META || item->data.len >= UINT32_MAX)
         return PERILUNE_ERR_LIMITED;
     bool fits = OVERHEAD + item->meta.len + item->data.len <= room_of(c); /* else it is not even copied */
-    struct cache_entry *e = fits ? entry_new(c, item, now) : NULL;
+    struct cache_entry *e = fits ? entry_new(item, tags, tag_count, stored_ms) : NULL;
     struct shard *sh = shard_lock(c, item->key);
+    sweep_some(c, sh, now);
     int rc = e ? try_insert(sh, e, room_of(c)) : fits ? PERILUNE_ERR_NOMEM : PERILUNE_ERR_LIMITED;
     if (rc != 0) sh->stats.refused++;
     pthread_mutex_unlock(&sh->lock);
     if (rc != 0) cache_entry_put(e);
     return rc;
 }
+
+int cache_put(struct cache *c, const struct cache_item *item, uint64_t now) {
+    uint32_t tags[CACHE_MAX_TAGS];
+    for (unsigned i = 0; i < item->tag_count && i < CACHE_MAX_TAGS; i++) tags[i] = tag_hash(c, item->tags[i]);
+    return put(c, item, tags, item->tag_count, (int64_t)now, now);
+}
+
+int cache_restore(struct cache *c, const struct cache_item *item, const uint32_t *tags, unsigned tag_count,
+                  uint64_t now, uint64_t age_ms) {
+    if (age_ms >= item->fresh_ms + item->keep_ms) return PERILUNE_ERR_LIMITED; /* too old by now */
+    return put(c, item, tags, tag_count, (int64_t)now - (int64_t)age_ms, now);
+}
+
+void   cache_secret(const struct cache *c, struct cache_secret *out) { *out = c->secret; }
+void   cache_set_secret(struct cache *c, const struct cache_secret *s) { c->secret = *s; }
+size_t cache_room(const struct cache *c) { return room_of(c); }
 
 bool cache_delete(struct cache *c, struct hash128 key) {
     struct shard *sh = shard_lock(c, key);
@@ -308,50 +343,39 @@ bool cache_delete(struct cache *c, struct hash128 key) {
     return at != NULL;
 }
 
-static void sweep(struct cache *c, struct shard *sh, uint64_t now) {
-    pthread_mutex_lock(&sh->lock);
-    for (struct list *l = sh->order.next, *next; l != &sh->order; l = next) {
-        next = l->next;
-        holds(c, sh, ordered(l), now);
-    }
-    pthread_mutex_unlock(&sh->lock);
-}
-
 void cache_sweep(struct cache *c, uint64_t now) {
-    pthread_mutex_lock(&c->notes_lock);
-    struct shard *sh = &c->shards[c->swept % SHARDS];
-    pthread_mutex_unlock(&c->notes_lock);
-    sweep(c, sh, now);
-    pthread_mutex_lock(&c->notes_lock);
-    c->swept++;
-    notes_prune(c);
-    pthread_mutex_unlock(&c->notes_lock);
-}
-
-/* With more tags than can be noted, or no memory for a note, the shards are searched at once. */
-static void invalidate_now(struct cache *c, uint32_t tag, uint64_t now) {
     for (int i = 0; i < SHARDS; i++) {
         struct shard *sh = &c->shards[i];
         pthread_mutex_lock(&sh->lock);
         for (struct list *l = sh->order.next, *next; l != &sh->order; l = next) {
-            struct cache_entry *e = ordered(l);
-            bool has = false;
             next = l->next;
-            for (unsigned t = 0; t < e->tag_count; t++) has |= tags_of(e)[t] == tag;
-            if (!has || e->stored_ms > now) continue;
-            drop(sh, e);
-            sh->stats.invalidated++;
+            holds(c, sh, ordered(l), now);
         }
         pthread_mutex_unlock(&sh->lock);
     }
+    notes_forget(c, now);
 }
 
 void cache_invalidate(struct cache *c, struct slice tag, uint64_t now) {
     uint32_t hash = tag_hash(c, tag);
-    pthread_mutex_lock(&c->notes_lock);
-    bool noted = note_add(c, hash, now);
-    pthread_mutex_unlock(&c->notes_lock);
-    if (!noted) invalidate_now(c, hash, now);
+    while (!note_add(c, hash, now)) cache_sweep(c, now);
+}
+
+void cache_tag_of_name(struct slice name, struct buf *out) {
+    buf_puts(out, "name:");
+    buf_slice(out, name);
+}
+
+void cache_tag_of_tenant(struct slice tenant, struct buf *out) {
+    buf_puts(out, "tenant:");
+    buf_slice(out, tenant);
+}
+
+void cache_tag_of_policy(struct slice name, struct slice tag, struct buf *out) {
+    buf_puts(out, "tag:");
+    buf_slice(out, name);
+    buf_putc(out, ':');
+    buf_slice(out, tag);
 }
 
 void cache_clear(struct cache *c) {

@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "base/buf.h"
 #include "base/hash.h"
 #include "base/list.h"
 #include "store/hashtable.h"
@@ -19,7 +20,7 @@ struct cache;
 struct cache_entry {
     atomic_uint    refs;
     atomic_uint    hits;
-    uint64_t       stored_ms;
+    int64_t        stored_ms;         /* may be before the clock began: it came from a file */
     uint32_t       fresh_ms, keep_ms; /* for how long it is fresh, and kept behind that */
     uint32_t       data_len;
     uint16_t       meta_len;
@@ -28,6 +29,7 @@ struct cache_entry {
     struct list    order;             /* the shard's */
     struct chained link;              /* the shard's; its hash is the upper half of the key */
     uint64_t       low;               /* the lower half */
+    atomic_uint    claimed;           /* see cache_entry_claim() */
     char           bytes[];           /* tags, meta, data */
 };
 
@@ -67,9 +69,12 @@ int  cache_put(struct cache *c, const struct cache_item *item, uint64_t now);
 bool cache_delete(struct cache *c, struct hash128 key);
 /* What has this tag and was stored up to now is not given out any more. */
 void cache_invalidate(struct cache *c, struct slice tag, uint64_t now);
+/* Tags of entries that policies keep: of the cache's name and of the tenant, which all have, and of a policy. */
+void cache_tag_of_name(struct slice name, struct buf *out);
+void cache_tag_of_tenant(struct slice tenant, struct buf *out);
+void cache_tag_of_policy(struct slice name, struct slice tag, struct buf *out);
 void cache_clear(struct cache *c);
-/* Frees what is too old or was invalidated in one shard; the next call looks at the next one.
- * Somebody calls it now and then. */
+/* Frees all that is too old or was invalidated; by itself the cache does so little by little. */
 void cache_sweep(struct cache *c, uint64_t now);
 
 void cache_count(struct cache *c, struct cache_stats *out);
@@ -77,14 +82,36 @@ void cache_count(struct cache *c, struct cache_stats *out);
  * does not call the cache. */
 void cache_each(struct cache *c, bool (*see)(struct cache_entry *e, void *ud), void *ud);
 
+/* -- For snapshots ------------------------------------------------------------------------ */
+
+/* What keys and tags depend on. */
+struct cache_secret {
+    struct hash_long_key keys;
+    struct hash_key      tags;
+};
+void   cache_secret(const struct cache *c, struct cache_secret *out);
+/* Before anybody else uses the cache. */
+void   cache_set_secret(struct cache *c, const struct cache_secret *s);
+/* Bytes that an entry can have at most. */
+size_t cache_room(const struct cache *c);
+/* As cache_put(), of an entry that is so old already; its tags are hashes. */
+int    cache_restore(struct cache *c, const struct cache_item *item, const uint32_t *tags, unsigned tag_count,
+                     uint64_t now, uint64_t age_ms);
+
+/* -- Entries ------------------------------------------------------------------------------- */
+
 struct cache_entry *cache_entry_ref(struct cache_entry *e);
 void                cache_entry_put(struct cache_entry *e); /* NULL is fine */
 struct hash128      cache_entry_key(const struct cache_entry *e);
+struct slice        cache_entry_tags(const struct cache_entry *e); /* hashes */
 struct slice        cache_entry_meta(const struct cache_entry *e);
 struct slice        cache_entry_data(const struct cache_entry *e);
+/* True for one caller in so many milliseconds: who will bring a newer one. */
+bool                cache_entry_claim(struct cache_entry *e, uint64_t now, uint32_t for_ms);
 /* Milliseconds since it was stored. */
 static inline uint64_t cache_age(const struct cache_entry *e, uint64_t now) {
-    return now > e->stored_ms ? now - e->stored_ms : 0;
+    int64_t age = (int64_t)now - e->stored_ms;
+    return age > 0 ? (uint64_t)age : 0; /* the clock of another thread may be a little ahead */
 }
 static inline bool cache_is_fresh(const struct cache_entry *e, uint64_t now) { return cache_age(e, now) < e->fresh_ms; }
 

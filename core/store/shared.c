@@ -17,7 +17,6 @@
 #include "store/hashtable.h"
 
 #define SHARDS 16
-#define MEMO_BYTES (16u << 20) /* conversations and tools of some thousand clients */
 
 struct entry {
     struct chained   link;
@@ -38,18 +37,12 @@ struct shard {
 struct shared {
     struct hash_key key;
     size_t          shard_limit;
-    struct memo    *memo;
     struct shard    shards[SHARDS];
 };
 
 struct shared *shared_new(size_t limit_bytes) {
     struct shared *s = mem_zalloc(sizeof(*s));
     if (s == NULL) return NULL;
-    s->memo = memo_new(MEMO_BYTES);
-    if (s->memo == NULL) {
-        mem_free(s);
-        return NULL;
-    }
     hash_key_random(&s->key);
     s->shard_limit = limit_bytes / SHARDS;
     for (int i = 0; i < SHARDS; i++) pthread_mutex_init(&s->shards[i].lock, NULL);
@@ -75,11 +68,8 @@ void shared_free(struct shared *s) {
         hashtable_deinit(&sh->entries);
         pthread_mutex_destroy(&sh->lock);
     }
-    memo_free(s->memo);
     mem_free(s);
 }
-
-struct memo *shared_memo(struct shared *s) { return s->memo; }
 
 /* -- One shard, locked ------------------------------------------------------------- */
 

@@ -6,7 +6,6 @@
 #include <stdint.h>
 
 #include "base/buf.h"
-#include "store/memo.h"
 
 struct shared;
 
@@ -20,8 +19,6 @@ struct shared_value {
 
 struct shared *shared_new(size_t limit_bytes);
 void           shared_free(struct shared *s);
-/* The memory of what may be forgotten, 16 MiB besides: it has the same owner. */
-struct memo   *shared_memo(struct shared *s);
 
 /* Each name is a table of its own.  Times in milliseconds of any one clock; ttl 0:
  * for ever. */

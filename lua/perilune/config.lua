@@ -592,6 +592,7 @@ local file_schema = {
   limits = section(limits_schema),
   compress = compress,
   cors = { walk = walk_cors },
+  cache = section { max_bytes = size(64 * 2 ^ 20, 0), snapshot = file },
   trusted = { type = "boolean", default = false },
   log = section {
     access = { type = "boolean", default = true },

@@ -46,6 +46,7 @@ M.url_decode = core.url_decode
 M.env = core.env
 M.log = core.log
 M.shared = core.shared
+M.coalesce = core.coalesce
 M.template = require "perilune.template".new
 
 function M.date(seconds, form) return core.date(seconds or core.now(), form) end
@@ -95,7 +96,7 @@ local function missing(name)
     error(("perilune.%s is not available in this build"):format(name), 2)
   end
 end
-M.cache = missing "cache"
+function M.cache(name, opts) return require("perilune.cache").new(name, opts) end
 M.limit = missing "limit"
 
 -- -- several at once -----------------------------------------------------------

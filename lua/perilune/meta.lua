@@ -459,6 +459,84 @@ function Shared:incr(key, by, start, ttl) end
 ---@param key string
 function Shared:delete(key) end
 
+-- -- caches -----------------------------------------------------------------------------
+
+---@class perilune.CacheOptions
+---@field ttl? number             seconds for which an entry is fresh, default 300
+---@field stale? number           seconds behind that in which wrap() gives it at once, and asks again behind the
+---                               client's back, default 0
+---@field stale_if_error? number  seconds behind ttl in which wrap() gives it when `next` fails with a status of
+---                               500 or more, or 429; default 0
+---@field negative? number        seconds for which wrap() keeps an error about the question (400, 404, 413, 422),
+---                               default 0: not at all
+---@field shared? boolean         one memory for all tenants, default false
+---@field vary? string[]          headers of the client that an answer depends on, 16 at most
+---@field tool_calls? boolean     keep answers that call tools, default false
+---@field max_entry? integer|string  bytes; what is longer is not kept, default 1 MiB
+---@field max_temperature? number requests that ask for a higher temperature go past the cache
+---@field honor? string[]         of a client's Cache-Control: "no-cache", "no-store", "max-age"; default all
+---@field pace? number            seconds between two events of a stream that is given again, default 0
+
+---@class perilune.CacheStats
+---@field entries integer
+---@field bytes integer        that they take
+---@field limit integer        that they may take
+---@field hits integer         look-ups that found something, since the process started
+---@field misses integer
+---@field stored integer
+---@field refused integer      too large, or there was no memory
+---@field evicted integer      made room for others
+---@field expired integer
+---@field invalidated integer
+
+---@class perilune.WrapOptions
+---@field salt? string   what the answer depends on besides
+---@field tags? string[] for invalidate(), 14 at most
+
+---@class perilune.SetOptions
+---@field ttl? number    seconds
+---@field tags? string[] for invalidate(), 14 at most
+
+--- Answers (wrap) and values (get, set) that are kept.
+---@class perilune.Cache
+local Cache = {}
+
+--- The answer that is kept for this request, or that of next(req), which is kept when it ends well.  The
+--- response has the header x-cache, and age when it is an old one.
+---@async
+---@param req perilune.Request
+---@param next perilune.Next
+---@param opts? perilune.WrapOptions
+---@return perilune.Response?
+---@return perilune.Error? err
+function Cache:wrap(req, next, opts) end
+
+--- A value that set() has kept, and its age in seconds; nil when there is none.
+---@param key string  4096 bytes at most
+---@return any value
+---@return number? age
+function Cache:get(key) end
+
+--- Keeps a value: a string as it is, anything else as JSON.  nil deletes.
+---@param key string
+---@param value any
+---@param ttl? number|perilune.SetOptions  seconds, default: the cache's own
+---@param opts? perilune.SetOptions
+---@return boolean kept  false: it is larger than max_entry or than a shard (a sixteenth of cache.max_bytes)
+function Cache:set(key, value, ttl, opts) end
+
+---@param key string
+---@return boolean was_there
+function Cache:delete(key) end
+
+--- Nothing of this cache with this tag that was stored up to now is given any more; without a tag, nothing at all.
+---@param tag? string
+function Cache:invalidate(tag) end
+
+--- Of all caches of the process together.
+---@return perilune.CacheStats
+function Cache:stats() end
+
 -- -- the module ---------------------------------------------------------------------------
 
 ---@class perilune
@@ -670,10 +748,16 @@ function perilune.log(level, text, fields) end
 ---@return perilune.Template
 function perilune.template(text) end
 
---- Not in this build: throws.
----@param name string
----@param opts? table
+--- A cache of all workers, which survives reloads (and restarts, with `cache.snapshot`).  Caches of the same
+--- name share their entries; options are those of who asks.
+---@param name string  1 to 64 bytes
+---@param opts? perilune.CacheOptions
+---@return perilune.Cache
 function perilune.cache(name, opts) end
+
+--- From here on calls of this request share an answer with calls of others that ask the same at the same time.
+---@param req perilune.Request
+function perilune.coalesce(req) end
 
 --- Not in this build: throws.
 ---@param name string

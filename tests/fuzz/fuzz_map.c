@@ -201,7 +201,7 @@ static const char SETUP[] =
 static struct {
     bool          open;
     struct loop   loop;
-    struct shared *shared;
+    struct stores *stores;
     struct state *state;
     int           setup; /* reference */
 } world;
@@ -219,7 +219,7 @@ static void world_close(void) {
     state_put(world.state);
     loop_flush(&world.loop);
     loop_deinit(&world.loop);
-    shared_free(world.shared);
+    stores_free(world.stores);
 }
 
 static void world_open(void) {
@@ -227,9 +227,9 @@ static void world_open(void) {
     char err[512] = "";
     if (world.open) return;
     ORACLE(loop_init(&world.loop) == 0);
-    world.shared = shared_new(1 << 20);
-    ORACLE(world.shared != NULL);
-    ORACLE(state_new(&world.state, &world.loop, NULL, world.shared, &limits, err, sizeof(err)) == 0);
+    world.stores = stores_new();
+    ORACLE(world.stores != NULL);
+    ORACLE(state_new(&world.state, &world.loop, NULL, world.stores, &limits, err, sizeof(err)) == 0);
     world.state->time.until_us = 0;
     ORACLE(state_call(world.state, load_setup, NULL, err, sizeof(err)) == 0);
     world.open = true;

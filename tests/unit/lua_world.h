@@ -27,7 +27,7 @@ struct world {
     struct target          target;
     struct target_health   health;
     struct call_pool       pool;
-    struct shared         *shared;
+    struct stores         *stores;
     struct bundle         *bundle;
     struct state          *state;
     struct request *request;
@@ -87,10 +87,10 @@ static void world_open(struct world *w, const char *code) {
                                  .max_answer = 1 << 20, .timeouts = { .connect_ms = 5000, .total_ms = 5000 },
                                  .health = &w->health };
     call_pool_init(&w->pool, &w->client, &w->target);
-    w->shared = shared_new(1 << 20);
+    w->stores = stores_new();
     w->bundle = bundle_new("nowhere/perilune.lua", true);
-    CHECK(w->shared != NULL && w->bundle != NULL);
-    int rc = state_new(&w->state, &w->loop, NULL, w->shared, &limits, err, sizeof(err));
+    CHECK(w->stores != NULL && w->bundle != NULL);
+    int rc = state_new(&w->state, &w->loop, NULL, w->stores, &limits, err, sizeof(err));
     if (rc != 0) FAIL("%s", err);
     w->state->time.until_us = 0;
     w->state->services.pools = &w->pool;
@@ -174,7 +174,7 @@ static void world_close(struct world *w) {
     loop_deinit(&w->loop);
     client_deinit(&w->client);
     bundle_free(w->bundle);
-    shared_free(w->shared);
+    stores_free(w->stores);
 }
 
 #endif

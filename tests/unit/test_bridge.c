@@ -56,7 +56,7 @@ static const char BODY[] = "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"
 
 struct world {
     struct loop           loop;
-    struct shared        *shared;
+    struct stores        *stores;
     struct state         *state;
     struct bundle        *bundle;
     struct policy_chain  *chains;
@@ -99,10 +99,10 @@ static int load(struct world *w, const char *path) {
     unsigned count;
     buf_init(&json, 0);
     w->loop.is_virtual = true;
-    w->shared = shared_new(1 << 20);
-    int rc = w->shared ? bundle_open(&w->bundle, path, false, err, sizeof(err)) : PERILUNE_ERR_NOMEM;
+    w->stores = stores_new();
+    int rc = w->stores ? bundle_open(&w->bundle, path, false, err, sizeof(err)) : PERILUNE_ERR_NOMEM;
     before_state = mem_fail_count();
-    if (rc == 0) rc = state_new(&w->state, &w->loop, NULL, w->shared, &limits, err, sizeof(err));
+    if (rc == 0) rc = state_new(&w->state, &w->loop, NULL, w->stores, &limits, err, sizeof(err));
     if (rc == 0) rc = policy_load(w->state, w->bundle, &json, &w->chains, &count, err, sizeof(err));
     buf_deinit(&json);
     return rc;
@@ -147,7 +147,7 @@ static bool live(const char *path, bool cancel) {
     state_put(w.state);
     mem_free(w.chains);
     bundle_free(w.bundle);
-    shared_free(w.shared);
+    stores_free(w.stores);
     loop_deinit(&w.loop);
     return ok;
 }

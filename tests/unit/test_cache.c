@@ -125,7 +125,7 @@ TEST(a_tag_invalidates_what_was_stored_before) {
     CHECK(knows(c, "b", 30, "two"));
     CHECK_INT(put(c, "a", SLICE("three"), 30, 1000, 0), 0);
     CHECK(knows(c, "a", 30, "three"));
-    for (int i = 0; i < 40; i++) cache_sweep(c, 40); /* the note is forgotten; what is newer stays */
+    cache_sweep(c, 40); /* the note is forgotten; what is newer stays */
     CHECK(knows(c, "a", 40, "three"));
     cache_free(c);
 }
@@ -139,12 +139,29 @@ TEST(sweeping_frees_what_nobody_asks_for) {
         CHECK_INT(put(c, name, SLICE("x"), 0, i % 2 ? 10 : 1000, 0), 0);
     }
     cache_invalidate(c, SLICE("no such tag"), 5);
-    for (int i = 0; i < 16; i++) cache_sweep(c, 10);
+    cache_sweep(c, 10);
     CHECK_INT(stats_of(c).entries, 100);
     cache_invalidate(c, SLICE("all"), 20);
-    for (int i = 0; i < 16; i++) cache_sweep(c, 20);
+    cache_sweep(c, 20);
     CHECK_INT(stats_of(c).entries, 0);
     CHECK_INT(stats_of(c).bytes, 0);
+    cache_free(c);
+}
+
+TEST(storing_frees_what_is_too_old) {
+    struct cache *c = cache_new(1 << 20);
+    char name[32];
+    CHECK(c != NULL);
+    for (int i = 0; i < 400; i++) {
+        snprintf(name, sizeof(name), "%d", i);
+        CHECK_INT(put(c, name, SLICE("x"), 0, 10, 0), 0);
+    }
+    CHECK_INT(stats_of(c).entries, 400);
+    for (int i = 0; i < 400; i++) {
+        snprintf(name, sizeof(name), "new %d", i);
+        CHECK_INT(put(c, name, SLICE("x"), 100, 10, 0), 0);
+    }
+    CHECK_INT(stats_of(c).entries, 400);
     cache_free(c);
 }
 

@@ -1,0 +1,485 @@
+/* l_cache.c -- perilune.cache(name, opts): what policies see of the cache.
+ *
+ *     cache:wrap(req, next)    lua/perilune/cache.lua, with the three steps below
+ *     core.cache_lookup        is there an answer for this request?
+ *     core.cache_record        keep what `next` answered
+ *     core.cache_get, cache_set ...  a policy's own values
+ *
+ * The object holds its options, checked by cache.lua, so that a look-up passes nothing but the request.
+ * Entries are common to all workers, survive reloads, and are told apart by the cache's name. */
+#include <math.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "bridge/lib.h"
+#include "bridge/request.h"
+#include "bridge/response.h"
+#include "bridge/value.h"
+#include "flow/headers.h"
+#include "request/cache_control.h"
+#include "request/cached.h"
+#include "request/fingerprint.h"
+
+#define CACHE_TYPE "perilune.cache"
+#define MAX_VARY   16
+#define MAX_TAGS   (CACHE_MAX_TAGS - 2)
+#define MAX_NAME   64         /* bytes */
+#define MAX_KEY    4096       /* bytes of a policy's own key */
+#define MAX_BODY   (1u << 20) /* bytes of a question: what is longer is asked once, and costs more to compare */
+#define KEY_BYTES  sizeof(struct hash128)
+#define CLAIM_MS   30000      /* a refresh that takes longer may be tried by another request */
+
+/* The userdata of a cache: strings stand in `text`. */
+struct lua_cache {
+    uint64_t     ttl_ms, stale_ms, error_ms, negative_ms, pace_ms;
+    size_t       max_entry;
+    double       max_temperature; /* of a request that says one */
+    bool         shared, tool_calls, limits_temperature;
+    unsigned     honor; /* CACHE_CONTROL_ bits */
+    struct slice name, vary[MAX_VARY];
+    unsigned     vary_count;
+    char         text[];
+};
+
+static struct lua_cache *to_cache(lua_State *L, int i) { return luaL_checkudata(L, i, CACHE_TYPE); }
+static struct cache *cache_of(lua_State *L) { return state_of(L)->stores->cache; }
+static uint64_t now_of(lua_State *L) { return loop_now(state_of(L)->loop); }
+
+/* -- Making -------------------------------------------------------------------------------- */
+
+static uint64_t field_ms(lua_State *L, const char *key) {
+    lua_getfield(L, 2, key);
+    double s = lua_tonumber(L, -1);
+    lua_pop(L, 1);
+    return s > 0 ? (uint64_t)ceil(s * 1000) : 0;
+}
+
+static double field_number(lua_State *L, const char *key, double otherwise) {
+    lua_getfield(L, 2, key);
+    double v = lua_isnumber(L, -1) ? lua_tonumber(L, -1) : otherwise;
+    lua_pop(L, 1);
+    return v;
+}
+
+static bool field_bool(lua_State *L, const char *key) { return value_field_bool(L, 2, key, false); }
+
+static struct slice add_text(char **at, const char *s, size_t len) {
+    struct slice out = slice_of(*at, len);
+    memcpy(*at, s, len);
+    *at += len;
+    return out;
+}
+
+/* Bytes of the strings of the list at the top. */
+static size_t list_bytes(lua_State *L, unsigned *count) {
+    size_t bytes = 0, len;
+    *count = 0;
+    if (!lua_istable(L, -1)) return 0;
+    for (int i = 1; *count < MAX_VARY; i++, ++*count) {
+        lua_rawgeti(L, -1, i);
+        bool more = lua_type(L, -1) == LUA_TSTRING;
+        if (more) lua_tolstring(L, -1, &len);
+        lua_pop(L, 1);
+        if (!more) break;
+        bytes += len;
+    }
+    return bytes;
+}
+
+/* core.cache_new(name, options): options as cache.lua has checked them. */
+int l_cache_new(lua_State *L) {
+    size_t name_len, len;
+    const char *name = luaL_checklstring(L, 1, &name_len);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    luaL_argcheck(L, name_len > 0 && name_len <= MAX_NAME, 1, "a name has 1 to 64 bytes");
+    lua_settop(L, 2);
+    lua_getfield(L, 2, "vary");
+    unsigned count;
+    size_t bytes = name_len + list_bytes(L, &count);
+    struct lua_cache *c = lua_newuserdata(L, sizeof(*c) + bytes);
+    char *at = c->text;
+    *c = (struct lua_cache){ .ttl_ms = field_ms(L, "ttl"), .stale_ms = field_ms(L, "stale"),
+                             .error_ms = field_ms(L, "stale_if_error"), .negative_ms = field_ms(L, "negative"),
+                             .pace_ms = field_ms(L, "pace"), .max_entry = (size_t)field_number(L, "max_entry", 1 << 20),
+                             .shared = field_bool(L, "shared"), .tool_calls = field_bool(L, "tool_calls"),
+                             .max_temperature = field_number(L, "max_temperature", -1),
+                             .honor = (unsigned)field_number(L, "honor_bits", 0) };
+    c->limits_temperature = c->max_temperature >= 0;
+    c->name = add_text(&at, name, name_len);
+    for (c->vary_count = 0; c->vary_count < count; c->vary_count++) {
+        lua_rawgeti(L, 3, (int)c->vary_count + 1);
+        const char *s = lua_tolstring(L, -1, &len);
+        c->vary[c->vary_count] = add_text(&at, s, len);
+        lua_pop(L, 1);
+    }
+    luaL_getmetatable(L, CACHE_TYPE);
+    lua_setmetatable(L, -2);
+    return 1;
+}
+
+/* -- Keys ------------------------------------------------------------------------------------ */
+
+static void push_key(lua_State *L, struct hash128 key) { lua_pushlstring(L, (const char *)&key, KEY_BYTES); }
+
+static struct hash128 check_key(lua_State *L, int i) {
+    size_t len;
+    const char *s = luaL_checklstring(L, i, &len);
+    struct hash128 key;
+    luaL_argcheck(L, len == KEY_BYTES, i, "no key of core.cache_lookup()");
+    memcpy(&key, s, KEY_BYTES);
+    return key;
+}
+
+/* Of a request.  The upstream is part of it where it is known by now; else all are, so that a change of
+ * them is seen.  False: `text` has failed. */
+static bool key_of_request(struct state *s, const struct lua_cache *c, const struct request *r,
+                           const struct body *body, struct slice salt, struct buf *text, struct hash128 *key) {
+    struct failure ignored;
+    failure_init(&ignored);
+    struct call_pool *pool = outgoing_choose(&s->services, r, body, &ignored);
+    failure_deinit(&ignored);
+    struct fingerprint_ask ask = { .request = r, .body = body, .target = pool ? pool->target : NULL, .scope = c->name,
+                                   .shared = c->shared, .vary = c->vary, .vary_count = c->vary_count, .salt = salt };
+    fingerprint_write(&ask, text);
+    for (unsigned i = 0; pool == NULL && i < s->services.pool_count; i++) {
+        ask.target = s->services.pools[i].target;
+        fingerprint_write_target(&ask, text);
+    }
+    if (buf_failed(text)) return false;
+    *key = cache_key(s->stores->cache, buf_get(text));
+    return true;
+}
+
+/* -- Looking up --------------------------------------------------------------------------------- */
+
+static int bypass(lua_State *L, const char *why) {
+    lua_pushliteral(L, "bypass");
+    lua_pushstring(L, why);
+    return 2;
+}
+
+/* Why this request is none for a cache, or NULL. */
+static const char *unfit(const struct lua_cache *c, const struct body *b) {
+    if (b == NULL || b->dialect == NULL) return "it is no chat and asks for no embeddings";
+    if (b->doc.text.len > MAX_BODY) return "its body is over 1 MiB";
+    uint32_t t = c->limits_temperature ? json_get(&b->doc, 0, SLICE("temperature")) : JSON_NONE;
+    if (json_is(&b->doc, t, JSON_NUMBER) && json_number(&b->doc, t) > c->max_temperature)
+        return "its temperature is over max_temperature";
+    return NULL;
+}
+
+static void put_state(struct response *r, enum response_cache how, uint64_t age_ms) {
+    char age[24];
+    r->cache = how;
+    headers_put(&r->headers, SLICE("x-cache"), slice_str(response_cache_name(how)));
+    if (how != RESPONSE_HIT && how != RESPONSE_STALE) return;
+    snprintf(age, sizeof(age), "%llu", (unsigned long long)(age_ms / 1000));
+    headers_put(&r->headers, SLICE("age"), slice_str(age));
+}
+
+/* What the state holds of the last look-up is let go, also when something raises in between. */
+static void hold_found(struct state *s, struct cache_entry *e) {
+    cache_entry_put(s->found);
+    s->found = e;
+}
+
+/* What a look-up wants to know of the request. */
+struct question {
+    struct request *req;
+    bool            stream, wants_usage, refreshes;
+    unsigned        control; /* CACHE_CONTROL_ bits that the cache honors, */
+    uint64_t        max_age_ms; /* and how old an answer may be */
+    struct hash128  key;
+};
+
+/* Reads the request at 2, with the salt at 3.  NULL, or why it is none for the cache. [0, 0, e] */
+static const char *read_question(lua_State *L, const struct lua_cache *c, struct question *q) {
+    size_t salt_len;
+    const char *salt = luaL_optlstring(L, 3, "", &salt_len);
+    q->req = request_check(L, 2);
+    struct body *body = request_body(L, 2);
+    const char *why = unfit(c, body);
+    struct buf *text = &state_of(L)->encode; /* lib_output(), which may have been used for the body */
+    bool keyed = false;
+    if (why == NULL) {
+        buf_clear(text);
+        q->stream = body->chat.stream;
+        q->wants_usage = q->req->body && q->req->body->chat.wants_usage;
+        keyed = key_of_request(state_of(L), c, q->req, body, slice_of(salt, salt_len), text, &q->key);
+    }
+    body_put(body);
+    if (why == NULL && !keyed) luaL_error(L, "not enough memory");
+    q->refreshes = q->req->refreshes;
+    q->control = cache_control_read(q->req, &q->max_age_ms) & c->honor;
+    return why;
+}
+
+/* The entry that the state holds, as a response. [0, +1, e] */
+static void push_hit(lua_State *L, const struct lua_cache *c, const struct question *q, const struct cached *facts,
+                     enum response_cache how) {
+    struct state *s = state_of(L);
+    char upstream[64];
+    slice_copy(upstream, sizeof(upstream), facts->upstream);
+    struct response *r = response_make(L, &(struct response_options){
+        .loop = s->loop, .upstream = upstream, .dialect = facts->dialect, .among = &q->req->responses,
+        .limit = s->limits.max_answer, .high_water = s->limits.high_water, .model = facts->model });
+    struct source *source = hit_new(cache_entry_ref(s->found), facts, &(struct hit_options){
+        .loop = s->loop, .stream = q->stream, .wants_usage = q->wants_usage, .pace_ms = c->pace_ms });
+    if (source == NULL) luaL_error(L, "not enough memory");
+    put_state(r, how, cache_age(s->found, loop_now(s->loop)));
+    response_start(r, source);
+}
+
+/* Is e young enough for the client? */
+static bool suits(const struct question *q, const struct cache_entry *e, uint64_t now) {
+    return !(q->control & CACHE_CONTROL_MAX_AGE) || cache_age(e, now) <= q->max_age_ms;
+}
+
+/* core.cache_lookup(cache, req, salt) -> "hit", res | "stale", res, key, refresh | "failure", json
+ * | "miss", key, old | "bypass", why, key.  refresh: nobody else is at it; old: there is one to fall back on
+ * (core.cache_stale); key: it may be recorded under it. */
+int l_cache_lookup(lua_State *L) {
+    struct lua_cache *c = to_cache(L, 1);
+    struct state *s = state_of(L);
+    struct question q = { .control = 0 };
+    lua_settop(L, 3);
+    const char *why = read_question(L, c, &q);
+    if (why == NULL && (q.control & CACHE_CONTROL_NO_STORE)) why = "the client says no-store";
+    if (why != NULL) return bypass(L, why);
+    if (q.control & CACHE_CONTROL_NO_CACHE) {
+        bypass(L, "the client says no-cache");
+        push_key(L, q.key);
+        return 3;
+    }
+    uint64_t now = now_of(L);
+    struct cached facts;
+    hold_found(s, q.refreshes ? NULL : cache_get(s->stores->cache, q.key, now));
+    bool good = s->found != NULL && cached_read(s->found, &facts) && suits(&q, s->found, now);
+    bool fresh = good && cache_is_fresh(s->found, now);
+    if (fresh && facts.kind == CACHED_FAILURE) {
+        lua_pushliteral(L, "failure");
+        lua_pushlstring(L, cache_entry_data(s->found).ptr, cache_entry_data(s->found).len);
+        return 2;
+    }
+    if (fresh) {
+        lua_pushliteral(L, "hit");
+        push_hit(L, c, &q, &facts, RESPONSE_HIT);
+        return 2;
+    }
+    if (good && facts.kind != CACHED_FAILURE && cache_age(s->found, now) < c->ttl_ms + c->stale_ms) {
+        lua_pushliteral(L, "stale");
+        push_hit(L, c, &q, &facts, RESPONSE_STALE);
+        push_key(L, q.key);
+        lua_pushboolean(L, cache_entry_claim(s->found, now, CLAIM_MS));
+        return 4;
+    }
+    lua_pushliteral(L, "miss");
+    push_key(L, q.key);
+    lua_pushboolean(L, good && facts.kind != CACHED_FAILURE && c->error_ms > 0);
+    return 3;
+}
+
+/* core.cache_stale(cache, req, key) -> res | nil: an answer that is too old, when there is no other */
+int l_cache_stale(lua_State *L) {
+    struct lua_cache *c = to_cache(L, 1);
+    struct state *s = state_of(L);
+    struct request *req = request_check(L, 2);
+    struct question q = { .req = req, .key = check_key(L, 3) };
+    struct body *body = request_body(L, 2);
+    q.stream = body && body->chat.stream;
+    q.wants_usage = req->body && req->body->chat.wants_usage;
+    body_put(body);
+    uint64_t now = now_of(L);
+    struct cached facts;
+    hold_found(s, cache_get(s->stores->cache, q.key, now));
+    if (s->found == NULL || !cached_read(s->found, &facts) || facts.kind > CACHED_WHOLE ||
+        cache_age(s->found, now) >= c->ttl_ms + c->error_ms)
+        return 0;
+    push_hit(L, c, &q, &facts, RESPONSE_STALE);
+    return 1;
+}
+
+/* -- Keeping --------------------------------------------------------------------------------------- */
+
+static uint64_t keep_ms(const struct lua_cache *c) { return c->stale_ms > c->error_ms ? c->stale_ms : c->error_ms; }
+
+/* The strings of the list at index i, which keeps them. [0, 0, e] */
+static unsigned read_tags(lua_State *L, int i, struct slice *tags) {
+    unsigned n = 0;
+    if (lua_isnoneornil(L, i)) return 0;
+    luaL_checktype(L, i, LUA_TTABLE);
+    for (; n < MAX_TAGS; n++) {
+        lua_rawgeti(L, i, (int)n + 1);
+        bool is_string = lua_type(L, -1) == LUA_TSTRING, over = lua_isnil(L, -1);
+        if (is_string) tags[n].ptr = lua_tolstring(L, -1, &tags[n].len);
+        lua_pop(L, 1);
+        if (over) return n;
+        if (!is_string) luaL_error(L, "cache: a tag must be a string");
+    }
+    lua_rawgeti(L, i, (int)n + 1);
+    if (!lua_isnil(L, -1)) luaL_error(L, "cache: an entry has at most %d tags", MAX_TAGS);
+    lua_pop(L, 1);
+    return n;
+}
+
+/* core.cache_record(cache, req, res, key | nil, tags, bypassed) -> res: says x-cache: miss, or bypass; what is
+ * returned in place of res keeps the answer, if there is a key */
+int l_cache_record(lua_State *L) {
+    struct lua_cache *c = to_cache(L, 1);
+    struct request *req = request_check(L, 2);
+    struct response *r = response_test(L, 3);
+    lua_settop(L, 6);
+    lua_pushvalue(L, 3);
+    if (r == NULL) return 1; /* a policy returned something else, or its answer is over */
+    bool keeps = !lua_isnil(L, 4);
+    if (headers_find(buf_get(&r->headers), SLICE("x-cache")).ptr == NULL && r->cache == RESPONSE_UNCACHED)
+        put_state(r, lua_toboolean(L, 6) ? RESPONSE_BYPASS : RESPONSE_MISS, 0);
+    if (!keeps || !recorder_suits(r)) return 1;
+    struct recorder_options opt = { .cache = cache_of(L), .loop = state_of(L)->loop, .key = check_key(L, 4),
+                                    .name = c->name, .tenant = slice_str(c->shared ? "" : req->tenant),
+                                    .fresh_ms = c->ttl_ms, .keep_ms = keep_ms(c), .limit = c->max_entry,
+                                    .keep_tools = c->tool_calls };
+    opt.tag_count = read_tags(L, 5, opt.tags);
+    struct response *outer = response_make_outer(L, r, &req->responses);
+    outer->cache = r->cache;
+    struct source *source = recorder_new(r, &opt);
+    if (source == NULL) return luaL_error(L, "not enough memory");
+    response_start(outer, source);
+    return 1;
+}
+
+static int store(lua_State *L, const struct lua_cache *c, enum cached_kind kind, struct hash128 key,
+                 struct slice tenant, struct slice data, uint64_t ttl_ms, int tags_at) {
+    struct slice tags[CACHE_MAX_TAGS];
+    struct recorder_options opt = { .cache = cache_of(L), .loop = state_of(L)->loop, .key = key, .name = c->name,
+                                    .tenant = tenant, .fresh_ms = ttl_ms };
+    opt.tag_count = read_tags(L, tags_at, tags);
+    memcpy(opt.tags, tags, opt.tag_count * sizeof(*tags));
+    return cached_store(&opt, &(struct cached){ .kind = kind, .usage_at = CACHED_NO_USAGE }, data);
+}
+
+/* core.cache_keep_failure(cache, req, key, json) */
+int l_cache_keep_failure(lua_State *L) {
+    struct lua_cache *c = to_cache(L, 1);
+    struct request *req = request_check(L, 2);
+    struct hash128 key = check_key(L, 3);
+    struct slice json;
+    json.ptr = luaL_checklstring(L, 4, &json.len);
+    if (c->negative_ms == 0 || json.len > c->max_entry) return 0;
+    store(L, c, CACHED_FAILURE, key, slice_str(c->shared ? "" : req->tenant), json, c->negative_ms, 5);
+    return 0;
+}
+
+/* -- A policy's own values ------------------------------------------------------------------------------ */
+
+/* Of the string at 2: no request can have the same, because it begins otherwise. [0, 0, e] */
+static struct hash128 key_of_value(lua_State *L, const struct lua_cache *c) {
+    size_t len;
+    const char *key = luaL_checklstring(L, 2, &len);
+    luaL_argcheck(L, len <= MAX_KEY, 2, "a key has at most 4096 bytes");
+    struct buf *text = lib_output(L);
+    buf_put(text, "value\0", 6);
+    buf_slice(text, c->name);
+    buf_putc(text, '\0');
+    buf_put(text, key, len);
+    lib_check_buf(L, text);
+    return cache_key(cache_of(L), buf_get(text));
+}
+
+/* core.cache_get(cache, key) -> string | nil, age in seconds */
+int l_cache_get(lua_State *L) {
+    struct lua_cache *c = to_cache(L, 1);
+    struct state *s = state_of(L);
+    struct hash128 key = key_of_value(L, c);
+    uint64_t now = now_of(L);
+    hold_found(s, cache_get(s->stores->cache, key, now));
+    struct cached facts;
+    if (s->found == NULL || !cached_read(s->found, &facts) || facts.kind != CACHED_VALUE) return 0;
+    struct slice data = cache_entry_data(s->found);
+    lua_pushlstring(L, data.ptr, data.len);
+    lua_pushnumber(L, (lua_Number)cache_age(s->found, now) / 1000);
+    return 2;
+}
+
+/* core.cache_set(cache, key, string, seconds | nil, tags) -> whether it is kept */
+int l_cache_set(lua_State *L) {
+    struct lua_cache *c = to_cache(L, 1);
+    struct slice data;
+    struct hash128 key = key_of_value(L, c);
+    data.ptr = luaL_checklstring(L, 3, &data.len);
+    double seconds = luaL_optnumber(L, 4, (lua_Number)c->ttl_ms / 1000);
+    luaL_argcheck(L, seconds > 0 && seconds < 1e9, 4, "a time to live is a number of seconds above 0");
+    bool fits = data.len <= c->max_entry;
+    int rc = fits ? store(L, c, CACHED_VALUE, key, SLICE(""), data, (uint64_t)ceil(seconds * 1000), 5) : -1;
+    lua_pushboolean(L, rc == 0);
+    return 1;
+}
+
+/* core.cache_delete(cache, key) -> was it there? */
+int l_cache_delete(lua_State *L) {
+    struct hash128 key = key_of_value(L, to_cache(L, 1));
+    lua_pushboolean(L, cache_delete(cache_of(L), key));
+    return 1;
+}
+
+/* core.cache_invalidate(cache, tag | nil): entries of this cache with the tag, or all of this cache */
+int l_cache_invalidate(lua_State *L) {
+    struct lua_cache *c = to_cache(L, 1);
+    struct slice tag;
+    tag.ptr = luaL_optlstring(L, 2, NULL, &tag.len);
+    struct buf *text = lib_output(L);
+    if (tag.ptr == NULL) cache_tag_of_name(c->name, text);
+    else cache_tag_of_policy(c->name, tag, text);
+    lib_check_buf(L, text);
+    cache_invalidate(cache_of(L), buf_get(text), now_of(L));
+    return 0;
+}
+
+static void push_count(lua_State *L, const char *name, uint64_t n) {
+    lua_pushnumber(L, (lua_Number)n);
+    lua_setfield(L, -2, name);
+}
+
+/* core.coalesce(req): its calls may share an answer from now on */
+int l_coalesce(lua_State *L) {
+    request_check(L, 1)->coalesces = true;
+    return 0;
+}
+
+/* core.cache_refresh(req): asks the same once more, for nobody, so that the cache gets a newer answer */
+int l_cache_refresh(lua_State *L) {
+    struct services *v = &state_of(L)->services;
+    struct request *r = request_check(L, 1);
+    if (v->ask_again != NULL) v->ask_again(v, r);
+    return 0;
+}
+
+/* core.cache_stats() -> table, of all caches together */
+int l_cache_stats(lua_State *L) {
+    struct cache_stats n;
+    cache_count(cache_of(L), &n);
+    lua_createtable(L, 0, 10);
+    push_count(L, "entries", n.entries);
+    push_count(L, "bytes", n.bytes);
+    push_count(L, "limit", n.limit);
+    push_count(L, "hits", n.hits);
+    push_count(L, "misses", n.misses);
+    push_count(L, "stored", n.stored);
+    push_count(L, "refused", n.refused);
+    push_count(L, "evicted", n.evicted);
+    push_count(L, "expired", n.expired);
+    push_count(L, "invalidated", n.invalidated);
+    return 1;
+}
+
+/* core.cache_methods: the table that cache.lua puts the methods into. [0, 0, e] */
+void cache_open(lua_State *L, int core) {
+    luaL_newmetatable(L, CACHE_TYPE);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, core, "cache_methods");
+    lua_setfield(L, -2, "__index");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    lua_pop(L, 1);
+}

@@ -1,0 +1,21 @@
+/* cache_keeper.h -- the owner's care of the cache: size, old entries, a file. See cache_keeper.c. */
+#ifndef PERILUNE_GATEWAY_CACHE_KEEPER_H
+#define PERILUNE_GATEWAY_CACHE_KEEPER_H
+
+#include "sys/loop.h"
+
+struct perilune;
+
+struct cache_keeper {
+    struct timer  timer;
+    char         *path;     /* of the snapshot that was loaded, and is saved; NULL: none */
+    bool          begun;    /* a configuration took effect */
+    bool          failing;  /* the last try to save failed, and that was logged */
+};
+
+/* A configuration took effect: applies its size, reads its snapshot the first time. */
+void cache_keeper_apply(struct perilune *g);
+/* Saves the snapshot, if there is one to keep.  Workers have ended. */
+void cache_keeper_close(struct perilune *g);
+
+#endif

@@ -1,0 +1,157 @@
+/* cached.c -- what an entry says of its answer.
+ *
+ *     version, kind, flags, dialect   one byte each
+ *     usage                           numbers
+ *     cache, tenant, upstream, model  a length and the bytes
+ *
+ * Bytes of this machine: entries never leave it but in a snapshot, which another machine of the same
+ * kind may read (gateway/snapshot.c says which). */
+#include "request/cached.h"
+
+#include <string.h>
+
+#include "base/json.h"
+#include "flow/records.h"
+#include "include/perilune.h"
+
+#define VERSION 1
+
+enum { FLAG_USAGE = 1, FLAG_WITHIN = 2 };
+
+struct head {
+    uint8_t  version, kind, flags, dialect;
+    uint32_t usage_at, usage_len;
+    uint64_t prompt, completion, cached;
+};
+
+/* ORDER: their numbers are in snapshots. */
+static const struct dialect *const dialects[] = { NULL, &openai_chat, &openai_embeddings };
+#define DIALECTS (sizeof(dialects) / sizeof(*dialects))
+
+static uint8_t number_of(const struct dialect *d) {
+    for (uint8_t i = 0; i < DIALECTS; i++)
+        if (dialects[i] == d) return i;
+    return 0;
+}
+
+static void put_text(struct buf *out, struct slice s) {
+    uint8_t len = (uint8_t)(s.len < UINT8_MAX ? s.len : UINT8_MAX);
+    buf_put(out, &len, 1);
+    buf_put(out, s.ptr, len);
+}
+
+static bool take_text(struct slice *rest, struct slice *out) {
+    if (rest->len < 1 || rest->len - 1 < (uint8_t)rest->ptr[0]) return false;
+    *out = slice_of(rest->ptr + 1, (uint8_t)rest->ptr[0]);
+    *rest = slice_of(out->ptr + out->len, rest->len - 1 - out->len);
+    return true;
+}
+
+void cached_write(const struct cached *c, struct buf *out) {
+    struct head h = { .version = VERSION, .kind = (uint8_t)c->kind, .dialect = number_of(c->dialect),
+                      .flags = (uint8_t)((c->usage.known ? FLAG_USAGE : 0) | (c->usage_within ? FLAG_WITHIN : 0)),
+                      .usage_at = c->usage_at, .usage_len = c->usage_len, .prompt = c->usage.prompt,
+                      .completion = c->usage.completion, .cached = c->usage.cached };
+    buf_put(out, &h, sizeof(h));
+    put_text(out, c->cache);
+    put_text(out, c->tenant);
+    put_text(out, c->upstream);
+    put_text(out, c->model);
+}
+
+bool cached_read(const struct cache_entry *e, struct cached *c) {
+    struct slice rest = cache_entry_meta(e);
+    struct head h;
+    if (rest.len < sizeof(h)) return false;
+    memcpy(&h, rest.ptr, sizeof(h));
+    rest = slice_of(rest.ptr + sizeof(h), rest.len - sizeof(h));
+    if (h.version != VERSION || h.kind > CACHED_VALUE || h.dialect >= DIALECTS) return false;
+    *c = (struct cached){ .kind = (enum cached_kind)h.kind, .dialect = dialects[h.dialect], .usage_at = h.usage_at,
+                          .usage_len = h.usage_len, .usage_within = (h.flags & FLAG_WITHIN) != 0,
+                          .usage = { .known = (h.flags & FLAG_USAGE) != 0, .prompt = h.prompt,
+                                     .completion = h.completion, .cached = h.cached } };
+    return take_text(&rest, &c->cache) && take_text(&rest, &c->tenant) && take_text(&rest, &c->upstream) &&
+           take_text(&rest, &c->model) && (c->kind > CACHED_WHOLE || c->dialect != NULL);
+}
+
+/* Strings of one event, in the order in which they are said. */
+static void put_texts(const struct dialect *d, struct slice data, struct buf *out) {
+    struct json_doc doc = { .nodes = NULL };
+    struct json_error err;
+    struct piece_list pieces = { .items = NULL };
+    struct piece_half half = { .len = 0 };
+    if (d->pieces == NULL || json_parse(&doc, data, &err) != 0) return;
+    d->pieces(&doc, &pieces);
+    for (unsigned i = 0; i < pieces.len; i++)
+        if (pieces.items[i].node != JSON_NONE) piece_decode(&doc, pieces.items[i].node, &half, out);
+    piece_list_deinit(&pieces);
+    json_deinit(&doc);
+}
+
+void cached_text(const struct cache_entry *e, size_t most, struct buf *out) {
+    struct cached c;
+    struct slice data = cache_entry_data(e);
+    struct event ev;
+    size_t at = 0;
+    if (!cached_read(e, &c)) return;
+    if (c.kind > CACHED_WHOLE) {
+        buf_put(out, data.ptr, data.len < most ? data.len : most);
+        return;
+    }
+    while (buf_len(out) < most && records_next(data, &at, &ev))
+        put_texts(c.dialect, c.kind == CACHED_STREAM ? ev.data : ev.raw, out);
+}
+
+/* All tags, the options' own behind the name of their cache. */
+static void put_tags(const struct recorder_options *opt, struct buf *text, size_t *ends) {
+    for (unsigned i = 0; i < opt->tag_count; i++) {
+        cache_tag_of_policy(opt->name, opt->tags[i], text);
+        ends[i] = buf_len(text);
+    }
+    cache_tag_of_name(opt->name, text);
+    ends[opt->tag_count] = buf_len(text);
+    cache_tag_of_tenant(opt->tenant, text);
+    ends[opt->tag_count + 1] = buf_len(text);
+}
+
+int cached_store(const struct recorder_options *opt, const struct cached *facts, struct slice data) {
+    struct slice tags[CACHE_MAX_TAGS];
+    size_t ends[CACHE_MAX_TAGS], from = 0;
+    struct cached c = *facts;
+    struct buf meta, text;
+    c.cache = opt->name;
+    c.tenant = opt->tenant;
+    buf_init(&meta, 0);
+    buf_init(&text, 0);
+    cached_write(&c, &meta);
+    put_tags(opt, &text, ends);
+    int rc = buf_failed(&meta) || buf_failed(&text) ? PERILUNE_ERR_NOMEM : 0;
+    for (unsigned i = 0; rc == 0 && i < opt->tag_count + 2; from = ends[i++])
+        tags[i] = slice_of(buf_get(&text).ptr + from, ends[i] - from);
+    if (rc == 0)
+        rc = cache_put(opt->cache, &(struct cache_item){ .key = opt->key, .meta = buf_get(&meta), .data = data,
+                                                         .tags = tags, .tag_count = opt->tag_count + 2,
+                                                         .fresh_ms = opt->fresh_ms, .keep_ms = opt->keep_ms },
+                       loop_now(opt->loop));
+    buf_deinit(&meta);
+    buf_deinit(&text);
+    return rc;
+}
+
+static void put_member(struct buf *out, const char *name, struct slice value) {
+    buf_printf(out, ",\"%s\":", name);
+    json_write_string(out, value);
+}
+
+void cached_describe(const struct cached *c, struct buf *out) {
+    static const char *const kinds[] = { "stream", "whole", "failure", "value" };
+    buf_printf(out, "{\"kind\":\"%s\"", kinds[c->kind]);
+    put_member(out, "cache", c->cache);
+    put_member(out, "tenant", c->tenant);
+    if (c->kind > CACHED_WHOLE) return;
+    put_member(out, "upstream", c->upstream);
+    put_member(out, "model", c->model);
+    if (!c->usage.known) return;
+    buf_printf(out, ",\"prompt_tokens\":%llu,\"completion_tokens\":%llu", (unsigned long long)c->usage.prompt,
+               (unsigned long long)c->usage.completion);
+}

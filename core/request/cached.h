@@ -1,0 +1,77 @@
+/* cached.h -- an answer as a cache keeps it: recorded from a response, given again as a source.
+ * See recorder.c and hit.c.
+ *
+ * An entry's data are the records of the answer (flow/records.h): the events of a stream, end mark
+ * included, or one whole.  Its meta is what is known of the answer besides, read by cached_read(). */
+#ifndef PERILUNE_REQUEST_CACHED_H
+#define PERILUNE_REQUEST_CACHED_H
+
+#include "flow/response.h"
+#include "llm/dialect.h"
+#include "store/cache.h"
+
+enum cached_kind {
+    CACHED_STREAM, /* FRAMEs */
+    CACHED_WHOLE,  /* one BYTES */
+    CACHED_FAILURE, /* data are JSON that tells it, no records */
+    CACHED_VALUE   /* a policy's own: data are its bytes, no records */
+};
+
+/* Borrowed from the entry. */
+struct cached {
+    enum cached_kind kind;
+    const struct dialect *dialect; /* NULL: of a VALUE */
+    struct slice     cache, tenant, upstream, model; /* whose it is, and who answered */
+    struct usage     usage;
+    uint32_t         usage_at;     /* of the record that says nothing but usage, or CACHED_NO_USAGE; */
+    uint32_t         usage_len;    /* and its bytes, all told */
+    bool             usage_within; /* usage stands in other events, too: who did not ask must not see those */
+};
+#define CACHED_NO_USAGE UINT32_MAX
+
+/* False: the meta is none (it came from a file, say). */
+bool cached_read(const struct cache_entry *e, struct cached *out);
+/* Appends the meta. */
+void cached_write(const struct cached *c, struct buf *out);
+/* For people: {"kind":...,"model":...}, without a brace at the end. */
+void cached_describe(const struct cached *c, struct buf *out);
+
+/* -- Recording ------------------------------------------------------------------------- */
+
+struct recorder_options {
+    struct cache    *cache;
+    const struct loop *loop;    /* its clock */
+    struct hash128   key;
+    struct slice     name;      /* of the cache */
+    struct slice     tenant;    /* "": it belongs to all */
+    struct slice     tags[CACHE_MAX_TAGS - 2]; /* a policy's */
+    unsigned         tag_count;
+    uint64_t         fresh_ms, keep_ms;
+    size_t           limit;     /* bytes of an entry; a longer answer is not kept */
+    bool             keep_tools; /* answers that call tools are kept, too */
+};
+
+/* Can this answer be kept, when it ends well? Its form is known, it has not failed, nobody took it. */
+bool recorder_suits(const struct response *r);
+/* A source that gives what r gives, and stores it when it has ended well.  Keeps a share of r, whose
+ * consumer it is; opt is copied.  NULL: no memory, and r is as it was. */
+struct source *recorder_new(struct response *r, const struct recorder_options *opt);
+
+/* For people: the texts of all pieces of an answer, or a value's bytes, the first `most` bytes. */
+void cached_text(const struct cache_entry *e, size_t most, struct buf *out);
+/* Stores `data` with these facts and the options' key, name, tenant, tags and times.  0, or as cache_put(). */
+int cached_store(const struct recorder_options *opt, const struct cached *facts, struct slice data);
+
+/* -- Giving it again ------------------------------------------------------------------------ */
+
+struct hit_options {
+    struct loop *loop;
+    bool         stream;      /* as the client asks for it: events, or one whole; */
+    bool         wants_usage; /* and with its usage, or without */
+    uint64_t     pace_ms;     /* between two events of a stream; 0: as fast as the client reads */
+};
+
+/* Takes the share of e, of which `c` was read.  NULL: no memory. */
+struct source *hit_new(struct cache_entry *e, const struct cached *c, const struct hit_options *opt);
+
+#endif

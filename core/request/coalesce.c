@@ -1,0 +1,75 @@
+/* coalesce.c -- calls that ask the same at the same time share one answer.
+ *
+ * What is shared is the upstream's answer, before any policy has seen it: each request's own policies
+ * map it, count it, fail it.  "The same" is what fingerprint.c says, of one tenant; as a stream and as a
+ * whole, with usage and without, are different answers here, because they are shared as they come.
+ *
+ * Whoever leads makes the call, maybe later, when another who led has failed: so each keeps what it needs
+ * for a call.  The call belongs to all, and has no deadline but the upstream's own; each request still
+ * has its own.  Only chats and embeddings are shared: of other paths nobody knows whether asking twice
+ * does the same as asking once. */
+#include "request/coalesce.h"
+
+#include "request/fingerprint.h"
+
+#define MAX_BODY (1u << 20) /* bytes: a longer question is hardly asked twice at once */
+
+struct ask {
+    const struct services *v; /* as long as the request lives */
+    struct outgoing o; /* with shares of request and body */
+    void          (*over)(void *ud); /* who counts calls: a seat is one, whoever makes the call */
+    void           *over_ud;
+    bool            stream, keep_usage;
+};
+
+bool coalesce_suits(const struct services *v, const struct outgoing *o) {
+    return o->request->coalesces && v->stores != NULL && o->body != NULL && o->body->dialect != NULL &&
+           o->timeout_ms == 0 && o->body->doc.text.len <= MAX_BODY;
+}
+
+static struct source *make(void *ud) {
+    const struct ask *a = ud;
+    if (!a->o.request->live) return NULL; /* it cannot lead any more; its response is gone, too */
+    return outgoing_source(a->v, &a->o, a->stream, a->keep_usage);
+}
+
+static void drop(void *ud) {
+    struct ask *a = ud;
+    if (a->over != NULL) a->over(a->over_ud);
+    request_put(a->o.request);
+    body_put(a->o.body);
+    mem_free(a);
+}
+
+/* False: no memory. */
+static bool key_of(const struct services *v, const struct outgoing *o, bool stream, bool keep_usage,
+                   struct hash128 *key) {
+    const char form[] = { stream ? 's' : 'w', keep_usage ? 'u' : '-' };
+    struct buf text;
+    buf_init(&text, 0);
+    fingerprint_write(&(struct fingerprint_ask){ .request = o->request, .body = o->body, .target = o->pool->target,
+                                                 .scope = SLICE("flight"), .salt = slice_of(form, sizeof(form)) },
+                      &text);
+    bool ok = !buf_failed(&text);
+    if (ok) *key = cache_key(v->stores->cache, buf_get(&text));
+    buf_deinit(&text);
+    return ok;
+}
+
+struct source *coalesce(struct services *v, const struct outgoing *o, bool stream, bool keep_usage, bool *joined) {
+    struct hash128 key;
+    *joined = false;
+    struct ask *a = key_of(v, o, stream, keep_usage, &key) ? mem_zalloc(sizeof(*a)) : NULL;
+    if (a == NULL) return NULL;
+    *a = (struct ask){ .v = v, .o = *o, .over = o->over, .over_ud = o->ud, .stream = stream, .keep_usage = keep_usage };
+    a->o.shared = true;
+    a->o.made = NULL;
+    a->o.over = NULL;
+    if (o->made != NULL) o->made(o->ud);
+    request_ref(a->o.request);
+    body_ref(a->o.body);
+    return flight_join(&(struct flight_options){ .flights = v->stores->flights, .loop = v->loop, .mail = v->mail,
+                                                 .key = key, .limit = o->pool->target->max_answer,
+                                                 .high_water = v->high_water, .make = make, .drop = drop, .ud = a },
+                       joined);
+}

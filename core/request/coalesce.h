@@ -1,0 +1,12 @@
+/* coalesce.h -- calls that ask the same at the same time share one answer. See coalesce.c. */
+#ifndef PERILUNE_REQUEST_COALESCE_H
+#define PERILUNE_REQUEST_COALESCE_H
+
+#include "request/outgoing.h"
+
+/* May this call share? */
+bool coalesce_suits(const struct services *v, const struct outgoing *o);
+/* The answer to this call, which is another's when one is under way (*joined).  NULL: no memory. */
+struct source *coalesce(struct services *v, const struct outgoing *o, bool stream, bool keep_usage, bool *joined);
+
+#endif

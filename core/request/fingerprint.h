@@ -1,0 +1,24 @@
+/* fingerprint.h -- all that an answer depends on, as one text. See fingerprint.c. */
+#ifndef PERILUNE_REQUEST_FINGERPRINT_H
+#define PERILUNE_REQUEST_FINGERPRINT_H
+
+#include "request/outgoing.h"
+
+struct fingerprint_ask {
+    const struct request *request;
+    const struct body    *body;    /* as policies left it; has a dialect */
+    const struct target  *target;  /* that would be asked; NULL: not known yet */
+    struct slice          scope;   /* whose memory it is for: the name of a cache, "flight" */
+    bool                  shared;  /* for all tenants alike */
+    const struct slice   *vary;    /* names of headers that it depends on, too */
+    unsigned              vary_count;
+    struct slice          salt;    /* a policy's own */
+};
+
+/* Appends the text.  Two that are equal may get the same answer; as a stream or as a whole, with usage or
+ * without, is the same text.  On failure out has failed. */
+void fingerprint_write(const struct fingerprint_ask *ask, struct buf *out);
+/* Appends ask->target alone. */
+void fingerprint_write_target(const struct fingerprint_ask *ask, struct buf *out);
+
+#endif

@@ -1,0 +1,226 @@
+/* recorder.c -- hands an answer on, and stores it when it has ended well.
+ *
+ *     response --> its filters (map) --> [ recorder ] --> the response that outer policies see
+ *                                             |
+ *                                             +-- END --> cache
+ *
+ * It is the consumer of what policies below have answered and the source of what policies above get, so
+ * it keeps just what was answered below: a map of a policy above is done again with each hit.
+ *
+ * Only an answer whose form is known is kept (its dialect says so), which ended with END: readers of
+ * upstreams end a stream so when all its choices have ended, and with ERROR when it was cut or said an
+ * error.  So what was cut, what a policy broke off, and what its client did not wait for is never stored.
+ * Nor is an answer that was filtered on its way (a later question may pass), that calls tools (their
+ * results are not part of the question), that has another status than 200, or that is longer than an
+ * entry may be.
+ *
+ * Of a stream the usage is kept as one record of its own, made from the numbers when the client did
+ * not ask for it: who asks later gets it, who does not, does not. */
+#include "request/cached.h"
+
+#include "base/mem.h"
+#include "flow/records.h"
+#include "include/perilune.h"
+
+struct recorder {
+    struct source    source;
+    struct sink      sink;    /* of r */
+    struct sink     *to;
+    struct response *r;       /* a share */
+    struct recorder_options opt;
+    struct buf       text;    /* what slices of opt point to */
+    struct buf       records;
+    struct cached    facts;
+    struct buf       common;  /* members that each event repeats, for an event of usage */
+    bool             given_up, begun, over, in_event;
+};
+
+static void give_up(struct recorder *k) {
+    k->given_up = true;
+    buf_deinit(&k->records);
+    buf_deinit(&k->common);
+}
+
+/* -- Storing ----------------------------------------------------------------------------- */
+
+static void store(struct recorder *k) {
+    k->facts.upstream = slice_str(k->r->upstream);
+    k->facts.model = slice_str(k->r->model);
+    cached_store(&k->opt, &k->facts, buf_get(&k->records)); /* too large, no memory: it is not kept */
+}
+
+/* -- Reading along ------------------------------------------------------------------------- */
+
+static void keep(struct recorder *k, const struct event *ev) {
+    if (!records_put(&k->records, ev)) give_up(k); /* too long, or no memory */
+}
+
+/* An event that says nothing but usage, in front of the end mark. */
+static void keep_usage(struct recorder *k) {
+    const struct dialect *d = k->r->dialect;
+    struct buf frame;
+    if (!k->r->usage.known || d->write_usage == NULL || k->facts.usage_at != CACHED_NO_USAGE || k->facts.usage_within)
+        return;
+    buf_init(&frame, 0);
+    buf_puts(&frame, "data: ");
+    d->write_usage(&frame, buf_get(&k->common), &k->r->usage);
+    buf_puts(&frame, "\n\n");
+    struct slice all = buf_get(&frame);
+    if (buf_failed(&frame) || buf_failed(&k->common)) {
+        give_up(k);
+    } else {
+        size_t at = buf_len(&k->records);
+        keep(k, &(struct event){ .type = EVENT_FRAME, .raw = all, .data = slice_of(all.ptr + 6, all.len - 8) });
+        k->facts.usage_at = (uint32_t)at;
+        k->facts.usage_len = (uint32_t)(buf_len(&k->records) - at);
+    }
+    buf_deinit(&frame);
+}
+
+/* The first event tells what each repeats. */
+static void note_common(struct recorder *k, struct slice data) {
+    struct json_doc doc = { .nodes = NULL };
+    struct json_error err;
+    k->begun = true;
+    if (k->r->dialect->write_common == NULL || json_parse(&doc, data, &err) != 0) return;
+    if (json_is(&doc, 0, JSON_OBJECT)) k->r->dialect->write_common(&k->common, &doc);
+    json_deinit(&doc);
+}
+
+static void on_frame(struct recorder *k, const struct event *ev) {
+    const struct dialect *d = k->r->dialect;
+    k->facts.kind = CACHED_STREAM;
+    if (dialect_is_end(d, ev->data)) {
+        keep_usage(k);
+    } else {
+        if (!k->begun) note_common(k, ev->data);
+        unsigned traits = d->traits(ev->data);
+        if ((traits & TRAIT_FILTERED) || ((traits & TRAIT_TOOLS) && !k->opt.keep_tools)) {
+            give_up(k);
+            return;
+        }
+        if (traits & TRAIT_USAGE) k->facts.usage_within = true;
+    }
+    if (!k->given_up) keep(k, ev);
+}
+
+/* A whole comes in one piece, or in several that are one. */
+static void on_bytes(struct recorder *k, const struct event *ev) {
+    k->facts.kind = CACHED_WHOLE;
+    buf_slice(&k->common, ev->raw); /* made one record at the end */
+    if (buf_failed(&k->common)) give_up(k);
+}
+
+static void on_end(struct recorder *k) {
+    if (k->facts.kind == CACHED_WHOLE) {
+        unsigned traits = k->r->dialect->traits(buf_get(&k->common));
+        if ((traits & TRAIT_FILTERED) || ((traits & TRAIT_TOOLS) && !k->opt.keep_tools)) return;
+        keep(k, &(struct event){ .type = EVENT_BYTES, .raw = buf_get(&k->common) });
+    }
+    k->facts.usage = k->r->usage;
+    if (!k->given_up && k->r->status == 200 && k->r->own_status == 0 && buf_len(&k->records) > 0) store(k);
+    give_up(k);
+}
+
+static void observe(struct recorder *k, const struct event *ev) {
+    switch (ev->type) {
+    case EVENT_HEAD: break;
+    case EVENT_FRAME: on_frame(k, ev); break;
+    case EVENT_BYTES: on_bytes(k, ev); break;
+    case EVENT_END: on_end(k); break;
+    case EVENT_ERROR: give_up(k); break;
+    }
+}
+
+static void recorder_free(struct recorder *k) {
+    buf_deinit(&k->records);
+    buf_deinit(&k->common);
+    buf_deinit(&k->text);
+    response_put(k->r);
+    mem_free(k);
+}
+
+static enum flow on_event(struct sink *s, const struct event *ev) {
+    struct recorder *k = container_of(s, struct recorder, sink);
+    enum flow flow = FLOW_MORE;
+    bool outer = k->in_event, last = ev->type == EVENT_END || ev->type == EVENT_ERROR;
+    k->in_event = true;
+    if (!k->given_up) observe(k, ev);
+    if (!k->over) {
+        struct event out = *ev;
+        if (last && k->r->usage.known) out.usage = &k->r->usage; /* it may have come before k did */
+        flow = k->to->event(k->to, &out);
+    }
+    k->over |= last;
+    k->in_event = outer;
+    if (k->over && !outer) recorder_free(k);
+    return flow;
+}
+
+/* -- As a source --------------------------------------------------------------------------------- */
+
+/* Everything may come from inside of it. */
+static void recorder_start(struct source *s, struct sink *to) {
+    struct recorder *k = container_of(s, struct recorder, source);
+    k->to = to;
+    k->in_event = true;
+    response_deliver(k->r, &k->sink);
+    k->in_event = false;
+    if (k->over) recorder_free(k);
+}
+
+static void recorder_resume(struct source *s) {
+    struct recorder *k = container_of(s, struct recorder, source);
+    if (!k->over) response_resume(k->r);
+}
+
+static void recorder_cancel(struct source *s) {
+    struct recorder *k = container_of(s, struct recorder, source);
+    k->over = true;
+    give_up(k);
+    if (!k->in_event) recorder_free(k);
+}
+
+static const char *recorder_describe(const struct source *s, char *buf, size_t size) {
+    const struct recorder *k = container_of((struct source *)(uintptr_t)s, struct recorder, source);
+    return k->r->source ? source_describe(k->r->source, buf, size) : "";
+}
+
+/* -- Making ------------------------------------------------------------------------------------ */
+
+static struct slice keep_text(struct buf *text, struct slice s) {
+    size_t at = buf_len(text);
+    buf_slice(text, s);
+    return slice_of(buf_get(text).ptr + at, s.len);
+}
+
+/* Slices of opt become the recorder's own. */
+static bool copy_texts(struct recorder *k, const struct recorder_options *opt) {
+    size_t size = opt->name.len + opt->tenant.len;
+    for (unsigned i = 0; i < opt->tag_count; i++) size += opt->tags[i].len;
+    buf_init(&k->text, 0);
+    buf_reserve(&k->text, size + 1); /* it does not move from here on */
+    if (buf_failed(&k->text)) return false;
+    k->opt.name = keep_text(&k->text, opt->name);
+    k->opt.tenant = keep_text(&k->text, opt->tenant);
+    for (unsigned i = 0; i < opt->tag_count; i++) k->opt.tags[i] = keep_text(&k->text, opt->tags[i]);
+    return true;
+}
+
+bool recorder_suits(const struct response *r) {
+    return r->dialect != NULL && !r->failed && !r->forgotten && !response_is_taken(r);
+}
+
+struct source *recorder_new(struct response *r, const struct recorder_options *opt) {
+    static const struct source_ops ops = { recorder_start, recorder_resume, recorder_cancel, NULL, recorder_describe,
+                                           NULL };
+    struct recorder *k = mem_zalloc(sizeof(*k));
+    if (k == NULL) return NULL;
+    *k = (struct recorder){ .source = { &ops }, .sink = { on_event }, .r = response_ref(r), .opt = *opt,
+                            .facts = { .dialect = r->dialect, .usage_at = CACHED_NO_USAGE } };
+    buf_init(&k->records, opt->limit);
+    buf_init(&k->common, opt->limit);
+    if (copy_texts(k, opt)) return &k->source;
+    recorder_free(k);
+    return NULL;
+}

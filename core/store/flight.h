@@ -1,0 +1,36 @@
+/* flight.h -- one answer for all who ask for it at the same time. See flight.c. */
+#ifndef PERILUNE_STORE_FLIGHT_H
+#define PERILUNE_STORE_FLIGHT_H
+
+#include "base/hash.h"
+#include "flow/source.h"
+#include "sys/mailbox.h"
+
+/* Those under way, of all threads. */
+struct flights;
+
+/* NULL: no memory. */
+struct flights *flights_new(void);
+void            flights_free(struct flights *f); /* nobody sits in any more */
+/* Seats taken so far in a flight that was there already. */
+uint64_t        flights_joined(const struct flights *f);
+
+struct flight_options {
+    struct flights *flights;
+    struct loop    *loop;
+    struct mailbox *mail;        /* of the loop's thread; NULL: there is one thread */
+    struct hash128  key;         /* what all ask for */
+    size_t          limit;       /* bytes that a slow one may lie behind, and that a late one still gets */
+    size_t          high_water;  /* bytes that the fastest may lie behind before the source pauses */
+    /* Makes the source whose answer all get, when this one is to lead: on its thread, now or later. NULL:
+     * no memory. */
+    struct source *(*make)(void *ud);
+    void           (*drop)(void *ud); /* ud is not needed any more; once */
+    void            *ud;
+};
+
+/* A seat in the flight of this key, as a source; when there is no such flight, it will lead a new one.
+ * Takes ud, also on failure.  NULL: no memory.  *joined: there was one. */
+struct source *flight_join(const struct flight_options *opt, bool *joined);
+
+#endif

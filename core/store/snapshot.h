@@ -1,0 +1,17 @@
+/* snapshot.h -- a cache in a file, from one run of the program to the next. See snapshot.c. */
+#ifndef PERILUNE_STORE_SNAPSHOT_H
+#define PERILUNE_STORE_SNAPSHOT_H
+
+#include "store/cache.h"
+
+/* Both: now is the cache's clock, wall_ms the time of day in milliseconds.  On failure err gets a sentence.
+ * Returns the number of entries, or PERILUNE_ERR_IO, _NOMEM, or _INVAL: the file is none that this program
+ * can read. */
+
+/* Replaces the file at path, as a whole or not at all. */
+long snapshot_save(struct cache *c, const char *path, uint64_t now, uint64_t wall_ms, char *err, size_t errlen);
+/* Into an empty cache that nobody uses yet.  What is damaged ends the reading; what came before it is kept,
+ * and err says so.  No file: 0, and err is empty. */
+long snapshot_load(struct cache *c, const char *path, uint64_t now, uint64_t wall_ms, char *err, size_t errlen);
+
+#endif

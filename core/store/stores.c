@@ -1,0 +1,27 @@
+/* stores.c -- what all workers of a process remember together, and reloads leave alone.
+ *
+ * The owner of the workers makes it before them and frees it behind them; a Lua state only points to it. */
+#include "store/stores.h"
+
+#include "base/mem.h"
+
+struct stores *stores_new(void) {
+    struct stores *s = mem_zalloc(sizeof(*s));
+    if (s == NULL) return NULL;
+    s->shared = shared_new(STORES_SHARED_BYTES);
+    s->memo = memo_new(STORES_MEMO_BYTES);
+    s->cache = cache_new(STORES_CACHE_BYTES);
+    s->flights = flights_new();
+    if (s->flights != NULL && s->shared != NULL && s->memo != NULL && s->cache != NULL) return s;
+    stores_free(s);
+    return NULL;
+}
+
+void stores_free(struct stores *s) {
+    if (s == NULL) return;
+    shared_free(s->shared);
+    memo_free(s->memo);
+    cache_free(s->cache);
+    flights_free(s->flights);
+    mem_free(s);
+}

@@ -1,0 +1,25 @@
+/* stores.h -- what all workers of a process remember together, and reloads leave alone. See stores.c. */
+#ifndef PERILUNE_STORE_STORES_H
+#define PERILUNE_STORE_STORES_H
+
+#include "store/cache.h"
+#include "store/flight.h"
+#include "store/memo.h"
+#include "store/shared.h"
+
+struct stores {
+    struct shared *shared; /* perilune.shared(): refuses when it is full */
+    struct memo   *memo;   /* what policies remember to be cheaper next time: forgets when it is full */
+    struct cache  *cache;  /* answers */
+    struct flights *flights; /* answers under way */
+};
+
+#define STORES_SHARED_BYTES (16u << 20)
+#define STORES_MEMO_BYTES   (16u << 20) /* conversations and tools of some thousand clients */
+#define STORES_CACHE_BYTES  (64u << 20) /* until a configuration says (cache.max_bytes) */
+
+/* NULL: no memory. */
+struct stores *stores_new(void);
+void           stores_free(struct stores *s); /* NULL is fine */
+
+#endif

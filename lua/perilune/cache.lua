@@ -1,0 +1,128 @@
+--- cache: perilune.cache(name, opts), answers and values that can be given again.
+--
+-- C knows what a request's key is, and keeps answers (core.cache_*); here stands in which order things are
+-- tried.  The options are checked once, when a policy is loaded.
+
+local check = require "perilune.check"
+local config = require "perilune.config"
+local core = require "perilune.core"
+local errors = require "perilune.errors"
+
+local M = {}
+
+local methods = core.cache_methods
+
+-- ORDER: the bits of request/cache_control.h.
+local directives = { ["no-cache"] = 1, ["no-store"] = 2, ["max-age"] = 4 }
+
+local spec = {
+  ttl = { type = "duration", default = 300 },
+  stale = { type = "duration", default = 0 },
+  stale_if_error = { type = "duration", default = 0 },
+  negative = { type = "duration", default = 0 },
+  shared = { type = "boolean", default = false },
+  vary = { type = "list", of = { type = "string", min = 1 }, default = {}, max = 16 },
+  tool_calls = { type = "boolean", default = false },
+  max_entry = { type = "size", default = 2 ^ 20, min = 1 },
+  max_temperature = { type = "number", min = 0 },
+  honor = { type = "list", of = { type = "string", one_of = { "no-cache", "no-store", "max-age" } } },
+  pace = { type = "duration", default = 0 },
+}
+
+--- What the options are, for a policy that has a cache: to be mixed with its own.
+---@return table<string, perilune.Spec>
+function M.options()
+  local out = {}
+  for key, value in pairs(spec) do out[key] = value end
+  return out
+end
+
+---@param name string
+---@param options? table
+---@param where? string for messages
+function M.new(name, options, where)
+  if type(name) ~= "string" or #name < 1 or #name > 64 then
+    error(("perilune.cache: a name is a string of 1 to 64 bytes, got %s"):format(check.show(name)), 2)
+  end
+  local given = config.options(spec, options, where or "perilune.cache")
+  local bits = given.honor and 0 or 7
+  for _, word in ipairs(given.honor or {}) do
+    local bit = directives[word]
+    if bits % (2 * bit) < bit then bits = bits + bit end
+  end
+  given.honor_bits = bits
+  return core.cache_new(name, given)
+end
+
+local wrap_options = { salt = true, tags = true }
+
+-- Errors about the question itself: the same question gets the same one again.
+local negative = { [400] = true, [404] = true, [413] = true, [422] = true }
+
+local function keep_failure(cache, req, key, err)
+  if not negative[err.status] or err.retryable then return end
+  core.cache_keep_failure(cache, req, key, core.json_encode{
+    code = err.code, message = err.message, status = err.status, type = err.type, param = err.param,
+    upstream = err.upstream,
+  })
+end
+
+local function ask(cache, req, next, key, tags, bypassed, old)
+  local res, err = next(req)
+  if res then return core.cache_record(cache, req, res, key, tags, bypassed) end
+  local status = type(err) == "table" and err.status
+  if old and (status == nil or status >= 500 or status == 429) then
+    local stale = core.cache_stale(cache, req, key)
+    if stale then
+      req:log("warn", "answered with what the cache had, because the upstream failed", { code = err.code })
+      return stale
+    end
+  end
+  if key and type(err) == "table" then keep_failure(cache, req, key, err) end
+  return res, err
+end
+
+--- The answer from the cache, or the one of next(req), which is kept.
+function methods.wrap(cache, req, next, opts)
+  local salt, tags
+  if opts then
+    check.known("cache:wrap", opts, wrap_options)
+    salt, tags = opts.salt, opts.tags
+  end
+  local how, a, b, refresh = core.cache_lookup(cache, req, salt)
+  if how == "hit" then return a end
+  if how == "stale" then
+    if refresh then core.cache_refresh(req) end
+    return a
+  end
+  if how == "failure" then return nil, errors.new(core.json_decode(a)) end
+  if how == "bypass" then return ask(cache, req, next, b, tags, true) end
+  return ask(cache, req, next, a, tags, false, b)
+end
+
+-- A value's first byte says how it is written.
+function methods.get(cache, key)
+  local text, age = core.cache_get(cache, key)
+  if text == nil then return nil end
+  if text:byte() == 115 then return text:sub(2), age end
+  return core.json_decode(text:sub(2)), age
+end
+
+local set_options = { ttl = true, tags = true }
+
+function methods.set(cache, key, value, ttl, opts)
+  if value == nil then return core.cache_delete(cache, key) end
+  if type(ttl) == "table" then ttl, opts = nil, ttl end
+  if opts then
+    check.known("cache:set", opts, set_options)
+    ttl = ttl or opts.ttl
+  end
+  local text = type(value) == "string" and "s" .. value or "j" .. core.json_encode(value)
+  return core.cache_set(cache, key, text, ttl, opts and opts.tags)
+end
+
+function methods.delete(cache, key) return core.cache_delete(cache, key) end
+function methods.invalidate(cache, tag) return core.cache_invalidate(cache, tag) end
+function methods.stats() return core.cache_stats() end
+
+return M

@@ -1,0 +1,125 @@
+local perilune = require "perilune"
+local t = require "perilune.test"
+
+local chat = function(text, more)
+  local req = { model = "m", messages = { { role = "user", content = text } } }
+  for k, v in pairs(more or {}) do req[k] = v end
+  return t.request(req)
+end
+
+t.test("the second question is answered from memory", function()
+  t.upstream("a", { text = "fine" })
+  local policy = t.policy("cache_exact", { ttl = 60, name = "second" })
+  local res = t.run(policy, nil, chat("hi"))
+  t.equal({ res:text(), res.headers["x-cache"] }, { "fine", "miss" })
+  t.upstream("a", { text = "other" })
+  res = t.run(policy, nil, chat("hi"))
+  t.equal({ res:text(), res.headers["x-cache"], res.headers["age"] }, { "fine", "hit", "0" })
+  t.advance(61)
+  res = t.run(policy, nil, chat("hi"))
+  t.equal({ res:text(), res.headers["x-cache"] }, { "other", "miss" })
+end)
+
+t.test("values are kept as they are", function()
+  local c = perilune.cache("values", { ttl = 10 })
+  t.equal(c:get("k"), nil)
+  t.equal(c:set("k", "text"), true)
+  t.equal({ c:get("k") }, { "text", 0 })
+  c:set("k", { a = { 1, 2 }, b = true })
+  t.equal((c:get("k")), { a = { 1, 2 }, b = true })
+  c:set("n", 1.5)
+  t.equal((c:get("n")), 1.5)
+  c:set("f", false)
+  t.equal((c:get("f")), false)
+  t.equal({ c:delete("k"), c:delete("k") }, { true, false })
+  t.equal(c:get("k"), nil)
+end)
+
+t.test("a time to live of its own, and tags", function()
+  local c, other = perilune.cache("tags", { ttl = 100 }), perilune.cache("more tags")
+  c:set("short", "x", 5)
+  c:set("tagged", "x", { ttl = 50, tags = { "one", "two" } })
+  other:set("tagged", "y", { tags = { "one" } })
+  t.advance(6)
+  t.equal(c:get("short"), nil)
+  t.equal({ c:get("tagged") }, { "x", 6 })
+  c:invalidate("one")
+  t.equal(c:get("tagged"), nil)
+  t.equal((other:get("tagged")), "y")
+  c:set("all", "x")
+  t.advance(1)
+  c:invalidate()
+  t.equal(c:get("all"), nil)
+  t.equal((other:get("tagged")), "y")
+end)
+
+t.test("what is too large is not kept, and says so", function()
+  local c = perilune.cache("small", { max_entry = 100 })
+  t.equal(c:set("k", ("x"):rep(200)), false)
+  t.equal(c:set("k", ("x"):rep(50)), true)
+  t.equal(c:stats().entries >= 1, true)
+end)
+
+t.test("wrong use is refused", function()
+  t.error(function() perilune.cache("") end, "a name is a string of 1 to 64 bytes")
+  t.error(function() perilune.cache("x", { tll = 1 }) end, "did you mean 'ttl'")
+  t.error(function() perilune.cache("x", { honor = { "no-cash" } }) end, "did you mean 'no%-cache'")
+  t.error(function() perilune.cache("x"):set(("k"):rep(5000), 1) end, "at most 4096 bytes")
+  t.error(function() perilune.cache("x"):set("k", 1, { tags = { 1 } }) end, "a tag must be a string")
+  t.error(function() perilune.cache("x"):set("k", 1, -1) end, "time to live")
+  t.error(function() perilune.cache("x"):wrap(chat("hi"), function() end, { slat = "x" }) end, "did you mean 'salt'")
+  t.error(function() t.policy("cache_exact", { ttl = "soon" }) end, "ttl")
+  t.error(function() t.policy("coalesce", { x = 1 }) end, "x")
+end)
+
+t.test("wrap: a salt is part of the question", function()
+  t.upstream("a", { text = "one" })
+  local c, salt = perilune.cache("salted"), "s1"
+  local policy = function(req, next) return c:wrap(req, next, { salt = salt }) end
+  t.equal(t.run(policy, nil, chat("hi")).headers["x-cache"], "miss")
+  t.equal(t.run(policy, nil, chat("hi")).headers["x-cache"], "hit")
+  salt = "s2"
+  t.equal(t.run(policy, nil, chat("hi")).headers["x-cache"], "miss")
+end)
+
+t.test("what policies answer themselves is kept, too", function()
+  local c, made = perilune.cache("own"), 0
+  local policy = function(req)
+    return c:wrap(req, function()
+      made = made + 1
+      return perilune.respond{ text = "made " .. made }
+    end)
+  end
+  t.equal(t.run(policy, nil, chat("hi")):text(), "made 1")
+  t.equal(t.run(policy, nil, chat("hi")):text(), "made 1")
+  t.equal(t.run(policy, nil, chat("hi", { stream = true })):text(), "made 1")
+  t.equal(t.run(policy, nil, chat("ho")):text(), "made 2")
+end)
+
+t.test("an answer that was read before it was kept is kept whole", function()
+  t.upstream("a", { text = "a b c" })
+  local c = perilune.cache("read")
+  local policy = function(req, next)
+    return c:wrap(req, function(r)
+      local res, err = next(r)
+      if res then res:text() end
+      return res, err
+    end)
+  end
+  t.equal(t.run(policy, nil, chat("hi", { stream = true })):text(), "a b c")
+  local res = t.run(policy, nil, chat("hi", { stream = true }))
+  t.equal({ res:text(), res.headers["x-cache"] }, { "a b c", "hit" })
+end)
+
+t.test("what failed is not kept; a stale answer stands in for it", function()
+  t.upstream("a", { text = "old" })
+  local policy = t.policy("cache_exact", { ttl = 10, stale_if_error = 100, name = "failing" })
+  t.equal(t.run(policy, nil, chat("hi")):text(), "old")
+  t.advance(20)
+  t.upstream("a", { status = 503 })
+  local res = t.run(policy, nil, chat("hi"))
+  t.equal({ res:text(), res.headers["x-cache"], res.headers["age"] }, { "old", "stale", "20" })
+  t.advance(100)
+  local none, err = t.run(policy, nil, chat("hi"))
+  t.equal({ none, err.status }, { nil, 503 })
+end)

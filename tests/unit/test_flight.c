@@ -1,0 +1,357 @@
+/* test_flight.c -- one answer for all who ask for it at the same time. */
+#include "unit.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "include/perilune.h"
+#include "store/flight.h"
+
+/* -- A source that does what the test says ---------------------------------------------- */
+
+struct script {
+    struct source source;
+    struct sink  *to;
+    unsigned      resumed;
+    bool          cancelled, full;
+};
+
+static void script_start(struct source *s, struct sink *to) { container_of(s, struct script, source)->to = to; }
+static void script_resume(struct source *s) { container_of(s, struct script, source)->resumed++; }
+static void script_cancel(struct source *s) { container_of(s, struct script, source)->cancelled = true; }
+static const char *script_describe(const struct source *s, char *buf, size_t size) {
+    (void)s;
+    (void)buf;
+    (void)size;
+    return "script";
+}
+static const struct source_ops script_ops = { script_start, script_resume, script_cancel, NULL, script_describe, NULL };
+
+static void say(struct script *s, const struct event *ev) { s->full = s->to->event(s->to, ev) == FLOW_FULL; }
+static void say_head(struct script *s) {
+    say(s, &(struct event){ .type = EVENT_HEAD, .status = 200, .content_type = SLICE("text/event-stream"),
+                            .headers = SLICE("x-a: 1\r\n") });
+}
+static void say_text(struct script *s, const char *text) {
+    say(s, &(struct event){ .type = EVENT_FRAME, .raw = slice_str(text), .data = slice_str(text) });
+}
+static void say_end(struct script *s) { say(s, &(struct event){ .type = EVENT_END }); }
+static void say_failure(struct script *s, int status, bool retryable) {
+    struct failure f = { .kind = FAILURE_UPSTREAM_STATUS, .status = status, .retryable = retryable };
+    snprintf(f.code, sizeof(f.code), "bad");
+    say(s, &(struct event){ .type = EVENT_ERROR, .failure = &f });
+}
+
+/* -- The world ------------------------------------------------------------------------------ */
+
+struct world {
+    struct loop     loop;
+    struct flights *flights;
+    struct script   scripts[8];
+    unsigned        made, dropped;
+    bool            no_source;
+};
+
+struct guest {
+    struct sink    sink;
+    struct source *source;
+    struct buf     got; /* "H" for a head, texts, "." for an end, "!STATUS" for an error */
+    bool           slow, joined;
+};
+
+static struct source *make(void *ud) {
+    struct world *w = ud;
+    if (w->no_source) return NULL;
+    struct script *s = &w->scripts[w->made++];
+    s->source.ops = &script_ops;
+    return &s->source;
+}
+
+static void drop(void *ud) { ((struct world *)ud)->dropped++; }
+
+static enum flow on_event(struct sink *k, const struct event *ev) {
+    struct guest *g = container_of(k, struct guest, sink);
+    switch (ev->type) {
+    case EVENT_HEAD:
+        buf_putc(&g->got, ev->status == 200 && slice_eq(ev->headers, SLICE("x-a: 1\r\n")) ? 'H' : '?');
+        break;
+    case EVENT_FRAME:
+    case EVENT_BYTES: buf_slice(&g->got, ev->data); break;
+    case EVENT_END: buf_putc(&g->got, '.'); break;
+    case EVENT_ERROR: buf_printf(&g->got, "!%d", ev->failure->status); break;
+    }
+    if (ev->type >= EVENT_END) g->source = NULL;
+    return g->slow ? FLOW_FULL : FLOW_MORE;
+}
+
+static bool sit(struct world *w, struct guest *g, const char *key) {
+    *g = (struct guest){ .sink = { on_event } };
+    buf_init(&g->got, 0);
+    struct hash128 k = { (unsigned char)key[0], (uint64_t)(unsigned char)key[0] << 56 };
+    struct flight_options opt = { .flights = w->flights, .loop = &w->loop, .key = k, .limit = 40000, .high_water = 1000,
+                                  .make = make, .drop = drop, .ud = w };
+    g->source = flight_join(&opt, &g->joined);
+    bool sits = g->source != NULL;
+    if (sits) source_start(g->source, &g->sink); /* may end, and then there is no source any more */
+    return sits;
+}
+
+static bool world_open(struct world *w) {
+    memset(w, 0, sizeof(*w));
+    if (loop_init(&w->loop) != 0) return false;
+    w->flights = flights_new();
+    if (w->flights == NULL) loop_deinit(&w->loop);
+    return w->flights != NULL;
+}
+
+static void world_close(struct world *w) {
+    flights_free(w->flights);
+    loop_deinit(&w->loop);
+}
+
+static void turn(struct world *w) { loop_flush(&w->loop); }
+
+static void leave(struct guest *g) {
+    if (g->source != NULL) source_cancel(g->source);
+    g->source = NULL;
+}
+
+static void guest_deinit(struct guest *g) {
+    leave(g);
+    buf_deinit(&g->got);
+}
+
+#define GOT(g, text) CHECK_SLICE(buf_get(&(g).got), slice_str(text))
+
+/* -- Tests ------------------------------------------------------------------------------------- */
+
+TEST(late_ones_get_what_was_said_then_follow) {
+    struct world w;
+    struct guest a, b, c;
+    CHECK(world_open(&w));
+    CHECK(sit(&w, &a, "k"));
+    CHECK(!a.joined);
+    say_head(&w.scripts[0]);
+    say_text(&w.scripts[0], "one ");
+    turn(&w);
+    GOT(a, "Hone ");
+    CHECK(sit(&w, &b, "k"));
+    CHECK(b.joined);
+    GOT(b, "Hone ");
+    say_text(&w.scripts[0], "two ");
+    say_end(&w.scripts[0]);
+    CHECK(sit(&w, &c, "k")); /* it has ended, and somebody still reads it */
+    turn(&w);
+    GOT(a, "Hone two .");
+    GOT(b, "Hone two .");
+    GOT(c, "Hone two .");
+    CHECK_INT(w.made, 1);
+    CHECK_INT(w.dropped, 3);
+    CHECK_INT(flights_joined(w.flights), 2);
+    guest_deinit(&a);
+    guest_deinit(&b);
+    guest_deinit(&c);
+    CHECK(sit(&w, &a, "k")); /* nobody does any more */
+    CHECK(!a.joined);
+    guest_deinit(&a);
+    CHECK(w.scripts[1].cancelled);
+    world_close(&w);
+}
+
+TEST(another_question_is_another_flight) {
+    struct world w;
+    struct guest a, b;
+    CHECK(world_open(&w));
+    CHECK(sit(&w, &a, "k") && sit(&w, &b, "l"));
+    CHECK_INT(w.made, 2);
+    say_head(&w.scripts[1]);
+    turn(&w);
+    GOT(a, "");
+    GOT(b, "H");
+    guest_deinit(&a);
+    guest_deinit(&b);
+    CHECK(w.scripts[0].cancelled && w.scripts[1].cancelled);
+    world_close(&w);
+}
+
+TEST(the_last_who_leaves_ends_the_source) {
+    struct world w;
+    struct guest a, b;
+    CHECK(world_open(&w));
+    CHECK(sit(&w, &a, "k") && sit(&w, &b, "k"));
+    leave(&a); /* who made it */
+    CHECK(!w.scripts[0].cancelled);
+    say_head(&w.scripts[0]);
+    turn(&w);
+    GOT(b, "H");
+    leave(&b);
+    CHECK(w.scripts[0].cancelled);
+    guest_deinit(&a);
+    guest_deinit(&b);
+    world_close(&w);
+}
+
+TEST(a_slow_one_does_not_hold_the_others) {
+    struct world w;
+    struct guest a, b;
+    char text[400];
+    CHECK(world_open(&w));
+    CHECK(sit(&w, &a, "k") && sit(&w, &b, "k"));
+    a.slow = true;
+    say_head(&w.scripts[0]);
+    memset(text, 'x', sizeof(text));
+    text[399] = '\0';
+    for (int i = 0; i < 20; i++) {
+        say_text(&w.scripts[0], text);
+        turn(&w);
+        CHECK(!w.scripts[0].full);
+    }
+    GOT(a, "H");
+    CHECK_INT(buf_len(&b.got), 1 + 20 * 399);
+    b.slow = true;
+    for (int i = 0; i < 5; i++) {
+        say_text(&w.scripts[0], text);
+        turn(&w);
+    }
+    CHECK(w.scripts[0].full); /* even the fastest is behind */
+    CHECK_INT(w.scripts[0].resumed, 0);
+    b.slow = false;
+    source_resume(b.source);
+    CHECK_INT(w.scripts[0].resumed, 1);
+    a.slow = false;
+    source_resume(a.source);
+    CHECK_INT(buf_len(&a.got), buf_len(&b.got));
+    guest_deinit(&a);
+    guest_deinit(&b);
+    world_close(&w);
+}
+
+TEST(who_is_far_behind_is_told_so_and_memory_is_bounded) {
+    struct world w;
+    struct guest a, b, c;
+    char text[1000];
+    CHECK(world_open(&w));
+    CHECK(sit(&w, &a, "k") && sit(&w, &b, "k"));
+    a.slow = true;
+    memset(text, 'x', sizeof(text));
+    text[999] = '\0';
+    say_head(&w.scripts[0]);
+    for (int i = 0; i < 100; i++) {
+        say_text(&w.scripts[0], text);
+        turn(&w);
+    }
+    GOT(a, "H!502");
+    CHECK_INT(buf_len(&b.got), 1 + 100 * 999);
+    CHECK(sit(&w, &c, "k")); /* too late: its beginning is let go */
+    CHECK(!c.joined);
+    guest_deinit(&a);
+    guest_deinit(&b);
+    guest_deinit(&c);
+    world_close(&w);
+}
+
+TEST(a_failure_before_the_first_event_makes_another_lead) {
+    struct world w;
+    struct guest a, b, c;
+    CHECK(world_open(&w));
+    CHECK(sit(&w, &a, "k") && sit(&w, &b, "k") && sit(&w, &c, "k"));
+    say_failure(&w.scripts[0], 502, true);
+    turn(&w);
+    GOT(a, "!502");
+    GOT(b, "");
+    CHECK_INT(w.made, 2);
+    say_head(&w.scripts[1]);
+    say_text(&w.scripts[1], "yes");
+    say_end(&w.scripts[1]);
+    turn(&w);
+    GOT(b, "Hyes.");
+    GOT(c, "Hyes.");
+    guest_deinit(&a);
+    guest_deinit(&b);
+    guest_deinit(&c);
+    world_close(&w);
+}
+
+TEST(a_failure_of_the_question_is_told_to_all) {
+    struct world w;
+    struct guest a, b;
+    CHECK(world_open(&w));
+    CHECK(sit(&w, &a, "k") && sit(&w, &b, "k"));
+    say_failure(&w.scripts[0], 400, false);
+    turn(&w);
+    GOT(a, "!400");
+    GOT(b, "!400");
+    CHECK_INT(w.made, 1);
+    guest_deinit(&a);
+    CHECK(sit(&w, &a, "k"));
+    CHECK(!a.joined);
+    guest_deinit(&a);
+    guest_deinit(&b);
+    world_close(&w);
+}
+
+TEST(rounds_are_bounded) {
+    struct world w;
+    struct guest g[8];
+    CHECK(world_open(&w));
+    for (int i = 0; i < 8; i++) CHECK(sit(&w, &g[i], "k"));
+    for (int i = 0; i < 4; i++) {
+        CHECK_INT(w.made, i + 1);
+        say_failure(&w.scripts[i], 503, true);
+        turn(&w);
+    }
+    for (int i = 0; i < 8; i++) GOT(g[i], "!503");
+    CHECK_INT(w.made, 4);
+    for (int i = 0; i < 8; i++) guest_deinit(&g[i]);
+    world_close(&w);
+}
+
+TEST(a_failure_in_the_middle_is_told_to_all) {
+    struct world w;
+    struct guest a, b;
+    CHECK(world_open(&w));
+    CHECK(sit(&w, &a, "k") && sit(&w, &b, "k"));
+    say_head(&w.scripts[0]);
+    say_text(&w.scripts[0], "half");
+    say_failure(&w.scripts[0], 502, true);
+    turn(&w);
+    GOT(a, "Hhalf!502");
+    GOT(b, "Hhalf!502");
+    guest_deinit(&a);
+    guest_deinit(&b);
+    world_close(&w);
+}
+
+TEST_FAULT(no_memory_is_a_failure) {
+    struct world w;
+    struct guest a, b;
+    bool open = world_open(&w);
+    if (FAULTED(open ? 0 : PERILUNE_ERR_NOMEM)) return;
+    CHECK(open);
+    bool sits = sit(&w, &a, "k");
+    if (!FAULTED(sits ? 0 : PERILUNE_ERR_NOMEM)) {
+        bool both = sit(&w, &b, "k");
+        say_head(&w.scripts[0]);
+        if (!w.scripts[0].cancelled) say_text(&w.scripts[0], "text");
+        if (!w.scripts[0].cancelled) say_end(&w.scripts[0]);
+        turn(&w);
+        if (!FAULTED(both ? 0 : PERILUNE_ERR_NOMEM)) CHECK(buf_len(&b.got) > 0 || buf_failed(&b.got));
+        CHECK(buf_len(&a.got) > 0 || buf_failed(&a.got));
+        guest_deinit(&b);
+    }
+    guest_deinit(&a);
+    world_close(&w);
+}
+
+TEST(who_cannot_make_a_source_says_so) {
+    struct world w;
+    struct guest a;
+    CHECK(world_open(&w));
+    w.no_source = true;
+    CHECK(sit(&w, &a, "k"));
+    GOT(a, "!503");
+    guest_deinit(&a);
+    world_close(&w);
+}
