@@ -12,7 +12,7 @@
  *     the lane goes on            it may be finished now, and goes out in that event
  *     its JSON value is closed    arguments only: nothing follows that belongs to them, so a call is
  *                                 complete before the next one begins
- *     another call begins         of arguments that are text, or whose index the other call has, too: in front
+ *     another call begins         that has the same index, or says none: in front
  *     its choice ends             in the event with the end, if that carries the lane, else in an event
  *                                 of its own in front of it
  *     the stream ends             in an event of its own
@@ -175,12 +175,12 @@ static struct job *add_job(struct mapper *m, const struct lane *l, uint32_t node
 
 enum fate { FATE_SILENT, FATE_GOES_ON, FATE_ENDS };
 
-/* Is this the beginning of another call, behind which the lane's cannot be told from it any more, or does not go on?
- * Text has no end of its own, as JSON has. */
+/* Is this the beginning of another call, behind which what the lane's says could not be told from it?  Calls that
+ * say their numbers may alternate. */
 static bool is_next_call(const struct mapper *m, const struct lane *l, unsigned at) {
     const struct piece *p = &m->pieces.items[at];
     if (p->kind != PIECE_TOOL || l->kind != PIECE_ARGUMENTS || m->keys[at] == l->key) return false;
-    return l->plain || !p->numbered || p->part == l->part;
+    return !p->numbered || p->part == l->part;
 }
 
 /* What becomes of the lane in this event, from one of its pieces on: which comes first? */
