@@ -18,7 +18,7 @@ struct usage;
 /* What an event, or a whole answer, is besides text. */
 enum {
     TRAIT_TOOLS = 1,    /* it calls a tool */
-    TRAIT_FILTERED = 2, /* what was said was cut by a filter of the upstream's */
+    TRAIT_SPOILED = 2,  /* a filter of the upstream's cut it, or it says an error */
     TRAIT_USAGE = 4     /* it has a member for usage */
 };
 

@@ -95,7 +95,7 @@ static void on_frame(struct recorder *k, const struct event *ev) {
     } else {
         if (!k->begun) note_common(k, ev->data);
         unsigned traits = d->traits(ev->data);
-        if ((traits & TRAIT_FILTERED) || ((traits & TRAIT_TOOLS) && !k->opt.keep_tools)) {
+        if ((traits & TRAIT_SPOILED) || ((traits & TRAIT_TOOLS) && !k->opt.keep_tools)) {
             give_up(k);
             return;
         }
@@ -114,7 +114,7 @@ static void on_bytes(struct recorder *k, const struct event *ev) {
 static void on_end(struct recorder *k) {
     if (k->facts.kind == CACHED_WHOLE) {
         unsigned traits = k->r->dialect->traits(buf_get(&k->common));
-        if ((traits & TRAIT_FILTERED) || ((traits & TRAIT_TOOLS) && !k->opt.keep_tools)) return;
+        if ((traits & TRAIT_SPOILED) || ((traits & TRAIT_TOOLS) && !k->opt.keep_tools)) return;
         keep(k, &(struct event){ .type = EVENT_BYTES, .raw = buf_get(&k->common) });
     }
     k->facts.usage = k->r->usage;

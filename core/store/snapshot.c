@@ -34,6 +34,7 @@ struct head {
     uint32_t            version, order, entry_size, secret_size;
     uint64_t            wall_ms;
     struct cache_secret secret;
+    uint64_t            sum; /* of all in front of it */
 };
 
 struct record {
@@ -43,6 +44,10 @@ struct record {
     uint16_t       meta_len;
     uint8_t        tag_count, pad;
 };
+
+static uint64_t sum_of(const struct head *h) {
+    return hash64(&h->secret.tags, slice_of((const char *)h, offsetof(struct head, sum)));
+}
 
 static long failed(char *err, size_t errlen, int rc, const char *what, const char *path) {
     snprintf(err, errlen, "cannot %s %s: %s", what, path, strerror(errno));
@@ -126,6 +131,7 @@ static bool write_entries(struct cache *c, int fd, const struct all *a, uint64_t
     h.secret_size = sizeof(h.secret);
     h.wall_ms = wall_ms;
     cache_secret(c, &h.secret);
+    h.sum = sum_of(&h);
     buf_init(&out, 0);
     buf_put(&out, &h, sizeof(h));
     bool ok = true;
@@ -206,7 +212,7 @@ static bool read_head(struct reading *rd, uint64_t wall_ms) {
     struct head h;
     if (fread(&h, sizeof(h), 1, rd->file) != 1) return false;
     if (memcmp(h.magic, MAGIC, sizeof(h.magic)) != 0 || h.version != VERSION || h.order != ORDER ||
-        h.entry_size != sizeof(struct record) || h.secret_size != sizeof(h.secret))
+        h.entry_size != sizeof(struct record) || h.secret_size != sizeof(h.secret) || h.sum != sum_of(&h))
         return false;
     rd->secret = h.secret;
     rd->lain_ms = wall_ms > h.wall_ms ? wall_ms - h.wall_ms : 0;
