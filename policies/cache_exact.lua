@@ -5,7 +5,7 @@
 --
 -- Everything behind it in the list is what is kept: put what must run for each client (auth, a mask
 -- that depends on who asks) in front of it.  Two requests get the same answer when all that it depends on
--- is the same: tenant, path, upstream, the client's headers that the upstream gets, those of `vary`, and
+-- is the same: tenant, route, policies, path, upstream, the client's headers that the upstream gets, those of `vary`, and
 -- the whole body but for members that do not change an answer (stream, stream_options, user, metadata,
 -- store, service_tier, prompt_cache_*, safety_identifier).  White space and the order of members do not count.
 --
@@ -20,6 +20,7 @@
 ---@field stale_if_error? number   seconds behind ttl in which it is given when the upstream fails, default 0
 ---@field negative? number         seconds for which an error about the question (400, 404, 413, 422) is kept, default 0
 ---@field shared? boolean          one memory for all tenants, default false
+---@field version? string          of the policies behind it; default: all files of the configuration are a version
 ---@field vary? string[]           headers of the client that the answer depends on, too
 ---@field tool_calls? boolean      keep answers that call tools, default false
 ---@field max_entry? integer|string  a longer answer is not kept, default "1MiB"

@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "base/sha256.h"
 #include "bridge/state.h"
 #include "include/perilune.h"
 #include "tokens/models.h"
@@ -71,6 +72,24 @@ static void file_free(struct bundle_file *f) {
     mem_free(f->path);
     blob_put(f->text);
     mem_free(f);
+}
+
+static void put_file(struct buf *out, const char *path, const struct blob *text) {
+    buf_printf(out, "%s\n%zu\n", path ? path : "", blob_get(text).len);
+    buf_slice(out, blob_get(text));
+}
+
+bool bundle_digest(const struct bundle *b, unsigned char digest[32]) {
+    struct buf all;
+    buf_init(&all, 0);
+    put_file(&all, b->path, b->text);
+    for (const struct list *l = b->files.next; l != &b->files; l = l->next) {
+        const struct bundle_file *f = container_of((struct list *)(uintptr_t)l, struct bundle_file, link);
+        put_file(&all, f->path, f->text);
+    }
+    bool ok = !buf_failed(&all) && sha256_of(buf_get(&all), digest);
+    buf_deinit(&all);
+    return ok;
 }
 
 void bundle_free(struct bundle *b) {

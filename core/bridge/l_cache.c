@@ -36,7 +36,7 @@ struct lua_cache {
     double       max_temperature; /* of a request that says one */
     bool         shared, tool_calls, limits_temperature;
     unsigned     honor; /* CACHE_CONTROL_ bits */
-    struct slice name, vary[MAX_VARY];
+    struct slice name, version, vary[MAX_VARY]; /* version: empty: the files of the configuration */
     unsigned     vary_count;
     char         text[];
 };
@@ -93,9 +93,12 @@ int l_cache_new(lua_State *L) {
     luaL_checktype(L, 2, LUA_TTABLE);
     luaL_argcheck(L, name_len > 0 && name_len <= MAX_NAME, 1, "a name has 1 to 64 bytes");
     lua_settop(L, 2);
+    size_t version_len = 0;
+    lua_getfield(L, 2, "version");
+    const char *version = lua_isnil(L, -1) ? "" : lua_tolstring(L, -1, &version_len);
     lua_getfield(L, 2, "vary");
     unsigned count;
-    size_t bytes = name_len + list_bytes(L, &count);
+    size_t bytes = name_len + version_len + list_bytes(L, &count);
     struct lua_cache *c = lua_newuserdata(L, sizeof(*c) + bytes);
     char *at = c->text;
     *c = (struct lua_cache){ .ttl_ms = field_ms(L, "ttl"), .stale_ms = field_ms(L, "stale"),
@@ -106,8 +109,9 @@ int l_cache_new(lua_State *L) {
                              .honor = (unsigned)field_number(L, "honor_bits", 0) };
     c->limits_temperature = c->max_temperature >= 0;
     c->name = add_text(&at, name, name_len);
+    c->version = add_text(&at, version, version_len);
     for (c->vary_count = 0; c->vary_count < count; c->vary_count++) {
-        lua_rawgeti(L, 3, (int)c->vary_count + 1);
+        lua_rawgeti(L, 4, (int)c->vary_count + 1);
         const char *s = lua_tolstring(L, -1, &len);
         c->vary[c->vary_count] = add_text(&at, s, len);
         lua_pop(L, 1);
@@ -138,8 +142,10 @@ static bool key_of_request(struct state *s, const struct lua_cache *c, const str
     failure_init(&ignored);
     struct call_pool *pool = outgoing_choose(&s->services, r, body, &ignored);
     failure_deinit(&ignored);
+    struct slice files = slice_of((const char *)s->services.files, sizeof(s->services.files));
     struct fingerprint_ask ask = { .request = r, .body = body, .target = pool ? pool->target : NULL, .scope = c->name,
-                                   .shared = c->shared, .vary = c->vary, .vary_count = c->vary_count, .salt = salt };
+                                   .shared = c->shared, .vary = c->vary, .vary_count = c->vary_count, .salt = salt,
+                                   .version = c->version.len > 0 ? c->version : files };
     fingerprint_write(&ask, text);
     for (unsigned i = 0; pool == NULL && i < s->services.pool_count; i++) {
         ask.target = s->services.pools[i].target;

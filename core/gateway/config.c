@@ -264,6 +264,29 @@ static void read_route_headers(struct reader *r, uint32_t map, struct route *rou
     }
 }
 
+/* Each word behind its length. */
+static void put_word(struct buf *out, const char *s) {
+    buf_printf(out, "%zu:%s,", s ? strlen(s) : 0, s ? s : "");
+}
+
+static const char *identity_of(struct reader *r, const struct route *route) {
+    struct buf b;
+    buf_init(&b, 0);
+    put_word(&b, route->label);
+    put_word(&b, route->host);
+    put_word(&b, route->tenant);
+    put_word(&b, route->strip);
+    for (unsigned i = 0; i < route->method_count; i++) put_word(&b, route->methods[i]);
+    for (unsigned i = 0; i < route->header_count; i++) {
+        put_word(&b, route->headers[i].name);
+        put_word(&b, route->headers[i].pattern);
+    }
+    const char *text = buf_failed(&b) ? NULL : arena_dup(&r->c->arena, buf_get(&b));
+    buf_deinit(&b);
+    if (text == NULL) r->failed = true;
+    return text;
+}
+
 static void read_route(struct reader *r, uint32_t n, struct route *route) {
     char *path = (char *)(uintptr_t)string_of(r, n, "path");
     const char *label = string_of(r, n, "path");
@@ -281,6 +304,7 @@ static void read_route(struct reader *r, uint32_t n, struct route *route) {
     route->tenant = string_of(r, n, "tenant");
     route->strip = string_of(r, n, "strip_prefix");
     read_route_headers(r, get(r, n, "headers"), route);
+    route->identity = identity_of(r, route);
     r->c->guarded |= bool_of(r, n, "guarded");
 }
 

@@ -441,6 +441,7 @@ static bool choose_route(struct exchange *x, bool *wrong_method) {
         return false;
     }
     x->route = w.route;
+    r->route = w.route ? w.route->identity : "";
     x->dialect = w.dialect;
     r->path = w.path;
     *wrong_method = w.wrong_method;
@@ -524,6 +525,7 @@ static bool copy_question(struct request *to, const struct request *from, const 
     to->method = from->method;
     to->path = from->path;
     to->query = from->query;
+    to->route = from->route;
     to->peer = from->peer;
     to->headers = from->headers;
     to->header_count = from->header_count;

@@ -152,6 +152,8 @@ static int prepare(struct perilune *g, const char *path, struct loaded *ld) {
     if (rc != 0) return rc;
     ld->config->generation = stats_get(&g->generation) + 1;
     fit_connections(g, ld->config);
+    unsigned char files[32] = { 0 };
+    if (!bundle_digest(ld->bundle, files)) return fail(g, PERILUNE_ERR_NOMEM, "out of memory");
     for (unsigned i = 0; i < g->worker_count && rc == 0; i++) {
         struct buf json; /* the same again */
         buf_init(&json, 0);
@@ -160,6 +162,7 @@ static int prepare(struct perilune *g, const char *path, struct loaded *ld) {
                                 sizeof(g->errmsg));
         if (rc == 0 && (rc = generation_bind(ld->gens[i], &g->workers[i], ld->config)) != 0)
             fail(g, rc, "out of memory");
+        if (rc == 0) memcpy(ld->gens[i]->state->services.files, files, sizeof(files));
         buf_deinit(&json);
     }
     return rc;

@@ -26,6 +26,7 @@ struct route {
     struct route_header *headers; /* all must be there */
     unsigned     header_count;
     const char  *strip;        /* what the path loses at its beginning; NULL: nothing */
+    const char  *identity;     /* all that makes a request take it: what is kept for one route is not another's */
     const char **policies;     /* their names */
     unsigned     policy_count;
     uint32_t     next;         /* number of the next route in the same slot, plus one */

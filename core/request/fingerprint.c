@@ -1,6 +1,7 @@
 /* fingerprint.c -- all that an answer depends on, as one text.
  *
  *     scope, tenant, method, path, query, dialect     who asks for what
+ *     route, version                                  which policies stand between
  *     upstream: name, URLs, model, headers of its own,
  *               and the client's headers that it gets  who would answer
  *     headers of `vary`, salt                          what a policy adds
@@ -67,6 +68,8 @@ void fingerprint_write(const struct fingerprint_ask *a, struct buf *out) {
     put(out, r->path);
     put(out, r->query);
     put(out, slice_str(a->body->dialect->name));
+    put(out, slice_str(r->route));
+    put(out, a->version);
     buf_putc(out, a->target ? 'T' : '-');
     if (a->target != NULL) put_target(out, a->target, r);
     put_count(out, a->vary_count);

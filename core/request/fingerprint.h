@@ -12,6 +12,7 @@ struct fingerprint_ask {
     bool                  shared;  /* for all tenants alike */
     const struct slice   *vary;    /* names of headers that it depends on, too */
     unsigned              vary_count;
+    struct slice          version; /* of the policies that stand between it and the upstream */
     struct slice          salt;    /* a policy's own */
 };
 

@@ -16,6 +16,7 @@ struct request *request_new(void) {
     r->refs = 1;
     r->live = true;
     r->peer = "";
+    r->route = "";
     list_init(&r->responses);
     arena_init(&r->arena);
     return r;

@@ -31,6 +31,7 @@ struct request {
     char          tenant[128];
     char          upstream[64]; /* that a policy chose; empty: by model */
     struct slice  method, path, query;
+    const char   *route;      /* which one it took, told apart from all others; "": none */
     const char   *peer;       /* address without port */
     struct http_header *headers;
     unsigned      header_count;

@@ -22,6 +22,7 @@ struct services {
     struct tokens      *tokens;     /* the counter; the worker's, unless owns_tokens */
     bool                owns_tokens;
     struct calibration *calibration; /* NULL in the checker */
+    unsigned char       files[32];  /* digest of all files of the configuration: two that differ answer differently */
     struct stores      *stores;     /* of the process */
     struct mailbox     *mail;       /* of this thread; NULL: there is no other */
     /* Asks the same once more for nobody, so that caches hear of the answer; NULL: nobody can. */

@@ -21,6 +21,7 @@ local spec = {
   stale_if_error = { type = "duration", default = 0 },
   negative = { type = "duration", default = 0 },
   shared = { type = "boolean", default = false },
+  version = { type = "string", min = 1, max = 256 },
   vary = { type = "list", of = { type = "string", min = 1 }, default = {}, max = 16 },
   tool_calls = { type = "boolean", default = false },
   max_entry = { type = "size", default = 2 ^ 20, min = 1 },

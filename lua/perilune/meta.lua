@@ -470,6 +470,8 @@ function Shared:delete(key) end
 ---@field negative? number        seconds for which wrap() keeps an error about the question (400, 404, 413, 422),
 ---                               default 0: not at all
 ---@field shared? boolean         one memory for all tenants, default false
+---@field version? string        of what makes the answers; without one they are told apart by all files of the
+---                               configuration, so that a reload which changes any of them begins anew
 ---@field vary? string[]          headers of the client that an answer depends on, 16 at most
 ---@field tool_calls? boolean     keep answers that call tools, default false
 ---@field max_entry? integer|string  bytes; what is longer is not kept, default 1 MiB
