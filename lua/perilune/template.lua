@@ -7,6 +7,7 @@
 -- {{name|json}} inserts any value as JSON, which is what belongs between the
 -- braces of a request body.  A hole without a value is an error that names it: a
 -- prompt with a gap is worse than none.  To write two braces, insert them: {{"{{"}}.
+-- A text is compiled once, however often a template is made of it.
 
 local M = {}
 
@@ -16,6 +17,16 @@ Template.__index = Template
 ---@class perilune.Template
 ---@field render fun(self: perilune.Template, vars: table): string
 ---@operator call(table): string
+
+-- What texts were compiled to, for policies that make a template with each request: the last few hundred.
+local MOST, MOST_BYTES = 256, 64 * 1024
+local compiled, count = {}, 0
+
+local function remember(text, parts)
+  if #text > MOST_BYTES then return end
+  if count >= MOST then compiled, count = {}, 0 end
+  compiled[text], count = parts, count + 1
+end
 
 -- The line of byte `at`, for messages.
 local function line_of(text, at)
@@ -52,6 +63,7 @@ end
 ---@return perilune.Template
 function M.new(text)
   if type(text) ~= "string" then error("perilune.template takes a string, got " .. type(text), 2) end
+  if compiled[text] then return setmetatable({ parts = compiled[text] }, Template) end
   local parts, at = {}, 1
   while true do
     local open = text:find("{{", at, true)
@@ -67,6 +79,7 @@ function M.new(text)
     at = after
   end
   if at <= #text then parts[#parts + 1] = text:sub(at) end
+  remember(text, parts)
   return setmetatable({ parts = parts }, Template)
 end
 

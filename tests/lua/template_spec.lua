@@ -46,3 +46,14 @@ t.test("what is malformed says the line", function()
   t.error(function() template.new("{{a|jso}}") end, "unknown filter 'jso'")
   t.error(function() template.new(7) end, "takes a string")
 end)
+
+t.test("a text is compiled once, and many are not kept for ever", function()
+  local text = "Dear {{name}}"
+  t.equal(template.new(text).parts == template.new(text).parts, true)
+  local parts = template.new(text).parts
+  for i = 1, 300 do template.new("no " .. i) end
+  t.equal(template.new(text).parts == parts, false)
+  t.equal(template.new(text):render{ name = "Ada" }, "Dear Ada")
+  local long = ("x"):rep(70000) .. "{{a}}"
+  t.equal(template.new(long).parts == template.new(long).parts, false)
+end)
