@@ -7,6 +7,7 @@ local check = require "perilune.check"
 local config = require "perilune.config"
 local core = require "perilune.core"
 local errors = require "perilune.errors"
+local fetch = require "perilune.fetch"
 
 local M = {}
 
@@ -120,6 +121,44 @@ function methods.set(cache, key, value, ttl, opts)
   end
   local text = type(value) == "string" and "s" .. value or "j" .. core.json_encode(value)
   return core.cache_set(cache, key, text, ttl, opts and opts.tags)
+end
+
+-- -- results of perilune.fetch -----------------------------------------------------
+
+-- All that an answer depends on; each part behind its length.
+local function fetch_key(url, opts)
+  local headers = {}
+  for name, value in pairs(opts and opts.headers or {}) do
+    headers[#headers + 1] = ("%d:%s%s"):format(#name, name:lower(), tostring(value))
+  end
+  table.sort(headers)
+  local head = table.concat(headers, "\n")
+  local body = opts and opts.body or ""
+  local method = opts and opts.method or (opts and opts.body and "POST" or "GET")
+  return "fetch " .. core.sha256(("%d:%s%d:%s%d:%s%s"):format(#method, method, #url, url, #head, head, body))
+end
+
+local function kept_fetch(text, age)
+  local length, rest = text:match("^f(%d+)\n()")
+  local res = core.json_decode(text:sub(rest, rest + length - 1))
+  res.body = text:sub(rest + length)
+  res.headers["x-cache"], res.headers["age"] = "hit", ("%d"):format(age)
+  return fetch.answer(res)
+end
+
+--- perilune.fetch(url, opts), whose answers with status 200 are kept.
+function methods.fetch(cache, url, opts)
+  if type(url) ~= "string" then error("cache:fetch takes a URL, got " .. check.show(url), 2) end
+  local key = fetch_key(url, opts)
+  local text, age = core.cache_get(cache, key)
+  if text then return kept_fetch(text, age) end
+  local res, err = fetch.anew(url, opts)
+  if not res then return nil, err end
+  if res.status == 200 then
+    local head = core.json_encode{ status = res.status, headers = res.headers }
+    core.cache_set(cache, key, ("f%d\n%s%s"):format(#head, head, res.body))
+  end
+  return res
 end
 
 function methods.delete(cache, key) return core.cache_delete(cache, key) end

@@ -53,23 +53,7 @@ function M.date(seconds, form) return core.date(seconds or core.now(), form) end
 
 function M.sleep(seconds) return result(core.sleep(seconds)) end
 
-local fetch_options = { method = true, headers = true, body = true, timeout = true }
-
--- Names of headers are in lower case; who asks in another one finds them, too.
-local any_case = {
-  __index = function(headers, name)
-    return type(name) == "string" and rawget(headers, name:lower()) or nil
-  end,
-  __metatable = "perilune.headers",
-}
-
-function M.fetch(url, opts)
-  check.known("perilune.fetch", opts, fetch_options)
-  local res, err = host.fetch(url, opts)
-  if not res then return nil, err end
-  setmetatable(res.headers, any_case)
-  return res
-end
+M.fetch = require("perilune.fetch").fetch
 
 local answer_options = {
   text = true, chunks = true, status = true, model = true, usage = true, upstream = true, stream = true,

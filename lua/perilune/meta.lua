@@ -527,6 +527,15 @@ function Cache:get(key) end
 ---@return boolean kept  false: it is larger than max_entry or than a shard (a sixteenth of cache.max_bytes)
 function Cache:set(key, value, ttl, opts) end
 
+--- perilune.fetch(url, opts), of which an answer with status 200 is kept; method, URL, headers and body are what
+--- tells calls apart.  An answer that was kept has the headers x-cache and age.
+---@async
+---@param url string
+---@param opts? perilune.FetchOptions
+---@return perilune.Fetched?
+---@return perilune.Error? err
+function Cache:fetch(url, opts) end
+
 ---@param key string
 ---@return boolean was_there
 function Cache:delete(key) end

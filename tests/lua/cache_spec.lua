@@ -123,3 +123,26 @@ t.test("what failed is not kept; a stale answer stands in for it", function()
   local none, err = t.run(policy, nil, chat("hi"))
   t.equal({ none, err.status }, { nil, 503 })
 end)
+
+t.test("retrieval: a fetch is answered from memory", function()
+  t.policy("cache_retrieval", { urls = { "http://search.test/q*" }, ttl = 10 })
+  local answer = { status = 200, body = "found \0 \255", headers = { ["Content-Type"] = "x/y" } }
+  t.fetch("http://search.test/q?a=1", function() return answer end)
+  local first = perilune.fetch("http://search.test/q?a=1")
+  t.equal({ first.body, first.headers["x-cache"] }, { "found \0 \255" })
+  answer = { status = 500, body = "down" }
+  local again = perilune.fetch("http://search.test/q?a=1", {})
+  t.equal({ again.status, again.body, again.headers["x-cache"], again.headers["age"] }, { 200, "found \0 \255", "hit", "0" })
+  t.equal(again.headers["Content-Type"], first.headers["content-type"])
+  t.equal(perilune.fetch("http://search.test/q?a=1", { body = "x" }).status, 500) -- another question
+  t.equal(perilune.fetch("http://search.test/q?a=1", { headers = { a = "b" } }).status, 500)
+  t.advance(11)
+  t.equal(perilune.fetch("http://search.test/q?a=1").status, 500)
+  answer = { status = 200, body = "back" }
+  t.equal(perilune.fetch("http://search.test/q?a=1").body, "back") -- a failure is not kept
+end)
+
+t.test("retrieval: wrong options are refused", function()
+  t.error(function() t.policy("cache_retrieval", {}) end, "option 'urls' is missing")
+  t.error(function() t.policy("cache_retrieval", { urls = { "search.test" } }) end, "http://")
+end)

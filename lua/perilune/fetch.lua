@@ -1,0 +1,55 @@
+--- fetch: perilune.fetch, and which of its answers are kept (cache_retrieval).
+
+local check = require "perilune.check"
+local host = require "perilune.host"
+
+local M = {}
+
+local options = { method = true, headers = true, body = true, timeout = true }
+
+-- Names of headers are in lower case; who asks in another one finds them, too.
+local any_case = {
+  __index = function(headers, name)
+    return type(name) == "string" and rawget(headers, name:lower()) or nil
+  end,
+  __metatable = "perilune.headers",
+}
+
+--- An answer, as policies get it.
+function M.answer(res)
+  setmetatable(res.headers, any_case)
+  return res
+end
+
+--- The call itself.
+---@async
+function M.anew(url, opts)
+  local res, err = host.fetch(url, opts)
+  if not res then return nil, err end
+  return M.answer(res)
+end
+
+-- { pattern =, cache = }: of the policies of this configuration, in the order in which they were loaded.
+local kept = {}
+
+--- Answers of URLs that match are kept from now on.  A pattern is a URL, or the beginning of one with a * behind it.
+---@param pattern string
+---@param cache perilune.Cache
+function M.keep(pattern, cache) kept[#kept + 1] = { pattern = pattern, cache = cache } end
+
+local function matches(pattern, url)
+  if pattern:sub(-1) ~= "*" then return url == pattern end
+  return url:sub(1, #pattern - 1) == pattern:sub(1, -2)
+end
+
+--- perilune.fetch
+---@async
+function M.fetch(url, opts)
+  check.known("perilune.fetch", opts, options)
+  for _, k in ipairs(type(url) == "string" and kept or {}) do
+    if matches(k.pattern, url) then return k.cache:fetch(url, opts) end
+  end
+  return M.anew(url, opts)
+end
+
+return M
