@@ -19,6 +19,17 @@
 /* In a preflight's answer; more than a page can ask for with a form anyway. */
 static const struct slice METHODS = SLICE("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
 
+/* Letters, digits and what else stands in names of hosts; not what begins a port, a path or a user. */
+static bool is_host_name(struct slice s) {
+    for (size_t i = 0; i < s.len; i++) {
+        char c = (char)(s.ptr[i] | 32);
+        bool good = (c >= 'a' && c <= 'z') || (s.ptr[i] >= '0' && s.ptr[i] <= '9') || s.ptr[i] == '-' ||
+                    s.ptr[i] == '_' || (s.ptr[i] == '.' && i > 0 && s.ptr[i - 1] != '.');
+        if (!good) return false;
+    }
+    return s.len > 0;
+}
+
 /* The star of a pattern is any name, of one or more labels. */
 static bool fits(struct slice pattern, struct slice origin) {
     const char *star = memchr(pattern.ptr, '*', pattern.len);
@@ -27,8 +38,7 @@ static bool fits(struct slice pattern, struct slice origin) {
     struct slice after = slice_of(star + 1, pattern.len - before.len - 1);
     if (origin.len <= before.len + after.len || !slice_starts_nocase(origin, before)) return false;
     struct slice name = slice_of(origin.ptr + before.len, origin.len - before.len - after.len);
-    return slice_eq_nocase(slice_of(name.ptr + name.len, after.len), after) &&
-           memchr(name.ptr, '/', name.len) == NULL && memchr(name.ptr, ':', name.len) == NULL;
+    return slice_eq_nocase(slice_of(name.ptr + name.len, after.len), after) && is_host_name(name);
 }
 
 static bool has_any(const struct cors *c) {

@@ -59,8 +59,13 @@ TEST(origins) {
     CHECK(!may("https://*.a.b", "https://.a.b"));
     CHECK(!may("https://*.a.b", "https://evila.b"));
     CHECK(!may("https://*.a.b", "https://x.a.b.evil"));
-    CHECK(!may("https://*.a.b", "https://evil/.a.b"));
-    CHECK(!may("https://*.a.b", "https://evil:1.a.b"));
+    for (const char *c = "/:?#@\\% ,;[]\"'*\x7f\x80\xff"; *c != '\0'; c++) {
+        char origin[] = "https://evil?.a.b";
+        *strchr(origin, '?') = *c;
+        CHECK(!may("https://*.a.b", origin));
+    }
+    CHECK(!may("https://*.a.b", "https://evil..a.a.b"));
+    CHECK(may("https://*.a.b", "https://X-1_y.a.b"));
     CHECK(!may("https://*.a.b", "http://x.a.b"));
     CHECK(may("null", "null"));
     CHECK(!may("https://a.b", "null"));
