@@ -396,6 +396,15 @@ void exchange_methods(const struct exchange *x, struct buf *out) {
     else if (!routes_methods(x->gen->config->route_index, &ask, out)) buf_puts(out, "GET, HEAD"); /* /v1/models */
 }
 
+/* Who asks, for the route and for policies.  Returns false after having failed x. */
+static bool find_tenant(struct exchange *x) {
+    struct request *r = x->req;
+    const struct tenants *t = &x->gen->config->tenants;
+    if (tenants_find(t, r->headers, &r->header_count, r->tenant, sizeof(r->tenant)) == 0) return true;
+    exchange_fail(x, FAILURE_INVALID_REQUEST, "more than one header says which tenant asks");
+    return false;
+}
+
 /* Where a path leads: the first route that fits, what it leaves of the path, and what that is. */
 struct way {
     const struct route   *route;
@@ -430,7 +439,6 @@ static bool choose_route(struct exchange *x, bool *wrong_method) {
     struct request *r = x->req;
     const char *why = "another server could read the path in another way, and so get round a route; write it plainly";
     int rc = http_path_normalize(&r->path, &r->arena, &why);
-    tenants_find(&x->gen->config->tenants, r->headers, &r->header_count, r->tenant, sizeof(r->tenant));
     struct way w = rc == 0 ? way_of(x, r->path) : (struct way){ .path = r->path };
     if (rc == PERILUNE_ERR_NOMEM) {
         exchange_fail(x, FAILURE_NO_MEMORY, "out of memory");
@@ -503,7 +511,7 @@ void exchange_begin(struct exchange *x, struct buf *body) {
     const struct config *c = x->gen->config;
     const struct request *r = x->req;
     bool wrong_method = false;
-    if (!choose_route(x, &wrong_method)) return;
+    if (!find_tenant(x) || !choose_route(x, &wrong_method)) return;
     if (x->route == NULL && !wrong_method && answer_models(x)) return;
     if (x->route == NULL && !wrong_method && !serve_unrouted(x)) return;
     if (wrong_method || (x->dialect != NULL && !slice_eq(r->method, SLICE("POST")))) {

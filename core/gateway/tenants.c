@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "include/perilune.h"
+
 static int digit(char c) {
     if (c >= '0' && c <= '9') return c - '0';
     return (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
@@ -51,18 +53,27 @@ static const char *name_of(const struct tenants *t, struct slice key) {
     return k ? k->name : NULL;
 }
 
-void tenants_find(const struct tenants *t, struct http_header *headers, unsigned *count, char *out, size_t size) {
+/* The first line at or behind i that has this name, or count. */
+static unsigned line_of(struct slice name, const struct http_header *headers, unsigned i, unsigned count) {
+    while (i < count && !slice_eq_nocase(headers[i].name, name)) i++;
+    return i;
+}
+
+int tenants_find(const struct tenants *t, struct http_header *headers, unsigned *count, char *out, size_t size) {
     out[0] = '\0';
-    if (t->header == NULL) return;
-    unsigned i = 0;
-    while (i < *count && !slice_eq_nocase(headers[i].name, slice_str(t->header))) i++;
-    if (i == *count) return;
+    if (t->header == NULL) return 0;
+    struct slice header = slice_str(t->header);
+    unsigned i = line_of(header, headers, 0, *count);
+    if (i == *count) return 0;
+    /* A client may have added one to the proxy's; whoever reads the other would be told of somebody else. */
+    if (line_of(header, headers, i + 1, *count) < *count) return PERILUNE_ERR_INVAL;
     if (t->count == 0) {
         slice_copy(out, size, headers[i].value.len < size ? headers[i].value : SLICE(""));
-        return;
+        return 0;
     }
     const char *name = name_of(t, key_of(headers[i].value));
-    if (name == NULL) return;
+    if (name == NULL) return 0;
     slice_copy(out, size, slice_str(name));
     memmove(headers + i, headers + i + 1, (--*count - i) * sizeof(*headers));
+    return 0;
 }

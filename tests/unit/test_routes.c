@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "gateway/tenants.h"
+#include "include/perilune.h"
 #include "unit.h"
 
 /* -- Against a linear search ------------------------------------------------------------- */
@@ -129,7 +130,7 @@ static const char *tenant_of(const struct tenants *t, const char *name, const ch
     static char out[16];
     struct http_header h[3] = { { SLICE("a"), SLICE("1") }, { slice_str(name), slice_str(value) }, { SLICE("b"), SLICE("2") } };
     *left = 3;
-    tenants_find(t, h, left, out, sizeof(out));
+    CHECK_INT(tenants_find(t, h, left, out, sizeof(out)), 0);
     if (*left == 2) CHECK_SLICE(h[1].name, SLICE("b"));
     return out;
 }
@@ -154,6 +155,11 @@ TEST_NOFAULT(who_is_asking) {
     CHECK_STR(tenant_of(&t, "X-Tenant", "acme", &left), "acme");
     CHECK_UINT(left, 3);
     CHECK_STR(tenant_of(&t, "X-Tenant", "a name that is too long", &left), ""); /* not another's */
+    struct http_header both[] = { { SLICE("x-tenant"), SLICE("acme") }, { SLICE("a"), SLICE("1") }, { SLICE("X-Tenant"), SLICE("acme") } };
+    char name[8];
+    left = 3;
+    CHECK_INT(tenants_find(&t, both, &left, name, sizeof(name)), PERILUNE_ERR_INVAL);
+    CHECK_STR(name, "");
     t.header = NULL;
     CHECK_STR(tenant_of(&t, "X-Tenant", "acme", &left), "");
 }
