@@ -57,12 +57,14 @@ local function attempt(step, req)
     function()
       local ok, value, err = pcall(step.run, req)
       if ok then return value, err end
-      return nil, perilune.error{ code = "policy_error", message = tostring(value) }
+      if type(value) == "table" and value.code then return nil, perilune.error(value) end -- thrown on purpose
+      return nil, perilune.error{ code = "policy_error", message = "a step failed", detail = step.name .. ": " .. tostring(value) }
     end,
     function()
       perilune.sleep(step.timeout)
       return nil, perilune.error{
-        code = "timeout", message = ("step '%s' took longer than %g seconds"):format(step.name, step.timeout),
+        code = "timeout", message = ("a step took longer than %g seconds"):format(step.timeout),
+        detail = "step " .. step.name,
       }
     end,
   }
@@ -72,10 +74,10 @@ local function branch(step, req, results)
   return function()
     local value, err = attempt(step, req)
     if value == nil and step.required then
-      return nil, err or perilune.error{ code = "policy_error", message = ("step '%s' has no result"):format(step.name) }
+      return nil, err or perilune.error{ code = "policy_error", message = "a step has no result", detail = "step " .. step.name }
     end
     if value == nil then
-      if err then req:log("warn", "step failed", { step = step.name, code = err.code, message = err.message }) end
+      if err then req:log("warn", "step failed", { step = step.name, code = err.code, message = err.message, detail = err.detail }) end
       value = step.default
     end
     results[step.name] = value

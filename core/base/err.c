@@ -48,7 +48,7 @@ void failure_init(struct failure *f) {
     f->status = 0;
     f->retryable = false;
     f->retry_after_ms = 0;
-    f->code[0] = f->type[0] = f->param[0] = f->message[0] = '\0';
+    f->code[0] = f->type[0] = f->param[0] = f->message[0] = f->upstream[0] = f->detail[0] = '\0';
     buf_init(&f->body, 0);
     buf_init(&f->headers, 0);
 }
@@ -100,6 +100,8 @@ void failure_set(struct failure *f, enum failure_kind kind, const char *fmt, ...
     vsnprintf(f->message, sizeof(f->message), fmt, ap);
     va_end(ap);
 }
+
+void failure_explain(struct failure *f, const char *detail) { snprintf(f->detail, sizeof(f->detail), "%s", detail); }
 
 static void write_param_and_code(struct buf *out, const struct failure *f) {
     buf_puts(out, ",\"param\":");

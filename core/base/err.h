@@ -1,7 +1,8 @@
 /* err.h -- what went wrong, in the words of the wire.
  *
  * `struct failure` is the C twin of the Lua table { code, message, status,
- * retryable }: it travels from an upstream through policies to the client. */
+ * retryable }: it travels from an upstream through policies to the client.  Two of its members end
+ * here: upstream and detail are for logs and policies. */
 #ifndef PERILUNE_BASE_ERR_H
 #define PERILUNE_BASE_ERR_H
 
@@ -54,7 +55,9 @@ struct failure {
     char         code[48];    /* the kind's, or what a policy or upstream said */
     char         type[40];
     char         param[64];   /* the field at fault, or empty */
-    char         message[400];
+    char         message[400]; /* for clients: names nothing that only operators may know */
+    char         upstream[64]; /* who failed, or empty; no client reads it, nor the next */
+    char         detail[240];  /* what the message must not say: hosts, addresses, words of a policy; or empty */
     struct buf   body;        /* upstream's own error body, verbatim; may be empty */
     struct buf   headers;     /* lines "name: value\r\n" of the upstream's, for the client; may be empty */
 };
@@ -69,6 +72,8 @@ bool failure_status_is_retryable(int status);
  * and a message. */
 void failure_set(struct failure *f, enum failure_kind kind, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* What operators read on top of it. */
+void failure_explain(struct failure *f, const char *detail);
 void failure_init(struct failure *f);
 void failure_deinit(struct failure *f);
 /* to, whatever it held, becomes the same as from.  Without memory it has no body. */

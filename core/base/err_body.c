@@ -233,8 +233,8 @@ static void tell(struct failure *f, const struct said *s) {
     if (s->code[0] == '\0') snprintf(f->code, sizeof(f->code), "insufficient_quota");
 }
 
-void err_body_status(struct failure *f, const char *upstream, int status) {
-    failure_set(f, FAILURE_UPSTREAM_STATUS, "upstream '%s' answered %d", upstream, status);
+void err_body_status(struct failure *f, int status) {
+    failure_set(f, FAILURE_UPSTREAM_STATUS, "the upstream answered %d", status);
     set_status(f, status);
 }
 
@@ -250,8 +250,8 @@ void err_body_add(struct failure *f, struct slice body) {
     tell(f, &s);
 }
 
-static void inside(struct failure *f, const char *upstream, const struct said *s) {
-    failure_set(f, FAILURE_STREAM, "upstream '%s' sent an error in its answer", upstream);
+static void inside(struct failure *f, const struct said *s) {
+    failure_set(f, FAILURE_STREAM, "the upstream sent an error in its answer");
     if (s->message[0]) snprintf(f->message, sizeof(f->message), "%s", s->message);
     int status = s->status ? s->status : status_of_words(s);
     if (status != 0) set_status(f, status);
@@ -269,18 +269,18 @@ static bool is_error(const struct json_doc *d) {
     return json_is(d, object, JSON_STRING) && json_str_eq(d, object, SLICE("error"));
 }
 
-bool err_body_inside(struct failure *f, const char *upstream, const struct json_doc *doc, bool named) {
+bool err_body_inside(struct failure *f, const struct json_doc *doc, bool named) {
     struct said s = { .status = 0 };
     if (!named && !is_error(doc)) return false;
     read_value(doc, 0, &s, 0);
-    inside(f, upstream, &s);
+    inside(f, &s);
     return true;
 }
 
-void err_body_inside_text(struct failure *f, const char *upstream, struct slice text) {
+void err_body_inside_text(struct failure *f, struct slice text) {
     struct said s = { .status = 0 };
     read_text(text, &s);
-    inside(f, upstream, &s);
+    inside(f, &s);
 }
 
 bool err_body_names(struct slice body, const char *const *words, unsigned count) {

@@ -7,7 +7,7 @@
 #include "base/json.h"
 
 /* Fills f from the status of an HTTP answer that is an error (or a redirect that nobody follows). */
-void err_body_status(struct failure *f, const char *upstream, int status);
+void err_body_status(struct failure *f, int status);
 
 /* Adds to f, which err_body_status() has filled, what the body of that answer says: JSON of
  * whatever shape, HTML, or text.  The body itself is not kept. */
@@ -16,9 +16,9 @@ void err_body_add(struct failure *f, struct slice body);
 /* Is the document an error, although it came where an answer was expected?  Then fills f, with
  * the status that the error names, or that its words mean, and returns true.  `named`: the
  * transport has said that it is one (event: error), whatever its shape. */
-bool err_body_inside(struct failure *f, const char *upstream, const struct json_doc *doc, bool named);
+bool err_body_inside(struct failure *f, const struct json_doc *doc, bool named);
 /* The same, of a text that is no JSON and was said to be an error. */
-void err_body_inside_text(struct failure *f, const char *upstream, struct slice text);
+void err_body_inside_text(struct failure *f, struct slice text);
 
 /* Does the error complain of one of these fields?  Its own word for the field at fault decides; where it has none,
  * any mention counts. */

@@ -137,7 +137,7 @@ int l_call(lua_State *L) {
                                       : outgoing_choose(&s->services, req, body, &f);
     if (pool == NULL) {
         body_put(body);
-        if (name.ptr) failure_set(&f, FAILURE_INTERNAL, "no upstream '%.*s'", SLICE_ARG(name));
+        if (name.ptr) outgoing_no_upstream(&f, name);
         return fail(L, &f);
     }
     struct budget *budget = s->running->budget;

@@ -191,7 +191,7 @@ int l_scripted(lua_State *L) {
         scripted_free(c);
         source = NULL;
     } else if (d != NULL) {
-        struct answer_options opt = { .upstream = upstream, .stream = stream, .keep_usage = keep_usage,
+        struct answer_options opt = { .stream = stream, .keep_usage = keep_usage,
                                       .limit = s->limits.max_answer };
         source = d->reader(source, &opt);
     }

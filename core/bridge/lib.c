@@ -151,6 +151,14 @@ void lib_push_failure(lua_State *L, const struct failure *f) {
         lua_pushstring(L, f->param);
         lua_setfield(L, -2, "param");
     }
+    if (f->upstream[0]) {
+        lua_pushstring(L, f->upstream);
+        lua_setfield(L, -2, "upstream");
+    }
+    if (f->detail[0]) {
+        lua_pushstring(L, f->detail);
+        lua_setfield(L, -2, "detail");
+    }
     if (f->retry_after_ms > 0) {
         lua_pushnumber(L, (lua_Number)f->retry_after_ms / 1000);
         lua_setfield(L, -2, "retry_after");
@@ -230,6 +238,8 @@ static void from_table(lua_State *L, int t, struct failure *f) {
     snprintf(f->message, sizeof(f->message), "the request failed: %s", f->code);
     copy_field(L, t, "message", f->message, sizeof(f->message));
     copy_field(L, t, "param", f->param, sizeof(f->param));
+    copy_field(L, t, "upstream", f->upstream, sizeof(f->upstream));
+    copy_field(L, t, "detail", f->detail, sizeof(f->detail));
     double status = number_field(L, t, "status", 500), wait = number_field(L, t, "retry_after", 0);
     f->status = status >= 400 && status <= 599 ? (int)status : 500;
     f->retry_after_ms = wait > 0 ? (uint32_t)(fmin(wait, RETRY_AFTER_MAX_MS / 1000) * 1000) : 0;
@@ -262,7 +272,9 @@ bool lib_is_failure(lua_State *L, int index) {
 
 void lib_to_failure(lua_State *L, int index, struct failure *f) {
     const char *text = lua_type(L, index) == LUA_TSTRING ? lua_tostring(L, index) : NULL;
-    failure_set(f, FAILURE_POLICY, "%s", text ? text : "a policy returned no response and no error");
+    failure_set(f, FAILURE_POLICY, text ? "a policy returned a text as its error (see the log)"
+                                        : "a policy returned no response and no error");
+    if (text != NULL) failure_explain(f, text); /* of pcall, perhaps: with a file and a line */
     if (lua_istable(L, index)) from_table(L, index, f);
 }
 

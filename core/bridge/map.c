@@ -689,8 +689,8 @@ static bool has_failed(struct hooks *h) {
     if (m->error == PERILUNE_ERR_LIMITED)
         failure_set(&h->failure, FAILURE_ANSWER_TOO_LARGE, "words or lines that map waits for are over max_body");
     else if (m->error == PERILUNE_ERR_INVAL)
-        failure_set(&h->failure, FAILURE_MALFORMED, "upstream '%s' sent more than %d choices, texts and calls in one "
-                    "answer", h->r->upstream, LANES_MAX);
+        failure_set(&h->failure, FAILURE_MALFORMED, "the upstream sent more than %d choices, texts and calls in one "
+                    "answer", LANES_MAX);
     else failure_set(&h->failure, FAILURE_NO_MEMORY, "out of memory");
     hooks_break(h);
     return true;
@@ -735,8 +735,8 @@ static enum flow map_content(struct hooks *h, const struct event *ev) {
 }
 
 static enum flow not_json(struct hooks *h) {
-    failure_set(&h->failure, FAILURE_MALFORMED, "upstream '%s' sent an event that is no JSON; a policy maps the "
-                "answer, and must see all of it", h->r->upstream);
+    failure_set(&h->failure, FAILURE_MALFORMED, "the upstream sent an event that is no JSON; a policy maps the "
+                "answer, and must see all of it");
     hooks_break(h);
     return FLOW_MORE;
 }

@@ -268,6 +268,7 @@ static void end(struct response *r, const struct event *ev) {
     r->ended = true;
     if (ev->type == EVENT_ERROR) {
         keep_failure(r, ev->failure);
+        if (r->failure) slice_copy(r->failure->upstream, sizeof(r->failure->upstream), slice_str(r->upstream));
         r->failed = true;
     } else if (r->settled != NULL && r->usage.known) {
         r->settled(r, r->settled_ud);

@@ -31,6 +31,7 @@ void access_log(struct log *log, const struct request_facts *f, const struct sav
     if (f->tries > 0) log_u64(&line, "tries", f->tries);
     log_u64(&line, "status", (uint64_t)f->status);
     if (f->code[0]) log_str(&line, "error", slice_str(f->code));
+    if (f->detail[0]) log_str(&line, "detail", slice_str(f->detail));
     put_tokens(&line, f);
     if (f->ttft_us) log_ms(&line, "ttft_ms", f->ttft_us);
     if (saved) savings_log(saved, &line);

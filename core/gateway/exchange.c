@@ -74,6 +74,7 @@ static void gather(const struct exchange *x, bool aborted, struct request_facts 
                                  .model_listed = is_listed(t, model), .is_aborted = aborted,
                                  .status = aborted ? 499 : x->status,
                                  .code = aborted ? "canceled" : x->failure ? x->failure->code : "",
+                                 .detail = x->failure ? x->failure->detail : "",
                                  .cache = "", .tries = req->tries, .retries = req->retries, .fallbacks = req->fallbacks,
                                  .ttft_us = x->ttft_us, .total_us = x->total_us, .policy_us = x->policy_us };
     /* A failure is told as of whoever was asked last, although a policy stood in between. */
@@ -288,7 +289,7 @@ static void call_upstream(struct exchange *x, const char *name) {
     struct call_pool *pool = name ? outgoing_find(&s->services, slice_str(name))
                                   : outgoing_choose(&s->services, x->req, x->req->body, &f);
     if (pool == NULL) {
-        if (!failure_is_set(&f)) failure_set(&f, FAILURE_INTERNAL, "no upstream '%s'", name);
+        if (!failure_is_set(&f)) outgoing_no_upstream(&f, slice_str(name));
         fail(x, &f);
         return;
     }

@@ -25,6 +25,7 @@ struct request_facts {
     bool               is_aborted;    /* the client left */
     int                status;
     const char        *code;          /* of the failure, "" when there was none */
+    const char        *detail;        /* of the failure, for operators, "" when there is none */
     unsigned           tries, retries, fallbacks; /* calls; of these again to the same, and to another upstream */
     struct usage       usage;         /* that was paid for, */
     struct usage       spared;        /* and that a cache had: not paid for */

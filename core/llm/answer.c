@@ -62,7 +62,6 @@ struct answer {
                     complete : 1, /* and the end was told */
                     news : 1;  /* usage that `to` has not heard of */
     char            content_type[80];
-    char            upstream[64];
 };
 
 /* -- Life ----------------------------------------------------------------------------- */
@@ -187,8 +186,8 @@ static void send_end_mark(struct answer *a) {
 
 /* True: this frame is an error, and a->failure says so. */
 static bool find_error(struct answer *a, struct slice data, bool named, bool parsed) {
-    if (parsed) return err_body_inside(&a->failure, a->upstream, &a->doc, named);
-    if (named) err_body_inside_text(&a->failure, a->upstream, data);
+    if (parsed) return err_body_inside(&a->failure, &a->doc, named);
+    if (named) err_body_inside_text(&a->failure, data);
     return named;
 }
 
@@ -238,7 +237,7 @@ static bool read_frame(struct answer *a, const struct sse_event *e, struct event
 }
 
 static void fail_for_size(struct answer *a) {
-    failure_set(&a->failure, FAILURE_ANSWER_TOO_LARGE, "upstream '%s': the answer is over max_body", a->upstream);
+    failure_set(&a->failure, FAILURE_ANSWER_TOO_LARGE, "the upstream failed: its answer is over max_body");
 }
 
 /* A stream that nobody asked for becomes a whole answer.  Returns non-zero when it has failed. */
@@ -252,7 +251,7 @@ static int gather(struct answer *a, const struct sse_event *e) {
     if (rc == PERILUNE_ERR_NOMEM || find_error(a, e->data, named, rc == 0)) return 1;
     if (rc != 0 && e->name.len > 0) return 0; /* a "ping" or the like */
     if (rc != 0) {
-        failure_set(&a->failure, FAILURE_MALFORMED, "upstream '%s' sent an event that is not JSON", a->upstream);
+        failure_set(&a->failure, FAILURE_MALFORMED, "the upstream sent an event that is not JSON");
         return 1;
     }
     chunk_count(&a->choices, &a->doc);
@@ -335,8 +334,7 @@ static void feed(struct answer *a, struct slice s) {
     if (rc == 0 || a->over) return;
     if (rc == PERILUNE_ERR_LIMITED && !failure_is_set(&a->failure))
         failure_set(&a->failure, FAILURE_MALFORMED,
-                    "upstream '%s' sent an event over its limit of %zu bytes (max_event)", a->upstream,
-                    a->events.limit);
+                    "the upstream sent an event over its limit of %zu bytes (max_event)", a->events.limit);
     else if (!failure_is_set(&a->failure))
         fail_for_memory(a);
     end(a);
@@ -376,8 +374,7 @@ static void send_gathered(struct answer *a) {
     if (buf_failed(&whole)) {
         fail_for_memory(a);
     } else if (!any) {
-        failure_set(&a->failure, FAILURE_MALFORMED, "upstream '%s' answered with a stream that has no choices",
-                    a->upstream);
+        failure_set(&a->failure, FAILURE_MALFORMED, "the upstream answered with a stream that has no choices");
     } else {
         struct event ev = { .type = EVENT_BYTES, .raw = buf_get(&whole) };
         send_head(a);
@@ -397,7 +394,7 @@ static void end_of_stream(struct answer *a, const struct event *why) {
             a->to->event(a->to, why);
             return;
         }
-        failure_set(&a->failure, FAILURE_TRUNCATED, "upstream '%s' ended its stream too early", a->upstream);
+        failure_set(&a->failure, FAILURE_TRUNCATED, "the upstream ended its stream too early");
     }
     if (!failure_is_set(&a->failure) && !a->expect_stream) send_gathered(a);
     else if (!failure_is_set(&a->failure) && !a->done) send_end_mark(a);
@@ -425,9 +422,9 @@ static void end_of_whole(struct answer *a) {
     struct slice whole = json_without_bom(buf_get(&a->whole));
     int rc = parse(a, whole);
     if (rc == PERILUNE_ERR_INVAL) {
-        failure_set(&a->failure, FAILURE_MALFORMED, "upstream '%s' answered %d with a body that is not JSON",
-                    a->upstream, a->status);
-    } else if (rc == 0 && !err_body_inside(&a->failure, a->upstream, &a->doc, false) &&
+        failure_set(&a->failure, FAILURE_MALFORMED, "the upstream answered %d with a body that is not JSON",
+                    a->status);
+    } else if (rc == 0 && !err_body_inside(&a->failure, &a->doc, false) &&
                !(a->expect_stream && retell(a))) {
         a->news = chunk_usage(&a->doc, &a->usage);
         send_head(a);
@@ -482,7 +479,6 @@ struct source *answer_new(struct source *from, const struct answer_options *opt)
     a->source.ops = &source_ops;
     a->sink.event = on_event;
     a->from = from;
-    slice_copy(a->upstream, sizeof(a->upstream), slice_str(opt->upstream));
     a->expect_stream = opt->stream;
     a->keep_usage = opt->keep_usage;
     a->choices.asked = opt->choices;

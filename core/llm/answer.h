@@ -6,7 +6,6 @@
 #include "flow/source.h"
 
 struct answer_options {
-    const char *upstream;   /* name, for messages; a copy is kept */
     bool        stream;     /* the request asked for a stream */
     bool        keep_usage; /* the client asked for usage itself */
     unsigned    choices;    /* the request's n; 0: not known */

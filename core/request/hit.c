@@ -114,7 +114,7 @@ struct source *hit_new(struct cache_entry *e, const struct cached *c, const stru
     *h = (struct hit){ .source = { &ops }, .loop = opt->loop, .entry = e, .facts = *c, .pace_ms = opt->pace_ms,
                        .as_bytes = !same || cut, .no_usage = same && !opt->wants_usage };
     if (!h->as_bytes) return &h->source;
-    return c->dialect->reader(&h->source, &(struct answer_options){ .upstream = "cache", .stream = opt->stream,
+    return c->dialect->reader(&h->source, &(struct answer_options){ .stream = opt->stream,
                                                                     .keep_usage = opt->wants_usage,
                                                                     .limit = SIZE_MAX / 2 }); /* it was within one */
 }

@@ -56,6 +56,12 @@ static void not_found(struct services *v, struct slice model, bool has_body, str
     snprintf(f->param, sizeof(f->param), "model");
 }
 
+void outgoing_no_upstream(struct failure *f, struct slice name) {
+    failure_set(f, FAILURE_INTERNAL, "the upstream that was chosen does not exist");
+    snprintf(f->detail, sizeof(f->detail), "no upstream '%.*s'", SLICE_ARG(name));
+    slice_copy(f->upstream, sizeof(f->upstream), name);
+}
+
 /* The body's model; ptr is NULL when it has none.  In text, or in the body's own. */
 static struct slice asked_model(const struct body *body, struct buf *text) {
     buf_init(text, 0);
@@ -83,7 +89,7 @@ struct call_pool *outgoing_choose(struct services *v, const struct request *r,
     buf_init(&text, 0);
     struct slice model = body ? asked_model(body, &text) : form_model(r);
     struct call_pool *p = choose(v, r, model);
-    if (p == NULL && r->upstream[0]) failure_set(f, FAILURE_INTERNAL, "no upstream '%s'", r->upstream);
+    if (p == NULL && r->upstream[0]) outgoing_no_upstream(f, slice_str(r->upstream));
     else if (p == NULL) not_found(v, model, body != NULL || r->raw != NULL, f);
     buf_deinit(&text);
     return p;
@@ -267,9 +273,9 @@ struct source *outgoing_source(const struct services *v, const struct outgoing *
     const struct target *t = o->pool->target;
     if (call == NULL || !is_read(o)) return call;
     const struct dialect *d = o->body->dialect;
-    return d->reader(call, &(struct answer_options){ .upstream = t->name, .stream = stream, .keep_usage = keep_usage,
-                                                      .choices = d->choices(&o->body->doc),
-                                                      .limit = t->max_answer, .max_event = t->max_event });
+    return d->reader(call, &(struct answer_options){ .stream = stream, .keep_usage = keep_usage,
+                                                     .choices = d->choices(&o->body->doc),
+                                                     .limit = t->max_answer, .max_event = t->max_event });
 }
 
 /* The answer ended, and says how many tokens the upstream saw where we counted them. */

@@ -11,6 +11,8 @@
 struct call_pool *outgoing_choose(struct services *v, const struct request *r,
                                   const struct body *body, struct failure *f);
 struct call_pool *outgoing_find(struct services *v, struct slice name);
+/* Fills f: a policy chose an upstream that there is not.  Clients do not read the name. */
+void outgoing_no_upstream(struct failure *f, struct slice name);
 
 /* What the request would be sent as: the upstream's name (empty when there is none yet)
  * and the model, of the upstream or of the body.  Borrowed until deinit. */

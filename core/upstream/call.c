@@ -154,7 +154,7 @@ static void fail_later(struct call *c, enum failure_kind kind, const char *messa
     c->phase = CALL_OVER;
     if (c->failure == NULL) c->failure = mem_zalloc(sizeof(*c->failure));
     if (c->failure != NULL)
-        failure_set(c->failure, kind, "upstream '%s': %s", c->pool->target->name, message);
+        failure_set(c->failure, kind, "the upstream failed: %s", message);
     loop_soon(call_loop(c), &c->finish, finish_job);
 }
 
@@ -218,7 +218,7 @@ static void timed_out(struct call *c, uint64_t now) {
     struct failure f;
     failure_init(&f);
     if (has_failed(c)) failure_from_status(c, &f);
-    else failure_set(&f, kind, "upstream '%s' %s", c->pool->target->name, what);
+    else failure_set(&f, kind, "the upstream %s", what);
     end_with(c, &f);
 }
 
@@ -399,7 +399,7 @@ static enum flow send_head(struct call *c) {
 
 static void collect(struct call *c, struct slice s, size_t limit) {
     if (buf_len(&c->collected) + s.len > limit) {
-        if (is_good(c)) fail_later(c, FAILURE_ANSWER_TOO_LARGE, "the answer is over max_body");
+        if (is_good(c)) fail_later(c, FAILURE_ANSWER_TOO_LARGE, "its answer is over max_body");
         else enough(c);
         return;
     }
@@ -452,7 +452,7 @@ static void decoding_failed(struct call *c, int rc) {
         c->unreadable = true;
         if (rc != PERILUNE_ERR_LIMITED) buf_deinit(&c->collected);
     } else if (rc == PERILUNE_ERR_LIMITED) {
-        fail_later(c, FAILURE_ANSWER_TOO_LARGE, "the answer is over max_body");
+        fail_later(c, FAILURE_ANSWER_TOO_LARGE, "its answer is over max_body");
     } else if (rc == PERILUNE_ERR_NOMEM) {
         fail_later(c, FAILURE_NO_MEMORY, "out of memory");
     } else {
@@ -513,7 +513,7 @@ static void pass_headers(const struct call *c, struct failure *f) {
 }
 
 static void failure_from_status(struct call *c, struct failure *f) {
-    err_body_status(f, c->pool->target->name, c->status);
+    err_body_status(f, c->status);
     retry_after(c, f);
     pass_headers(c, f);
     err_body_add(f, buf_get(&c->collected));
@@ -589,6 +589,14 @@ static void deliver_held(struct call *c) {
     c->in_callback = false;
 }
 
+/* What TLS and libcurl say names hosts, addresses and settings. */
+static void failure_of_end(const struct call_end *end, struct failure *f) {
+    if (end->kind == FAILURE_TLS) failure_set(f, end->kind, "there is no secure connection to the upstream");
+    else failure_set(f, end->kind, "the upstream failed: %s", end->why);
+    if (end->detail != NULL) failure_explain(f, end->detail);
+    else if (end->kind == FAILURE_TLS) failure_explain(f, end->why);
+}
+
 void call_on_end(struct call *c, const struct call_end *end) {
     if (call_is_over(c)) return; /* finish_job is on its way */
     if (c->released) {
@@ -600,11 +608,11 @@ void call_on_end(struct call *c, const struct call_end *end) {
     struct failure f;
     failure_init(&f);
     if (end->kind != FAILURE_NONE && !has_failed(c)) {
-        failure_set(&f, end->kind, "upstream '%s': %s", c->pool->target->name, end->why);
+        failure_of_end(end, &f);
     } else if (!is_good(c)) {
         failure_from_status(c, &f);
     } else if (c->decoder != NULL && decoder_end(c->decoder) != 0) {
-        failure_set(&f, FAILURE_TRUNCATED, "upstream '%s': its compressed answer broke off", c->pool->target->name);
+        failure_set(&f, FAILURE_TRUNCATED, "the upstream failed: its compressed answer broke off");
     } else if (!c->headed) {
         deliver_held(c);
         if (call_is_over(c)) return;

@@ -57,7 +57,8 @@ struct call {
 
 struct call_end {
     enum failure_kind kind;   /* FAILURE_NONE: complete */
-    const char       *why;
+    const char       *why;    /* for clients, unless it is TLS that failed */
+    const char       *detail; /* for operators, or NULL */
     bool              unsent; /* no connection could be made: nothing was sent */
 };
 

@@ -195,12 +195,12 @@ void transfer_done(CURL *easy, CURLcode result) {
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, &priv);
     struct call *c = (struct call *)priv;
     if (call_is_over(c) || try_fresh(c, result)) return; /* over: its finish_job is on its way */
-    char why[CURL_ERROR_SIZE];
-    const char *said = c->transfer->error[0] ? c->transfer->error : curl_easy_strerror(result);
-    slice_copy(why, sizeof(why), slice_str(said));
+    char detail[CURL_ERROR_SIZE];
+    slice_copy(detail, sizeof(detail), slice_str(c->transfer->error));
     if (c->status == 0 && tunnel_refused(easy, result)) result = CURLE_COULDNT_CONNECT;
     if (c->status == 0 && result == CURLE_PARTIAL_FILE) result = CURLE_RECV_ERROR; /* HTTP/2: nothing came at all */
-    struct call_end end = { .kind = kind_of(result), .why = why };
+    struct call_end end = { .kind = kind_of(result), .why = curl_easy_strerror(result),
+                            .detail = detail[0] ? detail : NULL };
     end.unsent = result == CURLE_COULDNT_CONNECT || result == CURLE_COULDNT_RESOLVE_HOST ||
                  (result == CURLE_OPERATION_TIMEDOUT && c->status == 0);
     if (result == CURLE_OUT_OF_MEMORY && c->phase == CALL_HEAD && c->status != 0) {

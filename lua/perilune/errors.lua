@@ -17,7 +17,8 @@ local M = {}
 ---@field retryable boolean      can the same request succeed later, or at another upstream?
 ---@field param? string          the field of the request that is at fault
 ---@field retry_after? number    seconds to wait before trying again
----@field upstream? string       who failed
+---@field upstream? string       who failed; the client does not read it
+---@field detail? string         what only operators should read; in the access log
 ---@field headers? table<string, string>  lines for the client; of an upstream, those that pass (pass_headers)
 ---@field body? string           what the upstream sent with its status, as it came (64 KiB at most)
 
@@ -49,7 +50,7 @@ local known = {
   upstream_error        = { 502, "the upstream failed", true },
   upstream_unreachable  = { 502, "the upstream cannot be reached", true },
   upstream_dns          = { 502, "the upstream's name cannot be resolved", true },
-  upstream_tls          = { 502, "no secure connection to the upstream", false },
+  upstream_tls          = { 502, "there is no secure connection to the upstream", false },
   upstream_reset        = { 502, "the upstream broke the connection", true },
   upstream_malformed    = { 502, "the upstream's answer cannot be understood", true },
   upstream_stream_error = { 502, "the upstream sent an error in its answer", true },
@@ -118,7 +119,7 @@ function M.new(fields)
 end
 
 local reject_options = {
-  message = true, type = true, param = true, retryable = true, retry_after = true, upstream = true, body = true,
+  message = true, type = true, param = true, retryable = true, retry_after = true, upstream = true, detail = true, body = true,
 }
 
 --- A refusal: `return perilune.reject(429, "rate_limit_exceeded", { retry_after = 2 })`.

@@ -92,14 +92,15 @@
 --- tostring(err) is "code: message".
 ---@class perilune.Error
 ---@field code string          for programs
----@field message string       for people
+---@field message string       for people, clients too: no name of an upstream, a host or a file
 ---@field status integer       HTTP status for the client, 400 to 599
 ---@field retryable boolean    can the same request succeed later, or at another upstream?
 ---@field type string          OpenAI's error type; follows from the status when absent
 ---@field param? string        the field of the request that is at fault
 ---@field retry_after? number  seconds to wait before trying again, from retry-after-ms or
 ---                         Retry-After (seconds, or a date); sent as Retry-After, rounded up
----@field upstream? string     who failed
+---@field upstream? string     who failed; the client does not read it
+---@field detail? string       what only operators should read: hosts, certificates; in the access log, not in the reply
 ---@field body? string         the upstream's own error body
 
 -- -- the request ------------------------------------------------------------------
@@ -591,7 +592,7 @@ function perilune.error(fields) end
 --- Not retryable unless fields say so: the policies in front must not argue with it.
 ---@param status integer  400 to 599
 ---@param code string
----@param fields? table   message, type, param, retryable, retry_after, upstream, body
+---@param fields? table   message, type, param, retryable, retry_after, upstream, detail, body
 ---@return nil
 ---@return perilune.Error err
 function perilune.reject(status, code, fields) end

@@ -339,7 +339,8 @@ local function fake_call(name, req, opts)
   end
   local entry = scene().upstreams[name]
   if not entry then
-    return nil, errors.new{ code = "internal_error", message = ("no upstream '%s'"):format(tostring(name)) }
+    return nil, errors.new{ code = "internal_error", message = "the upstream that was chosen does not exist",
+                            upstream = tostring(name), detail = ("no upstream '%s'"):format(tostring(name)) }
   end
   return play(entry, name, req, opts)
 end

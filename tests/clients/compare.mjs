@@ -77,7 +77,7 @@ export const retold = (script) => (direct) => {
   if (said[script]) {
     const { status } = error;
     error.status = { 500: 502, 529: 503 }[status] ?? status;
-    error.message = `upstream 'up' answered ${status}: ${said[script]}`;
+    error.message = `the upstream answered ${status}: ${said[script]}`;
   }
   return direct;
 };

@@ -129,7 +129,7 @@ def retold(script):
             status, (kind, param, reason) = error["status"], SAID[script]
             ours = {500: 502, 529: 503}.get(status, status)
             error.update(status=ours, code="upstream_status", type=kind, param=param,
-                         message=f"Error code: {ours} - upstream 'up' answered {status}: {reason}")
+                         message=f"Error code: {ours} - the upstream answered {status}: {reason}")
         return direct
     return expect
 

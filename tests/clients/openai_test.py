@@ -142,16 +142,16 @@ for stream in (False, True):
         "message": "Error code: 502 - Provider returned error", "retry": NO_HEADERS}), retries=0)
 compare("cut", CHAT, {"model": "cut", "messages": hello}, fails(**{
     "class": "InternalServerError", "status": 502, "code": "upstream_truncated", "retry": NO_HEADERS,
-    "message": "Error code: 502 - upstream 'up': it closed the connection before the answer was complete"}), retries=0)
+    "message": "Error code: 502 - the upstream failed: it closed the connection before the answer was complete"}), retries=0)
 
 compare("errorevent, stream", CHAT, {"model": "errorevent", "messages": hello, "stream": True})
 compare("cut, stream", CHAT, {"model": "cut", "messages": hello, "stream": True}, fails(
-    code="upstream_truncated", message="upstream 'up': it closed the connection before the answer was complete"))
+    code="upstream_truncated", message="the upstream failed: it closed the connection before the answer was complete"))
 compare("half, stream", CHAT, {"model": "half", "messages": hello, "stream": True}, fails(
-    code="upstream_truncated", message="upstream 'up' ended its stream too early"))
+    code="upstream_truncated", message="the upstream ended its stream too early"))
 compare("responses: errorevent, stream", "responses.create", {"model": "errorevent", "input": "Hello", "stream": True})
 compare("responses: cut, stream", "responses.create", {"model": "cut", "input": "Hello", "stream": True}, fails(
-    code="upstream_truncated", message="upstream 'up': it closed the connection before the answer was complete"))
+    code="upstream_truncated", message="the upstream failed: it closed the connection before the answer was complete"))
 
 
 # -- Leaving -------------------------------------------------------------------------------------------

@@ -161,7 +161,7 @@ for (const dialect of ['responses', 'chat', 'compatible']) {
   through(`${dialect}: cut, stream`, async (url) => { // direct, it throws
     const { parts } = await stream(dialects[dialect](url, 'cut'), { maxRetries: 0 });
     assert.match(parts.find(({ type }) => type === 'error').error.message,
-      /^upstream 'up': it closed the connection before the answer was complete$/);
+      /^the upstream failed: it closed the connection before the answer was complete$/);
     assert.equal(parts.at(-1).finishReason, 'error');
   });
 }

@@ -328,7 +328,7 @@ static void run_bytes(struct run *run, struct slice s, uint64_t rng, size_t when
     size_t n = 0, seen = 0;
     bool there = false;
     struct response *r = run->r;
-    const struct answer_options opt = { .upstream = "up", .stream = run->plan->stream, .keep_usage = true,
+    const struct answer_options opt = { .stream = run->plan->stream, .keep_usage = true,
                                         .choices = run->plan->choices, .limit = ANSWER_MAX, .max_event = ANSWER_MAX };
     run->bytes = (struct bytes_source){ .source.ops = &bytes_ops, .stream = run->plan->stream };
     run->client.event = on_client;

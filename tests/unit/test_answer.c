@@ -67,11 +67,11 @@ static enum flow send(struct reader *r, const struct event *ev) {
     return down->event(down, ev);
 }
 
-static const struct answer_options STREAM = { .upstream = "up", .stream = true, .limit = 4096, .max_event = 4096 };
-static const struct answer_options USAGE = { .upstream = "up", .stream = true, .keep_usage = true, .limit = 4096, .max_event = 4096 };
-static const struct answer_options WHOLE = { .upstream = "up", .limit = 64, .max_event = 4096 };
-static const struct answer_options TWO = { .upstream = "up", .stream = true, .choices = 2, .limit = 4096, .max_event = 4096 };
-static const struct answer_options UNASKED = { .upstream = "up", .limit = 4096, .max_event = 4096 };
+static const struct answer_options STREAM = { .stream = true, .limit = 4096, .max_event = 4096 };
+static const struct answer_options USAGE = { .stream = true, .keep_usage = true, .limit = 4096, .max_event = 4096 };
+static const struct answer_options WHOLE = { .limit = 64, .max_event = 4096 };
+static const struct answer_options TWO = { .stream = true, .choices = 2, .limit = 4096, .max_event = 4096 };
+static const struct answer_options UNASKED = { .limit = 4096, .max_event = 4096 };
 
 static void begin(struct reader *r, const struct answer_options *opt, const char *type) {
     memset(r, 0, sizeof(*r));
@@ -168,7 +168,7 @@ TEST(the_mark_is_the_end) {
     ends_with_its_mark(&UNASKED, TEXT STOP DONE "data: ",
                        "200 application/json | B {\"object\":\"chat.completion\",\"choices\":[{\"index\":0,\"message\":"
                        "{\"content\":\"hi\",\"role\":\"assistant\"},\"finish_reason\":\"stop\"}]} | END");
-    ends_with_its_mark(&UNASKED, DONE, "ERROR upstream_malformed: upstream 'up' answered with a stream that has no choices");
+    ends_with_its_mark(&UNASKED, DONE, "ERROR upstream_malformed: the upstream answered with a stream that has no choices");
 }
 
 TEST(an_empty_stream_of_done_only) { hears(&STREAM, DONE, HEAD "F " DONE " | END"); }
@@ -184,14 +184,14 @@ TEST(a_missing_done_is_added_behind_a_finish) {
 }
 
 TEST(a_stream_that_breaks_off_is_an_error) {
-    hears(&STREAM, TEXT, HEAD "F " TEXT " | ERROR upstream_truncated: upstream 'up' ended its stream too early");
-    hears(&STREAM, "", "ERROR upstream_truncated: upstream 'up' ended its stream too early");
-    hears(&STREAM, ": ping\n\n", "ERROR upstream_truncated: upstream 'up' ended its stream too early");
+    hears(&STREAM, TEXT, HEAD "F " TEXT " | ERROR upstream_truncated: the upstream ended its stream too early");
+    hears(&STREAM, "", "ERROR upstream_truncated: the upstream ended its stream too early");
+    hears(&STREAM, ": ping\n\n", "ERROR upstream_truncated: the upstream ended its stream too early");
     /* Words about a finish are none. */
     const char *quoted = "data: {\"content\":\"\\\"finish_reason\\\":\\\"stop\\\"\"}\n\n";
     struct buf all;
     buf_init(&all, 0);
-    buf_printf(&all, HEAD "F %s | ERROR upstream_truncated: upstream 'up' ended its stream too early", quoted);
+    buf_printf(&all, HEAD "F %s | ERROR upstream_truncated: the upstream ended its stream too early", quoted);
     if (!buf_failed(&all) && buf_cstr(&all)) hears(&STREAM, quoted, buf_cstr(&all));
     buf_deinit(&all);
 }
@@ -272,7 +272,7 @@ TEST(absurd_usage_is_zero) {
 TEST(an_error_before_anything_else_has_no_head) {
     hears(&STREAM, "data: {\"error\":{\"message\":\"no\",\"type\":\"t\",\"code\":\"c\"}}\n\n" TEXT DONE, "ERROR c: no");
     hears(&STREAM, "data: {\"error\":{\"code\":7}}\n\n",
-          "ERROR upstream_stream_error: upstream 'up' sent an error in its answer");
+          "ERROR upstream_stream_error: the upstream sent an error in its answer");
     hears(&STREAM, "data: {\"error\":\"overloaded\"}\n\n", "ERROR upstream_stream_error: overloaded");
 }
 
@@ -295,7 +295,7 @@ TEST(an_event_over_the_limit) {
     small.max_event = 40;
     hears(&small, DONE, HEAD "F " DONE " | END");
     hears(&small, "data: 0123456789012345678901234567890123456789\n\n" DONE,
-          "ERROR upstream_malformed: upstream 'up' sent an event over its limit of 40 bytes (max_event)");
+          "ERROR upstream_malformed: the upstream sent an event over its limit of 40 bytes (max_event)");
 }
 
 /* -- Whole answers ------------------------------------------------------------------------ */
@@ -317,20 +317,20 @@ TEST(a_whole_answer_goes_in_one_piece) {
 }
 
 TEST(a_whole_answer_that_is_wrong) {
-    hears_as(&WHOLE, "text/html", "<html>", "ERROR upstream_malformed: upstream 'up' answered 200 with a body that is not JSON");
-    hears_as(&WHOLE, "application/json", "", "ERROR upstream_malformed: upstream 'up' answered 200 with a body that is not JSON");
-    hears_as(&WHOLE, "application/json", "{\"a\":1}{", "ERROR upstream_malformed: upstream 'up' answered 200 with a body that is not JSON");
+    hears_as(&WHOLE, "text/html", "<html>", "ERROR upstream_malformed: the upstream answered 200 with a body that is not JSON");
+    hears_as(&WHOLE, "application/json", "", "ERROR upstream_malformed: the upstream answered 200 with a body that is not JSON");
+    hears_as(&WHOLE, "application/json", "{\"a\":1}{", "ERROR upstream_malformed: the upstream answered 200 with a body that is not JSON");
     hears_as(&WHOLE, "application/json", "{\"error\":{\"message\":\"no\",\"code\":\"c\"}}", "ERROR c: no");
-    hears_as(&WHOLE, "text/event-stream", DONE, "ERROR upstream_malformed: upstream 'up' answered with a stream that has no choices");
+    hears_as(&WHOLE, "text/event-stream", DONE, "ERROR upstream_malformed: the upstream answered with a stream that has no choices");
     hears_as(&WHOLE, "application/json", "[0123456789012345678901234567890123456789012345678901234567890123]",
-             "ERROR upstream_too_large: upstream 'up': the answer is over max_body");
+             "ERROR upstream_too_large: the upstream failed: its answer is over max_body");
 }
 
 TEST(exactly_the_limit_fits) {
     struct answer_options small = WHOLE;
     small.limit = 6;
     hears_as(&small, "application/json", "[1234]", "200 application/json | B [1234] | END");
-    hears_as(&small, "application/json", "[12345]", "ERROR upstream_too_large: upstream 'up': the answer is over max_body");
+    hears_as(&small, "application/json", "[12345]", "ERROR upstream_too_large: the upstream failed: its answer is over max_body");
 }
 
 /* -- What it is ---------------------------------------------------------------------------- */
@@ -340,7 +340,7 @@ TEST(a_stream_by_another_name) {
     hears_as(&STREAM, "", "event: x\n" TEXT DONE, HEAD "F event: x\n" TEXT " | F " DONE " | END");
     hears_as(&STREAM, "text/plain", "\xEF\xBB\xBF" TEXT DONE, HEAD "F " TEXT " | F " DONE " | END");
     hears_as(&STREAM, "text/plain", "\n: ping\n\nretry: 3\n" TEXT DONE, HEAD "F retry: 3\n" TEXT " | F " DONE " | END");
-    hears_as(&STREAM, "text/plain", "datum", "ERROR upstream_malformed: upstream 'up' answered 200 with a body that is not JSON");
+    hears_as(&STREAM, "text/plain", "datum", "ERROR upstream_malformed: the upstream answered 200 with a body that is not JSON");
     hears_as(&STREAM, "text/event-stream", " {\"error\":\"busy\"}", "ERROR upstream_stream_error: busy");
 }
 
@@ -372,15 +372,15 @@ TEST(a_stream_for_who_asked_for_a_whole) {
              "\"tool_calls\":[{\"id\":\"c\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]},"
              "\"finish_reason\":\"tool_calls\"}]," SPENT "} | END");
     CHECK_UINT(last.prompt, 3);
-    hears_as(&UNASKED, "text/event-stream", TEXT "data: {broken\n\n" STOP, "ERROR upstream_malformed: upstream 'up' sent an event that is not JSON");
-    hears_as(&UNASKED, "text/event-stream", TEXT, "ERROR upstream_truncated: upstream 'up' ended its stream too early");
+    hears_as(&UNASKED, "text/event-stream", TEXT "data: {broken\n\n" STOP, "ERROR upstream_malformed: the upstream sent an event that is not JSON");
+    hears_as(&UNASKED, "text/event-stream", TEXT, "ERROR upstream_truncated: the upstream ended its stream too early");
     hears_as(&UNASKED, "text/event-stream", TEXT "event: error\ndata: {\"message\":\"no\"}\n\n", "ERROR upstream_stream_error: no");
-    hears_as(&WHOLE, "text/event-stream", TEXT STOP DONE, "ERROR upstream_too_large: upstream 'up': the answer is over max_body");
+    hears_as(&WHOLE, "text/event-stream", TEXT STOP DONE, "ERROR upstream_too_large: the upstream failed: its answer is over max_body");
 }
 
 /* -- Where it ends --------------------------------------------------------------------------- */
 
-#define TRUNCATED "ERROR upstream_truncated: upstream 'up' ended its stream too early"
+#define TRUNCATED "ERROR upstream_truncated: the upstream ended its stream too early"
 #define PART(index, reason) "data: {\"choices\":[{\"index\":" index ",\"delta\":{},\"finish_reason\":" reason "}]}\n\n"
 
 TEST(no_reason_is_no_end) {
@@ -558,7 +558,7 @@ TEST_FAULT(memory_ends_in_a_stream) {
 TEST_FAULT(memory_ends_before_an_error_is_seen) {
     starved(&STREAM, "text/event-stream", TEXT "data: {\"error\":{\"message\":\"no\"}}\n\n" DONE,
             HEAD "F " TEXT " | ERROR upstream_stream_error: no",
-            HEAD "F " TEXT " | ERROR upstream_stream_error: upstream 'up' sent an error in its answer");
+            HEAD "F " TEXT " | ERROR upstream_stream_error: the upstream sent an error in its answer");
 }
 
 TEST_FAULT(memory_ends_in_a_whole_answer) {

@@ -10,7 +10,7 @@ static const char *told(int status, const char *body) {
     static char text[600];
     struct failure f;
     failure_init(&f);
-    err_body_status(&f, "up", status);
+    err_body_status(&f, status);
     err_body_add(&f, slice_str(body));
     snprintf(text, sizeof(text), "%d %s %s %s%s%s", f.status, f.type, f.code, f.param, f.retryable ? "* " : "| ", f.message);
     failure_deinit(&f);
@@ -21,37 +21,37 @@ static const char *told(int status, const char *body) {
 
 TEST(the_shapes_of_an_error) {
     SAYS(400, "{\"error\":{\"message\":\"too long\",\"type\":\"invalid_request_error\",\"param\":\"messages\",\"code\":\"context_length_exceeded\"}}",
-         "400 invalid_request_error context_length_exceeded messages| upstream 'up' answered 400: too long");
-    SAYS(404, "{\"error\":\"model 'x' not found\"}", "404 invalid_request_error upstream_status | upstream 'up' answered 404: model 'x' not found");
+         "400 invalid_request_error context_length_exceeded messages| the upstream answered 400: too long");
+    SAYS(404, "{\"error\":\"model 'x' not found\"}", "404 invalid_request_error upstream_status | the upstream answered 404: model 'x' not found");
     SAYS(400, "{\"object\":\"error\",\"message\":\"no n\",\"type\":\"BadRequestError\",\"param\":null,\"code\":400}",
-         "400 BadRequestError upstream_status | upstream 'up' answered 400: no n");
+         "400 BadRequestError upstream_status | the upstream answered 400: no n");
     SAYS(422, "{\"object\":\"error\",\"message\":{\"detail\":[{\"type\":\"extra_forbidden\",\"loc\":[\"body\",\"stream_options\"],\"msg\":\"Extra inputs\"}]}}",
-         "422 invalid_request_error upstream_status stream_options| upstream 'up' answered 422: stream_options: Extra inputs");
-    SAYS(403, "{\"detail\":\"Not a member\"}", "403 permission_error upstream_status | upstream 'up' answered 403: Not a member");
+         "422 invalid_request_error upstream_status stream_options| the upstream answered 422: stream_options: Extra inputs");
+    SAYS(403, "{\"detail\":\"Not a member\"}", "403 permission_error upstream_status | the upstream answered 403: Not a member");
     SAYS(422, "{\"detail\":[{\"loc\":[\"body\",\"messages\",0,\"role\"],\"msg\":\"field required\",\"type\":\"missing\"},"
               "{\"loc\":[\"body\",\"model\"],\"msg\":\"no\"},{\"loc\":[],\"msg\":\"c\"},{\"loc\":[],\"msg\":\"not told\"}]}",
-         "422 invalid_request_error upstream_status messages.0.role| upstream 'up' answered 422: "
+         "422 invalid_request_error upstream_status messages.0.role| the upstream answered 422: "
          "messages.0.role: field required; model: no; c");
-    SAYS(401, "{\"message\":\"no such key\"}", "401 authentication_error upstream_status | upstream 'up' answered 401: no such key");
+    SAYS(401, "{\"message\":\"no such key\"}", "401 authentication_error upstream_status | the upstream answered 401: no such key");
     SAYS(400, "[{\"error\":{\"code\":400,\"message\":\"bad\",\"status\":\"INVALID_ARGUMENT\"}}]",
-         "400 invalid_request_error upstream_status | upstream 'up' answered 400: bad");
-    SAYS(404, "\xEF\xBB\xBF{\"error\":\"gone\"}", "404 invalid_request_error upstream_status | upstream 'up' answered 404: gone");
+         "400 invalid_request_error upstream_status | the upstream answered 400: bad");
+    SAYS(404, "\xEF\xBB\xBF{\"error\":\"gone\"}", "404 invalid_request_error upstream_status | the upstream answered 404: gone");
     SAYS(529, "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}",
-         "503 upstream_error upstream_status * upstream 'up' answered 529: Overloaded");
+         "503 upstream_error upstream_status * the upstream answered 529: Overloaded");
 }
 
 TEST(what_is_no_json) {
     SAYS(413, "<html><head><title>413 Request Entity Too Large</title></head><body>nginx on gpu-7.internal</body></html>",
-         "413 invalid_request_error upstream_status | upstream 'up' answered 413: 413 Request Entity Too Large");
-    SAYS(502, "<!DOCTYPE html><H1>\n Bad Gateway </H1>", "502 upstream_error upstream_status * upstream 'up' answered 502: Bad Gateway");
-    SAYS(403, "<p>gpu-7.internal</p>", "403 permission_error upstream_status | upstream 'up' answered 403");
-    SAYS(404, " \nno such path\n at gpu-7", "404 invalid_request_error upstream_status | upstream 'up' answered 404: no such path");
-    SAYS(400, "a\x1b[2Jb", "400 invalid_request_error upstream_status | upstream 'up' answered 400: a?[2Jb");
-    SAYS(400, "", "400 invalid_request_error upstream_status | upstream 'up' answered 400");
-    SAYS(400, "{\"a\":[{},{}]}", "400 invalid_request_error upstream_status | upstream 'up' answered 400");
-    SAYS(400, "null", "400 invalid_request_error upstream_status | upstream 'up' answered 400");
-    SAYS(400, "\xff\xfe", "400 invalid_request_error upstream_status | upstream 'up' answered 400");
-    SAYS(400, "{\"error\":{\"error\":{\"error\":{\"error\":{\"error\":\"too deep\"}}}}}", "400 invalid_request_error upstream_status | upstream 'up' answered 400");
+         "413 invalid_request_error upstream_status | the upstream answered 413: 413 Request Entity Too Large");
+    SAYS(502, "<!DOCTYPE html><H1>\n Bad Gateway </H1>", "502 upstream_error upstream_status * the upstream answered 502: Bad Gateway");
+    SAYS(403, "<p>gpu-7.internal</p>", "403 permission_error upstream_status | the upstream answered 403");
+    SAYS(404, " \nno such path\n at gpu-7", "404 invalid_request_error upstream_status | the upstream answered 404: no such path");
+    SAYS(400, "a\x1b[2Jb", "400 invalid_request_error upstream_status | the upstream answered 400: a?[2Jb");
+    SAYS(400, "", "400 invalid_request_error upstream_status | the upstream answered 400");
+    SAYS(400, "{\"a\":[{},{}]}", "400 invalid_request_error upstream_status | the upstream answered 400");
+    SAYS(400, "null", "400 invalid_request_error upstream_status | the upstream answered 400");
+    SAYS(400, "\xff\xfe", "400 invalid_request_error upstream_status | the upstream answered 400");
+    SAYS(400, "{\"error\":{\"error\":{\"error\":{\"error\":{\"error\":\"too deep\"}}}}}", "400 invalid_request_error upstream_status | the upstream answered 400");
 }
 
 static bool names_options(const char *body) {
@@ -79,12 +79,12 @@ TEST(long_words_are_cut_at_a_character) {
 }
 
 TEST(money_is_not_retried) {
-    SAYS(429, "{\"error\":{\"message\":\"slow down\"}}", "429 rate_limit_error rate_limit_exceeded * upstream 'up' answered 429: slow down");
+    SAYS(429, "{\"error\":{\"message\":\"slow down\"}}", "429 rate_limit_error rate_limit_exceeded * the upstream answered 429: slow down");
     SAYS(429, "{\"error\":{\"message\":\"m\",\"type\":\"insufficient_quota\",\"code\":\"insufficient_quota\"}}",
-         "429 insufficient_quota insufficient_quota | upstream 'up' answered 429: m");
+         "429 insufficient_quota insufficient_quota | the upstream answered 429: m");
     SAYS(429, "{\"error\":{\"message\":\"m\",\"code\":\"billing_hard_limit_reached\"}}",
-         "429 rate_limit_error billing_hard_limit_reached | upstream 'up' answered 429: m");
-    SAYS(503, "{\"error\":{\"message\":\"m\",\"type\":\"billing_not_active\"}}", "503 upstream_error insufficient_quota | upstream 'up' answered 503: m");
+         "429 rate_limit_error billing_hard_limit_reached | the upstream answered 429: m");
+    SAYS(503, "{\"error\":{\"message\":\"m\",\"type\":\"billing_not_active\"}}", "503 upstream_error insufficient_quota | the upstream answered 503: m");
 }
 
 TEST_NOFAULT(what_a_status_means) {
@@ -96,7 +96,7 @@ TEST_NOFAULT(what_a_status_means) {
     for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
         struct failure f;
         failure_init(&f);
-        err_body_status(&f, "up", all[i].status);
+        err_body_status(&f, all[i].status);
         NOTE("%d", all[i].status);
         CHECK_INT(f.status, all[i].ours);
         CHECK_INT(f.retryable, all[i].retryable);
@@ -112,7 +112,7 @@ static const char *found(const char *text, bool named) {
     failure_init(&f);
     out[0] = '\0';
     CHECK_INT(json_parse(&d, slice_str(text), &(struct json_error){ 0 }), 0);
-    if (err_body_inside(&f, "up", &d, named))
+    if (err_body_inside(&f, &d, named))
         snprintf(out, sizeof(out), "%d %s %s%s%s", f.status, f.type, f.code, f.retryable ? "* " : " | ", f.message);
     json_deinit(&d);
     failure_deinit(&f);
@@ -130,7 +130,7 @@ TEST(an_error_inside_an_answer) {
     CHECK_STR(found("{\"error\":{\"message\":\"no\",\"type\":\"insufficient_quota\"}}", false), "429 insufficient_quota insufficient_quota | no");
     CHECK_STR(found("{\"error\":{\"message\":\"no\",\"type\":\"server_error\",\"code\":\"boom\"}}", false), "502 server_error boom* no");
     CHECK_STR(found("{\"error\":\"busy\"}", false), "502 upstream_error upstream_stream_error* busy");
-    CHECK_STR(found("{\"error\":{}}", false), "502 upstream_error upstream_stream_error* upstream 'up' sent an error in its answer");
+    CHECK_STR(found("{\"error\":{}}", false), "502 upstream_error upstream_stream_error* the upstream sent an error in its answer");
     CHECK_STR(found("{\"error\":null,\"object\":\"chat.completion\"}", false), "");
     CHECK_STR(found("{\"error\":\"\",\"choices\":[]}", false), "");
     CHECK_STR(found("{\"error\":false}", false), "");

@@ -448,7 +448,8 @@ static const struct item waiting[] = {
     { "local r = core.request() r.model = 'x' local res, e = result(core.call('up', r)) return res, e.code "
       "== 'out_of_memory' and 'memory'",
       "nil false" },
-    { "local res, e = core.call('none', core.request()) return res, e.message", "nil 'no upstream 'none''" },
+    { "local res, e = core.call('none', core.request()) return res, e.message, e.detail",
+      "nil 'the upstream that was chosen does not exist' 'no upstream 'none''" },
     { "return pcall(core.call, 'up', core.request(), { timeout = 0/0 })",
       "false ''timeout' must be a number of seconds above 0'" },
     { "return pcall(core.call, 'up', {})", "false 'bad argument #2 to '?' (perilune.request expected, got table)'" },

@@ -84,7 +84,7 @@ TEST_FAULT(an_error_is_an_event_and_no_end) {
     struct failure f;
     struct buf out;
     failure_init(&f);
-    failure_set(&f, FAILURE_TRUNCATED, "upstream '%s' said \"no\"\n", "up");
+    failure_set(&f, FAILURE_TRUNCATED, "the upstream said \"no\"\n");
     buf_init(&out, 0);
     struct buf data;
     buf_init(&data, 0);
@@ -93,7 +93,7 @@ TEST_FAULT(an_error_is_an_event_and_no_end) {
     if (buf_failed(&data)) out.error = data.error;
     buf_deinit(&data);
     if (!buf_failed(&out)) check_frames(buf_get(&out));
-    wrote(&out, "data: {\"error\":{\"message\":\"upstream 'up' said \\\"no\\\"\\n\",\"type\":\"upstream_error\","
+    wrote(&out, "data: {\"error\":{\"message\":\"the upstream said \\\"no\\\"\\n\",\"type\":\"upstream_error\","
                 "\"param\":null,\"code\":\"upstream_truncated\"}}\n\n");
     failure_deinit(&f);
 }

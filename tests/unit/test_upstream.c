@@ -240,7 +240,7 @@ static void pool_is_empty(void *ud) { ((struct fixture *)ud)->empty = true; }
 
 static enum flow on_event(struct sink *k, const struct event *ev) {
     struct fixture *f = container_of(k, struct fixture, sink);
-    char text[600];
+    char text[800];
     CHECK(!f->over);
     switch (ev->type) {
     case EVENT_HEAD:
@@ -249,7 +249,8 @@ static enum flow on_event(struct sink *k, const struct event *ev) {
         break;
     case EVENT_END: say(f, SLICE("|END")); break;
     case EVENT_ERROR:
-        snprintf(text, sizeof(text), "ERROR %s: %s", failure_code(ev->failure->kind), ev->failure->message);
+        snprintf(text, sizeof(text), "ERROR %s: %s%s%s", failure_code(ev->failure->kind), ev->failure->message,
+                 ev->failure->detail[0] ? " | " : "", ev->failure->detail);
         say(f, slice_str(text));
         break;
     default: say(f, ev->raw); break;
@@ -384,19 +385,19 @@ static const struct {
     { "!HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nto the end", "200 |to the end|END" },
     { "!HTTP/1.1 200 OK\r\n\r\n", "200 ||END" },
     { "!HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhello",
-      "200 |helloERROR upstream_truncated: upstream 'up': it closed the connection before the answer was complete" },
+      "200 |helloERROR upstream_truncated: the upstream failed: it closed the connection before the answer was complete" },
     { "!HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\r\nhello",
-      "200 |helloERROR upstream_truncated: upstream 'up': it closed the connection before the answer was complete" },
+      "200 |helloERROR upstream_truncated: the upstream failed: it closed the connection before the answer was complete" },
     { "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhixx",
-      "200 |hiERROR upstream_malformed: upstream 'up': *" },
-    { "HTTP/2 200 OK\r\n\r\n", "ERROR upstream_malformed: upstream 'up': malformed status line" },
-    { "SSH-2.0-OpenSSH_9.2\r\n", "ERROR upstream_malformed: upstream 'up': malformed status line" },
-    { "HTTP/1.1 101 Switching\r\n\r\n", "ERROR upstream_malformed: upstream 'up': it switched to another protocol" },
+      "200 |hiERROR upstream_malformed: the upstream failed: *" },
+    { "HTTP/2 200 OK\r\n\r\n", "ERROR upstream_malformed: the upstream failed: malformed status line" },
+    { "SSH-2.0-OpenSSH_9.2\r\n", "ERROR upstream_malformed: the upstream failed: malformed status line" },
+    { "HTTP/1.1 101 Switching\r\n\r\n", "ERROR upstream_malformed: the upstream failed: it switched to another protocol" },
     { "!HTTP/1.1 200 OK\r\nconte",
-      "ERROR upstream_reset: upstream 'up': it closed the connection in the middle of a response head" },
-    { "", "ERROR upstream_reset: upstream 'up': it closed the connection without an answer" },
+      "ERROR upstream_reset: the upstream failed: it closed the connection in the middle of a response head" },
+    { "", "ERROR upstream_reset: the upstream failed: it closed the connection without an answer" },
     { "HTTP/1.1 404 No\r\ncontent-length: 24\r\n\r\n{\"error\":{\"message\":\"m\"}}",
-      "ERROR upstream_status: upstream 'up' answered 404*" },
+      "ERROR upstream_status: the upstream answered 404*" },
 };
 
 static bool matches(const char *seen, const char *want) {
@@ -663,7 +664,7 @@ BOTH_WAYS(TEST_NOFAULT, deadlines) {
     for (int i = 0; i < 20; i++) turn(&f);
     CHECK_UINT(f.server.requests, 1);
     loop_run_virtual(&f.loop, &f.over);
-    CHECK_STR(f.seen, "ERROR timeout: upstream 'up' did not finish in time (timeouts.total)");
+    CHECK_STR(f.seen, "ERROR timeout: the upstream did not finish in time (timeouts.total)");
     CHECK_UINT(f.loop.virtual_ms, 5000);
     for (int i = 0; i < 5; i++) turn(&f);
     CHECK_UINT(f.server.open, 0);
@@ -740,7 +741,7 @@ TEST_NOFAULT(refused_by_all) {
     fixture_open(&f, 0);
     f.target.urls[0] = "http://127.0.0.1:1/v1";
     once(&f, "{}");
-    CHECK_STR(f.seen, "ERROR upstream_unreachable: upstream 'up': connection refused");
+    CHECK_STR(f.seen, "ERROR upstream_unreachable: the upstream failed: connection refused");
     fixture_close(&f);
 }
 
@@ -888,8 +889,8 @@ TEST_NOFAULT(an_end_without_close_notify) {
     static const size_t splits[] = { 1, 7, 1 << 20 };
     secure = true;
     for (size_t i = 0; i < 3; i++) {
-        comes_to("?HTTP/1.1 200 OK\r\n\r\nto the end", splits[i], "200 |to the endERROR upstream_truncated: upstream "
-                 "'up': it closed the connection without an end of TLS (close_notify): the answer may be cut");
+        comes_to("?HTTP/1.1 200 OK\r\n\r\nto the end", splits[i], "200 |to the endERROR upstream_truncated: the upstream "
+                 "failed: it closed the connection without an end of TLS (close_notify): the answer may be cut");
         comes_to("?HTTP/1.0 200 OK\r\n\r\n", splits[i], "ERROR upstream_truncated: *");
         comes_to("?HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello", splits[i], "200 |hello|END");
         comes_to("?HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nhello", splits[i], "200 |helloERROR upstream_truncated: *");
@@ -920,11 +921,11 @@ TEST_NOFAULT(who_is_trusted) {
     trusts("127.0.0.1", CERT, false, ANSWERS[0].seen);
     trusts("localhost", CERT, false, ANSWERS[0].seen);
     trusts("LocalHost", CERT, false, ANSWERS[0].seen);
-    trusts("0.0.0.0", CERT, false, "ERROR upstream_tls: upstream 'up': its certificate is for localhost, 127.0.0.1, "
-           "not for the host of the base URL (use such a host, or set insecure = true)");
+    trusts("0.0.0.0", CERT, false, "ERROR upstream_tls: there is no secure connection to the upstream | "
+           "its certificate is for localhost, 127.0.0.1, not for the host of the base URL (use such a host, or set insecure = true)");
     trusts("0.0.0.0", CERT, true, ANSWERS[0].seen);
-    trusts("127.0.0.1", NULL, false, "ERROR upstream_tls: upstream 'up': its certificate is not accepted: self-signed "
-           "certificate (name the file of its authority as ca, or set insecure = true)");
+    trusts("127.0.0.1", NULL, false, "ERROR upstream_tls: there is no secure connection to the upstream | "
+           "its certificate is not accepted: self-signed certificate (name the file of its authority as ca, or set insecure = true)");
     trusts("127.0.0.1", NULL, true, ANSWERS[0].seen);
 }
 
@@ -940,7 +941,7 @@ TEST_NOFAULT(an_upstream_without_tls) {
     for (int i = 0; i < 50; i++) turn(&f);
     CHECK_UINT(f.server.accepted, 1);
     loop_run_virtual(&f.loop, &f.over);
-    CHECK_STR(f.seen, "ERROR timeout: upstream 'up': the TLS handshake did not end in time (timeouts.connect)");
+    CHECK_STR(f.seen, "ERROR timeout: the upstream failed: the TLS handshake did not end in time (timeouts.connect)");
     CHECK_UINT(f.loop.virtual_ms, 1000);
     for (int i = 0; i < 5; i++) turn(&f);
     CHECK_UINT(f.server.open, 0);
