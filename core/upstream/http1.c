@@ -23,9 +23,10 @@
  * expected to take.  An end of TLS is an end of the answer only when the server said so
  * (close_notify): anybody on the way can close a connection.
  *
- * A connection that was kept may have been closed by the server: that is looked for before it
- * is used.  It may still be closed while our request is under way (RFC 9112 9.3.1): when it
- * ends before the first byte of an answer, the request is sent once more, on a new connection.
+ * A connection that was kept may have been closed by the server, or hold bytes that nobody asked
+ * for: that is looked for each time before it is used.  It may still be closed while our request is
+ * under way (RFC 9112 9.3.1): when it ends before the first byte of an answer, the request is sent
+ * once more, on a new connection.
  *
  * Strict, as the parser is: what it refuses is a failure `upstream_malformed`, because
  * an answer that two programs read differently is as dangerous as such a request. */
@@ -41,7 +42,6 @@
 
 #define RECORD  16384 /* plain bytes of a TLS record at most */
 #define PIECE   65536 /* encrypted at once */
-#define FRESH_MS 10   /* idle for less: the loop has just looked, and a server hardly closes at once */
 #define IDLE_MS 60000 /* as nginx's upstream keepalive_timeout; Keep-Alive may say less */
 
 enum state { HEAD, SIZED, CHUNKED, UNTIL_CLOSE, IDLE, UNSENT, CLOSED };
@@ -544,13 +544,12 @@ static int send_again(struct call *c) {
     return c->dial ? 0 : PERILUNE_ERR_NOMEM;
 }
 
-/* Is an idle connection, taken from its list, still open, as far as the kernel has heard?  The
- * read buffer may be in use, by whoever wants to call. */
+/* Is a connection that was kept still open and empty, as far as the kernel has heard?  However
+ * short it was idle: bytes that nobody asked for would pass for the answer to what is sent now.
+ * The read buffer may be in use. */
 static bool is_alive(struct http1 *h) {
     char bytes[4096];
     uv_os_fd_t fd;
-    h->state = HEAD;
-    if (loop_now(loop_of(h)) < h->idle_until_ms - h->idle_ms + FRESH_MS) return true;
     if (uv_fileno((const uv_handle_t *)&h->tcp, &fd) != 0) return false;
     ssize_t n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
     if (n < 0) return errno == EAGAIN || errno == EWOULDBLOCK;
@@ -564,7 +563,7 @@ static int start(struct call *c);
 static void send_one(struct http1 *h) {
     struct call *c = h->call;
     h->state = HEAD;
-    int err = send_request(h);
+    int err = is_alive(h) ? send_request(h) : PERILUNE_ERR_IO;
     if (err == 0) return;
     http1_close(h);
     if (err == PERILUNE_ERR_NOMEM || start(c) != 0)
@@ -583,18 +582,12 @@ static void send_all(struct deferred *d) {
 static int start(struct call *c) {
     struct origin *o = c->pool->origins[c->url];
     struct http1 *h;
-    while ((h = origin_pop(o)) != NULL) {
-        if (!is_alive(h)) {
-            http1_close(h);
-            continue;
-        }
-        attach(h, c, true);
-        h->state = UNSENT;
-        list_append(&o->client->unsent, &h->link);
-        loop_soon(o->client->loop, &o->client->send, send_all);
-        return 0;
-    }
-    return send_again(c);
+    if ((h = origin_pop(o)) == NULL) return send_again(c);
+    attach(h, c, true);
+    h->state = UNSENT;
+    list_append(&o->client->unsent, &h->link);
+    loop_soon(o->client->loop, &o->client->send, send_all);
+    return 0;
 }
 
 static void stop(struct call *c) {

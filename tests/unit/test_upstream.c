@@ -590,6 +590,24 @@ BOTH_WAYS(TEST_NOFAULT, cancelled_before_its_request_went_out) {
     fixture_close(&f);
 }
 
+/* Behind an answer without a body, however soon the next request follows. */
+BOTH_WAYS(TEST_NOFAULT, a_late_body_is_nobody_s_answer) {
+    static const char late[] = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nlate";
+    struct fixture f;
+    fixture_open(&f, 0);
+    f.server.script[0] = "HTTP/1.1 204 No Content\r\n\r\n";
+    f.server.script[1] = ANSWERS[0].reply;
+    once(&f, "{}");
+    CHECK_UINT(f.pool.origins[0]->idle_count, 1);
+    uv_buf_t b = uv_buf_init((char *)(uintptr_t)late, sizeof(late) - 1);
+    if (secure) CHECK(tls_write(f.server.first->tls, slice_of(b.base, b.len)) == 0 && peer_push(f.server.first, SIZE_MAX));
+    else CHECK_INT(uv_try_write((uv_stream_t *)&f.server.first->tcp, &b, 1), (int)b.len);
+    once(&f, "{}"); /* without a turn of the loop between */
+    CHECK_STR(f.seen, ANSWERS[0].seen);
+    CHECK_UINT(f.server.accepted, 2);
+    fixture_close(&f);
+}
+
 BOTH_WAYS(TEST_NOFAULT, idle_connections_grow_old) {
     struct fixture f;
     fixture_open(&f, 0);
@@ -831,9 +849,8 @@ static void keep_six(struct fixture *f) {
 
 /* All of them are dead: a new one is made, and nobody hears of it. */
 BOTH_WAYS(TEST_NOFAULT, six_dead_connections) {
-    for (int i = 0; i < 4; i++) {
+    for (int rude = 0; rude < 2; rude++) {
         struct fixture f;
-        bool rude = i % 2, aged = i / 2; /* aged: it is looked for; else it is found out */
         fixture_open(&f, 0);
         f.loop.is_virtual = true;
         for (int k = 0; k < 7; k++) f.server.script[k] = ANSWERS[0].reply;
@@ -848,10 +865,7 @@ BOTH_WAYS(TEST_NOFAULT, six_dead_connections) {
             }
             peer_close(p);
         }
-        if (aged) f.loop.virtual_ms += 1000;
-        begin(&f, "{}");
-        CHECK_UINT(f.pool.origins[0]->idle_count, aged ? 0 : 5); /* the bytes go out, or are refused, when the turn ends */
-        finish(&f);
+        once(&f, "{}");
         CHECK_STR(f.seen, ANSWERS[0].seen);
         CHECK_UINT(f.server.accepted, 7);
         CHECK_UINT(f.server.requests, 7);
