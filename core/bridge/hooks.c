@@ -135,7 +135,7 @@ uint64_t response_hooks_us(const struct response *r) {
 /* Calls each function of env[list] with the value on top. [-1, +0, e] */
 static void call_all(lua_State *L, struct response *r, const char *list) {
     int arg = lua_gettop(L);
-    if (!lib_push_handle(L, r)) return;
+    if (!lib_push_handle(L, r)) luaL_error(L, "the functions of %s are gone", list); /* nothing goes unseen */
     lua_getfenv(L, -1);
     lua_getfield(L, -1, list);
     int t = lua_gettop(L);

@@ -64,11 +64,14 @@ struct world {
     struct task          *task;
     struct sink           client;
     bool                  over, answered, ended;
+    bool                  unpinned;  /* no memory to keep what the response's functions are found by */
+    char                  code[48];  /* of the failure that the client heard */
 };
 
 static enum flow on_event(struct sink *k, const struct event *ev) {
     struct world *w = container_of(k, struct world, client);
     w->ended |= ev->type == EVENT_END;
+    if (ev->type == EVENT_ERROR) snprintf(w->code, sizeof(w->code), "%s", ev->failure->code);
     return FLOW_MORE;
 }
 
@@ -76,16 +79,21 @@ static void on_done(void *owner, const struct policy_result *result) {
     struct world *w = owner;
     w->over = true;
     w->answered = result->response != NULL;
+    if (w->unpinned) {
+        task_free(w->task);
+        w->task = NULL;
+        lua_gc(w->state->L, LUA_GCCOLLECT, 0);
+    }
     if (w->answered) { /* to a client, and then its end */
         struct outcome o = { .ok = true };
         w->client.event = on_event;
-        response_pin(result->response);
+        if (!w->unpinned) response_pin(result->response);
         response_deliver(result->response, &w->client);
         response_finish(result->response, &o);
         w->answered = w->ended;
     }
     response_put(result->response);
-    task_free(w->task);
+    if (w->task != NULL) task_free(w->task);
     w->task = NULL;
 }
 
@@ -133,31 +141,34 @@ static int ask(struct world *w, bool cancel) {
     return w->answered ? 0 : PERILUNE_ERR_NOMEM;
 }
 
-/* One whole life; returns whether everything went well. */
-static bool live(const char *path, bool cancel) {
-    struct world w = { .over = false };
-    if (loop_init(&w.loop) != 0) return false;
-    bool ok = load(&w, path) == 0 && ask(&w, cancel) == 0;
-    if (w.request) {
-        cleanup_run(w.request, &(struct outcome){ .ok = ok, .usage.known = true });
-        request_end(w.request);
+/* One whole life of a world; returns whether everything went well. */
+static bool live_as(struct world *w, const char *path, bool cancel) {
+    if (loop_init(&w->loop) != 0) return false;
+    bool ok = load(w, path) == 0 && ask(w, cancel) == 0;
+    if (w->request) {
+        cleanup_run(w->request, &(struct outcome){ .ok = ok, .usage.known = true });
+        request_end(w->request);
     }
-    request_put(w.request);
-    loop_flush(&w.loop);
-    state_put(w.state);
-    mem_free(w.chains);
-    bundle_free(w.bundle);
-    stores_free(w.stores);
-    loop_deinit(&w.loop);
+    request_put(w->request);
+    loop_flush(&w->loop);
+    state_put(w->state);
+    mem_free(w->chains);
+    bundle_free(w->bundle);
+    stores_free(w->stores);
+    loop_deinit(&w->loop);
     return ok;
 }
 
-static void write_config(char *path) {
+static bool live(const char *path, bool cancel) { return live_as(&(struct world){ .over = false }, path, cancel); }
+
+static void write_text(char *path, struct slice text) {
     int fd = mkstemp(path);
     CHECK(fd >= 0);
-    CHECK(write(fd, CONFIG, sizeof(CONFIG) - 1) == (ssize_t)sizeof(CONFIG) - 1);
+    CHECK(write(fd, text.ptr, text.len) == (ssize_t)text.len);
     close(fd);
 }
+
+static void write_config(char *path) { write_text(path, slice_of(CONFIG, sizeof(CONFIG) - 1)); }
 
 TEST_NOFAULT(a_policy_answers_and_everything_is_given_back) {
     char path[] = "/tmp/perilune-bridge-XXXXXX";
@@ -167,6 +178,21 @@ TEST_NOFAULT(a_policy_answers_and_everything_is_given_back) {
     CHECK_INT(mem_live(), before);
     CHECK(live(path, true)); /* canceled while its branches wait */
     CHECK_INT(mem_live(), before);
+    unlink(path);
+}
+
+/* A tap that cannot be called has not looked: what it guards must not pass. */
+TEST_NOFAULT(without_their_handle_taps_end_the_answer) {
+    static const char config[] =
+        "return { upstreams = { up = { url = 'http://127.0.0.1:9/v1' } }, routes = { { path = '/v1/chat/completions',\n"
+        "  policies = { function() return require('perilune').respond{ text = 'x' }:tap(function() end) end } } } }\n";
+    char path[] = "/tmp/perilune-bridge-XXXXXX";
+    write_text(path, slice_of(config, sizeof(config) - 1));
+    for (int unpinned = 0; unpinned < 2; unpinned++) {
+        struct world w = { .unpinned = unpinned };
+        CHECK(live_as(&w, path, false) == !unpinned);
+        CHECK_STR(w.code, unpinned ? "policy_error" : "");
+    }
     unlink(path);
 }
 
