@@ -88,22 +88,39 @@ static struct task *task_of(struct state *s, const struct policy_chain *chain) {
     return st.task;
 }
 
-static void fail(struct task *t, void (*done)(void *, const struct policy_result *)) {
-    struct failure f;
-    failure_init(&f);
-    const char *text = state_text(t->co, -1);
-    log_line(t->state->log, PERILUNE_LOG_ERROR, "request %s: %s", t->request->id, text ? text : "a policy failed");
-    if (t->budget->killed != NULL) failure_set(&f, t->budget->kill_kind, "%s", t->budget->killed);
-    else failure_set(&f, FAILURE_POLICY, "a policy failed (see the log, request %s)", t->request->id);
-    struct policy_result result = { .failure = &f };
-    done(t->owner, &result);
-    failure_deinit(&f);
-}
-
 struct finish {
     struct task    *task;
     struct failure *f;
 };
+
+static int read_thrown(lua_State *L, void *ud) {
+    struct finish *fin = ud;
+    lua_xmove(fin->task->co, L, 1);
+    lib_to_failure(L, lua_gettop(L), fin->f);
+    return 0;
+}
+
+/* What a policy throws with perilune.error{...} is for the client, anything else for the log. */
+static void why_failed(struct task *t, struct failure *f) {
+    if (t->budget->killed == NULL && lua_gettop(t->co) > 0 && lua_istable(t->co, -1)) {
+        if (state_call(t->state, read_thrown, &(struct finish){ .task = t, .f = f }, NULL, 0) != 0)
+            failure_set(f, FAILURE_NO_MEMORY, "out of memory");
+        return;
+    }
+    const char *text = state_text(t->co, -1);
+    log_line(t->state->log, PERILUNE_LOG_ERROR, "request %s: %s", t->request->id, text ? text : "a policy failed");
+    if (t->budget->killed != NULL) failure_set(f, t->budget->kill_kind, "%s", t->budget->killed);
+    else failure_set(f, FAILURE_POLICY, "a policy failed (see the log, request %s)", t->request->id);
+}
+
+static void fail(struct task *t, void (*done)(void *, const struct policy_result *)) {
+    struct failure f;
+    failure_init(&f);
+    why_failed(t, &f);
+    struct policy_result result = { .failure = &f };
+    done(t->owner, &result);
+    failure_deinit(&f);
+}
 
 /* Reading a failure table may raise (memory); so inside a protected call. */
 static int read_result(lua_State *L, void *ud) {

@@ -249,12 +249,22 @@ static void push_thrown(lua_State *L, struct task *t) {
     lib_push_error(L, lua_gettop(L));
 }
 
+/* Did t throw an error of perilune.error{...}?  Then nobody looks for its place. */
+static bool is_meant(lua_State *L, struct task *t) {
+    if (t->budget->killed != NULL || !lua_istable(t->co, -1)) return false;
+    lua_xmove(t->co, L, 1); /* see above */
+    bool meant = lib_is_failure(L, -1);
+    lua_xmove(L, t->co, 1);
+    return meant;
+}
+
 static int replace_by_traceback(lua_State *L, void *ud) {
     struct task *t = ud;
     bool empty = lua_gettop(t->co) == 0; /* stopped, or without memory for an error */
     if (empty && t->budget->killed == NULL) return 0;
     /* What a branch throws is thrown again by who waits for it, and stays what it is. */
     if (t->branch && t->budget->killed == NULL && lua_type(t->co, -1) != LUA_TSTRING) return 0;
+    if (is_meant(L, t)) return 0;
     push_thrown(L, t);
     luaL_traceback(L, t->co, lua_tostring(L, -1), 0);
     if (!empty) lua_pop(t->co, 1);
@@ -266,8 +276,9 @@ static void failed(struct task *t) {
     struct state *s = t->state;
     atomic_uint_least64_t *count = s->stats == NULL ? NULL
                                    : t->budget->killed ? &s->stats->kills : &s->stats->errors;
-    if (count) atomic_fetch_add_explicit(count, 1, memory_order_relaxed);
     state_call(s, replace_by_traceback, t, NULL, 0);
+    bool meant = t->budget->killed == NULL && lua_gettop(t->co) > 0 && lua_istable(t->co, -1);
+    if (count && !meant) atomic_fetch_add_explicit(count, 1, memory_order_relaxed);
     t->done(t, false); /* may free t */
 }
 

@@ -16,8 +16,9 @@
 --     and while the configuration is loaded.
 --   * Expected failures are values: `nil, err`, with err a perilune.Error.  Misuse
 --     (a wrong type, an unknown level) throws, at the line of the caller.
---   * A response or `nil, err` is what a policy returns.  A policy that throws
---     gives its request a 500 and the log a traceback.
+--   * A response or `nil, err` is what a policy returns.  An error of
+--     perilune.error{} may be thrown as well; a policy that throws anything
+--     else gives its request a 500 and the log a traceback.
 --   * When a request is canceled, because its client left or a sibling of
 --     perilune.race won, its coroutine ends at the call it waits in: nothing
 --     behind that line runs.  What must happen anyway belongs into req:finally().

@@ -102,6 +102,12 @@ t.test("a policy that throws, or returns nonsense, is a 500", function()
   end
 end)
 
+t.test("an error of perilune.error may be thrown", function()
+  local function policy() error(perilune.error{ code = "odd", status = 409 }) end
+  local reply = t.send(policy, nil, ask())
+  t.equal({ reply.status, reply.error.code, reply.body.error.code }, { 409, "odd", "odd" })
+end)
+
 t.test("tool calls, reasoning, several choices, in a stream and whole", function()
   t.upstream("up", { choices = { { reasoning = "hm", text = "one" }, { tool_calls = { { name = "f", arguments = { x = 1 } } } } } })
   local reply = t.send(pass, nil, ask{ n = 2 })
