@@ -121,8 +121,17 @@ static void release(struct http_conn *c) {
     atomic_fetch_sub_explicit(&s->stats.open, 1, memory_order_relaxed);
 }
 
+/* A connection that ends in order would make a whole body of one that was cut.  (TLS ends without
+ * close_notify, then.) */
+static void end_with_reset(struct http_conn *c) {
+    uv_os_fd_t fd;
+    struct linger now = { .l_onoff = 1 };
+    if (uv_fileno((uv_handle_t *)&c->tcp, &fd) == 0) setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+}
+
 void conn_close(struct http_conn *c) {
     if (c->state == CONN_CLOSED) return;
+    if (c->open_end) end_with_reset(c);
     bool busy = c->state == CONN_BUSY;
     enter(c, CONN_CLOSED);
     struct http_request *r = c->request;
@@ -188,6 +197,7 @@ size_t conn_backlog(const struct http_conn *c) {
 }
 
 static void sent_all(struct http_conn *c) {
+    if (c->whole) c->open_end = 0;
     if (c->close_after) {
         if (c->linger) begin_linger(c);
         else conn_close(c);
@@ -645,6 +655,7 @@ void conn_reply_done(struct http_conn *c, bool clean) {
     reply_packing_free(c->packing);
     c->packing = NULL;
     c->was_full = 0;
+    c->whole = clean;
     if (!clean || !c->keep_alive || c->server->draining) {
         if (clean) finish_cleanly(c, buf_len(&c->in) > 0);
         else finish(c, false);

@@ -42,6 +42,8 @@ struct http_conn {
     unsigned             keep_alive : 1, chunked_in : 1, chunked_out : 1, minor : 1,
                          head_only : 1,   /* the request's method is HEAD */
                          no_body : 1,     /* of the reply that began */
+                         open_end : 1,    /* its body ends with the connection, and is not all sent */
+                         whole : 1,       /* nothing is added to it any more */
                          close_after : 1, /* once everything is sent */
                          linger : 1,      /* with lingering, then */
                          was_full : 1, feeding : 1, reading : 1;

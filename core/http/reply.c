@@ -93,7 +93,9 @@ static void put_framing(struct http_conn *c, int status, size_t length) {
     if (c->chunked_out) buf_slice(&c->out, SLICE("transfer-encoding: chunked\r\n"));
     else if (status == 205) put_length(&c->out, 0); /* the one of them whose end is not known from its status */
     else if (!http_status_is_bodiless(status) && length != REPLY_CHUNKED) put_length(&c->out, length);
-    else if (!c->no_body) c->keep_alive = 0; /* HTTP/1.0: the end of the connection is the end of the body */
+    c->open_end = !c->no_body && !c->chunked_out && length == REPLY_CHUNKED;
+    c->whole = 0;
+    if (c->open_end) c->keep_alive = 0; /* HTTP/1.0: the end of the connection is the end of the body */
 }
 
 /* What every reply to this request has; a line of the handler's stands in place of one of the
