@@ -53,27 +53,22 @@ static const char *name_of(const struct tenants *t, struct slice key) {
     return k ? k->name : NULL;
 }
 
-/* The first line at or behind i that has this name, or count. */
-static unsigned line_of(struct slice name, const struct http_header *headers, unsigned i, unsigned count) {
-    while (i < count && !slice_eq_nocase(headers[i].name, name)) i++;
-    return i;
-}
-
 int tenants_find(const struct tenants *t, struct http_header *headers, unsigned *count, char *out, size_t size) {
     out[0] = '\0';
     if (t->header == NULL) return 0;
-    struct slice header = slice_str(t->header);
-    unsigned i = line_of(header, headers, 0, *count);
-    if (i == *count) return 0;
+    const struct http_header *h = http_headers_find(headers, *count, slice_str(t->header));
+    if (h == NULL) return 0;
+    unsigned i = (unsigned)(h - headers), behind = *count - i - 1;
     /* A client may have added one to the proxy's; whoever reads the other would be told of somebody else. */
-    if (line_of(header, headers, i + 1, *count) < *count) return PERILUNE_ERR_INVAL;
+    if (http_headers_find(h + 1, behind, slice_str(t->header)) != NULL) return PERILUNE_ERR_INVAL;
     if (t->count == 0) {
-        slice_copy(out, size, headers[i].value.len < size ? headers[i].value : SLICE(""));
+        slice_copy(out, size, h->value.len < size ? h->value : SLICE(""));
         return 0;
     }
-    const char *name = name_of(t, key_of(headers[i].value));
+    const char *name = name_of(t, key_of(h->value));
     if (name == NULL) return 0;
     slice_copy(out, size, slice_str(name));
-    memmove(headers + i, headers + i + 1, (--*count - i) * sizeof(*headers));
+    memmove(headers + i, headers + i + 1, behind * sizeof(*headers));
+    --*count;
     return 0;
 }

@@ -457,8 +457,17 @@ int http_parse_response(struct http_head *head, struct slice s, size_t seen, con
     return parse_head(&p, s);
 }
 
-const struct http_header *http_find(const struct http_head *head, struct slice name) {
-    for (unsigned i = 0; i < head->header_count; i++)
-        if (slice_eq_nocase(head->headers[i].name, name)) return &head->headers[i];
+const struct http_header *http_headers_find(const struct http_header *headers, unsigned count, struct slice name) {
+    for (unsigned i = 0; i < count; i++)
+        if (slice_eq_nocase(headers[i].name, name)) return &headers[i];
     return NULL;
+}
+
+const struct http_header *http_find(const struct http_head *head, struct slice name) {
+    return http_headers_find(head->headers, head->header_count, name);
+}
+
+struct slice http_headers_value(const struct http_header *headers, unsigned count, struct slice name) {
+    const struct http_header *h = http_headers_find(headers, count, name);
+    return h ? h->value : slice_of(NULL, 0);
 }

@@ -59,7 +59,10 @@ int http_parse_request(struct http_head *head, struct slice s, size_t seen, cons
 int http_parse_response(struct http_head *head, struct slice s, size_t seen, const char **why);
 
 /* First header of that name (any case), or NULL. */
+const struct http_header *http_headers_find(const struct http_header *headers, unsigned count, struct slice name);
 const struct http_header *http_find(const struct http_head *head, struct slice name);
+/* Its value, or an empty slice with ptr NULL. */
+struct slice http_headers_value(const struct http_header *headers, unsigned count, struct slice name);
 
 /* -- Chunked bodies --------------------------------------------------------- */
 

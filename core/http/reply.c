@@ -347,7 +347,5 @@ void reply_send(struct http_request *r, int status, struct slice headers, struct
 }
 
 struct slice http_request_header(const struct http_request *r, struct slice name) {
-    for (unsigned i = 0; i < r->header_count; i++)
-        if (slice_eq_nocase(r->headers[i].name, name)) return r->headers[i].value;
-    return slice_of(NULL, 0);
+    return http_headers_value(r->headers, r->header_count, name);
 }

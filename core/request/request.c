@@ -78,7 +78,5 @@ bool request_keep(struct request *r) {
 }
 
 struct slice request_header(const struct request *r, struct slice name) {
-    for (unsigned i = 0; i < r->header_count; i++)
-        if (slice_eq_nocase(r->headers[i].name, name)) return r->headers[i].value;
-    return slice_of(NULL, 0);
+    return http_headers_value(r->headers, r->header_count, name);
 }
