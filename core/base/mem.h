@@ -13,6 +13,13 @@ void *mem_alloc(size_t size);
 void *mem_zalloc(size_t size);
 void *mem_realloc(void *ptr, size_t size);
 void  mem_free(void *ptr);
+/* Room for one more behind `len` things of `size` bytes in *items, which hold *cap; twice as many each
+ * time.  False, and nothing has changed: no memory. */
+bool  mem_grow(void **items, unsigned len, unsigned *cap, size_t size);
+
+/* For a process that is ours: large blocks go back to the system when they are freed.  Before the
+ * first thread. */
+void mem_tune(void);
 
 /* Gives free pages back to the system, where the allocator can. Milliseconds. */
 void mem_trim(void);

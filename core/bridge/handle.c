@@ -60,13 +60,7 @@ void handle_type_set(lua_State *L, struct handle_type *type) {
 /* Room for giving back all slots comes first: that cannot fail then. */
 static unsigned slot_take(lua_State *L, struct handles *h) {
     if (h->free_len > 0) return h->free[--h->free_len];
-    if (h->count == h->cap) {
-        unsigned cap = h->cap ? h->cap * 2 : 64;
-        unsigned *all = mem_realloc(h->free, cap * sizeof(*all));
-        if (all == NULL) luaL_error(L, "not enough memory");
-        h->free = all;
-        h->cap = cap;
-    }
+    if (!mem_grow((void **)&h->free, h->count, &h->cap, sizeof(*h->free))) luaL_error(L, "not enough memory");
     return ++h->count;
 }
 

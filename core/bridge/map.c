@@ -130,23 +130,14 @@ static bool is_of(const struct mapper *m, const struct lane *l, unsigned at) {
     return l->kind == p->kind && l->choice == p->choice && l->form == p->form && l->key == m->keys[at];
 }
 
-static bool grow(void **items, unsigned len, unsigned *cap, size_t size) {
-    if (len < *cap) return true;
-    unsigned more = *cap ? 2 * *cap : 4;
-    void *p = mem_realloc(*items, more * size);
-    if (p == NULL) return false;
-    *items = p;
-    *cap = more;
-    return true;
-}
-
 /* The lane of a piece, made when it is new. NULL, and m->error is set: there is no room. */
 static struct lane *lane_of(struct mapper *m, unsigned at) {
     const struct piece *p = &m->pieces.items[at];
     for (unsigned i = 0; i < m->lane_count; i++)
         if (is_of(m, &m->lanes[i], at)) return &m->lanes[i];
     if (m->lane_count == LANES_MAX) m->error = PERILUNE_ERR_INVAL;
-    else if (!grow((void **)&m->lanes, m->lane_count, &m->lane_cap, sizeof(*m->lanes))) m->error = PERILUNE_ERR_NOMEM;
+    else if (!mem_grow((void **)&m->lanes, m->lane_count, &m->lane_cap, sizeof(*m->lanes)))
+        m->error = PERILUNE_ERR_NOMEM;
     if (m->error != 0) return NULL;
     struct lane *l = &m->lanes[m->lane_count++];
     *l = (struct lane){ .kind = p->kind, .choice = p->choice, .form = p->form, .part = p->part, .key = m->keys[at],
@@ -164,7 +155,7 @@ static bool wants_end(const struct mapper *m, const struct lane *l) {
 /* -- Planning --------------------------------------------------------------------------- */
 
 static struct job *add_job(struct mapper *m, const struct lane *l, uint32_t node) {
-    if (!grow((void **)&m->jobs, m->job_count, &m->job_cap, sizeof(*m->jobs))) {
+    if (!mem_grow((void **)&m->jobs, m->job_count, &m->job_cap, sizeof(*m->jobs))) {
         m->error = PERILUNE_ERR_NOMEM;
         return NULL;
     }
@@ -284,7 +275,7 @@ static void weigh(struct mapper *m) {
 /* What each piece is called among those of its kind. */
 static void name_pieces(struct mapper *m) {
     while (m->key_cap < m->pieces.len && m->error == 0)
-        if (!grow((void **)&m->keys, m->key_cap, &m->key_cap, sizeof(*m->keys))) m->error = PERILUNE_ERR_NOMEM;
+        if (!mem_grow((void **)&m->keys, m->key_cap, &m->key_cap, sizeof(*m->keys))) m->error = PERILUNE_ERR_NOMEM;
     for (unsigned i = 0; i < m->pieces.len && m->error == 0; i++) {
         const struct piece *p = &m->pieces.items[i];
         m->keys[i] = p->part;

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "perilune.h"
+#include "base/mem.h"
 
 static const char help[] =
     "Perilune: a runtime for applications of large language models.\n\n"
@@ -290,6 +291,7 @@ static int serve(const char *file, int watch) {
     o.log_idle = on_log_idle;
     o.log_ud = &log;
     signal(SIGPIPE, SIG_IGN);
+    mem_tune();
     raise_descriptor_limit();
     sigemptyset(&s.set);
     sigaddset(&s.set, SIGHUP);

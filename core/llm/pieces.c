@@ -11,17 +11,8 @@
 const char *const piece_names[PIECE_KINDS] = { "text", "reasoning", "refusal", "arguments" };
 
 void piece_list_add(struct piece_list *l, struct piece p) {
-    if (l->len == l->cap) {
-        unsigned cap = l->cap ? 2 * l->cap : 8;
-        struct piece *items = mem_realloc(l->items, cap * sizeof(*items));
-        if (items == NULL) {
-            l->failed = true;
-            return;
-        }
-        l->items = items;
-        l->cap = cap;
-    }
-    l->items[l->len++] = p;
+    if (mem_grow((void **)&l->items, l->len, &l->cap, sizeof(*l->items))) l->items[l->len++] = p;
+    else l->failed = true;
 }
 
 void piece_list_deinit(struct piece_list *l) {

@@ -1,6 +1,8 @@
 /* test_mem.c -- the allocator, its replacement, its faults, and the arena. */
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "unit.h"
@@ -107,6 +109,35 @@ TEST_NOFAULT(custom_allocator_gets_true_sizes) {
 }
 
 /* -- Arena ------------------------------------------------------------------ */
+
+/* -- Giving back ---------------------------------------------------------------------- */
+
+static size_t resident(void) {
+    size_t all = 0, pages = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    CHECK(f != NULL && fscanf(f, "%zu %zu", &all, &pages) == 2);
+    fclose(f);
+    return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Bodies of many sizes, and behind each of them something small that stays: holes of a heap. */
+TEST_NOFAULT(large_blocks_go_back_to_the_system) {
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    void *small[24];
+    mem_tune();
+    size_t before = resident();
+    for (size_t i = 0; i < 24; i++) {
+        size_t size = (2 + i) * 1024 * 1024;
+        char *large = mem_alloc(size);
+        small[i] = mem_alloc(64 * 1024);
+        CHECK(large != NULL && small[i] != NULL);
+        memset(large, 1, size);
+        mem_free(large);
+    }
+    CHECK(resident() < before + 8 * 1024 * 1024);
+    for (size_t i = 0; i < 24; i++) mem_free(small[i]);
+#endif
+}
 
 TEST_FAULT(arena) {
     struct arena a;
