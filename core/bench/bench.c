@@ -26,6 +26,7 @@
 #include "perilune.h"
 #include "cli/args.h"
 #include "bench/bench_int.h"
+#include "sys/sigpipe.h"
 
 #define DEFAULT_CONCURRENCY 32
 #define DEFAULT_SECONDS     10
@@ -248,9 +249,11 @@ int perilune_tool_bench(int argc, char **argv) {
     buf_init(&o.path, 0);
     int rc = parse_command(&o, argc, argv);
     if (rc == ARGS_OK) {
-        signal(SIGPIPE, SIG_IGN);
+        struct sigpipe pipe;
+        sigpipe_hold(&pipe);
         raise_file_limit();
         rc = run_command(&o);
+        sigpipe_release(&pipe);
     } else {
         rc = args_status(rc);
     }

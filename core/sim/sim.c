@@ -29,6 +29,7 @@
 #include "perilune.h"
 #include "cli/args.h"
 #include "sim/sim_int.h"
+#include "sys/sigpipe.h"
 
 #define BACKLOG    4096
 #define MAX_FAULTS 32
@@ -361,7 +362,10 @@ int perilune_tool_sim(int argc, char **argv) {
     int rc = parse_command(&m, argc, argv);
     if (rc != ARGS_OK) return args_status(rc);
 
-    signal(SIGPIPE, SIG_IGN);
+    struct sigpipe pipe;
+    sigpipe_hold(&pipe);
     raise_file_limit();
-    return command_run(&m);
+    int status = command_run(&m);
+    sigpipe_release(&pipe);
+    return status;
 }
