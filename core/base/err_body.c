@@ -32,8 +32,7 @@ struct said {
 
 /* -- Statuses ----------------------------------------------------------------------- */
 
-/* The upstream's own status becomes ours, where it means the same to a client. */
-static int status_for_client(int status) {
+int err_body_client_status(int status) {
     if (status >= 400 && status < 500) return status;
     if (status == 503 || status == 529) return 503;
     return status == 504 ? 504 : 502;
@@ -47,7 +46,7 @@ static const char *type_of(int status) {
 
 /* f has its kind and message; the rest of it follows from the status. */
 static void set_status(struct failure *f, int status) {
-    f->status = status_for_client(status);
+    f->status = err_body_client_status(status);
     f->retryable = failure_status_is_retryable(status);
     if (status == 429) snprintf(f->code, sizeof(f->code), "rate_limit_exceeded");
     if (f->status < 500) snprintf(f->type, sizeof(f->type), "%s", type_of(status));
@@ -226,7 +225,7 @@ static void read_text(struct slice body, struct said *out) {
 
 static void tell(struct failure *f, const struct said *s) {
     if (s->code[0]) snprintf(f->code, sizeof(f->code), "%s", s->code);
-    if (s->type[0] && f->status < 500) snprintf(f->type, sizeof(f->type), "%s", s->type);
+    if (s->type[0]) snprintf(f->type, sizeof(f->type), "%s", s->type);
     if (s->param[0]) snprintf(f->param, sizeof(f->param), "%s", s->param);
     if (!is_quota(s)) return;
     f->retryable = false;
@@ -256,7 +255,6 @@ static void inside(struct failure *f, const struct said *s) {
     int status = s->status ? s->status : status_of_words(s);
     if (status != 0) set_status(f, status);
     tell(f, s);
-    if (s->type[0]) snprintf(f->type, sizeof(f->type), "%s", s->type);
 }
 
 /* An `error` that is not null, false or empty, or "object":"error" as vLLM has it. */

@@ -9,6 +9,9 @@
 /* Fills f from the status of an HTTP answer that is an error (or a redirect that nobody follows). */
 void err_body_status(struct failure *f, int status);
 
+/* What a client gets for an upstream's status: the same, where it means the same to a client. */
+int err_body_client_status(int status);
+
 /* Adds to f, which err_body_status() has filled, what the body of that answer says: JSON of
  * whatever shape, HTML, or text.  The body itself is not kept. */
 void err_body_add(struct failure *f, struct slice body);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/err_body.h"
 #include "base/httpdate.h"
 #include "bridge/bundle.h"
 #include "bridge/request.h"
@@ -135,6 +136,11 @@ static int l_status_is_retryable(lua_State *L) {
     return 1;
 }
 
+static int l_client_status(lua_State *L) {
+    lua_pushinteger(L, err_body_client_status(luaL_checkint(L, 1)));
+    return 1;
+}
+
 void lib_push_failure(lua_State *L, const struct failure *f) {
     lua_createtable(L, 0, 8);
     lua_pushstring(L, f->code);
@@ -203,11 +209,7 @@ static double number_field(lua_State *L, int t, const char *key, double otherwis
 
 /* Can it be a line of ours, and is it none that an error has anyway? */
 static bool is_line(struct slice name, struct slice value) {
-    static const struct slice own[] = { SLICE("content-type"), SLICE("content-encoding"), SLICE("retry-after"),
-                                        SLICE("x-request-id"), SLICE("x-perilune-upstream"), SLICE("date") };
-    bool good = http_field_problem(name, value) == NULL && !http_field_is_framing(name);
-    for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++) good &= !slice_eq_nocase(name, own[i]);
-    return good;
+    return http_field_problem(name, value) == NULL && !http_field_is_framing(name) && !http_field_is_own(name);
 }
 
 static void copy_line(struct buf *out, struct slice name, struct slice value) {
@@ -334,6 +336,17 @@ static int l_path_normal(lua_State *L) {
     lua_pushnil(L);
     lua_pushstring(L, rc != 0 ? why : "the path is over 511 bytes");
     return 2;
+}
+
+/* core.header_is_framing(name), core.header_is_own(name) */
+static int l_header_is_framing(lua_State *L) {
+    lua_pushboolean(L, http_field_is_framing(slice_str(luaL_checkstring(L, 1))));
+    return 1;
+}
+
+static int l_header_is_own(lua_State *L) {
+    lua_pushboolean(L, http_field_is_own(slice_str(luaL_checkstring(L, 1))));
+    return 1;
 }
 
 /* -- Small functions ---------------------------------------------------------------------- */
@@ -535,6 +548,8 @@ static const luaL_Reg functions[] = {
     { "fetch", l_fetch },
     { "fields", l_fields },
     { "header_problem", l_header_problem },
+    { "header_is_framing", l_header_is_framing },
+    { "header_is_own", l_header_is_own },
     { "health", l_health },
     { "hmac_sha256", l_hmac_sha256 },
     { "is_chat", l_is_chat },
@@ -567,6 +582,7 @@ static const luaL_Reg functions[] = {
     { "sleep", l_sleep },
     { "spawn", l_spawn },
     { "status_is_retryable", l_status_is_retryable },
+    { "client_status", l_client_status },
     { "text_dedupe", l_text_dedupe },
     { "text_elide_base64", l_text_elide_base64 },
     { "text_extract", l_text_extract },

@@ -22,13 +22,23 @@ const char *http_field_problem(struct slice name, struct slice value) {
     return NULL;
 }
 
+static bool is_one_of(struct slice name, const struct slice *names, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (slice_eq_nocase(name, names[i])) return true;
+    return false;
+}
+
 bool http_field_is_framing(struct slice name) {
     static const struct slice names[] = { SLICE("connection"), SLICE("content-length"), SLICE("keep-alive"),
                                           SLICE("proxy-connection"), SLICE("te"), SLICE("trailer"),
                                           SLICE("transfer-encoding"), SLICE("upgrade") };
-    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-        if (slice_eq_nocase(name, names[i])) return true;
-    return false;
+    return is_one_of(name, names, sizeof(names) / sizeof(*names));
+}
+
+bool http_field_is_own(struct slice name) {
+    static const struct slice names[] = { SLICE("content-type"), SLICE("content-encoding"), SLICE("date"),
+                                          SLICE("retry-after"), SLICE("x-perilune-upstream"), SLICE("x-request-id") };
+    return is_one_of(name, names, sizeof(names) / sizeof(*names));
 }
 
 void http_field_put_unless(struct buf *out, struct slice block, struct slice name, struct slice value) {

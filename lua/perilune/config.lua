@@ -155,15 +155,14 @@ local header_name = {
 }
 
 -- Headers that describe the message itself: the core writes them.
-local own_headers = {
-  ["content-length"] = true, ["transfer-encoding"] = true, ["connection"] = true, ["host"] = true,
-  ["keep-alive"] = true, ["te"] = true, ["trailer"] = true, ["upgrade"] = true, ["expect"] = true,
-  ["proxy-connection"] = true,
-}
+local function is_of_message(name)
+  return core.header_is_framing(name) or name == "host" or name == "expect"
+end
 
--- Those, and what else the gateway says of an answer itself.
-local own_answers = { ["content-type"] = true, ["content-encoding"] = true, ["date"] = true, ["retry-after"] = true,
-                      ["set-cookie"] = true, ["x-request-id"] = true }
+-- Those, and what else an upstream's answer has not to tell the client.
+local function is_of_answer(name)
+  return is_of_message(name) or core.header_is_own(name) or name == "set-cookie"
+end
 
 -- A name, or the beginning of names with a * behind it.
 local passed_name = {
@@ -173,7 +172,7 @@ local passed_name = {
     if not is_token(name) or name:find("*", 1, true) then
       return nil, ("is not a header name, nor the beginning of one with a *: %q"):format(v)
     end
-    if star == "" and (own_headers[name] or own_answers[name]) then
+    if star == "" and is_of_answer(name) then
       return nil, ("must not name '%s': the gateway says that itself"):format(name)
     end
     if star == "*" and #name < 2 then return nil, ("names too much: %q; write more of the name"):format(v) end
@@ -190,7 +189,7 @@ local function check_headers(map)
   for _, name in ipairs(check.keys(map)) do
     local problem = line_problem(name, map[name])
     if problem then return nil, problem end
-    if own_headers[name:lower()] then return nil, ("must not set '%s': the gateway does"):format(name) end
+    if is_of_message(name:lower()) then return nil, ("must not set '%s': the gateway does"):format(name) end
     out[name:lower()] = map[name]
   end
   return out

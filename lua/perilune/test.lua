@@ -117,11 +117,6 @@ local choice_fields = {
 local fetch_fields = { status = true, body = true, text = true, headers = true, delay = true, error = true }
 
 -- As call.c has it: a client gets 4xx, 503 and 504 as they are, 529 as 503, any other as 502.
-local function status_for_client(status)
-  if (status >= 400 and status < 500) or status == 503 or status == 504 then return status end
-  return status == 529 and 503 or 502
-end
-
 local function failure(name, d)
   local err = {}
   for k, v in pairs(d.error or {}) do err[k] = v end
@@ -131,7 +126,7 @@ local function failure(name, d)
       err.retryable = errors.is_retryable(d.status)
     end
   end
-  err.status = err.status or (d.status and status_for_client(d.status))
+  err.status = err.status or (d.status and core.client_status(d.status))
   err.code = err.code or d.code
   err.message = err.message or d.text
   err.retry_after = err.retry_after or d.retry_after

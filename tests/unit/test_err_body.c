@@ -37,7 +37,7 @@ TEST(the_shapes_of_an_error) {
          "400 invalid_request_error upstream_status | the upstream answered 400: bad");
     SAYS(404, "\xEF\xBB\xBF{\"error\":\"gone\"}", "404 invalid_request_error upstream_status | the upstream answered 404: gone");
     SAYS(529, "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}",
-         "503 upstream_error upstream_status * the upstream answered 529: Overloaded");
+         "503 overloaded_error upstream_status * the upstream answered 529: Overloaded");
 }
 
 TEST(what_is_no_json) {
@@ -84,7 +84,7 @@ TEST(money_is_not_retried) {
          "429 insufficient_quota insufficient_quota | the upstream answered 429: m");
     SAYS(429, "{\"error\":{\"message\":\"m\",\"code\":\"billing_hard_limit_reached\"}}",
          "429 rate_limit_error billing_hard_limit_reached | the upstream answered 429: m");
-    SAYS(503, "{\"error\":{\"message\":\"m\",\"type\":\"billing_not_active\"}}", "503 upstream_error insufficient_quota | the upstream answered 503: m");
+    SAYS(503, "{\"error\":{\"message\":\"m\",\"type\":\"billing_not_active\"}}", "503 billing_not_active insufficient_quota | the upstream answered 503: m");
 }
 
 TEST_NOFAULT(what_a_status_means) {
