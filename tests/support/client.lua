@@ -28,10 +28,21 @@ local function record(conn, raw)
   end
 end
 
+-- The method of the request that response n answers, as far as we know.
+local function method_of(self, n)
+  for method in ("\r\n" .. table.concat(self.sent)):gmatch("\n(%u+) %S+ HTTP/1%.%d\r\n") do
+    n = n - 1
+    if n == 0 then return method end
+  end
+end
+
 local function hear(self)
   while true do
-    local started = loop.now()
-    local response, why = http.read_response(self.conn, self.scene.deadline - loop.now())
+    local started, answered = loop.now(), 0
+    for _, r in ipairs(self.responses) do answered = answered + (r.status >= 200 and 1 or 0) end
+    local response, why = http.read_response(self.conn, self.scene.deadline - loop.now(), nil, function()
+      return method_of(self, answered + 1) == "HEAD"
+    end)
     if not response then
       self.ended = why
       return
@@ -88,6 +99,7 @@ end
 -- the client, so what send() says is not looked at.
 local function put(self, bytes)
   if not connect(self) then return end
+  self.sent[#self.sent + 1] = bytes
   if not self.split then return self.conn:send(bytes, self.scene:left()) end
   for at = 1, #bytes, self.split do
     if self.ended or not self.conn:send(bytes:sub(at, at + self.split - 1), self.scene:left()) then return end
@@ -249,7 +261,7 @@ end
 --- Starts the script of the named client in a scene.  done becomes true when all
 --- commands have run.
 function M.start(scene, name, commands)
-  local self = setmetatable({ scene = scene, name = name, bytes = {}, responses = {},
+  local self = setmetatable({ scene = scene, name = name, bytes = {}, sent = {}, responses = {},
                               headers = {} }, Client)
   self.task = loop.go(function()
     for _, c in ipairs(commands) do

@@ -70,10 +70,11 @@ local function read_to_end(conn, deadline, body)
   end
 end
 
-local function read_body(conn, message, deadline, on_piece)
+local function read_body(conn, message, deadline, on_piece, bodiless)
   local h, body = message.headers, {}
   local ok, why = true, nil
-  if (h["transfer-encoding"] or ""):lower() == "chunked" then
+  if bodiless then -- whatever its headers say
+  elseif (h["transfer-encoding"] or ""):lower() == "chunked" then
     ok, why = read_chunked(conn, deadline, body, on_piece)
   elseif h["content-length"] then
     local size = tonumber(h["content-length"])
@@ -108,8 +109,8 @@ function M.read_request(conn, seconds)
 end
 
 --- Reads one response: {line, status, headers, list, body, complete, broke}.
---- nil, why when the connection ended before a head came.
-function M.read_response(conn, seconds, on_piece)
+--- nil, why when the connection ended before a head came.  is_head(): was the request's method HEAD?
+function M.read_response(conn, seconds, on_piece, is_head)
   local deadline = loop.now() + (seconds or 30)
   local head, why = conn:take_until("\r\n\r\n", deadline - loop.now())
   if not head then return nil, why end
@@ -118,7 +119,7 @@ function M.read_response(conn, seconds, on_piece)
   local list, by_name = parse_headers(head:sub(1, -3), at)
   if not list then return nil, by_name end
   local r = { line = line, status = tonumber(status), list = list, headers = by_name }
-  return read_body(conn, r, deadline, on_piece)
+  return read_body(conn, r, deadline, on_piece, r.status >= 200 and is_head and is_head())
 end
 
 -- -- A client --------------------------------------------------------------------
@@ -140,7 +141,7 @@ function M.request(port, method, target, headers, body, seconds)
   if not conn then return nil, why end
   local ok, response
   ok, why = conn:send(M.format(method, target, headers, body), seconds)
-  if ok then response, why = M.read_response(conn, seconds) end
+  if ok then response, why = M.read_response(conn, seconds, nil, function() return method == "HEAD" end) end
   conn:close()
   return response, why
 end

@@ -24,7 +24,8 @@ local function compile(template)
     if not dots and not hole then break end
     if dots and (not hole or dots < hole) then
       literal(template:sub(at, dots - 1))
-      parts[#parts + 1] = { "dots" }
+      -- Two of them would try all ends of the first for each end of the second.
+      if not parts[#parts] or parts[#parts][1] ~= "dots" then parts[#parts + 1] = { "dots" } end
       at = dots + 3
     else
       literal(template:sub(at, hole - 1))
