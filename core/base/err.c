@@ -125,8 +125,10 @@ void failure_write_json(struct buf *out, const struct failure *f) {
     write_error_member(out, f);
 }
 
-void failure_write_event_json(struct buf *out, const struct failure *f) {
-    buf_puts(out, "{\"type\":\"error\",\"sequence_number\":0,\"message\":");
+void failure_write_event_json(struct buf *out, const struct failure *f, uint64_t sequence) {
+    buf_puts(out, "{\"type\":\"error\",\"sequence_number\":");
+    buf_u64(out, sequence);
+    buf_puts(out, ",\"message\":");
     json_write_string(out, slice_str(f->message));
     write_param_and_code(out, f);
     buf_puts(out, ",");

@@ -86,7 +86,7 @@ static inline bool failure_is_set(const struct failure *f) { return f->kind != F
 void failure_write_json(struct buf *out, const struct failure *f);
 
 /* The same for a stream whose dialect nobody here knows: with the members that OpenAI's responses and Anthropic's
- * messages look for, too.  Its sequence_number is 0, because nobody counted the events. */
-void failure_write_event_json(struct buf *out, const struct failure *f);
+ * messages look for, too.  sequence: its number among the events. */
+void failure_write_event_json(struct buf *out, const struct failure *f, uint64_t sequence);
 
 #endif

@@ -134,7 +134,7 @@ static void take(struct serve *v, const struct event *ev) {
 /* The last event of a stream that failed, as the gateway writes it. */
 static void take_error(struct serve *v) {
     if (v->res->dialect != NULL) v->res->dialect->write_error(&v->events, &v->failure);
-    else failure_write_event_json(&v->events, &v->failure);
+    else failure_write_event_json(&v->events, &v->failure, 0);
     size_t at = buf_len(&v->events);
     buf_put(&v->ends, &at, sizeof(at));
 }

@@ -31,8 +31,7 @@
 
 /* -- The end --------------------------------------------------------------------------- */
 
-/* Who answered; else, who was asked last. NULL: nobody was. */
-static const struct target *target_of(const struct exchange *x) {
+const struct target *exchange_target(const struct exchange *x) {
     const struct config *c = x->gen->config;
     const char *answered = x->res ? x->res->upstream : "";
     for (unsigned i = 0; answered[0] && i < c->target_count; i++)
@@ -65,7 +64,7 @@ static double cost_of(const struct target *t, const struct usage *u) {
 
 static void gather(const struct exchange *x, bool aborted, struct request_facts *f) {
     const struct request *req = x->req;
-    const struct target *t = target_of(x);
+    const struct target *t = exchange_target(x);
     struct slice model = model_of(x, t);
     const char *answered = x->res ? x->res->upstream : "";
     bool failed = x->failure != NULL || aborted;

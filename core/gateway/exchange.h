@@ -68,6 +68,8 @@ void exchange_methods(const struct exchange *x, struct buf *out);
 
 /* What a client may want to know of the answer, from its HEAD on. */
 struct slice exchange_upstream(const struct exchange *x); /* who answered; empty: nobody said */
+/* Who answered; else, who was asked last.  NULL: nobody was. */
+const struct target *exchange_target(const struct exchange *x);
 void exchange_put_headers(const struct exchange *x, struct buf *out); /* of the upstream, and of policies */
 
 /* {"id":...,"age_ms":...,"waits_for":...} */

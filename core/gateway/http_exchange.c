@@ -38,6 +38,7 @@ struct http_exchange {
     bool                 full;    /* the client has to take what is there first */
     bool                 retold;
     char                 last[6]; /* bytes of a stream that is passed on */
+    uint64_t             sequence;   /* of a stream that is passed on: behind the last sequence_number in it */
     bool                 unfinished; /* bytes of a stream went out, and the last of them end no event */
 };
 
@@ -58,6 +59,35 @@ static void put_saved(struct buf *b, const struct savings_entry *list) {
     buf_printf(b, "x-perilune-saved-tokens: %lld\r\n", (long long)tokens);
 }
 
+/* What stands behind a base URL of the upstream's. False: the place is somewhere else. */
+static bool is_below(struct slice place, const char *url, struct slice *rest) {
+    struct slice base = slice_str(url);
+    if (base.len > 0 && base.ptr[base.len - 1] == '/') base.len--;
+    if (!slice_starts_nocase(place, base)) return false;
+    *rest = slice_of(place.ptr + base.len, place.len - base.len);
+    return rest->len == 0 || strchr("/?#", rest->ptr[0]) != NULL;
+}
+
+/* A redirect to the upstream itself: its address is nobody's business, and few could reach it.  What
+ * the client asks here instead is what outgoing.c makes that address of. */
+static void localize(const struct exchange *x, struct buf *lines) {
+    const struct target *t = exchange_target(x);
+    struct slice place = headers_find(buf_get(lines), SLICE("location")), rest;
+    bool found = false;
+    for (unsigned i = 0; place.ptr != NULL && t != NULL && i < t->url_count && !found; i++)
+        found = is_below(place, t->urls[i], &rest);
+    if (!found) return;
+    struct buf here;
+    buf_init(&here, 0);
+    if (x->route != NULL && x->route->strip != NULL) buf_puts(&here, x->route->strip);
+    if (slice_starts(x->req->path, SLICE("/v1/"))) buf_puts(&here, "/v1");
+    buf_slice(&here, rest);
+    headers_drop(lines, SLICE("location"));
+    headers_put(lines, SLICE("location"), buf_len(&here) > 0 ? buf_get(&here) : SLICE("/"));
+    if (buf_failed(&here)) lines->error = here.error;
+    buf_deinit(&here);
+}
+
 static void send_head(struct http_exchange *e, int status, struct slice type, size_t length) {
     struct exchange *x = &e->x;
     struct buf h;
@@ -66,6 +96,7 @@ static void send_head(struct http_exchange *e, int status, struct slice type, si
     struct buf lines; /* the upstream's and the policies' */
     buf_init(&lines, 0);
     exchange_put_headers(x, &lines);
+    localize(x, &lines);
     struct slice own = buf_get(&lines);
     if (type.len > 0) http_field_put_unless(&h, own, SLICE("content-type"), type);
     if (slice_starts(type, SLICE("text/event-stream")))
@@ -189,9 +220,28 @@ static bool said_done(const struct http_exchange *e) {
     return e->frames && e->x.dialect == NULL && memcmp(e->last, "[DONE]", sizeof(e->last)) == 0;
 }
 
+/* What OpenAI's responses number their events with.  (One that is cut over two pieces is not seen: nothing
+ * hangs on it but the number of an event that tells of a failure.) */
+static void note_sequence(struct http_exchange *e, struct slice s) {
+    static const struct slice key = SLICE("\"sequence_number\":");
+    const char *at;
+    while ((at = memmem(s.ptr, s.len, key.ptr, key.len)) != NULL) {
+        s = slice_of(at + key.len, s.len - (size_t)(at - s.ptr) - key.len);
+        uint64_t n = 0;
+        size_t i = 0;
+        while (i < s.len && s.ptr[i] == ' ') i++;
+        for (; i < s.len && n < UINT32_MAX && s.ptr[i] >= '0' && s.ptr[i] <= '9'; i++)
+            n = 10 * n + (uint64_t)(s.ptr[i] - '0');
+        e->sequence = n + 1;
+    }
+}
+
 static enum flow on_bytes(struct http_exchange *e, const struct event *ev) {
     if (e->x.dialect != NULL && !e->x.committed) send_head(e, e->x.status, SLICE("application/json"), ev->raw.len);
-    if (e->frames && e->x.dialect == NULL) note_end(e, ev->raw);
+    if (e->frames && e->x.dialect == NULL) {
+        note_end(e, ev->raw);
+        note_sequence(e, ev->raw);
+    }
     e->unfinished = !slice_ends(ev->raw, SLICE("\n\n")) && !slice_ends(ev->raw, SLICE("\n\r\n"));
     if (!e->begun || e->frames) return reply_body(e->http, ev->raw);
     struct buf out;
@@ -236,7 +286,7 @@ static void on_error(struct http_exchange *e, const struct failure *f) {
     buf_init(&data, 0);
     if (e->x.dialect != NULL) e->x.dialect->write_error(&data, f);
     else {
-        failure_write_event_json(&data, f);
+        failure_write_event_json(&data, f, e->sequence);
         buf_puts(&b, e->unfinished ? "\n\nevent: error\n" : "event: error\n");
     }
     dialect_write_event(&b, buf_get(&data));
