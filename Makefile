@@ -14,8 +14,8 @@ FLAVOR  := $(if $(SAN),$(SAN),release)
 B       := build
 O       := $(B)/$(FLAVOR)
 
-PACKAGES := pkg-config libluajit-5.1-dev luajit libuv1-dev libcurl4-openssl-dev libssl-dev zlib1g-dev libzstd-dev
-PKGS     := luajit libuv libcurl openssl zlib libzstd
+PACKAGES := pkg-config libluajit-5.1-dev luajit libuv1-dev libcurl4-openssl-dev libssl-dev zlib1g-dev libzstd-dev libhiredis-dev
+PKGS     := luajit libuv libcurl openssl zlib libzstd hiredis
 SUDO     := $(if $(filter 0,$(shell id -u)),,sudo)
 
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
@@ -40,7 +40,7 @@ ifeq ($(SAN),thread)
 export TSAN_OPTIONS := suppressions=$(CURDIR)/tests/support/tsan.supp $(TSAN_OPTIONS)
 endif
 
-.PHONY: all deps run test unit wire specs clients fuzz lint bench cases soak install clean examples-test tokens
+.PHONY: all deps run test unit wire specs clients fuzz lint bench cases soak install clean examples-test tokens redis
 
 # Targets for people stand above files. What they need is built by one make of its own, in
 # parallel and only there: `make -j test` neither runs suites at once nor builds a file twice.
@@ -165,7 +165,7 @@ example-embed: all
 # -- testing -------------------------------------------------------------------------
 
 test: all
-	@$(MAKE) --no-print-directory unit specs wire fuzz examples-test
+	@$(MAKE) --no-print-directory unit specs wire redis fuzz examples-test
 	@$(if $(SAN),,$(MAKE) --no-print-directory clients tokens)
 	@echo "all suites passed"
 
@@ -180,6 +180,10 @@ wire: all
 	@luajit tests/support/selftest.lua
 	@luajit tests/wire/run.lua
 	@luajit tests/wire/kit.lua
+
+# Installs a Redis where there is none.
+redis: all
+	@sh tests/redis/run.sh
 
 clients: all
 	@sh tests/clients/run.sh

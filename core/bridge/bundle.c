@@ -74,6 +74,12 @@ static void file_free(struct bundle_file *f) {
     mem_free(f);
 }
 
+/* Folder of the bundle's file, with the slash. */
+static int folder_len(const struct bundle *b) {
+    const char *slash = strrchr(b->path, '/');
+    return slash ? (int)(slash + 1 - b->path) : 0;
+}
+
 static void put_file(struct buf *out, const char *path, const struct blob *text) {
     buf_printf(out, "%s\n%zu\n", path ? path : "", blob_get(text).len);
     buf_slice(out, blob_get(text));
@@ -82,10 +88,12 @@ static void put_file(struct buf *out, const char *path, const struct blob *text)
 bool bundle_digest(const struct bundle *b, unsigned char digest[32]) {
     struct buf all;
     buf_init(&all, 0);
-    put_file(&all, b->path, b->text);
+    int folder = folder_len(b);
+    put_file(&all, b->path + folder, b->text);
     for (const struct list *l = b->files.next; l != &b->files; l = l->next) {
         const struct bundle_file *f = container_of((struct list *)(uintptr_t)l, struct bundle_file, link);
-        put_file(&all, f->path, f->text);
+        bool below = strncmp(f->path, b->path, (size_t)folder) == 0;
+        put_file(&all, f->path + (below ? folder : 0), f->text);
     }
     bool ok = !buf_failed(&all) && sha256_of(buf_get(&all), digest);
     buf_deinit(&all);
@@ -132,12 +140,6 @@ static struct bundle_file *remember(struct bundle *b, const char *name, const ch
     }
     list_append(&b->files, &f->link);
     return f;
-}
-
-/* Folder of the bundle's file, with the slash. */
-static int folder_len(const struct bundle *b) {
-    const char *slash = strrchr(b->path, '/');
-    return slash ? (int)(slash + 1 - b->path) : 0;
 }
 
 /* Tries one place. 1: found, 0: not there, -1: there, but broken (err is set). */

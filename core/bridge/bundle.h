@@ -32,7 +32,7 @@ int  bundle_open(struct bundle **out, const char *path, bool spec, char *err, si
 /* One without a file: policies are found from the folder that path is in. NULL: no memory. */
 struct bundle *bundle_new(const char *path, bool spec);
 void bundle_free(struct bundle *b);
-/* Of the bytes of all its files and where they stand.  False: no memory. */
+/* Of the bytes of all its files and where they stand, seen from the configuration's folder.  False: no memory. */
 bool bundle_digest(const struct bundle *b, unsigned char digest[32]);
 
 int  l_policy_source(lua_State *L); /* core.policy_source(name) -> text, path | nil, err */

@@ -1,7 +1,8 @@
 /* l_cache.c -- perilune.cache(name, opts): what policies see of the cache.
  *
- *     cache:wrap(req, next)    lua/perilune/cache.lua, with the three steps below
+ *     cache:wrap(req, next)    lua/perilune/cache.lua, with the steps below
  *     core.cache_lookup        is there an answer for this request?
+ *     core.cache_far           is there one in the second tier? (store/far.c) Then look again
  *     core.cache_record        keep what `next` answered
  *     core.cache_get, cache_set ...  a policy's own values
  *
@@ -26,7 +27,6 @@
 #define MAX_NAME   64         /* bytes */
 #define MAX_KEY    4096       /* bytes of a policy's own key */
 #define MAX_BODY   (1u << 20) /* bytes of a question: what is longer is asked once, and costs more to compare */
-#define KEY_BYTES  sizeof(struct hash128)
 #define CLAIM_MS   30000      /* a refresh that takes longer may be tried by another request */
 
 /* The userdata of a cache: strings stand in `text`. */
@@ -123,15 +123,43 @@ int l_cache_new(lua_State *L) {
 
 /* -- Keys ------------------------------------------------------------------------------------ */
 
-static void push_key(lua_State *L, struct hash128 key) { lua_pushlstring(L, (const char *)&key, KEY_BYTES); }
+/* Where an entry is: in this process, and in the second tier when that is asked. */
+struct place {
+    struct hash128 near;
+    bool           has_far;
+    struct far_key far;
+};
 
-static struct hash128 check_key(lua_State *L, int i) {
+static struct far *far_of(lua_State *L) {
+    struct far *f = state_of(L)->services.far;
+    return far_is_ready(f) ? f : NULL;
+}
+
+/* Of the text that made p->near. */
+static void place_add_far(lua_State *L, struct place *p, struct slice text) {
+    struct far *f = far_of(L);
+    p->has_far = f != NULL;
+    if (f != NULL) far_key(f, text, &p->far);
+}
+
+/* As a string that Lua keeps meanwhile. */
+static void push_place(lua_State *L, const struct place *p) {
+    char text[sizeof(p->near) + sizeof(p->far)];
+    memcpy(text, &p->near, sizeof(p->near));
+    memcpy(text + sizeof(p->near), &p->far, sizeof(p->far));
+    lua_pushlstring(L, text, p->has_far ? sizeof(text) : sizeof(p->near));
+}
+
+static struct place check_place(lua_State *L, int i) {
+    struct place p = { .has_far = false };
     size_t len;
     const char *s = luaL_checklstring(L, i, &len);
-    struct hash128 key;
-    luaL_argcheck(L, len == KEY_BYTES, i, "no key of core.cache_lookup()");
-    memcpy(&key, s, KEY_BYTES);
-    return key;
+    p.has_far = len == sizeof(p.near) + sizeof(p.far);
+    luaL_argcheck(L, len == sizeof(p.near) || p.has_far, i, "no key of core.cache_lookup()");
+    memcpy(&p.near, s, sizeof(p.near));
+    if (p.has_far) memcpy(&p.far, s + sizeof(p.near), sizeof(p.far));
+    p.far.hex[sizeof(p.far.hex) - 1] = '\0';
+    return p;
 }
 
 /* Of a request.  The upstream is part of it where it is known by now; else all are, so that a change of
@@ -195,10 +223,12 @@ struct question {
     bool            stream, wants_usage, refreshes;
     unsigned        control; /* CACHE_CONTROL_ bits that the cache honors, */
     uint64_t        max_age_ms; /* and how old an answer may be */
-    struct hash128  key;
+    struct place    place;
+    bool            again;      /* it was looked up before, and the place is known */
 };
 
-/* Reads the request at 2, with the salt at 3.  NULL, or why it is none for the cache. [0, 0, e] */
+/* Reads the request at 2, with the salt at 3 and perhaps its place at 4.  NULL, or why it is none for the
+ * cache. [0, 0, e] */
 static const char *read_question(lua_State *L, const struct lua_cache *c, struct question *q) {
     size_t salt_len;
     const char *salt = luaL_optlstring(L, 3, "", &salt_len);
@@ -206,12 +236,16 @@ static const char *read_question(lua_State *L, const struct lua_cache *c, struct
     struct body *body = request_body(L, 2);
     const char *why = unfit(c, body);
     struct buf *text = &state_of(L)->encode; /* lib_output(), which may have been used for the body */
-    bool keyed = false;
+    bool keyed = q->again = !lua_isnoneornil(L, 4);
+    if (q->again) q->place = check_place(L, 4);
     if (why == NULL) {
-        buf_clear(text);
         q->stream = body->chat.stream;
         q->wants_usage = q->req->body && q->req->body->chat.wants_usage;
-        keyed = key_of_request(state_of(L), c, q->req, body, slice_of(salt, salt_len), text, &q->key);
+    }
+    if (why == NULL && !q->again) {
+        buf_clear(text);
+        keyed = key_of_request(state_of(L), c, q->req, body, slice_of(salt, salt_len), text, &q->place.near);
+        if (keyed) place_add_far(L, &q->place, buf_get(text));
     }
     body_put(body);
     if (why == NULL && !keyed) luaL_error(L, "not enough memory");
@@ -241,25 +275,34 @@ static bool suits(const struct question *q, const struct cache_entry *e, uint64_
     return !(q->control & CACHE_CONTROL_MAX_AGE) || cache_age(e, now) <= q->max_age_ms;
 }
 
-/* core.cache_lookup(cache, req, salt) -> "hit", res | "stale", res, key, refresh | "failure", json
- * | "miss", key, old | "bypass", why, key.  refresh: nobody else is at it; old: there is one to fall back on
- * (core.cache_stale); key: it may be recorded under it. */
+/* Leaves what there is with the state: what core.cache_far() has just brought, or what the cache has. */
+static void find(struct state *s, const struct question *q, uint64_t now) {
+    if (q->again && s->found != NULL && !q->refreshes) {
+        struct hash128 key = cache_entry_key(s->found);
+        if (key.low == q->place.near.low && key.high == q->place.near.high) return;
+    }
+    hold_found(s, q->refreshes ? NULL : cache_get(s->stores->cache, q->place.near, now));
+}
+
+/* core.cache_lookup(cache, req, salt, key | nil) -> "hit", res | "stale", res, key, refresh | "failure", json
+ * | "miss", key, old | "bypass", why, key.  With a key: once more, behind core.cache_far().  refresh: nobody else
+ * is at it; old: there is one to fall back on (core.cache_stale); key: it may be recorded under it. */
 int l_cache_lookup(lua_State *L) {
     struct lua_cache *c = to_cache(L, 1);
     struct state *s = state_of(L);
     struct question q = { .control = 0 };
-    lua_settop(L, 3);
+    lua_settop(L, 4);
     const char *why = read_question(L, c, &q);
     if (why == NULL && (q.control & CACHE_CONTROL_NO_STORE)) why = "the client says no-store";
     if (why != NULL) return bypass(L, why);
     if (q.control & CACHE_CONTROL_NO_CACHE) {
         bypass(L, "the client says no-cache");
-        push_key(L, q.key);
+        push_place(L, &q.place);
         return 3;
     }
     uint64_t now = now_of(L);
     struct cached facts;
-    hold_found(s, q.refreshes ? NULL : cache_get(s->stores->cache, q.key, now));
+    find(s, &q, now);
     bool good = s->found != NULL && cached_read(s->found, &facts) && suits(&q, s->found, now);
     bool fresh = good && cache_is_fresh(s->found, now);
     if (fresh && facts.kind == CACHED_FAILURE) {
@@ -275,14 +318,74 @@ int l_cache_lookup(lua_State *L) {
     if (good && facts.kind != CACHED_FAILURE && cache_age(s->found, now) < c->ttl_ms + c->stale_ms) {
         lua_pushliteral(L, "stale");
         push_hit(L, c, &q, &facts, RESPONSE_STALE);
-        push_key(L, q.key);
+        push_place(L, &q.place);
         lua_pushboolean(L, cache_entry_claim(s->found, now, CLAIM_MS));
         return 4;
     }
     lua_pushliteral(L, "miss");
-    push_key(L, q.key);
+    push_place(L, &q.place);
     lua_pushboolean(L, good && facts.kind != CACHED_FAILURE && c->error_ms > 0);
     return 3;
+}
+
+/* -- The second tier --------------------------------------------------------------------------- */
+
+struct far_wait {
+    struct op           op;
+    struct far_question question;
+    struct cache_entry *e; /* that came */
+};
+
+static void far_wait_free(struct far_wait *w) {
+    far_cancel(&w->question);
+    cache_entry_put(w->e);
+    mem_free(w);
+}
+
+static void far_wait_cancel(struct op *op) { far_wait_free(container_of(op, struct far_wait, op)); }
+
+static void far_came(struct far_question *q, struct cache_entry *e) {
+    struct far_wait *w = container_of(q, struct far_wait, question);
+    w->e = e;
+    op_done(&w->op); /* may free w */
+}
+
+/* The state holds what came. */
+static bool take_far(lua_State *L, struct op *op) {
+    struct far_wait *w = container_of(op, struct far_wait, op);
+    bool came = w->e != NULL;
+    hold_found(state_of(L), w->e);
+    w->e = NULL;
+    far_wait_free(w);
+    return came;
+}
+
+static int push_far(lua_State *L, struct op *op) {
+    lua_pushboolean(L, take_far(L, op));
+    return 1;
+}
+
+/* NULL: it cannot be asked, which is no more than a miss. */
+static struct far_wait *far_wait_new(lua_State *L, const struct place *p) {
+    struct far *f = far_of(L);
+    struct far_wait *w = f != NULL ? mem_zalloc(sizeof(*w)) : NULL;
+    if (w == NULL) return NULL;
+    w->op = (struct op){ .task = state_of(L)->running, .cancel = far_wait_cancel, .push = push_far };
+    if (far_get(f, &w->question, &p->far, p->near, far_came) == 0) return w;
+    mem_free(w);
+    return NULL;
+}
+
+/* core.cache_far(req, key) -> whether it is there, and core.cache_lookup() will find it */
+int l_cache_far(lua_State *L) {
+    struct request *req = request_check(L, 1);
+    struct place place = check_place(L, 2);
+    struct far_wait *w = NULL;
+    op_check(L);
+    if (place.has_far && !req->refreshes) w = far_wait_new(L, &place);
+    if (w != NULL) return op_wait(L, &w->op, "cache.redis");
+    lua_pushboolean(L, 0);
+    return 1;
 }
 
 /* core.cache_stale(cache, req, key) -> res | nil: an answer that is too old, when there is no other */
@@ -290,14 +393,14 @@ int l_cache_stale(lua_State *L) {
     struct lua_cache *c = to_cache(L, 1);
     struct state *s = state_of(L);
     struct request *req = request_check(L, 2);
-    struct question q = { .req = req, .key = check_key(L, 3) };
+    struct question q = { .req = req, .place = check_place(L, 3) };
     struct body *body = request_body(L, 2);
     q.stream = body && body->chat.stream;
     q.wants_usage = req->body && req->body->chat.wants_usage;
     body_put(body);
     uint64_t now = now_of(L);
     struct cached facts;
-    hold_found(s, cache_get(s->stores->cache, q.key, now));
+    hold_found(s, cache_get(s->stores->cache, q.place.near, now));
     if (s->found == NULL || !cached_read(s->found, &facts) || facts.kind > CACHED_WHOLE ||
         cache_age(s->found, now) >= c->ttl_ms + c->error_ms)
         return 0;
@@ -341,7 +444,9 @@ int l_cache_record(lua_State *L) {
     if (headers_find(buf_get(&r->headers), SLICE("x-cache")).ptr == NULL && r->cache == RESPONSE_UNCACHED)
         put_state(r, lua_toboolean(L, 6) ? RESPONSE_BYPASS : RESPONSE_MISS, 0);
     if (!keeps || !recorder_suits(r)) return 1;
-    struct recorder_options opt = { .cache = cache_of(L), .loop = state_of(L)->loop, .key = check_key(L, 4),
+    struct place place = check_place(L, 4);
+    struct recorder_options opt = { .cache = cache_of(L), .loop = state_of(L)->loop, .key = place.near,
+                                    .far = place.has_far ? far_of(L) : NULL, .far_key = place.far,
                                     .name = c->name, .tenant = slice_str(c->shared ? "" : req->tenant),
                                     .fresh_ms = c->ttl_ms, .keep_ms = keep_ms(c), .limit = c->max_entry,
                                     .keep_tools = c->tool_calls };
@@ -354,10 +459,11 @@ int l_cache_record(lua_State *L) {
     return 1;
 }
 
-static int store(lua_State *L, const struct lua_cache *c, enum cached_kind kind, struct hash128 key,
+static int store(lua_State *L, const struct lua_cache *c, enum cached_kind kind, const struct place *place,
                  struct slice tenant, struct slice data, uint64_t ttl_ms, int tags_at) {
     struct slice tags[CACHE_MAX_TAGS];
-    struct recorder_options opt = { .cache = cache_of(L), .loop = state_of(L)->loop, .key = key, .name = c->name,
+    struct recorder_options opt = { .cache = cache_of(L), .loop = state_of(L)->loop, .key = place->near,
+                                    .far = place->has_far ? far_of(L) : NULL, .far_key = place->far, .name = c->name,
                                     .tenant = tenant, .fresh_ms = ttl_ms };
     opt.tag_count = read_tags(L, tags_at, tags);
     memcpy(opt.tags, tags, opt.tag_count * sizeof(*tags));
@@ -368,18 +474,18 @@ static int store(lua_State *L, const struct lua_cache *c, enum cached_kind kind,
 int l_cache_keep_failure(lua_State *L) {
     struct lua_cache *c = to_cache(L, 1);
     struct request *req = request_check(L, 2);
-    struct hash128 key = check_key(L, 3);
+    struct place place = check_place(L, 3);
     struct slice json;
     json.ptr = luaL_checklstring(L, 4, &json.len);
     if (c->negative_ms == 0 || json.len > c->max_entry) return 0;
-    store(L, c, CACHED_FAILURE, key, slice_str(c->shared ? "" : req->tenant), json, c->negative_ms, 5);
+    store(L, c, CACHED_FAILURE, &place, slice_str(c->shared ? "" : req->tenant), json, c->negative_ms, 5);
     return 0;
 }
 
 /* -- A policy's own values ------------------------------------------------------------------------------ */
 
 /* Of the string at 2: no request can have the same, because it begins otherwise. [0, 0, e] */
-static struct hash128 key_of_value(lua_State *L, const struct lua_cache *c) {
+static struct place place_of_value(lua_State *L, const struct lua_cache *c) {
     size_t len;
     const char *key = luaL_checklstring(L, 2, &len);
     luaL_argcheck(L, len <= MAX_KEY, 2, "a key has at most 4096 bytes");
@@ -389,42 +495,56 @@ static struct hash128 key_of_value(lua_State *L, const struct lua_cache *c) {
     buf_putc(text, '\0');
     buf_put(text, key, len);
     lib_check_buf(L, text);
-    return cache_key(cache_of(L), buf_get(text));
+    struct place p = { .near = cache_key(cache_of(L), buf_get(text)) };
+    place_add_far(L, &p, buf_get(text));
+    return p;
 }
 
-/* core.cache_get(cache, key) -> string | nil, age in seconds */
-int l_cache_get(lua_State *L) {
-    struct lua_cache *c = to_cache(L, 1);
+/* What the state holds, as results of core.cache_get(). [0, +0 or 2, e] */
+static int push_value(lua_State *L) {
     struct state *s = state_of(L);
-    struct hash128 key = key_of_value(L, c);
-    uint64_t now = now_of(L);
-    hold_found(s, cache_get(s->stores->cache, key, now));
     struct cached facts;
     if (s->found == NULL || !cached_read(s->found, &facts) || facts.kind != CACHED_VALUE) return 0;
     struct slice data = cache_entry_data(s->found);
     lua_pushlstring(L, data.ptr, data.len);
-    lua_pushnumber(L, (lua_Number)cache_age(s->found, now) / 1000);
+    lua_pushnumber(L, (lua_Number)cache_age(s->found, now_of(L)) / 1000);
     return 2;
+}
+
+static int push_far_value(lua_State *L, struct op *op) { return take_far(L, op) ? push_value(L) : 0; }
+
+/* core.cache_get(cache, key) -> string | nil, age in seconds.  Waits for the second tier, where waiting is possible
+ * and there is one. */
+int l_cache_get(lua_State *L) {
+    struct state *s = state_of(L);
+    struct place place = place_of_value(L, to_cache(L, 1));
+    hold_found(s, cache_get(s->stores->cache, place.near, now_of(L)));
+    if (s->found != NULL || !place.has_far || !op_is_possible(L)) return push_value(L);
+    struct far_wait *w = far_wait_new(L, &place);
+    if (w == NULL) return 0;
+    w->op.push = push_far_value;
+    return op_wait(L, &w->op, "cache.redis");
 }
 
 /* core.cache_set(cache, key, string, seconds | nil, tags) -> whether it is kept */
 int l_cache_set(lua_State *L) {
     struct lua_cache *c = to_cache(L, 1);
     struct slice data;
-    struct hash128 key = key_of_value(L, c);
+    struct place place = place_of_value(L, c);
     data.ptr = luaL_checklstring(L, 3, &data.len);
     double seconds = luaL_optnumber(L, 4, (lua_Number)c->ttl_ms / 1000);
     luaL_argcheck(L, seconds > 0 && seconds < 1e9, 4, "a time to live is a number of seconds above 0");
     bool fits = data.len <= c->max_entry;
-    int rc = fits ? store(L, c, CACHED_VALUE, key, SLICE(""), data, (uint64_t)ceil(seconds * 1000), 5) : -1;
+    int rc = fits ? store(L, c, CACHED_VALUE, &place, SLICE(""), data, (uint64_t)ceil(seconds * 1000), 5) : -1;
     lua_pushboolean(L, rc == 0);
     return 1;
 }
 
 /* core.cache_delete(cache, key) -> was it there? */
 int l_cache_delete(lua_State *L) {
-    struct hash128 key = key_of_value(L, to_cache(L, 1));
-    lua_pushboolean(L, cache_delete(cache_of(L), key));
+    struct place place = place_of_value(L, to_cache(L, 1));
+    if (place.has_far) far_delete(far_of(L), &place.far, buf_get(&state_of(L)->encode));
+    lua_pushboolean(L, cache_delete(cache_of(L), place.near));
     return 1;
 }
 
@@ -438,6 +558,7 @@ int l_cache_invalidate(lua_State *L) {
     else cache_tag_of_policy(c->name, tag, text);
     lib_check_buf(L, text);
     cache_invalidate(cache_of(L), buf_get(text), now_of(L));
+    if (far_of(L) != NULL) far_invalidate(far_of(L), buf_get(text));
     return 0;
 }
 

@@ -538,6 +538,7 @@ static const luaL_Reg functions[] = {
     { "cache_refresh", l_cache_refresh },
     { "cache_set", l_cache_set },
     { "cache_stale", l_cache_stale },
+    { "cache_far", l_cache_far },
     { "cache_stats", l_cache_stats },
     { "call", l_call },
     { "check", l_check },

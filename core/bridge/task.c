@@ -322,6 +322,11 @@ void op_check(lua_State *L) {
     drop_taken(t);
 }
 
+bool op_is_possible(lua_State *L) {
+    const struct task *t = state_of(L)->running;
+    return t != NULL && t->co == L && lua_isyieldable(L);
+}
+
 void *op_alloc(struct task *t, size_t size) {
     if (size > sizeof(t->room) || t->room_used) return mem_zalloc(size);
     t->room_used = true;

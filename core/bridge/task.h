@@ -78,6 +78,7 @@ void  op_free(struct task *t, void *op);
 int  op_wait(lua_State *L, struct op *op, const char *name);
 /* Can the running code wait here?  Raises if not: call before acquiring anything. */
 void op_check(lua_State *L);
+bool op_is_possible(lua_State *L);
 /* The thing waited for has happened: continues the task.  May free op. */
 void op_done(struct op *op);
 int  l_result(lua_State *L); /* core.result */

@@ -123,6 +123,9 @@ static bool purge_key(struct perilune *g, struct slice id) {
     return was;
 }
 
+/* The second tier belongs to the threads of workers. */
+static void invalidate_far(struct worker *w, void *ud) { far_invalidate(&w->far, *(struct slice *)ud); }
+
 int admin_cache_purge(struct perilune *g, struct slice query) {
     struct buf a, b, tag;
     struct cache *c = g->stores->cache;
@@ -142,7 +145,11 @@ int admin_cache_purge(struct perilune *g, struct slice query) {
     } else {
         status = 400;
     }
-    if (buf_len(&tag) > 0) cache_invalidate(c, buf_get(&tag), loop_now(&g->loop));
+    if (buf_len(&tag) > 0) {
+        struct slice text = buf_get(&tag);
+        cache_invalidate(c, text, loop_now(&g->loop));
+        if (g->worker_count > 0) gateway_ask(&g->workers[0], invalidate_far, &text);
+    }
     buf_deinit(&a);
     buf_deinit(&b);
     buf_deinit(&tag);

@@ -94,24 +94,32 @@ static void complain(struct reader *r, const char *fmt, ...) {
 
 #define KEY_MAX 4096 /* bytes of a key in a file: a token of some provider, not a document */
 
-static const char *key_from_file(struct reader *r, const char *name, const char *path) {
+static const char *key_from_file(struct reader *r, const char *at, const char *path) {
     char text[KEY_MAX];
     FILE *f = fopen(path, "r");
     size_t n = f ? fread(text, 1, sizeof(text), f) : 0;
-    if (f == NULL || ferror(f)) complain(r, "upstreams.%s.key.file: %s: %s", name, path, strerror(errno));
+    if (f == NULL || ferror(f)) complain(r, "%s.file: %s: %s", at, path, strerror(errno));
     if (f != NULL) fclose(f);
     if (n == sizeof(text))
-        complain(r, "upstreams.%s.key.file: %s is too long for a key (%d bytes at most)", name, path, KEY_MAX - 1);
+        complain(r, "%s.file: %s is too long for a key (%d bytes at most)", at, path, KEY_MAX - 1);
     while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == '\r' || text[n - 1] == ' ')) n--;
-    if (n == 0) complain(r, "upstreams.%s.key.file: %s is empty", name, path);
+    if (n == 0) complain(r, "%s.file: %s is empty", at, path);
     return arena_dup(&r->c->arena, slice_of(text, n));
 }
 
-static const char *key_from_environment(struct reader *r, const char *name, const char *variable) {
+static const char *key_from_environment(struct reader *r, const char *at, const char *variable) {
     const char *v = getenv(variable);
     if (v == NULL || v[0] == '\0')
-        complain(r, "upstreams.%s.key.env: the environment variable %s is not set", name, variable);
+        complain(r, "%s.env: the environment variable %s is not set", at, variable);
     return v ? arena_dup(&r->c->arena, slice_str(v)) : NULL;
+}
+
+/* NULL: it is complained of. */
+static const char *secret_of(struct reader *r, const char *at, const char *kind, const char *value) {
+    if (value == NULL) complain(r, "%s: no value", at);
+    else if (strcmp(kind, "env") == 0) return key_from_environment(r, at, value);
+    else if (strcmp(kind, "file") == 0) return key_from_file(r, at, value);
+    return value;
 }
 
 /* What keeps it from being the value of a header, behind "Bearer"; NULL: nothing. */
@@ -123,15 +131,14 @@ static const char *key_problem(const char *key) {
 static void read_key(struct reader *r, uint32_t up, struct target *t) {
     uint32_t key = get(r, up, "key");
     const char *kind = string_of(r, key, "kind"), *value = string_of(r, key, "value"), *problem;
+    char at[128];
+    snprintf(at, sizeof(at), "upstreams.%s.key", t->name);
     if (kind == NULL || strcmp(kind, "none") == 0) return;
     t->key_from_client = strcmp(kind, "client") == 0;
     if (t->key_from_client) return;
-    if (value == NULL) complain(r, "upstreams.%s.key: no value", t->name);
-    else if (strcmp(kind, "env") == 0) t->key = key_from_environment(r, t->name, value);
-    else if (strcmp(kind, "file") == 0) t->key = key_from_file(r, t->name, value);
-    else t->key = value;
+    t->key = secret_of(r, at, kind, value);
     if (t->key == NULL) r->failed = true; /* never a call without its key */
-    else if ((problem = key_problem(t->key)) != NULL) complain(r, "upstreams.%s.key: %s", t->name, problem);
+    else if ((problem = key_problem(t->key)) != NULL) complain(r, "%s: %s", at, problem);
 }
 
 /* headers = { name = value } -> "name: value" lines. */
@@ -379,6 +386,36 @@ static void *read_all(struct reader *r, const char *key, size_t size, unsigned *
 static void each_target(struct reader *r, uint32_t n, void *out) { read_target(r, n, out); }
 static void each_route(struct reader *r, uint32_t n, void *out) { read_route(r, n, out); }
 
+static const char *redis_secret(struct reader *r, uint32_t redis, const char *name) {
+    uint32_t n = get(r, redis, name);
+    const char *kind = string_of(r, n, "kind");
+    char at[64];
+    snprintf(at, sizeof(at), "cache.redis.%s", name);
+    return kind == NULL ? NULL : secret_of(r, at, kind, string_of(r, n, "value"));
+}
+
+static void read_redis(struct reader *r, uint32_t redis) {
+    struct far_settings *s = arena_alloc(&r->c->arena, sizeof(*s));
+    if (s == NULL) {
+        r->failed = true;
+        return;
+    }
+    *s = (struct far_settings){ .host = string_of(r, redis, "host"), .port = (unsigned)number_of(r, redis, "port"),
+                                .path = string_of(r, redis, "path"), .user = string_of(r, redis, "user"),
+                                .password = redis_secret(r, redis, "password"),
+                                .db = (unsigned)number_of(r, redis, "db"),
+                                .timeout_ms = number_of(r, redis, "timeout_ms"),
+                                .prefix = string_of(r, redis, "prefix"), .secret = redis_secret(r, redis, "secret") };
+    r->c->far = s;
+}
+
+static void read_cache(struct reader *r, uint32_t cache) {
+    r->c->cache_bytes = number_of(r, cache, "max_bytes");
+    r->c->cache_snapshot = string_of(r, cache, "snapshot");
+    uint32_t redis = get(r, cache, "redis");
+    if (json_is(&r->doc, redis, JSON_OBJECT)) read_redis(r, redis);
+}
+
 static void read_config(struct reader *r) {
     struct config *c = r->c;
     c->listen = list_of(r, 0, "listen", &c->listen_count);
@@ -394,9 +431,7 @@ static void read_config(struct reader *r) {
     read_tenants(r, get(r, 0, "tenants"));
     read_limits(r);
     read_cors(r);
-    uint32_t cache = get(r, 0, "cache");
-    c->cache_bytes = number_of(r, cache, "max_bytes");
-    c->cache_snapshot = string_of(r, cache, "snapshot");
+    read_cache(r, get(r, 0, "cache"));
     c->drain_ms = number_of(r, 0, "drain_timeout_ms");
     c->watch = bool_of(r, 0, "watch");
     c->reuse_port = bool_of(r, 0, "reuse_port");

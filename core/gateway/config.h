@@ -16,6 +16,7 @@
 struct config {
     size_t          cache_bytes;
     const char     *cache_snapshot; /* path; NULL: none */
+    struct far_settings *far;       /* cache.redis; NULL: none */
     atomic_uint          refs;
     struct arena         arena;
     const char         **listen;

@@ -532,6 +532,8 @@ static int open_workers(struct perilune *g, int threads) {
         if (rc != 0) return fail(g, rc, "cannot start a worker: %s", perilune_strerror(rc));
         g->workers[g->worker_count].server.total = &g->connections; /* before it listens */
         g->workers[g->worker_count].calibration = g->calibration;
+        far_init(&g->workers[g->worker_count].far, g->workers[g->worker_count].loop, &g->log, &g->stores->far,
+                 g->stores->cache);
     }
     return 0;
 }

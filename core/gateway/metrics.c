@@ -115,6 +115,30 @@ static void cache(const struct perilune *g, struct buf *out) {
         flights_joined(g->stores->flights));
 }
 
+/* Nothing where there is no second tier. */
+static void redis(const struct perilune *g, struct buf *out) {
+    static const char name[] = "perilune_redis_requests_total";
+    struct histogram latency;
+    memset(&latency, 0, sizeof(latency));
+    if (g->config == NULL || g->config->far == NULL) return;
+    unsigned up = 0;
+    for (unsigned i = 0; i < g->worker_count; i++) {
+        const struct redis_stats *n = &g->workers[i].far.stats;
+        up += atomic_load_explicit(&n->up, memory_order_relaxed);
+        histogram_merge(&latency, &n->latency);
+    }
+    one(out, "perilune_redis_up", "gauge", "1: the connections of all workers to Redis work.", up == g->worker_count);
+    head(out, name, "counter", "Questions to Redis, by what came of them.");
+    buf_printf(out, "%s{result=\"hit\"} %llu\n", name, (ull)SUM(g, far.stats.hits));
+    buf_printf(out, "%s{result=\"miss\"} %llu\n", name, (ull)SUM(g, far.stats.misses));
+    buf_printf(out, "%s{result=\"done\"} %llu\n", name, (ull)SUM(g, far.stats.done));
+    buf_printf(out, "%s{result=\"refused\"} %llu\n", name, (ull)SUM(g, far.stats.refused));
+    buf_printf(out, "%s{result=\"late\"} %llu\n", name, (ull)SUM(g, far.stats.late));
+    buf_printf(out, "%s{result=\"lost\"} %llu\n", name, (ull)SUM(g, far.stats.lost));
+    buf_printf(out, "%s{result=\"skipped\"} %llu\n", name, (ull)SUM(g, far.stats.skipped));
+    histogram_write(&latency, "perilune_redis_latency_seconds", "From a question to Redis to its answer.", out);
+}
+
 static void saved(const struct perilune *g, struct buf *out) {
     struct savings_stats all;
     memset(&all, 0, sizeof(all));
@@ -146,6 +170,7 @@ void metrics_write(struct perilune *g, struct buf *out) {
     calibration_write(g->calibration, out);
     saved(g, out);
     cache(g, out);
+    redis(g, out);
     upstreams(g, out);
     one(out, "perilune_policy_microseconds_total", "counter", "Time spent in policies.", SUM(g, metrics.lua.policy_us));
     one(out, "perilune_policy_errors_total", "counter", "Policies that threw.", SUM(g, metrics.lua.errors));

@@ -73,6 +73,7 @@ int generation_bind(struct generation *gen, struct worker *w, struct config *c) 
     struct state *s = gen->state;
     s->services.loop = w->loop;
     s->services.mail = &w->mail;
+    s->services.far = &w->far;
     s->services.ask_again = refresh_begin;
     s->services.ask_again_ud = w;
     s->services.pools = gen->pools;
@@ -93,6 +94,8 @@ void worker_install(struct worker *w, struct generation *gen) {
     w->gen = gen;
     w->server.limits = gen->config->http;
     if (gen->state->services.models != NULL) tokens_keep(w->tokens, gen->state->services.models);
+    if (!far_configure(&w->far, gen->config->far, w->listens))
+        log_line(w->log, PERILUNE_LOG_ERROR, "cache.redis: out of memory, so this worker goes on without it");
     if (old != NULL) state_put(old->state);
 }
 
@@ -133,6 +136,7 @@ static void close_parts(struct worker *w) {
     call_drop_released(&w->client);
     if (w->gen != NULL) state_put(w->gen->state);
     w->gen = NULL;
+    far_deinit(&w->far);
     client_close(&w->client);
     mailbox_close(&w->mail);
 }
@@ -198,6 +202,7 @@ int worker_open(struct worker *w, unsigned index, struct loop *loop, struct log 
     w->log = log;
     w->threaded = loop == NULL;
     w->loop = loop ? loop : &w->own_loop;
+    w->listens = index == 0;
     list_init(&w->exchanges);
     int rc = w->threaded ? loop_init(w->loop) : 0;
     if (rc != 0) return rc;

@@ -51,6 +51,8 @@ struct worker {
     struct tokens     *tokens;   /* counter of this thread; what it remembers survives reloads */
     struct calibration *calibration;  /* of all workers; borrowed. NULL: nothing is learned */
     struct metrics     metrics;
+    struct far         far;         /* the second tier of the cache */
+    bool               listens;     /* to what other processes invalidate: one worker does, for all */
     struct list        exchanges;
     unsigned           refreshes;   /* of these, for caches: refresh.c */
     uint64_t           penance_until_ms; /* until then policies that failed late wait with their answers */

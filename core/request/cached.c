@@ -128,11 +128,10 @@ int cached_store(const struct recorder_options *opt, const struct cached *facts,
     int rc = buf_failed(&meta) || buf_failed(&text) ? PERILUNE_ERR_NOMEM : 0;
     for (unsigned i = 0; rc == 0 && i < opt->tag_count + 2; from = ends[i++])
         tags[i] = slice_of(buf_get(&text).ptr + from, ends[i] - from);
-    if (rc == 0)
-        rc = cache_put(opt->cache, &(struct cache_item){ .key = opt->key, .meta = buf_get(&meta), .data = data,
-                                                         .tags = tags, .tag_count = opt->tag_count + 2,
-                                                         .fresh_ms = opt->fresh_ms, .keep_ms = opt->keep_ms },
-                       loop_now(opt->loop));
+    struct cache_item item = { .key = opt->key, .meta = buf_get(&meta), .data = data, .tags = tags,
+                               .tag_count = opt->tag_count + 2, .fresh_ms = opt->fresh_ms, .keep_ms = opt->keep_ms };
+    if (rc == 0 && opt->far != NULL) far_put(opt->far, &opt->far_key, &item);
+    if (rc == 0) rc = cache_put(opt->cache, &item, loop_now(opt->loop));
     buf_deinit(&meta);
     buf_deinit(&text);
     return rc;

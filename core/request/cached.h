@@ -9,6 +9,7 @@
 #include "flow/response.h"
 #include "llm/dialect.h"
 #include "store/cache.h"
+#include "store/far.h"
 
 enum cached_kind {
     CACHED_STREAM, /* FRAMEs */
@@ -42,6 +43,8 @@ struct recorder_options {
     struct cache    *cache;
     const struct loop *loop;    /* its clock */
     struct hash128   key;
+    struct far      *far;       /* the second tier, which gets it, too, under far_key; NULL: it does not */
+    struct far_key   far_key;
     struct slice     name;      /* of the cache */
     struct slice     tenant;    /* "": it belongs to all */
     struct slice     tags[CACHE_MAX_TAGS - 2]; /* a policy's */

@@ -24,6 +24,7 @@ struct services {
     struct calibration *calibration; /* NULL in the checker */
     unsigned char       files[32];  /* digest of all files of the configuration: two that differ answer differently */
     struct stores      *stores;     /* of the process */
+    struct far         *far;        /* the second tier of the cache, of this thread; NULL: there is none */
     struct mailbox     *mail;       /* of this thread; NULL: there is no other */
     /* Asks the same once more for nobody, so that caches hear of the answer; NULL: nobody can. */
     void              (*ask_again)(struct services *v, struct request *r);

@@ -304,31 +304,57 @@ static int try_insert(struct shard *sh, struct cache_entry *e, size_t room) {
     return rc;
 }
 
-static int put(struct cache *c, const struct cache_item *item, const uint32_t *tags, unsigned tag_count,
-               int64_t stored_ms, uint64_t now) {
-    if (tag_count > CACHE_MAX_TAGS || item->meta.len > CACHE_MAX_META || item->data.len >= UINT32_MAX)
-        return PERILUNE_ERR_LIMITED;
-    bool fits = OVERHEAD + item->meta.len + item->data.len <= room_of(c); /* else it is not even copied */
-    struct cache_entry *e = fits ? entry_new(item, tags, tag_count, stored_ms) : NULL;
-    struct shard *sh = shard_lock(c, item->key);
+static bool can_be_entry(const struct cache_item *item) {
+    return item->tag_count <= CACHE_MAX_TAGS && item->meta.len <= CACHE_MAX_META && item->data.len < UINT32_MAX;
+}
+
+/* e: a share that the shard takes when it has room; NULL: it would not fit anyway, or `rc` says why. */
+static int put_entry(struct cache *c, struct hash128 key, struct cache_entry *e, int rc, uint64_t now) {
+    struct shard *sh = shard_lock(c, key);
     sweep_some(c, sh, now);
-    int rc = e ? try_insert(sh, e, room_of(c)) : fits ? PERILUNE_ERR_NOMEM : PERILUNE_ERR_LIMITED;
+    if (e != NULL) rc = try_insert(sh, e, room_of(c));
     if (rc != 0) sh->stats.refused++;
     pthread_mutex_unlock(&sh->lock);
     if (rc != 0) cache_entry_put(e);
     return rc;
 }
 
+static int put(struct cache *c, const struct cache_item *item, const uint32_t *tags, uint64_t now) {
+    if (!can_be_entry(item)) return PERILUNE_ERR_LIMITED;
+    bool fits = OVERHEAD + item->meta.len + item->data.len <= room_of(c); /* else it is not even copied */
+    struct cache_entry *e = fits ? entry_new(item, tags, item->tag_count, (int64_t)now - (int64_t)item->age_ms) : NULL;
+    return put_entry(c, item->key, e, fits ? PERILUNE_ERR_NOMEM : PERILUNE_ERR_LIMITED, now);
+}
+
+static void hash_tags(const struct cache *c, const struct cache_item *item, uint32_t *tags) {
+    for (unsigned i = 0; i < item->tag_count && i < CACHE_MAX_TAGS; i++) tags[i] = tag_hash(c, item->tags[i]);
+}
+
 int cache_put(struct cache *c, const struct cache_item *item, uint64_t now) {
     uint32_t tags[CACHE_MAX_TAGS];
-    for (unsigned i = 0; i < item->tag_count && i < CACHE_MAX_TAGS; i++) tags[i] = tag_hash(c, item->tags[i]);
-    return put(c, item, tags, item->tag_count, (int64_t)now, now);
+    hash_tags(c, item, tags);
+    return put(c, item, tags, now);
+}
+
+struct cache_entry *cache_keep(struct cache *c, const struct cache_item *item, uint64_t now) {
+    uint32_t tags[CACHE_MAX_TAGS];
+    if (!can_be_entry(item)) return NULL;
+    hash_tags(c, item, tags);
+    struct cache_entry *e = entry_new(item, tags, item->tag_count, (int64_t)now - (int64_t)item->age_ms);
+    if (e != NULL && is_invalid(c, e)) {
+        cache_entry_put(e);
+        return NULL;
+    }
+    if (e != NULL) put_entry(c, item->key, cache_entry_ref(e), 0, now);
+    return e;
 }
 
 int cache_restore(struct cache *c, const struct cache_item *item, const uint32_t *tags, unsigned tag_count,
-                  uint64_t now, uint64_t age_ms) {
-    if (age_ms >= item->fresh_ms + item->keep_ms) return PERILUNE_ERR_LIMITED; /* too old by now */
-    return put(c, item, tags, tag_count, (int64_t)now - (int64_t)age_ms, now);
+                  uint64_t now) {
+    struct cache_item it = *item;
+    if (it.age_ms >= it.fresh_ms + it.keep_ms) return PERILUNE_ERR_LIMITED; /* too old by now */
+    it.tag_count = tag_count;
+    return put(c, &it, tags, now);
 }
 
 void   cache_secret(const struct cache *c, struct cache_secret *out) { *out = c->secret; }

@@ -40,6 +40,7 @@ struct cache_item {
     const struct slice *tags;      /* by which it can be invalidated */
     unsigned            tag_count;
     uint64_t            fresh_ms, keep_ms; /* more than CACHE_MAX_MS is that */
+    uint64_t            age_ms;    /* it comes from somewhere else, and is so old by now */
 };
 
 struct cache_stats {
@@ -65,6 +66,9 @@ struct cache_entry *cache_get(struct cache *c, struct hash128 key, uint64_t now)
 /* Stores a copy in place of what is there.  Returns 0; PERILUNE_ERR_LIMITED: it would not fit a
  * shard, or has too many tags; PERILUNE_ERR_NOMEM.  On failure nothing has changed. */
 int  cache_put(struct cache *c, const struct cache_item *item, uint64_t now);
+/* The same; the caller gets a share of the entry, even when it is too large to be kept.  NULL: no memory, or
+ * it can be no entry, or it was invalidated since it was stored. */
+struct cache_entry *cache_keep(struct cache *c, const struct cache_item *item, uint64_t now);
 /* Was there such an entry? */
 bool cache_delete(struct cache *c, struct hash128 key);
 /* What has this tag and was stored up to now is not given out any more. */
@@ -94,9 +98,9 @@ void   cache_secret(const struct cache *c, struct cache_secret *out);
 void   cache_set_secret(struct cache *c, const struct cache_secret *s);
 /* Bytes that an entry can have at most. */
 size_t cache_room(const struct cache *c);
-/* As cache_put(), of an entry that is so old already; its tags are hashes. */
+/* As cache_put(), of an entry whose tags are hashes. */
 int    cache_restore(struct cache *c, const struct cache_item *item, const uint32_t *tags, unsigned tag_count,
-                     uint64_t now, uint64_t age_ms);
+                     uint64_t now);
 
 /* -- Entries ------------------------------------------------------------------------------- */
 

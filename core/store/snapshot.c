@@ -203,8 +203,8 @@ static enum got read_entry(struct reading *rd) {
     memcpy(hashes, bytes, tags);
     struct cache_item item = { .key = r.key, .meta = slice_of(bytes + tags, r.meta_len),
                                .data = slice_of(bytes + tags + r.meta_len, r.data_len), .fresh_ms = r.fresh_ms,
-                               .keep_ms = r.keep_ms };
-    int rc = cache_restore(rd->c, &item, hashes, r.tag_count, rd->now, r.age_ms + rd->lain_ms);
+                               .keep_ms = r.keep_ms, .age_ms = r.age_ms + rd->lain_ms };
+    int rc = cache_restore(rd->c, &item, hashes, r.tag_count, rd->now);
     return rc == PERILUNE_ERR_NOMEM ? GOT_NO_MEMORY : GOT_ENTRY; /* one that does not fit any more is left out */
 }
 

@@ -8,13 +8,19 @@
 struct store;
 struct store_op;
 
-enum store_verb { STORE_GET, STORE_SET, STORE_DELETE, STORE_ADD };
+enum store_verb {
+    STORE_GET, STORE_SET, STORE_DELETE, STORE_ADD,
+    STORE_INVALIDATE /* all that was set with the tag `key` */
+};
 
 /* Borrowed during store_begin(). */
 struct store_ask {
     enum store_verb verb;
     struct slice    key;
     struct slice    value;     /* SET */
+    const struct slice *tags;  /* SET: by which it can be invalidated */
+    unsigned        tag_count; /* CACHE_MAX_TAGS at most */
+    struct slice    note;      /* DELETE, INVALIDATE: what everybody is told who listens; "": nothing */
     int64_t         by;        /* ADD */
     uint64_t        ttl_ms;    /* SET, ADD; 0: for ever */
     uint64_t        within_ms; /* an answer that takes longer is PERILUNE_ERR_TIMEOUT; not 0 */
@@ -23,6 +29,7 @@ struct store_ask {
 struct store_answer {
     int          rc;     /* 0, or why there is none */
     struct blob *value;  /* GET; NULL: no such key */
+    uint64_t     ttl_ms; /* GET: what is left; 0: for ever */
     int64_t      number; /* ADD: the sum */
 };
 

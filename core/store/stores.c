@@ -12,6 +12,7 @@ struct stores *stores_new(void) {
     s->memo = memo_new(STORES_MEMO_BYTES);
     s->cache = cache_new(STORES_CACHE_BYTES);
     s->flights = flights_new();
+    far_process_init(&s->far);
     if (s->flights != NULL && s->shared != NULL && s->memo != NULL && s->cache != NULL) return s;
     stores_free(s);
     return NULL;

@@ -3,6 +3,7 @@
 #define PERILUNE_STORE_STORES_H
 
 #include "store/cache.h"
+#include "store/far.h"
 #include "store/flight.h"
 #include "store/memo.h"
 #include "store/shared.h"
@@ -12,6 +13,7 @@ struct stores {
     struct memo   *memo;   /* what policies remember to be cheaper next time: forgets when it is full */
     struct cache  *cache;  /* answers */
     struct flights *flights; /* answers under way */
+    struct far_process far; /* of the second tier of the cache */
 };
 
 #define STORES_SHARED_BYTES (16u << 20)

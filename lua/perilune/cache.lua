@@ -12,6 +12,7 @@ local fetch = require "perilune.fetch"
 local M = {}
 
 local methods = core.cache_methods
+local result = core.result
 
 -- ORDER: the bits of request/cache_control.h.
 local directives = { ["no-cache"] = 1, ["no-store"] = 2, ["max-age"] = 4 }
@@ -92,6 +93,9 @@ function methods.wrap(cache, req, next, opts)
     salt, tags = opts.salt, opts.tags
   end
   local how, a, b, refresh = core.cache_lookup(cache, req, salt)
+  if how == "miss" and result(core.cache_far(req, a)) then
+    how, a, b, refresh = core.cache_lookup(cache, req, salt, a)
+  end
   if how == "hit" then return a end
   if how == "stale" then
     if refresh then core.cache_refresh(req) end
@@ -104,7 +108,7 @@ end
 
 -- A value's first byte says how it is written.
 function methods.get(cache, key)
-  local text, age = core.cache_get(cache, key)
+  local text, age = result(core.cache_get(cache, key))
   if text == nil then return nil end
   if text:byte() == 115 then return text:sub(2), age end
   return core.json_decode(text:sub(2)), age
@@ -150,7 +154,7 @@ end
 function methods.fetch(cache, url, opts)
   if type(url) ~= "string" then error("cache:fetch takes a URL, got " .. check.show(url), 2) end
   local key = fetch_key(url, opts)
-  local text, age = core.cache_get(cache, key)
+  local text, age = result(core.cache_get(cache, key))
   if text then return kept_fetch(text, age) end
   local res, err = fetch.anew(url, opts)
   if not res then return nil, err end

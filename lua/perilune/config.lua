@@ -574,6 +574,85 @@ local function walk_cors(ctx, path, raw)
   return out
 end
 
+-- -- the second tier of the cache ------------------------------------------------
+
+-- As a key, but for clients, and with any bytes that a password may have.
+local function walk_secret(ctx, path, value)
+  if type(value) == "string" and value ~= "" and not value:find("%z") then return { kind = "literal", value = value } end
+  local out = type(value) == "table" and walk(ctx, path, value, { env = { type = "string", min = 1 }, file = file })
+  if out and out.env and not out.file then return { kind = "env", value = out.env } end
+  if out and out.file and not out.env then return { kind = "file", value = out.file } end
+  complain(ctx, path, "must be a string, { env = \"NAME\" } or { file = \"PATH\" }")
+  return nil
+end
+
+local redis_schema = {
+  url = { type = "string", required = "is missing: \"redis://host:6379/0\" or \"unix:/path\"" },
+  user = { type = "string", min = 1, max = 256 },
+  password = { walk = walk_secret },
+  timeout = { type = "duration", default = 0.05, min = 0.001, max = 10 },
+  prefix = { type = "string", min = 1, max = 128, default = "perilune:", check = function(v)
+    if v:find("[^%w%p]") then return nil, ("must be printable and without spaces, got %q"):format(v) end
+    return v
+  end },
+  secret = { walk = walk_secret },
+}
+
+local function percent_decoded(text)
+  return (text:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
+end
+
+-- redis://[[user]:password@]host[:port][/db], unix:/path.  nil, and what is wrong.
+local function parse_redis(url)
+  local path = url:match("^unix:(/[^%z]+)$")
+  if path then
+    if #path > 107 then return nil, "has a path over 107 bytes, which no socket can have" end
+    return { path = path, port = 0, db = 0 }
+  end
+  if url:match("^rediss://") then
+    return nil, "asks for TLS, which this build cannot speak to Redis; use redis:// through a tunnel "
+                .. "(stunnel), or unix:/path of a local proxy"
+  end
+  if url:match("^redis%-sentinel://") or url:match("^redis%+sentinel://") then
+    return nil, "names a sentinel; name the server itself"
+  end
+  local rest = url:match("^redis://(.*)$")
+  if not rest then return nil, ("must be \"redis://host:6379/0\" or \"unix:/path\", got %q"):format(url) end
+  local login, address = rest:match("^(.*)@([^@]*)$")
+  address = address or rest
+  local host, port, db = address:match("^%[([%x:%.]+)%]:?(%d*)/?(%d*)$")
+  if not host then host, port, db = address:match("^([%w%.%-_]+):?(%d*)/?(%d*)$") end
+  if not host then return nil, "has no valid host, port or database: \"redis://host:6379/0\"" end
+  local number, base = tonumber(port) or 6379, tonumber(db) or 0
+  if number < 1 or number > 65535 then return nil, "has a port that does not exist" end
+  if base > 65535 then return nil, "has a database that does not exist" end
+  local out = { host = host, port = number, db = base }
+  if login then
+    local user, password = login:match("^([^:]*):(.+)$")
+    if not user then return nil, "has a user without a password: \"redis://user:password@host\"" end
+    out.user = user ~= "" and percent_decoded(user) or nil
+    out.password = { kind = "literal", value = percent_decoded(password) }
+  end
+  return out
+end
+
+local function walk_redis(ctx, path, raw)
+  local out = walk(ctx, path, raw, redis_schema)
+  if type(out.url) ~= "string" then return out end
+  local parts, message = parse_redis(out.url)
+  if not parts then
+    complain(ctx, join(path, "url"), message)
+    return out
+  end
+  out.url = nil
+  for _, key in ipairs{ "user", "password" } do
+    if parts[key] and out[key] then complain(ctx, join(path, key), "stands in the url, too; keep one of them") end
+  end
+  for key, value in pairs(parts) do out[key] = value end
+  if out.user and not out.password then complain(ctx, join(path, "user"), "needs a password") end
+  return out
+end
+
 local file_schema = {
   listen = one_or_more(address, 16),
   admin = address,
@@ -591,7 +670,7 @@ local file_schema = {
   limits = section(limits_schema),
   compress = compress,
   cors = { walk = walk_cors },
-  cache = section { max_bytes = size(64 * 2 ^ 20, 0), snapshot = file },
+  cache = section { max_bytes = size(64 * 2 ^ 20, 0), snapshot = file, redis = { walk = walk_redis } },
   trusted = { type = "boolean", default = false },
   log = section {
     access = { type = "boolean", default = true },

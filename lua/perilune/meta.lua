@@ -515,7 +515,9 @@ local Cache = {}
 ---@return perilune.Error? err
 function Cache:wrap(req, next, opts) end
 
---- A value that set() has kept, and its age in seconds; nil when there is none.
+--- A value that set() has kept, and its age in seconds; nil when there is none.  With `cache.redis` it waits for
+--- Redis when this process has none, where waiting is possible; in callbacks it does not.
+---@async
 ---@param key string  4096 bytes at most
 ---@return any value
 ---@return number? age
@@ -761,8 +763,8 @@ function perilune.log(level, text, fields) end
 ---@return perilune.Template
 function perilune.template(text) end
 
---- A cache of all workers, which survives reloads (and restarts, with `cache.snapshot`).  Caches of the same
---- name share their entries; options are those of who asks.
+--- A cache of all workers, which survives reloads (and restarts, with `cache.snapshot`), and which other
+--- processes share with `cache.redis`.  Caches of the same name share their entries; options are those of who asks.
 ---@param name string  1 to 64 bytes
 ---@param opts? perilune.CacheOptions
 ---@return perilune.Cache

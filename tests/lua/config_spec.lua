@@ -29,6 +29,37 @@ t.test("an empty configuration has every default", function()
   })
 end)
 
+t.test("a second tier of the cache", function()
+  local function redis(fields) return config.check({ cache = { redis = fields } }, "perilune.lua").cache.redis end
+  t.equal(redis{ url = "redis://10.0.0.5" },
+          { host = "10.0.0.5", port = 6379, db = 0, timeout_ms = 50, prefix = "perilune:" })
+  t.equal(redis{ url = "redis://me:p%40%20w@[::1]:7000/3", timeout = 0.2, prefix = "x:", secret = { env = "S" } },
+          { host = "::1", port = 7000, db = 3, timeout_ms = 200, prefix = "x:", user = "me",
+            password = { kind = "literal", value = "p@ w" }, secret = { kind = "env", value = "S" } })
+  t.equal(redis{ url = "redis://:pw@cache.local", secret = { file = "/s" } }.password, { kind = "literal", value = "pw" })
+  t.equal(redis{ url = "unix:/run/redis.sock", user = "me", password = "a b" },
+          { path = "/run/redis.sock", port = 0, db = 0, timeout_ms = 50, prefix = "perilune:", user = "me",
+            password = { kind = "literal", value = "a b" } })
+  t.equal(config.check({}, "perilune.lua").cache.redis, nil)
+  local function wrong(fields) return complaint{ cache = { redis = fields } } end
+  t.match(wrong{}, "cache.redis.url: is missing")
+  t.match(wrong("redis://x"), "cache.redis: must be a table")
+  t.match(wrong{ url = "rediss://h" }, "asks for TLS")
+  t.match(wrong{ url = "redis-sentinel://h" }, "names a sentinel")
+  t.match(wrong{ url = "http://h" }, "must be \"redis://host")
+  t.match(wrong{ url = "redis://h:0" }, "a port that does not exist")
+  t.match(wrong{ url = "redis://h:70000" }, "a port that does not exist")
+  t.match(wrong{ url = "redis://h/x" }, "no valid host, port or database")
+  t.match(wrong{ url = "redis://" }, "no valid host, port or database")
+  t.match(wrong{ url = "redis://me@h" }, "a user without a password")
+  t.match(wrong{ url = "unix:/" .. ("x"):rep(200) }, "over 107 bytes")
+  t.match(wrong{ url = "redis://a:b@h", password = "c" }, "cache.redis.password: stands in the url, too")
+  t.match(wrong{ url = "redis://h", user = "me" }, "cache.redis.user: needs a password")
+  t.match(wrong{ url = "redis://h", password = "" }, "must be a string, { env")
+  t.match(wrong{ url = "redis://h", prefix = "a b" }, "without spaces")
+  t.match(wrong{ url = "redis://h", timeout = 0 }, "cache.redis.timeout")
+end)
+
 t.test("the example of the manual", function()
   local inline = function(req, next) return next(req) end
   local c, errors = config.check({

@@ -1,0 +1,284 @@
+/* far.c -- the second tier of the cache, which machines share.
+ *
+ *     look-up:   cache --miss--> far_get --> Redis --> cache, with what is left of its time --> a hit
+ *     storing:   cache_put, and far_put --> Redis, for which nobody waits
+ *     invalidate: the cache, and far_invalidate --> Redis: the keys of the tag go, and a note is published
+ *                                                     +--> listener of each process --> its cache
+ *
+ *     PREFIXe:KEY     an entry (far_value.c)
+ *     PREFIXt:TAG     the keys that have a tag (redis.c)
+ *     PREFIXnotes     the channel: ORIGIN, and "t" and a tag or "k" and the text of a key
+ *
+ * The cache of a process is keyed with a secret that nobody else knows, so here keys are made otherwise:
+ * SHA-256 over the configured secret and the SHA-256 of the text that says all that an answer depends on.
+ * Machines that share answers share the secret; who knows it not cannot tell what was asked from a key, nor
+ * write a value that is read.
+ *
+ * How old an entry is by now is told by what Redis has left of its time, so no two clocks are compared.
+ *
+ * One per worker, used by its thread only; one worker listens for the process.  Notes of our own are passed
+ * over: what was stored since is newer. */
+#include "store/far.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/sha256.h"
+#include "include/perilune.h"
+
+#define SEND_MS 2000 /* for what nobody waits for: a large value may take longer than an answer */
+
+/* -- Configuration --------------------------------------------------------------------------- */
+
+static void put_setting(struct buf *out, const char *s) {
+    buf_putc(out, s != NULL ? '+' : '-');
+    if (s != NULL) buf_puts(out, s);
+    buf_putc(out, '\0');
+}
+
+static const char *take_setting(const char **at) {
+    const char *s = *at;
+    *at += strlen(s) + 1;
+    return s[0] == '+' ? s + 1 : NULL;
+}
+
+/* ORDER: take_settings() */
+static void put_settings(struct buf *out, const struct far_settings *s, bool listens) {
+    char numbers[96];
+    put_setting(out, s->host);
+    put_setting(out, s->path);
+    put_setting(out, s->user);
+    put_setting(out, s->password);
+    put_setting(out, s->prefix);
+    put_setting(out, s->secret);
+    snprintf(numbers, sizeof(numbers), "%u %u %llu %d", s->port, s->db, (unsigned long long)s->timeout_ms, listens);
+    put_setting(out, numbers);
+}
+
+static void take_settings(struct far *f, const struct far_settings *s) {
+    const char *at = f->text.data; /* never empty here */
+    f->settings = *s;
+    f->settings.host = take_setting(&at);
+    f->settings.path = take_setting(&at);
+    f->settings.user = take_setting(&at);
+    f->settings.password = take_setting(&at);
+    f->settings.prefix = take_setting(&at);
+    f->settings.secret = take_setting(&at);
+    snprintf(f->channel, sizeof(f->channel), "%.128snotes", f->settings.prefix);
+    snprintf(f->hello, sizeof(f->hello), "%.128shello", f->settings.prefix);
+}
+
+static struct slice secret_of(const struct far *f) {
+    return slice_str(f->settings.secret != NULL ? f->settings.secret : f->settings.prefix);
+}
+
+static void disconnect(struct far *f) {
+    redis_close(f->redis);
+    redis_close(f->listener);
+    f->redis = f->listener = NULL;
+    far_codec_deinit(&f->codec);
+    buf_deinit(&f->text);
+}
+
+static void hear(void *ud, struct slice note);
+
+static bool connect_to(struct far *f, bool listens) {
+    const struct far_settings *s = &f->settings;
+    struct redis_options opt = { .loop = f->loop, .log = f->log, .said = &f->process->said, .stats = &f->stats,
+                                 .host = s->host, .port = s->port, .path = s->path, .user = s->user,
+                                 .password = s->password, .db = s->db, .hello = f->hello,
+                                 .channel = f->channel };
+    far_codec_init(&f->codec, secret_of(f));
+    f->redis = redis_new(&opt);
+    if (f->redis == NULL || !listens) return f->redis != NULL;
+    opt.said = NULL; /* it is the same server */
+    opt.stats = NULL;
+    opt.heard = hear;
+    opt.ud = f;
+    f->listener = redis_new(&opt);
+    return f->listener != NULL;
+}
+
+void far_process_init(struct far_process *p) {
+    struct rng rng;
+    rng_seed(&rng, 0);
+    rng_hex128(&rng, p->origin);
+    atomic_init(&p->said, 0);
+}
+
+void far_init(struct far *f, struct loop *loop, struct log *log, struct far_process *process,
+              struct cache *cache) {
+    *f = (struct far){ .loop = loop, .log = log, .process = process, .cache = cache };
+    buf_init(&f->text, 0);
+    buf_init(&f->codec.raw, 0);
+}
+
+bool far_configure(struct far *f, const struct far_settings *s, bool listens) {
+    struct buf text;
+    buf_init(&text, 0);
+    if (s != NULL) put_settings(&text, s, listens);
+    bool ok = !buf_failed(&text);
+    if (ok && slice_eq(buf_get(&text), buf_get(&f->text))) {
+        buf_deinit(&text);
+        return true;
+    }
+    disconnect(f);
+    if (listens) atomic_store(&f->process->said, 0); /* the first that hears of it */
+    f->text = text;
+    if (s == NULL) return true;
+    if (ok) {
+        take_settings(f, s);
+        ok = connect_to(f, listens);
+    }
+    if (!ok) disconnect(f);
+    return ok;
+}
+
+void far_deinit(struct far *f) {
+    if (f->loop != NULL) disconnect(f);
+}
+
+/* -- Keys ---------------------------------------------------------------------------------------- */
+
+static void to_hex(const unsigned char *digest, char *out) {
+    static const char digits[] = "0123456789abcdef";
+    for (int i = 0; i < SHA256_BYTES; i++) {
+        *out++ = digits[digest[i] >> 4];
+        *out++ = digits[digest[i] & 15];
+    }
+    *out = '\0';
+}
+
+void far_key(struct far *f, struct slice text, struct far_key *out) {
+    unsigned char digests[2][SHA256_BYTES];
+    struct slice secret = secret_of(f);
+    /* All three have one size, so no two of them can be taken for another. */
+    bool ok = sha256_of(secret, digests[0]) && sha256_of(text, digests[1]);
+    ok = ok && sha256_of(slice_of((const char *)digests, sizeof(digests)), digests[0]);
+    if (ok) to_hex(digests[0], out->hex);
+    else out->hex[0] = '\0'; /* no memory: a key that nothing is kept under */
+}
+
+static void put_key(const struct far *f, struct buf *out, const char *kind, struct slice name) {
+    buf_puts(out, f->settings.prefix);
+    buf_puts(out, kind);
+    buf_slice(out, name);
+}
+
+/* -- Asking ------------------------------------------------------------------------------------------ */
+
+static struct cache_entry *entry_of(struct far_question *q, const struct store_answer *a) {
+    struct slice tags[CACHE_MAX_TAGS], key = slice_str(q->key.hex);
+    struct cache_item item = { .key = q->near };
+    struct far *f = q->far;
+    if (a->rc != 0 || a->value == NULL || a->ttl_ms == 0) return NULL;
+    if (!far_value_read(&f->codec, key, blob_get(a->value), REDIS_MAX_VALUE, tags, &item)) return NULL;
+    uint64_t all = item.fresh_ms + item.keep_ms;
+    if (a->ttl_ms > all) return NULL; /* none of ours */
+    item.age_ms = all - a->ttl_ms;
+    return cache_keep(f->cache, &item, loop_now(f->loop));
+}
+
+static void on_got(struct store_op *op, struct store_answer *a) {
+    struct far_question *q = container_of(op, struct far_question, op);
+    struct cache_entry *e = entry_of(q, a);
+    blob_put(a->value);
+    q->done(q, e); /* may free q */
+}
+
+int far_get(struct far *f, struct far_question *q, const struct far_key *key, struct hash128 near,
+            void (*done)(struct far_question *q, struct cache_entry *e)) {
+    struct buf name;
+    if (!far_is_ready(f) || key->hex[0] == '\0') return PERILUNE_ERR_STATE;
+    q->far = f;
+    q->key = *key;
+    q->near = near;
+    q->done = done;
+    buf_init(&name, 0);
+    put_key(f, &name, "e:", slice_str(key->hex));
+    struct store_ask ask = { .verb = STORE_GET, .key = buf_get(&name), .within_ms = f->settings.timeout_ms };
+    int rc = buf_failed(&name) ? PERILUNE_ERR_NOMEM : store_begin(redis_store(f->redis), &q->op, &ask, on_got);
+    buf_deinit(&name);
+    return rc;
+}
+
+void far_cancel(struct far_question *q) { store_cancel(&q->op); }
+
+/* -- Telling --------------------------------------------------------------------------------------------- */
+
+static void on_told(struct store_op *op, struct store_answer *a) {
+    blob_put(a->value);
+    mem_free(op);
+}
+
+/* What it was is in the metrics. */
+static void tell(struct far *f, struct store_ask *ask) {
+    struct store_op *op = mem_zalloc(sizeof(*op));
+    ask->within_ms = SEND_MS;
+    if (op == NULL || store_begin(redis_store(f->redis), op, ask, on_told) != 0) mem_free(op);
+}
+
+/* Appends the keys of all tags, and says where each is in out. */
+static void put_tags(const struct far *f, struct buf *out, const struct cache_item *item, struct slice *tags) {
+    size_t ends[CACHE_MAX_TAGS + 1] = { buf_len(out) };
+    for (unsigned i = 0; i < item->tag_count; i++) {
+        put_key(f, out, "t:", item->tags[i]);
+        ends[i + 1] = buf_len(out);
+    }
+    const char *names = buf_get(out).ptr;
+    for (unsigned i = 0; i < item->tag_count; i++) tags[i] = slice_of(names + ends[i], ends[i + 1] - ends[i]);
+}
+
+void far_put(struct far *f, const struct far_key *key, const struct cache_item *item) {
+    struct slice tags[CACHE_MAX_TAGS];
+    struct buf names, value;
+    if (!far_is_ready(f) || key->hex[0] == '\0' || item->tag_count > CACHE_MAX_TAGS) return;
+    buf_init(&names, 0);
+    buf_init(&value, 0);
+    put_key(f, &names, "e:", slice_str(key->hex));
+    size_t key_len = buf_len(&names);
+    put_tags(f, &names, item, tags);
+    far_value_write(&f->codec, slice_str(key->hex), item, REDIS_MAX_VALUE, &value);
+    uint64_t ttl = (item->fresh_ms < CACHE_MAX_MS ? item->fresh_ms : CACHE_MAX_MS) +
+                   (item->keep_ms < CACHE_MAX_MS ? item->keep_ms : CACHE_MAX_MS);
+    if (!buf_failed(&names) && !buf_failed(&value) && ttl > 0)
+        tell(f, &(struct store_ask){ .verb = STORE_SET, .key = slice_of(buf_get(&names).ptr, key_len),
+                                     .value = buf_get(&value), .tags = tags, .tag_count = item->tag_count,
+                                     .ttl_ms = ttl });
+    buf_deinit(&names);
+    buf_deinit(&value);
+}
+
+static void tell_all(struct far *f, enum store_verb verb, const char *kind, struct slice name, char what,
+                     struct slice text) {
+    struct buf key, note;
+    if (!far_is_ready(f)) return;
+    buf_init(&key, 0);
+    buf_init(&note, 0);
+    put_key(f, &key, kind, name);
+    buf_puts(&note, f->process->origin);
+    buf_putc(&note, what);
+    buf_slice(&note, text);
+    if (!buf_failed(&key) && !buf_failed(&note))
+        tell(f, &(struct store_ask){ .verb = verb, .key = buf_get(&key), .note = buf_get(&note) });
+    buf_deinit(&key);
+    buf_deinit(&note);
+}
+
+void far_delete(struct far *f, const struct far_key *key, struct slice text) {
+    tell_all(f, STORE_DELETE, "e:", slice_str(key->hex), 'k', text);
+}
+
+void far_invalidate(struct far *f, struct slice tag) { tell_all(f, STORE_INVALIDATE, "t:", tag, 't', tag); }
+
+/* -- Listening ----------------------------------------------------------------------------------------------- */
+
+static void hear(void *ud, struct slice note) {
+    struct far *f = ud;
+    size_t origin = sizeof(f->process->origin) - 1;
+    if (note.len <= origin || memcmp(note.ptr, f->process->origin, origin) == 0) return;
+    struct slice text = slice_of(note.ptr + origin + 1, note.len - origin - 1);
+    if (note.ptr[origin] == 't') cache_invalidate(f->cache, text, loop_now(f->loop));
+    else if (note.ptr[origin] == 'k') cache_delete(f->cache, cache_key(f->cache, text));
+}

@@ -1,0 +1,78 @@
+/* far.h -- the second tier of the cache, which machines share. See far.c. */
+#ifndef PERILUNE_STORE_FAR_H
+#define PERILUNE_STORE_FAR_H
+
+#include "store/far_value.h"
+#include "store/redis.h"
+
+struct far_settings {
+    const char *host;         /* NULL: `path` */
+    unsigned    port;
+    const char *path;         /* of a socket */
+    const char *user, *password; /* or NULL */
+    unsigned    db;
+    uint64_t    timeout_ms;   /* that a question may take */
+    const char *prefix;       /* of all keys */
+    const char *secret;       /* NULL: none */
+};
+
+struct far_key { char hex[65]; };
+
+/* What all threads of a process share. */
+struct far_process {
+    atomic_int said;       /* whether the log says that there is a connection: redis.h */
+    char       origin[33]; /* of notes that are our own */
+};
+
+void far_process_init(struct far_process *p);
+
+/* Of one thread; survives reloads. Zeroed: there is no second tier. */
+struct far {
+    struct loop       *loop;
+    struct log        *log;
+    struct far_process *process;
+    struct cache      *cache;
+    struct redis      *redis, *listener; /* NULL: none */
+    struct redis_stats stats;
+    struct buf         text;     /* what it was configured with, and */
+    struct far_settings settings; /* the same, taken apart */
+    char               channel[160], hello[160];
+    struct far_codec   codec;
+};
+
+void far_init(struct far *f, struct loop *loop, struct log *log, struct far_process *process,
+              struct cache *cache);
+/* Takes effect at once; what is the same as before stays as it is.  NULL: none.  listens: this thread hears what
+ * other processes invalidate, for all threads of this one.  False: no memory, and there is no second tier. */
+bool far_configure(struct far *f, const struct far_settings *s, bool listens);
+void far_deinit(struct far *f);
+
+/* Would it be asked now?  f may be NULL. */
+static inline bool far_is_ready(const struct far *f) {
+    return f != NULL && f->redis != NULL && redis_is_ready(f->redis);
+}
+/* The key of a text that says all that an entry depends on. Where there is a second tier only. */
+void far_key(struct far *f, struct slice text, struct far_key *out);
+
+/* A question; embedded in who waits, zeroed before the first use. */
+struct far_question {
+    struct store_op op;
+    struct far     *far;
+    struct far_key  key;
+    struct hash128  near;   /* the key in the cache of this process */
+    /* A share of the entry, which is in the cache by now if it has room there, or NULL. */
+    void          (*done)(struct far_question *q, struct cache_entry *e);
+};
+
+/* Returns 0, and done() comes later, once; or an error, and it never comes. */
+int  far_get(struct far *f, struct far_question *q, const struct far_key *key, struct hash128 near,
+             void (*done)(struct far_question *q, struct cache_entry *e));
+void far_cancel(struct far_question *q);
+
+/* Nobody waits for these.  Where it is not ready they do nothing. */
+void far_put(struct far *f, const struct far_key *key, const struct cache_item *item);
+/* text: of the key, so that others can find theirs. */
+void far_delete(struct far *f, const struct far_key *key, struct slice text);
+void far_invalidate(struct far *f, struct slice tag);
+
+#endif

@@ -1,0 +1,49 @@
+/* redis.h -- a store in Redis or Valkey. See redis.c. */
+#ifndef PERILUNE_STORE_REDIS_H
+#define PERILUNE_STORE_REDIS_H
+
+#include "base/log.h"
+#include "base/stats.h"
+#include "store/store.h"
+
+/* Written by the loop's thread. */
+struct redis_stats {
+    atomic_uint      up;       /* 1: the connection works */
+    stats_counter    hits, misses, done; /* GET that found a value or none; other questions */
+    stats_counter    refused;  /* Redis answered with an error */
+    stats_counter    late;     /* no answer within the question's time */
+    stats_counter    lost;     /* the connection ended first */
+    stats_counter    skipped;  /* not asked: there was no connection, or too much was under way */
+    struct histogram latency;  /* of what was answered */
+};
+
+struct redis_options {
+    struct loop  *loop;
+    struct log   *log;
+    atomic_int   *said;      /* what was logged last, for all connections of a process; NULL: nothing is logged */
+    struct redis_stats *stats; /* NULL: nothing is counted */
+    /* Borrowed until redis_close(). */
+    const char   *host;      /* a name or an address; NULL: `path` */
+    unsigned      port;
+    const char   *path;      /* of a socket */
+    const char   *user;      /* NULL: none; with a password only */
+    const char   *password;  /* NULL: none */
+    unsigned      db;
+    const char   *hello;     /* a key that is asked for to see whether all is well */
+    const char   *channel;   /* of notes */
+    /* Not NULL: this connection asks nothing, it listens on the channel. */
+    void        (*heard)(void *ud, struct slice note);
+    void         *ud;
+};
+
+#define REDIS_MAX_VALUE (16u << 20) /* bytes; what says to be larger is not read */
+
+/* Begins to connect.  NULL: no memory. */
+struct redis *redis_new(const struct redis_options *opt);
+/* All that waits ends, from within this call. */
+void          redis_close(struct redis *r); /* NULL is fine */
+/* To ask. */
+struct store *redis_store(struct redis *r);
+bool          redis_is_ready(const struct redis *r);
+
+#endif

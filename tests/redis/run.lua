@@ -1,0 +1,453 @@
+-- run.lua -- two gateways and a Redis of their own, which is killed, stopped and restarted.
+--
+--   luajit tests/redis/run.lua SERVER [WORD...]     from the root of the project; see run.sh
+--
+-- SERVER is a redis-server, a valkey-server, or the same program under the name redis-check-rdb.  Each test gets a
+-- fresh one, on a free port or a socket, in a folder that is removed; no service of the system is touched.
+
+package.path = "tests/?.lua;" .. package.path
+
+local files = require "support.files"
+local http = require "support.http"
+local json = require "support.json"
+local loop = require "support.loop"
+local net = require "support.net"
+local posix = require "support.posix"
+local proc = require "support.proc"
+local server = require "support.server"
+
+local SERVER = assert(arg[1], "which redis-server?")
+local SIGSTOP, SIGCONT = 19, 18
+
+-- -- Redis ----------------------------------------------------------------------------------------
+
+local Redis = {}
+Redis.__index = Redis
+
+function Redis:start()
+  self.proc = proc.spawn(self.args, { output = self.dir .. "/log" })
+  local up = loop.until_true(20, function()
+    local conn = net.connect(self.port)
+    if conn then conn:close() end
+    return conn ~= nil
+  end)
+  assert(up, "redis-server did not start: " .. self.proc:text())
+end
+
+-- A program finds out by its name what it is.
+local function redis_new(extra)
+  local self = setmetatable({ dir = posix.temp_dir("perilune-redis"), port = net.free_port() }, Redis)
+  os.execute(("ln -s \"$(command -v '%s')\" '%s/redis-server'"):format(SERVER, self.dir))
+  self.args = { self.dir .. "/redis-server", "--port", tostring(self.port), "--bind", "127.0.0.1", "--dir", self.dir,
+                "--save", "", "--appendonly", "no", "--unixsocket", self.dir .. "/sock" }
+  for _, a in ipairs(extra or {}) do self.args[#self.args + 1] = a end
+  self:start()
+  return self
+end
+
+-- One command; its answer as Redis writes it.
+function Redis:ask(...)
+  local conn = assert(net.connect(self.port))
+  local words = { ... }
+  local text = { ("*%d\r\n"):format(#words) }
+  for _, w in ipairs(words) do text[#text + 1] = ("$%d\r\n%s\r\n"):format(#w, w) end
+  assert(conn:send(table.concat(text)))
+  local line = assert(conn:take_until("\r\n", 10))
+  local n = line:match("^%$(%d+)")
+  if n then line = assert(conn:take(tonumber(n) + 2, 10)) end
+  conn:close()
+  return line:sub(1, -3)
+end
+
+function Redis:stop()
+  if self.proc then
+    self.proc:kill(SIGCONT)
+    self.proc:stop()
+  end
+  os.execute("rm -rf '" .. self.dir .. "'")
+end
+
+-- -- A pair of gateways, with an upstream that counts -------------------------------------------------
+
+local asked = 0
+
+local function play_upstream(listener)
+  while true do
+    local conn = listener:accept(3600)
+    if not conn then return end
+    loop.go(function()
+      while conn.fd do
+        local request = http.read_request(conn, 60)
+        if not request then break end
+        asked = asked + 1
+        local long = request.body:find("long", 1, true) and ("All work and no play. "):rep(4000) or ""
+        local body = ('{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":'
+          .. '{"role":"assistant","content":"answer %d %s"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,'
+          .. '"completion_tokens":2,"total_tokens":5}}'):format(asked, long)
+        if not conn:send(("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s")
+                         :format(#body, body), 30) then break end
+      end
+      conn:close()
+    end)
+  end
+end
+
+local POLICY = [[
+local perilune = require "perilune"
+local memory = perilune.cache("memory", { ttl = 600 })
+local answers = perilune.cache("answers", { ttl = 600, version = "1" }) -- their files differ: ports
+local found = perilune.cache("found", { ttl = 600 })
+return function() return function(req, next)
+  local what = req.headers["x-do"]
+  if what == "set" then memory:set("k", { n = 42 }, { tags = { "t" } }) end
+  if what == "delete" then memory:delete("k") end
+  if what == "forget" then memory:invalidate("t") end
+  if what == "forget answers" then answers:invalidate("news") end
+  if what == "fetch" then
+    local res = assert(found:fetch("@UPSTREAM_URL@", { method = "POST", body = "found" }))
+    return perilune.respond{ text = res.body:match("answer %d+") }
+  end
+  if what then
+    local v = memory:get("k")
+    return perilune.respond{ text = v and tostring(v.n) or "nothing" }
+  end
+  return answers:wrap(req, next, { tags = { "news" } })
+end end
+]]
+
+-- as: its configuration is that of this one, which has ended by then.
+local function gateway(upstream, redis, extra, policy, as)
+  if as then as.proc:kill(posix.SIGTERM) end
+  assert(not as or as.proc:wait(), "it does not end")
+  return assert(server.start{
+    files = { ["policies/p.lua"] = (policy or POLICY):gsub("@UPSTREAM_URL@", ("http://127.0.0.1:%d/x"):format(upstream)) }, dir = (function()
+      local dir = posix.temp_dir("perilune-far")
+      os.execute("mkdir -p '" .. dir .. "/policies'")
+      return dir
+    end)(),
+    vars = as and { PORT = as.port, ADMIN = as.admin } or nil,
+    config = ([[
+      workers = 2,
+      upstreams = { m = { url = "http://127.0.0.1:%d/v1" } },
+      cache = { %s redis = { %s } },
+      routes = { { path = "/v1/chat/completions", policies = { "p" } } },]]):format(upstream, extra or "", redis) })
+end
+
+-- What came: x-cache, and the text.
+local function ask(g, text, headers, stream)
+  local r = assert(http.chat(g.port, { model = "m", stream = stream, messages = json.array{
+    { role = "user", content = text } } }, headers, 20))
+  assert(r.status == 200, ("status %d: %s"):format(r.status, r.body))
+  local content = r.body:match('"content":"([^"]*)"')
+  return r.headers["x-cache"], content
+end
+
+local function metric(g, name)
+  local page = assert(http.get(g.admin, "/metrics", 10)).body
+  return tonumber(page:match("\n" .. name:gsub("%p", "%%%0") .. " (%S+)"))
+end
+
+local function await(what, fn) assert(loop.until_true(20, fn), what .. " did not come") end
+local function ready(g) await("a connection to Redis", function() return metric(g, "perilune_redis_up") == 1 end) end
+local function down(g) await("the loss", function() return metric(g, "perilune_redis_up") == 0 end) end
+local function done(g, n)
+  await(n .. " answers", function() return metric(g, 'perilune_redis_requests_total{result="done"}') >= n end)
+end
+
+local function same(got, want, what)
+  if got ~= want then error(("%s: got %s, expected %s"):format(what, tostring(got), tostring(want)), 2) end
+end
+
+-- Lines of the log about Redis.
+local function said(g, text)
+  local n = 0
+  for line in g:log():gmatch("[^\n]+") do
+    if line:find("cache.redis", 1, true) and line:find(text, 1, true) then n = n + 1 end
+  end
+  return n
+end
+
+-- The log is written by a thread of its own.
+local function says(g, text, n)
+  loop.until_true(20, function() return said(g, text) >= n end)
+  same(said(g, text), n, "lines that say " .. text)
+end
+
+-- Forgets what this process has, and nothing else.
+local function forget_near(g) assert(http.request(g.admin, "DELETE", "/admin/cache?all=1", nil, nil, 10)) end
+
+-- -- Tests -------------------------------------------------------------------------------------------------
+
+local tests = {}
+local function test(name, fn) tests[#tests + 1] = { name = name, fn = fn } end
+
+test("an answer of one process is the other's hit", function(s)
+  local a, b = s.gateway(), s.gateway()
+  ready(a) ready(b)
+  same(ask(a, "q1"), "miss", "the first")
+  done(a, 1)
+  local how, text = ask(b, "q1")
+  same(how, "hit", "the other process")
+  assert(text:find("^answer 1"), text)
+  same(ask(b, "q1"), "hit", "the other process, out of its own")
+  same(metric(b, 'perilune_redis_requests_total{result="hit"}'), 1, "hits in Redis")
+  same(asked, 1, "calls upstream")
+  how, text = ask(b, "q1", nil, true)
+  same(how, "hit", "as a stream")
+  assert(text:find("^answer 1"), text)
+end)
+
+test("a long answer", function(s)
+  local a, b = s.gateway(), s.gateway()
+  ready(a) ready(b)
+  local _, first = ask(a, "long one")
+  done(a, 1)
+  local how, text = ask(b, "long one")
+  same(how, "hit", "the other process")
+  same(text, first, "the text")
+  for key in s.redis:ask("EVAL", "return table.concat(redis.call('KEYS', '*'), ' ')", "0"):gmatch("perilune:e:%x+") do
+    assert(tonumber(s.redis:ask("STRLEN", key):sub(2)) < 5000, "it is not packed")
+  end
+end)
+
+test("other secrets, other answers", function(s)
+  local a, b = s.gateway(), s.gateway(s.url .. ', secret = "another"')
+  ready(a) ready(b)
+  ask(a, "q1")
+  done(a, 1)
+  same(ask(b, "q1"), "miss", "who has another secret")
+end)
+
+test("no cache in the process at all", function(s)
+  local a = s.gateway(nil, "max_bytes = 0,")
+  ready(a)
+  same(ask(a, "q1"), "miss", "the first")
+  done(a, 1)
+  same(ask(a, "q1"), "hit", "the second")
+  same(ask(a, "q1"), "hit", "the third")
+end)
+
+test("a socket, a database, a login", function(s)
+  s.redis:ask("ACL", "SETUSER", "me", "on", ">p w", "~far:*", "&far:*", "+@all")
+  local a = s.gateway(([[url = "unix:%s/sock", user = "me", password = "p w", prefix = "far:"]]):format(s.redis.dir))
+  local b = s.gateway(([[url = "redis://me:p%%20w@localhost:%d/0", prefix = "far:"]]):format(s.redis.port))
+  ready(a) ready(b)
+  ask(a, "q1")
+  done(a, 1)
+  same(ask(b, "q1"), "hit", "the other process")
+  same(said(a, "refuses"), 0, "refused questions")
+end)
+
+test("values of policies", function(s)
+  local a, b = s.gateway(), s.gateway()
+  ready(a) ready(b)
+  same(select(2, ask(a, "x", { "x-do: get" })), "nothing", "before")
+  same(select(2, ask(a, "x", { "x-do: set" })), "42", "set")
+  done(a, 1)
+  same(select(2, ask(b, "x", { "x-do: get" })), "42", "the other process")
+  same(select(2, ask(a, "x", { "x-do: delete" })), "nothing", "deleted")
+  await("that it hears of it", function() return select(2, ask(b, "x", { "x-do: get" })) == "nothing" end)
+  ask(a, "x", { "x-do: set" })
+  done(a, 3)
+  same(select(2, ask(b, "x", { "x-do: get" })), "42", "again")
+  ask(a, "x", { "x-do: forget" })
+  await("that it hears of it", function() return select(2, ask(b, "x", { "x-do: get" })) == "nothing" end)
+end)
+
+test("what was fetched", function(s)
+  local a, b = s.gateway(), s.gateway()
+  ready(a) ready(b)
+  same(select(2, ask(a, "x", { "x-do: fetch" })), "answer 1", "fetched")
+  done(a, 1)
+  same(select(2, ask(b, "x", { "x-do: fetch" })), "answer 1", "the other process")
+  same(asked, 1, "calls")
+end)
+
+test("files that are the same need no version", function(s)
+  local policy = POLICY:gsub(', version = "1"', "")
+  local a = s.gateway(nil, nil, policy)
+  ready(a)
+  ask(a, "q1")
+  done(a, 1)
+  forget_near(a)
+  same(ask(a, "q1"), "hit", "the same process")
+  local b = s.gateway(nil, nil, policy) -- another port in its file
+  ready(b)
+  same(ask(b, "q1"), "miss", "another file")
+  local c = s.gateway(nil, nil, policy, a) -- the same file, in another folder
+  ready(c)
+  same(ask(c, "q1"), "hit", "the same file")
+end)
+
+test("invalidation reaches other processes and Redis", function(s)
+  local a, b = s.gateway(), s.gateway()
+  ready(a) ready(b)
+  ask(a, "q1")
+  done(a, 1)
+  same(ask(b, "q1"), "hit", "the other process")
+  ask(b, "x", { "x-do: forget answers" })
+  done(b, 1)
+  await("that it hears of it", function() return ask(a, "q1") == "miss" end)
+  local c = s.gateway()
+  ready(c)
+  s.redis:ask("FLUSHALL")
+  same(ask(c, "q1"), "miss", "a third process")
+end)
+
+test("purging by tenant goes to Redis, too", function(s)
+  local a, b = s.gateway(), s.gateway()
+  ready(a) ready(b)
+  ask(a, "q1")
+  done(a, 1)
+  same(assert(http.request(a.admin, "DELETE", "/admin/cache?name=answers", nil, nil, 10)).status, 200, "purging")
+  done(a, 2)
+  same(ask(b, "q1"), "miss", "the other process")
+end)
+
+test("what stands there is not trusted", function(s)
+  local a = s.gateway()
+  ready(a)
+  ask(a, "q1")
+  done(a, 1)
+  s.redis:ask("EVAL", [[for _, k in ipairs(redis.call('KEYS', 'perilune:e:*')) do
+    local v = redis.call('GET', k)
+    redis.call('SET', k, v:sub(1, 60) .. 'X' .. v:sub(62), 'PX', 1000000) end return 1]], "0")
+  forget_near(a)
+  same(ask(a, "q1"), "miss", "a damaged value")
+  s.redis:ask("EVAL", [[for _, k in ipairs(redis.call('KEYS', 'perilune:e:*')) do redis.call('DEL', k)
+    redis.call('LPUSH', k, 'x') end return 1]], "0")
+  forget_near(a)
+  same(ask(a, "q1"), "miss", "a list in place of a value")
+  same(ask(a, "q1"), "hit", "what the process has")
+end)
+
+test("killed and restarted", function(s)
+  local a = s.gateway()
+  ready(a)
+  ask(a, "q1")
+  done(a, 1)
+  s.redis.proc:stop()
+  down(a)
+  same(ask(a, "q1"), "hit", "what the process has")
+  for i = 1, 5 do same(ask(a, "k" .. i), "miss", "without Redis") end
+  s.redis:start()
+  ready(a)
+  ask(a, "q2")
+  done(a, 2)
+  forget_near(a)
+  same(ask(a, "q2"), "hit", "out of the new one")
+  says(a, "requests go on without it", 1)
+  same(a:trouble(), nil, "trouble")
+end)
+
+test("hung and continued", function(s)
+  local a = s.gateway()
+  ready(a)
+  s.redis.proc:kill(SIGSTOP)
+  for i = 1, 30 do same(ask(a, "h" .. i), "miss", "with a Redis that hangs") end
+  down(a)
+  -- Three in a row per worker, and nobody waits any more.
+  assert(metric(a, 'perilune_redis_requests_total{result="late"}') <= 2 * 4, "too many have waited")
+  s.redis.proc:kill(SIGCONT)
+  ready(a)
+  says(a, "does not answer in time", 1)
+  ask(a, "q1")
+  forget_near(a)
+end)
+
+test("it is not there at the start, and comes", function(s)
+  s.redis.proc:stop()
+  local a = s.gateway()
+  says(a, "requests go on without it", 1)
+  same(ask(a, "q1"), "miss", "without Redis")
+  s.redis:start()
+  ready(a)
+  says(a, "connected to", 1)
+end)
+
+test("a wrong password", function(s)
+  s.redis:ask("CONFIG", "SET", "requirepass", "right")
+  local a = s.gateway(s.url .. ', password = "wrong"')
+  says(a, "check user, password", 1)
+  same(ask(a, "q1"), "miss", "without Redis")
+  a:replace("perilune.lua", files.read(a.dir .. "/perilune.lua"):gsub('"wrong"', '"right"'))
+  same(a:reload(20).status, 200, "a reload")
+  ready(a)
+  ask(a, "q2")
+  done(a, 1)
+end)
+
+test("out of memory", function(s)
+  local a = s.gateway()
+  ready(a)
+  s.redis:ask("CONFIG", "SET", "maxmemory", "1")
+  for i = 1, 5 do same(ask(a, "o" .. i), "miss", "with a full Redis") end
+  await("the metric", function() return metric(a, 'perilune_redis_requests_total{result="refused"}') >= 1 end)
+  await("the line about it", function() return said(a, "OOM") >= 1 end)
+  assert(said(a, "OOM") <= 2, "more than a line of each worker")
+  same(metric(a, "perilune_redis_up"), 1, "the connection")
+end)
+
+test("reloads: another server, and none", function(s)
+  local a = s.gateway()
+  ready(a)
+  local text = files.read(a.dir .. "/perilune.lua")
+  a:replace("perilune.lua", (text:gsub('/0"', '/5"')))
+  same(a:reload(20).status, 200, "a reload")
+  ready(a)
+  ask(a, "q1")
+  done(a, 1)
+  a:replace("perilune.lua", (text:gsub("redis = %b{}", "")))
+  same(a:reload(20).status, 200, "a reload")
+  same(metric(a, "perilune_redis_up"), nil, "the metric without a second tier")
+  same(ask(a, "q1"), "hit", "what the process has")
+  same(ask(a, "q9"), "miss", "without a second tier")
+end)
+
+-- -- Main --------------------------------------------------------------------------------------------------------
+
+local function run(t, upstream)
+  local redis = redis_new()
+  local gateways = {}
+  local s = { redis = redis, url = ([[url = "redis://127.0.0.1:%d/0"]]):format(redis.port) }
+  function s.gateway(settings, extra, policy, as)
+    local g = gateway(upstream, settings or s.url, extra, policy, as)
+    gateways[#gateways + 1] = g
+    return g
+  end
+  asked = 0
+  local ok, err = xpcall(t.fn, debug.traceback, s)
+  for _, g in ipairs(gateways) do
+    if ok and g.proc.status ~= 0 and g:trouble() then ok, err = false, g:trouble() end
+    if not ok then err = err .. "\n    " .. g:log():gsub("\n", "\n    ") end
+    g.proc:kill(posix.SIGTERM)
+    if ok and not (g.proc:wait() and g.proc.status == 0) then
+      ok, err = false, "a gateway ended badly: " .. g.proc:fate() .. "\n" .. g:log()
+    end
+    g:stop()
+  end
+  redis:stop()
+  return ok, err
+end
+
+local function wanted(name)
+  for i = 2, #arg do if name:find(arg[i], 1, true) then return true end end
+  return #arg < 2
+end
+
+local passed, failed = 0, 0
+loop.run(function()
+  local listener = net.listen()
+  local upstream = loop.go(play_upstream, listener)
+  for _, t in ipairs(tests) do
+    if wanted(t.name) then
+      local ok, err = run(t, listener.port)
+      if not ok then print(("FAIL  redis: %s\n    %s"):format(t.name, err)) end
+      passed, failed = passed + (ok and 1 or 0), failed + (ok and 0 or 1)
+    end
+  end
+  loop.cancel(upstream)
+  listener:close()
+end)
+print(("redis: %d passed, %d failed"):format(passed, failed))
+os.exit(failed == 0 and passed > 0 and 0 or 1)
