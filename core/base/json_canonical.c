@@ -17,7 +17,8 @@
 
 #include "base/mem.h"
 
-#define FEW 32 /* members that are sorted on the stack */
+#define FEW  32 /* members that are sorted on the stack, and by hand: most objects have two */
+#define HEAD 5  /* bytes of a kind and a length */
 
 struct member {
     struct slice name; /* as it is written, without quotes */
@@ -26,33 +27,56 @@ struct member {
 
 static void put_value(const struct json_doc *d, uint32_t n, struct buf *out);
 
-static void put_length(struct buf *out, size_t n) {
+/* What kind of value, and how long: in front of each. */
+static char *write_head(char *p, char kind, size_t n) {
     uint32_t len = (uint32_t)n;
-    buf_put(out, &len, sizeof(len));
+    *p = kind;
+    memcpy(p + 1, &len, sizeof(len));
+    return p + HEAD;
+}
+
+static void put_head(struct buf *out, char kind, size_t n) {
+    char head[HEAD];
+    write_head(head, kind, n);
+    buf_put(out, head, HEAD);
+}
+
+static void put_text(struct buf *out, char kind, struct slice s) {
+    char *p = buf_reserve(out, HEAD + s.len); /* both at once: there are many, and most are short */
+    if (p == NULL) return;
+    memcpy(write_head(p, kind, s.len), s.ptr, s.len);
+    buf_advance(out, HEAD + s.len);
 }
 
 static void put_string(const struct json_doc *d, uint32_t n, struct buf *out) {
-    buf_putc(out, '"');
     if (!d->nodes[n].escaped) {
-        struct slice s = json_plain(d, n);
-        put_length(out, s.len);
-        buf_slice(out, s);
+        put_text(out, '"', json_plain(d, n));
         return;
     }
     size_t at = buf_len(out);
-    put_length(out, 0);
+    put_head(out, '"', 0);
     json_decode_string(d, n, out);
-    if (buf_failed(out)) return;
-    uint32_t len = (uint32_t)(buf_len(out) - at - sizeof(len));
-    memcpy(out->data + out->mark + at, &len, sizeof(len));
+    if (!buf_failed(out)) write_head(out->data + out->mark + at, '"', buf_len(out) - at - HEAD);
 }
 
+/* Any order will do that does not depend on where a name stands: lengths tell most names apart. */
 static int compare(const void *a, const void *b) {
     const struct member *x = a, *y = b;
-    size_t n = x->name.len < y->name.len ? x->name.len : y->name.len;
-    int c = n > 0 ? memcmp(x->name.ptr, y->name.ptr, n) : 0;
-    if (c != 0) return c;
-    return x->name.len < y->name.len ? -1 : x->name.len > y->name.len;
+    if (x->name.len != y->name.len) return x->name.len < y->name.len ? -1 : 1;
+    return x->name.len > 0 ? memcmp(x->name.ptr, y->name.ptr, x->name.len) : 0;
+}
+
+static void sort(struct member *m, uint32_t n) {
+    if (n > FEW) {
+        qsort(m, n, sizeof(*m), compare);
+        return;
+    }
+    for (uint32_t i = 1; i < n; i++) {
+        struct member moved = m[i];
+        uint32_t to = i;
+        for (; to > 0 && compare(&m[to - 1], &moved) > 0; to--) m[to] = m[to - 1];
+        m[to] = moved;
+    }
 }
 
 /* Fills in the members in the order in which they are to be written, and counts them. */
@@ -70,7 +94,7 @@ static uint32_t collect(const struct json_doc *d, uint32_t object, json_skip_fn 
     if (!plain || n < 2) return n;
     struct member *sorted = m + d->nodes[object].count; /* the other half of the room */
     memcpy(sorted, m, n * sizeof(*m));
-    qsort(sorted, n, sizeof(*sorted), compare);
+    sort(sorted, n);
     for (uint32_t i = 1; i < n; i++)
         if (compare(&sorted[i - 1], &sorted[i]) == 0) return n; /* twice: as it came */
     memcpy(m, sorted, n * sizeof(*m));
@@ -85,8 +109,7 @@ static void put_object(const struct json_doc *d, uint32_t object, json_skip_fn *
         return;
     }
     uint32_t n = collect(d, object, skip, m);
-    buf_putc(out, '{');
-    put_length(out, n);
+    put_head(out, '{', n);
     for (uint32_t i = 0; i < n; i++) {
         put_string(d, m[i].key, out);
         put_value(d, m[i].key + 1, out);
@@ -95,8 +118,7 @@ static void put_object(const struct json_doc *d, uint32_t object, json_skip_fn *
 }
 
 static void put_array(const struct json_doc *d, uint32_t array, struct buf *out) {
-    buf_putc(out, '[');
-    put_length(out, d->nodes[array].count);
+    put_head(out, '[', d->nodes[array].count);
     for (uint32_t e = json_first(d, array); e != JSON_NONE; e = json_next(d, array, e)) put_value(d, e, out);
 }
 
@@ -105,16 +127,12 @@ static void put_value(const struct json_doc *d, uint32_t n, struct buf *out) {
     case JSON_OBJECT: put_object(d, n, NULL, out); break;
     case JSON_ARRAY: put_array(d, n, out); break;
     case JSON_STRING: put_string(d, n, out); break;
-    default: {
-        struct slice raw = json_raw(d, n);
-        buf_putc(out, '=');
-        put_length(out, raw.len);
-        buf_slice(out, raw);
-    }
+    default: put_text(out, '=', json_raw(d, n));
     }
 }
 
 void json_write_canonical(const struct json_doc *d, uint32_t n, json_skip_fn *skip, struct buf *out) {
+    buf_reserve(out, json_raw(d, n).len); /* so that it seldom moves on its way */
     if (json_type(d, n) == JSON_OBJECT) put_object(d, n, skip, out);
     else put_value(d, n, out);
 }
