@@ -133,15 +133,42 @@ function M.plain(dir, upstream)
   return start(dir, upstream, { load = "", http = "", location = "proxy_pass %(scheme)s://small;" })
 end
 
+-- What policies/cache_exact.lua does: an answer is kept under the hash of its question, and given again.
+local CACHE = [[
+      proxy_set_header Accept-Encoding ""; proxy_pass %(scheme)s://small;
+      access_by_lua_block {
+        ngx.req.read_body()
+        local key = ngx.md5_bin(ngx.req.get_body_data())
+        local answer = ngx.shared.answers:get(key)
+        if not answer then ngx.ctx.key, ngx.ctx.pieces = key, {} return end
+        ngx.header["Content-Type"], ngx.header["Content-Length"] = "application/json", #answer
+        ngx.header["X-Cache"] = "hit"
+        ngx.print(answer)
+        return ngx.exit(200)
+      }
+      body_filter_by_lua_block {
+        local key, pieces = ngx.ctx.key, ngx.ctx.pieces
+        if not key then return end
+        pieces[#pieces + 1] = ngx.arg[1]
+        if ngx.arg[2] and ngx.status == 200 then ngx.shared.answers:set(key, table.concat(pieces), 3600) end
+      }
+]]
+
 --- nginx that decides like the route policy.
-function M.lua(dir, upstream)
+function M.lua(dir, upstream) return M.lua_at(dir, upstream, "", DECISION) end
+
+--- nginx that answers again out of a shared dictionary.
+function M.cache(dir, upstream) return M.lua_at(dir, upstream, "lua_shared_dict answers 64m;", CACHE) end
+
+--- With these directives of http, and of the location.
+function M.lua_at(dir, upstream, http, location)
   local parts, why = M.has_lua()
   if not parts then return nil, why end
   local load = ("load_module %s;\nload_module %s;"):format(parts.ndk, parts.lua)
   local paths = ('lua_package_path "%s/?.lua;;";\n  lua_package_cpath "%s/?.so;;";\n  '
     .. 'init_by_lua_block { cjson = require "cjson" }'):format(
     parts.core:match("^(.*)/resty/core%.lua$"), parts.cjson:match("^(.*)/cjson%.so$"))
-  return start(dir, upstream, { load = load, http = paths, location = DECISION },
+  return start(dir, upstream, { load = load, http = paths .. "\n  " .. http, location = location },
     { LD_LIBRARY_PATH = parts.jit:match("^(.*)/[^/]+$") .. ":" .. parts.pcre:match("^(.*)/[^/]+$") })
 end
 

@@ -16,6 +16,7 @@ local proc = require "support.proc"
 local posix = require "support.posix"
 local json = require "support.json"
 local server = require "support.server"
+local http = require "support.http"
 
 local M = {}
 
@@ -132,6 +133,12 @@ function M.perilune(config, vars, options)
   if not s then error(why, 0) end
   M.defer(function() s:stop() end)
   return { port = s.port, pid = s.proc.pid, server = s, stop = function() s:stop() end }
+end
+
+--- A counter of a perilune.
+function M.metric(target, name)
+  local r = http.get(target.server.admin, "/metrics", 2)
+  return tonumber(r and ("\n" .. r.body):match("\n" .. name .. " (%S+)"))
 end
 
 -- -- Load -----------------------------------------------------------------------------------
