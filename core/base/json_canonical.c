@@ -79,36 +79,39 @@ static void sort(struct member *m, uint32_t n) {
     }
 }
 
-/* Fills in the members in the order in which they are to be written, and counts them. */
-static uint32_t collect(const struct json_doc *d, uint32_t object, json_skip_fn *skip, struct member *m) {
-    uint32_t n = 0;
-    bool plain = true;
-    for (uint32_t key = json_first(d, object); key != JSON_NONE;) {
-        uint32_t value = json_next(d, object, key);
+/* The members in the order of the text, and how many.  *plain: no name holds an escape. */
+static uint32_t collect(const struct json_doc *d, uint32_t object, json_skip_fn *skip, struct member *m, bool *plain) {
+    uint32_t n = 0, left = d->nodes[object].count;
+    *plain = true;
+    for (uint32_t key = object + 1; left > 0; left--) { /* a name's node is in front of its value's */
         if (skip == NULL || !skip(d, key)) {
             m[n++] = (struct member){ json_plain(d, key), key };
-            plain &= !d->nodes[key].escaped;
+            *plain &= !d->nodes[key].escaped;
         }
-        key = json_next(d, object, value);
+        key = d->nodes[key + 1].next;
     }
+    return n;
+}
+
+/* The members in the order in which they are to be written, and how many. */
+static uint32_t arrange(const struct json_doc *d, uint32_t object, json_skip_fn *skip, struct member *m) {
+    bool plain;
+    uint32_t n = collect(d, object, skip, m, &plain);
     if (!plain || n < 2) return n;
-    struct member *sorted = m + d->nodes[object].count; /* the other half of the room */
-    memcpy(sorted, m, n * sizeof(*m));
-    sort(sorted, n);
+    sort(m, n);
     for (uint32_t i = 1; i < n; i++)
-        if (compare(&sorted[i - 1], &sorted[i]) == 0) return n; /* twice: as it came */
-    memcpy(m, sorted, n * sizeof(*m));
+        if (compare(&m[i - 1], &m[i]) == 0) return collect(d, object, skip, m, &plain); /* twice: as it came */
     return n;
 }
 
 static void put_object(const struct json_doc *d, uint32_t object, json_skip_fn *skip, struct buf *out) {
-    struct member few[2 * FEW], *m = few;
+    struct member few[FEW], *m = few;
     size_t count = d->nodes[object].count;
-    if (count > FEW && (m = mem_alloc(2 * count * sizeof(*m))) == NULL) {
+    if (count > FEW && (m = mem_alloc(count * sizeof(*m))) == NULL) {
         buf_reserve(out, SIZE_MAX); /* which fails, and says so */
         return;
     }
-    uint32_t n = collect(d, object, skip, m);
+    uint32_t n = arrange(d, object, skip, m);
     put_head(out, '{', n);
     for (uint32_t i = 0; i < n; i++) {
         put_string(d, m[i].key, out);
