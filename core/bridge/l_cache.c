@@ -171,7 +171,8 @@ static bool key_of_request(struct state *s, const struct lua_cache *c, const str
     struct call_pool *pool = outgoing_choose(&s->services, r, body, &ignored);
     failure_deinit(&ignored);
     struct slice files = slice_of((const char *)s->services.files, sizeof(s->services.files));
-    struct fingerprint_ask ask = { .request = r, .body = body, .target = pool ? pool->target : NULL, .scope = c->name,
+    struct fingerprint_ask ask = { .services = &s->services, .request = r, .body = body,
+                                   .target = pool ? pool->target : NULL, .scope = c->name,
                                    .shared = c->shared, .vary = c->vary, .vary_count = c->vary_count, .salt = salt,
                                    .version = c->version.len > 0 ? c->version : files };
     fingerprint_write(&ask, text);

@@ -42,13 +42,14 @@ static void drop(void *ud) {
 }
 
 /* False: no memory. */
-static bool key_of(const struct services *v, const struct outgoing *o, bool stream, bool keep_usage,
+static bool key_of(struct services *v, const struct outgoing *o, bool stream, bool keep_usage,
                    struct hash128 *key) {
     const char form[] = { stream ? 's' : 'w', keep_usage ? 'u' : '-' };
     struct buf text;
     buf_init(&text, 0);
-    fingerprint_write(&(struct fingerprint_ask){ .request = o->request, .body = o->body, .target = o->pool->target,
-                                                 .scope = SLICE("flight"), .salt = slice_of(form, sizeof(form)) },
+    fingerprint_write(&(struct fingerprint_ask){ .services = v, .request = o->request, .body = o->body,
+                                                 .target = o->pool->target, .scope = SLICE("flight"),
+                                                 .salt = slice_of(form, sizeof(form)) },
                       &text);
     bool ok = !buf_failed(&text);
     if (ok) *key = cache_key(v->stores->cache, buf_get(&text));

@@ -5,7 +5,7 @@
  *     upstream: name, URLs, model, headers of its own,
  *               and the client's headers that it gets  who would answer
  *     headers of `vary`, salt                          what a policy adds
- *     the body, but for the members below              the question
+ *     the body, but for the members below              the question, as a hash (questions.c)
  *
  * Only what is known not to change an answer is left out (a list of what counts would miss whatever
  * the API gets next).  Each part stands behind its length, so no part can look like two. */
@@ -75,5 +75,7 @@ void fingerprint_write(const struct fingerprint_ask *a, struct buf *out) {
     put_count(out, a->vary_count);
     for (unsigned i = 0; i < a->vary_count; i++) put_header(out, r, a->vary[i]);
     put(out, a->salt);
-    json_write_canonical(&a->body->doc, 0, is_left_out, out);
+    struct hash128 question = questions_hash(services_questions(a->services), a->services->stores->cache,
+                                             &a->body->doc, is_left_out, out);
+    buf_put(out, &question, sizeof(question));
 }

@@ -5,6 +5,7 @@
 #include "request/outgoing.h"
 
 struct fingerprint_ask {
+    struct services      *services; /* of the thread; has stores */
     const struct request *request;
     const struct body    *body;    /* as policies left it; has a dialect */
     const struct target  *target;  /* that would be asked; NULL: not known yet */

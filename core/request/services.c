@@ -1,7 +1,8 @@
-/* services.c -- what a thread has for requests: upstreams, and the counter of their tokens.
+/* services.c -- what a thread has for requests: upstreams, the counter of their tokens, questions.
  *
- * The counter is made when it is first needed, because most configurations never count. Its memory of counted
- * prefixes is the worker's and survives reloads; a state that is only loading has one of its own. */
+ * Counter and questions are made when they are first needed, because most configurations never count and have no
+ * cache. The counter's memory of counted prefixes is the worker's and survives reloads; a state that is only
+ * loading has one of its own. */
 #include "request/services.h"
 
 struct tokens *services_tokens(struct services *v) {
@@ -11,8 +12,14 @@ struct tokens *services_tokens(struct services *v) {
     return v->tokens;
 }
 
+struct questions *services_questions(struct services *v) {
+    if (v->questions == NULL) v->questions = questions_new();
+    return v->questions;
+}
+
 void services_deinit(struct services *v) {
     if (v->owns_tokens) tokens_free(v->tokens);
+    questions_free(v->questions);
     models_put(v->models);
     *v = (struct services){ .loop = v->loop };
 }

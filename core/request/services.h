@@ -1,10 +1,11 @@
 /* services.h -- what a thread has for the requests of one generation.
  *
  * Filled by the owner's thread while a generation is built, used by the loop's.  Nothing
- * in it is owned but the counter of tokens, when owns_tokens says so, and a share of models. */
+ * in it is owned but the counter of tokens, when owns_tokens says so, the questions, and a share of models. */
 #ifndef PERILUNE_REQUEST_SERVICES_H
 #define PERILUNE_REQUEST_SERVICES_H
 
+#include "request/questions.h"
 #include "store/stores.h"
 #include "sys/loop.h"
 #include "tokens/models.h"
@@ -21,6 +22,7 @@ struct services {
     struct models      *models;     /* a share; NULL until the configuration says, or somebody asks */
     struct tokens      *tokens;     /* the counter; the worker's, unless owns_tokens */
     bool                owns_tokens;
+    struct questions   *questions;  /* NULL until somebody asks */
     struct calibration *calibration; /* NULL in the checker */
     unsigned char       files[32];  /* digest of all files of the configuration: two that differ answer differently */
     struct stores      *stores;     /* of the process */
@@ -35,5 +37,7 @@ struct services {
 void services_deinit(struct services *v);
 /* The counter of tokens, made when there is none yet. NULL: no memory. */
 struct tokens *services_tokens(struct services *v);
+/* What bodies ask, remembered from here on. NULL: no memory. */
+struct questions *services_questions(struct services *v);
 
 #endif

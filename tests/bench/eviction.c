@@ -255,7 +255,8 @@ static struct result play(bool (*ask)(uint32_t id, size_t room), size_t room) {
 }
 
 int main(void) {
-    static const struct { const char *name; double share; } rooms[] = { { "2 %", 0.02 }, { "10 %", 0.1 }, { "40 %", 0.4 } };
+    static const struct { const char *name; double share; } rooms[] = {
+        { "2 %", 0.02 }, { "10 %", 0.1 }, { "40 %", 0.4 } };
     double all = 0; /* bytes of what is popular */
     for (uint32_t id = 0; id < IDS; id++) sizes[id] = make_size(id);
     for (uint32_t id = 0; id < POPULAR; id++) all += (double)cost_of(id);
