@@ -126,9 +126,12 @@ int l_cache_new(lua_State *L) {
 /* Where an entry is: in this process, and in the second tier when that is asked. */
 struct place {
     struct hash128 near;
+    unsigned       epoch; /* cache_epoch() when the question was asked */
     bool           has_far;
     struct far_key far;
 };
+
+#define NEAR_BYTES (sizeof(struct hash128) + sizeof(unsigned))
 
 static struct far *far_of(lua_State *L) {
     struct far *f = state_of(L)->services.far;
@@ -144,20 +147,22 @@ static void place_add_far(lua_State *L, struct place *p, struct slice text) {
 
 /* As a string that Lua keeps meanwhile. */
 static void push_place(lua_State *L, const struct place *p) {
-    char text[sizeof(p->near) + sizeof(p->far)];
+    char text[NEAR_BYTES + sizeof(p->far)];
     memcpy(text, &p->near, sizeof(p->near));
-    memcpy(text + sizeof(p->near), &p->far, sizeof(p->far));
-    lua_pushlstring(L, text, p->has_far ? sizeof(text) : sizeof(p->near));
+    memcpy(text + sizeof(p->near), &p->epoch, sizeof(p->epoch));
+    memcpy(text + NEAR_BYTES, &p->far, sizeof(p->far));
+    lua_pushlstring(L, text, p->has_far ? sizeof(text) : NEAR_BYTES);
 }
 
 static struct place check_place(lua_State *L, int i) {
     struct place p = { .has_far = false };
     size_t len;
     const char *s = luaL_checklstring(L, i, &len);
-    p.has_far = len == sizeof(p.near) + sizeof(p.far);
-    luaL_argcheck(L, len == sizeof(p.near) || p.has_far, i, "no key of core.cache_lookup()");
+    p.has_far = len == NEAR_BYTES + sizeof(p.far);
+    luaL_argcheck(L, len == NEAR_BYTES || p.has_far, i, "no key of core.cache_lookup()");
     memcpy(&p.near, s, sizeof(p.near));
-    if (p.has_far) memcpy(&p.far, s + sizeof(p.near), sizeof(p.far));
+    memcpy(&p.epoch, s + sizeof(p.near), sizeof(p.epoch));
+    if (p.has_far) memcpy(&p.far, s + NEAR_BYTES, sizeof(p.far));
     p.far.hex[sizeof(p.far.hex) - 1] = '\0';
     return p;
 }
@@ -245,6 +250,7 @@ static const char *read_question(lua_State *L, const struct lua_cache *c, struct
     }
     if (why == NULL && !q->again) {
         buf_clear(text);
+        q->place.epoch = cache_epoch(cache_of(L));
         keyed = key_of_request(state_of(L), c, q->req, body, slice_of(salt, salt_len), text, &q->place.near);
         if (keyed) place_add_far(L, &q->place, buf_get(text));
     }
@@ -276,6 +282,18 @@ static bool suits(const struct question *q, const struct cache_entry *e, uint64_
     return !(q->control & CACHE_CONTROL_MAX_AGE) || cache_age(e, now) <= q->max_age_ms;
 }
 
+/* A failure does not take the place of an answer that was good. */
+static struct hash128 failure_key(struct hash128 key) { return (struct hash128){ ~key.low, key.high }; }
+
+/* Does the state hold a failure of this question that is fresh? [0, 0, -] */
+static bool find_failure(struct state *s, const struct lua_cache *c, const struct question *q, uint64_t now) {
+    struct cached facts;
+    if (c->negative_ms == 0 || q->refreshes) return false;
+    hold_found(s, cache_get(s->stores->cache, failure_key(q->place.near), now));
+    return s->found != NULL && cached_read(s->found, &facts) && facts.kind == CACHED_FAILURE &&
+           cache_is_fresh(s->found, now) && suits(q, s->found, now);
+}
+
 /* Leaves what there is with the state: what core.cache_far() has just brought, or what the cache has. */
 static void find(struct state *s, const struct question *q, uint64_t now) {
     if (q->again && s->found != NULL && !q->refreshes) {
@@ -294,6 +312,8 @@ int l_cache_lookup(lua_State *L) {
     struct question q = { .control = 0 };
     lua_settop(L, 4);
     const char *why = read_question(L, c, &q);
+    if (q.control & (CACHE_CONTROL_NO_CACHE | CACHE_CONTROL_NO_STORE)) q.req->coalesces = false; /* one of its own */
+    if (q.refreshes) q.req->coalesces = false;
     if (why == NULL && (q.control & CACHE_CONTROL_NO_STORE)) why = "the client says no-store";
     if (why != NULL) return bypass(L, why);
     if (q.control & CACHE_CONTROL_NO_CACHE) {
@@ -304,19 +324,23 @@ int l_cache_lookup(lua_State *L) {
     uint64_t now = now_of(L);
     struct cached facts;
     find(s, &q, now);
-    bool good = s->found != NULL && cached_read(s->found, &facts) && suits(&q, s->found, now);
+    bool good = s->found != NULL && cached_read(s->found, &facts) && facts.kind <= CACHED_WHOLE &&
+                suits(&q, s->found, now);
     bool fresh = good && cache_is_fresh(s->found, now);
-    if (fresh && facts.kind == CACHED_FAILURE) {
-        lua_pushliteral(L, "failure");
-        lua_pushlstring(L, cache_entry_data(s->found).ptr, cache_entry_data(s->found).len);
-        return 2;
-    }
     if (fresh) {
         lua_pushliteral(L, "hit");
         push_hit(L, c, &q, &facts, RESPONSE_HIT);
         return 2;
     }
-    if (good && facts.kind != CACHED_FAILURE && cache_age(s->found, now) < c->ttl_ms + c->stale_ms) {
+    struct cache_entry *old = s->found ? cache_entry_ref(s->found) : NULL;
+    if (find_failure(s, c, &q, now)) {
+        cache_entry_put(old);
+        lua_pushliteral(L, "failure");
+        lua_pushlstring(L, cache_entry_data(s->found).ptr, cache_entry_data(s->found).len);
+        return 2;
+    }
+    hold_found(s, old);
+    if (good && cache_age(s->found, now) < c->ttl_ms + c->stale_ms) {
         lua_pushliteral(L, "stale");
         push_hit(L, c, &q, &facts, RESPONSE_STALE);
         push_place(L, &q.place);
@@ -325,7 +349,7 @@ int l_cache_lookup(lua_State *L) {
     }
     lua_pushliteral(L, "miss");
     push_place(L, &q.place);
-    lua_pushboolean(L, good && facts.kind != CACHED_FAILURE && c->error_ms > 0);
+    lua_pushboolean(L, good && c->error_ms > 0);
     return 3;
 }
 
@@ -432,6 +456,11 @@ static unsigned read_tags(lua_State *L, int i, struct slice *tags) {
     return n;
 }
 
+static unsigned asked_choices(const struct request *r) {
+    const struct body *b = r->body;
+    return b != NULL && b->dialect != NULL && !body_is_cleared(b) ? b->dialect->choices(&b->doc) : 0;
+}
+
 /* core.cache_record(cache, req, res, key | nil, tags, bypassed) -> res: says x-cache: miss, or bypass; what is
  * returned in place of res keeps the answer, if there is a key */
 int l_cache_record(lua_State *L) {
@@ -444,14 +473,17 @@ int l_cache_record(lua_State *L) {
     bool keeps = !lua_isnil(L, 4);
     if (headers_find(buf_get(&r->headers), SLICE("x-cache")).ptr == NULL && r->cache == RESPONSE_UNCACHED)
         put_state(r, lua_toboolean(L, 6) ? RESPONSE_BYPASS : RESPONSE_MISS, 0);
-    if (!keeps || !recorder_suits(r)) return 1;
+    bool stands_in = headers_find(buf_get(&r->headers), SLICE("x-perilune-degraded")).ptr != NULL;
+    if (!keeps || stands_in || !recorder_suits(r)) return 1; /* what stands in for an answer is none */
     struct place place = check_place(L, 4);
     struct recorder_options opt = { .cache = cache_of(L), .loop = state_of(L)->loop, .key = place.near,
-                                    .far = place.has_far ? far_of(L) : NULL, .far_key = place.far,
+                                    .epoch = place.epoch, .far = place.has_far ? far_of(L) : NULL,
+                                    .far_key = place.far,
                                     .name = c->name, .tenant = slice_str(c->shared ? "" : req->tenant),
                                     .fresh_ms = c->ttl_ms, .keep_ms = keep_ms(c), .limit = c->max_entry,
                                     .keep_tools = c->tool_calls };
     opt.tag_count = read_tags(L, 5, opt.tags);
+    opt.choices = asked_choices(req);
     struct response *outer = response_make_outer(L, r, &req->responses);
     outer->cache = r->cache;
     struct source *source = recorder_new(r, &opt);
@@ -475,7 +507,7 @@ static int store(lua_State *L, const struct lua_cache *c, enum cached_kind kind,
 int l_cache_keep_failure(lua_State *L) {
     struct lua_cache *c = to_cache(L, 1);
     struct request *req = request_check(L, 2);
-    struct place place = check_place(L, 3);
+    struct place place = { .near = failure_key(check_place(L, 3).near) };
     struct slice json;
     json.ptr = luaL_checklstring(L, 4, &json.len);
     if (c->negative_ms == 0 || json.len > c->max_entry) return 0;

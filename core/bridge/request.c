@@ -116,10 +116,17 @@ static int l_headers_index(lua_State *L) {
 }
 
 static void remove_header(struct request *r, struct slice name) {
-    unsigned kept = 0;
-    for (unsigned i = 0; i < r->header_count; i++)
-        if (!slice_eq_nocase(r->headers[i].name, name)) r->headers[kept++] = r->headers[i];
-    r->header_count = kept;
+    for (unsigned i = 0; i < r->header_count;) {
+        struct http_header line = r->headers[i];
+        if (!slice_eq_nocase(line.name, name)) {
+            i++;
+            continue;
+        }
+        r->header_count--;
+        memmove(&r->headers[i], &r->headers[i + 1], (r->header_count - i) * sizeof(line));
+        r->headers[r->header_count] = line; /* kept behind the others */
+        r->removed++;
+    }
 }
 
 /* nil takes a header away, for good: a key that was for us goes to nobody else. */

@@ -240,6 +240,7 @@ static enum flow weigh(struct response *r) {
 static enum flow on_out(struct sink *k, const struct event *ev) {
     struct response *r = container_of(k, struct response, out);
     if (r->to != NULL) return r->to->event(r->to, ev);
+    if (r->state >= RESPONSE_DELIVERING) return FLOW_MORE; /* it has left */
     bool content = ev->type == EVENT_FRAME || ev->type == EVENT_BYTES;
     if (content && !records_put(&r->held, ev)) { /* what is missing must not look complete */
         response_break(r, NULL, &lost_failure);
@@ -417,6 +418,11 @@ void response_deliver(struct response *r, struct sink *to) {
 
 void response_resume(struct response *r) {
     if (r->source != NULL) source_resume(r->source);
+}
+
+void response_leave(struct response *r) {
+    r->to = NULL;
+    stop_source(r);
 }
 
 /* What is left may stay with a handle in Lua for a while: without the bytes. */

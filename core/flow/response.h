@@ -144,6 +144,9 @@ static inline bool response_is_opened(const struct response *r) { return r->stat
 /* Everything held, then everything that comes, goes to `to`; one consumer, once. */
 void response_deliver(struct response *r, struct sink *to);
 void response_resume(struct response *r);
+/* The consumer goes before the end and without telling how it ended: nothing comes to it any more, and the source
+ * stops.  response_finish() may still follow. */
+void response_leave(struct response *r);
 /* What it cost, as far as is known: what the upstream said.  Of a stream that was cut short it has said nothing:
  * the prompt as we counted it (0: nobody did), and a token for each event. */
 void response_usage(const struct response *r, struct outcome *o);

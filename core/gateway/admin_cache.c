@@ -150,6 +150,7 @@ int admin_cache_purge(struct perilune *g, struct slice query) {
         cache_invalidate(c, text, loop_now(&g->loop));
         if (g->worker_count > 0) gateway_ask(&g->workers[0], invalidate_far, &text);
     }
+    if (status == 200) cache_keeper_purged(g);
     buf_deinit(&a);
     buf_deinit(&b);
     buf_deinit(&tag);

@@ -48,6 +48,10 @@ static void read_snapshot(struct perilune *g) {
     if (k->path == NULL) return;
     long n = snapshot_load(g->stores->cache, k->path, loop_now(&g->loop), wall_ms(), err, sizeof(err));
     if (err[0] != '\0') log_line(&g->log, PERILUNE_LOG_WARN, "cache.snapshot: %s", err);
+    if (n == PERILUNE_ERR_STATE) { /* somebody else's file */
+        mem_free(k->path);
+        k->path = NULL;
+    }
     if (n > 0) log_line(&g->log, PERILUNE_LOG_INFO, "cache.snapshot: %ld entries from %s", n, k->path);
 }
 
@@ -63,6 +67,10 @@ void cache_keeper_apply(struct perilune *g) {
     } else if ((path == NULL) != (k->path == NULL) || (path != NULL && strcmp(path, k->path) != 0)) {
         log_line(&g->log, PERILUNE_LOG_WARN, "cache.snapshot needs a restart to take effect");
     }
+}
+
+void cache_keeper_purged(struct perilune *g) {
+    if (g->cache_keeper.path != NULL) save(g);
 }
 
 void cache_keeper_close(struct perilune *g) {

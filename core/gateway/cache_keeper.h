@@ -15,6 +15,8 @@ struct cache_keeper {
 
 /* A configuration took effect: applies its size, reads its snapshot the first time. */
 void cache_keeper_apply(struct perilune *g);
+/* Something was purged: it must not come back with the next start. */
+void cache_keeper_purged(struct perilune *g);
 /* Saves the snapshot, if there is one to keep.  Workers have ended. */
 void cache_keeper_close(struct perilune *g);
 

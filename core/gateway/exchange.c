@@ -536,7 +536,7 @@ static bool copy_question(struct request *to, const struct request *from, const 
     to->route = from->route;
     to->peer = from->peer;
     to->headers = from->headers;
-    to->header_count = from->header_count;
+    to->header_count = from->header_count + from->removed; /* policies ask for them again */
     memcpy(to->tenant, from->tenant, sizeof(to->tenant));
     bool ok = request_keep(to) && body_from(&to->body, from->body->text, dialect, &ignored) == 0;
     if (ok) blob_ref(from->body->text);

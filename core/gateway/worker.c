@@ -132,6 +132,7 @@ void worker_describe(struct worker *w, struct buf *out) {
 static void close_parts(struct worker *w) {
     http_server_close(&w->server); /* busy requests hear `gone`, their calls stop */
     refresh_end_all(w);
+    if (w->gen != NULL) flights_leave(w->gen->state->stores->flights, w->loop);
     loop_flush(w->loop);
     call_drop_released(&w->client);
     if (w->gen != NULL) state_put(w->gen->state);

@@ -19,7 +19,7 @@ const struct dialect openai_chat = {
 const struct dialect openai_embeddings = {
     .name = "openai embeddings", .path = SLICE("/embeddings"),
     .parse = chat_read_embedding, .needs_edit = chat_needs_edit, .edit = chat_edit, .choices = chat_choices,
-    .reader = answer_new, .write_error = failure_write_json, .traits = openai_traits,
+    .reader = answer_new, .write_error = failure_write_json, .traits = openai_embedding_traits,
 };
 
 const struct dialect *dialect_find(struct slice path) {

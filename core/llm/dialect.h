@@ -14,6 +14,7 @@ struct chat_asked;
 struct rope;
 struct source;
 struct usage;
+struct chunk_choices;
 
 /* What an event, or a whole answer, is besides text. */
 enum {
@@ -58,8 +59,8 @@ struct dialect {
                                 struct slice text);
     /* The data of an event that says nothing but usage; no line ends.  NULL: there are no such events. */
     void         (*write_usage)(struct buf *out, struct slice common, const struct usage *u);
-    /* What the data of an event, or a whole answer, are besides text: TRAIT_ bits. */
-    unsigned     (*traits)(struct slice data);
+    /* What an event, or a whole answer, is besides text: TRAIT_ bits; c: which choices came and ended. */
+    unsigned     (*traits)(const struct json_doc *doc, struct chunk_choices *c);
     /* The events of a whole answer, for a stream that has begun, but for the end mark.  False, with
      * nothing written: doc is no whole answer. */
     bool         (*write_whole)(struct buf *out, const struct json_doc *doc, bool keep_usage);

@@ -39,6 +39,7 @@ void openai_write_common(struct buf *out, const struct json_doc *doc);
 void openai_write_piece(struct buf *out, struct slice common, const struct piece *p, struct slice name,
                         struct slice text);
 void openai_write_usage(struct buf *out, struct slice common, const struct usage *u);
-unsigned openai_traits(struct slice data);
+unsigned openai_traits(const struct json_doc *doc, struct chunk_choices *c);
+unsigned openai_embedding_traits(const struct json_doc *doc, struct chunk_choices *c);
 
 #endif

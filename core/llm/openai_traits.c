@@ -1,14 +1,6 @@
-/* openai_traits.c -- what an event or an answer is besides text, and an event of usage.
- *
- * A quotation mark inside of a string is escaped, so what looks like a member's name or a whole string is
- * one.  Only what has such a word is parsed, to see what it means: servers write "tool_calls":null, too. */
+/* openai_traits.c -- what an event or an answer is besides text, and an event of usage. */
+#include "llm/chunk.h"
 #include "llm/openai.h"
-
-#include <string.h>
-
-static bool has_word(struct slice data, const char *word) {
-    return memmem(data.ptr, data.len, word, strlen(word)) != NULL;
-}
 
 static bool is_said(const struct json_doc *doc, uint32_t object, struct slice name) {
     uint32_t n = json_get(doc, object, name);
@@ -40,22 +32,19 @@ static bool calls_tools(const struct json_doc *doc) {
     return calls;
 }
 
-/* What has one of the words is parsed; what cannot be, is what nobody should rely on. */
-static unsigned look_closer(struct slice data) {
-    struct json_doc doc = { .nodes = NULL };
-    struct json_error err;
-    if (json_parse(&doc, data, &err) != 0) return TRAIT_TOOLS | TRAIT_SPOILED;
-    unsigned traits = (calls_tools(&doc) ? TRAIT_TOOLS : 0) | (is_spoiled(&doc) ? TRAIT_SPOILED : 0);
-    json_deinit(&doc);
-    return traits;
+unsigned openai_traits(const struct json_doc *doc, struct chunk_choices *c) {
+    chunk_count(c, doc);
+    bool usage = json_is(doc, 0, JSON_OBJECT) && json_get(doc, 0, SLICE("usage")) != JSON_NONE;
+    return (usage ? TRAIT_USAGE : 0) | (calls_tools(doc) ? TRAIT_TOOLS : 0) | (is_spoiled(doc) ? TRAIT_SPOILED : 0);
 }
 
-unsigned openai_traits(struct slice data) {
-    static const char *const words[] = { "\"tool_calls\"", "\"function_call\"", "\"error\"", "\"content_filter\"" };
-    unsigned traits = has_word(data, "\"usage\"") ? TRAIT_USAGE : 0;
-    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
-        if (has_word(data, words[i])) return traits | look_closer(data);
-    return traits;
+/* A list of vectors is one answer, and complete. */
+unsigned openai_embedding_traits(const struct json_doc *doc, struct chunk_choices *c) {
+    uint32_t data = json_is(doc, 0, JSON_OBJECT) ? json_get(doc, 0, SLICE("data")) : JSON_NONE;
+    bool good = json_is(doc, data, JSON_ARRAY) && doc->nodes[data].count > 0 && !is_said(doc, 0, SLICE("error"));
+    c->seen[0] = c->ended[0] = 1;
+    c->asked = 1;
+    return good ? 0 : TRAIT_SPOILED;
 }
 
 void openai_write_usage(struct buf *out, struct slice common, const struct usage *u) {

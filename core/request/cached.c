@@ -5,7 +5,7 @@
  *     cache, tenant, upstream, model  a length and the bytes
  *
  * Bytes of this machine: entries never leave it but in a snapshot, which another machine of the same
- * kind may read (gateway/snapshot.c says which). */
+ * kind may read (store/snapshot.c says which). */
 #include "request/cached.h"
 
 #include <string.h>
@@ -129,7 +129,8 @@ int cached_store(const struct recorder_options *opt, const struct cached *facts,
     for (unsigned i = 0; rc == 0 && i < opt->tag_count + 2; from = ends[i++])
         tags[i] = slice_of(buf_get(&text).ptr + from, ends[i] - from);
     struct cache_item item = { .key = opt->key, .meta = buf_get(&meta), .data = data, .tags = tags,
-                               .tag_count = opt->tag_count + 2, .fresh_ms = opt->fresh_ms, .keep_ms = opt->keep_ms };
+                               .tag_count = opt->tag_count + 2, .epoch = opt->epoch, .fresh_ms = opt->fresh_ms,
+                               .keep_ms = opt->keep_ms };
     if (rc == 0 && opt->far != NULL) far_put(opt->far, &opt->far_key, &item);
     if (rc == 0) rc = cache_put(opt->cache, &item, loop_now(opt->loop));
     buf_deinit(&meta);

@@ -49,8 +49,10 @@ struct recorder_options {
     struct slice     tenant;    /* "": it belongs to all */
     struct slice     tags[CACHE_MAX_TAGS - 2]; /* a policy's */
     unsigned         tag_count;
+    unsigned         epoch;     /* cache_epoch() when the question was asked; 0: now */
     uint64_t         fresh_ms, keep_ms;
     size_t           limit;     /* bytes of an entry; a longer answer is not kept */
+    unsigned         choices;   /* that were asked for; 0: not known */
     bool             keep_tools; /* answers that call tools are kept, too */
 };
 

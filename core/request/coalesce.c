@@ -57,6 +57,11 @@ static bool key_of(struct services *v, const struct outgoing *o, bool stream, bo
     return ok;
 }
 
+/* Bytes that one may lie behind: a whole answer, or an event, is never too much. */
+static size_t limit_of(const struct target *t) {
+    return (t->max_answer > t->max_event ? t->max_answer : t->max_event) + 65536;
+}
+
 struct source *coalesce(struct services *v, const struct outgoing *o, bool stream, bool keep_usage, bool *joined) {
     struct hash128 key;
     *joined = false;
@@ -70,7 +75,7 @@ struct source *coalesce(struct services *v, const struct outgoing *o, bool strea
     request_ref(a->o.request);
     body_ref(a->o.body);
     return flight_join(&(struct flight_options){ .flights = v->stores->flights, .loop = v->loop, .mail = v->mail,
-                                                 .key = key, .limit = o->pool->target->max_answer,
+                                                 .key = key, .limit = limit_of(o->pool->target),
                                                  .high_water = v->high_water, .make = make, .drop = drop, .ud = a },
                        joined);
 }

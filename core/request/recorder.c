@@ -20,6 +20,7 @@
 
 #include "base/mem.h"
 #include "flow/records.h"
+#include "llm/chunk.h"
 #include "include/perilune.h"
 
 struct recorder {
@@ -33,6 +34,7 @@ struct recorder {
     struct cached    facts;
     struct buf       common;  /* members that each event repeats, for an event of usage */
     bool             given_up, begun, over, in_event;
+    size_t           end_at;  /* where the end mark stands in records; 0: nowhere */
 };
 
 static void give_up(struct recorder *k) {
@@ -55,26 +57,29 @@ static void keep(struct recorder *k, const struct event *ev) {
     if (!records_put(&k->records, ev)) give_up(k); /* too long, or no memory */
 }
 
-/* An event that says nothing but usage, in front of the end mark. */
-static void keep_usage(struct recorder *k) {
+/* An event that says nothing but usage, in front of the end mark, which is the last record. */
+static void put_usage(struct recorder *k) {
     const struct dialect *d = k->r->dialect;
-    struct buf frame;
-    if (!k->r->usage.known || d->write_usage == NULL || k->facts.usage_at != CACHED_NO_USAGE || k->facts.usage_within)
-        return;
+    struct buf frame, end;
     buf_init(&frame, 0);
+    buf_init(&end, 0);
     buf_puts(&frame, "data: ");
-    d->write_usage(&frame, buf_get(&k->common), &k->r->usage);
+    d->write_usage(&frame, buf_get(&k->common), &k->facts.usage);
     buf_puts(&frame, "\n\n");
-    struct slice all = buf_get(&frame);
-    if (buf_failed(&frame) || buf_failed(&k->common)) {
+    struct slice all = buf_get(&frame), kept = buf_get(&k->records);
+    buf_put(&end, kept.ptr + k->end_at, kept.len - k->end_at);
+    if (buf_failed(&frame) || buf_failed(&end) || buf_failed(&k->common)) {
         give_up(k);
     } else {
-        size_t at = buf_len(&k->records);
+        k->records.len -= buf_len(&end);
         keep(k, &(struct event){ .type = EVENT_FRAME, .raw = all, .data = slice_of(all.ptr + 6, all.len - 8) });
-        k->facts.usage_at = (uint32_t)at;
-        k->facts.usage_len = (uint32_t)(buf_len(&k->records) - at);
+        k->facts.usage_at = (uint32_t)k->end_at;
+        k->facts.usage_len = (uint32_t)(buf_len(&k->records) - k->end_at);
+        buf_slice(&k->records, buf_get(&end));
+        if (buf_failed(&k->records)) give_up(k);
     }
     buf_deinit(&frame);
+    buf_deinit(&end);
 }
 
 /* The first event tells what each repeats. */
@@ -88,19 +93,9 @@ static void note_common(struct recorder *k, struct slice data) {
 }
 
 static void on_frame(struct recorder *k, const struct event *ev) {
-    const struct dialect *d = k->r->dialect;
     k->facts.kind = CACHED_STREAM;
-    if (dialect_is_end(d, ev->data)) {
-        keep_usage(k);
-    } else {
-        if (!k->begun) note_common(k, ev->data);
-        unsigned traits = d->traits(ev->data);
-        if ((traits & TRAIT_SPOILED) || ((traits & TRAIT_TOOLS) && !k->opt.keep_tools)) {
-            give_up(k);
-            return;
-        }
-        if (traits & TRAIT_USAGE) k->facts.usage_within = true;
-    }
+    if (dialect_is_end(k->r->dialect, ev->data)) k->end_at = buf_len(&k->records);
+    else if (!k->begun) note_common(k, ev->data);
     if (!k->given_up) keep(k, ev);
 }
 
@@ -111,14 +106,33 @@ static void on_bytes(struct recorder *k, const struct event *ev) {
     if (buf_failed(&k->common)) give_up(k);
 }
 
-static void on_end(struct recorder *k) {
-    if (k->facts.kind == CACHED_WHOLE) {
-        unsigned traits = k->r->dialect->traits(buf_get(&k->common));
-        if ((traits & TRAIT_SPOILED) || ((traits & TRAIT_TOOLS) && !k->opt.keep_tools)) return;
-        keep(k, &(struct event){ .type = EVENT_BYTES, .raw = buf_get(&k->common) });
+/* Is it a good answer, all of it?  All that is kept is looked at once more, as JSON: it will be relied on. */
+static bool is_good(struct recorder *k) {
+    const struct dialect *d = k->r->dialect;
+    struct chunk_choices choices = { .asked = k->opt.choices };
+    struct json_doc doc = { .nodes = NULL };
+    struct json_error err;
+    struct event ev;
+    unsigned traits = 0;
+    for (size_t at = 0; records_next(buf_get(&k->records), &at, &ev);) {
+        struct slice data = ev.type == EVENT_FRAME ? ev.data : ev.raw;
+        if (ev.type == EVENT_FRAME && (data.len == 0 || dialect_is_end(d, data))) continue;
+        traits |= json_parse(&doc, data, &err) == 0 ? d->traits(&doc, &choices) : TRAIT_SPOILED;
     }
+    json_deinit(&doc);
+    k->facts.usage_within = k->facts.kind == CACHED_STREAM && (traits & TRAIT_USAGE);
+    if ((traits & TRAIT_SPOILED) || ((traits & TRAIT_TOOLS) && !k->opt.keep_tools)) return false;
+    return chunk_is_complete(&choices);
+}
+
+static void on_end(struct recorder *k) {
+    if (k->facts.kind == CACHED_WHOLE) keep(k, &(struct event){ .type = EVENT_BYTES, .raw = buf_get(&k->common) });
     k->facts.usage = k->r->usage;
-    if (!k->given_up && k->r->status == 200 && k->r->own_status == 0 && buf_len(&k->records) > 0) store(k);
+    bool plain = k->r->status == 200 && k->r->own_status == 0 && buf_len(&k->records) > 0;
+    bool good = !k->given_up && plain && is_good(k);
+    bool lacks = k->facts.usage.known && !k->facts.usage_within && k->end_at > 0 && k->r->dialect->write_usage;
+    if (good && k->facts.kind == CACHED_STREAM && lacks) put_usage(k);
+    if (good && !k->given_up) store(k);
     give_up(k);
 }
 
@@ -136,6 +150,7 @@ static void recorder_free(struct recorder *k) {
     buf_deinit(&k->records);
     buf_deinit(&k->common);
     buf_deinit(&k->text);
+    response_leave(k->r);
     response_put(k->r);
     mem_free(k);
 }

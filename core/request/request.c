@@ -25,7 +25,7 @@ struct request *request_new(void) {
 void request_end(struct request *r) {
     r->live = false;
     r->headers = NULL;
-    r->header_count = 0;
+    r->header_count = r->removed = 0;
     r->peer = "";
     /* Calls whose answers no policy returned: nobody will read them. */
     response_abandon_all(&r->responses);
@@ -61,10 +61,11 @@ static bool own(struct request *r, struct slice *s) {
 
 bool request_keep(struct request *r) {
     if (r->kept) return true;
-    struct http_header *all = arena_alloc(&r->arena, (r->header_count + 1) * sizeof(*all));
+    unsigned count = r->header_count + r->removed;
+    struct http_header *all = arena_alloc(&r->arena, (count + 1) * sizeof(*all));
     struct slice method = r->method, path = r->path, query = r->query, peer = slice_str(r->peer);
     bool ok = all != NULL && own(r, &method) && own(r, &path) && own(r, &query) && own(r, &peer);
-    for (unsigned i = 0; ok && i < r->header_count; i++) {
+    for (unsigned i = 0; ok && i < count; i++) {
         all[i] = r->headers[i];
         ok = own(r, &all[i].name) && own(r, &all[i].value);
     }

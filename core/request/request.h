@@ -35,6 +35,7 @@ struct request {
     const char   *peer;       /* address without port */
     struct http_header *headers;
     unsigned      header_count;
+    unsigned      removed;    /* lines behind these that policies took away: part of the question as it came */
     struct body  *body;       /* as it came; NULL: no JSON body */
     struct blob  *raw;        /* a body that was not parsed (pass-through) */
     uint64_t      deadline_ms; /* loop clock; 0: none */

@@ -17,10 +17,12 @@
  * entries of the shard are looked at, one after the other, round and round.  So no timer wakes a
  * process that has nothing to do.
  *
- * Invalidation by tag is a note, not a search: the note says which tag and when, and an entry that
- * has the tag and is older is not given out.  With NOTES of them cache_sweep() goes through all
- * shards, and none is needed any more.  Tags are kept as 32 bits of a keyed hash: two tags that meet
- * invalidate each other, which costs an answer and is never wrong.
+ * Invalidation by tag is a note, not a search: the note says which tag and in which epoch, and an entry that
+ * has the tag and is of that epoch or an earlier one is not given out.  An epoch ends with each invalidation;
+ * an entry is of the one in which its question was asked, so an answer that was under way is
+ * invalidated, too.  With NOTES of them cache_sweep() goes through all shards; no note is needed any more,
+ * and what was asked before is not taken (`floor`).  Tags are kept as 32 bits of a keyed hash: two tags that
+ * meet invalidate each other, which costs an answer and is never wrong.
  *
  * Invariants: an entry in a shard is in its hashtable and in its order, and the shard has one share
  * of it; bytes of a shard never exceed its part of the limit. */
@@ -47,17 +49,17 @@ struct shard {
 };
 
 struct note {
-    uint32_t tag;
-    uint64_t at_ms;
+    uint32_t tag, epoch;
 };
 
 struct cache {
     struct cache_secret  secret;
     atomic_size_t        limit;
     struct shard         shards[SHARDS];
-    pthread_mutex_t      notes_lock;
-    struct note          notes[NOTES]; /* NOTES_LOCK */
+    pthread_rwlock_t     notes_lock;
+    struct note          notes[NOTES * 2]; /* by tag, empty where epoch is 0; NOTES_LOCK */
     atomic_uint          note_count;
+    atomic_uint          epoch, floor;     /* from 1 on */
 };
 
 /* -- Entries ------------------------------------------------------------------------- */
@@ -80,9 +82,7 @@ struct cache_entry *cache_entry_ref(struct cache_entry *e) {
 }
 
 void cache_entry_put(struct cache_entry *e) {
-    if (e == NULL || atomic_fetch_sub_explicit(&e->refs, 1, memory_order_release) > 1) return;
-    atomic_thread_fence(memory_order_acquire);
-    mem_free(e);
+    if (e != NULL && atomic_fetch_sub_explicit(&e->refs, 1, memory_order_acq_rel) == 1) mem_free(e);
 }
 
 static uint32_t at_most(uint64_t ms) { return ms < CACHE_MAX_MS ? (uint32_t)ms : CACHE_MAX_MS; }
@@ -90,20 +90,21 @@ static uint32_t at_most(uint64_t ms) { return ms < CACHE_MAX_MS ? (uint32_t)ms :
 /* Since it was stored, so that 32 bits are enough. */
 bool cache_entry_claim(struct cache_entry *e, uint64_t now, uint32_t for_ms) {
     uint32_t age = at_most(cache_age(e, now)), was = atomic_load_explicit(&e->claimed, memory_order_relaxed);
-    if (was != 0 && age - was < for_ms) return false;
+    if (was != 0 && (age < was || age - was < for_ms)) return false; /* another thread's clock may be ahead */
     return atomic_compare_exchange_strong(&e->claimed, &was, age ? age : 1);
 }
 
 static uint32_t tag_hash(const struct cache *c, struct slice tag) { return (uint32_t)hash64(&c->secret.tags, tag); }
 
-static struct cache_entry *entry_new(const struct cache_item *item, const uint32_t *tags, unsigned tag_count,
-                                     int64_t stored_ms) {
+static struct cache_entry *entry_new(const struct cache *c, const struct cache_item *item, const uint32_t *tags,
+                                     unsigned tag_count, int64_t stored_ms) {
     size_t tag_bytes = tag_count * sizeof(uint32_t);
     struct cache_entry *e = mem_alloc(sizeof(*e) + tag_bytes + item->meta.len + item->data.len);
     if (e == NULL) return NULL;
     *e = (struct cache_entry){ .stored_ms = stored_ms,
                                .fresh_ms = at_most(item->fresh_ms), .keep_ms = at_most(item->keep_ms),
                                .data_len = (uint32_t)item->data.len, .meta_len = (uint16_t)item->meta.len,
+                               .epoch = item->epoch ? item->epoch : cache_epoch(c),
                                .tag_count = (uint8_t)tag_count, .link = { .hash = item->key.high },
                                .low = item->key.low };
     atomic_init(&e->refs, 1);
@@ -125,7 +126,9 @@ struct cache *cache_new(size_t limit) {
     hash_key_random(&c->secret.tags);
     atomic_init(&c->limit, limit);
     atomic_init(&c->note_count, 0);
-    pthread_mutex_init(&c->notes_lock, NULL);
+    atomic_init(&c->epoch, 1);
+    atomic_init(&c->floor, 1);
+    pthread_rwlock_init(&c->notes_lock, NULL);
     for (int i = 0; i < SHARDS; i++) {
         pthread_mutex_init(&c->shards[i].lock, NULL);
         list_init(&c->shards[i].order);
@@ -140,7 +143,7 @@ void cache_free(struct cache *c) {
         hashtable_deinit(&c->shards[i].entries);
         pthread_mutex_destroy(&c->shards[i].lock);
     }
-    pthread_mutex_destroy(&c->notes_lock);
+    pthread_rwlock_destroy(&c->notes_lock);
     mem_free(c);
 }
 
@@ -148,48 +151,54 @@ struct hash128 cache_key(const struct cache *c, struct slice text) { return hash
 
 /* -- Notes ------------------------------------------------------------------------------ */
 
-static struct note *note_find(struct cache *c, uint32_t tag) {
-    unsigned n = atomic_load_explicit(&c->note_count, memory_order_relaxed);
-    for (unsigned i = 0; i < n; i++)
-        if (c->notes[i].tag == tag) return &c->notes[i];
-    return NULL;
+/* NOTES_LOCK.  Where the tag's note stands, or is to stand. */
+static struct note *note_of(struct cache *c, uint32_t tag) {
+    unsigned i = tag % (NOTES * 2);
+    while (c->notes[i].epoch != 0 && c->notes[i].tag != tag) i = (i + 1) % (NOTES * 2);
+    return &c->notes[i];
 }
 
 /* No tag is invalidated most of the time: then nobody waits for a lock. */
 static bool is_invalid(struct cache *c, const struct cache_entry *e) {
     if (atomic_load_explicit(&c->note_count, memory_order_acquire) == 0) return false;
     bool invalid = false;
-    pthread_mutex_lock(&c->notes_lock);
-    for (unsigned i = 0; i < e->tag_count && !invalid; i++) {
-        const struct note *n = note_find(c, tags_of(e)[i]);
-        invalid = n != NULL && e->stored_ms <= (int64_t)n->at_ms;
-    }
-    pthread_mutex_unlock(&c->notes_lock);
+    pthread_rwlock_rdlock(&c->notes_lock);
+    for (unsigned i = 0; i < e->tag_count && !invalid; i++)
+        invalid = e->epoch <= note_of(c, tags_of(e)[i])->epoch;
+    pthread_rwlock_unlock(&c->notes_lock);
     return invalid;
 }
 
 /* False: there is no room for one more. */
-static bool note_add(struct cache *c, uint32_t tag, uint64_t now) {
-    pthread_mutex_lock(&c->notes_lock);
-    struct note *n = note_find(c, tag);
+static bool note_add(struct cache *c, uint32_t tag) {
+    pthread_rwlock_wrlock(&c->notes_lock);
+    struct note *n = note_of(c, tag);
     unsigned count = atomic_load_explicit(&c->note_count, memory_order_relaxed);
-    if (n == NULL && count < NOTES) n = &c->notes[count++];
-    if (n != NULL) *n = (struct note){ tag, now };
-    atomic_store_explicit(&c->note_count, count, memory_order_release);
-    pthread_mutex_unlock(&c->notes_lock);
-    return n != NULL;
+    bool fits = n->epoch != 0 || count < NOTES;
+    if (fits) {
+        count += n->epoch == 0;
+        *n = (struct note){ tag, atomic_fetch_add(&c->epoch, 1) };
+        atomic_store_explicit(&c->note_count, count, memory_order_release);
+    }
+    pthread_rwlock_unlock(&c->notes_lock);
+    return fits;
 }
 
-/* All shards were swept since `now`: those from before are not needed any more. */
-static void notes_forget(struct cache *c, uint64_t now) {
-    unsigned kept = 0;
-    pthread_mutex_lock(&c->notes_lock);
-    unsigned n = atomic_load_explicit(&c->note_count, memory_order_relaxed);
-    for (unsigned i = 0; i < n; i++)
-        if (c->notes[i].at_ms > now) c->notes[kept++] = c->notes[i];
-    atomic_store_explicit(&c->note_count, kept, memory_order_release);
-    pthread_mutex_unlock(&c->notes_lock);
+/* Nobody stores any more what was asked in an epoch that has a note; all shards were swept of the rest.  Notes that
+ * were made meanwhile stay. */
+static void notes_forget(struct cache *c, unsigned up_to) {
+    struct note newer[NOTES];
+    unsigned count = 0;
+    pthread_rwlock_wrlock(&c->notes_lock);
+    for (unsigned i = 0; i < NOTES * 2; i++)
+        if (c->notes[i].epoch > up_to) newer[count++] = c->notes[i];
+    memset(c->notes, 0, sizeof(c->notes));
+    for (unsigned i = 0; i < count; i++) *note_of(c, newer[i].tag) = newer[i];
+    atomic_store_explicit(&c->note_count, count, memory_order_release);
+    pthread_rwlock_unlock(&c->notes_lock);
 }
+
+unsigned cache_epoch(const struct cache *c) { return atomic_load((atomic_uint *)(uintptr_t)&c->epoch); }
 
 /* -- One shard, locked --------------------------------------------------------------------- */
 
@@ -312,7 +321,9 @@ static bool can_be_entry(const struct cache_item *item) {
 static int put_entry(struct cache *c, struct hash128 key, struct cache_entry *e, int rc, uint64_t now) {
     struct shard *sh = shard_lock(c, key);
     sweep_some(c, sh, now);
-    if (e != NULL) rc = try_insert(sh, e, room_of(c));
+    bool asked_before = e != NULL && e->epoch < atomic_load(&c->floor); /* the last sweep: no note would tell */
+    if (asked_before) rc = PERILUNE_ERR_LIMITED;
+    else if (e != NULL) rc = try_insert(sh, e, room_of(c));
     if (rc != 0) sh->stats.refused++;
     pthread_mutex_unlock(&sh->lock);
     if (rc != 0) cache_entry_put(e);
@@ -322,7 +333,8 @@ static int put_entry(struct cache *c, struct hash128 key, struct cache_entry *e,
 static int put(struct cache *c, const struct cache_item *item, const uint32_t *tags, uint64_t now) {
     if (!can_be_entry(item)) return PERILUNE_ERR_LIMITED;
     bool fits = OVERHEAD + item->meta.len + item->data.len <= room_of(c); /* else it is not even copied */
-    struct cache_entry *e = fits ? entry_new(item, tags, item->tag_count, (int64_t)now - (int64_t)item->age_ms) : NULL;
+    int64_t stored_ms = (int64_t)now - (int64_t)item->age_ms;
+    struct cache_entry *e = fits ? entry_new(c, item, tags, item->tag_count, stored_ms) : NULL;
     return put_entry(c, item->key, e, fits ? PERILUNE_ERR_NOMEM : PERILUNE_ERR_LIMITED, now);
 }
 
@@ -340,7 +352,7 @@ struct cache_entry *cache_keep(struct cache *c, const struct cache_item *item, u
     uint32_t tags[CACHE_MAX_TAGS];
     if (!can_be_entry(item)) return NULL;
     hash_tags(c, item, tags);
-    struct cache_entry *e = entry_new(item, tags, item->tag_count, (int64_t)now - (int64_t)item->age_ms);
+    struct cache_entry *e = entry_new(c, item, tags, item->tag_count, (int64_t)now - (int64_t)item->age_ms);
     if (e != NULL && is_invalid(c, e)) {
         cache_entry_put(e);
         return NULL;
@@ -370,6 +382,8 @@ bool cache_delete(struct cache *c, struct hash128 key) {
 }
 
 void cache_sweep(struct cache *c, uint64_t now) {
+    unsigned ended = atomic_fetch_add(&c->epoch, 1);
+    atomic_store(&c->floor, ended + 1); /* before the shards are looked at */
     for (int i = 0; i < SHARDS; i++) {
         struct shard *sh = &c->shards[i];
         pthread_mutex_lock(&sh->lock);
@@ -379,12 +393,12 @@ void cache_sweep(struct cache *c, uint64_t now) {
         }
         pthread_mutex_unlock(&sh->lock);
     }
-    notes_forget(c, now);
+    notes_forget(c, ended);
 }
 
 void cache_invalidate(struct cache *c, struct slice tag, uint64_t now) {
     uint32_t hash = tag_hash(c, tag);
-    while (!note_add(c, hash, now)) cache_sweep(c, now);
+    while (!note_add(c, hash)) cache_sweep(c, now);
 }
 
 void cache_tag_of_name(struct slice name, struct buf *out) {

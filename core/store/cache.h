@@ -30,6 +30,7 @@ struct cache_entry {
     struct chained link;              /* the shard's; its hash is the upper half of the key */
     uint64_t       low;               /* the lower half */
     atomic_uint    claimed;           /* see cache_entry_claim() */
+    uint32_t       epoch;             /* in which its question was asked */
     char           bytes[];           /* tags, meta, data */
 };
 
@@ -39,6 +40,7 @@ struct cache_item {
     struct slice        meta, data;
     const struct slice *tags;      /* by which it can be invalidated */
     unsigned            tag_count;
+    unsigned            epoch;     /* cache_epoch() when its question was asked; 0: now */
     uint64_t            fresh_ms, keep_ms; /* more than CACHE_MAX_MS is that */
     uint64_t            age_ms;    /* it comes from somewhere else, and is so old by now */
 };
@@ -71,7 +73,8 @@ int  cache_put(struct cache *c, const struct cache_item *item, uint64_t now);
 struct cache_entry *cache_keep(struct cache *c, const struct cache_item *item, uint64_t now);
 /* Was there such an entry? */
 bool cache_delete(struct cache *c, struct hash128 key);
-/* What has this tag and was stored up to now is not given out any more. */
+/* What has this tag and was asked for up to now is not given out any more. */
+unsigned cache_epoch(const struct cache *c); /* ends with each invalidation */
 void cache_invalidate(struct cache *c, struct slice tag, uint64_t now);
 /* Tags of entries that policies keep: of the cache's name and of the tenant, which all have, and of a policy. */
 void cache_tag_of_name(struct slice name, struct buf *out);

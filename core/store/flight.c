@@ -21,7 +21,9 @@
  *     append, end                   join, read, leave
  *        +------ flight->lock --------+          news: one letter a seat, at most one under way
  *
- * A flight lives as long as its seats, its source, and letters to it. */
+ * A flight can be joined until its source has ended: what is asked behind the end of an answer is another
+ * question, or a hit of a cache.  It lives as long as its seats, its source, and letters to it.  A thread that
+ * ends takes the sources along that it made; who followed there is told. */
 #include "store/flight.h"
 
 #include <pthread.h>
@@ -54,7 +56,8 @@ struct flight {
     struct mailbox *mail;
     struct sink     sink;
     struct source  *source;   /* NULL: not made yet, or over */
-    bool            in_event, cancelled;
+    struct list     led;      /* while there is one, among those of all threads; FLIGHTS_LOCK */
+    bool            cancelled;
     struct letter   to_resume, to_cancel;
     struct buf      scratch;
     size_t          limit, high_water;
@@ -62,7 +65,7 @@ struct flight {
     pthread_mutex_t lock;
     struct list     seats;
     unsigned        seat_count;
-    struct chunk   *first, *last; /* first: a share while others may join */
+    struct chunk   *first, *last; /* shares; first: while others may join */
     uint64_t        written, front; /* bytes of the log; how far the fastest has read */
     bool            paused, resuming, cancelling, headed, ended, failed, shared_failure;
     int             status;
@@ -74,7 +77,8 @@ struct flight {
 
 struct flights {
     pthread_mutex_t  lock;
-    struct hashtable table;
+    struct hashtable table; /* that can be joined */
+    struct list      led;   /* that have a source */
     atomic_uint_least64_t joined;
 };
 
@@ -129,6 +133,7 @@ struct flights *flights_new(void) {
     struct flights *f = mem_zalloc(sizeof(*f));
     if (f == NULL) return NULL;
     pthread_mutex_init(&f->lock, NULL);
+    list_init(&f->led);
     atomic_init(&f->joined, 0);
     return f;
 }
@@ -161,6 +166,7 @@ static struct flight *flight_ref(struct flight *f) {
 static void flight_put(struct flight *f) {
     if (f == NULL || atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) > 1) return;
     chunk_put(f->first);
+    chunk_put(f->last);
     buf_deinit(&f->headers);
     buf_deinit(&f->scratch);
     failure_deinit(&f->failure);
@@ -213,13 +219,14 @@ static void on_resume(struct letter *l, void *owner) {
     flight_put(f);
 }
 
+static void forget_source(struct flight *f);
+
 static void stop(struct flight *f) {
     struct source *s = f->source;
     f->cancelled = true;
-    f->source = NULL;
     if (s == NULL) return;
     source_cancel(s);
-    flight_put(f);
+    forget_source(f);
 }
 
 static void on_cancel(struct letter *l, void *owner) {
@@ -239,7 +246,8 @@ static bool append(struct flight *f, const struct event *ev) {
         if (c == NULL) return false;
         if (f->last != NULL) f->last->next = c;
         else f->first = c;
-        f->last = c;
+        chunk_put(f->last);
+        f->last = chunk_ref(c);
     }
     memcpy(f->last->data + f->last->len, s.ptr, s.len);
     f->last->len += s.len;
@@ -249,6 +257,7 @@ static bool append(struct flight *f, const struct event *ev) {
 
 static void take_end(struct flight *f, const struct failure *why) {
     f->ended = true;
+    f->paused = false;
     if (why == NULL) return;
     f->failed = true;
     f->shared_failure = why->status >= 400 && why->status < 500 && !why->retryable;
@@ -274,6 +283,26 @@ static void take(struct flight *f, const struct event *ev) {
     }
 }
 
+/* FLIGHT_LOCK.  Nobody can join any more; who sits at the beginning still stands there. Returns the share of it. */
+static struct chunk *close_beginning(struct flight *f) {
+    struct chunk *first = f->first;
+    for (struct list *l = f->seats.next; l != &f->seats; l = l->next) {
+        struct seat *s = container_of(l, struct seat, link);
+        if (s->chunk == NULL) s->chunk = chunk_ref(first);
+    }
+    f->first = NULL;
+    return first;
+}
+
+/* The source is over, one way or the other: the flight's share of itself goes with it. */
+static void forget_source(struct flight *f) {
+    f->source = NULL;
+    pthread_mutex_lock(&f->flights->lock);
+    list_remove(&f->led);
+    pthread_mutex_unlock(&f->flights->lock);
+    flight_put(f);
+}
+
 static enum flow on_event(struct sink *k, const struct event *ev) {
     struct flight *f = container_of(k, struct flight, sink);
     bool last = ev->type == EVENT_END || ev->type == EVENT_ERROR;
@@ -281,17 +310,15 @@ static enum flow on_event(struct sink *k, const struct event *ev) {
     pthread_mutex_lock(&f->lock);
     take(f, ev);
     bool over = f->ended, closed = f->written > f->limit && f->first != NULL;
-    struct chunk *first = closed ? f->first : NULL;
-    if (closed) f->first = NULL;
+    struct chunk *first = closed ? close_beginning(f) : NULL;
     f->paused = !over && f->written - f->front > f->high_water;
     enum flow flow = f->paused ? FLOW_FULL : FLOW_MORE;
     tell_seats(f);
     pthread_mutex_unlock(&f->lock);
-    if (closed || (over && f->failed)) unlist(f);
+    if (closed || over) unlist(f); /* who comes from here on asks anew: what was said is over, or too long */
     chunk_put(first);
     if (last) {
-        f->source = NULL;
-        flight_put(f);
+        forget_source(f);
     } else if (over) {
         stop(f); /* no memory */
     }
@@ -330,7 +357,7 @@ static void leave(struct seat *s, bool *waits) {
     if (ends && here) stop(f);
     if (!ends || here) return;
     flight_ref(f);
-    if (!mailbox_send(f->mail, &f->to_cancel, on_cancel)) flight_put(f); /* its thread has ended, and stopped it */
+    if (!mailbox_send(f->mail, &f->to_cancel, on_cancel)) flight_put(f); /* its thread is ending: flights_leave() */
 }
 
 static void seat_end(struct seat *s) {
@@ -439,6 +466,7 @@ static struct flight *flight_new(const struct flight_options *opt) {
     f->high_water = opt->high_water;
     pthread_mutex_init(&f->lock, NULL);
     list_init(&f->seats);
+    list_init(&f->led);
     list_init(&f->to_resume.link);
     list_init(&f->to_cancel.link);
     buf_init(&f->headers, 0);
@@ -450,7 +478,7 @@ static struct flight *flight_new(const struct flight_options *opt) {
 /* False: nobody can join f any more. */
 static bool take_seat(struct flight *f, struct seat *s) {
     pthread_mutex_lock(&f->lock);
-    bool open = !f->cancelling && !f->failed && (f->first != NULL || f->written == 0);
+    bool open = !f->cancelling && !f->ended && (f->first != NULL || f->written == 0);
     if (open) {
         list_append(&f->seats, &s->link);
         f->seat_count++;
@@ -501,6 +529,9 @@ static void lead(struct seat *s) {
     if (source != NULL) {
         f->source = source;
         flight_ref(f);
+        pthread_mutex_lock(&f->flights->lock);
+        list_append(&f->flights->led, &f->led);
+        pthread_mutex_unlock(&f->flights->lock);
         source_start(source, &f->sink);
         return;
     }
@@ -537,7 +568,7 @@ static void try_again(struct seat *s) {
 static bool step(struct seat *s) {
     struct sight v = look(s);
     if (s->over) return false;
-    if (v.too_slow) {
+    if (v.too_slow && s->full) { /* else it had no turn yet */
         emit_too_slow(s);
         return false;
     }
@@ -600,6 +631,29 @@ static const char *seat_describe(const struct source *source, char *buf, size_t 
     (void)buf;
     (void)size;
     return "shared answer";
+}
+
+void flights_leave(struct flights *all, struct loop *loop) {
+    static const struct failure ending = { .kind = FAILURE_DRAINING, .status = 503, .retryable = true,
+                                           .code = "draining", .type = "server_error",
+                                           .message = "the gateway is ending" };
+    for (;;) {
+        struct flight *mine = NULL;
+        pthread_mutex_lock(&all->lock);
+        for (struct list *l = all->led.next; l != &all->led && mine == NULL; l = l->next) {
+            struct flight *f = container_of(l, struct flight, led);
+            if (f->loop == loop) mine = flight_ref(f);
+        }
+        pthread_mutex_unlock(&all->lock);
+        if (mine == NULL) return;
+        pthread_mutex_lock(&mine->lock);
+        if (!mine->ended) take_end(mine, &ending);
+        tell_seats(mine);
+        pthread_mutex_unlock(&mine->lock);
+        unlist(mine);
+        stop(mine);
+        flight_put(mine);
+    }
 }
 
 struct source *flight_join(const struct flight_options *opt, bool *joined) {

@@ -15,6 +15,9 @@ void            flights_free(struct flights *f); /* nobody sits in any more */
 /* Seats taken so far in a flight that was there already. */
 uint64_t        flights_joined(const struct flights *f);
 
+/* The loop's thread is ending: sources that were made on it stop, and their followers are told.  On that thread. */
+void            flights_leave(struct flights *f, struct loop *loop);
+
 struct flight_options {
     struct flights *flights;
     struct loop    *loop;

@@ -182,14 +182,16 @@ struct reading {
     uint64_t            now, lain_ms; /* how long the file lay around */
 };
 
-enum got { GOT_ENTRY, GOT_END, GOT_DAMAGE, GOT_NO_MEMORY };
+enum got { GOT_ENTRY, GOT_SKIPPED, GOT_END, GOT_DAMAGE, GOT_NO_MEMORY };
 
 static enum got read_entry(struct reading *rd) {
     struct record r;
     uint64_t sum;
     if (fread(&r, sizeof(r), 1, rd->file) != 1) return GOT_DAMAGE;
     size_t tags = r.tag_count * sizeof(uint32_t), size = tags + r.meta_len + (size_t)r.data_len;
-    if (r.tag_count > CACHE_MAX_TAGS || r.meta_len > CACHE_MAX_META || size > cache_room(rd->c)) return GOT_DAMAGE;
+    if (r.tag_count > CACHE_MAX_TAGS || r.meta_len > CACHE_MAX_META) return GOT_DAMAGE;
+    if (size > cache_room(rd->c)) /* the cache is smaller than it was */
+        return fseek(rd->file, (long)(size + sizeof(sum)), SEEK_CUR) == 0 ? GOT_SKIPPED : GOT_DAMAGE;
     buf_clear(&rd->buf);
     buf_put(&rd->buf, &r, sizeof(r));
     char *at = buf_reserve(&rd->buf, size + 1);
@@ -205,34 +207,46 @@ static enum got read_entry(struct reading *rd) {
                                .data = slice_of(bytes + tags + r.meta_len, r.data_len), .fresh_ms = r.fresh_ms,
                                .keep_ms = r.keep_ms, .age_ms = r.age_ms + rd->lain_ms };
     int rc = cache_restore(rd->c, &item, hashes, r.tag_count, rd->now);
-    return rc == PERILUNE_ERR_NOMEM ? GOT_NO_MEMORY : GOT_ENTRY; /* one that does not fit any more is left out */
+    return rc == PERILUNE_ERR_NOMEM ? GOT_NO_MEMORY : rc == 0 ? GOT_ENTRY : GOT_SKIPPED; /* it is too old by now */
 }
 
-static bool read_head(struct reading *rd, uint64_t wall_ms) {
+/* 0; PERILUNE_ERR_STATE: it is something else; PERILUNE_ERR_INVAL: of another version, or damaged. */
+static int read_head(struct reading *rd, uint64_t wall_ms) {
     struct head h;
-    if (fread(&h, sizeof(h), 1, rd->file) != 1) return false;
-    if (memcmp(h.magic, MAGIC, sizeof(h.magic)) != 0 || h.version != VERSION || h.order != ORDER ||
+    memset(&h, 0, sizeof(h));
+    size_t n = fread(&h, 1, sizeof(h), rd->file);
+    if (n > 0 && memcmp(h.magic, MAGIC, n < sizeof(h.magic) ? n : sizeof(h.magic)) != 0) return PERILUNE_ERR_STATE;
+    if (n != sizeof(h) || h.version != VERSION || h.order != ORDER ||
         h.entry_size != sizeof(struct record) || h.secret_size != sizeof(h.secret) || h.sum != sum_of(&h))
-        return false;
+        return PERILUNE_ERR_INVAL;
     rd->secret = h.secret;
     rd->lain_ms = wall_ms > h.wall_ms ? wall_ms - h.wall_ms : 0;
-    return true;
+    return 0;
 }
 
 long snapshot_load(struct cache *c, const char *path, uint64_t now, uint64_t wall_ms, char *err, size_t errlen) {
-    struct reading rd = { .c = c, .now = now, .file = fopen(path, "rbe") };
+    struct stat st;
     long n = 0;
     err[0] = '\0';
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) { /* a pipe would make us wait, a device is no place for it */
+        snprintf(err, errlen, "%s is no regular file: it is neither read nor written", path);
+        return PERILUNE_ERR_STATE;
+    }
+    struct reading rd = { .c = c, .now = now, .file = fopen(path, "rbe") };
     if (rd.file == NULL) return errno == ENOENT ? 0 : failed(err, errlen, PERILUNE_ERR_IO, "read", path);
     buf_init(&rd.buf, 0);
-    if (!read_head(&rd, wall_ms)) {
-        snprintf(err, errlen, "%s is no snapshot of this version and kind of machine; it is ignored, and will be "
+    int rc = read_head(&rd, wall_ms);
+    if (rc == PERILUNE_ERR_STATE) {
+        snprintf(err, errlen, "%s is no snapshot of a cache: it is neither read nor written; name another file", path);
+        n = rc;
+    } else if (rc != 0) {
+        snprintf(err, errlen, "%s is damaged, or of another version or kind of machine; it is ignored, and will be "
                  "replaced", path);
-        n = PERILUNE_ERR_INVAL;
+        n = rc;
     } else {
         cache_set_secret(c, &rd.secret);
         enum got got;
-        while ((got = read_entry(&rd)) == GOT_ENTRY) n++;
+        while ((got = read_entry(&rd)) <= GOT_SKIPPED) n += got == GOT_ENTRY;
         if (got != GOT_END)
             snprintf(err, errlen, "%s %s behind %ld entries; the rest is ignored", path,
                      got == GOT_DAMAGE ? "is damaged" : "needs more memory than there is", n);

@@ -5,8 +5,8 @@
 #include "store/cache.h"
 
 /* Both: now is the cache's clock, wall_ms the time of day in milliseconds.  On failure err gets a sentence.
- * Returns the number of entries, or PERILUNE_ERR_IO, _NOMEM, or _INVAL: the file is none that this program
- * can read. */
+ * Returns the number of entries, or PERILUNE_ERR_IO, _NOMEM; _INVAL: the file is damaged or of another version;
+ * _STATE: it is something else, and must not be replaced. */
 
 /* Replaces the file at path, as a whole or not at all. */
 long snapshot_save(struct cache *c, const char *path, uint64_t now, uint64_t wall_ms, char *err, size_t errlen);

@@ -99,8 +99,12 @@ end
 -- blame: the same, of the policy with this number.
 local function build_route(route, blame)
   if #route.policies == 0 then return nil, false end
-  local list, trusted = {}, false
+  local list, trusted, memory = {}, false, nil
   for i, entry in ipairs(route.policies) do
+    if entry.name == "auth_keys" and memory then
+      blame(i, ("policy 'auth_keys' stands behind '%s', which would answer who has no key; put it in front"):format(memory))
+    end
+    memory = memory or entry.name and entry.name:match("^cache_.*")
     list[i] = build_policy(entry, route, function(message) blame(i, message) end)
     trusted = trusted or entry.trusted
   end

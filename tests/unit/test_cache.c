@@ -165,6 +165,53 @@ TEST(storing_frees_what_is_too_old) {
     cache_free(c);
 }
 
+TEST(an_answer_that_was_under_way_is_invalidated_too) {
+    struct cache *c = cache_new(1 << 20);
+    static const struct slice tags[] = { SLICE("all") };
+    char tag[32];
+    CHECK(c != NULL);
+    unsigned asked = cache_epoch(c);
+    cache_invalidate(c, SLICE("all"), 0);
+    struct cache_item item = { .key = key_of(c, "a"), .meta = SLICE("m"), .data = SLICE("old"), .tags = tags,
+                               .tag_count = 1, .fresh_ms = 100, .epoch = asked };
+    CHECK_INT(cache_put(c, &item, 0), 0);
+    CHECK(!has(c, "a", 0));
+    item.epoch = 0;
+    CHECK_INT(cache_put(c, &item, 0), 0); /* in the same millisecond */
+    CHECK(has(c, "a", 0));
+    cache_invalidate(c, SLICE("all"), 0);
+    for (int i = 0; i < 300; i++) { /* the note is forgotten by now */
+        snprintf(tag, sizeof(tag), "tag %d", i);
+        cache_invalidate(c, slice_str(tag), 0);
+    }
+    item.epoch = asked;
+    CHECK_INT(cache_put(c, &item, 0), PERILUNE_ERR_LIMITED);
+    CHECK(!has(c, "a", 0));
+    cache_free(c);
+}
+
+TEST(clocks_of_threads_differ) {
+    struct cache *c = cache_new(1 << 20);
+    char tag[32];
+    CHECK(c != NULL);
+    CHECK_INT(put(c, "a", SLICE("one"), 1005, 100, 0), 0);
+    cache_invalidate(c, SLICE("all"), 1000);
+    CHECK(!has(c, "a", 1006));
+    for (int i = 0; i < 600; i++) {
+        snprintf(tag, sizeof(tag), "tag %d", i);
+        cache_invalidate(c, slice_str(tag), i < 300 ? 2000 : 1000);
+    }
+    CHECK_INT(put(c, "a", SLICE("one"), 2001, 100, 0), 0);
+    struct cache_entry *e = cache_get(c, key_of(c, "a"), 2001);
+    CHECK(e != NULL);
+    CHECK(cache_entry_claim(e, 2010, 50));
+    CHECK(!cache_entry_claim(e, 2009, 50));
+    CHECK(!cache_entry_claim(e, 2059, 50));
+    CHECK(cache_entry_claim(e, 2060, 50));
+    cache_entry_put(e);
+    cache_free(c);
+}
+
 TEST(more_tags_than_can_be_noted) {
     struct cache *c = cache_new(1 << 20);
     char tag[32];

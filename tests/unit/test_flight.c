@@ -142,20 +142,18 @@ TEST(late_ones_get_what_was_said_then_follow) {
     GOT(b, "Hone ");
     say_text(&w.scripts[0], "two ");
     say_end(&w.scripts[0]);
-    CHECK(sit(&w, &c, "k")); /* it has ended, and somebody still reads it */
+    CHECK(sit(&w, &c, "k")); /* it has ended, though nobody has read its end */
+    CHECK(!c.joined);
     turn(&w);
     GOT(a, "Hone two .");
     GOT(b, "Hone two .");
-    GOT(c, "Hone two .");
-    CHECK_INT(w.made, 1);
-    CHECK_INT(w.dropped, 3);
-    CHECK_INT(flights_joined(w.flights), 2);
+    GOT(c, "");
+    CHECK_INT(w.made, 2);
+    CHECK_INT(w.dropped, 2);
+    CHECK_INT(flights_joined(w.flights), 1);
     guest_deinit(&a);
     guest_deinit(&b);
     guest_deinit(&c);
-    CHECK(sit(&w, &a, "k")); /* nobody does any more */
-    CHECK(!a.joined);
-    guest_deinit(&a);
     CHECK(w.scripts[1].cancelled);
     world_close(&w);
 }
@@ -342,6 +340,46 @@ TEST_FAULT(no_memory_is_a_failure) {
         guest_deinit(&b);
     }
     guest_deinit(&a);
+    world_close(&w);
+}
+
+TEST(a_long_event_before_anybody_has_looked) {
+    struct world w;
+    struct guest a, b;
+    char text[50001];
+    CHECK(world_open(&w));
+    CHECK(sit(&w, &a, "k") && sit(&w, &b, "k"));
+    memset(text, 'x', sizeof(text));
+    text[50000] = '\0';
+    say_head(&w.scripts[0]);
+    say_text(&w.scripts[0], "begin ");
+    text[30000] = '\0';
+    say_text(&w.scripts[0], text);
+    say_text(&w.scripts[0], text); /* over the limit: nobody can join */
+    leave(&a);
+    say_text(&w.scripts[0], "end");
+    turn(&w);
+    CHECK(buf_len(&b.got) > 0);
+    CHECK(slice_starts(buf_get(&b.got), SLICE("H")));
+    guest_deinit(&a);
+    guest_deinit(&b);
+    world_close(&w);
+}
+
+TEST(a_thread_that_ends_tells_who_followed) {
+    struct world w;
+    struct guest a, b;
+    CHECK(world_open(&w));
+    CHECK(sit(&w, &a, "k") && sit(&w, &b, "k"));
+    say_head(&w.scripts[0]);
+    turn(&w);
+    flights_leave(w.flights, &w.loop);
+    CHECK(w.scripts[0].cancelled);
+    turn(&w);
+    GOT(a, "H!503");
+    GOT(b, "H!503");
+    guest_deinit(&a);
+    guest_deinit(&b);
     world_close(&w);
 }
 

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "flow/records.h"
 #include "include/perilune.h"
+#include "llm/chunk.h"
 #include "request/cache_control.h"
 #include "request/cached.h"
 #include "request/synthetic.h"
@@ -218,24 +219,29 @@ TEST(a_long_answer_is_passed_on_and_not_kept) {
 }
 
 TEST(traits) {
-    static const struct { const char *data; unsigned traits; } cases[] = {
-        { "{\"choices\":[{\"delta\":{\"content\":\"x\"}}]}", 0 },
-        { "{\"choices\":[{\"delta\":{\"content\":\"\\\"error\\\"\"}}]}", 0 },
-        { "{\"choices\":[],\"usage\":null}", TRAIT_USAGE },
-        { "{\"choices\":[{\"delta\":{\"tool_calls\":null}}]}", 0 },
-        { "{\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"f\"}}]}}]}",
-          TRAIT_TOOLS },
-        { "{\"choices\":[{\"message\":{\"function_call\":{\"name\":\"f\",\"arguments\":\"\"}}}]}", TRAIT_TOOLS },
-        { "{\"choices\":[{\"finish_reason\":\"content_filter\"}]}", TRAIT_SPOILED },
-        { "{\"choices\":[{\"finish_reason\" : \"error\",\"error\":{\"code\":502}}]}", TRAIT_SPOILED },
-        { "{\"error\":null,\"choices\":[]}", 0 },
-        { "{\"error\":{\"message\":\"x\"}}", TRAIT_SPOILED },
-        { "{\"choices\":[{\"error\":{}}]}", TRAIT_SPOILED },
-        { "{\"tool_calls\"", TRAIT_TOOLS | TRAIT_SPOILED },
+    static const struct { const char *data; unsigned traits; bool complete; } cases[] = {
+        { "{\"choices\":[{\"delta\":{\"content\":\"x\"}}]}", 0, false },
+        { "{\"choices\":[{\"finish_reason\":\"stop\"}],\"usage\":null}", TRAIT_USAGE, true },
+        { "{\"choices\":[{\"finish_reason\":\"stop\"},{\"index\":1,\"finish_reason\":null}]}", 0, false },
+        { "{\"choices\":[{\"delta\":{\"tool_calls\":null}}]}", 0, false },
+        { "{\"choices\":[{\"message\":{\"tool\\u005fcalls\":[{\"id\":\"a\",\"function\":{\"name\":\"f\"}}]},"
+          "\"finish_reason\":\"tool_calls\"}]}", TRAIT_TOOLS, true },
+        { "{\"choices\":[{\"message\":{\"function_call\":{\"name\":\"f\",\"arguments\":\"\"}}}]}", TRAIT_TOOLS, false },
+        { "{\"choices\":[{\"finish_reason\":\"content\\u005ffilter\"}]}", TRAIT_SPOILED, true },
+        { "{\"choices\":[{\"finish_reason\" : \"error\",\"error\":{\"code\":502}}]}", TRAIT_SPOILED, true },
+        { "{\"error\":null,\"choices\":[]}", 0, false },
+        { "{\"error\":{\"message\":\"x\"}}", TRAIT_SPOILED, false },
+        { "{\"choices\":[{\"error\":{}}]}", TRAIT_SPOILED, false },
+        { "[]", TRAIT_SPOILED, false },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-        struct slice data = slice_str(cases[i].data);
-        CHECK_INT(openai_chat.traits(data), cases[i].traits);
+        struct json_doc doc = { .nodes = NULL };
+        struct json_error err;
+        struct chunk_choices c = { .asked = 1 };
+        CHECK_INT(json_parse(&doc, slice_str(cases[i].data), &err), 0);
+        CHECK_INT(openai_chat.traits(&doc, &c), cases[i].traits);
+        CHECK_INT(chunk_is_complete(&c), cases[i].complete);
+        json_deinit(&doc);
     }
 }
 
