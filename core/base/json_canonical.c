@@ -56,7 +56,12 @@ static void put_string(const struct json_doc *d, uint32_t n, struct buf *out) {
     size_t at = buf_len(out);
     put_head(out, '"', 0);
     json_decode_string(d, n, out);
-    if (!buf_failed(out)) write_head(out->data + out->mark + at, '"', buf_len(out) - at - HEAD);
+    if (buf_failed(out)) return;
+    struct slice text = slice_of(out->data + out->mark + at + HEAD, buf_len(out) - at - HEAD);
+    write_head(out->data + out->mark + at, '"', text.len);
+    if (memmem(text.ptr, text.len, "\xEF\xBF\xBD", 3) == NULL) return;
+    out->len = out->mark + at; /* half of a character may have become U+FFFD, as any other would: as it is written */
+    put_text(out, '\'', json_plain(d, n));
 }
 
 /* Any order will do that does not depend on where a name stands: lengths tell most names apart. */

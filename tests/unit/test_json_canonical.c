@@ -50,6 +50,13 @@ TEST(what_does_not_is_not) {
     CHECK(!same("{\"a\":\"b\",\"c\":\"d\"}", "{\"a\":\"d\",\"c\":\"b\"}"));
 }
 
+TEST(halves_of_characters_are_told_apart) {
+    CHECK(!same("\"\\ud800\"", "\"\\udfff\""));
+    CHECK(!same("\"\\ud800\"", "\"\\ufffd\""));
+    CHECK(!same("\"\\ud800\"", "\"\xEF\xBF\xBD\""));
+    CHECK(same("\"\\ud800\"", " \"\\ud800\" "));
+}
+
 TEST(a_name_twice_keeps_its_order) {
     CHECK(!same("{\"a\":1,\"a\":2}", "{\"a\":2,\"a\":1}"));
     CHECK(!same("{\"a\":1,\"\\u0061\":2}", "{\"\\u0061\":2,\"a\":1}"));
