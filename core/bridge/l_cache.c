@@ -568,6 +568,8 @@ int l_cache_set(lua_State *L) {
     double seconds = luaL_optnumber(L, 4, (lua_Number)c->ttl_ms / 1000);
     luaL_argcheck(L, seconds > 0 && seconds < 1e9, 4, "a time to live is a number of seconds above 0");
     bool fits = data.len <= c->max_entry;
+    /* What Redis has is older, and must not come back. */
+    if (!place.has_far) far_delete(state_of(L)->services.far, buf_get(&state_of(L)->encode));
     int rc = fits ? store(L, c, CACHED_VALUE, &place, SLICE(""), data, (uint64_t)ceil(seconds * 1000), 5) : -1;
     lua_pushboolean(L, rc == 0);
     return 1;
@@ -576,7 +578,7 @@ int l_cache_set(lua_State *L) {
 /* core.cache_delete(cache, key) -> was it there? */
 int l_cache_delete(lua_State *L) {
     struct place place = place_of_value(L, to_cache(L, 1));
-    if (place.has_far) far_delete(far_of(L), &place.far, buf_get(&state_of(L)->encode));
+    far_delete(state_of(L)->services.far, buf_get(&state_of(L)->encode)); /* the text of the key */
     lua_pushboolean(L, cache_delete(cache_of(L), place.near));
     return 1;
 }
@@ -591,7 +593,7 @@ int l_cache_invalidate(lua_State *L) {
     else cache_tag_of_policy(c->name, tag, text);
     lib_check_buf(L, text);
     cache_invalidate(cache_of(L), buf_get(text), now_of(L));
-    if (far_of(L) != NULL) far_invalidate(far_of(L), buf_get(text));
+    far_invalidate(state_of(L)->services.far, buf_get(text));
     return 0;
 }
 

@@ -7,7 +7,8 @@
  *
  *     PREFIXe:KEY     an entry (far_value.c)
  *     PREFIXt:TAG     the keys that have a tag (redis.c)
- *     PREFIXnotes     the channel: ORIGIN, and "t" and a tag or "k" and the text of a key
+ *     PREFIXnotes     the channel, and the notes of the last hour: ORIGIN, and "t" and a tag or "k" and the text
+ *                     of a key
  *
  * The cache of a process is keyed with a secret that nobody else knows, so here keys are made otherwise:
  * SHA-256 over the configured secret and the SHA-256 of the text that says all that an answer depends on.
@@ -15,6 +16,10 @@
  * write a value that is read.
  *
  * How old an entry is by now is told by what Redis has left of its time, so no two clocks are compared.
+ *
+ * What was let go must not come back because a connection was away.  So orders to delete and to invalidate are
+ * kept until Redis has confirmed them, and who begins to listen asks for the notes that he has missed; when that
+ * is longer than notes are remembered, his process forgets all.
  *
  * One per worker, used by its thread only; one worker listens for the process.  Notes of our own are passed
  * over: what was stored since is newer. */
@@ -28,118 +33,25 @@
 #include "include/perilune.h"
 
 #define SEND_MS 2000 /* for what nobody waits for: a large value may take longer than an answer */
+#define ORDERS  4096 /* that are kept while Redis is away */
+#define UNNOTICED_MS 120000 /* a connection may be dead for that long before anybody notices */
 
-/* -- Configuration --------------------------------------------------------------------------- */
+/* What Redis is to do, also when it is not there now: to delete and to invalidate. */
+struct far_order {
+    struct list     link;
+    struct store_op op;
+    struct far     *far;
+    enum store_verb verb;
+    bool            sent;
+    size_t          key_len, note_len;
+    char            bytes[]; /* key, note */
+};
 
-static void put_setting(struct buf *out, const char *s) {
-    buf_putc(out, s != NULL ? '+' : '-');
-    if (s != NULL) buf_puts(out, s);
-    buf_putc(out, '\0');
-}
-
-static const char *take_setting(const char **at) {
-    const char *s = *at;
-    *at += strlen(s) + 1;
-    return s[0] == '+' ? s + 1 : NULL;
-}
-
-/* ORDER: take_settings() */
-static void put_settings(struct buf *out, const struct far_settings *s, bool listens) {
-    char numbers[96];
-    put_setting(out, s->host);
-    put_setting(out, s->path);
-    put_setting(out, s->user);
-    put_setting(out, s->password);
-    put_setting(out, s->prefix);
-    put_setting(out, s->secret);
-    snprintf(numbers, sizeof(numbers), "%u %u %llu %d", s->port, s->db, (unsigned long long)s->timeout_ms, listens);
-    put_setting(out, numbers);
-}
-
-static void take_settings(struct far *f, const struct far_settings *s) {
-    const char *at = f->text.data; /* never empty here */
-    f->settings = *s;
-    f->settings.host = take_setting(&at);
-    f->settings.path = take_setting(&at);
-    f->settings.user = take_setting(&at);
-    f->settings.password = take_setting(&at);
-    f->settings.prefix = take_setting(&at);
-    f->settings.secret = take_setting(&at);
-    snprintf(f->channel, sizeof(f->channel), "%.128snotes", f->settings.prefix);
-    snprintf(f->hello, sizeof(f->hello), "%.128shello", f->settings.prefix);
-}
+/* -- Keys ---------------------------------------------------------------------------------------- */
 
 static struct slice secret_of(const struct far *f) {
     return slice_str(f->settings.secret != NULL ? f->settings.secret : f->settings.prefix);
 }
-
-static void disconnect(struct far *f) {
-    redis_close(f->redis);
-    redis_close(f->listener);
-    f->redis = f->listener = NULL;
-    far_codec_deinit(&f->codec);
-    buf_deinit(&f->text);
-}
-
-static void hear(void *ud, struct slice note);
-
-static bool connect_to(struct far *f, bool listens) {
-    const struct far_settings *s = &f->settings;
-    struct redis_options opt = { .loop = f->loop, .log = f->log, .said = &f->process->said, .stats = &f->stats,
-                                 .host = s->host, .port = s->port, .path = s->path, .user = s->user,
-                                 .password = s->password, .db = s->db, .hello = f->hello,
-                                 .channel = f->channel };
-    far_codec_init(&f->codec, secret_of(f));
-    f->redis = redis_new(&opt);
-    if (f->redis == NULL || !listens) return f->redis != NULL;
-    opt.said = NULL; /* it is the same server */
-    opt.stats = NULL;
-    opt.heard = hear;
-    opt.ud = f;
-    f->listener = redis_new(&opt);
-    return f->listener != NULL;
-}
-
-void far_process_init(struct far_process *p) {
-    struct rng rng;
-    rng_seed(&rng, 0);
-    rng_hex128(&rng, p->origin);
-    atomic_init(&p->said, 0);
-}
-
-void far_init(struct far *f, struct loop *loop, struct log *log, struct far_process *process,
-              struct cache *cache) {
-    *f = (struct far){ .loop = loop, .log = log, .process = process, .cache = cache };
-    buf_init(&f->text, 0);
-    buf_init(&f->codec.raw, 0);
-}
-
-bool far_configure(struct far *f, const struct far_settings *s, bool listens) {
-    struct buf text;
-    buf_init(&text, 0);
-    if (s != NULL) put_settings(&text, s, listens);
-    bool ok = !buf_failed(&text);
-    if (ok && slice_eq(buf_get(&text), buf_get(&f->text))) {
-        buf_deinit(&text);
-        return true;
-    }
-    disconnect(f);
-    if (listens) atomic_store(&f->process->said, 0); /* the first that hears of it */
-    f->text = text;
-    if (s == NULL) return true;
-    if (ok) {
-        take_settings(f, s);
-        ok = connect_to(f, listens);
-    }
-    if (!ok) disconnect(f);
-    return ok;
-}
-
-void far_deinit(struct far *f) {
-    if (f->loop != NULL) disconnect(f);
-}
-
-/* -- Keys ---------------------------------------------------------------------------------------- */
 
 static void to_hex(const unsigned char *digest, char *out) {
     static const char digits[] = "0123456789abcdef";
@@ -250,27 +162,78 @@ void far_put(struct far *f, const struct far_key *key, const struct cache_item *
     buf_deinit(&value);
 }
 
-static void tell_all(struct far *f, enum store_verb verb, const char *kind, struct slice name, char what,
-                     struct slice text) {
+/* -- Orders -------------------------------------------------------------------------------------------------- */
+
+static void order_free(struct far_order *o) {
+    store_cancel(&o->op);
+    list_remove(&o->link);
+    o->far->order_count--;
+    mem_free(o);
+}
+
+static void orders_free(struct far *f) {
+    while (!list_is_empty(&f->orders)) order_free(container_of(f->orders.next, struct far_order, link));
+}
+
+/* Done, or refused for good; else it is sent again when there is a connection, or another order. */
+static void on_ordered(struct store_op *op, struct store_answer *a) {
+    struct far_order *o = container_of(op, struct far_order, op);
+    blob_put(a->value);
+    o->sent = false;
+    if (a->rc == 0 || a->rc == PERILUNE_ERR_UPSTREAM) order_free(o);
+}
+
+static void send_orders(struct far *f) {
+    for (struct list *l = f->orders.next; l != &f->orders && far_is_ready(f); l = l->next) {
+        struct far_order *o = container_of(l, struct far_order, link);
+        struct store_ask ask = { .verb = o->verb, .key = slice_of(o->bytes, o->key_len), .within_ms = SEND_MS,
+                                 .note = slice_of(o->bytes + o->key_len, o->note_len) };
+        if (o->sent) continue;
+        o->sent = store_begin(redis_store(f->redis), &o->op, &ask, on_ordered) == 0;
+        if (!o->sent) break;
+    }
+}
+
+static struct far_order *order_new(struct far *f, enum store_verb verb, struct slice key, struct slice note) {
+    struct far_order *o = mem_zalloc(sizeof(*o) + key.len + note.len);
+    if (o == NULL) return NULL;
+    o->far = f;
+    o->verb = verb;
+    o->key_len = key.len;
+    o->note_len = note.len;
+    memcpy(o->bytes, key.ptr, key.len);
+    memcpy(o->bytes + key.len, note.ptr, note.len);
+    list_append(&f->orders, &o->link);
+    f->order_count++;
+    return o;
+}
+
+/* The oldest gives way: of so many, more than a few have reached their time by then. */
+static void order(struct far *f, enum store_verb verb, const char *kind, struct slice name, char what,
+                  struct slice text) {
     struct buf key, note;
-    if (!far_is_ready(f)) return;
+    if (f == NULL || f->redis == NULL) return;
+    if (f->order_count >= ORDERS) order_free(container_of(f->orders.next, struct far_order, link));
     buf_init(&key, 0);
     buf_init(&note, 0);
     put_key(f, &key, kind, name);
     buf_puts(&note, f->process->origin);
     buf_putc(&note, what);
     buf_slice(&note, text);
-    if (!buf_failed(&key) && !buf_failed(&note))
-        tell(f, &(struct store_ask){ .verb = verb, .key = buf_get(&key), .note = buf_get(&note) });
+    if (!buf_failed(&key) && !buf_failed(&note) && order_new(f, verb, buf_get(&key), buf_get(&note)) != NULL)
+        send_orders(f);
     buf_deinit(&key);
     buf_deinit(&note);
 }
 
-void far_delete(struct far *f, const struct far_key *key, struct slice text) {
-    tell_all(f, STORE_DELETE, "e:", slice_str(key->hex), 'k', text);
+void far_delete(struct far *f, struct slice text) {
+    struct far_key key;
+    if (f == NULL || f->redis == NULL) return;
+    far_key(f, text, &key);
+    if (key.hex[0] != '\0') order(f, STORE_DELETE, "e:", slice_str(key.hex), 'k', text);
 }
 
-void far_invalidate(struct far *f, struct slice tag) { tell_all(f, STORE_INVALIDATE, "t:", tag, 't', tag); }
+void far_invalidate(struct far *f, struct slice tag) { order(f, STORE_INVALIDATE, "t:", tag, 't', tag); }
 
 /* -- Listening ----------------------------------------------------------------------------------------------- */
 
@@ -281,4 +244,160 @@ static void hear(void *ud, struct slice note) {
     struct slice text = slice_of(note.ptr + origin + 1, note.len - origin - 1);
     if (note.ptr[origin] == 't') cache_invalidate(f->cache, text, loop_now(f->loop));
     else if (note.ptr[origin] == 'k') cache_delete(f->cache, cache_key(f->cache, text));
+}
+
+/* "LENGTH:NOTE", one behind the other. */
+static void hear_all(struct far *f, struct slice notes) {
+    while (notes.len > 0) {
+        size_t n = 0, at = 0;
+        while (at < notes.len && notes.ptr[at] >= '0' && notes.ptr[at] <= '9' && n < REDIS_MAX_VALUE)
+            n = n * 10 + (size_t)(notes.ptr[at++] - '0');
+        if (at >= notes.len || notes.len - at - 1 < n) return;
+        hear(f, slice_of(notes.ptr + at + 1, n));
+        notes = slice_of(notes.ptr + at + 1 + n, notes.len - at - 1 - n);
+    }
+}
+
+static void on_notes(struct store_op *op, struct store_answer *a) {
+    struct far *f = container_of(op, struct far, notes);
+    if (a->rc == 0 && a->value != NULL) hear_all(f, blob_get(a->value));
+    else if (a->rc == 0) cache_clear(f->cache); /* more than can be read */
+    f->caught_up = f->heard && (a->rc == 0 || a->rc == PERILUNE_ERR_UPSTREAM);
+    blob_put(a->value);
+}
+
+/* What was told while nobody listened here. */
+static void catch_up(struct far *f) {
+    if (!f->heard || f->caught_up || !far_is_ready(f) || f->notes.store != NULL) return;
+    uint64_t deaf = f->deaf_ms > 0 ? loop_now(f->loop) - f->deaf_ms + UNNOTICED_MS : REDIS_NOTES_MS;
+    if (deaf > REDIS_NOTES_MS) { /* nobody remembers that long */
+        cache_clear(f->cache);
+        deaf = REDIS_NOTES_MS;
+    }
+    store_begin(redis_store(f->redis), &f->notes,
+                &(struct store_ask){ .verb = STORE_NOTES, .key = slice_str(f->channel), .ttl_ms = deaf,
+                                     .within_ms = SEND_MS }, on_notes); /* else at the next change */
+}
+
+static void on_listener(void *ud, bool up) {
+    struct far *f = ud;
+    if (!up && f->caught_up) f->deaf_ms = loop_now(f->loop);
+    f->heard = up;
+    if (!up) f->caught_up = false;
+    catch_up(f);
+}
+
+static void on_connection(void *ud, bool up) {
+    struct far *f = ud;
+    if (!up) return;
+    send_orders(f);
+    catch_up(f);
+}
+
+/* -- Configuration --------------------------------------------------------------------------- */
+
+static void put_setting(struct buf *out, const char *s) {
+    buf_putc(out, s != NULL ? '+' : '-');
+    if (s != NULL) buf_puts(out, s);
+    buf_putc(out, '\0');
+}
+
+static const char *take_setting(const char **at) {
+    const char *s = *at;
+    *at += strlen(s) + 1;
+    return s[0] == '+' ? s + 1 : NULL;
+}
+
+/* ORDER: take_settings() */
+static void put_settings(struct buf *out, const struct far_settings *s, bool listens) {
+    char numbers[96];
+    put_setting(out, s->host);
+    put_setting(out, s->path);
+    put_setting(out, s->user);
+    put_setting(out, s->password);
+    put_setting(out, s->prefix);
+    put_setting(out, s->secret);
+    snprintf(numbers, sizeof(numbers), "%u %u %llu %d", s->port, s->db, (unsigned long long)s->timeout_ms, listens);
+    put_setting(out, numbers);
+}
+
+static void take_settings(struct far *f, const struct far_settings *s) {
+    const char *at = f->text.data; /* never empty here */
+    f->settings = *s;
+    f->settings.host = take_setting(&at);
+    f->settings.path = take_setting(&at);
+    f->settings.user = take_setting(&at);
+    f->settings.password = take_setting(&at);
+    f->settings.prefix = take_setting(&at);
+    f->settings.secret = take_setting(&at);
+    snprintf(f->channel, sizeof(f->channel), "%.128snotes", f->settings.prefix);
+    snprintf(f->hello, sizeof(f->hello), "%.128shello", f->settings.prefix);
+}
+
+static void disconnect(struct far *f) {
+    redis_close(f->redis);
+    redis_close(f->listener);
+    f->redis = f->listener = NULL;
+    orders_free(f);
+    f->heard = f->caught_up = false;
+    f->deaf_ms = 0;
+    far_codec_deinit(&f->codec);
+    buf_deinit(&f->text);
+}
+
+static bool connect_to(struct far *f, bool listens) {
+    const struct far_settings *s = &f->settings;
+    struct redis_options opt = { .loop = f->loop, .log = f->log, .said = &f->process->said, .stats = &f->stats,
+                                 .host = s->host, .port = s->port, .path = s->path, .user = s->user,
+                                 .password = s->password, .db = s->db, .hello = f->hello,
+                                 .channel = f->channel, .changed = on_connection, .ud = f };
+    far_codec_init(&f->codec, secret_of(f));
+    f->redis = redis_new(&opt);
+    if (f->redis == NULL || !listens) return f->redis != NULL;
+    opt.said = NULL; /* it is the same server */
+    opt.stats = NULL;
+    opt.heard = hear;
+    opt.changed = on_listener;
+    f->listener = redis_new(&opt);
+    return f->listener != NULL;
+}
+
+void far_process_init(struct far_process *p) {
+    struct rng rng;
+    rng_seed(&rng, 0);
+    rng_hex128(&rng, p->origin);
+    atomic_init(&p->said, 0);
+}
+
+void far_init(struct far *f, struct loop *loop, struct log *log, struct far_process *process,
+              struct cache *cache) {
+    *f = (struct far){ .loop = loop, .log = log, .process = process, .cache = cache };
+    buf_init(&f->text, 0);
+    buf_init(&f->codec.raw, 0);
+    list_init(&f->orders);
+}
+
+bool far_configure(struct far *f, const struct far_settings *s, bool listens) {
+    struct buf text;
+    buf_init(&text, 0);
+    if (s != NULL) put_settings(&text, s, listens);
+    bool ok = !buf_failed(&text);
+    if (ok && slice_eq(buf_get(&text), buf_get(&f->text))) {
+        buf_deinit(&text);
+        return true;
+    }
+    disconnect(f);
+    if (listens) atomic_store(&f->process->said, 0); /* the first that hears of it */
+    f->text = text;
+    if (s == NULL) return true;
+    if (ok) {
+        take_settings(f, s);
+        ok = connect_to(f, listens);
+    }
+    if (!ok) disconnect(f);
+    return ok;
+}
+
+void far_deinit(struct far *f) {
+    if (f->loop != NULL) disconnect(f);
 }

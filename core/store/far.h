@@ -38,6 +38,12 @@ struct far {
     struct far_settings settings; /* the same, taken apart */
     char               channel[160], hello[160];
     struct far_codec   codec;
+    struct list        orders;    /* struct far_order: what Redis has not confirmed */
+    unsigned           order_count;
+    bool               heard;     /* the listener works, */
+    bool               caught_up; /* and what was told while it did not is known, too */
+    uint64_t           deaf_ms;   /* since when it did not; 0: since ever */
+    struct store_op    notes;     /* the question for that */
 };
 
 void far_init(struct far *f, struct loop *loop, struct log *log, struct far_process *process,
@@ -69,10 +75,12 @@ int  far_get(struct far *f, struct far_question *q, const struct far_key *key, s
              void (*done)(struct far_question *q, struct cache_entry *e));
 void far_cancel(struct far_question *q);
 
-/* Nobody waits for these.  Where it is not ready they do nothing. */
+/* Nobody waits for these. */
+
+/* Where it is not ready this does nothing. */
 void far_put(struct far *f, const struct far_key *key, const struct cache_item *item);
-/* text: of the key, so that others can find theirs. */
-void far_delete(struct far *f, const struct far_key *key, struct slice text);
+/* These are kept until Redis is there to be told.  text: what the key was made of.  f may be NULL. */
+void far_delete(struct far *f, struct slice text);
 void far_invalidate(struct far *f, struct slice tag);
 
 #endif

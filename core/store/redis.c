@@ -104,15 +104,28 @@ static const char SET_TAGGED[] =
     "if redis.call('PTTL', KEYS[i]) < ttl then redis.call('PEXPIRE', KEYS[i], ttl) end "
     "end return 1";
 
+/* Told, and remembered for an hour (REDIS_NOTES_MS) under the channel's name, for who does not hear it now. */
+#define NOTE                                                                                          \
+    "if ARGV[2] ~= '' then redis.call('PUBLISH', ARGV[1], ARGV[2]) "                                  \
+    "local t = redis.call('TIME') local now = t[1] * 1000 + math.floor(t[2] / 1000) "                 \
+    "redis.call('ZADD', ARGV[1], now, ARGV[2]) "                                                      \
+    "redis.call('ZREMRANGEBYSCORE', ARGV[1], '-inf', now - 3600000) "                                 \
+    "redis.call('ZREMRANGEBYRANK', ARGV[1], 0, -10001) redis.call('PEXPIRE', ARGV[1], 3600000) end "
+
 static const char INVALIDATE[] =
     "local keys = redis.call('ZRANGE', KEYS[1], 0, -1) "
     "for i = 1, #keys, 1000 do redis.call('UNLINK', unpack(keys, i, math.min(i + 999, #keys))) end "
-    "redis.call('UNLINK', KEYS[1]) "
-    "if ARGV[2] ~= '' then redis.call('PUBLISH', ARGV[1], ARGV[2]) end return #keys";
+    "redis.call('UNLINK', KEYS[1]) " NOTE "return #keys";
 
 static const char DELETE[] =
     "local n = redis.call('UNLINK', KEYS[1]) "
-    "if ARGV[2] ~= '' then redis.call('PUBLISH', ARGV[1], ARGV[2]) end return n";
+    NOTE "return n";
+
+static const char NOTES[] =
+    "local t, out = redis.call('TIME'), {} "
+    "local from = t[1] * 1000 + math.floor(t[2] / 1000) - ARGV[2] "
+    "for _, note in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], from, '+inf')) do "
+    "out[#out + 1] = #note .. ':' .. note end return table.concat(out)";
 
 static const char ADD[] =
     "local n = redis.call('INCRBY', KEYS[1], ARGV[1]) "
@@ -253,8 +266,10 @@ static void drop_lookup(struct redis *r) {
 }
 
 static void change(struct redis *r, enum state state) {
+    bool was = r->state == READY, is = state == READY;
     r->state = state;
-    if (r->opt.stats != NULL) atomic_store_explicit(&r->opt.stats->up, state == READY, memory_order_relaxed);
+    if (r->opt.stats != NULL) atomic_store_explicit(&r->opt.stats->up, is, memory_order_relaxed);
+    if (was != is && state != DOWN && r->opt.changed != NULL) r->opt.changed(r->opt.ud, is);
 }
 
 /* hopeless: only an operator can mend it. */
@@ -462,6 +477,9 @@ static void count_answer(const struct asked *k) {
     if (!k->lost) histogram_record(&n->latency, loop_hrtime_us() - k->began_us);
 }
 
+/* Without an answer: a look-up found nothing, and of the rest nobody knows whether it was done. */
+static int not_asked(enum store_verb verb) { return verb == STORE_GET ? 0 : PERILUNE_ERR_AGAIN; }
+
 /* All answers to k have come, or none will. */
 static void conclude(struct asked *k) {
     struct redis *r = k->r;
@@ -475,6 +493,7 @@ static void conclude(struct asked *k) {
             r->pause_ms = PAUSE_LEAST;
         }
         if (k->failed) k->answer.rc = PERILUNE_ERR_UPSTREAM;
+        else if (k->lost) k->answer.rc = not_asked(k->verb);
         k->op->driver = NULL;
         store_answer(k->op, &k->answer);
     }
@@ -484,6 +503,7 @@ static void conclude(struct asked *k) {
 static void take_answer(struct asked *k, const redisReply *a) {
     switch (k->verb) {
     case STORE_GET:
+    case STORE_NOTES:
         if (a->type == REDIS_REPLY_INTEGER) k->answer.ttl_ms = a->integer > 0 ? (uint64_t)a->integer : 0;
         else if (a->type == REDIS_REPLY_STRING && a->len <= REDIS_MAX_VALUE && k->op != NULL)
             k->answer.value = blob_copy(slice_of(a->str, a->len)); /* without memory: no such key */
@@ -594,6 +614,10 @@ static void send_question(struct asked *k, const struct store_ask *ask) {
     case STORE_INVALIDATE:
         send_script(k, slice_of(INVALIDATE, sizeof(INVALIDATE) - 1), ask, channel, ask->note);
         break;
+    case STORE_NOTES:
+        snprintf(ttl, sizeof(ttl), "%llu", (unsigned long long)ask->ttl_ms);
+        send_script(k, slice_of(NOTES, sizeof(NOTES) - 1), ask, channel, slice_str(ttl));
+        break;
     case STORE_ADD:
         snprintf(by, sizeof(by), "%lld", (long long)ask->by);
         snprintf(ttl, sizeof(ttl), "%llu", (unsigned long long)ask->ttl_ms);
@@ -609,7 +633,7 @@ static void redis_begin(struct store *s, struct store_op *op, const struct store
         k = mem_zalloc(sizeof(*k));
     if (k == NULL) {
         if (r->opt.stats != NULL) count(&r->opt.stats->skipped);
-        store_answer(op, &(struct store_answer){ .rc = 0 });
+        store_answer(op, &(struct store_answer){ .rc = not_asked(ask->verb) });
         return;
     }
     *k = (struct asked){ .r = r, .op = op, .verb = ask->verb, .began_us = loop_hrtime_us(),

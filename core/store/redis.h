@@ -33,9 +33,13 @@ struct redis_options {
     const char   *channel;   /* of notes */
     /* Not NULL: this connection asks nothing, it listens on the channel. */
     void        (*heard)(void *ud, struct slice note);
+    /* It works, or does so no longer; NULL: nobody wants to know.  Called from inside of the connection: what is
+     * asked from there is asked; redis_close() is not for there. */
+    void        (*changed)(void *ud, bool up);
     void         *ud;
 };
 
+#define REDIS_NOTES_MS  (60 * 60 * 1000) /* for which notes are remembered */
 #define REDIS_MAX_VALUE (16u << 20) /* bytes; what says to be larger is not read */
 
 /* Begins to connect.  NULL: no memory. */

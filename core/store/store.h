@@ -10,7 +10,8 @@ struct store_op;
 
 enum store_verb {
     STORE_GET, STORE_SET, STORE_DELETE, STORE_ADD,
-    STORE_INVALIDATE /* all that was set with the tag `key` */
+    STORE_INVALIDATE, /* all that was set with the tag `key` */
+    STORE_NOTES       /* what everybody was told in the last ttl_ms: each note behind its length and a colon */
 };
 
 /* Borrowed during store_begin(). */
@@ -28,7 +29,7 @@ struct store_ask {
 
 struct store_answer {
     int          rc;     /* 0, or why there is none */
-    struct blob *value;  /* GET; NULL: no such key */
+    struct blob *value;  /* GET, NOTES; NULL: no such key, or none */
     uint64_t     ttl_ms; /* GET: what is left; 0: for ever */
     int64_t      number; /* ADD: the sum */
 };

@@ -99,7 +99,7 @@ local answers = perilune.cache("answers", { ttl = 600, version = "1" }) -- their
 local found = perilune.cache("found", { ttl = 600 })
 return function() return function(req, next)
   local what = req.headers["x-do"]
-  if what == "set" then memory:set("k", { n = 42 }, { tags = { "t" } }) end
+  if what == "set" then memory:set("k", { n = tonumber(req.headers["x-n"]) or 42 }, { tags = { "t" } }) end
   if what == "delete" then memory:delete("k") end
   if what == "forget" then memory:invalidate("t") end
   if what == "forget answers" then answers:invalidate("news") end
@@ -292,6 +292,43 @@ test("invalidation reaches other processes and Redis", function(s)
   ready(c)
   s.redis:ask("FLUSHALL")
   same(ask(c, "q1"), "miss", "a third process")
+end)
+
+test("what was let go while Redis was away does not come back", function(s)
+  local a, b = s.gateway(), s.gateway()
+  ready(a) ready(b)
+  ask(a, "q1")
+  done(a, 1)
+  same(ask(b, "q1"), "hit", "the other process")
+  ask(a, "x", { "x-do: set", "x-n: 1" })
+  done(a, 2)
+  same(select(2, ask(b, "x", { "x-do: get" })), "1", "the other process")
+  s.redis.proc:kill(SIGSTOP)
+  local i = 0
+  await("the loss", function() -- both workers of both
+    i = i + 1
+    ask(a, "h" .. i)
+    ask(b, "h" .. i)
+    return said(a, "does not answer") > 0 and said(b, "does not answer") > 0
+  end)
+  ask(a, "x", { "x-do: forget answers" })
+  same(ask(a, "q1", { "cache-control: max-age=100" }), "miss", "here")
+  same(select(2, ask(a, "x", { "x-do: set", "x-n: 2" })), "2", "here")
+  s.redis.proc:kill(SIGCONT)
+  ready(a) ready(b)
+  await("that the other hears of it", function() return ask(b, "q1") == "miss" end)
+  await("that the other hears of it", function() return select(2, ask(b, "x", { "x-do: get" })) == "nothing" end)
+end)
+
+test("what was told while nobody listened", function(s)
+  local a, b = s.gateway(), s.gateway()
+  ready(a) ready(b)
+  ask(a, "q1")
+  done(a, 1)
+  same(ask(b, "q1"), "hit", "the other process")
+  s.redis:ask("CLIENT", "KILL", "TYPE", "pubsub")
+  ask(a, "x", { "x-do: forget answers" })
+  await("that the other hears of it", function() return ask(b, "q1") == "miss" end)
 end)
 
 test("purging by tenant goes to Redis, too", function(s)

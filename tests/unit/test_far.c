@@ -119,7 +119,10 @@ TEST_NOFAULT(keys_depend_on_the_secret) {
     far_key(&f, SLICE("text"), &b);
     CHECK(strcmp(a.hex, b.hex) != 0);
     far_put(&f, &b, &(struct cache_item){ .data = SLICE("x"), .fresh_ms = 1 }); /* not connected: nothing */
-    far_invalidate(&f, SLICE("tag"));
+    far_invalidate(&f, SLICE("tag")); /* kept until there is a connection */
+    CHECK_UINT(f.order_count, 1);
+    for (int i = 0; i < 5000; i++) far_delete(&f, SLICE("text"));
+    CHECK_UINT(f.order_count, 4096);
     CHECK(far_configure(&f, NULL, true));
     CHECK_PTR(f.redis, NULL);
     far_deinit(&f);

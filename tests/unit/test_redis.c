@@ -242,6 +242,9 @@ TEST_NOFAULT(nothing_there) {
     finish(&f, &w);
     CHECK(w.a.rc == 0 && w.a.value == NULL);
     CHECK_UINT(stats_get(&f.stats.skipped), 1);
+    begin(r, &w, STORE_INVALIDATE, 30000); /* but it is told that this was not done */
+    finish(&f, &w);
+    CHECK_INT(w.a.rc, PERILUNE_ERR_AGAIN);
     until_ready(&f, r);
     ask(&f, r, &w, STORE_GET);
     CHECK(w.a.rc == 0 && w.a.value == NULL);
@@ -446,6 +449,20 @@ TEST_NOFAULT(nobody_listens) {
     r = redis_new(&(struct redis_options){ .loop = &f.loop, .host = "localhost", .port = f.port, .hello = "h",
                                            .channel = "c" });
     redis_close(r); /* while its name is looked up */
+    fake_close(&f);
+}
+
+TEST_NOFAULT(notes_that_were_missed) {
+    struct fake f;
+    struct wait w;
+    fake_open(&f);
+    f.lines[0] = (struct line){ "EVAL", "$6\r\n1:a1:b\r\n" };
+    struct redis *r = client(&f, NULL);
+    until_ready(&f, r);
+    ask(&f, r, &w, STORE_NOTES);
+    CHECK_SLICE(blob_get(w.a.value), SLICE("1:a1:b"));
+    blob_put(w.a.value);
+    redis_close(r);
     fake_close(&f);
 }
 
