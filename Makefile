@@ -2,7 +2,7 @@
 # Both install what is missing first (apt, with sudo when not root).
 #
 #   make                     build/perilune, build/libperilune.a, build/libperilune.so
-#   make SAN=address test    with a sanitizer: address, undefined or thread
+#   make SAN=address test    with a sanitizer: address, undefined or thread; all it builds is in build/address
 #   make FAULT=1 test        unit tests again with the n-th allocation failing
 #   make lint | bench | soak | fuzz | install | clean
 
@@ -13,6 +13,7 @@ FAULT   ?=
 FLAVOR  := $(if $(SAN),$(SAN),release)
 B       := build
 O       := $(B)/$(FLAVOR)
+D       := $(if $(SAN),$(O),$(B))
 
 PACKAGES := pkg-config libluajit-5.1-dev luajit libuv1-dev libcurl4-openssl-dev libssl-dev zlib1g-dev libzstd-dev libhiredis-dev
 PKGS     := luajit libuv libcurl openssl zlib libzstd hiredis
@@ -33,7 +34,7 @@ TOBJ  := $(SRC:core/%.c=$(O)/t/%.o) $(O)/embedded.o $(B)/vocab.o
 LUA   := $(wildcard lua/perilune/*.lua policies/*.lua)
 UNITS := $(patsubst tests/unit/test_%.c,$(O)/test_%,$(wildcard tests/unit/test_*.c))
 FUZZ  := $(patsubst tests/fuzz/%.c,$(O)/%,$(wildcard tests/fuzz/fuzz_*.c))
-BIN   := $(if $(SAN),$(O)/perilune,$(B)/perilune)
+BIN   := $(D)/perilune
 
 export PERILUNE := $(CURDIR)/$(BIN)
 ifeq ($(SAN),thread)
@@ -50,7 +51,7 @@ endif
 build = $(MAKE) -s --no-print-directory BUILDING=1 $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 
 all: deps
-	+@$(build) $(B)/libperilune.a $(B)/libperilune.so $(BIN)
+	+@$(build) $(D)/libperilune.a $(D)/libperilune.so $(BIN)
 
 # -- what is missing ------------------------------------------------------------
 
@@ -116,23 +117,23 @@ $(B)/vocab.o: $(VOCABS:%=$(B)/%.vocab)
 	   printf '.section .note.GNU-stack,"",@progbits\n'; } > $(B)/vocab.S
 	@$(CC) -c $(B)/vocab.S -o $@
 
-$(O)/libperilune.a: $(OBJ)
+$(O)/objects.a: $(OBJ)
 	@rm -f $@ && ar rcs $@ $^
 
 $(O)/libperilune_test.a: $(TOBJ)
 	@rm -f $@ && ar rcs $@ $^
 
 # One object, hidden symbols made local, so that the archive exports perilune_ only.
-$(B)/libperilune.a: $(OBJ)
+$(D)/libperilune.a: $(OBJ)
 	@echo "  AR   $@"
 	@ld -r -o $(O)/perilune_all.o $^ && objcopy --localize-hidden $(O)/perilune_all.o
 	@rm -f $@ && ar rcs $@ $(O)/perilune_all.o
 
-$(B)/libperilune.so: $(OBJ)
+$(D)/libperilune.so: $(OBJ)
 	@echo "  LD   $@"
 	@$(CC) -shared -Wl,-soname,libperilune.so.0 $(LINK) -o $@ $^ $(PKG_LIBS)
 
-$(BIN): $(O)/cli/main.o $(O)/libperilune.a
+$(BIN): $(O)/cli/main.o $(O)/objects.a
 	@echo "  LD   $@"
 	@$(CC) $(LINK) -o $@ $^ $(PKG_LIBS)
 
@@ -142,7 +143,7 @@ $(O)/test_%: tests/unit/test_%.c tests/unit/unit.c $(O)/libperilune_test.a $(wil
 $(O)/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/driver.c $(O)/libperilune_test.a
 	@$(CC) $(ALL_CFLAGS) -DPERILUNE_TEST -Itests/fuzz $(LINK) -o $@ $^ $(PKG_LIBS)
 
-$(O)/bench_%: tests/bench/%.c $(O)/libperilune.a
+$(O)/bench_%: tests/bench/%.c $(O)/objects.a
 	@$(CC) $(ALL_CFLAGS) $(LINK) -o $@ $^ $(PKG_LIBS)
 
 $(O)/encode: tests/tokens/encode.c $(O)/libperilune_test.a
@@ -159,8 +160,8 @@ example-%: all
 	@$(BIN) serve examples/$*.lua
 
 example-embed: all
-	@$(CC) -Icore/include -o $(B)/embed examples/embed.c $(B)/libperilune.a $(PKG_LIBS)
-	@$(B)/embed examples/embed.lua
+	@$(CC) $(LINK) -Icore/include -o $(D)/embed examples/embed.c $(D)/libperilune.a $(PKG_LIBS)
+	@$(D)/embed examples/embed.lua
 
 # -- testing -------------------------------------------------------------------------
 
@@ -198,7 +199,7 @@ fuzz: all
 	@for f in $(FUZZ); do n=$$(basename $$f); $$f tests/fuzz/corpus/$${n#fuzz_} $${FUZZ_SECONDS:-5} || exit 1; done
 
 examples-test: all
-	@luajit tests/examples/run.lua $(BIN) "$(CC) $(LINK)" "$(O)/libperilune.a $(PKG_LIBS)"
+	@luajit tests/examples/run.lua $(BIN) "$(CC) $(LINK)" "$(O)/objects.a $(PKG_LIBS)"
 	@$(if $(SAN),,CC="$(CC)" sh tests/examples/install.sh)
 
 soak: all
@@ -225,11 +226,12 @@ $(B)/perilune.pc: core/include/perilune.h Makefile
 	  'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -lperilune' 'Libs.private: $(PKG_LIBS)' > $@
 
 install: all
+	@$(if $(SAN),echo "make install: without SAN=$(SAN); what has a sanitizer in it is for tests" >&2; exit 1)
 	+@rm -f $(B)/perilune.pc; $(build) $(B)/perilune.pc
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/pkgconfig include share/perilune)
 	install -m 755 $(B)/perilune $(DESTDIR)$(PREFIX)/bin/
-	install -m 644 $(B)/libperilune.a $(DESTDIR)$(PREFIX)/lib/
-	install -m 755 $(B)/libperilune.so $(DESTDIR)$(PREFIX)/lib/libperilune.so.0
+	install -m 644 $(D)/libperilune.a $(DESTDIR)$(PREFIX)/lib/
+	install -m 755 $(D)/libperilune.so $(DESTDIR)$(PREFIX)/lib/libperilune.so.0
 	ln -sf libperilune.so.0 $(DESTDIR)$(PREFIX)/lib/libperilune.so
 	install -m 644 core/include/perilune.h $(DESTDIR)$(PREFIX)/include/
 	install -m 644 $(B)/perilune.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/

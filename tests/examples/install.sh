@@ -39,6 +39,11 @@ check "nothing in the unit is left to fill in" "$(grep -v '^#' "$unit" | grep -c
 if command -v systemd-analyze > /dev/null; then
     check "what systemd says of the unit" "$(systemd-analyze verify "$unit" 2>&1 | grep -i perilune.service)" ""
 fi
+# With a sanitizer, nothing is built outside of the sanitizer's folder but what all share.
+outside=$(${MAKE:-make} -pqn SAN=thread BUILDING=1 2> /dev/null | sed -n 's#^\(build/\(perilune\|libperilune\.[a-z]*\)\):.*#\1#p')
+check "what a sanitizer's build puts into the release's place" "$(echo $outside)" ""
+${MAKE:-make} -s SAN=thread install BUILDING=1 -o all PREFIX="$stage/no" > "$stage/log" 2>&1
+check "installing what has a sanitizer in it" "$?$(ls "$stage/no" 2> /dev/null)" "2"
 types=$(sed -n 's/.*"workspace.library": \[ "\(.*\)" \].*/\1/p' "$stage/usr/share/perilune/lua/luarc.json")
 check "what an editor reads the types from" "$(head -n 1 "$types")" "---@meta perilune"
 
