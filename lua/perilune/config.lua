@@ -483,10 +483,26 @@ local tenants_schema = {
   keys = { type = "map", of = { type = "string", min = 1, max = 127 }, check = check_digests },
 }
 
+local secrets = { "authorization", "cookie", "api%-?_?key", "token", "secret", "passw", "credential" }
+
+-- Does a header of this name hold what nobody else may know?
+local function is_secret(name)
+  for _, part in ipairs(secrets) do
+    if name:find(part) then return true end
+  end
+  return false
+end
+
 local function walk_tenants(ctx, path, value)
   local out = walk(ctx, path, value, tenants_schema)
-  if not out.header and not out.keys then
-    complain(ctx, path, "needs keys = { [SHA-256 in hex] = \"NAME\" }, or header = \"NAME\" that a proxy in front sets")
+  if type(value) == "table" and not out.keys and value.keys == nil then
+    if out.header and is_secret(out.header) then
+      complain(ctx, join(path, "header"), ("needs `keys` beside it: without them the value of '%s' is the tenant's name, "
+        .. "and keys of clients would stand in the log and the metrics"):format(out.header))
+    elseif value.header == nil then
+      complain(ctx, path, "needs keys = { [SHA-256 in hex] = \"TENANT\" }, whose clients send a key in `authorization`; "
+        .. "or header = \"x-tenant\", a header that a proxy in front sets to the tenant's name")
+    end
   end
   out.header = out.header or "authorization"
   return out

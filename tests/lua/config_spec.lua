@@ -195,6 +195,18 @@ t.test("routes", function()
   t.match(complaint{ routes = { [2] = { path = "/" } } }, "^routes: must be a list")
 end)
 
+t.test("tenants: a header with a secret in it needs keys", function()
+  local digest = ("ab"):rep(32)
+  for _, name in ipairs{ "Authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "api-key",
+                         "X-Goog-Api-Key", "x-auth-token", "x-client-secret" } do
+    t.match(complaint{ tenants = { header = name } }, "^tenants%.header: needs `keys` beside it", name)
+    t.equal(complaint{ tenants = { header = name, keys = { [digest] = "a" } } }, "fine")
+  end
+  t.equal(complaint{ tenants = { header = "x-tenant" } }, "fine")
+  t.equal(complaint{ tenants = { keys = { [digest] = "a" } } }, "fine")
+  t.match(complaint{ tenants = {} }, "^tenants: needs keys = .* or header = \"x%-tenant\"")
+end)
+
 t.test("trusted applies to all policies, each may differ", function()
   local c = config.check({ trusted = true, routes = { { path = "/", policies = { "a", { "b", trusted = false } } } } }, "p.lua")
   t.equal({ c.routes[1].policies[1].trusted, c.routes[1].policies[2].trusted }, { true, false })
