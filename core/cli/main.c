@@ -228,7 +228,10 @@ static void reload(perilune *g) {
 
 static void act_on(struct signals *s) {
     static const int from_configuration = -1;
-    if (atomic_exchange(&s->hup, 0) > 0) reload(s->g);
+    if (atomic_exchange(&s->hup, 0) > 0) {
+        if (s->draining) perilune_reload(s->g); /* is refused, and says so; the service manager knows that we end */
+        else reload(s->g);
+    }
     int term = atomic_load(&s->term);
     if (term >= 2) perilune_stop(s->g);
     else if (term == 1 && !s->draining) {

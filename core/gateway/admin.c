@@ -51,7 +51,7 @@ static void metrics(struct perilune *g, struct http_request *r) {
 
 static void reload(struct perilune *g, struct http_request *r) {
     if (perilune_reload(g) != 0) {
-        send_error(r, 422, g->errmsg);
+        send_error(r, g->draining ? 503 : 422, g->errmsg);
         return;
     }
     struct buf b;

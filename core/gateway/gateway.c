@@ -142,7 +142,7 @@ static void fit_connections(struct perilune *g, struct config *c) {
     if (getrlimit(RLIMIT_NOFILE, &lim) != 0 || lim.rlim_cur == RLIM_INFINITY) return;
     uint64_t most = lim.rlim_cur > 128 ? (lim.rlim_cur - 96) / 2 : lim.rlim_cur / 8;
     c->http.process = most > 1000000000 ? 0 : (unsigned)most;
-    if (c->http.connections > most && stats_get(&g->generation) == 0)
+    if (c->http.connections > most && stats_get(&g->generation) == 0 && c->log_level >= PERILUNE_LOG_INFO)
         log_line(&g->log, PERILUNE_LOG_INFO, "limits.connections is %u; %llu open files allow %llu",
                  c->http.connections, (unsigned long long)lim.rlim_cur, (unsigned long long)most);
 }
@@ -188,7 +188,7 @@ static void say_what_needs_restart(struct perilune *g) {
              "needs a restart to take effect: workers (%u are running, the file says %u)", g->worker_count, want);
 }
 
-static int64_t fingerprint(const struct perilune *g);
+static uint64_t fingerprint(const struct perilune *g);
 
 /* A line of the log for each. */
 static void say_doubts(struct perilune *g, const struct bundle *b) {
@@ -251,9 +251,18 @@ static int load(struct perilune *g, const char *path) {
     return 0;
 }
 
+/* What ends opens nothing any more. */
+static int refuse_when_draining(struct perilune *g, const char *what) {
+    if (!g->draining) return 0;
+    log_line(&g->log, PERILUNE_LOG_WARN, "%s refused: the gateway is draining", what);
+    return fail(g, PERILUNE_ERR_STATE, "draining: requests in flight finish on the configuration that they have, and "
+                                       "nothing is opened any more; start again instead");
+}
+
 /* Connections that are closed meanwhile may write. */
 PERILUNE_API int perilune_load(perilune *g, const char *path) {
     if (path == NULL) return fail(g, PERILUNE_ERR_INVAL, "no path given");
+    if (refuse_when_draining(g, "reload") != 0) return PERILUNE_ERR_STATE;
     struct sigpipe held;
     sigpipe_hold(&held);
     int rc = load(g, path);
@@ -272,14 +281,15 @@ PERILUNE_API int perilune_reload(perilune *g) {
 
 /* -- Watching files -------------------------------------------------------------------------------- */
 
-static int64_t stamp(const char *path) {
+static uint64_t stamp(const char *path) {
     struct stat st;
     if (stat(path, &st) != 0) return 0;
-    return (int64_t)st.st_mtim.tv_sec * 1000003 + st.st_mtim.tv_nsec + st.st_size * 31 + (int64_t)st.st_ino;
+    return (uint64_t)st.st_mtim.tv_sec * 1000003 + (uint64_t)st.st_mtim.tv_nsec + (uint64_t)st.st_size * 31 +
+           (uint64_t)st.st_ino;
 }
 
-static int64_t fingerprint(const struct perilune *g) {
-    int64_t sum = g->path ? stamp(g->path) : 0;
+static uint64_t fingerprint(const struct perilune *g) {
+    uint64_t sum = g->path ? stamp(g->path) : 0;
     for (struct list *e = g->bundle->files.next; e != &g->bundle->files; e = e->next)
         sum = sum * 31 + stamp(container_of(e, struct bundle_file, link)->path);
     const char *file;
@@ -294,7 +304,7 @@ static void watch_due(struct timer *t) {
         g->watched = fingerprint(g); /* a broken file is tried once, not twice a second */
         perilune_reload(g);
     }
-    if (g->config != NULL) watch_as_said(g); /* again, unless that reload has switched it off */
+    if (g->config != NULL && !g->draining) watch_as_said(g); /* again, unless that reload has switched it off */
 }
 
 static void watch_as_said(struct perilune *g) {
@@ -408,6 +418,7 @@ static int listen_at(struct perilune *g, const char *address) {
 
 PERILUNE_API int perilune_listen(perilune *g, const char *address) {
     if (g->config == NULL && address == NULL) return fail(g, PERILUNE_ERR_STATE, "no configuration is loaded");
+    if (refuse_when_draining(g, "listening") != 0) return PERILUNE_ERR_STATE;
     struct sigpipe held;
     sigpipe_hold(&held); /* that turn of the loop may serve */
     int rc = listen_at(g, address);
@@ -454,6 +465,8 @@ static void drain_for(struct perilune *g, int asked) {
     g->draining = true;
     log_line(&g->log, PERILUNE_LOG_INFO, "draining: no new connections, requests in flight finish");
     for (unsigned i = 0; i < g->worker_count; i++) gateway_ask(&g->workers[i], drain_worker, NULL);
+    g->port = 0;
+    timer_stop(&g->loop, &g->watch);
     timer_start(&g->loop, &g->drain, 1, drain_check);
 }
 
@@ -584,9 +597,15 @@ static int open_rest(struct perilune *g, const perilune_options *o) {
 }
 
 PERILUNE_API int perilune_open(perilune **out, const perilune_options *options, char *errbuf, size_t errlen) {
-    *out = NULL;
+    if (errbuf != NULL && errlen > 0) errbuf[0] = '\0';
+    if (out != NULL) *out = NULL;
     perilune_options o = PERILUNE_OPTIONS_INIT;
-    if (options == NULL || options->size < sizeof(size_t)) return PERILUNE_ERR_INVAL;
+    if (out == NULL || options == NULL || options->size < sizeof(size_t)) {
+        if (errbuf != NULL && errlen > 0)
+            snprintf(errbuf, errlen, "perilune_open() needs a place for the gateway, and options that "
+                                     "PERILUNE_OPTIONS_INIT began");
+        return PERILUNE_ERR_INVAL;
+    }
     memcpy(&o, options, options->size < sizeof(o) ? options->size : sizeof(o));
     atomic_store(&opened, true);
     multi_global_init();
@@ -610,10 +629,8 @@ PERILUNE_API int perilune_open(perilune **out, const perilune_options *options, 
     return rc;
 }
 
-PERILUNE_API void perilune_close(perilune *g) {
-    if (g == NULL) return;
-    struct sigpipe held;
-    sigpipe_hold(&held);
+/* Ends whatever runs; all of it may log until then. */
+static void end_parts(struct perilune *g) {
     if (g->admin_open) admin_close(g);
     for (unsigned i = 0; i < g->worker_count; i++) worker_close(&g->workers[i]);
     if (g->stores != NULL) cache_keeper_close(g);
@@ -622,10 +639,20 @@ PERILUNE_API void perilune_close(perilune *g) {
     timer_stop(&g->loop, &g->poll);
     mailbox_close(&g->mail);
     loop_deinit(&g->loop);
+    if (g->sim) sim_stop(g->sim);
+}
+
+PERILUNE_API void perilune_close(perilune *g) {
+    if (g == NULL) return;
+    struct sigpipe held;
+    sigpipe_hold(&held);
+    end_parts(g);
     sigpipe_release(&held);
+    /* ORDER: the host's log function may call what is marked [any] until it is called no more: what
+     * those functions read goes after that. */
+    log_thread_close(g->log_thread, LOG_CLOSE_MS);
     mailbox_deinit(&g->mail);
     if (g->admin_open) http_server_deinit(&g->admin);
-    if (g->sim) sim_stop(g->sim);
     mem_free(g->workers);
     config_put(g->config);
     bundle_free(g->bundle);
@@ -633,7 +660,6 @@ PERILUNE_API void perilune_close(perilune *g) {
     stores_free(g->stores);
     calibration_free(g->calibration);
     registry_deinit(&g->registry);
-    log_thread_close(g->log_thread, LOG_CLOSE_MS); /* last: everything above may log */
     mem_free(g->path);
     mem_free(g->override);
     mem_free(g);

@@ -40,7 +40,7 @@ struct perilune {
     int                 drain_left_ms;
     bool                draining;
     struct timer        watch, drain, poll;
-    int64_t             watched;     /* fingerprint of the files' times */
+    uint64_t            watched;     /* fingerprint of the files' times */
     bool                drained;
     struct tls_context *tls;
     char                errmsg[2048];

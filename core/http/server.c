@@ -190,19 +190,20 @@ static int bind_to(const struct addrinfo *to, bool shared) {
     return -1;
 }
 
+/* A descriptor, or PERILUNE_ERR_INVAL or PERILUNE_ERR_IO. */
 static int bound_socket(const char *address, bool alone, struct sockaddr_storage *sa, char *err, size_t errlen) {
     char host[128];
     const char *port;
     if (split_address(address, host, sizeof(host), &port) != 0) {
         snprintf(err, errlen, "'%s' is not host:port with a port from 0 to 65535", address);
-        return -1;
+        return PERILUNE_ERR_INVAL;
     }
     struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
     struct addrinfo *info = NULL;
     int rc = getaddrinfo(host[0] ? host : NULL, port, &hints, &info);
     if (rc != 0) {
         snprintf(err, errlen, "cannot listen on %s: %s", address, gai_strerror(rc));
-        return -1;
+        return PERILUNE_ERR_IO;
     }
     int probe = alone ? bind_to(info, false) : -1, fd = -1;
     if (probe >= 0) close(probe);
@@ -212,7 +213,8 @@ static int bound_socket(const char *address, bool alone, struct sockaddr_storage
                  errno == EADDRINUSE ? " (by another program, or a perilune without `reuse_port`)" : "");
     freeaddrinfo(info);
     socklen_t len = sizeof(*sa);
-    if (fd >= 0) getsockname(fd, (struct sockaddr *)sa, &len);
+    if (fd < 0) return PERILUNE_ERR_IO;
+    getsockname(fd, (struct sockaddr *)sa, &len);
     return fd;
 }
 
@@ -246,7 +248,7 @@ int http_server_listen(struct http_server *s, const char *address, bool alone, s
                        int *port, char *err, size_t errlen) {
     struct sockaddr_storage sa;
     int fd = bound_socket(address, alone && !has_port(s, address), &sa, err, errlen);
-    if (fd < 0) return PERILUNE_ERR_IO;
+    if (fd < 0) return fd;
     struct http_listener *l = mem_zalloc(sizeof(*l));
     if (l == NULL) {
         close(fd);

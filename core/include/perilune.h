@@ -98,7 +98,7 @@ typedef struct perilune_options {
      * requests go on, and once 512 KiB are waiting further lines are dropped and counted
      * (perilune_log_dropped_total, and a line that says how many).  It may call the
      * functions that are marked [any].  perilune_close() hands over what is waiting, for at
-     * most two seconds, and waits for a call that is running. */
+     * most two seconds, and waits for a call that is running, which may call them, too. */
     void (*log)(void *ud, int level, perilune_str line);
     void       *log_ud;
     /* Called from the same thread when no further line is waiting: the time to write out
@@ -149,17 +149,19 @@ PERILUNE_API const char *perilune_errmsg(const perilune *g);
 
 /* Loads configuration and policies from path.  All or nothing: after an error the old
  * ones still serve.  Requests in flight finish on the generation they began with.  Where
- * the gateway listens already, addresses change with it. */
+ * the gateway listens already, addresses change with it.  PERILUNE_ERR_STATE once it drains. */
 PERILUNE_API int  perilune_load(perilune *g, const char *path);
 /* The same, from where they came; PERILUNE_ERR_STATE when nothing was loaded yet. */
 PERILUNE_API int  perilune_reload(perilune *g);
 
 /* Serves HTTP on "host:port" ("127.0.0.1:0" picks a port, see perilune_port) in place of
  * the configuration's `listen`; NULL: on that.  `admin` is opened in both cases.  Again
- * with another address: moves there. */
+ * with another address: moves there.  PERILUNE_ERR_INVAL: that is no address;
+ * PERILUNE_ERR_STATE: it drains, and nothing is opened any more. */
 PERILUNE_API int  perilune_listen(perilune *g, const char *address);
 
-/* The TCP port of the first address, and of the operator's; 0: none is open. */
+/* The TCP port of the first address, and of the operator's; 0: none is open.  While the
+ * gateway drains, only the operator's is. */
 PERILUNE_API int  perilune_port(const perilune *g);
 PERILUNE_API int  perilune_admin_port(const perilune *g);
 

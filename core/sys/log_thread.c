@@ -152,6 +152,7 @@ int log_thread_open(struct log_thread **out, struct log *log, const struct log_r
     *out = NULL;
     struct log_thread *t = mem_zalloc(sizeof(*t));
     if (t == NULL) return PERILUNE_ERR_NOMEM;
+    t->log = log;
     t->reader = *reader;
     t->filling = mem_alloc(QUEUE_BYTES);
     t->taken = mem_alloc(QUEUE_BYTES);
@@ -181,6 +182,7 @@ void log_thread_close(struct log_thread *t, uint64_t close_ms) {
     pthread_cond_signal(&t->woken);
     pthread_mutex_unlock(&t->lock);
     pthread_join(t->thread, NULL);
+    t->log->write = NULL; /* a line that comes later has nobody who reads it */
     pthread_cond_destroy(&t->woken);
     pthread_mutex_destroy(&t->lock);
     free_all(t);

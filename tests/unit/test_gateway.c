@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -16,6 +17,7 @@
 
 #include "base/mem.h"
 #include "bridge/bundle.h"
+#include "gateway/gateway.h"
 #include "include/perilune.h"
 #include "unit.h"
 
@@ -51,6 +53,17 @@ TEST_NOFAULT(a_broken_configuration_is_a_sentence) {
     CHECK(g == NULL);
     CHECK(strstr(err, ":2: upstreems: unknown key 'upstreems'; did you mean 'upstreams'?") != NULL);
     unlink(path);
+}
+
+TEST_NOFAULT(arguments_that_are_missing) {
+    perilune_options o = PERILUNE_OPTIONS_INIT;
+    perilune *g = (perilune *)&o;
+    char err[200] = "";
+    CHECK_INT(perilune_open(NULL, &o, err, sizeof(err)), PERILUNE_ERR_INVAL);
+    CHECK(strstr(err, "needs a place for the gateway") != NULL);
+    CHECK_INT(perilune_open(NULL, NULL, NULL, 0), PERILUNE_ERR_INVAL);
+    CHECK_INT(perilune_open(&g, NULL, err, sizeof(err)), PERILUNE_ERR_INVAL);
+    CHECK(g == NULL);
 }
 
 TEST_NOFAULT(opens_and_closes_without_serving) {
@@ -399,6 +412,41 @@ TEST_NOFAULT(a_drain_can_be_cut_short) {
     unlink(path);
 }
 
+/* No way in opens anything again, while requests finish and afterwards. */
+static void nothing_opens(perilune *g) {
+    CHECK_INT(perilune_load(g, path), PERILUNE_ERR_STATE);
+    CHECK(strstr(perilune_errmsg(g), "draining") != NULL);
+    CHECK_INT(perilune_reload(g), PERILUNE_ERR_STATE);
+    CHECK_INT(perilune_listen(g, "127.0.0.1:0"), PERILUNE_ERR_STATE);
+    CHECK(strstr(perilune_errmsg(g), "draining") != NULL);
+    CHECK_INT(perilune_listen(g, NULL), PERILUNE_ERR_STATE);
+    CHECK_INT(perilune_port(g), 0);
+}
+
+TEST_NOFAULT(what_drains_opens_nothing_any_more) {
+    static const char watched[] = "return { listen = '127.0.0.1:0', watch = true }";
+    for (int threads = 0; threads < 3; threads += 2) {
+        perilune *g = open_gateway(watched, threads);
+        CHECK_INT(perilune_listen(g, NULL), 0);
+        int port = perilune_port(g), fd = dial(port); /* begins a request and never ends it */
+        CHECK(fd >= 0);
+        CHECK(send(fd, "GET", 3, MSG_NOSIGNAL) == 3);
+        for (int i = 0; i < 20; i++) CHECK_INT(perilune_poll(g, 10), 0);
+        perilune_drain(g, 3600 * 1000);
+        CHECK_INT(perilune_poll(g, 50), 0);
+        nothing_opens(g);
+        CHECK(dial(port) < 0);
+        CHECK(!timer_is_running(&g->watch));
+        perilune_drain(g, 0);
+        CHECK_INT(perilune_run(g), 0);
+        nothing_opens(g);
+        CHECK(dial(port) < 0);
+        close(fd);
+        perilune_close(g);
+        unlink(path);
+    }
+}
+
 /* -- What a reload may change ---------------------------------------------------- */
 
 static int bound(int port) {
@@ -550,7 +598,9 @@ TEST_NOFAULT(a_refused_listen_changes_nothing) {
     perilune *g = open_on(port, 2);
     snprintf(address, sizeof(address), "127.0.0.1:%d", taken);
     CHECK_INT(perilune_listen(g, address), PERILUNE_ERR_IO);
-    CHECK_INT(perilune_listen(g, "nonsense"), PERILUNE_ERR_IO);
+    CHECK_INT(perilune_listen(g, "nonsense"), PERILUNE_ERR_INVAL);
+    CHECK_INT(perilune_listen(g, "127.0.0.1:65536"), PERILUNE_ERR_INVAL);
+    CHECK(strstr(perilune_errmsg(g), "is not host:port") != NULL);
     CHECK(all_answer(port));
     CHECK_INT(perilune_reload(g), 0);
     CHECK(all_answer(port));
@@ -732,4 +782,52 @@ TEST_NOFAULT(an_own_allocator_gets_everything_back) {
     CHECK_INT(__atomic_load_n(&blocks, __ATOMIC_RELAXED), 0);
     CHECK_INT(__atomic_load_n(&bytes, __ATOMIC_RELAXED), 0);
     unlink(path);
+}
+
+/* -- Closing, while the host's log function asks ------------------------------------- */
+
+static void *poisoning(void *ud, void *ptr, size_t old_size, size_t size) {
+    (void)ud;
+    if (size != 0) return realloc(ptr, size);
+    if (ptr != NULL) memset(ptr, 0xa5, old_size);
+    free(ptr);
+    return NULL;
+}
+
+static _Atomic(perilune *) ending;
+static atomic_int answers; /* of perilune_stats(), that were right */
+
+/* Calls what is marked [any] when perilune_close() has come so far that it waits for us. */
+static void ask_while_closing(void *ud, int level, perilune_str line) {
+    (void)ud, (void)level, (void)line;
+    static char text[1 << 16];
+    perilune *g = atomic_load(&ending);
+    if (g == NULL) return;
+    while (!log_thread_is_closing(g->log_thread)) sched_yield();
+    perilune_wake(g);
+    perilune_drain(g, 0);
+    perilune_stop(g);
+    if (perilune_stats(g, text, sizeof(text)) > 0 && strstr(text, "perilune_connections_accepted_total 0\n") != NULL &&
+        strstr(text, "perilune_upstream_calls_total{upstream=\"up\"} 0\n") != NULL)
+        atomic_fetch_add(&answers, 1);
+}
+
+TEST_NOFAULT(a_log_function_may_ask_until_close_returns) {
+    perilune_allocator a = { poisoning, NULL };
+    perilune_options o = PERILUNE_OPTIONS_INIT;
+    CHECK_INT(perilune_set_allocator(&a), 0);
+    for (o.threads = 0; o.threads < 3; o.threads += 2) {
+        perilune *g;
+        o.config = config(GOOD);
+        o.log = ask_while_closing;
+        CHECK_INT(perilune_open(&g, &o, NULL, 0), 0);
+        CHECK_INT(perilune_listen(g, NULL), 0);
+        atomic_store(&answers, 0);
+        atomic_store(&ending, g);
+        CHECK_INT(perilune_load(g, "/nowhere"), PERILUNE_ERR_CONFIG); /* logs a line */
+        perilune_close(g);
+        CHECK(atomic_exchange(&ending, NULL) == g);
+        CHECK(atomic_load(&answers) > 0);
+        unlink(path);
+    }
 }
