@@ -56,13 +56,23 @@ static void telemetry(const struct perilune *g, struct buf *out) {
     mem_free(all);
 }
 
+static void upstream_error(const struct registry_entry *u, const char *code, uint64_t v, struct buf *out) {
+    if (v == 0) return;
+    buf_puts(out, "perilune_upstream_errors_total{");
+    telemetry_label(out, "upstream", u->name);
+    buf_putc(out, ',');
+    telemetry_label(out, "error_type", code);
+    buf_printf(out, "} %llu\n", (ull)v);
+}
+
 static void upstream_errors(const struct registry_entry *u, struct buf *out) {
-    for (int k = 1; k < FAILURE_KINDS; k++) {
-        uint64_t v = atomic_load((atomic_uint_least64_t *)(uintptr_t)&u->health.by_kind[k]);
-        if (v == 0) continue;
-        buf_puts(out, "perilune_upstream_errors_total{");
-        telemetry_label(out, "upstream", u->name);
-        buf_printf(out, ",error_type=\"%s\"} %llu\n", failure_code((enum failure_kind)k), (ull)v);
+    const char *code = "";
+    for (int k = 1; k < FAILURE_KINDS; k++)
+        upstream_error(u, failure_code((enum failure_kind)k),
+                       atomic_load((atomic_uint_least64_t *)(uintptr_t)&u->health.by_kind[k]), out);
+    for (unsigned i = 0; i < TARGET_CODES; i++) {
+        uint64_t v = target_failures(&u->health, i, &code);
+        upstream_error(u, code, v, out);
     }
 }
 

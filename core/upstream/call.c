@@ -125,8 +125,7 @@ static void end_with(struct call *c, struct failure *f) {
     if (f != NULL && failure_is_set(f)) {
         ev.type = EVENT_ERROR;
         ev.failure = f;
-        atomic_fetch_add_explicit(&c->pool->target->health->failures, 1, memory_order_relaxed);
-        atomic_fetch_add_explicit(&c->pool->target->health->by_kind[f->kind], 1, memory_order_relaxed);
+        target_count_failure(c->pool->target->health, f);
     }
     detach(c);
     c->in_callback = true;

@@ -18,9 +18,18 @@ struct target_timeouts { /* milliseconds; 0: none */
     uint64_t connect_ms, headers_ms, first_token_ms, idle_ms, total_ms;
 };
 
+#define TARGET_CODES 24 /* that an upstream's failures are told apart by */
+
+struct target_code {
+    atomic_uint           state; /* of the slot, see health.c */
+    char                  code[48];
+    atomic_uint_least64_t count;
+};
+
 struct target_health {
     atomic_uint_least64_t in_flight, calls, failures;
-    atomic_uint_least64_t by_kind[FAILURE_KINDS]; /* the failures */
+    atomic_uint_least64_t by_kind[FAILURE_KINDS]; /* the failures, but for those in codes */
+    struct target_code    codes[TARGET_CODES];    /* what upstreams said themselves */
     atomic_uint_least64_t down_until_ms[TARGET_URLS]; /* after a connection failed; loop clock */
     atomic_uint           next_url;
     atomic_uint_least64_t refused_until_ms; /* what a call may leave out (call_optional) is left out; loop clock */
@@ -52,5 +61,10 @@ struct target {
     double      price_in, price_out, price_cached; /* USD for a million tokens */
     struct target_health *health;
 };
+
+/* A call failed. Any thread. */
+void target_count_failure(struct target_health *h, const struct failure *f);
+/* The failures with the code in slot i, and *code; 0: there are none, or an earlier slot has told them. */
+uint64_t target_failures(const struct target_health *h, unsigned i, const char **code);
 
 #endif
