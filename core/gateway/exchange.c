@@ -83,6 +83,7 @@ static void gather(const struct exchange *x, bool aborted, struct request_facts 
         f->policy_count = x->route->policy_count;
     }
     if (x->res == NULL) return;
+    f->degraded = headers_find(buf_get(&x->res->headers), SLICE("x-perilune-degraded"));
     f->cache = response_cache_name(x->res->cache);
     if (response_cache_spares(x->res->cache)) {
         f->spared = x->res->usage;
@@ -379,8 +380,8 @@ static bool serve_unrouted(struct exchange *x) {
     if (!path_is_openai(x->req->path))
         exchange_fail(x, FAILURE_NOT_FOUND, "no such path; a route in the configuration can add it");
     else if (x->gen->config->guarded)
-        exchange_fail(x, FAILURE_NOT_FOUND, "no route has this path, and with auth_keys on a route nothing is served "
-                                        "without one; a route in the configuration can add it");
+        exchange_fail(x, FAILURE_NOT_FOUND, "no route has this path, and nothing is served without one (unrouted = "
+                                            "false, or auth_keys on a route); a route in the configuration can add it");
     else return true;
     return false;
 }

@@ -1,4 +1,4 @@
-/* telemetry.c -- requests by route, upstream and model; by policy; and how they ended.
+/* telemetry.c -- requests by route, upstream and model; by policy; by tenant; and how they ended.
  *
  *     row:  route "/v1/chat/completions", upstream "big", model "gpt-4o"
  *             by_code[]: ok 812, upstream_reset 3, canceled 1     names in codes[]
@@ -82,15 +82,29 @@ static struct telemetry_row *row_of(struct telemetry *t, struct slice route, str
     return r;
 }
 
-static struct telemetry_policy *policy_of(struct telemetry *t, const char *name) {
+static struct telemetry_policy *policy_of(struct telemetry *t, struct slice name) {
     unsigned n = count_of(&t->policy_count);
-    struct slice s = cut(slice_str(name), sizeof(t->policies[0].name));
+    struct slice s = cut(name, sizeof(t->policies[0].name));
     for (unsigned i = 0; i < n; i++)
         if (slice_eq(slice_str(t->policies[i].name), s)) return &t->policies[i];
     if (n == TELEMETRY_POLICIES) return &t->policies[n - 1];
     slice_copy(t->policies[n].name, sizeof(t->policies[n].name), n == TELEMETRY_POLICIES - 1 ? SLICE(OTHER) : s);
     publish(&t->policy_count, n + 1);
     return &t->policies[n];
+}
+
+static struct telemetry_tenant *tenant_of(struct telemetry *t, const char *name) {
+    unsigned n = count_of(&t->tenant_count);
+    struct slice s = cut(slice_str(name), sizeof(t->tenants[0].name));
+    uint64_t h = add_text(0xcbf29ce484222325u, s);
+    for (unsigned i = 0; i < n; i++)
+        if (t->tenants[i].hash == h && slice_eq(slice_str(t->tenants[i].name), s)) return &t->tenants[i];
+    if (n == TELEMETRY_TENANTS) return &t->tenants[n - 1];
+    if (n == TELEMETRY_TENANTS - 1) s = SLICE(OTHER);
+    t->tenants[n].hash = add_text(0xcbf29ce484222325u, s);
+    slice_copy(t->tenants[n].name, sizeof(t->tenants[n].name), s);
+    publish(&t->tenant_count, n + 1);
+    return &t->tenants[n];
 }
 
 /* -- Counting ----------------------------------------------------------------------------------- */
@@ -105,6 +119,30 @@ static void count_cache(struct telemetry_row *r, const struct request_facts *f) 
     stats_add(&r->spared_nano_usd, (uint64_t)(f->spared_usd * 1e9 + 0.5));
 }
 
+static uint64_t nano_usd_of(const struct request_facts *f) { return (uint64_t)(f->usd * 1e9 + 0.5); }
+
+static void count_tenant(struct telemetry *t, const struct request_facts *f) {
+    if (f->tenant == NULL || f->tenant[0] == '\0') return;
+    struct telemetry_tenant *n = tenant_of(t, f->tenant);
+    stats_add(&n->requests, 1);
+    stats_add(&n->tokens_in, f->usage.prompt);
+    stats_add(&n->tokens_out, f->usage.completion);
+    stats_add(&n->tokens_cached, f->usage.cached);
+    stats_add(&n->nano_usd, nano_usd_of(f));
+}
+
+/* "canned, trim": each once. */
+static void count_degraded(struct telemetry *t, struct slice names) {
+    while (names.len > 0) {
+        const char *comma = memchr(names.ptr, ',', names.len);
+        size_t len = comma ? (size_t)(comma - names.ptr) : names.len;
+        struct slice name = slice_trim(slice_of(names.ptr, len));
+        if (name.len > 0) stats_add(&policy_of(t, name)->degraded, 1);
+        len += comma != NULL;
+        names = slice_of(names.ptr + len, names.len - len);
+    }
+}
+
 void telemetry_count(struct telemetry *t, const struct request_facts *f) {
     bool ok = f->code[0] == '\0';
     unsigned code = code_index(t, f->code);
@@ -113,13 +151,16 @@ void telemetry_count(struct telemetry *t, const struct request_facts *f) {
     stats_add(&r->tokens_in, f->usage.prompt);
     stats_add(&r->tokens_out, f->usage.completion);
     stats_add(&r->tokens_cached, f->usage.cached);
-    stats_add(&r->nano_usd, (uint64_t)(f->usd * 1e9 + 0.5));
+    stats_add(&r->nano_usd, nano_usd_of(f));
     stats_add(&r->retries, f->retries);
     stats_add(&r->fallbacks, f->fallbacks);
     if (f->cache != NULL && f->cache[0]) count_cache(r, f);
     if (f->ttft_us) histogram_record(&r->ttft, f->ttft_us);
     histogram_record(&r->duration, f->total_us);
-    for (unsigned i = 0; i < f->policy_count; i++) stats_add(&policy_of(t, f->policies[i])->by_code[code], 1);
+    for (unsigned i = 0; i < f->policy_count; i++)
+        stats_add(&policy_of(t, slice_str(f->policies[i]))->by_code[code], 1);
+    count_tenant(t, f);
+    count_degraded(t, f->degraded);
 }
 
 /* -- Adding up ------------------------------------------------------------------------------------ */
@@ -129,6 +170,19 @@ static void merge_codes(struct telemetry *to, stats_counter *sum, const struct t
     unsigned n = count_of(&from->code_count);
     for (unsigned i = 0; i < n; i++)
         stats_add(&sum[code_index(to, i ? from->codes[i] : "")], stats_get(&part[i]));
+}
+
+static void merge_tenants(struct telemetry *to, const struct telemetry *from) {
+    unsigned n = count_of(&from->tenant_count);
+    for (unsigned i = 0; i < n; i++) {
+        const struct telemetry_tenant *f = &from->tenants[i];
+        struct telemetry_tenant *t = tenant_of(to, f->name);
+        stats_add(&t->requests, stats_get(&f->requests));
+        stats_add(&t->tokens_in, stats_get(&f->tokens_in));
+        stats_add(&t->tokens_out, stats_get(&f->tokens_out));
+        stats_add(&t->tokens_cached, stats_get(&f->tokens_cached));
+        stats_add(&t->nano_usd, stats_get(&f->nano_usd));
+    }
 }
 
 void telemetry_merge(struct telemetry *to, const struct telemetry *from) {
@@ -150,8 +204,12 @@ void telemetry_merge(struct telemetry *to, const struct telemetry *from) {
         histogram_merge(&r->ttft, &f->ttft);
         histogram_merge(&r->duration, &f->duration);
     }
-    for (unsigned i = 0; i < policies; i++)
-        merge_codes(to, policy_of(to, from->policies[i].name)->by_code, from, from->policies[i].by_code);
+    for (unsigned i = 0; i < policies; i++) {
+        struct telemetry_policy *p = policy_of(to, slice_str(from->policies[i].name));
+        merge_codes(to, p->by_code, from, from->policies[i].by_code);
+        stats_add(&p->degraded, stats_get(&from->policies[i].degraded));
+    }
+    merge_tenants(to, from);
 }
 
 /* -- Writing ---------------------------------------------------------------------------------------- */
@@ -288,6 +346,49 @@ static void write_policies(const struct telemetry *t, struct buf *out) {
     }
 }
 
+static void write_degraded(const struct telemetry *t, struct buf *out) {
+    head(out, "perilune_degraded_total", "counter", "Answers for which a policy stood in (x-perilune-degraded).");
+    for (unsigned i = 0; i < count_of(&t->policy_count); i++) {
+        uint64_t v = stats_get(&t->policies[i].degraded);
+        if (v == 0) continue;
+        buf_puts(out, "perilune_degraded_total{");
+        telemetry_label(out, "policy", t->policies[i].name);
+        buf_printf(out, "} %llu\n", (ull)v);
+    }
+}
+
+/* type: a label, or NULL. */
+static void write_tenant(const struct telemetry_tenant *t, const char *name, const char *type, uint64_t v,
+                         struct buf *out) {
+    if (v == 0) return;
+    buf_printf(out, "%s{", name);
+    telemetry_label(out, "tenant", t->name);
+    if (type != NULL) buf_printf(out, ",type=\"%s\"", type);
+    buf_printf(out, "} %llu\n", (ull)v);
+}
+
+static void write_tenants(const struct telemetry *t, struct buf *out) {
+    unsigned n = count_of(&t->tenant_count);
+    const struct telemetry_tenant *all = t->tenants;
+    static const char requests[] = "perilune_tenant_requests_total", tokens[] = "perilune_tenant_tokens_total";
+    static const char usd[] = "perilune_tenant_cost_usd_total";
+    head(out, requests, "counter", "Requests by tenant.");
+    for (unsigned i = 0; i < n; i++) write_tenant(&all[i], requests, NULL, stats_get(&all[i].requests), out);
+    head(out, tokens, "counter", "Tokens that upstreams reported, by tenant.");
+    for (unsigned i = 0; i < n; i++) {
+        write_tenant(&all[i], tokens, "input", stats_get(&all[i].tokens_in), out);
+        write_tenant(&all[i], tokens, "output", stats_get(&all[i].tokens_out), out);
+        write_tenant(&all[i], tokens, "cached", stats_get(&all[i].tokens_cached), out);
+    }
+    head(out, usd, "counter", "What these tokens cost, by the upstream's price, by tenant.");
+    for (unsigned i = 0; i < n; i++) {
+        if (stats_get(&all[i].nano_usd) == 0) continue;
+        buf_printf(out, "%s{", usd);
+        telemetry_label(out, "tenant", all[i].name);
+        buf_printf(out, "} %.9f\n", (double)stats_get(&all[i].nano_usd) / 1e9);
+    }
+}
+
 void telemetry_write(const struct telemetry *t, struct buf *out) {
     unsigned rows = count_of(&t->row_count);
     write_errors(t, rows, out);
@@ -299,4 +400,6 @@ void telemetry_write(const struct telemetry *t, struct buf *out) {
     write_histograms(t, rows, offsetof(struct telemetry_row, ttft), "perilune_time_to_first_token_seconds",
                      "From the first byte of a request to the first event of its answer, by the same.", out);
     write_policies(t, out);
+    write_degraded(t, out);
+    write_tenants(t, out);
 }

@@ -11,14 +11,16 @@
 #define TELEMETRY_CODES    40
 #define TELEMETRY_POLICIES 48
 #define TELEMETRY_CACHE    5  /* ORDER: cache_names in telemetry.c */
+#define TELEMETRY_TENANTS  65 /* the last is "other" */
 
 /* All that is known of a request when it ends.  Borrowed for a call. */
 struct request_facts {
     struct slice       method, path;
     const char        *id, *tenant;
-    const char        *route;         /* its path as the file has it; "": none */
+    const char        *route;         /* its name, or its path as the file has it; "": none */
     const char *const *policies;      /* names, of the route */
     unsigned           policy_count;
+    struct slice       degraded;      /* policies that answered in place of a failure, "a, b"; empty: none */
     const char        *upstream;      /* that answered, or failed last; "": none was asked */
     struct slice       model;         /* that it was asked for */
     bool               model_listed;  /* the configuration names it, so it is worth a row */
@@ -47,15 +49,22 @@ struct telemetry_row {
 
 struct telemetry_policy {
     char          name[48];
-    stats_counter by_code[TELEMETRY_CODES];
+    stats_counter by_code[TELEMETRY_CODES], degraded;
+};
+
+struct telemetry_tenant {
+    uint64_t      hash;
+    char          name[128];
+    stats_counter requests, tokens_in, tokens_out, tokens_cached, nano_usd;
 };
 
 /* Written by one thread, read by any.  ORDER: a row is whole before it is counted. */
 struct telemetry {
-    atomic_uint             row_count, code_count, policy_count;
+    atomic_uint             row_count, code_count, policy_count, tenant_count;
     struct telemetry_row    rows[TELEMETRY_ROWS];
     char                    codes[TELEMETRY_CODES][48]; /* the first: "ok" */
     struct telemetry_policy policies[TELEMETRY_POLICIES];
+    struct telemetry_tenant tenants[TELEMETRY_TENANTS];
 };
 
 void telemetry_count(struct telemetry *t, const struct request_facts *f);

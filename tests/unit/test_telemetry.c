@@ -10,7 +10,7 @@
 static const char *const policies[] = { "auth_keys", "routes[1].policies[2]" };
 
 static struct request_facts facts(const char *route, const char *upstream, const char *model, const char *code) {
-    return (struct request_facts){ .route = route, .upstream = upstream, .model = slice_str(model),
+    return (struct request_facts){ .tenant = "", .degraded = SLICE(""), .route = route, .upstream = upstream, .model = slice_str(model),
                                    .model_listed = true, .status = code[0] ? 502 : 200, .code = code,
                                    .policies = policies, .policy_count = 2, .tries = 3, .retries = 1, .fallbacks = 1,
                                    .usage = { .known = true, .prompt = 100, .completion = 20, .cached = 30 },
@@ -111,5 +111,55 @@ TEST_NOFAULT(made_up_models_take_no_rows) {
     telemetry_count(t, &f);
     CHECK(says(t, "perilune_route_requests_total{route=\"/r\",upstream=\"up\",model=\"other\",code=\"model_not_found\"} 500"));
     CHECK(says(t, "perilune_route_requests_total{route=\"/r\",upstream=\"up\",model=\"real\",code=\"ok\"} 1"));
+    mem_free(t);
+}
+
+TEST_NOFAULT(tenants_are_told_apart_up_to_a_number) {
+    struct telemetry *t = new_table(), *sum = new_table();
+    char name[200];
+    struct request_facts f = facts("/r", "up", "m", "");
+    telemetry_count(t, &f); /* nobody's */
+    CHECK_UINT(t->tenant_count, 0);
+    f.tenant = "ac\"me";
+    telemetry_count(t, &f);
+    f.code = "upstream_reset";
+    telemetry_count(t, &f);
+    CHECK(says(t, "perilune_tenant_requests_total{tenant=\"ac\\\"me\"} 2"));
+    CHECK(says(t, "perilune_tenant_tokens_total{tenant=\"ac\\\"me\",type=\"input\"} 200"));
+    CHECK(says(t, "perilune_tenant_tokens_total{tenant=\"ac\\\"me\",type=\"output\"} 40"));
+    CHECK(says(t, "perilune_tenant_tokens_total{tenant=\"ac\\\"me\",type=\"cached\"} 60"));
+    CHECK(says(t, "perilune_tenant_cost_usd_total{tenant=\"ac\\\"me\"} 0.000005000"));
+    for (int i = 1; i < 64; i++) {
+        snprintf(name, sizeof(name), "t%d", i);
+        f.tenant = name;
+        telemetry_count(t, &f);
+    }
+    CHECK(says(t, "perilune_tenant_requests_total{tenant=\"t63\"} 1"));
+    for (int i = 64; i < 1000; i++) {
+        snprintf(name, sizeof(name), "t%d-%0150d", i, 0);
+        f.tenant = name;
+        telemetry_count(t, &f);
+    }
+    CHECK(says(t, "perilune_tenant_requests_total{tenant=\"other\"} 936"));
+    telemetry_merge(sum, t);
+    telemetry_merge(sum, t);
+    CHECK(says(sum, "perilune_tenant_requests_total{tenant=\"other\"} 1872"));
+    CHECK(says(sum, "perilune_tenant_requests_total{tenant=\"t63\"} 2"));
+    CHECK(says(sum, "perilune_tenant_cost_usd_total{tenant=\"t63\"} 0.000005000"));
+    mem_free(sum);
+    mem_free(t);
+}
+
+TEST_NOFAULT(answers_that_a_policy_stood_in_for) {
+    struct telemetry *t = new_table(), *sum = new_table();
+    struct request_facts f = facts("/r", "up", "m", "");
+    f.degraded = SLICE("canned");
+    telemetry_count(t, &f);
+    f.degraded = SLICE(" auth_keys , canned,,");
+    telemetry_count(t, &f);
+    telemetry_merge(sum, t);
+    CHECK(says(sum, "perilune_degraded_total{policy=\"canned\"} 2"));
+    CHECK(says(sum, "perilune_degraded_total{policy=\"auth_keys\"} 1"));
+    mem_free(sum);
     mem_free(t);
 }
