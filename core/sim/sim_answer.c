@@ -289,13 +289,16 @@ static void set_prefix(struct sim *s, struct sim_answer *a) {
         buf_puts(p, ",\"choices\":[{\"index\":0,\"delta\":{");
         return;
     }
-    buf_puts(p, ",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":");
-    if (buf_len(&a->tool) == 0) {
-        buf_putc(p, '"');
-        return;
-    }
-    buf_puts(p, "null,\"tool_calls\":[{");
-    buf_slice(p, buf_get(&a->tool));
+    buf_puts(p, ",\"choices\":[");
+    sim_put_choice(a, 0, p);
+}
+
+/* How many answers are asked for. */
+static uint64_t choices_of(const struct json_doc *doc) {
+    uint64_t n = 1;
+    uint32_t asked = get_typed(doc, 0, SLICE("n"), JSON_NUMBER);
+    if (asked == JSON_NONE || json_u64(doc, asked, &n) != 0 || n == 0) return 1;
+    return n < SIM_MAX_CHOICES ? n : SIM_MAX_CHOICES;
 }
 
 /* max_tokens and its younger name cut the answer short, as in life. */
@@ -347,6 +350,7 @@ static void answer_chat(struct sim_conn *c, const struct sim_options *o, struct 
     a->usage = so != JSON_NONE && is_true(doc, so, SLICE("include_usage"));
     a->prompt_tokens = body.len / 4; /* about what English takes */
     a->total = (uint64_t)o->tokens;
+    a->choices = choices_of(doc);
 
     buf_clear(&s->tmp);
     if (o->tool_call) set_tool(s, a);

@@ -12,6 +12,7 @@
 #include "http/parse.h"
 #include "sim/sim.h"
 
+#define SIM_MAX_CHOICES 128       /* OpenAI's limit of `n` */
 #define SIM_MAX_BODY  (64u << 20)
 #define SIM_INPUT     (256u << 10) /* one read; also the most pipelined bytes kept */
 #define SIM_BATCH     (64u << 10)  /* one write of a stream that has much to say */
@@ -167,6 +168,7 @@ struct sim_answer {
     int                status;
     uint64_t           due_us;
     uint64_t           next, total; /* tokens said, to say */
+    uint64_t           choices; /* equal answers, side by side */
     size_t             text_at;
     uint64_t           prompt_tokens;
     bool               usage;     /* STREAM: send it */
@@ -183,6 +185,8 @@ void sim_answer_request(struct sim_conn *c, struct slice raw, struct slice body)
 void sim_answer_bad(struct sim_conn *c, int status, const char *why);
 void sim_answer_free(struct sim_answer *a);
 /* Says as much as is due and the socket takes. */
+/* What stands before the text of a choice of a whole answer. */
+void sim_put_choice(const struct sim_answer *a, uint64_t index, struct buf *out);
 void sim_answer_pump(struct sim_conn *c);
 /* Counts the tokens of a->text, or takes opt's numbers; call when both are set. */
 void sim_answer_measure(struct sim_answer *a);

@@ -167,9 +167,9 @@ static void put_usage(const struct sim_answer *a, struct buf *out) {
     buf_puts(out, "\"usage\":{\"prompt_tokens\":");
     buf_u64(out, a->prompt_tokens);
     buf_puts(out, ",\"completion_tokens\":");
-    buf_u64(out, a->next);
+    buf_u64(out, a->next * a->choices);
     buf_puts(out, ",\"total_tokens\":");
-    buf_u64(out, a->prompt_tokens + a->next);
+    buf_u64(out, a->prompt_tokens + a->next * a->choices);
     buf_putc(out, '}');
 }
 
@@ -201,13 +201,39 @@ static const char *reason(int status) {
     }
 }
 
-/* What ends the body of a WHOLE answer. */
-static void put_whole_end(const struct sim_answer *a, struct buf *out) {
-    if (a->opt.bad_json) return;
+void sim_put_choice(const struct sim_answer *a, uint64_t index, struct buf *out) {
+    buf_puts(out, "{\"index\":");
+    buf_u64(out, index);
+    buf_puts(out, ",\"message\":{\"role\":\"assistant\",\"content\":");
+    buf_puts(out, is_tool_call(a) ? "null,\"tool_calls\":[{" : "\"");
+    buf_slice(out, buf_get(&a->tool));
+}
+
+static void put_choice_end(const struct sim_answer *a, struct buf *out) {
     buf_puts(out, is_tool_call(a) ? "\"}}]}" : "\"}");
     buf_puts(out, ",\"logprobs\":null,\"finish_reason\":\"");
     buf_puts(out, finish_reason(a));
-    buf_puts(out, "\"}],");
+    buf_puts(out, "\"}");
+}
+
+/* What was said so far, once more. */
+static void put_text_again(const struct sim_answer *a, struct buf *out) {
+    struct sim_answer again = *a; /* BORROWS its texts */
+    again.text_at = 0;
+    for (again.next = 0; again.next < a->next;) put_token_text(&again, out);
+}
+
+/* What ends the body of a WHOLE answer: its further choices, too. */
+static void put_whole_end(const struct sim_answer *a, struct buf *out) {
+    if (a->opt.bad_json) return;
+    put_choice_end(a, out);
+    for (uint64_t k = 1; k < a->choices; k++) {
+        buf_putc(out, ',');
+        sim_put_choice(a, k, out);
+        put_text_again(a, out);
+        put_choice_end(a, out);
+    }
+    buf_puts(out, "],");
     put_usage(a, out);
     buf_putc(out, '}');
 }
@@ -254,6 +280,24 @@ static uint64_t jittered_us(struct sim_conn *c, const struct sim_answer *a, doub
     return (uint64_t)(ms * 1000 * f);
 }
 
+/* How the prefix of a stream's events ends. */
+static const char choice_head[] = "[{\"index\":0,\"delta\":{";
+
+/* The event whose end is in sim->tmp, once for each choice. */
+static void put_to_choices(struct sim_conn *c, const struct sim_answer *a, struct buf *out) {
+    struct slice p = buf_get(&a->prefix);
+    size_t       at = p.len - (sizeof(choice_head) - 1) + (sizeof("[{\"index\":") - 1);
+    struct buf  *ev = &c->sim->event;
+    for (uint64_t k = 0; k < a->choices; k++) {
+        buf_clear(ev);
+        buf_put(ev, p.ptr, at);
+        buf_u64(ev, k);
+        buf_put(ev, p.ptr + at + 1, p.len - at - 1); /* behind the 0 */
+        buf_slice(ev, buf_get(&c->sim->tmp));
+        put_event(a, out, ev);
+    }
+}
+
 static void put_stream_token(struct sim_conn *c, struct sim_answer *a, struct buf *out) {
     struct buf *ev = &c->sim->event;
     bool        first = a->next == 0;
@@ -262,37 +306,35 @@ static void put_stream_token(struct sim_conn *c, struct sim_answer *a, struct bu
         buf_puts(ev, ": ping");
         put_event(a, out, ev);
     }
-    buf_clear(ev);
-    buf_slice(ev, buf_get(&a->prefix));
-    if (first) buf_puts(ev, "\"role\":\"assistant\",");
+    struct buf *rest = &c->sim->tmp;
+    buf_clear(rest);
+    if (first) buf_puts(rest, "\"role\":\"assistant\",");
     if (is_tool_call(a)) {
-        buf_puts(ev, first ? "\"content\":null,\"tool_calls\":[{\"index\":0," :
-                             "\"tool_calls\":[{\"index\":0,");
-        if (first) buf_slice(ev, buf_get(&a->tool));
-        else buf_puts(ev, "\"function\":{\"arguments\":\"");
+        buf_puts(rest, first ? "\"content\":null,\"tool_calls\":[{\"index\":0," :
+                               "\"tool_calls\":[{\"index\":0,");
+        if (first) buf_slice(rest, buf_get(&a->tool));
+        else buf_puts(rest, "\"function\":{\"arguments\":\"");
     } else {
-        buf_puts(ev, "\"content\":\"");
+        buf_puts(rest, "\"content\":\"");
     }
-    put_token_text(a, ev);
-    buf_puts(ev, is_tool_call(a) ? "\"}}]" : "\"");
-    if (!a->opt.bad_json) buf_puts(ev, "},\"logprobs\":null,\"finish_reason\":null}]}");
-    put_event(a, out, ev);
+    put_token_text(a, rest);
+    buf_puts(rest, is_tool_call(a) ? "\"}}]" : "\"");
+    if (!a->opt.bad_json) buf_puts(rest, "},\"logprobs\":null,\"finish_reason\":null}]}");
+    put_to_choices(c, a, out);
 }
 
 static void put_stream_end(struct sim_conn *c, struct sim_answer *a, struct buf *out) {
-    struct buf *ev = &c->sim->event;
-    buf_clear(ev);
-    buf_slice(ev, buf_get(&a->prefix));
-    buf_puts(ev, "},\"logprobs\":null,\"finish_reason\":\"");
-    buf_puts(ev, finish_reason(a));
-    buf_puts(ev, "\"}]}");
-    put_event(a, out, ev);
+    struct buf *ev = &c->sim->event, *rest = &c->sim->tmp;
+    buf_clear(rest);
+    buf_puts(rest, "},\"logprobs\":null,\"finish_reason\":\"");
+    buf_puts(rest, finish_reason(a));
+    buf_puts(rest, "\"}]}");
+    put_to_choices(c, a, out);
     if (a->usage) {
         /* The prefix up to its choices, which are empty here. */
-        static const char tail[] = "[{\"index\":0,\"delta\":{";
-        struct slice      p = buf_get(&a->prefix);
+        struct slice p = buf_get(&a->prefix);
         buf_clear(ev);
-        buf_put(ev, p.ptr, p.len - (sizeof(tail) - 1));
+        buf_put(ev, p.ptr, p.len - (sizeof(choice_head) - 1));
         buf_puts(ev, "[],");
         put_usage(a, ev);
         buf_putc(ev, '}');
@@ -414,7 +456,7 @@ void sim_answer_pump(struct sim_conn *c) {
     for (int i = 0; i < BATCHES_PER_TURN; i++) {
         buf_clear(out);
         enum step step = fill(c, a, out, now);
-        if (buf_failed(out) || buf_failed(&c->sim->event)) {
+        if (buf_failed(out) || buf_failed(&c->sim->event) || buf_failed(&c->sim->tmp)) {
             sim_conn_close(c);
             return;
         }
