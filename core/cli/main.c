@@ -1,4 +1,4 @@
-/* main.c -- the command line: a client of perilune.h alone.
+/* main.c -- the command line: a client of perilune.h, but for what it says first (hello.c).
  *
  * serve waits in perilune_poll(); a thread waits for signals, notes them and
  * wakes it.  SIGHUP reloads, SIGTERM and SIGINT drain, a second one stops. */
@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/hello.h"
 #include "perilune.h"
 #include "base/mem.h"
 
@@ -242,13 +243,7 @@ static void act_on(struct signals *s) {
 }
 
 static void say_hello(perilune *g) {
-    int port = perilune_port(g), admin = perilune_admin_port(g);
-    printf(
-            "perilune %s is listening on port %d%s\n\n"
-            "  curl -s http://127.0.0.1:%d/v1/chat/completions -H 'content-type: application/json' \\\n"
-            "    -d '{\"messages\":[{\"role\":\"user\",\"content\":\"Hello, moon\"}]}'\n\n",
-            PERILUNE_VERSION_STRING, port, admin ? "" : " (no admin listener)", port);
-    if (admin) printf("  admin: http://127.0.0.1:%d/metrics\n\n", admin);
+    hello_say(g);
     fflush(stdout);
     __fpurge(stdout); /* nobody need read it */
     clearerr(stdout);
