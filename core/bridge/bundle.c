@@ -44,6 +44,7 @@ struct bundle *bundle_new(const char *path, bool spec) {
     if (b == NULL) return NULL;
     list_init(&b->files);
     buf_init(&b->doubts, DOUBTS_MAX);
+    buf_init(&b->warnings, DOUBTS_MAX);
     b->spec = spec;
     b->path = mem_strdup(path);
     if (b->path != NULL) return b;
@@ -108,6 +109,7 @@ void bundle_free(struct bundle *b) {
         file_free(f);
     }
     buf_deinit(&b->doubts);
+    buf_deinit(&b->warnings);
     models_put(b->models);
     models_put(b->models_before);
     mem_free(b->path);
@@ -194,12 +196,14 @@ int l_policy_names(lua_State *L) {
 int l_policy_doubt(lua_State *L) {
     size_t len;
     const char *text = luaL_checklstring(L, 1, &len);
+    bool is_warning = lua_toboolean(L, 2);
     struct bundle *b = (struct bundle *)(uintptr_t)state_of(L)->bundle;
     lua_settop(L, 1);
-    if (b == NULL || b->spec) return lua_error(L);
-    if (b->frozen) return 0;
-    buf_put(&b->doubts, text, len); /* over the limit: the rest is not said */
-    buf_putc(&b->doubts, '\n');
+    if (!is_warning && (b == NULL || b->spec)) return lua_error(L);
+    if (b == NULL || b->frozen) return 0;
+    struct buf *out = is_warning ? &b->warnings : &b->doubts;
+    buf_put(out, text, len); /* over the limit: the rest is not said */
+    buf_putc(out, '\n');
     return 0;
 }
 

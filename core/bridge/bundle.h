@@ -23,6 +23,7 @@ struct bundle {
     struct blob *text;
     struct list files;  /* struct bundle_file: what policy_source() found */
     struct buf  doubts; /* lines: what is probably wrong, though everything ran */
+    struct buf  warnings; /* lines: what may be meant as it is */
     struct models *models;        /* made by the first state; NULL before. A share */
     struct models *models_before; /* of the configuration before this one, to be used again; NULL: none. A share */
 };
@@ -37,6 +38,6 @@ bool bundle_digest(const struct bundle *b, unsigned char digest[32]);
 
 int  l_policy_source(lua_State *L); /* core.policy_source(name) -> text, path | nil, err */
 int  l_policy_names(lua_State *L);
-int  l_policy_doubt(lua_State *L);  /* core.policy_doubt(text) */
+int  l_policy_doubt(lua_State *L);  /* core.policy_doubt(text, is_warning) */
 
 #endif

@@ -24,14 +24,17 @@ static bool asks_help(int argc, char **argv) {
 PERILUNE_API int perilune_tool_check(int argc, char **argv) {
     static const char help[] = "usage: perilune check FILE.lua\n\n"
                                "Loads the configuration and its policies and says what is wrong, with file and\n"
-                               "line.  Exit status 0: nothing, 1: something, 2: wrong usage.\n";
+                               "line; what may be meant as it is, it says as a warning.  Exit status 0: nothing\n"
+                               "is wrong, 1: something, 2: wrong usage.\n";
     if (asks_help(argc, argv)) return usage(help, 0);
     if (argc != 2) return usage(help, 2);
-    char err[2048];
+    char err[2048], *rest = NULL;
     if (gateway_check(argv[1], NULL, err, sizeof(err)) != 0) {
         fprintf(stderr, "%s\n", err);
         return 1;
     }
+    for (char *line = strtok_r(err, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest))
+        fprintf(stderr, "warning: %s\n", line);
     printf("%s: ok\n", argv[1]);
     return 0;
 }

@@ -19,7 +19,7 @@ struct reader {
     struct json_doc          doc;
     const struct config_env *env;
     char                    *err;
-    size_t                   errlen;
+    size_t                   errlen, said; /* said: bytes of err that are complaints */
     bool                     failed;
 };
 
@@ -82,12 +82,24 @@ static const char **list_of(struct reader *r, uint32_t object, const char *key, 
 
 static void complain(struct reader *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static void complain(struct reader *r, const char *fmt, ...) {
-    if (r->failed) return;
+    char text[800];
     r->failed = true;
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(r->err, r->errlen, fmt, ap);
+    vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
+    const char *colon = strstr(text, ": "); /* behind the key */
+    struct slice key = slice_of(text, colon ? (size_t)(colon - text) : 0);
+    uint32_t lines = get(r, 0, "lines"), n = JSON_NONE;
+    if (lines != JSON_NONE && json_type(&r->doc, lines) == JSON_OBJECT) n = json_get(&r->doc, lines, key);
+    char line[24] = "";
+    uint64_t number;
+    if (n != JSON_NONE && json_u64(&r->doc, n, &number) == 0)
+        snprintf(line, sizeof(line), ":%llu", (unsigned long long)number);
+    if (r->said >= r->errlen) return; /* it is full of others */
+    const char *end_of_other = r->said ? "\n" : "";
+    int k = snprintf(r->err + r->said, r->errlen - r->said, "%s%s%s: %s", end_of_other, r->env->file, line, text);
+    r->said += k > 0 ? (size_t)k : 0;
 }
 
 /* -- Upstreams ------------------------------------------------------------------------- */
@@ -98,8 +110,12 @@ static const char *key_from_file(struct reader *r, const char *at, const char *p
     char text[KEY_MAX];
     FILE *f = fopen(path, "r");
     size_t n = f ? fread(text, 1, sizeof(text), f) : 0;
-    if (f == NULL || ferror(f)) complain(r, "%s.file: %s: %s", at, path, strerror(errno));
-    if (f != NULL) fclose(f);
+    if (f == NULL || ferror(f)) {
+        complain(r, "%s.file: %s: %s", at, path, strerror(errno));
+        if (f != NULL) fclose(f);
+        return NULL;
+    }
+    fclose(f);
     if (n == sizeof(text))
         complain(r, "%s.file: %s is too long for a key (%d bytes at most)", at, path, KEY_MAX - 1);
     while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == '\r' || text[n - 1] == ' ')) n--;
@@ -279,7 +295,8 @@ static void put_word(struct buf *out, const char *s) {
 static const char *identity_of(struct reader *r, const struct route *route) {
     struct buf b;
     buf_init(&b, 0);
-    put_word(&b, route->label);
+    put_word(&b, route->path);
+    put_word(&b, route->prefix ? "*" : "");
     put_word(&b, route->host);
     put_word(&b, route->tenant);
     put_word(&b, route->strip);
@@ -296,7 +313,8 @@ static const char *identity_of(struct reader *r, const struct route *route) {
 
 static void read_route(struct reader *r, uint32_t n, struct route *route) {
     char *path = (char *)(uintptr_t)string_of(r, n, "path");
-    const char *label = string_of(r, n, "path");
+    const char *label = string_of(r, n, "label");
+    if (label == NULL) label = string_of(r, n, "path");
     route->label = label ? label : "";
     route->policies = list_of(r, n, "policies", &route->policy_count);
     size_t len = path ? strlen(path) : 0;
@@ -312,7 +330,6 @@ static void read_route(struct reader *r, uint32_t n, struct route *route) {
     route->strip = string_of(r, n, "strip_prefix");
     read_route_headers(r, get(r, n, "headers"), route);
     route->identity = identity_of(r, route);
-    r->c->guarded |= bool_of(r, n, "guarded");
 }
 
 /* tenants = { header = "authorization", keys = { [SHA-256] = name } } */
@@ -428,6 +445,7 @@ static void read_config(struct reader *r) {
     c->routes = read_all(r, "routes", sizeof(*c->routes), &c->route_count, each_route);
     c->route_index = routes_new(&c->arena, c->routes, c->route_count);
     if (c->route_index == NULL) r->failed = true;
+    c->guarded = bool_of(r, 0, "guarded");
     read_tenants(r, get(r, 0, "tenants"));
     read_limits(r);
     read_cors(r);
@@ -445,7 +463,7 @@ int config_new(struct config **out, struct slice json, const struct config_env *
     *out = NULL;
     struct config *c = mem_zalloc(sizeof(*c));
     struct reader r = { .c = c, .env = env, .err = err, .errlen = errlen };
-    snprintf(err, errlen, "out of memory");
+    snprintf(err, errlen, "%s: out of memory", env->file);
     if (c == NULL) return PERILUNE_ERR_NOMEM;
     atomic_init(&c->refs, 1);
     arena_init(&c->arena);

@@ -30,7 +30,7 @@ struct config {
     unsigned             route_count;
     struct routes       *route_index;
     struct tenants       tenants;
-    bool                 guarded;  /* clients need a key: paths without a route are not served */
+    bool                 guarded;  /* paths without a route are not served */
     struct http_limits   http;
     struct cors          cors;
     struct state_limits  lua;
@@ -44,12 +44,14 @@ struct config {
 struct registry;
 /* The port of the simulated upstream, starting it when needed; negative: error. */
 struct config_env {
+    const char      *file;     /* where it comes from, for messages */
     struct registry *registry;
     int            (*sim_port)(void *ud, char *err, size_t errlen);
     void            *ud;
 };
 
-/* json: what boot.lua made. On failure err gets a sentence. */
+/* json: what boot.lua made. On failure err gets all that is wrong, a line each with the file and, when
+ * boot.lua knew it, the line. */
 int  config_new(struct config **out, struct slice json, const struct config_env *env, char *err, size_t errlen);
 struct config *config_ref(struct config *c);
 void config_put(struct config *c);

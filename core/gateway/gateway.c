@@ -117,7 +117,7 @@ static void loaded_free(struct perilune *g, struct loaded *ld) {
 static int load_config(struct perilune *g, const char *path, struct loaded *ld) {
     struct buf json;
     buf_init(&json, 0);
-    struct config_env env = { .registry = &g->registry, .sim_port = sim_port_of, .ud = g };
+    struct config_env env = { .file = path, .registry = &g->registry, .sim_port = sim_port_of, .ud = g };
     ld->gens = mem_zalloc((g->worker_count + 1) * sizeof(struct generation *));
     if (ld->gens == NULL) return fail(g, PERILUNE_ERR_NOMEM, "out of memory");
     int rc = bundle_open(&ld->bundle, path, false, g->errmsg, sizeof(g->errmsg));
@@ -128,7 +128,7 @@ static int load_config(struct perilune *g, const char *path, struct loaded *ld) 
     if (rc == 0) ld->bundle->frozen = true;
     char err[1024];
     if (rc == 0 && (rc = config_new(&ld->config, buf_get(&json), &env, err, sizeof(err))) != 0)
-        fail(g, rc, "%s: %s", path, err);
+        fail(g, rc, "%s", err);
     if (rc == 0 && ld->config->tls_cert != NULL &&
         (rc = tls_context_open(&ld->tls, ld->config->tls_cert, ld->config->tls_key, err, sizeof(err))) != 0)
         fail(g, rc, "%s: tls: %s", path, err);
@@ -681,7 +681,9 @@ static int check(const char *path, struct buf *admin, struct models **models, ch
     struct slice doubts = ld.bundle ? buf_get(&ld.bundle->doubts) : SLICE("");
     if (rc == 0 && admin == NULL && models == NULL && doubts.len > 0)
         rc = fail(g, PERILUNE_ERR_CONFIG, "%.*s", (int)doubts.len - 1, doubts.ptr);
+    struct slice warnings = ld.bundle ? buf_get(&ld.bundle->warnings) : SLICE("");
     if (rc != 0) snprintf(err, errlen, "%s", g->errmsg);
+    else snprintf(err, errlen, "%.*s", SLICE_ARG(warnings));
     loaded_free(g, &ld);
     perilune_close(g);
     return rc;

@@ -69,7 +69,8 @@ void process_metrics_write(struct buf *out);
  * stopped. */
 bool gateway_ask(struct worker *w, void (*fn)(struct worker *, void *ud), void *ud);
 /* Builds what the configuration at path says without serving it; on failure err gets a
- * sentence.  admin (NULL: not wanted): its admin address, empty when there is none. */
+ * sentence, else lines that are warnings, or nothing.  admin (NULL: not wanted): its admin address, empty when
+ * there is none. */
 int  gateway_check(const char *path, struct buf *admin, char *err, size_t errlen);
 /* The same, for its table of models: a share. */
 int  gateway_models(const char *path, struct models **out, char *err, size_t errlen);

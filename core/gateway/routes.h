@@ -15,7 +15,7 @@ struct route_header {
 };
 
 struct route {
-    const char  *label;        /* the path as the file has it, for the log and the metrics */
+    const char  *label;        /* its name in the log and the metrics */
     const char  *path;         /* without the '*' of a prefix */
     bool         prefix;
     const char **methods;      /* empty: all */

@@ -7,6 +7,7 @@ local check = require "perilune.check"
 local config = require "perilune.config"
 local core = require "perilune.core"
 local host = require "perilune.host"
+local locate = require "perilune.locate"
 local sandbox = require "perilune.sandbox"
 
 local M = {}
@@ -71,43 +72,46 @@ local function is_no_chat(route)
   return false
 end
 
--- blame: throws what is wrong, with the policy's place in the file.
-local function build_policy(entry, route, blame)
+-- The policy, or nil and what is wrong.
+local function build_policy(entry, route)
   if entry.fn then return entry.fn end
   local ran, factory, err, needs = pcall(host.policy, entry.name, entry.trusted)
-  if not ran then blame(("policy '%s': %s"):format(entry.name, said(factory))) end
+  if not ran then return nil, ("policy '%s': %s"):format(entry.name, said(factory)) end
   if not factory then
     local near = check.nearest(entry.name, core.policy_names())
-    blame(err .. (near and ("; did you mean '%s'?"):format(near) or ""))
+    return nil, err .. (near and ("; did you mean '%s'?"):format(near) or "")
   end
   if needs and needs.needs == "chat" and is_no_chat(route) then
-    blame(("policy '%s' works on chat requests, and '%s' gets none; give /v1/chat/completions a route of its own")
-          :format(entry.name, route.path))
+    return nil, ("policy '%s' works on chat requests, and '%s' gets none; give /v1/chat/completions a route of its own")
+      :format(entry.name, route.path)
   end
   local ok, policy = pcall(factory, entry.options)
   if not ok then
     local text = said(policy)
     -- config.options() names the policy itself.
-    blame((text:find("^policy '") and "" or ("policy '%s': "):format(entry.name)) .. text)
+    return nil, (text:find("^policy '") and "" or ("policy '%s': "):format(entry.name)) .. text
   end
   if type(policy) ~= "function" then
-    blame(("policy '%s' made a %s, not a function(req, next)"):format(entry.name, type(policy)))
+    return nil, ("policy '%s' made a %s, not a function(req, next)"):format(entry.name, type(policy))
   end
   return policy
 end
 
--- blame: the same, of the policy with this number.
+-- blame(number, message): of a policy that is wrong; then there is no chain.
 local function build_route(route, blame)
   if #route.policies == 0 then return nil, false end
-  local list, trusted, memory = {}, false, nil
+  local list, trusted, whole, memory = {}, false, true, nil
   for i, entry in ipairs(route.policies) do
     if entry.name == "auth_keys" and memory then
       blame(i, ("policy 'auth_keys' stands behind '%s', which would answer who has no key; put it in front"):format(memory))
     end
     memory = memory or entry.name and entry.name:match("^cache_.*")
-    list[i] = build_policy(entry, route, function(message) blame(i, message) end)
+    local policy, message = build_policy(entry, route)
+    if not policy then blame(i, message) end
+    list[i], whole = policy, whole and policy ~= nil
     trusted = trusted or entry.trusted
   end
+  if not whole then return nil, false end
   return entry(M.compose(list, M.terminal(route.upstream))), trusted
 end
 
@@ -123,8 +127,27 @@ local function plain(value)
   return out
 end
 
-local function describe(conf)
+-- What C finds out (a file, a variable) it can tell with its line.  The text is looked through only when it may have to.
+local function lines_of(conf, text)
+  local line_of, out = nil, {}
+  local function note(key)
+    line_of = line_of or locate.lines(text)
+    out[key] = line_of(key)
+  end
+  for _, up in ipairs(conf.upstreams) do
+    local at = "upstreams." .. up.name
+    if up.ca then note(at .. ".ca") end
+    if up.sim then note(at .. ".sim") end
+    if up.key.kind == "env" or up.key.kind == "file" then note(at .. ".key." .. up.key.kind) end
+    if up.key.kind == "literal" then note(at .. ".key") end
+  end
+  if conf.tls then note("tls") end
+  return out
+end
+
+local function describe(conf, text)
   local out = plain(conf)
+  out.lines = lines_of(conf, text)
   for i, route in ipairs(out.routes) do
     for k, policy in ipairs(conf.routes[i].policies) do route.policies[k] = policy.name end
   end
@@ -142,7 +165,7 @@ function M.load(text, file)
   local chunk, err = sandbox.load(text, file, marked)
   if not chunk then fail(err) end
   local raw = sandbox.run(chunk)
-  local conf, errors = config.check(raw, file)
+  local conf, errors, warnings = config.check(raw, file)
   if not conf then fail(config.format(errors, file, text)) end
 
   local opened, pattern, why = core.tokenizers(conf.tokenizers)
@@ -157,14 +180,16 @@ function M.load(text, file)
   host.upstreams = function() return names end
   host.describe = function(name) return by_name[name] end
 
-  local chains, trusted = {}, {}
+  local chains, trusted, wrong = {}, {}, {}
   for i, route in ipairs(conf.routes) do
     local chain, free = build_route(route, function(policy, message)
-      fail(config.format({ { key = ("routes[%d].policies[%d]"):format(i, policy), message = message } }, file, text))
+      wrong[#wrong + 1] = { key = ("routes[%d].policies[%d]"):format(i, policy), message = message }
     end)
     chains[i], trusted[i] = chain or false, free
   end
-  return describe(conf), chains, trusted
+  if wrong[1] then fail(config.format(wrong, file, text)) end
+  if warnings[1] then core.policy_doubt(config.format(warnings, file), true) end
+  return describe(conf, text), chains, trusted
 end
 
 return M

@@ -247,17 +247,20 @@ types.upstream = function(_, value)
   return nil, M.unknown("upstream", value, names)
 end
 
+local MOST_WRONG = 5 -- elements of one list that are told
+
 types.list = function(spec, value)
   if type(value) ~= "table" or not is_list(value) then return nil, "must be a list, got " .. show(value) end
   local ok, message = check_range(spec, #value, "have a length of")
   if not ok then return nil, message end
-  local out = {}
+  local out, wrong = {}, {}
   for i, element in ipairs(value) do
     local normal, why = element, nil
     if spec.of then normal, why = M.value(spec.of, element) end
-    if why then return nil, ("element %d %s"):format(i, why) end
+    if why and #wrong < MOST_WRONG then wrong[#wrong + 1] = ("element %d %s"):format(i, why) end
     out[i] = normal
   end
+  if wrong[1] then return nil, table.concat(wrong, "; ") end
   return out
 end
 
@@ -271,16 +274,17 @@ end
 
 types.map = function(spec, value)
   if type(value) ~= "table" then return nil, "must be a table of names, got " .. show(value) end
-  local out = {}
+  local out, wrong = {}, {}
   for _, key in ipairs(M.keys(value)) do
     if type(key) ~= "string" then
       return nil, ("must have names as keys, got [%s]"):format(tostring(key))
     end
     local normal, why = value[key], nil
     if spec.of then normal, why = M.value(spec.of, value[key]) end
-    if why then return nil, ("['%s'] %s"):format(key, why) end
+    if why and #wrong < MOST_WRONG then wrong[#wrong + 1] = ("['%s'] %s"):format(key, why) end
     out[key] = normal
   end
+  if wrong[1] then return nil, table.concat(wrong, "; ") end
   return out
 end
 

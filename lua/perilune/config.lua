@@ -12,6 +12,7 @@
 -- table (certificates, environment, policy files) is for the caller to find.
 
 local check = require "perilune.check"
+local coherence = require "perilune.coherence"
 local core = require "perilune.core"
 
 local M = {}
@@ -444,7 +445,13 @@ local function check_prefix(v)
   return v
 end
 
+local function check_route_name(v)
+  if v:find("%c") then return nil, "must not have control bytes in it" end
+  return v
+end
+
 local route_schema = {
+  name = { type = "string", min = 1, max = 64, check = check_route_name },
   path = { type = "string", check = check_path, required = "is missing: which path is this route for?" },
   policies = { walk = walk_list(walk_policy), default = {} },
   upstream = { type = "string", min = 1 },
@@ -530,12 +537,25 @@ local limits_schema = {
   high_water = size(256 * 2 ^ 10, 4096), low_water = size(64 * 2 ^ 10),
 }
 
+-- What cannot be interrupted is part of what a request may use.
+local function walk_limits(ctx, path, raw)
+  local out = walk(ctx, path, raw, limits_schema)
+  if out.block_ms and out.cpu_ms and out.block_ms > out.cpu_ms then
+    if type(raw) == "table" and raw.block_ms ~= nil then
+      complain(ctx, join(path, "block_ms"), ("must not be above limits.cpu_ms, which is %d: a request never has that much")
+        :format(out.cpu_ms))
+    end
+    out.block_ms = out.cpu_ms
+  end
+  return out
+end
+
 --- What stands under `limits`, with all that is missing; throws at who called the caller. For the test kit.
 ---@param value table
 ---@return table
 function M.limits(value)
   local ctx = { errors = {}, folder = "" }
-  local out = walk(ctx, "limits", value, limits_schema)
+  local out = walk_limits(ctx, "limits", value)
   local wrong = ctx.errors[1]
   if wrong then error(("%s: %s"):format(wrong.key, wrong.message), 3) end
   return out
@@ -681,9 +701,10 @@ local file_schema = {
   },
   upstreams = { walk = walk_upstreams, default = {} },
   routes = { walk = walk_list(walk_route), default = {} },
+  unrouted = { type = "boolean" }, -- default: yes, where nobody needs a key
   tenants = { walk = walk_tenants },
   tokenizers = { walk = walk_tokenizers, default = {} },
-  limits = section(limits_schema),
+  limits = { always = true, walk = walk_limits },
   compress = compress,
   cors = { walk = walk_cors },
   cache = section { max_bytes = size(64 * 2 ^ 20, 0), snapshot = file, redis = { walk = walk_redis } },
@@ -697,45 +718,12 @@ local file_schema = {
   reuse_port = { type = "boolean", default = false },
 }
 
--- What no single key can be blamed for before all of them are known.
-local function check_whole(ctx, out)
-  local names, known = {}, {}
-  for i, up in ipairs(out.upstreams) do
-    names[i] = up.name
-    known[up.name] = true
-  end
-  local taken = {} -- paths that a route takes whatever else a request has
-  for i, route in ipairs(out.routes) do
-    local at = ("routes[%d]"):format(i)
-    if route.upstream and not known[route.upstream] then
-      complain(ctx, at .. ".upstream", check.unknown("upstream", route.upstream, names))
-    end
-    if route.path and taken[route.path] then
-      complain(ctx, at .. ".path", ("'%s' is taken: routes[%d] comes first"):format(route.path, taken[route.path]))
-    end
-    if route.path and not (route.methods or route.host or route.headers or route.tenant) then
-      taken[route.path] = taken[route.path] or i
-    end
-    if route.tenant and not out.tenants then
-      complain(ctx, at .. ".tenant", "needs `tenants`: policies, which set req.tenant, run after a route is chosen")
-    end
-  end
-  local limits = out.limits
-  if limits.low_water and limits.high_water and limits.low_water >= limits.high_water then
-    complain(ctx, "limits.low_water", "must be below limits.high_water")
-  end
-  for i, listen in ipairs(out.listen or {}) do
-    if listen == out.admin and not listen:find(":0$") then
-      complain(ctx, "admin", ("is the same address as listen[%d]"):format(i))
-    end
-  end
-end
-
 --- Checks what a configuration file returned.
 ---@param raw any
 ---@param file_name string  for messages; relative paths start in its folder
 ---@return table? normalized
 ---@return perilune.ConfigError[]? errors
+---@return perilune.ConfigError[]? warnings  of a configuration that is right
 function M.check(raw, file_name)
   local ctx = { errors = {}, folder = file_name:match("^(.*/)[^/]*$") or "" }
   if type(raw) ~= "table" then
@@ -745,9 +733,13 @@ function M.check(raw, file_name)
   ctx.trusted = raw.trusted == true
   local out = walk(ctx, "", raw, file_schema)
   out.listen = out.listen or { "127.0.0.1:8080" }
-  check_whole(ctx, out)
+  local warnings = {}
+  coherence.check(out, {
+    complain = function(key, message) complain(ctx, key, message) end,
+    warn = function(key, message) warnings[#warnings + 1] = { key = key, message = message } end,
+  })
   if #ctx.errors > 0 then return nil, ctx.errors end
-  return out
+  return out, nil, warnings
 end
 
 --- The errors as lines: FILE: KEY: MESSAGE, or FILE:LINE: KEY: MESSAGE when the
@@ -770,7 +762,7 @@ end
 -- -- options of policies -------------------------------------------------------
 
 --- Checks the options of a policy and fills in defaults.  Throws a sentence with
---- the policy, the option and the nearest known name.
+--- the policy, each option that is wrong and the nearest known name.
 ---@param spec table<string, perilune.Spec>
 ---@param options table?
 ---@param where string  name of the policy
@@ -780,22 +772,22 @@ function M.options(spec, options, where)
   if type(options) ~= "table" then
     error(("policy '%s': options must be a table, got %s"):format(where, check.show(options)), 0)
   end
-  local names = check.keys(spec)
+  local names, wrong, out = check.keys(spec), {}, {}
   for _, key in ipairs(check.keys(options)) do
-    if not spec[key] then error(("policy '%s': %s"):format(where, check.unknown("option", key, names)), 0) end
+    if not spec[key] then wrong[#wrong + 1] = check.unknown("option", key, names) end
   end
-  local out = {}
   for _, name in ipairs(names) do
     local value, message = options[name], nil
     if value == nil then
-      if spec[name].required then error(("policy '%s': option '%s' is missing"):format(where, name), 0) end
+      if spec[name].required then wrong[#wrong + 1] = ("option '%s' is missing"):format(name) end
       value = spec[name].default
     else
       value, message = check.value(spec[name], value)
-      if message then error(("policy '%s': option '%s' %s"):format(where, name, message), 0) end
+      if message then wrong[#wrong + 1] = ("option '%s' %s"):format(name, message) end
     end
     out[name] = value
   end
+  if wrong[1] then error(("policy '%s': %s"):format(where, table.concat(wrong, "; ")), 0) end
   return out
 end
 

@@ -9,20 +9,27 @@
 
 local M = {}
 
+local BACKSLASH = ("\\"):byte()
+
 -- The tokens that matter, as { kind, text, line }: "name", "string", or the
 -- character itself.  Everything else is a single "?" token.
 local function tokens(source)
   local list, at, line = {}, 1, 1
+  -- (No string.sub: in LuaJIT 2.1 it can crash when there is no memory for its result, and this runs while a
+  -- configuration that is right is loaded.)
   local function skip(upto)
-    local _, breaks = source:sub(at, upto - 1):gsub("\n", "")
-    line, at = line + breaks, upto
+    local found = source:find("\n", at, true)
+    while found and found < upto do
+      line, found = line + 1, source:find("\n", found + 1, true)
+    end
+    at = upto
   end
   local function add(kind, text, upto)
     list[#list + 1] = { kind, text, line }
     skip(upto)
   end
   while at <= #source do
-    local c = source:sub(at, at)
+    local c = source:match("^.", at)
     local level = source:match("^%-%-%[(=*)%[", at) or source:match("^%[(=*)%[", at)
     if level then
       local _, stop = source:find("]" .. level .. "]", at, true)
@@ -31,10 +38,10 @@ local function tokens(source)
       skip(source:find("\n", at, true) or #source + 1)
     elseif c == '"' or c == "'" then
       local stop = at + 1
-      while stop <= #source and source:sub(stop, stop) ~= c do
-        stop = stop + (source:sub(stop, stop) == "\\" and 2 or 1)
+      while stop <= #source and source:byte(stop) ~= c:byte() do
+        stop = stop + (source:byte(stop) == BACKSLASH and 2 or 1)
       end
-      add("string", source:sub(at + 1, stop - 1), stop + 1)
+      add("string", source:match("^([^\\" .. c .. "]*)", at + 1), stop + 1) -- no key that we look for has escapes
     elseif source:find("^[%a_]", at) then
       local word = source:match("^[%w_]+", at)
       add("name", word, at + #word)

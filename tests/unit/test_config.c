@@ -104,7 +104,7 @@ TEST_FAULT(everything_arrives) {
         config_put(c);
     } else {
         CHECK(unit_fault_fired());
-        CHECK_STR(w.err, "out of memory");
+        CHECK_STR(w.err, "p.lua: out of memory");
     }
     end(&w);
 }

@@ -1,0 +1,237 @@
+--- coherence: what no single key of a configuration can be blamed for.
+--
+-- config.lua looks at each key by itself; here are the questions that need several of them.  Is there a
+-- request that this route would get?  Does a key exist for this tenant?  Who can reach what?  Two answers
+-- are possible: an error, and nothing is loaded; or a warning, which `perilune check` prints, because an
+-- operator may mean what is written there.
+
+local check = require "perilune.check"
+
+local M = {}
+
+---@class perilune.CoherenceReport
+---@field complain fun(key: string, message: string)
+---@field warn fun(key: string, message: string)
+
+-- -- routes that nobody can take -------------------------------------------------
+
+local function stem(route) return (route.path:gsub("%*$", "")) end
+local function is_prefix(route) return route.path:sub(-1) == "*" end
+
+-- Has every request that route b takes what route a asks for?  (Their paths, hosts and tenants are compared already.)
+local function takes_all_of(a, b)
+  for name, pattern in pairs(a.headers or {}) do
+    if not b.headers or b.headers[name] ~= pattern then return false end
+  end
+  if not a.methods then return true end
+  local mine = {}
+  for _, method in ipairs(a.methods) do mine[method] = true end
+  for _, method in ipairs(b.methods or {}) do
+    if not mine[method] then return false end
+  end
+  return b.methods ~= nil
+end
+
+-- Routes by what they are looked up with.  There may be ten thousand of them.
+local function slot(path, prefix, host, tenant)
+  return path .. (prefix and "*\n" or "\n") .. (host or "") .. "\n" .. (tenant or "")
+end
+
+local function add(index, route, number)
+  local at = slot(stem(route), is_prefix(route), route.host, route.tenant)
+  index[at] = index[at] or {}
+  table.insert(index[at], number)
+  if is_prefix(route) then index.lengths[#stem(route)] = true end
+end
+
+-- The earlier route that takes all that this one would, or nil.
+local function taken_by(index, routes, route)
+  local path, best = stem(route), nil
+  local function look(at)
+    for _, number in ipairs(index[at] or {}) do
+      if (not best or number < best) and takes_all_of(routes[number], route) then best = number end
+    end
+  end
+  local function look_all(stem_of_it, prefix)
+    for host = 0, route.host and 1 or 0 do
+      for tenant = 0, route.tenant and 1 or 0 do
+        look(slot(stem_of_it, prefix, host == 1 and route.host, tenant == 1 and route.tenant))
+      end
+    end
+  end
+  for length in pairs(index.lengths) do
+    if length <= #path then look_all(path:sub(1, length), true) end
+  end
+  if not is_prefix(route) then look_all(path, false) end
+  return best
+end
+
+local function check_order(routes, report)
+  local index = { lengths = {} }
+  for i, route in ipairs(routes) do
+    local number = route.path and taken_by(index, routes, route)
+    if number then
+      local first = routes[number].path
+      report.complain(("routes[%d].path"):format(i), ("'%s' is taken: routes[%d]%s comes first"):format(route.path, number,
+        first ~= route.path and (" ('%s')"):format(first) or ""))
+    elseif route.path then
+      add(index, route, i)
+    end
+  end
+end
+
+-- -- each route -------------------------------------------------------------------
+
+local function check_upstream(at, route, names, known, report)
+  if route.upstream and not known[route.upstream] then
+    report.complain(at .. ".upstream", check.unknown("upstream", route.upstream, names))
+  end
+end
+
+local function check_tenant(at, route, tenants, report)
+  if not route.tenant then return end
+  if not tenants then
+    report.complain(at .. ".tenant", "needs `tenants`: policies, which set req.tenant, run after a route is chosen")
+  elseif tenants.keys then
+    local names = {}
+    for _, name in pairs(tenants.keys) do
+      if name == route.tenant then return end
+      names[#names + 1] = name
+    end
+    local near = check.nearest(route.tenant, names)
+    report.complain(at .. ".tenant", ("no key of `tenants` gives '%s', so nobody can take this route%s"):format(route.tenant,
+      near and ("; did you mean '%s'?"):format(near) or ""))
+  end
+end
+
+-- Chats and embeddings are asked for with POST, whatever a route says.
+local function check_methods(at, route, report)
+  local path = (route.path or ""):sub(#(route.strip_prefix or "") + 1)
+  if not path:find("/chat/completions$") and not path:find("/embeddings$") then return end
+  for _, method in ipairs(route.methods or {}) do
+    if method ~= "POST" then
+      report.complain(at .. ".methods", ("'%s' takes POST only, %s gets a 405 there"):format(route.path, method))
+      return
+    end
+  end
+end
+
+-- What tells a route from another one of the same path.
+local function conditions(route)
+  local list = {}
+  if route.host then list[#list + 1] = "host=" .. route.host end
+  if route.tenant then list[#list + 1] = "tenant=" .. route.tenant end
+  if route.methods then list[#list + 1] = "methods=" .. table.concat(route.methods, ",") end
+  for _, name in ipairs(check.keys(route.headers or {})) do list[#list + 1] = name .. "=" .. route.headers[name] end
+  return table.concat(list, " ")
+end
+
+-- Names for the log and the metrics.
+local function name_routes(routes, report)
+  local count, named = {}, {}
+  for _, route in ipairs(routes) do
+    if route.path then count[route.path] = (count[route.path] or 0) + 1 end
+  end
+  for i, route in ipairs(routes) do
+    local told = route.path and count[route.path] > 1 and conditions(route) or ""
+    route.label = route.name or (told ~= "" and route.path .. " " .. told or route.path)
+    if route.name and named[route.name] then
+      report.complain(("routes[%d].name"):format(i), ("'%s' is taken: routes[%d] has it"):format(route.name, named[route.name]))
+    end
+    if route.name then named[route.name] = named[route.name] or i end
+  end
+end
+
+local function check_routes(out, report)
+  local names, known = {}, {}
+  for i, up in ipairs(out.upstreams) do
+    names[i] = up.name
+    known[up.name] = true
+  end
+  for i, route in ipairs(out.routes) do
+    local at = ("routes[%d]"):format(i)
+    check_upstream(at, route, names, known, report)
+    check_tenant(at, route, out.tenants, report)
+    check_methods(at, route, report)
+  end
+  check_order(out.routes, report)
+  name_routes(out.routes, report)
+end
+
+-- -- what is served without a route -------------------------------------------------
+
+-- Each with a path that stands for all of it.  ORDER: path_is_openai() in C.
+local families = {
+  { "/v1/chat/completions" }, { "/v1/embeddings" }, { "/v1/responses", "/v1/responses/x" }, { "/v1/completions" },
+  { "/v1/audio/x" }, { "/v1/images/x" }, { "/v1/files", "/v1/files/x" }, { "/v1/batches", "/v1/batches/x" }, { "/v1/models/x" },
+}
+
+-- Does a route that asks for nothing else take this path?
+local function has_route(routes, path)
+  for _, route in ipairs(routes) do
+    local all = route.path and not (route.host or route.headers or route.tenant)
+    if all and (route.path == path or (is_prefix(route) and path:sub(1, #stem(route)) == stem(route))) then return true end
+  end
+  return false
+end
+
+-- The families of which some path goes to the upstreams without a route.
+local function unrouted(routes)
+  local list = {}
+  for _, paths in ipairs(families) do
+    local open = false
+    for _, path in ipairs(paths) do open = open or not has_route(routes, path) end
+    if open then list[#list + 1] = (paths[1]:gsub("/x$", "/*")) end
+  end
+  return list
+end
+
+-- Policies on one path say that somebody wants to decide what models are asked; other paths go round them.
+local function check_unrouted(out, report)
+  local policies = 0
+  for _, route in ipairs(out.routes) do
+    policies = policies + #(route.policies or {})
+    out.guarded = out.guarded or route.guarded or false
+  end
+  if out.guarded and out.unrouted then
+    report.complain("unrouted", "cannot be true where a route has auth_keys: clients without a key would be served")
+  end
+  out.guarded = out.guarded or out.unrouted == false
+  local open = policies > 0 and not out.guarded and out.unrouted == nil and unrouted(out.routes) or {}
+  if #open > 0 then
+    report.warn("routes", ("these paths have no route and go to the upstreams without any policy: %s; give them routes, or set "
+      .. "unrouted = false, so that they get a 404, or unrouted = true, if that is meant"):format(table.concat(open, ", ")))
+  end
+end
+
+-- -- the rest -----------------------------------------------------------------------
+
+local function check_listeners(out, report)
+  for i, listen in ipairs(out.listen or {}) do
+    if listen == out.admin and not listen:find(":0$") then
+      report.complain("admin", ("is the same address as listen[%d]"):format(i))
+    end
+  end
+  if out.admin and out.admin:sub(1, 1) == ":" then
+    report.warn("admin", ("'%s' names no host, so everybody who reaches this machine may reload and read what is asked: the "
+      .. "listener asks for no key; write \"127.0.0.1%s\", or \"0.0.0.0%s\" if that is meant"):format(out.admin, out.admin, out.admin))
+  end
+end
+
+local function check_limits(limits, report)
+  if limits.low_water and limits.high_water and limits.low_water >= limits.high_water then
+    report.complain("limits.low_water", "must be below limits.high_water")
+  end
+end
+
+--- Looks at a configuration whose keys are checked; gives its routes their labels.
+---@param out table
+---@param report perilune.CoherenceReport
+function M.check(out, report)
+  check_routes(out, report)
+  check_unrouted(out, report)
+  check_limits(out.limits, report)
+  check_listeners(out, report)
+end
+
+return M
