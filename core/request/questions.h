@@ -10,9 +10,9 @@ struct questions;
 struct questions *questions_new(void); /* NULL: no memory */
 void              questions_free(struct questions *q); /* NULL is fine */
 
-/* Equal for bodies that ask the same: json_write_canonical() of d without what skip() leaves out,
- * hashed as keys of c are; always the same skip().  q NULL: nothing is remembered.  The text is written
- * behind what is in scratch, and taken away again; on failure scratch has failed. */
+/* Equal for bodies that ask the same: json_write_canonical() of d without what skip() leaves out, hashed; the
+ * same in every process.  Always the same skip().  c: under whose secret bytes are remembered.  q NULL: nothing
+ * is.  The text is written behind what is in scratch, and taken away again; on failure scratch has failed. */
 struct hash128 questions_hash(struct questions *q, const struct cache *c, const struct json_doc *d,
                               json_skip_fn *skip, struct buf *scratch);
 

@@ -66,6 +66,7 @@ struct far_question {
     struct far     *far;
     struct far_key  key;
     struct hash128  near;   /* the key in the cache of this process */
+    unsigned        epoch;  /* cache_epoch() when it was asked */
     /* A share of the entry, which is in the cache by now if it has room there, or NULL. */
     void          (*done)(struct far_question *q, struct cache_entry *e);
 };
