@@ -114,11 +114,11 @@ SAID = {"e400_vllm": ("BadRequestError", None, "max_tokens is too large"),
         "e404_ollama": ("invalid_request_error", None, 'model "x" not found, try pulling it first'),
         "e422_fastapi": ("invalid_request_error", "messages", "messages: Field required"),
         "e422_mistral": ("invalid_request_error", "n", "n: too large"),
-        "e500": ("upstream_error", None, "The server had an error"),
-        "e503": ("upstream_error", None, "The engine is overloaded"),
-        "e529": ("upstream_error", None, "Overloaded"),
+        "e500": ("server_error", None, "The server had an error"),
+        "e503": ("server_error", None, "The engine is overloaded"),
+        "e529": ("overloaded_error", None, "Overloaded"),
         "e502_html": ("upstream_error", None, "502 Bad Gateway"),
-        "errorevent": ("upstream_error", None, "The server had an error")}
+        "errorevent": ("server_error", None, "The server had an error")}
 
 
 def retold(script):
