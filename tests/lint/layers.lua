@@ -16,16 +16,17 @@ local LAYERS = { -- folder -> folders it may include, besides itself
   flow = "base sys",
   tokens = "base include",
   text = "base tokens include",
+  semantic = "base tokens include",
   http = "base sys flow",
   llm = "base flow tokens",
   store = "base sys flow",
   upstream = "base sys flow http/parse.h http/tls.h http/field.h http/coding.h", -- nothing of servers
   request = "base sys flow http/parse.h llm tokens store upstream include",
-  bridge = "base sys flow http llm tokens text store upstream request include",
+  bridge = "base sys flow http llm tokens text semantic store upstream request include",
   sim = "base sys flow http llm cli/args.h include",
   gateway = "base sys flow http llm tokens store upstream request bridge sim/sim.h include", -- upstreams that play themselves
   bench = "base sys http llm cli/args.h include",
-  cli = "base sys http tokens text store bridge gateway bench sim include",
+  cli = "base sys http tokens text semantic store bridge gateway bench sim include",
   include = "",
 }
 -- The error codes are public and are used everywhere.

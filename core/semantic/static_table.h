@@ -1,0 +1,29 @@
+/* static_table.h -- a vector for each token, which needs no model to be summed. See static_table.c.
+ * A table is immutable and may be used by any thread. */
+#ifndef PERILUNE_SEMANTIC_STATIC_TABLE_H
+#define PERILUNE_SEMANTIC_STATIC_TABLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/slice.h"
+
+struct bpe;
+struct static_table;
+
+#define STATIC_TABLE_MAX_DIMS 1024
+
+/* The one inside the program, of o200k tokens; never NULL, not to be closed. */
+const struct static_table *static_table_builtin(void);
+/* Reads the file form (static_table.c says it).  The bytes are the caller's and must outlive it.  Returns 0,
+ * PERILUNE_ERR_INVAL with *f telling what is wrong, or PERILUNE_ERR_NOMEM. */
+int  static_table_open(struct static_table **out, struct slice bytes, struct failure *f);
+void static_table_close(struct static_table *t); /* NULL is fine */
+
+unsigned static_table_dims(const struct static_table *t);
+/* out[dims] = the direction of the normal text (normal.h), length 1; all zero when no token has a row.  b
+ * tokenizes for the table's vocabulary (o200k_base).  Returns 0 or PERILUNE_ERR_NOMEM. */
+int static_table_embed(const struct static_table *t, struct bpe *b, struct slice normal, float *out);
+
+#endif
