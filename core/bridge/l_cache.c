@@ -12,36 +12,28 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "bridge/l_cache.h"
 #include "bridge/lib.h"
 #include "bridge/request.h"
 #include "bridge/response.h"
 #include "bridge/value.h"
 #include "flow/headers.h"
+#include "request/asked.h"
 #include "request/cache_control.h"
 #include "request/cached.h"
 #include "request/fingerprint.h"
 
 #define CACHE_TYPE "perilune.cache"
-#define MAX_VARY   16
 #define MAX_TAGS   (CACHE_MAX_TAGS - 2)
 #define MAX_NAME   64         /* bytes */
 #define MAX_KEY    4096       /* bytes of a policy's own key */
 #define MAX_BODY   (1u << 20) /* bytes of a question: what is longer is asked once, and costs more to compare */
 #define CLAIM_MS   30000      /* a refresh that takes longer may be tried by another request */
 
-/* The userdata of a cache: strings stand in `text`. */
-struct lua_cache {
-    uint64_t     ttl_ms, stale_ms, error_ms, negative_ms, pace_ms;
-    size_t       max_entry;
-    double       max_temperature; /* of a request that says one */
-    bool         shared, tool_calls, limits_temperature;
-    unsigned     honor; /* CACHE_CONTROL_ bits */
-    struct slice name, version, vary[MAX_VARY]; /* version: empty: the files of the configuration */
-    unsigned     vary_count;
-    char         text[];
-};
-
-static struct lua_cache *to_cache(lua_State *L, int i) { return luaL_checkudata(L, i, CACHE_TYPE); }
+struct lua_cache *cache_check(lua_State *L, int i) { return luaL_checkudata(L, i, CACHE_TYPE); }
+struct slice cache_tenant(const struct lua_cache *c, const struct request *r) {
+    return slice_str(c->shared ? "" : r->tenant);
+}
 static struct cache *cache_of(lua_State *L) { return state_of(L)->stores->cache; }
 static uint64_t now_of(lua_State *L) { return loop_now(state_of(L)->loop); }
 
@@ -75,7 +67,7 @@ static size_t list_bytes(lua_State *L, unsigned *count) {
     size_t bytes = 0, len;
     *count = 0;
     if (!lua_istable(L, -1)) return 0;
-    for (int i = 1; *count < MAX_VARY; i++, ++*count) {
+    for (int i = 1; *count < L_CACHE_MAX_VARY; i++, ++*count) {
         lua_rawgeti(L, -1, i);
         bool more = lua_type(L, -1) == LUA_TSTRING;
         if (more) lua_tolstring(L, -1, &len);
@@ -167,27 +159,23 @@ static struct place check_place(lua_State *L, int i) {
     return p;
 }
 
-/* Of a request.  The upstream is part of it where it is known by now; else all are, so that a change of
- * them is seen.  False: `text` has failed. */
-static bool key_of_request(struct state *s, const struct lua_cache *c, const struct request *r,
-                           const struct body *body, struct slice salt, struct buf *text, struct hash128 *key) {
+/* The upstream is part of it where it is known by now; else all are, so that a change of them is seen. */
+void cache_write_text(struct state *s, const struct lua_cache *c, const struct request *r, const struct body *body,
+                      const struct json_doc *doc, struct slice salt, struct buf *out) {
     struct failure ignored;
     failure_init(&ignored);
     struct call_pool *pool = outgoing_choose(&s->services, r, body, &ignored);
     failure_deinit(&ignored);
     struct slice files = slice_of((const char *)s->services.files, sizeof(s->services.files));
-    struct fingerprint_ask ask = { .services = &s->services, .request = r, .body = body,
+    struct fingerprint_ask ask = { .services = &s->services, .request = r, .body = body, .doc = doc,
                                    .target = pool ? pool->target : NULL, .scope = c->name,
                                    .shared = c->shared, .vary = c->vary, .vary_count = c->vary_count, .salt = salt,
                                    .version = c->version.len > 0 ? c->version : files };
-    fingerprint_write(&ask, text);
+    fingerprint_write(&ask, out);
     for (unsigned i = 0; pool == NULL && i < s->services.pool_count; i++) {
         ask.target = s->services.pools[i].target;
-        fingerprint_write_target(&ask, text);
+        fingerprint_write_target(&ask, out);
     }
-    if (buf_failed(text)) return false;
-    *key = cache_key(s->stores->cache, buf_get(text));
-    return true;
 }
 
 /* -- Looking up --------------------------------------------------------------------------------- */
@@ -226,7 +214,7 @@ static void hold_found(struct state *s, struct cache_entry *e) {
 /* What a look-up wants to know of the request. */
 struct question {
     struct request *req;
-    bool            stream, wants_usage, refreshes;
+    bool            stream, refreshes;
     unsigned        control; /* CACHE_CONTROL_ bits that the cache honors, */
     uint64_t        max_age_ms; /* and how old an answer may be */
     struct place    place;
@@ -244,14 +232,13 @@ static const char *read_question(lua_State *L, const struct lua_cache *c, struct
     struct buf *text = &state_of(L)->encode; /* lib_output(), which may have been used for the body */
     bool keyed = q->again = !lua_isnoneornil(L, 4);
     if (q->again) q->place = check_place(L, 4);
-    if (why == NULL) {
-        q->stream = body->chat.stream;
-        q->wants_usage = q->req->body && q->req->body->chat.wants_usage;
-    }
+    if (why == NULL) q->stream = body->chat.stream;
     if (why == NULL && !q->again) {
         buf_clear(text);
         q->place.epoch = cache_epoch(cache_of(L));
-        keyed = key_of_request(state_of(L), c, q->req, body, slice_of(salt, salt_len), text, &q->place.near);
+        cache_write_text(state_of(L), c, q->req, body, NULL, slice_of(salt, salt_len), text);
+        keyed = !buf_failed(text);
+        if (keyed) q->place.near = cache_key(cache_of(L), buf_get(text));
         if (keyed) place_add_far(L, &q->place, buf_get(text));
     }
     body_put(body);
@@ -261,20 +248,29 @@ static const char *read_question(lua_State *L, const struct lua_cache *c, struct
     return why;
 }
 
-/* The entry that the state holds, as a response. [0, +1, e] */
-static void push_hit(lua_State *L, const struct lua_cache *c, const struct question *q, const struct cached *facts,
-                     enum response_cache how) {
+/* The state holds e until the source does: what is in between may raise. */
+struct response *cache_push_hit(lua_State *L, const struct lua_cache *c, struct request *r, bool stream,
+                                struct cache_entry *e, const struct cached *facts, enum response_cache how) {
     struct state *s = state_of(L);
     char upstream[64];
+    hold_found(s, e);
     slice_copy(upstream, sizeof(upstream), facts->upstream);
-    struct response *r = response_make(L, &(struct response_options){
-        .loop = s->loop, .upstream = upstream, .dialect = facts->dialect, .among = &q->req->responses,
+    struct response *res = response_make(L, &(struct response_options){
+        .loop = s->loop, .upstream = upstream, .dialect = facts->dialect, .among = &r->responses,
         .limit = s->limits.max_answer, .high_water = s->limits.high_water, .model = facts->model });
-    struct source *source = hit_new(cache_entry_ref(s->found), facts, &(struct hit_options){
-        .loop = s->loop, .stream = q->stream, .wants_usage = q->wants_usage, .pace_ms = c->pace_ms });
+    struct source *source = hit_new(cache_entry_ref(e), facts, &(struct hit_options){
+        .loop = s->loop, .stream = stream, .wants_usage = r->body && r->body->chat.wants_usage,
+        .pace_ms = c->pace_ms });
     if (source == NULL) luaL_error(L, "not enough memory");
-    put_state(r, how, cache_age(s->found, loop_now(s->loop)));
-    response_start(r, source);
+    put_state(res, how, cache_age(e, loop_now(s->loop)));
+    response_start(res, source);
+    return res;
+}
+
+/* What the look-up found. [0, +1, e] */
+static void push_found(lua_State *L, const struct lua_cache *c, const struct question *q, const struct cached *facts,
+                       enum response_cache how) {
+    cache_push_hit(L, c, q->req, q->stream, cache_entry_ref(state_of(L)->found), facts, how);
 }
 
 /* Is e young enough for the client? */
@@ -307,7 +303,7 @@ static void find(struct state *s, const struct question *q, uint64_t now) {
  * | "miss", key, old | "bypass", why, key.  With a key: once more, behind core.cache_far().  refresh: nobody else
  * is at it; old: there is one to fall back on (core.cache_stale); key: it may be recorded under it. */
 int l_cache_lookup(lua_State *L) {
-    struct lua_cache *c = to_cache(L, 1);
+    struct lua_cache *c = cache_check(L, 1);
     struct state *s = state_of(L);
     struct question q = { .control = 0 };
     lua_settop(L, 4);
@@ -329,7 +325,7 @@ int l_cache_lookup(lua_State *L) {
     bool fresh = good && cache_is_fresh(s->found, now);
     if (fresh) {
         lua_pushliteral(L, "hit");
-        push_hit(L, c, &q, &facts, RESPONSE_HIT);
+        push_found(L, c, &q, &facts, RESPONSE_HIT);
         return 2;
     }
     struct cache_entry *old = s->found ? cache_entry_ref(s->found) : NULL;
@@ -342,7 +338,7 @@ int l_cache_lookup(lua_State *L) {
     hold_found(s, old);
     if (good && cache_age(s->found, now) < c->ttl_ms + c->stale_ms) {
         lua_pushliteral(L, "stale");
-        push_hit(L, c, &q, &facts, RESPONSE_STALE);
+        push_found(L, c, &q, &facts, RESPONSE_STALE);
         push_place(L, &q.place);
         lua_pushboolean(L, cache_entry_claim(s->found, now, CLAIM_MS));
         return 4;
@@ -379,6 +375,9 @@ static void far_came(struct far_question *q, struct cache_entry *e) {
 static bool take_far(lua_State *L, struct op *op) {
     struct far_wait *w = container_of(op, struct far_wait, op);
     bool came = w->e != NULL;
+    struct cached facts;
+    if (came && cached_read(w->e, &facts))
+        asked_remember(state_of(L)->stores, cache_entry_key(w->e), &facts, now_of(L));
     hold_found(state_of(L), w->e);
     w->e = NULL;
     far_wait_free(w);
@@ -415,7 +414,7 @@ int l_cache_far(lua_State *L) {
 
 /* core.cache_stale(cache, req, key) -> res | nil: an answer that is too old, when there is no other */
 int l_cache_stale(lua_State *L) {
-    struct lua_cache *c = to_cache(L, 1);
+    struct lua_cache *c = cache_check(L, 1);
     struct state *s = state_of(L);
     struct request *req = request_check(L, 2);
     struct question q = { .req = req, .place = check_place(L, 3) };
@@ -429,7 +428,7 @@ int l_cache_stale(lua_State *L) {
     if (s->found == NULL || !cached_read(s->found, &facts) || facts.kind > CACHED_WHOLE ||
         cache_age(s->found, now) >= c->ttl_ms + c->error_ms)
         return 0;
-    push_hit(L, c, &q, &facts, RESPONSE_STALE);
+    push_found(L, c, &q, &facts, RESPONSE_STALE);
     return 1;
 }
 
@@ -461,13 +460,14 @@ static unsigned asked_choices(const struct request *r) {
     return b != NULL && b->dialect != NULL && !body_is_cleared(b) ? b->dialect->choices(&b->doc) : 0;
 }
 
-/* core.cache_record(cache, req, res, key | nil, tags, bypassed) -> res: says x-cache: miss, or bypass; what is
- * returned in place of res keeps the answer, if there is a key */
+/* core.cache_record(cache, req, res, key | nil, tags, bypassed, asked | nil) -> res: says x-cache: miss, or bypass;
+ * what is returned in place of res keeps the answer, if there is a key.  asked: of core.near_find(), so that near
+ * questions find it. */
 int l_cache_record(lua_State *L) {
-    struct lua_cache *c = to_cache(L, 1);
+    struct lua_cache *c = cache_check(L, 1);
     struct request *req = request_check(L, 2);
     struct response *r = response_test(L, 3);
-    lua_settop(L, 6);
+    lua_settop(L, 7);
     lua_pushvalue(L, 3);
     if (r == NULL) return 1; /* a policy returned something else, or its answer is over */
     bool keeps = !lua_isnil(L, 4);
@@ -479,9 +479,10 @@ int l_cache_record(lua_State *L) {
     struct recorder_options opt = { .cache = cache_of(L), .loop = state_of(L)->loop, .key = place.near,
                                     .epoch = place.epoch, .far = place.has_far ? far_of(L) : NULL,
                                     .far_key = place.far,
-                                    .name = c->name, .tenant = slice_str(c->shared ? "" : req->tenant),
+                                    .name = c->name, .tenant = cache_tenant(c, req),
                                     .fresh_ms = c->ttl_ms, .keep_ms = keep_ms(c), .limit = c->max_entry,
-                                    .keep_tools = c->tool_calls };
+                                    .keep_tools = c->tool_calls, .stores = state_of(L)->stores };
+    near_read_asked(L, 7, &opt.asked);
     opt.tag_count = read_tags(L, 5, opt.tags);
     opt.choices = asked_choices(req);
     struct response *outer = response_make_outer(L, r, &req->responses);
@@ -505,13 +506,13 @@ static int store(lua_State *L, const struct lua_cache *c, enum cached_kind kind,
 
 /* core.cache_keep_failure(cache, req, key, json) */
 int l_cache_keep_failure(lua_State *L) {
-    struct lua_cache *c = to_cache(L, 1);
+    struct lua_cache *c = cache_check(L, 1);
     struct request *req = request_check(L, 2);
     struct place place = { .near = failure_key(check_place(L, 3).near) };
     struct slice json;
     json.ptr = luaL_checklstring(L, 4, &json.len);
     if (c->negative_ms == 0 || json.len > c->max_entry) return 0;
-    store(L, c, CACHED_FAILURE, &place, slice_str(c->shared ? "" : req->tenant), json, c->negative_ms, 5);
+    store(L, c, CACHED_FAILURE, &place, cache_tenant(c, req), json, c->negative_ms, 5);
     return 0;
 }
 
@@ -550,7 +551,7 @@ static int push_far_value(lua_State *L, struct op *op) { return take_far(L, op) 
  * and there is one. */
 int l_cache_get(lua_State *L) {
     struct state *s = state_of(L);
-    struct place place = place_of_value(L, to_cache(L, 1));
+    struct place place = place_of_value(L, cache_check(L, 1));
     hold_found(s, cache_get(s->stores->cache, place.near, now_of(L)));
     if (s->found != NULL || !place.has_far || !op_is_possible(L)) return push_value(L);
     struct far_wait *w = far_wait_new(L, &place);
@@ -561,7 +562,7 @@ int l_cache_get(lua_State *L) {
 
 /* core.cache_set(cache, key, string, seconds | nil, tags) -> whether it is kept */
 int l_cache_set(lua_State *L) {
-    struct lua_cache *c = to_cache(L, 1);
+    struct lua_cache *c = cache_check(L, 1);
     struct slice data;
     struct place place = place_of_value(L, c);
     data.ptr = luaL_checklstring(L, 3, &data.len);
@@ -577,7 +578,7 @@ int l_cache_set(lua_State *L) {
 
 /* core.cache_delete(cache, key) -> was it there? */
 int l_cache_delete(lua_State *L) {
-    struct place place = place_of_value(L, to_cache(L, 1));
+    struct place place = place_of_value(L, cache_check(L, 1));
     far_delete(state_of(L)->services.far, buf_get(&state_of(L)->encode)); /* the text of the key */
     lua_pushboolean(L, cache_delete(cache_of(L), place.near));
     return 1;
@@ -585,7 +586,7 @@ int l_cache_delete(lua_State *L) {
 
 /* core.cache_invalidate(cache, tag | nil): entries of this cache with the tag, or all of this cache */
 int l_cache_invalidate(lua_State *L) {
-    struct lua_cache *c = to_cache(L, 1);
+    struct lua_cache *c = cache_check(L, 1);
     struct slice tag;
     tag.ptr = luaL_optlstring(L, 2, NULL, &tag.len);
     struct buf *text = lib_output(L);

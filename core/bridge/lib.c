@@ -540,6 +540,12 @@ static const luaL_Reg functions[] = {
     { "cache_stale", l_cache_stale },
     { "cache_far", l_cache_far },
     { "cache_stats", l_cache_stats },
+    { "embed", l_embed },
+    { "near_feedback", l_near_feedback },
+    { "near_find", l_near_find },
+    { "near_new", l_near_new },
+    { "near_question", l_near_question },
+    { "near_threshold", l_near_threshold },
     { "call", l_call },
     { "check", l_check },
     { "coalesce", l_coalesce },
@@ -626,6 +632,7 @@ void lib_open(lua_State *L) {
     response_open_lua(L, core);
     shared_open(L);
     cache_open(L, core);
+    near_open(L);
     json_stream_open(L);
     trim_open(L);
     lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");

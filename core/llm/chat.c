@@ -126,6 +126,41 @@ unsigned chat_choices(const struct json_doc *doc) {
     return v < CHAT_CHOICES_MAX ? (unsigned)v : CHAT_CHOICES_MAX;
 }
 
+/* -- The last question ----------------------------------------------------------- */
+
+/* The text of {"type":"text","text":"..."}, or JSON_NONE. */
+static uint32_t text_of_part(const struct json_doc *doc, uint32_t part) {
+    if (!json_is(doc, part, JSON_OBJECT)) return JSON_NONE;
+    uint32_t type = json_get(doc, part, SLICE("type")), text = json_get(doc, part, SLICE("text"));
+    bool is_text = json_is(doc, type, JSON_STRING) && json_str_eq(doc, type, SLICE("text"));
+    return is_text && json_is(doc, text, JSON_STRING) ? text : JSON_NONE;
+}
+
+uint32_t chat_last_question(const struct json_doc *doc, const struct chat *c) {
+    uint32_t last = JSON_NONE;
+    if (!json_is(doc, c->messages, JSON_ARRAY)) return JSON_NONE;
+    for (uint32_t m = json_first(doc, c->messages); m != JSON_NONE; m = json_next(doc, c->messages, m)) last = m;
+    if (!json_is(doc, last, JSON_OBJECT)) return JSON_NONE;
+    uint32_t role = json_get(doc, last, SLICE("role")), content = json_get(doc, last, SLICE("content"));
+    if (!json_is(doc, role, JSON_STRING) || !json_str_eq(doc, role, SLICE("user"))) return JSON_NONE;
+    if (json_is(doc, content, JSON_STRING)) return content;
+    if (!json_is(doc, content, JSON_ARRAY)) return JSON_NONE;
+    for (uint32_t p = json_first(doc, content); p != JSON_NONE; p = json_next(doc, content, p))
+        if (text_of_part(doc, p) == JSON_NONE) return JSON_NONE;
+    return content;
+}
+
+void chat_content_text(const struct json_doc *doc, uint32_t content, struct buf *out) {
+    if (json_is(doc, content, JSON_STRING)) {
+        json_decode_string(doc, content, out);
+        return;
+    }
+    for (uint32_t p = json_first(doc, content), first = p; p != JSON_NONE; p = json_next(doc, content, p)) {
+        if (p != first) buf_putc(out, '\n');
+        json_decode_string(doc, text_of_part(doc, p), out);
+    }
+}
+
 /* -- Editing ------------------------------------------------------------------- */
 
 static uint32_t usage_node(const struct json_doc *doc, uint32_t *options) {

@@ -22,6 +22,12 @@ int chat_read_embedding(const struct json_doc *doc, struct chat *out, struct fai
 /* How many choices the request asks for (n). */
 unsigned chat_choices(const struct json_doc *doc);
 
+/* The content of the last message, when it is a user's and nothing but text: a string, or a list of parts
+ * that are texts.  JSON_NONE otherwise. */
+uint32_t chat_last_question(const struct json_doc *doc, const struct chat *c);
+/* Appends the text of such a content; parts stand behind each other, a line each. */
+void chat_content_text(const struct json_doc *doc, uint32_t content, struct buf *out);
+
 /* json_parse() with the failure a client gets. */
 int chat_parse(struct json_doc *doc, struct slice body, struct failure *f);
 

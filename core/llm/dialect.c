@@ -10,6 +10,7 @@
 const struct dialect openai_chat = {
     .name = "openai", .path = SLICE("/chat/completions"), .end_mark = SLICE("[DONE]"),
     .parse = chat_read_completion, .needs_edit = chat_needs_edit, .edit = chat_edit, .choices = chat_choices,
+    .last_question = chat_last_question,
     .reader = answer_new, .pieces = openai_pieces, .calls = openai_calls,
     .write_common = openai_write_common, .write_piece = openai_write_piece, .write_whole = openai_completion_as_chunks,
     .write_error = failure_write_json,

@@ -43,6 +43,9 @@ struct dialect {
      * is set, asking for usage; all else byte for byte.  *asked: where that question stands, to be left out later. */
     void         (*edit)(const struct json_doc *doc, struct slice model, bool usage, struct rope *out,
                          struct chat_asked *asked);
+    /* The last thing that a user says, when that is text and nothing else: its node, whose text chat_content_text()
+     * gives; JSON_NONE: there is no such thing.  NULL: its requests have no turns. */
+    uint32_t     (*last_question)(const struct json_doc *doc, const struct chat *c);
     /* How many choices are asked for; 0: not known. */
     unsigned     (*choices)(const struct json_doc *doc);
 

@@ -3,20 +3,22 @@
  *     version, kind, flags, dialect   one byte each
  *     usage                           numbers
  *     cache, tenant, upstream, model  a length and the bytes
+ *     question                        its part, and text, embedder, vector: a length and the bytes; or nothing
  *
- * Bytes of this machine: entries never leave it but in a snapshot, which another machine of the same
- * kind may read (store/snapshot.c says which). */
+ * Numbers are written as this machine has them.  Entries leave it in a snapshot (store/snapshot.c says which
+ * machines may read that) and by Redis (store/far_value.c): VERSION is raised when anything here changes. */
 #include "request/cached.h"
 
 #include <string.h>
 
 #include "base/json.h"
 #include "flow/records.h"
+#include "request/asked.h"
 #include "include/perilune.h"
 
-#define VERSION 1
+#define VERSION 2
 
-enum { FLAG_USAGE = 1, FLAG_WITHIN = 2 };
+enum { FLAG_USAGE = 1, FLAG_WITHIN = 2, FLAG_ASKED = 4 };
 
 struct head {
     uint8_t  version, kind, flags, dialect;
@@ -47,9 +49,38 @@ static bool take_text(struct slice *rest, struct slice *out) {
     return true;
 }
 
+static void put_long(struct buf *out, struct slice s) {
+    uint16_t len = (uint16_t)s.len;
+    buf_put(out, &len, sizeof(len));
+    buf_put(out, s.ptr, len);
+}
+
+static bool take_long(struct slice *rest, size_t most, struct slice *out) {
+    uint16_t len;
+    if (rest->len < sizeof(len)) return false;
+    memcpy(&len, rest->ptr, sizeof(len));
+    if (len > most || rest->len - sizeof(len) < len) return false;
+    *out = slice_of(rest->ptr + sizeof(len), len);
+    *rest = slice_of(out->ptr + len, rest->len - sizeof(len) - len);
+    return true;
+}
+
+static bool is_asked(const struct asked *a) {
+    return a->text.len > 0 && a->text.len <= CACHED_MAX_QUESTION && a->vector.len <= CACHED_MAX_VECTOR;
+}
+
+static bool take_asked(struct slice *rest, struct asked *a) {
+    if (rest->len < sizeof(a->part)) return false;
+    memcpy(&a->part, rest->ptr, sizeof(a->part));
+    *rest = slice_of(rest->ptr + sizeof(a->part), rest->len - sizeof(a->part));
+    return take_long(rest, CACHED_MAX_QUESTION, &a->text) && take_text(rest, &a->embedder) &&
+           take_long(rest, CACHED_MAX_VECTOR, &a->vector);
+}
+
 void cached_write(const struct cached *c, struct buf *out) {
     struct head h = { .version = VERSION, .kind = (uint8_t)c->kind, .dialect = number_of(c->dialect),
-                      .flags = (uint8_t)((c->usage.known ? FLAG_USAGE : 0) | (c->usage_within ? FLAG_WITHIN : 0)),
+                      .flags = (uint8_t)((c->usage.known ? FLAG_USAGE : 0) | (c->usage_within ? FLAG_WITHIN : 0) |
+                                        (is_asked(&c->asked) ? FLAG_ASKED : 0)),
                       .usage_at = c->usage_at, .usage_len = c->usage_len, .prompt = c->usage.prompt,
                       .completion = c->usage.completion, .cached = c->usage.cached };
     buf_put(out, &h, sizeof(h));
@@ -57,6 +88,11 @@ void cached_write(const struct cached *c, struct buf *out) {
     put_text(out, c->tenant);
     put_text(out, c->upstream);
     put_text(out, c->model);
+    if (!is_asked(&c->asked)) return;
+    buf_put(out, &c->asked.part, sizeof(c->asked.part));
+    put_long(out, c->asked.text);
+    put_text(out, c->asked.embedder);
+    put_long(out, c->asked.vector);
 }
 
 bool cached_read(const struct cache_entry *e, struct cached *c) {
@@ -71,7 +107,8 @@ bool cached_read(const struct cache_entry *e, struct cached *c) {
                           .usage = { .known = (h.flags & FLAG_USAGE) != 0, .prompt = h.prompt,
                                      .completion = h.completion, .cached = h.cached } };
     return take_text(&rest, &c->cache) && take_text(&rest, &c->tenant) && take_text(&rest, &c->upstream) &&
-           take_text(&rest, &c->model) && (c->kind > CACHED_WHOLE || c->dialect != NULL);
+           take_text(&rest, &c->model) && (!(h.flags & FLAG_ASKED) || take_asked(&rest, &c->asked)) &&
+           (c->kind > CACHED_WHOLE || c->dialect != NULL);
 }
 
 /* Strings of one event, in the order in which they are said. */
@@ -121,6 +158,7 @@ int cached_store(const struct recorder_options *opt, const struct cached *facts,
     struct buf meta, text;
     c.cache = opt->name;
     c.tenant = opt->tenant;
+    c.asked = opt->asked;
     buf_init(&meta, 0);
     buf_init(&text, 0);
     cached_write(&c, &meta);
@@ -133,6 +171,7 @@ int cached_store(const struct recorder_options *opt, const struct cached *facts,
                                .keep_ms = opt->keep_ms };
     if (rc == 0 && opt->far != NULL) far_put(opt->far, &opt->far_key, &item);
     if (rc == 0) rc = cache_put(opt->cache, &item, loop_now(opt->loop));
+    if (rc == 0 && opt->stores != NULL) asked_remember(opt->stores, opt->key, &c, loop_now(opt->loop));
     buf_deinit(&meta);
     buf_deinit(&text);
     return rc;
@@ -151,6 +190,7 @@ void cached_describe(const struct cached *c, struct buf *out) {
     if (c->kind > CACHED_WHOLE) return;
     put_member(out, "upstream", c->upstream);
     put_member(out, "model", c->model);
+    if (c->asked.text.len > 0) put_member(out, "question", c->asked.text);
     if (!c->usage.known) return;
     buf_printf(out, ",\"prompt_tokens\":%llu,\"completion_tokens\":%llu", (unsigned long long)c->usage.prompt,
                (unsigned long long)c->usage.completion);

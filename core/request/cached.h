@@ -11,6 +11,18 @@
 #include "store/cache.h"
 #include "store/far.h"
 
+struct stores;
+
+/* A question that other questions may be compared with: the last thing that a user said. */
+struct asked {
+    struct hash128 part;     /* all else that the answer depends on: questions of other parts have other answers */
+    struct slice   text;     /* as it was written, CACHED_MAX_QUESTION bytes at most */
+    struct slice   embedder; /* who made the vector */
+    struct slice   vector;   /* a signed byte for each of its numbers, times what does not matter */
+};
+#define CACHED_MAX_QUESTION 4096 /* bytes */
+#define CACHED_MAX_VECTOR   4096 /* numbers */
+
 enum cached_kind {
     CACHED_STREAM, /* FRAMEs */
     CACHED_WHOLE,  /* one BYTES */
@@ -27,6 +39,7 @@ struct cached {
     uint32_t         usage_at;     /* of the record that says nothing but usage, or CACHED_NO_USAGE; */
     uint32_t         usage_len;    /* and its bytes, all told */
     bool             usage_within; /* usage stands in other events, too: who did not ask must not see those */
+    struct asked     asked;        /* what it answers; text empty: nobody needs to know */
 };
 #define CACHED_NO_USAGE UINT32_MAX
 
@@ -52,6 +65,8 @@ struct recorder_options {
     unsigned         epoch;     /* cache_epoch() when the question was asked; 0: now */
     uint64_t         fresh_ms, keep_ms;
     size_t           limit;     /* bytes of an entry; a longer answer is not kept */
+    struct stores   *stores;    /* where near questions are looked for; NULL: nowhere */
+    struct asked     asked;     /* text empty: not to be compared with others */
     unsigned         choices;   /* that were asked for; 0: not known */
     bool             keep_tools; /* answers that call tools are kept, too */
 };

@@ -76,6 +76,6 @@ void fingerprint_write(const struct fingerprint_ask *a, struct buf *out) {
     for (unsigned i = 0; i < a->vary_count; i++) put_header(out, r, a->vary[i]);
     put(out, a->salt);
     struct hash128 question = questions_hash(services_questions(a->services), a->services->stores->cache,
-                                             &a->body->doc, is_left_out, out);
+                                             a->doc ? a->doc : &a->body->doc, is_left_out, out);
     buf_put(out, &question, sizeof(question));
 }

@@ -8,6 +8,7 @@ struct fingerprint_ask {
     struct services      *services; /* of the thread; has stores */
     const struct request *request;
     const struct body    *body;    /* as policies left it; has a dialect */
+    const struct json_doc *doc;    /* what it asks; NULL: the body's */
     const struct target  *target;  /* that would be asked; NULL: not known yet */
     struct slice          scope;   /* whose memory it is for: the name of a cache, "flight" */
     bool                  shared;  /* for all tenants alike */

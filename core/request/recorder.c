@@ -211,13 +211,17 @@ static struct slice keep_text(struct buf *text, struct slice s) {
 
 /* Slices of opt become the recorder's own. */
 static bool copy_texts(struct recorder *k, const struct recorder_options *opt) {
-    size_t size = opt->name.len + opt->tenant.len;
+    const struct asked *a = &opt->asked;
+    size_t size = opt->name.len + opt->tenant.len + a->text.len + a->embedder.len + a->vector.len;
     for (unsigned i = 0; i < opt->tag_count; i++) size += opt->tags[i].len;
     buf_init(&k->text, 0);
     buf_reserve(&k->text, size + 1); /* it does not move from here on */
     if (buf_failed(&k->text)) return false;
     k->opt.name = keep_text(&k->text, opt->name);
     k->opt.tenant = keep_text(&k->text, opt->tenant);
+    k->opt.asked.text = keep_text(&k->text, a->text);
+    k->opt.asked.embedder = keep_text(&k->text, a->embedder);
+    k->opt.asked.vector = keep_text(&k->text, a->vector);
     for (unsigned i = 0; i < opt->tag_count; i++) k->opt.tags[i] = keep_text(&k->text, opt->tags[i]);
     return true;
 }

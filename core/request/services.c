@@ -5,6 +5,8 @@
  * loading has one of its own. */
 #include "request/services.h"
 
+#include "semantic/embedding.h"
+
 struct tokens *services_tokens(struct services *v) {
     if (v->tokens != NULL) return v->tokens;
     v->tokens = tokens_new();
@@ -17,9 +19,15 @@ struct questions *services_questions(struct services *v) {
     return v->questions;
 }
 
+struct embedder *services_embedder(struct services *v) {
+    if (v->embedder == NULL) v->embedder = embedder_new(NULL, near_grams(v->stores->near));
+    return v->embedder;
+}
+
 void services_deinit(struct services *v) {
     if (v->owns_tokens) tokens_free(v->tokens);
     questions_free(v->questions);
+    embedder_free(v->embedder);
     models_put(v->models);
     *v = (struct services){ .loop = v->loop };
 }

@@ -13,6 +13,7 @@
 #include "upstream/call.h"
 
 struct calibration;
+struct embedder;
 struct request;
 
 struct services {
@@ -23,6 +24,7 @@ struct services {
     struct tokens      *tokens;     /* the counter; the worker's, unless owns_tokens */
     bool                owns_tokens;
     struct questions   *questions;  /* NULL until somebody asks */
+    struct embedder    *embedder;   /* the built-in one; NULL until somebody asks */
     struct calibration *calibration; /* NULL in the checker */
     unsigned char       files[32];  /* digest of all files of the configuration: two that differ answer differently */
     struct stores      *stores;     /* of the process */
@@ -39,5 +41,7 @@ void services_deinit(struct services *v);
 struct tokens *services_tokens(struct services *v);
 /* What bodies ask, remembered from here on. NULL: no memory. */
 struct questions *services_questions(struct services *v);
+/* The embedder that is built in, made when there is none yet. NULL: no memory. */
+struct embedder *services_embedder(struct services *v);
 
 #endif

@@ -297,6 +297,14 @@ struct cache_entry *cache_get(struct cache *c, struct hash128 key, uint64_t now)
     return e;
 }
 
+struct cache_entry *cache_peek(struct cache *c, struct hash128 key, uint64_t now) {
+    struct shard *sh = shard_lock(c, key);
+    struct chained **at = find(sh, key);
+    struct cache_entry *e = at != NULL && holds(c, sh, entry_of(*at), now) ? cache_entry_ref(entry_of(*at)) : NULL;
+    pthread_mutex_unlock(&sh->lock);
+    return e;
+}
+
 /* A few of the shard: what is too old makes room. */
 static void sweep_some(struct cache *c, struct shard *sh, uint64_t now) {
     for (int i = 0; i < STEP && !list_is_empty(&sh->order); i++) {

@@ -12,7 +12,7 @@
 struct cache;
 
 #define CACHE_MAX_TAGS 16
-#define CACHE_MAX_META 4096               /* bytes */
+#define CACHE_MAX_META 12288              /* bytes */
 #define CACHE_MAX_MS   UINT32_MAX         /* for which an entry is fresh, or kept behind that: 49 days */
 
 /* One answer or value.  What it holds never changes and is read without a lock by whoever has a
@@ -65,6 +65,8 @@ struct hash128 cache_key(const struct cache *c, struct slice text);
 
 /* A share of the entry, fresh or still kept (cache_age() tells which), or NULL. */
 struct cache_entry *cache_get(struct cache *c, struct hash128 key, uint64_t now);
+/* The same, of somebody who only looks: it counts as no use of the entry, and as no hit or miss. */
+struct cache_entry *cache_peek(struct cache *c, struct hash128 key, uint64_t now);
 /* Stores a copy in place of what is there.  Returns 0; PERILUNE_ERR_LIMITED: it would not fit a
  * shard, or has too many tags; PERILUNE_ERR_NOMEM.  On failure nothing has changed. */
 int  cache_put(struct cache *c, const struct cache_item *item, uint64_t now);

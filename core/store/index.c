@@ -274,6 +274,22 @@ bool index_remove(struct index *x, struct hash128 part, struct hash128 key) {
     return at != NULL;
 }
 
+/* Chains are short: one too long for what is left of `out` is met in part. */
+unsigned index_walk(struct index *x, size_t *cursor, struct index_place *out, unsigned most) {
+    unsigned n = 0;
+    pthread_rwlock_rdlock(&x->lock);
+    const struct hashtable *t = &x->places;
+    for (size_t seen = 0; seen < t->cap && n < most; seen++) {
+        *cursor = *cursor + 1 < t->cap ? *cursor + 1 : 0;
+        for (const struct chained *e = t->slots[*cursor]; e != NULL && n < most; e = e->next) {
+            const struct place *p = container_of((struct chained *)(uintptr_t)e, struct place, link);
+            out[n++] = (struct index_place){ { p->part->low, p->part->link.hash }, p->key };
+        }
+    }
+    pthread_rwlock_unlock(&x->lock);
+    return n;
+}
+
 /* -- Searching ----------------------------------------------------------------------------------- */
 
 struct query {

@@ -33,6 +33,14 @@ struct index_hit {
 /* The nearest of the part, best first, INDEX_MAX_HITS at most; returns how many. */
 unsigned index_search(struct index *x, struct hash128 part, const float *vector, struct index_hit *out, unsigned most);
 
+struct index_place {
+    struct hash128 part, key;
+};
+
+/* Up to `most` of the vectors from *cursor on, which then stands behind them: from 0 on again and again, all are met.
+ * How many; 0: there are none. */
+unsigned index_walk(struct index *x, size_t *cursor, struct index_place *out, unsigned most);
+
 struct index_stats {
     uint64_t vectors, parts, bytes;
 };

@@ -11,9 +11,10 @@ struct stores *stores_new(void) {
     s->shared = shared_new(STORES_SHARED_BYTES);
     s->memo = memo_new(STORES_MEMO_BYTES);
     s->cache = cache_new(STORES_CACHE_BYTES);
+    s->near = s->cache ? near_new(s->cache, STORES_NEAR_BYTES) : NULL;
     s->flights = flights_new();
     far_process_init(&s->far);
-    if (s->flights != NULL && s->shared != NULL && s->memo != NULL && s->cache != NULL) return s;
+    if (s->flights != NULL && s->shared != NULL && s->memo != NULL && s->near != NULL) return s;
     stores_free(s);
     return NULL;
 }
@@ -22,6 +23,7 @@ void stores_free(struct stores *s) {
     if (s == NULL) return;
     shared_free(s->shared);
     memo_free(s->memo);
+    near_free(s->near);
     cache_free(s->cache);
     flights_free(s->flights);
     mem_free(s);

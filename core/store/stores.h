@@ -6,12 +6,14 @@
 #include "store/far.h"
 #include "store/flight.h"
 #include "store/memo.h"
+#include "store/near.h"
 #include "store/shared.h"
 
 struct stores {
     struct shared *shared; /* perilune.shared(): refuses when it is full */
     struct memo   *memo;   /* what policies remember to be cheaper next time: forgets when it is full */
     struct cache  *cache;  /* answers */
+    struct near   *near;   /* questions that they answer, by what those mean */
     struct flights *flights; /* answers under way */
     struct far_process far; /* of the second tier of the cache */
 };
@@ -19,6 +21,7 @@ struct stores {
 #define STORES_SHARED_BYTES (16u << 20)
 #define STORES_MEMO_BYTES   (16u << 20) /* conversations and tools of some thousand clients */
 #define STORES_CACHE_BYTES  (64u << 20) /* until a configuration says (cache.max_bytes) */
+#define STORES_NEAR_BYTES   (32u << 20) /* until a configuration says (cache.max_vectors) */
 
 /* NULL: no memory. */
 struct stores *stores_new(void);

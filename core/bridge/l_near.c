@@ -1,0 +1,392 @@
+/* l_near.c -- answers to questions that mean the same: what lua/perilune/near.lua is made of.
+ *
+ *     core.near_new{...}       what makes two questions near enough, as an object
+ *     core.near_question       what is asked, apart from all that must be equal; a string for Lua to carry
+ *     core.near_find           the answer to a question that asks the same, or what to keep the coming answer with
+ *     core.cache_record        (l_cache.c) keeps it so
+ *     core.near_feedback       what users tell of an answer
+ *     core.embed               a vector, for policies
+ *
+ * A question is compared within its part only: same tenant, upstream, system prompt, settings, all turns before.
+ * The part is the SHA-256 of all that, the same on every machine and after every restart, so that entries from
+ * snapshots and other machines are found. */
+#include <math.h>
+#include <stdio.h>
+
+#include "base/sha256.h"
+#include "bridge/l_cache.h"
+#include "bridge/lib.h"
+#include "bridge/request.h"
+#include "bridge/response.h"
+#include "bridge/value.h"
+#include "flow/headers.h"
+#include "request/cache_control.h"
+#include "request/last_turn.h"
+#include "request/nearest.h"
+#include "semantic/normal.h"
+#include "semantic/semantic.h"
+
+#define NEAR_TYPE   "perilune.near"
+#define MAX_EMBEDDER 128 /* bytes of a name */
+
+/* The userdata: what it read is its own; texts stand in its environment. */
+struct lua_near {
+    struct pair_model   *model;    /* of a file; NULL: the one inside the program */
+    struct static_table *table;    /* of a file; NULL: the same */
+    struct embedder     *embedder; /* of the table; NULL: the thread's */
+    float                threshold; /* below 0: "auto" */
+    double               max_false;
+    bool                 own;      /* vectors are made here, not by an upstream */
+    char                 name[MAX_EMBEDDER];
+};
+
+static struct lua_near *to_near(lua_State *L, int i) { return luaL_checkudata(L, i, NEAR_TYPE); }
+
+/* -- Making ---------------------------------------------------------------------------------- */
+
+static int l_gc(lua_State *L) {
+    struct lua_near *n = to_near(L, 1);
+    embedder_free(n->embedder);
+    static_table_close(n->table);
+    pair_model_close(n->model);
+    n->embedder = NULL;
+    n->table = NULL;
+    n->model = NULL;
+    return 0;
+}
+
+/* The bytes of the field, which stay in the object's environment. [0, 0, e] */
+static struct slice keep_bytes(lua_State *L, const char *field) {
+    struct slice s = { .ptr = NULL };
+    lua_getfield(L, 1, field);
+    if (lua_isstring(L, -1)) s.ptr = lua_tolstring(L, -1, &s.len);
+    lua_setfield(L, 3, field);
+    return s;
+}
+
+static void check_opened(lua_State *L, int rc, const char *what, struct failure *f) {
+    if (rc == 0) {
+        failure_deinit(f);
+        return;
+    }
+    lua_pushfstring(L, "%s: %s", what, rc == PERILUNE_ERR_NOMEM ? "not enough memory" : f->message);
+    failure_deinit(f);
+    lua_error(L);
+}
+
+/* core.near_new{ threshold = number | nil, max_false =, name =, own =, table = bytes, model = bytes } */
+int l_near_new(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    struct lua_near *n = lua_newuserdata(L, sizeof(*n));
+    *n = (struct lua_near){ .threshold = -1 };
+    luaL_getmetatable(L, NEAR_TYPE);
+    lua_setmetatable(L, 2);
+    lua_newtable(L);
+    lua_pushvalue(L, 3);
+    lua_setfenv(L, 2);
+    lua_getfield(L, 1, "threshold");
+    if (lua_isnumber(L, -1)) n->threshold = (float)lua_tonumber(L, -1);
+    lua_getfield(L, 1, "max_false");
+    n->max_false = luaL_optnumber(L, -1, 0.01);
+    lua_getfield(L, 1, "name");
+    snprintf(n->name, sizeof(n->name), "%s", luaL_checkstring(L, -1));
+    lua_settop(L, 3);
+    n->own = value_field_bool(L, 1, "own", true);
+    struct slice table = keep_bytes(L, "table"), model = keep_bytes(L, "model");
+    struct failure f;
+    failure_init(&f);
+    if (table.ptr != NULL) check_opened(L, static_table_open(&n->table, table, &f), "embedder", &f);
+    if (model.ptr != NULL) check_opened(L, pair_model_open(&n->model, model, &f), "calibration", &f);
+    lua_settop(L, 2);
+    return 1;
+}
+
+/* The threshold that `auto` stands for, or nil: the model has none for this embedder. core.near_threshold(near) */
+int l_near_threshold(lua_State *L) {
+    const struct lua_near *n = to_near(L, 1);
+    float t = n->threshold >= 0 ? n->threshold
+                                : pair_threshold(n->model ? n->model : pair_model_builtin(), n->max_false);
+    if (t <= 1) lua_pushnumber(L, t);
+    else lua_pushnil(L);
+    return 1;
+}
+
+/* [0, 0, e] */
+static struct embedder *embedder_of(lua_State *L, struct lua_near *n) {
+    struct state *s = state_of(L);
+    if (n != NULL && n->table != NULL && n->embedder == NULL)
+        n->embedder = embedder_new(n->table, near_grams(s->stores->near));
+    struct embedder *e = n != NULL && n->table != NULL ? n->embedder : services_embedder(&s->services);
+    if (e == NULL) luaL_error(L, "not enough memory");
+    return e;
+}
+
+/* -- Questions ---------------------------------------------------------------------------------- */
+
+/* A question as a string that Lua carries: part, bytes of the vector, vector, text. */
+#define PART_BYTES sizeof(struct hash128)
+
+static void push_asked(lua_State *L, struct hash128 part, struct slice vector, struct slice text) {
+    struct buf *out = lib_output(L);
+    uint32_t len = (uint32_t)vector.len;
+    buf_put(out, &part, PART_BYTES);
+    buf_put(out, &len, sizeof(len));
+    buf_slice(out, vector);
+    buf_slice(out, text);
+    lib_check_buf(L, out);
+    lua_pushlstring(L, buf_get(out).ptr, buf_len(out));
+}
+
+/* Without the embedder's name. */
+static void read_asked(lua_State *L, int i, struct asked *out) {
+    uint32_t len;
+    struct slice s;
+    s.ptr = luaL_checklstring(L, i, &s.len);
+    luaL_argcheck(L, s.len >= PART_BYTES + sizeof(len), i, "no question of core.near_question()");
+    memcpy(&out->part, s.ptr, PART_BYTES);
+    memcpy(&len, s.ptr + PART_BYTES, sizeof(len));
+    s = slice_of(s.ptr + PART_BYTES + sizeof(len), s.len - PART_BYTES - sizeof(len));
+    luaL_argcheck(L, len <= s.len && len <= CACHED_MAX_VECTOR && s.len - len <= SEMANTIC_MAX_TEXT, i,
+                  "no question of core.near_question()");
+    out->vector = slice_of(s.ptr, len);
+    out->text = slice_of(s.ptr + len, s.len - len);
+}
+
+/* index: { question, near } of core.near_find(), or nil */
+void near_read_asked(lua_State *L, int i, struct asked *out) {
+    *out = (struct asked){ .text = { .len = 0 } };
+    if (!lua_istable(L, i)) return;
+    lua_rawgeti(L, i, 1);
+    lua_rawgeti(L, i, 2);
+    read_asked(L, -2, out);
+    out->embedder = slice_str(to_near(L, -1)->name);
+    lua_pop(L, 2); /* the table keeps both */
+}
+
+static bool has_tools(const struct body *b) {
+    static const struct slice names[] = { SLICE("tools"), SLICE("functions") };
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        uint32_t n = json_get(&b->doc, 0, names[i]);
+        if (json_is(&b->doc, n, JSON_ARRAY) && b->doc.nodes[n].count > 0) return true;
+    }
+    return false;
+}
+
+/* Why it is not compared with others, or NULL and *t is filled. */
+static const char *unfit(const struct lua_cache *c, const struct body *b, struct last_turn *t, bool *failed) {
+    *failed = false;
+    if (b == NULL) return "it is no chat";
+    if (b->dialect != NULL && has_tools(b) && !c->tool_calls) return "it offers tools";
+    const char *why = last_turn_read(t, b, SEMANTIC_MAX_TEXT, failed);
+    if (why == NULL && !*failed && slice_trim(buf_get(&t->text)).len == 0) return "its question is empty";
+    return why;
+}
+
+static bool part_of(lua_State *L, const struct lua_cache *c, const struct request *r, const struct body *b,
+                    const struct json_doc *rest, struct slice salt, struct hash128 *out) {
+    struct buf *text = &state_of(L)->encode;
+    unsigned char digest[SHA256_BYTES];
+    buf_clear(text);
+    cache_write_text(state_of(L), c, r, b, rest, salt, text);
+    if (buf_failed(text) || !sha256_of(buf_get(text), digest)) return false;
+    memcpy(out, digest, sizeof(*out));
+    return true;
+}
+
+/* core.near_question(cache, req, salt) -> question, text | nil, why */
+int l_near_question(lua_State *L) {
+    const struct lua_cache *c = cache_check(L, 1);
+    struct request *r = request_check(L, 2);
+    struct slice salt;
+    salt.ptr = luaL_optlstring(L, 3, "", &salt.len);
+    struct body *b = request_body(L, 2);
+    struct last_turn t;
+    struct hash128 part = { 0, 0 };
+    bool failed;
+    last_turn_init(&t);
+    const char *why = unfit(c, b, &t, &failed);
+    if (why == NULL && !failed) failed = !part_of(L, c, r, b, &t.doc, salt, &part);
+    body_put(b);
+    struct buf *scratch = lib_scratch(L);
+    if (why == NULL && !failed) buf_slice(scratch, buf_get(&t.text));
+    last_turn_deinit(&t);
+    if (failed || buf_failed(scratch)) return luaL_error(L, "not enough memory");
+    if (why != NULL) {
+        lua_pushnil(L);
+        lua_pushstring(L, why);
+        return 2;
+    }
+    push_asked(L, part, SLICE(""), buf_get(scratch));
+    lua_pushlstring(L, buf_get(scratch).ptr, buf_len(scratch));
+    return 2;
+}
+
+/* -- Vectors ----------------------------------------------------------------------------------------- */
+
+/* The list of numbers at index, as an entry keeps them, into out; raises when it is none. [0, 0, e] */
+static void read_numbers(lua_State *L, int i, struct buf *out) {
+    luaL_checktype(L, i, LUA_TTABLE);
+    size_t n = lua_objlen(L, i);
+    float v[CACHED_MAX_VECTOR];
+    if (n > CACHED_MAX_VECTOR) luaL_error(L, "the embedder's vector has more than %d numbers", CACHED_MAX_VECTOR);
+    for (size_t k = 0; k < n; k++) {
+        lua_rawgeti(L, i, (int)k + 1);
+        v[k] = lua_isnumber(L, -1) ? (float)lua_tonumber(L, -1) : NAN;
+        lua_pop(L, 1);
+    }
+    if (!nearest_quantize(v, n, out)) luaL_error(L, "the embedder's vector has no direction");
+    lib_check_buf(L, out);
+}
+
+/* core.embed(text) -> list of numbers, length 1 */
+int l_embed(lua_State *L) {
+    struct slice text;
+    text.ptr = luaL_checklstring(L, 1, &text.len);
+    luaL_argcheck(L, text.len <= SEMANTIC_MAX_TEXT, 1, "a text to embed has at most 4096 bytes");
+    struct embedder *e = embedder_of(L, NULL);
+    struct buf *normal = lib_scratch(L);
+    normal_write(text, normal);
+    lib_check_buf(L, normal);
+    struct embedded_text t;
+    unsigned dims = embedder_dims(e);
+    struct buf *out = lib_output(L);
+    embedded_text_init(&t);
+    int rc = embedder_embed(e, 0, buf_get(normal), &t);
+    if (rc == 0) buf_put(out, t.vector, dims * sizeof(float));
+    embedded_text_deinit(&t);
+    if (rc != 0) return luaL_error(L, "not enough memory");
+    lib_check_buf(L, out);
+    lua_createtable(L, (int)dims, 0);
+    for (unsigned i = 0; i < dims; i++) {
+        float v;
+        memcpy(&v, buf_get(out).ptr + i * sizeof(v), sizeof(v));
+        lua_pushnumber(L, v);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    return 1;
+}
+
+/* -- Finding -------------------------------------------------------------------------------------------- */
+
+/* The vector of the question, by the upstream's numbers at 5 or made here, into lib_scratch(). [0, 0, e] */
+static struct buf *vector_of(lua_State *L, struct lua_near *n, uint64_t scope, struct slice text) {
+    if (!n->own) {
+        struct buf *out = lib_scratch(L);
+        read_numbers(L, 5, out);
+        return out;
+    }
+    struct embedder *e = embedder_of(L, n);
+    struct buf *out = lib_scratch(L);
+    int rc = nearest_embed(e, scope, text, out);
+    if (rc != 0) luaL_error(L, "not enough memory");
+    lib_check_buf(L, out);
+    return out;
+}
+
+static void put_facts(struct response *res, const struct nearest *found) {
+    struct hash128 key = cache_entry_key(found->e);
+    char text[80];
+    int len = snprintf(text, sizeof(text), "%.3f", (double)found->similarity);
+    headers_put(&res->headers, SLICE("x-cache-similarity"), slice_of(text, (size_t)len));
+    len = snprintf(text, sizeof(text), "%016llx%016llx@%.4f", (unsigned long long)key.high,
+                   (unsigned long long)key.low, (double)found->score);
+    headers_put(&res->headers, SLICE("x-cache-entry"), slice_of(text, (size_t)len));
+}
+
+/* What was refused, for the log. [0, +1, e] */
+static void push_miss(lua_State *L, const struct near_miss *m) {
+    if (m->why[0] == '\0') {
+        lua_pushnil(L);
+        return;
+    }
+    lua_createtable(L, 0, 5);
+    lua_pushstring(L, m->why);
+    lua_setfield(L, -2, "why");
+    lua_pushnumber(L, m->similarity);
+    lua_setfield(L, -2, "similarity");
+    lua_pushnumber(L, m->score);
+    lua_setfield(L, -2, "score");
+    lua_pushnumber(L, m->threshold);
+    lua_setfield(L, -2, "threshold");
+    lua_pushstring(L, m->near);
+    lua_setfield(L, -2, "near");
+}
+
+static uint64_t max_age_of(const struct lua_cache *c, const struct request *r) {
+    uint64_t ms = 0;
+    unsigned control = cache_control_read(r, &ms) & c->honor;
+    return control & CACHE_CONTROL_MAX_AGE ? ms : UINT64_MAX;
+}
+
+/* core.near_find(cache, near, req, question, numbers | nil) -> asked, res | nil, miss | nil: asked is for
+ * core.cache_record(). */
+int l_near_find(lua_State *L) {
+    const struct lua_cache *c = cache_check(L, 1);
+    struct lua_near *n = to_near(L, 2);
+    struct request *r = request_check(L, 3);
+    struct state *s = state_of(L);
+    struct asked asked;
+    lua_settop(L, 5);
+    read_asked(L, 4, &asked);
+    asked.embedder = slice_str(n->name);
+    struct slice tenant = cache_tenant(c, r);
+    struct buf *vector = vector_of(L, n, asked_scope(c->name, tenant), asked.text);
+    push_asked(L, asked.part, buf_get(vector), asked.text); /* 6 */
+    read_asked(L, 6, &asked);
+    asked.embedder = slice_str(n->name);
+    struct nearest found;
+    struct nearest_ask ask = { .stores = s->stores, .embedder = embedder_of(L, n), .cache = c->name, .tenant = tenant,
+                               .rule = { n->model ? n->model : pair_model_builtin(), n->threshold, n->max_false },
+                               .asked = &asked, .own = n->own, .max_age_ms = max_age_of(c, r),
+                               .now = loop_now(s->loop) };
+    if (nearest_find(&ask, &found) != 0) return luaL_error(L, "not enough memory");
+    cache_entry_put(s->found); /* held there while Lua may raise */
+    s->found = found.e;
+    lua_createtable(L, 2, 0);  /* 7 */
+    lua_pushvalue(L, 6);
+    lua_rawseti(L, 7, 1);
+    lua_pushvalue(L, 2);
+    lua_rawseti(L, 7, 2);
+    struct cached facts;
+    if (found.e == NULL || !cached_read(found.e, &facts)) {
+        lua_pushnil(L);
+        push_miss(L, &found.miss);
+        return 3;
+    }
+    bool stream = r->body && r->body->chat.stream;
+    cache_entry_put(cache_get(s->stores->cache, cache_entry_key(found.e), ask.now)); /* it was of use */
+    struct response *res = cache_push_hit(L, c, r, stream, cache_entry_ref(found.e), &facts, RESPONSE_HIT);
+    put_facts(res, &found);
+    lua_pushnil(L);
+    return 3;
+}
+
+/* core.near_feedback(entry, ok) -> whether it is the name of an entry, as x-cache-entry has it */
+int l_near_feedback(lua_State *L) {
+    struct state *s = state_of(L);
+    struct hash128 key;
+    unsigned long long high, low;
+    float score;
+    int end = 0;
+    size_t len;
+    const char *entry = luaL_checklstring(L, 1, &len);
+    bool ok = lua_toboolean(L, 2);
+    bool named = len < 64 && sscanf(entry, "%16llx%16llx@%f%n", &high, &low, &score, &end) == 3 && (size_t)end == len &&
+                 score >= 0 && score <= 1;
+    if (named) {
+        key = (struct hash128){ .low = low, .high = high };
+        nearest_feedback(s->stores, key, score, ok, loop_now(s->loop));
+    }
+    lua_pushboolean(L, named);
+    return 1;
+}
+
+void near_open(lua_State *L) {
+    luaL_newmetatable(L, NEAR_TYPE);
+    lua_pushcfunction(L, l_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    lua_pop(L, 1);
+}

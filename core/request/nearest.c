@@ -1,0 +1,240 @@
+/* nearest.c -- an answer to another question that asks the same.
+ *
+ *     question --embed--> vector --index--> candidates, the nearest first
+ *     each:   the entry is there, fresh, young enough
+ *             guard      nothing that must not differ differs           (semantic/guard.c)
+ *             score      the pair model's judgement                     (semantic/pair.c)
+ *             threshold  of the similarity, or of the score; of the entry, when something was told of it
+ *     --> the one with the best score
+ *
+ * Candidates are few (LOOKED_AT): what the index thinks is far is far.  The nearest one that is refused is
+ * remembered with the reason, for people who wonder (near_note(), GET /admin/cache/explain).
+ *
+ * What users tell of an answer (nearest_feedback) is kept with its entry's key: a pair of score and verdict each.
+ * From these the entry gets a threshold of its own (semantic/learned.c). */
+#include "request/nearest.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "include/perilune.h"
+#include "semantic/guard.h"
+#include "semantic/learned.h"
+#include "semantic/normal.h"
+
+#define CANDIDATES 8
+#define LOOKED_AT  4
+#define FAR        0.35f /* a similarity below this is not looked at: no two questions that ask the same had it */
+#define REMEMBERED_MS (30ull * 24 * 3600 * 1000)
+
+/* -- Vectors ----------------------------------------------------------------------------------- */
+
+bool nearest_quantize(const float *v, size_t n, struct buf *out) {
+    float most = 0;
+    size_t dims = (n + 63) / 64 * 64;
+    if (n == 0 || dims > CACHED_MAX_VECTOR) return false;
+    for (size_t i = 0; i < n; i++) {
+        if (!isfinite(v[i])) return false;
+        if (fabsf(v[i]) > most) most = fabsf(v[i]);
+    }
+    if (most == 0) return false;
+    for (size_t i = 0; i < dims; i++) buf_putc(out, i < n ? (char)lrintf(v[i] / most * 127) : 0);
+    return true;
+}
+
+/* A text, embedded, with the buffer that it stands in. */
+struct side {
+    struct buf           normal;
+    struct embedded_text text;
+};
+
+static void side_init(struct side *s) {
+    buf_init(&s->normal, 0);
+    embedded_text_init(&s->text);
+}
+
+static void side_deinit(struct side *s) {
+    embedded_text_deinit(&s->text);
+    buf_deinit(&s->normal);
+}
+
+static int side_read(struct side *s, struct embedder *e, uint64_t scope, struct slice text) {
+    normal_write(text, &s->normal);
+    if (buf_failed(&s->normal)) return PERILUNE_ERR_NOMEM;
+    return embedder_embed(e, scope, buf_get(&s->normal), &s->text);
+}
+
+int nearest_embed(struct embedder *e, uint64_t scope, struct slice text, struct buf *out) {
+    struct side s;
+    side_init(&s);
+    int rc = side_read(&s, e, scope, text);
+    if (rc == 0) nearest_quantize(s.text.vector, embedder_dims(e), out);
+    side_deinit(&s);
+    return rc == 0 && buf_failed(out) ? PERILUNE_ERR_NOMEM : rc;
+}
+
+/* -- What was told of an entry --------------------------------------------------------------------- */
+
+static struct slice told_key(struct hash128 key, char *text, size_t size) {
+    int len = snprintf(text, size, "near %016llx%016llx", (unsigned long long)key.high, (unsigned long long)key.low);
+    return slice_of(text, (size_t)len);
+}
+
+static size_t told(struct stores *s, struct hash128 key, uint64_t now, struct learned_note *notes) {
+    struct buf text;
+    char name[64];
+    buf_init(&text, 0);
+    size_t count = 0;
+    if (memo_get(s->memo, told_key(key, name, sizeof(name)), now, &text) == 0) {
+        count = buf_len(&text) / sizeof(*notes);
+        if (count > LEARNED_MAX) count = LEARNED_MAX;
+        memcpy(notes, buf_get(&text).ptr, count * sizeof(*notes));
+    }
+    buf_deinit(&text);
+    return count;
+}
+
+void nearest_feedback(struct stores *s, struct hash128 key, float score, bool ok, uint64_t now) {
+    struct learned_note notes[LEARNED_MAX + 1];
+    char name[64];
+    size_t count = told(s, key, now, notes);
+    notes[count++] = (struct learned_note){ score, ok };
+    size_t from = count > LEARNED_MAX ? 1 : 0; /* the oldest goes */
+    memo_set(s->memo, SLICE("near"), told_key(key, name, sizeof(name)),
+             slice_of((const char *)(notes + from), (count - from) * sizeof(*notes)), now, REMEMBERED_MS);
+}
+
+/* -- Candidates ------------------------------------------------------------------------------------- */
+
+struct search {
+    const struct nearest_ask *ask;
+    struct nearest           *out;
+    struct side               asked;
+    float                     vector[CACHED_MAX_VECTOR];
+    unsigned                  dims;
+    float                     refused; /* the similarity of the nearest that was refused */
+};
+
+static float usual_threshold(const struct nearest_rule *r) {
+    return r->threshold >= 0 ? r->threshold : pair_threshold(r->model, r->max_false);
+}
+
+/* What decides: the similarity where a threshold is given, else the model's score. */
+static float deciding(const struct nearest_rule *r, float similarity, float score) {
+    return r->threshold >= 0 ? similarity : score;
+}
+
+static float threshold_of(const struct search *s, struct hash128 key) {
+    struct learned_note notes[LEARNED_MAX];
+    float usual = usual_threshold(&s->ask->rule);
+    size_t count = told(s->ask->stores, key, s->ask->now, notes);
+    return count == 0 ? usual : learned_threshold(notes, count, s->ask->rule.max_false, usual);
+}
+
+static void copy_text(char *to, size_t size, struct slice s) {
+    size_t len = s.len < size ? s.len : size - 1;
+    while (len > 0 && len < s.len && ((unsigned char)s.ptr[len] & 0xC0) == 0x80) len--; /* not inside a character */
+    memcpy(to, s.ptr, len);
+    to[len] = '\0';
+}
+
+static void note_refusal(struct search *s, struct hash128 key, const struct cached *c, const char *why,
+                         float similarity, float score, float threshold) {
+    struct near_miss *m = &s->out->miss;
+    if (similarity <= s->refused) return;
+    s->refused = similarity;
+    *m = (struct near_miss){ .when = s->ask->now, .key = key, .similarity = similarity, .score = score,
+                             .threshold = threshold };
+    snprintf(m->why, sizeof(m->why), "%s", why);
+    slice_copy(m->cache, sizeof(m->cache), s->ask->cache);
+    slice_copy(m->tenant, sizeof(m->tenant), s->ask->tenant);
+    copy_text(m->asked, sizeof(m->asked), s->ask->asked->text);
+    copy_text(m->near, sizeof(m->near), c->asked.text);
+}
+
+/* Takes e when it is the best so far; false: it stays the caller's. */
+static bool judge(struct search *s, struct cache_entry *e, const struct cached *c, const struct side *other,
+                  float similarity) {
+    const struct nearest_ask *a = s->ask;
+    struct hash128 key = cache_entry_key(e);
+    float vector[CACHED_MAX_VECTOR];
+    if (!a->own) asked_vector(&c->asked, vector);
+    float score = pair_score(a->rule.model, &s->asked.text, &other->text, a->own ? NULL : s->vector,
+                             a->own ? NULL : vector, a->own ? 0 : s->dims);
+    enum guard differs = guard_compare(a->asked->text, c->asked.text);
+    float threshold = threshold_of(s, key), decides = deciding(&a->rule, similarity, score);
+    const char *why = differs != GUARD_SAME ? guard_name(differs) : decides < threshold ? "score" : NULL;
+    if (why != NULL) note_refusal(s, key, c, why, similarity, score, threshold);
+    if (why != NULL || (s->out->e != NULL && score <= s->out->score)) return false;
+    cache_entry_put(s->out->e);
+    s->out->e = e;
+    s->out->similarity = similarity;
+    s->out->score = decides;
+    return true;
+}
+
+/* Is it an answer that may be given now? */
+static bool is_given(const struct search *s, const struct cache_entry *e, struct cached *c) {
+    const struct asked *a = s->ask->asked;
+    return cached_read(e, c) && c->kind <= CACHED_WHOLE && c->asked.text.len > 0 &&
+           c->asked.part.low == a->part.low && c->asked.part.high == a->part.high &&
+           slice_eq(c->asked.embedder, a->embedder) && c->asked.vector.len == s->dims &&
+           slice_eq(c->cache, s->ask->cache) && slice_eq(c->tenant, s->ask->tenant) &&
+           cache_is_fresh(e, s->ask->now) && cache_age(e, s->ask->now) <= s->ask->max_age_ms;
+}
+
+/* False: the rest is too far. */
+static int look_at(struct search *s, const struct index_hit *hit, bool *far) {
+    const struct nearest_ask *a = s->ask;
+    struct cached c;
+    struct side other;
+    struct cache_entry *e = cache_peek(a->stores->cache, hit->key, a->now);
+    if (e == NULL) near_remove(a->stores->near, asked_part(a->asked->part, a->asked->embedder), hit->key, s->dims);
+    if (e == NULL || !is_given(s, e, &c)) {
+        cache_entry_put(e);
+        return 0;
+    }
+    side_init(&other);
+    int rc = side_read(&other, a->embedder, asked_scope(a->cache, a->tenant), c.asked.text);
+    float similarity = rc != 0 ? 0 : a->own ? embedder_similarity(a->embedder, &s->asked.text, &other.text)
+                                            : hit->score;
+    *far = rc == 0 && similarity < FAR;
+    if (rc != 0 || *far || !judge(s, e, &c, &other, similarity)) cache_entry_put(e);
+    side_deinit(&other);
+    return rc;
+}
+
+static int look_at_all(struct search *s) {
+    const struct nearest_ask *a = s->ask;
+    struct index_hit hits[CANDIDATES];
+    bool far = false;
+    struct hash128 part = asked_part(a->asked->part, a->asked->embedder);
+    unsigned count = near_search(a->stores->near, part, s->vector, s->dims, hits, CANDIDATES);
+    int rc = 0;
+    for (unsigned i = 0; rc == 0 && !far && i < count && i < LOOKED_AT; i++) rc = look_at(s, &hits[i], &far);
+    return rc;
+}
+
+int nearest_find(const struct nearest_ask *a, struct nearest *out) {
+    struct search s = { .ask = a, .out = out, .dims = (unsigned)a->asked->vector.len };
+    *out = (struct nearest){ .e = NULL };
+    side_init(&s.asked);
+    int rc = side_read(&s.asked, a->embedder, asked_scope(a->cache, a->tenant), a->asked->text);
+    if (rc == 0 && s.dims > 0 && s.dims <= CACHED_MAX_VECTOR) {
+        asked_vector(a->asked, s.vector);
+        rc = look_at_all(&s);
+    }
+    side_deinit(&s.asked);
+    if (rc != 0) {
+        cache_entry_put(out->e);
+        out->e = NULL;
+        return rc;
+    }
+    if (out->e != NULL) near_tell(a->stores->near, true);
+    else if (out->miss.why[0] != '\0') {
+        near_tell(a->stores->near, false);
+        near_note(a->stores->near, &out->miss);
+    }
+    return 0;
+}
