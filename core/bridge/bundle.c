@@ -15,7 +15,7 @@
 #include "include/perilune.h"
 #include "tokens/models.h"
 
-#define FILE_MAX (4 * 1024 * 1024)
+#define FILE_MAX    (16u << 20) /* a table of vectors is the largest thing that policies read */
 #define DOUBTS_MAX (16 * 1024)
 
 static struct blob *read_file(const char *path, char *err, size_t errlen) {
@@ -32,7 +32,7 @@ static struct blob *read_file(const char *path, char *err, size_t errlen) {
     bool bad = ferror(f) != 0;
     fclose(f);
     const char *why = bad ? "cannot be read (is it a directory?)"
-                      : b.error == PERILUNE_ERR_LIMITED ? "is over 4 MiB" : "out of memory";
+                      : b.error == PERILUNE_ERR_LIMITED ? "is over 16 MiB" : "out of memory";
     struct blob *text = bad || buf_failed(&b) ? NULL : blob_take(&b);
     if (text == NULL) snprintf(err, errlen, "%s: %s", path, why);
     buf_deinit(&b);
@@ -177,6 +177,27 @@ static int look_beside(struct bundle *b, const char *name, struct bundle_file **
         rc = try_path(b, name, path, out, err, errlen);
     }
     return rc;
+}
+
+/* As l_policy_source(), but any file: its path is seen from the configuration's folder. */
+int l_bundle_file(lua_State *L) {
+    const char *name = luaL_checkstring(L, 1);
+    struct bundle *b = (struct bundle *)(uintptr_t)state_of(L)->bundle;
+    char err[1200] = "files are read while the configuration loads", path[1200];
+    struct bundle_file *f = b ? find(b, name) : NULL;
+    if (f == NULL && b != NULL && !b->frozen) {
+        snprintf(path, sizeof(path), "%.*s%s", name[0] == '/' ? 0 : folder_len(b), b->path, name);
+        struct blob *bytes = read_file(path, err, sizeof(err));
+        f = bytes != NULL ? remember(b, name, path, bytes) : NULL;
+        if (bytes != NULL && f == NULL) snprintf(err, sizeof(err), "out of memory");
+    }
+    if (f != NULL) {
+        lua_pushlstring(L, f->text->data, f->text->len);
+        return 1;
+    }
+    lua_pushnil(L);
+    lua_pushstring(L, err);
+    return 2;
 }
 
 /* core.policy_names() -> names of the installed policies */

@@ -37,6 +37,7 @@ void bundle_free(struct bundle *b);
 bool bundle_digest(const struct bundle *b, unsigned char digest[32]);
 
 int  l_policy_source(lua_State *L); /* core.policy_source(name) -> text, path | nil, err */
+int  l_bundle_file(lua_State *L);   /* core.bundle_file(path) -> bytes | nil, err: a file that a policy needs */
 int  l_policy_names(lua_State *L);
 int  l_policy_doubt(lua_State *L);  /* core.policy_doubt(text, is_warning) */
 

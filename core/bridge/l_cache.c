@@ -349,6 +349,23 @@ int l_cache_lookup(lua_State *L) {
     return 3;
 }
 
+/* core.cache_key(cache, req, salt) -> key | nil, is there an answer?  Nothing is counted as asked for.  nil: the
+ * request is none for a cache. */
+int l_cache_key(lua_State *L) {
+    struct lua_cache *c = cache_check(L, 1);
+    struct question q = { .control = 0 };
+    struct cached facts;
+    lua_settop(L, 3);
+    lua_pushnil(L);
+    if (read_question(L, c, &q) != NULL) return 0;
+    uint64_t now = now_of(L);
+    struct cache_entry *e = cache_peek(cache_of(L), q.place.near, now);
+    push_place(L, &q.place);
+    lua_pushboolean(L, e != NULL && cached_read(e, &facts) && facts.kind <= CACHED_WHOLE && suits(&q, e, now));
+    cache_entry_put(e);
+    return 2;
+}
+
 /* -- The second tier --------------------------------------------------------------------------- */
 
 struct far_wait {
@@ -420,7 +437,6 @@ int l_cache_stale(lua_State *L) {
     struct question q = { .req = req, .place = check_place(L, 3) };
     struct body *body = request_body(L, 2);
     q.stream = body && body->chat.stream;
-    q.wants_usage = req->body && req->body->chat.wants_usage;
     body_put(body);
     uint64_t now = now_of(L);
     struct cached facts;

@@ -319,14 +319,16 @@ static uint64_t max_age_of(const struct lua_cache *c, const struct request *r) {
     return control & CACHE_CONTROL_MAX_AGE ? ms : UINT64_MAX;
 }
 
-/* core.near_find(cache, near, req, question, numbers | nil) -> asked, res | nil, miss | nil: asked is for
- * core.cache_record(). */
+/* core.near_find(cache, near, req, question, numbers | nil, only) -> asked, res | nil, miss | nil: asked is for
+ * core.cache_record().  Of a request that refreshes an entry, and with `only` set, nothing is looked for. */
 int l_near_find(lua_State *L) {
     const struct lua_cache *c = cache_check(L, 1);
     struct lua_near *n = to_near(L, 2);
     struct request *r = request_check(L, 3);
     struct state *s = state_of(L);
     struct asked asked;
+    lua_settop(L, 6);
+    bool only = lua_toboolean(L, 6) || r->refreshes;
     lua_settop(L, 5);
     read_asked(L, 4, &asked);
     asked.embedder = slice_str(n->name);
@@ -340,7 +342,8 @@ int l_near_find(lua_State *L) {
                                .rule = { n->model ? n->model : pair_model_builtin(), n->threshold, n->max_false },
                                .asked = &asked, .own = n->own, .max_age_ms = max_age_of(c, r),
                                .now = loop_now(s->loop) };
-    if (nearest_find(&ask, &found) != 0) return luaL_error(L, "not enough memory");
+    if (only) found = (struct nearest){ .e = NULL };
+    else if (nearest_find(&ask, &found) != 0) return luaL_error(L, "not enough memory");
     cache_entry_put(s->found); /* held there while Lua may raise */
     s->found = found.e;
     lua_createtable(L, 2, 0);  /* 7 */

@@ -91,6 +91,13 @@ static void cache_list(struct perilune *g, struct http_request *r) {
     send_buf(r, 200, "application/json", &b);
 }
 
+static void cache_explain(struct perilune *g, struct http_request *r) {
+    struct buf b;
+    buf_init(&b, 0);
+    admin_cache_explain(g, &b);
+    send_buf(r, 200, "application/json", &b);
+}
+
 static void cache_show(struct perilune *g, struct http_request *r) {
     static const struct slice before = SLICE("/admin/cache/");
     struct buf b;
@@ -119,6 +126,7 @@ static const struct {
               { "GET", "/admin/tasks", tasks },
               { "GET", "/admin/cache", cache_list },
               { "DELETE", "/admin/cache", cache_purge },
+              { "GET", "/admin/cache/explain", cache_explain },
               { "GET", "/admin/cache/*", cache_show },
               { "POST", "/admin/reload", reload } };
 

@@ -2,6 +2,7 @@
  *
  *     GET    /admin/cache               figures, and the newest entries
  *     GET    /admin/cache/ID            one entry, with what it answers
+ *     GET    /admin/cache/explain       near questions that were refused lately, and why
  *     DELETE /admin/cache?key=ID | tenant=NAME | name=CACHE[&tag=TAG] | all=1
  *
  * An id is the entry's key in hex.  Entries are looked through for it one by one: it is a page for people. */
@@ -88,6 +89,35 @@ bool admin_cache_show(struct perilune *g, struct slice id, struct buf *out) {
     buf_putc(out, '}');
     cache_entry_put(s.found);
     return true;
+}
+
+/* -- Near questions that were refused ---------------------------------------------------------- */
+
+static void put_miss(const struct near_miss *m, void *ud) {
+    struct listing *l = ud;
+    buf_printf(l->out, "%s{\"age_seconds\":%llu,\"why\":\"%s\",\"similarity\":%.3f,\"score\":%.4f,\"threshold\":%.4f,"
+               "\"entry\":\"%016llx%016llx\",\"cache\":", l->count++ > 0 ? "," : "",
+               (unsigned long long)((l->now > m->when ? l->now - m->when : 0) / 1000), m->why, (double)m->similarity,
+               (double)m->score, (double)m->threshold, (unsigned long long)m->key.high, (unsigned long long)m->key.low);
+    json_write_string(l->out, slice_str(m->cache));
+    buf_puts(l->out, ",\"tenant\":");
+    json_write_string(l->out, slice_str(m->tenant));
+    buf_puts(l->out, ",\"asked\":");
+    json_write_string(l->out, slice_str(m->asked));
+    buf_puts(l->out, ",\"near\":");
+    json_write_string(l->out, slice_str(m->near));
+    buf_putc(l->out, '}');
+}
+
+void admin_cache_explain(struct perilune *g, struct buf *out) {
+    struct near_stats n;
+    near_count(g->stores->near, &n);
+    buf_printf(out, "{\"vectors\":%llu,\"parts\":%llu,\"bytes\":%llu,\"max_bytes\":%llu,\"lookups\":%llu,\"hits\":%llu,"
+               "\"refused\":%llu,\"list\":[", (unsigned long long)n.vectors, (unsigned long long)n.parts,
+               (unsigned long long)n.bytes, (unsigned long long)n.limit, (unsigned long long)n.searches,
+               (unsigned long long)n.hits, (unsigned long long)n.refused);
+    near_misses(g->stores->near, put_miss, &(struct listing){ out, loop_now(&g->loop), 0 });
+    buf_puts(out, "]}");
 }
 
 /* -- Purging --------------------------------------------------------------------------------- */

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "gateway/gateway.h"
+#include "request/asked.h"
 #include "store/snapshot.h"
 
 #define SAVE_MS (5 * 60 * 1000)
@@ -53,6 +54,7 @@ static void read_snapshot(struct perilune *g) {
         k->path = NULL;
     }
     if (n > 0) log_line(&g->log, PERILUNE_LOG_INFO, "cache.snapshot: %ld entries from %s", n, k->path);
+    asked_remember_all(g->stores, loop_now(&g->loop));
 }
 
 void cache_keeper_apply(struct perilune *g) {
@@ -60,6 +62,7 @@ void cache_keeper_apply(struct perilune *g) {
     const char *path = g->config->cache_snapshot;
     bool first = !k->begun, threaded = g->worker_count > 0 && g->workers[0].threaded;
     cache_resize(g->stores->cache, g->config->cache_bytes);
+    near_resize(g->stores->near, g->config->cache_vectors);
     k->begun = true;
     if (first) {
         if (path != NULL) read_snapshot(g);

@@ -428,6 +428,7 @@ static void read_redis(struct reader *r, uint32_t redis) {
 
 static void read_cache(struct reader *r, uint32_t cache) {
     r->c->cache_bytes = number_of(r, cache, "max_bytes");
+    r->c->cache_vectors = number_of(r, cache, "max_vectors");
     r->c->cache_snapshot = string_of(r, cache, "snapshot");
     uint32_t redis = get(r, cache, "redis");
     if (json_is(&r->doc, redis, JSON_OBJECT)) read_redis(r, redis);

@@ -14,7 +14,7 @@
 #include "upstream/target.h"
 
 struct config {
-    size_t          cache_bytes;
+    size_t          cache_bytes, cache_vectors;
     const char     *cache_snapshot; /* path; NULL: none */
     struct far_settings *far;       /* cache.redis; NULL: none */
     atomic_uint          refs;

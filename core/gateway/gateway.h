@@ -56,6 +56,7 @@ void admin_keep(struct perilune *g, const char *address);
 void admin_close(struct perilune *g);
 /* admin_cache.c */
 void admin_cache_list(struct perilune *g, struct buf *out);
+void admin_cache_explain(struct perilune *g, struct buf *out);
 /* False: there is no such entry. */
 bool admin_cache_show(struct perilune *g, struct slice id, struct buf *out);
 /* An HTTP status: 200, 404, or 400 when the query says nothing that is known. */

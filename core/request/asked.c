@@ -52,26 +52,26 @@ void asked_remember(struct stores *s, struct hash128 key, const struct cached *c
 
 struct walk {
     struct cache_entry **entries; /* shares: nobody may call the cache from within cache_each() */
-    size_t               count, cap;
+    unsigned             count, cap;
 };
 
 static bool collect(struct cache_entry *e, void *ud) {
     struct walk *w = ud;
     struct cached c;
     if (!cached_read(e, &c) || c.asked.text.len == 0) return true;
-    if (w->count == w->cap && !mem_grow((void **)&w->entries, &w->cap, w->count + 1, sizeof(*w->entries))) return false;
+    if (w->count == w->cap && !mem_grow((void **)&w->entries, w->count, &w->cap, sizeof(*w->entries))) return false;
     w->entries[w->count++] = cache_entry_ref(e);
     return true;
 }
 
-unsigned long asked_remember_all(struct stores *s, uint64_t now) {
+unsigned asked_remember_all(struct stores *s, uint64_t now) {
     struct walk w = { .count = 0 };
     struct cached c;
     cache_each(s->cache, collect, &w);
-    for (size_t i = 0; i < w.count; i++) {
+    for (unsigned i = 0; i < w.count; i++) {
         if (cached_read(w.entries[i], &c)) asked_remember(s, cache_entry_key(w.entries[i]), &c, now);
         cache_entry_put(w.entries[i]);
     }
     mem_free(w.entries);
-    return (unsigned long)w.count;
+    return w.count;
 }

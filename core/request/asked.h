@@ -14,6 +14,6 @@ void asked_vector(const struct asked *a, float *out);
 /* Puts the question of the entry into the index, if it has one and there is room: it is only a way to find it. */
 void asked_remember(struct stores *s, struct hash128 key, const struct cached *c, uint64_t now);
 /* The same for all entries of the cache: it was read from a file.  How many. */
-unsigned long asked_remember_all(struct stores *s, uint64_t now);
+unsigned asked_remember_all(struct stores *s, uint64_t now);
 
 #endif

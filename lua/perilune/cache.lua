@@ -8,6 +8,7 @@ local config = require "perilune.config"
 local core = require "perilune.core"
 local errors = require "perilune.errors"
 local fetch = require "perilune.fetch"
+local near = require "perilune.near"
 
 local M = {}
 
@@ -30,7 +31,13 @@ local spec = {
   max_temperature = { type = "number", min = 0 },
   honor = { type = "list", of = { type = "string", one_of = { "no-cache", "no-store", "max-age" } } },
   pace = { type = "duration", default = 0 },
+  probability = { type = "number", default = 1, min = 0, max = 1 },
+  answers = { type = "number", default = 1, min = 1, max = 16, integer = true },
 }
+
+-- Of each cache, what C does not need to know.
+local nears = setmetatable({}, { __mode = "k" })
+local choices = setmetatable({}, { __mode = "k" })
 
 --- What the options are, for a policy that has a cache: to be mixed with its own.
 ---@return table<string, perilune.Spec>
@@ -47,14 +54,24 @@ function M.new(name, options, where)
   if type(name) ~= "string" or #name < 1 or #name > 64 then
     error(("perilune.cache: a name is a string of 1 to 64 bytes, got %s"):format(check.show(name)), 2)
   end
-  local given = config.options(spec, options, where or "perilune.cache")
+  local own, semantic = {}, options and options.semantic
+  for key, value in pairs(options or {}) do
+    if key ~= "semantic" then own[key] = value end
+  end
+  local given = config.options(spec, own, where or "perilune.cache")
   local bits = given.honor and 0 or 7
   for _, word in ipairs(given.honor or {}) do
     local bit = directives[word]
     if bits % (2 * bit) < bit then bits = bits + bit end
   end
   given.honor_bits = bits
-  return core.cache_new(name, given)
+  local cache = core.cache_new(name, given)
+  if semantic then
+    local checked = config.options(near.options(), semantic, where or "perilune.cache: semantic")
+    nears[cache] = near.new(checked, where or "perilune.cache: semantic")
+  end
+  choices[cache] = { answers = given.answers, probability = given.probability }
+  return cache
 end
 
 local wrap_options = { salt = true, tags = true }
@@ -70,11 +87,11 @@ local function keep_failure(cache, req, key, err)
   })
 end
 
-local function ask(cache, req, next, key, tags, bypassed, old)
+local function ask(cache, req, next, key, how)
   local res, err = next(req)
-  if res then return core.cache_record(cache, req, res, key, tags, bypassed) end
+  if res then return core.cache_record(cache, req, res, key, how.tags, how.bypassed, how.asked) end
   local status = type(err) == "table" and err.status
-  if old and (status == nil or status >= 500 or status == 429) then
+  if how.old and (status == nil or status >= 500 or status == 429) then
     local stale = core.cache_stale(cache, req, key)
     if stale then
       req:log("warn", "answered with what the cache had, because the upstream failed", { code = err.code })
@@ -85,6 +102,43 @@ local function ask(cache, req, next, key, tags, bypassed, old)
   return res, err
 end
 
+-- core.cache_lookup(), in this process and then in the second tier.
+local function look_up(cache, req, salt)
+  local how, a, b, refresh = core.cache_lookup(cache, req, salt)
+  if how == "miss" and result(core.cache_far(req, a)) then
+    return core.cache_lookup(cache, req, salt, a)
+  end
+  return how, a, b, refresh
+end
+
+-- How often this user has asked this, plus where they began: others begin elsewhere.
+local function turn_of(req)
+  local key = core.sha256(("%s\0%s\0%s"):format(req.tenant, tostring(req.user or req.peer), req:fingerprint()))
+  local count = tonumber(core.memo_get("turn " .. key)) or 0
+  core.memo_set("turn " .. key, ("%d"):format(count + 1), 86400, req.tenant)
+  return count + tonumber(key:sub(1, 8), 16)
+end
+
+-- Of several answers to one question each has a salt of its own, and each user gets them in turn.  As long as there
+-- are fewer than there may be, the model is asked for one more now and then, the more seldom the more there are.
+local function salt_of_one(cache, req, salt, most)
+  local found, free = {}, nil
+  for i = 0, most - 1 do
+    local own = ("%s\0answer %d"):format(salt or "", i)
+    local key, is_there = core.cache_key(cache, req, own)
+    if not key then return salt end
+    if is_there then found[#found + 1] = own else free = free or own end
+  end
+  if free and (#found == 0 or core.random() < 1 / (1 + #found)) then return free end
+  return found[turn_of(req) % #found + 1]
+end
+
+-- A hit that is not taken: the model is asked, and its answer takes the place of the one that is there.
+local function passes_by(cache, how)
+  local p = choices[cache].probability
+  return p < 1 and (how == "hit" or how == "stale") and core.random() >= p
+end
+
 --- The answer from the cache, or the one of next(req), which is kept.
 function methods.wrap(cache, req, next, opts)
   local salt, tags
@@ -92,19 +146,26 @@ function methods.wrap(cache, req, next, opts)
     check.known("cache:wrap", opts, wrap_options)
     salt, tags = opts.salt, opts.tags
   end
-  local how, a, b, refresh = core.cache_lookup(cache, req, salt)
-  if how == "miss" and result(core.cache_far(req, a)) then
-    how, a, b, refresh = core.cache_lookup(cache, req, salt, a)
-  end
+  local most, own = choices[cache].answers, salt
+  if most > 1 then own = salt_of_one(cache, req, salt, most) end
+  local how, a, b, refresh = look_up(cache, req, own)
+  if passes_by(cache, how) then how, a, b = "miss", core.cache_key(cache, req, own), false end
   if how == "hit" then return a end
   if how == "stale" then
     if refresh then core.cache_refresh(req) end
     return a
   end
   if how == "failure" then return nil, errors.new(core.json_decode(a)) end
-  if how == "bypass" then return ask(cache, req, next, b, tags, true) end
-  return ask(cache, req, next, a, tags, false, b)
+  local bypassed = how == "bypass"
+  local key = bypassed and b or not bypassed and a or nil
+  local res, asked
+  if nears[cache] and key then res, asked = near.find(nears[cache], cache, req, salt, bypassed) end
+  if res then return res end
+  return ask(cache, req, next, key, { tags = tags, bypassed = bypassed, asked = asked, old = not bypassed and b })
 end
+
+--- Was the answer right, of which the reply said x-cache-entry?
+function methods.feedback(_, entry, ok) return near.feedback(entry, ok) end
 
 -- A value's first byte says how it is written.
 function methods.get(cache, key)

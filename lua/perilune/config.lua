@@ -596,7 +596,7 @@ local cors_schema = {
 
 -- What scripts may see when they cannot be told "all of it".
 local exposed = { "x-request-id", "x-perilune-upstream", "x-perilune-saved-tokens", "x-perilune-degraded", "x-cache",
-                  "x-cache-similarity", "age", "retry-after" }
+                  "x-cache-similarity", "x-cache-entry", "age", "retry-after" }
 
 local function walk_cors(ctx, path, raw)
   local out = walk(ctx, path, raw, cors_schema)
@@ -707,7 +707,7 @@ local file_schema = {
   limits = { always = true, walk = walk_limits },
   compress = compress,
   cors = { walk = walk_cors },
-  cache = section { max_bytes = size(64 * 2 ^ 20, 0), snapshot = file, redis = { walk = walk_redis } },
+  cache = section { max_bytes = size(64 * 2 ^ 20, 0), max_vectors = size(32 * 2 ^ 20, 0), snapshot = file, redis = { walk = walk_redis } },
   trusted = { type = "boolean", default = false },
   log = section {
     access = { type = "boolean", default = true },

@@ -80,6 +80,7 @@ local function missing(name)
     error(("perilune.%s is not available in this build"):format(name), 2)
   end
 end
+M.embed = core.embed
 function M.cache(name, opts) return require("perilune.cache").new(name, opts) end
 M.limit = missing "limit"
 

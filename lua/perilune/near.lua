@@ -1,0 +1,126 @@
+--- near: answers to questions that mean the same, perilune.cache(name, { semantic = {...} }).
+--
+-- A question is compared with those before it in its part of the cache: same tenant, upstream, settings, system
+-- prompt and turns before it; only the last turn may differ.  C embeds, searches and judges (core.near_*); here
+-- stands where vectors come from, and what the options mean.
+
+local check = require "perilune.check"
+local core = require "perilune.core"
+local host = require "perilune.host"
+
+local M = {}
+
+local function check_threshold(t)
+  if t == "auto" or (type(t) == "number" and t >= 0 and t <= 1) then return t end
+  return nil, ("must be \"auto\" or a number from 0 to 1, got %s"):format(check.show(t))
+end
+
+local spec = {
+  threshold = { type = "any", check = check_threshold, default = "auto" },
+  max_false = { type = "number", default = 0.01, min = 0.0001, max = 0.5 },
+  embedder = { type = "string", default = "builtin", min = 1, max = 100 },
+  calibration = { type = "string", min = 1, max = 1000 },
+  prefix = { type = "string", default = "", max = 200 },
+  timeout = { type = "duration", default = 2 },
+}
+
+--- The options, for a policy that has them among its own.
+---@return table<string, perilune.Spec>
+function M.options()
+  local out = {}
+  for key, value in pairs(spec) do out[key] = value end
+  return out
+end
+
+local function read(path, what, where)
+  local bytes, err = core.bundle_file(path)
+  if not bytes then error(("policy '%s': option '%s': %s"):format(where, what, err), 0) end
+  return bytes
+end
+
+-- The vector of a text by an upstream, remembered as long as the memo has room.
+local function ask_upstream(near, req, text)
+  local key = "vector " .. core.sha256(("%d:%s%s%s"):format(#near.name, near.name, near.prefix, text))
+  local known = core.memo_get(key)
+  if known then return core.json_decode(known) end
+  local list, err = require("perilune").upstream(near.name):embed({ near.prefix .. text }, { timeout = near.timeout })
+  local vector = list and list[1]
+  if type(vector) ~= "table" then
+    req:log("warn", "no vector for a question; it is answered without a look at near ones",
+      { embedder = near.name, code = err and err.code or "upstream_error" })
+    return nil
+  end
+  core.memo_set(key, core.json_encode(vector), 3600, req.tenant)
+  return vector
+end
+
+local function is_upstream(name)
+  for _, known in ipairs(host.upstreams()) do
+    if known == name then return true end
+  end
+  return false
+end
+
+local function check_upstream(name, where)
+  local _, message = check.value({ type = "upstream" }, name)
+  if message then
+    error(("policy '%s': option 'embedder' must be \"builtin\", a file of a table, or an upstream: %s"):format(where, message), 0)
+  end
+end
+
+--- The object that core.near_find takes, and what Lua has to know besides.
+---@param options table checked by M.options()
+---@param where string
+function M.new(options, where)
+  local threshold = options.threshold ~= "auto" and options.threshold or nil
+  local name = options.embedder == "lexical" and "builtin" or options.embedder
+  local is_file = not is_upstream(name) and name:find("[/%.]") ~= nil
+  local own = name == "builtin" or is_file
+  if not own then check_upstream(name, where) end
+  local near = { name = name, own = own, prefix = options.prefix, timeout = options.timeout }
+  near.c = core.near_new{
+    threshold = threshold, max_false = options.max_false, own = own, name = options.prefix .. name,
+    table = is_file and read(name, "embedder", where) or nil,
+    model = options.calibration and read(options.calibration, "calibration", where) or nil,
+  }
+  if not own and threshold == nil and not options.calibration then
+    error(("policy '%s': threshold = \"auto\" needs a calibration for the embedder '%s': write one with "
+      .. "`perilune cache calibrate` and name it under 'calibration', or give a number"):format(where, name), 0)
+  end
+  if core.near_threshold(near.c) == nil then
+    error(("policy '%s': there is no threshold with at most %g of wrong answers; raise max_false, calibrate with "
+      .. "more pairs, or give a number"):format(where, options.max_false), 0)
+  end
+  return near
+end
+
+--- Looks for an answer to a question that means the same.
+---@async
+---@return perilune.Response? res
+---@return table? asked  what core.cache_record keeps the coming answer with
+function M.find(near, cache, req, salt, only)
+  local question, text = core.near_question(cache, req, salt)
+  if not question then
+    req:log("debug", "not compared with other questions", { why = text })
+    return nil
+  end
+  local vector
+  if not near.own then
+    vector = ask_upstream(near, req, text)
+    if not vector then return nil end
+  end
+  local asked, res, miss = core.near_find(cache, near.c, req, question, vector, only)
+  if miss then req:log("debug", "a near question was refused", miss) end
+  return res, asked
+end
+
+--- Was the answer of this entry (the reply's x-cache-entry) right for who asked?
+function M.feedback(entry, ok)
+  if type(entry) ~= "string" or type(ok) ~= "boolean" then
+    error("cache:feedback(entry, ok): entry is the text of x-cache-entry, ok is true or false", 3)
+  end
+  if core.near_feedback(entry, ok) then return true end
+  return nil, ("cache:feedback: %q is not what x-cache-entry says"):format(entry:sub(1, 80))
+end
+
+return M
