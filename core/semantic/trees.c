@@ -158,8 +158,8 @@ static int training_init(struct training *t) {
     t->picked = mem_alloc(t->rows * sizeof(*t->picked));
     t->now = mem_alloc(cells * sizeof(*t->now));
     t->before = mem_alloc(cells * sizeof(*t->before));
-    bool ok = sorted != NULL && t->cuts != NULL && t->bins != NULL && t->score != NULL && t->g != NULL && t->h != NULL &&
-              t->node != NULL && t->picked != NULL && t->now != NULL && t->before != NULL;
+    bool ok = sorted != NULL && t->cuts != NULL && t->bins != NULL && t->score != NULL && t->g != NULL &&
+              t->h != NULL && t->node != NULL && t->picked != NULL && t->now != NULL && t->before != NULL;
     for (unsigned f = 0; ok && f < t->features; f++) find_cuts(t, f, sorted);
     mem_free(sorted);
     return ok ? 0 : PERILUNE_ERR_NOMEM;
@@ -331,8 +331,8 @@ static void grow(struct training *t, struct growing *w, unsigned depth) {
 }
 
 static bool options_are_sound(const struct trees_options *o, unsigned features) {
-    return features > 0 && features <= TREES_MAX_FEATURES && o->depth > 0 && o->depth <= TREES_MAX_DEPTH && o->rounds > 0 &&
-           o->rounds <= TREES_MAX_ROUNDS && o->shrinkage > 0 && o->subsample > 0 && o->columns > 0 && o->l2 >= 0 &&
+    return features > 0 && features <= TREES_MAX_FEATURES && o->depth > 0 && o->depth <= TREES_MAX_DEPTH &&
+           o->rounds > 0 && o->rounds <= TREES_MAX_ROUNDS && o->shrinkage > 0 && o->subsample > 0 && o->columns > 0 && o->l2 >= 0 &&
            o->min_weight > 0;
 }
 
