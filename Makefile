@@ -29,8 +29,8 @@ ALL_CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) $(WARN) $(CFLAGS) -Icore -Icore/inclu
 LINK    := $(if $(SAN),-fsanitize=$(SAN))
 
 SRC   := $(filter-out core/cli/main.c,$(wildcard core/*/*.c))
-OBJ   := $(SRC:core/%.c=$(O)/%.o) $(O)/embedded.o $(B)/vocab.o
-TOBJ  := $(SRC:core/%.c=$(O)/t/%.o) $(O)/embedded.o $(B)/vocab.o
+OBJ   := $(SRC:core/%.c=$(O)/%.o) $(O)/embedded.o $(B)/vocab.o $(B)/table.o
+TOBJ  := $(SRC:core/%.c=$(O)/t/%.o) $(O)/embedded.o $(B)/vocab.o $(B)/table.o
 LUA   := $(wildcard lua/perilune/*.lua policies/*.lua)
 UNITS := $(patsubst tests/unit/test_%.c,$(O)/test_%,$(wildcard tests/unit/test_*.c))
 FUZZ  := $(patsubst tests/fuzz/%.c,$(O)/%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -116,6 +116,17 @@ $(B)/vocab.o: $(VOCABS:%=$(B)/%.vocab)
 	     printf 'vocab_%s: .incbin "$(B)/%s.vocab"\nvocab_%s_end:\n' $$v $$v $$v; done; \
 	   printf '.section .note.GNU-stack,"",@progbits\n'; } > $(B)/vocab.S
 	@$(CC) -c $(B)/vocab.S -o $@
+
+# The table of tokens' vectors, as it is (core/semantic/static_table.c).
+ROWS := core/semantic/table/o200k.rows
+
+$(B)/table.o: $(ROWS)
+	@mkdir -p $(@D)
+	@{ printf '.section .rodata\n.balign 4096\n.globl static_table_rows, static_table_rows_end\n'; \
+	   printf '.hidden static_table_rows, static_table_rows_end\n'; \
+	   printf 'static_table_rows: .incbin "$(ROWS)"\nstatic_table_rows_end:\n'; \
+	   printf '.section .note.GNU-stack,"",@progbits\n'; } > $(B)/table.S
+	@$(CC) -c $(B)/table.S -o $@
 
 $(O)/objects.a: $(OBJ)
 	@rm -f $@ && ar rcs $@ $^

@@ -1,0 +1,213 @@
+/* static_table.c -- a vector for each token, which needs no model to be summed.
+ *
+ * The direction of a text is that of the sum of its tokens' rows, as they were fitted to what a model of
+ * sentences says of whole texts (table/README.md).  A token without a row adds nothing.
+ *
+ * The file form, little endian:
+ *
+ *     "PLROWS1\n" | u32 rows | u32 dims | u32 token id, ascending x rows | f32 scale x rows | i8 x rows * dims
+ *
+ * A row is its numbers times its scale.  Nothing is copied out of it; which row a token has is told by a bit
+ * for each token and by how many bits stand before:
+ *
+ *     places[id / 64]    [ 64 bits: has it a row? | rows before ]        50 KB for 200,019 tokens
+ *
+ * The text is tokenized with one space in front of it, since that is how words stand in a text, and the first
+ * word would else be another token than the same word later on.
+ *
+ * A table that was opened is immutable.  The one inside the program finds its places when it is first used, by
+ * whichever thread comes first; from then on it is as constant as the others. */
+#include "semantic/static_table.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "include/perilune.h"
+#include "semantic/semantic.h"
+#include "tokens/bpe.h"
+
+#define MAGIC       SLICE("PLROWS1\n")
+#define HEAD        16 /* bytes before the ids */
+#define VOCABULARY  200019 /* tokens of o200k_base */
+#define PLACES      (VOCABULARY / 64 + 1)
+#define LANES       16 /* numbers that are added at once */
+
+struct place {
+    uint64_t bits;
+    uint32_t before;
+};
+
+struct static_table {
+    uint32_t             rows, dims;
+    const unsigned char *ids, *scales;
+    const int8_t        *numbers;
+    struct place         places[PLACES];
+};
+
+/* -- The file form ----------------------------------------------------------------------- */
+
+static uint32_t read_u32(const unsigned char *p) {
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static float read_f32(const unsigned char *p) {
+    uint32_t bits = read_u32(p);
+    float x;
+    memcpy(&x, &bits, sizeof(x));
+    return x;
+}
+
+static int bad(struct failure *f, const char *what, uint64_t is, uint64_t want) {
+    failure_set(f, FAILURE_INTERNAL, "a table of rows: %s (is %llu, expected %llu)", what, (unsigned long long)is,
+                (unsigned long long)want);
+    return PERILUNE_ERR_INVAL;
+}
+
+static int read_head(struct static_table *t, struct slice bytes, struct failure *f) {
+    const unsigned char *p = (const unsigned char *)bytes.ptr;
+    if (bytes.len < HEAD || !slice_starts(bytes, MAGIC)) {
+        failure_set(f, FAILURE_INTERNAL, "not a table of rows: it does not begin with PLROWS1");
+        return PERILUNE_ERR_INVAL;
+    }
+    t->rows = read_u32(p + 8);
+    t->dims = read_u32(p + 12);
+    if (t->rows == 0 || t->rows > VOCABULARY) return bad(f, "number of rows, most", t->rows, VOCABULARY);
+    if (t->dims == 0 || t->dims > STATIC_TABLE_MAX_DIMS || t->dims % LANES != 0)
+        return bad(f, "numbers of a row, a multiple of 16, at most", t->dims, STATIC_TABLE_MAX_DIMS);
+    uint64_t want = HEAD + (uint64_t)t->rows * (8 + t->dims);
+    if (bytes.len != want) return bad(f, bytes.len < want ? "cut short, bytes" : "too long, bytes", bytes.len, want);
+    t->ids = p + HEAD;
+    t->scales = t->ids + 4 * (size_t)t->rows;
+    t->numbers = (const int8_t *)(t->scales + 4 * (size_t)t->rows);
+    return 0;
+}
+
+static int check_rows(const struct static_table *t, struct failure *f) {
+    for (uint32_t i = 0; i < t->rows; i++) {
+        uint32_t id = read_u32(t->ids + 4 * (size_t)i);
+        if (id >= VOCABULARY) return bad(f, "token id, less than", id, VOCABULARY);
+        if (i > 0 && id <= read_u32(t->ids + 4 * (size_t)(i - 1))) {
+            failure_set(f, FAILURE_INTERNAL, "a table of rows: token ids do not ascend at row %u", i);
+            return PERILUNE_ERR_INVAL;
+        }
+        if (!isfinite(read_f32(t->scales + 4 * (size_t)i))) {
+            failure_set(f, FAILURE_INTERNAL, "a table of rows: the scale of row %u is no number", i);
+            return PERILUNE_ERR_INVAL;
+        }
+    }
+    return 0;
+}
+
+static void find_places(struct static_table *t) {
+    for (uint32_t i = 0; i < t->rows; i++) {
+        uint32_t id = read_u32(t->ids + 4 * (size_t)i);
+        t->places[id / 64].bits |= (uint64_t)1 << id % 64;
+    }
+    uint32_t before = 0;
+    for (unsigned i = 0; i < PLACES; i++) {
+        t->places[i].before = before;
+        before += (uint32_t)__builtin_popcountll(t->places[i].bits);
+    }
+}
+
+int static_table_open(struct static_table **out, struct slice bytes, struct failure *f) {
+    *out = NULL;
+    struct static_table *t = mem_zalloc(sizeof(*t));
+    if (t == NULL) return PERILUNE_ERR_NOMEM;
+    int rc = read_head(t, bytes, f);
+    if (rc == 0) rc = check_rows(t, f);
+    if (rc != 0) {
+        mem_free(t);
+        return rc;
+    }
+    find_places(t);
+    *out = t;
+    return 0;
+}
+
+void static_table_close(struct static_table *t) { mem_free(t); }
+
+/* -- The one inside the program ------------------------------------------------------------ */
+
+extern const unsigned char static_table_rows[], static_table_rows_end[];
+
+static struct static_table builtin;
+
+static void read_builtin(void) {
+    struct failure f;
+    failure_init(&f);
+    struct slice bytes = slice_of((const char *)static_table_rows, (size_t)(static_table_rows_end - static_table_rows));
+    int rc = read_head(&builtin, bytes, &f); /* test_static_table.c checks its rows */
+    if (rc == 0) find_places(&builtin);
+    failure_deinit(&f);
+}
+
+const struct static_table *static_table_builtin(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, read_builtin);
+    return &builtin;
+}
+
+unsigned static_table_dims(const struct static_table *t) { return t->dims; }
+
+/* -- Sums ---------------------------------------------------------------------------------- */
+
+typedef int8_t numbers __attribute__((vector_size(LANES)));
+typedef float  lanes __attribute__((vector_size(LANES * sizeof(float))));
+
+static inline void add_row(const int8_t *row, float scale, float *out, unsigned dims) {
+    for (unsigned i = 0; i < dims; i += LANES) {
+        numbers q;
+        lanes sum;
+        memcpy(&q, row + i, sizeof(q));
+        memcpy(&sum, out + i, sizeof(sum));
+        sum += __builtin_convertvector(q, lanes) * scale;
+        memcpy(out + i, &sum, sizeof(sum));
+    }
+}
+
+static void add_token(const struct static_table *t, uint32_t id, float *out) {
+    if (id >= VOCABULARY) return;
+    const struct place *p = &t->places[id / 64];
+    uint64_t bit = (uint64_t)1 << id % 64;
+    if ((p->bits & bit) == 0) return;
+    size_t row = p->before + (unsigned)__builtin_popcountll(p->bits & (bit - 1));
+    add_row(t->numbers + row * t->dims, read_f32(t->scales + 4 * row), out, t->dims);
+}
+
+static void make_length_1(float *v, unsigned n) {
+    float sum = 0;
+    for (unsigned i = 0; i < n; i++) sum += v[i] * v[i];
+    if (!(sum > 0)) return;
+    float scale = 1 / sqrtf(sum);
+    for (unsigned i = 0; i < n; i++) v[i] *= scale;
+}
+
+/* text is the normal text behind a space. */
+static int embed(const struct static_table *t, struct bpe *b, struct slice text, float *out) {
+    struct buf ids;
+    buf_init(&ids, 0);
+    int rc = bpe_encode(b, text, 0, &ids);
+    for (size_t i = 0; rc == 0 && i < buf_len(&ids); i += sizeof(uint32_t)) {
+        uint32_t id;
+        memcpy(&id, ids.data + i, sizeof(id));
+        add_token(t, id, out);
+    }
+    buf_deinit(&ids);
+    make_length_1(out, t->dims);
+    return rc == PERILUNE_ERR_INVAL ? 0 : rc; /* what is not UTF-8 has no tokens */
+}
+
+int static_table_embed(const struct static_table *t, struct bpe *b, struct slice normal, float *out) {
+    char here[SEMANTIC_MAX_TEXT + 1], *text = here;
+    memset(out, 0, t->dims * sizeof(*out));
+    if (normal.len == 0) return 0;
+    if (normal.len > SEMANTIC_MAX_TEXT && (text = mem_alloc(normal.len + 1)) == NULL) return PERILUNE_ERR_NOMEM;
+    text[0] = ' ';
+    memcpy(text + 1, normal.ptr, normal.len);
+    int rc = embed(t, b, slice_of(text, normal.len + 1), out);
+    if (text != here) mem_free(text);
+    return rc;
+}
