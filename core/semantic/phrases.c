@@ -1,6 +1,7 @@
 /* phrases.c -- words of questions that mean the same, and those that mean little.
  *
- *     "请问如何退款呢"   ->   怎么 退款          "how can i get a refund please"   ->   how can obtain refund
+ *     "请问如何退款呢"                 ->  怎么 退款
+ *     "how can i get a refund please"  ->  how can obtain refund
  *
  * It is no dictionary.  It has what questions are full of: question words, courtesy, particles, a few words for
  * everyday things.  Who compares texts looks at them both as they are written and with these exchanged,

@@ -24,6 +24,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "semantic/little.h"
 
 #define BINS  64
 #define MAGIC "PLTREES1"
@@ -245,8 +246,8 @@ struct cut {
     unsigned feature, bin;
 };
 
-static void try_feature(const struct training *t, unsigned f, const struct sums *cell, struct sums total, struct bounds b,
-                        double base, struct cut *best) {
+static void try_feature(const struct training *t, unsigned f, const struct sums *cell, struct sums total,
+                        struct bounds b, double base, struct cut *best) {
     struct sums left = { 0, 0 };
     int way = t->o->monotone != NULL ? t->o->monotone[f] : 0;
     for (unsigned i = 0; i < t->cut_count[f]; i++) {
@@ -347,8 +348,8 @@ static float log_odds_of_all(const float *y, const float *weight, size_t rows) {
     return (float)log(p / (1 - p));
 }
 
-int trees_train(struct trees **out, const float *x, const float *y, const float *weight, size_t rows, unsigned features,
-                const struct trees_options *o) {
+int trees_train(struct trees **out, const float *x, const float *y, const float *weight, size_t rows,
+                unsigned features, const struct trees_options *o) {
     *out = NULL;
     if (rows == 0 || rows > UINT32_MAX || !options_are_sound(o, features)) return PERILUNE_ERR_INVAL;
     struct training t = { .o = o, .x = x, .y = y, .weight = weight, .rows = rows, .features = features,
@@ -379,40 +380,19 @@ int trees_train(struct trees **out, const float *x, const float *y, const float 
  * MAGIC; features, depth, rounds as u16; start as f32; then each tree: its tests (feature u8, above f32), its leaves
  * f32.  Little-endian. */
 
-static void put_u16(struct buf *out, unsigned v) {
-    char c[2] = { (char)(v & 255), (char)(v >> 8) };
-    buf_put(out, c, 2);
-}
-
-static void put_f32(struct buf *out, float f) {
-    uint32_t v;
-    memcpy(&v, &f, 4);
-    char c[4] = { (char)(v & 255), (char)(v >> 8 & 255), (char)(v >> 16 & 255), (char)(v >> 24) };
-    buf_put(out, c, 4);
-}
-
-static unsigned get_u16(const unsigned char *p) { return p[0] | (unsigned)p[1] << 8; }
-
-static float get_f32(const unsigned char *p) {
-    uint32_t v = p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-    float f;
-    memcpy(&f, &v, 4);
-    return f;
-}
-
 void trees_write(const struct trees *t, struct buf *out) {
     buf_puts(out, MAGIC);
-    put_u16(out, t->features);
-    put_u16(out, t->depth);
-    put_u16(out, t->rounds);
-    put_f32(out, t->start);
+    little_put_u16(out, t->features);
+    little_put_u16(out, t->depth);
+    little_put_u16(out, t->rounds);
+    little_put_f32(out, t->start);
     for (unsigned r = 0; r < t->rounds; r++) {
         for (unsigned i = 0; i < inner(t); i++) {
             const struct test *test = &t->tests[(size_t)r * inner(t) + i];
             buf_putc(out, (char)test->feature);
-            put_f32(out, test->above);
+            little_put_f32(out, test->above);
         }
-        for (unsigned i = 0; i < 1u << t->depth; i++) put_f32(out, t->leaves[((size_t)r << t->depth) + i]);
+        for (unsigned i = 0; i < 1u << t->depth; i++) little_put_f32(out, t->leaves[((size_t)r << t->depth) + i]);
     }
 }
 
@@ -422,12 +402,12 @@ void trees_write(const struct trees *t, struct buf *out) {
 static const char *read_nodes(struct trees *t, const unsigned char *p) {
     for (unsigned r = 0; r < t->rounds; r++) {
         for (unsigned i = 0; i < inner(t); i++, p += 5) {
-            struct test test = { get_f32(p + 1), p[0] };
+            struct test test = { little_f32(p + 1), p[0] };
             if (test.feature >= t->features || isnan(test.above)) return "a tree asks for what there is not";
             t->tests[(size_t)r * inner(t) + i] = test;
         }
         for (unsigned i = 0; i < 1u << t->depth; i++, p += 4) {
-            float v = get_f32(p);
+            float v = little_f32(p);
             if (!isfinite(v)) return "a leaf is not a number";
             t->leaves[((size_t)r << t->depth) + i] = v;
         }
@@ -440,8 +420,8 @@ int trees_read(struct trees **out, struct slice bytes, const char **why) {
     *out = NULL;
     *why = "these are no trees";
     if (bytes.len < HEAD_BYTES || memcmp(p, MAGIC, 8) != 0) return PERILUNE_ERR_INVAL;
-    unsigned features = get_u16(p + 8), depth = get_u16(p + 10), rounds = get_u16(p + 12);
-    float start = get_f32(p + 14);
+    unsigned features = little_u16(p + 8), depth = little_u16(p + 10), rounds = little_u16(p + 12);
+    float start = little_f32(p + 14);
     *why = "the trees are out of bounds";
     if (features == 0 || features > TREES_MAX_FEATURES || depth == 0 || depth > TREES_MAX_DEPTH || rounds == 0 ||
         rounds > TREES_MAX_ROUNDS || !isfinite(start))

@@ -23,14 +23,14 @@ struct trees_options {
     double        l2;             /* holds leaves back */
     double        min_weight;     /* of a leaf, in rows that are undecided */
     uint64_t      seed;
-    const int8_t *monotone;       /* of each feature: 1 the result rises with it, -1 it falls, 0 either; NULL: all 0 */
+    const int8_t *monotone;       /* of each feature: 1 the result rises with it, -1 falls, 0 either; NULL: 0 */
 };
 
 /* x: rows * features numbers, finite; y: what is wanted of each row, 0 to 1; weight: of each, or NULL.
  * The same input gives the same trees.  Returns 0, PERILUNE_ERR_INVAL (no rows, or options out of
  * bounds) or PERILUNE_ERR_NOMEM. */
-int  trees_train(struct trees **out, const float *x, const float *y, const float *weight, size_t rows, unsigned features,
-                 const struct trees_options *o);
+int  trees_train(struct trees **out, const float *x, const float *y, const float *weight, size_t rows,
+                 unsigned features, const struct trees_options *o);
 void trees_free(struct trees *t); /* NULL is fine */
 
 unsigned trees_features(const struct trees *t);
