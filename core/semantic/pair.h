@@ -77,4 +77,8 @@ int pair_curve_of(const float *scores, const struct pair_example *examples, size
 int pair_model_train(struct pair_model **out, const struct pair_example *examples, size_t count,
                      const struct pair_training *how, float *scores, struct failure *f);
 
+/* A copy of a model with the curve of these scores.  Returns 0 or PERILUNE_ERR_NOMEM. */
+int pair_model_recalibrate(struct pair_model **out, const struct pair_model *m, const float *scores,
+                           const struct pair_example *examples, size_t count);
+
 #endif

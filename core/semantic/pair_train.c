@@ -123,7 +123,8 @@ static int learn_rarity(struct training *t, const struct name *names) {
     uint32_t *seen = mem_zalloc(2 * cells * sizeof(*seen)), texts = 0;
     if (seen == NULL) return PERILUNE_ERR_NOMEM;
     for (size_t i = 0; i < 2 * t->count; i++)
-        if (i == 0 || names[i].hash != names[i - 1].hash) count_text(text_at(t, names[i].index), seen, seen + cells, ++texts);
+        if (i == 0 || names[i].hash != names[i - 1].hash)
+            count_text(text_at(t, names[i].index), seen, seen + cells, ++texts);
     const struct pair_model *base = t->how->base;
     for (unsigned i = 0; i < cells; i++) {
         double known = base != NULL ? BASE_TEXTS * exp(-(double)base->rarity[i] / PAIR_RARITY_UNIT) : 0;
@@ -258,8 +259,8 @@ static void judge_first(const struct training *t, const struct pair_stages *s, u
 
 static int train_trees(const struct training *t, const struct some *s, struct pair_stages *out) {
     unsigned rounds = t->how->rounds > 0 ? t->how->rounds : s->count < 2000 ? 100 : s->count < 20000 ? 200 : 300;
-    struct trees_options o = { .rounds = rounds, .depth = 5, .shrinkage = 0.06, .subsample = 0.7, .columns = 0.5, .l2 = 4,
-                               .min_weight = 4, .seed = 11, .monotone = pair_monotone };
+    struct trees_options o = { .rounds = rounds, .depth = 5, .shrinkage = 0.06, .subsample = 0.7, .columns = 0.5,
+                               .l2 = 4, .min_weight = 4, .seed = 11, .monotone = pair_monotone };
     return trees_train(&out->trees, s->x, s->y, NULL, s->count, PAIR_FEATURES, &o);
 }
 
@@ -330,15 +331,35 @@ int pair_curve_of(const float *scores, const struct pair_example *examples, size
         size_t at = (size_t)((double)shares[k] * out->different + 1e-6), found = 0;
         float threshold = at < out->different ? nextafterf(wrong[at], 2) : 0;
         for (size_t i = 0; i < count; i++) found += examples[i].same >= 0.5f && scores[i] >= threshold;
-        out->points[k] = (struct pair_point){ shares[k], out->same > 0 ? (float)found / (float)out->same : 0, threshold };
+        float part = out->same > 0 ? (float)found / (float)out->same : 0;
+        out->points[k] = (struct pair_point){ shares[k], part, threshold };
     }
     mem_free(wrong);
     return 0;
 }
 
+int pair_model_recalibrate(struct pair_model **out, const struct pair_model *m, const float *scores,
+                           const struct pair_example *examples, size_t count) {
+    struct buf bytes;
+    struct pair_curve curve;
+    struct failure f;
+    *out = NULL;
+    int rc = pair_curve_of(scores, examples, count, &curve);
+    if (rc != 0) return rc;
+    failure_init(&f);
+    buf_init(&bytes, 0);
+    pair_model_write(m, &bytes);
+    rc = buf_failed(&bytes) ? PERILUNE_ERR_NOMEM : pair_model_open(out, buf_get(&bytes), &f);
+    if (rc == 0) (*out)->curve = curve;
+    buf_deinit(&bytes);
+    failure_deinit(&f);
+    return rc;
+}
+
 /* -- Training ---------------------------------------------------------------------------------------------- */
 
-static int check(const struct pair_example *examples, size_t count, const struct pair_training *how, struct failure *f) {
+static int check(const struct pair_example *examples, size_t count, const struct pair_training *how,
+                 struct failure *f) {
     size_t same = 0, different = 0;
     for (size_t i = 0; i < count; i++) {
         if (examples[i].same >= 0.5f) same++;
@@ -380,7 +401,8 @@ int pair_model_train(struct pair_model **out, const struct pair_example *example
     *out = NULL;
     int rc = check(examples, count, how, f);
     if (rc != 0) return rc;
-    struct training t = { .examples = examples, .how = how, .count = count, .head_dims = dims_of(examples, count, how) };
+    struct training t = { .examples = examples, .how = how, .count = count };
+    t.head_dims = dims_of(examples, count, how);
     struct some all = { 0 };
     struct pair_model *m = mem_zalloc(sizeof(*m));
     float *judged = mem_alloc(count * sizeof(*judged));
