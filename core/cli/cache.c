@@ -7,8 +7,8 @@
  *     curve <-- pair_model_train() <-- pairs of questions <-----------------------+
  *
  * Lines are pairs that people have judged, or questions as they came.  From judged pairs a model is trained.
- * Questions alone do not say which of them are the same; only that most neighbours are not: for these the model that ships
- * stays as it is, and gets the curve of what it says of each question's nearest other one.
+ * Questions alone do not say which of them are the same; only that most neighbours are not: for these the model
+ * that ships stays as it is, and gets the curve of what it says of each question's nearest other one.
  *
  * Thread: one, a program of its own. */
 #include <errno.h>
@@ -78,7 +78,9 @@ static void say(void *ud, const char *what, unsigned done, unsigned of) {
     else if (done == of) fprintf(stderr, "%s: %u of %u\n", what, done, of);
 }
 
-static void say_vectors(void *ud, size_t done, size_t of) { say(ud, "embedding the questions", (unsigned)done, (unsigned)of); }
+static void say_vectors(void *ud, size_t done, size_t of) {
+    say(ud, "embedding the questions", (unsigned)done, (unsigned)of);
+}
 
 /* -- Files ----------------------------------------------------------------------------------------- */
 
@@ -156,21 +158,24 @@ static int find_question(struct calibrating *c, struct slice text, uint32_t *num
 }
 
 /* A question out of a line; NULL, or what is wrong with it. */
-static const char *take_question(struct calibrating *c, const struct json_doc *doc, struct slice key, uint32_t *number) {
+static const char *take_question(struct calibrating *c, const struct json_doc *doc, struct slice key,
+                                 uint32_t *number) {
     uint32_t i = json_get(doc, 0, key);
     struct buf text;
     if (!json_is(doc, i, JSON_STRING)) return "";
     buf_init(&text, 0);
     json_decode_string(doc, i, &text);
-    const char *why = buf_len(&text) == 0 ? "a question is empty"
-                      : buf_len(&text) > SEMANTIC_MAX_TEXT ? "a question has over 4096 bytes; longer ones are not compared: take the line out"
-                      : NULL;
+    const char *why = NULL;
+    if (buf_len(&text) == 0) why = "a question is empty";
+    if (buf_len(&text) > SEMANTIC_MAX_TEXT)
+        why = "a question has over 4096 bytes, which is never compared: take it out";
     if (why == NULL && (buf_failed(&text) || find_question(c, buf_get(&text), number) != 0)) why = "out of memory";
     buf_deinit(&text);
     return why;
 }
 
-static const char wanted[] = "needs {\"a\": \"...\", \"b\": \"...\", \"same\": true or false}, or {\"question\": \"...\"}";
+static const char wanted[] =
+    "needs {\"a\": \"...\", \"b\": \"...\", \"same\": true or false}, or {\"question\": \"...\"}";
 
 static const char *take_pair(struct calibrating *c, const struct json_doc *doc) {
     struct pair_line l = { 0 };
@@ -345,13 +350,14 @@ static int finish(const struct calibrating *c, const struct pair_model *m) {
     const char *to = output_of(c, path, sizeof(path));
     print_curve(curve, c->max_false);
     if (curve->different * c->max_false < 5)
-        fprintf(stderr, "warning: with %u different pairs, %g %% of them are %.1f: too few to be sure; more pairs make it so\n",
+        fprintf(stderr, "warning: of %u different pairs %g %% are %.1f, too few to be sure of the threshold\n",
                 curve->different, 100 * c->max_false, curve->different * c->max_false);
     buf_init(&file, 0);
     pair_model_write(m, &file);
     int rc = buf_failed(&file) ? fail(c, 0, "out of memory") : write_file(to, &file);
-    if (rc == 0) printf("%s: threshold %.4f at %g %% false, %zu bytes\n", to, (double)pair_threshold(m, c->max_false),
-                        100 * c->max_false, buf_len(&file));
+    if (rc == 0)
+        printf("%s: threshold %.4f at %g %% false, %zu bytes\n", to, (double)pair_threshold(m, c->max_false),
+               100 * c->max_false, buf_len(&file));
     buf_deinit(&file);
     return rc;
 }
@@ -385,7 +391,8 @@ static int train(const struct calibrating *c, const struct pair_example *example
     struct pair_training how = { .embedder = name, .dims = c->dims, .base = pair_model_builtin(), .progress = say };
     unsigned same = 0;
     for (unsigned i = 0; i < c->line_count; i++) same += examples[i].same >= 0.5f;
-    printf("%u pairs of %u questions: %u the same, %u different\n", c->line_count, c->count, same, c->line_count - same);
+    printf("%u pairs of %u questions: %u the same, %u different\n", c->line_count, c->count, same,
+           c->line_count - same);
     failure_init(&f);
     int rc = pair_model_train(&m, examples, c->line_count, &how, NULL, &f);
     if (rc == 0) {
@@ -404,9 +411,9 @@ static int recalibrate(const struct calibrating *c, const struct pair_example *e
     const struct pair_model *builtin = pair_model_builtin();
     struct pair_model *m = NULL;
     float *scores = mem_alloc((c->line_count + 1) * sizeof(*scores));
-    printf("%u questions, %u different ones, %u repeats.  Questions alone do not say which ask the same: the model that\n"
-           "ships is kept, and a repeat is the same, each question's nearest other one is taken for different.  So the\n"
-           "thresholds are rather too high than too low.\n", c->alone, c->count, c->repeats);
+    printf("%u questions, %u different ones, %u repeats.  Questions alone do not say which ask the same: the\n"
+           "model that ships is kept, a repeat is the same, and each question's nearest other one is taken for\n"
+           "different.  So the thresholds are rather too high than too low.\n", c->alone, c->count, c->repeats);
     int rc = builtin != NULL && scores != NULL ? 0 : PERILUNE_ERR_NOMEM;
     for (unsigned i = 0; rc == 0 && i < c->line_count; i++)
         scores[i] = pair_score(builtin, examples[i].a, examples[i].b, NULL, NULL, 0);
@@ -449,7 +456,7 @@ static void calibrating_deinit(struct calibrating *c) {
     pair_model_forget_builtin();
 }
 
-/* -- Arguments ------------------------------------------------------------------------------------------------------ */
+/* -- Arguments ---------------------------------------------------------------------------------------------- */
 
 static int cmd_calibrate(int argc, char **argv) {
     struct calibrating c = { .embedder = "builtin", .prefix = "", .max_false = 0.01 };
@@ -458,7 +465,8 @@ static int cmd_calibrate(int argc, char **argv) {
           "builtin (default), a file of a table, or the base URL of an upstream (https://.../v1)", 0, 0 },
         { "model", 'm', ARG_STRING, &c.model, "NAME", "of the embedder at that URL", 0, 0 },
         { "key-env", 'k', ARG_STRING, &c.key_env, "VAR", "the environment variable that holds its key", 0, 0 },
-        { "prefix", 'p', ARG_STRING, &c.prefix, "TEXT", "put before each question, as some models want (\"query: \")", 0, 0 },
+        { "prefix", 'p', ARG_STRING, &c.prefix, "TEXT",
+          "put before each question, as some models want (\"query: \")", 0, 0 },
         { "max-false", 'f', ARG_NUMBER, &c.max_false, "SHARE",
           "of different pairs that may be taken for the same, 0.001 to 0.5 (0.01)", 0.001, 0.5 },
         { "output", 'o', ARG_STRING, &c.output, "FILE", "the model (default: FILE with .pair for .jsonl)", 0, 0 },
@@ -467,13 +475,13 @@ static int cmd_calibrate(int argc, char **argv) {
     struct args a = {
         .command = "perilune cache calibrate",
         .usage = "[options] FILE.jsonl",
-        .about = "Fits the pair model of the semantic cache, which judges whether two questions ask the same, and its\n"
-                 "thresholds to FILE (-: standard input).  A line is a pair that was judged,\n"
+        .about = "Fits the pair model of the semantic cache, which judges whether two questions ask the\n"
+                 "same, and its thresholds to FILE (-: standard input).  A line is a pair that was judged,\n"
                  "    {\"a\": \"...\", \"b\": \"...\", \"same\": true}\n"
-                 "of which there should be some hundreds, the same and different; the different ones best such as the\n"
-                 "cache took for the same.  Or a line is a question as it came, {\"question\": \"...\"}: then only\n"
-                 "thresholds are fitted.  Prints how many are found at which share of errors, of pairs that it had not\n"
-                 "learned from, and writes the model.\n"
+                 "of which there should be some hundreds, the same and different; the different ones best\n"
+                 "such as look alike.  Or a line is a question as it came, {\"question\": \"...\"}: then\n"
+                 "only thresholds are fitted.  Prints how many are found at which share of errors, among\n"
+                 "pairs that were not learned from, and writes the model.\n"
                  "Exit status 0: written, 1: could not be read, fetched or written, 2: wrong usage.",
         .table = table,
         .words = &c.file,

@@ -158,8 +158,8 @@ static int allocate(struct training *t) {
     t->us = mem_zalloc(t->count * sizeof(*t->us));
     t->vs = mem_zalloc(t->count * sizeof(*t->vs));
     t->rarity = mem_zalloc(1u << PAIR_RARITY_BITS);
-    return t->group != NULL && t->x != NULL && t->y != NULL && t->rows != NULL && t->us != NULL && t->vs != NULL &&
-           t->rarity != NULL ? 0 : PERILUNE_ERR_NOMEM;
+    return t->group != NULL && t->x != NULL && t->y != NULL && t->rows != NULL && t->us != NULL &&
+           t->vs != NULL && t->rarity != NULL ? 0 : PERILUNE_ERR_NOMEM;
 }
 
 /* The logarithm of the odds that the words in common alone would give. */
@@ -220,10 +220,8 @@ static int some_init(struct some *s, size_t room) {
     s->y = mem_alloc(room * sizeof(*s->y));
     s->x = mem_alloc(room * PAIR_FEATURES * sizeof(*s->x));
     s->rows = mem_alloc(room * sizeof(*s->rows));
-    if (s->index != NULL && s->us != NULL && s->vs != NULL && s->y != NULL && s->x != NULL && s->rows != NULL) return 0;
-    some_deinit(s);
-    *s = (struct some){ 0 };
-    return PERILUNE_ERR_NOMEM;
+    bool ok = s->index != NULL && s->us != NULL && s->vs != NULL && s->y != NULL && s->x != NULL && s->rows != NULL;
+    return ok ? 0 : PERILUNE_ERR_NOMEM;
 }
 
 static void some_add(const struct training *t, struct some *s, uint32_t i) {
@@ -370,8 +368,8 @@ static int check(const struct pair_example *examples, size_t count, const struct
         }
     }
     if (same >= LEAST_PAIRS && different >= LEAST_PAIRS && count < UINT32_MAX / 2) return 0;
-    failure_set(f, FAILURE_INTERNAL, "%zu pairs are the same and %zu are different; at least %d of each are needed", same,
-                different, LEAST_PAIRS);
+    failure_set(f, FAILURE_INTERNAL, "%zu pairs are the same and %zu are different; at least %d of each are needed",
+                same, different, LEAST_PAIRS);
     return PERILUNE_ERR_INVAL;
 }
 

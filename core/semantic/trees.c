@@ -333,8 +333,8 @@ static void grow(struct training *t, struct growing *w, unsigned depth) {
 
 static bool options_are_sound(const struct trees_options *o, unsigned features) {
     return features > 0 && features <= TREES_MAX_FEATURES && o->depth > 0 && o->depth <= TREES_MAX_DEPTH &&
-           o->rounds > 0 && o->rounds <= TREES_MAX_ROUNDS && o->shrinkage > 0 && o->subsample > 0 && o->columns > 0 && o->l2 >= 0 &&
-           o->min_weight > 0;
+           o->rounds > 0 && o->rounds <= TREES_MAX_ROUNDS && o->shrinkage > 0 && o->subsample > 0 &&
+           o->columns > 0 && o->l2 >= 0 && o->min_weight > 0;
 }
 
 static float log_odds_of_all(const float *y, const float *weight, size_t rows) {
