@@ -117,14 +117,17 @@ $(B)/vocab.o: $(VOCABS:%=$(B)/%.vocab)
 	   printf '.section .note.GNU-stack,"",@progbits\n'; } > $(B)/vocab.S
 	@$(CC) -c $(B)/vocab.S -o $@
 
-# The table of tokens' vectors, as it is (core/semantic/static_table.c).
+# The table of tokens' vectors and the pair model, as they are (core/semantic/static_table.c, pair.c).
 ROWS := core/semantic/table/o200k.rows
+PAIR := core/semantic/table/pair.model
 
-$(B)/table.o: $(ROWS)
+$(B)/table.o: $(ROWS) $(PAIR) Makefile
 	@mkdir -p $(@D)
 	@{ printf '.section .rodata\n.balign 4096\n.globl static_table_rows, static_table_rows_end\n'; \
 	   printf '.hidden static_table_rows, static_table_rows_end\n'; \
 	   printf 'static_table_rows: .incbin "$(ROWS)"\nstatic_table_rows_end:\n'; \
+	   printf '.balign 16\n.globl pair_model_bytes, pair_model_bytes_end\n.hidden pair_model_bytes, pair_model_bytes_end\n'; \
+	   printf 'pair_model_bytes: .incbin "$(PAIR)"\npair_model_bytes_end:\n'; \
 	   printf '.section .note.GNU-stack,"",@progbits\n'; } > $(B)/table.S
 	@$(CC) -c $(B)/table.S -o $@
 

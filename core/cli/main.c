@@ -36,6 +36,7 @@ static const char help[] =
     "  bench URL          a load tester for chat endpoints\n"
     "  tokens [FILE]      how many tokens a text or a chat request is\n"
     "  compress FILE      what policies make of a text or a chat request\n"
+    "  cache calibrate F  fit the semantic cache to one's own questions\n"
     "  vocab import FILE  a tokenizer.json for counting tokens\n\n"
     "perilune COMMAND --help says more.  perilune --version\n";
 
@@ -344,7 +345,7 @@ static const struct {
                  { "test", perilune_tool_test },   { "reload", perilune_tool_reload },
                  { "sim", perilune_tool_sim },     { "bench", perilune_tool_bench },
                  { "tokens", perilune_tool_tokens },   { "compress", perilune_tool_compress },
-                 { "vocab", perilune_tool_vocab } };
+                 { "cache", perilune_tool_cache },   { "vocab", perilune_tool_vocab } };
 
 /* Who starts us without a standard stream (`>&-`) must not have the next socket take its
  * number.  What stands in refuses what the stream was for, so that nobody reads or writes

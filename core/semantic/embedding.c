@@ -64,6 +64,7 @@ void embedded_text_init(struct embedded_text *t) { *t = (struct embedded_text){ 
 
 void embedded_text_deinit(struct embedded_text *t) {
     grams_deinit(&t->grams);
+    buf_deinit(&t->rows);
     mem_free(t->vector); /* and meaning, which lies behind it */
     embedded_text_init(t);
 }
@@ -85,7 +86,9 @@ int embedder_embed(struct embedder *e, uint64_t scope, struct slice normal, stru
     t->normal = normal;
     t->vector = numbers;
     t->meaning = numbers + e->dims;
-    int rc = static_table_embed(e->table, e->tokenizer, normal, t->meaning);
+    t->table = e->table;
+    int rc = static_table_find(e->table, e->tokenizer, normal, &t->rows);
+    static_table_sum(e->table, embedded_text_rows(t), embedded_text_row_count(t), t->meaning);
     if (rc == 0) rc = grams_read(&t->grams, normal);
     if (rc != 0) {
         t->grams.count = 0;

@@ -11,7 +11,16 @@ struct embedded_text {
     struct grams grams;    /* weighed */
     float       *vector;   /* embedder_dims() numbers: the table's, then the n-grams' */
     float       *meaning;  /* the table's part of it alone, length 1 */
+    struct buf   rows;     /* of the table, uint32_t each: of its tokens, as they come in the text */
+    const struct static_table *table; /* that these are of; NULL: nothing was embedded */
 };
+
+static inline const uint32_t *embedded_text_rows(const struct embedded_text *t) {
+    return (const uint32_t *)(const void *)buf_get(&t->rows).ptr;
+}
+static inline size_t embedded_text_row_count(const struct embedded_text *t) {
+    return buf_len(&t->rows) / sizeof(uint32_t);
+}
 
 struct embedder;
 

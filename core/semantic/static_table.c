@@ -168,13 +168,13 @@ static inline void add_row(const int8_t *row, float scale, float *out, unsigned 
     }
 }
 
-static void add_token(const struct static_table *t, uint32_t id, float *out) {
-    if (id >= VOCABULARY) return;
+/* The row of a token, or UINT32_MAX. */
+static uint32_t row_of(const struct static_table *t, uint32_t id) {
+    if (id >= VOCABULARY) return UINT32_MAX;
     const struct place *p = &t->places[id / 64];
     uint64_t bit = (uint64_t)1 << id % 64;
-    if ((p->bits & bit) == 0) return;
-    size_t row = p->before + (unsigned)__builtin_popcountll(p->bits & (bit - 1));
-    add_row(t->numbers + row * t->dims, read_f32(t->scales + 4 * row), out, t->dims);
+    if ((p->bits & bit) == 0) return UINT32_MAX;
+    return p->before + (uint32_t)__builtin_popcountll(p->bits & (bit - 1));
 }
 
 static void make_length_1(float *v, unsigned n) {
@@ -186,28 +186,61 @@ static void make_length_1(float *v, unsigned n) {
 }
 
 /* text is the normal text behind a space. */
-static int embed(const struct static_table *t, struct bpe *b, struct slice text, float *out) {
-    struct buf ids;
-    buf_init(&ids, 0);
-    int rc = bpe_encode(b, text, 0, &ids);
-    for (size_t i = 0; rc == 0 && i < buf_len(&ids); i += sizeof(uint32_t)) {
-        uint32_t id;
-        memcpy(&id, ids.data + i, sizeof(id));
-        add_token(t, id, out);
+static int find_rows(const struct static_table *t, struct bpe *b, struct slice text, struct buf *out) {
+    int rc = bpe_encode(b, text, 0, out);
+    if (rc != 0 || buf_failed(out)) {
+        buf_clear(out);
+        return rc == PERILUNE_ERR_INVAL ? 0 : PERILUNE_ERR_NOMEM; /* what is not UTF-8 has no tokens */
     }
-    buf_deinit(&ids);
-    make_length_1(out, t->dims);
-    return rc == PERILUNE_ERR_INVAL ? 0 : rc; /* what is not UTF-8 has no tokens */
+    uint32_t *ids = (uint32_t *)(void *)(out->data + out->mark);
+    size_t count = buf_len(out) / sizeof(*ids), kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t row = row_of(t, ids[i]);
+        if (row != UINT32_MAX) ids[kept++] = row;
+    }
+    out->len = out->mark + kept * sizeof(*ids);
+    return 0;
 }
 
-int static_table_embed(const struct static_table *t, struct bpe *b, struct slice normal, float *out) {
+int static_table_find(const struct static_table *t, struct bpe *b, struct slice normal, struct buf *out) {
     char here[SEMANTIC_MAX_TEXT + 1], *text = here;
-    memset(out, 0, t->dims * sizeof(*out));
+    buf_clear(out);
     if (normal.len == 0) return 0;
     if (normal.len > SEMANTIC_MAX_TEXT && (text = mem_alloc(normal.len + 1)) == NULL) return PERILUNE_ERR_NOMEM;
     text[0] = ' ';
     memcpy(text + 1, normal.ptr, normal.len);
-    int rc = embed(t, b, slice_of(text, normal.len + 1), out);
+    int rc = find_rows(t, b, slice_of(text, normal.len + 1), out);
     if (text != here) mem_free(text);
+    return rc;
+}
+
+void static_table_sum(const struct static_table *t, const uint32_t *rows, size_t count, float *out) {
+    memset(out, 0, t->dims * sizeof(*out));
+    for (size_t i = 0; i < count; i++)
+        add_row(t->numbers + (size_t)rows[i] * t->dims, read_f32(t->scales + 4 * (size_t)rows[i]), out, t->dims);
+    make_length_1(out, t->dims);
+}
+
+void static_table_add(const struct static_table *t, uint32_t row, float *out) {
+    add_row(t->numbers + (size_t)row * t->dims, read_f32(t->scales + 4 * (size_t)row), out, t->dims);
+}
+
+float static_table_cosine(const struct static_table *t, uint32_t a, uint32_t b) {
+    const int8_t *x = t->numbers + (size_t)a * t->dims, *y = t->numbers + (size_t)b * t->dims;
+    int32_t xy = 0, xx = 0, yy = 0;
+    for (unsigned i = 0; i < t->dims; i++) {
+        xy += x[i] * y[i];
+        xx += x[i] * x[i];
+        yy += y[i] * y[i];
+    }
+    return xx > 0 && yy > 0 ? (float)xy / sqrtf((float)xx * (float)yy) : 0;
+}
+
+int static_table_embed(const struct static_table *t, struct bpe *b, struct slice normal, float *out) {
+    struct buf rows;
+    buf_init(&rows, 0);
+    int rc = static_table_find(t, b, normal, &rows);
+    static_table_sum(t, (const uint32_t *)(const void *)buf_get(&rows).ptr, buf_len(&rows) / sizeof(uint32_t), out);
+    buf_deinit(&rows);
     return rc;
 }

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/slice.h"
 
@@ -25,5 +26,13 @@ unsigned static_table_dims(const struct static_table *t);
 /* out[dims] = the direction of the normal text (normal.h), length 1; all zero when no token has a row.  b
  * tokenizes for the table's vocabulary (o200k_base).  Returns 0 or PERILUNE_ERR_NOMEM. */
 int static_table_embed(const struct static_table *t, struct bpe *b, struct slice normal, float *out);
+
+/* The same in two steps.  out, which is emptied: the numbers of the rows of its tokens, uint32_t each, as they
+ * come in the text.  Returns 0 or PERILUNE_ERR_NOMEM. */
+int  static_table_find(const struct static_table *t, struct bpe *b, struct slice normal, struct buf *out);
+void static_table_sum(const struct static_table *t, const uint32_t *rows, size_t count, float *out);
+float static_table_cosine(const struct static_table *t, uint32_t a, uint32_t b); /* of two rows; -1 to 1 */
+/* Adds one row to out[dims], as long as it is. */
+void static_table_add(const struct static_table *t, uint32_t row, float *out);
 
 #endif
