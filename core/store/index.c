@@ -33,6 +33,7 @@
 #define SHARE      256  /* and one in so many of the part */
 #define MANY       16384 /* rows of a large part */
 #define LEAST      4    /* rows of a new part */
+#define AHEAD      8    /* rows that are fetched before they are compared */
 
 struct part {
     struct chained link; /* its hash: the upper half of the key */
@@ -310,11 +311,22 @@ static uint32_t distance_of(const struct index *x, const struct part *p, const s
     return x->dims;
 }
 
+static inline void fetch(const struct index *x, const struct part *p, size_t i) {
+    const int8_t *row = p->rows + i * x->dims;
+    for (unsigned k = 0; k < x->dims; k += 64) __builtin_prefetch(row + k);
+}
+
+/* Candidates lie anywhere in memory: while some are on their way, those before them are compared. */
 static void search_some(const struct index *x, const struct part *p, struct query *q, uint16_t *distances) {
-    size_t want = CANDIDATES + p->count / SHARE;
+    size_t want = CANDIDATES + p->count / SHARE, coming[AHEAD], n = 0;
     uint32_t most = distance_of(x, p, q, want, distances);
-    for (size_t i = 0; i < p->count; i++)
-        if (distances[i] <= most) compare(x, p, q, i);
+    for (size_t i = 0; i < p->count; i++) {
+        if (distances[i] > most) continue;
+        fetch(x, p, i);
+        if (n >= AHEAD) compare(x, p, q, coming[n % AHEAD]);
+        coming[n++ % AHEAD] = i;
+    }
+    for (size_t i = n < AHEAD ? 0 : n - AHEAD; i < n; i++) compare(x, p, q, coming[i % AHEAD]);
 }
 
 static void search_all(const struct index *x, const struct part *p, struct query *q) {
