@@ -40,6 +40,7 @@
 #define CLASS       15u /* bits of a hash */
 #define PRIOR_TEXTS 32
 #define LINE        16 /* counters in a line of the processor's cache */
+#define AHEAD       16 /* pieces whose counters are on their way */
 #define LOG2_E      1.442695f
 #define LOG_A       1.4383793f
 #define LOG_B       -0.6758807f
@@ -242,7 +243,7 @@ static inline struct pair_of counters_of(atomic_uint *cells, unsigned bits, uint
     uint64_t x = (what ^ scope) * MIX;
     x = (x ^ x >> 32) * MIX;
     atomic_uint *line = cells + (x >> (64 - (bits - 4))) * LINE;
-    unsigned first = x & 15, second = first ^ (1 + (x >> 4 & 1023) % 15);
+    unsigned first = x & 15, second = first ^ (1 | (x >> 4 & 14));
     return (struct pair_of){ line + first, line + second };
 }
 
@@ -312,9 +313,13 @@ static inline float fast_log2(float x) {
     return exponent + m * (LOG_A + m * (LOG_B + m * (LOG_C + m * LOG_D)));
 }
 
+static inline struct pair_of counters_in(const struct known *k, uint32_t hash) {
+    return counters_of(k->counts->pieces, k->counts->bits, k->salt, hash);
+}
+
 /* About how many texts of the scope hold it. */
 static inline float texts_with(const struct known *k, uint32_t hash) {
-    float n = (float)smaller(counters_of(k->counts->pieces, k->counts->bits, k->salt, hash)) - k->noise;
+    float n = (float)smaller(counters_in(k, hash)) - k->noise;
     if (n < 0) n = 0;
     return n < k->texts ? n : k->texts;
 }
@@ -324,7 +329,10 @@ void grams_weigh(struct grams *g, const struct gram_counts *c, uint64_t scope) {
     float all = fast_log2(k.texts + k.prior + 1) + LOG2_E, sum = 0; /* to base 2: the length is made 1 anyway */
     for (unsigned i = 0; i < g->count; i++) {
         float with = k.prior * expected_share[g->items[i].hash & CLASS];
-        if (k.texts > 0) with += texts_with(&k, g->items[i].hash);
+        if (k.texts > 0) {
+            with += texts_with(&k, g->items[i].hash);
+            if (i + AHEAD < g->count) __builtin_prefetch(counters_in(&k, g->items[i + AHEAD].hash).a);
+        }
         float w = g->items[i].weight * (all - fast_log2(with + 1));
         g->items[i].weight = w;
         sum += w * w;

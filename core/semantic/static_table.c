@@ -33,6 +33,7 @@
 #define VOCABULARY  200019 /* tokens of o200k_base */
 #define PLACES      (VOCABULARY / 64 + 1)
 #define LANES       16 /* numbers that are added at once */
+#define MOST_SCALE  1e6f /* sums of squares stay finite */
 
 struct place {
     uint64_t bits;
@@ -92,8 +93,8 @@ static int check_rows(const struct static_table *t, struct failure *f) {
             failure_set(f, FAILURE_INTERNAL, "a table of rows: token ids do not ascend at row %u", i);
             return PERILUNE_ERR_INVAL;
         }
-        if (!isfinite(read_f32(t->scales + 4 * (size_t)i))) {
-            failure_set(f, FAILURE_INTERNAL, "a table of rows: the scale of row %u is no number", i);
+        if (!(fabsf(read_f32(t->scales + 4 * (size_t)i)) <= MOST_SCALE)) {
+            failure_set(f, FAILURE_INTERNAL, "a table of rows: the scale of row %u is no number or too large", i);
             return PERILUNE_ERR_INVAL;
         }
     }
@@ -168,20 +169,34 @@ static inline void add_row(const int8_t *row, float scale, float *out, unsigned 
     }
 }
 
-static void add_token(const struct static_table *t, uint32_t id, float *out) {
-    if (id >= VOCABULARY) return;
+/* Its row, or -1. */
+static ptrdiff_t row_of(const struct static_table *t, uint32_t id) {
+    if (id >= VOCABULARY) return -1;
     const struct place *p = &t->places[id / 64];
     uint64_t bit = (uint64_t)1 << id % 64;
-    if ((p->bits & bit) == 0) return;
-    size_t row = p->before + (unsigned)__builtin_popcountll(p->bits & (bit - 1));
-    add_row(t->numbers + row * t->dims, read_f32(t->scales + 4 * row), out, t->dims);
+    if ((p->bits & bit) == 0) return -1;
+    return (ptrdiff_t)(p->before + (unsigned)__builtin_popcountll(p->bits & (bit - 1)));
+}
+
+#define AHEAD 8 /* tokens whose rows are on their way while others are added: they lie anywhere */
+
+static void add_tokens(const struct static_table *t, const uint32_t *ids, size_t n, float *out) {
+    ptrdiff_t rows[AHEAD];
+    for (size_t i = 0; i < n + AHEAD; i++) {
+        ptrdiff_t row = i < AHEAD ? -1 : rows[i % AHEAD];
+        if (row >= 0) add_row(t->numbers + (size_t)row * t->dims, read_f32(t->scales + 4 * (size_t)row), out, t->dims);
+        if (i >= n) continue;
+        rows[i % AHEAD] = row = row_of(t, ids[i]);
+        if (row < 0) continue;
+        __builtin_prefetch(t->scales + 4 * (size_t)row);
+        for (unsigned k = 0; k < t->dims; k += 64) __builtin_prefetch(t->numbers + (size_t)row * t->dims + k);
+    }
 }
 
 static void make_length_1(float *v, unsigned n) {
     float sum = 0;
     for (unsigned i = 0; i < n; i++) sum += v[i] * v[i];
-    if (!(sum > 0)) return;
-    float scale = 1 / sqrtf(sum);
+    float scale = sum > 0 ? 1 / sqrtf(sum) : 0;
     for (unsigned i = 0; i < n; i++) v[i] *= scale;
 }
 
@@ -190,11 +205,7 @@ static int embed(const struct static_table *t, struct bpe *b, struct slice text,
     struct buf ids;
     buf_init(&ids, 0);
     int rc = bpe_encode(b, text, 0, &ids);
-    for (size_t i = 0; rc == 0 && i < buf_len(&ids); i += sizeof(uint32_t)) {
-        uint32_t id;
-        memcpy(&id, ids.data + i, sizeof(id));
-        add_token(t, id, out);
-    }
+    if (rc == 0) add_tokens(t, (const uint32_t *)(const void *)ids.data, buf_len(&ids) / sizeof(uint32_t), out);
     buf_deinit(&ids);
     make_length_1(out, t->dims);
     return rc == PERILUNE_ERR_INVAL ? 0 : rc; /* what is not UTF-8 has no tokens */

@@ -158,7 +158,8 @@ static void add_all(uint64_t count) {
 }
 
 /* The best of the candidates, whose texts are embedded again, as the cache does it; UINT64_MAX: none. */
-static uint64_t look_up(struct slice text, struct buf *normal, struct embedded_text *asked, struct embedded_text *other) {
+static uint64_t look_up(struct slice text, struct buf *normal, struct embedded_text *asked,
+                        struct embedded_text *other) {
     struct index_hit hits[CANDIDATES];
     uint64_t best = UINT64_MAX;
     float most = -1;
@@ -454,7 +455,8 @@ static double present_at(const struct found *all, double share) {
 /* A group is present or absent as a whole.  0: the first half, which are about other things than the second. */
 static void choose_present(uint64_t seed) {
     unsigned groups = 0;
-    for (size_t i = 0; i < pair_count; i++) if (pairs[i].group >= groups) groups = pairs[i].group + 1;
+    for (size_t i = 0; i < pair_count; i++)
+        if (pairs[i].group >= groups) groups = pairs[i].group + 1;
     for (size_t i = 0; i < pair_count; i++) {
         uint64_t x = (pairs[i].group + 1) * 0x9E3779B97F4A7C15u ^ seed * 0xBF58476D1CE4E5B9u;
         x = (x ^ x >> 30) * 0x94D049BB133111EBu;

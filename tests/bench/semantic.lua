@@ -1,4 +1,5 @@
--- semantic.lua -- finding a question that was asked before in other words: how long it takes, how often it is right.
+-- semantic.lua -- finding a question that was asked before in other words: how long it takes, how often it is
+-- right.
 --
 --   luajit tests/bench/semantic.lua
 --
@@ -76,7 +77,7 @@ local function rightness(folder)
   for _, name in ipairs{ "tfidf", "grams", "table", "both", "index" } do
     lib.note("  %-6s %d / %d / %d", name, f[name .. ".right.20"], f[name .. ".right.40"], f[name .. ".right.100000"])
   end
-  lib.note("half absent: present ones answered when 0.5, 1, 5 %% of the absent are: first half present; mean of random halves")
+  lib.note("half absent, present ones answered when 0.5, 1, 5 %% of the absent are: first half; mean of random ones")
   for _, name in ipairs{ "tfidf", "grams", "table", "both" } do
     local function three(how)
       return ("%.1f %.1f %.1f"):format(f[name .. how .. "0.5"], f[name .. how .. "1"], f[name .. how .. "5"])
