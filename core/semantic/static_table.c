@@ -23,6 +23,10 @@
 #include <pthread.h>
 #include <string.h>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include "base/mem.h"
 #include "include/perilune.h"
 #include "semantic/semantic.h"
@@ -155,18 +159,31 @@ unsigned static_table_dims(const struct static_table *t) { return t->dims; }
 
 /* -- Sums ---------------------------------------------------------------------------------- */
 
-typedef int8_t numbers __attribute__((vector_size(LANES)));
-typedef float  lanes __attribute__((vector_size(LANES * sizeof(float))));
+#ifdef __SSE2__
+/* Four numbers, each in the upper half of 32 bits. */
+static inline void add_4(__m128i high, __m128 scale, float *out) {
+    __m128 x = _mm_cvtepi32_ps(_mm_srai_epi32(high, 16));
+    _mm_storeu_ps(out, _mm_add_ps(_mm_loadu_ps(out), _mm_mul_ps(x, scale)));
+}
+
+static inline void add_lanes(const int8_t *row, float scale, float *out) {
+    const __m128i q = _mm_loadu_si128((const __m128i *)(const void *)row), zero = _mm_setzero_si128();
+    const __m128i low = _mm_srai_epi16(_mm_unpacklo_epi8(zero, q), 8);
+    const __m128i up = _mm_srai_epi16(_mm_unpackhi_epi8(zero, q), 8);
+    const __m128 by = _mm_set1_ps(scale);
+    add_4(_mm_unpacklo_epi16(zero, low), by, out);
+    add_4(_mm_unpackhi_epi16(zero, low), by, out + 4);
+    add_4(_mm_unpacklo_epi16(zero, up), by, out + 8);
+    add_4(_mm_unpackhi_epi16(zero, up), by, out + 12);
+}
+#else
+static inline void add_lanes(const int8_t *row, float scale, float *out) {
+    for (int i = 0; i < LANES; i++) out[i] += scale * (float)row[i];
+}
+#endif
 
 static inline void add_row(const int8_t *row, float scale, float *out, unsigned dims) {
-    for (unsigned i = 0; i < dims; i += LANES) {
-        numbers q;
-        lanes sum;
-        memcpy(&q, row + i, sizeof(q));
-        memcpy(&sum, out + i, sizeof(sum));
-        sum += __builtin_convertvector(q, lanes) * scale;
-        memcpy(out + i, &sum, sizeof(sum));
-    }
+    for (unsigned i = 0; i < dims; i += LANES) add_lanes(row + i, scale, out + i);
 }
 
 /* Its row, or -1. */
