@@ -191,8 +191,8 @@ static unsigned count_times(const uint32_t *sorted, size_t n, struct gram *items
         items[count - 1] = (struct gram){ hash, (float)times };
     }
     for (unsigned i = 0; i < count; i++) {
-        float n = items[i].weight;
-        items[i].weight = n <= 10 ? weights[(unsigned)n] : 1 + logf(n);
+        float t = items[i].weight;
+        items[i].weight = t <= 10 ? weights[(unsigned)t] : 1 + logf(t);
     }
     return count;
 }
