@@ -23,6 +23,10 @@
 #include <pthread.h>
 #include <string.h>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include "base/mem.h"
 #include "include/perilune.h"
 #include "semantic/semantic.h"
@@ -33,6 +37,7 @@
 #define VOCABULARY  200019 /* tokens of o200k_base */
 #define PLACES      (VOCABULARY / 64 + 1)
 #define LANES       16 /* numbers that are added at once */
+#define MOST_SCALE  1e6f /* sums of squares stay finite */
 
 struct place {
     uint64_t bits;
@@ -92,8 +97,8 @@ static int check_rows(const struct static_table *t, struct failure *f) {
             failure_set(f, FAILURE_INTERNAL, "a table of rows: token ids do not ascend at row %u", i);
             return PERILUNE_ERR_INVAL;
         }
-        if (!isfinite(read_f32(t->scales + 4 * (size_t)i))) {
-            failure_set(f, FAILURE_INTERNAL, "a table of rows: the scale of row %u is no number", i);
+        if (!(fabsf(read_f32(t->scales + 4 * (size_t)i)) <= MOST_SCALE)) {
+            failure_set(f, FAILURE_INTERNAL, "a table of rows: the scale of row %u is no number or too large", i);
             return PERILUNE_ERR_INVAL;
         }
     }
@@ -154,18 +159,31 @@ unsigned static_table_dims(const struct static_table *t) { return t->dims; }
 
 /* -- Sums ---------------------------------------------------------------------------------- */
 
-typedef int8_t numbers __attribute__((vector_size(LANES)));
-typedef float  lanes __attribute__((vector_size(LANES * sizeof(float))));
+#ifdef __SSE2__
+/* Four numbers, each in the upper half of 32 bits. */
+static inline void add_4(__m128i high, __m128 scale, float *out) {
+    __m128 x = _mm_cvtepi32_ps(_mm_srai_epi32(high, 16));
+    _mm_storeu_ps(out, _mm_add_ps(_mm_loadu_ps(out), _mm_mul_ps(x, scale)));
+}
+
+static inline void add_lanes(const int8_t *row, float scale, float *out) {
+    const __m128i q = _mm_loadu_si128((const __m128i *)(const void *)row), zero = _mm_setzero_si128();
+    const __m128i low = _mm_srai_epi16(_mm_unpacklo_epi8(zero, q), 8);
+    const __m128i up = _mm_srai_epi16(_mm_unpackhi_epi8(zero, q), 8);
+    const __m128 by = _mm_set1_ps(scale);
+    add_4(_mm_unpacklo_epi16(zero, low), by, out);
+    add_4(_mm_unpackhi_epi16(zero, low), by, out + 4);
+    add_4(_mm_unpacklo_epi16(zero, up), by, out + 8);
+    add_4(_mm_unpackhi_epi16(zero, up), by, out + 12);
+}
+#else
+static inline void add_lanes(const int8_t *row, float scale, float *out) {
+    for (int i = 0; i < LANES; i++) out[i] += scale * (float)row[i];
+}
+#endif
 
 static inline void add_row(const int8_t *row, float scale, float *out, unsigned dims) {
-    for (unsigned i = 0; i < dims; i += LANES) {
-        numbers q;
-        lanes sum;
-        memcpy(&q, row + i, sizeof(q));
-        memcpy(&sum, out + i, sizeof(sum));
-        sum += __builtin_convertvector(q, lanes) * scale;
-        memcpy(out + i, &sum, sizeof(sum));
-    }
+    for (unsigned i = 0; i < dims; i += LANES) add_lanes(row + i, scale, out + i);
 }
 
 /* The row of a token, or UINT32_MAX. */
@@ -180,8 +198,7 @@ static uint32_t row_of(const struct static_table *t, uint32_t id) {
 static void make_length_1(float *v, unsigned n) {
     float sum = 0;
     for (unsigned i = 0; i < n; i++) sum += v[i] * v[i];
-    if (!(sum > 0)) return;
-    float scale = 1 / sqrtf(sum);
+    float scale = sum > 0 ? 1 / sqrtf(sum) : 0;
     for (unsigned i = 0; i < n; i++) v[i] *= scale;
 }
 
@@ -196,7 +213,11 @@ static int find_rows(const struct static_table *t, struct bpe *b, struct slice t
     size_t count = buf_len(out) / sizeof(*ids), kept = 0;
     for (size_t i = 0; i < count; i++) {
         uint32_t row = row_of(t, ids[i]);
-        if (row != UINT32_MAX) ids[kept++] = row;
+        if (row == UINT32_MAX) continue;
+        ids[kept++] = row;
+        /* On its way while the next ones are found: rows lie anywhere. */
+        __builtin_prefetch(t->scales + 4 * (size_t)row);
+        for (unsigned k = 0; k < t->dims; k += 64) __builtin_prefetch(t->numbers + (size_t)row * t->dims + k);
     }
     out->len = out->mark + kept * sizeof(*ids);
     return 0;
