@@ -35,6 +35,8 @@ void embedded_text_deinit(struct embedded_text *t);
 /* Fills t, which keeps the slice.  Returns 0 or PERILUNE_ERR_NOMEM. */
 int  embedder_embed(struct embedder *e, uint64_t scope, struct slice normal, struct embedded_text *t);
 /* How near two texts are, 0 to 1: 0.6 of the table's cosine and 0.4 of the n-grams', neither below 0. */
+#define EMBEDDER_SLACK 0.1f /* more than the product of two vectors is their similarity hardly ever: who looks for
+                             * the most similar stops at candidates that cannot reach it */
 float embedder_similarity(const struct embedder *e, const struct embedded_text *a, const struct embedded_text *b);
 
 #endif
