@@ -27,6 +27,7 @@
 #include <emmintrin.h>
 #endif
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "include/perilune.h"
 #include "semantic/semantic.h"
@@ -255,6 +256,11 @@ float static_table_cosine(const struct static_table *t, uint32_t a, uint32_t b) 
         yy += y[i] * y[i];
     }
     return xx > 0 && yy > 0 ? (float)xy / sqrtf((float)xx * (float)yy) : 0;
+}
+
+uint32_t static_table_mark(const struct static_table *t) {
+    static const struct hash_key key = { 5, 6 };
+    return (uint32_t)hash64(&key, slice_of((const char *)t->ids, t->rows * (size_t)(8 + t->dims)));
 }
 
 int static_table_embed(const struct static_table *t, struct bpe *b, struct slice normal, float *out) {
