@@ -36,7 +36,7 @@
 struct calibrating {
     const char *file, *output, *embedder, *model, *key_env, *prefix;
     double      max_false;
-    bool        is_url, json;
+    bool        is_url, fresh;
     struct buf  bytes;               /* of the file; questions are decoded into `texts` */
     struct arena arena;
     struct question *questions;      /* each once */
@@ -388,7 +388,8 @@ static int train(const struct calibrating *c, const struct pair_example *example
     struct failure f;
     struct pair_model *m = NULL;
     name_embedder(c, name, sizeof(name));
-    struct pair_training how = { .embedder = name, .dims = c->dims, .base = pair_model_builtin(), .progress = say };
+    struct pair_training how = { .embedder = name, .dims = c->dims, .base = c->fresh ? NULL : pair_model_builtin(),
+                                 .progress = say };
     unsigned same = 0;
     for (unsigned i = 0; i < c->line_count; i++) same += examples[i].same >= 0.5f;
     printf("%u pairs of %u questions: %u the same, %u different\n", c->line_count, c->count, same,
@@ -469,6 +470,7 @@ static int cmd_calibrate(int argc, char **argv) {
           "put before each question, as some models want (\"query: \")", 0, 0 },
         { "max-false", 'f', ARG_NUMBER, &c.max_false, "SHARE",
           "of different pairs that may be taken for the same, 0.001 to 0.5 (0.01)", 0.001, 0.5 },
+        { "fresh", 0, ARG_FLAG, &c.fresh, NULL, "begin with nothing, not with the model that ships", 0, 0 },
         { "output", 'o', ARG_STRING, &c.output, "FILE", "the model (default: FILE with .pair for .jsonl)", 0, 0 },
         { NULL, 0, ARG_FLAG, NULL, NULL, NULL, 0, 0 },
     };

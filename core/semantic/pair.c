@@ -13,7 +13,7 @@
  * others.  Its form, little-endian, each part behind its length as u32:
  *
  *     "PLPAIR1\n" | u64: a checksum of what follows | u32 features
- *     name | dims, texts, same, different u32; curve: share, found, threshold f32 each | rarity
+ *     name | dims, table, texts, same, different u32; curve: share, found, threshold f32 each | rarity
  *     head, or nothing | differences: scale f32, weights | trees
  *
  * Texts that are equal have the score 1, whatever a model says. */
@@ -47,6 +47,9 @@ void pair_model_close(struct pair_model *m) {
 
 const char *pair_model_embedder(const struct pair_model *m) { return m->embedder; }
 unsigned pair_model_dims(const struct pair_model *m) { return m->dims; }
+bool pair_model_is_of(const struct pair_model *m, const struct static_table *table) {
+    return m->table == static_table_mark(table);
+}
 const struct pair_curve *pair_model_curve(const struct pair_model *m) { return &m->curve; }
 
 /* -- Judging -------------------------------------------------------------------------------- */
@@ -127,8 +130,8 @@ static void write_parts(const struct pair_model *m, struct buf *out) {
     buf_puts(out, m->embedder);
     end(out, at);
     at = begin(out);
-    const uint32_t numbers[] = { m->dims, m->texts, m->curve.same, m->curve.different };
-    for (unsigned i = 0; i < 4; i++) little_put_u32(out, numbers[i]);
+    const uint32_t numbers[] = { m->dims, m->table, m->texts, m->curve.same, m->curve.different };
+    for (unsigned i = 0; i < 5; i++) little_put_u32(out, numbers[i]);
     for (unsigned i = 0; i < PAIR_CURVE; i++) {
         little_put_f32(out, m->curve.points[i].share);
         little_put_f32(out, m->curve.points[i].found);
@@ -182,17 +185,18 @@ static const char *read_name(struct pair_model *m, struct slice s) {
 }
 
 static const char *read_numbers(struct pair_model *m, struct slice s) {
-    if (s.len != 16 + 12 * PAIR_CURVE) return "the curve has another length";
+    if (s.len != 20 + 12 * PAIR_CURVE) return "the curve has another length";
     m->dims = little_u32(s.ptr);
-    m->texts = little_u32(s.ptr + 4);
-    m->curve.same = little_u32(s.ptr + 8);
-    m->curve.different = little_u32(s.ptr + 12);
+    m->table = little_u32(s.ptr + 4);
+    m->texts = little_u32(s.ptr + 8);
+    m->curve.same = little_u32(s.ptr + 12);
+    m->curve.different = little_u32(s.ptr + 16);
     float share = 0;
     for (unsigned i = 0; i < PAIR_CURVE; i++) {
         struct pair_point *p = &m->curve.points[i];
-        p->share = little_f32(s.ptr + 16 + 12 * i);
-        p->found = little_f32(s.ptr + 20 + 12 * i);
-        p->threshold = little_f32(s.ptr + 24 + 12 * i);
+        p->share = little_f32(s.ptr + 20 + 12 * i);
+        p->found = little_f32(s.ptr + 24 + 12 * i);
+        p->threshold = little_f32(s.ptr + 28 + 12 * i);
         if (!(p->share >= share && p->share <= 1 && p->found >= 0 && p->found <= 1 && p->threshold >= 0))
             return "the curve does not ascend";
         share = p->share;

@@ -45,6 +45,9 @@ struct pair_curve {
 
 const char *pair_model_embedder(const struct pair_model *m); /* its name; "" the built-in one */
 unsigned    pair_model_dims(const struct pair_model *m);     /* of its vectors; 0: the built-in one */
+/* Was it trained with this table?  With another one its scores mean less, and it is to be trained again.  Takes
+ * milliseconds. */
+bool        pair_model_is_of(const struct pair_model *m, const struct static_table *table);
 const struct pair_curve *pair_model_curve(const struct pair_model *m);
 
 /* -- Training (pair_train.c) ------------------------------------------------------------------- */

@@ -18,6 +18,7 @@ struct pair_stages {
 struct pair_model {
     char               embedder[PAIR_NAME_MAX];
     unsigned           dims; /* of another embedder's vectors; 0: the head is of the table's */
+    uint32_t           table; /* static_table_mark() of the table that it was trained with */
     uint32_t           texts; /* that rarity was learned from */
     uint8_t            rarity[1u << PAIR_RARITY_BITS];
     struct pair_curve  curve;

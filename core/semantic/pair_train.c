@@ -417,6 +417,7 @@ int pair_model_train(struct pair_model **out, const struct pair_example *example
     if (rc == 0) rc = train_stages(&t, &all, 9, &m->stages);
     if (rc == 0) {
         memcpy(m->rarity, t.rarity, sizeof(m->rarity));
+        m->table = examples[0].a->table != NULL ? static_table_mark(examples[0].a->table) : 0;
         m->texts = t.texts;
         m->dims = how->dims;
         slice_copy(m->embedder, sizeof(m->embedder), slice_str(how->embedder != NULL ? how->embedder : ""));

@@ -32,6 +32,8 @@ int static_table_embed(const struct static_table *t, struct bpe *b, struct slice
 int  static_table_find(const struct static_table *t, struct bpe *b, struct slice normal, struct buf *out);
 void static_table_sum(const struct static_table *t, const uint32_t *rows, size_t count, float *out);
 float static_table_cosine(const struct static_table *t, uint32_t a, uint32_t b); /* of two rows; -1 to 1 */
+/* A number of all that is in it; reads all of it, which takes milliseconds. */
+uint32_t static_table_mark(const struct static_table *t);
 /* Adds one row to out[dims], as long as it is. */
 void static_table_add(const struct static_table *t, uint32_t row, float *out);
 

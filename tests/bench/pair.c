@@ -3,8 +3,9 @@
  *     bench_pair PAIRS.tsv WHAT [VECTORS.f32 TEXTS]
  *
  * PAIRS: question, tab, question, tab, 1 (the same) or 0.  WHAT is "plain": cosines and the model that ships,
- * which was trained on nothing of this; or "calibrated": each fifth judged by what the others taught.  VECTORS:
- * of another embedder, a row for each line of TEXTS.
+ * which was trained on nothing of this; "calibrated": each fifth judged by what the others taught, on top of the
+ * model that ships; or "fresh": the same on top of nothing.  VECTORS: of another embedder, a row for each line of
+ * TEXTS.
  *
  * A line for each way to judge: its name, then how many per mille of those that are the same are found when at most
  * 5, 10, 20 and 50 per mille of those that are different are taken for the same. */
@@ -93,7 +94,10 @@ struct line {
     size_t row;
 };
 
-static int by_text(const void *a, const void *b) { return strcmp(((const struct line *)a)->text, ((const struct line *)b)->text); }
+static int by_text(const void *a, const void *b) {
+    const struct line *x = a, *y = b;
+    return strcmp(x->text, y->text);
+}
 
 static unsigned read_vectors(struct pairs *p, const char *vectors, const char *texts) {
     char text[1 << 16];
@@ -180,8 +184,9 @@ static void say(void *ud, const char *what, unsigned done, unsigned of) {
     fprintf(stderr, "%s %u of %u\n", what, done, of);
 }
 
-static void calibrated(const struct pairs *p, float *scores, unsigned dims) {
-    struct pair_training how = { .embedder = dims > 0 ? "another" : NULL, .dims = dims, .base = pair_model_builtin(),
+static void calibrated(const struct pairs *p, float *scores, unsigned dims, bool fresh) {
+    struct pair_training how = { .embedder = dims > 0 ? "another" : NULL, .dims = dims,
+                                 .base = fresh ? NULL : pair_model_builtin(),
                                  .progress = getenv("VERBOSE") != NULL ? say : NULL };
     struct pair_model *m;
     struct failure f;
@@ -192,7 +197,7 @@ static void calibrated(const struct pairs *p, float *scores, unsigned dims) {
         exit(1);
     }
     printf("seconds %.1f\n", (now_us() - start) / 1e6);
-    show(dims > 0 ? "vectors" : "calibrated", p, scores);
+    show(dims > 0 ? "vectors" : fresh ? "fresh" : "calibrated", p, scores);
     pair_model_close(m);
 }
 
@@ -204,6 +209,6 @@ int main(int argc, char **argv) {
     float *scores = malloc((p.count + 1) * sizeof(*scores));
     unsigned dims = argc > 4 ? read_vectors(&p, argv[3], argv[4]) : 0;
     if (strcmp(argv[2], "plain") == 0) plain(&p, scores);
-    else calibrated(&p, scores, dims);
+    else calibrated(&p, scores, dims, strcmp(argv[2], "fresh") == 0);
     return 0;
 }

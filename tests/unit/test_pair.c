@@ -352,6 +352,7 @@ TEST_FAULT(the_model_that_ships) {
     CHECK_PTR(pair_model_builtin(), m);
     CHECK_UINT(pair_model_dims(m), 0);
     CHECK(pair_threshold(m, 0.01) < 1);
+    CHECK(pair_model_is_of(m, static_table_builtin())); /* else train it again: table/README.md */
     pair_model_forget_builtin();
 }
 

@@ -1,10 +1,12 @@
 -- pairs.lua -- made-up pairs of questions for the model that ships, Chinese and English.
 --
---   luajit core/semantic/table/pairs.lua [COUNT [SEED]] > pairs.jsonl       lines {"a":,"b":,"same":}
+--   luajit core/semantic/table/pairs.lua [COUNT [SEED [TEXTS]]] > pairs.jsonl     lines {"a":,"b":,"same":}
 --
 -- Ways to ask the same, with places for things.  The same: two ways to ask, one thing, courtesy and
 -- punctuation around them.  Different: the same way with another thing, another question about the same thing, a
--- word that turns it round.  All texts are of this file.
+-- word that turns it round.  Without TEXTS all texts are of this file; of TEXTS, a question a line, half of the
+-- pairs are made by changing one: words of the same meaning (core/semantic/phrases.c), courtesy, parts in another
+-- order; or one thing for another of some other text, another question word, another number.
 
 local COUNT, SEED = tonumber(arg[1]) or 20000, tonumber(arg[2]) or 1
 
@@ -273,15 +275,177 @@ end
 
 local function quote(s) return '"' .. s:gsub('[\\"]', "\\%0") .. '"' end
 
+-- -- Changes of texts ---------------------------------------------------------------------------
+
+-- Phrases that mean the same, by what they mean; and what a phrase means.
+local GROUPS, MEANS, KIND = {}, {}, {}
+do
+  local f = io.open("core/semantic/phrases.c")
+  for kind, text, means in (f and f:read("*a") or ""):gmatch('([FQNO])%("([^"]+)"[, ]*"?([^")]*)"?%)') do
+    MEANS[text], KIND[text] = means, kind
+    if kind == "Q" or kind == "O" then
+      GROUPS[means] = GROUPS[means] or {}
+      table.insert(GROUPS[means], text)
+    end
+  end
+  if f then f:close() end
+end
+local ASKING = { zh = { "什么", "怎么", "哪里", "为什么", "多少钱", "谁", "什么时候", "多久", "哪个" },
+                 en = { "how", "what", "where", "why", "when", "who", "which" } }
+
+-- A text as pieces { text, phrase = } and, between phrases, { text, thing = true }.
+local function pieces_zh(text)
+  local chars, out, at = {}, {}, 1
+  for c in text:gmatch("[%z\1-\127\194-\244][\128-\191]*") do chars[#chars + 1] = c end
+  local function thing(c)
+    local last = out[#out]
+    if last and last.thing and #last.text < 12 then last.text = last.text .. c
+    else out[#out + 1] = { text = c, thing = true } end
+  end
+  while at <= #chars do
+    local found
+    for n = 6, 1, -1 do
+      local w = table.concat(chars, "", at, math.min(#chars, at + n - 1))
+      if at + n - 1 <= #chars and MEANS[w] then found = { text = w, phrase = true } at = at + n break end
+    end
+    if found then out[#out + 1] = found
+    elseif chars[at]:byte() >= 0xE4 and chars[at]:byte() <= 0xE9 then thing(chars[at]) at = at + 1
+    else out[#out + 1] = { text = chars[at], mark = true } at = at + 1 end
+  end
+  return out
+end
+
+local function pieces_en(text)
+  local out = {}
+  for space, w in text:lower():gmatch("(%A*)(%a*)") do
+    if space ~= "" then out[#out + 1] = { text = space, mark = true } end
+    if w ~= "" then out[#out + 1] = { text = w, phrase = MEANS[w] ~= nil, thing = MEANS[w] == nil and #w > 3 } end
+  end
+  return out
+end
+
+local function joined(pieces)
+  local out = {}
+  for i, p in ipairs(pieces) do out[i] = p.text end
+  return table.concat(out)
+end
+
+local TEXTS = { zh = {}, en = {} }
+local function pieces_of(text, lang) return lang == "zh" and pieces_zh(text) or pieces_en(text) end
+for line in arg[3] and io.lines(arg[3]) or function() end do
+  local lang = line:find("[\228-\233]") and "zh" or "en"
+  if #line <= (lang == "zh" and 90 or 110) then table.insert(TEXTS[lang], line) end
+end
+
+local function some(pieces, field)
+  local list = {}
+  for i, p in ipairs(pieces) do if p[field] then list[#list + 1] = i end end
+  return #list > 0 and pick(list) or nil
+end
+
+local function random_thing(lang, like)
+  for _ = 1, 20 do
+    local pieces = pieces_of(pick(TEXTS[lang]), lang)
+    local i = some(pieces, "thing")
+    if i and pieces[i].text ~= like and math.abs(#pieces[i].text - #like) <= 6 then return pieces[i].text end
+  end
+  return nil
+end
+
+-- Words of the same meaning; fillers that come and go.
+local function reworded(text, lang)
+  local pieces = pieces_of(text, lang)
+  local out = {}
+  for _, p in ipairs(pieces) do
+    local w = p.text
+    if p.phrase and KIND[w] == "F" and lang == "zh" then
+      if math.random(3) > 1 then out[#out + 1] = w end
+    elseif p.phrase and GROUPS[MEANS[w]] and math.random(2) == 1 and (lang == "zh" or KIND[w] == "O") then
+      out[#out + 1] = pick(GROUPS[MEANS[w]])
+    else out[#out + 1] = w end
+    if lang == "zh" and math.random(14) == 1 then out[#out + 1] = pick{ "的", "这个", "一下", "啊", "就", "都" } end
+  end
+  return table.concat(out)
+end
+
+-- Two parts at a comma or a space of a Chinese text, the other way round.
+local function reordered(text, lang)
+  local a, b
+  if lang == "zh" then a, b = text:match("^(.-[^%s])，(.+)$") else a, b = text:match("^(.-), (.+)$") end
+  if not a or #a < 6 or #b < 6 then return nil end
+  return b:gsub("[%.%?!]$", "") .. (lang == "zh" and "，" or ", ") .. a
+end
+
+local function changed_thing(text, lang)
+  local pieces = pieces_of(text, lang)
+  local i = some(pieces, "thing")
+  local other_one = i and random_thing(lang, pieces[i].text)
+  if not other_one then return nil end
+  pieces[i].text = other_one
+  return joined(pieces)
+end
+
+local function dropped_thing(text, lang)
+  local pieces = pieces_of(text, lang)
+  local i = some(pieces, "thing")
+  if not i or #pieces < 4 then return nil end
+  pieces[i].text = ""
+  return joined(pieces)
+end
+
+local function changed_question(text, lang)
+  local pieces = pieces_of(text, lang)
+  for _, p in ipairs(pieces) do
+    if p.phrase and KIND[p.text] == "Q" then
+      local w = pick(ASKING[lang])
+      if MEANS[w] == MEANS[p.text] then return nil end
+      p.text = w
+      return joined(pieces)
+    end
+  end
+  return nil
+end
+
+local function changed_number(text)
+  local n = text:match("%d+")
+  return n and (text:gsub(n, tostring(tonumber(n) + math.random(9)), 1)) or nil
+end
+
+local function turned_text(text, lang)
+  for _ = 1, 30 do
+    local out = replace(text, pick(TURNS[lang]), true)
+    if out then return out end
+  end
+  return nil
+end
+
+local CHANGES = { { reworded, true }, { reworded, true }, { reworded, true }, { reworded, true }, { reordered, true }, { changed_thing, false },
+                  { changed_thing, false }, { changed_thing, false }, { changed_question, false }, { changed_number, false },
+                  { turned_text, false }, { dropped_thing, false } }
+
+local function change_of(lang)
+  local text = pick(TEXTS[lang])
+  local change = pick(CHANGES)
+  local other_text = change[1](text, lang)
+  if not other_text or other_text == text then return nil end
+  if not change[2] and math.random(2) == 1 then other_text = reworded(other_text, lang) end
+  return text, other_text, change[2]
+end
+
 local KINDS = { { same_of, true }, { same_of, true }, { same_of, true }, { other_thing, false }, { other_question, false },
                 { other_question, false }, { turned, false }, { unrelated, false } }
 
 local made = 0
 while made < COUNT do
   local lang, kind = math.random(5) <= 3 and "zh" or "en", pick(KINDS)
-  local a, b = kind[1](lang)
-  if a ~= b or kind[2] then
+  local a, b, same
+  if #TEXTS[lang] > 0 and math.random(2) == 1 then a, b, same = change_of(lang)
+  else
+    a, b = kind[1](lang)
+    same = kind[2]
+  end
+  if a and (a ~= b or same) then
     made = made + 1
-    io.write(("{\"a\":%s,\"b\":%s,\"same\":%s}\n"):format(quote(dress(a, lang)), quote(dress(b, lang)), tostring(kind[2])))
+    io.write(("{\"a\":%s,\"b\":%s,\"same\":%s}\n"):format(quote(dress(a, lang)), quote(dress(b, lang)), tostring(same)))
   end
 end
