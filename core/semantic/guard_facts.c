@@ -86,10 +86,16 @@ static int stop_of(const struct guard_text *t, unsigned i) { return id_of(t, i, 
 
 /* -- What words are ------------------------------------------------------------------------------- */
 
-/* 是不是, 去不去: the same on both sides of it. */
-static bool is_choice(const struct guard_text *t, unsigned i) {
-    if (i == 0 || i + 1 >= t->token_count || t->tokens[i].kind != TOKEN_HAN) return false;
-    return t->tokens[i - 1].hash == t->tokens[i + 1].hash && t->tokens[i - 1].kind == TOKEN_HAN;
+/* 是不是, 去不去: the same on both sides of it; or at the end, 好找不？ 有网站没有？ */
+static bool is_choice(const struct guard_text *t, unsigned i, unsigned many) {
+    const struct token *k = &t->tokens[i], *last = k + many - 1;
+    if (i == 0 || k->kind != TOKEN_HAN || k[-1].kind != TOKEN_HAN) return false;
+    bool ends = i + many == t->token_count || last[1].kind != TOKEN_HAN;
+    if (!ends) return many == 1 && k[-1].hash == last[1].hash;
+    static const char *const firm[] = { "都", "也", "就", "还", "全", "并", "什" };
+    for (unsigned n = 0; n < sizeof(firm) / sizeof(*firm); n++)
+        if (memcmp(t->text + k[-1].at, firm[n], 3) == 0) return false;
+    return k->hash == guard_hash("不", 3) ? many == 1 : k->hash == guard_hash("没", 3);
 }
 
 /* Is the English "when", "where", "who" at token i a question's, and not one of "people who", "when I come"? */
@@ -121,7 +127,7 @@ static void add_word(struct guard_text *t, unsigned i, unsigned many, const stru
     unsigned soft = (w->flags & WORD_SOFT) != 0 ? FACT_SOFT : 0;
     if (!has_its_capital(t, i, w)) return;
     switch (w->class) {
-    case WORD_NEGATION: t->negations += !is_choice(t, i); break;
+    case WORD_NEGATION: t->negations += !is_choice(t, i, many); break;
     case WORD_OPPOSITE: t->sides[w->id] |= w->flags; break;
     case WORD_UNIT:
         if (w->flags & WORD_LOOSE) guard_facts_add(t, GUARD_UNIT, w->id, k, FACT_SOFT);
@@ -172,7 +178,7 @@ static void add_quote(struct guard_text *t, unsigned i) {
         j++;
     struct token whole = t->tokens[i];
     whole.len = (uint16_t)(t->tokens[j].at + t->tokens[j].len - whole.at);
-    guard_facts_add(t, GUARD_NAME, guard_hash(t->text + whole.at, whole.len), &whole, FACT_INSIDE);
+    guard_facts_add(t, GUARD_NAME, guard_hash(t->text + whole.at, whole.len), &whole, FACT_INSIDE | FACT_SOFT);
 }
 
 static bool begins_quote(const struct guard_text *t, unsigned i) {
@@ -211,10 +217,9 @@ void guard_facts_read(struct guard_text *t) {
         unsigned many = guard_facts_match(t, i, &e), digits = 0;
         if (begins_quote(t, i)) add_quote(t, i);
         if (many == 0 || is_numeric(&e)) digits = guard_numbers_read(t, i);
-        if (digits == 0) {
-            for (unsigned k = 0; k < e.count; k++) add_word(t, i, many, &e.list[k]);
-            if (many == 0) add_plain(t, i);
-        }
+        for (unsigned k = 0; k < e.count; k++) /* "first" is a number, and not "last" */
+            if (digits == 0 || e.list[k].class == WORD_OPPOSITE) add_word(t, i, many, &e.list[k]);
+        if (digits == 0 && many == 0) add_plain(t, i);
         i += digits > 0 ? digits : many > 0 ? many : 1;
     }
     guard_order_read(t);

@@ -243,7 +243,7 @@ static unsigned read_unit(struct guard_text *t, unsigned i, const struct number 
         *month = w->id == UNIT_MONTH && is_han(t, j, "月") && n->value <= 12;
         bool part = *month || (w->id == UNIT_DAY && (is_han(t, j, "日") || is_han(t, j, "号"))) ||
                     (w->id == UNIT_YEAR && n->value > 1000);
-        if (!part) guard_facts_add(t, GUARD_UNIT, w->id, &t->tokens[j], 0);
+        if (!part) guard_facts_add(t, GUARD_UNIT, w->id, &t->tokens[j], n->flags & FACT_SOFT);
         return many;
     }
     return 0;

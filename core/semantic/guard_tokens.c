@@ -80,7 +80,7 @@ static bool is_han(uint32_t c) { return c - 0x4E00 <= 0x9FFF - 0x4E00 || c - 0x3
 
 /* Scripts besides Latin and Chinese, a bit for each. */
 static unsigned script_of(uint32_t c) {
-    if (c >= 0x3040 && c <= 0x30FF) return 1;
+    if (c >= 0x3040 && c <= 0x30FF) return c != 0x306E; /* の is seen in Chinese, too */
     if (c >= 0xAC00 && c <= 0xD7AF) return 2;
     if (c >= 0x400 && c <= 0x52F) return 4;
     if (c >= 0x590 && c <= 0x6FF) return 8;

@@ -84,7 +84,7 @@ words(CLASS.STOP, "is are was were do does did will would can could should shall
 words(CLASS.STOP, "know tell ask wonder exactly explain about understand learn idea sure determine me remember say see clarify", 2)
 words(CLASS.STOP, "in into to from speak speaks 用 成 说 译", 3)
 words(CLASS.ROLE, "from 从 由 自", 0)
-words(CLASS.ROLE, "to into 到 至 转 换 变 成 兑 飞 往", 1)
+words(CLASS.ROLE, "to into 到 至 转 换 变 成 兑", 1)
 words(CLASS.ROLE, "than 比 over beats exceeds 胜 大于 小于 高于 低于 优于 minus", 2)
 words(CLASS.ROLE, "with by 代替 替换 取代 instead_of", 3)
 
@@ -95,30 +95,30 @@ asks("when", "when what_time what_date what_year what_day which_year which_day w
 asks("where", "where what_place which_place 哪里 哪儿 在哪 去哪 到哪 哪有 什么地方 啥地方 何处 何地 哪里有 在哪里 在哪儿 去哪里 去哪儿 到哪里 到哪儿")
 asks("why", "why how_come what_is_the_reason whats_the_reason for_what_reason what_causes what_caused 为什么 为何 为啥 干嘛 怎么回事 什么原因 何故 凭什么 原因是什么")
 asks("many", "how_many what_number_of 几个 几种 几人 几次 几本 几只 几位 几张 几条 几家 几部 几集 几口 几层 多少个 多少人 多少种 多少次 多少张")
-asks("much", "how_much what_does_it_cost 多少钱 多钱 几块钱 几元 多少元 多少块 什么价 什么价格 价格是多少 价格多少 啥价 怎么卖 价钱")
+asks("much", "how_much what_does_it_cost 多少钱 多钱 几块钱 几元 多少元 多少块 什么价 什么价格 价格是多少 价格多少 啥价")
 asks("long", "how_long how_many_days how_many_years how_many_hours how_many_minutes how_many_weeks how_many_months how_much_time 多久 多长时间 几天 几年 几小时 几个小时 几分钟 几个月 几周 多少天 多少年 多少时间 多少小时 多少分钟 多少个小时 多少个月")
 asks("far", "how_far how_many_miles how_many_kilometers what_distance 多远 多少公里 多少里 几公里 多少千米 距离多少")
 asks("old", "how_old what_age 多大年纪 几岁 多少岁 多大岁数")
 asks("often", "how_often how_frequently 多久一次 几天一次 隔多久")
 asks("big", "how_big how_tall how_large how_high how_heavy how_deep how_wide how_fast 多大 多高 多重 多深 多宽 多快 多厚")
 asks("how", "how 如何 怎样 怎么样才能 怎么才能 怎么做 怎么弄 怎么办理")
-words(CLASS.NEUTRAL, "how_about how_are_you what_if even_when 什么样 怎么样 某人 where_as")
+words(CLASS.NEUTRAL, "how_about how_are_you what_if even_when 什么样 怎么样 某人 谁有 谁知道 谁能 谁懂 谁帮 谁会 谁给 谁可以 有谁 谁告诉 谁来")
 
 -- -- Negation --------------------------------------------------------------------------------------
 
 words(CLASS.NEGATION, [[not never no none nor neither without cannot cant dont doesnt didnt isnt arent wasnt werent wont wouldnt couldnt shouldnt
   hasnt havent hadnt mustnt neednt aint nobody nothing nowhere hardly barely rarely seldom unable fail_to fails_to failed_to failing_to lack lacks
   no_longer cease refuse_to unless
-  不 没 没有 无 未 非 别 勿 莫 不能 不会 不要 不可以 不可 不用 不是 不得 不想 不让 不敢 不行 不到 不了 禁止 严禁 不准 不许 拒绝 缺乏 缺少 毫无 从不 从未 绝不 决不 尚未 无法 无需 没法 切勿 休想 并非 不再]])
+  不 没 没有 无 未 非 别 勿 莫 不能 不会 不要 不可以 不可 不用 不是 不得 不想 不让 不敢 不行 不到 不了 严禁 缺乏 缺少 毫无 从不 从未 绝不 决不 尚未 无法 无需 没法 切勿 休想 并非 不再 还不 还没 还没有 打不开 开不了 开不开 上不去 上不了 下不了 进不去 进不了 来不及 离不开 退不出 退不了 登不上 连不上 看不到 看不见 找不到 找不着 收不到 去不了 弄不了 用不了]])
 words(CLASS.NEUTRAL, [[not_only no_matter whether_or_not or_not no_problem dont_worry dont_know_how dont_know_what dont_know_why dont_know_where
   dont_know_if do_not_know_how do_not_know_what do_not_know_why not_sure_how not_sure_why not_sure_what not_sure_if dont_understand_why
   dont_understand_how why_not if_not isnt_it arent_they doesnt_it dont_you wont_you dont_mind no_idea_how have_no_idea_how not_to_mention
   cant_wait cant_you couldnt_you cant_help nothing_but none_other no_doubt no_wonder
   是不是 能不能 有没有 会不会 要不要 可不可以 可不可 好不好 行不行 对不对 是否 用不用 该不该 想不想 能否 可否 算不算 知不知道 需不需要 应不应该
-  不好意思 不错 不但 不仅 不仅仅 不管 不论 不过 不同 不断 不久 不知道 不知 不懂 不清楚 不明白 不晓得 差不多 对不起 了不起 不得了 不得不 不一会 不愧 不禁 不妨 不客气
+  不好意思 不错 不但 不仅 不仅仅 不管 不论 不过 不同 不断 不久 不知道 不知 不懂 不清楚 不明白 不晓得 差不多 感激不尽 感谢不尽 无理取闹 独一无二 别着急 不便 不太 不是很 对不起 了不起 不得了 不得不 不一会 不愧 不禁 不妨 不客气
   不如 不见得 不止 不只 不由得 要不 要不然 不然 无论 无论如何 无非 无聊 无线 无限 无锡 无所谓 无数 无疑 无敌 无双 无极 无间道 没关系 没事 没问题 没准
-  了没有 了没 过没有 过没 没有吗 没有呢 未来 未必 未免 未婚 未成年 非常 非洲 非凡 非主流 非诚勿扰 非得 非要 除非 是非 并非如此 别人 特别 区别 分别 级别 类别 性别 告别 个别 别墅 别名 别的 别克 识别 辨别 差别 派别 鉴别 离别
-  莫非 莫斯科 无奈 无锡市 不锈钢 不动产 不孕不育 不孕 不等式 勿忘我 没完没了 忍不住 不倒翁 不朽 不二 不三不四 非你莫属 不一样 不一定 不停 不到位]])
+  了没有 了没 过没有 过没 没有吗 没有呢 未来 未必 未免 未婚 未成年 非常 非洲 非凡 非主流 非诚勿扰 非得 非要 除非  并非如此 别人 特别 区别 分别 级别 类别 性别 告别 个别 别墅 别名 别的 别克 识别 辨别 差别 派别 鉴别 离别
+  莫非 莫斯科 无奈 无锡市 不锈钢 不动产 不孕不育 不孕 不等式 勿忘我 没完没了 忍不住 不倒翁 不朽 不二 不三不四 非你莫属 不一定 不停 不到位]])
 
 -- Words with a negation in them: what they negate, if that has an opposite.
 local negated = [[impossible=possible unsafe=safe illegal=legal unlawful=legal invalid=valid incorrect=correct inaccurate=accurate
@@ -675,18 +675,18 @@ opposites([[
 words(CLASS.NEUTRAL, [[as_well up_to_date at_all right_now right_away all_right turn_out find_out figure_out look_up sign_up_for end_up set_up back_up make_up give_up pick_up
   come_up show_up wake_up grow_up follow_up turn_up clean_up speed_of_light in_order first_of_all at_first at_last no_later at_least_once more_or_less sooner_or_later
   second_hand get_rid_of get_out_of get_to take_place take_part take_care in_front_of on_the_other_hand the_best_way best_way best_practice best_practices
-  start_with start_over read_only write_a write_me write_an too_much so_much how_to of_course each_other up_with down_to_earth day_to_day
+  start_with start_over read_only write_a write_me write_an too_much so_much of_course each_other ok okay asap btw fyi faq up_with down_to_earth day_to_day
   one_by_one one_another no_one anyone someone everyone one_of
   大学 大家 大概 大约 大陆 大连 大众 大神 大师 大哥 大姐 大妈 大爷 大虾 大侠 大侠们 大全 大厦 大堂 大夫 大脑 大便 大姨妈 大理 大庆 大奖 大赛 大米 大豆 大蒜 大话 大雁 大海 大使 大战 大阪 大同 大于等于 大多 大多数 大致 大量 大型 大炮 大纲 大意 大乐透
   大衣 大白 大头 大盘 大本营 大气 大厅 大招 大专 大一 大二 大三 大四 大概多少 多大 最大化 伟大 广大 重大 加拿大 意大利 澳大利亚 放大镜 老大 强大 不大 巨大 北大 人大 浙大 大写 扩大 远大 高大 大大 大小 大闹
   小说 小时 小学 小学生 小区 小米 小心 小姐 小姐姐 小伙 小孩 小孩子 小子 小朋友 小吃 小麦 小狗 小猫 小品 小偷 小鸟 小明 小红 小便 小腿 小费 小程序 小额 小鱼 小鸡 小提琴 小龙虾 小白 小弟 小妹 小游戏 小三 小组 小霸王 小苏打 小产权 小女 小儿 小儿科 小伙子 小人 小众 小城 小镇
   从小 胆小 小于等于 小型 小米手机 小区里 小日本 小时候 小女孩 小男孩 小宝宝 小数 小笼包 小腹 小腿肚
-  上海 上网 上学 上来 上去 上天 上帝 上火 上映 上当 上瘾 上诉 上司 上市公司 上述 上级 上衣 上古 上面写 上限 上线 上手 上门 上午 上周 上个月 上个 上次 上半年 晚上 早上 网上 身上 马上 世上 世界上 路上 以上 加上 穿上 手上 脸上 床上 地上 车上 天上 历史上 事实上 实际上 基本上 线上 海上 看上 爱上 喜欢上 上不去 上不了 上不 上的
+  上海 上网 上学 上来 上去 上天 上帝 上火 上映 上当 上瘾 上诉 上司 上市公司 上述 上级 上衣 上古 上面写 上限 上线 上手 上门 上午 上周 上个月 上个 上次 上半年 晚上 早上 网上 身上 马上 世上 世界上 路上 以上 加上 穿上 手上 脸上 床上 地上 车上 天上 历史上 事实上 实际上 基本上 线上 海上 看上 爱上 喜欢上    上的
   上传 上官 上厕所 上户口 上门女婿 上楼 上下 北上广 电脑上 手机上 头上 晚上好 早上好 算上 跟不上 跟上 赶上 遇上 碰上 上热门 上大学 上初中 上高中 上小学 上幼儿园
-  下载 下来 下去 下雨 下雪 下周 下个月 下个 下次 下午 下单 下面条 一下 一下子 下级 下限 下手 下巴 下一步 下一个 下一集 下半年 下跪 下棋 下蛋 下厨 以下 地下 地下城 天下 如下 底下 手下 名下 当下 电脑下 之下 情况下 条件下 乡下 旗下 余下 剩下 下不了 下的 下奶 下火 下功夫 下岗 下列 留下 下葬 阁下 楼下 脚下 放下 下架
+  下载 下来 下去 下雨 下雪 下周 下个月 下个 下次 下午 下单 下面条 一下 一下子 下级 下限 下手 下巴 下一步 下一个 下一集 下半年 下跪 下棋 下蛋 下厨 以下 地下 地下城 天下 如下 底下 手下 名下 当下 电脑下 之下 情况下 条件下 乡下 旗下 余下 剩下  下的 下奶 下火 下功夫 下岗 下列 留下 下葬 阁下 楼下 脚下 放下 下架
   关于 关系 关心 关键 关注 关爱 关联 关节 关节炎 有关 相关 机关 海关 无关 没关系 开关 关羽 关门 公关 关晓彤 关卡 难关 过关 通关 第一关 关税 关东 关中 山海关
-  开心 开发 开放 开始 开车 开学 开口 开会 开店 开户 开头 开业 开具 开放式 开封 开水 开花 开奖 开玩笑 开发票 开证明 离开 展开 公开 公开课 分开 打不开 开不了 开发商 开源 开胃 开通 开设 开展 开除 开支 开衫 召开 开心麻花 避开 揭开 开朗 开塞露 开挂 开票 开机 开关 离不开
-  左右 左传 左宗棠 右派 前后 上下文 里外 高低 多少 大小 长短 男女 公母 早晚 轻重 快慢 冷热 远近 进出 来去 出来 出去 进来 进去 回来 回去 过来 过去 起来 下来 上来 进出口 买卖 来自 来源 来着 本来 原来 从来 后来 将来 未来 近来 以来 看来 带来 来说 来电 来电显示 来得及 来不及 来月经 来例假 来历 来信 例假来 越来越 来宾 外来 往来 历来 来往 想来 来回 来看 来的
+  开心 开发 开放 开始 开车 开学 开口 开会 开店 开户 开头 开业 开具 开放式 开封 开水 开花 开奖 开玩笑 开发票 开证明 离开 展开 公开 公开课 分开   开发商 开源 开胃 开通 开设 开展 开除 开支 开衫 召开 开心麻花 避开 揭开 开朗 开塞露 开挂 开票 开机 开关 
+  左右 左传 左宗棠 右派 前后 上下文 里外 高低 多少 大小 长短 男女 公母 早晚 轻重 快慢 冷热 远近 进出 来去 出来 出去 进来 进去 回来 回去 过来 过去 起来 下来 上来 进出口 买卖 来自 来源 来着 本来 原来 从来 后来 将来 未来 近来 以来 看来 带来 来说 来电 来电显示 来得及  来月经 来例假 来历 来信 例假来 越来越 来宾 外来 往来 历来 来往 想来 来回 来看 来的
   去年 去世 去除 去哪 去哪儿 失去 去掉 去火 去痘 去皮 去向 看上去 去黑头 去斑 去死
   前端 前程 前提 前途 前列腺 前女友 前男友 前妻 前夫 前任 前天 前台 目前 当前 眼前 提前 面前 跟前 史前 空前 从前 前世 前景 前往 前辈 前锋 产前 生前 前年 前期 前沿 前进 前几天 之前
   后台 后来 后果 后悔 后天 后宫 后卫 后代 后端 后妈 后缀 后备箱 后视镜 最后 然后 以后 之后 今后 落后 皇后 后半 后面 幕后 前后 后勤 后期 背后 午后 后遗症 善后 后人 后盾 后者 售后 售后服务 王后 产后
@@ -701,7 +701,7 @@ words(CLASS.NEUTRAL, [[as_well up_to_date at_all right_now right_away all_right 
   减肥 减肥药 加减 减速 减免 减压 减震 减少
   入门 入口 入学 入住 入党 入睡 入侵 入驻 入围 收入 投入 输入 进入 加入 导入 引入 深入 融入 入伍 入手 介入 录入 入团 入户 入境 出入 入职 入殓师 植入 插入
   出现 出生 出来 出去 出国 出版 出租 出租车 出差 出发 出售 出门 出口 出名 出错 出血 出汗 出路 出轨 出院 出票 出处 出示 出台 出口成章 出入 出身 出色 出息 出手 出自 出于 出具 出图 出品 出道 出家 导出 退出 输出 演出 支出 杰出 突出 提出 发出 付出 找出 看出 得出 选出 推出 写出 列出 查出 求出 指出 露出 画出 做出 超出 冒出 说出 传出 算出 派出所 日出 出血量 出了 出的 出什么 拿出 卖出
-  进行 进步 进货 进口 进口车 进化 进度 进程 进入 先进 改进 进攻 进展 促进 进修 进不去 进不了 进一步 进击 进制 二进制 十进制 引进 进出 进价
+  进行 进步 进货 进口 进口车 进化 进度 进程 进入 先进 改进 进攻 进展 促进 进修   进一步 进击 进制 二进制 十进制 引进 进出 进价
   升级 升学 升旗 升职 提升 上升 升值 毫升 升学率 升温 升序 直升机 专升本
   降临 降落 降温 下降 降价 投降 空降 降血压 降血糖 降血脂 降火 降噪
   增值税 增长 增加 增强 增值 增肥 增高 增幅 增大
@@ -728,7 +728,7 @@ words(CLASS.NEUTRAL, [[as_well up_to_date at_all right_now right_away all_right 
   直接 接受 接口 接近 接着 接待 接触 接收 连接 链接 间接 接送 焊接 挂号 挂机 接下来 接种 迎接 承接 外接 挂科 悬挂 挂件 挂面 挂靠
   给力 送给 交给 供给 留给 嫁给 发给 借给 拿铁 推拿 拿手 拿破仑 拿到 加拿大 给我 给你 给他 给她 分给 补给 给出 给个
   放心 放弃 放大 放屁 放松 放射 放映 播放 开放 解放 排放 存放 释放 放学 放生 放假 发放 绽放 取消 取得 取名 取名字 争取 获取 领取 提取 听取 录取 采取 取代 取景 取暖 取款机 放置 放肆 安放 取证 读取 收取 索取 抽取 选取 换取 录取分数线 录取线 放在 放到 起名 摆放 录取率 取个 汲取
-  还是 还有 还要 还会 还能 还可以 还没 还没有 还原 归还 还款 还珠格格 还不 还在 还需要 还想 还好 偿还 还债 借口 借助 借鉴 还给 凭借 借记卡 还算 还行 还用 还得 借书
+  还是 还有 还要 还会 还能 还可以   还原 归还 还款 还珠格格  还在 还需要 还想 还好 偿还 还债 借口 借助 借鉴 还给 凭借 借记卡 还算 还行 还用 还得 借书
   丢失 丢掉 装修 装饰 安装 服装 包装 装备 装载 假装 组装 西装 西装裤 装逼 武装 装置 男装 女装 童装 时装 装机 重装 装配 拆迁 装系统 装扮 伪装 装作
   大学 穿越 穿越火线 穿越剧 看穿 穿搭 穿帮 穿刺 脱发 脱毛 脱离 摆脱 脱产 脱口秀 解脱 脱水 脱皮 穿衣 虚脱 脱单
   推荐 推广 推出 推销 推理 推荐一下 推动 推荐几 推迟 推拿 推特 推导 推送 推开 推翻 推测 类推 拉萨 拉肚子 巴拉 拉丁 拉拉 拉面 拉链 拉黑 马拉松 拉伸 伊拉克 拉稀 拉斯维加斯 阿拉伯 拉卡拉 可拉 拉萨市 沙拉 洛拉 罗拉 特斯拉 卡拉 芭拉 希拉里 哈拉
@@ -748,7 +748,7 @@ words(CLASS.NEUTRAL, [[as_well up_to_date at_all right_now right_away all_right 
   穷 胖子 胖大海 瘦身 瘦肉 瘦脸 减肥瘦身 瘦腿 瘦腰 肥胖 皮蛋瘦肉粥 瘦西湖 瘦素 长胖
   生死 存在 存储 保存 内存 库存 存款 生存 存钱 取存款 存货 依存 缓存 留存 存折 现存 存活 公存 冻存 存入 储存 共存
   卸妆 卸甲 卸妆水 装卸 装 酸奶 辛苦 苦恼 痛苦 酸辣粉 麻辣 麻辣烫 甜蜜 甜品 麻辣香锅 硫酸 盐酸 碳酸 氨基酸 尿酸 酸菜 吃苦 苦瓜 刻苦 苦笑 辣妹 咸鱼 咸菜 辣椒 酸性 碱性 玻尿酸 乳酸 叶酸 甜美 甜心 苦荞 核酸 酸辣
-  来不及 单身狗 关公 竖屏 横屏 横幅 纵横 横店 横向 横竖 竖直 横琴 拒绝 亮点 漂亮 月亮 明亮 暗恋 黑暗 暗黑 亮度 暗示 暗黑破坏神 照亮 响亮 暗号 暗影
+   单身狗 关公 竖屏 横屏 横幅 纵横 横店 横向 横竖 竖直 横琴 拒绝 亮点 漂亮 月亮 明亮 暗恋 黑暗 暗黑 亮度 暗示 暗黑破坏神 照亮 响亮 暗号 暗影
   晴天 下雨 雨伞 雨衣 雷雨 雨果 雨水 暴雨 谷雨 风雨 阵雨 雨刷 雨季 雨后 雨雪 胡雪岩 听雨 雨花石 阴雨 晴雯 苏打绿 桂纶镁]])
 
 -- -- Numbers ---------------------------------------------------------------------------------------------
@@ -936,7 +936,6 @@ next_month 下个月 下月
 this_month 本月 这个月
 last_year 去年
 next_year 明年
-this_year 今年 本年
 前年
 后年
 weekend 周末
@@ -989,7 +988,8 @@ yearly annual annually
 hourly
 century_ago
 ]], 0, 40)
-words(CLASS.DATE, "today 今天 今日", 39, 0)
+words(CLASS.DATE, "today 今天 今日", 39, SOFT)
+words(CLASS.DATE, "this_year 今年 本年", 37, SOFT)
 words(CLASS.DATE, "now currently nowadays 现在 目前 如今 当前 眼下 最近", 38, SOFT)
 
 -- -- Languages, formats ---------------------------------------------------------------------------------------------
@@ -1434,7 +1434,6 @@ qq 扣扣
 唯品会
 苏宁
 携程
-去哪儿
 中国移动 移动
 中国联通 联通
 中国电信 电信
@@ -1627,15 +1626,6 @@ piano 钢琴
 guitar 吉他
 violin 小提琴
 bass
-鼠
-兔
-虎
-马
-羊
-猴
-鸡
-狗
-猪
 coffee 咖啡
 beer 啤酒
 wine
