@@ -91,7 +91,8 @@ static bool is_choice(const struct guard_text *t, unsigned i, unsigned many) {
     const struct token *k = &t->tokens[i], *last = k + many - 1;
     if (i == 0 || k->kind != TOKEN_HAN || k[-1].kind != TOKEN_HAN) return false;
     bool ends = i + many == t->token_count || last[1].kind != TOKEN_HAN;
-    if (!ends) return many == 1 && k[-1].hash == last[1].hash;
+    if (many > 1 ? k[-1].hash == last->hash : !ends && k[-1].hash == last[1].hash) return true;
+    if (!ends) return false;
     static const char *const firm[] = { "都", "也", "就", "还", "全", "并", "什" };
     for (unsigned n = 0; n < sizeof(firm) / sizeof(*firm); n++)
         if (memcmp(t->text + k[-1].at, firm[n], 3) == 0) return false;

@@ -47,7 +47,11 @@ struct guard_word {
 
 static inline uint32_t word_hash(uint32_t h, char c) { return (h ^ (unsigned char)c) * 0x01000193u; }
 /* Of a row of words, from those of its words. */
-static inline uint32_t word_row(uint32_t h, uint32_t word) { return (h * 31 + word) * 0x9E3779B1u; }
+static inline uint32_t word_row(uint32_t h, uint32_t word) {
+    h = (h * 31 ^ word) * 0x9E3779B1u;
+    h = (h ^ h >> 15) * 0x85EBCA77u;
+    return h ^ h >> 13;
+}
 
 /* What is known of a row of words, or of one. */
 struct guard_entry {

@@ -91,7 +91,7 @@ words(CLASS.ROLE, "with by 代替 替换 取代 instead_of", 3)
 local ASKED = { who = 0, when = 1, where = 2, why = 3, many = 4, much = 5, long = 6, far = 7, old = 8, often = 9, big = 10, how = 11 }
 local function asks(kind, list) words(CLASS.QUESTION, list, ASKED[kind]) end
 asks("who", "who whom 谁 什么人 哪位 何人 哪个人 which_person what_person")
-asks("when", "when what_time what_date what_year what_day which_year which_day which_month what_month at_what_time 什么时候 何时 几点 几时 什么时间 啥时候 啥时间 什么日子 哪天 哪年 哪一年 哪一天 几月 几号 几月几号 什么时侯 多会儿 多会")
+asks("when", "when what_time what_date what_year what_day which_year which_day which_month what_month at_what_time 什么时候 何时 几点 几时 什么时间 啥时候 啥时间 什么日子 哪天 哪年 哪一年 哪一天 在哪一年 在哪年 在哪天 在哪一天 几月 几号 几月几号 什么时侯 多会儿 多会")
 asks("where", "where what_place which_place 哪里 哪儿 在哪 去哪 到哪 哪有 什么地方 啥地方 何处 何地 哪里有 在哪里 在哪儿 去哪里 去哪儿 到哪里 到哪儿")
 asks("why", "why how_come what_is_the_reason whats_the_reason for_what_reason what_causes what_caused 为什么 为何 为啥 干嘛 怎么回事 什么原因 何故 凭什么 原因是什么")
 asks("many", "how_many what_number_of 几个 几种 几人 几次 几本 几只 几位 几张 几条 几家 几部 几集 几口 几层 多少个 多少人 多少种 多少次 多少张")
@@ -102,7 +102,7 @@ asks("old", "how_old what_age 多大年纪 几岁 多少岁 多大岁数")
 asks("often", "how_often how_frequently 多久一次 几天一次 隔多久")
 asks("big", "how_big how_tall how_large how_high how_heavy how_deep how_wide how_fast 多大 多高 多重 多深 多宽 多快 多厚")
 asks("how", "how 如何 怎样 怎么样才能 怎么才能 怎么做 怎么弄 怎么办理")
-words(CLASS.NEUTRAL, "how_about how_are_you what_if even_when 什么样 怎么样 某人 谁有 谁知道 谁能 谁懂 谁帮 谁会 谁给 谁可以 有谁 谁告诉 谁来")
+words(CLASS.NEUTRAL, "how_about how_are_you what_if even_when 什么样 怎么样 在哪个 在哪些 在哪种 某人 谁有 谁知道 谁能 谁懂 谁帮 谁会 谁给 谁可以 有谁 谁告诉 谁来")
 
 -- -- Negation --------------------------------------------------------------------------------------
 
@@ -112,8 +112,8 @@ words(CLASS.NEGATION, [[not never no none nor neither without cannot cant dont d
   不 没 没有 无 未 非 别 勿 莫 不能 不会 不要 不可以 不可 不用 不是 不得 不想 不让 不敢 不行 不到 不了 严禁 缺乏 缺少 毫无 从不 从未 绝不 决不 尚未 无法 无需 没法 切勿 休想 并非 不再 还不 还没 还没有 打不开 开不了 开不开 上不去 上不了 下不了 进不去 进不了 来不及 离不开 退不出 退不了 登不上 连不上 看不到 看不见 找不到 找不着 收不到 去不了 弄不了 用不了]])
 words(CLASS.NEUTRAL, [[not_only no_matter whether_or_not or_not no_problem dont_worry dont_know_how dont_know_what dont_know_why dont_know_where
   dont_know_if do_not_know_how do_not_know_what do_not_know_why not_sure_how not_sure_why not_sure_what not_sure_if dont_understand_why
-  dont_understand_how why_not if_not isnt_it arent_they doesnt_it dont_you wont_you dont_mind no_idea_how have_no_idea_how not_to_mention
-  cant_wait cant_you couldnt_you cant_help nothing_but none_other no_doubt no_wonder
+  dont_understand_how why_not if_not dont_mind no_idea_how have_no_idea_how not_to_mention
+  cant_wait cant_help nothing_but none_other no_doubt no_wonder
   是不是 能不能 有没有 会不会 要不要 可不可以 可不可 好不好 行不行 对不对 是否 用不用 该不该 想不想 能否 可否 算不算 知不知道 需不需要 应不应该
   不好意思 不错 不但 不仅 不仅仅 不管 不论 不过 不同 不断 不久 不知道 不知 不懂 不清楚 不明白 不晓得 差不多 感激不尽 感谢不尽 无理取闹 独一无二 别着急 不便 不太 不是很 对不起 了不起 不得了 不得不 不一会 不愧 不禁 不妨 不客气
   不如 不见得 不止 不只 不由得 要不 要不然 不然 无论 无论如何 无非 无聊 无线 无限 无锡 无所谓 无数 无疑 无敌 无双 无极 无间道 没关系 没事 没问题 没准
@@ -721,7 +721,7 @@ words(CLASS.NEUTRAL, [[as_well up_to_date at_all right_now right_away all_right 
   粗心 粗粮 细胞 细节 细菌 详细 仔细 细心 细致 精细 明细 细化 宽带 宽容 宽度 厚度 厚道 薄荷 薄膜 单薄 浓厚 宽松 薄熙来 细腻 细则 细分 粗俗 粗糙 薄弱 薄利
   干净 干嘛 干部 干什么 干活 饼干 若干 干扰 干燥 干眼症 干洗 干预 干细胞 干妈 干爹 骨干 干货 干果 干燥剂 湿疹 风湿 潮湿 湿气 除湿 保湿 干粉 主干 干红 能干 晒干 葡萄干 干咳 牛肉干 干脆 干啥
   阴道 阴历 阴茎 阳台 太阳 太阳能 太阳系 阳光 阳痿 沈阳 贵阳 洛阳 阴阳 阴影 阴天 阳历 阴虚 阳性 阴性 阳气 绵阳 夕阳 阴阳师 阴谋 重阳 阳江 咸阳 岳阳 南阳 襄阳 朝阳 丹阳 信阳 安阳 邵阳 衡阳 滋阴 壮阳 浏阳 阴部 阳朔
-  贵州 贵阳 贵族 宝贵 珍贵 贵宾 贵人 贵姓 贵公司 贵司 尊贵 便宜的 富士康 富贵 财富 丰富 富有 贫富 富豪 富二代 贵妃 富强 高贵 富士
+  贵州 贵阳 贵族 宝贵 珍贵 贵宾 贵人 贵姓 贵公司 贵司 尊贵 富士康 富贵 财富 丰富 富有 贫富 富豪 富二代 贵妃 富强 高贵 富士
   快乐 快递 快速 快要 快捷 快捷键 快播 愉快 尽快 凉快 快餐 快手 快感 赶快 痛快 飞快 慢性 慢慢 快照 快门 快车 快点 快速度 快活 勤快 慢性病 傲慢 快乐大本营 快进 慢跑
   轻 生活 学习 学校 学生 学院 学历 学费 学位 学期 科学 数学 文学 化学 医学 哲学 留学 同学 开学 大学生 教育 教程 教学 教室 教材 宗教 教授 教师 教练 教会 教我 教师节 教教 佛教 基督教 学者 教堂 学科 学术 力学 法学 学会 学分 学派 心理学 经济学 美学 教案 请教 指教 物理学 生物学 小学英语 家教 自学 学籍 教主 教你 文教 管教 教导 求学
   问题 请问 学问 访问 疑问 顾问 问候 慰问 提问 问卷 答案 回答 解答 报答 答复 询问 答辩 问道 问一下 问下 问问 问君 问答 反问 疑问句 问心
@@ -810,6 +810,7 @@ bitcoin btc 比特币
 twd 台币
 kilometer kilometre km 公里 千米
 mile 英里
+公尺
 centimeter centimetre cm 厘米 公分
 millimeter millimetre mm 毫米
 inch 英寸
@@ -1678,7 +1679,11 @@ local function hash_word(w)
   for i = 1, #w do h = bit.band(bit.bxor(h, w:byte(i)) * 0x01000193ULL, u32) end
   return h
 end
-local function row(h, word) return bit.band(bit.band(h * 31 + word, u32) * 0x9E3779B1ULL, u32) end
+local function row(h, word)
+  h = bit.band(bit.bxor(h * 31, word) * 0x9E3779B1ULL, u32)
+  h = bit.band(bit.bxor(h, bit.rshift(h, 15)) * 0x85EBCA77ULL, u32)
+  return bit.bxor(h, bit.rshift(h, 13))
+end
 
 -- The tokens of a row: words of ASCII, single characters of Chinese.
 local function tokens(text)

@@ -154,6 +154,7 @@ local function opposites()
   for _, w in ipairs(en_opposites) do
     for _, thing in ipairs(en_things) do
       add("antonym", ("How do I %s %s?"):format(w[1], thing), ("How do I %s %s?"):format(w[2], thing))
+      add("antonym", ("Is it hard to %s %s now?"):format(w[1], thing), ("Is it hard to %s %s now?"):format(w[2], thing))
     end
     add("antonym", ("When is the best time to %s it?"):format(w[1]), ("When is the best time to %s it?"):format(w[2]))
   end
@@ -255,7 +256,16 @@ local function ways(list, tasks)
   end
 end
 
+local function paraphrases()
+  for _, group in ipairs(require "eval.paraphrases") do
+    for i = 1, #group do
+      for j = i + 1, #group do same(group[i], group[j]) end
+    end
+  end
+end
+
 local function controls()
+  paraphrases()
   ways(en_ways, en_tasks)
   ways(zh_ways, zh_tasks)
   for _, w in ipairs(en_opposites) do
@@ -375,7 +385,7 @@ lib.run(function()
     ask(M.controls)
     local refused = {}
     for _, c in ipairs(M.controls) do if c.said ~= "same" then refused[#refused + 1] = c end end
-    show(refused, 10)
+    show(refused, tonumber(os.getenv("SHOW")) or 10)
     lib.figure(("controls refused, of %d"):format(#M.controls), #refused, "", nil, 0)
   end
 end)
