@@ -1,7 +1,7 @@
 /* guard.c -- when two questions that look alike must not get the same answer.
  *
- * Encoders place "how to enable it" beside "how to disable it": what differs is one word.  The guard knows which words
- * these are.  It reads each text once, into facts, and compares facts:
+ * Encoders place "how to enable it" beside "how to disable it": what differs is one word.  The guard knows which
+ * words these are.  It reads each text once, into facts, and compares facts:
  *
  *     text --> tokens --> facts: numbers, units, dates, names, code, languages, formats
  *              guard_tokens.c    opposites, negations, what is asked       guard_facts.c, guard_numbers.c
@@ -22,8 +22,9 @@
 #include "semantic/guard_int.h"
 
 /* ORDER enum guard. */
-static const char *const names[] = { "same", "number", "unit", "date", "negation", "direction", "name", "code", "language",
-                                     "format", "question" };
+static const char *const names[] = {
+    "same", "number", "unit", "date", "negation", "direction", "name", "code", "language", "format", "question"
+};
 
 const char *guard_name(enum guard g) { return names[g]; }
 
@@ -44,7 +45,8 @@ static bool has_fact(const struct guard_text *t, const struct fact *f) {
 }
 
 /* Does text b spell the acronym f of text a: NLP, Natural Language Processing? */
-static bool has_initials(const struct guard_text *a, const struct fact *f, const struct guard_text *b, struct spelled *s) {
+static bool has_initials(const struct guard_text *a, const struct fact *f, const struct guard_text *b,
+                         struct spelled *s) {
     unsigned done = 0;
     for (unsigned i = 0; i < b->token_count; i++) {
         const struct token *k = &b->tokens[i];
@@ -102,7 +104,8 @@ static void find_lacking(const struct guard_text *a, const struct guard_text *b,
 }
 
 static enum guard compare_facts(const struct guard_text *a, const struct guard_text *b) {
-    static const enum guard order[] = { GUARD_LANGUAGE, GUARD_CODE, GUARD_DATE, GUARD_NUMBER, GUARD_UNIT, GUARD_FORMAT, GUARD_NAME };
+    static const enum guard order[] = { GUARD_LANGUAGE, GUARD_CODE,   GUARD_DATE, GUARD_NUMBER,
+                                        GUARD_UNIT,     GUARD_FORMAT, GUARD_NAME };
     uint8_t in_a[GUARD_KINDS] = { 0 }, in_b[GUARD_KINDS] = { 0 };
     find_lacking(a, b, in_a);
     find_lacking(b, a, in_b);
@@ -115,8 +118,29 @@ static enum guard compare_facts(const struct guard_text *a, const struct guard_t
 
 /* -- Negation, opposites -------------------------------------------------------------------------------- */
 
+/* Words of a that b has without the syllable that negates them: unresponsive.  Listed words were counted. */
+static unsigned count_prefixed(const struct guard_text *a, const struct guard_text *b) {
+    static const char *const prefixes[] = { "un", "in", "im", "ir", "il", "non", "dis", "de" };
+    unsigned n = 0;
+    for (unsigned i = 0; i < a->token_count; i++) {
+        const struct token *k = &a->tokens[i];
+        const char *p = a->text + k->at;
+        if (k->kind != TOKEN_WORD || k->len < 6 || k->len > 30 || guard_words_has(b, k->hash)) continue;
+        bool found = false;
+        for (unsigned j = 0; j < sizeof(prefixes) / sizeof(*prefixes) && !found; j++) {
+            size_t len = strlen(prefixes[j]);
+            if (strncasecmp(p, prefixes[j], len) != 0) continue;
+            uint32_t base = guard_hash(p + len, k->len - len);
+            found = guard_words_has(b, base) && !guard_words_has(a, base);
+        }
+        n += found && !guard_facts_is_listed(k);
+    }
+    return n;
+}
+
 static enum guard compare_sides(const struct guard_text *a, const struct guard_text *b) {
-    bool odd = (a->negations & 1) != (b->negations & 1), contrary = false;
+    unsigned negations = a->negations + b->negations + count_prefixed(a, b) + count_prefixed(b, a);
+    bool odd = (negations & 1) != 0, contrary = false;
     for (unsigned i = 0, n = guard_word_pairs(); i < n; i++) {
         unsigned x = a->sides[i] & 3, y = b->sides[i] & 3;
         if (x == 0 || y == 0 || x == y) continue;

@@ -42,7 +42,8 @@ static unsigned match_from(const struct guard_text *t, unsigned i, uint32_t firs
         }
         if (!found.prefix || k == WORD_MOST || i + k >= t->token_count) return best;
         const struct token *next = &t->tokens[i + k];
-        if (next->kind != TOKEN_WORD && next->kind != TOKEN_HAN) return best;
+        bool joined = next->kind == TOKEN_HAN ? next->at == next[-1].at + next[-1].len : next->kind == TOKEN_WORD;
+        if (!joined) return best;
         h = word_row(h, next->hash);
     }
 }
@@ -78,6 +79,11 @@ unsigned guard_facts_match(const struct guard_text *t, unsigned i, struct guard_
     return best;
 }
 
+bool guard_facts_is_listed(const struct token *k) {
+    uint32_t row = word_row(WORD_SEED, k->hash);
+    return guard_word_id(row, WORD_NEGATION) >= 0 || guard_word_id(row, WORD_OPPOSITE) >= 0;
+}
+
 /* Of one token. */
 static int id_of(const struct guard_text *t, unsigned i, unsigned class) {
     return guard_word_id(word_row(WORD_SEED, t->tokens[i].hash), class);
@@ -90,7 +96,7 @@ static int stop_of(const struct guard_text *t, unsigned i) { return id_of(t, i, 
 static bool is_choice(const struct guard_text *t, unsigned i, unsigned many) {
     const struct token *k = &t->tokens[i], *last = k + many - 1;
     if (i == 0 || k->kind != TOKEN_HAN || k[-1].kind != TOKEN_HAN) return false;
-    bool ends = i + many == t->token_count || last[1].kind != TOKEN_HAN;
+    bool ends = i + many == t->token_count || last[1].kind != TOKEN_HAN || last[1].at != last->at + last->len;
     if (many > 1 ? k[-1].hash == last->hash : !ends && k[-1].hash == last[1].hash) return true;
     if (!ends) return false;
     static const char *const firm[] = { "都", "也", "就", "还", "全", "并", "什" };
@@ -160,7 +166,8 @@ static void add_plain(struct guard_text *t, unsigned i) {
     const char *p = t->text + k->at;
     switch (k->kind) {
     case TOKEN_WORD:
-        if (is_name(t, k)) guard_facts_add(t, GUARD_NAME, k->hash, k, FACT_WORD | (k->flags & TOKEN_UPPER ? FACT_UPPER : 0));
+        if (!is_name(t, k)) break;
+        guard_facts_add(t, GUARD_NAME, k->hash, k, k->flags & TOKEN_UPPER ? FACT_WORD | FACT_UPPER : FACT_WORD);
         break;
     case TOKEN_CODE: guard_facts_add(t, GUARD_CODE, k->hash, k, FACT_WORD); break;
     case TOKEN_SIGN:

@@ -29,11 +29,21 @@ enum word_class {
     WORD_STOP,     /* says nothing of its own: the, of, 的 */
 };
 
-enum { WORD_LEFT = 1, WORD_RIGHT = 2, WORD_CONTRARY = 4, WORD_WEAK = 8, WORD_SOFT = 16, WORD_CAPITAL = 32, WORD_LOOSE = 64 };
+/* ORDER guard_words.lua */
+enum {
+    WORD_LEFT = 1, WORD_RIGHT = 2, /* sides of a pair */
+    WORD_CONTRARY = 4,             /* not the one is the other */
+    WORD_WEAK = 8,                 /* both sides in a text are nothing */
+    WORD_SOFT = 16,                /* may be left out */
+    WORD_CAPITAL = 32,             /* with a capital only: May */
+    WORD_LOOSE = 64,               /* a unit without a number, too */
+};
 
 /* ORDER guard_words.lua. */
-enum asked { ASKED_WHO, ASKED_WHEN, ASKED_WHERE, ASKED_WHY, ASKED_HOW_MANY, ASKED_HOW_MUCH, ASKED_HOW_LONG, ASKED_HOW_FAR,
-             ASKED_HOW_OLD, ASKED_HOW_OFTEN, ASKED_HOW_BIG, ASKED_HOW };
+enum asked {
+    ASKED_WHO, ASKED_WHEN, ASKED_WHERE, ASKED_WHY, ASKED_HOW_MANY, ASKED_HOW_MUCH, ASKED_HOW_LONG, ASKED_HOW_FAR,
+    ASKED_HOW_OLD, ASKED_HOW_OFTEN, ASKED_HOW_BIG, ASKED_HOW
+};
 enum role { ROLE_FROM, ROLE_TO, ROLE_THAN, ROLE_WITH };
 
 struct guard_word {
@@ -101,15 +111,19 @@ struct fact {
 #define GUARD_TOKENS 2048
 #define GUARD_FACTS 256
 #define GUARD_KINDS (GUARD_QUESTION + 1)
-#define GUARD_PAIRS 640
+#define GUARD_PAIRS 896
 #define GUARD_WORD_BITS 4096
 #define GUARD_ROLES 8
-#define GUARD_ROLE_WORDS 10
+#define GUARD_REACH 8 /* tokens on each side of a role */
 
 /* What stands before and behind a word that gives them different parts: from A to B. */
+struct part {
+    unsigned count;
+    uint32_t words[GUARD_REACH];
+};
 struct roles {
-    uint8_t  role, before_count, behind_count;
-    uint32_t before[GUARD_ROLE_WORDS], behind[GUARD_ROLE_WORDS];
+    unsigned    role;
+    struct part before, behind;
 };
 
 struct guard_text {
@@ -138,7 +152,9 @@ void guard_facts_read(struct guard_text *t);
 void guard_facts_add(struct guard_text *t, unsigned kind, uint32_t key, const struct token *at, unsigned flags);
 /* The longest row of words that begins at token i, and what it is: its tokens, or 0. */
 unsigned guard_facts_match(const struct guard_text *t, unsigned i, struct guard_entry *e);
-/* guard_numbers.c: a number that begins at token i, with its unit: adds it and returns its tokens; 0: there is none. */
+/* Is the word a negation, or one of two opposites? */
+bool guard_facts_is_listed(const struct token *k);
+/* guard_numbers.c: adds the number that begins at token i, with its unit; its tokens, or 0: there is none. */
 unsigned guard_numbers_read(struct guard_text *t, unsigned i);
 /* guard_order.c: who has which part, and whether the parts are exchanged. */
 void guard_order_read(struct guard_text *t);

@@ -6,7 +6,7 @@
  * A number is compared by its value, but for what only looks like one: 3.10 is another version than 3.1, 1.2.3 is
  * compared as it is written.  Months and times of the day are dates; years and days are numbers.
  *
- * Small numbers that are spelled in Chinese are soft: 两大主题 may be 主题 in another's words, but not 三大主题.
+ * Small numbers that are spelled in Chinese are soft: 两大主题 may be 主题 elsewhere, but not 三大主题.
  *
  * Thread: any; works on the caller's struct alone. */
 #include <math.h>
@@ -15,7 +15,7 @@
 #include "semantic/guard_int.h"
 
 /* ORDER guard_words.lua: ids that are needed by name. */
-enum { UNIT_PERCENT = 1, UNIT_DOLLAR, UNIT_EURO, UNIT_POUND, UNIT_YUAN, UNIT_MONTH, UNIT_YEAR, UNIT_DAY, UNIT_OCLOCK };
+enum { UNIT_PERCENT = 1, UNIT_DOLLAR, UNIT_EURO, UNIT_POUND, UNIT_YUAN, UNIT_MONTH, UNIT_YEAR, UNIT_DAY };
 
 struct number {
     double   value;
@@ -189,6 +189,7 @@ static unsigned currency_at(const struct guard_text *t, unsigned i) {
     if (k->kind != TOKEN_SIGN) return 0;
     if (*p == '$') return UNIT_DOLLAR;
     if (k->len == 3 && memcmp(p, "\xe2\x82\xac", 3) == 0) return UNIT_EURO;
+    if (k->len == 3 && memcmp(p, "\xef\xbf\xa5", 3) == 0) return UNIT_YUAN;
     if (k->len != 2 || *p != '\xc2') return 0;
     return p[1] == '\xa3' ? UNIT_POUND : p[1] == '\xa5' ? UNIT_YUAN : 0;
 }
@@ -230,11 +231,12 @@ static unsigned read_date(struct guard_text *t, unsigned i) {
     return 1;
 }
 
-/* What stands behind the number at token i of many tokens; adds it, returns its tokens.  *month: the number is one. */
+/* Adds the unit behind the number at token i, returns its tokens.  *month: the number is one. */
 static unsigned read_unit(struct guard_text *t, unsigned i, const struct number *n, bool *month) {
     struct guard_entry e;
     unsigned j = i + n->tokens;
-    if (t->text[t->tokens[j - 1].at + t->tokens[j - 1].len] == '%') guard_facts_add(t, GUARD_UNIT, UNIT_PERCENT, &t->tokens[i], 0);
+    const struct token *last = &t->tokens[j - 1];
+    if (t->text[last->at + last->len] == '%') guard_facts_add(t, GUARD_UNIT, UNIT_PERCENT, last, 0);
     if (j >= t->token_count) return 0;
     unsigned many = guard_facts_match(t, j, &e);
     for (unsigned k = 0; k < e.count; k++) {
@@ -250,9 +252,12 @@ static unsigned read_unit(struct guard_text *t, unsigned i, const struct number 
 }
 
 static bool ends_ordinal(const struct guard_text *t, unsigned i) {
-    if (i >= t->token_count || !is_joined(t, i) || t->tokens[i].kind != TOKEN_WORD || t->tokens[i].len != 2) return false;
-    const char *p = t->text + t->tokens[i].at;
-    return !strncasecmp(p, "st", 2) || !strncasecmp(p, "nd", 2) || !strncasecmp(p, "rd", 2) || !strncasecmp(p, "th", 2);
+    static const char *const endings[] = { "st", "nd", "rd", "th" };
+    if (i >= t->token_count || !is_joined(t, i)) return false;
+    if (t->tokens[i].kind != TOKEN_WORD || t->tokens[i].len != 2) return false;
+    for (unsigned k = 0; k < sizeof(endings) / sizeof(*endings); k++)
+        if (strncasecmp(t->text + t->tokens[i].at, endings[k], 2) == 0) return true;
+    return false;
 }
 
 /* -- Reading ------------------------------------------------------------------------------------------------ */

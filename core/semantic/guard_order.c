@@ -10,8 +10,6 @@
  * Thread: any; works on the caller's struct alone. */
 #include "semantic/guard_int.h"
 
-#define REACH 8 /* tokens to each side */
-
 static int role_of(const struct guard_text *t, unsigned i) {
     if (t->tokens[i].kind == TOKEN_SIGN) {
         const char *p = t->text + t->tokens[i].at;
@@ -32,21 +30,20 @@ static bool is_content(const struct token *k) {
     return true;
 }
 
-static bool has(const uint32_t *list, unsigned n, uint32_t x) {
-    for (unsigned i = 0; i < n; i++)
-        if (list[i] == x) return true;
+static bool has(const struct part *p, uint32_t x) {
+    for (unsigned i = 0; i < p->count; i++)
+        if (p->words[i] == x) return true;
     return false;
 }
 
 /* Words from token i on in one direction, until a sentence ends or another role begins. */
-static uint8_t collect(const struct guard_text *t, unsigned i, int step, uint32_t *list) {
-    uint8_t n = 0;
-    for (unsigned k = 0; k < REACH && n < GUARD_ROLE_WORDS; k++) {
+static void collect(const struct guard_text *t, unsigned i, int step, struct part *p) {
+    p->count = 0;
+    for (unsigned k = 0; k < GUARD_REACH; k++) {
         i += (unsigned)step;
         if (i >= t->token_count || t->tokens[i].kind == TOKEN_STOP || role_of(t, i) >= 0) break;
-        if (is_content(&t->tokens[i]) && !has(list, n, t->tokens[i].hash)) list[n++] = t->tokens[i].hash;
+        if (is_content(&t->tokens[i])) p->words[p->count++] = t->tokens[i].hash;
     }
-    return n;
 }
 
 void guard_order_read(struct guard_text *t) {
@@ -55,51 +52,49 @@ void guard_order_read(struct guard_text *t) {
         if (role < 0) continue;
         struct roles *r = &t->roles[t->role_count++];
         r->role = (uint8_t)role;
-        r->before_count = collect(t, i, -1, r->before);
-        r->behind_count = collect(t, i, +1, r->behind);
+        collect(t, i, -1, &r->before);
+        collect(t, i, +1, &r->behind);
     }
 }
 
 /* The two parts that a kind of role gives in a text. */
 struct parts {
-    uint32_t front[GUARD_ROLES * GUARD_ROLE_WORDS], back[GUARD_ROLES * GUARD_ROLE_WORDS];
-    unsigned front_count, back_count;
+    struct part front[GUARD_ROLES], back[GUARD_ROLES];
+    unsigned    fronts, backs;
 };
 
-static void append(uint32_t *list, unsigned *n, const uint32_t *more, unsigned count) {
-    for (unsigned i = 0; i < count; i++) list[(*n)++] = more[i];
-}
-
 static void find_parts(const struct guard_text *t, unsigned role, struct parts *p) {
-    p->front_count = p->back_count = 0;
-    bool from = false;
-    for (unsigned i = 0; i < t->role_count && role == ROLE_TO; i++) {
-        const struct roles *r = &t->roles[i];
-        if (r->role != ROLE_FROM) continue;
-        from = true;
-        append(p->front, &p->front_count, r->behind, r->behind_count);
-    }
+    p->fronts = p->backs = 0;
+    for (unsigned i = 0; i < t->role_count && role == ROLE_TO; i++)
+        if (t->roles[i].role == ROLE_FROM) p->front[p->fronts++] = t->roles[i].behind;
+    bool from = p->fronts > 0;
     for (unsigned i = 0; i < t->role_count; i++) {
-        const struct roles *r = &t->roles[i];
-        if (r->role != role) continue;
-        if (!from) append(p->front, &p->front_count, r->before, r->before_count);
-        append(p->back, &p->back_count, r->behind, r->behind_count);
+        if (t->roles[i].role != role) continue;
+        if (!from) p->front[p->fronts++] = t->roles[i].before;
+        p->back[p->backs++] = t->roles[i].behind;
     }
 }
 
-/* Does a word of the front of a stand only in the back of b? */
-static bool moved(const uint32_t *front, unsigned fronts, const uint32_t *back, unsigned backs,
-                  const uint32_t *other_front, unsigned other_fronts, const uint32_t *other_back, unsigned other_backs) {
-    for (unsigned i = 0; i < fronts; i++)
-        if (!has(back, backs, front[i]) && has(other_back, other_backs, front[i]) &&
-            !has(other_front, other_fronts, front[i]))
-            return true;
+static bool in_front(const struct parts *p, uint32_t x) {
+    for (unsigned i = 0; i < p->fronts; i++)
+        if (has(&p->front[i], x)) return true;
     return false;
 }
 
-static bool exchanged(const struct parts *a, const struct parts *b) {
-    return moved(a->front, a->front_count, a->back, a->back_count, b->front, b->front_count, b->back, b->back_count) &&
-           moved(a->back, a->back_count, a->front, a->front_count, b->back, b->back_count, b->front, b->front_count);
+static bool in_back(const struct parts *p, uint32_t x) {
+    for (unsigned i = 0; i < p->backs; i++)
+        if (has(&p->back[i], x)) return true;
+    return false;
+}
+
+/* Does a word stand only in front in a, and only behind in b? */
+static bool moved(const struct parts *a, const struct parts *b) {
+    for (unsigned i = 0; i < a->fronts; i++)
+        for (unsigned k = 0; k < a->front[i].count; k++) {
+            uint32_t x = a->front[i].words[k];
+            if (!in_back(a, x) && in_back(b, x) && !in_front(b, x)) return true;
+        }
+    return false;
 }
 
 bool guard_order_differs(const struct guard_text *a, const struct guard_text *b) {
@@ -109,7 +104,7 @@ bool guard_order_differs(const struct guard_text *a, const struct guard_text *b)
     for (unsigned i = 0; i < sizeof(roles) / sizeof(*roles); i++) {
         find_parts(a, roles[i], &pa);
         find_parts(b, roles[i], &pb);
-        if (exchanged(&pa, &pb)) return true;
+        if (moved(&pa, &pb) && moved(&pb, &pa)) return true;
     }
     return false;
 }

@@ -24,16 +24,7 @@ struct reader {
 
 /* -- Characters ------------------------------------------------------------------------------- */
 
-static size_t put_char(char *to, uint32_t c) {
-    if (c < 0x80) return to[0] = (char)c, 1;
-    if (c < 0x800) return to[0] = (char)(0xC0 | c >> 6), to[1] = (char)(0x80 | (c & 63)), 2;
-    if (c < 0x10000)
-        return to[0] = (char)(0xE0 | c >> 12), to[1] = (char)(0x80 | (c >> 6 & 63)), to[2] = (char)(0x80 | (c & 63)), 3;
-    return to[0] = (char)(0xF0 | c >> 18), to[1] = (char)(0x80 | (c >> 12 & 63)),
-           to[2] = (char)(0x80 | (c >> 6 & 63)), to[3] = (char)(0x80 | (c & 63)), 4;
-}
-
-/* One form for characters that are written in several. */
+/* One form for characters that are written in several: the one in ASCII, or c. */
 static uint32_t fold(uint32_t c) {
     if (c >= 0xFF01 && c <= 0xFF5E) return c - 0xFF01 + '!';
     switch (c) {
@@ -42,7 +33,6 @@ static uint32_t fold(uint32_t c) {
     case 0x2010: case 0x2011: case 0x2212: return '-';
     case 0x3002: return '.';
     case 0x3001: return ',';
-    case 0xFFE5: return 0xA5; /* ￥ */
     case 0xD7: return '*';
     case 0xF7: return '/';
     default: return c;
@@ -61,9 +51,11 @@ static void fold_text(struct guard_text *t, struct slice text) {
             continue;
         }
         unsigned len = unicode_decode(p, end, &c);
-        if (len == 0) *to++ = '?';
-        else to += put_char(to, fold(c));
-        p += len == 0 ? 1 : len;
+        uint32_t folded = len == 0 ? '?' : fold(c);
+        if (len == 0) len = 1;
+        if (folded < 0x80) *to++ = (char)folded;
+        else to = (char *)mempcpy(to, p, len);
+        p += len;
     }
     t->len = (size_t)(to - t->text);
     memset(to, 0, 16);
@@ -76,7 +68,9 @@ static uint32_t char_at(const char *p, const char *end, unsigned *len) {
     return c;
 }
 
-static bool is_han(uint32_t c) { return c - 0x4E00 <= 0x9FFF - 0x4E00 || c - 0x3400 <= 0x4DBF - 0x3400 || c == 0x3007; }
+static bool is_han(uint32_t c) {
+    return c - 0x4E00 <= 0x9FFF - 0x4E00 || c - 0x3400 <= 0x4DBF - 0x3400 || c == 0x3007;
+}
 
 /* Scripts besides Latin and Chinese, a bit for each. */
 static unsigned script_of(uint32_t c) {
@@ -216,7 +210,8 @@ static bool is_id(const char *p, const char *end) {
 static bool is_code(const char *p, const char *end, bool apart) {
     size_t n = (size_t)(end - p);
     if (n < 2) return false;
-    if (apart && *p == '-' && (p[1] == '-' ? n > 2 && guard_is_letter(p[2]) : guard_is_letter(p[1]) && n == 2)) return true;
+    if (apart && *p == '-' && p[1] == '-' && guard_is_letter(p[2])) return true;
+    if (apart && *p == '-' && n == 2 && guard_is_letter(p[1])) return true;
     if (has(p, end, "://") || has(p, end, "::") || (n > 5 && strncasecmp(p, "www.", 4) == 0)) return true;
     const char *at = memchr(p, '@', n), *under = memchr(p, '_', n);
     if (at != NULL && at > p && memchr(at, '.', (size_t)(end - at)) != NULL) return true;
@@ -239,7 +234,8 @@ static const char *sign(struct reader *r, const char *p) {
     bool dash = *p == '-' || *p == '~' || *p == '!';
     bool minus = n == 1 && *p == '-' && guard_is_digit(*q) && (before == ' ' || before == '(');
     bool one = n == 1 && !dash && *p != '&' && *p != '%' && alone;
-    bool two = n >= 2 && n <= 3 && (!dash || p[1] == '>' || p[1] == '=') && (quoted || p[n - 1] == '=' || p[n - 1] == '>');
+    bool assigns = q[-1] == '=' || q[-1] == '>';
+    bool two = n >= 2 && n <= 3 && (!dash || p[1] == '>' || p[1] == '=') && (quoted || assigns);
     if (one || two || minus) put(r, TOKEN_SIGN, p, q, 0);
     return q;
 }
@@ -248,12 +244,13 @@ static const char *sign(struct reader *r, const char *p) {
 
 /* A run of ASCII at p. */
 static const char *run(struct reader *r, const char *p) {
-    const char *end = p, *start = p;
+    const char *end = p;
     while (end < r->end && in_run(*end)) end++;
     const char *to = end;
     while (to > p && strchr(".,:?'-/\\+#=&%~", to[-1]) != NULL) to--;
     bool call = *to == '(' && to[1] == ')' && to > p;
-    bool apart = p == r->t->text || p[-1] == ' ' || ((unsigned char)p[-1] & 0x80) != 0 || strchr("\"'`(", p[-1]) != NULL;
+    unsigned char before = p > r->t->text ? (unsigned char)p[-1] : ' ';
+    bool apart = (before & 0x80) != 0 || strchr(" \"'`(", before) != NULL;
     if (to > p && (call || is_code(p, to, apart))) {
         put(r, TOKEN_CODE, p, to, 0);
         return call ? to + 2 : to;
@@ -263,7 +260,7 @@ static const char *run(struct reader *r, const char *p) {
     if (strchr(SIGNS, *p) != NULL) return sign(r, p);
     if (strchr(".?:", *p) != NULL && (p[1] == ' ' || p[1] == '\n' || p + 1 == r->end || ((unsigned char)p[1] & 0x80)))
         put(r, TOKEN_STOP, p, p + 1, 0);
-    return start + 1;
+    return p + 1;
 }
 
 /* The mark that closes the one at p, or NULL. */

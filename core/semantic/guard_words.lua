@@ -106,10 +106,10 @@ words(CLASS.NEUTRAL, "how_about how_are_you what_if even_when 什么样 怎么�
 
 -- -- Negation --------------------------------------------------------------------------------------
 
-words(CLASS.NEGATION, [[not never no none nor neither without cannot cant dont doesnt didnt isnt arent wasnt werent wont wouldnt couldnt shouldnt
+words(CLASS.NEGATION, [[not never no none non nor neither without cannot cant dont doesnt didnt isnt arent wasnt werent wont wouldnt couldnt shouldnt
   hasnt havent hadnt mustnt neednt aint nobody nothing nowhere hardly barely rarely seldom unable fail_to fails_to failed_to failing_to lack lacks
   no_longer cease refuse_to unless
-  不 没 没有 无 未 非 别 勿 莫 不能 不会 不要 不可以 不可 不用 不是 不得 不想 不让 不敢 不行 不到 不了 严禁 缺乏 缺少 毫无 从不 从未 绝不 决不 尚未 无法 无需 没法 切勿 休想 并非 不再 还不 还没 还没有 打不开 开不了 开不开 上不去 上不了 下不了 进不去 进不了 来不及 离不开 退不出 退不了 登不上 连不上 看不到 看不见 找不到 找不着 收不到 去不了 弄不了 用不了]])
+  不 没 没有 无 未 非 别 勿 莫 不能 不会 不要 不可以 不可 不用 不是 不得 不想 不让 不敢 不行 不到 不了 严禁 缺乏 缺少 毫无 从不 从未 绝不 决不 尚未 无法 无需 没法 切勿 休想 并非 不再 取消 解除 撤销 还不 还没 还没有 打不开 开不了 开不开 上不去 上不了 下不了 进不去 进不了 来不及 离不开 退不出 退不了 登不上 连不上 看不到 看不见 找不到 找不着 收不到 去不了 弄不了 用不了]])
 words(CLASS.NEUTRAL, [[not_only no_matter whether_or_not or_not no_problem dont_worry dont_know_how dont_know_what dont_know_why dont_know_where
   dont_know_if do_not_know_how do_not_know_what do_not_know_why not_sure_how not_sure_why not_sure_what not_sure_if dont_understand_why
   dont_understand_how why_not if_not dont_mind no_idea_how have_no_idea_how not_to_mention
@@ -140,12 +140,10 @@ local negated = [[impossible=possible unsafe=safe illegal=legal unlawful=legal i
 opposites([[
 enable activate turn_on switch_on|disable deactivate turn_off switch_off
 open opened|close closed shut
-legal lawful|illegal unlawful against_the_law
-safe secure|unsafe dangerous hazardous risky insecure
-valid|invalid
-possible|impossible
+legal lawful|against_the_law
+safe secure|dangerous hazardous risky
 true|false
-right correct accurate|wrong incorrect inaccurate
+right correct accurate|wrong
 alive living|dead
 same identical|different
 allow allowed permit permitted|forbid forbidden ban banned prohibit prohibited deny denied disallow
@@ -163,33 +161,24 @@ mandatory required compulsory|optional voluntary
 pass passed|fail failed
 succeed success|failure
 even|odd
-finite|infinite
 guilty|innocent
 visible shown|hidden invisible
-healthy|sick ill unhealthy
+healthy|sick ill
 single unmarried|married
-known|unknown
-used secondhand|unused
-available|unavailable
 active|inactive
-synchronous sync|asynchronous async
-mutable|immutable
 open_source|closed_source proprietary
-合法|非法 违法 犯法 犯罪
-安全|危险 不安全
-有效 生效|无效 失效
+合法|犯法 犯罪
+安全|危险
+有效 生效|失效
 打开 开启 启用 开通 启动|关闭 关掉 禁用 停用 关停 关上
 开着|关着
 在线|离线 下线
 公开|私密 保密 隐私 私有
 正确|错误
-相同 一样 同样|不同 不一样
+相同 一样 同样|不同
 允许 准许|禁止 不准 不许
 接受 同意|拒绝 反对
 成功|失败
-正常|异常
-有害|无害
-有毒|无毒
 已婚|未婚 单身
 成年|未成年
 包括 包含|除了 不含 不包括
@@ -357,7 +346,7 @@ loud~ noisy|quiet~ silent
 clean~|dirty~
 smooth~|rough~
 sharp~|blunt dull
-happy~ glad|sad~ unhappy
+happy~ glad|sad~
 early|late
 day daytime|night nighttime
 sunrise|sunset
@@ -419,7 +408,6 @@ export_tax|import_tax
 all every each|none
 always|never
 everyone everybody|nobody
-symmetric|asymmetric
 convex|concave
 clockwise|counterclockwise anticlockwise
 odd_number|even_number
@@ -444,6 +432,200 @@ majority|minority
 victory|defeat
 inbound incoming|outbound outgoing
 vertical_scaling|horizontal_scaling
+strengthen reinforce|weaken undermine
+shorten|lengthen prolong
+praise compliment|criticize scold blame
+tense|relax
+sharpen|blur
+whitelist|blacklist
+allowlist|blocklist denylist
+promote|demote
+take_off took_off takeoff|land landing
+dim darken|brighten lighten
+upside upsides|downside downsides
+plaintiff prosecutor|defendant
+common|rare uncommon
+frequent|infrequent rare
+salty|fresh
+previous|next following upcoming
+place|cancel
+subscribe|cancel
+nominate qualify|disqualify
+brittle|ductile
+dominant|recessive
+mild|severe
+acute|chronic
+benign|malignant
+crunchy|chewy
+ally allies|enemy enemies
+import|exporter
+importer|exporter
+producer|consumer
+publisher|subscriber
+master|slave
+leader|follower
+host|guest
+win|draw
+victim|suspect culprit perpetrator
+innocence|guilt
+birthday|anniversary wedding funeral
+wedding|funeral divorce
+marriage marry|divorce
+bride|groom
+widow|widower
+nephew|niece
+waiter|waitress
+god|goddess
+gentleman|lady
+bull|cow
+rooster|hen
+puppy|kitten
+sunny|rainy cloudy
+summer|winter
+spring|autumn
+sunset|sunrise
+tropical|polar
+continental|maritime
+coastal|inland
+mountain|valley
+hilly|flat
+steep~|gentle flat
+straight|curved crooked
+round|square
+parallel|perpendicular
+odd|even
+prime|composite
+rational|irrational
+integer|float fraction
+real|imaginary
+real|fake
+genuine authentic|counterfeit fake
+original|copy
+natural|artificial synthetic
+organic|inorganic
+ripe|unripe
+edible|poisonous toxic
+nocturnal|diurnal
+herbivore|carnivore omnivore
+mammal|reptile bird
+vertebrate|invertebrate
+domesticated tame|wild
+arrival arrivals|departure departures
+boarding|landing
+pull_up|push_up
+squat|deadlift
+bullish|bearish
+long_position|short_position
+call_option|put_option
+surplus|deficit
+inflation|deflation
+boom|recession
+hawkish|dovish
+liberal|conservative
+democrat|republican
+democracy|dictatorship
+capitalism|communism socialism
+federal|state
+civil|criminal
+majority|minority
+ancestor|descendant
+predecessor|successor
+senior|junior
+superior|inferior
+optimist|pessimist
+generous|stingy greedy
+brave courageous|cowardly
+humble modest|arrogant
+lazy|diligent hardworking
+patient|impatient
+polite|rude
+honest|deceitful dishonest
+clever~ smart~|stupid dumb
+careful|careless
+useful|useless
+harmful|harmless
+hopeful|hopeless
+painful|painless
+powerful|powerless
+awake|asleep
+sleep|wake
+wake_up|fall_asleep
+sit|stand
+dress|undress
+laugh|cry
+whisper|shout
+float|sink
+freeze|boil
+evaporate|condense
+contract|expand
+dissolve|precipitate
+oxidize oxidation|reduce reduction
+anode|cathode
+proton|electron neutron
+series|parallel
+ac|dc
+transmit transmitter|receive receiver
+encoder|decoder
+compiler|interpreter
+compile|decompile
+request|response
+get_request|post_request
+producer|consumer
+horizontal|diagonal
+inherit|override
+push|pop
+enqueue|dequeue
+prepend|append
+uppercase|lowercase
+big_endian|little_endian
+inner_join|outer_join
+left_join|right_join
+commit|abort
+stage|unstage
+star|unstar
+like|dislike
+upvote|downvote
+crop|uncrop
+bold|italic
+foreground|background
+portrait|landscape
+wide|tall
+fill|drain
+inhale|exhale
+swallow|spit
+gain_weight|lose_weight
+bulk|cut
+hydrate|dehydrate
+pregnant pregnancy|contraception
+constipation|diarrhea
+hypertension|hypotension
+hyperglycemia|hypoglycemia
+hyperthyroidism|hypothyroidism
+high_blood_pressure|low_blood_pressure
+nearsighted|farsighted
+farther further|nearer closer
+near close_to|far_from
+toward towards|away_from
+forward forwards|backward backwards
+ahead|behind
+onto|off
+interior|exterior
+ingoing|outgoing
+landline|mobile cellphone
+paper|plastic
+paid|free
+rent|own
+lend|repay
+earn|spend
+save_money|spend_money
+overpay|underpay
+overestimate|underestimate
+overfit overfitting|underfit underfitting
+supervised|unsupervised
+precision|recall
+train|test
+bias|variance
+false_positive|false_negative
 permanent|temporary
 breakfast|dinner lunch
 lunch|dinner
@@ -669,6 +851,189 @@ opposites([[
 便秘|腹泻 拉肚子
 怀孕|避孕
 近视|远视
+系上 系|解开 解
+加好友|删好友
+加群 入群|退群
+加粗|取消加粗
+插入 添加|删除
+表扬 夸|批评 责骂
+发送 发|接收 领取 收
+发红包|抢红包 收红包
+开通 办理|注销 退订
+挂断|接听
+拨打|接听
+顺产|剖腹产 剖宫产
+冻住 冷冻|解冻
+合并|拆分 分割
+进项|销项
+太多|太少
+过多|过少
+偏高|偏低
+偏大|偏小
+调高|调低
+调大|调小
+调亮|调暗
+变大|变小
+变多|变少
+变胖|变瘦
+变快|变慢
+变好|变坏
+变硬|变软
+拉长|缩短
+延长|缩短
+加长|缩短
+加速|减速
+加宽|变窄
+吸入|呼出
+干性|油性
+太干|太油
+干燥|潮湿 油腻
+充足|不足 缺少
+节约|浪费
+勤劳|懒惰
+勇敢|胆小
+聪明|愚蠢 笨
+骄傲|谦虚
+诚实|虚伪
+大方|小气
+内向|外向
+理性|感性
+文科|理科
+甲状腺亢进 甲亢|甲减
+男友 男朋友|女友 女朋友
+男装 男鞋 男裤|女装 女鞋 女裤
+男主 男主角|女主 女主角
+男神|女神
+男足 男篮 男排|女足 女篮 女排
+男方|女方
+男厕|女厕
+高血压|低血压
+高血糖|低血糖
+阳性|阴性
+良性|恶性
+急性|慢性
+显性|隐性
+有氧|无氧
+有期|无期
+民事|刑事
+原价|折扣价
+买入价|卖出价
+牛市|熊市
+看涨|看跌
+做多|做空
+加仓|减仓
+建仓|平仓
+开盘|收盘
+顺差|逆差
+顺时针|逆时针
+顺风|逆风
+通胀 通货膨胀|通缩
+贷款|存款
+借方|贷方
+收款|付款
+收货|发货
+收件|寄件
+收件人|寄件人 发件人
+转入|转出
+汇入|汇出
+拨入|拨出
+迁入|迁出
+调入|调出
+流入|流出
+入库|出库
+入境|出境
+入院 住院|出院
+入狱|出狱
+入场|离场
+入睡|醒来
+上升期|下降期
+上坡|下坡
+上山|下山
+上船|下船
+上飞机|下飞机
+上岸|下海
+上铺|下铺
+上联|下联
+上册|下册
+上旬|下旬
+上肢|下肢
+上身|下身
+上唇|下唇
+上颌|下颌
+前轮|后轮
+前排|后排
+前门|后门
+前摄像头 前置摄像头|后置摄像头 后摄像头
+左转|右转
+左边|右边
+左耳|右耳
+左脑|右脑
+左派|右派
+东门|西门
+南门|北门
+起点|终点
+起飞|降落 着陆
+出发|到达 抵达
+开工|停工
+开庭|休庭
+开幕|闭幕
+开放|封闭
+盛开|凋谢
+发芽|枯萎
+涨潮|退潮
+日出|日落
+上弦月|下弦月
+向阳|背阴
+朝南|朝北
+正极|负极
+正方|反方
+正版|盗版
+正品|假货 高仿
+全职|兼职
+专职|兼职
+长期|短期
+定期|活期
+固定|浮动
+实数|虚数
+整数|小数 分数
+质数|合数
+最大公约数|最小公倍数
+平行|垂直
+横坐标|纵坐标
+分子|分母
+被减数|减数
+被除数|除数
+加法|减法
+乘法|除法
+微分|积分
+求导|积分
+主语|宾语
+主动语态|被动语态
+平声|仄声
+文言文|白话文
+古代|现代
+肯定|否定
+赞成|反对
+鼓励|打击
+进化|退化
+氧化|还原
+合成|分解
+吸热|放热
+吸收|释放
+饱和|不饱和
+导体|绝缘体
+公转|自转
+哺乳动物|爬行动物
+肉食|草食 素食
+荤|素
+生吃|熟吃
+生抽|老抽
+红茶|绿茶
+热水|冷水 凉水
+热敷|冷敷
+晴天|雨天 阴天
+白班|夜班
+早班|晚班
 ]], WEAK)
 
 -- Words in which a character is no opposite, no numeral, no name.
@@ -679,7 +1044,7 @@ words(CLASS.NEUTRAL, [[as_well up_to_date at_all right_now right_away all_right 
   one_by_one one_another no_one anyone someone everyone one_of
   大学 大家 大概 大约 大陆 大连 大众 大神 大师 大哥 大姐 大妈 大爷 大虾 大侠 大侠们 大全 大厦 大堂 大夫 大脑 大便 大姨妈 大理 大庆 大奖 大赛 大米 大豆 大蒜 大话 大雁 大海 大使 大战 大阪 大同 大于等于 大多 大多数 大致 大量 大型 大炮 大纲 大意 大乐透
   大衣 大白 大头 大盘 大本营 大气 大厅 大招 大专 大一 大二 大三 大四 大概多少 多大 最大化 伟大 广大 重大 加拿大 意大利 澳大利亚 放大镜 老大 强大 不大 巨大 北大 人大 浙大 大写 扩大 远大 高大 大大 大小 大闹
-  小说 小时 小学 小学生 小区 小米 小心 小姐 小姐姐 小伙 小孩 小孩子 小子 小朋友 小吃 小麦 小狗 小猫 小品 小偷 小鸟 小明 小红 小便 小腿 小费 小程序 小额 小鱼 小鸡 小提琴 小龙虾 小白 小弟 小妹 小游戏 小三 小组 小霸王 小苏打 小产权 小女 小儿 小儿科 小伙子 小人 小众 小城 小镇
+  小说 小时 小学 小学生 小区 小米 小心 小姐 小姐姐 小伙 小孩 小孩子 小子 小朋友 小吃 小麦 小猫 小品 小偷 小鸟 小明 小红 小便 小腿 小费 小程序 小额 小鱼 小鸡 小提琴 小龙虾 小白 小弟 小妹 小游戏 小三 小组 小霸王 小苏打 小产权 小女 小儿 小儿科 小伙子 小人 小众 小城 小镇
   从小 胆小 小于等于 小型 小米手机 小区里 小日本 小时候 小女孩 小男孩 小宝宝 小数 小笼包 小腹 小腿肚
   上海 上网 上学 上来 上去 上天 上帝 上火 上映 上当 上瘾 上诉 上司 上市公司 上述 上级 上衣 上古 上面写 上限 上线 上手 上门 上午 上周 上个月 上个 上次 上半年 晚上 早上 网上 身上 马上 世上 世界上 路上 以上 加上 穿上 手上 脸上 床上 地上 车上 天上 历史上 事实上 实际上 基本上 线上 海上 看上 爱上 喜欢上    上的
   上传 上官 上厕所 上户口 上门女婿 上楼 上下 北上广 电脑上 手机上 头上 晚上好 早上好 算上 跟不上 跟上 赶上 遇上 碰上 上热门 上大学 上初中 上高中 上小学 上幼儿园
@@ -690,7 +1055,7 @@ words(CLASS.NEUTRAL, [[as_well up_to_date at_all right_now right_away all_right 
   去年 去世 去除 去哪 去哪儿 失去 去掉 去火 去痘 去皮 去向 看上去 去黑头 去斑 去死
   前端 前程 前提 前途 前列腺 前女友 前男友 前妻 前夫 前任 前天 前台 目前 当前 眼前 提前 面前 跟前 史前 空前 从前 前世 前景 前往 前辈 前锋 产前 生前 前年 前期 前沿 前进 前几天 之前
   后台 后来 后果 后悔 后天 后宫 后卫 后代 后端 后妈 后缀 后备箱 后视镜 最后 然后 以后 之后 今后 落后 皇后 后半 后面 幕后 前后 后勤 后期 背后 午后 后遗症 善后 后人 后盾 后者 售后 售后服务 王后 产后
-  多少 多久 多大 多长 多高 多远 多重 多么 多长时间 许多 很多 太多 好多 多媒体 多数 多余 多功能 多云 多样 多边形 多项式 多肉 多动症 大多 多半 多多 多谢 多种 多个 多人 多次 多年 多日 多吃 更多 贝多芬 维多利亚 多线程 多核 多音字 多伦多 多巴胺 差不多 多的
+  多少 多久 多大 多长 多高 多远 多重 多么 多长时间 许多 很多 好多 多媒体 多数 多余 多功能 多云 多样 多边形 多项式 多肉 多动症 大多 多半 多多 多谢 多种 多个 多人 多次 多年 多日 多吃 更多 贝多芬 维多利亚 多线程 多核 多音字 多伦多 多巴胺 差不多 多的
   少年 少女 少儿 少数 少爷 少林寺 至少 少妇 少量 少数民族 青少年 少不了 美少女 少林 年少 少将 少校 缺少 多少
   高中 高中生 高考 高铁 高速 高速公路 高清 高兴 高手 高血压 高级 高等 高达 高尔夫 高德 高数 高一 高二 高三 高管 高层 高峰 高原 高山 高尚 高潮 高雅 高端 高跟鞋 高效 高度 身高 高分 高压 高冷 高新 提高 跳高 高密 高中数学 高等数学 高级版
   低调 低保 低头 低音 低碳 高低 降低 低级 贬低 低血糖
@@ -706,7 +1071,7 @@ words(CLASS.NEUTRAL, [[as_well up_to_date at_all right_now right_away all_right 
   降临 降落 降温 下降 降价 投降 空降 降血压 降血糖 降血脂 降火 降噪
   增值税 增长 增加 增强 增值 增肥 增高 增幅 增大
   买单 卖萌 外卖 专卖 专卖店 拍卖 买家秀 贩卖 叫卖 卖点 买卖
-  男友 男朋友 男主角 男主 男神 女朋友 女友 女主角 女主 女神 女儿 美女 妇女 子女 少女 儿女 处女座 处女 侄女 孙女 仙女 女娲 女巫 男装 女装 女排 女足 男足 男篮 女篮 织女 魔女 女婿 男女 男团 女团 女王 女子
+  女儿 美女 妇女 子女 少女 儿女 处女座 处女 侄女 孙女 仙女 女娲 女巫 织女 魔女 女婿 男女 男团 女团 女王 女子
   热爱 热门 热线 热情 热血 热水器 热水 热点 热带 热狗 热播 热量 亲热 热烈 炎热 热心 热闹 冷静 冷笑话 冷战 冷门 寒冷 冷却 冷藏 制冷 冷冻 热巴 热恋 热身 发热 冷暴力
   白色 黑色 白酒 黑客 白痴 表白 明白 黑龙江 白血病 白发 白头发 白带 白癜风 美白 黑头 黑眼圈 黑洞 黑板 李白 白居易 白天 白羊座 白云 白银 白菜 白领 坦白 蛋白 蛋白质 空白 告白 白百何 黑社会 白术 黑莓 黑马 洁白 白话 白娘子 白蛇 包黑炭 黑名单 白名单 红色 红楼梦 红酒 红包 红枣 红米 红豆 红利 分红 红军 网红 绿色 绿豆 绿茶 绿化 口红 走红 红薯 红烧 红军长征
   正在 正常 正确 正式 正好 正品 正版 正规 正月 真正 反正 改正 公正 正义 正宗 正文 正方形 正比 正比例 修正 正能量 正体 正面 纠正 正规军 端正 正果 正负 负责 负担 辜负 胜负 抱负 自负 负责人 欺负
@@ -729,7 +1094,7 @@ words(CLASS.NEUTRAL, [[as_well up_to_date at_all right_now right_away all_right 
   给力 送给 交给 供给 留给 嫁给 发给 借给 拿铁 推拿 拿手 拿破仑 拿到 加拿大 给我 给你 给他 给她 分给 补给 给出 给个
   放心 放弃 放大 放屁 放松 放射 放映 播放 开放 解放 排放 存放 释放 放学 放生 放假 发放 绽放 取消 取得 取名 取名字 争取 获取 领取 提取 听取 录取 采取 取代 取景 取暖 取款机 放置 放肆 安放 取证 读取 收取 索取 抽取 选取 换取 录取分数线 录取线 放在 放到 起名 摆放 录取率 取个 汲取
   还是 还有 还要 还会 还能 还可以   还原 归还 还款 还珠格格  还在 还需要 还想 还好 偿还 还债 借口 借助 借鉴 还给 凭借 借记卡 还算 还行 还用 还得 借书
-  丢失 丢掉 装修 装饰 安装 服装 包装 装备 装载 假装 组装 西装 西装裤 装逼 武装 装置 男装 女装 童装 时装 装机 重装 装配 拆迁 装系统 装扮 伪装 装作
+  丢失 丢掉 装修 装饰 安装 服装 包装 装备 装载 假装 组装 西装 西装裤 装逼 武装 装置 童装 时装 装机 重装 装配 拆迁 装系统 装扮 伪装 装作
   大学 穿越 穿越火线 穿越剧 看穿 穿搭 穿帮 穿刺 脱发 脱毛 脱离 摆脱 脱产 脱口秀 解脱 脱水 脱皮 穿衣 虚脱 脱单
   推荐 推广 推出 推销 推理 推荐一下 推动 推荐几 推迟 推拿 推特 推导 推送 推开 推翻 推测 类推 拉萨 拉肚子 巴拉 拉丁 拉拉 拉面 拉链 拉黑 马拉松 拉伸 伊拉克 拉稀 拉斯维加斯 阿拉伯 拉卡拉 可拉 拉萨市 沙拉 洛拉 罗拉 特斯拉 卡拉 芭拉 希拉里 哈拉
   先生 首先 优先 先进 祖先 领先 先天 先锋 先知 事先 先后 原先 先看 李先生 先前 争先 后 先导
@@ -758,10 +1123,13 @@ local small = { "one", "two", "three", "four", "five", "six", "seven", "eight", 
 for i, w in ipairs(small) do put(w, CLASS.NUMBER, i, i == 1 and SOFT or 0) end
 put("zero", CLASS.NUMBER, 0, SOFT)
 for i, w in ipairs{ "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety" } do put(w, CLASS.NUMBER, 10 + 10 * i) end
-for i, w in ipairs{ "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth" } do
+for i, w in ipairs{ "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth", "thirteenth", "fourteenth",
+  "fifteenth", "sixteenth", "seventeenth", "eighteenth", "nineteenth" } do
   put(w, CLASS.NUMBER, i, i <= 2 and SOFT or 0)
 end
-put("twentieth", CLASS.NUMBER, 20)
+for i, w in ipairs{ "twentieth", "thirtieth", "fortieth", "fiftieth", "sixtieth", "seventieth", "eightieth", "ninetieth" } do
+  put(w, CLASS.NUMBER, 10 + 10 * i)
+end
 put("once", CLASS.NUMBER, 1, SOFT)
 put("twice", CLASS.NUMBER, 2)
 put("double", CLASS.NUMBER, 2, SOFT)
@@ -1650,6 +2018,213 @@ aspirin 阿司匹林
 ibuprofen 布洛芬
 amoxicillin 阿莫西林
 ]])
+
+-- Things of one kind: said in one text only they mean little, but each is another thing than the others.
+names([[
+cat kitten 猫 猫咪
+dog puppy 狗 狗狗 小狗
+rabbit 兔子
+hamster 仓鼠
+horse pony 马匹
+cow cattle 奶牛 牛
+sheep 绵羊
+goat 山羊
+pig 猪
+chicken hen 鸡
+duck 鸭子
+goose 鹅
+turtle tortoise 乌龟
+goldfish 金鱼
+parrot 鹦鹉
+snake 蛇
+lizard 蜥蜴
+tiger 老虎
+lion 狮子
+leopard 豹子
+wolf 狼
+fox 狐狸
+熊
+elephant 大象
+giraffe 长颈鹿
+monkey 猴子
+gorilla 大猩猩
+panda 熊猫
+koala 考拉
+kangaroo 袋鼠
+whale 鲸鱼
+dolphin 海豚
+shark 鲨鱼
+penguin 企鹅
+eagle 老鹰
+owl 猫头鹰
+bee 蜜蜂
+ant 蚂蚁
+butterfly 蝴蝶
+spider 蜘蛛
+mosquito 蚊子
+cockroach 蟑螂
+老鼠
+salmon 三文鱼
+tuna 金枪鱼
+lobster 龙虾
+shrimp prawn 虾
+crab 螃蟹
+oyster 生蚝
+beef 牛肉
+pork 猪肉
+mutton 羊肉
+红烧肉
+糖醋排骨
+apple 苹果
+banana 香蕉
+orange 橙子
+pear 梨
+peach 桃子
+grape 葡萄
+strawberry 草莓
+watermelon 西瓜
+pineapple 菠萝
+mango 芒果
+cherry 樱桃
+lemon 柠檬
+tomato 西红柿 番茄
+potato 土豆 马铃薯
+carrot 胡萝卜
+cucumber 黄瓜
+onion 洋葱
+garlic 大蒜
+ginger 生姜
+cabbage 白菜
+spinach 菠菜
+broccoli 西兰花
+mushroom 蘑菇
+pumpkin 南瓜
+eggplant 茄子
+pepper 辣椒
+almond 杏仁
+walnut 核桃
+peanut 花生
+cashew 腰果
+oregano
+parsley 香菜
+basil 罗勒
+cinnamon
+wheat 小麦
+corn 玉米
+oats oatmeal 燕麦
+noodle 面条
+dumpling 饺子
+包子
+馒头
+bread 面包
+cake 蛋糕
+cheese 奶酪
+butter 黄油
+yogurt 酸奶
+chocolate 巧克力
+honey 蜂蜜
+sugar 白糖
+salt 食盐
+vinegar 醋
+tea 茶叶
+juice 果汁
+vodka
+white_wine 白葡萄酒
+red_wine 红葡萄酒
+red 红色
+blue 蓝色
+green 绿色
+yellow 黄色
+purple 紫色
+pink 粉色
+brown 棕色
+gray grey 灰色
+black 黑色
+white 白色
+eye 眼睛
+ear 耳朵
+nose 鼻子
+mouth 嘴巴
+tooth teeth 牙齿
+tongue 舌头
+throat 喉咙
+neck 脖子
+shoulder 肩膀
+elbow 手肘
+wrist 手腕
+finger 手指
+knee 膝盖
+ankle 脚踝
+toe 脚趾
+heart 心脏
+liver 肝脏
+kidney 肾脏
+lung 肺部
+stomach 胃
+brain 大脑
+skin 皮肤
+metformin 二甲双胍
+warfarin 华法林
+insulin 胰岛素
+penicillin 青霉素
+头孢
+铁
+steel 钢
+brass 黄铜
+zinc 锌
+titanium 钛
+math mathematics maths 数学
+physics 物理
+chemistry 化学
+biology 生物
+history 历史
+geography 地理
+语文
+car automobile 汽车 轿车
+bus 公交车
+train 火车
+plane airplane 飞机
+bicycle bike 自行车
+motorcycle 摩托车
+subway metro 地铁
+高铁
+taxi 出租车
+boat ship 轮船
+truck 卡车
+kitchen 厨房
+bedroom 卧室
+bathroom 浴室 卫生间
+balcony 阳台
+garage 车库
+fridge refrigerator 冰箱
+washing_machine 洗衣机
+air_conditioner 空调
+television tv 电视 电视机
+microwave 微波炉
+oven 烤箱
+dishwasher 洗碗机
+电饭煲
+laptop 笔记本电脑
+printer 打印机
+keyboard 键盘
+monitor 显示器
+router 路由器
+camera 相机
+passport 护照
+visa 签证
+身份证
+驾照 驾驶证
+户口本
+结婚证
+房产证
+社保
+公积金
+lawyer attorney 律师
+nurse 护士
+engineer 工程师
+accountant 会计
+policeman 警察
+]], SOFT)
 for _, w in ipairs{ "us" } do -- a pronoun, too
   for _, e in ipairs(data[w]) do if e.class == CLASS.NAME then e.flags = bit.bor(e.flags, CAPITAL) end end
 end

@@ -52,7 +52,7 @@ static const struct swap swaps[] = {
     { GUARD_DIRECTION, "When should I buy shares?", "When should I sell shares?" },
     { GUARD_DIRECTION, "What to eat before a run", "What to eat after a run" },
     { GUARD_DIRECTION, "What is the maximum?", "What is the minimum?" },
-    { GUARD_DIRECTION, "Is it legal here?", "Is it illegal here?" },
+    { GUARD_NEGATION, "Is it legal here?", "Is it illegal here?" },
     { GUARD_DIRECTION, "怎么开灯", "怎么关灯" },
     { GUARD_DIRECTION, "怎么买房", "怎么卖房" },
     { GUARD_DIRECTION, "上面是什么", "下面是什么" },
