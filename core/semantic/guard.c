@@ -28,6 +28,7 @@ static const char *const names[] = {
 
 const char *guard_name(enum guard g) { return names[g]; }
 
+#define REWORDED 3 /* words of its own that a text has */
 #define ACRONYMS 8 /* of a text that are looked for in the other's initials */
 
 /* An acronym, and where the other text spells it. */
@@ -66,7 +67,7 @@ static unsigned find_spelled(const struct guard_text *a, const struct guard_text
     unsigned n = 0, looked = 0;
     for (unsigned i = 0; i < a->fact_count && looked < ACRONYMS; i++) {
         const struct fact *f = &a->facts[i];
-        if ((f->flags & FACT_UPPER) == 0 || f->len < 3 || guard_words_has(b, f->key)) continue;
+        if ((f->flags & FACT_UPPER) == 0 || guard_words_has(b, f->key)) continue;
         looked++;
         list[n].key = f->key;
         if (has_initials(a, f, b, &list[n])) n++;
@@ -87,6 +88,7 @@ static bool has_word(const struct guard_text *a, const struct fact *f, const str
 static bool is_known(const struct guard_text *a, const struct fact *f, const struct guard_text *b) {
     if (has_fact(b, f)) return true;
     if (f->flags & FACT_WORD) return has_word(a, f, b);
+    if (f->flags & FACT_LISTED) return guard_words_has(b, guard_hash(a->text + f->at, f->len));
     return (f->flags & FACT_INSIDE) != 0 && has_inside(a, f, b);
 }
 
@@ -103,7 +105,7 @@ static void find_lacking(const struct guard_text *a, const struct guard_text *b,
     }
 }
 
-static enum guard compare_facts(const struct guard_text *a, const struct guard_text *b) {
+static enum guard compare_facts(const struct guard_text *a, const struct guard_text *b, bool reworded) {
     static const enum guard order[] = { GUARD_LANGUAGE, GUARD_CODE,   GUARD_DATE, GUARD_NUMBER,
                                         GUARD_UNIT,     GUARD_FORMAT, GUARD_NAME };
     uint8_t in_a[GUARD_KINDS] = { 0 }, in_b[GUARD_KINDS] = { 0 };
@@ -111,7 +113,9 @@ static enum guard compare_facts(const struct guard_text *a, const struct guard_t
     find_lacking(b, a, in_b);
     for (unsigned i = 0; i < sizeof(order) / sizeof(*order); i++) {
         unsigned k = order[i];
-        if (((in_a[k] | in_b[k]) & 2) != 0 || (in_a[k] & in_b[k]) != 0 || a->more[k] != b->more[k]) return order[i];
+        bool both = (in_a[k] & in_b[k]) != 0, lacks = ((in_a[k] | in_b[k]) & 2) != 0;
+        if (reworded && k != GUARD_NUMBER && k != GUARD_LANGUAGE) lacks = false;
+        if (both || lacks || a->more[k] != b->more[k]) return order[i];
     }
     return GUARD_SAME;
 }
@@ -165,6 +169,14 @@ static bool speaks_alike(const struct guard_text *a, const struct guard_text *b)
     return !words || is_chinese(a) == is_chinese(b);
 }
 
+/* Each text says in many words of its own what it says: what is not there may be there in other words.  Then only
+ * what was replaced tells them apart, and neither a negation nor an opposite does. */
+static bool is_reworded(const struct guard_text *a, const struct guard_text *b) {
+    if (a->han > 0 || b->han > 0) return false;
+    unsigned n, m, x = guard_facts_own(a, b, &n), y = guard_facts_own(b, a, &m);
+    return x >= REWORDED && y >= REWORDED && (x + y) * 5 >= (n + m) * 2;
+}
+
 /* -- Comparing ------------------------------------------------------------------------------------------------ */
 
 static bool read_text(struct guard_text *t, struct slice text) {
@@ -184,8 +196,9 @@ enum guard guard_compare(struct slice a, struct slice b) {
     bool read = read_text(&ta, a);
     if (!read_text(&tb, b) || !read) return GUARD_CODE;
     if (!speaks_alike(&ta, &tb)) return GUARD_LANGUAGE;
-    enum guard g = compare_facts(&ta, &tb);
-    if (g == GUARD_SAME) g = compare_sides(&ta, &tb);
+    bool reworded = is_reworded(&ta, &tb);
+    enum guard g = compare_facts(&ta, &tb, reworded);
+    if (g == GUARD_SAME && !reworded) g = compare_sides(&ta, &tb);
     if (g == GUARD_SAME && guard_order_differs(&ta, &tb)) g = GUARD_DIRECTION;
     bool other_kind = ta.asked != 0 && tb.asked != 0 && (ta.asked & tb.asked) == 0;
     return g == GUARD_SAME && other_kind ? GUARD_QUESTION : g;

@@ -13,6 +13,8 @@
 
 #include "semantic/guard_int.h"
 
+#define COUNTRIES 1500 /* ORDER guard_words.lua: names' ids of the countries of languages */
+
 /* ORDER guard_words.lua: ids of WORD_STOP. */
 enum { STOP_PLAIN, STOP_AUXILIARY, STOP_EMBEDS, STOP_INTO };
 
@@ -84,6 +86,22 @@ bool guard_facts_is_listed(const struct token *k) {
     return guard_word_id(row, WORD_NEGATION) >= 0 || guard_word_id(row, WORD_OPPOSITE) >= 0;
 }
 
+/* Words of t that mean something and are not, in some form, in the other text; *all of them. */
+unsigned guard_facts_own(const struct guard_text *t, const struct guard_text *other, unsigned *all) {
+    unsigned own = 0;
+    *all = 0;
+    for (unsigned i = 0; i < t->token_count; i++) {
+        const struct token *k = &t->tokens[i];
+        if (k->kind != TOKEN_WORD || k->len < 3) continue;
+        uint32_t row = word_row(WORD_SEED, k->hash);
+        if (guard_word_id(row, WORD_STOP) >= 0 || guard_word_id(row, WORD_ROLE) >= 0) continue;
+        ++*all;
+        bool stem = k->len >= GUARD_STEM && guard_words_has(other, ~guard_hash(t->text + k->at, GUARD_STEM));
+        own += !stem && !guard_words_has(other, k->hash);
+    }
+    return own;
+}
+
 /* Of one token. */
 static int id_of(const struct guard_text *t, unsigned i, unsigned class) {
     return guard_word_id(word_row(WORD_SEED, t->tokens[i].hash), class);
@@ -119,7 +137,8 @@ static bool asks(const struct guard_text *t, unsigned i, unsigned many, unsigned
 
 static void add_language(struct guard_text *t, unsigned i, const struct guard_word *w) {
     bool answer = (w->flags & WORD_SOFT) == 0 || (i > 0 && stop_of(t, i - 1) == STOP_INTO);
-    guard_facts_add(t, answer ? GUARD_LANGUAGE : GUARD_NAME, 0x20000 | w->id, &t->tokens[i], 0);
+    unsigned country = 0x10000 | (COUNTRIES + w->id);
+    guard_facts_add(t, answer ? GUARD_LANGUAGE : GUARD_NAME, answer ? w->id : country, &t->tokens[i], FACT_LISTED);
 }
 
 /* Words that are something else without a capital: May, Turkey. */
@@ -140,7 +159,7 @@ static void add_word(struct guard_text *t, unsigned i, unsigned many, const stru
         if (w->flags & WORD_LOOSE) guard_facts_add(t, GUARD_UNIT, w->id, k, FACT_SOFT);
         break;
     case WORD_DATE: guard_facts_add(t, GUARD_DATE, w->id, k, soft); break;
-    case WORD_NAME: guard_facts_add(t, GUARD_NAME, 0x10000 | w->id, k, soft); break;
+    case WORD_NAME: guard_facts_add(t, GUARD_NAME, 0x10000 | w->id, k, soft | FACT_LISTED); break;
     case WORD_LANGUAGE: add_language(t, i, w); break;
     case WORD_FORMAT: guard_facts_add(t, GUARD_FORMAT, w->id, k, soft); break;
     case WORD_QUESTION:
@@ -213,8 +232,9 @@ static void read_token_words(struct guard_text *t) {
         if (k->kind != TOKEN_WORD && k->kind != TOKEN_CODE) continue;
         guard_words_add(t, k->hash);
         const char *p = t->text + k->at;
-        if (k->kind == TOKEN_WORD && k->len > 3 && (p[k->len - 1] | 0x20) == 's')
-            guard_words_add(t, guard_hash(p, k->len - 1u));
+        if (k->kind != TOKEN_WORD) continue;
+        if (k->len > 3 && (p[k->len - 1] | 0x20) == 's') guard_words_add(t, guard_hash(p, k->len - 1u));
+        if (k->len >= GUARD_STEM) guard_words_add(t, ~guard_hash(p, GUARD_STEM));
     }
 }
 

@@ -99,6 +99,7 @@ enum {
     FACT_WORD = 2,   /* the other may say it as a plain word */
     FACT_UPPER = 4,  /* an acronym */
     FACT_INSIDE = 8, /* the other may have these characters anywhere */
+    FACT_LISTED = 16 /* its key is not that of its letters */
 };
 
 struct fact {
@@ -111,6 +112,7 @@ struct fact {
 #define GUARD_TOKENS 2048
 #define GUARD_FACTS 256
 #define GUARD_KINDS (GUARD_QUESTION + 1)
+#define GUARD_STEM 5 /* letters: words that share them are forms of one */
 #define GUARD_PAIRS 896
 #define GUARD_WORD_BITS 4096
 #define GUARD_ROLES 8
@@ -152,6 +154,7 @@ void guard_facts_read(struct guard_text *t);
 void guard_facts_add(struct guard_text *t, unsigned kind, uint32_t key, const struct token *at, unsigned flags);
 /* The longest row of words that begins at token i, and what it is: its tokens, or 0. */
 unsigned guard_facts_match(const struct guard_text *t, unsigned i, struct guard_entry *e);
+unsigned guard_facts_own(const struct guard_text *t, const struct guard_text *other, unsigned *all);
 /* Is the word a negation, or one of two opposites? */
 bool guard_facts_is_listed(const struct token *k);
 /* guard_numbers.c: adds the number that begins at token i, with its unit; its tokens, or 0: there is none. */

@@ -113,7 +113,7 @@ words(CLASS.NEGATION, [[not never no none non nor neither without cannot cant do
 words(CLASS.NEUTRAL, [[not_only no_matter whether_or_not or_not no_problem dont_worry dont_know_how dont_know_what dont_know_why dont_know_where
   dont_know_if do_not_know_how do_not_know_what do_not_know_why not_sure_how not_sure_why not_sure_what not_sure_if dont_understand_why
   dont_understand_how why_not if_not dont_mind no_idea_how have_no_idea_how not_to_mention
-  cant_wait cant_help nothing_but none_other no_doubt no_wonder
+  cant_wait cant_help nothing_but none_other no_other no_one_else no_doubt no_wonder
   是不是 能不能 有没有 会不会 要不要 可不可以 可不可 好不好 行不行 对不对 是否 用不用 该不该 想不想 能否 可否 算不算 知不知道 需不需要 应不应该
   不好意思 不错 不但 不仅 不仅仅 不管 不论 不过 不同 不断 不久 不知道 不知 不懂 不清楚 不明白 不晓得 差不多 感激不尽 感谢不尽 无理取闹 独一无二 别着急 不便 不太 不是很 对不起 了不起 不得了 不得不 不一会 不愧 不禁 不妨 不客气
   不如 不见得 不止 不只 不由得 要不 要不然 不然 无论 无论如何 无非 无聊 无线 无限 无锡 无所谓 无数 无疑 无敌 无双 无极 无间道 没关系 没事 没问题 没准
@@ -1130,6 +1130,8 @@ end
 for i, w in ipairs{ "twentieth", "thirtieth", "fortieth", "fiftieth", "sixtieth", "seventieth", "eightieth", "ninetieth" } do
   put(w, CLASS.NUMBER, 10 + 10 * i)
 end
+for i, w in ipairs{ "ii", "iii", "iv" } do put(w, CLASS.NUMBER, i + 1) end
+for i, w in ipairs{ "vi", "vii", "viii", "ix" } do put(w, CLASS.NUMBER, i + 5) end
 put("once", CLASS.NUMBER, 1, SOFT)
 put("twice", CLASS.NUMBER, 2)
 put("double", CLASS.NUMBER, 2, SOFT)
@@ -1350,10 +1352,10 @@ new_years_day 元旦
 寒假
 暑假
 bc
-monthly
-weekly
-daily
-yearly annual annually
+monthly every_month each_month
+weekly every_week each_week
+daily every_day each_day
+yearly annual annually every_year each_year once_a_year
 hourly
 century_ago
 ]], 0, 40)
@@ -1383,9 +1385,9 @@ for i, l in ipairs(languages) do
   words(CLASS.LANGUAGE, l[1] == "polish_" and "" or l[1], i, SOFT)
   if l[1] == "polish_" then words(CLASS.LANGUAGE, "polish", i, SOFT + CAPITAL) end
   words(CLASS.LANGUAGE, l[2], i)
-  if l[3] ~= "" then words(CLASS.LANGUAGE, l[3], i, SOFT) end
+  words(CLASS.NAME, l[3], 1500 + i) -- ORDER guard_facts.c: its country
 end
-words(CLASS.LANGUAGE, "turkey", 14, SOFT + CAPITAL)
+words(CLASS.NAME, "turkey", 1514, CAPITAL)
 
 local format_last = lines(CLASS.FORMAT, [[
 json
