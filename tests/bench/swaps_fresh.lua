@@ -195,7 +195,7 @@ Who is the tallest of them? | Who is the shortest of them?
 进项税怎么算 | 销项税怎么算
 ]])
 add("order", [[
-Who beats whom if Ajax plays than Porto: is Ajax better than Porto? | Who beats whom if Ajax plays than Porto: is Porto better than Ajax?
+is Ajax better than Porto? | is Porto better than Ajax?
 ferry from Dover to Calais | ferry from Calais to Dover
 turn hexadecimal into binary | turn binary into hexadecimal
 Is rye healthier than spelt? | Is spelt healthier than rye?
@@ -203,7 +203,7 @@ translate from Dutch to Welsh | translate from Welsh to Dutch
 swap fractions to decimals | swap decimals to fractions
 Can I move funds from savings to checking? | Can I move funds from checking to savings?
 从青岛到烟台 | 从烟台到青岛
-小数化分数，小数转分数 | 小数化分数，分数转小数
+小数转分数 | 分数转小数
 兔子比乌龟快吗 | 乌龟比兔子快吗
 ]])
 add("code", [[
@@ -229,6 +229,69 @@ explain step by step | explain in one sentence
 用一段话写 | 用一句话写
 翻译成葡萄牙语 | 翻译成西班牙语
 简要回答 | 详细回答
+]])
+
+-- Chosen when the lists had grown by what the ones above showed.
+add("second", [[
+How do I fatten a calf? | How do I slim a calf?
+Is the bridge closed to trucks? | Is the bridge open to trucks?
+How do I allow popups? | How do I block popups?
+When should I plant tulips? | When should I harvest tulips?
+Can I repair it under warranty? | Can I return it under warranty?
+Do I need to defrost the fish? | Do I need to freeze the fish?
+Does the app work offline? | Does the app work online?
+Is the contract binding? | Is the contract nonbinding?
+Are snails harmful? | Are snails beneficial?
+How do I cancel the alarm? | How do I set the alarm?
+Who invented the telescope? | Who invented the microscope?
+Is Norway in the EU? | Is Sweden in the EU?
+how to pickle beets | how to pickle radishes
+Population of Lagos | Population of Nairobi
+Can a 12 year old fly alone? | Can a 14 year old fly alone?
+Does it rain in August in Goa? | Does it rain in May in Goa?
+Is 5 mg too much? | Is 5 g too much?
+Explain it in Swahili | Explain it in Zulu
+Why is my cat drooling? | When is my cat drooling?
+Can I ship from Texas to Ohio? | Can I ship from Ohio to Texas?
+How do I hide a column? | How do I unhide a column?
+What is the tax on imported wine? | What is the tax on exported wine?
+How do I log out everyone? | How do I log in everyone?
+Is the left lane faster? | Is the right lane faster?
+Did the team win? | Did the team lose?
+How do I activate the card? | How do I deactivate the card?
+Should the valve be on? | Should the valve be off?
+Are polynomials differentiable? | Are polynomials non-differentiable?
+Which vaccine comes first? | Which vaccine comes last?
+如何打开防火墙 | 如何关闭防火墙
+如何赎回基金 | 如何申购基金
+怎么解除黑名单 | 怎么加入黑名单
+怎么拉黑好友 | 怎么解除拉黑好友
+孕早期吃什么 | 孕晚期吃什么
+水星离太阳多远 | 土星离太阳多远
+秋天怎么护肤 | 夏天怎么护肤
+头发太长怎么办 | 头发太短怎么办
+哪个省最大 | 哪个省最小
+鲁迅的父亲是谁 | 鲁迅的母亲是谁
+怎么把jpg转成png | 怎么把png转成jpg
+苏州到无锡多远 | 苏州到常州多远
+三天能学会吗 | 七天能学会吗
+买一送一是什么意思 | 买二送一是什么意思
+八月能去九寨沟吗 | 十月能去九寨沟吗
+喝咖啡会胖吗 | 喝咖啡会瘦吗
+怎么批准请假 | 怎么驳回请假
+灯泡怎么拆 | 灯泡怎么装
+怎么给手机充值 | 怎么给手机退费
+为什么他会生气 | 为什么他不会生气
+谁是第二任总统 | 谁是第三任总统
+这款手机防水吗 | 这款手机不防水吗
+周末有课吗 | 工作日有课吗
+用英语写一首诗 | 用法语写一首诗
+怎么静音会议 | 怎么取消静音会议
+上午几点开门 | 下午几点开门
+白猫警长 | 黑猫警长
+猫粮哪种好 | 狗粮哪种好
+如何投诉商家 | 如何表扬商家
+鸡蛋能和豆浆一起吃吗 | 鸡蛋能和牛奶一起吃吗
 ]])
 
 return M
