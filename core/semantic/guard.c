@@ -9,12 +9,13 @@
  *
  * A fact of one text must be one of the other, as the same value or the same word.  Some are soft: they may be left
  * out (现在, 两大主题), but not be replaced.  Opposites count when each text has another side of the same pair.
- * A negation and an opposite may cancel each other: not legal, illegal.
+ * A negation and an opposite may cancel each other: not closed, open.  English texts that share few words are judged
+ * by what was replaced alone (is_reworded).
  *
  * It says nothing about texts that are not alike, and it is no proof: a pair of words that is not listed
  * passes.  What it does not vouch for it refuses: texts longer than SEMANTIC_MAX_TEXT or with too many tokens.
  *
- * No allocation; some 150 KB of stack; linear, but for facts, which are compared each with each, 256 at most. */
+ * No allocation; some 70 KB of stack; linear, but for facts, which are compared each with each, 256 at most. */
 #include "semantic/guard.h"
 
 #include <string.h>
@@ -105,6 +106,12 @@ static void find_lacking(const struct guard_text *a, const struct guard_text *b,
     }
 }
 
+static unsigned count_kind(const struct guard_text *t, unsigned kind) {
+    unsigned n = 0;
+    for (unsigned i = 0; i < t->fact_count; i++) n += t->facts[i].kind == kind;
+    return n;
+}
+
 static enum guard compare_facts(const struct guard_text *a, const struct guard_text *b, bool reworded) {
     static const enum guard order[] = { GUARD_LANGUAGE, GUARD_CODE,   GUARD_DATE, GUARD_NUMBER,
                                         GUARD_UNIT,     GUARD_FORMAT, GUARD_NAME };
@@ -115,6 +122,8 @@ static enum guard compare_facts(const struct guard_text *a, const struct guard_t
         unsigned k = order[i];
         bool both = (in_a[k] & in_b[k]) != 0, lacks = ((in_a[k] | in_b[k]) & 2) != 0;
         if (reworded && k != GUARD_NUMBER && k != GUARD_LANGUAGE) lacks = false;
+        /* 买一送一, 买二送一: as many numbers, so none was left out */
+        if (k == GUARD_NUMBER && (in_a[k] | in_b[k]) != 0 && count_kind(a, k) == count_kind(b, k)) both = true;
         if (both || lacks || a->more[k] != b->more[k]) return order[i];
     }
     return GUARD_SAME;

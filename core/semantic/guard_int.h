@@ -113,7 +113,7 @@ struct fact {
 #define GUARD_FACTS 256
 #define GUARD_KINDS (GUARD_QUESTION + 1)
 #define GUARD_STEM 5 /* letters: words that share them are forms of one */
-#define GUARD_PAIRS 896
+#define GUARD_PAIRS 1024
 #define GUARD_WORD_BITS 4096
 #define GUARD_ROLES 8
 #define GUARD_REACH 8 /* tokens on each side of a role */

@@ -432,6 +432,12 @@ majority|minority
 victory|defeat
 inbound incoming|outbound outgoing
 vertical_scaling|horizontal_scaling
+allow|block
+plant sow|harvest
+defrost thaw|freeze
+harmful|beneficial
+set|cancel
+fatten|slim
 strengthen reinforce|weaken undermine
 shorten|lengthen prolong
 praise compliment|criticize scold blame
@@ -851,6 +857,13 @@ opposites([[
 便秘|腹泻 拉肚子
 怀孕|避孕
 近视|远视
+早期|晚期
+申购|赎回
+批准 通过|驳回
+充值 缴费|退费
+投诉|表扬
+拉黑|解除拉黑
+免|需要
 系上 系|解开 解
 加好友|删好友
 加群 入群|退群
@@ -1925,6 +1938,9 @@ uranus 天王星
 neptune 海王星
 pluto 冥王星
 moon 月球 月亮
+mercury 水星
+telescope 望远镜
+microscope 显微镜
 oxygen 氧气
 hydrogen 氢气
 nitrogen 氮气
