@@ -102,11 +102,18 @@ int l_near_new(lua_State *L) {
     return 1;
 }
 
+/* [0, 0, e] */
+static const struct pair_model *model_of(lua_State *L, const struct lua_near *n) {
+    const struct pair_model *m = n->model ? n->model : pair_model_builtin();
+    if (m == NULL) luaL_error(L, "not enough memory");
+    return m;
+}
+
 /* The threshold that `auto` stands for, or nil: the model has none for this embedder. core.near_threshold(near) */
 int l_near_threshold(lua_State *L) {
     const struct lua_near *n = to_near(L, 1);
     float t = n->threshold >= 0 ? n->threshold
-                                : pair_threshold(n->model ? n->model : pair_model_builtin(), n->max_false);
+                                : pair_threshold(model_of(L, n), n->max_false);
     if (t <= 1) lua_pushnumber(L, t);
     else lua_pushnil(L);
     return 1;
@@ -294,6 +301,8 @@ static void put_facts(struct response *res, const struct nearest *found) {
     headers_put(&res->headers, SLICE("x-cache-entry"), slice_of(text, (size_t)len));
 }
 
+static lua_Number rounded(float v) { return floor((lua_Number)v * 10000 + 0.5) / 10000; }
+
 /* What was refused, for the log. [0, +1, e] */
 static void push_miss(lua_State *L, const struct near_miss *m) {
     if (m->why[0] == '\0') {
@@ -303,11 +312,11 @@ static void push_miss(lua_State *L, const struct near_miss *m) {
     lua_createtable(L, 0, 5);
     lua_pushstring(L, m->why);
     lua_setfield(L, -2, "why");
-    lua_pushnumber(L, m->similarity);
+    lua_pushnumber(L, rounded(m->similarity));
     lua_setfield(L, -2, "similarity");
-    lua_pushnumber(L, m->score);
+    lua_pushnumber(L, rounded(m->score));
     lua_setfield(L, -2, "score");
-    lua_pushnumber(L, m->threshold);
+    lua_pushnumber(L, rounded(m->threshold));
     lua_setfield(L, -2, "threshold");
     lua_pushstring(L, m->near);
     lua_setfield(L, -2, "near");
@@ -339,7 +348,7 @@ int l_near_find(lua_State *L) {
     asked.embedder = slice_str(n->name);
     struct nearest found;
     struct nearest_ask ask = { .stores = s->stores, .embedder = embedder_of(L, n), .cache = c->name, .tenant = tenant,
-                               .rule = { n->model ? n->model : pair_model_builtin(), n->threshold, n->max_false },
+                               .rule = { model_of(L, n), n->threshold, n->max_false },
                                .asked = &asked, .own = n->own, .max_age_ms = max_age_of(c, r),
                                .now = loop_now(s->loop) };
     if (only) found = (struct nearest){ .e = NULL };

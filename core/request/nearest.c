@@ -43,6 +43,15 @@ bool nearest_quantize(const float *v, size_t n, struct buf *out) {
     return true;
 }
 
+/* Of length 1. */
+static void unit_vector(const struct asked *a, float *out) {
+    float sum = 0;
+    asked_vector(a, out);
+    for (size_t i = 0; i < a->vector.len; i++) sum += out[i] * out[i];
+    float by = sum > 0 ? 1 / sqrtf(sum) : 0;
+    for (size_t i = 0; i < a->vector.len; i++) out[i] *= by;
+}
+
 /* A text, embedded, with the buffer that it stands in. */
 struct side {
     struct buf           normal;
@@ -159,9 +168,11 @@ static bool judge(struct search *s, struct cache_entry *e, const struct cached *
     const struct nearest_ask *a = s->ask;
     struct hash128 key = cache_entry_key(e);
     float vector[CACHED_MAX_VECTOR];
-    if (!a->own) asked_vector(&c->asked, vector);
-    float score = pair_score(a->rule.model, &s->asked.text, &other->text, a->own ? NULL : s->vector,
-                             a->own ? NULL : vector, a->own ? 0 : s->dims);
+    unsigned dims = a->own ? 0 : pair_model_dims(a->rule.model); /* without what fills the vector up */
+    if (dims > s->dims) dims = 0;
+    if (dims > 0) unit_vector(&c->asked, vector);
+    float score = pair_score(a->rule.model, &s->asked.text, &other->text, dims > 0 ? s->vector : NULL,
+                             dims > 0 ? vector : NULL, dims);
     enum guard differs = guard_compare(a->asked->text, c->asked.text);
     float threshold = threshold_of(s, key), decides = deciding(&a->rule, similarity, score);
     const char *why = differs != GUARD_SAME ? guard_name(differs) : decides < threshold ? "score" : NULL;
@@ -222,7 +233,7 @@ int nearest_find(const struct nearest_ask *a, struct nearest *out) {
     side_init(&s.asked);
     int rc = side_read(&s.asked, a->embedder, asked_scope(a->cache, a->tenant), a->asked->text);
     if (rc == 0 && s.dims > 0 && s.dims <= CACHED_MAX_VECTOR) {
-        asked_vector(a->asked, s.vector);
+        unit_vector(a->asked, s.vector);
         rc = look_at_all(&s);
     }
     side_deinit(&s.asked);

@@ -1,0 +1,210 @@
+/* test_guard.c -- which questions the guard tells apart, and which it must not. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "semantic/guard.h"
+#include "semantic/semantic.h"
+
+#include "unit.h"
+
+static enum guard compare(const char *a, const char *b) {
+    NOTE("%s | %s", a, b);
+    enum guard g = guard_compare(slice_str(a), slice_str(b));
+    CHECK_STR(guard_name(guard_compare(slice_str(b), slice_str(a))), guard_name(g));
+    return g;
+}
+
+/* -- Refused ------------------------------------------------------------------------------ */
+
+struct swap {
+    enum guard  want;
+    const char *a, *b;
+};
+
+static const struct swap swaps[] = {
+    { GUARD_NUMBER, "Give me 3 ideas", "Give me 5 ideas" },
+    { GUARD_NUMBER, "A list of two books", "A list of four books" },
+    { GUARD_NUMBER, "What is 1.5 million in words?", "What is 1.6 million in words?" },
+    { GUARD_NUMBER, "What is new in python 3.1?", "What is new in python 3.10?" },
+    { GUARD_NUMBER, "三个人怎么住", "五个人怎么住" },
+    { GUARD_NUMBER, "存款3万有多少利息", "存款三十万有多少利息" },
+    { GUARD_NUMBER, "百分之五十是多少", "百分之十五是多少" },
+    { GUARD_NUMBER, "第三集讲什么", "第四集讲什么" },
+    { GUARD_UNIT, "How far is 20 kilometers?", "How far is 20 miles?" },
+    { GUARD_UNIT, "What can I get for $20?", "What can I get for 20 euros?" },
+    { GUARD_UNIT, "Is 20% much?", "Is 20 much?" },
+    { GUARD_UNIT, "五公里要走多久", "五公尺要走多久" },
+    { GUARD_UNIT, "100美元能买什么", "100日元能买什么" },
+    { GUARD_DATE, "What is open on Monday?", "What is open on Friday?" },
+    { GUARD_DATE, "What happened in March?", "What happened in June?" },
+    { GUARD_DATE, "The weather tomorrow", "The weather today" },
+    { GUARD_DATE, "Wake me at 3 pm", "Wake me at 15:30" },
+    { GUARD_DATE, "明天天气怎么样", "昨天天气怎么样" },
+    { GUARD_DATE, "周一上班吗", "周五上班吗" },
+    { GUARD_DATE, "5月4日是什么节", "6月4日是什么节" },
+    { GUARD_NEGATION, "Why can I log in?", "Why can't I log in?" },
+    { GUARD_NEGATION, "coffee with sugar", "coffee without sugar" },
+    { GUARD_NEGATION, "Is it possible to fly?", "Is it impossible to fly?" },
+    { GUARD_NEGATION, "为什么能登录", "为什么不能登录" },
+    { GUARD_NEGATION, "我有驾照", "我没有驾照" },
+    { GUARD_DIRECTION, "How do I enable it?", "How do I disable it?" },
+    { GUARD_DIRECTION, "When should I buy shares?", "When should I sell shares?" },
+    { GUARD_DIRECTION, "What to eat before a run", "What to eat after a run" },
+    { GUARD_DIRECTION, "What is the maximum?", "What is the minimum?" },
+    { GUARD_NEGATION, "Is it legal here?", "Is it illegal here?" },
+    { GUARD_DIRECTION, "怎么开灯", "怎么关灯" },
+    { GUARD_DIRECTION, "怎么买房", "怎么卖房" },
+    { GUARD_DIRECTION, "上面是什么", "下面是什么" },
+    { GUARD_DIRECTION, "男装尺码表", "女装尺码表" },
+    { GUARD_DIRECTION, "convert miles to yards please", "convert yards to miles please" },
+    { GUARD_DIRECTION, "a train from London to Paris", "a train from Paris to London" },
+    { GUARD_DIRECTION, "are cats bigger than rabbits?", "are rabbits bigger than cats?" },
+    { GUARD_DIRECTION, "从北京到上海", "从上海到北京" },
+    { GUARD_DIRECTION, "美元换欧元", "欧元换美元" },
+    { GUARD_NAME, "What is Paris known for?", "What is London known for?" },
+    { GUARD_NAME, "who was Zorbatek anyway", "who was Mirolan anyway" },
+    { GUARD_NAME, "python or what?", "java or what?" },
+    { GUARD_NAME, "the \"red fox\" story", "the \"blue whale\" story" },
+    { GUARD_NAME, "北京有什么好吃的", "成都有什么好吃的" },
+    { GUARD_NAME, "《活着》讲了什么", "《呐喊》讲了什么" },
+    { GUARD_NAME, "怎么学html", "怎么学css" },
+    { GUARD_CODE, "explain get_user to me", "explain set_user to me" },
+    { GUARD_CODE, "what is /etc/hosts?", "what is /etc/passwd?" },
+    { GUARD_CODE, "see https://a.example/x", "see https://a.example/y" },
+    { GUARD_CODE, "write to ann@example.com", "write to bob@example.com" },
+    { GUARD_CODE, "run it with --force", "run it with --quiet" },
+    { GUARD_CODE, "what does == do", "what does != do" },
+    { GUARD_LANGUAGE, "Explain gravity in English", "Explain gravity in French" },
+    { GUARD_LANGUAGE, "用中文介绍重力", "用英文介绍重力" },
+    { GUARD_LANGUAGE, "What is gravity?", "什么是重力？" },
+    { GUARD_FORMAT, "planets as a table", "planets as a bulleted list" },
+    { GUARD_FORMAT, "planets as json", "planets as xml" },
+    { GUARD_FORMAT, "explain it briefly", "explain it in detail" },
+    { GUARD_FORMAT, "用一句话说明重力", "用表格说明重力" },
+    { GUARD_QUESTION, "When was it built?", "Where was it built?" },
+    { GUARD_QUESTION, "who built it?", "why did they build it?" },
+    { GUARD_QUESTION, "how much does it take?", "how long does it take?" },
+    { GUARD_QUESTION, "谁造了它", "为什么造了它" },
+    { GUARD_QUESTION, "去那里要多久", "去那里要多少钱" },
+};
+
+TEST(questions_that_differ_are_told_apart) {
+    for (size_t i = 0; i < sizeof(swaps) / sizeof(*swaps); i++)
+        CHECK_STR(guard_name(compare(swaps[i].a, swaps[i].b)), guard_name(swaps[i].want));
+}
+
+TEST(each_kind_of_difference_is_found) {
+    unsigned seen = 0;
+    for (size_t i = 0; i < sizeof(swaps) / sizeof(*swaps); i++)
+        seen |= 1u << guard_compare(slice_str(swaps[i].a), slice_str(swaps[i].b));
+    CHECK_UINT(seen, (2u << GUARD_QUESTION) - 2);
+}
+
+/* -- The same ---------------------------------------------------------------------------------- */
+
+static const char *const same[][2] = {
+    { "How do I reset it?", "What is the way to reset it?" },
+    { "how can I write a letter", "Please tell me how to write a letter" },
+    { "Give me 3 ideas", "give me three ideas" },
+    { "What is 1,000 times 2?", "1k times two" },
+    { "Is 50% much?", "is fifty percent much" },
+    { "What's on at 3 pm?", "what is on at 15:00" },
+    { "events on 2024-05-01", "events on May 1, 2024" },
+    { "Why is it not legal?", "Why is it illegal?" },
+    { "Why isn't it enabled?", "Why is it disabled?" },
+    { "I can't log in", "I am unable to log in" },
+    { "How do I turn off the light?", "how to switch off the light" },
+    { "a train from London to Paris", "a train to Paris from London" },
+    { "What is NLP about?", "What is natural language processing about?" },
+    { "capital of France", "the French capital" },
+    { "what does print() do", "explain what print does" },
+    { "I want to buy a car. How?", "how do I buy a car" },
+    { "怎么修改密码", "如何修改密码？" },
+    { "怎样修改密码呢", "请问修改密码的方法" },
+    { "3个苹果", "三个苹果" },
+    { "我有3万元", "我有30000元" },
+    { "一百的百分之五十", "100的50%" },
+    { "2024年5月1日放假吗", "2024-05-01放假吗" },
+    { "能不能免费用", "可以免费用吗" },
+    { "有没有便宜的", "求便宜的" },
+    { "不好意思，洗手间在哪里", "洗手间在哪儿" },
+    { "大学怎么选专业", "如何选大学专业" },
+    { "从北京到上海怎么走", "北京到上海如何走" },
+    { "为什么上不了网", "为什么不能上网" },
+    { "ＱＱ怎么注册", "qq如何注册？" },
+    { "", "" },
+};
+
+TEST(questions_that_ask_the_same_pass) {
+    for (size_t i = 0; i < sizeof(same) / sizeof(*same); i++)
+        CHECK_STR(guard_name(compare(same[i][0], same[i][1])), "same");
+}
+
+/* -- Whatever comes ------------------------------------------------------------------------------ */
+
+/* In memory of its own length: a sanitizer sees who reads beyond it. */
+static enum guard compare_bytes(struct slice a, struct slice b) {
+    char *pa = malloc(a.len + 1), *pb = malloc(b.len + 1);
+    CHECK(pa != NULL && pb != NULL);
+    memcpy(pa, a.ptr, a.len);
+    memcpy(pb, b.ptr, b.len);
+    enum guard g = guard_compare(slice_of(pa, a.len), slice_of(pb, b.len));
+    CHECK_INT(guard_compare(slice_of(pb, b.len), slice_of(pa, a.len)), g);
+    free(pa);
+    free(pb);
+    return g;
+}
+
+TEST(a_text_is_the_same_as_itself_whatever_it_is) {
+    for (size_t i = 0; i < sizeof(swaps) / sizeof(*swaps); i++) {
+        char copy[200];
+        slice_copy(copy, sizeof(copy), slice_str(swaps[i].a));
+        CHECK_STR(guard_name(compare(swaps[i].a, copy)), "same");
+        strcat(copy, " ");
+        CHECK_STR(guard_name(compare(swaps[i].a, copy)), "same");
+    }
+}
+
+TEST(broken_utf8_is_read_to_its_end) {
+    static const char *const broken[] = { "\xff", "\xe4\xb8", "a\xe4", "\xf0\x9f\x98", "\xc0\x80", "\xed\xa0\x80", "3\x80 3", "从\xe5", "\"\xe2\x80" };
+    for (size_t i = 0; i < sizeof(broken) / sizeof(*broken); i++) {
+        struct slice s = slice_str(broken[i]);
+        CHECK(guard_name(compare_bytes(s, SLICE("buy 3 apples"))) != NULL);
+        for (size_t n = 0; n <= s.len; n++) compare_bytes(slice_of(s.ptr, n), s);
+    }
+    struct slice whole = SLICE("2024年5月1日从“北京”到上海，get_user() 50% $3 http://a.b/c don't C++ 百分之三");
+    for (size_t n = 0; n <= whole.len; n++) compare_bytes(slice_of(whole.ptr, n), whole);
+}
+
+static void fill(char *to, size_t len, const char *piece) {
+    size_t n = strlen(piece);
+    for (size_t i = 0; i < len; i++) to[i] = piece[i % n];
+}
+
+TEST(long_texts_are_compared_and_longer_ones_are_refused) {
+    static const char *const pieces[] = { "a ", "3 ", "+ ", "北", "一", "A1 ", "from a to b ", "\"", "\"a\" ", "“北”", "NLP ABC ", "不", "=", "\x80",
+                                          "twenty ", "x_y ", "Aa Bb Cc ", ".", "to ", "1-1", "万" };
+    static char a[SEMANTIC_MAX_TEXT + 1], b[SEMANTIC_MAX_TEXT + 1];
+    for (size_t i = 0; i < sizeof(pieces) / sizeof(*pieces); i++)
+        for (size_t j = 0; j < sizeof(pieces) / sizeof(*pieces); j++) {
+            fill(a, sizeof(a), pieces[i]);
+            fill(b, sizeof(b), pieces[j]);
+            guard_compare(slice_of(a, SEMANTIC_MAX_TEXT), slice_of(b, SEMANTIC_MAX_TEXT));
+        }
+    fill(a, sizeof(a), "a ");
+    CHECK_STR(guard_name(guard_compare(slice_of(a, SEMANTIC_MAX_TEXT), slice_of(a, SEMANTIC_MAX_TEXT - 2))), "same");
+    CHECK(guard_compare(slice_of(a, sizeof(a)), slice_of(a, 2)) != GUARD_SAME);
+}
+
+/* More numbers than there is room for: what is left over counts as well. */
+TEST(facts_without_a_place_are_compared) {
+    static char a[SEMANTIC_MAX_TEXT], b[SEMANTIC_MAX_TEXT];
+    size_t n = 0;
+    for (int i = 0; i < 600; i++) n += (size_t)snprintf(a + n, sizeof(a) - n, "%d ", 1000 + i);
+    memcpy(b, a, n);
+    b[n - 1] = '.';
+    CHECK_STR(guard_name(guard_compare(slice_of(a, n), slice_of(b, n))), "same");
+    b[n - 2] ^= 1;
+    CHECK_STR(guard_name(guard_compare(slice_of(a, n), slice_of(b, n))), "number");
+}
