@@ -30,7 +30,8 @@ struct slice      cache_tenant(const struct lua_cache *c, const struct request *
 /* Appends all that an answer to this request depends on; doc: what is asked, NULL: what the body does.  On
  * failure out has failed. */
 void              cache_write_text(struct state *s, const struct lua_cache *c, const struct request *r,
-                                   const struct body *body, const struct json_doc *doc, struct slice salt, struct buf *out);
+                                   const struct body *body, const struct json_doc *doc, struct slice salt,
+                                   struct buf *out);
 /* The entry, which the state holds from now on, as a response to the request; takes the share of e.  `stream`: as
  * the client asks for it. [0, +1, e] */
 struct response  *cache_push_hit(lua_State *L, const struct lua_cache *c, struct request *r, bool stream,

@@ -260,6 +260,9 @@ int l_embed(lua_State *L) {
     struct buf *out = lib_output(L);
     embedded_text_init(&t);
     int rc = embedder_embed(e, 0, buf_get(normal), &t);
+    double sum = 0;
+    for (unsigned i = 0; rc == 0 && i < dims; i++) sum += (double)t.vector[i] * (double)t.vector[i];
+    double by = sum > 0 ? 1 / sqrt(sum) : 0;
     if (rc == 0) buf_put(out, t.vector, dims * sizeof(float));
     embedded_text_deinit(&t);
     if (rc != 0) return luaL_error(L, "not enough memory");
@@ -268,7 +271,7 @@ int l_embed(lua_State *L) {
     for (unsigned i = 0; i < dims; i++) {
         float v;
         memcpy(&v, buf_get(out).ptr + i * sizeof(v), sizeof(v));
-        lua_pushnumber(L, v);
+        lua_pushnumber(L, v * by);
         lua_rawseti(L, -2, (int)i + 1);
     }
     return 1;

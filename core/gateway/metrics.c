@@ -125,9 +125,11 @@ static void cache(const struct perilune *g, struct buf *out) {
     near_count(g->stores->near, &near);
     one(out, "perilune_cache_vectors", "gauge", "Questions that can be found by what they mean.", near.vectors);
     one(out, "perilune_cache_vector_bytes", "gauge", "Bytes that their vectors take.", near.bytes);
-    one(out, "perilune_cache_near_lookups_total", "counter", "Searches for a question that means the same.", near.searches);
+    one(out, "perilune_cache_near_lookups_total", "counter", "Searches for a question that means the same.",
+        near.searches);
     one(out, "perilune_cache_near_hits_total", "counter", "Answers that were given to another question.", near.hits);
-    one(out, "perilune_cache_near_refused_total", "counter", "Searches whose nearest question was refused.", near.refused);
+    one(out, "perilune_cache_near_refused_total", "counter", "Searches whose nearest question was refused.",
+        near.refused);
     one(out, "perilune_coalesced_total", "counter", "Calls that got an answer that was under way for another.",
         flights_joined(g->stores->flights));
 }

@@ -3,8 +3,8 @@
  * How sure an answer is at a score s is modelled as a logistic curve, P(right | s) = 1 / (1 + exp(-g (s - t))),
  * as vCache does (arXiv 2502.03771; this is written from the paper).  Before anything was told, g and t are
  * what makes P = 1 - max_false at the usual threshold; these are a prior (normal, with the widths below), the notes
- * are evidence, and Newton's method finds the most likely curve.  Of t not the likeliest value counts but one that is surely
- * not too low: Z standard deviations more, by the curvature there.
+ * are evidence, and Newton's method finds the most likely curve.  Of t not the likeliest value counts but one that
+ * is surely not too low: Z standard deviations more, by the curvature there.
  *
  * So one verdict moves the threshold a little and twenty move it far, in both directions.  Whatever the curve says, an
  * answer that was told to be wrong is not given again at that score or below.
@@ -45,7 +45,8 @@ static struct curve fit(const struct learned_note *notes, size_t count, struct c
         for (size_t k = 0; k < count; k++) pull(&c, &notes[k], grad, stiff);
         double det = stiff[0] * stiff[2] - stiff[1] * stiff[1];
         *width = sqrt(stiff[0] / det);
-        double dg = (stiff[2] * grad[0] - stiff[1] * grad[1]) / det, dt = (stiff[0] * grad[1] - stiff[1] * grad[0]) / det;
+        double dg = (stiff[2] * grad[0] - stiff[1] * grad[1]) / det;
+        double dt = (stiff[0] * grad[1] - stiff[1] * grad[0]) / det;
         c.g = fmin(fmax(c.g + fmin(fmax(dg, -10), 10), 5), 200);
         c.t = fmin(fmax(c.t + fmin(fmax(dt, -0.1), 0.1), -1), 2);
         if (fabs(dg) < 1e-6 && fabs(dt) < 1e-8) break;

@@ -8,8 +8,8 @@
  * The answers are the cache's, and so is the decision which of them are kept.  A vector does not keep
  * its entry alive: it may lead to nothing, and whoever finds that out takes it away.  Besides, each
  * vector that is added has a few others looked at (STEP), so vectors of entries that are gone do not pile up,
- * though nobody may ever come near them again.  When there is no room, more are looked at, and in the end some that still
- * lead somewhere are forgotten: their answers are found by the exact key only.
+ * though nobody may ever come near them again.  When there is no room, more are looked at, and in the end some
+ * that still lead somewhere are forgotten: their answers are found by the exact key only.
  *
  * Snapshots hold no vectors of their own: an entry says what it answers (request/cached.h). */
 #include "store/near.h"

@@ -121,16 +121,18 @@ end
 
 -- Of several answers to one question each has a salt of its own, and each user gets them in turn.  As long as there
 -- are fewer than there may be, the model is asked for one more now and then, the more seldom the more there are.
+-- Returns the salt, and whether the model is to be asked.
 local function salt_of_one(cache, req, salt, most)
   local found, free = {}, nil
   for i = 0, most - 1 do
     local own = ("%s\0answer %d"):format(salt or "", i)
     local key, is_there = core.cache_key(cache, req, own)
-    if not key then return salt end
+    if not key then return salt, false end
     if is_there then found[#found + 1] = own else free = free or own end
   end
-  if free and (#found == 0 or core.random() < 1 / (1 + #found)) then return free end
-  return found[turn_of(req) % #found + 1]
+  if #found == 0 then return free, false end
+  if free and core.random() < 1 / (1 + #found) then return free, true end
+  return found[turn_of(req) % #found + 1], false
 end
 
 -- A hit that is not taken: the model is asked, and its answer takes the place of the one that is there.
@@ -146,10 +148,10 @@ function methods.wrap(cache, req, next, opts)
     check.known("cache:wrap", opts, wrap_options)
     salt, tags = opts.salt, opts.tags
   end
-  local most, own = choices[cache].answers, salt
-  if most > 1 then own = salt_of_one(cache, req, salt, most) end
+  local most, own, anew = choices[cache].answers, salt, false
+  if most > 1 then own, anew = salt_of_one(cache, req, salt, most) end
   local how, a, b, refresh = look_up(cache, req, own)
-  if passes_by(cache, how) then how, a, b = "miss", core.cache_key(cache, req, own), false end
+  if passes_by(cache, how) then how, a, b, anew = "miss", (core.cache_key(cache, req, own)), false, true end
   if how == "hit" then return a end
   if how == "stale" then
     if refresh then core.cache_refresh(req) end
@@ -159,7 +161,7 @@ function methods.wrap(cache, req, next, opts)
   local bypassed = how == "bypass"
   local key = bypassed and b or not bypassed and a or nil
   local res, asked
-  if nears[cache] and key then res, asked = near.find(nears[cache], cache, req, salt, bypassed) end
+  if nears[cache] and key then res, asked = near.find(nears[cache], cache, req, salt, bypassed or anew) end
   if res then return res end
   return ask(cache, req, next, key, { tags = tags, bypassed = bypassed, asked = asked, old = not bypassed and b })
 end
