@@ -481,6 +481,20 @@ function Shared:delete(key) end
 ---@field honor? string[]         of a client's Cache-Control: "no-cache", "no-store", "max-age"; default all
 ---@field pace? number            seconds between two events of a stream that is given again, default 0
 
+---@field answers? integer        wrap() keeps up to so many answers to one question, 16 at most, and gives each user
+---                               one after the other; default 1
+---@field probability? number     of a hit, 0 to 1; else the model is asked, default 1
+---@field semantic? perilune.SemanticOptions  wrap() also gives answers to questions that mean the same
+
+--- When two questions mean the same. See cache_semantic in policies/README.md.
+---@class perilune.SemanticOptions
+---@field threshold? number|"auto"  0 to 1, of the similarity; "auto" (default): what max_false asks for
+---@field max_false? number         share of different questions that may get an answer, default 0.01
+---@field embedder? string          "builtin" (default), an upstream, or the path of a table
+---@field calibration? string       path of a file of `perilune cache calibrate`
+---@field prefix? string            what the upstream wants in front of a question
+---@field timeout? number           seconds that the upstream may take, default 2
+
 ---@class perilune.CacheStats
 ---@field entries integer
 ---@field bytes integer        that they take
@@ -547,6 +561,14 @@ function Cache:delete(key) end
 --- Nothing of this cache with this tag that was stored up to now is given any more; without a tag, nothing at all.
 ---@param tag? string
 function Cache:invalidate(tag) end
+
+--- Tells whether an answer was right for who asked; its entry gets a threshold of its own from what it was told, for
+--- 30 days as long as there is room.
+---@param entry string  what the reply said as x-cache-entry
+---@param ok boolean
+---@return boolean? told
+---@return string? err  entry is none
+function Cache:feedback(entry, ok) end
 
 --- Of all caches of the process together.
 ---@return perilune.CacheStats
@@ -769,6 +791,12 @@ function perilune.template(text) end
 ---@param opts? perilune.CacheOptions
 ---@return perilune.Cache
 function perilune.cache(name, opts) end
+
+--- The vector of a text by the embedder that is built in: 256 numbers, of length 1.  Two of them are as near as their
+--- product says, -1 to 1.
+---@param text string  4096 bytes at most
+---@return number[]
+function perilune.embed(text) end
 
 --- From here on calls of this request share an answer with calls of others that ask the same at the same time.
 ---@param req perilune.Request
