@@ -29,7 +29,7 @@ static const char *const names[] = {
 
 const char *guard_name(enum guard g) { return names[g]; }
 
-#define REWORDED 3 /* words of its own that a text has */
+#define REWORDED 2 /* words of its own that a text has */
 #define ACRONYMS 8 /* of a text that are looked for in the other's initials */
 
 /* An acronym, and where the other text spells it. */
@@ -183,7 +183,7 @@ static bool speaks_alike(const struct guard_text *a, const struct guard_text *b)
 static bool is_reworded(const struct guard_text *a, const struct guard_text *b) {
     if (a->han > 0 || b->han > 0) return false;
     unsigned n, m, x = guard_facts_own(a, b, &n), y = guard_facts_own(b, a, &m);
-    return x >= REWORDED && y >= REWORDED && (x + y) * 5 >= (n + m) * 2;
+    return x >= REWORDED && y >= REWORDED && (x + y) * 3 >= n + m;
 }
 
 /* -- Comparing ------------------------------------------------------------------------------------------------ */

@@ -77,7 +77,7 @@ static const double powers[] = { 1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 
 /* Digits, with what multiplies them. */
 static bool read_digits(const struct guard_text *t, unsigned i, struct number *n) {
     const struct token *k = &t->tokens[i];
-    bool tail;
+    bool tail = false;
     n->exact = digits_value(t->text + k->at, k->len, &n->value, &tail) && !tail;
     n->tokens = 1;
     unsigned power = suffix_power(t, i + 1);

@@ -165,6 +165,7 @@ guilty|innocent
 visible shown|hidden invisible
 healthy|sick ill
 single unmarried|married
+hard~ difficult tough|easy~ simple~
 active|inactive
 open_source|closed_source proprietary
 合法|犯法 犯罪
@@ -334,7 +335,6 @@ north|east west
 south|east west
 heavy~|light~ lightweight
 light~ bright~|dark~
-hard~ difficult tough|easy~ simple~
 hard~|soft~
 strong~|weak~
 rich~ wealthy|poor~
@@ -1514,7 +1514,7 @@ delhi 德里
 mumbai 孟买
 sydney 悉尼
 melbourne 墨尔本
-new_york nyc 纽约
+new_york new_york_city nyc 纽约
 los_angeles 洛杉矶
 san_francisco 旧金山
 chicago 芝加哥
