@@ -15,26 +15,27 @@
 #include "include/perilune.h"
 #include "tokens/models.h"
 
-#define FILE_MAX    (16u << 20) /* a table of vectors is the largest thing that policies read */
+#define FILE_MAX (4 * 1024 * 1024)
+#define DATA_MAX (16 * 1024 * 1024) /* a table of vectors is the largest */
 #define DOUBTS_MAX (16 * 1024)
 
-static struct blob *read_file(const char *path, char *err, size_t errlen) {
+static struct blob *read_file(const char *path, size_t most, char *err, size_t errlen) {
     FILE *f = fopen(path, "rb");
     if (f == NULL) {
         snprintf(err, errlen, "%s: %s", path, strerror(errno));
         return NULL;
     }
     struct buf b;
-    buf_init(&b, FILE_MAX);
+    buf_init(&b, most);
     char chunk[4096];
     size_t n;
     while ((n = fread(chunk, 1, sizeof(chunk), f)) > 0 && !buf_failed(&b)) buf_put(&b, chunk, n);
     bool bad = ferror(f) != 0;
     fclose(f);
-    const char *why = bad ? "cannot be read (is it a directory?)"
-                      : b.error == PERILUNE_ERR_LIMITED ? "is over 16 MiB" : "out of memory";
     struct blob *text = bad || buf_failed(&b) ? NULL : blob_take(&b);
-    if (text == NULL) snprintf(err, errlen, "%s: %s", path, why);
+    if (bad) snprintf(err, errlen, "%s: cannot be read (is it a directory?)", path);
+    else if (b.error == PERILUNE_ERR_LIMITED) snprintf(err, errlen, "%s: is over %zu MiB", path, most >> 20);
+    else if (text == NULL) snprintf(err, errlen, "%s: out of memory", path);
     buf_deinit(&b);
     return text;
 }
@@ -59,7 +60,7 @@ int bundle_open(struct bundle **out, const char *path, bool spec, char *err, siz
         snprintf(err, errlen, "%s: out of memory", path);
         return PERILUNE_ERR_NOMEM;
     }
-    b->text = read_file(path, err, errlen);
+    b->text = read_file(path, FILE_MAX, err, errlen);
     if (b->text != NULL) {
         *out = b;
         return 0;
@@ -150,7 +151,7 @@ static int try_path(struct bundle *b, const char *name, const char *path, struct
     FILE *f = fopen(path, "rb");
     if (f == NULL && errno == ENOENT) return 0;
     if (f != NULL) fclose(f);
-    struct blob *text = read_file(path, err, errlen);
+    struct blob *text = read_file(path, FILE_MAX, err, errlen);
     if (text == NULL) return -1;
     *out = remember(b, name, path, text);
     if (*out == NULL) snprintf(err, errlen, "out of memory");
@@ -187,7 +188,7 @@ int l_bundle_file(lua_State *L) {
     struct bundle_file *f = b ? find(b, name) : NULL;
     if (f == NULL && b != NULL && !b->frozen) {
         snprintf(path, sizeof(path), "%.*s%s", name[0] == '/' ? 0 : folder_len(b), b->path, name);
-        struct blob *bytes = read_file(path, err, sizeof(err));
+        struct blob *bytes = read_file(path, DATA_MAX, err, sizeof(err));
         f = bytes != NULL ? remember(b, name, path, bytes) : NULL;
         if (bytes != NULL && f == NULL) snprintf(err, sizeof(err), "out of memory");
     }
