@@ -236,6 +236,7 @@ static int load(struct perilune *g, const char *path) {
     g->bundle = ld.bundle;
     mem_free(g->path);
     g->path = copy;
+    atomic_store_explicit(&g->has_far, g->config->far != NULL, memory_order_relaxed);
     stats_add(&g->generation, 1);
     g->watched = fingerprint(g);
     watch_as_said(g);

@@ -29,6 +29,7 @@ struct perilune {
     bool                admin_open;
     int                 admin_port, port;
     struct config      *config;      /* current; owner only */
+    atomic_bool         has_far;     /* it has a second tier of the cache: for who asks on another thread */
     struct bundle      *bundle;
     char               *path;        /* of the configuration */
     char               *override;    /* address given to perilune_listen() */

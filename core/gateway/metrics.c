@@ -139,7 +139,7 @@ static void redis(const struct perilune *g, struct buf *out) {
     static const char name[] = "perilune_redis_requests_total";
     struct histogram latency;
     memset(&latency, 0, sizeof(latency));
-    if (g->config == NULL || g->config->far == NULL) return;
+    if (!atomic_load_explicit(&g->has_far, memory_order_relaxed)) return; /* any thread asks: not g->config */
     unsigned up = 0;
     for (unsigned i = 0; i < g->worker_count; i++) {
         const struct redis_stats *n = &g->workers[i].far.stats;
