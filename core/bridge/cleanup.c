@@ -53,12 +53,16 @@ static void set_number(lua_State *L, const char *key, double v) {
 }
 
 void cleanup_push_outcome(lua_State *L, const struct outcome *o) {
-    lua_createtable(L, 0, 6);
+    lua_createtable(L, 0, 7);
     lua_pushboolean(L, o->ok);
     lua_setfield(L, -2, "ok");
     if (!o->ok) {
         lua_pushstring(L, o->code);
         lua_setfield(L, -2, "code");
+    }
+    if (o->cache != NULL && o->cache[0] != '\0') {
+        lua_pushstring(L, o->cache);
+        lua_setfield(L, -2, "cache");
     }
     set_number(L, "ttft_ms", (double)o->ttft_us / 1000);
     set_number(L, "total_ms", (double)o->total_us / 1000);

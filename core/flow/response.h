@@ -20,6 +20,7 @@ struct outcome {
     struct usage usage;
     bool         estimated; /* the upstream said no usage: it is what we counted so far */
     uint64_t     ttft_us, total_us;
+    const char  *cache;     /* response_cache_name(), a static text; NULL or "": no cache was asked */
 };
 
 enum response_state {

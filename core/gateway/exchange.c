@@ -139,6 +139,7 @@ static void finish(struct exchange *x, bool aborted) {
     struct outcome o = { .ok = !aborted && x->failure == NULL, .ttft_us = x->ttft_us, .total_us = x->total_us };
     slice_copy(o.code, sizeof(o.code), slice_str(aborted ? "canceled" : x->failure ? x->failure->code : ""));
     if (x->res != NULL) {
+        o.cache = response_cache_name(x->res->cache);
         response_usage(x->res, &o);
         response_on_ready(x->res, NULL, NULL);
         response_finish(x->res, &o);

@@ -44,8 +44,9 @@
 --- (/v1/responses, /v1/audio/...) is refused with its name, at load and by `perilune check`, and a request without any on
 --- a route that gets both (/v1/*) with 400 before the policy runs.  others = "pass": on such a request it is left out.
 ---@class perilune.PolicyNeeds
----@field needs "chat"
----@field others? "pass"
+---@field needs? "chat"    it works on chats only
+---@field others? "pass"   and lets others pass
+---@field last? true       it never calls `next`: a policy behind it in the list would never run, and is refused
 
 --- A policy.  Before next() it sees the request, behind it the response; a second
 --- next() is a retry, none is an answer of its own.
@@ -262,6 +263,7 @@ function Request:tokens(limit) end
 ---@field ok boolean             the client has got all of it
 ---@field code? string           of the failure; "canceled" when the client left
 ---@field usage? perilune.Usage  when the upstream said it; of a stream that the client left or that failed else an estimate
+---@field cache? string          as x-cache says: of "hit", "stale" and "coalesced" the usage was not paid for
 ---@field ttft_ms number         milliseconds from the request to the first event
 ---@field total_ms number        milliseconds from the request to the end
 ---@field text? string           the answer, after res:record(); nil when it was over max_body
