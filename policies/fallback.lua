@@ -72,4 +72,4 @@ return function(given)
     end
     return nil, last
   end
-end
+end, { last = true }

@@ -72,7 +72,7 @@ local function is_no_chat(route)
   return false
 end
 
--- The policy, or nil and what is wrong.
+-- The policy, and whether it never calls those behind it; or nil and what is wrong.
 local function build_policy(entry, route)
   if entry.fn then return entry.fn end
   local ran, factory, err, needs = pcall(host.policy, entry.name, entry.trusted)
@@ -94,20 +94,25 @@ local function build_policy(entry, route)
   if type(policy) ~= "function" then
     return nil, ("policy '%s' made a %s, not a function(req, next)"):format(entry.name, type(policy))
   end
-  return policy
+  return policy, needs and needs.last
 end
 
 -- blame(number, message): of a policy that is wrong; then there is no chain.
 local function build_route(route, blame)
   if #route.policies == 0 then return nil, false end
-  local list, trusted, whole, memory = {}, false, true, nil
+  local list, trusted, whole, memory, last = {}, false, true, nil, nil
   for i, entry in ipairs(route.policies) do
     if entry.name == "auth_keys" and memory then
       blame(i, ("policy 'auth_keys' stands behind '%s', which would answer who has no key; put it in front"):format(memory))
     end
     memory = memory or entry.name and entry.name:match("^cache_.*")
+    if last then
+      blame(i, ("%s stands behind '%s', which calls upstreams itself and never what is behind it; put it in front")
+        :format(entry.fn and "this function" or ("policy '%s'"):format(entry.name), last))
+    end
     local policy, message = build_policy(entry, route)
     if not policy then blame(i, message) end
+    if policy and message then last = last or entry.name end
     list[i], whole = policy, whole and policy ~= nil
     trusted = trusted or entry.trusted
   end

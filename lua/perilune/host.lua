@@ -40,10 +40,10 @@ function M.describe(name) return nil end
 
 function M.health(name) return core.health(name) end
 
-local needs_fields = { needs = "chat", others = "pass" }
+local needs_fields = { needs = "chat", others = "pass", last = true }
 
 local function check_needs(needs)
-  if type(needs) ~= "table" or needs.needs ~= "chat" then return false end
+  if type(needs) ~= "table" or not (needs.needs or needs.last) then return false end
   for k, v in pairs(needs) do
     if needs_fields[k] ~= v then return false end
   end
@@ -52,7 +52,7 @@ end
 
 -- A policy that needs a chat gets nothing else: it would find out behind the call, when that is paid.
 local function guarded(factory, needs, name)
-  if not needs then return factory end
+  if not needs or not needs.needs then return factory end
   local passes = needs.others == "pass"
   return function(...)
     local policy = factory(...)
@@ -84,7 +84,7 @@ function M.policy(name, trusted)
   end
   if needs ~= nil and not check_needs(needs) then
     return nil, ("%s: what a policy file returns behind its function is { needs = \"chat\" }, "
-      .. "with others = \"pass\" or without, or nothing"):format(path)
+      .. "with others = \"pass\" or without, { last = true }, or nothing"):format(path)
   end
   return guarded(factory, needs, name), nil, needs
 end
