@@ -83,7 +83,7 @@ local function keep_failure(cache, req, key, err)
   if not negative[err.status] or err.retryable then return end
   core.cache_keep_failure(cache, req, key, core.json_encode{
     code = err.code, message = err.message, status = err.status, type = err.type, param = err.param,
-    upstream = err.upstream,
+    upstream = err.upstream, body = err.body,
   })
 end
 

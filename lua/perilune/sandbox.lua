@@ -73,7 +73,7 @@ local function handle(handler, ok, ...)
 end
 
 local open = {
-  "assert", "error", "ipairs", "next", "rawequal", "rawget", "select", "setmetatable",
+  "assert", "error", "ipairs", "rawequal", "rawget", "select", "setmetatable",
   "getmetatable", "tonumber", "tostring", "type", "unpack", "_VERSION",
 }
 
@@ -135,6 +135,14 @@ local function make_require(env, trusted)
   end
 end
 
+-- Lua's own, which is what a policy gets that forgot its second parameter.
+local function checked_next(t, k)
+  if type(t) == "userdata" then
+    error("next(req) calls Lua's own next: the next policy is the second parameter, function(req, next)", 2)
+  end
+  return next(t, k)
+end
+
 --- A fresh global table.
 ---@param trusted boolean
 ---@return table
@@ -142,6 +150,7 @@ function M.env(trusted)
   local env = {}
   if trusted then
     setmetatable(env, { __index = _G })
+    env.next = checked_next
     env.require = make_require(env, true)
     env._G = env
     return env
@@ -156,6 +165,7 @@ function M.env(trusted)
     if type(t) == "userdata" then return next, core.fields(t) end
     return pairs(t)
   end
+  env.next = checked_next
   env.rawset = guarded_rawset
   env.print = function(...) core.log("info", to_text(...)) end
   env.require = make_require(env, false)

@@ -146,3 +146,24 @@ t.test("retrieval: wrong options are refused", function()
   t.error(function() t.policy("cache_retrieval", {}) end, "option 'urls' is missing")
   t.error(function() t.policy("cache_retrieval", { urls = { "search.test" } }) end, "http://")
 end)
+
+t.test("the outcome tells an answer that was paid for from one that was not", function()
+  t.upstream("a", { text = "fine", usage = { prompt_tokens = 3, completion_tokens = 2 } })
+  local policy = t.policy("cache_exact", { ttl = 60, name = "outcome" })
+  local seen = {}
+  local outer = function(req, next)
+    req:finally(function(outcome) seen[#seen + 1] = outcome.cache or "none" end)
+    return policy(req, next)
+  end
+  for _ = 1, 2 do t.send(outer, nil, chat("hi")) end
+  t.send(function(req, next)
+    req:finally(function(outcome) seen[#seen + 1] = outcome.cache or "none" end)
+    return next(req)
+  end, nil, chat("hi"))
+  t.equal(seen, { "miss", "hit", "none" })
+end)
+
+t.test("a policy that forgot its second parameter is told so", function()
+  t.upstream("a", { text = "fine" })
+  t.error(function() t.run(function(req) return next(req) end, nil, chat("hi")) end, "second parameter")
+end)
