@@ -27,6 +27,9 @@
 ---@field max_temperature? number  requests that ask for a higher one go past the cache
 ---@field honor? string[]          what clients may ask for by Cache-Control; default all: "no-cache", "no-store", "max-age"
 ---@field pace? number             seconds between two events of a stream that is given again, default 0
+---@field answers? integer        up to so many answers to a question, given to each user in turn, default 1
+---@field probability? number     of a hit; else the model is asked anew, default 1
+---@field rephrase? boolean|string  hits are worded otherwise: true by rules, or the name of an upstream with a small model
 ---@field coalesce? boolean        requests that ask the same at the same time share one answer, default true
 ---@field tags? string[]           for cache:invalidate()
 ---@field name? string             policies with the same name share a memory, default "exact"

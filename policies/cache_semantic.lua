@@ -28,6 +28,7 @@
 ---@field calibration? string      a file of `perilune cache calibrate`, seen from the configuration's folder
 ---@field answers? integer         up to so many answers to a question, given to each user in turn, default 1
 ---@field probability? number      of a hit; else the model is asked anew, default 1
+---@field rephrase? boolean|string  hits are worded otherwise: true by rules, or the name of an upstream with a small model
 ---@field ttl? number              this and all below: as in cache_exact
 ---@field stale? number
 ---@field stale_if_error? number

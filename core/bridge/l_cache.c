@@ -509,6 +509,20 @@ int l_cache_record(lua_State *L) {
     return 1;
 }
 
+/* core.cache_pass(req, res) -> res: another response that gives the same, which can be mapped by a unit of its own */
+int l_cache_pass(lua_State *L) {
+    struct request *req = request_check(L, 1);
+    struct response *r = response_test(L, 2);
+    lua_settop(L, 2);
+    if (r == NULL || !recorder_suits(r)) return 1;
+    struct response *outer = response_make_outer(L, r, &req->responses);
+    outer->cache = r->cache;
+    struct source *source = recorder_pass(r);
+    if (source == NULL) return luaL_error(L, "not enough memory");
+    response_start(outer, source);
+    return 1;
+}
+
 static int store(lua_State *L, const struct lua_cache *c, enum cached_kind kind, const struct place *place,
                  struct slice tenant, struct slice data, uint64_t ttl_ms, int tags_at) {
     struct slice tags[CACHE_MAX_TAGS];

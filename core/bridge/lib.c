@@ -535,6 +535,7 @@ static const luaL_Reg functions[] = {
     { "cache_keep_failure", l_cache_keep_failure },
     { "cache_key", l_cache_key },
     { "cache_lookup", l_cache_lookup },
+    { "cache_pass", l_cache_pass },
     { "cache_new", l_cache_new },
     { "cache_record", l_cache_record },
     { "cache_refresh", l_cache_refresh },

@@ -83,6 +83,7 @@ int l_memo_set(lua_State *L);
 int l_cache_new(lua_State *L);
 int l_cache_lookup(lua_State *L);
 int l_cache_key(lua_State *L);
+int l_cache_pass(lua_State *L);
 int l_cache_stale(lua_State *L);
 int l_cache_far(lua_State *L);
 int l_cache_record(lua_State *L);

@@ -77,6 +77,10 @@ bool recorder_suits(const struct response *r);
  * consumer it is; opt is copied.  NULL: no memory, and r is as it was. */
 struct source *recorder_new(struct response *r, const struct recorder_options *opt);
 
+/* A source that gives what r gives, and keeps nothing: so that what reads r is apart from what reads the source.
+ * As recorder_new(). */
+struct source *recorder_pass(struct response *r);
+
 /* For people: the texts of all pieces of an answer, or a value's bytes, the first `most` bytes. */
 void cached_text(const struct cache_entry *e, size_t most, struct buf *out);
 /* Stores `data` with these facts and the options' key, name, tenant, tags and times.  0, or as cache_put(). */

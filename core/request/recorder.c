@@ -230,13 +230,28 @@ bool recorder_suits(const struct response *r) {
     return r->dialect != NULL && !r->failed && !r->forgotten && !response_is_taken(r);
 }
 
-struct source *recorder_new(struct response *r, const struct recorder_options *opt) {
+static struct recorder *make(struct response *r) {
     static const struct source_ops ops = { recorder_start, recorder_resume, recorder_cancel, NULL, recorder_describe,
                                            NULL };
     struct recorder *k = mem_zalloc(sizeof(*k));
     if (k == NULL) return NULL;
-    *k = (struct recorder){ .source = { &ops }, .sink = { on_event }, .r = response_ref(r), .opt = *opt,
+    *k = (struct recorder){ .source = { &ops }, .sink = { on_event }, .r = response_ref(r),
                             .facts = { .dialect = r->dialect, .usage_at = CACHED_NO_USAGE } };
+    buf_init(&k->text, 0);
+    return k;
+}
+
+struct source *recorder_pass(struct response *r) {
+    struct recorder *k = make(r);
+    if (k == NULL) return NULL;
+    give_up(k);
+    return &k->source;
+}
+
+struct source *recorder_new(struct response *r, const struct recorder_options *opt) {
+    struct recorder *k = make(r);
+    if (k == NULL) return NULL;
+    k->opt = *opt;
     buf_init(&k->records, opt->limit);
     buf_init(&k->common, opt->limit);
     if (copy_texts(k, opt)) return &k->source;

@@ -9,6 +9,7 @@ local core = require "perilune.core"
 local errors = require "perilune.errors"
 local fetch = require "perilune.fetch"
 local near = require "perilune.near"
+local rephrase = require "perilune.rephrase"
 
 local M = {}
 
@@ -32,7 +33,8 @@ local spec = {
   honor = { type = "list", of = { type = "string", one_of = { "no-cache", "no-store", "max-age" } } },
   pace = { type = "duration", default = 0 },
   probability = { type = "number", default = 1, min = 0, max = 1 },
-  answers = { type = "number", default = 1, min = 1, max = 16, integer = true },
+  answers = { type = "integer", default = 1, min = 1, max = 16 },
+  rephrase = { type = "any", check = rephrase.check, default = false },
 }
 
 -- Of each cache, what C does not need to know.
@@ -70,7 +72,7 @@ function M.new(name, options, where)
     local checked = config.options(near.options(), semantic, where or "perilune.cache: semantic")
     nears[cache] = near.new(checked, where or "perilune.cache: semantic")
   end
-  choices[cache] = { answers = given.answers, probability = given.probability }
+  choices[cache] = { answers = given.answers, probability = given.probability, rephrase = given.rephrase }
   return cache
 end
 
@@ -141,6 +143,12 @@ local function passes_by(cache, how)
   return p < 1 and (how == "hit" or how == "stale") and core.random() >= p
 end
 
+-- A hit as it is given.
+local function worded(cache, req, res)
+  local how = choices[cache].rephrase
+  return how and rephrase.response(req, res, how) or res
+end
+
 --- The answer from the cache, or the one of next(req), which is kept.
 function methods.wrap(cache, req, next, opts)
   local salt, tags
@@ -152,7 +160,7 @@ function methods.wrap(cache, req, next, opts)
   if most > 1 then own, anew = salt_of_one(cache, req, salt, most) end
   local how, a, b, refresh = look_up(cache, req, own)
   if passes_by(cache, how) then how, a, b, anew = "miss", (core.cache_key(cache, req, own)), false, true end
-  if how == "hit" then return a end
+  if how == "hit" then return worded(cache, req, a) end
   if how == "stale" then
     if refresh then core.cache_refresh(req) end
     return a
@@ -162,7 +170,7 @@ function methods.wrap(cache, req, next, opts)
   local key = bypassed and b or not bypassed and a or nil
   local res, asked
   if nears[cache] and key then res, asked = near.find(nears[cache], cache, req, salt, bypassed or anew) end
-  if res then return res end
+  if res then return worded(cache, req, res) end
   return ask(cache, req, next, key, { tags = tags, bypassed = bypassed, asked = asked, old = not bypassed and b })
 end
 

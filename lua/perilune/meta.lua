@@ -486,6 +486,8 @@ function Shared:delete(key) end
 ---@field answers? integer        wrap() keeps up to so many answers to one question, 16 at most, and gives each user
 ---                               one after the other; default 1
 ---@field probability? number     of a hit, 0 to 1; else the model is asked, default 1
+---@field rephrase? boolean|string  wrap() words hits otherwise: true by rules, or the name of an upstream with a small
+---                               model; default false
 ---@field semantic? perilune.SemanticOptions  wrap() also gives answers to questions that mean the same
 
 --- When two questions mean the same. See cache_semantic in policies/README.md.
