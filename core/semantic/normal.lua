@@ -9,6 +9,7 @@
 -- presentation forms of Arabic, single letters of Hangul, accents that stand alone.
 
 local root = assert(arg[1], "usage: luajit core/semantic/normal.lua DIRECTORY")
+local array = dofile("core/tokens/vocab/c_array.lua")
 
 local LEFT_OUT = { -- first, last
   { 0x1100, 0x11FF }, { 0x3131, 0x318E }, { 0x3200, 0x321E }, { 0x3260, 0x327E }, { 0xFB50, 0xFDFF },
@@ -97,19 +98,6 @@ while i <= #single do
   if last == i then step = 1 end
   runs[#runs + 1] = { c, single[last][1], by, step }
   i = last + 1
-end
-
-local function array(head, items)
-  print(head .. "[] = {")
-  local line = "   "
-  for _, item in ipairs(items) do
-    if #line + #item > 112 then
-      print(line)
-      line = "   "
-    end
-    line = line .. " " .. item .. ","
-  end
-  print(line .. "\n};\n")
 end
 
 print([[

@@ -13,6 +13,7 @@
 -- later it leaves as it stands.
 
 local root = assert(arg[1], "usage: luajit core/tokens/vocab/nfc.lua DIRECTORY")
+local array = dofile("core/tokens/vocab/c_array.lua")
 local NEWEST = 9.0
 
 local function lines(name)
@@ -81,24 +82,11 @@ local function ranges(set)
   return out
 end
 
-local function array(head, items)
-  print(head .. "[] = {")
-  local line = "   "
-  for _, item in ipairs(items) do
-    if #line + #item > 112 then
-      print(line)
-      line = "   "
-    end
-    line = line .. " " .. item .. ","
-  end
-  print(line .. "\n};\n")
-end
-
 print([[
 /* nfc_data.h -- canonical decompositions and compositions.  Written by core/tokens/vocab/nfc.lua; see
  * there from what.  Included by nfc.c alone. */
-#ifndef PERILUNE_LLM_NFC_DATA_H
-#define PERILUNE_LLM_NFC_DATA_H
+#ifndef PERILUNE_TOKENS_NFC_DATA_H
+#define PERILUNE_TOKENS_NFC_DATA_H
 
 /* Character, first, second (0: none) of its decomposition; by character. */]])
 local items = {}
