@@ -22,6 +22,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/hash.h"
+
 struct slot {
     uint64_t hash;
     uint32_t first; /* number of a route, plus one; 0: free */
@@ -38,15 +40,11 @@ struct routes {
 
 /* -- Hashing: FNV-1a, because it can be taken at any byte of a path ------------------------ */
 
-#define FNV_START 0xcbf29ce484222325u
-
-static uint64_t add_byte(uint64_t h, unsigned char c) { return (h ^ c) * 0x100000001b3u; }
-
-static unsigned char lower(char c) { return (unsigned char)(c >= 'A' && c <= 'Z' ? c | 32 : c); }
+static char lower(char c) { return (char)(c >= 'A' && c <= 'Z' ? c | 32 : c); }
 
 static uint64_t finish(uint64_t of_path, bool prefix, struct slice host) {
-    uint64_t h = add_byte(of_path, prefix ? 1 : 2);
-    for (size_t i = 0; i < host.len; i++) h = add_byte(h, lower(host.ptr[i]));
+    uint64_t h = hash_fnv_add(of_path, prefix ? 1 : 2);
+    for (size_t i = 0; i < host.len; i++) h = hash_fnv_add(h, lower(host.ptr[i]));
     return h ^ (h >> 32);
 }
 
@@ -62,8 +60,8 @@ static bool same_key(const struct route *a, const struct route *b) {
 }
 
 static uint64_t hash_of(const struct route *r) {
-    uint64_t h = FNV_START;
-    for (const char *p = r->path; *p; p++) h = add_byte(h, (unsigned char)*p);
+    uint64_t h = HASH_FNV_START;
+    for (const char *p = r->path; *p; p++) h = hash_fnv_add(h, *p);
     return finish(h, r->prefix, host_key(r));
 }
 
@@ -211,7 +209,7 @@ static struct slice host_of(const struct route_ask *a) {
 const struct route *routes_find(const struct routes *t, const struct route_ask *ask, bool *wrong_method) {
     struct search s = { .t = t, .ask = ask, .best = t->count };
     if (t->has_hosts) s.host = host_of(ask);
-    uint64_t h = FNV_START;
+    uint64_t h = HASH_FNV_START;
     unsigned next = 0;
     for (size_t i = 0;; i++) {
         if (next < t->length_count && t->lengths[next] == i) {
@@ -219,7 +217,7 @@ const struct route *routes_find(const struct routes *t, const struct route_ask *
             next++;
         }
         if (i == ask->path.len) break;
-        h = add_byte(h, (unsigned char)ask->path.ptr[i]);
+        h = hash_fnv_add(h, ask->path.ptr[i]);
     }
     look_up_hosts(&s, h, ask->path.len, false);
     *wrong_method = s.best == t->count && s.wrong_method;

@@ -13,6 +13,7 @@
  * Ids and names are kept as 64-bit hashes.  Who makes two meet has mixed up calls of its own answer. */
 #include "llm/tool_calls.h"
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "include/perilune.h"
 
@@ -29,13 +30,10 @@ void tool_calls_deinit(struct tool_calls *t) {
     *t = (struct tool_calls){ .seen = NULL };
 }
 
-/* FNV-1a; 0: no string, or an empty one. */
+/* 0: no string, or an empty one. */
 static uint64_t hash_of(const struct json_doc *d, uint32_t n) {
     struct slice s = json_is(d, n, JSON_STRING) ? json_raw(d, n) : SLICE("");
-    uint64_t h = 0xcbf29ce484222325;
-    if (s.len <= 2) return 0;
-    for (size_t i = 0; i < s.len; i++) h = (h ^ (unsigned char)s.ptr[i]) * 0x100000001b3;
-    return h | 1;
+    return s.len > 2 ? hash_fnv(s) | 1 : 0;
 }
 
 static uint64_t name_of(const struct json_doc *d, uint32_t call) {

@@ -10,12 +10,12 @@
  * Hashes are the same everywhere and for ever: models keep what they know under them. */
 #include "semantic/atoms.h"
 
+#include "base/hash.h"
 #include "semantic/phrases.h"
 #include "tokens/unicode.h"
 
 static uint32_t hash_of(struct slice s) {
-    uint64_t h = UINT64_C(0xCBF29CE484222325); /* FNV-1a, and a last mix */
-    for (size_t i = 0; i < s.len; i++) h = (h ^ (unsigned char)s.ptr[i]) * UINT64_C(0x100000001B3);
+    uint64_t h = hash_fnv(s);
     return atom_mix((uint32_t)h, (uint32_t)(h >> 32));
 }
 

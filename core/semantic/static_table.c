@@ -30,6 +30,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "include/perilune.h"
+#include "semantic/little.h"
 #include "semantic/semantic.h"
 #include "tokens/bpe.h"
 
@@ -54,17 +55,6 @@ struct static_table {
 
 /* -- The file form ----------------------------------------------------------------------- */
 
-static uint32_t read_u32(const unsigned char *p) {
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-static float read_f32(const unsigned char *p) {
-    uint32_t bits = read_u32(p);
-    float x;
-    memcpy(&x, &bits, sizeof(x));
-    return x;
-}
-
 static int bad(struct failure *f, const char *what, uint64_t is, uint64_t want) {
     failure_set(f, FAILURE_INTERNAL, "a table of rows: %s (is %llu, expected %llu)", what, (unsigned long long)is,
                 (unsigned long long)want);
@@ -77,8 +67,8 @@ static int read_head(struct static_table *t, struct slice bytes, struct failure 
         failure_set(f, FAILURE_INTERNAL, "not a table of rows: it does not begin with PLROWS1");
         return PERILUNE_ERR_INVAL;
     }
-    t->rows = read_u32(p + 8);
-    t->dims = read_u32(p + 12);
+    t->rows = little_u32(p + 8);
+    t->dims = little_u32(p + 12);
     if (t->rows == 0 || t->rows > VOCABULARY) return bad(f, "number of rows, most", t->rows, VOCABULARY);
     if (t->dims == 0 || t->dims > STATIC_TABLE_MAX_DIMS || t->dims % LANES != 0)
         return bad(f, "numbers of a row, a multiple of 16, at most", t->dims, STATIC_TABLE_MAX_DIMS);
@@ -92,13 +82,13 @@ static int read_head(struct static_table *t, struct slice bytes, struct failure 
 
 static int check_rows(const struct static_table *t, struct failure *f) {
     for (uint32_t i = 0; i < t->rows; i++) {
-        uint32_t id = read_u32(t->ids + 4 * (size_t)i);
+        uint32_t id = little_u32(t->ids + 4 * (size_t)i);
         if (id >= VOCABULARY) return bad(f, "token id, less than", id, VOCABULARY);
-        if (i > 0 && id <= read_u32(t->ids + 4 * (size_t)(i - 1))) {
+        if (i > 0 && id <= little_u32(t->ids + 4 * (size_t)(i - 1))) {
             failure_set(f, FAILURE_INTERNAL, "a table of rows: token ids do not ascend at row %u", i);
             return PERILUNE_ERR_INVAL;
         }
-        if (!(fabsf(read_f32(t->scales + 4 * (size_t)i)) <= MOST_SCALE)) {
+        if (!(fabsf(little_f32(t->scales + 4 * (size_t)i)) <= MOST_SCALE)) {
             failure_set(f, FAILURE_INTERNAL, "a table of rows: the scale of row %u is no number or too large", i);
             return PERILUNE_ERR_INVAL;
         }
@@ -108,7 +98,7 @@ static int check_rows(const struct static_table *t, struct failure *f) {
 
 static void find_places(struct static_table *t) {
     for (uint32_t i = 0; i < t->rows; i++) {
-        uint32_t id = read_u32(t->ids + 4 * (size_t)i);
+        uint32_t id = little_u32(t->ids + 4 * (size_t)i);
         t->places[id / 64].bits |= (uint64_t)1 << id % 64;
     }
     uint32_t before = 0;
@@ -239,12 +229,12 @@ int static_table_find(const struct static_table *t, struct bpe *b, struct slice 
 void static_table_sum(const struct static_table *t, const uint32_t *rows, size_t count, float *out) {
     memset(out, 0, t->dims * sizeof(*out));
     for (size_t i = 0; i < count; i++)
-        add_row(t->numbers + (size_t)rows[i] * t->dims, read_f32(t->scales + 4 * (size_t)rows[i]), out, t->dims);
+        add_row(t->numbers + (size_t)rows[i] * t->dims, little_f32(t->scales + 4 * (size_t)rows[i]), out, t->dims);
     make_length_1(out, t->dims);
 }
 
 void static_table_add(const struct static_table *t, uint32_t row, float *out) {
-    add_row(t->numbers + (size_t)row * t->dims, read_f32(t->scales + 4 * (size_t)row), out, t->dims);
+    add_row(t->numbers + (size_t)row * t->dims, little_f32(t->scales + 4 * (size_t)row), out, t->dims);
 }
 
 float static_table_cosine(const struct static_table *t, uint32_t a, uint32_t b) {
