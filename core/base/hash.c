@@ -7,6 +7,7 @@
  * state.  Cryptographic digests come from OpenSSL (bridge/lib.c), not from here. */
 #include "base/hash.h"
 
+#include <stdio.h>
 #include <sys/random.h>
 
 static uint64_t rotl(uint64_t x, int b) { return (x << b) | (x >> (64 - b)); }
@@ -138,6 +139,10 @@ struct hash128 hash_long(const struct hash_long_key *key, struct slice s, uint64
     h.v[1] ^= 0xdd; /* as SipHash goes on for 128 bits */
     for (int i = 0; i < 3; i++) sip_round(h.v);
     return (struct hash128){ low, h.v[0] ^ h.v[1] ^ h.v[2] ^ h.v[3] };
+}
+
+void hash128_hex(struct hash128 h, char out[33]) {
+    snprintf(out, 33, "%016llx%016llx", (unsigned long long)h.high, (unsigned long long)h.low);
 }
 
 void rng_seed(struct rng *r, uint64_t seed) {

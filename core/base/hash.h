@@ -32,6 +32,9 @@ void           hash_long_key_random(struct hash_long_key *key);
 /* `with` is hashed, too: what else the result depends on. */
 struct hash128 hash_long(const struct hash_long_key *key, struct slice s, uint64_t with);
 
+/* 32 lower-case hex digits, the upper half first, and a NUL. */
+void           hash128_hex(struct hash128 h, char out[33]);
+
 /* xoshiro256** (Blackman and Vigna), seeded from the kernel: ids, jitter. */
 struct rng { uint64_t s[4]; };
 void     rng_seed(struct rng *r, uint64_t seed); /* 0: from the kernel */

@@ -206,7 +206,7 @@ static void put_state(struct response *r, enum response_cache how, uint64_t age_
 }
 
 /* What the state holds of the last look-up is let go, also when something raises in between. */
-static void hold_found(struct state *s, struct cache_entry *e) {
+void cache_hold(struct state *s, struct cache_entry *e) {
     cache_entry_put(s->found);
     s->found = e;
 }
@@ -253,7 +253,7 @@ struct response *cache_push_hit(lua_State *L, const struct lua_cache *c, struct 
                                 struct cache_entry *e, const struct cached *facts, enum response_cache how) {
     struct state *s = state_of(L);
     char upstream[64];
-    hold_found(s, e);
+    cache_hold(s, e);
     slice_copy(upstream, sizeof(upstream), facts->upstream);
     struct response *res = response_make(L, &(struct response_options){
         .loop = s->loop, .upstream = upstream, .dialect = facts->dialect, .among = &r->responses,
@@ -285,7 +285,7 @@ static struct hash128 failure_key(struct hash128 key) { return (struct hash128){
 static bool find_failure(struct state *s, const struct lua_cache *c, const struct question *q, uint64_t now) {
     struct cached facts;
     if (c->negative_ms == 0 || q->refreshes) return false;
-    hold_found(s, cache_get(s->stores->cache, failure_key(q->place.near), now));
+    cache_hold(s, cache_get(s->stores->cache, failure_key(q->place.near), now));
     return s->found != NULL && cached_read(s->found, &facts) && facts.kind == CACHED_FAILURE &&
            cache_is_fresh(s->found, now) && suits(q, s->found, now);
 }
@@ -296,7 +296,7 @@ static void find(struct state *s, const struct question *q, uint64_t now) {
         struct hash128 key = cache_entry_key(s->found);
         if (key.low == q->place.near.low && key.high == q->place.near.high) return;
     }
-    hold_found(s, q->refreshes ? NULL : cache_get(s->stores->cache, q->place.near, now));
+    cache_hold(s, q->refreshes ? NULL : cache_get(s->stores->cache, q->place.near, now));
 }
 
 /* core.cache_lookup(cache, req, salt, key | nil) -> "hit", res | "stale", res, key, refresh | "failure", json
@@ -335,7 +335,7 @@ int l_cache_lookup(lua_State *L) {
         lua_pushlstring(L, cache_entry_data(s->found).ptr, cache_entry_data(s->found).len);
         return 2;
     }
-    hold_found(s, old);
+    cache_hold(s, old);
     if (good && cache_age(s->found, now) < c->ttl_ms + c->stale_ms) {
         lua_pushliteral(L, "stale");
         push_found(L, c, &q, &facts, RESPONSE_STALE);
@@ -395,7 +395,7 @@ static bool take_far(lua_State *L, struct op *op) {
     struct cached facts;
     if (came && cached_read(w->e, &facts))
         asked_remember(state_of(L)->stores, cache_entry_key(w->e), &facts, now_of(L));
-    hold_found(state_of(L), w->e);
+    cache_hold(state_of(L), w->e);
     w->e = NULL;
     far_wait_free(w);
     return came;
@@ -440,7 +440,7 @@ int l_cache_stale(lua_State *L) {
     body_put(body);
     uint64_t now = now_of(L);
     struct cached facts;
-    hold_found(s, cache_get(s->stores->cache, q.place.near, now));
+    cache_hold(s, cache_get(s->stores->cache, q.place.near, now));
     if (s->found == NULL || !cached_read(s->found, &facts) || facts.kind > CACHED_WHOLE ||
         cache_age(s->found, now) >= c->ttl_ms + c->error_ms)
         return 0;
@@ -582,7 +582,7 @@ static int push_far_value(lua_State *L, struct op *op) { return take_far(L, op) 
 int l_cache_get(lua_State *L) {
     struct state *s = state_of(L);
     struct place place = place_of_value(L, cache_check(L, 1));
-    hold_found(s, cache_get(s->stores->cache, place.near, now_of(L)));
+    cache_hold(s, cache_get(s->stores->cache, place.near, now_of(L)));
     if (s->found != NULL || !place.has_far || !op_is_possible(L)) return push_value(L);
     struct far_wait *w = far_wait_new(L, &place);
     if (w == NULL) return 0;

@@ -32,6 +32,9 @@ struct slice      cache_tenant(const struct lua_cache *c, const struct request *
 void              cache_write_text(struct state *s, const struct lua_cache *c, const struct request *r,
                                    const struct body *body, const struct json_doc *doc, struct slice salt,
                                    struct buf *out);
+/* The state holds e, whose share it takes, in place of what it held (NULL: nothing), so that it is let go of also when
+ * something raises. */
+void              cache_hold(struct state *s, struct cache_entry *e);
 /* The entry, which the state holds from now on, as a response to the request; takes the share of e.  `stream`: as
  * the client asks for it. [0, +1, e] */
 struct response  *cache_push_hit(lua_State *L, const struct lua_cache *c, struct request *r, bool stream,

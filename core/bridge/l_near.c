@@ -295,12 +295,11 @@ static struct buf *vector_of(lua_State *L, struct lua_near *n, uint64_t scope, s
 }
 
 static void put_facts(struct response *res, const struct nearest *found) {
-    struct hash128 key = cache_entry_key(found->e);
-    char text[80];
+    char text[80], id[33];
+    hash128_hex(cache_entry_key(found->e), id);
     int len = snprintf(text, sizeof(text), "%.3f", (double)found->similarity);
     headers_put(&res->headers, SLICE("x-cache-similarity"), slice_of(text, (size_t)len));
-    len = snprintf(text, sizeof(text), "%016llx%016llx@%.4f", (unsigned long long)key.high,
-                   (unsigned long long)key.low, (double)found->score);
+    len = snprintf(text, sizeof(text), "%s@%.4f", id, (double)found->score);
     headers_put(&res->headers, SLICE("x-cache-entry"), slice_of(text, (size_t)len));
 }
 
@@ -356,8 +355,7 @@ int l_near_find(lua_State *L) {
                                .now = loop_now(s->loop) };
     if (only) found = (struct nearest){ .e = NULL };
     else if (nearest_find(&ask, &found) != 0) return luaL_error(L, "not enough memory");
-    cache_entry_put(s->found); /* held there while Lua may raise */
-    s->found = found.e;
+    cache_hold(s, found.e);
     lua_createtable(L, 2, 0);  /* 7 */
     lua_pushvalue(L, 6);
     lua_rawseti(L, 7, 1);

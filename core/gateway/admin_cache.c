@@ -21,15 +21,10 @@ struct listing {
     unsigned    count;
 };
 
-static void put_id(const struct cache_entry *e, char id[33]) {
-    struct hash128 k = cache_entry_key(e);
-    snprintf(id, 33, "%016llx%016llx", (unsigned long long)k.high, (unsigned long long)k.low);
-}
-
 static void put_entry(struct buf *out, struct cache_entry *e, uint64_t now) {
     struct cached c;
     char id[33];
-    put_id(e, id);
+    hash128_hex(cache_entry_key(e), id);
     if (cached_read(e, &c)) cached_describe(&c, out);
     else buf_puts(out, "{\"kind\":\"unknown\"");
     buf_printf(out, ",\"id\":\"%s\",\"bytes\":%u,\"age_seconds\":%llu,\"fresh\":%s,\"hits\":%u", id, e->data_len,
@@ -68,7 +63,7 @@ struct search {
 static bool is_it(struct cache_entry *e, void *ud) {
     struct search *s = ud;
     char id[33];
-    put_id(e, id);
+    hash128_hex(cache_entry_key(e), id);
     if (!slice_eq(slice_str(id), s->id)) return true;
     s->found = cache_entry_ref(e);
     return false;
@@ -95,10 +90,12 @@ bool admin_cache_show(struct perilune *g, struct slice id, struct buf *out) {
 
 static void put_miss(const struct near_miss *m, void *ud) {
     struct listing *l = ud;
+    char id[33];
+    hash128_hex(m->key, id);
     buf_printf(l->out, "%s{\"age_seconds\":%llu,\"why\":\"%s\",\"similarity\":%.3f,\"score\":%.4f,\"threshold\":%.4f,"
-               "\"entry\":\"%016llx%016llx\",\"cache\":", l->count++ > 0 ? "," : "",
+               "\"entry\":\"%s\",\"cache\":", l->count++ > 0 ? "," : "",
                (unsigned long long)((l->now > m->when ? l->now - m->when : 0) / 1000), m->why, (double)m->similarity,
-               (double)m->score, (double)m->threshold, (unsigned long long)m->key.high, (unsigned long long)m->key.low);
+               (double)m->score, (double)m->threshold, id);
     json_write_string(l->out, slice_str(m->cache));
     buf_puts(l->out, ",\"tenant\":");
     json_write_string(l->out, slice_str(m->tenant));

@@ -85,17 +85,21 @@ int nearest_embed(struct embedder *e, uint64_t scope, struct slice text, struct 
 
 /* -- What was told of an entry --------------------------------------------------------------------- */
 
-static struct slice told_key(struct hash128 key, char *text, size_t size) {
-    int len = snprintf(text, size, "near %016llx%016llx", (unsigned long long)key.high, (unsigned long long)key.low);
-    return slice_of(text, (size_t)len);
+#define TOLD "near " /* in front of the key in hex */
+#define TOLD_BYTES (sizeof(TOLD) + 32)
+
+static struct slice told_key(struct hash128 key, char text[TOLD_BYTES]) {
+    memcpy(text, TOLD, sizeof(TOLD) - 1);
+    hash128_hex(key, text + sizeof(TOLD) - 1);
+    return slice_of(text, TOLD_BYTES - 1);
 }
 
 static size_t told(struct stores *s, struct hash128 key, uint64_t now, struct learned_note *notes) {
     struct buf text;
-    char name[64];
+    char name[TOLD_BYTES];
     buf_init(&text, 0);
     size_t count = 0;
-    if (memo_get(s->memo, told_key(key, name, sizeof(name)), now, &text) == 0) {
+    if (memo_get(s->memo, told_key(key, name), now, &text) == 0) {
         count = buf_len(&text) / sizeof(*notes);
         if (count > LEARNED_MAX) count = LEARNED_MAX;
         memcpy(notes, buf_get(&text).ptr, count * sizeof(*notes));
@@ -106,11 +110,11 @@ static size_t told(struct stores *s, struct hash128 key, uint64_t now, struct le
 
 void nearest_feedback(struct stores *s, struct hash128 key, float score, bool ok, uint64_t now) {
     struct learned_note notes[LEARNED_MAX + 1];
-    char name[64];
+    char name[TOLD_BYTES];
     size_t count = told(s, key, now, notes);
     notes[count++] = (struct learned_note){ score, ok };
     size_t from = count > LEARNED_MAX ? 1 : 0; /* the oldest goes */
-    memo_set(s->memo, SLICE("near"), told_key(key, name, sizeof(name)),
+    memo_set(s->memo, SLICE("near"), told_key(key, name),
              slice_of((const char *)(notes + from), (count - from) * sizeof(*notes)), now, REMEMBERED_MS);
 }
 

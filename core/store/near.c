@@ -72,21 +72,24 @@ struct gram_counts *near_grams(struct near *n) { return n->grams; }
 
 /* -- Kinds ---------------------------------------------------------------------------------- */
 
+/* Locked. */
+static struct kind *look_for(struct near *n, unsigned dims) {
+    for (unsigned i = 0; i < n->kind_count; i++)
+        if (n->kinds[i].dims == dims) return &n->kinds[i];
+    return NULL;
+}
+
 static struct kind *find_kind(struct near *n, unsigned dims) {
-    struct kind *found = NULL;
     pthread_rwlock_rdlock(&n->lock);
-    for (unsigned i = 0; i < n->kind_count && found == NULL; i++)
-        if (n->kinds[i].dims == dims) found = &n->kinds[i];
+    struct kind *found = look_for(n, dims);
     pthread_rwlock_unlock(&n->lock);
     return found; /* stays where it is */
 }
 
 /* NULL: there is no room for one more, or no memory. */
 static struct kind *make_kind(struct near *n, unsigned dims) {
-    struct kind *k = NULL;
     pthread_rwlock_wrlock(&n->lock);
-    for (unsigned i = 0; i < n->kind_count && k == NULL; i++)
-        if (n->kinds[i].dims == dims) k = &n->kinds[i];
+    struct kind *k = look_for(n, dims);
     struct index *x = k == NULL && n->kind_count < KINDS ? index_new(dims, SIZE_MAX) : NULL;
     if (x != NULL) {
         k = &n->kinds[n->kind_count++];
@@ -97,17 +100,19 @@ static struct kind *make_kind(struct near *n, unsigned dims) {
     return k;
 }
 
-static size_t bytes_of(struct near *n) {
-    size_t bytes = 0;
-    struct index_stats s;
+/* Of all kinds together; those that are there stay where they are. */
+static struct index_stats count_all(struct near *n) {
+    struct index_stats all = { 0 }, one;
     pthread_rwlock_rdlock(&n->lock);
     unsigned count = n->kind_count;
     pthread_rwlock_unlock(&n->lock);
     for (unsigned i = 0; i < count; i++) {
-        index_count(n->kinds[i].index, &s);
-        bytes += s.bytes;
+        index_count(n->kinds[i].index, &one);
+        all.vectors += one.vectors;
+        all.parts += one.parts;
+        all.bytes += one.bytes;
     }
-    return bytes;
+    return all;
 }
 
 /* -- Cleaning ---------------------------------------------------------------------------------- */
@@ -135,9 +140,9 @@ int near_add(struct near *n, struct hash128 part, struct hash128 key, const floa
     if (limit == 0) return PERILUNE_ERR_LIMITED;
     struct kind *k = find_kind(n, dims);
     if (k == NULL && (k = make_kind(n, dims)) == NULL) return PERILUNE_ERR_LIMITED;
-    bool full = bytes_of(n) + dims > limit;
+    bool full = count_all(n).bytes + dims > limit;
     look_at_some(n, k, full ? MORE : STEP, full ? GIVEN_UP : 0, now);
-    if (full && bytes_of(n) + dims > limit) return PERILUNE_ERR_LIMITED;
+    if (full && count_all(n).bytes + dims > limit) return PERILUNE_ERR_LIMITED;
     return index_add(k->index, part, key, vector);
 }
 
@@ -173,17 +178,8 @@ void near_tell(struct near *n, bool hit) {
 }
 
 void near_count(struct near *n, struct near_stats *out) {
-    *out = (struct near_stats){ .limit = atomic_load(&n->limit), .searches = atomic_load(&n->searches),
+    struct index_stats all = count_all(n);
+    *out = (struct near_stats){ .vectors = all.vectors, .parts = all.parts, .bytes = all.bytes,
+                                .limit = atomic_load(&n->limit), .searches = atomic_load(&n->searches),
                                 .hits = atomic_load(&n->hits), .refused = atomic_load(&n->refused) };
-    for (unsigned i = 0; i < KINDS; i++) {
-        struct index_stats s;
-        pthread_rwlock_rdlock(&n->lock);
-        struct index *x = i < n->kind_count ? n->kinds[i].index : NULL;
-        pthread_rwlock_unlock(&n->lock);
-        if (x == NULL) break;
-        index_count(x, &s);
-        out->vectors += s.vectors;
-        out->parts += s.parts;
-        out->bytes += s.bytes;
-    }
 }
