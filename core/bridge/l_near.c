@@ -279,21 +279,6 @@ int l_embed(lua_State *L) {
 
 /* -- Finding -------------------------------------------------------------------------------------------- */
 
-/* The vector of the question, by the upstream's numbers at 5 or made here, into lib_scratch(). [0, 0, e] */
-static struct buf *vector_of(lua_State *L, struct lua_near *n, uint64_t scope, struct slice text) {
-    if (!n->own) {
-        struct buf *out = lib_scratch(L);
-        read_numbers(L, 5, out);
-        return out;
-    }
-    struct embedder *e = embedder_of(L, n);
-    struct buf *out = lib_scratch(L);
-    int rc = nearest_embed(e, scope, text, out);
-    if (rc != 0) luaL_error(L, "not enough memory");
-    lib_check_buf(L, out);
-    return out;
-}
-
 static void put_facts(struct response *res, const struct nearest *found) {
     char text[80], id[33];
     hash128_hex(cache_entry_key(found->e), id);
@@ -343,19 +328,16 @@ int l_near_find(lua_State *L) {
     lua_settop(L, 5);
     read_asked(L, 4, &asked);
     asked.embedder = slice_str(n->name);
-    struct slice tenant = cache_tenant(c, r);
-    struct buf *vector = vector_of(L, n, asked_scope(c->name, tenant), asked.text);
-    push_asked(L, asked.part, buf_get(vector), asked.text); /* 6 */
-    read_asked(L, 6, &asked);
-    asked.embedder = slice_str(n->name);
     struct nearest found;
-    struct nearest_ask ask = { .stores = s->stores, .embedder = embedder_of(L, n), .cache = c->name, .tenant = tenant,
+    struct nearest_ask ask = { .stores = s->stores, .embedder = embedder_of(L, n), .cache = c->name,
+                               .tenant = cache_tenant(c, r), .asked = asked, .own = n->own, .only = only,
                                .rule = { model_of(L, n), n->threshold, n->max_false },
-                               .asked = &asked, .own = n->own, .max_age_ms = max_age_of(c, r),
-                               .now = loop_now(s->loop) };
-    if (only) found = (struct nearest){ .e = NULL };
-    else if (nearest_find(&ask, &found) != 0) return luaL_error(L, "not enough memory");
+                               .max_age_ms = max_age_of(c, r), .now = loop_now(s->loop) };
+    struct buf *vector = lib_scratch(L);
+    if (!n->own) read_numbers(L, 5, vector);
+    if (nearest_find(&ask, vector, &found) != 0) return luaL_error(L, "not enough memory");
     cache_hold(s, found.e);
+    push_asked(L, asked.part, buf_get(vector), asked.text); /* 6 */
     lua_createtable(L, 2, 0);  /* 7 */
     lua_pushvalue(L, 6);
     lua_rawseti(L, 7, 1);

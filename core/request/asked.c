@@ -22,8 +22,8 @@ struct hash128 asked_part(struct hash128 part, struct slice embedder) {
     return (struct hash128){ part.low ^ h, part.high ^ (h * 0x9E3779B97F4A7C15u) };
 }
 
-void asked_vector(const struct asked *a, float *out) {
-    for (size_t i = 0; i < a->vector.len; i++) out[i] = (float)(signed char)a->vector.ptr[i];
+void asked_numbers(struct slice vector, float *out) {
+    for (size_t i = 0; i < vector.len; i++) out[i] = (float)(signed char)vector.ptr[i];
 }
 
 static void count_grams(struct gram_counts *counts, uint64_t scope, struct slice text) {
@@ -42,7 +42,7 @@ void asked_remember(struct stores *s, struct hash128 key, const struct cached *c
     float vector[CACHED_MAX_VECTOR];
     if (a->text.len == 0 || a->vector.len == 0 || a->vector.len > CACHED_MAX_VECTOR) return;
     struct hash128 part = asked_part(a->part, a->embedder);
-    asked_vector(a, vector);
+    asked_numbers(a->vector, vector);
     bool known = near_remove(s->near, part, key, (unsigned)a->vector.len);
     if (near_add(s->near, part, key, vector, (unsigned)a->vector.len, now) != 0 || known) return;
     count_grams(near_grams(s->near), asked_scope(c->cache, c->tenant), a->text);

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "include/perilune.h"
 #include "semantic/guard.h"
 #include "semantic/learned.h"
@@ -44,12 +45,12 @@ bool nearest_quantize(const float *v, size_t n, struct buf *out) {
 }
 
 /* Of length 1. */
-static void unit_vector(const struct asked *a, float *out) {
+static void unit_vector(struct slice vector, float *out) {
     float sum = 0;
-    asked_vector(a, out);
-    for (size_t i = 0; i < a->vector.len; i++) sum += out[i] * out[i];
+    asked_numbers(vector, out);
+    for (size_t i = 0; i < vector.len; i++) sum += out[i] * out[i];
     float by = sum > 0 ? 1 / sqrtf(sum) : 0;
-    for (size_t i = 0; i < a->vector.len; i++) out[i] *= by;
+    for (size_t i = 0; i < vector.len; i++) out[i] *= by;
 }
 
 /* A text, embedded, with the buffer that it stands in. */
@@ -68,19 +69,12 @@ static void side_deinit(struct side *s) {
     buf_deinit(&s->normal);
 }
 
+/* In place of what it held. */
 static int side_read(struct side *s, struct embedder *e, uint64_t scope, struct slice text) {
+    buf_clear(&s->normal);
     normal_write(text, &s->normal);
     if (buf_failed(&s->normal)) return PERILUNE_ERR_NOMEM;
     return embedder_embed(e, scope, buf_get(&s->normal), &s->text);
-}
-
-int nearest_embed(struct embedder *e, uint64_t scope, struct slice text, struct buf *out) {
-    struct side s;
-    side_init(&s);
-    int rc = side_read(&s, e, scope, text);
-    if (rc == 0) nearest_quantize(s.text.vector, embedder_dims(e), out);
-    side_deinit(&s);
-    return rc == 0 && buf_failed(out) ? PERILUNE_ERR_NOMEM : rc;
 }
 
 /* -- What was told of an entry --------------------------------------------------------------------- */
@@ -123,7 +117,7 @@ void nearest_feedback(struct stores *s, struct hash128 key, float score, bool ok
 struct search {
     const struct nearest_ask *ask;
     struct nearest           *out;
-    struct side               asked;
+    struct side               asked, other; /* the question, and the candidate that is looked at */
     float                     vector[CACHED_MAX_VECTOR];
     unsigned                  dims;
     float                     refused; /* the similarity of the nearest that was refused */
@@ -145,11 +139,10 @@ static float threshold_of(const struct search *s, struct hash128 key) {
     return count == 0 ? usual : learned_threshold(notes, count, s->ask->rule.max_false, usual);
 }
 
-static void copy_text(char *to, size_t size, struct slice s) {
-    size_t len = s.len < size ? s.len : size - 1;
-    while (len > 0 && len < s.len && ((unsigned char)s.ptr[len] & 0xC0) == 0x80) len--; /* not inside a character */
-    memcpy(to, s.ptr, len);
-    to[len] = '\0';
+/* Cut to fit, not inside a character. */
+static void copy_text(char to[NEAR_TEXT], struct slice s) {
+    if (s.len >= NEAR_TEXT) s.len = utf8_valid_prefix(slice_of(s.ptr, NEAR_TEXT - 1));
+    slice_copy(to, NEAR_TEXT, s);
 }
 
 static void note_refusal(struct search *s, struct hash128 key, const struct cached *c, const char *why,
@@ -162,22 +155,21 @@ static void note_refusal(struct search *s, struct hash128 key, const struct cach
     snprintf(m->why, sizeof(m->why), "%s", why);
     slice_copy(m->cache, sizeof(m->cache), s->ask->cache);
     slice_copy(m->tenant, sizeof(m->tenant), s->ask->tenant);
-    copy_text(m->asked, sizeof(m->asked), s->ask->asked->text);
-    copy_text(m->near, sizeof(m->near), c->asked.text);
+    copy_text(m->asked, s->ask->asked.text);
+    copy_text(m->near, c->asked.text);
 }
 
 /* Takes e when it is the best so far; false: it stays the caller's. */
-static bool judge(struct search *s, struct cache_entry *e, const struct cached *c, const struct side *other,
-                  float similarity) {
+static bool judge(struct search *s, struct cache_entry *e, const struct cached *c, float similarity) {
     const struct nearest_ask *a = s->ask;
     struct hash128 key = cache_entry_key(e);
     float vector[CACHED_MAX_VECTOR];
     unsigned dims = a->own ? 0 : pair_model_dims(a->rule.model); /* without what fills the vector up */
     if (dims > s->dims) dims = 0;
-    if (dims > 0) unit_vector(&c->asked, vector);
-    float score = pair_score(a->rule.model, &s->asked.text, &other->text, dims > 0 ? s->vector : NULL,
+    if (dims > 0) unit_vector(c->asked.vector, vector);
+    float score = pair_score(a->rule.model, &s->asked.text, &s->other.text, dims > 0 ? s->vector : NULL,
                              dims > 0 ? vector : NULL, dims);
-    enum guard differs = guard_compare(a->asked->text, c->asked.text);
+    enum guard differs = guard_compare(a->asked.text, c->asked.text);
     float threshold = threshold_of(s, key), decides = deciding(&a->rule, similarity, score);
     const char *why = differs != GUARD_SAME ? guard_name(differs) : decides < threshold ? "score" : NULL;
     if (why != NULL) note_refusal(s, key, c, why, similarity, score, threshold);
@@ -191,7 +183,7 @@ static bool judge(struct search *s, struct cache_entry *e, const struct cached *
 
 /* Is it an answer that may be given now? */
 static bool is_given(const struct search *s, const struct cache_entry *e, struct cached *c) {
-    const struct asked *a = s->ask->asked;
+    const struct asked *a = &s->ask->asked;
     return cached_read(e, c) && c->kind <= CACHED_WHOLE && c->asked.text.len > 0 &&
            c->asked.part.low == a->part.low && c->asked.part.high == a->part.high &&
            slice_eq(c->asked.embedder, a->embedder) && c->asked.vector.len == s->dims &&
@@ -199,24 +191,21 @@ static bool is_given(const struct search *s, const struct cache_entry *e, struct
            cache_is_fresh(e, s->ask->now) && cache_age(e, s->ask->now) <= s->ask->max_age_ms;
 }
 
-/* False: the rest is too far. */
+/* PERILUNE_ERR_NOMEM, or 0; *far: this one is too far, and so is the rest. */
 static int look_at(struct search *s, const struct index_hit *hit, bool *far) {
     const struct nearest_ask *a = s->ask;
     struct cached c;
-    struct side other;
     struct cache_entry *e = cache_peek(a->stores->cache, hit->key, a->now);
-    if (e == NULL) near_remove(a->stores->near, asked_part(a->asked->part, a->asked->embedder), hit->key, s->dims);
+    if (e == NULL) near_remove(a->stores->near, asked_part(a->asked.part, a->asked.embedder), hit->key, s->dims);
     if (e == NULL || !is_given(s, e, &c)) {
         cache_entry_put(e);
         return 0;
     }
-    side_init(&other);
-    int rc = side_read(&other, a->embedder, asked_scope(a->cache, a->tenant), c.asked.text);
-    float similarity = rc != 0 ? 0 : a->own ? embedder_similarity(a->embedder, &s->asked.text, &other.text)
+    int rc = side_read(&s->other, a->embedder, asked_scope(a->cache, a->tenant), c.asked.text);
+    float similarity = rc != 0 ? 0 : a->own ? embedder_similarity(a->embedder, &s->asked.text, &s->other.text)
                                             : hit->score;
     *far = rc == 0 && similarity < FAR;
-    if (rc != 0 || *far || !judge(s, e, &c, &other, similarity)) cache_entry_put(e);
-    side_deinit(&other);
+    if (rc != 0 || *far || !judge(s, e, &c, similarity)) cache_entry_put(e);
     return rc;
 }
 
@@ -224,32 +213,43 @@ static int look_at_all(struct search *s) {
     const struct nearest_ask *a = s->ask;
     struct index_hit hits[CANDIDATES];
     bool far = false;
-    struct hash128 part = asked_part(a->asked->part, a->asked->embedder);
+    struct hash128 part = asked_part(a->asked.part, a->asked.embedder);
     unsigned count = near_search(a->stores->near, part, s->vector, s->dims, hits, CANDIDATES);
     int rc = 0;
     for (unsigned i = 0; rc == 0 && !far && i < count && i < LOOKED_AT; i++) rc = look_at(s, &hits[i], &far);
     return rc;
 }
 
-int nearest_find(const struct nearest_ask *a, struct nearest *out) {
-    struct search s = { .ask = a, .out = out, .dims = (unsigned)a->asked->vector.len };
-    *out = (struct nearest){ .e = NULL };
-    side_init(&s.asked);
-    int rc = side_read(&s.asked, a->embedder, asked_scope(a->cache, a->tenant), a->asked->text);
-    if (rc == 0 && s.dims > 0 && s.dims <= CACHED_MAX_VECTOR) {
-        unit_vector(a->asked, s.vector);
-        rc = look_at_all(&s);
-    }
-    side_deinit(&s.asked);
-    if (rc != 0) {
-        cache_entry_put(out->e);
-        out->e = NULL;
-        return rc;
-    }
+/* What was found, and what was refused, is told to who counts. */
+static void tell(const struct nearest_ask *a, const struct nearest *out) {
     if (out->e != NULL) near_tell(a->stores->near, true);
     else if (out->miss.why[0] != '\0') {
         near_tell(a->stores->near, false);
         near_note(a->stores->near, &out->miss);
     }
-    return 0;
+}
+
+int nearest_find(const struct nearest_ask *a, struct buf *vector, struct nearest *out) {
+    struct search s = { .ask = a, .out = out };
+    int rc = 0;
+    *out = (struct nearest){ .e = NULL };
+    side_init(&s.asked);
+    side_init(&s.other);
+    if (a->own || !a->only) rc = side_read(&s.asked, a->embedder, asked_scope(a->cache, a->tenant), a->asked.text);
+    if (rc == 0 && a->own) nearest_quantize(s.asked.text.vector, embedder_dims(a->embedder), vector);
+    if (buf_failed(vector)) rc = PERILUNE_ERR_NOMEM;
+    s.dims = (unsigned)buf_len(vector);
+    if (rc == 0 && !a->only && s.dims > 0 && s.dims <= CACHED_MAX_VECTOR) {
+        unit_vector(buf_get(vector), s.vector);
+        rc = look_at_all(&s);
+    }
+    side_deinit(&s.asked);
+    side_deinit(&s.other);
+    if (rc == 0) {
+        tell(a, out);
+        return 0;
+    }
+    cache_entry_put(out->e);
+    out->e = NULL;
+    return rc;
 }

@@ -18,8 +18,9 @@ struct nearest_ask {
     struct embedder       *embedder; /* the built-in one, or one of a table */
     struct nearest_rule    rule;
     struct slice           cache, tenant;
-    const struct asked    *asked;    /* what is asked now; its vector is set when `own` is not */
+    struct asked           asked;    /* what is asked now, without its vector */
     bool                   own;      /* vectors are the embedder's */
+    bool                   only;     /* nothing is looked for: the vector is all that is wanted */
     uint64_t               max_age_ms, now;
 };
 
@@ -29,10 +30,9 @@ struct nearest {
     struct near_miss    miss;        /* the nearest that was refused; why is "" when there was none near */
 };
 
-/* PERILUNE_ERR_NOMEM, or 0. */
-int nearest_find(const struct nearest_ask *ask, struct nearest *out);
-/* Appends the vector of a text as an entry keeps it.  0 or PERILUNE_ERR_NOMEM. */
-int nearest_embed(struct embedder *e, uint64_t scope, struct slice text, struct buf *out);
+/* vector: what is asked, as an entry keeps it: appended when vectors are the embedder's own, else given.
+ * PERILUNE_ERR_NOMEM, or 0. */
+int nearest_find(const struct nearest_ask *ask, struct buf *vector, struct nearest *out);
 /* The numbers as an entry keeps them, filled up to a multiple of 64; false: they have no direction, or are too many. */
 bool nearest_quantize(const float *v, size_t n, struct buf *out);
 
