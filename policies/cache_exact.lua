@@ -34,23 +34,4 @@
 ---@field tags? string[]           for cache:invalidate()
 ---@field name? string             policies with the same name share a memory, default "exact"
 
-local cache = require "perilune.cache"
-local config = require "perilune.config"
-local perilune = require "perilune"
-
-local spec = cache.options()
-spec.name = { type = "string", default = "exact", min = 1, max = 64 }
-spec.coalesce = { type = "boolean", default = true }
-spec.tags = { type = "list", of = { type = "string", min = 1 }, max = 14 }
-
-return function(given)
-  local options = config.options(spec, given, "cache_exact")
-  local own = {}
-  for key in pairs(cache.options()) do own[key] = options[key] end
-  local memory = perilune.cache(options.name, own)
-  local how = options.tags and { tags = options.tags } or nil
-  return function(req, next)
-    if options.coalesce then perilune.coalesce(req) end
-    return memory:wrap(req, next, how)
-  end
-end
+return require("perilune.cache").policy("cache_exact", "exact")

@@ -46,25 +46,6 @@
 ---@field name? string             default "semantic"
 
 local cache = require "perilune.cache"
-local config = require "perilune.config"
 local near = require "perilune.near"
-local perilune = require "perilune"
 
-local spec = cache.options()
-for key, value in pairs(near.options()) do spec[key] = value end
-spec.name = { type = "string", default = "semantic", min = 1, max = 64 }
-spec.coalesce = { type = "boolean", default = true }
-spec.tags = { type = "list", of = { type = "string", min = 1 }, max = 14 }
-
-return function(given)
-  local options = config.options(spec, given, "cache_semantic")
-  local own = { semantic = {} }
-  for key in pairs(cache.options()) do own[key] = options[key] end
-  for key in pairs(near.options()) do own.semantic[key] = options[key] end
-  local memory = perilune.cache(options.name, own)
-  local how = options.tags and { tags = options.tags } or nil
-  return function(req, next)
-    if options.coalesce then perilune.coalesce(req) end
-    return memory:wrap(req, next, how)
-  end
-end
+return cache.policy("cache_semantic", "semantic", near.options())

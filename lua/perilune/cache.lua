@@ -49,6 +49,9 @@ function M.options()
   return out
 end
 
+local new_spec = M.options()
+new_spec.semantic = { type = "table" }
+
 ---@param name string
 ---@param options? table
 ---@param where? string for messages
@@ -56,11 +59,7 @@ function M.new(name, options, where)
   if type(name) ~= "string" or #name < 1 or #name > 64 then
     error(("perilune.cache: a name is a string of 1 to 64 bytes, got %s"):format(check.show(name)), 2)
   end
-  local own, semantic = {}, options and options.semantic
-  for key, value in pairs(options or {}) do
-    if key ~= "semantic" then own[key] = value end
-  end
-  local given = config.options(spec, own, where or "perilune.cache")
+  local given = config.options(new_spec, options, where or "perilune.cache")
   local bits = given.honor and 0 or 7
   for _, word in ipairs(given.honor or {}) do
     local bit = directives[word]
@@ -68,8 +67,8 @@ function M.new(name, options, where)
   end
   given.honor_bits = bits
   local cache = core.cache_new(name, given)
-  if semantic then
-    local checked = config.options(near.options(), semantic, where or "perilune.cache: semantic")
+  if given.semantic then
+    local checked = config.options(near.options(), given.semantic, where or "perilune.cache: semantic")
     nears[cache] = near.new(checked, where or "perilune.cache: semantic")
   end
   choices[cache] = { answers = given.answers, probability = given.probability, rephrase = given.rephrase }
@@ -166,8 +165,8 @@ function methods.wrap(cache, req, next, opts)
     return a
   end
   if how == "failure" then return nil, errors.new(core.json_decode(a)) end
-  local bypassed = how == "bypass"
-  local key = bypassed and b or not bypassed and a or nil
+  local bypassed, key = how == "bypass", a
+  if bypassed then key = b end
   local res, asked
   if nears[cache] and key then res, asked = near.find(nears[cache], cache, req, salt, bypassed or anew) end
   if res then return worded(cache, req, res) end
@@ -176,6 +175,32 @@ end
 
 --- Was the answer right, of which the reply said x-cache-entry?
 function methods.feedback(_, entry, ok) return near.feedback(entry, ok) end
+
+--- What cache_exact and cache_semantic have in common: a policy whose cache has all options of a cache.
+---@param name string     of the policy
+---@param default string  name of its cache, unless the options say another
+---@param semantic? table<string, perilune.Spec>  options that go to the cache as `semantic`
+function M.policy(name, default, semantic)
+  local own_spec = M.options()
+  for key, value in pairs(semantic or {}) do own_spec[key] = value end
+  own_spec.name = { type = "string", default = default, min = 1, max = 64 }
+  own_spec.coalesce = { type = "boolean", default = true }
+  own_spec.tags = { type = "list", of = { type = "string", min = 1 }, max = 14 }
+  return function(given)
+    local options, own = config.options(own_spec, given, name), {}
+    for key in pairs(spec) do own[key] = options[key] end
+    if semantic then
+      own.semantic = {}
+      for key in pairs(semantic) do own.semantic[key] = options[key] end
+    end
+    local memory = M.new(options.name, own)
+    local how = options.tags and { tags = options.tags } or nil
+    return function(req, next)
+      if options.coalesce then core.coalesce(req) end
+      return memory:wrap(req, next, how)
+    end
+  end
+end
 
 -- A value's first byte says how it is written.
 function methods.get(cache, key)
