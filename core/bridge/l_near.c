@@ -377,11 +377,4 @@ int l_near_feedback(lua_State *L) {
     return 1;
 }
 
-void near_open(lua_State *L) {
-    luaL_newmetatable(L, NEAR_TYPE);
-    lua_pushcfunction(L, l_gc);
-    lua_setfield(L, -2, "__gc");
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, "__metatable");
-    lua_pop(L, 1);
-}
+void near_open(lua_State *L) { lib_open_owned(L, NEAR_TYPE, l_gc); }

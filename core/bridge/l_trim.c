@@ -118,11 +118,4 @@ int l_trim(lua_State *L) {
     return 2;
 }
 
-void trim_open(lua_State *L) {
-    luaL_newmetatable(L, RULES_TYPE);
-    lua_pushcfunction(L, l_gc);
-    lua_setfield(L, -2, "__gc");
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, "__metatable");
-    lua_pop(L, 1);
-}
+void trim_open(lua_State *L) { lib_open_owned(L, RULES_TYPE, l_gc); }

@@ -122,6 +122,15 @@ static int l_as_error(lua_State *L) {
     return 1;
 }
 
+void lib_open_owned(lua_State *L, const char *type, lua_CFunction gc) {
+    luaL_newmetatable(L, type);
+    lua_pushcfunction(L, gc);
+    lua_setfield(L, -2, "__gc");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    lua_pop(L, 1);
+}
+
 static void open_errors(lua_State *L) {
     luaL_newmetatable(L, ERROR_TYPE);
     lua_pushcfunction(L, l_error_text);

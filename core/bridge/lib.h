@@ -41,6 +41,9 @@ uint64_t lib_opt_ms(lua_State *L, int table, const char *key);
 /* Is s what HTTP calls a token, as names of headers and methods are? */
 bool lib_is_token(struct slice s);
 
+/* Makes a type of userdata that Lua can hold and do nothing with; gc frees what is in it. [0, 0, e] */
+void lib_open_owned(lua_State *L, const char *type, lua_CFunction gc);
+
 /* Lower-case hex of the SHA-256 of s. */
 void lib_sha256(struct slice s, char hex[65]);
 /* perilune.log(level, text, fields), arguments from `at` on; id may be NULL. */
