@@ -84,7 +84,7 @@ static void say_vectors(void *ud, size_t done, size_t of) {
 
 /* -- Files ----------------------------------------------------------------------------------------- */
 
-static int read_file(const struct calibrating *c, const char *path, struct buf *to) {
+static int read_file(const char *path, struct buf *to) {
     FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
     char chunk[65536];
     size_t n;
@@ -97,7 +97,6 @@ static int read_file(const struct calibrating *c, const char *path, struct buf *
     int why = errno;
     if (f != stdin) fclose(f);
     if (!bad && !buf_failed(to)) return 0;
-    (void)c;
     fprintf(stderr, "perilune cache calibrate: %s: %s\n", path,
             bad ? strerror(why) : to->error == PERILUNE_ERR_LIMITED ? "is over 1 GiB" : "out of memory");
     return 1;
@@ -240,7 +239,7 @@ static int read_lines(struct calibrating *c) {
 static int open_table(struct calibrating *c) {
     struct failure f;
     if (c->is_url || strcmp(c->embedder, "builtin") == 0) return 0;
-    if (read_file(c, c->embedder, &c->table_bytes) != 0) return 1;
+    if (read_file(c->embedder, &c->table_bytes) != 0) return 1;
     failure_init(&f);
     int rc = static_table_open(&c->table, buf_get(&c->table_bytes), &f);
     if (rc != 0) fprintf(stderr, "perilune cache calibrate: %s: %s\n", c->embedder, f.message);
@@ -426,7 +425,7 @@ static int recalibrate(const struct calibrating *c, const struct pair_example *e
 }
 
 static int calibrate(struct calibrating *c) {
-    int rc = read_file(c, c->file, &c->bytes);
+    int rc = read_file(c->file, &c->bytes);
     if (rc == 0) rc = read_lines(c);
     if (rc == 0 && c->alone > 0 && strcmp(c->embedder, "builtin") != 0)
         rc = fail(c, 0, "has questions and no pairs; another embedder than the built-in one needs pairs");

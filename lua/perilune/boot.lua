@@ -110,9 +110,9 @@ local function build_route(route, blame)
       blame(i, ("%s stands behind '%s', which calls upstreams itself and never what is behind it; put it in front")
         :format(entry.fn and "this function" or ("policy '%s'"):format(entry.name), last))
     end
-    local policy, message = build_policy(entry, route)
-    if not policy then blame(i, message) end
-    if policy and message then last = last or entry.name end
+    local policy, more = build_policy(entry, route)
+    if not policy then blame(i, more)
+    elseif more then last = last or entry.name end
     list[i], whole = policy, whole and policy ~= nil
     trusted = trusted or entry.trusted
   end

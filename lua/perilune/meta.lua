@@ -482,7 +482,6 @@ function Shared:delete(key) end
 ---@field max_temperature? number requests that ask for a higher temperature go past the cache
 ---@field honor? string[]         of a client's Cache-Control: "no-cache", "no-store", "max-age"; default all
 ---@field pace? number            seconds between two events of a stream that is given again, default 0
-
 ---@field answers? integer        wrap() keeps up to so many answers to one question, 16 at most, and gives each user
 ---                               one after the other; default 1
 ---@field probability? number     of a hit, 0 to 1; else the model is asked, default 1

@@ -55,26 +55,19 @@ local function overlaps(first, last, spans)
   return false
 end
 
+-- Adds where the pattern stands, or the plain text.
+local function add_spans(spans, text, pattern, plain)
+  local first, last = text:find(pattern, 1, plain)
+  while first do
+    spans[#spans + 1] = { first, last }
+    first, last = text:find(pattern, last + 1, plain)
+  end
+end
+
 local function kept_spans(text, but)
   local spans = {}
-  for _, pattern in ipairs(kept) do
-    local at = 1
-    while true do
-      local first, last = text:find(pattern, at)
-      if not first then break end
-      spans[#spans + 1] = { first, last }
-      at = last + 1
-    end
-  end
-  for _, word in ipairs(but or {}) do
-    local at = 1
-    while true do
-      local first, last = text:find(word, at, true)
-      if not first then break end
-      spans[#spans + 1] = { first, last }
-      at = last + 1
-    end
-  end
+  for _, pattern in ipairs(kept) do add_spans(spans, text, pattern, false) end
+  for _, word in ipairs(but or {}) do add_spans(spans, text, word, true) end
   return spans
 end
 
