@@ -352,8 +352,8 @@ static void *read_and_drain(void *arg) {
     return NULL;
 }
 
-TEST_NOFAULT(counters_and_draining_are_for_any_thread_also_beside_a_reload) {
-    perilune *g = open_gateway(GOOD, 2);
+static void read_and_drain_beside_reloads(const char *text) {
+    perilune *g = open_gateway(text, 2);
     CHECK_INT(perilune_listen(g, NULL), 0);
     struct stranger s = { .g = g, .go = 1 };
     pthread_t t;
@@ -367,6 +367,13 @@ TEST_NOFAULT(counters_and_draining_are_for_any_thread_also_beside_a_reload) {
     CHECK(!s.torn);
     perilune_close(g);
     unlink(path);
+}
+
+/* Metrics look at whether there is a second tier, and a reload frees the configuration that says so. */
+TEST_NOFAULT(counters_and_draining_are_for_any_thread_also_beside_a_reload) {
+    read_and_drain_beside_reloads(GOOD);
+    read_and_drain_beside_reloads("return { listen = '127.0.0.1:0', upstreams = { up = { url = 'http://127.0.0.1:9/v1' } }, "
+                                  "cache = { redis = { url = 'redis://127.0.0.1:9' } } }");
 }
 
 /* tests/lint/metrics.lua compares the page with the sources. */
