@@ -364,7 +364,17 @@ static void reply_models(struct exchange *x, struct slice id) {
     buf_deinit(&b);
 }
 
-/* What is answered here: the list of models and each of them.  False: nothing was. */
+static void fail_unknown_model(struct exchange *x, struct slice id) {
+    struct failure f;
+    failure_init(&f);
+    failure_set(&f, FAILURE_MODEL_NOT_FOUND, "the model '%.*s' does not exist; GET /v1/models lists those that do",
+                (int)(id.len < 80 ? id.len : 80), id.ptr);
+    snprintf(f.param, sizeof(f.param), "model");
+    fail(x, &f);
+}
+
+/* What is answered here: the list of models and each of them.  False: nothing was, also when the only upstream may
+ * know a model that is not listed. */
 static bool answer_models(struct exchange *x) {
     const struct config *c = x->gen->config;
     struct slice id = model_list_id(x->req->path);
@@ -372,6 +382,7 @@ static bool answer_models(struct exchange *x) {
     bool get = slice_eq(x->req->method, SLICE("GET")) || slice_eq(x->req->method, SLICE("HEAD"));
     if (list && !get) exchange_fail(x, FAILURE_METHOD, "use GET for /v1/models");
     else if (list || (get && id.len > 0 && model_list_has(c, id))) reply_models(x, id);
+    else if (get && id.len > 0 && (c->guarded || c->target_count != 1)) fail_unknown_model(x, id);
     else return false;
     return true;
 }
