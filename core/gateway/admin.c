@@ -111,10 +111,13 @@ static void cache_show(struct perilune *g, struct http_request *r) {
 }
 
 static void cache_purge(struct perilune *g, struct http_request *r) {
-    int status = admin_cache_purge(g, r->query);
+    char said[64];
+    size_t entries = 0;
+    int status = admin_cache_purge(g, r->query, &entries);
+    snprintf(said, sizeof(said), "{\"purged\":true,\"entries\":%zu}", entries);
     if (status == 404) send_error(r, 404, "there is no such entry");
     else if (status == 400) send_error(r, 400, "say what: key=ID, tenant=NAME, name=CACHE (and tag=TAG), or all=1");
-    else send_text(r, 200, "application/json", SLICE("{\"purged\":true}"));
+    else send_text(r, 200, "application/json", slice_str(said));
 }
 
 static const struct {

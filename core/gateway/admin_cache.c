@@ -153,10 +153,11 @@ static bool purge_key(struct perilune *g, struct slice id) {
 /* The second tier belongs to the threads of workers. */
 static void invalidate_far(struct worker *w, void *ud) { far_invalidate(&w->far, *(struct slice *)ud); }
 
-int admin_cache_purge(struct perilune *g, struct slice query) {
+int admin_cache_purge(struct perilune *g, struct slice query, size_t *entries) {
     struct buf a, b, tag;
     struct cache *c = g->stores->cache;
     int status = 200;
+    *entries = 1;
     buf_init(&a, 0);
     buf_init(&b, 0);
     buf_init(&tag, 0);
@@ -168,12 +169,16 @@ int admin_cache_purge(struct perilune *g, struct slice query) {
         if (parameter(query, SLICE("tag"), &b)) cache_tag_of_policy(buf_get(&a), buf_get(&b), &tag);
         else cache_tag_of_name(buf_get(&a), &tag);
     } else if (parameter(query, SLICE("all"), &a)) {
+        struct cache_stats n;
+        cache_count(c, &n);
+        *entries = n.entries;
         cache_clear(c);
     } else {
         status = 400;
     }
     if (buf_len(&tag) > 0) {
         struct slice text = buf_get(&tag);
+        *entries = cache_count_tag(c, text, loop_now(&g->loop));
         cache_invalidate(c, text, loop_now(&g->loop));
         if (g->worker_count > 0) gateway_ask(&g->workers[0], invalidate_far, &text);
     }

@@ -60,8 +60,8 @@ void admin_cache_list(struct perilune *g, struct buf *out);
 void admin_cache_explain(struct perilune *g, struct buf *out);
 /* False: there is no such entry. */
 bool admin_cache_show(struct perilune *g, struct slice id, struct buf *out);
-/* An HTTP status: 200, 404, or 400 when the query says nothing that is known. */
-int  admin_cache_purge(struct perilune *g, struct slice query);
+/* An HTTP status: 200, 404, or 400 when the query says nothing that is known.  *entries: how many this process had. */
+int  admin_cache_purge(struct perilune *g, struct slice query, size_t *entries);
 /* metrics.c */
 void metrics_write(struct perilune *g, struct buf *out);
 /* process_metrics.c: of the whole process, as Prometheus names them. */

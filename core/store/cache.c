@@ -409,6 +409,25 @@ void cache_invalidate(struct cache *c, struct slice tag, uint64_t now) {
     while (!note_add(c, hash)) cache_sweep(c, now);
 }
 
+static bool has_tag(const struct cache_entry *e, uint32_t tag) {
+    for (unsigned i = 0; i < e->tag_count; i++)
+        if (tags_of(e)[i] == tag) return true;
+    return false;
+}
+
+size_t cache_count_tag(struct cache *c, struct slice tag, uint64_t now) {
+    uint32_t hash = tag_hash(c, tag);
+    size_t count = 0;
+    for (int i = 0; i < SHARDS; i++) {
+        struct shard *sh = &c->shards[i];
+        pthread_mutex_lock(&sh->lock);
+        for (struct list *l = sh->order.next; l != &sh->order; l = l->next)
+            count += has_tag(ordered(l), hash) && is_kept(ordered(l), now) && !is_invalid(c, ordered(l));
+        pthread_mutex_unlock(&sh->lock);
+    }
+    return count;
+}
+
 void cache_tag_of_name(struct slice name, struct buf *out) {
     buf_puts(out, "name:");
     buf_slice(out, name);

@@ -78,6 +78,8 @@ bool cache_delete(struct cache *c, struct hash128 key);
 /* What has this tag and was asked for up to now is not given out any more. */
 unsigned cache_epoch(const struct cache *c); /* ends with each invalidation */
 void cache_invalidate(struct cache *c, struct slice tag, uint64_t now);
+/* How many entries an invalidation of the tag would end now; looks at all of them. */
+size_t cache_count_tag(struct cache *c, struct slice tag, uint64_t now);
 /* Tags of entries that policies keep: of the cache's name and of the tenant, which all have, and of a policy. */
 void cache_tag_of_name(struct slice name, struct buf *out);
 void cache_tag_of_tenant(struct slice tenant, struct buf *out);

@@ -120,7 +120,11 @@ TEST(a_tag_invalidates_what_was_stored_before) {
     CHECK_INT(put(c, "a", SLICE("one"), 10, 1000, 0), 0);
     CHECK_INT(cache_put(c, &(struct cache_item){ .key = key_of(c, "b"), .meta = SLICE("m"), .data = SLICE("two"),
                                                  .tags = other, .tag_count = 1, .fresh_ms = 1000 }, 10), 0);
+    CHECK_INT(cache_count_tag(c, SLICE("tenant:a"), 20), 1);
+    CHECK_INT(cache_count_tag(c, SLICE("tenant:a"), 1010), 0); /* too old by then */
+    CHECK_INT(cache_count_tag(c, SLICE("tenant:c"), 20), 0);
     cache_invalidate(c, SLICE("tenant:a"), 20);
+    CHECK_INT(cache_count_tag(c, SLICE("tenant:a"), 20), 0);
     CHECK(!has(c, "a", 30));
     CHECK(knows(c, "b", 30, "two"));
     CHECK_INT(put(c, "a", SLICE("three"), 30, 1000, 0), 0);
