@@ -175,7 +175,7 @@ static enum flow on_event(struct sink *k, const struct event *ev) {
     struct hooks *h = container_of(container_of(k, struct filter, sink), struct hooks, filter);
     if (h->broken) return FLOW_MORE;
     bool content = ev->type == EVENT_FRAME || ev->type == EVENT_BYTES;
-    if (h->mapper != NULL && (content || ev->type == EVENT_END)) return mapper_event(h, ev);
+    if (h->mapper != NULL && (content || ev->type == EVENT_END)) return mapper_event(h->mapper, ev);
     return hooks_pass(h, ev);
 }
 

@@ -12,7 +12,7 @@ struct mapper;
 struct hooks {
     struct filter     filter;
     struct response  *r;
-    struct mapper    *mapper;   /* NULL: no map */
+    struct mapper    *mapper;   /* the first; NULL: no map */
     struct event_reader reader; /* for record and taps */
     struct buf        recorded; /* the text of the first choice, for finally */
     struct failure    failure;
@@ -36,8 +36,9 @@ struct hooks *hooks_for(lua_State *L, struct response **out);
 void          hooks_add_function(lua_State *L, const char *list, int fn);
 
 /* map.c */
+/* And those behind it. */
 void      mapper_free(struct mapper *m);
 /* FRAME, BYTES, END. */
-enum flow mapper_event(struct hooks *h, const struct event *ev);
+enum flow mapper_event(struct mapper *m, const struct event *ev);
 
 #endif

@@ -33,6 +33,9 @@
  * break them.  With json = true they are held back until their value is closed, functions get the
  * strings and numbers in it, decoded, and what they return is written as JSON.
  *
+ * Functions of one unit share a mapper.  One of another unit begins another mapper, which gets the events that come
+ * out of the one before it, so functions run in the order in which policies gave them.
+ *
  * An event that is no JSON cannot be mapped: it ends the answer, because a function that
  * takes secrets out must see all of it. */
 #include <stdio.h>
@@ -81,6 +84,9 @@ struct job {
 };
 
 struct mapper {
+    struct hooks     *h;
+    struct mapper    *next;    /* functions of another unit, which get what comes out of here; NULL: none */
+    unsigned          first;   /* number of its first function among those of the response */
     enum hook_unit    by;
     unsigned          masks[MAPS_MAX]; /* of each function: kinds that it maps */
     unsigned          count, kinds;
@@ -105,8 +111,7 @@ struct mapper {
     int               error;   /* PERILUNE_ERR_..., of this event */
 };
 
-void mapper_free(struct mapper *m) {
-    if (m == NULL) return;
+static void mapper_free_one(struct mapper *m) {
     for (unsigned i = 0; i < m->lane_count; i++) buf_deinit(&m->lanes[i].held);
     mem_free(m->lanes);
     mem_free(m->jobs);
@@ -121,6 +126,13 @@ void mapper_free(struct mapper *m) {
     buf_deinit(&m->mapped);
     buf_deinit(&m->frame);
     mem_free(m);
+}
+
+void mapper_free(struct mapper *m) {
+    for (struct mapper *next; m != NULL; m = next) {
+        next = m->next;
+        mapper_free_one(m);
+    }
 }
 
 /* -- Lanes ---------------------------------------------------------------------------- */
@@ -433,7 +445,8 @@ enum { MAPS = 1, ENDS, INFOS, STACK }; /* places on the stack of run_jobs() */
 
 /* { choice =, kind =, key = } of a lane: made once, and kept with the functions. [0, +1, e] */
 static void push_info(lua_State *L, const struct mapper *m, unsigned lane) {
-    int place = m->in_key ? -(int)lane - 1 : (int)lane + 1;
+    int place = (int)(m->first * LANES_MAX + lane) + 1; /* each mapper has lanes of its own */
+    if (m->in_key) place = -place;
     lua_rawgeti(L, INFOS, place);
     if (!lua_isnil(L, -1)) return;
     lua_pop(L, 1);
@@ -462,7 +475,7 @@ static bool map_through(lua_State *L, struct mapper *m, unsigned lane, unsigned 
     lua_pushvalue(L, piece);
     for (unsigned i = from; i < m->count && !lua_isnil(L, -1); i++) {
         if (!(m->masks[i] & 1u << m->lanes[lane].kind)) continue;
-        lua_rawgeti(L, MAPS, (int)i + 1);
+        lua_rawgeti(L, MAPS, (int)(m->first + i) + 1);
         lua_insert(L, -2);
         push_info(L, m, lane);
         lua_call(L, 2, 1);
@@ -564,7 +577,7 @@ static void run_ends(lua_State *L, struct mapper *m, struct job *j) {
     m->lanes[j->lane].ended = true;
     j->same = false;
     for (unsigned i = 0; i < m->count; i++) {
-        lua_rawgeti(L, ENDS, (int)i + 1);
+        lua_rawgeti(L, ENDS, (int)(m->first + i) + 1);
         if (!lua_isfunction(L, -1) || !(m->masks[i] & 1u << PIECE_TEXT)) {
             lua_pop(L, 1);
             continue;
@@ -587,9 +600,8 @@ static void push_list(lua_State *L, int env, const char *name) {
 }
 
 static int run_jobs(lua_State *L, void *ud) {
-    struct hooks *h = ud;
-    struct mapper *m = h->mapper;
-    if (!lib_push_handle(L, h->r)) return luaL_error(L, "the functions of map are gone"); /* nothing goes unseen */
+    struct mapper *m = ud;
+    if (!lib_push_handle(L, m->h->r)) return luaL_error(L, "the functions of map are gone"); /* nothing goes unseen */
     lua_getfenv(L, 1);
     push_list(L, 2, "maps");
     push_list(L, 2, "ends");
@@ -614,22 +626,26 @@ static struct slice result_of(const struct mapper *m, const struct job *j) {
     return slice_of(buf_get(&m->mapped).ptr + j->from, j->len);
 }
 
+/* To the functions of the next unit, or on. */
+static enum flow pass(struct mapper *m, const struct event *ev) {
+    return m->next != NULL ? mapper_event(m->next, ev) : hooks_pass(m->h, ev);
+}
+
 /* An event of its own for what a lane still held. */
-static void send_front(struct hooks *h, const struct job *j) {
-    struct mapper *m = h->mapper;
+static void send_front(struct mapper *m, const struct job *j) {
     const struct lane *l = &m->lanes[j->lane];
     const struct piece p = { .kind = l->kind, .choice = l->choice, .form = l->form, .part = l->part,
                              .numbered = l->numbered };
     if (j->len == 0) return;
     buf_clear(&m->frame);
     buf_puts(&m->frame, "data: ");
-    h->r->dialect->write_piece(&m->frame, buf_get(&m->common), &p, slice_str(l->name), result_of(m, j));
+    m->h->r->dialect->write_piece(&m->frame, buf_get(&m->common), &p, slice_str(l->name), result_of(m, j));
     size_t len = buf_len(&m->frame);
     buf_puts(&m->frame, "\n\n");
     m->error = m->frame.error;
     if (m->error != 0) return;
     struct slice raw = buf_get(&m->frame);
-    hooks_pass(h, &(struct event){ .type = EVENT_FRAME, .raw = raw, .data = slice_of(raw.ptr + 6, len - 6) });
+    pass(m, &(struct event){ .type = EVENT_FRAME, .raw = raw, .data = slice_of(raw.ptr + 6, len - 6) });
 }
 
 /* From the order in which pieces are said to that in which they are written. */
@@ -673,8 +689,8 @@ static void rebuild(struct mapper *m, bool frame, struct event *out) {
 static bool is_over(const struct hooks *h) { return h->broken || h->r->state == RESPONSE_OVER; }
 
 /* Something went wrong that is no function's fault. */
-static bool has_failed(struct hooks *h) {
-    struct mapper *m = h->mapper;
+static bool has_failed(struct mapper *m) {
+    struct hooks *h = m->h;
     if (m->error == 0) m->error = m->mapped.error ? m->mapped.error : m->common.error;
     if (m->error == 0 || h->broken) return h->broken;
     if (m->error == PERILUNE_ERR_LIMITED)
@@ -688,19 +704,19 @@ static bool has_failed(struct hooks *h) {
 }
 
 /* The functions, then the events in front. False: the answer is over. */
-static bool run_and_send_fronts(struct hooks *h) {
-    struct mapper *m = h->mapper;
+static bool run_and_send_fronts(struct mapper *m) {
+    struct hooks *h = m->h;
     buf_clear(&m->mapped);
-    if (has_failed(h)) return false;
+    if (has_failed(m)) return false;
     if (m->job_count == 0) return true;
-    hooks_protect(h, run_jobs, h);
-    if (is_over(h) || has_failed(h)) {
+    hooks_protect(h, run_jobs, m);
+    if (is_over(h) || has_failed(m)) {
         if (h->broken) hooks_break(h);
         return false;
     }
     for (unsigned i = 0; i < m->job_count; i++) {
-        if (m->jobs[i].node == JSON_NONE) send_front(h, &m->jobs[i]);
-        if (is_over(h) || has_failed(h)) return false;
+        if (m->jobs[i].node == JSON_NONE) send_front(m, &m->jobs[i]);
+        if (is_over(h) || has_failed(m)) return false;
     }
     return true;
 }
@@ -712,17 +728,16 @@ static bool is_changed(const struct mapper *m) {
     return false;
 }
 
-static enum flow map_content(struct hooks *h, const struct event *ev) {
-    struct mapper *m = h->mapper;
-    const struct dialect *d = h->r->dialect;
+static enum flow map_content(struct mapper *m, const struct event *ev) {
+    const struct dialect *d = m->h->r->dialect;
     bool frame = ev->type == EVENT_FRAME;
     d->pieces(&m->doc, &m->pieces);
     plan(m, !frame);
     if (frame && buf_len(&m->common) == 0 && m->pieces.len > 0) d->write_common(&m->common, &m->doc);
-    if (!run_and_send_fronts(h)) return FLOW_MORE;
+    if (!run_and_send_fronts(m)) return FLOW_MORE;
     struct event out = *ev;
     if (is_changed(m)) rebuild(m, frame, &out);
-    return has_failed(h) ? FLOW_MORE : hooks_pass(h, &out);
+    return has_failed(m) ? FLOW_MORE : pass(m, &out);
 }
 
 static enum flow not_json(struct hooks *h) {
@@ -732,19 +747,18 @@ static enum flow not_json(struct hooks *h) {
     return FLOW_MORE;
 }
 
-enum flow mapper_event(struct hooks *h, const struct event *ev) {
-    struct mapper *m = h->mapper;
+enum flow mapper_event(struct mapper *m, const struct event *ev) {
     struct slice data = ev->type == EVENT_FRAME ? ev->data : ev->raw;
     m->error = 0;
     m->events++;
-    if (ev->type == EVENT_END || dialect_is_end(h->r->dialect, data)) {
+    if (ev->type == EVENT_END || dialect_is_end(m->h->r->dialect, data)) {
         plan_rest(m);
-        return run_and_send_fronts(h) ? hooks_pass(h, ev) : FLOW_MORE;
+        return run_and_send_fronts(m) ? pass(m, ev) : FLOW_MORE;
     }
     int rc = json_parse(&m->doc, data, &(struct json_error){ 0 });
-    if (rc == PERILUNE_ERR_INVAL) return not_json(h);
+    if (rc == PERILUNE_ERR_INVAL) return not_json(m->h);
     m->error = rc;
-    return has_failed(h) ? FLOW_MORE : map_content(h, ev);
+    return has_failed(m) ? FLOW_MORE : map_content(m, ev);
 }
 
 /* -- res:map(by, fn, { of =, at_end =, json = }) --------------------------------------------------- */
@@ -810,16 +824,20 @@ static unsigned read_options(lua_State *L, int at, bool *json) {
     return kinds;
 }
 
-static struct mapper *mapper_of(lua_State *L, struct hooks *h, enum hook_unit by) {
-    struct mapper *m = h->mapper;
-    if (m == NULL) {
-        m = h->mapper = mem_zalloc(sizeof(*m));
-        if (m == NULL) luaL_error(L, "not enough memory");
-        m->by = by;
-        m->limit = h->r->limit;
-    }
-    if (m->by != by) luaL_error(L, "this response is already mapped by %s; one unit per response", units[m->by]);
-    if (m->count == MAPS_MAX) luaL_error(L, "map: more than %d functions on one response", MAPS_MAX);
+/* The last one, or one behind it when that maps by another unit, or arguments in another way. */
+static struct mapper *mapper_of(lua_State *L, struct hooks *h, enum hook_unit by, unsigned kinds, bool json) {
+    struct mapper **at = &h->mapper, *last = NULL;
+    for (; *at != NULL; at = &last->next) last = *at;
+    unsigned first = last ? last->first + last->count : 0;
+    if (first == MAPS_MAX) luaL_error(L, "map: more than %d functions on one response", MAPS_MAX);
+    bool clash = last && last->kinds & kinds & 1u << PIECE_ARGUMENTS && last->json != json;
+    if (last != NULL && last->by == by && !clash) return last;
+    struct mapper *m = *at = mem_zalloc(sizeof(*m));
+    if (m == NULL) luaL_error(L, "not enough memory");
+    m->h = h;
+    m->by = by;
+    m->first = first;
+    m->limit = h->r->limit;
     return m;
 }
 
@@ -835,10 +853,7 @@ int l_response_map(lua_State *L) {
     if (r->dialect == NULL || r->dialect->pieces == NULL)
         return luaL_error(L, "map: this answer is passed through as bytes and has no text that is known; map works "
                              "on chat completions (paths that end in /chat/completions)");
-    struct mapper *m = mapper_of(L, h, by);
-    if (m->kinds & kinds & 1u << PIECE_ARGUMENTS && m->json != json)
-        return luaL_error(L, "map: the arguments of this response are already mapped %s json = true; one way per "
-                             "response", m->json ? "with" : "without");
+    struct mapper *m = mapper_of(L, h, by, kinds, json);
     hooks_add_function(L, "maps", 3);
     hooks_add_function(L, "ends", 4);
     if (kinds & 1u << PIECE_ARGUMENTS) m->json = json;

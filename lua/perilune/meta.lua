@@ -348,7 +348,7 @@ function Response:tap(fn) end
 ---
 --- An event that is no JSON ends a mapped answer with upstream_malformed.  An answer that is passed
 --- through as bytes (embeddings, other paths) cannot be mapped; map throws.  Several
---- functions with the same unit run one after the other; a second unit throws.  at_end
+--- functions run one after the other, each on what the one before it made, cut by its own unit.  at_end
 --- runs once for each choice, behind its last piece of text, and may return text to add; not when the
 --- choice had no text, or broke off.  Otherwise as tap().
 ---@param by "event"|"word"|"sentence"|"line"

@@ -403,8 +403,14 @@ static const struct item responses[] = {
       "r:record():finally(function() end) result(core.wait_end(r)) local text, e = core.read_text(r)\n"
       "if not text then error('no memory: ' .. e.message, 0) end return text, seen",
       "'A B C!' 'texttexttexttextotherdone'" },
-    { "local r = core.respond{} r:map('word', print) return pcall(r.map, r, 'line', print)",
-      "false 'this response is already mapped by word; one unit per response'" },
+    { "local r = core.respond{ chunks = { 'a b', ' c' }, stream = true }\n"
+      "r:map('word', function(w) return w:upper() end):map('line', function(l) return l:reverse() end)\n"
+      "result(core.wait_end(r)) local text, e = core.read_text(r)\n"
+      "if not text then error('no memory: ' .. e.message, 0) end return text",
+      "'C B A'" },
+    { "local r = core.respond{} for i = 1, 32 do r:map(i % 2 == 0 and 'word' or 'line', print) end\n"
+      "return pcall(r.map, r, 'word', print)",
+      "false 'map: more than 32 functions on one response'" },
     { "local r = core.respond{} return pcall(r.tap, r, 5)",
       "false 'bad argument #2 to '?' (function expected, got number)'" },
     { "local r = core.respond{} return pcall(r.tap, {}, print)", "false 'bad argument #1 to '?' (not a response)'" },
