@@ -16,6 +16,7 @@
  * those before it used.  Like all hooks they cannot wait. */
 #include "bridge/cleanup.h"
 
+#include "bridge/blame.h"
 #include "bridge/budget.h"
 #include "bridge/lib.h"
 
@@ -96,7 +97,7 @@ static int call(lua_State *L, void *ud) {
     lua_pushnil(L);
     lua_rawseti(L, -3, run->which);
     cleanup_push_outcome(L, run->outcome);
-    lua_call(L, 1, 0);
+    blame_call(L, 1, 0);
     return 0;
 }
 

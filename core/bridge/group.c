@@ -22,6 +22,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "bridge/blame.h"
 #include "bridge/lib.h"
 #include "bridge/task.h"
 
@@ -194,8 +195,9 @@ int l_spawn(lua_State *L) {
     /* From here a raise would leak g: hang it on the task, which cancels it. */
     parent->taken = &g->op;
     for (size_t i = 0; i < count; i++) {
+        blame_push_frame(L);
         lua_rawgeti(L, 2, (int)i + 1);
-        struct task *t = task_new(L, 0);
+        struct task *t = task_new(L, 1);
         struct branch *b = &g->branches[g->count++];
         *b = (struct branch){ .task = t, .group = g };
         task_branch(t, parent);

@@ -18,6 +18,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "bridge/blame.h"
 #include "bridge/budget.h"
 #include "bridge/cleanup.h"
 #include "bridge/lib.h"
@@ -142,7 +143,7 @@ static void call_all(lua_State *L, struct response *r, const char *list) {
     for (int i = 1; lua_istable(L, t) && i <= (int)lua_objlen(L, t); i++) {
         lua_rawgeti(L, t, i);
         lua_pushvalue(L, arg);
-        lua_call(L, 1, 0);
+        blame_call(L, 1, 0);
     }
     lua_settop(L, arg - 1);
 }

@@ -2,6 +2,7 @@
  *
  * The functions themselves are in the l_*.c files; here are the small ones, what those
  * share (scratch buffers, arrays, failures as tables), and the table. */
+#include "bridge/blame.h"
 #include "bridge/lib.h"
 
 #include <math.h>
@@ -586,6 +587,7 @@ static const luaL_Reg functions[] = {
     { "new_request", l_new_request },
     { "now", l_now },
     { "path_normal", l_path_normal },
+    { "place", l_place },
     { "policy_doubt", l_policy_doubt },
     { "policy_names", l_policy_names },
     { "policy_source", l_policy_source },

@@ -41,6 +41,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "bridge/blame.h"
 #include "bridge/hooks_int.h"
 #include "bridge/lib.h"
 #include "llm/tool_calls.h"
@@ -478,7 +479,7 @@ static bool map_through(lua_State *L, struct mapper *m, unsigned lane, unsigned 
         lua_rawgeti(L, MAPS, (int)(m->first + i) + 1);
         lua_insert(L, -2);
         push_info(L, m, lane);
-        lua_call(L, 2, 1);
+        blame_call(L, 2, 1);
         check_mapped(L);
     }
     size_t len = 0;
@@ -583,7 +584,7 @@ static void run_ends(lua_State *L, struct mapper *m, struct job *j) {
             continue;
         }
         push_info(L, m, j->lane);
-        lua_call(L, 1, 1);
+        blame_call(L, 1, 1);
         check_mapped(L);
         if (lua_isnil(L, -1)) lua_pop(L, 1);
         else map_through(L, m, j->lane, i + 1, &m->mapped);

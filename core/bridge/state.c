@@ -22,6 +22,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "bridge/blame.h"
 #include "bridge/lib.h"
 #include "bridge/pattern.h"
 #include "bridge/task.h"
@@ -91,6 +92,8 @@ static int l_enter(lua_State *L) {
     return 0;
 }
 
+bool state_is_entry(lua_CFunction f) { return f == l_enter; }
+
 /* The last line of a traceback on top says nothing when it is an address of ours. [-1, +1, e] */
 static void cut_address(lua_State *L) {
     size_t len;
@@ -109,6 +112,7 @@ static int l_trace(lua_State *L) {
         return 1;
     }
     lib_push_error(L, 1);
+    if (lua_type(L, 1) == LUA_TSTRING) blame_place(L, L, 1);
     luaL_traceback(L, L, lua_tostring(L, -1), 1);
     cut_address(L);
     return 1;
@@ -252,6 +256,7 @@ static int open_state(lua_State *L, void *ud) {
     lua_getglobal(L, "require");
     lua_pushliteral(L, "perilune.sandbox");
     lua_call(L, 1, 0);
+    blame_open(L);
     budget_watch(L);
     return 0;
 }

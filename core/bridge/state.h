@@ -89,6 +89,7 @@ struct state {
     struct handles      handles;
     struct handle_type  request_type, response_type;
     int                 run_ref, trace_ref; /* C functions of state_call(): protected, its error handler */
+    int                 called;     /* where blame_call() keeps its function, in the frame of the entry */
     void              (*closed)(void *ud); /* after lua_close() */
     void               *closed_ud;
     struct json_doc     scratch_doc; /* of json.decode(), and of counting a message */
@@ -122,6 +123,9 @@ const char *state_text(lua_State *L, int index);
  * err.  Keeps the stack balanced. */
 int  state_call(struct state *s, int (*fn)(lua_State *L, void *ud), void *ud, char *err,
                 size_t errlen);
+
+/* Is f what state_call() calls, with the caller's fn inside? */
+bool state_is_entry(lua_CFunction f);
 
 /* Counted registry references. [-1, +0, e] and [0, 0, -] */
 int  state_ref_new(lua_State *L);

@@ -31,6 +31,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "bridge/blame.h"
 #include "bridge/lib.h"
 
 #define TURN_US 2000 /* of the loop, for all tasks that could run */
@@ -265,7 +266,9 @@ static int replace_by_traceback(lua_State *L, void *ud) {
     /* What a branch throws is thrown again by who waits for it, and stays what it is. */
     if (t->branch && t->budget->killed == NULL && lua_type(t->co, -1) != LUA_TSTRING) return 0;
     if (is_meant(L, t)) return 0;
+    bool text = !empty && t->budget->killed == NULL && lua_type(t->co, -1) == LUA_TSTRING;
     push_thrown(L, t);
+    if (text) blame_place(L, t->co, 0);
     luaL_traceback(L, t->co, lua_tostring(L, -1), 0);
     if (!empty) lua_pop(t->co, 1);
     lua_xmove(L, t->co, 1);

@@ -6,6 +6,7 @@
 local check = require "perilune.check"
 local config = require "perilune.config"
 local core = require "perilune.core"
+local frame = require "perilune.frame"
 local host = require "perilune.host"
 local locate = require "perilune.locate"
 local sandbox = require "perilune.sandbox"
@@ -51,7 +52,7 @@ function M.compose(policies, last)
     local policy, after = policies[i], next
     next = function(req)
       if type(req) ~= "userdata" then no_request(req) end
-      return policy(req, after)
+      return frame(policy, req, after)
     end
   end
   return next

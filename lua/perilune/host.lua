@@ -2,6 +2,7 @@
 
 local core = require "perilune.core"
 local errors = require "perilune.errors"
+local frame = require "perilune.frame"
 
 local M = {}
 
@@ -58,7 +59,7 @@ local function guarded(factory, needs, name)
     local policy = factory(...)
     if type(policy) ~= "function" then return policy end
     return function(req, next)
-      if core.is_chat(req) then return policy(req, next) end
+      if core.is_chat(req) then return frame(policy, req, next) end
       if passes then return next(req) end
       return nil, errors.new{ code = "invalid_request_error", message = ("policy '%s' works on chat requests, and this "
         .. "is none; give /v1/chat/completions a route of its own"):format(name) }

@@ -6,6 +6,7 @@
 local check = require "perilune.check"
 local core = require "perilune.core"
 local errors = require "perilune.errors"
+local frame = require "perilune.frame"
 local host = require "perilune.host"
 
 local M = {}
@@ -132,7 +133,7 @@ function M.map(list, fn, opts)
     error("perilune.map: 'limit' must be a whole number, at least 1, got " .. check.show(limit), 2)
   end
   local fns = {}
-  for i, v in ipairs(list) do fns[i] = function() return fn(v, i) end end
+  for i, v in ipairs(list) do fns[i] = function() return frame(fn, v, i) end end
   return result(spawn("all", fns, limit and math.min(limit, 1024)))
 end
 

@@ -15,7 +15,8 @@
 --     suspended: in functions given to tap, map, finally, table.sort, string.gsub,
 --     and while the configuration is loaded.
 --   * Expected failures are values: `nil, err`, with err a perilune.Error.  Misuse
---     (a wrong type, an unknown level) throws, at the line of the caller.
+--     (a wrong type, an unknown level) throws, at the line of the caller; the log
+--     names the lines of the function when the call was its last, `return f(...)`.
 --   * A response or `nil, err` is what a policy returns.  An error of
 --     perilune.error{} may be thrown as well; a policy that throws anything
 --     else gives its request a 500 and the log a traceback.

@@ -27,6 +27,7 @@ local core = require "perilune.core"
 local perilune = require "perilune"
 local host = require "perilune.host"
 local errors = require "perilune.errors"
+local frame = require "perilune.frame"
 
 local M = {}
 
@@ -80,7 +81,9 @@ end
 -- failure of one that used up its time or memory.
 local function in_account(account, fn, ...)
   local arguments, n = { ... }, select("#", ...)
-  return core.result(core.spawn("race", { function() return pcall(fn, unpack(arguments, 1, n)) end }, 1, account))
+  return core.result(core.spawn("race", {
+    function() return xpcall(frame, core.place, fn, unpack(arguments, 1, n)) end,
+  }, 1, account))
 end
 
 local function finish(ok, ...)

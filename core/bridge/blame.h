@@ -1,0 +1,20 @@
+/* blame.h -- in which policy file an error is.  See blame.c. */
+#ifndef PERILUNE_BRIDGE_BLAME_H
+#define PERILUNE_BRIDGE_BLAME_H
+
+#include <lua.h>
+
+/* Loads perilune.frame, through which policies are called. [0, 0, e] */
+void blame_open(lua_State *L);
+/* perilune.frame, which calls its first argument with the others. [0, +1, e] */
+void blame_push_frame(lua_State *L);
+/* lua_call() of a policy's function out of state_call(), which is remembered meanwhile. [-(n + 1), +results, e] */
+void blame_call(lua_State *L, int n, int results);
+
+/* The text on top of L was thrown in co, whose stack is still there from `level` on: puts the place in a policy's
+ * file in front of it where it has none. [-1, +1, e] */
+void blame_place(lua_State *L, lua_State *co, int level);
+/* core.place(thrown) -> the same, with its place if it is a text: a handler for xpcall() */
+int  l_place(lua_State *L);
+
+#endif
