@@ -23,7 +23,7 @@ local spec = {
 }
 
 local function seconds_for(options, req)
-  if req.stream ~= true then return options.total, "the answer" end
+  if not req.wants_stream then return options.total, "the answer" end
   if options.first_token and options.first_token <= (options.total or math.huge) then
     return options.first_token, "the first token"
   end

@@ -232,7 +232,7 @@ static const char *read_question(lua_State *L, const struct lua_cache *c, struct
     struct buf *text = &state_of(L)->encode; /* lib_output(), which may have been used for the body */
     bool keyed = q->again = !lua_isnoneornil(L, 4);
     if (q->again) q->place = check_place(L, 4);
-    if (why == NULL) q->stream = body->chat.stream;
+    q->stream = request_wants_stream(q->req);
     if (why == NULL && !q->again) {
         buf_clear(text);
         q->place.epoch = cache_epoch(cache_of(L));
@@ -259,7 +259,7 @@ struct response *cache_push_hit(lua_State *L, const struct lua_cache *c, struct 
         .loop = s->loop, .upstream = upstream, .dialect = facts->dialect, .among = &r->responses,
         .limit = s->limits.max_answer, .high_water = s->limits.high_water, .model = facts->model });
     struct source *source = hit_new(cache_entry_ref(e), facts, &(struct hit_options){
-        .loop = s->loop, .stream = stream, .wants_usage = r->body && r->body->chat.wants_usage,
+        .loop = s->loop, .stream = stream, .wants_usage = request_wants_usage(r),
         .pace_ms = c->pace_ms });
     if (source == NULL) luaL_error(L, "not enough memory");
     put_state(res, how, cache_age(e, loop_now(s->loop)));
@@ -434,10 +434,7 @@ int l_cache_stale(lua_State *L) {
     struct lua_cache *c = cache_check(L, 1);
     struct state *s = state_of(L);
     struct request *req = request_check(L, 2);
-    struct question q = { .req = req, .place = check_place(L, 3) };
-    struct body *body = request_body(L, 2);
-    q.stream = body && body->chat.stream;
-    body_put(body);
+    struct question q = { .req = req, .stream = request_wants_stream(req), .place = check_place(L, 3) };
     uint64_t now = now_of(L);
     struct cached facts;
     cache_hold(s, cache_get(s->stores->cache, q.place.near, now));

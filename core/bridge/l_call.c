@@ -15,6 +15,7 @@
 #include "bridge/response.h"
 #include "bridge/value.h"
 #include "http/field.h"
+#include "llm/answer.h"
 #include "llm/dialect.h"
 #include "request/outgoing.h"
 #include "request/synthetic.h"
@@ -222,11 +223,14 @@ static const struct slice *read_pieces(lua_State *L, unsigned *count) {
     return pieces;
 }
 
-/* core.respond{text=, chunks=, status=, model=, usage=, upstream=, ttft=, itl=, stream=} */
+/* core.respond({text=, chunks=, status=, model=, usage=, upstream=, ttft=, itl=, stream=}, told): told: whatever
+ * the form, it is given in the one that the client waits for */
 int l_respond(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);
     struct state *s = state_of(L);
     struct request *req = s->running ? s->running->request : NULL;
+    bool told = lua_toboolean(L, 2);
+    lua_settop(L, 1);
     const struct chat *chat = req && req->body ? &req->body->chat : NULL;
     struct synthetic_options a = { .status = 200 };
     a.text = field_string(L, "text", "");
@@ -239,7 +243,7 @@ int l_respond(lua_State *L) {
     a.ttft_ms = field_ms(L, "ttft");
     a.itl_ms = field_ms(L, "itl");
     a.stream = value_field_bool(L, 1, "stream", chat && chat->stream);
-    a.keep_usage = chat && chat->wants_usage;
+    a.keep_usage = chat && (chat->wants_usage || (told && !chat->stream)); /* a whole always has it */
     read_usage(L, &a.usage);
     char name[64];
     snprintf(name, sizeof(name), "%.*s", SLICE_ARG(upstream));
@@ -249,6 +253,9 @@ int l_respond(lua_State *L) {
                                                                       .limit = s->limits.max_answer,
                                                                       .high_water = s->limits.high_water });
     struct source *source = synthetic_new(s->loop, &a);
+    if (source != NULL && told && chat && a.stream != chat->stream)
+        source = openai_chat.reader(source, &(struct answer_options){ .stream = chat->stream, .limit = SIZE_MAX / 2,
+                                                                      .keep_usage = chat->wants_usage });
     if (source == NULL) return luaL_error(L, "not enough memory");
     response_start(r, source);
     return 1;

@@ -168,8 +168,6 @@ int l_scripted(lua_State *L) {
     struct state *s = state_of(L);
     struct body *b = request_body(L, 1);
     const struct dialect *d = b ? b->dialect : NULL;
-    bool stream = d != NULL && b->chat.stream;
-    bool keep_usage = d != NULL && req->body && req->body->chat.wants_usage;
     body_put(b);
     struct scripted *c = make(L, (unsigned)n);
     struct response *r = c == NULL ? NULL
@@ -191,7 +189,7 @@ int l_scripted(lua_State *L) {
         scripted_free(c);
         source = NULL;
     } else if (d != NULL) {
-        struct answer_options opt = { .stream = stream, .keep_usage = keep_usage,
+        struct answer_options opt = { .stream = request_wants_stream(req), .keep_usage = request_wants_usage(req),
                                       .limit = s->limits.max_answer };
         source = d->reader(source, &opt);
     }

@@ -25,7 +25,8 @@ struct handle {
 };
 
 /* ORDER properties: the names in open_properties(). */
-enum property { P_ID = 1, P_METHOD, P_PATH, P_HEADERS, P_PEER, P_TENANT, P_CTX, P_UPSTREAM };
+enum property { P_ID = 1, P_METHOD, P_PATH, P_HEADERS, P_PEER, P_TENANT, P_CTX, P_UPSTREAM,
+                P_WANTS_STREAM };
 
 static const char ctx_key;
 
@@ -193,6 +194,7 @@ static void push_property(lua_State *L, struct handle *h, enum property p) {
     case P_TENANT: push_or_nil(L, r->tenant); break;
     case P_CTX: push_ctx(L, h); break;
     case P_UPSTREAM: push_or_nil(L, r->upstream); break;
+    case P_WANTS_STREAM: lua_pushboolean(L, request_wants_stream(r)); break;
     }
 }
 
@@ -244,6 +246,16 @@ int l_known_upstreams(lua_State *L) {
     return 0;
 }
 
+/* No upstream takes stream_options without a stream. */
+static void drop_stream_options(lua_State *L, struct handle *h) {
+    static const struct slice name = SLICE("stream_options");
+    if (!slice_eq(slice_str(luaL_checkstring(L, 2)), SLICE("stream")) || lua_toboolean(L, 3)) return;
+    if (json_get(&h->req->body->doc, 0, name) == JSON_NONE) return;
+    lua_pushlstring(L, name.ptr, name.len);
+    lua_pushnil(L);
+    view_set(L, &h->view, 1, lua_gettop(L) - 1, lua_gettop(L));
+}
+
 static int l_newindex(lua_State *L) {
     struct handle *h = lua_touserdata(L, 1);
     struct request *r = h->req;
@@ -253,6 +265,7 @@ static int l_newindex(lua_State *L) {
     if (lua_isnil(L, -1)) {
         if (r->body == NULL) return luaL_error(L, "this request has no JSON body to change");
         view_set(L, &h->view, 1, 2, 3);
+        if (lua_type(L, 2) == LUA_TSTRING) drop_stream_options(L, h);
         return 0;
     }
     switch (lua_type(L, -1) == LUA_TNUMBER ? lua_tointeger(L, -1) : 0) {
@@ -555,6 +568,7 @@ static void open_properties(lua_State *L) {
     set_property(L, "tenant", P_TENANT);
     set_property(L, "ctx", P_CTX);
     set_property(L, "upstream", P_UPSTREAM);
+    set_property(L, "wants_stream", P_WANTS_STREAM);
 }
 
 void request_open(lua_State *L) {

@@ -6,7 +6,7 @@
  *
  * What an answer is shows in its first bytes; the content type is believed only where they
  * say nothing.  A whole answer to who asked for a stream is told again as one, because that is
- * what its reader waits for; a stream that nobody asked for is put together (assemble.c).
+ * what its reader waits for; a stream that its reader did not wait for is put together (assemble.c).
  *
  * Frames are not rebuilt.  The look is one pass over their bytes (chunk.c); only a frame that
  * mentions usage, an error or the end of a choice is parsed.  Usage is asked upstream; what
@@ -52,7 +52,7 @@ struct answer {
     struct usage    usage;
     struct failure  failure;
     struct chunk_choices choices;
-    struct assemble assembly; /* of a stream that nobody asked for */
+    struct assemble assembly; /* of a stream that is given as a whole */
     enum shape      shape;
     int             status;
     enum flow       flow;     /* what `to` said last */
@@ -240,9 +240,10 @@ static void fail_for_size(struct answer *a) {
     failure_set(&a->failure, FAILURE_ANSWER_TOO_LARGE, "the upstream failed: its answer is over max_body");
 }
 
-/* A stream that nobody asked for becomes a whole answer.  Returns non-zero when it has failed. */
+/* A stream that `to` does not wait for becomes a whole answer.  Returns non-zero when it has failed. */
 static int gather(struct answer *a, const struct sse_event *e) {
     bool named = slice_eq(e->name, SLICE("error"));
+    if (a->from != NULL) source_mark(a->from);
     if (dialect_is_end(&openai_chat, e->data)) {
         a->done = 1;
         return 0;

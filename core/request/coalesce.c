@@ -19,7 +19,7 @@ struct ask {
     struct outgoing o; /* with shares of request and body */
     void          (*over)(void *ud); /* who counts calls: a seat is one, whoever makes the call */
     void           *over_ud;
-    bool            stream, keep_usage;
+    struct outgoing_form form;
 };
 
 bool coalesce_suits(const struct services *v, const struct outgoing *o) {
@@ -30,7 +30,7 @@ bool coalesce_suits(const struct services *v, const struct outgoing *o) {
 static struct source *make(void *ud) {
     const struct ask *a = ud;
     if (!a->o.request->live) return NULL; /* it cannot lead any more; its response is gone, too */
-    return outgoing_source(a->v, &a->o, a->stream, a->keep_usage);
+    return outgoing_source(a->v, &a->o, &a->form);
 }
 
 static void drop(void *ud) {
@@ -42,9 +42,9 @@ static void drop(void *ud) {
 }
 
 /* False: no memory. */
-static bool key_of(struct services *v, const struct outgoing *o, bool stream, bool keep_usage,
+static bool key_of(struct services *v, const struct outgoing *o, const struct outgoing_form *f,
                    struct hash128 *key) {
-    const char form[] = { stream ? 's' : 'w', keep_usage ? 'u' : '-' };
+    const char form[] = { f->sent ? 's' : 'w', f->given ? 's' : 'w', f->keep_usage ? 'u' : '-' };
     struct buf text;
     buf_init(&text, 0);
     fingerprint_write(&(struct fingerprint_ask){ .services = v, .request = o->request, .body = o->body,
@@ -62,12 +62,13 @@ static size_t limit_of(const struct target *t) {
     return (t->max_answer > t->max_event ? t->max_answer : t->max_event) + 65536;
 }
 
-struct source *coalesce(struct services *v, const struct outgoing *o, bool stream, bool keep_usage, bool *joined) {
+struct source *coalesce(struct services *v, const struct outgoing *o, const struct outgoing_form *form,
+                        bool *joined) {
     struct hash128 key;
     *joined = false;
-    struct ask *a = key_of(v, o, stream, keep_usage, &key) ? mem_zalloc(sizeof(*a)) : NULL;
+    struct ask *a = key_of(v, o, form, &key) ? mem_zalloc(sizeof(*a)) : NULL;
     if (a == NULL) return NULL;
-    *a = (struct ask){ .v = v, .o = *o, .over = o->over, .over_ud = o->ud, .stream = stream, .keep_usage = keep_usage };
+    *a = (struct ask){ .v = v, .o = *o, .over = o->over, .over_ud = o->ud, .form = *form };
     a->o.shared = true;
     a->o.made = NULL;
     a->o.over = NULL;

@@ -7,6 +7,7 @@
 /* May this call share? */
 bool coalesce_suits(const struct services *v, const struct outgoing *o);
 /* The answer to this call, which is another's when one is under way (*joined).  NULL: no memory. */
-struct source *coalesce(struct services *v, const struct outgoing *o, bool stream, bool keep_usage, bool *joined);
+struct source *coalesce(struct services *v, const struct outgoing *o, const struct outgoing_form *form,
+                        bool *joined);
 
 #endif

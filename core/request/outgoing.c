@@ -237,19 +237,19 @@ static struct slice path_of(const struct request *r, struct buf *tmp) {
     return buf_get(tmp);
 }
 
-static struct source *make_call(const struct outgoing *o, struct blob *body, bool stream,
-                                const struct call_optional *optional) {
+static struct source *make_call(const struct outgoing *o, struct blob *body,
+                                const struct outgoing_form *form, const struct call_optional *optional) {
     struct request *r = o->request;
     struct call_field fields[MAX_FIELDS];
     struct buf tmp;
     buf_init(&tmp, 0);
     struct call_options opt = { .pool = o->pool, .method = r->method, .path = path_of(r, &tmp),
-                                .body = body, .optional = *optional, .stream = stream,
+                                .body = body, .optional = *optional, .stream = form->sent,
                                 .headers = fields, .header_count = fields_of(o, fields),
                                 .timeouts = o->pool->target->timeouts, .deadline_ms = o->shared ? 0 : r->deadline_ms };
-    if (stream) opt.timeouts.first_token_ms = least(opt.timeouts.first_token_ms, o->timeout_ms);
+    if (form->sent && form->given) opt.timeouts.first_token_ms = least(opt.timeouts.first_token_ms, o->timeout_ms);
     else opt.timeouts.total_ms = least(opt.timeouts.total_ms, o->timeout_ms);
-    if (!stream) opt.timeouts.first_token_ms = 0; /* nothing comes before the whole does */
+    if (!form->sent) opt.timeouts.first_token_ms = 0; /* nothing comes before the whole does */
     opt.unread = !is_read(o);
     opt.over = o->over;
     opt.over_ud = o->ud;
@@ -264,16 +264,16 @@ static bool asks_usage(const struct services *v, const struct target *t) {
            atomic_load_explicit(&t->health->refused_until_ms, memory_order_relaxed) <= loop_now(v->loop);
 }
 
-struct source *outgoing_source(const struct services *v, const struct outgoing *o, bool stream, bool keep_usage) {
+struct source *outgoing_source(const struct services *v, const struct outgoing *o, const struct outgoing_form *form) {
     struct call_optional optional = { .len = 0 };
-    struct blob *bytes = bytes_of(o, stream && asks_usage(v, o->pool->target), &optional);
+    struct blob *bytes = bytes_of(o, form->sent && asks_usage(v, o->pool->target), &optional);
     bool has_bytes = o->body != NULL || o->request->raw != NULL;
-    struct source *call = bytes != NULL || !has_bytes ? make_call(o, bytes, stream, &optional) : NULL;
+    struct source *call = bytes != NULL || !has_bytes ? make_call(o, bytes, form, &optional) : NULL;
     blob_put(bytes);
     const struct target *t = o->pool->target;
     if (call == NULL || !is_read(o)) return call;
     const struct dialect *d = o->body->dialect;
-    return d->reader(call, &(struct answer_options){ .stream = stream, .keep_usage = keep_usage,
+    return d->reader(call, &(struct answer_options){ .stream = form->given, .keep_usage = form->keep_usage,
                                                      .choices = d->choices(&o->body->doc),
                                                      .limit = t->max_answer, .max_event = t->max_event });
 }
@@ -293,22 +293,29 @@ static void note_call(struct request *r, const struct target *t) {
 }
 
 /* A call of its own, or a share of one that answers the same question. */
-static struct source *source_for(struct services *v, const struct outgoing *o, struct response *r, bool stream,
-                                 bool keep_usage) {
-    if (!coalesce_suits(v, o)) return outgoing_source(v, o, stream, keep_usage);
+static struct source *source_for(struct services *v, const struct outgoing *o, struct response *r,
+                                 const struct outgoing_form *form) {
+    if (!coalesce_suits(v, o)) return outgoing_source(v, o, form);
     bool joined;
-    struct source *s = coalesce(v, o, stream, keep_usage, &joined);
+    struct source *s = coalesce(v, o, form, &joined);
     if (!joined) return s;
     r->cache = RESPONSE_COALESCED;
     headers_put(&r->headers, SLICE("x-cache"), SLICE("coalesced"));
     return s;
 }
 
+/* What a policy asks of the upstream is one thing, what the client waits for another: the reader makes one of
+ * the other. */
+static struct outgoing_form form_of(const struct outgoing *o) {
+    if (o->body == NULL || o->body->dialect != &openai_chat) return (struct outgoing_form){ .sent = false };
+    return (struct outgoing_form){ .sent = o->body->chat.stream, .given = request_wants_stream(o->request),
+                                   .keep_usage = request_wants_usage(o->request) };
+}
+
 struct response *outgoing_start(struct services *v, const struct outgoing *o) {
     const struct body *b = o->body;
     bool chat = b != NULL && b->dialect == &openai_chat;
-    bool stream = chat && b->chat.stream;
-    bool keep_usage = chat && o->request->body && o->request->body->chat.wants_usage;
+    struct outgoing_form form = form_of(o);
     struct response_options ro = { .loop = v->loop, .upstream = o->pool->target->name, .dialect = b ? b->dialect : NULL,
                                    .among = &o->request->responses, .limit = o->pool->target->max_answer,
                                    .pass = &o->pool->target->pass_headers, .high_water = v->high_water };
@@ -320,7 +327,7 @@ struct response *outgoing_start(struct services *v, const struct outgoing *o) {
     }
     struct response *r = response_new(&ro);
     outgoing_model_deinit(&model);
-    struct source *source = r ? source_for(v, o, r, stream, keep_usage) : NULL;
+    struct source *source = r ? source_for(v, o, r, &form) : NULL;
     if (source == NULL) {
         response_put(r);
         return NULL;

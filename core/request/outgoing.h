@@ -35,8 +35,14 @@ struct outgoing {
     void                  *ud;
 };
 
+/* In which form an answer is asked for, and in which it is given. */
+struct outgoing_form {
+    bool sent, given; /* as a stream? */
+    bool keep_usage;  /* events of usage are given, too */
+};
+
 /* The source of the answer: the call, behind its reader if its answer is one that we read.  NULL: no memory. */
-struct source *outgoing_source(const struct services *v, const struct outgoing *o, bool stream, bool keep_usage);
+struct source *outgoing_source(const struct services *v, const struct outgoing *o, const struct outgoing_form *form);
 /* Starts the call. A share of the response, or NULL when there is no memory. */
 struct response *outgoing_start(struct services *v, const struct outgoing *o);
 

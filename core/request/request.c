@@ -81,3 +81,6 @@ bool request_keep(struct request *r) {
 struct slice request_header(const struct request *r, struct slice name) {
     return http_headers_value(r->headers, r->header_count, name);
 }
+
+bool request_wants_stream(const struct request *r) { return r->body != NULL && r->body->chat.stream; }
+bool request_wants_usage(const struct request *r) { return r->body != NULL && r->body->chat.wants_usage; }

@@ -69,6 +69,10 @@ void request_end(struct request *r);
  * False: no memory. */
 bool request_keep(struct request *r);
 
+/* Does who asked wait for a stream, and for events of usage in it?  Whatever policies made of the body. */
+bool request_wants_stream(const struct request *r);
+bool request_wants_usage(const struct request *r);
+
 /* First header of that name (any case), or a slice whose ptr is NULL. */
 struct slice request_header(const struct request *r, struct slice name);
 

@@ -65,7 +65,7 @@ local usage_fields = { prompt_tokens = true, completion_tokens = true, total_tok
 function M.respond(answer)
   check.known("perilune.respond", answer, answer_options)
   if answer and answer.usage ~= nil then check.known("perilune.respond: usage", answer.usage, usage_fields) end
-  return core.respond(answer)
+  return core.respond(answer, true)
 end
 
 local function or_error(value, more)

@@ -143,7 +143,10 @@
 ---@field messages perilune.Message[]  a Lua array; table.insert, table.remove and
 ---                          assigning new plain tables work
 ---@field model? string
----@field stream? boolean
+---@field stream? boolean    is the upstream asked for a stream?  The client gets the form that it asked for, whatever
+---                          this is set to: a stream is put together, a whole is told as one, and so policies see
+---                          it.  Without a stream its stream_options go, too
+---@field wants_stream boolean  does the client wait for a stream?
 ---@field [string] perilune.Json
 local Request = {}
 
@@ -598,7 +601,7 @@ function perilune.upstream(name) end
 ---@field usage? table      prompt_tokens, completion_tokens, cached_tokens, default 0; another
 ---                        response's usage will do
 ---@field upstream? string  what x-perilune-upstream says
----@field stream? boolean   default: what the request asks for
+---@field stream? boolean   how it is made; the client gets it in the form that it asked for
 ---@field ttft? number      seconds before the first piece, default 0
 ---@field itl? number       seconds between pieces, default 0
 

@@ -272,7 +272,7 @@ local function play_it(entry, name, req, opts)
   if not fails then list, done, content_type = timetable(d, req) end
 
   -- opts.timeout is until the first event of a stream, or for all of another answer.
-  local first, timeout = list[1] and list[1][2] or done, opts and opts.timeout
+  local first, timeout = req.wants_stream and list[1] and list[1][2] or done, opts and opts.timeout
   if timeout and first > timeout then
     perilune.sleep(timeout)
     call.outcome = "timeout"

@@ -52,7 +52,7 @@ static const char CONFIG[] =
     "      return res\n"
     "    end } } } }\n";
 
-static const char BODY[] = "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}";
+static const char BODY[] = "{\"model\":\"m\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}";
 
 struct world {
     struct loop           loop;
