@@ -4,7 +4,11 @@
  *
  * A test of a policy says what an upstream sends and when; from there on everything is the same as
  * with a real one: the reader (llm/answer.c) finds usage, errors inside the answer, the end of each
- * stream and what broke off.  The clock is that of the loop, virtual in tests. */
+ * stream and what broke off.  The clock is that of the loop, virtual in tests.
+ *
+ * Calls of requests that coalesce share one answer here, too: one that comes while another is under way joins it by
+ * core.scripted_join(), before the script is asked.  What the script says of that other call is all that there is,
+ * so nobody who joined can lead in its stead: when it fails before it said anything, they fail, too. */
 #include <stdio.h>
 
 #include "base/mem.h"
@@ -13,6 +17,7 @@
 #include "bridge/response.h"
 #include "llm/answer.h"
 #include "llm/dialect.h"
+#include "request/coalesce.h"
 
 struct scripted {
     struct source  source;
@@ -153,9 +158,80 @@ static void read_pieces(lua_State *L, int list, struct scripted *c) {
     }
 }
 
-/* core.scripted(req, upstream, pieces, end_seconds, content_type, failure | nil) -> res | nil, err */
+/* -- Sharing ------------------------------------------------------------------------------ */
+
+struct share {
+    struct source *source; /* NULL: it only joins, or leads already */
+};
+
+static struct source *share_make(void *ud) {
+    struct share *sh = ud;
+    struct source *source = sh->source;
+    sh->source = NULL;
+    return source;
+}
+
+static void share_drop(void *ud) {
+    struct share *sh = ud;
+    if (sh->source != NULL) source_cancel(sh->source);
+    mem_free(sh);
+}
+
+/* A seat where all are that ask the same; source (NULL: none) is for all when it leads. NULL: no memory. */
+static struct source *share(struct state *s, const struct outgoing *o, struct source *source, bool *joined) {
+    struct outgoing_form form = outgoing_form(o);
+    struct hash128 key;
+    struct share *sh = coalesce_key(&s->services, o, &form, &key) ? mem_zalloc(sizeof(*sh)) : NULL;
+    *joined = false;
+    if (sh == NULL) {
+        if (source != NULL) source_cancel(source);
+        return NULL;
+    }
+    sh->source = source;
+    return flight_join(&(struct flight_options){ .flights = s->stores->flights, .loop = s->loop, .key = key,
+                                                 .limit = s->limits.max_answer + 65536,
+                                                 .high_water = s->limits.high_water, .make = share_make,
+                                                 .drop = share_drop, .ud = sh },
+                       joined);
+}
+
+/* -- For Lua ------------------------------------------------------------------------------ */
+
+static struct response *make_response(struct state *s, struct request *req, const char *upstream,
+                                      const struct dialect *d) {
+    return response_new(&(struct response_options){ .loop = s->loop, .upstream = upstream, .dialect = d,
+                                                    .among = &req->responses, .limit = s->limits.max_answer,
+                                                    .high_water = s->limits.high_water });
+}
+
+/* core.scripted_join(req, upstream, seconds) -> res | nil: the same is being answered; seconds: that it may take,
+ * or nil */
+int l_scripted_join(lua_State *L) {
+    lua_settop(L, 3);
+    struct request *req = request_check(L, 1);
+    const char *upstream = luaL_checkstring(L, 2);
+    op_check(L);
+    struct state *s = state_of(L);
+    struct outgoing o = { .request = req, .body = request_body(L, 1), .timeout_ms = !lua_isnil(L, 3) };
+    const struct dialect *d = o.body ? o.body->dialect : NULL;
+    bool joined = false;
+    struct source *source = coalesce_suits(&s->services, &o) ? share(s, &o, NULL, &joined) : NULL;
+    body_put(o.body);
+    struct response *r = joined ? make_response(s, req, upstream, d) : NULL;
+    if (r == NULL) {
+        if (source != NULL) source_cancel(source);
+        return 0;
+    }
+    r->cache = RESPONSE_COALESCED;
+    headers_put(&r->headers, SLICE("x-cache"), SLICE("coalesced"));
+    response_start(r, source);
+    return lib_wait_response(L, r);
+}
+
+/* core.scripted(req, upstream, pieces, end_seconds, content_type, failure | nil, seconds | nil) -> res | nil, err;
+ * seconds: that it may take */
 int l_scripted(lua_State *L) {
-    lua_settop(L, 6);
+    lua_settop(L, 7);
     struct request *req = request_check(L, 1);
     const char *upstream = luaL_checkstring(L, 2);
     luaL_checktype(L, 3, LUA_TTABLE);
@@ -166,17 +242,13 @@ int l_scripted(lua_State *L) {
     op_check(L);
     check_pieces(L, 3, n);
     struct state *s = state_of(L);
-    struct body *b = request_body(L, 1);
-    const struct dialect *d = b ? b->dialect : NULL;
-    body_put(b);
+    struct outgoing o = { .request = req, .body = request_body(L, 1), .timeout_ms = !lua_isnil(L, 7) };
+    const struct dialect *d = o.body ? o.body->dialect : NULL;
     struct scripted *c = make(L, (unsigned)n);
-    struct response *r = c == NULL ? NULL
-        : response_new(&(struct response_options){ .loop = s->loop, .upstream = upstream,
-                                                   .dialect = d,
-                                                   .among = &req->responses, .limit = s->limits.max_answer,
-                                                   .high_water = s->limits.high_water });
+    struct response *r = c == NULL ? NULL : make_response(s, req, upstream, d);
     if (r == NULL) {
         if (c != NULL) scripted_free(c);
+        body_put(o.body);
         return luaL_error(L, "not enough memory");
     }
     read_pieces(L, 3, c);
@@ -193,6 +265,20 @@ int l_scripted(lua_State *L) {
                                       .limit = s->limits.max_answer };
         source = d->reader(source, &opt);
     }
+    bool joined;
+    if (source != NULL && coalesce_suits(&s->services, &o)) source = share(s, &o, source, &joined);
+    body_put(o.body);
     response_start(r, source);
     return lib_wait_response(L, r);
+}
+
+/* core.fresh_stores(): caches, and whatever policies share, are empty from here on, as in a process that begins */
+int l_fresh_stores(lua_State *L) {
+    struct state *s = state_of(L);
+    if (!stores_renew(&s->stores)) return luaL_error(L, "not enough memory");
+    cache_entry_put(s->found);
+    s->found = NULL;
+    s->services.stores = s->stores;
+    services_forget(&s->services);
+    return 0;
 }

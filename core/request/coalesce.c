@@ -41,14 +41,13 @@ static void drop(void *ud) {
     mem_free(a);
 }
 
-/* False: no memory. */
-static bool key_of(struct services *v, const struct outgoing *o, const struct outgoing_form *f,
-                   struct hash128 *key) {
+bool coalesce_key(struct services *v, const struct outgoing *o, const struct outgoing_form *f, struct hash128 *key) {
     const char form[] = { f->sent ? 's' : 'w', f->given ? 's' : 'w', f->keep_usage ? 'u' : '-' };
     struct buf text;
     buf_init(&text, 0);
     fingerprint_write(&(struct fingerprint_ask){ .services = v, .request = o->request, .body = o->body,
-                                                 .target = o->pool->target, .scope = SLICE("flight"),
+                                                 .target = o->pool ? o->pool->target : NULL,
+                                                 .scope = SLICE("flight"),
                                                  .salt = slice_of(form, sizeof(form)) },
                       &text);
     bool ok = !buf_failed(&text);
@@ -66,7 +65,7 @@ struct source *coalesce(struct services *v, const struct outgoing *o, const stru
                         bool *joined) {
     struct hash128 key;
     *joined = false;
-    struct ask *a = key_of(v, o, form, &key) ? mem_zalloc(sizeof(*a)) : NULL;
+    struct ask *a = coalesce_key(v, o, form, &key) ? mem_zalloc(sizeof(*a)) : NULL;
     if (a == NULL) return NULL;
     *a = (struct ask){ .v = v, .o = *o, .over = o->over, .over_ud = o->ud, .form = *form };
     a->o.shared = true;

@@ -264,6 +264,12 @@ static bool asks_usage(const struct services *v, const struct target *t) {
            atomic_load_explicit(&t->health->refused_until_ms, memory_order_relaxed) <= loop_now(v->loop);
 }
 
+struct outgoing_form outgoing_form(const struct outgoing *o) {
+    if (o->body == NULL || o->body->dialect != &openai_chat) return (struct outgoing_form){ .sent = false };
+    return (struct outgoing_form){ .sent = o->body->chat.stream, .given = request_wants_stream(o->request),
+                                   .keep_usage = request_wants_usage(o->request) };
+}
+
 struct source *outgoing_source(const struct services *v, const struct outgoing *o, const struct outgoing_form *form) {
     struct call_optional optional = { .len = 0 };
     struct blob *bytes = bytes_of(o, form->sent && asks_usage(v, o->pool->target), &optional);
@@ -304,18 +310,10 @@ static struct source *source_for(struct services *v, const struct outgoing *o, s
     return s;
 }
 
-/* What a policy asks of the upstream is one thing, what the client waits for another: the reader makes one of
- * the other. */
-static struct outgoing_form form_of(const struct outgoing *o) {
-    if (o->body == NULL || o->body->dialect != &openai_chat) return (struct outgoing_form){ .sent = false };
-    return (struct outgoing_form){ .sent = o->body->chat.stream, .given = request_wants_stream(o->request),
-                                   .keep_usage = request_wants_usage(o->request) };
-}
-
 struct response *outgoing_start(struct services *v, const struct outgoing *o) {
     const struct body *b = o->body;
     bool chat = b != NULL && b->dialect == &openai_chat;
-    struct outgoing_form form = form_of(o);
+    struct outgoing_form form = outgoing_form(o);
     struct response_options ro = { .loop = v->loop, .upstream = o->pool->target->name, .dialect = b ? b->dialect : NULL,
                                    .among = &o->request->responses, .limit = o->pool->target->max_answer,
                                    .pass = &o->pool->target->pass_headers, .high_water = v->high_water };

@@ -35,11 +35,13 @@ struct outgoing {
     void                  *ud;
 };
 
-/* In which form an answer is asked for, and in which it is given. */
+/* In which form an answer is asked for, which policies may choose, and in which it is given, which is what the
+ * client waits for: the reader makes one of the other. */
 struct outgoing_form {
     bool sent, given; /* as a stream? */
     bool keep_usage;  /* events of usage are given, too */
 };
+struct outgoing_form outgoing_form(const struct outgoing *o);
 
 /* The source of the answer: the call, behind its reader if its answer is one that we read.  NULL: no memory. */
 struct source *outgoing_source(const struct services *v, const struct outgoing *o, const struct outgoing_form *form);

@@ -24,6 +24,13 @@ struct embedder *services_embedder(struct services *v) {
     return v->embedder;
 }
 
+void services_forget(struct services *v) {
+    questions_free(v->questions);
+    embedder_free(v->embedder);
+    v->questions = NULL;
+    v->embedder = NULL;
+}
+
 void services_deinit(struct services *v) {
     if (v->owns_tokens) tokens_free(v->tokens);
     questions_free(v->questions);

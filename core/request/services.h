@@ -37,6 +37,8 @@ struct services {
 };
 
 void services_deinit(struct services *v);
+/* What was made of the stores, which are others now. */
+void services_forget(struct services *v);
 /* The counter of tokens, made when there is none yet. NULL: no memory. */
 struct tokens *services_tokens(struct services *v);
 /* What bodies ask, remembered from here on. NULL: no memory. */

@@ -21,10 +21,20 @@ struct stores *stores_new(void) {
 
 void stores_free(struct stores *s) {
     if (s == NULL) return;
+    stores_free(s->next);
     shared_free(s->shared);
     memo_free(s->memo);
     near_free(s->near);
     cache_free(s->cache);
     flights_free(s->flights);
     mem_free(s);
+}
+
+bool stores_renew(struct stores **s) {
+    struct stores *fresh = stores_new();
+    if (fresh == NULL) return false;
+    fresh->next = (*s)->next;
+    (*s)->next = fresh;
+    *s = fresh;
+    return true;
 }

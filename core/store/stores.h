@@ -16,6 +16,7 @@ struct stores {
     struct near   *near;   /* questions that they answer, by what those mean */
     struct flights *flights; /* answers under way */
     struct far_process far; /* of the second tier of the cache */
+    struct stores *next;    /* that took its place: stores_renew() */
 };
 
 #define STORES_SHARED_BYTES (16u << 20)
@@ -25,6 +26,9 @@ struct stores {
 
 /* NULL: no memory. */
 struct stores *stores_new(void);
-void           stores_free(struct stores *s); /* NULL is fine */
+void           stores_free(struct stores *s); /* and all that took its place; NULL is fine */
+/* Empty ones in the place of *s, for a spec that begins anew; what was, stays for who still uses it, until the
+ * first one is freed.  False: no memory. */
+bool           stores_renew(struct stores **s);
 
 #endif

@@ -1715,7 +1715,8 @@ function cost.shorten(req, next, policy, work) end
 ---@class perilune.test
 local test = {}
 
---- One test.  Runs at once; when it fails the others still run.
+--- One test.  Runs at once; when it fails the others still run.  Caches, perilune.shared and what policies remember
+--- are empty when it begins.
 ---@async
 ---@param name string
 ---@param body async fun()
@@ -1764,7 +1765,7 @@ function test.run(policy, options, req, next) end
 
 --- Serves a request as a gateway does, to its end: policies, the answer, the functions of finally.  The reply
 --- is what the client got.  A policy that throws answers 500 here, where run() throws; logs() has why.  Several at once, by
---- perilune.all, are several clients.
+--- perilune.all, are several clients, whose calls coalesce where a policy says so.
 ---@async
 ---@param policy string|function  as for run()
 ---@param options? table

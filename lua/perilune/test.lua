@@ -253,6 +253,9 @@ local function timetable(d, req)
 end
 
 local function play_it(entry, name, req, opts)
+  local timeout = opts and opts.timeout
+  local shared, failed = core.result(core.scripted_join(req, name, timeout)) -- before it is a call
+  if shared or failed then return shared, failed end
   local text = req:body()
   local call = {
     upstream = name, at = M.clock(), opts = opts or {}, model = req.model, text = text,
@@ -272,7 +275,7 @@ local function play_it(entry, name, req, opts)
   if not fails then list, done, content_type = timetable(d, req) end
 
   -- opts.timeout is until the first event of a stream, or for all of another answer.
-  local first, timeout = req.wants_stream and list[1] and list[1][2] or done, opts and opts.timeout
+  local first = req.wants_stream and list[1] and list[1][2] or done
   if timeout and first > timeout then
     perilune.sleep(timeout)
     call.outcome = "timeout"
@@ -287,7 +290,7 @@ local function play_it(entry, name, req, opts)
 
   local broken = type(d.breaks) == "table" and failure(name, { error = d.breaks }) or nil
   local res
-  res, err = core.result(core.scripted(req, name, list, done, content_type, broken))
+  res, err = core.result(core.scripted(req, name, list, done, content_type, broken, timeout))
   call.outcome = res and "ok" or err.code
   if res and d.status then res.status = d.status end
   return res, err
@@ -658,6 +661,7 @@ function M.test(name, body)
   end
   current = { upstreams = {}, fetches = {}, start = perilune.now() }
   core.known_upstreams({})
+  core.fresh_stores()
   M.limits{}
   forget_lines()
 

@@ -236,3 +236,114 @@ t.test("what a stream cost that the client left is estimated", function()
   t.send(watch, nil, ask())
   t.equal(outcomes[3], "none")
 end)
+
+-- -- What a process shares -------------------------------------------------------------------
+
+local kept = perilune.cache("kept")
+for _, when in ipairs{ "one test", "the next" } do
+  t.test("caches and shared values are those of one test: " .. when, function()
+    t.upstream("up", { text = when })
+    t.equal({ perilune.shared("mine"):get("k"), kept:get("k") }, {})
+    perilune.shared("mine"):set("k", when)
+    kept:set("k", when)
+    local policy = t.policy("cache_exact", { ttl = 60 })
+    t.equal(t.send(policy, nil, t.request("hi")).headers["x-cache"], "miss")
+    t.equal(t.send(policy, nil, t.request("hi")).headers["x-cache"], "hit")
+    t.equal(t.send(policy, nil, t.request("hi")).text, when)
+    t.equal({ perilune.shared("mine"):get("k"), (kept:get("k")) }, { when, when })
+  end)
+end
+
+-- What several clients get that ask at the same time.
+local function at_once(policy, ...)
+  local fns = {}
+  for i, what in ipairs{ ... } do
+    fns[i] = function() return t.send(policy, nil, t.request(what)) end
+  end
+  return perilune.all(fns)
+end
+
+local function ask(fields)
+  local out = { messages = { { role = "user", content = "hi" } } }
+  for k, v in pairs(fields or {}) do out[k] = v end
+  return out
+end
+
+for _, name in ipairs{ "coalesce", "cache_exact" } do
+  for _, stream in ipairs{ false, true } do
+    t.test(name .. (stream and ", stream" or ", whole") .. ": who asks the same at the same time shares a call", function()
+      t.upstream("up", { chunks = { "a ", "b" }, delay = 1, itl = 1, usage = { prompt_tokens = 3, completion_tokens = 2 } })
+      local same = ask{ stream = stream, n = 1 }
+      local got = at_once(t.policy(name, {}), same, same, ask{ stream = stream, n = 1, top_p = 0.5 }, same)
+      t.equal(#t.calls("up"), 2)
+      for i, reply in ipairs(got) do
+        t.equal({ reply.text, reply.done, reply.upstream }, { "a b", true, "up" })
+        t.equal(reply.headers["x-cache"] == "coalesced", i == 2 or i == 4)
+      end
+      t.clock()
+    end)
+  end
+end
+
+t.test("a shared call: other tenants, later ones and those with a timeout make their own", function()
+  t.upstream("up", { text = "x", delay = 1 })
+  local policy = t.policy("coalesce", {})
+  at_once(policy, { tenant = "a" }, { tenant = "b" })
+  t.equal(#t.calls("up"), 2)
+  at_once(policy, { tenant = "a" })
+  t.equal(#t.calls("up"), 3)
+  local function in_time(req, next) return policy(req, function(r) return next(r, { timeout = 9 }) end) end
+  at_once(in_time, {}, {})
+  t.equal(#t.calls("up"), 5)
+end)
+
+t.test("a shared call: it goes on when the first client leaves, and breaks off for all", function()
+  local policy = t.policy("coalesce", {})
+  t.upstream("up", { chunks = { "a", "b", "c" }, itl = 1 })
+  local got = perilune.all{
+    function() return t.send(policy, nil, t.request(ask{ stream = true }), { leave = 0.5 }) end,
+    function() return t.send(policy, nil, t.request(ask{ stream = true })) end,
+  }
+  t.equal({ got[1].status, got[2].text, #t.calls("up") }, { 499, "abc", 1 })
+  t.upstream("up", { chunks = { "a", "b" }, itl = 1, breaks = true })
+  for _, reply in ipairs(at_once(policy, ask{ stream = true }, ask{ stream = true })) do
+    t.equal({ reply.text, reply.done, reply.error.code }, { "ab", false, "upstream_truncated" })
+  end
+  t.equal(#t.calls("up"), 1)
+  t.upstream("up", { { status = 503, delay = 1 }, { text = "well" } })
+  local two = at_once(policy, ask{}, ask{})
+  t.equal({ two[1].status, two[2].status, #t.calls("up") }, { 503, 200, 2 })
+end)
+
+-- -- Which form ---------------------------------------------------------------------------------
+
+for _, asked in ipairs{ false, true } do
+  t.test("the client gets the form that it asked for, whatever the upstream is asked for: " .. tostring(asked), function()
+    t.upstream("up", { chunks = { "a ", "b" }, ttft = 1, itl = 1, usage = { prompt_tokens = 3, completion_tokens = 2 } })
+    local got = t.send(function(req, next)
+      req.stream = not req.stream
+      t.equal({ req.stream, req.wants_stream, req.stream_options }, { not asked, asked })
+      t.error(function() req.wants_stream = true end, "cannot be assigned")
+      local res = next(req)
+      return res:map("word", string.upper)
+    end, nil, t.request(ask{ stream = asked, stream_options = asked and { include_usage = true } or nil }))
+    t.equal({ got.text, got.done, #got.events > 0 }, { "A B", true, asked })
+    t.equal(t.calls("up")[1].body.stream, not asked)
+    t.equal(t.calls("up")[1].body.stream_options, nil)
+    local usage = asked and perilune.json.decode(got.events[#got.events - 1]).usage or got.body.usage
+    t.equal({ usage.prompt_tokens, usage.completion_tokens }, { 3, 2 })
+  end)
+end
+
+t.test("a timeout is for what the client waits for", function()
+  t.upstream("up", { chunks = { "a", "b", "c" }, itl = 2 })
+  local function streams(policy)
+    return function(req, next) req.stream = true return policy(req, next) end
+  end
+  local policy = streams(t.policy("timeout", { total = 3, first_token = 1 }))
+  t.equal(t.send(policy, nil, t.request(ask{})).error.code, "timeout")
+  t.equal(t.send(policy, nil, t.request(ask{ stream = true })).text, "abc")
+  local function short(req, next) return next(req, { timeout = 3 }) end
+  t.equal(t.send(streams(short), nil, t.request(ask{})).error.code, "timeout")
+  t.equal(t.send(streams(short), nil, t.request(ask{ stream = true })).text, "abc")
+end)
