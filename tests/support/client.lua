@@ -231,6 +231,17 @@ OPS["await-log"] = function(self, c)
   if not ok then return fail(self, c, "not in the log") end
 end
 
+--- log-until PATH TEMPLATE: asks for PATH, on connections of its own, until the server has logged that.
+OPS["log-until"] = function(self, c)
+  local path, want = c.rest:match("^(%S+)%s+(.*)$")
+  local ok = loop.until_true(self.scene:left(), function()
+    if template.find(want, self.scene:log()) then return true end
+    http.get(self.scene.server.port, path, self.scene:left())
+    return template.find(want, self.scene:log())
+  end)
+  if not ok then return fail(self, c, "not in the log") end
+end
+
 --- copy FROM TO: replaces a file beside the configuration, placeholders filled.
 function OPS.copy(self, c)
   local from, to = c.rest:match("^(%S+) (%S+)$")
