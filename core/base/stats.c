@@ -10,11 +10,20 @@ static const uint32_t bounds_us[STATS_BUCKETS] = {
     80000,  160000, 320000,  640000,  1280000, 2560000, 5120000, 20480000, 81920000
 };
 
-void histogram_record(struct histogram *h, uint64_t us) {
+static int bucket_of(uint64_t us) {
     int i = 0;
     while (i < STATS_BUCKETS && us > bounds_us[i]) i++;
-    stats_add(&h->counts[i], 1);
+    return i;
+}
+
+void histogram_record(struct histogram *h, uint64_t us) {
+    stats_add(&h->counts[bucket_of(us)], 1);
     stats_add(&h->sum_us, us);
+}
+
+void histogram_record_shared(struct histogram *h, uint64_t us) {
+    atomic_fetch_add_explicit(&h->counts[bucket_of(us)], 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&h->sum_us, us, memory_order_relaxed);
 }
 
 void histogram_merge(struct histogram *to, const struct histogram *from) {

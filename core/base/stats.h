@@ -1,4 +1,4 @@
-/* stats.h -- counters and latency histograms, written by one thread, read by any.
+/* stats.h -- counters and latency histograms, written by one thread (but for one function), read by any.
  * See stats.c. */
 #ifndef PERILUNE_BASE_STATS_H
 #define PERILUNE_BASE_STATS_H
@@ -27,6 +27,8 @@ struct histogram {
 };
 
 void histogram_record(struct histogram *h, uint64_t us);
+/* The same where several threads write. */
+void histogram_record_shared(struct histogram *h, uint64_t us);
 /* to += from; for sums over threads. */
 void histogram_merge(struct histogram *to, const struct histogram *from);
 /* Prometheus text: NAME_bucket{le="..."}, NAME_sum, NAME_count, in seconds. */

@@ -76,6 +76,24 @@ static void upstream_errors(const struct registry_entry *u, struct buf *out) {
     }
 }
 
+/* REGISTRY_LOCK.  Of each upstream that was called. */
+static void upstream_times(struct perilune *g, size_t at, const char *name, const char *help, struct buf *out) {
+    struct buf label;
+    buf_init(&label, 0);
+    head(out, name, "histogram", help);
+    for (struct list *e = g->registry.entries.next; e != &g->registry.entries; e = e->next) {
+        const struct registry_entry *u = container_of(e, struct registry_entry, link);
+        const struct histogram *h = (const void *)((const char *)&u->health + at);
+        if (stats_get(&h->sum_us) == 0) continue;
+        buf_clear(&label);
+        telemetry_label(&label, "upstream", u->name);
+        const char *text = buf_cstr(&label);
+        if (text != NULL) histogram_write_labeled(h, name, text, out);
+        else out->error = PERILUNE_ERR_NOMEM;
+    }
+    buf_deinit(&label);
+}
+
 static void upstreams(struct perilune *g, struct buf *out) {
     static const struct { const char *name, *type, *help; } rows[] = {
         { "perilune_upstream_calls_total", "counter", "Calls to an upstream." },
@@ -97,6 +115,10 @@ static void upstreams(struct perilune *g, struct buf *out) {
     head(out, "perilune_upstream_errors_total", "counter", "Calls that failed, by why, whatever policies made of it.");
     for (struct list *e = g->registry.entries.next; e != &g->registry.entries; e = e->next)
         upstream_errors(container_of(e, struct registry_entry, link), out);
+    upstream_times(g, offsetof(struct target_health, head), "perilune_upstream_head_seconds",
+                   "From the start of a call to the head of its answer.", out);
+    upstream_times(g, offsetof(struct target_health, whole), "perilune_upstream_seconds",
+                   "From the start of a call to the end of its answer, of calls that did not fail.", out);
     pthread_mutex_unlock(&g->registry.lock);
 }
 

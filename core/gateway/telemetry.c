@@ -121,7 +121,7 @@ static void count_cache(struct telemetry_row *r, const struct request_facts *f) 
 
 static uint64_t nano_usd_of(const struct request_facts *f) { return (uint64_t)(f->usd * 1e9 + 0.5); }
 
-static void count_tenant(struct telemetry *t, const struct request_facts *f) {
+static void count_tenant(struct telemetry *t, const struct request_facts *f, unsigned code) {
     if (f->tenant == NULL || f->tenant[0] == '\0') return;
     struct telemetry_tenant *n = tenant_of(t, f->tenant);
     stats_add(&n->requests, 1);
@@ -129,6 +129,9 @@ static void count_tenant(struct telemetry *t, const struct request_facts *f) {
     stats_add(&n->tokens_out, f->usage.completion);
     stats_add(&n->tokens_cached, f->usage.cached);
     stats_add(&n->nano_usd, nano_usd_of(f));
+    stats_add(&n->by_code[code], 1);
+    if (f->ttft_us) histogram_record(&n->ttft, f->ttft_us);
+    histogram_record(&n->duration, f->total_us);
 }
 
 /* "canned, trim": each once. */
@@ -159,7 +162,7 @@ void telemetry_count(struct telemetry *t, const struct request_facts *f) {
     histogram_record(&r->duration, f->total_us);
     for (unsigned i = 0; i < f->policy_count; i++)
         stats_add(&policy_of(t, slice_str(f->policies[i]))->by_code[code], 1);
-    count_tenant(t, f);
+    count_tenant(t, f, code);
     count_degraded(t, f->degraded);
 }
 
@@ -182,6 +185,9 @@ static void merge_tenants(struct telemetry *to, const struct telemetry *from) {
         stats_add(&t->tokens_out, stats_get(&f->tokens_out));
         stats_add(&t->tokens_cached, stats_get(&f->tokens_cached));
         stats_add(&t->nano_usd, stats_get(&f->nano_usd));
+        merge_codes(to, t->by_code, from, f->by_code);
+        histogram_merge(&t->ttft, &f->ttft);
+        histogram_merge(&t->duration, &f->duration);
     }
 }
 
@@ -313,20 +319,34 @@ static void write_cache(const struct telemetry *t, unsigned rows, struct buf *ou
     }
 }
 
+/* Nothing, when none of its requests came that far.  l: its labels, which are emptied. */
+static void write_histogram(const struct histogram *h, const char *name, struct buf *l, struct buf *out) {
+    const char *text = buf_cstr(l);
+    if (text == NULL) out->error = PERILUNE_ERR_NOMEM;
+    else if (stats_get(&h->sum_us) != 0) histogram_write_labeled(h, name, text, out);
+    buf_clear(l);
+}
+
 static void write_histograms(const struct telemetry *t, unsigned rows, size_t at, const char *name,
                              const char *help, struct buf *out) {
     struct buf l;
     buf_init(&l, 0);
     head(out, name, "histogram", help);
     for (unsigned i = 0; i < rows; i++) {
-        const char *row = (const char *)&t->rows[i];
-        const struct histogram *h = (const void *)(row + at);
-        if (stats_get(&h->sum_us) == 0) continue; /* none of its requests came that far */
-        buf_clear(&l);
         labels(&l, &t->rows[i]);
-        const char *text = buf_cstr(&l);
-        if (text != NULL) histogram_write_labeled(h, name, text, out);
-        else out->error = PERILUNE_ERR_NOMEM;
+        write_histogram((const void *)((const char *)&t->rows[i] + at), name, &l, out);
+    }
+    buf_deinit(&l);
+}
+
+static void write_tenant_histograms(const struct telemetry *t, size_t at, const char *name, const char *help,
+                                    struct buf *out) {
+    struct buf l;
+    buf_init(&l, 0);
+    head(out, name, "histogram", help);
+    for (unsigned i = 0; i < count_of(&t->tenant_count); i++) {
+        telemetry_label(&l, "tenant", t->tenants[i].name);
+        write_histogram((const void *)((const char *)&t->tenants[i] + at), name, &l, out);
     }
     buf_deinit(&l);
 }
@@ -367,6 +387,21 @@ static void write_tenant(const struct telemetry_tenant *t, const char *name, con
     buf_printf(out, "} %llu\n", (ull)v);
 }
 
+static void write_tenant_errors(const struct telemetry *t, struct buf *out) {
+    head(out, "perilune_tenant_errors_total", "counter", "Failed requests by tenant and the code that the client got.");
+    for (unsigned i = 0; i < count_of(&t->tenant_count); i++) {
+        for (unsigned c = 1; c < count_of(&t->code_count); c++) {
+            uint64_t v = stats_get(&t->tenants[i].by_code[c]);
+            if (v == 0) continue;
+            buf_puts(out, "perilune_tenant_errors_total{");
+            telemetry_label(out, "tenant", t->tenants[i].name);
+            buf_putc(out, ',');
+            telemetry_label(out, "error_type", t->codes[c]);
+            buf_printf(out, "} %llu\n", (ull)v);
+        }
+    }
+}
+
 static void write_tenants(const struct telemetry *t, struct buf *out) {
     unsigned n = count_of(&t->tenant_count);
     const struct telemetry_tenant *all = t->tenants;
@@ -402,4 +437,9 @@ void telemetry_write(const struct telemetry *t, struct buf *out) {
     write_policies(t, out);
     write_degraded(t, out);
     write_tenants(t, out);
+    write_tenant_errors(t, out);
+    write_tenant_histograms(t, offsetof(struct telemetry_tenant, duration), "perilune_tenant_request_duration_seconds",
+                            "From the first byte of a request to the last of its answer, by tenant.", out);
+    write_tenant_histograms(t, offsetof(struct telemetry_tenant, ttft), "perilune_tenant_time_to_first_token_seconds",
+                            "From the first byte of a request to the first event of its answer, by tenant.", out);
 }

@@ -56,6 +56,8 @@ struct telemetry_tenant {
     uint64_t      hash;
     char          name[128];
     stats_counter requests, tokens_in, tokens_out, tokens_cached, nano_usd;
+    stats_counter by_code[TELEMETRY_CODES];
+    struct histogram ttft, duration;
 };
 
 /* Written by one thread, read by any.  ORDER: a row is whole before it is counted. */

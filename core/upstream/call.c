@@ -118,6 +118,10 @@ static void call_free(struct call *c) {
     close_when_empty(p);
 }
 
+static void note_time(const struct call *c, struct histogram *h) {
+    histogram_record_shared(h, loop_hrtime_us() - c->started_us);
+}
+
 /* Last event; frees c.  Takes f's content. */
 static void end_with(struct call *c, struct failure *f) {
     struct sink *sink = c->sink;
@@ -126,6 +130,8 @@ static void end_with(struct call *c, struct failure *f) {
         ev.type = EVENT_ERROR;
         ev.failure = f;
         target_count_failure(c->pool->target->health, f);
+    } else {
+        note_time(c, &c->pool->target->health->whole);
     }
     detach(c);
     c->in_callback = true;
@@ -257,6 +263,7 @@ static void call_release(struct source *s) {
         call_cancel(s);
         return;
     }
+    note_time(c, &c->pool->target->health->whole);
     c->released = true;
     c->sink = (struct sink *)(uintptr_t)&nobody;
     c->length = 0; /* from here on, of what came behind the end mark */
@@ -372,6 +379,7 @@ static void remember_refusal(struct call *c) {
 void call_on_head_end(struct call *c) {
     c->phase = CALL_FIRST;
     c->phase_ms = loop_now(call_loop(c));
+    note_time(c, &c->pool->target->health->head);
     watch_again(c);
     expect_coding(c);
     if (c->without && c->status >= 200 && c->status < 300) remember_refusal(c);
@@ -646,6 +654,7 @@ static void call_start(struct source *s, struct sink *to) {
     struct call *c = container_of(s, struct call, source);
     c->sink = to;
     c->started_ms = c->phase_ms = loop_now(call_loop(c));
+    c->started_us = loop_hrtime_us();
     atomic_fetch_add_explicit(&c->pool->target->health->calls, 1, memory_order_relaxed);
     if (attach(c) != 0) fail_later(c, FAILURE_NO_MEMORY, "out of memory");
     else watch_again(c);

@@ -41,6 +41,7 @@ struct call {
     struct call_optional optional;
     struct target_timeouts timeouts;
     uint64_t            deadline_ms, started_ms, phase_ms; /* loop clock */
+    uint64_t              started_us; /* hrtime */
     uint64_t            length;  /* of the answer's body, when has_length */
     struct failure     *failure; /* found inside a callback */
     enum call_phase     phase;

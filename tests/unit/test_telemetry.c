@@ -129,6 +129,10 @@ TEST_NOFAULT(tenants_are_told_apart_up_to_a_number) {
     CHECK(says(t, "perilune_tenant_tokens_total{tenant=\"ac\\\"me\",type=\"output\"} 40"));
     CHECK(says(t, "perilune_tenant_tokens_total{tenant=\"ac\\\"me\",type=\"cached\"} 60"));
     CHECK(says(t, "perilune_tenant_cost_usd_total{tenant=\"ac\\\"me\"} 0.000005000"));
+    CHECK(says(t, "perilune_tenant_errors_total{tenant=\"ac\\\"me\",error_type=\"upstream_reset\"} 1"));
+    CHECK(says(t, "perilune_tenant_request_duration_seconds_count{tenant=\"ac\\\"me\"} 2"));
+    CHECK(says(t, "perilune_tenant_request_duration_seconds_bucket{tenant=\"ac\\\"me\",le=\"0.00025\"} 0"));
+    CHECK(says(t, "perilune_tenant_time_to_first_token_seconds_bucket{tenant=\"ac\\\"me\",le=\"0.00025\"} 2"));
     for (int i = 1; i < 64; i++) {
         snprintf(name, sizeof(name), "t%d", i);
         f.tenant = name;
