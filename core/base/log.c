@@ -83,18 +83,31 @@ void log_end(struct log *l, int level, struct buf *out) {
     buf_clear(out);
 }
 
-void log_line(struct log *l, int level, const char *fmt, ...) {
-    if (l == NULL || !log_wants(l, level)) return;
+static void line(struct log *l, int level, const char *id, const char *fmt, va_list ap) {
     char msg[1024];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(msg, sizeof(msg), fmt, ap);
-    va_end(ap);
     struct buf out;
+    vsnprintf(msg, sizeof(msg), fmt, ap);
     buf_init(&out, 0);
     log_begin(&out, level, msg);
+    if (id != NULL) log_str(&out, "request_id", slice_str(id));
     log_end(l, level, &out);
     buf_deinit(&out);
+}
+
+void log_line(struct log *l, int level, const char *fmt, ...) {
+    if (l == NULL || !log_wants(l, level)) return;
+    va_list ap;
+    va_start(ap, fmt);
+    line(l, level, NULL, fmt, ap);
+    va_end(ap);
+}
+
+void log_of_request(struct log *l, int level, const char *id, const char *fmt, ...) {
+    if (l == NULL || !log_wants(l, level)) return;
+    va_list ap;
+    va_start(ap, fmt);
+    line(l, level, id, fmt, ap);
+    va_end(ap);
 }
 
 bool log_limit_pass(struct log_limit *limit, uint64_t now_ms, uint64_t interval_ms) {

@@ -23,6 +23,10 @@ static inline bool log_wants(const struct log *l, int level) {
 /* {"time":...,"level":"warn","msg":...} with a printf sentence. */
 void log_line(struct log *l, int level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
+/* The same of a request: its id is the member request_id, as in the access log. */
+void log_of_request(struct log *l, int level, const char *id, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
 /* The same with fields: log_begin() writes time, level and msg; add members with
  * the helpers; log_end() sends. */
 void log_begin(struct buf *out, int level, const char *msg);

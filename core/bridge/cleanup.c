@@ -118,8 +118,8 @@ static uint64_t call_one(struct state *s, struct run *run) {
     uint64_t took = stretch_end(s, &outer);
     if (rc == 0 && b->killed == NULL) return took;
     if (s->stats) atomic_fetch_add_explicit(b->killed ? &s->stats->kills : &s->stats->errors, 1, memory_order_relaxed);
-    log_line(s->log, PERILUNE_LOG_ERROR, "request %s: req:finally failed: %s", run->r->id,
-             b->killed && (rc == PERILUNE_ERR_NOMEM || err[0] == '\0') ? b->killed : err);
+    log_of_request(s->log, PERILUNE_LOG_ERROR, run->r->id, "req:finally failed: %s",
+                   b->killed && (rc == PERILUNE_ERR_NOMEM || err[0] == '\0') ? b->killed : err);
     state_collect_soon(s); /* what it left may be much */
     return took;
 }

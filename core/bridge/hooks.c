@@ -122,8 +122,9 @@ void hooks_protect(struct hooks *h, int (*fn)(lua_State *L, void *ud), void *ud)
         if (s->stats) atomic_fetch_add_explicit(killed ? &s->stats->kills : &s->stats->errors, 1, memory_order_relaxed);
         if (killed) failure_set(&h->failure, FAILURE_POLICY_BUDGET, "%s", killed);
         else failure_set(&h->failure, FAILURE_POLICY, "a policy's tap or map failed (see the log, request %s)", h->id);
-        log_line(s->log, PERILUNE_LOG_ERROR, "request %s: tap, map or finally failed: %s", h->id,
-                 killed && (rc == PERILUNE_ERR_NOMEM || err[0] == '\0') ? killed : err);
+        const char *id = strcmp(h->id, "-") == 0 ? NULL : h->id;
+        log_of_request(s->log, PERILUNE_LOG_ERROR, id, "tap, map or finally failed: %s",
+                       killed && (rc == PERILUNE_ERR_NOMEM || err[0] == '\0') ? killed : err);
     }
     failure_deinit(&thrown);
 }

@@ -108,7 +108,7 @@ static void why_failed(struct task *t, struct failure *f) {
         return;
     }
     const char *text = state_text(t->co, -1);
-    log_line(t->state->log, PERILUNE_LOG_ERROR, "request %s: %s", t->request->id, text ? text : "a policy failed");
+    log_of_request(t->state->log, PERILUNE_LOG_ERROR, t->request->id, "%s", text ? text : "a policy failed");
     if (t->budget->killed != NULL) failure_set(f, t->budget->kill_kind, "%s", t->budget->killed);
     else failure_set(f, FAILURE_POLICY, "a policy failed (see the log, request %s)", t->request->id);
 }

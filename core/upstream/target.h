@@ -29,7 +29,7 @@ struct target_code {
 
 struct target_health {
     atomic_uint_least64_t in_flight, calls, failures;
-    struct histogram      head, whole; /* from the start of a call to the head, and to the end of an answer that has one */
+    struct histogram      head, whole; /* from the start of a call to the head, and to the end of a good answer */
     atomic_uint_least64_t by_kind[FAILURE_KINDS]; /* the failures, but for those in codes */
     struct target_code    codes[TARGET_CODES];    /* what upstreams said themselves */
     atomic_uint_least64_t down_until_ms[TARGET_URLS]; /* after a connection failed; loop clock */
