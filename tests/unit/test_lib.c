@@ -408,6 +408,12 @@ static const struct item responses[] = {
       "result(core.wait_end(r)) local text, e = core.read_text(r)\n"
       "if not text then error('no memory: ' .. e.message, 0) end return text",
       "'C B A'" },
+    { "local r, last = core.respond{ chunks = { 'a b', ' c' }, stream = true }, ''\n"
+      "r:map('word', function(w) last = last .. w .. #last return w .. '!' .. last .. ('x'):rep(300) end)\n"
+      "r:map('line', function(l) return l:sub(1, 3) .. '/' .. l end, function() return last .. '$' end)\n"
+      "result(core.wait_end(r)) local text, e = core.read_text(r)\n"
+      "if not text then error('no memory: ' .. e.message, 0) end return #text, text:sub(-1), last",
+      "931 '$' 'a0b2c4'" },
     { "local r = core.respond{} for i = 1, 32 do r:map(i % 2 == 0 and 'word' or 'line', print) end\n"
       "return pcall(r.map, r, 'word', print)",
       "false 'map: more than 32 functions on one response'" },
