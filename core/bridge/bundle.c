@@ -16,7 +16,7 @@
 #include "tokens/models.h"
 
 #define FILE_MAX (4 * 1024 * 1024)
-#define DATA_MAX (16 * 1024 * 1024) /* a table of vectors is the largest */
+#define DATA_MAX (256 * 1024 * 1024) /* a table of vectors is the largest: 200,019 rows of 1,024 bytes */
 #define DOUBTS_MAX (16 * 1024)
 
 static struct blob *read_file(const char *path, size_t most, char *err, size_t errlen) {
@@ -180,20 +180,29 @@ static int look_beside(struct bundle *b, const char *name, struct bundle_file **
     return rc;
 }
 
-/* As l_policy_source(), but any file: its path is seen from the configuration's folder. */
-int l_bundle_file(lua_State *L) {
-    const char *name = luaL_checkstring(L, 1);
-    struct bundle *b = (struct bundle *)(uintptr_t)state_of(L)->bundle;
-    char err[1200] = "files are read while the configuration loads", path[1200];
+struct blob *bundle_data(struct bundle *b, const char *name, char *err, size_t errlen) {
+    char path[1200];
     struct bundle_file *f = b ? find(b, name) : NULL;
+    snprintf(err, errlen, "files are read while the configuration loads");
     if (f == NULL && b != NULL && !b->frozen) {
         snprintf(path, sizeof(path), "%.*s%s", name[0] == '/' ? 0 : folder_len(b), b->path, name);
-        struct blob *bytes = read_file(path, DATA_MAX, err, sizeof(err));
+        struct blob *bytes = read_file(path, DATA_MAX, err, errlen);
         f = bytes != NULL ? remember(b, name, path, bytes) : NULL;
-        if (bytes != NULL && f == NULL) snprintf(err, sizeof(err), "out of memory");
+        if (bytes != NULL && f == NULL) snprintf(err, errlen, "out of memory");
     }
-    if (f != NULL) {
-        lua_pushlstring(L, f->text->data, f->text->len);
+    return f != NULL ? f->text : NULL;
+}
+
+/* As l_policy_source(), but any file: its path is seen from the configuration's folder.  With `whole` false the
+ * file is read, and true comes instead of its bytes. */
+int l_bundle_file(lua_State *L) {
+    const char *name = luaL_checkstring(L, 1);
+    bool whole = lua_isnoneornil(L, 2) || lua_toboolean(L, 2);
+    char err[1200];
+    struct blob *bytes = bundle_data((struct bundle *)(uintptr_t)state_of(L)->bundle, name, err, sizeof(err));
+    if (bytes != NULL) {
+        if (whole) lua_pushlstring(L, bytes->data, bytes->len);
+        else lua_pushboolean(L, 1);
         return 1;
     }
     lua_pushnil(L);

@@ -36,8 +36,12 @@ void bundle_free(struct bundle *b);
 /* Of the bytes of all its files and where they stand, seen from the configuration's folder.  False: no memory. */
 bool bundle_digest(const struct bundle *b, unsigned char digest[32]);
 
+/* The bytes of a file that a policy needs, which the bundle keeps; read if they were not.  b may be NULL.
+ * NULL: err has a sentence. */
+struct blob *bundle_data(struct bundle *b, const char *name, char *err, size_t errlen);
+
 int  l_policy_source(lua_State *L); /* core.policy_source(name) -> text, path | nil, err */
-int  l_bundle_file(lua_State *L);   /* core.bundle_file(path) -> bytes | nil, err: a file that a policy needs */
+int  l_bundle_file(lua_State *L);   /* core.bundle_file(path, whole) -> bytes | true | nil, err: what a policy needs */
 int  l_policy_names(lua_State *L);
 int  l_policy_doubt(lua_State *L);  /* core.policy_doubt(text, is_warning) */
 

@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #include "base/sha256.h"
+#include "bridge/bundle.h"
 #include "bridge/l_cache.h"
 #include "bridge/lib.h"
 #include "bridge/request.h"
@@ -33,6 +34,7 @@
 struct lua_near {
     struct pair_model   *model;    /* of a file; NULL: the one inside the program */
     struct static_table *table;    /* of a file; NULL: the same */
+    struct blob         *bytes;    /* of that file: all workers share them */
     struct embedder     *embedder; /* of the table; NULL: the thread's */
     float                threshold; /* below 0: "auto" */
     double               max_false;
@@ -52,6 +54,8 @@ static int l_gc(lua_State *L) {
     n->embedder = NULL;
     n->table = NULL;
     n->model = NULL;
+    blob_put(n->bytes);
+    n->bytes = NULL;
     return 0;
 }
 
@@ -74,7 +78,26 @@ static void check_opened(lua_State *L, int rc, const char *what, struct failure 
     lua_error(L);
 }
 
-/* core.near_new{ threshold = number | nil, max_false =, name =, own =, table = bytes, model = bytes } */
+/* The file with the table, as it was read when the configuration was loaded.  It may be large, so Lua never
+ * has it. [0, 0, e] */
+static void open_table(lua_State *L, struct lua_near *n) {
+    char err[1200];
+    struct failure f;
+    lua_getfield(L, 1, "table");
+    const char *name = lua_tostring(L, -1);
+    if (name == NULL) {
+        lua_pop(L, 1);
+        return;
+    }
+    struct blob *bytes = bundle_data((struct bundle *)(uintptr_t)state_of(L)->bundle, name, err, sizeof(err));
+    if (bytes == NULL) luaL_error(L, "%s", err);
+    n->bytes = blob_ref(bytes);
+    failure_init(&f);
+    check_opened(L, static_table_open(&n->table, slice_of(bytes->data, bytes->len), &f), "embedder", &f);
+    lua_pop(L, 1);
+}
+
+/* core.near_new{ threshold = number | nil, max_false =, name =, own =, table = path, model = bytes } */
 int l_near_new(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
@@ -93,10 +116,10 @@ int l_near_new(lua_State *L) {
     snprintf(n->name, sizeof(n->name), "%s", luaL_checkstring(L, -1));
     lua_settop(L, 3);
     n->own = value_field_bool(L, 1, "own", true);
-    struct slice table = keep_bytes(L, "table"), model = keep_bytes(L, "model");
+    open_table(L, n);
+    struct slice model = keep_bytes(L, "model");
     struct failure f;
     failure_init(&f);
-    if (table.ptr != NULL) check_opened(L, static_table_open(&n->table, table, &f), "embedder", &f);
     if (model.ptr != NULL) check_opened(L, pair_model_open(&n->model, model, &f), "calibration", &f);
     lua_settop(L, 2);
     return 1;

@@ -32,10 +32,11 @@ function M.options()
   return out
 end
 
-local function read(path, what, where)
-  local bytes, err = core.bundle_file(path)
+-- The bytes of a file; or nothing but that it is there: a table may be large, and C looks at it where it lies.
+local function read(path, what, where, is_table)
+  local bytes, err = core.bundle_file(path, not is_table)
   if not bytes then error(("policy '%s': option '%s': %s"):format(where, what, err), 0) end
-  return bytes
+  return is_table and path or bytes
 end
 
 -- The vector of a text by an upstream, remembered as long as the memo has room.
@@ -80,7 +81,7 @@ function M.new(options, where)
   local near = { name = name, own = own, prefix = options.prefix, timeout = options.timeout }
   near.c = core.near_new{
     threshold = threshold, max_false = options.max_false, own = own, name = options.prefix .. name,
-    table = is_file and read(name, "embedder", where) or nil,
+    table = is_file and read(name, "embedder", where, true) or nil,
     model = options.calibration and read(options.calibration, "calibration", where) or nil,
   }
   if not own and threshold == nil and not options.calibration then

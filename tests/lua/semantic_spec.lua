@@ -215,6 +215,14 @@ t.test("options that are wrong", function()
   end
 end)
 
+t.test("a table of one's own", function()
+  t.upstream("a", { text = "x" })
+  local policy = fresh{ embedder = "./small.rows", threshold = 0.7 }
+  t.run(policy, nil, chat("How do I reset my password?")):text()
+  t.equal(state(t.run(policy, nil, chat("How do I recover my password?")))[2], "hit")
+  t.equal(state(t.run(policy, nil, chat("How do I bake a cake?")))[2], "miss")
+end)
+
 t.test("an embedding, for policies", function()
   local a, b, c = perilune.embed("reset my password"), perilune.embed("reset my password"), perilune.embed("apple pie")
   local function dot(x, y)
