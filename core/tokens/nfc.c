@@ -192,7 +192,8 @@ static void put_utf8(struct buf *out, uint32_t c) {
     }
 }
 
-static int work_stretch(struct work *w, const unsigned char *p, const unsigned char *end, struct buf *out) {
+static int work_stretch(struct work *w, const unsigned char *p, const unsigned char *end, bool composing,
+                        struct buf *out) {
     uint32_t c = 0;
     buf_clear(&w->c);
     while (p < end) {
@@ -205,7 +206,7 @@ static int work_stretch(struct work *w, const unsigned char *p, const unsigned c
     size_t n = w->c.len / sizeof(c);
     int rc = sort_all(w, chars, n);
     if (rc != 0) return rc;
-    n = compose(chars, n);
+    if (composing) n = compose(chars, n);
     for (size_t i = 0; i < n; i++) put_utf8(out, chars[i]);
     return buf_failed(out) ? out->error : 0;
 }
@@ -257,10 +258,21 @@ int nfc_append(struct slice text, struct buf *out) {
         if (suspect == end) from = end;
         buf_put(out, p, (size_t)(from - p));
         p = skip_suspect(suspect, end);
-        if (from < p) rc = work_stretch(&w, from, p, out);
+        if (from < p) rc = work_stretch(&w, from, p, true, out);
     }
     buf_deinit(&w.c);
     buf_deinit(&w.sorted);
     if (rc == 0 && buf_failed(out)) rc = out->error;
+    return rc;
+}
+
+int nfc_append_decomposed(struct slice text, struct buf *out) {
+    const unsigned char *p = (const unsigned char *)text.ptr;
+    struct work w;
+    buf_init(&w.c, 0);
+    buf_init(&w.sorted, 0);
+    int rc = text.len > 0 ? work_stretch(&w, p, p + text.len, false, out) : 0;
+    buf_deinit(&w.c);
+    buf_deinit(&w.sorted);
     return rc;
 }

@@ -12,5 +12,7 @@
 bool nfc_is_plain(struct slice text);
 /* Appends text in form C.  text is well-formed.  0 or PERILUNE_ERR_NOMEM. */
 int  nfc_append(struct slice text, struct buf *out);
+/* The other way, form D: letters and their marks apart. */
+int  nfc_append_decomposed(struct slice text, struct buf *out);
 
 #endif
