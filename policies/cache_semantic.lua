@@ -22,7 +22,7 @@
 ---@class CacheSemanticOptions
 ---@field threshold? number|"auto"   0 to 1, default "auto"
 ---@field max_false? number        share of different questions that may get an answer, default 0.01
----@field embedder? string         "builtin" (default), the name of an upstream that gives embeddings, or a file with a table
+---@field embedder? string         "builtin" (default), the name of an upstream that gives embeddings, or a file of `perilune cache table`
 ---@field prefix? string           what the upstream wants in front of a question ("query: ")
 ---@field timeout? number          seconds that the upstream of embeddings may take, default 2; then the question is a miss
 ---@field calibration? string      a file of `perilune cache calibrate`, seen from the configuration's folder

@@ -23,6 +23,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "cli/args.h"
+#include "cli/table.h"
 #include "cli/vectors.h"
 #include "semantic/normal.h"
 #include "semantic/pair.h"
@@ -505,10 +506,13 @@ static int cmd_calibrate(int argc, char **argv) {
 }
 
 PERILUNE_API int perilune_tool_cache(int argc, char **argv) {
-    static const char help[] = "usage: perilune cache calibrate [options] FILE.jsonl\n\n"
-                               "  calibrate   fit the semantic cache to one's own questions\n\n"
-                               "perilune cache calibrate --help says more.\n";
+    static const char help[] = "usage: perilune cache calibrate [options] FILE.jsonl\n"
+                               "       perilune cache table [options] MODEL.safetensors TOKENIZER.json\n\n"
+                               "  calibrate   fit the semantic cache to one's own questions\n"
+                               "  table       use a static embedding model of one's own (model2vec, wordllama)\n\n"
+                               "perilune cache COMMAND --help says more.\n";
     if (argc > 1 && strcmp(argv[1], "calibrate") == 0) return cmd_calibrate(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "table") == 0) return table_command(argc - 1, argv + 1);
     bool asked = argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0);
     if (argc > 1 && !asked) fprintf(stderr, "perilune cache: no command '%s'\n", argv[1]);
     fputs(help, asked ? stdout : stderr);

@@ -37,6 +37,7 @@ static const char help[] =
     "  tokens [FILE]      how many tokens a text or a chat request is\n"
     "  compress FILE      what policies make of a text or a chat request\n"
     "  cache calibrate F  fit the semantic cache to one's own questions\n"
+    "  cache table M T    use a static embedding model of one's own in it\n"
     "  vocab import FILE  a tokenizer.json for counting tokens\n\n"
     "perilune COMMAND --help says more.  perilune --version\n";
 

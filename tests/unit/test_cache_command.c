@@ -1,4 +1,4 @@
-/* test_cache_command.c -- perilune cache calibrate: files, messages, an upstream of embeddings. */
+/* test_cache_command.c -- perilune cache calibrate and table: files, messages, an upstream of embeddings. */
 #include "unit.h"
 
 #include <signal.h>
@@ -11,6 +11,7 @@
 #include "cli/vectors.h"
 #include "include/perilune.h"
 #include "semantic/pair.h"
+#include "semantic/static_table.h"
 #include "sim/sim.h"
 
 struct run {
@@ -232,4 +233,97 @@ TEST_NOFAULT(an_upstream_that_refuses) {
     ask.url = "no url";
     CHECK(vectors_fetch(&ask, &SLICE("text"), 1, &out, &dims, err, sizeof(err)) != 0);
     has(err, "url");
+}
+
+/* -- table -------------------------------------------------------------------------------------- */
+
+/* Three pieces, in halves: 1 and 0 and 0 ..., 0 and 1 ..., 0 and 0 and 1 ... */
+static void write_static_model(char path[40]) {
+    static const char header[] = "{\"embedding.weight\":{\"dtype\":\"F16\",\"shape\":[3,32],\"data_offsets\":[0,192]}}";
+    unsigned char data[192] = { 0 };
+    for (int i = 0; i < 3; i++) data[64 * i + 2 * i + 1] = 0x3C;
+    snprintf(path, 40, "/tmp/perilune-model-XXXXXX");
+    int fd = mkstemp(path);
+    char size[8] = { (char)strlen(header) };
+    CHECK(fd >= 0 && write(fd, size, 8) == 8 && write(fd, header, strlen(header)) == (ssize_t)strlen(header));
+    CHECK(write(fd, data, sizeof(data)) == (ssize_t)sizeof(data));
+    close(fd);
+}
+
+static const char tokenizer[] = "{\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},\"model\":{\"type\":\"WordPiece\","
+                                "\"vocab\":{\"refund\":0,\"hello\":1,\"##s\":2}}}";
+
+static void open_rows(const char *path, unsigned dims) {
+    char *bytes = malloc(1 << 20);
+    struct failure why;
+    struct static_table *t;
+    FILE *f = fopen(path, "rb");
+    CHECK(f != NULL);
+    size_t n = fread(bytes, 1, 1 << 20, f);
+    fclose(f);
+    failure_init(&why);
+    CHECK_INT(static_table_open(&t, slice_of(bytes, n), &why), 0);
+    CHECK_UINT(static_table_dims(t), dims);
+    static_table_close(t);
+    free(bytes);
+}
+
+TEST_NOFAULT(a_static_model_becomes_a_table) {
+    char model[40], json[40], to[60], temp[70];
+    struct run r;
+    write_static_model(model);
+    write_temp(json, tokenizer);
+    snprintf(to, sizeof(to), "%s.rows", model);
+    snprintf(temp, sizeof(temp), "%s.new", to);
+    RUN(&r, "table", model, json, "-o", to);
+    CHECK_INT(r.status, 0);
+    has(r.out, " rows of 32 numbers, ");
+    has(r.out, "unknown to the model");
+    open_rows(to, 32);
+    RUN(&r, "table", model, json, "-o", to, "--dims", "16");
+    CHECK_INT(r.status, 0);
+    open_rows(to, 16);
+    CHECK_INT(access(temp, F_OK), -1);
+    unlink(to);
+    RUN(&r, "table", model, json, "-o", "/nowhere/at/all.rows");
+    CHECK_INT(r.status, 1);
+    has(r.err, "/nowhere/at/all.rows");
+    RUN(&r, "table", model, json, "-o", to, "--dims", "48");
+    CHECK_INT(r.status, 1);
+    has(r.err, "its rows have 32 numbers, --dims asks for 48");
+    RUN(&r, "table", json, model, "-o", to);
+    CHECK_INT(r.status, 1);
+    has(r.err, "not a safetensors file");
+    RUN(&r, "table", model, model, "-o", to);
+    CHECK_INT(r.status, 1);
+    has(r.err, "is no JSON");
+    CHECK_INT(access(to, F_OK), -1);
+    unlink(model);
+    unlink(json);
+}
+
+TEST_NOFAULT(wrong_usage_of_table) {
+    struct run r;
+    RUN(&r, "table", "x");
+    CHECK_INT(r.status, 2);
+    has(r.err, "give it a MODEL.safetensors");
+    RUN(&r, "table", "x", "y");
+    CHECK_INT(r.status, 2);
+    has(r.err, "say where to write");
+    RUN(&r, "table", "x", "y", "-o", "z", "--dims", "40");
+    CHECK_INT(r.status, 2);
+    has(r.err, "a multiple of 16");
+    RUN(&r, "table", "x", "y", "-o", "z", "--dims", "2048");
+    CHECK_INT(r.status, 2);
+    RUN(&r, "table", "/nowhere/x", "y", "-o", "z");
+    CHECK_INT(r.status, 1);
+    has(r.err, "/nowhere/x: No such file");
+    RUN(&r, "table", "/tmp", "y", "-o", "z");
+    CHECK_INT(r.status, 1);
+    has(r.err, "/tmp: is not a file");
+    RUN(&r, "--help");
+    has(r.out, "cache table");
+    RUN(&r, "table", "--help");
+    CHECK_INT(r.status, 0);
+    has(r.out, "--dims");
 }
