@@ -520,6 +520,19 @@ int l_cache_pass(lua_State *L) {
     return 1;
 }
 
+/* core.cache_has_offsets() -> bool: does the answer that was found last count its own characters (the places of citations
+ * in its annotations)?  Then its text must stay.  In a text the quotation marks are escaped, so it is none that says so. */
+int l_cache_has_offsets(lua_State *L) {
+    static const struct slice keys[] = { SLICE("\"start_index\""), SLICE("\"startIndex\"") };
+    const struct cache_entry *e = state_of(L)->found;
+    struct slice data = e != NULL ? cache_entry_data(e) : SLICE("");
+    bool has = false;
+    for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+        has = has || memmem(data.ptr, data.len, keys[i].ptr, keys[i].len) != NULL;
+    lua_pushboolean(L, has);
+    return 1;
+}
+
 static int store(lua_State *L, const struct lua_cache *c, enum cached_kind kind, const struct place *place,
                  struct slice tenant, struct slice data, uint64_t ttl_ms, int tags_at) {
     struct slice tags[CACHE_MAX_TAGS];

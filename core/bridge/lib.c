@@ -546,6 +546,7 @@ static const luaL_Reg functions[] = {
     { "cache_key", l_cache_key },
     { "cache_lookup", l_cache_lookup },
     { "cache_pass", l_cache_pass },
+    { "cache_has_offsets", l_cache_has_offsets },
     { "cache_new", l_cache_new },
     { "cache_record", l_cache_record },
     { "cache_refresh", l_cache_refresh },

@@ -89,6 +89,7 @@ int l_cache_new(lua_State *L);
 int l_cache_lookup(lua_State *L);
 int l_cache_key(lua_State *L);
 int l_cache_pass(lua_State *L);
+int l_cache_has_offsets(lua_State *L);
 int l_cache_stale(lua_State *L);
 int l_cache_far(lua_State *L);
 int l_cache_record(lua_State *L);
