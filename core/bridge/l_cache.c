@@ -506,7 +506,7 @@ int l_cache_record(lua_State *L) {
     return 1;
 }
 
-/* core.cache_pass(req, res) -> res: another response that gives the same, which can be mapped by a unit of its own */
+/* core.cache_pass(req, res) -> res: another response that gives the same, and can be mapped although res was read */
 int l_cache_pass(lua_State *L) {
     struct request *req = request_check(L, 1);
     struct response *r = response_test(L, 2);
@@ -520,8 +520,9 @@ int l_cache_pass(lua_State *L) {
     return 1;
 }
 
-/* core.cache_has_offsets() -> bool: does the answer that was found last count its own characters (the places of citations
- * in its annotations)?  Then its text must stay.  In a text the quotation marks are escaped, so it is none that says so. */
+/* core.cache_has_offsets() -> bool: does the answer that was found last count its own characters (where citations
+ * stand, in annotations)?  Then its text must stay.  Within a text quotation marks are escaped: it is none that says
+ * so. */
 int l_cache_has_offsets(lua_State *L) {
     static const struct slice keys[] = { SLICE("\"start_index\""), SLICE("\"startIndex\"") };
     const struct cache_entry *e = state_of(L)->found;

@@ -271,7 +271,7 @@ end
 
 local only_of = { of = { "text" } }
 
---- A hit, worded otherwise.  It is another response: policies in front may map that by a unit of their own.
+--- A hit, worded otherwise.
 ---@async
 ---@param req perilune.Request
 ---@param res perilune.Response  what the cache has found last
@@ -284,19 +284,17 @@ function M.response(req, res, how)
     local out = text and text ~= "" and by_model(how, text, req)
     local given = core.cache_pass(req, res) -- it has been read, so it cannot be mapped itself
     if not out then return given end
-    given:map("event", function()
+    return given:map("event", function()
       local piece = out
       out = ""
       return piece
     end, only_of)
-    return core.cache_pass(req, given)
   end
   local seed, words = math.floor(core.random() * 2147483646), {}
-  res:map("line", function(line, info)
+  return res:map("line", function(line, info)
     words[info.choice] = words[info.choice] or M.lines(seed + info.choice)
     return words[info.choice](line)
   end, only_of)
-  return core.cache_pass(req, res)
 end
 
 return M
