@@ -24,6 +24,7 @@
 #include "request/cache_control.h"
 #include "request/last_turn.h"
 #include "request/nearest.h"
+#include "semantic/guard.h"
 #include "semantic/normal.h"
 #include "semantic/semantic.h"
 
@@ -378,6 +379,15 @@ int l_near_find(lua_State *L) {
     put_facts(res, &found);
     lua_pushnil(L);
     return 3;
+}
+
+/* core.near_guard(a, b) -> "same", or what differs first: see semantic/guard.h */
+int l_near_guard(lua_State *L) {
+    struct slice a, b;
+    a.ptr = luaL_checklstring(L, 1, &a.len);
+    b.ptr = luaL_checklstring(L, 2, &b.len);
+    lua_pushstring(L, guard_name(guard_compare(a, b)));
+    return 1;
 }
 
 /* core.near_feedback(entry, ok) -> whether it is the name of an entry, as x-cache-entry has it */

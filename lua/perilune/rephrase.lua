@@ -16,9 +16,8 @@ local text_of = require "perilune.text"
 
 local M = {}
 
-local RULES_MOST = 4096   -- bytes of an answer that rules look at, in some 2 ms; what stands behind stays
+local LONGEST = 4096      -- bytes of an answer: rules need some 2 ms; what facts can be compared of
 local TIME_LEFT = 0.004   -- seconds of limits.block_ms that others may need: with less all stays
-local MODEL_MOST = 8192   -- bytes of an answer that a model gets; a longer one stays
 local MODEL_TIMEOUT = 5   -- seconds: the client could have had the answer at once
 
 -- The value of the option `rephrase`.
@@ -194,7 +193,7 @@ local WRAPPED = 40 -- bytes: a line that is as long, and does not end with a mar
 ---@param seed number
 ---@return fun(line: string): string
 function M.lines(seed)
-  local draw, read, left, goes_on = drawing(seed), prose.reader(), RULES_MOST, false
+  local draw, read, left, goes_on = drawing(seed), prose.reader(), LONGEST, false
   return function(line)
     left = left - #line
     if left < 0 or core.cpu_left() < TIME_LEFT then
@@ -232,7 +231,7 @@ M.keeps_facts = facts.are_same
 --- The text as a small model words it, or nil.
 ---@async
 local function by_model(name, text, req)
-  if #text > MODEL_MOST then return nil end
+  if #text > LONGEST then return nil end
   local ask = { messages = { { role = "system", content = system }, { role = "user", content = text } } }
   local out, err = require("perilune").upstream(name):ask(ask, { timeout = MODEL_TIMEOUT })
   if not out then
@@ -266,7 +265,7 @@ local function suits(req)
   end
   local last = req.messages[#req.messages]
   if chat.is_object(last) and last.role == "assistant" then return false end
-  return not any_of(rules.as_it_is, holds, text_of.last_user(req):sub(1, MODEL_MOST):lower())
+  return not any_of(rules.as_it_is, holds, text_of.last_user(req):sub(1, LONGEST):lower())
 end
 
 local only_of = { of = { "text" } }

@@ -6,9 +6,11 @@
 --            links, headings, rows of tables, how many items a list has
 --     who    names, and negations, in their order: "A is, B is not" and "A is not, B is" differ
 --
+-- And the guard of near questions must find no difference: it knows opposites, colours, units, dates.
+--
 -- What a text in other words keeps may still be refused, and words without a mark of their own (names without a capital
--- letter, Chinese names, colours, who did it to whom) are not seen.  Languages: English and Chinese; of others negations and
--- numbers would not be known, so such a text has no facts that could be compared.
+-- letter, Chinese names, most of who did it to whom) are not seen.  Languages: English and Chinese; of others negations
+-- and numbers would not be known, so such a text has no facts that could be compared.
 
 local core = require "perilune.core"
 local prose = require "perilune.rephrase_prose"
@@ -134,7 +136,7 @@ function M.are_same(before, after)
   for word in (before .. "\n" .. after):gmatch("%f[%a]%l+%f[%A]") do small[word] = true end
   local what, who = rows_of(before, small)
   local new_what, new_who = rows_of(after, small)
-  return what ~= nil and what == new_what and who == new_who
+  return what ~= nil and what == new_what and who == new_who and core.near_guard(before, after) == "same"
 end
 
 return M
