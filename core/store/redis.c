@@ -36,6 +36,7 @@
 
 #include "base/mem.h"
 #include "include/perilune.h"
+#include "store/words.h"
 
 #define CONNECT_MS    1000  /* for a name, a connection and the greeting each */
 #define PAUSE_LEAST   250   /* ms */
@@ -43,10 +44,11 @@
 #define LATE_MOST     3     /* questions in a row */
 #define QUESTIONS     4096  /* that wait at once */
 #define UNANSWERED    (32u << 20) /* bytes of questions */
-#define ELEMENTS      16    /* of an array that Redis sends: notes have three */
+#define ELEMENTS      17    /* of an array that Redis sends: notes have three, eight vectors and their number 17 */
 #define ERROR_MS      60000 /* between two lines about questions that are refused */
 #define TAGS_MOST     16
 #define ARGUMENTS     (TAGS_MOST + 8)
+_Static_assert(WORDS_MOST <= ARGUMENTS, "a question in words is one command");
 
 enum state { DOWN, RESOLVING, CONNECTING, GREETING, READY, BROKEN };
 enum said { SAID_NOTHING, SAID_UP, SAID_DOWN }; /* in redis_options.said */
@@ -500,8 +502,33 @@ static void conclude(struct asked *k) {
     mem_free(k);
 }
 
+/* All texts and numbers of an answer, one behind the other. */
+static void join(const redisReply *a, int depth, struct buf *out) {
+    char number[24];
+    if (a->type == REDIS_REPLY_STRING || a->type == REDIS_REPLY_STATUS) words_join(out, slice_of(a->str, a->len));
+    if (a->type == REDIS_REPLY_INTEGER) {
+        snprintf(number, sizeof(number), "%lld", a->integer);
+        words_join(out, slice_str(number));
+    }
+    for (size_t i = 0; a->type == REDIS_REPLY_ARRAY && depth > 0 && i < a->elements; i++)
+        join(a->element[i], depth - 1, out);
+}
+
+/* Without memory: none. */
+static struct blob *joined(const redisReply *a) {
+    struct buf out;
+    buf_init(&out, REDIS_MAX_VALUE);
+    join(a, 2, &out);
+    struct blob *b = buf_failed(&out) ? NULL : blob_copy(buf_get(&out));
+    buf_deinit(&out);
+    return b;
+}
+
 static void take_answer(struct asked *k, const redisReply *a) {
     switch (k->verb) {
+    case STORE_WORDS:
+        if (k->op != NULL) k->answer.value = joined(a);
+        break;
     case STORE_GET:
     case STORE_NOTES:
         if (a->type == REDIS_REPLY_INTEGER) k->answer.ttl_ms = a->integer > 0 ? (uint64_t)a->integer : 0;
@@ -524,11 +551,13 @@ static void on_answer(redisAsyncContext *ac, void *reply, void *ud) {
     else {
         k->failed = true;
         snprintf(error, sizeof(error), "%s", a->str);
+        if (k->verb == STORE_WORDS && k->op != NULL) k->answer.value = blob_copy(slice_str(error));
     }
+    bool told = k->verb == STORE_WORDS; /* who asks knows what it means */
     if (--k->due == 0) conclude(k);
     if (error[0] == '\0' || r->state != READY) return;
     if (is_hopeless(error)) refused_for_good(r, error);
-    else say_refused(r, error);
+    else if (!told) say_refused(r, error);
 }
 
 /* A command in pieces. */
@@ -604,11 +633,18 @@ static void send_set(struct asked *k, const struct store_ask *ask) {
     send_command(k, &c);
 }
 
+static void send_words(struct asked *k, const struct store_ask *ask) {
+    struct command c = { .count = 0 };
+    for (unsigned i = 0; i < ask->word_count && i < ARGUMENTS; i++) add(&c, ask->words[i]);
+    send_command(k, &c);
+}
+
 static void send_question(struct asked *k, const struct store_ask *ask) {
     struct slice channel = slice_str(k->r->opt.channel);
     char by[24], ttl[24];
     switch (ask->verb) {
     case STORE_GET: send_get(k, ask); break;
+    case STORE_WORDS: send_words(k, ask); break;
     case STORE_SET: send_set(k, ask); break;
     case STORE_DELETE: send_script(k, slice_of(DELETE, sizeof(DELETE) - 1), ask, channel, ask->note); break;
     case STORE_INVALIDATE:

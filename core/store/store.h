@@ -11,7 +11,8 @@ struct store_op;
 enum store_verb {
     STORE_GET, STORE_SET, STORE_DELETE, STORE_ADD,
     STORE_INVALIDATE, /* all that was set with the tag `key` */
-    STORE_NOTES       /* what everybody was told in the last ttl_ms: each note behind its length and a colon */
+    STORE_NOTES,      /* what everybody was told in the last ttl_ms: each note behind its length and a colon */
+    STORE_WORDS       /* in the words of this kind of store: words.h */
 };
 
 /* Borrowed during store_begin(). */
@@ -23,13 +24,16 @@ struct store_ask {
     unsigned        tag_count; /* CACHE_MAX_TAGS at most */
     struct slice    note;      /* DELETE, INVALIDATE: what everybody is told who listens; "": nothing */
     int64_t         by;        /* ADD */
+    const struct slice *words; /* WORDS */
+    unsigned        word_count;
     uint64_t        ttl_ms;    /* SET, ADD; 0: for ever */
     uint64_t        within_ms; /* an answer that takes longer is PERILUNE_ERR_TIMEOUT; not 0 */
 };
 
 struct store_answer {
     int          rc;     /* 0, or why there is none */
-    struct blob *value;  /* GET, NOTES; NULL: no such key, or none */
+    struct blob *value;  /* GET, NOTES, WORDS; NULL: no such key, or none.  WORDS with PERILUNE_ERR_UPSTREAM: what the
+                          * store says is wrong */
     uint64_t     ttl_ms; /* GET: what is left; 0: for ever */
     int64_t      number; /* ADD: the sum */
 };

@@ -253,6 +253,45 @@ TEST_NOFAULT(nothing_there) {
     fake_close(&f);
 }
 
+static void ask_words(struct fake *f, struct redis *r, struct wait *w) {
+    static const struct slice words[] = { SLICE("VSIM"), SLICE("k"), SLICE("a\0b") };
+    *w = (struct wait){ .over = false };
+    CHECK_INT(store_begin(redis_store(r), &w->op,
+                          &(struct store_ask){ .verb = STORE_WORDS, .words = words, .word_count = 3,
+                                               .within_ms = 30000 }, on_done), 0);
+    finish(f, w);
+}
+
+TEST_NOFAULT(its_own_words) {
+    struct fake f;
+    struct wait w;
+    fake_open(&f);
+    struct redis *r = client(&f, NULL);
+    until_ready(&f, r);
+    f.lines[0] = (struct line){ "VSIM", "*3\r\n:2\r\n$3\r\na:b\r\n*2\r\n$1\r\ns\r\n$4\r\n0.25\r\n" };
+    ask_words(&f, r, &w);
+    CHECK_INT(w.a.rc, 0);
+    CHECK_SLICE(blob_get(w.a.value), SLICE("1:23:a:b1:s4:0.25"));
+    blob_put(w.a.value);
+    f.lines[0].says = "$-1\r\n";
+    ask_words(&f, r, &w);
+    CHECK(w.a.rc == 0 && blob_get(w.a.value).len == 0);
+    blob_put(w.a.value);
+    f.lines[0].says = "-ERR unknown command 'VSIM', with args beginning with: 'k' \r\n";
+    ask_words(&f, r, &w);
+    CHECK_INT(w.a.rc, PERILUNE_ERR_UPSTREAM);
+    CHECK_SLICE(blob_get(w.a.value), SLICE("ERR unknown command 'VSIM', with args beginning with: 'k' "));
+    blob_put(w.a.value);
+    CHECK_UINT(f.warnings, 0); /* who asks says it */
+    CHECK(redis_is_ready(r));
+    f.lines[0].says = "*18\r\n:1\r\n"; /* longer than any answer is */
+    ask_words(&f, r, &w);
+    CHECK_INT(w.a.rc, PERILUNE_ERR_AGAIN);
+    CHECK_UINT(f.warnings, 1);
+    redis_close(r);
+    fake_close(&f);
+}
+
 TEST_NOFAULT(what_waits_ends_with_it) {
     struct fake f;
     struct wait w[3];
