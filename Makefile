@@ -41,7 +41,7 @@ ifeq ($(SAN),thread)
 export TSAN_OPTIONS := suppressions=$(CURDIR)/tests/support/tsan.supp $(TSAN_OPTIONS)
 endif
 
-.PHONY: all deps run test unit wire specs clients fuzz lint bench cases soak install clean examples-test tokens redis
+.PHONY: all deps run test unit wire specs clients fuzz lint bench cases soak install clean examples-test tokens redis vectors
 
 # Targets for people stand above files. What they need is built by one make of its own, in
 # parallel and only there: `make -j test` neither runs suites at once nor builds a file twice.
@@ -180,7 +180,7 @@ example-embed: all
 # -- testing -------------------------------------------------------------------------
 
 test: all
-	@$(MAKE) --no-print-directory unit specs wire redis fuzz examples-test
+	@$(MAKE) --no-print-directory unit specs wire redis vectors fuzz examples-test
 	@$(if $(SAN),,$(MAKE) --no-print-directory clients tokens)
 	@echo "all suites passed"
 
@@ -195,6 +195,10 @@ wire: all
 	@luajit tests/support/selftest.lua
 	@luajit tests/wire/run.lua
 	@luajit tests/wire/kit.lua
+
+# PERILUNE_REDIS8, PERILUNE_REDISEARCH: with real servers, too.
+vectors: all
+	@luajit tests/vectors/run.lua
 
 # Installs a Redis where there is none.
 redis: all

@@ -22,6 +22,7 @@
 #include "request/cache_control.h"
 #include "request/cached.h"
 #include "request/fingerprint.h"
+#include "request/widen.h"
 
 #define CACHE_TYPE "perilune.cache"
 #define MAX_TAGS   (CACHE_MAX_TAGS - 2)
@@ -395,6 +396,8 @@ static bool take_far(lua_State *L, struct op *op) {
     struct cached facts;
     if (came && cached_read(w->e, &facts))
         asked_remember(state_of(L)->stores, cache_entry_key(w->e), &facts, now_of(L));
+    if (came && w->question.far->vectors.driver != NULL)
+        widen_know(state_of(L)->stores, &w->question.key, cache_entry_key(w->e));
     cache_hold(state_of(L), w->e);
     w->e = NULL;
     far_wait_free(w);

@@ -13,6 +13,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/mem.h"
 #include "base/sha256.h"
 #include "bridge/bundle.h"
 #include "bridge/l_cache.h"
@@ -25,6 +26,7 @@
 #include "request/last_turn.h"
 #include "request/nearest.h"
 #include "semantic/guard.h"
+#include "request/widen.h"
 #include "semantic/normal.h"
 #include "semantic/semantic.h"
 
@@ -387,6 +389,53 @@ int l_near_guard(lua_State *L) {
     a.ptr = luaL_checklstring(L, 1, &a.len);
     b.ptr = luaL_checklstring(L, 2, &b.len);
     lua_pushstring(L, guard_name(guard_compare(a, b)));
+    return 1;
+}
+
+/* -- Asking other processes ------------------------------------------------------------------------------ */
+
+struct near_wait {
+    struct op        op;
+    struct widening *w;
+    unsigned         brought;
+};
+
+static void near_wait_free(struct near_wait *k) {
+    widen_free(k->w);
+    mem_free(k);
+}
+
+static void near_wait_cancel(struct op *op) { near_wait_free(container_of(op, struct near_wait, op)); }
+
+static void near_came(void *ud, unsigned brought) {
+    struct near_wait *k = ud;
+    k->brought = brought;
+    op_done(&k->op); /* may free k */
+}
+
+static int near_push(lua_State *L, struct op *op) {
+    struct near_wait *k = container_of(op, struct near_wait, op);
+    lua_pushboolean(L, k->brought > 0);
+    near_wait_free(k);
+    return 1;
+}
+
+/* core.near_widen(req, asked) -> whether entries came that core.near_find() may find now */
+int l_near_widen(lua_State *L) {
+    struct request *req = request_check(L, 1);
+    struct state *s = state_of(L);
+    struct asked asked;
+    near_read_asked(L, 2, &asked);
+    op_check(L);
+    bool asks = !req->refreshes && widen_is_ready(s->services.far);
+    struct near_wait *k = asks ? mem_zalloc(sizeof(*k)) : NULL;
+    if (k != NULL) {
+        k->op = (struct op){ .task = s->running, .cancel = near_wait_cancel, .push = near_push };
+        k->w = widen_begin(s->services.far, s->stores, &asked, near_came, k);
+        if (k->w != NULL) return op_wait(L, &k->op, "cache.index");
+    }
+    mem_free(k);
+    lua_pushboolean(L, 0);
     return 1;
 }
 

@@ -558,6 +558,7 @@ static const luaL_Reg functions[] = {
     { "near_feedback", l_near_feedback },
     { "near_find", l_near_find },
     { "near_guard", l_near_guard },
+    { "near_widen", l_near_widen },
     { "near_new", l_near_new },
     { "near_question", l_near_question },
     { "near_threshold", l_near_threshold },

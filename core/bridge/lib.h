@@ -105,6 +105,7 @@ int l_near_threshold(lua_State *L);
 int l_near_question(lua_State *L);
 int l_near_find(lua_State *L);
 int l_near_guard(lua_State *L);
+int l_near_widen(lua_State *L);
 int l_near_feedback(lua_State *L);
 int l_embed(lua_State *L);
 int l_coalesce(lua_State *L);

@@ -411,7 +411,15 @@ static const char *redis_secret(struct reader *r, uint32_t redis, const char *na
     return kind == NULL ? NULL : secret_of(r, at, kind, string_of(r, n, "value"));
 }
 
-static void read_redis(struct reader *r, uint32_t redis) {
+/* ORDER: enum far_index; the names are those of config.lua. */
+static enum far_index index_of(const char *name) {
+    static const char *const names[] = { "builtin", "redis" };
+    for (size_t i = 0; name != NULL && i < sizeof(names) / sizeof(*names); i++)
+        if (strcmp(name, names[i]) == 0) return (enum far_index)i;
+    return FAR_INDEX_NONE;
+}
+
+static void read_redis(struct reader *r, uint32_t cache, uint32_t redis) {
     struct far_settings *s = arena_alloc(&r->c->arena, sizeof(*s));
     if (s == NULL) {
         r->failed = true;
@@ -422,7 +430,8 @@ static void read_redis(struct reader *r, uint32_t redis) {
                                 .password = redis_secret(r, redis, "password"),
                                 .db = (unsigned)number_of(r, redis, "db"),
                                 .timeout_ms = number_of(r, redis, "timeout_ms"),
-                                .prefix = string_of(r, redis, "prefix"), .secret = redis_secret(r, redis, "secret") };
+                                .prefix = string_of(r, redis, "prefix"), .secret = redis_secret(r, redis, "secret"),
+                                .index = index_of(string_of(r, cache, "index")) };
     r->c->far = s;
 }
 
@@ -431,7 +440,7 @@ static void read_cache(struct reader *r, uint32_t cache) {
     r->c->cache_vectors = number_of(r, cache, "max_vectors");
     r->c->cache_snapshot = string_of(r, cache, "snapshot");
     uint32_t redis = get(r, cache, "redis");
-    if (json_is(&r->doc, redis, JSON_OBJECT)) read_redis(r, redis);
+    if (json_is(&r->doc, redis, JSON_OBJECT)) read_redis(r, cache, redis);
 }
 
 static void read_config(struct reader *r) {

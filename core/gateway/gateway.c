@@ -236,7 +236,9 @@ static int load(struct perilune *g, const char *path) {
     g->bundle = ld.bundle;
     mem_free(g->path);
     g->path = copy;
-    atomic_store_explicit(&g->has_far, g->config->far != NULL, memory_order_relaxed);
+    const struct far_settings *far = g->config->far;
+    atomic_store_explicit(&g->has_far, far != NULL, memory_order_relaxed);
+    atomic_store_explicit(&g->has_index, far != NULL && far->index != FAR_INDEX_NONE, memory_order_relaxed);
     stats_add(&g->generation, 1);
     g->watched = fingerprint(g);
     watch_as_said(g);

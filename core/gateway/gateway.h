@@ -29,7 +29,8 @@ struct perilune {
     bool                admin_open;
     int                 admin_port, port;
     struct config      *config;      /* current; owner only */
-    atomic_bool         has_far;     /* it has a second tier of the cache: for who asks on another thread */
+    atomic_bool         has_far;     /* it has a second tier of the cache: for who asks on another thread, */
+    atomic_bool         has_index;   /* and an index that machines share */
     struct bundle      *bundle;
     char               *path;        /* of the configuration */
     char               *override;    /* address given to perilune_listen() */

@@ -180,6 +180,28 @@ static void redis(const struct perilune *g, struct buf *out) {
     histogram_write(&latency, "perilune_redis_latency_seconds", "From a question to Redis to its answer.", out);
 }
 
+/* Nothing where no index is shared. */
+static void shared_index(const struct perilune *g, struct buf *out) {
+    static const char name[] = "perilune_index_lookups_total";
+    struct histogram latency;
+    memset(&latency, 0, sizeof(latency));
+    if (!atomic_load_explicit(&g->has_index, memory_order_relaxed)) return;
+    for (unsigned i = 0; i < g->worker_count; i++)
+        histogram_merge(&latency, &g->workers[i].far.vectors.stats.latency);
+    head(out, name, "counter", "Searches in the shared index, by what came of them.");
+    buf_printf(out, "%s{result=\"found\"} %llu\n", name, (ull)SUM(g, far.vectors.stats.found));
+    buf_printf(out, "%s{result=\"nothing\"} %llu\n", name, (ull)SUM(g, far.vectors.stats.nothing));
+    buf_printf(out, "%s{result=\"failed\"} %llu\n", name, (ull)SUM(g, far.vectors.stats.failed));
+    one(out, "perilune_index_brought_total", "counter", "Entries that were read because the shared index named them.",
+        SUM(g, far.vectors.stats.brought));
+    one(out, "perilune_index_added_total", "counter", "Vectors that the shared index has taken.",
+        SUM(g, far.vectors.stats.added));
+    one(out, "perilune_index_removed_total", "counter", "Vectors of entries that were gone.",
+        SUM(g, far.vectors.stats.removed));
+    histogram_write(&latency, "perilune_index_latency_seconds", "From a search in the shared index to its answer.",
+                    out);
+}
+
 static void saved(const struct perilune *g, struct buf *out) {
     struct savings_stats all;
     memset(&all, 0, sizeof(all));
@@ -212,6 +234,7 @@ void metrics_write(struct perilune *g, struct buf *out) {
     saved(g, out);
     cache(g, out);
     redis(g, out);
+    shared_index(g, out);
     upstreams(g, out);
     one(out, "perilune_policy_microseconds_total", "counter", "Time spent in policies.", SUM(g, metrics.lua.policy_us));
     one(out, "perilune_policy_errors_total", "counter", "Policies that threw.", SUM(g, metrics.lua.errors));

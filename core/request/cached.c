@@ -13,7 +13,7 @@
 
 #include "base/json.h"
 #include "flow/records.h"
-#include "request/asked.h"
+#include "request/widen.h"
 #include "include/perilune.h"
 
 #define VERSION 2
@@ -172,6 +172,8 @@ int cached_store(const struct recorder_options *opt, const struct cached *facts,
     if (rc == 0 && opt->far != NULL) far_put(opt->far, &opt->far_key, &item);
     if (rc == 0) rc = cache_put(opt->cache, &item, loop_now(opt->loop));
     if (rc == 0 && opt->stores != NULL) asked_remember(opt->stores, opt->key, &c, loop_now(opt->loop));
+    if (rc == 0 && opt->stores != NULL && opt->far != NULL)
+        widen_tell(opt->far, opt->stores, &opt->far_key, opt->key, &c.asked, opt->fresh_ms + opt->keep_ms);
     buf_deinit(&meta);
     buf_deinit(&text);
     return rc;

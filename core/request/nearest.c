@@ -26,7 +26,6 @@
 
 #define CANDIDATES 8
 #define LOOKED_AT  4
-#define FAR        0.35f /* a similarity below this is not looked at: no two questions that ask the same had it */
 #define REMEMBERED_MS (30ull * 24 * 3600 * 1000)
 
 /* -- Vectors ----------------------------------------------------------------------------------- */
@@ -204,7 +203,7 @@ static int look_at(struct search *s, const struct index_hit *hit, bool *far) {
     int rc = side_read(&s->other, a->embedder, asked_scope(a->cache, a->tenant), c.asked.text);
     float similarity = rc != 0 ? 0 : a->own ? embedder_similarity(a->embedder, &s->asked.text, &s->other.text)
                                             : hit->score;
-    *far = rc == 0 && similarity < FAR;
+    *far = rc == 0 && similarity < NEAREST_FAR;
     if (rc != 0 || *far || !judge(s, e, &c, similarity)) cache_entry_put(e);
     return rc;
 }

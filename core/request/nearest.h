@@ -6,6 +6,9 @@
 #include "semantic/embedding.h"
 #include "semantic/pair.h"
 
+/* A similarity below this is not looked at: no two questions that ask the same had it. */
+#define NEAREST_FAR 0.35f
+
 /* When two questions are near enough.  Borrowed as long as it is used. */
 struct nearest_rule {
     const struct pair_model *model;

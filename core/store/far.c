@@ -7,6 +7,7 @@
  *
  *     PREFIXe:KEY     an entry (far_value.c)
  *     PREFIXt:TAG     the keys that have a tag (redis.c)
+ *     PREFIXv:PART    vectors of questions that entries answer, where an index is configured (vectors.c)
  *     PREFIXnotes     the channel, and the notes of the last hour: ORIGIN, and "t" and a tag or "k" and the text
  *                     of a key
  *
@@ -31,6 +32,7 @@
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "include/perilune.h"
+#include "store/words.h"
 
 #define SEND_MS 2000 /* for what nobody waits for: a large value may take longer than an answer */
 #define ORDERS  4096 /* that are kept while Redis is away */
@@ -95,6 +97,7 @@ static struct cache_entry *entry_of(struct far_question *q, const struct store_a
 static void on_got(struct store_op *op, struct store_answer *a) {
     struct far_question *q = container_of(op, struct far_question, op);
     struct cache_entry *e = entry_of(q, a);
+    q->gone = a->rc == 0 && a->value == NULL && far_is_ready(q->far); /* else it may be there, and was not read */
     blob_put(a->value);
     q->done(q, e); /* may free q */
 }
@@ -110,7 +113,8 @@ int far_get(struct far *f, struct far_question *q, const struct far_key *key, st
     q->done = done;
     buf_init(&name, 0);
     put_key(f, &name, "e:", slice_str(key->hex));
-    struct store_ask ask = { .verb = STORE_GET, .key = buf_get(&name), .within_ms = f->settings.timeout_ms };
+    struct store_ask ask = { .verb = STORE_GET, .key = buf_get(&name),
+                             .within_ms = q->within_ms > 0 ? q->within_ms : f->settings.timeout_ms };
     int rc = buf_failed(&name) ? PERILUNE_ERR_NOMEM : store_begin(redis_store(f->redis), &q->op, &ask, on_got);
     buf_deinit(&name);
     return rc;
@@ -247,16 +251,9 @@ static void hear(void *ud, struct slice note) {
     else if (note.ptr[origin] == 'k') cache_delete(f->cache, cache_key(f->cache, text));
 }
 
-/* "LENGTH:NOTE", one behind the other. */
 static void hear_all(struct far *f, struct slice notes) {
-    while (notes.len > 0) {
-        size_t n = 0, at = 0;
-        while (at < notes.len && notes.ptr[at] >= '0' && notes.ptr[at] <= '9' && n < REDIS_MAX_VALUE)
-            n = n * 10 + (size_t)(notes.ptr[at++] - '0');
-        if (at >= notes.len || notes.len - at - 1 < n) return;
-        hear(f, slice_of(notes.ptr + at + 1, n));
-        notes = slice_of(notes.ptr + at + 1 + n, notes.len - at - 1 - n);
-    }
+    struct slice note;
+    while (words_next(&notes, &note)) hear(f, note);
 }
 
 static void on_notes(struct store_op *op, struct store_answer *a) {
@@ -295,6 +292,11 @@ static void on_connection(void *ud, bool up) {
     catch_up(f);
 }
 
+static void on_searcher(void *ud, bool up) {
+    struct far *f = ud;
+    vectors_changed(&f->vectors, up);
+}
+
 /* -- Configuration --------------------------------------------------------------------------- */
 
 static void put_setting(struct buf *out, const char *s) {
@@ -311,14 +313,15 @@ static const char *take_setting(const char **at) {
 
 /* ORDER: take_settings() */
 static void put_settings(struct buf *out, const struct far_settings *s, bool listens) {
-    char numbers[96];
+    char numbers[112];
     put_setting(out, s->host);
     put_setting(out, s->path);
     put_setting(out, s->user);
     put_setting(out, s->password);
     put_setting(out, s->prefix);
     put_setting(out, s->secret);
-    snprintf(numbers, sizeof(numbers), "%u %u %llu %d", s->port, s->db, (unsigned long long)s->timeout_ms, listens);
+    snprintf(numbers, sizeof(numbers), "%u %u %llu %d %d", s->port, s->db, (unsigned long long)s->timeout_ms,
+             listens, (int)s->index);
     put_setting(out, numbers);
 }
 
@@ -338,7 +341,9 @@ static void take_settings(struct far *f, const struct far_settings *s) {
 static void disconnect(struct far *f) {
     redis_close(f->redis);
     redis_close(f->listener);
-    f->redis = f->listener = NULL;
+    redis_close(f->searcher);
+    vectors_use(&f->vectors, NULL, NULL, NULL, NULL, 0);
+    f->redis = f->listener = f->searcher = NULL;
     orders_free(f);
     f->heard = f->caught_up = false;
     f->deaf_ms = 0;
@@ -347,6 +352,8 @@ static void disconnect(struct far *f) {
 }
 
 static bool connect_to(struct far *f, bool listens) {
+    /* ORDER: enum far_index; Milvus has no connection here. */
+    static const struct vectors_driver *const drivers[] = { NULL, &vectors_redis, NULL, NULL };
     const struct far_settings *s = &f->settings;
     struct redis_options opt = { .loop = f->loop, .log = f->log, .said = &f->process->said, .stats = &f->stats,
                                  .host = s->host, .port = s->port, .path = s->path, .user = s->user,
@@ -354,9 +361,15 @@ static bool connect_to(struct far *f, bool listens) {
                                  .channel = f->channel, .changed = on_connection, .ud = f };
     far_codec_init(&f->codec, secret_of(f));
     f->redis = redis_new(&opt);
-    if (f->redis == NULL || !listens) return f->redis != NULL;
+    if (f->redis == NULL) return false;
     opt.said = NULL; /* it is the same server */
     opt.stats = NULL;
+    opt.changed = on_searcher;
+    if (drivers[s->index] != NULL && (f->searcher = redis_new(&opt)) == NULL) return false;
+    if (f->searcher != NULL)
+        vectors_use(&f->vectors, drivers[s->index], redis_store(f->searcher), redis_store(f->redis), s->prefix,
+                    s->timeout_ms);
+    if (!listens) return true;
     opt.heard = hear;
     opt.changed = on_listener;
     f->listener = redis_new(&opt);
@@ -368,6 +381,7 @@ void far_process_init(struct far_process *p) {
     rng_seed(&rng, 0);
     rng_hex128(&rng, p->origin);
     atomic_init(&p->said, 0);
+    atomic_init(&p->index_said, 0);
 }
 
 void far_init(struct far *f, struct loop *loop, struct log *log, struct far_process *process,
@@ -376,6 +390,7 @@ void far_init(struct far *f, struct loop *loop, struct log *log, struct far_proc
     buf_init(&f->text, 0);
     buf_init(&f->codec.raw, 0);
     list_init(&f->orders);
+    vectors_init(&f->vectors, loop, log, &process->index_said);
 }
 
 bool far_configure(struct far *f, const struct far_settings *s, bool listens) {
@@ -388,7 +403,10 @@ bool far_configure(struct far *f, const struct far_settings *s, bool listens) {
         return true;
     }
     disconnect(f);
-    if (listens) atomic_store(&f->process->said, 0); /* the first that hears of it */
+    if (listens) { /* the first that hears of it */
+        atomic_store(&f->process->said, 0);
+        atomic_store(&f->process->index_said, 0);
+    }
     f->text = text;
     if (s == NULL) return true;
     if (ok) {
@@ -400,5 +418,7 @@ bool far_configure(struct far *f, const struct far_settings *s, bool listens) {
 }
 
 void far_deinit(struct far *f) {
-    if (f->loop != NULL) disconnect(f);
+    if (f->loop == NULL) return;
+    disconnect(f);
+    vectors_deinit(&f->vectors);
 }

@@ -4,6 +4,10 @@
 
 #include "store/far_value.h"
 #include "store/redis.h"
+#include "store/vectors.h"
+
+/* Which index of vectors machines share besides. */
+enum far_index { FAR_INDEX_NONE, FAR_INDEX_REDIS, FAR_INDEX_SEARCH, FAR_INDEX_MILVUS };
 
 struct far_settings {
     const char *host;         /* NULL: `path` */
@@ -14,13 +18,13 @@ struct far_settings {
     uint64_t    timeout_ms;   /* that a question may take */
     const char *prefix;       /* of all keys */
     const char *secret;       /* NULL: none */
+    enum far_index index;     /* MILVUS: who configures this says where it is (vectors_use) */
 };
-
-struct far_key { char hex[65]; };
 
 /* What all threads of a process share. */
 struct far_process {
-    atomic_int said;       /* whether the log says that there is a connection: redis.h */
+    atomic_int said;       /* whether the log says that there is a connection: redis.h; */
+    atomic_int index_said; /* and that the index cannot be used: vectors.h */
     char       origin[33]; /* of notes that are our own */
 };
 
@@ -32,7 +36,7 @@ struct far {
     struct log        *log;
     struct far_process *process;
     struct cache      *cache;
-    struct redis      *redis, *listener; /* NULL: none */
+    struct redis      *redis, *listener, *searcher; /* NULL: none.  searcher: for searches in the shared index */
     struct redis_stats stats;
     struct buf         text;     /* what it was configured with, and */
     struct far_settings settings; /* the same, taken apart */
@@ -44,6 +48,7 @@ struct far {
     bool               caught_up; /* and what was told while it did not is known, too */
     uint64_t           deaf_ms;   /* since when it did not; 0: since ever */
     struct store_op    notes;     /* the question for that */
+    struct vectors     vectors;   /* by which other processes find entries that answer near questions */
 };
 
 void far_init(struct far *f, struct loop *loop, struct log *log, struct far_process *process,
@@ -67,6 +72,8 @@ struct far_question {
     struct far_key  key;
     struct hash128  near;   /* the key in the cache of this process */
     unsigned        epoch;  /* cache_epoch() when it was asked */
+    uint64_t        within_ms; /* that it may take; 0: as the settings say */
+    bool            gone;   /* there is no such entry: in done() */
     /* A share of the entry, which is in the cache by now if it has room there, or NULL. */
     void          (*done)(struct far_question *q, struct cache_entry *e);
 };

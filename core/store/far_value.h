@@ -4,6 +4,9 @@
 
 #include "store/cache.h"
 
+/* Under which an entry is kept there; "": there was no memory to make it. */
+struct far_key { char hex[65]; };
+
 /* What a thread needs for it. */
 struct far_codec {
     struct hash_long_key sum;  /* who does not know the secret makes no value that is read */

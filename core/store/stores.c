@@ -13,8 +13,9 @@ struct stores *stores_new(void) {
     s->cache = cache_new(STORES_CACHE_BYTES);
     s->near = s->cache ? near_new(s->cache, STORES_NEAR_BYTES) : NULL;
     s->flights = flights_new();
+    s->known = known_new();
     far_process_init(&s->far);
-    if (s->flights != NULL && s->shared != NULL && s->memo != NULL && s->near != NULL) return s;
+    if (s->flights != NULL && s->shared != NULL && s->memo != NULL && s->near != NULL && s->known != NULL) return s;
     stores_free(s);
     return NULL;
 }
@@ -27,6 +28,7 @@ void stores_free(struct stores *s) {
     near_free(s->near);
     cache_free(s->cache);
     flights_free(s->flights);
+    known_free(s->known);
     mem_free(s);
 }
 

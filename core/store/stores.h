@@ -5,6 +5,7 @@
 #include "store/cache.h"
 #include "store/far.h"
 #include "store/flight.h"
+#include "store/known.h"
 #include "store/memo.h"
 #include "store/near.h"
 #include "store/shared.h"
@@ -15,6 +16,7 @@ struct stores {
     struct cache  *cache;  /* answers */
     struct near   *near;   /* questions that they answer, by what those mean */
     struct flights *flights; /* answers under way */
+    struct known  *known;  /* which entries of the second tier are among them */
     struct far_process far; /* of the second tier of the cache */
     struct stores *next;    /* that took its place: stores_renew() */
 };

@@ -689,6 +689,26 @@ local function walk_redis(ctx, path, raw)
   return out
 end
 
+local cache_schema = {
+  max_bytes = size(64 * 2 ^ 20, 0), max_vectors = size(32 * 2 ^ 20, 0), snapshot = file,
+  redis = { walk = walk_redis },
+  index = { type = "string", one_of = { "builtin", "redis" }, default = "builtin" },
+}
+
+-- An index that machines share names entries of `redis`, which are then found by the vectors of this process.
+local function walk_cache(ctx, path, raw)
+  local out = walk(ctx, path, raw, cache_schema)
+  if out.index == nil or out.index == "builtin" then return out end
+  if type(raw) == "table" and raw.redis == nil then
+    complain(ctx, join(path, "index"), ("'%s' needs cache.redis, where the answers are that it finds"):format(out.index))
+  end
+  if out.max_vectors == 0 then
+    complain(ctx, join(path, "index"), ("'%s' needs max_vectors above 0: what it finds is judged by the vectors here")
+      :format(out.index))
+  end
+  return out
+end
+
 local file_schema = {
   listen = one_or_more(address, 16),
   admin = address,
@@ -707,7 +727,7 @@ local file_schema = {
   limits = { always = true, walk = walk_limits },
   compress = compress,
   cors = { walk = walk_cors },
-  cache = section { max_bytes = size(64 * 2 ^ 20, 0), max_vectors = size(32 * 2 ^ 20, 0), snapshot = file, redis = { walk = walk_redis } },
+  cache = { always = true, walk = walk_cache },
   trusted = { type = "boolean", default = false },
   log = section {
     access = { type = "boolean", default = true },

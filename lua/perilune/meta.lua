@@ -493,7 +493,8 @@ function Shared:delete(key) end
 ---                               model; default false
 ---@field semantic? perilune.SemanticOptions  wrap() also gives answers to questions that mean the same
 
---- When two questions mean the same. See cache_semantic in policies/README.md.
+--- When two questions mean the same. See cache_semantic in policies/README.md. With `cache.index` answers of other
+--- processes are found, too.
 ---@class perilune.SemanticOptions
 ---@field threshold? number|"auto"  0 to 1, of the similarity; "auto" (default): what max_false asks for
 ---@field max_false? number         share of different questions that may get an answer, default 0.01

@@ -2,13 +2,16 @@
 --
 -- A question is compared with those before it in its part of the cache: same tenant, upstream, settings, system
 -- prompt and turns before it; only the last turn may differ.  C embeds, searches and judges (core.near_*); here
--- stands where vectors come from, and what the options mean.
+-- stands where vectors come from, and what the options mean.  What other processes answered is brought here
+-- (core.near_widen) when nothing is found, and judged here.
 
 local check = require "perilune.check"
 local core = require "perilune.core"
 local host = require "perilune.host"
 
 local M = {}
+
+local result = core.result
 
 local function check_threshold(t)
   if t == "auto" or (type(t) == "number" and t >= 0 and t <= 1) then return t end
@@ -111,6 +114,9 @@ function M.find(near, cache, req, salt, only)
     if not vector then return nil end
   end
   local asked, res, miss = core.near_find(cache, near.c, req, question, vector, only)
+  if not res and not only and result(core.near_widen(req, asked)) then
+    asked, res, miss = core.near_find(cache, near.c, req, question, vector, only)
+  end
   if miss then req:log("debug", "a near question was refused", miss) end
   return res, asked
 end

@@ -60,6 +60,18 @@ t.test("a second tier of the cache", function()
   t.match(wrong{ url = "redis://h", timeout = 0 }, "cache.redis.timeout")
 end)
 
+t.test("cache.index", function()
+  local function cache(fields) return config.check({ cache = fields }, "perilune.lua").cache end
+  local redis = { url = "redis://h" }
+  t.equal(cache{}.index, "builtin")
+  t.equal(cache{ index = "redis", redis = redis }.index, "redis")
+  local function wrong(fields) return complaint{ cache = fields } end
+  t.match(wrong{ index = "redis" }, "cache.index: 'redis' needs cache.redis, where the answers are")
+  t.match(wrong{ index = "redi", redis = redis }, "did you mean 'redis'")
+  t.match(wrong{ index = 8, redis = redis }, "cache.index")
+  t.match(wrong{ index = "redis", redis = redis, max_vectors = 0 }, "needs max_vectors above 0")
+end)
+
 t.test("the example of the manual", function()
   local inline = function(req, next) return next(req) end
   local c, errors = config.check({

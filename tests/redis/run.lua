@@ -426,6 +426,26 @@ test("out of memory", function(s)
   same(metric(a, "perilune_redis_up"), 1, "the connection")
 end)
 
+test("a shared index that this server has not", function(s)
+  if s.redis:ask("VCARD", "x"):sub(1, 1) == ":" then return end -- it has
+  local policy = [[return function()
+    local answers = require("perilune").cache("near", { version = "1", semantic = { threshold = 0.6 } })
+    return function(req, next) return answers:wrap(req, next) end
+  end]]
+  local a = s.gateway(nil, 'index = "redis",', policy)
+  ready(a)
+  same(ask(a, "How do I reset my password?"), "miss", "the first")
+  same(ask(a, "How can I reset my password?"), "hit", "in other words, out of its own")
+  for i = 1, 5 do ask(a, "Is this another question, number " .. i .. "?") end
+  await("the line", function()
+    local n = 0
+    for line in a:log():gmatch("[^\n]+") do if line:find("it needs Redis 8 or newer", 1, true) then n = n + 1 end end
+    assert(n < 2, "it is said again and again")
+    return n == 1
+  end)
+  same(metric(a, "perilune_redis_up"), 1, "the connection")
+end)
+
 test("reloads: another server, and none", function(s)
   local a = s.gateway()
   ready(a)
