@@ -413,7 +413,7 @@ static const char *redis_secret(struct reader *r, uint32_t redis, const char *na
 
 /* ORDER: enum far_index; the names are those of config.lua. */
 static enum far_index index_of(const char *name) {
-    static const char *const names[] = { "builtin", "redis" };
+    static const char *const names[] = { "builtin", "redis", "redisearch" };
     for (size_t i = 0; name != NULL && i < sizeof(names) / sizeof(*names); i++)
         if (strcmp(name, names[i]) == 0) return (enum far_index)i;
     return FAR_INDEX_NONE;

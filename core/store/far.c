@@ -7,7 +7,8 @@
  *
  *     PREFIXe:KEY     an entry (far_value.c)
  *     PREFIXt:TAG     the keys that have a tag (redis.c)
- *     PREFIXv:PART    vectors of questions that entries answer, where an index is configured (vectors.c)
+ *     PREFIXv:PART    vectors of questions that entries answer, where an index is configured (vectors_redis.c);
+ *                     PREFIXh:, PREFIXvDIMS in another (vectors_search.c)
  *     PREFIXnotes     the channel, and the notes of the last hour: ORIGIN, and "t" and a tag or "k" and the text
  *                     of a key
  *
@@ -353,7 +354,7 @@ static void disconnect(struct far *f) {
 
 static bool connect_to(struct far *f, bool listens) {
     /* ORDER: enum far_index; Milvus has no connection here. */
-    static const struct vectors_driver *const drivers[] = { NULL, &vectors_redis, NULL, NULL };
+    static const struct vectors_driver *const drivers[] = { NULL, &vectors_redis, &vectors_search, NULL };
     const struct far_settings *s = &f->settings;
     struct redis_options opt = { .loop = f->loop, .log = f->log, .said = &f->process->said, .stats = &f->stats,
                                  .host = s->host, .port = s->port, .path = s->path, .user = s->user,

@@ -72,6 +72,6 @@ static enum vectors_error what_is(struct slice text) {
 
 const struct vectors_driver vectors_redis = {
     .name = "redis", .needs = "Redis 8 or newer, whose vector sets this user may use (+vadd +vsim +vrem +vrandmember "
-                              "+exists); RediSearch or Milvus can do the same (cache.index)",
+                              "+exists); \"redisearch\" or \"milvus\" can do the same",
     .add = put_add, .search = put_search, .remove = put_remove, .read = read_hits, .error = what_is,
 };

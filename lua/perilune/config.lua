@@ -692,7 +692,7 @@ end
 local cache_schema = {
   max_bytes = size(64 * 2 ^ 20, 0), max_vectors = size(32 * 2 ^ 20, 0), snapshot = file,
   redis = { walk = walk_redis },
-  index = { type = "string", one_of = { "builtin", "redis" }, default = "builtin" },
+  index = { type = "string", one_of = { "builtin", "redis", "redisearch" }, default = "builtin" },
 }
 
 -- An index that machines share names entries of `redis`, which are then found by the vectors of this process.

@@ -65,6 +65,7 @@ t.test("cache.index", function()
   local redis = { url = "redis://h" }
   t.equal(cache{}.index, "builtin")
   t.equal(cache{ index = "redis", redis = redis }.index, "redis")
+  t.equal(cache{ index = "redisearch", redis = redis }.index, "redisearch")
   local function wrong(fields) return complaint{ cache = fields } end
   t.match(wrong{ index = "redis" }, "cache.index: 'redis' needs cache.redis, where the answers are")
   t.match(wrong{ index = "redi", redis = redis }, "did you mean 'redis'")

@@ -143,6 +143,42 @@ TEST_NOFAULT(vector_sets_of_redis) {
     fake_close(&f);
 }
 
+/* -- RediSearch ----------------------------------------------------------------------------------- */
+
+TEST_NOFAULT(an_index_of_redisearch) {
+    struct fake f;
+    fake_open(&f, &vectors_search);
+    find(&f, PERILUNE_ERR_UPSTREAM, SLICE("p:v4: no such index")); /* nothing was added yet */
+    CHECK(vectors_is_ready(&f.v));
+    CHECK_UINT(f.hits, 0);
+    CHECK_UINT(f.lines, 0);
+    f.asked = 0;
+    add(&f, 0, SLICE("2:OK")); /* made, and then added */
+    CHECK_UINT(f.asked, 2);
+    CHECK(sees(&f, "EVAL redis.call('HSET'") && sees(&f, " 1 p:h:4:" A " " P " ") && sees(&f, " 5000"));
+    CHECK_UINT(stats_get(&f.v.stats.added), 1);
+    add(&f, 0, SLICE("1:1"));
+    CHECK_UINT(f.asked, 3);
+    find(&f, 0, SLICE("1:270:p:h:4:" A "1:s17:1.19209289551e-0770:p:h:4:" B "1:s12:1.0666667223"));
+    CHECK_STR(f.seen, "FT.SEARCH p:v4 (@p:{" P "})=>[KNN 8 @v $q AS s] PARAMS 2 q ???\?\?\?\?@?\?\?B\?\?\?\? "
+                      "RETURN 1 s SORTBY s LIMIT 0 8 DIALECT 2");
+    CHECK_UINT(f.hits, 2);
+    CHECK_STR(f.hit[0].key.hex, A);
+    CHECK_STR(f.hit[1].key.hex, B);
+    CHECK(f.hit[0].cosine > 0.999f && f.hit[1].cosine > -0.07f && f.hit[1].cosine < -0.06f);
+    find(&f, 0, SLICE("1:0"));
+    CHECK_UINT(f.hits, 0);
+    find(&f, PERILUNE_ERR_UPSTREAM, SLICE("p:v4: no such index")); /* somebody emptied the server */
+    add(&f, PERILUNE_ERR_UPSTREAM, SLICE("Index already exists")); /* somebody else has made it */
+    CHECK_UINT(f.asked, 8);
+    struct vectors_ask ask = ask_of();
+    vectors_remove(&f.v, &ask);
+    turn(&f);
+    CHECK_STR(f.seen, "UNLINK p:h:4:" A);
+    CHECK_UINT(f.lines, 0);
+    fake_close(&f);
+}
+
 static void lacks(const struct vectors_driver *driver, struct slice error, const char *says) {
     struct fake f;
     struct vectors_question q = { .vectors = NULL };
@@ -171,6 +207,11 @@ TEST_NOFAULT(a_server_that_cannot) {
     lacks(&vectors_redis, SLICE("NOPERM User me has no permissions to run the 'VSIM' command"), "+vadd +vsim");
     lacks(&vectors_redis, SLICE("ERR ACL failure in script: User me has no permissions to run the 'VADD' command"),
           "+vadd +vsim");
+}
+
+TEST_NOFAULT(a_server_without_redisearch) {
+    lacks(&vectors_search, SLICE("ERR unknown command 'FT.SEARCH', with args beginning with: 'p:v4' "),
+          "needs RediSearch");
 }
 
 TEST_NOFAULT(what_is_refused_is_said_seldom) {

@@ -255,18 +255,20 @@ local function garbage(name, answer)
 end
 
 local KEY = ("0123456789abcdef"):rep(4)
-garbage("a number", ":7\r\n")
-garbage("a line", "+OK\r\n")
-garbage("nothing", "$-1\r\n")
-garbage("an error", "-ERR Vector dimension mismatch - got 5 but set has 4\r\n")
-garbage("a key that leads nowhere", ("*2\r\n$64\r\n%s\r\n$1\r\n1\r\n"):format(KEY))
-garbage("half a pair", ("*1\r\n$64\r\n%s\r\n"):format(KEY))
-garbage("numbers that are none", ("*4\r\n$64\r\n%s\r\n$3\r\nnan\r\n$64\r\n%s\r\n$4\r\n1e99\r\n"):format(KEY, KEY))
-garbage("no keys", "*4\r\n$2\r\nab\r\n$1\r\n1\r\n$-1\r\n$0\r\n\r\n")
-garbage("lists in lists", "*2\r\n*2\r\n*2\r\n:1\r\n:2\r\n*1\r\n:3\r\n*0\r\n")
-garbage("a list without an end", "*1000000000\r\n:1\r\n")
-garbage("what is no protocol", "HTTP/1.1 400 Bad Request\r\n\r\n")
-garbage("an end", "")
+local GARBAGE = {
+  ["a number"] = ":7\r\n", ["a line"] = "+OK\r\n", ["nothing"] = "$-1\r\n",
+  ["an error"] = "-ERR Vector dimension mismatch - got 5 but set has 4\r\n",
+  ["a key that leads nowhere"] = ("*2\r\n$64\r\n%s\r\n$1\r\n1\r\n"):format(KEY),
+  ["a hash that leads nowhere"] = ("*3\r\n:1\r\n$70\r\np:h:4:%s\r\n*2\r\n$1\r\ns\r\n$1\r\n0\r\n"):format(KEY),
+  ["half a pair"] = ("*1\r\n$64\r\n%s\r\n"):format(KEY),
+  ["numbers that are none"] = ("*4\r\n$64\r\n%s\r\n$3\r\nnan\r\n$64\r\n%s\r\n$4\r\n1e99\r\n"):format(KEY, KEY),
+  ["no keys"] = "*4\r\n$2\r\nab\r\n$1\r\n1\r\n$-1\r\n$0\r\n\r\n",
+  ["lists in lists"] = "*2\r\n*2\r\n*2\r\n:1\r\n:2\r\n*1\r\n:3\r\n*0\r\n",
+  ["a list without an end"] = "*1000000000\r\n:1\r\n",
+  ["what is no protocol"] = "HTTP/1.1 400 Bad Request\r\n\r\n",
+  ["an end"] = "",
+}
+for name, answer in pairs(GARBAGE) do garbage(name, answer) end
 
 -- -- Main ----------------------------------------------------------------------------------------------
 
@@ -274,6 +276,10 @@ garbage("an end", "")
 local kinds = {
   { kind = "redis", search = "VSIM", make = function() return fake_redis.new("redis") end,
     real = "PERILUNE_REDIS8", real_make = function(path) return real_redis.new(path) end },
+  { kind = "redisearch", search = "FT.SEARCH", make = function() return fake_redis.new("redisearch") end,
+    real = "PERILUNE_REDISEARCH", real_make = function(path)
+      return real_redis.new(path, os.getenv("PERILUNE_REDISEARCH_MODULE"))
+    end },
 }
 
 local function settings(k, redis, more)
