@@ -403,17 +403,17 @@ static void *read_all(struct reader *r, const char *key, size_t size, unsigned *
 static void each_target(struct reader *r, uint32_t n, void *out) { read_target(r, n, out); }
 static void each_route(struct reader *r, uint32_t n, void *out) { read_route(r, n, out); }
 
-static const char *redis_secret(struct reader *r, uint32_t redis, const char *name) {
-    uint32_t n = get(r, redis, name);
+static const char *tier_secret(struct reader *r, const char *of, uint32_t node, const char *name) {
+    uint32_t n = get(r, node, name);
     const char *kind = string_of(r, n, "kind");
     char at[64];
-    snprintf(at, sizeof(at), "cache.redis.%s", name);
+    snprintf(at, sizeof(at), "cache.%s.%s", of, name);
     return kind == NULL ? NULL : secret_of(r, at, kind, string_of(r, n, "value"));
 }
 
 /* ORDER: enum far_index; the names are those of config.lua. */
 static enum far_index index_of(const char *name) {
-    static const char *const names[] = { "builtin", "redis", "redisearch" };
+    static const char *const names[] = { "builtin", "redis", "redisearch", "milvus" };
     for (size_t i = 0; name != NULL && i < sizeof(names) / sizeof(*names); i++)
         if (strcmp(name, names[i]) == 0) return (enum far_index)i;
     return FAR_INDEX_NONE;
@@ -427,12 +427,27 @@ static void read_redis(struct reader *r, uint32_t cache, uint32_t redis) {
     }
     *s = (struct far_settings){ .host = string_of(r, redis, "host"), .port = (unsigned)number_of(r, redis, "port"),
                                 .path = string_of(r, redis, "path"), .user = string_of(r, redis, "user"),
-                                .password = redis_secret(r, redis, "password"),
+                                .password = tier_secret(r, "redis", redis, "password"),
                                 .db = (unsigned)number_of(r, redis, "db"),
                                 .timeout_ms = number_of(r, redis, "timeout_ms"),
-                                .prefix = string_of(r, redis, "prefix"), .secret = redis_secret(r, redis, "secret"),
+                                .prefix = string_of(r, redis, "prefix"),
+                                .secret = tier_secret(r, "redis", redis, "secret"),
                                 .index = index_of(string_of(r, cache, "index")) };
     r->c->far = s;
+}
+
+static void read_milvus(struct reader *r, uint32_t milvus) {
+    struct milvus_settings *s = arena_alloc(&r->c->arena, sizeof(*s));
+    if (s == NULL) {
+        r->failed = true;
+        return;
+    }
+    *s = (struct milvus_settings){ .url = string_of(r, milvus, "url"),
+                                   .token = tier_secret(r, "milvus", milvus, "token"),
+                                   .database = string_of(r, milvus, "database"),
+                                   .collection = string_of(r, milvus, "collection"),
+                                   .timeout_ms = number_of(r, milvus, "timeout_ms") };
+    r->c->milvus = s;
 }
 
 static void read_cache(struct reader *r, uint32_t cache) {
@@ -441,6 +456,8 @@ static void read_cache(struct reader *r, uint32_t cache) {
     r->c->cache_snapshot = string_of(r, cache, "snapshot");
     uint32_t redis = get(r, cache, "redis");
     if (json_is(&r->doc, redis, JSON_OBJECT)) read_redis(r, cache, redis);
+    uint32_t milvus = get(r, cache, "milvus");
+    if (json_is(&r->doc, milvus, JSON_OBJECT)) read_milvus(r, milvus);
 }
 
 static void read_config(struct reader *r) {

@@ -13,10 +13,17 @@
 #include "http/server.h"
 #include "upstream/target.h"
 
+/* cache.milvus */
+struct milvus_settings {
+    const char *url, *token, *database, *collection; /* token NULL: none */
+    uint64_t    timeout_ms;
+};
+
 struct config {
     size_t          cache_bytes, cache_vectors;
     const char     *cache_snapshot; /* path; NULL: none */
     struct far_settings *far;       /* cache.redis; NULL: none */
+    struct milvus_settings *milvus; /* cache.milvus; NULL: none */
     atomic_uint          refs;
     struct arena         arena;
     const char         **listen;

@@ -17,6 +17,7 @@
 #include "gateway/exchange.h"
 #include "gateway/http_exchange.h"
 #include "gateway/refresh.h"
+#include "request/post.h"
 #include "upstream/call.h"
 
 /* -- Generations ------------------------------------------------------------------------ */
@@ -89,13 +90,40 @@ int generation_bind(struct generation *gen, struct worker *w, struct config *c) 
     return 0;
 }
 
+static void index_changed(void *ud, bool up) { vectors_changed(&((struct worker *)ud)->far.vectors, up); }
+
+static void index_close(struct worker *w) {
+    if (w->searcher == NULL && w->teller == NULL) return;
+    post_close(w->searcher);
+    post_close(w->teller);
+    w->searcher = w->teller = NULL;
+    vectors_use(&w->far.vectors, NULL, NULL, NULL, NULL, 0);
+}
+
+/* Milvus: its connections are those of upstreams.  Whether searches are answered in time is not told by the rest. */
+static void index_open(struct worker *w, const struct config *c) {
+    const struct milvus_settings *m = c->milvus;
+    if (c->far == NULL || c->far->index != FAR_INDEX_MILVUS || m == NULL) return;
+    struct post_options opt = { .loop = w->loop, .client = &w->client, .url = m->url, .token = m->token };
+    w->teller = post_new(&opt);
+    opt.changed = index_changed;
+    opt.ud = w;
+    w->searcher = post_new(&opt);
+    if (w->teller == NULL || w->searcher == NULL) return;
+    vectors_use(&w->far.vectors, &vectors_milvus, post_store(w->searcher), post_store(w->teller), m->collection,
+                m->timeout_ms);
+    w->far.vectors.database = m->database;
+}
+
 void worker_install(struct worker *w, struct generation *gen) {
     struct generation *old = w->gen;
     w->gen = gen;
     w->server.limits = gen->config->http;
     if (gen->state->services.models != NULL) tokens_keep(w->tokens, gen->state->services.models);
+    index_close(w);
     if (!far_configure(&w->far, gen->config->far, w->listens))
         log_line(w->log, PERILUNE_LOG_ERROR, "cache.redis: out of memory, so this worker goes on without it");
+    index_open(w, gen->config);
     if (old != NULL) state_put(old->state);
 }
 
@@ -134,6 +162,7 @@ static void close_parts(struct worker *w) {
     refresh_end_all(w);
     if (w->gen != NULL) flights_leave(w->gen->state->stores->flights, w->loop);
     loop_flush(w->loop);
+    index_close(w);
     call_drop_released(&w->client);
     if (w->gen != NULL) state_put(w->gen->state);
     w->gen = NULL;

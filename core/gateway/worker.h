@@ -52,6 +52,7 @@ struct worker {
     struct calibration *calibration;  /* of all workers; borrowed. NULL: nothing is learned */
     struct metrics     metrics;
     struct far         far;         /* the second tier of the cache */
+    struct post       *searcher, *teller; /* for its index, when that is not the second tier's server; or NULL */
     bool               listens;     /* to what other processes invalidate: one worker does, for all */
     struct list        exchanges;
     unsigned           refreshes;   /* of these, for caches: refresh.c */

@@ -25,13 +25,14 @@
 #include "include/perilune.h"
 
 #define SEND_MS    2000  /* for what nobody waits for */
+#define CLEAN_EACH 256   /* vectors that are added */
 #define REFUSED_MS 60000 /* between two lines about questions that are refused */
 
 /* Something that nobody waits for. */
 struct told {
     struct store_op op;
     struct vectors *v;
-    enum { TOLD_MAKE, TOLD_ADD, TOLD_REMOVE } what;
+    enum { TOLD_MAKE, TOLD_ADD, TOLD_REMOVE, TOLD_CLEAN } what;
     unsigned        dims;
     struct words    then; /* MAKE: what is asked when it is made */
 };
@@ -104,6 +105,7 @@ static void fill(struct vectors *v, struct vectors_ask *ask) {
     struct timespec t;
     clock_gettime(CLOCK_REALTIME, &t);
     ask->prefix = v->prefix;
+    ask->database = v->database;
     ask->time_ms = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
     words_clear(&v->words);
 }
@@ -183,6 +185,15 @@ static struct told *told_new(struct vectors *v, const struct vectors_ask *ask) {
     return t;
 }
 
+static void clean(struct vectors *v, struct vectors_ask *ask) {
+    struct told *t = told_new(v, ask);
+    if (t == NULL) return;
+    fill(v, ask);
+    t->what = TOLD_CLEAN;
+    v->driver->clean(ask, &v->words);
+    if (begin(v->told, &v->words, &t->op, SEND_MS, on_told) != 0) told_free(t);
+}
+
 void vectors_add(struct vectors *v, struct vectors_ask *ask) {
     struct told *t = vectors_is_ready(v) && ask->key.hex[0] != '\0' ? told_new(v, ask) : NULL;
     if (t == NULL) return;
@@ -192,6 +203,9 @@ void vectors_add(struct vectors *v, struct vectors_ask *ask) {
     v->driver->add(ask, made ? &v->words : &t->then);
     if (!made) v->driver->make(ask, &v->words);
     if (begin(v->told, &v->words, &t->op, SEND_MS, on_told) != 0) told_free(t);
+    if (!made || v->driver->clean == NULL || ++v->adds < CLEAN_EACH) return;
+    v->adds = 0;
+    clean(v, ask);
 }
 
 void vectors_remove(struct vectors *v, struct vectors_ask *ask) {

@@ -17,7 +17,8 @@ struct vector_hit {
 
 /* What a driver is asked. */
 struct vectors_ask {
-    const char    *prefix;  /* of all keys */
+    const char    *prefix;  /* of all keys; of the collection */
+    const char    *database; /* or NULL */
     struct far_key part, key; /* vectors of different parts are never compared; key: of the entry */
     struct slice   vector;  /* a signed byte for each number */
     unsigned       dims;    /* how many */
@@ -40,6 +41,8 @@ struct vectors_driver {
     void (*add)(const struct vectors_ask *a, struct words *out);
     void (*search)(const struct vectors_ask *a, struct words *out); /* VECTORS_MOST at most */
     void (*remove)(const struct vectors_ask *a, struct words *out);
+    /* Lets go of all that has expired, asked for now and then.  NULL: it does so by itself. */
+    void (*clean)(const struct vectors_ask *a, struct words *out);
     /* What an answer to search() found, at most VECTORS_MOST; what makes no sense is left out. */
     unsigned (*read)(struct slice answer, struct vector_hit *out);
     /* What an error means. */
@@ -68,7 +71,8 @@ struct vectors {
     struct loop     *loop;
     struct log      *log;
     atomic_int      *said;       /* whether the log says that it cannot, for all threads of a process */
-    const char      *prefix;     /* borrowed */
+    const char      *prefix, *database; /* borrowed; database NULL: it has no name */
+    unsigned         adds;       /* since the last cleaning */
     uint64_t         within_ms;  /* that a search may take */
     bool             off;        /* the server cannot: until the next connection */
     unsigned         made[VECTORS_LENGTHS], made_count;

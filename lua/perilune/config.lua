@@ -689,10 +689,25 @@ local function walk_redis(ctx, path, raw)
   return out
 end
 
+-- A name of Milvus': what it allows, and no more.
+local function check_name(v)
+  if v:find("^[%a_][%w_]*$") then return v end
+  return nil, ("must have letters, digits and _, and begin with no digit, got %q"):format(v)
+end
+
+local milvus_schema = {
+  url = { type = "string", required = "is missing: \"http://milvus:19530\"", check = base_url.check },
+  token = { walk = walk_secret },
+  database = { type = "string", min = 1, max = 200, default = "default", check = check_name },
+  collection = { type = "string", min = 1, max = 200, default = "perilune", check = check_name },
+  timeout = { type = "duration", default = 0.1, min = 0.001, max = 10 },
+}
+
 local cache_schema = {
   max_bytes = size(64 * 2 ^ 20, 0), max_vectors = size(32 * 2 ^ 20, 0), snapshot = file,
   redis = { walk = walk_redis },
-  index = { type = "string", one_of = { "builtin", "redis", "redisearch" }, default = "builtin" },
+  milvus = { walk = function(ctx, path, raw) return walk(ctx, path, raw, milvus_schema) end },
+  index = { type = "string", one_of = { "builtin", "redis", "redisearch", "milvus" }, default = "builtin" },
 }
 
 -- An index that machines share names entries of `redis`, which are then found by the vectors of this process.
@@ -701,6 +716,9 @@ local function walk_cache(ctx, path, raw)
   if out.index == nil or out.index == "builtin" then return out end
   if type(raw) == "table" and raw.redis == nil then
     complain(ctx, join(path, "index"), ("'%s' needs cache.redis, where the answers are that it finds"):format(out.index))
+  end
+  if out.index == "milvus" and type(raw) == "table" and raw.milvus == nil then
+    complain(ctx, join(path, "index"), "'milvus' needs cache.milvus: { url = \"http://milvus:19530\" }")
   end
   if out.max_vectors == 0 then
     complain(ctx, join(path, "index"), ("'%s' needs max_vectors above 0: what it finds is judged by the vectors here")

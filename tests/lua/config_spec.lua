@@ -66,7 +66,13 @@ t.test("cache.index", function()
   t.equal(cache{}.index, "builtin")
   t.equal(cache{ index = "redis", redis = redis }.index, "redis")
   t.equal(cache{ index = "redisearch", redis = redis }.index, "redisearch")
+  t.equal(cache{ index = "milvus", redis = redis, milvus = { url = "http://m:19530/", token = "a:b" } }.milvus,
+          { url = "http://m:19530", token = { kind = "literal", value = "a:b" }, database = "default",
+            collection = "perilune", timeout_ms = 100 })
   local function wrong(fields) return complaint{ cache = fields } end
+  t.match(wrong{ index = "milvus", redis = redis }, "'milvus' needs cache.milvus")
+  t.match(wrong{ index = "milvus", redis = redis, milvus = {} }, "cache.milvus.url: is missing")
+  t.match(wrong{ index = "milvus", redis = redis, milvus = { url = "http://m", collection = "a b" } }, "letters, digits")
   t.match(wrong{ index = "redis" }, "cache.index: 'redis' needs cache.redis, where the answers are")
   t.match(wrong{ index = "redi", redis = redis }, "did you mean 'redis'")
   t.match(wrong{ index = 8, redis = redis }, "cache.index")

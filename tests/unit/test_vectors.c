@@ -179,6 +179,65 @@ TEST_NOFAULT(an_index_of_redisearch) {
     fake_close(&f);
 }
 
+/* -- Milvus ------------------------------------------------------------------------------------------ */
+
+#define OK_ADDED "{\"code\":0,\"cost\":0,\"data\":{\"upsertCount\":1,\"upsertIds\":[\"" A "\"]}}"
+#define NO_COLLECTION "{\"code\":100,\"message\":\"can't find collection[database=default][collection=p:_4]\"}"
+
+TEST_NOFAULT(a_collection_of_milvus) {
+    struct fake f;
+    fake_open(&f, &vectors_milvus);
+    find(&f, 0, SLICE(NO_COLLECTION)); /* nothing was added yet */
+    CHECK(f.hits == 0 && f.lines == 0 && vectors_is_ready(&f.v));
+    f.asked = 0;
+    add(&f, 0, SLICE(OK_ADDED));
+    CHECK_UINT(f.asked, 2); /* made, and then added */
+    CHECK(sees(&f, "/v2/vectordb/entities/upsert {\"dbName\":\"default\",\"collectionName\":\"p:_4\",\"data\":[{\"id\":\""
+                   A "\",\"part\":\"" P "\",\"expires\":"));
+    CHECK(sees(&f, ",\"vector\":[1,2,127,-127]}]}"));
+    CHECK_UINT(stats_get(&f.v.stats.added), 1);
+    f.v.database = "x\"y";
+    find(&f, 0, SLICE("{\"code\":0,\"cost\":0,\"data\":[{\"distance\":0.999,\"id\":\"" A "\"},"
+                      "{\"distance\":-0.5,\"id\":\"" B "\"}],\"topks\":[2]}"));
+    CHECK(sees(&f, "/v2/vectordb/entities/search {\"dbName\":\"x\\\"y\",\"collectionName\":\"p:_4\",\"annsField\":"
+                   "\"vector\",\"data\":[[1,2,127,-127]],\"filter\":\"part == \\\"" P "\\\" and expires > "));
+    CHECK(sees(&f, ",\"limit\":8,\"outputFields\":[\"id\"]}"));
+    CHECK_UINT(f.hits, 2);
+    CHECK_STR(f.hit[1].key.hex, B);
+    CHECK(f.hit[0].cosine > 0.998f && f.hit[1].cosine == -0.5f);
+    struct vectors_ask ask = ask_of();
+    f.says = SLICE("{\"code\":0,\"cost\":0,\"data\":{}}");
+    vectors_remove(&f.v, &ask);
+    turn(&f);
+    CHECK(sees(&f, "/v2/vectordb/entities/delete ") && sees(&f, ",\"filter\":\"id == \\\"" A "\\\"\"}"));
+    for (int i = 0; i < 256; i++) add(&f, 0, SLICE(OK_ADDED));
+    CHECK(sees(&f, ",\"filter\":\"expires < ")); /* now and then */
+    CHECK_UINT(f.lines, 0);
+    fake_close(&f);
+}
+
+TEST_NOFAULT(what_milvus_says_otherwise) {
+    static const struct slice cases[] = {
+        SLICE(""), SLICE("garbage"), SLICE("[]"), SLICE("{}"), SLICE("{\"code\":\"0\"}"), SLICE("{\"code\":0,\"data\":7}"),
+        SLICE("{\"code\":0,\"data\":[7,null,[],{}]}"), SLICE("{\"code\":1800,\"message\":\"user hasn't authenticated\"}"),
+        SLICE("{\"code\":0,\"data\":[{\"id\":7,\"distance\":1}]}"),
+        SLICE("{\"code\":0,\"data\":[{\"id\":\"" A "\",\"distance\":\"1\"}]}"),
+        SLICE("{\"code\":0,\"data\":[{\"id\":\"" A "\",\"distance\":1e99}]}"),
+        SLICE("{\"code\":0,\"data\":[{\"id\":\"ab\",\"distance\":1}]}"),
+    };
+    struct fake f;
+    fake_open(&f, &vectors_milvus);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        find(&f, 0, cases[i]);
+        CHECK_UINT(f.hits, 0);
+        CHECK(vectors_is_ready(&f.v));
+    }
+    find(&f, PERILUNE_ERR_UPSTREAM, SLICE("HTTP 401: {\"code\":1800}"));
+    CHECK_UINT(f.lines, 1);
+    CHECK_UINT(stats_get(&f.v.stats.failed), 7);
+    fake_close(&f);
+}
+
 static void lacks(const struct vectors_driver *driver, struct slice error, const char *says) {
     struct fake f;
     struct vectors_question q = { .vectors = NULL };

@@ -228,11 +228,16 @@ end
 
 --- kind: "redis" (8), "redisearch", or "old", which is neither.
 function M.new(kind)
-  local self = setmetatable({ kind = kind, keys = {}, sets = {}, hashes = {}, indexes = {}, says = {}, hangs = {},
-                              asked = {}, conns = {} }, Fake)
+  local self = setmetatable(M.bare(kind), Fake)
   self:start()
   return self
 end
+
+--- The same without its methods, and not started: for who adds to them.
+function M.bare(kind)
+  return { kind = kind, keys = {}, sets = {}, hashes = {}, indexes = {}, says = {}, hangs = {}, asked = {}, conns = {} }
+end
+M.class = Fake
 
 --- For tests, as real_redis.lua has it.
 function Fake:forget_entries()

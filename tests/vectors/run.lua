@@ -15,6 +15,7 @@ local loop = require "support.loop"
 local net = require "support.net"
 local posix = require "support.posix"
 local server = require "support.server"
+local fake_milvus = require "fake_milvus"
 local fake_redis = require "fake_redis"
 local real_redis = require "real_redis"
 
@@ -195,6 +196,7 @@ test("killed and restarted", function(s)
 end)
 
 test("a server without such an index", function(s)
+  if s.kind == "milvus" then return end
   s.redis.kind = "old"
   local a, b = s.gateway(), s.gateway()
   ready(a) ready(b)
@@ -280,11 +282,14 @@ local kinds = {
     real = "PERILUNE_REDISEARCH", real_make = function(path)
       return real_redis.new(path, os.getenv("PERILUNE_REDISEARCH_MODULE"))
     end },
+  { kind = "milvus", search = "search", make = fake_milvus.new },
 }
 
 local function settings(k, redis, more)
-  return ([[redis = { url = "redis://127.0.0.1:%d/0"%s }, index = "%s"]])
-    :format(redis.port, more or ", timeout = 1", k.kind)
+  local milvus = redis.http_port and ([[, milvus = { url = "http://127.0.0.1:%d", token = "root:Milvus", timeout = %s }]])
+    :format(redis.http_port, more and more:match("timeout = ([%d.]+)") or 1) or ""
+  return ([[redis = { url = "redis://127.0.0.1:%d/0"%s }, index = "%s"%s]])
+    :format(redis.port, more or ", timeout = 1", k.kind, milvus)
 end
 
 local function run(t, k, upstream, redis)
