@@ -186,8 +186,13 @@ static void shared_index(const struct perilune *g, struct buf *out) {
     struct histogram latency;
     memset(&latency, 0, sizeof(latency));
     if (!atomic_load_explicit(&g->has_index, memory_order_relaxed)) return;
-    for (unsigned i = 0; i < g->worker_count; i++)
-        histogram_merge(&latency, &g->workers[i].far.vectors.stats.latency);
+    unsigned up = 0;
+    for (unsigned i = 0; i < g->worker_count; i++) {
+        const struct vectors_stats *n = &g->workers[i].far.vectors.stats;
+        up += atomic_load_explicit(&n->up, memory_order_relaxed);
+        histogram_merge(&latency, &n->latency);
+    }
+    one(out, "perilune_index_up", "gauge", "1: all workers can ask the shared index.", up == g->worker_count);
     head(out, name, "counter", "Searches in the shared index, by what came of them.");
     buf_printf(out, "%s{result=\"found\"} %llu\n", name, (ull)SUM(g, far.vectors.stats.found));
     buf_printf(out, "%s{result=\"nothing\"} %llu\n", name, (ull)SUM(g, far.vectors.stats.nothing));

@@ -113,6 +113,7 @@ static void index_open(struct worker *w, const struct config *c) {
     vectors_use(&w->far.vectors, &vectors_milvus, post_store(w->searcher), post_store(w->teller), m->collection,
                 m->timeout_ms);
     w->far.vectors.database = m->database;
+    vectors_changed(&w->far.vectors, true); /* until it is found out otherwise */
 }
 
 void worker_install(struct worker *w, struct generation *gen) {

@@ -39,6 +39,8 @@ struct told {
 
 static void count(stats_counter *c) { stats_add(c, 1); }
 
+static void set_up(struct vectors *v, bool up) { atomic_store_explicit(&v->stats.up, up, memory_order_relaxed); }
+
 void vectors_init(struct vectors *v, struct loop *loop, struct log *log, atomic_int *said) {
     *v = (struct vectors){ .loop = loop, .log = log, .said = said };
     words_init(&v->words);
@@ -51,12 +53,15 @@ void vectors_use(struct vectors *v, const struct vectors_driver *driver, struct 
     v->told = told;
     v->prefix = prefix;
     v->within_ms = within_ms;
-    vectors_changed(v, true);
+    v->off = false;
+    v->made_count = 0;
+    set_up(v, false);
 }
 
 void vectors_changed(struct vectors *v, bool up) {
     v->off = false;
     v->made_count = 0;
+    set_up(v, up && v->driver != NULL);
     if (up || v->driver == NULL || atomic_exchange(v->said, 1) != 0) return;
     log_line(v->log, PERILUNE_LOG_WARN, "cache.index = \"%s\": its connection is lost, or it does not answer in time. "
              "Until it is back, each process finds near questions among its own only", v->driver->name);
@@ -71,6 +76,7 @@ void vectors_deinit(struct vectors *v) {
 
 static void say_cannot(struct vectors *v, struct slice text) {
     v->off = true;
+    set_up(v, false);
     if (atomic_exchange(v->said, 1) != 0) return;
     log_line(v->log, PERILUNE_LOG_WARN, "cache.index = \"%s\": the server says \"%.*s\"; it needs %s. Until it is "
              "connected to anew, each process finds near questions among its own only", v->driver->name,

@@ -55,6 +55,7 @@ extern const struct vectors_driver vectors_redis, vectors_search, vectors_milvus
 
 /* One thread writes. */
 struct vectors_stats {
+    atomic_uint      up;              /* 1: it would be asked, and is there */
     stats_counter    found, nothing, failed; /* searches, by what came of them */
     stats_counter    added, removed;  /* that the index confirmed */
     stats_counter    brought;         /* entries that came because a search named them */
@@ -82,7 +83,7 @@ struct vectors {
 };
 
 void vectors_init(struct vectors *v, struct loop *loop, struct log *log, atomic_int *said);
-/* Who is asked from now on, and how; driver NULL: nobody. */
+/* Who is asked from now on, and how; driver NULL: nobody.  That it is there is told by vectors_changed(). */
 void vectors_use(struct vectors *v, const struct vectors_driver *driver, struct store *searched, struct store *told,
                  const char *prefix, uint64_t within_ms);
 /* There is a new connection (what was learned of the server may be wrong by now), or none any more. */

@@ -76,7 +76,11 @@ local function lookups(g)
 end
 
 local function await(what, fn) assert(loop.until_true(20, fn), what .. " did not come") end
-local function ready(g) await("a connection to Redis", function() return metric(g, "perilune_redis_up") == 1 end) end
+local function ready(g)
+  await("a connection to Redis", function()
+    return metric(g, "perilune_redis_up") == 1 and metric(g, "perilune_index_up") == 1
+  end)
+end
 local function added(g, n)
   await(n .. " vectors", function() return metric(g, "perilune_index_added_total") >= n end)
 end
@@ -251,7 +255,7 @@ local function garbage(name, answer)
     s.redis.says.GET = answer
     for i = 5, 8 do same(ask(a, "How do I reset my password number " .. i .. "?"), "miss", "garbage for entries") end
     s.redis.says.GET = nil
-    ready(a)
+    await("the connection", function() return metric(a, "perilune_redis_up") == 1 end)
     same(ask(a, "How can I reset my password number 3?"), "hit", "afterwards")
   end, "fake")
 end
