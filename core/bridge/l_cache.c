@@ -476,6 +476,26 @@ static unsigned asked_choices(const struct request *r) {
     return b != NULL && b->dialect != NULL && !body_is_cleared(b) ? b->dialect->choices(&b->doc) : 0;
 }
 
+/* Told when the request ends, by route and tenant. gave: the answer is this cache's. [0, 0, e] */
+static void note(lua_State *L, const struct lua_cache *c, struct request *r, enum lookup how, bool gave) {
+    if (!lookups_add(&r->lookups, &r->arena, c->name, how, gave)) luaL_error(L, "not enough memory");
+}
+
+/* core.cache_note(cache, req | nil, how): what came of a look-up for the request, or of one for a value, of whatever
+ * request is running; core.cache_record() does that itself */
+int l_cache_note(lua_State *L) {
+    const struct lua_cache *c = cache_check(L, 1);
+    const struct task *t = state_of(L)->running;
+    bool answers = !lua_isnil(L, 2);
+    struct request *r = answers ? request_check(L, 2) : t != NULL ? t->request : NULL;
+    struct slice name;
+    name.ptr = luaL_checklstring(L, 3, &name.len);
+    enum lookup how = lookup_find(name);
+    luaL_argcheck(L, how != LOOKUPS, 3, "no result of a look-up");
+    if (r != NULL) note(L, c, r, how, answers && how <= LOOKUP_STALE);
+    return 0;
+}
+
 /* core.cache_record(cache, req, res, key | nil, tags, bypassed, asked | nil) -> res: says x-cache: miss, or bypass;
  * what is returned in place of res keeps the answer, if there is a key.  asked: of core.near_find(), so that near
  * questions find it. */
@@ -484,6 +504,8 @@ int l_cache_record(lua_State *L) {
     struct request *req = request_check(L, 2);
     struct response *r = response_test(L, 3);
     lua_settop(L, 7);
+    bool shared = r != NULL && r->cache == RESPONSE_COALESCED;
+    note(L, c, req, lua_toboolean(L, 6) ? LOOKUP_BYPASS : shared ? LOOKUP_COALESCED : LOOKUP_MISS, shared);
     lua_pushvalue(L, 3);
     if (r == NULL) return 1; /* a policy returned something else, or its answer is over */
     bool keeps = !lua_isnil(L, 4);

@@ -548,6 +548,7 @@ static const luaL_Reg functions[] = {
     { "cache_pass", l_cache_pass },
     { "cache_has_offsets", l_cache_has_offsets },
     { "cache_new", l_cache_new },
+    { "cache_note", l_cache_note },
     { "cache_record", l_cache_record },
     { "cache_refresh", l_cache_refresh },
     { "cache_set", l_cache_set },

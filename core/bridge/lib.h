@@ -86,6 +86,7 @@ int l_shared(lua_State *L);
 int l_memo_get(lua_State *L);
 int l_memo_set(lua_State *L);
 int l_cache_new(lua_State *L);
+int l_cache_note(lua_State *L);
 int l_cache_lookup(lua_State *L);
 int l_cache_key(lua_State *L);
 int l_cache_pass(lua_State *L);

@@ -95,6 +95,14 @@ static void gather(const struct exchange *x, bool aborted, struct request_facts 
     f->usd = cost_of(t, &f->usage);
 }
 
+static void count_caches(struct metrics *m, const struct exchange *x, const struct request_facts *f) {
+    bool coalesced = x->res != NULL && x->res->cache == RESPONSE_COALESCED;
+    if (x->req->refreshes || (x->req->lookups == NULL && !coalesced)) return; /* a refresh finds nothing: it must not */
+    cache_rows_count(&m->caches, &(struct cache_facts){ .route = f->route, .tenant = f->tenant,
+                                                        .lookups = x->req->lookups, .coalesced = coalesced,
+                                                        .spared = f->spared, .spared_usd = f->spared_usd });
+}
+
 static void count(struct metrics *m, const struct request_facts *f) {
     if (f->status >= 0 && f->status < 600) stats_add(&m->status[f->status], 1);
     if (f->is_aborted) stats_add(&m->aborted, 1);
@@ -124,6 +132,7 @@ static void account(struct exchange *x, bool aborted) {
     if (x->res != NULL) x->policy_us += response_hooks_us(x->res);
     gather(x, aborted, &facts);
     count(&x->w->metrics, &facts);
+    count_caches(&x->w->metrics, x, &facts);
     if (x->gen->config->log_access && log_wants(log, PERILUNE_LOG_INFO)) access_log(log, &facts, x->req->saved);
 }
 

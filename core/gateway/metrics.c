@@ -56,6 +56,17 @@ static void telemetry(const struct perilune *g, struct buf *out) {
     mem_free(all);
 }
 
+static void caches(const struct perilune *g, struct buf *out) {
+    struct cache_rows *all = mem_zalloc(sizeof(*all));
+    if (all == NULL) {
+        out->error = PERILUNE_ERR_NOMEM;
+        return;
+    }
+    for (unsigned i = 0; i < g->worker_count; i++) cache_rows_merge(all, &g->workers[i].metrics.caches);
+    cache_rows_write(all, out);
+    mem_free(all);
+}
+
 static void upstream_error(const struct registry_entry *u, const char *code, uint64_t v, struct buf *out) {
     if (v == 0) return;
     buf_puts(out, "perilune_upstream_errors_total{");
@@ -257,5 +268,6 @@ void metrics_write(struct perilune *g, struct buf *out) {
     histogram(g, offsetof(struct worker, metrics.policy), "perilune_policy_seconds",
               "CPU time of policies per request.", out);
     telemetry(g, out);
+    caches(g, out);
     process_metrics_write(out);
 }

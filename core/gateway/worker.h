@@ -4,6 +4,7 @@
 
 #include "base/stats.h"
 #include "bridge/policy.h"
+#include "gateway/cache_rows.h"
 #include "gateway/config.h"
 #include "gateway/telemetry.h"
 #include "http/server.h"
@@ -24,6 +25,7 @@ struct generation {
 struct metrics { /* written by the worker's thread */
     stats_counter    status[600];             /* by HTTP status */
     struct telemetry telemetry;               /* by route, upstream, model, code */
+    struct cache_rows caches;                 /* by cache, route, tenant */
     stats_counter    requests, streams, aborted, tokens_in, tokens_out, tokens_cached,
                      tokens_counted, frames;
     atomic_uint_least64_t in_flight;

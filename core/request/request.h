@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "http/parse.h"
 #include "request/body.h"
+#include "request/lookups.h"
 #include "request/savings.h"
 #include "tokens/models.h"
 
@@ -45,6 +46,7 @@ struct request {
     const struct target *asked; /* by the last call; NULL: none was made */
     unsigned      tries, retries, fallbacks; /* calls; of these again to the same, and to another target */
     struct savings_entry *saved; /* what policies reported; in the arena */
+    struct lookups *lookups;  /* what caches said; the same */
     const struct request_user_ops *user_ops; /* NULL: nobody */
     struct state *state;      /* the user's: */
     void         *handle;

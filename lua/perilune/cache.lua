@@ -95,11 +95,13 @@ local function ask(cache, req, next, key, how)
   if how.old and (status == nil or status >= 500 or status == 429) then
     local stale = core.cache_stale(cache, req, key)
     if stale then
+      core.cache_note(cache, req, "stale")
       req:log("warn", "answered with what the cache had, because the upstream failed", { code = err.code })
       return stale
     end
   end
   if key and type(err) == "table" then keep_failure(cache, req, key, err) end
+  core.cache_note(cache, req, how.bypassed and "bypass" or "miss")
   return res, err
 end
 
@@ -159,17 +161,24 @@ function methods.wrap(cache, req, next, opts)
   if most > 1 then own, anew = salt_of_one(cache, req, salt, most) end
   local how, a, b, refresh = look_up(cache, req, own)
   if passes_by(cache, how) then how, a, b, anew = "miss", (core.cache_key(cache, req, own)), false, true end
+  if how == "hit" or how == "stale" then core.cache_note(cache, req, how) end
   if how == "hit" then return worded(cache, req, a) end
   if how == "stale" then
     if refresh then core.cache_refresh(req) end
     return a
   end
-  if how == "failure" then return nil, errors.new(core.json_decode(a)) end
+  if how == "failure" then
+    core.cache_note(cache, req, "hit")
+    return nil, errors.new(core.json_decode(a))
+  end
   local bypassed, key = how == "bypass", a
   if bypassed then key = b end
   local res, asked
   if nears[cache] and key then res, asked = near.find(nears[cache], cache, req, salt, bypassed or anew) end
-  if res then return worded(cache, req, res) end
+  if res then
+    core.cache_note(cache, req, "semantic")
+    return worded(cache, req, res)
+  end
   return ask(cache, req, next, key, { tags = tags, bypassed = bypassed, asked = asked, old = not bypassed and b })
 end
 
@@ -202,9 +211,15 @@ function M.policy(name, default, semantic)
   end
 end
 
+local function get(cache, key)
+  local text, age = result(core.cache_get(cache, key))
+  core.cache_note(cache, nil, text and "hit" or "miss")
+  return text, age
+end
+
 -- A value's first byte says how it is written.
 function methods.get(cache, key)
-  local text, age = result(core.cache_get(cache, key))
+  local text, age = get(cache, key)
   if text == nil then return nil end
   if text:byte() == 115 then return text:sub(2), age end
   return core.json_decode(text:sub(2)), age
@@ -250,7 +265,7 @@ end
 function methods.fetch(cache, url, opts)
   if type(url) ~= "string" then error("cache:fetch takes a URL, got " .. check.show(url), 2) end
   local key = fetch_key(url, opts)
-  local text, age = result(core.cache_get(cache, key))
+  local text, age = get(cache, key)
   if text then return kept_fetch(text, age) end
   local res, err = fetch.anew(url, opts)
   if not res then return nil, err end
