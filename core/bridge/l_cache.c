@@ -35,6 +35,10 @@ struct lua_cache *cache_check(lua_State *L, int i) { return luaL_checkudata(L, i
 struct slice cache_tenant(const struct lua_cache *c, const struct request *r) {
     return slice_str(c->shared ? "" : r->tenant);
 }
+struct slice cache_running_tenant(struct state *s, const struct lua_cache *c) {
+    const struct request *r = s->running != NULL ? s->running->request : NULL;
+    return r != NULL ? cache_tenant(c, r) : SLICE("");
+}
 static struct cache *cache_of(lua_State *L) { return state_of(L)->stores->cache; }
 static uint64_t now_of(lua_State *L) { return loop_now(state_of(L)->loop); }
 
@@ -560,11 +564,15 @@ int l_cache_has_offsets(lua_State *L) {
 }
 
 static int store(lua_State *L, const struct lua_cache *c, enum cached_kind kind, const struct place *place,
-                 struct slice tenant, struct slice data, uint64_t ttl_ms, int tags_at) {
+                 struct slice tenant, struct slice data, uint64_t ttl_ms, int tags_at, const struct asked *asked) {
     struct slice tags[CACHE_MAX_TAGS];
     struct recorder_options opt = { .cache = cache_of(L), .loop = state_of(L)->loop, .key = place->near,
                                     .far = place->has_far ? far_of(L) : NULL, .far_key = place->far, .name = c->name,
                                     .tenant = tenant, .fresh_ms = ttl_ms };
+    if (asked != NULL) {
+        opt.asked = *asked;
+        opt.stores = state_of(L)->stores;
+    }
     opt.tag_count = read_tags(L, tags_at, tags);
     memcpy(opt.tags, tags, opt.tag_count * sizeof(*tags));
     return cached_store(&opt, &(struct cached){ .kind = kind, .usage_at = CACHED_NO_USAGE }, data);
@@ -578,7 +586,7 @@ int l_cache_keep_failure(lua_State *L) {
     struct slice json;
     json.ptr = luaL_checklstring(L, 4, &json.len);
     if (c->negative_ms == 0 || json.len > c->max_entry) return 0;
-    store(L, c, CACHED_FAILURE, &place, cache_tenant(c, req), json, c->negative_ms, 5);
+    store(L, c, CACHED_FAILURE, &place, cache_tenant(c, req), json, c->negative_ms, 5, NULL);
     return 0;
 }
 
@@ -626,7 +634,15 @@ int l_cache_get(lua_State *L) {
     return op_wait(L, &w->op, "cache.redis");
 }
 
-/* core.cache_set(cache, key, string, seconds | nil, tags) -> whether it is kept */
+/* core.cache_tenant(cache) -> whose a value is that may be found by its meaning: the running request's tenant, or "" */
+int l_cache_tenant(lua_State *L) {
+    struct slice s = cache_running_tenant(state_of(L), cache_check(L, 1));
+    lua_pushlstring(L, s.ptr, s.len);
+    return 1;
+}
+
+/* core.cache_set(cache, key, string, seconds | nil, tags, asked | nil) -> whether it is kept.  asked: of
+ * core.near_find(); with it the value is the running request's tenant's, and near questions find it. */
 int l_cache_set(lua_State *L) {
     struct lua_cache *c = cache_check(L, 1);
     struct slice data;
@@ -635,9 +651,15 @@ int l_cache_set(lua_State *L) {
     double seconds = luaL_optnumber(L, 4, (lua_Number)c->ttl_ms / 1000);
     luaL_argcheck(L, seconds > 0 && seconds < 1e9, 4, "a time to live is a number of seconds above 0");
     bool fits = data.len <= c->max_entry;
+    struct asked asked;
+    lua_settop(L, 6);
+    near_read_asked(L, 6, &asked);
+    bool found = asked.text.len > 0;
+    struct slice tenant = found ? cache_running_tenant(state_of(L), c) : SLICE("");
     /* What Redis has is older, and must not come back. */
     if (!place.has_far) far_delete(state_of(L)->services.far, buf_get(&state_of(L)->encode));
-    int rc = fits ? store(L, c, CACHED_VALUE, &place, SLICE(""), data, (uint64_t)ceil(seconds * 1000), 5) : -1;
+    int rc = fits ? store(L, c, CACHED_VALUE, &place, tenant, data, (uint64_t)ceil(seconds * 1000), 5,
+                          found ? &asked : NULL) : -1;
     lua_pushboolean(L, rc == 0);
     return 1;
 }

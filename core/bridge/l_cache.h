@@ -27,6 +27,8 @@ struct state;
 struct lua_cache *cache_check(lua_State *L, int index); /* [0, 0, e] */
 /* Whose entries they are: nobody's in a cache that all tenants share. */
 struct slice      cache_tenant(const struct lua_cache *c, const struct request *r);
+/* The same of the request that is running, for values: nobody's when none is. */
+struct slice      cache_running_tenant(struct state *s, const struct lua_cache *c);
 /* Appends all that an answer to this request depends on; doc: what is asked, NULL: what the body does.  On
  * failure out has failed. */
 void              cache_write_text(struct state *s, const struct lua_cache *c, const struct request *r,

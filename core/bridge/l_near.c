@@ -2,6 +2,7 @@
  *
  *     core.near_new{...}       what makes two questions near enough, as an object
  *     core.near_question       what is asked, apart from all that must be equal; a string for Lua to carry
+ *     core.near_value_question the same of a value that a policy looks up (perilune.fetch)
  *     core.near_find           the answer to a question that asks the same, or what to keep the coming answer with
  *     core.cache_record        (l_cache.c) keeps it so
  *     core.near_feedback       what users tell of an answer
@@ -255,6 +256,29 @@ int l_near_question(lua_State *L) {
     return 2;
 }
 
+/* core.near_value_question(cache, rest, text) -> question | nil: text asks for a value which depends on all of `rest`,
+ * too, and belongs to the tenant of the running request */
+int l_near_value_question(lua_State *L) {
+    const struct lua_cache *c = cache_check(L, 1);
+    struct slice rest, text, tenant = cache_running_tenant(state_of(L), c);
+    rest.ptr = luaL_checklstring(L, 2, &rest.len);
+    text.ptr = luaL_checklstring(L, 3, &text.len);
+    unsigned char digest[SHA256_BYTES];
+    struct hash128 part;
+    if (text.len > SEMANTIC_MAX_TEXT || slice_trim(text).len == 0 || utf8_valid_prefix(text) != text.len) return 0;
+    struct buf *all = lib_scratch(L);
+    buf_printf(all, "value %zu:", c->name.len);
+    buf_slice(all, c->name);
+    buf_printf(all, "%zu:", tenant.len);
+    buf_slice(all, tenant);
+    buf_slice(all, rest);
+    lib_check_buf(L, all);
+    if (!sha256_of(buf_get(all), digest)) return luaL_error(L, "not enough memory");
+    memcpy(&part, digest, sizeof(part));
+    push_asked(L, part, SLICE(""), text);
+    return 1;
+}
+
 /* -- Vectors ----------------------------------------------------------------------------------------- */
 
 /* The list of numbers at index, as an entry keeps them, into out; raises when it is none. [0, 0, e] */
@@ -341,24 +365,42 @@ static uint64_t max_age_of(const struct lua_cache *c, const struct request *r) {
     return control & CACHE_CONTROL_MAX_AGE ? ms : UINT64_MAX;
 }
 
+/* A value as a table: value, age, similarity, entry. [0, +1, e] */
+static void push_value(lua_State *L, const struct nearest *found, uint64_t now) {
+    char id[33];
+    struct slice data = cache_entry_data(found->e);
+    hash128_hex(cache_entry_key(found->e), id);
+    lua_createtable(L, 0, 4);
+    lua_pushlstring(L, data.ptr, data.len);
+    lua_setfield(L, -2, "value");
+    lua_pushnumber(L, (lua_Number)cache_age(found->e, now) / 1000);
+    lua_setfield(L, -2, "age");
+    lua_pushnumber(L, rounded(found->similarity));
+    lua_setfield(L, -2, "similarity");
+    lua_pushfstring(L, "%s@%f", id, rounded(found->score));
+    lua_setfield(L, -2, "entry");
+}
+
 /* core.near_find(cache, near, req, question, numbers | nil, only) -> asked, res | nil, miss | nil: asked is for
- * core.cache_record().  Of a request that refreshes an entry, and with `only` set, nothing is looked for. */
+ * core.cache_record().  Of a request that refreshes an entry, and with `only` set, nothing is looked for.  Without
+ * a request it is a value that is looked for: core.near_value_question(), core.cache_set(). */
 int l_near_find(lua_State *L) {
     const struct lua_cache *c = cache_check(L, 1);
     struct lua_near *n = to_near(L, 2);
-    struct request *r = request_check(L, 3);
+    struct request *r = lua_isnil(L, 3) ? NULL : request_check(L, 3);
     struct state *s = state_of(L);
     struct asked asked;
     lua_settop(L, 6);
-    bool only = lua_toboolean(L, 6) || r->refreshes;
+    bool only = lua_toboolean(L, 6) || (r != NULL && r->refreshes);
     lua_settop(L, 5);
     read_asked(L, 4, &asked);
     asked.embedder = slice_str(n->name);
     struct nearest found;
     struct nearest_ask ask = { .stores = s->stores, .embedder = embedder_of(L, n), .cache = c->name,
-                               .tenant = cache_tenant(c, r), .asked = asked, .own = n->own, .only = only,
+                               .tenant = r != NULL ? cache_tenant(c, r) : cache_running_tenant(s, c),
+                               .asked = asked, .own = n->own, .only = only, .values = r == NULL,
                                .rule = { model_of(L, n), n->threshold, n->max_false },
-                               .max_age_ms = max_age_of(c, r), .now = loop_now(s->loop) };
+                               .max_age_ms = r != NULL ? max_age_of(c, r) : UINT64_MAX, .now = loop_now(s->loop) };
     struct buf *vector = lib_scratch(L);
     if (!n->own) read_numbers(L, 5, vector);
     if (nearest_find(&ask, vector, &found) != 0) return luaL_error(L, "not enough memory");
@@ -375,8 +417,12 @@ int l_near_find(lua_State *L) {
         push_miss(L, &found.miss);
         return 3;
     }
-    bool stream = r->body && r->body->chat.stream;
     cache_entry_put(cache_get(s->stores->cache, cache_entry_key(found.e), ask.now)); /* it was of use */
+    if (r == NULL) {
+        push_value(L, &found, ask.now);
+        return 2;
+    }
+    bool stream = r->body && r->body->chat.stream;
     struct response *res = cache_push_hit(L, c, r, stream, cache_entry_ref(found.e), &facts, RESPONSE_HIT);
     put_facts(res, &found);
     lua_pushnil(L);

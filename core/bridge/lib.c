@@ -393,6 +393,41 @@ static int l_json_decode(lua_State *L) {
     return 2;
 }
 
+/* The value at the path, names of members with dots between them, or JSON_NONE. */
+static uint32_t json_at(const struct json_doc *doc, struct slice path) {
+    uint32_t at = 0;
+    while (at != JSON_NONE && path.len > 0) {
+        const char *dot = memchr(path.ptr, '.', path.len);
+        size_t len = dot ? (size_t)(dot - path.ptr) : path.len, next = len + (dot != NULL);
+        at = json_is(doc, at, JSON_OBJECT) ? json_get(doc, at, slice_of(path.ptr, len)) : JSON_NONE;
+        path = slice_of(path.ptr + next, path.len - next);
+    }
+    return at;
+}
+
+/* core.json_cut(text, path) -> string, rest | nil: the string at the path ("search.query") of a JSON text, and the
+ * text as it is but for this string */
+static int l_json_cut(lua_State *L) {
+    struct slice s, path;
+    s.ptr = luaL_checklstring(L, 1, &s.len);
+    path.ptr = luaL_checklstring(L, 2, &path.len);
+    struct json_doc *doc = &state_of(L)->scratch_doc;
+    struct json_error err = { 0 };
+    state_pay(L, s.len / 64);
+    uint32_t at = json_parse(doc, s, &err) == 0 ? json_at(doc, path) : JSON_NONE;
+    if (!json_is(doc, at, JSON_STRING)) return 0;
+    struct buf *text = lib_scratch(L), *rest = lib_output(L);
+    struct json_node n = doc->nodes[at];
+    json_decode_string(doc, at, text);
+    buf_put(rest, s.ptr, n.start);
+    buf_put(rest, s.ptr + n.end, s.len - n.end);
+    lib_check_buf(L, text);
+    lib_check_buf(L, rest);
+    lua_pushlstring(L, buf_get(text).ptr, buf_len(text));
+    lua_pushlstring(L, buf_get(rest).ptr, buf_len(rest));
+    return 2;
+}
+
 static int l_json_encode(lua_State *L) {
     luaL_checkany(L, 1);
     struct buf *out = lib_output(L);
@@ -555,6 +590,7 @@ static const luaL_Reg functions[] = {
     { "cache_stale", l_cache_stale },
     { "cache_far", l_cache_far },
     { "cache_stats", l_cache_stats },
+    { "cache_tenant", l_cache_tenant },
     { "embed", l_embed },
     { "near_feedback", l_near_feedback },
     { "near_find", l_near_find },
@@ -563,6 +599,7 @@ static const luaL_Reg functions[] = {
     { "near_new", l_near_new },
     { "near_question", l_near_question },
     { "near_threshold", l_near_threshold },
+    { "near_value_question", l_near_value_question },
     { "call", l_call },
     { "check", l_check },
     { "coalesce", l_coalesce },
@@ -579,6 +616,7 @@ static const luaL_Reg functions[] = {
     { "hmac_sha256", l_hmac_sha256 },
     { "is_chat", l_is_chat },
     { "json_array", l_json_array },
+    { "json_cut", l_json_cut },
     { "json_decode", l_json_decode },
     { "json_encode", l_json_encode },
     { "json_stream", l_json_stream },

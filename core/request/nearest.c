@@ -183,7 +183,8 @@ static bool judge(struct search *s, struct cache_entry *e, const struct cached *
 /* Is it an answer that may be given now? */
 static bool is_given(const struct search *s, const struct cache_entry *e, struct cached *c) {
     const struct asked *a = &s->ask->asked;
-    return cached_read(e, c) && c->kind <= CACHED_WHOLE && c->asked.text.len > 0 &&
+    if (!cached_read(e, c) || (s->ask->values ? c->kind != CACHED_VALUE : c->kind > CACHED_WHOLE)) return false;
+    return c->asked.text.len > 0 &&
            c->asked.part.low == a->part.low && c->asked.part.high == a->part.high &&
            slice_eq(c->asked.embedder, a->embedder) && c->asked.vector.len == s->dims &&
            slice_eq(c->cache, s->ask->cache) && slice_eq(c->tenant, s->ask->tenant) &&

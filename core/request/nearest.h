@@ -23,6 +23,7 @@ struct nearest_ask {
     struct slice           cache, tenant;
     struct asked           asked;    /* what is asked now, without its vector */
     bool                   own;      /* vectors are the embedder's */
+    bool                   values;   /* a policy's own are looked for, not answers */
     bool                   only;     /* nothing is looked for: the vector is all that is wanted */
     uint64_t               max_age_ms, now;
 };

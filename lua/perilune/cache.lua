@@ -7,9 +7,9 @@ local check = require "perilune.check"
 local config = require "perilune.config"
 local core = require "perilune.core"
 local errors = require "perilune.errors"
-local fetch = require "perilune.fetch"
 local near = require "perilune.near"
 local rephrase = require "perilune.rephrase"
+local retrieval = require "perilune.retrieval"
 
 local M = {}
 
@@ -51,6 +51,7 @@ end
 
 local new_spec = M.options()
 new_spec.semantic = { type = "table" }
+new_spec.query = { type = "string", min = 1, max = 100 }
 
 ---@param name string
 ---@param options? table
@@ -67,11 +68,12 @@ function M.new(name, options, where)
   end
   given.honor_bits = bits
   local cache = core.cache_new(name, given)
+  if given.query and not given.semantic then given.semantic = {} end
   if given.semantic then
     local checked = config.options(near.options(), given.semantic, where or "perilune.cache: semantic")
     nears[cache] = near.new(checked, where or "perilune.cache: semantic")
   end
-  choices[cache] = { answers = given.answers, probability = given.probability, rephrase = given.rephrase }
+  choices[cache] = { answers = given.answers, probability = given.probability, rephrase = given.rephrase, query = given.query }
   return cache
 end
 
@@ -238,42 +240,10 @@ function methods.set(cache, key, value, ttl, opts)
   return core.cache_set(cache, key, text, ttl, opts and opts.tags)
 end
 
--- -- results of perilune.fetch -----------------------------------------------------
-
--- All that an answer depends on; each part behind its length.
-local function fetch_key(url, opts)
-  local headers = {}
-  for name, value in pairs(opts and opts.headers or {}) do
-    headers[#headers + 1] = ("%d:%s%s"):format(#name, name:lower(), tostring(value))
-  end
-  table.sort(headers)
-  local head = table.concat(headers, "\n")
-  local body = opts and opts.body or ""
-  local method = opts and opts.method or (opts and opts.body and "POST" or "GET")
-  return "fetch " .. core.sha256(("%d:%s%d:%s%d:%s%s"):format(#method, method, #url, url, #head, head, body))
-end
-
-local function kept_fetch(text, age)
-  local length, rest = text:match("^f(%d+)\n()")
-  local res = core.json_decode(text:sub(rest, rest + length - 1))
-  res.body = text:sub(rest + length)
-  res.headers["x-cache"], res.headers["age"] = "hit", ("%d"):format(age)
-  return fetch.answer(res)
-end
-
 --- perilune.fetch(url, opts), whose answers with status 200 are kept.
 function methods.fetch(cache, url, opts)
   if type(url) ~= "string" then error("cache:fetch takes a URL, got " .. check.show(url), 2) end
-  local key = fetch_key(url, opts)
-  local text, age = get(cache, key)
-  if text then return kept_fetch(text, age) end
-  local res, err = fetch.anew(url, opts)
-  if not res then return nil, err end
-  if res.status == 200 then
-    local head = core.json_encode{ status = res.status, headers = res.headers }
-    core.cache_set(cache, key, ("f%d\n%s%s"):format(#head, head, res.body))
-  end
-  return res
+  return retrieval.fetch(cache, url, opts, { near = choices[cache].query and nears[cache], query = choices[cache].query })
 end
 
 function methods.delete(cache, key) return core.cache_delete(cache, key) end

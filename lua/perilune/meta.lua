@@ -492,6 +492,9 @@ function Shared:delete(key) end
 ---@field rephrase? boolean|string  wrap() words hits otherwise: true by rules, or the name of an upstream with a small
 ---                               model; default false
 ---@field semantic? perilune.SemanticOptions  wrap() also gives answers to questions that mean the same
+---@field query? string           fetch() also gives what it got for a question that means the same (by `semantic`, or
+---                               its defaults), of the same tenant: the name of the parameter of the URL, or of the member
+---                               of a JSON body ("query", "search.text"), where the question stands
 
 --- When two questions mean the same. See cache_semantic in policies/README.md. With `cache.index` answers of other
 --- processes are found, too.
@@ -554,7 +557,8 @@ function Cache:get(key) end
 function Cache:set(key, value, ttl, opts) end
 
 --- perilune.fetch(url, opts), of which an answer with status 200 is kept; method, URL, headers and body are what
---- tells calls apart.  An answer that was kept has the headers x-cache and age.
+--- tells calls apart.  An answer that was kept has the headers x-cache and age, and one to another question (option
+--- `query`) x-cache-similarity and x-cache-entry, which feedback() takes.
 ---@async
 ---@param url string
 ---@param opts? perilune.FetchOptions

@@ -121,6 +121,28 @@ function M.find(near, cache, req, salt, only)
   return res, asked
 end
 
+-- Who asks, for a value: what ask_upstream() wants of a request.
+local function nobody(cache)
+  return { tenant = core.cache_tenant(cache), log = function(_, ...) core.log(...) end }
+end
+
+--- Looks for a value that was kept for a question that means the same, among those with the same `rest`.
+---@async
+---@return { value: string, age: number, similarity: number, entry: string }? found
+---@return table? asked  what core.cache_set keeps the coming value with
+function M.find_value(near, cache, rest, text)
+  local question = core.near_value_question(cache, rest, text)
+  if not question then return nil end
+  local vector
+  if not near.own then
+    vector = ask_upstream(near, nobody(cache), text)
+    if not vector then return nil end
+  end
+  local asked, found, miss = core.near_find(cache, near.c, nil, question, vector)
+  if miss then core.log("debug", "a near question was refused", miss) end
+  return found, asked
+end
+
 --- Was the answer of this entry (the reply's x-cache-entry) right for who asked?
 function M.feedback(entry, ok)
   if type(entry) ~= "string" or type(ok) ~= "boolean" then
