@@ -40,6 +40,7 @@ local spec = {
   shared = { type = "boolean", default = false },
 }
 local semantic = near.options()
+semantic.shadow = nil -- of answers of models
 for key, value in pairs(semantic) do spec[key] = value end
 
 return function(given)

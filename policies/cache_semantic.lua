@@ -26,6 +26,8 @@
 ---@field prefix? string           what the upstream wants in front of a question ("query: ")
 ---@field timeout? number          seconds that the upstream of embeddings may take, default 2; then the question is a miss
 ---@field calibration? string      a file of `perilune cache calibrate`, seen from the configuration's folder
+---@field shadow? number           share of answers to near questions for which the model is asked as well, in the background,
+---                                to see whether it says the same, 0 to 1, default 0
 ---@field answers? integer         up to so many answers to a question, given to each user in turn, default 1
 ---@field probability? number      of a hit; else the model is asked anew, default 1
 ---@field rephrase? boolean|string  hits are worded otherwise: true by rules, or the name of an upstream with a small model

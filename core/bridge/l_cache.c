@@ -142,7 +142,7 @@ static void place_add_far(lua_State *L, struct place *p, struct slice text) {
     if (f != NULL) far_key(f, text, &p->far);
 }
 
-/* As a string that Lua keeps meanwhile. */
+/* As a string that Lua keeps meanwhile; cache_key_check() reads it. */
 static void push_place(lua_State *L, const struct place *p) {
     char text[NEAR_BYTES + sizeof(p->far)];
     memcpy(text, &p->near, sizeof(p->near));
@@ -163,6 +163,8 @@ static struct place check_place(lua_State *L, int i) {
     p.far.hex[sizeof(p.far.hex) - 1] = '\0';
     return p;
 }
+
+struct hash128 cache_key_check(lua_State *L, int i) { return check_place(L, i).near; }
 
 /* The upstream is part of it where it is known by now; else all are, so that a change of them is seen. */
 void cache_write_text(struct state *s, const struct lua_cache *c, const struct request *r, const struct body *body,
@@ -701,7 +703,7 @@ int l_coalesce(lua_State *L) {
 int l_cache_refresh(lua_State *L) {
     struct services *v = &state_of(L)->services;
     struct request *r = request_check(L, 1);
-    if (v->ask_again != NULL) v->ask_again(v, r);
+    if (v->ask_again != NULL) v->ask_again(v, r, NULL, NULL);
     return 0;
 }
 

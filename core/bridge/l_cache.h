@@ -25,6 +25,8 @@ struct lua_cache {
 struct state;
 
 struct lua_cache *cache_check(lua_State *L, int index); /* [0, 0, e] */
+/* The key at index, of core.cache_lookup(). [0, 0, e] */
+struct hash128    cache_key_check(lua_State *L, int index);
 /* Whose entries they are: nobody's in a cache that all tenants share. */
 struct slice      cache_tenant(const struct lua_cache *c, const struct request *r);
 /* The same of the request that is running, for values: nobody's when none is. */

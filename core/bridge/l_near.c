@@ -6,6 +6,7 @@
  *     core.near_find           the answer to a question that asks the same, or what to keep the coming answer with
  *     core.cache_record        (l_cache.c) keeps it so
  *     core.near_feedback       what users tell of an answer
+ *     core.near_shadow         finds that out without users (request/shadow.c)
  *     core.embed               a vector, for policies
  *
  * A question is compared within its part only: same tenant, upstream, system prompt, settings, all turns before.
@@ -485,23 +486,41 @@ int l_near_widen(lua_State *L) {
     return 1;
 }
 
-/* core.near_feedback(entry, ok) -> whether it is the name of an entry, as x-cache-entry has it */
+/* The string at index is the name of an entry, as x-cache-entry has it: its key, and the score at which it was given.
+ * [0, 0, e] */
+static bool read_entry(lua_State *L, int i, struct hash128 *key, float *score) {
+    unsigned long long high, low;
+    int end = 0;
+    size_t len;
+    const char *entry = luaL_checklstring(L, i, &len);
+    if (len >= 64 || sscanf(entry, "%16llx%16llx@%f%n", &high, &low, score, &end) != 3) return false;
+    *key = (struct hash128){ .low = low, .high = high };
+    return (size_t)end == len && *score >= 0 && *score <= 1;
+}
+
+/* core.near_feedback(entry, ok) -> whether it is the name of an entry */
 int l_near_feedback(lua_State *L) {
     struct state *s = state_of(L);
     struct hash128 key;
-    unsigned long long high, low;
     float score;
-    int end = 0;
-    size_t len;
-    const char *entry = luaL_checklstring(L, 1, &len);
-    bool ok = lua_toboolean(L, 2);
-    bool named = len < 64 && sscanf(entry, "%16llx%16llx@%f%n", &high, &low, &score, &end) == 3 && (size_t)end == len &&
-                 score >= 0 && score <= 1;
-    if (named) {
-        key = (struct hash128){ .low = low, .high = high };
-        nearest_feedback(s->stores, key, score, ok, loop_now(s->loop));
-    }
+    bool ok = lua_toboolean(L, 2), named = read_entry(L, 1, &key, &score);
+    if (named) nearest_feedback(s->stores, key, score, ok, loop_now(s->loop));
     lua_pushboolean(L, named);
+    return 1;
+}
+
+/* core.near_shadow(req, key, entry) -> whether the request's own answer, which will have this key, is asked for in the
+ * background, and compared with the one of `entry` that it got */
+int l_near_shadow(lua_State *L) {
+    struct state *s = state_of(L);
+    struct shadow_ask ask = { .services = &s->services, .request = request_check(L, 1),
+                              .stats = s->stats ? &s->stats->shadow : NULL, .key = cache_key_check(L, 2) };
+    struct hash128 given;
+    bool begun = false;
+    if (read_entry(L, 3, &given, &ask.score)) ask.given = cache_peek(s->stores->cache, given, loop_now(s->loop));
+    if (ask.given != NULL) begun = shadow_begin(&ask);
+    cache_entry_put(ask.given);
+    lua_pushboolean(L, begun);
     return 1;
 }
 

@@ -598,6 +598,7 @@ static const luaL_Reg functions[] = {
     { "near_widen", l_near_widen },
     { "near_new", l_near_new },
     { "near_question", l_near_question },
+    { "near_shadow", l_near_shadow },
     { "near_threshold", l_near_threshold },
     { "near_value_question", l_near_value_question },
     { "call", l_call },

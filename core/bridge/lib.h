@@ -110,6 +110,7 @@ int l_near_find(lua_State *L);
 int l_near_guard(lua_State *L);
 int l_near_widen(lua_State *L);
 int l_near_feedback(lua_State *L);
+int l_near_shadow(lua_State *L);
 int l_embed(lua_State *L);
 int l_coalesce(lua_State *L);
 int l_prefixes(lua_State *L);

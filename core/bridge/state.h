@@ -13,6 +13,7 @@
 #include "bridge/handle.h"
 #include "request/savings.h"
 #include "request/services.h"
+#include "request/shadow.h"
 #include "store/stores.h"
 #include "sys/loop.h"
 
@@ -35,6 +36,7 @@ struct state_limits {
 struct state_stats {
     atomic_uint_least64_t policy_us, tasks, kills, errors;
     struct savings_stats saved;
+    struct shadow_stats shadow;
 };
 
 /* Where its Lua objects are, and how many bytes of them. */

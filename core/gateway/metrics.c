@@ -163,6 +163,11 @@ static void cache(const struct perilune *g, struct buf *out) {
     one(out, "perilune_cache_near_hits_total", "counter", "Answers that were given to another question.", near.hits);
     one(out, "perilune_cache_near_refused_total", "counter", "Searches whose nearest question was refused.",
         near.refused);
+    static const char shadow[] = "perilune_cache_shadow_total";
+    head(out, shadow, "counter", "Answers to near questions that were compared with the upstream's own.");
+    buf_printf(out, "%s{result=\"agreed\"} %llu\n", shadow, (ull)SUM(g, metrics.lua.shadow.agreed));
+    buf_printf(out, "%s{result=\"differed\"} %llu\n", shadow, (ull)SUM(g, metrics.lua.shadow.differed));
+    buf_printf(out, "%s{result=\"unknown\"} %llu\n", shadow, (ull)SUM(g, metrics.lua.shadow.unknown));
     one(out, "perilune_coalesced_total", "counter", "Calls that got an answer that was under way for another.",
         flights_joined(g->stores->flights));
 }

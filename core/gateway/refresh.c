@@ -5,7 +5,8 @@
  *
  * It is an exchange like that of a client, through the same policies of the same route; the difference is
  * told to caches (request->refreshes): nothing stored will do, and what comes is kept.  It is logged and
- * counted like any request, because its tokens cost the same.
+ * counted like any request, because its tokens cost the same.  Two ask for it: a cache whose answer is stale, and
+ * a shadow check (request/shadow.c), which hears of the end.
  *
  * Who asks is memory of this file's own, so that the client may leave when it likes. */
 #include "gateway/refresh.h"
@@ -15,6 +16,8 @@
 struct refresh {
     struct exchange x;
     struct sink     sink;
+    void          (*over)(void *ud); /* NULL: nobody waits */
+    void           *ud;
 };
 
 static enum flow on_event(struct sink *k, const struct event *ev) {
@@ -26,8 +29,10 @@ static enum flow on_event(struct sink *k, const struct event *ev) {
 static void understood(struct exchange *x) { (void)x; }
 
 static void refresh_free(struct exchange *x) {
+    struct refresh *f = container_of(x, struct refresh, x);
     x->w->refreshes--;
-    mem_free(container_of(x, struct refresh, x));
+    if (f->over != NULL) f->over(f->ud);
+    mem_free(f);
 }
 
 static const struct exchange_ops ops = { understood, refresh_free };
@@ -40,19 +45,22 @@ static const struct exchange *exchange_of(const struct worker *w, const struct r
     return NULL; /* a question that a policy made itself */
 }
 
-void refresh_begin(struct services *v, struct request *r) {
+bool refresh_begin(struct services *v, struct request *r, void (*over)(void *ud), void *ud) {
     struct worker *w = v->ask_again_ud;
     const struct exchange *from = exchange_of(w, r);
-    if (from == NULL || r->body == NULL || body_is_cleared(r->body) || w->refreshes >= MOST) return;
+    if (from == NULL || r->body == NULL || body_is_cleared(r->body) || w->refreshes >= MOST) return false;
     struct refresh *f = mem_zalloc(sizeof(*f));
-    if (f == NULL) return;
+    if (f == NULL) return false;
     f->sink.event = on_event;
+    f->over = over;
+    f->ud = ud;
     if (exchange_init(&f->x, w, from->gen, &ops, &f->sink, loop_hrtime_us()) != 0) {
         mem_free(f);
-        return;
+        return false;
     }
     w->refreshes++;
     exchange_begin_again(&f->x, from);
+    return true;
 }
 
 void refresh_end_all(struct worker *w) {

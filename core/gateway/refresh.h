@@ -4,8 +4,8 @@
 
 #include "gateway/exchange.h"
 
-/* Of services (ask_again); v->ask_again_ud is the worker. */
-void refresh_begin(struct services *v, struct request *r);
+/* Of services (ask_again, which says the rest); v->ask_again_ud is the worker. */
+bool refresh_begin(struct services *v, struct request *r, void (*over)(void *ud), void *ud);
 /* Ends all that are under way: the worker is closing. */
 void refresh_end_all(struct worker *w);
 

@@ -30,8 +30,9 @@ struct services {
     struct stores      *stores;     /* of the process */
     struct far         *far;        /* the second tier of the cache, of this thread; NULL: there is none */
     struct mailbox     *mail;       /* of this thread; NULL: there is no other */
-    /* Asks the same once more for nobody, so that caches hear of the answer; NULL: nobody can. */
-    void              (*ask_again)(struct services *v, struct request *r);
+    /* Asks the same once more for nobody, so that caches hear of the answer; NULL: nobody can.  False: not now.  Else
+     * over (may be NULL) is called once, when it has ended in whatever way. */
+    bool              (*ask_again)(struct services *v, struct request *r, void (*over)(void *ud), void *ud);
     void               *ask_again_ud;
     size_t              high_water; /* bytes of an answer that are held for a consumer that is not there yet */
 };

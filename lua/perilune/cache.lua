@@ -179,6 +179,7 @@ function methods.wrap(cache, req, next, opts)
   if nears[cache] and key then res, asked = near.find(nears[cache], cache, req, salt, bypassed or anew) end
   if res then
     core.cache_note(cache, req, "semantic")
+    near.given(nears[cache], req, key, res)
     return worded(cache, req, res)
   end
   return ask(cache, req, next, key, { tags = tags, bypassed = bypassed, asked = asked, old = not bypassed and b })

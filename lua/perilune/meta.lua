@@ -505,6 +505,8 @@ function Shared:delete(key) end
 ---@field calibration? string       path of a file of `perilune cache calibrate`
 ---@field prefix? string            what the upstream wants in front of a question
 ---@field timeout? number           seconds that the upstream may take, default 2
+---@field shadow? number            share of answers to near questions for which the model is asked as well, behind the
+---                                 client's back, to see whether it says the same; what comes of it is feedback; default 0
 
 ---@class perilune.CacheStats
 ---@field entries integer

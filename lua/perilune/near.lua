@@ -25,6 +25,7 @@ local spec = {
   calibration = { type = "string", min = 1, max = 1000 },
   prefix = { type = "string", default = "", max = 200 },
   timeout = { type = "duration", default = 2 },
+  shadow = { type = "number", default = 0, min = 0, max = 1 },
 }
 
 --- The options, for a policy that has them among its own.
@@ -81,7 +82,8 @@ function M.new(options, where)
   local is_file = not is_upstream(name) and name:find("[/%.]") ~= nil
   local own = name == "builtin" or is_file
   if not own then check_upstream(name, where) end
-  local near = { name = name, own = own, prefix = options.prefix, timeout = options.timeout }
+  local near = { name = name, own = own, prefix = options.prefix, timeout = options.timeout,
+    shadow = options.shadow }
   near.c = core.near_new{
     threshold = threshold, max_false = options.max_false, own = own, name = options.prefix .. name,
     table = is_file and read(name, "embedder", where, true) or nil,
@@ -119,6 +121,12 @@ function M.find(near, cache, req, salt, only)
   end
   if miss then req:log("debug", "a near question was refused", miss) end
   return res, asked
+end
+
+--- The answer res was given to the request, whose own would have this key.  For a share of them the upstream is asked as
+--- well, in the background, and what it says is told of the answer as a user would.
+function M.given(near, req, key, res)
+  if near.shadow > 0 and core.random() < near.shadow then core.near_shadow(req, key, res.headers["x-cache-entry"]) end
 end
 
 -- Who asks, for a value: what ask_upstream() wants of a request.
