@@ -592,6 +592,8 @@ static const luaL_Reg functions[] = {
     { "cache_stats", l_cache_stats },
     { "cache_tenant", l_cache_tenant },
     { "embed", l_embed },
+    { "embeddings", l_embeddings },
+    { "embeddings_ask", l_embeddings_ask },
     { "near_feedback", l_near_feedback },
     { "near_find", l_near_find },
     { "near_guard", l_near_guard },
@@ -692,6 +694,7 @@ void lib_open(lua_State *L) {
     shared_open(L);
     cache_open(L, core);
     near_open(L);
+    embeddings_open(L);
     json_stream_open(L);
     trim_open(L);
     lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");

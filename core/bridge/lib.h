@@ -112,6 +112,8 @@ int l_near_widen(lua_State *L);
 int l_near_feedback(lua_State *L);
 int l_near_shadow(lua_State *L);
 int l_embed(lua_State *L);
+int l_embeddings(lua_State *L);
+int l_embeddings_ask(lua_State *L);
 int l_coalesce(lua_State *L);
 int l_prefixes(lua_State *L);
 int l_tokens(lua_State *L);
@@ -138,6 +140,7 @@ void response_open_lua(lua_State *L, int core);
 void shared_open(lua_State *L);
 void cache_open(lua_State *L, int core);
 void near_open(lua_State *L);
+void embeddings_open(lua_State *L);
 void json_stream_open(lua_State *L);
 void trim_open(lua_State *L);
 

@@ -48,9 +48,8 @@ local function ask_upstream(near, req, text)
   local key = "vector " .. core.sha256(("%d:%s%s%s"):format(#near.name, near.name, near.prefix, text))
   local known = core.memo_get(key)
   if known then return core.json_decode(known) end
-  local list, err = require("perilune").upstream(near.name):embed({ near.prefix .. text }, { timeout = near.timeout })
-  local vector = list and list[1]
-  if type(vector) ~= "table" then
+  local vector, err = host.vector(near.name, near.prefix .. text, near.timeout)
+  if not vector then
     req:log("warn", "no vector for a question; it is answered without a look at near ones",
       { embedder = near.name, code = err and err.code or "upstream_error" })
     return nil
