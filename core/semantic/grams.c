@@ -22,6 +22,11 @@
  *
  *     hash    [ 28 bits of the piece | 4 bits: expected once in 2^n characters ]
  *
+ * Entries of the cache go, and nobody takes their pieces back: the text is gone with the entry, and counting it again
+ * would cost as much as it brought.  Instead all counters are halved when they hold AGED pieces on average (of 2^20
+ * counters: each some 200,000 questions, in half a millisecond).  So what came last counts most, what never comes
+ * again fades, and the mean that is taken off, which speaks against what small scopes have learned, stays bounded.
+ *
  * Long texts are sorted by counting bytes, four times: linear, whatever they hold.
  *
  * struct grams belongs to one thread.  struct gram_counts may be used by any, without a lock: two that count
@@ -40,6 +45,7 @@
 #define CLASS       15u /* bits of a hash */
 #define PRIOR_TEXTS 32
 #define LINE        16 /* counters in a line of the processor's cache */
+#define AGED        32 /* pieces that a counter has on average when all are halved */
 #define AHEAD       16 /* pieces whose counters are on their way */
 #define LOG2_E      1.442695f
 #define LOG_A       1.4383793f
@@ -224,7 +230,8 @@ struct gram_counts {
     unsigned     bits, scope_bits;
     atomic_uint *pieces; /* 2^bits, lines of the processor's cache */
     atomic_uint *scopes; /* 2^scope_bits: their texts */
-    atomic_llong total;  /* pieces counted */
+    atomic_llong total;  /* pieces counted, less what was halved */
+    atomic_flag  halving;
     void        *memory;
 };
 
@@ -242,6 +249,7 @@ struct gram_counts *gram_counts_new(unsigned bits) {
     c->scope_bits = scope_bits;
     c->pieces = (atomic_uint *)(void *)((char *)c->memory + off);
     c->scopes = c->pieces + ((size_t)1 << bits);
+    atomic_flag_clear(&c->halving);
     return c;
 }
 
@@ -283,6 +291,26 @@ static uint64_t salt_of(uint64_t scope) {
     return scope ^ scope >> 29;
 }
 
+/* What others count meanwhile may be lost. */
+static uint64_t halve(atomic_uint *cells, unsigned bits) {
+    uint64_t sum = 0;
+    for (size_t i = 0; i < (size_t)1 << bits; i++) {
+        unsigned v = value(&cells[i]) / 2;
+        atomic_store_explicit(&cells[i], v, memory_order_relaxed);
+        sum += v;
+    }
+    return sum;
+}
+
+/* One thread does it, and the others go on. */
+static void age(struct gram_counts *c) {
+    if (atomic_flag_test_and_set_explicit(&c->halving, memory_order_acquire)) return;
+    halve(c->scopes, c->scope_bits);
+    uint64_t sum = halve(c->pieces, c->bits);
+    atomic_store_explicit(&c->total, (long long)(sum / 2), memory_order_relaxed); /* each was counted twice */
+    atomic_flag_clear_explicit(&c->halving, memory_order_release);
+}
+
 void gram_counts_add(struct gram_counts *c, uint64_t scope, const struct grams *g, int by) {
     uint64_t salt = salt_of(scope);
     struct pair_of texts = counters_of(c->scopes, c->scope_bits, salt, 0);
@@ -293,7 +321,9 @@ void gram_counts_add(struct gram_counts *c, uint64_t scope, const struct grams *
         count_one(p.a, by);
         count_one(p.b, by);
     }
-    atomic_fetch_add_explicit(&c->total, by > 0 ? (long long)g->count : -(long long)g->count, memory_order_relaxed);
+    long long count = by > 0 ? (long long)g->count : -(long long)g->count;
+    long long total = atomic_fetch_add_explicit(&c->total, count, memory_order_relaxed);
+    if (total + count >= (long long)AGED << c->bits) age(c);
 }
 
 /* -- Weighing ------------------------------------------------------------------------------- */

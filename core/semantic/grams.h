@@ -34,7 +34,8 @@ struct gram_counts;
 /* Of 2^bits counters.  NULL: no memory. */
 struct gram_counts *gram_counts_new(unsigned bits);
 void                gram_counts_free(struct gram_counts *c); /* NULL is fine */
-/* One more text, or (by = -1) one less.  Texts of different scopes know nothing of each other. */
+/* One more text, or (by = -1) one less that came lately: what is old fades by itself.
+ * Texts of different scopes know nothing of each other. */
 void gram_counts_add(struct gram_counts *c, uint64_t scope, const struct grams *g, int by);
 /* Multiplies each weight by log((texts + 1) / (texts with it + 1)) and more, and makes the length 1.  c NULL, or
  * a scope with few texts: with the prior that ships. */

@@ -160,6 +160,22 @@ TEST(a_full_array_says_little_of_a_small_scope) {
     gram_counts_free(NULL);
 }
 
+/* Years of other questions, in a few counters: what comes now is still learned. */
+TEST_NOFAULT(what_is_old_fades) {
+    static const char x[] = "zeppelin quux", y[] = "zeppelin fjord";
+    struct gram_counts *c = gram_counts_new(12);
+    CHECK(c != NULL);
+    float before = similarity(c, 1, x, y);
+    CHECK(add(c, 1, "zeppelin ", 100, 1));
+    CHECK(similarity(c, 1, x, y) < 0.8f * before);
+    for (uint64_t scope = 100; scope < 140; scope++) CHECK(add(c, scope, "some question ", 2000, 1));
+    float faded = similarity(c, 1, x, y);
+    CHECK(fabsf(faded - before) < 0.1f * before);
+    CHECK(add(c, 1, "zeppelin ", 300, 1));
+    CHECK(similarity(c, 1, x, y) < 0.6f * before);
+    gram_counts_free(c);
+}
+
 TEST_FAULT(without_memory) {
     struct gram_counts *c = gram_counts_new(1);
     if (FAULTED(c)) return;
