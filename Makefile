@@ -17,10 +17,12 @@ D       := $(if $(SAN),$(O),$(B))
 
 PACKAGES := pkg-config libluajit-5.1-dev luajit libuv1-dev libcurl4-openssl-dev libssl-dev zlib1g-dev libzstd-dev libhiredis-dev
 PKGS     := luajit libuv libcurl openssl zlib libzstd hiredis
+# TLS to Redis, where the distribution's hiredis has it (1.0 and newer).
+REDIS_TLS = $(shell pkg-config --exists hiredis_ssl 2>/dev/null && echo hiredis_ssl)
 SUDO     := $(if $(filter 0,$(shell id -u)),,sudo)
 
-PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-PKG_LIBS   = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm -lpthread -ldl
+PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) $(REDIS_TLS) 2>/dev/null) $(if $(REDIS_TLS),-DPERILUNE_REDIS_TLS)
+PKG_LIBS   = $(shell pkg-config --libs $(REDIS_TLS) $(PKGS) 2>/dev/null) -lm -lpthread -ldl
 
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 OPT      = $(if $(SAN),-O1 -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitize-recover=all,-O2)

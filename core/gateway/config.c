@@ -13,6 +13,7 @@
 #include "gateway/registry.h"
 #include "http/field.h"
 #include "sim/sim.h"
+#include "store/redis_tls.h"
 
 struct reader {
     struct config           *c;
@@ -419,6 +420,20 @@ static enum far_index index_of(const char *name) {
     return FAR_INDEX_NONE;
 }
 
+/* It is read again when a connection is made; here it is seen whether that will do. */
+static void check_redis_tls(struct reader *r, const struct far_settings *s) {
+    struct redis_tls *t = NULL;
+    char why[300];
+    if (!s->tls && s->ca != NULL) complain(r, "cache.redis.ca: is for TLS; begin the url with rediss://");
+    if (!s->tls) return;
+    if (!redis_tls_is_there())
+        complain(r, "cache.redis.url: asks for TLS, which this build cannot speak to Redis: it needs hiredis 1.0 "
+                    "or newer with hiredis_ssl when it is built; use redis:// through a tunnel (stunnel)");
+    else if (redis_tls_new(&t, s->ca, why, sizeof(why)) != 0)
+        complain(r, "cache.redis.ca: %s", why);
+    redis_tls_free(t);
+}
+
 static void read_redis(struct reader *r, uint32_t cache, uint32_t redis) {
     struct far_settings *s = arena_alloc(&r->c->arena, sizeof(*s));
     if (s == NULL) {
@@ -426,13 +441,15 @@ static void read_redis(struct reader *r, uint32_t cache, uint32_t redis) {
         return;
     }
     *s = (struct far_settings){ .host = string_of(r, redis, "host"), .port = (unsigned)number_of(r, redis, "port"),
-                                .path = string_of(r, redis, "path"), .user = string_of(r, redis, "user"),
+                                .path = string_of(r, redis, "path"), .tls = bool_of(r, redis, "tls"),
+                                .ca = string_of(r, redis, "ca"), .user = string_of(r, redis, "user"),
                                 .password = tier_secret(r, "redis", redis, "password"),
                                 .db = (unsigned)number_of(r, redis, "db"),
                                 .timeout_ms = number_of(r, redis, "timeout_ms"),
                                 .prefix = string_of(r, redis, "prefix"),
                                 .secret = tier_secret(r, "redis", redis, "secret"),
                                 .index = index_of(string_of(r, cache, "index")) };
+    check_redis_tls(r, s);
     r->c->far = s;
 }
 

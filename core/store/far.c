@@ -321,7 +321,8 @@ static void put_settings(struct buf *out, const struct far_settings *s, bool lis
     put_setting(out, s->password);
     put_setting(out, s->prefix);
     put_setting(out, s->secret);
-    snprintf(numbers, sizeof(numbers), "%u %u %llu %d %d", s->port, s->db, (unsigned long long)s->timeout_ms,
+    put_setting(out, s->ca);
+    snprintf(numbers, sizeof(numbers), "%u %u %llu %d %d %d", s->port, s->db, (unsigned long long)s->timeout_ms, s->tls,
              listens, (int)s->index);
     put_setting(out, numbers);
 }
@@ -335,6 +336,7 @@ static void take_settings(struct far *f, const struct far_settings *s) {
     f->settings.password = take_setting(&at);
     f->settings.prefix = take_setting(&at);
     f->settings.secret = take_setting(&at);
+    f->settings.ca = take_setting(&at);
     snprintf(f->channel, sizeof(f->channel), "%.128snotes", f->settings.prefix);
     snprintf(f->hello, sizeof(f->hello), "%.128shello", f->settings.prefix);
 }
@@ -357,7 +359,8 @@ static bool connect_to(struct far *f, bool listens) {
     static const struct vectors_driver *const drivers[] = { NULL, &vectors_redis, &vectors_search, NULL };
     const struct far_settings *s = &f->settings;
     struct redis_options opt = { .loop = f->loop, .log = f->log, .said = &f->process->said, .stats = &f->stats,
-                                 .host = s->host, .port = s->port, .path = s->path, .user = s->user,
+                                 .host = s->host, .port = s->port, .path = s->path, .tls = s->tls, .ca = s->ca,
+                                 .user = s->user,
                                  .password = s->password, .db = s->db, .hello = f->hello,
                                  .channel = f->channel, .changed = on_connection, .ud = f };
     far_codec_init(&f->codec, secret_of(f));

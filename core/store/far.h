@@ -13,6 +13,8 @@ struct far_settings {
     const char *host;         /* NULL: `path` */
     unsigned    port;
     const char *path;         /* of a socket */
+    bool        tls;
+    const char *ca;           /* whom it trusts; NULL: the system's authorities */
     const char *user, *password; /* or NULL */
     unsigned    db;
     uint64_t    timeout_ms;   /* that a question may take */

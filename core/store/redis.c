@@ -36,6 +36,7 @@
 
 #include "base/mem.h"
 #include "include/perilune.h"
+#include "store/redis_tls.h"
 #include "store/words.h"
 
 #define CONNECT_MS    1000  /* for a name, a connection and the greeting each */
@@ -74,6 +75,7 @@ struct redis {
     enum state           state;
     redisAsyncContext   *ac;
     struct lookup       *lookup;
+    struct redis_tls    *tls;    /* NULL: in the clear */
     struct timer         timer;  /* ends waiting for a connection, or the pause */
     uint64_t             pause_ms;
     unsigned             late;   /* in a row */
@@ -369,11 +371,22 @@ static void greet(struct redis *r) {
 
 /* -- Connecting --------------------------------------------------------------------------------------- */
 
+/* It is broken because of the certificate. */
+static bool mistrusted(struct redis *r) {
+    char why[200];
+    const char *refusal = r->tls != NULL ? redis_tls_refusal(r->tls) : NULL;
+    if (refusal == NULL) return false;
+    snprintf(why, sizeof(why), "its certificate is refused: %.100s (check cache.redis.ca, and the name)", refusal);
+    broken(r, true, why);
+    return true;
+}
+
 static void ended(struct redis *r, const redisAsyncContext *ac) {
     char why[200];
     const char *text = ac->errstr != NULL && ac->errstr[0] != '\0' ? ac->errstr : "the connection ended";
     r->ac = NULL; /* hiredis frees it */
     bool alien = ac->err == REDIS_ERR_PROTOCOL;
+    if (mistrusted(r)) return;
     snprintf(why, sizeof(why), alien ? "it answers what is not Redis' protocol (%.120s)" : "%.150s", text);
     broken(r, false, why);
 }
@@ -387,8 +400,10 @@ static void on_disconnect(const redisAsyncContext *ac, int status) {
 static void on_connect(const redisAsyncContext *ac, int status) {
     struct redis *r = ac->data;
     if (r == NULL || r->ac != ac) return;
+    bool good = status == REDIS_OK && (r->tls == NULL || redis_tls_begin(r->tls, &r->ac->c, r->opt.host));
     if (status != REDIS_OK) ended(r, ac);
-    else greet(r);
+    else if (good) greet(r);
+    else if (!mistrusted(r)) broken(r, false, "it does not speak TLS");
 }
 
 /* Takes ac, which may have failed. */
@@ -454,7 +469,17 @@ static bool is_address(const char *host) {
     return uv_ip4_addr(host, 1, &v4) == 0 || uv_ip6_addr(host, 1, &v6) == 0;
 }
 
+/* False: it is broken. */
+static bool trusts(struct redis *r) {
+    char why[300];
+    if (!r->opt.tls || r->tls != NULL) return true;
+    if (redis_tls_new(&r->tls, r->opt.ca, why, sizeof(why)) == 0) return true;
+    broken(r, true, why);
+    return false;
+}
+
 static void try_now(struct redis *r) {
+    if (!trusts(r)) return;
     if (r->opt.host == NULL) attach(r, redisAsyncConnectUnix(r->opt.path));
     else if (is_address(r->opt.host)) attach(r, redisAsyncConnect(r->opt.host, (int)r->opt.port));
     else resolve(r);
@@ -711,6 +736,7 @@ void redis_close(struct redis *r) {
     timer_stop(r->opt.loop, &r->timer);
     drop_lookup(r);
     drop_context(r);
+    redis_tls_free(r->tls);
     store_deinit(&r->store);
     mem_free(r);
 }

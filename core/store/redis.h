@@ -26,6 +26,8 @@ struct redis_options {
     const char   *host;      /* a name or an address; NULL: `path` */
     unsigned      port;
     const char   *path;      /* of a socket */
+    bool          tls;       /* with a host only; */
+    const char   *ca;        /* whom it trusts then: redis_tls_new() */
     const char   *user;      /* NULL: none; with a password only */
     const char   *password;  /* NULL: none */
     unsigned      db;

@@ -632,27 +632,24 @@ local redis_schema = {
     return v
   end },
   secret = { walk = walk_secret },
+  ca = file,
 }
 
 local function percent_decoded(text)
   return (text:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
 end
 
--- redis://[[user]:password@]host[:port][/db], unix:/path.  nil, and what is wrong.
+-- redis://[[user]:password@]host[:port][/db], rediss:// with TLS, unix:/path.  nil, and what is wrong.
 local function parse_redis(url)
   local path = url:match("^unix:(/[^%z]+)$")
   if path then
     if #path > 107 then return nil, "has a path over 107 bytes, which no socket can have" end
     return { path = path, port = 0, db = 0 }
   end
-  if url:match("^rediss://") then
-    return nil, "asks for TLS, which this build cannot speak to Redis; use redis:// through a tunnel "
-                .. "(stunnel), or unix:/path of a local proxy"
-  end
   if url:match("^redis%-sentinel://") or url:match("^redis%+sentinel://") then
     return nil, "names a sentinel; name the server itself"
   end
-  local rest = url:match("^redis://(.*)$")
+  local tls, rest = url:match("^redis(s?)://(.*)$")
   if not rest then return nil, ("must be \"redis://host:6379/0\" or \"unix:/path\", got %q"):format(url) end
   local login, address = rest:match("^(.*)@([^@]*)$")
   address = address or rest
@@ -662,7 +659,7 @@ local function parse_redis(url)
   local number, base = tonumber(port) or 6379, tonumber(db) or 0
   if number < 1 or number > 65535 then return nil, "has a port that does not exist" end
   if base > 65535 then return nil, "has a database that does not exist" end
-  local out = { host = host, port = number, db = base }
+  local out = { host = host, port = number, db = base, tls = tls == "s" or nil }
   if login then
     local user, password = login:match("^([^:]*):(.+)$")
     if not user then return nil, "has a user without a password: \"redis://user:password@host\"" end

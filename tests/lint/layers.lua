@@ -35,7 +35,7 @@ local ANYWHERE = { ["perilune.h"] = true, ["include/perilune.h"] = true }
 local BELONGS = { -- prefix of a system header -> folders
   { "lua.h", "bridge" }, { "lauxlib.h", "bridge" }, { "lualib.h", "bridge" },
   { "luajit.h", "bridge" }, { "curl/", "upstream" }, { "hiredis/", "store" },
-  { "openssl/", "http bridge base" }, { "zlib.h", "http" }, { "zstd.h", "http store" }, { "dlfcn.h", "" },
+  { "openssl/", "http bridge base store" }, { "zlib.h", "http" }, { "zstd.h", "http store" }, { "dlfcn.h", "" },
 }
 local THREADS = { -- name -> files that may use it; main.c and sim.c are programs of their own
   pthread_create = "core/sys/mailbox.c core/cli/main.c", uv_thread_create = "core/sim/sim.c",

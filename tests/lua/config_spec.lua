@@ -44,7 +44,8 @@ t.test("a second tier of the cache", function()
   local function wrong(fields) return complaint{ cache = { redis = fields } } end
   t.match(wrong{}, "cache.redis.url: is missing")
   t.match(wrong("redis://x"), "cache.redis: must be a table")
-  t.match(wrong{ url = "rediss://h" }, "asks for TLS")
+  t.equal(redis{ url = "rediss://h", ca = "/ca.pem" },
+          { host = "h", port = 6379, db = 0, tls = true, ca = "/ca.pem", timeout_ms = 50, prefix = "perilune:" })
   t.match(wrong{ url = "redis-sentinel://h" }, "names a sentinel")
   t.match(wrong{ url = "http://h" }, "must be \"redis://host")
   t.match(wrong{ url = "redis://h:0" }, "a port that does not exist")

@@ -464,6 +464,47 @@ end)
 
 -- -- Main --------------------------------------------------------------------------------------------------------
 
+-- A Redis that speaks TLS on another port; nil when it cannot.
+local function tls_redis()
+  local port, here = net.free_port(), files.lines("pwd")() .. "/tests/support/tls/"
+  local ok, redis = pcall(redis_new, { "--tls-port", tostring(port), "--tls-cert-file", here .. "cert.pem", "--tls-key-file",
+    here .. "key.pem", "--tls-ca-cert-file", here .. "cert.pem", "--tls-auth-clients", "no", "--bind", "127.0.0.1", "127.0.0.2" })
+  if not ok then return nil end
+  return redis, port, here .. "cert.pem"
+end
+
+test("TLS: who is trusted, and the name", function(s)
+  local redis, port, ca = tls_redis()
+  if not redis then return print("redis: no test of TLS, this server does not speak it") end
+  local ok, err = pcall(function()
+    local started, a = pcall(s.gateway, ('url = "rediss://localhost:%d", ca = "%s"'):format(port, ca))
+    if not started then -- this build has no TLS to Redis, and says so
+      assert(tostring(a):find("which this build cannot speak to Redis", 1, true), a)
+      return print("redis: no test of TLS, this build does not speak it to Redis")
+    end
+    local b = s.gateway(('url = "rediss://127.0.0.1:%d", ca = "%s"'):format(port, ca))
+    ready(a) ready(b)
+    same(ask(a, "secret"), "miss", "the first")
+    same(ask(a, "a long secret"), "miss", "a long one")
+    done(a, 2)
+    same(ask(b, "secret"), "hit", "the other process")
+    same(ask(b, "a long secret"), "hit", "the other process, a long one")
+    b:replace("perilune.lua", (files.read(b.dir .. "/perilune.lua"):gsub("127%.0%.0%.1:" .. port, "127.0.0.2:" .. port)))
+    same(b:reload(20).status, 200, "a reload")
+    says(b, "its certificate is refused", 1)
+    same(ask(b, "another"), "miss", "without it")
+    local c = s.gateway(('url = "rediss://localhost:%d"'):format(port)) -- no authority of the system has signed it
+    says(c, "its certificate is refused", 1)
+    local d = s.gateway(('url = "rediss://localhost:%d", ca = "%s"'):format(redis.port, ca)) -- in the clear there
+    says(d, "requests go on without it", 1)
+    same(metric(d, "perilune_redis_up"), 0, "a connection")
+    assert(tostring(select(2, pcall(s.gateway, ('url = "rediss://h", ca = "%s"'):format(redis.dir .. "/none"))))
+      :find("cache.redis.ca", 1, true), "a file that is not there")
+  end)
+  redis:stop()
+  if not ok then error(err, 0) end
+end)
+
 local function run(t, upstream)
   local redis = redis_new()
   local gateways = {}
