@@ -23,6 +23,7 @@ struct call_pool {
     struct origin       *origins[TARGET_URLS]; /* by URL; NULL: libcurl's, or not asked yet */
     struct slice         paths[TARGET_URLS];   /* of these URLs */
     bool                 asked[TARGET_URLS];
+    unsigned             connect_ms; /* what the last connection took that libcurl made */
     unsigned             calls;     /* that are not gone yet */
     void               (*empty)(void *ud); /* of call_pool_close() */
     void                *empty_ud;

@@ -63,6 +63,13 @@ struct call_end {
     bool              unsent; /* no connection could be made: nothing was sent */
 };
 
+/* How soon behind a request the end of a kept connection comes, without a byte of an answer, when the server closed it
+ * before it had the request.  50 ms: what a busy loop and a busy machine add to a round trip.  A round trip counts up
+ * to 400 ms (a satellite's is 600; what congestion makes of it says nothing). */
+static inline bool call_is_at_once(uint64_t after_ms, uint64_t round_trip_ms) {
+    return after_ms <= 50 + (round_trip_ms < 400 ? round_trip_ms : 400);
+}
+
 static inline bool call_is_over(const struct call *c) { return c->phase == CALL_OVER; }
 static inline struct loop *call_loop(const struct call *c) { return c->pool->client->loop; }
 

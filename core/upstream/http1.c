@@ -25,14 +25,22 @@
  *
  * A connection that was kept may have been closed by the server, or hold bytes that nobody asked
  * for: that is looked for each time before it is used.  It may still be closed while our request is
- * under way (RFC 9112 9.3.1): when it ends before the first byte of an answer, the request is sent
- * once more, on a new connection.
+ * under way (RFC 9112 9.3.1): when it ends before the first byte of an answer, and at once
+ * (was_dying()), the request is sent once more, on a new connection, and never a third time.
+ *
+ * What ended later was worked on: to send that again would be a second call, paid twice, and who
+ * knows whether it helps.  Other programs: curl sends anything again that got nothing back on a reused
+ * connection, however late; Go (net/http) only what is idempotent, unless nothing was written; nginx
+ * (proxy_next_upstream without non_idempotent) no POST of which anything was sent; Envoy only what was
+ * reset before it was sent (reset-before-request).  All but curl would make of each connection that the
+ * server closes just now an error of ours, though no server can have read what comes behind its end.
  *
  * Strict, as the parser is: what it refuses is a failure `upstream_malformed`, because
  * an answer that two programs read differently is as dangerous as such a request. */
 #include "upstream/http1.h"
 
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include "http/parse.h"
@@ -67,6 +75,7 @@ struct http1 {
     struct http_chunked chunks;
     uint64_t            left;   /* SIZED: bytes to come */
     uint64_t            idle_until_ms;
+    uint64_t            sent_ms; /* when the kernel had the whole request */
     unsigned            idle_ms; /* how long it may be kept after this answer */
     enum state          state;
     bool                reused, answered, keep_alive;
@@ -120,11 +129,33 @@ static int send_again(struct call *c);
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b);
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *b);
 
+/* The connection's round trip, as the kernel knows it. */
+static uint64_t round_trip_ms(const struct http1 *h) {
+#ifdef __linux__
+    uv_os_fd_t fd;
+    struct tcp_info info = { .tcpi_rtt = 0 };
+    socklen_t len = sizeof(info);
+    if (uv_fileno((const uv_handle_t *)&h->tcp, &fd) == 0 && getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0)
+        return info.tcpi_rtt / 1000;
+#else
+    (void)h;
+#endif
+    return 0;
+}
+
+/* Did the connection end as one that the server closed before it had the request?  An end that was under way
+ * already, and a reset that says that nobody is there, come within a round trip. */
+static bool was_dying(const struct http1 *h) {
+    if (!h->reused || h->answered) return false;
+    if (h->state == UNSENT || h->rest != NULL || h->body != NULL) return true; /* nobody has all of it */
+    return call_is_at_once(loop_now(loop_of(h)) - h->sent_ms, round_trip_ms(h));
+}
+
 /* The exchange failed, or its answer ended with the connection. */
 static void end(struct http1 *h, enum failure_kind kind, const char *why) {
     struct call *c = h->call;
     struct call_end result = { .kind = kind, .why = why };
-    bool again = h->reused && !h->answered && kind == FAILURE_RESET;
+    bool again = kind == FAILURE_RESET && was_dying(h);
     http1_close(h);
     if (again && send_again(c) == 0) return;
     if (again) result = (struct call_end){ .kind = FAILURE_NO_MEMORY, .why = "out of memory" };
@@ -365,6 +396,7 @@ static void on_rest_written(uv_write_t *req, int status) {
     if (h->rest == r) h->rest = NULL;
     blob_put(r->body);
     mem_free(r);
+    if (h->state != CLOSED) h->sent_ms = loop_now(loop_of(h));
     /* A failure is not reported: the server may have answered before it read all, and
      * if it did not, reading tells. */
     if (status == 0 && h->state != CLOSED && h->tls != NULL && pump(h) == PERILUNE_ERR_NOMEM && h->call != NULL)
@@ -475,6 +507,7 @@ static struct slice write_head(const struct call *c, const struct http1 *h) {
 static int send_request(struct http1 *h) {
     struct call *c = h->call;
     struct slice head = write_head(c, h);
+    h->sent_ms = loop_now(loop_of(h));
     if (buf_failed(&h->origin->client->out)) return PERILUNE_ERR_NOMEM;
     if (h->tls != NULL) return call_join_body(c) == 0 ? send_encrypted(h, c->body) : PERILUNE_ERR_NOMEM;
     struct slice list[1 + ROPE_PIECES] = { head };
@@ -563,10 +596,12 @@ static int start(struct call *c);
 static void send_one(struct http1 *h) {
     struct call *c = h->call;
     h->state = HEAD;
-    int err = is_alive(h) ? send_request(h) : PERILUNE_ERR_IO;
+    bool alive = is_alive(h);
+    int err = alive ? send_request(h) : PERILUNE_ERR_IO;
     if (err == 0) return;
     http1_close(h);
-    if (err == PERILUNE_ERR_NOMEM || start(c) != 0)
+    /* Some of it may be out: then on a new one, and not on another that may die, too. */
+    if (err == PERILUNE_ERR_NOMEM || (alive ? send_again(c) : start(c)) != 0)
         call_on_end(c, &(struct call_end){ .kind = FAILURE_NO_MEMORY, .why = "out of memory" });
 }
 

@@ -11,7 +11,7 @@
  *
  * Because of the first, polls outlive curl's registration; they are found by
  * descriptor, and end in the close-socket callback, before curl's close().  That
- * holds for sockets that we opened for curl (on_open_socket) once they are connected.
+ * holds for sockets that we opened for curl (multi_open_socket) once they are connected.
  * Others are closed behind our back: the wake-up pipe of its resolver thread, and a
  * socket that is given up while it connects.  Their polls end with the registration:
  * a poll that outlives its descriptor meets whoever gets the number next.
@@ -38,7 +38,7 @@ struct socket_watch {
     int           wanted;  /* by curl: UV_READABLE | UV_WRITABLE */
     int           running; /* what the poll runs with */
     bool          held;    /* see multi_hold() */
-    bool          ours;    /* on_open_socket() made it */
+    bool          ours;    /* multi_open_socket() made it */
     bool          connected; /* curl wanted to read: if it is ours, on_close_socket() will come */
 };
 
@@ -164,9 +164,7 @@ static int on_close_socket(void *ud, curl_socket_t fd) {
     return close(fd);
 }
 
-static curl_socket_t on_open_socket(void *ud, curlsocktype purpose, struct curl_sockaddr *a) {
-    (void)purpose;
-    struct multi *m = ud;
+curl_socket_t multi_open_socket(struct multi *m, const struct curl_sockaddr *a) {
     int fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
     if (fd < 0) return CURL_SOCKET_BAD;
     struct socket_watch *w = watch_new(m, fd);
@@ -176,6 +174,11 @@ static curl_socket_t on_open_socket(void *ud, curlsocktype purpose, struct curl_
     }
     w->ours = true;
     return fd;
+}
+
+static curl_socket_t on_open_socket(void *ud, curlsocktype purpose, struct curl_sockaddr *a) {
+    (void)purpose;
+    return multi_open_socket(ud, a);
 }
 
 /* -- Time ---------------------------------------------------------------------- */

@@ -36,7 +36,9 @@ void multi_remove(struct multi *m, CURL *easy); /* not from inside a curl callba
 void multi_hold(struct multi *m, CURL *easy, bool held);
 /* Do streams of HTTP/2 to the same upstream share a connection? */
 bool multi_shares_connections(void);
-/* Options every easy handle of this multi needs (how sockets are closed). */
+/* Options every easy handle of this multi needs (how sockets are opened and closed). */
 void multi_prepare(struct multi *m, CURL *easy);
+/* What opens them: also for an OPENSOCKETFUNCTION that looks at more. */
+curl_socket_t multi_open_socket(struct multi *m, const struct curl_sockaddr *a);
 
 #endif

@@ -4,6 +4,10 @@
  *                        |  on_header, on_body
  *                        +--> call_on_status, _field, _head_end, _body
  *
+ * libcurl sends a request again that got nothing back on a kept connection, up to five times, however long it
+ * was worked on.  We decide that (http1.c says how) where it opens a socket, or is about to send on another kept
+ * connection: once more on a new one, or not at all.
+ *
  * Easy handles are kept per target with all constant options set; a call changes URL,
  * body and headers.  Nobody removes a handle inside one of its callbacks: there the call
  * is only marked as over, and stop() follows from deferred work. */
@@ -20,7 +24,9 @@ struct transfer {
     struct curl_slist *headers; /* in the arena */
     struct arena       arena;   /* URL, header lines */
     const char        *malformed; /* what is wrong with the head, though curl takes it */
+    uint64_t           opened_ms, sent_ms; /* when it opened its first socket, began to send; 0: not yet */
     bool               added, fresh; /* fresh: on a connection that nobody used before */
+    bool               again, at_once; /* libcurl would send it again; what it had was at an end at once */
     char               error[CURL_ERROR_SIZE]; /* curl's sentence */
 };
 
@@ -28,6 +34,8 @@ struct transfer {
 
 static size_t on_body(char *ptr, size_t size, size_t n, void *ud);
 static size_t on_header(char *ptr, size_t size, size_t n, void *ud);
+static curl_socket_t on_socket(void *ud, curlsocktype purpose, struct curl_sockaddr *a);
+static int on_send(void *ud, char *to, char *from, int to_port, int from_port);
 
 static CURL *easy_new(struct call_pool *p, bool stream) {
     const struct target *t = p->target;
@@ -52,6 +60,8 @@ static CURL *easy_new(struct call_pool *p, bool stream) {
     curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)t->timeouts.connect_ms);
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, on_socket);
+    curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_send);
     return e;
 }
 
@@ -125,6 +135,45 @@ static size_t on_body(char *ptr, size_t size, size_t n, void *ud) {
     return size * n;
 }
 
+/* -- Sending ------------------------------------------------------------------------------- */
+
+/* Was it sent, and libcurl would send it again?  To make a connection takes two round trips at least, with TLS. */
+static bool is_again(struct call *c) {
+    struct transfer *t = c->transfer;
+    if (t->sent_ms == 0) return false;
+    if (!t->again) t->at_once = call_is_at_once(loop_now(call_loop(c)) - t->sent_ms, c->pool->connect_ms / 2);
+    t->again = true;
+    return true;
+}
+
+/* It may be sent once more, on a new connection. */
+static bool begin_again(struct transfer *t) {
+    if (!t->at_once || t->fresh) return false;
+    t->fresh = true;
+    t->again = false;
+    t->opened_ms = t->sent_ms = 0;
+    return true;
+}
+
+static curl_socket_t on_socket(void *ud, curlsocktype purpose, struct curl_sockaddr *a) {
+    struct call *c = ud;
+    (void)purpose;
+    if (is_again(c) && !begin_again(c->transfer)) return CURL_SOCKET_BAD;
+    if (c->transfer->opened_ms == 0) c->transfer->opened_ms = loop_now(call_loop(c));
+    return multi_open_socket(&c->pool->client->multi, a);
+}
+
+/* There is a connection. */
+static int on_send(void *ud, char *to, char *from, int to_port, int from_port) {
+    struct call *c = ud;
+    struct transfer *t = c->transfer;
+    (void)to, (void)from, (void)to_port, (void)from_port;
+    if (is_again(c)) return CURL_PREREQFUNC_ABORT;
+    t->sent_ms = loop_now(call_loop(c));
+    if (t->opened_ms != 0) c->pool->connect_ms = (unsigned)(t->sent_ms - t->opened_ms);
+    return CURL_PREREQFUNC_OK;
+}
+
 /* -- The end --------------------------------------------------------------------------------- */
 
 static void stop(struct call *c) {
@@ -174,15 +223,10 @@ static bool tunnel_refused(CURL *easy, CURLcode result) {
     return (result == CURLE_RECV_ERROR || result == CURLE_COULDNT_CONNECT) && code != 0 && code / 100 != 2;
 }
 
-/* Kept connections die together, when a server restarts: libcurl tries five of them, and then says
- * so.  Nothing came back, and a new one may live. */
-static bool try_fresh(struct call *c, CURLcode result) {
+/* Not on another kept connection: they die together, when a server restarts. */
+static bool try_fresh(struct call *c) {
     struct transfer *t = c->transfer;
-    long made = 0;
-    curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &made);
-    bool died = result == CURLE_SEND_ERROR || result == CURLE_RECV_ERROR || result == CURLE_GOT_NOTHING;
-    if (!died || t->fresh || t->malformed != NULL || c->status != 0 || made > 0) return false;
-    t->fresh = true;
+    if (!t->again || !begin_again(t)) return false;
     multi_remove(&c->pool->client->multi, t->easy);
     curl_easy_setopt(t->easy, CURLOPT_FRESH_CONNECT, 1L);
     t->error[0] = '\0';
@@ -194,8 +238,12 @@ void transfer_done(CURL *easy, CURLcode result) {
     char *priv = NULL;
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, &priv);
     struct call *c = (struct call *)priv;
-    if (call_is_over(c) || try_fresh(c, result)) return; /* over: its finish_job is on its way */
+    if (call_is_over(c) || try_fresh(c)) return; /* over: its finish_job is on its way */
     char detail[CURL_ERROR_SIZE];
+    if (c->transfer->again) { /* what stopped it was we */
+        result = CURLE_GOT_NOTHING;
+        c->transfer->error[0] = '\0';
+    }
     slice_copy(detail, sizeof(detail), slice_str(c->transfer->error));
     if (c->status == 0 && tunnel_refused(easy, result)) result = CURLE_COULDNT_CONNECT;
     if (c->status == 0 && result == CURLE_PARTIAL_FILE) result = CURLE_RECV_ERROR; /* HTTP/2: nothing came at all */
@@ -280,6 +328,8 @@ static int start(struct call *c) {
     curl_easy_setopt(t->easy, CURLOPT_ERRORBUFFER, t->error);
     curl_easy_setopt(t->easy, CURLOPT_WRITEDATA, c);
     curl_easy_setopt(t->easy, CURLOPT_HEADERDATA, c);
+    curl_easy_setopt(t->easy, CURLOPT_OPENSOCKETDATA, c);
+    curl_easy_setopt(t->easy, CURLOPT_PREREQDATA, c);
     curl_easy_setopt(t->easy, CURLOPT_PRIVATE, c);
     t->added = multi_add(&c->pool->client->multi, t->easy) == 0;
     if (t->added) return 0;

@@ -888,6 +888,53 @@ BOTH_WAYS(TEST_NOFAULT, six_connections_that_die_under_a_request) {
     fixture_close(&f);
 }
 
+static void read_and_close(struct fixture *f, uint64_t after_ms, bool rude) {
+    unsigned requests = f->server.requests;
+    for (int i = 0; i < 100000 && f->server.requests == requests; i++) turn(f);
+    CHECK_UINT(f->server.requests, requests + 1);
+    f->loop.virtual_ms += after_ms;
+    f->server.first->rude = rude;
+    peer_close(f->server.first);
+    finish(f);
+}
+
+/* At once, it was dying when the request was sent; later, the request was worked on, and is not sent again. */
+BOTH_WAYS(TEST_NOFAULT, a_kept_connection_that_ends_under_a_request) {
+    static const struct {
+        uint64_t after_ms;
+        bool rude, again;
+    } cases[] = { { 0, false, true }, { 20, false, true }, { 20, true, true }, { 500, false, false }, { 500, true, false },
+                  { 2000, false, false } };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct fixture f;
+        NOTE("after %u ms", (unsigned)cases[i].after_ms);
+        fixture_open(&f, 0);
+        f.loop.is_virtual = true;
+        f.server.script[0] = f.server.script[2] = ANSWERS[0].reply;
+        once(&f, "{}");
+        CHECK(begin(&f, "{}"));
+        read_and_close(&f, cases[i].after_ms, cases[i].rude);
+        CHECK_UINT(f.server.requests, 2 + cases[i].again);
+        CHECK_UINT(f.server.accepted, 1 + cases[i].again);
+        if (cases[i].again) CHECK_STR(f.seen, ANSWERS[0].seen);
+        else CHECK(matches(f.seen, "ERROR upstream_reset: *"));
+        fixture_close(&f);
+    }
+}
+
+/* Never a third time: what is sent once more is on a connection that was not kept. */
+BOTH_WAYS(TEST_NOFAULT, a_new_connection_that_ends_under_a_request) {
+    struct fixture f;
+    fixture_open(&f, 0);
+    f.server.script[0] = f.server.script[3] = ANSWERS[0].reply;
+    f.server.script[1] = f.server.script[2] = "";
+    once(&f, "{}");
+    once(&f, "{}");
+    CHECK_UINT(f.server.requests, 3);
+    CHECK(matches(f.seen, "ERROR upstream_reset: *"));
+    fixture_close(&f);
+}
+
 /* -- TLS ------------------------------------------------------------------------------------- */
 
 TEST_NOFAULT(every_answer_over_tls) {
