@@ -47,6 +47,7 @@ struct event {
     struct slice          raw;          /* FRAME: as it came, blank line included; BYTES */
     struct slice          data;         /* FRAME: the data lines, joined */
     const struct usage   *usage;        /* any but HEAD: learned since the last event; else NULL */
+    struct slice          usage_said;   /* END: the upstream's own object (JSON), when it was cut out; or empty */
     const struct failure *failure;      /* ERROR */
 };
 

@@ -86,6 +86,7 @@ struct response *response_new(const struct response_options *opt) {
     buf_init(&r->held, 0);
     buf_init(&r->headers, HEADERS_MAX);
     buf_init(&r->upstream_headers, 0);
+    buf_init(&r->usage_said, 0);
     return r;
 }
 
@@ -137,6 +138,7 @@ static void response_free(struct response *r) {
     buf_deinit(&r->held);
     buf_deinit(&r->headers);
     buf_deinit(&r->upstream_headers);
+    buf_deinit(&r->usage_said);
     if (r->failure) failure_deinit(r->failure);
     mem_free(r->failure);
     mem_free(r);
@@ -267,6 +269,7 @@ static void head(struct response *r, const struct event *ev) {
 static void end(struct response *r, const struct event *ev) {
     r->source = NULL;
     r->ended = true;
+    buf_slice(&r->usage_said, ev->usage_said); /* without memory it is not kept */
     if (ev->type == EVENT_ERROR) {
         keep_failure(r, ev->failure);
         if (r->failure) slice_copy(r->failure->upstream, sizeof(r->failure->upstream), slice_str(r->upstream));

@@ -69,6 +69,7 @@ struct response {
     const struct headers_list *pass; /* those of them that the client gets; NULL: none */
     struct failure      *failure;
     struct usage         usage;
+    struct buf           usage_said; /* as END brought it */
     size_t               limit, high_water; /* bytes */
     uint64_t             first_us; /* hrtime of the first event; 0: none */
     uint64_t             length, counted, frames; /* frames: events that came */

@@ -50,6 +50,7 @@ struct answer {
     struct buf      headers;
     struct json_doc doc;
     struct usage    usage;
+    struct buf      said;     /* the upstream's own object of it, when it is cut out of the events */
     struct failure  failure;
     struct chunk_choices choices;
     struct assemble assembly; /* of a stream that is given as a whole */
@@ -73,6 +74,7 @@ static void answer_free(struct answer *a) {
     buf_deinit(&a->scratch);
     buf_deinit(&a->whole);
     buf_deinit(&a->headers);
+    buf_deinit(&a->said);
     assemble_deinit(&a->assembly);
     json_deinit(&a->doc);
     failure_deinit(&a->failure);
@@ -157,7 +159,7 @@ static void send_head(struct answer *a) {
 
 static void end(struct answer *a) {
     a->over = 1;
-    struct event ev = { .type = EVENT_END };
+    struct event ev = { .type = EVENT_END, .usage_said = buf_get(&a->said) };
     if (failure_is_set(&a->failure)) {
         ev.type = EVENT_ERROR;
         ev.failure = &a->failure;
@@ -191,6 +193,13 @@ static bool find_error(struct answer *a, struct slice data, bool named, bool par
     return named;
 }
 
+/* More than numbers of ours: a cache keeps it for who asks later. */
+static void keep_said(struct answer *a, uint32_t usage) {
+    buf_clear(&a->said);
+    buf_slice(&a->said, json_raw(&a->doc, usage));
+    if (buf_failed(&a->said)) fail_for_memory(a);
+}
+
 /* The usage of a parsed frame is noted and cut out.  False: nothing of the frame is left. */
 static bool take_usage(struct answer *a, const struct sse_event *e, struct event *ev) {
     if (json_type(&a->doc, 0) != JSON_OBJECT) return true;
@@ -198,6 +207,7 @@ static bool take_usage(struct answer *a, const struct sse_event *e, struct event
     uint32_t member = json_get(&a->doc, 0, SLICE("usage"));
     a->news |= known;
     if (a->keep_usage || (!known && (member == JSON_NONE || json_type(&a->doc, member) != JSON_NULL))) return true;
+    if (known) keep_said(a, member);
     if (known && chunk_has_no_choices(&a->doc)) return false;
     put_frame(a, e, slice_of(NULL, 0), ev);
     return true;
@@ -488,6 +498,7 @@ struct source *answer_new(struct source *from, const struct answer_options *opt)
     buf_init(&a->scratch, 0);
     buf_init(&a->whole, opt->limit);
     buf_init(&a->headers, 0);
+    buf_init(&a->said, 0);
     failure_init(&a->failure);
     return &a->source;
 }

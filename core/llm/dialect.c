@@ -14,7 +14,7 @@ const struct dialect openai_chat = {
     .reader = answer_new, .pieces = openai_pieces, .calls = openai_calls,
     .write_common = openai_write_common, .write_piece = openai_write_piece, .write_whole = openai_completion_as_chunks,
     .write_error = failure_write_json,
-    .write_usage = openai_write_usage, .traits = openai_traits,
+    .write_usage = openai_write_usage, .usage_said = openai_usage_said, .traits = openai_traits,
 };
 
 const struct dialect openai_embeddings = {

@@ -60,8 +60,11 @@ struct dialect {
     /* The data of an event with nothing but text as the piece p, whose name is `name`; no line ends. */
     void         (*write_piece)(struct buf *out, struct slice common, const struct piece *p, struct slice name,
                                 struct slice text);
-    /* The data of an event that says nothing but usage; no line ends.  NULL: there are no such events. */
-    void         (*write_usage)(struct buf *out, struct slice common, const struct usage *u);
+    /* The data of an event that says nothing but usage; no line ends.  `said`: the upstream's own object, or empty.
+     * NULL: there are no such events. */
+    void         (*write_usage)(struct buf *out, struct slice common, const struct usage *u, struct slice said);
+    /* The object of usage in what write_usage() wrote. */
+    struct slice (*usage_said)(struct slice data);
     /* What an event, or a whole answer, is besides text: TRAIT_ bits; c: which choices came and ended. */
     unsigned     (*traits)(const struct json_doc *doc, struct chunk_choices *c);
     /* The events of a whole answer, for a stream that has begun, but for the end mark.  False, with

@@ -19,16 +19,25 @@ static void put_common(struct buf *out, const struct openai_answer *a, const cha
     json_write_string(out, a->model);
 }
 
-static void put_usage(struct buf *out, const struct usage *u) {
-    static const struct usage none;
-    if (u == NULL) u = &none;
-    buf_puts(out, ",\"usage\":{\"prompt_tokens\":");
+void openai_put_usage(struct buf *out, const struct usage *u) {
+    buf_puts(out, "{\"prompt_tokens\":");
     buf_u64(out, u->prompt);
     buf_puts(out, ",\"completion_tokens\":");
     buf_u64(out, u->completion);
     buf_puts(out, ",\"total_tokens\":");
     buf_u64(out, u->prompt + u->completion);
+    if (u->cached > 0) {
+        buf_puts(out, ",\"prompt_tokens_details\":{\"cached_tokens\":");
+        buf_u64(out, u->cached);
+        buf_putc(out, '}');
+    }
     buf_putc(out, '}');
+}
+
+static void put_usage(struct buf *out, const struct usage *u) {
+    static const struct usage none;
+    buf_puts(out, ",\"usage\":");
+    openai_put_usage(out, u != NULL ? u : &none);
 }
 
 void openai_completion(struct buf *out, const struct openai_answer *a, struct slice text) {

@@ -21,6 +21,8 @@ void openai_chunk_role(struct buf *out, const struct openai_answer *a);
 void openai_chunk_text(struct buf *out, const struct openai_answer *a, struct slice text);
 void openai_chunk_finish(struct buf *out, const struct openai_answer *a);
 void openai_chunk_usage(struct buf *out, const struct openai_answer *a);
+/* The object of usage, from our numbers. */
+void openai_put_usage(struct buf *out, const struct usage *u);
 
 /* A parsed chat.completion as the frames of a stream, without [DONE]: for a client
  * whose stream has begun before it was known that the answer comes whole.  Returns
@@ -38,7 +40,8 @@ void openai_pieces(const struct json_doc *doc, struct piece_list *l);
 void openai_write_common(struct buf *out, const struct json_doc *doc);
 void openai_write_piece(struct buf *out, struct slice common, const struct piece *p, struct slice name,
                         struct slice text);
-void openai_write_usage(struct buf *out, struct slice common, const struct usage *u);
+void openai_write_usage(struct buf *out, struct slice common, const struct usage *u, struct slice said);
+struct slice openai_usage_said(struct slice data);
 unsigned openai_traits(const struct json_doc *doc, struct chunk_choices *c);
 unsigned openai_embedding_traits(const struct json_doc *doc, struct chunk_choices *c);
 

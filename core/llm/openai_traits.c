@@ -47,13 +47,28 @@ unsigned openai_embedding_traits(const struct json_doc *doc, struct chunk_choice
     return good ? 0 : TRAIT_SPOILED;
 }
 
-void openai_write_usage(struct buf *out, struct slice common, const struct usage *u) {
+#define USAGE "\"choices\":[],\"usage\":"
+
+void openai_write_usage(struct buf *out, struct slice common, const struct usage *u, struct slice said) {
     buf_putc(out, '{');
     buf_slice(out, common); /* each member with a comma behind it */
-    buf_printf(out, "\"choices\":[],\"usage\":{\"prompt_tokens\":%llu,\"completion_tokens\":%llu,\"total_tokens\":%llu",
-               (unsigned long long)u->prompt, (unsigned long long)u->completion,
-               (unsigned long long)(u->prompt + u->completion));
-    if (u->cached > 0)
-        buf_printf(out, ",\"prompt_tokens_details\":{\"cached_tokens\":%llu}", (unsigned long long)u->cached);
-    buf_puts(out, "}}");
+    buf_puts(out, USAGE);
+    size_t from = buf_len(out);
+    if (said.len > 0) buf_slice(out, said);
+    else openai_put_usage(out, u);
+    buf_putc(out, '}');
+    /* JSON has line ends as white space only. */
+    for (size_t i = from; i < buf_len(out); i++) {
+        char *c = out->data + out->mark + i;
+        if (*c == '\n' || *c == '\r') *c = ' ';
+    }
+}
+
+/* It is the last member, and those in front of it are no lists (openai_write_common). */
+struct slice openai_usage_said(struct slice data) {
+    static const struct slice before = SLICE(USAGE);
+    const char *at = data.len > 0 ? memmem(data.ptr, data.len, before.ptr, before.len) : NULL;
+    if (at == NULL) return SLICE("");
+    size_t from = (size_t)(at - data.ptr) + before.len;
+    return slice_of(data.ptr + from, data.len - from - 1);
 }

@@ -51,6 +51,15 @@ static bool next(struct hit *h, struct event *ev) {
 
 static void on_pace(struct timer *t);
 
+/* What the record of usage says that the client does not get: for who keeps the answer once more. */
+static struct slice usage_said(const struct hit *h) {
+    struct event ev;
+    struct slice all = cache_entry_data(h->entry);
+    size_t at = h->facts.usage_at; /* CACHED_NO_USAGE is beyond any data */
+    if (!h->no_usage || at > all.len || h->facts.dialect->usage_said == NULL) return SLICE("");
+    return records_next(all, &at, &ev) ? h->facts.dialect->usage_said(ev.data) : SLICE("");
+}
+
 /* What the client takes at once; the last event frees h. */
 static void run(struct hit *h) {
     struct event ev;
@@ -64,7 +73,7 @@ static void run(struct hit *h) {
             continue;
         }
         const struct usage *u = h->facts.usage.known && !h->as_bytes ? &h->facts.usage : NULL;
-        emit(h, &(struct event){ .type = EVENT_END, .usage = u });
+        emit(h, &(struct event){ .type = EVENT_END, .usage = u, .usage_said = usage_said(h) });
         h->over = true;
     }
     h->in_event = false;

@@ -14,7 +14,7 @@
  * results are not part of the question), that has another status than 200, or that is longer than an
  * entry may be.
  *
- * Of a stream the usage is kept as one record of its own, made from the numbers when the client did
+ * Of a stream the usage is kept as one record of its own, with the upstream's own object, when the client did
  * not ask for it: who asks later gets it, who does not, does not. */
 #include "request/cached.h"
 
@@ -64,7 +64,7 @@ static void put_usage(struct recorder *k) {
     buf_init(&frame, 0);
     buf_init(&end, 0);
     buf_puts(&frame, "data: ");
-    d->write_usage(&frame, buf_get(&k->common), &k->facts.usage);
+    d->write_usage(&frame, buf_get(&k->common), &k->facts.usage, buf_get(&k->r->usage_said));
     buf_puts(&frame, "\n\n");
     struct slice all = buf_get(&frame), kept = buf_get(&k->records);
     buf_put(&end, kept.ptr + k->end_at, kept.len - k->end_at);
@@ -164,6 +164,7 @@ static enum flow on_event(struct sink *s, const struct event *ev) {
     if (!k->over) {
         struct event out = *ev;
         if (last && k->r->usage.known) out.usage = &k->r->usage; /* it may have come before k did */
+        if (ev->type == EVENT_END) out.usage_said = buf_get(&k->r->usage_said);
         flow = k->to->event(k->to, &out);
     }
     k->over |= last;

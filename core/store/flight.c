@@ -72,6 +72,7 @@ struct flight {
     char            content_type[80];
     struct buf      headers;
     struct usage    usage;
+    struct buf      usage_said; /* when it has ended */
     struct failure  failure;
 };
 
@@ -168,6 +169,7 @@ static void flight_put(struct flight *f) {
     chunk_put(f->first);
     chunk_put(f->last);
     buf_deinit(&f->headers);
+    buf_deinit(&f->usage_said);
     buf_deinit(&f->scratch);
     failure_deinit(&f->failure);
     pthread_mutex_destroy(&f->lock);
@@ -278,7 +280,10 @@ static void take(struct flight *f, const struct event *ev) {
     case EVENT_BYTES:
         if (!append(f, ev)) take_end(f, &no_memory);
         break;
-    case EVENT_END: take_end(f, NULL); break;
+    case EVENT_END:
+        buf_slice(&f->usage_said, ev->usage_said);
+        take_end(f, NULL);
+        break;
     case EVENT_ERROR: take_end(f, ev->failure); break;
     }
 }
@@ -438,7 +443,7 @@ static void emit_head(struct seat *s) {
 static void emit_end(struct seat *s) {
     const struct flight *f = s->flight;
     emit(s, &(struct event){ .type = f->failed ? EVENT_ERROR : EVENT_END, .failure = f->failed ? &f->failure : NULL,
-                             .usage = f->usage.known ? &f->usage : NULL });
+                             .usage = f->usage.known ? &f->usage : NULL, .usage_said = buf_get(&f->usage_said) });
 }
 
 static void emit_too_slow(struct seat *s) {
@@ -470,6 +475,7 @@ static struct flight *flight_new(const struct flight_options *opt) {
     list_init(&f->to_resume.link);
     list_init(&f->to_cancel.link);
     buf_init(&f->headers, 0);
+    buf_init(&f->usage_said, 0);
     buf_init(&f->scratch, 0);
     failure_init(&f->failure);
     return f;

@@ -48,7 +48,7 @@ TEST_FAULT(a_completion) {
     wrote(&out, "{\"id\":\"id\\\"1\",\"object\":\"chat.completion\",\"created\":1700000000,\"model\":\"m\\n\","
                 "\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\","
                 "\"content\":\"say \\\"hi\\\"\\n\\u0001\xe2\x82\xac\xef\xbf\xbd\"},\"finish_reason\":\"stop\"}],"
-                "\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4,\"total_tokens\":7}}");
+                "\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4,\"total_tokens\":7,\"prompt_tokens_details\":{\"cached_tokens\":1}}}");
 }
 
 TEST(usage_is_zero_when_nobody_knows) {
@@ -77,7 +77,7 @@ TEST_FAULT(a_stream) {
           CHUNK "\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\\n\\nb\"},\"finish_reason\":null}]}\n\n"
           CHUNK "\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\"},\"finish_reason\":null}]}\n\n"
           CHUNK "\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"
-          CHUNK "\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4,\"total_tokens\":7}}\n\n");
+          CHUNK "\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4,\"total_tokens\":7,\"prompt_tokens_details\":{\"cached_tokens\":1}}}\n\n");
 }
 
 TEST_FAULT(an_error_is_an_event_and_no_end) {
@@ -123,6 +123,23 @@ TEST_FAULT(a_message_becomes_a_delta) {
            "\"n\":1e999}", false,
            BEGIN ",\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\\ud83d\"},"
            "\"logprobs\":null,\"finish_reason\":\"stop\"}],\"n\":1e999}\n\n");
+}
+
+/* Written and read again: ours from numbers, the upstream's own as it is, in one line. */
+TEST(usage_of_its_own_event) {
+    static const char *const said[][2] = {
+        { "", "{\"prompt_tokens\":3,\"completion_tokens\":4,\"total_tokens\":7,\"prompt_tokens_details\":{\"cached_tokens\":1}}" },
+        { "{\"a\":\n{\"usage\":[]}\r}", "{\"a\": {\"usage\":[]} }" },
+    };
+    for (int i = 0; i < 2; i++) {
+        struct buf out;
+        buf_init(&out, 0);
+        openai_write_usage(&out, SLICE("\"id\":\"\\\"choices\\\":[],\\\"usage\\\":\","), &some, slice_str(said[i][0]));
+        CHECK_SLICE(openai_usage_said(buf_get(&out)), slice_str(said[i][1]));
+        buf_deinit(&out);
+    }
+    CHECK_UINT(openai_usage_said(SLICE("")).len, 0);
+    CHECK_UINT(openai_usage_said(SLICE("{}")).len, 0);
 }
 
 TEST(usage_has_a_frame_of_its_own_when_asked) {
