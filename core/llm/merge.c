@@ -4,7 +4,8 @@
  *
  * What the chunks of a stream bring is put together by what it is, so that members which nobody here knows are
  * kept, too: strings grow, members of objects are merged, elements of arrays are added.  Numbers, true and false are
- * replaced.  A few strings are said once, and again with some in every chunk: they do not grow.
+ * replaced.  A few strings are said once, and again with some in every chunk: they do not grow.  The data of audio
+ * are base64, whose pieces cannot stand behind one another (base64_join.c).
  *
  * Elements with an index go on where that index began.  A part of a list of texts ({"type":"text",...}) goes on with
  * the part before it, when it is the first of its event; a string that follows a list of parts is such a
@@ -87,6 +88,17 @@ static int grow(struct merged *m, const struct json_doc *d, uint32_t node) {
     become(m, MERGED_STRING);
     piece_decode(d, node, &m->half, &m->text);
     return buf_failed(&m->text) ? PERILUNE_ERR_NOMEM : 0;
+}
+
+static int grow_base64(struct merged *m, const struct json_doc *d, uint32_t node) {
+    struct buf piece;
+    buf_init(&piece, 0);
+    become(m, MERGED_BASE64);
+    piece_decode(d, node, &(struct piece_half){ .len = 0 }, &piece);
+    base64_join_add(&m->join, buf_get(&piece), &m->text);
+    bool failed = buf_failed(&piece) || buf_failed(&m->text);
+    buf_deinit(&piece);
+    return failed ? PERILUNE_ERR_NOMEM : 0;
 }
 
 static bool is_null(const struct merged *m) {
@@ -203,12 +215,15 @@ int merge_member(struct merged *m, const struct merging *from, uint32_t key, uin
     return merge_value(&i->value, from, name, value, how);
 }
 
-static int merge_object(struct merged *m, const struct merging *from, uint32_t node, enum merge_how how) {
+static int merge_object(struct merged *m, const struct merging *from, struct slice name, uint32_t node,
+                        enum merge_how how) {
+    bool audio = how == MERGE_GROW && slice_eq(name, SLICE("\"audio\""));
     int rc = 0;
     become(m, MERGED_OBJECT);
     for (uint32_t key = json_first(from->doc, node); rc == 0 && key != JSON_NONE;) {
         uint32_t value = json_next(from->doc, node, key);
-        rc = merge_member(m, from, key, value, how);
+        bool data = audio && json_str_eq(from->doc, key, SLICE("data"));
+        rc = merge_member(m, from, key, value, data ? MERGE_BASE64 : how);
         key = json_next(from->doc, node, value);
     }
     return rc;
@@ -219,6 +234,7 @@ static int merge_string(struct merged *m, const struct merging *from, struct sli
     bool empty = piece_is_empty(from->doc, node), null = is_null(m);
     if (empty && !null) return 0;
     if (how == MERGE_LAST) return set_json(m, json_raw(from->doc, node));
+    if (how == MERGE_BASE64) return grow_base64(m, from->doc, node);
     if (m->type == MERGED_ARRAY) return grow_part(m, from, node);
     if (m->type == MERGED_STRING && is_said_once(name) && buf_len(&m->text) > 0) return 0;
     return grow(m, from->doc, node);
@@ -231,7 +247,7 @@ int merge_value(struct merged *m, const struct merging *from, struct slice name,
     case JSON_TRUE:
     case JSON_NUMBER: return set_json(m, json_raw(from->doc, node));
     case JSON_STRING: return merge_string(m, from, name, node, how);
-    case JSON_OBJECT: return merge_object(m, from, node, how);
+    case JSON_OBJECT: return merge_object(m, from, name, node, how);
     case JSON_ARRAY: break;
     }
     if (how == MERGE_LAST) return set_json(m, json_raw(from->doc, node));
@@ -267,6 +283,16 @@ static void write_string(struct buf *out, const struct merged *m) {
     buf_deinit(&whole);
 }
 
+static void write_base64(struct buf *out, const struct merged *m) {
+    struct buf whole;
+    buf_init(&whole, 0);
+    buf_slice(&whole, buf_get(&m->text));
+    base64_join_rest(&m->join, &whole);
+    json_write_string(out, buf_get(&whole));
+    if (buf_failed(&whole)) out->error = whole.error;
+    buf_deinit(&whole);
+}
+
 static void write_items(struct buf *out, const struct merged *m) {
     bool object = m->type == MERGED_OBJECT;
     buf_putc(out, object ? '{' : '[');
@@ -284,6 +310,7 @@ void merged_write(struct buf *out, const struct merged *m) {
     case MERGED_NONE: buf_puts(out, "null"); break;
     case MERGED_JSON: buf_slice(out, buf_get(&m->text)); break;
     case MERGED_STRING: write_string(out, m); break;
+    case MERGED_BASE64: write_base64(out, m); break;
     case MERGED_OBJECT:
     case MERGED_ARRAY: write_items(out, m); break;
     }

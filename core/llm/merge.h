@@ -2,12 +2,14 @@
 #ifndef PERILUNE_LLM_MERGE_H
 #define PERILUNE_LLM_MERGE_H
 
+#include "llm/base64_join.h"
 #include "llm/pieces.h"
 
 enum merged_type {
     MERGED_NONE,
     MERGED_JSON,   /* text: JSON as it came */
     MERGED_STRING, /* text: decoded; it may grow */
+    MERGED_BASE64, /* the same, of bytes */
     MERGED_OBJECT, /* items: members */
     MERGED_ARRAY   /* items: elements */
 };
@@ -15,7 +17,10 @@ enum merged_type {
 struct merged {
     enum merged_type    type;
     struct buf          text;
-    struct piece_half   half;
+    union {
+        struct piece_half  half; /* STRING */
+        struct base64_join join; /* BASE64 */
+    };
     struct merged_item *items;
     unsigned            count, cap;
 };
@@ -30,7 +35,8 @@ struct merged_item {
 
 enum merge_how {
     MERGE_LAST, /* what comes last counts; objects are merged */
-    MERGE_GROW  /* strings and arrays grow */
+    MERGE_GROW, /* strings and arrays grow */
+    MERGE_BASE64 /* a string of base64 grows */
 };
 
 /* What is merged from, and the bytes that all of it may take. */

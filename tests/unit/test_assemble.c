@@ -114,6 +114,28 @@ TEST_FAULT(members_that_nobody_knows) {
             DELTA("{\"audio\":{\"transcript\":\"b\",\"data\":\"Y\",\"expires_at\":5}}"));
 }
 
+#define AUDIO(data) DELTA("{\"audio\":{\"data\":\"" data "\"}}")
+#define WITH_AUDIO(data) MESSAGE("{\"audio\":{\"data\":\"" data "\"}" NONE "}")
+/* Pieces that end with padding, that do not, and one text that was cut anywhere. */
+TEST_FAULT(audio_is_one_text_of_base64) {
+    BECOMES(WITH_AUDIO("UklGRgAAAA=="), AUDIO("UklGRg=="), AUDIO("AAAA"));
+    BECOMES(WITH_AUDIO("YWJj"), AUDIO("YQ=="), AUDIO("Yg=="), AUDIO(""), AUDIO("Yw=="));
+    BECOMES(WITH_AUDIO("YWJjZGVmZ2hpag=="), AUDIO("YWI="), AUDIO("Y2RlZmc="), AUDIO("aGlq"));
+    BECOMES(WITH_AUDIO("AAECAwQF"), AUDIO("AAEC"), AUDIO("AwQF"));
+    BECOMES(WITH_AUDIO("UklGRgAAAA=="), AUDIO("U"), AUDIO("klGR"), AUDIO("g="), AUDIO("=AAA"), AUDIO("A"));
+    BECOMES(WITH_AUDIO("+/+/YQ=="), AUDIO("+\\/+\\/"), AUDIO("YQ"), AUDIO("=="));
+    BECOMES(WITH_AUDIO("YWE="), AUDIO("YQ=="), AUDIO("YQ"));
+    /* What is none: as it came. */
+    BECOMES(WITH_AUDIO("data:x,y"), AUDIO("data:"), AUDIO("x,y"));
+    BECOMES(WITH_AUDIO("YQ==d=:x"), AUDIO("YQ=="), AUDIO("d=:x"));
+    BECOMES(WITH_AUDIO("YQ==a:"), AUDIO("YQ=="), AUDIO("a:"));
+    /* Other choices for themselves. */
+    BECOMES("{\"object\":\"chat.completion\",\"choices\":[{\"index\":0,\"message\":{\"audio\":{\"data\":\"YWM=\"}" NONE "},\"finish_reason\":null},"
+            "{\"index\":1,\"message\":{\"audio\":{\"data\":\"YmQ=\"}" NONE "},\"finish_reason\":null}]}",
+            "{\"choices\":[{\"index\":0,\"delta\":{\"audio\":{\"data\":\"YQ==\"}}},{\"index\":1,\"delta\":{\"audio\":{\"data\":\"Yg==\"}}}]}",
+            "{\"choices\":[{\"index\":1,\"delta\":{\"audio\":{\"data\":\"ZA==\"}}},{\"index\":0,\"delta\":{\"audio\":{\"data\":\"Yw==\"}}}]}");
+}
+
 TEST(beside_the_message) {
     BECOMES("{\"id\":\"x\",\"service_tier\":\"flex\",\"f\":{\"a\":1,\"b\":\"v\"},\"object\":\"chat.completion\",\"choices\":[{\"index\":0,"
             "\"message\":{\"content\":\"ab\"" ROLE "},\"logprobs\":{\"content\":[{\"t\":1},{\"t\":2}],\"refusal\":null},"
