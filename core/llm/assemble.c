@@ -7,8 +7,9 @@
  *
  * Some upstreams stream whether they were asked to or not; this is for a client that was
  * not.  How values grow is merge.c's; here is where what grows: everything in a delta, logprobs and text of
- * a choice.  Of the members beside those the last counts.  Calls of tools are told apart by tool_calls.c, and stand
- * in the order in which they began; their index says nothing in a whole answer, and is left out. */
+ * a choice.  Of the members beside those the last counts, but not one that says nothing: null, "", or created 0.  Calls
+ * of tools are told apart by tool_calls.c, and stand in the order in which they began; their index says nothing in a
+ * whole answer, and is left out. */
 #include "llm/assemble.h"
 
 #include "base/mem.h"
@@ -135,6 +136,13 @@ static int add_choice(struct assemble *a, const struct merging *from, uint32_t c
     return rc != 0 ? rc : replace(d, json_get(d, choice, SLICE("finish_reason")), &c->reason);
 }
 
+/* Azure's, in chunks that are of no answer: the first, with the verdict on the prompt. */
+static bool is_no_time(const struct json_doc *d, uint32_t key, uint32_t value) {
+    uint64_t v = 1;
+    if (!json_is(d, value, JSON_NUMBER) || !json_str_eq(d, key, SLICE("created"))) return false;
+    return json_u64(d, value, &v) == 0 && v == 0;
+}
+
 /* All members but those that a whole answer has otherwise. */
 static int add_head(struct assemble *a, const struct merging *from) {
     const struct json_doc *d = from->doc;
@@ -142,7 +150,7 @@ static int add_head(struct assemble *a, const struct merging *from) {
     for (uint32_t key = json_first(d, 0); rc == 0 && key != JSON_NONE;) {
         uint32_t value = json_next(d, 0, key);
         if (!json_str_eq(d, key, SLICE("object")) && !json_str_eq(d, key, SLICE("choices")) &&
-            !json_str_eq(d, key, SLICE("usage")))
+            !json_str_eq(d, key, SLICE("usage")) && !(is_no_time(d, key, value) && merged_get(&a->head, "created")))
             rc = merge_member(&a->head, from, key, value, MERGE_LAST);
         key = json_next(d, 0, value);
     }

@@ -82,13 +82,17 @@ static void put_usage(struct recorder *k) {
     buf_deinit(&end);
 }
 
-/* The first event tells what each repeats. */
+/* The first event with choices tells what each repeats: in front of it Azure has one of no answer, with id "". */
 static void note_common(struct recorder *k, struct slice data) {
     struct json_doc doc = { .nodes = NULL };
     struct json_error err;
-    k->begun = true;
-    if (k->r->dialect->write_common == NULL || json_parse(&doc, data, &err) != 0) return;
-    if (json_is(&doc, 0, JSON_OBJECT)) k->r->dialect->write_common(&k->common, &doc);
+    k->begun = k->r->dialect->write_common == NULL;
+    if (k->begun || json_parse(&doc, data, &err) != 0) return;
+    if (json_is(&doc, 0, JSON_OBJECT)) {
+        buf_clear(&k->common);
+        k->r->dialect->write_common(&k->common, &doc);
+        k->begun = !chunk_has_no_choices(&doc);
+    }
     json_deinit(&doc);
 }
 

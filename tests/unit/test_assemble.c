@@ -136,6 +136,17 @@ TEST_FAULT(audio_is_one_text_of_base64) {
             "{\"choices\":[{\"index\":1,\"delta\":{\"audio\":{\"data\":\"ZA==\"}}},{\"index\":0,\"delta\":{\"audio\":{\"data\":\"Yw==\"}}}]}");
 }
 
+/* Azure: the first chunk, and one with the verdicts of filters, are of no answer. */
+TEST(who_answered_and_when_is_what_is_said_of_it) {
+    BECOMES("{\"id\":\"x\",\"created\":5,\"model\":\"m\",\"object\":\"chat.completion\",\"choices\":[{\"index\":0,\"message\":{\"content\":\"a\"" ROLE "},"
+            "\"finish_reason\":null}]}",
+            "{\"id\":\"\",\"created\":0,\"model\":\"\",\"choices\":[]}",
+            "{\"id\":\"x\",\"created\":5,\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}",
+            "{\"id\":\"\",\"created\":0,\"model\":\"\",\"choices\":[{\"index\":0}]}");
+    BECOMES("{\"created\":0,\"object\":\"chat.completion\",\"choices\":[{\"index\":0,\"message\":{\"content\":\"a\"" ROLE "},\"finish_reason\":null}]}",
+            "{\"created\":0,\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}");
+}
+
 TEST(beside_the_message) {
     BECOMES("{\"id\":\"x\",\"service_tier\":\"flex\",\"f\":{\"a\":1,\"b\":\"v\"},\"object\":\"chat.completion\",\"choices\":[{\"index\":0,"
             "\"message\":{\"content\":\"ab\"" ROLE "},\"logprobs\":{\"content\":[{\"t\":1},{\"t\":2}],\"refusal\":null},"
