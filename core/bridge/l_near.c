@@ -423,7 +423,7 @@ int l_near_find(lua_State *L) {
         push_value(L, &found, ask.now);
         return 2;
     }
-    bool stream = r->body && r->body->chat.stream;
+    bool stream = request_wants_stream(r);
     struct response *res = cache_push_hit(L, c, r, stream, cache_entry_ref(found.e), &facts, RESPONSE_HIT);
     put_facts(res, &found);
     lua_pushnil(L);
