@@ -172,7 +172,7 @@ static bool judge(struct search *s, struct cache_entry *e, const struct cached *
     float threshold = threshold_of(s, key), decides = deciding(&a->rule, similarity, score);
     const char *why = differs != GUARD_SAME ? guard_name(differs) : decides < threshold ? "score" : NULL;
     if (why != NULL) note_refusal(s, key, c, why, similarity, score, threshold);
-    if (why != NULL || (s->out->e != NULL && score <= s->out->score)) return false;
+    if (why != NULL || (s->out->e != NULL && decides <= s->out->score)) return false;
     cache_entry_put(s->out->e);
     s->out->e = e;
     s->out->similarity = similarity;

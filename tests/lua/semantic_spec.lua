@@ -114,6 +114,32 @@ t.test("questions that are more than text, or answer a tool, are not compared", 
   t.equal(ask{ { role = "user", content = "   " } }, "miss")
 end)
 
+-- Each is near enough, and the model that decides when there is no threshold thinks otherwise of their order.
+local near_ones = {
+  "How do I reset my password?", "reset my password", "how to reset a password", "What is the way to reset my password?",
+  "please reset my password", "Could you tell me how I reset my password today?", "password reset how",
+}
+
+t.test("of several that are near enough, the nearest by what decides", function()
+  local asked = "How can I reset my password?"
+  local function keep(policy, i)
+    t.upstream("a", { text = "answer " .. i })
+    t.equal(state(t.run(policy, nil, chat(near_ones[i]))), { "answer " .. i, "miss" })
+  end
+  local nearest, most = nil, -1
+  for i in ipairs(near_ones) do
+    local policy = fresh{ threshold = 0.2 }
+    keep(policy, i)
+    local similarity = tonumber(t.run(policy, nil, chat(asked)).headers["x-cache-similarity"])
+    if similarity > most then nearest, most = i, similarity end
+  end
+  for _, order in ipairs{ { 1, #near_ones, 1 }, { #near_ones, 1, -1 } } do
+    local all = "all of them " .. order[1]
+    for i = order[1], order[2], order[3] do keep(fresh{ threshold = 1, name = all }, i) end
+    t.equal(t.run(fresh{ threshold = 0.2, name = all }, nil, chat(asked)):text(), "answer " .. nearest)
+  end
+end)
+
 t.test("what the cache forgot is not given", function()
   t.upstream("a", { text = "first" })
   local policy = fresh{ tags = { "faq" }, name = "forgets" }
