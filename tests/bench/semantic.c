@@ -13,7 +13,9 @@
 
 #include "base/hash.h"
 #include "semantic/embedding.h"
+#include "semantic/guard.h"
 #include "semantic/normal.h"
+#include "semantic/pair.h"
 #include "store/index.h"
 
 #define CANDIDATES 8
@@ -254,6 +256,7 @@ static void speed(uint64_t count) {
 /* -- Pairs -------------------------------------------------------------------------------------- */
 
 struct question {
+    struct slice         written;
     struct buf           normal;
     struct embedded_text text;
     struct grams         plain; /* of TF-IDF as textbooks have it */
@@ -275,6 +278,7 @@ static struct pair *pairs;
 static size_t pair_count;
 
 static void question_init(struct question *q, struct slice text) {
+    q->written = text;
     buf_init(&q->normal, 0);
     normal_write(text, &q->normal);
     embedded_text_init(&q->text);
@@ -376,7 +380,7 @@ static void forget_present(void) {
     grams_deinit(&g);
 }
 
-enum method { TFIDF, GRAMS, TABLE, BOTH };
+enum method { TFIDF, GRAMS, TABLE, BOTH, JUDGED, GUARDED };
 
 static float score_of(enum method m, const struct question *a, const struct question *b) {
     float sum = 0;
@@ -386,6 +390,10 @@ static float score_of(enum method m, const struct question *a, const struct ques
     case TABLE:
         for (unsigned k = 0; k < embedder_meaning(embedder); k++) sum += a->text.meaning[k] * b->text.meaning[k];
         return sum;
+    case GUARDED:
+        if (guard_compare(a->written, b->written) != GUARD_SAME) return -2;
+        /* fallthrough */
+    case JUDGED: return pair_score(pair_model_builtin(), &a->text, &b->text, NULL, NULL, 0);
     default: return embedder_similarity(embedder, &a->text, &b->text);
     }
 }
@@ -473,23 +481,29 @@ static void choose_present(uint64_t seed) {
 static const struct {
     const char *name;
     enum method m;
-} methods[] = { { "tfidf", TFIDF }, { "grams", GRAMS }, { "table", TABLE }, { "both", BOTH } };
+} methods[] = { { "tfidf", TFIDF }, { "grams", GRAMS }, { "table", TABLE }, { "both", BOTH },
+                { "judged", JUDGED }, { "guarded", GUARDED } };
+
+#define METHODS (sizeof(methods) / sizeof(*methods))
 
 /* The mean of these splits. */
 static void half_absent(const char *how, uint64_t first, uint64_t last) {
     static const double shares[] = { 0.005, 0.01, 0.05 };
-    double sums[4][3] = { { 0 } };
+    double sums[METHODS][3] = { { 0 } };
     for (uint64_t split = first; split <= last; split++) {
+        struct index *x = index_new(embedder_dims(embedder), (size_t)1 << 30);
+        if (x == NULL) give_up("no memory");
         choose_present(split);
-        cache_present(NULL);
-        for (int m = 0; m < 4; m++) {
-            struct found *all = find_all(methods[m].m, NULL);
+        cache_present(x);
+        for (size_t m = 0; m < METHODS; m++) {
+            struct found *all = find_all(methods[m].m, methods[m].m >= JUDGED ? x : NULL);
             for (int i = 0; i < 3; i++) sums[m][i] += present_at(all, shares[i]) / (double)(last - first + 1);
             free(all);
         }
         forget_present();
+        index_free(x);
     }
-    for (int m = 0; m < 4; m++)
+    for (size_t m = 0; m < METHODS; m++)
         for (int i = 0; i < 3; i++) {
             char line[80];
             snprintf(line, sizeof(line), "%s.%s.%g", methods[m].name, how, shares[i] * 100);
@@ -506,7 +520,9 @@ static void compare_pairs(const char *path) {
     report("grams", GRAMS, NULL);
     report("table", TABLE, NULL);
     report("both", BOTH, NULL);
-    report("index", BOTH, x); /* as the cache does it */
+    report("index", BOTH, x); /* candidates as the cache has them */
+    report("judged", JUDGED, x);
+    report("guarded", GUARDED, x); /* as the cache does it when its threshold is "auto" */
     forget_present();
     half_absent("first", 0, 0);
     half_absent("random", 1, SPLITS);

@@ -76,15 +76,15 @@ local function rightness(folder)
   end
   local f = figures("pairs", path)
   lib.note("GPTCache's %d pairs: right at 20 wrong, at 40, of all", count)
-  for _, name in ipairs{ "tfidf", "grams", "table", "both", "index" } do
-    lib.note("  %-6s %d / %d / %d", name, f[name .. ".right.20"], f[name .. ".right.40"], f[name .. ".right.100000"])
+  for _, name in ipairs{ "tfidf", "grams", "table", "both", "index", "judged", "guarded" } do
+    lib.note("  %-7s %d / %d / %d", name, f[name .. ".right.20"], f[name .. ".right.40"], f[name .. ".right.100000"])
   end
   lib.note("half absent, present ones answered when 0.5, 1, 5 %% of the absent are: first half; mean of random ones")
-  for _, name in ipairs{ "tfidf", "grams", "table", "both" } do
+  for _, name in ipairs{ "tfidf", "grams", "table", "both", "judged", "guarded" } do
     local function three(how)
       return ("%.1f %.1f %.1f"):format(f[name .. how .. "0.5"], f[name .. how .. "1"], f[name .. how .. "5"])
     end
-    lib.note("  %-6s %s; %s", name, three ".first.", three ".random.")
+    lib.note("  %-7s %s; %s", name, three ".first.", three ".random.")
   end
   lib.figure("not right at 20 wrong", count - f["index.right.20"], "", count - f["tfidf.right.20"])
   lib.figure("not right at 40 wrong", count - f["index.right.40"], "", count - f["tfidf.right.40"], count - BAR_40)
