@@ -162,6 +162,10 @@ $(O)/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/driver.c $(O)/libperilune_test.a
 $(O)/bench_%: tests/bench/%.c $(O)/objects.a
 	@$(CC) $(ALL_CFLAGS) $(LINK) -o $@ $^ $(PKG_LIBS)
 
+# Makes the table that ships (core/semantic/table/README.md); for the machine that it is built on.
+$(O)/fit_rows: core/semantic/table/fit.c $(O)/objects.a
+	@$(CC) $(ALL_CFLAGS) -O3 -ffast-math -march=native $(LINK) -o $@ $^ $(PKG_LIBS)
+
 $(O)/encode: tests/tokens/encode.c $(O)/libperilune_test.a
 	@$(CC) $(ALL_CFLAGS) -DPERILUNE_TEST $(LINK) -o $@ $^ $(PKG_LIBS)
 

@@ -23,7 +23,7 @@
 #include "tokens/bpe.h"
 #include "tokens/vocab.h"
 
-#define MEANING   0.6f /* of the similarity; see table/README.md for what it was chosen on */
+#define MEANING   0.7f /* of the similarity; see table/README.md for what it was chosen on */
 #define PROJECTED 128
 #define STEP      64 /* what an index takes: a multiple of it */
 
