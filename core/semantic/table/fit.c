@@ -487,8 +487,8 @@ static double check_held_out(void) {
             const struct near *other = &near[i * NEAR + k];
             if (other->score <= -2) break;
             embed(other->text, b);
-            p[n++] = (struct pair_of_scores){ .ours = dot(a, b, opt.dims),
-                                              .theirs = dot(taught + i * width, taught + (size_t)other->text * width, width) };
+            float theirs = dot(taught + i * width, taught + (size_t)other->text * width, width);
+            p[n++] = (struct pair_of_scores){ .ours = dot(a, b, opt.dims), .theirs = theirs };
         }
     }
     double c = correlation(p, n);
