@@ -224,7 +224,8 @@ static void begin_rows(struct vocab *v) {
         if (began[i] != 0) rows[i] = began[i] = began[i] * by;
     }
     for (size_t i = 0; i < starts[count]; i++) tokens[i] = row_of[tokens[i]];
-    fprintf(stderr, "%zu texts, %zu tokens, %u rows, %zu of them began with one\n", count, starts[count], row_count, known);
+    fprintf(stderr, "%zu texts, %zu tokens, %u rows, %zu of them began with one\n", count, starts[count], row_count,
+            known);
     free(row_of);
 }
 
@@ -271,7 +272,8 @@ static float *sketch_all(void) {
             free(sum);
         }
     for (size_t i = 0; i < count; i++) {
-        for (unsigned d = 0; d < sketch; d++) out[i * SKETCH + d] = dot(taught + i * width, base + (size_t)d * width, width);
+        for (unsigned d = 0; d < sketch; d++)
+            out[i * SKETCH + d] = dot(taught + i * width, base + (size_t)d * width, width);
         make_length_1(out + i * SKETCH, SKETCH);
     }
     free(base);
@@ -290,7 +292,8 @@ static void insert_near(size_t text, uint32_t other, float score) {
 
 static void compare_cell(const float *sketches, const uint32_t *members, size_t n) {
     float *cell = take(n * SKETCH, sizeof(*cell));
-    for (size_t i = 0; i < n; i++) memcpy(cell + i * SKETCH, sketches + members[i] * (size_t)SKETCH, SKETCH * sizeof(*cell));
+    for (size_t i = 0; i < n; i++)
+        memcpy(cell + i * SKETCH, sketches + members[i] * (size_t)SKETCH, SKETCH * sizeof(*cell));
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < i; k++) {
             float score = dot(cell + i * SKETCH, cell + k * SKETCH, SKETCH);
@@ -368,9 +371,10 @@ static void fill_batch(struct batch *b, const uint32_t *seeds) {
     for (unsigned i = 0; i < b->n; i++) b->length[i] = embed(b->text[i], b->e + (size_t)i * opt.dims);
     for (unsigned i = 0; i < b->n; i++)
         for (unsigned k = 0; k <= i; k++) {
-            b->c[i * BATCH + k] = b->c[k * BATCH + i] = dot(b->e + (size_t)i * opt.dims, b->e + (size_t)k * opt.dims, opt.dims);
-            b->t[i * BATCH + k] = b->t[k * BATCH + i] =
-                dot(taught + (size_t)b->text[i] * width, taught + (size_t)b->text[k] * width, width);
+            float ours = dot(b->e + (size_t)i * opt.dims, b->e + (size_t)k * opt.dims, opt.dims);
+            float theirs = dot(taught + (size_t)b->text[i] * width, taught + (size_t)b->text[k] * width, width);
+            b->c[i * BATCH + k] = b->c[k * BATCH + i] = ours;
+            b->t[i * BATCH + k] = b->t[k * BATCH + i] = theirs;
         }
 }
 
