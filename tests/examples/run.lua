@@ -256,6 +256,22 @@ function EXAMPLES.parallel_steps()
   end)
 end
 
+function EXAMPLES.cache()
+  with("cache", nil, function(srv, c)
+    local function ask(question, expected)
+      local r, why = send(c, srv.port, { messages = json.array { { role = "user", content = question } } })
+      check(answer_text(r, why), "cache, %s: %s", question, tostring(why))
+      check(r and r.headers["x-cache"] == expected, "cache: '%s' is a %s", question, r and tostring(r.headers["x-cache"]))
+      return r
+    end
+    ask("How do I reset my password?", "miss")
+    ask("How do I reset my password?", "hit")
+    local near = ask("How can I reset my password?", "hit")
+    check(near and near.headers["x-cache-similarity"], "cache: no similarity")
+    ask("How do I delete my password?", "miss")
+  end)
+end
+
 function EXAMPLES.agents()
   with("agents", nil, function(srv, c)
     ask_all("agents", c, srv.port, any, { ["x-perilune-upstream"] = "model" })
