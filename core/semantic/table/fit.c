@@ -30,6 +30,7 @@
 #include <time.h>
 
 #include "base/buf.h"
+#include "base/mem.h"
 #include "semantic/little.h"
 #include "semantic/normal.h"
 #include "tokens/bpe.h"
@@ -59,7 +60,7 @@ static _Noreturn void give_up(const char *what, const char *why) {
 }
 
 static void *take(size_t count, size_t size) {
-    void *p = calloc(count > 0 ? count : 1, size);
+    void *p = mem_zalloc(count > 0 ? count * size : 1);
     if (p == NULL) give_up("memory", "not enough");
     return p;
 }
@@ -118,7 +119,7 @@ static void read_vectors(void) {
         for (unsigned k = 0; k < width; k++) taught[i * width + k] -= (float)mean[k];
         make_length_1(taught + i * width, width);
     }
-    free(mean);
+    mem_free(mean);
 }
 
 /* -- Texts and rows -------------------------------------------------------------------------- */
@@ -226,7 +227,7 @@ static void begin_rows(struct vocab *v) {
     for (size_t i = 0; i < starts[count]; i++) tokens[i] = row_of[tokens[i]];
     fprintf(stderr, "%zu texts, %zu tokens, %u rows, %zu of them began with one\n", count, starts[count], row_count,
             known);
-    free(row_of);
+    mem_free(row_of);
 }
 
 /* out = the direction of a text; returns the length of its sum. */
@@ -269,14 +270,14 @@ static float *sketch_all(void) {
             }
             make_length_1(sum, width);
             memcpy(v, sum, width * sizeof(*v));
-            free(sum);
+            mem_free(sum);
         }
     for (size_t i = 0; i < count; i++) {
         for (unsigned d = 0; d < sketch; d++)
             out[i * SKETCH + d] = dot(taught + i * width, base + (size_t)d * width, width);
         make_length_1(out + i * SKETCH, SKETCH);
     }
-    free(base);
+    mem_free(base);
     return out;
 }
 
@@ -300,7 +301,7 @@ static void compare_cell(const float *sketches, const uint32_t *members, size_t 
             insert_near(members[i], members[k], score);
             insert_near(members[k], members[i], score);
         }
-    free(cell);
+    mem_free(cell);
 }
 
 static void look_in_cells(const float *sketches) {
@@ -322,9 +323,9 @@ static void look_in_cells(const float *sketches) {
         for (size_t from = 0; from < n; from += 4 * CELL) /* a cell that many went to is cut */
             compare_cell(sketches, members + from, n - from < 4 * CELL ? n - from : 4 * CELL);
     }
-    free(cell_of);
-    free(members);
-    free(centres);
+    mem_free(cell_of);
+    mem_free(members);
+    mem_free(centres);
 }
 
 static void find_neighbours(void) {
@@ -332,7 +333,7 @@ static void find_neighbours(void) {
     near = take(count * NEAR, sizeof(*near));
     for (size_t i = 0; i < count * NEAR; i++) near[i].score = -2;
     for (int i = 0; i < 2; i++) look_in_cells(sketches);
-    free(sketches);
+    mem_free(sketches);
 }
 
 /* -- A step --------------------------------------------------------------------------------------- */
@@ -496,9 +497,9 @@ static double check_held_out(void) {
         }
     }
     double c = correlation(p, n);
-    free(p);
-    free(a);
-    free(b);
+    mem_free(p);
+    mem_free(a);
+    mem_free(b);
     return c;
 }
 
