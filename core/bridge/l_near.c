@@ -498,14 +498,29 @@ static bool read_entry(lua_State *L, int i, struct hash128 *key, float *score) {
     return (size_t)end == len && *score >= 0 && *score <= 1;
 }
 
-/* core.near_feedback(entry, ok) -> whether it is the name of an entry */
+/* Is it an entry of this cache that is there now? */
+static bool is_entry_of(struct state *s, const struct lua_cache *c, struct hash128 key) {
+    struct cached facts;
+    struct cache_entry *e = cache_peek(s->stores->cache, key, loop_now(s->loop));
+    bool is = e != NULL && cached_read(e, &facts) && slice_eq(facts.cache, c->name);
+    cache_entry_put(e);
+    return is;
+}
+
+/* core.near_feedback(cache, entry, ok) -> true, or why not: "name" (it is not the name of an entry), "gone" (the cache
+ * has no such entry) */
 int l_near_feedback(lua_State *L) {
+    const struct lua_cache *c = cache_check(L, 1);
     struct state *s = state_of(L);
     struct hash128 key;
     float score;
-    bool ok = lua_toboolean(L, 2), named = read_entry(L, 1, &key, &score);
-    if (named) nearest_feedback(s->stores, key, score, ok, loop_now(s->loop));
-    lua_pushboolean(L, named);
+    bool ok = lua_toboolean(L, 3), named = read_entry(L, 2, &key, &score);
+    if (!named || !is_entry_of(s, c, key)) {
+        lua_pushstring(L, named ? "gone" : "name");
+        return 1;
+    }
+    nearest_feedback(s->stores, key, score, ok, loop_now(s->loop));
+    lua_pushboolean(L, 1);
     return 1;
 }
 

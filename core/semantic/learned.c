@@ -1,65 +1,72 @@
 /* learned.c -- a threshold out of what users told.
  *
- * How sure an answer is at a score s is modelled as a logistic curve, P(right | s) = 1 / (1 + exp(-g (s - t))),
- * as vCache does (arXiv 2502.03771; this is written from the paper).  Before anything was told, g and t are
- * what makes P = 1 - max_false at the usual threshold; these are a prior (normal, with the widths below), the notes
- * are evidence, and Newton's method finds the most likely curve.  Of t not the likeliest value counts but one that
- * is surely not too low: Z standard deviations more, by the curvature there.
+ * How sure an answer is at a score s is modelled as a logistic curve, P(right | s) = 1 / (1 + exp(-SLOPE (s - t))),
+ * as vCache does (arXiv 2502.03771; this is written from the paper).  Before anything was told, t is what makes
+ * P = 1 - max_false at the usual threshold; that is a prior (normal, PLACE_WIDTH wide), and the notes are evidence.  The
+ * paper fits the slope, too.  With the few notes that an entry has, slope and place run away together: one wrong
+ * word made the likeliest curve nearly flat, and no score was high enough any more.  With t alone there is one
+ * likeliest curve, and what a note can do is bounded: SLOPE * PLACE_WIDTH^2, 0.036.  Not the likeliest t counts
+ * but one that is surely not too low: Z standard deviations more, by the curvature there.
  *
- * So one verdict moves the threshold a little and twenty move it far, in both directions.  Whatever the curve says, an
- * answer that was told to be wrong is not given again at that score or below.
+ * A good word counts as one at the usual threshold when its score is lower: who tells is not always who was given the
+ * answer, and nobody is to talk an answer into questions that are far away.  Whatever the curve says, an answer
+ * that was told to be wrong is not given again at that score or below.
  *
  * Nothing is allocated; LEARNED_MAX notes take some microseconds. */
 #include "semantic/learned.h"
 
 #include <math.h>
 
-#define SLOPE       40.0 /* of the curve before anything was told: from 0.12 to 0.88 within a tenth */
-#define SLOPE_WIDTH 15.0
-#define PLACE_WIDTH 0.05 /* standard deviation of t before anything was told */
+#define SLOPE       40.0 /* of the curve: from 0.12 to 0.88 within a tenth */
+#define PLACE_WIDTH 0.03 /* standard deviation of t before anything was told */
+#define STIFF       (1 / (PLACE_WIDTH * PLACE_WIDTH))
 #define Z           1.0
-#define ROUNDS      20   /* of Newton's method, which needs five or six */
+#define ROUNDS      40   /* each halves the interval at least; Newton's method needs five or six */
 #define BEYOND      0.005f /* above a score that was wrong */
 #define SPAN        0.15f  /* how far below the usual threshold verdicts can lead */
 
-struct curve {
-    double g, t;
+struct evidence {
+    const struct learned_note *notes;
+    size_t count;
+    double prior;  /* t before anything was told */
+    double lowest; /* a good word counts at this score at least */
 };
 
-/* Adds what one note pulls at the curve, and how stiff it is there (the expected curvature: never negative). */
-static void pull(const struct curve *c, const struct learned_note *n, double grad[2], double stiff[3]) {
-    double d = n->score - c->t, p = 1 / (1 + exp(-c->g * d)), error = (n->ok ? 1 : 0) - p, w = p * (1 - p);
-    grad[0] += error * d;
-    grad[1] += error * -c->g;
-    stiff[0] += w * d * d;
-    stiff[1] += w * d * -c->g;
-    stiff[2] += w * c->g * c->g;
+/* The slope of the likelihood at t, which falls as t rises, and how fast it falls. */
+static double slope_at(const struct evidence *e, double t, double *stiff) {
+    double slope = (e->prior - t) * STIFF;
+    *stiff = STIFF;
+    for (size_t i = 0; i < e->count; i++) {
+        const struct learned_note *n = &e->notes[i];
+        double s = n->ok ? fmax(n->score, e->lowest) : n->score, p = 1 / (1 + exp(-SLOPE * (s - t)));
+        slope -= SLOPE * ((n->ok ? 1 : 0) - p);
+        *stiff += SLOPE * SLOPE * p * (1 - p);
+    }
+    return slope;
 }
 
-/* The likeliest curve; *width: the standard deviation of its t. */
-static struct curve fit(const struct learned_note *notes, size_t count, struct curve prior, double *width) {
-    struct curve c = prior;
-    double gw = 1 / (SLOPE_WIDTH * SLOPE_WIDTH), tw = 1 / (PLACE_WIDTH * PLACE_WIDTH);
+/* The likeliest t; *width: its standard deviation.  Newton's method, held within an interval that shrinks. */
+static double fit(const struct evidence *e, double *width) {
+    double reach = (double)e->count * SLOPE / STIFF, low = e->prior - reach, high = e->prior + reach, t = e->prior;
+    double stiff = STIFF;
     for (int i = 0; i < ROUNDS; i++) {
-        double grad[2] = { (prior.g - c.g) * gw, (prior.t - c.t) * tw }, stiff[3] = { gw, 0, tw };
-        for (size_t k = 0; k < count; k++) pull(&c, &notes[k], grad, stiff);
-        double det = stiff[0] * stiff[2] - stiff[1] * stiff[1];
-        *width = sqrt(stiff[0] / det);
-        double dg = (stiff[2] * grad[0] - stiff[1] * grad[1]) / det;
-        double dt = (stiff[0] * grad[1] - stiff[1] * grad[0]) / det;
-        c.g = fmin(fmax(c.g + fmin(fmax(dg, -10), 10), 5), 200);
-        c.t = fmin(fmax(c.t + fmin(fmax(dt, -0.1), 0.1), -1), 2);
-        if (fabs(dg) < 1e-6 && fabs(dt) < 1e-8) break;
+        double slope = slope_at(e, t, &stiff), next = t + slope / stiff;
+        if (slope > 0) low = t;
+        else high = t;
+        if (!(next > low && next < high)) next = (low + high) / 2;
+        if (fabs(next - t) < 1e-7) break;
+        t = next;
     }
-    return c;
+    *width = sqrt(1 / stiff);
+    return t;
 }
 
 float learned_threshold(const struct learned_note *notes, size_t count, double max_false, float otherwise) {
-    double odds = fmin(fmax(max_false, 1e-6), 0.5), logit = log((1 - odds) / odds), width = PLACE_WIDTH;
+    double odds = fmin(fmax(max_false, 1e-6), 0.5), above = log((1 - odds) / odds) / SLOPE, width;
     if (count == 0 || !isfinite(otherwise)) return otherwise;
-    struct curve prior = { SLOPE, otherwise - logit / SLOPE };
-    struct curve c = fit(notes, count < LEARNED_MAX ? count : LEARNED_MAX, prior, &width);
-    float threshold = (float)(c.t + logit / c.g + Z * (width - PLACE_WIDTH));
+    if (count > LEARNED_MAX) count = LEARNED_MAX;
+    struct evidence e = { notes, count, otherwise - above, otherwise };
+    float threshold = (float)(fit(&e, &width) + above + Z * (width - PLACE_WIDTH));
     if (!(threshold > otherwise - SPAN)) threshold = otherwise - SPAN;
     for (size_t i = 0; i < count; i++)
         if (!notes[i].ok && threshold < notes[i].score + BEYOND) threshold = notes[i].score + BEYOND;

@@ -186,7 +186,7 @@ function methods.wrap(cache, req, next, opts)
 end
 
 --- Was the answer right, of which the reply said x-cache-entry?
-function methods.feedback(_, entry, ok) return near.feedback(entry, ok) end
+function methods.feedback(cache, entry, ok) return near.feedback(cache, entry, ok) end
 
 --- What cache_exact and cache_semantic have in common: a policy whose cache has all options of a cache.
 ---@param name string     of the policy

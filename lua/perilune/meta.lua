@@ -581,7 +581,7 @@ function Cache:invalidate(tag) end
 ---@param entry string  what the reply said as x-cache-entry
 ---@param ok boolean
 ---@return boolean? told
----@return string? err  entry is none
+---@return string? err  entry is no such name, or this cache has no such entry (any more)
 function Cache:feedback(entry, ok) end
 
 --- Of all caches of the process together.

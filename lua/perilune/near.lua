@@ -151,12 +151,14 @@ function M.find_value(near, cache, rest, text)
 end
 
 --- Was the answer of this entry (the reply's x-cache-entry) right for who asked?
-function M.feedback(entry, ok)
+function M.feedback(cache, entry, ok)
   if type(entry) ~= "string" or type(ok) ~= "boolean" then
     error("cache:feedback(entry, ok): entry is the text of x-cache-entry, ok is true or false", 3)
   end
-  if core.near_feedback(entry, ok) then return true end
-  return nil, ("cache:feedback: %q is not what x-cache-entry says"):format(entry:sub(1, 80))
+  local told = core.near_feedback(cache, entry, ok)
+  if told == true then return true end
+  local why = told == "gone" and "this cache has no entry %q (any more)" or "%q is not what x-cache-entry says"
+  return nil, ("cache:feedback: " .. why):format(entry:sub(1, 80))
 end
 
 return M
