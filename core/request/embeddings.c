@@ -17,6 +17,7 @@
 #include "request/embeddings.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdio.h>
 
 #include "base/mem.h"
@@ -105,13 +106,16 @@ static void tell(struct embeddings_item *item, const float *vector, unsigned cou
 static unsigned read_vector(const struct json_doc *doc, uint32_t list, float *out) {
     if (!json_is(doc, list, JSON_ARRAY)) return 0;
     unsigned n = doc->nodes[list].count;
+    float most = 0;
     if (n > EMBEDDINGS_VECTOR) return 0;
     uint32_t at = json_first(doc, list);
     for (unsigned i = 0; i < n; i++, at = json_next(doc, list, at)) {
         if (!json_is(doc, at, JSON_NUMBER)) return 0;
         out[i] = (float)json_number(doc, at);
+        if (!isfinite(out[i])) return 0;
+        if (fabsf(out[i]) > most) most = fabsf(out[i]);
     }
-    return n;
+    return most > 0 ? n : 0; /* without a direction it is near to nothing, and must not be remembered */
 }
 
 /* The vector of input i, of a list whose members say which they are, or stand in order. */

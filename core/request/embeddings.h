@@ -3,11 +3,12 @@
 #define PERILUNE_REQUEST_EMBEDDINGS_H
 
 #include "base/list.h"
+#include "request/cached.h"
 #include "request/services.h"
 
 #define EMBEDDINGS_BATCH  32   /* texts of a call */
 #define EMBEDDINGS_QUEUE  1024 /* that wait for the next calls */
-#define EMBEDDINGS_VECTOR 8192 /* numbers */
+#define EMBEDDINGS_VECTOR CACHED_MAX_VECTOR /* numbers: what an entry can keep */
 
 struct embeddings;
 struct failure;
