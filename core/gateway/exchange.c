@@ -421,9 +421,12 @@ void exchange_methods(const struct exchange *x, struct buf *out) {
 /* Who asks, for the route and for policies.  Returns false after having failed x. */
 static bool find_tenant(struct exchange *x) {
     struct request *r = x->req;
+    _Static_assert(sizeof(r->tenant) == 128, "the message says how long a name may be");
     const struct tenants *t = &x->gen->config->tenants;
-    if (tenants_find(t, r->headers, &r->header_count, r->tenant, sizeof(r->tenant)) == 0) return true;
-    exchange_fail(x, FAILURE_INVALID_REQUEST, "more than one header says which tenant asks");
+    int rc = tenants_find(t, r->headers, &r->header_count, r->tenant, sizeof(r->tenant));
+    if (rc == 0) return true;
+    exchange_fail(x, FAILURE_INVALID_REQUEST, rc == PERILUNE_ERR_LIMITED
+                  ? "the name of the tenant is longer than 127 bytes" : "more than one header says which tenant asks");
     return false;
 }
 

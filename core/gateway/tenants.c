@@ -62,7 +62,8 @@ int tenants_find(const struct tenants *t, struct http_header *headers, unsigned 
     /* A client may have added one to the proxy's; whoever reads the other would be told of somebody else. */
     if (http_headers_find(h + 1, behind, slice_str(t->header)) != NULL) return PERILUNE_ERR_INVAL;
     if (t->count == 0) {
-        slice_copy(out, size, h->value.len < size ? h->value : SLICE(""));
+        if (h->value.len >= size) return PERILUNE_ERR_LIMITED; /* cut, two tenants would be one */
+        slice_copy(out, size, h->value);
         return 0;
     }
     const char *name = name_of(t, key_of(h->value));

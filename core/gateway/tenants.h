@@ -23,8 +23,8 @@ bool tenant_key_parse(const char *hex, unsigned char digest[SHA256_BYTES]);
 void tenants_sort(struct tenants *t);
 
 /* The name into out, "" when there is none.  The header that had a known key is taken out of
- * the list: what opens this gateway is nobody else's business.  Returns 0, or PERILUNE_ERR_INVAL:
- * more than one line says who asks. */
+ * the list: what opens this gateway is nobody else's business.  Returns 0; PERILUNE_ERR_INVAL:
+ * more than one line says who asks; PERILUNE_ERR_LIMITED: the name does not fit. */
 int tenants_find(const struct tenants *t, struct http_header *headers, unsigned *count, char *out, size_t size);
 
 #endif
