@@ -102,6 +102,19 @@ static void open_table(lua_State *L, struct lua_near *n) {
     lua_pop(L, 1);
 }
 
+/* Scores mean nothing when a model was calibrated with other vectors than it is to judge. [0, 0, e] */
+static void check_calibration(lua_State *L, const struct lua_near *n) {
+    const struct static_table *table = n->table != NULL ? n->table : static_table_builtin();
+    unsigned dims = pair_model_dims(n->model);
+    if (n->own && dims > 0)
+        luaL_error(L, "calibration: was made with the embedder '%s', not with the one of this option",
+                   pair_model_embedder(n->model));
+    if (!n->own && dims == 0) luaL_error(L, "calibration: was made without the vectors of the upstream");
+    if (n->own && !pair_model_is_of(n->model, table))
+        luaL_error(L, "calibration: was made with another table than %s; run `perilune cache calibrate` again",
+                   n->table != NULL ? "this file" : "the one that is built in now");
+}
+
 /* core.near_new{ threshold = number | nil, max_false =, name =, own =, table = path, model = bytes } */
 int l_near_new(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -126,6 +139,7 @@ int l_near_new(lua_State *L) {
     struct failure f;
     failure_init(&f);
     if (model.ptr != NULL) check_opened(L, pair_model_open(&n->model, model, &f), "calibration", &f);
+    if (n->model != NULL) check_calibration(L, n);
     lua_settop(L, 2);
     return 1;
 }

@@ -2,8 +2,8 @@
  *
  * How sure an answer is at a score s is modelled as a logistic curve, P(right | s) = 1 / (1 + exp(-SLOPE (s - t))),
  * as vCache does (arXiv 2502.03771; this is written from the paper).  Before anything was told, t is what makes
- * P = 1 - max_false at the usual threshold; that is a prior (normal, PLACE_WIDTH wide), and the notes are evidence.  The
- * paper fits the slope, too.  With the few notes that an entry has, slope and place run away together: one wrong
+ * P = 1 - max_false at the usual threshold; that is a prior (normal, PLACE_WIDTH wide), and the notes are evidence.
+ * The paper fits the slope, too.  With the few notes that an entry has, slope and place run away together: one wrong
  * word made the likeliest curve nearly flat, and no score was high enough any more.  With t alone there is one
  * likeliest curve, and what a note can do is bounded: SLOPE * PLACE_WIDTH^2, 0.036.  Not the likeliest t counts
  * but one that is surely not too low: Z standard deviations more, by the curvature there.

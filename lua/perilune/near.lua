@@ -88,7 +88,7 @@ function M.new(options, where)
     table = is_file and read(name, "embedder", where, true) or nil,
     model = options.calibration and read(options.calibration, "calibration", where) or nil,
   }
-  if not own and threshold == nil and not options.calibration then
+  if name ~= "builtin" and threshold == nil and not options.calibration then
     error(("policy '%s': threshold = \"auto\" needs a calibration for the embedder '%s': write one with "
       .. "`perilune cache calibrate` and name it under 'calibration', or give a number"):format(where, name), 0)
   end

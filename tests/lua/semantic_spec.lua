@@ -238,6 +238,8 @@ t.test("options that are wrong", function()
   for _, case in ipairs{
     { { threshold = 1.5 }, "from 0 to 1" }, { { threshold = "often" }, "auto" }, { { max_false = 2 }, "max_false" },
     { { embedder = "./nowhere.rows" }, "embedder" }, { { calibration = "nowhere" }, "calibration" },
+    { { embedder = "./small.rows", calibration = "../../core/semantic/table/pair.model" }, "made with another table than this file" },
+    { { embedder = "./small.rows", threshold = "auto" }, "needs a calibration" },
     { { answers = 0 }, "answers" }, { { probability = 2 }, "probability" }, { { thresholt = 1 }, "threshold" },
   } do
     local ok, err = pcall(t.policy, "cache_semantic", case[1])
