@@ -18,8 +18,12 @@
  * A name is resolved by libuv, because hiredis would wait for it.  hiredis writes and parses; this file is
  * its event loop: struct watch.  It lives as long as libuv needs it, which is longer than hiredis' context.
  * Writing goes through the end of the turn, without asking whether the socket can be written: it nearly
- * always can.  Garbage cannot take memory: of an answer so much is read as a value may have, and arrays
- * are short (see `sober`).
+ * always can.
+ *
+ * hiredis trusts a server: it takes memory for whatever length it is told, and asserts that nobody speaks unasked.
+ * So each piece of an answer passes refusal() before hiredis has it: of an answer so much is read as a value may have,
+ * arrays are short, nothing comes while no question waits, and the subscribed connection hears notes and no more.
+ * What is refused is the end of the connection, as garbage is.
  *
  * Tags are sorted sets of the keys that have them, with the time at which a key ends as its score, so that a
  * set holds no more than what lives.  Time is the server's, so that no clock of ours counts.  A value and
@@ -45,6 +49,8 @@
 #define LATE_MOST     3     /* questions in a row */
 #define QUESTIONS     4096  /* that wait at once */
 #define UNANSWERED    (32u << 20) /* bytes of questions */
+#define DEPTH         4     /* of arrays in arrays */
+#define TAKEN         (REDIS_MAX_VALUE + 65536u) /* bytes of an answer */
 #define ELEMENTS      17    /* of an array that Redis sends: notes have three, eight vectors and their number 17 */
 #define ERROR_MS      60000 /* between two lines about questions that are refused */
 #define TAGS_MOST     16
@@ -83,7 +89,10 @@ struct redis {
     size_t               unanswered; /* bytes of questions */
     struct log_limit     errors;
     const redisReplyObjectFunctions *usual; /* of hiredis' reader, */
-    redisReplyObjectFunctions sober; /* and with make_array() */
+    redisReplyObjectFunctions sober; /* and those that refuse */
+    size_t               taken;   /* bytes of the answer that is read */
+    bool                 unasked; /* no question waits for it */
+    const char          *refused; /* why it was refused, or NULL */
 };
 
 /* One question on its way. */
@@ -236,7 +245,72 @@ static bool watch_new(struct redis *r, redisAsyncContext *ac) {
     return true;
 }
 
-/* hiredis would take memory for as many elements as a server says. */
+/* -- What is taken from a server --------------------------------------------------------------- */
+
+/* A piece of an answer. */
+struct piece {
+    const redisReadTask *task;     /* its place */
+    int                  type;
+    struct slice         text;
+    size_t               elements; /* of an array */
+};
+
+/* Is this a piece of a note, or of the answer to SUBSCRIBE?  hiredis asserts most of this. */
+static bool is_of_note(const struct redis *r, const struct piece *p) {
+    if (p->task->parent == NULL)
+        return p->type == REDIS_REPLY_ARRAY && p->elements == 3 && (r->ac->c.flags & REDIS_SUBSCRIBED) != 0;
+    if (p->task->idx == 2) {
+        const redisReply *whole = p->task->parent->obj;
+        return p->type == (whole->element[0]->str[0] == 's' ? REDIS_REPLY_INTEGER : REDIS_REPLY_STRING);
+    }
+    if (p->type != REDIS_REPLY_STRING) return false;
+    if (p->task->idx == 1) return slice_eq(p->text, slice_str(r->opt.channel));
+    return slice_eq(p->text, SLICE("subscribe")) || slice_eq(p->text, SLICE("message"));
+}
+
+/* Why hiredis shall not have it; NULL: it may.  An error that comes unasked says why the server hangs up. */
+static const char *refusal(struct redis *r, const struct piece *p) {
+    unsigned depth = 0;
+    for (const redisReadTask *t = p->task->parent; t != NULL; t = t->parent) depth++;
+    if (depth == 0) {
+        r->taken = 0;
+        r->unasked = r->ac == NULL || r->ac->replies.head == NULL;
+    }
+    if (p->type > REDIS_REPLY_ERROR) return "RESP3, which nobody asked for";
+    if (p->elements > ELEMENTS || depth > DEPTH) return "a long array";
+    r->taken += p->text.len + sizeof(redisReply) + p->elements * sizeof(void *);
+    if (r->taken > TAKEN) return "an answer without an end";
+    if (!r->unasked || (depth == 0 && p->type == REDIS_REPLY_ERROR)) return NULL;
+    return r->ac != NULL && r->opt.heard != NULL && is_of_note(r, p) ? NULL : "an answer that nobody asked for";
+}
+
+static bool is_refused(const struct piece *p) {
+    struct redis *r = p->task->privdata;
+    const char *why = refusal(r, p);
+    if (why != NULL) r->refused = why;
+    return why != NULL;
+}
+
+static const redisReplyObjectFunctions *usual(const redisReadTask *task) {
+    const struct redis *r = task->privdata;
+    return r->usual;
+}
+
+static void *make_string(const redisReadTask *task, char *text, size_t len) {
+    struct piece p = { .task = task, .type = task->type, .text = slice_of(text, len) };
+    return is_refused(&p) ? NULL : usual(task)->createString(task, text, len);
+}
+
+static void *make_integer(const redisReadTask *task, long long n) {
+    struct piece p = { .task = task, .type = REDIS_REPLY_INTEGER };
+    return is_refused(&p) ? NULL : usual(task)->createInteger(task, n);
+}
+
+static void *make_nil(const redisReadTask *task) {
+    struct piece p = { .task = task, .type = REDIS_REPLY_NIL };
+    return is_refused(&p) ? NULL : usual(task)->createNil(task);
+}
+
 #if HIREDIS_MAJOR >= 1
 typedef size_t element_count;
 #else
@@ -244,8 +318,36 @@ typedef int element_count;
 #endif
 
 static void *make_array(const redisReadTask *task, element_count elements) {
-    const struct redis *r = task->privdata;
-    return elements > ELEMENTS ? NULL : r->usual->createArray(task, elements);
+    struct piece p = { .task = task, .type = task->type, .elements = (size_t)elements };
+    return is_refused(&p) ? NULL : usual(task)->createArray(task, elements);
+}
+
+#if HIREDIS_MAJOR >= 1
+static void *make_double(const redisReadTask *task, double n, char *text, size_t len) {
+    struct piece p = { .task = task, .type = REDIS_REPLY_DOUBLE, .text = slice_of(text, len) };
+    return is_refused(&p) ? NULL : usual(task)->createDouble(task, n, text, len);
+}
+
+static void *make_bool(const redisReadTask *task, int n) {
+    struct piece p = { .task = task, .type = REDIS_REPLY_BOOL };
+    return is_refused(&p) ? NULL : usual(task)->createBool(task, n);
+}
+#endif
+
+static void sober(struct redis *r, redisReader *reader) {
+    r->usual = reader->fn;
+    r->sober = *r->usual;
+    r->sober.createString = make_string;
+    r->sober.createInteger = make_integer;
+    r->sober.createNil = make_nil;
+    r->sober.createArray = make_array;
+#if HIREDIS_MAJOR >= 1
+    r->sober.createDouble = make_double;
+    r->sober.createBool = make_bool;
+#endif
+    r->refused = NULL;
+    reader->fn = &r->sober;
+    reader->privdata = r;
 }
 
 /* -- Breaking, and trying again ----------------------------------------------------------------- */
@@ -385,7 +487,8 @@ static void ended(struct redis *r, const redisAsyncContext *ac) {
     char why[200];
     const char *text = ac->errstr != NULL && ac->errstr[0] != '\0' ? ac->errstr : "the connection ended";
     r->ac = NULL; /* hiredis frees it */
-    bool alien = ac->err == REDIS_ERR_PROTOCOL;
+    bool alien = ac->err == REDIS_ERR_PROTOCOL || r->refused != NULL;
+    if (r->refused != NULL) text = r->refused; /* hiredis takes it for a lack of memory */
     if (mistrusted(r)) return;
     snprintf(why, sizeof(why), alien ? "it answers what is not Redis' protocol (%.120s)" : "%.150s", text);
     broken(r, false, why);
@@ -418,11 +521,7 @@ static void attach(struct redis *r, redisAsyncContext *ac) {
     change(r, CONNECTING);
     r->ac = ac;
     ac->data = r;
-    r->usual = ac->c.reader->fn;
-    r->sober = *r->usual;
-    r->sober.createArray = make_array;
-    ac->c.reader->fn = &r->sober;
-    ac->c.reader->privdata = r;
+    sober(r, ac->c.reader);
     fcntl(ac->c.fd, F_SETFD, FD_CLOEXEC);
     timer_start(r->opt.loop, &r->timer, CONNECT_MS, on_too_late);
     redisAsyncSetDisconnectCallback(ac, on_disconnect);

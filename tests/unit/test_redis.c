@@ -526,3 +526,105 @@ TEST_NOFAULT(listens) {
     redis_close(r);
     fake_close(&f);
 }
+
+/* -- What no Redis says ------------------------------------------------------------------------- */
+
+/* Unasked, on a connection where no question waits: of one that asks, or of one that listens. */
+static void speaks(void (*heard)(void *ud, struct slice note), const char *says) {
+    struct fake f;
+    fake_open(&f);
+    struct redis *r = client(&f, heard);
+    until_ready(&f, r);
+    peer_say(&f.peers[0], says, strlen(says));
+    while (redis_is_ready(r)) uv_run(&f.loop.uv, UV_RUN_ONCE);
+    CHECK_UINT(f.warnings, 1);
+    if (strstr(f.last, "cache.redis: 127.0.0.1") == NULL) FAIL("the log says %s of %s", f.last, says);
+    CHECK(strstr(f.last, "memory") == NULL);
+    redis_close(r);
+    fake_close(&f);
+}
+
+#define SAYS(kind, name) "*3\r\n" kind name
+#define SUBSCRIBE        "$9\r\nsubscribe\r\n"
+#define UNSUBSCRIBE      "$11\r\nunsubscribe\r\n"
+#define MESSAGE          "$7\r\nmessage\r\n"
+#define CHANNEL          "$2\r\nch\r\n"
+
+static const char *const never[] = {
+    "+OK\r\n", ":1\r\n", "$-1\r\n", "$1\r\na\r\n", "-ERR max number of clients reached\r\n", "*0\r\n", "*-1\r\n",
+    "*1\r\n$1\r\na\r\n", "*2\r\n$1\r\na\r\n$1\r\nb\r\n", "*3\r\n:1\r\n:2\r\n:3\r\n", "*3\r\n*0\r\n*0\r\n*0\r\n",
+    ">2\r\n$1\r\na\r\n$1\r\nb\r\n", ">3\r\n" MESSAGE CHANNEL "$1\r\na\r\n", "HTTP/1.1 200 OK\r\n\r\n<html>",
+    "$-5\r\n", "*1000000000\r\n", "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n", "-MOVED 1 1.2.3.4:1\r\n",
+    ",1.5\r\n", "#t\r\n", "%1\r\n+a\r\n+b\r\n", "_\r\n", "(1\r\n", "=5\r\ntxt:a\r\n",
+    SAYS(UNSUBSCRIBE, CHANNEL) ":0\r\n", SAYS(UNSUBSCRIBE, CHANNEL) ":0\r\n+OK\r\n+OK\r\n",
+    SAYS(UNSUBSCRIBE, "$-1\r\n") ":0\r\n", SAYS(UNSUBSCRIBE, CHANNEL) "$1\r\na\r\n",
+    "*2\r\n" MESSAGE CHANNEL, "*4\r\n" MESSAGE CHANNEL "$1\r\na\r\n$1\r\nb\r\n", SAYS(MESSAGE, "$-1\r\n") "$-1\r\n",
+    SAYS(MESSAGE, CHANNEL) "$-1\r\n", SAYS(MESSAGE, CHANNEL) ":3\r\n", SAYS(MESSAGE, CHANNEL) "*1\r\n:3\r\n",
+    SAYS(MESSAGE, CHANNEL) "+a\r\n", SAYS("+message\r\n", CHANNEL) "$1\r\na\r\n", SAYS("$0\r\n\r\n", CHANNEL) ":1\r\n",
+    SAYS(MESSAGE, "$1\r\na\r\n") "$1\r\nb\r\n", SAYS(SUBSCRIBE, "$1\r\na\r\n") ":1\r\n",
+    SAYS(SUBSCRIBE, CHANNEL) "$1\r\n1\r\n", SAYS("$8\r\npmessage\r\n", CHANNEL) "$1\r\na\r\n",
+};
+#define NEVER (sizeof(never) / sizeof(*never))
+
+TEST_NOFAULT(nobody_asked) {
+    for (size_t i = 0; i < NEVER; i++) speaks(NULL, never[i]);
+    speaks(NULL, SAYS(MESSAGE, CHANNEL) "$4\r\nnote\r\n"); /* to one that does not listen */
+    speaks(NULL, SAYS(SUBSCRIBE, CHANNEL) ":1\r\n");
+}
+
+TEST_NOFAULT(no_notes) {
+    for (size_t i = 0; i < NEVER; i++) speaks(on_note, never[i]);
+}
+
+TEST_NOFAULT(two_answers_for_one_question) {
+    breaks("GET", "$-1\r\n+OK\r\n", "nobody asked for");
+    breaks("GET", "*-1\r\n*-1\r\n", "nobody asked for");
+    breaks("PTTL", ":1\r\n$-1\r\n:1\r\n", "nobody asked for");
+    breaks("GET", "*2\r\n$1\r\na\r\n*1\r\n:1\r\n*0\r\n", "nobody asked for");
+}
+
+/* To the greeting, of one that asks and of one that listens. */
+TEST_NOFAULT(two_answers_for_the_greeting) {
+    static const char *const says[] = { "+OK\r\n+OK\r\n", "*-1\r\n*-1\r\n", ":5\r\n:5\r\n", "$-1\r\n*0\r\n" };
+    for (int i = 0; i < 8; i++) {
+        struct fake f;
+        fake_open(&f);
+        f.lines[0] = (struct line){ "HELLO", says[i / 2] };
+        struct redis *r = client(&f, i % 2 != 0 ? on_note : NULL);
+        while (f.warnings == 0) uv_run(&f.loop.uv, UV_RUN_ONCE);
+        CHECK(!redis_is_ready(r) && strstr(f.last, "nobody asked for") != NULL);
+        f.lines[0] = (struct line){ NULL, NULL }; /* and it comes to its senses */
+        if (i < 2) until_ready(&f, r);
+        redis_close(r);
+        fake_close(&f);
+    }
+}
+
+/* Each value is one that may be, and all of them are too much. */
+TEST_NOFAULT(an_array_of_large_values) {
+    enum { VALUE = 2000000 };
+    static char much[VALUE + 12];
+    struct fake f;
+    struct wait w;
+    fake_open(&f);
+    f.lines[0] = (struct line){ "GET", "*17\r\n" };
+    struct redis *r = client(&f, NULL);
+    until_ready(&f, r);
+    begin(r, &w, STORE_GET, 30000);
+    memset(much, 'x', sizeof(much));
+    memcpy(much, "$2000000\r\n", 10);
+    memcpy(much + 10 + VALUE, "\r\n", 2);
+    size_t at = 0;
+    while (redis_is_ready(r)) {
+        uv_run(&f.loop.uv, UV_RUN_NOWAIT);
+        if (f.commands < 5) continue;
+        uv_buf_t b = uv_buf_init(much + at, (unsigned)(sizeof(much) - at));
+        int n = uv_try_write((uv_stream_t *)&f.peers[0].tcp, &b, 1);
+        if (n > 0) at = (at + (size_t)n) % sizeof(much);
+    }
+    finish(&f, &w);
+    CHECK(w.a.value == NULL);
+    CHECK(strstr(f.last, "without an end") != NULL);
+    redis_close(r);
+    fake_close(&f);
+}
