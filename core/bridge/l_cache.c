@@ -123,12 +123,13 @@ int l_cache_new(lua_State *L) {
 /* Where an entry is: in this process, and in the second tier when that is asked. */
 struct place {
     struct hash128 near;
+    struct hash128 rest;  /* fingerprint_rest(), where errors are kept */
     unsigned       epoch; /* cache_epoch() when the question was asked */
     bool           has_far;
     struct far_key far;
 };
 
-#define NEAR_BYTES (sizeof(struct hash128) + sizeof(unsigned))
+#define NEAR_BYTES (2 * sizeof(struct hash128) + sizeof(unsigned))
 
 static struct far *far_of(lua_State *L) {
     struct far *f = state_of(L)->services.far;
@@ -146,7 +147,8 @@ static void place_add_far(lua_State *L, struct place *p, struct slice text) {
 static void push_place(lua_State *L, const struct place *p) {
     char text[NEAR_BYTES + sizeof(p->far)];
     memcpy(text, &p->near, sizeof(p->near));
-    memcpy(text + sizeof(p->near), &p->epoch, sizeof(p->epoch));
+    memcpy(text + sizeof(p->near), &p->rest, sizeof(p->rest));
+    memcpy(text + NEAR_BYTES - sizeof(p->epoch), &p->epoch, sizeof(p->epoch));
     memcpy(text + NEAR_BYTES, &p->far, sizeof(p->far));
     lua_pushlstring(L, text, p->has_far ? sizeof(text) : NEAR_BYTES);
 }
@@ -158,7 +160,8 @@ static struct place check_place(lua_State *L, int i) {
     p.has_far = len == NEAR_BYTES + sizeof(p.far);
     luaL_argcheck(L, len == NEAR_BYTES || p.has_far, i, "no key of core.cache_lookup()");
     memcpy(&p.near, s, sizeof(p.near));
-    memcpy(&p.epoch, s + sizeof(p.near), sizeof(p.epoch));
+    memcpy(&p.rest, s + sizeof(p.near), sizeof(p.rest));
+    memcpy(&p.epoch, s + NEAR_BYTES - sizeof(p.epoch), sizeof(p.epoch));
     if (p.has_far) memcpy(&p.far, s + NEAR_BYTES, sizeof(p.far));
     p.far.hex[sizeof(p.far.hex) - 1] = '\0';
     return p;
@@ -247,6 +250,8 @@ static const char *read_question(lua_State *L, const struct lua_cache *c, struct
         keyed = !buf_failed(text);
         if (keyed) q->place.near = cache_key(cache_of(L), buf_get(text));
         if (keyed) place_add_far(L, &q->place, buf_get(text));
+        if (keyed && c->negative_ms > 0) q->place.rest = fingerprint_rest(cache_of(L), &body->doc, text);
+        keyed = !buf_failed(text);
     }
     body_put(body);
     if (why == NULL && !keyed) luaL_error(L, "not enough memory");
@@ -285,14 +290,17 @@ static bool suits(const struct question *q, const struct cache_entry *e, uint64_
     return !(q->control & CACHE_CONTROL_MAX_AGE) || cache_age(e, now) <= q->max_age_ms;
 }
 
-/* A failure does not take the place of an answer that was good. */
-static struct hash128 failure_key(struct hash128 key) { return (struct hash128){ ~key.low, key.high }; }
+/* A failure does not take the place of an answer that was good, and is none of a question whose metadata are others:
+ * it may have been about those. */
+static struct hash128 failure_key(const struct place *p) {
+    return (struct hash128){ ~p->near.low ^ p->rest.low, p->near.high ^ p->rest.high };
+}
 
 /* Does the state hold a failure of this question that is fresh? [0, 0, -] */
 static bool find_failure(struct state *s, const struct lua_cache *c, const struct question *q, uint64_t now) {
     struct cached facts;
     if (c->negative_ms == 0 || q->refreshes) return false;
-    cache_hold(s, cache_get(s->stores->cache, failure_key(q->place.near), now));
+    cache_hold(s, cache_get(s->stores->cache, failure_key(&q->place), now));
     return s->found != NULL && cached_read(s->found, &facts) && facts.kind == CACHED_FAILURE &&
            cache_is_fresh(s->found, now) && suits(q, s->found, now);
 }
@@ -584,7 +592,7 @@ static int store(lua_State *L, const struct lua_cache *c, enum cached_kind kind,
 int l_cache_keep_failure(lua_State *L) {
     struct lua_cache *c = cache_check(L, 1);
     struct request *req = request_check(L, 2);
-    struct place place = { .near = failure_key(check_place(L, 3).near) };
+    struct place asked = check_place(L, 3), place = { .near = failure_key(&asked) };
     struct slice json;
     json.ptr = luaL_checklstring(L, 4, &json.len);
     if (c->negative_ms == 0 || json.len > c->max_entry) return 0;

@@ -180,8 +180,8 @@ static void share_drop(void *ud) {
 /* A seat where all are that ask the same; source (NULL: none) is for all when it leads. NULL: no memory. */
 static struct source *share(struct state *s, const struct outgoing *o, struct source *source, bool *joined) {
     struct outgoing_form form = outgoing_form(o);
-    struct hash128 key;
-    struct share *sh = coalesce_key(&s->services, o, &form, &key) ? mem_zalloc(sizeof(*sh)) : NULL;
+    struct hash128 key, rest;
+    struct share *sh = coalesce_key(&s->services, o, &form, &key, &rest) ? mem_zalloc(sizeof(*sh)) : NULL;
     *joined = false;
     if (sh == NULL) {
         if (source != NULL) source_cancel(source);
@@ -189,7 +189,7 @@ static struct source *share(struct state *s, const struct outgoing *o, struct so
     }
     sh->source = source;
     return flight_join(&(struct flight_options){ .flights = s->stores->flights, .loop = s->loop, .key = key,
-                                                 .limit = s->limits.max_answer + 65536,
+                                                 .rest = rest, .limit = s->limits.max_answer + 65536,
                                                  .high_water = s->limits.high_water, .make = share_make,
                                                  .drop = share_drop, .ud = sh },
                        joined);

@@ -2,7 +2,8 @@
  *
  * What is shared is the upstream's answer, before any policy has seen it: each request's own policies
  * map it, count it, fail it.  "The same" is what fingerprint.c says, of one tenant; as a stream and as a
- * whole, with usage and without, are different answers here, because they are shared as they come.
+ * whole, with usage and without, are different answers here, because they are shared as they come.  An error is
+ * shared among those only whose metadata, user and the like are the same, too: it may be about these.
  *
  * Whoever leads makes the call, maybe later, when another who led has failed: so each keeps what it needs
  * for a call.  The call belongs to all, and has no deadline but the upstream's own; each request still
@@ -41,7 +42,8 @@ static void drop(void *ud) {
     mem_free(a);
 }
 
-bool coalesce_key(struct services *v, const struct outgoing *o, const struct outgoing_form *f, struct hash128 *key) {
+bool coalesce_key(struct services *v, const struct outgoing *o, const struct outgoing_form *f, struct hash128 *key,
+                  struct hash128 *rest) {
     const char form[] = { f->sent ? 's' : 'w', f->given ? 's' : 'w', f->keep_usage ? 'u' : '-' };
     struct buf text;
     buf_init(&text, 0);
@@ -50,6 +52,7 @@ bool coalesce_key(struct services *v, const struct outgoing *o, const struct out
                                                  .scope = SLICE("flight"),
                                                  .salt = slice_of(form, sizeof(form)) },
                       &text);
+    *rest = fingerprint_rest(v->stores->cache, &o->body->doc, &text);
     bool ok = !buf_failed(&text);
     if (ok) *key = cache_key(v->stores->cache, buf_get(&text));
     buf_deinit(&text);
@@ -63,9 +66,9 @@ static size_t limit_of(const struct target *t) {
 
 struct source *coalesce(struct services *v, const struct outgoing *o, const struct outgoing_form *form,
                         bool *joined) {
-    struct hash128 key;
+    struct hash128 key, rest;
     *joined = false;
-    struct ask *a = coalesce_key(v, o, form, &key) ? mem_zalloc(sizeof(*a)) : NULL;
+    struct ask *a = coalesce_key(v, o, form, &key, &rest) ? mem_zalloc(sizeof(*a)) : NULL;
     if (a == NULL) return NULL;
     *a = (struct ask){ .v = v, .o = *o, .over = o->over, .over_ud = o->ud, .form = *form };
     a->o.shared = true;
@@ -75,7 +78,7 @@ struct source *coalesce(struct services *v, const struct outgoing *o, const stru
     request_ref(a->o.request);
     body_ref(a->o.body);
     return flight_join(&(struct flight_options){ .flights = v->stores->flights, .loop = v->loop, .mail = v->mail,
-                                                 .key = key, .limit = limit_of(o->pool->target),
+                                                 .key = key, .rest = rest, .limit = limit_of(o->pool->target),
                                                  .high_water = v->high_water, .make = make, .drop = drop, .ud = a },
                        joined);
 }

@@ -6,8 +6,10 @@
 
 /* May this call share? */
 bool coalesce_suits(const struct services *v, const struct outgoing *o);
-/* What the call shares its answer by; o->pool may be NULL: whoever is asked.  False: no memory. */
-bool coalesce_key(struct services *v, const struct outgoing *o, const struct outgoing_form *form, struct hash128 *key);
+/* What the call shares its answer by, and with it its errors; o->pool may be NULL: whoever is asked.  False: no
+ * memory. */
+bool coalesce_key(struct services *v, const struct outgoing *o, const struct outgoing_form *form, struct hash128 *key,
+                  struct hash128 *rest);
 /* The answer to this call, which is another's when one is under way (*joined).  NULL: no memory. */
 struct source *coalesce(struct services *v, const struct outgoing *o, const struct outgoing_form *form,
                         bool *joined);

@@ -8,7 +8,10 @@
  *     the body, but for the members below              the question, as a hash (questions.c)
  *
  * Only what is known not to change an answer is left out (a list of what counts would miss whatever
- * the API gets next).  Each part stands behind its length, so no part can look like two. */
+ * the API gets next).  Each part stands behind its length, so no part can look like two.
+ *
+ * What is left out changes no answer, and yet an upstream may refuse a question because of it ("metadata must be an
+ * object").  So whoever gives one's error to another wants fingerprint_rest() to be the same, too. */
 #include "request/fingerprint.h"
 
 /* Members of a body that steer how an answer comes, who pays for it, and what is kept of it elsewhere. */
@@ -20,6 +23,18 @@ static bool is_left_out(const struct json_doc *d, uint32_t key) {
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
         if (json_str_eq(d, key, names[i])) return true;
     return false;
+}
+
+static bool is_kept(const struct json_doc *d, uint32_t key) { return !is_left_out(d, key); }
+
+struct hash128 fingerprint_rest(const struct cache *c, const struct json_doc *d, struct buf *scratch) {
+    size_t before = buf_len(scratch);
+    json_write_canonical(d, 0, is_kept, scratch);
+    if (buf_failed(scratch)) return (struct hash128){ 0, 0 };
+    struct slice all = buf_get(scratch);
+    struct hash128 rest = cache_key(c, slice_of(all.ptr + before, all.len - before));
+    scratch->len = before;
+    return rest;
 }
 
 static void put_count(struct buf *out, size_t n) {

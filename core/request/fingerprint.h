@@ -21,6 +21,9 @@ struct fingerprint_ask {
 /* Appends the text.  Two that are equal may get the same answer; as a stream or as a whole, with usage or
  * without, is the same text.  On failure out has failed. */
 void fingerprint_write(const struct fingerprint_ask *ask, struct buf *out);
+/* What of a body is no part of the text, as a number: an answer does not depend on it, but an error may be about it.
+ * c: under whose secret.  It is written behind what is in scratch, and taken away again; on failure scratch has failed. */
+struct hash128 fingerprint_rest(const struct cache *c, const struct json_doc *d, struct buf *scratch);
 /* Appends ask->target alone. */
 void fingerprint_write_target(const struct fingerprint_ask *ask, struct buf *out);
 

@@ -15,7 +15,8 @@
  *
  * A failure before the first event is told to who led, and to all when it is about the question itself
  * (a status 4xx that is not retryable).  The others take seats again: the first of them leads.  After
- * ROUNDS of that a seat gives up.
+ * ROUNDS of that a seat gives up.  An error about the question may be about what only who led had asked
+ * besides (opt.rest): who did not takes a seat again, among those from then on who have the same rest.
  *
  *     thread of the source          any thread
  *     append, end                   join, read, leave
@@ -50,6 +51,7 @@ struct flight {
     struct flights *flights;
     struct chained  link;     /* its hash: the upper half of the key; FLIGHTS_LOCK */
     uint64_t        low;
+    struct hash128  rest;     /* of who leads */
     bool            listed;   /* FLIGHTS_LOCK */
     /* Of the thread that leads: */
     struct loop    *loop;
@@ -383,7 +385,7 @@ struct sight {
     struct chunk *chunk;
     struct usage  usage;
     size_t        len;
-    bool          more, headed, ended, failed, retry, told, too_slow;
+    bool          more, headed, ended, failed, retry, alien, told, too_slow;
 };
 
 /* At most one chunk further. */
@@ -403,6 +405,9 @@ static struct sight look(struct seat *s) {
                        .retry = f->failed && !f->headed && !f->shared_failure && !s->leads,
                        .too_slow = f->written - s->read > f->limit };
     pthread_mutex_unlock(&f->lock);
+    bool same = f->rest.low == s->opt.rest.low && f->rest.high == s->opt.rest.high;
+    v.alien = f->failed && !f->headed && f->shared_failure && !same;
+    v.retry |= v.alien;
     chunk_put(passed);
     return v;
 }
@@ -464,6 +469,7 @@ static struct flight *flight_new(const struct flight_options *opt) {
     f->flights = opt->flights;
     f->link.hash = opt->key.high;
     f->low = opt->key.low;
+    f->rest = opt->rest;
     f->loop = opt->loop;
     f->mail = opt->mail;
     f->sink.event = on_event;
@@ -568,6 +574,13 @@ static void try_again(struct seat *s) {
     if (s->leads) lead(s);
 }
 
+/* The failure was another question's.  The next flight is one of this rest alone. */
+static void keep_apart(struct seat *s) {
+    s->opt.key.low ^= s->opt.rest.low;
+    s->opt.key.high ^= s->opt.rest.high;
+    s->round = 0;
+}
+
 /* -- As a source ----------------------------------------------------------------------------------- */
 
 /* One step; false: there is nothing to do for now. */
@@ -589,8 +602,9 @@ static bool step(struct seat *s) {
     }
     if (v.more) return true; /* look() goes on to the next chunk */
     if (!v.ended) return false;
-    if (v.retry && s->round < ROUNDS) {
+    if (v.retry && (s->round < ROUNDS || v.alien)) {
         if (v.told) return false; /* the letter comes first: it is needed again */
+        if (v.alien) keep_apart(s);
         try_again(s);
         return true;
     }

@@ -23,6 +23,7 @@ struct flight_options {
     struct loop    *loop;
     struct mailbox *mail;        /* of the loop's thread; NULL: there is one thread */
     struct hash128  key;         /* what all ask for */
+    struct hash128  rest;        /* no answer depends on it, but an error about the question may */
     size_t          limit;       /* bytes that a slow one may lie behind, and that a late one still gets */
     size_t          high_water;  /* bytes that the fastest may lie behind before the source pauses */
     /* Makes the source whose answer all get, when this one is to lead: on its thread, now or later. NULL:

@@ -90,7 +90,9 @@ static bool sit(struct world *w, struct guest *g, const char *key) {
     *g = (struct guest){ .sink = { on_event } };
     buf_init(&g->got, 0);
     struct hash128 k = { (unsigned char)key[0], (uint64_t)(unsigned char)key[0] << 56 };
-    struct flight_options opt = { .flights = w->flights, .loop = &w->loop, .key = k, .limit = 40000, .high_water = 1000,
+    struct hash128 rest = { (unsigned char)(key[0] != 0 ? key[1] : 0), 1 };
+    struct flight_options opt = { .flights = w->flights, .loop = &w->loop, .key = k, .rest = rest, .limit = 40000,
+                                  .high_water = 1000,
                                   .make = make, .drop = drop, .ud = w };
     g->source = flight_join(&opt, &g->joined);
     bool sits = g->source != NULL;
@@ -285,6 +287,51 @@ TEST(a_failure_of_the_question_is_told_to_all) {
     guest_deinit(&a);
     CHECK(sit(&w, &a, "k"));
     CHECK(!a.joined);
+    guest_deinit(&a);
+    guest_deinit(&b);
+    world_close(&w);
+}
+
+/* Of the key, the first letter is what is asked, the second what else is said. */
+TEST(a_failure_of_another_rest_is_told_to_nobody_else) {
+    struct world w;
+    struct guest a, b, c, d, e;
+    CHECK(world_open(&w));
+    CHECK(sit(&w, &a, "kx") && sit(&w, &b, "k") && sit(&w, &c, "kx") && sit(&w, &d, "k") && sit(&w, &e, "ky"));
+    CHECK_INT(w.made, 1);
+    say_failure(&w.scripts[0], 400, false);
+    turn(&w);
+    GOT(a, "!400");
+    GOT(c, "!400"); /* it was about c, too */
+    GOT(b, "");
+    CHECK_INT(w.made, 3); /* b for d, and e */
+    say_failure(&w.scripts[2], 422, false);
+    say_head(&w.scripts[1]);
+    say_end(&w.scripts[1]);
+    turn(&w);
+    GOT(b, "H.");
+    GOT(d, "H.");
+    GOT(e, "!422");
+    guest_deinit(&a);
+    guest_deinit(&b);
+    guest_deinit(&c);
+    guest_deinit(&d);
+    guest_deinit(&e);
+    world_close(&w);
+}
+
+/* Whatever else is said, an answer is for all. */
+TEST(an_answer_is_told_to_all) {
+    struct world w;
+    struct guest a, b;
+    CHECK(world_open(&w));
+    CHECK(sit(&w, &a, "kx") && sit(&w, &b, "ky"));
+    say_head(&w.scripts[0]);
+    say_end(&w.scripts[0]);
+    turn(&w);
+    GOT(a, "H.");
+    GOT(b, "H.");
+    CHECK_INT(w.made, 1);
     guest_deinit(&a);
     guest_deinit(&b);
     world_close(&w);
