@@ -145,6 +145,19 @@ void hash128_hex(struct hash128 h, char out[33]) {
     snprintf(out, 33, "%016llx%016llx", (unsigned long long)h.high, (unsigned long long)h.low);
 }
 
+bool hash128_read(struct slice hex, struct hash128 *out) {
+    uint64_t half[2] = { 0, 0 };
+    if (hex.len != 32) return false;
+    for (size_t i = 0; i < 32; i++) {
+        char c = hex.ptr[i];
+        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+        if (digit < 0) return false;
+        half[i / 16] = half[i / 16] << 4 | (uint64_t)digit;
+    }
+    *out = (struct hash128){ .high = half[0], .low = half[1] };
+    return true;
+}
+
 void rng_seed(struct rng *r, uint64_t seed) {
     if (seed == 0) kernel_random(&seed, sizeof(seed));
     for (int i = 0; i < 4; i++) r->s[i] = splitmix(&seed);

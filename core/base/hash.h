@@ -34,6 +34,8 @@ struct hash128 hash_long(const struct hash_long_key *key, struct slice s, uint64
 
 /* 32 lower-case hex digits, the upper half first, and a NUL. */
 void           hash128_hex(struct hash128 h, char out[33]);
+/* False: it is not what hash128_hex() writes. */
+bool           hash128_read(struct slice hex, struct hash128 *out);
 
 /* xoshiro256** (Blackman and Vigna), seeded from the kernel: ids, jitter. */
 struct rng { uint64_t s[4]; };

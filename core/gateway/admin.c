@@ -85,10 +85,15 @@ static void tasks(struct perilune *g, struct http_request *r) {
 }
 
 static void cache_list(struct perilune *g, struct http_request *r) {
+    char why[256];
     struct buf b;
     buf_init(&b, 0);
-    admin_cache_list(g, &b);
-    send_buf(r, 200, "application/json", &b);
+    if (admin_cache_list(g, r->query, &b, why, sizeof(why)) == 200) {
+        send_buf(r, 200, "application/json", &b);
+        return;
+    }
+    buf_deinit(&b);
+    send_error(r, 400, why);
 }
 
 static void cache_explain(struct perilune *g, struct http_request *r) {
@@ -111,12 +116,13 @@ static void cache_show(struct perilune *g, struct http_request *r) {
 }
 
 static void cache_purge(struct perilune *g, struct http_request *r) {
-    char said[64];
+    char said[64], why[256];
     size_t entries = 0;
-    int status = admin_cache_purge(g, r->query, &entries);
+    int status = admin_cache_purge(g, r->query, &entries, why, sizeof(why));
     snprintf(said, sizeof(said), "{\"purged\":true,\"entries\":%zu}", entries);
     if (status == 404) send_error(r, 404, "there is no such entry");
-    else if (status == 400) send_error(r, 400, "say what: key=ID, tenant=NAME, name=CACHE (and tag=TAG), or all=1");
+    else if (status == 503) send_error(r, 503, "out of memory");
+    else if (status == 400) send_error(r, 400, why);
     else send_text(r, 200, "application/json", slice_str(said));
 }
 

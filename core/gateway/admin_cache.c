@@ -1,19 +1,116 @@
 /* admin_cache.c -- what operators see and do of the cache.
  *
- *     GET    /admin/cache               figures, and the newest entries
+ *     GET    /admin/cache[?tenant=NAME&name=CACHE&limit=N]   figures, and the newest entries
  *     GET    /admin/cache/ID            one entry, with what it answers
  *     GET    /admin/cache/explain       near questions that were refused lately, and why
  *     DELETE /admin/cache?key=ID | tenant=NAME | name=CACHE[&tag=TAG] | all=1
  *
- * An id is the entry's key in hex.  Entries are looked through for it one by one: it is a page for people. */
+ * An id is the entry's key in hex; what x-cache-entry says behind it (@SCORE) may stay.
+ *
+ * Whoever purges is believed only when every word is understood: a parameter that is unknown, empty, said twice, or
+ * that another one contradicts is refused, because what is left of the question would purge more than was meant. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "gateway/gateway.h"
 #include "request/cached.h"
 
-#define SHOWN     100           /* entries of a list */
-#define SHOWN_MAX (64 * 1024)   /* bytes of an answer */
+#define SHOWN      100           /* entries of a list, unless it is said how many; */
+#define SHOWN_MOST 1000          /* 8 KiB of shares */
+#define SHOWN_MAX  (64 * 1024)   /* bytes of an answer */
+
+/* -- What is asked for ----------------------------------------------------------------------- */
+
+enum { KEY, TENANT, NAME, TAG, ALL, LIMIT, PARAMETERS };
+static const char *const names[PARAMETERS] = { "key", "tenant", "name", "tag", "all", "limit" };
+#define BIT(p) (1u << (p))
+#define LISTS  (BIT(TENANT) | BIT(NAME) | BIT(LIMIT))
+#define PURGES (BIT(KEY) | BIT(TENANT) | BIT(NAME) | BIT(TAG) | BIT(ALL))
+
+struct parameters {
+    struct buf value[PARAMETERS];
+    unsigned   given; /* BIT(...) */
+};
+
+static void parameters_init(struct parameters *p) {
+    p->given = 0;
+    for (int i = 0; i < PARAMETERS; i++) buf_init(&p->value[i], 0);
+}
+
+static void parameters_deinit(struct parameters *p) {
+    for (int i = 0; i < PARAMETERS; i++) buf_deinit(&p->value[i]);
+}
+
+static int hex_digit(char c) {
+    return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+}
+
+static void decode(struct slice s, bool plus, struct buf *out) {
+    for (size_t i = 0; i < s.len; i++) {
+        int high = s.ptr[i] == '%' && i + 2 < s.len ? hex_digit(s.ptr[i + 1]) : -1;
+        int low = high >= 0 ? hex_digit(s.ptr[i + 2]) : -1;
+        if (low < 0) {
+            buf_putc(out, plus && s.ptr[i] == '+' ? ' ' : s.ptr[i]);
+            continue;
+        }
+        buf_putc(out, (char)(high << 4 | low));
+        i += 2;
+    }
+}
+
+static int find_parameter(struct slice name, unsigned allowed) {
+    for (int i = 0; i < PARAMETERS; i++)
+        if (allowed & BIT(i) && slice_eq(name, slice_str(names[i]))) return i;
+    return -1;
+}
+
+static void say_unknown(struct slice name, unsigned allowed, char *why, size_t size) {
+    int len = snprintf(why, size, "unknown parameter '%.*s'; known:", (int)(name.len < 64 ? name.len : 64), name.ptr);
+    for (int i = 0; i < PARAMETERS; i++)
+        if (allowed & BIT(i)) len += snprintf(why + len, size - (size_t)len, " %s", names[i]);
+}
+
+/* One NAME=VALUE.  False, with why. */
+static bool read_parameter(struct parameters *p, struct slice one, unsigned allowed, char *why, size_t size) {
+    const char *equals = memchr(one.ptr, '=', one.len);
+    struct slice name = slice_of(one.ptr, equals != NULL ? (size_t)(equals - one.ptr) : one.len);
+    int i = find_parameter(name, allowed);
+    if (i < 0) {
+        say_unknown(name, allowed, why, size);
+        return false;
+    }
+    if (p->given & BIT(i)) {
+        snprintf(why, size, "parameter '%s' comes twice", names[i]);
+        return false;
+    }
+    if (equals != NULL) decode(slice_of(equals + 1, one.len - name.len - 1), true, &p->value[i]);
+    if (buf_len(&p->value[i]) == 0) {
+        snprintf(why, size, "parameter '%s' is empty", names[i]);
+        return false;
+    }
+    p->given |= BIT(i);
+    return true;
+}
+
+static bool read_parameters(struct parameters *p, struct slice query, unsigned allowed, char *why, size_t size) {
+    for (size_t at = 0; at < query.len;) {
+        size_t end = at;
+        while (end < query.len && query.ptr[end] != '&') end++;
+        if (!read_parameter(p, slice_of(query.ptr + at, end - at), allowed, why, size)) return false;
+        at = end + 1;
+    }
+    return true;
+}
+
+/* An id, as an entry or x-cache-entry says it. */
+static bool read_id(struct slice text, struct hash128 *key) {
+    const char *at = memchr(text.ptr, '@', text.len);
+    return hash128_read(slice_of(text.ptr, at != NULL ? (size_t)(at - text.ptr) : text.len), key);
+}
+
+/* -- Entries ----------------------------------------------------------------------------------- */
 
 struct listing {
     struct buf *out;
@@ -32,70 +129,115 @@ static void put_entry(struct buf *out, struct cache_entry *e, uint64_t now) {
                atomic_load_explicit(&e->hits, memory_order_relaxed));
 }
 
-static bool list_one(struct cache_entry *e, void *ud) {
-    struct listing *l = ud;
-    if (l->count++ > 0) buf_putc(l->out, ',');
-    put_entry(l->out, e, l->now);
-    buf_putc(l->out, '}');
-    return l->count < SHOWN;
+static bool is_listed(const struct cache_entry *e, void *ud) {
+    const struct parameters *p = ud;
+    struct cached c;
+    if (!(p->given & (BIT(NAME) | BIT(TENANT)))) return true;
+    return cached_read(e, &c) && (!(p->given & BIT(NAME)) || slice_eq(c.cache, buf_get(&p->value[NAME]))) &&
+           (!(p->given & BIT(TENANT)) || slice_eq(c.tenant, buf_get(&p->value[TENANT])));
 }
 
-void admin_cache_list(struct perilune *g, struct buf *out) {
+static void put_figures(struct buf *out, struct cache *c) {
     struct cache_stats n;
-    cache_count(g->stores->cache, &n);
+    cache_count(c, &n);
     buf_printf(out, "{\"entries\":%llu,\"bytes\":%llu,\"max_bytes\":%llu,\"hits\":%llu,\"misses\":%llu,\"stored\":%llu,"
-               "\"refused\":%llu,\"evicted\":%llu,\"expired\":%llu,\"invalidated\":%llu,\"list\":[",
+               "\"refused\":%llu,\"evicted\":%llu,\"expired\":%llu,\"invalidated\":%llu",
                (unsigned long long)n.entries, (unsigned long long)n.bytes, (unsigned long long)n.limit,
                (unsigned long long)n.hits, (unsigned long long)n.misses, (unsigned long long)n.stored,
                (unsigned long long)n.refused, (unsigned long long)n.evicted, (unsigned long long)n.expired,
                (unsigned long long)n.invalidated);
-    cache_each(g->stores->cache, list_one, &(struct listing){ out, loop_now(&g->loop), 0 });
+}
+
+/* Texts are written outside of the cache's locks. */
+static void put_list(struct perilune *g, struct parameters *p, size_t most, struct buf *out) {
+    uint64_t now = loop_now(&g->loop);
+    bool more;
+    struct cache_entry **list = mem_alloc(most * sizeof(*list));
+    if (list == NULL) {
+        out->error = PERILUNE_ERR_NOMEM;
+        return;
+    }
+    struct cache_wish wish = { .wants = is_listed, .ud = p, .most = most };
+    size_t count = cache_newest(g->stores->cache, &wish, now, list, &more);
+    put_figures(out, g->stores->cache);
+    buf_printf(out, ",\"more\":%s,\"list\":[", more ? "true" : "false");
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0) buf_putc(out, ',');
+        put_entry(out, list[i], now);
+        buf_putc(out, '}');
+        cache_entry_put(list[i]);
+    }
     buf_puts(out, "]}");
+    mem_free(list);
+}
+
+/* 0: it is none from 1 to SHOWN_MOST. */
+static size_t read_limit(const struct parameters *p) {
+    struct slice s = buf_get(&p->value[LIMIT]);
+    size_t n = 0;
+    if (!(p->given & BIT(LIMIT))) return SHOWN;
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.ptr[i] < '0' || s.ptr[i] > '9' || n > SHOWN_MOST) return 0;
+        n = n * 10 + (size_t)(s.ptr[i] - '0');
+    }
+    return n <= SHOWN_MOST ? n : 0;
+}
+
+int admin_cache_list(struct perilune *g, struct slice query, struct buf *out, char *why, size_t size) {
+    struct parameters p;
+    parameters_init(&p);
+    bool ok = read_parameters(&p, query, LISTS, why, size);
+    size_t most = ok ? read_limit(&p) : 0;
+    if (ok && most == 0) snprintf(why, size, "'limit' is a whole number from 1 to %d", SHOWN_MOST);
+    if (most > 0) put_list(g, &p, most, out);
+    parameters_deinit(&p);
+    return most > 0 ? 200 : 400;
 }
 
 /* -- One entry ------------------------------------------------------------------------------ */
 
-struct search {
-    struct slice        id;
-    struct cache_entry *found; /* a share */
-};
-
-static bool is_it(struct cache_entry *e, void *ud) {
-    struct search *s = ud;
-    char id[33];
-    hash128_hex(cache_entry_key(e), id);
-    if (!slice_eq(slice_str(id), s->id)) return true;
-    s->found = cache_entry_ref(e);
-    return false;
-}
-
-bool admin_cache_show(struct perilune *g, struct slice id, struct buf *out) {
-    struct search s = { .id = id };
-    cache_each(g->stores->cache, is_it, &s);
-    if (s.found == NULL) return false;
-    put_entry(out, s.found, loop_now(&g->loop));
-    buf_puts(out, ",\"answer\":");
+static void put_whole(struct buf *out, struct cache_entry *e, uint64_t now) {
     struct buf text;
+    put_entry(out, e, now);
+    buf_puts(out, ",\"answer\":");
     buf_init(&text, 0);
-    cached_text(s.found, SHOWN_MAX, &text);
+    cached_text(e, SHOWN_MAX, &text);
     json_write_string(out, buf_get(&text));
     if (buf_failed(&text)) out->error = text.error;
     buf_deinit(&text);
     buf_putc(out, '}');
-    cache_entry_put(s.found);
-    return true;
+}
+
+bool admin_cache_show(struct perilune *g, struct slice id, struct buf *out) {
+    struct buf text;
+    struct hash128 key;
+    struct cache_entry *e = NULL;
+    uint64_t now = loop_now(&g->loop);
+    buf_init(&text, 0);
+    decode(id, false, &text);
+    if (read_id(buf_get(&text), &key)) e = cache_peek(g->stores->cache, key, now);
+    buf_deinit(&text);
+    if (e != NULL) put_whole(out, e, now);
+    cache_entry_put(e);
+    return e != NULL;
 }
 
 /* -- Near questions that were refused ---------------------------------------------------------- */
 
+/* Above 1 no score is enough: feedback said so. */
+static const char *show_threshold(float t, char out[16]) {
+    snprintf(out, 16, "%.4f", (double)t);
+    return t <= 1 ? out : "null";
+}
+
 static void put_miss(const struct near_miss *m, void *ud) {
     struct listing *l = ud;
-    char id[33];
+    char id[33], threshold[16];
     hash128_hex(m->key, id);
-    buf_printf(l->out, "%s{\"age_seconds\":%llu,\"why\":\"%s\",\"similarity\":%.3f,\"score\":%.4f,\"threshold\":%.4f,"
+    buf_printf(l->out, "%s{\"age_seconds\":%llu,\"why\":\"%s\",\"similarity\":%.3f,\"score\":%.4f,\"threshold\":%s,"
                "\"entry\":\"%s\",\"cache\":", l->count++ > 0 ? "," : "",
                (unsigned long long)((l->now > m->when ? l->now - m->when : 0) / 1000), m->why, (double)m->similarity,
-               (double)m->score, (double)m->threshold, id);
+               (double)m->score, show_threshold(m->threshold, threshold), id);
     json_write_string(l->out, slice_str(m->cache));
     buf_puts(l->out, ",\"tenant\":");
     json_write_string(l->out, slice_str(m->tenant));
@@ -119,72 +261,72 @@ void admin_cache_explain(struct perilune *g, struct buf *out) {
 
 /* -- Purging --------------------------------------------------------------------------------- */
 
-/* The decoded value of a query's parameter into out; false: it is not there. */
-static bool parameter(struct slice query, struct slice name, struct buf *out) {
-    for (size_t at = 0; at < query.len;) {
-        size_t end = at;
-        while (end < query.len && query.ptr[end] != '&') end++;
-        struct slice one = slice_of(query.ptr + at, end - at);
-        at = end + 1;
-        if (one.len <= name.len || one.ptr[name.len] != '=' || memcmp(one.ptr, name.ptr, name.len) != 0) continue;
-        for (size_t i = name.len + 1; i < one.len; i++) {
-            unsigned byte;
-            if (one.ptr[i] == '%' && i + 2 < one.len && sscanf(one.ptr + i + 1, "%2x", &byte) == 1) {
-                buf_putc(out, (char)byte);
-                i += 2;
-            } else {
-                buf_putc(out, one.ptr[i] == '+' ? ' ' : one.ptr[i]);
-            }
-        }
-        return true;
-    }
-    return false;
-}
-
-static bool purge_key(struct perilune *g, struct slice id) {
-    struct search s = { .id = id };
-    cache_each(g->stores->cache, is_it, &s);
-    if (s.found == NULL) return false;
-    bool was = cache_delete(g->stores->cache, cache_entry_key(s.found));
-    cache_entry_put(s.found);
-    return was;
+/* What it is that goes, of these parameters; NULL: they say one thing. */
+static const char *contradiction(const struct parameters *p) {
+    unsigned what = p->given & ~BIT(TAG);
+    if (what == 0 && p->given & BIT(TAG)) return "'tag' needs 'name': a tag is of one cache";
+    if (what == 0) return "say what: key=ID, tenant=NAME, name=CACHE (and tag=TAG), or all=1";
+    if (what & (what - 1)) return "one of 'key', 'tenant', 'name' and 'all' at a time: nothing was purged";
+    if (p->given & BIT(TAG) && what != BIT(NAME)) return "'tag' goes with 'name' only: a tag is of one cache";
+    if (what == BIT(ALL) && !slice_eq(buf_get(&p->value[ALL]), SLICE("1")))
+        return "'all' is 1, or is left out: nothing was purged";
+    return NULL;
 }
 
 /* The second tier belongs to the threads of workers. */
 static void invalidate_far(struct worker *w, void *ud) { far_invalidate(&w->far, *(struct slice *)ud); }
 
-int admin_cache_purge(struct perilune *g, struct slice query, size_t *entries) {
-    struct buf a, b, tag;
+/* What has the tag goes now, with its bytes: who has to prove that it is gone looks at the list. */
+static size_t purge_tag(struct perilune *g, struct slice tag) {
     struct cache *c = g->stores->cache;
-    int status = 200;
-    *entries = 1;
-    buf_init(&a, 0);
-    buf_init(&b, 0);
+    uint64_t now = loop_now(&g->loop);
+    size_t count = cache_count_tag(c, tag, now);
+    cache_invalidate(c, tag, now);
+    cache_clean(c, now);
+    if (g->worker_count > 0) gateway_ask(&g->workers[0], invalidate_far, &tag);
+    return count;
+}
+
+static size_t purge_all(struct cache *c) {
+    struct cache_stats n;
+    cache_count(c, &n);
+    cache_clear(c);
+    return n.entries;
+}
+
+static int purge(struct perilune *g, const struct parameters *p, size_t *entries) {
+    struct hash128 key;
+    struct buf tag;
     buf_init(&tag, 0);
-    if (parameter(query, SLICE("key"), &a)) {
-        if (!purge_key(g, buf_get(&a))) status = 404;
-    } else if (parameter(query, SLICE("tenant"), &a)) {
-        cache_tag_of_tenant(buf_get(&a), &tag);
-    } else if (parameter(query, SLICE("name"), &a)) {
-        if (parameter(query, SLICE("tag"), &b)) cache_tag_of_policy(buf_get(&a), buf_get(&b), &tag);
-        else cache_tag_of_name(buf_get(&a), &tag);
-    } else if (parameter(query, SLICE("all"), &a)) {
-        struct cache_stats n;
-        cache_count(c, &n);
-        *entries = n.entries;
-        cache_clear(c);
-    } else {
-        status = 400;
+    *entries = 1;
+    if (p->given & BIT(KEY)) {
+        if (!read_id(buf_get(&p->value[KEY]), &key) || !cache_delete(g->stores->cache, key)) return 404;
+        return 200;
     }
-    if (buf_len(&tag) > 0) {
-        struct slice text = buf_get(&tag);
-        *entries = cache_count_tag(c, text, loop_now(&g->loop));
-        cache_invalidate(c, text, loop_now(&g->loop));
-        if (g->worker_count > 0) gateway_ask(&g->workers[0], invalidate_far, &text);
+    if (p->given & BIT(ALL)) {
+        *entries = purge_all(g->stores->cache);
+        return 200;
+    }
+    if (p->given & BIT(TENANT)) cache_tag_of_tenant(buf_get(&p->value[TENANT]), &tag);
+    else if (p->given & BIT(TAG)) cache_tag_of_policy(buf_get(&p->value[NAME]), buf_get(&p->value[TAG]), &tag);
+    else cache_tag_of_name(buf_get(&p->value[NAME]), &tag);
+    bool failed = buf_failed(&tag);
+    if (!failed) *entries = purge_tag(g, buf_get(&tag));
+    buf_deinit(&tag);
+    return failed ? 503 : 200;
+}
+
+int admin_cache_purge(struct perilune *g, struct slice query, size_t *entries, char *why, size_t size) {
+    struct parameters p;
+    int status = 400;
+    *entries = 0;
+    parameters_init(&p);
+    if (read_parameters(&p, query, PURGES, why, size)) {
+        const char *no = contradiction(&p);
+        if (no != NULL) snprintf(why, size, "%s", no);
+        else status = purge(g, &p, entries);
     }
     if (status == 200) cache_keeper_purged(g);
-    buf_deinit(&a);
-    buf_deinit(&b);
-    buf_deinit(&tag);
+    parameters_deinit(&p);
     return status;
 }

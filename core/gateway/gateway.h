@@ -57,12 +57,14 @@ int  admin_listen(struct perilune *g, const char *address, int *port);
 void admin_keep(struct perilune *g, const char *address);
 void admin_close(struct perilune *g);
 /* admin_cache.c */
-void admin_cache_list(struct perilune *g, struct buf *out);
+/* An HTTP status: 200, or 400, and why: the query says something that is not understood. */
+int  admin_cache_list(struct perilune *g, struct slice query, struct buf *out, char *why, size_t size);
 void admin_cache_explain(struct perilune *g, struct buf *out);
 /* False: there is no such entry. */
 bool admin_cache_show(struct perilune *g, struct slice id, struct buf *out);
-/* An HTTP status: 200, 404, or 400 when the query says nothing that is known.  *entries: how many this process had. */
-int  admin_cache_purge(struct perilune *g, struct slice query, size_t *entries);
+/* An HTTP status: 200, 404, 503, or 400, and why, when the query is not understood: then nothing was purged.
+ * *entries: how many this process had. */
+int  admin_cache_purge(struct perilune *g, struct slice query, size_t *entries, char *why, size_t size);
 /* metrics.c */
 void metrics_write(struct perilune *g, struct buf *out);
 /* process_metrics.c: of the whole process, as Prometheus names them. */

@@ -111,6 +111,11 @@ bool cached_read(const struct cache_entry *e, struct cached *c) {
            (c->kind > CACHED_WHOLE || c->dialect != NULL);
 }
 
+/* Is it text that the model said?  logprobs say that once more, and null says nothing. */
+static bool is_said(const struct json_doc *doc, const struct piece *p) {
+    return p->kind < PIECE_KINDS && p->node != JSON_NONE && !json_is(doc, p->node, JSON_NULL);
+}
+
 /* Strings of one event, in the order in which they are said. */
 static void put_texts(const struct dialect *d, struct slice data, struct buf *out) {
     struct json_doc doc = { .nodes = NULL };
@@ -120,7 +125,7 @@ static void put_texts(const struct dialect *d, struct slice data, struct buf *ou
     if (d->pieces == NULL || json_parse(&doc, data, &err) != 0) return;
     d->pieces(&doc, &pieces);
     for (unsigned i = 0; i < pieces.len; i++)
-        if (pieces.items[i].node != JSON_NONE) piece_decode(&doc, pieces.items[i].node, &half, out);
+        if (is_said(&doc, &pieces.items[i])) piece_decode(&doc, pieces.items[i].node, &half, out);
     piece_list_deinit(&pieces);
     json_deinit(&doc);
 }

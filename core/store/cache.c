@@ -389,9 +389,7 @@ bool cache_delete(struct cache *c, struct hash128 key) {
     return at != NULL;
 }
 
-void cache_sweep(struct cache *c, uint64_t now) {
-    unsigned ended = atomic_fetch_add(&c->epoch, 1);
-    atomic_store(&c->floor, ended + 1); /* before the shards are looked at */
+void cache_clean(struct cache *c, uint64_t now) {
     for (int i = 0; i < SHARDS; i++) {
         struct shard *sh = &c->shards[i];
         pthread_mutex_lock(&sh->lock);
@@ -401,6 +399,12 @@ void cache_sweep(struct cache *c, uint64_t now) {
         }
         pthread_mutex_unlock(&sh->lock);
     }
+}
+
+void cache_sweep(struct cache *c, uint64_t now) {
+    unsigned ended = atomic_fetch_add(&c->epoch, 1);
+    atomic_store(&c->floor, ended + 1); /* before the shards are looked at */
+    cache_clean(c, now);
     notes_forget(c, ended);
 }
 
@@ -490,4 +494,37 @@ void cache_each(struct cache *c, bool (*see)(struct cache_entry *e, void *ud), v
         for (struct list *l = sh->order.next; l != &sh->order && more; l = l->next) more = see(ordered(l), ud);
         pthread_mutex_unlock(&sh->lock);
     }
+}
+
+/* Puts e where it belongs among those that are newer and older; false: there is no place for it. */
+static bool place_newest(struct cache_entry *e, struct cache_entry **out, size_t *count, size_t most) {
+    size_t at = *count;
+    if (most == 0 || (at == most && out[at - 1]->stored_ms >= e->stored_ms)) return false;
+    while (at > 0 && out[at - 1]->stored_ms < e->stored_ms) at--;
+    if (*count == most) cache_entry_put(out[--*count]);
+    memmove(out + at + 1, out + at, (*count - at) * sizeof(*out));
+    out[at] = cache_entry_ref(e);
+    ++*count;
+    return true;
+}
+
+size_t cache_newest(struct cache *c, const struct cache_wish *wish, uint64_t now, struct cache_entry **out,
+                    bool *more) {
+    size_t count = 0;
+    *more = false;
+    for (int i = 0; i < SHARDS; i++) {
+        struct shard *sh = &c->shards[i];
+        size_t seen = 0;
+        pthread_mutex_lock(&sh->lock);
+        struct list *l = sh->order.next;
+        for (; l != &sh->order && seen < CACHE_LOOKED_AT / SHARDS; l = l->next, seen++) {
+            struct cache_entry *e = ordered(l);
+            if (!is_kept(e, now) || is_invalid(c, e) || !wish->wants(e, wish->ud)) continue;
+            bool full = count == wish->most;
+            if (!place_newest(e, out, &count, wish->most) || full) *more = true;
+        }
+        if (l != &sh->order) *more = true;
+        pthread_mutex_unlock(&sh->lock);
+    }
+    return count;
 }

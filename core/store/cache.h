@@ -86,12 +86,26 @@ void cache_tag_of_tenant(struct slice tenant, struct buf *out);
 void cache_tag_of_policy(struct slice name, struct slice tag, struct buf *out);
 void cache_clear(struct cache *c);
 /* Frees all that is too old or was invalidated; by itself the cache does so little by little. */
+void cache_clean(struct cache *c, uint64_t now);
+/* The same, and forgets what was invalidated: answers that are under way are not kept. */
 void cache_sweep(struct cache *c, uint64_t now);
 
 void cache_count(struct cache *c, struct cache_stats *out);
 /* Calls see() for each entry until it says false; a shard is locked meanwhile, so see() is quick and
  * does not call the cache. */
 void cache_each(struct cache *c, bool (*see)(struct cache_entry *e, void *ud), void *ud);
+
+/* Which entries cache_newest() is to give; wants() is quick and does not call the cache. */
+struct cache_wish {
+    bool (*wants)(const struct cache_entry *e, void *ud);
+    void  *ud;
+    size_t most;
+};
+#define CACHE_LOOKED_AT 65536 /* of all entries, those that were kept last */
+/* Shares of the newest of them, the newest first, into out, which has room for wish->most.  Returns how many; *more:
+ * there are others, or may be. */
+size_t cache_newest(struct cache *c, const struct cache_wish *wish, uint64_t now, struct cache_entry **out,
+                    bool *more);
 
 /* -- For snapshots ------------------------------------------------------------------------ */
 

@@ -11,6 +11,9 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "flow/records.h"
+#include "gateway/gateway.h"
+#include "request/cached.h"
 #include "include/perilune.h"
 #include "unit.h"
 
@@ -140,6 +143,43 @@ TEST_NOFAULT(reload_is_counted_whether_it_takes_effect_or_not) {
     CHECK(strstr(text, "perilune_reload_generation 2\n") != NULL);
     CHECK(strstr(text, "perilune_reloads_total 1\n") != NULL);
     CHECK(strstr(text, "perilune_reload_failures_total 1\n") != NULL);
+    perilune_close(g);
+    unlink(path);
+}
+
+/* A stream as servers send it, whose events all say "logprobs":null. */
+static void keep_stream(perilune *g, struct hash128 key) {
+    static const char *const events[] = {
+        "{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"over \"},\"logprobs\":null,\"finish_reason\":null}]}",
+        "{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"the hill\"},\"logprobs\":{\"content\":[{\"token\":\"x\"}]}}]}",
+        "{\"choices\":[{\"index\":0,\"delta\":{},\"logprobs\":null,\"finish_reason\":\"stop\"}]}",
+    };
+    struct buf data, meta;
+    buf_init(&data, 0);
+    buf_init(&meta, 0);
+    for (int i = 0; i < 3; i++)
+        CHECK(records_put(&data, &(struct event){ .type = EVENT_FRAME, .data = slice_str(events[i]),
+                                                  .raw = slice_str(events[i]) }));
+    cached_write(&(struct cached){ .kind = CACHED_STREAM, .dialect = &openai_chat, .usage_at = CACHED_NO_USAGE,
+                                   .cache = SLICE("n"), .tenant = SLICE("a") }, &meta);
+    CHECK_INT(cache_put(g->stores->cache, &(struct cache_item){ .key = key, .meta = buf_get(&meta),
+                                                                .data = buf_get(&data), .fresh_ms = 1000000 },
+                        loop_now(&g->loop)), 0);
+    buf_deinit(&data);
+    buf_deinit(&meta);
+}
+
+TEST_NOFAULT(an_entry_is_shown_and_purged_by_what_the_reply_said) {
+    perilune *g = open_gateway();
+    keep_stream(g, (struct hash128){ .low = 0x1f, .high = 0x2e });
+    CHECK_INT(ask(g, "GET", "/admin/cache/000000000000002e000000000000001f"), 200);
+    CHECK(strstr(body(), "\"answer\":\"over the hill\"}") != NULL);
+    CHECK_INT(ask(g, "GET", "/admin/cache/000000000000002e000000000000001f@0.9788"), 200);
+    CHECK_INT(ask(g, "GET", "/admin/cache/000000000000002e000000000000001f%400.9788"), 200);
+    CHECK_INT(ask(g, "GET", "/admin/cache/000000000000002e000000000000001e"), 404);
+    CHECK_INT(ask(g, "GET", "/admin/cache/2e"), 404);
+    CHECK_INT(ask(g, "DELETE", "/admin/cache?key=000000000000002e000000000000001f%400.9788"), 200);
+    CHECK_INT(ask(g, "DELETE", "/admin/cache?key=000000000000002e000000000000001f@0.9788"), 404);
     perilune_close(g);
     unlink(path);
 }

@@ -252,6 +252,50 @@ TEST(entries_can_be_looked_at) {
     cache_free(c);
 }
 
+static bool is_even(const struct cache_entry *e, void *ud) {
+    ++*(unsigned *)ud;
+    return cache_entry_data(e).ptr[0] % 2 == 0;
+}
+
+static bool is_any(const struct cache_entry *e, void *ud) { return e != NULL && ud == NULL; }
+
+TEST(the_newest_come_first) {
+    struct cache *c = cache_new(1 << 20);
+    struct cache_entry *list[10];
+    unsigned asked = 0;
+    char name[16];
+    bool more;
+    for (int i = 0; i < 302; i++) {
+        snprintf(name, sizeof(name), "%d", i);
+        CHECK_INT(put(c, name, slice_of(name + strlen(name) - 1, 1), (uint64_t)i, 1000, 0), 0);
+    }
+    CHECK_INT(cache_newest(c, &(struct cache_wish){ is_any, NULL, 10 }, 400, list, &more), 10);
+    CHECK(more);
+    for (int i = 0; i < 10; i++) {
+        CHECK_INT(cache_age(list[i], 400), 99 + i);
+        cache_entry_put(list[i]);
+    }
+    CHECK_INT(cache_newest(c, &(struct cache_wish){ is_even, &asked, 10 }, 400, list, &more), 10);
+    CHECK(more);
+    CHECK_INT(asked, 302);
+    for (int i = 0; i < 10; i++) {
+        CHECK_INT(cache_age(list[i], 400), 100 + 2 * i);
+        cache_entry_put(list[i]);
+    }
+    CHECK_INT(cache_newest(c, &(struct cache_wish){ is_any, NULL, 10 }, 1299, list, &more), 2); /* the rest is too old */
+    CHECK(!more);
+    CHECK_INT(cache_age(list[1], 1299), 999);
+    cache_entry_put(list[0]);
+    cache_entry_put(list[1]);
+    cache_invalidate(c, SLICE("all"), 400);
+    CHECK_INT(cache_newest(c, &(struct cache_wish){ is_any, NULL, 10 }, 400, list, &more), 0);
+    CHECK_INT(stats_of(c).entries, 302);
+    cache_clean(c, 400);
+    CHECK_INT(stats_of(c).entries, 0);
+    CHECK_INT(stats_of(c).invalidated, 302);
+    cache_free(c);
+}
+
 TEST(an_entry_costs_little_more_than_its_bytes) {
     CHECK(sizeof(struct cache_entry) <= 80);
 }
