@@ -152,7 +152,10 @@ void response_put(struct response *r) {
         response_free(r);
         return;
     }
-    /* A consumer let go inside an event: its source is still on the C stack. */
+    /* A consumer let go inside an event: its source is still on the C stack.  Its request may end in the same
+     * event, and holds it once more for that (abandon()). */
+    if (r->leaves) return;
+    r->leaves = true;
     r->ready = NULL;
     deferred_cancel(&r->wake);
     if (r->user_ops != NULL) r->user_ops->outlive(r);

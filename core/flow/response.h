@@ -80,7 +80,8 @@ struct response {
     void                *settled_ud;
     const struct response_user_ops *user_ops; /* NULL: nobody */
     void                *user;
-    bool                 headed, ended, failed, broken, wants_all, forgotten, in_event, has_length, counted_own;
+    bool                 headed, ended, failed, broken, wants_all, forgotten, in_event, has_length, counted_own,
+                         leaves; /* nobody has it any more; its source is still on the stack */
     char                 content_type[80];
     char                 upstream[64], model[RESPONSE_MODEL];
 };

@@ -23,6 +23,7 @@ struct play {
     char             code[64];
     bool             full;      /* the client says so */
     bool             lets_go;   /* in the event number `when`: */
+    bool             request_ends; /* in the same */
     int              when, events;
     unsigned         woken, settled;
     struct filter    filters[2];
@@ -54,6 +55,7 @@ static void let_go(struct play *p) {
     p->r = NULL;
     response_finish(r, &(struct outcome){ .ok = false });
     response_put(r);
+    if (p->request_ends) response_abandon_all(&p->among);
 }
 
 static enum flow on_client(struct sink *k, const struct event *ev) {
@@ -492,6 +494,26 @@ TEST(its_user_hears_of_each_step_once) {
     response_put(p.r);
     p.r = NULL;
     CHECK_UINT(user_calls[2], 0); /* not inside of an event: gone at once */
+    CHECK_UINT(user_calls[3], 1);
+    close_play(&p);
+}
+
+/* Else a share of what it holds is never given back. */
+TEST(its_user_hears_once_that_it_leaves_inside_of_an_event) {
+    static const struct response_user_ops ops = { user_empty, user_finish, user_outlive, user_release };
+    struct play p;
+    memset(user_calls, 0, sizeof(user_calls));
+    if (!open_play(&p)) return;
+    p.r->user_ops = &ops;
+    p.lets_go = p.request_ends = true;
+    p.when = 2;
+    head(&p);
+    response_deliver(p.r, &p.client);
+    for (int i = 0; i < 3 && p.cancelled == 0; i++) frame(&p, "c");
+    CHECK(p.r == NULL);
+    CHECK_UINT(user_calls[2], 1);
+    loop_flush(&p.loop);
+    CHECK_UINT(user_calls[2], 1);
     CHECK_UINT(user_calls[3], 1);
     close_play(&p);
 }
