@@ -7,6 +7,15 @@ static bool is_said(const struct json_doc *doc, uint32_t object, struct slice na
     return n != JSON_NONE && json_type(doc, n) != JSON_NULL;
 }
 
+/* A choice that ended so is no answer to keep: it was filtered, or the server gave it up (vLLM and SGLang say abort). */
+static bool is_given_up(const struct json_doc *doc, uint32_t reason) {
+    static const struct slice reasons[] = { SLICE("content_filter"), SLICE("error"), SLICE("abort"), SLICE("aborted"),
+                                            SLICE("cancelled"), SLICE("canceled") };
+    for (size_t i = 0; i < sizeof(reasons) / sizeof(*reasons); i++)
+        if (json_str_eq(doc, reason, reasons[i])) return true;
+    return false;
+}
+
 /* Does the answer, or one of its choices, say an error, or that it was filtered? */
 static bool is_spoiled(const struct json_doc *doc) {
     if (!json_is(doc, 0, JSON_OBJECT)) return true;
@@ -17,8 +26,7 @@ static bool is_spoiled(const struct json_doc *doc) {
         if (!json_is(doc, n, JSON_OBJECT)) continue;
         uint32_t reason = json_get(doc, n, SLICE("finish_reason"));
         spoiled = is_said(doc, n, SLICE("error"));
-        if (json_is(doc, reason, JSON_STRING))
-            spoiled |= json_str_eq(doc, reason, SLICE("content_filter")) || json_str_eq(doc, reason, SLICE("error"));
+        spoiled |= json_is(doc, reason, JSON_STRING) && is_given_up(doc, reason);
     }
     return spoiled;
 }
