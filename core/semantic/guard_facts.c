@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "semantic/guard_int.h"
+#include "tokens/unicode.h"
 
 #define COUNTRIES 1500 /* ORDER guard_words.lua: names' ids of the countries of languages */
 
@@ -180,6 +181,14 @@ static bool is_name(const struct guard_text *t, const struct token *k) {
     return inside && !(k->len == 1 && (t->text[k->at] == 'I' || t->text[k->at] == 'A'));
 }
 
+/* A picture, but for the color of its skin. */
+static bool is_emoji(const char *p, size_t len) {
+    uint32_t c;
+    if (unicode_decode((const unsigned char *)p, (const unsigned char *)p + len, &c) == 0) return false;
+    return (c >= 0x1F000 && c <= 0x1FAFF && !(c >= 0x1F3FB && c <= 0x1F3FF)) || (c >= 0x2600 && c <= 0x27BF) ||
+           (c >= 0x2B00 && c <= 0x2BFF);
+}
+
 static void add_plain(struct guard_text *t, unsigned i) {
     const struct token *k = &t->tokens[i];
     const char *p = t->text + k->at;
@@ -192,6 +201,8 @@ static void add_plain(struct guard_text *t, unsigned i) {
     case TOKEN_SIGN:
         if (((unsigned char)*p & 0x80) == 0 && *p != '$' && !(k->len == 2 && p[0] == '-' && p[1] == '>'))
             guard_facts_add(t, GUARD_CODE, k->hash, k, 0);
+        else if (is_emoji(p, k->len))
+            guard_facts_add(t, GUARD_NAME, k->hash, k, FACT_SOFT);
         break;
     default: break;
     }

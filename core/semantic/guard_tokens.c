@@ -39,6 +39,34 @@ static uint32_t fold(uint32_t c) {
     }
 }
 
+/* Zeros of the scripts that count in tens (Unicode's Nd); each has its nine behind it. */
+static const uint32_t zeros[] = {
+    0x660,   0x6F0,   0x7C0,   0x966,   0x9E6,   0xA66,   0xAE6,   0xB66,   0xBE6,   0xC66,   0xCE6,
+    0xD66,   0xDE6,   0xE50,   0xED0,   0xF20,   0x1040,  0x1090,  0x17E0,  0x1810,  0x1946,  0x19D0,
+    0x1A80,  0x1A90,  0x1B50,  0x1BB0,  0x1C40,  0x1C50,  0xA620,  0xA8D0,  0xA900,  0xA9D0,  0xA9F0,
+    0xAA50,  0xABF0,  0x104A0, 0x10D30, 0x11066, 0x110F0, 0x11136, 0x111D0, 0x112F0, 0x11450, 0x114D0,
+    0x11650, 0x116C0, 0x11730, 0x118E0, 0x11950, 0x11C50, 0x11D50, 0x11DA0, 0x16A60, 0x16AC0, 0x16B50,
+    0x1D7CE, 0x1D7D8, 0x1D7E2, 0x1D7EC, 0x1D7F6, 0x1E140, 0x1E2F0, 0x1E950, 0x1FBF0,
+};
+
+/* In ASCII, if it is a digit, or c. */
+static uint32_t fold_digit(uint32_t c) {
+    if (unicode_class(c) != UC_NUMBER) return c;
+    for (size_t i = 0; i < sizeof(zeros) / sizeof(*zeros) && zeros[i] <= c; i++)
+        if (c - zeros[i] < 10) return c - zeros[i] + '0';
+    return c;
+}
+
+/* An operator that programs write in two characters, or NULL. */
+static const char *fold_sign(uint32_t c) {
+    switch (c) {
+    case 0x2264: case 0x2266: case 0x2A7D: return "<=";
+    case 0x2265: case 0x2267: case 0x2A7E: return ">=";
+    case 0x2260: return "!=";
+    default: return NULL;
+    }
+}
+
 /* Never longer than the text was. */
 static void fold_text(struct guard_text *t, struct slice text) {
     const unsigned char *p = (const unsigned char *)text.ptr, *end = p + text.len;
@@ -51,9 +79,11 @@ static void fold_text(struct guard_text *t, struct slice text) {
             continue;
         }
         unsigned len = unicode_decode(p, end, &c);
-        uint32_t folded = len == 0 ? '?' : fold(c);
+        uint32_t folded = len == 0 ? '?' : fold_digit(fold(c));
+        const char *sign = len == 0 ? NULL : fold_sign(c);
         if (len == 0) len = 1;
-        if (folded < 0x80) *to++ = (char)folded;
+        if (sign != NULL) to = (char *)mempcpy(to, sign, 2);
+        else if (folded < 0x80) *to++ = (char)folded;
         else to = (char *)mempcpy(to, p, len);
         p += len;
     }
@@ -309,7 +339,7 @@ static const char *wide(struct reader *r, const char *p) {
     }
     const char *close = p < r->quote_end ? NULL : closer(r, p, c, len);
     if (close != NULL) r->quote_end = close;
-    if (class == UC_SYMBOL) put(r, TOKEN_SIGN, p, p + len, 0); /* €, →, ≤ */
+    if (class == UC_SYMBOL) put(r, TOKEN_SIGN, p, p + len, 0); /* €, → */
     return p + len;
 }
 
