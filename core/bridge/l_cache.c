@@ -282,7 +282,11 @@ struct response *cache_push_hit(lua_State *L, const struct lua_cache *c, struct 
 /* What the look-up found. [0, +1, e] */
 static void push_found(lua_State *L, const struct lua_cache *c, const struct question *q, const struct cached *facts,
                        enum response_cache how) {
-    cache_push_hit(L, c, q->req, q->stream, cache_entry_ref(state_of(L)->found), facts, how);
+    char id[33];
+    struct cache_entry *e = state_of(L)->found;
+    hash128_hex(cache_entry_key(e), id);
+    struct response *res = cache_push_hit(L, c, q->req, q->stream, cache_entry_ref(e), facts, how);
+    headers_put(&res->headers, SLICE("x-cache-entry"), slice_str(id)); /* without a score: nothing was compared */
 }
 
 /* Is e young enough for the client? */

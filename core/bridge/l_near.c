@@ -355,8 +355,10 @@ static void put_facts(struct response *res, const struct nearest *found) {
 
 static lua_Number rounded(float v) { return floor((lua_Number)v * 10000 + 0.5) / 10000; }
 
-/* What was refused, for the log. [0, +1, e] */
+/* What was refused, for the log: the other question is perhaps another user's, so its entry is named, not its text.
+ * [0, +1, e] */
 static void push_miss(lua_State *L, const struct near_miss *m) {
+    char id[33];
     if (m->why[0] == '\0') {
         lua_pushnil(L);
         return;
@@ -368,10 +370,12 @@ static void push_miss(lua_State *L, const struct near_miss *m) {
     lua_setfield(L, -2, "similarity");
     lua_pushnumber(L, rounded(m->score));
     lua_setfield(L, -2, "score");
-    lua_pushnumber(L, rounded(m->threshold));
+    if (m->threshold <= 1) lua_pushnumber(L, rounded(m->threshold)); /* else never */
+    else lua_pushnil(L);
     lua_setfield(L, -2, "threshold");
-    lua_pushstring(L, m->near);
-    lua_setfield(L, -2, "near");
+    hash128_hex(m->key, id);
+    lua_pushstring(L, id);
+    lua_setfield(L, -2, "entry");
 }
 
 static uint64_t max_age_of(const struct lua_cache *c, const struct request *r) {

@@ -4,6 +4,8 @@
  * examples/deploy/METRICS.md, and a test compares. */
 #include "gateway/access_log.h"
 
+#include <stdlib.h>
+
 static void put_tokens(struct buf *line, const struct request_facts *f) {
     if (f->usage.known) {
         log_u64(line, "tokens_in", f->usage.prompt);
@@ -13,6 +15,16 @@ static void put_tokens(struct buf *line, const struct request_facts *f) {
     } else if (f->counted > 0) {
         log_u64(line, "tokens_counted", f->counted);
     }
+}
+
+/* Policies may change what a reply says, so it need not be a number. */
+static void put_entry(struct buf *line, const struct request_facts *f) {
+    char text[32], *end;
+    if (f->cache_entry.len > 0) log_str(line, "cache_entry", f->cache_entry);
+    if (f->cache_similarity.len == 0) return;
+    slice_copy(text, sizeof(text), f->cache_similarity);
+    double v = strtod(text, &end);
+    if (*end == '\0' && v >= -1 && v <= 1) buf_printf(line, ",\"cache_similarity\":%.3f", v);
 }
 
 void access_log(struct log *log, const struct request_facts *f, const struct savings_entry *saved) {
@@ -28,6 +40,7 @@ void access_log(struct log *log, const struct request_facts *f, const struct sav
     if (f->upstream[0]) log_str(&line, "upstream", slice_str(f->upstream));
     if (f->model.len > 0) log_str(&line, "model", f->model);
     if (f->cache != NULL && f->cache[0]) log_str(&line, "cache", slice_str(f->cache));
+    put_entry(&line, f);
     if (f->tries > 0) log_u64(&line, "tries", f->tries);
     log_u64(&line, "status", (uint64_t)f->status);
     if (f->code[0]) log_str(&line, "error", slice_str(f->code));

@@ -85,6 +85,10 @@ static void gather(const struct exchange *x, bool aborted, struct request_facts 
     if (x->res == NULL) return;
     f->degraded = headers_find(buf_get(&x->res->headers), SLICE("x-perilune-degraded"));
     f->cache = response_cache_name(x->res->cache);
+    if (x->res->cache == RESPONSE_HIT || x->res->cache == RESPONSE_STALE) {
+        f->cache_entry = headers_find(buf_get(&x->res->headers), SLICE("x-cache-entry"));
+        f->cache_similarity = headers_find(buf_get(&x->res->headers), SLICE("x-cache-similarity"));
+    }
     if (response_cache_spares(x->res->cache)) {
         f->spared = x->res->usage;
         f->spared_usd = cost_of(t, &f->spared);
