@@ -26,10 +26,10 @@
 ---@field timeout? number
 ---@field calibration? string
 
+local cache = require "perilune.cache"
 local config = require "perilune.config"
 local fetch = require "perilune.fetch"
 local near = require "perilune.near"
-local perilune = require "perilune"
 
 local spec = {
   urls = { type = "list", of = { type = "string", min = 1 }, min = 1, required = true },
@@ -60,8 +60,8 @@ return function(given)
       error(("policy 'cache_retrieval': option '%s' needs 'query', which says where the question stands"):format(key), 0)
     end
   end
-  local memory = perilune.cache(options.name, { ttl = options.ttl, max_entry = options.max_entry,
-    shared = options.shared, query = options.query, semantic = how })
+  local memory = cache.new(options.name, { ttl = options.ttl, max_entry = options.max_entry,
+    shared = options.shared, query = options.query, semantic = how }, "cache_retrieval")
   for _, url in ipairs(options.urls) do fetch.keep(url, memory) end
   return function(req, next) return next(req) end
 end

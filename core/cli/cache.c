@@ -330,17 +330,28 @@ static const char *output_of(const struct calibrating *c, char *path, size_t siz
 
 static void print_curve(const struct pair_curve *curve, double max_false) {
     static const double shown[] = { 0.005, 0.01, 0.02, 0.05 };
-    printf("different taken for the same   threshold   same found\n");
+    printf("different taken for the same   score from   same found\n");
     for (unsigned i = 0; i < PAIR_CURVE; i++) {
         const struct pair_point *p = &curve->points[i];
         for (unsigned k = 0; k < 4; k++) {
             if (fabs((double)p->share - shown[k]) > 1e-6) continue;
-            printf("%27.1f %%   %9.4f   ", 100 * shown[k], (double)p->threshold);
+            printf("%27.1f %%   %10.4f   ", 100 * shown[k], (double)p->threshold);
             if (curve->same > 0) printf("%8.1f %%", 100 * (double)p->found);
             else printf("%10s", "-");
             printf("%s\n", fabs(shown[k] - max_false) < 1e-6 ? "   <- --max-false" : "");
         }
     }
+}
+
+/* What to write.  The score is none for the option `threshold`, which is of the similarity. */
+static void print_usage(const struct calibrating *c, const struct pair_model *m, const char *to, size_t bytes) {
+    printf("%s: answers are given from a score of %.4f on, at %g %% false; %zu bytes.  Use it with\n", to,
+           (double)pair_threshold(m, c->max_false), 100 * c->max_false, bytes);
+    printf("    { \"cache_semantic\", ");
+    if (c->table != NULL) printf("embedder = \"%s\", ", c->embedder);
+    if (c->is_url) printf("embedder = UPSTREAM, ");
+    if (c->prefix[0] != '\0') printf("prefix = \"%s\", ", c->prefix);
+    printf("calibration = \"%s\", threshold = \"auto\", max_false = %g }\n", to, c->max_false);
 }
 
 static int finish(const struct calibrating *c, const struct pair_model *m) {
@@ -356,8 +367,7 @@ static int finish(const struct calibrating *c, const struct pair_model *m) {
     pair_model_write(m, &file);
     int rc = buf_failed(&file) ? fail(c, 0, "out of memory") : write_file(to, &file);
     if (rc == 0)
-        printf("%s: threshold %.4f at %g %% false, %zu bytes\n", to, (double)pair_threshold(m, c->max_false),
-               100 * c->max_false, buf_len(&file));
+        print_usage(c, m, to, buf_len(&file));
     buf_deinit(&file);
     return rc;
 }

@@ -22,7 +22,8 @@ struct fingerprint_ask {
  * without, is the same text.  On failure out has failed. */
 void fingerprint_write(const struct fingerprint_ask *ask, struct buf *out);
 /* What of a body is no part of the text, as a number: an answer does not depend on it, but an error may be about it.
- * c: under whose secret.  It is written behind what is in scratch, and taken away again; on failure scratch has failed. */
+ * c: under whose secret.  It is written behind what is in scratch, and taken away again; on failure scratch has
+ * failed. */
 struct hash128 fingerprint_rest(const struct cache *c, const struct json_doc *d, struct buf *scratch);
 /* Appends ask->target alone. */
 void fingerprint_write_target(const struct fingerprint_ask *ask, struct buf *out);

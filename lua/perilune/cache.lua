@@ -49,6 +49,15 @@ function M.options()
   return out
 end
 
+-- A header that no request can have would make no difference.
+local function check_vary(names)
+  for _, name in ipairs(names) do
+    if name:find("[^%w!#$%%&'*+.^_`|~-]") then return nil, ("has %s, which is no name of a header"):format(check.show(name)) end
+  end
+  return names
+end
+spec.vary.check = check_vary
+
 local new_spec = M.options()
 new_spec.semantic = { type = "table" }
 new_spec.query = { type = "string", min = 1, max = 100 }
@@ -205,7 +214,7 @@ function M.policy(name, default, semantic)
       own.semantic = {}
       for key in pairs(semantic) do own.semantic[key] = options[key] end
     end
-    local memory = M.new(options.name, own)
+    local memory = M.new(options.name, own, name)
     local how = options.tags and { tags = options.tags } or nil
     return function(req, next)
       if options.coalesce then core.coalesce(req) end

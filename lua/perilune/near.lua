@@ -81,6 +81,10 @@ function M.new(options, where)
   local is_file = not is_upstream(name) and name:find("[/%.]") ~= nil
   local own = name == "builtin" or is_file
   if not own then check_upstream(name, where) end
+  if threshold and options.calibration then
+    error(("policy '%s': option 'threshold' is a number, which is compared with the similarity, and option 'calibration' is for the "
+      .. "pair model's score; write threshold = \"auto\" (and max_false) with a calibration, or leave the calibration out"):format(where), 0)
+  end
   local near = { name = name, own = own, prefix = options.prefix, timeout = options.timeout,
     shadow = options.shadow }
   near.c = core.near_new{
@@ -157,6 +161,10 @@ function M.feedback(cache, entry, ok)
   end
   local told = core.near_feedback(cache, entry, ok)
   if told == true then return true end
+  if #entry == 32 and entry:find("^%x+$") then
+    return nil, "cache:feedback: this was the answer to the very question that was asked, and no score can be learned from it; "
+      .. "to be rid of it, DELETE /admin/cache?key=" .. entry
+  end
   local why = told == "gone" and "this cache has no entry %q (any more)" or "%q is not what x-cache-entry says"
   return nil, ("cache:feedback: " .. why):format(entry:sub(1, 80))
 end

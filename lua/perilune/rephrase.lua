@@ -26,7 +26,9 @@ function M.check(value)
   if type(value) ~= "string" then
     return nil, "must be true, false, or the name of an upstream, got " .. check.show(value)
   end
-  return check.value({ type = "upstream" }, value)
+  local name, message = check.value({ type = "upstream" }, value)
+  if message then return nil, "must be true, false, or the name of an upstream: " .. message end
+  return name
 end
 
 -- -- rules ---------------------------------------------------------------------

@@ -180,6 +180,17 @@ t.test("what users tell moves the threshold of an answer", function()
   t.equal((elsewhere:feedback(res.headers["x-cache-entry"], false)), nil)
 end)
 
+t.test("an exact hit names its entry, but teaches no score", function()
+  t.upstream("a", { text = "Press the button." })
+  local policy = fresh()
+  t.equal(t.run(policy, nil, chat("How do I reset my password?")).headers["x-cache-entry"], nil)
+  local res = t.run(policy, nil, chat("How do I reset my password?"))
+  t.match(res.headers["x-cache-entry"], "^%x+$")
+  local ok, err = perilune.cache("told", {}):feedback(res.headers["x-cache-entry"], false)
+  t.equal(ok, nil)
+  t.match(err, "the very question")
+end)
+
 t.test("clients may ask for a new answer", function()
   t.upstream("a", { text = "first" })
   local policy = fresh()
@@ -240,6 +251,8 @@ t.test("options that are wrong", function()
     { { embedder = "./nowhere.rows" }, "embedder" }, { { calibration = "nowhere" }, "calibration" },
     { { embedder = "./small.rows", calibration = "../../core/semantic/table/pair.model" }, "made with another table than this file" },
     { { embedder = "./small.rows", threshold = "auto" }, "needs a calibration" },
+    { { calibration = "any.pair", threshold = 0.0974 }, "policy 'cache_semantic': option 'threshold' is a number, which is compared with the similarity" },
+    { { vary = { "x team" } }, "which is no name of a header" },
     { { answers = 0 }, "answers" }, { { probability = 2 }, "probability" }, { { thresholt = 1 }, "threshold" },
   } do
     local ok, err = pcall(t.policy, "cache_semantic", case[1])

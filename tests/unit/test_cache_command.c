@@ -179,6 +179,8 @@ TEST_NOFAULT(questions_fit_thresholds) {
     CHECK_INT(r.status, 0);
     has(r.out, "300 questions, ");
     has(r.out, "nearest other one is taken for");
+    has(r.out, "{ \"cache_semantic\", calibration = \"/tmp/perilune-model-");
+    has(r.out, "\", threshold = \"auto\", max_false = 0.01 }\n");
     struct pair_model *m = open_model(to);
     CHECK_UINT(pair_model_curve(m)->same, 0);
     CHECK(pair_model_curve(m)->different > 50);
