@@ -202,7 +202,7 @@ static void add_plain(struct guard_text *t, unsigned i) {
         if (((unsigned char)*p & 0x80) == 0 && *p != '$' && !(k->len == 2 && p[0] == '-' && p[1] == '>'))
             guard_facts_add(t, GUARD_CODE, k->hash, k, 0);
         else if (is_emoji(p, k->len))
-            guard_facts_add(t, GUARD_NAME, k->hash, k, FACT_SOFT);
+            guard_facts_add(t, GUARD_CODE, k->hash, k, FACT_SOFT);
         break;
     default: break;
     }

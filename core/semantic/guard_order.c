@@ -10,8 +10,8 @@
  *     did Alice pay Bob                            did Bob pay Alice
  *     sell apple and buy tesla                     sell tesla and buy apple
  *
- * Where no word says who is who, the place does: when the same words stand in the same order, but for two that have
- * exchanged places around others, parts are exchanged, too.  Not so in a list (cats, dogs and birds), nor when a word
+ * Where no word says who is who, the place does: when all words are the same and in the same order, but for two that
+ * have exchanged places around others, parts are exchanged, too.  Not so in a list (cats, dogs and birds), nor when a word
  * took along what says its part (in winter, food for dogs).  Of Chinese nothing is said here: its words are not cut.
  *
  * Thread: any; works on the caller's struct alone. */
@@ -116,13 +116,15 @@ struct line {
     const struct guard_text *t;
     unsigned count;
     uint16_t at[LINE];
+    uint32_t all; /* the sum of all words: who says it otherwise may say it in another order */
 };
 
 /* False: it says nothing about this text. */
 static bool read_line(const struct guard_text *t, struct line *l) {
     l->t = t;
-    l->count = 0;
+    l->count = l->all = 0;
     for (unsigned i = 0; i < t->token_count; i++) {
+        if (t->tokens[i].kind != TOKEN_STOP) l->all += guard_mix(t->tokens[i].hash);
         if (!is_content(&t->tokens[i])) continue;
         if (l->count == LINE) return false;
         l->at[l->count++] = (uint16_t)i;
@@ -186,7 +188,7 @@ static bool is_exchange(const struct line *a, const struct line *b, unsigned i, 
 
 static bool exchanges_places(const struct guard_text *ta, const struct guard_text *tb) {
     struct line a, b;
-    if (!read_line(ta, &a) || !read_line(tb, &b) || a.count != b.count) return false;
+    if (!read_line(ta, &a) || !read_line(tb, &b) || a.count != b.count || a.all != b.all) return false;
     unsigned i = 0, end = a.count;
     while (i < end && is_same(&a, i, &b, i, 1)) i++;
     while (end > i && is_same(&a, end - 1, &b, end - 1, 1)) end--;
