@@ -33,7 +33,7 @@ struct request_facts {
     struct usage       spared;        /* and that a cache had: not paid for */
     double             spared_usd;
     const char        *cache;         /* "hit", "miss" ...; "" or NULL: no cache was asked */
-    struct slice       cache_entry, cache_similarity; /* as the reply says them: "" when no entry was given, or no near one */
+    struct slice       cache_entry, cache_similarity; /* as the reply says them: "": no entry, or no near one */
     uint64_t           counted;       /* prompt tokens as counted here, of an answer without usage */
     double             usd;
     uint64_t           ttft_us, total_us, policy_us; /* 0: none */

@@ -224,6 +224,48 @@ local function check_limits(limits, report)
   end
 end
 
+-- -- caches ---------------------------------------------------------------------------
+
+-- The names of their memories.
+local memories = { cache_exact = "exact", cache_semantic = "semantic", cache_retrieval = "retrieval" }
+
+-- Paths of which no answer is kept.
+local function is_kept(route)
+  local path = (route.path or ""):sub(#(route.strip_prefix or "") + 1)
+  return is_prefix(route) or path:find("/chat/completions$") or path:find("/embeddings$")
+end
+
+local function check_cache(at, route, policy, limits, owners, report)
+  local options = type(policy.options) == "table" and policy.options or {}
+  local name = options.name or memories[policy.name]
+  if limits.max_bytes == 0 then
+    report.warn(at, ("'%s' keeps nothing: cache.max_bytes is 0"):format(policy.name))
+  end
+  if policy.name ~= "cache_retrieval" and not is_kept(route) then
+    report.warn(at, ("'%s' keeps nothing of '%s': only chats and embeddings are kept"):format(policy.name, route.path or ""))
+  end
+  local most = check.size(options.max_entry or 2 ^ 20)
+  if options.max_entry and most and limits.max_bytes and limits.max_bytes > 0 and most > limits.max_bytes / 16 then
+    report.warn(at, ("max_entry of '%s' is %d bytes, but an entry has a sixteenth of cache.max_bytes at most, %d bytes"):format(
+      policy.name, most, limits.max_bytes / 16))
+  end
+  if owners[name] and owners[name].name ~= policy.name then
+    report.warn(at, ("'%s' and the '%s' of %s are one memory, '%s': a purge of it means both; give one of them another name"):format(
+      policy.name, owners[name].name, owners[name].at, tostring(name)))
+  end
+  owners[name] = owners[name] or { name = policy.name, at = at }
+end
+
+local function check_caches(out, report)
+  local owners = {}
+  for i, route in ipairs(out.routes) do
+    for k, policy in ipairs(route.policies or {}) do
+      local at = ("routes[%d].policies[%d]"):format(i, k)
+      if memories[policy.name] then check_cache(at, route, policy, out.cache or {}, owners, report) end
+    end
+  end
+end
+
 --- Looks at a configuration whose keys are checked; gives its routes their labels.
 ---@param out table
 ---@param report perilune.CoherenceReport
@@ -232,6 +274,7 @@ function M.check(out, report)
   check_unrouted(out, report)
   check_limits(out.limits, report)
   check_listeners(out, report)
+  check_caches(out, report)
 end
 
 return M

@@ -670,6 +670,10 @@ local function parse_redis(url)
 end
 
 local function walk_redis(ctx, path, raw)
+  if type(raw) == "string" then
+    complain(ctx, path, ("must be a table; did you mean redis = { url = %s }?"):format(check.show(raw)))
+    return {}
+  end
   local out = walk(ctx, path, raw, redis_schema)
   if type(out.url) ~= "string" then return out end
   local parts, message = parse_redis(out.url)
@@ -710,6 +714,9 @@ local cache_schema = {
 -- An index that machines share names entries of `redis`, which are then found by the vectors of this process.
 local function walk_cache(ctx, path, raw)
   local out = walk(ctx, path, raw, cache_schema)
+  if type(raw) == "table" and raw.milvus ~= nil and out.index ~= "milvus" then
+    complain(ctx, join(path, "milvus"), "is not asked unless index = \"milvus\"")
+  end
   if out.index == nil or out.index == "builtin" then return out end
   if type(raw) == "table" and raw.redis == nil then
     complain(ctx, join(path, "index"), ("'%s' needs cache.redis, where the answers are that it finds"):format(out.index))
