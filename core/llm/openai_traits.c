@@ -7,7 +7,7 @@ static bool is_said(const struct json_doc *doc, uint32_t object, struct slice na
     return n != JSON_NONE && json_type(doc, n) != JSON_NULL;
 }
 
-/* A choice that ended so is no answer to keep: it was filtered, or the server gave it up (vLLM and SGLang say abort). */
+/* A choice that ended so is no answer to keep: it was filtered, or the server gave it up (vLLM, SGLang: abort). */
 static bool is_given_up(const struct json_doc *doc, uint32_t reason) {
     static const struct slice reasons[] = { SLICE("content_filter"), SLICE("error"), SLICE("abort"), SLICE("aborted"),
                                             SLICE("cancelled"), SLICE("canceled") };
