@@ -11,8 +11,9 @@
  *     sell apple and buy tesla                     sell tesla and buy apple
  *
  * Where no word says who is who, the place does: when all words are the same and in the same order, but for two that
- * have exchanged places around others, parts are exchanged, too.  Not so in a list (cats, dogs and birds), nor when a word
- * took along what says its part (in winter, food for dogs).  Of Chinese nothing is said here: its words are not cut.
+ * have exchanged places around others, parts are exchanged, too.  Not so in a list (cats, dogs and birds), nor
+ * when a word took along what says its part (in winter, food for dogs).  Of Chinese nothing is said
+ * here: its words are not cut.
  *
  * Thread: any; works on the caller's struct alone. */
 #include <string.h>
