@@ -2,7 +2,7 @@
 --
 --     { "cache_semantic", ttl = 3600 }
 --     { "cache_semantic", ttl = 3600, threshold = "auto", max_false = 0.01 }
---     { "cache_semantic", ttl = 3600, embedder = "e5", prefix = "query: ", calibration = "e5.calibration" }
+--     { "cache_semantic", ttl = 3600, embedder = "e5", prefix = "query: ", calibration = "e5.pair" }
 --
 -- First it does what cache_exact does.  When that knows no answer, the last turn of the user is compared with
 -- those of requests that are equal in all else: tenant, upstream, model, settings, system prompt, turns before it.  The

@@ -578,10 +578,10 @@ function Cache:invalidate(tag) end
 
 --- Tells whether an answer was right for who asked; its entry gets a threshold of its own from what it was told, for
 --- 30 days as long as there is room.
----@param entry string  what the reply said as x-cache-entry
+---@param entry string  what the reply to a near question said as x-cache-entry, "ID@SCORE"; that of an exact hit has no score
 ---@param ok boolean
 ---@return boolean? told
----@return string? err  entry is no such name, or this cache has no such entry (any more)
+---@return string? err  entry is no such name or has no score, or this cache has no such entry (any more)
 function Cache:feedback(entry, ok) end
 
 --- Of all caches of the process together.
