@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <sys/random.h>
 
+#include "base/hex.h"
+
 static uint64_t rotl(uint64_t x, int b) { return (x << b) | (x >> (64 - b)); }
 
 static uint64_t splitmix(uint64_t *x) {
@@ -150,7 +152,7 @@ bool hash128_read(struct slice hex, struct hash128 *out) {
     if (hex.len != 32) return false;
     for (size_t i = 0; i < 32; i++) {
         char c = hex.ptr[i];
-        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+        int digit = c >= 'A' && c <= 'F' ? -1 : hex_value(c);
         if (digit < 0) return false;
         half[i / 16] = half[i / 16] << 4 | (uint64_t)digit;
     }

@@ -35,6 +35,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/hex.h"
 #include "base/json.h"
 #include "base/json_scan.h"
 #include "base/mem.h"
@@ -113,12 +114,6 @@ static enum want add_scalar(struct reader *r, enum json_type type, const char *e
 }
 
 static bool is_digit(char c) { return (unsigned char)(c - '0') < 10; }
-
-static int hex_value(char c) {
-    if (is_digit(c)) return c - '0';
-    char lower = (char)(c | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
 
 /* Steps over the escape at p.  Returns what follows it, or NULL with the error
  * set. */

@@ -11,6 +11,7 @@
 #include <openssl/hmac.h>
 #include <time.h>
 
+#include "base/hex.h"
 #include "bridge/lib.h"
 #include "bridge/state.h"
 
@@ -145,12 +146,6 @@ int l_url_encode(lua_State *L) {
     return push_output(L, out);
 }
 
-static int hex_value(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    c |= 32;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* core.url_decode(text, "form" | nil) -> bytes | nil, message */
 int l_url_decode(lua_State *L) {
     struct slice s = text_arg(L, 1);
@@ -191,10 +186,7 @@ int l_hmac_sha256(lua_State *L) {
         return 1;
     }
     char hex[2 * EVP_MAX_MD_SIZE];
-    for (unsigned i = 0; i < len; i++) {
-        hex[2 * i] = "0123456789abcdef"[digest[i] >> 4];
-        hex[2 * i + 1] = "0123456789abcdef"[digest[i] & 15];
-    }
+    hex_write(digest, len, hex);
     lua_pushlstring(L, hex, 2 * len);
     return 1;
 }

@@ -20,6 +20,7 @@
 #include <stdio.h>
 
 #include "base/hash.h"
+#include "base/hex.h"
 #include "bridge/lib.h"
 #include "bridge/request.h"
 #include "store/memo.h"
@@ -180,12 +181,8 @@ static int hash_all(const struct request *r, const struct body *b, bool alone, s
 }
 
 static void push_hex(lua_State *L, const char *bytes, size_t len) {
-    static const char digits[] = "0123456789abcdef";
     char hex[2 * SHOWN];
-    for (size_t i = 0; i < len; i++) {
-        hex[2 * i] = digits[(unsigned char)bytes[i] >> 4];
-        hex[2 * i + 1] = digits[(unsigned char)bytes[i] & 15];
-    }
+    hex_write((const unsigned char *)bytes, len, hex);
     lua_pushlstring(L, hex, 2 * len);
 }
 

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "base/err_body.h"
+#include "base/hex.h"
 #include "base/httpdate.h"
 #include "bridge/bundle.h"
 #include "bridge/request.h"
@@ -364,7 +365,8 @@ static int l_header_is_own(lua_State *L) {
 void lib_sha256(struct slice s, char hex[65]) {
     unsigned char digest[32];
     EVP_Digest(s.ptr, s.len, digest, NULL, EVP_sha256(), NULL);
-    for (int i = 0; i < 32; i++) snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    hex_write(digest, sizeof(digest), hex);
+    hex[64] = '\0';
 }
 
 static int l_sha256(lua_State *L) {

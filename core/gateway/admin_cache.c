@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "base/mem.h"
 #include "gateway/gateway.h"
 #include "request/cached.h"
@@ -43,14 +44,10 @@ static void parameters_deinit(struct parameters *p) {
     for (int i = 0; i < PARAMETERS; i++) buf_deinit(&p->value[i]);
 }
 
-static int hex_digit(char c) {
-    return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
-}
-
 static void decode(struct slice s, bool plus, struct buf *out) {
     for (size_t i = 0; i < s.len; i++) {
-        int high = s.ptr[i] == '%' && i + 2 < s.len ? hex_digit(s.ptr[i + 1]) : -1;
-        int low = high >= 0 ? hex_digit(s.ptr[i + 2]) : -1;
+        int high = s.ptr[i] == '%' && i + 2 < s.len ? hex_value(s.ptr[i + 1]) : -1;
+        int low = high >= 0 ? hex_value(s.ptr[i + 2]) : -1;
         if (low < 0) {
             buf_putc(out, plus && s.ptr[i] == '+' ? ' ' : s.ptr[i]);
             continue;

@@ -12,17 +12,13 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "base/hex.h"
 #include "include/perilune.h"
-
-static int digit(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    return (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
-}
 
 bool tenant_key_parse(const char *hex, unsigned char digest[SHA256_BYTES]) {
     if (strlen(hex) != 2 * SHA256_BYTES) return false;
     for (int i = 0; i < SHA256_BYTES; i++) {
-        int high = digit(hex[2 * i]), low = digit(hex[2 * i + 1]);
+        int high = hex_value(hex[2 * i]), low = hex_value(hex[2 * i + 1]);
         if (high < 0 || low < 0) return false;
         digest[i] = (unsigned char)(high << 4 | low);
     }

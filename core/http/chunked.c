@@ -19,6 +19,7 @@
  * Not done here: the limit on the body; that is the caller's sum of the pieces.
  *
  * Thread: any.  Allocates nothing; *data points into the caller's bytes. */
+#include "base/hex.h"
 #include "http/parse.h"
 #include "http/token.h"
 
@@ -45,12 +46,6 @@ enum state {
 static int bad(const char **why, const char *sentence) {
     *why = sentence;
     return HTTP_BAD;
-}
-
-static int hex_value(char c) {
-    if (http_is_digit(c)) return c - '0';
-    char lower = (char)(c | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
 static int eat_size(struct http_chunked *c, char byte, const char **why) {

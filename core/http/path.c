@@ -19,19 +19,14 @@
 
 #include <string.h>
 
+#include "base/hex.h"
 #include "http/token.h"
 #include "include/perilune.h"
 
-static int hex_digit(char c) {
-    if (http_is_digit(c)) return c - '0';
-    char small = (char)(c | 32);
-    return small >= 'a' && small <= 'f' ? small - 'a' + 10 : -1;
-}
-
 /* The byte that two hex digits at p stand for, or -1. */
 static int hex_byte(const char *p, const char *end) {
-    if (end - p < 2 || hex_digit(p[0]) < 0 || hex_digit(p[1]) < 0) return -1;
-    return hex_digit(p[0]) << 4 | hex_digit(p[1]);
+    if (end - p < 2 || hex_value(p[0]) < 0 || hex_value(p[1]) < 0) return -1;
+    return hex_value(p[0]) << 4 | hex_value(p[1]);
 }
 
 /* May it stand in a path as it is (RFC 3986 3.3)? */
@@ -68,8 +63,8 @@ static const char *problem(struct slice path, size_t *length) {
         bool encoded, first = p == path.ptr;
         int c = next_byte(&p, end, &encoded);
         if ((why = byte_problem(c)) != NULL) return why;
-        if (percent == 2 && hex_digit((char)c) >= 0) return "the path is encoded twice";
-        percent = c == '%' ? 1 : percent == 1 && hex_digit((char)c) >= 0 ? 2 : 0;
+        if (percent == 2 && hex_value((char)c) >= 0) return "the path is encoded twice";
+        percent = c == '%' ? 1 : percent == 1 && hex_value((char)c) >= 0 ? 2 : 0;
         if (c == '/') {
             if (!first && in_segment == 0)
                 return "the path has two slashes in a row; does the base URL of the client end in one?";

@@ -30,6 +30,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "include/perilune.h"
@@ -56,23 +57,14 @@ static struct slice secret_of(const struct far *f) {
     return slice_str(f->settings.secret != NULL ? f->settings.secret : f->settings.prefix);
 }
 
-static void to_hex(const unsigned char *digest, char *out) {
-    static const char digits[] = "0123456789abcdef";
-    for (int i = 0; i < SHA256_BYTES; i++) {
-        *out++ = digits[digest[i] >> 4];
-        *out++ = digits[digest[i] & 15];
-    }
-    *out = '\0';
-}
-
 void far_key(struct far *f, struct slice text, struct far_key *out) {
     unsigned char digests[2][SHA256_BYTES];
     struct slice secret = secret_of(f);
     /* All three have one size, so no two of them can be taken for another. */
     bool ok = sha256_of(secret, digests[0]) && sha256_of(text, digests[1]);
     ok = ok && sha256_of(slice_of((const char *)digests, sizeof(digests)), digests[0]);
-    if (ok) to_hex(digests[0], out->hex);
-    else out->hex[0] = '\0'; /* no memory: a key that nothing is kept under */
+    if (ok) hex_write(digests[0], SHA256_BYTES, out->hex);
+    out->hex[ok ? 2 * SHA256_BYTES : 0] = '\0'; /* no memory: a key that nothing is kept under */
 }
 
 static void put_key(const struct far *f, struct buf *out, const char *kind, struct slice name) {
