@@ -12,11 +12,8 @@
  * Thread: any.  Takes four bytes for each number of the table, at most twice. */
 #include "semantic/import_table.h"
 
-#include <math.h>
-
 #include "include/perilune.h"
 #include "semantic/import_components.h"
-#include "semantic/little.h"
 #include "semantic/normal.h"
 #include "semantic/static_table.h"
 #include "tokens/vocab.h"
@@ -91,37 +88,6 @@ static int add_tokens(const struct import_model *m, struct import_tokenizer *t, 
     return rc;
 }
 
-/* -- The file form ---------------------------------------------------------------------------------------- */
-
-static void put_numbers(struct buf *out, const float *row, unsigned have, unsigned dims, float scale) {
-    char *to = buf_reserve(out, dims);
-    if (to == NULL) return;
-    for (unsigned k = 0; k < dims; k++) to[k] = k < have ? (char)lrintf(row[k] / scale) : 0;
-    buf_advance(out, dims);
-}
-
-/* have: numbers that a row has; dims: that are written. */
-static int write_form(const struct rows *r, unsigned have, unsigned dims, struct buf *out) {
-    size_t count = buf_len(&r->ids) / sizeof(uint32_t);
-    const float *numbers = (const float *)(const void *)buf_get(&r->numbers).ptr;
-    const uint32_t *ids = (const uint32_t *)(const void *)buf_get(&r->ids).ptr;
-    float *scales = mem_alloc((count + 1) * sizeof(*scales));
-    if (scales == NULL) return PERILUNE_ERR_NOMEM;
-    buf_puts(out, "PLROWS1\n");
-    little_put_u32(out, (uint32_t)count);
-    little_put_u32(out, dims);
-    for (size_t i = 0; i < count; i++) little_put_u32(out, ids[i]);
-    for (size_t i = 0; i < count; i++) {
-        float most = 0;
-        for (unsigned k = 0; k < have; k++) most = fmaxf(most, fabsf(numbers[i * have + k]));
-        scales[i] = most > 1e-30f ? most / 127 : 1;
-        little_put_f32(out, scales[i]);
-    }
-    for (size_t i = 0; i < count; i++) put_numbers(out, numbers + i * have, have, dims, scales[i]);
-    mem_free(scales);
-    return buf_failed(out) ? PERILUNE_ERR_NOMEM : 0;
-}
-
 /* -- Both --------------------------------------------------------------------------------------------------- */
 
 static int check_sizes(const struct import_model *m, const struct import_tokenizer *t, unsigned dims,
@@ -157,7 +123,9 @@ static int write_rows(const struct import_model *m, struct import_tokenizer *t, 
     }
     if (rc == 0 && have < m->dims)
         rc = import_components((float *)(void *)(r->numbers.data + r->numbers.mark), report->rows, m->dims, have);
-    return rc == 0 ? write_form(r, have, report->dims, out) : rc;
+    const uint32_t *ids = (const uint32_t *)(const void *)buf_get(&r->ids).ptr;
+    const float *numbers = (const float *)(const void *)buf_get(&r->numbers).ptr;
+    return rc == 0 ? static_table_write(ids, numbers, report->rows, have, report->dims, out) : rc;
 }
 
 int import_table_write(const struct import_model *m, struct import_tokenizer *t, unsigned dims, struct buf *out,

@@ -125,6 +125,34 @@ int static_table_open(struct static_table **out, struct slice bytes, struct fail
 
 void static_table_close(struct static_table *t) { mem_free(t); }
 
+/* -- Writing it ------------------------------------------------------------------------- */
+
+static void put_numbers(struct buf *out, const float *row, unsigned have, unsigned dims, float most) {
+    char *to = buf_reserve(out, dims);
+    if (to == NULL) return;
+    for (unsigned k = 0; k < dims; k++) to[k] = k < have ? (char)lrintf(row[k] / most * 127) : 0;
+    buf_advance(out, dims);
+}
+
+int static_table_write(const uint32_t *ids, const float *numbers, size_t count, unsigned have, unsigned dims,
+                       struct buf *out) {
+    float *most = mem_alloc((count + 1) * sizeof(*most)); /* of each row */
+    if (most == NULL) return PERILUNE_ERR_NOMEM;
+    buf_slice(out, MAGIC);
+    little_put_u32(out, (uint32_t)count);
+    little_put_u32(out, dims);
+    for (size_t i = 0; i < count; i++) little_put_u32(out, ids[i]);
+    for (size_t i = 0; i < count; i++) {
+        most[i] = 0;
+        for (unsigned k = 0; k < have; k++) most[i] = fmaxf(most[i], fabsf(numbers[i * have + k]));
+        if (!(most[i] > 1e-30f)) most[i] = 127;
+        little_put_f32(out, most[i] / 127);
+    }
+    for (size_t i = 0; i < count; i++) put_numbers(out, numbers + i * have, have, dims, most[i]);
+    mem_free(most);
+    return buf_failed(out) ? PERILUNE_ERR_NOMEM : 0;
+}
+
 /* -- The one inside the program ------------------------------------------------------------ */
 
 extern const unsigned char static_table_rows[], static_table_rows_end[];

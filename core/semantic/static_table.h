@@ -21,6 +21,10 @@ const struct static_table *static_table_builtin(void);
  * PERILUNE_ERR_INVAL with *f telling what is wrong, or PERILUNE_ERR_NOMEM. */
 int  static_table_open(struct static_table **out, struct slice bytes, struct failure *f);
 void static_table_close(struct static_table *t); /* NULL is fine */
+/* Appends the file form of so many rows: ids ascend, each row has `have` numbers, and `dims` are written, of which
+ * the last are zero.  Returns 0 or PERILUNE_ERR_NOMEM. */
+int  static_table_write(const uint32_t *ids, const float *numbers, size_t count, unsigned have, unsigned dims,
+                        struct buf *out);
 
 unsigned static_table_dims(const struct static_table *t);
 /* out[dims] = the direction of the normal text (normal.h), length 1; all zero when no token has a row.  b

@@ -33,6 +33,7 @@
 #include "base/mem.h"
 #include "semantic/little.h"
 #include "semantic/normal.h"
+#include "semantic/static_table.h"
 #include "tokens/bpe.h"
 #include "tokens/vocab.h"
 
@@ -537,32 +538,28 @@ static void fit(void) {
     }
 }
 
+/* Has its token come, or did it begin with a row?  Else it is noise. */
+static bool is_fitted(uint32_t r) {
+    const float *home = began + (size_t)r * opt.dims;
+    bool had = last_step[r] > 0;
+    for (unsigned k = 0; k < opt.dims && !had; k++) had = home[k] != 0;
+    return had;
+}
+
 static void write_rows(void) {
-    FILE *f = fopen(opt.out, "wb");
-    if (f == NULL) give_up(opt.out, "cannot be written");
-    float *scales = take(row_count, sizeof(*scales));
-    int8_t *numbers = take((size_t)row_count * opt.dims, 1);
     uint32_t kept = 0;
     for (uint32_t r = 0; r < row_count; r++) {
-        const float *row = rows + (size_t)r * opt.dims;
-        bool had = last_step[r] > 0;
-        float most = 0;
-        for (unsigned k = 0; k < opt.dims; k++) {
-            had = had || began[(size_t)r * opt.dims + k] != 0;
-            if (fabsf(row[k]) > most) most = fabsf(row[k]);
-        }
-        if (!had || most == 0) continue; /* noise: its token never came */
+        if (!is_fitted(r)) continue;
         ids[kept] = ids[r];
-        scales[kept] = most / 127;
-        for (unsigned k = 0; k < opt.dims; k++)
-            numbers[(size_t)kept * opt.dims + k] = (int8_t)lrintf(row[k] / most * 127);
-        kept++;
+        memmove(rows + (size_t)kept++ * opt.dims, rows + (size_t)r * opt.dims, opt.dims * sizeof(*rows));
     }
-    uint32_t head[2] = { kept, opt.dims };
-    bool ok = fwrite("PLROWS1\n", 8, 1, f) == 1 && fwrite(head, sizeof(head), 1, f) == 1 &&
-              fwrite(ids, sizeof(*ids), kept, f) == kept && fwrite(scales, sizeof(*scales), kept, f) == kept &&
-              fwrite(numbers, opt.dims, kept, f) == kept;
-    if (fclose(f) != 0 || !ok) give_up(opt.out, "cannot be written");
+    struct buf form;
+    buf_init(&form, 0);
+    if (static_table_write(ids, rows, kept, opt.dims, opt.dims, &form) != 0) give_up("memory", "not enough");
+    FILE *f = fopen(opt.out, "wb");
+    bool ok = f != NULL && fwrite(buf_get(&form).ptr, 1, buf_len(&form), f) == buf_len(&form);
+    if (f == NULL || fclose(f) != 0 || !ok) give_up(opt.out, "cannot be written");
+    buf_deinit(&form);
     fprintf(stderr, "%s: %u rows of %u numbers\n", opt.out, kept, opt.dims);
 }
 
