@@ -21,6 +21,11 @@ static inline uint64_t hash_fnv(struct slice s) {
     for (size_t i = 0; i < s.len; i++) h = hash_fnv_add(h, s.ptr[i]);
     return h;
 }
+/* One of several texts, and where it ends. */
+static inline uint64_t hash_fnv_field(uint64_t h, struct slice s) {
+    for (size_t i = 0; i < s.len; i++) h = hash_fnv_add(h, s.ptr[i]);
+    return hash_fnv_add(h, '\xff');
+}
 
 /* 128 bits of a text at the speed of memory: NH (of UMAC: Black, Halevi, Krawczyk, Krovetz,
  * Rogaway) over a block, and SipHash over what several blocks gave.  Two texts that

@@ -14,6 +14,7 @@
  * snapshots and other machines are found. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/mem.h"
 #include "base/sha256.h"
@@ -27,8 +28,8 @@
 #include "request/cache_control.h"
 #include "request/last_turn.h"
 #include "request/nearest.h"
-#include "semantic/guard.h"
 #include "request/widen.h"
+#include "semantic/guard.h"
 #include "semantic/normal.h"
 #include "semantic/semantic.h"
 
@@ -507,13 +508,12 @@ int l_near_widen(lua_State *L) {
 /* The string at index is the name of an entry, as x-cache-entry has it: its key, and the score at which it was given.
  * [0, 0, e] */
 static bool read_entry(lua_State *L, int i, struct hash128 *key, float *score) {
-    unsigned long long high, low;
-    int end = 0;
     size_t len;
     const char *entry = luaL_checklstring(L, i, &len);
-    if (len >= 64 || sscanf(entry, "%16llx%16llx@%f%n", &high, &low, score, &end) != 3) return false;
-    *key = (struct hash128){ .low = low, .high = high };
-    return (size_t)end == len && *score >= 0 && *score <= 1;
+    char *end;
+    if (len < 34 || len >= 64 || entry[32] != '@' || !hash128_read(slice_of(entry, 32), key)) return false;
+    *score = strtof(entry + 33, &end);
+    return end == entry + len && *score >= 0 && *score <= 1;
 }
 
 /* Is it an entry of this cache that is there now? */

@@ -15,6 +15,7 @@
 
 #include <string.h>
 
+#include "base/hash.h"
 #include "gateway/telemetry.h"
 
 typedef unsigned long long ull;
@@ -27,11 +28,6 @@ static unsigned count_of(const struct cache_rows *t) {
     return atomic_load_explicit((atomic_uint *)(uintptr_t)&t->count, memory_order_acquire);
 }
 
-static uint64_t add_text(uint64_t h, struct slice s) {
-    for (size_t i = 0; i < s.len; i++) h = (h ^ (unsigned char)s.ptr[i]) * 0x100000001b3u;
-    return (h ^ 0xff) * 0x100000001b3u;
-}
-
 /* What of a text fits into a row. */
 static struct slice cut(struct slice s, size_t size) { return slice_of(s.ptr, s.len < size ? s.len : size - 1); }
 
@@ -40,7 +36,7 @@ static struct cache_row *look_up(struct cache_rows *t, struct slice cache, struc
     struct cache_row *r = t->rows;
     route = cut(route, sizeof(r->route));
     tenant = cut(tenant, sizeof(r->tenant));
-    uint64_t h = add_text(add_text(add_text(0xcbf29ce484222325u, cache), route), tenant);
+    uint64_t h = hash_fnv_field(hash_fnv_field(hash_fnv_field(HASH_FNV_START, cache), route), tenant);
     unsigned n = count_of(t);
     for (; r < t->rows + n; r++)
         if (r->hash == h && slice_eq(slice_str(r->cache), cache) && slice_eq(slice_str(r->route), route) &&

@@ -17,6 +17,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hash.h"
+
 typedef unsigned long long ull;
 
 #define OTHER "other"
@@ -44,11 +46,6 @@ static unsigned code_index(struct telemetry *t, const char *code) {
     return n;
 }
 
-static uint64_t add_text(uint64_t h, struct slice s) {
-    for (size_t i = 0; i < s.len; i++) h = (h ^ (unsigned char)s.ptr[i]) * 0x100000001b3u;
-    return (h ^ 0xff) * 0x100000001b3u;
-}
-
 /* What of a text fits into a row. */
 static struct slice cut(struct slice s, size_t size) { return slice_of(s.ptr, s.len < size ? s.len : size - 1); }
 
@@ -58,7 +55,7 @@ static struct telemetry_row *look_up(struct telemetry *t, struct slice route, st
     route = cut(route, sizeof(r->route));
     upstream = cut(upstream, sizeof(r->upstream));
     model = cut(model, sizeof(r->model));
-    uint64_t h = add_text(add_text(add_text(0xcbf29ce484222325u, route), upstream), model);
+    uint64_t h = hash_fnv_field(hash_fnv_field(hash_fnv_field(HASH_FNV_START, route), upstream), model);
     unsigned n = count_of(&t->row_count);
     for (; r < t->rows + n; r++)
         if (r->hash == h && slice_eq(slice_str(r->route), route) && slice_eq(slice_str(r->upstream), upstream) &&
@@ -96,12 +93,12 @@ static struct telemetry_policy *policy_of(struct telemetry *t, struct slice name
 static struct telemetry_tenant *tenant_of(struct telemetry *t, const char *name) {
     unsigned n = count_of(&t->tenant_count);
     struct slice s = cut(slice_str(name), sizeof(t->tenants[0].name));
-    uint64_t h = add_text(0xcbf29ce484222325u, s);
+    uint64_t h = hash_fnv_field(HASH_FNV_START, s);
     for (unsigned i = 0; i < n; i++)
         if (t->tenants[i].hash == h && slice_eq(slice_str(t->tenants[i].name), s)) return &t->tenants[i];
     if (n == TELEMETRY_TENANTS) return &t->tenants[n - 1];
     if (n == TELEMETRY_TENANTS - 1) s = SLICE(OTHER);
-    t->tenants[n].hash = add_text(0xcbf29ce484222325u, s);
+    t->tenants[n].hash = hash_fnv_field(HASH_FNV_START, s);
     slice_copy(t->tenants[n].name, sizeof(t->tenants[n].name), s);
     publish(&t->tenant_count, n + 1);
     return &t->tenants[n];
