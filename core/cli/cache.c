@@ -23,6 +23,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "cli/args.h"
+#include "cli/files.h"
 #include "cli/table.h"
 #include "cli/vectors.h"
 #include "semantic/normal.h"
@@ -107,12 +108,10 @@ static int read_file(const char *path, struct buf *to) {
 static int write_file(const char *path, const struct buf *from) {
     char temp[1100];
     snprintf(temp, sizeof(temp), "%s.new", path);
-    FILE *f = fopen(temp, "wb");
-    bool good = f != NULL && fwrite(buf_get(from).ptr, 1, buf_len(from), f) == buf_len(from);
-    if (f != NULL && fclose(f) != 0) good = false;
-    if (good && rename(temp, path) == 0) return 0;
-    fprintf(stderr, "perilune cache calibrate: %s: %s\n", path, strerror(errno));
-    if (f != NULL) unlink(temp);
+    const char *why = files_write(temp, from);
+    if (why == NULL && rename(temp, path) == 0) return 0;
+    fprintf(stderr, "perilune cache calibrate: %s: %s\n", path, why != NULL ? why : strerror(errno));
+    if (why == NULL) unlink(temp);
     return 1;
 }
 
@@ -366,8 +365,7 @@ static int finish(const struct calibrating *c, const struct pair_model *m) {
     buf_init(&file, 0);
     pair_model_write(m, &file);
     int rc = buf_failed(&file) ? fail(c, 0, "out of memory") : write_file(to, &file);
-    if (rc == 0)
-        print_usage(c, m, to, buf_len(&file));
+    if (rc == 0) print_usage(c, m, to, buf_len(&file));
     buf_deinit(&file);
     return rc;
 }

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "cli/args.h"
+#include "cli/files.h"
 #include "semantic/import_table.h"
 #include "semantic/static_table.h"
 
@@ -67,16 +68,6 @@ static int read_file(const char *path, uint64_t most, struct buf *to) {
     return why == NULL ? 0 : say(path, why);
 }
 
-static int write_file(const char *path, const struct buf *from) {
-    FILE *f = fopen(path, "wb");
-    bool good = f != NULL && fwrite(buf_get(from).ptr, 1, buf_len(from), f) == buf_len(from);
-    if (f != NULL && fclose(f) != 0) good = false;
-    if (good) return 0;
-    say(path, strerror(errno));
-    if (f != NULL) unlink(path);
-    return 1;
-}
-
 /* As a server will read it. */
 static int try_file(const char *path, struct failure *f) {
     struct buf bytes;
@@ -92,7 +83,8 @@ static int try_file(const char *path, struct failure *f) {
 static int put_in_place(const struct making *m, struct failure *f) {
     char temp[MAX_PATH + 8];
     snprintf(temp, sizeof(temp), "%s.new", m->output);
-    if (write_file(temp, &m->table) != 0) return 1;
+    const char *why = files_write(temp, &m->table);
+    if (why != NULL) return say(temp, why);
     int rc = try_file(temp, f);
     if (rc == 0 && rename(temp, m->output) != 0) rc = say(m->output, strerror(errno));
     if (rc != 0) unlink(temp);

@@ -19,6 +19,7 @@
 #include "tokens/vocab.h"
 #include "tokens/vocab_import.h"
 #include "cli/args.h"
+#include "cli/files.h"
 
 #define MAX_JSON (256u << 20) /* the largest of today has 33 MB */
 
@@ -51,12 +52,9 @@ static int read_file(const char *path, struct buf *to) {
 }
 
 static int write_file(const char *path, const struct buf *from) {
-    FILE *f = fopen(path, "wb");
-    bool good = f != NULL && fwrite(from->data, 1, from->len, f) == from->len;
-    if (f != NULL && fclose(f) != 0) good = false;
-    if (!good) fprintf(stderr, "%s: %s\n", path, strerror(errno));
-    if (!good && f != NULL) unlink(path);
-    return good ? 0 : 1;
+    const char *why = files_write(path, from);
+    if (why != NULL) fprintf(stderr, "%s: %s\n", path, why);
+    return why != NULL;
 }
 
 /* -- import ------------------------------------------------------------------------------- */
