@@ -7,90 +7,40 @@
 
 package.path = "tests/?.lua;" .. package.path
 
+local caches = require "support.caches"
 local files = require "support.files"
 local http = require "support.http"
 local json = require "support.json"
 local loop = require "support.loop"
 local net = require "support.net"
 local posix = require "support.posix"
-local proc = require "support.proc"
+local redis_server = require "support.redis"
 local server = require "support.server"
+
+local await, metric, same = caches.await, caches.metric, caches.same
 
 local SERVER = assert(arg[1], "which redis-server?")
 local SIGSTOP, SIGCONT = 19, 18
 
 -- -- Redis ----------------------------------------------------------------------------------------
 
-local Redis = {}
-Redis.__index = Redis
-
-function Redis:start()
-  self.proc = proc.spawn(self.args, { output = self.dir .. "/log" })
-  local up = loop.until_true(20, function()
-    local conn = net.connect(self.port)
-    if conn then conn:close() end
-    return conn ~= nil
-  end)
-  assert(up, "redis-server did not start: " .. self.proc:text())
-end
-
--- A program finds out by its name what it is.
 local function redis_new(extra)
-  local self = setmetatable({ dir = posix.temp_dir("perilune-redis"), port = net.free_port() }, Redis)
-  os.execute(("ln -s \"$(command -v '%s')\" '%s/redis-server'"):format(SERVER, self.dir))
-  self.args = { self.dir .. "/redis-server", "--port", tostring(self.port), "--bind", "127.0.0.1", "--dir", self.dir,
-                "--save", "", "--appendonly", "no", "--unixsocket", self.dir .. "/sock" }
-  for _, a in ipairs(extra or {}) do self.args[#self.args + 1] = a end
-  self:start()
-  return self
+  local more = { "--unixsocket", "@DIR@/sock" }
+  for _, word in ipairs(extra or {}) do more[#more + 1] = word end
+  return redis_server.new(SERVER, more)
 end
 
--- One command; its answer as Redis writes it.
-function Redis:ask(...)
-  local conn = assert(net.connect(self.port))
-  local words = { ... }
-  local text = { ("*%d\r\n"):format(#words) }
-  for _, w in ipairs(words) do text[#text + 1] = ("$%d\r\n%s\r\n"):format(#w, w) end
-  assert(conn:send(table.concat(text)))
-  local line = assert(conn:take_until("\r\n", 10))
-  local n = line:match("^%$(%d+)")
-  if n then line = assert(conn:take(tonumber(n) + 2, 10)) end
-  conn:close()
-  return line:sub(1, -3)
-end
-
-function Redis:stop()
-  if self.proc then
-    self.proc:kill(SIGCONT)
-    self.proc:stop()
-  end
-  os.execute("rm -rf '" .. self.dir .. "'")
+local function redis_end(r)
+  if r.proc then r.proc:kill(SIGCONT) end
+  r:stop()
+  r:clean()
 end
 
 -- -- A pair of gateways, with an upstream that counts -------------------------------------------------
 
-local asked = 0
-
-local function play_upstream(listener)
-  while true do
-    local conn = listener:accept(3600)
-    if not conn then return end
-    loop.go(function()
-      while conn.fd do
-        local request = http.read_request(conn, 60)
-        if not request then break end
-        asked = asked + 1
-        local long = request.body:find("long", 1, true) and ("All work and no play. "):rep(4000) or ""
-        local body = ('{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":'
-          .. '{"role":"assistant","content":"answer %d %s"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,'
-          .. '"completion_tokens":2,"total_tokens":5}}'):format(asked, long)
-        if not conn:send(("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s")
-                         :format(#body, body), 30) then break end
-      end
-      conn:close()
-    end)
-  end
-end
+local model = caches.upstream(function(request)
+  return request.body:find("long", 1, true) and " " .. ("All work and no play. "):rep(4000) or " "
+end)
 
 local POLICY = [[
 local perilune = require "perilune"
@@ -142,30 +92,14 @@ local function ask(g, text, headers, stream)
   return r.headers["x-cache"], content
 end
 
-local function metric(g, name)
-  local page = assert(http.get(g.admin, "/metrics", 10)).body
-  return tonumber(page:match("\n" .. name:gsub("%p", "%%%0") .. " (%S+)"))
-end
-
-local function await(what, fn) assert(loop.until_true(20, fn), what .. " did not come") end
 local function ready(g) await("a connection to Redis", function() return metric(g, "perilune_redis_up") == 1 end) end
 local function down(g) await("the loss", function() return metric(g, "perilune_redis_up") == 0 end) end
 local function done(g, n)
   await(n .. " answers", function() return metric(g, 'perilune_redis_requests_total{result="done"}') >= n end)
 end
 
-local function same(got, want, what)
-  if got ~= want then error(("%s: got %s, expected %s"):format(what, tostring(got), tostring(want)), 2) end
-end
-
 -- Lines of the log about Redis.
-local function said(g, text)
-  local n = 0
-  for line in g:log():gmatch("[^\n]+") do
-    if line:find("cache.redis", 1, true) and line:find(text, 1, true) then n = n + 1 end
-  end
-  return n
-end
+local function said(g, text) return caches.said(g, "cache.redis", text) end
 
 -- The log is written by a thread of its own.
 local function says(g, text, n)
@@ -191,7 +125,7 @@ test("an answer of one process is the other's hit", function(s)
   assert(text:find("^answer 1"), text)
   same(ask(b, "q1"), "hit", "the other process, out of its own")
   same(metric(b, 'perilune_redis_requests_total{result="hit"}'), 1, "hits in Redis")
-  same(asked, 1, "calls upstream")
+  same(model.asked, 1, "calls upstream")
   how, text = ask(b, "q1", nil, true)
   same(how, "hit", "as a stream")
   assert(text:find("^answer 1"), text)
@@ -260,7 +194,7 @@ test("what was fetched", function(s)
   same(select(2, ask(a, "x", { "x-do: fetch" })), "answer 1", "fetched")
   done(a, 1)
   same(select(2, ask(b, "x", { "x-do: fetch" })), "answer 1", "the other process")
-  same(asked, 1, "calls")
+  same(model.asked, 1, "calls")
 end)
 
 test("files that are the same need no version", function(s)
@@ -501,7 +435,7 @@ test("TLS: who is trusted, and the name", function(s)
     assert(tostring(select(2, pcall(s.gateway, ('url = "rediss://h", ca = "%s"'):format(redis.dir .. "/none"))))
       :find("cache.redis.ca", 1, true), "a file that is not there")
   end)
-  redis:stop()
+  redis_end(redis)
   if not ok then error(err, 0) end
 end)
 
@@ -514,18 +448,10 @@ local function run(t, upstream)
     gateways[#gateways + 1] = g
     return g
   end
-  asked = 0
+  model.asked = 0
   local ok, err = xpcall(t.fn, debug.traceback, s)
-  for _, g in ipairs(gateways) do
-    if ok and g.proc.status ~= 0 and g:trouble() then ok, err = false, g:trouble() end
-    if not ok then err = err .. "\n    " .. g:log():gsub("\n", "\n    ") end
-    g.proc:kill(posix.SIGTERM)
-    if ok and not (g.proc:wait() and g.proc.status == 0) then
-      ok, err = false, "a gateway ended badly: " .. g.proc:fate() .. "\n" .. g:log()
-    end
-    g:stop()
-  end
-  redis:stop()
+  ok, err = caches.finish(gateways, ok, err)
+  redis_end(redis)
   return ok, err
 end
 
@@ -537,7 +463,7 @@ end
 local passed, failed = 0, 0
 loop.run(function()
   local listener = net.listen()
-  local upstream = loop.go(play_upstream, listener)
+  local upstream = loop.go(model.play, listener)
   for _, t in ipairs(tests) do
     if wanted(t.name) then
       local ok, err = run(t, listener.port)

@@ -9,38 +9,21 @@
 
 package.path = "tests/?.lua;tests/vectors/?.lua;" .. package.path
 
+local caches = require "support.caches"
 local http = require "support.http"
 local json = require "support.json"
 local loop = require "support.loop"
 local net = require "support.net"
-local posix = require "support.posix"
 local server = require "support.server"
 local fake_milvus = require "fake_milvus"
 local fake_redis = require "fake_redis"
 local real_redis = require "real_redis"
 
+local await, metric, said, same = caches.await, caches.metric, caches.said, caches.same
+
 -- -- What takes part --------------------------------------------------------------------------
 
-local asked = 0
-
-local function play_upstream(listener)
-  while true do
-    local conn = listener:accept(3600)
-    if not conn then return end
-    loop.go(function()
-      while conn.fd do
-        if not http.read_request(conn, 60) then break end
-        asked = asked + 1
-        local body = ('{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":'
-          .. '{"role":"assistant","content":"answer %d"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,'
-          .. '"completion_tokens":2,"total_tokens":5}}'):format(asked)
-        if not conn:send(("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s")
-                         :format(#body, body), 30) then break end
-      end
-      conn:close()
-    end)
-  end
-end
+local model = caches.upstream()
 
 local function gateway(upstream, cache)
   return assert(server.start{ config = ([[
@@ -62,11 +45,6 @@ local function ask(g, text, tenant, system)
   return r.headers["x-cache"], r.body:match('"content":"([^"]*)"'), tonumber(r.headers["x-cache-similarity"])
 end
 
-local function metric(g, name)
-  local page = assert(http.get(g.admin, "/metrics", 10)).body
-  return tonumber(page:match("\n" .. name:gsub("%p", "%%%0") .. " (%S+)"))
-end
-
 local function lookups(g)
   local n = 0
   for _, how in ipairs{ "found", "nothing", "failed" } do
@@ -75,7 +53,6 @@ local function lookups(g)
   return n
 end
 
-local function await(what, fn) assert(loop.until_true(20, fn), what .. " did not come") end
 local function ready(g)
   await("a connection to Redis", function()
     return metric(g, "perilune_redis_up") == 1 and metric(g, "perilune_index_up") == 1
@@ -83,16 +60,6 @@ local function ready(g)
 end
 local function added(g, n)
   await(n .. " vectors", function() return metric(g, "perilune_index_added_total") >= n end)
-end
-
-local function same(got, want, what)
-  if got ~= want then error(("%s: got %s, expected %s"):format(what, tostring(got), tostring(want)), 2) end
-end
-
-local function said(g, text)
-  local n = 0
-  for line in g:log():gmatch("[^\n]+") do if line:find(text, 1, true) then n = n + 1 end end
-  return n
 end
 
 -- -- Tests -----------------------------------------------------------------------------------------
@@ -115,7 +82,7 @@ test("two processes share answers", function(s)
   same(ask(b, "How could I reset my password?"), "hit", "out of its own, with other words again")
   same(lookups(b), before, "searches for that")
   same(ask(b, "How do I reset my password?"), "hit", "the first words")
-  same(asked, 1, "calls upstream")
+  same(model.asked, 1, "calls upstream")
 end)
 
 test("what is its own is not brought", function(s)
@@ -138,7 +105,7 @@ test("what the judges refuse is refused, whatever the index says", function(s)
   same(ask(b, "How do I disable logging in the console?"), "miss", "the opposite")
   same(metric(b, "perilune_index_brought_total"), 1, "entries that were brought")
   same(ask(b, "How can I enable logging in the console?"), "hit", "the same")
-  same(asked, 2, "calls upstream")
+  same(model.asked, 2, "calls upstream")
 end)
 
 test("tenants, system prompts and secrets stay apart", function(s)
@@ -304,16 +271,9 @@ local function run(t, k, upstream, redis)
     gateways[#gateways + 1] = g
     return g
   end
-  asked = 0
+  model.asked = 0
   local ok, err = xpcall(t.fn, debug.traceback, s)
-  for _, g in ipairs(gateways) do
-    if not ok then err = err .. "\n    " .. g:log():gsub("\n", "\n    ") end
-    g.proc:kill(posix.SIGTERM)
-    if ok and not (g.proc:wait() and g.proc.status == 0) then
-      ok, err = false, "a gateway ended badly: " .. g.proc:fate() .. "\n" .. g:log()
-    end
-    g:stop()
-  end
+  ok, err = caches.finish(gateways, ok, err)
   redis:stop()
   if redis.clean then redis:clean() end
   return ok, err
@@ -339,7 +299,7 @@ end
 
 loop.run(function()
   local listener = net.listen()
-  local upstream = loop.go(play_upstream, listener)
+  local upstream = loop.go(model.play, listener)
   for _, k in ipairs(kinds) do
     each(k, "fake", k.make, listener.port)
     local path = k.real and os.getenv(k.real)
