@@ -126,11 +126,6 @@ static float usual_threshold(const struct nearest_rule *r) {
     return r->threshold >= 0 ? r->threshold : pair_threshold(r->model, r->max_false);
 }
 
-/* What decides: the similarity where a threshold is given, else the model's score. */
-static float deciding(const struct nearest_rule *r, float similarity, float score) {
-    return r->threshold >= 0 ? similarity : score;
-}
-
 static float threshold_of(const struct search *s, struct hash128 key) {
     struct learned_note notes[LEARNED_MAX];
     float usual = usual_threshold(&s->ask->rule);
@@ -147,7 +142,6 @@ static void copy_text(char to[NEAR_TEXT], struct slice s) {
 static void note_refusal(struct search *s, struct hash128 key, const struct cached *c, const char *why,
                          float similarity, float score, float threshold) {
     struct near_miss *m = &s->out->miss;
-    if (similarity <= s->refused) return;
     s->refused = similarity;
     *m = (struct near_miss){ .when = s->ask->now, .key = key, .similarity = similarity, .score = score,
                              .threshold = threshold };
@@ -158,20 +152,29 @@ static void note_refusal(struct search *s, struct hash128 key, const struct cach
     copy_text(m->near, c->asked.text);
 }
 
-/* Takes e when it is the best so far; false: it stays the caller's. */
-static bool judge(struct search *s, struct cache_entry *e, const struct cached *c, float similarity) {
+/* What the model says of the candidate. */
+static float score_of(const struct search *s, const struct cached *c) {
     const struct nearest_ask *a = s->ask;
-    struct hash128 key = cache_entry_key(e);
     float vector[CACHED_MAX_VECTOR];
     unsigned dims = a->own ? 0 : pair_model_dims(a->rule.model); /* without what fills the vector up */
     if (dims > s->dims) dims = 0;
     if (dims > 0) unit_vector(c->asked.vector, vector);
-    float score = pair_score(a->rule.model, &s->asked.text, &s->other.text, dims > 0 ? s->vector : NULL,
-                             dims > 0 ? vector : NULL, dims);
+    return pair_score(a->rule.model, &s->asked.text, &s->other.text, dims > 0 ? s->vector : NULL,
+                      dims > 0 ? vector : NULL, dims);
+}
+
+/* Takes e when it is the best so far; false: it stays the caller's.  The model takes five times as long as the guard, so
+ * it is asked where its score decides, or will be shown. */
+static bool judge(struct search *s, struct cache_entry *e, const struct cached *c, float similarity) {
+    const struct nearest_ask *a = s->ask;
+    struct hash128 key = cache_entry_key(e);
+    bool scores = a->rule.threshold < 0;
     enum guard differs = guard_compare(a->asked.text, c->asked.text);
-    float threshold = threshold_of(s, key), decides = deciding(&a->rule, similarity, score);
+    float score = scores && differs == GUARD_SAME ? score_of(s, c) : -1;
+    float threshold = threshold_of(s, key), decides = scores ? score : similarity;
     const char *why = differs != GUARD_SAME ? guard_name(differs) : decides < threshold ? "score" : NULL;
-    if (why != NULL) note_refusal(s, key, c, why, similarity, score, threshold);
+    if (why != NULL && similarity > s->refused)
+        note_refusal(s, key, c, why, similarity, score >= 0 ? score : score_of(s, c), threshold);
     if (why != NULL || (s->out->e != NULL && decides <= s->out->score)) return false;
     cache_entry_put(s->out->e);
     s->out->e = e;

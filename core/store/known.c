@@ -37,12 +37,9 @@ void known_free(struct known *k) {
 }
 
 static struct hash128 half_of(const struct far_key *far) {
-    uint64_t words[2] = { 0, 0 };
-    for (int i = 0; i < 32; i++) {
-        char c = far->hex[i];
-        words[i / 16] = words[i / 16] << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
-    }
-    return (struct hash128){ .low = words[0], .high = words[1] };
+    struct hash128 half = { 0, 0 };
+    hash128_read(slice_of(far->hex, 32), &half);
+    return half;
 }
 
 void known_set(struct known *k, const struct far_key *far, struct hash128 near) {
