@@ -163,8 +163,8 @@ static float score_of(const struct search *s, const struct cached *c) {
                       dims > 0 ? vector : NULL, dims);
 }
 
-/* Takes e when it is the best so far; false: it stays the caller's.  The model takes five times as long as the guard, so
- * it is asked where its score decides, or will be shown. */
+/* Takes e when it is the best so far; false: it stays the caller's.  The model takes five times as long as the guard,
+ * so it is asked where its score decides, or will be shown. */
 static bool judge(struct search *s, struct cache_entry *e, const struct cached *c, float similarity) {
     const struct nearest_ask *a = s->ask;
     struct hash128 key = cache_entry_key(e);
