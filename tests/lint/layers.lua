@@ -20,13 +20,15 @@ local LAYERS = { -- folder -> folders it may include, besides itself
   http = "base sys flow",
   llm = "base flow tokens",
   store = "base sys flow semantic/grams.h",
+  sched = "base sys flow", -- limits, queues, breakers: they know no upstream and no request
+  learn = "base tokens/unicode.h include",
   upstream = "base sys flow http/parse.h http/tls.h http/field.h http/coding.h", -- nothing of servers
-  request = "base sys flow http/parse.h llm tokens semantic store upstream include",
-  bridge = "base sys flow http llm tokens text semantic store upstream request include",
+  request = "base sys flow http/parse.h llm tokens semantic store sched upstream include",
+  bridge = "base sys flow http llm tokens text semantic store sched learn upstream request include",
   sim = "base sys flow http llm cli/args.h include",
-  gateway = "base sys flow http llm tokens store upstream request bridge sim/sim.h include", -- upstreams that play themselves
+  gateway = "base sys flow http llm tokens store sched upstream request bridge sim/sim.h include", -- upstreams that play themselves
   bench = "base sys http llm cli/args.h include",
-  cli = "base sys http tokens text semantic store bridge gateway bench sim include",
+  cli = "base sys http tokens text semantic store learn bridge gateway bench sim include",
   include = "",
 }
 -- The error codes are public and are used everywhere.
