@@ -96,6 +96,7 @@ static void finish(struct serve *v) {
     }
     v->res = NULL;
     cleanup_run(req, &o);
+    request_finish(req, &o);
     request_end(req);
     request_put(req);
 }

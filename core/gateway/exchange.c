@@ -159,6 +159,7 @@ static void finish(struct exchange *x, bool aborted) {
         response_put(x->res);
     }
     cleanup_run(x->req, &o);
+    request_finish(x->req, &o);
     request_end(x->req);
     request_put(x->req);
     if (x->failure) failure_deinit(x->failure);

@@ -12,6 +12,7 @@
 #include "tokens/models.h"
 
 struct budget;
+struct outcome;
 struct request;
 struct state;
 struct target;
@@ -20,6 +21,13 @@ struct target;
 struct request_user_ops {
     void (*ended)(struct request *r);   /* request_end(): lets go of all that policies hold */
     void (*release)(struct request *r); /* r is being freed */
+};
+
+/* What somebody in C wants done when a request is over, whatever became of it: a slot given back, a reservation
+ * settled.  Embedded in the struct of whoever registers it. */
+struct at_end {
+    struct at_end *next;
+    void (*run)(struct at_end *a, struct request *r, const struct outcome *o); /* once; frees a; touches no Lua */
 };
 
 /* Counted: the exchange has a share, and the handle of a policy.  Slices and headers are
@@ -51,6 +59,7 @@ struct request {
     struct state *state;      /* the user's: */
     void         *handle;
     unsigned      slot;
+    struct at_end *ends;      /* the newest first */
     int           cleanup_ref; /* functions of req:finally(), see bridge/cleanup.c; 0: none */
     struct budget *cleanup_budget; /* their time; NULL: none */
     bool          kept;       /* request_keep() was called */
@@ -62,6 +71,10 @@ struct request {
 struct request *request_new(void);
 struct request *request_ref(struct request *r);
 void request_put(struct request *r); /* NULL is fine */
+/* a->run is called when r is over, in request_finish(), those that were registered last first. */
+void request_at_end(struct request *r, struct at_end *a);
+/* r is over with this outcome; before request_end(), which calls what is left as canceled. */
+void request_finish(struct request *r, const struct outcome *o);
 /* It is answered, or nobody waits for the answer: calls that were made for it stop, what
  * policies hold of it is empty from now on, its bytes go.  The caller has a share. */
 void request_end(struct request *r);
