@@ -7,7 +7,7 @@
 #include "base/buf.h"
 #include "base/hash.h"
 #include "base/list.h"
-#include "store/hashtable.h"
+#include "base/hashtable.h"
 
 struct cache;
 

@@ -34,7 +34,7 @@
 #include "base/mem.h"
 #include "flow/records.h"
 #include "include/perilune.h"
-#include "store/hashtable.h"
+#include "base/hashtable.h"
 
 #define CHUNK  (16 * 1024) /* bytes; a larger event has one of its own */
 #define ROUNDS 3

@@ -25,7 +25,7 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "include/perilune.h"
-#include "store/hashtable.h"
+#include "base/hashtable.h"
 #include "store/index_kernel.h"
 
 #define FEW        1024 /* rows that are all compared */

@@ -14,7 +14,7 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "include/perilune.h"
-#include "store/hashtable.h"
+#include "base/hashtable.h"
 
 #define SHARDS 16
 

@@ -1,5 +1,5 @@
 /* test_hashtable.c -- the hash table under shared and memo. */
-#include "store/hashtable.h"
+#include "base/hashtable.h"
 
 #include <stdio.h>
 

@@ -1,6 +1,6 @@
 /* hashtable.h -- a hash table of things that carry their own link. See hashtable.c. */
-#ifndef PERILUNE_STORE_HASHTABLE_H
-#define PERILUNE_STORE_HASHTABLE_H
+#ifndef PERILUNE_BASE_HASHTABLE_H
+#define PERILUNE_BASE_HASHTABLE_H
 
 #include <stdint.h>
 

@@ -7,7 +7,7 @@
  * entries as slots, and never shrinks: what is kept in it is bounded by its owner.
  *
  * Does not lock, and does not hash: the owner's hash is keyed (base/hash.h). */
-#include "store/hashtable.h"
+#include "base/hashtable.h"
 
 #include "base/mem.h"
 #include "include/perilune.h"
