@@ -83,6 +83,11 @@ void failure_move(struct failure *to, struct failure *from) {
 
 /* 500 is what model servers answer for a full queue and a dead worker alike.  What is not
  * implemented, and a version of HTTP that is not spoken, will not be so in a second either. */
+bool failure_is_overload(const struct failure *f) {
+    if (f->upstream[0] == '\0' || strcmp(f->code, "insufficient_quota") == 0) return false;
+    return f->status == 429 || f->status == 503 || f->status == 529;
+}
+
 bool failure_status_is_retryable(int status) {
     if (status == 501 || status == 505) return false;
     return status == 408 || status == 409 || status == 425 || status == 429 || status >= 500;

@@ -68,6 +68,9 @@ bool failure_is_final(const struct failure *f);
 /* Can a request that an HTTP server answered with this status succeed later, or elsewhere? */
 bool failure_status_is_retryable(int status);
 
+/* Did an upstream say that it has too much to do? */
+bool failure_is_overload(const struct failure *f);
+
 /* Fills f (which must be zeroed or initialized before) with the kind's defaults
  * and a message. */
 void failure_set(struct failure *f, enum failure_kind kind, const char *fmt, ...)

@@ -84,7 +84,8 @@ static void finish(struct serve *v) {
     v->task = NULL;
     note_headers(v);
     savings_total(req->saved, &v->saved_tokens, &v->saved_nano);
-    struct outcome o = { .ok = !v->left && !has_failed(v), .total_us = (v->ended_ms - v->began_ms) * 1000 };
+    struct outcome o = { .ok = !v->left && !has_failed(v), .total_us = (v->ended_ms - v->began_ms) * 1000,
+                         .overloaded = !v->left && failure_is_overload(&v->failure) };
     if (v->came) o.ttft_us = (v->first_ms - v->began_ms) * 1000;
     slice_copy(o.code, sizeof(o.code), slice_str(v->left ? "canceled" : has_failed(v) ? v->failure.code : ""));
     if (v->res != NULL) {

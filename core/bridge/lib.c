@@ -618,6 +618,10 @@ static const luaL_Reg functions[] = {
     { "header_is_own", l_header_is_own },
     { "health", l_health },
     { "fresh_stores", l_fresh_stores },
+    { "gate_enter", l_gate_enter },
+    { "gate_new", l_gate_new },
+    { "gate_saturation", l_gate_saturation },
+    { "gate_stats", l_gate_stats },
     { "hmac_sha256", l_hmac_sha256 },
     { "is_chat", l_is_chat },
     { "json_array", l_json_array },
@@ -696,6 +700,7 @@ void lib_open(lua_State *L) {
     shared_open(L);
     cache_open(L, core);
     near_open(L);
+    gate_open(L, core);
     embeddings_open(L);
     json_stream_open(L);
     trim_open(L);

@@ -18,6 +18,7 @@ struct outcome {
     bool         ok;
     char         code[48];
     struct usage usage;
+    bool         overloaded; /* it failed because an upstream has too much to do */
     bool         estimated; /* the upstream said no usage: it is what we counted so far */
     uint64_t     ttft_us, total_us;
     const char  *cache;     /* response_cache_name(), a static text; NULL or "": no cache was asked */

@@ -150,6 +150,7 @@ static void finish(struct exchange *x, bool aborted) {
         x->task = NULL;
     }
     struct outcome o = { .ok = !aborted && x->failure == NULL, .ttft_us = x->ttft_us, .total_us = x->total_us };
+    o.overloaded = !aborted && x->failure != NULL && failure_is_overload(x->failure);
     slice_copy(o.code, sizeof(o.code), slice_str(aborted ? "canceled" : x->failure ? x->failure->code : ""));
     if (x->res != NULL) {
         o.cache = response_cache_name(x->res->cache);

@@ -223,6 +223,96 @@ static void shared_index(const struct perilune *g, struct buf *out) {
                     out);
 }
 
+#define MOST_GATES 64 /* that are told: each has a dozen rows */
+
+struct gate_rows {
+    unsigned          count;
+    const char       *names[MOST_GATES];
+    struct gate_count counts[MOST_GATES];
+};
+
+static void keep_gate(void *ud, const char *name, const struct gate_count *c) {
+    struct gate_rows *rows = ud;
+    if (rows->count == MOST_GATES) return;
+    rows->names[rows->count] = name;
+    rows->counts[rows->count++] = *c;
+}
+
+/* A row of a gate, or of one of its classes. */
+static void gate_row(const char *metric, const char *gate, const char *class_, const char *result, uint64_t v,
+                     struct buf *out) {
+    buf_printf(out, "%s{", metric);
+    telemetry_label(out, "gate", gate);
+    if (class_ != NULL) buf_putc(out, ','), telemetry_label(out, "class", class_);
+    if (result != NULL) buf_putc(out, ','), telemetry_label(out, "result", result);
+    buf_printf(out, "} %llu\n", (ull)v);
+}
+
+static void gate_results(const char *metric, const char *gate, const struct gate_class_count *c, struct buf *out) {
+    const struct { const char *name; uint64_t v; } rows[] = {
+        { "admitted", c->admitted }, { "full", c->full }, { "hopeless", c->hopeless },
+        { "shed", c->shed }, { "late", c->late }, { "left", c->left },
+    };
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+        gate_row(metric, gate, c->name, rows[i].name, rows[i].v, out);
+}
+
+static void gate_waits(const struct gate_rows *rows, struct buf *out) {
+    static const char name[] = "perilune_gate_wait_seconds";
+    struct buf labels;
+    buf_init(&labels, 0);
+    head(out, name, "histogram", "How long those waited in the queue of a gate that were admitted from it.");
+    for (unsigned i = 0; i < rows->count; i++) {
+        for (unsigned k = 0; k < rows->counts[i].classes; k++) {
+            buf_clear(&labels);
+            telemetry_label(&labels, "gate", rows->names[i]);
+            buf_putc(&labels, ',');
+            telemetry_label(&labels, "class", rows->counts[i].of[k].name);
+            const char *text = buf_cstr(&labels);
+            if (text != NULL) histogram_write_labeled(&rows->counts[i].of[k].waited, name, text, out);
+            else out->error = PERILUNE_ERR_NOMEM;
+        }
+    }
+    buf_deinit(&labels);
+}
+
+static void gate_rows_write(const struct gate_rows *rows, struct buf *out) {
+    static const char limit[] = "perilune_gate_limit", busy[] = "perilune_gate_busy",
+                      waiting[] = "perilune_gate_waiting", results[] = "perilune_gate_requests_total",
+                      saturation[] = "perilune_gate_saturation";
+    head(out, limit, "gauge", "Requests that may work at once.");
+    for (unsigned i = 0; i < rows->count; i++) gate_row(limit, rows->names[i], NULL, NULL, rows->counts[i].limit, out);
+    head(out, busy, "gauge", "Requests at work.");
+    for (unsigned i = 0; i < rows->count; i++) gate_row(busy, rows->names[i], NULL, NULL, rows->counts[i].busy, out);
+    head(out, saturation, "gauge", "Requests at work and waiting, for each that may work.");
+    for (unsigned i = 0; i < rows->count; i++) {
+        buf_printf(out, "%s{", saturation);
+        telemetry_label(out, "gate", rows->names[i]);
+        buf_printf(out, "} %.4f\n", gate_count_saturation(&rows->counts[i]));
+    }
+    head(out, waiting, "gauge", "Requests that wait, by class.");
+    for (unsigned i = 0; i < rows->count; i++)
+        for (unsigned k = 0; k < rows->counts[i].classes; k++)
+            gate_row(waiting, rows->names[i], rows->counts[i].of[k].name, NULL, rows->counts[i].of[k].waiting, out);
+    head(out, results, "counter", "Requests that came to a gate, by class and what became of them.");
+    for (unsigned i = 0; i < rows->count; i++)
+        for (unsigned k = 0; k < rows->counts[i].classes; k++)
+            gate_results(results, rows->names[i], &rows->counts[i].of[k], out);
+    gate_waits(rows, out);
+}
+
+/* Nothing where there is no gate. */
+static void gates(const struct perilune *g, struct buf *out) {
+    struct gate_rows *rows = mem_zalloc(sizeof(*rows));
+    if (rows == NULL) {
+        out->error = PERILUNE_ERR_NOMEM;
+        return;
+    }
+    gates_each(g->stores->gates, keep_gate, rows);
+    if (rows->count > 0) gate_rows_write(rows, out);
+    mem_free(rows);
+}
+
 static void saved(const struct perilune *g, struct buf *out) {
     struct savings_stats all;
     memset(&all, 0, sizeof(all));
@@ -256,6 +346,7 @@ void metrics_write(struct perilune *g, struct buf *out) {
     cache(g, out);
     redis(g, out);
     shared_index(g, out);
+    gates(g, out);
     upstreams(g, out);
     one(out, "perilune_policy_microseconds_total", "counter", "Time spent in policies.", SUM(g, metrics.lua.policy_us));
     one(out, "perilune_policy_errors_total", "counter", "Policies that threw.", SUM(g, metrics.lua.errors));

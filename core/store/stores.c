@@ -14,8 +14,10 @@ struct stores *stores_new(void) {
     s->near = s->cache ? near_new(s->cache, STORES_NEAR_BYTES) : NULL;
     s->flights = flights_new();
     s->known = known_new();
+    s->gates = gates_new();
     far_process_init(&s->far);
-    if (s->flights != NULL && s->shared != NULL && s->memo != NULL && s->near != NULL && s->known != NULL) return s;
+    bool ready = s->flights != NULL && s->shared != NULL && s->memo != NULL && s->near != NULL && s->known != NULL;
+    if (ready && s->gates != NULL) return s;
     stores_free(s);
     return NULL;
 }
@@ -29,6 +31,7 @@ void stores_free(struct stores *s) {
     cache_free(s->cache);
     flights_free(s->flights);
     known_free(s->known);
+    gates_free(s->gates);
     mem_free(s);
 }
 

@@ -2,6 +2,7 @@
 #ifndef PERILUNE_STORE_STORES_H
 #define PERILUNE_STORE_STORES_H
 
+#include "sched/gate.h"
 #include "store/cache.h"
 #include "store/far.h"
 #include "store/flight.h"
@@ -16,6 +17,7 @@ struct stores {
     struct cache  *cache;  /* answers */
     struct near   *near;   /* questions that they answer, by what those mean */
     struct flights *flights; /* answers under way */
+    struct gates  *gates;  /* who may work, and who waits */
     struct known  *known;  /* which entries of the second tier are among them */
     struct far_process far; /* of the second tier of the cache */
     struct stores *next;    /* that took its place: stores_renew() */

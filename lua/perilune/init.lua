@@ -83,6 +83,7 @@ local function missing(name)
 end
 M.embed = core.embed
 function M.cache(name, opts) return require("perilune.cache").new(name, opts) end
+function M.gate(name, opts) return require("perilune.gate").new(name, opts) end
 M.limit = missing "limit"
 
 -- -- several at once -----------------------------------------------------------

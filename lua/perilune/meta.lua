@@ -806,6 +806,49 @@ function perilune.template(text) end
 ---@return perilune.Cache
 function perilune.cache(name, opts) end
 
+---@class perilune.GateOptions
+---@field concurrency integer|table  requests that may work at once, or { min =, max =, start = } to find it out; 0: none
+---@field classes? string[]   at most 8, the first goes first; default { "default" }
+---@field max_wait? number    seconds that a request waits at most, default 10
+---@field max_queue? integer  requests that wait at most, default 1000; 0: none
+---@field target_wait? number seconds of waiting at which a queue may stand, default a tenth of max_wait; 0: any
+
+---@class perilune.GateEntry
+---@field class? string   default: the last one
+---@field tenant? string  whose turn it uses; default: the request's
+---@field weight? number  turns that this tenant gets for one of another, default 1
+---@field cost? number    turns that this request is worth, default 1
+
+---@class perilune.GateStats
+---@field limit integer    that may work at once
+---@field busy integer
+---@field waiting integer
+---@field classes table<string, { waiting: integer, admitted: integer, full: integer, hopeless: integer, shed: integer, late: integer, left: integer }>
+
+---@class perilune.Gate
+local gate_ = {}
+--- A slot for a request, which goes back when that is over.  Waits as long as the gate and the request's deadline
+--- allow.  A request that has a slot of this gate gets no second one.  nil and an error `overloaded` (503,
+--- retryable, with retry_after) when it may not work.
+---@async
+---@param req perilune.Request
+---@param how? perilune.GateEntry
+---@return true?
+---@return perilune.Error?
+function gate_:enter(req, how) end
+--- At work and waiting, for each that may work: above 1 requests wait.
+---@return number
+function gate_:saturation() end
+---@return perilune.GateStats
+function gate_:stats() end
+
+--- How many requests may work at once, who waits, and in which order; one for all workers, which survives reloads.
+--- Gates of the same name are one: the settings of who came last count.  At most 256 names.
+---@param name string  1 to 63 bytes
+---@param opts perilune.GateOptions
+---@return perilune.Gate
+function perilune.gate(name, opts) end
+
 --- The vector of a text by the embedder that is built in: 256 numbers, of length 1.  Two of them are as near as their
 --- product says, -1 to 1.
 ---@param text string  4096 bytes at most
