@@ -147,7 +147,7 @@ struct gate_op {
     struct slot        *slot;
     struct request     *request; /* a share */
     struct timer        timer;
-    bool                open;   /* the slot was given */
+    enum gate_answer    answer; /* WAITS until it was told */
     bool                late;
 };
 
@@ -162,7 +162,7 @@ static void op_over(struct gate_op *w) {
 static void wait_cancel(struct op *op) {
     struct gate_op *w = container_of(op, struct gate_op, op);
     struct adaptive_sample nothing = { .end = ADAPTIVE_OTHER };
-    if (w->open) gate_leave(w->slot->gate, w->slot->loop, &nothing);
+    if (w->answer == GATE_OPEN) gate_leave(w->slot->gate, w->slot->loop, &nothing);
     op_over(w);
 }
 
@@ -177,11 +177,10 @@ static int refuse(lua_State *L, const char *why, uint64_t wait_ms) {
 
 static int wait_push(lua_State *L, struct op *op) {
     struct gate_op *w = container_of(op, struct gate_op, op);
-    const char *why = w->late ? "late" : words[GATE_SHED];
-    if (w->open) {
+    const char *why = w->late ? "late" : words[w->answer];
+    if (w->answer == GATE_OPEN) {
         slot_hang(w->slot, w->request);
         w->slot = NULL;
-        w->open = false;
         lua_pushboolean(L, 1);
         op_over(w);
         return 1;
@@ -193,7 +192,7 @@ static int wait_push(lua_State *L, struct op *op) {
 static void told(void *ud, enum gate_answer how) {
     struct gate_op *w = ud;
     w->ticket = NULL;
-    w->open = how == GATE_OPEN;
+    w->answer = how;
     timer_stop(w->op.task->state->loop, &w->timer);
     op_done(&w->op);
 }
@@ -255,6 +254,7 @@ int l_gate_enter(lua_State *L) {
     uint64_t now = loop_now(e.loop);
     e.ud = w;
     enum gate_answer a = gate_enter(g, &e, now, &w->ticket, &wait_ms);
+    w->answer = GATE_WAITS;
     if (a == GATE_WAITS) {
         uint64_t left = e.deadline_ms > now ? e.deadline_ms - now : 0;
         if (timer_start(e.loop, &w->timer, left, too_late) == 0) {

@@ -166,6 +166,14 @@ struct fair_item *fair_pop(struct fair_queue *q) {
     return first;
 }
 
+/* A leaf of the heap: those in front of it are earlier, and half of all are leaves. */
+struct fair_item *fair_pop_late(struct fair_queue *q) {
+    if (q->count == 0) return NULL;
+    struct fair_item *last = q->heap[q->count - 1];
+    fair_remove(q, last);
+    return last;
+}
+
 /* Each flow gets a turn in a round, so before the k-th of its own come k of each other flow. */
 unsigned fair_ahead(const struct fair_queue *q, uint64_t hash, struct slice flow) {
     const struct fair_flow *f = find(q, hash, flow);

@@ -38,6 +38,8 @@ int  fair_push(struct fair_queue *q, struct fair_item *item, uint64_t hash, stru
 struct fair_item *fair_pop(struct fair_queue *q);
 /* Takes this one, wherever it waits. */
 void fair_remove(struct fair_queue *q, struct fair_item *item);
+/* Takes one that is far from its turn, if not the farthest; NULL: there is none. */
+struct fair_item *fair_pop_late(struct fair_queue *q);
 /* How many would at most be taken before one of this flow that came now. */
 unsigned fair_ahead(const struct fair_queue *q, uint64_t hash, struct slice flow);
 

@@ -18,6 +18,9 @@
  *        |                        | gave up meanwhile: GONE; the letter passes the slot on, and frees it
  *        +--gave up--> freed      | the thread of the ticket is ending: LOST; freed when it gives up
  *
+ * When as many wait as may, who comes takes the place of one of a class below, who hears that it is full: else the
+ * unimportant would keep the important out by their number.
+ *
  * Who cannot be in time is refused when it comes, not when its time is up: with a queue of known speed (a running
  * mean of the gaps between slots that are given back while somebody waits) its turn can be told beforehand.
  *
@@ -226,6 +229,21 @@ void gate_configure(struct gate *g, struct loop *loop, const struct gate_setting
     pthread_mutex_unlock(&g->lock);
 }
 
+/* GATE_LOCK.  The queues are full: somebody of a class below makes room.  False: nobody waits there. */
+static bool make_room(struct gate *g, unsigned class_, struct loop *loop) {
+    for (unsigned i = GATE_CLASSES; i-- > class_ + 1;) {
+        struct line *l = &g->lines[i];
+        struct fair_item *item = fair_pop_late(&l->queue);
+        if (item == NULL) continue;
+        g->waiting--;
+        l->count.waiting--;
+        l->count.full++;
+        tell(container_of(item, struct gate_ticket, item), loop, GATE_FULL);
+        return true;
+    }
+    return false;
+}
+
 /* -- Entering ------------------------------------------------------------------------------------- */
 
 /* GATE_LOCK.  Until its turn, as far as is known; 0: it is not. */
@@ -251,13 +269,13 @@ static enum gate_answer decide(struct gate *g, struct line *l, struct gate_ticke
     struct slice flow = slice_of(e->flow.ptr, e->flow.len < GATE_FLOW ? e->flow.len : GATE_FLOW);
     uint64_t hash = hash64(&g->key, flow), turn = turn_of(g, t->class_, hash, flow);
     *wait_ms = turn > 0 ? turn : 1;
-    if (g->closed || g->waiting >= g->most_waiting) {
-        l->count.full++;
-        return GATE_FULL;
-    }
-    if (e->deadline_ms != 0 && now + turn > e->deadline_ms) {
+    if (!g->closed && e->deadline_ms != 0 && now + turn > e->deadline_ms) {
         l->count.hopeless++;
         return GATE_HOPELESS;
+    }
+    if (g->closed || (g->waiting >= g->most_waiting && !make_room(g, t->class_, e->loop))) {
+        l->count.full++;
+        return GATE_FULL;
     }
     return wait(g, l, t, e, hash, flow);
 }

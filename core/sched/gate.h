@@ -36,7 +36,7 @@ void gate_configure(struct gate *g, struct loop *loop, const struct gate_setting
 enum gate_answer {
     GATE_OPEN,     /* a slot is taken: gate_leave() gives it back */
     GATE_WAITS,    /* gate_told_fn says more */
-    GATE_FULL,     /* as many wait as may */
+    GATE_FULL,     /* as many wait as may, and none of them matters less */
     GATE_HOPELESS, /* its turn would come behind its deadline */
     GATE_SHED,     /* the queue stands, and somebody had to go */
     GATE_NO_MEMORY
@@ -44,7 +44,7 @@ enum gate_answer {
 
 struct gate_ticket; /* of who waits */
 
-/* On the thread that entered, once: OPEN or SHED.  The ticket is gone. */
+/* On the thread that entered, once: OPEN, SHED or FULL.  The ticket is gone. */
 typedef void gate_told_fn(void *ud, enum gate_answer how);
 
 struct gate_entry {

@@ -145,22 +145,26 @@ end
 
 local loads = 0
 
-local function run_load(args, dir)
+-- Starts a load; what to call for its report.
+local function start_load(args, dir)
   loads = loads + 1
   local out = dir .. "/load." .. loads
   local p = proc.spawn(args, { stdout = out, output = out .. ".err" })
-  if not p:wait(300) then
-    p:stop()
-    error("the load did not end", 0)
+  return function()
+    if not p:wait(300) then
+      p:stop()
+      error("the load did not end", 0)
+    end
+    local text = files.read(out) or ""
+    local t = json.decode(text:match("{.*}") or "")
+    if not t then error("the load said: " .. text .. p:text(), 0) end
+    return t
   end
-  local text = files.read(out) or ""
-  local t = json.decode(text:match("{.*}") or "")
-  if not t then error("the load said: " .. text .. p:text(), 0) end
-  return t
 end
 
--- The two programs' reports as one: done, failed, p50, p99 (us), rps, tokens.
-local function own_load(port, o, dir)
+local function run_load(args, dir) return start_load(args, dir)() end
+
+local function own_args(port, o)
   local args = { server.binary(), "bench", ("http://127.0.0.1:%d/v1"):format(port), "--json",
                  "--no-validate" }
   local function add(k, v) if v then args[#args + 1], args[#args + 2] = k, tostring(v) end end
@@ -168,12 +172,27 @@ local function own_load(port, o, dir)
   add("--duration", o.seconds)
   add("--rate", o.rate)
   add("--timeout", o.timeout)
+  add("--header", o.header)
   if not o.rate then add("--concurrency", o.conns) end
   add("--body", o.body)
   if o.stream then args[#args + 1] = "--stream" end
-  local t = run_load(args, dir)
+  return args
+end
+
+-- The two programs' reports as one: done, failed, p50, p99 (us), rps, tokens.
+local function own_report(t)
   return { done = t.requests, failed = t.failed, rps = t.rps, p50 = t.total_us.p50,
-           p99 = t.total_us.p99, tokens = t.tokens, errors = json.encode(t.errors) }
+           p99 = t.total_us.p99, max = t.total_us.max, tokens = t.tokens, errors = json.encode(t.errors) }
+end
+
+local function own_load(port, o, dir) return own_report(run_load(own_args(port, o), dir)) end
+
+--- Several at once, by `perilune bench`; header is one more option. The reports, in order.
+function M.loads(port, list, dir)
+  local waits, out = {}, {}
+  for i, o in ipairs(list) do waits[i] = start_load(own_args(port, o), dir) end
+  for i, wait in ipairs(waits) do out[i] = own_report(wait()) end
+  return out
 end
 
 local function second_load(port, o, dir)

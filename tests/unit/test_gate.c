@@ -305,6 +305,29 @@ TEST(as_many_wait_as_may) {
     world_close(&w);
 }
 
+TEST(a_full_queue_makes_room_for_a_class_above) {
+    struct world w;
+    if (!world_open(&w, 1, 2)) return;
+    struct client a, b, c, d, e, f;
+    enter(&w, &a, 0, "x");
+    enter(&w, &b, 1, "x");
+    enter(&w, &c, 1, "x");
+    enter(&w, &d, 0, "y");
+    CHECK_INT(d.answer, GATE_WAITS);
+    loop_flush(&w.loop);
+    CHECK(c.told && c.answer == GATE_FULL && !b.told);
+    enter(&w, &e, 0, "y");
+    CHECK_INT(e.answer, GATE_WAITS);
+    enter(&w, &f, 0, "y"); /* nobody below is left */
+    CHECK_INT(f.answer, GATE_FULL);
+    loop_flush(&w.loop);
+    CHECK(b.told && b.answer == GATE_FULL);
+    for (int i = 0; i < 3; i++) leave(&w);
+    CHECK(d.answer == GATE_OPEN && e.answer == GATE_OPEN);
+    CHECK_DOUBLE(gate_saturation(w.gate), 0);
+    world_close(&w);
+}
+
 TEST(nobody_gets_into_a_closed_gate) {
     struct world w;
     if (!world_open(&w, 0, 5)) return;
