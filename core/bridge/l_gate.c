@@ -43,7 +43,7 @@ static unsigned field_count(lua_State *L, const char *key) {
 
 static void read_classes(lua_State *L, struct gate_settings *s) {
     lua_getfield(L, 2, "classes");
-    for (; s->classes < GATE_CLASSES; s->classes++) {
+    for (; lua_istable(L, -1) && s->classes < GATE_CLASSES; s->classes++) {
         size_t len;
         lua_rawgeti(L, -1, (int)s->classes + 1);
         const char *name = lua_tolstring(L, -1, &len);
