@@ -275,9 +275,18 @@ int l_gate_enter(lua_State *L) {
 
 /* -- For who looks -------------------------------------------------------------------------------- */
 
-/* core.gate_saturation(gate) -> number */
+/* core.gate_saturation(gate, or its name) -> number; nil: there is none of this name (yet) */
 int l_gate_saturation(lua_State *L) {
-    lua_pushnumber(L, gate_saturation(gate_of(L, luaL_checkudata(L, 1, GATE_TYPE))));
+    struct gate *g;
+    if (lua_type(L, 1) == LUA_TSTRING) {
+        struct slice name;
+        name.ptr = lua_tolstring(L, 1, &name.len);
+        g = gates_find(state_of(L)->stores->gates, name);
+    } else {
+        g = gate_of(L, luaL_checkudata(L, 1, GATE_TYPE));
+    }
+    if (g == NULL) return 0;
+    lua_pushnumber(L, gate_saturation(g));
     return 1;
 }
 

@@ -127,15 +127,18 @@ static struct gate *make(struct gates *gs, struct slice name, uint64_t hash) {
     return g;
 }
 
-struct gate *gates_get(struct gates *gs, struct slice name) {
+static struct gate *get(struct gates *gs, struct slice name, bool makes) {
     if (name.len >= GATE_NAME) name.len = GATE_NAME - 1;
     uint64_t hash = hash64(&gs->key, name);
     pthread_mutex_lock(&gs->lock);
     struct chained **at = hashtable_find(&gs->table, hash, name, name_of);
-    struct gate *g = at != NULL ? container_of(*at, struct gate, link) : make(gs, name, hash);
+    struct gate *g = at != NULL ? container_of(*at, struct gate, link) : makes ? make(gs, name, hash) : NULL;
     pthread_mutex_unlock(&gs->lock);
     return g;
 }
+
+struct gate *gates_get(struct gates *gs, struct slice name) { return get(gs, name, true); }
+struct gate *gates_find(struct gates *gs, struct slice name) { return get(gs, name, false); }
 
 const char *gate_name(const struct gate *g) { return g->name; }
 

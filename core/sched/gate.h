@@ -18,6 +18,7 @@ struct gates *gates_new(void); /* NULL: no memory */
 void          gates_free(struct gates *g); /* nobody waits or works any more; NULL is fine */
 /* Made when there is none of this name; lives as long as the gates.  NULL: there are GATES_MAX, or no memory. */
 #define GATES_MAX 256
+struct gate  *gates_find(struct gates *g, struct slice name); /* NULL: there is none */
 struct gate  *gates_get(struct gates *g, struct slice name);
 
 const char   *gate_name(const struct gate *g); /* as long as it lives */

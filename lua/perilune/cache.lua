@@ -194,6 +194,14 @@ function methods.wrap(cache, req, next, opts)
   return ask(cache, req, next, key, { tags = tags, bypassed = bypassed, asked = asked, old = not bypassed and b })
 end
 
+--- The answer that was kept, however old within stale_if_error; nil when there is none.
+function methods.stale(cache, req)
+  local key = core.cache_key(cache, req)
+  local res = key and core.cache_stale(cache, req, key)
+  if res then core.cache_note(cache, req, "stale") end
+  return res or nil
+end
+
 --- Was the answer right, of which the reply said x-cache-entry?
 function methods.feedback(cache, entry, ok) return near.feedback(cache, entry, ok) end
 

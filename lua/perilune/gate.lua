@@ -111,6 +111,11 @@ function M.enter(gate, req, class, flow, weight, cost)
   return nil, M.refusal(why, seconds), why
 end
 
+--- How full the gate of this name is; 0 when nothing has made it.
+---@param name string
+---@return number
+function M.saturation(name) return core.gate_saturation(name) or 0 end
+
 local how_options = { class = true, tenant = true, weight = true, cost = true }
 
 function methods.enter(gate, req, how)

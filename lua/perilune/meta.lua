@@ -583,6 +583,11 @@ function Cache:invalidate(tag) end
 ---@return boolean? told
 ---@return string? err  entry is no such name or has no score, or this cache has no such entry (any more)
 function Cache:feedback(entry, ok) end
+--- The answer to this request that was kept, however old within `stale_if_error`, and counts as a stale answer; nil when
+--- there is none.  The request must be as it was when the answer was kept: same upstream, same model.
+---@param req perilune.Request
+---@return perilune.Response?
+function Cache:stale(req) end
 
 --- Of all caches of the process together.
 ---@return perilune.CacheStats
