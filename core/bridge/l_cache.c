@@ -522,13 +522,15 @@ int l_cache_record(lua_State *L) {
     struct request *req = request_check(L, 2);
     struct response *r = response_test(L, 3);
     lua_settop(L, 7);
-    bool shared = r != NULL && r->cache == RESPONSE_COALESCED;
+    bool shared = r != NULL && response_cache_of(r) == RESPONSE_COALESCED;
     note(L, c, req, lua_toboolean(L, 6) ? LOOKUP_BYPASS : shared ? LOOKUP_COALESCED : LOOKUP_MISS, shared);
     lua_pushvalue(L, 3);
     if (r == NULL) return 1; /* a policy returned something else, or its answer is over */
     bool keeps = !lua_isnil(L, 4);
-    if (headers_find(buf_get(&r->headers), SLICE("x-cache")).ptr == NULL && r->cache == RESPONSE_UNCACHED)
-        put_state(r, lua_toboolean(L, 6) ? RESPONSE_BYPASS : RESPONSE_MISS, 0);
+    enum response_cache how = lua_toboolean(L, 6) ? RESPONSE_BYPASS : RESPONSE_MISS;
+    bool says = headers_find(buf_get(&r->headers), SLICE("x-cache")).ptr != NULL;
+    if (r->cache == RESPONSE_UNCACHED && !says) put_state(r, how, 0);
+    else if (r->cache == RESPONSE_UNCACHED && r->bill != NULL) r->cache = how; /* should it pay in the end */
     bool stands_in = headers_find(buf_get(&r->headers), SLICE("x-perilune-degraded")).ptr != NULL;
     if (!keeps || stands_in || !recorder_suits(r)) return 1; /* what stands in for an answer is none */
     struct place place = check_place(L, 4);
@@ -542,7 +544,6 @@ int l_cache_record(lua_State *L) {
     opt.tag_count = read_tags(L, 5, opt.tags);
     opt.choices = asked_choices(req);
     struct response *outer = response_make_outer(L, r, &req->responses);
-    outer->cache = r->cache;
     struct source *source = recorder_new(r, &opt);
     if (source == NULL) return luaL_error(L, "not enough memory");
     response_start(outer, source);
@@ -556,7 +557,6 @@ int l_cache_pass(lua_State *L) {
     lua_settop(L, 2);
     if (r == NULL || !recorder_suits(r)) return 1;
     struct response *outer = response_make_outer(L, r, &req->responses);
-    outer->cache = r->cache;
     struct source *source = recorder_pass(r);
     if (source == NULL) return luaL_error(L, "not enough memory");
     response_start(outer, source);

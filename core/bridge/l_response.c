@@ -162,6 +162,8 @@ struct response *response_make_outer(lua_State *L, struct response *r, struct li
         .limit = r->limit, .high_water = s->limits.high_water, .model = slice_str(r->model), .counted = r->counted,
         .counted_own = r->counted_own });
     buf_slice(&outer->headers, buf_get(&r->headers));
+    outer->cache = r->cache;
+    outer->bill = bill_ref(r->bill);
     response_lua(outer)->inner = response_ref(r);
     response_pin(r);
     return outer;

@@ -162,6 +162,7 @@ static void read_pieces(lua_State *L, int list, struct scripted *c) {
 
 struct share {
     struct source *source; /* NULL: it only joins, or leads already */
+    struct bill   *bill;   /* a share */
 };
 
 static struct source *share_make(void *ud) {
@@ -174,11 +175,17 @@ static struct source *share_make(void *ud) {
 static void share_drop(void *ud) {
     struct share *sh = ud;
     if (sh->source != NULL) source_cancel(sh->source);
+    bill_put(sh->bill);
     mem_free(sh);
 }
 
+static void share_pays(void *ud, bool pays, const struct usage *known) {
+    coalesce_bill(((struct share *)ud)->bill, pays, known);
+}
+
 /* A seat where all are that ask the same; source (NULL: none) is for all when it leads. NULL: no memory. */
-static struct source *share(struct state *s, const struct outgoing *o, struct source *source, bool *joined) {
+static struct source *share(struct state *s, const struct outgoing *o, struct source *source, struct bill *bill,
+                            bool *joined) {
     struct outgoing_form form = outgoing_form(o);
     struct hash128 key, rest;
     struct share *sh = coalesce_key(&s->services, o, &form, &key, &rest) ? mem_zalloc(sizeof(*sh)) : NULL;
@@ -188,10 +195,11 @@ static struct source *share(struct state *s, const struct outgoing *o, struct so
         return NULL;
     }
     sh->source = source;
+    sh->bill = bill_ref(bill);
     return flight_join(&(struct flight_options){ .flights = s->stores->flights, .loop = s->loop, .key = key,
                                                  .rest = rest, .limit = s->limits.max_answer + 65536,
                                                  .high_water = s->limits.high_water, .make = share_make,
-                                                 .drop = share_drop, .ud = sh },
+                                                 .drop = share_drop, .pays = share_pays, .ud = sh },
                        joined);
 }
 
@@ -215,14 +223,17 @@ int l_scripted_join(lua_State *L) {
     struct outgoing o = { .request = req, .body = request_body(L, 1), .timeout_ms = !lua_isnil(L, 3) };
     const struct dialect *d = o.body ? o.body->dialect : NULL;
     bool joined = false;
-    struct source *source = coalesce_suits(&s->services, &o) ? share(s, &o, NULL, &joined) : NULL;
+    struct bill *bill = bill_new();
+    bool shares = bill != NULL && coalesce_suits(&s->services, &o);
+    struct source *source = shares ? share(s, &o, NULL, bill, &joined) : NULL;
     body_put(o.body);
     struct response *r = joined ? make_response(s, req, upstream, d) : NULL;
     if (r == NULL) {
         if (source != NULL) source_cancel(source);
+        bill_put(bill);
         return 0;
     }
-    r->cache = RESPONSE_COALESCED;
+    r->bill = bill;
     headers_put(&r->headers, SLICE("x-cache"), SLICE("coalesced"));
     response_start(r, source);
     return lib_wait_response(L, r);
@@ -265,8 +276,9 @@ int l_scripted(lua_State *L) {
                                       .limit = s->limits.max_answer };
         source = d->reader(source, &opt);
     }
-    bool joined;
-    if (source != NULL && coalesce_suits(&s->services, &o)) source = share(s, &o, source, &joined);
+    bool joined, shares = source != NULL && coalesce_suits(&s->services, &o);
+    if (shares) r->bill = bill_new();
+    if (shares) source = share(s, &o, source, r->bill, &joined);
     body_put(o.body);
     response_start(r, source);
     return lib_wait_response(L, r);

@@ -90,7 +90,8 @@ static void finish(struct serve *v) {
     slice_copy(o.code, sizeof(o.code), slice_str(v->left ? "canceled" : has_failed(v) ? v->failure.code : ""));
     if (v->res != NULL) {
         slice_copy(v->upstream, sizeof(v->upstream), slice_str(v->res->upstream));
-        o.cache = response_cache_name(v->res->cache);
+        response_leave(v->res); /* exchange.c account() */
+        o.cache = response_cache_name(response_cache_of(v->res));
         response_usage(v->res, &o);
         response_finish(v->res, &o);
         response_put(v->res);

@@ -61,6 +61,31 @@ const char *response_cache_name(enum response_cache c) {
     return names[c];
 }
 
+/* -- Bills ------------------------------------------------------------------------ */
+
+struct bill *bill_new(void) {
+    struct bill *b = mem_zalloc(sizeof(*b));
+    if (b != NULL) b->refs = 1;
+    return b;
+}
+
+struct bill *bill_ref(struct bill *b) {
+    if (b != NULL) b->refs++;
+    return b;
+}
+
+void bill_put(struct bill *b) {
+    if (b != NULL && --b->refs == 0) mem_free(b);
+}
+
+enum response_cache response_cache_of(const struct response *r) {
+    return r->bill != NULL && r->bill->others ? RESPONSE_COALESCED : r->cache;
+}
+
+struct usage response_said(const struct response *r) {
+    return !r->usage.known && r->bill != NULL ? r->bill->usage : r->usage;
+}
+
 /* -- Life ------------------------------------------------------------------------- */
 
 struct response *response_new(const struct response_options *opt) {
@@ -139,6 +164,7 @@ static void response_free(struct response *r) {
     buf_deinit(&r->headers);
     buf_deinit(&r->upstream_headers);
     buf_deinit(&r->usage_said);
+    bill_put(r->bill);
     if (r->failure) failure_deinit(r->failure);
     mem_free(r->failure);
     mem_free(r);
@@ -435,8 +461,8 @@ void response_leave(struct response *r) {
 static void shed(struct deferred *d) { buf_deinit(&container_of(d, struct response, wake)->held); }
 
 void response_usage(const struct response *r, struct outcome *o) {
-    o->usage = r->usage;
-    o->estimated = !o->ok && !r->usage.known && r->frames > 0;
+    o->usage = response_said(r);
+    o->estimated = !o->ok && !o->usage.known && r->frames > 0;
     if (o->estimated) o->usage = (struct usage){ .known = true, .prompt = r->counted, .completion = r->frames };
 }
 

@@ -43,6 +43,17 @@ static inline bool response_cache_spares(enum response_cache c) {
     return c == RESPONSE_HIT || c == RESPONSE_STALE || c == RESPONSE_COALESCED;
 }
 
+/* Who pays for an answer that several requests share (store/flight.c).  A response has it in common with those that
+ * policies made of it. */
+struct bill {
+    unsigned     refs;
+    bool         others; /* another request pays */
+    struct usage usage;  /* what is to be paid, when the response may not have heard it */
+};
+struct bill *bill_new(void); /* one share; NULL: no memory */
+struct bill *bill_ref(struct bill *b);
+void         bill_put(struct bill *b);
+
 /* Of who hangs something of its own on responses (the bridge: handles and functions of Lua). */
 struct response_user_ops {
     void (*empty)(struct response *r);   /* the request is over: lets go of r; may free r */
@@ -75,7 +86,8 @@ struct response {
     uint64_t             first_us; /* hrtime of the first event; 0: none */
     uint64_t             length, counted, frames; /* frames: events that came */
     int                  status, own_status; /* of HEAD; of a policy, or 0 */
-    enum response_cache  cache;
+    enum response_cache  cache;    /* without regard to the bill: response_cache_of() */
+    struct bill         *bill;     /* a share; NULL: nobody shares the answer */
     const struct dialect *dialect; /* that its events are written in; NULL: bytes */
     void               (*settled)(const struct response *r, void *ud); /* the usage of a whole answer is known */
     void                *settled_ud;
@@ -151,6 +163,10 @@ void response_resume(struct response *r);
 /* The consumer goes before the end and without telling how it ended: nothing comes to it any more, and the source
  * stops.  response_finish() may still follow. */
 void response_leave(struct response *r);
+/* What a cache, or a shared call, had to do with it.  It may change until the answer is over, or was left. */
+enum response_cache response_cache_of(const struct response *r);
+/* What the upstream said of the tokens. */
+struct usage response_said(const struct response *r);
 /* What it cost, as far as is known: what the upstream said.  Of a stream that was cut short it has said nothing:
  * the prompt as we counted it (0: nobody did), and a token for each event. */
 void response_usage(const struct response *r, struct outcome *o);

@@ -84,23 +84,24 @@ static void gather(const struct exchange *x, bool aborted, struct request_facts 
     }
     if (x->res == NULL) return;
     f->degraded = headers_find(buf_get(&x->res->headers), SLICE("x-perilune-degraded"));
-    f->cache = response_cache_name(x->res->cache);
-    if (x->res->cache == RESPONSE_HIT || x->res->cache == RESPONSE_STALE) {
+    enum response_cache cache = response_cache_of(x->res);
+    f->cache = response_cache_name(cache);
+    if (cache == RESPONSE_HIT || cache == RESPONSE_STALE) {
         f->cache_entry = headers_find(buf_get(&x->res->headers), SLICE("x-cache-entry"));
         f->cache_similarity = headers_find(buf_get(&x->res->headers), SLICE("x-cache-similarity"));
     }
-    if (response_cache_spares(x->res->cache)) {
-        f->spared = x->res->usage;
+    if (response_cache_spares(cache)) {
+        f->spared = response_said(x->res);
         f->spared_usd = cost_of(t, &f->spared);
         return;
     }
-    f->usage = x->res->usage;
+    f->usage = response_said(x->res);
     f->counted = x->res->counted;
     f->usd = cost_of(t, &f->usage);
 }
 
 static void count_caches(struct metrics *m, const struct exchange *x, const struct request_facts *f) {
-    bool coalesced = x->res != NULL && x->res->cache == RESPONSE_COALESCED;
+    bool coalesced = x->res != NULL && response_cache_of(x->res) == RESPONSE_COALESCED;
     if (x->req->refreshes || (x->req->lookups == NULL && !coalesced)) return; /* a refresh finds nothing: it must not */
     cache_rows_count(&m->caches, &(struct cache_facts){ .route = f->route, .tenant = f->tenant,
                                                         .lookups = x->req->lookups, .coalesced = coalesced,
@@ -127,6 +128,7 @@ static void count(struct metrics *m, const struct request_facts *f) {
  * log names may go with it. */
 static void account(struct exchange *x, bool aborted) {
     if (x->total_us != 0) return;
+    if (x->res != NULL) response_leave(x->res); /* who leaves a shared answer may leave its cost to another */
     struct request_facts facts;
     struct log *log = x->w->log;
     uint64_t first = x->res ? x->res->first_us : 0;
@@ -153,7 +155,7 @@ static void finish(struct exchange *x, bool aborted) {
     o.overloaded = !aborted && x->failure != NULL && failure_is_overload(x->failure);
     slice_copy(o.code, sizeof(o.code), slice_str(aborted ? "canceled" : x->failure ? x->failure->code : ""));
     if (x->res != NULL) {
-        o.cache = response_cache_name(x->res->cache);
+        o.cache = response_cache_name(response_cache_of(x->res));
         response_usage(x->res, &o);
         response_on_ready(x->res, NULL, NULL);
         response_finish(x->res, &o);

@@ -7,8 +7,10 @@
  *
  * Whoever leads makes the call, maybe later, when another who led has failed: so each keeps what it needs
  * for a call.  The call belongs to all, and has no deadline but the upstream's own; each request still
- * has its own.  Only chats and embeddings are shared: of other paths nobody knows whether asking twice
- * does the same as asking once. */
+ * has its own.  One of them pays for it, as if it had asked alone: who led, or when that one left before the
+ * end another who stayed (flight.c).  Of the others usage and money are what was saved.  Only chats and
+ * embeddings are shared: of other paths nobody knows whether asking twice does the same as asking once.
+ */
 #include "request/coalesce.h"
 
 #include "request/fingerprint.h"
@@ -20,6 +22,7 @@ struct ask {
     struct outgoing o; /* with shares of request and body */
     void          (*over)(void *ud); /* who counts calls: a seat is one, whoever makes the call */
     void           *over_ud;
+    struct bill    *bill;     /* a share */
     struct outgoing_form form;
 };
 
@@ -37,9 +40,20 @@ static struct source *make(void *ud) {
 static void drop(void *ud) {
     struct ask *a = ud;
     if (a->over != NULL) a->over(a->over_ud);
+    bill_put(a->bill);
     request_put(a->o.request);
     body_put(a->o.body);
     mem_free(a);
+}
+
+void coalesce_bill(struct bill *b, bool pays, const struct usage *known) {
+    if (b == NULL) return;
+    b->others = !pays;
+    if (pays && known != NULL) b->usage = *known;
+}
+
+static void pays(void *ud, bool yes, const struct usage *known) {
+    coalesce_bill(((struct ask *)ud)->bill, yes, known);
 }
 
 bool coalesce_key(struct services *v, const struct outgoing *o, const struct outgoing_form *f, struct hash128 *key,
@@ -65,12 +79,12 @@ static size_t limit_of(const struct target *t) {
 }
 
 struct source *coalesce(struct services *v, const struct outgoing *o, const struct outgoing_form *form,
-                        bool *joined) {
+                        struct bill *bill, bool *joined) {
     struct hash128 key, rest;
     *joined = false;
     struct ask *a = coalesce_key(v, o, form, &key, &rest) ? mem_zalloc(sizeof(*a)) : NULL;
     if (a == NULL) return NULL;
-    *a = (struct ask){ .v = v, .o = *o, .over = o->over, .over_ud = o->ud, .form = *form };
+    *a = (struct ask){ .v = v, .o = *o, .over = o->over, .over_ud = o->ud, .bill = bill_ref(bill), .form = *form };
     a->o.shared = true;
     a->o.made = NULL;
     a->o.over = NULL;
@@ -79,6 +93,7 @@ struct source *coalesce(struct services *v, const struct outgoing *o, const stru
     body_ref(a->o.body);
     return flight_join(&(struct flight_options){ .flights = v->stores->flights, .loop = v->loop, .mail = v->mail,
                                                  .key = key, .rest = rest, .limit = limit_of(o->pool->target),
-                                                 .high_water = v->high_water, .make = make, .drop = drop, .ud = a },
+                                                 .high_water = v->high_water, .make = make, .drop = drop, .pays = pays,
+                                                 .ud = a },
                        joined);
 }

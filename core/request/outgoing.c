@@ -303,10 +303,9 @@ static struct source *source_for(struct services *v, const struct outgoing *o, s
                                  const struct outgoing_form *form) {
     if (!coalesce_suits(v, o)) return outgoing_source(v, o, form);
     bool joined;
-    struct source *s = coalesce(v, o, form, &joined);
-    if (!joined) return s;
-    r->cache = RESPONSE_COALESCED;
-    headers_put(&r->headers, SLICE("x-cache"), SLICE("coalesced"));
+    r->bill = bill_new();
+    struct source *s = r->bill ? coalesce(v, o, form, r->bill, &joined) : NULL;
+    if (s != NULL && joined) headers_put(&r->headers, SLICE("x-cache"), SLICE("coalesced"));
     return s;
 }
 

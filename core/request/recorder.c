@@ -198,6 +198,7 @@ static void recorder_cancel(struct source *s) {
     struct recorder *k = container_of(s, struct recorder, source);
     k->over = true;
     give_up(k);
+    response_leave(k->r); /* now, also in an event: whoever cancels wants to know who pays for it (struct bill) */
     if (!k->in_event) recorder_free(k);
 }
 

@@ -18,6 +18,10 @@
  * ROUNDS of that a seat gives up.  An error about the question may be about what only who led had asked
  * besides (opt.rest): who did not takes a seat again, among those from then on who have the same rest.
  *
+ * One of those who share an answer pays for it: at first who leads.  Who goes before the end hands that on to one
+ * who still waits for it (`payer`), so it is settled for each seat when it leaves or has the end, not before.  Of a
+ * failure before the first event there is nothing to pay.
+ *
  *     thread of the source          any thread
  *     append, end                   join, read, leave
  *        +------ flight->lock --------+          news: one letter a seat, at most one under way
@@ -67,6 +71,7 @@ struct flight {
     pthread_mutex_t lock;
     struct list     seats;
     unsigned        seat_count;
+    struct seat    *payer;   /* one of the seats; NULL: it is settled, or nobody has sat down */
     struct chunk   *first, *last; /* shares; first: while others may join */
     uint64_t        written, front; /* bytes of the log; how far the fastest has read */
     bool            paused, resuming, cancelling, headed, ended, failed, shared_failure;
@@ -98,6 +103,8 @@ struct seat {
     size_t         at;       /* in it */
     uint64_t       read;     /* bytes of the log */
     unsigned       round;
+    bool           settled;  /* FLIGHT_LOCK: whether it pays does not change any more */
+    bool           pays;     /* once it is settled, or leads */
     bool           leads, seated, begun, headed, full, over, in_event, waits; /* waits: freed when the letter is here */
 };
 
@@ -340,13 +347,37 @@ static void seat_free(struct seat *s) {
     mem_free(s);
 }
 
+/* FLIGHT_LOCK.  Who still waits for the end, besides s. */
+static struct seat *another(const struct flight *f, const struct seat *s) {
+    for (struct list *l = f->seats.next; l != &f->seats; l = l->next) {
+        struct seat *other = container_of(l, struct seat, link);
+        if (other != s && !other->settled) return other;
+    }
+    return NULL;
+}
+
+/* FLIGHT_LOCK.  Nothing more comes to s.  whole: it has the end; else another pays, if there is one. */
+static void settle(struct seat *s, bool whole) {
+    struct flight *f = s->flight;
+    if (s->settled) return;
+    s->settled = true;
+    s->pays = f->payer == s;
+    if (!s->pays) return;
+    bool unpaid = !whole && !(f->failed && !f->headed);
+    f->payer = unpaid ? another(f, s) : NULL;
+    s->pays = f->payer == NULL;
+}
+
+static void say_pays(const struct seat *s, const struct usage *u) {
+    if (s->opt.pays != NULL) s->opt.pays(s->opt.ud, s->pays, u);
+}
+
 /* The seat is given up; the last one ends the source, and who was to make it and did not leaves a failure
- * that the others do not share.  *waits: a letter is under way, which needs the seat. */
-static void leave(struct seat *s, bool *waits) {
+ * that the others do not share.  s->waits: a letter is under way, which needs the seat. */
+static void leave(struct seat *s) {
     static const struct failure left = { .kind = FAILURE_RESET, .status = 502, .retryable = true };
     struct flight *f = s->flight;
     bool here = f->loop == s->opt.loop;
-    *waits = false;
     if (!s->seated) return;
     s->seated = false;
     pthread_mutex_lock(&f->lock);
@@ -357,8 +388,12 @@ static void leave(struct seat *s, bool *waits) {
         take_end(f, &left);
         tell_seats(f);
     }
-    *waits = s->told && !here;
+    bool unsettled = !s->settled;
+    settle(s, false);
+    struct usage u = f->usage;
+    s->waits = s->told && !here;
     pthread_mutex_unlock(&f->lock);
+    if (unsettled) say_pays(s, &u);
     deferred_cancel(&s->here);
     if (empty) unlist(f);
     if (ends && here) stop(f);
@@ -368,11 +403,9 @@ static void leave(struct seat *s, bool *waits) {
 }
 
 static void seat_end(struct seat *s) {
-    bool waits;
-    leave(s, &waits);
+    leave(s);
     s->opt.drop(s->opt.ud); /* now: whom it belongs to may be gone when the letter is here */
-    s->waits = waits;
-    if (!waits) seat_free(s);
+    if (!s->waits) seat_free(s);
 }
 
 static void emit(struct seat *s, const struct event *ev) {
@@ -445,14 +478,27 @@ static void emit_head(struct seat *s) {
                              .headers = buf_get(&f->headers) });
 }
 
+/* Before its last event: whoever hears that counts what it cost. */
+static void settle_now(struct seat *s, bool whole) {
+    struct flight *f = s->flight;
+    pthread_mutex_lock(&f->lock);
+    bool unsettled = !s->settled;
+    settle(s, whole);
+    struct usage u = f->usage;
+    pthread_mutex_unlock(&f->lock);
+    if (unsettled) say_pays(s, &u);
+}
+
 static void emit_end(struct seat *s) {
     const struct flight *f = s->flight;
+    settle_now(s, true);
     emit(s, &(struct event){ .type = f->failed ? EVENT_ERROR : EVENT_END, .failure = f->failed ? &f->failure : NULL,
                              .usage = f->usage.known ? &f->usage : NULL, .usage_said = buf_get(&f->usage_said) });
 }
 
 static void emit_too_slow(struct seat *s) {
     struct failure f;
+    settle_now(s, false);
     failure_init(&f);
     failure_set(&f, FAILURE_ANSWER_TOO_LARGE, "the answer is shared with other requests, and this client reads it too "
                 "slowly: it is more than %zu bytes behind", s->flight->limit);
@@ -494,8 +540,10 @@ static bool take_seat(struct flight *f, struct seat *s) {
     if (open) {
         list_append(&f->seats, &s->link);
         f->seat_count++;
+        if (f->payer == NULL) f->payer = s;
         s->flight = flight_ref(f);
         s->seated = true;
+        s->settled = false;
     }
     pthread_mutex_unlock(&f->lock);
     return open;
@@ -558,8 +606,7 @@ static void lead(struct seat *s) {
  * the last that could be told. */
 static void try_again(struct seat *s) {
     struct flight *old = s->flight;
-    bool waits;
-    leave(s, &waits);
+    leave(s);
     chunk_put(s->chunk);
     s->chunk = NULL;
     s->at = 0;
@@ -571,6 +618,8 @@ static void try_again(struct seat *s) {
         return;
     }
     flight_put(old);
+    s->pays = s->leads;
+    say_pays(s, NULL);
     if (s->leads) lead(s);
 }
 
@@ -643,7 +692,8 @@ static void seat_resume(struct source *source) {
 static void seat_cancel(struct source *source) {
     struct seat *s = container_of(source, struct seat, source);
     s->over = true;
-    if (!s->in_event) seat_end(s);
+    if (s->in_event) leave(s); /* whoever cancels it wants to know who pays */
+    else seat_end(s);
 }
 
 static const char *seat_describe(const struct source *source, char *buf, size_t size) {
@@ -694,6 +744,8 @@ struct source *flight_join(const struct flight_options *opt, bool *joined) {
         return NULL;
     }
     *joined = !s->leads;
+    s->pays = s->leads;
+    say_pays(s, NULL);
     if (*joined) atomic_fetch_add_explicit(&opt->flights->joined, 1, memory_order_relaxed);
     return &s->source;
 }

@@ -30,11 +30,16 @@ struct flight_options {
      * no memory. */
     struct source *(*make)(void *ud);
     void           (*drop)(void *ud); /* ud is not needed any more; once */
+    /* NULL, or told whether this one pays for the answer: when it has a seat, when it is to lead in place of another,
+     * and for good before its last event, or while it leaves.  known: what the answer cost, as far as the upstream
+     * said it (known->known); NULL: not yet.  On its thread. */
+    void           (*pays)(void *ud, bool pays, const struct usage *known);
     void            *ud;
 };
 
 /* A seat in the flight of this key, as a source; when there is no such flight, it will lead a new one.
- * Takes ud, also on failure.  NULL: no memory.  *joined: there was one. */
+ * Takes ud, also on failure.  NULL: no memory.  *joined: there was one.  Of those whose answer has begun to come
+ * exactly one pays, whoever leaves when. */
 struct source *flight_join(const struct flight_options *opt, bool *joined);
 
 #endif

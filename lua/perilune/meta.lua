@@ -267,7 +267,8 @@ function Request:tokens(limit) end
 ---@field ok boolean             the client has got all of it
 ---@field code? string           of the failure; "canceled" when the client left
 ---@field usage? perilune.Usage  when the upstream said it; of a stream that the client left or that failed else an estimate
----@field cache? string          as x-cache says: of "hit", "stale" and "coalesced" the usage was not paid for
+---@field cache? string          what a cache did: of "hit", "stale" and "coalesced" the usage was not paid for here.  Of
+---                              a shared call exactly one pays: when who made it leaves, one who had x-cache: coalesced
 ---@field ttft_ms number         milliseconds from the request to the first event
 ---@field total_ms number        milliseconds from the request to the end
 ---@field text? string           the answer, after res:record(); nil when it was over max_body
@@ -861,6 +862,7 @@ function perilune.gate(name, opts) end
 function perilune.embed(text) end
 
 --- From here on calls of this request share an answer with calls of others that ask the same at the same time.
+--- One of them pays for it (outcome.cache).
 ---@param req perilune.Request
 function perilune.coalesce(req) end
 

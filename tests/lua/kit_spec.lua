@@ -315,6 +315,30 @@ t.test("a shared call: it goes on when the first client leaves, and breaks off f
   t.equal({ two[1].status, two[2].status, #t.calls("up") }, { 503, 200, 2 })
 end)
 
+t.test("a shared call: one pays, and when it leaves before the end another who stays", function()
+  local shared = t.policy("coalesce", {})
+  local function told(fns)
+    local seen = {}
+    for i, options in ipairs(fns) do
+      fns[i] = function()
+        local policy = function(req, next)
+          req:finally(function(o) seen[i] = o.cache or "pays" end)
+          return shared(req, next)
+        end
+        return t.send(policy, nil, t.request(ask{ stream = true }), options)
+      end
+    end
+    perilune.all(fns)
+    return seen
+  end
+  t.upstream("up", { chunks = { "a", "b", "c" }, itl = 1, usage = { prompt_tokens = 3, completion_tokens = 2 } })
+  t.equal(told{ {}, {}, {} }, { "pays", "coalesced", "coalesced" })
+  t.equal(told{ {}, { leave = 0.5 }, {} }, { "pays", "coalesced", "coalesced" })
+  t.equal(told{ { leave = 0.5 }, {}, {} }, { "coalesced", "pays", "coalesced" })
+  t.equal(told{ { leave = 0.5 }, { leave = 1.5 }, {} }, { "coalesced", "coalesced", "pays" })
+  t.equal(told{ { leave = 1.7 }, { leave = 0.5 }, { leave = 1.5 } }, { "pays", "coalesced", "coalesced" })
+end)
+
 -- -- Which form ---------------------------------------------------------------------------------
 
 for _, asked in ipairs{ false, true } do

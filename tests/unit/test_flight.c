@@ -58,18 +58,26 @@ struct guest {
     struct sink    sink;
     struct source *source;
     struct buf     got; /* "H" for a head, texts, "." for an end, "!STATUS" for an error */
-    bool           slow, joined;
+    struct world  *world;
+    bool           slow, joined, pays;
+    uint64_t       tokens; /* that it pays for, as it was told when it left or ended */
 };
 
 static struct source *make(void *ud) {
-    struct world *w = ud;
+    struct world *w = ((struct guest *)ud)->world;
     if (w->no_source) return NULL;
     struct script *s = &w->scripts[w->made++];
     s->source.ops = &script_ops;
     return &s->source;
 }
 
-static void drop(void *ud) { ((struct world *)ud)->dropped++; }
+static void drop(void *ud) { ((struct guest *)ud)->world->dropped++; }
+
+static void pays(void *ud, bool yes, const struct usage *known) {
+    struct guest *g = ud;
+    g->pays = yes;
+    g->tokens = yes && known != NULL && known->known ? known->completion : 0;
+}
 
 static enum flow on_event(struct sink *k, const struct event *ev) {
     struct guest *g = container_of(k, struct guest, sink);
@@ -87,13 +95,13 @@ static enum flow on_event(struct sink *k, const struct event *ev) {
 }
 
 static bool sit(struct world *w, struct guest *g, const char *key) {
-    *g = (struct guest){ .sink = { on_event } };
+    *g = (struct guest){ .sink = { on_event }, .world = w };
     buf_init(&g->got, 0);
     struct hash128 k = { (unsigned char)key[0], (uint64_t)(unsigned char)key[0] << 56 };
     struct hash128 rest = { (unsigned char)(key[0] != 0 ? key[1] : 0), 1 };
     struct flight_options opt = { .flights = w->flights, .loop = &w->loop, .key = k, .rest = rest, .limit = 40000,
                                   .high_water = 1000,
-                                  .make = make, .drop = drop, .ud = w };
+                                  .make = make, .drop = drop, .pays = pays, .ud = g };
     g->source = flight_join(&opt, &g->joined);
     bool sits = g->source != NULL;
     if (sits) source_start(g->source, &g->sink); /* may end, and then there is no source any more */
@@ -364,6 +372,186 @@ TEST(a_failure_in_the_middle_is_told_to_all) {
     turn(&w);
     GOT(a, "Hhalf!502");
     GOT(b, "Hhalf!502");
+    guest_deinit(&a);
+    guest_deinit(&b);
+    world_close(&w);
+}
+
+static void say_usage(struct script *s, uint64_t tokens) {
+    struct usage u = { .known = true, .completion = tokens };
+    say(s, &(struct event){ .type = EVENT_FRAME, .raw = SLICE("u"), .data = SLICE("u"), .usage = &u });
+}
+
+TEST(who_leads_pays) {
+    struct world w;
+    struct guest a, b, c;
+    CHECK(world_open(&w));
+    CHECK(sit(&w, &a, "k") && sit(&w, &b, "k") && sit(&w, &c, "k"));
+    CHECK(a.pays && !b.pays && !c.pays);
+    leave(&c); /* who does not pay may leave whenever it likes */
+    say_head(&w.scripts[0]);
+    say_usage(&w.scripts[0], 7);
+    say_end(&w.scripts[0]);
+    turn(&w);
+    GOT(a, "Hu.");
+    CHECK(a.pays && !b.pays && !c.pays);
+    CHECK_INT(a.tokens, 7);
+    guest_deinit(&a);
+    guest_deinit(&b);
+    guest_deinit(&c);
+    world_close(&w);
+}
+
+/* The first `before` say goodbye before the head, the next ones in mid-answer, the next ones behind its end, which
+ * they have not read; all in this order. */
+static unsigned payers(const char *order, unsigned before, unsigned amid, unsigned behind) {
+    struct world w;
+    struct guest g[4];
+    unsigned n = 0, gone = 0;
+    CHECK(world_open(&w));
+    for (int i = 0; i < 4; i++) CHECK(sit(&w, &g[i], "k"));
+    for (; gone < before; gone++) leave(&g[order[gone] - '0']);
+    if (w.scripts[0].cancelled) goto end;
+    say_head(&w.scripts[0]);
+    say_text(&w.scripts[0], "one ");
+    turn(&w);
+    for (; gone < before + amid; gone++) leave(&g[order[gone] - '0']);
+    if (w.scripts[0].cancelled) goto end;
+    say_usage(&w.scripts[0], 7);
+    say_end(&w.scripts[0]);
+    for (; gone < before + amid + behind; gone++) leave(&g[order[gone] - '0']);
+    turn(&w);
+    for (int i = 0; i < 4; i++)
+        if (g[i].pays) CHECK_INT(g[i].tokens, 7); /* all of it */
+end:
+    for (int i = 0; i < 4; i++) n += g[i].pays;
+    for (int i = 0; i < 4; i++) guest_deinit(&g[i]);
+    world_close(&w);
+    return n;
+}
+
+TEST(whoever_leaves_when_exactly_one_pays) {
+    static const char *const orders[] = { "0123", "3210", "0321", "1032", "2013", "0213" };
+    for (unsigned i = 0; i < 6; i++)
+        for (unsigned before = 0; before <= 4; before++)
+            for (unsigned amid = 0; before + amid <= 4; amid++)
+                for (unsigned behind = 0; before + amid + behind <= 4; behind++)
+                    CHECK_INT(payers(orders[i], before, amid, behind), 1);
+}
+
+TEST(who_is_too_slow_does_not_pay) {
+    struct world w;
+    struct guest a, b;
+    char text[1000];
+    CHECK(world_open(&w));
+    CHECK(sit(&w, &a, "k") && sit(&w, &b, "k"));
+    a.slow = true;
+    memset(text, 'x', sizeof(text));
+    text[999] = '\0';
+    say_head(&w.scripts[0]);
+    for (int i = 0; i < 100; i++) {
+        say_text(&w.scripts[0], text);
+        turn(&w);
+    }
+    say_end(&w.scripts[0]);
+    turn(&w);
+    GOT(a, "H!502");
+    CHECK(!a.pays && b.pays);
+    guest_deinit(&a);
+    guest_deinit(&b);
+    world_close(&w);
+}
+
+/* b has all of it, a hears only when it leaves what it cost. */
+TEST(a_slow_one_that_pays_is_told_how_much) {
+    struct world w;
+    struct guest a, b;
+    CHECK(world_open(&w));
+    CHECK(sit(&w, &a, "k") && sit(&w, &b, "k"));
+    a.slow = true;
+    say_head(&w.scripts[0]);
+    say_usage(&w.scripts[0], 9);
+    say_end(&w.scripts[0]);
+    turn(&w);
+    GOT(a, "H");
+    GOT(b, "Hu.");
+    leave(&a);
+    CHECK(a.pays && !b.pays);
+    CHECK_INT(a.tokens, 9);
+    guest_deinit(&a);
+    guest_deinit(&b);
+    world_close(&w);
+}
+
+TEST(who_leads_after_a_failure_pays) {
+    struct world w;
+    struct guest a, b, c;
+    CHECK(world_open(&w));
+    CHECK(sit(&w, &a, "k") && sit(&w, &b, "k") && sit(&w, &c, "k"));
+    leave(&a);
+    say_failure(&w.scripts[0], 502, true);
+    turn(&w);
+    CHECK_INT(w.made, 2);
+    CHECK(b.pays && !c.pays);
+    say_head(&w.scripts[1]);
+    turn(&w);
+    leave(&b);
+    say_usage(&w.scripts[1], 5);
+    say_end(&w.scripts[1]);
+    turn(&w);
+    GOT(c, "Hu.");
+    CHECK(!b.pays && c.pays);
+    guest_deinit(&a);
+    guest_deinit(&b);
+    guest_deinit(&c);
+    world_close(&w);
+}
+
+/* Its share of a failure costs nothing, and then another leads. */
+TEST(who_was_to_pay_and_follows_again_does_not) {
+    struct world w;
+    struct guest a, b, c;
+    CHECK(world_open(&w));
+    CHECK(sit(&w, &a, "k") && sit(&w, &b, "k"));
+    leave(&a); /* b pays */
+    say_failure(&w.scripts[0], 502, true);
+    CHECK(sit(&w, &c, "k")); /* before b knows */
+    turn(&w);
+    say_head(&w.scripts[1]);
+    say_end(&w.scripts[1]);
+    turn(&w);
+    GOT(b, "H.");
+    CHECK(!b.pays && c.pays);
+    guest_deinit(&a);
+    guest_deinit(&b);
+    guest_deinit(&c);
+    world_close(&w);
+}
+
+/* It leaves while it is told something: whom it told to is still there then. */
+static enum flow leave_in_event(struct sink *k, const struct event *ev) {
+    struct guest *g = container_of(k, struct guest, sink);
+    (void)ev;
+    leave(g);
+    CHECK(!g->pays);
+    return FLOW_MORE;
+}
+
+TEST(who_leaves_in_an_event_knows_at_once) {
+    struct world w;
+    struct guest a, b;
+    CHECK(world_open(&w));
+    CHECK(sit(&w, &a, "k") && sit(&w, &b, "k"));
+    a.sink.event = leave_in_event;
+    say_head(&w.scripts[0]);
+    turn(&w);
+    CHECK(!a.pays);
+    CHECK_INT(w.dropped, 1);
+    CHECK(sit(&w, &a, "k")); /* it may come again */
+    CHECK(a.joined);
+    say_end(&w.scripts[0]);
+    turn(&w);
+    CHECK(b.pays && !a.pays);
     guest_deinit(&a);
     guest_deinit(&b);
     world_close(&w);
