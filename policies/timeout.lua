@@ -45,6 +45,7 @@ return function(given)
         return nil, perilune.error{
           code = "timeout", status = 504, retryable = true,
           message = ("%s did not come within %g seconds"):format(what, seconds),
+          headers = { ["x-should-retry"] = "false" }, -- what was given up may have been paid
         }
       end,
     }

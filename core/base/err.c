@@ -141,6 +141,12 @@ void failure_write_event_json(struct buf *out, const struct failure *f, uint64_t
 }
 
 bool failure_is_final(const struct failure *f) {
-    bool own = f->kind == FAILURE_POLICY || f->kind == FAILURE_POLICY_BUDGET || f->kind == FAILURE_INTERNAL;
+    bool own = f->kind == FAILURE_POLICY || f->kind == FAILURE_POLICY_BUDGET || f->kind == FAILURE_INTERNAL ||
+               f->kind == FAILURE_ANSWER_TOO_LARGE;
     return own && f->status >= 500 && !f->retryable && f->retry_after_ms == 0 && buf_len(&f->body) == 0;
+}
+
+void failure_forbid_repeat(struct failure *f) {
+    buf_puts(&f->headers, "x-should-retry: false\r\n");
+    if (buf_failed(&f->headers)) buf_deinit(&f->headers);
 }

@@ -65,6 +65,9 @@ struct failure {
 const char *failure_code(enum failure_kind kind);
 /* Is it of a policy, or ours, and will it come again?  SDKs repeat every 5xx on their own: they are told not to. */
 bool failure_is_final(const struct failure *f);
+/* An upstream may have done the work, or has: sent again the request may be paid twice.  SDKs are told so by a line
+ * of f's headers; `retryable` stays, for policies. */
+void failure_forbid_repeat(struct failure *f);
 /* Can a request that an HTTP server answered with this status succeed later, or elsewhere? */
 bool failure_status_is_retryable(int status);
 

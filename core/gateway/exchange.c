@@ -221,8 +221,13 @@ void exchange_fail(struct exchange *x, enum failure_kind kind, const char *messa
 }
 
 static void deadline_due(struct timer *t) {
-    exchange_fail(container_of(t, struct exchange, deadline), FAILURE_DEADLINE,
-                  "the request took longer than it may (limits.request_timeout)");
+    struct exchange *x = container_of(t, struct exchange, deadline);
+    struct failure f;
+    failure_init(&f);
+    failure_set(&f, FAILURE_DEADLINE, "the request took longer than it may (limits.request_timeout)");
+    if (x->req->tries > 0 && slice_eq(x->req->method, SLICE("POST"))) failure_forbid_repeat(&f);
+    fail(x, &f);
+    failure_deinit(&f);
 }
 
 /* -- The answer's way out -------------------------------------------------------------------- */

@@ -161,6 +161,7 @@ static void end(struct answer *a) {
     a->over = 1;
     struct event ev = { .type = EVENT_END, .usage_said = buf_get(&a->said) };
     if (failure_is_set(&a->failure)) {
+        if (a->failure.kind != FAILURE_STREAM) failure_forbid_repeat(&a->failure); /* an answer came: it is paid */
         ev.type = EVENT_ERROR;
         ev.failure = &a->failure;
     }

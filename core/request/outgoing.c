@@ -237,6 +237,15 @@ static struct slice path_of(const struct request *r, struct buf *tmp) {
     return buf_get(tmp);
 }
 
+/* RFC 9110 9.2.2. */
+static bool is_idempotent(struct slice method) {
+    static const struct slice all[] = { SLICE("GET"), SLICE("HEAD"), SLICE("OPTIONS"), SLICE("TRACE"), SLICE("PUT"),
+                                        SLICE("DELETE") };
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+        if (slice_eq(method, all[i])) return true;
+    return false;
+}
+
 static struct source *make_call(const struct outgoing *o, struct blob *body,
                                 const struct outgoing_form *form, const struct call_optional *optional) {
     struct request *r = o->request;
@@ -251,6 +260,7 @@ static struct source *make_call(const struct outgoing *o, struct blob *body,
     else opt.timeouts.total_ms = least(opt.timeouts.total_ms, o->timeout_ms);
     if (!form->sent) opt.timeouts.first_token_ms = 0; /* nothing comes before the whole does */
     opt.unread = !is_read(o);
+    opt.costs = !is_idempotent(r->method);
     opt.over = o->over;
     opt.over_ud = o->ud;
     struct source *c = call_new(&opt);

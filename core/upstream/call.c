@@ -127,6 +127,8 @@ static void end_with(struct call *c, struct failure *f) {
     struct sink *sink = c->sink;
     struct event ev = { .type = EVENT_END };
     if (f != NULL && failure_is_set(f)) {
+        bool answered = f->kind == FAILURE_UPSTREAM_STATUS; /* it says itself whether to try again */
+        if (c->costs && c->sent && !answered) failure_forbid_repeat(f);
         ev.type = EVENT_ERROR;
         ev.failure = f;
         target_count_failure(c->pool->target->health, f);
@@ -307,6 +309,7 @@ static unsigned digits(struct slice s) {
 }
 
 void call_on_status(struct call *c, int status) {
+    c->sent = true; /* or enough of it */
     c->status = status;
     c->has_length = false;
     buf_clear(&c->head);
@@ -611,6 +614,7 @@ void call_on_end(struct call *c, const struct call_end *end) {
         return;
     }
     if (end->unsent && try_next_url(c)) return;
+    if (end->kind == FAILURE_RESET && end->at_once) c->sent = false;
     if (end->kind == FAILURE_NONE && try_without_optional(c)) return;
     struct failure f;
     failure_init(&f);
@@ -647,6 +651,7 @@ static int attach(struct call *c) {
     c->ops = transport_of(c->pool, c->url);
     atomic_fetch_add_explicit(&c->pool->target->health->in_flight, 1, memory_order_relaxed);
     c->phase = CALL_HEAD;
+    c->sent = false;
     return c->ops->start(c);
 }
 
@@ -731,6 +736,7 @@ struct source *call_new(const struct call_options *opt) {
     c->over_ud = opt->over_ud;
     c->whole = opt->whole;
     c->unread = opt->unread;
+    c->costs = opt->costs;
     c->verbatim = opt->verbatim;
     c->body = blob_ref(opt->body);
     c->optional = opt->optional;

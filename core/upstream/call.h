@@ -60,6 +60,7 @@ struct call_options {
     bool                      stream;  /* small pieces are expected, over a long time */
     bool                      whole;   /* deliver the body in one piece, at the end */
     bool                      unread;  /* nobody looks for events: each piece of the body counts as one */
+    bool                      costs;   /* sent twice it may be paid twice: its failures say when it was worked on */
     bool                      verbatim; /* any status is an answer, and HEAD has all header lines (8 KiB of them) */
     struct target_timeouts    timeouts;
     uint64_t                  deadline_ms; /* loop_now() time; 0: none */

@@ -47,6 +47,8 @@ struct call {
     enum call_phase     phase;
     unsigned            url, tried;
     int                 status;
+    bool                costs;      /* of call_options */
+    bool                sent;       /* the upstream has all of the request, as far as we know */
     bool                without;    /* this is the second try, without the optional part */
     bool                unreadable; /* it is coded in a way that we do not know, or not as it says */
     bool                stream, whole, unread, verbatim, headed, paused, in_callback, cancelled, has_length, released;
@@ -61,6 +63,7 @@ struct call_end {
     const char       *why;    /* for clients, unless it is TLS that failed */
     const char       *detail; /* for operators, or NULL */
     bool              unsent; /* no connection could be made: nothing was sent */
+    bool              at_once; /* call_is_at_once(), and not a byte of an answer came: nobody worked on it */
 };
 
 /* How soon behind a request the end of a kept connection comes, without a byte of an answer, when the server closed it

@@ -143,12 +143,16 @@ static uint64_t round_trip_ms(const struct http1 *h) {
     return 0;
 }
 
+static bool is_at_once(const struct http1 *h) {
+    return call_is_at_once(loop_now(loop_of(h)) - h->sent_ms, round_trip_ms(h));
+}
+
 /* Did the connection end as one that the server closed before it had the request?  An end that was under way
  * already, and a reset that says that nobody is there, come within a round trip. */
 static bool was_dying(const struct http1 *h) {
     if (!h->reused || h->answered) return false;
     if (h->state == UNSENT || h->rest != NULL || h->body != NULL) return true; /* nobody has all of it */
-    return call_is_at_once(loop_now(loop_of(h)) - h->sent_ms, round_trip_ms(h));
+    return is_at_once(h);
 }
 
 /* The exchange failed, or its answer ended with the connection. */
@@ -156,6 +160,7 @@ static void end(struct http1 *h, enum failure_kind kind, const char *why) {
     struct call *c = h->call;
     struct call_end result = { .kind = kind, .why = why };
     bool again = kind == FAILURE_RESET && was_dying(h);
+    result.at_once = !h->answered && is_at_once(h);
     http1_close(h);
     if (again && send_again(c) == 0) return;
     if (again) result = (struct call_end){ .kind = FAILURE_NO_MEMORY, .why = "out of memory" };
@@ -390,13 +395,18 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b) {
 
 static int pump(struct http1 *h);
 
+static void note_sent(struct http1 *h) {
+    h->sent_ms = loop_now(loop_of(h));
+    if (h->call != NULL) h->call->sent = h->rest == NULL && h->body == NULL;
+}
+
 static void on_rest_written(uv_write_t *req, int status) {
     struct rest *r = container_of(req, struct rest, req);
     struct http1 *h = r->conn;
     if (h->rest == r) h->rest = NULL;
     blob_put(r->body);
     mem_free(r);
-    if (h->state != CLOSED) h->sent_ms = loop_now(loop_of(h));
+    if (h->state != CLOSED) note_sent(h);
     /* A failure is not reported: the server may have answered before it read all, and
      * if it did not, reading tells. */
     if (status == 0 && h->state != CLOSED && h->tls != NULL && pump(h) == PERILUNE_ERR_NOMEM && h->call != NULL)
@@ -504,10 +514,9 @@ static struct slice write_head(const struct call *c, const struct http1 *h) {
 }
 
 /* 0, PERILUNE_ERR_NOMEM, or PERILUNE_ERR_IO: the connection is dead. */
-static int send_request(struct http1 *h) {
+static int write_request(struct http1 *h) {
     struct call *c = h->call;
     struct slice head = write_head(c, h);
-    h->sent_ms = loop_now(loop_of(h));
     if (buf_failed(&h->origin->client->out)) return PERILUNE_ERR_NOMEM;
     if (h->tls != NULL) return call_join_body(c) == 0 ? send_encrypted(h, c->body) : PERILUNE_ERR_NOMEM;
     struct slice list[1 + ROPE_PIECES] = { head };
@@ -516,6 +525,13 @@ static int send_request(struct http1 *h) {
     ssize_t n = write_now(h, list, count);
     if (n < 0) return PERILUNE_ERR_IO;
     return (size_t)n == all ? 0 : send_rest(h, list, count, c->body, (size_t)n);
+}
+
+static int send_request(struct http1 *h) {
+    h->sent_ms = loop_now(loop_of(h));
+    int err = write_request(h);
+    if (err == 0) note_sent(h);
+    return err;
 }
 
 /* -- Connections and calls ----------------------------------------------------------------- */
@@ -573,6 +589,7 @@ static void on_dialed(void *ud, const struct dial_result *r) {
 
 /* On a new connection. */
 static int send_again(struct call *c) {
+    c->sent = false;
     c->dial = dial_new(c->pool->origins[c->url], c->pool->target->timeouts.connect_ms, on_dialed, c);
     return c->dial ? 0 : PERILUNE_ERR_NOMEM;
 }

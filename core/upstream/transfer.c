@@ -146,19 +146,28 @@ static bool is_again(struct call *c) {
     return true;
 }
 
+/* As is_again() has it, of what ended without an answer. */
+static bool is_at_once(struct call *c) {
+    const struct transfer *t = c->transfer;
+    if (t->sent_ms == 0 || c->status != 0) return false;
+    return t->again ? t->at_once : call_is_at_once(loop_now(call_loop(c)) - t->sent_ms, c->pool->connect_ms / 2);
+}
+
 /* It may be sent once more, on a new connection. */
-static bool begin_again(struct transfer *t) {
+static bool begin_again(struct call *c) {
+    struct transfer *t = c->transfer;
     if (!t->at_once || t->fresh) return false;
     t->fresh = true;
     t->again = false;
     t->opened_ms = t->sent_ms = 0;
+    c->sent = false;
     return true;
 }
 
 static curl_socket_t on_socket(void *ud, curlsocktype purpose, struct curl_sockaddr *a) {
     struct call *c = ud;
     (void)purpose;
-    if (is_again(c) && !begin_again(c->transfer)) return CURL_SOCKET_BAD;
+    if (is_again(c) && !begin_again(c)) return CURL_SOCKET_BAD;
     if (c->transfer->opened_ms == 0) c->transfer->opened_ms = loop_now(call_loop(c));
     return multi_open_socket(&c->pool->client->multi, a);
 }
@@ -170,6 +179,7 @@ static int on_send(void *ud, char *to, char *from, int to_port, int from_port) {
     (void)to, (void)from, (void)to_port, (void)from_port;
     if (is_again(c)) return CURL_PREREQFUNC_ABORT;
     t->sent_ms = loop_now(call_loop(c));
+    c->sent = true;
     if (t->opened_ms != 0) c->pool->connect_ms = (unsigned)(t->sent_ms - t->opened_ms);
     return CURL_PREREQFUNC_OK;
 }
@@ -226,7 +236,7 @@ static bool tunnel_refused(CURL *easy, CURLcode result) {
 /* Not on another kept connection: they die together, when a server restarts. */
 static bool try_fresh(struct call *c) {
     struct transfer *t = c->transfer;
-    if (!t->again || !begin_again(t)) return false;
+    if (!t->again || !begin_again(c)) return false;
     multi_remove(&c->pool->client->multi, t->easy);
     curl_easy_setopt(t->easy, CURLOPT_FRESH_CONNECT, 1L);
     t->error[0] = '\0';
@@ -251,6 +261,7 @@ void transfer_done(CURL *easy, CURLcode result) {
                             .detail = detail[0] ? detail : NULL };
     end.unsent = result == CURLE_COULDNT_CONNECT || result == CURLE_COULDNT_RESOLVE_HOST ||
                  (result == CURLE_OPERATION_TIMEDOUT && c->status == 0);
+    end.at_once = is_at_once(c);
     if (result == CURLE_OUT_OF_MEMORY && c->phase == CALL_HEAD && c->status != 0) {
         /* What curl says of a head over its limit. */
         end.kind = FAILURE_MALFORMED;

@@ -105,6 +105,8 @@
 ---@field upstream? string     who failed; the client does not read it
 ---@field detail? string       what only operators should read: hosts, certificates; in the access log, not in the reply
 ---@field body? string         the upstream's own error body
+---@field headers? table<string, string>  lines for the client: those of the upstream's that pass_headers names; and
+---                         x-should-retry = "false" when the upstream may have done the work: SDKs do not repeat that
 
 -- -- the request ------------------------------------------------------------------
 
