@@ -376,8 +376,8 @@ void far_process_init(struct far_process *p) {
     struct rng rng;
     rng_seed(&rng, 0);
     rng_hex128(&rng, p->origin);
-    atomic_init(&p->said, 0);
-    atomic_init(&p->index_said, 0);
+    memset(&p->said, 0, sizeof(p->said));
+    memset(&p->index_said, 0, sizeof(p->index_said));
 }
 
 void far_init(struct far *f, struct loop *loop, struct log *log, struct far_process *process,
@@ -400,8 +400,10 @@ bool far_configure(struct far *f, const struct far_settings *s, bool listens) {
     }
     disconnect(f);
     if (listens) { /* the first that hears of it */
-        atomic_store(&f->process->said, 0);
-        atomic_store(&f->process->index_said, 0);
+        atomic_store(&f->process->said.connection, 0);
+        atomic_store(&f->process->index_said.cannot, 0);
+        refused_forget(&f->process->said.refused);
+        refused_forget(&f->process->index_said.refused);
     }
     f->text = text;
     if (s == NULL) return true;

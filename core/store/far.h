@@ -25,9 +25,9 @@ struct far_settings {
 
 /* What all threads of a process share. */
 struct far_process {
-    atomic_int said;       /* whether the log says that there is a connection: redis.h; */
-    atomic_int index_said; /* and that the index cannot be used: vectors.h */
-    char       origin[33]; /* of notes that are our own */
+    struct redis_said   said;       /* what the log says of the connections, */
+    struct vectors_said index_said; /* and of the shared index */
+    char                origin[33]; /* of notes that are our own */
 };
 
 void far_process_init(struct far_process *p);

@@ -13,7 +13,7 @@
  * not READY a question is answered at once with "no such key".  The pause before the next try doubles up to
  * PAUSE_MOST; an answer in time ends the doubling.  What only an operator can mend (a password, a cluster)
  * waits for PAUSE_MOST at once.  Each change between working and not working is one line of the log for all
- * connections of the process.
+ * connections of the process, and so is what it refuses (refused.c).
  *
  * A name is resolved by libuv, because hiredis would wait for it.  hiredis writes and parses; this file is
  * its event loop: struct watch.  It lives as long as libuv needs it, which is longer than hiredis' context.
@@ -52,13 +52,12 @@
 #define DEPTH         4     /* of arrays in arrays */
 #define TAKEN         (REDIS_MAX_VALUE + 65536u) /* bytes of an answer */
 #define ELEMENTS      17    /* of an array that Redis sends: notes have three, eight vectors and their number 17 */
-#define ERROR_MS      60000 /* between two lines about questions that are refused */
 #define TAGS_MOST     16
 #define ARGUMENTS     (TAGS_MOST + 8)
 _Static_assert(WORDS_MOST <= ARGUMENTS, "a question in words is one command");
 
 enum state { DOWN, RESOLVING, CONNECTING, GREETING, READY, BROKEN };
-enum said { SAID_NOTHING, SAID_UP, SAID_DOWN }; /* in redis_options.said */
+enum said { SAID_NOTHING, SAID_UP, SAID_DOWN }; /* in redis_said.connection */
 
 /* hiredis' context on the loop. */
 struct watch {
@@ -87,7 +86,6 @@ struct redis {
     unsigned             late;   /* in a row */
     unsigned             greetings; /* not answered yet */
     size_t               unanswered; /* bytes of questions */
-    struct log_limit     errors;
     const redisReplyObjectFunctions *usual; /* of hiredis' reader, */
     redisReplyObjectFunctions sober; /* and those that refuse */
     size_t               taken;   /* bytes of the answer that is read */
@@ -155,7 +153,8 @@ static const char *where(const struct redis *r, char *buf, size_t size) {
 
 static void say(struct redis *r, enum said what, const char *why) {
     char at[300];
-    if (r->opt.said == NULL || atomic_exchange(r->opt.said, (int)what) == (int)what) return;
+    if (r->opt.said == NULL || atomic_exchange(&r->opt.said->connection, (int)what) == (int)what) return;
+    refused_forget(&r->opt.said->refused);
     if (what == SAID_UP)
         log_line(r->opt.log, PERILUNE_LOG_INFO, "cache.redis: connected to %s", where(r, at, sizeof(at)));
     else
@@ -586,9 +585,10 @@ static void try_now(struct redis *r) {
 
 /* -- Questions ---------------------------------------------------------------------------------------------- */
 
-static void say_refused(struct redis *r, const char *error) {
+static void say_refused(struct redis *r, enum store_verb verb, const char *error) {
     char at[300];
-    if (r->opt.said == NULL || !log_limit_pass(&r->errors, loop_now(r->opt.loop), ERROR_MS)) return;
+    struct redis_said *said = r->opt.said;
+    if (said == NULL || !refused_begins(&said->refused, verb, slice_str(error), loop_now(r->opt.loop))) return;
     log_line(r->opt.log, PERILUNE_LOG_WARN, "cache.redis: %s refuses a question: \"%.200s\"; requests go on without it",
              where(r, at, sizeof(at)), error);
 }
@@ -677,11 +677,12 @@ static void on_answer(redisAsyncContext *ac, void *reply, void *ud) {
         snprintf(error, sizeof(error), "%s", a->str);
         if (k->verb == STORE_WORDS && k->op != NULL) k->answer.value = blob_copy(slice_str(error));
     }
-    bool told = k->verb == STORE_WORDS; /* who asks knows what it means */
+    enum store_verb verb = k->verb;
+    if (a != NULL && error[0] == '\0' && r->opt.said != NULL) refused_ends(&r->opt.said->refused, verb);
     if (--k->due == 0) conclude(k);
     if (error[0] == '\0' || r->state != READY) return;
     if (is_hopeless(error)) refused_for_good(r, error);
-    else if (!told) say_refused(r, error);
+    else if (verb != STORE_WORDS) say_refused(r, verb, error); /* else who asks knows what it means */
 }
 
 /* A command in pieces. */

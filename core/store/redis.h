@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/stats.h"
+#include "store/refused.h"
 #include "store/store.h"
 
 /* Written by the loop's thread. */
@@ -17,10 +18,16 @@ struct redis_stats {
     struct histogram latency;  /* of what was answered */
 };
 
+/* What was logged last, for all connections of a process.  Zeroed: nothing. */
+struct redis_said {
+    atomic_int     connection; /* works, or does not */
+    struct refused refused;
+};
+
 struct redis_options {
     struct loop  *loop;
     struct log   *log;
-    atomic_int   *said;      /* what was logged last, for all connections of a process; NULL: nothing is logged */
+    struct redis_said *said; /* NULL: nothing is logged */
     struct redis_stats *stats; /* NULL: nothing is counted */
     /* Borrowed until redis_close(). */
     const char   *host;      /* a name or an address; NULL: `path` */

@@ -26,13 +26,14 @@
 
 #define SEND_MS    2000  /* for what nobody waits for */
 #define CLEAN_EACH 256   /* vectors that are added */
-#define REFUSED_MS 60000 /* between two lines about questions that are refused */
+
+enum asked { TOLD_MAKE, TOLD_ADD, TOLD_REMOVE, TOLD_CLEAN, SEARCHED };
 
 /* Something that nobody waits for. */
 struct told {
     struct store_op op;
     struct vectors *v;
-    enum { TOLD_MAKE, TOLD_ADD, TOLD_REMOVE, TOLD_CLEAN } what;
+    enum asked      what;
     unsigned        dims;
     struct words    then; /* MAKE: what is asked when it is made */
 };
@@ -41,7 +42,7 @@ static void count(stats_counter *c) { stats_add(c, 1); }
 
 static void set_up(struct vectors *v, bool up) { atomic_store_explicit(&v->stats.up, up, memory_order_relaxed); }
 
-void vectors_init(struct vectors *v, struct loop *loop, struct log *log, atomic_int *said) {
+void vectors_init(struct vectors *v, struct loop *loop, struct log *log, struct vectors_said *said) {
     *v = (struct vectors){ .loop = loop, .log = log, .said = said };
     words_init(&v->words);
 }
@@ -62,7 +63,7 @@ void vectors_changed(struct vectors *v, bool up) {
     v->off = false;
     v->made_count = 0;
     set_up(v, up && v->driver != NULL);
-    if (up || v->driver == NULL || atomic_exchange(v->said, 1) != 0) return;
+    if (up || v->driver == NULL || atomic_exchange(&v->said->cannot, 1) != 0) return;
     log_line(v->log, PERILUNE_LOG_WARN, "cache.index = \"%s\": its connection is lost, or it does not answer in time. "
              "Until it is back, each process finds near questions among its own only", v->driver->name);
 }
@@ -77,29 +78,32 @@ void vectors_deinit(struct vectors *v) {
 static void say_cannot(struct vectors *v, struct slice text) {
     v->off = true;
     set_up(v, false);
-    if (atomic_exchange(v->said, 1) != 0) return;
+    if (atomic_exchange(&v->said->cannot, 1) != 0) return;
     log_line(v->log, PERILUNE_LOG_WARN, "cache.index = \"%s\": the server says \"%.*s\"; it needs %s. Until it is "
              "connected to anew, each process finds near questions among its own only", v->driver->name,
              (int)(text.len < 120 ? text.len : 120), text.ptr, v->driver->needs);
 }
 
-static void say_refused(struct vectors *v, struct slice text) {
-    if (!log_limit_pass(&v->refusals, loop_now(v->loop), REFUSED_MS)) return;
+static void say_refused(struct vectors *v, enum asked what, struct slice text) {
+    if (!refused_begins(&v->said->refused, what, text, loop_now(v->loop))) return;
     log_line(v->log, PERILUNE_LOG_WARN, "cache.index = \"%s\": a question is refused: \"%.*s\"; requests go on "
              "without it", v->driver->name, (int)(text.len < 200 ? text.len : 200), text.ptr);
 }
 
 /* Is a's value what was asked for?  Says what it is instead. */
-static bool is_good(struct vectors *v, const struct store_answer *a) {
+static bool is_good(struct vectors *v, enum asked what, const struct store_answer *a) {
     struct slice text = blob_get(a->value);
     if (v->driver == NULL || (a->rc != 0 && a->rc != PERILUNE_ERR_UPSTREAM)) return false;
     if (a->rc == 0 && v->driver->fault != NULL) text = v->driver->fault(text);
     else if (a->rc == 0) text = SLICE("");
-    if (a->rc == 0 && text.len == 0) return true;
+    if (a->rc == 0 && text.len == 0) {
+        refused_ends(&v->said->refused, what);
+        return true;
+    }
     switch (v->driver->error(text)) {
     case VECTORS_FINE: return true;
     case VECTORS_CANNOT: say_cannot(v, text); break;
-    case VECTORS_REFUSED: say_refused(v, text); break;
+    case VECTORS_REFUSED: say_refused(v, what, text); break;
     case VECTORS_NOT_MADE: v->made_count = 0; break; /* somebody has emptied the server; the next add makes it */
     }
     return false;
@@ -128,11 +132,11 @@ static void on_found(struct store_op *op, struct store_answer *a) {
     struct vectors *v = q->vectors;
     struct vector_hit hits[VECTORS_MOST];
     unsigned found = 0;
-    bool good = is_good(v, a);
+    bool good = is_good(v, SEARCHED, a);
     if (good) {
         found = v->driver->read(blob_get(a->value), hits);
         histogram_record(&v->stats.latency, loop_hrtime_us() - q->began_us);
-        atomic_store_explicit(v->said, 0, memory_order_relaxed);
+        atomic_store_explicit(&v->said->cannot, 0, memory_order_relaxed);
     }
     count(!good ? &v->stats.failed : found > 0 ? &v->stats.found : &v->stats.nothing);
     blob_put(a->value);
@@ -169,7 +173,7 @@ static void told_free(struct told *t) {
 static void on_told(struct store_op *op, struct store_answer *a) {
     struct told *t = container_of(op, struct told, op);
     struct vectors *v = t->v;
-    bool good = is_good(v, a);
+    bool good = is_good(v, t->what, a);
     blob_put(a->value);
     if (good && t->what == TOLD_ADD) count(&v->stats.added);
     if (good && t->what == TOLD_REMOVE) count(&v->stats.removed);

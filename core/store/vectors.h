@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/stats.h"
 #include "store/far_value.h"
+#include "store/refused.h"
 #include "store/store.h"
 #include "store/words.h"
 
@@ -64,6 +65,12 @@ struct vectors_stats {
 
 #define VECTORS_LENGTHS 8 /* of vectors, that are remembered as made */
 
+/* What the log says of it, for all threads of a process.  Zeroed: nothing. */
+struct vectors_said {
+    atomic_int     cannot;
+    struct refused refused;
+};
+
 /* Zeroed: there is none. */
 struct vectors {
     const struct vectors_driver *driver; /* NULL: none */
@@ -71,18 +78,17 @@ struct vectors {
     struct store    *told;       /* and who is told, behind the entries that vectors lead to */
     struct loop     *loop;
     struct log      *log;
-    atomic_int      *said;       /* whether the log says that it cannot, for all threads of a process */
+    struct vectors_said *said;
     const char      *prefix, *database; /* borrowed; database NULL: it has no name */
     unsigned         adds;       /* since the last cleaning */
     uint64_t         within_ms;  /* that a search may take */
     bool             off;        /* the server cannot: until the next connection */
     unsigned         made[VECTORS_LENGTHS], made_count;
-    struct log_limit refusals;
     struct words     words;      /* scratch */
     struct vectors_stats stats;
 };
 
-void vectors_init(struct vectors *v, struct loop *loop, struct log *log, atomic_int *said);
+void vectors_init(struct vectors *v, struct loop *loop, struct log *log, struct vectors_said *said);
 /* Who is asked from now on, and how; driver NULL: nobody.  That it is there is told by vectors_changed(). */
 void vectors_use(struct vectors *v, const struct vectors_driver *driver, struct store *searched, struct store *told,
                  const char *prefix, uint64_t within_ms);

@@ -34,7 +34,7 @@ struct fake {
     unsigned     warnings, infos;
     char         last[600];   /* line of the log */
     struct redis_stats stats;
-    atomic_int   said;
+    struct redis_said said;
 };
 
 static void on_line(void *ud, int level, perilune_str line) {
@@ -441,6 +441,28 @@ TEST_NOFAULT(out_of_memory_over_there) {
     CHECK(strstr(f.last, "OOM") != NULL);
     CHECK_UINT(stats_get(&f.stats.refused), 5);
     redis_close(r);
+    fake_close(&f);
+}
+
+/* One line for all connections of a process. */
+TEST_NOFAULT(out_of_memory_for_two_threads) {
+    struct fake f;
+    struct wait w;
+    fake_open(&f);
+    f.lines[0] = (struct line){ "EVAL", "-OOM command not allowed when used memory > 'maxmemory'.\r\n" };
+    struct redis *r = client(&f, NULL), *s = client(&f, NULL);
+    until_ready(&f, r);
+    until_ready(&f, s);
+    for (int i = 0; i < 3; i++) {
+        ask(&f, r, &w, STORE_SET);
+        ask(&f, s, &w, STORE_SET);
+        ask(&f, s, &w, STORE_GET); /* works, and says nothing of the others */
+        blob_put(w.a.value);
+    }
+    CHECK_UINT(f.warnings, 1);
+    CHECK_UINT(stats_get(&f.stats.refused), 6);
+    redis_close(r);
+    redis_close(s);
     fake_close(&f);
 }
 

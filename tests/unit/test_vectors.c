@@ -19,7 +19,7 @@ struct fake {
     struct log     log;
     struct store   store;
     struct vectors v;
-    atomic_int     said;
+    struct vectors_said said;
     unsigned       lines;     /* of the log */
     char           last[600]; /* of these */
     int            rc;        /* of the next answers, */
