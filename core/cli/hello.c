@@ -95,14 +95,10 @@ void hello_write(const struct config *c, int port, struct buf *out) {
     buf_deinit(&model);
 }
 
-void hello_say(const struct perilune *g) {
-    struct buf b;
-    buf_init(&b, 0);
+void hello_say(const struct perilune *g, struct buf *out) {
     int admin = perilune_admin_port(g);
-    buf_printf(&b, "perilune %s is listening on port %d%s\n\n", PERILUNE_VERSION_STRING, perilune_port(g),
+    buf_printf(out, "perilune %s is listening on port %d%s\n\n", PERILUNE_VERSION_STRING, perilune_port(g),
                admin ? "" : " (no admin listener)");
-    hello_write(g->config, perilune_port(g), &b);
-    if (admin) buf_printf(&b, "  admin: http://127.0.0.1:%d/metrics\n\n", admin);
-    if (!buf_failed(&b)) fwrite(buf_get(&b).ptr, 1, buf_len(&b), stdout);
-    buf_deinit(&b);
+    hello_write(g->config, perilune_port(g), out);
+    if (admin) buf_printf(out, "  admin: http://127.0.0.1:%d/metrics\n\n", admin);
 }

@@ -7,8 +7,8 @@
 struct config;
 struct perilune;
 
-/* To stdout. */
-void hello_say(const struct perilune *g);
+/* All of it. */
+void hello_say(const struct perilune *g, struct buf *out);
 /* A command line that asks the gateway on this port something that it answers. */
 void hello_write(const struct config *c, int port, struct buf *out);
 

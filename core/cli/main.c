@@ -11,7 +11,6 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -137,15 +136,17 @@ static void on_log_idle(void *ud) { flush(ud); }
 
 /* A pipe that others write to as well may fill up between poll() and write(): then write()
  * must not wait.  A description of our own can be told so without telling the others. */
-static int open_stderr(void) {
+static int open_again(int fd) {
+    char path[40];
     struct stat st;
-    if (fstat(STDERR_FILENO, &st) != 0 || !S_ISFIFO(st.st_mode)) return STDERR_FILENO;
-    int fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
-    return fd >= 0 ? fd : STDERR_FILENO;
+    if (fstat(fd, &st) != 0 || !S_ISFIFO(st.st_mode)) return fd;
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    int own = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    return own >= 0 ? own : fd;
 }
 
 static int logger_open(struct logger *l) {
-    l->fd = open_stderr();
+    l->fd = open_again(STDERR_FILENO);
     l->is_tty = isatty(STDERR_FILENO);
     return pipe2(l->wake, O_CLOEXEC);
 }
@@ -244,11 +245,18 @@ static void act_on(struct signals *s) {
     }
 }
 
+/* Nobody need read it.  stdout may be the pipe of the log, which workers may have filled by now, and this thread must
+ * not wait for its reader. */
 static void say_hello(perilune *g) {
-    hello_say(g);
-    fflush(stdout);
-    __fpurge(stdout); /* nobody need read it */
-    clearerr(stdout);
+    struct buf text;
+    buf_init(&text, 0);
+    hello_say(g, &text);
+    int fd = open_again(STDOUT_FILENO);
+    struct slice s = buf_get(&text);
+    bool takes = poll(&(struct pollfd){ .fd = fd, .events = POLLOUT }, 1, 0) == 1;
+    if (takes && !buf_failed(&text) && write(fd, s.ptr, s.len) < 0) errno = 0; /* it is lost */
+    if (fd != STDOUT_FILENO) close(fd);
+    buf_deinit(&text);
 }
 
 /* Until stopped or drained. */

@@ -203,11 +203,11 @@ end
 --- until PATH TEMPLATE: asks the admin listener until the answer holds that.
 OPS["until"] = function(self, c)
   local path, want = c.rest:match("^(%S+)%s+(.*)$")
-  local last
+  local last = "(no answer)"
   local ok = loop.until_true(self.scene:left(), function()
     local r = http.get(self.scene.server.admin, path, self.scene:left())
-    last = r and r.body or "(no answer)"
-    return template.find(want, last)
+    last = r and r.body or last -- the last of all is too late for one
+    return r and template.find(want, last)
   end)
   if not ok then return fail(self, c, "never so; the last answer was\n" .. last) end
 end
