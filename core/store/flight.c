@@ -437,10 +437,10 @@ static struct sight look(struct seat *s) {
                        .more = s->chunk && s->chunk->next != NULL, .failed = f->failed, .told = s->told,
                        .retry = f->failed && !f->headed && !f->shared_failure && !s->leads,
                        .too_slow = f->written - s->read > f->limit };
-    pthread_mutex_unlock(&f->lock);
     bool same = f->rest.low == s->opt.rest.low && f->rest.high == s->opt.rest.high;
     v.alien = f->failed && !f->headed && f->shared_failure && !same;
     v.retry |= v.alien;
+    pthread_mutex_unlock(&f->lock);
     chunk_put(passed);
     return v;
 }
