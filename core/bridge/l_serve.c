@@ -41,6 +41,8 @@ struct serve {
     int64_t             saved_tokens, saved_nano;
     int                 status;
     bool                frames, committed, came, left;
+    struct usage        usage;
+    const char         *cache;   /* as x-cache says; NULL or "": no cache was asked */
     char                upstream[64];
 };
 
@@ -93,6 +95,8 @@ static void finish(struct serve *v) {
         response_leave(v->res); /* exchange.c account() */
         o.cache = response_cache_name(response_cache_of(v->res));
         response_usage(v->res, &o);
+        v->usage = o.usage;
+        v->cache = o.cache;
         response_finish(v->res, &o);
         response_put(v->res);
     }
@@ -249,6 +253,11 @@ static int push(lua_State *L, struct op *op) {
     set_events(L, v);
     set_saved(L, v);
     if (v->upstream[0]) set_slice(L, "upstream", slice_str(v->upstream));
+    if (v->cache != NULL && v->cache[0] != '\0') set_slice(L, "cache", slice_str(v->cache));
+    if (v->usage.known) {
+        lib_push_usage(L, &v->usage);
+        lua_setfield(L, -2, "usage");
+    }
     if (v->came) set_seconds(L, "ttft", v->first_ms - v->began_ms);
     set_seconds(L, "total", v->ended_ms - v->began_ms);
     if (has_failed(v)) {
@@ -300,7 +309,8 @@ static struct serve *make(lua_State *L, struct request *req) {
 }
 
 /* core.serve(req, chain, leave | nil) -> { status, done, text, lines, events, saved, total, body?, error?,
- * upstream?, ttft? }, waits.  chain() is the policy with its arguments; leave: seconds until the client leaves. */
+ * upstream?, ttft?, usage?, cache? }, waits.  chain() is the policy with its arguments; leave: seconds until the
+ * client leaves. */
 int l_serve(lua_State *L) {
     lua_settop(L, 3);
     struct request *req = request_check(L, 1);

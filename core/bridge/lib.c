@@ -453,6 +453,15 @@ static int l_random(lua_State *L) {
     return 1;
 }
 
+/* core.random_seed(n): what core.random gives from here on is the same each time.  Where time is virtual only. */
+static int l_random_seed(lua_State *L) {
+    struct loop *loop = state_of(L)->loop;
+    double seed = luaL_checknumber(L, 1);
+    luaL_argcheck(L, loop->is_virtual && seed >= 1 && seed < 1e15, 1, "a whole number from 1 on, in a spec");
+    rng_seed(&loop->rng, (uint64_t)seed);
+    return 0;
+}
+
 static int l_env(lua_State *L) {
     const char *v = getenv(luaL_checkstring(L, 1));
     if (v == NULL) lua_pushnil(L);
@@ -644,6 +653,7 @@ static const luaL_Reg functions[] = {
     { "policy_names", l_policy_names },
     { "policy_source", l_policy_source },
     { "random", l_random },
+    { "random_seed", l_random_seed },
     { "respond", l_respond },
     { "request", l_request },
     { "result", l_result },

@@ -38,9 +38,9 @@ function M.terminal(upstream)
   end
 end
 
---- What C starts: the request is fetched inside the coroutine, where memory may fail.
+--- What C starts, without arguments: the request is fetched inside the coroutine, where memory may fail.
 local function entry(chain)
-  return function() return chain(core.request()) end
+  return function(req) return chain(req or core.request()) end
 end
 
 --- Policies from the outside in: each gets the next one as its second argument.

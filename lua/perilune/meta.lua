@@ -1838,6 +1838,45 @@ function test.send(policy, options, req, opts) end
 ---@param limits { cpu_ms?: integer, block_ms?: integer, memory?: integer|string }
 function test.limits(limits) end
 
+---@class perilune.Percentiles
+---@field p50 number
+---@field p95 number
+---@field p99 number
+---@field max number
+
+---@class perilune.SimulatedClass
+---@field sent integer
+---@field ok integer
+---@field good integer       of these, within `slo`
+---@field goodput number     good ones a second
+---@field failed table<string, integer>  by code
+---@field refused integer    their sum
+---@field left integer       clients that left
+---@field degraded integer   with x-perilune-degraded
+---@field tokens integer
+---@field usd number
+---@field ttft perilune.Percentiles   seconds, of those that are ok
+---@field total perilune.Percentiles
+
+---@class perilune.SimulationReport
+---@field seconds number  virtual time that it took
+---@field sent integer
+---@field late integer    came behind their time, because more ran at once than can
+---@field all perilune.SimulatedClass
+---@field classes table<string, perilune.SimulatedClass>
+---@field tenants table<string, { requests: integer, tokens: integer, most_tokens_a_minute: integer }>
+---@field upstreams table<string, { calls: integer, most_a_second: integer }>
+local report = {}
+--- As a table for people.
+---@return string
+function report:text() end
+
+--- Hours of traffic through policies, in virtual time; the manual has the options.  Throws for options that are wrong.
+---@async
+---@param options { seconds: number, seed?: integer, policies?: table[], upstreams: table, traffic: table[] }
+---@return perilune.SimulationReport
+function test.simulate(options) end
+
 --- The policy alone.  Called by a spec it has no limits.
 ---@param policy string|function
 ---@param options? table

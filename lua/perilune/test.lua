@@ -256,12 +256,12 @@ local function play_it(entry, name, req, opts)
   local timeout = opts and opts.timeout
   local shared, failed = core.result(core.scripted_join(req, name, timeout)) -- before it is a call
   if shared or failed then return shared, failed end
-  local text = req:body()
-  local call = {
-    upstream = name, at = M.clock(), opts = opts or {}, model = req.model, text = text,
-    body = text ~= "" and perilune.json.decode(text) or nil,
-  }
-  entry.calls[#entry.calls + 1] = call
+  local call = { upstream = name, at = M.clock(), opts = opts or {}, model = req.model }
+  if not entry.forgets then
+    call.text = req:body()
+    call.body = call.text ~= "" and perilune.json.decode(call.text) or nil
+    entry.calls[#entry.calls + 1] = call
+  end
 
   local d, err = description(entry.script, req, #entry.calls)
   if d == nil then
@@ -306,7 +306,7 @@ local function fake_upstreams()
 end
 
 local function settings_of(entry)
-  return type(entry.script) == "table" and entry.script.upstream or {}
+  return entry.settings or type(entry.script) == "table" and entry.script.upstream or {}
 end
 
 local function answers_to(entry, model)
@@ -384,6 +384,13 @@ function M.upstream(name, script)
   end
   scene().upstreams[name] = { script = script, calls = {} }
   core.known_upstreams(fake_upstreams())
+end
+
+--- The same for a script that is a function, with the upstream's settings (price, model, models); its calls are not
+--- remembered, because there are many.
+function M.upstream_of(name, script, settings)
+  M.upstream(name, script)
+  scene().upstreams[name].settings, scene().upstreams[name].forgets = settings, true
 end
 
 --- Scripts the answer to perilune.fetch(url): { status =, body =, headers =, delay = }.
@@ -487,6 +494,8 @@ local send_options = { next = true, leave = true }
 ---@field error? perilune.Error  why not, or what was answered instead
 ---@field upstream? string
 ---@field saved { tokens: number, cost: number }
+---@field usage? table        prompt_tokens, completion_tokens, total_tokens, as the upstream said or it was counted
+---@field cache? string       as x-cache says: "hit", "stale" and "coalesced" were not paid for
 ---@field ttft? number        seconds to the first event
 ---@field total number        seconds to the end
 
@@ -517,6 +526,12 @@ function M.send(policy, options, req, opts)
   reply.lines = nil
   return reply
 end
+
+--- Traffic through policies, hours in seconds; see lua/perilune/simulate.lua.
+---@async
+---@param options table
+---@return perilune.SimulationReport
+function M.simulate(options) return require("perilune.simulate").run(M, options) end
 
 -- -- the log -------------------------------------------------------------------
 
@@ -658,11 +673,13 @@ end
 local fakes = { describe = fake_describe, call = fake_call, fetch = fake_fetch, upstreams = fake_upstreams, health = fake_health,
                 vector = fake_vector }
 
---- One test.  Runs at once; a failing one does not keep the others from running.
+--- Runs body in a world of its own: no upstreams yet, empty stores, time at zero.
 ---@async
----@param name string
 ---@param body async fun()
-function M.test(name, body)
+---@param handler? function  of what it throws, default: none
+---@return boolean ok
+---@return any why
+function M.world(body, handler)
   local kept = {}
   for k, fake in pairs(fakes) do
     kept[k] = host[k] or false
@@ -674,15 +691,25 @@ function M.test(name, body)
   M.limits{}
   forget_lines()
 
-  local debug = rawget(_G, "debug")
-  local ok, message = xpcall(body, function(e)
-    e = type(e) == "table" and (e.message or show(e)) or tostring(e)
-    -- A traceback says more than the message only where no assertion failed.
-    return debug and not e:find("expected", 1, true) and debug.traceback(e, 2) or e
-  end)
-
+  local ok, why = xpcall(body, handler or function(e) return e end)
   current = nil
   for k, v in pairs(kept) do host[k] = v or nil end
+  return ok, why
+end
+
+-- A traceback says more than the message only where no assertion failed.
+local function traced(e)
+  local debug = rawget(_G, "debug")
+  e = type(e) == "table" and (e.message or show(e)) or tostring(e)
+  return debug and not e:find("expected", 1, true) and debug.traceback(e, 2) or e
+end
+
+--- One test.  Runs at once; a failing one does not keep the others from running.
+---@async
+---@param name string
+---@param body async fun()
+function M.test(name, body)
+  local ok, message = M.world(body, traced)
   if ok then
     results.passed = results.passed + 1
     write("ok      " .. name)
