@@ -1838,6 +1838,20 @@ function test.send(policy, options, req, opts) end
 ---@param limits { cpu_ms?: integer, block_ms?: integer, memory?: integer|string }
 function test.limits(limits) end
 
+--- As t.upstream, for many calls: settings are price, model, models; t.calls() does not remember them.
+---@param name string
+---@param script fun(req: perilune.Request, n: integer): perilune.Script
+---@param settings table
+function test.upstream_of(name, script, settings) end
+
+--- Runs body in a world of its own, as a test: no upstreams yet, empty stores, time at zero.
+---@async
+---@param body async fun()
+---@param handler? function  of what it throws
+---@return boolean ok
+---@return any why
+function test.world(body, handler) end
+
 ---@class perilune.Percentiles
 ---@field p50 number
 ---@field p95 number
