@@ -20,6 +20,7 @@
 #include "bridge/response.h"
 #include "http/field.h"
 #include "llm/dialect.h"
+#include "request/reserved.h"
 
 struct serve {
     struct op           op;
@@ -98,11 +99,13 @@ static void finish(struct serve *v) {
         v->usage = o.usage;
         v->cache = o.cache;
         response_finish(v->res, &o);
-        response_put(v->res);
     }
+    struct response *res = v->res;
     v->res = NULL;
     cleanup_run(req, &o);
     request_finish(req, &o);
+    reserved_finish(req, res, &o);
+    if (res != NULL) response_put(res);
     request_end(req);
     request_put(req);
 }

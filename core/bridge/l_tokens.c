@@ -223,6 +223,19 @@ static struct tokens_count count_request(lua_State *L, struct request *r, struct
     return n;
 }
 
+double lib_request_tokens(lua_State *L, int index) {
+    struct request *r = request_check(L, index);
+    models_of(L);
+    counter_of(L);
+    struct body *b = request_body(L, index);
+    struct tokens_count n = { .tokens = 0 };
+    int rc = 0;
+    if (b != NULL) n = count_request(L, r, b, TOKENS_NO_LIMIT, &rc);
+    body_put(b);
+    check_rc(L, rc);
+    return (double)n.tokens;
+}
+
 /* req:tokens(limit) -> count, exact */
 int l_request_tokens(lua_State *L) {
     struct request *r = request_check(L, 1);

@@ -640,6 +640,12 @@ static const luaL_Reg functions[] = {
     { "json_stream", l_json_stream },
     { "json_view", l_json_view },
     { "known_upstreams", l_known_upstreams },
+    { "limit_enter", l_limit_enter },
+    { "limit_leave", l_limit_leave },
+    { "limit_new", l_limit_new },
+    { "limit_price", l_limit_price },
+    { "limit_share", l_limit_share },
+    { "limit_take", l_limit_take },
     { "log", l_log },
     { "log_lines", l_log_lines },
     { "memo_get", l_memo_get },
@@ -709,6 +715,7 @@ void lib_open(lua_State *L) {
     response_open_lua(L, core);
     shared_open(L);
     cache_open(L, core);
+    limit_open(L, core);
     near_open(L);
     gate_open(L, core);
     embeddings_open(L);

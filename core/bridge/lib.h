@@ -61,6 +61,9 @@ void lib_handle_env(lua_State *L, int index);
 /* {prompt_tokens=, completion_tokens=, total_tokens=, cached_tokens=} [0, +1, e] */
 void lib_push_usage(lua_State *L, const struct usage *u);
 
+/* Prompt tokens of the request at index, as req:tokens() counts them. [0, 0, e] */
+double lib_request_tokens(lua_State *L, int index);
+
 /* Functions of other files, registered by lib.c. */
 int l_spawn(lua_State *L);
 int l_base64_encode(lua_State *L);
@@ -106,6 +109,12 @@ int l_cache_invalidate(lua_State *L);
 int l_cache_stats(lua_State *L);
 int l_cache_tenant(lua_State *L);
 int l_cache_refresh(lua_State *L);
+int l_limit_new(lua_State *L);
+int l_limit_price(lua_State *L);
+int l_limit_enter(lua_State *L);
+int l_limit_leave(lua_State *L);
+int l_limit_share(lua_State *L);
+int l_limit_take(lua_State *L);
 int l_near_new(lua_State *L);
 int l_near_threshold(lua_State *L);
 int l_near_question(lua_State *L);
@@ -143,6 +152,7 @@ void request_open(lua_State *L);
 void response_open_lua(lua_State *L, int core);
 void shared_open(lua_State *L);
 void cache_open(lua_State *L, int core);
+void limit_open(lua_State *L, int core);
 void near_open(lua_State *L);
 void gate_open(lua_State *L, int core);
 void embeddings_open(lua_State *L);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gateway/admin_limits.h"
 #include "gateway/gateway.h"
 
 static void send_text(struct http_request *r, int status, const char *type, struct slice body) {
@@ -126,6 +127,13 @@ static void cache_purge(struct perilune *g, struct http_request *r) {
     else send_text(r, 200, "application/json", slice_str(said));
 }
 
+static void limit_list(struct perilune *g, struct http_request *r) {
+    struct buf b;
+    buf_init(&b, 0);
+    admin_limits(g, &b);
+    send_buf(r, 200, "application/json", &b);
+}
+
 static const struct {
     const char *method, *path;
     void      (*fn)(struct perilune *g, struct http_request *r);
@@ -137,6 +145,7 @@ static const struct {
               { "DELETE", "/admin/cache", cache_purge },
               { "GET", "/admin/cache/explain", cache_explain },
               { "GET", "/admin/cache/*", cache_show },
+              { "GET", "/admin/limits", limit_list },
               { "POST", "/admin/reload", reload } };
 
 /* "/a/ *" (without the space) is all below /a/. */

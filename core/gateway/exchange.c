@@ -28,6 +28,7 @@
 #include "http/coding.h"
 #include "http/path.h"
 #include "request/outgoing.h"
+#include "request/reserved.h"
 
 /* -- The end --------------------------------------------------------------------------- */
 
@@ -159,10 +160,11 @@ static void finish(struct exchange *x, bool aborted) {
         response_usage(x->res, &o);
         response_on_ready(x->res, NULL, NULL);
         response_finish(x->res, &o);
-        response_put(x->res);
     }
     cleanup_run(x->req, &o);
     request_finish(x->req, &o);
+    reserved_finish(x->req, x->res, &o);
+    if (x->res != NULL) response_put(x->res);
     request_end(x->req);
     request_put(x->req);
     if (x->failure) failure_deinit(x->failure);

@@ -313,6 +313,39 @@ static void gates(const struct perilune *g, struct buf *out) {
     mem_free(rows);
 }
 
+/* A figure of each limit. */
+static void limit_rows(const struct perilune *g, size_t at, const char *name, const char *type, const char *help,
+                       struct buf *out) {
+    const struct limit_stats *n;
+    for (unsigned i = 0; (n = limits_stats(g->stores->limits, i)) != NULL; i++) {
+        if (i == 0) head(out, name, type, help);
+        buf_printf(out, "%s{", name);
+        telemetry_label(out, "limit", n->name);
+        buf_printf(out, "} %llu\n", (ull)stats_get((const stats_counter *)(const void *)((const char *)n + at)));
+    }
+}
+
+/* Nothing where nothing is limited. */
+static void limits(const struct perilune *g, struct buf *out) {
+    static const struct { size_t at; const char *name, *type, *help; } rows[] = {
+#define ROW(field, name, type, help) { offsetof(struct limit_stats, field), "perilune_limit_" name, type, help }
+        ROW(taken, "taken_total", "counter", "Requests that a limit let through."),
+        ROW(refused, "refused_total", "counter", "Requests that it refused."),
+        ROW(would_refuse, "would_refuse_total", "counter", "Requests that it would have refused (dry_run)."),
+        ROW(fallback, "fallback_total", "counter", "Decisions without Redis, of a limit that machines share."),
+        ROW(keys, "keys", "gauge", "Keys that it knows."),
+        ROW(forgotten, "forgotten_total", "counter", "Keys that were idle longest and made room for others."),
+        ROW(held_requests, "reserved_requests", "gauge", "Requests in flight that have reserved something."),
+        ROW(held[LIMIT_TOKENS], "reserved_tokens", "gauge", "Tokens that they have reserved."),
+        ROW(held[LIMIT_USD], "reserved_nano_usd", "gauge", "Billionths of a dollar that they have reserved."),
+#undef ROW
+    };
+    if (limits_stats(g->stores->limits, 0) == NULL) return;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+        limit_rows(g, rows[i].at, rows[i].name, rows[i].type, rows[i].help, out);
+    one(out, "perilune_limit_bytes", "gauge", "Bytes that the keys of all limits take.", limits_bytes(g->stores->limits));
+}
+
 static void saved(const struct perilune *g, struct buf *out) {
     struct savings_stats all;
     memset(&all, 0, sizeof(all));
@@ -347,6 +380,7 @@ void metrics_write(struct perilune *g, struct buf *out) {
     redis(g, out);
     shared_index(g, out);
     gates(g, out);
+    limits(g, out);
     upstreams(g, out);
     one(out, "perilune_policy_microseconds_total", "counter", "Time spent in policies.", SUM(g, metrics.lua.policy_us));
     one(out, "perilune_policy_errors_total", "counter", "Policies that threw.", SUM(g, metrics.lua.errors));

@@ -9,6 +9,7 @@
 #include "request/request.h"
 
 #include "flow/response.h"
+#include "request/reserved.h"
 
 struct request *request_new(void) {
     struct request *r = mem_zalloc(sizeof(*r));
@@ -62,6 +63,7 @@ void request_put(struct request *r) {
     if (r->user_ops != NULL) r->user_ops->release(r);
     /* A policy's own question (upstream:ask) never ends: it is collected, maybe before its answers. */
     while (!list_is_empty(&r->responses)) list_remove(r->responses.next);
+    reserved_finish(r, NULL, &(struct outcome){ .ok = true });
     body_put(r->body);
     blob_put(r->raw);
     arena_deinit(&r->arena);

@@ -14,6 +14,7 @@
 struct budget;
 struct outcome;
 struct request;
+struct reserved;
 struct state;
 struct target;
 
@@ -55,6 +56,7 @@ struct request {
     unsigned      tries, retries, fallbacks; /* calls; of these again to the same, and to another target */
     struct savings_entry *saved; /* what policies reported; in the arena */
     struct lookups *lookups;  /* what caches said; the same */
+    struct reserved *reserved; /* by limits, see reserved.h */
     const struct request_user_ops *user_ops; /* NULL: nobody */
     struct state *state;      /* the user's: */
     void         *handle;

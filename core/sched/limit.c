@@ -189,6 +189,8 @@ struct limit_group *limits_group(struct limits *l, struct slice name) {
     return g;
 }
 
+const char *limit_group_name(const struct limit_group *g) { return g->name; }
+
 bool limit_group_falls_back(struct limit_group *g, bool away) {
     if (away) count(&g->stats.fallback, 1);
     return atomic_exchange_explicit(&g->away, away, memory_order_relaxed) != away;

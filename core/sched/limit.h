@@ -96,6 +96,7 @@ void           limits_free(struct limits *l); /* NULL is fine */
 
 /* The limit of that name, for as long as l lives; NULL: no memory, or LIMIT_GROUPS have other names. */
 struct limit_group *limits_group(struct limits *l, struct slice name);
+const char *limit_group_name(const struct limit_group *g);
 /* Was Redis away when it was asked last?  True: this changed it. */
 bool limit_group_falls_back(struct limit_group *g, bool away);
 void limit_group_count_dry(struct limit_group *g);

@@ -15,9 +15,10 @@ struct stores *stores_new(void) {
     s->flights = flights_new();
     s->known = known_new();
     s->gates = gates_new();
+    s->limits = limits_new(STORES_LIMIT_BYTES);
     far_process_init(&s->far);
     bool ready = s->flights != NULL && s->shared != NULL && s->memo != NULL && s->near != NULL && s->known != NULL;
-    if (ready && s->gates != NULL) return s;
+    if (ready && s->gates != NULL && s->limits != NULL) return s;
     stores_free(s);
     return NULL;
 }
@@ -32,6 +33,7 @@ void stores_free(struct stores *s) {
     flights_free(s->flights);
     known_free(s->known);
     gates_free(s->gates);
+    limits_free(s->limits);
     mem_free(s);
 }
 

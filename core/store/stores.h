@@ -3,6 +3,7 @@
 #define PERILUNE_STORE_STORES_H
 
 #include "sched/gate.h"
+#include "sched/limit.h"
 #include "store/cache.h"
 #include "store/far.h"
 #include "store/flight.h"
@@ -18,6 +19,7 @@ struct stores {
     struct near   *near;   /* questions that they answer, by what those mean */
     struct flights *flights; /* answers under way */
     struct gates  *gates;  /* who may work, and who waits */
+    struct limits *limits;  /* what keys have used of their limits */
     struct known  *known;  /* which entries of the second tier are among them */
     struct far_process far; /* of the second tier of the cache */
     struct stores *next;    /* that took its place: stores_renew() */
@@ -26,6 +28,7 @@ struct stores {
 #define STORES_SHARED_BYTES (16u << 20)
 #define STORES_MEMO_BYTES   (16u << 20) /* conversations and tools of some thousand clients */
 #define STORES_CACHE_BYTES  (64u << 20) /* until a configuration says (cache.max_bytes) */
+#define STORES_LIMIT_BYTES  (64u << 20) /* some 300,000 keys */
 #define STORES_NEAR_BYTES   (32u << 20) /* until a configuration says (cache.max_vectors) */
 
 /* NULL: no memory. */

@@ -185,6 +185,7 @@ function M.load(text, file)
   end
   host.upstreams = function() return names end
   host.describe = function(name) return by_name[name] end
+  host.has_redis = function() return conf.cache ~= nil and conf.cache.redis ~= nil end
 
   local chains, trusted, wrong = {}, {}, {}
   for i, route in ipairs(conf.routes) do

@@ -54,6 +54,10 @@ function M.upstreams() return core.upstreams() end
 ---@return table?
 function M.describe(name) return nil end
 
+--- Is there a Redis that machines share (cache.redis)?  boot.lua replaces it.
+---@return boolean
+function M.has_redis() return false end
+
 function M.health(name) return core.health(name) end
 
 local needs_fields = { needs = "chat", others = "pass", last = true }

@@ -76,15 +76,10 @@ end
 function M.tokens(text, model, limit) return or_error(core.tokens(text, model, false, limit)) end
 function M.truncate(text, max_tokens, model) return or_error(core.truncate(text, max_tokens, model)) end
 
-local function missing(name)
-  return function()
-    error(("perilune.%s is not available in this build"):format(name), 2)
-  end
-end
 M.embed = core.embed
 function M.cache(name, opts) return require("perilune.cache").new(name, opts) end
 function M.gate(name, opts) return require("perilune.gate").new(name, opts) end
-M.limit = missing "limit"
+function M.limit(name, opts) return require("perilune.limit").new(name, opts) end
 
 -- -- several at once -----------------------------------------------------------
 

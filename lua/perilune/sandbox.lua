@@ -81,7 +81,7 @@ local public = { ["perilune"] = true }
 for _, name in ipairs{
   "chat", "check", "config", "cost", "errors", "extract", "fields", "prompt_cache", "retry", "template", "text",
   "trim", "turns",
-  "cache", "gate", "near", "rephrase", "compress", "fetch", "history", "payload", "trim_rules", -- for the shipped policies
+  "cache", "gate", "near", "rephrase", "compress", "fetch", "history", "payload", "trim_rules", "limit", -- for the shipped policies
 } do
   public["perilune." .. name] = true
 end

@@ -1,0 +1,254 @@
+/* limit_far.c -- limits that machines share, in Redis.
+ *
+ *     PREFIXl:NAME KEY    a hash: u0 ... u14 used, a0 ... a14 as of when (or of which day), h1 h2 s what is reserved
+ *     PREFIXl:NAME KEY:L  a sorted set of leases, by when they end: "ID:TOKENS:USD:SLOTS"
+ *
+ * A decision is one script, which takes from all meters or from none, as limit.c does for one process: leases that have
+ * ended go back first, then what has flowed away is gone, then all meters are looked at.  A lease is what a
+ * request has reserved; who settles it says so by its name, and a machine that dies in between has leaked nothing when
+ * it has ended.  Time is the server's; which day it is, the gateway says, and only a later one than before counts.
+ *
+ *     ASKED --EVALSHA--> answered -----------------------------> taken, refused
+ *        |                  +-- NOSCRIPT --> EVAL --> answered --^
+ *        +-- late, lost, no connection --> done(error): who asked decides alone, with what it knows of the last answer
+ *
+ * An ask that was given up, and was decided all the same, is undone by who gave it up: it knows the lease's name.  That it
+ * ended is told without waiting, and lost when Redis is away then: the lease ends by itself, and what was used is
+ * missing from the count.
+ *
+ * Numbers that are added up over and over (what is reserved) are whole ones; what is used may be a fraction. */
+#include "request/limit_far.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "include/perilune.h"
+#include "sched/limit_script.h"
+
+#define TELL_MS 2000 /* for what nobody waits for */
+#define MEMBER  112
+
+struct far_hold {
+    struct far       *far;
+    struct limit_group *group;
+    struct limit_rule rule;
+    char              member[MEMBER];
+    size_t            key_len;   /* of Redis' key, which is what a local one ends with: */
+    size_t            own_at;    /* where that begins */
+    char              key[];
+};
+
+/* -- Questions ----------------------------------------------------------------------------------- */
+
+static void put_double(struct buf *out, double v) { buf_printf(out, "%.17g", v); }
+
+/* ORDER: limit_script.h reads them.  charge: what is used at once; check: what has to fit, or -1. */
+static void put_meters(struct words *w, const struct limit_rule *rule, const double charge[LIMIT_KINDS], const double *check) {
+    struct buf *out = &w->text;
+    for (unsigned which = 0; which < LIMIT_METERS; which++) {
+        if ((rule->mask >> which & 1) == 0) continue;
+        unsigned kind = which / LIMIT_WINDOWS;
+        enum limit_window window = (enum limit_window)(which % LIMIT_WINDOWS);
+        unsigned period = window == LIMIT_DAY ? 1 : window == LIMIT_MONTH ? 2 : 0; /* which one: the script asks its clock */
+        buf_printf(out, "%u %u ", which, kind);
+        put_double(out, rule->most[which]);
+        buf_printf(out, " %llu %u ", (unsigned long long)limit_window_ms(window), period);
+        put_double(out, charge[kind]);
+        buf_putc(out, ' ');
+        put_double(out, check != NULL ? check[kind] : -1);
+        buf_putc(out, ';');
+    }
+    words_end(w);
+}
+
+struct question {
+    const char  *ends, *begins; /* leases; "": none */
+    uint64_t     lease_ms;
+    const double *charge, *check;
+    unsigned     slots;         /* that have to be free */
+    bool         undoes;        /* nothing, unless the lease that ends is there */
+};
+
+static void put_question(struct words *w, bool whole, struct slice key, const struct limit_rule *rule,
+                         const struct question *q) {
+    words_clear(w);
+    words_add(w, whole ? SLICE("EVAL") : SLICE("EVALSHA"));
+    words_add(w, whole ? SLICE(LIMIT_SCRIPT) : SLICE(LIMIT_SCRIPT_SHA1));
+    words_add(w, SLICE("2"));
+    words_add(w, key);
+    buf_slice(&w->text, key);
+    buf_puts(&w->text, ":L");
+    words_end(w);
+    words_add(w, slice_str(q->ends));
+    words_add(w, slice_str(q->begins));
+    words_number(w, q->lease_ms);
+    put_meters(w, rule, q->charge, q->check);
+    put_double(&w->text, rule->slots >= 0 && q->slots > 0 ? rule->slots : -1);
+    words_end(w);
+    words_add(w, q->undoes ? SLICE("1") : SLICE("0"));
+}
+
+static int begin(struct far *f, struct store_op *op, struct words *w, uint64_t within_ms,
+                 void (*done)(struct store_op *op, struct store_answer *a)) {
+    const struct slice *list = words_get(w);
+    struct store_ask ask = { .verb = STORE_WORDS, .words = list, .word_count = w->count, .within_ms = within_ms };
+    if (list == NULL) return PERILUNE_ERR_NOMEM;
+    if (!far_is_ready(f)) return PERILUNE_ERR_AGAIN;
+    return store_begin(redis_store(f->redis), op, &ask, done);
+}
+
+/* -- Telling, for which nobody waits -------------------------------------------------------------------- */
+
+struct tale {
+    struct store_op op;
+    struct far     *far;
+    struct words    words;
+    bool            whole;
+};
+
+static void tale_free(struct tale *t) {
+    words_deinit(&t->words);
+    mem_free(t);
+}
+
+static bool is_unknown(const struct store_answer *a) {
+    return a->rc == PERILUNE_ERR_UPSTREAM && a->value != NULL && slice_starts(blob_get(a->value), SLICE("NOSCRIPT"));
+}
+
+/* The same question with the whole script in place of its hash. */
+static bool make_whole(struct words *w) {
+    struct words all;
+    const struct slice *list = words_get(w);
+    if (list == NULL) return false;
+    words_init(&all);
+    words_add(&all, SLICE("EVAL"));
+    words_add(&all, SLICE(LIMIT_SCRIPT));
+    for (unsigned i = 2; i < w->count; i++) words_add(&all, list[i]);
+    words_deinit(w);
+    *w = all;
+    return !buf_failed(&w->text);
+}
+
+static void on_told(struct store_op *op, struct store_answer *a) {
+    struct tale *t = container_of(op, struct tale, op);
+    bool again = is_unknown(a) && !t->whole;
+    blob_put(a->value);
+    t->whole = true;
+    if (!again || !make_whole(&t->words) || begin(t->far, op, &t->words, TELL_MS, on_told) != 0) tale_free(t);
+}
+
+static void tell(struct far *f, struct slice key, const struct limit_rule *rule, const struct question *q) {
+    struct tale *t = far_is_ready(f) ? mem_zalloc(sizeof(*t)) : NULL;
+    if (t == NULL) return;
+    t->far = f;
+    words_init(&t->words);
+    put_question(&t->words, false, key, rule, q);
+    if (begin(f, &t->op, &t->words, TELL_MS, on_told) != 0) tale_free(t);
+}
+
+static void far_hold_free(struct far_hold *h) { mem_free(h); }
+
+void far_hold_end(struct far_hold *h, const double by[LIMIT_KINDS], const struct limit_use *use) {
+    struct question q = { .ends = h->member, .begins = "", .lease_ms = 1000, .charge = by, .undoes = use == NULL };
+    tell(h->far, slice_of(h->key, h->key_len), &h->rule, &q);
+    if (use != NULL) limits_learn(h->group, slice_of(h->key + h->own_at, h->key_len - h->own_at), use);
+    far_hold_free(h);
+}
+
+/* -- Taking ------------------------------------------------------------------------------------------------ */
+
+static void over(struct far_take *t) {
+    words_deinit(&t->words);
+    if (t->hold != NULL) far_hold_free(t->hold);
+    t->hold = NULL;
+}
+
+/* "ok|no, used of each meter in the order of the bits, reserved tokens and USD, slots" */
+static bool read_state(struct far_take *t, struct slice text, bool *taken) {
+    char line[600];
+    if (text.len < 3 || text.len >= sizeof(line)) return false;
+    slice_copy(line, sizeof(line), text);
+    char *at = line + 2, *end;
+    *taken = memcmp(line, "ok", 2) == 0;
+    double *const to[] = { &t->state.held[LIMIT_TOKENS], &t->state.held[LIMIT_USD], &t->state.slots };
+    for (unsigned which = 0; which < LIMIT_METERS + 3; which++) {
+        bool is_meter = which < LIMIT_METERS;
+        if (is_meter && (t->hold->rule.mask >> which & 1) == 0) continue;
+        double v = strtod(at, &end);
+        if (end == at || !isfinite(v) || v < 0) return false;
+        *(is_meter ? &t->state.used[which] : to[which - LIMIT_METERS]) = v;
+        at = end;
+    }
+    return true;
+}
+
+static void on_decided(struct store_op *op, struct store_answer *a) {
+    struct far_take *t = container_of(op, struct far_take, op);
+    struct slice text = a->value != NULL ? blob_get(a->value) : SLICE(""), word;
+    bool again = is_unknown(a) && !t->whole, taken = false;
+    bool good = a->rc == 0 && words_next(&text, &word) && read_state(t, word, &taken);
+    blob_put(a->value);
+    if (again) {
+        t->whole = true;
+        if (make_whole(&t->words) && begin(t->far, op, &t->words, t->far->settings.timeout_ms, on_decided) == 0) return;
+    }
+    if (!good) far_take_cancel(t); /* it may have been decided there, after all */
+    struct far_hold *hold = taken ? t->hold : NULL;
+    if (taken) t->hold = NULL;
+    over(t);
+    t->hold = hold;
+    t->done(t, good ? (taken ? 0 : PERILUNE_ERR_LIMITED) : PERILUNE_ERR_AGAIN); /* may free t */
+}
+
+static struct far_hold *hold_new(struct far *f, struct limit_group *g, const struct limit_rule *rule, struct slice key,
+                                 const struct limit_ask *ask) {
+    struct buf name;
+    char id[33];
+    buf_init(&name, 0);
+    buf_printf(&name, "%sl:%s ", f->settings.prefix, limit_group_name(g));
+    size_t own_at = buf_len(&name);
+    buf_slice(&name, key);
+    struct far_hold *h = buf_failed(&name) ? NULL : mem_zalloc(sizeof(*h) + buf_len(&name));
+    if (h != NULL) {
+        *h = (struct far_hold){ .far = f, .group = g, .rule = *rule, .key_len = buf_len(&name), .own_at = own_at };
+        memcpy(h->key, buf_get(&name).ptr, h->key_len);
+        rng_hex128(&f->loop->rng, id);
+        snprintf(h->member, sizeof(h->member), "%s:%.0f:%.0f:%u", id, ask->amount[LIMIT_TOKENS], ask->amount[LIMIT_USD],
+                 ask->slots);
+    }
+    buf_deinit(&name);
+    return h;
+}
+
+int far_take_begin(struct far *f, struct far_take *t, struct limit_group *g, const struct limit_rule *rule, struct slice key,
+                   const struct limit_ask *ask, uint64_t lease_ms, void (*done)(struct far_take *t, int rc)) {
+    if (!far_is_ready(f)) return PERILUNE_ERR_AGAIN;
+    t->far = f;
+    t->ask = *ask;
+    t->done = done;
+    t->hold = hold_new(f, g, rule, key, ask);
+    if (t->hold == NULL) return PERILUNE_ERR_NOMEM;
+    const double charge[LIMIT_KINDS] = { ask->amount[LIMIT_REQUESTS], 0, 0 };
+    struct question q = { .ends = "", .begins = t->hold->member, .lease_ms = lease_ms, .charge = charge,
+                          .check = ask->amount, .slots = ask->slots };
+    words_init(&t->words);
+    put_question(&t->words, false, slice_of(t->hold->key, t->hold->key_len), rule, &q);
+    int rc = begin(f, &t->op, &t->words, f->settings.timeout_ms, on_decided);
+    if (rc != 0) over(t);
+    return rc;
+}
+
+void far_take_cancel(struct far_take *t) {
+    const double by[LIMIT_KINDS] = { -t->ask.amount[LIMIT_REQUESTS], 0, 0 };
+    store_cancel(&t->op);
+    if (t->hold == NULL) return;
+    struct far_hold *h = t->hold;
+    t->hold = NULL;
+    words_deinit(&t->words);
+    /* Questions are answered in their order: this one comes behind the one that is given up. */
+    struct question q = { .ends = h->member, .begins = "", .lease_ms = 1, .charge = by, .undoes = true };
+    tell(h->far, slice_of(h->key, h->key_len), &h->rule, &q);
+    far_hold_free(h);
+}
