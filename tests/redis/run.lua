@@ -440,6 +440,103 @@ test("TLS: who is trusted, and the name", function(s)
   if not ok then error(err, 0) end
 end)
 
+-- -- Limits ---------------------------------------------------------------------------------------------------
+
+local LIMITED = [[
+local config, limit = require "perilune.config", require "perilune.limit"
+local own = limit.policy("limit", config.options(limit.policy_options(), { name = "ours", shared = true,
+  requests_per_hour = 10, requests_per_day = 1000, tokens_per_day = 100000, tokens_per_month = 1000000, concurrency = 4 }, "limit"))
+return function() return function(req, next)
+  local err = own.enter(req)
+  if err then return nil, err end
+  return own.leave(req, next(req))
+end end
+]]
+
+local function limited(s) return s.gateway(nil, nil, LIMITED) end
+
+-- How many of n pass, in turns by these gateways; the last reply.
+local function pass(n, ...)
+  local gateways, good, last = { ... }, 0, nil
+  for i = 1, n do
+    last = assert(http.chat(gateways[i % #gateways + 1].port, { model = "m", max_tokens = 100, messages = json.array{
+      { role = "user", content = "hi" } } }, nil, 20))
+    if last.status == 200 then good = good + 1 end
+  end
+  return good, last
+end
+
+local KEY = "perilune:l:ours "
+local function held(s, what) return s.redis:ask("HGET", KEY, what) end
+local function settled(s)
+  await("the settling", function() return held(s, "h1") == "0" and held(s, "s") == "0" end)
+  same(s.redis:ask("ZCARD", KEY .. ":L"), ":0", "leases")
+end
+
+test("limit: two processes take exactly what there is", function(s)
+  local a, b = limited(s), limited(s)
+  ready(a) ready(b)
+  local good, reply = pass(20, a, b)
+  same(good, 10, "requests that pass")
+  same(reply.status, 429, "the last")
+  assert(reply.body:find("on requests per hour: Limit 10, Used 10, Requested 1", 1, true), reply.body)
+  same(reply.headers["x-ratelimit-remaining-requests"], "0", "what is left")
+  settled(s)
+  same(held(s, "u8"), "50", "tokens that were used") -- ORDER: tokens in a day
+  same(metric(a, 'perilune_limit_reserved_requests{limit="ours"}'), 0, "reserved")
+end)
+
+test("limit: what a machine that died had reserved goes back by itself", function(s)
+  local a = limited(s)
+  ready(a)
+  same(pass(1, a), 1, "the first")
+  settled(s)
+  for i = 1, 4 do s.redis:ask("ZADD", KEY .. ":L", tostring(1000 + i), i .. "f:25000:0:1") end
+  s.redis:ask("HINCRBY", KEY, "h1", "100000")
+  s.redis:ask("HINCRBY", KEY, "s", "4")
+  same(pass(1, a), 1, "the second")
+  settled(s)
+end)
+
+test("limit: scripts that Redis has forgotten are sent again", function(s)
+  local a, b = limited(s), limited(s)
+  ready(a) ready(b)
+  for _ = 1, 3 do
+    s.redis:ask("SCRIPT", "FLUSH")
+    same(pass(2, a, b), 2, "requests that pass")
+    settled(s)
+  end
+  same(metric(a, 'perilune_limit_fallback_total{limit="ours"}'), 0, "decisions without Redis")
+end)
+
+test("limit: Redis goes in between: each process by itself, and a line of the log", function(s)
+  local a = limited(s)
+  ready(a)
+  same(pass(4, a), 4, "the first")
+  settled(s)
+  s.redis:stop()
+  same(pass(20, a), 6, "what is left of what Redis said last")
+  caches.same(metric(a, 'perilune_limit_fallback_total{limit="ours"}'), 20, "decisions without Redis")
+  same(metric(a, 'perilune_limit_reserved_requests{limit="ours"}'), 0, "reserved")
+  s.redis:start()
+  ready(a)
+  same(pass(1, a), 1, "as Redis says, which has forgotten")
+  loop.until_true(20, function() return caches.said(a, "limit 'ours'", "Redis decides again") == 1 end)
+  same(caches.said(a, "limit 'ours'", "each process limits by itself"), 1, "lines of the outage")
+end)
+
+test("limit: a Redis that is stopped costs a bounded time", function(s)
+  local a = limited(s)
+  ready(a)
+  same(pass(1, a), 1, "the first")
+  s.redis.proc:kill(SIGSTOP)
+  local began = loop.now()
+  same(pass(5, a), 5, "requests that pass")
+  local took = loop.now() - began
+  assert(took < 2, ("took %.2f s"):format(took))
+  s.redis.proc:kill(SIGCONT)
+end)
+
 local function run(t, upstream)
   local redis = redis_new()
   local gateways = {}
