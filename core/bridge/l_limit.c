@@ -1,6 +1,6 @@
 /* l_limit.c -- perilune.limit(name, opts), and what the policies `limit` and `budget` are made of.
  *
- *     core.limit_enter(limit, req, key)     takes for the request, or says why not; settled when it is over (reserved.c)
+ *     core.limit_enter(limit, req, key)     takes for the request, or says why not; settled behind it (reserved.c)
  *     core.limit_leave(limit, req, res, ..) puts x-ratelimit-... on the answer
  *     core.limit_take(limit, ask)           the same for a policy that says itself what it takes: a reservation
  *     core.limit_share(limit, req, key)     how much of it is used
@@ -43,6 +43,9 @@ struct lua_limit {
     unsigned            part_count;
     struct { enum part kind; struct slice header; bool secret; } part[PARTS];
     struct slice        name;
+    const char         *route;  /* whose end of a key this is: */
+    unsigned            route_len;
+    char                route_end[112];
     char                text[];
 };
 
@@ -67,14 +70,16 @@ static int limit_gc(lua_State *L) {
 }
 
 static bool is_secret(struct slice header) {
-    static const struct slice names[] = { SLICE("authorization"), SLICE("x-api-key"), SLICE("api-key"), SLICE("cookie") };
+    static const struct slice names[] = { SLICE("authorization"), SLICE("x-api-key"), SLICE("api-key"),
+                                          SLICE("cookie") };
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
         if (slice_eq_nocase(header, names[i])) return true;
     return false;
 }
 
 static void read_part(lua_State *L, struct lua_limit *m, char **at, int i) {
-    static const struct slice words[] = { SLICE("tenant"), SLICE("model"), SLICE("upstream"), SLICE("peer"), SLICE("") };
+    static const struct slice words[] = { SLICE("tenant"), SLICE("model"), SLICE("upstream"), SLICE("peer"),
+                                          SLICE("") };
     struct slice s;
     lua_rawgeti(L, -1, i);
     s.ptr = lua_tolstring(L, -1, &s.len);
@@ -116,7 +121,8 @@ static void read_meters(lua_State *L, struct lua_limit *m) {
     }
 }
 
-/* core.limit_new(name, { meters =, concurrency =, key = list, dry_run =, shared =, named = }), as limit.lua has them. */
+/* core.limit_new(name, { meters =, concurrency =, key = list, dry_run =, shared =, named = }), as limit.lua
+ * has them. */
 int l_limit_new(lua_State *L) {
     size_t len;
     const char *name = luaL_checklstring(L, 1, &len);
@@ -149,7 +155,8 @@ int l_limit_new(lua_State *L) {
 /* core.limit_price(limit, upstream, input, output, cached): USD for a million tokens; one upstream a call */
 int l_limit_price(lua_State *L) {
     struct lua_limit *m = limit_check(L, 1);
-    struct price row = { .in = luaL_checknumber(L, 3), .out = luaL_checknumber(L, 4), .cached = luaL_checknumber(L, 5) };
+    struct price row = { .in = luaL_checknumber(L, 3), .out = luaL_checknumber(L, 4),
+                         .cached = luaL_checknumber(L, 5) };
     size_t len;
     const char *name = luaL_checklstring(L, 2, &len);
     slice_copy(row.upstream, sizeof(row.upstream), slice_of(name, len));
@@ -192,18 +199,20 @@ static void put_header(struct buf *out, struct slice value, bool secret) {
     buf_put(out, hex, 32);
 }
 
-/* Which route it is, for people and for sure: its path, and a hash of all that it is told apart by. */
-static void put_route(struct buf *out, const char *identity) {
-    size_t len = strtoul(identity, NULL, 10), at = strcspn(identity, ":");
-    if (identity[0] == '\0') return;
-    struct slice path = slice_str(identity + at + (identity[at] == ':'));
-    buf_puts(out, " @");
-    buf_slice(out, slice_of(path.ptr, len < path.len ? len : path.len));
-    buf_printf(out, "#%08x", (unsigned)hash_fnv(slice_str(identity)));
+/* Which route it is, for people and for sure: its path, and a hash of all that it is told apart by.  Identities are
+ * those of the configuration, which outlives m. */
+static void keep_route(struct lua_limit *m, const char *identity) {
+    const char *path = strchr(identity, ':');
+    unsigned long len = strtoul(identity, NULL, 10);
+    path = path != NULL ? path + 1 : identity;
+    int n = snprintf(m->route_end, sizeof(m->route_end), " @%.*s#%08x", (int)(len < 64 ? len : 64), path,
+                     (unsigned)hash_fnv(slice_str(identity)));
+    m->route = identity;
+    m->route_len = (unsigned)n;
 }
 
 /* given: what a function of the policy said, or "". */
-static void read_key(lua_State *L, const struct lua_limit *m, const struct request *r, struct slice given, struct key *k) {
+static void read_key(lua_State *L, struct lua_limit *m, const struct request *r, struct slice given, struct key *k) {
     struct state *s = state_of(L);
     struct buf *out = lib_scratch(L);
     for (unsigned i = 0; i < m->part_count; i++) {
@@ -217,7 +226,10 @@ static void read_key(lua_State *L, const struct lua_limit *m, const struct reque
         case PART_HEADER: put_header(out, request_header(r, m->part[i].header), m->part[i].secret); break;
         }
     }
-    if (!m->named) put_route(out, r->route);
+    if (!m->named && r->route[0] != '\0') {
+        if (m->route != r->route) keep_route(m, r->route);
+        buf_put(out, m->route_end, m->route_len);
+    }
     lib_check_buf(L, out);
     k->len = buf_len(out);
     memcpy(k->own, buf_get(out).ptr, k->len < LIMIT_KEY ? k->len : LIMIT_KEY);
@@ -245,7 +257,8 @@ struct matter {
 };
 
 static double most_out(const struct body *b) {
-    static const struct slice names[] = { SLICE("max_completion_tokens"), SLICE("max_tokens"), SLICE("max_output_tokens") };
+    static const struct slice names[] = { SLICE("max_completion_tokens"), SLICE("max_tokens"),
+                                          SLICE("max_output_tokens") };
     double most = INFINITY;
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
         uint32_t n = json_get(&b->doc, 0, names[i]);
@@ -292,12 +305,26 @@ static void keep(struct reserved *v, const struct matter *q, const struct limit_
 
 /* As OpenAI does: "20ms", "6m0s", "1h0m0s". */
 static void put_duration(struct buf *out, uint64_t ms) {
-    uint64_t s = ms / 1000;
-    if (ms < 1000) buf_printf(out, "%llums", (unsigned long long)ms);
-    else if (s < 60) buf_printf(out, ms % 1000 ? "%llu.%03llus" : "%llus", (unsigned long long)s, (unsigned long long)(ms % 1000));
-    else if (s < 3600) buf_printf(out, "%llum%llus", (unsigned long long)(s / 60), (unsigned long long)(s % 60));
-    else buf_printf(out, "%lluh%llum%llus", (unsigned long long)(s / 3600), (unsigned long long)(s / 60 % 60),
-                    (unsigned long long)(s % 60));
+    uint64_t s = ms / 1000, parts = ms % 1000;
+    if (ms < 1000) {
+        buf_u64(out, ms);
+        buf_puts(out, "ms");
+        return;
+    }
+    if (s >= 3600) {
+        buf_u64(out, s / 3600);
+        buf_putc(out, 'h');
+    }
+    if (s >= 60) {
+        buf_u64(out, s / 60 % 60);
+        buf_putc(out, 'm');
+    }
+    buf_u64(out, s % 60);
+    if (s < 60 && parts > 0) {
+        char digits[4] = { '.', (char)('0' + parts / 100), (char)('0' + parts / 10 % 10), (char)('0' + parts % 10) };
+        buf_put(out, digits, 4);
+    }
+    buf_putc(out, 's');
 }
 
 static void put_line(struct buf *out, const char *name, const char *kind, double v) {
@@ -493,7 +520,8 @@ static int reservation_release(lua_State *L) {
 /* -- Deciding --------------------------------------------------------------------------------------------------- */
 
 /* Here, at once.  handle: the userdata on top, or NULL; it has a share afterwards. */
-static int decide(lua_State *L, const struct matter *q, struct slice key, struct reserved **handle, struct limit_verdict *v) {
+static int decide(lua_State *L, const struct matter *q, struct slice key, struct reserved **handle,
+                  struct limit_verdict *v) {
     struct state *s = state_of(L);
     struct reserved *r = reserved_new(q->req, s->loop, handle != NULL);
     if (r == NULL) return PERILUNE_ERR_NOMEM;
@@ -694,7 +722,8 @@ int l_limit_take(lua_State *L) {
 }
 
 void limit_open(lua_State *L, int core) {
-    static const luaL_Reg methods[] = { { "release", reservation_release }, { "settle", reservation_settle }, { NULL, NULL } };
+    static const luaL_Reg methods[] = { { "release", reservation_release }, { "settle", reservation_settle },
+                                        { NULL, NULL } };
     lib_open_owned(L, RESERVATION_TYPE, reservation_gc);
     luaL_getmetatable(L, RESERVATION_TYPE);
     lua_newtable(L);

@@ -6,7 +6,8 @@
 
 struct perilune;
 
-/* {"keys":N,"bytes":N,"list":[{"name":,"key":,"in_flight":,"meters":[...]}]}: those in use and the latest, 1000 at most. */
+/* {"keys":N,"bytes":N,"list":[{"name":,"key":,"in_flight":,"meters":[...]}]}: those in use and the latest, 1000
+ * at most. */
 void admin_limits(struct perilune *g, struct buf *out);
 
 #endif

@@ -12,8 +12,8 @@
  *        |                  +-- NOSCRIPT --> EVAL --> answered --^
  *        +-- late, lost, no connection --> done(error): who asked decides alone, with what it knows of the last answer
  *
- * An ask that was given up, and was decided all the same, is undone by who gave it up: it knows the lease's name.  That it
- * ended is told without waiting, and lost when Redis is away then: the lease ends by itself, and what was used is
+ * An ask that was given up, and was decided all the same, is undone by who gave it up: it knows the lease's name.  That
+ * it ended is told without waiting, and lost when Redis is away then: the lease ends by itself, and what was used is
  * missing from the count.
  *
  * Numbers that are added up over and over (what is reserved) are whole ones; what is used may be a fraction. */
@@ -45,13 +45,14 @@ struct far_hold {
 static void put_double(struct buf *out, double v) { buf_printf(out, "%.17g", v); }
 
 /* ORDER: limit_script.h reads them.  charge: what is used at once; check: what has to fit, or -1. */
-static void put_meters(struct words *w, const struct limit_rule *rule, const double charge[LIMIT_KINDS], const double *check) {
+static void put_meters(struct words *w, const struct limit_rule *rule, const double charge[LIMIT_KINDS],
+                       const double *check) {
     struct buf *out = &w->text;
     for (unsigned which = 0; which < LIMIT_METERS; which++) {
         if ((rule->mask >> which & 1) == 0) continue;
         unsigned kind = which / LIMIT_WINDOWS;
         enum limit_window window = (enum limit_window)(which % LIMIT_WINDOWS);
-        unsigned period = window == LIMIT_DAY ? 1 : window == LIMIT_MONTH ? 2 : 0; /* which one: the script asks its clock */
+        unsigned period = window == LIMIT_DAY ? 1 : window == LIMIT_MONTH ? 2 : 0; /* which: its own clock says */
         buf_printf(out, "%u %u ", which, kind);
         put_double(out, rule->most[which]);
         buf_printf(out, " %llu %u ", (unsigned long long)limit_window_ms(window), period);
@@ -222,8 +223,9 @@ static struct far_hold *hold_new(struct far *f, struct limit_group *g, const str
     return h;
 }
 
-int far_take_begin(struct far *f, struct far_take *t, struct limit_group *g, const struct limit_rule *rule, struct slice key,
-                   const struct limit_ask *ask, uint64_t lease_ms, void (*done)(struct far_take *t, int rc)) {
+int far_take_begin(struct far *f, struct far_take *t, struct limit_group *g, const struct limit_rule *rule,
+                   struct slice key, const struct limit_ask *ask, uint64_t lease_ms,
+                   void (*done)(struct far_take *t, int rc)) {
     if (!far_is_ready(f)) return PERILUNE_ERR_AGAIN;
     t->far = f;
     t->ask = *ask;

@@ -18,15 +18,16 @@ struct far_take {
     struct words       words;  /* of the question, to be asked again as a whole script */
     bool               whole;
     struct limit_state state;
-    /* rc 0: it was taken, and so was `hold`; PERILUNE_ERR_LIMITED: refused.  In both cases *state is what was found.  Else: Redis did
-     * not decide (in time). */
+    /* rc 0: it was taken, and so was `hold`; PERILUNE_ERR_LIMITED: refused.  In both cases `state` is what was found.
+     * Else: Redis did not decide (in time). */
     void             (*done)(struct far_take *t, int rc);
 };
 
 /* Asks; lease_ms: when nobody says until then how it ended, it goes back by itself.  ask is complete
  * (limits_foretell).  Returns 0, and done() comes later, once; or an error, and it never comes. */
-int  far_take_begin(struct far *f, struct far_take *t, struct limit_group *g, const struct limit_rule *rule, struct slice key,
-                    const struct limit_ask *ask, uint64_t lease_ms, void (*done)(struct far_take *t, int rc));
+int  far_take_begin(struct far *f, struct far_take *t, struct limit_group *g, const struct limit_rule *rule,
+                    struct slice key, const struct limit_ask *ask, uint64_t lease_ms,
+                    void (*done)(struct far_take *t, int rc));
 /* done() does not come; what may have been taken goes back. */
 void far_take_cancel(struct far_take *t);
 

@@ -18,8 +18,8 @@
  *
  * Nobody knows how long an answer will be.  It is foretold: by what this key got of this model before (an average and
  * a mean deviation, as TCP foretells round trips), else by what all keys of the limit got, else by max_tokens, else
- * COLD_OUT, or a quarter of the bucket; never above max_tokens.  What is reserved is never more than the bucket holds, so that
- * no first request is refused for its length, and never less than 1.  An answer that was longer than
+ * COLD_OUT, or a quarter of the bucket; never above max_tokens.  What is reserved is never more than the bucket holds,
+ * so that no first request is refused for its length, and never less than 1.  An answer that was longer than
  * foretold leaves a debt, which the next ones wait for.
  *
  * Bounded: the bytes of all keys.  The key that is idle longest goes first; when none is idle, there is no room for a
@@ -415,7 +415,8 @@ static struct held held_of(const struct limit_entry *e) {
     return h;
 }
 
-static void note_row(struct limit_verdict *v, const struct meter *m, unsigned which, double held, struct limit_clock now) {
+static void note_row(struct limit_verdict *v, const struct meter *m, unsigned which, double held,
+                     struct limit_clock now) {
     struct limit_row *row = &v->row[kind_of(which)];
     double left = fmax(0, m->most - m->used - held), share = m->most > 0 ? (m->used + held) / m->most : 1;
     v->share = fmax(v->share, share);
@@ -430,7 +431,8 @@ static void note_rows(const struct limit_entry *e, const struct limit_rule *rule
 }
 
 /* It is the one that has to be waited for longest. */
-static void note_refusal(struct limit_verdict *v, unsigned meter, double most, double used, double asked, uint64_t wait) {
+static void note_refusal(struct limit_verdict *v, unsigned meter, double most, double used, double asked,
+                         uint64_t wait) {
     bool longer = v->meter == UINT32_MAX || (v->wait_ms != 0 && (wait == 0 || wait > v->wait_ms));
     if (!longer) return;
     v->meter = meter;
@@ -556,7 +558,8 @@ static void use_now(struct limit_entry *e, uint32_t mask, const double by[LIMIT_
     }
 }
 
-static void end(struct limit_hold *hold, const double by[LIMIT_KINDS], const struct limit_use *use, struct limit_clock now) {
+static void end(struct limit_hold *hold, const double by[LIMIT_KINDS], const struct limit_use *use,
+                struct limit_clock now) {
     struct limit_entry *e = hold->entry;
     struct limit_group *g = hold->group;
     if (e == NULL) return;
@@ -599,8 +602,8 @@ static void see(const struct limit_entry *e, struct limit_clock now, struct limi
     memcpy(out->held, e->held, sizeof(out->held));
 }
 
-size_t limits_each(struct limits *l, size_t most, struct limit_clock now, void (*fn)(void *ud, const struct limit_seen *s),
-                   void *ud) {
+size_t limits_each(struct limits *l, size_t most, struct limit_clock now,
+                   void (*fn)(void *ud, const struct limit_seen *s), void *ud) {
     size_t all = 0, told = 0;
     struct limit_seen seen;
     for (int i = 0; i < SHARDS; i++) {

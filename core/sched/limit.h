@@ -150,8 +150,8 @@ struct limit_seen {
     double       held[LIMIT_KINDS];
 };
 /* Up to `most` keys, those in use and the latest first of each part of the table; returns how many there are. */
-size_t limits_each(struct limits *l, size_t most, struct limit_clock now, void (*fn)(void *ud, const struct limit_seen *s),
-                   void *ud);
+size_t limits_each(struct limits *l, size_t most, struct limit_clock now,
+                   void (*fn)(void *ud, const struct limit_seen *s), void *ud);
 /* Of the i-th limit, while the result is not NULL. */
 const struct limit_stats *limits_stats(struct limits *l, unsigned i);
 size_t limits_bytes(struct limits *l);

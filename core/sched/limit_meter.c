@@ -10,10 +10,10 @@
  * as an amount and not as a time, so that another limit after a reload leaves what was used as it was.  It needs no
  * wall clock.  Threads look at the clock at different times: one that is behind changes nothing.
  *
- * Money and daily quotas are counted by the calendar, as invoices are.  A period begins when the wall clock says a later
- * one than before.  A wall clock that jumps back does not: what was used stays used, until as much time has passed by
- * the monotonic clock as a period lasts, so that a clock that was years ahead for a moment locks nobody out for
- * years.  A jump ahead gives one period's amount anew, once: the same as midnight.
+ * Money and daily quotas are counted by the calendar, as invoices are.  A period begins when the wall clock says a
+ * later one than before.  A wall clock that jumps back does not: what was used stays used, until as much time has
+ * passed by the monotonic clock as a period lasts, so that a clock that was years ahead for a moment locks nobody out
+ * for years.  A jump ahead gives one period's amount anew, once: the same as midnight.
  *
  * Invariants: used >= 0; with most = 0 nothing flows away and nothing fits. */
 #include "sched/limit_meter.h"

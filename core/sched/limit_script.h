@@ -2,7 +2,7 @@
  *
  *     KEYS  the hash, the leases         ARGV  1 the lease that ends ("": none)   2 the one that begins ("": none)
  *                                              3 for so many milliseconds         4 meters, see limit_far.c
- *                                              5 slots (-1: any number)           6 "1": nothing, if lease 1 is not there
+ *                                              5 slots (-1: any number)           6 "1": nothing, if 1 is not there
  *
  * Answers "ok" or "no", what is used of each meter, what is reserved, slots in use.  A day or a month begins when the
  * server's clock says a later one than before; a bucket does not mind a clock that goes back. */
@@ -10,7 +10,7 @@
 #define PERILUNE_SCHED_LIMIT_SCRIPT_H
 
 /* Of LIMIT_SCRIPT, as SCRIPT LOAD would say: tests/unit/test_limit_far.c checks it. */
-#define LIMIT_SCRIPT_SHA1 "44fbb8a6d9bb2b613c66beae0166fccd8bd1b160"
+#define LIMIT_SCRIPT_SHA1 "85437461be77c92278f5a5c2ebcc03eadb0571cd"
 
 /* clang-format off */
 #define LIMIT_SCRIPT \
@@ -64,7 +64,7 @@
     "if redis.call('PTTL', k) < life then redis.call('PEXPIRE', k, life) end end end\n" \
     "local out = { ok and 'ok' or 'no' }\n" \
     "for _, r in ipairs(rows) do out[#out + 1] = string.format('%.17g', r[2]) end\n" \
-    "out[#out + 1] = string.format('%.0f %.0f %.0f', math.max(0, held[1]), math.max(0, held[2]), math.max(0, slots))\n" \
+    "for _, n in ipairs({ held[1], held[2], slots }) do out[#out + 1] = string.format('%.0f', math.max(0, n)) end\n" \
     "return table.concat(out, ' ')"
 
 #endif

@@ -868,10 +868,52 @@ function perilune.embed(text) end
 ---@param req perilune.Request
 function perilune.coalesce(req) end
 
---- Not in this build: throws.
----@param name string
----@param opts? table
+--- A limit of all workers, which survives reloads; with shared = true, of all machines that have the same `cache.redis`.
+--- Limits of the same name count together.  Make it where the policy is made, and take from it in its requests.
+---@param name string  1 to 96 bytes
+---@param opts perilune.LimitOptions  at least one limit
+---@return perilune.Limit
 function perilune.limit(name, opts) end
+
+--- Besides: requests_per_, tokens_per_ and usd_per_ each of _second, _minute, _hour (buckets that fill up steadily), _day
+--- and _month (of the calendar, UTC).  0 refuses all.
+---@class perilune.LimitOptions
+---@field requests_per_minute? integer
+---@field tokens_per_minute? integer
+---@field usd_per_day? number
+---@field concurrency? integer  reservations at once
+---@field dry_run? boolean      refuse nothing; count, and log what would be refused
+---@field shared? boolean       with all machines that have the same cache.redis, or an error when none is configured
+
+---@class perilune.LimitAsk
+---@field key? string       whose it is, default ""
+---@field requests? number  default 1
+---@field tokens? number    to be reserved, default 0; what is reserved is at least 1 and at most the whole limit
+---@field usd? number       the same
+
+---@class perilune.Limit
+local Limit = {}
+
+--- Takes from all windows, or from none.  What is neither settled nor released is settled when the request is over, by
+--- what its answer used; without a request, it goes back when the reservation is collected.  Waits where the limit is
+--- shared, for at most cache.redis.timeout.
+---@async
+---@param ask? perilune.LimitAsk
+---@return perilune.Reservation?
+---@return perilune.Error? err  rate_limit_exceeded, 429, with retry_after (nil: never), `limit` (its name) and `window`
+---  ("second" to "month"; nil: requests at once)
+function Limit:take(ask) end
+
+---@class perilune.Reservation
+local Reservation = {}
+
+--- What was really used takes the place of what was reserved; what is not said is as reserved.  Once: later calls do
+--- nothing.
+---@param used? { tokens?: number, usd?: number }
+function Reservation:settle(used) end
+
+--- As if it had never been taken.
+function Reservation:release() end
 
 ---@class perilune.Template
 ---@operator call(table): string
