@@ -331,13 +331,18 @@ static void limits(const struct perilune *g, struct buf *out) {
 #define ROW(field, name, type, help) { offsetof(struct limit_stats, field), name, type, help }
         ROW(taken, "perilune_limit_taken_total", "counter", "Requests that a limit let through."),
         ROW(refused, "perilune_limit_refused_total", "counter", "Requests that it refused."),
-        ROW(would_refuse, "perilune_limit_would_refuse_total", "counter", "Requests that it would have refused (dry_run)."),
-        ROW(fallback, "perilune_limit_fallback_total", "counter", "Decisions without Redis, of a limit that machines share."),
+        ROW(would_refuse, "perilune_limit_would_refuse_total", "counter",
+            "Requests that it would have refused (dry_run)."),
+        ROW(fallback, "perilune_limit_fallback_total", "counter",
+            "Decisions without Redis, of a limit that machines share."),
         ROW(keys, "perilune_limit_keys", "gauge", "Keys that it knows."),
-        ROW(forgotten, "perilune_limit_forgotten_total", "counter", "Keys that were idle longest and made room for others."),
-        ROW(held_requests, "perilune_limit_reserved_requests", "gauge", "Requests in flight that have reserved something."),
+        ROW(forgotten, "perilune_limit_forgotten_total", "counter",
+            "Keys that were idle longest and made room for others."),
+        ROW(held_requests, "perilune_limit_reserved_requests", "gauge",
+            "Requests in flight that have reserved something."),
         ROW(held[LIMIT_TOKENS], "perilune_limit_reserved_tokens", "gauge", "Tokens that they have reserved."),
-        ROW(held[LIMIT_USD], "perilune_limit_reserved_nano_usd", "gauge", "Billionths of a dollar that they have reserved."),
+        ROW(held[LIMIT_USD], "perilune_limit_reserved_nano_usd", "gauge",
+            "Billionths of a dollar that they have reserved."),
 #undef ROW
     };
     if (limits_stats(g->stores->limits, 0) == NULL) return;

@@ -113,7 +113,7 @@ static struct limit_use use_of(const struct reserved *v, const struct response *
     struct price price = price_list_find(v->prices, res != NULL ? slice_str(res->upstream) : SLICE(""));
     struct usage u = o->usage;
     bool left = !o->ok && (strcmp(o->code, "canceled") == 0 || strcmp(o->code, "deadline_exceeded") == 0);
-    if (res != NULL && response_cache_spares(res->cache)) return use;
+    if (res != NULL && response_cache_spares(response_cache_of(res))) return use;
     if (!u.known && o->ok && res != NULL && res->upstream[0] != '\0') {
         use.tokens = v->amount[LIMIT_TOKENS];
         use.usd = v->amount[LIMIT_USD];
