@@ -525,6 +525,25 @@ test("limit: Redis goes in between: each process by itself, and a line of the lo
   same(caches.said(a, "limit 'ours'", "each process limits by itself"), 1, "lines of the outage")
 end)
 
+test("limit: a client that leaves while Redis decides takes nothing along", function(s)
+  local a = s.gateway(s.url .. ", timeout = 5", nil, LIMITED)
+  ready(a)
+  same(pass(1, a), 1, "the first")
+  settled(s)
+  s.redis.proc:kill(SIGSTOP)
+  local body = '{"model":"m","messages":[{"role":"user","content":"hi"}]}'
+  local conn = assert(net.connect(a.port))
+  assert(conn:send(("POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%s"):format(#body, body)))
+  await("the request", function() return metric(a, "perilune_in_flight") == 1 end)
+  conn:close()
+  await("its end", function() return metric(a, "perilune_in_flight") == 0 end)
+  s.redis.proc:kill(SIGCONT)
+  settled(s)
+  local good, reply = pass(1, a)
+  same(good, 1, "the second")
+  same(reply.headers["x-ratelimit-remaining-requests"], "8", "what is left") -- not 7
+end)
+
 test("limit: a Redis that is stopped costs a bounded time", function(s)
   local a = limited(s)
   ready(a)
