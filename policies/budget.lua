@@ -97,7 +97,7 @@ return function(given)
       turn(req, last)
       level = last
     end
-    if level then return marked(next(req)) end
-    return next(req)
+    if level then return marked(own.leave(req, next(req))) end
+    return own.leave(req, next(req))
   end
 end

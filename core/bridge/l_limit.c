@@ -675,13 +675,26 @@ int l_limit_enter(lua_State *L) {
     return push_entered(L, &q, decide(L, &q, key_of(&key), NULL, &v), &v);
 }
 
-/* core.limit_leave(limit, req, res, ...) -> res, ...: with headers */
+/* Is the value at i a refusal by another limit? */
+static bool is_refusal(lua_State *L, int i) {
+    if (!lua_istable(L, i)) return false;
+    lua_pushliteral(L, "limit");
+    lua_rawget(L, i);
+    bool is = !lua_isnil(L, -1);
+    lua_pop(L, 1);
+    return is;
+}
+
+/* core.limit_leave(limit, req, res, ...) -> res, ...: with headers.  Without an answer it is settled here: whoever asks
+ * once more would find the place of the first time taken. */
 int l_limit_leave(lua_State *L) {
     const struct lua_limit *m = limit_check(L, 1);
     const struct request *r = request_check(L, 2);
     struct response *res = response_test(L, 3);
-    const struct reserved *v = r->reserved;
+    struct reserved *v = r->reserved;
     while (v != NULL && v->owner != m) v = v->next;
+    if (v != NULL && lua_isnil(L, 3) && is_refusal(L, 4)) reserved_give_back(v);
+    else if (v != NULL && lua_isnil(L, 3)) reserved_settle(v, &(struct limit_use){ .out = -1 });
     if (res != NULL && v != NULL && !m->dry) {
         put_rows(v->row, &res->headers);
         lib_check_buf(L, &res->headers);

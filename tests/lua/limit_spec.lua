@@ -134,6 +134,24 @@ t.test("an upstream that fails costs a request and no tokens", function()
   t.ok(tonumber(reply.headers["x-ratelimit-remaining-tokens"]) > 970)
 end)
 
+t.test("a retry in front of it finds the place free again", function()
+  local calls = 0
+  local function chain(req, next)
+    local inner = t.policy("limit", { concurrency = 1, tokens_per_minute = 100 })
+    local res, err
+    for _ = 1, 3 do
+      res, err = inner(req, next)
+      if res then return res end
+    end
+    return nil, err
+  end
+  local next = t.next(function()
+    calls = calls + 1
+    return calls < 3 and { status = 500 } or { text = "ok", usage = usage }
+  end)
+  t.equal({ t.send(chain, nil, ask{ max_tokens = 100 }, { next = next }).status, calls }, { 200, 3 })
+end)
+
 t.test("a policy that throws gives its slot back", function()
   local options = { concurrency = 1 }
   for _ = 1, 3 do t.equal(send(options, nil, function() error "oops" end).status, 500) end
