@@ -1,143 +1,170 @@
-/* l_embeddings.c -- core.embeddings(upstream), core.embeddings_ask(e, text, seconds): a vector by an upstream.
+/* l_embeddings.c -- what batches of questions for vectors need of C: put together, taken apart, read.
  *
- *     task --op--> [ waits ] --> request/embeddings.c, which asks for many at once
- *        timer: the request's own deadline, or the seconds, whichever comes first
+ *     core.embeddings_form(req)          -> key, inputs      may it go together with others, and with which?
+ *     core.embeddings_join(reqs, tokens) -> body, plan       one question for all of them
+ *     core.embeddings_answers(plan, bytes, reqs, upstream)   -> of each its response, or false
+ *     core.embeddings_vectors(bytes, n)  -> lists of numbers, for who wants vectors and not answers
  *
- * The call that brings it is nobody's; that it is counted among the calls of who asks keeps limits.calls true. */
-#include <math.h>
-
+ * Who waits, and what goes when, is l_batch.c's; lua/perilune/embeddings.lua puts the two together. */
 #include "base/mem.h"
 #include "bridge/lib.h"
-#include "bridge/task.h"
+#include "bridge/request.h"
+#include "bridge/response.h"
+#include "llm/dialect.h"
+#include "request/cached.h"
 #include "request/embeddings.h"
-#include "request/request.h"
-#include "semantic/semantic.h"
+#include "request/synthetic.h"
 
-#define TYPE     "perilune.embeddings"
-#define MAX_TEXT (SEMANTIC_MAX_TEXT + 1024) /* with what stands in front of it */
+#define TYPE "perilune.embeddings"
+#define PARTS_MOST 65536 /* of a join; ORDER: max_size in lua/perilune/batch.lua */
 
-struct waiting {
-    struct op              op;
-    struct embeddings_wait wait;
-    struct timer           timer;
-    struct failure         failure;
-    float                 *vector;
-    unsigned               count;
-};
-
-static void waiting_free(struct waiting *w) {
-    embeddings_cancel(&w->wait);
-    timer_stop(w->op.task->state->loop, &w->timer);
-    budget_end_call(w->op.task->budget);
-    failure_deinit(&w->failure);
-    mem_free(w->vector);
-    mem_free(w);
-}
-
-static void cancel(struct op *op) { waiting_free(container_of(op, struct waiting, op)); }
-
-static int push(lua_State *L, struct op *op) {
-    struct waiting *w = container_of(op, struct waiting, op);
-    if (w->vector == NULL) {
-        lua_pushnil(L);
-        lib_push_failure(L, &w->failure);
-        waiting_free(w);
-        return 2;
-    }
-    lua_createtable(L, (int)w->count, 0);
-    for (unsigned i = 0; i < w->count; i++) {
-        lua_pushnumber(L, (lua_Number)w->vector[i]);
-        lua_rawseti(L, -2, (int)i + 1);
-    }
-    waiting_free(w);
-    return 1;
-}
-
-static void done(struct embeddings_wait *wait, const float *vector, unsigned count, const struct failure *f) {
-    struct waiting *w = container_of(wait, struct waiting, wait);
-    if (vector != NULL && (w->vector = mem_alloc(count * sizeof(*vector))) != NULL) {
-        memcpy(w->vector, vector, count * sizeof(*vector));
-        w->count = count;
-    } else if (vector != NULL) {
-        failure_set(&w->failure, FAILURE_NO_MEMORY, "out of memory");
-    } else {
-        failure_copy(&w->failure, f);
-    }
-    op_done(&w->op); /* may free w */
-}
-
-static void late(struct timer *t) {
-    struct waiting *w = container_of(t, struct waiting, timer);
-    embeddings_cancel(&w->wait);
-    failure_set(&w->failure, FAILURE_TIMEOUT, "there was no time left for a vector");
-    op_done(&w->op); /* may free w */
-}
-
-static struct embeddings **to_embeddings(lua_State *L, int i) { return luaL_checkudata(L, i, TYPE); }
+static struct embeddings_join **to_plan(lua_State *L, int i) { return luaL_checkudata(L, i, TYPE); }
 
 static int l_gc(lua_State *L) {
-    struct embeddings **e = to_embeddings(L, 1);
-    embeddings_free(*e);
-    *e = NULL;
+    struct embeddings_join **j = to_plan(L, 1);
+    embeddings_join_free(*j);
+    *j = NULL;
     return 0;
 }
 
-/* core.embeddings(upstream) */
-int l_embeddings(lua_State *L) {
-    const char *name = luaL_checkstring(L, 1);
-    struct embeddings **e = lua_newuserdata(L, sizeof(*e));
-    *e = NULL;
-    luaL_getmetatable(L, TYPE);
-    lua_setmetatable(L, -2);
-    *e = embeddings_new(&state_of(L)->services, name);
-    if (*e == NULL) return luaL_error(L, "not enough memory");
-    return 1;
-}
-
-/* Until when it may wait: milliseconds from now. */
-static uint64_t patience(const struct task *t, uint64_t ms) {
-    uint64_t now = loop_now(t->state->loop), until = t->request != NULL ? t->request->deadline_ms : 0;
-    if (until != 0 && until < now + ms) ms = until > now ? until - now : 0;
-    return ms > 0 ? ms : 1;
-}
-
-static int refuse(lua_State *L, enum failure_kind kind, const char *why) {
-    struct failure f;
-    failure_init(&f);
-    failure_set(&f, kind, "%s", why);
-    lua_pushnil(L);
-    lib_push_failure(L, &f);
-    failure_deinit(&f);
+/* core.embeddings_form(req) -> key, inputs | nil: nobody knows how it could go together with another */
+int l_embeddings_form(lua_State *L) {
+    const struct request *r = request_check(L, 1);
+    struct body *b = request_body(L, 1);
+    struct embeddings_form f = { .inputs = 0 };
+    struct buf *key = lib_scratch(L);
+    if (b != NULL && b->dialect == &openai_embeddings && r->query.len == 0) f = embeddings_form(&b->doc);
+    if (f.inputs > 0) embeddings_key(&b->doc, f, key);
+    body_put(b);
+    lib_check_buf(L, key);
+    if (f.inputs == 0) return 0;
+    lua_pushlstring(L, buf_get(key).ptr, buf_len(key));
+    lua_pushinteger(L, (lua_Integer)f.inputs);
     return 2;
 }
 
-/* core.embeddings_ask(e, text, seconds) -> list of numbers | nil, err; waits */
-int l_embeddings_ask(lua_State *L) {
-    struct embeddings *e = *to_embeddings(L, 1);
-    struct slice text;
-    text.ptr = luaL_checklstring(L, 2, &text.len);
-    luaL_argcheck(L, text.len <= MAX_TEXT, 2, "is too long");
-    double seconds = luaL_checknumber(L, 3);
-    luaL_argcheck(L, seconds > 0 && seconds < 1e6, 3, "must be a number of seconds");
-    op_check(L);
-    struct task *t = state_of(L)->running;
-    const char *refused = budget_refuses_call(t->state, t->budget);
-    if (refused != NULL) return refuse(L, FAILURE_POLICY_BUDGET, refused);
-    struct waiting *w = mem_zalloc(sizeof(*w));
-    if (w == NULL) return luaL_error(L, "not enough memory");
-    uint64_t ms = (uint64_t)ceil(seconds * 1000);
-    failure_init(&w->failure);
-    w->op = (struct op){ .task = t, .cancel = cancel, .push = push };
-    w->wait.done = done;
-    budget_begin_call(t->budget);
-    int rc = timer_start(t->state->loop, &w->timer, patience(t, ms), late);
-    if (rc == 0) rc = embeddings_ask(e, &w->wait, text, ms);
-    if (rc != 0) {
-        waiting_free(w);
-        if (rc == PERILUNE_ERR_LIMITED) return refuse(L, FAILURE_UPSTREAM, "too many texts wait for a vector");
-        return luaL_error(L, "not enough memory");
-    }
-    return op_wait(L, &w->op, "embeddings");
+/* Bodies of a list of requests, in a userdata that gives them back. */
+struct bodies {
+    unsigned     count;
+    struct body *body[];
+};
+
+static int l_bodies_gc(lua_State *L) {
+    struct bodies *b = lua_touserdata(L, 1);
+    for (unsigned i = 0; i < b->count; i++) body_put(b->body[i]);
+    b->count = 0;
+    return 0;
 }
 
-void embeddings_open(lua_State *L) { lib_open_owned(L, TYPE, l_gc); }
+static struct bodies *bodies_new(lua_State *L, unsigned n) {
+    struct bodies *b = lua_newuserdata(L, sizeof(*b) + n * sizeof(b->body[0]));
+    b->count = 0;
+    luaL_getmetatable(L, "perilune.embeddings.bodies");
+    lua_setmetatable(L, -2);
+    return b;
+}
+
+/* core.embeddings_join({ req ... }, { tokens ... }) -> body, plan; all of one key */
+int l_embeddings_join(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    size_t n = lua_objlen(L, 1);
+    luaL_argcheck(L, n > 0 && n <= PARTS_MOST, 1, "must hold requests, 65536 at most");
+    struct bodies *b = bodies_new(L, (unsigned)n);
+    struct embeddings_part *parts = lua_newuserdata(L, n * sizeof(*parts));
+    struct embeddings_join **plan = lua_newuserdata(L, sizeof(*plan));
+    *plan = NULL;
+    luaL_getmetatable(L, TYPE);
+    lua_setmetatable(L, -2);
+    for (size_t i = 0; i < n; i++) {
+        lua_rawgeti(L, 1, (int)i + 1);
+        struct body *body = request_body(L, lua_gettop(L));
+        if (body != NULL) b->body[b->count++] = body;
+        luaL_argcheck(L, body != NULL && embeddings_form(&body->doc).inputs > 0, 1, "holds one that cannot be joined");
+        lua_rawgeti(L, 2, (int)i + 1);
+        double tokens = lua_tonumber(L, -1);
+        parts[i] = (struct embeddings_part){ &body->doc, tokens > 0 && tokens < 1e15 ? (uint64_t)tokens : 0 };
+        lua_pop(L, 2);
+        state_pay(L, body->doc.len);
+    }
+    struct buf *out = lib_output(L);
+    *plan = embeddings_join(parts, (unsigned)n, out);
+    lib_check_buf(L, out);
+    if (*plan == NULL) return luaL_error(L, "not enough memory");
+    lua_pushlstring(L, buf_get(out).ptr, buf_len(out));
+    lua_insert(L, -2);
+    return 2;
+}
+
+/* The answer of part i, of the request that is at `index` and lives; else false. [0, +1, e] */
+static void push_answer(lua_State *L, const struct embeddings_join *j, unsigned i, int index, const char *upstream) {
+    struct request *r = request_live(L, index);
+    struct synthetic_options a = { .status = 200, .is_body = true };
+    struct buf *out = lib_output(L);
+    struct state *s = state_of(L);
+    if (r == NULL || !embeddings_write(j, i, out, &a.usage)) {
+        lua_pushboolean(L, 0);
+        return;
+    }
+    lib_check_buf(L, out);
+    a.text = buf_get(out);
+    struct response *res = response_make(L, &(struct response_options){
+        .loop = s->loop, .upstream = upstream, .dialect = &openai_embeddings, .among = &r->responses,
+        .limit = s->limits.max_answer > a.text.len ? s->limits.max_answer : a.text.len,
+        .high_water = s->limits.high_water });
+    response_start(res, synthetic_new(s->loop, &a));
+}
+
+/* core.embeddings_answers(plan, bytes, { req ... }, upstream) -> { response | false ... } | nil: bytes are no list of
+ * vectors */
+int l_embeddings_answers(lua_State *L) {
+    struct embeddings_join *j = *to_plan(L, 1);
+    struct slice bytes;
+    bytes.ptr = luaL_checklstring(L, 2, &bytes.len);
+    luaL_checktype(L, 3, LUA_TTABLE);
+    const char *upstream = luaL_checkstring(L, 4);
+    luaL_argcheck(L, j != NULL, 1, "is used up");
+    int rc = embeddings_read(j, bytes);
+    if (rc == PERILUNE_ERR_NOMEM) return luaL_error(L, "not enough memory");
+    if (rc != 0) return 0;
+    unsigned n = (unsigned)lua_objlen(L, 3);
+    lua_createtable(L, (int)n, 0);
+    for (unsigned i = 0; i < n && i < embeddings_parts(j); i++) {
+        lua_rawgeti(L, 3, (int)i + 1);
+        push_answer(L, j, i, lua_gettop(L), upstream);
+        lua_rawseti(L, -3, (int)i + 1);
+        lua_pop(L, 1);
+        state_tick(L);
+    }
+    return 1;
+}
+
+/* core.embeddings_vectors(bytes, n) -> { list of numbers | false ... } */
+int l_embeddings_vectors(lua_State *L) {
+    struct slice bytes;
+    bytes.ptr = luaL_checklstring(L, 1, &bytes.len);
+    lua_Integer n = luaL_checkinteger(L, 2);
+    luaL_argcheck(L, n >= 0 && n <= EMBEDDINGS_INPUTS, 2, "must be 0 to 2048");
+    float *vector = lua_newuserdata(L, CACHED_MAX_VECTOR * sizeof(*vector));
+    struct json_doc *doc = &state_of(L)->scratch_doc;
+    struct json_error err;
+    bool read = json_parse(doc, bytes, &err) == 0;
+    lua_createtable(L, (int)n, 0);
+    for (unsigned i = 0; i < (unsigned)n; i++) {
+        unsigned count = read ? embeddings_vector(doc, i, vector, CACHED_MAX_VECTOR) : 0;
+        if (count == 0) lua_pushboolean(L, 0);
+        else lua_createtable(L, (int)count, 0);
+        for (unsigned k = 0; k < count; k++) {
+            lua_pushnumber(L, (lua_Number)vector[k]);
+            lua_rawseti(L, -2, (int)k + 1);
+        }
+        lua_rawseti(L, -2, (int)i + 1);
+        state_tick(L); /* each looks for its member from the start */
+    }
+    return 1;
+}
+
+void embeddings_open(lua_State *L) {
+    lib_open_owned(L, TYPE, l_gc);
+    lib_open_owned(L, "perilune.embeddings.bodies", l_bodies_gc);
+}

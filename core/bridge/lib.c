@@ -585,6 +585,8 @@ static const luaL_Reg functions[] = {
     { "base64_decode", l_base64_decode },
     { "base64_encode", l_base64_encode },
     { "bundle_file", l_bundle_file },
+    { "batch", l_batch },
+    { "batch_submit", l_batch_submit },
     { "cache_delete", l_cache_delete },
     { "cache_get", l_cache_get },
     { "cache_invalidate", l_cache_invalidate },
@@ -603,8 +605,10 @@ static const luaL_Reg functions[] = {
     { "cache_stats", l_cache_stats },
     { "cache_tenant", l_cache_tenant },
     { "embed", l_embed },
-    { "embeddings", l_embeddings },
-    { "embeddings_ask", l_embeddings_ask },
+    { "embeddings_answers", l_embeddings_answers },
+    { "embeddings_form", l_embeddings_form },
+    { "embeddings_join", l_embeddings_join },
+    { "embeddings_vectors", l_embeddings_vectors },
     { "near_feedback", l_near_feedback },
     { "near_find", l_near_find },
     { "near_guard", l_near_guard },
@@ -633,6 +637,7 @@ static const luaL_Reg functions[] = {
     { "gate_stats", l_gate_stats },
     { "hmac_sha256", l_hmac_sha256 },
     { "is_chat", l_is_chat },
+    { "is_live", l_is_live },
     { "json_array", l_json_array },
     { "json_cut", l_json_cut },
     { "json_decode", l_json_decode },
@@ -718,6 +723,7 @@ void lib_open(lua_State *L) {
     limit_open(L, core);
     near_open(L);
     gate_open(L, core);
+    batch_open(L);
     embeddings_open(L);
     json_stream_open(L);
     trim_open(L);

@@ -74,6 +74,11 @@ struct request *request_check(lua_State *L, int index) {
     return h->req;
 }
 
+struct request *request_live(lua_State *L, int index) {
+    struct request *r = to_handle(L, index)->req;
+    return r != NULL && r->live ? r : NULL;
+}
+
 /* Its handle, made once. [0, +1, e] takes a share, until request_end() */
 static void push(lua_State *L, struct request *r) {
     struct handle *h = handle_new(L, &state_of(L)->request_type, sizeof(*h), &r->slot);
@@ -507,6 +512,12 @@ int l_is_chat(lua_State *L) {
     bool object = b != NULL && json_type(&b->doc, 0) == JSON_OBJECT;
     uint32_t list = object ? json_get(&b->doc, 0, SLICE("messages")) : JSON_NONE;
     lua_pushboolean(L, known || (list != JSON_NONE && json_is(&b->doc, list, JSON_ARRAY)));
+    return 1;
+}
+
+/* core.is_live(req): not yet answered, and somebody waits for the answer */
+int l_is_live(lua_State *L) {
+    lua_pushboolean(L, request_live(L, 1) != NULL);
     return 1;
 }
 

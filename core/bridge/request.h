@@ -10,6 +10,8 @@ struct request *policy_request_new(struct state *s);
 
 /* The live request at index, or raises. */
 struct request *request_check(lua_State *L, int index);
+/* The same, or NULL when it is over; raises for what is no request. */
+struct request *request_live(lua_State *L, int index);
 /* The body that would go out: the original, or with what Lua changed.  A share;
  * NULL when there is none.  Raises. */
 struct body *request_body(lua_State *L, int index);

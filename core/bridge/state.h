@@ -14,6 +14,7 @@
 #include "request/savings.h"
 #include "request/services.h"
 #include "request/shadow.h"
+#include "sched/batch.h"
 #include "store/stores.h"
 #include "sys/loop.h"
 
@@ -37,6 +38,7 @@ struct state_stats {
     atomic_uint_least64_t policy_us, tasks, kills, errors;
     struct savings_stats saved;
     struct shadow_stats shadow;
+    struct batch_stats batches;
 };
 
 /* Where its Lua objects are, and how many bytes of them. */

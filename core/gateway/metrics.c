@@ -359,6 +359,29 @@ static void saved(const struct perilune *g, struct buf *out) {
     savings_stats_write(&all, out);
 }
 
+/* Of perilune.batch and batch_embeddings. */
+static void batches(const struct perilune *g, struct buf *out) {
+    static const char name[] = "perilune_batch_size", refused[] = "perilune_batch_refused_total";
+    struct histogram wait;
+    uint64_t below = 0, n = SUM(g, metrics.lua.batches.batches);
+    memset(&wait, 0, sizeof(wait));
+    for (unsigned i = 0; i < g->worker_count; i++) histogram_merge(&wait, &g->workers[i].metrics.lua.batches.wait);
+    one(out, "perilune_batches_total", "counter", "Batches that were run.", n);
+    one(out, "perilune_batch_items_total", "counter", "What was submitted to batches and run.",
+        SUM(g, metrics.lua.batches.items));
+    head(out, refused, "counter", "What was submitted and not run.");
+    buf_printf(out, "%s{reason=\"full\"} %llu\n", refused, (ull)SUM(g, metrics.lua.batches.full));
+    buf_printf(out, "%s{reason=\"late\"} %llu\n", refused, (ull)SUM(g, metrics.lua.batches.late));
+    head(out, name, "histogram", "Sizes of batches.");
+    for (unsigned b = 0; b < BATCH_SIZES; b++) {
+        below += SUM(g, metrics.lua.batches.sizes[b]);
+        buf_printf(out, "%s_bucket{le=\"%u\"} %llu\n", name, 1u << b, (ull)below);
+    }
+    buf_printf(out, "%s_bucket{le=\"+Inf\"} %llu\n%s_sum %llu\n%s_count %llu\n", name, (ull)n, name,
+               (ull)SUM(g, metrics.lua.batches.size_sum), name, (ull)n);
+    histogram_write(&wait, "perilune_batch_wait_seconds", "From submitting to a batch to its run.", out);
+}
+
 void metrics_write(struct perilune *g, struct buf *out) {
     statuses(g, out);
     one(out, "perilune_in_flight", "gauge", "Requests that are running.", SUM(g, metrics.in_flight));
@@ -382,6 +405,7 @@ void metrics_write(struct perilune *g, struct buf *out) {
         "Prompt tokens as counted here, of answers without usage.", SUM(g, metrics.tokens_counted));
     calibration_write(g->calibration, out);
     saved(g, out);
+    batches(g, out);
     cache(g, out);
     redis(g, out);
     shared_index(g, out);

@@ -1,320 +1,325 @@
-/* embeddings.c -- vectors of texts by an upstream, many in one call.
+/* embeddings.c -- questions for vectors put together to one, and its answer taken apart.
  *
- *     wait, wait ---> item "reset my password" --+
- *     wait ---------> item "delete my account" --+--> batch: one POST /v1/embeddings, input [ , , ]
- *     wait ---------> item ... ------------------+         |
- *     queued: items that came meanwhile <--- the next one <+
+ *     {"model":"e","input":"red"}            part 0 --+     {"model":"e","input":["red","blue","green"]}
+ *     {"model":"e","input":["blue","red"]}   part 1 --+-->         which:  0 | 1 0 | 2
+ *     {"model":"e","input":["green"]}        part 2 --+                        |
+ *                                                                              v
+ *     {"object":"list","data":[{..."index":0,"embedding":[...]}], ...}  <--  the answer, cut
  *
- * An embedder takes thirty texts in little more time than one.  So nothing is waited for: the first text is asked
- * for at the end of this turn of the loop, and those that come while a call is under way go together in the next,
- * EMBEDDINGS_BATCH at most.  When the upstream is quick the batches are small, when it is slow they grow.
+ * Nothing is understood that need not be: the body is the first one with another input, the answers are the
+ * upstream's with other members of data.  A vector goes on as the bytes that came, list or base64.
  *
- * A text that is there already is shared by who asks for it.  A call belongs to none of them: it ends when nobody
- * waits for any of its texts, or by its own timeout.  Whoever waits has its own deadline and cancels.  A call that
- * fails fails its own texts only; those that are queued are asked for.
+ * An input that several ask for is asked for once; equal are those that are written the same.  What was paid is
+ * divided by weight: the tokens of a part, spread over its inputs by their lengths, an input of several by their
+ * number.  The shares are whole tokens and add up to what the upstream said: each part gets what is before it
+ * rounded, and what is before the next.
  *
- * Answers that name no vector for a text, or none of numbers, fail that text only. */
+ * Inputs that the upstream refuses (an empty text) are not put together with others, whose call would fail. */
 #include "request/embeddings.h"
 
-#include <assert.h>
 #include <math.h>
-#include <stdio.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "include/perilune.h"
-#include "request/outgoing.h"
 
-struct embeddings_item {
-    struct list   link;  /* queued, or in no list: of the batch */
-    struct list   waits;
-    struct batch *batch; /* NULL: it is queued */
-    struct embeddings *owner;
-    size_t        len;
-    char          text[];
+struct embeddings_join {
+    unsigned        parts, inputs;
+    unsigned       *first;  /* parts + 1: where each begins in `which` */
+    unsigned       *which;  /* of each input of a part, which of the body's it is */
+    double         *until;  /* parts + 1: weights of all before it */
+    unsigned       *users;  /* of each input of the body */
+    uint32_t       *found;  /* in the answer, its member of data; JSON_NONE: missing */
+    struct json_doc answer;
+    uint32_t        data, usage;
 };
 
-struct batch {
-    struct embeddings      *owner;
-    struct request         *request;
-    struct response        *res;
-    struct sink             sink;
-    struct buf              answer;
-    struct failure          failure;
-    struct deferred         end;
-    struct embeddings_item *items[EMBEDDINGS_BATCH];
-    unsigned                count;
-    bool                    telling;
-};
+/* -- What is asked -------------------------------------------------------------------------------- */
 
-struct embeddings {
-    struct services *services;
-    struct list      queue;
-    unsigned         queued;
-    struct batch    *batch;   /* under way */
-    struct deferred  begin;
-    uint64_t         timeout_ms;
-    char             upstream[64];
-};
-
-struct embeddings *embeddings_new(struct services *v, const char *upstream) {
-    struct embeddings *e = mem_zalloc(sizeof(*e));
-    if (e == NULL) return NULL;
-    e->services = v;
-    list_init(&e->queue);
-    snprintf(e->upstream, sizeof(e->upstream), "%s", upstream);
-    return e;
+static bool is_ids(const struct json_doc *doc, uint32_t list) {
+    uint32_t at = json_first(doc, list);
+    if (at == JSON_NONE) return false;
+    for (; at != JSON_NONE; at = json_next(doc, list, at))
+        if (!json_is(doc, at, JSON_NUMBER)) return false;
+    return true;
 }
 
-void embeddings_free(struct embeddings *e) {
-    if (e == NULL) return;
-    assert(list_is_empty(&e->queue) && e->batch == NULL);
-    deferred_cancel(&e->begin);
-    mem_free(e);
+static bool is_text(const struct json_doc *doc, uint32_t node) {
+    return json_is(doc, node, JSON_STRING) && json_raw(doc, node).len > 2;
 }
 
-/* -- Telling those who wait ------------------------------------------------------------------ */
+/* Is there a member more of this name?  Then nobody knows which one counts. */
+static bool is_twice(const struct json_doc *doc, struct slice name) {
+    unsigned n = 0;
+    for (uint32_t key = json_first(doc, 0); key != JSON_NONE; key = json_next(doc, 0, key + 1))
+        n += json_str_eq(doc, key, name);
+    return n > 1;
+}
 
-static void begin_next(struct deferred *d);
-
-static void batch_free(struct batch *b) {
-    struct response *res = b->res;
-    deferred_cancel(&b->end);
-    b->res = NULL;
-    if (res != NULL) {
-        response_leave(res);
-        response_put(res);
+struct embeddings_form embeddings_form(const struct json_doc *doc) {
+    struct embeddings_form none = { .inputs = 0 }, f = { .inputs = 1 };
+    uint32_t input = json_get(doc, 0, SLICE("input"));
+    if (input == JSON_NONE || is_twice(doc, SLICE("input"))) return none;
+    if (json_is(doc, input, JSON_STRING)) return is_text(doc, input) ? f : none;
+    uint32_t first = json_first(doc, input);
+    if (first == JSON_NONE) return none;
+    f.ids = !json_is(doc, first, JSON_STRING);
+    if (json_is(doc, first, JSON_NUMBER)) return is_ids(doc, input) ? f : none;
+    f.inputs = doc->nodes[input].count;
+    if (f.inputs > EMBEDDINGS_INPUTS) return none;
+    for (uint32_t at = first; at != JSON_NONE; at = json_next(doc, input, at)) {
+        bool good = f.ids ? json_is(doc, at, JSON_ARRAY) && is_ids(doc, at) : is_text(doc, at);
+        if (!good) return none;
     }
-    if (b->request != NULL) request_end(b->request);
-    request_put(b->request);
-    for (unsigned i = 0; i < b->count; i++) mem_free(b->items[i]);
-    failure_deinit(&b->failure);
-    buf_deinit(&b->answer);
-    mem_free(b);
+    return f;
 }
 
-/* Any of them may cancel others, in its call. */
-static void tell(struct embeddings_item *item, const float *vector, unsigned count, const struct failure *f) {
-    while (!list_is_empty(&item->waits)) {
-        struct embeddings_wait *w = container_of(item->waits.next, struct embeddings_wait, link);
-        list_remove(&w->link);
-        w->item = NULL;
-        w->done(w, vector, count, f); /* may free w */
+static bool is_input(const struct json_doc *doc, uint32_t key) { return json_str_eq(doc, key, SLICE("input")); }
+
+void embeddings_key(const struct json_doc *doc, struct embeddings_form form, struct buf *out) {
+    buf_putc(out, form.ids ? 'i' : 't');
+    json_write_canonical(doc, 0, is_input, out);
+}
+
+/* -- Together ----------------------------------------------------------------------------------------- */
+
+/* Inputs that are there already, by their text. */
+struct known {
+    struct hash_key key;
+    uint32_t       *slots;  /* number of an input + 1; 0: free */
+    struct slice   *texts;  /* of each input */
+    size_t          mask;
+    unsigned        count;
+};
+
+static unsigned known_add(struct known *k, struct slice text) {
+    size_t at = hash64(&k->key, text) & k->mask;
+    for (; k->slots[at] != 0; at = (at + 1) & k->mask)
+        if (slice_eq(k->texts[k->slots[at] - 1], text)) return k->slots[at] - 1;
+    k->texts[k->count] = text;
+    k->slots[at] = ++k->count;
+    return k->count - 1;
+}
+
+static bool known_init(struct known *k, unsigned most) {
+    size_t size = 16;
+    while (size < 2 * (size_t)most) size *= 2;
+    *k = (struct known){ .mask = size - 1 };
+    hash_key_random(&k->key);
+    k->slots = mem_zalloc(size * sizeof(*k->slots));
+    k->texts = mem_alloc((most + 1) * sizeof(*k->texts));
+    return k->slots != NULL && k->texts != NULL;
+}
+
+static void known_deinit(struct known *k) {
+    mem_free(k->slots);
+    mem_free(k->texts);
+}
+
+static void add_inputs(struct embeddings_join *j, unsigned i, const struct json_doc *doc, struct known *k) {
+    uint32_t input = json_get(doc, 0, SLICE("input"));
+    unsigned n = j->first[i];
+    bool one = json_is(doc, input, JSON_STRING) || json_is(doc, json_first(doc, input), JSON_NUMBER);
+    if (one) {
+        j->which[n++] = known_add(k, json_raw(doc, input));
+    } else {
+        for (uint32_t at = json_first(doc, input); at != JSON_NONE; at = json_next(doc, input, at))
+            j->which[n++] = known_add(k, json_raw(doc, at));
+    }
+    j->first[i + 1] = n;
+}
+
+/* How much of what is paid for all is part i's. */
+static double weight_of(const struct embeddings_join *j, unsigned i, uint64_t tokens, const struct known *k) {
+    double all = 0, mine = 0;
+    for (unsigned n = j->first[i]; n < j->first[i + 1]; n++) {
+        double len = (double)k->texts[j->which[n]].len;
+        all += len;
+        mine += len / j->users[j->which[n]];
+    }
+    return tokens > 0 ? (double)tokens * (mine / all) : mine / 4; /* bytes of a token, about */
+}
+
+static void write_body(const struct json_doc *doc, const struct known *k, struct buf *out) {
+    uint32_t input = json_get(doc, 0, SLICE("input"));
+    const struct json_node *at = &doc->nodes[input];
+    buf_put(out, doc->text.ptr, at->start);
+    buf_putc(out, '[');
+    for (unsigned i = 0; i < k->count; i++) {
+        if (i > 0) buf_putc(out, ',');
+        buf_slice(out, k->texts[i]);
+    }
+    buf_putc(out, ']');
+    buf_put(out, doc->text.ptr + at->end, doc->text.len - at->end);
+}
+
+static void fill(struct embeddings_join *j, const struct embeddings_part *parts, struct known *k) {
+    for (unsigned i = 0; i < j->parts; i++) add_inputs(j, i, parts[i].doc, k);
+    j->inputs = k->count;
+    for (unsigned n = 0; n < j->first[j->parts]; n++) j->users[j->which[n]]++;
+    for (unsigned i = 0; i < j->parts; i++) j->until[i + 1] = j->until[i] + weight_of(j, i, parts[i].tokens, k);
+}
+
+struct embeddings_join *embeddings_join(const struct embeddings_part *parts, unsigned count, struct buf *out) {
+    unsigned most = 0;
+    struct known k = { .slots = NULL };
+    for (unsigned i = 0; i < count; i++) most += embeddings_form(parts[i].doc).inputs;
+    struct embeddings_join *j = mem_zalloc(sizeof(*j));
+    if (j == NULL) return NULL;
+    j->parts = count;
+    j->first = mem_zalloc((count + 1) * sizeof(*j->first));
+    j->until = mem_zalloc((count + 1) * sizeof(*j->until));
+    j->which = mem_zalloc((most + 1) * sizeof(*j->which));
+    j->users = mem_zalloc((most + 1) * sizeof(*j->users));
+    j->found = mem_zalloc((most + 1) * sizeof(*j->found));
+    bool ok = j->first && j->until && j->which && j->users && j->found && known_init(&k, most);
+    if (ok) {
+        fill(j, parts, &k);
+        write_body(parts[0].doc, &k, out);
+    }
+    known_deinit(&k);
+    if (ok && !buf_failed(out)) return j;
+    embeddings_join_free(j);
+    return NULL;
+}
+
+void embeddings_join_free(struct embeddings_join *j) {
+    if (j == NULL) return;
+    json_deinit(&j->answer);
+    mem_free(j->first);
+    mem_free(j->until);
+    mem_free(j->which);
+    mem_free(j->users);
+    mem_free(j->found);
+    mem_free(j);
+}
+
+unsigned embeddings_parts(const struct embeddings_join *j) { return j->parts; }
+
+/* -- Apart -------------------------------------------------------------------------------------------- */
+
+/* Which input a member of data is about, of a list whose members say it, or stand in order. */
+static bool index_of(const struct json_doc *doc, uint32_t member, unsigned place, uint64_t *out) {
+    *out = place;
+    if (!json_is(doc, member, JSON_OBJECT)) return false;
+    uint32_t index = json_get(doc, member, SLICE("index"));
+    return !json_is(doc, index, JSON_NUMBER) || json_u64(doc, index, out) == 0;
+}
+
+static bool has_vector(const struct json_doc *doc, uint32_t member) {
+    uint32_t v = json_get(doc, member, SLICE("embedding"));
+    return (json_is(doc, v, JSON_ARRAY) && doc->nodes[v].count > 0) ||
+           (json_is(doc, v, JSON_STRING) && json_raw(doc, v).len > 2);
+}
+
+int embeddings_read(struct embeddings_join *j, struct slice answer) {
+    struct json_error err;
+    struct json_doc *doc = &j->answer;
+    uint64_t index;
+    unsigned place = 0;
+    for (unsigned i = 0; i < j->inputs; i++) j->found[i] = JSON_NONE;
+    int rc = json_parse(doc, answer, &err);
+    if (rc != 0) return rc;
+    j->data = json_is(doc, 0, JSON_OBJECT) ? json_get(doc, 0, SLICE("data")) : JSON_NONE;
+    if (!json_is(doc, j->data, JSON_ARRAY)) return PERILUNE_ERR_INVAL;
+    j->usage = json_get(doc, 0, SLICE("usage"));
+    for (uint32_t at = json_first(doc, j->data); at != JSON_NONE; at = json_next(doc, j->data, at), place++)
+        if (index_of(doc, at, place, &index) && index < j->inputs && has_vector(doc, at)) j->found[index] = at;
+    return 0;
+}
+
+/* The share of part i in n tokens: what is below its end less what is below its beginning. */
+static uint64_t share(const struct embeddings_join *j, unsigned i, uint64_t n) {
+    double all = j->until[j->parts];
+    if (!(all > 0)) return 0;
+    double from = floor((double)n * (j->until[i] / all) + 0.5), to = floor((double)n * (j->until[i + 1] / all) + 0.5);
+    return to > from ? (uint64_t)(to - from) : 0;
+}
+
+/* All members of an object but one, which is written by the caller. */
+static void copy_members(const struct json_doc *doc, uint32_t object, struct slice except, struct slice except2,
+                         bool *any, struct buf *out) {
+    for (uint32_t key = json_first(doc, object); key != JSON_NONE; key = json_next(doc, object, key + 1)) {
+        if (json_str_eq(doc, key, except) || json_str_eq(doc, key, except2)) continue;
+        if (*any) buf_putc(out, ',');
+        *any = true;
+        buf_slice(out, json_raw(doc, key));
+        buf_putc(out, ':');
+        buf_slice(out, json_raw(doc, key + 1));
     }
 }
 
-/* The numbers of the list at node, into out; 0: it is none. */
-static unsigned read_vector(const struct json_doc *doc, uint32_t list, float *out) {
+static void write_data(const struct embeddings_join *j, unsigned i, struct buf *out) {
+    buf_puts(out, "\"data\":[");
+    for (unsigned n = j->first[i]; n < j->first[i + 1]; n++) {
+        bool any = true;
+        if (n > j->first[i]) buf_putc(out, ',');
+        buf_puts(out, "{\"index\":");
+        buf_u64(out, n - j->first[i]);
+        copy_members(&j->answer, j->found[j->which[n]], SLICE("index"), SLICE("index"), &any, out);
+        buf_putc(out, '}');
+    }
+    buf_putc(out, ']');
+}
+
+/* A number of the answer's usage, this part's share of it; false: it does not say. */
+static bool count_of(const struct embeddings_join *j, unsigned i, struct slice name, uint64_t *out) {
+    if (!json_is(&j->answer, j->usage, JSON_OBJECT)) return false;
+    uint32_t node = json_get(&j->answer, j->usage, name);
+    uint64_t all;
+    if (!json_is(&j->answer, node, JSON_NUMBER) || json_u64(&j->answer, node, &all) != 0) return false;
+    *out = share(j, i, all);
+    return true;
+}
+
+bool embeddings_write(const struct embeddings_join *j, unsigned i, struct buf *out, struct usage *usage) {
+    uint64_t prompt = 0, total = 0;
+    bool any = false;
+    *usage = (struct usage){ .known = false };
+    for (unsigned n = j->first[i]; n < j->first[i + 1]; n++)
+        if (j->found[j->which[n]] == JSON_NONE) return false;
+    buf_putc(out, '{');
+    copy_members(&j->answer, 0, SLICE("data"), SLICE("usage"), &any, out);
+    if (any) buf_putc(out, ',');
+    write_data(j, i, out);
+    bool has_prompt = count_of(j, i, SLICE("prompt_tokens"), &prompt);
+    bool has_total = count_of(j, i, SLICE("total_tokens"), &total);
+    if (has_prompt || has_total) {
+        *usage = (struct usage){ .known = true, .prompt = has_prompt ? prompt : total };
+        buf_puts(out, ",\"usage\":{\"prompt_tokens\":");
+        buf_u64(out, usage->prompt);
+        buf_puts(out, ",\"total_tokens\":");
+        buf_u64(out, has_total ? total : prompt);
+        buf_putc(out, '}');
+    }
+    buf_putc(out, '}');
+    return true;
+}
+
+/* -- As numbers ------------------------------------------------------------------------------------------- */
+
+static unsigned read_vector(const struct json_doc *doc, uint32_t list, float *out, unsigned most) {
     if (!json_is(doc, list, JSON_ARRAY)) return 0;
     unsigned n = doc->nodes[list].count;
-    float most = 0;
-    if (n > EMBEDDINGS_VECTOR) return 0;
+    float largest = 0;
+    if (n > most) return 0;
     uint32_t at = json_first(doc, list);
     for (unsigned i = 0; i < n; i++, at = json_next(doc, list, at)) {
         if (!json_is(doc, at, JSON_NUMBER)) return 0;
         out[i] = (float)json_number(doc, at);
         if (!isfinite(out[i])) return 0;
-        if (fabsf(out[i]) > most) most = fabsf(out[i]);
+        if (fabsf(out[i]) > largest) largest = fabsf(out[i]);
     }
-    return most > 0 ? n : 0; /* without a direction it is near to nothing, and must not be remembered */
+    return largest > 0 ? n : 0; /* without a direction it is near to nothing, and must not be remembered */
 }
 
-/* The vector of input i, of a list whose members say which they are, or stand in order. */
-static uint32_t find_vector(const struct json_doc *doc, uint32_t data, unsigned i) {
-    unsigned n = 0;
-    for (uint32_t at = json_first(doc, data); at != JSON_NONE; at = json_next(doc, data, at), n++) {
-        if (!json_is(doc, at, JSON_OBJECT)) continue;
-        uint32_t index = json_get(doc, at, SLICE("index"));
-        uint64_t says = n;
-        if (json_is(doc, index, JSON_NUMBER) && json_u64(doc, index, &says) != 0) continue;
-        if (says == i) return json_get(doc, at, SLICE("embedding"));
-    }
-    return JSON_NONE;
-}
-
-static void tell_all(struct batch *b) {
-    struct json_doc doc = { .nodes = NULL };
-    struct json_error err;
-    struct failure none;
-    float *vector = mem_alloc(EMBEDDINGS_VECTOR * sizeof(*vector));
-    uint32_t data = JSON_NONE;
-    failure_init(&none);
-    failure_set(&none, FAILURE_UPSTREAM, "the answer holds no vector for a text");
-    bool read = !failure_is_set(&b->failure) && json_parse(&doc, buf_get(&b->answer), &err) == 0;
-    if (read && json_is(&doc, 0, JSON_OBJECT))
-        data = json_get(&doc, 0, SLICE("data"));
-    const struct failure *f = failure_is_set(&b->failure) ? &b->failure : &none;
-    for (unsigned i = 0; i < b->count; i++) {
-        bool there = vector != NULL && json_is(&doc, data, JSON_ARRAY);
-        unsigned count = there ? read_vector(&doc, find_vector(&doc, data, i), vector) : 0;
-        tell(b->items[i], count > 0 ? vector : NULL, count, count > 0 ? NULL : f);
-    }
-    failure_deinit(&none);
-    json_deinit(&doc);
-    mem_free(vector);
-}
-
-static void batch_end(struct deferred *d) {
-    struct batch *b = container_of(d, struct batch, end);
-    struct embeddings *e = b->owner;
-    b->telling = true; /* it stays whole, whoever cancels */
-    tell_all(b);
-    e->batch = NULL;
-    batch_free(b);
-    if (!list_is_empty(&e->queue)) loop_soon(e->services->loop, &e->begin, begin_next);
-}
-
-static void end_soon(struct batch *b) { loop_soon(b->owner->services->loop, &b->end, batch_end); }
-
-/* -- The call ----------------------------------------------------------------------------------- */
-
-static enum flow on_event(struct sink *k, const struct event *ev) {
-    struct batch *b = container_of(k, struct batch, sink);
-    switch (ev->type) {
-    case EVENT_HEAD: break;
-    case EVENT_FRAME:
-    case EVENT_BYTES: buf_slice(&b->answer, ev->raw); break;
-    case EVENT_ERROR:
-        failure_copy(&b->failure, ev->failure);
-        /* fall through */
-    case EVENT_END:
-        if (!failure_is_set(&b->failure) && buf_failed(&b->answer))
-            failure_set(&b->failure, FAILURE_NO_MEMORY, "out of memory");
-        end_soon(b);
-        break;
-    }
-    return FLOW_MORE;
-}
-
-static void take_items(struct embeddings *e, struct batch *b) {
-    while (!list_is_empty(&e->queue) && b->count < EMBEDDINGS_BATCH) {
-        struct embeddings_item *item = container_of(e->queue.next, struct embeddings_item, link);
-        list_remove(&item->link);
-        e->queued--;
-        item->batch = b;
-        b->items[b->count++] = item;
-    }
-}
-
-/* 0, or why it cannot be asked, in the batch's failure. */
-static int call(struct batch *b) {
-    struct embeddings *e = b->owner;
-    struct request *r = b->request = request_new();
-    struct buf body;
-    if (r == NULL) return PERILUNE_ERR_NOMEM;
-    r->method = SLICE("POST");
-    r->path = SLICE("/v1/embeddings");
-    r->peer = "127.0.0.1";
-    rng_hex128(&e->services->loop->rng, r->id);
-    buf_init(&body, 0);
-    buf_puts(&body, "{\"model\":\"embedding\",\"input\":[");
-    for (unsigned i = 0; i < b->count; i++) {
-        if (i > 0) buf_putc(&body, ',');
-        json_write_string(&body, slice_of(b->items[i]->text, b->items[i]->len));
-    }
-    buf_puts(&body, "]}");
-    struct call_pool *pool = outgoing_find(e->services, slice_str(e->upstream));
-    if (pool == NULL) outgoing_no_upstream(&b->failure, slice_str(e->upstream));
-    if (pool == NULL || buf_failed(&body)) {
-        buf_deinit(&body);
-        return PERILUNE_ERR_NOMEM;
-    }
-    int rc = body_new(&r->body, &body, &openai_embeddings, &b->failure);
-    if (rc != 0) return rc;
-    b->res = outgoing_start(e->services, &(struct outgoing){ .pool = pool, .request = r, .body = r->body,
-                                                             .timeout_ms = e->timeout_ms });
-    if (b->res == NULL) return PERILUNE_ERR_NOMEM;
-    response_deliver(b->res, &b->sink);
+unsigned embeddings_vector(const struct json_doc *answer, unsigned i, float *out, unsigned most) {
+    uint32_t data = json_is(answer, 0, JSON_OBJECT) ? json_get(answer, 0, SLICE("data")) : JSON_NONE;
+    unsigned place = 0;
+    uint64_t index;
+    if (!json_is(answer, data, JSON_ARRAY)) return 0;
+    for (uint32_t at = json_first(answer, data); at != JSON_NONE; at = json_next(answer, data, at), place++)
+        if (index_of(answer, at, place, &index) && index == i)
+            return read_vector(answer, json_get(answer, at, SLICE("embedding")), out, most);
     return 0;
-}
-
-static void fail_queue(struct embeddings *e) {
-    struct failure f;
-    failure_init(&f);
-    failure_set(&f, FAILURE_NO_MEMORY, "out of memory");
-    while (!list_is_empty(&e->queue)) {
-        struct embeddings_item *item = container_of(e->queue.next, struct embeddings_item, link);
-        struct embeddings_wait *w = container_of(item->waits.next, struct embeddings_wait, link);
-        embeddings_cancel(w); /* frees the item with the last */
-        w->done(w, NULL, 0, &f);
-    }
-    failure_deinit(&f);
-}
-
-static void begin_next(struct deferred *d) {
-    struct embeddings *e = container_of(d, struct embeddings, begin);
-    struct batch *b = e->batch == NULL && !list_is_empty(&e->queue) ? mem_zalloc(sizeof(*b)) : NULL;
-    if (b == NULL) {
-        if (e->batch == NULL) fail_queue(e);
-        return;
-    }
-    b->owner = e;
-    b->sink.event = on_event;
-    buf_init(&b->answer, 0);
-    failure_init(&b->failure);
-    e->batch = b;
-    take_items(e, b);
-    if (call(b) == 0) return;
-    if (!failure_is_set(&b->failure)) failure_set(&b->failure, FAILURE_NO_MEMORY, "out of memory");
-    end_soon(b);
-}
-
-/* -- Asking --------------------------------------------------------------------------------------- */
-
-static struct embeddings_item *find_item(struct embeddings *e, struct slice text) {
-    struct batch *b = e->batch;
-    for (unsigned i = 0; b != NULL && !b->telling && i < b->count; i++) {
-        struct embeddings_item *item = b->items[i];
-        if (slice_eq(slice_of(item->text, item->len), text)) return item;
-    }
-    for (struct list *l = e->queue.next; l != &e->queue; l = l->next) {
-        struct embeddings_item *item = container_of(l, struct embeddings_item, link);
-        if (slice_eq(slice_of(item->text, item->len), text)) return item;
-    }
-    return NULL;
-}
-
-int embeddings_ask(struct embeddings *e, struct embeddings_wait *w, struct slice text, uint64_t timeout_ms) {
-    struct embeddings_item *item = find_item(e, text);
-    if (item == NULL && e->queued >= EMBEDDINGS_QUEUE) return PERILUNE_ERR_LIMITED;
-    if (item == NULL) {
-        item = mem_alloc(sizeof(*item) + text.len);
-        if (item == NULL) return PERILUNE_ERR_NOMEM;
-        *item = (struct embeddings_item){ .owner = e, .len = text.len };
-        memcpy(item->text, text.ptr, text.len);
-        list_init(&item->waits);
-        list_append(&e->queue, &item->link);
-        e->queued++;
-        e->timeout_ms = timeout_ms;
-        if (e->batch == NULL && !deferred_is_waiting(&e->begin)) loop_soon(e->services->loop, &e->begin, begin_next);
-    }
-    w->item = item;
-    list_append(&item->waits, &w->link);
-    return 0;
-}
-
-/* Nobody waits for it. */
-static void drop_item(struct embeddings_item *item) {
-    struct batch *b = item->batch;
-    struct embeddings *e = item->owner;
-    if (b == NULL) {
-        list_remove(&item->link);
-        e->queued--;
-        mem_free(item);
-        return;
-    }
-    if (b->telling) return;
-    bool wanted = false;
-    for (unsigned i = 0; i < b->count; i++) wanted |= !list_is_empty(&b->items[i]->waits);
-    if (wanted) return;
-    e->batch = NULL;
-    batch_free(b);
-    if (!list_is_empty(&e->queue)) loop_soon(e->services->loop, &e->begin, begin_next);
-}
-
-void embeddings_cancel(struct embeddings_wait *w) {
-    struct embeddings_item *item = w->item;
-    if (item == NULL) return;
-    w->item = NULL;
-    list_remove(&w->link);
-    if (list_is_empty(&item->waits)) drop_item(item);
 }

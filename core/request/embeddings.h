@@ -1,33 +1,42 @@
-/* embeddings.h -- vectors of texts by an upstream, many in one call. See embeddings.c. One thread. */
+/* embeddings.h -- questions for vectors put together to one, and its answer taken apart. See embeddings.c. */
 #ifndef PERILUNE_REQUEST_EMBEDDINGS_H
 #define PERILUNE_REQUEST_EMBEDDINGS_H
 
-#include "base/list.h"
-#include "request/cached.h"
-#include "request/services.h"
+#include "base/json.h"
+#include "flow/flow.h"
 
-#define EMBEDDINGS_BATCH  32   /* texts of a call */
-#define EMBEDDINGS_QUEUE  1024 /* that wait for the next calls */
-#define EMBEDDINGS_VECTOR CACHED_MAX_VECTOR /* numbers: what an entry can keep */
+#define EMBEDDINGS_INPUTS 2048 /* of a question: OpenAI's most */
 
-struct embeddings;
-struct failure;
+/* What a question asks for, and whether it can go together with others. */
+struct embeddings_form {
+    unsigned inputs; /* 0: it cannot: nobody here knows what its input is, or the upstream would refuse it */
+    bool     ids;    /* they are token ids: one input is a list of numbers */
+};
+struct embeddings_form embeddings_form(const struct json_doc *doc);
+/* Appends what must be the same for two of them to go together: all but their inputs. */
+void embeddings_key(const struct json_doc *doc, struct embeddings_form form, struct buf *out);
 
-/* Who waits for a vector; embedded where it waits. */
-struct embeddings_wait {
-    struct list link;   /* zeroed, or among those of `item` */
-    struct embeddings_item *item; /* NULL: it does not wait (any more) */
-    /* Called once, from the loop: the vector, or why there is none.  Borrowed for the call.  May end others' waits. */
-    void (*done)(struct embeddings_wait *w, const float *vector, unsigned count, const struct failure *f);
+struct embeddings_join;
+
+/* One to be put together: its body, and how many tokens it has, as far as is known (0: it is not). */
+struct embeddings_part {
+    const struct json_doc *doc;
+    uint64_t               tokens;
 };
 
-/* For the upstream of this name; both must outlive it.  NULL: no memory. */
-struct embeddings *embeddings_new(struct services *v, const char *upstream);
-void               embeddings_free(struct embeddings *e); /* nobody waits; NULL is fine */
-/* timeout_ms: that a call may take.  Returns 0, PERILUNE_ERR_LIMITED (too many wait), PERILUNE_ERR_NOMEM. */
-int                embeddings_ask(struct embeddings *e, struct embeddings_wait *w, struct slice text,
-                                  uint64_t timeout_ms);
-/* done is not called any more.  Nothing happens when it does not wait. */
-void               embeddings_cancel(struct embeddings_wait *w);
+/* Writes the body that asks for what all of them do, each input once.  The bodies are of one key, and are not needed
+ * behind that.  NULL: no memory. */
+struct embeddings_join *embeddings_join(const struct embeddings_part *parts, unsigned count, struct buf *out);
+void embeddings_join_free(struct embeddings_join *j); /* NULL is fine */
+unsigned embeddings_parts(const struct embeddings_join *j);
+
+/* Reads the answer to that body, which is borrowed as long as parts are written of it. Returns 0,
+ * PERILUNE_ERR_INVAL (it is no list of vectors), PERILUNE_ERR_NOMEM. */
+int  embeddings_read(struct embeddings_join *j, struct slice answer);
+/* The answer of part i, and its share of the usage.  False, with nothing written: a vector of it is missing. */
+bool embeddings_write(const struct embeddings_join *j, unsigned i, struct buf *out, struct usage *usage);
+
+/* The vector of input i in an answer: its numbers, and how many; 0: there is none, or none that has a direction. */
+unsigned embeddings_vector(const struct json_doc *answer, unsigned i, float *out, unsigned most);
 
 #endif

@@ -25,7 +25,7 @@ struct synthetic {
     struct failure failure;
     struct blob   *model;
     int            status;
-    bool           stream, keep_usage, over, in_event;
+    bool           is_body, stream, keep_usage, over, in_event;
     char           id[48];
 };
 
@@ -115,7 +115,8 @@ static void emit_end(struct synthetic *y) {
         dialect_write_event(&out, openai_chat.end_mark);
         emit_frames(y, &out);
     } else {
-        openai_completion(&out, &a, buf_get(&y->bytes));
+        if (y->is_body) buf_slice(&out, buf_get(&y->bytes));
+        else openai_completion(&out, &a, buf_get(&y->bytes));
         if (buf_failed(&out)) emit_lost(y);
         else emit(y, &(struct event){ .type = EVENT_BYTES, .raw = buf_get(&out) });
         buf_deinit(&out);
@@ -194,7 +195,8 @@ struct source *synthetic_new(struct loop *loop, const struct synthetic_options *
     buf_init(&y->bytes, 0);
     failure_init(&y->failure);
     y->status = opt->status;
-    y->stream = opt->stream;
+    y->is_body = opt->is_body;
+    y->stream = opt->stream && !opt->is_body;
     y->keep_usage = opt->keep_usage;
     y->usage = opt->usage;
     y->ttft_ms = opt->ttft_ms;

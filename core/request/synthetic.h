@@ -14,6 +14,7 @@ struct synthetic_options {
     struct usage        usage;
     uint64_t            ttft_ms, itl_ms; /* delays; for tests of policies */
     struct failure     *failure; /* comes after the pieces; taken; may be NULL */
+    bool                is_body;    /* text is the body as it is, of whatever dialect, and no stream */
     bool                stream;     /* chunks of a stream, or one completion */
     bool                keep_usage; /* a stream tells it at its end */
 };

@@ -24,21 +24,6 @@ function M.fetch(url, opts)
   return result(core.fetch(url, opts))
 end
 
--- Of each upstream that gives embeddings, those who wait for one.
-local embeddings = {}
-
---- The vector of a text by an upstream; requests that ask at the same time share calls.
----@async
----@param name string
----@param text string
----@param seconds number  that it may take
----@return number[]?
----@return perilune.Error?
-function M.vector(name, text, seconds)
-  embeddings[name] = embeddings[name] or core.embeddings(name)
-  return result(core.embeddings_ask(embeddings[name], text, seconds))
-end
-
 --- Seconds of CPU time.
 function M.cpu_left() return core.cpu_left() end
 

@@ -79,6 +79,7 @@ function M.truncate(text, max_tokens, model) return or_error(core.truncate(text,
 M.embed = core.embed
 function M.cache(name, opts) return require("perilune.cache").new(name, opts) end
 function M.gate(name, opts) return require("perilune.gate").new(name, opts) end
+function M.batch(name, opts) return require("perilune.batch").open(name, opts) end
 function M.limit(name, opts) return require("perilune.limit").new(name, opts) end
 
 -- -- several at once -----------------------------------------------------------

@@ -868,6 +868,36 @@ function perilune.embed(text) end
 ---@param req perilune.Request
 function perilune.coalesce(req) end
 
+---@class perilune.BatchOptions
+---@field run async fun(list: any[]): any[]?, perilune.Error|table<integer, perilune.Error>?  results, one for each item,
+---                               and errors of those that have none; or nil and the error of all
+---@field max_size? integer       items of a run, default 32
+---@field max_tokens? integer     sum of `tokens` of submit, default 0: no limit
+---@field max_wait? number        seconds that an item waits for the run under way, default 0.005
+---@field max_queue? integer      items that wait, default 1024
+---@field max_running? integer    runs at once, default 16
+---@field timeout? number         seconds that a run may take, default 60
+---@field across_tenants? boolean  may items of several tenants go together? default false
+
+---@class perilune.Batch
+local Batch = {}
+
+--- Waits until the item was run.  Errors: what run said of it; overloaded (max_queue items wait), timeout, policy_error
+--- (run threw, or returned another number of results), policy_budget_exceeded.
+---@async
+---@param item any  not nil
+---@param opts? { tokens?: integer, size?: integer, priority?: integer, timeout?: number, key?: string, share?: boolean }
+---@return any? result
+---@return perilune.Error? err
+function Batch:submit(item, opts) end
+
+--- Items of several requests that are cheaper together.  One for each name, worker and generation; the first who
+--- names it decides.  Throws for a name that exists with other options.
+---@param name string  1 to 64 bytes, not made of a request
+---@param opts perilune.BatchOptions
+---@return perilune.Batch
+function perilune.batch(name, opts) end
+
 --- A limit of all workers, which survives reloads; with shared = true, of all machines that have the same `cache.redis`.
 --- Limits of the same name count together.  Make it where the policy is made, and take from it in its requests.
 ---@param name string  1 to 96 bytes

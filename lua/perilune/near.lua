@@ -7,6 +7,7 @@
 
 local check = require "perilune.check"
 local core = require "perilune.core"
+local embeddings = require "perilune.embeddings"
 local host = require "perilune.host"
 
 local M = {}
@@ -48,7 +49,7 @@ local function ask_upstream(near, req, text)
   local key = "vector " .. core.sha256(("%d:%s%s%s"):format(#near.name, near.name, near.prefix, text))
   local known = core.memo_get(key)
   if known then return core.json_decode(known) end
-  local vector, err = host.vector(near.name, near.prefix .. text, near.timeout)
+  local vector, err = embeddings.vector(near.name, near.prefix .. text, near.timeout)
   if not vector then
     req:log("warn", "no vector for a question; it is answered without a look at near ones",
       { embedder = near.name, code = err and err.code or "upstream_error" })

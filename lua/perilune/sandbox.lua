@@ -81,7 +81,8 @@ local public = { ["perilune"] = true }
 for _, name in ipairs{
   "chat", "check", "config", "cost", "errors", "extract", "fields", "prompt_cache", "retry", "template", "text",
   "trim", "turns",
-  "cache", "gate", "near", "rephrase", "compress", "fetch", "history", "payload", "trim_rules", "limit", -- for the shipped policies
+  -- For the shipped policies:
+  "cache", "embeddings", "gate", "near", "rephrase", "compress", "fetch", "history", "payload", "trim_rules", "limit",
 } do
   public["perilune." .. name] = true
 end

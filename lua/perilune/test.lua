@@ -662,16 +662,7 @@ local function fake_describe(name)
            price = settings.price or {}, key = settings.key == "client" and { kind = "client" } or nil }
 end
 
--- One call a text: who shares calls is the gateway's, and so are the limits on texts and numbers.
-local function fake_vector(name, text, seconds)
-  local list, err = perilune.upstream(name):embed({ text }, { timeout = seconds })
-  if not list then return nil, err end
-  if type(list[1]) == "table" then return list[1] end
-  return nil, errors.new{ code = "upstream_error", message = "the answer holds no vector for a text", upstream = name }
-end
-
-local fakes = { describe = fake_describe, call = fake_call, fetch = fake_fetch, upstreams = fake_upstreams, health = fake_health,
-                vector = fake_vector }
+local fakes = { describe = fake_describe, call = fake_call, fetch = fake_fetch, upstreams = fake_upstreams, health = fake_health }
 
 --- Runs body in a world of its own: no upstreams yet, empty stores, time at zero.
 ---@async
@@ -688,6 +679,7 @@ function M.world(body, handler)
   current = { upstreams = {}, fetches = {}, start = perilune.now() }
   core.known_upstreams({})
   core.fresh_stores()
+  require("perilune.batch").forget()
   M.limits{}
   forget_lines()
 

@@ -85,13 +85,13 @@ end
 
 -- -- Upstream -----------------------------------------------------------------------------
 
---- Starts the upstream.  options: tokens, ttft_ms, itl_ms.  Returns { port, pid, proc, url }.
+--- Starts the upstream.  options: tokens, ttft_ms, itl_ms, delay_ms.  Returns { port, pid, proc, url }.
 function M.upstream(dir, options)
   local mock = os.getenv("MOCKLLM")
   local port = net.free_port()
   local args = mock and { mock, tostring(port) }
                or { server.binary(), "sim", "--listen", "127.0.0.1:" .. port }
-  for _, key in ipairs({ "tokens", "ttft_ms", "itl_ms" }) do
+  for _, key in ipairs({ "tokens", "ttft_ms", "itl_ms", "delay_ms" }) do
     if options and options[key] then
       args[#args + 1] = "--" .. key:gsub("_", "-")
       args[#args + 1] = tostring(options[key])
@@ -175,13 +175,14 @@ local function own_args(port, o)
   add("--header", o.header)
   if not o.rate then add("--concurrency", o.conns) end
   add("--body", o.body)
+  add("--path", o.path)
   if o.stream then args[#args + 1] = "--stream" end
   return args
 end
 
 -- The two programs' reports as one: done, failed, p50, p99 (us), rps, tokens.
 local function own_report(t)
-  return { done = t.requests, failed = t.failed, rps = t.rps, p50 = t.total_us.p50,
+  return { done = t.requests, failed = t.failed, rps = t.rps, p50 = t.total_us.p50, p95 = t.total_us.p95,
            p99 = t.total_us.p99, max = t.total_us.max, tokens = t.tokens, errors = json.encode(t.errors) }
 end
 
