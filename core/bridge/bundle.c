@@ -5,9 +5,11 @@
  * the same bytes: no thread can see a file that changed in between. */
 #include "bridge/bundle.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <lauxlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/mem.h"
 #include "base/sha256.h"
@@ -18,6 +20,7 @@
 #define FILE_MAX (4 * 1024 * 1024)
 #define DATA_MAX (256 * 1024 * 1024) /* a table of vectors is the largest: 200,019 rows of 1,024 bytes */
 #define DOUBTS_MAX (16 * 1024)
+#define LIST_MOST 1024 /* files of a folder */
 
 static struct blob *read_file(const char *path, size_t most, char *err, size_t errlen) {
     FILE *f = fopen(path, "rb");
@@ -203,6 +206,58 @@ int l_bundle_file(lua_State *L) {
     if (bytes != NULL) {
         if (whole) lua_pushlstring(L, bytes->data, bytes->len);
         else lua_pushboolean(L, 1);
+        return 1;
+    }
+    lua_pushnil(L);
+    lua_pushstring(L, err);
+    return 2;
+}
+
+static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+/* Names of files in the folder that end in suffix, a line each, in order.  NULL, and err says why not. */
+static struct blob *list_folder(const char *path, const char *suffix, char *err, size_t errlen) {
+    DIR *d = opendir(path);
+    if (d == NULL) {
+        snprintf(err, errlen, "%s: %s", path, strerror(errno));
+        return NULL;
+    }
+    char *names[LIST_MOST];
+    unsigned n = 0;
+    struct buf out;
+    const struct dirent *e;
+    buf_init(&out, 0);
+    while ((e = readdir(d)) != NULL && n < LIST_MOST) {
+        bool wanted = e->d_name[0] != '.' && slice_ends(slice_str(e->d_name), slice_str(suffix));
+        if (wanted && (names[n] = mem_strdup(e->d_name)) != NULL) n++;
+    }
+    closedir(d);
+    qsort(names, n, sizeof(*names), by_name);
+    for (unsigned i = 0; i < n; i++) {
+        buf_printf(&out, "%s\n", names[i]);
+        mem_free(names[i]);
+    }
+    snprintf(err, errlen, n < LIST_MOST ? "%s: out of memory" : "%s: holds 1024 files or more", path);
+    struct blob *text = n < LIST_MOST && !buf_failed(&out) ? blob_take(&out) : NULL;
+    buf_deinit(&out);
+    return text;
+}
+
+/* core.bundle_list(folder, suffix) -> names, a line each | nil, err: as of core.bundle_file().  A folder that changes
+ * is looked at like a file. */
+int l_bundle_list(lua_State *L) {
+    const char *folder = luaL_checkstring(L, 1), *suffix = luaL_checkstring(L, 2);
+    struct bundle *b = (struct bundle *)(uintptr_t)state_of(L)->bundle;
+    char name[1200], path[1200], err[1300] = "files are read while the configuration loads";
+    snprintf(name, sizeof(name), "%s/*%s", folder, suffix);
+    struct bundle_file *f = b ? find(b, name) : NULL;
+    if (f == NULL && b != NULL && !b->frozen) {
+        snprintf(path, sizeof(path), "%.*s%s", folder[0] == '/' ? 0 : folder_len(b), b->path, folder);
+        struct blob *text = list_folder(path, suffix, err, sizeof(err));
+        f = text != NULL ? remember(b, name, path, text) : NULL;
+    }
+    if (f != NULL) {
+        lua_pushlstring(L, f->text->data, f->text->len);
         return 1;
     }
     lua_pushnil(L);

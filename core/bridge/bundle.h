@@ -42,6 +42,7 @@ struct blob *bundle_data(struct bundle *b, const char *name, char *err, size_t e
 
 int  l_policy_source(lua_State *L); /* core.policy_source(name) -> text, path | nil, err */
 int  l_bundle_file(lua_State *L);   /* core.bundle_file(path, whole) -> bytes | true | nil, err: what a policy needs */
+int  l_bundle_list(lua_State *L);   /* core.bundle_list(folder, suffix) -> names, a line each | nil, err */
 int  l_policy_names(lua_State *L);
 int  l_policy_doubt(lua_State *L);  /* core.policy_doubt(text, is_warning) */
 

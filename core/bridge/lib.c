@@ -585,6 +585,7 @@ static const luaL_Reg functions[] = {
     { "base64_decode", l_base64_decode },
     { "base64_encode", l_base64_encode },
     { "bundle_file", l_bundle_file },
+    { "bundle_list", l_bundle_list },
     { "batch", l_batch },
     { "batch_submit", l_batch_submit },
     { "cache_delete", l_cache_delete },

@@ -36,6 +36,7 @@ static const char help[] =
     "  tokens [FILE]      how many tokens a text or a chat request is\n"
     "  compress FILE      what policies make of a text or a chat request\n"
     "  replay LOG         what policies would have made of the traffic of an access log\n"
+    "  distill FILE       a static prompt, rewritten shorter by a model\n"
     "  cache calibrate F  fit the semantic cache to one's own questions\n"
     "  cache table M T    use a static embedding model of one's own in it\n"
     "  vocab import FILE  a tokenizer.json for counting tokens\n\n"
@@ -356,6 +357,7 @@ static const struct {
                  { "sim", perilune_tool_sim },     { "bench", perilune_tool_bench },
                  { "tokens", perilune_tool_tokens },   { "compress", perilune_tool_compress },
                  { "replay", perilune_tool_replay },
+                 { "distill", perilune_tool_distill },
                  { "cache", perilune_tool_cache },   { "vocab", perilune_tool_vocab } };
 
 /* Who starts us without a standard stream (`>&-`) must not have the next socket take its

@@ -1,137 +1,20 @@
 /* vectors.c -- vectors of texts, from whoever speaks OpenAI's embeddings.
  *
- *     this thread --POST /v1/embeddings--> a gateway in this process, on a free port of 127.0.0.1 --> the upstream
- *
- * The gateway is what knows about TLS, proxies, keys and broken connections; it is opened with a configuration of a few
- * lines, in a file that is gone before the first request.  Its worker has a thread, so that this one may simply wait
- * for each reply.  An answer that may be better later (429, 5xx) is asked for again, with longer and longer
- * pauses. */
+ *     texts, VECTORS_BATCH at a time --> asking.c --> list of numbers, each scaled to length 1 */
 #include "cli/vectors.h"
 
-#include <errno.h>
 #include <math.h>
-#include <netinet/in.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/json.h"
 #include "base/mem.h"
-#include "include/perilune.h"
+#include "cli/asking.h"
 
-#define TRIES      6
-#define WAIT_S     300 /* for a reply */
 #define MAX_REPLY  (64u << 20)
 #define MAX_DIMS   4096
 
-/* -- The gateway ----------------------------------------------------------------------------- */
-
-static void put_lua_string(struct buf *out, const char *s) {
-    buf_putc(out, '"');
-    for (; *s != '\0'; s++) {
-        if (*s == '"' || *s == '\\' || (unsigned char)*s < 0x20) buf_printf(out, "\\%03d", (unsigned char)*s);
-        else buf_putc(out, *s);
-    }
-    buf_putc(out, '"');
-}
-
-/* Upstreams have a base URL; who gives the whole one means the same. */
-static void put_url(struct buf *out, const char *url) {
-    struct slice s = slice_str(url);
-    if (slice_ends(s, SLICE("/"))) s.len--;
-    if (slice_ends(s, SLICE("/embeddings"))) s.len -= 11;
-    char base[2048];
-    slice_copy(base, sizeof(base), s);
-    put_lua_string(out, base);
-}
-
-static int write_config(const struct vectors_ask *ask, char *path) {
-    struct buf text;
-    buf_init(&text, 0);
-    buf_puts(&text, "return { workers = 1, log = { access = false }, upstreams = { embedder = { url = ");
-    put_url(&text, ask->url);
-    if (ask->key_env != NULL) {
-        buf_puts(&text, ", key = { env = ");
-        put_lua_string(&text, ask->key_env);
-        buf_puts(&text, " }");
-    }
-    buf_puts(&text, " } } }\n");
-    int fd = buf_failed(&text) ? -1 : mkstemps(path, 4);
-    ssize_t n = fd >= 0 ? write(fd, buf_get(&text).ptr, buf_len(&text)) : -1;
-    bool good = n == (ssize_t)buf_len(&text);
-    if (fd >= 0 && close(fd) != 0) good = false;
-    buf_deinit(&text);
-    return good ? 0 : PERILUNE_ERR_IO;
-}
-
-static int open_gateway(const struct vectors_ask *ask, perilune **out, char *err, size_t errlen) {
-    char path[] = "/tmp/perilune-calibrate-XXXXXX.lua";
-    *out = NULL;
-    if (write_config(ask, path) != 0) {
-        snprintf(err, errlen, "%s: %s", path, strerror(errno));
-        return PERILUNE_ERR_IO;
-    }
-    perilune_options o = PERILUNE_OPTIONS_INIT;
-    o.config = path;
-    o.threads = 1;
-    int rc = perilune_open(out, &o, err, errlen);
-    unlink(path);
-    if (rc == 0 && (rc = perilune_listen(*out, "127.0.0.1:0")) != 0) {
-        snprintf(err, errlen, "%s", perilune_errmsg(*out));
-        perilune_close(*out);
-        *out = NULL;
-    }
-    return rc;
-}
-
 /* -- One request -------------------------------------------------------------------------------- */
 
-static int dial(int port) {
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port),
-                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    struct timeval limit = { .tv_sec = WAIT_S };
-    if (fd >= 0) setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&at, sizeof(at)) != 0) {
-        close(fd);
-        fd = -1;
-    }
-    return fd;
-}
-
-static bool send_all(int fd, struct slice s) {
-    while (s.len > 0) {
-        ssize_t n = send(fd, s.ptr, s.len, MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return false;
-        s = slice_of(s.ptr + n, s.len - (size_t)n);
-    }
-    return true;
-}
-
-/* The reply without its head; its status, or 0: none came. */
-static int exchange(int port, struct slice body, struct buf *reply) {
-    char head[200], chunk[65536];
-    int fd = dial(port), status = 0;
-    if (fd < 0) return 0;
-    /* HTTP/1.0: the end of the connection is the end of the reply. */
-    int n = snprintf(head, sizeof(head),
-                     "POST /v1/embeddings HTTP/1.0\r\nhost: perilune\r\ncontent-type: application/json\r\n"
-                     "content-length: %zu\r\n\r\n", body.len);
-    buf_clear(reply);
-    bool sent = send_all(fd, slice_of(head, (size_t)n)) && send_all(fd, body);
-    ssize_t got = 0;
-    while (sent && ((got = read(fd, chunk, sizeof(chunk))) > 0 || (got < 0 && errno == EINTR)))
-        if (got > 0) buf_put(reply, chunk, (size_t)got);
-    close(fd);
-    struct slice s = buf_get(reply);
-    const char *end = s.len > 12 ? memmem(s.ptr, s.len, "\r\n\r\n", 4) : NULL;
-    if (got < 0 || buf_failed(reply) || end == NULL) return 0;
-    status = (int)strtol(s.ptr + 9, NULL, 10);
-    buf_consume(reply, (size_t)(end - s.ptr) + 4);
-    return status;
-}
 
 static void write_body(const struct vectors_ask *ask, const struct slice *texts, size_t count, struct buf *out) {
     struct buf one;
@@ -206,24 +89,15 @@ static const char *read_reply(struct slice body, struct vectors *v, size_t first
 
 /* -- All of them --------------------------------------------------------------------------------------- */
 
-static int ask_once(int port, struct slice body, struct buf *reply) {
-    int status = 0;
-    for (unsigned try = 0; try < TRIES; try++) {
-        if (try > 0) sleep(1u << (try - 1));
-        status = exchange(port, body, reply);
-        if (status == 200 || (status >= 400 && status < 500 && status != 429 && status != 408)) break;
-    }
-    return status;
-}
 
-static int fetch_batch(const struct vectors_ask *ask, int port, const struct slice *texts, size_t first, size_t count,
-                       struct vectors *v, struct buf *body, struct buf *reply, char *err, size_t errlen) {
+static int fetch_batch(const struct vectors_ask *ask, struct asking *to, const struct slice *texts, size_t first,
+                       size_t count, struct vectors *v, struct buf *body, struct buf *reply, char *err, size_t errlen) {
     write_body(ask, texts + first, count, body);
     if (buf_failed(body)) {
         snprintf(err, errlen, "out of memory");
         return PERILUNE_ERR_NOMEM;
     }
-    int status = ask_once(port, buf_get(body), reply);
+    int status = asking_post(to, "embeddings", buf_get(body), reply);
     struct slice s = buf_get(reply);
     if (status != 200) {
         char text[300];
@@ -242,21 +116,21 @@ int vectors_fetch(const struct vectors_ask *ask, const struct slice *texts, size
                   char *err, size_t errlen) {
     struct vectors v = { .count = count };
     struct buf body, reply;
-    perilune *g;
+    struct asking to;
     *out = NULL;
     *dims = 0;
-    int rc = open_gateway(ask, &g, err, errlen);
+    int rc = asking_open(&to, ask->url, ask->key_env, err, errlen);
     if (rc != 0) return rc;
     buf_init(&body, 0);
     buf_init(&reply, MAX_REPLY);
     for (size_t at = 0; rc == 0 && at < count; at += VECTORS_BATCH) {
         size_t n = count - at < VECTORS_BATCH ? count - at : VECTORS_BATCH;
-        rc = fetch_batch(ask, perilune_port(g), texts, at, n, &v, &body, &reply, err, errlen);
+        rc = fetch_batch(ask, &to, texts, at, n, &v, &body, &reply, err, errlen);
         if (rc == 0 && ask->progress != NULL) ask->progress(ask->ud, at + n, count);
     }
     buf_deinit(&body);
     buf_deinit(&reply);
-    perilune_close(g);
+    asking_close(&to);
     if (rc == 0) {
         *out = v.numbers;
         *dims = v.dims;

@@ -127,6 +127,157 @@ local function rows_of(text, small)
   return table.concat(what, "\n"), table.concat(who, "\n")
 end
 
+-- -- what a text holds, in any order ---------------------------------------------
+
+-- Words behind a negation that say nothing of what is denied.
+local light = set_of("the|a|an|to|of|any|be|is|are|in|on|or|and|that|this|it|you|your|do|with|for|by|at|as|from|their|them|such|even|"
+  .. "under|circumstances|ever|should|must|will|would|can|please|not|no|never|nor|without|more|than|other|use|using|make|try")
+
+local formats = set_of("json|yaml|xml|csv|tsv|html|markdown|latex|sql|regex|base64|utf|iso|plaintext|uppercase|lowercase|bullet|bullets|"
+  .. "table|tables|italics|bold")
+
+local placeholders = { "{{[^{}\n]+}}", "%${[%w_.]+}", "{[%a_][%w_.]*}", "<[%a_][%w_.-]*>", "%[[%u][%u%d_ ]+%]", "%%[sdfi]%f[%A]" }
+
+-- Marks of lists and headings, and emphasis, are not what a text says.
+local function unmarked(text)
+  return (("\n" .. text):gsub("\n[ \t]*#+[ \t]*", "\n"):gsub("\n[ \t]*[%-*+•][ \t]+", "\n"):gsub("\n[ \t]*%d+[.)][ \t]+", "\n")
+    :gsub("%*%*", ""):gsub("__", ""):sub(2))
+end
+
+-- Four letters of a word are the same in most of its forms.
+local function stem(word) return word:lower():sub(1, 4) end
+
+-- The sentence around a place, cut at what ends one.
+local function behind(mask, at)
+  return mask:sub(at, (mask:find("[.;!?\n]", at) or #mask + 1) - 1)
+end
+
+-- What a negation denies: the words behind it that say something.
+local function denied(mask, last)
+  local words = {}
+  for word in behind(mask, last + 1):gmatch("[%a][%w']*") do
+    if not light[word:lower()] then words[#words + 1] = stem(word) end
+    if #words == 4 then break end
+  end
+  return words
+end
+
+local function add_denials(out, text)
+  local spans = core.text_spans(text, polar)
+  for _, span in ipairs(spans or {}) do
+    local word = text:sub(span.first, span.last)
+    if negation_of(span, word) then
+      local words = denied(text, span.last)
+      local shown = behind(text, span.first):match("^[%s]*(.-)%s*$"):gsub("%s+", " ")
+      out[#out + 1] = { words = words, shown = #shown > 60 and shown:sub(1, 60) .. "..." or shown }
+    end
+  end
+  return spans ~= nil
+end
+
+-- Of a name that only ever begins sentences nobody knows that it is one, unless it is written as no word is.
+local function add_all_names(out, line, mask)
+  for at, word in mask:gmatch("()%f[%a\195-\223]([%a\195-\223][%w'\128-\191\195-\223]*)") do
+    local begins = not mask:sub(1, at - 1):find("[%w\128-\255]") or mask:sub(math.max(1, at - 3), at - 1):find("[.!?:] ?[ (*\"]?$")
+    local odd = word:find("^.+%u") or word:find("%u.*%d")
+    local lower = word:lower()
+    if (odd or not begins) and word:find("^[%u\195]") and lower ~= "i" and not lower:find("^i'") and not common[lower] then
+      out[word:gsub("'s$", "")] = word
+    end
+  end
+end
+
+---@class perilune.Facts
+---@field kept table<string, string>          numbers, code, quotations, links, placeholders: as compared, as written
+---@field names table<string, string>
+---@field words table<string, true>           all that could be one
+---@field formats table<string, string>
+---@field denials { words: string[], shown: string }[]
+
+--- What a text says that a shorter one must say, too, in whatever order.  nil: its language is not known here.
+---@param text string
+---@return perilune.Facts?
+function M.of(text)
+  local language = text_of.language(text)
+  if language ~= nil and language ~= "en" and language ~= "zh" then return nil end
+  local out = { kept = {}, names = {}, words = {}, formats = {}, denials = {} }
+  for word in text:gmatch("[%a\195-\223][%w'\128-\191\195-\223]*") do out.words[word:gsub("'s$", "")] = true end
+  for _, pattern in ipairs(placeholders) do
+    for found in text:gmatch(pattern) do out.kept[found] = found end
+  end
+  local plain, read = unmarked(text), prose.reader()
+  if not add_denials(out.denials, plain) then return nil end
+  for line in plain:gmatch("[^\n]+") do
+    local mask = line:find("%S") and read(line)
+    local found = {}
+    if mask then
+      add_numbers(found, mask)
+      add_kept(found, line, mask)
+      add_all_names(out.names, line, mask)
+    elseif line:find("%S") then
+      found[1] = { 0, (line:gsub("%s+", "")) }
+    end
+    for _, fact in ipairs(found) do
+      local what = fact[2] == "every" and "all" or fact[2]
+      if what ~= "item" then out.kept[what] = fact[2] end
+    end
+    for word in line:lower():gmatch("%f[%a]%a+%f[%A]") do
+      if formats[word] then out.formats[word] = word end
+    end
+  end
+  return out
+end
+
+local function missing(out, what, from, to)
+  for key, shown in pairs(from) do
+    if to[key] == nil then out[#out + 1] = { what = what, text = shown } end
+  end
+end
+
+-- A denial is still there when one of the other text denies one of the same things; what denies nothing that could be
+-- named ("No.") when the other denies anything.
+local function has_denial(denial, all)
+  for _, other in ipairs(all) do
+    if not denial.words[1] then return true end
+    for _, word in ipairs(other.words) do
+      for _, mine in ipairs(denial.words) do
+        if word == mine then return true end
+      end
+    end
+  end
+  return false
+end
+
+local function missing_denials(out, what, from, to)
+  for _, denial in ipairs(from) do
+    if not has_denial(denial, to) then out[#out + 1] = { what = what, text = denial.shown } end
+  end
+end
+
+local function in_order(list)
+  table.sort(list, function(a, b) return a.what < b.what or a.what == b.what and a.text < b.text end)
+  return list
+end
+
+--- What of the first text the second has not, and what it has that the first has not.  nil, err: cannot be known.
+---@param before string
+---@param after string
+---@return { what: string, text: string }[]? lost
+---@return { what: string, text: string }[]|string? added
+function M.compare(before, after)
+  local a, b = M.of(before), M.of(after)
+  if not a or not b then return nil, "its language is neither English nor Chinese: nobody here knows its negations" end
+  local lost, added = {}, {}
+  for pass, pair in ipairs{ { a, b }, { b, a } } do
+    local out = pass == 1 and lost or added
+    missing(out, "fact", pair[1].kept, pair[2].kept)
+    missing(out, "name", pair[1].names, pair[2].words) -- where it begins a sentence it may be one
+    missing(out, "format", pair[1].formats, pair[2].formats)
+    missing_denials(out, "negation", pair[1].denials, pair[2].denials)
+  end
+  return in_order(lost), in_order(added)
+end
+
 --- Has the second text the same facts as the first, as far as that can be seen?
 ---@param before string
 ---@param after string

@@ -82,7 +82,7 @@ for _, name in ipairs{
   "chat", "check", "config", "cost", "errors", "extract", "fields", "prompt_cache", "retry", "template", "text",
   "trim", "turns",
   -- For the shipped policies:
-  "cache", "embeddings", "gate", "near", "rephrase", "compress", "fetch", "history", "payload", "trim_rules", "limit",
+  "cache", "embeddings", "rewritten", "gate", "near", "rephrase", "compress", "fetch", "history", "payload", "trim_rules", "limit",
 } do
   public["perilune." .. name] = true
 end
