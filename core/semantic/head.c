@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "semantic/little.h"
+#include "base/little.h"
 
 #define MAGIC   "PLHEAD1\n"
 #define HISTORY 8   /* steps that L-BFGS remembers */

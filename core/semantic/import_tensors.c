@@ -17,7 +17,7 @@
 #include "base/mem.h"
 #include "include/perilune.h"
 #include "semantic/import_json.h"
-#include "semantic/little.h"
+#include "base/little.h"
 
 #define MAX_HEADER (100u << 20) /* what the format allows */
 #define SHOWN(s)   (int)((s).len > 60 ? 60 : (s).len), (s).ptr

@@ -25,7 +25,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
-#include "semantic/little.h"
+#include "base/little.h"
 #include "semantic/pair_model.h"
 #include "semantic/semantic.h"
 

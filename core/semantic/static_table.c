@@ -30,7 +30,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "include/perilune.h"
-#include "semantic/little.h"
+#include "base/little.h"
 #include "semantic/semantic.h"
 #include "tokens/bpe.h"
 

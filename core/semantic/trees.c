@@ -24,7 +24,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
-#include "semantic/little.h"
+#include "base/little.h"
 
 #define BINS  64
 #define MAGIC "PLTREES1"

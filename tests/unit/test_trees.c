@@ -6,7 +6,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "semantic/head.h"
-#include "semantic/little.h"
+#include "base/little.h"
 #include "semantic/trees.h"
 
 #define ROWS     600

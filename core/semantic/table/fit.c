@@ -31,7 +31,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
-#include "semantic/little.h"
+#include "base/little.h"
 #include "semantic/normal.h"
 #include "semantic/static_table.h"
 #include "tokens/bpe.h"
