@@ -39,6 +39,8 @@ static const char help[] =
     "  distill FILE       a static prompt, rewritten shorter by a model\n"
     "  cache calibrate F  fit the semantic cache to one's own questions\n"
     "  cache table M T    use a static embedding model of one's own in it\n"
+    "  train FILE -o M    a classifier for route_smart out of outcomes\n"
+    "  eval FILE [M]      what a classifier is worth on outcomes\n"
     "  vocab import FILE  a tokenizer.json for counting tokens\n\n"
     "perilune COMMAND --help says more.  perilune --version\n";
 
@@ -358,6 +360,8 @@ static const struct {
                  { "tokens", perilune_tool_tokens },   { "compress", perilune_tool_compress },
                  { "replay", perilune_tool_replay },
                  { "distill", perilune_tool_distill },
+                 { "train", perilune_tool_train },
+                 { "eval", perilune_tool_eval },
                  { "cache", perilune_tool_cache },   { "vocab", perilune_tool_vocab } };
 
 /* Who starts us without a standard stream (`>&-`) must not have the next socket take its

@@ -207,6 +207,8 @@ PERILUNE_API int perilune_tool_replay(int argc, char **argv);
 PERILUNE_API int perilune_tool_distill(int argc, char **argv);
 PERILUNE_API int perilune_tool_bench(int argc, char **argv);
 PERILUNE_API int perilune_tool_cache(int argc, char **argv);
+PERILUNE_API int perilune_tool_train(int argc, char **argv);
+PERILUNE_API int perilune_tool_eval(int argc, char **argv);
 PERILUNE_API int perilune_tool_vocab(int argc, char **argv);
 
 #ifdef __cplusplus
