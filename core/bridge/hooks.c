@@ -23,6 +23,7 @@
 #include "bridge/cleanup.h"
 #include "bridge/lib.h"
 #include "bridge/request.h"
+#include "bridge/whole.h"
 
 static enum flow on_event(struct sink *k, const struct event *ev);
 
@@ -31,6 +32,7 @@ static enum flow on_event(struct sink *k, const struct event *ev);
 static void hooks_free(struct filter *f) {
     struct hooks *h = container_of(f, struct hooks, filter);
     mapper_free(h->mapper);
+    whole_free(h->whole);
     event_reader_deinit(&h->reader);
     buf_deinit(&h->recorded);
     failure_deinit(&h->failure);
@@ -167,6 +169,7 @@ static int run_taps(lua_State *L, void *ud) {
 enum flow hooks_pass(struct hooks *h, const struct event *ev) {
     bool content = ev->type == EVENT_FRAME || ev->type == EVENT_BYTES;
     if (content && h->record) event_reader_text(&h->reader, h->r->dialect, ev, 0, &h->recorded);
+    if (content && h->whole != NULL) whole_add(h->whole, ev);
     if (content && h->has_tap) hooks_protect(h, run_taps, &(struct run){ .h = h, .ev = ev });
     if (!h->broken) return h->filter.to->event(h->filter.to, ev);
     hooks_break(h);
@@ -190,6 +193,11 @@ static int run_finally(lua_State *L, void *ud) {
     if (h->record && !buf_failed(&h->recorded)) {
         lua_pushlstring(L, buf_get(&h->recorded).ptr, buf_len(&h->recorded));
         lua_setfield(L, -2, "text");
+    }
+    struct buf *whole = h->whole != NULL ? lib_output(L) : NULL;
+    if (whole != NULL && whole_write(h->whole, whole) && !buf_failed(whole)) {
+        lua_pushlstring(L, buf_get(whole).ptr, buf_len(whole));
+        lua_setfield(L, -2, "answer");
     }
     call_all(L, h->r, "finally");
     return 0;
@@ -230,6 +238,17 @@ int l_response_finally(lua_State *L) {
     if (h == NULL || !kept) return luaL_error(L, "not enough memory");
     hooks_add_function(L, "finally", 2);
     h->has_finally = true;
+    lua_settop(L, 1);
+    return 1;
+}
+
+/* core.record_whole(res) -> res: finally() gets the answer as `answer`, JSON, with all choices, a stream put
+ * together */
+int l_record_whole(lua_State *L) {
+    struct response *r;
+    struct hooks *h = hooks_for(L, &r);
+    if (h->whole == NULL) h->whole = whole_new(r->limit);
+    if (h->whole == NULL) return luaL_error(L, "not enough memory");
     lua_settop(L, 1);
     return 1;
 }

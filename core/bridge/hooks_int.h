@@ -8,6 +8,7 @@
 enum hook_unit { UNIT_EVENT, UNIT_WORD, UNIT_SENTENCE, UNIT_LINE };
 
 struct mapper;
+struct whole;
 
 struct hooks {
     struct filter     filter;
@@ -15,6 +16,7 @@ struct hooks {
     struct mapper    *mapper;   /* the first; NULL: no map */
     struct event_reader reader; /* for record and taps */
     struct buf        recorded; /* the text of the first choice, for finally */
+    struct whole     *whole;    /* the answer, for finally; NULL: nobody asked */
     struct failure    failure;
     struct budget    *budget;   /* a share of the request's */
     uint64_t          ran_us;   /* all calls */

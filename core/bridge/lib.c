@@ -605,6 +605,18 @@ static const luaL_Reg functions[] = {
     { "cache_far", l_cache_far },
     { "cache_stats", l_cache_stats },
     { "cache_tenant", l_cache_tenant },
+    { "capture", l_capture },
+    { "intents_match", l_intents_match },
+    { "intents_new", l_intents_new },
+    { "learn_about", l_learn_about },
+    { "learn_label", l_learn_label },
+    { "learn_open", l_learn_open },
+    { "learn_route", l_learn_route },
+    { "logprob_mean", l_logprob_mean },
+    { "logprob_meter", l_logprob_meter },
+    { "record_whole", l_record_whole },
+    { "tally", l_tally },
+    { "trial", l_trial },
     { "embed", l_embed },
     { "embeddings_answers", l_embeddings_answers },
     { "embeddings_form", l_embeddings_form },
@@ -725,6 +737,8 @@ void lib_open(lua_State *L) {
     near_open(L);
     gate_open(L, core);
     batch_open(L);
+    learn_open_lua(L);
+    logprob_open(L);
     embeddings_open(L);
     json_stream_open(L);
     trim_open(L);

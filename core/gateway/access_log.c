@@ -41,6 +41,7 @@ void access_log(struct log *log, const struct request_facts *f, const struct sav
     if (f->model.len > 0) log_str(&line, "model", f->model);
     if (f->cache != NULL && f->cache[0]) log_str(&line, "cache", slice_str(f->cache));
     put_entry(&line, f);
+    if (f->routed.len > 0) log_str(&line, "routed", f->routed);
     if (f->tries > 0) log_u64(&line, "tries", f->tries);
     log_u64(&line, "status", (uint64_t)f->status);
     if (f->code[0]) log_str(&line, "error", slice_str(f->code));

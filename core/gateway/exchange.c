@@ -84,6 +84,7 @@ static void gather(const struct exchange *x, bool aborted, struct request_facts 
         f->policy_count = x->route->policy_count;
     }
     if (x->res == NULL) return;
+    f->routed = headers_find(buf_get(&x->res->headers), SLICE("x-perilune-route"));
     f->degraded = headers_find(buf_get(&x->res->headers), SLICE("x-perilune-degraded"));
     enum response_cache cache = response_cache_of(x->res);
     f->cache = response_cache_name(cache);
@@ -567,7 +568,8 @@ void exchange_begin(struct exchange *x, struct buf *body) {
 }
 
 /* Words of the request are copied: whoever asked first may be gone before this one is over. */
-static bool copy_question(struct request *to, const struct request *from, const struct dialect *dialect) {
+static bool copy_question(struct request *to, const struct request *from, struct body *body,
+                          const struct dialect *dialect) {
     struct failure ignored;
     failure_init(&ignored);
     to->method = from->method;
@@ -578,24 +580,35 @@ static bool copy_question(struct request *to, const struct request *from, const 
     to->headers = from->headers;
     to->header_count = from->header_count + from->removed; /* policies ask for them again */
     memcpy(to->tenant, from->tenant, sizeof(to->tenant));
-    bool ok = request_keep(to) && body_from(&to->body, from->body->text, dialect, &ignored) == 0;
-    if (ok) blob_ref(from->body->text);
+    bool ok = request_keep(to) && body_from(&to->body, body->text, dialect, &ignored) == 0;
+    if (ok) blob_ref(body->text);
     failure_deinit(&ignored);
     return ok;
 }
 
-void exchange_begin_again(struct exchange *x, const struct exchange *from) {
+/* Returns false after having failed x. */
+static bool repeat(struct exchange *x, const struct exchange *from, struct body *body) {
     const struct config *c = x->gen->config;
     x->route = from->route;
     x->dialect = from->dialect;
     x->req->refreshes = true;
-    if (!copy_question(x->req, from->req, from->dialect)) {
+    if (!copy_question(x->req, from->req, body, from->dialect)) {
         exchange_fail(x, FAILURE_NO_MEMORY, "out of memory");
-        return;
+        return false;
     }
     x->stream = x->req->body->chat.stream;
     if (c->request_ms) timer_start(x->w->loop, &x->deadline, c->request_ms + 5, deadline_due);
-    admit(x);
+    return true;
+}
+
+void exchange_begin_again(struct exchange *x, const struct exchange *from) {
+    if (repeat(x, from, from->req->body)) admit(x);
+}
+
+void exchange_begin_trial(struct exchange *x, const struct exchange *from, struct body *body, const char *upstream) {
+    if (!repeat(x, from, body)) return;
+    x->state = EXCHANGE_ASKING;
+    call_upstream(x, upstream);
 }
 
 void exchange_gone(struct exchange *x) {

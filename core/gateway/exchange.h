@@ -56,6 +56,9 @@ void exchange_begin(struct exchange *x, struct buf *body);
 /* The question of `from`, which is alive, is asked again for a cache. May end and free x. */
 void exchange_begin_again(struct exchange *x, const struct exchange *from);
 
+/* The same, with this body, by this upstream and past all policies (trial.c). May end and free x. */
+void exchange_begin_trial(struct exchange *x, const struct exchange *from, struct body *body, const char *upstream);
+
 /* The client takes events again, after FLOW_FULL. */
 void exchange_resume(struct exchange *x);
 /* The client is gone, or does not want the rest. Frees x. */

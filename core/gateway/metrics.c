@@ -382,6 +382,42 @@ static void batches(const struct perilune *g, struct buf *out) {
     histogram_write(&wait, "perilune_batch_wait_seconds", "From submitting to a batch to its run.", out);
 }
 
+/* ORDER tally: store/tally.h. */
+static const struct tallied {
+    const char *name, *help, *labels[TALLY_LABELS];
+} tallied[TALLY_KINDS] = {
+    { "perilune_routed_total", "Requests that a policy sent somewhere, by where and why.", { "policy", "to", "why" } },
+    { "perilune_trials_total", "Calls on trial and those that they are compared with, by what came of them.",
+      { "policy", "upstream", "result" } },
+    { "perilune_trial_seconds_total", "Time from their beginning to their end, of those that went well.",
+      { "policy", "upstream" } },
+    { "perilune_trial_tokens_total", "Tokens that they used.", { "policy", "upstream", "type" } },
+    { "perilune_captured_total", "Records of capture, by what became of them.", { "result" } },
+};
+
+struct tally_writing {
+    const struct tallied *kind;
+    struct buf           *out;
+};
+
+static void write_tally(void *ud, const char (*labels)[TALLY_LABEL], double value) {
+    const struct tally_writing *w = ud;
+    buf_printf(w->out, "%s{", w->kind->name);
+    for (int i = 0; i < TALLY_LABELS && w->kind->labels[i] != NULL; i++) {
+        if (i > 0) buf_putc(w->out, ',');
+        telemetry_label(w->out, w->kind->labels[i], labels[i]);
+    }
+    buf_printf(w->out, "} %.15g\n", value);
+}
+
+static void tallies(const struct perilune *g, struct buf *out) {
+    for (int k = 0; k < TALLY_KINDS; k++) {
+        struct tally_writing w = { &tallied[k], out };
+        head(out, tallied[k].name, "counter", tallied[k].help);
+        tally_each(g->stores->tally, (enum tally_kind)k, write_tally, &w);
+    }
+}
+
 void metrics_write(struct perilune *g, struct buf *out) {
     statuses(g, out);
     one(out, "perilune_in_flight", "gauge", "Requests that are running.", SUM(g, metrics.in_flight));
@@ -429,5 +465,6 @@ void metrics_write(struct perilune *g, struct buf *out) {
               "CPU time of policies per request.", out);
     telemetry(g, out);
     caches(g, out);
+    tallies(g, out);
     process_metrics_write(out);
 }

@@ -20,6 +20,7 @@ struct request_facts {
     const char        *route;         /* its name, or its path as the file has it; "": none */
     const char *const *policies;      /* names, of the route */
     unsigned           policy_count;
+    struct slice       routed;        /* where a policy sent it, and why (x-perilune-route); empty: none said */
     struct slice       degraded;      /* policies that answered in place of a failure, "a, b"; empty: none */
     const char        *upstream;      /* that answered, or failed last; "": none was asked */
     struct slice       model;         /* that it was asked for */

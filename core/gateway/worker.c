@@ -17,6 +17,7 @@
 #include "gateway/exchange.h"
 #include "gateway/http_exchange.h"
 #include "gateway/refresh.h"
+#include "gateway/trial.h"
 #include "request/post.h"
 #include "upstream/call.h"
 
@@ -77,6 +78,7 @@ int generation_bind(struct generation *gen, struct worker *w, struct config *c) 
     s->services.far = &w->far;
     s->services.ask_again = refresh_begin;
     s->services.ask_again_ud = w;
+    s->services.try_out = trial_begin;
     s->services.pools = gen->pools;
     s->services.pool_count = c->target_count;
     s->limits = c->lua;
@@ -161,6 +163,7 @@ void worker_describe(struct worker *w, struct buf *out) {
 static void close_parts(struct worker *w) {
     http_server_close(&w->server); /* busy requests hear `gone`, their calls stop */
     refresh_end_all(w);
+    trial_end_all(w);
     if (w->gen != NULL) flights_leave(w->gen->state->stores->flights, w->loop);
     loop_flush(w->loop);
     index_close(w);

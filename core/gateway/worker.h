@@ -58,6 +58,7 @@ struct worker {
     bool               listens;     /* to what other processes invalidate: one worker does, for all */
     struct list        exchanges;
     unsigned           refreshes;   /* of these, for caches: refresh.c */
+    unsigned           trials;      /* of these, for nobody: trial.c */
     uint64_t           penance_until_ms; /* until then policies that failed late wait with their answers */
     pthread_t          thread;
     bool               threaded, stopping;

@@ -15,6 +15,7 @@
 struct calibration;
 struct embedder;
 struct request;
+struct trial_ask;
 
 struct services {
     struct loop        *loop;
@@ -34,6 +35,8 @@ struct services {
      * over (may be NULL) is called once, when it has ended in whatever way. */
     bool              (*ask_again)(struct services *v, struct request *r, void (*over)(void *ud), void *ud);
     void               *ask_again_ud;
+    /* Asks one upstream in the background, for nobody, past all policies; NULL: nobody can.  request/trial.h */
+    bool              (*try_out)(struct services *v, const struct trial_ask *ask);
     size_t              high_water; /* bytes of an answer that are held for a consumer that is not there yet */
 };
 

@@ -16,8 +16,11 @@ struct stores *stores_new(void) {
     s->known = known_new();
     s->gates = gates_new();
     s->limits = limits_new(STORES_LIMIT_BYTES);
+    s->tally = tally_new();
+    s->captures = captures_new();
     far_process_init(&s->far);
-    bool ready = s->flights != NULL && s->shared != NULL && s->memo != NULL && s->near != NULL && s->known != NULL;
+    bool values = s->shared != NULL && s->memo != NULL && s->tally != NULL && s->captures != NULL;
+    bool ready = values && s->flights != NULL && s->near != NULL && s->known != NULL;
     if (ready && s->gates != NULL && s->limits != NULL) return s;
     stores_free(s);
     return NULL;
@@ -34,6 +37,8 @@ void stores_free(struct stores *s) {
     known_free(s->known);
     gates_free(s->gates);
     limits_free(s->limits);
+    tally_free(s->tally);
+    captures_free(s->captures);
     mem_free(s);
 }
 

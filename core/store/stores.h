@@ -5,12 +5,14 @@
 #include "sched/gate.h"
 #include "sched/limit.h"
 #include "store/cache.h"
+#include "store/captures.h"
 #include "store/far.h"
 #include "store/flight.h"
 #include "store/known.h"
 #include "store/memo.h"
 #include "store/near.h"
 #include "store/shared.h"
+#include "store/tally.h"
 
 struct stores {
     struct shared *shared; /* perilune.shared(): refuses when it is full */
@@ -21,6 +23,8 @@ struct stores {
     struct gates  *gates;  /* who may work, and who waits */
     struct limits *limits;  /* what keys have used of their limits */
     struct known  *known;  /* which entries of the second tier are among them */
+    struct tally  *tally;  /* what policies count for operators */
+    struct captures *captures; /* files that policies write lines to */
     struct far_process far; /* of the second tier of the cache */
     struct stores *next;    /* that took its place: stores_renew() */
 };

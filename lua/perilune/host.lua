@@ -33,6 +33,15 @@ function M.attempt_end() return core.attempt_end() end
 
 function M.upstreams() return core.upstreams() end
 
+--- Asks another upstream the same in the background; what it says is compared with `text`, counted and thrown away.
+---@return boolean begun  false: too many are under way
+function M.trial(req, upstream, policy, text) return core.trial(req, upstream, policy, text) end
+
+--- Hands a line over for a file.
+---@return "taken"|"full"|"late"|"long"|"failed" result
+---@return string why  of "failed"
+function M.capture(path, max_bytes, keep, line) return core.capture(path, max_bytes, keep, line) end
+
 --- An upstream's settings: name, model, models, urls, price, key; nil when there is none.
 --- boot.lua replaces it.
 ---@param name any

@@ -1990,6 +1990,11 @@ function test.calls(name) end
 ---@return perilune.LogLine[]
 function test.logs() end
 
+--- The records that the policy `capture` has written to a file so far; no file is touched in a spec.
+---@param path string
+---@return table[]
+function test.captured(path) end
+
 --- Seconds since the test began, in virtual time.
 ---@return number
 function test.clock() end

@@ -83,6 +83,7 @@ for _, name in ipairs{
   "trim", "turns",
   -- For the shipped policies:
   "cache", "embeddings", "rewritten", "gate", "near", "rephrase", "compress", "fetch", "history", "payload", "trim_rules", "limit",
+  "schema", "smart", "trials",
 } do
   public["perilune." .. name] = true
 end

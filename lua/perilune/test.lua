@@ -662,7 +662,33 @@ local function fake_describe(name)
            price = settings.price or {}, key = settings.key == "client" and { kind = "client" } or nil }
 end
 
-local fakes = { describe = fake_describe, call = fake_call, fetch = fake_fetch, upstreams = fake_upstreams, health = fake_health }
+-- Nobody waits for a trial, so nothing of its answer is seen: only that it was asked for.
+local function fake_trial(req, name)
+  local entry = scene().upstreams[name]
+  if not entry then return false end
+  local text = req:body()
+  entry.calls[#entry.calls + 1] = { upstream = name, at = M.clock(), opts = {}, model = req.model, text = text,
+    body = perilune.json.decode(text), outcome = "trial" }
+  return true
+end
+
+-- Files stay in memory: whole lines, up to their size.
+local function fake_capture(path, max_bytes, _, line)
+  local file = scene().captured[path] or { bytes = 0 }
+  scene().captured[path] = file
+  if file.bytes + #line + 1 > max_bytes then return "full", "" end
+  file.bytes = file.bytes + #line + 1
+  file[#file + 1] = perilune.json.decode(line)
+  return "taken", ""
+end
+
+--- The records that the policy capture has written to a file so far.
+---@param path string
+---@return table[]
+function M.captured(path) return scene().captured[path] or {} end
+
+local fakes = { describe = fake_describe, call = fake_call, fetch = fake_fetch, upstreams = fake_upstreams, health = fake_health,
+                trial = fake_trial, capture = fake_capture }
 
 --- Runs body in a world of its own: no upstreams yet, empty stores, time at zero.
 ---@async
@@ -676,7 +702,7 @@ function M.world(body, handler)
     kept[k] = host[k] or false
     host[k] = fake
   end
-  current = { upstreams = {}, fetches = {}, start = perilune.now() }
+  current = { upstreams = {}, fetches = {}, captured = {}, start = perilune.now() }
   core.known_upstreams({})
   core.fresh_stores()
   require("perilune.batch").forget()
