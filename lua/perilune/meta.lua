@@ -30,7 +30,7 @@
 -- (without dump), table.  print() writes to the log.  require() finds the modules
 -- documented here (perilune, and perilune. with chat, check, config, cost, errors, extract,
 -- fields, prompt_cache, retry, text, trim, turns) and files beside the configuration:
--- "words" is policies/words.lua, "lib.util" is policies/lib/util.lua or lib/util.lua.  It also finds perilune.compress, .history, .payload and .trim_rules, of which
+-- "words" is policies/words.lua, "lib.util" is policies/lib/util.lua or lib/util.lua.  It also finds perilune.compress, .history, .payload, .schema, .smart, .trials and .trim_rules, of which
 -- shipped policies are made: these may change.  A `trusted` policy has all of LuaJIT
 -- besides.
 
