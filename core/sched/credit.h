@@ -1,0 +1,21 @@
+/* credit.h -- something that may be done for a share of all requests. See credit.c. */
+#ifndef PERILUNE_SCHED_CREDIT_H
+#define PERILUNE_SCHED_CREDIT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Zeroed: nothing was earned or spent yet. */
+struct credit {
+    atomic_int_least64_t  thousandths;
+    atomic_uint_least64_t at_ms; /* the floor is paid up to here; 0: it never was */
+};
+
+/* Any thread.  A request came: earns `per_mille` thousandths of a unit; `floor` units are paid each second anyway.
+ * No more than `most` units are saved. */
+void credit_earn(struct credit *c, unsigned per_mille, unsigned floor, unsigned most, uint64_t now_ms);
+/* Takes one unit.  False: there is none. */
+bool credit_spend(struct credit *c);
+
+#endif
