@@ -35,6 +35,7 @@
     XX(STREAM,          "upstream_stream_error", 502, true,  "upstream_error")             \
     XX(TRUNCATED,       "upstream_truncated",    502, true,  "upstream_error")             \
     XX(ANSWER_TOO_LARGE,"upstream_too_large",    502, false, "upstream_error")             \
+    XX(UNAVAILABLE,     "upstream_unavailable",  503, true,  "upstream_error")             \
     XX(TIMEOUT,         "timeout",               504, true,  "timeout_error")              \
     XX(DEADLINE,        "deadline_exceeded",     504, false, "timeout_error")              \
     XX(UPSTREAM_STATUS, "upstream_status",       502, false, "upstream_error")             \

@@ -65,6 +65,27 @@ static bool is_quota(const struct said *s) {
     return false;
 }
 
+static void said_by(const struct failure *f, struct said *out) {
+    snprintf(out->code, sizeof(out->code), "%s", f->code);
+    snprintf(out->type, sizeof(out->type), "%s", f->type);
+}
+
+bool err_body_is_quota(const struct failure *f) {
+    struct said s = { .status = 0 };
+    said_by(f, &s);
+    return f->status == 402 || is_quota(&s);
+}
+
+bool err_body_is_content(const struct failure *f) {
+    static const char *const words[] = { "content_policy", "content_filter", "moderation", "safety",
+                                         "context_length", "context_window", "string_above_max_length" };
+    struct said s = { .status = 0 };
+    said_by(f, &s);
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+        if (has_word(&s, words[i])) return true;
+    return false;
+}
+
 /* What code and type mean; 0: nothing known.  OpenAI's words, Anthropic's, and the names of
  * Python's exceptions, which vLLM and SGLang send. */
 static int status_of_words(const struct said *s) {

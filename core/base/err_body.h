@@ -12,6 +12,10 @@ void err_body_status(struct failure *f, int status);
 /* What a client gets for an upstream's status: the same, where it means the same to a client. */
 int err_body_client_status(int status);
 
+/* Does f say that an account has run out of money?  Or that what was asked is not allowed, or too long? */
+bool err_body_is_quota(const struct failure *f);
+bool err_body_is_content(const struct failure *f);
+
 /* Adds to f, which err_body_status() has filled, what the body of that answer says: JSON of
  * whatever shape, HTML, or text.  The body itself is not kept. */
 void err_body_add(struct failure *f, struct slice body);

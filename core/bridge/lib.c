@@ -548,33 +548,6 @@ static int l_upstreams(lua_State *L) {
     return 1;
 }
 
-static void set_count(lua_State *L, const char *key, atomic_uint_least64_t *v) {
-    lua_pushnumber(L, (lua_Number)atomic_load(v));
-    lua_setfield(L, -2, key);
-}
-
-/* core.health(name) -> { healthy, in_flight, calls, failures } | nil */
-static int l_health(lua_State *L) {
-    struct state *s = state_of(L);
-    const char *name = luaL_checkstring(L, 1);
-    for (unsigned i = 0; i < s->services.pool_count; i++) {
-        const struct target *t = s->services.pools[i].target;
-        if (strcmp(t->name, name) != 0) continue;
-        bool up = false;
-        for (unsigned u = 0; u < t->url_count; u++)
-            up |= atomic_load(&t->health->down_until_ms[u]) <= loop_now(s->loop);
-        lua_createtable(L, 0, 4);
-        lua_pushboolean(L, up);
-        lua_setfield(L, -2, "healthy");
-        set_count(L, "in_flight", &t->health->in_flight);
-        set_count(L, "calls", &t->health->calls);
-        set_count(L, "failures", &t->health->failures);
-        return 1;
-    }
-    lua_pushnil(L);
-    return 1;
-}
-
 /* -- Registration ----------------------------------------------------------------------------- */
 
 /* private: lua/perilune/ dresses them up; policies never see this table. */
@@ -639,6 +612,7 @@ static const luaL_Reg functions[] = {
     { "env", l_env },
     { "fetch", l_fetch },
     { "fields", l_fields },
+    { "guard_calls", l_guard_calls },
     { "header_problem", l_header_problem },
     { "header_is_framing", l_header_is_framing },
     { "header_is_own", l_header_is_own },

@@ -125,6 +125,8 @@ int l_near_guard(lua_State *L);
 int l_near_widen(lua_State *L);
 int l_near_feedback(lua_State *L);
 int l_near_shadow(lua_State *L);
+int l_health(lua_State *L);
+int l_guard_calls(lua_State *L);
 int l_embed(lua_State *L);
 int l_batch(lua_State *L);
 int l_batch_submit(lua_State *L);

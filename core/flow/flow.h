@@ -31,6 +31,8 @@ enum event_type {
     EVENT_ERROR
 };
 
+struct headers_list;
+
 /* What an answer cost, as the upstream counted it. */
 struct usage {
     bool     known;
@@ -44,6 +46,8 @@ struct event {
     struct slice          headers;      /* HEAD: lines "name: value\r\n" that the source kept (headers.h) */
     bool                  has_length;   /* HEAD: the body's length is known: */
     uint64_t              length;       /* HEAD: bytes */
+    struct slice          upstream;     /* HEAD, ERROR: who gave it, when that is not who was asked first; or empty */
+    const struct headers_list *pass;    /* HEAD, with `upstream`: which of `headers` the client gets; NULL: as was said */
     struct slice          raw;          /* FRAME: as it came, blank line included; BYTES */
     struct slice          data;         /* FRAME: the data lines, joined */
     const struct usage   *usage;        /* any but HEAD: learned since the last event; else NULL */

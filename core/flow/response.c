@@ -286,8 +286,17 @@ static enum flow pass(struct response *r, const struct event *ev) {
     return first->event(first, ev);
 }
 
+/* Another member of a pool than the one that was asked first has answered. */
+static void note_upstream(struct response *r, const struct event *ev) {
+    if (ev->upstream.len == 0) return;
+    slice_copy(r->upstream, sizeof(r->upstream), ev->upstream);
+    if (ev->pass != NULL) r->pass = ev->pass;
+    r->settled = NULL; /* the tokens were counted as the other one counts */
+}
+
 static void head(struct response *r, const struct event *ev) {
     r->headed = true;
+    note_upstream(r, ev);
     r->status = ev->status;
     r->has_length = ev->has_length && r->dialect == NULL;
     r->length = ev->length;
@@ -300,6 +309,7 @@ static void end(struct response *r, const struct event *ev) {
     r->ended = true;
     buf_slice(&r->usage_said, ev->usage_said); /* without memory it is not kept */
     if (ev->type == EVENT_ERROR) {
+        note_upstream(r, ev);
         keep_failure(r, ev->failure);
         if (r->failure) slice_copy(r->failure->upstream, sizeof(r->failure->upstream), slice_str(r->upstream));
         r->failed = true;

@@ -85,6 +85,13 @@ static void tasks(struct perilune *g, struct http_request *r) {
     send_buf(r, 200, "application/json", &all);
 }
 
+static void upstreams(struct perilune *g, struct http_request *r) {
+    struct buf b;
+    buf_init(&b, 0);
+    admin_upstreams(g, &b);
+    send_buf(r, 200, "application/json", &b);
+}
+
 static void cache_list(struct perilune *g, struct http_request *r) {
     char why[256];
     struct buf b;
@@ -141,6 +148,7 @@ static const struct {
               { "GET", "/readyz", readyz },
               { "GET", "/metrics", metrics },
               { "GET", "/admin/tasks", tasks },
+              { "GET", "/admin/upstreams", upstreams },
               { "GET", "/admin/cache", cache_list },
               { "DELETE", "/admin/cache", cache_purge },
               { "GET", "/admin/cache/explain", cache_explain },

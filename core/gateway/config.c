@@ -237,6 +237,17 @@ static void read_ca(struct reader *r, struct target *t) {
         complain(r, "upstreams.%s.ca: %s", t->name, why);
 }
 
+static void read_breaker(struct reader *r, uint32_t n, struct breaker_settings *s) {
+    *s = (struct breaker_settings)BREAKER_DEFAULTS;
+    if (n == JSON_NONE) return;
+    s->failures = (unsigned)number_of(r, n, "failures");
+    s->calls = (unsigned)number_of(r, n, "calls");
+    s->probes = (unsigned)number_of(r, n, "probes");
+    s->share = real_of(r, n, "share", s->share);
+    s->open_ms = number_of(r, n, "open_ms");
+    s->max_open_ms = number_of(r, n, "max_open_ms");
+}
+
 static void read_target(struct reader *r, uint32_t up, struct target *t) {
     t->name = string_of(r, up, "name");
     struct registry_entry *e = t->name ? registry_get(r->env->registry, t->name) : NULL;
@@ -268,6 +279,7 @@ static void read_target(struct reader *r, uint32_t up, struct target *t) {
     t->price_out = real_of(r, price, "output", 0);
     t->price_cached = real_of(r, price, "cached", t->price_in);
     read_timeouts(r, up, &t->timeouts);
+    read_breaker(r, get(r, up, "breaker"), &t->breaker);
     read_key(r, up, t);
     read_headers(r, up, t);
     uint32_t sim = get(r, up, "sim");
@@ -401,7 +413,73 @@ static void *read_all(struct reader *r, const char *key, size_t size, unsigned *
     return all;
 }
 
-static void each_target(struct reader *r, uint32_t n, void *out) { read_target(r, n, out); }
+/* ORDER: enum pick_how; the names are those of config.lua. */
+static enum pick_how how_of(const char *name) {
+    static const char *const names[] = { "weighted", "least_outstanding", "latency", "price", "sticky", "prefix" };
+    for (size_t i = 0; name != NULL && i < sizeof(names) / sizeof(*names); i++)
+        if (strcmp(name, names[i]) == 0) return (enum pick_how)i;
+    return PICK_WEIGHTED;
+}
+
+/* config.lua has seen to it that there is one of this name. */
+static unsigned target_at(const struct config *c, const char *name) {
+    unsigned i = 0;
+    while (name != NULL && i + 1 < c->target_count && strcmp(c->targets[i].name, name) != 0) i++;
+    return i;
+}
+
+static void read_members(struct reader *r, uint32_t list, struct target_pool *p) {
+    if (!json_is(&r->doc, list, JSON_ARRAY)) return;
+    p->members = alloc(r, (r->doc.nodes[list].count + 1) * sizeof(*p->members));
+    for (uint32_t e = json_first(&r->doc, list); p->members && e != JSON_NONE && p->count < PICK_MOST;
+         e = json_next(&r->doc, list, e))
+        p->members[p->count++] = (struct target_member){ .target = target_at(r->c, string_of(r, e, "name")),
+                                                         .weight = real_of(r, e, "weight", 1),
+                                                         .region = string_of(r, e, "region"),
+                                                         .spot = bool_of(r, e, "spot") };
+}
+
+/* A pool stands among the targets, behind those that can be called. */
+static void read_pool(struct reader *r, uint32_t n, struct target *t) {
+    struct target_pool *p = alloc(r, sizeof(*p));
+    t->name = string_of(r, n, "name");
+    if (p == NULL || t->name == NULL) return;
+    t->models = list_of(r, n, "models", &t->model_count);
+    p->how = how_of(string_of(r, n, "choose"));
+    p->key = string_of(r, n, "key");
+    p->region = string_of(r, n, "region");
+    p->retries = (unsigned)number_of(r, n, "retries");
+    read_members(r, get(r, n, "upstreams"), p);
+    struct registry_entry *e = registry_get(r->env->registry, t->name);
+    p->state = e ? registry_pool(r->env->registry, t->name, p->how == PICK_PREFIX) : NULL;
+    if (p->state == NULL || p->count == 0) {
+        r->failed = true;
+        return;
+    }
+    t->health = &e->health;
+    t->breaker = (struct breaker_settings)BREAKER_DEFAULTS;
+    t->max_answer = r->c->targets[p->members[0].target].max_answer;
+    t->max_event = r->c->targets[p->members[0].target].max_event;
+    t->pool = p;
+}
+
+static void read_upstreams(struct reader *r) {
+    struct config *c = r->c;
+    uint32_t ups = get(r, 0, "upstreams"), pools = get(r, 0, "pools");
+    size_t count = 1;
+    if (json_is(&r->doc, ups, JSON_ARRAY)) count += r->doc.nodes[ups].count;
+    if (json_is(&r->doc, pools, JSON_ARRAY)) count += r->doc.nodes[pools].count;
+    c->targets = alloc(r, count * sizeof(*c->targets));
+    if (c->targets == NULL) return;
+    if (json_is(&r->doc, ups, JSON_ARRAY))
+        for (uint32_t e = json_first(&r->doc, ups); e != JSON_NONE; e = json_next(&r->doc, ups, e))
+            read_target(r, e, &c->targets[c->target_count++]);
+    unsigned upstreams = c->target_count;
+    if (json_is(&r->doc, pools, JSON_ARRAY) && upstreams > 0)
+        for (uint32_t e = json_first(&r->doc, pools); e != JSON_NONE; e = json_next(&r->doc, pools, e))
+            read_pool(r, e, &c->targets[c->target_count++]);
+}
+
 static void each_route(struct reader *r, uint32_t n, void *out) { read_route(r, n, out); }
 
 static const char *tier_secret(struct reader *r, const char *of, uint32_t node, const char *name) {
@@ -485,7 +563,7 @@ static void read_config(struct reader *r) {
     uint32_t tls = get(r, 0, "tls");
     c->tls_cert = string_of(r, tls, "cert");
     c->tls_key = string_of(r, tls, "key");
-    c->targets = read_all(r, "upstreams", sizeof(*c->targets), &c->target_count, each_target);
+    read_upstreams(r);
     c->routes = read_all(r, "routes", sizeof(*c->routes), &c->route_count, each_route);
     c->route_index = routes_new(&c->arena, c->routes, c->route_count);
     if (c->route_index == NULL) r->failed = true;

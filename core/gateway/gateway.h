@@ -59,6 +59,8 @@ void admin_close(struct perilune *g);
 /* admin_cache.c */
 /* An HTTP status: 200, or 400, and why: the query says something that is not understood. */
 int  admin_cache_list(struct perilune *g, struct slice query, struct buf *out, char *why, size_t size);
+/* How upstreams fare, as JSON.  The owner's thread. */
+void admin_upstreams(struct perilune *g, struct buf *out);
 void admin_cache_explain(struct perilune *g, struct buf *out);
 /* False: there is no such entry. */
 bool admin_cache_show(struct perilune *g, struct slice id, struct buf *out);

@@ -87,6 +87,43 @@ static void upstream_errors(const struct registry_entry *u, struct buf *out) {
     }
 }
 
+/* REGISTRY_LOCK.  A gauge or counter of each breaker, or of each pool. */
+static void breakers(struct perilune *g, struct buf *out) {
+    static const struct { const char *name, *type, *help; bool pool; size_t at; } rows[] = {
+        { "perilune_upstream_opened_total", "counter", "Times that a breaker opened.", false,
+          offsetof(struct target_health, breaker.opened) },
+        { "perilune_upstream_refused_total", "counter", "Looks at a breaker that was not to be passed.", false,
+          offsetof(struct target_health, breaker.refused) },
+        { "perilune_upstream_denied_total", "counter", "Times that an upstream began to refuse our key (401, 403).", false,
+          offsetof(struct target_health, breaker.alarms) },
+        { "perilune_pool_retries_total", "counter", "Requests that went to another member of a pool.", true,
+          offsetof(struct target_pool_state, retried) },
+        { "perilune_pool_retries_unpaid_total", "counter", "The same that the budget did not allow.", true,
+          offsetof(struct target_pool_state, unpaid) },
+        { "perilune_pool_all_rest_total", "counter", "Requests that found all members of a pool resting.", true,
+          offsetof(struct target_pool_state, desperate) },
+    };
+    head(out, "perilune_upstream_state", "gauge", "Breaker: 0 closed, 1 open, 2 half open.");
+    for (struct list *e = g->registry.entries.next; e != &g->registry.entries; e = e->next) {
+        struct registry_entry *u = container_of(e, struct registry_entry, link);
+        if (u->pool != NULL) continue;
+        buf_puts(out, "perilune_upstream_state{");
+        telemetry_label(out, "upstream", u->name);
+        buf_printf(out, "} %u\n", atomic_load(&u->health.breaker.state));
+    }
+    for (size_t row = 0; row < sizeof(rows) / sizeof(*rows); row++) {
+        head(out, rows[row].name, rows[row].type, rows[row].help);
+        for (struct list *e = g->registry.entries.next; e != &g->registry.entries; e = e->next) {
+            struct registry_entry *u = container_of(e, struct registry_entry, link);
+            if ((u->pool != NULL) != rows[row].pool) continue;
+            char *of = rows[row].pool ? (char *)u->pool : (char *)&u->health;
+            buf_printf(out, "%s{", rows[row].name);
+            telemetry_label(out, rows[row].pool ? "pool" : "upstream", u->name);
+            buf_printf(out, "} %llu\n", (ull)atomic_load((atomic_uint_least64_t *)(void *)(of + rows[row].at)));
+        }
+    }
+}
+
 /* REGISTRY_LOCK.  Of each upstream that was called. */
 static void upstream_times(struct perilune *g, size_t at, const char *name, const char *help, struct buf *out) {
     struct buf label;
@@ -116,6 +153,7 @@ static void upstreams(struct perilune *g, struct buf *out) {
         head(out, rows[row].name, rows[row].type, rows[row].help);
         for (struct list *e = g->registry.entries.next; e != &g->registry.entries; e = e->next) {
             struct registry_entry *u = container_of(e, struct registry_entry, link);
+            if (u->pool != NULL) continue;
             atomic_uint_least64_t *v = row == 0 ? &u->health.calls
                                        : row == 1 ? &u->health.failures : &u->health.in_flight;
             buf_printf(out, "%s{", rows[row].name);
@@ -130,6 +168,7 @@ static void upstreams(struct perilune *g, struct buf *out) {
                    "From the start of a call to the head of its answer.", out);
     upstream_times(g, offsetof(struct target_health, whole), "perilune_upstream_seconds",
                    "From the start of a call to the end of its answer, of calls that did not fail.", out);
+    breakers(g, out);
     pthread_mutex_unlock(&g->registry.lock);
 }
 

@@ -13,6 +13,7 @@
 
 int registry_init(struct registry *r) {
     list_init(&r->entries);
+    r->count = 0;
     return pthread_mutex_init(&r->lock, NULL) == 0 ? 0 : PERILUNE_ERR_NOMEM;
 }
 
@@ -20,9 +21,22 @@ void registry_deinit(struct registry *r) {
     while (!list_is_empty(&r->entries)) {
         struct registry_entry *e = container_of(r->entries.next, struct registry_entry, link);
         list_remove(&e->link);
+        breaker_deinit(&e->health.breaker);
+        if (e->pool != NULL) affinity_free(e->pool->affinity);
+        mem_free(e->pool);
         mem_free(e);
     }
     pthread_mutex_destroy(&r->lock);
+}
+
+/* NULL: no memory. */
+static struct registry_entry *entry_new(const char *name) {
+    struct registry_entry *e = mem_zalloc(sizeof(*e));
+    if (e == NULL) return NULL;
+    snprintf(e->name, sizeof(e->name), "%s", name);
+    if (breaker_init(&e->health.breaker, 0) == 0) return e;
+    mem_free(e);
+    return NULL;
 }
 
 struct registry_entry *registry_get(struct registry *r, const char *name) {
@@ -32,10 +46,21 @@ struct registry_entry *registry_get(struct registry *r, const char *name) {
         struct registry_entry *e = container_of(l, struct registry_entry, link);
         if (strcmp(e->name, name) == 0) found = e;
     }
-    if (found == NULL && (found = mem_zalloc(sizeof(*found))) != NULL) {
-        snprintf(found->name, sizeof(found->name), "%s", name);
+    if (found == NULL && (found = entry_new(name)) != NULL) {
+        found->health.number = ++r->count;
         list_append(&r->entries, &found->link);
     }
     pthread_mutex_unlock(&r->lock);
     return found;
+}
+
+struct target_pool_state *registry_pool(struct registry *r, const char *name, bool affinity) {
+    struct registry_entry *e = registry_get(r, name);
+    if (e == NULL) return NULL;
+    pthread_mutex_lock(&r->lock);
+    if (e->pool == NULL && (e->pool = mem_zalloc(sizeof(*e->pool))) != NULL) hash_long_key_random(&e->pool->key);
+    struct target_pool_state *p = e->pool;
+    if (p != NULL && affinity && p->affinity == NULL && (p->affinity = affinity_new()) == NULL) p = NULL;
+    pthread_mutex_unlock(&r->lock);
+    return p;
 }

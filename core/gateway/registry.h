@@ -10,17 +10,21 @@
 struct registry_entry {
     struct list          link;
     struct target_health health;
+    struct target_pool_state *pool; /* NULL: no pool has this name */
     char                 name[64];
 };
 
 struct registry {
     pthread_mutex_t lock;
     struct list     entries;
+    uint16_t        count;
 };
 
 int  registry_init(struct registry *r);
 void registry_deinit(struct registry *r);
 /* The entry of that name, made when new; lives as long as the registry. NULL: no memory. */
 struct registry_entry *registry_get(struct registry *r, const char *name);
+/* The same of a pool's name; affinity: it remembers beginnings of prompts. */
+struct target_pool_state *registry_pool(struct registry *r, const char *name, bool affinity);
 
 #endif

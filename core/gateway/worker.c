@@ -19,6 +19,7 @@
 #include "gateway/refresh.h"
 #include "gateway/trial.h"
 #include "request/post.h"
+#include "request/scout.h"
 #include "upstream/call.h"
 
 /* -- Generations ------------------------------------------------------------------------ */
@@ -167,6 +168,7 @@ static void close_parts(struct worker *w) {
     if (w->gen != NULL) flights_leave(w->gen->state->stores->flights, w->loop);
     loop_flush(w->loop);
     index_close(w);
+    scout_drop_all(&w->client);
     call_drop_released(&w->client);
     if (w->gen != NULL) state_put(w->gen->state);
     w->gen = NULL;

@@ -13,6 +13,7 @@
  */
 #include "request/coalesce.h"
 
+#include "request/attempt.h"
 #include "request/fingerprint.h"
 
 #define MAX_BODY (1u << 20) /* bytes: a longer question is hardly asked twice at once */
@@ -34,7 +35,7 @@ bool coalesce_suits(const struct services *v, const struct outgoing *o) {
 static struct source *make(void *ud) {
     const struct ask *a = ud;
     if (!a->o.request->live) return NULL; /* it cannot lead any more; its response is gone, too */
-    return outgoing_source(a->v, &a->o, &a->form);
+    return attempt_new(a->v, &a->o, &a->form);
 }
 
 static void drop(void *ud) {
@@ -62,7 +63,7 @@ bool coalesce_key(struct services *v, const struct outgoing *o, const struct out
     struct buf text;
     buf_init(&text, 0);
     fingerprint_write(&(struct fingerprint_ask){ .services = v, .request = o->request, .body = o->body,
-                                                 .target = o->pool ? o->pool->target : NULL,
+                                                 .target = o->of ? o->of->target : o->pool ? o->pool->target : NULL,
                                                  .scope = SLICE("flight"),
                                                  .salt = slice_of(form, sizeof(form)) },
                       &text);

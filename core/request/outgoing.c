@@ -11,6 +11,8 @@
 
 #include "llm/answer.h"
 #include "llm/dialect.h"
+#include "request/attempt.h"
+#include "request/balancer.h"
 #include "request/coalesce.h"
 #include "request/form.h"
 #include "tokens/calibration.h"
@@ -32,9 +34,11 @@ static bool answers_to(const struct target *t, struct slice model) {
     return false;
 }
 
+/* Pools first: they are there so that one need not choose. */
 static struct call_pool *by_model(struct services *v, struct slice model) {
-    for (unsigned i = 0; i < v->pool_count; i++)
-        if (answers_to(v->pools[i].target, model)) return &v->pools[i];
+    for (int pools = 1; pools >= 0; pools--)
+        for (unsigned i = 0; i < v->pool_count; i++)
+            if ((v->pools[i].target->pool != NULL) == pools && answers_to(v->pools[i].target, model)) return &v->pools[i];
     return outgoing_find(v, model);
 }
 
@@ -280,7 +284,7 @@ struct outgoing_form outgoing_form(const struct outgoing *o) {
                                    .keep_usage = request_wants_usage(o->request) };
 }
 
-struct source *outgoing_source(const struct services *v, const struct outgoing *o, const struct outgoing_form *form) {
+struct source *outgoing_call(const struct services *v, const struct outgoing *o, const struct outgoing_form *form) {
     struct call_optional optional = { .len = 0 };
     struct blob *bytes = bytes_of(o, form->sent && asks_usage(v, o->pool->target), &optional);
     bool has_bytes = o->body != NULL || o->request->raw != NULL;
@@ -300,8 +304,7 @@ static void calibrate(const struct response *r, void *ud) {
                     (struct calibration_sample){ r->counted, r->usage.prompt, r->counted_own });
 }
 
-/* For the log and the metrics. */
-static void note_call(struct request *r, const struct target *t) {
+void outgoing_note_call(struct request *r, const struct target *t) {
     if (r->asked != NULL && r->asked == t) r->retries++;
     else if (r->asked != NULL) r->fallbacks++;
     r->asked = t;
@@ -311,7 +314,7 @@ static void note_call(struct request *r, const struct target *t) {
 /* A call of its own, or a share of one that answers the same question. */
 static struct source *source_for(struct services *v, const struct outgoing *o, struct response *r,
                                  const struct outgoing_form *form) {
-    if (!coalesce_suits(v, o)) return outgoing_source(v, o, form);
+    if (!coalesce_suits(v, o)) return attempt_new(v, o, form);
     bool joined;
     r->bill = bill_new();
     struct source *s = r->bill ? coalesce(v, o, form, r->bill, &joined) : NULL;
@@ -319,7 +322,23 @@ static struct source *source_for(struct services *v, const struct outgoing *o, s
     return s;
 }
 
-struct response *outgoing_start(struct services *v, const struct outgoing *o) {
+/* Which member of a pool.  A call that others may share is another's, maybe: whoever makes it picks then. */
+static void pick_member(const struct services *v, struct outgoing *o) {
+    struct balancer_pick p = { .pool = NULL };
+    o->of = o->pool;
+    o->pool = &v->pools[o->of->target->pool->members[0].target];
+    if (coalesce_suits(v, o)) return;
+    balancer_pick(v, o, 0, &p);
+    o->picked = p.pool != NULL ? OUTGOING_PICKED : OUTGOING_REFUSED;
+    o->ticket = p.ticket;
+    o->wait_ms = p.wait_ms;
+    if (p.pool != NULL) o->pool = p.pool;
+}
+
+struct response *outgoing_start(struct services *v, const struct outgoing *asked) {
+    struct outgoing picked = *asked;
+    if (asked->pool->target->pool != NULL) pick_member(v, &picked);
+    const struct outgoing *o = &picked;
     const struct body *b = o->body;
     bool chat = b != NULL && b->dialect == &openai_chat;
     struct outgoing_form form = outgoing_form(o);
@@ -335,11 +354,12 @@ struct response *outgoing_start(struct services *v, const struct outgoing *o) {
     struct response *r = response_new(&ro);
     outgoing_model_deinit(&model);
     struct source *source = r ? source_for(v, o, r, &form) : NULL;
+    if (r == NULL && o->picked == OUTGOING_PICKED) breaker_drop(&o->pool->target->health->breaker, &o->ticket);
     if (source == NULL) {
         response_put(r);
         return NULL;
     }
-    note_call(o->request, o->pool->target);
+    outgoing_note_call(o->request, o->pool->target);
     response_start(r, source);
     return r;
 }

@@ -24,8 +24,15 @@ void outgoing_model(struct services *v, const struct request *r, const struct bo
                     struct outgoing_model *out);
 void outgoing_model_deinit(struct outgoing_model *m);
 
+enum outgoing_picked { OUTGOING_NOT_PICKED, OUTGOING_PICKED, OUTGOING_REFUSED };
+
 struct outgoing {
-    struct call_pool      *pool;
+    struct call_pool      *pool;   /* an upstream, or a pool of them */
+    /* Of outgoing_start(), when that is a pool: */
+    struct call_pool      *of;     /* the pool; then `pool` is who is asked first, or whoever */
+    enum outgoing_picked   picked; /* PICKED: `pool` was, and ticket is of its breaker; REFUSED: all rest for wait_ms */
+    struct breaker_ticket  ticket;
+    uint64_t               wait_ms;
     struct request *request;
     bool                    shared; /* others get the answer, too: it has no deadline but the upstream's own */
     struct body           *body;   /* what a policy made of it; NULL: request->raw or none */
@@ -43,8 +50,10 @@ struct outgoing_form {
 };
 struct outgoing_form outgoing_form(const struct outgoing *o);
 
-/* The source of the answer: the call, behind its reader if its answer is one that we read.  NULL: no memory. */
-struct source *outgoing_source(const struct services *v, const struct outgoing *o, const struct outgoing_form *form);
+/* The call to o->pool, behind its reader if its answer is one that we read.  NULL: no memory. */
+struct source *outgoing_call(const struct services *v, const struct outgoing *o, const struct outgoing_form *form);
+/* Counts a call, for the log and the metrics. */
+void outgoing_note_call(struct request *r, const struct target *t);
 /* Starts the call. A share of the response, or NULL when there is no memory. */
 struct response *outgoing_start(struct services *v, const struct outgoing *o);
 

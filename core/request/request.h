@@ -11,6 +11,7 @@
 #include "request/savings.h"
 #include "tokens/models.h"
 
+struct breaker_settings;
 struct budget;
 struct outcome;
 struct request;
@@ -65,6 +66,7 @@ struct request {
     int           cleanup_ref; /* functions of req:finally(), see bridge/cleanup.c; 0: none */
     struct budget *cleanup_budget; /* their time; NULL: none */
     bool          kept;       /* request_keep() was called */
+    const struct breaker_settings *breaker; /* its calls are refused where a breaker is open by these; NULL: none is */
     bool          coalesces;  /* its calls may share an answer with those of others */
     bool          refreshes;  /* it is asked for the sake of a cache: nobody waits, and nothing stored will do */
 };

@@ -76,7 +76,7 @@ struct flight {
     uint64_t        written, front; /* bytes of the log; how far the fastest has read */
     bool            paused, resuming, cancelling, headed, ended, failed, shared_failure;
     int             status;
-    char            content_type[80];
+    char            content_type[80], upstream[64];
     struct buf      headers;
     struct usage    usage;
     struct buf      usage_said; /* when it has ended */
@@ -284,6 +284,7 @@ static void take(struct flight *f, const struct event *ev) {
         f->status = ev->status;
         slice_copy(f->content_type, sizeof(f->content_type), ev->content_type);
         buf_slice(&f->headers, ev->headers);
+        slice_copy(f->upstream, sizeof(f->upstream), ev->upstream);
         break;
     case EVENT_FRAME:
     case EVENT_BYTES:
@@ -293,7 +294,10 @@ static void take(struct flight *f, const struct event *ev) {
         buf_slice(&f->usage_said, ev->usage_said);
         take_end(f, NULL);
         break;
-    case EVENT_ERROR: take_end(f, ev->failure); break;
+    case EVENT_ERROR:
+        if (ev->upstream.len > 0) slice_copy(f->upstream, sizeof(f->upstream), ev->upstream);
+        take_end(f, ev->failure);
+        break;
     }
 }
 
@@ -475,7 +479,7 @@ static void emit_head(struct seat *s) {
     const struct flight *f = s->flight;
     s->headed = true;
     emit(s, &(struct event){ .type = EVENT_HEAD, .status = f->status, .content_type = slice_str(f->content_type),
-                             .headers = buf_get(&f->headers) });
+                             .headers = buf_get(&f->headers), .upstream = slice_str(f->upstream) });
 }
 
 /* Before its last event: whoever hears that counts what it cost. */
@@ -493,6 +497,7 @@ static void emit_end(struct seat *s) {
     const struct flight *f = s->flight;
     settle_now(s, true);
     emit(s, &(struct event){ .type = f->failed ? EVENT_ERROR : EVENT_END, .failure = f->failed ? &f->failure : NULL,
+                             .upstream = f->failed ? slice_str(f->upstream) : SLICE(""),
                              .usage = f->usage.known ? &f->usage : NULL, .usage_said = buf_get(&f->usage_said) });
 }
 

@@ -38,6 +38,7 @@ int client_init(struct client *c, struct loop *loop) {
     list_init(&c->origins);
     list_init(&c->unsent);
     list_init(&c->released);
+    list_init(&c->scouts);
     buf_init(&c->out, 0);
     c->head = mem_alloc(sizeof(*c->head));
     if (c->head != NULL && multi_init(&c->multi, loop, transfer_done) == 0) return 0;

@@ -18,6 +18,7 @@ struct client {
     struct tls_context *system, *anybody; /* whom TLS trusts without `ca`; NULL: not needed yet */
     struct http_head *head;    /* the response head being parsed: 3 KiB, once */
     struct list       released; /* struct call: those that end by themselves (call_drop_released) */
+    struct list       scouts;  /* struct scout: questions whether somebody is back (request/scout.c) */
     struct list       unsent;  /* struct http1 whose requests go out when the turn ends: */
     struct deferred   send;
     struct buf        out;     /* the request head being written */

@@ -12,6 +12,11 @@
 #include "flow/headers.h"
 #include "base/err.h"
 #include "base/stats.h"
+#include "sched/affinity.h"
+#include "sched/breaker.h"
+#include "sched/credit.h"
+#include "sched/latency.h"
+#include "sched/pick.h"
 
 #define TARGET_URLS 16
 
@@ -35,6 +40,37 @@ struct target_health {
     atomic_uint_least64_t down_until_ms[TARGET_URLS]; /* after a connection failed; loop clock */
     atomic_uint           next_url;
     atomic_uint_least64_t refused_until_ms; /* what a call may leave out (call_optional) is left out; loop clock */
+    struct breaker        breaker;
+    struct latency        first, all; /* of answers to chats: of streams to the first event, of others to the end */
+    uint16_t              number;     /* among all names, from 1 on */
+};
+
+/* What all workers and generations know of a pool. */
+struct target_pool_state {
+    atomic_uint_least64_t turn;      /* members that were picked so far */
+    struct credit         retries;
+    atomic_uint_least64_t retried, unpaid, desperate; /* retries; those without credit; picks of members that all rest */
+    atomic_bool           all_rest;
+    struct affinity      *affinity;  /* of PICK_PREFIX; NULL: there is none */
+    struct hash_long_key  key;       /* of its blocks */
+};
+
+struct target_member {
+    unsigned    target;  /* its place among the targets */
+    double      weight;
+    const char *region;  /* NULL: not said */
+    bool        spot;
+};
+
+/* Upstreams of which one is asked. */
+struct target_pool {
+    enum pick_how             how;
+    struct target_member     *members;
+    unsigned                  count;
+    const char               *key;    /* of PICK_STICKY: a header; NULL: the tenant */
+    const char               *region; /* whose members are preferred; NULL: all are alike */
+    unsigned                  retries; /* of a request, at other members */
+    struct target_pool_state *state;
 };
 
 struct tls_context;
@@ -61,6 +97,8 @@ struct target {
     uint64_t    max_answer;        /* bytes of one buffered answer */
     uint64_t    max_event;         /* bytes of one event of a stream */
     double      price_in, price_out, price_cached; /* USD for a million tokens */
+    struct breaker_settings breaker;
+    const struct target_pool *pool; /* NULL: it is one upstream; else it has a name, `models` and nothing to call */
     struct target_health *health;
 };
 

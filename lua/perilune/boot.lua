@@ -183,6 +183,13 @@ function M.load(text, file)
   for i, up in ipairs(conf.upstreams) do
     names[i], by_name[up.name] = up.name, up
   end
+  -- A pool is to policies what its first member is, under another name.
+  for _, pool in ipairs(conf.pools) do
+    local as = {}
+    for key, value in pairs(by_name[pool.upstreams[1].name]) do as[key] = value end
+    as.name, as.model, as.models, as.members = pool.name, nil, pool.models, pool.upstreams
+    names[#names + 1], by_name[pool.name] = pool.name, as
+  end
   host.upstreams = function() return names end
   host.describe = function(name) return by_name[name] end
   host.has_redis = function() return conf.cache ~= nil and conf.cache.redis ~= nil end

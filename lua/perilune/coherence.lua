@@ -142,12 +142,47 @@ local function name_routes(routes, report)
   end
 end
 
+-- Members that there are, and names that only one has.
+local function check_pools(out, known, names, report)
+  local upstreams, list = {}, {}
+  for _, up in ipairs(out.upstreams) do
+    upstreams[up.name] = true
+    list[#list + 1] = up.name
+  end
+  for _, pool in ipairs(out.pools or {}) do
+    local seen, at = {}, "pools." .. pool.name
+    if known[pool.name] then report.complain(at, ("'%s' is the name of an upstream, too"):format(pool.name)) end
+    for i, member in ipairs(pool.upstreams or {}) do
+      local where = ("%s.upstreams[%d]"):format(at, i)
+      if member.name and not upstreams[member.name] then
+        report.complain(where, check.unknown("upstream", member.name, list))
+      elseif member.name and seen[member.name] then
+        report.complain(where, ("'%s' stands there twice; give it a weight"):format(member.name))
+      end
+      seen[member.name or i] = true
+    end
+    known[pool.name] = true
+    names[#names + 1] = pool.name
+  end
+end
+
+local function check_breakers(out, report)
+  for _, up in ipairs(out.upstreams) do
+    local b = up.breaker
+    if b and b.open_ms and b.max_open_ms and b.open_ms > b.max_open_ms then
+      report.complain(("upstreams.%s.breaker.open"):format(up.name), "must not be above max_open")
+    end
+  end
+end
+
 local function check_routes(out, report)
   local names, known = {}, {}
   for i, up in ipairs(out.upstreams) do
     names[i] = up.name
     known[up.name] = true
   end
+  check_pools(out, known, names, report)
+  check_breakers(out, report)
   for i, route in ipairs(out.routes) do
     local at = ("routes[%d]"):format(i)
     check_upstream(at, route, names, known, report)

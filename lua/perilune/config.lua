@@ -11,6 +11,7 @@
 -- It opens no file and looks up no name: what a key refers to outside of the
 -- table (certificates, environment, policy files) is for the caller to find.
 
+local breaker = require "perilune.breaker"
 local check = require "perilune.check"
 local coherence = require "perilune.coherence"
 local core = require "perilune.core"
@@ -287,6 +288,7 @@ local upstream_schema = {
   },
   max_body = { type = "size", default = 16 * 2 ^ 20, min = 1024 },
   max_event = { type = "size", default = 16 * 2 ^ 20, min = 1024 },
+  breaker = section(breaker.settings),
 }
 
 local function walk_upstreams(ctx, path, value)
@@ -308,6 +310,72 @@ local function walk_upstreams(ctx, path, value)
       end
       up.name, up.urls, up.url = name, up.url or {}, nil
       out[#out + 1] = up
+    end
+  end
+  return out
+end
+
+-- -- pools ---------------------------------------------------------------------
+
+-- ORDER: enum pick_how in C.
+local ways = { "weighted", "least_outstanding", "latency", "price", "sticky", "prefix" }
+
+local member_schema = {
+  weight = { type = "number", default = 1, min = 0.001, max = 1e6 },
+  region = { type = "string", min = 1 },
+  spot = { type = "boolean", default = false },
+}
+
+-- "a", or { "a", weight = 2, region = "eu", spot = true }
+local function walk_member(ctx, path, value)
+  local given = type(value) == "table" and value or { value }
+  local fields = {}
+  for key, v in pairs(given) do
+    if key ~= 1 then fields[key] = v end
+  end
+  local out = walk(ctx, path, fields, member_schema)
+  if type(given[1]) == "string" then out.name = given[1]
+  else complain(ctx, path, "must be the name of an upstream, or { \"NAME\", weight = 2 }, got " .. check.show(value)) end
+  return out
+end
+
+local function walk_members(ctx, path, value)
+  if type(value) ~= "table" or #value == 0 then
+    complain(ctx, path, "must be a list of upstreams such as { \"a\", \"b\", { \"c\", weight = 2 } }")
+    return {}
+  end
+  if #value > 64 then complain(ctx, path, ("has %d members, 64 are the most"):format(#value)) end
+  local out = {}
+  for i, member in ipairs(value) do out[i] = walk_member(ctx, join(path, i), member) end
+  return out
+end
+
+local pool_schema = {
+  upstreams = { walk = walk_members, required = "is missing: a list of upstreams such as { \"a\", \"b\" }" },
+  choose = { type = "string", one_of = ways, default = "weighted" },
+  key = { type = "string", min = 1, default = "tenant" },
+  region = { type = "string", min = 1 },
+  models = { type = "list", of = { type = "string", min = 1 }, default = {} },
+  retries = { type = "integer", default = 2, min = 0, max = 5 },
+}
+
+local function walk_pools(ctx, path, value)
+  local out = {}
+  if type(value) ~= "table" then
+    complain(ctx, path, "must be a table such as { chat = { upstreams = { \"a\", \"b\" } } }")
+    return out
+  end
+  for _, name in ipairs(check.keys(value)) do
+    local at = join(path, name)
+    if type(name) ~= "string" or name == "" or name:find("[^%g]") or #name > 63 then
+      complain(ctx, at, "must have a name without spaces, at most 63 characters, as its key")
+    else
+      local pool = walk(ctx, at, value[name], pool_schema)
+      local raw = type(value[name]) == "table" and value[name] or {}
+      if raw.key ~= nil and pool.choose ~= "sticky" then complain(ctx, join(at, "key"), "is for choose = \"sticky\"") end
+      if pool.key == "tenant" then pool.key = nil else pool.key = pool.key and pool.key:lower() end
+      pool.name = name
+      out[#out + 1] = pool
     end
   end
   return out
@@ -742,6 +810,7 @@ local file_schema = {
     end,
   },
   upstreams = { walk = walk_upstreams, default = {} },
+  pools = { walk = walk_pools, default = {} },
   routes = { walk = walk_list(walk_route), default = {} },
   unrouted = { type = "boolean" }, -- default: yes, where nobody needs a key
   tenants = { walk = walk_tenants },

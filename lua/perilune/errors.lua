@@ -56,6 +56,7 @@ local known = {
   upstream_stream_error = { 502, "the upstream sent an error in its answer", true },
   upstream_truncated    = { 502, "the upstream's answer broke off", true },
   upstream_too_large    = { 502, "the upstream's answer is too large", false },
+  upstream_unavailable  = { 503, "the upstream rests, because it failed", true },
   upstream_status       = { 502, "the upstream answered with an error", false },
   out_of_memory         = { 503, "out of memory", true },
   draining              = { 503, "the gateway is ending", true },

@@ -54,6 +54,9 @@ function M.has_redis() return false end
 
 function M.health(name) return core.health(name) end
 
+--- Calls of the request are refused where a breaker is open.
+function M.guard(req, settings) core.guard_calls(req, settings) end
+
 local needs_fields = { needs = "chat", others = "pass", last = true }
 
 local function check_needs(needs)

@@ -79,7 +79,7 @@ local open = {
 
 local public = { ["perilune"] = true }
 for _, name in ipairs{
-  "chat", "check", "config", "cost", "errors", "extract", "fields", "prompt_cache", "retry", "template", "text",
+  "breaker", "chat", "check", "config", "cost", "errors", "extract", "fields", "prompt_cache", "retry", "template", "text",
   "trim", "turns",
   -- For the shipped policies:
   "cache", "embeddings", "rewritten", "gate", "near", "rephrase", "compress", "fetch", "history", "payload", "trim_rules", "limit",
