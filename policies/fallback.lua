@@ -8,12 +8,16 @@
 -- request is not valid) goes to the client at once, and so does a failure after
 -- the answer has begun: nothing can be taken back then.
 --
+-- An upstream that rests because it failed (its breaker is open) stands behind those that do not.  Who answers when
+-- it was not the first is named in x-perilune-degraded.  An upstream may be a pool.
+--
 -- It calls the upstreams itself, so policies behind it in the list are not run.
 --
 ---@class FallbackOptions
 ---@field upstreams string[]  in the order in which they are tried
 ---@field timeout? number     seconds that each of them has to begin its answer
 
+local breaker = require "perilune.breaker"
 local config = require "perilune.config"
 local perilune = require "perilune"
 
@@ -56,13 +60,28 @@ local function goes_on(err, upstream)
   return err.retryable or model[err.code] or model_status[err.status] or says(err, model_words)
 end
 
+-- Those that rest, the one with the least to wait first, behind all others.
+local function in_order(names)
+  local up, resting, wait = {}, {}, {}
+  for _, name in ipairs(names) do
+    wait[name] = breaker.rests(name)
+    local list = wait[name] and resting or up
+    list[#list + 1] = name
+  end
+  if not resting[1] then return names end
+  table.sort(resting, function(a, b) return wait[a] < wait[b] end)
+  for _, name in ipairs(resting) do up[#up + 1] = name end
+  return up
+end
+
 return function(given)
   local options = config.options(spec, given, "fallback")
   return function(req)
     local last
-    for i, name in ipairs(options.upstreams) do
+    for i, name in ipairs(in_order(options.upstreams)) do
       local upstream = perilune.upstream(name)
       local res, err = upstream:chat(req, { timeout = options.timeout })
+      if res and name ~= options.upstreams[1] then res.headers["x-perilune-degraded"] = name end
       if res then return res end
       last = err
       if not goes_on(err, upstream) then break end

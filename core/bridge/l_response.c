@@ -404,6 +404,13 @@ static int l_newindex(lua_State *L) {
     return 0;
 }
 
+/* res:discard(): nobody wants it, its call ends now and not when it is collected */
+static int l_discard(lua_State *L) {
+    struct response *r = to_response(L, 1);
+    if (!response_is_taken(r)) response_leave(r);
+    return 0;
+}
+
 void response_open_lua(lua_State *L, int core) {
     /* private: lua/perilune/response.lua builds text() and events() from these. */
     static const luaL_Reg functions[] = { { "wait_end", l_wait_end },
@@ -412,7 +419,8 @@ void response_open_lua(lua_State *L, int core) {
                                           { "next_event", l_next_event },
                                           { "wait_event", l_wait_event },
                                           { NULL, NULL } };
-    static const luaL_Reg methods[] = { { "finally", l_response_finally },
+    static const luaL_Reg methods[] = { { "discard", l_discard },
+                                        { "finally", l_response_finally },
                                         { "map", l_response_map },
                                         { "record", l_response_record },
                                         { "tap", l_response_tap },

@@ -17,7 +17,8 @@ struct fare {
     bool     half;             /* somebody is half open, nobody closed */
     bool     closed;
     double   in_flight, calls, failures;
-    double   first[2], all[2]; /* seconds, the 50th and 95th percentile of the quickest; 0: not known */
+    double   q;                /* the third percentile */
+    double   first[3], all[3]; /* seconds, the 50th, 95th and q-th of the quickest; 0: not known */
 };
 
 static void quicker(double *to, const struct latency *l, double q, uint64_t now) {
@@ -37,10 +38,11 @@ static void add(struct fare *f, const struct target *t, uint64_t now) {
     f->in_flight += (double)atomic_load(&h->in_flight);
     f->calls += (double)atomic_load(&h->calls);
     f->failures += (double)atomic_load(&h->failures);
-    quicker(&f->first[0], &h->first, 0.5, now);
-    quicker(&f->first[1], &h->first, 0.95, now);
-    quicker(&f->all[0], &h->all, 0.5, now);
-    quicker(&f->all[1], &h->all, 0.95, now);
+    const double q[] = { 0.5, 0.95, f->q };
+    for (int i = 0; i < 3; i++) {
+        quicker(&f->first[i], &h->first, q[i], now);
+        quicker(&f->all[i], &h->all, q[i], now);
+    }
 }
 
 static void set_number(lua_State *L, const char *key, double v) {
@@ -50,21 +52,26 @@ static void set_number(lua_State *L, const char *key, double v) {
 
 static void set_times(lua_State *L, const char *key, const double *at) {
     if (at[0] <= 0) return;
-    lua_createtable(L, 0, 2);
+    lua_createtable(L, 0, 3);
     set_number(L, "p50", at[0]);
     set_number(L, "p95", at[1]);
+    set_number(L, "at", at[2]);
     lua_setfield(L, -2, key);
 }
 
-/* core.health(name) -> { healthy, state, wait, in_flight, calls, failures, first_token, whole_answer } | nil */
+/* core.health(name, q) -> { healthy, state, wait, in_flight, calls, failures, first_token, whole_answer } | nil
+ * q: the percentile of `at` in the last two, default 0.95 */
 int l_health(lua_State *L) {
     struct state *s = state_of(L);
     size_t len;
     const char *name = luaL_checklstring(L, 1, &len);
     struct call_pool *pool = outgoing_find(&s->services, slice_of(name, len));
-    if (pool == NULL) return 0;
+    if (pool == NULL) {
+        lua_pushnil(L);
+        return 1;
+    }
     uint64_t now = loop_now(s->loop);
-    struct fare f = { .wait_ms = UINT64_MAX };
+    struct fare f = { .wait_ms = UINT64_MAX, .q = luaL_optnumber(L, 2, 0.95) };
     const struct target_pool *p = pool->target->pool;
     if (p == NULL) add(&f, pool->target, now);
     for (unsigned i = 0; p != NULL && i < p->count; i++) add(&f, s->services.pools[p->members[i].target].target, now);

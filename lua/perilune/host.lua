@@ -52,7 +52,8 @@ function M.describe(name) return nil end
 ---@return boolean
 function M.has_redis() return false end
 
-function M.health(name) return core.health(name) end
+--- q: the percentile of first_token.at and whole_answer.at, default 0.95.
+function M.health(name, q) return core.health(name, q) end
 
 --- Calls of the request are refused where a breaker is open.
 function M.guard(req, settings) core.guard_calls(req, settings) end

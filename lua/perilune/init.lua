@@ -169,7 +169,7 @@ function upstream:ask(body, opts)
   return text, res.usage
 end
 
-function upstream:health() return host.health(self.name) end
+function upstream:health(q) return host.health(self.name, q) end
 
 --- Does it get the client's own key (key = "client")?
 function upstream:passes_client_key()

@@ -80,6 +80,7 @@
 ---       upstream_malformed  upstream_truncated
 ---       upstream_stream_error                   502 R
 ---     upstream_tls  upstream_too_large          502
+---     upstream_unavailable                      503 R  it rests, because it failed (policy `breaker`)
 ---     out_of_memory  draining                   503 R
 ---     timeout                                   504 R  a timeout of the upstream, or of the policy
 ---     deadline_exceeded                         504    limits.request_timeout
@@ -387,6 +388,10 @@ function Response:finally(fn) end
 ---@return perilune.Response self
 function Response:record() end
 
+--- Nobody wants it: its call ends at once, and not when Lua finds out that nobody holds it.  Nothing for one that is
+--- on its way to a client.
+function Response:discard() end
+
 -- -- upstreams ------------------------------------------------------------------------
 
 ---@class perilune.CallOptions
@@ -398,6 +403,11 @@ function Response:record() end
 
 ---@class perilune.Health
 ---@field healthy boolean    at least one base URL did not refuse its last connection
+---@field state string       of its breaker: "closed", "open", "half_open"; of a pool, the best of its members'
+---@field wait? number       seconds until it may be asked again, when it is open
+---@field first_token? { p50: number, p95: number, at: number }   seconds to the first event of streams, lately; `at`
+---                          is the quantile that was asked for. nil: too little is known
+---@field whole_answer? { p50: number, p95: number, at: number }  the same to the end of other answers
 ---@field in_flight integer  calls that run, in all workers
 ---@field calls integer      so far
 ---@field failures integer   so far
@@ -434,9 +444,10 @@ function Upstream:embed(list, opts) end
 ---@return perilune.Usage|perilune.Error|nil usage  or, without a text, the error
 function Upstream:ask(body, opts) end
 
---- How it fares; nil when there is no upstream of that name.
+--- How it fares, in all workers; nil when there is no upstream or pool of that name.
+---@param q? number  from 0 to 1: the quantile that `at` is, default 0.95
 ---@return perilune.Health?
-function Upstream:health() end
+function Upstream:health(q) end
 
 --- Does it get the client's own key (`key = "client"`)?  Then errors about an account are the client's.
 ---@return boolean

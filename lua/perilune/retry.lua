@@ -20,6 +20,7 @@ local M = {}
 ---@class perilune.RetryBudget
 ---@field fraction number    of the requests that may be retries: 0.1 is one retry for ten requests
 ---@field floor number       retries a second that are always allowed
+---@field saved? number     what may be saved up; default: the floor of ten seconds, or one
 ---@field store perilune.Shared  where all workers keep the account
 
 -- How many seconds of the floor may be saved up.
@@ -31,15 +32,16 @@ local ONE = 1000
 ---@param name string
 ---@param fraction? number  default 0.1
 ---@param floor? number     default 3
+---@param saved? number     what may be saved up, default floor * 10
 ---@return perilune.RetryBudget
-function M.budget(name, fraction, floor)
-  return { fraction = fraction or 0.1, floor = floor or 3, store = require("perilune").shared("retry:" .. name) }
+function M.budget(name, fraction, floor, saved)
+  return { fraction = fraction or 0.1, floor = floor or 3, saved = saved, store = require("perilune").shared("retry:" .. name) }
 end
 
 -- The account changes by add; what it may hold is bounded.  Two workers may both
 -- cut an overflow: that loses a little credit, and only while it is plentiful.
 local function deposit(budget, add)
-  local most = math.floor(math.max(budget.floor * SAVED, 1) * ONE)
+  local most = math.floor(math.max(budget.saved or budget.floor * SAVED, 1) * ONE)
   local credit = budget.store:incr("credit", math.floor(add + 0.5))
   if credit > most then budget.store:incr("credit", most - credit) end
 end

@@ -52,6 +52,8 @@ local M = {}
 ---@field body? string|table   instead: the body of an answer that does not stream
 ---@field breaks? true|table   the answer breaks off behind its pieces: true, the upstream ends it; a table, as
 ---                            perilune.error{...} takes it: the connection fails so
+---@field health? table       what perilune.upstream(name):health() says on top of `healthy`: { state = "open", wait = 5 };
+---                            `breaker` refuses the calls of one whose state is open
 ---@field upstream? table     settings as in the configuration: price, model, models, urls, key = "client"
 
 ---@class perilune.Call  what a scripted upstream remembers of one call
@@ -112,7 +114,7 @@ local script_fields = {
   text = true, chunks = true, ttft = true, itl = true, delay = true, status = true, code = true,
   retry_after = true, error = true, usage = true, model = true, upstream = true,
   reasoning = true, refusal = true, tool_calls = true, finish_reason = true, choices = true, events = true, body = true,
-  breaks = true,
+  breaks = true, health = true,
 }
 local choice_fields = {
   text = true, chunks = true, reasoning = true, refusal = true, tool_calls = true, finish_reason = true,
@@ -332,6 +334,16 @@ local function choose(req)
     message = ("the model '%s' does not exist; available: %s"):format(tostring(req.model), table.concat(names, ", ")) }
 end
 
+local function health_of(entry) return type(entry.script) == "table" and entry.script.health or {} end
+
+-- As attempt.c has it.
+local function refused(entry, name, req)
+  local health = health_of(entry)
+  if not scene().guarded[req] or health.state ~= "open" then return nil end
+  return errors.new{ code = "upstream_unavailable", upstream = name, retry_after = math.max(1, health.wait or 1),
+                     message = "the upstream rests, because it failed; try again later" }
+end
+
 local function fake_call(name, req, opts)
   local err
   if name == nil then
@@ -343,6 +355,8 @@ local function fake_call(name, req, opts)
     return nil, errors.new{ code = "internal_error", message = "the upstream that was chosen does not exist",
                             upstream = tostring(name), detail = ("no upstream '%s'"):format(tostring(name)) }
   end
+  err = refused(entry, name, req)
+  if err then return nil, err end
   return play(entry, name, req, opts)
 end
 
@@ -372,8 +386,12 @@ local function fake_fetch(...) return finish(in_account("free", fetch_it, ...)) 
 
 local function fake_health(name)
   local entry = scene().upstreams[name]
-  return { healthy = entry ~= nil and entry.healthy ~= false }
+  local out = { healthy = entry ~= nil, state = "closed", in_flight = 0, calls = entry and #entry.calls or 0, failures = 0 }
+  for key, value in pairs(entry and health_of(entry) or {}) do out[key] = value end
+  return out
 end
+
+local function fake_guard(req, settings) scene().guarded[req] = settings end
 
 --- Scripts an upstream: every call of it is answered by the script.
 ---@param name string
@@ -688,7 +706,7 @@ end
 function M.captured(path) return scene().captured[path] or {} end
 
 local fakes = { describe = fake_describe, call = fake_call, fetch = fake_fetch, upstreams = fake_upstreams, health = fake_health,
-                trial = fake_trial, capture = fake_capture }
+                guard = fake_guard, trial = fake_trial, capture = fake_capture }
 
 --- Runs body in a world of its own: no upstreams yet, empty stores, time at zero.
 ---@async
@@ -702,7 +720,7 @@ function M.world(body, handler)
     kept[k] = host[k] or false
     host[k] = fake
   end
-  current = { upstreams = {}, fetches = {}, captured = {}, start = perilune.now() }
+  current = { upstreams = {}, fetches = {}, captured = {}, guarded = {}, start = perilune.now() }
   core.known_upstreams({})
   core.fresh_stores()
   require("perilune.batch").forget()

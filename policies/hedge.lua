@@ -1,0 +1,104 @@
+--- hedge: when an upstream takes too long to begin, ask a second one, too.
+--
+--     { "hedge", upstreams = { "big", "spare" }, after = "p95" }
+--
+-- The request goes to the first.  When nothing of its answer has come after a while, it goes to the second as well; the
+-- one that begins first answers, and the other call is ended at once.  That takes the few calls that are very late for no
+-- reason out of what users see, and costs as many calls again as are late: `max_share` of all requests at
+-- most, by an account that all workers share. Once an answer has begun nothing is asked twice.
+--
+-- after = "p95" waits as long as 95 % of the answers took lately to begin (of streams the first token, of others the
+-- whole answer), or 97 % when max_share is 3 %: so that the share goes where it helps most.  Until that is known, nothing
+-- is hedged.  With one upstream, which may be a pool, the second call goes there, too.  Upstreams that rest (`breaker`)
+-- are passed over.  A failure is not hedged, it is passed on: that is what `retry` and `fallback` are for.
+--
+-- It calls the upstreams itself, so policies behind it in the list are not run.
+--
+---@class HedgeOptions
+---@field upstreams string[]       whom to ask first, and whom then; pools, too
+---@field after? number|"p95"      seconds, default "p95"
+---@field max_share? number        of the requests that may be asked twice, default 0.03
+---@field timeout? number          seconds that each call has to begin its answer
+---@field name? string             policies with the same name share an account, default "default"
+
+local breaker = require "perilune.breaker"
+local config = require "perilune.config"
+local perilune = require "perilune"
+local retry = require "perilune.retry"
+
+local SAVED = 10 -- hedges that a quiet time may leave for a busy one
+local LONG = 1e6 -- seconds: until the other branch has decided
+
+local function check_after(value)
+  if value == "p95" then return value end
+  if type(value) == "number" and value >= 0 and value <= 3600 then return value end
+  return nil, "must be a number of seconds, or \"p95\""
+end
+
+local spec = {
+  upstreams = { type = "list", of = { type = "upstream" }, min = 1, required = true },
+  after = { type = { "number", "string" }, check = check_after, default = "p95" },
+  max_share = { type = "number", default = 0.03, min = 0, max = 1 },
+  timeout = { type = "duration", min = 0.001 },
+  name = { type = "string", default = "default", min = 1 },
+}
+
+-- The first two of those that do not rest; without any, as they stand.
+local function two_of(names)
+  local up = {}
+  for _, name in ipairs(names) do
+    if not breaker.rests(name) then up[#up + 1] = name end
+  end
+  local list = up[1] and up or names
+  return list[1], list[2] or list[1]
+end
+
+-- Seconds, or nil: it is not known.
+local function delay_of(options, req, name)
+  if options.after ~= "p95" then return options.after end
+  local health = perilune.upstream(name):health(math.max(0.95, 1 - options.max_share))
+  local times = health and (req.stream and health.first_token or not req.stream and health.whole_answer)
+  return times and times.at
+end
+
+-- Two calls: said is what they know of each other.
+local function race(req, options, first, second, delay, spend)
+  local said = {}
+  local function ask(name)
+    local res, err = perilune.upstream(name):chat(req, { timeout = options.timeout })
+    if res and said.won then res:discard() end -- the other one began in the same moment
+    said.won = said.won or res
+    return res, err
+  end
+  local function hedge()
+    perilune.sleep(delay)
+    if not spend() then perilune.sleep(LONG) end
+    said.hedged = true
+    req:log("info", "asked a second time, because the first answer is late", { upstream = second, after = delay })
+    local res, err = ask(second)
+    said.hedged = false
+    if res then return res end
+    if said.failed then return nil, said.failed end
+    req:log("info", "the second call failed", { upstream = second, code = err.code })
+    perilune.sleep(LONG)
+  end
+  local function original()
+    local res, err = ask(first)
+    if res or not said.hedged then return res, err end
+    said.failed = err
+    perilune.sleep(LONG)
+  end
+  return perilune.race{ original, hedge }
+end
+
+return function(given)
+  local options = config.options(spec, given, "hedge")
+  local budget = retry.budget("hedge:" .. options.name, options.max_share, 0, SAVED)
+  return function(req)
+    local first, second = two_of(options.upstreams)
+    retry.earn(budget)
+    local delay = options.max_share > 0 and delay_of(options, req, first)
+    if not delay then return perilune.upstream(first):chat(req, { timeout = options.timeout }) end
+    return race(req, options, first, second, delay, function() return retry.spend(budget) end)
+  end
+end, { last = true }
