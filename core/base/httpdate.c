@@ -209,3 +209,54 @@ uint32_t httpdate_retry_after(const struct retry_after *h, int64_t now) {
     if (httpdate_parse(slice_trim(h->date), now, &there) != 0) there = now;
     return bounded((at - there) * 1000);
 }
+
+/* -- x-ratelimit-reset -------------------------------------------------------------------- */
+
+#define EPOCH_S  1000000000 /* more seconds than this are a time since 1970, ... */
+#define EPOCH_MS 1000000000000 /* ... and more than this are its milliseconds */
+
+/* The longest prefix that is a number; its length. */
+static size_t number_at(struct slice s) {
+    size_t i = 0;
+    while (i < s.len && ((s.ptr[i] >= '0' && s.ptr[i] <= '9') || s.ptr[i] == '.')) i++;
+    return i;
+}
+
+/* Go's way to write a duration, a number and a unit for each part.  -1: it is none. */
+static int64_t go_duration(struct slice s) {
+    static const struct { const char *unit; int64_t ms; } units[] = { { "ms", 1 }, { "us", 0 }, { "ns", 0 },
+                                                                       { "h", 3600000 }, { "m", 60000 }, { "s", 1000 },
+                                                                       { "d", 86400000 } };
+    int64_t sum = 0;
+    if (s.len == 0) return -1;
+    while (s.len > 0 && sum < RETRY_AFTER_MAX_MS) {
+        size_t n = number_at(s), u = 0, count = sizeof(units) / sizeof(*units);
+        int64_t v = scaled(slice_of(s.ptr, n), 3);
+        struct slice rest = slice_of(s.ptr + n, s.len - n);
+        while (u < count && !slice_starts(rest, slice_str(units[u].unit))) u++;
+        if (v < 0 || u == count) return -1;
+        sum += v * units[u].ms / 1000 + (v > 0 && (units[u].ms == 0 || v * units[u].ms % 1000 != 0));
+        size_t len = strlen(units[u].unit);
+        s = slice_of(rest.ptr + len, rest.len - len);
+    }
+    return sum;
+}
+
+/* A number that is too large for a wait: a time since 1970, perhaps. */
+static int64_t epoch(struct slice s) {
+    int64_t v = 0;
+    size_t n = 0;
+    while (n < s.len && n < 13 && s.ptr[n] >= '0' && s.ptr[n] <= '9') v = v * 10 + (s.ptr[n++] - '0');
+    if (n < s.len && s.ptr[n] != '.') return 0;
+    return v >= EPOCH_MS ? v : v >= EPOCH_S ? v * 1000 : 0;
+}
+
+uint32_t httpdate_reset(struct slice s, int64_t now) {
+    int64_t at;
+    s = slice_trim(s);
+    if ((at = epoch(s)) > 0) return bounded(at - now * 1000);
+    int64_t ms = scaled(s, 3);
+    if (ms < 0) ms = go_duration(s);
+    if (ms >= 0) return bounded(ms);
+    return httpdate_parse(s, now, &at) == 0 ? bounded((at - now) * 1000) : 0;
+}

@@ -24,4 +24,8 @@ struct retry_after {
  * Unix seconds, is used for a date when the server does not tell its own clock. */
 uint32_t httpdate_retry_after(const struct retry_after *h, int64_t now);
 
+/* Milliseconds until a limit is lifted, as x-ratelimit-reset says it: "6m0s", "1.5s", "12ms"; seconds; the time in
+ * seconds or milliseconds since 1970; a date.  0: none of these, or it is lifted. */
+uint32_t httpdate_reset(struct slice s, int64_t now);
+
 #endif

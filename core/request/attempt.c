@@ -31,7 +31,7 @@
 
 #define RETRY_SHARE 100 /* thousandths of a retry that a request earns */
 #define RETRY_FLOOR 3   /* a second */
-#define RETRY_SAVED 30
+#define RETRY_SAVED 200 /* what a busy time may leave for a bad moment: a tenth of 2000 requests */
 
 struct attempt {
     struct source        source;

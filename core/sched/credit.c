@@ -11,9 +11,9 @@
 static int64_t floor_due(struct credit *c, unsigned floor, unsigned most, uint64_t now) {
     uint64_t at = atomic_load_explicit(&c->at_ms, memory_order_relaxed);
     if (floor == 0) return 0;
-    if (at == 0) { /* the account begins full */
+    if (at == 0) { /* the account begins with the floor of some seconds */
         bool mine = atomic_compare_exchange_strong(&c->at_ms, &at, now ? now : 1);
-        return mine ? (int64_t)most * 1000 : 0;
+        return mine ? (int64_t)floor * CREDIT_BEGIN_S * 1000 : 0;
     }
     if (now == at || !atomic_compare_exchange_strong(&c->at_ms, &at, now ? now : 1)) return 0;
     if (now < at) return 0; /* the clock was set back */

@@ -12,6 +12,8 @@ struct credit {
     atomic_uint_least64_t at_ms; /* the floor is paid up to here; 0: it never was */
 };
 
+#define CREDIT_BEGIN_S 10 /* seconds of the floor that an account begins with */
+
 /* Any thread.  A request came: earns `per_mille` thousandths of a unit; `floor` units are paid each second anyway.
  * No more than `most` units are saved. */
 void credit_earn(struct credit *c, unsigned per_mille, unsigned floor, unsigned most, uint64_t now_ms);

@@ -507,6 +507,21 @@ static void retry_after(const struct call *c, struct failure *f) {
     f->retry_after_ms = httpdate_retry_after(&h, time(NULL));
 }
 
+/* A 429 without a Retry-After tells when its limits are lifted, maybe: the latest of those that are used up. */
+static void limits_lifted(const struct call *c, struct failure *f) {
+    static const struct { const char *left, *reset; } limits[] = {
+        { "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests" },
+        { "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens" },
+        { "x-ratelimit-remaining", "x-ratelimit-reset" } };
+    if (f->retry_after_ms != 0 || c->status != 429) return;
+    for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++) {
+        struct slice left = header(c, slice_str(limits[i].left));
+        uint32_t ms = httpdate_reset(header(c, slice_str(limits[i].reset)), time(NULL));
+        bool used_up = left.len == 0 || slice_eq(slice_trim(left), SLICE("0"));
+        if (used_up && ms > f->retry_after_ms) f->retry_after_ms = ms;
+    }
+}
+
 /* The upstream knows better than its status says, when it says so. */
 static void should_retry(const struct call *c, struct failure *f) {
     struct slice said = header(c, SLICE("x-should-retry"));
@@ -525,6 +540,7 @@ static void pass_headers(const struct call *c, struct failure *f) {
 static void failure_from_status(struct call *c, struct failure *f) {
     err_body_status(f, c->status);
     retry_after(c, f);
+    limits_lifted(c, f);
     pass_headers(c, f);
     err_body_add(f, buf_get(&c->collected));
     should_retry(c, f);

@@ -164,3 +164,13 @@ TEST_NOFAULT(until_a_date) {
     waits(NULL, "Fri, 31 Dec 9999 23:59:59 GMT", NULL, RETRY_AFTER_MAX_MS);
     waits("20", at, NULL, 20);
 }
+
+TEST(limits_are_lifted_when_they_say) {
+    static const struct { const char *said; uint32_t ms; } cases[] = {
+        { "6m0s", 360000 }, { "1.5s", 1500 }, { "12ms", 12 }, { "1h2m3s", 3723000 }, { "20", 20000 }, { "0.25", 250 },
+        { "1700000010", 10000 }, { "1700000010500", 10500 }, { "1699999999", 0 }, { "Tue, 14 Nov 2023 22:13:30 GMT", 10000 },
+        { "900us", 1 }, { "", 0 }, { "soon", 0 }, { "5x", 0 }, { "s", 0 }, { "-3s", 0 }, { "1.2.3s", 0 }, { "0s", 0 },
+        { "99999999h", RETRY_AFTER_MAX_MS }, { "999999999999999999999", RETRY_AFTER_MAX_MS } };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+        CHECK_UINT(httpdate_reset(slice_str(cases[i].said), 1700000000), cases[i].ms);
+}

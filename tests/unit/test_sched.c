@@ -237,10 +237,10 @@ TEST_NOFAULT(a_share_and_a_floor_and_no_more) {
     CHECK(credit_spend(&c));
     CHECK(!credit_spend(&c));
     struct credit f = { .at_ms = 0 };
-    credit_earn(&f, 100, 3, 30, 1000); /* begins full */
+    credit_earn(&f, 0, 3, 30, 1000); /* begins with ten seconds of the floor */
     for (int i = 0; i < 30; i++) CHECK(credit_spend(&f));
     CHECK(!credit_spend(&f));
-    credit_earn(&f, 100, 3, 30, 2000);
+    credit_earn(&f, 0, 3, 30, 2000);
     for (int i = 0; i < 3; i++) CHECK(credit_spend(&f));
     CHECK(!credit_spend(&f));
     credit_earn(&f, 100, 3, 30, 1500);          /* set back */
