@@ -1,6 +1,6 @@
 /* l_upstream.c -- core.health, core.guard_calls: how upstreams fare, and what that means for a request.
  *
- * What is told is the process's, not this worker's.  A pool fares as its members do: it is open when all of them are. */
+ * What is told is the process's, not this worker's.  A pool fares as its members do: it is open when all are. */
 #include <math.h>
 
 #include "bridge/lib.h"

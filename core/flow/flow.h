@@ -47,7 +47,7 @@ struct event {
     bool                  has_length;   /* HEAD: the body's length is known: */
     uint64_t              length;       /* HEAD: bytes */
     struct slice          upstream;     /* HEAD, ERROR: who gave it, when that is not who was asked first; or empty */
-    const struct headers_list *pass;    /* HEAD, with `upstream`: which of `headers` the client gets; NULL: as was said */
+    const struct headers_list *pass;    /* HEAD, with `upstream`: of `headers`, those for the client; NULL: as said */
     struct slice          raw;          /* FRAME: as it came, blank line included; BYTES */
     struct slice          data;         /* FRAME: the data lines, joined */
     const struct usage   *usage;        /* any but HEAD: learned since the last event; else NULL */

@@ -18,7 +18,8 @@ static void put_count(struct buf *out, const char *key, uint64_t v) {
 
 /* {"p50":0.21,"p90":0.4,"p99":2.1} in seconds, or null. */
 static void put_latency(struct buf *out, const char *key, const struct latency *l, uint64_t now) {
-    static const struct { const char *name; double q; } at[] = { { "p50", 0.5 }, { "p90", 0.9 }, { "p95", 0.95 }, { "p99", 0.99 } };
+    static const struct { const char *name; double q; } at[] = { { "p50", 0.5 }, { "p90", 0.9 }, { "p95", 0.95 },
+                                                                 { "p99", 0.99 } };
     buf_printf(out, ",\"%s\":", key);
     if (latency_quantile(l, 0.5, now) == 0) {
         buf_puts(out, "null");

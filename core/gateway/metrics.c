@@ -94,7 +94,7 @@ static void breakers(struct perilune *g, struct buf *out) {
           offsetof(struct target_health, breaker.opened) },
         { "perilune_upstream_refused_total", "counter", "Looks at a breaker that was not to be passed.", false,
           offsetof(struct target_health, breaker.refused) },
-        { "perilune_upstream_denied_total", "counter", "Times that an upstream began to refuse our key (401, 403).", false,
+        { "perilune_upstream_denied_total", "counter", "Times that our key began to be refused (401, 403).", false,
           offsetof(struct target_health, breaker.alarms) },
         { "perilune_pool_retries_total", "counter", "Requests that went to another member of a pool.", true,
           offsetof(struct target_pool_state, retried) },

@@ -11,8 +11,8 @@
  *
  * It stands behind the reader, because only there is known what an answer was worth: an error inside of a 200 and a
  * stream that broke off are failures of the upstream.  HEAD comes with the first content, so before HEAD nothing was
- * sent to anybody, and the same question can go to another member: twice at most (`retries` of the pool), when it is safe
- * (a chat or an embedding, or nothing was sent at all), when it is worth it (the error is one that another may not
+ * sent to anybody, and the same question can go to another member: twice at most (`retries` of the pool), when it is
+ * safe (a chat or an embedding, or nothing was sent at all), when it is worth it (the error is one that another may not
  * give), within the time, and within the budget that all requests to the pool share.  What an account or a model
  * refuses is asked only where key or model are others.  A single upstream is never asked again here:
  * that is the policy `retry`.
@@ -109,13 +109,17 @@ static void say(const struct attempt *a, int level, const char *what, const char
     buf_deinit(&line);
 }
 
+/* Once as the answer begins or fails; a second time when it has begun and breaks off. */
 static void settle(struct attempt *a, enum breaker_outcome outcome, const struct failure *f) {
-    if (a->settled || a->at == NULL) return;
+    uint64_t now = loop_now(a->loop), wait = f ? f->retry_after_ms : 0;
+    const char *code = f ? f->code : NULL;
+    if (a->at == NULL || (a->settled && f == NULL)) return;
+    int changed = a->settled ? breaker_broke(a->breaker, &a->settings, outcome, wait, code, now)
+                             : breaker_settle(a->breaker, &a->settings, &a->ticket, outcome, wait, code, now);
     a->settled = true;
-    int changed = breaker_settle(a->breaker, &a->settings, &a->ticket, outcome, f ? f->retry_after_ms : 0,
-                                 f ? f->code : NULL, loop_now(a->loop));
     if (changed & BREAKER_ALARM)
-        say(a, PERILUNE_LOG_ERROR, "an upstream refuses the key that it is asked with: check upstreams.NAME.key", f->code);
+        say(a, PERILUNE_LOG_ERROR, "an upstream refuses the key that it is asked with: check upstreams.NAME.key",
+            f->code);
     if (changed & BREAKER_HAS_OPENED) say(a, PERILUNE_LOG_WARN, "an upstream rests, because it fails", f->code);
     if (changed & BREAKER_HAS_CLOSED) say(a, PERILUNE_LOG_INFO, "an upstream is back", NULL);
 }
@@ -180,7 +184,7 @@ static void refuse(struct attempt *a, const char *name, uint64_t wait_ms) {
     failure_set(&f, FAILURE_UNAVAILABLE, "the upstream rests, because it failed; try again later");
     f.retry_after_ms = wait_ms > 1000 ? (uint32_t)(wait_ms < RETRY_AFTER_MAX_MS ? wait_ms : RETRY_AFTER_MAX_MS) : 1000;
     snprintf(f.detail, sizeof(f.detail), "the breaker of '%s' is open", name);
-    emit(a, &(struct event){ .type = EVENT_ERROR, .failure = &f });
+    emit(a, &(struct event){ .type = EVENT_ERROR, .failure = &f, .upstream = slice_str(name) });
     failure_deinit(&f);
 }
 
@@ -281,8 +285,7 @@ static bool ask_again(struct attempt *a, const struct failure *f) {
     struct breaker_ticket ticket;
     struct call_pool *next = next_member(a, f, &ticket);
     if (next == NULL) return false;
-    struct log *log = next->client->log;
-    if (log != NULL && log_wants(log, PERILUNE_LOG_DEBUG)) say(a, PERILUNE_LOG_DEBUG, "another member of the pool is asked", f->code);
+    say(a, PERILUNE_LOG_DEBUG, "another member of the pool is asked", f->code);
     a->again++;
     atomic_fetch_add_explicit(&a->o.of->target->pool->state->retried, 1, memory_order_relaxed);
     aim(a, next, &ticket);
@@ -297,6 +300,7 @@ static bool ask_again(struct attempt *a, const struct failure *f) {
 static enum flow on_head(struct attempt *a, const struct event *ev) {
     struct event own = *ev;
     a->headed = true;
+    settle(a, BREAKER_GOOD, NULL);
     own.upstream = other_name(a);
     if (own.upstream.len > 0) own.pass = &a->at->target->pass_headers;
     if (a->form.sent && is_chat(a)) note_time(a, &a->at->target->health->first);

@@ -14,8 +14,8 @@
  *
  * An open member is looked for by a scout now and then (scout.c), because a pool has others meanwhile.
  *
- * Beginnings of prompts are hashed in blocks of 1 KiB, each with all before it, from the tools on and then the messages:
- * that is the order in which templates write them. */
+ * Beginnings of prompts are hashed in blocks of 1 KiB, each with all before it, the tools and then the messages: that
+ * is the order in which templates write them. */
 #include "request/balancer.h"
 
 #include "base/log.h"
@@ -58,7 +58,8 @@ static void look_at(const struct services *v, struct sight *s, unsigned i, bool 
     uint64_t now = loop_now(v->loop);
     bool timed = s->p->how == PICK_LATENCY;
     s->wait_ms[i] = breaker_refuses(&t->health->breaker, now);
-    s->m[i] = (struct pick_member){ .ready = true, .weight = s->p->members[i].weight, .price = t->price_in + t->price_out,
+    s->m[i] = (struct pick_member){ .ready = true, .weight = s->p->members[i].weight,
+                                    .price = t->price_in + t->price_out,
                                     .in_flight = atomic_load_explicit(&t->health->in_flight, memory_order_relaxed),
                                     .id = hash_fnv(slice_str(t->name)) };
     if (timed) s->m[i].latency_us = latency_quantile(stream ? &t->health->first : &t->health->all, QUANTILE, now);

@@ -36,9 +36,12 @@ static bool answers_to(const struct target *t, struct slice model) {
 
 /* Pools first: they are there so that one need not choose. */
 static struct call_pool *by_model(struct services *v, struct slice model) {
-    for (int pools = 1; pools >= 0; pools--)
-        for (unsigned i = 0; i < v->pool_count; i++)
-            if ((v->pools[i].target->pool != NULL) == pools && answers_to(v->pools[i].target, model)) return &v->pools[i];
+    for (int pools = 1; pools >= 0; pools--) {
+        for (unsigned i = 0; i < v->pool_count; i++) {
+            const struct target *t = v->pools[i].target;
+            if ((t->pool != NULL) == pools && answers_to(t, model)) return &v->pools[i];
+        }
+    }
     return outgoing_find(v, model);
 }
 

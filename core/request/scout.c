@@ -3,8 +3,8 @@
  *     breaker open --balancer_pick()--> GET /models --any answer below 500--> breaker: half open
  *
  * A probe is a request of somebody's, who waits for it in vain when the upstream is still gone.  A list of models is
- * nobody's, costs nothing, and every server that speaks OpenAI has one; one that says 404 or 401 is there, too.  Whether
- * it can answer chats is for the probes to find out.
+ * nobody's, costs nothing, and every server that speaks OpenAI has one; one that says 404 or 401 is there, too.
+ * Whether it can answer chats is for the probes to find out.
  *
  * One asks only when a request has come that would have gone there, so what nobody needs is not looked for. */
 #include "request/scout.h"

@@ -6,11 +6,11 @@
  * remembered where blocks were sent; nobody asks the engines.  A beginning that is sent to a fifth member is
  * forgotten of the one that got it longest ago: engines with the same prompt are alike, and four are a choice.
  *
- * The table has one size: a new block takes the place of the oldest of its set, so what is used stays.  What is older than
- * STALE is not believed in: the engine has let it go by then.
+ * The table has one size: a new block takes the place of the oldest of its set, so what is used stays.  What is older
+ * than STALE is not believed in: the engine has let it go by then.
  *
- * Threads read and write without a lock, tag and members apart.  Who reads between the two believes something wrong of one
- * prompt for once, which costs some work at an engine and nothing else. */
+ * Threads read and write without a lock, tag and members apart.  Who reads between the two believes something wrong of
+ * one prompt for once, which costs some work at an engine and nothing else. */
 #include "sched/affinity.h"
 
 #include <stdatomic.h>

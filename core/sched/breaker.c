@@ -19,9 +19,13 @@
  * A call says only something about the state that it began in: one that began before the breaker opened and ends
  * after it neither closes nor opens it (the epoch of its ticket is another).
  *
+ * A stream is good when its answer begins: a probe that talks for minutes must not keep all others out, nor are
+ * failures, which come at once, to be weighed against what has not ended yet.  When it breaks off later, the good
+ * one is taken back and a failure put in its place.
+ *
  * Doubling would leave an upstream out for long that was away for short.  So while it is open for what may pass by
- * itself, it may be looked for by somebody's scouts: questions that cost nothing.  One that is answered ends the waiting,
- * not the doubling; when the probe after it fails, the next scout goes twice as late.
+ * itself, it may be looked for by somebody's scouts: questions that cost nothing.  One that is answered ends the
+ * waiting, not the doubling; when the probe after it fails, the next scout goes twice as late.
  *
  * Who is not told of a refusal (an upstream that stands alone, without the policy) may call all the same
  * (breaker_force): a good answer to that is as good as a probe's.
@@ -220,6 +224,12 @@ static bool give_back(struct breaker *b, const struct breaker_ticket *t) {
     return same;
 }
 
+/* BREAKER_LOCK. */
+static void note_why(struct breaker *b, enum breaker_outcome o, const char *code) {
+    snprintf(b->code, sizeof(b->code), "%s", code ? code : "");
+    b->why = o;
+}
+
 int breaker_settle(struct breaker *b, const struct breaker_settings *s, const struct breaker_ticket *t,
                    enum breaker_outcome o, uint64_t wait_ms, const char *code, uint64_t now) {
     if (o == BREAKER_NONE) {
@@ -229,11 +239,33 @@ int breaker_settle(struct breaker *b, const struct breaker_settings *s, const st
     int changed = 0;
     pthread_mutex_lock(&b->lock);
     bool same = give_back(b, t);
-    if (o != BREAKER_GOOD) {
-        snprintf(b->code, sizeof(b->code), "%s", code ? code : "");
-        b->why = o;
-    }
+    if (o != BREAKER_GOOD) note_why(b, o, code);
     if (same) changed = o == BREAKER_GOOD ? was_good(b, s, now) : was_bad(b, s, o, wait_ms, now);
+    pthread_mutex_unlock(&b->lock);
+    return changed;
+}
+
+/* BREAKER_LOCK.  One good one less, of the latest there is. */
+static void take_back(struct breaker *b, uint64_t now) {
+    uint64_t at = now / SLOT_MS;
+    for (unsigned i = 0; i < BREAKER_SLOTS; i++) {
+        unsigned k = (unsigned)((at + BREAKER_SLOTS - i) % BREAKER_SLOTS);
+        if (b->slots[k].at > at || at - b->slots[k].at >= BREAKER_SLOTS || b->slots[k].good == 0) continue;
+        b->slots[k].good--;
+        return;
+    }
+}
+
+int breaker_broke(struct breaker *b, const struct breaker_settings *s, enum breaker_outcome o, uint64_t wait_ms,
+                  const char *code, uint64_t now) {
+    int changed = 0;
+    if (o == BREAKER_NONE) return 0;
+    pthread_mutex_lock(&b->lock);
+    note_why(b, o, code);
+    if (state_of(b) == BREAKER_CLOSED) {
+        take_back(b, now);
+        changed = was_bad(b, s, o, wait_ms, now);
+    }
     pthread_mutex_unlock(&b->lock);
     return changed;
 }

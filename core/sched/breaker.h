@@ -30,7 +30,8 @@ struct breaker_settings {
     unsigned probes;     /* that must be good to close it; as many at once */
     uint64_t open_ms, max_open_ms; /* how long it is open, doubling up to the latter */
 };
-#define BREAKER_DEFAULTS { .failures = 5, .calls = 10, .share = 0.5, .probes = 2, .open_ms = 5000, .max_open_ms = 120000 }
+#define BREAKER_DEFAULTS \
+    { .failures = 5, .calls = 10, .share = 0.5, .probes = 2, .open_ms = 5000, .max_open_ms = 120000 }
 
 #define BREAKER_SLOTS 10
 
@@ -79,9 +80,12 @@ void breaker_deinit(struct breaker *b);
 bool breaker_admit(struct breaker *b, const struct breaker_settings *s, uint64_t now, struct breaker_ticket *t);
 /* It goes whatever the breaker says; the same holds for *t. */
 void breaker_force(struct breaker *b, struct breaker_ticket *t);
-/* How the call ended; wait_ms: what the upstream asked for, 0: nothing.  code: of the failure.  Returns what changed. */
+/* How the call ended; wait_ms: what the upstream asked for, 0: nothing; code: of the failure.  Returns the changes. */
 int  breaker_settle(struct breaker *b, const struct breaker_settings *s, const struct breaker_ticket *t,
                     enum breaker_outcome o, uint64_t wait_ms, const char *code, uint64_t now);
+/* A call that was settled as good broke off in the middle. */
+int  breaker_broke(struct breaker *b, const struct breaker_settings *s, enum breaker_outcome o, uint64_t wait_ms,
+                   const char *code, uint64_t now);
 /* The call told nothing. */
 void breaker_drop(struct breaker *b, const struct breaker_ticket *t);
 

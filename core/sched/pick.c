@@ -3,9 +3,9 @@
  *     weighted  [ a a a | b | c c ]  <-- turn * golden ratio, modulo 1: any run of turns is spread as the weights are,
  *                                        without anything to remember but the turn, also when members come and go
  *     least     (calls + 1) / weight, the smallest; chance decides among equals
- *     latency   two at random, the one with the smaller  latency * (calls + 1) / weight.  Two and not all: the best of all
- *               would get everything until somebody notices (Mitzenmacher's power of two choices).  Who is not known yet
- *               counts as the quickest that is
+ *     latency   two at random, the one with the smaller  latency * (calls + 1) / weight.  Two and not all: the best of
+ *               all would get everything until somebody notices (Mitzenmacher's power of two choices).  Who is not
+ *               known yet counts as the quickest that is
  *     price     the smallest price; then as least
  *     sticky    rendezvous: the largest -weight / ln(hash(key, member)).  When a member goes, only its own keys move
  *     prefix    the most blocks that it remembers, unless that is nothing or it has too much to do:

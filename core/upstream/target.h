@@ -49,7 +49,7 @@ struct target_health {
 struct target_pool_state {
     atomic_uint_least64_t turn;      /* members that were picked so far */
     struct credit         retries;
-    atomic_uint_least64_t retried, unpaid, desperate; /* retries; those without credit; picks of members that all rest */
+    atomic_uint_least64_t retried, unpaid, desperate; /* retries; those without credit; picks while all rest */
     atomic_bool           all_rest;
     struct affinity      *affinity;  /* of PICK_PREFIX; NULL: there is none */
     struct hash_long_key  key;       /* of its blocks */

@@ -1311,8 +1311,9 @@ function retry.run(req, options, fn) end
 ---@param name string
 ---@param fraction? number  of the requests that may be retries, default 0.1
 ---@param floor? number     retries a second that are always allowed, default 3
+---@param saved? number     how many may be saved up, default floor * 10
 ---@return perilune.RetryBudget
-function retry.budget(name, fraction, floor) end
+function retry.budget(name, fraction, floor, saved) end
 
 --- Counts one request: every request earns its share of a retry.  run() does it.
 ---@param budget perilune.RetryBudget
@@ -1330,6 +1331,30 @@ function retry.spend(budget) end
 ---@param random? number  from 0 to 1
 ---@return number
 function retry.pause(tries, options, err, random) end
+
+-- -- perilune.breaker: upstreams that rest ------------------------------------------------------
+
+---@class perilune.BreakerSettings
+---@field failures integer  in a row that open it
+---@field share number      of the calls of the last 30 s that may fail; at this share it opens
+---@field calls integer     below so many calls in these 30 s the share says nothing
+---@field open number       seconds that it is open for the first time; doubles each time that a probe fails
+---@field max_open number   seconds: the longest
+---@field probes integer    calls that must be good before it closes
+
+---@class perilune.breaker
+---@field settings table<string, perilune.Spec>  the options of a policy that takes them, for config.options()
+local breaker = {}
+
+--- From here on calls of this request to an upstream that rests fail with upstream_unavailable, by these settings.
+---@param req perilune.Request
+---@param settings perilune.BreakerSettings  all of them; one that is out of range throws
+function breaker.guard(req, settings) end
+
+--- Does the upstream rest, or all members of the pool?
+---@param name string
+---@return number? seconds  until it may be asked; nil: it may now
+function breaker.rests(name) end
 
 -- -- perilune.trim: politeness and filler out of a prompt ------------------------------------
 

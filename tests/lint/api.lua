@@ -92,7 +92,7 @@ end
 -- -- Modules, name by name -------------------------------------------------------------------
 
 local MODULES = { -- name in the manual -> file
-  perilune = "init", test = "test", config = "config", check = "check", errors = "errors", retry = "retry",
+  perilune = "init", test = "test", config = "config", check = "check", errors = "errors", retry = "retry", breaker = "breaker",
   text = "text", cost = "cost", chat = "chat", prompt_cache = "prompt_cache", extract = "extract",
   fields = "fields", turns = "turns", trim = "trim", ["perilune.json"] = false, ["perilune.base64"] = false,
 }

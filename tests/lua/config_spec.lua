@@ -427,3 +427,52 @@ t.test("an upstream that does not exist is noticed when the names are known", fu
   t.error(function() options{ small = "bigg" } end, "unknown upstream 'bigg'; did you mean 'big'?")
   t.equal(options{ small = "big" }.small, "big")
 end)
+
+-- -- pools ------------------------------------------------------------------------------
+
+local ups = { a = { url = "http://h/v1" }, b = { url = "http://h/v1" } }
+
+local function pool(fields, others)
+  local conf = { upstreams = ups, pools = { chat = fields } }
+  for k, v in pairs(others or {}) do conf[k] = v end
+  return complaint(conf)
+end
+
+t.test("a pool: members with their weights and tags, and how one is chosen", function()
+  local c = config.check({ upstreams = ups, pools = {
+    chat = { upstreams = { "a", { "b", weight = 2, region = "eu", spot = true } }, choose = "prefix" },
+    talk = { upstreams = { "b" }, choose = "sticky", key = "X-Session", models = { "m" }, retries = 0, region = "eu" } } }, "p.lua")
+  t.equal(c.pools, {
+    { name = "chat", choose = "prefix", models = {}, retries = 2,
+      upstreams = { { name = "a", weight = 1, spot = false }, { name = "b", weight = 2, region = "eu", spot = true } } },
+    { name = "talk", choose = "sticky", key = "x-session", models = { "m" }, retries = 0, region = "eu",
+      upstreams = { { name = "b", weight = 1, spot = false } } } })
+end)
+
+t.test("pools that are wrong say what is", function()
+  t.equal(pool{}, "pools.chat.upstreams: is missing: a list of upstreams such as { \"a\", \"b\" }")
+  t.equal(pool{ upstreams = {} }, "pools.chat.upstreams: must be a list of upstreams such as { \"a\", \"b\", { \"c\", weight = 2 } }")
+  t.equal(pool{ upstreams = { "a", "bb" } }, "pools.chat.upstreams[2]: unknown upstream 'bb'; did you mean 'b'?")
+  t.equal(pool{ upstreams = { "a", "a" } }, "pools.chat.upstreams[2]: 'a' stands there twice; give it a weight")
+  t.equal(pool{ upstreams = { { "a", weigth = 2 } } }, "pools.chat.upstreams[1].weigth: unknown key 'weigth'; did you mean 'weight'?")
+  t.match(pool{ upstreams = { { "a", weight = 0 } } }, "^pools%.chat%.upstreams%[1%]%.weight: must be at least")
+  t.match(pool{ upstreams = { 7 } }, "^pools%.chat%.upstreams%[1%]: must be the name of an upstream")
+  t.match(pool{ upstreams = { "a" }, choose = "latencies" }, "unknown value 'latencies'; did you mean 'latency'%?")
+  t.equal(pool{ upstreams = { "a" }, key = "x" }, "pools.chat.key: is for choose = \"sticky\"")
+  t.match(pool{ upstreams = { "a" }, retries = 9 }, "^pools%.chat%.retries: ")
+  t.equal(complaint{ upstreams = ups, pools = { a = { upstreams = { "b" } } } }, "pools.a: 'a' is the name of an upstream, too")
+  t.match(complaint{ upstreams = ups, pools = { ["a b"] = { upstreams = { "b" } } } }, "must have a name without spaces")
+  local many = {}
+  for i = 1, 65 do many[i] = "a" end
+  t.match(complaint{ upstreams = ups, pools = { chat = { upstreams = many } } }, "has 65 members, 64 are the most")
+  t.equal(pool({ upstreams = { "a" } }, { routes = { { path = "/x", upstream = "chatt" } } }),
+    "routes[1].upstream: unknown upstream 'chatt'; did you mean 'chat'?")
+end)
+
+t.test("when an upstream is left alone", function()
+  local c = config.check({ upstreams = { a = { url = "http://h/v1", breaker = { failures = 3, open = 0.5 } } } }, "p.lua")
+  t.equal(c.upstreams[1].breaker,
+    { failures = 3, share = 0.5, calls = 10, open_ms = 500, max_open_ms = 120000, probes = 2 })
+  t.equal(upstream{ url = "http://h/v1", breaker = { open = 200 } }, "upstreams.big.breaker.open: must not be above max_open")
+  t.match(upstream{ url = "http://h/v1", breaker = { failures = 0 } }, "^upstreams%.big%.breaker%.failures: ")
+end)

@@ -191,6 +191,25 @@ TEST_NOFAULT(a_scout_ends_the_waiting_and_goes_later_when_it_was_wrong) {
     breaker_deinit(&b);
 }
 
+TEST_NOFAULT(a_stream_that_breaks_off_was_not_good) {
+    struct breaker b;
+    struct breaker_view v;
+    CHECK_INT(breaker_init(&b, 1), 0);
+    for (int i = 0; i < 9; i++) {
+        end(&b, BREAKER_GOOD, 0, 1000); /* it began, ... */
+        int changed = breaker_broke(&b, &settings, BREAKER_FAILED, 0, "cut", 5000); /* ... and broke off */
+        CHECK_INT(changed, 0);
+    }
+    breaker_look(&b, 5000, &v);
+    CHECK_UINT(v.good, 0);
+    CHECK_UINT(v.bad, 9);
+    end(&b, BREAKER_GOOD, 0, 5000);
+    CHECK_INT(breaker_broke(&b, &settings, BREAKER_FAILED, 0, "cut", 5000), BREAKER_HAS_OPENED);
+    CHECK_INT(breaker_broke(&b, &settings, BREAKER_FAILED, 0, "cut", 5000), 0);
+    CHECK_INT(breaker_broke(&b, &settings, BREAKER_NONE, 0, NULL, 5000), 0);
+    breaker_deinit(&b);
+}
+
 static void *hammer(void *ud) {
     struct breaker *b = ud;
     for (uint64_t i = 0; i < 20000; i++) {
