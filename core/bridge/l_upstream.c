@@ -1,5 +1,7 @@
 /* l_upstream.c -- core.health, core.guard_calls: how upstreams fare, and what that means for a request.
  *
+ * Who asks whether one rests would have called it, so this is when it is looked for (request/scout.c).
+ *
  * What is told is the process's, not this worker's.  A pool fares as its members do: it is open when all are. */
 #include <math.h>
 
@@ -7,6 +9,7 @@
 #include "bridge/request.h"
 #include "bridge/state.h"
 #include "request/outgoing.h"
+#include "request/scout.h"
 
 /* -- Health -------------------------------------------------------------------------- */
 
@@ -86,6 +89,30 @@ int l_health(lua_State *L) {
     set_number(L, "failures", f.failures);
     set_times(L, "first_token", f.first);
     set_times(L, "whole_answer", f.all);
+    return 1;
+}
+
+static uint64_t rests(struct state *s, struct call_pool *pool) {
+    struct breaker *b = &pool->target->health->breaker;
+    uint64_t now = loop_now(s->loop), wait = breaker_refuses(b, now);
+    if (wait > 0 && breaker_wants_scout(b, now)) scout_send(s->loop, pool);
+    return wait;
+}
+
+/* core.rests(name) -> seconds | nil: until the upstream, or the first of a pool, may be asked; nil: now */
+int l_rests(lua_State *L) {
+    struct state *s = state_of(L);
+    size_t len;
+    const char *name = luaL_checklstring(L, 1, &len);
+    struct call_pool *pool = outgoing_find(&s->services, slice_of(name, len));
+    const struct target_pool *p = pool ? pool->target->pool : NULL;
+    uint64_t wait = pool && p == NULL ? rests(s, pool) : 0;
+    for (unsigned i = 0; p != NULL && i < p->count; i++) {
+        uint64_t one = rests(s, &s->services.pools[p->members[i].target]);
+        if (i == 0 || one < wait) wait = one;
+    }
+    if (wait == 0) return 0;
+    lua_pushnumber(L, (lua_Number)wait / 1000);
     return 1;
 }
 

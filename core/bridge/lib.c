@@ -654,6 +654,7 @@ static const luaL_Reg functions[] = {
     { "random_seed", l_random_seed },
     { "respond", l_respond },
     { "request", l_request },
+    { "rests", l_rests },
     { "result", l_result },
     { "scripted", l_scripted },
     { "scripted_join", l_scripted_join },

@@ -126,6 +126,7 @@ int l_near_widen(lua_State *L);
 int l_near_feedback(lua_State *L);
 int l_near_shadow(lua_State *L);
 int l_health(lua_State *L);
+int l_rests(lua_State *L);
 int l_guard_calls(lua_State *L);
 int l_embed(lua_State *L);
 int l_batch(lua_State *L);

@@ -28,6 +28,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "request/balancer.h"
+#include "request/scout.h"
 
 #define RETRY_SHARE 100 /* thousandths of a retry that a request earns */
 #define RETRY_FLOOR 3   /* a second */
@@ -196,6 +197,7 @@ static bool admit_first(struct attempt *a) {
     struct breaker_ticket ticket = a->o.ticket;
     if (a->o.of == NULL && !breaker_admit(b, &s, loop_now(a->loop), &ticket)) {
         if (a->o.request->breaker != NULL) {
+            if (breaker_wants_scout(b, loop_now(a->loop))) scout_send(a->loop, at);
             refuse(a, at->target->name, breaker_refuses(b, loop_now(a->loop)));
             return false;
         }

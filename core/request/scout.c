@@ -1,6 +1,6 @@
 /* scout.c -- is an upstream back?
  *
- *     breaker open --balancer_pick()--> GET /models --any answer below 500--> breaker: half open
+ *     breaker open --who would ask--> GET /models --any answer below 500--> breaker: half open
  *
  * A probe is a request of somebody's, who waits for it in vain when the upstream is still gone.  A list of models is
  * nobody's, costs nothing, and every server that speaks OpenAI has one; one that says 404 or 401 is there, too.

@@ -28,12 +28,9 @@ M.settings = {
 ---@param settings perilune.BreakerSettings  all of them
 function M.guard(req, settings) require("perilune.host").guard(req, settings) end
 
---- Does the upstream (or all of a pool) rest?  Then the seconds until it may be asked.
+--- Does the upstream (or all of a pool) rest?  Then the seconds until it may be asked.  It is looked for meanwhile.
 ---@param name string
 ---@return number?
-function M.rests(name)
-  local health = require("perilune.host").health(name)
-  return health and health.state == "open" and health.wait or nil
-end
+function M.rests(name) return require("perilune.host").rests(name) end
 
 return M

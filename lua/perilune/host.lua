@@ -55,6 +55,9 @@ function M.has_redis() return false end
 --- q: the percentile of first_token.at and whole_answer.at, default 0.95.
 function M.health(name, q) return core.health(name, q) end
 
+--- Seconds until it may be asked; nil: now.
+function M.rests(name) return (core.rests(name)) end
+
 --- Calls of the request are refused where a breaker is open.
 function M.guard(req, settings) core.guard_calls(req, settings) end
 

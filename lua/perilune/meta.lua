@@ -1351,7 +1351,8 @@ local breaker = {}
 ---@param settings perilune.BreakerSettings  all of them; one that is out of range throws
 function breaker.guard(req, settings) end
 
---- Does the upstream rest, or all members of the pool?
+--- Does the upstream rest, or all members of the pool?  For who would call it: it is looked for meanwhile, with GET
+--- /models every two seconds at most, so that it is back as soon as it can be.
 ---@param name string
 ---@return number? seconds  until it may be asked; nil: it may now
 function breaker.rests(name) end

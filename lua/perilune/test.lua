@@ -391,6 +391,11 @@ local function fake_health(name)
   return out
 end
 
+local function fake_rests(name)
+  local health = fake_health(name)
+  return health.state == "open" and (health.wait or 1) or nil
+end
+
 local function fake_guard(req, settings) scene().guarded[req] = settings end
 
 --- Scripts an upstream: every call of it is answered by the script.
@@ -706,7 +711,7 @@ end
 function M.captured(path) return scene().captured[path] or {} end
 
 local fakes = { describe = fake_describe, call = fake_call, fetch = fake_fetch, upstreams = fake_upstreams, health = fake_health,
-                guard = fake_guard, trial = fake_trial, capture = fake_capture }
+                guard = fake_guard, rests = fake_rests, trial = fake_trial, capture = fake_capture }
 
 --- Runs body in a world of its own: no upstreams yet, empty stores, time at zero.
 ---@async
