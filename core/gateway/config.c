@@ -474,8 +474,8 @@ static void read_upstreams(struct reader *r) {
     if (json_is(&r->doc, ups, JSON_ARRAY))
         for (uint32_t e = json_first(&r->doc, ups); e != JSON_NONE; e = json_next(&r->doc, ups, e))
             read_target(r, e, &c->targets[c->target_count++]);
-    unsigned upstreams = c->target_count;
-    if (json_is(&r->doc, pools, JSON_ARRAY) && upstreams > 0)
+    if (r->failed || c->target_count == 0) return; /* a target may have no name */
+    if (json_is(&r->doc, pools, JSON_ARRAY))
         for (uint32_t e = json_first(&r->doc, pools); e != JSON_NONE; e = json_next(&r->doc, pools, e))
             read_pool(r, e, &c->targets[c->target_count++]);
 }

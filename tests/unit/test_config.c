@@ -249,3 +249,49 @@ TEST_FAULT(an_entry_for_each_name_for_ever) {
     }
     registry_deinit(&r);
 }
+
+static const char POOLS[] =
+    "{\"upstreams\":[{\"name\":\"a\",\"urls\":[\"http://x\"],\"max_body\":5,"
+    "\"breaker\":{\"failures\":2,\"share\":0.25,\"calls\":4,\"open_ms\":100,\"max_open_ms\":200,\"probes\":1}},"
+    "{\"name\":\"b\",\"urls\":[\"http://y\"]}],"
+    "\"pools\":[{\"name\":\"chat\",\"choose\":\"prefix\",\"retries\":1,\"region\":\"eu\",\"models\":[\"m\"],"
+    "\"upstreams\":[{\"name\":\"b\",\"weight\":2.5,\"region\":\"eu\",\"spot\":true},{\"name\":\"a\",\"weight\":1}]},"
+    "{\"name\":\"talk\",\"choose\":\"sticky\",\"key\":\"x-s\",\"retries\":0,\"upstreams\":[{\"name\":\"a\",\"weight\":1}]}]}";
+
+static void check_pools(const struct config *c) {
+    const struct target *chat = &c->targets[2], *talk = &c->targets[3];
+    CHECK_UINT(c->target_count, 4);
+    CHECK_UINT(c->targets[0].breaker.failures, 2);
+    CHECK_UINT(c->targets[0].breaker.max_open_ms, 200);
+    CHECK_DOUBLE(c->targets[0].breaker.share, 0.25);
+    CHECK_UINT(c->targets[1].breaker.failures, 5);
+    CHECK_STR(chat->name, "chat");
+    CHECK_STR(chat->models[0], "m");
+    CHECK(chat->pool != NULL && talk->pool != NULL && c->targets[0].pool == NULL);
+    CHECK_UINT(chat->pool->count, 2);
+    CHECK_INT(chat->pool->how, PICK_PREFIX);
+    CHECK_UINT(chat->pool->members[0].target, 1);
+    CHECK_DOUBLE(chat->pool->members[0].weight, 2.5);
+    CHECK_STR(chat->pool->members[0].region, "eu");
+    CHECK(chat->pool->members[0].spot && !chat->pool->members[1].spot);
+    CHECK(chat->pool->state->affinity != NULL && talk->pool->state->affinity == NULL);
+    CHECK_INT(talk->pool->how, PICK_STICKY);
+    CHECK_STR(talk->pool->key, "x-s");
+}
+
+TEST(pools_are_among_the_targets_and_their_state_survives) {
+    struct world w;
+    begin(&w);
+    struct config *c = load(&w, POOLS);
+    CHECK(c != NULL);
+    check_pools(c);
+    struct target_pool_state *state = c->targets[2].pool->state;
+    struct target_health *health = c->targets[0].health;
+    config_put(c);
+    c = load(&w, POOLS);
+    CHECK(c != NULL);
+    CHECK(c->targets[2].pool->state == state && c->targets[0].health == health);
+    CHECK(c->targets[0].health->number != c->targets[1].health->number);
+    config_put(c);
+    end(&w);
+}
