@@ -12,6 +12,7 @@
 
 #include "gateway/registry.h"
 #include "http/field.h"
+#include "llm/prefill.h"
 #include "sim/sim.h"
 #include "store/redis_tls.h"
 
@@ -267,6 +268,7 @@ static void read_target(struct reader *r, uint32_t up, struct target *t) {
     t->pass_headers.names = list_of(r, up, "pass_headers", &t->pass_headers.count);
     t->http2 = bool_of(r, up, "http2");
     const char *usage = string_of(r, up, "usage");
+    t->prefill = (unsigned char)prefill_named(string_of(r, up, "prefill"));
     t->leave_usage = usage != NULL && strcmp(usage, "leave") == 0;
     t->insecure = bool_of(r, up, "insecure");
     t->proxy = string_of(r, up, "proxy");

@@ -35,7 +35,7 @@ bool coalesce_suits(const struct services *v, const struct outgoing *o) {
 static struct source *make(void *ud) {
     const struct ask *a = ud;
     if (!a->o.request->live) return NULL; /* it cannot lead any more; its response is gone, too */
-    return attempt_new(a->v, &a->o, &a->form);
+    return outgoing_answer(a->v, &a->o, &a->form);
 }
 
 static void drop(void *ud) {

@@ -14,6 +14,7 @@
 #include "request/attempt.h"
 #include "request/balancer.h"
 #include "request/coalesce.h"
+#include "request/continuation.h"
 #include "request/form.h"
 #include "tokens/calibration.h"
 
@@ -314,10 +315,14 @@ void outgoing_note_call(struct request *r, const struct target *t) {
     r->tries++;
 }
 
+struct source *outgoing_answer(const struct services *v, const struct outgoing *o, const struct outgoing_form *form) {
+    return continuation_new(v, o, form, attempt_new(v, o, form));
+}
+
 /* A call of its own, or a share of one that answers the same question. */
 static struct source *source_for(struct services *v, const struct outgoing *o, struct response *r,
                                  const struct outgoing_form *form) {
-    if (!coalesce_suits(v, o)) return attempt_new(v, o, form);
+    if (!coalesce_suits(v, o)) return outgoing_answer(v, o, form);
     bool joined;
     r->bill = bill_new();
     struct source *s = r->bill ? coalesce(v, o, form, r->bill, &joined) : NULL;

@@ -52,6 +52,9 @@ struct outgoing_form outgoing_form(const struct outgoing *o);
 
 /* The call to o->pool, behind its reader if its answer is one that we read.  NULL: no memory. */
 struct source *outgoing_call(const struct services *v, const struct outgoing *o, const struct outgoing_form *form);
+/* The answer to o, from whoever gives it: the call, asked again elsewhere (attempt.c), gone on with (continuation.c).
+ * o->ticket is its own from here on, also on failure.  NULL: no memory. */
+struct source *outgoing_answer(const struct services *v, const struct outgoing *o, const struct outgoing_form *form);
 /* Counts a call, for the log and the metrics. */
 void outgoing_note_call(struct request *r, const struct target *t);
 /* Starts the call. A share of the response, or NULL when there is no memory. */

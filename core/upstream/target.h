@@ -39,6 +39,7 @@ struct target_health {
     struct target_code    codes[TARGET_CODES];    /* what upstreams said themselves */
     atomic_uint_least64_t down_until_ms[TARGET_URLS]; /* after a connection failed; loop clock */
     atomic_uint           next_url;
+    atomic_uint_least64_t continued; /* answers that broke off and whose rest was asked for */
     atomic_uint_least64_t refused_until_ms; /* what a call may leave out (call_optional) is left out; loop clock */
     struct breaker        breaker;
     struct latency        first, all; /* of answers to chats: of streams to the first event, of others to the end */
@@ -89,6 +90,7 @@ struct target {
     struct headers_list pass_headers; /* of its answers, that clients get */
     const char **headers;          /* complete lines "Name: value" sent with each call */
     unsigned    header_count;
+    unsigned char prefill;         /* enum prefill: how it is told to go on with an answer */
     bool        leave_usage;       /* streams are not asked to tell their usage */
     bool        http2, insecure;
     const char *proxy, *ca;        /* NULL: curl's environment rules, the system's store */
