@@ -147,15 +147,17 @@ static void upstreams(struct perilune *g, struct buf *out) {
         { "perilune_upstream_calls_total", "counter", "Calls to an upstream." },
         { "perilune_upstream_failures_total", "counter", "Calls that failed." },
         { "perilune_upstream_in_flight", "gauge", "Calls that are running." },
+        { "perilune_upstream_continued_total", "counter", "Answers that broke off, and whose rest was asked for." },
     };
     pthread_mutex_lock(&g->registry.lock);
-    for (int row = 0; row < 3; row++) {
+    for (int row = 0; row < 4; row++) {
         head(out, rows[row].name, rows[row].type, rows[row].help);
         for (struct list *e = g->registry.entries.next; e != &g->registry.entries; e = e->next) {
             struct registry_entry *u = container_of(e, struct registry_entry, link);
             if (u->pool != NULL) continue;
             atomic_uint_least64_t *v = row == 0 ? &u->health.calls
-                                       : row == 1 ? &u->health.failures : &u->health.in_flight;
+                                       : row == 1 ? &u->health.failures
+                                       : row == 2 ? &u->health.in_flight : &u->health.continued;
             buf_printf(out, "%s{", rows[row].name);
             telemetry_label(out, "upstream", u->name);
             buf_printf(out, "} %llu\n", (ull)atomic_load(v));
