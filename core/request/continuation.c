@@ -13,8 +13,8 @@
  * same id, one role, one end.  Who is asked is picked anew where the upstream is a pool.
  *
  * This is for streams of one choice that say text.  Calls of tools, refusals and reasoning behind the first
- * word are not gone on with: nothing says how.  What was said is kept up to SAID_MAX; a longer answer breaks
- * off as ever.  Nor is it done twice at the same place: an upstream that breaks off without a word more would do so again.
+ * word are not gone on with: nothing says how.  What was said is kept up to SAID_MAX; a longer answer breaks off
+ * as ever.  Nor is it done twice at one place: an upstream that breaks off without a word more would again.
  *
  * An upstream that refuses the beginning, or fails before it says anything, changes nothing: the client gets the failure
  * that the first one was. */

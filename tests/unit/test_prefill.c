@@ -51,7 +51,7 @@ static void check_written(const char *text, enum prefill how, const char *said, 
 TEST(the_beginning_is_the_last_message) {
     check_written("{\"max_tokens\":100,\"messages\":[{\"role\":\"user\",\"content\":\"x\"}] , \"seed\":1 }",
                   PREFILL_ASSISTANT, "say \"so\"\n",
-                  "{\"max_tokens\":98,\"messages\":[{\"role\":\"user\",\"content\":\"x\"},"
+                  "{\"max_tokens\":97,\"messages\":[{\"role\":\"user\",\"content\":\"x\"},"
                   "{\"role\":\"assistant\",\"content\":\"say \\\"so\\\"\\n\"}] , \"seed\":1 }");
     check_written(USER ",\"max_completion_tokens\":1}", PREFILL_PREFIX, "一二三",
                   "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":\"一二三\","
