@@ -16,8 +16,8 @@
  * word are not gone on with: nothing says how.  What was said is kept up to SAID_MAX; a longer answer breaks off
  * as ever.  Nor is it done twice at one place: an upstream that breaks off without a word more would again.
  *
- * An upstream that refuses the beginning, or fails before it says anything, changes nothing: the client gets the failure
- * that the first one was. */
+ * An upstream that refuses the beginning, or fails before it says anything, changes nothing: the client gets the
+ * failure that the first one was. */
 #include "request/continuation.h"
 
 #include "base/log.h"
