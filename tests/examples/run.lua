@@ -272,6 +272,26 @@ function EXAMPLES.cache()
   end)
 end
 
+function EXAMPLES.stay_up()
+  with("stay_up", nil, function(srv, c)
+    ask_all("stay_up", c, srv.port, any)
+    local function ask(i)
+      return send(c, srv.port, { messages = json.array { { role = "user", content = "question " .. i } } })
+    end
+    local r
+    for i = 1, 8 do
+      r = ask(i)
+      local by = r and r.headers["x-perilune-upstream"]
+      check(answer_text(r) and (by == "a" or by == "b"), "stay_up: question %d is answered by %s", i, tostring(by))
+    end
+    for i = 9, 130 do -- a minute's worth, and what flows in meanwhile
+      r = ask(i)
+      if r and r.status == 429 then break end
+    end
+    check(r and r.status == 429 and r.headers["retry-after"], "stay_up: no limit, but %s", r and tostring(r.status))
+  end)
+end
+
 function EXAMPLES.agents()
   with("agents", nil, function(srv, c)
     ask_all("agents", c, srv.port, any, { ["x-perilune-upstream"] = "model" })
@@ -314,7 +334,7 @@ end
 
 io.stdout:setvbuf("line")
 loop.run(function()
-  for _, name in ipairs({ "quickstart", "own_policy", "fallback", "parallel_steps", "agents", "embed" }) do
+  for _, name in ipairs({ "quickstart", "own_policy", "fallback", "parallel_steps", "cache", "stay_up", "agents", "embed" }) do
     local before = failed
     local ok, why = pcall(EXAMPLES[name])
     check(ok, "%s: %s", name, tostring(why))
