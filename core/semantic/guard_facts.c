@@ -16,9 +16,6 @@
 
 #define COUNTRIES 1500 /* ORDER guard_words.lua: names' ids of the countries of languages */
 
-/* ORDER guard_words.lua: ids of WORD_STOP. */
-enum { STOP_PLAIN, STOP_AUXILIARY, STOP_EMBEDS, STOP_INTO };
-
 /* -- Adding ------------------------------------------------------------------------------------- */
 
 void guard_facts_add(struct guard_text *t, unsigned kind, uint32_t key, const struct token *at, unsigned flags) {
@@ -148,6 +145,13 @@ static bool has_its_capital(const struct guard_text *t, unsigned i, const struct
     return (t->tokens[i].flags & (TOKEN_CAPITAL | TOKEN_BEGINS)) == TOKEN_CAPITAL;
 }
 
+/* Stop taking it, keep taking it; but whoever keeps it from barking stops it. */
+static bool is_going(const struct guard_text *t, unsigned i) {
+    const struct token *k = &t->tokens[i];
+    return i < t->token_count && k->kind == TOKEN_WORD && k->len > 4 &&
+           strncasecmp(t->text + k->at + k->len - 3, "ing", 3) == 0;
+}
+
 /* What `many` tokens from i on are. */
 static void add_word(struct guard_text *t, unsigned i, unsigned many, const struct guard_word *w) {
     const struct token *k = &t->tokens[i];
@@ -155,7 +159,9 @@ static void add_word(struct guard_text *t, unsigned i, unsigned many, const stru
     if (!has_its_capital(t, i, w)) return;
     switch (w->class) {
     case WORD_NEGATION: t->negations += !is_choice(t, i, many); break;
-    case WORD_OPPOSITE: t->sides[w->id] |= w->flags; break;
+    case WORD_OPPOSITE:
+        if ((w->flags & WORD_GOING) == 0 || is_going(t, i + many)) t->sides[w->id] |= w->flags & (WORD_GOING - 1u);
+        break;
     case WORD_UNIT:
         if (w->flags & WORD_LOOSE) guard_facts_add(t, GUARD_UNIT, w->id, k, FACT_SOFT);
         break;
@@ -255,7 +261,8 @@ void guard_facts_read(struct guard_text *t) {
         struct guard_entry e;
         unsigned many = guard_facts_match(t, i, &e), digits = 0;
         if (begins_quote(t, i)) add_quote(t, i);
-        if (many == 0 || is_numeric(&e)) digits = guard_numbers_read(t, i);
+        bool letter = many == 1 && t->tokens[i].len == 1; /* type I */
+        if (many == 0 || letter || is_numeric(&e)) digits = guard_numbers_read(t, i);
         for (unsigned k = 0; k < e.count; k++) /* "first" is a number, and not "last" */
             if (digits == 0 || e.list[k].class == WORD_OPPOSITE) add_word(t, i, many, &e.list[k]);
         if (digits == 0 && many == 0) add_plain(t, i);

@@ -36,7 +36,8 @@ enum {
     WORD_WEAK = 8,                 /* both sides in a text are nothing */
     WORD_SOFT = 16,                /* may be left out */
     WORD_CAPITAL = 32,             /* with a capital only: May */
-    WORD_LOOSE = 64,               /* a unit without a number, too */
+    WORD_LOOSE = 64,               /* of a unit: without a number, too; */
+    WORD_GOING = 64,               /* of an opposite: in front of a verb with -ing only: keep taking it */
 };
 
 /* ORDER guard_words.lua. */
@@ -44,6 +45,7 @@ enum asked {
     ASKED_WHO, ASKED_WHEN, ASKED_WHERE, ASKED_WHY, ASKED_HOW_MANY, ASKED_HOW_MUCH, ASKED_HOW_LONG, ASKED_HOW_FAR,
     ASKED_HOW_OLD, ASKED_HOW_OFTEN, ASKED_HOW_BIG, ASKED_HOW
 };
+enum { STOP_PLAIN, STOP_AUXILIARY, STOP_EMBEDS, STOP_INTO }; /* ids of WORD_STOP */
 enum role { ROLE_FROM, ROLE_TO, ROLE_THAN, ROLE_WITH };
 
 struct guard_word {
@@ -162,6 +164,8 @@ unsigned guard_numbers_read(struct guard_text *t, unsigned i);
 /* guard_order.c: who has which part, and whether the parts are exchanged. */
 void guard_order_read(struct guard_text *t);
 bool guard_order_differs(const struct guard_text *a, const struct guard_text *b);
+/* guard_han.c: the same of Chinese, whose words are not cut. */
+bool guard_han_differs(const struct guard_text *a, const struct guard_text *b);
 
 static inline bool guard_is_letter(char c) { return (unsigned)((unsigned char)c | 0x20) - 'a' < 26; }
 static inline bool guard_is_upper(char c) { return (unsigned)(unsigned char)c - 'A' < 26; }

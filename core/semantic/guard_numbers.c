@@ -4,7 +4,8 @@
  *     3万  三万  30000        15:00  3 pm                             2024-05-01  2024年5月1日  May 1, 2024
  *
  * A number is compared by its value, but for what only looks like one: 3.10 is another version than 3.1, 1.2.3 is
- * compared as it is written.  Months and times of the day are dates; years and days are numbers.
+ * compared as it is written.  II, IV and their like are numbers (type II, World War II), and I, V and X where what
+ * stands beside says so (type I, I 型).  Months and times of the day are dates; years and days are numbers.
  *
  * Small numbers that are spelled in Chinese are soft: 两大主题 may be 主题 elsewhere, but not 三大主题.
  *
@@ -125,6 +126,48 @@ static bool read_english(const struct guard_text *t, unsigned i, struct number *
     n->tokens = k - i;
     n->exact = true;
     return any;
+}
+
+/* -- Roman ------------------------------------------------------------------------------------------- */
+
+/* I to XXXIX, and written as it is written; 0: it is no such number. */
+static unsigned roman_value(const char *p, size_t len) {
+    static const char *const ones[] = { "", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX" };
+    unsigned tens = 0;
+    while (tens < 3 && tens < len && (p[tens] | 0x20) == 'x') tens++;
+    for (unsigned i = 0; i < 10; i++)
+        if (strlen(ones[i]) == len - tens && strncasecmp(p + tens, ones[i], len - tens) == 0) return tens * 10 + i;
+    return 0;
+}
+
+/* Does the token beside token i say that a number stands there: type I, I 型? */
+static bool has_label(const struct guard_text *t, unsigned i) {
+    static const char *const front[] = { "type", "phase", "stage", "part", "volume", "vol", "war", "class", "chapter",
+                                         "book", "act", "title", "grade", "level", "schedule", "category", "tier",
+                                         "section", "article", "division", "group", "module", "calculus", "algebra",
+                                         "physics", "chemistry", "factor", "mark", "fantasy", "episode", NULL };
+    static const char *const behind[] = { "型", "类", "期", "级", "度", "相", "卷", "部", "章", "代", NULL };
+    bool has = false;
+    for (const char *const *w = front; i > 0 && *w != NULL && !has; w++) {
+        const struct token *k = &t->tokens[i - 1];
+        has = k->kind == TOKEN_WORD && k->len == strlen(*w) && strncasecmp(t->text + k->at, *w, k->len) == 0;
+    }
+    for (const char *const *w = behind; *w != NULL && !has; w++) has = is_han(t, i + 1, *w);
+    return has;
+}
+
+/* Small letters, and one letter, are a number beside a word that says so only; and "I" may be who asks. */
+static bool read_roman(const struct guard_text *t, unsigned i, struct number *n) {
+    const struct token *k = &t->tokens[i];
+    const char *p = t->text + k->at;
+    unsigned value = k->len <= 7 ? roman_value(p, k->len) : 0;
+    bool sure = (k->flags & TOKEN_UPPER) != 0;
+    if (value == 0 || (!sure && !has_label(t, i)) || (k->len == 1 && !guard_is_upper(*p))) return false;
+    if (k->len == 1) n->flags |= FACT_SOFT;
+    n->value = value;
+    n->tokens = 1;
+    n->exact = true;
+    return true;
 }
 
 /* -- Chinese ------------------------------------------------------------------------------------------- */
@@ -275,7 +318,9 @@ unsigned guard_numbers_read(struct guard_text *t, unsigned i) {
         unsigned date = money > 0 ? 0 : read_date(t, i);
         if (date > 0) return date;
         if (!read_digits(t, i, &n)) return 0;
-    } else if (k->kind == TOKEN_HAN ? !read_chinese(t, i, &n) : k->kind != TOKEN_WORD || !read_english(t, i, &n)) {
+    } else if (k->kind == TOKEN_HAN) {
+        if (!read_chinese(t, i, &n)) return 0;
+    } else if (k->kind != TOKEN_WORD || !(read_english(t, i, &n) || read_roman(t, i, &n))) {
         return 0;
     }
     unsigned half = half_of_day(t, i + n.tokens, k, (unsigned)(n.value < 13 ? n.value : 13) * 60);

@@ -52,13 +52,17 @@ static const uint32_t zeros[] = {
 /* In ASCII, if it is a digit, or c. */
 static uint32_t fold_digit(uint32_t c) {
     if (unicode_class(c) != UC_NUMBER) return c;
+    if ((c >= 0x2160 && c <= 0x2168) || (c >= 0x2170 && c <= 0x2178)) return (c & 15) + '1'; /* Roman: one to nine */
     for (size_t i = 0; i < sizeof(zeros) / sizeof(*zeros) && zeros[i] <= c; i++)
         if (c - zeros[i] < 10) return c - zeros[i] + '0';
     return c;
 }
 
-/* An operator that programs write in two characters, or NULL. */
-static const char *fold_sign(uint32_t c) {
+/* What is written in two characters of ASCII: operators of programs, and the Roman numbers that have two digits.
+ * NULL: it is not. */
+static const char *fold_two(uint32_t c) {
+    static const char *const tens[] = { "10", "11", "12" };
+    if ((c >= 0x2169 && c <= 0x216B) || (c >= 0x2179 && c <= 0x217B)) return tens[(c & 15) - 9];
     switch (c) {
     case 0x2264: case 0x2266: case 0x2A7D: return "<=";
     case 0x2265: case 0x2267: case 0x2A7E: return ">=";
@@ -80,7 +84,7 @@ static void fold_text(struct guard_text *t, struct slice text) {
         }
         unsigned len = unicode_decode(p, end, &c);
         uint32_t folded = len == 0 ? '?' : fold_digit(fold(c));
-        const char *sign = len == 0 ? NULL : fold_sign(c);
+        const char *sign = len == 0 ? NULL : fold_two(c);
         if (len == 0) len = 1;
         if (sign != NULL) to = (char *)mempcpy(to, sign, 2);
         else if (folded < 0x80) *to++ = (char)folded;

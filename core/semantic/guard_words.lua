@@ -11,7 +11,7 @@ local bit, ffi = require "bit", require "ffi"
 -- ORDER guard_int.h
 local CLASS = { PREFIX = 0, NEUTRAL = 1, NEGATION = 2, OPPOSITE = 3, NUMBER = 4, TIMES = 5, NUMERAL = 6, UNIT = 7, DATE = 8, NAME = 9,
                 LANGUAGE = 10, FORMAT = 11, QUESTION = 12, ROLE = 13, STOP = 14 }
-local LEFT, RIGHT, CONTRARY, WEAK, SOFT, CAPITAL, LOOSE = 1, 2, 4, 8, 16, 32, 64
+local LEFT, RIGHT, CONTRARY, WEAK, SOFT, CAPITAL, LOOSE, GOING = 1, 2, 4, 8, 16, 32, 64, 64
 
 local data = {} -- row of words -> list of { class, id, flags }
 
@@ -63,13 +63,19 @@ local function lines(class, text, flags, from)
 end
 
 local pairs_count = 0
+-- One side of a pair.  keep+: of those words only what stands in front of a verb with -ing.
+local function side(list, flags)
+  words(CLASS.OPPOSITE, list:gsub("%S+%+", ""), pairs_count, flags)
+  for word in list:gmatch("(%S+)%+") do words(CLASS.OPPOSITE, word, pairs_count, flags + GOING) end
+end
+
 -- left words | right words
 local function opposites(text, flags)
   for line in text:gmatch("[^\n;]+") do
     local left, right = line:match("^(.-)|(.*)$")
     if left then
-      words(CLASS.OPPOSITE, left, pairs_count, LEFT + (flags or 0))
-      words(CLASS.OPPOSITE, right, pairs_count, RIGHT + (flags or 0))
+      side(left, LEFT + (flags or 0))
+      side(right, RIGHT + (flags or 0))
       pairs_count = pairs_count + 1
     end
   end
@@ -190,6 +196,9 @@ opposites([[
 buy bought purchase|sell sold
 buy purchase|rent lease
 start started begin began begun launch|stop stopped end quit halt finish
+stop stopped quit cease halt finish give_up discontinue|keep+ keeps+ kept+ keep_on kept_on carry_on carried_on go_on went_on continue resume persist
+quit leave|stay stayed remain
+keep kept retain hold_on_to|discard throw_away throw_out get_rid_of sell sold give_back
 import|export
 upload|download
 encrypt|decrypt
@@ -669,6 +678,9 @@ opposites([[
 入口|出口
 输入|输出
 开始 启动|停止 结束 终止
+停 停止 停掉 停下 停下来 停药 停用 停服 中断 中止 终止 暂停 放弃 戒 戒掉 别再 不再 不用再|继续 坚持 接着 持续 保持 再坚持
+停药 停服 断药|吃药 服药 用药 服用 继续
+保留 留着 留下|丢掉 扔掉 卖掉 删除 删掉 放弃
 连接 连上|断开
 压缩|解压 解压缩
 添加 加入 新增 增加|删除 删掉 移除 去掉 清除

@@ -87,7 +87,13 @@ local order = { { "Celsius", "Fahrenheit" }, { "PDF", "Word" }, { "London", "Par
   { "Python", "Java" }, { "the office", "the airport" }, { "miles", "kilometers" }, { "MySQL", "Postgres" },
   { "a png image", "a jpeg image" }, { "cats", "dogs" } }
 local order_templates = { "How do I convert %s to %s?", "How do I get from %s to %s?", "Is it wise to move from %s to %s?",
-  "Are %s bigger than %s?", "How can I migrate data from %s into %s?" }
+  "Are %s bigger than %s?", "How can I migrate data from %s into %s?", "how to convert %s to %s",
+  "I need to get from %s to %s", "Is it hard to turn %s into %s?", "I'd like to compare %s to %s" }
+local letters = { { "A", "B" }, { "C", "A" }, { "A", "Q" } }
+local letter_templates = { "Is plan %s better than plan %s?", "does %s imply %s", "Divide %s by %s", "Should %s pay %s?",
+  "Let %s be a subset of %s", "How do I get from point %s to point %s?" }
+local zh_parts = { { "老师", "学生" }, { "张三", "李四" }, { "公司", "客户" }, { "甲", "乙" }, { "房东", "租客" }, { "爸爸", "儿子" } }
+local zh_part_templates = { "%s批评%s怎么办", "%s欠%s的钱怎么办", "%s起诉%s要多久", "%s骗了%s怎么处理", "%s对%s不满意怎么办" }
 local zh_order = { { "北京", "上海" }, { "PDF", "Word" }, { "美元", "欧元" }, { "公里", "英里" }, { "广州", "深圳" },
   { "学校", "医院" }, { "联通", "电信" }, { "图片", "文字" }, { "火车站", "飞机场" }, { "猫", "狗" } }
 local zh_order_templates = { "从%s到%s怎么走", "%s转%s怎么弄", "%s换%s要多少钱", "%s比%s好吗", "怎么把%s转换成%s" }
@@ -189,6 +195,12 @@ end
 local function orders()
   for _, t in ipairs(order_templates) do
     for _, w in ipairs(order) do add("order", t:format(w[1], w[2]), t:format(w[2], w[1])) end
+  end
+  for _, t in ipairs(letter_templates) do
+    for _, w in ipairs(letters) do add("order", t:format(w[1], w[2]), t:format(w[2], w[1])) end
+  end
+  for _, t in ipairs(zh_part_templates) do
+    for _, w in ipairs(zh_parts) do add("order", t:format(w[1], w[2]), t:format(w[2], w[1])) end
   end
   for _, t in ipairs(zh_order_templates) do
     for _, w in ipairs(zh_order) do add("order", t:format(w[1], w[2]), t:format(w[2], w[1])) end

@@ -107,6 +107,60 @@ TEST(questions_that_differ_are_told_apart) {
         CHECK_STR(guard_name(compare(swaps[i].a, swaps[i].b)), guard_name(swaps[i].want));
 }
 
+/* Parts that are exchanged behind another "to", letters that look like an article, Chinese without a word for it. */
+static const struct swap parts[] = {
+    { GUARD_NUMBER, "symptoms of type I diabetes", "symptoms of type II diabetes" },
+    { GUARD_NUMBER, "世界大战I期", "世界大战II期" },
+    { GUARD_NUMBER, "Ⅰ型糖尿病的症状", "Ⅱ型糖尿病的症状" },
+    { GUARD_DIRECTION, "What happens if I stop taking insulin?", "What happens if I keep taking insulin?" },
+    { GUARD_DIRECTION, "Should I stop taking my medication?", "Should I keep taking my medication?" },
+    { GUARD_DIRECTION, "Should I quit my job?", "Should I stay in my job?" },
+    { GUARD_DIRECTION, "Is it ok to stop exercising while sick", "Is it ok to keep exercising while sick" },
+    { GUARD_DIRECTION, "能停药吗", "能吃药吗" },
+    { GUARD_DIRECTION, "感冒了停止跑步好吗", "感冒了坚持跑步好吗" },
+    { GUARD_DIRECTION, "怎么把旧手机留着", "怎么把旧手机卖掉" },
+    { GUARD_DIRECTION, "how to convert miles to km", "how to convert km to miles" },
+    { GUARD_DIRECTION, "how to convert miles to km", "how do I convert km to miles quickly" },
+    { GUARD_DIRECTION, "How to convert PDF to Word", "How to convert Word to PDF" },
+    { GUARD_DIRECTION, "I need to translate English to French", "I need to translate French to English" },
+    { GUARD_DIRECTION, "I'd like to convert euros into dollars", "I'd like to convert dollars into euros" },
+    { GUARD_DIRECTION, "how to import excel into mysql", "how to import mysql into excel" },
+    { GUARD_DIRECTION, "how to map a network drive to a folder", "how to map a folder to a network drive" },
+    { GUARD_DIRECTION, "how to bind a key to a command", "how to bind a command to a key" },
+    { GUARD_DIRECTION, "how to connect a phone to a laptop", "how to connect a laptop to a phone" },
+    { GUARD_DIRECTION, "How to convert an array to a list in Java", "How to convert a list to an array in Java" },
+    { GUARD_DIRECTION, "how to convert string to int in java", "how to convert int to string in java" },
+    { GUARD_DIRECTION, "How to add water to acid", "How to add acid to water" },
+    { GUARD_DIRECTION, "Is it safe to add water to acid", "Is it safe to add acid to water" },
+    { GUARD_DIRECTION, "Convert miles to km to understand it", "Convert km to miles to understand it" },
+    { GUARD_DIRECTION, "Is plan A better than plan B?", "Is plan B better than plan A?" },
+    { GUARD_DIRECTION, "Is C faster than A?", "Is A faster than C?" },
+    { GUARD_DIRECTION, "does A imply B", "does B imply A" },
+    { GUARD_DIRECTION, "Divide A by B", "Divide B by A" },
+    { GUARD_DIRECTION, "Should A pay B?", "Should B pay A?" },
+    { GUARD_DIRECTION, "Let A be a subset of B", "Let B be a subset of A" },
+    { GUARD_DIRECTION, "replace a with b in vim", "replace b with a in vim" },
+    { GUARD_DIRECTION, "the art of history", "the history of art" },
+    { GUARD_DIRECTION, "老师批评学生怎么办", "学生批评老师怎么办" },
+    { GUARD_DIRECTION, "张三欠李四的钱怎么办", "李四欠张三的钱怎么办" },
+    { GUARD_DIRECTION, "张三欠李四的钱怎么办", "李四欠张三钱，该怎么要回来" },
+    { GUARD_DIRECTION, "甲欠乙的钱怎么办", "乙欠甲的钱怎么办" },
+    { GUARD_DIRECTION, "客户拖欠公司货款怎么处理", "公司拖欠客户货款怎么处理" },
+    { GUARD_DIRECTION, "狗追猫怎么办", "猫追狗怎么办" },
+    { GUARD_DIRECTION, "我爱她怎么办", "她爱我怎么办" },
+    { GUARD_DIRECTION, "妈妈的姐姐叫什么", "姐姐的妈妈叫什么" },
+    { GUARD_DIRECTION, "A向B借钱合法吗", "B向A借钱合法吗" },
+    { GUARD_DIRECTION, "手机里的照片怎么导入电脑", "电脑里的照片怎么导入手机" },
+    { GUARD_DIRECTION, "谁欠我钱", "我欠谁钱" },
+    { GUARD_DIRECTION, "PDF转成Word怎么弄", "Word转成PDF怎么弄" },
+    { GUARD_DIRECTION, "中国队打赢日本队", "日本队打赢中国队" },
+};
+
+TEST(exchanged_parts_are_told_apart) {
+    for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
+        CHECK_STR(guard_name(compare(parts[i].a, parts[i].b)), guard_name(parts[i].want));
+}
+
 TEST(each_kind_of_difference_is_found) {
     unsigned seen = 0;
     for (size_t i = 0; i < sizeof(swaps) / sizeof(*swaps); i++)
@@ -164,6 +218,49 @@ static const char *const same[][2] = {
 TEST(questions_that_ask_the_same_pass) {
     for (size_t i = 0; i < sizeof(same) / sizeof(*same); i++)
         CHECK_STR(guard_name(compare(same[i][0], same[i][1])), "same");
+}
+
+/* Another order, and the same question. */
+static const char *const orders[][2] = {
+    { "怎么办理护照", "护照怎么办理" },
+    { "明天北京天气怎么样", "北京明天天气怎么样" },
+    { "什么是苹果", "苹果是什么" },
+    { "怎么学英语", "英语怎么学" },
+    { "苹果手机好还是华为手机好", "华为手机好还是苹果手机好" },
+    { "苹果手机华为手机哪个好", "华为手机苹果手机哪个好" },
+    { "猫和狗能一起养吗", "狗和猫能一起养吗" },
+    { "苹果和香蕉，哪个更甜", "香蕉和苹果，哪个更甜" },
+    { "孕妇能吃螃蟹吗", "螃蟹孕妇能吃吗" },
+    { "水果什么最好吃", "最好吃什么水果" },
+    { "我今天生日怎么过", "今天我生日怎么过" },
+    { "谁是苹果的老板", "苹果的老板是谁" },
+    { "减肥吃什么", "吃什么减肥" },
+    { "我想买手机，预算两千", "预算两千，我想买手机" },
+    { "学英语用什么软件好", "用什么软件学英语好" },
+    { "图书馆在哪里", "哪里有图书馆" },
+    { "how do I keep my dog from barking", "how do I stop my dog from barking" },
+    { "for my dog, what food is best", "what food is best for my dog" },
+    { "how to sort lists in python", "in python how to sort lists" },
+    { "a train from London to Paris", "a train to Paris from London" },
+    { "What is a good plan?", "what is the good plan" },
+    { "type 1 diabetes", "type I diabetes" },
+    { "the class I took was hard", "the class that I took was hard" },
+    { "World War II causes", "causes of world war 2" },
+    { "how to keep fit", "how can I stay fit" },
+    { "how to get a job at Google", "how do I get a job at Google" },
+    { "meeting on Monday at noon", "meeting at noon on Monday" },
+    { "compare cats and dogs", "compare dogs and cats" },
+    { "how to talk to a girl to make her like me", "how to make a girl like me when I talk to her" },
+    { "what is the best way to get to London", "what's the best way to go to London" },
+    { "又胖又矮的女生适合什么发型", "又矮又胖的女生适合什么发型" },
+    { "谁有那种动态的搞笑图片", "谁有搞笑的动态图片" },
+    { "支付宝怎么绑定银行卡", "银行卡怎么绑定支付宝" },
+    { "100的百分之二十等于多少", "百分之二十的100是多少" },
+};
+
+TEST(another_order_is_no_exchange) {
+    for (size_t i = 0; i < sizeof(orders) / sizeof(*orders); i++)
+        CHECK_STR(guard_name(compare(orders[i][0], orders[i][1])), "same");
 }
 
 /* -- Whatever comes ------------------------------------------------------------------------------ */
