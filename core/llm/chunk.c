@@ -75,6 +75,32 @@ static uint32_t member(const struct json_doc *d, const char *key) {
 
 static void set_bit(uint64_t bits[2], uint64_t at) { bits[at / 64] |= (uint64_t)1 << (at % 64); }
 
+/* Is there anything in it: a letter, an element, a member? */
+static bool is_something(const struct json_doc *d, uint32_t n) {
+    switch (json_type(d, n)) {
+    case JSON_STRING: return json_raw(d, n).len > 2;
+    case JSON_ARRAY: case JSON_OBJECT: return d->nodes[n].count > 0;
+    default: return json_type(d, n) != JSON_NULL;
+    }
+}
+
+/* Does the choice say something, in whatever member its server has for it, but for who says it? */
+static bool says(const struct json_doc *d, uint32_t choice) {
+    static const struct slice names[] = { SLICE("message"), SLICE("delta") };
+    uint32_t text = json_get(d, choice, SLICE("text"));
+    bool found = text != JSON_NONE && is_something(d, text);
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names) && !found; i++) {
+        uint32_t said = json_get(d, choice, names[i]);
+        if (!json_is(d, said, JSON_OBJECT)) continue;
+        for (uint32_t key = json_first(d, said); key != JSON_NONE && !found;) {
+            uint32_t value = json_next(d, said, key);
+            found = !json_str_eq(d, key, SLICE("role")) && is_something(d, value);
+            key = json_next(d, said, value);
+        }
+    }
+    return found;
+}
+
 void chunk_count(struct chunk_choices *c, const struct json_doc *d) {
     uint32_t choices = member(d, "choices");
     uint64_t place = 0;
@@ -86,6 +112,7 @@ void chunk_count(struct chunk_choices *c, const struct json_doc *d) {
         if (json_is(d, index, JSON_NUMBER)) json_u64(d, index, &at);
         if (at > 127) at = 127; /* OpenAI's most is 128 */
         set_bit(c->seen, at);
+        if (says(d, n)) set_bit(c->said, at);
         if (json_is(d, reason, JSON_STRING) && is_reason(json_raw(d, reason))) set_bit(c->ended, at);
     }
 }
@@ -97,6 +124,10 @@ static unsigned count_bits(const uint64_t bits[2]) {
 bool chunk_is_complete(const struct chunk_choices *c) {
     unsigned ended = count_bits(c->ended);
     return ended > 0 && ended >= count_bits(c->seen) && ended >= c->asked;
+}
+
+bool chunk_is_empty(const struct chunk_choices *c) {
+    return (c->ended[0] & ~c->said[0]) != 0 || (c->ended[1] & ~c->said[1]) != 0;
 }
 
 bool chunk_has_no_choices(const struct json_doc *d) {

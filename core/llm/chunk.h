@@ -14,14 +14,16 @@ enum { /* what chunk_look() found in the text: worth being parsed for */
 /* Looks through the bytes once; parses nothing. */
 unsigned chunk_look(struct slice data);
 
-/* Which choices came, and which of them ended. */
+/* Which choices came, which of them ended, and which said anything. */
 struct chunk_choices {
-    uint64_t seen[2], ended[2]; /* bits */
+    uint64_t seen[2], ended[2], said[2]; /* bits */
     unsigned asked;             /* the request's n */
 };
 void chunk_count(struct chunk_choices *c, const struct json_doc *doc);
 /* Have all ended that were asked for or came? */
 bool chunk_is_complete(const struct chunk_choices *c);
+/* Has one of them ended without a word, a call, a refusal, a thought? */
+bool chunk_is_empty(const struct chunk_choices *c);
 
 /* From a parsed answer or chunk; false when it has no usage. */
 bool chunk_usage(const struct json_doc *doc, struct usage *out);

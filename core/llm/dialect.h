@@ -19,7 +19,7 @@ struct chunk_choices;
 /* What an event, or a whole answer, is besides text. */
 enum {
     TRAIT_TOOLS = 1,    /* it calls a tool */
-    TRAIT_SPOILED = 2,  /* a filter of the upstream's cut it, or it says an error */
+    TRAIT_SPOILED = 2,  /* it was filtered or given up, or says an error */
     TRAIT_USAGE = 4     /* it has a member for usage */
 };
 

@@ -7,16 +7,22 @@ static bool is_said(const struct json_doc *doc, uint32_t object, struct slice na
     return n != JSON_NONE && json_type(doc, n) != JSON_NULL;
 }
 
-/* A choice that ended so is no answer to keep: it was filtered, or the server gave it up (vLLM, SGLang: abort). */
-static bool is_given_up(const struct json_doc *doc, uint32_t reason) {
-    static const struct slice reasons[] = { SLICE("content_filter"), SLICE("error"), SLICE("abort"), SLICE("aborted"),
-                                            SLICE("cancelled"), SLICE("canceled") };
+/* Does a choice that ended so say all that it was to say?  Servers have many words for one that was filtered or given
+ * up (DeepSeek insufficient_system_resource, Zhipu sensitive and network_error, Gemini SAFETY, vLLM abort), and find
+ * new ones; of those for a proper end there are few.  What is cut at its limit of tokens is what was asked for. */
+static bool is_proper_end(const struct json_doc *doc, uint32_t reason) {
+    static const struct slice reasons[] = {
+        SLICE("stop"), SLICE("length"), SLICE("tool_calls"), SLICE("tool_call"), SLICE("function_call"),
+        SLICE("tool_use"), SLICE("eos"), SLICE("eos_token"), SLICE("stop_token"), SLICE("stop_sequence"),
+        SLICE("end_turn"), SLICE("max_tokens"), SLICE("model_length"), SLICE("complete"), SLICE("completed"),
+    };
+    struct slice raw = json_raw(doc, reason), word = slice_of(raw.ptr + 1, raw.len - 2); /* it is a string */
     for (size_t i = 0; i < sizeof(reasons) / sizeof(*reasons); i++)
-        if (json_str_eq(doc, reason, reasons[i])) return true;
-    return false;
+        if (slice_eq_nocase(word, reasons[i])) return true;
+    return word.len == 0 || slice_eq(word, SLICE("null")); /* not ended yet */
 }
 
-/* Does the answer, or one of its choices, say an error, or that it was filtered? */
+/* Does the answer, or one of its choices, say an error, or that it was filtered or given up? */
 static bool is_spoiled(const struct json_doc *doc) {
     if (!json_is(doc, 0, JSON_OBJECT)) return true;
     uint32_t choices = json_get(doc, 0, SLICE("choices"));
@@ -26,7 +32,7 @@ static bool is_spoiled(const struct json_doc *doc) {
         if (!json_is(doc, n, JSON_OBJECT)) continue;
         uint32_t reason = json_get(doc, n, SLICE("finish_reason"));
         spoiled = is_said(doc, n, SLICE("error"));
-        spoiled |= json_is(doc, reason, JSON_STRING) && is_given_up(doc, reason);
+        spoiled |= json_is(doc, reason, JSON_STRING) && !is_proper_end(doc, reason);
     }
     return spoiled;
 }
@@ -50,7 +56,7 @@ unsigned openai_traits(const struct json_doc *doc, struct chunk_choices *c) {
 unsigned openai_embedding_traits(const struct json_doc *doc, struct chunk_choices *c) {
     uint32_t data = json_is(doc, 0, JSON_OBJECT) ? json_get(doc, 0, SLICE("data")) : JSON_NONE;
     bool good = json_is(doc, data, JSON_ARRAY) && doc->nodes[data].count > 0 && !is_said(doc, 0, SLICE("error"));
-    c->seen[0] = c->ended[0] = 1;
+    c->seen[0] = c->ended[0] = c->said[0] = 1;
     c->asked = 1;
     return good ? 0 : TRAIT_SPOILED;
 }

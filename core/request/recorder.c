@@ -10,7 +10,8 @@
  * Only an answer whose form is known is kept (its dialect says so), which ended with END: readers of
  * upstreams end a stream so when all its choices have ended, and with ERROR when it was cut or said an
  * error.  So what was cut, what a policy broke off, and what its client did not wait for is never stored.
- * Nor is an answer that was filtered on its way (a later question may pass), that calls tools (their
+ * Nor is an answer that was filtered or given up on its way (a later question may pass), that says nothing at all
+ * (it is asked again because of that), that calls tools (their
  * results are not part of the question), that has another status than 200, or that is longer than an
  * entry may be.
  *
@@ -126,7 +127,7 @@ static bool is_good(struct recorder *k) {
     json_deinit(&doc);
     k->facts.usage_within = k->facts.kind == CACHED_STREAM && (traits & TRAIT_USAGE);
     if ((traits & TRAIT_SPOILED) || ((traits & TRAIT_TOOLS) && !k->opt.keep_tools)) return false;
-    return chunk_is_complete(&choices);
+    return chunk_is_complete(&choices) && !chunk_is_empty(&choices);
 }
 
 static void on_end(struct recorder *k) {

@@ -245,6 +245,64 @@ TEST(traits) {
     }
 }
 
+/* Reads one answer; its traits. */
+static unsigned look(const char *data, struct chunk_choices *c) {
+    struct json_doc doc = { .nodes = NULL };
+    struct json_error err;
+    *c = (struct chunk_choices){ .asked = 1 };
+    CHECK_INT(json_parse(&doc, slice_str(data), &err), 0);
+    unsigned traits = openai_chat.traits(&doc, c);
+    json_deinit(&doc);
+    return traits;
+}
+
+TEST(only_an_end_that_is_known_is_a_good_one) {
+    static const char *const good[] = { "stop", "length", "tool_calls", "function_call", "eos", "end_turn", "STOP",
+                                        "stop_sequence", "max_tokens", "MAX_TOKENS", "model_length", "COMPLETE" };
+    static const char *const bad[] = { "insufficient_system_resource", "network_error", "sensitive", "SAFETY",
+                                       "RECITATION", "blocklist", "ERROR", "timeout", "time_limit", "unknown", "other",
+                                       "malformed_function_call", "content_filter", "Content_Filter", "error", "abort",
+                                       "aborted", "cancelled", "canceled", "stopped by who knows", "sto" };
+    struct chunk_choices c;
+    char text[200];
+    for (size_t i = 0; i < sizeof(good) / sizeof(*good) + sizeof(bad) / sizeof(*bad); i++) {
+        bool ok = i < sizeof(good) / sizeof(*good);
+        const char *word = ok ? good[i] : bad[i - sizeof(good) / sizeof(*good)];
+        NOTE("%s", word);
+        snprintf(text, sizeof(text), "{\"choices\":[{\"message\":{\"content\":\"x\"},\"finish_reason\":\"%s\"}]}", word);
+        CHECK_INT(look(text, &c), ok ? 0 : TRAIT_SPOILED);
+        CHECK(chunk_is_complete(&c)); /* its client gets it all the same */
+    }
+}
+
+TEST(an_answer_without_a_word_is_empty) {
+    static const struct { const char *message; bool empty; } cases[] = {
+        { "{\"role\":\"assistant\",\"content\":\"\"}", true },
+        { "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[],\"annotations\":[]}", true },
+        { "{\"role\":\"assistant\"}", true },
+        { "null", true },
+        { "\"x\"", true },
+        { "{\"content\":\"\",\"refusal\":\"no\"}", false },
+        { "{\"content\":null,\"reasoning_content\":\"hm\"}", false },
+        { "{\"content\":null,\"audio\":{\"id\":\"a\"}}", false },
+        { "{\"content\":[{\"type\":\"text\"}]}", false },
+        { "{\"tool_calls\":[{\"id\":\"a\"}]}", false },
+        { "{\"content\":\" \"}", false },
+    };
+    struct chunk_choices c;
+    char text[300];
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        NOTE("%s", cases[i].message);
+        snprintf(text, sizeof(text), "{\"choices\":[{\"message\":%s,\"finish_reason\":\"stop\"}]}", cases[i].message);
+        look(text, &c);
+        CHECK_INT(chunk_is_empty(&c), cases[i].empty);
+    }
+    /* One of two says nothing. */
+    look("{\"choices\":[{\"message\":{\"content\":\"x\"},\"finish_reason\":\"stop\"},"
+         "{\"index\":1,\"message\":{\"content\":\"\"},\"finish_reason\":\"stop\"}]}", &c);
+    CHECK(chunk_is_empty(&c));
+}
+
 static unsigned control(const char *name, const char *value, uint64_t *max_age) {
     struct http_header h = { .name = slice_str(name), .value = slice_str(value) };
     struct request r = { .headers = &h, .header_count = 1 };
