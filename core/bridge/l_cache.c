@@ -124,12 +124,12 @@ int l_cache_new(lua_State *L) {
 struct place {
     struct hash128 near;
     struct hash128 rest;  /* fingerprint_rest(), where errors are kept */
-    unsigned       epoch; /* cache_epoch() when the question was asked */
+    struct cache_when asked; /* cache_ask() when the question was asked */
     bool           has_far;
     struct far_key far;
 };
 
-#define NEAR_BYTES (2 * sizeof(struct hash128) + sizeof(unsigned))
+#define NEAR_BYTES (2 * sizeof(struct hash128) + sizeof(struct cache_when))
 
 static struct far *far_of(lua_State *L) {
     struct far *f = state_of(L)->services.far;
@@ -148,7 +148,7 @@ static void push_place(lua_State *L, const struct place *p) {
     char text[NEAR_BYTES + sizeof(p->far)];
     memcpy(text, &p->near, sizeof(p->near));
     memcpy(text + sizeof(p->near), &p->rest, sizeof(p->rest));
-    memcpy(text + NEAR_BYTES - sizeof(p->epoch), &p->epoch, sizeof(p->epoch));
+    memcpy(text + NEAR_BYTES - sizeof(p->asked), &p->asked, sizeof(p->asked));
     memcpy(text + NEAR_BYTES, &p->far, sizeof(p->far));
     lua_pushlstring(L, text, p->has_far ? sizeof(text) : NEAR_BYTES);
 }
@@ -161,7 +161,7 @@ static struct place check_place(lua_State *L, int i) {
     luaL_argcheck(L, len == NEAR_BYTES || p.has_far, i, "no key of core.cache_lookup()");
     memcpy(&p.near, s, sizeof(p.near));
     memcpy(&p.rest, s + sizeof(p.near), sizeof(p.rest));
-    memcpy(&p.epoch, s + NEAR_BYTES - sizeof(p.epoch), sizeof(p.epoch));
+    memcpy(&p.asked, s + NEAR_BYTES - sizeof(p.asked), sizeof(p.asked));
     if (p.has_far) memcpy(&p.far, s + NEAR_BYTES, sizeof(p.far));
     p.far.hex[sizeof(p.far.hex) - 1] = '\0';
     return p;
@@ -245,10 +245,10 @@ static const char *read_question(lua_State *L, const struct lua_cache *c, struct
     q->stream = request_wants_stream(q->req);
     if (why == NULL && !q->again) {
         buf_clear(text);
-        q->place.epoch = cache_epoch(cache_of(L));
         cache_write_text(state_of(L), c, q->req, body, NULL, slice_of(salt, salt_len), text);
         keyed = !buf_failed(text);
         if (keyed) q->place.near = cache_key(cache_of(L), buf_get(text));
+        q->place.asked = cache_ask(cache_of(L), q->place.near);
         if (keyed) place_add_far(L, &q->place, buf_get(text));
         if (keyed && c->negative_ms > 0) q->place.rest = fingerprint_rest(cache_of(L), &body->doc, text);
         keyed = !buf_failed(text);
@@ -318,20 +318,52 @@ static void find(struct state *s, const struct question *q, uint64_t now) {
     cache_hold(s, q->refreshes ? NULL : cache_get(s->stores->cache, q->place.near, now));
 }
 
-/* core.cache_lookup(cache, req, salt, key | nil) -> "hit", res | "stale", res, key, refresh | "failure", json
+/* The strings of the list at index i, which keeps them. [0, 0, e] */
+static unsigned read_tags(lua_State *L, int i, struct slice *tags) {
+    unsigned n = 0;
+    if (lua_isnoneornil(L, i)) return 0;
+    luaL_checktype(L, i, LUA_TTABLE);
+    for (; n < MAX_TAGS; n++) {
+        lua_rawgeti(L, i, (int)n + 1);
+        bool is_string = lua_type(L, -1) == LUA_TSTRING, over = lua_isnil(L, -1);
+        if (is_string) tags[n].ptr = lua_tolstring(L, -1, &tags[n].len);
+        lua_pop(L, 1);
+        if (over) return n;
+        if (!is_string) luaL_error(L, "cache: a tag must be a string");
+    }
+    lua_rawgeti(L, i, (int)n + 1);
+    if (!lua_isnil(L, -1)) luaL_error(L, "cache: an entry has at most %d tags", MAX_TAGS);
+    lua_pop(L, 1);
+    return n;
+}
+
+/* Whoever asks now shares no call that began before something was let go that concerns it.  Tags at 5. [0, 0, e] */
+static void note_since(lua_State *L, const struct lua_cache *c, const struct question *q) {
+    struct recorder_options opt = { .name = c->name, .tenant = cache_tenant(c, q->req) };
+    struct slice tags[CACHE_MAX_TAGS];
+    struct buf *text = lib_output(L);
+    opt.tag_count = read_tags(L, 5, opt.tags);
+    unsigned count = cached_tags(&opt, text, tags);
+    lib_check_buf(L, text);
+    uint64_t since = cache_since(cache_of(L), q->place.near, tags, count);
+    if (since != 0) q->req->since = (q->req->since ^ since) * UINT64_C(0x9E3779B97F4A7C15);
+}
+
+/* core.cache_lookup(cache, req, salt, key | nil, tags) -> "hit", res | "stale", res, key, refresh | "failure", json
  * | "miss", key, old | "bypass", why, key.  With a key: once more, behind core.cache_far().  refresh: nobody else
  * is at it; old: there is one to fall back on (core.cache_stale); key: it may be recorded under it. */
 int l_cache_lookup(lua_State *L) {
     struct lua_cache *c = cache_check(L, 1);
     struct state *s = state_of(L);
     struct question q = { .control = 0 };
-    lua_settop(L, 4);
+    lua_settop(L, 5);
     const char *why = read_question(L, c, &q);
     if (q.control & (CACHE_CONTROL_NO_CACHE | CACHE_CONTROL_NO_STORE)) q.req->coalesces = false; /* one of its own */
     if (q.refreshes) q.req->coalesces = false;
     if (why == NULL && (q.control & CACHE_CONTROL_NO_STORE)) why = "the client says no-store";
     if (why != NULL) return bypass(L, why);
     if (q.control & CACHE_CONTROL_NO_CACHE) {
+        note_since(L, c, &q);
         bypass(L, "the client says no-cache");
         push_place(L, &q.place);
         return 3;
@@ -362,6 +394,7 @@ int l_cache_lookup(lua_State *L) {
         lua_pushboolean(L, cache_entry_claim(s->found, now, CLAIM_MS));
         return 4;
     }
+    note_since(L, c, &q);
     lua_pushliteral(L, "miss");
     push_place(L, &q.place);
     lua_pushboolean(L, good && c->error_ms > 0);
@@ -470,25 +503,6 @@ int l_cache_stale(lua_State *L) {
 
 static uint64_t keep_ms(const struct lua_cache *c) { return c->stale_ms > c->error_ms ? c->stale_ms : c->error_ms; }
 
-/* The strings of the list at index i, which keeps them. [0, 0, e] */
-static unsigned read_tags(lua_State *L, int i, struct slice *tags) {
-    unsigned n = 0;
-    if (lua_isnoneornil(L, i)) return 0;
-    luaL_checktype(L, i, LUA_TTABLE);
-    for (; n < MAX_TAGS; n++) {
-        lua_rawgeti(L, i, (int)n + 1);
-        bool is_string = lua_type(L, -1) == LUA_TSTRING, over = lua_isnil(L, -1);
-        if (is_string) tags[n].ptr = lua_tolstring(L, -1, &tags[n].len);
-        lua_pop(L, 1);
-        if (over) return n;
-        if (!is_string) luaL_error(L, "cache: a tag must be a string");
-    }
-    lua_rawgeti(L, i, (int)n + 1);
-    if (!lua_isnil(L, -1)) luaL_error(L, "cache: an entry has at most %d tags", MAX_TAGS);
-    lua_pop(L, 1);
-    return n;
-}
-
 static unsigned asked_choices(const struct request *r) {
     const struct body *b = r->body;
     return b != NULL && b->dialect != NULL && !body_is_cleared(b) ? b->dialect->choices(&b->doc) : 0;
@@ -535,7 +549,7 @@ int l_cache_record(lua_State *L) {
     if (!keeps || stands_in || !recorder_suits(r)) return 1; /* what stands in for an answer is none */
     struct place place = check_place(L, 4);
     struct recorder_options opt = { .cache = cache_of(L), .loop = state_of(L)->loop, .key = place.near,
-                                    .epoch = place.epoch, .far = place.has_far ? far_of(L) : NULL,
+                                    .asked_at = place.asked, .far = place.has_far ? far_of(L) : NULL,
                                     .far_key = place.far,
                                     .name = c->name, .tenant = cache_tenant(c, req),
                                     .fresh_ms = c->ttl_ms, .keep_ms = keep_ms(c), .limit = c->max_entry,
@@ -581,8 +595,8 @@ static int store(lua_State *L, const struct lua_cache *c, enum cached_kind kind,
                  struct slice tenant, struct slice data, uint64_t ttl_ms, int tags_at, const struct asked *asked) {
     struct slice tags[CACHE_MAX_TAGS];
     struct recorder_options opt = { .cache = cache_of(L), .loop = state_of(L)->loop, .key = place->near,
-                                    .far = place->has_far ? far_of(L) : NULL, .far_key = place->far, .name = c->name,
-                                    .tenant = tenant, .fresh_ms = ttl_ms };
+                                    .asked_at = place->asked, .far = place->has_far ? far_of(L) : NULL,
+                                    .far_key = place->far, .name = c->name, .tenant = tenant, .fresh_ms = ttl_ms };
     if (asked != NULL) {
         opt.asked = *asked;
         opt.stores = state_of(L)->stores;
@@ -597,6 +611,7 @@ int l_cache_keep_failure(lua_State *L) {
     struct lua_cache *c = cache_check(L, 1);
     struct request *req = request_check(L, 2);
     struct place asked = check_place(L, 3), place = { .near = failure_key(&asked) };
+    place.asked = (struct cache_when){ asked.asked.epoch, cache_ask(cache_of(L), place.near).deleted };
     struct slice json;
     json.ptr = luaL_checklstring(L, 4, &json.len);
     if (c->negative_ms == 0 || json.len > c->max_entry) return 0;

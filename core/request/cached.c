@@ -144,8 +144,9 @@ void cached_text(const struct cache_entry *e, size_t most, struct buf *out) {
         put_texts(c.dialect, c.kind == CACHED_STREAM ? ev.data : ev.raw, out);
 }
 
-/* All tags, the options' own behind the name of their cache. */
-static void put_tags(const struct recorder_options *opt, struct buf *text, size_t *ends) {
+unsigned cached_tags(const struct recorder_options *opt, struct buf *text, struct slice tags[CACHE_MAX_TAGS]) {
+    size_t ends[CACHE_MAX_TAGS], from = 0;
+    unsigned count = opt->tag_count + 2;
     for (unsigned i = 0; i < opt->tag_count; i++) {
         cache_tag_of_policy(opt->name, opt->tags[i], text);
         ends[i] = buf_len(text);
@@ -154,11 +155,25 @@ static void put_tags(const struct recorder_options *opt, struct buf *text, size_
     ends[opt->tag_count] = buf_len(text);
     cache_tag_of_tenant(opt->tenant, text);
     ends[opt->tag_count + 1] = buf_len(text);
+    for (unsigned i = 0; i < count && !buf_failed(text); from = ends[i++])
+        tags[i] = slice_of(buf_get(text).ptr + from, ends[i] - from);
+    return buf_failed(text) ? 0 : count;
+}
+
+/* Near and far, and where near questions are looked for. */
+static int keep(const struct recorder_options *opt, const struct cache_item *item, const struct cached *c) {
+    uint64_t now = loop_now(opt->loop);
+    if (cache_is_over(opt->cache, item)) return PERILUNE_ERR_LIMITED;
+    if (opt->far != NULL) far_put(opt->far, &opt->far_key, item);
+    int rc = cache_put(opt->cache, item, now);
+    if (rc == 0 && opt->stores != NULL) asked_remember(opt->stores, opt->key, c, now);
+    if (rc == 0 && opt->stores != NULL && opt->far != NULL)
+        widen_tell(opt->far, opt->stores, &opt->far_key, opt->key, &c->asked, opt->fresh_ms + opt->keep_ms);
+    return rc;
 }
 
 int cached_store(const struct recorder_options *opt, const struct cached *facts, struct slice data) {
     struct slice tags[CACHE_MAX_TAGS];
-    size_t ends[CACHE_MAX_TAGS], from = 0;
     struct cached c = *facts;
     struct buf meta, text;
     c.cache = opt->name;
@@ -167,18 +182,10 @@ int cached_store(const struct recorder_options *opt, const struct cached *facts,
     buf_init(&meta, 0);
     buf_init(&text, 0);
     cached_write(&c, &meta);
-    put_tags(opt, &text, ends);
-    int rc = buf_failed(&meta) || buf_failed(&text) ? PERILUNE_ERR_NOMEM : 0;
-    for (unsigned i = 0; rc == 0 && i < opt->tag_count + 2; from = ends[i++])
-        tags[i] = slice_of(buf_get(&text).ptr + from, ends[i] - from);
     struct cache_item item = { .key = opt->key, .meta = buf_get(&meta), .data = data, .tags = tags,
-                               .tag_count = opt->tag_count + 2, .epoch = opt->epoch, .fresh_ms = opt->fresh_ms,
-                               .keep_ms = opt->keep_ms };
-    if (rc == 0 && opt->far != NULL) far_put(opt->far, &opt->far_key, &item);
-    if (rc == 0) rc = cache_put(opt->cache, &item, loop_now(opt->loop));
-    if (rc == 0 && opt->stores != NULL) asked_remember(opt->stores, opt->key, &c, loop_now(opt->loop));
-    if (rc == 0 && opt->stores != NULL && opt->far != NULL)
-        widen_tell(opt->far, opt->stores, &opt->far_key, opt->key, &c.asked, opt->fresh_ms + opt->keep_ms);
+                               .tag_count = cached_tags(opt, &text, tags), .asked = opt->asked_at,
+                               .fresh_ms = opt->fresh_ms, .keep_ms = opt->keep_ms };
+    int rc = buf_failed(&meta) || buf_failed(&text) ? PERILUNE_ERR_NOMEM : keep(opt, &item, &c);
     buf_deinit(&meta);
     buf_deinit(&text);
     return rc;

@@ -62,7 +62,7 @@ struct recorder_options {
     struct slice     tenant;    /* "": it belongs to all */
     struct slice     tags[CACHE_MAX_TAGS - 2]; /* a policy's */
     unsigned         tag_count;
-    unsigned         epoch;     /* cache_epoch() when the question was asked; 0: now */
+    struct cache_when asked_at; /* cache_ask() when the question was asked; zeroed: now */
     uint64_t         fresh_ms, keep_ms;
     size_t           limit;     /* bytes of an entry; a longer answer is not kept */
     struct stores   *stores;    /* where near questions are looked for; NULL: nowhere */
@@ -83,7 +83,10 @@ struct source *recorder_pass(struct response *r);
 
 /* For people: the texts of all pieces of an answer, or a value's bytes, the first `most` bytes. */
 void cached_text(const struct cache_entry *e, size_t most, struct buf *out);
-/* Stores `data` with these facts and the options' key, name, tenant, tags and times.  0, or as cache_put(). */
+/* All tags of an entry with these options, written to text, which holds nothing yet.  How many; 0: no memory. */
+unsigned cached_tags(const struct recorder_options *opt, struct buf *text, struct slice tags[CACHE_MAX_TAGS]);
+/* Stores `data` with these facts and the options' key, name, tenant, tags and times, here and in the second tier.
+ * 0, or as cache_put(): what was let go meanwhile is kept in neither. */
 int cached_store(const struct recorder_options *opt, const struct cached *facts, struct slice data);
 
 /* -- Giving it again ------------------------------------------------------------------------ */

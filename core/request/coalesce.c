@@ -13,6 +13,8 @@
  */
 #include "request/coalesce.h"
 
+#include <string.h>
+
 #include "request/attempt.h"
 #include "request/fingerprint.h"
 
@@ -59,7 +61,8 @@ static void pays(void *ud, bool yes, const struct usage *known) {
 
 bool coalesce_key(struct services *v, const struct outgoing *o, const struct outgoing_form *f, struct hash128 *key,
                   struct hash128 *rest) {
-    const char form[] = { f->sent ? 's' : 'w', f->given ? 's' : 'w', f->keep_usage ? 'u' : '-' };
+    char form[3 + sizeof(o->request->since)] = { f->sent ? 's' : 'w', f->given ? 's' : 'w', f->keep_usage ? 'u' : '-' };
+    memcpy(form + 3, &o->request->since, sizeof(o->request->since)); /* no call from before a purge */
     struct buf text;
     buf_init(&text, 0);
     fingerprint_write(&(struct fingerprint_ask){ .services = v, .request = o->request, .body = o->body,

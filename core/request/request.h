@@ -67,7 +67,8 @@ struct request {
     struct budget *cleanup_budget; /* their time; NULL: none */
     bool          kept;       /* request_keep() was called */
     const struct breaker_settings *breaker; /* its calls are refused where a breaker is open by these; NULL: none is */
-    bool          coalesces;  /* its calls may share an answer with those of others */
+    bool          coalesces;  /* its calls may share an answer with those of others, */
+    uint64_t      since;      /* who were asked since the same things were let go: cache_since(); 0: nothing was */
     bool          refreshes;  /* it is asked for the sake of a cache: nobody waits, and nothing stored will do */
 };
 

@@ -24,6 +24,16 @@
  * and what was asked before is not taken (`floor`).  Tags are kept as 32 bits of a keyed hash: two tags that
  * meet invalidate each other, which costs an answer and is never wrong.
  *
+ * So an answer that is under way knows when it was asked for (struct cache_when), and whoever keeps it, here or in
+ * another tier, asks cache_is_over():
+ *
+ *     everything       epoch < floor       cache_clear(), cache_sweep()
+ *     a tag            epoch <= its note   cache_invalidate(): a name, a tenant, a policy's tag
+ *     a key            gone[] has changed  cache_delete(), and a value that was stored since
+ *
+ * Keys share the counters of gone[]: another key's answer that is under way may go along.  They are compared for
+ * being the same, so it does not matter when one of them begins again at 0.
+ *
  * Invariants: an entry in a shard is in its hashtable and in its order, and the shard has one share
  * of it; bytes of a shard never exceed its part of the limit. */
 #include "store/cache.h"
@@ -36,6 +46,7 @@
 #define SHARDS    16
 #define OVERHEAD  (sizeof(struct cache_entry) + 32) /* of an entry, with the allocator's part and its slot */
 #define NOTES     256 /* invalidated tags that are remembered */
+#define GONE      4096 /* counters of deleted keys */
 #define STEP      4   /* entries that are looked at with each that is stored */
 
 struct shard {
@@ -60,6 +71,9 @@ struct cache {
     struct note          notes[NOTES * 2]; /* by tag, empty where epoch is 0; NOTES_LOCK */
     atomic_uint          note_count;
     atomic_uint          epoch, floor;     /* from 1 on */
+    atomic_uint          gone[GONE];       /* how often a key was deleted, by some of its bits */
+    void               (*let_go)(void *ud); /* NULL: nobody wants to know */
+    void                *let_go_ud;
 };
 
 /* -- Entries ------------------------------------------------------------------------- */
@@ -96,6 +110,8 @@ bool cache_entry_claim(struct cache_entry *e, uint64_t now, uint32_t for_ms) {
 
 static uint32_t tag_hash(const struct cache *c, struct slice tag) { return (uint32_t)hash64(&c->secret.tags, tag); }
 
+static unsigned epoch_of(const struct cache *c) { return atomic_load((atomic_uint *)(uintptr_t)&c->epoch); }
+
 static struct cache_entry *entry_new(const struct cache *c, const struct cache_item *item, const uint32_t *tags,
                                      unsigned tag_count, int64_t stored_ms) {
     size_t tag_bytes = tag_count * sizeof(uint32_t);
@@ -104,7 +120,7 @@ static struct cache_entry *entry_new(const struct cache *c, const struct cache_i
     *e = (struct cache_entry){ .stored_ms = stored_ms,
                                .fresh_ms = at_most(item->fresh_ms), .keep_ms = at_most(item->keep_ms),
                                .data_len = (uint32_t)item->data.len, .meta_len = (uint16_t)item->meta.len,
-                               .epoch = item->epoch ? item->epoch : cache_epoch(c),
+                               .epoch = item->asked.epoch ? item->asked.epoch : epoch_of(c),
                                .tag_count = (uint8_t)tag_count, .link = { .hash = item->key.high },
                                .low = item->key.low };
     atomic_init(&e->refs, 1);
@@ -136,17 +152,6 @@ struct cache *cache_new(size_t limit) {
     return c;
 }
 
-void cache_free(struct cache *c) {
-    if (c == NULL) return;
-    cache_clear(c);
-    for (int i = 0; i < SHARDS; i++) {
-        hashtable_deinit(&c->shards[i].entries);
-        pthread_mutex_destroy(&c->shards[i].lock);
-    }
-    pthread_rwlock_destroy(&c->notes_lock);
-    mem_free(c);
-}
-
 struct hash128 cache_key(const struct cache *c, struct slice text) { return hash_long(&c->secret.keys, text, 0); }
 
 /* -- Notes ------------------------------------------------------------------------------ */
@@ -158,15 +163,22 @@ static struct note *note_of(struct cache *c, uint32_t tag) {
     return &c->notes[i];
 }
 
-/* No tag is invalidated most of the time: then nobody waits for a lock. */
-static bool is_invalid(struct cache *c, const struct cache_entry *e) {
-    if (atomic_load_explicit(&c->note_count, memory_order_acquire) == 0) return false;
-    bool invalid = false;
+/* The last epoch that was ended for one of these tags; 0: none was.  No tag is invalidated most of the time: then
+ * nobody waits for a lock. */
+static unsigned ended_epoch(struct cache *c, const uint32_t *tags, unsigned count) {
+    if (atomic_load_explicit(&c->note_count, memory_order_acquire) == 0) return 0;
+    unsigned ended = 0;
     pthread_rwlock_rdlock(&c->notes_lock);
-    for (unsigned i = 0; i < e->tag_count && !invalid; i++)
-        invalid = e->epoch <= note_of(c, tags_of(e)[i])->epoch;
+    for (unsigned i = 0; i < count; i++) {
+        unsigned epoch = note_of(c, tags[i])->epoch;
+        if (epoch > ended) ended = epoch;
+    }
     pthread_rwlock_unlock(&c->notes_lock);
-    return invalid;
+    return ended;
+}
+
+static bool is_invalid(struct cache *c, const struct cache_entry *e) {
+    return e->epoch <= ended_epoch(c, tags_of(e), e->tag_count);
 }
 
 /* False: there is no room for one more. */
@@ -198,7 +210,29 @@ static void notes_forget(struct cache *c, unsigned up_to) {
     pthread_rwlock_unlock(&c->notes_lock);
 }
 
-unsigned cache_epoch(const struct cache *c) { return atomic_load((atomic_uint *)(uintptr_t)&c->epoch); }
+static atomic_uint *gone_of(const struct cache *c, struct hash128 key) {
+    return (atomic_uint *)(uintptr_t)&c->gone[key.low % GONE];
+}
+
+struct cache_when cache_ask(const struct cache *c, struct hash128 key) {
+    unsigned deleted = atomic_load(gone_of(c, key)); /* first: what is let go in between counts */
+    return (struct cache_when){ .epoch = epoch_of(c), .deleted = deleted };
+}
+
+/* No note tells of what was swept, or of a key. */
+static bool is_forgotten(const struct cache *c, const struct cache_item *item) {
+    if (item->asked.epoch == 0) return false;
+    return item->asked.epoch < atomic_load(&c->floor) || item->asked.deleted != atomic_load(gone_of(c, item->key));
+}
+
+static void tell(const struct cache *c) {
+    if (c->let_go != NULL) c->let_go(c->let_go_ud);
+}
+
+void cache_watch(struct cache *c, void (*let_go)(void *ud), void *ud) {
+    c->let_go = let_go;
+    c->let_go_ud = ud;
+}
 
 /* -- One shard, locked --------------------------------------------------------------------- */
 
@@ -326,11 +360,11 @@ static bool can_be_entry(const struct cache_item *item) {
 }
 
 /* e: a share that the shard takes when it has room; NULL: it would not fit anyway, or `rc` says why. */
-static int put_entry(struct cache *c, struct hash128 key, struct cache_entry *e, int rc, uint64_t now) {
-    struct shard *sh = shard_lock(c, key);
+static int put_entry(struct cache *c, const struct cache_item *item, struct cache_entry *e, int rc, uint64_t now) {
+    struct shard *sh = shard_lock(c, item->key);
     sweep_some(c, sh, now);
-    bool asked_before = e != NULL && e->epoch < atomic_load(&c->floor); /* the last sweep: no note would tell */
-    if (asked_before) rc = PERILUNE_ERR_LIMITED;
+    if (e != NULL && item->asked.epoch == 0) atomic_fetch_add(gone_of(c, item->key), 1); /* older ones come too late */
+    if (e != NULL && is_forgotten(c, item)) rc = PERILUNE_ERR_LIMITED;
     else if (e != NULL) rc = try_insert(sh, e, room_of(c));
     if (rc != 0) sh->stats.refused++;
     pthread_mutex_unlock(&sh->lock);
@@ -343,7 +377,7 @@ static int put(struct cache *c, const struct cache_item *item, const uint32_t *t
     bool fits = OVERHEAD + item->meta.len + item->data.len <= room_of(c); /* else it is not even copied */
     int64_t stored_ms = (int64_t)now - (int64_t)item->age_ms;
     struct cache_entry *e = fits ? entry_new(c, item, tags, item->tag_count, stored_ms) : NULL;
-    return put_entry(c, item->key, e, fits ? PERILUNE_ERR_NOMEM : PERILUNE_ERR_LIMITED, now);
+    return put_entry(c, item, e, fits ? PERILUNE_ERR_NOMEM : PERILUNE_ERR_LIMITED, now);
 }
 
 static void hash_tags(const struct cache *c, const struct cache_item *item, uint32_t *tags) {
@@ -361,12 +395,31 @@ struct cache_entry *cache_keep(struct cache *c, const struct cache_item *item, u
     if (!can_be_entry(item)) return NULL;
     hash_tags(c, item, tags);
     struct cache_entry *e = entry_new(c, item, tags, item->tag_count, (int64_t)now - (int64_t)item->age_ms);
-    if (e != NULL && is_invalid(c, e)) {
+    if (e != NULL && (is_invalid(c, e) || is_forgotten(c, item))) {
         cache_entry_put(e);
         return NULL;
     }
-    if (e != NULL) put_entry(c, item->key, cache_entry_ref(e), 0, now);
+    if (e != NULL) put_entry(c, item, cache_entry_ref(e), 0, now);
     return e;
+}
+
+bool cache_is_over(struct cache *c, const struct cache_item *item) {
+    uint32_t tags[CACHE_MAX_TAGS];
+    unsigned count = item->tag_count < CACHE_MAX_TAGS ? item->tag_count : CACHE_MAX_TAGS;
+    if (item->asked.epoch == 0) return false;
+    hash_tags(c, item, tags);
+    return is_forgotten(c, item) || item->asked.epoch <= ended_epoch(c, tags, count);
+}
+
+uint64_t cache_since(struct cache *c, struct hash128 key, const struct slice *tags, unsigned tag_count) {
+    uint32_t hashes[CACHE_MAX_TAGS];
+    struct cache_item item = { .tags = tags, .tag_count = tag_count < CACHE_MAX_TAGS ? tag_count : CACHE_MAX_TAGS };
+    unsigned floor = atomic_load(&c->floor), deleted = atomic_load(gone_of(c, key)), ended = 0;
+    if (atomic_load_explicit(&c->note_count, memory_order_acquire) > 0) {
+        hash_tags(c, &item, hashes);
+        ended = ended_epoch(c, hashes, item.tag_count);
+    }
+    return (uint64_t)(ended >= floor ? ended : floor - 1) << 32 | deleted;
 }
 
 int cache_restore(struct cache *c, const struct cache_item *item, const uint32_t *tags, unsigned tag_count,
@@ -384,9 +437,12 @@ size_t cache_room(const struct cache *c) { return room_of(c); }
 bool cache_delete(struct cache *c, struct hash128 key) {
     struct shard *sh = shard_lock(c, key);
     struct chained **at = find(sh, key);
-    if (at != NULL) drop_at(sh, at);
+    bool found = at != NULL;
+    atomic_fetch_add(gone_of(c, key), 1);
+    if (found) drop_at(sh, at);
     pthread_mutex_unlock(&sh->lock);
-    return at != NULL;
+    tell(c);
+    return found;
 }
 
 void cache_clean(struct cache *c, uint64_t now) {
@@ -411,6 +467,7 @@ void cache_sweep(struct cache *c, uint64_t now) {
 void cache_invalidate(struct cache *c, struct slice tag, uint64_t now) {
     uint32_t hash = tag_hash(c, tag);
     while (!note_add(c, hash)) cache_sweep(c, now);
+    tell(c);
 }
 
 static bool has_tag(const struct cache_entry *e, uint32_t tag) {
@@ -449,13 +506,32 @@ void cache_tag_of_policy(struct slice name, struct slice tag, struct buf *out) {
     buf_slice(out, tag);
 }
 
-void cache_clear(struct cache *c) {
+static void drop_all(struct cache *c) {
     for (int i = 0; i < SHARDS; i++) {
         struct shard *sh = &c->shards[i];
         pthread_mutex_lock(&sh->lock);
         while (!list_is_empty(&sh->order)) drop(sh, ordered(sh->order.next));
         pthread_mutex_unlock(&sh->lock);
     }
+}
+
+void cache_free(struct cache *c) {
+    if (c == NULL) return;
+    drop_all(c);
+    for (int i = 0; i < SHARDS; i++) {
+        hashtable_deinit(&c->shards[i].entries);
+        pthread_mutex_destroy(&c->shards[i].lock);
+    }
+    pthread_rwlock_destroy(&c->notes_lock);
+    mem_free(c);
+}
+
+void cache_clear(struct cache *c) {
+    unsigned ended = atomic_fetch_add(&c->epoch, 1);
+    atomic_store(&c->floor, ended + 1); /* before the shards are emptied: what comes from then on was asked later */
+    drop_all(c);
+    notes_forget(c, ended);
+    tell(c);
 }
 
 void cache_resize(struct cache *c, size_t limit) {

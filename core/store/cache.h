@@ -34,13 +34,19 @@ struct cache_entry {
     char           bytes[];           /* tags, meta, data */
 };
 
+/* When a question was asked, as the cache counts: what was let go since then concerns its answer.  Zeroed: now. */
+struct cache_when {
+    unsigned epoch;   /* ends with each invalidation; 0: now */
+    unsigned deleted; /* how often a key like this one was deleted */
+};
+
 /* What a new entry is made of; all is copied. */
 struct cache_item {
     struct hash128      key;
     struct slice        meta, data;
     const struct slice *tags;      /* by which it can be invalidated */
     unsigned            tag_count;
-    unsigned            epoch;     /* cache_epoch() when its question was asked; 0: now */
+    struct cache_when   asked;     /* cache_ask() when its question was asked; zeroed: now */
     uint64_t            fresh_ms, keep_ms; /* more than CACHE_MAX_MS is that */
     uint64_t            age_ms;    /* it comes from somewhere else, and is so old by now */
 };
@@ -73,10 +79,19 @@ int  cache_put(struct cache *c, const struct cache_item *item, uint64_t now);
 /* The same; the caller gets a share of the entry, even when it is too large to be kept.  NULL: no memory, or
  * it can be no entry, or it was invalidated since it was stored. */
 struct cache_entry *cache_keep(struct cache *c, const struct cache_item *item, uint64_t now);
-/* Was there such an entry? */
+/* Was there such an entry?  Its answers that are under way are not kept either. */
 bool cache_delete(struct cache *c, struct hash128 key);
+/* Now, for a question whose answer will have this key. */
+struct cache_when cache_ask(const struct cache *c, struct hash128 key);
+/* Was what it would be let go since it was asked for: everything, one of its tags, its key?  Then it is to be kept
+ * nowhere; cache_put() refuses it. */
+bool cache_is_over(struct cache *c, const struct cache_item *item);
+/* For who waits for the same answer: two who get the same number wait for one that is over for both or for neither.
+ * 0: nothing was let go that concerns it. */
+uint64_t cache_since(struct cache *c, struct hash128 key, const struct slice *tags, unsigned tag_count);
+/* Called from whatever thread lets go something, not from cache_clean() and its like.  Before anybody else uses c. */
+void cache_watch(struct cache *c, void (*let_go)(void *ud), void *ud);
 /* What has this tag and was asked for up to now is not given out any more. */
-unsigned cache_epoch(const struct cache *c); /* ends with each invalidation */
 void cache_invalidate(struct cache *c, struct slice tag, uint64_t now);
 /* How many entries an invalidation of the tag would end now; looks at all of them. */
 size_t cache_count_tag(struct cache *c, struct slice tag, uint64_t now);
@@ -84,6 +99,7 @@ size_t cache_count_tag(struct cache *c, struct slice tag, uint64_t now);
 void cache_tag_of_name(struct slice name, struct buf *out);
 void cache_tag_of_tenant(struct slice tenant, struct buf *out);
 void cache_tag_of_policy(struct slice name, struct slice tag, struct buf *out);
+/* Everything, and what is under way. */
 void cache_clear(struct cache *c);
 /* Frees all that is too old or was invalidated; by itself the cache does so little by little. */
 void cache_clean(struct cache *c, uint64_t now);

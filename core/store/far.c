@@ -77,7 +77,7 @@ static void put_key(const struct far *f, struct buf *out, const char *kind, stru
 
 static struct cache_entry *entry_of(struct far_question *q, const struct store_answer *a) {
     struct slice tags[CACHE_MAX_TAGS], key = slice_str(q->key.hex);
-    struct cache_item item = { .key = q->near, .epoch = q->epoch };
+    struct cache_item item = { .key = q->near, .asked = q->asked };
     struct far *f = q->far;
     if (a->rc != 0 || a->value == NULL || a->ttl_ms == 0) return NULL;
     if (!far_value_read(&f->codec, key, blob_get(a->value), REDIS_MAX_VALUE, tags, &item)) return NULL;
@@ -102,7 +102,7 @@ int far_get(struct far *f, struct far_question *q, const struct far_key *key, st
     q->far = f;
     q->key = *key;
     q->near = near;
-    q->epoch = cache_epoch(f->cache);
+    q->asked = cache_ask(f->cache, near);
     q->done = done;
     buf_init(&name, 0);
     put_key(f, &name, "e:", slice_str(key->hex));

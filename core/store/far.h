@@ -73,7 +73,7 @@ struct far_question {
     struct far     *far;
     struct far_key  key;
     struct hash128  near;   /* the key in the cache of this process */
-    unsigned        epoch;  /* cache_epoch() when it was asked */
+    struct cache_when asked; /* cache_ask() of `near` */
     uint64_t        within_ms; /* that it may take; 0: as the settings say */
     bool            gone;   /* there is no such entry: in done() */
     /* A share of the entry, which is in the cache by now if it has room there, or NULL. */

@@ -117,10 +117,10 @@ local function ask(cache, req, next, key, how)
 end
 
 -- core.cache_lookup(), in this process and then in the second tier.
-local function look_up(cache, req, salt)
-  local how, a, b, refresh = core.cache_lookup(cache, req, salt)
+local function look_up(cache, req, salt, tags)
+  local how, a, b, refresh = core.cache_lookup(cache, req, salt, nil, tags)
   if how == "miss" and result(core.cache_far(req, a)) then
-    return core.cache_lookup(cache, req, salt, a)
+    return core.cache_lookup(cache, req, salt, a, tags)
   end
   return how, a, b, refresh
 end
@@ -170,7 +170,7 @@ function methods.wrap(cache, req, next, opts)
   end
   local most, own, anew = choices[cache].answers, salt, false
   if most > 1 then own, anew = salt_of_one(cache, req, salt, most) end
-  local how, a, b, refresh = look_up(cache, req, own)
+  local how, a, b, refresh = look_up(cache, req, own, tags)
   if passes_by(cache, how) then how, a, b, anew = "miss", (core.cache_key(cache, req, own)), false, true end
   if how == "hit" or how == "stale" then core.cache_note(cache, req, how) end
   if how == "hit" then return worded(cache, req, a) end

@@ -174,13 +174,13 @@ TEST(an_answer_that_was_under_way_is_invalidated_too) {
     static const struct slice tags[] = { SLICE("all") };
     char tag[32];
     CHECK(c != NULL);
-    unsigned asked = cache_epoch(c);
+    struct cache_when asked = cache_ask(c, key_of(c, "x"));
     cache_invalidate(c, SLICE("all"), 0);
     struct cache_item item = { .key = key_of(c, "a"), .meta = SLICE("m"), .data = SLICE("old"), .tags = tags,
-                               .tag_count = 1, .fresh_ms = 100, .epoch = asked };
+                               .tag_count = 1, .fresh_ms = 100, .asked = asked };
     CHECK_INT(cache_put(c, &item, 0), 0);
     CHECK(!has(c, "a", 0));
-    item.epoch = 0;
+    item.asked = (struct cache_when){ 0, 0 };
     CHECK_INT(cache_put(c, &item, 0), 0); /* in the same millisecond */
     CHECK(has(c, "a", 0));
     cache_invalidate(c, SLICE("all"), 0);
@@ -188,10 +188,80 @@ TEST(an_answer_that_was_under_way_is_invalidated_too) {
         snprintf(tag, sizeof(tag), "tag %d", i);
         cache_invalidate(c, slice_str(tag), 0);
     }
-    item.epoch = asked;
+    item.asked = asked;
     CHECK_INT(cache_put(c, &item, 0), PERILUNE_ERR_LIMITED);
     CHECK(!has(c, "a", 0));
     cache_free(c);
+}
+
+/* Everything, a tag, a key: an answer that was asked for before is over, and one asked for since is not. */
+TEST(what_is_under_way_is_let_go_with_everything_or_its_key) {
+    struct cache *c = cache_new(1 << 20);
+    CHECK(c != NULL);
+    struct hash128 a = key_of(c, "a"), b = key_of(c, "b");
+    struct cache_item item = { .key = a, .meta = SLICE("m"), .data = SLICE("old"), .fresh_ms = 100,
+                               .asked = cache_ask(c, a) };
+    CHECK(!cache_is_over(c, &item));
+    cache_clear(c);
+    CHECK(cache_is_over(c, &item));
+    CHECK_INT(cache_put(c, &item, 0), PERILUNE_ERR_LIMITED);
+    CHECK(cache_keep(c, &item, 0) == NULL);
+    CHECK(!has(c, "a", 0));
+
+    item.asked = cache_ask(c, a);
+    struct cache_item other = item;
+    other.key = b;
+    other.asked = cache_ask(c, b);
+    CHECK(!cache_delete(c, a)); /* there is none yet */
+    CHECK(cache_is_over(c, &item));
+    CHECK_INT(cache_put(c, &item, 0), PERILUNE_ERR_LIMITED);
+    CHECK_INT(cache_put(c, &other, 0), 0);
+    item.asked = cache_ask(c, a);
+    CHECK_INT(cache_put(c, &item, 0), 0);
+    CHECK(has(c, "a", 0) && has(c, "b", 0));
+
+    item.asked = cache_ask(c, a); /* a question to another tier, say */
+    CHECK_INT(put(c, "a", SLICE("newer"), 0, 100, 0), 0);
+    CHECK_INT(cache_put(c, &item, 0), PERILUNE_ERR_LIMITED); /* and its answer comes too late */
+    CHECK(has(c, "a", 0));
+    cache_free(c);
+}
+
+TEST(who_asks_since_the_same_was_let_go) {
+    struct cache *c = cache_new(1 << 20);
+    static const struct slice mine[] = { SLICE("name:mine"), SLICE("tenant:") };
+    static const struct slice others[] = { SLICE("name:other"), SLICE("tenant:") };
+    CHECK(c != NULL);
+    struct hash128 a = key_of(c, "a");
+    CHECK_UINT(cache_since(c, a, mine, 2), 0);
+    cache_invalidate(c, SLICE("name:mine"), 0);
+    uint64_t since = cache_since(c, a, mine, 2);
+    CHECK(since != 0);
+    CHECK_UINT(cache_since(c, a, others, 2), 0);
+    CHECK_UINT(cache_since(c, a, mine, 2), since);
+    cache_delete(c, a);
+    CHECK(cache_since(c, a, mine, 2) != since);
+    cache_clear(c);
+    CHECK(cache_since(c, key_of(c, "b"), others, 2) != 0);
+    cache_free(c);
+}
+
+static void count_call(void *ud) { ++*(int *)ud; }
+
+TEST(who_watches_hears_what_is_let_go) {
+    struct cache *c = cache_new(1 << 20);
+    int calls = 0;
+    CHECK(c != NULL);
+    cache_watch(c, count_call, &calls);
+    CHECK_INT(put(c, "a", SLICE("one"), 0, 10, 0), 0);
+    cache_clean(c, 20);
+    CHECK_INT(calls, 0); /* it was too old */
+    cache_invalidate(c, SLICE("t"), 0);
+    cache_delete(c, key_of(c, "a"));
+    cache_clear(c);
+    CHECK_INT(calls, 3);
+    cache_free(c);
+    CHECK_INT(calls, 3);
 }
 
 TEST(clocks_of_threads_differ) {
