@@ -126,8 +126,9 @@ static void cache_show(struct perilune *g, struct http_request *r) {
 static void cache_purge(struct perilune *g, struct http_request *r) {
     char said[64], why[256];
     size_t entries = 0;
-    int status = admin_cache_purge(g, r->query, &entries, why, sizeof(why));
-    snprintf(said, sizeof(said), "{\"purged\":true,\"entries\":%zu}", entries);
+    bool pending;
+    int status = admin_cache_purge(g, r->query, &entries, &pending, why, sizeof(why));
+    snprintf(said, sizeof(said), "{\"purged\":true,\"entries\":%zu%s}", entries, pending ? ",\"pending\":true" : "");
     if (status == 404) send_error(r, 404, "there is no such entry");
     else if (status == 503) send_error(r, 503, "out of memory");
     else if (status == 400) send_error(r, 400, why);

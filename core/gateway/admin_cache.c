@@ -270,17 +270,28 @@ static const char *contradiction(const struct parameters *p) {
     return NULL;
 }
 
+struct far_purge {
+    struct slice tag;
+    bool         behind;
+};
+
 /* The second tier belongs to the threads of workers. */
-static void invalidate_far(struct worker *w, void *ud) { far_invalidate(&w->far, *(struct slice *)ud); }
+static void invalidate_far(struct worker *w, void *ud) {
+    struct far_purge *f = ud;
+    far_invalidate(&w->far, f->tag);
+    f->behind = far_is_behind(&w->far);
+}
 
 /* What has the tag goes now, with its bytes: who has to prove that it is gone looks at the list. */
-static size_t purge_tag(struct perilune *g, struct slice tag) {
+static size_t purge_tag(struct perilune *g, struct slice tag, bool *pending) {
+    struct far_purge far = { .tag = tag };
     struct cache *c = g->stores->cache;
     uint64_t now = loop_now(&g->loop);
     size_t count = cache_count_tag(c, tag, now);
     cache_invalidate(c, tag, now);
     cache_clean(c, now);
-    if (g->worker_count > 0) gateway_ask(&g->workers[0], invalidate_far, &tag);
+    if (g->worker_count > 0) gateway_ask(&g->workers[0], invalidate_far, &far);
+    *pending = far.behind;
     return count;
 }
 
@@ -291,7 +302,7 @@ static size_t purge_all(struct cache *c) {
     return n.entries;
 }
 
-static int purge(struct perilune *g, const struct parameters *p, size_t *entries) {
+static int purge(struct perilune *g, const struct parameters *p, size_t *entries, bool *pending) {
     struct hash128 key;
     struct buf tag;
     buf_init(&tag, 0);
@@ -308,20 +319,21 @@ static int purge(struct perilune *g, const struct parameters *p, size_t *entries
     else if (p->given & BIT(TAG)) cache_tag_of_policy(buf_get(&p->value[NAME]), buf_get(&p->value[TAG]), &tag);
     else cache_tag_of_name(buf_get(&p->value[NAME]), &tag);
     bool failed = buf_failed(&tag);
-    if (!failed) *entries = purge_tag(g, buf_get(&tag));
+    if (!failed) *entries = purge_tag(g, buf_get(&tag), pending);
     buf_deinit(&tag);
     return failed ? 503 : 200;
 }
 
-int admin_cache_purge(struct perilune *g, struct slice query, size_t *entries, char *why, size_t size) {
+int admin_cache_purge(struct perilune *g, struct slice query, size_t *entries, bool *pending, char *why, size_t size) {
     struct parameters p;
     int status = 400;
     *entries = 0;
+    *pending = false;
     parameters_init(&p);
     if (read_parameters(&p, query, PURGES, why, size)) {
         const char *no = contradiction(&p);
         if (no != NULL) snprintf(why, size, "%s", no);
-        else status = purge(g, &p, entries);
+        else status = purge(g, &p, entries, pending);
     }
     if (status == 200) cache_keeper_purged(g);
     parameters_deinit(&p);

@@ -2,7 +2,16 @@
  *
  *     load --> apply: size; the snapshot, once
  *     every SAVE_MS --> the snapshot
+ *     an operator purges --> the snapshot, before he is told
+ *     anybody else lets something go --news--> soon --> the snapshot
  *     close --> the snapshot
+ *
+ * What was let go must not come back out of a file.  Policies may let go something with each request, and a large
+ * cache takes a while to write, so their news are collected: a second, and never more than a twentieth of the
+ * time is spent on it.  A crash within that time brings them back.
+ *
+ * Redis remembers for an hour what was purged; where it is used, a snapshot that is older is not read, because nobody
+ * knows what to leave out of it.  (What is still good stands in Redis.)
  *
  * It works on the owner's thread, so workers do not wait for a disk.  (With threads = 0 there is but one thread,
  * and a snapshot is written at the end only.)  A snapshot that cannot be written is said once, and again when it
@@ -17,6 +26,8 @@
 #include "store/snapshot.h"
 
 #define SAVE_MS (5 * 60 * 1000)
+#define SOON_MS 1000
+#define SHARE   20 /* of the time: one part of so many is spent on what was let go */
 
 static uint64_t wall_ms(void) {
     struct timespec t;
@@ -27,16 +38,39 @@ static uint64_t wall_ms(void) {
 static void save(struct perilune *g) {
     struct cache_keeper *k = &g->cache_keeper;
     char err[512];
-    uint64_t now = loop_now(&g->loop);
-    cache_sweep(g->stores->cache, now);
+    uint64_t now = loop_now(&g->loop), began = loop_hrtime_us();
+    cache_clean(g->stores->cache, now);
     long n = snapshot_save(g->stores->cache, k->path, now, wall_ms(), err, sizeof(err));
     if (n < 0 && !k->failing) log_line(&g->log, PERILUNE_LOG_ERROR, "cache.snapshot: %s", err);
     if (n >= 0 && k->failing) log_line(&g->log, PERILUNE_LOG_INFO, "cache.snapshot: %s is written again", k->path);
     k->failing = n < 0;
+    k->took_ms = (loop_hrtime_us() - began) / 1000;
+}
+
+static void soon_due(struct timer *t) {
+    struct perilune *g = container_of(t, struct perilune, cache_keeper.soon);
+    atomic_store(&g->cache_keeper.sent, false); /* first: what is let go from here on is news again */
+    save(g);
+}
+
+static void hear(struct letter *l, void *owner) {
+    struct perilune *g = container_of(l, struct perilune, cache_keeper.news);
+    struct cache_keeper *k = &g->cache_keeper;
+    (void)owner;
+    if (k->path == NULL) return; /* it ends */
+    timer_start(&g->loop, &k->soon, k->took_ms * SHARE > SOON_MS ? k->took_ms * SHARE : SOON_MS, soon_due);
+}
+
+/* [any]  One letter at a time: it is opened before the timer runs that lets the next one go. */
+static void let_go(void *ud) {
+    struct perilune *g = ud;
+    struct cache_keeper *k = &g->cache_keeper;
+    if (!atomic_exchange(&k->sent, true) && !mailbox_send(&g->mail, &k->news, hear)) atomic_store(&k->sent, false);
 }
 
 static void tick(struct timer *t) {
     struct perilune *g = container_of(t, struct perilune, cache_keeper.timer);
+    cache_sweep(g->stores->cache, loop_now(&g->loop));
     save(g);
     timer_start(&g->loop, t, SAVE_MS, tick);
 }
@@ -47,6 +81,11 @@ static void read_snapshot(struct perilune *g) {
     char err[512];
     k->path = mem_strdup(g->config->cache_snapshot);
     if (k->path == NULL) return;
+    if (g->config->far != NULL && snapshot_age_ms(k->path, wall_ms()) > REDIS_NOTES_MS) {
+        log_line(&g->log, PERILUNE_LOG_WARN, "cache.snapshot: %s is older than an hour, and Redis remembers no longer "
+                 "what was purged since; it is not read, and will be replaced", k->path);
+        return;
+    }
     long n = snapshot_load(g->stores->cache, k->path, loop_now(&g->loop), wall_ms(), err, sizeof(err));
     if (err[0] != '\0') log_line(&g->log, PERILUNE_LOG_WARN, "cache.snapshot: %s", err);
     if (n == PERILUNE_ERR_STATE) { /* somebody else's file */
@@ -66,7 +105,10 @@ void cache_keeper_apply(struct perilune *g) {
     k->begun = true;
     if (first) {
         if (path != NULL) read_snapshot(g);
-        if (k->path != NULL && threaded) timer_start(&g->loop, &k->timer, SAVE_MS, tick);
+        if (k->path == NULL || !threaded) return;
+        timer_start(&g->loop, &k->timer, SAVE_MS, tick);
+        list_init(&k->news.link);
+        cache_watch(g->stores->cache, let_go, g);
     } else if ((path == NULL) != (k->path == NULL) || (path != NULL && strcmp(path, k->path) != 0)) {
         log_line(&g->log, PERILUNE_LOG_WARN, "cache.snapshot needs a restart to take effect");
     }
@@ -78,6 +120,8 @@ void cache_keeper_purged(struct perilune *g) {
 
 void cache_keeper_close(struct perilune *g) {
     timer_stop(&g->loop, &g->cache_keeper.timer);
+    timer_stop(&g->loop, &g->cache_keeper.soon);
     if (g->cache_keeper.path != NULL) save(g);
     mem_free(g->cache_keeper.path);
+    g->cache_keeper.path = NULL;
 }

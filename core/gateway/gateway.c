@@ -227,6 +227,8 @@ static int load(struct perilune *g, const char *path) {
         return rc;
     }
     say_doubts(g, ld.bundle);
+    atomic_store(&g->log.level, g->config->log_level);
+    cache_keeper_apply(g);
     for (unsigned i = 0; i < g->worker_count; i++) gateway_ask(&g->workers[i], install, ld.gens[i]);
     if (g->listening) keep_listeners(g);
     mem_free(ld.gens);
@@ -242,8 +244,6 @@ static int load(struct perilune *g, const char *path) {
     stats_add(&g->generation, 1);
     g->watched = fingerprint(g);
     watch_as_said(g);
-    atomic_store(&g->log.level, g->config->log_level);
-    cache_keeper_apply(g);
     g->errmsg[0] = '\0';
     if (g->config->generation > 1) {
         stats_add(&g->reloads, 1);

@@ -65,8 +65,8 @@ void admin_cache_explain(struct perilune *g, struct buf *out);
 /* False: there is no such entry. */
 bool admin_cache_show(struct perilune *g, struct slice id, struct buf *out);
 /* An HTTP status: 200, 404, 503, or 400, and why, when the query is not understood: then nothing was purged.
- * *entries: how many this process had. */
-int  admin_cache_purge(struct perilune *g, struct slice query, size_t *entries, char *why, size_t size);
+ * *entries: how many this process had; *pending: Redis is away or refuses it, and gets it later. */
+int  admin_cache_purge(struct perilune *g, struct slice query, size_t *entries, bool *pending, char *why, size_t size);
 /* metrics.c */
 void metrics_write(struct perilune *g, struct buf *out);
 /* process_metrics.c: of the whole process, as Prometheus names them. */

@@ -226,6 +226,8 @@ static void redis(const struct perilune *g, struct buf *out) {
         histogram_merge(&latency, &n->latency);
     }
     one(out, "perilune_redis_up", "gauge", "1: the connections of all workers to Redis work.", up == g->worker_count);
+    one(out, "perilune_redis_orders", "gauge", "What was purged or deleted, and Redis has not confirmed yet.",
+        atomic_load_explicit(&g->stores->far.order_count, memory_order_relaxed));
     head(out, name, "counter", "Questions to Redis, by what came of them.");
     buf_printf(out, "%s{result=\"hit\"} %llu\n", name, (ull)SUM(g, far.stats.hits));
     buf_printf(out, "%s{result=\"miss\"} %llu\n", name, (ull)SUM(g, far.stats.misses));

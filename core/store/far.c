@@ -20,8 +20,12 @@
  * How old an entry is by now is told by what Redis has left of its time, so no two clocks are compared.
  *
  * What was let go must not come back because a connection was away.  So orders to delete and to invalidate are
- * kept until Redis has confirmed them, and who begins to listen asks for the notes that he has missed; when that
- * is longer than notes are remembered, his process forgets all.
+ * kept until Redis has confirmed them, and given again when it refuses them for now (a replica, too few replicas,
+ * no memory); meanwhile no thread of this process takes from Redis what they concern.  Who begins to listen asks
+ * for the notes that he has missed; when that is longer than notes are remembered, his process forgets all.
+ *
+ * An answer that is under way here when another process lets it go is not kept, once the note is here; what is stored
+ * in Redis while the note is on its way (less than a millisecond, as a rule) stays there.
  *
  * One per worker, used by its thread only; one worker listens for the process.  Notes of our own are passed
  * over: what was stored since is newer. */
@@ -38,17 +42,20 @@
 
 #define SEND_MS 2000 /* for what nobody waits for: a large value may take longer than an answer */
 #define ORDERS  4096 /* that are kept while Redis is away */
+#define RETRY_LEAST 1000  /* ms from an order that was refused to the next try, doubled each time */
+#define RETRY_MOST  30000
 #define UNNOTICED_MS 120000 /* a connection may be dead for that long before anybody notices */
 
 /* What Redis is to do, also when it is not there now: to delete and to invalidate. */
 struct far_order {
     struct list     link;
+    struct list     everywhere; /* among those of the process */
     struct store_op op;
     struct far     *far;
     enum store_verb verb;
     bool            sent;
-    size_t          key_len, note_len;
-    char            bytes[]; /* key, note */
+    size_t          name_at, key_len, note_len;
+    char            bytes[]; /* key, which ends with a tag or an entry's own, and note */
 };
 
 /* -- Keys ---------------------------------------------------------------------------------------- */
@@ -75,6 +82,28 @@ static void put_key(const struct far *f, struct buf *out, const char *kind, stru
 
 /* -- Asking ------------------------------------------------------------------------------------------ */
 
+/* LOCK */
+static bool concerns(const struct far_order *o, const struct far_question *q, const struct cache_item *item) {
+    struct slice name = slice_of(o->bytes + o->name_at, o->key_len - o->name_at);
+    if (o->verb == STORE_DELETE) return slice_eq(name, slice_str(q->key.hex));
+    for (unsigned i = 0; i < item->tag_count; i++)
+        if (slice_eq(name, item->tags[i])) return true;
+    return false;
+}
+
+/* Was it let go, and Redis may not have heard of that when it answered? */
+static bool is_let_go(const struct far_question *q, const struct cache_item *item) {
+    struct far_process *p = q->far->process;
+    if (q->ordered && atomic_load(&p->orders_ended) != q->ended) return true; /* nobody knows which */
+    if (atomic_load(&p->order_count) == 0) return false;
+    bool found = false;
+    pthread_mutex_lock(&p->lock);
+    for (struct list *l = p->orders.next; l != &p->orders && !found; l = l->next)
+        found = concerns(container_of(l, struct far_order, everywhere), q, item);
+    pthread_mutex_unlock(&p->lock);
+    return found;
+}
+
 static struct cache_entry *entry_of(struct far_question *q, const struct store_answer *a) {
     struct slice tags[CACHE_MAX_TAGS], key = slice_str(q->key.hex);
     struct cache_item item = { .key = q->near, .asked = q->asked };
@@ -82,7 +111,7 @@ static struct cache_entry *entry_of(struct far_question *q, const struct store_a
     if (a->rc != 0 || a->value == NULL || a->ttl_ms == 0) return NULL;
     if (!far_value_read(&f->codec, key, blob_get(a->value), REDIS_MAX_VALUE, tags, &item)) return NULL;
     uint64_t all = item.fresh_ms + item.keep_ms;
-    if (a->ttl_ms > all) return NULL; /* none of ours */
+    if (a->ttl_ms > all || is_let_go(q, &item)) return NULL; /* none of ours, or not any more */
     item.age_ms = all - a->ttl_ms;
     return cache_keep(f->cache, &item, loop_now(f->loop));
 }
@@ -103,6 +132,8 @@ int far_get(struct far *f, struct far_question *q, const struct far_key *key, st
     q->key = *key;
     q->near = near;
     q->asked = cache_ask(f->cache, near);
+    q->ended = atomic_load(&f->process->orders_ended);
+    q->ordered = atomic_load(&f->process->order_count) > 0;
     q->done = done;
     buf_init(&name, 0);
     put_key(f, &name, "e:", slice_str(key->hex));
@@ -163,9 +194,15 @@ void far_put(struct far *f, const struct far_key *key, const struct cache_item *
 /* -- Orders -------------------------------------------------------------------------------------------------- */
 
 static void order_free(struct far_order *o) {
+    struct far_process *p = o->far->process;
     store_cancel(&o->op);
     list_remove(&o->link);
     o->far->order_count--;
+    pthread_mutex_lock(&p->lock);
+    list_remove(&o->everywhere);
+    pthread_mutex_unlock(&p->lock);
+    atomic_fetch_add(&p->orders_ended, 1); /* first: who sees no order any more sees that */
+    atomic_fetch_sub(&p->order_count, 1);
     mem_free(o);
 }
 
@@ -173,12 +210,31 @@ static void orders_free(struct far *f) {
     while (!list_is_empty(&f->orders)) order_free(container_of(f->orders.next, struct far_order, link));
 }
 
-/* Done, or refused for good; else it is sent again when there is a connection, or another order. */
+static void send_orders(struct far *f);
+
+static void retry_due(struct timer *t) { send_orders(container_of(t, struct far, retry)); }
+
+/* Redis has it, or will never take it; else it is sent again: after a while, when there is a connection, or with
+ * another order. */
 static void on_ordered(struct store_op *op, struct store_answer *a) {
     struct far_order *o = container_of(op, struct far_order, op);
+    struct far *f = o->far;
     blob_put(a->value);
     o->sent = false;
-    if (a->rc == 0 || a->rc == PERILUNE_ERR_UPSTREAM) order_free(o);
+    if (a->rc == PERILUNE_ERR_UPSTREAM)
+        log_line(f->log, PERILUNE_LOG_ERROR, "cache.redis: it will not %s \"%.*s\", which stays there until its time "
+                 "is over (the user needs +eval, and what the script calls)",
+                 o->verb == STORE_DELETE ? "delete" : "invalidate", (int)(o->key_len < 200 ? o->key_len : 200),
+                 o->bytes);
+    if (a->rc == 0 || a->rc == PERILUNE_ERR_UPSTREAM) {
+        order_free(o);
+        f->retry_ms = RETRY_LEAST;
+        return;
+    }
+    if (timer_is_running(&f->retry)) return;
+    if (f->retry_ms < RETRY_LEAST) f->retry_ms = RETRY_LEAST;
+    timer_start(f->loop, &f->retry, f->retry_ms, retry_due);
+    f->retry_ms = f->retry_ms * 2 < RETRY_MOST ? f->retry_ms * 2 : RETRY_MOST;
 }
 
 static void send_orders(struct far *f) {
@@ -192,18 +248,28 @@ static void send_orders(struct far *f) {
     }
 }
 
-static struct far_order *order_new(struct far *f, enum store_verb verb, struct slice key, struct slice note) {
+static struct far_order *order_new(struct far *f, enum store_verb verb, size_t name_len, struct slice key,
+                                   struct slice note) {
     struct far_order *o = mem_zalloc(sizeof(*o) + key.len + note.len);
     if (o == NULL) return NULL;
     o->far = f;
     o->verb = verb;
+    o->name_at = key.len - name_len;
     o->key_len = key.len;
     o->note_len = note.len;
     memcpy(o->bytes, key.ptr, key.len);
     memcpy(o->bytes + key.len, note.ptr, note.len);
     list_append(&f->orders, &o->link);
     f->order_count++;
+    atomic_fetch_add(&f->process->order_count, 1);
+    pthread_mutex_lock(&f->process->lock);
+    list_append(&f->process->orders, &o->everywhere);
+    pthread_mutex_unlock(&f->process->lock);
     return o;
+}
+
+bool far_is_behind(const struct far *f) {
+    return f->order_count > 0 && (!far_is_ready(f) || timer_is_running(&f->retry));
 }
 
 /* The oldest gives way: of so many, more than a few have reached their time by then. */
@@ -218,7 +284,7 @@ static void order(struct far *f, enum store_verb verb, const char *kind, struct 
     buf_puts(&note, f->process->origin);
     buf_putc(&note, what);
     buf_slice(&note, text);
-    if (!buf_failed(&key) && !buf_failed(&note) && order_new(f, verb, buf_get(&key), buf_get(&note)) != NULL)
+    if (!buf_failed(&key) && !buf_failed(&note) && order_new(f, verb, name.len, buf_get(&key), buf_get(&note)) != NULL)
         send_orders(f);
     buf_deinit(&key);
     buf_deinit(&note);
@@ -339,6 +405,7 @@ static void disconnect(struct far *f) {
     redis_close(f->searcher);
     vectors_use(&f->vectors, NULL, NULL, NULL, NULL, 0);
     f->redis = f->listener = f->searcher = NULL;
+    timer_stop(f->loop, &f->retry);
     orders_free(f);
     f->heard = f->caught_up = false;
     f->deaf_ms = 0;
@@ -378,7 +445,13 @@ void far_process_init(struct far_process *p) {
     rng_hex128(&rng, p->origin);
     memset(&p->said, 0, sizeof(p->said));
     memset(&p->index_said, 0, sizeof(p->index_said));
+    atomic_init(&p->order_count, 0);
+    atomic_init(&p->orders_ended, 0);
+    pthread_mutex_init(&p->lock, NULL);
+    list_init(&p->orders);
 }
+
+void far_process_deinit(struct far_process *p) { pthread_mutex_destroy(&p->lock); }
 
 void far_init(struct far *f, struct loop *loop, struct log *log, struct far_process *process,
               struct cache *cache) {

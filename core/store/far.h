@@ -2,6 +2,8 @@
 #ifndef PERILUNE_STORE_FAR_H
 #define PERILUNE_STORE_FAR_H
 
+#include <pthread.h>
+
 #include "store/far_value.h"
 #include "store/redis.h"
 #include "store/vectors.h"
@@ -28,9 +30,13 @@ struct far_process {
     struct redis_said   said;       /* what the log says of the connections, */
     struct vectors_said index_said; /* and of the shared index */
     char                origin[33]; /* of notes that are our own */
+    pthread_mutex_t     lock;
+    struct list         orders;     /* of all threads: what is let go and may still be in Redis; LOCK */
+    atomic_uint         order_count, orders_ended;
 };
 
 void far_process_init(struct far_process *p);
+void far_process_deinit(struct far_process *p);
 
 /* Of one thread; survives reloads. Zeroed: there is no second tier. */
 struct far {
@@ -46,6 +52,8 @@ struct far {
     struct far_codec   codec;
     struct list        orders;    /* struct far_order: what Redis has not confirmed */
     unsigned           order_count;
+    struct timer       retry;     /* when those that were refused are given again */
+    uint64_t           retry_ms;
     bool               heard;     /* the listener works, */
     bool               caught_up; /* and what was told while it did not is known, too */
     uint64_t           deaf_ms;   /* since when it did not; 0: since ever */
@@ -74,6 +82,8 @@ struct far_question {
     struct far_key  key;
     struct hash128  near;   /* the key in the cache of this process */
     struct cache_when asked; /* cache_ask() of `near` */
+    bool            ordered; /* orders were under way when it was asked, */
+    unsigned        ended;   /* and so many had ended */
     uint64_t        within_ms; /* that it may take; 0: as the settings say */
     bool            gone;   /* there is no such entry: in done() */
     /* A share of the entry, which is in the cache by now if it has room there, or NULL. */
@@ -92,5 +102,7 @@ void far_put(struct far *f, const struct far_key *key, const struct cache_item *
 /* These are kept until Redis is there to be told.  text: what the key was made of.  f may be NULL. */
 void far_delete(struct far *f, struct slice text);
 void far_invalidate(struct far *f, struct slice tag);
+/* Is it known that such an order waits, because Redis is away or refuses it? */
+bool far_is_behind(const struct far *f);
 
 #endif

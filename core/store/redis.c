@@ -91,6 +91,7 @@ struct redis {
     size_t               taken;   /* bytes of the answer that is read */
     bool                 unasked; /* no question waits for it */
     const char          *refused; /* why it was refused, or NULL */
+    bool                 readonly; /* it was a replica the last time: it works when it takes a write */
 };
 
 /* One question on its way. */
@@ -99,7 +100,7 @@ struct asked {
     struct store_op *op;         /* NULL: nobody waits any more */
     enum store_verb  verb;
     unsigned         due;        /* answers that are to come */
-    bool             failed, lost;
+    bool             failed, lost, passing; /* passing: it failed for now, and may be asked again */
     uint64_t         until_ms, began_us;
     size_t           bytes;
     struct store_answer answer;
@@ -403,6 +404,7 @@ static void on_too_late(struct timer *t) {
 static void ready(struct redis *r) {
     timer_stop(r->opt.loop, &r->timer);
     r->late = 0;
+    r->readonly = false;
     change(r, READY);
     say(r, SAID_UP, NULL);
 }
@@ -413,6 +415,23 @@ static bool is_hopeless(const char *error) {
     for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
         if (strncmp(error, words[i], strlen(words[i])) == 0) return true;
     return false;
+}
+
+/* Made a replica, in a failover say: the name may lead to the new primary by now. */
+static bool is_readonly(const char *error) { return strstr(error, "READONLY ") != NULL; }
+
+/* Not about the question: later it may be taken.  A script's errors have the word inside. */
+static bool is_passing(const char *error) {
+    static const char *const words[] = { "READONLY ", "NOREPLICAS ", "LOADING ", "MASTERDOWN ", "OOM ", "BUSY ",
+                                         "MISCONF ", "TRYAGAIN ", "NOAUTH ", "WRONGPASS " };
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+        if (strstr(error, words[i]) != NULL) return true;
+    return false;
+}
+
+static void demoted(struct redis *r) {
+    r->readonly = true;
+    broken(r, false, "it takes no writes (READONLY: it is a replica); connected to again until it does");
 }
 
 static bool is_cluster(const char *error) {
@@ -449,7 +468,8 @@ static void on_greeted(redisAsyncContext *ac, void *reply, void *ud) {
     (void)ud;
     if (r == NULL || a == NULL || r->state != GREETING) return; /* it ends */
     if (a->type == REDIS_REPLY_ERROR) {
-        refused_for_good(r, a->str);
+        if (is_readonly(a->str)) demoted(r);
+        else refused_for_good(r, a->str);
         return;
     }
     if (--r->greetings > 0) return;
@@ -461,12 +481,13 @@ static void greet(struct redis *r) {
     redisAsyncContext *ac = r->ac;
     change(r, GREETING);
     timer_start(r->opt.loop, &r->timer, CONNECT_MS, on_too_late);
-    r->greetings = 1 + (r->opt.password != NULL) + (r->opt.db != 0);
+    r->greetings = 1 + (r->opt.password != NULL) + (r->opt.db != 0) + r->readonly;
     if (r->opt.password != NULL && r->opt.user != NULL)
         redisAsyncCommand(ac, on_greeted, NULL, "AUTH %s %s", r->opt.user, r->opt.password);
     else if (r->opt.password != NULL)
         redisAsyncCommand(ac, on_greeted, NULL, "AUTH %s", r->opt.password);
     if (r->opt.db != 0) redisAsyncCommand(ac, on_greeted, NULL, "SELECT %u", r->opt.db);
+    if (r->readonly) redisAsyncCommand(ac, on_greeted, NULL, "UNLINK %s", r->opt.hello); /* there is none: a write */
     redisAsyncCommand(ac, on_greeted, NULL, "GET %s", r->opt.hello);
 }
 
@@ -618,7 +639,7 @@ static void conclude(struct asked *k) {
             r->late = 0;
             r->pause_ms = PAUSE_LEAST;
         }
-        if (k->failed) k->answer.rc = PERILUNE_ERR_UPSTREAM;
+        if (k->failed) k->answer.rc = k->passing ? not_asked(k->verb) : PERILUNE_ERR_UPSTREAM;
         else if (k->lost) k->answer.rc = not_asked(k->verb);
         k->op->driver = NULL;
         store_answer(k->op, &k->answer);
@@ -675,13 +696,15 @@ static void on_answer(redisAsyncContext *ac, void *reply, void *ud) {
     else {
         k->failed = true;
         snprintf(error, sizeof(error), "%s", a->str);
+        k->passing = k->verb != STORE_WORDS && is_passing(error);
         if (k->verb == STORE_WORDS && k->op != NULL) k->answer.value = blob_copy(slice_str(error));
     }
     enum store_verb verb = k->verb;
     if (a != NULL && error[0] == '\0' && r->opt.said != NULL) refused_ends(&r->opt.said->refused, verb);
     if (--k->due == 0) conclude(k);
     if (error[0] == '\0' || r->state != READY) return;
-    if (is_hopeless(error)) refused_for_good(r, error);
+    if (is_readonly(error)) demoted(r);
+    else if (is_hopeless(error)) refused_for_good(r, error);
     else if (verb != STORE_WORDS) say_refused(r, verb, error); /* else who asks knows what it means */
 }
 

@@ -224,6 +224,15 @@ static int read_head(struct reading *rd, uint64_t wall_ms) {
     return 0;
 }
 
+uint64_t snapshot_age_ms(const char *path, uint64_t wall_ms) {
+    struct stat st;
+    if (stat(path, &st) != 0 || !S_ISREG(st.st_mode)) return 0;
+    struct reading rd = { .file = fopen(path, "rbe") };
+    if (rd.file != NULL && read_head(&rd, wall_ms) != 0) rd.lain_ms = 0;
+    if (rd.file != NULL) fclose(rd.file);
+    return rd.lain_ms;
+}
+
 long snapshot_load(struct cache *c, const char *path, uint64_t now, uint64_t wall_ms, char *err, size_t errlen) {
     struct stat st;
     long n = 0;

@@ -10,6 +10,8 @@
 
 /* Replaces the file at path, as a whole or not at all. */
 long snapshot_save(struct cache *c, const char *path, uint64_t now, uint64_t wall_ms, char *err, size_t errlen);
+/* How long ago the file at path was written; 0: nobody knows, or a clock was set back. */
+uint64_t snapshot_age_ms(const char *path, uint64_t wall_ms);
 /* Into an empty cache that nobody uses yet.  What is damaged ends the reading; what came before it is kept,
  * and err says so.  No file: 0, and err is empty. */
 long snapshot_load(struct cache *c, const char *path, uint64_t now, uint64_t wall_ms, char *err, size_t errlen);

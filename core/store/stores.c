@@ -39,6 +39,7 @@ void stores_free(struct stores *s) {
     limits_free(s->limits);
     tally_free(s->tally);
     captures_free(s->captures);
+    far_process_deinit(&s->far);
     mem_free(s);
 }
 

@@ -39,6 +39,7 @@ end
 -- -- A pair of gateways, with an upstream that counts -------------------------------------------------
 
 local model = caches.upstream(function(request)
+  if request.body:find("slow", 1, true) then loop.pause(0.5) end
   return request.body:find("long", 1, true) and " " .. ("All work and no play. "):rep(4000) or " "
 end)
 
@@ -274,6 +275,70 @@ test("purging by tenant goes to Redis, too", function(s)
   same(assert(http.request(a.admin, "DELETE", "/admin/cache?name=answers", nil, nil, 10)).status, 200, "purging")
   done(a, 2)
   same(ask(b, "q1"), "miss", "the other process")
+end)
+
+-- An answer that is under way while fn lets it go; who asks next must not get it.
+local function under_way(s, fn, headers)
+  local a, b = s.gateway(), s.gateway()
+  ready(a) ready(b)
+  local n = model.asked
+  local first = loop.go(function() ask(a, "slow one", headers) end)
+  await("the call", function() return model.asked > n end)
+  fn(a, b)
+  loop.join(10, first)
+  same(ask(b, "slow one", headers), "miss", "the other process")
+  s.redis:ask("FLUSHALL")
+end
+
+local function purge(g, what)
+  return assert(http.request(g.admin, "DELETE", "/admin/cache?" .. what, nil, nil, 10)).body
+end
+
+test("what is purged while it is under way comes to nobody through Redis", function(s)
+  under_way(s, function(a) purge(a, "name=answers") end)
+end)
+
+test("and not when another process purges it", function(s)
+  under_way(s, function(_, b)
+    purge(b, "name=answers&tag=news")
+    loop.pause(0.1)
+  end)
+end)
+
+test("and not when a policy invalidates it", function(s)
+  under_way(s, function(a) ask(a, "x", { "x-do: forget answers" }) end)
+end)
+
+test("a purge that Redis refuses for now is given again", function(s)
+  local a, b = s.gateway(), s.gateway()
+  ready(a) ready(b)
+  ask(a, "q1")
+  done(a, 1)
+  same(ask(b, "q1"), "hit", "the other process")
+  s.redis:ask("CONFIG", "SET", "min-replicas-to-write", "1")
+  same(purge(a, "name=answers"):find('"purged":true', 1, true), 2, "purging")
+  await("that it is known to wait", function() return metric(a, "perilune_redis_orders") == 1 and
+    purge(a, "name=other"):find('"pending":true', 1, true) end)
+  same(ask(a, "q1"), "miss", "this process does not read back what it let go")
+  s.redis:ask("CONFIG", "SET", "min-replicas-to-write", "0")
+  await("that Redis has it", function() return metric(a, "perilune_redis_orders") == 0 end)
+  await("that the other hears of it", function() return ask(b, "q1") == "miss" end)
+end)
+
+test("a server that was made a replica", function(s)
+  local a = s.gateway()
+  ready(a)
+  ask(a, "q1")
+  done(a, 1)
+  s.redis:ask("REPLICAOF", "127.0.0.1", "1")
+  ask(a, "q2")
+  await("that it counts as down", function() return metric(a, "perilune_redis_up") == 0 end)
+  purge(a, "name=answers")
+  same(metric(a, "perilune_redis_orders"), 1, "orders that wait")
+  says(a, "it takes no writes", 1)
+  s.redis:ask("REPLICAOF", "NO", "ONE")
+  ready(a)
+  await("that Redis has it", function() return metric(a, "perilune_redis_orders") == 0 end)
 end)
 
 test("what stands there is not trusted", function(s)
