@@ -17,6 +17,7 @@
 ---@field ttl? number              seconds, default 300
 ---@field max_entry? integer|string  a longer answer is not kept, default "1MiB"
 ---@field name? string             default "retrieval"
+---@field honor? string[]         default { "upstream" }: what a service says is not to be stored (Cache-Control: no-store) is not
 ---@field query? string            what is asked: a parameter of the URL ("q"), or a member of a JSON body ("query", "search.text")
 ---@field shared? boolean          with query: for all tenants, default false
 ---@field threshold? number|"auto"   this and all below, with query: as in cache_semantic
@@ -38,6 +39,7 @@ local spec = {
   name = { type = "string", default = "retrieval", min = 1, max = 64 },
   query = { type = "string", min = 1, max = 100 },
   shared = { type = "boolean", default = false },
+  honor = { type = "list", of = { type = "string", one_of = { "upstream" } }, default = { "upstream" } },
 }
 local semantic = near.options()
 semantic.shadow = nil -- of answers of models
@@ -61,7 +63,7 @@ return function(given)
     end
   end
   local memory = cache.new(options.name, { ttl = options.ttl, max_entry = options.max_entry,
-    shared = options.shared, query = options.query, semantic = how }, "cache_retrieval")
+    shared = options.shared, query = options.query, semantic = how, honor = options.honor }, "cache_retrieval")
   for _, url in ipairs(options.urls) do fetch.keep(url, memory) end
   return function(req, next) return next(req) end
 end

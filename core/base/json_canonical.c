@@ -6,7 +6,8 @@
  * White space and escapes do not count, nor does the order of members.  Numbers are compared as they
  * are written: 1 and 1.0 are two values here, because the model's server may think so.  The order does
  * count in an object that has a member's name twice, or escapes in one: which of two is meant is
- * decided by order, and sorting would lose that.
+ * decided by order, and sorting would lose that.  And it counts inside of a schema (ordered_names): models write
+ * what it describes in its order, and people choose that so that the reasoning comes before the answer.
  *
  * A string stands behind its length, a container behind its number of elements, so that no text can
  * look like the end of another. */
@@ -25,7 +26,17 @@ struct member {
     uint32_t     key;
 };
 
-static void put_value(const struct json_doc *d, uint32_t n, struct buf *out);
+static void put_value(const struct json_doc *d, uint32_t n, bool ordered, struct buf *out);
+
+/* In which the order of members counts: schemas of answers, and of what tools are given. */
+static bool is_schema(const struct json_doc *d, uint32_t key) {
+    static const struct slice ordered_names[] = { SLICE("json_schema"), SLICE("schema"), SLICE("parameters"),
+                                                  SLICE("input_schema"), SLICE("guided_json"),
+                                                  SLICE("structured_outputs") };
+    for (size_t i = 0; i < sizeof(ordered_names) / sizeof(*ordered_names); i++)
+        if (json_str_eq(d, key, ordered_names[i])) return true;
+    return false;
+}
 
 /* What kind of value, and how long: in front of each. */
 static char *write_head(char *p, char kind, size_t n) {
@@ -99,41 +110,41 @@ static uint32_t collect(const struct json_doc *d, uint32_t object, json_skip_fn 
 }
 
 /* The members in the order in which they are to be written, and how many. */
-static uint32_t arrange(const struct json_doc *d, uint32_t object, json_skip_fn *skip, struct member *m) {
+static uint32_t arrange(const struct json_doc *d, uint32_t object, bool ordered, json_skip_fn *skip, struct member *m) {
     bool plain;
     uint32_t n = collect(d, object, skip, m, &plain);
-    if (!plain || n < 2) return n;
+    if (ordered || !plain || n < 2) return n;
     sort(m, n);
     for (uint32_t i = 1; i < n; i++)
         if (compare(&m[i - 1], &m[i]) == 0) return collect(d, object, skip, m, &plain); /* twice: as it came */
     return n;
 }
 
-static void put_object(const struct json_doc *d, uint32_t object, json_skip_fn *skip, struct buf *out) {
+static void put_object(const struct json_doc *d, uint32_t object, bool ordered, json_skip_fn *skip, struct buf *out) {
     struct member few[FEW], *m = few;
     size_t count = d->nodes[object].count;
     if (count > FEW && (m = mem_alloc(count * sizeof(*m))) == NULL) {
         buf_reserve(out, SIZE_MAX); /* which fails, and says so */
         return;
     }
-    uint32_t n = arrange(d, object, skip, m);
+    uint32_t n = arrange(d, object, ordered, skip, m);
     put_head(out, '{', n);
     for (uint32_t i = 0; i < n; i++) {
         put_string(d, m[i].key, out);
-        put_value(d, m[i].key + 1, out);
+        put_value(d, m[i].key + 1, ordered || is_schema(d, m[i].key), out);
     }
     if (m != few) mem_free(m);
 }
 
-static void put_array(const struct json_doc *d, uint32_t array, struct buf *out) {
+static void put_array(const struct json_doc *d, uint32_t array, bool ordered, struct buf *out) {
     put_head(out, '[', d->nodes[array].count);
-    for (uint32_t e = json_first(d, array); e != JSON_NONE; e = json_next(d, array, e)) put_value(d, e, out);
+    for (uint32_t e = json_first(d, array); e != JSON_NONE; e = json_next(d, array, e)) put_value(d, e, ordered, out);
 }
 
-static void put_value(const struct json_doc *d, uint32_t n, struct buf *out) {
+static void put_value(const struct json_doc *d, uint32_t n, bool ordered, struct buf *out) {
     switch (json_type(d, n)) {
-    case JSON_OBJECT: put_object(d, n, NULL, out); break;
-    case JSON_ARRAY: put_array(d, n, out); break;
+    case JSON_OBJECT: put_object(d, n, ordered, NULL, out); break;
+    case JSON_ARRAY: put_array(d, n, ordered, out); break;
     case JSON_STRING: put_string(d, n, out); break;
     default: put_text(out, '=', json_raw(d, n));
     }
@@ -141,6 +152,6 @@ static void put_value(const struct json_doc *d, uint32_t n, struct buf *out) {
 
 void json_write_canonical(const struct json_doc *d, uint32_t n, json_skip_fn *skip, struct buf *out) {
     buf_reserve(out, json_raw(d, n).len); /* so that it seldom moves on its way */
-    if (json_type(d, n) == JSON_OBJECT) put_object(d, n, skip, out);
-    else put_value(d, n, out);
+    if (json_type(d, n) == JSON_OBJECT) put_object(d, n, false, skip, out);
+    else put_value(d, n, false, out);
 }

@@ -553,7 +553,8 @@ int l_cache_record(lua_State *L) {
                                     .far_key = place.far,
                                     .name = c->name, .tenant = cache_tenant(c, req),
                                     .fresh_ms = c->ttl_ms, .keep_ms = keep_ms(c), .limit = c->max_entry,
-                                    .keep_tools = c->tool_calls, .stores = state_of(L)->stores };
+                                    .keep_tools = c->tool_calls,
+                                    .heeds = (c->honor & CACHE_CONTROL_UPSTREAM) != 0, .stores = state_of(L)->stores };
     near_read_asked(L, 7, &opt.asked);
     opt.tag_count = read_tags(L, 5, opt.tags);
     opt.choices = asked_choices(req);

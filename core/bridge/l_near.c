@@ -516,11 +516,13 @@ static bool read_entry(lua_State *L, int i, struct hash128 *key, float *score) {
     return end == entry + len && *score >= 0 && *score <= 1;
 }
 
-/* Is it an entry of this cache that is there now? */
+/* Is it an entry of this cache that is there now, and that who tells of it may get?  Who knows the name of another
+ * tenant's must not move its threshold. */
 static bool is_entry_of(struct state *s, const struct lua_cache *c, struct hash128 key) {
     struct cached facts;
     struct cache_entry *e = cache_peek(s->stores->cache, key, loop_now(s->loop));
-    bool is = e != NULL && cached_read(e, &facts) && slice_eq(facts.cache, c->name);
+    bool is = e != NULL && cached_read(e, &facts) && slice_eq(facts.cache, c->name) &&
+              (facts.tenant.len == 0 || slice_eq(facts.tenant, cache_running_tenant(s, c)));
     cache_entry_put(e);
     return is;
 }

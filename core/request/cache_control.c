@@ -1,8 +1,12 @@
-/* cache_control.c -- what a client's Cache-Control says (RFC 9111 5.2.1), and Pragma: no-cache of old.
+/* cache_control.c -- what a client's Cache-Control says (RFC 9111 5.2.1), and Pragma: no-cache of old; and of an
+ * upstream's (5.2.2) whether its answer may be kept at all: no-store.
  *
  * Directives that nobody here knows are passed over; a max-age that is no number is one of 0, because
- * whoever says it does not want what is old. */
+ * whoever says it does not want what is old.  Of an upstream all else is passed over: frameworks say no-cache of every
+ * event stream, and Google's services private of every answer; entries are a tenant's own anyway. */
 #include "request/cache_control.h"
+
+#include "flow/headers.h"
 
 static bool is_space(char c) { return c == ' ' || c == '\t'; }
 
@@ -38,6 +42,15 @@ static unsigned read_line(struct slice s, uint64_t *max_age_ms) {
         from = i + 1;
     }
     return bits;
+}
+
+bool cache_control_forbids(struct slice headers) {
+    struct slice name, value;
+    uint64_t ignored = UINT64_MAX;
+    unsigned bits = 0;
+    while (headers_next(&headers, &name, &value))
+        if (slice_eq_nocase(name, SLICE("cache-control"))) bits |= read_line(value, &ignored);
+    return (bits & CACHE_CONTROL_NO_STORE) != 0;
 }
 
 unsigned cache_control_read(const struct request *r, uint64_t *max_age_ms) {

@@ -68,7 +68,8 @@ struct recorder_options {
     struct stores   *stores;    /* where near questions are looked for; NULL: nowhere */
     struct asked     asked;     /* text empty: not to be compared with others */
     unsigned         choices;   /* that were asked for; 0: not known */
-    bool             keep_tools; /* answers that call tools are kept, too */
+    bool             keep_tools; /* answers that call tools are kept, too; */
+    bool             heeds;     /* and those of which the upstream says no-store are not */
 };
 
 /* Can this answer be kept, when it ends well? Its form is known, it has not failed, nobody took it. */

@@ -22,6 +22,7 @@
 #include "base/mem.h"
 #include "flow/records.h"
 #include "llm/chunk.h"
+#include "request/cache_control.h"
 #include "include/perilune.h"
 
 struct recorder {
@@ -134,7 +135,8 @@ static void on_end(struct recorder *k) {
     if (k->facts.kind == CACHED_WHOLE) keep(k, &(struct event){ .type = EVENT_BYTES, .raw = buf_get(&k->common) });
     k->facts.usage = k->r->usage;
     bool plain = k->r->status == 200 && k->r->own_status == 0 && buf_len(&k->records) > 0;
-    bool good = !k->given_up && plain && is_good(k);
+    bool forbidden = k->opt.heeds && cache_control_forbids(buf_get(&k->r->upstream_headers));
+    bool good = !k->given_up && plain && !forbidden && is_good(k);
     bool lacks = k->facts.usage.known && !k->facts.usage_within && k->end_at > 0 && k->r->dialect->write_usage;
     if (good && k->facts.kind == CACHED_STREAM && lacks) put_usage(k);
     if (good && !k->given_up) store(k);

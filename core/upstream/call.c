@@ -284,7 +284,8 @@ static void call_mark(struct source *s) { mark(container_of(s, struct call, sour
 static bool is_kept(struct slice name) {
     static const struct slice kept[] = { SLICE("content-type"), SLICE("retry-after"), SLICE("retry-after-ms"),
                                          SLICE("x-request-id"), SLICE("openai-processing-ms"),
-                                         SLICE("content-encoding"), SLICE("x-should-retry") };
+                                         SLICE("content-encoding"), SLICE("x-should-retry"),
+                                         SLICE("cache-control") };
     for (size_t i = 0; i < sizeof(kept) / sizeof(*kept); i++)
         if (slice_eq_nocase(name, kept[i])) return true;
     return name.len > 12 && strncasecmp(name.ptr, "x-ratelimit-", 12) == 0;

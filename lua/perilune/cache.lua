@@ -17,7 +17,7 @@ local methods = core.cache_methods
 local result = core.result
 
 -- ORDER: the bits of request/cache_control.h.
-local directives = { ["no-cache"] = 1, ["no-store"] = 2, ["max-age"] = 4 }
+local directives = { ["no-cache"] = 1, ["no-store"] = 2, ["max-age"] = 4, upstream = 8 }
 
 local spec = {
   ttl = { type = "duration", default = 300 },
@@ -30,7 +30,7 @@ local spec = {
   tool_calls = { type = "boolean", default = false },
   max_entry = { type = "size", default = 2 ^ 20, min = 1 },
   max_temperature = { type = "number", min = 0 },
-  honor = { type = "list", of = { type = "string", one_of = { "no-cache", "no-store", "max-age" } } },
+  honor = { type = "list", of = { type = "string", one_of = { "no-cache", "no-store", "max-age", "upstream" } } },
   pace = { type = "duration", default = 0 },
   probability = { type = "number", default = 1, min = 0, max = 1 },
   answers = { type = "integer", default = 1, min = 1, max = 16 },
@@ -70,7 +70,7 @@ function M.new(name, options, where)
     error(("perilune.cache: a name is a string of 1 to 64 bytes, got %s"):format(check.show(name)), 2)
   end
   local given = config.options(new_spec, options, where or "perilune.cache")
-  local bits = given.honor and 0 or 7
+  local bits = given.honor and 0 or 15
   for _, word in ipairs(given.honor or {}) do
     local bit = directives[word]
     if bits % (2 * bit) < bit then bits = bits + bit end
@@ -82,7 +82,8 @@ function M.new(name, options, where)
     local checked = config.options(near.options(), given.semantic, where or "perilune.cache: semantic")
     nears[cache] = near.new(checked, where or "perilune.cache: semantic")
   end
-  choices[cache] = { answers = given.answers, probability = given.probability, rephrase = given.rephrase, query = given.query }
+  choices[cache] = { answers = given.answers, probability = given.probability, rephrase = given.rephrase, query = given.query,
+    heeds = bits >= 8 }
   return cache
 end
 
@@ -261,7 +262,8 @@ end
 --- perilune.fetch(url, opts), whose answers with status 200 are kept.
 function methods.fetch(cache, url, opts)
   if type(url) ~= "string" then error("cache:fetch takes a URL, got " .. check.show(url), 2) end
-  return retrieval.fetch(cache, url, opts, { near = choices[cache].query and nears[cache], query = choices[cache].query })
+  return retrieval.fetch(cache, url, opts, { near = choices[cache].query and nears[cache],
+    query = choices[cache].query, heeds = choices[cache].heeds })
 end
 
 function methods.delete(cache, key) return core.cache_delete(cache, key) end

@@ -498,7 +498,7 @@ function Shared:delete(key) end
 ---@field tool_calls? boolean     keep answers that call tools, default false
 ---@field max_entry? integer|string  bytes; what is longer is not kept, default 1 MiB
 ---@field max_temperature? number requests that ask for a higher temperature go past the cache
----@field honor? string[]         of a client's Cache-Control: "no-cache", "no-store", "max-age"; default all
+---@field honor? string[]         of a client's Cache-Control: "no-cache", "no-store", "max-age"; "upstream": no-store of an answer's own; default all
 ---@field pace? number            seconds between two events of a stream that is given again, default 0
 ---@field answers? integer        wrap() keeps up to so many answers to one question, 16 at most, and gives each user
 ---                               one after the other; default 1

@@ -59,10 +59,15 @@ local function kept(text, age, similarity, entry)
   return fetch.answer(res)
 end
 
+-- Does the service say that its answer is not to be stored?
+local function forbids(res)
+  return ("," .. (res.headers["cache-control"] or ""):lower():gsub("%s", "") .. ","):find(",no-store,", 1, true) ~= nil
+end
+
 --- perilune.fetch(url, opts), whose answers with status 200 are kept.
 ---@async
 ---@param cache perilune.Cache
----@param how { near: table?, query: string? } of the cache
+---@param how { near: table?, query: string?, heeds: boolean } of the cache
 function M.fetch(cache, url, opts, how)
   local key = "fetch " .. core.sha256(describe(url, opts, opts and opts.body or ""))
   local question, rest, asked
@@ -78,7 +83,7 @@ function M.fetch(cache, url, opts, how)
   if found then return kept(found.value, found.age, found.similarity, found.entry) end
   local res, err = fetch.anew(url, opts)
   if not res then return nil, err end
-  if res.status == 200 then
+  if res.status == 200 and not (how.heeds and forbids(res)) then
     local head = core.json_encode{ status = res.status, headers = res.headers }
     core.cache_set(cache, key, ("f%d\n%s%s"):format(#head, head, res.body), nil, nil, asked)
   end

@@ -37,6 +37,46 @@ t.test("a near question in the URL gets what was found", function()
   t.equal(get(url .. b), { "found 2", "hit" })
 end)
 
+t.test("what the service says is not to be stored is not, unless it is told that nobody honors it", function()
+  for _, honor in ipairs{ false, {} } do
+    local name = honor and "all" or "some"
+    t.policy("cache_retrieval", { urls = { ("http://kept.test/%s/*"):format(name) }, name = name, honor = honor or nil })
+    for i, line in ipairs{ "no-store", "Max-Age=0, No-Store", "no-cache, private", "max-age=0" } do
+      local url = ("http://kept.test/%s/%d"):format(name, i)
+      asked = 0
+      t.fetch(url, function()
+        asked = asked + 1
+        return { status = 200, body = ("found %d"):format(asked), headers = { ["cache-control"] = line } }
+      end)
+      get(url)
+      t.equal(get(url)[1], i <= 2 and not honor and "found 2" or "found 1")
+    end
+  end
+end)
+
+t.test("feedback of another tenant moves nothing", function()
+  local url, entry = "http://whose.test/s?q=", nil
+  t.policy("cache_retrieval", { urls = { "http://whose.test/*" }, query = "q", threshold = 0.7, name = "whose" })
+  service(url .. a)
+  service(url .. b)
+  t.upstream("m", { text = "fine" })
+  local function as(tenant, fn)
+    t.send(function(req, next)
+      fn()
+      return next(req)
+    end, nil, t.request{ tenant = tenant, body = { model = "m", messages = { { role = "user", content = "hi" } } } })
+  end
+  local told = {}
+  local function tell(tenant) told[tenant] = perilune.cache("whose"):feedback(entry, false) or "gone" end
+  as("x", function()
+    get(url .. a)
+    entry = perilune.fetch(url .. b).headers["x-cache-entry"]
+  end)
+  as("y", function() tell("y") end)
+  as("x", function() tell("x") end)
+  t.equal(told, { x = true, y = "gone" })
+end)
+
 t.test("all else is equal, and the guard holds", function()
   t.policy("cache_retrieval", { urls = { "http://else.test/*" }, query = "q", threshold = 0.7, name = "else" })
   local url = "http://else.test/s?q="

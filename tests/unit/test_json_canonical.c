@@ -50,6 +50,17 @@ TEST(what_does_not_is_not) {
     CHECK(!same("{\"a\":\"b\",\"c\":\"d\"}", "{\"a\":\"d\",\"c\":\"b\"}"));
 }
 
+/* What a schema describes is written in its order. */
+TEST(order_counts_in_a_schema) {
+    CHECK(!same("{\"response_format\":{\"json_schema\":{\"schema\":{\"properties\":{\"why\":{},\"answer\":{}}}}}}",
+                "{\"response_format\":{\"json_schema\":{\"schema\":{\"properties\":{\"answer\":{},\"why\":{}}}}}}"));
+    CHECK(!same("{\"tools\":[{\"function\":{\"parameters\":{\"properties\":{\"a\":{},\"b\":{}}}}}]}",
+                "{\"tools\":[{\"function\":{\"parameters\":{\"properties\":{\"b\":{},\"a\":{}}}}}]}"));
+    CHECK(!same("{\"par\\u0061meters\":{\"a\":[{\"x\":1,\"y\":2}]}}", "{\"par\\u0061meters\":{\"a\":[{\"y\":2,\"x\":1}]}}"));
+    CHECK(same("{\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{\"a\":1}}}]}",
+               "{\"tools\":[{\"function\":{\"parameters\":{\"a\":1},\"name\":\"f\"},\"type\":\"function\"}]}"));
+}
+
 TEST(halves_of_characters_are_told_apart) {
     CHECK(!same("\"\\ud800\"", "\"\\udfff\""));
     CHECK(!same("\"\\ud800\"", "\"\\ufffd\""));

@@ -309,6 +309,13 @@ static unsigned control(const char *name, const char *value, uint64_t *max_age) 
     return cache_control_read(&r, max_age);
 }
 
+TEST(what_an_upstream_forbids) {
+    CHECK(cache_control_forbids(SLICE("x: y\r\nCache-Control: max-age=0, No-Store\r\n")));
+    CHECK(cache_control_forbids(SLICE("cache-control: no-cache\r\ncache-control: no-store\r\n")));
+    CHECK(!cache_control_forbids(SLICE("cache-control: no-cache, private, max-age=0\r\nx: no-store\r\n")));
+    CHECK(!cache_control_forbids(SLICE("")));
+}
+
 TEST(cache_control) {
     uint64_t age;
     CHECK_INT(control("Cache-Control", "no-cache", &age), CACHE_CONTROL_NO_CACHE);
