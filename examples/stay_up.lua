@@ -40,7 +40,8 @@ return {
           { text = "We are very busy. Please try again in a minute." },
         } },
         -- 64 at once, paying users first, and nobody waits in vain.
-        { "priority", concurrency = 64, classes = { "paid", "free" }, tiers = { acme = "paid" }, max_wait = 5 },
+        { "priority", concurrency = 64, classes = { "paid", "free" }, tiers = { acme = "paid" }, max_wait = 5,
+          upstreams = { "big" } },
       },
     },
   },

@@ -5,14 +5,17 @@
 --         { upstream = "small" },
 --         { stale = "exact" },
 --         { text = "We are very busy. Please try again in a few minutes." },
---       }, saturation = { gate = "default", high = 2, low = 0.8 }, errors = { share = 0.5, least = 10 }, hold = 30 }
+--       }, saturation = { gate = "default", high = 2, low = 0.8 }, errors = { share = 0.5, least = 10 }, hold = 30 },
+--     { "priority", concurrency = 64, upstreams = { "big" } }   -- not for the others, or they would wait in its queue
 --
 -- A request begins at the step where the ladder stands, and goes on to the next one when that fails in a way that
 -- another may not.  Behind the last step the error is 503 with Retry-After.  The ladder stands at the first
 -- step; it goes down one when a gate is `high` times full (policy priority), or when so large a share of the requests
--- that began at a step failed there.  It goes up one when it has stood for `hold` seconds, the gate is less than `low`
--- full, and three of the requests that it sends ahead (a twentieth) have got their answer a step higher, one after
--- the other.  All workers stand at one step.
+-- that began at a step failed there.  It goes up to the next upstream above when it has stood for `hold` seconds, the
+-- gate is less than `low` full, and three of the requests that it sends ahead (a twentieth, at least one in two
+-- seconds) have got their answer there, one after the other.  All workers stand at one step.
+--
+-- Only upstreams prove anything: that a cache has nothing of a question, or that a gate refuses one more, moves nothing.
 --
 -- Answers of any step but the first say which in x-perilune-degraded: the upstream's name, "stale" or "canned".
 --
@@ -35,7 +38,7 @@ local config = require "perilune.config"
 local gates = require "perilune.gate"
 local perilune = require "perilune"
 
-local AHEAD, PROOFS, FOR_EVER = 0.05, 3, 30 * 86400
+local AHEAD, AHEAD_SECONDS, PROOFS, FOR_EVER = 0.05, 2, 3, 30 * 86400
 
 local function number(value, least, most) return type(value) == "number" and value >= least and value <= most end
 
@@ -101,7 +104,7 @@ local function take(step, req, next, asked)
     if res then return res end
     return nil, perilune.error{ code = "overloaded", status = 503, retryable = true, message = "nothing was kept for this" }
   end
-  req.upstream = step.upstream
+  req.upstream = step.first and asked.upstream or step.upstream
   if step.model or asked.model then req.model = step.model or asked.model end
   return next(req)
 end
@@ -143,18 +146,29 @@ local function ladder_of(options)
     return level
   end
 
-  --- Is this one of the requests that are sent ahead, to find out?
-  function self.is_sent_ahead(level)
-    if level == 1 or perilune.now() - (memory:get("since") or 0) < options.hold then return false end
-    local low = options.saturation and (options.saturation.low or options.saturation.high / 2)
-    return (not low or full() < low) and perilune.random() < AHEAD
+  -- The nearest upstream above.
+  local function above(level)
+    for i = level - 1, 1, -1 do
+      if options.ladder[i].upstream then return i end
+    end
   end
 
-  --- A request that was sent ahead of `level` has its answer, or not.
-  function self.proof(req, level, ok)
+  --- Where this request begins to find out whether the ladder may go up; nil: it is none of those.
+  function self.ahead_of(level)
+    local now = perilune.now()
+    if level == 1 or now - (memory:get("since") or 0) < options.hold then return nil end
+    local low = options.saturation and (options.saturation.low or options.saturation.high / 2)
+    if low and full() >= low then return nil end
+    if perilune.random() >= AHEAD and now - (memory:get("ahead") or 0) < AHEAD_SECONDS then return nil end
+    memory:set("ahead", now)
+    return above(level)
+  end
+
+  --- A request that was sent ahead of `level`, to `step`, has its answer, or not.
+  function self.proof(req, level, step, ok)
     if self.level() ~= level then return end
     if not ok then return memory:set("proofs", 0) end
-    if memory:incr("proofs", 1) >= PROOFS then stand(req, level - 1, "recovered") end
+    if memory:incr("proofs", 1) >= PROOFS then stand(req, step, "recovered") end
   end
 
   --- A request began at `level` and got its answer there, or not.
@@ -169,6 +183,11 @@ local function ladder_of(options)
   end
 
   return self
+end
+
+-- Does what became of a step say anything of it?
+local function proves(step, err)
+  return step.upstream ~= nil and (err == nil or err.code ~= "overloaded" or err.upstream ~= nil)
 end
 
 -- -- the policy -----------------------------------------------------------------
@@ -187,16 +206,18 @@ end
 return function(given)
   local options = config.options(spec, given, "degrade")
   for i, step in ipairs(options.ladder) do options.ladder[i] = read_step(step, i) end
+  options.ladder[1].first = true -- where a policy in front may have chosen another upstream
   local ladder = ladder_of(options)
   return function(req, next)
     local level, asked, last = ladder.look(req), { upstream = req.upstream, model = req.model }, nil
-    local ahead = ladder.is_sent_ahead(level)
-    for i = ahead and level - 1 or level, #options.ladder do
+    local ahead = ladder.ahead_of(level)
+    for i = ahead or level, #options.ladder do
       local step = options.ladder[i]
       local res, err = take(step, req, next, asked)
       local ok = res ~= nil or not goes_on(err)
-      if ahead and i == level - 1 then ladder.proof(req, level, ok)
-      elseif i == level then ladder.count(req, level, ok) end
+      if not proves(step, err) then ok = nil end
+      if ok ~= nil and i == ahead then ladder.proof(req, level, i, ok)
+      elseif ok ~= nil and i == level then ladder.count(req, level, ok) end
       if res then return named(res, step, i) end
       if not goes_on(err) then return nil, err end
       req:log("warn", "degrade: a step failed", { step = step.label, code = err.code })

@@ -11,6 +11,8 @@
 -- An upstream that rests because it failed (its breaker is open) stands behind those that do not.  Who answers when
 -- it was not the first is named in x-perilune-degraded.  An upstream may be a pool.
 --
+-- What a policy in front has chosen (route, canary, degrade, budget) goes first, whether it is in the list or not.
+--
 -- It calls the upstreams itself, so policies behind it in the list are not run.
 --
 ---@class FallbackOptions
@@ -78,16 +80,17 @@ return function(given)
   local options = config.options(spec, given, "fallback")
   return function(req)
     local last
-    for i, name in ipairs(in_order(options.upstreams)) do
+    local names = breaker.asked_first(req, options.upstreams)
+    for i, name in ipairs(in_order(names)) do
       local upstream = perilune.upstream(name)
       local res, err = upstream:chat(req, { timeout = options.timeout })
-      if res and name ~= options.upstreams[1] then res.headers["x-perilune-degraded"] = name end
+      if res and name ~= names[1] then res.headers["x-perilune-degraded"] = name end
       if res then return res end
       last = err
       if not goes_on(err, upstream) then break end
       req:log("warn", "upstream failed", { upstream = name, code = err.code })
       -- Out of time, the next one could not answer either.
-      if i < #options.upstreams and (req:time_left() or math.huge) <= 0 then break end
+      if i < #names and (req:time_left() or math.huge) <= 0 then break end
     end
     return nil, last
   end

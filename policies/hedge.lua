@@ -95,7 +95,7 @@ return function(given)
   local options = config.options(spec, given, "hedge")
   local budget = retry.budget("hedge:" .. options.name, options.max_share, 0, SAVED)
   return function(req)
-    local first, second = two_of(options.upstreams)
+    local first, second = two_of(breaker.asked_first(req, options.upstreams))
     retry.earn(budget)
     local delay = options.max_share > 0 and delay_of(options, req, first)
     if not delay then return perilune.upstream(first):chat(req, { timeout = options.timeout }) end

@@ -24,6 +24,7 @@
 ---@field max_wait? number           seconds that a request waits at most, default 10
 ---@field max_queue? integer         requests that wait at most, default 1000
 ---@field target_wait? number        seconds of waiting that are fine for a queue that stands, default a tenth of max_wait; 0: any
+---@field upstreams? string[]        only requests that a policy in front has sent to one of these; default all
 ---@field name? string               policies with the same name share slots, default "default"
 
 local check = require "perilune.check"
@@ -36,6 +37,7 @@ local spec = {
   default = { type = "string" },
   tenant = { type = { "string", "function" } },
   weights = { type = "map", of = { type = "number", min = 0.001, max = 1000 }, default = {} },
+  upstreams = { type = "set", of = { type = "upstream" }, min = 1 },
   name = { type = "string", default = "default", min = 1, max = 63 },
 }
 for key, value in pairs(gate.spec) do spec[key] = value end
@@ -65,6 +67,7 @@ return function(given)
   local slots = gate.make(options.name, options)
   local default = options.default or options.classes[#options.classes]
   return function(req, next)
+    if options.upstreams and not options.upstreams[req.upstream or ""] then return next(req) end
     local tenant = asked(options.tenant, req) or req.tenant or ""
     local class = asked(options.class, req) or options.tiers[tenant] or default
     local open, err, why = gate.enter(slots, req, numbers[class] or numbers[default], tenant,

@@ -429,6 +429,8 @@ static int push_refusal(lua_State *L, const struct matter *q, const struct limit
     lua_pushstring(L, v->meter < LIMIT_METERS ? limit_window_name(v->meter) : "");
     failure_init(&f);
     fill_failure(&f, v, buf_get(text));
+    snprintf(f.detail, sizeof(f.detail), "limit '%.90s', tenant '%.100s'", limit_group_name(q->group),
+             q->req != NULL ? q->req->tenant : "");
     struct buf *kept = lib_scratch(L); /* the state's own: nothing is lost when something raises below */
     buf_slice(kept, buf_get(&f.headers));
     buf_deinit(&f.headers);

@@ -54,11 +54,16 @@ struct continuation {
 
 /* -- What is said -------------------------------------------------------------------- */
 
+/* Many servers name what they do not tell: "logprobs":null. */
+static bool is_nothing(const struct continuation *c, const struct piece *p) {
+    return p->kind == PIECE_LOGPROBS && json_type(&c->doc, p->node) == JSON_NULL;
+}
+
 static void note_piece(struct continuation *c, const struct piece *p) {
     bool text = p->kind == PIECE_TEXT && p->choice == 0;
     if (p->kind == PIECE_END) c->ended = true;
     else if (text) piece_decode(&c->doc, p->node, &c->half, &c->said);
-    else if (p->kind != PIECE_REASONING || buf_len(&c->said) > 0) c->can = false;
+    else if (!is_nothing(c, p) && (p->kind != PIECE_REASONING || buf_len(&c->said) > 0)) c->can = false;
 }
 
 /* The event is in c->doc. */
@@ -88,17 +93,17 @@ static bool can_go_on(const struct continuation *c, const struct failure *f) {
     return c->can && !c->ended && said_more && c->half.len == 0 && c->times < TIMES && is_break(c, f) && has_time(c);
 }
 
-static void say(const struct continuation *c, const struct failure *f) {
+static void say(const struct continuation *c, int level, const char *what, const struct failure *f) {
     struct log *log = c->o.pool->client->log;
-    if (log == NULL || !log_wants(log, PERILUNE_LOG_WARN)) return;
+    if (log == NULL || !log_wants(log, level)) return;
     struct buf line;
     buf_init(&line, 0);
-    log_begin(&line, PERILUNE_LOG_WARN, "an answer broke off, and the rest is asked for");
+    log_begin(&line, level, what);
     log_str(&line, "request_id", slice_str(c->o.request->id));
     log_str(&line, "upstream", slice_str(c->o.pool->target->name));
     log_str(&line, "code", slice_str(f->code));
     log_u64(&line, "bytes", buf_len(&c->said));
-    log_end(log, PERILUNE_LOG_WARN, &line);
+    log_end(log, level, &line);
     buf_deinit(&line);
 }
 
@@ -125,12 +130,13 @@ static struct source *ask_for(const struct continuation *c, struct body *rest) {
 
 /* True: the failure is not told, because the rest was asked for. */
 static bool go_on(struct continuation *c, const struct failure *f) {
+    if (!c->can) say(c, PERILUNE_LOG_INFO, "an answer broke off that cannot be gone on with", f);
     if (!can_go_on(c, f)) return false;
     struct body *rest = rest_of(c);
     struct source *from = rest != NULL ? ask_for(c, rest) : NULL;
     body_put(rest);
     if (from == NULL) return false;
-    say(c, f);
+    say(c, PERILUNE_LOG_WARN, "an answer broke off, and the rest is asked for", f);
     if (c->times++ == 0) failure_copy(&c->why, f);
     c->said_before = buf_len(&c->said);
     c->state = AGAIN;

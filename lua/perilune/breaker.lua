@@ -33,4 +33,18 @@ function M.guard(req, settings) require("perilune.host").guard(req, settings) en
 ---@return number?
 function M.rests(name) return require("perilune.host").rests(name) end
 
+--- The names, in the order in which a request asks them: what a policy in front chose goes first.
+---@param req perilune.Request
+---@param names string[]
+---@return string[]
+function M.asked_first(req, names)
+  local chosen = req.upstream
+  if not chosen or chosen == names[1] then return names end
+  local out = { chosen }
+  for _, name in ipairs(names) do
+    if name ~= chosen then out[#out + 1] = name end
+  end
+  return out
+end
+
 return M

@@ -1357,6 +1357,12 @@ function breaker.guard(req, settings) end
 ---@return number? seconds  until it may be asked; nil: it may now
 function breaker.rests(name) end
 
+--- The names, in the order in which a request asks them: what a policy in front chose (req.upstream) goes first.
+---@param req perilune.Request
+---@param names string[]
+---@return string[]
+function breaker.asked_first(req, names) end
+
 -- -- perilune.trim: politeness and filler out of a prompt ------------------------------------
 
 ---@class perilune.trim
@@ -1935,7 +1941,7 @@ function test.run(policy, options, req, next) end
 --- is what the client got.  A policy that throws answers 500 here, where run() throws; logs() has why.  Several at once, by
 --- perilune.all, are several clients, whose calls coalesce where a policy says so.
 ---@async
----@param policy string|function  as for run()
+---@param policy string|function|table  as for run(), or a route's list of policies
 ---@param options? table
 ---@param req perilune.Request    is finished afterwards
 ---@param opts? { next?: perilune.Next, leave?: number }  leave: the client leaves after so many seconds
@@ -1946,6 +1952,11 @@ function test.send(policy, options, req, opts) end
 --- default of a gateway. One that takes more fails with policy_budget_exceeded. The spec itself has no limits.
 ---@param limits { cpu_ms?: integer, block_ms?: integer, memory?: integer|string }
 function test.limits(limits) end
+
+--- The policies of a route, as a configuration lists them, each ready to be called.
+---@param list table
+---@return function[]
+function test.policies(list) end
 
 --- As t.upstream, for many calls: settings are price, model, models; t.calls() does not remember them.
 ---@param name string

@@ -245,17 +245,7 @@ end
 
 local function chain_of(t, o)
   if o.chain_of then return o.chain_of end
-  local list = {}
-  for i, policy in ipairs(o.policies) do
-    if type(policy) == "table" then
-      local options = {}
-      for k, v in pairs(policy) do if k ~= 1 then options[k] = v end end
-      list[i] = t.policy(policy[1], options)
-    else
-      list[i] = t.policy(policy)
-    end
-  end
-  local first = boot.compose(list, boot.terminal())
+  local first = boot.compose(t.policies(o.policies), boot.terminal())
   local function chain(req) return first(req) end
   return function() return chain end
 end

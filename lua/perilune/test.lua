@@ -530,10 +530,24 @@ local function decoded(body)
   return body
 end
 
+--- The policies of a route, as a configuration lists them ({ "name", option = ... }, "name" or function(req, next)),
+--- each ready to be called.
+---@param list table
+---@return function[]
+function M.policies(list)
+  local out = {}
+  for i, one in ipairs(list) do
+    local own = {}
+    for k, v in pairs(type(one) == "table" and one or {}) do if k ~= 1 then own[k] = v end end
+    out[i] = type(one) == "table" and M.policy(one[1], own) or M.policy(one)
+  end
+  return out
+end
+
 --- Serves a request as a gateway does, to its end: policies, the answer, the functions of finally.  The reply
 --- is what the client got.  A policy that throws answers 500 here, where run() throws; why is in logs().
 ---@async
----@param policy string|function
+---@param policy string|function|table  or the list of policies of a route
 ---@param options? table
 ---@param req perilune.Request   is finished afterwards
 ---@param opts? { next?: function, leave?: number }  leave: the client leaves after so many seconds
@@ -541,7 +555,7 @@ end
 function M.send(policy, options, req, opts)
   check.known("t.send", opts, send_options)
   forget_lines()
-  local chain = boot.compose({ M.policy(policy, options) }, opts and opts.next or boot.terminal())
+  local chain = boot.compose(type(policy) == "table" and M.policies(policy) or { M.policy(policy, options) }, opts and opts.next or boot.terminal())
   local reply = core.result(core.serve(req, function() return chain(req) end, opts and opts.leave))
   reply.body = decoded(reply.body)
   reply.headers = {}

@@ -131,6 +131,45 @@ t.test("what a cache still has, however old", function()
   t.equal(send(chain, { messages = { { role = "user", content = "another" } } }).text, "busy")
 end)
 
+t.test("a cache that has nothing of a question is no reason to stay down, nor is little traffic", function()
+  local dark = true
+  t.upstream("big", function() return dark and { status = 500 } or { text = "good" } end)
+  t.upstream("small", function() return dark and { status = 500 } or { text = "less" } end)
+  local policy = t.policy("degrade", { hold = 10, errors = { least = 5 },
+    ladder = { { upstream = "big" }, { upstream = "small" }, { stale = "exact" }, { text = "busy" } } })
+  for i = 1, 40 do t.equal(send(policy, { seed = i }).text, "busy") end
+  dark = false
+  for i = 1, 60 do
+    t.advance(1)
+    send(policy, { seed = 1000 + i })
+  end
+  t.equal(how(send(policy)), { "good" }, "within a minute, at one request a second")
+end)
+
+t.test("what a gate refuses says nothing of an upstream", function()
+  t.upstream("big", { text = "good", delay = 1 })
+  local policy = { { "degrade", ladder = { { upstream = "big" }, { text = "busy" } }, errors = { least = 5 } },
+                   { "priority", concurrency = 1, max_queue = 0, upstreams = { "big" } } }
+  local fns = {}
+  for i = 1, 30 do fns[i] = function() return t.send(policy, nil, t.request("hi")).text end end
+  local got = perilune.all(fns)
+  t.equal({ got[1], got[30] }, { "good", "busy" })
+  t.equal(t.send(policy, nil, t.request("hi")).text, "good", "the ladder did not move")
+end)
+
+t.test("what a policy in front has chosen is the first step's", function()
+  t.upstream("big", { text = "good" })
+  t.upstream("next", { text = "newer" })
+  local function chooses(req, next)
+    req.upstream = "next"
+    return next(req)
+  end
+  t.equal(t.send({ chooses, { "degrade", ladder = { { upstream = "big" }, { text = "busy" } } } }, nil, t.request("hi")).text, "newer")
+  for _, last in ipairs{ { "fallback", upstreams = { "big" } }, { "hedge", upstreams = { "big" }, after = 1 } } do
+    t.equal(t.send({ chooses, last }, nil, t.request("hi")).text, "newer")
+  end
+end)
+
 t.test("a step for another model, and the next for the request's own", function()
   local seen = {}
   local function note(status)
