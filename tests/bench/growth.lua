@@ -18,7 +18,7 @@ local function routes(n)
     out[i] = kind == 0 and ('{ path = "/v1/exact/%d" }'):format(i)
              or kind == 1 and ('{ path = "/v1/prefix-%d/*" }'):format(i)
              or kind == 2 and ('{ path = "/v1/chat/completions", host = "h%d.example.com" }'):format(i)
-             or ('{ path = "/v1/chat/%s*" }'):format(("x"):rep(i % 40 + 1) .. i)
+             or ('{ path = "/v1/chat/%s*" }'):format(("x"):rep(i % 40 + 1) .. ("%04d"):format(i)) -- none begins as another
   end
   out[#out + 1] = '{ path = "/v1/chat/completions", upstream = "up" }'
   return "routes = { " .. table.concat(out, ", ") .. " },"
