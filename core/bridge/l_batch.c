@@ -24,10 +24,12 @@
 
 #include "base/mem.h"
 #include "bridge/blame.h"
+#include "bridge/cleanup.h"
 #include "bridge/lib.h"
 #include "bridge/task.h"
 #include "bridge/value.h"
 #include "request/request.h"
+#include "request/reserved.h"
 #include "sched/batch.h"
 
 #define TYPE "perilune.batch"
@@ -47,6 +49,7 @@ struct run {
     struct batch     *batch; /* NULL: nobody waits any more */
     struct lua_batch *owner;
     struct task      *task;
+    struct request   *asks;  /* a share: what it asks for all of them, and what hangs on that, ends with the run */
     struct timer      timer;
     struct deferred   end;
 };
@@ -106,6 +109,31 @@ static void tell_all(struct lua_batch *o, struct batch *b, const struct failure 
         if (w->result == 0 && !failure_is_set(&w->failure)) failure_copy(&w->failure, f);
         op_done(&w->op); /* may free w */
     }
+}
+
+/* Nobody but the run waits for this request, so it is over with it: policies behind have hung slots and reservations
+ * on it.  canceled: the run did not get to its end. */
+static void end_asked(struct run *r, bool canceled) {
+    struct request *q = r->asks;
+    r->asks = NULL;
+    if (q == NULL) return;
+    struct outcome o = { .ok = false };
+    struct response *res = NULL;
+    struct list *last = q->responses.prev;
+    if (q->live && last != &q->responses) res = response_ref(container_of(last, struct response, link));
+    const struct failure *f = !canceled && res != NULL ? response_failure(res) : NULL;
+    o.ok = !canceled && res != NULL && f == NULL;
+    slice_copy(o.code, sizeof(o.code), slice_str(o.ok ? "" : f != NULL ? f->code : "canceled"));
+    if (res != NULL) {
+        response_usage(res, &o);
+        o.cache = response_cache_name(response_cache_of(res));
+    }
+    cleanup_run(q, &o);
+    request_finish(q, &o);
+    reserved_finish(q, res, &o);
+    response_put(res);
+    if (q->live) request_end(q);
+    request_put(q);
 }
 
 static void run_free(struct run *r) {
@@ -201,6 +229,7 @@ static void on_done(struct task *t, bool ok) {
     else if (b != NULL) why_failed(r, &s);
     if (!failure_is_set(&f)) failure_set(&f, FAILURE_NO_MEMORY, "out of memory"); /* of those who have nothing */
     struct state *state = state_ref(t->state);
+    end_asked(r, !ok);
     run_free(r);
     task_free(t);
     if (b != NULL) tell_all(o, b, &f); /* may let go of o, but for our share of the state */
@@ -210,6 +239,7 @@ static void on_done(struct task *t, bool ok) {
 
 static void end_task(struct run *r) {
     struct task *t = r->task;
+    end_asked(r, true);
     run_free(r);
     task_cancel(t);
 }
@@ -236,6 +266,17 @@ static void stop(struct batch *b, void *ud) {
     if (r == NULL) return;
     r->batch = NULL;
     loop_soon(o->state->loop, &r->end, run_left);
+}
+
+/* core.batch_asks(req): what the run that is running asks for all of its items. */
+int l_batch_asks(lua_State *L) {
+    struct request *q = request_check(L, 1);
+    struct task *t = state_of(L)->running;
+    if (t == NULL || t->done != on_done) return luaL_error(L, "this is no run of a batch");
+    struct run *r = t->owner;
+    if (r->asks != NULL) return luaL_error(L, "a run of a batch asks once");
+    r->asks = request_ref(q);
+    return 0;
 }
 
 /* -- The beginning ------------------------------------------------------------------------------ */

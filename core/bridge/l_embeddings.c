@@ -151,7 +151,7 @@ int l_embeddings_vectors(lua_State *L) {
     bool read = json_parse(doc, bytes, &err) == 0;
     lua_createtable(L, (int)n, 0);
     for (unsigned i = 0; i < (unsigned)n; i++) {
-        unsigned count = read ? embeddings_vector(doc, i, vector, CACHED_MAX_VECTOR) : 0;
+        unsigned count = read ? embeddings_vector(doc, i, (unsigned)n, vector, CACHED_MAX_VECTOR) : 0;
         if (count == 0) lua_pushboolean(L, 0);
         else lua_createtable(L, (int)count, 0);
         for (unsigned k = 0; k < count; k++) {

@@ -211,6 +211,14 @@ static void keep_route(struct lua_limit *m, const char *identity) {
     m->route_len = (unsigned)n;
 }
 
+/* The name that the model will be asked by: that of the upstream, or the body's, however it is spelled there. */
+static void put_model(struct buf *out, struct state *s, const struct request *r) {
+    struct outgoing_model m = { .text = { .data = NULL } };
+    outgoing_model(&s->services, r, r->body, &m);
+    buf_slice(out, m.model);
+    outgoing_model_deinit(&m);
+}
+
 /* given: what a function of the policy said, or "". */
 static void read_key(lua_State *L, struct lua_limit *m, const struct request *r, struct slice given, struct key *k) {
     struct state *s = state_of(L);
@@ -219,7 +227,7 @@ static void read_key(lua_State *L, struct lua_limit *m, const struct request *r,
         if (i > 0) buf_putc(out, '\x1f');
         switch (m->part[i].kind) {
         case PART_TENANT: buf_puts(out, r->tenant); break;
-        case PART_MODEL: buf_slice(out, model_of(r)); break;
+        case PART_MODEL: put_model(out, s, r); break;
         case PART_UPSTREAM: buf_slice(out, upstream_of(s, r)); break;
         case PART_PEER: buf_puts(out, r->peer); break;
         case PART_GIVEN: buf_slice(out, given); break;
@@ -567,7 +575,7 @@ static void on_decided(struct far_take *t, int rc) {
 
 /* One line for an outage, and one for its end. */
 static void note_outage(lua_State *L, struct limit_group *g, bool away) {
-    if (!limit_group_falls_back(g, away)) return;
+    if (!limit_group_falls_back(g, away, loop_now(state_of(L)->loop))) return;
     struct log *log = state_of(L)->log;
     if (away)
         log_line(log, PERILUNE_LOG_WARN, "limit '%s': Redis does not decide in time, so each process limits by itself",

@@ -560,6 +560,7 @@ static const luaL_Reg functions[] = {
     { "bundle_file", l_bundle_file },
     { "bundle_list", l_bundle_list },
     { "batch", l_batch },
+    { "batch_asks", l_batch_asks },
     { "batch_submit", l_batch_submit },
     { "cache_delete", l_cache_delete },
     { "cache_get", l_cache_get },

@@ -131,6 +131,7 @@ int l_guard_calls(lua_State *L);
 int l_embed(lua_State *L);
 int l_batch(lua_State *L);
 int l_batch_submit(lua_State *L);
+int l_batch_asks(lua_State *L);
 int l_embeddings_form(lua_State *L);
 int l_embeddings_join(lua_State *L);
 int l_embeddings_answers(lua_State *L);

@@ -198,12 +198,14 @@ unsigned embeddings_parts(const struct embeddings_join *j) { return j->parts; }
 
 /* -- Apart -------------------------------------------------------------------------------------------- */
 
-/* Which input a member of data is about, of a list whose members say it, or stand in order. */
-static bool index_of(const struct json_doc *doc, uint32_t member, unsigned place, uint64_t *out) {
+/* Which input a member of data is about.  One that does not say it is the one in its place, where the list has as many
+ * as there are inputs: in a list that is shorter or longer it could be another client's. */
+static bool index_of(const struct json_doc *doc, bool complete, uint32_t member, unsigned place, uint64_t *out) {
     *out = place;
     if (!json_is(doc, member, JSON_OBJECT)) return false;
     uint32_t index = json_get(doc, member, SLICE("index"));
-    return !json_is(doc, index, JSON_NUMBER) || json_u64(doc, index, out) == 0;
+    if (json_is(doc, index, JSON_NUMBER)) return json_u64(doc, index, out) == 0;
+    return complete;
 }
 
 static bool has_vector(const struct json_doc *doc, uint32_t member) {
@@ -223,8 +225,10 @@ int embeddings_read(struct embeddings_join *j, struct slice answer) {
     j->data = json_is(doc, 0, JSON_OBJECT) ? json_get(doc, 0, SLICE("data")) : JSON_NONE;
     if (!json_is(doc, j->data, JSON_ARRAY)) return PERILUNE_ERR_INVAL;
     j->usage = json_get(doc, 0, SLICE("usage"));
+    bool complete = doc->nodes[j->data].count == j->inputs;
     for (uint32_t at = json_first(doc, j->data); at != JSON_NONE; at = json_next(doc, j->data, at), place++)
-        if (index_of(doc, at, place, &index) && index < j->inputs && has_vector(doc, at)) j->found[index] = at;
+        if (index_of(doc, complete, at, place, &index) && index < j->inputs && has_vector(doc, at))
+            j->found[index] = at;
     return 0;
 }
 
@@ -313,13 +317,14 @@ static unsigned read_vector(const struct json_doc *doc, uint32_t list, float *ou
     return largest > 0 ? n : 0; /* without a direction it is near to nothing, and must not be remembered */
 }
 
-unsigned embeddings_vector(const struct json_doc *answer, unsigned i, float *out, unsigned most) {
+unsigned embeddings_vector(const struct json_doc *answer, unsigned i, unsigned of, float *out, unsigned most) {
     uint32_t data = json_is(answer, 0, JSON_OBJECT) ? json_get(answer, 0, SLICE("data")) : JSON_NONE;
     unsigned place = 0;
     uint64_t index;
     if (!json_is(answer, data, JSON_ARRAY)) return 0;
+    bool complete = answer->nodes[data].count == of;
     for (uint32_t at = json_first(answer, data); at != JSON_NONE; at = json_next(answer, data, at), place++)
-        if (index_of(answer, at, place, &index) && index == i)
+        if (index_of(answer, complete, at, place, &index) && index == i)
             return read_vector(answer, json_get(answer, at, SLICE("embedding")), out, most);
     return 0;
 }

@@ -36,7 +36,8 @@ int  embeddings_read(struct embeddings_join *j, struct slice answer);
 /* The answer of part i, and its share of the usage.  False, with nothing written: a vector of it is missing. */
 bool embeddings_write(const struct embeddings_join *j, unsigned i, struct buf *out, struct usage *usage);
 
-/* The vector of input i in an answer: its numbers, and how many; 0: there is none, or none that has a direction. */
-unsigned embeddings_vector(const struct json_doc *answer, unsigned i, float *out, unsigned most);
+/* The vector of input i, `of` so many, in an answer: its numbers, and how many; 0: there is none, or none that has
+ * a direction. */
+unsigned embeddings_vector(const struct json_doc *answer, unsigned i, unsigned of, float *out, unsigned most);
 
 #endif

@@ -72,15 +72,18 @@ struct question {
     bool         undoes;        /* nothing, unless the lease that ends is there */
 };
 
-static void put_question(struct words *w, bool whole, struct slice key, const struct limit_rule *rule,
-                         const struct question *q) {
+/* key: "PREFIX" "l:..."; its leases stand under "PREFIX" "L:...", which is nobody's key. */
+static void put_question(struct words *w, bool whole, const struct far *f, struct slice key,
+                         const struct limit_rule *rule, const struct question *q) {
+    size_t prefix = strlen(f->settings.prefix);
     words_clear(w);
     words_add(w, whole ? SLICE("EVAL") : SLICE("EVALSHA"));
     words_add(w, whole ? SLICE(LIMIT_SCRIPT) : SLICE(LIMIT_SCRIPT_SHA1));
     words_add(w, SLICE("2"));
     words_add(w, key);
-    buf_slice(&w->text, key);
-    buf_puts(&w->text, ":L");
+    buf_put(&w->text, key.ptr, prefix);
+    buf_putc(&w->text, 'L');
+    buf_put(&w->text, key.ptr + prefix + 1, key.len - prefix - 1);
     words_end(w);
     words_add(w, slice_str(q->ends));
     words_add(w, slice_str(q->begins));
@@ -145,7 +148,7 @@ static void tell(struct far *f, struct slice key, const struct limit_rule *rule,
     if (t == NULL) return;
     t->far = f;
     words_init(&t->words);
-    put_question(&t->words, false, key, rule, q);
+    put_question(&t->words, false, f, key, rule, q);
     if (begin(f, &t->op, &t->words, TELL_MS, on_told) != 0) tale_free(t);
 }
 
@@ -208,7 +211,8 @@ static struct far_hold *hold_new(struct far *f, struct limit_group *g, const str
     struct buf name;
     char id[33];
     buf_init(&name, 0);
-    buf_printf(&name, "%sl:%s ", f->settings.prefix, limit_group_name(g));
+    const char *of = limit_group_name(g); /* its length says where it ends: names and keys may have spaces */
+    buf_printf(&name, "%sl:%zu:%s ", f->settings.prefix, strlen(of), of);
     size_t own_at = buf_len(&name);
     buf_slice(&name, key);
     struct far_hold *h = buf_failed(&name) ? NULL : mem_zalloc(sizeof(*h) + buf_len(&name));
@@ -236,7 +240,7 @@ int far_take_begin(struct far *f, struct far_take *t, struct limit_group *g, con
     struct question q = { .ends = "", .begins = t->hold->member, .lease_ms = lease_ms, .charge = charge,
                           .check = ask->amount, .slots = ask->slots };
     words_init(&t->words);
-    put_question(&t->words, false, slice_of(t->hold->key, t->hold->key_len), rule, &q);
+    put_question(&t->words, false, f, slice_of(t->hold->key, t->hold->key_len), rule, &q);
     int rc = begin(f, &t->op, &t->words, f->settings.timeout_ms, on_decided);
     if (rc != 0) over(t);
     return rc;

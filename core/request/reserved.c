@@ -108,11 +108,18 @@ void reserved_give_back(struct reserved *v) {
 
 /* -- All of a request ------------------------------------------------------------------------------ */
 
-static struct limit_use use_of(const struct reserved *v, const struct response *res, const struct outcome *o) {
+/* Was an upstream asked for it at all? */
+static bool was_asked(const struct request *r, const struct response *res) {
+    return res != NULL || r->tries > 0 || !list_is_empty(&r->responses);
+}
+
+static struct limit_use use_of(const struct reserved *v, const struct request *r, const struct response *res,
+                               const struct outcome *o) {
     struct limit_use use = { .model = v->model, .out = -1 };
     struct price price = price_list_find(v->prices, res != NULL ? slice_str(res->upstream) : SLICE(""));
     struct usage u = o->usage;
-    bool left = !o->ok && (strcmp(o->code, "canceled") == 0 || strcmp(o->code, "deadline_exceeded") == 0);
+    bool gone = strcmp(o->code, "canceled") == 0 || strcmp(o->code, "deadline_exceeded") == 0;
+    bool left = !o->ok && gone && was_asked(r, res);
     if (res != NULL && response_cache_spares(response_cache_of(res))) return use;
     if (!u.known && o->ok && res != NULL && res->upstream[0] != '\0') {
         use.tokens = v->amount[LIMIT_TOKENS];
@@ -131,8 +138,8 @@ static struct limit_use use_of(const struct reserved *v, const struct response *
 
 /* Another limit stood behind this one, or there was no room for it: it was as if it had never come. */
 static bool was_turned_away(const struct request *r, const struct response *res, const struct outcome *o) {
-    bool asked = res != NULL || r->tries > 0 || !list_is_empty(&r->responses);
-    return !o->ok && !asked && (strcmp(o->code, "rate_limit_exceeded") == 0 || strcmp(o->code, "overloaded") == 0);
+    bool refused = strcmp(o->code, "rate_limit_exceeded") == 0 || strcmp(o->code, "overloaded") == 0;
+    return !o->ok && refused && !was_asked(r, res);
 }
 
 void reserved_finish(struct request *r, const struct response *res, const struct outcome *o) {
@@ -142,7 +149,7 @@ void reserved_finish(struct request *r, const struct response *res, const struct
         next = v->next;
         if (v->open && was_turned_away(r, res, o)) reserved_give_back(v);
         if (v->open) {
-            struct limit_use use = use_of(v, res, o);
+            struct limit_use use = use_of(v, r, res, o);
             reserved_settle(v, &use);
         }
         reserved_put(v);

@@ -79,7 +79,8 @@ struct limit_group {
     struct list        link;
     uint64_t           id;
     struct limit_stats stats;
-    atomic_bool        away;
+    atomic_bool        said; /* the log has a line of an outage, and none of its end */
+    atomic_uint_least64_t away_ms; /* when it was decided without the store last */
     pthread_mutex_t    lock; /* of answers */
     struct forecast    answers[GROUP_MODELS];
     char               name[];
@@ -191,9 +192,17 @@ struct limit_group *limits_group(struct limits *l, struct slice name) {
 
 const char *limit_group_name(const struct limit_group *g) { return g->name; }
 
-bool limit_group_falls_back(struct limit_group *g, bool away) {
-    if (away) count(&g->stats.fallback, 1);
-    return atomic_exchange_explicit(&g->away, away, memory_order_relaxed) != away;
+#define BACK_MS 2000 /* without a decision of our own: then all workers have their connection again */
+
+bool limit_group_falls_back(struct limit_group *g, bool away, uint64_t now_ms) {
+    if (away) {
+        count(&g->stats.fallback, 1);
+        atomic_store_explicit(&g->away_ms, now_ms, memory_order_relaxed);
+        return !atomic_exchange_explicit(&g->said, true, memory_order_relaxed);
+    }
+    if (!atomic_load_explicit(&g->said, memory_order_relaxed)) return false;
+    if (now_ms < atomic_load_explicit(&g->away_ms, memory_order_relaxed) + BACK_MS) return false;
+    return atomic_exchange_explicit(&g->said, false, memory_order_relaxed);
 }
 
 void limit_group_count_dry(struct limit_group *g) { count(&g->stats.would_refuse, 1); }

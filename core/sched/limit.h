@@ -97,8 +97,9 @@ void           limits_free(struct limits *l); /* NULL is fine */
 /* The limit of that name, for as long as l lives; NULL: no memory, or LIMIT_GROUPS have other names. */
 struct limit_group *limits_group(struct limits *l, struct slice name);
 const char *limit_group_name(const struct limit_group *g);
-/* Was Redis away when it was asked last?  True: this changed it. */
-bool limit_group_falls_back(struct limit_group *g, bool away);
+/* It was decided without Redis (away), or with it.  True: say so, because an outage begins or has ended; workers have a
+ * connection each, and one outage for all. */
+bool limit_group_falls_back(struct limit_group *g, bool away, uint64_t now_ms);
 void limit_group_count_dry(struct limit_group *g);
 
 /* Takes from all meters of the rule, or from none.  0, and *hold is to be settled; PERILUNE_ERR_LIMITED, and *v says by

@@ -143,6 +143,7 @@ local function joined(list, headers, tenant)
   local req, err = core.new_request("POST", first.path, lines, body)
   if not req then return nil, err end
   req.upstream, req.tenant = first.upstream, tenant
+  core.batch_asks(req)
   return req, plan, reqs
 end
 

@@ -262,3 +262,50 @@ t.test("batch_embeddings: options", function()
   t.error(function() t.policy("batch_embeddings", { max_size = 4096 }) end, "at most 2048")
   t.error(function() t.policy("batch_embeddings", { max_tokens = 400000 }) end, "at most 300000")
 end)
+
+-- -- what stands behind it ------------------------------------------------------------
+
+t.test("slots and reservations of policies behind it end with the call, not with the collector", function()
+  t.upstream("up", function(req)
+    local data = {}
+    for i = 1, #req.input do data[i] = { index = i - 1, embedding = { i, 1 } } end
+    return { body = { object = "list", model = "m", data = data, usage = { prompt_tokens = 2, total_tokens = 2 } }, delay = 1 }
+  end)
+  local gate = require("perilune").gate("behind", { concurrency = 2, max_wait = 0 })
+  local cleaned = 0
+  local list = { { "batch_embeddings", max_wait = 0.5 },
+    { "limit", concurrency = 2, tokens_per_minute = 1000000 },
+    function(req, next)
+      req:finally(function() cleaned = cleaned + 1 end)
+      local ok, err = gate:enter(req)
+      if not ok then return nil, err end
+      return next(req)
+    end }
+  local chain = t.policies(list)
+  local fns = {}
+  for i = 1, 6 do
+    fns[i] = function()
+      return t.send(chain, nil, t.request{ path = "/v1/embeddings", body = { model = "m", input = { "text " .. i } } })
+    end
+  end
+  for _ = 1, 4 do
+    for _, reply in ipairs(require("perilune").all(fns)) do t.equal(reply.status, 200) end
+  end
+  t.equal({ gate:stats().busy, cleaned > 0 }, { 0, true })
+end)
+
+t.test("an answer of another length gives nobody another's vector", function()
+  t.upstream("up", function(req)
+    if #req.input == 1 then return { body = { data = { { embedding = { 9, req.input[1]:byte() } } } } } end
+    return { body = { data = { { embedding = { 1, 0 } } }, usage = { prompt_tokens = 1, total_tokens = 1 } }, delay = 1 }
+  end)
+  local policy = t.policy("batch_embeddings", { max_wait = 0.5 })
+  local fns = {}
+  for i = 1, 4 do
+    fns[i] = function()
+      local reply = t.send(policy, nil, t.request{ path = "/v1/embeddings", body = { model = "m", input = { ("abcd"):sub(i, i) } } })
+      return reply.body.data[1].embedding[2]
+    end
+  end
+  t.equal(require("perilune").all(fns), { 97, 98, 99, 100 })
+end)

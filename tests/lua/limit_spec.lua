@@ -360,3 +360,22 @@ t.test("budget: levels that are wrong are said", function()
     t.error(function() t.policy("budget", case[1]) end, case[2])
   end
 end)
+
+t.test("who left before anything was asked has used nothing; however a model is spelled, it is one", function()
+  t.upstream("up", { text = "x", delay = 5, usage = { prompt_tokens = 10, completion_tokens = 1 } })
+  local list = { { "limit", tokens_per_minute = 3000, name = "left" }, { "priority", concurrency = 1 } }
+  local chain = t.policies(list)
+  local fns = { function() return t.send(chain, nil, t.request{ messages = { { role = "user", content = "a" } }, max_tokens = 5 }).status end }
+  for i = 2, 6 do
+    fns[i] = function()
+      return t.send(chain, nil, t.request{ messages = { { role = "user", content = ("word "):rep(400) } }, max_tokens = 5 }, { leave = 1 }).status
+    end
+  end
+  t.equal(require("perilune").all(fns), { 200, 499, 499, 499, 499, 499 })
+  local reply = t.send(chain, nil, t.request{ messages = { { role = "user", content = "a" } }, max_tokens = 5 })
+  t.equal(tonumber(reply.headers["x-ratelimit-remaining-tokens"]) > 2900, true)
+
+  local policy = t.policy("limit", { requests_per_minute = 1, key = "model", name = "spelled" })
+  t.equal(t.send(policy, nil, t.request{ body = '{"model":"test","messages":[{"role":"user","content":"x"}]}' }).status, 200)
+  t.equal(t.send(policy, nil, t.request{ body = '{"model":"t\\u0065st","messages":[{"role":"user","content":"x"}]}' }).status, 429)
+end)

@@ -569,11 +569,11 @@ local function pass(n, ...)
   return good, last
 end
 
-local KEY = "perilune:l:ours "
+local KEY, LEASES = "perilune:l:4:ours ", "perilune:L:4:ours "
 local function held(s, what) return s.redis:ask("HGET", KEY, what) end
 local function settled(s)
   await("the settling", function() return held(s, "h1") == "0" and held(s, "s") == "0" end)
-  same(s.redis:ask("ZCARD", KEY .. ":L"), ":0", "leases")
+  same(s.redis:ask("ZCARD", LEASES), ":0", "leases")
 end
 
 test("limit: two processes take exactly what there is", function(s)
@@ -594,7 +594,7 @@ test("limit: what a machine that died had reserved goes back by itself", functio
   ready(a)
   same(pass(1, a), 1, "the first")
   settled(s)
-  for i = 1, 4 do s.redis:ask("ZADD", KEY .. ":L", tostring(1000 + i), i .. "f:25000:0:1") end
+  for i = 1, 4 do s.redis:ask("ZADD", LEASES, tostring(1000 + i), i .. "f:25000:0:1") end
   s.redis:ask("HINCRBY", KEY, "h1", "100000")
   s.redis:ask("HINCRBY", KEY, "s", "4")
   same(pass(1, a), 1, "the second")

@@ -181,7 +181,9 @@ TEST_NOFAULT(answers_that_lack_something) {
         { "{\"data\":[{\"index\":1,\"embedding\":[1]}]}", 0, { false, true } },
         { "{\"data\":[{\"index\":0,\"embedding\":[]},{\"index\":1,\"embedding\":\"\"}]}", 0, { false, false } },
         { "{\"data\":[{\"index\":7,\"embedding\":[1]},{\"index\":-1,\"embedding\":[1]},3,null]}", 0, { false, false } },
-        { "{\"data\":[{\"embedding\":[1]},{\"embedding\":[2]},{\"embedding\":[3]}],\"usage\":7}", 0, { true, true } },
+        { "{\"data\":[{\"embedding\":[1]},{\"embedding\":[2]},{\"embedding\":[3]}],\"usage\":7}", 0, { false, false } },
+        { "{\"data\":[{\"embedding\":[1]}]}", 0, { false, false } }, /* of which one? */
+        { "{\"data\":[{\"embedding\":[1]},{\"embedding\":[2]}],\"usage\":7}", 0, { true, true } },
         { "{\"data\":[]}", 0, { false, false } },
         { "{\"data\":{}}", PERILUNE_ERR_INVAL, { false, false } },
         { "[]", PERILUNE_ERR_INVAL, { false, false } },
@@ -217,12 +219,13 @@ TEST_NOFAULT(numbers_of_a_vector) {
     float v[2];
     CHECK(parse(&doc, "{\"data\":[{\"embedding\":[1,2]},{\"index\":3,\"embedding\":[0,0]},{\"embedding\":[1,2,3]},"
                       "{\"index\":5,\"embedding\":[1,\"2\"]}]}"));
-    CHECK_UINT(embeddings_vector(&doc, 0, v, 2), 2);
+    CHECK_UINT(embeddings_vector(&doc, 0, 4, v, 2), 2);
     CHECK_DOUBLE((double)v[1], 2.0);
-    CHECK_UINT(embeddings_vector(&doc, 3, v, 2), 0); /* no direction */
-    CHECK_UINT(embeddings_vector(&doc, 2, v, 2), 0); /* too long */
-    CHECK_UINT(embeddings_vector(&doc, 5, v, 2), 0);
-    CHECK_UINT(embeddings_vector(&doc, 9, v, 2), 0);
+    CHECK_UINT(embeddings_vector(&doc, 3, 4, v, 2), 0); /* no direction */
+    CHECK_UINT(embeddings_vector(&doc, 2, 4, v, 2), 0); /* too long */
+    CHECK_UINT(embeddings_vector(&doc, 5, 4, v, 2), 0);
+    CHECK_UINT(embeddings_vector(&doc, 9, 4, v, 2), 0);
+    CHECK_UINT(embeddings_vector(&doc, 0, 3, v, 2), 0); /* a list of another length, and it does not say whose */
     json_deinit(&doc);
 }
 
