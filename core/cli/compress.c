@@ -11,6 +11,7 @@
 #include "bridge/script.h"
 #include "cli/alone.h"
 #include "cli/args.h"
+#include "cli/lua_words.h"
 
 #define MOST 16 /* policies, and options */
 
@@ -61,32 +62,14 @@ static int read_arguments(struct compressing *c, int argc, char **argv) {
 
 /* -- For Lua ---------------------------------------------------------------------------- */
 
-static void put_string(struct buf *out, const char *key, const char *value) {
-    if (value == NULL) return;
-    buf_printf(out, "\"%s\":", key);
-    json_write_string(out, slice_str(value));
-    buf_putc(out, ',');
-}
-
-static void put_list(struct buf *out, const char *key, const struct arg_list *list) {
-    buf_printf(out, "\"%s\":[", key);
-    for (size_t i = 0; i < list->len; i++) {
-        if (i > 0) buf_putc(out, ',');
-        json_write_string(out, slice_str(list->items[i]));
-    }
-    buf_puts(out, "],");
-}
-
 static void describe(const struct compressing *c, struct buf *out) {
-    const char *no_color = getenv("NO_COLOR");
-    bool terminal = isatty(STDOUT_FILENO) && (no_color == NULL || no_color[0] == '\0');
-    bool color = strcmp(c->color, "always") == 0 || (terminal && strcmp(c->color, "auto") == 0);
+    bool color = lua_words_color(c->color);
     buf_putc(out, '{');
-    put_string(out, "file", c->file);
-    put_string(out, "question", c->question);
-    put_string(out, "model", c->model);
-    put_list(out, "policies", &c->policies);
-    put_list(out, "options", &c->options);
+    lua_words_string(out, "file", c->file);
+    lua_words_string(out, "question", c->question);
+    lua_words_string(out, "model", c->model);
+    lua_words_list(out, "policies", &c->policies);
+    lua_words_list(out, "options", &c->options);
     if (c->ratio > 0) buf_printf(out, "\"ratio\":%g,", c->ratio);
     if (c->window > 0) buf_printf(out, "\"window\":%ld,", c->window);
     buf_printf(out, "\"json\":%s,\"color\":%s}", c->json ? "true" : "false", color ? "true" : "false");

@@ -15,6 +15,7 @@
 #include "bridge/script.h"
 #include "cli/alone.h"
 #include "cli/args.h"
+#include "cli/lua_words.h"
 #include "cli/asking.h"
 
 #define TRIES     4 /* runs of Lua: the model has one answer less */
@@ -64,23 +65,14 @@ static int read_arguments(struct distilling *d, int argc, char **argv) {
 
 /* -- For Lua ------------------------------------------------------------------------------------ */
 
-static void put_string(struct buf *out, const char *key, const char *value) {
-    if (value == NULL) return;
-    buf_printf(out, "\"%s\":", key);
-    json_write_string(out, slice_str(value));
-    buf_putc(out, ',');
-}
-
 static void describe(const struct distilling *d, unsigned tries_left, struct buf *out) {
-    const char *no_color = getenv("NO_COLOR");
-    bool terminal = isatty(STDOUT_FILENO) && (no_color == NULL || no_color[0] == '\0');
-    bool color = strcmp(d->color, "always") == 0 || (terminal && strcmp(d->color, "auto") == 0);
+    bool color = lua_words_color(d->color);
     buf_putc(out, '{');
-    put_string(out, "file", d->file);
-    put_string(out, "model", d->model);
-    put_string(out, "output", d->out);
-    put_string(out, "accept", d->accept);
-    put_string(out, "question", d->question);
+    lua_words_string(out, "file", d->file);
+    lua_words_string(out, "model", d->model);
+    lua_words_string(out, "output", d->out);
+    lua_words_string(out, "accept", d->accept);
+    lua_words_string(out, "question", d->question);
     buf_puts(out, "\"answers\":[");
     buf_slice(out, buf_get(&d->answers));
     buf_printf(out, "],\"tries_left\":%u,\"yes\":%s,\"json\":%s,\"color\":%s}", tries_left, d->yes ? "true" : "false",

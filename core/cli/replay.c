@@ -3,10 +3,10 @@
  * The work is done in Lua (lua/perilune/replay_command.lua), in virtual time; here are its arguments. */
 #include <stdio.h>
 
-#include "base/json.h"
 #include "bridge/script.h"
 #include "cli/alone.h"
 #include "cli/args.h"
+#include "cli/lua_words.h"
 
 #define MOST_SLOTS 64
 
@@ -48,16 +48,11 @@ static int read_arguments(struct replay *r, int argc, char **argv) {
 }
 
 static void describe(const struct replay *r, struct buf *out) {
-    buf_puts(out, "{\"log\":");
-    json_write_string(out, slice_str(r->log));
-    buf_puts(out, ",\"policy\":");
-    json_write_string(out, slice_str(r->policy));
-    buf_puts(out, ",\"slots\":[");
-    for (size_t i = 0; i < r->slots.len; i++) {
-        if (i > 0) buf_putc(out, ',');
-        json_write_string(out, slice_str(r->slots.items[i]));
-    }
-    buf_printf(out, "],\"seed\":%ld,\"json\":%s}", r->seed, r->json ? "true" : "false");
+    buf_putc(out, '{');
+    lua_words_string(out, "log", r->log);
+    lua_words_string(out, "policy", r->policy);
+    lua_words_list(out, "slots", &r->slots);
+    buf_printf(out, "\"seed\":%ld,\"json\":%s}", r->seed, r->json ? "true" : "false");
 }
 
 static int run(const struct replay *r) {
