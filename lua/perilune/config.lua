@@ -292,29 +292,37 @@ local upstream_schema = {
   breaker = section(breaker.settings),
 }
 
-local function walk_upstreams(ctx, path, value)
-  local out = {}
-  if type(value) ~= "table" then
-    complain(ctx, path, "must be a table such as { big = { url = \"https://...\" } }")
+-- Upstreams and pools have names, which are the keys: a list of what stands under them, sorted by name.
+-- finish(ctx, path, one, raw) looks at what was walked and what was written.
+local function walk_named(schema, example, finish)
+  return function(ctx, path, value)
+    local out = {}
+    if type(value) ~= "table" then
+      complain(ctx, path, "must be a table such as " .. example)
+      return out
+    end
+    for _, name in ipairs(check.keys(value)) do
+      local at = join(path, name)
+      if type(name) ~= "string" or name == "" or name:find("[^%g]") or #name > 63 then
+        complain(ctx, at, "must have a name without spaces, at most 63 characters, as its key")
+      else
+        local one = walk(ctx, at, value[name], schema)
+        finish(ctx, at, one, type(value[name]) == "table" and value[name] or {})
+        one.name = name
+        out[#out + 1] = one
+      end
+    end
     return out
   end
-  for _, name in ipairs(check.keys(value)) do
-    local at = join(path, name)
-    if type(name) ~= "string" or name == "" or name:find("[^%g]") or #name > 63 then
-      complain(ctx, at, "must have a name without spaces, at most 63 characters, as its key")
-    else
-      local up = walk(ctx, at, value[name], upstream_schema)
-      local raw = type(value[name]) == "table" and value[name] or {}
-      if (raw.url == nil) == (raw.sim == nil) then
-        complain(ctx, at, raw.url == nil and "needs a url, or sim = { ... } for a simulated one"
-                          or "has both url and sim; keep one of them")
-      end
-      up.name, up.urls, up.url = name, up.url or {}, nil
-      out[#out + 1] = up
-    end
-  end
-  return out
 end
+
+local walk_upstreams = walk_named(upstream_schema, "{ big = { url = \"https://...\" } }", function(ctx, at, up, raw)
+  if (raw.url == nil) == (raw.sim == nil) then
+    complain(ctx, at, raw.url == nil and "needs a url, or sim = { ... } for a simulated one"
+                      or "has both url and sim; keep one of them")
+  end
+  up.urls, up.url = up.url or {}, nil
+end)
 
 -- -- pools ---------------------------------------------------------------------
 
@@ -360,27 +368,10 @@ local pool_schema = {
   retries = { type = "integer", default = 2, min = 0, max = 5 },
 }
 
-local function walk_pools(ctx, path, value)
-  local out = {}
-  if type(value) ~= "table" then
-    complain(ctx, path, "must be a table such as { chat = { upstreams = { \"a\", \"b\" } } }")
-    return out
-  end
-  for _, name in ipairs(check.keys(value)) do
-    local at = join(path, name)
-    if type(name) ~= "string" or name == "" or name:find("[^%g]") or #name > 63 then
-      complain(ctx, at, "must have a name without spaces, at most 63 characters, as its key")
-    else
-      local pool = walk(ctx, at, value[name], pool_schema)
-      local raw = type(value[name]) == "table" and value[name] or {}
-      if raw.key ~= nil and pool.choose ~= "sticky" then complain(ctx, join(at, "key"), "is for choose = \"sticky\"") end
-      if pool.key == "tenant" then pool.key = nil else pool.key = pool.key and pool.key:lower() end
-      pool.name = name
-      out[#out + 1] = pool
-    end
-  end
-  return out
-end
+local walk_pools = walk_named(pool_schema, "{ chat = { upstreams = { \"a\", \"b\" } } }", function(ctx, at, pool, raw)
+  if raw.key ~= nil and pool.choose ~= "sticky" then complain(ctx, join(at, "key"), "is for choose = \"sticky\"") end
+  if pool.key == "tenant" then pool.key = nil else pool.key = pool.key and pool.key:lower() end
+end)
 
 -- -- tokenizers ----------------------------------------------------------------
 

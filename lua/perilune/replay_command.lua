@@ -74,14 +74,10 @@ end
 
 -- -- upstreams, as the log has them ----------------------------------------------
 
-local function percentile(list, p)
-  table.sort(list)
-  return list[math.max(1, math.ceil(p * #list))]
-end
-
 local function spread_of(list)
   if #list == 0 then return nil end
-  return { median = percentile(list, 0.5), p99 = math.max(percentile(list, 0.99), percentile(list, 0.5)) }
+  table.sort(list)
+  return { median = reports.percentile(list, 0.5), p99 = reports.percentile(list, 0.99) }
 end
 
 local paid_otherwise = { hit = true, stale = true, coalesced = true }

@@ -71,9 +71,12 @@ end
 
 -- -- figures -------------------------------------------------------------------
 
+--- Of a sorted list; nil when it is empty.
+function M.percentile(sorted, p) return sorted[math.max(1, math.ceil(p * #sorted))] end
+
 local function percentiles(list)
   table.sort(list)
-  local function at(p) return list[math.max(1, math.ceil(p * #list))] or 0 end
+  local function at(p) return M.percentile(list, p) or 0 end
   return { p50 = at(0.5), p95 = at(0.95), p99 = at(0.99), max = list[#list] or 0 }
 end
 
