@@ -15,8 +15,8 @@ B       := build
 O       := $(B)/$(FLAVOR)
 D       := $(if $(SAN),$(O),$(B))
 
-PACKAGES := pkg-config libluajit-5.1-dev luajit libuv1-dev libcurl4-openssl-dev libssl-dev zlib1g-dev libzstd-dev libhiredis-dev
-PKGS     := luajit libuv libcurl openssl zlib libzstd hiredis
+PACKAGES := pkg-config libluajit-5.1-dev luajit libuv1-dev libcurl4-openssl-dev libssl-dev zlib1g-dev libzstd-dev libhiredis-dev libsqlite3-dev
+PKGS     := luajit libuv libcurl openssl zlib libzstd hiredis sqlite3
 # TLS to Redis, where the distribution's hiredis has it (1.0 and newer).
 REDIS_TLS = $(shell pkg-config --exists hiredis_ssl 2>/dev/null && echo hiredis_ssl)
 SUDO     := $(if $(filter 0,$(shell id -u)),,sudo)

@@ -22,11 +22,12 @@ local LAYERS = { -- folder -> folders it may include, besides itself
   store = "base sys flow semantic/grams.h sched", -- sched: stores.c, which holds what workers share
   sched = "base sys flow", -- limits, queues, breakers: they know no upstream and no request
   learn = "base tokens/unicode.h include",
+  jobs = "base sys flow store", -- store: Redis, in whose words one kind of queue speaks
   upstream = "base sys flow sched http/parse.h http/tls.h http/field.h http/coding.h", -- nothing of servers
-  request = "base sys flow http/parse.h llm tokens semantic store sched upstream include",
-  bridge = "base sys flow http llm tokens text semantic store sched learn upstream request include",
+  request = "base sys flow http/parse.h llm tokens semantic store sched jobs upstream include",
+  bridge = "base sys flow http llm tokens text semantic store sched learn jobs upstream request include",
   sim = "base sys flow http llm cli/args.h include",
-  gateway = "base sys flow http llm tokens store sched upstream request bridge sim/sim.h include", -- upstreams that play themselves
+  gateway = "base sys flow http llm tokens store sched jobs upstream request bridge sim/sim.h include", -- upstreams that play themselves
   bench = "base sys http llm cli/args.h include",
   cli = "base sys http tokens text semantic store learn bridge gateway bench sim include",
   include = "",
@@ -37,7 +38,7 @@ local ANYWHERE = { ["perilune.h"] = true, ["include/perilune.h"] = true }
 local BELONGS = { -- prefix of a system header -> folders
   { "lua.h", "bridge" }, { "lauxlib.h", "bridge" }, { "lualib.h", "bridge" },
   { "luajit.h", "bridge" }, { "curl/", "upstream" }, { "hiredis/", "store" },
-  { "openssl/", "http bridge base store" }, { "zlib.h", "http" }, { "zstd.h", "http store" }, { "dlfcn.h", "" },
+  { "openssl/", "http bridge base store" }, { "zlib.h", "http" }, { "zstd.h", "http store" }, { "dlfcn.h", "jobs" }, { "sqlite3.h", "jobs" },
 }
 local THREADS = { -- name -> files that may use it; main.c and sim.c are programs of their own
   pthread_create = "core/sys/mailbox.c core/cli/main.c", uv_thread_create = "core/sim/sim.c",
