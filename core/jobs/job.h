@@ -11,6 +11,8 @@
 #define JOB_TENANT_MAX 127 /* bytes, as of requests */
 #define JOB_NAME_MAX   63  /* bytes of the name of a queue, and of a function */
 #define JOB_KEY_MAX    255 /* bytes of an Idempotency-Key */
+#define JOB_URL_MAX    2047 /* bytes of a webhook */
+#define JOB_PRIORITY_MAX 100
 
 /* ORDER: job_status_name(). The words are what clients see.
  *
@@ -18,16 +20,16 @@
  *       ^  |              |
  *       |  +---cancel-----+---cancel--> canceled
  *       +--retry, lease ran out--+ */
-enum job_status { JOB_QUEUED, JOB_RUNNING, JOB_COMPLETED, JOB_FAILED, JOB_CANCELED };
+enum job_status { JOB_QUEUED, JOB_RUNNING, JOB_COMPLETED, JOB_FAILED, JOB_CANCELED, JOB_STATUSES };
 
 static inline bool job_is_over(enum job_status s) { return s >= JOB_COMPLETED; }
 
 /* Times are milliseconds since 1970: they are kept in files and seen by other machines.  Whoever reads a job
  * borrows its slices; who submits one lends them. */
 struct job {
-    char            id[JOB_ID_SIZE];
+    char            id[JOB_ID_SIZE]; /* given by the queue; later ones are greater */
     enum job_status status;
-    struct slice    tenant, queue; /* "": nobody's; "default" */
+    struct slice    tenant, queue; /* "": nobody's; "": "default" */
     /* The question: path and body of a request; or a function of the configuration and its arguments as JSON. */
     struct slice    function;      /* of perilune.job(name, fn); "": it is a request */
     struct slice    path;          /* with its query */
@@ -37,8 +39,9 @@ struct job {
     int             priority;      /* -100 to 100; the greater goes first */
     uint64_t        created_ms, not_before_ms, expires_ms; /* expires: not begun by then, it fails; 0: never */
     uint64_t        started_ms, ended_ms; /* of the last try; 0: not yet */
-    uint64_t        keep_ms;       /* how long it is kept after its end */
-    unsigned        tries, max_tries;
+    uint64_t        keep_ms;       /* how long it is kept after its end; 0: as the queue was configured */
+    unsigned        tries, max_tries; /* that began; max 0: 1 */
+    bool            stopping;      /* runs, and is to end as canceled */
     uint64_t        lease;         /* of the try that runs: who works on it shows it; later ones are greater */
     struct slice    progress;      /* JSON; "": none */
     /* The end. */
@@ -56,6 +59,25 @@ struct job_event {
     uint64_t     number; /* from 1, without gaps */
     struct slice name;   /* "": of the stream of the answer, as it came; else "progress", "status" */
     struct slice data;   /* whole frames of text/event-stream for "", else JSON */
+};
+
+/* Somebody who is to be told that a job has ended.
+ *
+ *     waiting --take--> sending --done--> delivered | dead
+ *        ^                 |
+ *        +---again, lease ran out */
+enum job_hook_state { JOB_HOOK_WAITING, JOB_HOOK_SENDING, JOB_HOOK_DELIVERED, JOB_HOOK_DEAD };
+
+struct job_hook {
+    uint64_t            number;      /* within the queue, never used again: of the message's id */
+    enum job_hook_state state;
+    struct slice        url;
+    uint64_t            lease;
+    unsigned            tries;       /* that began */
+    uint64_t            created_ms;
+    int                 last_status; /* as HTTP has it; 0: none came */
+    struct slice        log;         /* a JSON object a line for each of the last attempts: {"at","status","note"} */
+    const struct job   *job;         /* whole, with its result */
 };
 
 const char *job_status_name(enum job_status s);

@@ -1,11 +1,13 @@
 /* jobs.h -- where jobs are kept: one interface for all kinds of queues. See jobs.c.
  *
- * A worker has one `struct jobs`, which is part of a driver (embedded: jobs_file.h; Redis; a broker with a file or a
- * Redis behind it for what it cannot keep).  All is asked on the worker's loop and answered there, later. */
+ * A process has one `struct jobs_home` for a queue, and each worker its end of it, a `struct jobs`.  Both are the
+ * beginning of what a driver keeps (embedded: jobs_file.h; in memory: jobs_memory.h; Redis; a broker with a file or
+ * a Redis behind it for what it cannot keep).  All is asked on the worker's loop and answered there, later. */
 #ifndef PERILUNE_JOBS_JOBS_H
 #define PERILUNE_JOBS_JOBS_H
 
-#include "base/blob.h"
+#include "base/hashtable.h"
+#include "base/log.h"
 #include "jobs/job.h"
 #include "sys/loop.h"
 
@@ -16,55 +18,138 @@ enum jobs_verb {
     JOBS_SUBMIT, /* job: kept safely (on disk, at the broker) when it is answered. The answer's job is it,
                   * or the one that has this key already: `existed`; it is for who asks to see whether they are alike */
     JOBS_GET,    /* id, tenant (NULL ptr: any) */
-    JOBS_LIST,   /* tenant, status or all, before this id (pages), count: the newest first */
-    JOBS_CANCEL, /* id, tenant: queued ones are over at once; running ones when who works on them beats or finishes */
-    JOBS_TAKE,   /* up to count that are due, the first by priority, then by age, for lease_ms; by queue and tenant no
-                  * more run at once than limits say */
-    JOBS_BEAT,   /* id, lease: goes on for lease_ms. rc says when it is ours no longer: canceled, or somebody else's */
-    JOBS_APPEND, /* id, lease, event: the stream of the answer, or progress (which is job->progress, too) */
-    JOBS_FINISH, /* id, lease, job: status, result, error; QUEUED with not_before_ms: another try */
-    JOBS_EVENTS, /* id, tenant, after this number, count */
+    JOBS_LIST,   /* tenant (NULL ptr: any), status or all, before this id (pages), count: the newest first; without
+                  * bodies and results */
+    JOBS_CANCEL, /* id, tenant: queued ones are over at once; running ones (`stopping`) when who works on them beats
+                  * or finishes, or his lease runs out. The answer's job is how it is now */
+    JOBS_TAKE,   /* up to count that are due, of queue (NULL ptr: any), for lease_ms: the first by priority; at equal
+                  * priority queues and tenants take turns, then by age.  By queue and tenant no more run at once than
+                  * limits say.  None: the answer is 0 with count 0 */
+    JOBS_BEAT,   /* id, lease: goes on for lease_ms. JOBS_WAS_CANCELED: it is over now; JOBS_LOST: somebody else's */
+    JOBS_APPEND, /* id, lease, event: the stream of the answer, or progress (which is job->progress, too).  Stream
+                  * pieces that come soon after each other may become one event */
+    JOBS_FINISH, /* id, lease, job: status, result, error.  QUEUED: another try delay_ms later, or FAILED when there
+                  * were as many as may be.  The answer's job is what became of it, without body and result: CANCELED
+                  * if that was asked for meanwhile, FAILED when the result was too large.  PERILUNE_ERR_IO: not
+                  * kept; ask again, and beat meanwhile */
+    JOBS_EVENTS, /* id, tenant (NULL ptr: any), after this number, count.  The answer's job, too, without body and
+                  * result, as it was in the same moment */
+    JOBS_HOOK_TAKE, /* up to count webhooks that are due, for lease_ms: `hooks` */
+    JOBS_HOOK_DONE, /* number, lease, hook: DELIVERED, DEAD, or WAITING: again delay_ms later; its last_status, and in
+                     * `note` what happened, for the log */
+    JOBS_HOOKS,  /* id, tenant (NULL ptr: any): those of a job, for the delivery log; no hook->job */
+    JOBS_COUNT   /* `totals` */
+};
+
+/* Answers that are no fault of the queue.  Positive: no PERILUNE_ERR_. */
+enum jobs_refusal {
+    JOBS_NOT_FOUND = 1,  /* or it is another tenant's */
+    JOBS_IS_OVER,        /* CANCEL, BEAT, APPEND, FINISH: it has ended.  The answer has the job (CANCEL) */
+    JOBS_LOST,           /* BEAT, APPEND, FINISH, HOOK_DONE: the lease ran out and is another's, or nobody's */
+    JOBS_WAS_CANCELED,   /* BEAT, APPEND: its work is to stop; it is canceled now */
+    JOBS_QUOTA,          /* SUBMIT: the tenant has as many jobs as may be; `why` says which limit */
+    JOBS_IS_FULL,        /* SUBMIT: the queue has as many bytes, or jobs, as may be */
+    JOBS_TOO_LARGE       /* SUBMIT: body; APPEND: the events of the job together */
 };
 
 struct jobs_ask {
     enum jobs_verb verb;
     const struct job *job;       /* SUBMIT, FINISH; lent until jobs_begin() returns */
     struct slice   id, tenant;
+    struct slice   queue;        /* TAKE */
     uint64_t       lease, lease_ms, after;
+    uint64_t       delay_ms;     /* FINISH, HOOK_DONE */
     struct slice   before;       /* LIST */
     int            status;       /* LIST: an enum job_status, or -1 */
-    unsigned       count;        /* LIST, TAKE, EVENTS */
+    unsigned       count;        /* LIST, TAKE, EVENTS, HOOK_TAKE: JOBS_MOST at most */
     struct job_event event;      /* APPEND; its number is given by the queue */
+    struct {
+        uint64_t            number;
+        enum job_hook_state state;
+        int                 status;
+        struct slice        note;
+    } hook;                      /* HOOK_DONE */
+    uint64_t       within_ms;    /* an answer that takes longer is PERILUNE_ERR_TIMEOUT, and then nobody knows whether
+                                  * it was done; 0: JOBS_WITHIN_MS */
 };
 
-/* The memory of an answer is one counted block. */
+#define JOBS_MOST      1000
+#define JOBS_WITHIN_MS 10000
+
+struct jobs_totals {
+    uint64_t jobs[JOB_STATUSES]; /* kept now */
+    uint64_t hooks;              /* waiting or being sent */
+    uint64_t bytes;              /* of the file, without what is free in it */
+};
+
+/* Borrowed until done() returns. */
 struct jobs_answer {
-    int               rc;        /* 0; PERILUNE_ERR_NOT_FOUND...; see each driver */
+    int               rc;        /* 0, an enum jobs_refusal, or PERILUNE_ERR_IO, TIMEOUT, CANCELED, NOMEM */
     bool              existed;   /* SUBMIT */
-    const struct job *jobs;      /* SUBMIT (one), GET (one), LIST, TAKE */
-    const struct job_event *events;
-    unsigned          count;
+    const struct job *jobs;      /* SUBMIT, GET, CANCEL, FINISH, EVENTS (one), LIST, TAKE */
+    const struct job_event *events; /* EVENTS; APPEND (one: its number) */
+    const struct job_hook  *hooks;
+    unsigned          count;     /* of events for EVENTS, of hooks for HOOK_*, else of jobs */
+    struct jobs_totals totals;   /* COUNT */
     const char       *why;       /* rc != 0: a sentence for the operator's log, or NULL */
 };
 
+/* -- What a queue is told when it is opened ------------------------------------------------------ */
+
+struct jobs_queue_limit {
+    struct slice queue;
+    unsigned     running;        /* at once, by all workers and processes of this queue; 0: none */
+};
+
+/* Borrowed during *_open(), which copies. */
+struct jobs_settings {
+    const char *file;            /* jobs_file_open() */
+    unsigned    queue_running;   /* at once in a queue that `queues` does not name; UINT_MAX: any */
+    const struct jobs_queue_limit *queues;
+    unsigned    queue_count;
+    unsigned    tenant_running;  /* at once of a tenant, of all queues together; UINT_MAX: any */
+    unsigned    tenant_jobs;     /* kept of a tenant, whatever their status; UINT_MAX: any */
+    uint64_t    max_bytes;       /* of the file, or of what memory holds */
+    uint64_t    max_body, max_result; /* bytes of one job: question; answer, and the same again for its events */
+    uint64_t    keep_ms;         /* for jobs that do not say */
+    uint64_t    poll_ms;         /* how often it is looked what other processes did; 0: 250 */
+    struct log *log;             /* NULL: nobody reads; outlives the home */
+};
+
+/* Sensible ones: no limits of concurrency, 100,000 jobs of a tenant, 4 GiB, 16 MiB, a day. */
+void jobs_settings_init(struct jobs_settings *s);
+
+/* -- Drivers ---------------------------------------------------------------------------------------- */
+
+struct jobs_home {
+    const struct jobs_driver *driver;
+};
+
 struct jobs_driver {
-    const char *name;            /* "file", "redis", "amqp", "kafka" */
-    /* Sends the question; jobs_answer() is due once, now or later. */
-    void (*begin)(struct jobs *j, struct jobs_op *op, const struct jobs_ask *ask);
+    const char *name;            /* "memory", "file", "redis", "amqp", "kafka" */
+    /* A worker's end, on its loop's thread. */
+    int  (*attach)(struct jobs_home *h, struct loop *loop, struct jobs **out);
+    /* No end is open any more.  [any thread; may wait for a thread of its own] */
+    void (*shut)(struct jobs_home *h);
+    /* Sends the question; jobs_answer() is due once, later.  Or an error, and it is not. */
+    int  (*begin)(struct jobs *j, struct jobs_op *op, const struct jobs_ask *ask);
     /* Nobody waits for op any more. */
     void (*forget)(struct jobs *j, struct jobs_op *op);
-    void (*close)(struct jobs *j); /* frees j; all that waits ends from within */
+    void (*close)(struct jobs *j); /* no op waits and nobody watches any more; frees j, now or later */
 };
 
 struct jobs {
     const struct jobs_driver *driver;
     struct loop  *loop;
-    struct list   ops, watches;
+    struct list   ops;           /* that wait */
     unsigned      count, limit;
+    struct hashtable watches;    /* by id */
+    struct hash_key  key;        /* of watches: ids come from clients */
     /* There may be something to take: a new job, one whose time came, a lease that ran out.  On the loop; set by who
-     * takes. */
+     * takes.  hook_due: the same for webhooks. */
     void        (*due)(void *ud);
-    void         *ud;
+    void        (*hook_due)(void *ud);
+    void         *ud, *hook_ud;
 };
 
 /* One question.  Embedded in whoever waits; zeroed before the first use. */
@@ -77,21 +162,42 @@ struct jobs_op {
     void          (*done)(struct jobs_op *op, const struct jobs_answer *a);
 };
 
-/* Who wants to know that a job has new events, progress or another status: told() is a hint, ask then.  Also of
- * changes by other processes, though up to a second later. */
+/* Who wants to know that a job has new events, progress, another status, or is to stop: told() is a hint, ask then.
+ * Also of changes by other processes, up to poll_ms later, and then it may be for nothing.  told() may unwatch any,
+ * and begin ops. */
 struct jobs_watch {
-    struct list link;
-    char        id[JOB_ID_SIZE];
-    void      (*told)(struct jobs_watch *w);
+    struct chained chained;
+    struct list    pending;      /* told() is due */
+    struct jobs   *jobs;         /* NULL: watches nothing */
+    char           id[JOB_ID_SIZE];
+    void         (*told)(struct jobs_watch *w);
 };
 
-/* Returns 0, and done() comes exactly once unless it is canceled; or, and then it never comes, PERILUNE_ERR_LIMITED
- * or PERILUNE_ERR_NOMEM. */
+/* -- For who asks ------------------------------------------------------------------------------------- */
+
+/* A worker's end; limit: as many ops may wait at once.  PERILUNE_ERR_NOMEM or _IO (no descriptors). */
+int  jobs_attach(struct jobs **out, struct jobs_home *h, struct loop *loop, unsigned limit);
+/* Ops that wait end with PERILUNE_ERR_CANCELED from within; watches watch nothing any more.  NULL is fine.
+ * The loop must turn, or be closed by loop_deinit(), for the memory to go. */
+void jobs_close(struct jobs *j);
+/* Behind the last jobs_close(): what was asked is done or refused, files are closed.  NULL is fine. */
+void jobs_home_close(struct jobs_home *h);
+
+/* Returns 0, and done() comes exactly once unless it is canceled; or, and then it never comes, PERILUNE_ERR_LIMITED,
+ * PERILUNE_ERR_NOMEM or PERILUNE_ERR_INVAL (a name too long, a priority out of range, a count over JOBS_MOST). */
 int  jobs_begin(struct jobs *j, struct jobs_op *op, const struct jobs_ask *ask,
                 void (*done)(struct jobs_op *op, const struct jobs_answer *a));
 void jobs_cancel(struct jobs_op *op);
-void jobs_watch(struct jobs *j, struct jobs_watch *w, struct slice id);
+
+/* w is zeroed or watches nothing.  PERILUNE_ERR_NOMEM: it does not watch. */
+int  jobs_watch(struct jobs *j, struct jobs_watch *w, struct slice id);
 void jobs_unwatch(struct jobs_watch *w);
-void jobs_close(struct jobs *j); /* NULL is fine */
+
+/* -- For drivers ---------------------------------------------------------------------------------------- */
+
+/* On the loop; not from within begin(). */
+void jobs_answer(struct jobs_op *op, const struct jobs_answer *a);
+/* This job changed; id of len 0: any may have.  From the loop, not from within begin(). */
+void jobs_tell(struct jobs *j, struct slice id);
 
 #endif
