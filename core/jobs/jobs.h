@@ -1,6 +1,6 @@
 /* jobs.h -- where jobs are kept: one interface for all kinds of queues. See jobs.c.
  *
- * A process has one `struct jobs_home` for a queue, and each worker its end of it, a `struct jobs`.  Both are the
+ * A process has one `struct jobs_store` of a queue, and each worker its end of it, a `struct jobs`.  Both are the
  * beginning of what a driver keeps (embedded: jobs_file.h; in memory: jobs_memory.h; Redis; a broker with a file or
  * a Redis behind it for what it cannot keep).  All is asked on the worker's loop and answered there, later. */
 #ifndef PERILUNE_JOBS_JOBS_H
@@ -29,16 +29,16 @@ enum jobs_verb {
     JOBS_APPEND, /* id, lease, event: the stream of the answer, or progress (which is job->progress, too).  Stream
                   * pieces that come soon after each other may become one event */
     JOBS_FINISH, /* id, lease, job: status, result, error.  QUEUED: another try delay_ms later, or FAILED when there
-                  * were as many as may be.  The answer's job is what became of it, without body and result: CANCELED
-                  * if that was asked for meanwhile, FAILED when the result was too large.  PERILUNE_ERR_IO: not
+                  * were as many as may be; job->tries is what counts as used (one that was given back unharmed used
+                  * none).  The answer's job is what became of it, without body and result: FAILED
+                  * when the result was too large.  PERILUNE_ERR_IO: not
                   * kept; ask again, and beat meanwhile */
     JOBS_EVENTS, /* id, tenant (NULL ptr: any), after this number, count.  The answer's job, too, without body and
                   * result, as it was in the same moment */
     JOBS_HOOK_TAKE, /* up to count webhooks that are due, for lease_ms: `hooks` */
     JOBS_HOOK_DONE, /* number, lease, hook: DELIVERED, DEAD, or WAITING: again delay_ms later; its last_status, and in
                      * `note` what happened, for the log */
-    JOBS_HOOKS,  /* id, tenant (NULL ptr: any): those of a job, for the delivery log; no hook->job */
-    JOBS_COUNT   /* `totals` */
+    JOBS_HOOKS   /* id, tenant (NULL ptr: any): those of a job, for the delivery log; no hook->job */
 };
 
 /* Answers that are no fault of the queue.  Positive: no PERILUNE_ERR_. */
@@ -46,7 +46,7 @@ enum jobs_refusal {
     JOBS_NOT_FOUND = 1,  /* or it is another tenant's */
     JOBS_IS_OVER,        /* CANCEL, BEAT, APPEND, FINISH: it has ended.  The answer has the job (CANCEL) */
     JOBS_LOST,           /* BEAT, APPEND, FINISH, HOOK_DONE: the lease ran out and is another's, or nobody's */
-    JOBS_WAS_CANCELED,   /* BEAT, APPEND: its work is to stop; it is canceled now */
+    JOBS_WAS_CANCELED,   /* BEAT, APPEND, FINISH: its work is to stop; it is canceled now */
     JOBS_QUOTA,          /* SUBMIT: the tenant has as many jobs as may be; `why` says which limit */
     JOBS_IS_FULL,        /* SUBMIT: the queue has as many bytes, or jobs, as may be */
     JOBS_TOO_LARGE       /* SUBMIT: body; APPEND: the events of the job together */
@@ -75,12 +75,7 @@ struct jobs_ask {
 
 #define JOBS_MOST      1000
 #define JOBS_WITHIN_MS 10000
-
-struct jobs_totals {
-    uint64_t jobs[JOB_STATUSES]; /* kept now */
-    uint64_t hooks;              /* waiting or being sent */
-    uint64_t bytes;              /* of the file, without what is free in it */
-};
+#define JOBS_WAITING   65536
 
 /* Borrowed until done() returns. */
 struct jobs_answer {
@@ -90,47 +85,65 @@ struct jobs_answer {
     const struct job_event *events; /* EVENTS; APPEND (one: its number) */
     const struct job_hook  *hooks;
     unsigned          count;     /* of events for EVENTS, of hooks for HOOK_*, else of jobs */
-    struct jobs_totals totals;   /* COUNT */
     const char       *why;       /* rc != 0: a sentence for the operator's log, or NULL */
 };
 
-/* -- What a queue is told when it is opened ------------------------------------------------------ */
+/* -- What a queue is told ----------------------------------------------------------------------------- */
 
+/* What may be, for all processes that share the queue; 0: no limit.  A reload says it anew: what runs goes on. */
 struct jobs_queue_limit {
-    struct slice queue;
-    unsigned     running;        /* at once, by all workers and processes of this queue; 0: none */
+    const char *name;
+    unsigned    concurrency;
+};
+struct jobs_limits {
+    unsigned concurrency;        /* at once of a queue that `queues` does not name */
+    unsigned tenant_concurrency; /* at once of a tenant, in all queues */
+    unsigned max_queued, max_kept; /* of a tenant: that wait; in whatever status.  Over it SUBMIT is JOBS_QUOTA */
+    const struct jobs_queue_limit *queues; /* copied */
+    unsigned queue_count;
 };
 
-/* Borrowed during *_open(), which copies. */
+/* Until it is closed.  Borrowed during *_open(), which copies. */
 struct jobs_settings {
-    const char *file;            /* jobs_file_open() */
-    unsigned    queue_running;   /* at once in a queue that `queues` does not name; UINT_MAX: any */
-    const struct jobs_queue_limit *queues;
-    unsigned    queue_count;
-    unsigned    tenant_running;  /* at once of a tenant, of all queues together; UINT_MAX: any */
-    unsigned    tenant_jobs;     /* kept of a tenant, whatever their status; UINT_MAX: any */
     uint64_t    max_bytes;       /* of the file, or of what memory holds */
     uint64_t    max_body, max_result; /* bytes of one job: question; answer, and the same again for its events */
     uint64_t    keep_ms;         /* for jobs that do not say */
-    uint64_t    poll_ms;         /* how often it is looked what other processes did; 0: 250 */
-    struct log *log;             /* NULL: nobody reads; outlives the home */
+    uint64_t    poll_ms;         /* how often it is looked what other processes did */
+    struct log *log;             /* NULL: nobody reads; outlives the store */
 };
 
-/* Sensible ones: no limits of concurrency, 100,000 jobs of a tenant, 4 GiB, 16 MiB, a day. */
+/* Sensible ones: 4 GiB, 16 MiB, a day, 250 ms. */
 void jobs_settings_init(struct jobs_settings *s);
+
+/* Of one queue, for metrics and operators. */
+struct jobs_count {
+    struct slice queue;
+    uint64_t     queued, running;    /* now */
+    uint64_t     failed;             /* kept: the dead-letter list */
+    uint64_t     oldest_ms;          /* when the oldest of those that wait and are due was made; 0: none waits */
+};
+struct jobs_totals {
+    uint64_t jobs;               /* kept, in whatever status */
+    uint64_t hooks;              /* waiting or being sent */
+    uint64_t bytes;              /* of the file, without what is free in it */
+};
 
 /* -- Drivers ---------------------------------------------------------------------------------------- */
 
-struct jobs_home {
+struct jobs_store {
     const struct jobs_driver *driver;
 };
 
 struct jobs_driver {
     const char *name;            /* "memory", "file", "redis", "amqp", "kafka" */
     /* A worker's end, on its loop's thread. */
-    int  (*attach)(struct jobs_home *h, struct loop *loop, struct jobs **out);
-    /* No end is open any more.  [any thread; may wait for a thread of its own] */
-    void (*shut)(struct jobs_home *h);
+    int  (*attach)(struct jobs_store *s, struct loop *loop, struct jobs **out);
+    /* These [any thread] */
+    void (*limit)(struct jobs_store *s, const struct jobs_limits *l);
+    void (*counts)(struct jobs_store *s, void (*each)(void *ud, const struct jobs_count *c), void *ud,
+                   struct jobs_totals *totals);
+    /* No end is open any more.  May wait for a thread of its own. */
+    void (*shut)(struct jobs_store *s);
     /* Sends the question; jobs_answer() is due once, later.  Or an error, and it is not. */
     int  (*begin)(struct jobs *j, struct jobs_op *op, const struct jobs_ask *ask);
     /* Nobody waits for op any more. */
@@ -175,13 +188,19 @@ struct jobs_watch {
 
 /* -- For who asks ------------------------------------------------------------------------------------- */
 
-/* A worker's end; limit: as many ops may wait at once.  PERILUNE_ERR_NOMEM or _IO (no descriptors). */
-int  jobs_attach(struct jobs **out, struct jobs_home *h, struct loop *loop, unsigned limit);
+/* Of a worker: at most JOBS_WAITING ops wait at once.  NULL: no memory, or no descriptors. */
+struct jobs *jobs_open(struct jobs_store *s, struct loop *loop);
 /* Ops that wait end with PERILUNE_ERR_CANCELED from within; watches watch nothing any more.  NULL is fine.
- * The loop must turn, or be closed by loop_deinit(), for the memory to go. */
+ * The loop must turn, or be closed by loop_deinit(), for all memory to go. */
 void jobs_close(struct jobs *j);
-/* Behind the last jobs_close(): what was asked is done or refused, files are closed.  NULL is fine. */
-void jobs_home_close(struct jobs_home *h);
+
+/* The store: opened and closed by the thread that loads (jobs_memory_open(), jobs_file_open()); all else any thread's. */
+void jobs_store_limit(struct jobs_store *s, const struct jobs_limits *l);
+/* As it was a moment ago; borrowed during the call.  each, totals: may be NULL. */
+void jobs_store_counts(struct jobs_store *s, void (*each)(void *ud, const struct jobs_count *c), void *ud,
+                       struct jobs_totals *totals);
+/* Behind all that were opened: what was asked is done or refused, files are closed.  NULL is fine. */
+void jobs_store_close(struct jobs_store *s);
 
 /* Returns 0, and done() comes exactly once unless it is canceled; or, and then it never comes, PERILUNE_ERR_LIMITED,
  * PERILUNE_ERR_NOMEM or PERILUNE_ERR_INVAL (a name too long, a priority out of range, a count over JOBS_MOST). */
