@@ -110,6 +110,8 @@ struct jobs_settings {
     uint64_t    keep_ms;         /* for jobs that do not say */
     uint64_t    poll_ms;         /* how often it is looked what other processes did */
     struct log *log;             /* NULL: nobody reads; outlives the store */
+    /* For tests, which own the clocks; NULL: the system's, or the loop's where its time is virtual. */
+    uint64_t  (*wall_ms)(void), (*steady_ms)(void);
 };
 
 /* Sensible ones: 4 GiB, 16 MiB, a day, 250 ms. */

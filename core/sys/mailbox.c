@@ -63,6 +63,11 @@ void mailbox_ring(struct mailbox *m) {
     pthread_mutex_unlock(&m->lock);
 }
 
+static void bell_closed(uv_handle_t *bell) {
+    struct mailbox *m = bell->data;
+    m->gone(m); /* may free m */
+}
+
 void mailbox_close(struct mailbox *m) {
     pthread_mutex_lock(&m->lock);
     bool was = m->closed;
@@ -70,7 +75,7 @@ void mailbox_close(struct mailbox *m) {
     pthread_mutex_unlock(&m->lock);
     if (was) return;
     open_all(m);
-    uv_close((uv_handle_t *)&m->bell, NULL);
+    uv_close((uv_handle_t *)&m->bell, m->gone ? bell_closed : NULL);
 }
 
 void mailbox_deinit(struct mailbox *m) { pthread_mutex_destroy(&m->lock); }

@@ -23,6 +23,8 @@ struct mailbox {
     pthread_mutex_t lock;
     struct list     letters; /* LOCK */
     bool            closed;  /* LOCK */
+    /* After mailbox_close(), when the loop has closed the bell: the memory may go.  May be NULL. */
+    void          (*gone)(struct mailbox *m);
 };
 
 int  mailbox_open(struct mailbox *m, struct loop *loop, void *owner);

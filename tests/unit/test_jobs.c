@@ -1,0 +1,229 @@
+/* test_jobs.c -- queues of jobs: the same cases for each place where they are kept. */
+#include "jobs/jobs.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "include/perilune.h"
+#include "jobs/job_table.h"
+#include "jobs/jobs_memory.h"
+#include "unit.h"
+
+/* -- A world: a store, an end, clocks that the test owns ------------------------------------------------- */
+
+static uint64_t wall = 1700000000000, steady = 5000;
+static uint64_t wall_ms(void) { return __atomic_load_n(&wall, __ATOMIC_SEQ_CST); }
+static uint64_t steady_ms(void) { return __atomic_load_n(&steady, __ATOMIC_SEQ_CST); }
+
+enum kind { MEMORY, KINDS };
+
+struct world {
+    enum kind            kind;
+    struct jobs_settings settings;
+    struct loop          loop;
+    struct jobs_store   *store;
+    struct jobs         *jobs;
+    unsigned             due, hook_due;
+};
+
+static void due(void *ud) { ((struct world *)ud)->due++; }
+static void hook_due(void *ud) { ((struct world *)ud)->hook_due++; }
+
+static void pass(struct world *w, uint64_t ms) {
+    (void)w;
+    __atomic_add_fetch(&wall, ms, __ATOMIC_SEQ_CST);
+    __atomic_add_fetch(&steady, ms, __ATOMIC_SEQ_CST);
+}
+
+static void begin_with(struct world *w, enum kind kind, const struct jobs_limits *limits, const struct jobs_settings *s) {
+    memset(w, 0, sizeof(*w));
+    w->kind = kind;
+    if (s != NULL) w->settings = *s;
+    else jobs_settings_init(&w->settings);
+    w->settings.wall_ms = wall_ms;
+    w->settings.steady_ms = steady_ms;
+    CHECK_INT(loop_init(&w->loop), 0);
+    CHECK_INT(jobs_memory_open(&w->store, &w->settings, limits), 0);
+    w->jobs = jobs_open(w->store, &w->loop);
+    CHECK(w->jobs != NULL);
+    w->jobs->ud = w->jobs->hook_ud = w;
+    w->jobs->due = due;
+    w->jobs->hook_due = hook_due;
+}
+
+static void begin(struct world *w, enum kind kind) { begin_with(w, kind, NULL, NULL); }
+
+static void end(struct world *w) {
+    jobs_close(w->jobs);
+    jobs_store_close(w->store);
+    loop_deinit(&w->loop);
+}
+
+/* -- Asking: answers are copied into what outlives them ------------------------------------------------------ */
+
+#define MOST 64
+struct reply {
+    struct jobs_op op;
+    bool           done, existed;
+    int            rc;
+    unsigned       count;
+    struct job     jobs[MOST];
+    struct job_event events[MOST];
+    struct job_hook hooks[MOST];
+    char           why[300];
+    struct arena   texts;
+};
+
+static struct reply reply; /* of the last ask() */
+
+static void copy_events(struct reply *r, const struct jobs_answer *a) {
+    for (unsigned i = 0; i < a->count && i < MOST; i++) {
+        r->events[i] = a->events[i];
+        r->events[i].name.ptr = arena_dup(&r->texts, a->events[i].name);
+        r->events[i].data.ptr = arena_dup(&r->texts, a->events[i].data);
+    }
+}
+
+static void copy_hooks(struct reply *r, const struct jobs_answer *a) {
+    for (unsigned i = 0; i < a->count && i < MOST; i++) {
+        r->hooks[i] = a->hooks[i];
+        r->hooks[i].url.ptr = arena_dup(&r->texts, a->hooks[i].url);
+        r->hooks[i].log.ptr = arena_dup(&r->texts, a->hooks[i].log);
+        if (a->hooks[i].job == NULL) continue;
+        r->jobs[i] = *a->hooks[i].job;
+        CHECK(job_copy(&r->texts, &r->jobs[i], JOB_QUESTION | JOB_RESULT));
+    }
+}
+
+static void answered(struct jobs_op *op, const struct jobs_answer *a) {
+    struct reply *r = container_of(op, struct reply, op);
+    CHECK(!r->done);
+    r->done = true;
+    r->rc = a->rc;
+    r->existed = a->existed;
+    r->count = a->count;
+    snprintf(r->why, sizeof(r->why), "%s", a->why ? a->why : "");
+    unsigned jobs = a->jobs == NULL ? 0 : a->events != NULL ? 1 : a->count;
+    for (unsigned i = 0; i < jobs && i < MOST; i++) {
+        r->jobs[i] = a->jobs[i];
+        CHECK(job_copy(&r->texts, &r->jobs[i], JOB_QUESTION | JOB_RESULT));
+    }
+    if (a->events) copy_events(r, a);
+    if (a->hooks) copy_hooks(r, a);
+}
+
+static void nudge(struct timer *t) { (void)t; }
+
+static void turn(struct world *w) {
+    struct timer t = { .slot = 0 };
+    timer_start(&w->loop, &t, 20, nudge); /* never for ever */
+    uv_run(&w->loop.uv, UV_RUN_ONCE);
+    timer_stop(&w->loop, &t);
+}
+
+static int ask(struct world *w, const struct jobs_ask *a) {
+    arena_deinit(&reply.texts);
+    memset(&reply, 0, sizeof(reply));
+    int rc = jobs_begin(w->jobs, &reply.op, a, answered);
+    if (rc != 0) return rc;
+    CHECK(!reply.done); /* not from within */
+    while (!reply.done) turn(w);
+    return reply.rc;
+}
+
+static void done_asking(void) { arena_deinit(&reply.texts); }
+
+static struct job a_job(const char *tenant, const char *body) {
+    return (struct job){ .tenant = slice_str(tenant), .path = SLICE("/v1/chat/completions"), .body = slice_str(body) };
+}
+
+static char last_id[JOB_ID_SIZE];
+
+static int submit(struct world *w, struct job j) {
+    int rc = ask(w, &(struct jobs_ask){ .verb = JOBS_SUBMIT, .job = &j });
+    if (rc == 0) memcpy(last_id, reply.jobs[0].id, JOB_ID_SIZE);
+    return rc;
+}
+
+static int take(struct world *w, unsigned count) {
+    return ask(w, &(struct jobs_ask){ .verb = JOBS_TAKE, .count = count, .lease_ms = 1000 });
+}
+
+static int get(struct world *w, const char *id) {
+    return ask(w, &(struct jobs_ask){ .verb = JOBS_GET, .id = slice_str(id) });
+}
+
+static int beat(struct world *w, const char *id, uint64_t lease) {
+    return ask(w, &(struct jobs_ask){ .verb = JOBS_BEAT, .id = slice_str(id), .lease = lease, .lease_ms = 1000 });
+}
+
+static int finish(struct world *w, const char *id, uint64_t lease, struct job j, uint64_t delay_ms) {
+    return ask(w, &(struct jobs_ask){ .verb = JOBS_FINISH, .id = slice_str(id), .lease = lease, .job = &j,
+                                      .delay_ms = delay_ms });
+}
+
+static struct job an_end(enum job_status status, const char *result, const char *error) {
+    return (struct job){ .status = status, .result_status = status == JOB_COMPLETED ? 200 : 0, .tries = UINT_MAX,
+                         .result_type = SLICE("application/json"), .result = slice_str(result),
+                         .error = slice_str(error) };
+}
+
+static int cancel(struct world *w, const char *id, struct slice tenant) {
+    return ask(w, &(struct jobs_ask){ .verb = JOBS_CANCEL, .id = slice_str(id), .tenant = tenant });
+}
+
+static int append(struct world *w, const char *id, uint64_t lease, const char *name, const char *data) {
+    return ask(w, &(struct jobs_ask){ .verb = JOBS_APPEND, .id = slice_str(id), .lease = lease,
+                                      .event = { 0, slice_str(name), slice_str(data) } });
+}
+
+/* In the order that they were taken: the first letters of their bodies. */
+static const char *take_bodies(struct world *w, unsigned count) {
+    static char text[MOST + 1];
+    CHECK_INT(take(w, count), 0);
+    for (unsigned i = 0; i < reply.count; i++) text[i] = reply.jobs[i].body.ptr[0];
+    text[reply.count] = '\0';
+    return text;
+}
+
+#define EACH_KIND for (enum kind kind = 0; kind < KINDS; kind++)
+
+/* -- Cases ------------------------------------------------------------------------------------------------------- */
+
+TEST(a_job_from_its_question_to_its_answer) {
+    EACH_KIND {
+        struct world w;
+        begin(&w, kind);
+        struct job j = a_job("acme", "{\"model\":\"auto\"}");
+        j.headers = SLICE("x-trace: 1\r\n");
+        CHECK_INT(submit(&w, j), 0);
+        CHECK_UINT(strlen(last_id), 36);
+        CHECK_INT(reply.jobs[0].status, JOB_QUEUED);
+        CHECK(!reply.existed);
+        while (w.due == 0) turn(&w);
+        CHECK_INT(take(&w, 10), 0);
+        CHECK_UINT(reply.count, 1);
+        CHECK_STR(reply.jobs[0].id, last_id);
+        CHECK_SLICE(reply.jobs[0].body, SLICE("{\"model\":\"auto\"}"));
+        CHECK_SLICE(reply.jobs[0].headers, SLICE("x-trace: 1\r\n"));
+        CHECK_SLICE(reply.jobs[0].path, SLICE("/v1/chat/completions"));
+        CHECK_SLICE(reply.jobs[0].queue, SLICE("default"));
+        CHECK_UINT(reply.jobs[0].tries, 1);
+        uint64_t lease = reply.jobs[0].lease;
+        CHECK_INT(take(&w, 10), 0);
+        CHECK_UINT(reply.count, 0);
+        CHECK_INT(finish(&w, last_id, lease, an_end(JOB_COMPLETED, "{\"a\":1}", ""), 0), 0);
+        CHECK_INT(reply.jobs[0].status, JOB_COMPLETED);
+        CHECK_INT(get(&w, last_id), 0);
+        CHECK_INT(reply.jobs[0].status, JOB_COMPLETED);
+        CHECK_INT(reply.jobs[0].result_status, 200);
+        CHECK_SLICE(reply.jobs[0].result, SLICE("{\"a\":1}"));
+        CHECK_SLICE(reply.jobs[0].result_type, SLICE("application/json"));
+        CHECK(reply.jobs[0].ended_ms >= reply.jobs[0].created_ms && reply.jobs[0].created_ms == wall);
+        done_asking();
+        end(&w);
+    }
+}
