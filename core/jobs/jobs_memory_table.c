@@ -21,6 +21,7 @@
 struct memory_timed {
     uint64_t at;
     unsigned slot; /* 1-based; 0: in no heap */
+    struct memory_heap *heap;
 };
 
 struct memory_lane {
@@ -96,8 +97,9 @@ static void heap_down(struct memory_heap *h, unsigned i) {
     heap_put(h, i, t);
 }
 
-static void heap_remove(struct memory_heap *h, struct memory_timed *t) {
+static void heap_remove(struct memory_timed *t) {
     if (t->slot == 0) return;
+    struct memory_heap *h = t->heap;
     unsigned i = t->slot - 1;
     struct memory_timed *last = h->at[--h->count];
     t->slot = 0;
@@ -109,7 +111,8 @@ static void heap_remove(struct memory_heap *h, struct memory_timed *t) {
 
 /* Room was reserved when its job was made. */
 static void heap_set(struct memory_heap *h, struct memory_timed *t, uint64_t at) {
-    heap_remove(h, t);
+    heap_remove(t);
+    t->heap = h;
     t->at = at;
     if (at == 0) return;
     heap_put(h, h->count++, t);
@@ -361,7 +364,6 @@ static void place(struct memory_table *m, struct memory_job *j) {
     if (j->row.state == JOB_READY) enter_lane(j);
     if (j->row.state == JOB_RUNS) list_append(&m->running, &j->place);
     bool over = job_row_is_over(&j->row);
-    heap_remove(over ? &m->soon : &m->old, &j->timed);
     heap_set(over ? &m->old : &m->soon, &j->timed, j->row.at);
     if (!over || j->lane == NULL) return;
     lane_put(m, j->lane);
@@ -414,9 +416,8 @@ static void job_free(struct memory_table *m, struct memory_job *j) {
     list_remove(&j->place);
     list_remove(&j->all);
     list_remove(&j->of_tenant);
-    heap_remove(&m->soon, &j->timed);
-    heap_remove(&m->old, &j->timed);
-    if (j->hook) heap_remove(&m->hooks, &j->hook->timed);
+    heap_remove(&j->timed);
+    if (j->hook) heap_remove(&j->hook->timed);
     if (j->hook && j->hook->row.hook.number > 0)
         hashtable_remove(&m->hooks_by_number, hook_at(m, j->hook->row.hook.number));
     lane_put(m, j->lane);
