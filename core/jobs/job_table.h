@@ -86,7 +86,7 @@ struct job_table {
     struct job_now               now;
     char        queue[JOB_NAME_MAX + 1], tenant[JOB_TENANT_MAX + 1]; /* of the lane that was served last */
     size_t      tenant_len, queue_len;
-    char        why[300];       /* of the last PERILUNE_ERR_IO */
+    char        why[700];       /* of the last PERILUNE_ERR_IO */
 };
 
 /* Answers c->answer; why is the arena's, or a literal. */

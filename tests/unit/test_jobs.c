@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "include/perilune.h"
 #include "jobs/job_table.h"
+#include "jobs/jobs_file.h"
 #include "jobs/jobs_memory.h"
 #include "unit.h"
 
@@ -18,7 +19,7 @@ static uint64_t wall = 1700000000000, steady = 5000;
 static uint64_t wall_ms(void) { return __atomic_load_n(&wall, __ATOMIC_SEQ_CST); }
 static uint64_t steady_ms(void) { return __atomic_load_n(&steady, __ATOMIC_SEQ_CST); }
 
-enum kind { MEMORY, KINDS };
+enum kind { MEMORY, DATABASE, KINDS };
 
 struct world {
     enum kind            kind;
@@ -27,7 +28,24 @@ struct world {
     struct jobs_store   *store;
     struct jobs         *jobs;
     unsigned             due, hook_due;
+    char                 folder[64], path[96];
 };
+
+static void make_folder(struct world *w) {
+    snprintf(w->folder, sizeof(w->folder), "/tmp/perilune-jobs-XXXXXX");
+    CHECK(mkdtemp(w->folder) != NULL);
+    snprintf(w->path, sizeof(w->path), "%s/jobs.db", w->folder);
+}
+
+static void remove_folder(struct world *w) {
+    static const char *const ends[] = { "", "-wal", "-shm", "-journal" };
+    char text[128];
+    for (int i = 0; i < 4; i++) {
+        snprintf(text, sizeof(text), "%s%s", w->path, ends[i]);
+        unlink(text);
+    }
+    rmdir(w->folder);
+}
 
 static void due(void *ud) { ((struct world *)ud)->due++; }
 static void hook_due(void *ud) { ((struct world *)ud)->hook_due++; }
@@ -38,6 +56,20 @@ static void pass(struct world *w, uint64_t ms) {
     __atomic_add_fetch(&steady, ms, __ATOMIC_SEQ_CST);
 }
 
+static int try_open(struct world *w, const struct jobs_limits *limits, char why[700]) {
+    if (w->kind == MEMORY) return jobs_memory_open(&w->store, &w->settings, limits);
+    return jobs_file_open(&w->store, w->path, &w->settings, limits, why, 700);
+}
+
+static void open_store(struct world *w, const struct jobs_limits *limits) {
+    char why[700] = "";
+    if (w->kind == DATABASE && w->folder[0] == '\0') make_folder(w);
+    int rc = try_open(w, limits, why);
+    NOTE("%s", why);
+    if (rc != 0 && w->folder[0]) remove_folder(w);
+    CHECK_INT(rc, 0);
+}
+
 static void begin_with(struct world *w, enum kind kind, const struct jobs_limits *limits, const struct jobs_settings *s) {
     memset(w, 0, sizeof(*w));
     w->kind = kind;
@@ -46,7 +78,8 @@ static void begin_with(struct world *w, enum kind kind, const struct jobs_limits
     w->settings.wall_ms = wall_ms;
     w->settings.steady_ms = steady_ms;
     CHECK_INT(loop_init(&w->loop), 0);
-    CHECK_INT(jobs_memory_open(&w->store, &w->settings, limits), 0);
+    w->settings.poll_ms = 5;
+    open_store(w, limits);
     w->jobs = jobs_open(w->store, &w->loop);
     CHECK(w->jobs != NULL);
     w->jobs->ud = w->jobs->hook_ud = w;
@@ -60,6 +93,7 @@ static void end(struct world *w) {
     jobs_close(w->jobs);
     jobs_store_close(w->store);
     loop_deinit(&w->loop);
+    if (w->folder[0]) remove_folder(w);
 }
 
 /* -- Asking: answers are copied into what outlives them ------------------------------------------------------ */
@@ -73,7 +107,7 @@ struct reply {
     struct job     jobs[MOST];
     struct job_event events[MOST];
     struct job_hook hooks[MOST];
-    char           why[300];
+    char           why[700];
     struct arena   texts;
 };
 
