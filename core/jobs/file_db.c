@@ -197,14 +197,14 @@ static int create(struct file_db *d) {
 }
 
 static int configure(struct file_db *d) {
-    char text[300];
+    char text[400];
     int64_t bytes = 4096;
     int rc = number_of(d, "PRAGMA page_size", &bytes);
     d->page_bytes = (uint64_t)bytes;
     /* Answers and leases of what was accepted have room beyond the limit at which jobs are refused. */
     uint64_t pages = d->settings->max_bytes / d->page_bytes;
     pages += pages / 8 + 256;
-    snprintf(text, sizeof(text), "PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -%d;"
+    snprintf(text, sizeof(text), "PRAGMA synchronous = FULL; PRAGMA secure_delete = FAST; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -%d;"
              "PRAGMA journal_size_limit = %d; PRAGMA wal_autocheckpoint = %d; PRAGMA max_page_count = %llu", CACHE_KIB,
              WAL_BYTES, WAL_PAGES, (unsigned long long)(pages < 4294967294u ? pages : 4294967294u));
     return rc == 0 ? execute(d, text) : rc;

@@ -15,8 +15,8 @@
     " max_tries INTEGER, stopping INTEGER, lease INTEGER, due INTEGER, expires INTEGER, at INTEGER, created INTEGER," \
     " not_before INTEGER, expires_ms INTEGER, started INTEGER, ended INTEGER, keep INTEGER, progress BLOB," \
     " last_event INTEGER, event_bytes INTEGER, hooked INTEGER, result_status INTEGER, result_type TEXT, error BLOB);" \
-    "CREATE INDEX jobs_ready ON jobs(rank, queue, tenant) WHERE state = 0;" \
-    "CREATE INDEX jobs_running ON jobs(queue, tenant) WHERE state = 1;" \
+    "CREATE INDEX jobs_ready ON jobs(rank, queue, tenant, key, state) WHERE state = 0;" \
+    "CREATE INDEX jobs_running ON jobs(queue, tenant, state) WHERE state = 1;" \
     "CREATE INDEX jobs_state ON jobs(state, tenant);" \
     "CREATE INDEX jobs_at ON jobs(at) WHERE at IS NOT NULL;" \
     "CREATE UNIQUE INDEX jobs_idem ON jobs(tenant, idem) WHERE idem IS NOT NULL;" \
@@ -81,22 +81,22 @@
                  " WHERE ?4 & (1 << (state % 5)) LIMIT ?3") \
     XX(DUE, "SELECT " FILE_ROW " FROM jobs WHERE at IS NOT NULL AND at <= ?1 ORDER BY at LIMIT 1") \
     XX(NEXT, "SELECT min(at) FROM jobs WHERE at IS NOT NULL") \
-    XX(LANE, "SELECT rank, queue, tenant FROM jobs WHERE state = 0 AND rank = ?1 AND (queue, tenant) > (?2, ?3)" \
+    XX(LANE, "SELECT rank, queue, tenant FROM jobs INDEXED BY jobs_ready WHERE state = 0 AND rank = ?1 AND queue = ?2 AND tenant > ?3" \
              " ORDER BY rank, queue, tenant LIMIT 1") \
-    XX(LANE_QUEUE, "SELECT rank, queue, tenant FROM jobs WHERE state = 0 AND rank = ?1 AND queue > ?2" \
+    XX(LANE_QUEUE, "SELECT rank, queue, tenant FROM jobs INDEXED BY jobs_ready WHERE state = 0 AND rank = ?1 AND queue > ?2" \
                    " ORDER BY rank, queue, tenant LIMIT 1") \
-    XX(LANE_RANK, "SELECT rank, queue, tenant FROM jobs WHERE state = 0 AND rank > ?1" \
+    XX(LANE_RANK, "SELECT rank, queue, tenant FROM jobs INDEXED BY jobs_ready WHERE state = 0 AND rank > ?1" \
                   " ORDER BY rank, queue, tenant LIMIT 1") \
-    XX(FIRST, "SELECT " FILE_ROW " FROM jobs WHERE state = 0 AND rank = ?1 AND queue = ?2 AND tenant = ?3" \
+    XX(FIRST, "SELECT " FILE_ROW " FROM jobs INDEXED BY jobs_ready WHERE state = 0 AND rank = ?1 AND queue = ?2 AND tenant = ?3" \
               " ORDER BY key LIMIT 1") \
-    XX(RUNNING, "SELECT queue, tenant, count(*) FROM jobs WHERE state = 1 GROUP BY queue, tenant LIMIT ?1") \
+    XX(RUNNING, "SELECT queue, tenant, count(*) FROM jobs INDEXED BY jobs_running WHERE state = 1 GROUP BY queue, tenant LIMIT ?1") \
     XX(FORGET_EVENTS, "DELETE FROM events WHERE job = ?1 AND number IN" \
                       " (SELECT number FROM events WHERE job = ?1 ORDER BY number LIMIT ?2)") \
     XX(FORGET_RESULT, "DELETE FROM results WHERE key = ?1") \
     XX(FORGET_ASK, "DELETE FROM asks WHERE key = ?1") \
     XX(FORGET_HOOKS, "DELETE FROM hooks WHERE job = ?1") \
     XX(FORGET, "DELETE FROM jobs WHERE key = ?1") \
-    XX(NAMED_TIMES, "SELECT " FILE_ROW " FROM jobs WHERE at IS NOT NULL AND state IN (0, 5) AND tries = 0" \
+    XX(NAMED_TIMES, "SELECT " FILE_ROW " FROM jobs NOT INDEXED WHERE at IS NOT NULL AND state IN (0, 5) AND tries = 0" \
                     " AND key > ?1 ORDER BY key LIMIT 1") \
     XX(HOOK_ADD, "INSERT INTO hooks(job, token, state, url, lease, tries, created, at, last_status, log)" \
                  " VALUES(?1, ?2, 0, ?3, 0, 0, ?4, ?5, 0, NULL)") \
@@ -110,7 +110,8 @@
     XX(COUNT, "SELECT n0, n1, n2, n3, n4 FROM counts WHERE name = ?1") \
     XX(COUNT_SET, "INSERT OR REPLACE INTO counts VALUES(?1, ?2, ?3, ?4, ?5, ?6)") \
     XX(COUNT_DROP, "DELETE FROM counts WHERE name = ?1") \
-    XX(COUNT_QUEUES, "SELECT substr(name, 2), n0, n1, n2, n3, n4 FROM counts WHERE name >= 'q' AND name < 'r' LIMIT 1000") \
-    XX(OLDEST, "SELECT min(key) FROM jobs WHERE state = 0 AND queue = ?1")
+    XX(COUNT_QUEUES, "SELECT substr(name, 2), n0, n1, n2, n3, n4, oldest FROM counts LEFT JOIN (SELECT queue, min(key) AS oldest" \
+                     " FROM jobs INDEXED BY jobs_ready WHERE state = 0 GROUP BY queue) AS r ON r.queue = substr(name, 2)" \
+                     " WHERE name >= 'q' AND name < 'r' LIMIT 1000")
 
 #endif

@@ -209,6 +209,8 @@ static int next_lane(struct job_table *t, struct arena *a, const struct job_lane
     if (step != JOB_NEXT_RANK) put_text(s, 2, after->queue);
     if (step == JOB_NEXT_LANE) put_text(s, 3, after->tenant);
     int rc = row_of(of(t), s);
+    /* (queue, tenant) > (?, ?) would say both at once, and SQLite would walk over all jobs of the queue. */
+    if (rc == JOBS_NOT_FOUND && step == JOB_NEXT_LANE) return next_lane(t, a, after, JOB_NEXT_QUEUE, out);
     if (rc != 0) return rc;
     out->rank = sqlite3_column_int(s, 0);
     if (!get_bytes(s, 1, a, &out->queue) || !get_bytes(s, 2, a, &out->tenant)) rc = PERILUNE_ERR_NOMEM;
@@ -546,17 +548,15 @@ static int name_queue(sqlite3_stmt *s, char out[JOB_NAME_MAX + 1], struct jobs_c
 
 int file_table_counts(struct file_table *t, void (*each)(void *ud, const struct jobs_count *c), void *ud,
                       struct jobs_totals *totals) {
-    sqlite3_stmt *s = get(t, FILE_COUNT_QUEUES), *old = get(t, FILE_OLDEST);
+    sqlite3_stmt *s = get(t, FILE_COUNT_QUEUES);
     int64_t open = 0;
-    int rc = s != NULL && old != NULL ? 0 : PERILUNE_ERR_IO;
+    int rc = s != NULL ? 0 : PERILUNE_ERR_IO;
     *totals = (struct jobs_totals){ .bytes = file_db_bytes(&t->db) };
     while (rc == 0 && (rc = row_of(t, s)) == 0) {
         char name[JOB_NAME_MAX + 1];
         struct jobs_count c = { .queued = 0 };
         totals->jobs += (uint64_t)name_queue(s, name, &c);
-        put_text(old, 1, c.queue);
-        if (row_of(t, old) == 0) c.oldest_ms = get_int(old, 0) >> JOB_KEY_SHIFT;
-        sqlite3_reset(old);
+        c.oldest_ms = get_int(s, 6) >> JOB_KEY_SHIFT; /* NULL is 0 */
         each(ud, &c);
     }
     if (s != NULL) sqlite3_reset(s);

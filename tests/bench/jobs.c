@@ -79,6 +79,7 @@ static void finished(struct jobs_op *op, const struct jobs_answer *r) {
 
 static void taken(struct jobs_op *op, const struct jobs_answer *r) {
     (void)op;
+    if (r->rc != 0) die(r->why ? r->why : "take");
     b.draining = r->count > 0;
     for (unsigned i = 0; i < r->count; i++) {
         struct job end = { .status = JOB_COMPLETED, .result_status = 200, .result_type = SLICE("application/json"),
@@ -117,6 +118,7 @@ static void waits(double *ms) {
         run_until_idle();
         ms[i] = (double)(loop_hrtime_us() - start) / 1000;
     }
+    if (b.failed > 0) die("a job was refused");
     qsort(ms, IDLE, sizeof(*ms), compare);
 }
 
