@@ -40,6 +40,7 @@
 #define MERGE_LOOK   64                 /* calls that are looked at for the next piece of the same stream */
 #define COUNTS_MS    1000
 #define IDLE_MS      1000               /* without a question: time to tidy */
+#define FAULT_MS     500                /* from one that time met to the next try */
 #define SAY_MS       10000              /* between two lines about the same fault */
 
 struct file_call {
@@ -83,7 +84,7 @@ struct file_store {
     /* The thread's. */
     struct file_table    table;
     uint64_t             next_at;     /* steady; UINT64_MAX: never */
-    uint64_t             looked_ms, counted_ms, busy_ms, said_ms; /* monotonic */
+    uint64_t             looked_ms, counted_ms, busy_ms, said_ms, not_before_ms; /* monotonic */
     uint64_t             count_pause; /* ms */
     bool                 changed;     /* since it was counted */
     bool                 failing, tidy;
@@ -230,8 +231,10 @@ static int run_calls(struct file_store *s, struct list *group, struct file_call 
     return 0;
 }
 
-static int transaction(struct file_store *s, struct list *group, struct file_call *only, bool write) {
+/* *began: it could be begun, so that what failed is one of the questions, or their sum. */
+static int transaction(struct file_store *s, struct list *group, struct file_call *only, bool write, bool *began) {
     int rc = file_table_begin(&s->table, write);
+    *began = rc == 0;
     if (rc == 0) rc = run_calls(s, group, only);
     if (rc == 0) rc = file_table_commit(&s->table);
     if (rc != 0) file_table_rollback(&s->table);
@@ -239,16 +242,14 @@ static int transaction(struct file_store *s, struct list *group, struct file_cal
 }
 
 /* Each alone.  When not even a transaction can be begun, the others do not wait for the same. */
-static void run_apart(struct file_store *s, struct list *group) {
-    bool hopeless = false;
-    int worst = 0;
+static void run_apart(struct file_store *s, struct list *group, int rc, bool began) {
+    int worst = began ? 0 : rc;
     for (struct list *l = group->next; l != group; l = l->next) {
         struct file_call *c = container_of(l, struct file_call, link);
         if (c->merged != NULL) continue;
-        int rc = hopeless ? PERILUNE_ERR_IO : transaction(s, group, c, writes(c));
+        if (began) rc = transaction(s, group, c, writes(c), &began);
         if (rc == 0) continue;
         worst = rc;
-        hopeless = hopeless || s->table.db.db == NULL || (sqlite3_errcode(s->table.db.db) & 0xff) == SQLITE_BUSY;
         fail_call(c, rc, rc == PERILUNE_ERR_IO ? s->table.table.why : "jobs: there is no memory");
     }
     if (worst == PERILUNE_ERR_IO) say(s, worst);
@@ -285,8 +286,9 @@ static void run_group(struct file_store *s, struct list *group) {
             merge_pieces(s, group, c);
     }
     if (list_is_empty(group)) return;
-    int rc = transaction(s, group, NULL, write);
-    if (rc != 0) run_apart(s, group);
+    bool began;
+    int rc = transaction(s, group, NULL, write, &began);
+    if (rc != 0) run_apart(s, group, rc, began);
     else say(s, 0);
     s->changed |= write;
     tell_all(s);
@@ -299,7 +301,7 @@ static void run_group(struct file_store *s, struct list *group) {
 /* More is due: true. */
 static bool do_what_is_due(struct file_store *s) {
     uint64_t now = s->table.db.db != NULL ? file_db_now(&s->table.db).steady : 0;
-    if (s->next_at > now) return false;
+    if (s->next_at > now || clock_ms() < s->not_before_ms) return false;
     int rc = file_table_begin(&s->table, true), more = 0;
     if (rc == 0) more = job_verb_time(&s->table.table, PER_TURN);
     if (rc == 0) rc = more < 0 ? more : file_table_commit(&s->table);
@@ -308,7 +310,8 @@ static bool do_what_is_due(struct file_store *s) {
     s->table.table.changes.hook_due |= rc == 0; /* perhaps it was a webhook's time: it is taken, not changed by time */
     s->changed = s->tidy = true;
     tell_all(s);
-    s->next_at = rc == 0 ? file_table_next(&s->table) : now + 1000; /* a fault: not at once again */
+    if (rc == 0) s->next_at = file_table_next(&s->table);
+    else s->not_before_ms = clock_ms() + FAULT_MS;
     return more > 0;
 }
 
@@ -368,7 +371,8 @@ static void tidy_when_idle(struct file_store *s, uint64_t now) {
 static uint64_t pause_ms(const struct file_store *s) {
     uint64_t most = s->settings.poll_ms > 0 ? s->settings.poll_ms : 1;
     uint64_t now = s->table.db.db != NULL ? file_db_now(&s->table.db).steady : 0;
-    uint64_t until = s->next_at > now ? s->next_at - now : 0;
+    uint64_t until = s->next_at > now ? s->next_at - now : 0, real = clock_ms();
+    if (until == 0 && s->not_before_ms > real) until = s->not_before_ms - real;
     return until < most ? until : most;
 }
 

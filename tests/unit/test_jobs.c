@@ -1,229 +1,5 @@
 /* test_jobs.c -- queues of jobs: the same cases for each place where they are kept. */
-#include "jobs/jobs.h"
-
-#include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-#include "base/mem.h"
-#include "include/perilune.h"
-#include "jobs/job_table.h"
-#include "jobs/jobs_file.h"
-#include "jobs/jobs_memory.h"
-#include "unit.h"
-
-/* -- A world: a store, an end, clocks that the test owns ------------------------------------------------- */
-
-static uint64_t wall = 1700000000000, steady = 5000;
-static uint64_t wall_ms(void) { return __atomic_load_n(&wall, __ATOMIC_SEQ_CST); }
-static uint64_t steady_ms(void) { return __atomic_load_n(&steady, __ATOMIC_SEQ_CST); }
-
-enum kind { MEMORY, DATABASE, KINDS };
-
-struct world {
-    enum kind            kind;
-    struct jobs_settings settings;
-    struct loop          loop;
-    struct jobs_store   *store;
-    struct jobs         *jobs;
-    unsigned             due, hook_due;
-    char                 folder[64], path[96];
-};
-
-static void make_folder(struct world *w) {
-    snprintf(w->folder, sizeof(w->folder), "/tmp/perilune-jobs-XXXXXX");
-    CHECK(mkdtemp(w->folder) != NULL);
-    snprintf(w->path, sizeof(w->path), "%s/jobs.db", w->folder);
-}
-
-static void remove_folder(struct world *w) {
-    static const char *const ends[] = { "", "-wal", "-shm", "-journal" };
-    char text[128];
-    for (int i = 0; i < 4; i++) {
-        snprintf(text, sizeof(text), "%s%s", w->path, ends[i]);
-        unlink(text);
-    }
-    rmdir(w->folder);
-}
-
-static void due(void *ud) { ((struct world *)ud)->due++; }
-static void hook_due(void *ud) { ((struct world *)ud)->hook_due++; }
-
-static void pass(struct world *w, uint64_t ms) {
-    (void)w;
-    __atomic_add_fetch(&wall, ms, __ATOMIC_SEQ_CST);
-    __atomic_add_fetch(&steady, ms, __ATOMIC_SEQ_CST);
-}
-
-static int try_open(struct world *w, const struct jobs_limits *limits, char why[700]) {
-    if (w->kind == MEMORY) return jobs_memory_open(&w->store, &w->settings, limits);
-    return jobs_file_open(&w->store, w->path, &w->settings, limits, why, 700);
-}
-
-static void open_store(struct world *w, const struct jobs_limits *limits) {
-    char why[700] = "";
-    if (w->kind == DATABASE && w->folder[0] == '\0') make_folder(w);
-    int rc = try_open(w, limits, why);
-    NOTE("%s", why);
-    if (rc != 0 && w->folder[0]) remove_folder(w);
-    CHECK_INT(rc, 0);
-}
-
-static void begin_with(struct world *w, enum kind kind, const struct jobs_limits *limits, const struct jobs_settings *s) {
-    memset(w, 0, sizeof(*w));
-    w->kind = kind;
-    if (s != NULL) w->settings = *s;
-    else jobs_settings_init(&w->settings);
-    w->settings.wall_ms = wall_ms;
-    w->settings.steady_ms = steady_ms;
-    CHECK_INT(loop_init(&w->loop), 0);
-    w->settings.poll_ms = 5;
-    open_store(w, limits);
-    w->jobs = jobs_open(w->store, &w->loop);
-    CHECK(w->jobs != NULL);
-    w->jobs->ud = w->jobs->hook_ud = w;
-    w->jobs->due = due;
-    w->jobs->hook_due = hook_due;
-}
-
-static void begin(struct world *w, enum kind kind) { begin_with(w, kind, NULL, NULL); }
-
-static void end(struct world *w) {
-    jobs_close(w->jobs);
-    jobs_store_close(w->store);
-    loop_deinit(&w->loop);
-    if (w->folder[0]) remove_folder(w);
-}
-
-/* -- Asking: answers are copied into what outlives them ------------------------------------------------------ */
-
-#define MOST 64
-struct reply {
-    struct jobs_op op;
-    bool           done, existed;
-    int            rc;
-    unsigned       count;
-    struct job     jobs[MOST];
-    struct job_event events[MOST];
-    struct job_hook hooks[MOST];
-    char           why[700];
-    struct arena   texts;
-};
-
-static struct reply reply; /* of the last ask() */
-
-static void copy_events(struct reply *r, const struct jobs_answer *a) {
-    for (unsigned i = 0; i < a->count && i < MOST; i++) {
-        r->events[i] = a->events[i];
-        r->events[i].name.ptr = arena_dup(&r->texts, a->events[i].name);
-        r->events[i].data.ptr = arena_dup(&r->texts, a->events[i].data);
-    }
-}
-
-static void copy_hooks(struct reply *r, const struct jobs_answer *a) {
-    for (unsigned i = 0; i < a->count && i < MOST; i++) {
-        r->hooks[i] = a->hooks[i];
-        r->hooks[i].url.ptr = arena_dup(&r->texts, a->hooks[i].url);
-        r->hooks[i].log.ptr = arena_dup(&r->texts, a->hooks[i].log);
-        if (a->hooks[i].job == NULL) continue;
-        r->jobs[i] = *a->hooks[i].job;
-        CHECK(job_copy(&r->texts, &r->jobs[i], JOB_QUESTION | JOB_RESULT));
-    }
-}
-
-static void answered(struct jobs_op *op, const struct jobs_answer *a) {
-    struct reply *r = container_of(op, struct reply, op);
-    CHECK(!r->done);
-    r->done = true;
-    r->rc = a->rc;
-    r->existed = a->existed;
-    r->count = a->count;
-    snprintf(r->why, sizeof(r->why), "%s", a->why ? a->why : "");
-    unsigned jobs = a->jobs == NULL ? 0 : a->events != NULL ? 1 : a->count;
-    for (unsigned i = 0; i < jobs && i < MOST; i++) {
-        r->jobs[i] = a->jobs[i];
-        CHECK(job_copy(&r->texts, &r->jobs[i], JOB_QUESTION | JOB_RESULT));
-    }
-    if (a->events) copy_events(r, a);
-    if (a->hooks) copy_hooks(r, a);
-}
-
-static void nudge(struct timer *t) { (void)t; }
-
-static void turn(struct world *w) {
-    struct timer t = { .slot = 0 };
-    timer_start(&w->loop, &t, 20, nudge); /* never for ever */
-    uv_run(&w->loop.uv, UV_RUN_ONCE);
-    timer_stop(&w->loop, &t);
-}
-
-static int ask(struct world *w, const struct jobs_ask *a) {
-    arena_deinit(&reply.texts);
-    memset(&reply, 0, sizeof(reply));
-    int rc = jobs_begin(w->jobs, &reply.op, a, answered);
-    if (rc != 0) return rc;
-    CHECK(!reply.done); /* not from within */
-    while (!reply.done) turn(w);
-    return reply.rc;
-}
-
-static void done_asking(void) { arena_deinit(&reply.texts); }
-
-static struct job a_job(const char *tenant, const char *body) {
-    return (struct job){ .tenant = slice_str(tenant), .path = SLICE("/v1/chat/completions"), .body = slice_str(body) };
-}
-
-static char last_id[JOB_ID_SIZE];
-
-static int submit(struct world *w, struct job j) {
-    int rc = ask(w, &(struct jobs_ask){ .verb = JOBS_SUBMIT, .job = &j });
-    if (rc == 0) memcpy(last_id, reply.jobs[0].id, JOB_ID_SIZE);
-    return rc;
-}
-
-static int take(struct world *w, unsigned count) {
-    return ask(w, &(struct jobs_ask){ .verb = JOBS_TAKE, .count = count, .lease_ms = 1000 });
-}
-
-static int get(struct world *w, const char *id) {
-    return ask(w, &(struct jobs_ask){ .verb = JOBS_GET, .id = slice_str(id) });
-}
-
-static int beat(struct world *w, const char *id, uint64_t lease) {
-    return ask(w, &(struct jobs_ask){ .verb = JOBS_BEAT, .id = slice_str(id), .lease = lease, .lease_ms = 1000 });
-}
-
-static int finish(struct world *w, const char *id, uint64_t lease, struct job j, uint64_t delay_ms) {
-    return ask(w, &(struct jobs_ask){ .verb = JOBS_FINISH, .id = slice_str(id), .lease = lease, .job = &j,
-                                      .delay_ms = delay_ms });
-}
-
-static struct job an_end(enum job_status status, const char *result, const char *error) {
-    return (struct job){ .status = status, .result_status = status == JOB_COMPLETED ? 200 : 0, .tries = UINT_MAX,
-                         .result_type = SLICE("application/json"), .result = slice_str(result),
-                         .error = slice_str(error) };
-}
-
-static int cancel(struct world *w, const char *id, struct slice tenant) {
-    return ask(w, &(struct jobs_ask){ .verb = JOBS_CANCEL, .id = slice_str(id), .tenant = tenant });
-}
-
-static int append(struct world *w, const char *id, uint64_t lease, const char *name, const char *data) {
-    return ask(w, &(struct jobs_ask){ .verb = JOBS_APPEND, .id = slice_str(id), .lease = lease,
-                                      .event = { 0, slice_str(name), slice_str(data) } });
-}
-
-/* In the order that they were taken: the first letters of their bodies. */
-static const char *take_bodies(struct world *w, unsigned count) {
-    static char text[MOST + 1];
-    CHECK_INT(take(w, count), 0);
-    for (unsigned i = 0; i < reply.count; i++) text[i] = reply.jobs[i].body.ptr[0];
-    text[reply.count] = '\0';
-    return text;
-}
-
-#define EACH_KIND for (enum kind kind = 0; kind < KINDS; kind++)
+#include "jobs_world.h"
 
 /* -- Cases ------------------------------------------------------------------------------------------------------- */
 
@@ -237,7 +13,7 @@ TEST(a_job_from_its_question_to_its_answer) {
         CHECK_UINT(strlen(last_id), 36);
         CHECK_INT(reply.jobs[0].status, JOB_QUEUED);
         CHECK(!reply.existed);
-        while (w.due == 0) turn(&w);
+        await(&w, &w.due);
         CHECK_INT(take(&w, 10), 0);
         CHECK_UINT(reply.count, 1);
         CHECK_STR(reply.jobs[0].id, last_id);
@@ -257,6 +33,534 @@ TEST(a_job_from_its_question_to_its_answer) {
         CHECK_SLICE(reply.jobs[0].result, SLICE("{\"a\":1}"));
         CHECK_SLICE(reply.jobs[0].result_type, SLICE("application/json"));
         CHECK(reply.jobs[0].ended_ms >= reply.jobs[0].created_ms && reply.jobs[0].created_ms == wall);
+        done_asking();
+        end(&w);
+    }
+}
+
+TEST(retries_dead_letters_and_what_was_given_back) {
+    EACH_KIND {
+        struct world w;
+        begin(&w, kind);
+        struct job j = a_job("acme", "x"), again = an_end(JOB_QUEUED, "", "{\"code\":\"busy\"}");
+        j.max_tries = 2;
+        CHECK_INT(submit(&w, j), 0);
+        CHECK_INT(take(&w, 1), 0);
+        CHECK_INT(finish(&w, last_id, reply.jobs[0].lease, again, 500), 0);
+        CHECK_INT(reply.jobs[0].status, JOB_QUEUED);
+        CHECK_STR(take_bodies(&w, 1), ""); /* not yet */
+        pass(&w, 499);
+        CHECK_STR(take_bodies(&w, 1), "");
+        w.due = 0;
+        pass(&w, 1);
+        await(&w, &w.due);
+        CHECK_STR(take_bodies(&w, 1), "x");
+        CHECK_UINT(reply.jobs[0].tries, 2);
+        again.tries = 1; /* given back unharmed: this one does not count */
+        CHECK_INT(finish(&w, last_id, reply.jobs[0].lease, again, 0), 0);
+        CHECK_STR(take_bodies(&w, 1), "x");
+        CHECK_UINT(reply.jobs[0].tries, 2);
+        again.tries = UINT_MAX;
+        CHECK_INT(finish(&w, last_id, reply.jobs[0].lease, again, 0), 0);
+        CHECK_INT(reply.jobs[0].status, JOB_FAILED);
+        CHECK_SLICE(reply.jobs[0].error, SLICE("{\"code\":\"busy\"}"));
+        CHECK_INT(ask(&w, &(struct jobs_ask){ .verb = JOBS_LIST, .status = JOB_FAILED, .count = 9 }), 0);
+        CHECK_UINT(reply.count, 1); /* the dead letters */
+        done_asking();
+        end(&w);
+    }
+}
+
+TEST(a_lease_that_ran_out_is_another_try_and_the_old_one_is_lost) {
+    EACH_KIND {
+        struct world w;
+        begin(&w, kind);
+        struct job j = a_job("acme", "x");
+        j.max_tries = 2;
+        CHECK_INT(submit(&w, j), 0);
+        CHECK_INT(take(&w, 1), 0);
+        uint64_t old = reply.jobs[0].lease;
+        pass(&w, 900);
+        CHECK_INT(beat(&w, last_id, old), 0);
+        pass(&w, 900); /* of 1000, from the beat on */
+        CHECK_STR(take_bodies(&w, 1), "");
+        pass(&w, 200);
+        CHECK_INT(get(&w, last_id), 0);
+        while (reply.jobs[0].status == JOB_RUNNING) {
+            turn(&w);
+            CHECK_INT(get(&w, last_id), 0);
+        }
+        CHECK_STR(take_bodies(&w, 1), "x");
+        CHECK_UINT(reply.jobs[0].tries, 2);
+        uint64_t lease = reply.jobs[0].lease;
+        CHECK(lease > old);
+        CHECK_INT(beat(&w, last_id, old), JOBS_LOST);
+        CHECK_INT(append(&w, last_id, old, "", "data: x\n\n"), JOBS_LOST);
+        CHECK_INT(finish(&w, last_id, old, an_end(JOB_COMPLETED, "late", ""), 0), JOBS_LOST);
+        pass(&w, 1001);
+        do CHECK_INT(get(&w, last_id), 0);
+        while (reply.jobs[0].status == JOB_RUNNING);
+        CHECK_INT(reply.jobs[0].status, JOB_FAILED);
+        CHECK(strstr(reply.jobs[0].error.ptr, "job_abandoned") != NULL);
+        CHECK_INT(finish(&w, last_id, lease, an_end(JOB_COMPLETED, "late", ""), 0), JOBS_IS_OVER);
+        done_asking();
+        end(&w);
+    }
+}
+
+TEST(who_cancels_what) {
+    EACH_KIND {
+        struct world w;
+        begin(&w, kind);
+        CHECK_INT(submit(&w, a_job("acme", "x")), 0);
+        CHECK_INT(cancel(&w, last_id, SLICE("zoo")), JOBS_NOT_FOUND); /* not theirs */
+        CHECK_INT(cancel(&w, last_id, SLICE("acme")), 0);
+        CHECK_INT(reply.jobs[0].status, JOB_CANCELED);
+        CHECK_STR(take_bodies(&w, 1), "");
+        CHECK_INT(cancel(&w, last_id, SLICE("acme")), JOBS_IS_OVER);
+        CHECK_INT(reply.jobs[0].status, JOB_CANCELED);
+
+        CHECK_INT(submit(&w, a_job("acme", "y")), 0);
+        CHECK_STR(take_bodies(&w, 1), "y");
+        uint64_t lease = reply.jobs[0].lease;
+        CHECK_INT(cancel(&w, last_id, SLICE("acme")), 0);
+        CHECK(reply.jobs[0].stopping && reply.jobs[0].status == JOB_RUNNING);
+        CHECK_INT(beat(&w, last_id, lease), JOBS_WAS_CANCELED);
+        CHECK_INT(get(&w, last_id), 0);
+        CHECK_INT(reply.jobs[0].status, JOB_CANCELED);
+        CHECK_INT(finish(&w, last_id, lease, an_end(JOB_COMPLETED, "late", ""), 0), JOBS_WAS_CANCELED);
+
+        CHECK_INT(submit(&w, a_job("acme", "z")), 0);
+        CHECK_STR(take_bodies(&w, 1), "z");
+        CHECK_INT(cancel(&w, last_id, SLICE("acme")), 0);
+        pass(&w, 1001); /* nobody beats any more */
+        do CHECK_INT(get(&w, last_id), 0);
+        while (reply.jobs[0].status == JOB_RUNNING);
+        CHECK_INT(reply.jobs[0].status, JOB_CANCELED);
+        done_asking();
+        end(&w);
+    }
+}
+
+TEST(priorities_turns_of_tenants_then_age) {
+    EACH_KIND {
+        struct world w;
+        begin(&w, kind);
+        static const struct { const char *tenant, *body; int priority; } all[] = {
+            { "a", "1", 0 }, { "a", "2", 0 }, { "a", "3", 0 }, { "b", "4", 0 }, { "b", "5", 0 }, { "c", "6", -5 },
+            { "a", "7", 9 }, { "c", "8", -5 },
+        };
+        for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+            struct job j = a_job(all[i].tenant, all[i].body);
+            j.priority = all[i].priority;
+            CHECK_INT(submit(&w, j), 0);
+        }
+        CHECK_STR(take_bodies(&w, 20), "74152368"); /* a was served with 7: it is b's turn */
+        done_asking();
+        end(&w);
+    }
+}
+
+TEST(as_many_run_as_may) {
+    EACH_KIND {
+        struct world w;
+        static const struct jobs_queue_limit queues[] = { { "slow", 1 }, { "any", 0 } };
+        struct jobs_limits l = { .concurrency = 3, .tenant_concurrency = 4, .queues = queues, .queue_count = 2 };
+        begin_with(&w, kind, &l, NULL);
+        for (int i = 0; i < 6; i++) {
+            struct job j = a_job("a", "d");
+            CHECK_INT(submit(&w, j), 0);
+            j.queue = SLICE("slow");
+            j.body = SLICE("s");
+            CHECK_INT(submit(&w, j), 0);
+            j.tenant = SLICE("b");
+            j.queue = SLICE("any");
+            j.body = SLICE("n");
+            CHECK_INT(submit(&w, j), 0);
+        }
+        CHECK_STR(take_bodies(&w, 20), "ndsndndn"); /* three of d, one of s, four of tenant b */
+        char id[JOB_ID_SIZE];
+        for (unsigned i = 0; i < reply.count; i++)
+            if (reply.jobs[i].body.ptr[0] == 's') memcpy(id, reply.jobs[i].id, JOB_ID_SIZE);
+        CHECK_STR(take_bodies(&w, 20), "");
+        CHECK_INT(finish(&w, id, 1, an_end(JOB_COMPLETED, "", ""), 0), 0);
+        CHECK_STR(take_bodies(&w, 20), "s");
+        jobs_store_limit(w.store, NULL);
+        struct jobs_ask q = { .verb = JOBS_TAKE, .count = 20, .lease_ms = 1000, .queue = SLICE("slow") };
+        CHECK_INT(ask(&w, &q), 0);
+        CHECK_UINT(reply.count, 4);
+        done_asking();
+        end(&w);
+    }
+}
+
+TEST(times_that_people_name) {
+    EACH_KIND {
+        struct world w;
+        begin(&w, kind);
+        struct job j = a_job("acme", "later");
+        j.not_before_ms = wall + 1000;
+        CHECK_INT(submit(&w, j), 0);
+        char later[JOB_ID_SIZE];
+        memcpy(later, last_id, sizeof(later));
+        j = a_job("acme", "gone");
+        j.expires_ms = wall + 500;
+        CHECK_INT(submit(&w, j), 0);
+        pass(&w, 501);
+        do CHECK_INT(get(&w, last_id), 0);
+        while (reply.jobs[0].status == JOB_QUEUED);
+        CHECK_INT(reply.jobs[0].status, JOB_FAILED);
+        CHECK(strstr(reply.jobs[0].error.ptr, "job_expired") != NULL);
+        CHECK_STR(take_bodies(&w, 9), "");
+        w.due = 0;
+        pass(&w, 500);
+        await(&w, &w.due);
+        CHECK_STR(take_bodies(&w, 9), "l");
+        CHECK_STR(reply.jobs[0].id, later);
+        done_asking();
+        end(&w);
+    }
+}
+
+/* The wall clock is set; the steady one knows nothing of it. */
+TEST(clocks_that_jump) {
+    EACH_KIND {
+        for (int64_t by = -3600000; by <= 3600000; by += 7200000) {
+            struct world w;
+            begin(&w, kind);
+            struct job j = a_job("acme", "run");
+            j.max_tries = 3;
+            CHECK_INT(submit(&w, j), 0);
+            CHECK_INT(take(&w, 1), 0);
+            uint64_t lease = reply.jobs[0].lease;
+            char id[JOB_ID_SIZE];
+            memcpy(id, last_id, sizeof(id));
+            j = a_job("acme", "named");
+            j.not_before_ms = wall + 1800000; /* half an hour */
+            CHECK_INT(submit(&w, j), 0);
+            __atomic_add_fetch(&wall, (uint64_t)by, __ATOMIC_SEQ_CST);
+            CHECK_INT(beat(&w, id, lease), 0); /* it is still ours */
+            pass(&w, 990);
+            CHECK_INT(beat(&w, id, lease), 0);
+            const char *due_now = take_bodies(&w, 9);
+            for (int i = 0; by > 0 && i < 100 && due_now[0] == '\0'; i++) {
+                turn(&w);
+                due_now = take_bodies(&w, 9);
+            }
+            CHECK_STR(due_now, by > 0 ? "n" : ""); /* the moment it named is behind us, or farther away */
+            CHECK_INT(beat(&w, id, lease), 0);
+            CHECK_INT(finish(&w, id, lease, an_end(JOB_QUEUED, "", "{}"), 500), 0);
+            __atomic_sub_fetch(&wall, 7200000, __ATOMIC_SEQ_CST);
+            pass(&w, 501); /* the pause was half a second, whatever the wall says */
+            due_now = take_bodies(&w, 9);
+            for (int i = 0; i < 100 && due_now[0] == '\0'; i++) {
+                turn(&w);
+                due_now = take_bodies(&w, 9);
+            }
+            CHECK_STR(due_now, "r");
+            CHECK_INT(finish(&w, id, reply.jobs[0].lease, an_end(JOB_COMPLETED, "kept", ""), 0), 0);
+            __atomic_add_fetch(&wall, UINT64_C(400) * 86400 * 1000, __ATOMIC_SEQ_CST); /* a year ahead */
+            for (int i = 0; i < 5; i++) turn(&w);
+            CHECK_INT(get(&w, id), 0); /* results are kept a day of real time */
+            done_asking();
+            end(&w);
+        }
+    }
+}
+
+TEST(one_job_for_one_key_of_a_tenant) {
+    EACH_KIND {
+        struct world w;
+        begin(&w, kind);
+        struct job j = a_job("acme", "first");
+        j.key = SLICE("k-1");
+        CHECK_INT(submit(&w, j), 0);
+        char id[JOB_ID_SIZE];
+        memcpy(id, last_id, sizeof(id));
+        j.body = SLICE("second");
+        CHECK_INT(submit(&w, j), 0);
+        CHECK(reply.existed);
+        CHECK_STR(reply.jobs[0].id, id);
+        CHECK_SLICE(reply.jobs[0].body, SLICE("first"));
+        j.tenant = SLICE("zoo");
+        CHECK_INT(submit(&w, j), 0);
+        CHECK(!reply.existed);
+        j.key = SLICE("");
+        CHECK_INT(submit(&w, j), 0);
+        CHECK_INT(submit(&w, j), 0);
+        CHECK(!reply.existed);
+        done_asking();
+        end(&w);
+    }
+}
+
+TEST(limits_of_what_is_kept) {
+    EACH_KIND {
+        struct world w;
+        struct jobs_settings s;
+        jobs_settings_init(&s);
+        s.max_body = 10;
+        s.max_result = 10;
+        struct jobs_limits l = { .max_queued = 2, .max_kept = 3 };
+        begin_with(&w, kind, &l, &s);
+        CHECK_INT(submit(&w, a_job("a", "12345678901")), JOBS_TOO_LARGE);
+        CHECK_INT(submit(&w, a_job("a", "1")), 0);
+        CHECK_INT(submit(&w, a_job("a", "2")), 0);
+        CHECK_INT(submit(&w, a_job("a", "3")), JOBS_QUOTA);
+        CHECK(strstr(reply.why, "2") != NULL);
+        CHECK_INT(submit(&w, a_job("b", "4")), 0);
+        CHECK_STR(take_bodies(&w, 1), "1");
+        struct job first = reply.jobs[0];
+        CHECK_INT(submit(&w, a_job("a", "3")), 0);
+        CHECK_INT(append(&w, first.id, first.lease, "", "12345678"), 0);
+        CHECK_INT(append(&w, first.id, first.lease, "", "901"), JOBS_TOO_LARGE);
+        CHECK_INT(finish(&w, first.id, first.lease, an_end(JOB_COMPLETED, "12345678901", ""), 0), 0);
+        CHECK_INT(reply.jobs[0].status, JOB_FAILED);
+        CHECK(strstr(reply.jobs[0].error.ptr, "job_result_too_large") != NULL);
+        CHECK_INT(submit(&w, a_job("a", "5")), JOBS_QUOTA); /* three are kept */
+        CHECK_INT(submit(&w, (struct job){ .priority = 101 }), PERILUNE_ERR_INVAL);
+        CHECK_INT(take(&w, JOBS_MOST + 1), PERILUNE_ERR_INVAL);
+        CHECK_INT(take(&w, 0), 0);
+        CHECK_UINT(reply.count, 0);
+        done_asking();
+        end(&w);
+    }
+}
+
+TEST(results_are_kept_for_a_time) {
+    EACH_KIND {
+        struct world w;
+        begin(&w, kind);
+        struct job j = a_job("acme", "x");
+        j.keep_ms = 1000;
+        j.key = SLICE("again");
+        CHECK_INT(submit(&w, j), 0);
+        CHECK_INT(take(&w, 1), 0);
+        uint64_t lease = reply.jobs[0].lease;
+        for (int i = 0; i < 20; i++) CHECK_INT(append(&w, last_id, lease, "", "data: x\n\n"), 0);
+        CHECK_INT(finish(&w, last_id, lease, an_end(JOB_COMPLETED, "kept", ""), 0), 0);
+        pass(&w, 999);
+        CHECK_INT(get(&w, last_id), 0);
+        pass(&w, 1);
+        for (int i = 0; i < 200 && get(&w, last_id) == 0; i++) turn(&w);
+        CHECK_INT(get(&w, last_id), JOBS_NOT_FOUND);
+        struct jobs_totals t = { .jobs = 1 };
+        for (int i = 0; i < 100 && t.jobs > 0; i++) {
+            jobs_store_counts(w.store, NULL, NULL, &t);
+            if (t.jobs > 0) turn(&w);
+        }
+        CHECK_UINT(t.jobs, 0);
+        CHECK_INT(submit(&w, j), 0);
+        CHECK(!reply.existed); /* the key is free again */
+        done_asking();
+        end(&w);
+    }
+}
+
+static void told(struct jobs_watch *watch);
+struct watcher { struct jobs_watch watch; unsigned times; };
+static void told(struct jobs_watch *watch) { container_of(watch, struct watcher, watch)->times++; }
+
+TEST(events_in_order_and_who_watches) {
+    EACH_KIND {
+        struct world w;
+        struct watcher a = { .times = 0 }, b = { .times = 0 };
+        a.watch.told = b.watch.told = told;
+        begin(&w, kind);
+        CHECK_INT(submit(&w, a_job("acme", "x")), 0);
+        CHECK_INT(take(&w, 1), 0);
+        uint64_t lease = reply.jobs[0].lease;
+        int rc = jobs_watch(w.jobs, &a.watch, slice_str(last_id));
+        if (rc == 0) rc = jobs_watch(w.jobs, &b.watch, slice_str(last_id));
+        CHECK_INT(rc, 0);
+        jobs_unwatch(&b.watch);
+        CHECK_INT(append(&w, last_id, lease, "", "data: \xe4\xbd\xa0\n\n"), 0);
+        CHECK_UINT(reply.events[0].number, 1);
+        await(&w, &a.times);
+        CHECK_INT(append(&w, last_id, lease, "progress", "{\"done\":1}"), 0);
+        CHECK_INT(append(&w, last_id, lease, "", "data: 2\n\n"), 0);
+        CHECK_INT(ask(&w, &(struct jobs_ask){ .verb = JOBS_EVENTS, .id = slice_str(last_id), .tenant = SLICE("acme"),
+                                              .after = 1, .count = 10 }), 0);
+        CHECK_UINT(reply.count, 2);
+        CHECK_UINT(reply.events[0].number, 2);
+        CHECK_SLICE(reply.events[0].name, SLICE("progress"));
+        CHECK_SLICE(reply.events[1].data, SLICE("data: 2\n\n"));
+        CHECK_INT(reply.jobs[0].status, JOB_RUNNING);
+        CHECK_SLICE(reply.jobs[0].progress, SLICE("{\"done\":1}"));
+        CHECK_UINT(reply.jobs[0].last_event, 3);
+        CHECK_INT(ask(&w, &(struct jobs_ask){ .verb = JOBS_EVENTS, .id = slice_str(last_id), .tenant = SLICE("zoo"),
+                                              .count = 10 }), JOBS_NOT_FOUND);
+        a.times = 0;
+        CHECK_INT(finish(&w, last_id, lease, an_end(JOB_COMPLETED, "", ""), 0), 0);
+        await(&w, &a.times);
+        CHECK_UINT(b.times, 0);
+        done_asking();
+        end(&w); /* with a watch that is forgotten */
+        CHECK(a.watch.jobs == NULL);
+    }
+}
+
+TEST(lists_by_pages) {
+    EACH_KIND {
+        struct world w;
+        begin(&w, kind);
+        char text[8], before[JOB_ID_SIZE] = "";
+        for (int i = 0; i < 7; i++) {
+            snprintf(text, sizeof(text), "%d", i);
+            CHECK_INT(submit(&w, a_job(i == 3 ? "zoo" : "acme", text)), 0);
+        }
+        CHECK_INT(cancel(&w, last_id, SLICE("acme")), 0);
+        static const unsigned sizes[] = { 4, 2, 0 };
+        for (int page = 0; page < 3; page++) {
+            struct jobs_ask q = { .verb = JOBS_LIST, .tenant = SLICE("acme"), .status = -1, .count = 4,
+                                  .before = slice_str(before) };
+            CHECK_INT(ask(&w, &q), 0);
+            CHECK_UINT(reply.count, sizes[page]);
+            for (unsigned i = 0; i < reply.count; i++) {
+                CHECK(before[0] == '\0' || strcmp(reply.jobs[i].id, before) < 0);
+                CHECK_SLICE(reply.jobs[i].path, SLICE("/v1/chat/completions"));
+                CHECK_UINT(reply.jobs[i].body.len, 0);
+                memcpy(before, reply.jobs[i].id, sizeof(before));
+            }
+        }
+        struct jobs_ask q = { .verb = JOBS_LIST, .status = JOB_QUEUED, .count = 20 };
+        CHECK_INT(ask(&w, &q), 0);
+        CHECK_UINT(reply.count, 6);
+        q.status = JOB_CANCELED;
+        q.tenant = SLICE("acme");
+        CHECK_INT(ask(&w, &q), 0);
+        CHECK_UINT(reply.count, 1);
+        q.before = SLICE("job_nonsense");
+        CHECK_INT(ask(&w, &q), 0);
+        CHECK_UINT(reply.count, 0);
+        CHECK_INT(get(&w, "job_0000000000000000000000000000000"), JOBS_NOT_FOUND);
+        CHECK_INT(get(&w, "job_ffffffffffffffffffffffffffffffff"), JOBS_NOT_FOUND);
+        CHECK_INT(get(&w, ""), JOBS_NOT_FOUND);
+        done_asking();
+        end(&w);
+    }
+}
+
+static int hook_take(struct world *w) {
+    return ask(w, &(struct jobs_ask){ .verb = JOBS_HOOK_TAKE, .count = 10, .lease_ms = 1000 });
+}
+
+static int hook_done(struct world *w, struct job_hook h, enum job_hook_state state, int status, uint64_t delay_ms) {
+    struct jobs_ask a = { .verb = JOBS_HOOK_DONE, .lease = h.lease, .delay_ms = delay_ms };
+    a.hook.number = h.number;
+    a.hook.state = state;
+    a.hook.status = status;
+    a.hook.note = SLICE("what \"it\" said");
+    return ask(w, &a);
+}
+
+TEST(a_webhook_until_it_is_delivered) {
+    EACH_KIND {
+        struct world w;
+        begin(&w, kind);
+        struct job j = a_job("acme", "x");
+        j.webhook = SLICE("https://example.com/hook");
+        j.keep_ms = 1000;
+        CHECK_INT(submit(&w, j), 0);
+        CHECK_INT(hook_take(&w), 0);
+        CHECK_UINT(reply.count, 0);
+        CHECK_INT(take(&w, 1), 0);
+        CHECK_INT(finish(&w, last_id, reply.jobs[0].lease, an_end(JOB_COMPLETED, "{\"a\":1}", ""), 0), 0);
+        await(&w, &w.hook_due);
+        CHECK_INT(hook_take(&w), 0);
+        CHECK_UINT(reply.count, 1);
+        struct job_hook h = reply.hooks[0];
+        CHECK_SLICE(h.url, SLICE("https://example.com/hook"));
+        CHECK_UINT(h.tries, 1);
+        CHECK_STR(reply.jobs[0].id, last_id);
+        CHECK_SLICE(reply.jobs[0].result, SLICE("{\"a\":1}"));
+        CHECK_INT(hook_take(&w), 0);
+        CHECK_UINT(reply.count, 0); /* somebody has it */
+        pass(&w, 1001);             /* but was not heard of again */
+        CHECK_INT(hook_take(&w), 0);
+        CHECK_UINT(reply.count, 1);
+        CHECK_INT(hook_done(&w, h, JOB_HOOK_DELIVERED, 200, 0), JOBS_LOST);
+        CHECK_INT(hook_take(&w), 0);
+        CHECK_UINT(reply.count, 0);
+        h.lease++;
+        CHECK_INT(hook_done(&w, h, JOB_HOOK_WAITING, 503, 5000), 0);
+        pass(&w, 4999); /* longer than the job is kept: it waits for its webhook */
+        CHECK_INT(hook_take(&w), 0);
+        CHECK_UINT(reply.count, 0);
+        pass(&w, 1);
+        CHECK_INT(hook_take(&w), 0);
+        CHECK_UINT(reply.count, 1);
+        CHECK_UINT(reply.hooks[0].tries, 3);
+        CHECK_INT(reply.hooks[0].last_status, 503);
+        CHECK_INT(hook_done(&w, reply.hooks[0], JOB_HOOK_DELIVERED, 204, 0), 0);
+        CHECK_INT(ask(&w, &(struct jobs_ask){ .verb = JOBS_HOOKS, .id = slice_str(last_id) }), 0);
+        CHECK_UINT(reply.count, 1);
+        CHECK_INT(reply.hooks[0].state, JOB_HOOK_DELIVERED);
+        CHECK(strstr(reply.hooks[0].log.ptr, "\"status\":503,\"note\":\"what \\\"it\\\" said\"}\n{") != NULL);
+        CHECK_INT(get(&w, last_id), 0);
+        pass(&w, 1001);
+        for (int i = 0; i < 200 && get(&w, last_id) == 0; i++) turn(&w);
+        CHECK_INT(get(&w, last_id), JOBS_NOT_FOUND);
+        done_asking();
+        end(&w);
+    }
+}
+
+TEST(every_end_has_a_webhook) {
+    EACH_KIND {
+        struct world w;
+        begin(&w, kind);
+        struct job j = a_job("acme", "x");
+        j.webhook = SLICE("https://example.com/");
+        CHECK_INT(submit(&w, j), 0);
+        CHECK_INT(cancel(&w, last_id, SLICE("acme")), 0);
+        j.expires_ms = wall + 10;
+        CHECK_INT(submit(&w, j), 0);
+        pass(&w, 11);
+        do CHECK_INT(get(&w, last_id), 0);
+        while (reply.jobs[0].status == JOB_QUEUED);
+        CHECK_INT(hook_take(&w), 0);
+        CHECK_UINT(reply.count, 2);
+        CHECK(reply.hooks[0].number != reply.hooks[1].number);
+        done_asking();
+        end(&w);
+    }
+}
+
+TEST(nobody_waits_any_more) {
+    EACH_KIND {
+        struct world w;
+        begin(&w, kind);
+        struct reply one = { .rc = 0 }, two = { .rc = 0 };
+        struct job j = a_job("acme", "x");
+        struct jobs_ask q = { .verb = JOBS_SUBMIT, .job = &j };
+        int rc = jobs_begin(w.jobs, &one.op, &q, answered);
+        if (rc == 0) jobs_cancel(&one.op);
+        if (rc == 0) jobs_cancel(&one.op);
+        if (rc == 0) rc = jobs_begin(w.jobs, &two.op, &q, answered);
+        end(&w); /* hears of the end */
+        CHECK(!one.done);
+        CHECK(rc != 0 || two.done);
+        arena_deinit(&two.texts);
+    }
+}
+
+TEST(counts_of_queues) {
+    EACH_KIND {
+        struct world w;
+        begin(&w, kind);
+        for (int i = 0; i < 3; i++) CHECK_INT(submit(&w, a_job("a", "x")), 0);
+        CHECK_INT(take(&w, 1), 0);
+        struct job first = reply.jobs[0];
+        CHECK_INT(finish(&w, first.id, first.lease, an_end(JOB_FAILED, "", "{}"), 0), 0);
+        CHECK_INT(take(&w, 1), 0);
+        struct jobs_totals t = { .jobs = 0 };
+        for (int i = 0; i < 200 && t.jobs != 3; i++) {
+            turn(&w);
+            jobs_store_counts(w.store, NULL, NULL, &t);
+        }
+        CHECK_UINT(t.jobs, 3);
+        CHECK(t.bytes > 0);
         done_asking();
         end(&w);
     }

@@ -1,0 +1,448 @@
+/* test_jobs_file.c -- jobs in a file: what can be wrong with it, other processes, and the end of ours. */
+#include <fcntl.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "jobs/file_sql.h"
+#include "jobs_world.h"
+
+/* -- A world that is closed and opened again ------------------------------------------------------------- */
+
+static void leave(struct world *w) { /* the file stays */
+    jobs_close(w->jobs);
+    jobs_store_close(w->store);
+    w->jobs = NULL;
+    w->store = NULL;
+}
+
+static void come_back(struct world *w) {
+    open_store(w, NULL);
+    w->jobs = jobs_open(w->store, &w->loop);
+    CHECK(w->jobs != NULL);
+}
+
+/* What opening says; "" when it opens. */
+static const char *try_again(struct world *w) {
+    static char why[700];
+    why[0] = '\0';
+    if (try_open(w, NULL, why) != 0) return why;
+    jobs_store_close(w->store);
+    w->store = NULL;
+    return "";
+}
+
+static void gone(struct world *w) {
+    loop_deinit(&w->loop);
+    remove_folder(w);
+}
+
+static void sql(const char *path, const char *text) {
+    sqlite3 *db;
+    CHECK_INT(sqlite3_open(path, &db), SQLITE_OK);
+    char *message = NULL;
+    int rc = sqlite3_exec(db, text, NULL, NULL, &message);
+    NOTE("%s", message ? message : "");
+    CHECK_INT(rc, SQLITE_OK);
+    sqlite3_close(db);
+}
+
+static void write_text(const char *path, const char *text) {
+    FILE *f = fopen(path, "wb");
+    CHECK(f != NULL);
+    fputs(text, f);
+    fclose(f);
+}
+
+TEST_NOFAULT(jobs_are_there_after_a_restart) {
+    struct world w;
+    begin(&w, DATABASE);
+    CHECK_INT(submit(&w, a_job("acme", "x")), 0);
+    CHECK_INT(take(&w, 1), 0);
+    uint64_t lease = reply.jobs[0].lease;
+    CHECK_INT(append(&w, last_id, lease, "", "data: 1\n\n"), 0);
+    CHECK_INT(submit(&w, a_job("acme", "y")), 0);
+    char second[JOB_ID_SIZE];
+    memcpy(second, last_id, sizeof(second));
+    leave(&w);
+    come_back(&w);
+    CHECK_INT(ask(&w, &(struct jobs_ask){ .verb = JOBS_LIST, .status = JOB_RUNNING, .count = 9 }), 0);
+    CHECK_UINT(reply.count, 1); /* the machine runs on: so do leases */
+    char id[JOB_ID_SIZE];
+    memcpy(id, reply.jobs[0].id, sizeof(id));
+    CHECK_INT(finish(&w, id, lease, an_end(JOB_COMPLETED, "r", ""), 0), 0);
+    CHECK_STR(take_bodies(&w, 9), "y");
+    CHECK_STR(reply.jobs[0].id, second);
+    done_asking();
+    leave(&w);
+    gone(&w);
+}
+
+TEST_NOFAULT(after_a_boot_all_leases_are_over) {
+    struct world w;
+    begin(&w, DATABASE);
+    struct job j = a_job("acme", "x");
+    j.max_tries = 2;
+    CHECK_INT(submit(&w, j), 0);
+    CHECK_INT(take(&w, 1), 0);
+    leave(&w);
+    sql(w.path, "UPDATE meta SET value = 'another' WHERE name = 'boot'");
+    steady = 17; /* a clock that begins anew */
+    come_back(&w);
+    for (int i = 0; i < 100 && (take(&w, 1) != 0 || reply.count == 0); i++) turn(&w);
+    CHECK_UINT(reply.count, 1);
+    CHECK_UINT(reply.jobs[0].tries, 2);
+    done_asking();
+    leave(&w);
+    gone(&w);
+}
+
+TEST_NOFAULT(files_that_are_not_ours) {
+    struct world w;
+    begin(&w, DATABASE);
+    leave(&w);
+    CHECK_STR(try_again(&w), "");
+
+    sql(w.path, "PRAGMA user_version = 99");
+    CHECK(strstr(try_again(&w), "made by another version") != NULL);
+    unlink(w.path);
+    sql(w.path, "CREATE TABLE accounts(a)");
+    CHECK(strstr(try_again(&w), "database of something else") != NULL);
+    sqlite3 *db;
+    sqlite3_open(w.path, &db);
+    char **cells;
+    int rows, columns;
+    CHECK_INT(sqlite3_get_table(db, "PRAGMA journal_mode", &cells, &rows, &columns, NULL), SQLITE_OK);
+    CHECK_STR(cells[1], "delete"); /* it was not touched */
+    sqlite3_free_table(cells);
+    sqlite3_close(db);
+
+    write_text(w.path, "this is no database, and longer than the head of one: .................................."
+                       "........................................................................................");
+    CHECK(strstr(try_again(&w), "damaged, or no database") != NULL);
+    unlink(w.path);
+    CHECK_INT(mkdir(w.path, 0700), 0);
+    CHECK(strstr(try_again(&w), "must be there, and writable") != NULL);
+    rmdir(w.path);
+    char path[sizeof(w.path)];
+    memcpy(path, w.path, sizeof(path));
+    snprintf(w.path, sizeof(w.path), "%s/no/jobs.db", w.folder);
+    CHECK(strstr(try_again(&w), "must be there, and writable") != NULL);
+    w.path[0] = '\0';
+    CHECK(strstr(try_again(&w), "no name of a file") != NULL);
+    memcpy(w.path, path, sizeof(path));
+    gone(&w);
+}
+
+TEST_NOFAULT(a_damaged_file_is_refused) {
+    struct world w;
+    begin(&w, DATABASE);
+    for (int i = 0; i < 200; i++) CHECK_INT(submit(&w, a_job("acme", "a body")), 0);
+    leave(&w);
+    int fd = open(w.path, O_RDWR);
+    char noise[4096];
+    memset(noise, 0xA5, sizeof(noise));
+    for (int page = 3; page < 12; page++) CHECK(pwrite(fd, noise, sizeof(noise), page * 4096) > 0);
+    close(fd);
+    const char *why = try_again(&w);
+    NOTE("%s", why);
+    CHECK(strstr(why, "damaged") != NULL);
+    done_asking();
+    gone(&w);
+}
+
+TEST_NOFAULT(a_file_that_is_read_only) {
+    struct world w;
+    begin(&w, DATABASE);
+    leave(&w);
+    chmod(w.path, 0400);
+    chmod(w.folder, 0500);
+    if (geteuid() == 0) CHECK_INT(seteuid(65534), 0); /* root may write to all */
+    const char *why = try_again(&w);
+    if (getuid() == 0) CHECK_INT(seteuid(0), 0);
+    NOTE("%s", why);
+    CHECK(strstr(why, "writable by who runs this program") != NULL);
+    chmod(w.folder, 0700);
+    gone(&w);
+}
+
+/* -- Faults while it is open --------------------------------------------------------------------------------- */
+
+TEST_NOFAULT(a_file_that_is_removed_is_not_written_to) {
+    struct world w;
+    char away[128];
+    begin(&w, DATABASE);
+    snprintf(away, sizeof(away), "%s.away", w.path);
+    CHECK_INT(submit(&w, a_job("acme", "x")), 0);
+    CHECK_INT(rename(w.path, away), 0);
+    CHECK_INT(submit(&w, a_job("acme", "y")), PERILUNE_ERR_IO);
+    CHECK(strstr(reply.why, "removed or replaced") != NULL);
+    write_text(w.path, "");
+    CHECK_INT(submit(&w, a_job("acme", "y")), PERILUNE_ERR_IO);
+    CHECK_INT(rename(away, w.path), 0);
+    CHECK_INT(submit(&w, a_job("acme", "y")), 0);
+    CHECK_STR(take_bodies(&w, 9), "xy");
+    done_asking();
+    leave(&w);
+    gone(&w);
+}
+
+TEST_NOFAULT(a_file_that_is_full_has_room_again) {
+    struct world w;
+    struct jobs_settings s;
+    jobs_settings_init(&s);
+    s.max_bytes = 1 << 20;
+    s.keep_ms = 1000;
+    begin_with(&w, DATABASE, NULL, &s);
+    static char large[100001];
+    memset(large, 'x', 100000);
+    int rc = 0, accepted = 0;
+    while (accepted < 100 && (rc = submit(&w, a_job("acme", large))) == 0) accepted++;
+    CHECK_INT(rc, JOBS_IS_FULL);
+    CHECK(accepted > 5 && accepted < 15);
+    CHECK(strstr(reply.why, "1048576") != NULL);
+    for (int i = 0; i < accepted; i++) { /* what was accepted can be done */
+        CHECK_INT(take(&w, 1), 0);
+        CHECK_UINT(reply.count, 1);
+        struct job j = reply.jobs[0];
+        CHECK_INT(finish(&w, j.id, j.lease, an_end(JOB_COMPLETED, "small", ""), 0), 0);
+    }
+    pass(&w, 1001);
+    for (int i = 0; i < 200 && (rc = submit(&w, a_job("acme", large))) != 0; i++) turn(&w);
+    CHECK_INT(rc, 0);
+    done_asking();
+    end(&w);
+}
+
+/* The disk: a limit of the process for the size of files, which is an error of writing like any other. */
+TEST_NOFAULT(a_disk_that_is_full_has_room_again) {
+    struct world w;
+    begin(&w, DATABASE);
+    CHECK_INT(submit(&w, a_job("acme", "x")), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    struct rlimit old, small;
+    getrlimit(RLIMIT_FSIZE, &old);
+    small = old;
+    small.rlim_cur = 300000;
+    setrlimit(RLIMIT_FSIZE, &small);
+    static char large[200001];
+    memset(large, 'x', 200000);
+    int rc = 0, accepted = 1;
+    while (accepted < 50 && (rc = submit(&w, a_job("acme", large))) == 0) accepted++;
+    CHECK_INT(rc, PERILUNE_ERR_IO);
+    NOTE("%s", reply.why);
+    CHECK(strstr(reply.why, "room") != NULL || strstr(reply.why, "disk") != NULL);
+    setrlimit(RLIMIT_FSIZE, &old);
+    rc = PERILUNE_ERR_IO;
+    for (int i = 0; i < 100 && rc != 0; i++) {
+        turn(&w);
+        rc = submit(&w, a_job("acme", "after"));
+    }
+    CHECK_INT(rc, 0);
+    CHECK_INT(ask(&w, &(struct jobs_ask){ .verb = JOBS_LIST, .status = -1, .count = 60 }), 0);
+    CHECK_INT((int)reply.count, accepted + 1); /* neither lost nor doubled */
+    done_asking();
+    end(&w);
+}
+
+TEST_NOFAULT(a_lock_of_somebody_else_is_waited_for) {
+    struct world w;
+    begin(&w, DATABASE);
+    sqlite3 *other;
+    CHECK_INT(sqlite3_open(w.path, &other), SQLITE_OK);
+    CHECK_INT(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    struct job j = a_job("acme", "x");
+    struct jobs_ask q = { .verb = JOBS_SUBMIT, .job = &j, .within_ms = 100 };
+    CHECK_INT(ask(&w, &q), PERILUNE_ERR_TIMEOUT);
+    CHECK_INT(sqlite3_exec(other, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+    CHECK_INT(submit(&w, j), 0);
+    CHECK_INT(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    CHECK_INT(submit(&w, j), PERILUNE_ERR_IO); /* five seconds later */
+    CHECK(strstr(reply.why, "another program holds a lock") != NULL);
+    sqlite3_close(other);
+    CHECK_INT(submit(&w, j), 0);
+    done_asking();
+    end(&w);
+}
+
+/* -- Two processes on one file ----------------------------------------------------------------------------------- */
+
+TEST_NOFAULT(two_stores_on_one_file) { /* as two processes would: each has a connection of its own */
+    struct world a, b;
+    begin(&a, DATABASE);
+    b = a;
+    CHECK_INT(loop_init(&b.loop), 0);
+    come_back(&b);
+    b.jobs->ud = &b;
+    b.jobs->due = due;
+    struct job j = a_job("acme", "x");
+    j.max_tries = 3;
+    CHECK_INT(submit(&a, j), 0);
+    await(&b, &b.due); /* it noticed */
+    CHECK_INT(take(&b, 9), 0);
+    CHECK_UINT(reply.count, 1);
+    uint64_t lease = reply.jobs[0].lease;
+    CHECK_STR(take_bodies(&a, 9), "");
+    pass(&a, 900);
+    CHECK_INT(beat(&b, last_id, lease), 0);
+    pass(&a, 900);
+    CHECK_STR(take_bodies(&a, 9), ""); /* its lease is respected */
+    CHECK_INT(cancel(&a, last_id, SLICE("acme")), 0);
+    CHECK_INT(beat(&b, last_id, lease), JOBS_WAS_CANCELED);
+    CHECK_INT(get(&a, last_id), 0);
+    CHECK_INT(reply.jobs[0].status, JOB_CANCELED);
+    j.key = SLICE("k");
+    CHECK_INT(submit(&a, j), 0);
+    CHECK_INT(submit(&b, j), 0);
+    CHECK(reply.existed);
+    struct jobs_limits l = { .max_kept = 3 };
+    jobs_store_limit(a.store, &l);
+    jobs_store_limit(b.store, &l);
+    j.key = SLICE("");
+    CHECK_INT(submit(&b, j), 0);
+    CHECK_INT(submit(&a, j), JOBS_QUOTA); /* counts are the file's */
+    done_asking();
+    leave(&b);
+    loop_deinit(&b.loop);
+    end(&a);
+}
+
+/* Takes until none is left; each id once, to the pipe. */
+static void work(const char *path, int out) {
+    struct world w = { .kind = DATABASE };
+    char why[700];
+    jobs_settings_init(&w.settings);
+    w.settings.poll_ms = 5;
+    if (loop_init(&w.loop) != 0 || jobs_file_open(&w.store, path, &w.settings, NULL, why, sizeof(why)) != 0) _exit(1);
+    w.jobs = jobs_open(w.store, &w.loop);
+    for (int idle = 0; idle < 5;) {
+        if (take(&w, 3) != 0) _exit(2);
+        idle = reply.count > 0 ? 0 : idle + 1;
+        struct job got[3];
+        unsigned n = reply.count;
+        memcpy(got, reply.jobs, sizeof(got));
+        for (unsigned i = 0; i < n; i++) {
+            if (write(out, got[i].id, 36) != 36) _exit(3);
+            if (finish(&w, got[i].id, got[i].lease, an_end(JOB_COMPLETED, "r", ""), 0) != 0) _exit(4);
+        }
+    }
+    leave(&w);
+    loop_deinit(&w.loop);
+    _exit(0);
+}
+
+TEST_NOFAULT(two_processes_do_each_job_once) {
+    struct world w;
+    int pipes[2], status;
+    enum { JOBS = 200 };
+    begin(&w, DATABASE);
+    w.settings.wall_ms = w.settings.steady_ms = NULL;
+    for (int i = 0; i < JOBS; i++) CHECK_INT(submit(&w, a_job("acme", "x")), 0);
+    leave(&w);
+    CHECK_INT(pipe(pipes), 0);
+    for (int i = 0; i < 2; i++)
+        if (fork() == 0) work(w.path, pipes[1]);
+    close(pipes[1]);
+    static char ids[JOBS + 8][36];
+    int count = 0;
+    for (ssize_t n; count < JOBS + 8 && (n = read(pipes[0], ids[count], 36)) > 0; count++) CHECK_INT((int)n, 36);
+    for (int i = 0; i < 2; i++) {
+        wait(&status);
+        CHECK(WIFEXITED(status));
+        CHECK_INT(WEXITSTATUS(status), 0);
+    }
+    CHECK_INT(count, JOBS);
+    for (int i = 0; i < count; i++)
+        for (int k = 0; k < i; k++) CHECK(memcmp(ids[i], ids[k], 36) != 0);
+    done_asking();
+    gone(&w);
+}
+
+/* -- kill -9 -------------------------------------------------------------------------------------------------------- */
+
+struct one_of_many {
+    struct reply reply;
+    struct world *w;
+    int           out;
+};
+
+/* Says each id as soon as it is accepted. */
+static void said(struct jobs_op *op, const struct jobs_answer *a) {
+    struct one_of_many *m = container_of(op, struct one_of_many, reply.op);
+    if (a->rc != 0 || write(m->out, a->jobs[0].id, 36) != 36) _exit(1);
+    struct job j = a_job("acme", "a question that must not be lost");
+    j.webhook = SLICE("https://example.com/");
+    jobs_begin(m->w->jobs, &m->reply.op, &(struct jobs_ask){ .verb = JOBS_SUBMIT, .job = &j }, said);
+}
+
+static void submit_for_ever(const char *path, int out) {
+    static struct one_of_many many[40];
+    struct world w = { .kind = DATABASE };
+    char why[700];
+    jobs_settings_init(&w.settings);
+    if (loop_init(&w.loop) != 0 || jobs_file_open(&w.store, path, &w.settings, NULL, why, sizeof(why)) != 0) _exit(1);
+    w.jobs = jobs_open(w.store, &w.loop);
+    struct job j = a_job("acme", "the first one");
+    for (int i = 0; i < 40; i++) {
+        many[i].w = &w;
+        many[i].out = out;
+        jobs_begin(w.jobs, &many[i].reply.op, &(struct jobs_ask){ .verb = JOBS_SUBMIT, .job = &j }, said);
+    }
+    for (;;) { /* and cancels what it can, so that webhooks come into being */
+        if (take(&w, 5) != 0) _exit(1);
+        unsigned n = reply.count;
+        static struct job got[5];
+        memcpy(got, reply.jobs, sizeof(got));
+        for (unsigned i = 0; i < n; i++)
+            if (finish(&w, got[i].id, got[i].lease, an_end(JOB_COMPLETED, "r", ""), 0) != 0) _exit(1);
+    }
+}
+
+static unsigned kills(void) {
+    const char *text = getenv("KILLS");
+    return text != NULL ? (unsigned)strtoul(text, NULL, 10) : 10;
+}
+
+TEST_NOFAULT(killed_at_any_moment_nothing_accepted_is_lost) {
+    struct world w;
+    begin(&w, DATABASE);
+    leave(&w);
+    w.settings.wall_ms = w.settings.steady_ms = NULL;
+    unsigned all = 0;
+    for (unsigned round = 0; round < kills(); round++) {
+        int pipes[2];
+        CHECK_INT(pipe(pipes), 0);
+        fcntl(pipes[1], F_SETPIPE_SZ, 1 << 20);
+        pid_t pid = fork();
+        if (pid == 0) {
+            close(pipes[0]);
+            submit_for_ever(w.path, pipes[1]);
+        }
+        close(pipes[1]);
+        usleep(20000 + (useconds_t)(rng_next(&w.loop.rng) % 60000));
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        come_back(&w);
+        char id[40] = "";
+        unsigned count = 0;
+        while (read(pipes[0], id, 36) == 36) {
+            int rc = get(&w, id);
+            NOTE("round %u, job %u: %s", round, count, id);
+            CHECK_INT(rc, 0);
+            if (reply.jobs[0].status == JOB_COMPLETED && reply.jobs[0].webhook.len > 0) {
+                CHECK_INT(ask(&w, &(struct jobs_ask){ .verb = JOBS_HOOKS, .id = slice_str(id) }), 0);
+                CHECK_UINT(reply.count, 1); /* nor is the word of its end */
+            }
+            count++;
+        }
+        all += count;
+        close(pipes[0]);
+        leave(&w);
+        CHECK_STR(try_again(&w), ""); /* and it is whole */
+    }
+    CHECK(all > 0);
+    if (kills() > 10) printf("%u kills, %u accepted jobs, none lost\n", kills(), all);
+    done_asking();
+    gone(&w);
+}
