@@ -124,6 +124,7 @@ static __attribute__((unused)) void copy_events(struct reply *r, const struct jo
         r->events[i] = a->events[i];
         r->events[i].name.ptr = arena_dup(&r->texts, a->events[i].name);
         r->events[i].data.ptr = arena_dup(&r->texts, a->events[i].data);
+        CHECK(r->events[i].name.ptr != NULL && r->events[i].data.ptr != NULL);
     }
 }
 
@@ -132,6 +133,7 @@ static __attribute__((unused)) void copy_hooks(struct reply *r, const struct job
         r->hooks[i] = a->hooks[i];
         r->hooks[i].url.ptr = arena_dup(&r->texts, a->hooks[i].url);
         r->hooks[i].log.ptr = arena_dup(&r->texts, a->hooks[i].log);
+        CHECK(r->hooks[i].url.ptr != NULL && r->hooks[i].log.ptr != NULL);
         if (a->hooks[i].job == NULL) continue;
         r->jobs[i] = *a->hooks[i].job;
         CHECK(job_copy(&r->texts, &r->jobs[i], JOB_QUESTION | JOB_RESULT));

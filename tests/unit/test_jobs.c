@@ -565,3 +565,104 @@ TEST(counts_of_queues) {
         end(&w);
     }
 }
+
+TEST(pieces_that_come_at_once_are_all_there) {
+    EACH_KIND {
+        struct world w;
+        begin(&w, kind);
+        CHECK_INT(submit(&w, a_job("acme", "x")), 0);
+        CHECK_INT(take(&w, 1), 0);
+        uint64_t lease = reply.jobs[0].lease, last = 0;
+        static struct reply many[8];
+        static const char *const names[] = { "", "", "", "progress", "", "", "", "" };
+        int rc = 0;
+        unsigned sent = 0;
+        memset(many, 0, sizeof(many));
+        for (; sent < 8 && rc == 0; sent++) {
+            char text[8];
+            snprintf(text, sizeof(text), "%u", sent);
+            struct jobs_ask q = { .verb = JOBS_APPEND, .id = slice_str(last_id), .lease = lease,
+                                  .event = { 0, slice_str(names[sent]), slice_str(text) } };
+            rc = jobs_begin(w.jobs, &many[sent].op, &q, answered);
+        }
+        for (unsigned i = 0; i < sent; i++) {
+            while (rc == 0 && !many[i].done) turn(&w);
+            if (rc != 0 || many[i].rc != 0) continue;
+            CHECK(many[i].count == 1 && many[i].events[0].number >= last);
+            last = many[i].events[0].number;
+        }
+        bool fine = rc == 0;
+        for (unsigned i = 0; i < 8; i++) {
+            fine = fine && many[i].rc == 0;
+            jobs_cancel(&many[i].op);
+            arena_deinit(&many[i].texts);
+        }
+        CHECK(fine);
+        CHECK_INT(ask(&w, &(struct jobs_ask){ .verb = JOBS_EVENTS, .id = slice_str(last_id), .count = 20 }), 0);
+        char all[16] = "";
+        size_t len = 0;
+        for (unsigned i = 0; i < reply.count; i++) {
+            CHECK_UINT(reply.events[i].number, i + 1);
+            memcpy(all + len, reply.events[i].data.ptr, reply.events[i].data.len);
+            len += reply.events[i].data.len;
+        }
+        CHECK_SLICE(slice_of(all, len), SLICE("01234567"));
+        CHECK_UINT(last, reply.count);
+        done_asking();
+        end(&w);
+    }
+}
+
+/* -- Virtual time ------------------------------------------------------------------------------------------ */
+
+static bool stop;
+static void stopping(void *ud) {
+    (void)ud;
+    stop = true;
+}
+
+static void until_done(struct world *w, const struct jobs_ask *a) {
+    arena_deinit(&reply.texts);
+    memset(&reply, 0, sizeof(reply));
+    CHECK_INT(jobs_begin(w->jobs, &reply.op, a, answered), 0);
+    while (!reply.done) {
+        loop_flush(&w->loop);
+    }
+    CHECK_INT(reply.rc, 0);
+}
+
+TEST(virtual_time_jumps_to_the_next_lease_that_ends) {
+    struct world w;
+    memset(&w, 0, sizeof(w));
+    jobs_settings_init(&w.settings);
+    CHECK_INT(loop_init(&w.loop), 0);
+    w.loop.is_virtual = true;
+    open_store(&w, NULL);
+    w.jobs = jobs_open(w.store, &w.loop);
+    CHECK(w.jobs != NULL);
+    struct job j = a_job("acme", "x");
+    j.max_tries = 2;
+    j.not_before_ms = 5000;
+    until_done(&w, &(struct jobs_ask){ .verb = JOBS_SUBMIT, .job = &j });
+    stop = false;
+    w.jobs->due = stopping;
+    loop_run_virtual(&w.loop, &stop);
+    CHECK(stop);
+    CHECK_UINT(loop_now(&w.loop), 5000);
+    until_done(&w, &(struct jobs_ask){ .verb = JOBS_TAKE, .count = 1, .lease_ms = 30000 });
+    CHECK_UINT(reply.count, 1);
+    stop = false;
+    loop_run_virtual(&w.loop, &stop);
+    CHECK_UINT(loop_now(&w.loop), 35000);
+    until_done(&w, &(struct jobs_ask){ .verb = JOBS_TAKE, .count = 1, .lease_ms = 30000 });
+    CHECK_UINT(reply.jobs[0].tries, 2);
+    stop = false;
+    loop_run_virtual(&w.loop, &stop); /* to the end of the last try */
+    CHECK_UINT(loop_now(&w.loop), 65000);
+    stop = false;
+    loop_run_virtual(&w.loop, &stop); /* nothing is left to wait for: not even the keeping of what is over */
+    CHECK(!stop);
+    CHECK_UINT(loop_now(&w.loop), 65000);
+    done_asking();
+    end(&w);
+}
