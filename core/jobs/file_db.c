@@ -25,10 +25,10 @@
  * One thread at a time. */
 #include "jobs/file_db.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "include/perilune.h"
@@ -39,6 +39,7 @@
 #define CACHE_KIB 32768
 #define WAL_PAGES 8192              /* of 4 KiB: then a commit moves them into the file */
 #define WAL_BYTES (64 * 1024 * 1024) /* what the -wal file keeps of its size */
+#define DISK_LEAST (32 * 1024 * 1024) /* with less, a group may be what does not fit */
 #define TIDY_PAGES 256
 #define FREE_PAGES_KEPT 2048        /* for the next jobs */
 
@@ -48,19 +49,26 @@ static const char *const sql[] = {
 #undef XX
 };
 
-/* -- Errors -------------------------------------------------------------------------------------------------- */
+/* -- Errors ------------------------------------------ */
+
+/* SQLite says the same of a disk and of a limit. */
+static bool disk_is_full(const struct file_db *d) {
+    struct statvfs v;
+    return statvfs(d->path, &v) == 0 && (uint64_t)v.f_bavail * v.f_frsize < DISK_LEAST;
+}
 
 static const char *advice(struct file_db *d, int rc) {
     switch (rc & 0xff) {
     case SQLITE_BUSY: case SQLITE_LOCKED:
         return "another program holds a lock on it; close that program";
     case SQLITE_FULL:
-        return sqlite3_system_errno(d->db) == ENOSPC ? "there is no room left on the disk"
-                                                     : "it has as many bytes as may be: raise max_bytes, or keep jobs for a shorter time";
+        return disk_is_full(d) ? "there is no room left on the disk"
+                               : "it has as many bytes as may be: raise max_bytes, or keep jobs for a shorter time";
     case SQLITE_READONLY: case SQLITE_PERM: case SQLITE_AUTH: case SQLITE_CANTOPEN:
         return "the file and its folder must be there, and writable by who runs this program";
     case SQLITE_NOTADB: case SQLITE_CORRUPT:
-        return "it is damaged, or no database: move it away, or restore a copy; `sqlite3 FILE .recover` reads what is left";
+        return "it is damaged, or no database: move it away, or restore a copy; `sqlite3 FILE .recover` reads what is "
+               "left";
     case SQLITE_IOERR: return "the disk, or its file system, fails";
     default: return "unexpected";
     }
@@ -71,7 +79,8 @@ int file_db_fail(struct file_db *d) {
     int base = rc & 0xff;
     snprintf(d->why, sizeof(d->why), "jobs: %.300s: %s (%.200s)", d->path, advice(d, rc),
              d->db ? sqlite3_errmsg(d->db) : "cannot be opened");
-    if (base == SQLITE_IOERR || base == SQLITE_CORRUPT || base == SQLITE_NOTADB || base == SQLITE_CANTOPEN) d->broken = true;
+    if (base == SQLITE_IOERR || base == SQLITE_CORRUPT || base == SQLITE_NOTADB || base == SQLITE_CANTOPEN)
+        d->broken = true;
     return PERILUNE_ERR_IO;
 }
 
@@ -80,7 +89,7 @@ static int refuse(struct file_db *d, const char *what) {
     return PERILUNE_ERR_IO;
 }
 
-/* -- Statements ------------------------------------------------------------------------------------------------ */
+/* -- Statements ------------------------------------------ */
 
 sqlite3_stmt *file_db_get(struct file_db *d, enum file_statement which) {
     sqlite3_stmt **s = &d->statements[which];
@@ -119,7 +128,7 @@ static int run(struct file_db *d, enum file_statement which) {
     return s ? file_db_run(d, s) : PERILUNE_ERR_IO;
 }
 
-/* -- Opening ---------------------------------------------------------------------------------------------------- */
+/* -- Opening ------------------------------------------ */
 
 static int on_busy(void *ud, int times) {
     struct file_db *d = ud;
@@ -139,11 +148,12 @@ static int look_for_damage(struct file_db *d) {
     sqlite3_stmt *s = NULL;
     int rc = 0;
     sqlite3_progress_handler(d->db, 10000, out_of_time, &c);
-    if (sqlite3_prepare_v2(d->db, "PRAGMA quick_check(1)", -1, &s, NULL) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW &&
-        strcmp((const char *)sqlite3_column_text(s, 0), "ok") != 0) {
+    bool told = sqlite3_prepare_v2(d->db, "PRAGMA quick_check(1)", -1, &s, NULL) == SQLITE_OK &&
+                sqlite3_step(s) == SQLITE_ROW;
+    if (told && strcmp((const char *)sqlite3_column_text(s, 0), "ok") != 0) {
         char text[200];
-        snprintf(text, sizeof(text), "it is damaged: move it away, or restore a copy; `sqlite3 FILE .recover` reads what "
-                 "is left (%.80s)", (const char *)sqlite3_column_text(s, 0));
+        snprintf(text, sizeof(text), "it is damaged: move it away, or restore a copy; `sqlite3 FILE .recover` reads "
+                 "what is left (%.80s)", (const char *)sqlite3_column_text(s, 0));
         rc = refuse(d, text);
     } else if (sqlite3_errcode(d->db) == SQLITE_CORRUPT) {
         rc = file_db_fail(d);
@@ -155,7 +165,8 @@ static int look_for_damage(struct file_db *d) {
 
 static int number_of(struct file_db *d, const char *text, int64_t *out) {
     sqlite3_stmt *s = NULL;
-    int rc = sqlite3_prepare_v2(d->db, text, -1, &s, NULL) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW ? 0 : file_db_fail(d);
+    bool told = sqlite3_prepare_v2(d->db, text, -1, &s, NULL) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW;
+    int rc = told ? 0 : file_db_fail(d);
     if (rc == 0) *out = sqlite3_column_int64(s, 0);
     sqlite3_finalize(s);
     return rc;
@@ -176,8 +187,8 @@ static int identify(struct file_db *d, bool *fresh) {
     if (*fresh || (application == FILE_APPLICATION && version == FILE_VERSION)) return 0;
     if (application != FILE_APPLICATION) return refuse(d, "it is a database of something else: name another file");
     char text[200];
-    snprintf(text, sizeof(text), "it was made by another version of this program (its format is %lld, this one reads %d): "
-             "use that version, or name another file", (long long)version, FILE_VERSION);
+    snprintf(text, sizeof(text), "it was made by another version of this program (its format is %lld, this one reads "
+             "%d): use that version, or name another file", (long long)version, FILE_VERSION);
     return refuse(d, text);
 }
 
@@ -188,7 +199,8 @@ static int create(struct file_db *d) {
     if (rc == 0) rc = execute(d, "BEGIN IMMEDIATE");
     if (rc != 0) return rc;
     rc = identify(d, &fresh); /* another process may have been faster */
-    snprintf(text, sizeof(text), "PRAGMA application_id = %d; PRAGMA user_version = %d", FILE_APPLICATION, FILE_VERSION);
+    snprintf(text, sizeof(text), "PRAGMA application_id = %d; PRAGMA user_version = %d", FILE_APPLICATION,
+             FILE_VERSION);
     if (rc == 0 && fresh) rc = execute(d, FILE_SCHEMA);
     if (rc == 0 && fresh) rc = execute(d, text);
     if (rc == 0) return execute(d, "COMMIT");
@@ -204,13 +216,14 @@ static int configure(struct file_db *d) {
     /* Answers and leases of what was accepted have room beyond the limit at which jobs are refused. */
     uint64_t pages = d->settings->max_bytes / d->page_bytes;
     pages += pages / 8 + 256;
-    snprintf(text, sizeof(text), "PRAGMA synchronous = FULL; PRAGMA secure_delete = FAST; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -%d;"
+    snprintf(text, sizeof(text), "PRAGMA synchronous = FULL; PRAGMA secure_delete = FAST; PRAGMA temp_store = MEMORY;"
+             "PRAGMA cache_size = -%d;"
              "PRAGMA journal_size_limit = %d; PRAGMA wal_autocheckpoint = %d; PRAGMA max_page_count = %llu", CACHE_KIB,
              WAL_BYTES, WAL_PAGES, (unsigned long long)(pages < 4294967294u ? pages : 4294967294u));
     return rc == 0 ? execute(d, text) : rc;
 }
 
-/* -- Clocks -------------------------------------------------------------------------------------------------------- */
+/* -- Clocks ------------------------------------------ */
 
 struct job_now file_db_now(const struct file_db *d) {
     struct job_now now = job_clock_read(d->settings);
@@ -274,7 +287,7 @@ int file_db_jumped(struct file_db *d, struct job_now now, bool *jumped) {
     return meta_set(d, "offset", NULL, d->offset);
 }
 
-/* -- Life ----------------------------------------------------------------------------------------------------------- */
+/* -- Life ------------------------------------------ */
 
 void file_db_close(struct file_db *d) {
     for (int i = 0; i < FILE_STATEMENTS; i++) sqlite3_finalize(d->statements[i]);
@@ -319,7 +332,7 @@ int file_db_open(struct file_db *d, const char *path, const struct jobs_settings
     return rc;
 }
 
-/* -- Transactions ------------------------------------------------------------------------------------------------------ */
+/* -- Transactions ------------------------------------------ */
 
 int file_db_look(struct file_db *d) {
     int64_t version = 0;
@@ -362,7 +375,7 @@ void file_db_rollback(struct file_db *d) {
     memcpy(d->why, why, sizeof(why)); /* what went wrong is what was wrong first */
 }
 
-/* -- Size ---------------------------------------------------------------------------------------------------------------- */
+/* -- Size ------------------------------------------ */
 
 uint64_t file_db_bytes(struct file_db *d) {
     int64_t pages = 0, unused = 0;

@@ -57,8 +57,8 @@
     XX(META_SET, "INSERT OR REPLACE INTO meta VALUES(?1, ?2)") \
     XX(LEASES_END, "UPDATE jobs SET at = 1 WHERE state = 1") \
     XX(HOOK_LEASES_END, "UPDATE hooks SET at = 1 WHERE state = 1") \
-    XX(INSERT, "INSERT INTO jobs(" FILE_ROW ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, ?11, 0, 0, ?12, ?13," \
-               " ?14, ?15, ?16, ?17, 0, 0, ?18, NULL, 0, 0, 0, 0, NULL, NULL)") \
+    XX(INSERT, "INSERT INTO jobs(" FILE_ROW ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, ?11, 0, 0, ?12," \
+               " ?13, ?14, ?15, ?16, ?17, 0, 0, ?18, NULL, 0, 0, 0, 0, NULL, NULL)") \
     XX(INSERT_ASK, "INSERT INTO asks VALUES(?1, ?2, ?3)") \
     XX(FIND, "SELECT " FILE_ROW " FROM jobs WHERE key = ?1") \
     XX(FIND_KEY, "SELECT " FILE_ROW " FROM jobs WHERE tenant = ?1 AND idem = ?2 AND idem IS NOT NULL") \
@@ -77,19 +77,20 @@
              FILE_OF_STATE("0", "1") " UNION ALL " FILE_OF_STATE("5", "1") " UNION ALL " FILE_OF_STATE("1", "2") \
              " UNION ALL " FILE_OF_STATE("2", "4") " UNION ALL " FILE_OF_STATE("3", "8") " UNION ALL " \
              FILE_OF_STATE("4", "16") ") ORDER BY key DESC LIMIT ?3") \
-    XX(LIST_ALL, "SELECT * FROM (SELECT " FILE_ROW " FROM jobs WHERE key < ?2 ORDER BY key DESC LIMIT " FILE_LIST_MOST ")" \
-                 " WHERE ?4 & (1 << (state % 5)) LIMIT ?3") \
+    XX(LIST_ALL, "SELECT * FROM (SELECT " FILE_ROW " FROM jobs WHERE key < ?2 ORDER BY key DESC" \
+                 " LIMIT " FILE_LIST_MOST ") WHERE ?4 & (1 << (state % 5)) LIMIT ?3") \
     XX(DUE, "SELECT " FILE_ROW " FROM jobs WHERE at IS NOT NULL AND at <= ?1 ORDER BY at LIMIT 1") \
     XX(NEXT, "SELECT min(at) FROM jobs WHERE at IS NOT NULL") \
-    XX(LANE, "SELECT rank, queue, tenant FROM jobs INDEXED BY jobs_ready WHERE state = 0 AND rank = ?1 AND queue = ?2 AND tenant > ?3" \
-             " ORDER BY rank, queue, tenant LIMIT 1") \
-    XX(LANE_QUEUE, "SELECT rank, queue, tenant FROM jobs INDEXED BY jobs_ready WHERE state = 0 AND rank = ?1 AND queue > ?2" \
-                   " ORDER BY rank, queue, tenant LIMIT 1") \
+    XX(LANE, "SELECT rank, queue, tenant FROM jobs INDEXED BY jobs_ready WHERE state = 0 AND rank = ?1" \
+             " AND queue = ?2 AND tenant > ?3 ORDER BY rank, queue, tenant LIMIT 1") \
+    XX(LANE_QUEUE, "SELECT rank, queue, tenant FROM jobs INDEXED BY jobs_ready WHERE state = 0 AND rank = ?1" \
+                   " AND queue > ?2 ORDER BY rank, queue, tenant LIMIT 1") \
     XX(LANE_RANK, "SELECT rank, queue, tenant FROM jobs INDEXED BY jobs_ready WHERE state = 0 AND rank > ?1" \
                   " ORDER BY rank, queue, tenant LIMIT 1") \
-    XX(FIRST, "SELECT " FILE_ROW " FROM jobs INDEXED BY jobs_ready WHERE state = 0 AND rank = ?1 AND queue = ?2 AND tenant = ?3" \
-              " ORDER BY key LIMIT 1") \
-    XX(RUNNING, "SELECT queue, tenant, count(*) FROM jobs INDEXED BY jobs_running WHERE state = 1 GROUP BY queue, tenant LIMIT ?1") \
+    XX(FIRST, "SELECT " FILE_ROW " FROM jobs INDEXED BY jobs_ready WHERE state = 0 AND rank = ?1" \
+              " AND queue = ?2 AND tenant = ?3 ORDER BY key LIMIT 1") \
+    XX(RUNNING, "SELECT queue, tenant, count(*) FROM jobs INDEXED BY jobs_running WHERE state = 1" \
+                " GROUP BY queue, tenant LIMIT ?1") \
     XX(FORGET_EVENTS, "DELETE FROM events WHERE job = ?1 AND number IN" \
                       " (SELECT number FROM events WHERE job = ?1 ORDER BY number LIMIT ?2)") \
     XX(FORGET_RESULT, "DELETE FROM results WHERE key = ?1") \
@@ -110,8 +111,8 @@
     XX(COUNT, "SELECT n0, n1, n2, n3, n4 FROM counts WHERE name = ?1") \
     XX(COUNT_SET, "INSERT OR REPLACE INTO counts VALUES(?1, ?2, ?3, ?4, ?5, ?6)") \
     XX(COUNT_DROP, "DELETE FROM counts WHERE name = ?1") \
-    XX(COUNT_QUEUES, "SELECT substr(name, 2), n0, n1, n2, n3, n4, oldest FROM counts LEFT JOIN (SELECT queue, min(key) AS oldest" \
-                     " FROM jobs INDEXED BY jobs_ready WHERE state = 0 GROUP BY queue) AS r ON r.queue = substr(name, 2)" \
-                     " WHERE name >= 'q' AND name < 'r' LIMIT 1000")
+    XX(COUNT_QUEUES, "SELECT substr(name, 2), n0, n1, n2, n3, n4, oldest FROM counts LEFT JOIN" \
+                     " (SELECT queue, min(key) AS oldest FROM jobs INDEXED BY jobs_ready WHERE state = 0" \
+                     " GROUP BY queue) AS r ON r.queue = substr(name, 2) WHERE name >= 'q' AND name < 'r' LIMIT 1000")
 
 #endif

@@ -20,7 +20,7 @@
 
 #define KEY_TRIES    100
 #define EVENT_BYTES  (1024 * 1024) /* of one answer; one at least */
-#define FORGET_STEP  500           /* events */
+#define FORGET_STEP  200           /* events */
 #define RUNNING_MOST 100000
 
 static struct file_table *of(struct job_table *t) { return container_of(t, struct file_table, table); }
@@ -44,7 +44,7 @@ static int row_of(struct file_table *f, sqlite3_stmt *s) {
     return rc < 0 ? failed(f) : rc;
 }
 
-/* -- Columns ---------------------------------------------------------------------------------------------------- */
+/* -- Columns ------------------------------------------ */
 
 static void put_int(sqlite3_stmt *s, int i, uint64_t v) { sqlite3_bind_int64(s, i, (sqlite3_int64)v); }
 
@@ -128,7 +128,8 @@ static int read_question(struct file_table *f, struct arena *a, struct job_row *
     put_int(s, 1, row->key);
     int rc = row_of(f, s);
     if (rc == JOBS_NOT_FOUND) return 0; /* both were empty */
-    if (rc == 0 && !(get_bytes(s, 0, a, &row->job.headers) && get_bytes(s, 1, a, &row->job.body))) rc = PERILUNE_ERR_NOMEM;
+    bool ok = rc != 0 || (get_bytes(s, 0, a, &row->job.headers) && get_bytes(s, 1, a, &row->job.body));
+    if (!ok) rc = PERILUNE_ERR_NOMEM;
     sqlite3_reset(s);
     return rc;
 }
@@ -144,7 +145,7 @@ static int read_result(struct file_table *f, struct arena *a, struct job_row *ro
     return rc;
 }
 
-/* -- Finding --------------------------------------------------------------------------------------------------------- */
+/* -- Finding ------------------------------------------ */
 
 static int find(struct job_table *t, struct arena *a, struct slice id, unsigned parts, struct job_row *row) {
     struct file_table *f = of(t);
@@ -252,7 +253,7 @@ static int running(struct job_table *t, struct arena *a, unsigned more, struct j
     return rc;
 }
 
-/* -- Changing ----------------------------------------------------------------------------------------------------------- */
+/* -- Changing ------------------------------------------ */
 
 static void bind_job(sqlite3_stmt *s, const struct job_row *r) {
     const struct job *j = &r->job;
@@ -427,7 +428,7 @@ static int forget(struct job_table *t, const struct job_row *row, bool *gone) {
     return rc;
 }
 
-/* -- Webhooks -------------------------------------------------------------------------------------------------------------- */
+/* -- Webhooks ------------------------------------------ */
 
 /* ORDER FILE_HOOK */
 static bool read_hook(sqlite3_stmt *s, struct arena *a, struct job_hook_row *h) {
@@ -442,7 +443,8 @@ static bool read_hook(sqlite3_stmt *s, struct arena *a, struct job_hook_row *h) 
     return get_bytes(s, 4, a, &h->hook.url) && get_bytes(s, 10, a, &h->hook.log);
 }
 
-static int one_hook(struct file_table *f, enum file_statement which, uint64_t by, struct arena *a, struct job_hook_row *h) {
+static int one_hook(struct file_table *f, enum file_statement which, uint64_t by, struct arena *a,
+                    struct job_hook_row *h) {
     sqlite3_stmt *s = get(f, which);
     if (s == NULL) return PERILUNE_ERR_IO;
     put_int(s, 1, by);
@@ -474,7 +476,8 @@ static int hook_update(struct job_table *t, const struct job_hook_row *h) {
     return run(of(t), s);
 }
 
-static int hooks(struct job_table *t, struct arena *a, const struct job_row *row, struct job_hook *out, unsigned *count) {
+static int hooks(struct job_table *t, struct arena *a, const struct job_row *row, struct job_hook *out,
+                 unsigned *count) {
     struct file_table *f = of(t);
     sqlite3_stmt *s = get(f, FILE_HOOKS);
     int rc = s != NULL ? 0 : PERILUNE_ERR_IO;
@@ -500,7 +503,7 @@ static const struct job_table_ops ops = {
     hook_find, hook_update, hooks, bytes,
 };
 
-/* -- Counts ---------------------------------------------------------------------------------------------------------------- */
+/* -- Counts ------------------------------------------ */
 
 static int load_count(struct job_counts *c, struct job_count *n) {
     struct file_table *f = c->ud;
@@ -565,7 +568,7 @@ int file_table_counts(struct file_table *t, void (*each)(void *ud, const struct 
     return rc;
 }
 
-/* -- Transactions ------------------------------------------------------------------------------------------------------------- */
+/* -- Transactions ------------------------------------------ */
 
 #define COUNTS_MOST 20000 /* names that are remembered between transactions */
 

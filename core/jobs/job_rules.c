@@ -41,7 +41,7 @@
 #define USED_UP "{\"message\":\"The job was tried as often as it may be.\",\"type\":\"server_error\"," \
                 "\"code\":\"job_tries_used_up\"}"
 
-/* -- Names -------------------------------------------------------------------------------------------- */
+/* -- Names ------------------------------------------ */
 
 static const char *const names[] = { "queued", "running", "completed", "failed", "canceled" };
 
@@ -56,7 +56,7 @@ bool job_status_find(struct slice name, enum job_status *out) {
     return false;
 }
 
-/* -- States: the one place where they change ---------------------------------------------------------------- */
+/* -- States: the one place where they change ------------------------------------------ */
 
 static uint64_t later(uint64_t now, uint64_t by) { return by > INT64_MAX - now ? INT64_MAX : now + by; }
 
@@ -89,7 +89,7 @@ static void die(struct job_row *row, struct slice error, struct job_now now) {
     enter(row, JOB_DEAD, 0, now);
 }
 
-/* -- Rules ---------------------------------------------------------------------------------------------------- */
+/* -- Rules ------------------------------------------ */
 
 void job_rule_submit(struct job_row *row, const struct jobs_settings *s, struct job_now now) {
     struct job *j = &row->job;
@@ -158,7 +158,7 @@ int job_rule_finish(struct job_row *row, const struct jobs_ask *ask, const struc
         j->result_status = end->result_status;
         j->result_type = end->result_type;
         j->result = end->result;
-        enter(row, end->status == JOB_COMPLETED ? JOB_DONE : end->status == JOB_FAILED ? JOB_DEAD : JOB_STOPPED, 0, now);
+        enter(row, (enum job_state)end->status, 0, now); /* ORDER job_state: those that are over have the same number */
     }
     return 0;
 }
@@ -200,7 +200,7 @@ void job_rule_clock(struct job_row *row, struct job_now now) {
     enter(row, row->state, 0, now);
 }
 
-/* -- Webhooks --------------------------------------------------------------------------------------------------- */
+/* -- Webhooks ------------------------------------------ */
 
 void job_rule_hook_take(struct job_hook_row *h, uint64_t lease_ms, struct job_now now) {
     h->hook.state = JOB_HOOK_SENDING;

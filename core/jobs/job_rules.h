@@ -47,7 +47,7 @@ void job_rule_clock(struct job_row *row, struct job_now now);
 
 static inline bool job_row_is_over(const struct job_row *r) { return r->state >= JOB_DONE && r->state <= JOB_STOPPED; }
 
-/* -- Webhooks ------------------------------------------------------------------------------------------- */
+/* -- Webhooks ------------------------------------------ */
 
 #define JOB_HOOK_LOG 2048 /* bytes of its log; the oldest lines go */
 

@@ -63,7 +63,8 @@ struct job_table_ops {
     int (*hook_due)(struct job_table *t, struct arena *a, struct job_hook_row *h);
     int (*hook_find)(struct job_table *t, struct arena *a, uint64_t number, struct job_hook_row *h);
     int (*hook_update)(struct job_table *t, const struct job_hook_row *h);
-    int (*hooks)(struct job_table *t, struct arena *a, const struct job_row *row, struct job_hook *out, unsigned *count);
+    int (*hooks)(struct job_table *t, struct arena *a, const struct job_row *row, struct job_hook *out,
+                 unsigned *count);
     uint64_t (*bytes)(struct job_table *t);
 };
 

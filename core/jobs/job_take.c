@@ -43,7 +43,7 @@ int job_take_begin(struct job_taking *k, struct job_table *t, struct arena *a, c
     return t->ops->running(t, a, ask->count, &k->running, &k->count);
 }
 
-/* -- Limits ------------------------------------------------------------------------------------------ */
+/* -- Limits ------------------------------------------ */
 
 static bool queue_may(const struct job_taking *k, const struct job_table *t, struct slice queue) {
     if (k->queue.ptr != NULL && !slice_eq(k->queue, queue)) return false;
@@ -73,7 +73,7 @@ static void note_running(struct job_taking *k, const struct job_lane *lane) {
     k->running[k->count++] = (struct job_running){ lane->queue, lane->tenant, 1 }; /* room for it was asked for */
 }
 
-/* -- The walk ------------------------------------------------------------------------------------------ */
+/* -- The walk ------------------------------------------ */
 
 static void set_cursor(struct job_table *t, const struct job_lane *lane) {
     t->queue_len = lane->queue.len < JOB_NAME_MAX ? lane->queue.len : JOB_NAME_MAX;
@@ -83,7 +83,8 @@ static void set_cursor(struct job_table *t, const struct job_lane *lane) {
 }
 
 /* The lane of this rank that may go, from behind the cursor on and then from the first one; JOBS_NOT_FOUND: none. */
-static int find_in_rank(struct job_taking *k, struct job_table *t, const struct job_lane *first, struct job_lane *lane) {
+static int find_in_rank(struct job_taking *k, struct job_table *t, const struct job_lane *first,
+                        struct job_lane *lane) {
     struct slice queue = slice_of(t->queue, t->queue_len), tenant = slice_of(t->tenant, t->tenant_len);
     bool wrapped = false;
     struct job_lane at = { first->rank, queue, tenant };

@@ -2,7 +2,7 @@
  *
  *     struct jobs_ask --> verb: find the row -> job_rules.c -> update it, counts, who is told --> struct jobs_answer
  *                                 |                              |
- *                                 +------ struct job_table_ops --+      jobs_file_table.c, jobs_memory.c
+ *                                 +------ struct job_table_ops --+      file_table.c, jobs_memory_table.c
  *
  * A table finds, keeps and forgets rows, and nothing else: quotas, keys, leases, turns, retries and webhooks are
  * decided here and in job_rules.c, once.  So what a specification says of a queue in memory holds for the one on disk.
@@ -30,7 +30,7 @@ void job_change(struct job_changes *c, const struct job_row *row) {
     c->of[c->count++].token = row->token;
 }
 
-/* -- Rows ------------------------------------------------------------------------------------------------ */
+/* -- Rows ------------------------------------------ */
 
 struct counted {
     struct job_count *queue, *tenant;
@@ -65,7 +65,7 @@ static int update(struct job_table *t, const struct job_row *old, const struct j
     }
     bool moved = old->state != row->state;
     if (moved || old->job.stopping != row->job.stopping) job_change(&t->changes, row);
-    if (moved && (row->state == JOB_READY || old->state == JOB_RUNS)) t->changes.due = true; /* one more, or room for it */
+    if (moved && (row->state == JOB_READY || old->state == JOB_RUNS)) t->changes.due = true; /* one more, or room */
     if (row->hooked && !old->hooked) t->changes.hook_due = true;
     return 0;
 }
@@ -100,7 +100,7 @@ static int find_own(struct job_table *t, struct job_call *c, unsigned parts, str
     return rc == 0 && !is_of(row, c->ask.tenant) ? JOBS_NOT_FOUND : rc;
 }
 
-/* -- Clients ------------------------------------------------------------------------------------------------ */
+/* -- Clients ------------------------------------------ */
 
 static int refuse(struct job_call *c, int rc, const char *format, unsigned long long most) {
     char *why = arena_alloc(&c->arena, 160);
@@ -187,7 +187,7 @@ static int events(struct job_table *t, struct job_call *c) {
     return t->ops->events(t, &c->arena, &row, c);
 }
 
-/* -- Workers --------------------------------------------------------------------------------------------------- */
+/* -- Workers ------------------------------------------ */
 
 static int take(struct job_table *t, struct job_call *c) {
     struct job_taking k;
@@ -254,7 +254,7 @@ static int finish(struct job_table *t, struct job_call *c) {
     return rc; /* without memory it is answered without the job: it is kept all the same */
 }
 
-/* -- Webhooks ---------------------------------------------------------------------------------------------------- */
+/* -- Webhooks ------------------------------------------ */
 
 static int find_of_hook(struct job_table *t, struct arena *a, const struct job_hook_row *h, unsigned parts,
                         struct job_row *row) {
@@ -315,7 +315,7 @@ static int hooks(struct job_table *t, struct job_call *c) {
     return t->ops->hooks(t, &c->arena, &row, out, &c->answer.count);
 }
 
-/* -- Doors ---------------------------------------------------------------------------------------------------------- */
+/* -- Doors ------------------------------------------ */
 
 /* ORDER enum jobs_verb */
 static int (*const verbs[])(struct job_table *t, struct job_call *c) = {

@@ -28,7 +28,7 @@ void jobs_settings_init(struct jobs_settings *s) {
                                  .keep_ms = 24 * 3600 * 1000, .poll_ms = 250 };
 }
 
-/* -- Ops -------------------------------------------------------------------------------------------------- */
+/* -- Ops ------------------------------------------ */
 
 static void detach(struct jobs_op *op) {
     timer_stop(op->jobs->loop, &op->deadline);
@@ -88,7 +88,7 @@ void jobs_answer(struct jobs_op *op, const struct jobs_answer *a) {
     op->done(op, a); /* may free op */
 }
 
-/* -- Watches ------------------------------------------------------------------------------------------------ */
+/* -- Watches ------------------------------------------ */
 
 static struct slice id_of(const struct chained *e) {
     return slice_str(container_of(e, struct jobs_watch, chained)->id);
@@ -148,7 +148,7 @@ static void unwatch_all(struct jobs *j) {
     hashtable_deinit(&j->watches);
 }
 
-/* -- Life ------------------------------------------------------------------------------------------------------ */
+/* -- Life ------------------------------------------ */
 
 struct jobs *jobs_open(struct jobs_store *s, struct loop *loop) {
     struct jobs *j = NULL;

@@ -88,7 +88,7 @@ struct jobs_answer {
     const char       *why;       /* rc != 0: a sentence for the operator's log, or NULL */
 };
 
-/* -- What a queue is told ----------------------------------------------------------------------------- */
+/* -- What a queue is told ------------------------------------------ */
 
 /* What may be, for all processes that share the queue; 0: no limit.  A reload says it anew: what runs goes on. */
 struct jobs_queue_limit {
@@ -130,7 +130,7 @@ struct jobs_totals {
     uint64_t bytes;              /* of the file, without what is free in it */
 };
 
-/* -- Drivers ---------------------------------------------------------------------------------------- */
+/* -- Drivers ------------------------------------------ */
 
 struct jobs_store {
     const struct jobs_driver *driver;
@@ -188,7 +188,7 @@ struct jobs_watch {
     void         (*told)(struct jobs_watch *w);
 };
 
-/* -- For who asks ------------------------------------------------------------------------------------- */
+/* -- For who asks ------------------------------------------ */
 
 /* Of a worker: at most JOBS_WAITING ops wait at once.  NULL: no memory, or no descriptors. */
 struct jobs *jobs_open(struct jobs_store *s, struct loop *loop);
@@ -196,7 +196,8 @@ struct jobs *jobs_open(struct jobs_store *s, struct loop *loop);
  * The loop must turn, or be closed by loop_deinit(), for all memory to go. */
 void jobs_close(struct jobs *j);
 
-/* The store: opened and closed by the thread that loads (jobs_memory_open(), jobs_file_open()); all else any thread's. */
+/* The store: opened and closed by the thread that loads (jobs_memory_open(), jobs_file_open()); all else any
+ * thread's. */
 void jobs_store_limit(struct jobs_store *s, const struct jobs_limits *l);
 /* As it was a moment ago; borrowed during the call.  each, totals: may be NULL. */
 void jobs_store_counts(struct jobs_store *s, void (*each)(void *ud, const struct jobs_count *c), void *ud,
@@ -214,7 +215,7 @@ void jobs_cancel(struct jobs_op *op);
 int  jobs_watch(struct jobs *j, struct jobs_watch *w, struct slice id);
 void jobs_unwatch(struct jobs_watch *w);
 
-/* -- For drivers ---------------------------------------------------------------------------------------- */
+/* -- For drivers ------------------------------------------ */
 
 /* On the loop; not from within begin(). */
 void jobs_answer(struct jobs_op *op, const struct jobs_answer *a);

@@ -46,7 +46,7 @@ void jobs_end_close(struct jobs_end *e) {
     jobs_end_put(e);
 }
 
-/* -- News ------------------------------------------------------------------------------------------------- */
+/* -- News ------------------------------------------ */
 
 static void read_news(struct jobs_end *e) {
     struct jobs *j = &e->jobs;

@@ -36,7 +36,7 @@
 #define GROUP        1024               /* calls in a transaction */
 #define GROUP_BYTES  (16 * 1024 * 1024) /* of their texts */
 #define QUEUE_BYTES  (256 * 1024 * 1024)
-#define PER_TURN     200                /* jobs that time changes, between two groups */
+#define PER_TURN     50                 /* jobs that time changes, between two groups */
 #define MERGE_LOOK   64                 /* calls that are looked at for the next piece of the same stream */
 #define COUNTS_MS    1000
 #define IDLE_MS      1000               /* without a question: time to tidy */
@@ -94,7 +94,7 @@ struct file_store {
 
 static uint64_t clock_ms(void) { return job_clock_ms(CLOCK_MONOTONIC); }
 
-/* -- Calls: the loop --------------------------------------------------------------------------------------- */
+/* -- Calls: the loop ------------------------------------------ */
 
 static void call_free(struct file_call *c) {
     jobs_end_put(&c->end->end);
@@ -147,7 +147,7 @@ static void forget(struct jobs *j, struct jobs_op *op) {
     atomic_store(&c->forgotten, true);
 }
 
-/* -- Words for operators: the thread ---------------------------------------------------------------------------- */
+/* -- Words for operators: the thread ------------------------------------------ */
 
 static void say(struct file_store *s, int rc) {
     uint64_t now = clock_ms();
@@ -172,7 +172,7 @@ static void tell_all(struct file_store *s) {
     pthread_mutex_unlock(&s->lock);
 }
 
-/* -- Groups: the thread -------------------------------------------------------------------------------------------- */
+/* -- Groups: the thread ------------------------------------------ */
 
 static bool writes(const struct file_call *c) {
     enum jobs_verb v = c->call.ask.verb;
@@ -296,7 +296,7 @@ static void run_group(struct file_store *s, struct list *group) {
     s->next_at = file_table_next(&s->table);
 }
 
-/* -- Time: the thread ------------------------------------------------------------------------------------------------- */
+/* -- Time: the thread ------------------------------------------ */
 
 /* More is due: true. */
 static bool do_what_is_due(struct file_store *s) {
@@ -366,7 +366,7 @@ static void tidy_when_idle(struct file_store *s, uint64_t now) {
     s->tidy = file_db_tidy(&s->table.db);
 }
 
-/* -- The thread ------------------------------------------------------------------------------------------------------------ */
+/* -- The thread ------------------------------------------ */
 
 static uint64_t pause_ms(const struct file_store *s) {
     uint64_t most = s->settings.poll_ms > 0 ? s->settings.poll_ms : 1;
@@ -436,7 +436,7 @@ static void *file_main(void *arg) {
     return NULL;
 }
 
-/* -- Life -------------------------------------------------------------------------------------------------------------------- */
+/* -- Life ------------------------------------------ */
 
 static int attach(struct jobs_store *store, struct loop *loop, struct jobs **out) {
     struct file_store *s = container_of(store, struct file_store, store);

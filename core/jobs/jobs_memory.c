@@ -50,7 +50,7 @@ struct memory_op {
 
 static struct memory_end *end_of(struct jobs *j) { return container_of(j, struct memory_end, end.jobs); }
 
-/* -- Time -------------------------------------------------------------------------------------------------- */
+/* -- Time ------------------------------------------ */
 
 /* LOCK */
 static void look_at_clocks(struct memory_store *s, const struct loop *loop) {
@@ -102,7 +102,7 @@ static void rang(struct timer *t) {
     timer_start(e->end.jobs.loop, &e->alarm, at > now + pause ? at - now : pause, rang);
 }
 
-/* -- Ops ---------------------------------------------------------------------------------------------------- */
+/* -- Ops ------------------------------------------ */
 
 static void op_free(struct memory_op *o) {
     job_call_deinit(&o->call);
@@ -155,7 +155,7 @@ static void forget(struct jobs *j, struct jobs_op *op) {
     op_free(o);
 }
 
-/* -- Life ----------------------------------------------------------------------------------------------------- */
+/* -- Life ------------------------------------------ */
 
 static void heard(struct jobs_end *e) { set_alarm(container_of(e, struct memory_end, end)); }
 

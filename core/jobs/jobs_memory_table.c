@@ -68,7 +68,7 @@ struct memory_job {
 
 static struct memory_table *of(struct job_table *t) { return container_of(t, struct memory_table, table); }
 
-/* -- Heaps ------------------------------------------------------------------------------------------------- */
+/* -- Heaps ------------------------------------------ */
 
 static bool heap_reserve(struct memory_heap *h, unsigned more) {
     while (h->cap < h->count + more)
@@ -119,7 +119,7 @@ static void heap_set(struct memory_heap *h, struct memory_timed *t, uint64_t at)
     heap_up(h, h->count - 1);
 }
 
-/* -- Lanes --------------------------------------------------------------------------------------------------- */
+/* -- Lanes ------------------------------------------ */
 
 /* Where it is, or would be. */
 static unsigned lane_at(const struct memory_table *m, const struct job_lane *lane) {
@@ -189,7 +189,7 @@ static void enter_lane(struct memory_job *j) {
     list_append(before, &j->place);
 }
 
-/* -- Finding ---------------------------------------------------------------------------------------------------- */
+/* -- Finding ------------------------------------------ */
 
 static struct slice id_of(const struct chained *e) {
     return slice_str(container_of(e, struct memory_job, by_id)->row.job.id);
@@ -303,7 +303,7 @@ static struct memory_hook *hook_of(const struct memory_table *m, uint64_t number
     return at ? container_of(*at, struct memory_hook, by_number) : NULL;
 }
 
-/* -- Making and forgetting ------------------------------------------------------------------------------------------ */
+/* -- Making and forgetting ------------------------------------------ */
 
 static void put_text(char **at, struct slice *s) {
     if (s->len > 0) memcpy(*at, s->ptr, s->len);
@@ -436,13 +436,13 @@ static int forget(struct job_table *t, const struct job_row *row, bool *gone) {
     if (j == NULL) return JOBS_NOT_FOUND;
     hashtable_remove(&m->by_id, hashtable_find(&m->by_id, j->by_id.hash, slice_str(j->row.job.id), id_of));
     if (j->row.job.key.len > 0)
-        hashtable_remove(&m->by_key, hashtable_find(&m->by_key, j->by_key.hash, slice_of(j->texts, j->key_len), key_of));
+        hashtable_remove(&m->by_key, hashtable_find(&m->by_key, j->by_key.hash, key_of(&j->by_key), key_of));
     job_free(m, j);
     *gone = true;
     return 0;
 }
 
-/* -- Changing ---------------------------------------------------------------------------------------------------------- */
+/* -- Changing ------------------------------------------ */
 
 static void add_hook(struct memory_table *m, struct memory_job *j) {
     struct memory_hook *h = j->hook;
@@ -554,7 +554,7 @@ static int events(struct job_table *t, struct arena *a, const struct job_row *ro
     return 0;
 }
 
-/* -- Webhooks ------------------------------------------------------------------------------------------------------------- */
+/* -- Webhooks ------------------------------------------ */
 
 static int copy_hook(struct arena *a, const struct memory_hook *from, struct job_hook_row *h) {
     *h = from->row;
@@ -588,7 +588,8 @@ static int hook_update(struct job_table *t, const struct job_hook_row *h) {
     return 0;
 }
 
-static int hooks(struct job_table *t, struct arena *a, const struct job_row *row, struct job_hook *out, unsigned *count) {
+static int hooks(struct job_table *t, struct arena *a, const struct job_row *row, struct job_hook *out,
+                 unsigned *count) {
     const struct memory_job *j = find_job(of(t), slice_str(row->job.id));
     struct job_hook_row h;
     if (j == NULL || j->hook == NULL || j->hook->row.hook.number == 0) return 0;
@@ -605,7 +606,7 @@ static const struct job_table_ops ops = {
     hook_find, hook_update, hooks, bytes,
 };
 
-/* -- The whole ---------------------------------------------------------------------------------------------------------------- */
+/* -- The whole ------------------------------------------ */
 
 void memory_table_init(struct memory_table *t, const struct jobs_settings *s) {
     *t = (struct memory_table){ .table = { .ops = &ops, .settings = s } };

@@ -40,7 +40,7 @@ static void die(const char *what) {
     exit(1);
 }
 
-/* -- Accepted ------------------------------------------------------------------------------------------ */
+/* -- Accepted ------------------------------------------ */
 
 static void submit(struct asker *a);
 
@@ -69,7 +69,7 @@ static double accept_rate(double seconds) {
     return (double)b.accepted * 1e6 / (double)(loop_hrtime_us() - start);
 }
 
-/* -- Worked off ------------------------------------------------------------------------------------------- */
+/* -- Worked off ------------------------------------------ */
 
 static void finished(struct jobs_op *op, const struct jobs_answer *r) {
     (void)op;
@@ -102,7 +102,7 @@ static double work_rate(double seconds) {
     return (double)b.finished * 1e6 / (double)(loop_hrtime_us() - start);
 }
 
-/* -- How soon ------------------------------------------------------------------------------------------------ */
+/* -- How soon ------------------------------------------ */
 
 static int compare(const void *x, const void *y) {
     double p = *(const double *)x, q = *(const double *)y;
@@ -137,7 +137,7 @@ static void syncs(const char *folder, double *ms) {
     qsort(ms, IDLE, sizeof(*ms), compare);
 }
 
-/* -- SQLite alone ----------------------------------------------------------------------------------------------- */
+/* -- SQLite alone ------------------------------------------ */
 
 static double sqlite_rate(const char *folder, double seconds) {
     char path[1100];

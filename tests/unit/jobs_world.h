@@ -17,7 +17,7 @@
 #include "jobs/jobs_memory.h"
 #include "unit.h"
 
-/* -- A world: a store, an end, clocks that the test owns ------------------------------------------------- */
+/* -- A world: a store, an end, clocks that the test owns ------------------------------------------ */
 
 static uint64_t wall = 1700000000000, steady = 5000;
 static __attribute__((unused)) uint64_t wall_ms(void) { return __atomic_load_n(&wall, __ATOMIC_SEQ_CST); }
@@ -102,7 +102,7 @@ static __attribute__((unused)) void end(struct world *w) {
     if (w->folder[0]) remove_folder(w);
 }
 
-/* -- Asking: answers are copied into what outlives them ------------------------------------------------------ */
+/* -- Asking: answers are copied into what outlives them ------------------------------------------ */
 
 #define MOST 64
 struct reply {

@@ -1,7 +1,7 @@
 /* test_jobs.c -- queues of jobs: the same cases for each place where they are kept. */
 #include "jobs_world.h"
 
-/* -- Cases ------------------------------------------------------------------------------------------------------- */
+/* -- Cases ------------------------------------------ */
 
 TEST(a_job_from_its_question_to_its_answer) {
     EACH_KIND {
@@ -342,10 +342,10 @@ TEST(results_are_kept_for_a_time) {
         pass(&w, 999);
         CHECK_INT(get(&w, last_id), 0);
         pass(&w, 1);
-        for (int i = 0; i < 200 && get(&w, last_id) == 0; i++) turn(&w);
+        for (int i = 0; i < 1000 && get(&w, last_id) == 0; i++) turn(&w);
         CHECK_INT(get(&w, last_id), JOBS_NOT_FOUND);
         struct jobs_totals t = { .jobs = 1 };
-        for (int i = 0; i < 100 && t.jobs > 0; i++) {
+        for (int i = 0; i < 1000 && t.jobs > 0; i++) {
             jobs_store_counts(w.store, NULL, NULL, &t);
             if (t.jobs > 0) turn(&w);
         }
@@ -499,7 +499,7 @@ TEST(a_webhook_until_it_is_delivered) {
         CHECK(strstr(reply.hooks[0].log.ptr, "\"status\":503,\"note\":\"what \\\"it\\\" said\"}\n{") != NULL);
         CHECK_INT(get(&w, last_id), 0);
         pass(&w, 1001);
-        for (int i = 0; i < 200 && get(&w, last_id) == 0; i++) turn(&w);
+        for (int i = 0; i < 1000 && get(&w, last_id) == 0; i++) turn(&w);
         CHECK_INT(get(&w, last_id), JOBS_NOT_FOUND);
         done_asking();
         end(&w);
@@ -555,7 +555,7 @@ TEST(counts_of_queues) {
         CHECK_INT(finish(&w, first.id, first.lease, an_end(JOB_FAILED, "", "{}"), 0), 0);
         CHECK_INT(take(&w, 1), 0);
         struct jobs_totals t = { .jobs = 0 };
-        for (int i = 0; i < 200 && t.jobs != 3; i++) {
+        for (int i = 0; i < 1000 && t.jobs != 3; i++) {
             turn(&w);
             jobs_store_counts(w.store, NULL, NULL, &t);
         }
@@ -613,7 +613,7 @@ TEST(pieces_that_come_at_once_are_all_there) {
     }
 }
 
-/* -- Virtual time ------------------------------------------------------------------------------------------ */
+/* -- Virtual time ------------------------------------------ */
 
 static bool stop;
 static void stopping(void *ud) {

@@ -8,7 +8,7 @@
 #include "jobs/file_sql.h"
 #include "jobs_world.h"
 
-/* -- A world that is closed and opened again ------------------------------------------------------------- */
+/* -- A world that is closed and opened again ------------------------------------------ */
 
 static void leave(struct world *w) { /* the file stays */
     jobs_close(w->jobs);
@@ -167,7 +167,7 @@ TEST_NOFAULT(a_file_that_is_read_only) {
     gone(&w);
 }
 
-/* -- Faults while it is open --------------------------------------------------------------------------------- */
+/* -- Faults while it is open ------------------------------------------ */
 
 TEST_NOFAULT(a_file_that_is_removed_is_not_written_to) {
     struct world w;
@@ -266,7 +266,7 @@ TEST_NOFAULT(a_lock_of_somebody_else_is_waited_for) {
     end(&w);
 }
 
-/* -- Two processes on one file ----------------------------------------------------------------------------------- */
+/* -- Two processes on one file ------------------------------------------ */
 
 TEST_NOFAULT(two_stores_on_one_file) { /* as two processes would: each has a connection of its own */
     struct world a, b;
@@ -359,7 +359,7 @@ TEST_NOFAULT(two_processes_do_each_job_once) {
     gone(&w);
 }
 
-/* -- kill -9 -------------------------------------------------------------------------------------------------------- */
+/* -- kill -9 ------------------------------------------ */
 
 struct one_of_many {
     struct reply reply;
