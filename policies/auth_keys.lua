@@ -59,4 +59,4 @@ return function(given)
     req.headers[header] = nil -- an upstream with key = "client" would get it
     return next(req)
   end
-end
+end, { admits = true } -- a job is taken on only for who may ask

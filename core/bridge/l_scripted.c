@@ -287,6 +287,7 @@ int l_scripted(lua_State *L) {
 /* core.fresh_stores(): caches, and whatever policies share, are empty from here on, as in a process that begins */
 int l_fresh_stores(lua_State *L) {
     struct state *s = state_of(L);
+    state_close_jobs(s);
     if (!stores_renew(&s->stores)) return luaL_error(L, "not enough memory");
     cache_entry_put(s->found);
     s->found = NULL;

@@ -552,6 +552,7 @@ static int l_upstreams(lua_State *L) {
 
 /* private: lua/perilune/ dresses them up; policies never see this table. */
 static const luaL_Reg functions[] = {
+    { "admit", l_admit },
     { "as_error", l_as_error },
     { "attempt", l_attempt },
     { "attempt_end", l_attempt_end },
@@ -626,6 +627,11 @@ static const luaL_Reg functions[] = {
     { "hmac_sha256", l_hmac_sha256 },
     { "is_chat", l_is_chat },
     { "is_live", l_is_live },
+    { "job_entry", l_job_entry },
+    { "job_progress", l_job_progress },
+    { "jobs_cancel", l_jobs_cancel },
+    { "jobs_get", l_jobs_get },
+    { "jobs_submit", l_jobs_submit },
     { "json_array", l_json_array },
     { "json_cut", l_json_cut },
     { "json_decode", l_json_decode },
@@ -713,6 +719,7 @@ void lib_open(lua_State *L) {
     near_open(L);
     gate_open(L, core);
     batch_open(L);
+    job_task_open(L);
     learn_open_lua(L);
     logprob_open(L);
     embeddings_open(L);

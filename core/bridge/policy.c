@@ -19,7 +19,16 @@ struct loading {
     unsigned             *count;
 };
 
-static void take_chains(lua_State *L, struct loading *ld, int list, int trusted) {
+/* The function in field `key` of the table on top; 0: there is none. */
+static int take_part(lua_State *L, const char *key) {
+    int ref = 0;
+    lua_getfield(L, -1, key);
+    if (lua_isfunction(L, -1)) ref = state_ref_new(L);
+    else lua_pop(L, 1);
+    return ref;
+}
+
+static void take_chains(lua_State *L, struct loading *ld, int list, int trusted, int parts) {
     *ld->count = (unsigned)lua_objlen(L, list);
     *ld->chains = mem_zalloc((*ld->count + 1) * sizeof(**ld->chains));
     if (*ld->chains == NULL) luaL_error(L, "out of memory");
@@ -31,6 +40,12 @@ static void take_chains(lua_State *L, struct loading *ld, int list, int trusted)
         lua_rawgeti(L, list, (int)i + 1);
         if (lua_isfunction(L, -1)) c->ref = state_ref_new(L);
         else lua_pop(L, 1);
+        lua_rawgeti(L, parts, (int)i + 1);
+        if (lua_istable(L, -1)) {
+            c->admission = take_part(L, "admission");
+            c->rest = take_part(L, "rest");
+        }
+        lua_pop(L, 1);
     }
 }
 
@@ -42,13 +57,13 @@ static int load(lua_State *L, void *ud) {
     lua_getfield(L, -1, "load");
     lua_pushlstring(L, ld->b->text->data, ld->b->text->len);
     lua_pushstring(L, ld->b->path);
-    lua_call(L, 2, 3);
-    int json = lua_gettop(L) - 2;
+    lua_call(L, 2, 4);
+    int json = lua_gettop(L) - 3;
     size_t len;
     const char *text = lua_tolstring(L, json, &len);
     buf_put(ld->json, text, len);
     if (buf_failed(ld->json)) return luaL_error(L, "out of memory");
-    take_chains(L, ld, json + 1, json + 2);
+    take_chains(L, ld, json + 1, json + 2, json + 3);
     return 0;
 }
 

@@ -10,6 +10,7 @@
 
 struct policy_chain {
     int  ref;     /* the composed function; 0: no policies */
+    int  admission, rest; /* those that say who may ask (their file returns { admits = true }), and all others; the same */
     bool trusted;
 };
 

@@ -515,6 +515,12 @@ int l_is_chat(lua_State *L) {
     return 1;
 }
 
+/* core.admit(req): policies that say who may ask have let it through */
+int l_admit(lua_State *L) {
+    request_check(L, 1)->admitted = true;
+    return 0;
+}
+
 /* core.is_live(req): not yet answered, and somebody waits for the answer */
 int l_is_live(lua_State *L) {
     lua_pushboolean(L, request_live(L, 1) != NULL);

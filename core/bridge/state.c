@@ -315,6 +315,7 @@ void state_put_soon(struct state *s) {
 
 void state_put(struct state *s) {
     if (s == NULL || --s->refs > 0) return;
+    state_close_jobs(s);
     task_drop_spares(s);
     deferred_cancel(&s->run_soon);
     deferred_cancel(&s->run_next);

@@ -20,6 +20,7 @@
 
 struct task;
 struct bundle;
+struct jobs_alone;
 
 struct state_limits {
     uint64_t cpu_us;     /* of one request, its branches and hooks together; 0: no limit */
@@ -93,6 +94,8 @@ struct state {
     struct handles      handles;
     struct handle_type  request_type, response_type;
     int                 run_ref, trace_ref; /* C functions of state_call(): protected, its error handler */
+    int                 job_entry;  /* what runs jobs that are functions, lua/perilune/jobs.lua; 0: there are none */
+    struct jobs_alone  *jobs_alone; /* of a spec, which has no gateway; NULL: it has none yet */
     int                 called;     /* where blame_call() keeps its function, in the frame of the entry */
     void              (*closed)(void *ud); /* after lua_close() */
     void               *closed_ud;
@@ -160,6 +163,9 @@ void state_collect_early(struct state *s);
 /* A condemned request leaves much garbage: collects it, a little in each turn, and
  * gives the memory back to the system. */
 void state_collect_soon(struct state *s);
+
+/* The queue of a spec goes, with all that runs (l_jobs.c). */
+void state_close_jobs(struct state *s);
 
 /* Text of an embedded Lua file ("perilune/init.lua", "policies/route.lua");
  * NULL when there is none. */

@@ -557,6 +557,41 @@ static void read_cache(struct reader *r, uint32_t cache) {
     if (json_is(&r->doc, milvus, JSON_OBJECT)) read_milvus(r, milvus);
 }
 
+static void read_queues(struct reader *r, uint32_t list, struct jobs_limits *l) {
+    unsigned most = json_is(&r->doc, list, JSON_ARRAY) ? r->doc.nodes[list].count : 0;
+    struct jobs_queue_limit *queues = alloc(r, (most + 1) * sizeof(*queues));
+    if (queues == NULL || most == 0) return;
+    for (uint32_t e = json_first(&r->doc, list); e != JSON_NONE; e = json_next(&r->doc, list, e)) {
+        struct jobs_queue_limit *q = &queues[l->queue_count];
+        *q = (struct jobs_queue_limit){ string_of(r, e, "name"), (unsigned)number_of(r, e, "concurrency") };
+        if (q->name != NULL) l->queue_count++;
+    }
+    l->queues = queues;
+}
+
+static void read_jobs(struct reader *r, uint32_t jobs) {
+    struct job_settings *s = json_is(&r->doc, jobs, JSON_OBJECT) ? alloc(r, sizeof(*s)) : NULL;
+    if (s == NULL) return;
+    s->file = string_of(r, jobs, "file");
+    jobs_settings_init(&s->store);
+    s->store.max_bytes = number_of(r, jobs, "max_bytes");
+    s->store.max_result = number_of(r, jobs, "max_result");
+    s->store.max_body = r->c->http.body;
+    s->store.keep_ms = number_of(r, jobs, "keep_ms");
+    s->limits.concurrency = (unsigned)number_of(r, jobs, "concurrency");
+    s->limits.tenant_concurrency = (unsigned)number_of(r, jobs, "tenant_concurrency");
+    s->limits.max_queued = (unsigned)number_of(r, jobs, "max_queued");
+    s->limits.max_kept = (unsigned)number_of(r, jobs, "max_kept");
+    read_queues(r, get(r, jobs, "queues"), &s->limits);
+    s->lease_ms = number_of(r, jobs, "lease_ms");
+    s->timeout_ms = number_of(r, jobs, "timeout_ms");
+    s->backoff_ms = number_of(r, jobs, "backoff_ms");
+    s->backoff_max_ms = number_of(r, jobs, "max_backoff_ms");
+    s->max_tries = (unsigned)number_of(r, jobs, "max_tries");
+    s->room = (unsigned)number_of(r, jobs, "worker_concurrency");
+    r->c->jobs = s;
+}
+
 static void read_config(struct reader *r) {
     struct config *c = r->c;
     c->listen = list_of(r, 0, "listen", &c->listen_count);
@@ -574,6 +609,7 @@ static void read_config(struct reader *r) {
     read_limits(r);
     read_cors(r);
     read_cache(r, get(r, 0, "cache"));
+    read_jobs(r, get(r, 0, "jobs"));
     c->drain_ms = number_of(r, 0, "drain_timeout_ms");
     c->watch = bool_of(r, 0, "watch");
     c->reuse_port = bool_of(r, 0, "reuse_port");

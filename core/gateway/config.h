@@ -11,6 +11,7 @@
 #include "gateway/routes.h"
 #include "gateway/tenants.h"
 #include "http/server.h"
+#include "jobs/settings.h"
 #include "upstream/target.h"
 
 /* cache.milvus */
@@ -24,6 +25,7 @@ struct config {
     const char     *cache_snapshot; /* path; NULL: none */
     struct far_settings *far;       /* cache.redis; NULL: none */
     struct milvus_settings *milvus; /* cache.milvus; NULL: none */
+    const struct job_settings *jobs; /* NULL: there are none */
     atomic_uint          refs;
     struct arena         arena;
     const char         **listen;

@@ -223,6 +223,8 @@ void exchange_fail(struct exchange *x, enum failure_kind kind, const char *messa
     fail(x, &f);
 }
 
+void exchange_fail_with(struct exchange *x, const struct failure *f) { fail(x, f); }
+
 static void deadline_due(struct timer *t) {
     struct exchange *x = container_of(t, struct exchange, deadline);
     struct failure f;
@@ -267,23 +269,38 @@ static void deliver(struct exchange *x, struct response *res) {
     response_deliver(res, &x->sink); /* may end x */
 }
 
+void exchange_deliver(struct exchange *x, struct response *res) {
+    timer_stop(x->w->loop, &x->deadline); /* it was for finding out who asks */
+    deliver(x, res);
+}
+
 struct slice exchange_upstream(const struct exchange *x) { return slice_str(x->res ? x->res->upstream : ""); }
 void exchange_put_headers(const struct exchange *x, struct buf *out) {
     if (x->res) response_put_headers(x->res, out);
 }
 
 /* An answer of the gateway itself, in one piece. */
-static void answer(struct exchange *x, struct slice type, struct buf *body) {
+static void answer(struct exchange *x, int status, struct slice type, struct buf *body) {
     if (buf_failed(body)) {
         exchange_fail(x, FAILURE_NO_MEMORY, "out of memory");
         return;
     }
     struct slice bytes = buf_get(body);
     x->state = EXCHANGE_ANSWERING;
-    on_event(&x->sink, &(struct event){ .type = EVENT_HEAD, .status = 200, .content_type = type, .has_length = true,
+    on_event(&x->sink, &(struct event){ .type = EVENT_HEAD, .status = status, .content_type = type, .has_length = true,
                                         .length = bytes.len });
     on_event(&x->sink, &(struct event){ .type = EVENT_BYTES, .raw = bytes });
     on_event(&x->sink, &(struct event){ .type = EVENT_END });
+}
+
+void exchange_reply(struct exchange *x, int status, struct slice headers, struct buf *body) {
+    struct buf own = *body; /* x may be who holds it */
+    *body = (struct buf){ .data = NULL };
+    if (x->res == NULL) x->res = response_new(&(struct response_options){ .loop = x->w->loop, .upstream = "" });
+    if (x->res != NULL) buf_slice(&x->res->headers, headers);
+    if (x->res == NULL || buf_failed(&x->res->headers)) own.error = PERILUNE_ERR_NOMEM;
+    answer(x, status, buf_len(&own) > 0 ? SLICE("application/json") : SLICE(""), &own);
+    buf_deinit(&own);
 }
 
 /* -- Asking ------------------------------------------------------------------------------------- */
@@ -304,7 +321,10 @@ static void on_policy_done(void *owner, const struct policy_result *result) {
         histogram_record(&x->w->metrics.policy, x->policy_us);
         task_free(t);
     }
-    if (result->response != NULL) deliver(x, result->response);
+    if (result->response != NULL && x->ops->admitted != NULL && x->req->admitted) {
+        response_put(result->response);
+        x->ops->admitted(x); /* may end x */
+    } else if (result->response != NULL) deliver(x, result->response);
     else fail(x, result->failure);
 }
 
@@ -324,8 +344,9 @@ static void call_upstream(struct exchange *x, const char *name) {
     else response_on_ready(x->res, on_ready, x);
 }
 
-static void run_policies(struct exchange *x, const struct policy_chain *chain) {
-    x->task = policy_start(x->gen->state, chain, x->req, on_policy_done, x);
+static void run_policies(struct exchange *x, int ref, bool trusted) {
+    struct policy_chain chain = { .ref = ref, .trusted = trusted };
+    x->task = policy_start(x->gen->state, &chain, x->req, on_policy_done, x);
     if (x->task == NULL) exchange_fail(x, FAILURE_NO_MEMORY, "out of memory");
     else task_go_on(x->task); /* may end x */
 }
@@ -338,8 +359,11 @@ static void run_policies(struct exchange *x, const struct policy_chain *chain) {
 static void ask(struct exchange *x) {
     const struct config *c = x->gen->config;
     const struct policy_chain *chain = x->route ? &x->gen->chains[x->route - c->routes] : NULL;
+    bool is_desk = x->ops->admitted != NULL;
+    int ref = chain == NULL ? 0 : is_desk ? chain->admission : x->is_job ? chain->rest : chain->ref;
     x->state = EXCHANGE_ASKING;
-    if (chain != NULL && chain->ref != 0) run_policies(x, chain);
+    if (ref != 0) run_policies(x, ref, chain->trusted);
+    else if (is_desk) x->ops->admitted(x);
     else call_upstream(x, x->route ? x->route->upstream : NULL);
 }
 
@@ -385,7 +409,7 @@ static void reply_models(struct exchange *x, struct slice id) {
     buf_init(&b, 0);
     if (id.len == 0) model_list_write(x->gen->config, &b);
     else model_list_write_one(x->gen->config, id, &b);
-    answer(x, SLICE("application/json"), &b);
+    answer(x, 200, SLICE("application/json"), &b);
     buf_deinit(&b);
 }
 
@@ -414,7 +438,11 @@ static bool answer_models(struct exchange *x) {
 
 /* A path that no route names.  Returns false after having failed x. */
 static bool serve_unrouted(struct exchange *x) {
-    if (!path_is_openai(x->req->path))
+    if (x->gen->config->jobs == NULL && slice_starts(x->req->path, SLICE("/v1/async")) &&
+        (x->req->path.len == 9 || x->req->path.ptr[9] == '/'))
+        exchange_fail(x, FAILURE_NOT_FOUND, "no jobs are kept here; jobs = { file = \"jobs.db\" } in the configuration "
+                                            "turns them on");
+    else if (!path_is_openai(x->req->path))
         exchange_fail(x, FAILURE_NOT_FOUND, "no such path; a route in the configuration can add it");
     else if (x->gen->config->guarded)
         exchange_fail(x, FAILURE_NOT_FOUND, "no route has this path, and nothing is served without one (unrouted = "
@@ -430,7 +458,8 @@ static struct route_ask ask_of(const struct request *r) {
 
 void exchange_methods(const struct exchange *x, struct buf *out) {
     struct route_ask ask = ask_of(x->req);
-    if (x->dialect != NULL) buf_puts(out, "POST");
+    if (x->methods != NULL) buf_puts(out, x->methods);
+    else if (x->dialect != NULL) buf_puts(out, "POST");
     else if (!routes_methods(x->gen->config->route_index, &ask, out)) buf_puts(out, "GET, HEAD"); /* /v1/models */
 }
 
@@ -492,6 +521,7 @@ static bool choose_route(struct exchange *x, bool *wrong_method) {
     x->route = w.route;
     r->route = w.route ? w.route->identity : "";
     x->dialect = w.dialect;
+    r->whole_path = r->path;
     r->path = w.path;
     *wrong_method = w.wrong_method;
     return true;
@@ -528,7 +558,7 @@ static bool take_body(struct exchange *x, struct buf *bytes) {
             fail(x, &f);
             return false;
         }
-        x->stream = x->req->body->chat.stream;
+        x->stream = x->req->body->chat.stream && x->ops->admitted == NULL;
     } else if (buf_len(bytes) > 0) {
         const char *why;
         struct request *r = x->req;
@@ -548,11 +578,10 @@ static bool take_body(struct exchange *x, struct buf *bytes) {
     return true;
 }
 
-void exchange_begin(struct exchange *x, struct buf *body) {
-    const struct config *c = x->gen->config;
+static void begin(struct exchange *x, struct buf *body, uint64_t timeout_ms) {
     const struct request *r = x->req;
     bool wrong_method = false;
-    if (!find_tenant(x) || !choose_route(x, &wrong_method)) return;
+    if (!choose_route(x, &wrong_method)) return;
     if (x->route == NULL && !wrong_method && answer_models(x)) return;
     if (x->route == NULL && !wrong_method && !serve_unrouted(x)) return;
     if (wrong_method || (x->dialect != NULL && !slice_eq(r->method, SLICE("POST")))) {
@@ -561,10 +590,45 @@ void exchange_begin(struct exchange *x, struct buf *body) {
     }
     if (!take_body(x, body)) return;
     /* Upstream calls have the same deadline and come first with a better message. */
-    if (c->request_ms) timer_start(x->w->loop, &x->deadline, c->request_ms + 5, deadline_due);
+    if (timeout_ms) timer_start(x->w->loop, &x->deadline, timeout_ms + 5, deadline_due);
     if (x->stream) stats_add(&x->w->metrics.streams, 1);
     x->ops->understood(x);
     admit(x);
+}
+
+void exchange_begin(struct exchange *x, struct buf *body) {
+    if (find_tenant(x)) begin(x, body, x->gen->config->request_ms);
+}
+
+void exchange_begin_job(struct exchange *x, struct buf *body, uint64_t timeout_ms) {
+    x->is_job = true;
+    x->req->deadline_ms = timeout_ms ? loop_now(x->w->loop) + timeout_ms : 0;
+    begin(x, body, timeout_ms);
+}
+
+void exchange_begin_admission(struct exchange *x, struct slice path) {
+    struct route_ask as = ask_of(x->req);
+    bool ignored;
+    if (!find_tenant(x)) return;
+    as.tenant = slice_str(x->req->tenant);
+    as.header_count = x->req->header_count;
+    as.method = SLICE("POST");
+    as.path = path;
+    x->route = routes_find(x->gen->config->route_index, &as, &ignored);
+    x->req->route = x->route ? x->route->identity : "";
+    uint64_t ms = x->gen->config->request_ms;
+    if (ms) timer_start(x->w->loop, &x->deadline, ms + 5, deadline_due);
+    if (x->route == NULL && x->gen->config->guarded)
+        exchange_fail(x, FAILURE_NOT_FOUND, "no route says who may ask here; a route for the path of the job can");
+    else admit(x);
+}
+
+bool exchange_leads(const struct exchange *x, struct slice path) {
+    struct route_ask as = ask_of(x->req);
+    bool ignored;
+    as.path = path;
+    if (routes_find(x->gen->config->route_index, &as, &ignored) != NULL || ignored) return true;
+    return path_is_openai(path) && !x->gen->config->guarded;
 }
 
 /* Words of the request are copied: whoever asked first may be gone before this one is over. */

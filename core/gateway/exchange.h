@@ -20,6 +20,9 @@ struct exchange;
 struct exchange_ops {
     void (*understood)(struct exchange *x); /* the body is read, x->stream is known; nothing was asked yet */
     void (*free)(struct exchange *x);       /* last: its memory */
+    /* Not NULL: who asks answers itself, with exchange_reply() or exchange_deliver(), as soon as it is known who asks.
+     * Only policies that say so run (admission), and no upstream is asked. */
+    void (*admitted)(struct exchange *x);
 };
 
 struct exchange {
@@ -40,6 +43,9 @@ struct exchange {
     int                    status;   /* that the client was told, or will be */
     bool                   committed; /* it was told: the client sets it, and status with it */
     bool                   stream;   /* the client asked for one */
+    bool                   is_job;   /* admission was when the job was taken on: policies for that have had their say */
+    const char            *methods;  /* that would be right, after FAILURE_METHOD; NULL: as routes say */
+    const char            *job;      /* its id, for the log; NULL: it is none */
     const struct dialect  *dialect;  /* of the body and its answer; NULL: they are passed through */
 };
 
@@ -52,6 +58,19 @@ int  exchange_init(struct exchange *x, struct worker *w, struct generation *gen,
 void exchange_propose_id(struct exchange *x, struct slice id);
 /* The request is complete, body its bytes (taken).  May end and free x. */
 void exchange_begin(struct exchange *x, struct buf *body);
+
+/* The same for a job, whose tenant is in the request already, with a deadline of its own. May end and free x. */
+void exchange_begin_job(struct exchange *x, struct buf *body, uint64_t timeout_ms);
+
+/* Only who asks is found out, as if this path were posted to; then ops->admitted(). May end and free x. */
+void exchange_begin_admission(struct exchange *x, struct slice path);
+/* Would a POST of this path lead anywhere? */
+bool exchange_leads(const struct exchange *x, struct slice path);
+/* From admitted() on: a whole reply. headers: lines. Empties body.  Frees x. */
+void exchange_reply(struct exchange *x, int status, struct slice headers, struct buf *body);
+/* The same, from a response (a share). May end and free x. */
+void exchange_deliver(struct exchange *x, struct response *res);
+void exchange_fail_with(struct exchange *x, const struct failure *f);
 
 /* The question of `from`, which is alive, is asked again for a cache. May end and free x. */
 void exchange_begin_again(struct exchange *x, const struct exchange *from);

@@ -10,6 +10,7 @@
  * that worked is anything handed over, and handing over cannot fail.  Requests in
  * flight keep the generation they began with. */
 #include "gateway/gateway.h"
+#include "gateway/job_keeper.h"
 
 #include <stdio.h>
 #include <sys/resource.h>
@@ -20,6 +21,7 @@
 #include "sys/sigpipe.h"
 
 #define WATCH_MS     500
+#define GIVE_BACK_MS 1000        /* before draining is over: for jobs that are not */
 #define DRAIN_MS     20          /* between two looks at who is still there */
 #define LOG_CLOSE_MS 2000        /* for log lines that are still waiting at the end */
 
@@ -102,11 +104,13 @@ struct loaded {
     struct config      *config;
     struct generation **gens; /* one per worker; without workers, one to look at */
     struct tls_context *tls;
+    struct jobs_store  *jobs; /* opened for it; NULL: it was open, or is not wanted */
 };
 
 static void loaded_free(struct perilune *g, struct loaded *ld) {
     for (unsigned i = 0; ld->gens && i <= g->worker_count; i++) generation_free(ld->gens[i]);
     mem_free(ld->gens);
+    jobs_store_close(ld->jobs);
     tls_context_put(ld->tls);
     config_put(ld->config);
     bundle_free(ld->bundle);
@@ -183,9 +187,12 @@ static unsigned worker_number(const struct config *c) {
 /* Settings that a running gateway cannot change, into errmsg: a warning. */
 static void say_what_needs_restart(struct perilune *g) {
     unsigned want = worker_number(g->config);
-    if (g->workers_asked || want == g->worker_count) return;
-    snprintf(g->errmsg, sizeof(g->errmsg),
-             "needs a restart to take effect: workers (%u are running, the file says %u)", g->worker_count, want);
+    bool workers = !g->workers_asked && want != g->worker_count, jobs = job_keeper_differs(g);
+    char text[96] = "";
+    if (workers) snprintf(text, sizeof(text), "workers (%u are running, the file says %u)", g->worker_count, want);
+    if (workers || jobs)
+        snprintf(g->errmsg, sizeof(g->errmsg), "needs a restart to take effect: %s%s%s", text, workers && jobs ? ", " : "",
+                 jobs ? "jobs.file (another one is open)" : "");
 }
 
 static uint64_t fingerprint(const struct perilune *g);
@@ -202,10 +209,18 @@ static void say_doubts(struct perilune *g, const struct bundle *b) {
     }
 }
 
+/* What the configuration opens besides listeners. */
+static int open_files(struct perilune *g, const char *path, struct loaded *ld) {
+    char err[700];
+    int rc = job_keeper_open(g, ld->config, &ld->jobs, err, sizeof(err));
+    return rc == 0 ? 0 : fail(g, rc, "%s: %s", path, err);
+}
+
 static int load(struct perilune *g, const char *path) {
     struct loaded ld = { .bundle = NULL };
     char *copy = mem_strdup(path);
     int rc = copy ? prepare(g, path, &ld) : PERILUNE_ERR_NOMEM;
+    if (rc == 0) rc = open_files(g, path, &ld);
     struct config *old = g->config;
     struct tls_context *old_tls = g->tls;
     if (rc == 0) {
@@ -229,6 +244,7 @@ static int load(struct perilune *g, const char *path) {
     say_doubts(g, ld.bundle);
     atomic_store(&g->log.level, g->config->log_level);
     cache_keeper_apply(g);
+    job_keeper_apply(g, ld.jobs);
     for (unsigned i = 0; i < g->worker_count; i++) gateway_ask(&g->workers[i], install, ld.gens[i]);
     if (g->listening) keep_listeners(g);
     mem_free(ld.gens);
@@ -438,6 +454,14 @@ static void count_busy(struct worker *w, void *ud) {
     *(unsigned *)ud += w->server.open;
 }
 
+static void count_jobs(struct worker *w, void *ud) { *(unsigned *)ud += job_keeper_running(w); }
+
+/* Jobs have all of the drain time but the last of it, in which they are given back. */
+static void give_back(struct worker *w, void *ud) {
+    (void)ud;
+    job_keeper_give_back(w);
+}
+
 static void drain_worker(struct worker *w, void *ud) {
     (void)ud;
     worker_drain(w);
@@ -451,8 +475,12 @@ static void drain_check(struct timer *t) {
     struct perilune *g = container_of(t, struct perilune, drain);
     unsigned open = 0;
     for (unsigned i = 0; i < g->worker_count; i++) gateway_ask(&g->workers[i], count_busy, &open);
+    unsigned jobs = 0;
+    for (unsigned i = 0; i < g->worker_count; i++) gateway_ask(&g->workers[i], count_jobs, &jobs);
     g->drain_left_ms -= DRAIN_MS;
-    if (open == 0 || g->drain_left_ms <= 0) {
+    if (jobs > 0 && g->drain_left_ms <= GIVE_BACK_MS)
+        for (unsigned i = 0; i < g->worker_count; i++) gateway_ask(&g->workers[i], give_back, NULL);
+    if ((open == 0 && jobs == 0) || g->drain_left_ms <= 0) {
         if (open > 0) log_line(&g->log, PERILUNE_LOG_WARN, "drain_timeout is over, %u connections are cut", open);
         g->drained = true;
         end_turn(g);
@@ -637,6 +665,7 @@ static void end_parts(struct perilune *g) {
     if (g->admin_open) admin_close(g);
     for (unsigned i = 0; i < g->worker_count; i++) worker_close(&g->workers[i]);
     if (g->stores != NULL) cache_keeper_close(g);
+    job_keeper_close(g);
     timer_stop(&g->loop, &g->watch);
     timer_stop(&g->loop, &g->drain);
     timer_stop(&g->loop, &g->poll);
@@ -676,6 +705,8 @@ static int check(const char *path, struct buf *admin, struct models **models, ch
     if (rc != 0) return rc;
     struct loaded ld = { .bundle = NULL };
     rc = prepare(g, path, &ld);
+    char jobs[700];
+    if (rc == 0 && (rc = job_keeper_check(ld.config, jobs, sizeof(jobs))) != 0) fail(g, rc, "%s: %s", path, jobs);
     if (rc == 0 && admin != NULL) {
         buf_puts(admin, ld.config->admin ? ld.config->admin : "");
         rc = admin->error;

@@ -23,6 +23,7 @@
 #include "base/err_body.h"
 #include "flow/headers.h"
 #include "gateway/exchange.h"
+#include "gateway/job_desk.h"
 #include "http/coding.h"
 #include "http/field.h"
 #include "llm/dialect.h"
@@ -31,6 +32,7 @@ struct http_exchange {
     struct exchange      x;
     struct sink          sink;
     struct http_request *http;    /* NULL once replied or gone */
+    struct job_desk     *desk;    /* it is asked about jobs; NULL: it is not */
     struct timer         comment;
     bool                 frames;  /* the answer is a text/event-stream */
     uint64_t             heard_ms; /* loop clock: when something was sent last */
@@ -321,13 +323,23 @@ static void understood(struct exchange *x) {
 static void free_exchange(struct exchange *x) {
     struct http_exchange *e = container_of(x, struct http_exchange, x);
     timer_stop(x->w->loop, &e->comment);
+    job_desk_free(e->desk);
     mem_free(e);
 }
 
+static void admitted(struct exchange *x) { job_desk_admitted(container_of(x, struct http_exchange, x)->desk); }
+
 static struct http_exchange *http_exchange_new(struct worker *w, struct http_request *r) {
-    static const struct exchange_ops ops = { understood, free_exchange };
+    static const struct exchange_ops ops = { understood, free_exchange, NULL };
+    static const struct exchange_ops desk_ops = { understood, free_exchange, admitted };
+    bool desk = w->gen->config->jobs != NULL && job_desk_has(r->path);
     struct http_exchange *e = mem_zalloc(sizeof(*e));
-    if (e == NULL || exchange_init(&e->x, w, w->gen, &ops, &e->sink, r->start_us) != 0) {
+    if (e != NULL && desk && (e->desk = job_desk_new(&e->x)) == NULL) {
+        mem_free(e);
+        return NULL;
+    }
+    if (e == NULL || exchange_init(&e->x, w, w->gen, desk ? &desk_ops : &ops, &e->sink, r->start_us) != 0) {
+        if (e != NULL) job_desk_free(e->desk);
         mem_free(e);
         return NULL;
     }
@@ -384,7 +396,8 @@ void http_exchange_request(void *ud, struct http_request *r) {
     if (w->gen != NULL && answer_preflight(w, r)) return;
     struct http_exchange *e = w->gen ? http_exchange_new(w, r) : NULL;
     if (e != NULL) {
-        exchange_begin(&e->x, &r->body);
+        if (e->desk != NULL) job_desk_begin(e->desk, &r->body);
+        else exchange_begin(&e->x, &r->body);
         return;
     }
     struct buf body;

@@ -35,7 +35,7 @@ static void refresh_free(struct exchange *x) {
     mem_free(f);
 }
 
-static const struct exchange_ops ops = { understood, refresh_free };
+static const struct exchange_ops ops = { understood, refresh_free, NULL };
 
 static const struct exchange *exchange_of(const struct worker *w, const struct request *r) {
     for (const struct list *l = w->exchanges.next; l != &w->exchanges; l = l->next) {

@@ -55,7 +55,7 @@ static void trial_free(struct exchange *x) {
     mem_free(t);
 }
 
-static const struct exchange_ops ops = { understood, trial_free };
+static const struct exchange_ops ops = { understood, trial_free, NULL };
 
 static const struct exchange *exchange_of(const struct worker *w, const struct request *r) {
     for (const struct list *l = w->exchanges.next; l != &w->exchanges; l = l->next) {

@@ -16,6 +16,7 @@
 
 #include "gateway/exchange.h"
 #include "gateway/http_exchange.h"
+#include "gateway/job_keeper.h"
 #include "gateway/refresh.h"
 #include "gateway/trial.h"
 #include "request/post.h"
@@ -128,6 +129,7 @@ void worker_install(struct worker *w, struct generation *gen) {
     if (!far_configure(&w->far, gen->config->far, w->listens))
         log_line(w->log, PERILUNE_LOG_ERROR, "cache.redis: out of memory, so this worker goes on without it");
     index_open(w, gen->config);
+    job_keeper_install(w);
     if (old != NULL) state_put(old->state);
 }
 
@@ -149,7 +151,10 @@ void worker_keep(struct worker *w, const struct listen_plan *plan) {
     http_server_set_tls(&w->server, plan->tls);
 }
 
-void worker_drain(struct worker *w) { http_server_drain(&w->server); }
+void worker_drain(struct worker *w) {
+    http_server_drain(&w->server);
+    job_keeper_drain(w);
+}
 
 void worker_describe(struct worker *w, struct buf *out) {
     uint64_t now = loop_hrtime_us();
@@ -163,6 +168,7 @@ void worker_describe(struct worker *w, struct buf *out) {
 
 static void close_parts(struct worker *w) {
     http_server_close(&w->server); /* busy requests hear `gone`, their calls stop */
+    job_keeper_leave(w);
     refresh_end_all(w);
     trial_end_all(w);
     if (w->gen != NULL) flights_leave(w->gen->state->stores->flights, w->loop);

@@ -8,6 +8,7 @@
 #include "gateway/config.h"
 #include "gateway/telemetry.h"
 #include "http/server.h"
+#include "jobs/runner.h"
 #include "sys/mailbox.h"
 #include "upstream/client.h"
 
@@ -31,6 +32,7 @@ struct metrics { /* written by the worker's thread */
     atomic_uint_least64_t in_flight;
     struct histogram duration, ttft, policy;
     struct state_stats lua;
+    struct job_stats jobs;
 };
 
 #define LISTEN_MAX 16 /* ORDER: config.lua says the same */
@@ -59,6 +61,8 @@ struct worker {
     struct list        exchanges;
     unsigned           refreshes;   /* of these, for caches: refresh.c */
     unsigned           trials;      /* of these, for nobody: trial.c */
+    struct jobs       *jobs;        /* its end of the queue; NULL: there is none, and then no runner */
+    struct job_runner *runner;
     uint64_t           penance_until_ms; /* until then policies that failed late wait with their answers */
     pthread_t          thread;
     bool               threaded, stopping;

@@ -42,6 +42,7 @@ struct request {
     char          tenant[128];
     char          upstream[64]; /* that a policy chose; empty: by model */
     struct slice  method, path, query;
+    struct slice  whole_path; /* before its route took a prefix away; empty: the same */
     const char   *route;      /* which one it took, told apart from all others; "": none */
     const char   *peer;       /* address without port */
     struct http_header *headers;
@@ -69,6 +70,7 @@ struct request {
     const struct breaker_settings *breaker; /* its calls are refused where a breaker is open by these; NULL: none is */
     bool          coalesces;  /* its calls may share an answer with those of others, */
     uint64_t      since;      /* who were asked since the same things were let go: cache_since(); 0: nothing was */
+    bool          admitted;   /* policies that say who may ask have let it through (core.admit) */
     bool          refreshes;  /* it is asked for the sake of a cache: nobody waits, and nothing stored will do */
 };
 

@@ -13,6 +13,8 @@
 #include "upstream/call.h"
 
 struct calibration;
+struct job_settings;
+struct jobs;
 struct embedder;
 struct request;
 struct trial_ask;
@@ -37,6 +39,8 @@ struct services {
     void               *ask_again_ud;
     /* Asks one upstream in the background, for nobody, past all policies; NULL: nobody can.  request/trial.h */
     bool              (*try_out)(struct services *v, const struct trial_ask *ask);
+    struct jobs        *jobs;       /* this thread's end of the queue; NULL: there is none */
+    const struct job_settings *job_settings; /* NULL: the same */
     size_t              high_water; /* bytes of an answer that are held for a consumer that is not there yet */
 };
 

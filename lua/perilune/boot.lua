@@ -95,13 +95,30 @@ local function build_policy(entry, route)
   if type(policy) ~= "function" then
     return nil, ("policy '%s' made a %s, not a function(req, next)"):format(entry.name, type(policy))
   end
-  return policy, needs and needs.last
+  return policy, needs and needs.last, needs and needs.admits
+end
+
+-- Behind the policies that say who may ask, when nothing else is wanted to be known.
+local function admitted(req)
+  core.admit(req)
+  return core.respond({ text = "" })
+end
+
+-- What runs when a job is taken on, and what when it is done: its tenant is known by then, and its key is not kept.
+local function build_parts(route, list, admits)
+  local first, rest = {}, {}
+  for i, policy in ipairs(list) do table.insert(admits[i] and first or rest, policy) end
+  return {
+    admission = first[1] and entry(M.compose(first, admitted)) or false,
+    rest = rest[1] and entry(M.compose(rest, M.terminal(route.upstream))) or false,
+  }
 end
 
 -- blame(number, message): of a policy that is wrong; then there is no chain.
 local function build_route(route, blame)
   if #route.policies == 0 then return nil, false end
   local list, trusted, whole, memory, last = {}, false, true, nil, nil
+  local admits = {}
   for i, entry in ipairs(route.policies) do
     if entry.name == "auth_keys" and memory then
       blame(i, ("policy 'auth_keys' stands behind '%s', which would answer who has no key; put it in front"):format(memory))
@@ -111,14 +128,15 @@ local function build_route(route, blame)
       blame(i, ("%s stands behind '%s', which calls upstreams itself and never what is behind it; put it in front")
         :format(entry.fn and "this function" or ("policy '%s'"):format(entry.name), last))
     end
-    local policy, more = build_policy(entry, route)
+    local policy, more, says_who = build_policy(entry, route)
+    admits[i] = entry.admits or (entry.admits == nil and says_who) or false
     if not policy then blame(i, more)
     elseif more then last = last or entry.name end
     list[i], whole = policy, whole and policy ~= nil
     trusted = trusted or entry.trusted
   end
   if not whole then return nil, false end
-  return entry(M.compose(list, M.terminal(route.upstream))), trusted
+  return entry(M.compose(list, M.terminal(route.upstream))), trusted, build_parts(route, list, admits)
 end
 
 -- What C reads: no functions, empty lists marked as such.
@@ -166,6 +184,7 @@ end
 ---@return string json
 ---@return (function|false)[] chains
 ---@return boolean[] trusted
+---@return ({ admission: function|false, rest: function|false }|false)[] parts  of each chain
 function M.load(text, file)
   local marked = text:find("trusted%s*=%s*true") ~= nil
   local chunk, err = sandbox.load(text, file, marked)
@@ -194,16 +213,16 @@ function M.load(text, file)
   host.describe = function(name) return by_name[name] end
   host.has_redis = function() return conf.cache ~= nil and conf.cache.redis ~= nil end
 
-  local chains, trusted, wrong = {}, {}, {}
+  local chains, trusted, parts, wrong = {}, {}, {}, {}
   for i, route in ipairs(conf.routes) do
-    local chain, free = build_route(route, function(policy, message)
+    local chain, free, both = build_route(route, function(policy, message)
       wrong[#wrong + 1] = { key = ("routes[%d].policies[%d]"):format(i, policy), message = message }
     end)
-    chains[i], trusted[i] = chain or false, free
+    chains[i], trusted[i], parts[i] = chain or false, free, both or false
   end
   if wrong[1] then fail(config.format(wrong, file, text)) end
   if warnings[1] then core.policy_doubt(config.format(warnings, file), true) end
-  return describe(conf, text), chains, trusted
+  return describe(conf, text), chains, trusted, parts
 end
 
 return M

@@ -439,6 +439,9 @@ local function walk_policy(ctx, path, value)
     if key == "trusted" then
       if type(value.trusted) ~= "boolean" then complain(ctx, join(path, key), "must be true or false") end
       out.trusted = value.trusted == true
+    elseif key == "admits" then
+      if type(value.admits) ~= "boolean" then complain(ctx, join(path, key), "must be true or false") end
+      out.admits = value.admits
     elseif type(key) == "string" then
       out.options[key] = value[key]
     elseif key ~= 1 then
@@ -791,7 +794,62 @@ local function walk_cache(ctx, path, raw)
   return out
 end
 
+-- -- jobs ------------------------------------------------------------------------
+
+local queue_schema = { concurrency = count(0, 0, 65536) }
+
+local function walk_queues(ctx, path, value)
+  local out = {}
+  if type(value) ~= "table" then
+    complain(ctx, path, "must be a table such as { nightly = { concurrency = 2 } }")
+    return out
+  end
+  for _, name in ipairs(check.keys(value)) do
+    local at = join(path, name)
+    if type(name) ~= "string" or not name:find("^[%w_.-]+$") or #name > 63 then
+      complain(ctx, at, "must have a name of letters, digits, '.', '_' and '-', at most 63 of them, as its key")
+    else
+      local queue = walk(ctx, at, value[name], queue_schema)
+      queue.name = name
+      out[#out + 1] = queue
+    end
+  end
+  if #out > 64 then complain(ctx, path, ("has %d queues, 64 are the most"):format(#out)) end
+  return out
+end
+
+local jobs_schema = {
+  file = file,
+  memory = { type = "boolean", default = false },
+  concurrency = count(16, 0, 65536), tenant_concurrency = count(0, 0, 65536), worker_concurrency = count(64, 1, 1024),
+  max_queued = count(10000, 0, 2 ^ 31), max_kept = count(0, 0, 2 ^ 31),
+  max_tries = count(3, 1, 100),
+  lease = seconds(30, 1), keep = seconds(86400, 1), timeout = seconds(600, 0.001),
+  backoff = seconds(1, 0.001), max_backoff = seconds(300, 0.001),
+  max_result = size(16 * 2 ^ 20, 1024), max_bytes = size(4 * 2 ^ 30, 2 ^ 20),
+  queues = { walk = walk_queues, default = {} },
+}
+
+local function walk_jobs(ctx, path, raw)
+  if type(raw) == "string" then
+    complain(ctx, path, ("must be a table; did you mean jobs = { file = %s }?"):format(check.show(raw)))
+    return {}
+  end
+  local out = walk(ctx, path, raw, jobs_schema)
+  if type(raw) ~= "table" then return out end
+  if not out.memory and raw.file == nil then
+    complain(ctx, path, "needs file = \"jobs.db\", where jobs are kept; or memory = true, and they are gone with the process")
+  elseif out.memory and raw.file ~= nil then
+    complain(ctx, path, "has both file and memory = true; keep one of them")
+  end
+  if out.backoff_ms and out.max_backoff_ms and out.backoff_ms > out.max_backoff_ms then
+    complain(ctx, join(path, "backoff"), "must not be above max_backoff")
+  end
+  return out
+end
+
 local file_schema = {
+  jobs = { walk = walk_jobs },
   listen = one_or_more(address, 16),
   admin = address,
   workers = count(0, 1, 256),

@@ -61,10 +61,10 @@ function M.rests(name) return (core.rests(name)) end
 --- Calls of the request are refused where a breaker is open.
 function M.guard(req, settings) core.guard_calls(req, settings) end
 
-local needs_fields = { needs = "chat", others = "pass", last = true }
+local needs_fields = { needs = "chat", others = "pass", last = true, admits = true }
 
 local function check_needs(needs)
-  if type(needs) ~= "table" or not (needs.needs or needs.last) then return false end
+  if type(needs) ~= "table" or not (needs.needs or needs.last or needs.admits) then return false end
   for k, v in pairs(needs) do
     if needs_fields[k] ~= v then return false end
   end
@@ -105,7 +105,7 @@ function M.policy(name, trusted)
   end
   if needs ~= nil and not check_needs(needs) then
     return nil, ("%s: what a policy file returns behind its function is { needs = \"chat\" }, "
-      .. "with others = \"pass\" or without, { last = true }, or nothing"):format(path)
+      .. "with others = \"pass\" or without, { last = true }, { admits = true }, or nothing"):format(path)
   end
   return guarded(factory, needs, name), nil, needs
 end

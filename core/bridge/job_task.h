@@ -1,0 +1,13 @@
+/* job_task.h -- a job that is a function of the configuration's (perilune.job). See job_task.c. */
+#ifndef PERILUNE_BRIDGE_JOB_TASK_H
+#define PERILUNE_BRIDGE_JOB_TASK_H
+
+#include "bridge/state.h"
+#include "jobs/runner.h"
+#include "jobs/settings.h"
+
+/* Of struct job_doer, for jobs that are functions; settings NULL: no deadline. */
+void job_task_begin(struct state *s, const struct job_settings *settings, struct job_work *work);
+void job_task_stop(struct job_work *work);
+
+#endif

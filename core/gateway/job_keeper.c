@@ -1,0 +1,138 @@
+/* job_keeper.c -- where the jobs of a process are, and who of its workers does them.
+ *
+ *     owner:   job_keeper_open --> struct jobs_store (stores->jobs), once; limits at every load
+ *     worker:  job_keeper_install --> its end of it (w->jobs) --> runner --> job_exchange | job_task
+ *
+ * A store is opened while a configuration is loaded, so that what is wrong with its file is an error of that load; it
+ * stays open until the process ends, whatever later configurations say.  One that names another file needs a restart:
+ * jobs under way would be in one file and their clients look for them in another.  One without `jobs` takes nothing
+ * more; what runs goes on.
+ *
+ * Draining: what runs may finish in the time that there is, because its upstream call is paid for; what has not when
+ * that is nearly over is given back to the queue, where another process finds it at once. */
+#include "gateway/job_keeper.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "bridge/job_task.h"
+#include "gateway/gateway.h"
+#include "gateway/job_exchange.h"
+#include "jobs/jobs_file.h"
+#include "jobs/jobs_memory.h"
+
+/* -- The owner's thread ------------------------------------------------------------------------- */
+
+int job_keeper_open(struct perilune *g, const struct config *c, struct jobs_store **out, char *err, size_t errlen) {
+    const struct job_settings *s = c->jobs;
+    *out = NULL;
+    if (s == NULL || g->stores->jobs != NULL) return 0;
+    struct jobs_settings store = s->store;
+    store.log = &g->log;
+    char why[512] = "";
+    int rc = s->file != NULL ? jobs_file_open(out, s->file, &store, why, sizeof(why))
+                             : jobs_memory_open(out, &store, &s->limits);
+    if (rc != 0 && s->file != NULL) snprintf(err, errlen, "jobs.file: %s", why[0] ? why : perilune_strerror(rc));
+    else if (rc != 0) snprintf(err, errlen, "out of memory");
+    return rc;
+}
+
+int job_keeper_check(const struct config *c, char *err, size_t errlen) {
+    const char *file = c->jobs != NULL ? c->jobs->file : NULL;
+    char folder[4096];
+    if (file == NULL) return 0;
+    if (access(file, F_OK) == 0) {
+        if (access(file, R_OK | W_OK) == 0) return 0;
+        snprintf(err, errlen, "jobs.file: %s: %s", file, strerror(errno));
+        return PERILUNE_ERR_CONFIG;
+    }
+    const char *slash = strrchr(file, '/');
+    snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - file) + 1 : 1, slash ? file : ".");
+    if (access(folder, W_OK | X_OK) == 0) return 0;
+    snprintf(err, errlen, "jobs.file: %s cannot be made: %s: %s", file, folder, strerror(errno));
+    return PERILUNE_ERR_CONFIG;
+}
+
+void job_keeper_apply(struct perilune *g, struct jobs_store *opened) {
+    const struct job_settings *s = g->config->jobs;
+    if (opened != NULL) {
+        g->stores->jobs = opened;
+        g->jobs_file = s->file ? mem_strdup(s->file) : NULL;
+    }
+    if (s != NULL) jobs_store_limit(g->stores->jobs, &s->limits);
+}
+
+bool job_keeper_differs(const struct perilune *g) {
+    const struct job_settings *s = g->config->jobs;
+    if (s == NULL || g->stores->jobs == NULL) return false;
+    if (s->file == NULL || g->jobs_file == NULL) return (s->file == NULL) != (g->jobs_file == NULL);
+    return strcmp(s->file, g->jobs_file) != 0;
+}
+
+void job_keeper_close(struct perilune *g) {
+    if (g->stores == NULL) return;
+    jobs_store_close(g->stores->jobs);
+    g->stores->jobs = NULL;
+    mem_free(g->jobs_file);
+}
+
+/* -- The worker's thread ---------------------------------------------------------------------------- */
+
+/* Whoever does it gets it, and hears of it again until its end. */
+static void begin(void *ud, struct job_work *work) {
+    struct worker *w = ud;
+    if (work->job.function.len > 0) job_task_begin(w->gen->state, w->gen->config->jobs, work);
+    else job_exchange_begin(w, work);
+}
+
+static void resume(struct job_work *work) {
+    if (work->job.function.len == 0) job_exchange_resume(work);
+}
+
+static void stop(struct job_work *work) {
+    if (work->job.function.len > 0) job_task_stop(work);
+    else job_exchange_stop(work);
+}
+
+static bool attach(struct worker *w, const struct job_settings *s) {
+    struct jobs_store *store = w->gen->state->stores->jobs;
+    if (w->jobs == NULL) w->jobs = jobs_open(store, w->loop);
+    if (w->jobs == NULL) return false;
+    w->runner = job_runner_new(&(struct job_runner_options){
+        .jobs = w->jobs, .loop = w->loop, .log = w->log, .room = s->room, .lease_ms = s->lease_ms,
+        .backoff_ms = s->backoff_ms, .backoff_max_ms = s->backoff_max_ms,
+        .doer = { .ud = w, .begin = begin, .resume = resume, .stop = stop }, .stats = &w->metrics.jobs });
+    return w->runner != NULL;
+}
+
+void job_keeper_install(struct worker *w) {
+    const struct job_settings *s = w->gen->config->jobs;
+    struct services *v = &w->gen->state->services;
+    if (s == NULL) {
+        if (w->runner != NULL) job_runner_drain(w->runner);
+        return;
+    }
+    if (w->runner != NULL) job_runner_set(w->runner, s->room, s->lease_ms, s->backoff_ms, s->backoff_max_ms);
+    else if (!attach(w, s))
+        log_line(w->log, PERILUNE_LOG_ERROR, "jobs: out of memory, so this worker neither takes nor does any");
+    v->jobs = w->jobs;
+    v->job_settings = s;
+}
+
+void job_keeper_drain(struct worker *w) {
+    if (w->runner != NULL) job_runner_drain(w->runner);
+}
+
+void job_keeper_give_back(struct worker *w) {
+    if (w->runner != NULL) job_runner_give_back(w->runner);
+}
+
+unsigned job_keeper_running(const struct worker *w) { return w->runner != NULL ? job_runner_running(w->runner) : 0; }
+
+void job_keeper_leave(struct worker *w) {
+    job_runner_free(w->runner);
+    w->runner = NULL;
+    jobs_close(w->jobs);
+    w->jobs = NULL;
+}

@@ -1,0 +1,236 @@
+/* job_stream.c -- what happens to a job, as a source: an answer of text/event-stream.
+ *
+ *     queue <--EVENTS (after n)-- stream --FRAMEs--> response --> client
+ *       +---- told (watch) ---------^   <--full, resume--
+ *
+ *     event: status          how it is: at the beginning, and whenever that changes
+ *     data: {"id":...,"status":"running",...}
+ *
+ *     id: 3                  a piece of the answer, as it came: whole frames; the id stands in the last of them, so
+ *     data: {"choices":...}  that who asks again with Last-Event-ID misses none
+ *
+ *     id: 4
+ *     event: progress
+ *     data: ...
+ *
+ *     id: end                the last: who has seen it and asks again gets 204, which is how browsers stop
+ *     event: status
+ *     data: {"status":"completed",...}
+ *
+ *     ASKING --answer--> (events out) --+-- more of them --> ASKING
+ *        ^                              +-- none, it goes on --> WAITING --told, or POLL_MS--+
+ *        |                              +-- client is full --> FULL --resume--+              |
+ *        +---------------------------------------------------------------------+-------------+
+ *
+ * Nothing is held here: events stay in the queue until the client has room, however slow it is and however many
+ * watch.  A hint of the queue may be lost or come for nothing, so it is asked every POLL_MS in any case. */
+#include "gateway/job_stream.h"
+
+#include <stdio.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "include/perilune.h"
+#include "jobs/job_text.h"
+
+#define POLL_MS 5000
+#define LOST_MS 250
+#define COUNT   64
+
+enum stream_state { STREAM_ASKING, STREAM_WAITING, STREAM_FULL, STREAM_OVER };
+
+struct job_stream {
+    struct source     source;
+    struct sink      *to;
+    struct jobs      *jobs;
+    struct jobs_op    op;
+    struct jobs_watch watch;
+    struct timer      poll;
+    enum stream_state state;
+    uint64_t          after;
+    bool              stale;      /* told while an answer was under way: ask once more */
+    bool              in_event;
+    int               status;     /* that was told last; -1: none */
+    unsigned          tries;
+    char              id[JOB_ID_SIZE], tenant[JOB_TENANT_MAX + 1];
+};
+
+static void stream_free(struct job_stream *s) {
+    jobs_cancel(&s->op);
+    jobs_unwatch(&s->watch);
+    timer_stop(s->jobs->loop, &s->poll);
+    mem_free(s);
+}
+
+static void ask(struct job_stream *s);
+
+static void ask_again(struct timer *t) { ask(container_of(t, struct job_stream, poll)); }
+
+static void wait(struct job_stream *s, uint64_t ms) {
+    s->state = STREAM_WAITING;
+    timer_start(s->jobs->loop, &s->poll, ms, ask_again);
+}
+
+/* -- Frames ------------------------------------------------------------------------------------------ */
+
+/* False: nobody listens any more. */
+static bool emit(struct job_stream *s, const struct event *ev) {
+    s->in_event = true;
+    enum flow flow = s->to->event(s->to, ev);
+    s->in_event = false;
+    if (s->state == STREAM_OVER) return false;
+    if (flow == FLOW_FULL) s->state = STREAM_FULL;
+    return true;
+}
+
+static bool emit_buf(struct job_stream *s, struct buf *b) {
+    bool ok = !buf_failed(b) && emit(s, &(struct event){ .type = EVENT_FRAME, .raw = buf_get(b) });
+    if (buf_failed(b)) wait(s, LOST_MS); /* it is asked for again */
+    buf_deinit(b);
+    return ok;
+}
+
+/* The line in front of the last frame. */
+static void put_frames(struct buf *b, struct slice data, uint64_t number) {
+    size_t at = 0;
+    for (size_t i = data.len; i >= 4; i--)
+        if (data.ptr[i - 3] == '\n' && data.ptr[i - 4] == '\n' && i - 2 < data.len) {
+            at = i - 2;
+            break;
+        }
+    buf_put(b, data.ptr, at);
+    buf_printf(b, "id: %llu\n", (unsigned long long)number);
+    buf_put(b, data.ptr + at, data.len - at);
+    if (!slice_ends(data, SLICE("\n\n")) && !slice_ends(data, SLICE("\n\r\n"))) buf_puts(b, "\n\n");
+}
+
+static bool emit_event(struct job_stream *s, const struct job_event *ev) {
+    struct buf b;
+    buf_init(&b, 0);
+    if (ev->name.len == 0) put_frames(&b, ev->data, ev->number);
+    else
+        buf_printf(&b, "id: %llu\nevent: %.*s\ndata: %.*s\n\n", (unsigned long long)ev->number, SLICE_ARG(ev->name),
+                   SLICE_ARG(ev->data));
+    if (!emit_buf(s, &b)) return false;
+    s->after = ev->number;
+    return true;
+}
+
+static bool emit_status(struct job_stream *s, const struct job *j, bool last) {
+    if (!last && s->status == (int)j->status && s->tries == j->tries) return true;
+    struct buf b;
+    buf_init(&b, 0);
+    buf_printf(&b, "%sevent: status\ndata: ", last ? "id: end\n" : "");
+    job_write(&b, j, JOB_SHORT);
+    buf_puts(&b, "\n\n");
+    if (!emit_buf(s, &b)) return false;
+    s->status = (int)j->status;
+    s->tries = j->tries;
+    return true;
+}
+
+static void end(struct job_stream *s) {
+    s->state = STREAM_OVER;
+    s->in_event = true;
+    s->to->event(s->to, &(struct event){ .type = EVENT_END });
+    stream_free(s);
+}
+
+/* -- Asking ------------------------------------------------------------------------------------------- */
+
+/* False: s is gone, or has no room. */
+static bool emit_all(struct job_stream *s, const struct jobs_answer *a) {
+    for (unsigned i = 0; i < a->count; i++) {
+        if (!emit_event(s, &a->events[i])) return false;
+        if (s->state == STREAM_FULL) return false;
+    }
+    return true;
+}
+
+static void on_events(struct jobs_op *op, const struct jobs_answer *a) {
+    struct job_stream *s = container_of(op, struct job_stream, op);
+    if (a->rc == JOBS_NOT_FOUND) { /* it was not to be kept longer */
+        end(s);
+        return;
+    }
+    if (a->rc != 0) {
+        wait(s, POLL_MS);
+        return;
+    }
+    const struct job *j = a->jobs;
+    bool all = a->count < COUNT, over = job_is_over(j->status);
+    if (!over && !emit_status(s, j, false)) goto gone;
+    if (!emit_all(s, a)) goto gone;
+    if (over && all && s->after >= j->last_event) {
+        if (!emit_status(s, j, true)) goto gone;
+        end(s);
+        return;
+    }
+    if (s->state == STREAM_FULL) return;
+    if (s->stale || !all) {
+        s->stale = false;
+        ask(s);
+    } else {
+        wait(s, POLL_MS);
+    }
+    return;
+gone:
+    if (s->state == STREAM_OVER) stream_free(s);
+}
+
+static void ask(struct job_stream *s) {
+    timer_stop(s->jobs->loop, &s->poll);
+    s->state = STREAM_ASKING;
+    int rc = jobs_begin(s->jobs, &s->op,
+                        &(struct jobs_ask){ .verb = JOBS_EVENTS, .id = slice_str(s->id), .tenant = slice_str(s->tenant),
+                                            .after = s->after, .count = COUNT }, on_events);
+    if (rc != 0) wait(s, POLL_MS);
+}
+
+static void on_told(struct jobs_watch *w) {
+    struct job_stream *s = container_of(w, struct job_stream, watch);
+    if (s->state == STREAM_ASKING) s->stale = true;
+    else if (s->state == STREAM_WAITING) ask(s);
+}
+
+/* -- As a source --------------------------------------------------------------------------------------- */
+
+static void start(struct source *source, struct sink *to) {
+    struct job_stream *s = container_of(source, struct job_stream, source);
+    s->to = to;
+    s->watch.told = on_told;
+    jobs_watch(s->jobs, &s->watch, slice_str(s->id)); /* without it every POLL_MS */
+    if (!emit(s, &(struct event){ .type = EVENT_HEAD, .status = 200, .content_type = SLICE("text/event-stream") }))
+        stream_free(s);
+    else ask(s);
+}
+
+static void resume(struct source *source) {
+    struct job_stream *s = container_of(source, struct job_stream, source);
+    if (s->state == STREAM_FULL) ask(s);
+}
+
+static void cancel(struct source *source) {
+    struct job_stream *s = container_of(source, struct job_stream, source);
+    s->state = STREAM_OVER;
+    if (!s->in_event) stream_free(s);
+}
+
+static const char *describe(const struct source *source, char *buf, size_t size) {
+    const struct job_stream *s = container_of((struct source *)(uintptr_t)source, struct job_stream, source);
+    snprintf(buf, size, "events of %s", s->id);
+    return buf;
+}
+
+struct source *job_stream_new(const struct job_stream_options *opt) {
+    static const struct source_ops ops = { start, resume, cancel, NULL, describe, NULL };
+    struct job_stream *s = mem_zalloc(sizeof(*s));
+    if (s == NULL) return NULL;
+    s->source.ops = &ops;
+    s->jobs = opt->jobs;
+    s->after = opt->after;
+    s->status = -1;
+    slice_copy(s->id, sizeof(s->id), opt->id);
+    slice_copy(s->tenant, sizeof(s->tenant), opt->tenant);
+    return &s->source;
+}

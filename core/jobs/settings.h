@@ -1,0 +1,23 @@
+/* settings.h -- what a configuration says of jobs (`jobs = { ... }`). Immutable; lives in the configuration. */
+#ifndef PERILUNE_JOBS_SETTINGS_H
+#define PERILUNE_JOBS_SETTINGS_H
+
+#include "jobs/jobs.h"
+
+struct job_settings {
+    const char          *file;      /* NULL: in memory */
+    struct jobs_settings store;     /* of the queue, until the process ends */
+    struct jobs_limits   limits;
+    uint64_t             lease_ms, timeout_ms, backoff_ms, backoff_max_ms; /* timeout: of a try */
+    unsigned             max_tries, room; /* room: jobs at once of a worker */
+};
+
+/* Is there such a queue?  "" and "default" always are. */
+static inline bool job_settings_have(const struct job_settings *s, struct slice queue) {
+    if (queue.len == 0 || slice_eq(queue, SLICE("default"))) return true;
+    for (unsigned i = 0; i < s->limits.queue_count; i++)
+        if (slice_eq(queue, slice_str(s->limits.queues[i].name))) return true;
+    return false;
+}
+
+#endif

@@ -1,0 +1,19 @@
+/* job_question.h -- a request as a job keeps it, and back. See job_question.c. */
+#ifndef PERILUNE_REQUEST_JOB_QUESTION_H
+#define PERILUNE_REQUEST_JOB_QUESTION_H
+
+#include "jobs/jobs.h"
+#include "request/request.h"
+
+/* Fills tenant, path, headers and body of j; body: of r, or what policies made of it; NULL: none.  What is not r's is in
+ * a.  False: no memory. */
+bool job_from_request(struct job *j, struct arena *a, const struct request *r, const struct body *body);
+/* Fills what r asks, but for the body: borrowed from j. False: no memory. */
+bool job_to_request(const struct job *j, struct request *r);
+/* Why the queue did not do what was asked, for who asked: a->rc is not 0. */
+void job_refused(struct failure *f, const struct jobs_answer *a);
+void job_key_reused(struct failure *f);
+/* Were two jobs asked the same? */
+bool job_asks_same(const struct job *a, const struct job *b);
+
+#endif
