@@ -19,7 +19,11 @@
 #include "bridge/job_task.h"
 #include "gateway/gateway.h"
 #include "gateway/job_exchange.h"
+#if __has_include("jobs/jobs_file.h")
 #include "jobs/jobs_file.h"
+#else
+#define jobs_file_open(out, file, store, limits, why, size) (snprintf(why, size, "not built"), PERILUNE_ERR_IO)
+#endif
 #include "jobs/jobs_memory.h"
 
 /* -- The owner's thread ------------------------------------------------------------------------- */
@@ -31,7 +35,7 @@ int job_keeper_open(struct perilune *g, const struct config *c, struct jobs_stor
     struct jobs_settings store = s->store;
     store.log = &g->log;
     char why[512] = "";
-    int rc = s->file != NULL ? jobs_file_open(out, s->file, &store, why, sizeof(why))
+    int rc = s->file != NULL ? jobs_file_open(out, s->file, &store, &s->limits, why, sizeof(why))
                              : jobs_memory_open(out, &store, &s->limits);
     if (rc != 0 && s->file != NULL) snprintf(err, errlen, "jobs.file: %s", why[0] ? why : perilune_strerror(rc));
     else if (rc != 0) snprintf(err, errlen, "out of memory");

@@ -42,6 +42,10 @@ function M.trial(req, upstream, policy, text) return core.trial(req, upstream, p
 ---@return string why  of "failed"
 function M.capture(path, max_bytes, keep, line) return core.capture(path, max_bytes, keep, line) end
 
+--- Does a job that is a request, where no gateway does: in a spec.  test.lua replaces it.
+---@async
+function M.job_request(path, headers, body, tenant) return nil, errors.new{ code = "internal_error" } end
+
 --- An upstream's settings: name, model, models, urls, price, key; nil when there is none.
 --- boot.lua replaces it.
 ---@param name any

@@ -80,6 +80,8 @@ M.embed = core.embed
 function M.cache(name, opts) return require("perilune.cache").new(name, opts) end
 function M.gate(name, opts) return require("perilune.gate").new(name, opts) end
 function M.batch(name, opts) return require("perilune.batch").open(name, opts) end
+function M.jobs(name) return require("perilune.jobs").open(name) end
+function M.job(name, fn) return require("perilune.jobs").define(name, fn) end
 function M.limit(name, opts) return require("perilune.limit").new(name, opts) end
 
 -- -- several at once -----------------------------------------------------------

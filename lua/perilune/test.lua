@@ -724,8 +724,27 @@ end
 ---@return table[]
 function M.captured(path) return scene().captured[path] or {} end
 
+-- As job_exchange.c has it: the policies of its route, which t.jobs() says, and the whole answer.
+local function fake_job_request(path, headers, body, tenant)
+  local lines = {}
+  for name, value in headers:gmatch("([^:\r\n]+): ([^\r\n]*)\r\n") do lines[name] = value end
+  local req, err = core.new_request("POST", path:match("^[^?]*"), lines, body)
+  if not req then return nil, err end
+  if tenant ~= "" then req.tenant = tenant end
+  req.stream = nil
+  local chain = boot.compose(M.policies(scene().job_policies or {}), boot.terminal())
+  local reply = core.result(core.serve(req, function() return chain(req) end))
+  if reply.error then return nil, reply.error end
+  return decoded(reply.body)
+end
+
+--- The policies that jobs which are requests go through in this test, as a route of a configuration lists them.
+---@param policies table
+function M.jobs(policies) scene().job_policies = policies end
+
 local fakes = { describe = fake_describe, call = fake_call, fetch = fake_fetch, upstreams = fake_upstreams, health = fake_health,
-                guard = fake_guard, rests = fake_rests, trial = fake_trial, capture = fake_capture }
+                guard = fake_guard, rests = fake_rests, trial = fake_trial, capture = fake_capture,
+                job_request = fake_job_request }
 
 --- Runs body in a world of its own: no upstreams yet, empty stores, time at zero.
 ---@async
@@ -743,6 +762,8 @@ function M.world(body, handler)
   core.known_upstreams({})
   core.fresh_stores()
   require("perilune.batch").forget()
+  require("perilune.jobs").forget()
+  require("perilune.jobs").serve_requests()
   M.limits{}
   forget_lines()
 
