@@ -184,6 +184,7 @@ static bool make_request(struct job_task *j, uint64_t timeout_ms) {
     const struct job *job = &j->work->job;
     snprintf(r->id, sizeof(r->id), "%s-%u", job->id, job->tries);
     slice_copy(r->tenant, sizeof(r->tenant), job->tenant);
+    r->job = j->work->job.id;
     r->method = SLICE("POST");
     r->path = job->path.len > 0 ? job->path : SLICE("/");
     if (timeout_ms > 0) r->deadline_ms = loop_now(j->state->loop) + timeout_ms;

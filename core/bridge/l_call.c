@@ -223,7 +223,8 @@ static const struct slice *read_pieces(lua_State *L, unsigned *count) {
     return pieces;
 }
 
-/* core.respond({text=, chunks=, status=, model=, usage=, upstream=, ttft=, itl=, stream=}, told): told: whatever
+/* core.respond({text=, chunks=, status=, model=, usage=, upstream=, ttft=, itl=, stream=}, told), or with a body as it
+ * goes to the client, JSON that is no chat, in place of text and chunks; told: whatever
  * the form, it is given in the one that the client waits for */
 int l_respond(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -238,7 +239,12 @@ int l_respond(lua_State *L) {
     struct slice upstream = field_string(L, "upstream", "");
     if (http_field_problem(SLICE("x"), upstream) != NULL) /* it becomes a header */
         return luaL_error(L, "respond: 'upstream' must not hold a line break or another control byte");
-    a.pieces = read_pieces(L, &a.count);
+    struct slice body = field_string(L, "body", "");
+    if (body.len > 0) {
+        a.is_body = true;
+        a.text = body;
+    }
+    a.pieces = a.is_body ? NULL : read_pieces(L, &a.count);
     a.status = field_status(L);
     a.ttft_ms = field_ms(L, "ttft");
     a.itl_ms = field_ms(L, "itl");

@@ -652,6 +652,7 @@ static const luaL_Reg functions[] = {
     { "message_tokens", l_message_tokens },
     { "new_request", l_new_request },
     { "now", l_now },
+    { "of_job", l_of_job },
     { "path_normal", l_path_normal },
     { "place", l_place },
     { "policy_doubt", l_policy_doubt },

@@ -25,7 +25,7 @@ struct handle {
 };
 
 /* ORDER properties: the names in open_properties(). */
-enum property { P_ID = 1, P_METHOD, P_PATH, P_HEADERS, P_PEER, P_TENANT, P_CTX, P_UPSTREAM,
+enum property { P_ID = 1, P_METHOD, P_PATH, P_HEADERS, P_PEER, P_TENANT, P_CTX, P_UPSTREAM, P_JOB,
                 P_WANTS_STREAM };
 
 static const char ctx_key;
@@ -198,6 +198,7 @@ static void push_property(lua_State *L, struct handle *h, enum property p) {
     case P_PEER: lua_pushstring(L, r->peer); break;
     case P_TENANT: push_or_nil(L, r->tenant); break;
     case P_CTX: push_ctx(L, h); break;
+    case P_JOB: push_or_nil(L, r->job); break;
     case P_UPSTREAM: push_or_nil(L, r->upstream); break;
     case P_WANTS_STREAM: lua_pushboolean(L, request_wants_stream(r)); break;
     }
@@ -521,6 +522,17 @@ int l_admit(lua_State *L) {
     return 0;
 }
 
+/* core.of_job(req, id): a spec asks it as a gateway asks a job */
+int l_of_job(lua_State *L) {
+    struct request *r = request_check(L, 1);
+    size_t len;
+    const char *id = luaL_checklstring(L, 2, &len);
+    const char *copy = arena_dup(&r->arena, slice_of(id, len));
+    if (copy == NULL) return luaL_error(L, "not enough memory");
+    r->job = copy;
+    return 0;
+}
+
 /* core.is_live(req): not yet answered, and somebody waits for the answer */
 int l_is_live(lua_State *L) {
     lua_pushboolean(L, request_live(L, 1) != NULL);
@@ -582,6 +594,7 @@ static void open_properties(lua_State *L) {
     set_property(L, "path", P_PATH);
     set_property(L, "headers", P_HEADERS);
     set_property(L, "peer", P_PEER);
+    set_property(L, "job", P_JOB);
     set_property(L, "tenant", P_TENANT);
     set_property(L, "ctx", P_CTX);
     set_property(L, "upstream", P_UPSTREAM);

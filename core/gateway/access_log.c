@@ -37,6 +37,7 @@ void access_log(struct log *log, const struct request_facts *f, const struct sav
     log_str(&line, "path", f->path);
     if (f->route[0]) log_str(&line, "route", slice_str(f->route));
     if (f->tenant[0]) log_str(&line, "tenant", slice_str(f->tenant));
+    if (f->job != NULL && f->job[0]) log_str(&line, "job", slice_str(f->job));
     if (f->upstream[0]) log_str(&line, "upstream", slice_str(f->upstream));
     if (f->model.len > 0) log_str(&line, "model", f->model);
     if (f->cache != NULL && f->cache[0]) log_str(&line, "cache", slice_str(f->cache));

@@ -79,6 +79,7 @@ static void gather(const struct exchange *x, bool aborted, struct request_facts 
                                  .ttft_us = x->ttft_us, .total_us = x->total_us, .policy_us = x->policy_us };
     /* A failure is told as of whoever was asked last, although a policy stood in between. */
     f->upstream = answered[0] ? answered : failed && t ? t->name : "";
+    f->job = x->job != NULL ? x->job : req->job;
     if (x->route) {
         f->policies = x->route->policies;
         f->policy_count = x->route->policy_count;
@@ -701,6 +702,10 @@ void exchange_describe(const struct list *link, uint64_t now_us, struct buf *out
         json_write_string(out, slice_str(text));
     } else {
         json_write_string(out, slice_str(waits));
+    }
+    if (x->req->job[0]) {
+        buf_puts(out, ",\"job\":");
+        json_write_string(out, slice_str(x->req->job));
     }
     if (x->res) {
         buf_puts(out, ",\"upstream\":");

@@ -45,7 +45,7 @@ struct exchange {
     bool                   stream;   /* the client asked for one */
     bool                   is_job;   /* admission was when the job was taken on: policies for that have had their say */
     const char            *methods;  /* that would be right, after FAILURE_METHOD; NULL: as routes say */
-    const char            *job;      /* its id, for the log; NULL: it is none */
+    const char            *job;      /* that it asks about, for the log; NULL: none */
     const struct dialect  *dialect;  /* of the body and its answer; NULL: they are passed through */
 };
 

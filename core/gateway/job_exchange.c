@@ -245,7 +245,7 @@ void job_exchange_begin(struct worker *w, struct job_work *work) {
     buf_init(&e->body, e->limit);
     buf_init(&e->raw, e->limit);
     buf_init(&e->told, 0);
-    e->x.job = work->job.id;
+    e->x.req->job = work->job.id;
     char id[JOB_ID_SIZE + 16];
     snprintf(id, sizeof(id), "%s-%u", work->job.id, work->job.tries);
     exchange_propose_id(&e->x, slice_str(id));

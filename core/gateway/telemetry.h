@@ -17,6 +17,7 @@
 struct request_facts {
     struct slice       method, path;
     const char        *id, *tenant;
+    const char        *job;           /* that it is, or asks about; "": none */
     const char        *route;         /* its name, or its path as the file has it; "": none */
     const char *const *policies;      /* names, of the route */
     unsigned           policy_count;

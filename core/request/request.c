@@ -18,6 +18,7 @@ struct request *request_new(void) {
     r->live = true;
     r->peer = "";
     r->route = "";
+    r->job = "";
     list_init(&r->responses);
     arena_init(&r->arena);
     return r;

@@ -44,6 +44,7 @@ struct request {
     struct slice  method, path, query;
     struct slice  whole_path; /* before its route took a prefix away; empty: the same */
     const char   *route;      /* which one it took, told apart from all others; "": none */
+    const char   *job;        /* its id, when it is done for nobody who waits; "": it is not */
     const char   *peer;       /* address without port */
     struct http_header *headers;
     unsigned      header_count;

@@ -44,7 +44,7 @@ function M.capture(path, max_bytes, keep, line) return core.capture(path, max_by
 
 --- Does a job that is a request, where no gateway does: in a spec.  test.lua replaces it.
 ---@async
-function M.job_request(path, headers, body, tenant) return nil, errors.new{ code = "internal_error" } end
+function M.job_request(path, headers, body, tenant, id) return nil, errors.new{ code = "internal_error" } end
 
 --- An upstream's settings: name, model, models, urls, price, key; nil when there is none.
 --- boot.lua replaces it.

@@ -49,7 +49,7 @@ end
 
 -- What C starts for a job.  name "": it is a request, in a spec.
 local function run(handle, name, path, headers, body, id, tries, max_tries, tenant, queue)
-  if name == "" then return answered(host.job_request(path, headers, body, tenant)) end
+  if name == "" then return answered(host.job_request(path, headers, body, tenant, id)) end
   local fn = defined[name] and defined[name].fn
   if not fn then
     return nil, errors.new{ code = "job_unknown", status = 500, retryable = true,
@@ -192,6 +192,19 @@ function jobs:cancel(id)
   name_of(self, "cancel(id)")
   if type(id) ~= "string" then error("jobs:cancel(id): the id is a string, got " .. check.show(id), 2) end
   return decoded(core.result(core.jobs_cancel(id)))
+end
+
+--- What POST /v1/async/PATH answers: a policy that made a job of a request returns it.
+function jobs:accepted(made)
+  name_of(self, "accepted(job)")
+  if type(made) ~= "table" or type(made.id) ~= "string" then
+    error("jobs:accepted(job): the job is what jobs:submit() returned, got " .. check.show(made), 2)
+  end
+  local body = core.json_encode{ id = made.id, status = made.status }
+  local res = core.respond{ body = body, status = 202, stream = false }
+  res.headers.location = "/v1/async/" .. made.id
+  res.headers["cache-control"] = "no-store"
+  return res
 end
 
 function M.open(name)

@@ -725,12 +725,13 @@ end
 function M.captured(path) return scene().captured[path] or {} end
 
 -- As job_exchange.c has it: the policies of its route, which t.jobs() says, and the whole answer.
-local function fake_job_request(path, headers, body, tenant)
+local function fake_job_request(path, headers, body, tenant, id)
   local lines = {}
   for name, value in headers:gmatch("([^:\r\n]+): ([^\r\n]*)\r\n") do lines[name] = value end
   local req, err = core.new_request("POST", path:match("^[^?]*"), lines, body)
   if not req then return nil, err end
   if tenant ~= "" then req.tenant = tenant end
+  core.of_job(req, id)
   req.stream = nil
   local chain = boot.compose(M.policies(scene().job_policies or {}), boot.terminal())
   local reply = core.result(core.serve(req, function() return chain(req) end))
