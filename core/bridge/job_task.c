@@ -149,6 +149,11 @@ void job_task_stop(struct job_work *work) {
     state_put_soon(s);
 }
 
+const char *job_task_waits_for(const struct job_work *work) {
+    const struct job_task *j = work->user;
+    return j == NULL ? "the queue" : j->task->op != NULL ? j->task->op->name : "a slice of time";
+}
+
 /* -- The beginning ------------------------------------------------------------------------------------ */
 
 static void push_slice(lua_State *L, struct slice s) { lua_pushlstring(L, s.ptr ? s.ptr : "", s.len); }

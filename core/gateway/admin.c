@@ -7,6 +7,7 @@
 
 #include "gateway/admin_limits.h"
 #include "gateway/gateway.h"
+#include "gateway/job_rows.h"
 
 static void send_text(struct http_request *r, int status, const char *type, struct slice body) {
     struct buf h;
@@ -155,6 +156,7 @@ static const struct {
               { "GET", "/admin/cache/explain", cache_explain },
               { "GET", "/admin/cache/*", cache_show },
               { "GET", "/admin/limits", limit_list },
+              { "GET", "/admin/jobs", admin_jobs },
               { "POST", "/admin/reload", reload } };
 
 /* "/a/ *" (without the space) is all below /a/. */
@@ -190,7 +192,13 @@ static void on_request(void *ud, struct http_request *r) {
     buf_deinit(&allow);
 }
 
-static void on_gone(void *ud, struct http_request *r) { (void)ud; (void)r; }
+/* Only one page is answered later. */
+static void on_gone(void *ud, struct http_request *r) {
+    (void)ud;
+    admin_jobs_gone(r);
+}
+
+static void on_drained(void *ud, struct http_request *r) { (void)ud; (void)r; }
 
 static void on_refused(void *ud, int status, const char *why, struct buf *out) {
     (void)ud;
@@ -201,7 +209,7 @@ static void on_refused(void *ud, int status, const char *why, struct buf *out) {
 }
 
 static int open_server(struct perilune *g) {
-    struct http_handler h = { .ud = g, .request = on_request, .gone = on_gone, .drained = on_gone,
+    struct http_handler h = { .ud = g, .request = on_request, .gone = on_gone, .drained = on_drained,
                               .refused = on_refused };
     struct http_limits limits = { .body = 65536, .header_ms = 10000, .body_ms = 10000, .idle_ms = 60000,
                                   .send_ms = 10000, .high_water = 1 << 20, .low_water = 1 << 16,

@@ -21,6 +21,7 @@ struct perilune {
     struct registry     registry;
     struct stores      *stores;
     struct cache_keeper cache_keeper;
+    struct jobs        *admin_jobs;      /* the owner's end of the queue, for GET /admin/jobs; NULL: nobody asked */
     char               *jobs_file;       /* that is open; NULL: none, or jobs are in memory */
     struct calibration *calibration;     /* what upstreams count differently */
     struct worker      *workers;

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "bridge/job_task.h"
 #include "gateway/gateway.h"
 #include "gateway/job_exchange.h"
@@ -76,6 +77,7 @@ bool job_keeper_differs(const struct perilune *g) {
 
 void job_keeper_close(struct perilune *g) {
     if (g->stores == NULL) return;
+    jobs_close(g->admin_jobs);
     jobs_store_close(g->stores->jobs);
     g->stores->jobs = NULL;
     mem_free(g->jobs_file);
@@ -133,6 +135,19 @@ void job_keeper_give_back(struct worker *w) {
 }
 
 unsigned job_keeper_running(const struct worker *w) { return w->runner != NULL ? job_runner_running(w->runner) : 0; }
+
+void job_keeper_describe(const struct worker *w, uint64_t now_us, struct buf *out) {
+    const struct list *works = w->runner != NULL ? job_runner_works(w->runner) : NULL;
+    for (const struct list *l = works ? works->next : NULL; l != works; l = l->next) {
+        const struct job_work *k = container_of((struct list *)(uintptr_t)l, struct job_work, link);
+        if (k->job.function.len == 0 && k->state == JOB_WORKS) continue;
+        if (buf_len(out) > 0) buf_putc(out, ',');
+        buf_printf(out, "{\"id\":\"%s\",\"job\":\"%s\",\"function\":", k->job.id, k->job.id);
+        json_write_string(out, k->job.function);
+        buf_printf(out, ",\"age_ms\":%llu,\"waits_for\":\"%s\"}", (unsigned long long)((now_us - k->began_us) / 1000),
+                   k->state == JOB_WORKS ? job_task_waits_for(k) : "the queue");
+    }
+}
 
 void job_keeper_leave(struct worker *w) {
     job_runner_free(w->runner);

@@ -26,6 +26,8 @@ void job_keeper_drain(struct worker *w);
 /* Draining is nearly over: what runs is given back. */
 void job_keeper_give_back(struct worker *w);
 unsigned job_keeper_running(const struct worker *w);
+/* Appends an object for each function that runs, comma separated: requests are told with all others. */
+void job_keeper_describe(const struct worker *w, uint64_t now_us, struct buf *out);
 void job_keeper_leave(struct worker *w); /* the worker is closing */
 
 #endif

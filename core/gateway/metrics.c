@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "gateway/gateway.h"
+#include "gateway/job_rows.h"
 
 typedef unsigned long long ull;
 
@@ -490,6 +491,7 @@ void metrics_write(struct perilune *g, struct buf *out) {
     shared_index(g, out);
     gates(g, out);
     limits(g, out);
+    job_rows_write(g, out);
     upstreams(g, out);
     one(out, "perilune_policy_microseconds_total", "counter", "Time spent in policies.", SUM(g, metrics.lua.policy_us));
     one(out, "perilune_policy_errors_total", "counter", "Policies that threw.", SUM(g, metrics.lua.errors));

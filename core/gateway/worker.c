@@ -162,6 +162,7 @@ void worker_describe(struct worker *w, struct buf *out) {
         if (buf_len(out) > 0) buf_putc(out, ',');
         exchange_describe(e, now, out);
     }
+    job_keeper_describe(w, now, out);
 }
 
 /* -- Life ----------------------------------------------------------------------------------- */

@@ -27,7 +27,7 @@ struct stores {
     struct known  *known;  /* which entries of the second tier are among them */
     struct tally  *tally;  /* what policies count for operators */
     struct captures *captures; /* files that policies write lines to */
-    struct jobs_store *jobs; /* questions that nobody waits for; NULL: none are kept.  Of who opened it */
+    struct jobs_store *_Atomic jobs; /* questions that nobody waits for; NULL: none are kept.  Of who opened it */
     struct far_process far; /* of the second tier of the cache */
     struct stores *next;    /* that took its place: stores_renew() */
 };
