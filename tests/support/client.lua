@@ -136,6 +136,7 @@ function OPS.hello(self, c)
   request(self, "POST", "/v1/chat/completions",
     '{"model":"up","messages":[{"role":"user","content":"Hello"}]' .. more .. "}")
 end
+function OPS.delete(self, c) request(self, "DELETE", c.rest) end
 function OPS.header(self, c) self.headers[#self.headers + 1] = c.rest end
 
 function OPS.to(self, c)
@@ -212,6 +213,29 @@ OPS["until"] = function(self, c)
   if not ok then return fail(self, c, "never so; the last answer was\n" .. last) end
 end
 
+--- keep NAME PATTERN: the first capture of it in what came stands for @NAME@ in what this client does from here on.
+function OPS.keep(self, c)
+  local name, pattern = c.rest:match("^(%u+)%s+(.*)$")
+  local value = self:raw():match(pattern)
+  if not value then return fail(self, c, "not in what came") end
+  self.scene.kept = self.scene.kept or {}
+  self.scene.kept[name] = value
+end
+
+--- get-until PATH TEMPLATE: asks for PATH, on connections of its own, with the headers that were said for the next
+--- message, until the answer holds that.
+OPS["get-until"] = function(self, c)
+  local path, want = c.rest:match("^(%S+)%s+(.*)$")
+  local last, headers = "(no answer)", self.headers
+  self.headers = {}
+  local ok = loop.until_true(self.scene:left(), function()
+    local r = http.request(self.scene.server.port, "GET", path, headers, nil, self.scene:left())
+    last = r and r.body or last
+    return r and template.find(want, last)
+  end)
+  if not ok then return fail(self, c, "never so; the last answer was\n" .. last) end
+end
+
 --- read-log: somebody reads the log at last (options: log unread).
 OPS["read-log"] = function(self) self.scene.server:read_log() end
 
@@ -280,6 +304,10 @@ function M.start(scene, name, commands)
       if not op then
         fail(self, c, "no such command")
         break
+      end
+      local kept = scene.kept
+      if kept then
+        c = { op = c.op, line = c.line, rest = c.rest:gsub("@(%u+)@", function(n) return kept[n] end) }
       end
       local ok, result = pcall(op, self, c)
       if not ok then
