@@ -43,7 +43,7 @@ ifeq ($(SAN),thread)
 export TSAN_OPTIONS := suppressions=$(CURDIR)/tests/support/tsan.supp $(TSAN_OPTIONS)
 endif
 
-.PHONY: all deps run test unit wire specs clients fuzz lint bench cases soak install clean examples-test tokens redis vectors
+.PHONY: all deps run test unit wire jobs specs clients fuzz lint bench cases soak install clean examples-test tokens redis vectors
 
 # Targets for people stand above files. What they need is built by one make of its own, in
 # parallel and only there: `make -j test` neither runs suites at once nor builds a file twice.
@@ -186,7 +186,7 @@ example-embed: all
 # -- testing -------------------------------------------------------------------------
 
 test: all
-	@$(MAKE) --no-print-directory unit specs wire redis vectors fuzz examples-test
+	@$(MAKE) --no-print-directory unit specs wire jobs redis vectors fuzz examples-test
 	@$(if $(SAN),,$(MAKE) --no-print-directory clients tokens)
 	@echo "all suites passed"
 
@@ -201,6 +201,10 @@ wire: all
 	@luajit tests/support/selftest.lua
 	@luajit tests/wire/run.lua
 	@luajit tests/wire/kit.lua
+
+# Killed, drained, reloaded with jobs under way.
+jobs: all
+	@luajit tests/jobs/run.lua
 
 # PERILUNE_REDIS8, PERILUNE_REDISEARCH: with real servers, too.
 vectors: all

@@ -20,11 +20,7 @@
 #include "bridge/job_task.h"
 #include "gateway/gateway.h"
 #include "gateway/job_exchange.h"
-#if __has_include("jobs/jobs_file.h")
 #include "jobs/jobs_file.h"
-#else
-#define jobs_file_open(out, file, store, limits, why, size) (snprintf(why, size, "not built"), PERILUNE_ERR_IO)
-#endif
 #include "jobs/jobs_memory.h"
 
 /* -- The owner's thread ------------------------------------------------------------------------- */
@@ -43,15 +39,27 @@ int job_keeper_open(struct perilune *g, const struct config *c, struct jobs_stor
     return rc;
 }
 
+/* A file that is there: may it be ours?  More is said when it is opened. */
+static int check_file(const char *file, char *err, size_t errlen) {
+    static const char magic[16] = "SQLite format 3";
+    char begin[sizeof(magic)];
+    FILE *f = access(file, R_OK | W_OK) == 0 ? fopen(file, "r") : NULL;
+    if (f == NULL) {
+        snprintf(err, errlen, "jobs.file: %s: %s", file, strerror(errno));
+        return PERILUNE_ERR_CONFIG;
+    }
+    size_t n = fread(begin, 1, sizeof(begin), f);
+    fclose(f);
+    if (n == 0 || (n == sizeof(begin) && memcmp(begin, magic, sizeof(begin)) == 0)) return 0;
+    snprintf(err, errlen, "jobs.file: %s is no database; name another file, it is made when there is none", file);
+    return PERILUNE_ERR_CONFIG;
+}
+
 int job_keeper_check(const struct config *c, char *err, size_t errlen) {
     const char *file = c->jobs != NULL ? c->jobs->file : NULL;
     char folder[4096];
     if (file == NULL) return 0;
-    if (access(file, F_OK) == 0) {
-        if (access(file, R_OK | W_OK) == 0) return 0;
-        snprintf(err, errlen, "jobs.file: %s: %s", file, strerror(errno));
-        return PERILUNE_ERR_CONFIG;
-    }
+    if (access(file, F_OK) == 0) return check_file(file, err, errlen);
     const char *slash = strrchr(file, '/');
     snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - file) + 1 : 1, slash ? file : ".");
     if (access(folder, W_OK | X_OK) == 0) return 0;

@@ -1,0 +1,199 @@
+-- run.lua -- a gateway that keeps jobs in a file, and is killed, drained, reloaded.
+--
+--   luajit tests/jobs/run.lua [ROUNDS]     from the root of the project; ROUNDS: how often it is killed, 10
+--
+-- What was answered with 202 must be completed in the end, whatever happened to the process meanwhile; a job that was
+-- given back must not have lost a try.  The upstream is simulated, inside of the gateway.
+
+package.path = "tests/?.lua;" .. package.path
+
+local http = require "support.http"
+local json = require "support.json"
+local loop = require "support.loop"
+local posix = require "support.posix"
+local server = require "support.server"
+
+local ROUNDS = tonumber(arg[1] or "10")
+local SIGKILL = 9
+local failures = 0
+
+local function check(ok, text, ...)
+  if ok then return end
+  failures = failures + 1
+  print("FAIL  " .. text:format(...))
+end
+
+local CONFIG = [[
+jobs = { file = "jobs.db", lease = 1, backoff = 0.05, max_tries = 100, concurrency = 32%s },
+drain_timeout = 3,
+upstreams = { up = { sim = { ttft_ms = %d, itl_ms = 10, tokens = 8 } } },
+]]
+
+local dir = posix.temp_dir("perilune-jobs")
+
+local function start(ttft, more)
+  local s, why = server.start{ dir = dir, config = CONFIG:format(more or "", ttft) }
+  if not s then error(why) end
+  return s
+end
+
+local BODY = '{"model":"up","stream":true,"messages":[{"role":"user","content":"%d"}]}'
+
+local function submit(s, n)
+  local r = http.request(s.port, "POST", "/v1/async/chat/completions", {}, BODY:format(n), 2)
+  if not r or r.status ~= 202 or not r.complete then return nil end
+  return json.decode(r.body).id
+end
+
+local function get(s, id)
+  local r = http.request(s.port, "GET", "/v1/async/" .. id, {}, nil, 5)
+  return r and r.status == 200 and json.decode(r.body) or nil
+end
+
+local function await_end(s, ids, seconds)
+  local left, out = ids, {}
+  loop.until_true(seconds, function()
+    local still = {}
+    for _, id in ipairs(left) do
+      local job = get(s, id)
+      if job and (job.status == "queued" or job.status == "running") or not job then still[#still + 1] = id
+      else out[id] = job end
+    end
+    left = still
+    return #left == 0
+  end)
+  for _, id in ipairs(left) do
+    local job = get(s, id)
+    check(false, "%s is %s", id, job and job.status or "gone")
+  end
+  return out
+end
+
+local function kill(s)
+  s.proc:kill(SIGKILL)
+  s.proc:wait(5)
+end
+
+-- -- killed -------------------------------------------------------------------------
+
+local function killed()
+  local ids, n = {}, 0
+  math.randomseed(7)
+  for _ = 1, ROUNDS do
+    local s = start(30)
+    local until_ = loop.now() + 0.05 + math.random() * 0.3
+    local going = 0
+    for _ = 1, 4 do
+      going = going + 1
+      loop.go(function()
+        while loop.now() < until_ do
+          n = n + 1
+          local id = submit(s, n)
+          if id then ids[#ids + 1] = id end
+          loop.pause(0.002)
+        end
+        going = going - 1
+      end)
+    end
+    loop.pause(until_ - loop.now() - 0.01)
+    kill(s)
+    loop.until_true(10, function() return going == 0 end)
+  end
+  local s = start(30)
+  local jobs = await_end(s, ids, 60)
+  local again = 0
+  for id, job in pairs(jobs) do
+    check(job.status == "completed", "%s ended as %s: %s", id, job.status, json.encode(job))
+    check(job.status ~= "completed" or #job.result.choices[1].message.content > 10, "%s has no answer", id)
+    if job.tries > 1 then again = again + 1 end
+  end
+  s.proc:kill(posix.SIGTERM)
+  check(s.proc:wait(10), "the gateway does not end")
+  print(("killed %d times: %d jobs accepted, %d of them asked again"):format(ROUNDS, #ids, again))
+  check(#ids > ROUNDS, "only %d jobs were accepted", #ids)
+  check(ROUNDS < 5 or again > 0, "no job was under way at any kill: the test proves nothing")
+end
+
+-- -- drained -------------------------------------------------------------------------
+
+-- Those that can finish do; the others are given back in time, whole.
+local function drained()
+  local s = start(500)
+  local quick, slow = submit(s, 1), nil
+  loop.until_true(5, function() return get(s, quick).status == "running" end)
+  s.proc:kill(posix.SIGTERM)
+  check(s.proc:wait(10), "the gateway does not end")
+  check(not s:log():find("connections are cut", 1, true), "something was cut")
+  s = start(60000)
+  local job = get(s, quick)
+  check(job.status == "completed" and job.tries == 1, "a job that could finish is %s", json.encode(job))
+  slow = submit(s, 2)
+  loop.until_true(5, function() return get(s, slow).status == "running" end)
+  local began = loop.now()
+  s.proc:kill(posix.SIGTERM)
+  check(s.proc:wait(10), "the gateway does not end")
+  check(loop.now() - began < 2.9, "giving a job back took %.1f s", loop.now() - began)
+  began = loop.now()
+  s = start(10)
+  await_end(s, { slow }, 10)
+  job = get(s, slow)
+  check(job.status == "completed" and job.tries == 1, "a job that was given back is %s", json.encode(job))
+  check(loop.now() - began < 1.0, "it was not taken at once, but after %.1f s", loop.now() - began)
+  print "drained: what could finish did, the other was given back"
+  return s
+end
+
+-- -- reloaded -------------------------------------------------------------------------
+
+local function reloaded(s)
+  local id = submit(s, 3)
+  s:write("perilune.lua", server.complete(CONFIG:format(", worker_concurrency = 1", 300)))
+  check(s:reload(5).status == 200, "the reload failed")
+  local ids = { id, submit(s, 4), submit(s, 5) }
+  local began = loop.now()
+  await_end(s, ids, 10)
+  check(loop.now() - began > 0.5, "worker_concurrency was not applied")
+  s:write("perilune.lua", server.complete(CONFIG:format("", 10):gsub("^jobs = .-\n", "")))
+  id = submit(s, 6)
+  check(s:reload(5).status == 200, "the reload without jobs failed")
+  check(http.request(s.port, "GET", "/v1/async/" .. id, {}, nil, 5).status == 404, "jobs are answered for")
+  s:write("perilune.lua", server.complete(CONFIG:format("", 10)))
+  check(s:reload(5).status == 200, "the reload with jobs failed")
+  await_end(s, { id }, 10)
+  s:write("perilune.lua", server.complete((CONFIG:format("", 10):gsub("jobs%.db", "other.db"))))
+  local r = s:reload(5)
+  check(r.status == 200 and r.body:find("jobs.file", 1, true), "another file is said to need a restart: %s", r.body)
+  s:write("perilune.lua", server.complete((CONFIG:format("", 10):gsub("up = {", "other = {"))))
+  check(s:reload(5).status == 200, "the reload with another upstream failed")
+  s.proc:kill(posix.SIGTERM)
+  check(s.proc:wait(10), "the gateway does not end")
+  print "reloaded: limits apply, jobs go and come back"
+end
+
+-- -- wrong files ---------------------------------------------------------------------------
+
+local function wrong()
+  local proc = require "support.proc"
+  local files = require "support.files"
+  local function says(file, command, want)
+    files.write(dir .. "/wrong.lua", ('return { jobs = { file = "%s" }, upstreams = { up = { sim = {} } } }\n'):format(file))
+    local p = proc.spawn({ server.binary(), command, dir .. "/wrong.lua" }, { output = dir .. "/said" })
+    check(p:wait(10), "%s does not end", command)
+    check(p.status ~= 0 and p:text():find(want, 1, true), "%s with %s says: %s", command, file, p:text())
+  end
+  says("nowhere/jobs.db", "check", "jobs.file")
+  files.write(dir .. "/text.db", ("no database\n"):rep(1000))
+  says("text.db", "serve", "jobs.file")
+  says("text.db", "check", "jobs.file")
+  print "wrong files are told"
+end
+
+loop.run(function()
+  killed()
+  local s = drained()
+  reloaded(s)
+  wrong()
+end)
+os.execute("rm -rf '" .. dir .. "'")
+print(failures == 0 and "jobs: all passed" or ("jobs: %d failed"):format(failures))
+os.exit(failures == 0 and 0 or 1)
