@@ -140,6 +140,7 @@
 ---                          later policies and upstreams; nothing else can be set
 ---@field peer string        the client's address without the port
 ---@field tenant? string     who is calling; writable (at most 127 bytes), logged
+---@field job? string        its id, when this is a job: nobody waits, and policies that admit have run before
 ---@field upstream? string   where the last next() goes; writable: the name of an upstream
 ---                          (an unknown one throws).  nil: by model
 ---@field ctx table          scratch: lives as long as the request, nobody else reads it
@@ -908,6 +909,90 @@ function Batch:submit(item, opts) end
 ---@param opts perilune.BatchOptions
 ---@return perilune.Batch
 function perilune.batch(name, opts) end
+
+---@class perilune.JobOptions
+---@field priority? integer    -100 to 100, default 0; the greater goes first
+---@field delay? number        seconds until it may begin, or
+---@field not_before? number   the time, in seconds since 1970
+---@field expires? number      the same: not begun by then, it fails
+---@field keep? number         seconds that it is kept after its end, default jobs.keep
+---@field max_tries? integer   1 to 100, default jobs.max_tries
+---@field key? string          of one tenant: the same key and the same question are the same job
+---@field webhook? string      a URL that is told of the end
+---@field tenant? string       whose job it is, default that of the request at hand
+
+---@class perilune.JobRecord  a job as it was a moment ago
+---@field id string
+---@field status "queued"|"running"|"completed"|"failed"|"canceled"
+---@field path? string         of a request,
+---@field function? string     or the name of a function
+---@field queue string
+---@field priority integer
+---@field tries integer        that began
+---@field max_tries integer
+---@field created_at number    seconds since 1970, as started_at? and ended_at?, of the last try
+---@field progress? any
+---@field result? any          the whole answer, or what the function returned
+---@field result_status? integer
+---@field error? table         message, type, code
+
+---@class perilune.Jobs
+local Jobs = {}
+
+--- Makes a job of a request as policies left it, of { path =, body =, headers = } (a body that is a table is JSON), or of
+--- a function, { job = NAME, args = }.  It is kept safely when this returns.  Errors: jobs_quota_exceeded (429, of the
+--- tenant), jobs_full, jobs_unavailable (503), request_too_large, idempotency_key_reused (422).
+---@async
+---@param what perilune.Request|table
+---@param opts? perilune.JobOptions
+---@return perilune.JobRecord?
+---@return boolean|perilune.Error existed  the key had this job already
+function Jobs:submit(what, opts) end
+
+--- Of the tenant of the request at hand; job_not_found (404) for any other.
+---@async
+---@param id string
+---@return perilune.JobRecord?
+---@return perilune.Error? err
+function Jobs:get(id) end
+
+--- Queued, it is canceled at once; running, it is stopped within a moment.  What has ended stays as it is.
+---@async
+---@param id string
+---@return perilune.JobRecord?
+---@return perilune.Error? err
+function Jobs:cancel(id) end
+
+--- What POST /v1/async/PATH answers, 202 with id, status and Location: for the client whose request became this job.
+---@param job perilune.JobRecord
+---@return perilune.Response
+function Jobs:accepted(job) end
+
+--- A queue of jobs.  Throws where the configuration has no `jobs` (when it is used), and for a queue that it does not name.
+---@param name? string  default "default"
+---@return perilune.Jobs
+function perilune.jobs(name) end
+
+---@class perilune.Job  what a function of perilune.job gets
+---@field id string
+---@field name string      of the function
+---@field args any         as they were submitted
+---@field tries integer    1: the first
+---@field max_tries integer
+---@field queue string
+---@field tenant? string
+local Job = {}
+
+--- What GET /v1/async/ID says of it while it runs; the last counts.  At most 64 KiB of JSON.
+---@param value any  not nil
+function Job:progress(value) end
+
+--- Names a function that jobs may run, while the configuration is loaded: in its file, or where a policy is made.  What
+--- it returns is the result; nil and an error are a failure, which is tried again when err.retryable.  It has limits.cpu_ms
+--- and the other limits of a request, and jobs.timeout.
+---@param name string  1 to 63 letters, digits, '.', '_' and '-'
+---@param fn async fun(job: perilune.Job): any, perilune.Error?
+function perilune.job(name, fn) end
 
 --- A limit of all workers, which survives reloads; with shared = true, of all machines that have the same `cache.redis`.
 --- Limits of the same name count together.  Make it where the policy is made, and take from it in its requests.
