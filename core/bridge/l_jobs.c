@@ -75,7 +75,8 @@ static struct jobs *queue_of(lua_State *L) {
     struct state *s = state_of(L);
     if (s->services.jobs == NULL && s->loop->is_virtual && !open_alone(s)) luaL_error(L, "not enough memory");
     if (s->services.jobs == NULL)
-        luaL_error(L, "perilune.jobs: no jobs are kept; jobs = { file = \"jobs.db\" } in the configuration turns them on");
+        luaL_error(L, "perilune.jobs: no jobs are kept; jobs = { file = \"jobs.db\" } in the configuration turns them "
+                      "on");
     return s->services.jobs;
 }
 
@@ -254,7 +255,8 @@ int l_jobs_submit(lua_State *L) {
     }
     if (settings != NULL && !state_of(L)->loop->is_virtual && !job_settings_have(settings, w->job.queue)) {
         wait_free(w);
-        return luaL_error(L, "perilune.jobs: there is no queue of this name; the configuration names them (jobs.queues)");
+        return luaL_error(L, "perilune.jobs: there is no queue of this name; the configuration names them "
+                             "(jobs.queues)");
     }
     state_pay(L, w->job.body.len / 64);
     return ask(L, w, &(struct jobs_ask){ .verb = JOBS_SUBMIT, .job = &w->job });
@@ -265,8 +267,8 @@ int l_job_entry(lua_State *L) {
     struct state *s = state_of(L);
     luaL_checktype(L, 1, LUA_TFUNCTION);
     if (s->running != NULL && !s->loop->is_virtual)
-        return luaL_error(L, "perilune.job(name, fn): call it while the configuration is loaded, not for a request: each "
-                             "worker has to know the function");
+        return luaL_error(L, "perilune.job(name, fn): call it while the configuration is loaded, not for a request: "
+                             "each worker has to know the function");
     lua_settop(L, 1);
     if (s->job_entry != 0) state_ref_drop(s, s->job_entry);
     s->job_entry = state_ref_new(L);

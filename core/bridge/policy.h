@@ -10,7 +10,8 @@
 
 struct policy_chain {
     int  ref;     /* the composed function; 0: no policies */
-    int  admission, rest; /* those that say who may ask (their file returns { admits = true }), and all others; the same */
+    int  admission; /* the same of those that say who may ask: their file returns { admits = true } */
+    int  rest;      /* and of all others */
     bool trusted;
 };
 

@@ -191,8 +191,8 @@ static void say_what_needs_restart(struct perilune *g) {
     char text[96] = "";
     if (workers) snprintf(text, sizeof(text), "workers (%u are running, the file says %u)", g->worker_count, want);
     if (workers || jobs)
-        snprintf(g->errmsg, sizeof(g->errmsg), "needs a restart to take effect: %s%s%s", text, workers && jobs ? ", " : "",
-                 jobs ? "jobs.file (another one is open)" : "");
+        snprintf(g->errmsg, sizeof(g->errmsg), "needs a restart to take effect: %s%s%s", text,
+                 workers && jobs ? ", " : "", jobs ? "jobs.file (another one is open)" : "");
 }
 
 static uint64_t fingerprint(const struct perilune *g);

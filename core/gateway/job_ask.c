@@ -130,9 +130,11 @@ static bool read_times(struct request *r, struct job *j, struct job_ask_error *w
 static bool read_webhook(struct request *r, struct job *j, struct job_ask_error *why) {
     struct slice v = setting(r, "webhook");
     if (v.ptr == NULL) return true;
-    bool good = v.len <= JOB_URL_MAX && (slice_starts_nocase(v, SLICE("https://")) || slice_starts_nocase(v, SLICE("http://")));
+    bool good = slice_starts_nocase(v, SLICE("https://")) || slice_starts_nocase(v, SLICE("http://"));
+    good &= v.len <= JOB_URL_MAX;
     for (size_t i = 0; good && i < v.len; i++) good = v.ptr[i] > ' ' && v.ptr[i] < 127;
-    if (!good) return complain(why, "x-perilune-webhook", "is a URL that begins with https:// or http://, 2047 bytes at most");
+    if (!good)
+        return complain(why, "x-perilune-webhook", "is a URL that begins with https:// or http://, 2047 bytes at most");
     j->webhook = v;
     return true;
 }
@@ -171,7 +173,8 @@ bool job_ask_check(const struct job *j, const struct job_settings *s, struct job
 
 /* -- Lists and events ----------------------------------------------------------------------------------------- */
 
-bool job_ask_list(struct slice query, struct job_list *out, unsigned otherwise, unsigned most, struct job_ask_error *why) {
+bool job_ask_list(struct slice query, struct job_list *out, unsigned otherwise, unsigned most,
+                  struct job_ask_error *why) {
     struct slice key, value;
     enum job_status status;
     int count = (int)otherwise;

@@ -22,7 +22,8 @@ struct job_list {
 bool job_ask_read(struct request *r, struct job *j, struct job_ask_error *why);
 /* Is there such a queue? */
 bool job_ask_check(const struct job *j, const struct job_settings *s, struct job_ask_error *why);
-bool job_ask_list(struct slice query, struct job_list *out, unsigned otherwise, unsigned most, struct job_ask_error *why);
+bool job_ask_list(struct slice query, struct job_list *out, unsigned otherwise, unsigned most,
+                  struct job_ask_error *why);
 /* The last event that a watcher has seen, 0: none. */
 bool job_ask_after(const struct request *r, uint64_t *out);
 /* Has it seen the end? */

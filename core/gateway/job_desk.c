@@ -28,6 +28,7 @@
 #include "jobs/job_text.h"
 #include "request/job_question.h"
 
+#define NO_EVENTS    (UINT64_MAX >> 1) /* only the job, without its body and result */
 #define LIST_MOST    100
 #define LIST_DEFAULT 20
 
@@ -82,9 +83,10 @@ static void refused(struct job_desk *d, const struct jobs_answer *a) {
     exchange_fail_with(d->x, &f); /* frees d */
 }
 
-static void ask(struct job_desk *d, const struct jobs_ask *ask, void (*done)(struct jobs_op *, const struct jobs_answer *)) {
+static void ask(struct job_desk *d, const struct jobs_ask *what,
+                void (*done)(struct jobs_op *op, const struct jobs_answer *a)) {
     struct jobs *j = d->x->w->jobs;
-    int rc = j != NULL ? jobs_begin(j, &d->op, ask, done) : PERILUNE_ERR_NOMEM;
+    int rc = j != NULL ? jobs_begin(j, &d->op, what, done) : PERILUNE_ERR_NOMEM;
     if (rc != 0) refused(d, &(struct jobs_answer){ .rc = rc });
 }
 
@@ -221,7 +223,7 @@ void job_desk_admitted(struct job_desk *d) {
         return;
     case DESK_EVENTS:
         a.verb = JOBS_EVENTS;
-        a.after = UINT64_MAX >> 1;
+        a.after = NO_EVENTS;
         a.count = 1;
         ask(d, &a, on_watched);
         return;
@@ -268,7 +270,7 @@ static void on_found(struct jobs_op *op, const struct jobs_answer *a) {
 static void begin_one(struct job_desk *d, struct slice id) {
     slice_copy(d->id, sizeof(d->id), id);
     d->state = DESK_FINDING;
-    ask(d, &(struct jobs_ask){ .verb = JOBS_EVENTS, .id = slice_str(d->id), .after = UINT64_MAX >> 1, .count = 1 }, on_found);
+    ask(d, &(struct jobs_ask){ .verb = JOBS_EVENTS, .id = slice_str(d->id), .after = NO_EVENTS, .count = 1 }, on_found);
 }
 
 static bool is_read(const struct exchange *x) {

@@ -111,7 +111,8 @@ static void on_end(struct job_exchange *e, const struct event *ev) {
         buf_slice(&whole, buf_get(&e->told));
     } else buf_slice(&whole, buf_get(e->frames ? &e->raw : &e->body));
     how.result = buf_get(&whole);
-    if (slice_starts_nocase(how.type, SLICE("application/json")) && !is_json(how.result)) how.type = SLICE("text/plain");
+    if (slice_starts_nocase(how.type, SLICE("application/json")) && !is_json(how.result))
+        how.type = SLICE("text/plain");
     if (buf_failed(&whole)) failure_set(&f, FAILURE_NO_MEMORY, "out of memory");
     else if (e->status >= 400) {
         failure_set(&f, FAILURE_UPSTREAM_STATUS, "the answer has the status %d", e->status);

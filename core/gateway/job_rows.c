@@ -49,7 +49,8 @@ static void head(struct buf *out, const char *name, const char *type, const char
     buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-static void row(struct buf *out, const char *name, const char *queue, const char *label, const char *value, uint64_t v) {
+static void row(struct buf *out, const char *name, const char *queue, const char *label, const char *value,
+                uint64_t v) {
     buf_printf(out, "%s{", name);
     telemetry_label(out, "queue", queue);
     buf_putc(out, ',');
@@ -143,7 +144,8 @@ struct asking {
 
 static void reply(struct http_request *r, int status, struct buf *b) {
     struct slice body = buf_failed(b) ? SLICE("{\"error\":{\"message\":\"out of memory\"}}") : buf_get(b);
-    reply_send(r, buf_failed(b) ? 503 : status, SLICE("content-type: application/json\r\ncache-control: no-store\r\n"), body);
+    static const struct slice lines = SLICE("content-type: application/json\r\ncache-control: no-store\r\n");
+    reply_send(r, buf_failed(b) ? 503 : status, lines, body);
     buf_deinit(b);
 }
 

@@ -15,8 +15,8 @@
  * does it is stopped, and nothing more is written.  When the queue says nothing until the lease has run out by this
  * clock, the same: somebody else does it by now.
  *
- * What a job says is appended in pieces, one append at a time: what comes meanwhile goes with the next one, which leaves
- * PIECE_MS after the last at the earliest.  Above FULL bytes who does it is told FLOW_FULL, until the queue has taken
+ * What a job says is appended in pieces, one append at a time: what comes meanwhile goes with the next one, which
+ * leaves PIECE_MS after the last at the earliest.  Above FULL bytes who does it is told FLOW_FULL, until the queue has taken
  * them.  Progress that nobody has seen is overwritten by newer.  The end is told when all of that has been appended.
  *
  * A failure that may pass (failure.retryable) is another try, later, as long as there are some; how much later doubles
@@ -197,7 +197,7 @@ static void on_appended(struct jobs_op *op, const struct jobs_answer *a) {
         flush_later(w, RETRY_MS); /* `sent` stays */
         return;
     }
-    if (a->rc == JOBS_TOO_LARGE && !w->is_cut) /* who watches sees no more of it; the result says whether it is too large */
+    if (a->rc == JOBS_TOO_LARGE && !w->is_cut) /* who watches sees no more of it; the result may still be kept */
         log_line(w->runner->opt.log, PERILUNE_LOG_WARN, "job %s: its events are as large as they may be", w->job.id);
     w->is_cut |= a->rc == JOBS_TOO_LARGE;
     buf_clear(&w->sent);
@@ -443,7 +443,9 @@ struct job_runner *job_runner_new(const struct job_runner_options *opt) {
     return r;
 }
 
-void job_runner_set(struct job_runner *r, unsigned room, uint64_t lease_ms, uint64_t backoff_ms, uint64_t backoff_max_ms) {
+void job_runner_set(struct job_runner *r, unsigned room, uint64_t lease_ms, uint64_t backoff_ms,
+                    uint64_t backoff_max_ms) {
+    r->takes = true;
     r->opt.room = room;
     r->opt.lease_ms = lease_ms;
     r->opt.backoff_ms = backoff_ms;

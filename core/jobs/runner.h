@@ -80,8 +80,9 @@ struct job_runner;
 
 /* Begins to take jobs.  NULL: no memory. */
 struct job_runner *job_runner_new(const struct job_runner_options *opt);
-/* Other settings from now on; what runs goes on. */
-void job_runner_set(struct job_runner *r, unsigned room, uint64_t lease_ms, uint64_t backoff_ms, uint64_t backoff_max_ms);
+/* Other settings from now on; what runs goes on, and more is taken. */
+void job_runner_set(struct job_runner *r, unsigned room, uint64_t lease_ms, uint64_t backoff_ms,
+                    uint64_t backoff_max_ms);
 /* Nothing more is taken; what runs goes on. */
 void job_runner_drain(struct job_runner *r);
 /* And what runs is stopped, and given back to the queue as if it had not been taken. */

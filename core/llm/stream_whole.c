@@ -19,7 +19,8 @@ static bool is_last(const struct json_doc *d) {
 
 bool stream_whole(struct slice data, struct buf *out) {
     static const struct slice mark = SLICE("\"response.");
-    if (memmem(data.ptr, data.len < 256 ? data.len : 256, mark.ptr, mark.len) == NULL) return false; /* most are deltas */
+    size_t front = data.len < 256 ? data.len : 256;
+    if (memmem(data.ptr, front, mark.ptr, mark.len) == NULL) return false;
     struct json_doc d = { .nodes = NULL };
     bool found = json_parse(&d, data, &(struct json_error){ 0 }) == 0 && is_last(&d);
     uint32_t n = found ? json_get(&d, 0, SLICE("response")) : JSON_NONE;

@@ -64,7 +64,7 @@ bool job_from_request(struct job *j, struct arena *a, const struct request *r, c
         if (!is_secret(r->headers[i].name) && !is_of_message(r->headers[i].name))
             headers_put(&lines, r->headers[i].name, r->headers[i].value);
     j->tenant = slice_str(r->tenant);
-    j->body = body != NULL && !body_is_cleared(body) ? blob_get(body->text) : r->raw != NULL ? blob_get(r->raw) : SLICE("");
+    j->body = body != NULL && !body_is_cleared(body) ? blob_get(body->text) : blob_get(r->raw);
     bool ok = keep(a, &path, &j->path);
     return keep(a, &lines, &j->headers) && ok;
 }
@@ -100,8 +100,8 @@ static void refuse(struct failure *f, enum failure_kind kind, int status, const 
 void job_refused(struct failure *f, const struct jobs_answer *a) {
     switch (a->rc) {
     case JOBS_NOT_FOUND:
-        refuse(f, FAILURE_NOT_FOUND, 404, "job_not_found", "there is no such job; it may be of somebody else, or was kept "
-                                                           "long enough (jobs.keep)");
+        refuse(f, FAILURE_NOT_FOUND, 404, "job_not_found",
+               "there is no such job; it may be of somebody else, or was kept long enough (jobs.keep)");
         break;
     case JOBS_QUOTA:
         refuse(f, FAILURE_REJECTED, 429, "jobs_quota_exceeded", "too many jobs of yours are kept; wait until some have "
@@ -114,7 +114,8 @@ void job_refused(struct failure *f, const struct jobs_answer *a) {
         refuse(f, FAILURE_UNAVAILABLE, 503, "jobs_full", "no more jobs can be kept now; try again later");
         break;
     case JOBS_TOO_LARGE:
-        refuse(f, FAILURE_TOO_LARGE, 413, failure_code(FAILURE_TOO_LARGE), "the body is larger than that of a job may be");
+        refuse(f, FAILURE_TOO_LARGE, 413, failure_code(FAILURE_TOO_LARGE),
+               "the body is larger than that of a job may be");
         break;
     case JOBS_IS_OVER: refuse(f, FAILURE_INVALID_REQUEST, 409, "job_is_over", "the job has ended"); break;
     case PERILUNE_ERR_INVAL:
@@ -132,6 +133,6 @@ void job_refused(struct failure *f, const struct jobs_answer *a) {
 }
 
 void job_key_reused(struct failure *f) {
-    refuse(f, FAILURE_INVALID_REQUEST, 422, "idempotency_key_reused", "this Idempotency-Key belongs to a job that was asked "
-                                                                      "something else; use a new one");
+    refuse(f, FAILURE_INVALID_REQUEST, 422, "idempotency_key_reused",
+           "this Idempotency-Key belongs to a job that was asked something else; use a new one");
 }

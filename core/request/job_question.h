@@ -5,8 +5,8 @@
 #include "jobs/jobs.h"
 #include "request/request.h"
 
-/* Fills tenant, path, headers and body of j; body: of r, or what policies made of it; NULL: none.  What is not r's is in
- * a.  False: no memory. */
+/* Fills tenant, path, headers and body of j; body: of r, or what policies made of it; NULL: none.  What is not r's is
+ * in a.  False: no memory. */
 bool job_from_request(struct job *j, struct arena *a, const struct request *r, const struct body *body);
 /* Fills what r asks, but for the body: borrowed from j. False: no memory. */
 bool job_to_request(const struct job *j, struct request *r);

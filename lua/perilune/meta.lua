@@ -2038,6 +2038,10 @@ function test.send(policy, options, req, opts) end
 ---@param limits { cpu_ms?: integer, block_ms?: integer, memory?: integer|string }
 function test.limits(limits) end
 
+--- The policies that jobs which are requests go through in this test, as a route lists them; without it, none.
+---@param policies table
+function test.jobs(policies) end
+
 --- The policies of a route, as a configuration lists them, each ready to be called.
 ---@param list table
 ---@return function[]
