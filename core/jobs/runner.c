@@ -16,8 +16,8 @@
  * clock, the same: somebody else does it by now.
  *
  * What a job says is appended in pieces, one append at a time: what comes meanwhile goes with the next one, which
- * leaves PIECE_MS after the last at the earliest.  Above FULL bytes who does it is told FLOW_FULL, until the queue has taken
- * them.  Progress that nobody has seen is overwritten by newer.  The end is told when all of that has been appended.
+ * leaves PIECE_MS after the last at the earliest.  Above FULL bytes who does it is told FLOW_FULL, until the queue has
+ * taken them.  Progress that nobody has seen is overwritten by newer.  The end is told when all of that is appended.
  *
  * A failure that may pass (failure.retryable) is another try, later, as long as there are some; how much later doubles
  * from backoff_ms to backoff_max_ms, with jitter, and is never less than the Retry-After of who refused.  Everything
