@@ -176,8 +176,8 @@ static void on_watched(struct jobs_op *op, const struct jobs_answer *a) {
         refused(d, a);
         return;
     }
-    struct job_stream_options opt = { .jobs = x->w->jobs, .id = slice_str(d->id), .tenant = slice_str(x->req->tenant),
-                                      .after = d->after };
+    struct job_stream_options opt = { .among = &x->w->job_streams, .jobs = x->w->jobs, .id = slice_str(d->id),
+                                      .tenant = slice_str(x->req->tenant), .after = d->after };
     struct source *s = job_stream_new(&opt);
     struct response *r = s ? response_new(&(struct response_options){ .loop = x->w->loop, .upstream = "",
                                                                       .high_water = 1 << 16 }) : NULL;

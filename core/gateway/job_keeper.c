@@ -135,6 +135,7 @@ void job_keeper_install(struct worker *w) {
 }
 
 void job_keeper_drain(struct worker *w) {
+    job_streams_drain(&w->job_streams);
     if (w->runner != NULL) job_runner_drain(w->runner);
 }
 

@@ -22,6 +22,9 @@
  *        |                              +-- client is full --> FULL --resume--+              |
  *        +---------------------------------------------------------------------+-------------+
  *
+ * A process that drains ends the streams of jobs that wait: whoever watches comes back with the number of the last
+ * event that it saw.  Those of jobs that run go on until the job has ended, or was given back.
+ *
  * Nothing is held here: events stay in the queue until the client has room, however slow it is and however many
  * watch.  A hint of the queue may be lost or come for nothing, so it is asked every POLL_MS in any case. */
 #include "gateway/job_stream.h"
@@ -41,6 +44,8 @@ enum stream_state { STREAM_ASKING, STREAM_WAITING, STREAM_FULL, STREAM_OVER };
 
 struct job_stream {
     struct source     source;
+    struct list       link;       /* among: */
+    struct job_streams *among;
     struct sink      *to;
     struct jobs      *jobs;
     struct jobs_op    op;
@@ -59,6 +64,7 @@ static void stream_free(struct job_stream *s) {
     jobs_cancel(&s->op);
     jobs_unwatch(&s->watch);
     timer_stop(s->jobs->loop, &s->poll);
+    list_remove(&s->link);
     mem_free(s);
 }
 
@@ -167,6 +173,10 @@ static void on_events(struct jobs_op *op, const struct jobs_answer *a) {
         return;
     }
     if (s->state == STREAM_FULL) return;
+    if (s->among->draining && all && j->status == JOB_QUEUED) {
+        end(s);
+        return;
+    }
     if (s->stale || !all) {
         s->stale = false;
         ask(s);
@@ -228,9 +238,27 @@ struct source *job_stream_new(const struct job_stream_options *opt) {
     if (s == NULL) return NULL;
     s->source.ops = &ops;
     s->jobs = opt->jobs;
+    s->among = opt->among;
+    list_append(&opt->among->all, &s->link);
     s->after = opt->after;
     s->status = -1;
     slice_copy(s->id, sizeof(s->id), opt->id);
     slice_copy(s->tenant, sizeof(s->tenant), opt->tenant);
     return &s->source;
+}
+
+/* -- All of a worker ---------------------------------------------------------------------------------- */
+
+void job_streams_init(struct job_streams *s) {
+    list_init(&s->all);
+    s->draining = false;
+}
+
+void job_streams_drain(struct job_streams *streams) {
+    streams->draining = true;
+    for (struct list *l = streams->all.next, *next; l != &streams->all; l = next) {
+        struct job_stream *s = container_of(l, struct job_stream, link);
+        next = l->next;
+        if (s->state == STREAM_WAITING && s->status == (int)JOB_QUEUED) end(s);
+    }
 }

@@ -247,6 +247,7 @@ int worker_open(struct worker *w, unsigned index, struct loop *loop, struct log 
     w->loop = loop ? loop : &w->own_loop;
     w->listens = index == 0;
     list_init(&w->exchanges);
+    job_streams_init(&w->job_streams);
     int rc = w->threaded ? loop_init(w->loop) : 0;
     if (rc != 0) return rc;
     rc = open_parts(w);

@@ -6,6 +6,7 @@
 #include "bridge/policy.h"
 #include "gateway/cache_rows.h"
 #include "gateway/config.h"
+#include "gateway/job_stream.h"
 #include "gateway/telemetry.h"
 #include "http/server.h"
 #include "jobs/runner.h"
@@ -63,6 +64,7 @@ struct worker {
     unsigned           trials;      /* of these, for nobody: trial.c */
     struct jobs       *jobs;        /* its end of the queue; NULL: there is none, and then no runner */
     struct job_runner *runner;
+    struct job_streams job_streams; /* of clients that watch jobs */
     uint64_t           penance_until_ms; /* until then policies that failed late wait with their answers */
     pthread_t          thread;
     bool               threaded, stopping;
