@@ -11,7 +11,7 @@
  * made once and written from where it stands, responses are parsed where they
  * were read, a result is three increments.  What it spends is in the report.
  *
- * A request succeeds when the status is 200, the body complete and, as JSON,
+ * A request succeeds when the status is 200 (or another that says so, as 202), the body complete and, as JSON,
  * well-formed; a stream must end with [DONE] and hold no error event.  Exit
  * status: 0, 1 if any request failed or there was none, 2 for wrong usage. */
 #include <errno.h>

@@ -278,7 +278,7 @@ static enum bench_error body_piece(struct bench_conn *c, struct slice data) {
 /* last: the final piece, which may be the whole body. */
 static void body_end(struct bench_conn *c, struct slice last) {
     enum bench_error e = BENCH_OK;
-    if (c->result.status != 200) {
+    if (c->result.status < 200 || c->result.status > 299) {
         conn_finish(c, BENCH_STATUS);
         return;
     }
