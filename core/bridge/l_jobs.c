@@ -211,6 +211,7 @@ static void read_options(lua_State *L, struct job *j, const struct job_settings 
     j->not_before_ms = ms_at(L, 2, "not_before");
     j->expires_ms = ms_at(L, 2, "expires");
     j->keep_ms = ms_at(L, 2, "keep");
+    if (j->keep_ms == 0 && settings != NULL) j->keep_ms = settings->store.keep_ms;
 }
 
 /* The request at 1, as policies left it. */

@@ -200,6 +200,7 @@ static void submit(struct job_desk *d) {
         exchange_fail(x, FAILURE_NO_MEMORY, "out of memory");
         return;
     }
+    if (d->job.keep_ms == 0) d->job.keep_ms = x->gen->config->jobs->store.keep_ms; /* a reload may have changed it */
     if (!job_ask_check(&d->job, x->gen->config->jobs, &why)) {
         fail(d, 400, NULL, why.message);
         return;

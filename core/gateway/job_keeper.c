@@ -72,6 +72,7 @@ void job_keeper_apply(struct perilune *g, struct jobs_store *opened) {
     if (opened != NULL) {
         g->stores->jobs = opened;
         g->jobs_file = s->file ? mem_strdup(s->file) : NULL;
+        g->jobs_as = s->store;
     }
     if (s != NULL) jobs_store_limit(g->stores->jobs, &s->limits);
 }
@@ -79,6 +80,7 @@ void job_keeper_apply(struct perilune *g, struct jobs_store *opened) {
 bool job_keeper_differs(const struct perilune *g) {
     const struct job_settings *s = g->config->jobs;
     if (s == NULL || g->stores->jobs == NULL) return false;
+    if (s->store.max_bytes != g->jobs_as.max_bytes || s->store.max_result != g->jobs_as.max_result) return true;
     if (s->file == NULL || g->jobs_file == NULL) return (s->file == NULL) != (g->jobs_file == NULL);
     return strcmp(s->file, g->jobs_file) != 0;
 }
