@@ -239,12 +239,13 @@ int l_respond(lua_State *L) {
     struct slice upstream = field_string(L, "upstream", "");
     if (http_field_problem(SLICE("x"), upstream) != NULL) /* it becomes a header */
         return luaL_error(L, "respond: 'upstream' must not hold a line break or another control byte");
+    a.pieces = read_pieces(L, &a.count);
     struct slice body = field_string(L, "body", "");
     if (body.len > 0) {
         a.is_body = true;
         a.text = body;
+        a.pieces = NULL;
     }
-    a.pieces = a.is_body ? NULL : read_pieces(L, &a.count);
     a.status = field_status(L);
     a.ttft_ms = field_ms(L, "ttft");
     a.itl_ms = field_ms(L, "itl");

@@ -176,6 +176,10 @@ static void on_watched(struct jobs_op *op, const struct jobs_answer *a) {
         refused(d, a);
         return;
     }
+    if (slice_eq(x->req->method, SLICE("HEAD"))) { /* its head is all of it: nobody waits for the end of the job */
+        exchange_reply(x, 200, SLICE("content-type: text/event-stream\r\n"), &(struct buf){ .data = NULL });
+        return;
+    }
     struct job_stream_options opt = { .among = &x->w->job_streams, .jobs = x->w->jobs, .id = slice_str(d->id),
                                       .tenant = slice_str(x->req->tenant), .after = d->after };
     struct source *s = job_stream_new(&opt);
