@@ -577,6 +577,11 @@ int call_join_body(struct call *c) {
     return 0;
 }
 
+void call_drop_body(struct call *c) {
+    blob_put(c->body);
+    c->body = NULL;
+}
+
 /* The same request once more, without what the upstream does not understand. */
 static bool try_without_optional(struct call *c) {
     struct call_optional o = c->optional;
