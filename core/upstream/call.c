@@ -327,6 +327,14 @@ void call_on_field(struct call *c, struct slice name, struct slice value) {
         fail_later(c, FAILURE_MALFORMED, "the upstream sent a header with a control byte in it");
         return;
     }
+    char number[24];
+    if (!c->verbatim && slice_eq_nocase(name, SLICE("retry-after-ms"))) {
+        /* Clients get this line: a wait that is none (-1) would be slept by some of them. */
+        int64_t ms = httpdate_wait_ms(value);
+        if (ms < 0) return;
+        snprintf(number, sizeof(number), "%lld", (long long)ms);
+        value = slice_str(number);
+    }
     headers_put(&c->head, name, value);
 }
 
