@@ -14,8 +14,8 @@ const char *files_read(const char *path, struct buf *to, char why[FILES_WHY]);
 /* All of it, in place of what was there.  Returns NULL, or why not, and then there is no such file. */
 const char *files_write(const char *path, const struct buf *from);
 
-/* A new file of this user's alone in $TMPDIR, or in /tmp: "NAME-XXXXXXENDING".  Returns its descriptor, or -1 with errno;
- * path then says where it was to be. */
+/* A new file of this user's alone in $TMPDIR, or in /tmp: "NAME-XXXXXXENDING".  Returns its descriptor, or -1 with
+ * errno; path then says where it was to be. */
 int files_temp(const char *name, const char *ending, char path[FILES_PATH]);
 
 #endif
