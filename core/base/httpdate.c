@@ -199,8 +199,10 @@ static uint32_t bounded(int64_t ms) {
     return ms > RETRY_AFTER_MAX_MS ? RETRY_AFTER_MAX_MS : (uint32_t)ms;
 }
 
+int64_t httpdate_wait_ms(struct slice s) { return scaled(slice_trim(s), 0); }
+
 uint32_t httpdate_retry_after(const struct retry_after *h, int64_t now) {
-    int64_t ms = scaled(slice_trim(h->ms), 0);
+    int64_t ms = httpdate_wait_ms(h->ms);
     if (ms >= 0) return bounded(ms);
     struct slice wait = slice_trim(h->wait);
     int64_t at, there;

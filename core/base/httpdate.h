@@ -24,6 +24,9 @@ struct retry_after {
  * Unix seconds, is used for a date when the server does not tell its own clock. */
 uint32_t httpdate_retry_after(const struct retry_after *h, int64_t now);
 
+/* What retry-after-ms says, rounded up and at most RETRY_AFTER_MAX_MS; -1: nothing that can be waited for. */
+int64_t httpdate_wait_ms(struct slice s);
+
 /* Milliseconds until a limit is lifted, as x-ratelimit-reset says it: "6m0s", "1.5s", "12ms"; seconds; the time in
  * seconds or milliseconds since 1970; a date.  0: none of these, or it is lifted. */
 uint32_t httpdate_reset(struct slice s, int64_t now);

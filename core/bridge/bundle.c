@@ -15,6 +15,7 @@
 #include "base/sha256.h"
 #include "bridge/state.h"
 #include "include/perilune.h"
+#include "sys/mailbox.h"
 #include "tokens/models.h"
 
 #define FILE_MAX (4 * 1024 * 1024)
@@ -315,6 +316,7 @@ int l_policy_source(lua_State *L) {
                         name);
         return 2;
     }
+    thread_yield(); /* what comes next is compiled */
     struct bundle_file *f = b ? find(b, name) : NULL;
     int rc = f ? 1 : 0;
     if (f == NULL && b != NULL && !b->frozen) rc = look_beside(b, name, &f, err, sizeof(err));

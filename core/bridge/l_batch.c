@@ -29,7 +29,6 @@
 #include "bridge/task.h"
 #include "bridge/value.h"
 #include "request/request.h"
-#include "request/reserved.h"
 #include "sched/batch.h"
 
 #define TYPE "perilune.batch"
@@ -129,8 +128,7 @@ static void end_asked(struct run *r, bool canceled) {
         o.cache = response_cache_name(response_cache_of(res));
     }
     cleanup_run(q, &o);
-    request_finish(q, &o);
-    reserved_finish(q, res, &o);
+    request_finish(q, res, &o);
     response_put(res);
     if (q->live) request_end(q);
     request_put(q);

@@ -20,7 +20,6 @@
 #include "bridge/response.h"
 #include "http/field.h"
 #include "llm/dialect.h"
-#include "request/reserved.h"
 
 struct serve {
     struct op           op;
@@ -103,8 +102,7 @@ static void finish(struct serve *v) {
     struct response *res = v->res;
     v->res = NULL;
     cleanup_run(req, &o);
-    request_finish(req, &o);
-    reserved_finish(req, res, &o);
+    request_finish(req, res, &o);
     if (res != NULL) response_put(res);
     request_end(req);
     request_put(req);

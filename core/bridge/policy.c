@@ -74,7 +74,7 @@ int policy_load(struct state *s, struct bundle *b, struct buf *config_json,
     s->bundle = b;
     int rc = state_call(s, load, &ld, err, errlen);
     s->bundle = NULL;
-    s->time.until_us = 0;
+    state_loaded(s);
     if (rc == 0) return 0;
     mem_free(*chains);
     *chains = NULL;

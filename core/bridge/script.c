@@ -38,7 +38,7 @@ static void on_done(struct task *t, bool ok) {
 
 /* start() leaves the task in sc; what: who waits, if it waits for ever. */
 static int run(struct state *s, struct script *sc, int (*start)(lua_State *, void *), const char *what) {
-    s->time.until_us = 0;
+    state_loaded(s);
     int rc = state_call(s, start, sc, sc->err, sc->errlen);
     if (rc != 0) return rc;
     sc->task->budget->trusted = true;

@@ -26,10 +26,14 @@
 #include "bridge/lib.h"
 #include "bridge/pattern.h"
 #include "bridge/task.h"
+#include "sys/mailbox.h"
 
 #define LARGE_BLOCK 65536
 #define MEMORY_TEXT "the policy used more memory than it may (limits.memory)"
 #define BOOT_US    5000000 /* for loading a configuration with all its policies */
+#define GC_PAUSE         200  /* percent, Lua's own: the next cycle begins when there is twice as much */
+#define GC_PAUSE_LOADING 1000 /* percent: nearly all that is made then stays, and to look at it again and again was a
+                                 tenth of loading */
 
 /* -- Memory --------------------------------------------------------------------- */
 
@@ -224,6 +228,7 @@ static int l_embedded(lua_State *L) {
         lua_pushfstring(L, "\n\tno library file '%s'", path);
         return 1;
     }
+    thread_yield(); /* this is the loading thread, and workers may share its core */
     char chunk[140];
     snprintf(chunk, sizeof(chunk), "@%s", path);
     if (luaL_loadbuffer(L, text, len, chunk) != 0) return lua_error(L);
@@ -286,6 +291,7 @@ int state_new(struct state **out, struct loop *loop, struct log *log, struct sto
         state_put(s);
         return PERILUNE_ERR_NOMEM;
     }
+    lua_gc(s->L, LUA_GCSETPAUSE, GC_PAUSE_LOADING);
     s->time.until_us = loop_hrtime_us() + BOOT_US;
     int rc = state_call(s, open_state, NULL, err, errlen);
     if (rc != 0) {
@@ -294,6 +300,11 @@ int state_new(struct state **out, struct loop *loop, struct log *log, struct sto
     }
     *out = s;
     return 0;
+}
+
+void state_loaded(struct state *s) {
+    lua_gc(s->L, LUA_GCSETPAUSE, GC_PAUSE);
+    s->time.until_us = 0;
 }
 
 struct state *state_ref(struct state *s) {

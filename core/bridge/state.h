@@ -108,6 +108,8 @@ struct state {
  * Returns 0 or an error; err gets a sentence. */
 int  state_new(struct state **out, struct loop *loop, struct log *log, struct stores *stores,
                const struct state_limits *limits, char *err, size_t errlen);
+/* What state_new() began is over: no more time for loading, and memory is collected as usual. */
+void state_loaded(struct state *s);
 struct state *state_ref(struct state *s);
 void state_put(struct state *s); /* the last share closes it */
 /* The same when this turn of the loop is done with its callbacks: for who may be

@@ -15,6 +15,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "cli/files.h"
+
 #define TRIES  6
 #define WAIT_S 300 /* for a reply */
 
@@ -40,7 +42,7 @@ static void put_url(struct buf *out, const char *url) {
     put_lua_string(out, base);
 }
 
-static int write_config(const char *url, const char *key_env, char *path) {
+static int write_config(const char *url, const char *key_env, char path[FILES_PATH]) {
     struct buf text;
     buf_init(&text, 0);
     buf_puts(&text, "return { workers = 1, log = { access = false }, upstreams = { upstream = { url = ");
@@ -51,16 +53,17 @@ static int write_config(const char *url, const char *key_env, char *path) {
         buf_puts(&text, " }");
     }
     buf_puts(&text, " } } }\n");
-    int fd = buf_failed(&text) ? -1 : mkstemps(path, 4);
+    int fd = buf_failed(&text) ? -1 : files_temp("perilune-asking", ".lua", path);
     ssize_t n = fd >= 0 ? write(fd, buf_get(&text).ptr, buf_len(&text)) : -1;
     bool good = n == (ssize_t)buf_len(&text);
     if (fd >= 0 && close(fd) != 0) good = false;
+    if (fd >= 0 && !good) unlink(path);
     buf_deinit(&text);
     return good ? 0 : PERILUNE_ERR_IO;
 }
 
 int asking_open(struct asking *a, const char *url, const char *key_env, char *err, size_t errlen) {
-    char path[] = "/tmp/perilune-asking-XXXXXX.lua";
+    char path[FILES_PATH] = "a configuration";
     a->gateway = NULL;
     if (write_config(url, key_env, path) != 0) {
         snprintf(err, errlen, "%s: %s", path, strerror(errno));

@@ -87,21 +87,10 @@ static void say_vectors(void *ud, size_t done, size_t of) {
 /* -- Files ----------------------------------------------------------------------------------------- */
 
 static int read_file(const char *path, struct buf *to) {
-    FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
-    char chunk[65536];
-    size_t n;
-    if (f == NULL) {
-        fprintf(stderr, "perilune cache calibrate: %s: %s\n", path, strerror(errno));
-        return 1;
-    }
-    while (!buf_failed(to) && (n = fread(chunk, 1, sizeof(chunk), f)) > 0) buf_put(to, chunk, n);
-    bool bad = ferror(f) != 0;
-    int why = errno;
-    if (f != stdin) fclose(f);
-    if (!bad && !buf_failed(to)) return 0;
-    fprintf(stderr, "perilune cache calibrate: %s: %s\n", path,
-            bad ? strerror(why) : to->error == PERILUNE_ERR_LIMITED ? "is over 1 GiB" : "out of memory");
-    return 1;
+    char text[FILES_WHY];
+    const char *why = files_read(path, to, text);
+    if (why != NULL) fprintf(stderr, "perilune cache calibrate: %s: %s\n", path, why);
+    return why != NULL;
 }
 
 /* Beside its place first: what exists is whole. */

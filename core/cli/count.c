@@ -9,6 +9,7 @@
 #include "gateway/gateway.h"
 #include "tokens/tokens.h"
 #include "cli/args.h"
+#include "cli/files.h"
 
 #define FILE_LIMIT (256u * 1024 * 1024) /* bytes */
 
@@ -29,17 +30,9 @@ static int say(const struct counting *j, const char *what) {
 }
 
 static int read_input(struct counting *j) {
-    FILE *f = j->file ? fopen(j->file, "rb") : stdin;
-    if (f == NULL) return say(j, strerror(errno));
-    char chunk[65536];
-    size_t n;
-    while (!buf_failed(&j->text) && (n = fread(chunk, 1, sizeof(chunk), f)) > 0) buf_put(&j->text, chunk, n);
-    bool bad = ferror(f) != 0;
-    int why = errno;
-    if (j->file) fclose(f);
-    if (bad) return say(j, strerror(why));
-    if (j->text.error == PERILUNE_ERR_LIMITED) return say(j, "is over 256 MiB");
-    return buf_failed(&j->text) ? say(j, "out of memory") : 0;
+    char text[FILES_WHY];
+    const char *why = files_read(j->file, &j->text, text);
+    return why != NULL ? say(j, why) : 0;
 }
 
 /* -- Models ------------------------------------------------------------------------------ */

@@ -6,6 +6,7 @@
  *
  * What is asked, how the answer is checked and what the file looks like is lua/perilune/distill_command.lua's, which is
  * run anew with all answers so far; here are the arguments, and who asks. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,15 +18,17 @@
 #include "cli/args.h"
 #include "cli/lua_words.h"
 #include "cli/asking.h"
+#include "cli/files.h"
 
-#define TRIES     4 /* runs of Lua: the model has one answer less */
-#define ASK       100 /* Lua's status: the question is in the file */
-#define MAX_REPLY (4u << 20)
+#define TRIES        4 /* runs of Lua: the model has one answer less */
+#define ASK          100 /* Lua's status: the question is in the file */
+#define MAX_REPLY    (4u << 20)
+#define MAX_QUESTION (64u << 20)
 
 struct distilling {
     const char *file, *with, *model, *key_env, *out, *accept, *color;
     bool        yes, json;
-    char        question[64]; /* a file, between Lua and us */
+    char        question[FILES_PATH]; /* a file, between Lua and us */
     struct buf  answers;      /* JSON strings */
 };
 
@@ -100,22 +103,13 @@ static int run_lua(const struct distilling *d, unsigned tries_left) {
 
 /* -- Asking ---------------------------------------------------------------------------------------- */
 
-static bool read_question(const char *path, struct buf *out) {
-    FILE *f = fopen(path, "rb");
-    char chunk[4096];
-    size_t n;
-    if (f == NULL) return false;
-    while ((n = fread(chunk, 1, sizeof(chunk), f)) > 0) buf_put(out, chunk, n);
-    fclose(f);
-    return !buf_failed(out);
-}
-
 /* What the model said goes to the answers, whole: Lua reads it. */
 static int ask(struct distilling *d, struct asking *to) {
     struct buf question, reply;
-    buf_init(&question, 0);
+    char why[FILES_WHY];
+    buf_init(&question, MAX_QUESTION);
     buf_init(&reply, MAX_REPLY);
-    bool read = read_question(d->question, &question);
+    bool read = files_read(d->question, &question, why) == NULL;
     int status = read ? asking_post(to, "chat/completions", buf_get(&question), &reply) : 0;
     if (status == 200) {
         if (buf_len(&d->answers) > 0) buf_putc(&d->answers, ',');
@@ -149,12 +143,12 @@ static int run(struct distilling *d) {
 }
 
 PERILUNE_API int perilune_tool_distill(int argc, char **argv) {
-    struct distilling d = { .color = "auto", .question = "/tmp/perilune-distill-XXXXXX" };
+    struct distilling d = { .color = "auto" };
     int status = read_arguments(&d, argc, argv);
     if (status >= 0) return status;
-    int fd = mkstemp(d.question);
+    int fd = files_temp("perilune-distill", "", d.question);
     if (fd < 0) {
-        perror("perilune distill: /tmp");
+        fprintf(stderr, "perilune distill: %s: %s\n", d.question, strerror(errno));
         return 1;
     }
     close(fd);

@@ -8,19 +8,13 @@
 #include <string.h>
 
 #include "cli/args.h"
+#include "cli/files.h"
 #include "cli/learn.h"
 
 static int read_file(const struct learn *l, const char *path, struct buf *to) {
-    FILE *f = fopen(path, "rb");
-    char chunk[65536];
-    size_t n;
-    if (f == NULL) {
-        fprintf(stderr, "%s: %s: cannot be opened\n", l->command, path);
-        return 1;
-    }
-    while ((n = fread(chunk, 1, sizeof(chunk), f)) > 0) buf_put(to, chunk, n);
-    fclose(f);
-    return buf_failed(to) ? learn_fail(l, "out of memory") : 0;
+    char text[FILES_WHY];
+    const char *why = files_read(path, to, text);
+    return why != NULL ? learn_fail(l, "%s: %s", path, why) : 0;
 }
 
 static int check(const struct learn *l, const struct model *m, const char *path) {

@@ -21,6 +21,7 @@
 
 #include "base/hash.h"
 #include "base/json.h"
+#include "cli/files.h"
 #include "include/perilune.h"
 
 #define MAX_FILE (1u << 30)
@@ -256,16 +257,9 @@ static int take_lines(struct outcomes *o, struct slice rest) {
 }
 
 static int read_file(const struct outcomes *o, struct buf *to) {
-    FILE *f = strcmp(o->file, "-") == 0 ? stdin : fopen(o->file, "rb");
-    char chunk[65536];
-    size_t n;
-    if (f == NULL) return say(o, 0, strerror(errno));
-    while (!buf_failed(to) && (n = fread(chunk, 1, sizeof(chunk), f)) > 0) buf_put(to, chunk, n);
-    bool bad = ferror(f) != 0;
-    int why = errno;
-    if (f != stdin) fclose(f);
-    if (!bad && !buf_failed(to)) return 0;
-    return say(o, 0, bad ? strerror(why) : to->error == PERILUNE_ERR_LIMITED ? "is over 1 GiB" : "out of memory");
+    char text[FILES_WHY];
+    const char *why = files_read(o->file, to, text);
+    return why != NULL ? say(o, 0, why) : 0;
 }
 
 int outcomes_read(struct outcomes *o, const char *command, const char *file) {

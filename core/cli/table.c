@@ -14,7 +14,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/args.h"
@@ -22,8 +21,8 @@
 #include "semantic/import_table.h"
 #include "semantic/static_table.h"
 
-#define MAX_MODEL     ((uint64_t)4 << 30)
-#define MAX_TOKENIZER ((uint64_t)256 << 20)
+#define MAX_MODEL     ((size_t)4 << 30)
+#define MAX_TOKENIZER ((size_t)256 << 20)
 #define MAX_PATH      1000
 
 struct making {
@@ -48,23 +47,9 @@ static int say_failure(const char *path, int rc, struct failure *f) {
 
 /* -- Files ------------------------------------------------------------------------------------------- */
 
-static const char *read_open(FILE *f, uint64_t most, struct buf *to) {
-    struct stat st;
-    if (fstat(fileno(f), &st) != 0) return strerror(errno);
-    if (!S_ISREG(st.st_mode)) return "is not a file";
-    if ((uint64_t)st.st_size > most) return most == MAX_MODEL ? "is over 4 GiB" : "is over 256 MiB";
-    size_t size = (size_t)st.st_size;
-    char *room = buf_reserve(to, size + 1);
-    if (room == NULL) return "out of memory";
-    buf_advance(to, fread(room, 1, size, f));
-    return buf_len(to) == size ? NULL : "cannot be read";
-}
-
-static int read_file(const char *path, uint64_t most, struct buf *to) {
-    FILE *f = fopen(path, "rb");
-    if (f == NULL) return say(path, strerror(errno));
-    const char *why = read_open(f, most, to);
-    fclose(f);
+static int read_file(const char *path, struct buf *to) {
+    char text[FILES_WHY];
+    const char *why = files_read(path, to, text);
     return why == NULL ? 0 : say(path, why);
 }
 
@@ -72,8 +57,8 @@ static int read_file(const char *path, uint64_t most, struct buf *to) {
 static int try_file(const char *path, struct failure *f) {
     struct buf bytes;
     struct static_table *t = NULL;
-    buf_init(&bytes, 0);
-    int rc = read_file(path, MAX_MODEL, &bytes);
+    buf_init(&bytes, MAX_MODEL);
+    int rc = read_file(path, &bytes);
     if (rc == 0) rc = say_failure(path, static_table_open(&t, buf_get(&bytes), f), f);
     static_table_close(t);
     buf_deinit(&bytes);
@@ -94,8 +79,8 @@ static int put_in_place(const struct making *m, struct failure *f) {
 /* -- Making it ------------------------------------------------------------------------------------------ */
 
 static int make(struct making *m, struct failure *f) {
-    int rc = read_file(m->model_path, MAX_MODEL, &m->model_bytes);
-    if (rc == 0) rc = read_file(m->tokenizer_path, MAX_TOKENIZER, &m->tokenizer_bytes);
+    int rc = read_file(m->model_path, &m->model_bytes);
+    if (rc == 0) rc = read_file(m->tokenizer_path, &m->tokenizer_bytes);
     if (rc != 0) return rc;
     rc = import_model_open(&m->model, buf_get(&m->model_bytes), f);
     if (rc != 0) return say_failure(m->model_path, rc, f);
@@ -114,8 +99,8 @@ static int make(struct making *m, struct failure *f) {
 static int run(struct making *m) {
     struct failure f;
     failure_init(&f);
-    buf_init(&m->model_bytes, 0);
-    buf_init(&m->tokenizer_bytes, 0);
+    buf_init(&m->model_bytes, MAX_MODEL);
+    buf_init(&m->tokenizer_bytes, MAX_TOKENIZER);
     buf_init(&m->table, 0);
     int rc = make(m, &f);
     import_model_close(&m->model);

@@ -27,19 +27,16 @@ struct training {
 };
 
 static int read_model(struct training *t) {
-    FILE *f = fopen(t->from, "rb");
-    char chunk[65536];
-    size_t n;
-    struct failure why;
-    if (f == NULL) return learn_fail(&t->l, "cannot open --from %s", t->from);
-    while ((n = fread(chunk, 1, sizeof(chunk), f)) > 0) buf_put(&t->bytes, chunk, n);
-    fclose(f);
-    failure_init(&why);
-    int rc = buf_failed(&t->bytes) ? PERILUNE_ERR_NOMEM : model_open(&t->model, buf_get(&t->bytes), &why);
+    char text[FILES_WHY];
+    struct failure f;
+    const char *why = files_read(t->from, &t->bytes, text);
+    if (why != NULL) return learn_fail(&t->l, "--from %s: %s", t->from, why);
+    failure_init(&f);
+    int rc = model_open(&t->model, buf_get(&t->bytes), &f);
     if (rc != 0)
         fprintf(stderr, "%s: %s: %s\n", t->l.command, t->from,
-                rc == PERILUNE_ERR_INVAL ? why.message : "out of memory");
-    failure_deinit(&why);
+                rc == PERILUNE_ERR_INVAL ? f.message : "out of memory");
+    failure_deinit(&f);
     return rc != 0;
 }
 

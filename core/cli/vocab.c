@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -26,29 +25,10 @@
 /* -- Files ----------------------------------------------------------------------------- */
 
 static int read_file(const char *path, struct buf *to) {
-    FILE *f = fopen(path, "rb");
-    struct stat st;
-    if (f == NULL || fstat(fileno(f), &st) != 0) {
-        fprintf(stderr, "%s: %s\n", path, strerror(errno));
-        if (f != NULL) fclose(f);
-        return 1;
-    }
-    int status = 1;
-    if (!S_ISREG(st.st_mode)) fprintf(stderr, "%s: not a file\n", path);
-    else if ((uint64_t)st.st_size > MAX_JSON) fprintf(stderr, "%s: over 256 MiB\n", path);
-    else status = 0;
-    char *data = status == 0 ? buf_reserve(to, (size_t)st.st_size + 1) : NULL;
-    if (status == 0 && data == NULL) {
-        fprintf(stderr, "%s: out of memory\n", path);
-        status = 1;
-    }
-    if (status == 0) buf_advance(to, fread(data, 1, (size_t)st.st_size, f));
-    if (status == 0 && buf_len(to) != (size_t)st.st_size) {
-        fprintf(stderr, "%s: cannot be read\n", path);
-        status = 1;
-    }
-    fclose(f);
-    return status;
+    char text[FILES_WHY];
+    const char *why = files_read(path, to, text);
+    if (why != NULL) fprintf(stderr, "%s: %s\n", path, why);
+    return why != NULL;
 }
 
 static int write_file(const char *path, const struct buf *from) {
@@ -90,7 +70,7 @@ static int import(const char *from, const char *to, const char *name) {
         name = label;
     }
     snprintf(temp, sizeof(temp), "%s.new", to);
-    buf_init(&json, 0);
+    buf_init(&json, MAX_JSON);
     buf_init(&file, 0);
     if (read_file(from, &json) != 0) goto done;
     if (vocab_import(buf_get(&json), name, &file, message, sizeof(message)) != 0) {

@@ -294,7 +294,8 @@ static void note_upstream(struct response *r, const struct event *ev) {
     r->settled = NULL; /* the tokens were counted as the other one counts */
 }
 
-static void head(struct response *r, const struct event *ev) {
+/* False: no memory for its header lines.  Without them coded bytes would be garbage, and a policy misled. */
+static bool head(struct response *r, const struct event *ev) {
     r->headed = true;
     note_upstream(r, ev);
     r->status = ev->status;
@@ -302,6 +303,7 @@ static void head(struct response *r, const struct event *ev) {
     r->length = ev->length;
     slice_copy(r->content_type, sizeof(r->content_type), ev->content_type);
     buf_slice(&r->upstream_headers, ev->headers);
+    return !buf_failed(&r->upstream_headers);
 }
 
 static void end(struct response *r, const struct event *ev) {
@@ -325,7 +327,11 @@ static enum flow on_in(struct sink *k, const struct event *ev) {
     r->in_event = true;
     if (ev->usage != NULL) r->usage = *ev->usage;
     switch (ev->type) {
-    case EVENT_HEAD: head(r, ev); break;
+    case EVENT_HEAD:
+        if (head(r, ev)) break;
+        response_break(r, NULL, &lost_failure);
+        r->in_event = outer;
+        return FLOW_MORE;
     case EVENT_FRAME:
     case EVENT_BYTES:
         r->frames += ev->type == EVENT_FRAME;

@@ -28,7 +28,6 @@
 #include "http/coding.h"
 #include "http/path.h"
 #include "request/outgoing.h"
-#include "request/reserved.h"
 
 /* -- The end --------------------------------------------------------------------------- */
 
@@ -164,8 +163,7 @@ static void finish(struct exchange *x, bool aborted) {
         response_finish(x->res, &o);
     }
     cleanup_run(x->req, &o);
-    request_finish(x->req, &o);
-    reserved_finish(x->req, x->res, &o);
+    request_finish(x->req, x->res, &o);
     if (x->res != NULL) response_put(x->res);
     request_end(x->req);
     request_put(x->req);

@@ -34,7 +34,7 @@ struct http_exchange {
     struct http_request *http;    /* NULL once replied or gone */
     struct job_desk     *desk;    /* it is asked about jobs; NULL: it is not */
     struct timer         comment;
-    bool                 frames;  /* the answer is a text/event-stream */
+    bool                 frames;  /* the answer is a text/event-stream, which events of ours may end */
     uint64_t             heard_ms; /* loop clock: when something was sent last */
     bool                 begun;   /* a comment went out first */
     bool                 full;    /* the client has to take what is there first */
@@ -180,8 +180,14 @@ static enum flow on_frame(struct http_exchange *e, const struct event *ev) {
     return flow;
 }
 
+/* Text of ours between coded bytes would be garbage to who decodes them. */
+static bool takes_events(const struct http_exchange *e, const struct event *ev) {
+    bool coded = e->x.dialect == NULL && headers_find(ev->headers, SLICE("content-encoding")).ptr != NULL;
+    return !coded && slice_starts(ev->content_type, SLICE("text/event-stream"));
+}
+
 static enum flow on_head(struct http_exchange *e, const struct event *ev) {
-    e->frames = slice_starts(ev->content_type, SLICE("text/event-stream"));
+    e->frames = takes_events(e, ev);
     if (e->x.committed) return FLOW_MORE; /* a comment came first: 200 is said */
     if (e->x.dialect != NULL && !e->frames) return FLOW_MORE; /* with its length, when the body is here */
     /* A stream may end with an event of ours, which its length has no room for. */

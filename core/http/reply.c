@@ -108,9 +108,12 @@ static void put_lines(struct buf *out, struct slice lines, struct slice headers)
     }
 }
 
+#define WITH_HEAD 16384 /* bytes of body that get their room together with the head */
+
 /* more: lines besides the handler's, or empty. */
 static void write_head(struct http_conn *c, int status, struct slice headers, struct slice more, size_t length) {
-    buf_reserve(&c->out, 256 + headers.len);
+    size_t body = length <= WITH_HEAD && !c->head_only ? length : 0;
+    buf_reserve(&c->out, 256 + headers.len + body);
     put_status(&c->out, status);
     buf_slice(&c->out, headers);
     buf_slice(&c->out, more);

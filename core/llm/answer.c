@@ -51,7 +51,7 @@ struct answer {
     struct json_doc doc;
     struct usage    usage;
     struct buf      said;     /* the upstream's own object of it, when it is cut out of the events */
-    struct failure  failure;
+    struct failure *failure;  /* found in this event, of on_event(); NULL between events */
     struct chunk_choices choices;
     struct assemble assembly; /* of a stream that is given as a whole */
     enum shape      shape;
@@ -77,7 +77,6 @@ static void answer_free(struct answer *a) {
     buf_deinit(&a->said);
     assemble_deinit(&a->assembly);
     json_deinit(&a->doc);
-    failure_deinit(&a->failure);
     mem_free(a);
 }
 
@@ -106,7 +105,7 @@ static const char *answer_describe(const struct source *s, char *buf, size_t siz
 
 /* -- Looking ------------------------------------------------------------------------ */
 
-static void fail_for_memory(struct answer *a) { failure_set(&a->failure, FAILURE_NO_MEMORY, "out of memory"); }
+static void fail_for_memory(struct answer *a) { failure_set(a->failure, FAILURE_NO_MEMORY, "out of memory"); }
 
 /* Returns 0, PERILUNE_ERR_INVAL, or PERILUNE_ERR_NOMEM: then the answer has failed. */
 static int parse(struct answer *a, struct slice text) {
@@ -160,10 +159,10 @@ static void send_head(struct answer *a) {
 static void end(struct answer *a) {
     a->over = 1;
     struct event ev = { .type = EVENT_END, .usage_said = buf_get(&a->said) };
-    if (failure_is_set(&a->failure)) {
-        if (a->failure.kind != FAILURE_STREAM) failure_forbid_repeat(&a->failure); /* an answer came: it is paid */
+    if (failure_is_set(a->failure)) {
+        if (a->failure->kind != FAILURE_STREAM) failure_forbid_repeat(a->failure); /* an answer came: it is paid */
         ev.type = EVENT_ERROR;
-        ev.failure = &a->failure;
+        ev.failure = a->failure;
     }
     forward(a, &ev);
 }
@@ -189,8 +188,8 @@ static void send_end_mark(struct answer *a) {
 
 /* True: this frame is an error, and a->failure says so. */
 static bool find_error(struct answer *a, struct slice data, bool named, bool parsed) {
-    if (parsed) return err_body_inside(&a->failure, &a->doc, named);
-    if (named) err_body_inside_text(&a->failure, data);
+    if (parsed) return err_body_inside(a->failure, &a->doc, named);
+    if (named) err_body_inside_text(a->failure, data);
     return named;
 }
 
@@ -236,7 +235,7 @@ static bool read_frame(struct answer *a, const struct sse_event *e, struct event
     bool named = slice_eq(e->name, SLICE("error"));
     unsigned found = chunk_look(ev->data);
     if (a->choices.asked > 1) found &= ~(unsigned)CHUNK_INDEX; /* their number is known */
-    if (found == CHUNK_USAGE && !named && cut_last_null(a, e, ev)) return !failure_is_set(&a->failure);
+    if (found == CHUNK_USAGE && !named && cut_last_null(a, e, ev)) return !failure_is_set(a->failure);
     if (found == 0 && !named) return true;
     int rc = parse(a, ev->data);
     if (rc == PERILUNE_ERR_NOMEM) return false;
@@ -244,11 +243,11 @@ static bool read_frame(struct answer *a, const struct sse_event *e, struct event
     if (rc != 0) return true;
     chunk_count(&a->choices, &a->doc);
     bool stays = take_usage(a, e, ev);
-    return stays && !failure_is_set(&a->failure);
+    return stays && !failure_is_set(a->failure);
 }
 
 static void fail_for_size(struct answer *a) {
-    failure_set(&a->failure, FAILURE_ANSWER_TOO_LARGE, "the upstream failed: its answer is over max_body");
+    failure_set(a->failure, FAILURE_ANSWER_TOO_LARGE, "the upstream failed: its answer is over max_body");
 }
 
 /* A stream that `to` does not wait for becomes a whole answer.  Returns non-zero when it has failed. */
@@ -263,7 +262,7 @@ static int gather(struct answer *a, const struct sse_event *e) {
     if (rc == PERILUNE_ERR_NOMEM || find_error(a, e->data, named, rc == 0)) return 1;
     if (rc != 0 && e->name.len > 0) return 0; /* a "ping" or the like */
     if (rc != 0) {
-        failure_set(&a->failure, FAILURE_MALFORMED, "the upstream sent an event that is not JSON");
+        failure_set(a->failure, FAILURE_MALFORMED, "the upstream sent an event that is not JSON");
         return 1;
     }
     chunk_count(&a->choices, &a->doc);
@@ -289,7 +288,7 @@ static int on_frame(void *ud, const struct sse_event *e) {
         a->done = 1;
     } else if (!read_frame(a, e, &ev)) {
         shed(a);
-        return failure_is_set(&a->failure);
+        return failure_is_set(a->failure);
     }
     forward_frame(a, &ev);
     return 0;
@@ -344,10 +343,10 @@ static enum shape shape_of(const struct answer *a, struct slice s) {
 static void feed(struct answer *a, struct slice s) {
     int rc = sse_feed(&a->events, s, on_frame, a);
     if (rc == 0 || a->over) return;
-    if (rc == PERILUNE_ERR_LIMITED && !failure_is_set(&a->failure))
-        failure_set(&a->failure, FAILURE_MALFORMED,
+    if (rc == PERILUNE_ERR_LIMITED && !failure_is_set(a->failure))
+        failure_set(a->failure, FAILURE_MALFORMED,
                     "the upstream sent an event over its limit of %zu bytes (max_event)", a->events.limit);
-    else if (!failure_is_set(&a->failure))
+    else if (!failure_is_set(a->failure))
         fail_for_memory(a);
     end(a);
 }
@@ -386,7 +385,7 @@ static void send_gathered(struct answer *a) {
     if (buf_failed(&whole)) {
         fail_for_memory(a);
     } else if (!any) {
-        failure_set(&a->failure, FAILURE_MALFORMED, "the upstream answered with a stream that has no choices");
+        failure_set(a->failure, FAILURE_MALFORMED, "the upstream answered with a stream that has no choices");
     } else {
         struct event ev = { .type = EVENT_BYTES, .raw = buf_get(&whole) };
         send_head(a);
@@ -399,17 +398,17 @@ static void send_gathered(struct answer *a) {
 static void end_of_stream(struct answer *a, const struct event *why) {
     int rc = why == NULL ? sse_finish(&a->events, on_last_frame, a) : 0;
     if (a->over) return;
-    if (rc != 0 && !failure_is_set(&a->failure)) fail_for_memory(a);
-    if (!failure_is_set(&a->failure) && !has_ended(a)) {
+    if (rc != 0 && !failure_is_set(a->failure)) fail_for_memory(a);
+    if (!failure_is_set(a->failure) && !has_ended(a)) {
         if (why != NULL) {
             a->over = 1;
             a->to->event(a->to, why);
             return;
         }
-        failure_set(&a->failure, FAILURE_TRUNCATED, "the upstream ended its stream too early");
+        failure_set(a->failure, FAILURE_TRUNCATED, "the upstream ended its stream too early");
     }
-    if (!failure_is_set(&a->failure) && !a->expect_stream) send_gathered(a);
-    else if (!failure_is_set(&a->failure) && !a->done) send_end_mark(a);
+    if (!failure_is_set(a->failure) && !a->expect_stream) send_gathered(a);
+    else if (!failure_is_set(a->failure) && !a->done) send_end_mark(a);
     if (!a->over) end(a);
 }
 
@@ -434,9 +433,9 @@ static void end_of_whole(struct answer *a) {
     struct slice whole = json_without_bom(buf_get(&a->whole));
     int rc = parse(a, whole);
     if (rc == PERILUNE_ERR_INVAL) {
-        failure_set(&a->failure, FAILURE_MALFORMED, "the upstream answered %d with a body that is not JSON",
+        failure_set(a->failure, FAILURE_MALFORMED, "the upstream answered %d with a body that is not JSON",
                     a->status);
-    } else if (rc == 0 && !err_body_inside(&a->failure, &a->doc, false) &&
+    } else if (rc == 0 && !err_body_inside(a->failure, &a->doc, false) &&
                !(a->expect_stream && retell(a))) {
         a->news = chunk_usage(&a->doc, &a->usage);
         send_head(a);
@@ -468,10 +467,17 @@ static void take(struct answer *a, const struct event *ev) {
 static enum flow on_event(struct sink *k, const struct event *ev) {
     struct answer *a = container_of(k, struct answer, sink);
     if (ev->type == EVENT_END || ev->type == EVENT_ERROR) a->from = NULL;
+    /* It is as large as all the rest, and none outlives its event: that ends the answer. */
+    struct failure f;
+    failure_init(&f);
+    a->failure = &f;
     a->flow = FLOW_MORE;
     a->in_event = 1;
     if (!a->over) take(a, ev);
+    if (!a->over && failure_is_set(&f)) end(a);
     a->in_event = 0;
+    a->failure = NULL;
+    failure_deinit(&f);
     enum flow flow = a->flow;
     if (a->over) answer_free(a);
     return flow;
@@ -500,6 +506,5 @@ struct source *answer_new(struct source *from, const struct answer_options *opt)
     buf_init(&a->whole, opt->limit);
     buf_init(&a->headers, 0);
     buf_init(&a->said, 0);
-    failure_init(&a->failure);
     return &a->source;
 }

@@ -29,7 +29,7 @@ void request_at_end(struct request *r, struct at_end *a) {
     r->ends = a;
 }
 
-void request_finish(struct request *r, const struct outcome *o) {
+static void run_ends(struct request *r, const struct outcome *o) {
     while (r->ends != NULL) {
         struct at_end *a = r->ends;
         r->ends = a->next;
@@ -37,8 +37,13 @@ void request_finish(struct request *r, const struct outcome *o) {
     }
 }
 
+void request_finish(struct request *r, const struct response *res, const struct outcome *o) {
+    run_ends(r, o);
+    reserved_finish(r, res, o);
+}
+
 void request_end(struct request *r) {
-    request_finish(r, &(struct outcome){ .code = "canceled" });
+    run_ends(r, &(struct outcome){ .code = "canceled" });
     r->live = false;
     r->headers = NULL;
     r->header_count = r->removed = 0;
@@ -60,7 +65,7 @@ struct request *request_ref(struct request *r) {
 
 void request_put(struct request *r) {
     if (r == NULL || --r->refs > 0) return;
-    request_finish(r, &(struct outcome){ .code = "canceled" }); /* a policy's own question never ends */
+    run_ends(r, &(struct outcome){ .code = "canceled" }); /* a policy's own question never ends */
     if (r->user_ops != NULL) r->user_ops->release(r);
     /* A policy's own question (upstream:ask) never ends: it is collected, maybe before its answers. */
     while (!list_is_empty(&r->responses)) list_remove(r->responses.next);

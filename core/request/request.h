@@ -16,6 +16,7 @@ struct budget;
 struct outcome;
 struct request;
 struct reserved;
+struct response;
 struct state;
 struct target;
 
@@ -81,8 +82,9 @@ struct request *request_ref(struct request *r);
 void request_put(struct request *r); /* NULL is fine */
 /* a->run is called when r is over, in request_finish(), those that were registered last first. */
 void request_at_end(struct request *r, struct at_end *a);
-/* r is over with this outcome; before request_end(), which calls what is left as canceled. */
-void request_finish(struct request *r, const struct outcome *o);
+/* r is over with this outcome: slots are given back, and what limits reserved is settled.  res: what was delivered, or
+ * NULL.  Before request_end(), which calls what is left as canceled. */
+void request_finish(struct request *r, const struct response *res, const struct outcome *o);
 /* It is answered, or nobody waits for the answer: calls that were made for it stop, what
  * policies hold of it is empty from now on, its bytes go.  The caller has a share. */
 void request_end(struct request *r);

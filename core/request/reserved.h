@@ -49,7 +49,7 @@ void reserved_put(struct reserved *v); /* the last share of an open one gives ba
 void reserved_settle(struct reserved *v, const struct limit_use *use);
 void reserved_give_back(struct reserved *v);
 
-/* The request is over with this outcome: what is still open is settled by it.  res: what was delivered, or NULL. */
+/* Of request_finish(): what is still open is settled by this outcome. */
 void reserved_finish(struct request *r, const struct response *res, const struct outcome *o);
 
 #endif

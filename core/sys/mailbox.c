@@ -7,6 +7,7 @@
  * fails for want of memory.  Order is kept per sender. */
 #include "sys/mailbox.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -91,3 +92,5 @@ int thread_start(pthread_t *t, const char *name, void *(*main)(void *), void *ar
     pthread_setname_np(*t, name);
     return 0;
 }
+
+void thread_yield(void) { sched_yield(); }

@@ -39,5 +39,8 @@ void mailbox_deinit(struct mailbox *m); /* after the loop has closed the bell */
 /* A thread with a name that debuggers and top show (at most 15 bytes).  No signal is delivered
  * to it. */
 int  thread_start(pthread_t *t, const char *name, void *(*main)(void *), void *arg);
+/* Lets others of this core run.  A thread that slept may run for some milliseconds at a time, while those that are
+ * woken wait: whoever works for long in the background says this every few hundred microseconds. */
+void thread_yield(void);
 
 #endif

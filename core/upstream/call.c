@@ -327,6 +327,14 @@ void call_on_field(struct call *c, struct slice name, struct slice value) {
         fail_later(c, FAILURE_MALFORMED, "the upstream sent a header with a control byte in it");
         return;
     }
+    char number[24];
+    if (!c->verbatim && slice_eq_nocase(name, SLICE("retry-after-ms"))) {
+        /* Clients get this line: a wait that is none (-1) would be slept by some of them. */
+        int64_t ms = httpdate_wait_ms(value);
+        if (ms < 0) return;
+        snprintf(number, sizeof(number), "%lld", (long long)ms);
+        value = slice_str(number);
+    }
     headers_put(&c->head, name, value);
 }
 
@@ -575,6 +583,11 @@ int call_join_body(struct call *c) {
     blob_put(c->body);
     c->body = whole;
     return 0;
+}
+
+void call_drop_body(struct call *c) {
+    blob_put(c->body);
+    c->body = NULL;
 }
 
 /* The same request once more, without what the upstream does not understand. */

@@ -30,7 +30,7 @@ struct call {
     struct dial        *dial;    /* http1: until connected */
     struct http1       *http1;   /* http1: from then on */
     struct transfer    *transfer;
-    struct blob        *body;    /* a share, until the answer begins */
+    struct blob        *body;    /* a share; NULL: none, or let go (call_drop_body) */
     struct buf          head;    /* interesting response headers, "name: value\r\n" */
     struct buf          collected;
     struct decoder     *decoder; /* of a body that is read and came coded; NULL: it is plain */
@@ -78,6 +78,9 @@ static inline struct loop *call_loop(const struct call *c) { return c->pool->cli
 
 /* For a transport that cannot send pieces: c->body is in one from now on.  0 or PERILUNE_ERR_NOMEM. */
 int  call_join_body(struct call *c);
+/* For a transport that does not borrow it: the answer has begun, and the request will not be sent again.  A long prompt
+ * does not stay for as long as its stream. */
+void call_drop_body(struct call *c);
 
 void call_on_status(struct call *c, int status); /* a head begins; 1xx may come first */
 void call_on_field(struct call *c, struct slice name, struct slice value);

@@ -222,6 +222,7 @@ static void take_head(struct http1 *h, const struct http_head *head) {
     h->keep_alive = head->keep_alive && h->state != UNTIL_CLOSE && h->idle_ms > 0;
     http_chunked_init(&h->chunks);
     call_on_head_end(c);
+    if (head->status < 300) call_drop_body(c); /* what is still being sent has a share of its own */
 }
 
 /* Eats heads, informational ones too.  Bytes eaten; 0: more are needed, or it is over. */

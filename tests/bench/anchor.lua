@@ -50,14 +50,14 @@ end
 local CONFIG = [[
 daemon off; master_process off; error_log %(dir)s/error.log; pid %(dir)s/pid;
 %(load)s
-events { worker_connections 8000; }
+events { worker_connections 12000; }
 http {
   access_log off; keepalive_requests 1000000000; keepalive_timeout 3600s;
   client_body_temp_path %(dir)s/body; proxy_temp_path %(dir)s/proxy;
   fastcgi_temp_path %(dir)s/f; uwsgi_temp_path %(dir)s/u; scgi_temp_path %(dir)s/s;
   client_body_buffer_size 128k;
-  upstream small { server 127.0.0.1:%(upstream)d; keepalive 600; keepalive_requests 1000000000; }
-  upstream big   { server 127.0.0.1:%(upstream)d; keepalive 600; keepalive_requests 1000000000; }
+  upstream small { server 127.0.0.1:%(upstream)d; keepalive 5000; keepalive_requests 1000000000; }
+  upstream big   { server 127.0.0.1:%(upstream)d; keepalive 5000; keepalive_requests 1000000000; }
   %(http)s
   server {
     listen 127.0.0.1:%(port)d backlog=4096;

@@ -142,6 +142,8 @@ TEST_NOFAULT(how_long_to_wait) {
     waits("350.9", NULL, NULL, 351);
     waits("0", "7", NULL, 0);
     waits("soon", "7", NULL, 7000);
+    waits("-350", "7", NULL, 7000);
+    waits("-350", NULL, NULL, 0);
     waits(NULL, "-7", NULL, 0);
     waits(NULL, "7s", NULL, 0);
     waits(NULL, ".", NULL, 0);

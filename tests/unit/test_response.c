@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "flow/headers.h"
 #include "unit.h"
 
 /* -- A source, a consumer, filters ------------------------------------------------------- */
@@ -551,6 +552,25 @@ TEST_FAULT(what_is_missing_does_not_look_complete) {
         CHECK(strstr(p.seen, "|ERROR out_of_memory") != NULL);
         CHECK(strstr(p.seen, "END") == NULL);
     }
+    close_play(&p);
+}
+
+/* Coded bytes without the line that says so would be garbage. */
+TEST_FAULT(no_bytes_without_the_lines_of_their_head) {
+    struct play p;
+    if (!open_play(&p)) return;
+    p.to->event(p.to, &(struct event){ .type = EVENT_HEAD, .status = 200, .headers = SLICE("content-encoding: gzip\r\n") });
+    p.to->event(p.to, &(struct event){ .type = EVENT_BYTES, .raw = SLICE("abc") });
+    if (!p.cancelled) p.to->event(p.to, &(struct event){ .type = EVENT_END });
+    struct buf lines;
+    buf_init(&lines, 0);
+    response_put_headers(p.r, &lines);
+    bool said = headers_find(buf_get(&lines), SLICE("content-encoding")).ptr != NULL;
+    bool lost = buf_failed(&lines);
+    buf_deinit(&lines);
+    response_deliver(p.r, &p.client);
+    if (strstr(p.seen, "abc") != NULL) CHECK(said || lost);
+    else CHECK(strstr(p.seen, "|ERROR out_of_memory") != NULL);
     close_play(&p);
 }
 

@@ -673,6 +673,22 @@ TEST_NOFAULT(a_full_sink_stops_the_reading) {
     fixture_close(&f);
 }
 
+/* A prompt does not stay for as long as its stream. */
+BOTH_WAYS(TEST_NOFAULT, the_body_goes_when_the_answer_begins) {
+    struct fixture f;
+    fixture_open(&f, 0);
+    f.server.script[0] = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nh\r\n";
+    struct blob *body = blob_copy(SLICE("{\"prompt\":\"long\"}"));
+    begin_with(&f, blob_ref(body), true);
+    CHECK(atomic_load(&body->refs) > 1);
+    for (int i = 0; i < 200000 && strcmp(f.seen, "200 |h") != 0; i++) turn(&f);
+    CHECK_STR(f.seen, "200 |h");
+    CHECK_UINT(atomic_load(&body->refs), 1);
+    source_cancel(f.call);
+    blob_put(body);
+    fixture_close(&f);
+}
+
 BOTH_WAYS(TEST_NOFAULT, deadlines) {
     struct fixture f;
     fixture_open(&f, 0);
