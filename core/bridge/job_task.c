@@ -18,7 +18,6 @@
 #include "bridge/lib.h"
 #include "bridge/request.h"
 #include "bridge/task.h"
-#include "request/reserved.h"
 
 #define TYPE "perilune.job"
 
@@ -46,8 +45,7 @@ static void end_asked(struct job_task *j, const char *code) {
     struct outcome o = { .ok = code == NULL };
     slice_copy(o.code, sizeof(o.code), slice_str(code ? code : ""));
     cleanup_run(q, &o);
-    request_finish(q, &o);
-    reserved_finish(q, NULL, &o);
+    request_finish(q, NULL, &o);
     request_end(q);
     request_put(q);
 }
