@@ -16,6 +16,7 @@
 #include "bridge/task.h"
 #include "bridge/value.h"
 #include "flow/headers.h"
+#include "upstream/reach.h"
 
 #define FETCH_MS    30000 /* default timeout */
 #define FETCH_LIMIT (4u * 1024 * 1024)
@@ -167,8 +168,17 @@ static int refuse(lua_State *L, const char *why) {
     return 2;
 }
 
-/* core.fetch(url, {method=, headers=, body=, timeout=}) -> {status, body, headers} | nil, err */
+static bool is_public_only(lua_State *L) {
+    lua_getfield(L, 2, "public_only");
+    if (!lua_isnil(L, -1) && !lua_isboolean(L, -1)) luaL_error(L, "fetch: public_only must be true or false");
+    bool set = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return set;
+}
+
+/* core.fetch(url, {method=, headers=, body=, timeout=, public_only=}) -> {status, body, headers} | nil, err */
 int l_fetch(lua_State *L) {
+    static const struct reach public_addresses;
     size_t url_len;
     const char *url = luaL_checklstring(L, 1, &url_len);
     luaL_argcheck(L, strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0, 1,
@@ -189,6 +199,7 @@ int l_fetch(lua_State *L) {
     if (!lib_is_token(method)) return luaL_error(L, "fetch: '%s' is not a method", method.ptr);
     uint64_t timeout = lib_opt_ms(L, 2, "timeout");
     if (timeout == 0) timeout = FETCH_MS;
+    const struct reach *reach = is_public_only(L) ? &public_addresses : NULL;
     if (is_full(t->state)) return refuse(L, "as many fetches of this worker are under way as may be (limits.fetches)");
     const char *refused = budget_refuses_call(t->state, t->budget);
     if (refused != NULL) return refuse(L, refused);
@@ -200,7 +211,7 @@ int l_fetch(lua_State *L) {
     buf_put(&f->url, url, url_len + 1);
     f->target = (struct target){ .name = "fetch", .urls = { f->url.data }, .url_count = 1,
                                  .timeouts = { .connect_ms = timeout }, .max_answer = FETCH_LIMIT,
-                                 .health = &f->health };
+                                 .health = &f->health, .reach = reach };
     call_pool_init(&f->pool, t->state->services.pools[0].client, &f->target);
     struct blob *bytes = body.ptr ? blob_copy(body) : NULL;
     struct call_options opt = { .pool = &f->pool, .method = method, .path = SLICE(""), .body = bytes,

@@ -83,8 +83,10 @@ void call_pool_close(struct call_pool *p, void (*empty)(void *ud), void *ud) {
 static const struct call_ops *transport_of(struct call_pool *p, unsigned url) {
     const struct target *t = p->target;
     bool tls = origin_is_tls(t->urls[url]);
-    if (p->origins[url] == NULL && !p->asked[url] && t->proxy == NULL && !p->client->env_proxy && !(tls && t->http2))
-        p->origins[url] = origin_take(p->client, t->urls[url], tls ? client_tls(p->client, t) : NULL, &p->paths[url]);
+    bool proxy = t->proxy != NULL || (p->client->env_proxy && t->reach == NULL);
+    if (p->origins[url] == NULL && !p->asked[url] && !proxy && !(tls && t->http2))
+        p->origins[url] = origin_take(p->client, t->urls[url], tls ? client_tls(p->client, t) : NULL, t->reach,
+                                      &p->paths[url]);
     p->asked[url] = true;
     return p->origins[url] ? &http1_ops : &transfer_ops;
 }

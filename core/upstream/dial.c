@@ -31,6 +31,7 @@
 #include "base/mem.h"
 
 #define NEXT_MS  250   /* RFC 8305, 5: Connection Attempt Delay */
+#define BARRED   (-1)  /* in place of an errno: the address may not be called (reach.h) */
 #define KNOWN_MS 30000 /* getaddrinfo() does not tell the record's time to live */
 
 struct attempt {
@@ -50,7 +51,7 @@ struct dial {
     struct attempt *attempts[ORIGIN_ADDRESSES];
     unsigned        tried;     /* a bit per address */
     int             family;    /* of the last one tried */
-    int             error;     /* of the last one that failed: errno */
+    int             error;     /* of the last one that failed: errno, or BARRED */
     struct attempt *winner;    /* the one with the handshake */
     struct tls     *tls;
     struct timer    next;      /* another attempt is due */
@@ -269,6 +270,13 @@ static int choose(const struct dial *d) {
     return found;
 }
 
+static int attempt_allowed(struct dial *d, unsigned slot) {
+    const union address *a = &d->origin->addresses[slot];
+    return reach_allows(d->origin->reach, &a->any) ? attempt_new(d, a, slot) : BARRED;
+}
+
+static const char *why_not(const struct dial *d) { return d->error == BARRED ? REACH_WHY : uv_strerror(-d->error); }
+
 static void next_due(struct timer *t) { try_next(container_of(t, struct dial, next)); }
 
 static void try_next(struct dial *d) {
@@ -278,14 +286,14 @@ static void try_next(struct dial *d) {
     while ((i = choose(d)) >= 0) {
         d->tried |= 1u << i;
         d->family = d->origin->addresses[i].any.sa_family;
-        d->error = attempt_new(d, &d->origin->addresses[i], (unsigned)i);
+        d->error = attempt_allowed(d, (unsigned)i);
         if (d->error != 0) continue;
         if (choose(d) >= 0 && timer_start(loop_of(d), &d->next, NEXT_MS, next_due) != 0) continue;
         return;
     }
     if (any_running(d)) return;
     origin_forget(d->origin);
-    finish(d, -1, d->error == ENOMEM ? FAILURE_NO_MEMORY : FAILURE_CONNECT, uv_strerror(-d->error));
+    finish(d, -1, d->error == ENOMEM ? FAILURE_NO_MEMORY : FAILURE_CONNECT, why_not(d));
 }
 
 /* -- Names ------------------------------------------------------------------------------ */

@@ -10,7 +10,8 @@
  * With TLS an origin is a host, a port and whom its certificate is checked against: what
  * one setting of `ca` or `insecure` accepted is never used for another.  Contexts of two
  * configurations that trust the same authorities are the same, and so connections outlive
- * a reload.
+ * a reload.  The same holds for which addresses may be called (reach.h): a kept connection to one that is
+ * not public is never lent to who may not go there.
  *
  * Thread: its client's loop. */
 #include "upstream/origin.h"
@@ -94,12 +95,14 @@ static void origin_free(struct origin *o) {
     timer_stop(o->client->loop, &o->reap);
     tls_ticket_deinit(&o->ticket);
     tls_context_put(o->tls);
+    mem_free(o->reach);
     mem_free(o->authority);
     mem_free(o->host);
     mem_free(o);
 }
 
-static struct origin *origin_new(struct client *c, const struct place *p, struct tls_context *tls) {
+static struct origin *origin_new(struct client *c, const struct place *p, struct tls_context *tls,
+                                 const struct reach *reach) {
     struct origin *o = mem_zalloc(sizeof(*o));
     if (o == NULL) return NULL;
     o->client = c;
@@ -108,7 +111,9 @@ static struct origin *origin_new(struct client *c, const struct place *p, struct
     list_init(&o->idle);
     o->authority = mem_dup(p->authority.ptr, p->authority.len);
     o->host = mem_dup(p->host.ptr, p->host.len);
-    if (o->authority == NULL || o->host == NULL) {
+    if (reach != NULL) o->reach = mem_alloc(sizeof(*reach));
+    if (o->reach != NULL) *o->reach = *reach;
+    if (o->authority == NULL || o->host == NULL || (reach != NULL && o->reach == NULL)) {
         origin_free(o);
         return NULL;
     }
@@ -117,7 +122,8 @@ static struct origin *origin_new(struct client *c, const struct place *p, struct
     return o;
 }
 
-struct origin *origin_take(struct client *c, const char *url, struct tls_context *tls, struct slice *path) {
+struct origin *origin_take(struct client *c, const char *url, struct tls_context *tls, const struct reach *reach,
+                           struct slice *path) {
     struct place p;
     if (!take_apart(url, &p)) return NULL;
     if (!origin_is_tls(url)) tls = NULL;
@@ -126,10 +132,11 @@ struct origin *origin_take(struct client *c, const char *url, struct tls_context
     for (struct list *e = c->origins.next; e != &c->origins; e = e->next) {
         struct origin *o = container_of(e, struct origin, link);
         if (!slice_eq_nocase(slice_str(o->authority), p.authority) || !tls_context_is_same(o->tls, tls)) continue;
+        if (!reach_is_same(o->reach, reach)) continue;
         o->refs++;
         return o;
     }
-    struct origin *o = origin_new(c, &p, tls);
+    struct origin *o = origin_new(c, &p, tls, reach);
     if (o != NULL) o->refs = 1;
     return o;
 }

@@ -6,6 +6,7 @@
 
 #include "http/tls.h"
 #include "upstream/client.h"
+#include "upstream/reach.h"
 
 #define ORIGIN_ADDRESSES 8
 
@@ -20,6 +21,7 @@ struct origin {
     struct client *client;
     struct tls_context *tls;   /* a share: who is trusted; NULL: plain HTTP */
     struct tls_ticket ticket;  /* of the last session */
+    struct reach  *reach;      /* which addresses it may have; NULL: all */
     unsigned       refs;       /* pools and dials */
     struct list    idle;       /* struct http1, the most recently used first */
     unsigned       idle_count;
@@ -34,10 +36,11 @@ struct origin {
 
 bool           origin_is_tls(const char *url); /* https:// */
 /* A share of the origin of a base URL, made when there is none, and what the URL has
- * behind it ("/v1"; points into url).  tls: who is trusted, when origin_is_tls(); origins
- * that trust differently share nothing.  NULL when http1 does not speak to this URL (user
- * info, odd bytes) or there is no memory: curl's business then. */
-struct origin *origin_take(struct client *c, const char *url, struct tls_context *tls, struct slice *path);
+ * behind it ("/v1"; points into url).  tls: who is trusted, when origin_is_tls(); reach: which addresses may be
+ * called, copied; NULL: all.  Origins that trust or may call differently share nothing.  NULL when http1 does not speak
+ * to this URL (user info, odd bytes) or there is no memory: curl's business then. */
+struct origin *origin_take(struct client *c, const char *url, struct tls_context *tls, const struct reach *reach,
+                           struct slice *path);
 void           origin_put(struct origin *o);
 
 /* Forgets the addresses: none of them answered. */

@@ -74,6 +74,7 @@ struct target_pool {
     struct target_pool_state *state;
 };
 
+struct reach;
 struct tls_context;
 
 struct target {
@@ -95,6 +96,8 @@ struct target {
     bool        http2, insecure;
     const char *proxy, *ca;        /* NULL: curl's environment rules, the system's store */
     struct tls_context *tls;       /* what `ca` holds; NULL: no `ca`, or insecure */
+    const struct reach *reach;     /* which addresses may be called: reach.h; NULL: all.  No proxy of the environment
+                                    * is asked then, which would call for us whatever it likes */
     struct target_timeouts timeouts;
     uint64_t    max_answer;        /* bytes of one buffered answer */
     uint64_t    max_event;         /* bytes of one event of a stream */

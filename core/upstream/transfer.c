@@ -15,6 +15,7 @@
 
 #include "base/mem.h"
 #include "upstream/call_int.h"
+#include "upstream/reach.h"
 
 #define STREAM_BUFFER 2048L  /* some ten tokens */
 #define WHOLE_BUFFER  65536L /* an answer in few reads */
@@ -26,6 +27,7 @@ struct transfer {
     const char        *malformed; /* what is wrong with the head, though curl takes it */
     uint64_t           opened_ms, sent_ms; /* when it opened its first socket, began to send; 0: not yet */
     bool               added, fresh; /* fresh: on a connection that nobody used before */
+    bool               barred; /* an address may not be called (reach.h) */
     bool               again, at_once; /* libcurl would send it again; what it had was at an end at once */
     char               error[CURL_ERROR_SIZE]; /* curl's sentence */
 };
@@ -51,7 +53,8 @@ static CURL *easy_new(struct call_pool *p, bool stream) {
                      t->http2 ? (long)CURL_HTTP_VERSION_2TLS : (long)CURL_HTTP_VERSION_1_1);
     if (t->http2 && multi_shares_connections()) curl_easy_setopt(e, CURLOPT_PIPEWAIT, 1L);
     /* "" keeps curl from asking the environment anew for every call. */
-    if (t->proxy || !p->client->env_proxy) curl_easy_setopt(e, CURLOPT_PROXY, t->proxy ? t->proxy : "");
+    bool from_environment = p->client->env_proxy && t->reach == NULL;
+    if (t->proxy || !from_environment) curl_easy_setopt(e, CURLOPT_PROXY, t->proxy ? t->proxy : "");
     if (t->proxy) curl_easy_setopt(e, CURLOPT_NOPROXY, ""); /* what is configured goes before no_proxy */
     curl_easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L); /* a proxy's head is not the upstream's */
     if (t->ca) curl_easy_setopt(e, CURLOPT_CAINFO, t->ca);
@@ -167,6 +170,8 @@ static bool begin_again(struct call *c) {
 static curl_socket_t on_socket(void *ud, curlsocktype purpose, struct curl_sockaddr *a) {
     struct call *c = ud;
     (void)purpose;
+    c->transfer->barred = c->pool->target->proxy == NULL && !reach_allows(c->pool->target->reach, &a->addr);
+    if (c->transfer->barred) return CURL_SOCKET_BAD;
     if (is_again(c) && !begin_again(c)) return CURL_SOCKET_BAD;
     if (c->transfer->opened_ms == 0) c->transfer->opened_ms = loop_now(call_loop(c));
     return multi_open_socket(&c->pool->client->multi, a);
@@ -267,6 +272,10 @@ void transfer_done(CURL *easy, CURLcode result) {
         end.kind = FAILURE_MALFORMED;
         end.why = "the response head is too large";
     }
+    if (c->transfer->barred) {
+        end.why = REACH_WHY;
+        end.detail = NULL;
+    }
     if (c->transfer->malformed != NULL) {
         end.kind = FAILURE_MALFORMED;
         end.why = c->transfer->malformed;
@@ -342,6 +351,8 @@ static int start(struct call *c) {
     curl_easy_setopt(t->easy, CURLOPT_OPENSOCKETDATA, c);
     curl_easy_setopt(t->easy, CURLOPT_PREREQDATA, c);
     curl_easy_setopt(t->easy, CURLOPT_PRIVATE, c);
+    /* A kept connection of libcurl's may be one that others were allowed to make. */
+    if (c->pool->target->reach != NULL) curl_easy_setopt(t->easy, CURLOPT_FRESH_CONNECT, 1L);
     t->added = multi_add(&c->pool->client->multi, t->easy) == 0;
     if (t->added) return 0;
     stop(c);

@@ -5,7 +5,7 @@ local host = require "perilune.host"
 
 local M = {}
 
-local options = { method = true, headers = true, body = true, timeout = true }
+local options = { method = true, headers = true, body = true, timeout = true, public_only = true }
 
 -- Names of headers are in lower case; who asks in another one finds them, too.
 local any_case = {
@@ -46,7 +46,9 @@ end
 ---@async
 function M.fetch(url, opts)
   check.known("perilune.fetch", opts, options)
-  for _, k in ipairs(type(url) == "string" and kept or {}) do
+  -- What is kept may have come from an address that is not public.
+  local keeps = type(url) == "string" and not (opts and opts.public_only)
+  for _, k in ipairs(keeps and kept or {}) do
     if matches(k.pattern, url) then return k.cache:fetch(url, opts) end
   end
   return M.anew(url, opts)

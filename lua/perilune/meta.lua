@@ -703,6 +703,8 @@ function perilune.sleep(seconds) end
 ---                       message (content-length, connection ...), host, or a control byte throws
 ---@field body? string
 ---@field timeout? number  seconds for all of it, default 30
+---@field public_only? boolean  for URLs that are somebody else's word: an address that is not public (of private nets,
+---                       of this machine, of a cloud's metadata) is not called, whatever its name is: upstream_unreachable
 
 ---@class perilune.Fetched
 ---@field status integer  as it came: 500 is 500, a redirect is a redirect

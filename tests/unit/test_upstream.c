@@ -738,7 +738,7 @@ BOTH_WAYS(TEST_NOFAULT, the_next_address_does_not_wait_for_a_deaf_one) {
     int deaf = deaf_listener(&port, clients);
     /* The origin's name has two addresses. */
     struct slice path;
-    struct origin *o = origin_take(&f.client, f.url, f.trusted, &path);
+    struct origin *o = origin_take(&f.client, f.url, f.trusted, NULL, &path);
     o->addresses[1] = o->addresses[0];
     o->addresses[0].v4.sin_port = htons((uint16_t)port);
     o->address_count = 2;
@@ -779,6 +779,44 @@ TEST_NOFAULT(refused_by_all) {
     fixture_close(&f);
 }
 
+/* What is not public is called only where that was allowed: by http1 and by libcurl, by name and by address, and on a
+ * kept connection neither. */
+TEST_NOFAULT(addresses_that_are_not_public) {
+    struct fixture f;
+    struct reach public_only = { .count = 0 }, here = { .count = 0 };
+    char urls[4][100];
+    fixture_open(&f, 0);
+    const char *own = f.target.urls[0], *port = strrchr(own, ':');
+    reach_add(&here, SLICE("127.0.0.0/8"));
+    reach_add(&here, SLICE("::1"));
+    snprintf(urls[0], sizeof(urls[0]), "%s", own);
+    snprintf(urls[1], sizeof(urls[1]), "http://localhost%s", port);
+    snprintf(urls[2], sizeof(urls[2]), "http://u:p@127.0.0.1%s", port);
+    snprintf(urls[3], sizeof(urls[3]), "http://u:p@localhost%s", port);
+    for (int i = 0; i < 4; i++) {
+        f.server.requests = 0;
+        f.server.script[0] = f.server.script[1] = ANSWERS[0].reply;
+        f.target.urls[0] = urls[i];
+        f.target.reach = NULL;
+        once(&f, "{}"); /* leaves a connection */
+        CHECK_STR(f.seen, ANSWERS[0].seen);
+        call_pool_deinit(&f.pool);
+        call_pool_init(&f.pool, &f.client, &f.target);
+        f.target.reach = &public_only;
+        once(&f, "{}");
+        CHECK(strstr(f.seen, "upstream_unreachable") != NULL && strstr(f.seen, REACH_WHY) != NULL);
+        CHECK_UINT(f.server.requests, 1);
+        call_pool_deinit(&f.pool);
+        call_pool_init(&f.pool, &f.client, &f.target);
+        f.target.reach = &here;
+        once(&f, "{}");
+        CHECK_STR(f.seen, ANSWERS[0].seen);
+        call_pool_deinit(&f.pool);
+        call_pool_init(&f.pool, &f.client, &f.target);
+    }
+    fixture_close(&f);
+}
+
 TEST_FAULT(which_urls_are_ours) {
     static const struct {
         const char *url, *host, *path;
@@ -816,7 +854,7 @@ TEST_FAULT(which_urls_are_ours) {
         struct tls_context *tls = client_tls(&f.client, &f.target);
         NOTE("%s", cases[i].url);
         if (FAULTED(tls)) break;
-        struct origin *o = origin_take(&f.client, cases[i].url, tls, &path);
+        struct origin *o = origin_take(&f.client, cases[i].url, tls, NULL, &path);
         if (FAULTED(o)) break;
         CHECK((o != NULL) == (cases[i].host != NULL));
         if (o == NULL) continue;
@@ -1085,14 +1123,14 @@ TEST_NOFAULT(origins_differ_by_whom_they_trust) {
     fixture_open(&f, 0);
     CHECK_INT(tls_context_open_client(&again, CERT, false, err, sizeof(err)), 0);
     struct target anybody = { .insecure = true }, system = { .name = "s" };
-    struct origin *a = origin_take(&f.client, "https://a/v1", f.trusted, &path);
-    struct origin *b = origin_take(&f.client, "https://a/v1", again, &path);
-    struct origin *c = origin_take(&f.client, "https://a/v1", client_tls(&f.client, &anybody), &path);
-    struct origin *d = origin_take(&f.client, "https://a/v1", client_tls(&f.client, &system), &path);
-    struct origin *e = origin_take(&f.client, "http://a/v1", f.trusted, &path);
+    struct origin *a = origin_take(&f.client, "https://a/v1", f.trusted, NULL, &path);
+    struct origin *b = origin_take(&f.client, "https://a/v1", again, NULL, &path);
+    struct origin *c = origin_take(&f.client, "https://a/v1", client_tls(&f.client, &anybody), NULL, &path);
+    struct origin *d = origin_take(&f.client, "https://a/v1", client_tls(&f.client, &system), NULL, &path);
+    struct origin *e = origin_take(&f.client, "http://a/v1", f.trusted, NULL, &path);
     CHECK_PTR(a, b);
     CHECK(a != c && a != d && a != e && c != d && c != e && d != e);
-    CHECK(origin_take(&f.client, "https://a/v1", NULL, &path) == NULL);
+    CHECK(origin_take(&f.client, "https://a/v1", NULL, NULL, &path) == NULL);
     struct origin *all[] = { a, b, c, d, e };
     for (int i = 0; i < 5; i++) origin_put(all[i]);
     tls_context_put(again);
