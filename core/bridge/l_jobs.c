@@ -259,6 +259,12 @@ int l_jobs_submit(lua_State *L) {
         return luaL_error(L, "perilune.jobs: there is no queue of this name; the configuration names them "
                              "(jobs.queues)");
     }
+    bool told = settings != NULL && w->job.webhook.len > 0;
+    const char *why = told ? webhook_refused(settings->webhooks, w->job.webhook) : NULL;
+    if (why != NULL) {
+        wait_free(w);
+        return luaL_error(L, "jobs:submit: option 'webhook': %s", why);
+    }
     state_pay(L, w->job.body.len / 64);
     return ask(L, w, &(struct jobs_ask){ .verb = JOBS_SUBMIT, .job = &w->job });
 }

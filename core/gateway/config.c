@@ -15,6 +15,7 @@
 #include "llm/prefill.h"
 #include "sim/sim.h"
 #include "store/redis_tls.h"
+#include "upstream/reach.h"
 
 struct reader {
     struct config           *c;
@@ -569,6 +570,41 @@ static void read_queues(struct reader *r, uint32_t list, struct jobs_limits *l) 
     l->queues = queues;
 }
 
+static void read_secret(struct reader *r, uint32_t n, unsigned i, struct webhook_secrets *out) {
+    char at[64];
+    snprintf(at, sizeof(at), "jobs.webhooks.secrets[%u]", i + 1);
+    const char *kind = string_of(r, n, "kind"), *text = kind ? secret_of(r, at, kind, string_of(r, n, "value")) : NULL;
+    if (text == NULL) return; /* complained of */
+    if (webhook_secret_read(slice_str(text), &out->items[out->count])) out->count++;
+    else complain(r, "%s: is \"whsec_\" and base64 of 24 to 64 random bytes; make one with: "
+                     "echo whsec_$(openssl rand -base64 32)", at);
+}
+
+static const struct webhook_settings *read_webhooks(struct reader *r, uint32_t hooks) {
+    struct webhook_settings *s = json_is(&r->doc, hooks, JSON_OBJECT) ? alloc(r, sizeof(*s)) : NULL;
+    unsigned i = 0;
+    if (s == NULL) return NULL;
+    *s = (struct webhook_settings){ .http = bool_of(r, hooks, "http"), .timeout_ms = number_of(r, hooks, "timeout_ms"),
+                                    .result_max = number_of(r, hooks, "max_result") };
+    uint32_t list = get(r, hooks, "secrets");
+    for (uint32_t e = json_first(&r->doc, list); e != JSON_NONE && i < WEBHOOK_SECRETS; e = json_next(&r->doc, list, e))
+        read_secret(r, e, i++, &s->secrets);
+    list = get(r, hooks, "retries");
+    for (uint32_t e = json_first(&r->doc, list); e != JSON_NONE && s->pause_count < WEBHOOK_PAUSES;
+         e = json_next(&r->doc, list, e))
+        s->pauses_ms[s->pause_count++] = (uint64_t)(json_number(&r->doc, e) * 1000);
+    unsigned count = 0;
+    const char **nets = list_of(r, hooks, "allow", &count);
+    struct reach reach = { .count = 0 };
+    for (i = 0; i < count && i < WEBHOOK_NETS; i++) {
+        s->nets[s->net_count++] = nets[i];
+        if (!reach_add(&reach, slice_str(nets[i])))
+            complain(r, "jobs.webhooks.allow[%u]: '%s' is no address, and no net such as \"10.0.0.0/8\"", i + 1,
+                     nets[i]);
+    }
+    return s;
+}
+
 static void read_jobs(struct reader *r, uint32_t jobs) {
     struct job_settings *s = json_is(&r->doc, jobs, JSON_OBJECT) ? alloc(r, sizeof(*s)) : NULL;
     if (s == NULL) return;
@@ -589,6 +625,7 @@ static void read_jobs(struct reader *r, uint32_t jobs) {
     s->backoff_max_ms = number_of(r, jobs, "max_backoff_ms");
     s->max_tries = (unsigned)number_of(r, jobs, "max_tries");
     s->room = (unsigned)number_of(r, jobs, "worker_concurrency");
+    s->webhooks = read_webhooks(r, get(r, jobs, "webhooks"));
     r->c->jobs = s;
 }
 

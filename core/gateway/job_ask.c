@@ -127,18 +127,6 @@ static bool read_times(struct request *r, struct job *j, struct job_ask_error *w
     return true;
 }
 
-static bool read_webhook(struct request *r, struct job *j, struct job_ask_error *why) {
-    struct slice v = setting(r, "webhook");
-    if (v.ptr == NULL) return true;
-    bool good = slice_starts_nocase(v, SLICE("https://")) || slice_starts_nocase(v, SLICE("http://"));
-    good &= v.len <= JOB_URL_MAX;
-    for (size_t i = 0; good && i < v.len; i++) good = v.ptr[i] > ' ' && v.ptr[i] < 127;
-    if (!good)
-        return complain(why, "x-perilune-webhook", "is a URL that begins with https:// or http://, 2047 bytes at most");
-    j->webhook = v;
-    return true;
-}
-
 bool job_ask_read(struct request *r, struct job *j, struct job_ask_error *why) {
     int priority = 0, tries = (int)j->max_tries;
     double keep = 0;
@@ -160,11 +148,17 @@ bool job_ask_read(struct request *r, struct job *j, struct job_ask_error *why) {
     j->priority = priority;
     j->max_tries = (unsigned)tries;
     j->keep_ms = (uint64_t)(keep * 1000);
-    if (!read_times(r, j, why) || !read_webhook(r, j, why)) return false;
+    j->webhook = setting(r, "webhook");
+    if (!read_times(r, j, why)) return false;
     return strip_query(r) || complain(why, "the query", "found no memory");
 }
 
 bool job_ask_check(const struct job *j, const struct job_settings *s, struct job_ask_error *why) {
+    const char *refused = j->webhook.ptr != NULL ? webhook_refused(s->webhooks, j->webhook) : NULL;
+    if (refused != NULL) {
+        snprintf(why->message, sizeof(why->message), "x-perilune-webhook: %s", refused);
+        return false;
+    }
     if (job_settings_have(s, j->queue)) return true;
     snprintf(why->message, sizeof(why->message), "there is no queue '%.*s'; the configuration names them (jobs.queues)",
              (int)(j->queue.len < 64 ? j->queue.len : 64), j->queue.ptr);

@@ -5,6 +5,8 @@
  *     GET    /v1/async/ID          one of them, with progress, result, error
  *     GET    /v1/async/ID/events   the same as it happens (job_stream.c)
  *     DELETE /v1/async/ID          cancels it
+ *     GET    /v1/async/ID/webhook  whether who is told of its end was reached
+ *     GET    /v1/async/webhook-secret  what the caller checks such messages with
  *
  * Who may?  Keys are looked at by policies of routes (auth_keys), and a route is chosen by a path.  So a POST takes the
  * route of PATH, with its body checked as there, and runs of the route's policies those that say who may ask; what is
@@ -13,7 +15,7 @@
  *
  *     POST:    NEW --exchange_begin: path, body, route--> ADMITTING --admitted--> ASKING (SUBMIT) --> reply
  *     one job: NEW --> FINDING (EVENTS: its path) --exchange_begin_admission--> ADMITTING --> ASKING --> reply
- *     list:    NEW --exchange_begin_admission--> ADMITTING --> ASKING (LIST) --> reply
+ *     list:    NEW --exchange_begin_admission--> ADMITTING --> ASKING --> reply; a secret, too
  *
  * The desk is part of an exchange like any other, so it is logged, counted, and has a deadline. */
 #include "gateway/job_desk.h"
@@ -37,7 +39,7 @@ enum desk_state { DESK_NEW, DESK_FINDING, DESK_ADMITTING, DESK_ASKING };
 struct job_desk {
     struct exchange *x;
     enum desk_state  state;
-    enum { DESK_SUBMIT, DESK_SHOW, DESK_EVENTS, DESK_CANCEL, DESK_LIST } what;
+    enum { DESK_SUBMIT, DESK_SHOW, DESK_EVENTS, DESK_CANCEL, DESK_HOOKS, DESK_LIST, DESK_SECRET } what;
     char             id[JOB_ID_SIZE];
     struct jobs_op   op;
     struct job       job;    /* SUBMIT: what is to be done; its bytes are the request's */
@@ -168,6 +170,38 @@ static void on_listed(struct jobs_op *op, const struct jobs_answer *a) {
     buf_deinit(&b);
 }
 
+static void reply_json(struct job_desk *d, struct buf *b) {
+    exchange_reply(d->x, 200, SLICE("cache-control: no-store\r\n"), b); /* frees d */
+    buf_deinit(b);
+}
+
+static void on_hooks(struct jobs_op *op, const struct jobs_answer *a) {
+    struct job_desk *d = desk_of(op);
+    struct buf b;
+    if (a->rc != 0) {
+        refused(d, a);
+        return;
+    }
+    buf_init(&b, 0);
+    webhook_write_log(a->hooks, a->count, &b);
+    reply_json(d, &b);
+}
+
+/* A secret that everybody may ask for is none: who has no tenant shares the operator's, who hands it out. */
+static void reply_secret(struct job_desk *d) {
+    const struct webhook_settings *s = d->x->gen->config->jobs->webhooks;
+    struct slice tenant = slice_str(d->x->req->tenant);
+    struct buf b;
+    if (s == NULL || tenant.len == 0) {
+        fail(d, 404, NULL, s == NULL ? "no webhooks are sent here" : "nothing says who is asking, so there is no secret of "
+                                                                     "your own; the operator has the one for all");
+        return;
+    }
+    buf_init(&b, 0);
+    if (!webhook_write_secrets(&s->secrets, tenant, &b)) b.error = PERILUNE_ERR_NOMEM;
+    reply_json(d, &b);
+}
+
 /* It is there, and the caller's: what happens to it follows. */
 static void on_watched(struct jobs_op *op, const struct jobs_answer *a) {
     struct job_desk *d = desk_of(op);
@@ -232,6 +266,11 @@ void job_desk_admitted(struct job_desk *d) {
         a.count = 1;
         ask(d, &a, on_watched);
         return;
+    case DESK_HOOKS:
+        a.verb = JOBS_HOOKS;
+        ask(d, &a, on_hooks);
+        return;
+    case DESK_SECRET: reply_secret(d); return;
     case DESK_LIST:
         a.verb = JOBS_LIST;
         a.id = SLICE("");
@@ -295,7 +334,14 @@ static void begin_list(struct job_desk *d) {
     }
 }
 
-/* What is behind an id: "", "/events"; other things are no id. */
+static void begin_secret(struct job_desk *d) {
+    d->what = DESK_SECRET;
+    d->state = DESK_ADMITTING;
+    if (!is_read(d->x)) wrong_method(d, "GET, HEAD");
+    else exchange_begin_admission(d->x, chats);
+}
+
+/* What is behind an id: "", "/events", "/webhook"; other things are no id. */
 static bool take_id(struct slice rest, struct slice *id, struct slice *behind) {
     static const struct slice front = SLICE("job_");
     if (!slice_starts(rest, front)) return false;
@@ -317,8 +363,12 @@ static void begin_known(struct job_desk *d, struct slice id, struct slice behind
         else if (!job_ask_after(x->req, &d->after))
             fail(d, 400, NULL, "Last-Event-ID is the id of an event of this stream, a number");
         else begin_one(d, id);
+    } else if (slice_eq(behind, SLICE("/webhook"))) {
+        d->what = DESK_HOOKS;
+        if (!is_read(x)) wrong_method(d, "GET, HEAD");
+        else begin_one(d, id);
     } else if (behind.len > 0) {
-        exchange_fail(x, FAILURE_NOT_FOUND, "a job has /v1/async/ID and /v1/async/ID/events, and nothing else");
+        exchange_fail(x, FAILURE_NOT_FOUND, "a job has /v1/async/ID, /v1/async/ID/events and /v1/async/ID/webhook");
     } else {
         bool cancels = slice_eq(x->req->method, SLICE("DELETE"));
         d->what = cancels ? DESK_CANCEL : DESK_SHOW;
@@ -355,6 +405,7 @@ void job_desk_begin(struct job_desk *d, struct buf *body) {
     struct slice path = x->req->path, rest = slice_of(path.ptr + root.len, path.len - root.len), id, behind;
     bool is_post = slice_eq(x->req->method, SLICE("POST"));
     if (rest.len <= 1) begin_list(d);
+    else if (slice_eq(rest, SLICE("/webhook-secret"))) begin_secret(d);
     else if (take_id(slice_of(rest.ptr + 1, rest.len - 1), &id, &behind)) begin_known(d, id, behind);
     else if (is_post) begin_submit(d, rest, body);
     else if (exchange_leads(x, path_of_post(x, rest))) wrong_method(d, "POST");

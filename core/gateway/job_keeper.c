@@ -122,16 +122,28 @@ static bool attach(struct worker *w, const struct job_settings *s) {
     return w->runner != NULL;
 }
 
+/* One worker sends for all. */
+static void set_webhooks(struct worker *w, const struct webhook_settings *s) {
+    if (w->webhooks == NULL && s != NULL && w->jobs != NULL && w->listens) {
+        w->webhooks = webhooks_new(&(struct webhooks_options){ .jobs = w->jobs, .client = &w->client, .log = w->log,
+                                                               .stats = &w->metrics.webhooks });
+        if (w->webhooks == NULL) log_line(w->log, PERILUNE_LOG_ERROR, "jobs.webhooks: out of memory, none are sent");
+    }
+    if (w->webhooks != NULL) webhooks_set(w->webhooks, s);
+}
+
 void job_keeper_install(struct worker *w) {
     const struct job_settings *s = w->gen->config->jobs;
     struct services *v = &w->gen->state->services;
     if (s == NULL) {
         if (w->runner != NULL) job_runner_drain(w->runner);
+        set_webhooks(w, NULL);
         return;
     }
     if (w->runner != NULL) job_runner_set(w->runner, s->room, s->lease_ms, s->backoff_ms, s->backoff_max_ms);
     else if (!attach(w, s))
         log_line(w->log, PERILUNE_LOG_ERROR, "jobs: out of memory, so this worker neither takes nor does any");
+    set_webhooks(w, s->webhooks);
     v->jobs = w->jobs;
     v->job_settings = s;
 }
@@ -139,13 +151,17 @@ void job_keeper_install(struct worker *w) {
 void job_keeper_drain(struct worker *w) {
     job_streams_drain(&w->job_streams);
     if (w->runner != NULL) job_runner_drain(w->runner);
+    if (w->webhooks != NULL) webhooks_drain(w->webhooks);
 }
 
 void job_keeper_give_back(struct worker *w) {
     if (w->runner != NULL) job_runner_give_back(w->runner);
 }
 
-unsigned job_keeper_running(const struct worker *w) { return w->runner != NULL ? job_runner_running(w->runner) : 0; }
+unsigned job_keeper_running(const struct worker *w) {
+    return (w->runner != NULL ? job_runner_running(w->runner) : 0) +
+           (w->webhooks != NULL ? webhooks_sending(w->webhooks) : 0);
+}
 
 void job_keeper_describe(const struct worker *w, uint64_t now_us, struct buf *out) {
     const struct list *works = w->runner != NULL ? job_runner_works(w->runner) : NULL;
@@ -161,6 +177,8 @@ void job_keeper_describe(const struct worker *w, uint64_t now_us, struct buf *ou
 }
 
 void job_keeper_leave(struct worker *w) {
+    webhooks_free(w->webhooks);
+    w->webhooks = NULL;
     job_runner_free(w->runner);
     w->runner = NULL;
     jobs_close(w->jobs);

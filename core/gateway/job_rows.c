@@ -118,6 +118,23 @@ static void result_rows(const struct perilune *g, struct buf *out) {
     mem_free(s);
 }
 
+/* One worker sends them. */
+static void webhook_rows(const struct perilune *g, uint64_t pending, struct buf *out) {
+    static const char name[] = "perilune_webhooks_total";
+    uint64_t sums[3] = { 0, 0, 0 };
+    for (unsigned w = 0; w < g->worker_count; w++) {
+        const struct webhook_stats *s = &g->workers[w].metrics.webhooks;
+        sums[0] += stats_get(&s->delivered);
+        sums[1] += stats_get(&s->failed);
+        sums[2] += stats_get(&s->dead);
+    }
+    head(out, name, "counter", "Webhooks: delivered, tries that failed and come again, given up.");
+    static const char *const words[] = { "delivered", "failed", "dead" };
+    for (int i = 0; i < 3; i++) buf_printf(out, "%s{result=\"%s\"} %llu\n", name, words[i], (ull)sums[i]);
+    head(out, "perilune_webhooks_pending", "gauge", "Webhooks that wait, or are being sent.");
+    buf_printf(out, "perilune_webhooks_pending %llu\n", (ull)pending);
+}
+
 void job_rows_write(struct perilune *g, struct buf *out) {
     struct jobs_store *store = g->stores->jobs;
     struct rows *r = store != NULL ? mem_zalloc(sizeof(*r)) : NULL;
@@ -131,6 +148,7 @@ void job_rows_write(struct perilune *g, struct buf *out) {
     now_rows(r, &t, out);
     mem_free(r);
     result_rows(g, out);
+    if (g->config->jobs != NULL && g->config->jobs->webhooks != NULL) webhook_rows(g, t.hooks, out);
 }
 
 /* -- GET /admin/jobs ----------------------------------------------------------------------------------- */

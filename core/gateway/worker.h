@@ -8,6 +8,7 @@
 #include "gateway/config.h"
 #include "gateway/job_stream.h"
 #include "gateway/telemetry.h"
+#include "gateway/webhooks.h"
 #include "http/server.h"
 #include "jobs/runner.h"
 #include "sys/mailbox.h"
@@ -34,6 +35,7 @@ struct metrics { /* written by the worker's thread */
     struct histogram duration, ttft, policy;
     struct state_stats lua;
     struct job_stats jobs;
+    struct webhook_stats webhooks;
 };
 
 #define LISTEN_MAX 16 /* ORDER: config.lua says the same */
@@ -65,6 +67,7 @@ struct worker {
     struct jobs       *jobs;        /* its end of the queue; NULL: there is none, and then no runner */
     struct job_runner *runner;
     struct job_streams job_streams; /* of clients that watch jobs */
+    struct webhooks   *webhooks;    /* NULL: another worker sends them, or there are no jobs */
     uint64_t           penance_until_ms; /* until then policies that failed late wait with their answers */
     pthread_t          thread;
     bool               threaded, stopping;

@@ -221,8 +221,18 @@ static struct slice add_line(struct slice log, struct slice line, char out[JOB_H
     return slice_of(out, log.len + line.len);
 }
 
+static void hook_unsent(struct job_hook_row *h, uint64_t delay_ms, struct job_now now) {
+    h->hook.tries--;
+    h->hook.state = JOB_HOOK_WAITING;
+    h->at = later(now.steady, delay_ms);
+}
+
 int job_rule_hook_done(struct job_hook_row *h, const struct jobs_ask *ask, char log[JOB_HOOK_LOG], struct job_now now) {
     if (h->hook.state != JOB_HOOK_SENDING || h->hook.lease != ask->lease) return JOBS_LOST;
+    if (ask->hook.unsent) {
+        hook_unsent(h, ask->delay_ms, now);
+        return 0;
+    }
     struct slice note = slice_of(ask->hook.note.ptr, ask->hook.note.len < 200 ? ask->hook.note.len : 200);
     struct buf line;
     buf_init(&line, JOB_HOOK_LOG);

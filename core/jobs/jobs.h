@@ -68,6 +68,7 @@ struct jobs_ask {
         enum job_hook_state state;
         int                 status;
         struct slice        note;
+        bool                unsent; /* WAITING: nobody was asked, so it was no try, and nothing is noted */
     } hook;                      /* HOOK_DONE */
     uint64_t       within_ms;    /* an answer that takes longer is PERILUNE_ERR_TIMEOUT, and then nobody knows whether
                                   * it was done; 0: JOBS_WITHIN_MS */

@@ -3,6 +3,7 @@
 #define PERILUNE_JOBS_SETTINGS_H
 
 #include "jobs/jobs.h"
+#include "jobs/webhook.h"
 
 struct job_settings {
     const char          *file;      /* NULL: in memory */
@@ -10,6 +11,7 @@ struct job_settings {
     struct jobs_limits   limits;
     uint64_t             lease_ms, timeout_ms, backoff_ms, backoff_max_ms; /* timeout: of a try */
     unsigned             max_tries, room; /* room: jobs at once of a worker */
+    const struct webhook_settings *webhooks; /* NULL: none are sent */
 };
 
 /* Is there such a queue?  "" and "default" always are. */

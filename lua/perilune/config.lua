@@ -818,6 +818,27 @@ local function walk_queues(ctx, path, value)
   return out
 end
 
+local function walk_secrets(ctx, path, value)
+  local out = {}
+  if type(value) ~= "table" or #value == 0 or #value > 4 then
+    complain(ctx, path, "must be a list of one to four secrets: { { env = \"WEBHOOK_SECRET\" } }")
+    return out
+  end
+  for i, secret in ipairs(value) do out[i] = walk_secret(ctx, ("%s[%d]"):format(path, i), secret) end
+  return out
+end
+
+local webhooks_schema = {
+  secrets = { walk = walk_secrets, required = "is missing: { { env = \"WEBHOOK_SECRET\" } }, what signs the messages" },
+  http = { type = "boolean", default = false },
+  allow = { type = "list", of = { type = "string", min = 1, max = 60 }, max = 16, default = {} },
+  timeout = seconds(15, 0.1),
+  -- 24 hours and 35 minutes, as far as it goes the pauses that Standard Webhooks names.
+  retries = { type = "list", of = { type = "number", min = 0.001, max = 604800 }, max = 16,
+              default = { 5, 300, 1800, 7200, 18000, 28800, 32400 } },
+  max_result = size(0, 0),
+}
+
 local jobs_schema = {
   file = file,
   memory = { type = "boolean", default = false },
@@ -828,6 +849,7 @@ local jobs_schema = {
   backoff = seconds(1, 0.001), max_backoff = seconds(300, 0.001),
   max_result = size(16 * 2 ^ 20, 1024), max_bytes = size(4 * 2 ^ 30, 2 ^ 20),
   queues = { walk = walk_queues, default = {} },
+  webhooks = { walk = function(ctx, path, raw) return walk(ctx, path, raw, webhooks_schema) end },
 }
 
 local function walk_jobs(ctx, path, raw)

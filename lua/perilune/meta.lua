@@ -920,7 +920,7 @@ function perilune.batch(name, opts) end
 ---@field keep? number         seconds that it is kept after its end, default jobs.keep
 ---@field max_tries? integer   1 to 100, default jobs.max_tries
 ---@field key? string          of one tenant: the same key and the same question are the same job
----@field webhook? string      a URL that is told of the end
+---@field webhook? string      a URL that is told of the end; throws where jobs.webhooks does not allow it
 ---@field tenant? string       whose job it is, default that of the request at hand
 
 ---@class perilune.JobRecord  a job as it was a moment ago

@@ -137,7 +137,7 @@ function OPS.hello(self, c)
     '{"model":"up","messages":[{"role":"user","content":"Hello"}]' .. more .. "}")
 end
 function OPS.delete(self, c) request(self, "DELETE", c.rest) end
-function OPS.header(self, c) self.headers[#self.headers + 1] = c.rest end
+function OPS.header(self, c) self.headers[#self.headers + 1] = self.scene.server:fill(c.rest) end
 
 function OPS.to(self, c)
   self.port = self.scene.server[c.rest]

@@ -1,0 +1,414 @@
+/* webhooks.c -- tells those who asked for it that a job has ended.
+ *
+ *     queue: hook_due --> HOOK_TAKE --> delivery: message, signature --POST--> receiver
+ *                                           |<-- status -------------------------+
+ *                            HOOK_DONE <----+
+ *
+ *     delivery:  CALLING --status, failure--> TELLING --the queue has it--> gone
+ *                   +--(nobody is to be called)--^   +--it has not: again, until the lease is over
+ *
+ * | what came                                      | and then                                                   |
+ * |---|---|
+ * | 2xx                                            | delivered                                                  |
+ * | 410                                            | dead; what else is for this URL, too, for a day            |
+ * | anything else: 3xx, an address that is not     | again, after a pause (webhook_delay_ms), until it was      |
+ * | public, no connection, no answer in time       | tried often enough: dead                                   |
+ *
+ * The head is the answer: what comes behind it is not read, however long it is.  A redirect is not followed, because it
+ * leads where nobody asked us to call.
+ *
+ * Each delivery is sent at least once, under the same id; a process that dies while it sends leaves a lease that runs
+ * out.  One worker of a process sends; several processes share the work by their leases.
+ *
+ * One receiver must not keep the others waiting: of one host only HOST_MOST are called at once, and what is more
+ * goes back to the queue for a moment, without having used a try. */
+#include "gateway/webhooks.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#include "base/httpdate.h"
+#include "base/mem.h"
+#include "flow/headers.h"
+#include "upstream/call.h"
+#include "upstream/reach.h"
+
+#define MOST        64       /* deliveries at once */
+#define HOST_MOST   8        /* of these to one host */
+#define BUSY_MS     1000     /* for which those beyond wait */
+#define LEASE_MS    30000    /* on top of the time for a try: to tell the queue */
+#define AGAIN_MS    1000     /* after the queue could not be asked or told */
+#define GONE_MOST   256      /* URLs that said so last */
+#define GONE_MS     (24u * 3600 * 1000)
+
+struct gone {
+    uint64_t url, until_ms; /* hash of the URL */
+};
+
+struct webhooks {
+    struct webhooks_options opt;
+    const struct webhook_settings *set; /* NULL: WEBHOOKS_OFF */
+    struct reach    reach;
+    enum { WEBHOOKS_OFF, WEBHOOKS_ON, WEBHOOKS_DRAINING } state;
+    struct jobs_op  take;
+    unsigned        asked;      /* for how many, */
+    uint64_t        lease_ms;   /* and how long */
+    struct timer    again;
+    struct list     deliveries;
+    unsigned        count;
+    struct gone     gone[GONE_MOST];
+    unsigned        gone_at;
+    struct hash_key key;        /* of URLs */
+};
+
+struct delivery {
+    struct list      link;
+    struct webhooks *w;
+    enum { CALLING, TELLING } state;
+    uint64_t         number, lease, until_ms; /* until: the lease, on the loop's clock */
+    unsigned         tries;
+    char             job[JOB_ID_SIZE];
+    char             url[JOB_URL_MAX + 1];
+    size_t           host_at, host_len;       /* within url */
+    struct target    target;
+    struct target_health health;
+    struct call_pool pool;
+    struct source   *call;
+    struct sink      sink;
+    struct deferred  over;
+    struct timer     again;
+    struct jobs_op   done;
+    /* What is told: */
+    enum job_hook_state end;
+    uint64_t         delay_ms, retry_after_ms;
+    int              status;
+    bool             unsent;                  /* nobody was asked */
+    char             note[200];
+};
+
+static struct loop *loop_of(const struct webhooks *w) { return w->opt.jobs->loop; }
+
+static void take(struct webhooks *w);
+
+static void count_sending(struct webhooks *w, int more) {
+    w->count += (unsigned)more;
+    atomic_store_explicit(&w->opt.stats->sending, w->count, memory_order_relaxed);
+}
+
+/* -- The end of a delivery ----------------------------------------------------------------- */
+
+static void delivery_free(struct delivery *d) {
+    struct webhooks *w = d->w;
+    struct source *call = d->call;
+    d->call = NULL;
+    if (call != NULL) source_cancel(call);
+    deferred_cancel(&d->over);
+    timer_stop(loop_of(w), &d->again);
+    jobs_cancel(&d->done);
+    call_pool_deinit(&d->pool);
+    list_remove(&d->link);
+    count_sending(w, -1);
+    mem_free(d);
+}
+
+static void say(const struct delivery *d) {
+    bool dead = d->end == JOB_HOOK_DEAD;
+    int level = dead ? PERILUNE_LOG_WARN : PERILUNE_LOG_INFO;
+    struct log *log = d->w->opt.log;
+    if (d->unsent || log == NULL || !log_wants(log, level)) return;
+    struct buf line;
+    buf_init(&line, 0);
+    bool well = d->end == JOB_HOOK_DELIVERED;
+    log_begin(&line, level, well ? "webhook delivered" : dead ? "webhook given up" : "webhook failed");
+    log_str(&line, "job", slice_str(d->job));
+    log_str(&line, "host", slice_of(d->url + d->host_at, d->host_len));
+    log_u64(&line, "status", (uint64_t)d->status);
+    log_u64(&line, "tries", d->tries);
+    if (d->end == JOB_HOOK_WAITING) log_u64(&line, "again_ms", d->delay_ms);
+    log_str(&line, "note", slice_str(d->note));
+    log_end(log, level, &line);
+    buf_deinit(&line);
+}
+
+static void count(const struct delivery *d) {
+    struct webhook_stats *s = d->w->opt.stats;
+    if (d->unsent) return;
+    stats_add(d->end == JOB_HOOK_DELIVERED ? &s->delivered : d->end == JOB_HOOK_DEAD ? &s->dead : &s->failed, 1);
+}
+
+static void tell(struct delivery *d);
+
+static void tell_again(struct timer *t) { tell(container_of(t, struct delivery, again)); }
+
+/* The queue does not take it: what it does not hear until the lease is over is sent once more. */
+static void not_told(struct delivery *d) {
+    struct loop *l = loop_of(d->w);
+    if (loop_now(l) + AGAIN_MS < d->until_ms && timer_start(l, &d->again, AGAIN_MS, tell_again) == 0) return;
+    delivery_free(d);
+}
+
+static void on_told(struct jobs_op *op, const struct jobs_answer *a) {
+    struct delivery *d = container_of(op, struct delivery, done);
+    struct webhooks *w = d->w;
+    if (a->rc < 0 && a->rc != PERILUNE_ERR_CANCELED) {
+        not_told(d);
+        return;
+    }
+    delivery_free(d);
+    take(w);
+}
+
+static void tell(struct delivery *d) {
+    struct jobs_ask ask = { .verb = JOBS_HOOK_DONE, .lease = d->lease, .delay_ms = d->delay_ms,
+                            .hook = { .number = d->number, .state = d->end, .status = d->status, .unsent = d->unsent,
+                                      .note = slice_str(d->note) } };
+    if (jobs_begin(d->w->opt.jobs, &d->done, &ask, on_told) != 0) not_told(d);
+}
+
+/* -- What an answer means ------------------------------------------------------------------------ */
+
+static uint64_t url_hash(const struct webhooks *w, const char *url) { return hash64(&w->key, slice_str(url)); }
+
+static void note_gone(struct webhooks *w, const char *url) {
+    w->gone[w->gone_at++ % GONE_MOST] = (struct gone){ url_hash(w, url), loop_now(loop_of(w)) + GONE_MS };
+}
+
+static bool is_gone(const struct webhooks *w, const char *url) {
+    uint64_t h = url_hash(w, url), now = loop_now(loop_of(w));
+    for (unsigned i = 0; i < GONE_MOST; i++)
+        if (w->gone[i].url == h && w->gone[i].until_ms > now) return true;
+    return false;
+}
+
+static void judge(struct delivery *d) {
+    if (d->status / 100 == 2) {
+        d->end = JOB_HOOK_DELIVERED;
+        return;
+    }
+    if (d->status == 410) note_gone(d->w, d->url);
+    double random = rng_double(&loop_of(d->w)->rng);
+    const struct webhook_settings *s = d->w->set; /* NULL: a reload took it away */
+    d->delay_ms = d->status == 410 ? 0 : s == NULL ? BUSY_MS : webhook_delay_ms(s, d->tries, d->retry_after_ms, random);
+    d->end = d->delay_ms > 0 ? JOB_HOOK_WAITING : JOB_HOOK_DEAD;
+}
+
+static void on_over(struct deferred *j) {
+    struct delivery *d = container_of(j, struct delivery, over);
+    count(d);
+    say(d);
+    tell(d);
+}
+
+/* From inside of a call, whose memory lasts until the turn ends. */
+static void conclude(struct delivery *d) {
+    struct source *call = d->call;
+    d->call = NULL;
+    d->state = TELLING;
+    if (call != NULL) source_cancel(call);
+    loop_soon(loop_of(d->w), &d->over, on_over);
+}
+
+/* What a call says of an upstream, said of a receiver. */
+static void note_failure(struct delivery *d, const struct failure *f) {
+    static const struct slice failed = SLICE("the upstream failed: "), upstream = SLICE("the upstream ");
+    struct slice s = slice_str(f->detail[0] != '\0' ? f->detail : f->message);
+    const struct slice *cut = slice_starts(s, failed) ? &failed : slice_starts(s, upstream) ? &upstream : NULL;
+    if (cut != NULL) s = slice_of(s.ptr + cut->len, s.len - cut->len);
+    snprintf(d->note, sizeof(d->note), "%s%.*s", cut == &upstream ? "the receiver " : "", SLICE_ARG(s));
+}
+
+static void note(struct delivery *d, const char *what) { slice_copy(d->note, sizeof(d->note), slice_str(what)); }
+
+static void on_head(struct delivery *d, const struct event *ev) {
+    struct retry_after h = { .wait = headers_find(ev->headers, SLICE("retry-after")),
+                             .date = headers_find(ev->headers, SLICE("date")) };
+    d->status = ev->status;
+    d->retry_after_ms = httpdate_retry_after(&h, time(NULL));
+    if (ev->status == 410) note(d, "the receiver wants nothing more here");
+    else if (ev->status / 100 == 3) note(d, "a redirect, which is not followed");
+    judge(d);
+    conclude(d);
+}
+
+static enum flow on_event(struct sink *k, const struct event *ev) {
+    struct delivery *d = container_of(k, struct delivery, sink);
+    if (d->state != CALLING) return FLOW_MORE;
+    if (ev->type == EVENT_HEAD) {
+        on_head(d, ev);
+    } else if (ev->type == EVENT_ERROR) {
+        note_failure(d, ev->failure);
+        d->call = NULL;
+        judge(d);
+        conclude(d);
+    }
+    return FLOW_MORE;
+}
+
+/* -- Calling -------------------------------------------------------------------------------------- */
+
+static uint64_t wall_ms(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static bool message(const struct webhook_settings *s, const struct job_hook *h, uint64_t now_ms, struct buf *id,
+                    struct buf *body, struct buf *sign) {
+    webhook_write_id(h, id);
+    webhook_write(h->job, now_ms, s->result_max, body);
+    return !buf_failed(id) && !buf_failed(body) &&
+           webhook_sign(&s->secrets, h->job->tenant, buf_get(id), now_ms / 1000, buf_get(body), sign) &&
+           !buf_failed(sign);
+}
+
+static struct source *call_of(struct delivery *d, const struct job_hook *h) {
+    struct buf id, body, sign;
+    char seconds[24];
+    uint64_t now = wall_ms();
+    struct source *call = NULL;
+    buf_init(&id, 0);
+    buf_init(&body, 0);
+    buf_init(&sign, 0);
+    snprintf(seconds, sizeof(seconds), "%llu", (unsigned long long)(now / 1000));
+    struct blob *bytes = message(d->w->set, h, now, &id, &body, &sign) ? blob_copy(buf_get(&body)) : NULL;
+    const struct call_field fields[] = {
+        { SLICE("content-type"), SLICE("application/json") }, { SLICE("webhook-id"), buf_get(&id) },
+        { SLICE("webhook-timestamp"), slice_str(seconds) }, { SLICE("webhook-signature"), buf_get(&sign) },
+    };
+    if (bytes != NULL)
+        call = call_new(&(struct call_options){
+            .pool = &d->pool, .method = SLICE("POST"), .path = SLICE(""), .body = bytes, .headers = fields,
+            .header_count = sizeof(fields) / sizeof(*fields), .verbatim = true, .unread = true,
+            .timeouts = { .total_ms = d->w->set->timeout_ms } });
+    blob_put(bytes);
+    buf_deinit(&id);
+    buf_deinit(&body);
+    buf_deinit(&sign);
+    return call;
+}
+
+static void find_host(struct delivery *d) {
+    const char *scheme = strstr(d->url, "://");
+    d->host_at = scheme != NULL ? (size_t)(scheme + 3 - d->url) : 0;
+    d->host_len = strcspn(d->url + d->host_at, "/?");
+}
+
+static bool same_host(const struct delivery *a, const struct delivery *b) {
+    return slice_eq_nocase(slice_of(a->url + a->host_at, a->host_len), slice_of(b->url + b->host_at, b->host_len));
+}
+
+static bool host_is_busy(const struct delivery *d) {
+    unsigned n = 0;
+    for (const struct list *e = d->w->deliveries.next; e != &d->w->deliveries; e = e->next) {
+        const struct delivery *other = container_of((struct list *)(uintptr_t)e, struct delivery, link);
+        if (other != d && other->state == CALLING && same_host(d, other)) n++;
+    }
+    return n >= HOST_MOST;
+}
+
+/* Why nobody is called, into d; false: somebody is. */
+static bool spared(struct delivery *d) {
+    const char *refused = webhook_refused(d->w->set, slice_str(d->url));
+    if (refused != NULL) {
+        note(d, refused);
+        d->end = JOB_HOOK_DEAD;
+    } else if (is_gone(d->w, d->url)) {
+        note(d, "the receiver said 410 before");
+        d->end = JOB_HOOK_DEAD;
+    } else if (host_is_busy(d)) {
+        d->end = JOB_HOOK_WAITING;
+        d->delay_ms = BUSY_MS;
+        d->unsent = true;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static void deliver(struct webhooks *w, const struct job_hook *h, uint64_t until_ms) {
+    struct delivery *d = mem_zalloc(sizeof(*d));
+    if (d == NULL) return; /* its lease runs out */
+    *d = (struct delivery){ .w = w, .number = h->number, .lease = h->lease, .until_ms = until_ms, .tries = h->tries };
+    d->sink.event = on_event;
+    snprintf(d->job, sizeof(d->job), "%s", h->job->id);
+    slice_copy(d->url, sizeof(d->url), h->url);
+    find_host(d);
+    d->target = (struct target){ .name = "webhook", .urls = { d->url }, .url_count = 1, .health = &d->health,
+                                 .timeouts = { .connect_ms = w->set->timeout_ms }, .reach = &w->reach };
+    call_pool_init(&d->pool, w->opt.client, &d->target);
+    list_append(&w->deliveries, &d->link);
+    count_sending(w, 1);
+    if (!spared(d)) d->call = call_of(d, h);
+    if (d->call != NULL) {
+        source_start(d->call, &d->sink);
+        return;
+    }
+    if (d->note[0] == '\0' && !d->unsent) { /* no memory */
+        d->end = JOB_HOOK_WAITING;
+        d->delay_ms = BUSY_MS;
+        d->unsent = true;
+    }
+    conclude(d);
+}
+
+/* -- Taking ------------------------------------------------------------------------------------------ */
+
+static void take_again(struct timer *t) { take(container_of(t, struct webhooks, again)); }
+
+static void on_taken(struct jobs_op *op, const struct jobs_answer *a) {
+    struct webhooks *w = container_of(op, struct webhooks, take);
+    uint64_t until = loop_now(loop_of(w)) + w->lease_ms;
+    if (w->set == NULL) return; /* leases run out */
+    if (a->rc != 0) {
+        if (a->rc != PERILUNE_ERR_CANCELED) timer_start(loop_of(w), &w->again, AGAIN_MS, take_again);
+        return;
+    }
+    for (unsigned i = 0; i < a->count; i++) deliver(w, &a->hooks[i], until);
+    if (a->count == w->asked) take(w); /* there may be more */
+}
+
+static void take(struct webhooks *w) {
+    if (w->state != WEBHOOKS_ON || w->take.jobs != NULL || w->count >= MOST) return;
+    w->asked = MOST - w->count;
+    w->lease_ms = w->set->timeout_ms + LEASE_MS;
+    struct jobs_ask ask = { .verb = JOBS_HOOK_TAKE, .count = w->asked, .lease_ms = w->lease_ms };
+    if (jobs_begin(w->opt.jobs, &w->take, &ask, on_taken) != 0)
+        timer_start(loop_of(w), &w->again, AGAIN_MS, take_again);
+}
+
+static void on_due(void *ud) { take(ud); }
+
+/* -- Life ---------------------------------------------------------------------------------------------- */
+
+struct webhooks *webhooks_new(const struct webhooks_options *opt) {
+    struct webhooks *w = mem_zalloc(sizeof(*w));
+    if (w == NULL) return NULL;
+    w->opt = *opt;
+    list_init(&w->deliveries);
+    hash_key_random(&w->key);
+    opt->jobs->hook_due = on_due;
+    opt->jobs->hook_ud = w;
+    return w;
+}
+
+void webhooks_set(struct webhooks *w, const struct webhook_settings *s) {
+    w->set = s;
+    w->reach.count = 0;
+    for (unsigned i = 0; s != NULL && i < s->net_count; i++) reach_add(&w->reach, slice_str(s->nets[i]));
+    if (w->state == WEBHOOKS_DRAINING) return;
+    w->state = s != NULL ? WEBHOOKS_ON : WEBHOOKS_OFF;
+    take(w);
+}
+
+void webhooks_drain(struct webhooks *w) { w->state = WEBHOOKS_DRAINING; }
+
+unsigned webhooks_sending(const struct webhooks *w) { return w->count; }
+
+void webhooks_free(struct webhooks *w) {
+    if (w == NULL) return;
+    w->opt.jobs->hook_due = NULL;
+    jobs_cancel(&w->take);
+    timer_stop(loop_of(w), &w->again);
+    while (!list_is_empty(&w->deliveries)) delivery_free(container_of(w->deliveries.next, struct delivery, link));
+    mem_free(w);
+}

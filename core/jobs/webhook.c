@@ -1,0 +1,173 @@
+/* webhook.c -- what is told to whom when a job has ended, and when it is told again: Standard Webhooks 1.0.
+ *
+ *     webhook-id: msg_5f..._17              the same for each try: whoever gets it twice knows
+ *     webhook-timestamp: 1790000000         of this try: an old message that somebody kept is refused
+ *     webhook-signature: v1,K5oZ... v1,...  HMAC-SHA-256 of "id.timestamp.body" by each secret
+ *
+ *     {"type":"job.completed","timestamp":"2026-11-29T12:00:00Z","data":{"id":"job_...","status":...}}
+ *
+ * **Secrets.**  A secret that two tenants share lets each write messages to the other in our name.  So what
+ * signs a tenant's messages is made of the operator's secret and the tenant's name (HMAC, which tells nothing of the
+ * secret); the operator hands it out.  With several secrets each signs, so that receivers can change from one to the
+ * next whenever they like; then the old one is taken away.
+ *
+ * **Tries.**  At once, then after pauses: by default (config.lua) the standard's as far as they fit into a day, each up
+ * to a fifth longer or shorter by chance, so that what went down together does not come back together.  A receiver may
+ * ask for a longer pause (Retry-After).
+ *
+ * No I/O and no clock here: gateway/webhooks.c sends. */
+#include "jobs/webhook.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/base64.h"
+#include "base/json.h"
+#include "base/sha256.h"
+#include "jobs/job_text.h"
+
+#define DAY_MS (24u * 3600 * 1000)
+
+/* -- Secrets ---------------------------------------------------------------------------- */
+
+static const struct slice prefix = SLICE("whsec_");
+
+bool webhook_secret_read(struct slice text, struct webhook_secret *out) {
+    if (!slice_starts(text, prefix)) return false;
+    struct slice rest = slice_of(text.ptr + prefix.len, text.len - prefix.len);
+    return base64_read(rest, out->bytes, sizeof(out->bytes), &out->len) && out->len >= WEBHOOK_SECRET_MIN;
+}
+
+void webhook_secret_write(const struct webhook_secret *s, struct buf *out) {
+    buf_slice(out, prefix);
+    base64_write(out, slice_of((const char *)s->bytes, s->len));
+}
+
+bool webhook_secret_derive(const struct webhook_secret *of, struct slice tenant, struct webhook_secret *out) {
+    const struct slice pieces[] = { SLICE("perilune webhook tenant "), tenant };
+    if (tenant.len == 0) {
+        *out = *of;
+        return true;
+    }
+    out->len = SHA256_BYTES;
+    return sha256_hmac(slice_of((const char *)of->bytes, of->len), pieces, 2, out->bytes);
+}
+
+/* -- URLs ----------------------------------------------------------------------------------- */
+
+const char *webhook_refused(const struct webhook_settings *s, struct slice url) {
+    if (s == NULL) return "no webhooks are sent here; jobs.webhooks in the configuration turns them on";
+    bool secure = url.len > 8 && strncasecmp(url.ptr, "https://", 8) == 0;
+    bool plain = url.len > 7 && strncasecmp(url.ptr, "http://", 7) == 0;
+    if (url.len > JOB_URL_MAX) return "the URL of a webhook has at most 2047 bytes";
+    if (plain && !s->http) return "the URL of a webhook must begin with https:// (jobs.webhooks.http allows others)";
+    if (!secure && !plain) return "the URL of a webhook must begin with https://";
+    size_t begin = secure ? 8 : 7;
+    for (size_t i = begin; i < url.len; i++) {
+        unsigned char c = (unsigned char)url.ptr[i];
+        if (c <= ' ' || c >= 0x7f) return "the URL of a webhook must be written in ASCII without blanks";
+        if (c == '#') return "the URL of a webhook must have no fragment (#)";
+    }
+    size_t end = begin;
+    while (end < url.len && url.ptr[end] != '/' && url.ptr[end] != '?') end++;
+    if (end == begin) return "the URL of a webhook names no host";
+    if (memchr(url.ptr + begin, '@', end - begin) != NULL)
+        return "the URL of a webhook must not have a user or a password in it";
+    return NULL;
+}
+
+/* -- The message -------------------------------------------------------------------------------- */
+
+static void write_time(struct buf *out, uint64_t ms) {
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm tm;
+    char text[48];
+    gmtime_r(&seconds, &tm);
+    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
+    buf_printf(out, "\"%s.%03uZ\"", text, (unsigned)(ms % 1000));
+}
+
+void webhook_write(const struct job *j, uint64_t now_ms, size_t result_max, struct buf *out) {
+    buf_printf(out, "{\"type\":\"job.%s\",\"timestamp\":", job_status_name(j->status));
+    write_time(out, now_ms);
+    buf_puts(out, ",\"data\":");
+    job_write(out, j, j->result.len <= result_max ? JOB_WHOLE : JOB_SHORT);
+    buf_putc(out, '}');
+}
+
+/* -- Who it is from ---------------------------------------------------------------------------------- */
+
+void webhook_write_id(const struct job_hook *h, struct buf *out) {
+    const char *id = h->job->id;
+    buf_printf(out, "msg_%s_%llu", strncmp(id, "job_", 4) == 0 ? id + 4 : id, (unsigned long long)h->number);
+}
+
+bool webhook_sign(const struct webhook_secrets *s, struct slice tenant, struct slice id, uint64_t seconds,
+                  struct slice body, struct buf *out) {
+    char between[32];
+    snprintf(between, sizeof(between), ".%llu.", (unsigned long long)seconds);
+    const struct slice pieces[] = { id, slice_str(between), body };
+    for (unsigned i = 0; i < s->count; i++) {
+        struct webhook_secret own;
+        unsigned char digest[SHA256_BYTES];
+        if (!webhook_secret_derive(&s->items[i], tenant, &own)) return false;
+        if (!sha256_hmac(slice_of((const char *)own.bytes, own.len), pieces, 3, digest)) return false;
+        buf_puts(out, i > 0 ? " v1," : "v1,");
+        base64_write(out, slice_of((const char *)digest, sizeof(digest)));
+    }
+    return true;
+}
+
+/* -- What people want to know ------------------------------------------------------------------------- */
+
+/* The lines of the log, each an object, as a list. */
+static void write_attempts(struct slice log, struct buf *out) {
+    buf_puts(out, ",\"attempts\":[");
+    for (bool first = true; log.len > 0; first = false) {
+        const char *end = memchr(log.ptr, '\n', log.len);
+        size_t len = end != NULL ? (size_t)(end - log.ptr) : log.len;
+        if (!first) buf_putc(out, ',');
+        buf_put(out, log.ptr, len);
+        len += end != NULL;
+        log = slice_of(log.ptr + len, log.len - len);
+    }
+    buf_putc(out, ']');
+}
+
+void webhook_write_log(const struct job_hook *hooks, unsigned count, struct buf *out) {
+    static const char *const names[] = { "waiting", "sending", "delivered", "dead" }; /* ORDER enum job_hook_state */
+    buf_puts(out, "{\"object\":\"list\",\"data\":[");
+    for (unsigned i = 0; i < count; i++) {
+        const struct job_hook *h = &hooks[i];
+        buf_puts(out, i > 0 ? ",{\"url\":" : "{\"url\":");
+        json_write_string(out, h->url);
+        buf_printf(out, ",\"status\":\"%s\",\"tries\":%u,\"created_at\":%llu.%03u", names[h->state], h->tries,
+                   (unsigned long long)(h->created_ms / 1000), (unsigned)(h->created_ms % 1000));
+        write_attempts(h->log, out);
+        buf_putc(out, '}');
+    }
+    buf_puts(out, "]}");
+}
+
+bool webhook_write_secrets(const struct webhook_secrets *s, struct slice tenant, struct buf *out) {
+    buf_puts(out, "{\"object\":\"webhook_secrets\",\"secrets\":[");
+    for (unsigned i = 0; i < s->count; i++) {
+        struct webhook_secret own;
+        if (!webhook_secret_derive(&s->items[i], tenant, &own)) return false;
+        buf_puts(out, i > 0 ? ",\"" : "\"");
+        webhook_secret_write(&own, out);
+        buf_putc(out, '"');
+    }
+    buf_puts(out, "]}");
+    return true;
+}
+
+/* -- When it is told again ------------------------------------------------------------------------------ */
+
+uint64_t webhook_delay_ms(const struct webhook_settings *s, unsigned tries, uint64_t retry_after_ms, double random) {
+    if (tries == 0 || tries > s->pause_count) return 0;
+    uint64_t pause = (uint64_t)((double)s->pauses_ms[tries - 1] * (0.8 + 0.4 * random)) + 1;
+    if (retry_after_ms > DAY_MS) retry_after_ms = DAY_MS;
+    return pause > retry_after_ms ? pause : retry_after_ms;
+}
