@@ -193,8 +193,8 @@ static void reply_secret(struct job_desk *d) {
     struct slice tenant = slice_str(d->x->req->tenant);
     struct buf b;
     if (s == NULL || tenant.len == 0) {
-        fail(d, 404, NULL, s == NULL ? "no webhooks are sent here" : "nothing says who is asking, so there is no secret of "
-                                                                     "your own; the operator has the one for all");
+        fail(d, 404, NULL, s == NULL ? "no webhooks are sent here"
+                                     : "nothing says who is asking; the operator has the secret that is for all");
         return;
     }
     buf_init(&b, 0);
