@@ -35,6 +35,7 @@ void access_log(struct log *log, const struct request_facts *f, const struct sav
     log_str(&line, "request_id", slice_str(f->id));
     log_str(&line, "method", f->method);
     log_str(&line, "path", f->path);
+    if (f->via != NULL) log_str(&line, "via", slice_str(f->via));
     if (f->route[0]) log_str(&line, "route", slice_str(f->route));
     if (f->tenant[0]) log_str(&line, "tenant", slice_str(f->tenant));
     if (f->job != NULL && f->job[0]) log_str(&line, "job", slice_str(f->job));

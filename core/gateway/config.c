@@ -405,6 +405,18 @@ static void read_cors(struct reader *r) {
     if (c->headers == NULL || c->expose == NULL) r->failed = true;
 }
 
+static void read_websocket(struct reader *r, uint32_t n) {
+    struct websocket *w = &r->c->websocket;
+    if (bool_of(r, n, "on")) w->path = string_of(r, n, "path");
+    w->socket = (struct ws_settings){ .max_message = number_of(r, n, "max_message"),
+                                      .message_ms = r->c->http.body_ms,
+                                      .ping_ms = number_of(r, n, "ping_ms"),
+                                      .pong_ms = number_of(r, n, "pong_ms"),
+                                      .idle_ms = number_of(r, n, "idle_ms") };
+    w->max_requests = (unsigned)number_of(r, n, "max_requests");
+    w->headers.names = list_of(r, n, "headers", &w->headers.count);
+}
+
 /* An array's elements through fn into an array of structs. */
 static void *read_all(struct reader *r, const char *key, size_t size, unsigned *count,
                       void (*fn)(struct reader *, uint32_t, void *)) {
@@ -645,6 +657,7 @@ static void read_config(struct reader *r) {
     read_tenants(r, get(r, 0, "tenants"));
     read_limits(r);
     read_cors(r);
+    read_websocket(r, get(r, 0, "websocket"));
     read_cache(r, get(r, 0, "cache"));
     read_jobs(r, get(r, 0, "jobs"));
     c->drain_ms = number_of(r, 0, "drain_timeout_ms");

@@ -12,12 +12,21 @@
 #include "gateway/tenants.h"
 #include "http/server.h"
 #include "jobs/settings.h"
+#include "flow/headers.h"
+#include "http/ws_conn.h"
 #include "upstream/target.h"
 
 /* cache.milvus */
 struct milvus_settings {
     const char *url, *token, *database, *collection; /* token NULL: none */
     uint64_t    timeout_ms;
+};
+
+struct websocket {
+    const char         *path;         /* NULL: none is opened */
+    struct ws_settings  socket;
+    unsigned            max_requests; /* at once, on one */
+    struct headers_list headers;      /* that messages may set */
 };
 
 struct config {
@@ -42,6 +51,7 @@ struct config {
     bool                 guarded;  /* paths without a route are not served */
     struct http_limits   http;
     struct cors          cors;
+    struct websocket     websocket;
     struct state_limits  lua;
     uint64_t             request_ms, comment_ms, drain_ms;
     bool                 log_access, watch, reuse_port;

@@ -11,6 +11,9 @@
  * Without credentials "*" is said as such; any other origin is repeated, and then replies differ
  * by it, which caches are told (vary), also on replies to requests that have none.
  *
+ * WebSockets are another matter: a browser lets every page open one and read all that comes, whatever these headers
+ * say, so there the gateway itself refuses pages of others (cors_allows, cors_is_same; ws_exchange.c).
+ *
  * Knows nothing of connections: slices in, lines out.  Thread: any. */
 #include "gateway/cors.h"
 
@@ -47,7 +50,7 @@ static bool has_any(const struct cors *c) {
     return false;
 }
 
-static bool allows(const struct cors *c, struct slice origin) {
+bool cors_allows(const struct cors *c, struct slice origin) {
     if (has_any(c)) return true;
     for (unsigned i = 0; i < c->origin_count; i++)
         if (fits(slice_str(c->origins[i]), origin)) return true;
@@ -58,7 +61,7 @@ void cors_lines(const struct cors *c, struct slice origin, struct buf *out) {
     if (c->origin_count == 0) return;
     bool any = has_any(c);
     if (!any) headers_put(out, SLICE("vary"), SLICE("origin"));
-    if (origin.ptr == NULL || !allows(c, origin)) return;
+    if (origin.ptr == NULL || !cors_allows(c, origin)) return;
     headers_put(out, SLICE("access-control-allow-origin"), any ? SLICE("*") : origin);
     if (c->credentials) headers_put(out, SLICE("access-control-allow-credentials"), SLICE("true"));
     if (c->expose[0] != '\0') headers_put(out, SLICE("access-control-expose-headers"), slice_str(c->expose));
@@ -69,11 +72,21 @@ bool cors_is_preflight(const struct cors *c, struct slice method, struct slice o
 }
 
 bool cors_preflight(const struct cors *c, struct slice origin, struct slice wanted, struct buf *out) {
-    if (!allows(c, origin)) return false;
+    if (!cors_allows(c, origin)) return false;
     headers_put(out, SLICE("access-control-allow-methods"), METHODS);
     struct slice headers = c->headers[0] != '\0' ? slice_str(c->headers) : wanted;
     if (headers.len > 0) headers_put(out, SLICE("access-control-allow-headers"), headers);
     if (c->headers[0] == '\0') headers_put(out, SLICE("vary"), SLICE("access-control-request-headers"));
     buf_printf(out, "access-control-max-age: %u\r\n", c->max_age);
     return true;
+}
+
+bool cors_is_same(struct slice origin, struct slice host) {
+    const char *colon = origin.len > 0 ? memmem(origin.ptr, origin.len, "://", 3) : NULL;
+    if (colon == NULL || host.len == 0) return false; /* "null" is nowhere */
+    struct slice place = slice_of(colon + 3, origin.len - (size_t)(colon + 3 - origin.ptr));
+    struct slice usual = slice_starts_nocase(origin, SLICE("https:")) ? SLICE(":443") : SLICE(":80");
+    if (slice_ends(place, usual)) place.len -= usual.len;
+    if (slice_ends(host, usual)) host.len -= usual.len;
+    return place.len > 0 && slice_eq_nocase(place, host);
 }

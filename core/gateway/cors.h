@@ -16,6 +16,12 @@ struct cors { /* the setting `cors`, checked by config.lua */
 /* Appends the lines that every reply to a request with this Origin has; ptr NULL: it has none. */
 void cors_lines(const struct cors *c, struct slice origin, struct buf *out);
 
+/* Is it one of the origins of the setting? */
+bool cors_allows(const struct cors *c, struct slice origin);
+/* Does the page come from where it asks?  host: the header Host of its request.  (Which scheme was spoken to a proxy in
+ * front, nobody knows here.) */
+bool cors_is_same(struct slice origin, struct slice host);
+
 /* Is it a browser's question whether a page may send a request?  method: of the question itself;
  * asked: its Access-Control-Request-Method. */
 bool cors_is_preflight(const struct cors *c, struct slice method, struct slice origin, struct slice asked);

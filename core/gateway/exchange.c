@@ -68,7 +68,7 @@ static void gather(const struct exchange *x, bool aborted, struct request_facts 
     struct slice model = model_of(x, t);
     const char *answered = x->res ? x->res->upstream : "";
     bool failed = x->failure != NULL || aborted;
-    *f = (struct request_facts){ .method = req->method, .path = req->path, .id = req->id, .tenant = req->tenant,
+    *f = (struct request_facts){ .method = req->method, .path = req->path, .via = x->via, .id = req->id, .tenant = req->tenant,
                                  .route = x->route ? x->route->label : "", .model = model,
                                  .model_listed = is_listed(t, model), .is_aborted = aborted,
                                  .status = aborted ? 499 : x->status,
@@ -692,6 +692,7 @@ void exchange_describe(const struct list *link, uint64_t now_us, struct buf *out
     json_write_string(out, slice_str(x->req->id));
     buf_puts(out, ",\"path\":");
     json_write_string(out, x->req->path);
+    if (x->via != NULL) buf_printf(out, ",\"via\":\"%s\"", x->via);
     buf_printf(out, ",\"age_ms\":%llu,\"stream\":%s,\"waits_for\":",
                (unsigned long long)((now_us - x->start_us) / 1000), x->stream ? "true" : "false");
     if (t != NULL && t->op != NULL && t->op->what != NULL) {

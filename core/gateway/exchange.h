@@ -39,6 +39,7 @@ struct exchange {
     struct response       *res;
     struct timer           deadline; /* of the request; while FAILING, of the failure */
     struct failure        *failure;  /* what the client got */
+    const char            *via;      /* how it came, for operators; NULL: by HTTP, or nobody asked */
     uint64_t               start_us, policy_us, ttft_us, total_us;
     int                    status;   /* that the client was told, or will be */
     bool                   committed; /* it was told: the client sets it, and status with it */

@@ -22,6 +22,7 @@
 
 #include "base/err_body.h"
 #include "flow/headers.h"
+#include "gateway/answer_lines.h"
 #include "gateway/exchange.h"
 #include "gateway/job_desk.h"
 #include "http/coding.h"
@@ -46,68 +47,12 @@ struct http_exchange {
 
 /* -- Replying ----------------------------------------------------------------------------- */
 
-/* Which request it was, and who answered it; own: lines that stand in place of ours. */
-static void put_identity(struct buf *b, const struct exchange *x, struct slice own) {
-    http_field_put_unless(b, own, SLICE("x-request-id"), slice_str(x->req->id));
-    struct slice upstream = exchange_upstream(x);
-    if (upstream.len > 0) http_field_put_unless(b, own, SLICE("x-perilune-upstream"), upstream);
-}
-
-/* How many prompt tokens policies kept from being sent; negative: added. */
-static void put_saved(struct buf *b, const struct savings_entry *list) {
-    if (list == NULL) return;
-    int64_t tokens, nano_usd;
-    savings_total(list, &tokens, &nano_usd);
-    buf_printf(b, "x-perilune-saved-tokens: %lld\r\n", (long long)tokens);
-}
-
-/* What stands behind a base URL of the upstream's. False: the place is somewhere else. */
-static bool is_below(struct slice place, const char *url, struct slice *rest) {
-    struct slice base = slice_str(url);
-    if (base.len > 0 && base.ptr[base.len - 1] == '/') base.len--;
-    if (!slice_starts_nocase(place, base)) return false;
-    *rest = slice_of(place.ptr + base.len, place.len - base.len);
-    return rest->len == 0 || strchr("/?#", rest->ptr[0]) != NULL;
-}
-
-/* A redirect to the upstream itself: its address is nobody's business, and few could reach it.  What
- * the client asks here instead is what outgoing.c makes that address of. */
-static void localize(const struct exchange *x, struct buf *lines) {
-    const struct target *t = exchange_target(x);
-    struct slice place = headers_find(buf_get(lines), SLICE("location")), rest;
-    bool found = false;
-    for (unsigned i = 0; place.ptr != NULL && t != NULL && i < t->url_count && !found; i++)
-        found = is_below(place, t->urls[i], &rest);
-    if (!found) return;
-    struct buf here;
-    buf_init(&here, 0);
-    if (x->route != NULL && x->route->strip != NULL) buf_puts(&here, x->route->strip);
-    if (slice_starts(x->req->path, SLICE("/v1/"))) buf_puts(&here, "/v1");
-    buf_slice(&here, rest);
-    headers_drop(lines, SLICE("location"));
-    headers_put(lines, SLICE("location"), buf_len(&here) > 0 ? buf_get(&here) : SLICE("/"));
-    if (buf_failed(&here)) lines->error = here.error;
-    buf_deinit(&here);
-}
-
 static void send_head(struct http_exchange *e, int status, struct slice type, size_t length) {
     struct exchange *x = &e->x;
     struct buf h;
     buf_init(&h, 0);
     buf_reserve(&h, 320);
-    struct buf lines; /* the upstream's and the policies' */
-    buf_init(&lines, 0);
-    exchange_put_headers(x, &lines);
-    localize(x, &lines);
-    struct slice own = buf_get(&lines);
-    if (type.len > 0) http_field_put_unless(&h, own, SLICE("content-type"), type);
-    if (slice_starts(type, SLICE("text/event-stream")))
-        http_field_put_unless(&h, own, SLICE("cache-control"), SLICE("no-cache"));
-    put_identity(&h, x, own);
-    if (headers_find(own, SLICE("x-perilune-saved-tokens")).ptr == NULL) put_saved(&h, x->req->saved);
-    buf_slice(&h, own);
-    if (buf_failed(&lines)) h.error = lines.error;
-    buf_deinit(&lines);
+    answer_lines(x, type, &h);
     x->committed = true;
     x->status = status;
     timer_stop(x->w->loop, &e->comment);
@@ -116,30 +61,13 @@ static void send_head(struct http_exchange *e, int status, struct slice type, si
     buf_deinit(&h);
 }
 
-static void put_allow(struct buf *b, const struct exchange *x) {
-    buf_puts(b, "allow: ");
-    exchange_methods(x, b);
-    buf_puts(b, "\r\n");
-}
-
 static void reply_error(struct http_exchange *e, const struct failure *f) {
-    struct exchange *x = &e->x;
+    const struct exchange *x = &e->x;
     struct buf body, h;
     buf_init(&body, 0);
     buf_init(&h, 0);
     err_body_write(f, &body);
-    buf_puts(&h, "content-type: application/json\r\n");
-    put_identity(&h, x, buf_get(&f->headers));
-    bool ours = f->kind == FAILURE_NO_MEMORY || f->kind == FAILURE_DRAINING; /* over soon */
-    if (f->retry_after_ms > 0 || ours) {
-        buf_puts(&h, "retry-after: ");
-        buf_u64(&h, f->retry_after_ms > 0 ? (f->retry_after_ms + 999) / 1000 : 1);
-        buf_puts(&h, "\r\n");
-    }
-    if (failure_is_final(f)) http_field_put_unless(&h, buf_get(&f->headers), SLICE("x-should-retry"), SLICE("false"));
-    buf_slice(&h, buf_get(&f->headers));
-    if (f->kind == FAILURE_METHOD) put_allow(&h, x);
-    if (f->status == 415 && f->kind == FAILURE_INVALID_REQUEST) buf_puts(&h, "accept-encoding: " CODINGS_KNOWN "\r\n");
+    answer_error_lines(x, f, &h);
     if (buf_failed(&h) || buf_failed(&body)) reply_lost(e->http);
     reply_send(e->http, f->status, buf_get(&h), buf_get(&body));
     buf_deinit(&body);

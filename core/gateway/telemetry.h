@@ -16,6 +16,7 @@
 /* All that is known of a request when it ends.  Borrowed for a call. */
 struct request_facts {
     struct slice       method, path;
+    const char        *via;           /* "websocket"; NULL: by HTTP */
     const char        *id, *tenant;
     const char        *job;           /* that it is, or asks about; "": none */
     const char        *route;         /* its name, or its path as the file has it; "": none */

@@ -1,6 +1,6 @@
 /* worker.c -- one loop thread, assembled: the file to read to see how parts meet.
  *
- *     loop ---- server (connections) ---- exchange ---- generation
+ *     loop ---- server (connections) ---- exchange ---- generation      (one by HTTP, many on a WebSocket)
  *      |                                     |            config, Lua state,
  *      +------ client (upstreams) <-- call --+            call pools, chains
  *      |
@@ -19,6 +19,7 @@
 #include "gateway/job_keeper.h"
 #include "gateway/refresh.h"
 #include "gateway/trial.h"
+#include "gateway/ws_exchange.h"
 #include "request/post.h"
 #include "request/scout.h"
 #include "upstream/call.h"
@@ -206,11 +207,16 @@ static void deinit_parts(struct worker *w) {
     http_server_deinit(&w->server);
     mailbox_deinit(&w->mail);
     tokens_free(w->tokens);
+    json_deinit(&w->ws_doc);
+}
+
+static void on_request(void *ud, struct http_request *r) {
+    if (!ws_exchange_take(ud, r)) http_exchange_request(ud, r);
 }
 
 /* All of them or none: whose part failed is no worker yet, and nobody will close it. */
 static int open_parts(struct worker *w) {
-    struct http_handler handler = { .ud = w, .head = http_exchange_head, .request = http_exchange_request,
+    struct http_handler handler = { .ud = w, .head = http_exchange_head, .request = on_request,
                                     .gone = http_exchange_gone, .drained = http_exchange_drained,
                                     .refused = http_exchange_refused };
     struct http_limits limits = { .body = 1 << 20, .header_ms = 10000, .body_ms = 60000, .idle_ms = 60000,

@@ -25,13 +25,19 @@ struct generation {
     unsigned             closing; /* pools that calls still use, when all else is gone */
 };
 
+/* Close codes that are counted apart; the last stands for all others. */
+#define WS_CODES { 1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1011, 1013, 0 }
+#define WS_CODE_COUNT 12
+
 struct metrics { /* written by the worker's thread */
     stats_counter    status[600];             /* by HTTP status */
     struct telemetry telemetry;               /* by route, upstream, model, code */
     struct cache_rows caches;                 /* by cache, route, tenant */
     stats_counter    requests, streams, aborted, tokens_in, tokens_out, tokens_cached,
                      tokens_counted, frames;
-    atomic_uint_least64_t in_flight;
+    stats_counter    ws_accepted, ws_received, ws_sent, ws_refused; /* sockets; messages; those that were no request */
+    stats_counter    ws_closed[WS_CODE_COUNT];
+    atomic_uint_least64_t in_flight, ws_open;
     struct histogram duration, ttft, policy;
     struct state_stats lua;
     struct job_stats jobs;
@@ -68,6 +74,7 @@ struct worker {
     struct job_runner *runner;
     struct job_streams job_streams; /* of clients that watch jobs */
     struct webhooks   *webhooks;    /* NULL: another worker sends them, or there are no jobs */
+    struct json_doc    ws_doc;      /* scratch of ws_exchange.c */
     uint64_t           penance_until_ms; /* until then policies that failed late wait with their answers */
     pthread_t          thread;
     bool               threaded, stopping;

@@ -7,9 +7,16 @@
  *       |                             v                                  |
  *       +---- reply_end, keep-alive --|----------------------------------+
  *                                  LINGER -> CLOSED <--- client left, any state
+ *                                     ^
+ *      BUSY --conn_hand_over--> OTHER +  conn_hand_back
  *
  * enter() changes the state; a connection in IDLE stands in the server's list of
  * idle ones, oldest first, and may be closed when others want its place.
+ *
+ * OTHER: what comes is another protocol's, and so is what goes out; encrypting, one write per turn,
+ * back-pressure and who takes nothing stay here.  Nothing is kept for it in `in`: it eats all it gets.
+ * Should a client send and not read, so that answers to what it sends pile up, we stop reading too.  One
+ * that has nothing under way (conn_rest) stands among the idle ones.
  *
  * Bytes arrive in the loop's one read buffer.  What a parser does not eat at
  * once is kept in `in`, which is empty and without memory for an idle or a
@@ -45,6 +52,7 @@
 
 #define TAKE_MIN        (16 * 1024)        /* bytes of a body that are not copied: less is cheaper than a new buffer */
 #define PIPELINE_MAX    (64 * 1024)        /* one read; a client that sends more ahead waits */
+#define OTHER_AHEAD     2                  /* times high_water: unsent bytes with which another protocol is read no more */
 #define LINGER_QUIET_MS 2000               /* a client that sends nothing more has read the reply, or left */
 #define LINGER_MS       30000              /* for one that goes on sending, in all */
 #define LINGER_BYTES    (64 * 1024 * 1024) /* that it may send meanwhile: most bodies that are too large */
@@ -135,9 +143,12 @@ void conn_close(struct http_conn *c) {
     bool busy = c->state == CONN_BUSY;
     enter(c, CONN_CLOSED);
     struct http_request *r = c->request;
+    const struct http_other *other = c->other;
     c->request = NULL;
+    c->other = NULL;
     release(c);
     uv_close((uv_handle_t *)&c->tcp, on_closed);
+    if (other != NULL) other->gone(c->other_ud);
     if (r != NULL && busy) c->server->handler.gone(c->server->handler.ud, r);
     request_free(r);
 }
@@ -186,8 +197,8 @@ static void expire_in(struct http_conn *c, uint64_t after_ms) {
     if (timer_start(l, &c->deadline, after_ms, deadline_fired) != 0) conn_close(c);
 }
 
-void conn_hurry(struct http_conn *c, uint64_t ms) {
-    if (c->state == CONN_HEAD && c->expires_ms > loop_now(c->server->loop) + ms) expire_in(c, ms);
+static void hurry(struct http_conn *c, uint64_t ms) {
+    if (c->expires_ms > loop_now(c->server->loop) + ms) expire_in(c, ms);
 }
 
 /* -- Sending ----------------------------------------------------------------------- */
@@ -203,18 +214,20 @@ static void sent_all(struct http_conn *c) {
         else conn_close(c);
         return;
     }
-    if (c->state == CONN_BUSY) expire_in(c, 0);
+    if (c->state == CONN_BUSY || c->state == CONN_OTHER) expire_in(c, 0);
     else if (c->state == CONN_IDLE) expire_in(c, c->server->limits.idle_ms);
 }
 
 static void tell_drained(struct http_conn *c) {
-    if (!c->was_full || c->state != CONN_BUSY) return;
+    if (!c->was_full || (c->state != CONN_BUSY && c->state != CONN_OTHER)) return;
     if (conn_backlog(c) > c->server->limits.low_water) return;
     c->was_full = 0;
-    c->server->handler.drained(c->server->handler.ud, c->request);
+    if (c->state == CONN_OTHER) c->other->drained(c->other_ud);
+    else c->server->handler.drained(c->server->handler.ud, c->request);
 }
 
 static void flush(struct http_conn *c);
+static void read_more(struct http_conn *c);
 
 static void on_written(uv_write_t *req, int status) {
     struct conn_write *w = container_of(req, struct conn_write, req);
@@ -290,6 +303,7 @@ static void flush(struct http_conn *c) {
     buf_deinit(b);
     tell_drained(c); /* may write more, may close c */
     if (c->state != CONN_CLOSED && conn_backlog(c) == 0) sent_all(c);
+    if (c->state == CONN_OTHER) read_more(c);
 }
 
 static void flush_job(struct deferred *j) { flush(container_of(j, struct http_conn, flush)); }
@@ -299,8 +313,6 @@ void conn_touch(struct http_conn *c) {
 }
 
 /* -- Refusing ------------------------------------------------------------------------ */
-
-static void read_more(struct http_conn *c);
 
 /* The client sent something, or its time begins. */
 static void linger_on(struct http_conn *c) {
@@ -543,6 +555,7 @@ static size_t eat(struct http_conn *c, struct slice s) {
     case CONN_IDLE:
     case CONN_HEAD: return eat_head(c, s);
     case CONN_BODY: return c->chunked_in ? eat_chunked_body(c, s) : eat_sized_body(c, s);
+    case CONN_OTHER: c->other->bytes(c->other_ud, s); return s.len; /* may close c */
     case CONN_LINGER:
     case CONN_BUSY:
     case CONN_CLOSED: return 0;
@@ -586,7 +599,7 @@ static void feed(struct http_conn *c, struct slice s) {
 
 static void advance_job(struct deferred *j) {
     struct http_conn *c = container_of(j, struct http_conn, advance);
-    if (c->state == CONN_IDLE && buf_len(&c->in) > 0) feed(c, SLICE(""));
+    if ((c->state == CONN_IDLE || c->state == CONN_OTHER) && buf_len(&c->in) > 0) feed(c, SLICE(""));
 }
 
 static void feed_tls(struct http_conn *c, struct slice cipher) {
@@ -631,6 +644,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b) {
 
 static void read_more(struct http_conn *c) {
     bool want = buf_len(&c->in) < PIPELINE_MAX || c->state != CONN_BUSY;
+    if (c->state == CONN_OTHER) want = conn_backlog(c) <= OTHER_AHEAD * c->server->limits.high_water;
     if (want && !c->reading) uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read);
     if (!want && c->reading) uv_read_stop((uv_stream_t *)&c->tcp);
     c->reading = want;
@@ -667,4 +681,44 @@ void conn_reply_done(struct http_conn *c, bool clean) {
     }
     conn_touch(c);
     if (c->writing != NULL && c->state != CONN_CLOSED) expire_in(c, c->server->limits.send_ms);
+}
+
+/* -- Another protocol, and what the server asks --------------------------------------------------------- */
+
+void conn_hand_over(struct http_conn *c, const struct http_other *other, void *ud) {
+    c->other = other;
+    c->other_ud = ud;
+    request_free(c->request);
+    c->request = NULL;
+    c->was_full = 0;
+    enter(c, CONN_OTHER);
+    if (!c->feeding && buf_len(&c->in) > 0) loop_soon(c->server->loop, &c->advance, advance_job);
+    conn_touch(c);
+}
+
+void conn_rest(struct http_conn *c, bool rests) {
+    list_remove(&c->link);
+    list_append(rests ? &c->server->idle : &c->server->conns, &c->link);
+    c->idle_since_ms = loop_now(c->server->loop);
+}
+
+void conn_hand_back(struct http_conn *c) {
+    conn_rest(c, false);
+    c->other = NULL;
+    finish_cleanly(c, true); /* may close c */
+    conn_touch(c);
+}
+
+void conn_make_room(struct http_conn *c) {
+    if (c->state == CONN_OTHER) {
+        c->other->evicted(c->other_ud);
+        flush(c); /* as far as the kernel takes it: the place is needed now */
+    }
+    conn_close(c);
+}
+
+void conn_drain(struct http_conn *c, uint64_t head_ms) {
+    if (c->state == CONN_OTHER) c->other->drain(c->other_ud);
+    else if (c->state == CONN_IDLE) conn_close(c);
+    else if (c->state == CONN_HEAD) hurry(c, head_ms);
 }

@@ -10,6 +10,7 @@ enum conn_state {
     CONN_HEAD,   /* some bytes of a head are here */
     CONN_BODY,
     CONN_BUSY,   /* the handler has the request */
+    CONN_OTHER,  /* another protocol has the connection: http_upgrade() */
     CONN_LINGER, /* reply sent, client still talking: drop until it stops */
     CONN_CLOSED  /* handle is closing */
 };
@@ -20,6 +21,8 @@ struct http_conn {
     struct http_server  *server;
     struct tls          *tls;
     struct http_request *request; /* from its head until its reply ended */
+    const struct http_other *other; /* CONN_OTHER: who has the connection, */
+    void                *other_ud;
     struct packing      *packing; /* of its reply, when that is compressed; see reply.c */
     enum conn_state      state;
     struct buf           in;      /* came, not yet parsed */
@@ -53,10 +56,19 @@ struct http_conn *conn_new(struct http_server *s);
 void conn_start(struct http_conn *c, struct tls_context *tls); /* accepted: begin reading */
 /* The client is gone, or has to go, now.  A busy request hears `gone`. */
 void conn_close(struct http_conn *c);
-/* In the middle of a head: the rest of it has to come within ms. */
-void conn_hurry(struct http_conn *c, uint64_t ms);
 /* What is queued in c->out leaves when the turn ends. */
 void conn_touch(struct http_conn *c);
+/* -- CONN_OTHER -- */
+/* The request of c is answered, with 101: its bytes are the other protocol's from now on. */
+void conn_hand_over(struct http_conn *c, const struct http_other *other, void *ud);
+/* Nothing is under way: it may be closed when others want its place; or not any more. */
+void conn_rest(struct http_conn *c, bool rests);
+/* The other protocol has said its last, which is in c->out: it hears nothing more of c. */
+void conn_hand_back(struct http_conn *c);
+/* -- The server's -- */
+void conn_make_room(struct http_conn *c); /* an idle one closes for the sake of another */
+void conn_drain(struct http_conn *c, uint64_t head_ms);
+
 /* Unsent bytes. */
 size_t conn_backlog(const struct http_conn *c);
 void reply_packing_free(struct packing *p);

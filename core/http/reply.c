@@ -349,6 +349,19 @@ void reply_send(struct http_request *r, int status, struct slice headers, struct
     reply_end(r);
 }
 
+void reply_upgrade(struct http_request *r, struct slice name, struct slice headers, const struct http_other *other,
+                   void *ud) {
+    struct http_conn *c = r->conn;
+    put_status(&c->out, 101);
+    headers_put(&c->out, SLICE("upgrade"), name);
+    buf_slice(&c->out, SLICE("connection: upgrade\r\n"));
+    buf_slice(&c->out, headers);
+    put_lines(&c->out, r->lines, headers);
+    put_date(&c->out);
+    buf_slice(&c->out, SLICE("\r\n"));
+    conn_hand_over(c, other, ud); /* frees r */
+}
+
 struct slice http_request_header(const struct http_request *r, struct slice name) {
     return http_headers_value(r->headers, r->header_count, name);
 }

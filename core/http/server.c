@@ -7,7 +7,8 @@
  * Running out: above limits.connections, or when descriptors end, a new client takes
  * the place of the connection that has been idle longest; its client sees a close
  * between requests, which it has to expect at any time.  One that became idle just now
- * is spared, because its client may be about to use it.  When none is idle the server
+ * is spared, because its client may be about to use it.  A WebSocket without a request is idle in
+ * this sense, too, and is told to try again later.  When none is idle the server
  * does not accept, so the kernel's queue holds new clients until a connection closes;
  * should descriptors or memory end before the limit (another part of the process took
  * them), that lasts a second.  What runs goes on, and one line is logged.  To stop means not
@@ -78,7 +79,7 @@ static struct http_conn *longest_idle(struct http_server *s) {
 
 static bool make_room(struct http_server *s) {
     struct http_conn *c = longest_idle(s);
-    if (c != NULL) conn_close(c);
+    if (c != NULL) conn_make_room(c);
     return c != NULL;
 }
 
@@ -305,11 +306,12 @@ void http_server_set_tls(struct http_server *s, struct tls_context *tls) {
 void http_server_drain(struct http_server *s) {
     s->draining = true;
     http_server_keep(s, NULL, 0);
-    while (!list_is_empty(&s->idle)) conn_close(container_of(s->idle.next, struct http_conn, link));
-    for (struct list *l = s->conns.next, *next; l != &s->conns; l = next) {
-        next = l->next;
-        conn_hurry(container_of(l, struct http_conn, link), DRAIN_HEAD_MS); /* may close it */
-    }
+    struct list *all[] = { &s->conns, &s->idle };
+    for (int i = 0; i < 2; i++)
+        for (struct list *l = all[i]->next, *next; l != all[i]; l = next) {
+            next = l->next;
+            conn_drain(container_of(l, struct http_conn, link), DRAIN_HEAD_MS); /* may close it */
+        }
 }
 
 void http_server_close(struct http_server *s) {

@@ -45,6 +45,15 @@ struct http_handler {
     void (*refused)(void *ud, int status, const char *why, struct buf *out);
 };
 
+/* Another protocol on a connection that began with HTTP (RFC 9110 7.8). */
+struct http_other {
+    void (*bytes)(void *ud, struct slice s); /* they came; borrowed.  May end the connection */
+    void (*drained)(void *ud);               /* after FLOW_FULL */
+    void (*drain)(void *ud);                 /* the server drains: come to an end */
+    void (*evicted)(void *ud);               /* it rests, and others want its place: last words, `gone` follows */
+    void (*gone)(void *ud);                  /* the connection is closed: the last call */
+};
+
 struct http_limits {
     size_t   body;            /* bytes of one request body */
     uint64_t header_ms;       /* from the first byte of a request to its blank line */
@@ -133,6 +142,11 @@ void      reply_lost(struct http_request *r);
 void      reply_abort(struct http_request *r);
 /* A whole reply in one call. */
 void      reply_send(struct http_request *r, int status, struct slice headers, struct slice body);
+
+/* 101: r is freed, the connection is the other protocol's until it hears `gone` or gives it back (conn.h). name: of the
+ * protocol, for the header Upgrade. */
+void      reply_upgrade(struct http_request *r, struct slice name, struct slice headers, const struct http_other *other,
+                        void *ud);
 
 const char *http_reason(int status);
 

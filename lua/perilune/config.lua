@@ -673,6 +673,41 @@ local function walk_cors(ctx, path, raw)
   return out
 end
 
+-- websocket = true | false | { path = "/v1/ws", ... }
+local message_header = {
+  type = "string",
+  check = function(v)
+    local name, star = v:lower():match("^(.-)(%*?)$")
+    if not is_token(name) or name:find("*", 1, true) then
+      return nil, ("is not a header name, nor the beginning of one with a *: %q"):format(v)
+    end
+    if is_of_message(name) then return nil, ("must not name '%s': it is about the connection"):format(name) end
+    return name .. star
+  end,
+}
+local websocket_schema = {
+  path = {
+    type = "string", default = "/v1/ws", max = 1000,
+    check = function(v)
+      if v:find("^/[%w%-._~/]*$") then return v end
+      return nil, ("must be a path of letters, digits and -._~/, such as \"/v1/ws\", got %q"):format(v)
+    end,
+  },
+  max_message = size(nil), max_requests = count(32, 1, 4096),
+  ping = seconds(30, 0), pong = seconds(20), idle = seconds(3600, 0),
+  headers = { type = "list", of = message_header, max = 100,
+              default = { "x-request-id", "cache-control", "idempotency-key", "traceparent", "tracestate", "openai-*",
+                          "x-feedback*" } },
+}
+local websocket = {
+  always = true,
+  walk = function(ctx, path, value)
+    local out = walk(ctx, path, type(value) == "boolean" and {} or value, websocket_schema)
+    out.on = value ~= false
+    return out
+  end,
+}
+
 -- -- the second tier of the cache ------------------------------------------------
 
 -- As a key, but for clients, and with any bytes that a password may have.
@@ -890,6 +925,7 @@ local file_schema = {
   limits = { always = true, walk = walk_limits },
   compress = compress,
   cors = { walk = walk_cors },
+  websocket = websocket,
   cache = { always = true, walk = walk_cache },
   trusted = { type = "boolean", default = false },
   log = section {
@@ -916,6 +952,7 @@ function M.check(raw, file_name)
   ctx.trusted = raw.trusted == true
   local out = walk(ctx, "", raw, file_schema)
   out.listen = out.listen or { "127.0.0.1:8080" }
+  out.websocket.max_message = out.websocket.max_message or out.limits.body -- a body is the most of a message
   local warnings = {}
   coherence.check(out, {
     complain = function(key, message) complain(ctx, key, message) end,
