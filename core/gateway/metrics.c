@@ -462,6 +462,24 @@ static void tallies(const struct perilune *g, struct buf *out) {
     }
 }
 
+static void websockets(const struct perilune *g, struct buf *out) {
+    static const int codes[WS_CODE_COUNT] = WS_CODES;
+    one(out, "perilune_websocket_connections", "gauge", "Open WebSockets.", SUM(g, metrics.ws_open));
+    one(out, "perilune_websocket_accepted_total", "counter", "WebSockets that were opened.", SUM(g, metrics.ws_accepted));
+    head(out, "perilune_websocket_messages_total", "counter", "Messages on WebSockets.");
+    buf_printf(out, "perilune_websocket_messages_total{direction=\"in\"} %llu\n", (ull)SUM(g, metrics.ws_received));
+    buf_printf(out, "perilune_websocket_messages_total{direction=\"out\"} %llu\n", (ull)SUM(g, metrics.ws_sent));
+    one(out, "perilune_websocket_refused_total", "counter", "Messages that were no request, or one too many.",
+        SUM(g, metrics.ws_refused));
+    head(out, "perilune_websocket_closed_total", "counter", "WebSockets that ended, by close code; 1006: without one.");
+    for (size_t i = 0; i < WS_CODE_COUNT; i++) {
+        uint64_t v = sum(g, offsetof(struct worker, metrics.ws_closed) + i * sizeof(stats_counter));
+        char code[8] = "other";
+        if (codes[i] != 0) snprintf(code, sizeof(code), "%d", codes[i]);
+        if (v > 0) buf_printf(out, "perilune_websocket_closed_total{code=\"%s\"} %llu\n", code, (ull)v);
+    }
+}
+
 void metrics_write(struct perilune *g, struct buf *out) {
     statuses(g, out);
     one(out, "perilune_in_flight", "gauge", "Requests that are running.", SUM(g, metrics.in_flight));
@@ -470,6 +488,7 @@ void metrics_write(struct perilune *g, struct buf *out) {
     one(out, "perilune_aborted_total", "counter", "Requests whose client left.", SUM(g, metrics.aborted));
     one(out, "perilune_connections", "gauge", "Open client connections.", SUM(g, server.stats.open));
     one(out, "perilune_connections_accepted_total", "counter", "Accepted connections.", SUM(g, server.stats.accepted));
+    websockets(g, out);
     one(out, "perilune_refused_total", "counter", "Malformed, oversized or late requests.",
         SUM(g, server.stats.refused));
     one(out, "perilune_received_bytes_total", "counter", "Bytes from clients.", SUM(g, server.stats.bytes_in));

@@ -482,7 +482,8 @@ static void on_ask(struct ws_socket *s, struct buf *bytes) {
         snprintf(f.code, sizeof(f.code), "duplicate_id");
         snprintf(f.param, sizeof(f.param), "id");
         refuse(s, SLICE(""), &f);
-    } else refuse(s, known ? SLICE("") : a.id, &f);
+    } else if (f.kind == FAILURE_NO_MEMORY && a.id.len == 0) ws_conn_lost(s->conn); /* whoever waits would wait for ever */
+    else refuse(s, known ? SLICE("") : a.id, &f);
     failure_deinit(&f);
     ws_ask_deinit(&a);
 }

@@ -10,6 +10,8 @@ local http = require "support.http"
 local template = require "support.template"
 local posix = require "support.posix"
 local tls = require "support.tls"
+local websocket = require "support.websocket"
+local case = require "support.case"
 
 local M = {}
 
@@ -36,6 +38,19 @@ local function method_of(self, n)
   end
 end
 
+-- What comes behind 101.
+local function hear_frames(self)
+  while true do
+    local opcode, payload, last = websocket.read(self.conn, self.scene.deadline - loop.now())
+    if not opcode then
+      self.ended = payload
+      return
+    end
+    self.frames[#self.frames + 1] = websocket.line(opcode, payload, last)
+    if opcode == 8 then self.code = payload:sub(1, 2) end
+  end
+end
+
 local function hear(self)
   while true do
     local started, answered = loop.now(), 0
@@ -53,6 +68,7 @@ local function hear(self)
       self.ended = response.broke
       return
     end
+    if response.status == 101 then return hear_frames(self) end
   end
 end
 
@@ -138,6 +154,36 @@ function OPS.hello(self, c)
 end
 function OPS.delete(self, c) request(self, "DELETE", c.rest) end
 function OPS.header(self, c) self.headers[#self.headers + 1] = self.scene.server:fill(c.rest) end
+--- upgrade [PATH]: the handshake of a WebSocket, with the headers so far; what follows may go at once.
+function OPS.upgrade(self, c)
+  local headers = self.headers
+  self.headers = {}
+  put(self, websocket.handshake(c.rest ~= "" and c.rest or "/v1/ws", headers))
+end
+--- say TEXT: a text message.
+function OPS.say(self, c) put(self, websocket.frame(0x81, template.repeats(self.scene.server:fill(c.rest)))) end
+--- ask ID [, members]: the plainest chat on a socket.
+function OPS.ask(self, c)
+  local id, more = c.rest:match("^(%S+)%s*(.*)$")
+  put(self, websocket.frame(0x81, ('{"id":%s,"path":"/v1/chat/completions","body":{"model":"up","messages":'
+    .. '[{"role":"user","content":"Hello"}]%s}}'):format(id, more)))
+end
+--- frame HH BYTES: one frame whose first byte is HH, masked, with escapes.
+function OPS.frame(self, c)
+  local first, payload = c.rest:match("^(%x%x)%s?(.*)$")
+  put(self, websocket.frame(tonumber(first, 16), case.unescape(template.repeats(payload))))
+end
+--- goodbye [CODE]: a Close frame.
+function OPS.goodbye(self, c)
+  local code = tonumber(c.rest) or 1000
+  put(self, websocket.frame(0x88, string.char(math.floor(code / 256), code % 256)))
+end
+--- wait-frames N: until N frames have come.
+OPS["wait-frames"] = function(self, c)
+  local ok = loop.until_true(self.scene:left(), function() return #self.frames >= tonumber(c.rest) or self.ended end)
+  if not ok then return fail(self, c, "they did not come") end
+end
+function OPS.header(self, c) self.headers[#self.headers + 1] = c.rest end
 
 function OPS.to(self, c)
   self.port = self.scene.server[c.rest]
@@ -296,7 +342,7 @@ end
 --- Starts the script of the named client in a scene.  done becomes true when all
 --- commands have run.
 function M.start(scene, name, commands)
-  local self = setmetatable({ scene = scene, name = name, bytes = {}, sent = {}, responses = {},
+  local self = setmetatable({ scene = scene, name = name, bytes = {}, sent = {}, responses = {}, frames = {},
                               headers = {} }, Client)
   self.task = loop.go(function()
     for _, c in ipairs(commands) do

@@ -171,6 +171,27 @@ local function check_bytes(scene, section, raw)
   end
 end
 
+-- One line for each frame that has to come, in order; "*" in front: somewhere behind the one before.
+local function check_frames(scene, section, cl)
+  local at = 1
+  for i, line in ipairs(section.lines) do
+    local any, want = line:match("^(%*?) ?(.-)$")
+    if want ~= "" and want:sub(1, 1) ~= "#" then
+      loop.until_true(scene:left(), function()
+        while any == "*" and cl.frames[at] and not template.match(want, cl.frames[at]) do at = at + 1 end
+        return cl.frames[at] or cl.ended
+      end)
+      if not cl.frames[at] or not template.match(want, cl.frames[at]) then
+        scene:fail(("line %d: frame %d is not\n%s\nall that came (%s):\n%s"):format(section.line + i, at, want,
+          tostring(cl.ended or "open"), table.concat(cl.frames, "\n"):sub(1, 4000)))
+        return
+      end
+      at = at + 1
+    end
+  end
+  if cl.frames[at] then scene:fail("a frame too many: " .. cl.frames[at]:sub(1, 1000)) end
+end
+
 local function check_client(scene, c, cl)
   local suffix = cl.name == "" and "" or " " .. cl.name
   local expect, bytes = c["expect" .. suffix], c["bytes" .. suffix]
@@ -184,6 +205,7 @@ local function check_client(scene, c, cl)
     end
   end
   if bytes then check_bytes(scene, bytes, cl:raw()) end
+  if c["frames" .. suffix] then check_frames(scene, c["frames" .. suffix], cl) end
 
   local closes = c["closes" .. suffix]
   if not closes then return end

@@ -1,0 +1,175 @@
+/* test_ws_exchange.c -- requests on a WebSocket, with memory that runs out.
+ *
+ * The gateway and its client share this thread.  Whatever allocation fails, all that comes is whole messages of JSON,
+ * each request has one last message or the socket ends, and when memory is there again the next client is served. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "http/ws.h"
+#include "include/perilune.h"
+#include "unit.h"
+
+static const char CONFIG[] =
+    "local perilune = require 'perilune'\n"
+    "return { listen = '127.0.0.1:0', upstreams = { up = { url = 'http://127.0.0.1:9/v1' } }, routes = {\n"
+    "  { path = '/v1/chat/completions', policies = { function(req, next)\n"
+    "    local res = perilune.respond{ text = 'hello', stream = req.stream }\n"
+    "    res.headers['x-long'] = ('y'):rep(300)\n"
+    "    return res\n"
+    "  end } } } }\n";
+
+static const char HANDSHAKE[] = "GET /v1/ws HTTP/1.1\r\nhost: a\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
+                                "sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                                "sec-websocket-protocol: perilune.v1, perilune.key.c2stMQ\r\n\r\n";
+#define CHAT "\"path\":\"/v1/chat/completions\",\"body\":{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]"
+static const char *const MESSAGES[] = { "{\"id\":1," CHAT ",\"stream\":true}}", "{\"id\":\"two\"," CHAT "}}",
+                                        "{\"id\":3,\"path\":\"/v1/none\"}", "nonsense" };
+
+static perilune *start(char *path) {
+    perilune_options o = PERILUNE_OPTIONS_INIT;
+    perilune *g = NULL;
+    char err[512] = "";
+    int fd = mkstemp(path);
+    CHECK(fd >= 0);
+    CHECK(write(fd, CONFIG, sizeof(CONFIG) - 1) == (ssize_t)sizeof(CONFIG) - 1);
+    close(fd);
+    o.config = path;
+    if (perilune_open(&g, &o, err, sizeof(err)) != 0) FAIL("%s", err);
+    CHECK_INT(perilune_listen(g, NULL), 0);
+    unlink(path);
+    return g;
+}
+
+static int dial(perilune *g) {
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)perilune_port(g)),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(fd >= 0);
+    CHECK_INT(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+    return fd;
+}
+
+/* A frame with the key 0, which leaves its payload as it is. */
+static size_t put(char *to, unsigned first, const char *payload, size_t len) {
+    size_t at = 0;
+    to[at++] = (char)first;
+    to[at++] = (char)(0x80 | (len < 126 ? len : 126));
+    if (len >= 126) {
+        to[at++] = (char)(len >> 8);
+        to[at++] = (char)len;
+    }
+    memset(to + at, 0, 4);
+    memcpy(to + at + 4, payload, len);
+    return at + 4 + len;
+}
+
+/* Says all of it and reads to the end. */
+static size_t talk(perilune *g, long n, bool forever, char *answer, size_t size, bool *reached) {
+    char text[2048];
+    int fd = dial(g);
+    size_t len = sizeof(HANDSHAKE) - 1, got = 0;
+    memcpy(text, HANDSHAKE, len);
+    for (size_t i = 0; i < 4; i++) len += put(text + len, 0x81, MESSAGES[i], strlen(MESSAGES[i]));
+    CHECK_INT(send(fd, text, len, MSG_NOSIGNAL), len);
+    mem_fail_at(n, forever);
+    bool said = false;
+    for (int turn = 0;; turn++) {
+        ssize_t k = recv(fd, answer + got, size - 1 - got, MSG_DONTWAIT);
+        if (k > 0) got += (size_t)k;
+        if (k == 0 || (k < 0 && errno != EAGAIN)) break;
+        if (turn == 20) {
+            *reached = mem_fail_count() >= n;
+            mem_fail_at(0, false);
+        }
+        if (turn >= 25 && !said) { /* by now all that can come has come */
+            send(fd, text, put(text, 0x88, "\x03\xe8", 2), MSG_NOSIGNAL);
+            said = true;
+        }
+        perilune_poll(g, turn < 20 ? 1 : 20);
+        if (turn < 20) *reached = mem_fail_count() >= n;
+    }
+    mem_fail_at(0, false);
+    close(fd);
+    return got;
+}
+
+struct heard {
+    unsigned last[4]; /* of 1, "two", 3, and null: how many last messages */
+    unsigned messages;
+    bool     closed, broken;
+};
+
+static void hear(struct slice message, struct heard *h) {
+    static const char *const ids[] = { "{\"id\":1,", "{\"id\":\"two\",", "{\"id\":3,", "{\"id\":null," };
+    struct json_doc doc = { .nodes = NULL };
+    struct json_error why;
+    if (json_parse(&doc, message, &why) != 0) FAIL("%s: %.*s", why.message, SLICE_ARG(message));
+    uint32_t event = json_get(&doc, 0, SLICE("event"));
+    bool last = event != JSON_NONE && !json_str_eq(&doc, event, SLICE("head"));
+    json_deinit(&doc);
+    h->messages++;
+    for (int i = 0; i < 4; i++) {
+        if (!slice_starts(message, slice_str(ids[i]))) continue;
+        CHECK_UINT(h->last[i], 0); /* nothing behind the last of a request */
+        h->last[i] += last;
+        return;
+    }
+    CHECK(slice_starts(message, SLICE("{\"id\":null,"))); 
+}
+
+/* Nothing, a refusal by HTTP, or 101 and messages. */
+static void check_answer(struct slice s, bool failed, struct heard *h) {
+    memset(h, 0, sizeof(*h));
+    h->broken = !slice_starts(s, SLICE("HTTP/1.1 101 "));
+    if (h->broken) {
+        CHECK(failed && (s.len == 0 || slice_starts(s, SLICE("HTTP/1.1 503 "))));
+        return;
+    }
+    CHECK(memmem(s.ptr, s.len, "sec-websocket-protocol: perilune.v1\r\n", 37) != NULL);
+    const char *at = memmem(s.ptr, s.len, "\r\n\r\n", 4), *end = s.ptr + s.len;
+    CHECK(at != NULL);
+    struct ws_reader r;
+    ws_reader_init(&r, false, 0);
+    for (at += 4; at < end;) {
+        struct ws_event ev;
+        long n = ws_read(&r, slice_of(at, (size_t)(end - at)), &ev);
+        CHECK(n > 0 && !h->closed);
+        at += n;
+        if (ev.opcode == WS_TEXT) hear(ev.payload, h);
+        h->closed = ev.opcode == WS_CLOSE;
+    }
+    CHECK(failed || !ws_reader_is_inside(&r));
+    ws_reader_deinit(&r);
+    bool all = h->last[0] && h->last[1] && h->last[2] && h->last[3];
+    CHECK(h->closed ? all || failed : failed);
+}
+
+static void starve(bool forever) {
+    static char answer[32768];
+    char path[] = "/tmp/perilune-ws-XXXXXX";
+    bool reached = true, ignored;
+    struct heard h;
+    perilune *g = start(path);
+    for (long n = 1; reached; n++) {
+        NOTE("allocation %ld%s", n, forever ? " and all behind it" : "");
+        size_t len = talk(g, n, forever, answer, sizeof(answer), &reached);
+        check_answer(slice_of(answer, len), reached, &h);
+        /* A socket that says goodbye in order owes nobody an end. */
+        if (h.closed && h.last[3]) CHECK(h.last[0] && h.last[1] && h.last[2]);
+        len = talk(g, 0, false, answer, sizeof(answer), &ignored);
+        check_answer(slice_of(answer, len), false, &h);
+        CHECK(h.closed && h.messages >= 8);
+        CHECK(!reached || n < 5000);
+        if (!reached) CHECK(n > 20);
+    }
+    perilune_close(g);
+}
+
+TEST_NOFAULT(one_allocation_fails) { starve(false); }
+TEST_NOFAULT(memory_is_gone) { starve(true); }
