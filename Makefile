@@ -44,6 +44,7 @@ export TSAN_OPTIONS := suppressions=$(CURDIR)/tests/support/tsan.supp $(TSAN_OPT
 endif
 
 .PHONY: all deps run test unit wire jobs specs clients fuzz lint bench cases soak install clean examples-test tokens redis vectors
+.PHONY: all deps run test unit wire specs clients fuzz lint bench cases soak install clean examples-test tokens redis vectors autobahn
 
 # Targets for people stand above files. What they need is built by one make of its own, in
 # parallel and only there: `make -j test` neither runs suites at once nor builds a file twice.
@@ -166,6 +167,10 @@ $(O)/bench_%: tests/bench/%.c $(O)/objects.a
 $(O)/fit_rows: core/semantic/table/fit.c $(O)/objects.a
 	@$(CC) $(ALL_CFLAGS) -O3 -ffast-math -march=native $(LINK) -o $@ $^ $(PKG_LIBS)
 
+# Says back what it hears, for the Autobahn test suite (tests/autobahn).
+$(O)/ws_echo: tests/autobahn/echo.c $(O)/objects.a
+	@$(CC) $(ALL_CFLAGS) $(LINK) -o $@ $^ $(PKG_LIBS)
+
 $(O)/encode: tests/tokens/encode.c $(O)/libperilune_test.a
 	@$(CC) $(ALL_CFLAGS) -DPERILUNE_TEST $(LINK) -o $@ $^ $(PKG_LIBS)
 
@@ -225,6 +230,11 @@ tokens: all
 fuzz: all
 	+@$(build) $(FUZZ)
 	@for f in $(FUZZ); do n=$$(basename $$f); $$f tests/fuzz/corpus/$${n#fuzz_} $${FUZZ_SECONDS:-5} || exit 1; done
+
+# Autobahn's WebSocket cases, where its test suite is installed (WSTEST=...).
+autobahn: all
+	+@$(build) $(O)/ws_echo
+	@sh tests/autobahn/run.sh
 
 examples-test: all
 	@luajit tests/examples/run.lua $(BIN) "$(CC) $(LINK)" "$(O)/objects.a $(PKG_LIBS)"

@@ -465,7 +465,8 @@ static void tallies(const struct perilune *g, struct buf *out) {
 static void websockets(const struct perilune *g, struct buf *out) {
     static const int codes[WS_CODE_COUNT] = WS_CODES;
     one(out, "perilune_websocket_connections", "gauge", "Open WebSockets.", SUM(g, metrics.ws_open));
-    one(out, "perilune_websocket_accepted_total", "counter", "WebSockets that were opened.", SUM(g, metrics.ws_accepted));
+    one(out, "perilune_websocket_accepted_total", "counter", "WebSockets that were opened.",
+        SUM(g, metrics.ws_accepted));
     head(out, "perilune_websocket_messages_total", "counter", "Messages on WebSockets.");
     buf_printf(out, "perilune_websocket_messages_total{direction=\"in\"} %llu\n", (ull)SUM(g, metrics.ws_received));
     buf_printf(out, "perilune_websocket_messages_total{direction=\"out\"} %llu\n", (ull)SUM(g, metrics.ws_sent));

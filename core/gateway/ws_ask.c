@@ -7,8 +7,8 @@
  * The body is not looked at: it goes on as the bytes that stand in the message.  An unknown member is an error, as are
  * options elsewhere: a client that writes "bodi" shall hear of it, and not get the answer to another question.
  *
- * Only some headers may come by message.  A proxy in front has judged those of the handshake, and may have set some that
- * are believed here (who asks, from where); a message passes it unseen, so it must not be able to say the same.
+ * Only some headers may come by message.  A proxy in front has judged those of the handshake, and may have set some
+ * that are believed here (who asks, from where); a message passes it unseen, so it must not be able to say the same.
  *
  * Thread: any; slices in, slices out. */
 #include "gateway/ws_ask.h"
@@ -73,7 +73,7 @@ static bool read_id(struct reading *r, uint32_t n) {
     } else if (json_is(&r->doc, n, JSON_NUMBER) && json_u64(&r->doc, n, &number) == 0) {
         buf_u64(&b, number);
     } else {
-        return complain(r, "id", "'id' is missing: a string, or an integer from 0 on, that names the request in answers");
+        return complain(r, "id", "'id' is missing: a string, or an integer from 0 on, that names the request");
     }
     const char *copy = buf_failed(&b) ? NULL : arena_dup(&r->a->arena, buf_get(&b));
     if (copy != NULL) r->a->id = slice_of(copy, buf_len(&b));
@@ -100,7 +100,8 @@ static bool read_method(struct reading *r, uint32_t n) {
     struct slice s;
     r->a->method = r->a->body_len > 0 ? SLICE("POST") : SLICE("GET");
     if (n == JSON_NONE) return true;
-    if (json_type(&r->doc, n) != JSON_STRING) return complain(r, "method", "'method' has to be a string such as \"GET\"");
+    if (json_type(&r->doc, n) != JSON_STRING)
+        return complain(r, "method", "'method' has to be a string such as \"GET\"");
     if (!string_at(r, n, &s)) return false;
     bool good = s.len > 0 && s.len <= METHOD_MAX;
     for (size_t i = 0; i < s.len; i++) good &= s.ptr[i] >= 'A' && s.ptr[i] <= 'Z';
@@ -115,22 +116,25 @@ static bool read_header(struct reading *r, struct slice name, struct slice value
     const char *problem = http_field_problem(name, value);
     if (problem != NULL) return complain(r, "headers", "header '%.*s' %s", shown, name.ptr, problem);
     if (http_field_is_framing(name) || !headers_list_has(r->may, name))
-        return complain(r, "headers", "header '%.*s' must not come by message; send it with the handshake, or list it in "
-                                      "websocket.headers", shown, name.ptr);
+        return complain(r, "headers", "header '%.*s' must not come by message; send it with the handshake, or list it "
+                                      "in websocket.headers", shown, name.ptr);
     if (headers_find(buf_get(&r->lines), name).ptr != NULL)
         return complain(r, "headers", "header '%.*s' is there twice", shown, name.ptr);
     headers_put(&r->lines, name, value);
-    return buf_len(&r->lines) <= HEADERS_MAX || complain(r, "headers", "'headers' has more than %d bytes", HEADERS_MAX);
+    if (buf_len(&r->lines) <= HEADERS_MAX) return true;
+    return complain(r, "headers", "'headers' has more than %d bytes", HEADERS_MAX);
 }
 
 static bool read_headers(struct reading *r, uint32_t map) {
+    static const char shape[] = "'headers' has to be an object of strings";
     if (map == JSON_NONE) return true;
-    if (json_type(&r->doc, map) != JSON_OBJECT) return complain(r, "headers", "'headers' has to be an object of strings");
+    if (json_type(&r->doc, map) != JSON_OBJECT) return complain(r, "headers", "%s", shape);
     for (uint32_t k = json_first(&r->doc, map), v; k != JSON_NONE; k = json_next(&r->doc, map, v)) {
         struct slice name, value;
         v = json_next(&r->doc, map, k);
-        if (json_type(&r->doc, v) != JSON_STRING) return complain(r, "headers", "'headers' has to be an object of strings");
-        if (!string_at(r, k, &name) || !string_at(r, v, &value) || !read_header(r, name, slice_trim(value))) return false;
+        if (json_type(&r->doc, v) != JSON_STRING) return complain(r, "headers", "%s", shape);
+        if (!string_at(r, k, &name) || !string_at(r, v, &value)) return false;
+        if (!read_header(r, name, slice_trim(value))) return false;
     }
     const char *copy = buf_failed(&r->lines) ? NULL : arena_dup(&r->a->arena, buf_get(&r->lines));
     r->a->headers = slice_of(copy, copy ? buf_len(&r->lines) : 0);
@@ -139,8 +143,8 @@ static bool read_headers(struct reading *r, uint32_t map) {
 
 /* Each member has to be one that we know; behind `cancel`, nothing else is of use. */
 static bool check_members(struct reading *r, bool cancels) {
-    static const struct slice known[] = { SLICE("id"), SLICE("cancel"), SLICE("path"), SLICE("method"), SLICE("headers"),
-                                          SLICE("body") };
+    static const struct slice known[] = { SLICE("id"), SLICE("cancel"), SLICE("path"), SLICE("method"),
+                                          SLICE("headers"), SLICE("body") };
     size_t count = cancels ? 2 : sizeof(known) / sizeof(*known);
     for (uint32_t k = json_first(&r->doc, 0); k != JSON_NONE; k = json_next(&r->doc, 0, json_next(&r->doc, 0, k))) {
         bool found = false;
@@ -148,8 +152,10 @@ static bool check_members(struct reading *r, bool cancels) {
         if (found) continue;
         struct slice name;
         if (!string_at(r, k, &name)) return false;
-        return complain(r, "", "unknown member '%.*s'; a message has %s", (int)(name.len < 60 ? name.len : 60), name.ptr,
-                        cancels ? "id and cancel, when it cancels" : "id, path, method, headers, body; or id and cancel");
+        int shown = (int)(name.len < 60 ? name.len : 60);
+        return complain(r, "", "unknown member '%.*s'; a message has %s", shown, name.ptr,
+                        cancels ? "id and cancel, when it cancels"
+                                : "id, path, method, headers, body; or id and cancel");
     }
     return true;
 }
@@ -186,7 +192,8 @@ bool ws_ask_read(struct ws_ask *a, struct slice message, const struct headers_li
     int rc = json_parse(&r.doc, message, &why);
     bool ok = rc == 0 && read_members(&r);
     if (rc == PERILUNE_ERR_NOMEM) no_memory(&r);
-    else if (rc != 0) failure_set(f, FAILURE_INVALID_JSON, "the message is not JSON: %s at byte %zu", why.message, why.offset);
+    else if (rc != 0)
+        failure_set(f, FAILURE_INVALID_JSON, "the message is not JSON: %s at byte %zu", why.message, why.offset);
     json_deinit(&r.doc);
     buf_deinit(&r.lines);
     return ok;

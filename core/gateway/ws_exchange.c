@@ -85,7 +85,7 @@ struct ws_exchange {
 
 static enum flow send_message(struct ws_socket *s, const struct slice *pieces, unsigned count) {
     stats_add(&s->w->metrics.ws_sent, 1);
-    enum flow flow = ws_conn_send(s->conn, pieces, count);
+    enum flow flow = ws_conn_send(s->conn, WS_TEXT, pieces, count);
     if (flow == FLOW_FULL) s->full = true;
     return flow;
 }
@@ -276,7 +276,7 @@ static enum flow on_bytes(struct ws_exchange *e, struct slice s) {
     buf_slice(&e->whole, s);
     if (!buf_failed(&e->whole)) return FLOW_MORE;
     if (e->whole.error == PERILUNE_ERR_LIMITED)
-        exchange_fail(&e->x, FAILURE_ANSWER_TOO_LARGE, "the answer is larger than this gateway keeps (upstreams.*.max_body)");
+        exchange_fail(&e->x, FAILURE_ANSWER_TOO_LARGE, "the answer is larger than may be kept (upstreams.*.max_body)");
     else exchange_fail(&e->x, FAILURE_NO_MEMORY, "out of memory");
     return FLOW_MORE;
 }
@@ -482,8 +482,11 @@ static void on_ask(struct ws_socket *s, struct buf *bytes) {
         snprintf(f.code, sizeof(f.code), "duplicate_id");
         snprintf(f.param, sizeof(f.param), "id");
         refuse(s, SLICE(""), &f);
-    } else if (f.kind == FAILURE_NO_MEMORY && a.id.len == 0) ws_conn_lost(s->conn); /* whoever waits would wait for ever */
-    else refuse(s, known ? SLICE("") : a.id, &f);
+    } else if (f.kind == FAILURE_NO_MEMORY && a.id.len == 0) {
+        ws_conn_lost(s->conn); /* whoever waits for it would wait for ever */
+    } else {
+        refuse(s, known ? SLICE("") : a.id, &f);
+    }
     failure_deinit(&f);
     ws_ask_deinit(&a);
 }

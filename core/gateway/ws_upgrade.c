@@ -2,15 +2,15 @@
  *
  * *Pages.*  A browser lets any page open a WebSocket to anywhere and read what comes; nothing but the server's own look
  * at Origin keeps a page of somebody else from using a gateway that its visitor can reach.  So a page may when its
- * origin is one of cors.origins, or when it comes from the host that it asks (a page that a proxy serves beside us).
- * Without the setting no other page may.  Who sends no Origin is no browser.
+ * origin is one of cors.origins, or when it comes from the host that it asks (a page that a proxy serves beside
+ * us).  Without the setting no other page may.  Who sends no Origin is no browser.
  *
- * *Keys.*  A browser's script cannot set headers of a handshake.  It may offer the subprotocol "perilune.key." with its key
- * in base64url behind it, beside "perilune.v1", which is the one that is agreed on: the key is never said back.  It
- * stands for `authorization: Bearer KEY`, in place of one that the browser may have added for a proxy.
+ * *Keys.*  A browser's script cannot set headers of a handshake.  It may offer the subprotocol "perilune.key." with
+ * its key in base64url behind it, beside "perilune.v1", which is the one that is agreed on: the key is never said
+ * back.  It stands for `authorization: Bearer KEY`, in place of one that the browser may have added for a proxy.
  *
- * *Headers.*  A request on the socket has those of the handshake, but for what was about the handshake itself: policies,
- * routes and tenants see what they would see of a request by HTTP. */
+ * *Headers.*  A request on the socket has those of the handshake, but for what was about the handshake itself:
+ * policies, routes and tenants see what they would see of a request by HTTP. */
 #include "gateway/ws_upgrade.h"
 
 #include "flow/headers.h"

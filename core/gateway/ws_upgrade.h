@@ -5,8 +5,8 @@
 #include "gateway/config.h"
 #include "http/ws_handshake.h"
 
-/* 101 in h->status: it may.  Then `kept` has the header lines of each request on it, and `answer` those of the 101; else
- * `answer` has those of the refusal.  Both may have failed for want of memory. */
+/* 101 in h->status: it may.  Then `kept` has the header lines of each request on it, and `answer` those of the 101;
+ * else `answer` has those of the refusal.  Both may have failed for want of memory. */
 void ws_upgrade(const struct config *c, const struct http_request *r, struct ws_handshake *h, struct buf *kept,
                 struct buf *answer);
 

@@ -52,7 +52,7 @@
 
 #define TAKE_MIN        (16 * 1024)        /* bytes of a body that are not copied: less is cheaper than a new buffer */
 #define PIPELINE_MAX    (64 * 1024)        /* one read; a client that sends more ahead waits */
-#define OTHER_AHEAD     2                  /* times high_water: unsent bytes with which another protocol is read no more */
+#define OTHER_AHEAD     2                  /* times high_water: with more unsent, another protocol is not read */
 #define LINGER_QUIET_MS 2000               /* a client that sends nothing more has read the reply, or left */
 #define LINGER_MS       30000              /* for one that goes on sending, in all */
 #define LINGER_BYTES    (64 * 1024 * 1024) /* that it may send meanwhile: most bodies that are too large */

@@ -237,25 +237,24 @@ long ws_read(struct ws_reader *r, struct slice s, struct ws_event *ev) {
 
 /* -- Writing ------------------------------------------------------------------------------- */
 
-void ws_write_head(struct buf *out, enum ws_opcode opcode, uint64_t len) {
-    unsigned char head[WS_HEAD_MAX];
+size_t ws_put_head(char *to, enum ws_opcode opcode, uint64_t len) {
     unsigned more = len < 126 ? 0 : len < 65536 ? 2 : 8;
-    head[0] = (unsigned char)(FIN | opcode);
-    head[1] = (unsigned char)(more == 0 ? len : more == 2 ? 126 : 127);
-    for (unsigned i = 0; i < more; i++) head[2 + i] = (unsigned char)(len >> 8 * (more - 1 - i));
-    buf_put(out, head, 2 + more);
+    to[0] = (char)(FIN | opcode);
+    to[1] = (char)(more == 0 ? len : more == 2 ? 126 : 127);
+    for (unsigned i = 0; i < more; i++) to[2 + i] = (char)(len >> 8 * (more - 1 - i));
+    return 2 + more;
 }
 
 void ws_write_frame(struct buf *out, enum ws_opcode opcode, struct slice payload) {
-    ws_write_head(out, opcode, payload.len);
+    char head[WS_HEAD_MAX];
+    buf_put(out, head, ws_put_head(head, opcode, payload.len));
     buf_slice(out, payload);
 }
 
 void ws_write_close(struct buf *out, int code, struct slice reason) {
     if (reason.len > WS_CONTROL_MAX - 2) reason.len = WS_CONTROL_MAX - 2;
     reason.len = utf8_valid_prefix(reason);
-    char number[2] = { (char)(code >> 8), (char)code };
-    ws_write_head(out, WS_CLOSE, sizeof(number) + reason.len);
-    buf_put(out, number, sizeof(number));
-    buf_slice(out, reason);
+    char payload[WS_CONTROL_MAX] = { (char)(code >> 8), (char)code };
+    if (reason.len > 0) memcpy(payload + 2, reason.ptr, reason.len);
+    ws_write_frame(out, WS_CLOSE, slice_of(payload, 2 + reason.len));
 }

@@ -70,10 +70,11 @@ bool ws_reader_is_inside(const struct ws_reader *r);
 /* Gives the memory of the last message back. */
 void ws_reader_forget(struct ws_reader *r);
 
-/* -- Frames of a server: one each, last, unmasked; len bytes of payload are to follow -- */
+/* -- Frames of a server: one for each message, unmasked -- */
 
 #define WS_HEAD_MAX 10
-void ws_write_head(struct buf *out, enum ws_opcode opcode, uint64_t len);
+/* The head of a frame with len bytes of payload; returns its bytes. */
+size_t ws_put_head(char *to, enum ws_opcode opcode, uint64_t len);
 void ws_write_frame(struct buf *out, enum ws_opcode opcode, struct slice payload);
 /* reason is cut where a control frame ends, between two characters. */
 void ws_write_close(struct buf *out, int code, struct slice reason);

@@ -9,10 +9,10 @@
  * although the connection may still be saying goodbye.  OVER: the connection is conn.c's again, which sends what is
  * left, our end, and drops what still comes (LINGER); then nothing of this file is left.
  *
- * One timer for all that can be too late, set to the first of: silence that wants a ping, a pong that is missing, a message
- * that does not become complete, rest that lasted too long, a Close frame that is not answered.  Bytes of any kind
- * prove that somebody is there, so they only note the time; the timer, when it fires, sees what is due.  A client that
- * takes nothing is cut by conn.c, whose deadline that is; while bytes wait to be sent no ping is added to them.
+ * One timer for all that can be too late, set to the first of: silence that wants a ping, a pong that is missing, a
+ * message that does not become complete, rest that lasted too long, a Close frame that is not answered.  Bytes of any
+ * kind prove that somebody is there, so they only note the time; the timer, when it fires, sees what is due.  A client
+ * that takes nothing is cut by conn.c, whose deadline that is; while bytes wait to be sent no ping is added to them.
  *
  * Pings are answered at once and in their turn.  Who sends many and reads none fills the output, and is not read
  * any more (conn.c); so the pongs of one socket have a bound. */
@@ -112,7 +112,8 @@ void ws_conn_lost(struct ws_conn *c) {
 static void schedule(struct ws_conn *c) {
     uint64_t at = next_due(c), now = loop_now(loop_of(c));
     if (at == UINT64_MAX || (timer_is_running(&c->due) && c->due.at_ms <= at)) return;
-    if (timer_start(loop_of(c), &c->due, at > now ? at - now : 0, on_due) != 0) ws_conn_lost(c); /* nobody would watch it */
+    uint64_t ms = at > now ? at - now : 0;
+    if (timer_start(loop_of(c), &c->due, ms, on_due) != 0) ws_conn_lost(c); /* nobody would watch it */
 }
 
 /* Ends it without waiting for an answer: who should give one is silent. */
@@ -192,6 +193,7 @@ static void read_frames(struct ws_conn *c, struct slice s) {
 
 static void on_bytes(void *ud, struct slice s) {
     struct ws_conn *c = ud;
+    bool awaited = c->pinged_ms > 0;
     c->heard_ms = now_of(c);
     c->pinged_ms = 0;
     c->reading = true;
@@ -205,7 +207,7 @@ static void on_bytes(void *ud, struct slice s) {
     bool inside = c->state == WS_CONN_OPEN && ws_reader_is_inside(&c->reader);
     if (!inside) c->begun_ms = 0;
     else if (c->begun_ms == 0) c->begun_ms = c->heard_ms;
-    if (inside) schedule(c);
+    if (inside || awaited) schedule(c); /* the next deadline may be sooner than the one that is set */
 }
 
 static void on_drained(void *ud) {
@@ -242,14 +244,20 @@ int ws_conn_open(struct ws_conn **out, struct http_request *r, struct slice line
     return 0;
 }
 
-enum flow ws_conn_send(struct ws_conn *c, const struct slice *pieces, unsigned count) {
+enum flow ws_conn_send(struct ws_conn *c, enum ws_opcode kind, const struct slice *pieces, unsigned count) {
     struct http_conn *conn = c->conn;
     size_t len = 0;
     if (c->state != WS_CONN_OPEN) return FLOW_MORE;
     for (unsigned i = 0; i < count; i++) len += pieces[i].len;
-    buf_reserve(&conn->out, WS_HEAD_MAX + len); /* grown once */
-    ws_write_head(&conn->out, WS_TEXT, len);
-    for (unsigned i = 0; i < count; i++) buf_slice(&conn->out, pieces[i]);
+    char *to = buf_reserve(&conn->out, WS_HEAD_MAX + len), *at = to; /* once per token: grown once, and by hand */
+    if (to != NULL) {
+        at += ws_put_head(at, kind, len);
+        for (unsigned i = 0; i < count; i++) {
+            if (pieces[i].len > 0) memcpy(at, pieces[i].ptr, pieces[i].len);
+            at += pieces[i].len;
+        }
+        buf_advance(&conn->out, (size_t)(at - to));
+    }
     conn_touch(conn);
     if (conn_backlog(conn) <= conn->server->limits.high_water) return FLOW_MORE;
     conn->was_full = 1;

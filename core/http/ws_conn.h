@@ -25,11 +25,12 @@ struct ws_owner {
     void (*gone)(void *ud, int code); /* the last call: why the socket ended; nothing can be sent any more */
 };
 
-/* Answers r with 101 and the lines.  Until `gone`, *out is the owner's.  0, or PERILUNE_ERR_NOMEM and r is as it was. */
+/* Answers r with 101 and the lines.  Until `gone`, *out is the owner's.  0, or PERILUNE_ERR_NOMEM and r is as it
+ * was. */
 int  ws_conn_open(struct ws_conn **out, struct http_request *r, struct slice lines, const struct ws_owner *owner,
                   void *ud);
-/* A text message out of pieces.  FLOW_FULL: wait for `drained`. */
-enum flow ws_conn_send(struct ws_conn *c, const struct slice *pieces, unsigned count);
+/* A message, WS_TEXT or WS_BINARY, out of pieces.  FLOW_FULL: wait for `drained`. */
+enum flow ws_conn_send(struct ws_conn *c, enum ws_opcode kind, const struct slice *pieces, unsigned count);
 /* Part of what is to be sent found no memory: nothing more is, and the connection closes in this turn. */
 void ws_conn_lost(struct ws_conn *c);
 /* Nothing is under way for it, or something is. */

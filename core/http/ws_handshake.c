@@ -112,7 +112,7 @@ void ws_handshake(const struct http_request *r, struct ws_handshake *out) {
     *out = (struct ws_handshake){ .status = 101, .why = "" };
     if (!slice_eq(r->method, SLICE("GET"))) refuse(out, 405, "a WebSocket begins with GET");
     else if (r->conn->minor == 0)
-        refuse(out, 426, "a WebSocket needs HTTP/1.1; a proxy in between may speak 1.0 (nginx: proxy_http_version 1.1)");
+        refuse(out, 426, "a WebSocket needs HTTP/1.1; a proxy in between speaks 1.0 (nginx: proxy_http_version 1.1)");
     else if (!ws_header_has(r, SLICE("upgrade"), SLICE("websocket")) ||
              !ws_header_has(r, SLICE("connection"), SLICE("upgrade")))
         refuse(out, 426, "this path is for WebSockets: the headers 'upgrade: websocket' and 'connection: upgrade' are "

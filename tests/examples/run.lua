@@ -20,6 +20,7 @@ local json = require "support.json"
 local proc = require "support.proc"
 local posix = require "support.posix"
 local server = require "support.server"
+local websocket = require "support.websocket"
 
 local BIN, COMPILE, LIBS = arg[1], arg[2], arg[3]
 if not LIBS then
@@ -229,6 +230,28 @@ function EXAMPLES.own_policy()
   os.remove(spec.output)
 end
 
+-- The page's questions, as its script asks them.
+function EXAMPLES.websocket()
+  with("websocket", nil, function(srv, c)
+    ask_all("websocket", c, srv.port, any)
+    local page = files.read("examples/websocket.html")
+    check(page:find("/v1/ws", 1, true) and page:find("perilune.key.", 1, true), "websocket.html: another socket")
+    for origin, status in pairs({ ["http://127.0.0.1:8000"] = 101, ["http://evil.test"] = 403 }) do
+      local conn = assert(net.connect(srv.port))
+      conn:send(websocket.handshake("/v1/ws", { "Origin: " .. origin,
+        "Sec-WebSocket-Protocol: perilune.v1, perilune.key.ZGVtbw" }))
+      local head = conn:take_until("\r\n\r\n") or ""
+      check(head:find("^HTTP/1.1 " .. status), "websocket: %s got %s", origin, head)
+      if status == 101 then
+        local body = { model = "chat", stream = true, messages = json.array { { role = "user", content = "Hi" } } }
+        conn:send(websocket.frame(0x81, json.encode { id = 1, path = "/v1/chat/completions", body = body }))
+        check(conn:take_until('{"id":1,"event":"done"}'), "websocket: no answer: %s", conn.got)
+      end
+      conn:close()
+    end
+  end)
+end
+
 function EXAMPLES.fallback()
   with("fallback", nil, function(srv, c)
     ask_all("fallback", c, srv.port, any, { ["x-perilune-upstream"] = "third" })
@@ -334,7 +357,7 @@ end
 
 io.stdout:setvbuf("line")
 loop.run(function()
-  for _, name in ipairs({ "quickstart", "own_policy", "fallback", "parallel_steps", "cache", "stay_up", "agents", "embed" }) do
+  for _, name in ipairs({ "quickstart", "own_policy", "fallback", "parallel_steps", "cache", "stay_up", "agents", "websocket", "embed" }) do
     local before = failed
     local ok, why = pcall(EXAMPLES[name])
     check(ok, "%s: %s", name, tostring(why))

@@ -284,6 +284,38 @@ t.test("cors", function()
   wrong({ origins = { "*" }, headers = { "a b" } }, "not a header name")
 end)
 
+t.test("websocket", function()
+  local function websocket(value)
+    local out, errors = config.check({ websocket = value, limits = { body = "2MiB" } }, "x.lua")
+    return out and out.websocket, errors and errors[1].message
+  end
+  local all = { on = true, path = "/v1/ws", max_message = 2097152, max_requests = 32, ping_ms = 30000, pong_ms = 20000,
+                idle_ms = 3600000, headers = { "x-request-id", "cache-control", "idempotency-key", "traceparent", "tracestate",
+                                               "openai-*", "x-feedback*" } }
+  t.equal(websocket(nil), all)
+  t.equal(websocket(true), all)
+  all.on = false
+  t.equal(websocket(false), all)
+  local out = websocket { path = "/live", max_message = "1KiB", max_requests = 1, ping = 0, pong = 0.5, idle = 0,
+                          headers = { "Authorization", "X-A-*" } }
+  t.equal(out, { on = true, path = "/live", max_message = 1024, max_requests = 1, ping_ms = 0, pong_ms = 500, idle_ms = 0,
+                 headers = { "authorization", "x-a-*" } })
+  local function wrong(value, message)
+    local _, why = websocket(value)
+    t.match(why, message)
+  end
+  wrong("yes", "must be a table")
+  wrong({ pings = 1 }, "did you mean 'ping'")
+  wrong({ path = "ws" }, "must be a path")
+  wrong({ path = "/a b" }, "must be a path")
+  wrong({ max_message = 0 }, "at least 1")
+  wrong({ max_requests = 0 }, "1")
+  wrong({ pong = 0 }, "0")
+  wrong({ headers = { "upgrade" } }, "must not name 'upgrade'")
+  wrong({ headers = { "host" } }, "must not name 'host'")
+  wrong({ headers = { "a b" } }, "not a header name")
+end)
+
 t.test("sizes", function()
   local sizes = { [10] = 10, ["10"] = 10, ["1KB"] = 1000, ["1KiB"] = 1024, ["64MiB"] = 67108864, ["1.5 mb"] = 1500000,
                   ["10GB"] = 1e10, ["7B"] = 7 }

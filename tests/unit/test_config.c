@@ -49,6 +49,7 @@ static const char ALL[] =
     "\"limits\":{\"body\":6,\"header_timeout_ms\":7,\"body_timeout_ms\":8,\"idle_timeout_ms\":9,\"send_timeout_ms\":18,\"high_water\":10,"
     "\"low_water\":11,\"connections\":12,\"cpu_ms\":13,\"block_ms\":17,\"calls\":18,\"open_calls\":19,\"fetches\":20,\"memory\":14,\"request_timeout_ms\":15,\"keepalive_comment_ms\":16},"
     "\"cors\":{\"origins\":[\"https://a\",\"null\"],\"headers\":\"x-h\",\"expose\":\"*\",\"credentials\":true,\"max_age_ms\":20000},"
+    "\"websocket\":{\"on\":true,\"path\":\"/ws\",\"max_message\":21,\"ping_ms\":22,\"pong_ms\":23,\"idle_ms\":24,\"max_requests\":25,\"headers\":[\"x-w\"]},"
     "\"compress\":{\"min_size\":19,\"streams\":true},\"drain_timeout_ms\":17,\"watch\":true,\"log\":{\"access\":true,\"level\":\"warn\"}}";
 
 static void check_all(const struct config *c) {
@@ -87,6 +88,11 @@ static void check_all(const struct config *c) {
     CHECK_STR(c->cors.origins[1], "null");
     CHECK_STR(c->cors.headers, "x-h");
     CHECK_STR(c->cors.expose, "*");
+    const struct websocket *w = &c->websocket;
+    CHECK_STR(w->path, "/ws");
+    CHECK(w->socket.max_message == 21 && w->socket.ping_ms == 22 && w->socket.pong_ms == 23 && w->socket.idle_ms == 24);
+    CHECK(w->socket.message_ms == 8 && w->max_requests == 25 && w->headers.count == 1);
+    CHECK_STR(w->headers.names[0], "x-w");
     CHECK(c->http.high_water == 10 && c->http.low_water == 11 && c->http.connections == 12);
     CHECK(c->lua.cpu_us == 13000 && c->lua.block_us == 17000 && c->lua.calls == 18 && c->lua.open_calls == 19 && c->lua.fetches == 20 && c->lua.memory == 14 && c->lua.high_water == 10);
     CHECK_UINT(c->lua.max_answer, 33554432); /* what the largest upstream may send must be readable */
