@@ -205,7 +205,10 @@ static enum flow say_data(struct ws_exchange *e, struct slice name, struct slice
     return say_base64(e, data);
 }
 
-static enum content content_of(const struct ws_exchange *e, struct slice type) {
+static enum content content_of(const struct ws_exchange *e, const struct event *ev) {
+    struct slice type = ev->content_type;
+    bool coded = e->x.dialect == NULL && headers_find(ev->headers, SLICE("content-encoding")).ptr != NULL;
+    if (coded) return CONTENT_BYTES; /* nobody here decodes it */
     if (slice_starts_nocase(type, SLICE("text/event-stream")))
         return e->x.dialect != NULL ? CONTENT_FRAMES : CONTENT_EVENTS;
     return is_json_type(type) || e->x.dialect != NULL ? CONTENT_JSON : CONTENT_BYTES;
@@ -224,7 +227,7 @@ static bool make_place(struct ws_exchange *e) {
 static enum flow on_head(struct ws_exchange *e, const struct event *ev) {
     struct buf lines, members;
     enum flow flow = FLOW_MORE;
-    e->content = content_of(e, ev->content_type);
+    e->content = content_of(e, ev);
     if (!make_place(e)) return flow;
     buf_init(&lines, 0);
     buf_init(&members, 0);
