@@ -43,8 +43,7 @@ ifeq ($(SAN),thread)
 export TSAN_OPTIONS := suppressions=$(CURDIR)/tests/support/tsan.supp $(TSAN_OPTIONS)
 endif
 
-.PHONY: all deps run test unit wire jobs specs clients fuzz lint bench cases soak install clean examples-test tokens redis vectors
-.PHONY: all deps run test unit wire specs clients fuzz lint bench cases soak install clean examples-test tokens redis vectors autobahn
+.PHONY: all deps run test unit wire jobs specs clients fuzz lint bench cases soak install clean examples-test tokens redis vectors autobahn
 
 # Targets for people stand above files. What they need is built by one make of its own, in
 # parallel and only there: `make -j test` neither runs suites at once nor builds a file twice.

@@ -343,7 +343,7 @@ static void free_exchange(struct exchange *x) {
     settle(s); /* may free s */
 }
 
-static const struct exchange_ops ops = { understood, free_exchange };
+static const struct exchange_ops ops = { understood, free_exchange, NULL };
 
 /* Appends those lines of `from` whose names `over` has not; false: there is no room for more. */
 static bool add_headers(struct request *req, unsigned most, struct slice from, struct slice over) {

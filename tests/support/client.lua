@@ -183,7 +183,6 @@ OPS["wait-frames"] = function(self, c)
   local ok = loop.until_true(self.scene:left(), function() return #self.frames >= tonumber(c.rest) or self.ended end)
   if not ok then return fail(self, c, "they did not come") end
 end
-function OPS.header(self, c) self.headers[#self.headers + 1] = c.rest end
 
 function OPS.to(self, c)
   self.port = self.scene.server[c.rest]
