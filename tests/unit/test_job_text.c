@@ -149,8 +149,22 @@ TEST_NOFAULT(what_a_request_says_of_its_job) {
     CHECK(!read_with("x-perilune-expires", "5", "", &j, &why));
     CHECK(!read_with("x-perilune-keep", "0", "", &j, &why));
     CHECK(!read_with("idempotency-key", "", "", &j, &why));
-    CHECK(!read_with("x-perilune-webhook", "javascript:1", "", &j, &why));
+}
+
+TEST_NOFAULT(where_a_webhook_may_lead) {
+    static const struct webhook_settings hooks = { .http = false };
+    struct job_settings with = { .webhooks = &hooks }, without = { .webhooks = NULL };
+    struct job j;
+    struct job_ask_error why;
     CHECK(read_with("x-perilune-webhook", "https://a.b/c?d", "", &j, &why));
+    CHECK(job_ask_check(&j, &with, &why));
+    CHECK(!job_ask_check(&j, &without, &why));
+    CHECK(read_with("x-perilune-webhook", "javascript:1", "", &j, &why));
+    CHECK(!job_ask_check(&j, &with, &why));
+    CHECK(read_with("x-perilune-webhook", "", "", &j, &why));
+    CHECK(!job_ask_check(&j, &with, &why));
+    CHECK(read_with("x", "y", "", &j, &why));
+    CHECK(job_ask_check(&j, &without, &why));
 }
 
 TEST_NOFAULT(what_a_list_may_be_asked) {
