@@ -20,6 +20,7 @@
 #include "bridge/response.h"
 #include "http/field.h"
 #include "llm/dialect.h"
+#include "request/spent.h"
 
 struct serve {
     struct op           op;
@@ -84,6 +85,7 @@ static void finish(struct serve *v) {
     timer_stop(v->loop, &v->leave);
     if (v->task != NULL) task_cancel(v->task);
     v->task = NULL;
+    spent_stop_all(req);
     note_headers(v);
     savings_total(req->saved, &v->saved_tokens, &v->saved_nano);
     struct outcome o = { .ok = !v->left && !has_failed(v), .total_us = (v->ended_ms - v->began_ms) * 1000,

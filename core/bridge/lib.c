@@ -612,6 +612,8 @@ static const luaL_Reg functions[] = {
     { "cpu_left", l_cpu_left },
     { "date", l_date },
     { "env", l_env },
+    { "ask", l_ask },
+    { "served", l_served },
     { "fetch", l_fetch },
     { "fields", l_fields },
     { "guard_calls", l_guard_calls },

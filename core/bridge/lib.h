@@ -76,6 +76,8 @@ int l_fields(lua_State *L);
 int l_sleep(lua_State *L);
 int l_call(lua_State *L);
 int l_fetch(lua_State *L);
+int l_ask(lua_State *L);
+int l_served(lua_State *L);
 int l_respond(lua_State *L);
 int l_new_request(lua_State *L);
 int l_is_chat(lua_State *L);

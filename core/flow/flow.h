@@ -37,7 +37,16 @@ struct headers_list;
 struct usage {
     bool     known;
     uint64_t prompt, completion, cached; /* tokens */
+    /* Of these, what was counted with other requests, which policies made for this one (request/spent.h). */
+    struct { uint64_t prompt, completion, cached; } elsewhere;
 };
+
+/* What is to be counted here. */
+static inline struct usage usage_here(const struct usage *u) {
+    return (struct usage){ .known = u->known, .prompt = u->prompt - u->elsewhere.prompt,
+                           .completion = u->completion - u->elsewhere.completion,
+                           .cached = u->cached - u->elsewhere.cached };
+}
 
 struct event {
     enum event_type       type;

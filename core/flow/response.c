@@ -478,7 +478,7 @@ static void shed(struct deferred *d) { buf_deinit(&container_of(d, struct respon
 
 void response_usage(const struct response *r, struct outcome *o) {
     o->usage = response_said(r);
-    o->estimated = !o->ok && !o->usage.known && r->frames > 0;
+    o->estimated = !o->ok && !o->usage.known && r->frames > 0 && !r->accounted;
     if (o->estimated) o->usage = (struct usage){ .known = true, .prompt = r->counted, .completion = r->frames };
 }
 

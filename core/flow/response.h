@@ -93,6 +93,7 @@ struct response {
     void                *settled_ud;
     const struct response_user_ops *user_ops; /* NULL: nobody */
     void                *user;
+    bool                 accounted; /* what it cost is counted elsewhere, but for usage that says otherwise */
     bool                 headed, ended, failed, broken, wants_all, forgotten, in_event, has_length, counted_own,
                          leaves; /* nobody has it any more; its source is still on the stack */
     char                 content_type[80];

@@ -27,6 +27,16 @@ static void put_entry(struct buf *line, const struct request_facts *f) {
     if (*end == '\0' && v >= -1 && v <= 1) buf_printf(line, ",\"cache_similarity\":%.3f", v);
 }
 
+/* What policies asked on the way has lines of its own, and here the sum of them. */
+static void put_asks(struct buf *line, const struct request_facts *f) {
+    if (f->asks == 0) return;
+    log_u64(line, "asks", f->asks);
+    log_u64(line, "asked_tokens_in", f->asked.prompt);
+    log_u64(line, "asked_tokens_out", f->asked.completion);
+    if (f->asked.cached) log_u64(line, "asked_tokens_cached", f->asked.cached);
+    if (f->asked_usd > 0) buf_printf(line, ",\"asked_usd\":%.9f", f->asked_usd);
+}
+
 void access_log(struct log *log, const struct request_facts *f, const struct savings_entry *saved) {
     struct buf line;
     buf_init(&line, 0);
@@ -49,6 +59,7 @@ void access_log(struct log *log, const struct request_facts *f, const struct sav
     if (f->code[0]) log_str(&line, "error", slice_str(f->code));
     if (f->detail[0]) log_str(&line, "detail", slice_str(f->detail));
     put_tokens(&line, f);
+    put_asks(&line, f);
     if (f->ttft_us) log_ms(&line, "ttft_ms", f->ttft_us);
     if (saved) savings_log(saved, &line);
     log_ms(&line, "total_ms", f->total_us);

@@ -28,6 +28,7 @@
 #include "http/coding.h"
 #include "http/path.h"
 #include "request/outgoing.h"
+#include "request/spent.h"
 
 /* -- The end --------------------------------------------------------------------------- */
 
@@ -94,11 +95,13 @@ static void gather(const struct exchange *x, bool aborted, struct request_facts 
         f->cache_similarity = headers_find(buf_get(&x->res->headers), SLICE("x-cache-similarity"));
     }
     if (response_cache_spares(cache)) {
-        f->spared = response_said(x->res);
+        struct usage spared = response_said(x->res);
+        f->spared = usage_here(&spared);
         f->spared_usd = cost_of(t, &f->spared);
         return;
     }
-    f->usage = response_said(x->res);
+    struct usage said = response_said(x->res);
+    f->usage = usage_here(&said);
     f->counted = x->res->counted;
     f->usd = cost_of(t, &f->usage);
 }
@@ -127,10 +130,26 @@ static void count(struct metrics *m, const struct request_facts *f) {
     atomic_fetch_sub_explicit(&m->in_flight, 1, memory_order_relaxed);
 }
 
+/* What policies asked for it: those have lines of their own. */
+static void gather_asks(const struct exchange *x, struct request_facts *f) {
+    const struct config *c = x->gen->config;
+    for (const struct spent *e = x->req->spent; e != NULL; e = e->next) {
+        const struct target *t = NULL;
+        for (unsigned i = 0; i < c->target_count && t == NULL; i++)
+            if (strcmp(c->targets[i].name, e->upstream) == 0) t = &c->targets[i];
+        f->asks += e->times;
+        f->asked.prompt += e->usage.prompt;
+        f->asked.completion += e->usage.completion;
+        f->asked.cached += e->usage.cached;
+        f->asked_usd += cost_of(t, &e->usage);
+    }
+}
+
 /* Counts and logs, once: before the client hears of the end, because the path that the
  * log names may go with it. */
 static void account(struct exchange *x, bool aborted) {
     if (x->total_us != 0) return;
+    spent_stop_all(x->req); /* before anything is added up */
     if (x->res != NULL) response_leave(x->res); /* who leaves a shared answer may leave its cost to another */
     struct request_facts facts;
     struct log *log = x->w->log;
@@ -140,9 +159,15 @@ static void account(struct exchange *x, bool aborted) {
     if (x->task != NULL) x->policy_us = x->task->budget->took_us;
     if (x->res != NULL) x->policy_us += response_hooks_us(x->res);
     gather(x, aborted, &facts);
+    gather_asks(x, &facts);
     count(&x->w->metrics, &facts);
     count_caches(&x->w->metrics, x, &facts);
     if (x->gen->config->log_access && log_wants(log, PERILUNE_LOG_INFO)) access_log(log, &facts, x->req->saved);
+}
+
+void exchange_account_ask(struct exchange *x, bool aborted) {
+    stats_add(&x->w->metrics.asks, 1);
+    account(x, aborted);
 }
 
 static void finish(struct exchange *x, bool aborted) {
@@ -520,6 +545,7 @@ static bool choose_route(struct exchange *x, bool *wrong_method) {
     }
     x->route = w.route;
     r->route = w.route ? w.route->identity : "";
+    r->route_label = w.route ? w.route->label : "";
     x->dialect = w.dialect;
     r->whole_path = r->path;
     r->path = w.path;
@@ -640,6 +666,7 @@ static bool copy_question(struct request *to, const struct request *from, struct
     to->path = from->path;
     to->query = from->query;
     to->route = from->route;
+    to->route_label = from->route_label;
     to->peer = from->peer;
     to->headers = from->headers;
     to->header_count = from->header_count + from->removed; /* policies ask for them again */

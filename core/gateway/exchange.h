@@ -86,6 +86,10 @@ void exchange_gone(struct exchange *x);
 /* Ends it with an ERROR event to the client. Frees x. */
 void exchange_fail(struct exchange *x, enum failure_kind kind, const char *message);
 
+/* Counts and logs what a policy asked on behalf of a request (asks.c): x was in no list and is never freed, and the
+ * members that say who asked what and how it ended are filled. */
+void exchange_account_ask(struct exchange *x, bool aborted);
+
 /* After FAILURE_METHOD: which ones would be right, "GET, HEAD". */
 void exchange_methods(const struct exchange *x, struct buf *out);
 

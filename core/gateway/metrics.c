@@ -485,6 +485,7 @@ void metrics_write(struct perilune *g, struct buf *out) {
     statuses(g, out);
     one(out, "perilune_in_flight", "gauge", "Requests that are running.", SUM(g, metrics.in_flight));
     one(out, "perilune_streams_total", "counter", "Requests that asked for a stream.", SUM(g, metrics.streams));
+    one(out, "perilune_asks_total", "counter", "Requests that policies made.", SUM(g, metrics.asks));
     one(out, "perilune_stream_events_total", "counter", "Events forwarded to clients.", SUM(g, metrics.frames));
     one(out, "perilune_aborted_total", "counter", "Requests whose client left.", SUM(g, metrics.aborted));
     one(out, "perilune_connections", "gauge", "Open client connections.", SUM(g, server.stats.open));

@@ -39,6 +39,9 @@ struct request_facts {
     struct slice       cache_entry, cache_similarity; /* as the reply says them: "": no entry, or no near one */
     uint64_t           counted;       /* prompt tokens as counted here, of an answer without usage */
     double             usd;
+    unsigned           asks;          /* requests that policies made for it; each is counted by itself */
+    struct usage       asked;         /* what these used, */
+    double             asked_usd;     /* and what that cost */
     uint64_t           ttft_us, total_us, policy_us; /* 0: none */
 };
 

@@ -14,6 +14,7 @@
 
 #include <stdio.h>
 
+#include "gateway/asks.h"
 #include "gateway/exchange.h"
 #include "gateway/http_exchange.h"
 #include "gateway/job_keeper.h"
@@ -82,6 +83,9 @@ int generation_bind(struct generation *gen, struct worker *w, struct config *c) 
     s->services.ask_again = refresh_begin;
     s->services.ask_again_ud = w;
     s->services.try_out = trial_begin;
+    s->services.route_at = asks_route;
+    s->services.ask_begins = asks_begin;
+    s->services.ask_ends = asks_end;
     s->services.pools = gen->pools;
     s->services.pool_count = c->target_count;
     s->limits = c->lua;

@@ -33,7 +33,7 @@ struct metrics { /* written by the worker's thread */
     stats_counter    status[600];             /* by HTTP status */
     struct telemetry telemetry;               /* by route, upstream, model, code */
     struct cache_rows caches;                 /* by cache, route, tenant */
-    stats_counter    requests, streams, aborted, tokens_in, tokens_out, tokens_cached,
+    stats_counter    requests, streams, asks, aborted, tokens_in, tokens_out, tokens_cached,
                      tokens_counted, frames;
     stats_counter    ws_accepted, ws_received, ws_sent, ws_refused; /* sockets; messages; those that were no request */
     stats_counter    ws_closed[WS_CODE_COUNT];

@@ -10,6 +10,7 @@
 
 #include "flow/response.h"
 #include "request/reserved.h"
+#include "request/spent.h"
 
 struct request *request_new(void) {
     struct request *r = mem_zalloc(sizeof(*r));
@@ -17,9 +18,10 @@ struct request *request_new(void) {
     r->refs = 1;
     r->live = true;
     r->peer = "";
-    r->route = "";
+    r->route = r->route_label = "";
     r->job = "";
     list_init(&r->responses);
+    list_init(&r->asks);
     arena_init(&r->arena);
     return r;
 }
@@ -43,6 +45,7 @@ void request_finish(struct request *r, const struct response *res, const struct 
 }
 
 void request_end(struct request *r) {
+    spent_stop_all(r);
     run_ends(r, &(struct outcome){ .code = "canceled" });
     r->live = false;
     r->headers = NULL;
@@ -65,6 +68,7 @@ struct request *request_ref(struct request *r) {
 
 void request_put(struct request *r) {
     if (r == NULL || --r->refs > 0) return;
+    spent_stop_all(r);
     run_ends(r, &(struct outcome){ .code = "canceled" }); /* a policy's own question never ends */
     if (r->user_ops != NULL) r->user_ops->release(r);
     /* A policy's own question (upstream:ask) never ends: it is collected, maybe before its answers. */

@@ -45,6 +45,7 @@ struct request {
     struct slice  method, path, query;
     struct slice  whole_path; /* before its route took a prefix away; empty: the same */
     const char   *route;      /* which one it took, told apart from all others; "": none */
+    const char   *route_label; /* the same for people: its name, or its path */
     const char   *job;        /* its id, when it is done for nobody who waits; "": it is not */
     const char   *peer;       /* address without port */
     struct http_header *headers;
@@ -69,6 +70,11 @@ struct request {
     int           cleanup_ref; /* functions of req:finally(), see bridge/cleanup.c; 0: none */
     struct budget *cleanup_budget; /* their time; NULL: none */
     bool          kept;       /* request_keep() was called */
+    struct request *parent;   /* that a policy asked this one for (spent.h); NULL: nobody did.  Outlives it */
+    bool          through;    /* it was asked through the policies of `route`, and not past them */
+    unsigned      asked_count; /* requests that were asked for it, */
+    struct list   asks;       /* struct ask: those of them that are not over, */
+    struct spent *spent;      /* and what the others used; in the arena */
     const struct breaker_settings *breaker; /* its calls are refused where a breaker is open by these; NULL: none is */
     bool          coalesces;  /* its calls may share an answer with those of others, */
     uint64_t      since;      /* who were asked since the same things were let go: cache_since(); 0: nothing was */

@@ -16,6 +16,8 @@
  * Within one thread; what limits count is locked inside. */
 #include "request/reserved.h"
 
+#include "request/spent.h"
+
 #include <time.h>
 
 struct limit_clock reserved_clock(const struct loop *l) {
@@ -113,11 +115,21 @@ static bool was_asked(const struct request *r, const struct response *res) {
     return res != NULL || r->tries > 0 || !list_is_empty(&r->responses);
 }
 
+/* What policies asked for it on the way, unless limits there have settled that. */
+static void add_spent(struct limit_use *use, const struct reserved *v, const struct request *r) {
+    for (const struct spent *e = r->spent; e != NULL; e = e->next) {
+        if (e->settled) continue;
+        struct price price = price_list_find(v->prices, slice_str(e->upstream));
+        use->tokens += (double)e->usage.prompt + (double)e->usage.completion;
+        use->usd += cost_of(&price, &e->usage);
+    }
+}
+
 static struct limit_use use_of(const struct reserved *v, const struct request *r, const struct response *res,
                                const struct outcome *o) {
     struct limit_use use = { .model = v->model, .out = -1 };
     struct price price = price_list_find(v->prices, res != NULL ? slice_str(res->upstream) : SLICE(""));
-    struct usage u = o->usage;
+    struct usage u = usage_here(&o->usage);
     bool gone = strcmp(o->code, "canceled") == 0 || strcmp(o->code, "deadline_exceeded") == 0;
     bool left = !o->ok && gone && was_asked(r, res);
     if (res != NULL && response_cache_spares(response_cache_of(res))) return use;
@@ -150,6 +162,7 @@ void reserved_finish(struct request *r, const struct response *res, const struct
         if (v->open && was_turned_away(r, res, o)) reserved_give_back(v);
         if (v->open) {
             struct limit_use use = use_of(v, r, res, o);
+            add_spent(&use, v, r);
             reserved_settle(v, &use);
         }
         reserved_put(v);

@@ -12,6 +12,8 @@
 #include "tokens/tokens.h"
 #include "upstream/call.h"
 
+struct ask_report;
+struct ask_route;
 struct calibration;
 struct job_settings;
 struct jobs;
@@ -41,6 +43,10 @@ struct services {
     bool              (*try_out)(struct services *v, const struct trial_ask *ask);
     struct jobs        *jobs;       /* this thread's end of the queue; NULL: there is none */
     const struct job_settings *job_settings; /* NULL: the same */
+    /* A request that a policy made (request/spent.h) begins, and is over: for who counts and logs.  NULL: nobody. */
+    bool              (*route_at)(struct services *v, unsigned index, struct ask_route *out); /* of the configuration */
+    void              (*ask_begins)(struct services *v);
+    void              (*ask_ends)(struct services *v, const struct ask_report *r);
     size_t              high_water; /* bytes of an answer that are held for a consumer that is not there yet */
 };
 

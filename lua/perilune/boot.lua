@@ -114,6 +114,21 @@ local function build_parts(route, list, admits)
   }
 end
 
+-- A route by its name or path; of several with the same, the first.  Without policies it is a call.
+local function route_finder(routes, chains)
+  return function(name)
+    local known = {}
+    for i, route in ipairs(routes) do
+      local label = route.name or route.path
+      if route.name == name or route.path == name then
+        return { index = i, label = label, run = chains[i] or M.terminal(route.upstream) }
+      end
+      known[#known + 1] = label
+    end
+    return nil, known
+  end
+end
+
 -- blame(number, message): of a policy that is wrong; then there is no chain.
 local function build_route(route, blame)
   if #route.policies == 0 then return nil, false end
@@ -209,11 +224,13 @@ function M.load(text, file)
     as.name, as.model, as.models, as.members = pool.name, nil, pool.models, pool.upstreams
     names[#names + 1], by_name[pool.name] = pool.name, as
   end
+  local chains = {}
   host.upstreams = function() return names end
   host.describe = function(name) return by_name[name] end
+  host.route = route_finder(conf.routes, chains)
   host.has_redis = function() return conf.cache ~= nil and conf.cache.redis ~= nil end
 
-  local chains, trusted, parts, wrong = {}, {}, {}, {}
+  local trusted, parts, wrong = {}, {}, {}
   for i, route in ipairs(conf.routes) do
     local chain, free, both = build_route(route, function(policy, message)
       wrong[#wrong + 1] = { key = ("routes[%d].policies[%d]"):format(i, policy), message = message }

@@ -24,6 +24,13 @@ function M.fetch(url, opts)
   return result(core.fetch(url, opts))
 end
 
+--- A route whose policies may be asked: its number, label and chain; nil and the labels of all.
+--- boot.lua replaces it.
+---@param name string
+---@return { index: integer, label: string, run: function }?
+---@return string[]? known
+function M.route(name) return nil, {} end
+
 --- Seconds of CPU time.
 function M.cpu_left() return core.cpu_left() end
 

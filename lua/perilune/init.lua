@@ -55,6 +55,7 @@ function M.date(seconds, form) return core.date(seconds or core.now(), form) end
 function M.sleep(seconds) return result(core.sleep(seconds)) end
 
 M.fetch = require("perilune.fetch").fetch
+M.ask = require("perilune.ask").ask
 
 local answer_options = {
   text = true, chunks = true, status = true, model = true, usage = true, upstream = true, stream = true,

@@ -445,6 +445,28 @@ function Upstream:embed(list, opts) end
 ---@return perilune.Usage|perilune.Error|nil usage  or, without a text, the error
 function Upstream:ask(body, opts) end
 
+---@class perilune.Ask  every other field is one of the body: model, temperature, max_tokens, tools, n ...
+---@field messages string|perilune.Template|table  a text (a user message), or a list of messages, also `req.messages`; templates in it are filled with `vars`
+---@field upstream? string   whom to ask; default: whom a gateway would choose by `model`
+---@field route? string      instead: the name or path of a route, whose policies it goes through
+---@field vars? table        for the holes of templates
+---@field timeout? number    seconds, above 0, to the first event of a stream, or to all of another answer; default: the deadline of the request
+---@field stream? boolean    default: as the request wants its own answer
+---@field model? string      default: the upstream's, or that of the request
+
+--- A request of the policy's own, on behalf of the one that it serves: with its deadline, tenant, headers, CPU time, memory
+--- and limits (what it uses is settled with them), and gone when that is over.  It is a line of the access log (the
+--- id of the request, a dot and a number) and counted like any other.  Routes that ask each other in a circle get the
+--- error `ask_cycle`, more than 8 deep `ask_too_deep`.  What it gives may be read (`res:text()`), piped (`out:pipe`) or,
+--- when its form is the request's, returned as the answer.
+---
+---     local res, err = perilune.ask{ upstream = "small", messages = { { role = "user", content = text } }, timeout = 5 }
+---@async
+---@param ask perilune.Ask
+---@return perilune.Response?
+---@return perilune.Error? err
+function perilune.ask(ask) end
+
 --- How it fares, in all workers; nil when there is no upstream or pool of that name.
 ---@param q? number  from 0 to 1: the quantile that `at` is, default 0.95
 ---@return perilune.Health?

@@ -124,4 +124,9 @@ end
 
 Template.__call = Template.render
 
+--- Is it a template?
+---@param value any
+---@return boolean
+function M.is(value) return type(value) == "table" and getmetatable(value) == Template end
+
 return setmetatable(M, { __call = function(_, text) return M.new(text) end })

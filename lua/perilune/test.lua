@@ -423,6 +423,24 @@ function M.fetch(url, script)
   table.insert(scene().fetches, { url = url, script = script, n = 0 })
 end
 
+--- A route whose policies perilune.ask{ route = name } goes through; its calls go to the scripted upstream that a
+--- gateway would choose.
+---@param name string
+---@param policies table  as a configuration lists them
+function M.route(name, policies)
+  local routes = scene().routes
+  routes[#routes + 1] = { index = #routes + 1, label = name, run = boot.compose(M.policies(policies), boot.terminal()) }
+end
+
+local function fake_route(name)
+  local known = {}
+  for i, route in ipairs(scene().routes) do
+    if route.label == name then return route end
+    known[i] = route.label
+  end
+  return nil, known
+end
+
 --- The calls that an upstream got, in order.
 ---@param name string
 ---@return perilune.Call[]
@@ -748,7 +766,7 @@ end
 function M.jobs(policies) scene().job_policies = policies end
 
 local fakes = { describe = fake_describe, call = fake_call, fetch = fake_fetch, upstreams = fake_upstreams, health = fake_health,
-                guard = fake_guard, rests = fake_rests, trial = fake_trial, capture = fake_capture,
+                guard = fake_guard, route = fake_route, rests = fake_rests, trial = fake_trial, capture = fake_capture,
                 job_request = fake_job_request }
 
 --- Runs body in a world of its own: no upstreams yet, empty stores, time at zero.
@@ -763,7 +781,7 @@ function M.world(body, handler)
     kept[k] = host[k] or false
     host[k] = fake
   end
-  current = { upstreams = {}, fetches = {}, captured = {}, guarded = {}, start = perilune.now() }
+  current = { upstreams = {}, routes = {}, fetches = {}, captured = {}, guarded = {}, start = perilune.now() }
   core.known_upstreams({})
   core.fresh_stores()
   require("perilune.batch").forget()
