@@ -614,6 +614,15 @@ static const luaL_Reg functions[] = {
     { "env", l_env },
     { "ask", l_ask },
     { "served", l_served },
+    { "latch", l_latch },
+    { "latch_set", l_latch_set },
+    { "latch_wait", l_latch_wait },
+    { "compose", l_compose },
+    { "compose_text", l_compose_text },
+    { "compose_call", l_compose_call },
+    { "compose_reason", l_compose_reason },
+    { "compose_count", l_compose_count },
+    { "compose_pipe", l_compose_pipe },
     { "fetch", l_fetch },
     { "fields", l_fields },
     { "guard_calls", l_guard_calls },
@@ -721,6 +730,8 @@ void lib_open(lua_State *L) {
     limit_open(L, core);
     near_open(L);
     gate_open(L, core);
+    compose_open(L, core);
+    latch_open(L);
     batch_open(L);
     job_task_open(L);
     learn_open_lua(L);

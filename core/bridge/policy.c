@@ -116,22 +116,22 @@ static int read_thrown(lua_State *L, void *ud) {
 }
 
 /* What a policy throws with perilune.error{...} is for the client, anything else for the log. */
-static void why_failed(struct task *t, struct failure *f) {
+void policy_why_failed(struct task *t, struct failure *f) {
     if (t->budget->killed == NULL && lua_gettop(t->co) > 0 && lua_istable(t->co, -1)) {
         if (state_call(t->state, read_thrown, &(struct finish){ .task = t, .f = f }, NULL, 0) != 0)
             failure_set(f, FAILURE_NO_MEMORY, "out of memory");
         return;
     }
-    const char *text = state_text(t->co, -1);
-    log_of_request(t->state->log, PERILUNE_LOG_ERROR, t->request->id, "%s", text ? text : "a policy failed");
+    const char *text = state_text(t->co, -1), *id = t->request ? t->request->id : "";
+    log_of_request(t->state->log, PERILUNE_LOG_ERROR, id, "%s", text ? text : "a policy failed");
     if (t->budget->killed != NULL) failure_set(f, t->budget->kill_kind, "%s", t->budget->killed);
-    else failure_set(f, FAILURE_POLICY, "a policy failed (see the log, request %s)", t->request->id);
+    else failure_set(f, FAILURE_POLICY, "a policy failed (see the log, request %s)", id);
 }
 
 static void fail(struct task *t, void (*done)(void *, const struct policy_result *)) {
     struct failure f;
     failure_init(&f);
-    why_failed(t, &f);
+    policy_why_failed(t, &f);
     struct policy_result result = { .failure = &f };
     done(t->owner, &result);
     failure_deinit(&f);

@@ -33,4 +33,7 @@ struct policy_result {
 struct task *policy_start(struct state *s, const struct policy_chain *chain, struct request *r,
                           void (*done)(void *owner, const struct policy_result *result), void *owner);
 
+/* t has thrown, or was stopped: what that is for the client.  The log has the rest. */
+void policy_why_failed(struct task *t, struct failure *f);
+
 #endif

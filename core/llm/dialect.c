@@ -5,7 +5,13 @@
 
 #include "llm/answer.h"
 #include "llm/chat.h"
+#include "llm/composing.h"
 #include "llm/openai.h"
+
+static const struct composing openai_composing = {
+    .write_common = openai_compose_common, .write_text = openai_compose_text, .write_call = openai_compose_call,
+    .write_end = openai_compose_end, .retell = openai_compose_retell, .worse = openai_compose_worse,
+};
 
 const struct dialect openai_chat = {
     .name = "openai", .path = SLICE("/chat/completions"), .end_mark = SLICE("[DONE]"),
@@ -15,6 +21,7 @@ const struct dialect openai_chat = {
     .write_common = openai_write_common, .write_piece = openai_write_piece, .write_whole = openai_completion_as_chunks,
     .write_error = failure_write_json,
     .write_usage = openai_write_usage, .usage_said = openai_usage_said, .traits = openai_traits,
+    .composing = &openai_composing,
 };
 
 const struct dialect openai_embeddings = {

@@ -9,6 +9,7 @@
 #include "llm/pieces.h"
 
 struct answer_options;
+struct composing;
 struct chat;
 struct chat_asked;
 struct rope;
@@ -70,6 +71,8 @@ struct dialect {
     /* The events of a whole answer, for a stream that has begun, but for the end mark.  False, with
      * nothing written: doc is no whole answer. */
     bool         (*write_whole)(struct buf *out, const struct json_doc *doc, bool keep_usage);
+    /* How answers are made of others.  NULL: they are not. */
+    const struct composing *composing;
     /* The data of an error: in a stream the last event, else the body. */
     void         (*write_error)(struct buf *out, const struct failure *f);
 };

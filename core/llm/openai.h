@@ -45,4 +45,16 @@ struct slice openai_usage_said(struct slice data);
 unsigned openai_traits(const struct json_doc *doc, struct chunk_choices *c);
 unsigned openai_embedding_traits(const struct json_doc *doc, struct chunk_choices *c);
 
+/* Of the row openai_chat (openai_compose.c), see composing.h. */
+struct composing_call;
+struct retold;
+void openai_compose_common(struct buf *out, struct slice id, struct slice model, uint64_t created);
+void openai_compose_text(struct buf *out, struct slice common, unsigned choice, bool first, enum piece_kind kind,
+                         struct slice text);
+void openai_compose_call(struct buf *out, struct slice common, unsigned choice, bool first, unsigned number,
+                         const struct composing_call *call);
+void openai_compose_end(struct buf *out, struct slice common, unsigned choice, bool first, struct slice reason);
+bool openai_compose_retell(struct buf *out, const struct json_doc *doc, struct retold *how);
+struct slice openai_compose_worse(struct slice a, struct slice b);
+
 #endif

@@ -467,6 +467,128 @@ function Upstream:ask(body, opts) end
 ---@return perilune.Error? err
 function perilune.ask(ask) end
 
+---@class perilune.ComposeOptions
+---@field model? string  the name that the answer says; default: the one that the client asked for
+
+--- An answer that a coroutine writes: texts, and other answers that flow through without Lua.  It has the form that the
+--- client asked for, and the usage of all its parts.  fn begins when the running function waits or returns, and may
+--- outlive the policy.  Returns it nothing, the answer is complete; `nil, err`, or an error that it throws, is the reply
+--- when nothing was sent yet, else an event of the stream, which then has no end.
+---@param fn async fun(out: perilune.Out): any?, perilune.Error?
+---@param opts? perilune.ComposeOptions
+---@return perilune.Response
+function perilune.compose(fn, opts) end
+
+---@class perilune.WriteOptions
+---@field choice? integer  from 0, below the `n` of the request; default 0
+
+---@class perilune.PipeOptions
+---@field by? "event"|"line"  as it comes (default), or whole lines
+---@field label? string       text in front of each line, or of what it says behind another one
+---@field choice? integer     of its choices only this one; default: all that the client asked for
+---@field as? integer         which one it becomes; default 0
+
+---@class perilune.Piped
+---@field said boolean           anything went on
+---@field refused boolean        there was a refusal in it
+---@field called boolean         there was a call of a tool in it
+---@field finish_reason? string  why it ended: "stop", "length", "tool_calls" ...
+---@field usage? perilune.Usage
+
+---@class perilune.Branch  or only the function
+---@field run async fun(i: integer): perilune.Response|string|nil, perilune.Error?
+---@field label? string
+
+---@class perilune.MergeOptions
+---@field on_fail? "all"|"note"|"skip"|fun(err: perilune.Error, i: integer): string?, perilune.Error?  a branch that fails: fails all (default), leaves a note, nothing, or the text that the function returns
+---@field note? string     the note: "%d" is the branch, "%s" the code; default "\n[part %d is missing: %s]\n"
+---@field limit? integer   branches at a time; default: all
+---@field between? string  ordered: text between two parts
+---@field by? "line"|"event"  interleave; default "line"
+
+---@class perilune.Merged  [i]: perilune.Piped of branch i
+---@field failed table<integer, perilune.Error>
+
+--- What the function of perilune.compose writes to.  Behind the end of the answer every call throws.
+---@class perilune.Out
+local Out = {}
+
+--- Text of the answer.  Waits while the client reads more slowly than is written.
+---@async
+---@param text string
+---@param opts? perilune.WriteOptions
+function Out:write(text, opts) end
+
+--- What the model thinks.
+---@async
+---@param text string
+---@param opts? perilune.WriteOptions
+function Out:reasoning(text, opts) end
+
+---@async
+---@param text string
+---@param opts? perilune.WriteOptions
+function Out:refusal(text, opts) end
+
+---@class perilune.ToolCall
+---@field name string
+---@field arguments? string|table  JSON, or what becomes it
+---@field id? string               default: a new one
+
+--- A call of a tool; the answer then ends with "tool_calls".
+---@async
+---@param call perilune.ToolCall
+---@param opts? perilune.WriteOptions
+function Out:tool(call, opts) end
+
+--- Another answer, as it comes: its pieces, calls of tools (with numbers of their own) and usage; a text is written.
+--- A part that fails is no failure of the answer: what came of it stays.  `out:pipe(nil, err)` returns that.
+---@async
+---@param res perilune.Response|string|nil  not sent, not piped before
+---@param opts? perilune.PipeOptions
+---@return perilune.Piped?
+---@return perilune.Error? err
+---@return perilune.Piped? so_far  of one that failed
+function Out:pipe(res, opts) end
+
+--- Why the answer ends, whatever its parts say; else the worst of their reasons does, or "stop".
+---@param reason string
+---@param opts? perilune.WriteOptions
+function Out:finish(reason, opts) end
+
+--- Adds to the usage of the answer what was read and not piped: a response that is over, or its usage.
+---@param what perilune.Response|perilune.Usage
+---@return boolean known
+function Out:count(what) end
+
+--- All branches run at once; their answers go on in the order of the list.  What comes before its turn is held, and its
+--- upstream paused when it is much.  Throws what a branch throws.
+---@async
+---@param branches (perilune.Branch|function)[]  256 at most
+---@param opts? perilune.MergeOptions
+---@return perilune.Merged?
+---@return perilune.Error? err  of on_fail = "all"; the other branches have ended
+function Out:ordered(branches, opts) end
+
+--- The same, but each line or event goes on when it comes, behind the label of its branch.
+---@async
+---@param branches (perilune.Branch|function)[]
+---@param opts? perilune.MergeOptions
+---@return perilune.Merged?
+---@return perilune.Error? err
+function Out:interleave(branches, opts) end
+
+---@class perilune.FirstOptions
+---@field good? async fun(res: perilune.Response): boolean  may read the answer; default: it has begun
+
+--- The first branch that begins to answer, and is good, is piped; the others end.
+---@async
+---@param branches (perilune.Branch|function)[]
+---@param opts? perilune.FirstOptions
+---@return perilune.Piped? piped  with `winner`, its number
+---@return perilune.Error? err    of the last one, when none was good
+function Out:first(branches, opts) end
+
 --- How it fares, in all workers; nil when there is no upstream or pool of that name.
 ---@param q? number  from 0 to 1: the quantile that `at` is, default 0.95
 ---@return perilune.Health?
