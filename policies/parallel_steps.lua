@@ -4,11 +4,12 @@
 --       steps = {
 --         { name = "moderation", run = moderate, timeout = 0.5, required = true },
 --         { name = "documents", run = retrieve, timeout = 1, default = {} },
+--         { name = "ranked", run = rank, after = { "documents" } },
 --       },
 --       apply = function(req, results) ... end }
 --
--- All steps run at the same time, each with its own timeout; together they take
--- as long as the slowest.  A step that fails, throws or is late is replaced by its
+-- All steps run at the same time, each with its own timeout, unless one says what it
+-- comes after; together they take as long as the slowest row of them.  A step that fails, throws or is late is replaced by its
 -- default; one that is required ends the request with its error, and cancels
 -- the others.  Then apply puts the results to use, and the call goes on.  When
 -- apply returns a response, or nil and an error, that is the answer.
@@ -19,7 +20,9 @@
 
 ---@class ParallelStep
 ---@field name string
----@field run async fun(req: perilune.Request): any, perilune.Error?  must not change the request
+---@field run async fun(req: perilune.Request, done: table<string, any>): any, perilune.Error?  must not change the
+---                           request; done: results of the steps before it
+---@field after? string[]     steps that come before it; default: none
 ---@field timeout? number     seconds, default 5
 ---@field default? any        the result when the step has none
 ---@field required? boolean   default false
@@ -38,6 +41,7 @@ local step_spec = {
   timeout = { type = "duration", default = 5, min = 0.001 },
   default = { type = "any" },
   required = { type = "boolean", default = false },
+  after = { type = "list", of = { type = "string" } },
 }
 
 local function checked_steps(given)
@@ -51,48 +55,36 @@ local function checked_steps(given)
   return steps
 end
 
--- The step's value, or nil and why there is none.
-local function attempt(step, req)
-  return perilune.race{
-    function()
-      local ok, value, err = pcall(step.run, req)
-      if ok then return value, err end
-      if type(value) == "table" and value.code then return nil, perilune.error(value) end -- thrown on purpose
-      return nil, perilune.error{ code = "policy_error", message = "a step failed", detail = step.name .. ": " .. tostring(value) }
-    end,
-    function()
-      perilune.sleep(step.timeout)
-      return nil, perilune.error{
-        code = "timeout", message = ("a step took longer than %g seconds"):format(step.timeout),
-        detail = "step " .. step.name,
-      }
-    end,
-  }
+-- The step's value; one that is required and has none fails.
+local function runner(step)
+  return function(req, done)
+    local value, err = step.run(req, done)
+    if value == nil and step.required then
+      err = err or perilune.error{ code = "policy_error", message = "a step has no result", detail = "step " .. step.name }
+    end
+    return value, err
+  end
 end
 
-local function branch(step, req, results)
-  return function()
-    local value, err = attempt(step, req)
-    if value == nil and step.required then
-      return nil, err or perilune.error{ code = "policy_error", message = "a step has no result", detail = "step " .. step.name }
-    end
-    if value == nil then
-      if err then req:log("warn", "step failed", { step = step.name, code = err.code, message = err.message, detail = err.detail }) end
-      value = step.default
-    end
-    results[step.name] = value
-    return true
+local function plan_of(steps)
+  local graph = {}
+  for _, step in ipairs(steps) do
+    local default = nil
+    if not step.required then default = step.default end
+    graph[step.name] = { run = runner(step), after = step.after, timeout = step.timeout, default = default,
+                         optional = not step.required }
   end
+  local ok, plan = pcall(perilune.plan, graph, { name = "parallel_steps" })
+  if not ok then error(("policy 'parallel_steps': %s"):format(tostring(plan):gsub("^.-perilune%.plan: ", "")), 0) end
+  return plan
 end
 
 return function(given)
   local options = config.options(spec, given, "parallel_steps")
-  local steps = checked_steps(options.steps)
+  local plan = plan_of(checked_steps(options.steps))
   return function(req, next)
-    local results, branches = {}, {}
-    for i, step in ipairs(steps) do branches[i] = branch(step, req, results) end
-    local ok, err = perilune.all(branches)
-    if not ok then return nil, err end
+    local results, err = plan:run(req)
+    if not results or err then return nil, err end
 
     local res, refused = options.apply(req, results)
     if res or refused then return res, refused end

@@ -1,4 +1,4 @@
-/* group.c -- several branches at once: core.spawn(mode, functions, limit, account).
+/* group.c -- several branches at once: core.spawn(mode, functions, limit, account, graph, seconds).
  *
  *     task --op--> group --> branch, branch, branch     (each a task of its own)
  *
@@ -12,6 +12,11 @@
  *     any   the first success; if none, the last failure
  *     race  whatever ends first, success or failure
  *
+ * A graph says more of each branch of `all`: which others come before it (it starts when those are done), how long it
+ * may take, and whether it may fail.  One that may fail and is late, or throws, is done all the same, with no result;
+ * what it was is the business of whoever made the graph.  When the time of the whole group is over it ends with what
+ * there is.
+ *
  * A branch succeeds when its first result is not nil, or when it returned
  * nothing but nil; it fails with `nil, err`.  A branch that throws fails its
  * group's task with the same error.
@@ -19,6 +24,7 @@
  * Results of branches stay on their coroutines' stacks until push_results() runs
  * inside the waiting task, so nothing is allocated where nobody could catch it. */
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -27,19 +33,28 @@
 #include "bridge/task.h"
 
 #define BRANCHES_MOST 1024
+#define EDGES_MOST    4096
 
 enum mode { ALL, ANY, RACE };
 
 struct branch {
     struct task  *task;
     struct group *group;
-    bool          ended, threw;
+    struct timer  late;    /* running with a limit of its own */
+    uint64_t      most_ms; /* that it may take; 0: no limit */
+    unsigned      left;    /* branches before it that are not done */
+    bool          started, ended, threw, optional;
 };
+
+struct edge { unsigned before, after; };
 
 struct group {
     struct op     op;
     enum mode     mode;
-    unsigned      count, next, limit, running;
+    unsigned      count, next, limit, running, started; /* next: none ahead of it is left to start */
+    struct edge  *edges;
+    unsigned      edge_count, edge_cap;
+    struct timer  over;    /* the time of all together */
     bool          limited; /* branches have accounts of their own */
     struct branch *winner; /* whose result counts; NULL: all succeeded */
     struct deferred    start, finish;
@@ -52,15 +67,21 @@ static bool failed(struct branch *b) {
     return lua_gettop(co) >= 2 && lua_isnil(co, 1) && !lua_isnil(co, 2);
 }
 
+static struct loop *loop_of(const struct group *g) { return g->op.task->state->loop; }
+
 static void free_branches(struct group *g) {
-    for (unsigned i = 0; i < g->count; i++)
+    for (unsigned i = 0; i < g->count; i++) {
+        timer_stop(loop_of(g), &g->branches[i].late);
         if (g->branches[i].task != NULL) task_free(g->branches[i].task);
+    }
 }
 
 static void group_free(struct group *g) {
     deferred_cancel(&g->start);
     deferred_cancel(&g->finish);
+    timer_stop(loop_of(g), &g->over);
     free_branches(g);
+    mem_free(g->edges);
     mem_free(g);
 }
 
@@ -87,9 +108,25 @@ static int push_condemned(lua_State *L, const struct budget *b) {
     return 2;
 }
 
+/* nil, err: it was stopped, because it took too long */
+static int push_late(lua_State *L) {
+    struct failure f;
+    failure_init(&f);
+    failure_set(&f, FAILURE_TIMEOUT, "a step took longer than it may");
+    lua_pushnil(L);
+    lib_push_failure(L, &f);
+    failure_deinit(&f);
+    return 2;
+}
+
 static int push_results(lua_State *L, struct op *op) {
     struct group *g = container_of(op, struct group, op);
     int n;
+    if (g->winner != NULL && g->winner->task == NULL) {
+        n = push_late(L);
+        group_free(g);
+        return n;
+    }
     if (g->limited && g->winner != NULL && g->winner->task->budget->killed != NULL) {
         n = push_condemned(L, g->winner->task->budget);
         group_free(g);
@@ -108,7 +145,9 @@ static int push_results(lua_State *L, struct op *op) {
     } else {
         lua_createtable(L, (int)g->count, 0);
         for (unsigned i = 0; i < g->count; i++) {
-            lua_State *co = g->branches[i].task->co;
+            const struct branch *b = &g->branches[i];
+            if (b->task == NULL || !b->ended || b->threw) continue; /* late, or not come to */
+            lua_State *co = b->task->co;
             if (lua_gettop(co) == 0) continue;
             lua_settop(co, 1);
             lua_xmove(co, L, 1);
@@ -124,8 +163,10 @@ static int push_results(lua_State *L, struct op *op) {
 
 static void finish_job(struct deferred *j) {
     struct group *g = container_of(j, struct group, finish);
+    timer_stop(loop_of(g), &g->over);
     for (unsigned i = 0; i < g->count; i++) { /* losers stop before the winner is told */
         struct branch *b = &g->branches[i];
+        timer_stop(loop_of(g), &b->late);
         if (b->task != NULL && !b->ended) {
             task_cancel(b->task);
             b->task = NULL;
@@ -136,39 +177,136 @@ static void finish_job(struct deferred *j) {
 
 static void finish(struct group *g, struct branch *winner) {
     g->winner = winner;
-    loop_soon(g->op.task->state->loop, &g->finish, finish_job);
+    loop_soon(loop_of(g), &g->finish, finish_job);
 }
 
 static void start_some(struct deferred *j);
 
+/* Those behind it wait for one less. */
+static void release_next(struct group *g, const struct branch *b) {
+    unsigned i = (unsigned)(b - g->branches);
+    for (unsigned k = 0; k < g->edge_count; k++) {
+        if (g->edges[k].before != i) continue;
+        unsigned after = g->edges[k].after;
+        g->branches[after].left--;
+        if (after < g->next) g->next = after;
+    }
+}
+
+static void branch_over(struct branch *b, bool bad) {
+    struct group *g = b->group;
+    if (deferred_is_waiting(&g->finish)) return; /* decided */
+    g->running--;
+    if (b->optional) b->threw = bad = false;
+    bool last = g->running == 0 && g->started == g->count;
+    if (b->threw || (g->mode == ALL && bad) || (g->mode == ANY && (!bad || last)) || g->mode == RACE) {
+        finish(g, b);
+    } else if (last) {
+        finish(g, NULL);
+    } else {
+        release_next(g, b);
+        loop_soon(loop_of(g), &g->start, start_some);
+    }
+}
+
 static void on_branch_done(struct task *t, bool ok) {
     struct branch *b = t->owner;
-    struct group *g = b->group;
+    timer_stop(t->state->loop, &b->late);
     b->ended = true;
     b->threw = !ok;
-    g->running--;
-    if (deferred_is_waiting(&g->finish)) return; /* decided */
-    bool bad = failed(b), last = g->running == 0 && g->next == g->count;
-    if (b->threw || (g->mode == ALL && bad) || (g->mode == ANY && (!bad || last)) || g->mode == RACE)
-        finish(g, b);
-    else if (last)
-        finish(g, NULL);
-    else
-        loop_soon(t->state->loop, &g->start, start_some);
+    bool bad = failed(b);
+    if (bad && b->optional && !ok) lua_settop(t->co, 0); /* what it threw is no result */
+    branch_over(b, bad);
+}
+
+/* It is stopped.  One that may fail is done; another one is the failure of all, with `nil, "late"`. */
+static void on_late(struct timer *timer) {
+    struct branch *b = container_of(timer, struct branch, late);
+    if (b->ended || b->task == NULL || deferred_is_waiting(&b->group->finish)) return;
+    task_cancel(b->task);
+    b->task = NULL;
+    branch_over(b, true);
+}
+
+static void on_over(struct timer *timer) {
+    struct group *g = container_of(timer, struct group, over);
+    if (!deferred_is_waiting(&g->finish)) finish(g, NULL);
+}
+
+static void start_one(struct group *g, struct branch *b) {
+    b->started = true;
+    g->started++;
+    g->running++;
+    /* Without memory for a timer it may take as long as all together. */
+    if (b->most_ms > 0) timer_start(loop_of(g), &b->late, b->most_ms, on_late);
+    task_start_soon(b->task);
 }
 
 static void start_some(struct deferred *j) {
     struct group *g = container_of(j, struct group, start);
-    while (g->next < g->count && g->running < g->limit) {
-        struct branch *b = &g->branches[g->next++];
-        g->running++;
-        task_start_soon(b->task);
+    bool gap = false;
+    for (unsigned i = g->next; i < g->count && g->running < g->limit; i++) {
+        struct branch *b = &g->branches[i];
+        if (!b->started && b->left == 0) start_one(g, b);
+        gap |= !b->started;
+        if (!gap) g->next = i + 1;
     }
 }
 
 static void nothing_to_do(struct group *g) { finish(g, NULL); }
 
-/* core.spawn(mode, functions, limit, account): [-4, +n, e], waits. */
+/* -- Graphs ------------------------------------------------------------------------------- */
+
+/* What comes before branch i: graph[i] is a list of numbers, or nil. */
+static void read_edges(lua_State *L, int graph, struct group *g, unsigned i) {
+    lua_rawgeti(L, graph, (int)i + 1);
+    unsigned n = lua_istable(L, -1) ? (unsigned)lua_objlen(L, -1) : 0;
+    for (unsigned k = 0; k < n; k++) {
+        lua_rawgeti(L, -1, (int)k + 1);
+        double before = lua_tonumber(L, -1);
+        lua_pop(L, 1);
+        if (!(before >= 1 && before <= g->count && before != i + 1)) luaL_error(L, "a graph has no branch %f", before);
+        if (g->edge_count == g->edge_cap) luaL_error(L, "a graph has more edges than it says");
+        g->edges[g->edge_count++] = (struct edge){ (unsigned)before - 1, i };
+        g->branches[i].left++;
+    }
+    lua_pop(L, 1);
+}
+
+static uint64_t ms_at(lua_State *L, int i) {
+    double v = lua_tonumber(L, i);
+    return v > 0 && v < 1e9 ? (uint64_t)ceil(v * 1000) : 0;
+}
+
+/* { [i] = { before, ... }, edges = n, seconds = { [i] = most }, optional = { [i] = true } } */
+static void read_graph(lua_State *L, int graph, struct group *g) {
+    lua_getfield(L, graph, "edges");
+    double edges = lua_tonumber(L, -1);
+    if (!(edges >= 0 && edges <= EDGES_MOST)) luaL_error(L, "a graph has at most %d edges", EDGES_MOST);
+    g->edges = mem_alloc(((size_t)edges + 1) * sizeof(*g->edges));
+    if (g->edges == NULL) luaL_error(L, "out of memory for a graph");
+    g->edge_cap = (unsigned)edges;
+    lua_getfield(L, graph, "seconds");
+    lua_getfield(L, graph, "optional");
+    for (unsigned i = 0; i < g->count; i++) {
+        read_edges(L, graph, g, i);
+        lua_rawgeti(L, -2, (int)i + 1);
+        g->branches[i].most_ms = ms_at(L, -1);
+        lua_rawgeti(L, -2, (int)i + 1);
+        g->branches[i].optional = lua_toboolean(L, -1);
+        lua_pop(L, 2);
+    }
+    lua_pop(L, 3);
+}
+
+/* Of a cycle nobody would ever begin. */
+static bool can_begin(const struct group *g) {
+    for (unsigned i = 0; i < g->count; i++)
+        if (g->branches[i].left == 0) return true;
+    return g->count == 0;
+}
+
+/* core.spawn(mode, functions, limit, account, graph, seconds): [-6, +n, e], waits. */
 int l_spawn(lua_State *L) {
     static const char *const modes[] = { "all", "any", "race", NULL };
     static const char *const accounts[] = { "request", "limited", "free", NULL };
@@ -184,6 +322,9 @@ int l_spawn(lua_State *L) {
         luaL_argcheck(L, lua_isfunction(L, -1), 2, "must hold functions only");
         lua_pop(L, 1);
     }
+    bool graph = !lua_isnoneornil(L, 5);
+    if (graph) luaL_checktype(L, 5, LUA_TTABLE);
+    uint64_t over_ms = ms_at(L, 6);
     op_check(L);
     struct task *parent = state_of(L)->running;
     struct group *g = mem_zalloc(sizeof(*g) + count * sizeof(g->branches[0]));
@@ -205,6 +346,9 @@ int l_spawn(lua_State *L) {
         t->done = on_branch_done;
         if (account != 0 && !task_own_budget(t, account == 2)) luaL_error(L, "out of memory for a branch");
     }
+    if (graph) read_graph(L, 5, g);
+    if (!can_begin(g)) luaL_error(L, "a graph in a circle");
+    if (over_ms > 0 && timer_start(loop_of(g), &g->over, over_ms, on_over) != 0) luaL_error(L, "not enough memory");
     parent->taken = NULL;
     if (count == 0) nothing_to_do(g);
     else loop_soon(parent->state->loop, &g->start, start_some);

@@ -25,6 +25,7 @@
 #include "bridge/policy.h"
 #include "bridge/request.h"
 #include "bridge/response.h"
+#include "request/spans.h"
 #include "request/spent.h"
 
 enum asked_state { ASKED_WAITING, ASKED_ANSWERING, ASKED_OVER };
@@ -318,6 +319,20 @@ int l_served(lua_State *L) {
     lib_check_buf(L, out);
     lua_pushlstring(L, buf_get(out).ptr, buf_len(out));
     return 2;
+}
+
+/* core.span(name, state, at, seconds): a step of what is done for the request that the running task serves */
+int l_span(lua_State *L) {
+    const struct task *t = state_of(L)->running;
+    struct slice name;
+    name.ptr = luaL_checklstring(L, 1, &name.len);
+    const char *state = luaL_checkstring(L, 2);
+    double at = luaL_checknumber(L, 3), seconds = luaL_checknumber(L, 4);
+    luaL_argcheck(L, at >= 0 && at < 1e9, 3, "a number of seconds");
+    luaL_argcheck(L, seconds >= 0 && seconds < 1e9, 4, "a number of seconds");
+    if (t != NULL && t->request != NULL && t->request->live)
+        spans_add(t->request, name, state, (uint64_t)(at * 1e6), (uint64_t)(seconds * 1e6));
+    return 0;
 }
 
 /* core.ask(child, fn, seconds | nil, route | nil, label | nil) -> res | nil, err, waits.  child: of

@@ -20,6 +20,7 @@
 #include "bridge/response.h"
 #include "http/field.h"
 #include "llm/dialect.h"
+#include "request/spans.h"
 #include "request/spent.h"
 
 struct serve {
@@ -65,7 +66,8 @@ static void serve_free(struct serve *v) {
 
 static bool has_failed(const struct serve *v) { return failure_is_set(&v->failure); }
 
-static void note_headers(struct serve *v) {
+static void note_headers(struct serve *v, const struct request *req) {
+    spans_header(req, &v->lines);
     if (v->res != NULL && (v->committed || !has_failed(v))) {
         response_put_headers(v->res, &v->lines);
         return;
@@ -86,7 +88,7 @@ static void finish(struct serve *v) {
     if (v->task != NULL) task_cancel(v->task);
     v->task = NULL;
     spent_stop_all(req);
-    note_headers(v);
+    note_headers(v, req);
     savings_total(req->saved, &v->saved_tokens, &v->saved_nano);
     struct outcome o = { .ok = !v->left && !has_failed(v), .total_us = (v->ended_ms - v->began_ms) * 1000,
                          .overloaded = !v->left && failure_is_overload(&v->failure) };

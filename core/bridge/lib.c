@@ -439,6 +439,13 @@ static int l_json_encode(lua_State *L) {
 }
 
 /* Seconds: Unix time, or the virtual clock. */
+/* core.clock() -> seconds since some moment; it never jumps */
+static int l_clock(lua_State *L) {
+    const struct loop *l = state_of(L)->loop;
+    lua_pushnumber(L, l->is_virtual ? (double)l->virtual_ms / 1e3 : (double)loop_hrtime_us() / 1e6);
+    return 1;
+}
+
 static int l_now(lua_State *L) {
     struct loop *l = state_of(L)->loop;
     struct timespec t;
@@ -614,6 +621,7 @@ static const luaL_Reg functions[] = {
     { "env", l_env },
     { "ask", l_ask },
     { "served", l_served },
+    { "span", l_span },
     { "latch", l_latch },
     { "latch_set", l_latch_set },
     { "latch_wait", l_latch_wait },
@@ -662,6 +670,7 @@ static const luaL_Reg functions[] = {
     { "memo_set", l_memo_set },
     { "message_tokens", l_message_tokens },
     { "new_request", l_new_request },
+    { "clock", l_clock },
     { "now", l_now },
     { "of_job", l_of_job },
     { "path_normal", l_path_normal },

@@ -87,6 +87,7 @@ int l_compose_pipe(lua_State *L);
 int l_fetch(lua_State *L);
 int l_ask(lua_State *L);
 int l_served(lua_State *L);
+int l_span(lua_State *L);
 int l_respond(lua_State *L);
 int l_new_request(lua_State *L);
 int l_is_chat(lua_State *L);

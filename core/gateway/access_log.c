@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#include "request/spans.h"
+
 static void put_tokens(struct buf *line, const struct request_facts *f) {
     if (f->usage.known) {
         log_u64(line, "tokens_in", f->usage.prompt);
@@ -62,6 +64,7 @@ void access_log(struct log *log, const struct request_facts *f, const struct sav
     put_asks(&line, f);
     if (f->ttft_us) log_ms(&line, "ttft_ms", f->ttft_us);
     if (saved) savings_log(saved, &line);
+    if (f->request != NULL) spans_log(f->request, &line);
     log_ms(&line, "total_ms", f->total_us);
     if (f->policy_us) log_ms(&line, "policy_ms", f->policy_us);
     log_end(log, PERILUNE_LOG_INFO, &line);

@@ -8,6 +8,7 @@
 #include "flow/headers.h"
 #include "http/coding.h"
 #include "http/field.h"
+#include "request/spans.h"
 
 /* Which request it was, and who answered it; own: lines that stand in place of ours. */
 static void put_identity(struct buf *b, const struct exchange *x, struct slice own) {
@@ -64,6 +65,7 @@ void answer_lines(const struct exchange *x, struct slice type, struct buf *out) 
         http_field_put_unless(out, own, SLICE("cache-control"), SLICE("no-cache"));
     put_identity(out, x, own);
     if (headers_find(own, SLICE("x-perilune-saved-tokens")).ptr == NULL) put_saved(out, x->req->saved);
+    if (headers_find(own, SLICE("x-perilune-trace")).ptr == NULL) spans_header(x->req, out);
     buf_slice(out, own);
     if (buf_failed(&lines)) out->error = lines.error;
     buf_deinit(&lines);

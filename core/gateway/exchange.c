@@ -69,7 +69,7 @@ static void gather(const struct exchange *x, bool aborted, struct request_facts 
     struct slice model = model_of(x, t);
     const char *answered = x->res ? x->res->upstream : "";
     bool failed = x->failure != NULL || aborted;
-    *f = (struct request_facts){ .method = req->method, .path = req->path, .via = x->via,
+    *f = (struct request_facts){ .request = req, .method = req->method, .path = req->path, .via = x->via,
                                  .id = req->id, .tenant = req->tenant,
                                  .route = x->route ? x->route->label : "", .model = model,
                                  .model_listed = is_listed(t, model), .is_aborted = aborted,

@@ -13,8 +13,11 @@
 #define TELEMETRY_CACHE    5  /* ORDER: cache_names in telemetry.c */
 #define TELEMETRY_TENANTS  65 /* the last is "other" */
 
+struct request;
+
 /* All that is known of a request when it ends.  Borrowed for a call. */
 struct request_facts {
+    const struct request *request;    /* what only its line of the log says */
     struct slice       method, path;
     const char        *via;           /* "websocket"; NULL: by HTTP */
     const char        *id, *tenant;

@@ -69,6 +69,7 @@ struct request {
     struct at_end *ends;      /* the newest first */
     int           cleanup_ref; /* functions of req:finally(), see bridge/cleanup.c; 0: none */
     struct budget *cleanup_budget; /* their time; NULL: none */
+    struct spans *spans;      /* what was done for it, see spans.h; in the arena */
     bool          kept;       /* request_keep() was called */
     struct request *parent;   /* that a policy asked this one for (spent.h); NULL: nobody did.  Outlives it */
     bool          through;    /* it was asked through the policies of `route`, and not past them */

@@ -56,6 +56,7 @@ function M.sleep(seconds) return result(core.sleep(seconds)) end
 
 M.fetch = require("perilune.fetch").fetch
 M.ask = require("perilune.ask").ask
+M.plan = require("perilune.plan").plan
 M.compose = require("perilune.compose").compose
 
 local answer_options = {

@@ -467,6 +467,43 @@ function Upstream:ask(body, opts) end
 ---@return perilune.Error? err
 function perilune.ask(ask) end
 
+---@class perilune.Step  or only its function
+---@field run async fun(req: perilune.Request, done: table<string, any>, ...): any, perilune.Error?  done: results by name; those of the steps before it are there
+---@field after? string[]|string  steps that come before it
+---@field timeout? number   seconds, above 0; all tries together
+---@field default? any      its result when it fails, or is late; then it may
+---@field optional? boolean it may fail, and has no result then; default false: it ends the plan
+---@field retry? integer    more tries while the error is retryable; default 0
+
+---@class perilune.PlanOptions
+---@field name? string      for explain()
+---@field timeout? number   seconds for all of it; default: the deadline of the request
+---@field reserve? number   seconds of the request's deadline that are left for what comes behind it
+---@field limit? integer    steps at a time; default: all that can run
+
+---@class perilune.Plan
+local Plan = {}
+
+--- A graph of steps, made once, when a policy is loaded.  Throws when a step waits for one that is not there, or steps wait
+--- for each other (and says which), and for unknown options.
+---@param steps table<string, perilune.Step|function>  256 at most
+---@param opts? perilune.PlanOptions
+---@return perilune.Plan
+function perilune.plan(steps, opts) end
+
+--- Runs it: each step starts when those before it are done.  A step that fails and must not cancels what is left.
+---@async
+---@param req? perilune.Request
+---@param ... any  for each step, behind `done`
+---@return table<string, any>? done  results by name
+---@return perilune.Error? err       with `done`: time was over before all was, err.missing are the names of what is not; without: of the step that failed
+---@return table<string, any>? partial  what was done until then
+function Plan:run(req, ...) end
+
+--- What starts when, for people.
+---@return string
+function Plan:explain() end
+
 ---@class perilune.ComposeOptions
 ---@field model? string  the name that the answer says; default: the one that the client asked for
 

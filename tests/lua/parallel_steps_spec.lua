@@ -84,3 +84,30 @@ t.test("wrong options are refused", function()
   says({ apply = apply, steps = { { name = "a", run = apply }, { name = "a", run = apply } } }, "two steps are named 'a'")
   says({ apply = apply, steps = { { name = "a", run = apply, timout = 1 } } }, "did you mean 'timeout'?")
 end)
+
+t.test("steps that come after others get their results", function()
+  local got = run{
+    { name = "a", run = slow(1, "A") }, { name = "b", run = slow(2, "B") },
+    { name = "c", run = function(_, done) perilune.sleep(1) return done.a .. done.b end, after = { "a", "b" } },
+  }
+  t.equal(got, { a = "A", b = "B", c = "AB" })
+  t.equal(t.clock(), 3)
+end)
+
+t.test("one whose step before failed runs with the default, or without", function()
+  local got = run{
+    { name = "a", run = function() error "oops" end, default = "d" },
+    { name = "c", run = function(_, done) return done.a .. "!" end, after = { "a" } },
+  }
+  t.equal(got, { a = "d", c = "d!" })
+end)
+
+t.test("circles are found when the configuration is read", function()
+  local function bad(steps, pattern)
+    t.error(function() t.policy("parallel_steps", { steps = steps, apply = function() end }) end, pattern)
+  end
+  local f = function() end
+  bad({ { name = "a", run = f, after = { "b" } }, { name = "b", run = f, after = { "a" } } },
+    "policy 'parallel_steps': steps wait for each other: 'a' after 'b' after 'a'")
+  bad({ { name = "a", run = f, after = { "x" } } }, "policy 'parallel_steps': step 'a': unknown step 'x'")
+end)
