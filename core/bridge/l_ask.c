@@ -21,6 +21,7 @@
 
 #include "base/mem.h"
 #include "bridge/cleanup.h"
+#include "bridge/latch.h"
 #include "bridge/lib.h"
 #include "bridge/policy.h"
 #include "bridge/request.h"
@@ -45,6 +46,7 @@ struct asked {
     struct response *res;    /* of the child: a share; NULL: none yet, or finished */
     struct policy_chain chain;
     struct failure   failure;
+    struct latch    *begun;  /* set when the answer begins, or will not: a share, or NULL */
     uint64_t         start_us;
     char             upstream[64]; /* for /admin/tasks */
     bool             ended;  /* the answer came to its end, well or with the failure */
@@ -58,6 +60,7 @@ static void asked_free(struct asked *a) {
     timer_stop(s->loop, &a->late);
     deferred_cancel(&a->over);
     state_ref_drop(s, a->chain.ref);
+    latch_put(a->begun);
     failure_deinit(&a->failure);
     mem_free(a);
     state_put_soon(s);
@@ -83,6 +86,7 @@ static void finish(struct asked *a) {
     struct services *v = &a->s->services;
     struct outcome o;
     if (req == NULL) return;
+    latch_set(a->begun);
     list_remove(&a->ask.link);
     timer_stop(a->s->loop, &a->late);
     deferred_cancel(&a->over);
@@ -209,6 +213,7 @@ static void on_done(void *owner, const struct policy_result *result) {
     }
     const struct failure *f = result->failure;
     a->res = result->response;
+    latch_set(a->begun);
     if (a->res != NULL) f = response_failure(a->res);
     if (f != NULL) {
         failure_copy(&a->failure, f);
@@ -222,6 +227,7 @@ static void on_late(struct timer *t) {
     if (a->state != ASKED_WAITING || a->task == NULL) return;
     failure_set(&a->failure, FAILURE_TIMEOUT, "what a policy asked took longer than it may");
     failure_explain(&a->failure, "perilune.ask: timeout");
+    latch_set(a->begun);
     a->ended = true;
     task_cancel(a->task);
     a->task = NULL;
@@ -307,18 +313,20 @@ static int refuse(lua_State *L, struct failure *f) {
     return 2;
 }
 
-/* core.served() -> whether a stream is asked for, the model: of the request that the running task serves */
+/* core.served() -> whether a stream is asked for, the tenant, the model | nil: of the request that the running task
+ * serves */
 int l_served(lua_State *L) {
     const struct task *t = state_of(L)->running;
     const struct request *r = t != NULL ? t->request : NULL;
     const struct body *b = r != NULL && r->body != NULL && !body_is_cleared(r->body) ? r->body : NULL;
     lua_pushboolean(L, b != NULL && b->chat.stream);
-    if (b == NULL || b->chat.model == JSON_NONE) return 1;
+    lua_pushstring(L, r != NULL ? r->tenant : "");
+    if (b == NULL || b->chat.model == JSON_NONE) return 2;
     struct buf *out = lib_output(L);
     json_decode_string(&b->doc, b->chat.model, out);
     lib_check_buf(L, out);
     lua_pushlstring(L, buf_get(out).ptr, buf_len(out));
-    return 2;
+    return 3;
 }
 
 /* core.span(name, state, at, seconds): a step of what is done for the request that the running task serves */
@@ -335,17 +343,19 @@ int l_span(lua_State *L) {
     return 0;
 }
 
-/* core.ask(child, fn, seconds | nil, route | nil, label | nil) -> res | nil, err, waits.  child: of
+/* core.ask(child, fn, seconds | nil, route | nil, label | nil, latch | nil) -> res | nil, err, waits.  child: of
  * core.new_request(), begun by nobody; fn() asks and returns what a policy does; route: the number of the one that it
- * goes through, from 1, with a label for where there is no configuration. */
+ * goes through, from 1, with a label for where there is no configuration; latch: is set when the answer has begun, or will
+ * not begin. */
 int l_ask(lua_State *L) {
-    lua_settop(L, 5);
+    lua_settop(L, 6);
     struct request *req = request_check(L, 1);
     luaL_checktype(L, 2, LUA_TFUNCTION);
     double seconds = luaL_optnumber(L, 3, 0), index = luaL_optnumber(L, 4, 0);
     luaL_argcheck(L, seconds >= 0 && seconds < 1e9, 3, "a number of seconds");
     luaL_argcheck(L, index >= 0 && index < 1e6, 4, "the number of a route");
     const char *label = luaL_optstring(L, 5, "");
+    latch_put(latch_take(L, 6)); /* raises here, where nothing is held */
     op_check(L);
     struct state *s = state_of(L);
     struct request *parent = s->running->request;
@@ -357,6 +367,7 @@ int l_ask(lua_State *L) {
     if (index > 0 && s->services.route_at != NULL) s->services.route_at(&s->services, (unsigned)index - 1, &route);
     if (spent_adopt(req, parent, index > 0 ? &route : NULL, &f) != 0) return refuse(L, &f);
     struct asked *a = make(L, req, parent, 2);
+    a->begun = latch_take(L, 6);
     if (begin(a, (uint64_t)ceil(seconds * 1000))) return op_wait(L, &a->op, "an answer");
     cancel_op(&a->op);
     return luaL_error(L, "not enough memory");

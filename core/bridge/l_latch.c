@@ -9,6 +9,7 @@
 #include <math.h>
 
 #include "base/mem.h"
+#include "bridge/latch.h"
 #include "bridge/lib.h"
 #include "bridge/task.h"
 
@@ -30,8 +31,8 @@ struct waiter {
     bool          came;
 };
 
-static void latch_put(struct latch *l) {
-    if (--l->refs > 0) return;
+void latch_put(struct latch *l) {
+    if (l == NULL || --l->refs > 0) return;
     deferred_cancel(&l->wake);
     mem_free(l);
 }
@@ -83,11 +84,22 @@ int l_latch(lua_State *L) {
     return 1;
 }
 
-/* core.latch_set(latch) */
-int l_latch_set(lua_State *L) {
-    struct latch *l = to_latch(L);
+struct latch *latch_take(lua_State *L, int index) {
+    if (lua_isnoneornil(L, index)) return NULL;
+    struct latch *l = *(struct latch **)luaL_checkudata(L, index, LATCH_TYPE);
+    l->refs++;
+    return l;
+}
+
+void latch_set(struct latch *l) {
+    if (l == NULL || l->set) return;
     l->set = true;
     if (!list_is_empty(&l->waiting)) loop_soon(l->loop, &l->wake, on_wake);
+}
+
+/* core.latch_set(latch) */
+int l_latch_set(lua_State *L) {
+    latch_set(to_latch(L));
     return 0;
 }
 

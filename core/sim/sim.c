@@ -6,6 +6,7 @@
  *      sim_answer.c    which answer a request gets
  *      sim_stream.c    saying it, token by token
  *      sim_embed.c     made-up vectors
+ *      sim_prefix.c    beginnings of prompts, as providers cache them
  *      sim_timer.c     one heap of deadlines for everything
  *      sim.c           the server around them, the command line
  *
@@ -119,6 +120,7 @@ static void server_free(struct sim *s) {
     buf_deinit(&s->tmp);
     buf_deinit(&s->last_head);
     buf_deinit(&s->last_body);
+    sim_prefixes_deinit(&s->prefixes);
     mem_free(s->input);
     mem_free(s->text);
     mem_free(s);

@@ -34,6 +34,7 @@ struct sim_options {
     bool   no_done;          /* the stream ends without [DONE] */
     bool   not_chunked;      /* the end of the body is the end of the connection */
     bool   echo;             /* answer with the last user message */
+    bool   prefix_cache;     /* beginnings of prompts are kept: sim_prefix.c */
     bool   tool_call;        /* call the request's first tool, if it has one */
     struct slice text;       /* answer with this; BORROWS from the parsed text, may
                                 hold backslash escapes; ptr NULL: off */

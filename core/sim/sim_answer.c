@@ -33,6 +33,7 @@ static struct sim_answer *answer_new(const struct sim_options *o, enum sim_kind 
     buf_init(&a->prefix, 0);
     buf_init(&a->text, 0);
     buf_init(&a->tool, 0);
+    buf_init(&a->hashes, 0);
     return a;
 }
 
@@ -331,6 +332,15 @@ static const char *check_chat(const struct json_doc *doc, const char **param) {
     return NULL;
 }
 
+/* Which beginning of the prompt was seen before?  Only that of `messages` counts. */
+static void find_prefix(struct sim *s, struct sim_answer *a) {
+    const struct json_doc *doc = &s->doc;
+    uint32_t model = json_get(doc, 0, SLICE("model"));
+    sim_prefix_hashes(model != JSON_NONE ? json_raw(doc, model) : SLICE(""),
+                      json_raw(doc, json_get(doc, 0, SLICE("messages"))), &a->hashes);
+    a->cached_tokens = sim_prefix_cached(&s->prefixes, &a->hashes);
+}
+
 static void answer_chat(struct sim_conn *c, const struct sim_options *o, struct slice body) {
     struct sim            *s = c->sim;
     const struct json_doc *doc = &s->doc;
@@ -349,6 +359,7 @@ static void answer_chat(struct sim_conn *c, const struct sim_options *o, struct 
     uint32_t so = get_typed(doc, 0, SLICE("stream_options"), JSON_OBJECT);
     a->usage = so != JSON_NONE && is_true(doc, so, SLICE("include_usage"));
     a->prompt_tokens = body.len / 4; /* about what English takes */
+    if (o->prefix_cache) find_prefix(s, a);
     a->total = (uint64_t)o->tokens;
     a->choices = choices_of(doc);
 

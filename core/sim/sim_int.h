@@ -11,6 +11,7 @@
 #include "base/list.h"
 #include "http/parse.h"
 #include "sim/sim.h"
+#include "sim/sim_prefix.h"
 
 #define SIM_MAX_CHOICES 128       /* OpenAI's limit of `n` */
 #define SIM_MAX_BODY  (64u << 20)
@@ -29,7 +30,7 @@ struct sim_option {
     const char          *value, *help;
 };
 
-#define SIM_OPTION_COUNT 26
+#define SIM_OPTION_COUNT 27
 const struct sim_option *sim_option_table(void);
 
 /* -- Timers (sim_timer.c) ------------------------------------------------------ */
@@ -87,6 +88,7 @@ struct sim {
     struct sim_heap     timers;
     uint64_t            armed_us; /* when clock fires; 0: not armed */
     struct sim_counters count;
+    struct sim_prefixes prefixes;
 
     struct buf last_head, last_body; /* of the last request, for /sim/last */
 
@@ -170,7 +172,8 @@ struct sim_answer {
     uint64_t           next, total; /* tokens said, to say */
     uint64_t           choices; /* equal answers, side by side */
     size_t             text_at;
-    uint64_t           prompt_tokens;
+    uint64_t           prompt_tokens, cached_tokens;
+    struct buf         hashes; /* of the prompt's beginnings, until they are kept */
     bool               usage;     /* STREAM: send it */
     bool               cut_short; /* finish_reason "length" */
     bool               head_only; /* HEAD: no body */

@@ -32,6 +32,7 @@ static const struct sim_option table[] = {
     { FIELD(text), SIM_TEXT, 0, 0, "TEXT", "answer with this text" },
     { FIELD(echo), SIM_BOOL, 0, 0, NULL, "answer with the last user message" },
     { FIELD(tool_call), SIM_BOOL, 0, 0, NULL, "call the request's first tool" },
+    { FIELD(prefix_cache), SIM_BOOL, 0, 0, NULL, "keep beginnings of prompts, and say cached_tokens" },
     { FIELD(endless), SIM_BOOL, 0, 0, NULL, "tokens never end" },
     { FIELD(status), SIM_COUNT, 200, 599, "N", "answer with this HTTP status" },
     { FIELD(retry_after), SIM_COUNT, 0, 1e6, "S", "Retry-After header of an error" },

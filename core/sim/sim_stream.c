@@ -36,6 +36,7 @@ void sim_answer_free(struct sim_answer *a) {
     buf_deinit(&a->prefix);
     buf_deinit(&a->text);
     buf_deinit(&a->tool);
+    buf_deinit(&a->hashes);
     mem_free(a);
 }
 
@@ -170,6 +171,11 @@ static void put_usage(const struct sim_answer *a, struct buf *out) {
     buf_u64(out, a->next * a->choices);
     buf_puts(out, ",\"total_tokens\":");
     buf_u64(out, a->prompt_tokens + a->next * a->choices);
+    if (a->opt.prefix_cache) {
+        buf_puts(out, ",\"prompt_tokens_details\":{\"cached_tokens\":");
+        buf_u64(out, a->cached_tokens);
+        buf_putc(out, '}');
+    }
     buf_putc(out, '}');
 }
 
@@ -385,6 +391,7 @@ static enum step say_head(struct sim_conn *c, struct sim_answer *a, struct buf *
 }
 
 static enum step say_token(struct sim_conn *c, struct sim_answer *a, struct buf *out) {
+    if (a->next == 0) sim_prefix_keep(&c->sim->prefixes, &a->hashes);
     if (is_at(a, a->opt.stall)) return STEP_STALL;
     if (is_at(a, a->opt.cut)) return STEP_CUT;
     if (is_at(a, a->opt.malformed)) {

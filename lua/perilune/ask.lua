@@ -11,11 +11,12 @@ local core = require "perilune.core"
 local errors = require "perilune.errors"
 local host = require "perilune.host"
 local template = require "perilune.template"
+local warm = require "perilune.warm"
 
 local M = {}
 
-local own = { upstream = true, route = true, timeout = true, vars = true }
-local own_names = { "upstream", "route", "timeout", "vars", "messages", "stream" }
+local own = { upstream = true, route = true, timeout = true, vars = true, warm = true, warm_wait = true }
+local own_names = { "upstream", "route", "timeout", "vars", "warm", "warm_wait", "messages", "stream" }
 
 -- Fields that look like an option of ours written wrong, and are none.
 local body_fields = {
@@ -82,31 +83,50 @@ local function way_of(ask)
   return found.index, found.label, found.run
 end
 
+-- The body, and the tenant that it is asked for.
 local function body_of(ask)
   local body = {}
   for k, v in pairs(ask) do
     if not own[k] then body[k] = v end
   end
   body.messages = messages_of(ask)
-  local stream, model = core.served()
+  local stream, tenant, model = core.served()
   body.model = ask.model or model_of(ask.upstream) or model or "default"
   if ask.stream == nil then body.stream = stream or nil end
-  return core.json_encode(body)
+  return body, tenant
 end
 
-local function check_timeout(timeout)
-  if timeout == nil then return end
-  if type(timeout) ~= "number" or not (timeout > 0 and timeout < 1e9) then
-    misuse("'timeout' must be a number of seconds above 0, got %s", check.show(timeout))
+local function check_seconds(name, value, least)
+  if value == nil then return end
+  if type(value) ~= "number" or not (value >= least and value < 1e9) or (least == 0 and value ~= value) then
+    misuse("'%s' must be a number of seconds%s, got %s", name, least > 0 and " above 0" or "", check.show(value))
   end
 end
 
-local function begin(ask)
+local function check_options(ask)
   if type(ask) ~= "table" then misuse("takes a table such as { upstream =, messages = }, got %s", check.show(ask)) end
   check_fields(ask)
-  check_timeout(ask.timeout)
-  local index, label, run = way_of(ask)
-  return index, label, run, body_of(ask)
+  check_seconds("timeout", ask.timeout, 1e-6)
+  check_seconds("warm_wait", ask.warm_wait, 0)
+  local kind = type(ask.warm)
+  if kind ~= "nil" and kind ~= "boolean" and kind ~= "string" then
+    misuse("'warm' is true, false or a name, got %s", check.show(ask.warm))
+  end
+end
+
+-- Waits for one that goes first.  Returns its key and latch when this one does, and what is left of the timeout.
+local function wait_turn(ask, body, tenant, label)
+  local where = label or ask.upstream or ""
+  local key = warm.key(ask.warm, where, tenant, ask.upstream and host.describe(ask.upstream), body)
+  if not key then return nil, nil, ask.timeout end
+  local begun = core.clock()
+  local wait = ask.timeout and math.min(ask.timeout / 2, ask.warm_wait or 2) or ask.warm_wait
+  local latch = warm.enter(key, wait)
+  return key, latch, ask.timeout and math.max(0.001, ask.timeout - (core.clock() - begun))
+end
+
+local function request(body)
+  return core.new_request("POST", "/v1/chat/completions", { ["content-type"] = "application/json" }, core.json_encode(body))
 end
 
 --- Asks, and waits for the first event of the answer.
@@ -115,10 +135,17 @@ end
 ---@return perilune.Response?
 ---@return perilune.Error?
 function M.ask(ask)
-  local index, label, run, body = begin(ask)
-  local child, err = core.new_request("POST", "/v1/chat/completions", { ["content-type"] = "application/json" }, body)
+  check_options(ask)
+  local index, label, run = way_of(ask)
+  local body, tenant = body_of(ask)
+  local child, err = request(body)
   if not child then return nil, err end
-  return core.result(core.ask(child, function() return run(child) end, ask.timeout, index, label))
+  local key, latch, timeout = wait_turn(ask, body, tenant, label)
+  local res
+  res, err = core.result(core.ask(child, function() return run(child) end, timeout, index, label, latch))
+  if latch and res then warm.begun(key)
+  elseif latch then core.latch_set(latch) end -- also when nothing was asked
+  return res, err
 end
 
 return M

@@ -452,6 +452,8 @@ function Upstream:ask(body, opts) end
 ---@field vars? table        for the holes of templates
 ---@field timeout? number    seconds, above 0, to the first event of a stream, or to all of another answer; default: the deadline of the request
 ---@field stream? boolean    default: as the request wants its own answer
+---@field warm? boolean|string  of requests that begin the same one goes first, and the others wait for its first token, so that they find the provider's cache: true, what begins with the same 4,096 bytes of messages (or the same first message); a name, what has it; false, none. Default: those whose upstream has a `price.cached` below its `input`, with 4,096 bytes in common
+---@field warm_wait? number   seconds that it waits at most, 0 or more; default 2, and no more than half of the timeout
 ---@field model? string      default: the upstream's, or that of the request
 
 --- A request of the policy's own, on behalf of the one that it serves: with its deadline, tenant, headers, CPU time, memory

@@ -787,6 +787,7 @@ function M.world(body, handler)
   require("perilune.batch").forget()
   require("perilune.jobs").forget()
   require("perilune.jobs").serve_requests()
+  require("perilune.warm").forget()
   M.limits{}
   forget_lines()
 

@@ -247,6 +247,8 @@ t.test("misuse says what to write", function()
     bad({ upstream = "small", messages = "q", timeout = 0 }, "'timeout' must be")
     bad({ upstream = "small", route = "r", messages = "q" }, "not both")
     bad({ route = "rr", messages = "q" }, "did you mean 'r'")
+    bad({ upstream = "small", messages = "q", warm = 5 }, "'warm' is")
+    bad({ upstream = "small", messages = "q", warm_wait = -1 }, "'warm_wait' must be")
     bad({ upstream = 5, messages = "q" }, "'upstream' is a name")
     return respond ""
   end)
@@ -255,4 +257,88 @@ end)
 t.test("outside of a request it works, too", function()
   t.upstream("small", { text = "ok" })
   t.equal(t.ok(perilune.ask{ upstream = "small", messages = "q" }):text(), "ok")
+end)
+
+-- -- who goes first ----------------------------------------------------------------
+
+local long = ("the same beginning "):rep(300)
+local cached = { price = { input = 2, cached = 0.5, output = 8 } }
+
+-- When each of so many calls left.
+local function fan_out(n, ask, name)
+  local fns, at = {}, {}
+  for i = 1, n do
+    fns[i] = function()
+      local own = { stream = true, messages = { { role = "system", content = long }, { role = "user", content = "q" .. i } } }
+      for k, v in pairs(ask) do own[k] = v end
+      local res, err = perilune.ask(own)
+      return res and res:text() or err.code
+    end
+  end
+  send(function() perilune.all(fns) return respond "" end)
+  for i, call in ipairs(t.calls(name or ask.upstream)) do at[i] = call.at end
+  return at
+end
+
+t.test("of those that begin the same one goes first, the others behind its first token", function()
+  t.upstream("a", { chunks = { "x", "y" }, ttft = 0.5, itl = 5 })
+  t.equal(fan_out(4, { upstream = "a", warm = true }), { 0, 0.5, 0.5, 0.5 })
+  t.equal(#fan_out(4, { upstream = "a", warm = true }), 8) -- and for a while nobody waits
+  t.equal(t.calls("a")[5].at, t.calls("a")[8].at)
+end)
+
+t.test("by itself where beginnings are cheaper, and long enough", function()
+  t.upstream("dear", { text = "x", ttft = 0.5, upstream = cached })
+  t.upstream("plain", { text = "x", ttft = 0.5 })
+  t.equal(fan_out(3, { upstream = "dear" }), { 0, 0.5, 0.5 })
+  local from = t.clock()
+  t.equal(fan_out(3, { upstream = "plain" }), { from, from, from })
+  t.upstream("dear", { text = "x", ttft = 0.5, upstream = cached })
+  from = t.clock()
+  t.equal(fan_out(3, { upstream = "dear", messages = "short" }), { from, from, from })
+  t.upstream("dear", { text = "x", ttft = 0.5, upstream = cached })
+  from = t.clock()
+  t.equal(fan_out(3, { upstream = "dear", warm = false, model = "other" }), { from, from, from })
+end)
+
+t.test("nobody waits longer than it may", function()
+  t.upstream("slow", { text = "x", ttft = 30 })
+  t.equal(fan_out(3, { upstream = "slow", warm = "name" }), { 0, 2, 2 })
+  t.upstream("slower", { text = "x", ttft = 30 })
+  local from = t.clock()
+  t.equal(fan_out(3, { upstream = "slower", warm = true, warm_wait = 0 }), { from, from, from })
+  t.upstream("late", { text = "x", ttft = 30 })
+  from = t.clock()
+  t.equal(fan_out(2, { upstream = "late", warm = true, timeout = 1 }), { from, from + 0.5 })
+  t.equal(t.clock(), from + 1)
+end)
+
+t.test("when the one that leads fails, or is canceled, the next one does", function()
+  t.upstream("bad", { { status = 503, delay = 0.5 }, { text = "x", ttft = 0.5 } })
+  t.equal(fan_out(4, { upstream = "bad", warm = true }), { 0, 0.5, 1, 1 })
+  t.upstream("slow", { text = "x", ttft = 0.5 })
+  local from = t.clock()
+  local function ask() return perilune.ask{ upstream = "slow", messages = long, warm = true, stream = true } end
+  send(function()
+    perilune.all{
+      function() return perilune.race{ ask, function() perilune.sleep(0.1) return true end } end,
+      function() perilune.sleep(0.01) return ask() end,
+      function() perilune.sleep(0.02) return ask() end,
+    }
+    return respond ""
+  end)
+  local at = {}
+  for i, call in ipairs(t.calls("slow")) do at[i] = math.floor((call.at - from) * 10 + 0.5) / 10 end
+  t.equal(at, { 0, 0.1, 0.6 })
+end)
+
+t.test("tenants do not wait for each other", function()
+  t.upstream("a", { text = "x", ttft = 0.5 })
+  local function one(tenant)
+    return function()
+      send(function() return perilune.ask{ upstream = "a", messages = long, warm = true } end, { tenant = tenant, stream = true })
+    end
+  end
+  perilune.all{ one "acme", one "other", one "acme" }
+  t.equal({ t.calls("a")[1].at, t.calls("a")[2].at, t.calls("a")[3].at }, { 0, 0, 0.5 })
 end)

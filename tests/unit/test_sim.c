@@ -17,6 +17,39 @@
 #include "sim/sim_int.h"
 #include "unit.h"
 
+/* -- Beginnings of prompts ------------------------------------------------------------ */
+
+static uint64_t cached(struct sim_prefixes *p, const char *model, struct slice text, bool keep) {
+    struct buf hashes;
+    buf_init(&hashes, 0);
+    sim_prefix_hashes(slice_str(model), text, &hashes);
+    uint64_t n = sim_prefix_cached(p, &hashes);
+    if (keep) sim_prefix_keep(p, &hashes);
+    buf_deinit(&hashes);
+    return n;
+}
+
+TEST(beginnings_of_prompts) {
+    static char text[20000], other[20000];
+    struct sim_prefixes p = { NULL };
+    for (size_t i = 0; i < sizeof(text); i++) text[i] = other[i] = (char)('a' + i * 7 % 26);
+    struct slice all = slice_of(text, sizeof(text));
+    CHECK_INT(cached(&p, "m", all, false), 0);
+    CHECK_INT(cached(&p, "m", all, true), 0);          /* the first one pays for it */
+    if (p.slots == NULL) return;                       /* no memory: nothing is kept */
+    CHECK_INT(cached(&p, "m", all, false), 4992);      /* 39 whole blocks of 128 */
+    CHECK_INT(cached(&p, "n", all, false), 0);         /* of another model */
+    CHECK_INT(cached(&p, "m", slice_of(text, 4096), false), 1024);
+    CHECK_INT(cached(&p, "m", slice_of(text, 4095), false), 0); /* too short */
+    CHECK_INT(cached(&p, "m", slice_of(text, 0), false), 0);
+    other[8192] = '!';                                 /* the same up to here */
+    CHECK_INT(cached(&p, "m", slice_of(other, sizeof(other)), false), 2048);
+    other[0] = '!';
+    CHECK_INT(cached(&p, "m", slice_of(other, sizeof(other)), true), 0);
+    CHECK_INT(cached(&p, "m", all, false), 4992);
+    sim_prefixes_deinit(&p);
+}
+
 /* -- Options ----------------------------------------------------------------------- */
 
 static void check_options_fail(const char *text, const char *says) {
