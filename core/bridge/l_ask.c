@@ -345,8 +345,8 @@ int l_span(lua_State *L) {
 
 /* core.ask(child, fn, seconds | nil, route | nil, label | nil, latch | nil) -> res | nil, err, waits.  child: of
  * core.new_request(), begun by nobody; fn() asks and returns what a policy does; route: the number of the one that it
- * goes through, from 1, with a label for where there is no configuration; latch: is set when the answer has begun, or will
- * not begin. */
+ * goes through, from 1, with a label for where there is no configuration; latch: is set when the answer has begun, or
+ * will not begin. */
 int l_ask(lua_State *L) {
     lua_settop(L, 6);
     struct request *req = request_check(L, 1);
