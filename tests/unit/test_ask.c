@@ -161,6 +161,49 @@ TEST_NOFAULT(answers_and_failures) {
         "'first'");
 }
 
+/* What a coroutine writes, read by who made it. */
+#define READ "core.result(core.wait_end(res)) local t, e = core.read_text(res) return t, e and e.code"
+
+TEST_NOFAULT(answers_made_of_pieces) {
+    ask("local res = core.compose(function(out)\n"
+        "core.result(core.compose_text(out, 'a '))\n"
+        "local info = core.result(core.compose_pipe(out, (ask(1)), 'whole'))\n"
+        "core.result(core.compose_call(out, 'id', 'f', '{}'))\n"
+        "core.compose_count(out, 1, 2, 3) core.compose_reason(out, info.finish_reason)\n"
+        "end) " READ, "'a hi' nil");
+    ask("local res = core.compose(function(out) core.result(core.compose_text(out, 'a')) error('x') end) " READ,
+        "nil 'policy_error'");
+    ask("local res = core.compose(function(out) return nil, { code = 'mine' } end) " READ, "nil 'mine'");
+    ask("local res = core.compose(function(out)\n"
+        "local a, b = (ask(0)), (ask(0))\n"
+        "core.result(core.spawn('all', { function() return core.result(core.compose_pipe(out, a, 'line', '1 ')) end,\n"
+        "function() return core.result(core.compose_pipe(out, b, 'line', '2 ')) end }))\n"
+        "end) " READ, "'1 hi\\102 hi\\10' nil");
+    ask("core.compose(function(out) core.result(core.sleep(9)) end) return 'left'", "'left'");
+    ask("local res res = core.compose(function(out) res:discard() core.result(core.sleep(1)) end)\n"
+        "core.result(core.sleep(2)) return 'dropped'", "'dropped'");
+}
+
+TEST_NOFAULT(latches_and_graphs) {
+    ask("local l = core.latch()\n"
+        "return core.result(core.spawn('all', { function() return core.result(core.latch_wait(l)) end,\n"
+        "function() core.result(core.sleep(1)) core.latch_set(l) return 'set' end,\n"
+        "function() return core.result(core.latch_wait(core.latch(), 2)) end }))", "{true,'set',false,}");
+    ask("local list = {}\n"
+        "local function step(n, s) return function() core.result(core.sleep(s)) list[#list + 1] = n return n end end\n"
+        "core.result(core.spawn('all', { step('a', 2), step('b', 1), step('c', 0), step('d', 9) }, nil, nil,\n"
+        "{ [1] = { 2, 3 }, [2] = { 3 }, edges = 3, seconds = { [4] = 4 }, optional = { [4] = true } }))\n"
+        "return list", "{'c','b','a',}");
+    ask("return core.result(core.spawn('all', { function() core.result(core.sleep(9)) end, function() return 'b' end }, nil,\n"
+        "nil, { edges = 0, seconds = {}, optional = {} }, 3))[2]", "'b'");
+    ask("return pcall(core.spawn, 'all', { print, print }, nil, nil, { [1] = { 2 }, [2] = { 1 }, edges = 2,\n"
+        "seconds = {}, optional = {} })", "false 'a graph in a circle'");
+    ask("return pcall(core.spawn, 'all', { print }, nil, nil, { [1] = { 7 }, edges = 1, seconds = {}, optional = {} })",
+        "false 'a graph has no branch 7'");
+    ask("local r, e = core.result(core.spawn('all', { function() core.result(core.sleep(9)) end }, nil, nil,\n"
+        "{ edges = 0, seconds = { 1 }, optional = {} })) return r, e.code", "nil 'timeout'");
+}
+
 TEST_NOFAULT(what_is_left_ends_with_the_request) {
     struct world w;
     open_ask(&w, "local res = ask(0) return 'done'");
