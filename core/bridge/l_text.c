@@ -18,6 +18,7 @@
 #include "bridge/state.h"
 #include "bridge/value.h"
 #include "llm/chat.h"
+#include "text/chunks.h"
 #include "text/dups.h"
 #include "text/extract.h"
 #include "text/json_minify.h"
@@ -266,12 +267,50 @@ int l_text_rank(lua_State *L) {
     return 1;
 }
 
-/* -- Extraction ---------------------------------------------------------------------------- */
-
 static size_t tokens_of(void *ud, struct slice piece) {
     (void)ud;
     return text_estimate_tokens(piece);
 }
+
+/* -- Chunks ------------------------------------------------------------------------------------ */
+
+static void push_chunk(lua_State *L, struct slice text, const struct text_chunk *k) {
+    lua_createtable(L, 0, 4);
+    lua_pushlstring(L, text.ptr + k->start, k->end - k->start);
+    lua_setfield(L, -2, "text");
+    set_number(L, "first", (double)k->start + 1);
+    lua_pushlstring(L, text.ptr + k->lead, k->start - k->lead);
+    lua_setfield(L, -2, "lead");
+    lua_pushlstring(L, text.ptr + k->heading, k->heading_end - k->heading);
+    lua_setfield(L, -2, "heading");
+}
+
+/* core.text_chunks(text, size, overlap) -> { { text =, first =, lead =, heading = }, ... } */
+int l_text_chunks(lua_State *L) {
+    struct slice text = text_arg(L, 1);
+    lua_Number size = luaL_checknumber(L, 2), overlap = luaL_checknumber(L, 3);
+    luaL_argcheck(L, size >= 16 && size <= 1e6, 2, "16 to 1000000 tokens");
+    luaL_argcheck(L, overlap >= 0 && overlap * 2 < size, 3, "less than half of the size");
+    if (!fits(L, text.len)) return lua_gettop(L);
+    struct buf *chunks = lib_output(L);
+    struct text_chunk_options o = { .size = (size_t)size, .overlap = (size_t)overlap, .measure = tokens_of,
+                                    .go_on = patience(state_of(L)), .ud = state_of(L) };
+    int rc = text_chunks(text, &o, chunks);
+    if (rc != 0) return failed(L, rc, text);
+    size_t n;
+    const struct text_chunk *k = text_chunks_of(chunks, &n);
+    if (!few(L, n, "chunks")) return 2;
+    lua_createtable(L, (int)n, 0);
+    for (size_t i = 0; i < n; i++) {
+        push_chunk(L, text, &k[i]);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    release(chunks);
+    state_check(L);
+    return 1;
+}
+
+/* -- Extraction ---------------------------------------------------------------------------- */
 
 static void push_pieces(lua_State *L, const struct buf *pieces) {
     const struct text_piece *p = (const struct text_piece *)(const void *)buf_get(pieces).ptr;

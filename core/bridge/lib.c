@@ -694,6 +694,7 @@ static const luaL_Reg functions[] = {
     { "spawn", l_spawn },
     { "status_is_retryable", l_status_is_retryable },
     { "client_status", l_client_status },
+    { "text_chunks", l_text_chunks },
     { "text_dedupe", l_text_dedupe },
     { "text_elide_base64", l_text_elide_base64 },
     { "text_extract", l_text_extract },

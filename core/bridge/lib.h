@@ -177,6 +177,7 @@ int l_request_tokens(lua_State *L);
 int l_json_view(lua_State *L);
 int l_text_spans(lua_State *L);
 int l_text_sentences(lua_State *L);
+int l_text_chunks(lua_State *L);
 int l_text_rank(lua_State *L);
 int l_text_extract(lua_State *L);
 int l_text_dedupe(lua_State *L);

@@ -437,6 +437,9 @@ static const struct tallied {
       { "policy", "upstream" } },
     { "perilune_trial_tokens_total", "Tokens that they used.", { "policy", "upstream", "type" } },
     { "perilune_captured_total", "Records of capture, by what became of them.", { "result" } },
+    { "perilune_chosen_total", "Answers that were chosen among several, by what decided.", { "policy", "why" } },
+    { "perilune_parts_total", "Parts of answers that policies asked for, by what came of them.",
+      { "policy", "part", "result" } },
 };
 
 struct tally_writing {

@@ -17,6 +17,8 @@ enum tally_kind {
     TALLY_TRIAL_SECONDS, /* policy, upstream */
     TALLY_TRIAL_TOKENS,  /* policy, upstream, type */
     TALLY_CAPTURED,      /* result */
+    TALLY_CHOSEN,        /* policy, why */
+    TALLY_PARTS,         /* policy, part, result */
     TALLY_KINDS
 };
 

@@ -1514,6 +1514,22 @@ function text.rank(list, question) end
 ---@return perilune.ExtractInfo|string info  or err
 function text.extract(s, question, opts) end
 
+---@class perilune.Chunk
+---@field text string     what is its own: those of all chunks, one after the other, are the text
+---@field first integer   where that begins
+---@field lead string     the last sentences of the chunk before it; "" for the first one, and for one that begins with a
+---                       heading
+---@field heading string  under which it begins; "" when it begins with one, or there is none
+
+--- A long text in pieces that a model can read one by one, cut where the structure allows: in front of headings, between
+--- paragraphs, between sentences.  Tables and code stay whole when they fit, else they are cut between rows or lines.
+---@param s string
+---@param opts? { size?: integer, overlap?: integer }  tokens of a chunk at most, its lead included: 6000, at least 16; of
+---             the lead at most: a tenth of that
+---@return perilune.Chunk[]? chunks
+---@return string? err
+function text.chunks(s, opts) end
+
 ---@class perilune.DedupeOptions
 ---@field min_bytes? integer   shorter lines and blocks stay: 40
 ---@field likeness? number     also what is alike: the part of their triples of words that two

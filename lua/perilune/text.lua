@@ -173,6 +173,7 @@ local extract_options = {
 
 local dedupe_options = { min_bytes = true, likeness = true, any_numbers = true, mark = true }
 local base64_options = { min = true }
+local chunk_options = { size = true, overlap = true }
 
 function M.spans(s, opts)
   check.known("text.spans", opts, span_options)
@@ -186,6 +187,12 @@ function M.rank(list, question) return core.text_rank(list, question) end
 function M.extract(s, question, opts)
   check.known("text.extract", opts, extract_options)
   return core.text_extract(s, question, opts)
+end
+
+function M.chunks(s, opts)
+  check.known("text.chunks", opts, chunk_options)
+  local size = opts and opts.size or 6000
+  return core.text_chunks(s, size, opts and opts.overlap or math.floor(size / 10))
 end
 
 function M.dedupe(s, opts)

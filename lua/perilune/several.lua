@@ -1,0 +1,162 @@
+--- several: one question asked several times at once, and what came of it.  For the policies vote and best_of.
+--
+--     next(req) --+--> answer 1 --+
+--     next(req) --+--> answer 2 --+--> { index, res, text, calls, key }, ...  --> one of them is chosen
+--     next(req) --+--> (failed)   |
+--                    time is over-+
+--
+-- The answers are asked for as wholes: nothing can go to the client before it is chosen, and a whole costs Lua one event
+-- where a stream costs a thousand.  The client gets the one that is chosen in the form that it asked for.
+--
+-- One that fails is left out; when all do, their last error is the result.  When the time is over, what has come by then
+-- is all there is.
+
+local core = require "perilune.core"
+local errors = require "perilune.errors"
+local final_answer = require "perilune.final_answer"
+local perilune = require "perilune"
+
+local M = {}
+
+-- Of the request's deadline: what is left behind it is for choosing.
+local SHARE = 0.85
+
+local ENOUGH = { code = "enough" } -- ends those that still run
+
+---@class perilune.Several
+---@field index integer     which one of the calls
+---@field res perilune.Response
+---@field text string
+---@field calls? string     its calls of tools, in a form that can be compared
+---@field cut boolean       it ended where it had no room left
+---@field upstream? string
+
+local function arguments_of(text)
+  local ok, value = pcall(core.json_decode, text or "")
+  return ok and value ~= nil and final_answer.canonical(value) or text or ""
+end
+
+local function calls_of(tools)
+  local list = {}
+  for i, call in ipairs(tools or {}) do
+    if call.choice == 0 then list[i] = (call.name or "") .. arguments_of(call.arguments) end
+  end
+  return list[1] and table.concat(list, "\n") or nil
+end
+
+-- Reads an answer to its end: text, calls, whether it was cut.
+local function read(res, index)
+  local text, err = res:text()
+  if not text then return nil, err end
+  local answer = { index = index, res = res, text = text, cut = false, upstream = res.upstream }
+  local tools = {}
+  for ev in res:events() do
+    if ev.type == "error" then return nil, ev.error end
+    for _, call in ipairs(ev.tools or {}) do tools[#tools + 1] = call end
+    if ev.data and ev.data:find('"finish_reason"%s*:%s*"length"') then answer.cut = true end
+  end
+  answer.calls = calls_of(tools)
+  return answer
+end
+
+--- May this request be asked several times?  Not one that wants several answers itself: which of the n would be chosen?
+---@param req perilune.Request
+---@return boolean
+function M.fits(req)
+  local n = req.n
+  return (n == nil or n == 1) and req.path:find("/chat/completions$") ~= nil
+end
+
+--- Would each answer be the same?
+---@param req perilune.Request
+---@return boolean
+function M.is_fixed(req)
+  return req.temperature == 0 or req.top_p == 0
+end
+
+local function seconds_for(req, timeout)
+  local left = req:time_left()
+  local most = left < 1e8 and left * SHARE or nil
+  if timeout and most then return math.min(timeout, most) end
+  return timeout or most
+end
+
+--- Asks n times at once; returns what came, in the order of the calls, or nil and the last error.
+---@async
+---@param req perilune.Request
+---@param ask async fun(index: integer): perilune.Response?, perilune.Error?
+---@param options { n: integer, limit?: integer, timeout?: number, enough?: fun(list: perilune.Several[], open: integer): boolean }
+---       enough: is what has come enough, when so many may still come?
+---@return perilune.Several[]? list
+---@return perilune.Error? err
+---@return integer failed
+function M.gather(req, ask, options)
+  local n, got, failed, last = options.n, {}, 0, nil
+  local function listed()
+    local list = {}
+    for i = 1, n do list[#list + 1] = got[i] end
+    return list
+  end
+  local function branch(i)
+    local res, err = ask(i)
+    local answer
+    if res then answer, err = read(res, i) end
+    if answer then got[i] = answer
+    else failed, last = failed + 1, err end
+    local list = listed()
+    if #list + failed < n and not (options.enough and options.enough(list, n - #list - failed)) then return true end
+    return nil, ENOUGH
+  end
+  local seconds = seconds_for(req, options.timeout)
+  local fns = {}
+  for i = 1, n do fns[i] = function() return branch(i) end end
+  if seconds then
+    fns[n + 1] = function()
+      perilune.sleep(math.max(0.001, seconds))
+      last = last or errors.new{ code = "timeout", status = 504, message = ("no answer came within %g seconds"):format(seconds) }
+      return nil, ENOUGH
+    end
+  end
+  perilune.all(fns) -- ends with ENOUGH
+  local list = listed()
+  if not list[1] then return nil, last, failed end
+  return list, last, failed
+end
+
+--- Answers that are as good as another are thrown away, and their calls stop.
+---@param list perilune.Several[]
+---@param chosen perilune.Several
+function M.drop_others(list, chosen)
+  for _, answer in ipairs(list) do
+    if answer ~= chosen then answer.res:discard() end
+  end
+end
+
+--- The answer that has most in common with the others: which is chosen where nothing else decides.
+---@param list perilune.Several[]
+---@return perilune.Several
+function M.central(list)
+  local texts = {}
+  for i, answer in ipairs(list) do texts[i] = answer.text:sub(1, 16384):gsub("[\192-\255][\128-\191]*$", "") end
+  local scores = #list > 2 and require("perilune.text").rank(texts)
+  local best = 1
+  for i = 2, scores and #scores or 0 do
+    if scores[i] > scores[best] then best = i end
+  end
+  return list[best]
+end
+
+--- How calls are made: by what is behind the policy; or by these upstreams, in turn.
+---@param req perilune.Request
+---@param next perilune.Next
+---@param upstreams? string[]
+---@param timeout? number
+function M.asker(req, next, upstreams, timeout)
+  req.stream = false
+  if not upstreams then return function() return next(req) end end
+  return function(i)
+    return perilune.upstream(upstreams[(i - 1) % #upstreams + 1]):chat(req, { timeout = timeout })
+  end
+end
+
+return M
