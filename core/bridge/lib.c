@@ -567,6 +567,8 @@ static const luaL_Reg functions[] = {
     { "base64_encode", l_base64_encode },
     { "bundle_file", l_bundle_file },
     { "bundle_list", l_bundle_list },
+    { "after", l_after },
+    { "after_drop", l_after_drop },
     { "batch", l_batch },
     { "batch_asks", l_batch_asks },
     { "batch_submit", l_batch_submit },

@@ -276,6 +276,8 @@ int state_new(struct state **out, struct loop *loop, struct log *log, struct sto
     }
     *s = (struct state){ .refs = 1, .loop = loop, .log = log, .stores = stores, .limits = *limits,
                          .services = { .loop = loop, .stores = stores, .high_water = limits->high_water } };
+    after_line_init(&s->own_after);
+    s->after = &s->own_after;
     list_init(&s->ready);
     list_init(&s->resting);
     pool_init(&s->memory.pool, POOL_SIZE);

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/pool.h"
+#include "bridge/after.h"
 #include "bridge/budget.h"
 #include "bridge/handle.h"
 #include "request/savings.h"
@@ -87,6 +88,7 @@ struct state {
     struct task        *running;
     struct list         ready;      /* tasks that could run, in the order in which they will */
     struct deferred     run_soon, run_next; /* task.c: who runs them, in this turn and the next */
+    struct after_line  *after, own_after; /* work behind replies: the worker's line; its own where there is none */
     struct list         resting;    /* tasks that could run, but wait: budget_must_rest() */
     struct timer        rest;       /* runs them */
     struct task        *spare[64];  /* tasks that ended by themselves, to be used again */

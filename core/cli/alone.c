@@ -55,6 +55,8 @@ void alone_keep_log(struct alone *a) {
 }
 
 void alone_close(struct alone *a) {
+    if (a->state != NULL) after_line_cancel(a->state->after);
+    if (a->has_loop) loop_flush(&a->loop); /* shares that this gave back */
     state_put(a->state);
     if (a->has_loop) {
         while (a->loop.heap_len > 0) timer_stop(&a->loop, a->loop.heap[0]); /* of what was cut short */

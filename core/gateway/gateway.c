@@ -477,10 +477,11 @@ static void drain_check(struct timer *t) {
     for (unsigned i = 0; i < g->worker_count; i++) gateway_ask(&g->workers[i], count_busy, &open);
     unsigned jobs = 0;
     for (unsigned i = 0; i < g->worker_count; i++) gateway_ask(&g->workers[i], count_jobs, &jobs);
+    uint64_t behind = afterwork_open(&g->stores->afterwork);
     g->drain_left_ms -= DRAIN_MS;
     if (jobs > 0 && g->drain_left_ms <= GIVE_BACK_MS)
         for (unsigned i = 0; i < g->worker_count; i++) gateway_ask(&g->workers[i], give_back, NULL);
-    if ((open == 0 && jobs == 0) || g->drain_left_ms <= 0) {
+    if ((open == 0 && jobs == 0 && behind == 0) || g->drain_left_ms <= 0) {
         if (open > 0) log_line(&g->log, PERILUNE_LOG_WARN, "drain_timeout is over, %u connections are cut", open);
         g->drained = true;
         end_turn(g);

@@ -426,6 +426,17 @@ static void batches(const struct perilune *g, struct buf *out) {
     histogram_write(&wait, "perilune_batch_wait_seconds", "From submitting to a batch to its run.", out);
 }
 
+/* What after_reply does. */
+static void behind(const struct perilune *g, struct buf *out) {
+    static const char name[] = "perilune_after_reply_total";
+    struct afterwork *a = &g->stores->afterwork;
+    one(out, "perilune_after_reply_open", "gauge", "Work behind replies that waits or runs.", afterwork_open(a));
+    one(out, "perilune_after_reply_bytes", "gauge", "Bytes that it keeps.", atomic_load(&a->bytes));
+    head(out, name, "counter", "Work behind replies, by what became of it.");
+    for (int r = 0; r < AFTERWORK_RESULTS; r++)
+        buf_printf(out, "%s{result=\"%s\"} %llu\n", name, afterwork_result_names[r], (ull)atomic_load(&a->results[r]));
+}
+
 /* ORDER tally: store/tally.h. */
 static const struct tallied {
     const char *name, *help, *labels[TALLY_LABELS];
@@ -510,6 +521,7 @@ void metrics_write(struct perilune *g, struct buf *out) {
     calibration_write(g->calibration, out);
     saved(g, out);
     batches(g, out);
+    behind(g, out);
     cache(g, out);
     redis(g, out);
     shared_index(g, out);

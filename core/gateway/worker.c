@@ -86,6 +86,7 @@ int generation_bind(struct generation *gen, struct worker *w, struct config *c) 
     s->services.route_at = asks_route;
     s->services.ask_begins = asks_begin;
     s->services.ask_ends = asks_end;
+    s->after = &w->after;
     s->services.pools = gen->pools;
     s->services.pool_count = c->target_count;
     s->limits = c->lua;
@@ -177,6 +178,8 @@ static void close_parts(struct worker *w) {
     job_keeper_leave(w);
     refresh_end_all(w);
     trial_end_all(w);
+    unsigned undone = after_line_cancel(&w->after);
+    if (undone > 0) log_line(w->log, PERILUNE_LOG_WARN, "%u pieces of work behind replies are given up", undone);
     if (w->gen != NULL) flights_leave(w->gen->state->stores->flights, w->loop);
     loop_flush(w->loop);
     index_close(w);
@@ -258,6 +261,7 @@ int worker_open(struct worker *w, unsigned index, struct loop *loop, struct log 
     w->listens = index == 0;
     list_init(&w->exchanges);
     job_streams_init(&w->job_streams);
+    after_line_init(&w->after);
     int rc = w->threaded ? loop_init(w->loop) : 0;
     if (rc != 0) return rc;
     rc = open_parts(w);

@@ -3,6 +3,7 @@
 #define PERILUNE_GATEWAY_WORKER_H
 
 #include "base/stats.h"
+#include "bridge/after.h"
 #include "bridge/policy.h"
 #include "gateway/cache_rows.h"
 #include "gateway/config.h"
@@ -68,6 +69,7 @@ struct worker {
     struct post       *searcher, *teller; /* for its index, when that is not the second tier's server; or NULL */
     bool               listens;     /* to what other processes invalidate: one worker does, for all */
     struct list        exchanges;
+    struct after_line  after;       /* what is to be done behind replies */
     unsigned           refreshes;   /* of these, for caches: refresh.c */
     unsigned           trials;      /* of these, for nobody: trial.c */
     struct jobs       *jobs;        /* its end of the queue; NULL: there is none, and then no runner */

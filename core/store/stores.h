@@ -2,6 +2,7 @@
 #ifndef PERILUNE_STORE_STORES_H
 #define PERILUNE_STORE_STORES_H
 
+#include "sched/afterwork.h"
 #include "sched/gate.h"
 #include "sched/limit.h"
 #include "store/cache.h"
@@ -28,6 +29,7 @@ struct stores {
     struct tally  *tally;  /* what policies count for operators */
     struct captures *captures; /* files that policies write lines to */
     struct jobs_store *_Atomic jobs; /* questions that nobody waits for; NULL: none are kept.  Of who opened it */
+    struct afterwork afterwork; /* what is to be done behind replies */
     struct far_process far; /* of the second tier of the cache */
     struct stores *next;    /* that took its place: stores_renew() */
 };

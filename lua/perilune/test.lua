@@ -783,6 +783,7 @@ function M.world(body, handler)
   end
   current = { upstreams = {}, routes = {}, fetches = {}, captured = {}, guarded = {}, start = perilune.now() }
   core.known_upstreams({})
+  core.after_drop()
   core.fresh_stores()
   require("perilune.batch").forget()
   require("perilune.jobs").forget()
