@@ -108,8 +108,9 @@ local function ask_judge(options, req, texts)
     if type(number) ~= "number" or not texts[number] then return nil, "it returned " .. check.show(number) end
     return number
   end
-  local said, err = parts.ask(req, options.judge.upstream, { messages = judge.messages(req, texts), temperature = 0 },
-    { timeout = options.judge_timeout, part = "judge" })
+  local said, err = parts.text("best_of", "judge", {
+    upstream = options.judge.upstream, messages = judge.messages(req, texts), temperature = 0, timeout = options.judge_timeout,
+  })
   if not said then return nil, err.code end
   local number = judge.read(said, #texts)
   if number then return number end
@@ -138,14 +139,13 @@ return function(given)
   local options = config.options(spec, given, "best_of")
   return function(req, next)
     if passes(options, req) then return next(req) end
-    if options.temperature then req.temperature = options.temperature end
-    local list, err, failed = several.gather(req, several.asker(req, next, options.upstreams, options.timeout), {
+    local list, err, failed = several.gather(req, several.asker(req, next, options), {
       n = options.n, timeout = options.timeout,
     })
     if not list then return nil, err end
     local chosen, why = choose(options, req, list)
     parts.tally("best_of", why)
     req:log("info", "chose the best answer", { which = chosen.index, answers = #list, failed = failed, why = why })
-    return parts.chosen(req, chosen, list, { ["x-perilune-best-of"] = ("%d/%d; %s"):format(chosen.index, #list, why) })
+    return several.give(chosen, list, { ["x-perilune-best-of"] = ("%d/%d; %s"):format(chosen.index, #list, why) })
   end
 end, { needs = "chat", others = "pass" }

@@ -84,8 +84,7 @@ return function(given)
   local options = config.options(spec, given, "vote")
   return function(req, next)
     if passes(options, req) then return next(req) end
-    if options.temperature then req.temperature = options.temperature end
-    local list, err, failed = several.gather(req, several.asker(req, next, options.upstreams, options.timeout), {
+    local list, err, failed = several.gather(req, several.asker(req, next, options), {
       n = options.n, timeout = options.timeout,
       enough = options.early and function(list, open)
         local _, votes, second = final_answer.majority(keys_of(options, req, list))
@@ -100,6 +99,6 @@ return function(given)
     if winner and votes == 1 and #list > 2 then chosen, why = several.central(list), "central" end
     parts.tally("vote", why)
     req:log("info", "voted", { votes = votes, answers = #list, failed = failed, why = why })
-    return parts.chosen(req, chosen, list, { ["x-perilune-vote"] = ("%d/%d; %s"):format(votes, #list, why) })
+    return several.give(chosen, list, { ["x-perilune-vote"] = ("%d/%d; %s"):format(votes, #list, why) })
   end
 end, { needs = "chat", others = "pass" }

@@ -1,20 +1,61 @@
---- parts: what policies that make an answer out of several calls have in common.
+--- parts: what policies share that make an answer out of several calls.
+--
+-- Every call is a request of its own on behalf of the client's (perilune.ask): it is logged under the client's id, counted,
+-- paid by the client's limits, and it ends when the client's request does.  What became of each part is counted in
+-- perilune_parts_total, what was chosen among several in perilune_chosen_total.
 
 local core = require "perilune.core"
+local errors = require "perilune.errors"
+local extract = require "perilune.extract"
 local perilune = require "perilune"
 
 local M = {}
 
-function M.ask(req, upstream, body, options)
-  return perilune.upstream(upstream):ask(body, { timeout = math.min(options.timeout or 1e6, math.max(0.001, req:time_left())) })
+--- The same question once more, through what is behind the policy: policies there see a request of their own, so that
+--- several can be on their way at once.  The upstream is asked for a whole answer; it comes in the form of the client's.
+---@async
+---@param req perilune.Request
+---@param next perilune.Next
+---@param options { upstream?: string, temperature?: number, timeout?: number }
+---@return perilune.Response?
+---@return perilune.Error?
+function M.again(req, next, options)
+  local child, err = core.new_request(req.method, req.path, { ["content-type"] = "application/json" }, req:body())
+  if not child then return nil, err end
+  child.stream = false
+  if options.temperature then child.temperature = options.temperature end
+  child.upstream = options.upstream or req.upstream
+  return core.result(core.ask(child, function() return next(child) end, options.timeout))
 end
 
-function M.chosen(req, chosen, list, headers)
-  require("perilune.several").drop_others(list, chosen)
-  for name, value in pairs(headers) do chosen.res.headers[name] = value end
-  return chosen.res
-end
+--- Counts what became of a part.
+---@param policy string
+---@param part string
+---@param ok boolean
+function M.count(policy, part, ok) core.tally("parts", 1, policy, part, ok and "ok" or "failed") end
 
+--- Counts what decided between several.
 function M.tally(policy, why) core.tally("chosen", 1, policy, why) end
+
+--- A question of the policy's own: the whole text of the answer, without what was thought.
+---@async
+---@param policy string
+---@param part string    its name among the parts
+---@param ask table      of perilune.ask, without stream
+---@return string? text
+---@return perilune.Error? err
+function M.text(policy, part, ask)
+  local fields = { stream = false }
+  for k, v in pairs(ask) do fields[k] = v end
+  local res, err = perilune.ask(fields)
+  local text
+  if res then text, err = res:text() end
+  if text then
+    text = extract.said(text)
+    if text == "" then text, err = nil, errors.new{ code = "upstream_error", status = 502, message = "the answer is empty" } end
+  end
+  M.count(policy, part, text ~= nil)
+  return text, err
+end
 
 return M

@@ -14,6 +14,7 @@
 local core = require "perilune.core"
 local errors = require "perilune.errors"
 local final_answer = require "perilune.final_answer"
+local parts = require "perilune.parts"
 local perilune = require "perilune"
 
 local M = {}
@@ -146,17 +147,26 @@ function M.central(list)
   return list[best]
 end
 
---- How calls are made: by what is behind the policy; or by these upstreams, in turn.
+--- How calls are made: through what is behind the policy; to these upstreams, in turn, when it names any.
 ---@param req perilune.Request
 ---@param next perilune.Next
----@param upstreams? string[]
----@param timeout? number
-function M.asker(req, next, upstreams, timeout)
-  req.stream = false
-  if not upstreams then return function() return next(req) end end
+---@param options { upstreams?: string[], temperature?: number }
+function M.asker(req, next, options)
+  local names = options.upstreams
   return function(i)
-    return perilune.upstream(upstreams[(i - 1) % #upstreams + 1]):chat(req, { timeout = timeout })
+    return parts.again(req, next, { upstream = names and names[(i - 1) % #names + 1], temperature = options.temperature })
   end
+end
+
+--- The answer that was chosen, for the client.
+---@param chosen perilune.Several
+---@param list perilune.Several[]
+---@param headers table<string, string>
+---@return perilune.Response
+function M.give(chosen, list, headers)
+  M.drop_others(list, chosen)
+  for name, value in pairs(headers) do chosen.res.headers[name] = value end
+  return chosen.res
 end
 
 return M
