@@ -692,6 +692,9 @@ static const luaL_Reg functions[] = {
     { "set_limits", l_set_limits },
     { "sha256", l_sha256 },
     { "shared", l_shared },
+    { "signal", l_signal },
+    { "signal_tell", l_signal_tell },
+    { "signal_wait", l_signal_wait },
     { "sleep", l_sleep },
     { "spawn", l_spawn },
     { "status_is_retryable", l_status_is_retryable },
@@ -746,6 +749,7 @@ void lib_open(lua_State *L) {
     latch_open(L);
     batch_open(L);
     job_task_open(L);
+    signal_open(L);
     learn_open_lua(L);
     logprob_open(L);
     embeddings_open(L);
