@@ -83,7 +83,7 @@ for _, name in ipairs{
   "trim", "turns",
   -- For the shipped policies:
   "cache", "embeddings", "rewritten", "gate", "near", "rephrase", "compress", "fetch", "history", "payload", "trim_rules", "limit",
-  "schema", "smart", "trials", "final_answer", "several", "judge", "parts", "behind", "documents", "divisible", "plan_lines", "outline",
+  "schema", "smart", "trials", "final_answer", "several", "judge", "parts", "behind", "documents", "divisible", "plan_lines", "crew", "grounded",
 } do
   public["perilune." .. name] = true
 end

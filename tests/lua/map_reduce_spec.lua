@@ -1,0 +1,192 @@
+local t = require "perilune.test"
+local perilune = require "perilune"
+
+-- A document with a fact in each section.
+local function document(sections, filler)
+  local out = {}
+  for i = 1, sections do
+    out[#out + 1] = ("# Section %d\n\nThe code of section %d is %d.\n\n%s\n"):format(i, i, 1000 + i,
+      (filler or "This sentence stands here to make the document long. "):rep(12))
+  end
+  return table.concat(out, "\n")
+end
+
+local question = "\n\nWhich codes are there?"
+
+local function request(doc, more)
+  local body = { model = "big", messages = { { role = "user", content = (doc or document(40)) .. question } } }
+  for k, v in pairs(more or {}) do body[k] = v end
+  return t.request(body)
+end
+
+local tokens_sent = 0
+
+-- Notes: the codes in a part, as a careful reader would write them.
+local function reader(req)
+  tokens_sent = math.max(tokens_sent, (req:tokens()))
+  local text = req.messages[2].content
+  local codes = {}
+  for code in text:gmatch("is (%d+)") do codes[#codes + 1] = "the code is " .. code end
+  for code in text:gmatch("代码是(%d+)") do codes[#codes + 1] = "代码是" .. code end
+  return { text = codes[1] and table.concat(codes, "; ") or "NONE", delay = 1, usage = { prompt_tokens = 10, completion_tokens = 5 } }
+end
+
+local function answer(req)
+  tokens_sent = math.max(tokens_sent, (req:tokens()))
+  local n, seen = 0, {}
+  for code in req.messages[#req.messages].content:gmatch("code is (%d+)") do
+    n, seen[code] = n + (seen[code] and 0 or 1), true
+  end
+  return { chunks = { "There are ", tostring(n), " codes, as 1001. " }, itl = 0.1 }
+end
+
+local function options(more)
+  local out = { above_tokens = 1000, worker = "small", chunk_tokens = 1000 }
+  for k, v in pairs(more or {}) do out[k] = v end
+  return out
+end
+
+local function send(more, doc, body, opts)
+  tokens_sent = 0
+  return t.send("map_reduce", options(more), request(doc, body), opts)
+end
+
+t.test("parts are read at once, and the answer is from the notes, streamed or whole", function()
+  for _, stream in ipairs{ false, true } do
+    t.upstream("small", reader)
+    t.upstream("big", answer)
+    local before = t.clock()
+    local reply = send({}, nil, { stream = stream })
+    t.match(reply.text, "^There are 40 codes, as 1001%.")
+    t.equal({ reply.done, reply.upstream }, { true, "big" })
+    t.ok(#t.calls("small") >= 5 and t.calls("small")[5].at == before)
+    local sent = t.calls("big")[1].body.messages[1].content
+    t.match(sent, "%[Notes on a document of %d+ parts that stood here%]")
+    t.match(sent, "Which codes are there%?$")
+  end
+end)
+
+t.test("what fits passes untouched and unpaid", function()
+  t.upstream("small", reader)
+  t.upstream("big", answer)
+  local req = request("A short text.")
+  local body = req:body()
+  t.send("map_reduce", options(), req)
+  t.equal({ #t.calls("small"), t.calls("big")[1].text }, { 0, body })
+  t.send("map_reduce", options{ when = function() return false end }, request())
+  t.equal(#t.calls("small"), 0)
+end)
+
+t.test("notes that do not fit are merged as a tree, and nothing that is sent overflows", function()
+  local reduced = 0
+  t.upstream("small", function(req)
+    if req.messages[1].content:find("^These are notes") then reduced = reduced + 1 end
+    tokens_sent = math.max(tokens_sent, (req:tokens()))
+    return { text = ("note with words in it "):rep(600) } -- far over max_tokens
+  end)
+  t.upstream("big", answer)
+  local reply = send({ context = 2000, check = "off" }, document(60))
+  t.equal(reply.status, 200)
+  t.ok(reduced >= 8, reduced)
+  t.ok(tokens_sent <= 2000, tokens_sent)
+end)
+
+t.test("Chinese documents", function()
+  local out = {}
+  for i = 1, 30 do out[i] = ("第%d章 内容\n\n本章的代码是%d。%s\n"):format(i, 2000 + i, ("这里有一些使文件变长的文字。"):rep(20)) end
+  t.upstream("small", reader)
+  t.upstream("big", { text = "代码是2001。" })
+  local reply = send({}, table.concat(out, "\n"))
+  t.equal(reply.text, "代码是2001。")
+  local sent = t.calls("big")[1].body.messages[1].content
+  t.match(sent, "此处原有一份文档")
+  for _, i in ipairs{ 2001, 2015, 2030 } do t.ok(sent:find(tostring(i), 1, true), i) end
+end)
+
+t.test("what is not in the source is marked: in notes, and under the answer", function()
+  t.upstream("small", function() return { text = "the code is 7777" } end)
+  t.upstream("big", { chunks = { "The code is 88", "88, and 1001.", " That is it." } })
+  for _, stream in ipairs{ false, true } do
+    local reply = send({}, nil, { stream = stream })
+    t.match(t.calls("big")[1].body.messages[1].content, "Not in the part, so doubtful: 7777")
+    t.equal(reply.text, "The code is 8888, and 1001. That is it.\n\n[Not found in the document: 8888]")
+  end
+  t.equal(send{ check = "off" }.text, "The code is 8888, and 1001. That is it.")
+  t.equal(send({}, nil, { response_format = { type = "json_object" } }).text:find("Not found", 1, true), nil)
+end)
+
+t.test("or the part is asked again", function()
+  t.upstream("small", function(req) return { text = #req.messages > 2 and "nothing certain" or "the code is 7777" } end)
+  t.upstream("big", { text = "ok" })
+  send{ check = "again" }
+  t.equal(t.calls("big")[1].body.messages[1].content:find("7777", 1, true), nil)
+  t.match(t.calls("small")[#t.calls("small")].body.messages[4].content, "not in the part: 7777")
+end)
+
+t.test("a part that cannot be read", function()
+  local function failing(retryable)
+    local asked = 0
+    t.upstream("small", function(req)
+      asked = asked + 1
+      if req.messages[2].content:find("Part 2 of", 1, true) then return { status = retryable and 503 or 400 } end
+      return reader(req)
+    end)
+    t.upstream("big", answer)
+    return function() return asked end
+  end
+  local asked = failing(true)
+  local reply = send{}
+  t.equal(reply.status, 200)
+  t.match(t.calls("big")[1].body.messages[1].content, "%[Part 2 of %d+ could not be read%]")
+  local twice = asked()
+  asked = failing(false)
+  send{ on_error = "skip" }
+  t.equal(asked(), twice - 1) -- what would fail again is not tried again
+  t.equal(t.calls("big")[1].body.messages[1].content:find("could not be read", 1, true), nil)
+  failing(true)
+  reply = send{ on_error = "fail" }
+  t.equal({ reply.status, #t.calls("big") }, { 503, 0 })
+  t.upstream("small", { status = 500 })
+  t.equal(send{}.status, 502)
+end)
+
+t.test("the merger fails before, or in the middle of its answer", function()
+  t.upstream("small", reader)
+  t.upstream("big", { status = 500 })
+  t.equal(send{}.status, 502)
+  t.upstream("big", { chunks = { "There are ", "many of" }, breaks = true })
+  local reply = send({}, nil, { stream = true })
+  t.equal({ reply.done, reply.error ~= nil }, { false, true })
+end)
+
+t.test("who leaves ends all that is under way", function()
+  t.upstream("small", function() return { text = "x", delay = 10 } end)
+  t.upstream("big", answer)
+  local reply = send({ concurrency = 3 }, nil, {}, { leave = 1 })
+  t.equal({ reply.status, #t.calls("small"), #t.calls("big") }, { 499, 3, 0 })
+end)
+
+t.test("tools, n and reasoning are the merger's business", function()
+  t.upstream("small", reader)
+  t.upstream("big", { reasoning = "hm", tool_calls = { { name = "f", arguments = "{}" } } })
+  local reply = send({}, nil, { tools = { { type = "function", ["function"] = { name = "f" } } } })
+  t.equal(reply.body.choices[1].finish_reason, "tool_calls")
+  t.equal(t.calls("small")[1].body.tools, nil)
+  t.upstream("big", { choices = { { text = "a" }, { text = "b" } } })
+  t.equal(#send({}, nil, { n = 2 }).body.choices, 2)
+end)
+
+t.test("a document that is not text, or nothing but one line", function()
+  t.upstream("small", reader)
+  t.upstream("big", answer)
+  for _, doc in ipairs{ ("x"):rep(60000), ("0123456789abcdef"):rep(4000), ("好"):rep(9000), ("a,b,c\n"):rep(5000) } do
+    t.equal(send({}, doc).status, 200)
+    t.ok(tokens_sent < 8000, tokens_sent)
+  end
+end)
+
+t.test("wrong options are refused", function()
+  t.error(function() t.policy("map_reduce", {}) end, "'worker' is missing")
+  t.error(function() t.policy("map_reduce", { worker = "a", check = "marks" }) end, "did you mean 'mark'")
+  t.error(function() t.policy("map_reduce", { worker = "a", abov_tokens = 1 }) end, "did you mean 'above_tokens'")
+end)
