@@ -37,6 +37,13 @@ function M.count(policy, part, ok) core.tally("parts", 1, policy, part, ok and "
 --- Counts what decided between several.
 function M.tally(policy, why) core.tally("chosen", 1, policy, why) end
 
+--- A part that is not handed on has used this much; it is in the sum that the client's answer tells.
+---@param out? perilune.Out
+---@param res perilune.Response
+function M.used(out, res)
+  if out then out:count(res) end
+end
+
 --- A question of the policy's own: the whole text of the answer, without what was thought.
 ---@async
 ---@param policy string

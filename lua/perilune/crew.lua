@@ -1,0 +1,323 @@
+--- crew: a plan that is carried out while it is written, and an answer made of what comes of it.  For the policies
+--- decompose and skeleton.
+--
+--     planner --lines--> [ board: tasks ] --workers (bounded)--> results --writer--> the client
+--                             ^    |                                |
+--                             +----+--- core.signal: look again ----+
+--
+-- Three kinds of branches share the board and wait for each other by its signal: the one that reads the plan, the workers,
+-- each of which takes the next task whose predecessors are done, and the writer, which hands parts on in the order of
+-- the plan.  The first part flows to the client while the others are written; those are held (bounded) until it is their
+-- turn.  With a merger nothing flows before all parts are there; then the merger's answer does.
+--
+-- A part that an earlier one needs ("$3" in task 1) cannot wait for its turn: it is read to its end at once.
+--
+-- Nothing is said to the client before there are two tasks: until then the plain call can take the place of all.
+
+local core = require "perilune.core"
+local errors = require "perilune.errors"
+local parts = require "perilune.parts"
+local perilune = require "perilune"
+local plan_lines = require "perilune.plan_lines"
+
+local M = {}
+
+local RESULT = 24000 -- bytes of an earlier part that a later one is shown
+local SHARE = 0.7    -- of the request's time: parts that are not begun or done by then are late, when there is a merger
+
+-- -- the board -----------------------------------------------------------------------------
+
+local function new_board(job)
+  return { reader = plan_lines.reader(job.max_parts), signal = core.signal(), results = {}, planned = false, job = job,
+           until_s = perilune.now() + math.min(job.req:time_left(), 1e6) * SHARE }
+end
+
+local function wait(board) core.result(core.signal_wait(board.signal)) end
+local function tell(board) core.signal_tell(board.signal) end
+
+local function tasks_of(board) return board.reader.tasks end
+
+-- -- the plan -------------------------------------------------------------------------------
+
+-- Reads the plan to its end, or as far as it matters.
+local function read_plan(board, res)
+  local reader, err = board.reader, nil
+  for ev in res:events() do
+    if ev.type == "error" then err = ev.error end
+    if ev.type == "text" then
+      local before = #reader.tasks
+      reader:feed(ev.text)
+      if #reader.tasks > before then tell(board) end
+    end
+    if reader.over then break end
+  end
+  reader:finish()
+  parts.used(board.out, res)
+  res:discard()
+  parts.count(board.job.policy, "planner", err == nil)
+  board.plan_error, board.planned = err, true
+  tell(board)
+  return true
+end
+
+local function plan(board)
+  local res, err = perilune.ask(board.job.plan())
+  if res then return read_plan(board, res) end
+  parts.count(board.job.policy, "planner", false)
+  board.reader:finish()
+  board.plan_error, board.planned = err, true
+  tell(board)
+  return true
+end
+
+-- -- the parts -------------------------------------------------------------------------------
+
+local function clip(text)
+  if #text <= RESULT then return text end
+  return (text:sub(1, RESULT):gsub("[\192-\255][\128-\191]*$", "")) .. "\n[...]"
+end
+
+-- What the tasks said that this one needs.
+local function needed(board, task)
+  local out = {}
+  for _, index in ipairs(task.after) do
+    local result = board.results[index]
+    local said = result.text and result.text:find("%S") and clip(result.text) or "(not available)"
+    out[#out + 1] = ("$%d (%s):\n%s"):format(index, board.reader.tasks[index].title, said)
+  end
+  return table.concat(out, "\n\n")
+end
+
+-- Does an earlier task need this one?
+local function is_needed_early(board, index)
+  for i = 1, index - 1 do
+    local task = tasks_of(board)[i]
+    for number in task.text:gmatch("%${?(%d%d?%d?)}?") do
+      if board.reader.by_number[tonumber(number)] == index then return true end
+    end
+  end
+  return false
+end
+
+-- Asks for a part; once more when that may help.
+local function ask(board, task, whole)
+  local job, res, err, text = board.job, nil, nil, nil
+  for _ = 1, 2 do
+    local question = job.part(task, needed(board, task))
+    question.stream = not whole
+    if job.merger then question.timeout = math.max(0.01, board.until_s - perilune.now()) end
+    res, err = perilune.ask(question)
+    if res and whole then
+      text, err = res:text()
+      parts.used(board.out, res)
+    end
+    if res and not err or not err.retryable or err.code == "timeout" then break end
+  end
+  return res, err, text
+end
+
+-- A result has a response that flows (res), or a text, or an error.
+local function work(board, task)
+  local result = board.results[task.index]
+  local whole = board.job.merger ~= nil or is_needed_early(board, task.index)
+  local res, err, text = ask(board, task, whole)
+  if err then result.err = err
+  elseif whole then result.text = text
+  else
+    result.pieces = {}
+    result.res = res:tap(function(ev)
+      if ev.type == "text" then result.pieces[#result.pieces + 1] = ev.text end
+    end)
+  end
+  result.ready, result.done = true, result.res == nil
+  tell(board)
+  if result.done then parts.count(board.job.policy, "worker", err == nil) end
+  -- The writer says when a part that flows is over.
+  while not result.done do wait(board) end
+end
+
+local function can_begin(board, task)
+  if board.results[task.index] or not board.reader:is_known(task) then return false end
+  for _, index in ipairs(task.after) do
+    if not (board.results[index] and board.results[index].done) then return false end
+  end
+  return true
+end
+
+-- One pair of hands: takes tasks until there will be none.
+local function hand(board)
+  while true do
+    local open, found = not board.planned, nil
+    for _, task in ipairs(tasks_of(board)) do
+      if not board.results[task.index] then
+        open = true
+        if can_begin(board, task) then
+          found = task
+          break
+        end
+      end
+    end
+    if board.over or not open then return true end
+    if found then
+      board.results[found.index] = {}
+      work(board, found)
+    else
+      wait(board)
+    end
+  end
+end
+
+-- -- the answer ---------------------------------------------------------------------------------
+
+local notes = {
+  en = { failed = "[This part could not be written.]", broke = "\n\n[This part breaks off here.]" },
+  zh = { failed = "[这一部分未能完成。]", broke = "\n\n[这一部分在此中断。]" },
+}
+
+-- A part that failed: nil, err when that is the end of all.
+local function failed(board, result, broke)
+  local job = board.job
+  job.req:log("warn", job.policy .. ": a part failed", { code = result.err.code, message = result.err.message, rule = job.on_error })
+  if job.on_error == "fail" then return nil, result.err end
+  if job.on_error == "skip" and not broke then return true end
+  board.out:write((notes[job.language] or notes.en)[broke and "broke" or "failed"])
+  return true
+end
+
+local function write_part(board, index)
+  local result, job = board.results[index], board.job
+  local head = job.head(tasks_of(board)[index], index)
+  if result.err and job.on_error ~= "note" then return failed(board, result) end
+  if board.wrote then board.out:write(job.gap) end
+  board.wrote = true
+  if head ~= "" then board.out:write(head) end
+  if result.err then return failed(board, result) end
+  if result.text then
+    board.out:write(result.text)
+    return true
+  end
+  local info, err = board.out:pipe(result.res)
+  result.text = table.concat(result.pieces)
+  result.done, result.err = true, err
+  parts.count(job.policy, "worker", err == nil)
+  tell(board)
+  if info then return true end
+  return failed(board, result, result.text ~= "")
+end
+
+-- Parts in their order, as they come.
+local function write_parts(board)
+  local index = 1
+  while true do
+    local result = board.results[index]
+    if result and result.ready then
+      local ok, err = write_part(board, index)
+      if not ok then return nil, err end
+      index = index + 1
+    elseif board.planned and index > #tasks_of(board) then
+      return true
+    else
+      wait(board)
+    end
+  end
+end
+
+-- All parts, then the merger's answer.
+local function merge(board)
+  local job, list = board.job, {}
+  while not board.planned do wait(board) end
+  for i, task in ipairs(tasks_of(board)) do
+    while not (board.results[i] and board.results[i].done) do wait(board) end
+    local result = board.results[i]
+    if result.err and job.on_error == "fail" then return nil, result.err end
+    if result.err then
+      job.req:log("warn", job.policy .. ": a part failed", { code = result.err.code, message = result.err.message, rule = job.on_error })
+    end
+    local said = result.text and clip(result.text) or job.on_error == "note" and "(this part could not be worked out)" or nil
+    if said then list[#list + 1] = ("Part %d, %s:\n%s"):format(i, task.title, said) end
+    board.some = board.some or result.text ~= nil
+  end
+  if not board.some then return nil, board.results[1].err end
+  local res, err = perilune.ask(job.merge(table.concat(list, "\n\n---\n\n")))
+  if not res then
+    parts.count(job.policy, "merger", false)
+    return nil, err
+  end
+  local info
+  info, err = board.out:pipe(res)
+  parts.count(job.policy, "merger", info ~= nil)
+  if not info then return nil, err end
+  return true
+end
+
+-- Why there is nothing to carry out; nil: there is.
+local function refused(board)
+  if board.plan_error and #tasks_of(board) < 2 then return "planner failed" end
+  if board.reader.one then return "one" end
+  if #tasks_of(board) == 0 then return "no plan" end
+  return #tasks_of(board) == 1 and "one" or nil
+end
+
+local function plain(board, why)
+  local job = board.job
+  board.over = true
+  for _, result in pairs(board.results) do
+    if result.res then result.res:discard() end
+    result.done = true
+  end
+  tell(board)
+  job.req:log("info", job.policy .. ": asked as one", { reason = why, code = board.plan_error and board.plan_error.code })
+  parts.tally(job.policy, "plain")
+  local res, err = job.plain()
+  if not res then return nil, err end
+  local info
+  info, err = board.out:pipe(res)
+  if not info then return nil, err end
+  return true
+end
+
+local ENOUGH = errors.new{ code = "enough" } -- the answer is complete: what still runs ends
+
+local function write(board)
+  while #tasks_of(board) < 2 and not board.planned do wait(board) end
+  local why = #tasks_of(board) < 2 and board.planned and refused(board)
+  local ok, err
+  if why then ok, err = plain(board, why)
+  else
+    parts.tally(board.job.policy, "parts")
+    ok, err = (board.job.merger and merge or write_parts)(board)
+  end
+  return nil, ok and ENOUGH or err
+end
+
+---@class perilune.Job
+---@field policy string      its name
+---@field req perilune.Request
+---@field language? string   of the question
+---@field max_parts integer
+---@field concurrency integer
+---@field on_error "note"|"skip"|"fail"
+---@field gap string         between parts
+---@field merger? string     an upstream that makes one answer of the parts; nil: the parts are the answer
+---@field plan fun(): table  what the planner is asked (perilune.ask)
+---@field part fun(task: perilune.PlanTask, needed: string): table
+---@field merge fun(list: string): table
+---@field head fun(task: perilune.PlanTask, index: integer): string
+---@field plain async fun(): perilune.Response?, perilune.Error?  the call that is made when there is nothing to divide
+
+--- The answer to a job.
+---@param job perilune.Job
+---@return perilune.Response
+function M.answer(job)
+  return perilune.compose(function(out)
+    local board = new_board(job)
+    board.out = out
+    local fns = { function() return write(board) end, function() return plan(board) end }
+    for _ = 1, job.concurrency do fns[#fns + 1] = function() return hand(board) end end
+    local _, err = perilune.all(fns)
+    if err ~= nil and err.code ~= ENOUGH.code then return nil, err end
+    return true
+  end)
+end
+
+return M
