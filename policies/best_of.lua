@@ -101,7 +101,7 @@ local by_rule = {
 }
 
 -- The number that a judge names, or nil and why there is none.
-local function ask_judge(options, req, texts)
+local function ask_judge(options, req, texts, used)
   if options.judge.fn then
     local ok, number = pcall(options.judge.fn, req, texts)
     if not ok then return nil, tostring(number) end
@@ -110,20 +110,20 @@ local function ask_judge(options, req, texts)
   end
   local said, err = parts.text("best_of", "judge", {
     upstream = options.judge.upstream, messages = judge.messages(req, texts), temperature = 0, timeout = options.judge_timeout,
-  })
+  }, used)
   if not said then return nil, err.code end
   local number = judge.read(said, #texts)
   if number then return number end
   return nil, "it said " .. check.show(said)
 end
 
-local function choose(options, req, list)
+local function choose(options, req, list, used)
   local left = without_flaws(req, list)
   local texts = texts_of(left)
   if #left == 1 then return left[1], "only" end
   if judge.all_same(texts) then return left[1], "same" end
   if options.judge.rule then return by_rule[options.judge.rule](left), options.judge.rule end
-  local number, why = ask_judge(options, req, texts)
+  local number, why = ask_judge(options, req, texts, used)
   if number then return left[number], "judge" end
   req:log("warn", "best_of: the judge has no say, so the first answer is given", { reason = why })
   return left[1], "first"
@@ -143,9 +143,10 @@ return function(given)
       n = options.n, timeout = options.timeout,
     })
     if not list then return nil, err end
-    local chosen, why = choose(options, req, list)
+    local used = {}
+    local chosen, why = choose(options, req, list, used)
     parts.tally("best_of", why)
     req:log("info", "chose the best answer", { which = chosen.index, answers = #list, failed = failed, why = why })
-    return several.give(chosen, list, { ["x-perilune-best-of"] = ("%d/%d; %s"):format(chosen.index, #list, why) })
+    return several.give(chosen, list, { ["x-perilune-best-of"] = ("%d/%d; %s"):format(chosen.index, #list, why) }, used)
   end
 end, { needs = "chat", others = "pass" }

@@ -97,7 +97,7 @@ local function run(req, next, doc, options)
   local res
   res, err = next(req)
   if not res then return nil, err end
-  return with_check(req, res, doc, options)
+  return parts.summed(with_check(req, res, doc, options), doc.used)
 end
 
 return function(given)

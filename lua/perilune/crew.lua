@@ -52,7 +52,7 @@ local function read_plan(board, res)
     if reader.over then break end
   end
   reader:finish()
-  parts.used(board.out, res)
+  board.out:count(res)
   res:discard()
   parts.count(board.job.policy, "planner", err == nil)
   board.plan_error, board.planned = err, true
@@ -109,7 +109,7 @@ local function ask(board, task, whole)
     res, err = perilune.ask(question)
     if res and whole then
       text, err = res:text()
-      parts.used(board.out, res)
+      board.out:count(res)
     end
     if res and not err or not err.retryable or err.code == "timeout" then break end
   end

@@ -26,6 +26,7 @@ local ARITY = 8     -- notes that are merged at once
 ---@field text string
 ---@field tail string
 ---@field question string
+---@field used perilune.Usage[]  of the calls that were made for it
 ---@field replace fun(text: string)
 
 --- The longest text of the conversation, when it has more than so many tokens, and what is asked of it.
@@ -42,7 +43,7 @@ function M.find(req, above)
   local question = last
   if last:find(long.text, 1, true) then question = head .. "\n[...]\n" .. tail end
   if #question > 6000 then question = question:sub(1, 3000) .. "\n[...]\n" .. question:sub(-3000) end
-  return { head = head, text = middle, tail = tail, question = question:gsub("[\192-\255][\128-\191]*$", ""),
+  return { head = head, text = middle, tail = tail, used = {}, question = question:gsub("[\192-\255][\128-\191]*$", ""),
            replace = function(text) long.replace(head .. text .. tail) end }
 end
 
@@ -107,7 +108,7 @@ local function ask_part(options, doc, chunk, i, n, more)
   for _, m in ipairs(more or {}) do messages[#messages + 1] = m end
   return parts.text("map_reduce", "worker", {
     upstream = options.worker, messages = messages, max_tokens = options.note_tokens, temperature = 0, timeout = options.timeout,
-  })
+  }, doc.used)
 end
 
 -- A model that does not keep to max_tokens must not make the tree overflow.
@@ -189,7 +190,7 @@ local function merge(options, doc, group)
     upstream = options.worker, temperature = 0, max_tokens = options.note_tokens, timeout = options.timeout,
     messages = { { role = "system", content = REDUCE },
                  { role = "user", content = ("Task:\n%s\n\nNotes:\n%s"):format(doc.question, table.concat(group, "\n\n---\n\n")) } },
-  })
+  }, doc.used)
   if text then return shortened(text, options) end
   if options.on_error == "fail" then return nil, err end
   -- Half of each is better than nothing of all.

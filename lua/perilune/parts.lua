@@ -37,11 +37,21 @@ function M.count(policy, part, ok) core.tally("parts", 1, policy, part, ok and "
 --- Counts what decided between several.
 function M.tally(policy, why) core.tally("chosen", 1, policy, why) end
 
---- A part that is not handed on has used this much; it is in the sum that the client's answer tells.
----@param out? perilune.Out
+--- The answer to the client, with the usage of parts besides its own in the sum that it tells.
 ---@param res perilune.Response
-function M.used(out, res)
-  if out then out:count(res) end
+---@param used perilune.Usage[]
+---@param headers? table<string, string>
+---@return perilune.Response
+function M.summed(res, used, headers)
+  local answer = res
+  if used[1] then
+    answer = perilune.compose(function(out)
+      for _, usage in ipairs(used) do out:count(usage) end
+      return out:pipe(res)
+    end)
+  end
+  for name, value in pairs(headers or {}) do answer.headers[name] = value end
+  return answer
 end
 
 --- A question of the policy's own: the whole text of the answer, without what was thought.
@@ -49,14 +59,18 @@ end
 ---@param policy string
 ---@param part string    its name among the parts
 ---@param ask table      of perilune.ask, without stream
+---@param used? perilune.Usage[]  what it used is added here
 ---@return string? text
 ---@return perilune.Error? err
-function M.text(policy, part, ask)
+function M.text(policy, part, ask, used)
   local fields = { stream = false }
   for k, v in pairs(ask) do fields[k] = v end
   local res, err = perilune.ask(fields)
   local text
-  if res then text, err = res:text() end
+  if res then
+    text, err = res:text()
+    if used then used[#used + 1] = res.usage end
+  end
   if text then
     text = extract.said(text)
     if text == "" then text, err = nil, errors.new{ code = "upstream_error", status = 502, message = "the answer is empty" } end

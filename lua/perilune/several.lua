@@ -124,15 +124,6 @@ function M.gather(req, ask, options)
   return list, last, failed
 end
 
---- Answers that are as good as another are thrown away, and their calls stop.
----@param list perilune.Several[]
----@param chosen perilune.Several
-function M.drop_others(list, chosen)
-  for _, answer in ipairs(list) do
-    if answer ~= chosen then answer.res:discard() end
-  end
-end
-
 --- The answer that has most in common with the others: which is chosen where nothing else decides.
 ---@param list perilune.Several[]
 ---@return perilune.Several
@@ -162,11 +153,17 @@ end
 ---@param chosen perilune.Several
 ---@param list perilune.Several[]
 ---@param headers table<string, string>
+---@param used? perilune.Usage[]  of others besides the list
 ---@return perilune.Response
-function M.give(chosen, list, headers)
-  M.drop_others(list, chosen)
-  for name, value in pairs(headers) do chosen.res.headers[name] = value end
-  return chosen.res
+function M.give(chosen, list, headers, used)
+  used = used or {}
+  for _, answer in ipairs(list) do
+    if answer ~= chosen then
+      used[#used + 1] = answer.res.usage
+      answer.res:discard()
+    end
+  end
+  return parts.summed(chosen.res, used, headers)
 end
 
 return M

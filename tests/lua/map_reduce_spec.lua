@@ -159,6 +159,16 @@ t.test("the merger fails before, or in the middle of its answer", function()
   t.equal({ reply.done, reply.error ~= nil }, { false, true })
 end)
 
+t.test("usage is the sum of all that was asked", function()
+  for _, stream in ipairs{ false, true } do
+    t.upstream("small", reader)
+    t.upstream("big", { text = "ok", usage = { prompt_tokens = 100, completion_tokens = 7 } })
+    local reply = send({}, nil, { stream = stream, stream_options = stream and { include_usage = true } or nil })
+    local n = #t.calls("small")
+    t.equal({ reply.usage.prompt_tokens, reply.usage.completion_tokens }, { 100 + 10 * n, 7 + 5 * n })
+  end
+end)
+
 t.test("who leaves ends all that is under way", function()
   t.upstream("small", function() return { text = "x", delay = 10 } end)
   t.upstream("big", answer)

@@ -111,6 +111,14 @@ t.test("a function may say what is compared, and may be wrong", function()
   t.match(reply.headers["x-perilune-vote"], "central")
 end)
 
+t.test("usage is the sum of all that were asked", function()
+  for _, stream in ipairs{ false, true } do
+    answers{ text = "48", usage = { prompt_tokens = 10, completion_tokens = 2 } }
+    local reply = vote({ early = false }, { stream = stream, stream_options = stream and { include_usage = true } or nil })
+    t.equal({ reply.usage.prompt_tokens, reply.usage.completion_tokens }, { 30, 6 })
+  end
+end)
+
 t.test("who leaves early ends all calls", function()
   answers({ text = "48", delay = 10 })
   local reply = vote({}, {}, { leave = 1 })
