@@ -27,6 +27,7 @@
 ---@field concurrency? integer  parts at once, default 8
 ---@field on_error? string      "note" (default), "skip", "fail"
 ---@field headings? boolean     without a merger: the title in front of each part, default true
+---@field show_plan? boolean    the plan streams as reasoning, so that something is to be seen at once; default false
 ---@field plan_tokens? integer  of the plan at most, default 800
 ---@field when? boolean|fun(req: perilune.Request): boolean  true: whatever it says; default: see above
 
@@ -44,6 +45,7 @@ local spec = {
   concurrency = { type = "integer", default = 8, min = 1, max = 32 },
   on_error = { type = "string", one_of = { "note", "skip", "fail" }, default = "note" },
   headings = { type = "boolean", default = true },
+  show_plan = { type = "boolean", default = false },
   plan_tokens = { type = "integer", default = 800, min = 50 },
   when = { type = { "boolean", "function" } },
 }
@@ -83,6 +85,7 @@ local function job_of(options, req, next)
   return {
     policy = "decompose", req = req, language = language, max_parts = options.max_parts,
     concurrency = math.min(options.concurrency, options.max_parts), on_error = options.on_error, gap = "\n\n", merger = options.merger,
+    show_plan = options.show_plan,
     plain = function() return next(req) end,
     plan = function()
       return { upstream = options.planner, messages = with(req, PLAN:format(options.max_parts)), stream = true, temperature = 0,

@@ -46,6 +46,7 @@ local function read_plan(board, res)
     if ev.type == "error" then err = ev.error end
     if ev.type == "text" then
       local before = #reader.tasks
+      if board.job.show_plan then board.out:reasoning(ev.text) end
       reader:feed(ev.text)
       if #reader.tasks > before then tell(board) end
     end
@@ -184,13 +185,19 @@ local function failed(board, result, broke)
   return true
 end
 
+-- What stands in front of a part.  Once: under the rule "note" it goes out before the part is there.
+local function write_head(board, index)
+  if board.headed == index then return end
+  if board.headed then board.out:write(board.job.gap) end
+  board.headed = index
+  local head = board.job.head(tasks_of(board)[index], index)
+  if head ~= "" then board.out:write(head) end
+end
+
 local function write_part(board, index)
   local result, job = board.results[index], board.job
-  local head = job.head(tasks_of(board)[index], index)
   if result.err and job.on_error ~= "note" then return failed(board, result) end
-  if board.wrote then board.out:write(job.gap) end
-  board.wrote = true
-  if head ~= "" then board.out:write(head) end
+  write_head(board, index)
   if result.err then return failed(board, result) end
   if result.text then
     board.out:write(result.text)
@@ -209,7 +216,8 @@ end
 local function write_parts(board)
   local index = 1
   while true do
-    local result = board.results[index]
+    local result, task = board.results[index], tasks_of(board)[index]
+    if task and task.complete and board.job.on_error == "note" then write_head(board, index) end
     if result and result.ready then
       local ok, err = write_part(board, index)
       if not ok then return nil, err end
@@ -298,6 +306,7 @@ end
 ---@field concurrency integer
 ---@field on_error "note"|"skip"|"fail"
 ---@field gap string         between parts
+---@field show_plan? boolean  the plan goes to the client as reasoning
 ---@field merger? string     an upstream that makes one answer of the parts; nil: the parts are the answer
 ---@field plan fun(): table  what the planner is asked (perilune.ask)
 ---@field part fun(task: perilune.PlanTask, needed: string): table

@@ -59,6 +59,16 @@ t.test("each part begins as soon as its line is complete", function()
   t.equal({ reply.ttft, reply.total }, { 1, 7 }) -- the last begins at 3 and takes 4
 end)
 
+t.test("what stands in front of a part does not wait for it; the plan may be shown", function()
+  planner() worker(nil, { ttft = 9 })
+  local reply = send({}, { stream = true })
+  t.equal({ reply.text, reply.ttft }, { REPORT, 1 })
+  planner() worker()
+  reply = send({ show_plan = true }, { stream = true })
+  t.equal({ reply.text, reply.ttft }, { REPORT, 0 })
+  t.match(reply.events[1] .. reply.events[2], "1%. History :: tell")
+end)
+
 t.test("Chinese plans", function()
   planner{ "1、历史 :: 写历史\n", "2、电池 :: 写电池\n" }
   worker()
