@@ -140,7 +140,7 @@ return function(given)
   return function(req, next)
     if passes(options, req) then return next(req) end
     local list, err, failed = several.gather(req, several.asker(req, next, options), {
-      n = options.n, timeout = options.timeout,
+      policy = "best_of", n = options.n, timeout = options.timeout,
     })
     if not list then return nil, err end
     local used = {}

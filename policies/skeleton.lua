@@ -77,10 +77,15 @@ local function divides(options, req)
   return options.when == true or options.when(req) == true
 end
 
+local POINT_LEAST = 60 -- tokens
+
 return function(given)
   local options = config.options(spec, given, "skeleton")
   return function(req, next)
-    if not divides(options, req) then return next(req) end
-    return crew.answer(job_of(options, req, next))
+    local share = divisible.share(req, options.max_points, POINT_LEAST)
+    if share == false or not divides(options, req) then return next(req) end
+    local job = job_of(options, req, next)
+    job.part_tokens = share
+    return crew.answer(job)
   end
 end, { needs = "chat", others = "pass" }

@@ -85,7 +85,7 @@ return function(given)
   return function(req, next)
     if passes(options, req) then return next(req) end
     local list, err, failed = several.gather(req, several.asker(req, next, options), {
-      n = options.n, timeout = options.timeout,
+      policy = "vote", n = options.n, timeout = options.timeout,
       enough = options.early and function(list, open)
         local _, votes, second = final_answer.majority(keys_of(options, req, list))
         return votes > second + open

@@ -23,13 +23,21 @@ local plan_lines = require "perilune.plan_lines"
 local M = {}
 
 local RESULT = 24000 -- bytes of an earlier part that a later one is shown
-local SHARE = 0.7    -- of the request's time: parts that are not begun or done by then are late, when there is a merger
+-- Of the request's time: what is not there by then is late.  The rest is for the merger, or for saying what is missing.
+local SHARE, SHARE_ALONE = 0.7, 0.95
 
 -- -- the board -----------------------------------------------------------------------------
 
 local function new_board(job)
+  local left = job.req:time_left()
+  local share = job.merger and SHARE or SHARE_ALONE
   return { reader = plan_lines.reader(job.max_parts), signal = core.signal(), results = {}, planned = false, job = job,
-           until_s = perilune.now() + math.min(job.req:time_left(), 1e6) * SHARE }
+           until_s = left < 1e8 and job.on_error ~= "fail" and perilune.now() + left * share or nil }
+end
+
+-- Seconds that what begins now may take; nil: as long as it likes.
+local function time_for_parts(board)
+  return board.until_s and math.max(0.001, board.until_s - perilune.now())
 end
 
 local function wait(board) core.result(core.signal_wait(board.signal)) end
@@ -62,7 +70,9 @@ local function read_plan(board, res)
 end
 
 local function plan(board)
-  local res, err = perilune.ask(board.job.plan())
+  local question = board.job.plan()
+  question.timeout = time_for_parts(board)
+  local res, err = perilune.ask(question)
   if res then return read_plan(board, res) end
   parts.count(board.job.policy, "planner", false)
   board.reader:finish()
@@ -105,8 +115,8 @@ local function ask(board, task, whole)
   local job, res, err, text = board.job, nil, nil, nil
   for _ = 1, 2 do
     local question = job.part(task, needed(board, task))
-    question.stream = not whole
-    if job.merger then question.timeout = math.max(0.01, board.until_s - perilune.now()) end
+    question.stream, question.max_tokens = not whole, job.part_tokens
+    question.timeout = time_for_parts(board)
     res, err = perilune.ask(question)
     if res and whole then
       text, err = res:text()
@@ -185,6 +195,19 @@ local function failed(board, result, broke)
   return true
 end
 
+-- A part flows to its end, or until the time is over: then the client gets what there is.
+local function flow(board, res)
+  local seconds = time_for_parts(board)
+  if not seconds then return board.out:pipe(res) end
+  return perilune.race{
+    function() return board.out:pipe(res) end,
+    function()
+      perilune.sleep(seconds)
+      return nil, errors.new{ code = "timeout", status = 504, message = "a part took longer than the request may" }
+    end,
+  }
+end
+
 -- What stands in front of a part.  Once: under the rule "note" it goes out before the part is there.
 local function write_head(board, index)
   if board.headed == index then return end
@@ -203,7 +226,7 @@ local function write_part(board, index)
     board.out:write(result.text)
     return true
   end
-  local info, err = board.out:pipe(result.res)
+  local info, err = flow(board, result.res)
   result.text = table.concat(result.pieces)
   result.done, result.err = true, err
   parts.count(job.policy, "worker", err == nil)
@@ -308,6 +331,7 @@ end
 ---@field gap string         between parts
 ---@field show_plan? boolean  the plan goes to the client as reasoning
 ---@field merger? string     an upstream that makes one answer of the parts; nil: the parts are the answer
+---@field part_tokens? integer that each part may have, because the client bounds the whole
 ---@field plan fun(): table  what the planner is asked (perilune.ask)
 ---@field part fun(task: perilune.PlanTask, needed: string): table
 ---@field merge fun(list: string): table

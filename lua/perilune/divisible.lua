@@ -81,6 +81,18 @@ function M.request_forbids(req)
   return nil
 end
 
+--- Of what the client allows for the whole, the share of each part; nil: it allows what there is; false: too little.
+---@param req perilune.Request
+---@param most integer  parts
+---@param least integer tokens that a part needs
+---@return integer|false|nil
+function M.share(req, most, least)
+  local bound = req.max_completion_tokens or req.max_tokens
+  if type(bound) ~= "number" then return nil end
+  local share = math.floor(bound / most)
+  return share >= least and share
+end
+
 --- What in a question forbids it; nil: nothing.
 ---@param said string
 ---@return string? why

@@ -86,7 +86,7 @@ end
 ---@async
 ---@param req perilune.Request
 ---@param ask async fun(index: integer): perilune.Response?, perilune.Error?
----@param options { n: integer, limit?: integer, timeout?: number, enough?: fun(list: perilune.Several[], open: integer): boolean }
+---@param options { policy: string, n: integer, timeout?: number, enough?: fun(list: perilune.Several[], open: integer): boolean }
 ---       enough: is what has come enough, when so many may still come?
 ---@return perilune.Several[]? list
 ---@return perilune.Error? err
@@ -102,6 +102,7 @@ function M.gather(req, ask, options)
     local res, err = ask(i)
     local answer
     if res then answer, err = read(res, i) end
+    parts.count(options.policy, "answer", answer ~= nil)
     if answer then got[i] = answer
     else failed, last = failed + 1, err end
     local list = listed()

@@ -219,6 +219,19 @@ t.test("usage is the sum of all that was asked", function()
   end
 end)
 
+t.test("a client that bounds the answer bounds the parts together", function()
+  planner() worker()
+  send({}, { max_tokens = 1600 })
+  t.equal(t.calls("worker")[1].body.max_tokens, 200)
+  planner() worker()
+  send({}, { max_tokens = 1000 })
+  t.equal({ #t.calls("planner"), t.calls("worker")[1].body.max_tokens }, { 0, 1000 })
+  planner() worker()
+  t.upstream("merger", { text = "x" })
+  send({ merger = "merger" }, { max_tokens = 1000 })
+  t.equal({ t.calls("worker")[1].body.max_tokens or 0, t.calls("merger")[1].body.max_tokens }, { 0, 1000 })
+end)
+
 t.test("what is asked begins with what the client said, so that its provider has it cached", function()
   planner() worker()
   send{}
