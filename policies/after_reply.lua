@@ -6,16 +6,16 @@
 --         { name = "alarm", run = alarm, on = { "error", "left" } },
 --       } }
 --
--- Memory, analytics, logs of one's own: each task gets a request like the client's (messages, tenant, headers, an id that
--- begins with the client's) and what became of it, { ok =, code =, text =, status =, usage =, upstream =, cache =,
--- ttft_ms =, total_ms = }.  It may wait, fetch, ask models; all of it is in the name of that request and within its
--- deadline, and delays neither the reply nor the next request of the connection.  The tasks of a request run at the same
--- time and share one account of CPU time and memory (limits); one that fails is logged, counted
+-- Memory, analytics, logs of one's own: each task gets a request like the client's (messages, tenant, headers, an id
+-- that begins with the client's) and what became of it, { ok =, code =, text =, status =, usage =, upstream =, cache
+-- =, ttft_ms =, total_ms = }.  It may wait, fetch, ask models; all of it is in the name of that request and within
+-- its deadline, and delays neither the reply nor the next request of the connection.  The tasks of a request run at
+-- the same time and share one account of CPU time and memory (limits); one that fails is logged, counted
 -- (perilune_parts_total) and, with `tries`, tried again.
 --
--- What waits is bounded in the process, by number and by bytes; when there is no room the tasks of a request are left out,
--- which the log says once a second, and perilune_after_reply_total counts.  When the program ends, tasks have the time of
--- `drain_timeout` like requests in flight; what is not done by then is given up.  A crash forgets them.
+-- What waits is bounded in the process, by number and by bytes; when there is no room the tasks of a request are left
+-- out, which the log says once a second, and perilune_after_reply_total counts.  When the program ends, tasks have
+-- the time of `drain_timeout` like requests in flight; what is not done by then is given up.  A crash forgets them.
 --
 -- It belongs outermost: then `answer.text` is what the client got.
 --

@@ -6,11 +6,12 @@
 --     { "best_of", n = 3, judge = function(req, texts) return 2 end }     which may wait
 --
 -- Whoever judges, an answer is out that is empty, that was cut off at max_tokens, that does not fit the request's
--- response_format (JSON, or its schema), as long as there is a better one.  One that is left, or several that are the same,
--- need no judge, and none is paid.
+-- response_format (JSON, or its schema), as long as there is a better one.  One that is left, or several that are the
+-- same, need no judge, and none is paid.
 --
--- A judge that fails, is late, or says no number of an answer has no say: then the first answer that is left is given, and
--- the log says so.  `judge` may name an upstream that is also called "schema" only as { upstream = "schema" }.
+-- A judge that fails, is late, or says no number of an answer has no say: then the first answer that is left is
+-- given, and the log says so.  `judge` may name an upstream that is also called "schema" only as { upstream =
+-- "schema" }.
 --
 -- Answers are asked for as `vote` does, with the same rules for requests that pass.
 --

@@ -2,15 +2,15 @@
 --
 --     { "map_reduce", above_tokens = 24000, worker = "small", merger = "big" }
 --
--- When the longest text that the user or a tool put into the conversation has more than above_tokens, it is cut where its
--- structure allows (headings, paragraphs; tables and code whole; a tenth said again), and `worker` takes notes of each
--- part for what is asked.  Notes that are together too long for the merger are merged first, as a tree.  Then the
--- client's request goes on, with the notes in the place of the text: streams, tools, formats and n are as they were.
--- A request that fits passes untouched and unpaid for.
+-- When the longest text that the user or a tool put into the conversation has more than above_tokens, it is cut where
+-- its structure allows (headings, paragraphs; tables and code whole; a tenth said again), and `worker` takes notes of
+-- each part for what is asked.  Notes that are together too long for the merger are merged first, as a tree.  Then
+-- the client's request goes on, with the notes in the place of the text: streams, tools, formats and n are as they
+-- were. A request that fits passes untouched and unpaid for.
 --
--- Numbers and quotations are compared with the source (check): in notes, what is not in their part is marked as doubtful
--- ("mark"), or the part is asked once more ("again"); under the answer stands what is not in the document, unless its
--- format or a call of tools forbids that.  It may be right nevertheless: a sum is in no source.
+-- Numbers and quotations are compared with the source (check): in notes, what is not in their part is marked as
+-- doubtful ("mark"), or the part is asked once more ("again"); under the answer stands what is not in the document,
+-- unless its format or a call of tools forbids that.  It may be right nevertheless: a sum is in no source.
 --
 -- A part that cannot be read (twice, when that may help) is told to the merger ("note"), left out ("skip"), or ends the
 -- request ("fail").  When no part can be read, the request fails.

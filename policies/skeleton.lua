@@ -3,12 +3,13 @@
 --     { "skeleton" }                                     outline and points by the model that the request goes to
 --     { "skeleton", outline = "small", worker = "big" }
 --
--- After "Skeleton of Thought": an answer that is a list of points, each of which stands for itself, comes in the time of its
--- outline and its longest point.  The points stream in the order of the outline.  It costs the prompt once for each point
--- (the provider has it cached after the outline), and quality where points should build on each other; so it is only done
--- where the question asks for points (tips, reasons, ways, pros and cons, 建议, 原因, 方法, 优缺点 ...), and never for
--- code, mathematics, JSON and other data, texts to be rewritten, stories, short answers, with tools, a response_format or
--- n > 1.  What does not pass this gate passes untouched and unpaid for; an outline that is nonsense leads to the plain call.
+-- After "Skeleton of Thought": an answer that is a list of points, each of which stands for itself, comes in the time
+-- of its outline and its longest point.  The points stream in the order of the outline.  It costs the prompt once for
+-- each point (the provider has it cached after the outline), and quality where points should build on each other; so
+-- it is only done where the question asks for points (tips, reasons, ways, pros and cons, 建议, 原因, 方法,
+-- 优缺点 ...), and never for code, mathematics, JSON and other data, texts to be rewritten, stories, short
+-- answers, with tools, a response_format or n > 1.  What does not pass this gate passes untouched and unpaid for; an
+-- outline that is nonsense leads to the plain call.
 --
 ---@class SkeletonOptions
 ---@field outline? string       upstream that writes the outline; default: where the request would go
@@ -34,15 +35,18 @@ local spec = {
 }
 
 local OUTLINE = [[
-Do not answer my message yet. Write only the outline of the answer: 3 to %d points, one to a line, numbered, each a title of 2 to 6 words, in the language of my message:
+Do not answer my message yet. Write only the outline of the answer: 3 to %d points, one to a line, numbered, each a
+title of 2 to 6 words, in the language of my message:
 1. title
 2. title
-The points must not build on each other. Write nothing else. If the answer is not a list of such points, write only ONE.]]
+The points must not build on each other. Write nothing else. If the answer is not a list of such points, write only
+ONE.]]
 
 local POINT = [[
 The outline of the answer to my message is:
 %s
-Write only point %d, %s, in one to three sentences, without its number or title and without an introduction. Other writers do the other points. Write in the language of my message.]]
+Write only point %d, %s, in one to three sentences, without its number or title and without an introduction. Other
+writers do the other points. Write in the language of my message.]]
 
 local function with(req, text)
   local messages = {}

@@ -4,19 +4,19 @@
 --     { "vote", n = 3, upstreams = { "a", "b", "c" }, answer = "letter" }
 --     { "vote", n = 5, answer = "json", field = "/label" }
 --
--- What an answer says in the end is looked for in its text: behind "the answer is", "####", \boxed{}, 答案是, 故选 ...; a JSON
--- value, a number, a letter of a choice, yes or no, a short text.  Numbers are the same however they are written ("1,024",
--- "1024.0", "１０２４"), JSON whatever the order of its members, and calls of tools by their names and arguments.  An answer in
--- which nothing is found has no vote; when none has one, the answer wins that has most in common with the others.  Of a
--- tie the one wins whose first answer was asked first.
+-- What an answer says in the end is looked for in its text: behind "the answer is", "####", \boxed{}, 答案是,
+-- 故选 ...; a JSON value, a number, a letter of a choice, yes or no, a short text.  Numbers are the same however
+-- they are written ("1,024", "1024.0", "１０２４"), JSON whatever the order of its members, and calls of tools by
+-- their names and arguments.  An answer in which nothing is found has no vote; when none has one, the answer wins
+-- that has most in common with the others.  Of a tie the one wins whose first answer was asked first.
 --
--- When the rest cannot change the result any more, it is not waited for, and its calls end.  The client gets the whole answer
--- of the first who said what won, in the form that it asked for.  An answer that fails has no vote; when all fail, so does
--- the request.
+-- When the rest cannot change the result any more, it is not waited for, and its calls end.  The client gets the
+-- whole answer of the first who said what won, in the form that it asked for.  An answer that fails has no vote; when
+-- all fail, so does the request.
 --
--- A request passes and is paid for once that asks for n > 1 itself; that has a temperature of 0, so that all answers would be
--- the same (unless `temperature` or several `upstreams` say otherwise); or of which `when` says no.
--- A cache or `coalesce` belongs in front of it: behind it, all would be asked one question and get one answer.
+-- A request passes and is paid for once that asks for n > 1 itself; that has a temperature of 0, so that all answers
+-- would be the same (unless `temperature` or several `upstreams` say otherwise); or of which `when` says no. A cache
+-- or `coalesce` belongs in front of it: behind it, all would be asked one question and get one answer.
 --
 ---@class VoteOptions
 ---@field n? integer            answers, 2 to 32, default 5

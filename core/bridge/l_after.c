@@ -5,9 +5,9 @@
  *                                     +-------- late, canceled ------+
  *
  * The client's request is over by then, and what it was made of is gone.  So the work gets a request of its own: the
- * same body (its bytes are shared), tenant, headers and path, an id that begins with the client's, and a deadline of its
- * own; what policies ask for it is asked on behalf of that one.  It ends like any other: functions of finally run, slots
- * and reservations go back.
+ * same body (its bytes are shared), tenant, headers and path, an id that begins with the client's, and a deadline of
+ * its own; what policies ask for it is asked on behalf of that one.  It ends like any other: functions of finally
+ * run, slots and reservations go back.
  *
  * Nothing is done in the turn in which it is handed over: the reply is written at the end of that turn, and the body is
  * read when the work begins.  At most AT_ONCE run in one worker; how much may wait in the process is decided by
@@ -16,8 +16,8 @@
  * An item holds a share of its state, so a generation that is replaced does what it has promised.  The line is the
  * worker's: when that ends, so does the line (after_line_cancel), after the drain has waited for it.
  *
- * Invariants: an item is in exactly one list of its line; its timer runs as long as it is there; task != NULL exactly in
- * `running`. */
+ * Invariants: an item is in exactly one list of its line; its timer runs as long as it is there; task != NULL exactly
+ * in `running`. */
 #include "bridge/after.h"
 
 #include <math.h>
@@ -86,7 +86,8 @@ static void stop(struct after *a, enum afterwork_result result) {
 static void start_some(struct deferred *d);
 
 static void go_on(struct after_line *line) {
-    if (!list_is_empty(&line->waiting) && line->running_count < AT_ONCE) loop_next(line->loop, &line->start, start_some);
+    bool can = line->running_count < AT_ONCE;
+    if (can && !list_is_empty(&line->waiting)) loop_next(line->loop, &line->start, start_some);
 }
 
 static void on_late(struct timer *timer) {
@@ -101,14 +102,14 @@ static void on_late(struct timer *timer) {
 static void on_done(struct task *t, bool ok) {
     struct after *a = t->owner;
     struct after_line *line = a->line;
-    enum afterwork_result result = ok && lua_gettop(t->co) > 0 && lua_toboolean(t->co, 1) ? AFTERWORK_DONE : AFTERWORK_FAILED;
+    bool well = ok && lua_gettop(t->co) > 0 && lua_toboolean(t->co, 1);
     if (!ok) {
         const char *text = t->budget->killed ? t->budget->killed : state_text(t->co, -1);
-        log_of_request(a->state->log, PERILUNE_LOG_ERROR, a->req->id, "%s", text ? text : "work behind the reply failed");
+        if (text == NULL) text = "work behind the reply failed";
+        log_of_request(a->state->log, PERILUNE_LOG_ERROR, a->req->id, "%s", text);
     }
-    state_ref(a->state);
-    struct state *s = a->state;
-    finish(a, result);
+    struct state *s = state_ref(a->state);
+    finish(a, well ? AFTERWORK_DONE : AFTERWORK_FAILED);
     task_free(t);
     go_on(line);
     state_put_soon(s);
@@ -119,7 +120,8 @@ unsigned after_line_cancel(struct after_line *line) {
     struct list *lists[] = { &line->waiting, &line->running };
     deferred_cancel(&line->start);
     for (int i = 0; i < 2; i++)
-        for (; !list_is_empty(lists[i]); n++) stop(container_of(lists[i]->next, struct after, link), AFTERWORK_CANCELED);
+        for (; !list_is_empty(lists[i]); n++)
+            stop(container_of(lists[i]->next, struct after, link), AFTERWORK_CANCELED);
     return n;
 }
 

@@ -6,11 +6,11 @@
  *
  * perilune.all and its kin wait for ends; a plan that is carried out while it is written waits for lines, results and
  * free hands, too.  A branch looks whether there is something to do, and waits when there is not; whoever changes that
- * tells.  A signal keeps nothing: who waits looks again, and waits again.  Branches of a request never run at the same time,
- * so nothing is missed between the look and the wait.
+ * tells.  A signal keeps nothing: who waits looks again, and waits again.  Branches of a request never run at the
+ * same time, so nothing is missed between the look and the wait.
  *
- * Nobody is resumed from below the branch that tells: that is put off to the end of the turn.  Until then those that were
- * waiting stand in `told`, so that who waits anew in between is not told of what it has seen.
+ * Nobody is resumed from below the branch that tells: that is put off to the end of the turn.  Until then those that
+ * were waiting stand in `told`, so that who waits anew in between is not told of what it has seen.
  *
  * Thread: its state's.  The userdata has a share, each that waits has one, and so has the deferred work. */
 #include "base/mem.h"

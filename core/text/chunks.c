@@ -12,8 +12,8 @@
  *
  * A unit that is larger than a chunk (code has no limit) is cut at its lines, a line at characters.
  *
- * The lead is made of whole sentences only: half a table or half a program in front of a chunk would say what is not so.
- * A chunk that begins with a heading has none: it is a new subject.
+ * The lead is made of whole sentences only: half a table or half a program in front of a chunk would say what is not
+ * so. A chunk that begins with a heading has none: it is a new subject.
  *
  * Thread: any; no state.  A chunk takes an eighth of its size at least, and looks no further than its size, so each
  * atom is looked at a few times. */
@@ -89,9 +89,9 @@ static enum rank rank_of(const struct text_unit *u, const struct text_unit *befo
     if (before->kind == TEXT_UNIT_HEADING || before->kind == TEXT_UNIT_LABEL) return RANK_LINE;
     if (u->kind == TEXT_UNIT_HEADING) return RANK_HEADING;
     if (u->kind == TEXT_UNIT_TABLE_ROW) return RANK_LINE;
-    bool begins = u->is_first || u->kind == TEXT_UNIT_TABLE_HEAD || u->kind == TEXT_UNIT_CODE || u->kind == TEXT_UNIT_LABEL;
+    bool block = u->kind == TEXT_UNIT_TABLE_HEAD || u->kind == TEXT_UNIT_CODE || u->kind == TEXT_UNIT_LABEL;
     bool left = before->kind == TEXT_UNIT_CODE || before->kind == TEXT_UNIT_TABLE_ROW;
-    return begins || left ? RANK_BLOCK : RANK_UNIT;
+    return u->is_first || block || left ? RANK_BLOCK : RANK_UNIT;
 }
 
 static int cut_atoms(struct chunks *c) {
@@ -178,7 +178,8 @@ static int pack(struct chunks *c, struct buf *chunks) {
 }
 
 int text_chunks(struct slice text, const struct text_chunk_options *options, struct buf *chunks) {
-    if (options->size < 16 || options->size > TEXT_MAX || options->overlap * 2 >= options->size) return PERILUNE_ERR_INVAL;
+    bool good = options->size >= 16 && options->size <= TEXT_MAX && options->overlap * 2 < options->size;
+    if (!good) return PERILUNE_ERR_INVAL;
     struct chunks c = { .text = text, .o = options };
     buf_init(&c.atoms, 0);
     int rc = cut_atoms(&c);

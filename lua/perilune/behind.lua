@@ -3,8 +3,8 @@
 --     req:finally --> core.after(req, fn) --> [ queue of the process, bounded ] --> fn(): tasks, all at once
 --
 -- What a task gets is a request of its own (core/bridge/l_after.c): the same messages, tenant and headers, with the
--- work's own deadline, so what it asks, fetches or logs is done in the name of that one.  A task that fails, throws or is
--- late is logged and counted, and the others go on.
+-- work's own deadline, so what it asks, fetches or logs is done in the name of that one.  A task that fails, throws
+-- or is late is logged and counted, and the others go on.
 
 local config = require "perilune.config"
 local core = require "perilune.core"

@@ -5,10 +5,10 @@
 --                             ^    |                                |
 --                             +----+--- core.signal: look again ----+
 --
--- Three kinds of branches share the board and wait for each other by its signal: the one that reads the plan, the workers,
--- each of which takes the next task whose predecessors are done, and the writer, which hands parts on in the order of
--- the plan.  The first part flows to the client while the others are written; those are held (bounded) until it is their
--- turn.  With a merger nothing flows before all parts are there; then the merger's answer does.
+-- Three kinds of branches share the board and wait for each other by its signal: the one that reads the plan, the
+-- workers, each of which takes the next task whose predecessors are done, and the writer, which hands parts on in the
+-- order of the plan.  The first part flows to the client while the others are written; those are held (bounded) until
+-- it is their turn.  With a merger nothing flows before all parts are there; then the merger's answer does.
 --
 -- A part that an earlier one needs ("$3" in task 1) cannot wait for its turn: it is read to its end at once.
 --

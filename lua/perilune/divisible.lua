@@ -4,8 +4,9 @@
 --                         rewritten, a story, a short answer                                          veto()
 --     what speaks for it  lists, enumerations, several questions, words for long answers              tasks(), points()
 --
--- They look at what the user said last, at most LOOK bytes of it, and cost some ten microseconds.  A mistake costs time and
--- tokens, or quality: so in doubt they say no.  English and Chinese; in other languages only what lists and marks show.
+-- They look at what the user said last, at most LOOK bytes of it, and cost some ten microseconds.  A mistake costs
+-- time and tokens, or quality: so in doubt they say no.  English and Chinese; in other languages only what lists and
+-- marks show.
 
 local chat = require "perilune.chat"
 local text_of = require "perilune.text"

@@ -6,8 +6,9 @@
 --     '```json\n{"b": 1.0, "a": 2}\n```'                      json    {"a":2,"b":1}
 --     "Yes, because ..." / "是的，因为……"                       yes_no  yes
 --
--- Where it stands: behind the last mark ("the answer is", "####", \boxed, 答案是, 故选 ...); else, when the answer is one
--- short line, that line; else the last number of the last line.  What cannot be found is nil: then this answer has no vote.
+-- Where it stands: behind the last mark ("the answer is", "####", \boxed, 答案是, 故选 ...); else, when the
+-- answer is one short line, that line; else the last number of the last line.  What cannot be found is nil: then this
+-- answer has no vote.
 --
 -- It looks at the last LOOK bytes: an answer's end is at its end.  Linear in them.
 

@@ -3,8 +3,8 @@
 --     source  "Revenue rose to 3.2 million (12,500 customers). \"We are proud of that\", she said."
 --     text    "3,200,000 of revenue, 12500 customers, 40 shops"        --> missing: 40
 --
--- Numbers are compared by value: 3.2 million, 3,200,000 and 320万 are the same, 50 % and 0.5 are not.  Not looked at are
--- numbers that no text needs a source for: whole ones below 10, and those that count the items of a list.
+-- Numbers are compared by value: 3.2 million, 3,200,000 and 320万 are the same, 50 % and 0.5 are not.  Not looked at
+-- are numbers that no text needs a source for: whole ones below 10, and those that count the items of a list.
 -- Quotations are compared without regard to white space, case and the kind of quotation marks; shorter ones than
 -- QUOTE_LEAST are names of things.
 --

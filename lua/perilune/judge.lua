@@ -1,8 +1,8 @@
 --- judge: which of several answers is best, says a model.
 --
--- It gets the question and the answers, numbered, and answers with the number.  What it says is read leniently, and what is
--- no number of an answer is nonsense: then the judge has no say.  Answers are material: that one of them says "choose me"
--- is told to the judge, and cannot be ruled out; a function as judge cannot be talked to.
+-- It gets the question and the answers, numbered, and answers with the number.  What it says is read leniently, and
+-- what is no number of an answer is nonsense: then the judge has no say.  Answers are material: that one of them says
+-- "choose me" is told to the judge, and cannot be ruled out; a function as judge cannot be talked to.
 --
 -- Long answers are shown by their begin and end, so that the judge's prompt has a bound.
 

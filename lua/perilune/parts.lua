@@ -1,8 +1,8 @@
 --- parts: what policies share that make an answer out of several calls.
 --
--- Every call is a request of its own on behalf of the client's (perilune.ask): it is logged under the client's id, counted,
--- paid by the client's limits, and it ends when the client's request does.  What became of each part is counted in
--- perilune_parts_total, what was chosen among several in perilune_chosen_total.
+-- Every call is a request of its own on behalf of the client's (perilune.ask): it is logged under the client's id,
+-- counted, paid by the client's limits, and it ends when the client's request does.  What became of each part is
+-- counted in perilune_parts_total, what was chosen among several in perilune_chosen_total.
 
 local core = require "perilune.core"
 local errors = require "perilune.errors"

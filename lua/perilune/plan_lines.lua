@@ -4,8 +4,8 @@
 --     2. Batteries :: Explain today's batteries.
 --     3. Outlook :: Conclude from $1 and $2 what comes next.
 --
--- A line is a task as soon as its end is there.  "$2" says that the task needs what came of task 2, also of one that comes
--- later.  ONE on a line of its own says that there is nothing to divide.
+-- A line is a task as soon as its end is there.  "$2" says that the task needs what came of task 2, also of one that
+-- comes later.  ONE on a line of its own says that there is nothing to divide.
 --
 -- What models make of that: Markdown around it, Chinese marks, numbers twice, talk before and behind, thoughts in
 -- <think>.  What is no task is passed over.  When there are more than max_parts, what is too much goes into the last

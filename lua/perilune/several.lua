@@ -5,11 +5,11 @@
 --     next(req) --+--> (failed)   |
 --                    time is over-+
 --
--- The answers are asked for as wholes: nothing can go to the client before it is chosen, and a whole costs Lua one event
--- where a stream costs a thousand.  The client gets the one that is chosen in the form that it asked for.
+-- The answers are asked for as wholes: nothing can go to the client before it is chosen, and a whole costs Lua one
+-- event where a stream costs a thousand.  The client gets the one that is chosen in the form that it asked for.
 --
--- One that fails is left out; when all do, their last error is the result.  When the time is over, what has come by then
--- is all there is.
+-- One that fails is left out; when all do, their last error is the result.  When the time is over, what has come by
+-- then is all there is.
 
 local core = require "perilune.core"
 local errors = require "perilune.errors"
