@@ -33,6 +33,7 @@ local config = require "perilune.config"
 local documents = require "perilune.documents"
 local grounded = require "perilune.grounded"
 local parts = require "perilune.parts"
+local perilune = require "perilune"
 
 local spec = {
   above_tokens = { type = "integer", default = 24000, min = 500 },
@@ -49,6 +50,7 @@ local spec = {
 }
 
 local MOST_PARTS = 1000 -- of a document
+local SECONDS_PER_BYTE = 80e-9 -- of CPU time, with all that is asked for it: measured, and some more
 
 local labels = {
   en = "[Notes on a document of %d parts that stood here]\n%s\n[End of the notes]",
@@ -75,6 +77,13 @@ local function with_check(req, res, doc, options)
     req:log("info", "map_reduce: not in the document", { missing = missing })
     return ("\n\n[Not found in the document: %s]"):format(table.concat(missing, ", "))
   end)
+end
+
+-- A text for which there is no CPU time goes as it is: half of the work would be paid for nothing.
+local function is_affordable(req, doc)
+  if perilune.cpu_left() >= #doc.text * SECONDS_PER_BYTE then return true end
+  req:log("warn", "map_reduce: the document goes as it is, for want of CPU time (limits.cpu_ms)", { bytes = #doc.text })
+  return false
 end
 
 local function run(req, next, doc, options)
@@ -111,6 +120,11 @@ return function(given)
     local doc = documents.find(req, options.above_tokens)
     if not doc then return next(req) end
     req.ctx[done] = true
+    if not is_affordable(req, doc) then
+      local res, err = next(req)
+      if res then res.headers["x-perilune-degraded"] = "map_reduce" end
+      return res, err
+    end
     return run(req, next, doc, options)
   end
 end, { needs = "chat", others = "pass" }

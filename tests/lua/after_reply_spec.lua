@@ -144,6 +144,16 @@ t.test("it ends with its own CPU time, and harms nobody", function()
   t.equal({ reply.status, after }, { 200, true })
 end)
 
+t.test("of an answer made of parts it gets the text, too", function()
+  t.upstream("planner", { text = "1. A :: a\n2. B :: b\n" })
+  t.upstream("worker", { text = "part" })
+  local got, task = noter()
+  t.send({ { "after_reply", tasks = { task } }, { "decompose", planner = "planner", worker = "worker", when = true } }, nil,
+    t.request{ model = "worker", stream = true })
+  t.advance(5)
+  t.equal(got[1].answer.text, "## A\n\npart\n\n## B\n\npart")
+end)
+
 t.test("wrong options are refused", function()
   local function says(options, pattern) t.error(function() t.policy("after_reply", options) end, pattern) end
   says({}, "'tasks' is missing")

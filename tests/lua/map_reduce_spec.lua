@@ -195,6 +195,14 @@ t.test("a document that is not text, or nothing but one line", function()
   end
 end)
 
+t.test("a document for which there is no CPU time goes as it is", function()
+  t.limits{ cpu_ms = 20 }
+  t.upstream("small", reader)
+  t.upstream("big", { text = "ok" })
+  local reply = send({}, document(600))
+  t.equal({ reply.status, reply.headers["x-perilune-degraded"], #t.calls("small") }, { 200, "map_reduce", 0 })
+end)
+
 t.test("wrong options are refused", function()
   t.error(function() t.policy("map_reduce", {}) end, "'worker' is missing")
   t.error(function() t.policy("map_reduce", { worker = "a", check = "marks" }) end, "did you mean 'mark'")
