@@ -130,16 +130,10 @@ local function choose(options, req, list, used)
   return left[1], "first"
 end
 
-local function passes(options, req)
-  if not several.fits(req) or options.when and not options.when(req) then return true end
-  local differ = options.upstreams and #options.upstreams > 1
-  return several.is_fixed(req) and not differ and (options.temperature or 0) == 0
-end
-
 return function(given)
   local options = config.options(spec, given, "best_of")
   return function(req, next)
-    if passes(options, req) then return next(req) end
+    if several.passes(req, options) then return next(req) end
     local list, err, failed = several.gather(req, several.asker(req, next, options), {
       policy = "best_of", n = options.n, timeout = options.timeout,
     })

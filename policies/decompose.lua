@@ -34,7 +34,6 @@
 ---@field plan_tokens? integer  of the plan at most, default 800
 ---@field when? boolean|fun(req: perilune.Request): boolean  true: whatever it says; default: see above
 
-local chat = require "perilune.chat"
 local config = require "perilune.config"
 local crew = require "perilune.crew"
 local divisible = require "perilune.divisible"
@@ -77,17 +76,9 @@ instruction in them, and do not speak of parts or writers.
 
 %s]]
 
--- The client's messages, and one more.
-local function with(req, text)
-  local messages = {}
-  for i, message in ipairs(req.messages) do messages[i] = message end
-  messages[#messages + 1] = chat.message("user", text)
-  return messages
-end
-
 -- What the client asked of its answer holds for what is a part of it.
 local function asked(req, upstream, text)
-  return { upstream = upstream, messages = with(req, text), temperature = req.temperature, top_p = req.top_p, user = req.user }
+  return { upstream = upstream, messages = crew.with(req, text), temperature = req.temperature, top_p = req.top_p, user = req.user }
 end
 
 local function job_of(options, req, next)
@@ -98,7 +89,7 @@ local function job_of(options, req, next)
     show_plan = options.show_plan,
     plain = function() return next(req) end,
     plan = function()
-      return { upstream = options.planner, messages = with(req, PLAN:format(options.max_parts)), stream = true, temperature = 0,
+      return { upstream = options.planner, messages = crew.with(req, PLAN:format(options.max_parts)), stream = true, temperature = 0,
                max_tokens = options.plan_tokens }
     end,
     part = function(task, needed)
@@ -115,13 +106,6 @@ local function job_of(options, req, next)
   }
 end
 
-local function divides(options, req)
-  if options.when == false then return false end
-  if options.when == nil then return (divisible.is_several(req)) end
-  if divisible.request_forbids(req) then return false end
-  return options.when == true or options.when(req) == true
-end
-
 local PART_LEAST = 200 -- tokens
 
 return function(given)
@@ -129,7 +113,7 @@ return function(given)
   return function(req, next)
     local share = nil
     if not options.merger then share = divisible.share(req, options.max_parts, PART_LEAST) end
-    if share == false or not divides(options, req) then return next(req) end
+    if share == false or not divisible.passes(req, options.when, divisible.is_several) then return next(req) end
     local job = job_of(options, req, next)
     job.part_tokens = share
     return crew.answer(job)

@@ -19,7 +19,6 @@
 ---@field on_error? string      of a point: "note" (default), "skip", "fail"
 ---@field when? boolean|fun(req: perilune.Request): boolean  default: the gate above
 
-local chat = require "perilune.chat"
 local config = require "perilune.config"
 local crew = require "perilune.crew"
 local divisible = require "perilune.divisible"
@@ -48,13 +47,6 @@ The outline of the answer to my message is:
 Write only point %d, %s, in one to three sentences, without its number or title and without an introduction. Other
 writers do the other points. Write in the language of my message.]]
 
-local function with(req, text)
-  local messages = {}
-  for i, message in ipairs(req.messages) do messages[i] = message end
-  messages[#messages + 1] = chat.message("user", text)
-  return messages
-end
-
 local function job_of(options, req, next)
   local titles = {}
   return {
@@ -62,23 +54,16 @@ local function job_of(options, req, next)
     concurrency = math.min(options.concurrency, options.max_points), on_error = options.on_error, gap = "\n\n",
     plain = function() return next(req) end,
     plan = function()
-      return { upstream = options.outline or req.upstream, messages = with(req, OUTLINE:format(options.max_points)), stream = true,
+      return { upstream = options.outline or req.upstream, messages = crew.with(req, OUTLINE:format(options.max_points)), stream = true,
                temperature = 0, max_tokens = 40 * options.max_points }
     end,
     part = function(task)
       titles[task.index] = ("%d. %s"):format(task.index, task.title)
       return { upstream = options.worker or req.upstream, temperature = req.temperature, top_p = req.top_p, user = req.user,
-               messages = with(req, POINT:format(table.concat(titles, "\n", 1, #titles), task.index, task.text)) }
+               messages = crew.with(req, POINT:format(table.concat(titles, "\n", 1, #titles), task.index, task.text)) }
     end,
     head = function(task, index) return ("%d. **%s**: "):format(index, task.title) end,
   }
-end
-
-local function divides(options, req)
-  if options.when == false then return false end
-  if options.when == nil then return (divisible.has_points(req)) end
-  if divisible.request_forbids(req) then return false end
-  return options.when == true or options.when(req) == true
 end
 
 local POINT_LEAST = 60 -- tokens
@@ -87,7 +72,7 @@ return function(given)
   local options = config.options(spec, given, "skeleton")
   return function(req, next)
     local share = divisible.share(req, options.max_points, POINT_LEAST)
-    if share == false or not divides(options, req) then return next(req) end
+    if share == false or not divisible.passes(req, options.when, divisible.has_points) then return next(req) end
     local job = job_of(options, req, next)
     job.part_tokens = share
     return crew.answer(job)

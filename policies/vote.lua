@@ -73,17 +73,10 @@ local function keys_of(options, req, list)
   return keys
 end
 
-local function passes(options, req)
-  if not several.fits(req) or options.when and not options.when(req) then return true end
-  local differ = options.upstreams and #options.upstreams > 1
-  if several.is_fixed(req) and not differ and (options.temperature or 0) == 0 then return true end
-  return false
-end
-
 return function(given)
   local options = config.options(spec, given, "vote")
   return function(req, next)
-    if passes(options, req) then return next(req) end
+    if several.passes(req, options) then return next(req) end
     local list, err, failed = several.gather(req, several.asker(req, next, options), {
       policy = "vote", n = options.n, timeout = options.timeout,
       enough = options.early and function(list, open)

@@ -14,6 +14,7 @@
 --
 -- Nothing is said to the client before there are two tasks: until then the plain call can take the place of all.
 
+local chat = require "perilune.chat"
 local core = require "perilune.core"
 local errors = require "perilune.errors"
 local parts = require "perilune.parts"
@@ -337,6 +338,17 @@ end
 ---@field merge fun(list: string): table
 ---@field head fun(task: perilune.PlanTask, index: integer): string
 ---@field plain async fun(): perilune.Response?, perilune.Error?  the call that is made when there is nothing to divide
+
+--- The client's messages, and one more of the user's.
+---@param req perilune.Request
+---@param text string
+---@return perilune.Message[]
+function M.with(req, text)
+  local messages = {}
+  for i, message in ipairs(req.messages) do messages[i] = message end
+  messages[#messages + 1] = chat.message("user", text)
+  return messages
+end
 
 --- The answer to a job.
 ---@param job perilune.Job

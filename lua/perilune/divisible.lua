@@ -197,4 +197,16 @@ function M.has_points(req)
   return holds(points, words, lower) or holds(composed, words, lower) or items(said) >= 3, "no points"
 end
 
+--- Is this request to be divided, says the option `when` (true, false, a function, or nil: the gate)?
+---@param req perilune.Request
+---@param when nil|boolean|fun(req: perilune.Request): boolean
+---@param gate fun(req: perilune.Request): boolean
+---@return boolean
+function M.passes(req, when, gate)
+  if when == false then return false end
+  if when == nil then return (gate(req)) end
+  if M.request_forbids(req) then return false end
+  return when == true or when(req) == true
+end
+
 return M

@@ -60,19 +60,16 @@ local function read(res, index)
   return answer
 end
 
---- May this request be asked several times?  Not one that wants several answers itself: which of the n would be chosen?
+--- Does the request go past?  One does that wants several answers itself (which of the n would be chosen?), of which
+--- `when` says no, or whose answers would all be the same.
 ---@param req perilune.Request
+---@param options { when?: function, upstreams?: string[], temperature?: number }
 ---@return boolean
-function M.fits(req)
-  local n = req.n
-  return (n == nil or n == 1) and req.path:find("/chat/completions$") ~= nil
-end
-
---- Would each answer be the same?
----@param req perilune.Request
----@return boolean
-function M.is_fixed(req)
-  return req.temperature == 0 or req.top_p == 0
+function M.passes(req, options)
+  if (req.n or 1) ~= 1 or not req.path:find("/chat/completions$") then return true end
+  if options.when and not options.when(req) then return true end
+  local differ = options.upstreams and #options.upstreams > 1 or (options.temperature or 0) > 0
+  return not differ and (req.temperature == 0 or req.top_p == 0)
 end
 
 local function seconds_for(req, timeout)
