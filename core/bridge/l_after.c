@@ -30,7 +30,6 @@
 #include "bridge/request.h"
 #include "flow/response.h"
 #include "request/request.h"
-#include "request/reserved.h"
 #include "sched/afterwork.h"
 
 #define AT_ONCE 16 /* items that run, of one worker: each may make several calls */
@@ -57,8 +56,7 @@ static void end_request(struct after *a, enum afterwork_result result) {
     struct outcome o = { .ok = result == AFTERWORK_DONE };
     if (!o.ok) slice_copy(o.code, sizeof(o.code), slice_str(result == AFTERWORK_FAILED ? "policy_error" : "canceled"));
     cleanup_run(a->req, &o);
-    request_finish(a->req, &o);
-    reserved_finish(a->req, NULL, &o);
+    request_finish(a->req, NULL, &o);
     request_end(a->req);
     request_put(a->req);
 }
