@@ -10,7 +10,8 @@
 --
 -- Tokens and dollars are reserved before the call: those of the prompt, and what answers of this model to this key had
 -- before, at most max_tokens and at most the whole limit.  When the request is over, what it really used takes their
--- place: of an answer that was cut, what was delivered; of one out of a cache, nothing.
+-- place, in all answers that upstreams were paid for: of one that was cut, what was delivered; of one out of a cache,
+-- nothing; of one whose usage is not said, or cannot be, what was counted here.
 --
 -- Seconds, minutes and hours are buckets that fill up steadily; days and months are those of the calendar, in UTC.  What was
 -- used is common to all workers and survives reloads, not restarts.  With shared = true it is common to all

@@ -300,7 +300,6 @@ static void ask_tokens(lua_State *L, int at, const struct lua_limit *m, struct m
 
 static void keep(struct reserved *v, const struct matter *q, const struct limit_verdict *said) {
     v->group = q->group;
-    v->owner = q->owner;
     v->prices = q->prices;
     if (v->prices != NULL) v->prices->refs++;
     v->prompt = q->prompt;
@@ -533,7 +532,7 @@ static int reservation_release(lua_State *L) {
 static int decide(lua_State *L, const struct matter *q, struct slice key, struct reserved **handle,
                   struct limit_verdict *v) {
     struct state *s = state_of(L);
-    struct reserved *r = reserved_new(q->req, s->loop, handle != NULL);
+    struct reserved *r = reserved_new(q->req, q->owner, s->loop, handle != NULL);
     if (r == NULL) return PERILUNE_ERR_NOMEM;
     int rc = limits_take(q->group, q->rule, key, &q->ask, reserved_clock(s->loop), q->dry, &r->hold, v);
     if (handle != NULL) *handle = r;
@@ -587,7 +586,7 @@ static void note_outage(lua_State *L, struct limit_group *g, bool away) {
 /* What Redis has decided, in the books. The wait still owns its hold unless it is taken here. */
 static int take_far(lua_State *L, struct limit_wait *w, struct reserved **handle) {
     struct matter *q = &w->matter;
-    struct reserved *r = w->rc == 0 ? reserved_new(q->req, w->loop, handle != NULL) : NULL;
+    struct reserved *r = w->rc == 0 ? reserved_new(q->req, q->owner, w->loop, handle != NULL) : NULL;
     if (w->rc == 0 && r == NULL) return PERILUNE_ERR_NOMEM;
     note_outage(L, q->group, false);
     limits_mirror(q->group, q->rule, key_of(&w->key), &w->take.ask, &w->take.state, reserved_clock(w->loop), w->rc != 0,
@@ -704,7 +703,7 @@ int l_limit_leave(lua_State *L) {
     struct reserved *v = r->reserved;
     while (v != NULL && v->owner != m) v = v->next;
     if (v != NULL && lua_isnil(L, 3) && is_refusal(L, 4)) reserved_give_back(v);
-    else if (v != NULL && lua_isnil(L, 3)) reserved_settle(v, &(struct limit_use){ .out = -1 });
+    else if (v != NULL && lua_isnil(L, 3)) reserved_settle_failed(v, r);
     if (res != NULL && v != NULL && !m->dry) {
         put_rows(v->row, &res->headers);
         lib_check_buf(L, &res->headers);

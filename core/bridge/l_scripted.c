@@ -18,6 +18,7 @@
 #include "llm/answer.h"
 #include "llm/dialect.h"
 #include "request/coalesce.h"
+#include "request/spending.h"
 
 struct scripted {
     struct source  source;
@@ -280,6 +281,7 @@ int l_scripted(lua_State *L) {
     if (shares) r->bill = bill_new();
     if (shares) source = share(s, &o, source, r->bill, &joined);
     body_put(o.body);
+    spending_watch(req->spending, r);
     response_start(r, source);
     return lib_wait_response(L, r);
 }

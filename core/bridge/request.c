@@ -14,6 +14,7 @@
 #include "bridge/task.h"
 #include "bridge/value.h"
 #include "bridge/view.h"
+#include "request/spending.h"
 
 #define REQUEST_TYPE "perilune.request"
 #define KNOWN_UPSTREAMS "perilune.known_upstreams" /* in the registry */
@@ -539,8 +540,10 @@ int l_is_live(lua_State *L) {
     return 1;
 }
 
-/* core.new_request(method, path, headers, body) -> req | nil, err */
+/* core.new_request(method, path, headers, body, own) -> req | nil, err; own: what it costs is the running request's */
 int l_new_request(lua_State *L) {
+    bool own = lua_toboolean(L, 5);
+    lua_settop(L, 4);
     luaL_checkstring(L, 1);
     luaL_checkstring(L, 2);
     luaL_checktype(L, 3, LUA_TTABLE);
@@ -554,6 +557,7 @@ int l_new_request(lua_State *L) {
     rng_hex128(&state_of(L)->loop->rng, r->id);
     struct task *t = state_of(L)->running;
     if (t != NULL && t->request != NULL) r->deadline_ms = t->request->deadline_ms;
+    if (own && t != NULL && t->request != NULL) r->spending = spending_ref(t->request->spending);
     struct buf bytes;
     buf_init(&bytes, 0);
     buf_put(&bytes, text, len);

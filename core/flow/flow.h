@@ -36,7 +36,9 @@ struct headers_list;
 /* What an answer cost, as the upstream counted it. */
 struct usage {
     bool     known;
+    bool     senseless; /* it said numbers that cannot be: then they are not known */
     uint64_t prompt, completion, cached; /* tokens */
+    uint64_t said;      /* tokens of the answer so far as its reader estimates them; 0: it did not */
     /* Of these, what was counted with other requests, which policies made for this one (request/spent.h). */
     struct { uint64_t prompt, completion, cached; } elsewhere;
 };
@@ -47,6 +49,9 @@ static inline struct usage usage_here(const struct usage *u) {
                            .completion = u->completion - u->elsewhere.completion,
                            .cached = u->cached - u->elsewhere.cached };
 }
+
+/* Is there anything in it? */
+static inline bool usage_is_told(const struct usage *u) { return u->known || u->senseless || u->said > 0; }
 
 struct event {
     enum event_type       type;

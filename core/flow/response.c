@@ -120,10 +120,17 @@ struct response *response_ref(struct response *r) {
     return r;
 }
 
+static void tell_spent(struct response *r) {
+    void (*spent)(struct response *, void *) = r->spent;
+    r->spent = NULL;
+    if (spent != NULL) spent(r, r->spent_ud);
+}
+
 static void stop_source(struct response *r) {
     struct source *s = r->source;
     r->source = NULL;
     r->ended = true;
+    tell_spent(r);
     if (s != NULL) source_cancel(s);
 }
 
@@ -318,6 +325,7 @@ static void end(struct response *r, const struct event *ev) {
     } else if (r->settled != NULL && r->usage.known) {
         r->settled(r, r->settled_ud);
     }
+    tell_spent(r);
 }
 
 static enum flow on_in(struct sink *k, const struct event *ev) {
@@ -476,10 +484,13 @@ void response_leave(struct response *r) {
 /* What is left may stay with a handle in Lua for a while: without the bytes. */
 static void shed(struct deferred *d) { buf_deinit(&container_of(d, struct response, wake)->held); }
 
+uint64_t response_estimate(const struct response *r) { return r->usage.said > 0 ? r->usage.said : r->frames; }
+
 void response_usage(const struct response *r, struct outcome *o) {
     o->usage = response_said(r);
-    o->estimated = !o->ok && !o->usage.known && r->frames > 0 && !r->accounted;
-    if (o->estimated) o->usage = (struct usage){ .known = true, .prompt = r->counted, .completion = r->frames };
+    o->estimated = !o->ok && !o->usage.known && response_estimate(r) > 0 && !r->accounted;
+    if (o->estimated) o->usage = (struct usage){ .known = true, .prompt = r->counted,
+                                                 .completion = response_estimate(r) };
 }
 
 void response_finish(struct response *r, const struct outcome *o) {

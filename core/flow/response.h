@@ -91,6 +91,9 @@ struct response {
     const struct dialect *dialect; /* that its events are written in; NULL: bytes */
     void               (*settled)(const struct response *r, void *ud); /* the usage of a whole answer is known */
     void                *settled_ud;
+    void               (*spent)(struct response *r, void *ud); /* once: it has ended, or is stopped; NULL: nobody asks */
+    void                *spent_ud;
+    unsigned             serial;   /* among the calls that who asks of `spent` knows; 0: none of them */
     const struct response_user_ops *user_ops; /* NULL: nobody */
     void                *user;
     bool                 accounted; /* what it cost is counted elsewhere, but for usage that says otherwise */
@@ -171,6 +174,8 @@ struct usage response_said(const struct response *r);
 /* What it cost, as far as is known: what the upstream said.  Of a stream that was cut short it has said nothing:
  * the prompt as we counted it (0: nobody did), and a token for each event. */
 void response_usage(const struct response *r, struct outcome *o);
+/* Tokens of the answer as far as it came, when the upstream did not say (sensibly) how many they were. */
+uint64_t response_estimate(const struct response *r);
 /* The consumer is done with it, or gone: stops the source, tells the user. */
 void response_finish(struct response *r, const struct outcome *o);
 

@@ -14,9 +14,10 @@ static void put_tokens(struct buf *line, const struct request_facts *f) {
         log_u64(line, "tokens_out", f->usage.completion);
         if (f->usage.cached) log_u64(line, "tokens_cached", f->usage.cached);
         if (f->usd > 0) buf_printf(line, ",\"usd\":%.9f", f->usd);
-    } else if (f->counted > 0) {
-        log_u64(line, "tokens_counted", f->counted);
+        return;
     }
+    if (f->counted > 0) log_u64(line, "tokens_counted", f->counted);
+    if (f->usage.senseless) buf_puts(line, ",\"usage_senseless\":true");
 }
 
 /* Policies may change what a reply says, so it need not be a number. */

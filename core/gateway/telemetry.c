@@ -152,6 +152,7 @@ void telemetry_count(struct telemetry *t, const struct request_facts *f) {
     stats_add(&r->tokens_out, f->usage.completion);
     stats_add(&r->tokens_cached, f->usage.cached);
     stats_add(&r->nano_usd, nano_usd_of(f));
+    if (f->usage.senseless) stats_add(&r->senseless, 1);
     stats_add(&r->retries, f->retries);
     stats_add(&r->fallbacks, f->fallbacks);
     if (f->cache != NULL && f->cache[0]) count_cache(r, f);
@@ -198,6 +199,7 @@ void telemetry_merge(struct telemetry *to, const struct telemetry *from) {
         stats_add(&r->tokens_out, stats_get(&f->tokens_out));
         stats_add(&r->tokens_cached, stats_get(&f->tokens_cached));
         stats_add(&r->nano_usd, stats_get(&f->nano_usd));
+        stats_add(&r->senseless, stats_get(&f->senseless));
         stats_add(&r->retries, stats_get(&f->retries));
         stats_add(&r->fallbacks, stats_get(&f->fallbacks));
         for (unsigned k = 0; k < TELEMETRY_CACHE; k++) stats_add(&r->by_cache[k], stats_get(&f->by_cache[k]));
@@ -278,6 +280,8 @@ static void write_sums(const struct telemetry *t, unsigned rows, struct buf *out
         { "perilune_tokens_total", ",type=\"cached\"", NULL, offsetof(struct telemetry_row, tokens_cached) },
         { "perilune_usd_total", "", "What these tokens cost, by the upstream's price.",
           offsetof(struct telemetry_row, nano_usd) },
+        { "perilune_senseless_usage_total", "", "Answers whose usage cannot be, and is not believed (a text, below zero, a "
+          "fraction, far too much).", offsetof(struct telemetry_row, senseless) },
         { "perilune_retries_total", "", "Calls of a request to the upstream that it had called just before.",
           offsetof(struct telemetry_row, retries) },
         { "perilune_fallbacks_total", "", "Calls of a request to another upstream than the one before.",

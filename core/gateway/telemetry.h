@@ -53,7 +53,7 @@ struct telemetry_row {
     char             route[96], upstream[64], model[64];
     stats_counter    by_code[TELEMETRY_CODES];
     stats_counter    by_cache[TELEMETRY_CACHE], spared_in, spared_out, spared_nano_usd;
-    stats_counter    tokens_in, tokens_out, tokens_cached, nano_usd, retries, fallbacks;
+    stats_counter    tokens_in, tokens_out, tokens_cached, nano_usd, retries, fallbacks, senseless;
     struct histogram ttft, duration;
 };
 

@@ -50,6 +50,8 @@ struct answer {
     struct buf      headers;
     struct json_doc doc;
     struct usage    usage;
+    uint64_t        frames, bytes; /* events that say something, and their data */
+    size_t          shortest; /* of them */
     struct buf      said;     /* the upstream's own object of it, when it is cut out of the events */
     struct failure *failure;  /* found in this event, of on_event(); NULL between events */
     struct chunk_choices choices;
@@ -61,6 +63,8 @@ struct answer {
                     named : 1, /* the content type says event stream */
                     done : 1,  /* the end mark came */
                     complete : 1, /* and the end was told */
+                    silent : 1, /* this event has no choice that could say anything */
+                    retold : 1, /* what it says is counted already */
                     news : 1;  /* usage that `to` has not heard of */
     char            content_type[80];
 };
@@ -174,7 +178,25 @@ static void shed(struct answer *a) {
     if (a->doc.cap * sizeof(*a->doc.nodes) > KEEP_BYTES) json_deinit(&a->doc);
 }
 
+#define TOKEN_BYTES  4
+#define AROUND_BYTES 300 /* of an event, around what it says, at most */
+#define KEY_BYTES    16  /* of "content":"" and the like, which the shortest one, an end, has not */
+
+/* An event is a token, or more when it is longer than the shortest, which is the frame around them and little else:
+ * servers put several into one. */
+static void count_frame(struct answer *a, size_t len) {
+    a->frames++;
+    a->bytes += len;
+    if (a->shortest == 0 || len < a->shortest) a->shortest = len;
+    uint64_t around = a->frames * (KEY_BYTES + (a->shortest < AROUND_BYTES ? a->shortest : AROUND_BYTES));
+    uint64_t more = a->bytes > around ? (a->bytes - around) / TOKEN_BYTES : 0;
+    a->usage.said = more > a->frames ? more : a->frames;
+    a->news = 1;
+}
+
 static void forward_frame(struct answer *a, struct event *ev) {
+    if (!a->done && !a->silent && !a->retold) count_frame(a, ev->data.len);
+    a->silent = 0;
     send_head(a);
     if (!a->over) forward(a, ev);
     shed(a);
@@ -203,12 +225,13 @@ static void keep_said(struct answer *a, uint32_t usage) {
 /* The usage of a parsed frame is noted and cut out.  False: nothing of the frame is left. */
 static bool take_usage(struct answer *a, const struct sse_event *e, struct event *ev) {
     if (json_type(&a->doc, 0) != JSON_OBJECT) return true;
-    bool known = chunk_usage(&a->doc, &a->usage);
+    a->news |= chunk_usage(&a->doc, &a->usage);
     uint32_t member = json_get(&a->doc, 0, SLICE("usage"));
-    a->news |= known;
-    if (a->keep_usage || (!known && (member == JSON_NONE || json_type(&a->doc, member) != JSON_NULL))) return true;
-    if (known) keep_said(a, member);
-    if (known && chunk_has_no_choices(&a->doc)) return false;
+    bool is_object = json_is(&a->doc, member, JSON_OBJECT);
+    if (a->keep_usage || (!is_object && !json_is(&a->doc, member, JSON_NULL))) return true;
+    if (is_object && a->usage.known) keep_said(a, member);
+    else if (is_object) buf_clear(&a->said); /* what makes no sense is told to nobody else */
+    if (is_object && chunk_has_no_choices(&a->doc)) return false;
     put_frame(a, e, slice_of(NULL, 0), ev);
     return true;
 }
@@ -242,6 +265,7 @@ static bool read_frame(struct answer *a, const struct sse_event *e, struct event
     if ((named || (found & CHUNK_ERROR)) && find_error(a, ev->data, named, rc == 0)) return false;
     if (rc != 0) return true;
     chunk_count(&a->choices, &a->doc);
+    a->silent = chunk_has_no_choices(&a->doc);
     bool stays = take_usage(a, e, ev);
     return stays && !failure_is_set(a->failure);
 }
@@ -266,7 +290,9 @@ static int gather(struct answer *a, const struct sse_event *e) {
         return 1;
     }
     chunk_count(&a->choices, &a->doc);
-    a->news |= chunk_usage(&a->doc, &a->usage);
+    chunk_usage(&a->doc, &a->usage);
+    a->usage.said += chunk_estimate(&a->doc);
+    a->news = 1;
     rc = assemble_add(&a->assembly, &a->doc);
     if (rc == PERILUNE_ERR_LIMITED) fail_for_size(a);
     else if (rc != 0) fail_for_memory(a);
@@ -417,6 +443,9 @@ static bool retell(struct answer *a) {
     struct buf frames;
     buf_init(&frames, 0);
     bool told = openai_completion_as_chunks(&frames, &a->doc, true);
+    if (told) a->usage.said = chunk_estimate(&a->doc);
+    a->retold = told;
+    a->news = told;
     if (told && buf_failed(&frames)) {
         fail_for_memory(a);
     } else if (told) {
@@ -429,6 +458,12 @@ static bool retell(struct answer *a) {
     return told;
 }
 
+static void take_whole_usage(struct answer *a) {
+    chunk_usage(&a->doc, &a->usage);
+    a->usage.said = chunk_estimate(&a->doc);
+    a->news = usage_is_told(&a->usage);
+}
+
 static void end_of_whole(struct answer *a) {
     struct slice whole = json_without_bom(buf_get(&a->whole));
     int rc = parse(a, whole);
@@ -437,7 +472,7 @@ static void end_of_whole(struct answer *a) {
                     a->status);
     } else if (rc == 0 && !err_body_inside(a->failure, &a->doc, false) &&
                !(a->expect_stream && retell(a))) {
-        a->news = chunk_usage(&a->doc, &a->usage);
+        take_whole_usage(a);
         send_head(a);
         struct event ev = { .type = EVENT_BYTES, .raw = whole };
         if (!a->over) forward(a, &ev);

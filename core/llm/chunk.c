@@ -14,6 +14,9 @@
  * is escaped, so what looks like a key is one, at whatever depth: the parsed
  * document decides what it means.
  *
+ * Usage decides what is paid and what limits count, so it is believed only when it makes sense: numbers that cannot be
+ * are none, and then whoever counts goes by what came.
+ *
  * Choices are told apart by their index.  A stream is complete when as many have
  * ended as were asked for, or came. */
 #include "llm/chunk.h"
@@ -137,25 +140,74 @@ bool chunk_has_no_choices(const struct json_doc *d) {
 
 /* -- Usage -------------------------------------------------------------------------- */
 
-static uint64_t number_of(const struct json_doc *d, uint32_t object, struct slice key) {
-    uint32_t n = object == JSON_NONE ? JSON_NONE : json_get(d, object, key);
-    uint64_t v = 0;
-    if (json_is(d, n, JSON_NUMBER)) json_u64(d, n, &v);
-    return v;
+/* A count of tokens; 0 when it is not said.  False: it cannot be one. */
+static bool read_count(const struct json_doc *d, uint32_t object, struct slice key, uint64_t *out) {
+    uint32_t n = json_get(d, object, key);
+    *out = 0;
+    if (n == JSON_NONE || json_type(d, n) == JSON_NULL) return true;
+    return json_u64(d, n, out) == 0 && *out <= CHUNK_TOKENS;
+}
+
+/* What a cache of the upstream had; what makes no sense is no discount. */
+static uint64_t cached_of(const struct json_doc *d, uint32_t usage) {
+    uint32_t details = json_get(d, usage, SLICE("prompt_tokens_details"));
+    /* What DeepSeek and gateways in front of Anthropic call it. */
+    static const struct slice names[] = { SLICE("prompt_cache_hit_tokens"), SLICE("cache_read_input_tokens") };
+    uint64_t n = 0;
+    if (json_is(d, details, JSON_OBJECT) && !read_count(d, details, SLICE("cached_tokens"), &n)) n = 0;
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names) && n == 0; i++)
+        if (!read_count(d, usage, names[i], &n)) n = 0;
+    return n;
 }
 
 bool chunk_usage(const struct json_doc *d, struct usage *out) {
     uint32_t u = member(d, "usage");
-    if (!json_is(d, u, JSON_OBJECT)) return false;
-    out->known = true;
-    out->prompt = number_of(d, u, SLICE("prompt_tokens"));
-    out->completion = number_of(d, u, SLICE("completion_tokens"));
-    uint32_t details = json_get(d, u, SLICE("prompt_tokens_details"));
-    out->cached = json_is(d, details, JSON_OBJECT) ? number_of(d, details, SLICE("cached_tokens")) : 0;
-    /* What DeepSeek and gateways in front of Anthropic call it. */
-    if (out->cached == 0) out->cached = number_of(d, u, SLICE("prompt_cache_hit_tokens"));
-    if (out->cached == 0) out->cached = number_of(d, u, SLICE("cache_read_input_tokens"));
+    struct usage said = { .senseless = true, .said = out->said };
+    if (u == JSON_NONE || json_type(d, u) == JSON_NULL) return false;
+    *out = said;
+    if (!json_is(d, u, JSON_OBJECT) || !read_count(d, u, SLICE("prompt_tokens"), &said.prompt) ||
+        !read_count(d, u, SLICE("completion_tokens"), &said.completion) || said.prompt + said.completion == 0)
+        return true;
+    said.known = true;
+    said.senseless = false;
+    said.cached = cached_of(d, u);
+    *out = said;
     return true;
+}
+
+#define TOKEN_BYTES 4 /* of JSON: English words; Chinese characters have three, or six as escapes, and are a token or less */
+
+/* All strings within n, which may be one. */
+static uint64_t text_bytes(const struct json_doc *d, uint32_t n) {
+    uint64_t bytes = 0;
+    for (uint32_t i = n; i < d->nodes[n].next; i++)
+        if (json_type(d, i) == JSON_STRING) bytes += json_raw(d, i).len - 2;
+    return bytes;
+}
+
+/* Of a message, or a piece of one. */
+static uint64_t message_bytes(const struct json_doc *d, uint32_t message) {
+    static const struct slice said[] = { SLICE("content"), SLICE("reasoning_content"), SLICE("reasoning"),
+                                         SLICE("refusal"), SLICE("tool_calls"), SLICE("function_call") };
+    uint64_t bytes = 0;
+    for (size_t i = 0; json_is(d, message, JSON_OBJECT) && i < sizeof(said) / sizeof(*said); i++) {
+        uint32_t value = json_get(d, message, said[i]);
+        if (value != JSON_NONE) bytes += text_bytes(d, value);
+    }
+    return bytes;
+}
+
+uint64_t chunk_estimate(const struct json_doc *d) {
+    uint32_t choices = member(d, "choices");
+    uint64_t bytes = 0;
+    if (!json_is(d, choices, JSON_ARRAY)) return 0;
+    for (uint32_t n = json_first(d, choices); n != JSON_NONE; n = json_next(d, choices, n)) {
+        if (!json_is(d, n, JSON_OBJECT)) continue;
+        uint32_t text = json_get(d, n, SLICE("text"));
+        if (text != JSON_NONE) bytes += text_bytes(d, text);
+        bytes += message_bytes(d, json_get(d, n, SLICE("message"))) + message_bytes(d, json_get(d, n, SLICE("delta")));
+    }
+    return (bytes + TOKEN_BYTES - 1) / TOKEN_BYTES;
 }
 
 /* All other members, each with the comma and the white space in front of it; the first that

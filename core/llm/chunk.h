@@ -25,8 +25,13 @@ bool chunk_is_complete(const struct chunk_choices *c);
 /* Has one of them ended without a word, a call, a refusal, a thought? */
 bool chunk_is_empty(const struct chunk_choices *c);
 
-/* From a parsed answer or chunk; false when it has no usage. */
+#define CHUNK_TOKENS 100000000 /* of a prompt or an answer: no upstream has so many */
+
+/* From a parsed answer or chunk; false, and *out as it was, when it says nothing of usage.  What makes no sense (a text,
+ * a negative number, a fraction, more than CHUNK_TOKENS, nothing at all used) is `senseless`, and not known. */
 bool chunk_usage(const struct json_doc *doc, struct usage *out);
+/* Tokens of what an answer or a chunk says, estimated: of each choice its text, thoughts, calls. */
+uint64_t chunk_estimate(const struct json_doc *doc);
 /* Is this chunk there for its usage only? */
 bool chunk_has_no_choices(const struct json_doc *doc);
 /* Appends the chunk's JSON without its usage, every other byte as it came. */

@@ -20,11 +20,14 @@
  * failure that the first one was. */
 #include "request/continuation.h"
 
+#include <stdio.h>
+
 #include "base/log.h"
 #include "base/mem.h"
 #include "llm/dialect.h"
 #include "llm/prefill.h"
 #include "request/attempt.h"
+#include "request/spending.h"
 
 #define SAID_MAX (256 * 1024)
 #define TIMES    2
@@ -46,6 +49,8 @@ struct continuation {
     bool                 ended; /* the choice is complete */
     struct buf           said, common, scratch, raw;
     size_t               said_before; /* bytes when it broke off last */
+    uint64_t             frames;  /* since then, or since it began */
+    char                 at[64];  /* who gives it, when that is not the one that was asked first */
     struct json_doc      doc;
     struct piece_list    pieces;
     struct piece_half    half;
@@ -128,6 +133,17 @@ static struct source *ask_for(const struct continuation *c, struct body *rest) {
     return attempt_new(c->v, &o, &c->form);
 }
 
+/* What was said until here is paid, whatever the rest costs. */
+static void note_paid(struct continuation *c) {
+    struct spending *s = c->o.request->spending;
+    if (s == NULL) return;
+    uint64_t tokens = (buf_len(&c->said) - c->said_before) / 4; /* as many bytes; or one an event */
+    struct spending_row row = { .serial = ++s->calls, .prompts = 1,
+                         .usage = { .known = true, .completion = tokens > c->frames ? tokens : c->frames } };
+    snprintf(row.upstream, sizeof(row.upstream), "%s", c->at[0] != '\0' ? c->at : c->o.pool->target->name);
+    spending_note(s, &row);
+}
+
 /* True: the failure is not told, because the rest was asked for. */
 static bool go_on(struct continuation *c, const struct failure *f) {
     if (!c->can) say(c, PERILUNE_LOG_INFO, "an answer broke off that cannot be gone on with", f);
@@ -138,6 +154,8 @@ static bool go_on(struct continuation *c, const struct failure *f) {
     if (from == NULL) return false;
     say(c, PERILUNE_LOG_WARN, "an answer broke off, and the rest is asked for", f);
     if (c->times++ == 0) failure_copy(&c->why, f);
+    note_paid(c);
+    c->frames = 0;
     c->said_before = buf_len(&c->said);
     c->state = AGAIN;
     c->from = from;
@@ -190,6 +208,7 @@ static enum flow emit_rest(struct continuation *c, const struct event *ev) {
 
 static enum flow on_frame(struct continuation *c, const struct event *ev) {
     struct json_error ignored;
+    c->frames++;
     bool parsed = !dialect_is_end(c->o.body->dialect, ev->data) && json_parse(&c->doc, ev->data, &ignored) == 0 &&
                   json_type(&c->doc, 0) == JSON_OBJECT;
     if (parsed) note(c);
@@ -197,6 +216,7 @@ static enum flow on_frame(struct continuation *c, const struct event *ev) {
 }
 
 static enum flow on_head(struct continuation *c, const struct event *ev) {
+    slice_copy(c->at, sizeof(c->at), ev->upstream);
     if (c->state == FIRST) return emit(c, ev);
     c->state = REST; /* the client has one already */
     return FLOW_MORE;

@@ -16,6 +16,7 @@
 #include "request/coalesce.h"
 #include "request/continuation.h"
 #include "request/form.h"
+#include "request/spending.h"
 #include "tokens/calibration.h"
 
 #define MAX_FIELDS (HTTP_MAX_HEADERS + 4)
@@ -368,6 +369,7 @@ struct response *outgoing_start(struct services *v, const struct outgoing *asked
         return NULL;
     }
     outgoing_note_call(o->request, o->pool->target);
+    spending_watch(o->request->spending, r);
     response_start(r, source);
     return r;
 }

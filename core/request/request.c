@@ -10,6 +10,7 @@
 
 #include "flow/response.h"
 #include "request/reserved.h"
+#include "request/spending.h"
 #include "request/spent.h"
 
 struct request *request_new(void) {
@@ -74,6 +75,7 @@ void request_put(struct request *r) {
     /* A policy's own question (upstream:ask) never ends: it is collected, maybe before its answers. */
     while (!list_is_empty(&r->responses)) list_remove(r->responses.next);
     reserved_finish(r, NULL, &(struct outcome){ .ok = true });
+    spending_put(r->spending);
     body_put(r->body);
     blob_put(r->raw);
     arena_deinit(&r->arena);

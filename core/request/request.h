@@ -17,6 +17,7 @@ struct outcome;
 struct request;
 struct reserved;
 struct response;
+struct spending;
 struct state;
 struct target;
 
@@ -62,6 +63,7 @@ struct request {
     struct savings_entry *saved; /* what policies reported; in the arena */
     struct lookups *lookups;  /* what caches said; the same */
     struct reserved *reserved; /* by limits, see reserved.h */
+    struct spending *spending; /* what upstreams were paid; NULL: nobody asks */
     const struct request_user_ops *user_ops; /* NULL: nobody */
     struct state *state;      /* the user's: */
     void         *handle;

@@ -4,10 +4,13 @@
  *                                ^--------------------------------------+
  *
  *     ended with usage        what the upstream said: all tokens, and what they cost there
- *     ended without           as reserved: nobody knows better
+ *     ended without           the prompt as counted here, and what came (response_estimate); as reserved when that is
+ *                             nothing.  The same when it said what cannot be: or it could make limits free
  *     out of a cache          nothing, but for the request itself
  *     cut, or left            what was delivered until then, or the prompt when that was all
  *     failed                  nothing, but for the request itself
+ *     answers besides         the loser of a hedge, the half that was gone on with elsewhere, one that a policy read and
+ *                             did not pass on, its own questions: what they used, too (spending.c)
  *     turned away behind it   given back whole: another limit refused it, or there was no room
  *
  * A request always ends, so nothing that was reserved is forgotten, whatever policies do: they throw, clients leave,
@@ -16,9 +19,10 @@
  * Within one thread; what limits count is locked inside. */
 #include "request/reserved.h"
 
-#include "request/spent.h"
-
 #include <time.h>
+
+#include "request/spending.h"
+#include "request/spent.h"
 
 struct limit_clock reserved_clock(const struct loop *l) {
     struct timespec t = { .tv_sec = (time_t)(l->virtual_ms / 1000) };
@@ -67,13 +71,18 @@ static double cost_of(const struct price *p, const struct usage *u) {
 
 /* -- One of them ------------------------------------------------------------------------------- */
 
-struct reserved *reserved_new(struct request *r, struct loop *loop, bool shared) {
+struct reserved *reserved_new(struct request *r, const void *owner, struct loop *loop, bool shared) {
     struct reserved *v = mem_zalloc(sizeof(*v));
     if (v == NULL) return NULL;
     v->refs = (r != NULL) + (unsigned)shared;
+    v->owner = owner;
     v->loop = loop;
     v->open = true;
     if (r == NULL) return v;
+    if (r->spending == NULL) r->spending = spending_new(); /* without memory only what is delivered counts */
+    v->since = r->spending != NULL ? r->spending->calls : 0;
+    for (struct reserved *w = r->reserved; w != NULL; w = w->next)
+        if (w->owner == owner && w->until == 0) w->until = v->since;
     v->next = r->reserved;
     r->reserved = v;
     return v;
@@ -115,37 +124,71 @@ static bool was_asked(const struct request *r, const struct response *res) {
     return res != NULL || r->tries > 0 || !list_is_empty(&r->responses);
 }
 
+static bool is_behind(const struct reserved *v, unsigned serial) {
+    return serial > v->since && (v->until == 0 || serial <= v->until);
+}
+
+static void add(struct limit_use *use, const struct reserved *v, const char *upstream, const struct usage *u) {
+    struct price price = price_list_find(v->prices, slice_str(upstream));
+    use->tokens += (double)u->prompt + (double)u->completion;
+    use->usd += cost_of(&price, u);
+}
+
 /* What policies asked for it on the way, unless limits there have settled that. */
-static void add_spent(struct limit_use *use, const struct reserved *v, const struct request *r) {
-    for (const struct spent *e = r->spent; e != NULL; e = e->next) {
-        if (e->settled) continue;
-        struct price price = price_list_find(v->prices, slice_str(e->upstream));
-        use->tokens += (double)e->usage.prompt + (double)e->usage.completion;
-        use->usd += cost_of(&price, &e->usage);
+static void add_asks(struct limit_use *use, const struct reserved *v, const struct request *r) {
+    for (const struct spent *e = r->spent; e != NULL; e = e->next)
+        if (!e->settled) add(use, v, e->upstream, &e->usage);
+}
+
+/* Answers that were paid and not delivered; `but`: the call whose answer was. */
+static void add_spent(struct limit_use *use, const struct reserved *v, const struct request *r, unsigned but) {
+    for (unsigned i = 0; r->spending != NULL && i < r->spending->count; i++) {
+        const struct spending_row *row = &r->spending->rows[i];
+        struct usage u = row->usage;
+        if (row->serial == but || !is_behind(v, row->serial)) continue;
+        u.prompt += row->prompts * (uint64_t)v->prompt;
+        add(use, v, row->upstream, &u);
     }
+}
+
+/* What was delivered. */
+static void add_delivered(struct limit_use *use, const struct reserved *v, const struct response *res,
+                          const struct outcome *o) {
+    struct usage u = usage_here(&o->usage);
+    bool gone = strcmp(o->code, "canceled") == 0 || strcmp(o->code, "deadline_exceeded") == 0;
+    uint64_t came = res->upstream[0] != '\0' ? response_estimate(res) : 0;
+    if (response_cache_spares(response_cache_of(res))) return;
+    if (!u.known && o->ok && came > 0) u = (struct usage){ .known = true };
+    if (!u.known && o->ok && res->upstream[0] != '\0') {
+        use->tokens += v->amount[LIMIT_TOKENS];
+        use->usd += v->amount[LIMIT_USD];
+        return;
+    }
+    /* It was asked, so the prompt was read, or was about to be. */
+    if (!u.known && !o->ok && gone) u = (struct usage){ .known = true };
+    if (!u.known) return;
+    /* Nobody reads a prompt of no tokens, or says something in none: some servers say so of what their cache had. */
+    if (u.prompt == 0 && (came > 0 || !o->ok)) u.prompt = (uint64_t)v->prompt;
+    if (u.completion == 0 && o->ok) u.completion = came;
+    if (o->ok) use->out = (double)u.completion;
+    add(use, v, res->upstream, &u);
 }
 
 static struct limit_use use_of(const struct reserved *v, const struct request *r, const struct response *res,
                                const struct outcome *o) {
     struct limit_use use = { .model = v->model, .out = -1 };
-    struct price price = price_list_find(v->prices, res != NULL ? slice_str(res->upstream) : SLICE(""));
-    struct usage u = usage_here(&o->usage);
-    bool gone = strcmp(o->code, "canceled") == 0 || strcmp(o->code, "deadline_exceeded") == 0;
-    bool left = !o->ok && gone && was_asked(r, res);
-    if (res != NULL && response_cache_spares(response_cache_of(res))) return use;
-    if (!u.known && o->ok && res != NULL && res->upstream[0] != '\0') {
-        use.tokens = v->amount[LIMIT_TOKENS];
-        use.usd = v->amount[LIMIT_USD];
-        return use;
-    }
-    /* It was asked, so the prompt was read, or was about to be. */
-    if (!u.known && left) u = (struct usage){ .known = true, .prompt = (uint64_t)v->prompt };
-    /* What was counted of a stream that was cut is the calls' own, which may not have counted the prompt. */
-    if (o->estimated && u.prompt == 0) u.prompt = (uint64_t)v->prompt;
-    use.tokens = (double)u.prompt + (double)u.completion;
-    use.usd = cost_of(&price, &u);
-    if (o->ok && u.known) use.out = (double)u.completion;
+    /* A call of before, or of a later turn of the same limit, is none of its own.  Nor does an answer made of others count by itself: each of those does. */
+    bool own = res != NULL && !res->accounted && (res->serial == 0 || is_behind(v, res->serial));
+    if (own) add_delivered(&use, v, res, o);
+    add_spent(&use, v, r, res != NULL ? res->serial : 0);
+    add_asks(&use, v, r);
     return use;
+}
+
+void reserved_settle_failed(struct reserved *v, const struct request *r) {
+    struct limit_use use = { .out = -1 };
+    add_spent(&use, v, r, 0);
+    reserved_settle(v, &use);
 }
 
 /* Another limit stood behind this one, or there was no room for it: it was as if it had never come. */
@@ -162,7 +205,6 @@ void reserved_finish(struct request *r, const struct response *res, const struct
         if (v->open && was_turned_away(r, res, o)) reserved_give_back(v);
         if (v->open) {
             struct limit_use use = use_of(v, r, res, o);
-            add_spent(&use, v, r);
             reserved_settle(v, &use);
         }
         reserved_put(v);

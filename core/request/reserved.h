@@ -28,6 +28,7 @@ struct reserved {
     const void         *owner;  /* which limit: an identity */
     bool                open;   /* not settled */
     bool                elsewhere; /* it is `far`, and not `hold` */
+    unsigned            since, until; /* the calls behind it: above since, up to until; 0: and all later ones */
     struct loop        *loop;
     struct limit_group *group;
     struct limit_hold   hold;
@@ -41,13 +42,15 @@ struct reserved {
 
 struct limit_clock reserved_clock(const struct loop *l);
 
-/* An open one, which hangs on the request (may be NULL) and is settled with it. Shares: the request's, and the
+/* An open one of this limit, which hangs on the request (may be NULL) and is settled with it. Shares: the request's, and the
  * caller's when `shared`.  NULL: no memory, and nothing was taken of what is given. */
-struct reserved *reserved_new(struct request *r, struct loop *loop, bool shared);
+struct reserved *reserved_new(struct request *r, const void *owner, struct loop *loop, bool shared);
 void reserved_put(struct reserved *v); /* the last share of an open one gives back; NULL is fine */
 /* Nothing when it is settled. */
 void reserved_settle(struct reserved *v, const struct limit_use *use);
 void reserved_give_back(struct reserved *v);
+/* What stands behind it has failed: what was paid all the same is settled. */
+void reserved_settle_failed(struct reserved *v, const struct request *r);
 
 /* Of request_finish(): what is still open is settled by this outcome. */
 void reserved_finish(struct request *r, const struct response *res, const struct outcome *o);

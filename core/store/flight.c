@@ -469,7 +469,7 @@ static void read_chunk(struct seat *s, const struct sight *v) {
     struct event ev;
     size_t from = s->at;
     while (!s->over && !s->full && s->at < v->len && records_next(slice_of(v->chunk->data, v->len), &s->at, &ev)) {
-        if (v->usage.known) ev.usage = &v->usage; /* of the answer, whenever it was said */
+        if (usage_is_told(&v->usage)) ev.usage = &v->usage; /* of the answer, whenever it was said */
         emit(s, &ev);
     }
     if (s->at > from) note_read(s, s->at - from);
@@ -498,7 +498,7 @@ static void emit_end(struct seat *s) {
     settle_now(s, true);
     emit(s, &(struct event){ .type = f->failed ? EVENT_ERROR : EVENT_END, .failure = f->failed ? &f->failure : NULL,
                              .upstream = f->failed ? slice_str(f->upstream) : SLICE(""),
-                             .usage = f->usage.known ? &f->usage : NULL, .usage_said = buf_get(&f->usage_said) });
+                             .usage = usage_is_told(&f->usage) ? &f->usage : NULL, .usage_said = buf_get(&f->usage_said) });
 }
 
 static void emit_too_slow(struct seat *s) {

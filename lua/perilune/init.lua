@@ -163,7 +163,7 @@ function upstream:ask(body, opts)
   local up = host.describe(self.name)
   fields.model = fields.model or (up and (up.model or up.models and up.models[1])) or self.name
   fields.stream = nil
-  local req, err = core.new_request("POST", "/v1/chat/completions", {}, core.json_encode(fields))
+  local req, err = core.new_request("POST", "/v1/chat/completions", {}, core.json_encode(fields), true)
   if not req then return nil, err end
   local res
   res, err = host.call(self.name, req, opts)
@@ -187,7 +187,7 @@ function upstream:embed(list, opts)
   check.known("upstream:embed", opts, embed_options)
   if type(list) == "string" then list = { list } end
   local body = core.json_encode{ model = opts and opts.model or "embedding", input = core.json_array(list) }
-  local req, err = core.new_request("POST", "/v1/embeddings", {}, body)
+  local req, err = core.new_request("POST", "/v1/embeddings", {}, body, true)
   if not req then return nil, err end
   local res
   res, err = host.call(self.name, req, opts and { timeout = opts.timeout })

@@ -4,6 +4,8 @@
  *     200 text/event-stream | F data: {...}\n\n | B {...} | END | ERROR code: message */
 #include "llm/answer.h"
 
+#include <stdio.h>
+
 #include "base/mem.h"
 #include "unit.h"
 
@@ -120,7 +122,7 @@ static void cut(const struct answer_options *opt, const char *type, struct slice
     bytes(&r, SLICE("data: late\n\n"));
     NOTE("the first %zu bytes, then %zu at a time", first, step);
     last = r.usage;
-    CHECK_SLICE(buf_get(&r.heard), slice_str(expected));
+    if (expected != NULL) CHECK_SLICE(buf_get(&r.heard), slice_str(expected));
     deinit(&r);
 }
 
@@ -259,12 +261,74 @@ TEST(usage_is_cut_out_of_a_frame_of_several_lines) {
           HEAD "F data: {\"choices\": [1]}\n\n | F " DONE " | END");
 }
 
-TEST(absurd_usage_is_zero) {
-    hears(&STREAM, STOP "data: {\"usage\":{\"prompt_tokens\":-1,\"completion_tokens\":\"9\"}}\n\n" DONE,
-          HEAD "F " STOP " | F " DONE " | END");
-    CHECK(last.known);
+/* Streamed and whole: the event of usage, or the answer's member. */
+static void says_usage(const char *usage, bool known, bool senseless) {
+    char text[300];
+    NOTE("%s", usage);
+    snprintf(text, sizeof(text), STOP "data: {\"choices\":[],\"usage\":%s}\n\n" DONE, usage);
+    last = (struct usage){ .known = false };
+    hears(&USAGE, text, NULL);
+    CHECK_UINT(last.known, known);
+    CHECK_UINT(last.senseless, senseless);
+    snprintf(text, sizeof(text), "{\"choices\":[{\"message\":{\"content\":\"hello, you\"}}],\"usage\":%s}", usage);
+    hears_as(&UNASKED, "application/json", text, NULL);
+    CHECK_UINT(last.known, known);
+    CHECK_UINT(last.senseless, senseless);
+    CHECK_UINT(last.said, 3);
+}
+
+TEST(usage_that_cannot_be_is_none) {
+    static const char *const senseless[] = {
+        "{}", "{\"prompt_tokens\":-1,\"completion_tokens\":\"9\"}", "{\"prompt_tokens\":\"12\",\"completion_tokens\":3}",
+        "{\"prompt_tokens\":12,\"completion_tokens\":-3}", "{\"prompt_tokens\":12.5,\"completion_tokens\":3}",
+        "{\"prompt_tokens\":1,\"completion_tokens\":1e30}", "{\"prompt_tokens\":100000001,\"completion_tokens\":1}",
+        "{\"prompt_tokens\":null,\"completion_tokens\":null}", "{\"prompt_tokens\":0,\"completion_tokens\":0}",
+        "{\"prompt_tokens\":[1],\"completion_tokens\":1}", "{\"prompt_tokens\":{},\"completion_tokens\":1}",
+        "{\"prompt_tokens\":true,\"completion_tokens\":1}", "[]", "\"many\"", "12", "false", "{\"total_tokens\":9}",
+    };
+    for (size_t i = 0; i < sizeof(senseless) / sizeof(*senseless); i++) says_usage(senseless[i], false, true);
+    says_usage("null", false, false);
+    says_usage("{\"prompt_tokens\":100000000,\"completion_tokens\":0}", true, false);
+    says_usage("{\"prompt_tokens\":12.0,\"completion_tokens\":3e0}", true, false);
+    says_usage("{\"prompt_tokens\":null,\"completion_tokens\":3}", true, false);
+    says_usage("{\"prompt_tokens\":9}", true, false);
+}
+
+TEST(a_discount_that_cannot_be_is_none) {
+    says_usage("{\"prompt_tokens\":9,\"completion_tokens\":3,\"prompt_tokens_details\":{\"cached_tokens\":\"9\"}}", true,
+               false);
+    CHECK_UINT(last.cached, 0);
+    says_usage("{\"prompt_tokens\":9,\"completion_tokens\":3,\"prompt_tokens_details\":{\"cached_tokens\":-9},"
+               "\"prompt_cache_hit_tokens\":4}", true, false);
+    CHECK_UINT(last.cached, 4);
+}
+
+/* What is said last counts: earlier ones were on the way to it. */
+TEST(usage_in_several_events) {
+    static const char bad[] = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":-1}}\n\n",
+                      good[] = "data: {\"choices\":[]," SPENT "}\n\n", null[] = "data: {\"choices\":[],\"usage\":null}\n\n";
+    char text[400];
+    snprintf(text, sizeof(text), STOP "%s%s%s" DONE, bad, good, null);
+    hears(&STREAM, text, NULL);
+    CHECK(last.known && !last.senseless);
+    CHECK_UINT(last.prompt, 3);
+    snprintf(text, sizeof(text), STOP "%s%s" DONE, good, bad);
+    hears(&STREAM, text, HEAD "F " STOP " | F " DONE " | END");
+    CHECK(!last.known && last.senseless);
     CHECK_UINT(last.prompt, 0);
-    CHECK_UINT(last.completion, 0);
+}
+
+/* A stream that is given as a whole, and a whole that is given as a stream. */
+TEST(what_an_answer_says_is_estimated) {
+    hears(&UNASKED, "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"one two\"}}]}\n\n"
+                    "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\" three\"},\"finish_reason\":\"stop\"}]}\n\n"
+                    DONE, NULL);
+    CHECK(!last.known);
+    CHECK_UINT(last.said, 4);
+    hears_as(&STREAM, "application/json", "{\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":"
+             "\"eight bytes and eight\"},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":\"3\"}}", NULL);
+    CHECK(!last.known && last.senseless);
+    CHECK_UINT(last.said, 6);
 }
 
 /* -- Errors inside ---------------------------------------------------------------------- */

@@ -43,7 +43,7 @@ TEST(what_is_open_goes_back_with_the_request) {
     for (int i = 0; i < 3; i++) {
         struct request *r = request_new();
         CHECK(r != NULL);
-        struct reserved *one = reserved_new(r, &loop, true);
+        struct reserved *one = reserved_new(r, &loop, &loop, true);
         CHECK(one != NULL);
         CHECK_INT(limits_take(g, &rule, SLICE("k"), &ask, reserved_clock(&loop), false, &one->hold, &v), 0);
         request_put(r);
