@@ -5,7 +5,7 @@
 --
 -- `at` says what happens when a share of the budget is used: requests go to another upstream, or ask for another
 -- model.  The highest level that is reached counts.  A level at 1 is for when nothing is left: requests go there, and are not
--- refused.  Without one they get 429.  Replies that a level has changed say `x-perilune-degraded: budget`, so that
+-- refused, but counted: what they cost is beyond the budget.  Without one they get 429.  Replies that a level has changed say `x-perilune-degraded: budget`, so that
 -- no cache keeps them in place of better ones.
 --
 -- What a request costs is reserved before it and settled behind it, as `limit` does; what has no price (the prices of
@@ -18,6 +18,7 @@
 ---@field name? string          budgets with the same name count together; default: each route by itself
 ---@field dry_run? boolean      refuse nothing and change nothing; count, and log what would be refused
 ---@field shared? boolean       with all machines that have the same cache.redis
+---@field max_wait? number      seconds that a request waits for money instead of being refused, default 0
 
 local check = require "perilune.check"
 local config = require "perilune.config"
@@ -90,13 +91,13 @@ return function(given)
     if key == false then return next(req) end
     local level = level_of(req, key)
     if level then turn(req, level) end
-    if level and level == last then return marked(next(req)) end
-    local err = own.enter(req, key)
+    local err = not (level and level == last) and own.enter(req, key)
     if err and not last then return nil, err end
     if err then
       turn(req, last)
       level = last
     end
+    if level and level == last then own.force(req, key) end
     if level then return marked(own.leave(req, next(req))) end
     return own.leave(req, next(req))
   end

@@ -21,46 +21,13 @@
 
 local breaker = require "perilune.breaker"
 local config = require "perilune.config"
+local elsewhere = require "perilune.elsewhere"
 local perilune = require "perilune"
 
 local spec = {
   upstreams = { type = "list", of = { type = "upstream" }, min = 1, required = true },
   timeout = { type = "duration", min = 0.001 },
 }
-
--- Not retryable at the upstream that said it, but another one has its own
--- account ...
-local account = { invalid_api_key = true, permission_denied = true, insufficient_quota = true }
-local account_status = { [401] = true, [402] = true, [403] = true }
--- ... and its own models and context size.
-local model = { model_not_found = true, context_length_exceeded = true }
-local model_status = { [404] = true, [410] = true, [413] = true }
-
--- Servers that have no code for it say it in words.
-local account_words = { "credit balance", "insufficient balance", "insufficient credit" }
-local model_words = {
-  "context length", "context_length", "context window", "context size", "maximum number of tokens",
-  "prompt is too long", "input is too long", "too many tokens", "longer than the model",
-}
-
-local function says(err, words)
-  if err.status ~= 400 and err.status ~= 422 then return false end
-  local text = err.message:lower()
-  for _, word in ipairs(words) do
-    if text:find(word, 1, true) then return true end
-  end
-  return false
-end
-
-local function goes_on(err, upstream)
-  if not err.upstream then return err.retryable end
-  if account[err.code] or account_status[err.status] or says(err, account_words) then
-    -- Else the account is the client's own, who is to hear of it: the next upstream may have a key of
-    -- the gateway's, which is not for those whose own was refused.
-    return not upstream:passes_client_key()
-  end
-  return err.retryable or model[err.code] or model_status[err.status] or says(err, model_words)
-end
 
 -- Those that rest, the one with the least to wait first, behind all others.
 local function in_order(names)
@@ -87,7 +54,7 @@ return function(given)
       if res and name ~= names[1] then res.headers["x-perilune-degraded"] = name end
       if res then return res end
       last = err
-      if not goes_on(err, upstream) then break end
+      if not elsewhere.goes_on(err, upstream) then break end
       req:log("warn", "upstream failed", { upstream = name, code = err.code })
       -- Out of time, the next one could not answer either.
       if i < #names and (req:time_left() or math.huge) <= 0 then break end

@@ -10,7 +10,11 @@
 -- after = "p95" waits as long as 95 % of the answers took lately to begin (of streams the first token, of others the
 -- whole answer), or 97 % when max_share is 3 %: so that the share goes where it helps most.  Until that is known, nothing
 -- is hedged.  With one upstream, which may be a pool, the second call goes there, too.  Upstreams that rest (`breaker`)
--- are passed over.  A failure is not hedged, it is passed on: that is what `retry` and `fallback` are for.
+-- are passed over.  When the first fails before it is late, in a way that another may not (as `fallback` has it), the second
+-- is asked at once: that is no hedge, and needs no share.  Both fail: the client hears of the first.
+--
+-- perilune_hedges_total counts, by the policy's name and upstream: `asked` (all requests), `hedged` (a second call was
+-- made; of all asked this is the extra share), `won` (it answered), `late` (there was no share left), `failed_over`.
 --
 -- It calls the upstreams itself, so policies behind it in the list are not run.
 --
@@ -23,6 +27,7 @@
 
 local breaker = require "perilune.breaker"
 local config = require "perilune.config"
+local elsewhere = require "perilune.elsewhere"
 local perilune = require "perilune"
 local retry = require "perilune.retry"
 
@@ -61,32 +66,65 @@ local function delay_of(options, req, name)
   return times and times.at
 end
 
+local function call(options, name, req)
+  return perilune.upstream(name):chat(req, { timeout = options.timeout })
+end
+
+-- The first has failed and nobody else was asked; its failure stands when the second one fails, too.
+local function fail_over(req, options, first, second, err)
+  local in_time = (req:time_left() or math.huge) > 0
+  if second == first or not in_time or not elsewhere.goes_on(err, perilune.upstream(first)) then return nil, err end
+  req:log("info", "the first call failed, the second upstream is asked", { upstream = second, code = err.code })
+  elsewhere.count_hedge(options.name, second, "failed_over")
+  local res, why = call(options, second, req)
+  if res then return res end
+  req:log("info", "the second call failed", { upstream = second, code = why.code })
+  return nil, err
+end
+
+local function alone(req, options, first, second)
+  local res, err = call(options, first, req)
+  if res then return res end
+  return fail_over(req, options, first, second, err)
+end
+
 -- Two calls: said is what they know of each other.
 local function race(req, options, first, second, delay, spend)
   local said = {}
   local function ask(name)
-    local res, err = perilune.upstream(name):chat(req, { timeout = options.timeout })
+    local res, err = call(options, name, req)
     if res and said.won then res:discard() end -- the other one began in the same moment
     said.won = said.won or res
     return res, err
   end
   local function hedge()
     perilune.sleep(delay)
-    if not spend() then perilune.sleep(LONG) end
+    if said.failed then perilune.sleep(LONG) end -- the second one is asked already
+    if not spend() then
+      elsewhere.count_hedge(options.name, second, "late")
+      perilune.sleep(LONG)
+    end
     said.hedged = true
+    elsewhere.count_hedge(options.name, second, "hedged")
     req:log("info", "asked a second time, because the first answer is late", { upstream = second, after = delay })
     local res, err = ask(second)
     said.hedged = false
-    if res then return res end
+    if res then
+      elsewhere.count_hedge(options.name, second, "won")
+      return res
+    end
     if said.failed then return nil, said.failed end
+    said.tried = true
     req:log("info", "the second call failed", { upstream = second, code = err.code })
     perilune.sleep(LONG)
   end
   local function original()
     local res, err = ask(first)
-    if res or not said.hedged then return res, err end
+    if res then return res end
     said.failed = err
-    perilune.sleep(LONG)
+    if said.hedged then perilune.sleep(LONG) end
+    if said.tried then return nil, err end
+    return fail_over(req, options, first, second, err)
   end
   return perilune.race{ original, hedge }
 end
@@ -97,8 +135,9 @@ return function(given)
   return function(req)
     local first, second = two_of(breaker.asked_first(req, options.upstreams))
     retry.earn(budget)
+    elsewhere.count_hedge(options.name, first, "asked")
     local delay = options.max_share > 0 and delay_of(options, req, first)
-    if not delay then return perilune.upstream(first):chat(req, { timeout = options.timeout }) end
+    if not delay then return alone(req, options, first, second) end
     return race(req, options, first, second, delay, function() return retry.spend(budget) end)
   end
 end, { last = true }

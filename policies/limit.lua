@@ -27,6 +27,7 @@
 ---@field name? string                  limits with the same name count together; default: each route by itself
 ---@field dry_run? boolean              refuse nothing; count, and log what would be refused
 ---@field shared? boolean               with all machines that have the same cache.redis
+---@field max_wait? number              seconds that a request waits for room instead of being refused, default 0
 
 local config = require "perilune.config"
 local limit = require "perilune.limit"

@@ -16,6 +16,7 @@
 
 #include "base/mem.h"
 #include "bridge/lib.h"
+#include "bridge/limit.h"
 #include "bridge/request.h"
 #include "bridge/response.h"
 #include "bridge/task.h"
@@ -23,31 +24,10 @@
 #include "flow/headers.h"
 #include "request/limit_far.h"
 #include "request/outgoing.h"
-#include "request/reserved.h"
 
 #define LIMIT_TYPE       "perilune.limit"
 #define RESERVATION_TYPE "perilune.reservation"
-#define PARTS            4     /* of a key */
 #define LEASE_MS         600000 /* of a request without a deadline */
-
-/* ORDER: key_parts in lua/perilune/limit.lua */
-enum part { PART_TENANT, PART_MODEL, PART_UPSTREAM, PART_PEER, PART_GIVEN, PART_HEADER };
-
-struct lua_limit {
-    struct limits      *limits; /* of which `group` is */
-    struct limit_group *group;
-    struct limit_rule   rule;
-    struct price_list  *prices; /* NULL: money is not limited, or nobody has said them */
-    bool                dry, shared, counts; /* counts: tokens or money */
-    bool                named;  /* else each route counts by itself */
-    unsigned            part_count;
-    struct { enum part kind; struct slice header; bool secret; } part[PARTS];
-    struct slice        name;
-    const char         *route;  /* whose end of a key this is: */
-    unsigned            route_len;
-    char                route_end[112];
-    char                text[];
-};
 
 static struct lua_limit *limit_check(lua_State *L, int i) { return luaL_checkudata(L, i, LIMIT_TYPE); }
 
@@ -96,7 +76,7 @@ static void read_part(lua_State *L, struct lua_limit *m, char **at, int i) {
 /* Bytes of the strings of the list on top. [0, 0, e] */
 static size_t parts_bytes(lua_State *L) {
     size_t bytes = 0, len;
-    for (int i = 1; i <= PARTS; i++) {
+    for (int i = 1; i <= LIMIT_PARTS; i++) {
         lua_rawgeti(L, -1, i);
         if (lua_type(L, -1) == LUA_TSTRING) {
             lua_tolstring(L, -1, &len);
@@ -121,7 +101,7 @@ static void read_meters(lua_State *L, struct lua_limit *m) {
     }
 }
 
-/* core.limit_new(name, { meters =, concurrency =, key = list, dry_run =, shared =, named = }), as limit.lua
+/* core.limit_new(name, { meters =, concurrency =, key = list, dry_run =, shared =, named =, max_wait = }), as limit.lua
  * has them. */
 int l_limit_new(lua_State *L) {
     size_t len;
@@ -136,13 +116,14 @@ int l_limit_new(lua_State *L) {
     *m = (struct lua_limit){ .rule = { .slots = -1 }, .dry = value_field_bool(L, 2, "dry_run", false),
                              .shared = value_field_bool(L, 2, "shared", false),
                              .named = value_field_bool(L, 2, "named", false), .name = slice_of(at, len) };
+    m->max_wait_ms = lib_opt_ms(L, 2, "max_wait");
     luaL_getmetatable(L, LIMIT_TYPE);
     lua_setmetatable(L, -2);
     memcpy(at, name, len);
     at += len;
     int parts = (int)lua_objlen(L, 3);
     lua_pushvalue(L, 3);
-    for (int i = 1; i <= parts && i <= PARTS; i++) read_part(L, m, &at, i);
+    for (int i = 1; i <= parts && i <= LIMIT_PARTS; i++) read_part(L, m, &at, i);
     lua_getfield(L, 2, "meters");
     luaL_checktype(L, -1, LUA_TTABLE);
     read_meters(L, m);
@@ -166,12 +147,6 @@ int l_limit_price(lua_State *L) {
 }
 
 /* -- Keys ------------------------------------------------------------------------------------------ */
-
-/* Not longer than LIMIT_KEY, whatever is put into it: then its end is a hash of all of it. */
-struct key {
-    char   own[LIMIT_KEY];
-    size_t len;
-};
 
 static struct slice model_of(const struct request *r) {
     const struct body *b = r->body;
@@ -220,7 +195,8 @@ static void put_model(struct buf *out, struct state *s, const struct request *r)
 }
 
 /* given: what a function of the policy said, or "". */
-static void read_key(lua_State *L, struct lua_limit *m, const struct request *r, struct slice given, struct key *k) {
+static void read_key(lua_State *L, struct lua_limit *m, const struct request *r, struct slice given,
+                     struct limit_key *k) {
     struct state *s = state_of(L);
     struct buf *out = lib_scratch(L);
     for (unsigned i = 0; i < m->part_count; i++) {
@@ -248,21 +224,9 @@ static void read_key(lua_State *L, struct lua_limit *m, const struct request *r,
     memcpy(k->own + LIMIT_KEY - 64, hex, 64);
 }
 
-static struct slice key_of(const struct key *k) { return slice_of(k->own, k->len); }
+static struct slice key_of(const struct limit_key *k) { return slice_of(k->own, k->len); }
 
 /* -- What is asked for --------------------------------------------------------------------------------- */
-
-/* A decision that is to be made. */
-struct matter {
-    struct limit_group      *group;
-    const struct limit_rule *rule;
-    const void              *owner;
-    struct price_list       *prices; /* borrowed */
-    struct request          *req;    /* NULL: of none */
-    bool                     dry;
-    struct limit_ask         ask;
-    double                   prompt;
-};
 
 static double most_out(const struct body *b) {
     static const struct slice names[] = { SLICE("max_completion_tokens"), SLICE("max_tokens"),
@@ -277,7 +241,7 @@ static double most_out(const struct body *b) {
 }
 
 /* The prompt, and what is known of the answer to it. [0, 0, e] */
-static void ask_tokens(lua_State *L, int at, const struct lua_limit *m, struct matter *q) {
+static void ask_tokens(lua_State *L, int at, const struct lua_limit *m, struct limit_matter *q) {
     struct request *r = q->req;
     struct limit_ask *a = &q->ask;
     struct body *b = r->body;
@@ -298,7 +262,7 @@ static void ask_tokens(lua_State *L, int at, const struct lua_limit *m, struct m
     a->out_usd = p.out * (LIMIT_NANO / 1e6);
 }
 
-static void keep(struct reserved *v, const struct matter *q, const struct limit_verdict *said) {
+static void keep(struct reserved *v, const struct limit_matter *q, const struct limit_verdict *said) {
     v->group = q->group;
     v->prices = q->prices;
     if (v->prices != NULL) v->prices->refs++;
@@ -427,7 +391,7 @@ static void fill_failure(struct failure *f, const struct limit_verdict *v, struc
 }
 
 /* As perilune.error makes them, with `limit` and `window`. [0, +1, e] */
-static int push_refusal(lua_State *L, const struct matter *q, const struct limit_verdict *v) {
+static int push_refusal(lua_State *L, const struct limit_matter *q, const struct limit_verdict *v) {
     struct buf *text = lib_output(L);
     struct failure f;
     put_message(text, v, q->req != NULL ? model_of(q->req) : SLICE(""));
@@ -450,7 +414,7 @@ static int push_refusal(lua_State *L, const struct matter *q, const struct limit
     return 1;
 }
 
-static void log_dry(lua_State *L, const struct matter *q, const struct limit_verdict *v) {
+static void log_dry(lua_State *L, const struct limit_matter *q, const struct limit_verdict *v) {
     struct buf *text = lib_output(L);
     put_message(text, v, SLICE(""));
     log_of_request(state_of(L)->log, PERILUNE_LOG_INFO, q->req != NULL ? q->req->id : NULL,
@@ -458,7 +422,7 @@ static void log_dry(lua_State *L, const struct matter *q, const struct limit_ver
 }
 
 /* nil, or the refusal. [0, +1, e] */
-static int push_entered(lua_State *L, const struct matter *q, int rc, const struct limit_verdict *v) {
+int limit_push_entered(lua_State *L, const struct limit_matter *q, int rc, const struct limit_verdict *v) {
     if (rc == PERILUNE_ERR_NOMEM) return luaL_error(L, "not enough memory");
     if (rc != 0 && !q->dry) return push_refusal(L, q, v);
     if (rc != 0) log_dry(L, q, v);
@@ -529,16 +493,31 @@ static int reservation_release(lua_State *L) {
 /* -- Deciding --------------------------------------------------------------------------------------------------- */
 
 /* Here, at once.  handle: the userdata on top, or NULL; it has a share afterwards. */
-static int decide(lua_State *L, const struct matter *q, struct slice key, struct reserved **handle,
-                  struct limit_verdict *v) {
-    struct state *s = state_of(L);
-    struct reserved *r = reserved_new(q->req, q->owner, s->loop, handle != NULL);
-    if (r == NULL) return PERILUNE_ERR_NOMEM;
-    int rc = limits_take(q->group, q->rule, key, &q->ask, reserved_clock(s->loop), q->dry, &r->hold, v);
+static int take(struct state *s, const struct limit_matter *q, struct slice key, enum limit_count how,
+                struct reserved **handle, struct limit_verdict *v) {
+    struct limit_hold hold;
+    struct limit_clock now = reserved_clock(s->loop);
+    int rc = limits_take(q->group, q->rule, key, &q->ask, now, q->dry ? LIMIT_DRY : how, &hold, v);
+    struct reserved *r = rc == 0 ? reserved_new(q->req, q->owner, s->loop, handle != NULL) : NULL;
+    if (rc != 0) return rc;
+    if (r == NULL) {
+        limits_give_back(&hold, now);
+        return PERILUNE_ERR_NOMEM;
+    }
+    r->hold = hold;
     if (handle != NULL) *handle = r;
-    r->open = rc == 0;
     keep(r, q, v);
-    return rc;
+    return 0;
+}
+
+int limit_take(struct state *s, const struct limit_matter *q, struct slice key, enum limit_count how,
+               struct limit_verdict *v) {
+    return take(s, q, key, how, NULL, v);
+}
+
+static int decide(lua_State *L, const struct limit_matter *q, struct slice key, struct reserved **handle,
+                  struct limit_verdict *v) {
+    return take(state_of(L), q, key, LIMIT_COUNT, handle, v);
 }
 
 /* Waits for Redis. */
@@ -546,10 +525,10 @@ struct limit_wait {
     struct op            op;
     struct far_take      take;
     struct loop         *loop;
-    struct matter        matter; /* its rule and prices are these: */
+    struct limit_matter        matter; /* its rule and prices are these: */
     struct limit_rule    rule;
     struct price_list   *prices; /* a share */
-    struct key           key;
+    struct limit_key          key;
     struct limit_verdict said;
     int                  rc;     /* 0, LIMITED; else Redis did not decide */
     bool                 handle; /* a reservation is wanted, too */
@@ -585,7 +564,7 @@ static void note_outage(lua_State *L, struct limit_group *g, bool away) {
 
 /* What Redis has decided, in the books. The wait still owns its hold unless it is taken here. */
 static int take_far(lua_State *L, struct limit_wait *w, struct reserved **handle) {
-    struct matter *q = &w->matter;
+    struct limit_matter *q = &w->matter;
     struct reserved *r = w->rc == 0 ? reserved_new(q->req, q->owner, w->loop, handle != NULL) : NULL;
     if (w->rc == 0 && r == NULL) return PERILUNE_ERR_NOMEM;
     note_outage(L, q->group, false);
@@ -602,7 +581,7 @@ static int take_far(lua_State *L, struct limit_wait *w, struct reserved **handle
 }
 
 /* The reservation on top, or nil and the refusal. [0, +0 or 2, e] */
-static int push_taken(lua_State *L, const struct matter *q, int rc, const struct limit_verdict *v) {
+static int push_taken(lua_State *L, const struct limit_matter *q, int rc, const struct limit_verdict *v) {
     if (rc == PERILUNE_ERR_NOMEM) return luaL_error(L, "not enough memory");
     if (rc != 0 && q->dry) log_dry(L, q, v);
     if (rc == 0 || q->dry) return 1;
@@ -620,7 +599,7 @@ static int push_decided(lua_State *L, struct op *op) {
         note_outage(L, w->matter.group, true);
         w->rc = decide(L, &w->matter, key_of(&w->key), handle, &w->said);
     }
-    int n = w->handle ? push_taken(L, &w->matter, w->rc, &w->said) : push_entered(L, &w->matter, w->rc, &w->said);
+    int n = w->handle ? push_taken(L, &w->matter, w->rc, &w->said) : limit_push_entered(L, &w->matter, w->rc, &w->said);
     wait_cancel(op); /* what was not given on */
     return n;
 }
@@ -632,7 +611,7 @@ static uint64_t lease_of(const struct loop *l, const struct request *r) {
 }
 
 /* Asks Redis and waits, if it can be asked; false: it cannot, and nothing was done. [0, 0, e] */
-static struct limit_wait *wait_new(lua_State *L, const struct matter *q, const struct key *key, bool handle) {
+static struct limit_wait *wait_new(lua_State *L, const struct limit_matter *q, const struct limit_key *key, bool handle) {
     struct state *s = state_of(L);
     if (!op_is_possible(L) || !far_is_ready(s->services.far)) return NULL;
     struct limit_wait *w = mem_zalloc(sizeof(*w));
@@ -656,8 +635,8 @@ static struct limit_wait *wait_new(lua_State *L, const struct matter *q, const s
     return NULL;
 }
 
-static struct matter matter_of(lua_State *L, struct lua_limit *m, struct request *r) {
-    return (struct matter){ .group = group_of(L, m), .rule = &m->rule, .owner = m, .prices = m->prices, .req = r,
+static struct limit_matter matter_of(lua_State *L, struct lua_limit *m, struct request *r) {
+    return (struct limit_matter){ .group = group_of(L, m), .rule = &m->rule, .owner = m, .prices = m->prices, .req = r,
                             .dry = m->dry, .ask = { .amount = { 1, 0, 0 }, .most_out = INFINITY, .slots = 1 } };
 }
 
@@ -667,21 +646,34 @@ static struct slice given_key(lua_State *L, int i) {
     return s;
 }
 
-/* core.limit_enter(limit, req, key | nil) -> nil | err.  Waits when the limit is shared. */
+/* core.limit_enter(limit, req, key | nil, force) -> nil | err.  Waits when the limit is shared, or has max_wait.  force: it
+ * goes beyond the limit, and is counted; of a shared limit in this process only. */
 int l_limit_enter(lua_State *L) {
     struct lua_limit *m = limit_check(L, 1);
     struct request *r = request_check(L, 2);
     struct slice given = given_key(L, 3);
-    struct matter q = matter_of(L, m, r);
+    struct limit_matter q = matter_of(L, m, r);
     struct limit_verdict v;
-    struct key key;
+    struct limit_key key;
     if (m->counts) ask_tokens(L, 2, m, &q);
     read_key(L, m, r, given, &key);
-    if (!m->shared) return push_entered(L, &q, decide(L, &q, key_of(&key), NULL, &v), &v);
+    if (lua_toboolean(L, 4)) return limit_push_entered(L, &q, limit_take(state_of(L), &q, key_of(&key), LIMIT_FORCE, &v), &v);
+    if (!m->shared && m->max_wait_ms > 0 && !m->dry) return limit_line_enter(L, &q, &key, m->max_wait_ms);
+    if (!m->shared) return limit_push_entered(L, &q, decide(L, &q, key_of(&key), NULL, &v), &v);
     struct limit_wait *w = wait_new(L, &q, &key, false);
     if (w != NULL) return op_wait(L, &w->op, "limit");
     note_outage(L, q.group, true);
-    return push_entered(L, &q, decide(L, &q, key_of(&key), NULL, &v), &v);
+    return limit_push_entered(L, &q, decide(L, &q, key_of(&key), NULL, &v), &v);
+}
+
+/* core.limit_pause(limit, req, seconds) -> true; false at once: too many wait.  For who asks a shared limit again. */
+int l_limit_pause(lua_State *L) {
+    struct lua_limit *m = limit_check(L, 1);
+    struct request *r = request_check(L, 2);
+    double seconds = luaL_checknumber(L, 3);
+    luaL_argcheck(L, seconds >= 0 && seconds <= 3600, 3, "0 to 3600 seconds");
+    struct limit_matter q = matter_of(L, m, r);
+    return limit_line_pause(L, &q, (uint64_t)(seconds * 1000));
 }
 
 /* Is the value at i a refusal by another limit? */
@@ -716,7 +708,7 @@ int l_limit_share(lua_State *L) {
     struct lua_limit *m = limit_check(L, 1);
     const struct request *r = request_check(L, 2);
     struct slice given = given_key(L, 3);
-    struct key key;
+    struct limit_key key;
     struct limit_group *g = group_of(L, m);
     read_key(L, m, r, given, &key);
     lua_pushnumber(L, limits_share(g, &m->rule, key_of(&key), reserved_clock(state_of(L)->loop)));
@@ -726,11 +718,11 @@ int l_limit_share(lua_State *L) {
 /* core.limit_take(limit, key, requests, tokens, usd) -> reservation | nil, err.  It is of the running request. */
 int l_limit_take(lua_State *L) {
     struct lua_limit *m = limit_check(L, 1);
-    struct key key;
+    struct limit_key key;
     struct limit_verdict v;
     struct slice given = given_key(L, 2);
     struct request *r = state_of(L)->running != NULL ? state_of(L)->running->request : NULL;
-    struct matter q = matter_of(L, m, r);
+    struct limit_matter q = matter_of(L, m, r);
     q.ask.amount[LIMIT_REQUESTS] = luaL_checknumber(L, 3);
     q.ask.amount[LIMIT_TOKENS] = luaL_checknumber(L, 4);
     q.ask.amount[LIMIT_USD] = luaL_checknumber(L, 5) * LIMIT_NANO;

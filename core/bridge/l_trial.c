@@ -19,7 +19,7 @@
 /* core.tally(kind, value, label, label, label) */
 int l_tally(lua_State *L) {
     static const char *const kinds[] = { "routed", "trials", "trial_seconds", "trial_tokens", "captured", "chosen",
-                                        "parts", NULL };
+                                        "parts", "hedges", NULL };
     int kind = luaL_checkoption(L, 1, NULL, kinds); /* ORDER tally */
     double value = luaL_checknumber(L, 2);
     const char *labels[TALLY_LABELS];

@@ -662,6 +662,7 @@ static const luaL_Reg functions[] = {
     { "known_upstreams", l_known_upstreams },
     { "limit_enter", l_limit_enter },
     { "limit_leave", l_limit_leave },
+    { "limit_pause", l_limit_pause },
     { "limit_new", l_limit_new },
     { "limit_price", l_limit_price },
     { "limit_share", l_limit_share },

@@ -128,6 +128,7 @@ int l_limit_new(lua_State *L);
 int l_limit_price(lua_State *L);
 int l_limit_enter(lua_State *L);
 int l_limit_leave(lua_State *L);
+int l_limit_pause(lua_State *L);
 int l_limit_share(lua_State *L);
 int l_limit_take(lua_State *L);
 int l_near_new(lua_State *L);

@@ -334,6 +334,7 @@ void state_put(struct state *s) {
     deferred_cancel(&s->run_next);
     timer_stop(s->loop, &s->rest);
     lua_close(s->L);
+    limit_lines_free(s);
     cache_entry_put(s->found);
     json_deinit(&s->scratch_doc);
     buf_deinit(&s->decode);

@@ -68,6 +68,8 @@ struct state_time {
     uint64_t            finally_us, finally_at_us; /* what functions of finally may take, and as of when */
 };
 
+struct limit_line;
+
 struct state {
     lua_State          *L;
     unsigned            refs;       /* generation, tasks, exchanges */
@@ -103,6 +105,7 @@ struct state {
     void               *closed_ud;
     struct json_doc     scratch_doc; /* of json.decode(), and of counting a message */
     struct cache_entry *found;      /* by the last look-up in the cache: a share; NULL: nothing */
+    struct limit_line  *limit_lines; /* who waits for limits: limit_line.c */
     struct buf          decode, encode; /* scratch of lib_scratch(), lib_output() */
 };
 
@@ -124,6 +127,8 @@ static inline struct state *state_of(lua_State *L) {
     lua_getallocf(L, &ud);
     return ud;
 }
+
+void limit_lines_free(struct state *s); /* limit_line.c; nobody waits any more */
 
 /* The string at index, or NULL.  For C outside of protected calls: lua_tostring() would
  * make a string of a number, and memory that ends there ends the process. */

@@ -375,6 +375,8 @@ static void limits(const struct perilune *g, struct buf *out) {
 #define ROW(field, name, type, help) { offsetof(struct limit_stats, field), name, type, help }
         ROW(taken, "perilune_limit_taken_total", "counter", "Requests that a limit let through."),
         ROW(refused, "perilune_limit_refused_total", "counter", "Requests that it refused."),
+        ROW(waited, "perilune_limit_waited_total", "counter", "Requests that waited for a limit (max_wait)."),
+        ROW(waiting, "perilune_limit_waiting", "gauge", "Requests that wait for a limit now."),
         ROW(would_refuse, "perilune_limit_would_refuse_total", "counter",
             "Requests that it would have refused (dry_run)."),
         ROW(fallback, "perilune_limit_fallback_total", "counter",
@@ -451,6 +453,8 @@ static const struct tallied {
     { "perilune_chosen_total", "Answers that were chosen among several, by what decided.", { "policy", "why" } },
     { "perilune_parts_total", "Parts of answers that policies asked for, by what came of them.",
       { "policy", "part", "result" } },
+    { "perilune_hedges_total", "Requests of hedge: asked; hedged, that is with a second call; what came of it.",
+      { "policy", "upstream", "result" } },
 };
 
 struct tally_writing {

@@ -184,10 +184,14 @@ static void shed(struct answer *a) {
 
 /* An event is a token, or more when it is longer than the shortest, which is the frame around them and little else:
  * servers put several into one. */
-static void count_frame(struct answer *a, size_t len) {
+static void count_frame(struct answer *a, struct slice data) {
+    static const struct slice none = SLICE("\"choices\":[]");
+    size_t len = data.len;
+    bool is_new = a->shortest == 0 || len < a->shortest;
+    if (is_new && memmem(data.ptr, len, none.ptr, none.len) != NULL) return; /* it says nothing */
     a->frames++;
     a->bytes += len;
-    if (a->shortest == 0 || len < a->shortest) a->shortest = len;
+    if (is_new) a->shortest = len;
     uint64_t around = a->frames * (KEY_BYTES + (a->shortest < AROUND_BYTES ? a->shortest : AROUND_BYTES));
     uint64_t more = a->bytes > around ? (a->bytes - around) / TOKEN_BYTES : 0;
     a->usage.said = more > a->frames ? more : a->frames;
@@ -195,7 +199,7 @@ static void count_frame(struct answer *a, size_t len) {
 }
 
 static void forward_frame(struct answer *a, struct event *ev) {
-    if (!a->done && !a->silent && !a->retold) count_frame(a, ev->data.len);
+    if (!a->done && !a->silent && !a->retold) count_frame(a, ev->data);
     a->silent = 0;
     send_head(a);
     if (!a->over) forward(a, ev);

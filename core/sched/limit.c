@@ -207,6 +207,11 @@ bool limit_group_falls_back(struct limit_group *g, bool away, uint64_t now_ms) {
 
 void limit_group_count_dry(struct limit_group *g) { count(&g->stats.would_refuse, 1); }
 
+void limit_group_count_waiting(struct limit_group *g, int by) {
+    count(&g->stats.waiting, by);
+    if (by > 0) count(&g->stats.waited, by);
+}
+
 /* -- A shard, locked -------------------------------------------------------------------------- */
 
 static size_t bytes_of(const struct limit_entry *e) {
@@ -491,7 +496,7 @@ static void full(struct limit_verdict *v) {
 }
 
 int limits_take(struct limit_group *g, const struct limit_rule *rule, struct slice key, const struct limit_ask *ask,
-                struct limit_clock now, bool dry, struct limit_hold *hold, struct limit_verdict *v) {
+                struct limit_clock now, enum limit_count how, struct limit_hold *hold, struct limit_verdict *v) {
     uint64_t hash = hash_of(g, key);
     struct shard *s = shard_of(g->limits, hash);
     struct limit_ask all = *ask;
@@ -503,7 +508,7 @@ int limits_take(struct limit_group *g, const struct limit_rule *rule, struct sli
     if (rc == 0) {
         complete(g, rule, e, &all);
         struct held h = held_of(e);
-        if (decide(e, rule, &h, &all, now, v)) enter(s, e, rule, &all, hold);
+        if (decide(e, rule, &h, &all, now, v) || how == LIMIT_FORCE) enter(s, e, rule, &all, hold);
         else rc = PERILUNE_ERR_LIMITED;
         h = held_of(e);
         note_rows(e, rule, &h, now, v);
@@ -514,7 +519,8 @@ int limits_take(struct limit_group *g, const struct limit_rule *rule, struct sli
     pthread_mutex_unlock(&s->lock);
     if (rc == 0) limit_group_count_held(g, all.amount, 1);
     if (rc == 0) count(&g->stats.taken, 1);
-    else if (rc == PERILUNE_ERR_LIMITED) count(dry ? &g->stats.would_refuse : &g->stats.refused, 1);
+    else if (rc == PERILUNE_ERR_LIMITED && how != LIMIT_AGAIN)
+        count(how == LIMIT_DRY ? &g->stats.would_refuse : &g->stats.refused, 1);
     return rc;
 }
 

@@ -86,7 +86,8 @@ struct limit_use {
 struct limit_stats {
     const char   *name;
     stats_counter taken, refused, would_refuse, forgotten, fallback; /* would_refuse: dry runs */
-    stats_counter keys, held_requests; /* now */
+    stats_counter waited;
+    stats_counter keys, held_requests, waiting; /* now */
     stats_counter held[LIMIT_KINDS];   /* now; usd in billionths */
 };
 
@@ -101,11 +102,16 @@ const char *limit_group_name(const struct limit_group *g);
  * connection each, and one outage for all. */
 bool limit_group_falls_back(struct limit_group *g, bool away, uint64_t now_ms);
 void limit_group_count_dry(struct limit_group *g);
+void limit_group_count_waiting(struct limit_group *g, int by); /* by 1: one more has waited, too */
+
+/* Of a refusal: it counts as one, as one of a dry run, or not at all, because it is asked again; FORCE: nothing is
+ * refused, and it is taken beyond what there is. */
+enum limit_count { LIMIT_COUNT, LIMIT_DRY, LIMIT_AGAIN, LIMIT_FORCE };
 
 /* Takes from all meters of the rule, or from none.  0, and *hold is to be settled; PERILUNE_ERR_LIMITED, and *v says by
- * what; PERILUNE_ERR_NOMEM.  key: at most LIMIT_KEY bytes.  dry: a refusal is not counted as one. */
+ * what; PERILUNE_ERR_NOMEM.  key: at most LIMIT_KEY bytes. */
 int  limits_take(struct limit_group *g, const struct limit_rule *rule, struct slice key, const struct limit_ask *ask,
-                 struct limit_clock now, bool dry, struct limit_hold *hold, struct limit_verdict *v);
+                 struct limit_clock now, enum limit_count how, struct limit_hold *hold, struct limit_verdict *v);
 /* The reservation becomes what was used; the rest of it goes back.  Nothing when hold is zeroed, as it is then. */
 void limits_settle(struct limit_hold *hold, const struct limit_use *use, struct limit_clock now);
 /* As if it had never been taken. */

@@ -19,6 +19,7 @@ enum tally_kind {
     TALLY_CAPTURED,      /* result */
     TALLY_CHOSEN,        /* policy, why */
     TALLY_PARTS,         /* policy, part, result */
+    TALLY_HEDGES,        /* policy, upstream, result */
     TALLY_KINDS
 };
 

@@ -74,6 +74,7 @@ function M.policy_options(only)
   if not only then out.concurrency = spec.concurrency end
   out.key = { type = "any", check = check_key }
   out.name = { type = "string", min = 1, max = 96 }
+  out.max_wait = { type = "duration", default = 0, min = 0, max = 3600 }
   return out
 end
 
@@ -140,6 +141,7 @@ local function make(name, options, key, where, named)
   return core.limit_new(name, {
     meters = list, concurrency = options.concurrency, key = type(key) == "function" and { "" } or key or {},
     dry_run = options.dry_run, shared = options.shared, named = named,
+    max_wait = (options.max_wait or 0) > 0 and options.max_wait or nil,
   })
 end
 
@@ -182,6 +184,21 @@ function methods.take(limit, ask)
     amount(ask, "usd", 0)))
 end
 
+-- Redis tells nobody that something came free: it is asked again, four times a second at most, and in no order.
+local function enter_shared(limit, req, key, max_wait)
+  local now = require("perilune").now
+  local ends = now() + math.min(max_wait, req:time_left() or math.huge)
+  while true do
+    local err = result(core.limit_enter(limit, req, key))
+    local left, pause = ends - now(), err and err.retry_after
+    if not pause or left <= 0 then return err end
+    if err.window and pause > left then return err end -- it cannot be in time
+    if not result(core.limit_pause(limit, req, math.min(math.max(0.25, err.window and pause or 0), left))) then
+      return err
+    end
+  end
+end
+
 --- For the policies: enter(req) -> goes on?, err; leave(req, res, ...) -> res, ...; share(req) -> used / most.
 ---@param where string    the policy's name
 ---@param options table   of policy_options(), checked
@@ -191,7 +208,15 @@ function M.policy(where, options)
     options.name ~= nil)
   local priced = not needs_price(options)
   local enter, shared, by = core.limit_enter, options.shared, type(key) == "function" and key or nil
+  local waits = options.max_wait > 0 and not options.dry_run
   local out = {}
+
+  -- Upstreams are known when the first request comes.
+  local function know_prices()
+    if priced then return end
+    priced = true
+    add_prices(limit)
+  end
 
   --- What tells this request apart; false: it is not limited.
   function out.key(req)
@@ -201,12 +226,17 @@ function M.policy(where, options)
   end
 
   function out.enter(req, k)
-    if not priced then
-      priced = true
-      add_prices(limit)
-    end
-    if shared then return result(enter(limit, req, k)) end
-    return enter(limit, req, k)
+    know_prices()
+    if shared and waits then return enter_shared(limit, req, k, options.max_wait) end
+    if not (shared or waits) then return enter(limit, req, k) end
+    local err = result(enter(limit, req, k)) -- no tail call: this frame keeps the limit while it waits
+    return err
+  end
+
+  --- Counts it, also beyond the limit.
+  function out.force(req, k)
+    know_prices()
+    enter(limit, req, k, true)
   end
 
   function out.share(req, k) return core.limit_share(limit, req, k) end
@@ -215,7 +245,7 @@ function M.policy(where, options)
   function out.leave(req, ...) return leave(limit, req, ...) end
 
   -- Nothing in between, where nothing is to be done there.
-  if not by and not shared and priced then
+  if not by and not shared and not waits and priced then
     out.straight = function(req, next)
       local err = enter(limit, req)
       if err then return nil, err end

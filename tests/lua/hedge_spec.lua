@@ -41,17 +41,54 @@ t.test("all choices come from the one that answers", function()
   t.equal({ res:text(0), res:text(1) }, { "B1", "B2" })
 end)
 
-t.test("a failure ends it, unless the second call is under way", function()
+t.test("a failure before the second call: the second upstream is asked at once", function()
+  for _, options in ipairs{
+    { upstreams = { "a", "b" }, after = 0.5, max_share = 1 },
+    { upstreams = { "a", "b" }, after = 0.5, max_share = 0 },
+    { upstreams = { "a", "b" } }, -- nothing is known of a
+  } do
+    for _, stream in ipairs{ true, false } do
+      local policy = t.policy("hedge", options)
+      t.upstream("a", { status = 500, delay = 0.1 })
+      t.upstream("b", { text = "B", delay = 3 })
+      local before, calls = t.clock(), #t.calls("b")
+      local res = policy(t.request{ stream = stream, messages = { { role = "user", content = "hi" } } })
+      t.equal({ res:text(), res.upstream }, { "B", "b" })
+      t.ok(math.abs(t.clock() - before - 3.1) < 0.01)
+      t.equal(#t.calls("b") - calls, 1, "once, also when the time of a hedge comes")
+    end
+  end
+end)
+
+t.test("a failure that the second one would repeat is told", function()
   local policy = t.policy("hedge", { upstreams = { "a", "b" }, after = 0.5, max_share = 1 })
-  t.upstream("a", { status = 500, delay = 0.1 })
-  t.upstream("b", { text = "B", delay = 0.3 })
-  local res, err = policy(t.request("hi"))
-  t.equal({ res == nil, err.upstream }, { true, "a" })
-  t.equal(#t.calls("b"), 0)
-  t.equal(t.clock(), 0.1)
+  t.upstream("a", { status = 400, code = "invalid_request_error", delay = 0.1 })
+  t.upstream("b", { text = "B" })
+  local _, err = policy(t.request("hi"))
+  t.equal({ err.upstream, #t.calls("b") }, { "a", 0 })
+  policy = t.policy("hedge", { upstreams = { "a" }, after = 0.5, max_share = 1 })
+  t.upstream("a", { status = 500 })
+  _, err = policy(t.request("hi"))
+  t.equal({ err.upstream, #t.calls("a") }, { "a", 1 }, "one upstream: that is what retry is for")
+end)
+
+t.test("both fail, one after the other: the first is told", function()
+  local policy = t.policy("hedge", { upstreams = { "a", "b" }, after = 0.5, max_share = 1 })
+  t.upstream("a", { status = 502, delay = 0.1 })
+  t.upstream("b", { status = 503, delay = 0.1 })
+  local _, err = policy(t.request("hi"))
+  t.equal({ err.upstream, math.floor(t.clock() * 10 + 0.5) }, { "a", 2 })
+  t.upstream("a", { status = 502, delay = 0.9 }) -- the second call has failed by then
+  _, err = policy(t.request("hi"))
+  t.equal({ err.upstream, #t.calls("b") }, { "a", 2 })
+end)
+
+t.test("a failure while the second call is under way waits for that", function()
+  local policy = t.policy("hedge", { upstreams = { "a", "b" }, after = 0.5, max_share = 1 })
   t.upstream("a", { status = 500, delay = 0.6 })
   t.upstream("b", { text = "B", delay = 0.3 })
   t.equal(policy(t.request("hi")):text(), "B")
+  t.equal(#t.calls("b"), 1)
 end)
 
 t.test("a second call that fails leaves the first alone", function()

@@ -336,6 +336,16 @@ t.test("budget: a level at 1 is for when nothing is left", function()
   t.equal(spend(5, { usd_per_month = 0.03, at = { [1] = "free" } }), "big big big free free")
 end)
 
+t.test("budget: what a level at 1 costs is counted", function()
+  priced()
+  local options = { usd_per_minute = 0.02, at = { [1] = "small" } }
+  t.equal(spend(7, options), "big big small small small small small")
+  t.advance(31)
+  t.equal(spend(1, options), "small", "half of the budget is back, and a quarter of it was spent beyond it")
+  t.advance(25)
+  t.equal(spend(1, options), "big")
+end)
+
 t.test("budget: one for each key, again on the next day, and not in a dry run", function()
   priced()
   local function one(tenant, options)

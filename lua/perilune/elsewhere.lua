@@ -1,0 +1,51 @@
+--- elsewhere: is a failure one that another upstream may not give?  What `fallback` and `hedge` go by.
+
+local core = require "perilune.core"
+
+local M = {}
+
+-- Not retryable at the upstream that said it, but another one has its own
+-- account ...
+local account = { invalid_api_key = true, permission_denied = true, insufficient_quota = true }
+local account_status = { [401] = true, [402] = true, [403] = true }
+-- ... and its own models and context size.
+local model = { model_not_found = true, context_length_exceeded = true }
+local model_status = { [404] = true, [410] = true, [413] = true }
+
+-- Servers that have no code for it say it in words.
+local account_words = { "credit balance", "insufficient balance", "insufficient credit" }
+local model_words = {
+  "context length", "context_length", "context window", "context size", "maximum number of tokens",
+  "prompt is too long", "input is too long", "too many tokens", "longer than the model",
+}
+
+local function says(err, words)
+  if err.status ~= 400 and err.status ~= 422 then return false end
+  local text = err.message:lower()
+  for _, word in ipairs(words) do
+    if text:find(word, 1, true) then return true end
+  end
+  return false
+end
+
+--- May another upstream answer where this one failed?
+---@param err perilune.Error
+---@param upstream perilune.Upstream  that failed
+---@return boolean
+function M.goes_on(err, upstream)
+  if not err.upstream then return err.retryable end
+  if account[err.code] or account_status[err.status] or says(err, account_words) then
+    -- Else the account is the client's own, who is to hear of it: the next upstream may have a key of
+    -- the gateway's, which is not for those whose own was refused.
+    return not upstream:passes_client_key()
+  end
+  return err.retryable or model[err.code] or model_status[err.status] or says(err, model_words)
+end
+
+--- Counts what became of a request that could be hedged (perilune_hedges_total).
+---@param policy string
+---@param upstream string  that was asked first, or second
+---@param result "asked"|"hedged"|"won"|"late"|"failed_over"
+function M.count_hedge(policy, upstream, result) core.tally("hedges", 1, policy, upstream, result) end
+
+return M
