@@ -93,6 +93,8 @@ static void put_pool(struct buf *out, const struct config *c, const struct targe
     put_count(out, "picks_of_resting", atomic_load(&p->state->desperate));
     put_count(out, "retries", atomic_load(&p->state->retried));
     put_count(out, "retries_without_budget", atomic_load(&p->state->unpaid));
+    if (p->longs != 0) put_count(out, "long", atomic_load(&p->state->long_picks));
+    if (p->longs != 0) put_count(out, "strayed", atomic_load(&p->state->long_strayed));
     put_members(out, c, p, now);
     buf_putc(out, '}');
 }

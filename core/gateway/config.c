@@ -454,6 +454,17 @@ static void read_members(struct reader *r, uint32_t list, struct target_pool *p)
                                                          .spot = bool_of(r, e, "spot") };
 }
 
+/* long = { upstreams =, above = }: which members these are. */
+static void read_longs(struct reader *r, uint32_t n, struct target_pool *p) {
+    uint32_t longs = get(r, n, "long"), list = longs != JSON_NONE ? get(r, longs, "upstreams") : JSON_NONE;
+    if (!json_is(&r->doc, list, JSON_ARRAY)) return;
+    p->above = number_of(r, longs, "above");
+    for (uint32_t e = json_first(&r->doc, list); e != JSON_NONE; e = json_next(&r->doc, list, e))
+        for (unsigned i = 0; i < p->count; i++)
+            if (json_str_eq(&r->doc, e, slice_str(r->c->targets[p->members[i].target].name)))
+                p->longs |= UINT64_C(1) << i;
+}
+
 /* A pool stands among the targets, behind those that can be called. */
 static void read_pool(struct reader *r, uint32_t n, struct target *t) {
     struct target_pool *p = alloc(r, sizeof(*p));
@@ -465,8 +476,9 @@ static void read_pool(struct reader *r, uint32_t n, struct target *t) {
     p->region = string_of(r, n, "region");
     p->retries = (unsigned)number_of(r, n, "retries");
     read_members(r, get(r, n, "upstreams"), p);
+    read_longs(r, n, p);
     struct registry_entry *e = registry_get(r->env->registry, t->name);
-    p->state = e ? registry_pool(r->env->registry, t->name, p->how == PICK_PREFIX) : NULL;
+    p->state = e ? registry_pool(r->env->registry, t->name, p->how == PICK_PREFIX || p->longs != 0) : NULL;
     if (p->state == NULL || p->count == 0) {
         r->failed = true;
         return;

@@ -103,6 +103,10 @@ static void breakers(struct perilune *g, struct buf *out) {
           offsetof(struct target_pool_state, unpaid) },
         { "perilune_pool_all_rest_total", "counter", "Requests that found all members of a pool resting.", true,
           offsetof(struct target_pool_state, desperate) },
+        { "perilune_pool_long_total", "counter", "Prompts that were for a pool's members for long ones.", true,
+          offsetof(struct target_pool_state, long_picks) },
+        { "perilune_pool_strayed_total", "counter", "Prompts for some members that went to the others.", true,
+          offsetof(struct target_pool_state, long_strayed) },
     };
     head(out, "perilune_upstream_state", "gauge", "Breaker: 0 closed, 1 open, 2 half open.");
     for (struct list *e = g->registry.entries.next; e != &g->registry.entries; e = e->next) {

@@ -14,6 +14,9 @@
  *
  * An open member is looked for by a scout now and then (scout.c), because a pool has others meanwhile.
  *
+ * A pool may have members for long prompts (`long`): then those of which much is new go there, and all others to the rest;
+ * where nobody of the right half is up, to the other half.
+ *
  * Beginnings of prompts are hashed in blocks of 1 KiB, each with all before it, the tools and then the messages: that
  * is the order in which templates write them. */
 #include "request/balancer.h"
@@ -32,8 +35,11 @@ struct sight {
     struct pick_member m[PICK_MOST];
     uint64_t wait_ms[PICK_MOST];
     uint64_t suspects;
-    uint64_t blocks[BLOCKS];
+    uint64_t blocks[BLOCKS], ends[BLOCKS]; /* ends: bytes of the prompt up to there */
     unsigned block_count;
+    uint64_t bytes;  /* of the prompt */
+    uint64_t others; /* bits of members that are ready, and for prompts of the other length */
+    bool     known;  /* it is for the others' half only because somebody here remembers it */
 };
 
 struct breaker_settings balancer_settings(const struct request *r, const struct target *t) {
@@ -69,6 +75,7 @@ static void look_at(const struct services *v, struct sight *s, unsigned i, bool 
 /* The block that ends here, with all before it. */
 static void add_block(const struct target_pool *p, struct sight *s, struct slice text) {
     uint64_t before = s->block_count > 0 ? s->blocks[s->block_count - 1] : 0;
+    s->ends[s->block_count] = (s->block_count > 0 ? s->ends[s->block_count - 1] : 0) + text.len;
     s->blocks[s->block_count++] = hash_long(&p->state->key, text, before).low;
 }
 
@@ -86,11 +93,39 @@ static void find_prefix(const struct services *v, const struct outgoing *o, stru
     if (s->p->state->affinity == NULL || b == NULL || b->chat.messages == JSON_NONE) return;
     uint32_t tools = json_get(&b->doc, 0, SLICE("tools"));
     struct slice text = tools == JSON_NONE ? SLICE("") : json_raw(&b->doc, tools);
+    struct slice messages = json_raw(&b->doc, b->chat.messages);
+    s->bytes = text.len + messages.len;
     if (text.len > 0) add_block(s->p, s, text);
-    add_blocks(s->p, s, json_raw(&b->doc, b->chat.messages));
+    add_blocks(s->p, s, messages);
     for (unsigned i = 0; i < s->p->count; i++) who[i] = member_at(v, s->p, i)->target->health->number;
     affinity_match(s->p->state->affinity, s->blocks, s->block_count, who, s->p->count, loop_now(v->loop), matched);
     for (unsigned i = 0; i < s->p->count; i++) s->m[i].matched = matched[i];
+}
+
+#define TOKEN_BYTES 4 /* where nobody has counted */
+
+/* Prompts of which much is new go to some members, all others to the rest: who reads long prompts does not keep those
+ * waiting who write.  What a member remembers need not be read. */
+static void split(const struct outgoing *o, struct sight *s) {
+    const struct request *r = o->request;
+    uint64_t above = s->p->above * TOKEN_BYTES, ready = 0;
+    if (r->counted > 0 && o->body == r->body) above = (uint64_t)((double)s->p->above * (double)s->bytes / (double)r->counted);
+    bool is_long = pick_is_long(s->m, s->p->count, s->p->longs, s->ends, s->bytes, above);
+    for (unsigned i = 0; i < s->p->count; i++) ready |= (uint64_t)s->m[i].ready << i;
+    uint64_t mine = ready & (is_long ? s->p->longs : ~s->p->longs);
+    if (is_long) atomic_fetch_add_explicit(&s->p->state->long_picks, 1, memory_order_relaxed);
+    s->known = !is_long && s->bytes > above;
+    s->others = ready & ~mine;
+    for (unsigned i = 0; i < s->p->count; i++) s->m[i].ready = mine >> i & 1;
+}
+
+/* Nobody of the right half is left. */
+static bool stray(struct sight *s) {
+    if (s->others == 0) return false;
+    for (unsigned i = 0; i < s->p->count; i++) s->m[i].ready = s->others >> i & 1;
+    s->others = 0;
+    atomic_fetch_add_explicit(&s->p->state->long_strayed, 1, memory_order_relaxed);
+    return true;
 }
 
 /* Those of the preferred region alone, when one of them is up. */
@@ -109,6 +144,8 @@ static void look(const struct services *v, const struct outgoing *o, uint64_t tr
     bool stream = outgoing_form(o).sent;
     s->p = o->of->target->pool;
     s->block_count = 0;
+    s->bytes = s->others = 0;
+    s->known = false;
     for (unsigned i = 0; i < s->p->count; i++) look_at(v, s, i, stream);
     s->suspects = pick_suspects(s->wait_ms, s->p->count);
     prefer_region(s, tried);
@@ -117,7 +154,8 @@ static void look(const struct services *v, const struct outgoing *o, uint64_t tr
         if (tried >> i & 1 || (s->wait_ms[i] > 0 && !suspect)) s->m[i].ready = false;
         if (suspect) s->m[i].weight *= SUSPECT;
     }
-    if (s->p->how == PICK_PREFIX) find_prefix(v, o, s);
+    if (s->p->how == PICK_PREFIX || s->p->longs != 0) find_prefix(v, o, s);
+    if (s->p->longs != 0) split(o, s);
 }
 
 /* -- The choice ---------------------------------------------------------------------- */
@@ -131,6 +169,7 @@ static uint64_t key_of(const struct target_pool *p, const struct request *r) {
 static int choose(const struct services *v, const struct outgoing *o, const struct sight *s) {
     unsigned n = s->p->count;
     struct rng *rng = &v->loop->rng;
+    if (s->known) return pick_prefix(s->m, n, rng); /* it is short for who remembers it */
     switch (s->p->how) {
     case PICK_LEAST: return pick_least(s->m, n, rng);
     case PICK_LATENCY: return pick_latency(s->m, n, rng);
@@ -191,7 +230,8 @@ void balancer_pick(const struct services *v, const struct outgoing *o, uint64_t 
     int i;
     look(v, o, tried, &s);
     *out = (struct balancer_pick){ .pool = NULL };
-    while ((i = choose(v, o, &s)) >= 0) {
+    while ((i = choose(v, o, &s)) >= 0 || stray(&s)) {
+        if (i < 0) continue;
         if (lets(v, o, &s, (unsigned)i, &out->ticket)) {
             out->pool = member_at(v, s.p, (unsigned)i);
             break;

@@ -132,6 +132,15 @@ int pick_prefix(const struct pick_member *m, unsigned n, struct rng *rng) {
     return most > 0 ? pick_least(best, n, rng) : pick_least(m, n, rng);
 }
 
+bool pick_is_long(const struct pick_member *m, unsigned n, uint64_t longs, const uint64_t *ends, uint64_t bytes,
+                  uint64_t above) {
+    unsigned most = 0;
+    for (unsigned i = 0; i < n; i++)
+        if (!(longs >> i & 1) && m[i].ready && m[i].matched > most) most = m[i].matched;
+    uint64_t known = most > 0 ? ends[most - 1] : 0;
+    return bytes > known && bytes - known > above;
+}
+
 uint64_t pick_suspects(const uint64_t *wait_ms, unsigned n) {
     uint64_t found = 0;
     unsigned resting = 0;

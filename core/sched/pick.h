@@ -37,6 +37,11 @@ int pick_sticky(const struct pick_member *m, unsigned n, uint64_t key);
 /* Who remembers most, unless it has more than a quarter above its share to do. */
 int pick_prefix(const struct pick_member *m, unsigned n, struct rng *rng);
 
+/* Is the prompt one for the members in `longs` (bits): is more of it new to each of the others that is ready than
+ * `above` bytes?  ends[i]: bytes up to the end of its block i. */
+bool pick_is_long(const struct pick_member *m, unsigned n, uint64_t longs, const uint64_t *ends, uint64_t bytes,
+                  uint64_t above);
+
 /* Members that rest (wait_ms above 0) and must be asked all the same, so that at most half of them rest, rounded up:
  * the bits of those with the least to wait.  When all rest it is one. */
 uint64_t pick_suspects(const uint64_t *wait_ms, unsigned n);

@@ -52,7 +52,9 @@ struct target_pool_state {
     struct credit         retries;
     atomic_uint_least64_t retried, unpaid, desperate; /* retries; those without credit; picks while all rest */
     atomic_bool           all_rest;
-    struct affinity      *affinity;  /* of PICK_PREFIX; NULL: there is none */
+    atomic_uint_least64_t long_picks, long_strayed; /* prompts for its members in `longs`; those that went elsewhere, or
+                                                     * the other way round, because there was nobody else */
+    struct affinity      *affinity;  /* of PICK_PREFIX and of `longs`; NULL: there is none */
     struct hash_long_key  key;       /* of its blocks */
 };
 
@@ -71,6 +73,8 @@ struct target_pool {
     const char               *key;    /* of PICK_STICKY: a header; NULL: the tenant */
     const char               *region; /* whose members are preferred; NULL: all are alike */
     unsigned                  retries; /* of a request, at other members */
+    uint64_t                  longs;   /* bits of the members for long prompts; 0: all are for all */
+    uint64_t                  above;   /* tokens that are new, from which on a prompt is long */
     struct target_pool_state *state;
 };
 

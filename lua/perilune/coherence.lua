@@ -142,6 +142,22 @@ local function name_routes(routes, report)
   end
 end
 
+-- Members for long prompts: some of the pool's, and not all.
+local function check_long(pool, seen, at, report)
+  local names, once = {}, {}
+  for _, member in ipairs(pool.upstreams or {}) do names[#names + 1] = member.name end
+  for i, name in ipairs(pool.long.upstreams or {}) do
+    local where = ("%s.long.upstreams[%d]"):format(at, i)
+    if not seen[name] then report.complain(where, "is not among the pool's upstreams: " .. check.unknown("upstream", name, names)) end
+    if once[name] then report.complain(where, ("'%s' stands there twice"):format(name)) end
+    once[name] = true
+  end
+  for _, name in ipairs(names) do
+    if not once[name] then return end
+  end
+  report.complain(at .. ".long.upstreams", "names all members of the pool; some must be left for short prompts")
+end
+
 -- Members that there are, and names that only one has.
 local function check_pools(out, known, names, report)
   local upstreams, list = {}, {}
@@ -161,6 +177,7 @@ local function check_pools(out, known, names, report)
       end
       seen[member.name or i] = true
     end
+    if pool.long then check_long(pool, seen, at, report) end
     known[pool.name] = true
     names[#names + 1] = pool.name
   end

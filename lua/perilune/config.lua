@@ -359,6 +359,12 @@ local function walk_members(ctx, path, value)
   return out
 end
 
+local long_schema = {
+  upstreams = { type = "list", of = { type = "string", min = 1 }, min = 1,
+                required = "is missing: those of the pool's upstreams that get long prompts" },
+  above = { type = "integer", default = 4000, min = 1, max = 1e9 },
+}
+
 local pool_schema = {
   upstreams = { walk = walk_members, required = "is missing: a list of upstreams such as { \"a\", \"b\" }" },
   choose = { type = "string", one_of = ways, default = "weighted" },
@@ -366,6 +372,7 @@ local pool_schema = {
   region = { type = "string", min = 1 },
   models = { type = "list", of = { type = "string", min = 1 }, default = {} },
   retries = { type = "integer", default = 2, min = 0, max = 5 },
+  long = { walk = function(ctx, path, value) return walk(ctx, path, value, long_schema) end },
 }
 
 local walk_pools = walk_named(pool_schema, "{ chat = { upstreams = { \"a\", \"b\" } } }", function(ctx, at, pool, raw)

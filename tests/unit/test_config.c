@@ -262,11 +262,16 @@ static const char POOLS[] =
     "{\"name\":\"b\",\"urls\":[\"http://y\"]}],"
     "\"pools\":[{\"name\":\"chat\",\"choose\":\"prefix\",\"retries\":1,\"region\":\"eu\",\"models\":[\"m\"],"
     "\"upstreams\":[{\"name\":\"b\",\"weight\":2.5,\"region\":\"eu\",\"spot\":true},{\"name\":\"a\",\"weight\":1}]},"
-    "{\"name\":\"talk\",\"choose\":\"sticky\",\"key\":\"x-s\",\"retries\":0,\"upstreams\":[{\"name\":\"a\",\"weight\":1}]}]}";
+    "{\"name\":\"talk\",\"choose\":\"sticky\",\"key\":\"x-s\",\"retries\":0,\"upstreams\":[{\"name\":\"a\",\"weight\":1}]},"
+    "{\"name\":\"two\",\"choose\":\"weighted\",\"long\":{\"upstreams\":[\"b\"],\"above\":900},"
+    "\"upstreams\":[{\"name\":\"a\",\"weight\":1},{\"name\":\"b\",\"weight\":1}]}]}";
 
 static void check_pools(const struct config *c) {
     const struct target *chat = &c->targets[2], *talk = &c->targets[3];
-    CHECK_UINT(c->target_count, 4);
+    CHECK_UINT(c->target_count, 5);
+    CHECK_UINT(c->targets[4].pool->longs, 2);
+    CHECK_UINT(c->targets[4].pool->above, 900);
+    CHECK(c->targets[4].pool->state->affinity != NULL && chat->pool->longs == 0);
     CHECK_UINT(c->targets[0].breaker.failures, 2);
     CHECK_UINT(c->targets[0].breaker.max_open_ms, 200);
     CHECK_DOUBLE(c->targets[0].breaker.share, 0.25);

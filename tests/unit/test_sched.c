@@ -361,6 +361,24 @@ TEST_NOFAULT(who_remembers_is_asked_until_it_has_too_much_to_do) {
     CHECK(pick_prefix(m, 4, &rng) % 2 == 0);
 }
 
+TEST(a_prompt_is_long_where_much_of_it_is_new) {
+    static const uint64_t ends[] = { 300, 1324, 2348 };
+    struct pick_member m[3] = { { .ready = true }, { .ready = true }, { .ready = true } };
+    uint64_t longs = 4; /* the third */
+    CHECK(!pick_is_long(m, 3, longs, ends, 1000, 1000));
+    CHECK(pick_is_long(m, 3, longs, ends, 1001, 1000));
+    m[1].matched = 2; /* 1324 bytes are known to one of those for short ones */
+    CHECK(!pick_is_long(m, 3, longs, ends, 2324, 1000));
+    CHECK(pick_is_long(m, 3, longs, ends, 2325, 1000));
+    m[1].ready = false; /* who is not there remembers nothing */
+    CHECK(pick_is_long(m, 3, longs, ends, 2324, 1000));
+    m[2].matched = 3; /* what those for long ones know does not make it short for the others */
+    CHECK(pick_is_long(m, 3, longs, ends, 2400, 1000));
+    CHECK(!pick_is_long(m, 3, longs, ends, 0, 0)); /* no chat */
+    m[1] = (struct pick_member){ .ready = true, .matched = 3 };
+    CHECK(!pick_is_long(m, 3, longs, ends, 2000, 0)); /* tables may be wrong: never below nothing */
+}
+
 TEST_NOFAULT(half_of_a_pool_rests_at_most) {
     uint64_t wait[4] = { 500, 100, 900, 0 };
     CHECK_UINT(pick_suspects(wait, 4), 2); /* the one with the least to wait */
