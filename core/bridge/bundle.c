@@ -10,6 +10,7 @@
 #include <lauxlib.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "base/mem.h"
 #include "base/sha256.h"
@@ -276,6 +277,13 @@ int l_policy_names(lua_State *L) {
         lua_pushlstring(L, name + 9, strlen(name) - 9 - 4);
         lua_rawseti(L, -2, ++n);
     }
+    return 1;
+}
+
+/* core.is_folder(path) */
+int l_is_folder(lua_State *L) {
+    struct stat st;
+    lua_pushboolean(L, stat(luaL_checkstring(L, 1), &st) == 0 && S_ISDIR(st.st_mode));
     return 1;
 }
 

@@ -44,6 +44,7 @@ int  l_policy_source(lua_State *L); /* core.policy_source(name) -> text, path | 
 int  l_bundle_file(lua_State *L);   /* core.bundle_file(path, whole) -> bytes | true | nil, err: what a policy needs */
 int  l_bundle_list(lua_State *L);   /* core.bundle_list(folder, suffix) -> names, a line each | nil, err */
 int  l_policy_names(lua_State *L);
+int  l_is_folder(lua_State *L);     /* core.is_folder(path): is there one? */
 int  l_policy_doubt(lua_State *L);  /* core.policy_doubt(text, is_warning) */
 
 #endif

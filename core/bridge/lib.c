@@ -678,6 +678,7 @@ static const luaL_Reg functions[] = {
     { "of_job", l_of_job },
     { "path_normal", l_path_normal },
     { "place", l_place },
+    { "is_folder", l_is_folder },
     { "policy_doubt", l_policy_doubt },
     { "policy_names", l_policy_names },
     { "policy_source", l_policy_source },

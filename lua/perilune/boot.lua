@@ -238,7 +238,7 @@ function M.load(text, file)
     chains[i], trusted[i], parts[i] = chain or false, free, both or false
   end
   if wrong[1] then fail(config.format(wrong, file, text)) end
-  if warnings[1] then core.policy_doubt(config.format(warnings, file), true) end
+  if warnings[1] then core.policy_doubt(config.format(warnings, file, text), true) end
   return describe(conf, text), chains, trusted, parts
 end
 

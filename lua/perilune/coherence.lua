@@ -6,6 +6,7 @@
 -- operator may mean what is written there.
 
 local check = require "perilune.check"
+local core = require "perilune.core"
 
 local M = {}
 
@@ -318,6 +319,94 @@ local function check_caches(out, report)
   end
 end
 
+-- -- policies that do nothing where they stand, or not what was meant ------------------------------
+
+local words_of_keys = { "tenant", "model", "upstream", "peer" }
+
+-- A header may have any name, so one that is nearly a word of ours is no error.
+local function check_word(at, policy, option, value, report)
+  if type(value) ~= "string" or value:find("-", 1, true) then return end
+  for _, word in ipairs(words_of_keys) do
+    if value == word then return end
+  end
+  local near = check.nearest(value, words_of_keys)
+  if near then
+    report.warn(at, ("%s = \"%s\" of '%s' is taken for the name of a header; did you mean \"%s\"?"):format(option, value, policy, near))
+  end
+end
+
+local keyed = { limit = true, budget = true, canary = true, shadow = true }
+
+local function check_keys(at, policy, options, report)
+  if not keyed[policy.name] then return end
+  local list = type(options.key) == "table" and options.key or { options.key }
+  for _, value in ipairs(list) do check_word(at, policy.name, "key", value, report) end
+end
+
+-- Names of gates that the configuration makes.
+local function gates_of(out)
+  local gates, names = {}, {}
+  for _, route in ipairs(out.routes) do
+    for _, policy in ipairs(route.policies or {}) do
+      local name = policy.name == "priority" and (type(policy.options) == "table" and policy.options.name or "default")
+      if name and not gates[name] then names[#names + 1] = name end
+      if name then gates[name] = true end
+    end
+  end
+  return gates, names
+end
+
+local function check_gate(at, options, gates, names, report)
+  local saturation = type(options.saturation) == "table" and options.saturation or nil
+  local name = saturation and (saturation.gate or "default")
+  if type(name) ~= "string" or gates[name] then return end
+  local near = check.nearest(name, names)
+  report.warn(at, ("saturation.gate = \"%s\": no policy `priority` has this name, so nothing fills it, unless a policy of your own "
+    .. "makes it (perilune.gate)%s"):format(name, near and ("; did you mean \"%s\"?"):format(near) or ""))
+end
+
+local function check_file(at, options, report)
+  local folder = type(options.file) == "string" and (options.file:match("^(.*)/[^/]*$"))
+  if not folder or folder == "" or core.is_folder(folder) then return end
+  report.warn(at, ("there is no folder %s, so 'capture' keeps nothing in %s; make it before the gateway is started"):format(
+    check.show(folder), check.show(options.file)))
+end
+
+local function is_chat(route) return (route.path or ""):sub(#(route.strip_prefix or "") + 1):find("/chat/completions$") ~= nil end
+
+-- A hit needs no slot: behind the gate it waits for one.
+local function check_places(i, route, report)
+  local gate
+  for k, policy in ipairs(route.policies or {}) do
+    local at = ("routes[%d].policies[%d]"):format(i, k)
+    if policy.name == "priority" then gate = gate or k end
+    if gate and (policy.name == "cache_exact" or policy.name == "cache_semantic") then
+      report.warn(at, ("'%s' stands behind 'priority' (policies[%d]), so what it has waits for a slot that is for calls; put it in "
+        .. "front"):format(policy.name, gate))
+    end
+    if policy.name == "batch_embeddings" and is_chat(route) then
+      report.warn(at, ("'batch_embeddings' does nothing on '%s': it is for /v1/embeddings"):format(route.path))
+    end
+  end
+end
+
+local function check_policies(out, report)
+  local gates, names = gates_of(out)
+  for i, route in ipairs(out.routes) do
+    for k, policy in ipairs(route.policies or {}) do
+      local at = ("routes[%d].policies[%d]"):format(i, k)
+      local options = type(policy.options) == "table" and policy.options or {}
+      check_keys(at, policy, options, report)
+      if policy.name == "degrade" then check_gate(at, options, gates, names, report) end
+      if policy.name == "capture" then check_file(at, options, report) end
+    end
+    check_places(i, route, report)
+  end
+  for _, pool in ipairs(out.pools or {}) do
+    check_word("pools." .. pool.name .. ".key", "sticky", "key", pool.key, report)
+  end
+end
+
 --- Looks at a configuration whose keys are checked; gives its routes their labels.
 ---@param out table
 ---@param report perilune.CoherenceReport
@@ -327,6 +416,7 @@ function M.check(out, report)
   check_limits(out.limits, report)
   check_listeners(out, report)
   check_caches(out, report)
+  check_policies(out, report)
 end
 
 return M
