@@ -22,6 +22,7 @@
 ---@field shadow? boolean       its answer is compared and thrown away, default false
 
 local config = require "perilune.config"
+local elsewhere = require "perilune.elsewhere"
 local trials = require "perilune.trials"
 
 return function(given)
@@ -38,7 +39,7 @@ return function(given)
     end
     local res, err = next(req)
     trials.watch("canary", res, err)
-    if res and is_in then res.headers["x-perilune-route"] = options.upstream .. "; canary" end
+    if res and is_in then elsewhere.tell_route(res, options.upstream, "canary") end
     return res, err
   end
 end

@@ -32,6 +32,7 @@
 
 local chat = require "perilune.chat"
 local config = require "perilune.config"
+local elsewhere = require "perilune.elsewhere"
 local perilune = require "perilune"
 local smart = require "perilune.smart"
 local text = require "perilune.text"
@@ -128,7 +129,7 @@ return function(given)
       req.upstream = to or req.upstream
       res, err = next(req)
     end
-    if res and to then res.headers["x-perilune-route"] = ("%s; %s"):format(to, why) end
+    if res and to then elsewhere.tell_route(res, to, why) end
     return res, err
   end
 end, { needs = "chat", others = "pass" }

@@ -100,11 +100,13 @@ static bool came_from_upstream(const struct outcome *o) {
     return o->cache == NULL || o->cache[0] == '\0' || strcmp(o->cache, "miss") == 0 || strcmp(o->cache, "bypass") == 0;
 }
 
-/* When the first token came, counted from the slot on; 0: it says nothing. A whole answer comes when it is complete. */
+/* When the first token came, counted from the slot on; 0: it says nothing. A whole answer comes when it is complete, and
+ * says something when it is known how long it is. */
 static uint64_t first_us(const struct slot *s, const struct request *r, const struct outcome *o) {
     uint64_t now = loop_now(s->loop) * 1000, began = now > o->total_us ? now - o->total_us : 0;
     uint64_t first = began + o->ttft_us, since = s->since_ms * 1000;
-    return o->ttft_us > 0 && request_wants_stream(r) && first > since ? first - since : 0;
+    bool says = request_wants_stream(r) || o->usage.known;
+    return o->ttft_us > 0 && says && first > since ? first - since : 0;
 }
 
 static void slot_over(struct at_end *a, struct request *r, const struct outcome *o) {
@@ -115,6 +117,8 @@ static void slot_over(struct at_end *a, struct request *r, const struct outcome 
         sample.end = ADAPTIVE_GOOD;
         sample.first_us = first_us(s, r, o);
         sample.tokens = o->usage.known ? o->usage.prompt : r->counted;
+        sample.whole = !request_wants_stream(r);
+        sample.out = o->usage.completion;
     }
     gate_leave(s->gate, s->loop, &sample);
     mem_free(s);

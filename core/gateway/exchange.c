@@ -73,6 +73,7 @@ static void gather(const struct exchange *x, bool aborted, struct request_facts 
                                  .id = req->id, .tenant = req->tenant,
                                  .route = x->route ? x->route->label : "", .model = model,
                                  .model_listed = is_listed(t, model), .is_aborted = aborted,
+                                 .is_trial = x->trial,
                                  .status = aborted ? 499 : x->status,
                                  .code = aborted ? "canceled" : x->failure ? x->failure->code : "",
                                  .detail = x->failure ? x->failure->detail : "",
@@ -699,6 +700,7 @@ void exchange_begin_again(struct exchange *x, const struct exchange *from) {
 void exchange_begin_trial(struct exchange *x, const struct exchange *from, struct body *body, const char *upstream) {
     if (!repeat(x, from, body)) return;
     x->state = EXCHANGE_ASKING;
+    x->trial = true;
     call_upstream(x, upstream);
 }
 

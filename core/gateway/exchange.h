@@ -47,6 +47,7 @@ struct exchange {
     bool                   is_job;   /* admission was when the job was taken on: policies for that have had their say */
     const char            *methods;  /* that would be right, after FAILURE_METHOD; NULL: as routes say */
     const char            *job;      /* that it asks about, for the log; NULL: none */
+    bool                   trial;    /* nobody asked for it: a policy tries something out */
     const struct dialect  *dialect;  /* of the body and its answer; NULL: they are passed through */
 };
 

@@ -119,7 +119,7 @@ static void count_cache(struct telemetry_row *r, const struct request_facts *f) 
 static uint64_t nano_usd_of(const struct request_facts *f) { return (uint64_t)(f->usd * 1e9 + 0.5); }
 
 static void count_tenant(struct telemetry *t, const struct request_facts *f, unsigned code) {
-    if (f->tenant == NULL || f->tenant[0] == '\0') return;
+    if (f->tenant == NULL || f->tenant[0] == '\0' || f->is_trial) return;
     struct telemetry_tenant *n = tenant_of(t, f->tenant);
     stats_add(&n->requests, 1);
     stats_add(&n->tokens_in, f->usage.prompt);

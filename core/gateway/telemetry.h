@@ -31,6 +31,7 @@ struct request_facts {
     struct slice       model;         /* that it was asked for */
     bool               model_listed;  /* the configuration names it, so it is worth a row */
     bool               is_aborted;    /* the client left */
+    bool               is_trial;      /* nobody asked for it: no tenant's */
     int                status;
     const char        *code;          /* of the failure, "" when there was none */
     const char        *detail;        /* of the failure, for operators, "" when there is none */

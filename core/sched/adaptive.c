@@ -11,6 +11,10 @@
  * for each token, with FIXED tokens' worth for what every request costs.  And it looks at windows, not
  * at single requests, whose times spread too far to say anything.
  *
+ * Of an answer that does not stream only its end is known, which has what was written in it: there each token of the answer
+ * counts as much as WRITTEN of the prompt, about what engines take for it.  So streams and whole answers have a usual time
+ * each, and a window goes by how much longer than usual both took, in proportion to how many they were.
+ *
  * The usual time is that of an upstream that has little to do: windows that were quicker, in which less than half of
  * the limit was in use, or at the least limit, count QUICK; others hardly (SLOW), or a queue that stands would become
  * usual.  While less than half of the limit is in use, times say nothing about it, and it stays.
@@ -27,6 +31,7 @@
 #define QUICK     0.1    /* how much of a window the usual time becomes, when load cannot be why it changed, */
 #define SLOW      0.002  /* and when it can: in ten minutes an upstream that became slower is believed */
 #define FIXED     500  /* tokens */
+#define WRITTEN   30   /* tokens of a prompt that are read in the time in which one is written */
 
 static double between(double x, double least, double most) { return x < least ? least : x > most ? most : x; }
 
@@ -45,24 +50,32 @@ unsigned adaptive_limit(const struct adaptive *a) { return (unsigned)a->limit; }
 
 static void begin_window(struct adaptive *a, uint64_t now) {
     a->until_ms = now + WINDOW_MS;
-    a->sum = 0;
-    a->count = a->busiest = 0;
+    a->busiest = 0;
+    for (int i = 0; i < 2; i++) a->form[i].sum = a->form[i].count = 0;
 }
 
 /* Times of an upstream that has little to do are its usual ones. */
-static void learn(struct adaptive *a, double took, bool idle) {
-    if (a->usual <= 0) a->usual = took;
-    bool free_of_load = took < a->usual || idle || adaptive_limit(a) == a->least;
-    a->usual += (took - a->usual) * (free_of_load ? QUICK : SLOW);
+static void learn(const struct adaptive *a, struct adaptive_form *f, double took, bool idle) {
+    if (f->usual <= 0) f->usual = took;
+    bool free_of_load = took < f->usual || idle || adaptive_limit(a) == a->least;
+    f->usual += (took - f->usual) * (free_of_load ? QUICK : SLOW);
 }
+
+static unsigned count_of(const struct adaptive *a) { return a->form[0].count + a->form[1].count; }
 
 /* The window is over. */
 static void judge(struct adaptive *a) {
-    double took = a->sum / a->count;
+    double longer = 0; /* how many times as long as usual it took */
     bool idle = a->busiest * 2 < adaptive_limit(a);
-    learn(a, took, idle);
+    for (int i = 0; i < 2; i++) {
+        struct adaptive_form *f = &a->form[i];
+        if (f->count == 0) continue;
+        double took = f->sum / f->count;
+        learn(a, f, took, idle);
+        longer += took / f->usual * f->count / count_of(a);
+    }
     if (idle) return;
-    double gradient = between(TOLERANCE * a->usual / took, 0.5, 1);
+    double gradient = between(TOLERANCE / longer, 0.5, 1);
     double next = a->limit * gradient + sqrt(a->limit);
     a->limit = between(a->limit + SMOOTH * (next - a->limit), a->least, a->most);
 }
@@ -80,10 +93,11 @@ void adaptive_add(struct adaptive *a, const struct adaptive_sample *s, unsigned 
     if (busy > a->busiest) a->busiest = busy;
     if (s->end == ADAPTIVE_OVERLOADED) cut(a, now);
     if (s->end == ADAPTIVE_GOOD && s->first_us > 0) {
-        a->sum += (double)s->first_us / (double)(FIXED + s->tokens);
-        a->count++;
+        struct adaptive_form *f = &a->form[s->whole];
+        f->sum += (double)s->first_us / (double)(FIXED + s->tokens + (s->whole ? WRITTEN * s->out : 0));
+        f->count++;
     }
-    if (now < a->until_ms || a->count < LEAST) return;
+    if (now < a->until_ms || count_of(a) < LEAST) return;
     judge(a);
     begin_window(a, now);
 }

@@ -13,17 +13,25 @@ enum adaptive_end {
 
 struct adaptive_sample {
     enum adaptive_end end;
-    uint64_t first_us; /* until the first token; 0: not known */
+    uint64_t first_us; /* until the first token, or of a whole answer until that is complete; 0: not known */
     uint64_t tokens;   /* of the prompt; 0: not known */
+    bool     whole;    /* it did not stream: */
+    uint64_t out;      /* and so many tokens had to be written */
+};
+
+/* Streams and whole answers: their times cannot be compared with one another. */
+struct adaptive_form {
+    double   usual; /* microseconds a token, over the long run; 0: not known yet */
+    double   sum;   /* of the window */
+    unsigned count;
 };
 
 struct adaptive {
     unsigned least, most;  /* at least 1; the same: it is fixed */
     double   limit;
-    double   usual;        /* microseconds a token until the first one, over the long run; 0: not known yet */
+    struct adaptive_form form[2]; /* streams, whole answers */
     uint64_t until_ms;     /* the end of this window */
-    double   sum;          /* of the window */
-    unsigned count, busiest;
+    unsigned busiest;
     uint64_t cut_ms;       /* when it was cut last */
 };
 

@@ -18,7 +18,8 @@
  *
  * Nobody knows how long an answer will be.  It is foretold: by what this key got of this model before (an average and
  * a mean deviation, as TCP foretells round trips), else by what all keys of the limit got, else by max_tokens, else
- * COLD_OUT, or a quarter of the bucket; never above max_tokens.  What is reserved is never more than the bucket holds,
+ * COLD_OUT, or of a small bucket a sixteenth for the first ones and a quarter for those that come before one of them has
+ * ended; never above max_tokens.  What is reserved is never more than the bucket holds,
  * so that no first request is refused for its length, and never less than 1.  An answer that was longer than
  * foretold leaves a debt, which the next ones wait for.
  *
@@ -354,6 +355,12 @@ static double bucket(const struct limit_rule *rule, enum limit_kind kind) {
     return least;
 }
 
+/* Nobody knows anything: a sixteenth of the bucket, while less than half of it is reserved; then a quarter. */
+static double cold(double most, const struct limit_entry *e) {
+    bool begins = e == NULL || e->held[LIMIT_TOKENS] < most / 2;
+    return fmin(COLD_OUT, begins ? most / 16 : most / 4);
+}
+
 static double foretell(struct limit_group *g, const struct limit_rule *rule, const struct limit_entry *e,
                        const struct limit_ask *ask) {
     const struct forecast *f = forecast_of(e != NULL ? e->answers : NULL, LIMIT_MODELS, ask->model);
@@ -364,7 +371,7 @@ static double foretell(struct limit_group *g, const struct limit_rule *rule, con
         if (f != NULL) out = said(f);
         pthread_mutex_unlock(&g->lock);
     }
-    if (out < 0) out = ask->most_out < INFINITY ? ask->most_out : fmin(COLD_OUT, bucket(rule, LIMIT_TOKENS) / 4);
+    if (out < 0) out = ask->most_out < INFINITY ? ask->most_out : cold(bucket(rule, LIMIT_TOKENS), e);
     return fmin(out, ask->most_out);
 }
 

@@ -1,6 +1,7 @@
 --- elsewhere: is a failure one that another upstream may not give?  What `fallback` and `hedge` go by.
 
 local core = require "perilune.core"
+local host = require "perilune.host"
 
 local M = {}
 
@@ -47,5 +48,25 @@ end
 ---@param upstream string  that was asked first, or second
 ---@param result "asked"|"hedged"|"won"|"late"|"failed_over"
 function M.count_hedge(policy, upstream, result) core.tally("hedges", 1, policy, upstream, result) end
+
+-- A member of a pool is the pool.
+local function is_of(name, wanted)
+  for _, member in ipairs((host.describe(wanted) or {}).members or {}) do
+    if member.name == name then return true end
+  end
+  return name == wanted
+end
+
+--- x-perilune-route: who answered and why it was asked; behind it whom a policy wanted, when that was somebody else
+--- (`fallback`, `hedge`, `degrade` and the like stood in between).
+---@param res perilune.Response
+---@param wanted string
+---@param why string
+function M.tell_route(res, wanted, why)
+  local name = res.upstream
+  local said = (not name or is_of(name, wanted)) and ("%s; %s"):format(wanted, why)
+    or ("%s; %s; instead of %s"):format(name, why, wanted)
+  res.headers["x-perilune-route"] = said
+end
 
 return M

@@ -14,6 +14,7 @@
 
 local chat = require "perilune.chat"
 local core = require "perilune.core"
+local elsewhere = require "perilune.elsewhere"
 local cost = require "perilune.cost"
 local errors = require "perilune.errors"
 local perilune = require "perilune"
@@ -257,7 +258,7 @@ end
 local function tell(options, req, res, to, why, loss, rank)
   core.tally("routed", 1, options.name, to, why)
   req:log("debug", "routed", { policy = options.name, to = to, why = why, loss = loss, rank = rank })
-  if res then res.headers["x-perilune-route"] = ("%s; %s"):format(options[to], why) end
+  if res then elsewhere.tell_route(res, options[to], why) end
 end
 
 --- Answers by the upstream that fits.

@@ -94,6 +94,20 @@ t.test("no first request is refused, however long it may get", function()
   t.equal(reply.status, 429)
 end)
 
+t.test("a small limit begins with little: several at once, while nothing is known", function()
+  local options, good = { tokens_per_minute = 1000 }, 0
+  local list = {}
+  for i = 1, 12 do
+    list[i] = function()
+      local reply = send(options, nil, (t.next{ text = "ok", delay = 1, usage = { prompt_tokens = 10, completion_tokens = 20 } }))
+      if reply.status == 200 then good = good + 1 end
+      return true
+    end
+  end
+  perilune.all(list)
+  t.ok(good >= 8 and good < 12, "at once: " .. good)
+end)
+
 t.test("a debt is waited for", function()
   local next = t.next{ text = "ok", usage = { prompt_tokens = 1000, completion_tokens = 1000 } }
   t.equal(send({ tokens_per_minute = 1000 }, nil, next).status, 200)

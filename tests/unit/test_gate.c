@@ -146,7 +146,7 @@ static void work(struct adaptive *a, unsigned width, unsigned seconds, uint64_t 
         unsigned busy = adaptive_limit(a);
         uint64_t tokens = 100 + 7919 * (s + 1) % 4000;
         double slow = busy > width ? (double)busy / width : 1;
-        struct adaptive_sample x = { ADAPTIVE_GOOD, (uint64_t)((double)(500 + tokens) * 100 * slow), tokens };
+        struct adaptive_sample x = { ADAPTIVE_GOOD, (uint64_t)((double)(500 + tokens) * 100 * slow), tokens, false, 0 };
         *now += 50;
         adaptive_add(a, &x, busy, *now);
     }
@@ -165,6 +165,32 @@ TEST(the_limit_is_found_and_found_again) {
     CHECK(adaptive_limit(&a) > 80);
 }
 
+/* The same engine, asked for whole answers: reading takes 100 us a token, writing one 3 ms. */
+static void work_whole(struct adaptive *a, unsigned width, unsigned seconds, uint64_t *now, bool streams) {
+    for (unsigned s = 0; s < seconds * 40; s++, *now += 25) {
+        unsigned busy = adaptive_limit(a);
+        double slow = busy > width ? (double)busy / width : 1;
+        uint64_t tokens = 100 + 7919 * (s + 1) % 4000, out = 10 + 6007 * (s + 1) % 900;
+        bool whole = !streams || s % 2 == 0;
+        double us = (double)(500 + tokens) * 100 + (whole ? (double)out * 3000 : 0);
+        struct adaptive_sample x = { ADAPTIVE_GOOD, (uint64_t)(us * slow), tokens, whole, out };
+        adaptive_add(a, &x, busy, *now);
+    }
+}
+
+TEST(whole_answers_say_how_much_an_upstream_can_do_too) {
+    for (int streams = 0; streams < 2; streams++) {
+        struct adaptive a;
+        uint64_t now = 1000;
+        NOTE(streams ? "half of them stream" : "none streams");
+        adaptive_init(&a, 1, 200, 5);
+        work_whole(&a, 40, 200, &now, streams != 0);
+        CHECK(adaptive_limit(&a) > 35 && adaptive_limit(&a) < 120);
+        work_whole(&a, 10, 100, &now, streams != 0);
+        CHECK(adaptive_limit(&a) < 40);
+    }
+}
+
 TEST(overload_cuts_at_once_and_once_a_window) {
     struct adaptive a;
     adaptive_init(&a, 1, 100, 50);
@@ -180,7 +206,7 @@ TEST(overload_cuts_at_once_and_once_a_window) {
 TEST(idle_and_fixed_limits_stay) {
     struct adaptive a;
     uint64_t now = 1000;
-    struct adaptive_sample x = { ADAPTIVE_GOOD, 100000, 500 };
+    struct adaptive_sample x = { ADAPTIVE_GOOD, 100000, 500, false, 0 };
     adaptive_init(&a, 1, 100, 50);
     for (int i = 0; i < 1000; i++) adaptive_add(&a, &x, 3, now += 50);
     CHECK_UINT(adaptive_limit(&a), 50);
