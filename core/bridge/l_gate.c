@@ -100,8 +100,8 @@ static bool came_from_upstream(const struct outcome *o) {
     return o->cache == NULL || o->cache[0] == '\0' || strcmp(o->cache, "miss") == 0 || strcmp(o->cache, "bypass") == 0;
 }
 
-/* When the first token came, counted from the slot on; 0: it says nothing. A whole answer comes when it is complete, and
- * says something when it is known how long it is. */
+/* When the first token came, counted from the slot on; 0: it says nothing. A whole answer comes when it is complete,
+ * and says something when it is known how long it is. */
 static uint64_t first_us(const struct slot *s, const struct request *r, const struct outcome *o) {
     uint64_t now = loop_now(s->loop) * 1000, began = now > o->total_us ? now - o->total_us : 0;
     uint64_t first = began + o->ttft_us, since = s->since_ms * 1000;

@@ -611,7 +611,8 @@ static uint64_t lease_of(const struct loop *l, const struct request *r) {
 }
 
 /* Asks Redis and waits, if it can be asked; false: it cannot, and nothing was done. [0, 0, e] */
-static struct limit_wait *wait_new(lua_State *L, const struct limit_matter *q, const struct limit_key *key, bool handle) {
+static struct limit_wait *wait_new(lua_State *L, const struct limit_matter *q, const struct limit_key *key,
+                                   bool handle) {
     struct state *s = state_of(L);
     if (!op_is_possible(L) || !far_is_ready(s->services.far)) return NULL;
     struct limit_wait *w = mem_zalloc(sizeof(*w));
@@ -646,8 +647,8 @@ static struct slice given_key(lua_State *L, int i) {
     return s;
 }
 
-/* core.limit_enter(limit, req, key | nil, force) -> nil | err.  Waits when the limit is shared, or has max_wait.  force: it
- * goes beyond the limit, and is counted; of a shared limit in this process only. */
+/* core.limit_enter(limit, req, key | nil, force) -> nil | err.  Waits when the limit is shared, or has max_wait.
+ * force: it goes beyond the limit, and is counted; of a shared limit in this process only. */
 int l_limit_enter(lua_State *L) {
     struct lua_limit *m = limit_check(L, 1);
     struct request *r = request_check(L, 2);
@@ -657,7 +658,8 @@ int l_limit_enter(lua_State *L) {
     struct limit_key key;
     if (m->counts) ask_tokens(L, 2, m, &q);
     read_key(L, m, r, given, &key);
-    if (lua_toboolean(L, 4)) return limit_push_entered(L, &q, limit_take(state_of(L), &q, key_of(&key), LIMIT_FORCE, &v), &v);
+    if (lua_toboolean(L, 4))
+        return limit_push_entered(L, &q, limit_take(state_of(L), &q, key_of(&key), LIMIT_FORCE, &v), &v);
     if (!m->shared && m->max_wait_ms > 0 && !m->dry) return limit_line_enter(L, &q, &key, m->max_wait_ms);
     if (!m->shared) return limit_push_entered(L, &q, decide(L, &q, key_of(&key), NULL, &v), &v);
     struct limit_wait *w = wait_new(L, &q, &key, false);

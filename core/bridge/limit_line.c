@@ -5,18 +5,19 @@
  *                                                                  |  tick: the first of each key asks again
  *                                                   in <--fits-----+-----its time is up--> refused
  *
- * A limit has a line in each Lua state.  Requests of a key go in the order in which they came; a key whose first one does not fit keeps no other key.  Who comes
- * while others of its key wait stands behind them, though it might fit.  Another worker knows nothing of this line,
- * so what comes free may be taken there: that is why the line asks, every TICK_MS at most, and is not told.
+ * A limit has a line in each Lua state.  Requests of a key go in the order in which they came; a key whose first one
+ * does not fit keeps no other key.  Who comes while others of its key wait stands behind them, though it might fit.
+ * Another worker knows nothing of this line, so what comes free may be taken there: that is why the line asks, every
+ * TICK_MS at most, and is not told.
  *
- * A line has a length (LINE_MOST), and each wait an end: max_wait, or the request's own deadline.  At its end a request asks
- * once more, so that a refusal says what stood against it then.  Whoever would have to wait longer than that is refused
- * at once.  A client that leaves takes its place along.
+ * A line has a length (LINE_MOST), and each wait an end: max_wait, or the request's own deadline.  At its end a
+ * request asks once more, so that a refusal says what stood against it then.  Whoever would have to wait longer than
+ * that is refused at once.  A client that leaves takes its place along.
  *
  * A limit that machines share is asked by Lua (limit.lua), which pauses in this line, so that it has the same bounds.
  *
- * A decision resumes a coroutine, which may do anything: enter again, end the request of another one in this line.  So all
- * that is to be told is taken out of the line first. */
+ * A decision resumes a coroutine, which may do anything: enter again, end the request of another one in this line.
+ * So all that is to be told is taken out of the line first. */
 #include "base/mem.h"
 #include "bridge/lib.h"
 #include "bridge/limit.h"

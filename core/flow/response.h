@@ -91,7 +91,7 @@ struct response {
     const struct dialect *dialect; /* that its events are written in; NULL: bytes */
     void               (*settled)(const struct response *r, void *ud); /* the usage of a whole answer is known */
     void                *settled_ud;
-    void               (*spent)(struct response *r, void *ud); /* once: it has ended, or is stopped; NULL: nobody asks */
+    void               (*spent)(struct response *r, void *ud); /* once: it has ended, or is stopped; or NULL */
     void                *spent_ud;
     unsigned             serial;   /* among the calls that who asks of `spent` knows; 0: none of them */
     const struct response_user_ops *user_ops; /* NULL: nobody */

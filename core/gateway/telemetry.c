@@ -280,8 +280,8 @@ static void write_sums(const struct telemetry *t, unsigned rows, struct buf *out
         { "perilune_tokens_total", ",type=\"cached\"", NULL, offsetof(struct telemetry_row, tokens_cached) },
         { "perilune_usd_total", "", "What these tokens cost, by the upstream's price.",
           offsetof(struct telemetry_row, nano_usd) },
-        { "perilune_senseless_usage_total", "", "Answers whose usage cannot be, and is not believed (a text, below zero, a "
-          "fraction, far too much).", offsetof(struct telemetry_row, senseless) },
+        { "perilune_senseless_usage_total", "", "Answers whose usage cannot be, and is not believed (a text, "
+          "below zero, a fraction, far too much).", offsetof(struct telemetry_row, senseless) },
         { "perilune_retries_total", "", "Calls of a request to the upstream that it had called just before.",
           offsetof(struct telemetry_row, retries) },
         { "perilune_fallbacks_total", "", "Calls of a request to another upstream than the one before.",

@@ -175,7 +175,7 @@ bool chunk_usage(const struct json_doc *d, struct usage *out) {
     return true;
 }
 
-#define TOKEN_BYTES 4 /* of JSON: English words; Chinese characters have three, or six as escapes, and are a token or less */
+#define TOKEN_BYTES 4 /* of JSON: English; a Chinese character has three, or six as an escape, and is a token or less */
 
 /* All strings within n, which may be one. */
 static uint64_t text_bytes(const struct json_doc *d, uint32_t n) {

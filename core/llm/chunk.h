@@ -27,8 +27,8 @@ bool chunk_is_empty(const struct chunk_choices *c);
 
 #define CHUNK_TOKENS 100000000 /* of a prompt or an answer: no upstream has so many */
 
-/* From a parsed answer or chunk; false, and *out as it was, when it says nothing of usage.  What makes no sense (a text,
- * a negative number, a fraction, more than CHUNK_TOKENS, nothing at all used) is `senseless`, and not known. */
+/* From a parsed answer or chunk; false, and *out as it was, when it says nothing of usage.  What makes no sense (a
+ * text, a negative number, a fraction, more than CHUNK_TOKENS, nothing used) is `senseless`, and not known. */
 bool chunk_usage(const struct json_doc *doc, struct usage *out);
 /* Tokens of what an answer or a chunk says, estimated: of each choice its text, thoughts, calls. */
 uint64_t chunk_estimate(const struct json_doc *doc);

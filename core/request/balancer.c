@@ -14,8 +14,8 @@
  *
  * An open member is looked for by a scout now and then (scout.c), because a pool has others meanwhile.
  *
- * A pool may have members for long prompts (`long`): then those of which much is new go there, and all others to the rest;
- * where nobody of the right half is up, to the other half.
+ * A pool may have members for long prompts (`long`): then those of which much is new go there, and all others to the
+ * rest; where nobody of the right half is up, to the other half.
  *
  * Beginnings of prompts are hashed in blocks of 1 KiB, each with all before it, the tools and then the messages: that
  * is the order in which templates write them. */
@@ -109,7 +109,8 @@ static void find_prefix(const struct services *v, const struct outgoing *o, stru
 static void split(const struct outgoing *o, struct sight *s) {
     const struct request *r = o->request;
     uint64_t above = s->p->above * TOKEN_BYTES, ready = 0;
-    if (r->counted > 0 && o->body == r->body) above = (uint64_t)((double)s->p->above * (double)s->bytes / (double)r->counted);
+    if (r->counted > 0 && o->body == r->body)
+        above = (uint64_t)((double)s->p->above * (double)s->bytes / (double)r->counted);
     bool is_long = pick_is_long(s->m, s->p->count, s->p->longs, s->ends, s->bytes, above);
     for (unsigned i = 0; i < s->p->count; i++) ready |= (uint64_t)s->m[i].ready << i;
     uint64_t mine = ready & (is_long ? s->p->longs : ~s->p->longs);

@@ -9,8 +9,8 @@
  *     out of a cache          nothing, but for the request itself
  *     cut, or left            what was delivered until then, or the prompt when that was all
  *     failed                  nothing, but for the request itself
- *     answers besides         the loser of a hedge, the half that was gone on with elsewhere, one that a policy read and
- *                             did not pass on, its own questions: what they used, too (spending.c)
+ *     answers besides         the loser of a hedge, the half that was gone on with elsewhere, one that a policy read
+ *                             and did not pass on, its own questions: what they used, too (spending.c)
  *     turned away behind it   given back whole: another limit refused it, or there was no room
  *
  * A request always ends, so nothing that was reserved is forgotten, whatever policies do: they throw, clients leave,

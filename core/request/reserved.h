@@ -42,8 +42,8 @@ struct reserved {
 
 struct limit_clock reserved_clock(const struct loop *l);
 
-/* An open one of this limit, which hangs on the request (may be NULL) and is settled with it. Shares: the request's, and the
- * caller's when `shared`.  NULL: no memory, and nothing was taken of what is given. */
+/* An open one of this limit, which hangs on the request (may be NULL) and is settled with it. Shares: the
+ * request's, and the caller's when `shared`.  NULL: no memory, and nothing was taken of what is given. */
 struct reserved *reserved_new(struct request *r, const void *owner, struct loop *loop, bool shared);
 void reserved_put(struct reserved *v); /* the last share of an open one gives back; NULL is fine */
 /* Nothing when it is settled. */

@@ -4,12 +4,12 @@
  *                                     ^  ^-------- calls of policies' own questions (upstream:ask)
  *                                     +----------- the first half of an answer that was gone on with elsewhere
  *
- * A client gets one answer, and upstreams want money for all that they began.  A call is noted when it ends or is stopped:
- * what its upstream said; else what came of it (response_estimate), and a prompt of unknown length.  A call that failed
- * before anything came costs nothing.  Nor does one out of a cache, or one that another request pays.
+ * A client gets one answer, and upstreams want money for all that they began.  A call is noted when it ends or is
+ * stopped: what its upstream said; else what came of it (response_estimate), and a prompt of unknown length.  A call
+ * that failed before anything came costs nothing.  Nor does one out of a cache, or one that another request pays.
  *
- * Calls are numbered, so that a limit that is asked once more for the same request (a retry in front of it) counts each of
- * them once: those behind it from its own beginning to its next one (reserved.c). */
+ * Calls are numbered, so that a limit that is asked once more for the same request (a retry in front of it) counts each
+ * of them once: those behind it from its own beginning to its next one (reserved.c). */
 #include "request/spending.h"
 
 #include "base/mem.h"

@@ -11,9 +11,9 @@
  * for each token, with FIXED tokens' worth for what every request costs.  And it looks at windows, not
  * at single requests, whose times spread too far to say anything.
  *
- * Of an answer that does not stream only its end is known, which has what was written in it: there each token of the answer
- * counts as much as WRITTEN of the prompt, about what engines take for it.  So streams and whole answers have a usual time
- * each, and a window goes by how much longer than usual both took, in proportion to how many they were.
+ * Of an answer that does not stream only its end is known, which has what was written in it: there each token of the
+ * answer counts as much as WRITTEN of the prompt, about what engines take for it.  So streams and whole answers have a
+ * usual time each, and a window goes by how much longer than usual both took, in proportion to how many they were.
  *
  * The usual time is that of an upstream that has little to do: windows that were quicker, in which less than half of
  * the limit was in use, or at the least limit, count QUICK; others hardly (SLOW), or a queue that stands would become

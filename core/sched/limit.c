@@ -18,8 +18,8 @@
  *
  * Nobody knows how long an answer will be.  It is foretold: by what this key got of this model before (an average and
  * a mean deviation, as TCP foretells round trips), else by what all keys of the limit got, else by max_tokens, else
- * COLD_OUT, or of a small bucket a sixteenth for the first ones and a quarter for those that come before one of them has
- * ended; never above max_tokens.  What is reserved is never more than the bucket holds,
+ * COLD_OUT, or of a small bucket a sixteenth for the first ones and a quarter for those that come before one of them
+ * has ended; never above max_tokens.  What is reserved is never more than the bucket holds,
  * so that no first request is refused for its length, and never less than 1.  An answer that was longer than
  * foretold leaves a debt, which the next ones wait for.
  *

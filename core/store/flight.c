@@ -498,7 +498,8 @@ static void emit_end(struct seat *s) {
     settle_now(s, true);
     emit(s, &(struct event){ .type = f->failed ? EVENT_ERROR : EVENT_END, .failure = f->failed ? &f->failure : NULL,
                              .upstream = f->failed ? slice_str(f->upstream) : SLICE(""),
-                             .usage = usage_is_told(&f->usage) ? &f->usage : NULL, .usage_said = buf_get(&f->usage_said) });
+                             .usage = usage_is_told(&f->usage) ? &f->usage : NULL,
+                             .usage_said = buf_get(&f->usage_said) });
 }
 
 static void emit_too_slow(struct seat *s) {
