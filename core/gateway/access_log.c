@@ -17,7 +17,7 @@ static void put_tokens(struct buf *line, const struct request_facts *f) {
         return;
     }
     if (f->counted > 0) log_u64(line, "tokens_counted", f->counted);
-    if (f->usage.senseless) buf_puts(line, ",\"usage_senseless\":true");
+    if (f->usage.senseless) log_u64(line, "usage_senseless", 1);
 }
 
 /* Policies may change what a reply says, so it need not be a number. */
