@@ -36,8 +36,8 @@ struct headers_list;
 /* What an answer cost, as the upstream counted it. */
 struct usage {
     bool     known;
-    bool     senseless; /* it said numbers that cannot be: then they are not known */
     uint64_t prompt, completion, cached; /* tokens */
+    bool     senseless; /* it said numbers that cannot be: then they are not known */
     uint64_t said;      /* tokens of the answer so far as its reader estimates them; 0: it did not */
     /* Of these, what was counted with other requests, which policies made for this one (request/spent.h). */
     struct { uint64_t prompt, completion, cached; } elsewhere;

@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-static const struct usage some = { true, 3, 4, 1 };
+static const struct usage some = { .known = true, .prompt = 3, .completion = 4, .cached = 1 };
 
 static struct openai_answer answer(void) {
     return (struct openai_answer){ SLICE("id\"1"), SLICE("m\n"), 1700000000, &some };
