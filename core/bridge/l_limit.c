@@ -637,6 +637,7 @@ static struct limit_wait *wait_new(lua_State *L, const struct limit_matter *q, c
 }
 
 static struct limit_matter matter_of(lua_State *L, struct lua_limit *m, struct request *r) {
+    if (m->counts) reserved_watch(r);
     return (struct limit_matter){ .group = group_of(L, m), .rule = &m->rule, .owner = m, .prices = m->prices, .req = r,
                             .dry = m->dry, .ask = { .amount = { 1, 0, 0 }, .most_out = INFINITY, .slots = 1 } };
 }

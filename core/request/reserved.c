@@ -79,13 +79,16 @@ struct reserved *reserved_new(struct request *r, const void *owner, struct loop 
     v->loop = loop;
     v->open = true;
     if (r == NULL) return v;
-    if (r->spending == NULL) r->spending = spending_new(); /* without memory only what is delivered counts */
     v->since = r->spending != NULL ? r->spending->calls : 0;
     for (struct reserved *w = r->reserved; w != NULL; w = w->next)
         if (w->owner == owner && w->until == 0) w->until = v->since;
     v->next = r->reserved;
     r->reserved = v;
     return v;
+}
+
+void reserved_watch(struct request *r) {
+    if (r != NULL && r->spending == NULL) r->spending = spending_new();
 }
 
 void reserved_put(struct reserved *v) {

@@ -45,6 +45,9 @@ struct limit_clock reserved_clock(const struct loop *l);
 /* An open one of this limit, which hangs on the request (may be NULL) and is settled with it. Shares: the
  * request's, and the caller's when `shared`.  NULL: no memory, and nothing was taken of what is given. */
 struct reserved *reserved_new(struct request *r, const void *owner, struct loop *loop, bool shared);
+/* A limit of tokens or money is about to reserve: all calls of r (may be NULL) are noted from here on.  Without memory
+ * only what is delivered counts. */
+void reserved_watch(struct request *r);
 void reserved_put(struct reserved *v); /* the last share of an open one gives back; NULL is fine */
 /* Nothing when it is settled. */
 void reserved_settle(struct reserved *v, const struct limit_use *use);
