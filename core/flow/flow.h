@@ -18,6 +18,7 @@
 #define PERILUNE_FLOW_FLOW_H
 
 #include <stdint.h>
+#include <string.h>
 
 #include "base/err.h"
 #include "base/list.h"
@@ -45,9 +46,12 @@ struct usage {
 
 /* What is to be counted here. */
 static inline struct usage usage_here(const struct usage *u) {
-    return (struct usage){ .known = u->known, .prompt = u->prompt - u->elsewhere.prompt,
-                           .completion = u->completion - u->elsewhere.completion,
-                           .cached = u->cached - u->elsewhere.cached };
+    struct usage here = *u;
+    here.prompt -= u->elsewhere.prompt;
+    here.completion -= u->elsewhere.completion;
+    here.cached -= u->elsewhere.cached;
+    memset(&here.elsewhere, 0, sizeof(here.elsewhere));
+    return here;
 }
 
 /* Is there anything in it? */

@@ -180,7 +180,8 @@ static void add_delivered(struct limit_use *use, const struct reserved *v, const
 static struct limit_use use_of(const struct reserved *v, const struct request *r, const struct response *res,
                                const struct outcome *o) {
     struct limit_use use = { .model = v->model, .out = -1 };
-    /* A call of before, or of a later turn of the same limit, is none of its own.  Nor does an answer made of others count by itself: each of those does. */
+    /* A call of before, or of a later turn of the same limit, is none of its own.  Nor does an answer made of others
+     * count by itself: each of those does. */
     bool own = res != NULL && !res->accounted && (res->serial == 0 || is_behind(v, res->serial));
     if (own) add_delivered(&use, v, res, o);
     add_spent(&use, v, r, res != NULL ? res->serial : 0);
