@@ -42,17 +42,30 @@ static void put_url(struct buf *out, const char *url) {
     put_lua_string(out, base);
 }
 
-static int write_config(const char *url, const char *key_env, char path[FILES_PATH]) {
+static void put_config(struct buf *text, const struct asking_to *to) {
+    buf_puts(text, "return { workers = 1, log = { access = false }, upstreams = { upstream = { url = ");
+    put_url(text, to->url);
+    if (to->key_env != NULL) {
+        buf_puts(text, ", key = { env = ");
+        put_lua_string(text, to->key_env);
+        buf_puts(text, " }");
+    }
+    if (to->price_in > 0 || to->price_out > 0)
+        buf_printf(text, ", price = { input = %.9g, output = %.9g }", to->price_in, to->price_out);
+    if (to->timeout_s > 0)
+        buf_printf(text, ", timeouts = { headers = %ld, first_token = %ld, idle = %ld, total = %ld }", to->timeout_s,
+                   to->timeout_s, to->timeout_s, to->timeout_s);
+    if (to->most > 0) buf_printf(text, ", max_body = %zu", to->most);
+    buf_puts(text, " } }");
+    if (to->timeout_s > 0) buf_printf(text, ", limits = { request_timeout = %ld }", to->timeout_s);
+    if (to->any_path) buf_puts(text, ", routes = { { path = \"/v1/*\", upstream = \"upstream\" } }");
+    buf_puts(text, " }\n");
+}
+
+static int write_config(const struct asking_to *to, char path[FILES_PATH]) {
     struct buf text;
     buf_init(&text, 0);
-    buf_puts(&text, "return { workers = 1, log = { access = false }, upstreams = { upstream = { url = ");
-    put_url(&text, url);
-    if (key_env != NULL) {
-        buf_puts(&text, ", key = { env = ");
-        put_lua_string(&text, key_env);
-        buf_puts(&text, " }");
-    }
-    buf_puts(&text, " } } }\n");
+    put_config(&text, to);
     int fd = buf_failed(&text) ? -1 : files_temp("perilune-asking", ".lua", path);
     ssize_t n = fd >= 0 ? write(fd, buf_get(&text).ptr, buf_len(&text)) : -1;
     bool good = n == (ssize_t)buf_len(&text);
@@ -62,18 +75,23 @@ static int write_config(const char *url, const char *key_env, char path[FILES_PA
     return good ? 0 : PERILUNE_ERR_IO;
 }
 
-int asking_open(struct asking *a, const char *url, const char *key_env, char *err, size_t errlen) {
+int asking_gateway(perilune **out, const struct asking_to *to, perilune_options *o, char *err, size_t errlen) {
     char path[FILES_PATH] = "a configuration";
-    a->gateway = NULL;
-    if (write_config(url, key_env, path) != 0) {
+    *out = NULL;
+    if (write_config(to, path) != 0) {
         snprintf(err, errlen, "%s: %s", path, strerror(errno));
         return PERILUNE_ERR_IO;
     }
-    perilune_options o = PERILUNE_OPTIONS_INIT;
-    o.config = path;
-    o.threads = 1;
-    int rc = perilune_open(&a->gateway, &o, err, errlen);
+    o->config = path;
+    int rc = perilune_open(out, o, err, errlen);
     unlink(path);
+    return rc;
+}
+
+int asking_open(struct asking *a, const char *url, const char *key_env, char *err, size_t errlen) {
+    perilune_options o = PERILUNE_OPTIONS_INIT;
+    o.threads = 1;
+    int rc = asking_gateway(&a->gateway, &(struct asking_to){ .url = url, .key_env = key_env }, &o, err, errlen);
     if (rc == 0 && (rc = perilune_listen(a->gateway, "127.0.0.1:0")) != 0) {
         snprintf(err, errlen, "%s", perilune_errmsg(a->gateway));
         asking_close(a);

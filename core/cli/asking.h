@@ -9,6 +9,20 @@ struct asking {
     perilune *gateway;
 };
 
+/* An upstream to be asked. */
+struct asking_to {
+    const char *url;                 /* the base, as an upstream of the configuration has it, or the whole of a path */
+    const char *key_env;             /* the environment variable with the key, or NULL */
+    double      price_in, price_out; /* USD for a million tokens */
+    long        timeout_s;           /* of a request; 0: as configurations have it */
+    size_t      most;                /* bytes of an answer; 0: the same */
+    bool        any_path;            /* not only those of OpenAI that are known */
+};
+
+/* A gateway with this one upstream and without a listener; o says the rest (its config is set here).  Returns 0, or an
+ * error with a sentence in err. */
+int  asking_gateway(perilune **out, const struct asking_to *to, perilune_options *o, char *err, size_t errlen);
+
 /* url: the base, as an upstream of the configuration has it, or the whole of one path; key_env: the environment
  * variable with the key, or NULL.  Returns 0, or an error with a sentence in err. */
 int  asking_open(struct asking *a, const char *url, const char *key_env, char *err, size_t errlen);

@@ -36,6 +36,7 @@ static const char help[] =
     "  tokens [FILE]      how many tokens a text or a chat request is\n"
     "  compress FILE      what policies make of a text or a chat request\n"
     "  replay LOG         what policies would have made of the traffic of an access log\n"
+    "  batch FILE.jsonl   a file of requests, in OpenAI's batch format, answered into a file\n"
     "  distill FILE       a static prompt, rewritten shorter by a model\n"
     "  cache calibrate F  fit the semantic cache to one's own questions\n"
     "  cache table M T    use a static embedding model of one's own in it\n"
@@ -359,6 +360,7 @@ static const struct {
                  { "sim", perilune_tool_sim },     { "bench", perilune_tool_bench },
                  { "tokens", perilune_tool_tokens },   { "compress", perilune_tool_compress },
                  { "replay", perilune_tool_replay },
+                 { "batch", perilune_tool_batch },
                  { "distill", perilune_tool_distill },
                  { "train", perilune_tool_train },
                  { "eval", perilune_tool_eval },

@@ -63,6 +63,14 @@ static double cost_of(const struct target *t, const struct usage *u) {
            (double)u->completion * t->price_out / 1e6;
 }
 
+double exchange_cost(const struct exchange *x, struct usage *u) {
+    *u = (struct usage){ .known = false };
+    if (x->res == NULL || response_cache_spares(response_cache_of(x->res))) return 0;
+    struct usage said = response_said(x->res);
+    *u = usage_here(&said);
+    return cost_of(exchange_target(x), u);
+}
+
 static void gather(const struct exchange *x, bool aborted, struct request_facts *f) {
     const struct request *req = x->req;
     const struct target *t = exchange_target(x);
@@ -101,10 +109,8 @@ static void gather(const struct exchange *x, bool aborted, struct request_facts 
         f->spared_usd = cost_of(t, &f->spared);
         return;
     }
-    struct usage said = response_said(x->res);
-    f->usage = usage_here(&said);
     f->counted = x->res->counted;
-    f->usd = cost_of(t, &f->usage);
+    f->usd = exchange_cost(x, &f->usage);
 }
 
 static void count_caches(struct metrics *m, const struct exchange *x, const struct request_facts *f) {

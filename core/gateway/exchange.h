@@ -98,6 +98,9 @@ void exchange_methods(const struct exchange *x, struct buf *out);
 struct slice exchange_upstream(const struct exchange *x); /* who answered; empty: nobody said */
 /* Who answered; else, who was asked last.  NULL: nobody was. */
 const struct target *exchange_target(const struct exchange *x);
+/* What is to be paid for its answer, in USD, and for how many tokens, as far as the upstream has said; nothing, when a
+ * cache had it.  From within END and ERROR, too. */
+double exchange_cost(const struct exchange *x, struct usage *u);
 void exchange_put_headers(const struct exchange *x, struct buf *out); /* of the upstream, and of policies */
 
 /* {"id":...,"age_ms":...,"waits_for":...} */

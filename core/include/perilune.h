@@ -204,6 +204,7 @@ PERILUNE_API int perilune_tool_sim(int argc, char **argv);
 PERILUNE_API int perilune_tool_tokens(int argc, char **argv);
 PERILUNE_API int perilune_tool_compress(int argc, char **argv);
 PERILUNE_API int perilune_tool_replay(int argc, char **argv);
+PERILUNE_API int perilune_tool_batch(int argc, char **argv);
 PERILUNE_API int perilune_tool_distill(int argc, char **argv);
 PERILUNE_API int perilune_tool_bench(int argc, char **argv);
 PERILUNE_API int perilune_tool_cache(int argc, char **argv);
