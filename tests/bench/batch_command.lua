@@ -56,6 +56,6 @@ bench.run(function()
     again[round] = us
     anchor[round] = 1e6 / bench.load(up.port, { body = body, conns = CONNS, requests = LINES, dir = dir }).rps
   end
-  bench.figure("a line of perilune batch", bench.median(first), "us", bench.median(anchor), 2, true)
+  bench.figure("a line of perilune batch", bench.median(first), "us", bench.median(anchor), 3, true)
   bench.figure("a line that is done, when it goes on", bench.median(again), "us", bench.median(first), 0.2, true)
 end)
