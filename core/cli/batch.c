@@ -21,6 +21,7 @@
 #include "cli/asking.h"
 #include "cli/batch_run.h"
 #include "http/token.h"
+#include "jobs/batch_survey.h"
 #include "sys/loop.h"
 
 #define HEADERS     32
@@ -39,7 +40,7 @@ struct batching {
     struct http_header lines[HEADERS + 1];
     unsigned    line_count;
     char        out_path[4096], authorization[4096];
-    uint64_t    bad, blank; /* lines */
+    uint64_t    bad, told; /* lines */
     FILE       *log_to;
     unsigned    warned;    /* lines of the log that were told; the log's thread */
 };
@@ -119,59 +120,25 @@ static void name_output(struct batching *o) {
 
 /* -- Looking at the file ---------------------------------------------------------------------------------- */
 
-static void tell(struct batching *o, uint32_t line, const struct batch_fault *f) {
-    if (++o->bad < FAULTS) fprintf(stderr, "%s:%u:%zu: %s\n", o->file, line, f->column, f->message);
-    else if (o->bad == FAULTS) fprintf(stderr, "%s: has further bad lines, which are not told\n", o->file);
+static void tell(void *ud, uint32_t line, const struct batch_fault *f) {
+    struct batching *o = ud;
+    if (line == 0) fprintf(stderr, "perilune batch: %s: %s\n", o->file, f->message);
+    else if (++o->told < FAULTS) fprintf(stderr, "%s:%u:%zu: %s\n", o->file, line, f->column, f->message);
+    else if (o->told == FAULTS) fprintf(stderr, "%s: has further bad lines, which are not told\n", o->file);
 }
 
-static int add_line(struct batching *o, struct batch_run *b, const struct batch_line *line) {
-    struct batch_id *id = batch_ids_add(b->ids, line->custom_id);
-    if (id == NULL) return PERILUNE_ERR_NOMEM;
-    if (id->line == 0) {
-        id->line = b->in->line;
-        b->tally.lines++;
-        return 0;
-    }
-    char name[80];
-    slice_copy(name, sizeof(name), line->custom_id);
-    slice_mute(name);
-    struct batch_fault f = { .code = "duplicate_custom_id", .column = 1 };
-    snprintf(f.message, sizeof(f.message), "the custom_id \"%s\" is that of line %u, too; answers could not be told "
-                                           "apart, so give this line another one", name, id->line);
-    tell(o, b->in->line, &f);
-    return 0;
-}
-
-/* All lines, once.  Returns 0, or an error with a sentence in err. */
-static int look_through(struct batching *o, struct batch_run *b, char *err, size_t errlen) {
-    struct batch_reader reader;
-    struct batch_line line;
-    struct batch_fault fault;
-    struct slice text;
-    enum batch_input_result got;
-    int rc = 0;
-    batch_reader_init(&reader);
-    while (rc == 0 && (got = batch_input_next(b->in, &text)) != BATCH_INPUT_END) {
-        if (got == BATCH_INPUT_LINE && batch_line_is_blank(text)) continue;
-        if (got == BATCH_INPUT_LONG) batch_line_too_long(&fault);
-        rc = got == BATCH_INPUT_FAILED ? PERILUNE_ERR_IO
-             : got == BATCH_INPUT_LONG ? PERILUNE_ERR_INVAL : batch_line_read(&reader, text, &line, &fault);
-        if (rc == 0) rc = add_line(o, b, &line);
-        else if (rc == PERILUNE_ERR_INVAL) {
-            tell(o, b->in->line, &fault);
-            rc = 0;
-        }
-    }
-    if (rc != 0)
-        snprintf(err, errlen, "%s: %s", o->file, rc == PERILUNE_ERR_IO ? strerror(errno) : perilune_strerror(rc));
-    else if (b->tally.lines == 0) {
-        rc = PERILUNE_ERR_INVAL;
-        snprintf(err, errlen, "%s: has no request%s", o->file,
-                 o->bad ? " that can be asked" : "; each is a line of JSON");
-    }
-    batch_reader_deinit(&reader);
-    batch_input_rewind(b->in);
-    return rc;
+/* All lines, once.  Returns 0, or 1 after having said why nothing can be asked. */
+static int look_through(struct batching *o, struct batch_engine *e) {
+    struct batch_survey s = { .in = e->in, .ids = e->ids, .tell = tell, .ud = o };
+    batch_survey_init(&s);
+    int rc;
+    while ((rc = batch_survey_step(&s, 1000)) == 0) {}
+    if (rc < 0) fprintf(stderr, "perilune batch: %s: %s\n", o->file,
+                        rc == PERILUNE_ERR_IO ? strerror(errno) : perilune_strerror(rc));
+    batch_survey_deinit(&s);
+    o->bad = s.bad;
+    e->tally.lines = s.good;
+    return rc < 0 || s.good == 0;
 }
 
 /* -- The gateway ------------------------------------------------------------------------------------------- */
@@ -216,7 +183,7 @@ static int open_gateway(struct batching *o, perilune **out, char *err, size_t er
 /* -- What came of it ---------------------------------------------------------------------------------------- */
 
 static void say_words(const struct batching *o, const struct batch_run *b, double seconds) {
-    const struct batch_tally *t = &b->tally;
+    const struct batch_tally *t = &b->engine.tally;
     uint64_t done = t->good + t->failed;
     struct buf s;
     buf_init(&s, 0);
@@ -239,14 +206,14 @@ static void say_words(const struct batching *o, const struct batch_run *b, doubl
     batch_put_count(&s, t->tokens_out);
     buf_puts(&s, " out");
     if (t->usd > 0) buf_printf(&s, ", $%.4f", t->usd);
-    buf_printf(&s, "\nanswers: %s\n", b->out->path);
-    if (b->errors != b->out) buf_printf(&s, "errors: %s\n", b->errors->path);
+    buf_printf(&s, "\nanswers: %s\n", b->engine.out->path);
+    if (b->engine.errors != b->engine.out) buf_printf(&s, "errors: %s\n", b->engine.errors->path);
     fputs(buf_failed(&s) ? "out of memory\n" : buf_cstr(&s), stdout);
     buf_deinit(&s);
 }
 
 static void say_json(const struct batching *o, const struct batch_run *b, double seconds) {
-    const struct batch_tally *t = &b->tally;
+    const struct batch_tally *t = &b->engine.tally;
     struct buf s;
     buf_init(&s, 0);
     buf_printf(&s, "{\"lines\":%llu,\"bad\":%llu,\"before\":%llu,\"answered\":%llu,\"failed\":%llu,\"left\":%llu,",
@@ -257,24 +224,24 @@ static void say_json(const struct batching *o, const struct batch_run *b, double
                (unsigned long long)t->retries, (unsigned long long)t->tokens_in, (unsigned long long)t->tokens_out,
                (unsigned long long)t->tokens_cached, t->usd);
     buf_printf(&s, "\"seconds\":%.3f,\"interrupted\":%s,\"output\":", seconds, b->interrupts > 0 ? "true" : "false");
-    json_write_string(&s, slice_str(b->out->path));
+    json_write_string(&s, slice_str(b->engine.out->path));
     buf_puts(&s, ",\"errors\":");
-    json_write_string(&s, slice_str(b->errors->path));
+    json_write_string(&s, slice_str(b->engine.errors->path));
     buf_puts(&s, "}\n");
     fputs(buf_failed(&s) ? "out of memory\n" : buf_cstr(&s), stdout);
     buf_deinit(&s);
 }
 
 static int finish(const struct batching *o, const struct batch_run *b, double seconds) {
-    const struct batch_tally *t = &b->tally;
-    if (b->why[0]) fprintf(stderr, "perilune batch: %s\n", b->why);
-    if (b->changed > 0)
+    const struct batch_tally *t = &b->engine.tally;
+    if (b->engine.why[0]) fprintf(stderr, "perilune batch: %s\n", b->engine.why);
+    if (b->engine.changed > 0)
         fprintf(stderr, "%s: changed meanwhile: %llu lines are new; run the same again\n", o->file,
-                (unsigned long long)b->changed);
+                (unsigned long long)b->engine.changed);
     if (o->json) say_json(o, b, seconds);
     else say_words(o, b, seconds);
     if (b->interrupts > 0 && t->good + t->failed < t->lines) return INTERRUPTED;
-    bool whole = t->good == t->lines && o->bad == 0 && b->changed == 0 && b->why[0] == '\0';
+    bool whole = t->good == t->lines && o->bad == 0 && b->engine.changed == 0 && b->engine.why[0] == '\0';
     return whole ? 0 : 1;
 }
 
@@ -286,19 +253,19 @@ static int open_outputs(struct batching *o, struct batch_run *b, struct batch_ou
     struct batch_output *both[] = { out, errors };
     const char *paths[] = { o->out_path, o->errors };
     bool separate = o->errors != NULL && strcmp(o->errors, o->out_path) != 0;
-    b->out = out;
-    b->errors = separate ? errors : out;
+    b->engine.out = out;
+    b->engine.errors = separate ? errors : out;
     for (int i = 0; i < 1 + separate; i++) {
-        int rc = batch_output_open(both[i], paths[i], b->in->device, b->in->inode);
-        if (rc == 0) rc = batch_output_load(both[i], b->ids, o->again);
+        int rc = batch_output_open(both[i], paths[i], b->engine.in->device, b->engine.in->inode);
+        if (rc == 0) rc = batch_output_load(both[i], b->engine.ids, o->again);
         if (rc != 0) {
             snprintf(err, errlen, "%s", both[i]->err);
             return rc;
         }
-        b->tally.good += both[i]->good;
-        b->tally.failed += both[i]->failed;
+        b->engine.tally.good += both[i]->good;
+        b->engine.tally.failed += both[i]->failed;
     }
-    b->tally.before = b->tally.good + b->tally.failed;
+    b->engine.tally.before = b->engine.tally.good + b->engine.tally.failed;
     return 0;
 }
 
@@ -312,39 +279,37 @@ static int open_signals(sigset_t *old) {
     return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
-static int ask_all(struct batching *o, struct batch_run *b, const struct batch_settings *set) {
+static int ask_all(struct batching *o, struct batch_run *b) {
+    struct batch_settings set = { .concurrency = (unsigned)o->concurrency, .tries = (unsigned)o->tries,
+                                  .ordered = o->ordered, .keep_going = o->keep_going, .headers = o->lines,
+                                  .header_count = o->line_count };
     char err[2048] = "";
-    b->set = set;
-    if (b->tally.before < b->tally.lines && open_gateway(o, &b->gateway, err, sizeof(err)) != 0) {
+    if (b->engine.tally.before < b->engine.tally.lines && open_gateway(o, &b->gateway, err, sizeof(err)) != 0) {
         fprintf(stderr, "perilune batch: %s\n", err);
         return 1;
     }
     uint64_t start = loop_hrtime_us();
-    if (b->gateway != NULL) batch_run(b);
+    if (b->gateway != NULL) batch_run(b, &set);
     return finish(o, b, (double)(loop_hrtime_us() - start) / 1e6);
 }
 
 static int run(struct batching *o, struct batch_run *b) {
     struct batch_output out = { .fd = -1 }, errors = { .fd = -1 };
-    struct batch_settings set = { .concurrency = (unsigned)o->concurrency, .tries = (unsigned)o->tries,
-                                  .ordered = o->ordered, .keep_going = o->keep_going, .headers = o->lines,
-                                  .header_count = o->line_count };
     char err[2048] = "";
-    int status = 1, rc = look_through(o, b, err, sizeof(err));
-    if (rc == 0 && !o->check && !(o->strict && o->bad > 0))
-        rc = open_outputs(o, b, &out, &errors, err, sizeof(err));
-    if (rc != 0) {
-        fprintf(stderr, "perilune batch: %s\n", err);
-    } else if (o->check) {
-        printf("%s: %llu lines can be asked, %llu cannot\n", o->file, (unsigned long long)b->tally.lines,
+    int status = 1;
+    if (look_through(o, &b->engine) != 0) return status;
+    if (o->check) {
+        printf("%s: %llu lines can be asked, %llu cannot\n", o->file, (unsigned long long)b->engine.tally.lines,
                (unsigned long long)o->bad);
-        status = o->bad > 0;
-    } else if (o->strict && o->bad > 0) {
+        return o->bad > 0;
+    }
+    if (o->strict && o->bad > 0) {
         fprintf(stderr, "perilune batch: %llu bad lines, so nothing was asked (--strict)\n",
                 (unsigned long long)o->bad);
-    } else {
-        status = ask_all(o, b, &set);
+        return status;
     }
+    if (open_outputs(o, b, &out, &errors, err, sizeof(err)) != 0) fprintf(stderr, "perilune batch: %s\n", err);
+    else status = ask_all(o, b);
     perilune_close(b->gateway);
     batch_output_close(&out);
     batch_output_close(&errors);
@@ -374,7 +339,7 @@ PERILUNE_API int perilune_tool_batch(int argc, char **argv) {
     name_output(&o);
     struct batch_input in;
     struct batch_ids ids;
-    struct batch_run b = { .in = &in, .ids = &ids };
+    struct batch_run b = { .engine = { .in = &in, .ids = &ids } };
     char err[1024];
     if (batch_input_open(&in, o.file, err, sizeof(err)) != 0) {
         fprintf(stderr, "perilune batch: %s\n", err);

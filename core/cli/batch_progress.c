@@ -12,6 +12,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "gateway/batch_engine.h"
+
 #define DRAW_MS 100
 #define LINE_MS 10000
 #define RATE_MS 5000

@@ -7,15 +7,7 @@
 
 #include "base/buf.h"
 
-/* What is counted. */
-struct batch_tally {
-    uint64_t lines;             /* of the file that can be asked */
-    uint64_t before;            /* of these, done before this run */
-    uint64_t good, failed;      /* of these, in all runs */
-    uint64_t retries;           /* of this run, as the rest */
-    uint64_t tokens_in, tokens_out, tokens_cached;
-    double   usd;
-};
+struct batch_tally;
 
 struct batch_progress {
     bool     terminal, shown;   /* shown: the bar stands on the terminal's line */

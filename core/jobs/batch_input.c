@@ -5,7 +5,7 @@
  *
  * However large the file is, what is held of it is a line and what was read behind it.  It is read on the thread that
  * asks: what comes is in the kernel's cache, for it is read ahead, and the file was looked through before. */
-#include "cli/batch_input.h"
+#include "jobs/batch_input.h"
 
 #include <errno.h>
 #include <fcntl.h>

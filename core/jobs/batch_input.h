@@ -1,6 +1,6 @@
 /* batch_input.h -- the lines of a file, one at a time. See batch_input.c. */
-#ifndef PERILUNE_CLI_BATCH_INPUT_H
-#define PERILUNE_CLI_BATCH_INPUT_H
+#ifndef PERILUNE_JOBS_BATCH_INPUT_H
+#define PERILUNE_JOBS_BATCH_INPUT_H
 
 #include <stdint.h>
 

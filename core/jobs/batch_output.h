@@ -1,6 +1,6 @@
 /* batch_output.h -- the file of a batch's answers, which is the record of what is done. See batch_output.c. */
-#ifndef PERILUNE_CLI_BATCH_OUTPUT_H
-#define PERILUNE_CLI_BATCH_OUTPUT_H
+#ifndef PERILUNE_JOBS_BATCH_OUTPUT_H
+#define PERILUNE_JOBS_BATCH_OUTPUT_H
 
 #include <stdint.h>
 

@@ -15,7 +15,7 @@
  *
  * Asking failures again means a file without them, written beside it and moved over it, so that there is no moment at
  * which what was paid for could be lost. */
-#include "cli/batch_output.h"
+#include "jobs/batch_output.h"
 
 #include <errno.h>
 #include <fcntl.h>
