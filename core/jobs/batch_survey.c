@@ -5,8 +5,8 @@
  *                       +---------------+--> tell(line, what is wrong and what to do)
  *
  * So that no money is spent on half of a file whose other half is wrong, that two answers are never of one id, and
- * that it is known how many there are.  The same for `perilune batch` and for batches that a server takes on: some lines
- * at a time, because a server has others to serve. */
+ * that it is known how many there are.  The same for `perilune batch` and for batches that a server takes on: some
+ * lines at a time, because a server has others to serve. */
 #include "jobs/batch_survey.h"
 
 #include <stdio.h>

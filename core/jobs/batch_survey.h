@@ -21,8 +21,8 @@ struct batch_survey {
 void batch_survey_init(struct batch_survey *s);
 void batch_survey_deinit(struct batch_survey *s);
 /* Looks at up to `lines` further lines.  Returns 1 when all were looked at (and the input is at its first line again),
- * 0 when there are more, PERILUNE_ERR_NOMEM, or PERILUNE_ERR_IO with errno.  A file without a line that can be asked, and
- * one with more than `most`, are told as a fault of line 0. */
+ * 0 when there are more, PERILUNE_ERR_NOMEM, or PERILUNE_ERR_IO with errno.  A file without a line that can be asked,
+ * and one with more than `most`, are told as a fault of line 0. */
 int  batch_survey_step(struct batch_survey *s, unsigned lines);
 
 #endif
