@@ -13,6 +13,7 @@
 #include "gateway/gateway.h"
 
 #define TICK_MS 100
+#define SYNC_MS 2000
 #define TOLD    10 /* failures that are said on stderr, too */
 
 static uint64_t now_ms(void) { return loop_hrtime_us() / 1000; }
@@ -43,6 +44,7 @@ void batch_run(struct batch_run *b, struct batch_settings *set) {
     set->worker = &b->gateway->workers[0];
     set->failed = on_failed;
     set->ud = b;
+    set->sync_ms = SYNC_MS;
     batch_progress_init(&b->progress, now_ms(), &b->engine.tally);
     if (batch_engine_open(&b->engine, set) != 0) snprintf(b->engine.why, sizeof(b->engine.why), "out of memory");
     else while (batch_engine_step(&b->engine)) {

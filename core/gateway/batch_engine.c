@@ -36,7 +36,6 @@
 #define HELD_MAX     (256u << 20)  /* bytes of lines and records, beyond which no line is read */
 #define KEEP_MAX     (64u << 10)   /* bytes of memory that a free slot keeps */
 #define ORDERED      4             /* slots for each question, with --ordered */
-#define SYNC_MS      2000
 #define BACKOFF_MS   500           /* before the second try; twice as long each time */
 #define BACKOFF_MAX  60000
 #define PATIENCE_MS  (3600 * 1000) /* of a line with "come later" */
@@ -306,6 +305,7 @@ static void ask(struct batch_slot *s) {
     struct batch_engine *b = s->b;
     struct inside_ask q = { .method = SLICE("POST"), .path = s->path, .query = s->query, .body = s->body,
                             .headers = b->set->headers, .header_count = b->set->header_count, .most = ANSWER_MAX,
+                            .job = b->set->job, .tenant = b->set->tenant, .timeout_ms = b->set->timeout_ms,
                             .over = on_over, .ud = s };
     s->tries++;
     move(s, ASKED);
@@ -392,8 +392,8 @@ static void feed(struct batch_engine *b) {
 
 static void sync_outputs(struct batch_engine *b, uint64_t now, bool last) {
     struct batch_output *both[] = { b->out, b->errors };
-    for (int i = 0; i < 2; i++)
-        if (last || now - both[i]->synced_ms >= SYNC_MS)
+    for (int i = 0; i < 2 && b->set->sync_ms > 0; i++)
+        if (last || now - both[i]->synced_ms >= b->set->sync_ms)
             if (batch_output_sync(both[i], now) != 0) cannot_write(b, both[i]);
 }
 

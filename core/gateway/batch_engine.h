@@ -19,6 +19,10 @@ struct batch_settings {
     bool                keep_going;         /* however many lines in a row fail */
     const struct http_header *headers;      /* of each request */
     unsigned            header_count;
+    const char         *job;                /* as of struct inside_ask: */
+    struct slice        tenant;
+    uint64_t            timeout_ms;
+    uint64_t            sync_ms;            /* outputs reach the disk that often; 0: the caller's care */
     /* An answer is here, or may be: batch_engine_step() has something to do.  From within a turn of the loop; NULL:
      * nobody need be told. */
     void              (*ready)(void *ud);

@@ -650,6 +650,11 @@ static void read_jobs(struct reader *r, uint32_t jobs) {
     s->max_tries = (unsigned)number_of(r, jobs, "max_tries");
     s->room = (unsigned)number_of(r, jobs, "worker_concurrency");
     s->webhooks = read_webhooks(r, get(r, jobs, "webhooks"));
+    s->files = (struct file_settings){ .folder = string_of(r, jobs, "files"),
+                                       .keep_ms = number_of(r, jobs, "file_keep_ms"),
+                                       .most = (unsigned)number_of(r, jobs, "max_files") };
+    s->batch_concurrency = (unsigned)number_of(r, jobs, "batch_concurrency");
+    s->batch_lines = (unsigned)number_of(r, jobs, "batch_lines");
     r->c->jobs = s;
 }
 

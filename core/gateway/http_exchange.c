@@ -23,6 +23,7 @@
 #include "base/err_body.h"
 #include "flow/headers.h"
 #include "gateway/answer_lines.h"
+#include "gateway/batch_desk.h"
 #include "gateway/exchange.h"
 #include "gateway/job_desk.h"
 #include "http/coding.h"
@@ -34,6 +35,7 @@ struct http_exchange {
     struct sink          sink;
     struct http_request *http;    /* NULL once replied or gone */
     struct job_desk     *desk;    /* it is asked about jobs; NULL: it is not */
+    struct batch_desk   *batches; /* the same of files and batches */
     struct timer         comment;
     bool                 frames;  /* the answer is a text/event-stream, which events of ours may end */
     uint64_t             heard_ms; /* loop clock: when something was sent last */
@@ -258,22 +260,30 @@ static void free_exchange(struct exchange *x) {
     struct http_exchange *e = container_of(x, struct http_exchange, x);
     timer_stop(x->w->loop, &e->comment);
     job_desk_free(e->desk);
+    batch_desk_free(e->batches);
     mem_free(e);
 }
 
-static void admitted(struct exchange *x) { job_desk_admitted(container_of(x, struct http_exchange, x)->desk); }
+static void admitted(struct exchange *x) {
+    struct http_exchange *e = container_of(x, struct http_exchange, x);
+    if (e->batches != NULL) batch_desk_admitted(e->batches);
+    else job_desk_admitted(e->desk);
+}
 
 static struct http_exchange *http_exchange_new(struct worker *w, struct http_request *r) {
     static const struct exchange_ops ops = { understood, free_exchange, NULL };
     static const struct exchange_ops desk_ops = { understood, free_exchange, admitted };
-    bool desk = w->gen->config->jobs != NULL && job_desk_has(r->path);
+    bool batches = batch_desk_has(w->gen->config, r->path);
+    bool jobs = !batches && w->gen->config->jobs != NULL && job_desk_has(r->path), desk = jobs || batches;
     struct http_exchange *e = mem_zalloc(sizeof(*e));
-    if (e != NULL && desk && (e->desk = job_desk_new(&e->x)) == NULL) {
+    if (e != NULL && jobs) e->desk = job_desk_new(&e->x);
+    if (e != NULL && batches) e->batches = batch_desk_new(&e->x);
+    if (e != NULL && desk && e->desk == NULL && e->batches == NULL) {
         mem_free(e);
         return NULL;
     }
     if (e == NULL || exchange_init(&e->x, w, w->gen, desk ? &desk_ops : &ops, &e->sink, r->start_us) != 0) {
-        if (e != NULL) job_desk_free(e->desk);
+        if (e != NULL) job_desk_free(e->desk), batch_desk_free(e->batches);
         mem_free(e);
         return NULL;
     }
@@ -330,7 +340,8 @@ void http_exchange_request(void *ud, struct http_request *r) {
     if (w->gen != NULL && answer_preflight(w, r)) return;
     struct http_exchange *e = w->gen ? http_exchange_new(w, r) : NULL;
     if (e != NULL) {
-        if (e->desk != NULL) job_desk_begin(e->desk, &r->body);
+        if (e->batches != NULL) batch_desk_begin(e->batches, &r->body);
+        else if (e->desk != NULL) job_desk_begin(e->desk, &r->body);
         else exchange_begin(&e->x, &r->body);
         return;
     }

@@ -77,7 +77,7 @@ static void inside_free(struct exchange *x) {
     mem_free(i);
 }
 
-static const struct exchange_ops ops = { understood, inside_free };
+static const struct exchange_ops ops = { understood, inside_free, NULL };
 
 /* Its words, in the request's own memory. */
 static bool fill(struct request *r, const struct inside_ask *ask) {
@@ -119,7 +119,13 @@ int inside_begin(struct inside **slot, struct worker *w, const struct inside_ask
     i->over = ask->over;
     i->ud = ask->ud;
     *slot = i;
-    exchange_begin(&i->x, &body); /* may free i */
+    if (ask->job != NULL) {
+        i->x.req->job = ask->job;
+        slice_copy(i->x.req->tenant, sizeof(i->x.req->tenant), ask->tenant);
+        exchange_begin_job(&i->x, &body, ask->timeout_ms); /* may free i */
+    } else {
+        exchange_begin(&i->x, &body); /* may free i */
+    }
     buf_deinit(&body);
     return 0;
 }

@@ -24,6 +24,10 @@ struct inside_ask {
     const struct http_header *headers;         /* the list is copied, their texts are borrowed until it is over */
     unsigned     header_count;
     size_t       most;                         /* bytes of an answer */
+    /* It is part of a job, which was admitted when it was taken on; job NULL: it is not, and headers say who asks. */
+    const char  *job;                          /* its id */
+    struct slice tenant;
+    uint64_t     timeout_ms;                   /* of it; 0: none */
     /* Once, unless inside_end() came first; perhaps from within inside_begin().  *slot is NULL by then. */
     void       (*over)(void *ud, const struct inside_answer *a);
     void        *ud;

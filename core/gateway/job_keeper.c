@@ -18,6 +18,7 @@
 
 #include "base/json.h"
 #include "bridge/job_task.h"
+#include "gateway/batch_work.h"
 #include "gateway/gateway.h"
 #include "gateway/job_exchange.h"
 #include "jobs/jobs_file.h"
@@ -99,15 +100,17 @@ void job_keeper_close(struct perilune *g) {
 static void begin(void *ud, struct job_work *work) {
     struct worker *w = ud;
     if (work->job.function.len > 0) job_task_begin(w->gen->state, w->gen->config->jobs, work);
+    else if (batch_work_is(&work->job)) batch_work_begin(w, work);
     else job_exchange_begin(w, work);
 }
 
 static void resume(struct job_work *work) {
-    if (work->job.function.len == 0) job_exchange_resume(work);
+    if (work->job.function.len == 0 && !batch_work_is(&work->job)) job_exchange_resume(work);
 }
 
 static void stop(struct job_work *work) {
     if (work->job.function.len > 0) job_task_stop(work);
+    else if (batch_work_is(&work->job)) batch_work_stop(work);
     else job_exchange_stop(work);
 }
 

@@ -2,6 +2,7 @@
 #ifndef PERILUNE_JOBS_SETTINGS_H
 #define PERILUNE_JOBS_SETTINGS_H
 
+#include "jobs/file_store.h"
 #include "jobs/jobs.h"
 #include "jobs/webhook.h"
 
@@ -10,6 +11,8 @@ struct job_settings {
     struct jobs_settings store;     /* of the queue, until the process ends */
     struct jobs_limits   limits;
     uint64_t             lease_ms, timeout_ms, backoff_ms, backoff_max_ms; /* timeout: of a try */
+    struct file_settings files;     /* folder NULL: neither files nor batches are served */
+    unsigned             batch_concurrency, batch_lines; /* of one batch: requests at once, and at most */
     unsigned             max_tries, room; /* room: jobs at once of a worker */
     const struct webhook_settings *webhooks; /* NULL: none are sent */
 };

@@ -38,8 +38,8 @@ static struct slice parameter(struct slice header, const char *key) {
     return slice_of(NULL, 0);
 }
 
-/* The name that a part's head gives it. */
-static struct slice name_of(struct slice head) {
+/* What a part's head says of it: its name, or that of its file. */
+static struct slice word_of(struct slice head, const char *key) {
     static const char field[] = "content-disposition:";
     size_t n = sizeof(field) - 1;
     while (head.len > n) {
@@ -48,7 +48,7 @@ static struct slice name_of(struct slice head) {
         if (line.len > n && strncasecmp(line.ptr, field, n) == 0) {
             struct slice value = slice_of(line.ptr + n, line.len - n);
             if (value.ptr[value.len - 1] == '\r') value.len--;
-            return parameter(value, "name");
+            return parameter(value, key);
         }
         if (end == NULL) break;
         head = behind(head, end + 1);
@@ -87,7 +87,7 @@ static const char *first_part(struct slice body, struct slice mark) {
     return end ? end : next_part(body, mark, NULL);
 }
 
-struct slice form_field(struct slice content_type, struct slice body, struct slice name) {
+struct slice form_file(struct slice content_type, struct slice body, struct slice name, struct slice *filename) {
     static const char multipart[] = "multipart/form-data";
     struct slice none = slice_of(NULL, 0);
     char mark[80] = "\r\n--"; /* a boundary has at most 70 characters */
@@ -102,8 +102,15 @@ struct slice form_field(struct slice content_type, struct slice body, struct sli
         at = next_part(rest, next, &part);
         if (part.ptr == NULL) return none; /* it is cut */
         const char *blank = find(part, SLICE("\r\n\r\n"));
-        if (blank != NULL && slice_eq(name_of(slice_of(part.ptr, (size_t)(blank - part.ptr))), name))
-            return behind(part, blank + 4);
+        struct slice head = slice_of(part.ptr, blank != NULL ? (size_t)(blank - part.ptr) : 0);
+        if (blank == NULL || !slice_eq(word_of(head, "name"), name)) continue;
+        *filename = word_of(head, "filename");
+        return behind(part, blank + 4);
     }
     return none;
+}
+
+struct slice form_field(struct slice content_type, struct slice body, struct slice name) {
+    struct slice filename;
+    return form_file(content_type, body, name, &filename);
 }

@@ -8,4 +8,7 @@
  * content type is another. */
 struct slice form_field(struct slice content_type, struct slice body, struct slice name);
 
+/* The same, with the name that the client gave the file; ptr NULL: it has none. */
+struct slice form_file(struct slice content_type, struct slice body, struct slice name, struct slice *filename);
+
 #endif

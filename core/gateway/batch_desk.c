@@ -1,0 +1,474 @@
+/* batch_desk.c -- what clients ask of files and batches, under /v1/files and /v1/batches.
+ *
+ *     POST   /v1/files              a file, as multipart/form-data         GET    /v1/files, /v1/files/ID
+ *     GET    /v1/files/ID/content   its bytes                              DELETE /v1/files/ID
+ *     POST   /v1/batches            a job that asks all lines of a file    GET    /v1/batches, /v1/batches/ID
+ *     POST   /v1/batches/ID/cancel
+ *
+ * As in OpenAI's API, whose SDKs are the clients.  Who may?  As with jobs (job_desk.c): policies that say so, of the
+ * route of the batch's endpoint when one is made, else of that of chats.  That makes the tenant, and files and batches
+ * are their tenant's and nobody else's.
+ *
+ *     NEW --begin: path, method, body--> ADMITTING --admitted--> ASKING: the queue, the disk, or at once --> reply
+ *
+ * A batch is a job with the path /v1/batches, which batch_work.c does.  A list of batches looks through the tenant's jobs,
+ * and then asks for each: what was posted is not in lists. */
+#include "gateway/batch_desk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "flow/response.h"
+#include "gateway/file_source.h"
+#include "gateway/upload.h"
+#include "jobs/batch_object.h"
+#include "request/form.h"
+#include "request/job_question.h"
+
+#define LIST_MOST    100
+#define LIST_DEFAULT 20
+#define LOOK_MOST    2000 /* jobs that are looked through for a list of batches */
+#define BATCH_TRIES  20   /* workers that may die over it */
+
+enum desk_what { DESK_UPLOAD, DESK_FILES, DESK_FILE, DESK_CONTENT, DESK_REMOVE,
+                 DESK_MAKE, DESK_BATCHES, DESK_BATCH, DESK_STOP };
+
+struct batch_desk {
+    struct exchange  *x;
+    enum desk_what    what;
+    bool              asking;
+    char              id[64];      /* of the file, or of the batch's job */
+    struct buf        body, out;
+    struct json_doc   doc;
+    struct batch_wish wish;
+    struct jobs_op    op;
+    struct job        job;
+    struct upload    *upload;
+    unsigned          limit;       /* of a list */
+    char              after[64];
+    char              found[LIST_MOST + 1][JOB_ID_SIZE];
+    unsigned          found_count, shown, looked;
+};
+
+static const struct slice files = SLICE("/v1/files"), batches = SLICE("/v1/batches"),
+                          chats = SLICE("/v1/chat/completions");
+
+static bool is_below(struct slice path, struct slice root) {
+    return slice_starts(path, root) && (path.len == root.len || path.ptr[root.len] == '/');
+}
+
+bool batch_desk_has(const struct config *c, struct slice path) {
+    return c->jobs != NULL && c->jobs->files.folder != NULL && (is_below(path, files) || is_below(path, batches));
+}
+
+struct batch_desk *batch_desk_new(struct exchange *x) {
+    struct batch_desk *d = mem_zalloc(sizeof(*d));
+    if (d != NULL) d->x = x;
+    return d;
+}
+
+void batch_desk_free(struct batch_desk *d) {
+    if (d == NULL) return;
+    jobs_cancel(&d->op);
+    if (d->upload != NULL) upload_leave(d->upload);
+    json_deinit(&d->doc);
+    buf_deinit(&d->body);
+    buf_deinit(&d->out);
+    mem_free(d);
+}
+
+static uint64_t wall_ms(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static const struct job_settings *settings(const struct batch_desk *d) { return d->x->gen->config->jobs; }
+static struct slice tenant(const struct batch_desk *d) { return slice_str(d->x->req->tenant); }
+
+/* -- Replies ------------------------------------------------------------------------------------- */
+
+/* All of them free d. */
+static void fail(struct batch_desk *d, int status, const char *param, const char *message) {
+    struct failure f;
+    failure_init(&f);
+    failure_set(&f, status == 404 ? FAILURE_NOT_FOUND : FAILURE_INVALID_REQUEST, "%s", message);
+    f.status = status;
+    if (param != NULL) snprintf(f.param, sizeof(f.param), "%s", param);
+    exchange_fail_with(d->x, &f);
+}
+
+static void wrong_method(struct batch_desk *d, const char *methods) {
+    d->x->methods = methods;
+    exchange_fail(d->x, FAILURE_METHOD, "this method is not allowed here; the header Allow says which one is");
+}
+
+static void reply(struct batch_desk *d, struct buf *b) {
+    exchange_reply(d->x, 200, SLICE("cache-control: no-store\r\n"), b);
+}
+
+static void reply_file(struct batch_desk *d, const struct file_facts *f) {
+    file_object_write(&d->out, f);
+    reply(d, &d->out);
+}
+
+static void disk_fails(struct batch_desk *d) {
+    log_of_request(d->x->w->log, PERILUNE_LOG_ERROR, d->x->req->id, "jobs.files: %s: %s", settings(d)->files.folder,
+                   strerror(errno));
+    exchange_fail(d->x, FAILURE_UNAVAILABLE, "files cannot be kept now; try again later");
+}
+
+static void no_file(struct batch_desk *d) {
+    fail(d, 404, "id", "there is no such file; it may be of somebody else, or was kept long enough (jobs.file_keep)");
+}
+
+static void reply_batch(struct batch_desk *d, const struct job *j) {
+    if (!batch_object_write(&d->out, j)) fail(d, 404, "id", "there is no such batch");
+    else reply(d, &d->out);
+}
+
+/* What the queue could not do. */
+static void refused(struct batch_desk *d, const struct jobs_answer *a) {
+    struct failure f;
+    failure_init(&f);
+    if (a->why != NULL) log_of_request(d->x->w->log, PERILUNE_LOG_ERROR, d->x->req->id, "jobs: %s", a->why);
+    if (a->rc == JOBS_NOT_FOUND) {
+        fail(d, 404, "id", "there is no such batch; it may be of somebody else, or was kept long enough (jobs.keep)");
+        return;
+    }
+    job_refused(&f, a);
+    exchange_fail_with(d->x, &f);
+}
+
+static void ask(struct batch_desk *d, const struct jobs_ask *a, void (*done)(struct jobs_op *, const struct jobs_answer *)) {
+    struct jobs *j = d->x->w->jobs;
+    int rc = j != NULL ? jobs_begin(j, &d->op, a, done) : PERILUNE_ERR_NOMEM;
+    if (rc != 0) refused(d, &(struct jobs_answer){ .rc = rc });
+}
+
+static struct batch_desk *desk_of(struct jobs_op *op) { return container_of(op, struct batch_desk, op); }
+
+/* -- Files ------------------------------------------------------------------------------------------- */
+
+static void on_uploaded(void *ud, int rc) {
+    struct batch_desk *d = ud;
+    struct file_facts f;
+    d->upload = NULL;
+    if (rc == 0) rc = file_find(&settings(d)->files, tenant(d), slice_str(d->id), wall_ms() / 1000, &f);
+    if (rc != 0) disk_fails(d);
+    else reply_file(d, &f);
+}
+
+/* Its parts.  False after having failed. */
+static bool read_form(struct batch_desk *d, struct file_facts *f, struct slice *content) {
+    struct slice type = request_header(d->x->req, SLICE("content-type")), body = buf_get(&d->body), name, none;
+    struct slice purpose = form_file(type, body, SLICE("purpose"), &none);
+    *content = form_file(type, body, SLICE("file"), &name);
+    if (purpose.ptr == NULL || content->ptr == NULL || name.ptr == NULL) {
+        fail(d, 400, purpose.ptr == NULL ? "purpose" : "file",
+             "a file comes as multipart/form-data with the parts \"purpose\" and \"file\"");
+        return false;
+    }
+    if (!slice_eq(purpose, SLICE("batch"))) {
+        fail(d, 400, "purpose", "files are kept for batches here: \"purpose\" must be \"batch\"");
+        return false;
+    }
+    f->created_s = wall_ms() / 1000;
+    f->expires_s = settings(d)->files.keep_ms > 0 ? f->created_s + settings(d)->files.keep_ms / 1000 : 0;
+    slice_copy(f->purpose, sizeof(f->purpose), purpose);
+    slice_copy(f->name, sizeof(f->name), slice_of(name.ptr, utf8_valid_prefix(name)));
+    slice_mute(f->name);
+    file_id_new(wall_ms(), &d->x->w->loop->rng, f->id);
+    snprintf(d->id, sizeof(d->id), "%s", f->id);
+    return true;
+}
+
+static void upload(struct batch_desk *d) {
+    struct file_facts f = { .bytes = 0 };
+    struct slice content;
+    if (!read_form(d, &f, &content)) return;
+    int rc = file_make_room(&settings(d)->files, tenant(d), f.created_s);
+    if (rc == FILE_TOO_MANY) {
+        fail(d, 409, NULL, "you have as many files as may be kept (jobs.max_files); delete some");
+        return;
+    }
+    struct upload_options opt = { .loop = d->x->w->loop, .files = &settings(d)->files, .tenant = tenant(d),
+                                  .facts = &f, .body = &d->body, .content = content, .done = on_uploaded, .ud = d };
+    d->upload = rc == 0 ? upload_new(&opt) : NULL;
+    if (d->upload == NULL) disk_fails(d);
+}
+
+static void list_files(struct batch_desk *d) {
+    struct file_facts *all = mem_alloc((d->limit + 1) * sizeof(*all));
+    int n = all == NULL ? PERILUNE_ERR_NOMEM : file_list(&settings(d)->files, tenant(d), slice_str(d->after),
+                                                         wall_ms() / 1000, all, d->limit + 1);
+    if (n < 0) {
+        mem_free(all);
+        disk_fails(d);
+        return;
+    }
+    unsigned shown = (unsigned)n < d->limit ? (unsigned)n : d->limit;
+    buf_puts(&d->out, "{\"object\":\"list\",\"data\":[");
+    for (unsigned i = 0; i < shown; i++) {
+        if (i > 0) buf_putc(&d->out, ',');
+        file_object_write(&d->out, &all[i]);
+    }
+    buf_printf(&d->out, "],\"has_more\":%s", (unsigned)n > d->limit ? "true" : "false");
+    if (shown > 0) buf_printf(&d->out, ",\"first_id\":\"%s\",\"last_id\":\"%s\"", all[0].id, all[shown - 1].id);
+    buf_putc(&d->out, '}');
+    mem_free(all);
+    reply(d, &d->out);
+}
+
+static void send_content(struct batch_desk *d, const struct file_facts *f) {
+    char path[FILE_PATH_SIZE];
+    struct exchange *x = d->x;
+    file_path(&settings(d)->files, tenant(d), f->id, path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        disk_fails(d);
+        return;
+    }
+    struct source *s = file_source_new(x->w->loop, fd, f->bytes);
+    struct response *r = s ? response_new(&(struct response_options){ .loop = x->w->loop, .upstream = "",
+                                                                      .high_water = 1 << 16 }) : NULL;
+    if (r == NULL) {
+        if (s != NULL) source_cancel(s);
+        exchange_fail(x, FAILURE_NO_MEMORY, "out of memory");
+        return;
+    }
+    response_start(r, s);
+    exchange_deliver(x, r); /* may free d */
+}
+
+static void one_file(struct batch_desk *d) {
+    struct file_facts f;
+    int rc = file_find(&settings(d)->files, tenant(d), slice_str(d->id), wall_ms() / 1000, &f);
+    if (rc == FILE_NOT_FOUND) no_file(d);
+    else if (rc != 0) disk_fails(d);
+    else if (d->what == DESK_CONTENT) send_content(d, &f);
+    else if (d->what == DESK_FILE) reply_file(d, &f);
+    else if (file_remove(&settings(d)->files, tenant(d), slice_str(d->id), wall_ms() / 1000) != 0) no_file(d);
+    else {
+        buf_printf(&d->out, "{\"id\":\"%s\",\"object\":\"file\",\"deleted\":true}", f.id);
+        reply(d, &d->out);
+    }
+}
+
+/* -- Batches ------------------------------------------------------------------------------------------- */
+
+static void on_made(struct jobs_op *op, const struct jobs_answer *a) {
+    struct batch_desk *d = desk_of(op);
+    if (a->rc == 0 && a->existed && !job_asks_same(a->jobs, &d->job)) {
+        struct failure f;
+        failure_init(&f);
+        job_key_reused(&f);
+        exchange_fail_with(d->x, &f);
+    } else if (a->rc != 0) refused(d, a);
+    else reply_batch(d, a->jobs);
+}
+
+static void make(struct batch_desk *d) {
+    struct file_facts f;
+    if (file_find(&settings(d)->files, tenant(d), slice_str(d->wish.input), wall_ms() / 1000, &f) != 0) {
+        fail(d, 400, "input_file_id", "there is no such file of yours; upload it by POST /v1/files");
+        return;
+    }
+    d->job = (struct job){ .tenant = tenant(d), .queue = SLICE(""), .function = SLICE(""), .path = batches,
+                           .headers = SLICE(""), .body = buf_get(&d->body), .webhook = SLICE(""),
+                           .key = request_header(d->x->req, SLICE("idempotency-key")), .max_tries = BATCH_TRIES,
+                           .expires_ms = wall_ms() + BATCH_WINDOW_MS };
+    if (d->job.key.ptr == NULL) d->job.key = SLICE("");
+    ask(d, &(struct jobs_ask){ .verb = JOBS_SUBMIT, .job = &d->job }, on_made);
+}
+
+static void on_shown(struct jobs_op *op, const struct jobs_answer *a) {
+    struct batch_desk *d = desk_of(op);
+    if (a->rc != 0) refused(d, a);
+    else if (!slice_eq(a->jobs->path, batches)) refused(d, &(struct jobs_answer){ .rc = JOBS_NOT_FOUND });
+    else reply_batch(d, a->jobs);
+}
+
+static void show(struct batch_desk *d) {
+    ask(d, &(struct jobs_ask){ .verb = JOBS_GET, .id = slice_str(d->id), .tenant = tenant(d) }, on_shown);
+}
+
+static void on_stopped(struct jobs_op *op, const struct jobs_answer *a) {
+    struct batch_desk *d = desk_of(op);
+    if (a->rc == JOBS_IS_OVER && a->count > 0 && a->jobs->status != JOB_CANCELED) fail(d, 409, NULL, "the batch has ended");
+    else if (a->rc != 0 && a->rc != JOBS_IS_OVER) refused(d, a);
+    else show(d);
+}
+
+static void on_known(struct jobs_op *op, const struct jobs_answer *a) {
+    struct batch_desk *d = desk_of(op);
+    if (a->rc != 0) refused(d, a);
+    else if (!slice_eq(a->jobs->path, batches)) refused(d, &(struct jobs_answer){ .rc = JOBS_NOT_FOUND });
+    else ask(d, &(struct jobs_ask){ .verb = JOBS_CANCEL, .id = slice_str(d->id), .tenant = tenant(d) }, on_stopped);
+}
+
+/* A list: ids first, then each of them. */
+static void show_next(struct batch_desk *d);
+
+static void on_next(struct jobs_op *op, const struct jobs_answer *a) {
+    struct batch_desk *d = desk_of(op);
+    size_t from = buf_len(&d->out);
+    if (a->rc == 0) {
+        if (d->out.data[d->out.len - 1] == '}') buf_putc(&d->out, ',');
+        if (!batch_object_write(&d->out, a->jobs) && !buf_failed(&d->out)) d->out.len = d->out.mark + from;
+    }
+    show_next(d);
+}
+
+static void show_next(struct batch_desk *d) {
+    unsigned n = d->found_count < d->limit ? d->found_count : d->limit;
+    if (d->shown < n) {
+        struct slice id = slice_str(d->found[d->shown++]);
+        ask(d, &(struct jobs_ask){ .verb = JOBS_GET, .id = id, .tenant = tenant(d) }, on_next);
+        return;
+    }
+    char id[JOB_ID_SIZE + 2];
+    buf_printf(&d->out, "],\"has_more\":%s", d->found_count > d->limit ? "true" : "false");
+    for (unsigned i = 0; n > 0 && i < 2; i++) {
+        batch_id_of(d->found[i == 0 ? 0 : n - 1], id);
+        buf_printf(&d->out, ",\"%s\":\"%s\"", i == 0 ? "first_id" : "last_id", id);
+    }
+    buf_putc(&d->out, '}');
+    reply(d, &d->out);
+}
+
+static void look_on(struct batch_desk *d);
+
+static void on_looked(struct jobs_op *op, const struct jobs_answer *a) {
+    struct batch_desk *d = desk_of(op);
+    if (a->rc != 0) {
+        refused(d, a);
+        return;
+    }
+    for (unsigned i = 0; i < a->count && d->found_count <= d->limit; i++)
+        if (slice_eq(a->jobs[i].path, batches))
+            snprintf(d->found[d->found_count++], JOB_ID_SIZE, "%s", a->jobs[i].id);
+    d->looked += a->count;
+    bool last = a->count < LIST_MOST || d->looked >= LOOK_MOST || d->found_count > d->limit;
+    if (!last) snprintf(d->after, sizeof(d->after), "%s", a->jobs[a->count - 1].id);
+    if (last) show_next(d);
+    else look_on(d);
+}
+
+static void look_on(struct batch_desk *d) {
+    ask(d, &(struct jobs_ask){ .verb = JOBS_LIST, .tenant = tenant(d), .before = slice_str(d->after), .status = -1,
+                               .count = LIST_MOST }, on_looked);
+}
+
+/* -- Admitted -------------------------------------------------------------------------------------------- */
+
+void batch_desk_admitted(struct batch_desk *d) {
+    struct jobs_ask known = { .verb = JOBS_GET, .id = slice_str(d->id), .tenant = tenant(d) };
+    switch (d->what) {
+    case DESK_UPLOAD: upload(d); return;
+    case DESK_FILES: list_files(d); return;
+    case DESK_FILE:
+    case DESK_CONTENT:
+    case DESK_REMOVE: one_file(d); return;
+    case DESK_MAKE: make(d); return;
+    case DESK_BATCH: show(d); return;
+    case DESK_STOP: ask(d, &known, on_known); return;
+    case DESK_BATCHES:
+        buf_puts(&d->out, "{\"object\":\"list\",\"data\":[");
+        look_on(d);
+        return;
+    }
+}
+
+/* -- Beginning -------------------------------------------------------------------------------------------- */
+
+static bool is_method(const struct batch_desk *d, const char *method) {
+    return slice_eq(d->x->req->method, slice_str(method));
+}
+static bool is_read(const struct batch_desk *d) { return is_method(d, "GET") || is_method(d, "HEAD"); }
+
+static void admit(struct batch_desk *d, enum desk_what what, struct slice path) {
+    d->what = what;
+    exchange_begin_admission(d->x, path); /* may free d */
+}
+
+/* limit and after.  False after having failed. */
+static bool read_list(struct batch_desk *d, bool of_batches) {
+    struct slice q = d->x->req->query;
+    d->limit = LIST_DEFAULT;
+    while (q.len > 0) {
+        const char *end = memchr(q.ptr, '&', q.len);
+        struct slice one = slice_of(q.ptr, end ? (size_t)(end - q.ptr) : q.len);
+        q = end ? slice_of(end + 1, q.len - one.len - 1) : SLICE("");
+        if (slice_starts(one, SLICE("limit="))) {
+            char text[16];
+            slice_copy(text, sizeof(text), slice_of(one.ptr + 6, one.len - 6));
+            long n = strtol(text, NULL, 10);
+            d->limit = n < 1 ? 0 : n > LIST_MOST ? LIST_MOST : (unsigned)n;
+        } else if (slice_starts(one, SLICE("after="))) {
+            struct slice id = slice_of(one.ptr + 6, one.len - 6);
+            slice_copy(d->after, sizeof(d->after), id);
+            if (of_batches ? !batch_id_read(id, d->after) : !file_id_is(id)) d->limit = 0;
+        }
+    }
+    if (d->limit > 0) return true;
+    fail(d, 400, "limit", "\"limit\" is a number from 1 to 100, \"after\" the id of one of the list");
+    return false;
+}
+
+static void begin_file(struct batch_desk *d, struct slice rest) {
+    const char *slash = memchr(rest.ptr, '/', rest.len);
+    struct slice id = slice_of(rest.ptr, slash ? (size_t)(slash - rest.ptr) : rest.len),
+                 behind = slice_of(rest.ptr + id.len, rest.len - id.len);
+    bool content = slice_eq(behind, SLICE("/content"));
+    slice_copy(d->id, sizeof(d->id), id);
+    if (!file_id_is(id) || (behind.len > 0 && !content)) no_file(d);
+    else if (content && !is_read(d)) wrong_method(d, "GET, HEAD");
+    else if (content) admit(d, DESK_CONTENT, chats);
+    else if (is_method(d, "DELETE")) admit(d, DESK_REMOVE, chats);
+    else if (is_read(d)) admit(d, DESK_FILE, chats);
+    else wrong_method(d, "GET, HEAD, DELETE");
+}
+
+static void begin_batch(struct batch_desk *d, struct slice rest) {
+    const char *slash = memchr(rest.ptr, '/', rest.len);
+    struct slice id = slice_of(rest.ptr, slash ? (size_t)(slash - rest.ptr) : rest.len),
+                 behind = slice_of(rest.ptr + id.len, rest.len - id.len);
+    bool stop = slice_eq(behind, SLICE("/cancel"));
+    if (!batch_id_read(id, d->id) || (behind.len > 0 && !stop)) fail(d, 404, "id", "there is no such batch");
+    else if (stop && is_method(d, "POST")) admit(d, DESK_STOP, chats);
+    else if (stop) wrong_method(d, "POST");
+    else if (is_read(d)) admit(d, DESK_BATCH, chats);
+    else wrong_method(d, "GET, HEAD");
+}
+
+static void begin_make(struct batch_desk *d) {
+    const char *param = NULL;
+    char why[240];
+    struct json_error e;
+    int rc = json_parse(&d->doc, buf_get(&d->body), &e);
+    if (rc == PERILUNE_ERR_NOMEM) exchange_fail(d->x, FAILURE_NO_MEMORY, "out of memory");
+    else if (rc != 0) fail(d, 400, NULL, "the body is no valid JSON");
+    else if (batch_wish_read(&d->wish, &d->doc, &param, why, sizeof(why)) != 0) fail(d, 400, param, why);
+    else if (!exchange_leads(d->x, slice_str(d->wish.endpoint)) || is_below(slice_str(d->wish.endpoint), batches))
+        fail(d, 400, "endpoint", "no route has the path of \"endpoint\"");
+    else admit(d, DESK_MAKE, slice_str(d->wish.endpoint));
+}
+
+void batch_desk_begin(struct batch_desk *d, struct buf *body) {
+    struct slice path = d->x->req->path;
+    bool of_files = is_below(path, files);
+    size_t root = of_files ? files.len : batches.len;
+    struct slice rest = slice_of(path.ptr + root, path.len - root);
+    d->body = *body;
+    *body = (struct buf){ .data = NULL };
+    if (rest.len > 1 && of_files) begin_file(d, slice_of(rest.ptr + 1, rest.len - 1));
+    else if (rest.len > 1) begin_batch(d, slice_of(rest.ptr + 1, rest.len - 1));
+    else if (is_method(d, "POST") && of_files) admit(d, DESK_UPLOAD, chats);
+    else if (is_method(d, "POST")) begin_make(d);
+    else if (!is_read(d)) wrong_method(d, "GET, HEAD, POST");
+    else if (read_list(d, !of_files)) admit(d, of_files ? DESK_FILES : DESK_BATCHES, chats);
+}

@@ -1,0 +1,345 @@
+/* batch_work.c -- a batch, as a job that a worker does.
+ *
+ *     job (POST /v1/batches) --> input file --survey--> lines --engine--> output file, error file --> the job's end
+ *
+ *     SURVEYING --all lines good--> ASKING --engine over--> SYNCING --on the disk--> (job_work_end, freed)
+ *         +-- bad lines, no file --> (failed, freed)    stop from any state: what is answered is kept, (freed)
+ *
+ * The lines are asked by the engine that perilune batch has, as parts of this job: past policies that say who may ask,
+ * which had their say when the batch was made, in the name of its tenant.  What is answered is in the output file at
+ * once; a worker that dies, or is told to give its jobs back, leaves a job that another one takes, and that one goes on
+ * with the file.  Two that hold the job at once, because one was away for longer than its lease, do not write the
+ * file at once: it is locked.
+ *
+ * A day after it was made a batch takes no further lines (expired), and what is under way is waited for.
+ *
+ * All of it is on the worker's loop, so it goes in slices: lines are looked at SLICE at a time, and reaching the disk
+ * is a thread of libuv's. */
+#include "gateway/batch_work.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "gateway/batch_engine.h"
+#include "jobs/batch_object.h"
+#include "jobs/batch_survey.h"
+
+#define SLICE_LINES 32   /* that are looked at in a turn */
+#define NOTE_MS     1000 /* between two notes of how far it is */
+#define TRIES       8    /* of a line */
+
+enum work_state { SURVEYING, ASKING, SYNCING };
+
+struct batch_work {
+    enum work_state       state;
+    struct job_work      *work;      /* NULL: nobody waits for its end */
+    struct worker        *w;
+    struct deferred       turn;
+    struct timer          due;
+    char                  folder[4096];
+    struct file_settings  files;     /* of the configuration that it began with */
+    struct file_facts     input;
+    char                  paths[3][FILE_PATH_SIZE]; /* input, output, errors */
+    struct batch_wish     wish;
+    struct json_doc       body;
+    struct batch_ids      ids;
+    struct batch_input    in;
+    struct batch_output   out, errors;
+    struct batch_survey   survey;
+    struct batch_settings set;
+    struct batch_engine   engine;
+    bool                  engine_open;
+    struct batch_progress_note note;
+    struct buf            faults;
+    unsigned              told;
+    uint64_t              noted_ms;
+    uv_fs_t               sync;
+    bool                  syncing_errors;
+    char                  tenant[JOB_TENANT_MAX + 1];
+    char                  job_id[JOB_ID_SIZE];
+    char                  why[500];
+};
+
+static uint64_t wall_ms(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+bool batch_work_is(const struct job *j) {
+    return j->function.len == 0 && slice_eq(j->path, SLICE(BATCH_PATH));
+}
+
+/* -- The end ----------------------------------------------------------------------------------- */
+
+static void work_free(struct batch_work *b) {
+    if (b->engine_open) batch_engine_close(&b->engine);
+    timer_stop(b->w->loop, &b->due);
+    deferred_cancel(&b->turn);
+    if (b->in.fd >= 0) batch_input_close(&b->in);
+    batch_output_close(&b->out);
+    batch_output_close(&b->errors);
+    batch_survey_deinit(&b->survey);
+    batch_ids_deinit(&b->ids);
+    json_deinit(&b->body);
+    buf_deinit(&b->faults);
+    mem_free(b);
+}
+
+/* A file of answers is there when something is in it. */
+static void commit(struct batch_work *b, const struct batch_output *out, bool errors) {
+    struct file_facts f = { .bytes = out->size, .created_s = wall_ms() / 1000 };
+    if (out->size == 0 || out->fd < 0) return;
+    batch_output_id(b->job_id, errors, f.id);
+    f.expires_s = b->files.keep_ms > 0 ? f.created_s + b->files.keep_ms / 1000 : 0;
+    char id[JOB_ID_SIZE + 2];
+    batch_id_of(b->job_id, id);
+    snprintf(f.name, sizeof(f.name), "%s_%s.jsonl", id, errors ? "error" : "output");
+    snprintf(f.purpose, sizeof(f.purpose), "batch_output");
+    if (file_commit(&b->files, slice_str(b->tenant), &f) != 0)
+        log_line(b->w->log, PERILUNE_LOG_ERROR, "jobs.files: %s: %s", out->path, strerror(errno));
+}
+
+static void note(struct batch_work *b) {
+    struct buf text;
+    const struct batch_tally *t = &b->engine.tally;
+    b->note.total = t->lines;
+    b->note.good = t->good;
+    b->note.failed = t->failed;
+    b->note.has_output = t->good > 0;
+    b->note.has_errors = t->failed > 0;
+    b->note.faults = buf_get(&b->faults);
+    buf_init(&text, 0);
+    batch_note_write(&text, &b->note);
+    if (!buf_failed(&text)) job_work_progress(b->work, buf_get(&text));
+    buf_deinit(&text);
+    b->noted_ms = loop_now(b->w->loop);
+}
+
+/* f NULL: well. Frees b. */
+static void end(struct batch_work *b, const struct failure *f) {
+    struct job_work *work = b->work;
+    if (work != NULL) {
+        note(b);
+        work->user = NULL;
+    }
+    struct job_end how = { .failure = f, .status = f != NULL ? f->status : 200, .type = SLICE(""), .result = SLICE("") };
+    work_free(b);
+    if (work != NULL) job_work_end(work, &how);
+}
+
+static void fail(struct batch_work *b, enum failure_kind kind, const char *code, const char *message) {
+    struct failure f;
+    failure_init(&f);
+    failure_set(&f, kind, "%s", message);
+    if (code != NULL) snprintf(f.code, sizeof(f.code), "%s", code);
+    end(b, &f);
+    failure_deinit(&f);
+}
+
+/* -- Reaching the disk -------------------------------------------------------------------------- */
+
+static void sync_next(struct batch_work *b);
+
+static void on_synced(uv_fs_t *req) {
+    struct batch_work *b = container_of(req, struct batch_work, sync);
+    ssize_t rc = req->result;
+    uv_fs_req_cleanup(req);
+    if (rc < 0) snprintf(b->why, sizeof(b->why), "the answers could not be written: %s", uv_strerror((int)rc));
+    sync_next(b);
+}
+
+static void sync_over(struct batch_work *b) {
+    commit(b, &b->out, false);
+    commit(b, &b->errors, true);
+    if (b->why[0] != '\0') fail(b, FAILURE_INTERNAL, "batch_failed", b->why);
+    else end(b, NULL);
+}
+
+static void sync_next(struct batch_work *b) {
+    if (b->syncing_errors) {
+        sync_over(b);
+        return;
+    }
+    b->syncing_errors = b->state == SYNCING;
+    int fd = b->syncing_errors ? b->errors.fd : b->out.fd;
+    b->state = SYNCING;
+    if (uv_fs_fdatasync(&b->w->loop->uv, &b->sync, fd, on_synced) != 0) sync_over(b);
+}
+
+static void engine_over(struct batch_work *b) {
+    if (b->engine.why[0] != '\0') snprintf(b->why, sizeof(b->why), "%s", b->engine.why);
+    batch_engine_close(&b->engine);
+    b->engine_open = false;
+    if (b->note.phase != BATCH_EXPIRED) b->note.phase = BATCH_FINALIZING;
+    b->note.finalizing_s = wall_ms() / 1000;
+    if (b->work != NULL) note(b);
+    sync_next(b);
+}
+
+/* -- Asking ------------------------------------------------------------------------------------------ */
+
+static void run(struct deferred *j);
+static void due(struct timer *t) {
+    struct batch_work *b = container_of(t, struct batch_work, due);
+    if (!deferred_is_waiting(&b->turn)) loop_next(b->w->loop, &b->turn, run);
+}
+
+static void on_ready(void *ud) {
+    struct batch_work *b = ud;
+    if (!deferred_is_waiting(&b->turn)) loop_next(b->w->loop, &b->turn, run);
+}
+
+static void expire(struct batch_work *b) {
+    if (b->note.phase == BATCH_EXPIRED || wall_ms() < b->work->job.created_ms + BATCH_WINDOW_MS) return;
+    b->note.phase = BATCH_EXPIRED;
+    batch_engine_end(&b->engine, BATCH_ENDING);
+}
+
+static void step(struct batch_work *b) {
+    expire(b);
+    if (!batch_engine_step(&b->engine)) {
+        engine_over(b);
+        return;
+    }
+    if (loop_now(b->w->loop) - b->noted_ms >= NOTE_MS) note(b);
+    timer_start(b->w->loop, &b->due, (uint64_t)batch_engine_wait(&b->engine, NOTE_MS), due);
+}
+
+/* What an earlier try has answered already is in the files. */
+static const char *open_outputs(struct batch_work *b) {
+    struct batch_output *both[] = { &b->out, &b->errors };
+    for (int i = 0; i < 2; i++) {
+        int rc = batch_output_open(both[i], b->paths[1 + i], b->in.device, b->in.inode);
+        if (rc == 0) rc = batch_output_load(both[i], &b->ids, false);
+        if (rc != 0) return both[i]->err;
+        b->engine.tally.good += both[i]->good;
+        b->engine.tally.failed += both[i]->failed;
+    }
+    return NULL;
+}
+
+static void ask_all(struct batch_work *b) {
+    const struct job_settings *s = b->w->gen->config->jobs;
+    const char *wrong = open_outputs(b);
+    if (wrong != NULL) { /* who may still hold them will not for long */
+        log_line(b->w->log, PERILUNE_LOG_ERROR, "jobs.files: %s", wrong);
+        fail(b, FAILURE_UNAVAILABLE, "batch_files_unavailable", "the files of answers cannot be written now");
+        return;
+    }
+    b->engine.tally.before = b->engine.tally.good + b->engine.tally.failed;
+    b->engine.in = &b->in;
+    b->engine.out = &b->out;
+    b->engine.errors = &b->errors;
+    b->engine.ids = &b->ids;
+    b->set = (struct batch_settings){ .worker = b->w, .concurrency = s != NULL ? s->batch_concurrency : 1,
+                                      .tries = TRIES, .keep_going = true, .job = b->job_id,
+                                      .tenant = slice_str(b->tenant), .timeout_ms = s != NULL ? s->timeout_ms : 0,
+                                      .ready = on_ready, .ud = b };
+    b->engine_open = true;
+    if (batch_engine_open(&b->engine, &b->set) != 0) {
+        fail(b, FAILURE_NO_MEMORY, NULL, "out of memory");
+        return;
+    }
+    b->state = ASKING;
+    b->note.phase = BATCH_IN_PROGRESS;
+    b->note.in_progress_s = wall_ms() / 1000;
+    note(b);
+    step(b);
+}
+
+/* -- Looking at the lines ----------------------------------------------------------------------------- */
+
+static void tell(void *ud, uint32_t line, const struct batch_fault *f) {
+    struct batch_work *b = ud;
+    if (b->told++ >= BATCH_FAULTS) return;
+    if (b->told > 1) buf_putc(&b->faults, ',');
+    buf_printf(&b->faults, "{\"code\":\"%s\",\"message\":", f->code);
+    json_write_string(&b->faults, slice_str(f->message));
+    if (f->param[0]) buf_printf(&b->faults, ",\"param\":\"%s\"", f->param);
+    else buf_puts(&b->faults, ",\"param\":null");
+    if (line > 0) buf_printf(&b->faults, ",\"line\":%u}", line);
+    else buf_puts(&b->faults, ",\"line\":null}");
+}
+
+static void survey(struct batch_work *b) {
+    int rc = batch_survey_step(&b->survey, SLICE_LINES);
+    if (rc == 0) loop_next(b->w->loop, &b->turn, run);
+    else if (rc == PERILUNE_ERR_NOMEM || buf_failed(&b->faults)) fail(b, FAILURE_NO_MEMORY, NULL, "out of memory");
+    else if (rc < 0) fail(b, FAILURE_UNAVAILABLE, "batch_files_unavailable", "the input file cannot be read now");
+    else if (b->told > 0) 
+        fail(b, FAILURE_INVALID_REQUEST, "invalid_batch_file", "the input file has lines that cannot be asked");
+    else {
+        b->engine.tally.lines = b->survey.good;
+        ask_all(b);
+    }
+}
+
+static void run(struct deferred *j) {
+    struct batch_work *b = container_of(j, struct batch_work, turn);
+    if (b->state == SURVEYING) survey(b);
+    else if (b->state == ASKING) step(b);
+}
+
+/* -- For the runner --------------------------------------------------------------------------------------- */
+
+/* NULL, or why not. */
+static const char *open_input(struct batch_work *b, const struct job *j) {
+    static char const no_file[] = "there is no file of yours with the id of input_file_id";
+    const char *param;
+    char err[600], id[FILE_ID_SIZE];
+    if (json_parse(&b->body, j->body, &(struct json_error){ 0 }) != 0 ||
+        batch_wish_read(&b->wish, &b->body, &param, b->why, sizeof(b->why)) != 0)
+        return b->why[0] ? b->why : "the body is no JSON";
+    if (file_find(&b->files, j->tenant, slice_str(b->wish.input), wall_ms() / 1000, &b->input) != 0) return no_file;
+    file_path(&b->files, j->tenant, b->wish.input, b->paths[0]);
+    for (int i = 0; i < 2; i++) {
+        batch_output_id(j->id, i == 1, id);
+        file_path(&b->files, j->tenant, id, b->paths[1 + i]);
+    }
+    return batch_input_open(&b->in, b->paths[0], err, sizeof(err)) == 0 ? NULL : no_file;
+}
+
+void batch_work_begin(struct worker *w, struct job_work *work) {
+    const struct job_settings *s = w->gen->config->jobs;
+    struct batch_work *b = mem_zalloc(sizeof(*b));
+    if (b == NULL) {
+        struct failure f;
+        failure_init(&f);
+        failure_set(&f, FAILURE_NO_MEMORY, "out of memory");
+        job_work_end(work, &(struct job_end){ .failure = &f, .status = f.status });
+        return;
+    }
+    b->work = work;
+    b->w = w;
+    b->in.fd = b->out.fd = b->errors.fd = -1;
+    buf_init(&b->faults, 0);
+    batch_ids_init(&b->ids);
+    work->user = b;
+    slice_copy(b->tenant, sizeof(b->tenant), work->job.tenant);
+    snprintf(b->job_id, sizeof(b->job_id), "%s", work->job.id);
+    snprintf(b->folder, sizeof(b->folder), "%s", s != NULL && s->files.folder != NULL ? s->files.folder : "/dev/null");
+    if (s != NULL) b->files = s->files;
+    b->files.folder = b->folder;
+    b->survey = (struct batch_survey){ .in = &b->in, .ids = &b->ids, .endpoint = slice_str(b->wish.endpoint),
+                                       .most = s != NULL ? s->batch_lines : 1, .tell = tell, .ud = b };
+    batch_survey_init(&b->survey);
+    const char *wrong = open_input(b, &work->job);
+    b->survey.endpoint = slice_str(b->wish.endpoint);
+    if (wrong != NULL) fail(b, FAILURE_INVALID_REQUEST, "invalid_batch", wrong);
+    else loop_next(w->loop, &b->turn, run);
+}
+
+void batch_work_stop(struct job_work *work) {
+    struct batch_work *b = work->user;
+    work->user = NULL;
+    if (b == NULL) return;
+    b->work = NULL;
+    if (b->state == SYNCING) return; /* it frees itself */
+    if (b->engine_open) batch_engine_close(&b->engine);
+    b->engine_open = false;
+    commit(b, &b->out, false);
+    commit(b, &b->errors, true);
+    work_free(b);
+}

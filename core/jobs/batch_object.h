@@ -1,0 +1,46 @@
+/* batch_object.h -- batches and files as OpenAI's API shows them. See batch_object.c. */
+#ifndef PERILUNE_JOBS_BATCH_OBJECT_H
+#define PERILUNE_JOBS_BATCH_OBJECT_H
+
+#include "base/json.h"
+#include "jobs/batch_ids.h"
+#include "jobs/file_store.h"
+#include "jobs/job.h"
+
+#define BATCH_PATH      "/v1/batches" /* of the job that a batch is */
+#define BATCH_FAULTS    100           /* of a file, that are told */
+#define BATCH_WINDOW_MS (24ull * 3600 * 1000)
+
+/* What POST /v1/batches asks for. Borrowed from the doc. */
+struct batch_wish {
+    char         input[FILE_ID_SIZE];
+    char         endpoint[256];
+    struct slice metadata;  /* JSON: an object; "null" */
+};
+
+/* Returns 0, or PERILUNE_ERR_INVAL with the member at fault in *param and a sentence in why. */
+int  batch_wish_read(struct batch_wish *w, const struct json_doc *doc, const char **param, char *why, size_t size);
+
+/* "batch_..." of a job, and back; false: it is none. */
+void batch_id_of(const char *job_id, char out[JOB_ID_SIZE + 2]);
+bool batch_id_read(struct slice id, char job_id[JOB_ID_SIZE]);
+/* Where its answers and its failures go: ids that follow from the job's, and that nobody guesses who does not know it. */
+void batch_output_id(const char *job_id, bool errors, char out[FILE_ID_SIZE]);
+
+enum batch_phase { BATCH_VALIDATING, BATCH_IN_PROGRESS, BATCH_FINALIZING, BATCH_EXPIRED };
+
+/* How far it is: what its job keeps as progress. */
+struct batch_progress_note {
+    enum batch_phase phase;
+    uint64_t total, good, failed;                 /* lines */
+    uint64_t in_progress_s, finalizing_s;         /* seconds since 1970; 0: not yet */
+    bool     has_output, has_errors;
+    struct slice faults;                          /* JSON: the members of a list; "": none */
+};
+void batch_note_write(struct buf *out, const struct batch_progress_note *n);
+
+/* The object of a job whose body and progress are there.  False: no memory, or it is no batch. */
+bool batch_object_write(struct buf *out, const struct job *j);
+void file_object_write(struct buf *out, const struct file_facts *f);
+
+#endif

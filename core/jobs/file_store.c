@@ -1,0 +1,232 @@
+/* file_store.c -- files of clients, in a folder.
+ *
+ *     FOLDER/ 5f3a..(of the tenant's name)/ file-0190..        the content
+ *                                           file-0190...json   what it is: with it the file is there, without it not
+ *
+ * Nothing is held in memory, so that processes may share the folder and a crash leaves nothing to mend: content is
+ * written first and told last, by a rename.  Content that was never told is taken away after days (a batch writes its
+ * answers so, over a day), and what has expired whenever its tenant makes another file.
+ *
+ * A tenant's name is never part of a path, its digest is; an id is looked at before it is.  So no name leads out of the
+ * folder, and nobody finds a file of somebody else's: to him it is not there. */
+#include "jobs/file_store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/hex.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/sha256.h"
+#include "include/perilune.h"
+
+#define ID_LEN    37             /* "file-" and 32 digits */
+#define UNTOLD_S  (3 * 86400)    /* content without its .json, that nobody writes any more */
+#define FACTS_MAX 4096           /* bytes of a .json */
+
+/* -- Names ------------------------------------------------------------------------------------------ */
+
+bool file_id_is(struct slice id) {
+    if (id.len != ID_LEN || memcmp(id.ptr, "file-", 5) != 0) return false;
+    for (size_t i = 5; i < id.len; i++)
+        if (hex_value(id.ptr[i]) < 0 || (id.ptr[i] >= 'A' && id.ptr[i] <= 'F')) return false;
+    return true;
+}
+
+void file_id_new(uint64_t now_ms, struct rng *rng, char out[FILE_ID_SIZE]) {
+    snprintf(out, FILE_ID_SIZE, "file-%011llx%05llx%016llx", (unsigned long long)now_ms & 0xfffffffffff,
+             (unsigned long long)(rng_next(rng) & 0xfffff), (unsigned long long)rng_next(rng));
+}
+
+static void folder_of(const struct file_settings *s, struct slice tenant, char *out, size_t size) {
+    unsigned char digest[SHA256_BYTES];
+    char hex[33];
+    if (!sha256_of(tenant, digest)) { /* rather none than somebody else's */
+        snprintf(out, size, "/dev/null/none");
+        return;
+    }
+    hex_write(digest, 16, hex);
+    hex[32] = '\0';
+    snprintf(out, size, "%s/%s", s->folder, hex);
+}
+
+void file_path(const struct file_settings *s, struct slice tenant, const char *id, char out[FILE_PATH_SIZE]) {
+    char folder[FILE_PATH_SIZE - 64];
+    folder_of(s, tenant, folder, sizeof(folder));
+    snprintf(out, FILE_PATH_SIZE, "%s/%s", folder, id);
+}
+
+/* -- What a file is ------------------------------------------------------------------------------------ */
+
+static bool write_facts(const char *path, const struct file_facts *f) {
+    struct buf b;
+    buf_init(&b, 0);
+    buf_puts(&b, "{\"name\":");
+    json_write_string(&b, slice_str(f->name));
+    buf_puts(&b, ",\"purpose\":");
+    json_write_string(&b, slice_str(f->purpose));
+    buf_printf(&b, ",\"bytes\":%llu,\"created\":%llu,\"expires\":%llu}\n", (unsigned long long)f->bytes,
+               (unsigned long long)f->created_s, (unsigned long long)f->expires_s);
+    int fd = buf_failed(&b) ? -1 : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    bool good = fd >= 0 && write(fd, buf_get(&b).ptr, buf_len(&b)) == (ssize_t)buf_len(&b);
+    if (fd >= 0 && close(fd) != 0) good = false;
+    buf_deinit(&b);
+    return good;
+}
+
+static bool read_facts(const char *path, const char *id, struct file_facts *f) {
+    char text[FACTS_MAX];
+    struct json_doc d = { .nodes = NULL };
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof(text)) : -1;
+    if (fd >= 0) close(fd);
+    if (n <= 0 || json_parse(&d, slice_of(text, (size_t)n), &(struct json_error){ 0 }) != 0) return false;
+    uint32_t bytes = json_get(&d, 0, SLICE("bytes")), created = json_get(&d, 0, SLICE("created")),
+             expires = json_get(&d, 0, SLICE("expires"));
+    *f = (struct file_facts){ .bytes = 0 };
+    snprintf(f->id, sizeof(f->id), "%s", id);
+    json_copy_string(&d, 0, SLICE("name"), f->name, sizeof(f->name));
+    json_copy_string(&d, 0, SLICE("purpose"), f->purpose, sizeof(f->purpose));
+    bool good = json_is(&d, bytes, JSON_NUMBER) && json_u64(&d, bytes, &f->bytes) == 0 &&
+                json_is(&d, created, JSON_NUMBER) && json_u64(&d, created, &f->created_s) == 0 &&
+                json_is(&d, expires, JSON_NUMBER) && json_u64(&d, expires, &f->expires_s) == 0;
+    json_deinit(&d);
+    return good;
+}
+
+int file_commit(const struct file_settings *s, struct slice tenant, const struct file_facts *f) {
+    char path[FILE_PATH_SIZE], told[FILE_PATH_SIZE + 8], fresh[FILE_PATH_SIZE + 8];
+    file_path(s, tenant, f->id, path);
+    snprintf(told, sizeof(told), "%s.json", path);
+    snprintf(fresh, sizeof(fresh), "%s.new", path);
+    if (write_facts(fresh, f) && rename(fresh, told) == 0) return 0;
+    int why = errno;
+    unlink(fresh);
+    errno = why;
+    return PERILUNE_ERR_IO;
+}
+
+static void remove_both(const char *path) {
+    char told[FILE_PATH_SIZE + 8];
+    snprintf(told, sizeof(told), "%s.json", path);
+    unlink(told); /* first: from here on the file is not there */
+    unlink(path);
+}
+
+int file_find(const struct file_settings *s, struct slice tenant, struct slice id, uint64_t now_s,
+              struct file_facts *out) {
+    char path[FILE_PATH_SIZE], told[FILE_PATH_SIZE + 8], name[FILE_ID_SIZE];
+    if (!file_id_is(id)) return FILE_NOT_FOUND;
+    slice_copy(name, sizeof(name), id);
+    file_path(s, tenant, name, path);
+    snprintf(told, sizeof(told), "%s.json", path);
+    errno = 0;
+    if (!read_facts(told, name, out)) return errno == 0 || errno == ENOENT ? FILE_NOT_FOUND : PERILUNE_ERR_IO;
+    return out->expires_s != 0 && out->expires_s <= now_s ? FILE_NOT_FOUND : 0;
+}
+
+int file_remove(const struct file_settings *s, struct slice tenant, struct slice id, uint64_t now_s) {
+    struct file_facts f;
+    char path[FILE_PATH_SIZE];
+    int rc = file_find(s, tenant, id, now_s, &f);
+    if (rc != 0) return rc;
+    file_path(s, tenant, f.id, path);
+    remove_both(path);
+    return 0;
+}
+
+/* -- A tenant's files -------------------------------------------------------------------------------------- */
+
+static int later_first(const void *a, const void *b) { return strcmp(*(char *const *)b, *(char *const *)a); }
+
+struct names {
+    char   **names;
+    unsigned count, cap;
+};
+
+static void names_free(struct names *n) {
+    for (unsigned i = 0; i < n->count; i++) mem_free(n->names[i]);
+    mem_free(n->names);
+}
+
+/* The ids of those that are told, the newest first; no folder: none. */
+static int read_names(const char *folder, struct names *out) {
+    DIR *d = opendir(folder);
+    *out = (struct names){ .names = NULL };
+    if (d == NULL) return errno == ENOENT ? 0 : PERILUNE_ERR_IO;
+    int rc = 0;
+    for (const struct dirent *e; rc == 0 && (e = readdir(d)) != NULL;) {
+        struct slice name = slice_str(e->d_name), id = slice_of(name.ptr, name.len < ID_LEN ? 0 : ID_LEN);
+        if (!file_id_is(id) || !slice_eq(slice_of(name.ptr + ID_LEN, name.len - ID_LEN), SLICE(".json"))) continue;
+        char *copy = mem_dup(name.ptr, ID_LEN);
+        if (copy == NULL || !mem_grow((void **)&out->names, out->count, &out->cap, sizeof(char *))) {
+            mem_free(copy);
+            rc = PERILUNE_ERR_NOMEM;
+        } else {
+            out->names[out->count++] = copy;
+        }
+    }
+    closedir(d);
+    if (rc == 0 && out->count > 0) qsort(out->names, out->count, sizeof(char *), later_first);
+    if (rc != 0) names_free(out);
+    return rc;
+}
+
+int file_list(const struct file_settings *s, struct slice tenant, struct slice before, uint64_t now_s,
+              struct file_facts *out, unsigned count) {
+    char folder[FILE_PATH_SIZE - 64], from[FILE_ID_SIZE];
+    struct names n;
+    folder_of(s, tenant, folder, sizeof(folder));
+    slice_copy(from, sizeof(from), before);
+    int rc = read_names(folder, &n), found = 0;
+    if (rc != 0) return rc;
+    for (unsigned i = 0; i < n.count && found < (int)count; i++) {
+        if (from[0] != '\0' && strcmp(n.names[i], from) >= 0) continue;
+        if (file_find(s, tenant, slice_str(n.names[i]), now_s, &out[found]) == 0) found++;
+    }
+    names_free(&n);
+    return found;
+}
+
+/* Content that was not told for days. */
+static void sweep_untold(const char *folder, uint64_t now_s) {
+    char path[FILE_PATH_SIZE], told[FILE_PATH_SIZE + 8];
+    struct stat st;
+    DIR *d = opendir(folder);
+    if (d == NULL) return;
+    for (const struct dirent *e; (e = readdir(d)) != NULL;) {
+        if (!file_id_is(slice_str(e->d_name))) continue;
+        snprintf(path, sizeof(path), "%s/%.*s", folder, (int)ID_LEN, e->d_name);
+        snprintf(told, sizeof(told), "%s.json", path);
+        if (access(told, F_OK) != 0 && stat(path, &st) == 0 && (uint64_t)st.st_mtime + UNTOLD_S < now_s) unlink(path);
+    }
+    closedir(d);
+}
+
+int file_make_room(const struct file_settings *s, struct slice tenant, uint64_t now_s) {
+    char folder[FILE_PATH_SIZE - 64], path[FILE_PATH_SIZE];
+    struct file_facts f;
+    struct names n;
+    folder_of(s, tenant, folder, sizeof(folder));
+    if (mkdir(s->folder, 0700) != 0 && errno != EEXIST) return PERILUNE_ERR_IO;
+    if (mkdir(folder, 0700) != 0 && errno != EEXIST) return PERILUNE_ERR_IO;
+    int rc = read_names(folder, &n);
+    if (rc != 0) return rc;
+    unsigned kept = n.count;
+    /* Looking into all of them costs: only when it is needed. */
+    for (unsigned i = 0; n.count >= s->most / 2 && i < n.count; i++) {
+        if (file_find(s, tenant, slice_str(n.names[i]), now_s, &f) != FILE_NOT_FOUND) continue;
+        snprintf(path, sizeof(path), "%s/%s", folder, n.names[i]);
+        remove_both(path);
+        kept--;
+    }
+    names_free(&n);
+    sweep_untold(folder, now_s);
+    return kept >= s->most ? FILE_TOO_MANY : 0;
+}

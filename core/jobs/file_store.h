@@ -1,0 +1,47 @@
+/* file_store.h -- files of clients, in a folder. See file_store.c. */
+#ifndef PERILUNE_JOBS_FILE_STORE_H
+#define PERILUNE_JOBS_FILE_STORE_H
+
+#include "base/hash.h"
+#include "base/slice.h"
+
+#define FILE_ID_SIZE   40   /* with its NUL: "file-" and 32 hexadecimal digits */
+#define FILE_NAME_MAX  255  /* bytes of the name that a client gave it */
+#define FILE_PATH_SIZE 4300
+
+/* Immutable; lives in the configuration. */
+struct file_settings {
+    const char *folder;
+    uint64_t    keep_ms;   /* how long a file is kept that does not say */
+    unsigned    most;      /* files of a tenant */
+};
+
+struct file_facts {
+    char     id[FILE_ID_SIZE];
+    char     name[FILE_NAME_MAX + 1], purpose[32];
+    uint64_t bytes, created_s, expires_s; /* seconds since 1970; expires 0: never */
+};
+
+enum file_refusal { FILE_NOT_FOUND = 1, FILE_TOO_MANY };
+
+/* Is this an id, so that it may be part of a path? */
+bool file_id_is(struct slice id);
+/* A new one: later ones are greater, and none can be guessed. */
+void file_id_new(uint64_t now_ms, struct rng *rng, char out[FILE_ID_SIZE]);
+
+/* Where the content is. */
+void file_path(const struct file_settings *s, struct slice tenant, const char *id, char out[FILE_PATH_SIZE]);
+/* Makes the tenant's place, and takes away what has expired.  Returns 0, FILE_TOO_MANY, or PERILUNE_ERR_IO with errno. */
+int  file_make_room(const struct file_settings *s, struct slice tenant, uint64_t now_s);
+/* The content is there and whole: from now on the file is, too.  Returns 0 or PERILUNE_ERR_IO with errno. */
+int  file_commit(const struct file_settings *s, struct slice tenant, const struct file_facts *f);
+/* Returns 0, FILE_NOT_FOUND (also when it has expired), or PERILUNE_ERR_IO. */
+int  file_find(const struct file_settings *s, struct slice tenant, struct slice id, uint64_t now_s,
+               struct file_facts *out);
+int  file_remove(const struct file_settings *s, struct slice tenant, struct slice id, uint64_t now_s);
+/* Up to count of the tenant's, the newest first, that are older than the file `before` (empty: any).  Returns how many,
+ * or PERILUNE_ERR_IO or NOMEM. */
+int  file_list(const struct file_settings *s, struct slice tenant, struct slice before, uint64_t now_s,
+               struct file_facts *out, unsigned count);
+
+#endif
