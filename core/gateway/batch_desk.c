@@ -125,8 +125,20 @@ static void no_file(struct batch_desk *d) {
     fail(d, 404, "id", "there is no such file; it may be of somebody else, or was kept long enough (jobs.file_keep)");
 }
 
+static bool has_file(const struct batch_desk *d, const struct job *j, bool errors) {
+    struct file_facts f;
+    char id[FILE_ID_SIZE];
+    batch_output_id(j->id, errors, id);
+    return job_is_over(j->status) &&
+           file_find(&settings(d)->files, tenant(d), slice_str(id), wall_ms() / 1000, &f) == 0;
+}
+
+static bool put_batch(struct batch_desk *d, const struct job *j) {
+    return batch_object_write(&d->out, j, has_file(d, j, false), has_file(d, j, true));
+}
+
 static void reply_batch(struct batch_desk *d, const struct job *j) {
-    if (!batch_object_write(&d->out, j)) fail(d, 404, "id", "there is no such batch");
+    if (!put_batch(d, j)) fail(d, 404, "id", "there is no such batch");
     else reply(d, &d->out);
 }
 
@@ -280,7 +292,7 @@ static void make(struct batch_desk *d) {
     d->job = (struct job){ .tenant = tenant(d), .queue = SLICE(""), .function = SLICE(""), .path = batches,
                            .headers = SLICE(""), .body = buf_get(&d->body), .webhook = SLICE(""),
                            .key = request_header(d->x->req, SLICE("idempotency-key")), .max_tries = BATCH_TRIES,
-                           .expires_ms = wall_ms() + BATCH_WINDOW_MS };
+                           .expires_ms = wall_ms() + BATCH_WINDOW_MS, .keep_ms = settings(d)->files.keep_ms };
     if (d->job.key.ptr == NULL) d->job.key = SLICE("");
     ask(d, &(struct jobs_ask){ .verb = JOBS_SUBMIT, .job = &d->job }, on_made);
 }
@@ -318,7 +330,7 @@ static void on_next(struct jobs_op *op, const struct jobs_answer *a) {
     size_t from = buf_len(&d->out);
     if (a->rc == 0) {
         if (d->out.data[d->out.len - 1] == '}') buf_putc(&d->out, ',');
-        if (!batch_object_write(&d->out, a->jobs) && !buf_failed(&d->out)) d->out.len = d->out.mark + from;
+        if (!put_batch(d, a->jobs) && !buf_failed(&d->out)) d->out.len = d->out.mark + from;
     }
     show_next(d);
 }

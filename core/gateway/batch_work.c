@@ -26,7 +26,7 @@
 #include "jobs/batch_survey.h"
 
 #define SLICE_LINES 32   /* that are looked at in a turn */
-#define NOTE_MS     1000 /* between two notes of how far it is */
+#define NOTE_MS     500  /* between two notes of how far it is */
 #define TRIES       8    /* of a line */
 
 enum work_state { SURVEYING, ASKING, SYNCING };
@@ -107,8 +107,6 @@ static void note(struct batch_work *b) {
     b->note.total = t->lines;
     b->note.good = t->good;
     b->note.failed = t->failed;
-    b->note.has_output = t->good > 0;
-    b->note.has_errors = t->failed > 0;
     b->note.faults = buf_get(&b->faults);
     buf_init(&text, 0);
     batch_note_write(&text, &b->note);

@@ -79,10 +79,9 @@ void batch_output_id(const char *job_id, bool errors, char out[FILE_ID_SIZE]) {
 
 void batch_note_write(struct buf *out, const struct batch_progress_note *n) {
     buf_printf(out, "{\"phase\":\"%s\",\"total\":%llu,\"completed\":%llu,\"failed\":%llu,\"in_progress_at\":%llu,"
-                    "\"finalizing_at\":%llu,\"output\":%s,\"errors\":%s,\"faults\":[", phases[n->phase],
+                    "\"finalizing_at\":%llu,\"faults\":[", phases[n->phase],
                (unsigned long long)n->total, (unsigned long long)n->good, (unsigned long long)n->failed,
-               (unsigned long long)n->in_progress_s, (unsigned long long)n->finalizing_s,
-               n->has_output ? "true" : "false", n->has_errors ? "true" : "false");
+               (unsigned long long)n->in_progress_s, (unsigned long long)n->finalizing_s);
     buf_slice(out, n->faults);
     buf_puts(out, "]}");
 }
@@ -92,10 +91,6 @@ static uint64_t number(const struct json_doc *d, const char *name) {
     uint32_t at = d->len > 0 ? json_get(d, 0, slice_str(name)) : JSON_NONE;
     if (json_is(d, at, JSON_NUMBER) && json_u64(d, at, &v) != 0) v = 0;
     return v;
-}
-
-static bool is_true(const struct json_doc *d, const char *name) {
-    return d->len > 0 && json_is(d, json_get(d, 0, slice_str(name)), JSON_TRUE);
 }
 
 static const char *status_of(const struct job *j, const struct json_doc *note) {
@@ -158,7 +153,7 @@ static void put_file(struct buf *out, const char *name, const struct job *j, boo
     else buf_printf(out, ",\"%s\":null", name);
 }
 
-bool batch_object_write(struct buf *out, const struct job *j) {
+bool batch_object_write(struct buf *out, const struct job *j, bool has_output, bool has_errors) {
     struct json_doc body = { .nodes = NULL }, note = { .nodes = NULL };
     struct batch_wish w;
     const char *param;
@@ -174,8 +169,8 @@ bool batch_object_write(struct buf *out, const struct job *j) {
         json_write_string(out, slice_str(w.endpoint));
         put_errors(out, j, &note);
         buf_printf(out, ",\"input_file_id\":\"%s\",\"completion_window\":\"24h\",\"status\":\"%s\"", w.input, status);
-        put_file(out, "output_file_id", j, false, over && is_true(&note, "output"));
-        put_file(out, "error_file_id", j, true, over && is_true(&note, "errors"));
+        put_file(out, "output_file_id", j, false, over && has_output);
+        put_file(out, "error_file_id", j, true, over && has_errors);
         put_times(out, j, &note, status);
         buf_printf(out, ",\"request_counts\":{\"total\":%llu,\"completed\":%llu,\"failed\":%llu},\"metadata\":",
                    (unsigned long long)number(&note, "total"), (unsigned long long)number(&note, "completed"),

@@ -34,13 +34,13 @@ struct batch_progress_note {
     enum batch_phase phase;
     uint64_t total, good, failed;                 /* lines */
     uint64_t in_progress_s, finalizing_s;         /* seconds since 1970; 0: not yet */
-    bool     has_output, has_errors;
     struct slice faults;                          /* JSON: the members of a list; "": none */
 };
 void batch_note_write(struct buf *out, const struct batch_progress_note *n);
 
-/* The object of a job whose body and progress are there.  False: no memory, or it is no batch. */
-bool batch_object_write(struct buf *out, const struct job *j);
+/* The object of a job whose body and progress are there; which of its files there are.  False: no memory, or it is no
+ * batch. */
+bool batch_object_write(struct buf *out, const struct job *j, bool has_output, bool has_errors);
 void file_object_write(struct buf *out, const struct file_facts *f);
 
 #endif

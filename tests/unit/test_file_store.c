@@ -1,0 +1,145 @@
+/* test_file_store.c -- files of clients in a folder: whose they are, which there are, and when they go. */
+#include "unit.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "jobs/file_store.h"
+
+struct world {
+    char                 folder[64];
+    struct file_settings s;
+    struct rng           rng;
+};
+
+static void begin(struct world *w) {
+    snprintf(w->folder, sizeof(w->folder), "/tmp/perilune-files-XXXXXX");
+    CHECK(mkdtemp(w->folder) != NULL);
+    w->s = (struct file_settings){ .folder = w->folder, .keep_ms = 1000, .most = 4 };
+    rng_seed(&w->rng, 7);
+}
+
+static void end(struct world *w) {
+    char command[128];
+    snprintf(command, sizeof(command), "rm -rf '%s'", w->folder);
+    CHECK_INT(system(command), 0);
+}
+
+/* A file of the tenant's, made at this second. */
+static int put(struct world *w, const char *tenant, uint64_t now_s, uint64_t expires_s, struct file_facts *f) {
+    char path[FILE_PATH_SIZE];
+    int rc = file_make_room(&w->s, slice_str(tenant), now_s);
+    if (rc != 0) return rc;
+    *f = (struct file_facts){ .bytes = 3, .created_s = now_s, .expires_s = expires_s };
+    snprintf(f->name, sizeof(f->name), "a \"b\".jsonl");
+    snprintf(f->purpose, sizeof(f->purpose), "batch");
+    file_id_new(now_s * 1000, &w->rng, f->id);
+    file_path(&w->s, slice_str(tenant), f->id, path);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    CHECK(fd >= 0 && write(fd, "abc", 3) == 3);
+    close(fd);
+    return file_commit(&w->s, slice_str(tenant), f);
+}
+
+TEST(a_file_is_its_tenants_and_nobody_elses) {
+    struct world w;
+    struct file_facts f, g;
+    begin(&w);
+    CHECK_INT(put(&w, "acme", 100, 0, &f), 0);
+    CHECK_INT(file_find(&w.s, SLICE("acme"), slice_str(f.id), 100, &g), 0);
+    CHECK_STR(g.name, "a \"b\".jsonl");
+    CHECK_STR(g.purpose, "batch");
+    CHECK_UINT(g.bytes, 3);
+    CHECK_UINT(g.created_s, 100);
+    CHECK_INT(file_find(&w.s, SLICE("other"), slice_str(f.id), 100, &g), FILE_NOT_FOUND);
+    CHECK_INT(file_remove(&w.s, SLICE("other"), slice_str(f.id), 100), FILE_NOT_FOUND);
+    CHECK_INT(file_list(&w.s, SLICE("other"), SLICE(""), 100, &g, 1), 0);
+    CHECK_INT(file_remove(&w.s, SLICE("acme"), slice_str(f.id), 100), 0);
+    CHECK_INT(file_find(&w.s, SLICE("acme"), slice_str(f.id), 100, &g), FILE_NOT_FOUND);
+    end(&w);
+}
+
+TEST(names_that_would_lead_out_of_the_folder) {
+    struct world w;
+    struct file_facts f;
+    begin(&w);
+    CHECK_INT(put(&w, "../../../etc", 100, 0, &f), 0); /* a tenant may be called so */
+    CHECK_INT(file_find(&w.s, SLICE("../../../etc"), slice_str(f.id), 100, &f), 0);
+    static const char *const ids[] = { "", "file-", "../../../etc/passwd", "file-../../../../../../../etc/passwd0",
+                                       "file-0123456789ABCDEF0123456789abcdef", "file-0123456789abcdef0123456789abcde/",
+                                       "file-0123456789abcdef0123456789abcdef.json" };
+    for (size_t i = 0; i < sizeof(ids) / sizeof(*ids); i++) {
+        CHECK(!file_id_is(slice_str(ids[i])));
+        CHECK_INT(file_find(&w.s, SLICE("acme"), slice_str(ids[i]), 100, &f), FILE_NOT_FOUND);
+    }
+    end(&w);
+}
+
+TEST(the_newest_come_first_and_pages_follow) {
+    struct world w;
+    struct file_facts f[3], page[2];
+    begin(&w);
+    for (int i = 0; i < 3; i++) CHECK_INT(put(&w, "acme", 100 + (uint64_t)i, 0, &f[i]), 0);
+    int n = file_list(&w.s, SLICE("acme"), SLICE(""), 200, page, 2);
+    CHECK_INT(n, 2);
+    CHECK_STR(page[0].id, f[2].id);
+    CHECK_STR(page[1].id, f[1].id);
+    CHECK_INT(file_list(&w.s, SLICE("acme"), slice_str(f[1].id), 200, page, 2), 1);
+    CHECK_STR(page[0].id, f[0].id);
+    end(&w);
+}
+
+TEST(what_has_expired_is_not_there_and_makes_room) {
+    struct world w;
+    struct file_facts f, g;
+    char path[FILE_PATH_SIZE];
+    begin(&w);
+    for (int i = 0; i < 4; i++) CHECK_INT(put(&w, "acme", 100, i < 2 ? 150 : 0, &f), 0);
+    CHECK_INT(put(&w, "acme", 149, 0, &f), FILE_TOO_MANY);
+    CHECK_INT(put(&w, "acme", 150, 0, &f), 0);
+    struct file_facts all[8];
+    CHECK_INT(file_list(&w.s, SLICE("acme"), SLICE(""), 150, all, 8), 3);
+    CHECK_INT(put(&w, "other", 100, 101, &g), 0); /* others have room of their own */
+    CHECK_INT(file_find(&w.s, SLICE("other"), slice_str(g.id), 101, &f), FILE_NOT_FOUND);
+    file_path(&w.s, SLICE("other"), g.id, path);
+    CHECK_INT(access(path, F_OK), 0); /* until somebody needs the room */
+    end(&w);
+}
+
+TEST(content_that_was_never_told_is_no_file_and_goes_after_days) {
+    struct world w;
+    struct file_facts f, g;
+    char path[FILE_PATH_SIZE], told[FILE_PATH_SIZE + 8];
+    struct stat st;
+    begin(&w);
+    CHECK_INT(put(&w, "acme", 100, 0, &f), 0);
+    file_path(&w.s, SLICE("acme"), f.id, path);
+    snprintf(told, sizeof(told), "%s.json", path);
+    CHECK_INT(unlink(told), 0);
+    CHECK_INT(file_find(&w.s, SLICE("acme"), slice_str(f.id), 100, &g), FILE_NOT_FOUND);
+    CHECK_INT(stat(path, &st), 0);
+    CHECK_INT(file_make_room(&w.s, SLICE("acme"), (uint64_t)st.st_mtime + 86400), 0);
+    CHECK_INT(access(path, F_OK), 0);
+    CHECK_INT(file_make_room(&w.s, SLICE("acme"), (uint64_t)st.st_mtime + 4 * 86400), 0);
+    CHECK_INT(access(path, F_OK), -1);
+    end(&w);
+}
+
+TEST(a_damaged_description_is_no_file) {
+    struct world w;
+    struct file_facts f;
+    char path[FILE_PATH_SIZE], told[FILE_PATH_SIZE + 8];
+    begin(&w);
+    CHECK_INT(put(&w, "acme", 100, 0, &f), 0);
+    file_path(&w.s, SLICE("acme"), f.id, path);
+    snprintf(told, sizeof(told), "%s.json", path);
+    FILE *to = fopen(told, "w");
+    CHECK(to != NULL && fputs("{\"bytes\":", to) >= 0 && fclose(to) == 0);
+    CHECK_INT(file_find(&w.s, SLICE("acme"), slice_str(f.id), 100, &f), FILE_NOT_FOUND);
+    end(&w);
+}
