@@ -11,8 +11,8 @@
  *
  *     NEW --begin: path, method, body--> ADMITTING --admitted--> ASKING: the queue, the disk, or at once --> reply
  *
- * A batch is a job with the path /v1/batches, which batch_work.c does.  A list of batches looks through the tenant's jobs,
- * and then asks for each: what was posted is not in lists. */
+ * A batch is a job with the path /v1/batches, which batch_work.c does.  A list of batches looks through the tenant's
+ * jobs, and then asks for each: what was posted is not in lists. */
 #include "gateway/batch_desk.h"
 
 #include <errno.h>
@@ -155,7 +155,8 @@ static void refused(struct batch_desk *d, const struct jobs_answer *a) {
     exchange_fail_with(d->x, &f);
 }
 
-static void ask(struct batch_desk *d, const struct jobs_ask *a, void (*done)(struct jobs_op *, const struct jobs_answer *)) {
+static void ask(struct batch_desk *d, const struct jobs_ask *a,
+                void (*done)(struct jobs_op *, const struct jobs_answer *)) {
     struct jobs *j = d->x->w->jobs;
     int rc = j != NULL ? jobs_begin(j, &d->op, a, done) : PERILUNE_ERR_NOMEM;
     if (rc != 0) refused(d, &(struct jobs_answer){ .rc = rc });
@@ -310,7 +311,8 @@ static void show(struct batch_desk *d) {
 
 static void on_stopped(struct jobs_op *op, const struct jobs_answer *a) {
     struct batch_desk *d = desk_of(op);
-    if (a->rc == JOBS_IS_OVER && a->count > 0 && a->jobs->status != JOB_CANCELED) fail(d, 409, NULL, "the batch has ended");
+    if (a->rc == JOBS_IS_OVER && a->count > 0 && a->jobs->status != JOB_CANCELED)
+        fail(d, 409, NULL, "the batch has ended");
     else if (a->rc != 0 && a->rc != JOBS_IS_OVER) refused(d, a);
     else show(d);
 }

@@ -122,7 +122,8 @@ static void end(struct batch_work *b, const struct failure *f) {
         note(b);
         work->user = NULL;
     }
-    struct job_end how = { .failure = f, .status = f != NULL ? f->status : 200, .type = SLICE(""), .result = SLICE("") };
+    struct job_end how = { .failure = f, .status = f != NULL ? f->status : 200, .type = SLICE(""),
+                           .result = SLICE("") };
     work_free(b);
     if (work != NULL) job_work_end(work, &how);
 }

@@ -58,7 +58,8 @@ static void go_on(struct upload *u) {
         upload_over(u, 0);
         return;
     }
-    uv_buf_t bytes = uv_buf_init((char *)(uintptr_t)u->rest.ptr, (unsigned)(u->rest.len < 1 << 30 ? u->rest.len : 1 << 30));
+    size_t n = u->rest.len < 1 << 30 ? u->rest.len : 1 << 30;
+    uv_buf_t bytes = uv_buf_init((char *)(uintptr_t)u->rest.ptr, (unsigned)n);
     int rc;
     if (u->rest.len > 0) {
         rc = uv_fs_write(&u->loop->uv, &u->step, u->fd, &bytes, 1, -1, on_step);

@@ -49,8 +49,8 @@ int batch_wish_read(struct batch_wish *w, const struct json_doc *doc, const char
         return wrong(param, "completion_window", why, size, "\"completion_window\" must be \"24h\"");
     if (metadata == JSON_NONE) return 0;
     if (!is_metadata(doc, metadata))
-        return wrong(param, "metadata", why, size, "\"metadata\" must be an object of at most 16 texts, names of at most 64 "
-                                                   "and texts of at most 512 characters");
+        return wrong(param, "metadata", why, size, "\"metadata\" must be an object of at most 16 texts, names of at "
+                                                   "most 64 and texts of at most 512 bytes");
     w->metadata = json_raw(doc, metadata);
     return 0;
 }

@@ -24,7 +24,7 @@ int  batch_wish_read(struct batch_wish *w, const struct json_doc *doc, const cha
 /* "batch_..." of a job, and back; false: it is none. */
 void batch_id_of(const char *job_id, char out[JOB_ID_SIZE + 2]);
 bool batch_id_read(struct slice id, char job_id[JOB_ID_SIZE]);
-/* Where its answers and its failures go: ids that follow from the job's, and that nobody guesses who does not know it. */
+/* Where its answers and its failures go: ids that follow from the job's, which nobody guesses. */
 void batch_output_id(const char *job_id, bool errors, char out[FILE_ID_SIZE]);
 
 enum batch_phase { BATCH_VALIDATING, BATCH_IN_PROGRESS, BATCH_FINALIZING, BATCH_EXPIRED };

@@ -31,7 +31,8 @@ void file_id_new(uint64_t now_ms, struct rng *rng, char out[FILE_ID_SIZE]);
 
 /* Where the content is. */
 void file_path(const struct file_settings *s, struct slice tenant, const char *id, char out[FILE_PATH_SIZE]);
-/* Makes the tenant's place, and takes away what has expired.  Returns 0, FILE_TOO_MANY, or PERILUNE_ERR_IO with errno. */
+/* Makes the tenant's place, and takes away what has expired.  Returns 0, FILE_TOO_MANY, or PERILUNE_ERR_IO with
+ * errno. */
 int  file_make_room(const struct file_settings *s, struct slice tenant, uint64_t now_s);
 /* The content is there and whole: from now on the file is, too.  Returns 0 or PERILUNE_ERR_IO with errno. */
 int  file_commit(const struct file_settings *s, struct slice tenant, const struct file_facts *f);
