@@ -267,7 +267,7 @@ static void survey(struct batch_work *b) {
     if (rc == 0) loop_next(b->w->loop, &b->turn, run);
     else if (rc == PERILUNE_ERR_NOMEM || buf_failed(&b->faults)) fail(b, FAILURE_NO_MEMORY, NULL, "out of memory");
     else if (rc < 0) fail(b, FAILURE_UNAVAILABLE, "batch_files_unavailable", "the input file cannot be read now");
-    else if (b->told > 0) 
+    else if (b->told > 0)
         fail(b, FAILURE_INVALID_REQUEST, "invalid_batch_file", "the input file has lines that cannot be asked");
     else {
         b->engine.tally.lines = b->survey.good;
