@@ -31,8 +31,8 @@ ALL_CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) $(WARN) $(CFLAGS) -Icore -Icore/inclu
 LINK    := $(if $(SAN),-fsanitize=$(SAN))
 
 SRC   := $(filter-out core/cli/main.c,$(wildcard core/*/*.c))
-OBJ   := $(SRC:core/%.c=$(O)/%.o) $(O)/embedded.o $(B)/vocab.o $(B)/table.o
-TOBJ  := $(SRC:core/%.c=$(O)/t/%.o) $(O)/embedded.o $(B)/vocab.o $(B)/table.o
+OBJ   := $(SRC:core/%.c=$(O)/%.o) $(O)/embedded.o $(B)/vocab.o $(B)/table.o $(B)/jobs_script.o
+TOBJ  := $(SRC:core/%.c=$(O)/t/%.o) $(O)/embedded.o $(B)/vocab.o $(B)/table.o $(B)/jobs_script.o
 LUA   := $(wildcard lua/perilune/*.lua policies/*.lua)
 UNITS := $(patsubst tests/unit/test_%.c,$(O)/test_%,$(wildcard tests/unit/test_*.c))
 FUZZ  := $(patsubst tests/fuzz/%.c,$(O)/%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -132,6 +132,15 @@ $(B)/table.o: $(ROWS) $(PAIR) Makefile
 	   printf 'pair_model_bytes: .incbin "$(PAIR)"\npair_model_bytes_end:\n'; \
 	   printf '.section .note.GNU-stack,"",@progbits\n'; } > $(B)/table.S
 	@$(CC) -c $(B)/table.S -o $@
+
+# What Redis is told to do with jobs (core/jobs/jobs_redis.c).
+$(B)/jobs_script.o: core/jobs/jobs_redis.lua Makefile
+	@mkdir -p $(@D)
+	@{ printf '.section .rodata\n.globl jobs_redis_script, jobs_redis_script_end\n'; \
+	   printf '.hidden jobs_redis_script, jobs_redis_script_end\n'; \
+	   printf 'jobs_redis_script: .incbin "$<"\njobs_redis_script_end: .byte 0\n'; \
+	   printf '.section .note.GNU-stack,"",@progbits\n'; } > $(B)/jobs_script.S
+	@$(CC) -c $(B)/jobs_script.S -o $@
 
 $(O)/objects.a: $(OBJ)
 	@rm -f $@ && ar rcs $@ $^

@@ -50,7 +50,7 @@
 #define QUESTIONS     4096  /* that wait at once */
 #define UNANSWERED    (32u << 20) /* bytes of questions */
 #define DEPTH         4     /* of arrays in arrays */
-#define TAKEN         (REDIS_MAX_VALUE + 65536u) /* bytes of an answer */
+#define MARGIN        65536u /* bytes of an answer besides its value */
 #define ELEMENTS      17    /* of an array that Redis sends: notes have three, eight vectors and their number 17 */
 #define TAGS_MOST     16
 #define ARGUMENTS     (TAGS_MOST + 8)
@@ -93,6 +93,8 @@ struct redis {
     const char          *refused; /* why it was refused, or NULL */
     bool                 readonly; /* it was a replica the last time: it works when it takes a write */
 };
+
+static size_t most(const struct redis *r) { return r->opt.max_answer > 0 ? r->opt.max_answer : REDIS_MAX_VALUE; }
 
 /* One question on its way. */
 struct asked {
@@ -179,7 +181,7 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
     if (w->ac != NULL && (events & UV_WRITABLE)) redisAsyncHandleWrite(w->ac);
     w->writing = false;
     if (w->ac != NULL && (events & UV_READABLE)) redisAsyncHandleRead(w->ac);
-    if (w->ac != NULL && w->r->ac == w->ac && w->ac->c.reader->len - w->ac->c.reader->pos > REDIS_MAX_VALUE + 65536)
+    if (w->ac != NULL && w->r->ac == w->ac && w->ac->c.reader->len - w->ac->c.reader->pos > most(w->r) + MARGIN)
         broken(w->r, false, "it sends an answer without an end");
 }
 
@@ -279,7 +281,7 @@ static const char *refusal(struct redis *r, const struct piece *p) {
     if (p->type > REDIS_REPLY_ERROR) return "RESP3, which nobody asked for";
     if (p->elements > ELEMENTS || depth > DEPTH) return "a long array";
     r->taken += p->text.len + sizeof(redisReply) + p->elements * sizeof(void *);
-    if (r->taken > TAKEN) return "an answer without an end";
+    if (r->taken > most(r) + MARGIN) return "an answer without an end";
     if (!r->unasked || (depth == 0 && p->type == REDIS_REPLY_ERROR)) return NULL;
     return r->ac != NULL && r->opt.heard != NULL && is_of_note(r, p) ? NULL : "an answer that nobody asked for";
 }
@@ -446,7 +448,7 @@ static void refused_for_good(struct redis *r, const char *error) {
     else if (strncmp(error, "ERR unknown command", 19) == 0)
         snprintf(why, sizeof(why), "it does not know GET, so it may be a sentinel: name the server itself");
     else
-        snprintf(why, sizeof(why), "it refuses: \"%.200s\" (check user, password and database in cache.redis)", error);
+        snprintf(why, sizeof(why), "it refuses: \"%.200s\" (check user, password and database in the configuration)", error);
     broken(r, true, why);
 }
 
@@ -660,9 +662,9 @@ static void join(const redisReply *a, int depth, struct buf *out) {
 }
 
 /* Without memory: none. */
-static struct blob *joined(const redisReply *a) {
+static struct blob *joined(const struct redis *r, const redisReply *a) {
     struct buf out;
-    buf_init(&out, REDIS_MAX_VALUE);
+    buf_init(&out, most(r) + MARGIN);
     join(a, 2, &out);
     struct blob *b = buf_failed(&out) ? NULL : blob_copy(buf_get(&out));
     buf_deinit(&out);
@@ -672,7 +674,7 @@ static struct blob *joined(const redisReply *a) {
 static void take_answer(struct asked *k, const redisReply *a) {
     switch (k->verb) {
     case STORE_WORDS:
-        if (k->op != NULL) k->answer.value = joined(a);
+        if (k->op != NULL) k->answer.value = joined(k->r, a);
         break;
     case STORE_GET:
     case STORE_NOTES:
