@@ -136,9 +136,9 @@ $(B)/table.o: $(ROWS) $(PAIR) Makefile
 # What Redis is told to do with jobs (core/jobs/jobs_redis.c).
 $(B)/jobs_script.o: core/jobs/jobs_redis.lua Makefile
 	@mkdir -p $(@D)
-	@{ printf '.section .rodata\n.globl jobs_redis_script, jobs_redis_script_end\n'; \
-	   printf '.hidden jobs_redis_script, jobs_redis_script_end\n'; \
-	   printf 'jobs_redis_script: .incbin "$<"\njobs_redis_script_end: .byte 0\n'; \
+	@{ printf '.section .rodata\n.globl jobs_script_text, jobs_script_text_end\n'; \
+	   printf '.hidden jobs_script_text, jobs_script_text_end\n'; \
+	   printf 'jobs_script_text: .incbin "$<"\njobs_script_text_end: .byte 0\n'; \
 	   printf '.section .note.GNU-stack,"",@progbits\n'; } > $(B)/jobs_script.S
 	@$(CC) -c $(B)/jobs_script.S -o $@
 

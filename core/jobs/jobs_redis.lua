@@ -335,6 +335,7 @@ function V.GET(id, tenant)
 end
 
 function V.LIST(tenant, state, before, most)
+  if before ~= '' and not (#before == 36 and before:find('^job_%x+$')) then return 0 end
   local key = P .. 'i' .. (state ~= '' and ':' .. state or tenant ~= '' and ':' or '')
   if tenant ~= '' then key = key .. ':' .. tenant:sub(2) end
   local ids = call('ZREVRANGEBYLEX', key, before ~= '' and '(' .. before or '+', '-', 'LIMIT', 0, num(most))
@@ -536,7 +537,7 @@ local function fetch_hook(n)
 end
 
 local function show_hook(h, url)
-  for _, v in ipairs{ h.n, h.s, h.le, h.tr, h.c, h.ls, h.lg, url } do put(v) end
+  for _, v in ipairs{ h.n, h.j, h.s, h.le, h.tr, h.c, h.ls, h.lg, url } do put(v) end
 end
 
 function V.HOOK_TAKE(most, lease)

@@ -13,11 +13,10 @@
 #include "base/json.h"
 #include "include/perilune.h"
 
-extern const char jobs_redis_script_text[] __asm__("jobs_redis_script");
-extern const char jobs_redis_script_end[];
+extern const char jobs_script_text[], jobs_script_text_end[];
 
 struct slice jobs_redis_script(void) {
-    return slice_of(jobs_redis_script_text, (size_t)(jobs_redis_script_end - jobs_redis_script_text));
+    return slice_of(jobs_script_text, (size_t)(jobs_script_text_end - jobs_script_text));
 }
 
 /* -- Questions ------------------------------------------ */

@@ -15,6 +15,8 @@
 #include "jobs/job_table.h"
 #include "jobs/jobs_file.h"
 #include "jobs/jobs_memory.h"
+#include "jobs/jobs_redis.h"
+#include "redis_world.h"
 #include "unit.h"
 
 /* -- A world: a store, an end, clocks that the test owns ------------------------------------------ */
@@ -23,7 +25,7 @@ static uint64_t wall = 1700000000000, steady = 5000;
 static __attribute__((unused)) uint64_t wall_ms(void) { return __atomic_load_n(&wall, __ATOMIC_SEQ_CST); }
 static __attribute__((unused)) uint64_t steady_ms(void) { return __atomic_load_n(&steady, __ATOMIC_SEQ_CST); }
 
-enum kind { MEMORY, DATABASE, KINDS };
+enum kind { MEMORY, DATABASE, REDIS, KINDS };
 
 struct world {
     enum kind            kind;
@@ -32,7 +34,7 @@ struct world {
     struct jobs_store   *store;
     struct jobs         *jobs;
     unsigned             due, hook_due;
-    char                 folder[64], path[96];
+    char                 folder[64], path[96], prefix[64]; /* prefix: of its keys */
 };
 
 static __attribute__((unused)) void remove_folder(struct world *w) {
@@ -64,6 +66,10 @@ static __attribute__((unused)) void pass(struct world *w, uint64_t ms) {
 
 static __attribute__((unused)) int try_open(struct world *w, const struct jobs_limits *limits, char why[700]) {
     if (w->kind == MEMORY) return jobs_memory_open(&w->store, &w->settings, limits);
+    if (w->kind == REDIS) {
+        struct jobs_redis_place at = { .path = redis_world_socket(), .prefix = w->prefix };
+        return jobs_redis_open(&w->store, &at, &w->settings, limits);
+    }
     return jobs_file_open(&w->store, w->path, &w->settings, limits, why, 700);
 }
 
@@ -76,9 +82,26 @@ static __attribute__((unused)) void open_store(struct world *w, const struct job
     CHECK_INT(rc, 0);
 }
 
+static __attribute__((unused)) void nudge(struct timer *t) { (void)t; }
+
+static __attribute__((unused)) void turn(struct world *w) {
+    struct timer t = { .slot = 0 };
+    timer_start(&w->loop, &t, 20, nudge); /* never for ever */
+    uv_run(&w->loop.uv, UV_RUN_ONCE);
+    timer_stop(&w->loop, &t);
+}
+
+/* A fault in the middle of connecting is a pause and another try. */
+static __attribute__((unused)) void await_redis(struct world *w) {
+    for (int i = 0; i < 500 && w->kind == REDIS && (!jobs_redis_is_up(w->jobs) || w->due == 0); i++) turn(w);
+    w->due = w->hook_due = 0;
+}
+
 static __attribute__((unused)) void begin_with(struct world *w, enum kind kind, const struct jobs_limits *limits, const struct jobs_settings *s) {
+    static unsigned worlds;
     memset(w, 0, sizeof(*w));
     w->kind = kind;
+    snprintf(w->prefix, sizeof(w->prefix), "{%d-%u}:", (int)getpid(), worlds++);
     if (s != NULL) w->settings = *s;
     else jobs_settings_init(&w->settings);
     w->settings.wall_ms = wall_ms;
@@ -91,6 +114,7 @@ static __attribute__((unused)) void begin_with(struct world *w, enum kind kind, 
     w->jobs->ud = w->jobs->hook_ud = w;
     w->jobs->due = due;
     w->jobs->hook_due = hook_due;
+    await_redis(w);
 }
 
 static __attribute__((unused)) void begin(struct world *w, enum kind kind) { begin_with(w, kind, NULL, NULL); }
@@ -155,15 +179,6 @@ static __attribute__((unused)) void answered(struct jobs_op *op, const struct jo
     }
     if (a->events) copy_events(r, a);
     if (a->hooks) copy_hooks(r, a);
-}
-
-static __attribute__((unused)) void nudge(struct timer *t) { (void)t; }
-
-static __attribute__((unused)) void turn(struct world *w) {
-    struct timer t = { .slot = 0 };
-    timer_start(&w->loop, &t, 20, nudge); /* never for ever */
-    uv_run(&w->loop.uv, UV_RUN_ONCE);
-    timer_stop(&w->loop, &t);
 }
 
 /* Not for ever: without memory a hint may be late. */
@@ -237,6 +252,8 @@ static __attribute__((unused)) const char *take_bodies(struct world *w, unsigned
     return text;
 }
 
-#define EACH_KIND for (enum kind kind = 0; kind < KINDS; kind++)
+#define EACH_KIND \
+    for (enum kind kind = 0; kind < KINDS; kind++) \
+        if (kind != REDIS || redis_world_socket() != NULL)
 
 #endif
