@@ -526,16 +526,16 @@ static enum far_index index_of(const char *name) {
 }
 
 /* It is read again when a connection is made; here it is seen whether that will do. */
-static void check_redis_tls(struct reader *r, const struct far_settings *s) {
+static void check_redis_tls(struct reader *r, const char *of, bool tls, const char *ca) {
     struct redis_tls *t = NULL;
     char why[300];
-    if (!s->tls && s->ca != NULL) complain(r, "cache.redis.ca: is for TLS; begin the url with rediss://");
-    if (!s->tls) return;
+    if (!tls && ca != NULL) complain(r, "%s.ca: is for TLS; begin the url with rediss://", of);
+    if (!tls) return;
     if (!redis_tls_is_there())
-        complain(r, "cache.redis.url: asks for TLS, which this build cannot speak to Redis: it needs hiredis 1.0 "
-                    "or newer with hiredis_ssl when it is built; use redis:// through a tunnel (stunnel)");
-    else if (redis_tls_new(&t, s->ca, why, sizeof(why)) != 0)
-        complain(r, "cache.redis.ca: %s", why);
+        complain(r, "%s.url: asks for TLS, which this build cannot speak to Redis: it needs hiredis 1.0 "
+                    "or newer with hiredis_ssl when it is built; use redis:// through a tunnel (stunnel)", of);
+    else if (redis_tls_new(&t, ca, why, sizeof(why)) != 0)
+        complain(r, "%s.ca: %s", of, why);
     redis_tls_free(t);
 }
 
@@ -554,7 +554,7 @@ static void read_redis(struct reader *r, uint32_t cache, uint32_t redis) {
                                 .prefix = string_of(r, redis, "prefix"),
                                 .secret = tier_secret(r, "redis", redis, "secret"),
                                 .index = index_of(string_of(r, cache, "index")) };
-    check_redis_tls(r, s);
+    check_redis_tls(r, "cache.redis", s->tls, s->ca);
     r->c->far = s;
 }
 
@@ -629,6 +629,25 @@ static const struct webhook_settings *read_webhooks(struct reader *r, uint32_t h
     return s;
 }
 
+#define JOBS_REDIS_MOST (32u << 20) /* bytes of a question: it goes there and back in one piece */
+
+static void read_jobs_redis(struct reader *r, uint32_t redis, struct job_settings *s) {
+    struct jobs_redis_place *p = json_is(&r->doc, redis, JSON_OBJECT) ? alloc(r, sizeof(*p)) : NULL;
+    if (p == NULL) return;
+    uint32_t password = get(r, redis, "password");
+    const char *kind = string_of(r, password, "kind");
+    *p = (struct jobs_redis_place){
+        .host = string_of(r, redis, "host"), .port = (unsigned)number_of(r, redis, "port"),
+        .path = string_of(r, redis, "path"), .tls = bool_of(r, redis, "tls"), .ca = string_of(r, redis, "ca"),
+        .user = string_of(r, redis, "user"), .db = (unsigned)number_of(r, redis, "db"),
+        .password = kind ? secret_of(r, "jobs.redis.password", kind, string_of(r, password, "value")) : NULL,
+        .prefix = string_of(r, redis, "prefix") };
+    check_redis_tls(r, "jobs.redis", p->tls, p->ca);
+    if (s->store.max_body > JOBS_REDIS_MOST) s->store.max_body = JOBS_REDIS_MOST;
+    if (s->store.max_result > JOBS_REDIS_MOST) complain(r, "jobs.max_result: may be 32 MiB where jobs are in Redis");
+    s->redis = p;
+}
+
 static void read_jobs(struct reader *r, uint32_t jobs) {
     struct job_settings *s = json_is(&r->doc, jobs, JSON_OBJECT) ? alloc(r, sizeof(*s)) : NULL;
     if (s == NULL) return;
@@ -655,6 +674,7 @@ static void read_jobs(struct reader *r, uint32_t jobs) {
                                        .most = (unsigned)number_of(r, jobs, "max_files") };
     s->batch_concurrency = (unsigned)number_of(r, jobs, "batch_concurrency");
     s->batch_lines = (unsigned)number_of(r, jobs, "batch_lines");
+    read_jobs_redis(r, get(r, jobs, "redis"), s);
     r->c->jobs = s;
 }
 

@@ -23,7 +23,7 @@ struct perilune {
     struct cache_keeper cache_keeper;
     struct jobs        *admin_jobs;      /* the owner's end of the queue, for GET /admin/jobs; NULL: nobody asked */
     struct jobs_settings jobs_as;        /* as they were opened */
-    char               *jobs_file;       /* that is open; NULL: none, or jobs are in memory */
+    char               *jobs_place;      /* where they are, as one text; NULL: nowhere yet */
     struct calibration *calibration;     /* what upstreams count differently */
     struct worker      *workers;
     unsigned            worker_count;

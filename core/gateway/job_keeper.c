@@ -33,8 +33,9 @@ int job_keeper_open(struct perilune *g, const struct config *c, struct jobs_stor
     struct jobs_settings store = s->store;
     store.log = &g->log;
     char why[512] = "";
-    int rc = s->file != NULL ? jobs_file_open(out, s->file, &store, &s->limits, why, sizeof(why))
-                             : jobs_memory_open(out, &store, &s->limits);
+    int rc = s->file != NULL    ? jobs_file_open(out, s->file, &store, &s->limits, why, sizeof(why))
+             : s->redis != NULL ? jobs_redis_open(out, s->redis, &store, &s->limits)
+                                : jobs_memory_open(out, &store, &s->limits);
     if (rc != 0 && s->file != NULL) snprintf(err, errlen, "jobs.file: %s", why[0] ? why : perilune_strerror(rc));
     else if (rc != 0) snprintf(err, errlen, "out of memory");
     return rc;
@@ -68,11 +69,25 @@ int job_keeper_check(const struct config *c, char *err, size_t errlen) {
     return PERILUNE_ERR_CONFIG;
 }
 
+/* What only a restart changes, for comparing.  A password is not in it: a new one for the same place. */
+static char *place_of(const struct job_settings *s) {
+    const struct jobs_redis_place *r = s->redis;
+    struct buf text;
+    buf_init(&text, 0);
+    if (s->file != NULL) buf_printf(&text, "file %s", s->file);
+    else if (r == NULL) buf_puts(&text, "memory");
+    else buf_printf(&text, "redis %s %u %u %s", r->host ? r->host : r->path, r->port, r->db, r->prefix);
+    buf_putc(&text, '\0');
+    char *own = buf_failed(&text) ? NULL : mem_strdup(buf_get(&text).ptr);
+    buf_deinit(&text);
+    return own;
+}
+
 void job_keeper_apply(struct perilune *g, struct jobs_store *opened) {
     const struct job_settings *s = g->config->jobs;
     if (opened != NULL) {
         g->stores->jobs = opened;
-        g->jobs_file = s->file ? mem_strdup(s->file) : NULL;
+        g->jobs_place = place_of(s);
         g->jobs_as = s->store;
     }
     if (s != NULL) jobs_store_limit(g->stores->jobs, &s->limits);
@@ -82,8 +97,10 @@ bool job_keeper_differs(const struct perilune *g) {
     const struct job_settings *s = g->config->jobs;
     if (s == NULL || g->stores->jobs == NULL) return false;
     if (s->store.max_bytes != g->jobs_as.max_bytes || s->store.max_result != g->jobs_as.max_result) return true;
-    if (s->file == NULL || g->jobs_file == NULL) return (s->file == NULL) != (g->jobs_file == NULL);
-    return strcmp(s->file, g->jobs_file) != 0;
+    char *now = place_of(s);
+    bool differs = now != NULL && g->jobs_place != NULL && strcmp(now, g->jobs_place) != 0;
+    mem_free(now);
+    return differs;
 }
 
 void job_keeper_close(struct perilune *g) {
@@ -91,7 +108,7 @@ void job_keeper_close(struct perilune *g) {
     jobs_close(g->admin_jobs);
     jobs_store_close(g->stores->jobs);
     g->stores->jobs = NULL;
-    mem_free(g->jobs_file);
+    mem_free(g->jobs_place);
 }
 
 /* -- The worker's thread ---------------------------------------------------------------------------- */

@@ -57,7 +57,8 @@ struct jobs_ask {
     const struct job *job;       /* SUBMIT, FINISH; lent until jobs_begin() returns */
     struct slice   id, tenant;
     struct slice   queue;        /* TAKE */
-    uint64_t       lease, lease_ms, after;
+    uint64_t       lease, lease_ms, after; /* after: EVENTS; APPEND: the number that it should get, or 0: who asks
+                                            * again after a lost answer is answered, and nothing is appended twice */
     uint64_t       delay_ms;     /* FINISH, HOOK_DONE */
     struct slice   before;       /* LIST */
     int            status;       /* LIST: an enum job_status, or -1 */

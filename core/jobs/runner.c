@@ -200,6 +200,7 @@ static void on_appended(struct jobs_op *op, const struct jobs_answer *a) {
     if (a->rc == JOBS_TOO_LARGE && !w->is_cut) /* who watches sees no more of it; the result may still be kept */
         log_line(w->runner->opt.log, PERILUNE_LOG_WARN, "job %s: its events are as large as they may be", w->job.id);
     w->is_cut |= a->rc == JOBS_TOO_LARGE;
+    if (a->rc == 0 && a->count == 1) w->job.last_event = a->events->number;
     buf_clear(&w->sent);
     w->sent_name = NULL;
     if (w->is_full && buf_len(&w->frames) < FULL / 2 && w->state == JOB_WORKS) {
@@ -246,6 +247,7 @@ static void flush(struct job_work *w) {
     }
     int rc = jobs_begin(r->opt.jobs, &w->append_op,
                         &(struct jobs_ask){ .verb = JOBS_APPEND, .id = slice_str(w->job.id), .lease = w->job.lease,
+                                            .after = w->job.last_event + 1,
                                             .event = { .name = slice_str(w->sent_name), .data = buf_get(&w->sent) } },
                         on_appended);
     if (rc != 0) flush_later(w, RETRY_MS);

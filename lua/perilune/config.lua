@@ -774,12 +774,12 @@ local function parse_redis(url)
   return out
 end
 
-local function walk_redis(ctx, path, raw)
+local function walk_redis(ctx, path, raw, schema)
   if type(raw) == "string" then
     complain(ctx, path, ("must be a table; did you mean redis = { url = %s }?"):format(check.show(raw)))
     return {}
   end
-  local out = walk(ctx, path, raw, redis_schema)
+  local out = walk(ctx, path, raw, schema)
   if type(out.url) ~= "string" then return out end
   local parts, message = parse_redis(out.url)
   if not parts then
@@ -811,7 +811,7 @@ local milvus_schema = {
 
 local cache_schema = {
   max_bytes = size(64 * 2 ^ 20, 0), max_vectors = size(32 * 2 ^ 20, 0), snapshot = file,
-  redis = { walk = walk_redis },
+  redis = { walk = function(ctx, path, raw) return walk_redis(ctx, path, raw, redis_schema) end },
   milvus = { walk = function(ctx, path, raw) return walk(ctx, path, raw, milvus_schema) end },
   index = { type = "string", one_of = { "builtin", "redis", "redisearch", "milvus" }, default = "builtin" },
 }
@@ -881,10 +881,16 @@ local webhooks_schema = {
   max_result = size(0, 0),
 }
 
+local jobs_redis_schema = {
+  url = redis_schema.url, user = redis_schema.user, password = redis_schema.password, ca = file,
+  prefix = { type = "string", min = 1, max = 128, default = "perilune:jobs:", check = redis_schema.prefix.check },
+}
+
 local jobs_schema = {
   file = file,
   files = file, file_keep = seconds(30 * 86400, 60), max_files = count(1000, 1, 10000),
   batch_concurrency = count(16, 1, 1024), batch_lines = count(50000, 1, 2 ^ 31 - 1),
+  redis = { walk = function(ctx, path, raw) return walk_redis(ctx, path, raw, jobs_redis_schema) end },
   memory = { type = "boolean", default = false },
   concurrency = count(16, 0, 65536), tenant_concurrency = count(0, 0, 65536), worker_concurrency = count(64, 1, 1024),
   max_queued = count(10000, 0, 2 ^ 31), max_kept = count(0, 0, 2 ^ 31),
@@ -903,10 +909,14 @@ local function walk_jobs(ctx, path, raw)
   end
   local out = walk(ctx, path, raw, jobs_schema)
   if type(raw) ~= "table" then return out end
-  if not out.memory and raw.file == nil then
-    complain(ctx, path, "needs file = \"jobs.db\", where jobs are kept; or memory = true, and they are gone with the process")
+  local places = (raw.file ~= nil and 1 or 0) + (raw.redis ~= nil and 1 or 0) + (out.memory and 1 or 0)
+  if places == 0 then
+    complain(ctx, path, "needs file = \"jobs.db\", where jobs are kept; or redis = { url = \"redis://host:6379/0\" }; or "
+      .. "memory = true, and they are gone with the process")
   elseif out.memory and raw.file ~= nil then
     complain(ctx, path, "has both file and memory = true; keep one of them")
+  elseif places > 1 then
+    complain(ctx, path, "has more than one place for jobs; keep one of file, redis and memory = true")
   end
   if out.backoff_ms and out.max_backoff_ms and out.backoff_ms > out.max_backoff_ms then
     complain(ctx, join(path, "backoff"), "must not be above max_backoff")
