@@ -192,7 +192,8 @@ static void say_what_needs_restart(struct perilune *g) {
     if (workers) snprintf(text, sizeof(text), "workers (%u are running, the file says %u)", g->worker_count, want);
     if (workers || jobs)
         snprintf(g->errmsg, sizeof(g->errmsg), "needs a restart to take effect: %s%s%s", text,
-                 workers && jobs ? ", " : "", jobs ? "jobs.file or redis, max_bytes, max_result (as they were opened)" : "");
+                 workers && jobs ? ", " : "",
+                 jobs ? "jobs.file or redis, max_bytes, max_result (as they were opened)" : "");
 }
 
 static uint64_t fingerprint(const struct perilune *g);

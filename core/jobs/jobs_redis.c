@@ -16,8 +16,8 @@
  *
  * Away: what is asked is answered with PERILUNE_ERR_IO at once, so clients get a 503, and who works repeats his FINISH.
  * What was under way may have been done or not.  The script knows a FINISH or APPEND that comes again, by its lease
- * and by its number, and answers it as it did; a job that was submitted in that moment may be there without its
- * client knowing, which an Idempotency-Key mends; jobs that were taken by nobody come back with their lease.
+ * and by its number, and answers it as it did; who takes again after a lost answer is given what he was given.  A job
+ * that was submitted in that moment may be there without its client knowing, which an Idempotency-Key mends.
  *
  * News are hints.  While the listener is down, each TIME is taken for news of anything.  What is heard is collected
  * and told behind the turn, because who is told may close.
@@ -37,6 +37,7 @@
 #define MAX_ANSWER (96u << 20) /* a job's question and its result, and what TAKE gathers */
 #define PER_TIME   100         /* jobs that time changes in one call */
 #define COUNTS_MS  1000
+#define PAUSE_MS   2000        /* between tries to connect: leases go on meanwhile */
 #define OWN_MS     2000        /* for questions of our own */
 #define FAULT_MS   1000        /* from one that time met to the next try */
 
@@ -75,6 +76,9 @@ struct redis_end {
     unsigned            generation;  /* of the limits that it knows */
     bool                heard;
     char                sha[41];     /* "": the server may not have the script */
+    char                name[33];    /* of who takes */
+    uint64_t            serial;      /* of what he takes: the next one when it has come */
+    struct redis_call  *taking;      /* with this serial; NULL: nothing */
 };
 
 struct redis_call {
@@ -184,8 +188,8 @@ static int send_call(struct redis_call *c, const struct slice *with) {
 
 static void answer(struct redis_call *c, const struct jobs_answer *a) {
     struct jobs_op *op = c->asked;
-    c->asked = NULL;
-    jobs_answer(op, a); /* may close the end, but c is nobody's */
+    if (c->end->taking == c) c->end->taking = NULL;
+    jobs_answer(op, a); /* may close the end; c is nobody's, but its texts are the answer's */
     call_free(c);
 }
 
@@ -215,7 +219,10 @@ static void read_answer(struct redis_call *c, const struct store_answer *a) {
         rc = jobs_redis_read(whole, c->verb, &c->arena, &c->end->store->settings, c->limits, &out, &more);
     if (rc == PERILUNE_ERR_IO) fail(c, rc, "answers what is no answer of its script");
     else if (rc != 0) fail(c, rc, "has answered, but there is no memory to read it");
-    else answer(c, &out);
+    else {
+        if (c->end->taking == c) c->end->serial++; /* it has come */
+        answer(c, &out);
+    }
 }
 
 static void on_answer(struct store_op *op, struct store_answer *a) {
@@ -241,8 +248,9 @@ static void on_answer(struct store_op *op, struct store_answer *a) {
 static void build(struct redis_end *e, struct words *w, const struct job_limits *l, int verb,
                   const struct jobs_ask *ask) {
     struct redis_store *s = e->store;
-    struct jobs_redis_way way = { .sha = slice_str(e->sha), .prefix = slice_str(s->place.hello), .settings = &s->settings,
-                                  .limits = l, .rng = &e->rng };
+    struct jobs_redis_way way = { .sha = slice_str(e->sha), .prefix = slice_str(s->place.hello), .rng = &e->rng,
+                                  .settings = &s->settings, .limits = l, .serial = e->serial,
+                                  .taker = e->taking == NULL ? slice_str(e->name) : SLICE("") };
     way.prefix.len -= strlen("hello");
     jobs_redis_ask(w, &way, verb, ask);
 }
@@ -259,7 +267,9 @@ static int begin(struct jobs *j, struct jobs_op *op, const struct jobs_ask *ask)
     words_init(&c->words);
     arena_init(&c->arena);
     build(e, &c->words, c->limits, ask->verb, ask);
+    if (ask->verb == JOBS_TAKE && e->taking == NULL) e->taking = c;
     int rc = send_call(c, NULL);
+    if (rc != 0 && e->taking == c) e->taking = NULL;
     if (rc != 0) call_free(c);
     else op->driver = c;
     return rc;
@@ -269,6 +279,7 @@ static void forget(struct jobs *j, struct jobs_op *op) {
     struct redis_call *c = op->driver;
     (void)j;
     store_cancel(&c->op);
+    if (c->end->taking == c) c->end->taking = NULL;
     call_free(c);
 }
 
@@ -369,7 +380,8 @@ static void ticked(struct timer *t) {
         e->news.due = true;
         loop_soon(e->jobs.loop, &e->later, tell);
     }
-    if (e->time_op.store == NULL && redis_is_ready(e->asks) && ask_script(e, &e->time_op, JOBS_REDIS_TIME, on_time) == 0)
+    if (e->time_op.store == NULL && redis_is_ready(e->asks) &&
+        ask_script(e, &e->time_op, JOBS_REDIS_TIME, on_time) == 0)
         return;
     tick_in(e, FAULT_MS);
 }
@@ -448,6 +460,7 @@ static int attach(struct jobs_store *store, struct loop *loop, struct jobs **out
     e->jobs.loop = loop;
     words_init(&e->words);
     rng_seed(&e->rng, 0);
+    rng_hex128(&e->rng, e->name);
     struct redis_options opt = s->place;
     opt.loop = loop;
     opt.ud = e;
@@ -527,6 +540,7 @@ static bool copy_place(struct redis_store *s, const struct jobs_redis_place *at)
     s->place.channel = s->channel;
     s->place.hello = s->hello;
     s->place.max_answer = MAX_ANSWER;
+    s->place.pause_ms = PAUSE_MS;
     return true;
 }
 

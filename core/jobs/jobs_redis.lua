@@ -10,6 +10,7 @@
 --   Pi:...  set       ids for lists: of all, of a tenant; of every status, of one
 --   Pn:...  hash      how many there are of a queue, of a tenant, by status
 --   Pk:...  string    the job of a tenant's key
+--   Ptaker: string    what somebody took last, for as long as he may ask again
 --   Ph:N    hash      a webhook, Phat: when it is due or its lease runs out
 --   Pm      hash      the clock, the last id and webhook, bytes, the lane that was served last
 --
@@ -29,7 +30,7 @@ local READY, RUNS, DONE, DEAD, STOPPED, WAITS = 0, 1, 2, 3, 4, 5
 local NOT_FOUND, IS_OVER, LOST, WAS_CANCELED, QUOTA, IS_FULL, TOO_LARGE = 1, 2, 3, 4, 5, 6, 7 -- ORDER jobs_refusal
 -- ORDER jobs_redis_words.c
 local ROW = { 's', 't', 'q', 'f', 'p', 'k', 'pr', 'c', 'nb', 'ex', 'st', 'en', 'ke', 'tr', 'mt', 'sp', 'le', 'pg', 'rs',
-              'rt', 'e', 'n', 'w', 'h', 'b', 'r', 'due', 'eb', 'ho', 'by', 'fl' }
+              'rt', 'e', 'n', 'w', 'h', 'b', 'r', 'due', 'eb', 'ho', 'by', 'fl', 'tk' }
 local SEEN = 26 -- of these go out
 local M = P .. 'm'
 local EXPIRED = '{"message":"The job was not begun before it expired.","type":"timeout_error","code":"job_expired"}'
@@ -439,18 +440,39 @@ local function next_to_take(k)
   end
 end
 
-function V.TAKE(queue, most, lease, conc, tenant_conc, ...)
+-- serial: of what this one takes.  He shows the same again when an answer was lost on its way, and gets what nobody has
+-- begun; without that each would come back with its lease, one try poorer.
+local function take_again(key, taking_now, lease)
+  local said = split(call('GET', key) or '')
+  if said[1] ~= taking_now then return end
+  for i = 2, #said do
+    local j = fetch(said[i], 'hb')
+    if j and num(j.s) == RUNS and j.tk == taking_now then
+      call('ZADD', P .. 'at', int(later(lease)), j.id)
+      show(j)
+    end
+  end
+end
+
+function V.TAKE(queue, most, lease, taker, serial, conc, tenant_conc, ...)
   local named, more = {}, { ... }
   for i = 1, #more, 2 do named[more[i]] = num(more[i + 1]) end
+  local key, taking_now, said = P .. 'taker:' .. taker, taker .. ' ' .. serial, {}
   time(20)
+  if taker ~= '' then take_again(key, taking_now, num(lease)) end
+  if items > 0 then return 0 end
   local k, bytes = taking(queue, num(conc), num(tenant_conc), named), 0
   while items < num(most) and bytes < BYTES do
     local id = next_to_take(k)
     if not id then break end
     local j = fetch(id, 'hb')
-    enter(j, RUNS, later(num(lease)), { tr = num(j.tr) + 1, le = num(j.le) + 1, st = wall, fl = '' })
+    enter(j, RUNS, later(num(lease)), { tr = num(j.tr) + 1, le = num(j.le) + 1, st = wall, fl = '', tk = taking_now })
+    said[#said + 1] = #id .. ':' .. id
     bytes = bytes + #j.b
     show(j)
+  end
+  if taker ~= '' and #said > 0 then
+    call('SET', key, #taking_now .. ':' .. taking_now .. table.concat(said), 'PX', int(math.min(num(lease) * 2, FAR / 10)))
   end
   return 0
 end

@@ -62,10 +62,13 @@ static void put_submit(struct words *w, const struct jobs_redis_way *way, const 
     number(w, l->max_kept);
 }
 
-static void put_take(struct words *w, const struct job_limits *l, const struct jobs_ask *ask) {
+static void put_take(struct words *w, const struct jobs_redis_way *way, const struct jobs_ask *ask) {
+    const struct job_limits *l = way->limits;
     name_or_any(w, ask->queue);
     number(w, ask->count);
     number(w, ask->lease_ms);
+    text(w, way->taker);
+    number(w, way->serial);
     number(w, l->l.concurrency);
     number(w, l->l.tenant_concurrency);
     for (unsigned i = 0; i < l->l.queue_count; i++) {
@@ -111,7 +114,7 @@ static void put_list(struct words *w, const struct jobs_ask *ask) {
 static void put_arguments(struct words *w, const struct jobs_redis_way *way, int verb, const struct jobs_ask *ask) {
     switch (verb) {
     case JOBS_SUBMIT: put_submit(w, way, ask->job); return;
-    case JOBS_TAKE: put_take(w, way->limits, ask); return;
+    case JOBS_TAKE: put_take(w, way, ask); return;
     case JOBS_FINISH: put_finish(w, way->settings, ask); return;
     case JOBS_HOOK_DONE: put_hook_done(w, ask); return;
     case JOBS_LIST: put_list(w, ask); return;
@@ -326,7 +329,8 @@ int jobs_redis_read(struct slice whole, int verb, struct arena *a, const struct 
     int rc = 0;
     if (r.short_ || out->rc > JOBS_TOO_LARGE || count > JOBS_MOST) return PERILUNE_ERR_IO;
     if (verb == JOBS_EVENTS && out->rc == 0) rc = read_events(&r, a, out, (unsigned)count);
-    else if (verb == JOBS_HOOK_TAKE || verb == JOBS_HOOKS) rc = read_hooks(&r, a, out, (unsigned)count, verb == JOBS_HOOK_TAKE);
+    else if (verb == JOBS_HOOK_TAKE) rc = read_hooks(&r, a, out, (unsigned)count, true);
+    else if (verb == JOBS_HOOKS) rc = read_hooks(&r, a, out, (unsigned)count, false);
     else if (verb == JOBS_APPEND && out->rc == 0) rc = read_appended(a, out, *more);
     else if (count > 0 || verb == JOBS_TAKE || verb == JOBS_LIST) rc = read_jobs(&r, a, out, (unsigned)count);
     if (rc == 0 && r.short_) rc = PERILUNE_ERR_IO;

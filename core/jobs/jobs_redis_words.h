@@ -17,6 +17,8 @@ struct jobs_redis_way {
     const struct jobs_settings *settings;
     const struct job_limits    *limits;
     struct rng  *rng;    /* for new ids */
+    struct slice taker;  /* who takes; "": nobody who asks again after a lost answer */
+    uint64_t     serial; /* of what he takes */
 };
 
 /* verb: an enum jobs_verb, or jobs_redis_more with ask->count.  words_get() says whether there was memory. */

@@ -388,7 +388,8 @@ static void broken(struct redis *r, bool hopeless, const char *why) {
     if (hopeless) r->pause_ms = PAUSE_MOST;
     /* Some earlier than others, or all workers would come at once. */
     uint64_t pause = r->pause_ms - (uint64_t)(rng_double(&l->rng) * (double)r->pause_ms / 4);
-    r->pause_ms = r->pause_ms * 2 < PAUSE_MOST ? r->pause_ms * 2 : PAUSE_MOST;
+    uint64_t longest = r->opt.pause_ms > 0 ? r->opt.pause_ms : PAUSE_MOST;
+    r->pause_ms = r->pause_ms * 2 < longest ? r->pause_ms * 2 : longest;
     timer_start(l, &r->timer, pause, on_pause_over); /* without memory it stays broken until a reload */
     drop_lookup(r);
     drop_context(r);
@@ -422,6 +423,11 @@ static bool is_hopeless(const char *error) {
 /* Made a replica, in a failover say: the name may lead to the new primary by now. */
 static bool is_readonly(const char *error) { return strstr(error, "READONLY ") != NULL; }
 
+/* It will answer in a moment, without an operator. */
+static bool is_starting(const char *error) {
+    return strncmp(error, "LOADING ", 8) == 0 || strncmp(error, "BUSY ", 5) == 0;
+}
+
 /* Not about the question: later it may be taken.  A script's errors have the word inside. */
 static bool is_passing(const char *error) {
     static const char *const words[] = { "READONLY ", "NOREPLICAS ", "LOADING ", "MASTERDOWN ", "OOM ", "BUSY ",
@@ -448,7 +454,8 @@ static void refused_for_good(struct redis *r, const char *error) {
     else if (strncmp(error, "ERR unknown command", 19) == 0)
         snprintf(why, sizeof(why), "it does not know GET, so it may be a sentinel: name the server itself");
     else
-        snprintf(why, sizeof(why), "it refuses: \"%.200s\" (check user, password and database in the configuration)", error);
+        snprintf(why, sizeof(why), "it refuses: \"%.200s\" (check user, password and database in the configuration)",
+                 error);
     broken(r, true, why);
 }
 
@@ -471,6 +478,7 @@ static void on_greeted(redisAsyncContext *ac, void *reply, void *ud) {
     if (r == NULL || a == NULL || r->state != GREETING) return; /* it ends */
     if (a->type == REDIS_REPLY_ERROR) {
         if (is_readonly(a->str)) demoted(r);
+        else if (is_starting(a->str)) broken(r, false, "it reads its file or runs a script, and answers nothing else");
         else refused_for_good(r, a->str);
         return;
     }

@@ -40,6 +40,7 @@ struct redis_options {
     unsigned      db;
     const char   *hello;     /* a key that is asked for to see whether all is well */
     const char   *channel;   /* of notes */
+    uint64_t      pause_ms;  /* between two tries to connect, at most; 0: half a minute */
     size_t        max_answer; /* bytes of an answer in words; 0: REDIS_MAX_VALUE */
     /* Not NULL: this connection asks nothing, it listens on the channel. */
     void        (*heard)(void *ud, struct slice note);

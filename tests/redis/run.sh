@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs a Redis for the tests where there is none, and runs them. Of the packages it takes the one without
+# Installs a Redis for the tests where there is none, and runs them: the cache's, and those of jobs. Of the packages it takes the one without
 # a service of the system: what it checks files with is the server, under another name.
 cd "$(dirname "$0")/../.." || exit 1
 
@@ -23,4 +23,5 @@ if [ -z "$server" ]; then
     echo "redis: SKIPPED, there is no redis-server (apt: redis-tools)"
     exit 0
 fi
-exec luajit tests/redis/run.lua "$server"
+luajit tests/redis/run.lua "$server" || exit 1
+exec luajit tests/jobs/redis.lua "$server"
