@@ -1,7 +1,8 @@
 /* jobs.c -- how many jobs the embedded queue accepts, and how soon; SQLite alone beside it.
  *
- *   bench_jobs FOLDER SECONDS
+ *   bench_jobs FOLDER SECONDS [SOCKET]
  *
+ * With the socket of a Redis: the same of the queue that it keeps, without what is SQLite's.
  * On one core.  Lines: jobs accepted per second with 1000 waiting at once; taken, beaten and finished per second;
  * rows that SQLite alone keeps per second in transactions of 1000, with the same bytes and fdatasync; ms from a
  * question to its answer when nothing else happens, p50 and p99; ms of an fdatasync of 4 KiB, p50 and p99. */
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "jobs/jobs_file.h"
+#include "jobs/jobs_redis.h"
 #include "sys/loop.h"
 
 #define WAITING 1000
@@ -164,6 +166,16 @@ static double sqlite_rate(const char *folder, double seconds) {
     return rate;
 }
 
+static int open_redis(struct jobs_store **out, const char *socket, const struct jobs_settings *s) {
+    struct jobs_redis_place at = { .path = socket, .prefix = "bench:" };
+    int rc = jobs_redis_open(out, &at, s, NULL);
+    if (rc != 0) return rc;
+    b.jobs = jobs_open(*out, &b.loop);
+    if (b.jobs == NULL) die("no memory");
+    while (!jobs_redis_is_up(b.jobs)) uv_run(&b.loop.uv, UV_RUN_ONCE);
+    return 0;
+}
+
 int main(int argc, char **argv) {
     char path[1100], why[700];
     struct jobs_store *store;
@@ -178,12 +190,15 @@ int main(int argc, char **argv) {
     jobs_settings_init(&settings);
     snprintf(path, sizeof(path), "%s/jobs.db", argv[1]);
     if (loop_init(&b.loop) != 0) die("loop");
-    if (jobs_file_open(&store, path, &settings, NULL, why, sizeof(why)) != 0) die(why);
-    b.jobs = jobs_open(store, &b.loop);
+    bool redis = argc > 3;
+    int rc = redis ? open_redis(&store, argv[3], &settings)
+                   : jobs_file_open(&store, path, &settings, NULL, why, sizeof(why));
+    if (rc != 0) die(redis ? "no memory" : why);
+    if (!redis) b.jobs = jobs_open(store, &b.loop);
     if (b.jobs == NULL) die("no memory");
     printf("accepted %.0f\n", accept_rate(seconds));
     printf("worked %.0f\n", work_rate(seconds));
-    printf("sqlite %.0f\n", sqlite_rate(argv[1], seconds));
+    if (!redis) printf("sqlite %.0f\n", sqlite_rate(argv[1], seconds));
     waits(ms);
     printf("wait %.3f %.3f\n", ms[IDLE / 2], ms[IDLE * 99 / 100]);
     syncs(argv[1], ms);

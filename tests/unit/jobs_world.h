@@ -252,8 +252,16 @@ static __attribute__((unused)) const char *take_bodies(struct world *w, unsigned
     return text;
 }
 
+/* Where allocations fail one after the other, test_jobs_redis.c is what Redis is asked: each try to connect again costs
+ * a pause. */
+static __attribute__((unused)) int has_kind(enum kind kind) {
+    const char *fault = getenv("FAULT");
+    if (kind != REDIS) return 1;
+    return (fault == NULL || fault[0] == '\0' || fault[0] == '0') && redis_world_socket() != NULL;
+}
+
 #define EACH_KIND \
     for (enum kind kind = 0; kind < KINDS; kind++) \
-        if (kind != REDIS || redis_world_socket() != NULL)
+        if (has_kind(kind))
 
 #endif
