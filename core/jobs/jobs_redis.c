@@ -541,6 +541,8 @@ static bool copy_place(struct redis_store *s, const struct jobs_redis_place *at)
     s->place.hello = s->hello;
     s->place.max_answer = MAX_ANSWER;
     s->place.pause_ms = PAUSE_MS;
+    s->place.name = "jobs.redis";
+    s->place.without = "jobs are neither taken nor begun without it";
     return true;
 }
 

@@ -154,15 +154,17 @@ static const char *where(const struct redis *r, char *buf, size_t size) {
     return buf;
 }
 
+static const char *name_of(const struct redis *r) { return r->opt.name ? r->opt.name : "cache.redis"; }
+
 static void say(struct redis *r, enum said what, const char *why) {
     char at[300];
     if (r->opt.said == NULL || atomic_exchange(&r->opt.said->connection, (int)what) == (int)what) return;
     refused_forget(&r->opt.said->refused);
     if (what == SAID_UP)
-        log_line(r->opt.log, PERILUNE_LOG_INFO, "cache.redis: connected to %s", where(r, at, sizeof(at)));
+        log_line(r->opt.log, PERILUNE_LOG_INFO, "%s: connected to %s", name_of(r), where(r, at, sizeof(at)));
     else
-        log_line(r->opt.log, PERILUNE_LOG_WARN, "cache.redis: %s: %s; requests go on without it, and it is tried again",
-                 where(r, at, sizeof(at)), why);
+        log_line(r->opt.log, PERILUNE_LOG_WARN, "%s: %s: %s; %s, and it is tried again", name_of(r),
+                 where(r, at, sizeof(at)), why, r->opt.without ? r->opt.without : "requests go on without it");
 }
 
 static void count(stats_counter *c) { stats_add(c, 1); }
@@ -478,7 +480,8 @@ static void on_greeted(redisAsyncContext *ac, void *reply, void *ud) {
     if (r == NULL || a == NULL || r->state != GREETING) return; /* it ends */
     if (a->type == REDIS_REPLY_ERROR) {
         if (is_readonly(a->str)) demoted(r);
-        else if (is_starting(a->str)) broken(r, false, "it reads its file or runs a script, and answers nothing else");
+        else if (is_starting(a->str))
+            broken(r, false, a->str[0] == 'B' ? "it is BUSY with a script" : "it is LOADING its file");
         else refused_for_good(r, a->str);
         return;
     }
@@ -508,7 +511,8 @@ static bool mistrusted(struct redis *r) {
     char why[200];
     const char *refusal = r->tls != NULL ? redis_tls_refusal(r->tls) : NULL;
     if (refusal == NULL) return false;
-    snprintf(why, sizeof(why), "its certificate is refused: %.100s (check cache.redis.ca, and the name)", refusal);
+    snprintf(why, sizeof(why), "its certificate is refused: %.100s (check %s.ca, and the name)", refusal,
+             name_of(r));
     broken(r, true, why);
     return true;
 }

@@ -40,6 +40,8 @@ struct redis_options {
     unsigned      db;
     const char   *hello;     /* a key that is asked for to see whether all is well */
     const char   *channel;   /* of notes */
+    const char   *name;      /* in the configuration, for the log; NULL: "cache.redis" */
+    const char   *without;   /* what becomes of requests when it is away, for the log; NULL: they go on */
     uint64_t      pause_ms;  /* between two tries to connect, at most; 0: half a minute */
     size_t        max_answer; /* bytes of an answer in words; 0: REDIS_MAX_VALUE */
     /* Not NULL: this connection asks nothing, it listens on the channel. */
