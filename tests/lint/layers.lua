@@ -17,6 +17,7 @@ local LAYERS = { -- folder -> folders it may include, besides itself
   tokens = "base include",
   text = "base tokens include",
   semantic = "base tokens include",
+  ["local"] = "base tokens/unicode.h include", -- the word is one of Lua
   http = "base sys flow",
   llm = "base flow tokens",
   store = "base sys flow semantic/grams.h sched", -- sched: stores.c, which holds what workers share
