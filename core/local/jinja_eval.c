@@ -35,7 +35,8 @@ static int eval_name(struct jinja_run *r, const struct jinja_node *n, struct jin
 static int fail_types(struct jinja_run *r, const char *op, const struct jinja_value *a, const struct jinja_value *b) {
     const struct jinja_value *u = a->type == J_UNDEF ? a : b;
     if (u->type == J_UNDEF)
-        return jinja_fail(r, PERILUNE_ERR_INVAL, "%s: \"%.*s\" is undefined", op, u->s.len < 100 ? (int)u->s.len : 100, u->s.ptr);
+        return jinja_fail(r, PERILUNE_ERR_INVAL, "%s: \"%.*s\" is undefined", op,
+                          u->s.len < 100 ? (int)u->s.len : 100, u->s.ptr);
     return jinja_fail(r, PERILUNE_ERR_INVAL, "%s is not for %s and %s", op, jinja_type_name(a), jinja_type_name(b));
 }
 
@@ -49,7 +50,8 @@ static int join_texts(struct jinja_run *r, struct slice a, struct slice b, struc
     return jinja_charge_bytes(r, a.len + b.len);
 }
 
-static int join_lists(struct jinja_run *r, const struct jinja_value *a, const struct jinja_value *b, struct jinja_value *out) {
+static int join_lists(struct jinja_run *r, const struct jinja_value *a, const struct jinja_value *b,
+                      struct jinja_value *out) {
     int rc = jinja_charge(r, a->list->len + b->list->len);
     if (rc == 0) rc = jinja_new_list(r, a->type, a->list->len + b->list->len, out);
     for (uint32_t i = 0; rc == 0 && i < a->list->len; i++) rc = jinja_push(r, out->list, a->list->items[i]);
@@ -98,7 +100,8 @@ static int int_op(struct jinja_run *r, int op, int64_t a, int64_t b, struct jinj
             over = op == OP_FLOOR && __builtin_sub_overflow((int64_t)0, a, &v);
             break;
         }
-        v = op == OP_FLOOR ? a / b - (a % b != 0 && (a % b < 0) != (b < 0)) : a % b + (a % b != 0 && (a % b < 0) != (b < 0) ? b : 0);
+        v = op == OP_FLOOR ? a / b - (a % b != 0 && (a % b < 0) != (b < 0)) : a % b + (a % b != 0 &&
+            (a % b < 0) != (b < 0) ? b : 0);
     }
     if (over) return jinja_fail(r, PERILUNE_ERR_INVAL, "an integer of more than 64 bits");
     return *out = j_int(v), 0;
@@ -232,7 +235,8 @@ static int eval_args(struct jinja_run *r, const struct jinja_node *list, struct 
     return rc;
 }
 
-static int loop_cycle(struct jinja_run *r, const struct jinja_loop *l, const struct jinja_args *a, struct jinja_value *out) {
+static int loop_cycle(struct jinja_run *r, const struct jinja_loop *l, const struct jinja_args *a,
+                      struct jinja_value *out) {
     if (a->len == 0) return jinja_fail(r, PERILUNE_ERR_INVAL, "loop.cycle() without values");
     return *out = a->v[l->at % a->len], 0;
 }

@@ -181,7 +181,8 @@ static bool parse_args(struct jinja_parser *p, struct jinja_node *of) {
         if (len > 0 && jinja_is_op(p, ")")) break;
         const struct jinja_token *t = jinja_peek(p);
         if (jinja_is_op(p, "*") || jinja_is_op(p, "**"))
-            return jinja_refuse(p, t->line, "\"%.*s\" in front of an argument is not supported", SLICE_ARG(t->s)), false;
+            return jinja_refuse(p, t->line, "\"%.*s\" in front of an argument is not supported", SLICE_ARG(t->s)),
+                false;
         struct jinja_node *n;
         const struct jinja_token *next = t->type == TOK_NAME ? t + 1 : t; /* END is behind everything */
         if (next != t && next->type == TOK_OP && slice_eq(next->s, SLICE("="))) {
@@ -260,7 +261,8 @@ static struct jinja_node *parse_postfix(struct jinja_parser *p, struct jinja_nod
 struct jinja_node *jinja_parse_filter(struct jinja_parser *p, struct jinja_node *of) {
     const struct jinja_token *t = jinja_peek(p);
     if (of == NULL || p->rc != 0) return NULL;
-    if (t->type != TOK_NAME) return jinja_refuse(p, t->line, "\"%.*s\" where a filter's name should be", SLICE_ARG(t->s));
+    if (t->type != TOK_NAME) return jinja_refuse(p, t->line, "\"%.*s\" where a filter's name should be",
+                                                 SLICE_ARG(t->s));
     struct jinja_node *n = jinja_node(p, N_FILTER, of, NULL);
     if (n == NULL) return NULL;
     n->name = t->s;
@@ -347,7 +349,8 @@ static struct jinja_node *parse_unary(struct jinja_parser *p, bool filters) {
 
 struct level { const char *op; enum jinja_op means; };
 static const struct level pow_ops[] = { { "**", OP_POW }, { NULL, 0 } },
-                          mul_ops[] = { { "*", OP_MUL }, { "/", OP_DIV }, { "//", OP_FLOOR }, { "%", OP_MOD }, { NULL, 0 } },
+                          mul_ops[] = { { "*", OP_MUL }, { "/", OP_DIV }, { "//", OP_FLOOR }, { "%", OP_MOD },
+                              { NULL, 0 } },
                           concat_ops[] = { { "~", OP_CONCAT }, { NULL, 0 } },
                           add_ops[] = { { "+", OP_ADD }, { "-", OP_SUB }, { NULL, 0 } };
 static const struct level *const levels[] = { add_ops, concat_ops, mul_ops, pow_ops };

@@ -19,7 +19,8 @@
 
 #include "include/perilune.h"
 
-static int f_trim(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a, struct jinja_value *out) {
+static int f_trim(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a,
+                  struct jinja_value *out) {
     const struct jinja_value *set = jinja_arg(a, 0, "chars");
     struct slice s;
     if (set && set->type == J_NONE) set = NULL;
@@ -47,8 +48,10 @@ RECASE(f_upper, CASE_UPPER)
 RECASE(f_title, CASE_TITLE)
 RECASE(f_capitalize, CASE_CAPITAL)
 
-static int f_replace(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a, struct jinja_value *out) {
-    const struct jinja_value *old = jinja_arg(a, 0, "old"), *by = jinja_arg(a, 1, "new"), *most = jinja_arg(a, 2, "count");
+static int f_replace(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a,
+                     struct jinja_value *out) {
+    const struct jinja_value *old = jinja_arg(a, 0, "old"), *by = jinja_arg(a, 1, "new"), *most = jinja_arg(a, 2,
+        "count");
     struct slice s, x, y;
     if (old == NULL || by == NULL) return jinja_fail(r, PERILUNE_ERR_INVAL, "replace needs an old and a new text");
     if (most && most->type == J_NONE) most = NULL;
@@ -59,13 +62,15 @@ static int f_replace(struct jinja_run *r, const struct jinja_value *in, const st
     return rc ? rc : jinja_replace(r, s, x, y, most ? j_to_int(most) : -1, out);
 }
 
-static int f_string(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a, struct jinja_value *out) {
+static int f_string(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a,
+                    struct jinja_value *out) {
     (void)a;
     *out = J(J_STR);
     return jinja_text(r, in, &out->s);
 }
 
-static int f_safe(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a, struct jinja_value *out) {
+static int f_safe(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a,
+                  struct jinja_value *out) {
     return f_string(r, in, a, out);
 }
 
@@ -81,8 +86,10 @@ static int indent_of(struct jinja_run *r, const struct jinja_value *v, const cha
     return 0;
 }
 
-static int f_indent(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a, struct jinja_value *out) {
-    const struct jinja_value *width = jinja_arg(a, 0, "width"), *first = jinja_arg(a, 1, "first"), *blank = jinja_arg(a, 2, "blank");
+static int f_indent(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a,
+                    struct jinja_value *out) {
+    const struct jinja_value *width = jinja_arg(a, 0, "width"), *first = jinja_arg(a, 1, "first"),
+        *blank = jinja_arg(a, 2, "blank");
     const struct jinja_value four = j_int(4);
     struct slice by, s;
     int rc = indent_of(r, width ? width : &four, "indent", &by);
@@ -100,7 +107,8 @@ static int separators(struct jinja_run *r, const struct jinja_value *v, struct j
     return 0;
 }
 
-static int f_tojson(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a, struct jinja_value *out) {
+static int f_tojson(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a,
+                    struct jinja_value *out) {
     const struct jinja_value *ascii = jinja_arg(a, 0, "ensure_ascii"), *indent = jinja_arg(a, 1, "indent"),
                              *sep = jinja_arg(a, 2, "separators"), *sort = jinja_arg(a, 3, "sort_keys");
     struct jinja_json how = { .ascii = ascii && jinja_truth(ascii), .sort = sort && jinja_truth(sort),
@@ -121,14 +129,17 @@ static int f_tojson(struct jinja_run *r, const struct jinja_value *in, const str
     return rc ? rc : took;
 }
 
-static int f_from_json(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a, struct jinja_value *out) {
+static int f_from_json(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a,
+                       struct jinja_value *out) {
     struct json_doc doc = { .nodes = NULL };
     struct json_error err;
     (void)a;
-    if (in->type != J_STR) return jinja_fail(r, PERILUNE_ERR_INVAL, "from_json needs a string, not %s", jinja_type_name(in));
+    if (in->type != J_STR) return jinja_fail(r, PERILUNE_ERR_INVAL, "from_json needs a string, not %s",
+                                             jinja_type_name(in));
     int rc = jinja_charge_bytes(r, in->s.len);
     if (rc != 0) return rc;
-    doc.max_nodes = (uint32_t)(r->memory / sizeof(struct json_node) < JSON_MAX_NODES ? r->memory / sizeof(struct json_node) + 1 : 0);
+    doc.max_nodes = (uint32_t)(r->memory / sizeof(struct json_node) < JSON_MAX_NODES
+                               ? r->memory / sizeof(struct json_node) + 1 : 0);
     rc = json_parse(&doc, in->s, &err);
     if (rc == PERILUNE_ERR_INVAL) return jinja_fail(r, rc, "from_json: %s at byte %zu", err.message, err.offset);
     if (rc == 0) rc = jinja_from_json(r, &doc, 0, false, out);
@@ -138,7 +149,8 @@ static int f_from_json(struct jinja_run *r, const struct jinja_value *in, const 
 
 /* -- Numbers and defaults ------------------------------------------------------------------ */
 
-static int f_default(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a, struct jinja_value *out) {
+static int f_default(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a,
+                     struct jinja_value *out) {
     const struct jinja_value *v = jinja_arg(a, 0, "default_value"), *boolean = jinja_arg(a, 1, "boolean");
     (void)r;
     bool missing = in->type == J_UNDEF || (boolean && jinja_truth(boolean) && !jinja_truth(in));
@@ -157,7 +169,8 @@ static bool read_number(struct slice s, bool whole, struct jinja_value *out) {
     return *end == '\0';
 }
 
-static int f_int(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a, struct jinja_value *out) {
+static int f_int(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a,
+                 struct jinja_value *out) {
     const struct jinja_value *other = jinja_arg(a, 0, "default");
     struct jinja_value v = *in;
     (void)r;
@@ -168,7 +181,8 @@ static int f_int(struct jinja_run *r, const struct jinja_value *in, const struct
     return 0;
 }
 
-static int f_float(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a, struct jinja_value *out) {
+static int f_float(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a,
+                   struct jinja_value *out) {
     const struct jinja_value *other = jinja_arg(a, 0, "default");
     (void)r;
     *out = other ? *other : j_float(0);
@@ -177,7 +191,8 @@ static int f_float(struct jinja_run *r, const struct jinja_value *in, const stru
     return 0;
 }
 
-static int f_abs(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a, struct jinja_value *out) {
+static int f_abs(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a,
+                 struct jinja_value *out) {
     (void)a;
     if (!j_is_number(in) || (j_is_int(in) && j_to_int(in) == INT64_MIN))
         return jinja_fail(r, PERILUNE_ERR_INVAL, "abs is for numbers, not %s", jinja_type_name(in));
@@ -185,7 +200,8 @@ static int f_abs(struct jinja_run *r, const struct jinja_value *in, const struct
     return 0;
 }
 
-static int f_round(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a, struct jinja_value *out) {
+static int f_round(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a,
+                   struct jinja_value *out) {
     const struct jinja_value *places = jinja_arg(a, 0, "precision");
     if (!j_is_number(in) || (places && (!j_is_int(places) || j_to_int(places) < 0 || j_to_int(places) > 15)))
         return jinja_fail(r, PERILUNE_ERR_INVAL, "round is for numbers, to 0 to 15 places");
@@ -194,7 +210,8 @@ static int f_round(struct jinja_run *r, const struct jinja_value *in, const stru
     return 0;
 }
 
-static int f_length(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a, struct jinja_value *out) {
+static int f_length(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a,
+                    struct jinja_value *out) {
     (void)a;
     *out = j_int(0);
     return jinja_length(r, in, &out->i);

@@ -8,7 +8,8 @@ typedef int jinja_filter_run(struct jinja_run *r, const struct jinja_value *in, 
                              struct jinja_value *out);
 typedef jinja_filter_run *jinja_filter_fn;
 
-jinja_filter_run jinja_f_join, jinja_f_first, jinja_f_last, jinja_f_list, jinja_f_items, jinja_f_dictsort, jinja_f_reverse,
+jinja_filter_run jinja_f_join, jinja_f_first, jinja_f_last, jinja_f_list, jinja_f_items, jinja_f_dictsort,
+    jinja_f_reverse,
     jinja_f_sort, jinja_f_unique, jinja_f_min, jinja_f_max, jinja_f_sum, jinja_f_map, jinja_f_select, jinja_f_reject,
     jinja_f_selectattr, jinja_f_rejectattr;
 

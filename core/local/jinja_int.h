@@ -246,12 +246,14 @@ int  jinja_push(struct jinja_run *r, struct jinja_list *l, struct jinja_value v)
 int  jinja_new_dict(struct jinja_run *r, enum jinja_type type, struct jinja_value *out);
 int  jinja_dict_set(struct jinja_run *r, struct jinja_dict *d, struct jinja_value key, struct jinja_value v);
 /* NULL: not there. */
-struct jinja_entry *jinja_dict_get(const struct jinja_run *r, const struct jinja_dict *d, const struct jinja_value *key);
+struct jinja_entry *jinja_dict_get(const struct jinja_run *r, const struct jinja_dict *d,
+                                   const struct jinja_value *key);
 int  jinja_equal(struct jinja_run *r, const struct jinja_value *a, const struct jinja_value *b, bool *out);
 /* Order of numbers and of strings; anything else fails. *out < 0, 0, > 0. */
 int  jinja_order(struct jinja_run *r, const struct jinja_value *a, const struct jinja_value *b, int *out);
 int  jinja_contains(struct jinja_run *r, const struct jinja_value *in, const struct jinja_value *what, bool *out);
-int  jinja_attr(struct jinja_run *r, const struct jinja_value *of, struct slice name, struct jinja_value *out); /* a.b */
+int  jinja_attr(struct jinja_run *r, const struct jinja_value *of, struct slice name,
+                struct jinja_value *out); /* a.b */
 int  jinja_item(struct jinja_run *r, const struct jinja_value *of, const struct jinja_value *key,
                 struct jinja_value *out); /* a[b] */
 int  jinja_slice(struct jinja_run *r, const struct jinja_value *of, const struct jinja_value bounds[3],
@@ -309,7 +311,8 @@ int          jinja_recase(struct jinja_run *r, struct slice s, enum jinja_case h
 int          jinja_indent(struct jinja_run *r, struct slice s, struct slice by, bool first, bool blank,
                           struct jinja_value *out);
 /* "..." % values, where the directives are %s %d %i %r %x %f %.Nf %%. */
-int          jinja_percent(struct jinja_run *r, struct slice fmt, const struct jinja_value *of, struct jinja_value *out);
+int          jinja_percent(struct jinja_run *r, struct slice fmt, const struct jinja_value *of,
+                           struct jinja_value *out);
 /* "...".format(...): {} {0} {name}, with nothing behind. */
 int          jinja_format(struct jinja_run *r, struct slice fmt, const struct jinja_args *a, struct jinja_value *out);
 unsigned     jinja_space(struct slice s); /* bytes of the white space that it begins with one of; 0: none */

@@ -162,7 +162,8 @@ static bool lex_number(struct lexer *x) {
 /* -- Inside of a tag -------------------------------------------------------------- */
 
 static bool lex_op(struct lexer *x) {
-    static const char *const ops[] = { "==", "!=", ">=", "<=", "//", "**", "+", "-", "*", "/", "%", "~", "[", "]", "(", ")",
+    static const char *const ops[] = { "==", "!=", ">=", "<=", "//", "**", "+", "-", "*", "/", "%", "~", "[", "]",
+        "(", ")",
                                        "{", "}", "<", ">", "=", ".", ":", "|", ",", ";", NULL };
     for (unsigned i = 0; ops[i]; i++) {
         if (!at(x, ops[i])) continue;

@@ -161,7 +161,8 @@ static int join(struct jinja_run *r, struct slice by, const struct jinja_value *
     return rc ? rc : took;
 }
 
-static int split(struct jinja_run *r, struct slice s, const struct jinja_args *a, bool from_end, struct jinja_value *out) {
+static int split(struct jinja_run *r, struct slice s, const struct jinja_args *a, bool from_end,
+                 struct jinja_value *out) {
     const struct jinja_value *by = jinja_arg(a, 0, "sep"), *most = jinja_arg(a, 1, "maxsplit");
     if (by && by->type == J_NONE) by = NULL;
     int rc = by ? want_text(r, by, "split()") : 0;
@@ -172,7 +173,8 @@ static int split(struct jinja_run *r, struct slice s, const struct jinja_args *a
 static int replace(struct jinja_run *r, struct slice s, const struct jinja_args *a, struct jinja_value *out) {
     int rc = want_text(r, &a->v[0], "replace()");
     if (rc == 0) rc = want_text(r, &a->v[1], "replace()");
-    if (rc == 0 && a->len > 2 && !j_is_int(&a->v[2])) rc = jinja_fail(r, PERILUNE_ERR_INVAL, "replace(): the count is an integer");
+    if (rc == 0 && a->len > 2 && !j_is_int(&a->v[2])) rc = jinja_fail(r, PERILUNE_ERR_INVAL,
+                                                                      "replace(): the count is an integer");
     return rc ? rc : jinja_replace(r, s, a->v[0].s, a->v[1].s, a->len > 2 ? j_to_int(&a->v[2]) : -1, out);
 }
 
@@ -195,7 +197,8 @@ static int str_method(struct jinja_run *r, enum method which, struct slice s, co
     const struct jinja_value *arg = a->len > 0 ? &a->v[0] : NULL;
     int rc = 0;
     if (arg && arg->type == J_NONE && which <= M_RSTRIP) arg = NULL;
-    if (arg && (which <= M_RSTRIP || which == M_FIND || which == M_COUNT || which == M_REMOVEPREFIX || which == M_REMOVESUFFIX))
+    if (arg && (which <= M_RSTRIP || which == M_FIND || which == M_COUNT || which == M_REMOVEPREFIX ||
+                which == M_REMOVESUFFIX))
         rc = want_text(r, arg, methods[which].name);
     if (rc != 0) return rc;
     switch (which) {
@@ -285,10 +288,12 @@ static int list_method(struct jinja_run *r, enum method which, struct jinja_list
     return rc;
 }
 
-int jinja_method(struct jinja_run *r, const struct jinja_method *m, const struct jinja_args *a, struct jinja_value *out) {
+int jinja_method(struct jinja_run *r, const struct jinja_method *m, const struct jinja_args *a,
+                 struct jinja_value *out) {
     enum method which = (enum method)m->which;
     if (methods[which].names != NULL) {
-        int rc = jinja_check_args(r, a, methods[which].min, methods[which].max, methods[which].names, methods[which].name);
+        int rc = jinja_check_args(r, a, methods[which].min, methods[which].max, methods[which].names,
+                                  methods[which].name);
         if (rc != 0) return rc;
     }
     if (m->self.type == J_STR) return str_method(r, which, m->self.s, a, out);
@@ -310,7 +315,8 @@ static int range(struct jinja_run *r, const struct jinja_args *a, struct jinja_v
     int rc = jinja_check_args(r, a, 1, 3, "", "range()");
     int64_t b[3] = { 0, 0, 1 };
     for (unsigned i = 0; rc == 0 && i < a->len; i++) {
-        if (!j_is_int(&a->v[i])) return jinja_fail(r, PERILUNE_ERR_INVAL, "range() needs integers, not %s", jinja_type_name(&a->v[i]));
+        if (!j_is_int(&a->v[i])) return jinja_fail(r, PERILUNE_ERR_INVAL, "range() needs integers, not %s",
+                                                   jinja_type_name(&a->v[i]));
         b[a->len == 1 ? 1 : i] = j_to_int(&a->v[i]);
     }
     if (rc == 0 && b[2] == 0) rc = jinja_fail(r, PERILUNE_ERR_INVAL, "range(): a step of 0");
@@ -327,7 +333,8 @@ static int range(struct jinja_run *r, const struct jinja_args *a, struct jinja_v
 static int make_dict(struct jinja_run *r, enum jinja_type type, const struct jinja_args *a, struct jinja_value *out) {
     int rc = jinja_new_dict(r, type, out);
     if (a->len > 1 || (a->len == 1 && a->v[0].type != J_DICT))
-        return jinja_fail(r, PERILUNE_ERR_INVAL, "%s takes a dict and arguments with names", type == J_DICT ? "dict()" : "namespace()");
+        return jinja_fail(r, PERILUNE_ERR_INVAL, "%s takes a dict and arguments with names",
+                          type == J_DICT ? "dict()" : "namespace()");
     const struct jinja_dict *from = a->len == 1 ? a->v[0].dict : NULL;
     if (rc == 0 && from) rc = jinja_charge(r, from->len);
     for (uint32_t i = 0; rc == 0 && from && i < from->len; i++)

@@ -43,7 +43,8 @@ void *jinja_no_memory(struct jinja_parser *p) {
 
 static uint32_t height_of(const struct jinja_node *n) { return n ? n->height : 0; }
 
-struct jinja_node *jinja_node(struct jinja_parser *p, enum jinja_kind kind, struct jinja_node *a, struct jinja_node *b) {
+struct jinja_node *jinja_node(struct jinja_parser *p, enum jinja_kind kind, struct jinja_node *a,
+                              struct jinja_node *b) {
     if (p->rc != 0) return NULL;
     uint32_t line = jinja_peek(p)->line, height = height_of(a) > height_of(b) ? height_of(a) : height_of(b);
     if (height >= JINJA_MAX_HEIGHT)
@@ -158,7 +159,8 @@ static struct jinja_node *check_target(struct jinja_parser *p, struct jinja_node
                 return jinja_refuse(p, n->line, "cannot assign to what stands here: only to names");
         return n;
     }
-    if (n->kind != N_NAME) return jinja_refuse(p, n->line, "cannot assign to what stands here: only to names and to attributes of a namespace()");
+    if (n->kind != N_NAME) return jinja_refuse(p, n->line,
+                                               "cannot assign to what stands here: only to names and to attributes of a namespace()");
     return n;
 }
 
@@ -282,7 +284,8 @@ static struct jinja_node *parse_generation(struct jinja_parser *p) {
 static struct jinja_node *parse_leave(struct jinja_parser *p, enum jinja_kind kind) {
     struct jinja_node *n = jinja_node(p, kind, NULL, NULL);
     if (p->rc == 0 && p->loops == 0)
-        return jinja_refuse(p, n->line, "a {%% %s %%} outside of a {%% for %%}", kind == N_BREAK ? "break" : "continue");
+        return jinja_refuse(p, n->line, "a {%% %s %%} outside of a {%% for %%}",
+                            kind == N_BREAK ? "break" : "continue");
     return want_end(p) ? n : NULL;
 }
 
@@ -301,7 +304,8 @@ static struct jinja_node *parse_tag(struct jinja_parser *p, bool *ends) {
     if (jinja_eat_name(p, "break")) return parse_leave(p, N_BREAK);
     if (jinja_eat_name(p, "continue")) return parse_leave(p, N_CONTINUE);
     const struct jinja_token *t = jinja_peek(p);
-    return jinja_refuse(p, t->line, "the tag {%% %.*s %%} is not supported (known: if, for, set, macro, filter, generation, "
+    return jinja_refuse(p, t->line,
+                        "the tag {%% %.*s %%} is not supported (known: if, for, set, macro, filter, generation, "
                         "break, continue, raw)", t->s.len < 40 ? (int)t->s.len : 40, t->s.ptr);
 }
 

@@ -39,7 +39,8 @@ int jinja_take(struct jinja_run *r, struct buf *b, struct slice *out) {
 
 /* -- Out of JSON ------------------------------------------------------------------------ */
 
-static int number_of(struct jinja_run *r, const struct json_doc *doc, uint32_t node, bool borrow, struct jinja_value *out) {
+static int number_of(struct jinja_run *r, const struct json_doc *doc, uint32_t node, bool borrow,
+                     struct jinja_value *out) {
     struct slice raw = json_raw(doc, node);
     char text[32];
     bool integer = true;
@@ -53,7 +54,8 @@ static int number_of(struct jinja_run *r, const struct json_doc *doc, uint32_t n
     return borrow ? 0 : jinja_copy(r, raw, &out->s);
 }
 
-static int string_of(struct jinja_run *r, const struct json_doc *doc, uint32_t node, bool borrow, struct jinja_value *out) {
+static int string_of(struct jinja_run *r, const struct json_doc *doc, uint32_t node, bool borrow,
+                     struct jinja_value *out) {
     if (!doc->nodes[node].escaped) {
         *out = j_str(json_plain(doc, node));
         return borrow ? 0 : jinja_copy(r, out->s, &out->s);
@@ -65,7 +67,8 @@ static int string_of(struct jinja_run *r, const struct json_doc *doc, uint32_t n
     return jinja_take(r, &b, &out->s);
 }
 
-int jinja_from_json(struct jinja_run *r, const struct json_doc *doc, uint32_t node, bool borrow, struct jinja_value *out) {
+int jinja_from_json(struct jinja_run *r, const struct json_doc *doc, uint32_t node, bool borrow,
+                    struct jinja_value *out) {
     int rc = jinja_enter(r);
     if (rc != 0) return rc;
     enum json_type type = json_type(doc, node);
@@ -103,7 +106,8 @@ int jinja_from_json(struct jinja_run *r, const struct json_doc *doc, uint32_t no
 static void put_float(struct buf *to, double f, bool json) {
     char digits[40], *e;
     if (isnan(f) || isinf(f)) {
-        buf_puts(to, isnan(f) ? (json ? "NaN" : "nan") : json ? (f < 0 ? "-Infinity" : "Infinity") : f < 0 ? "-inf" : "inf");
+        buf_puts(to, isnan(f) ? (json ? "NaN" : "nan") : json ? (f < 0 ? "-Infinity" : "Infinity") : f < 0 ? "-inf"
+                 : "inf");
         return;
     }
     for (int n = 0; n < 18; n++) { /* the fewest digits that read back */
@@ -111,7 +115,8 @@ static void put_float(struct buf *to, double f, bool json) {
         if (strtod(digits, NULL) == f) break;
     }
     e = strchr(digits, 'e');
-    int exponent = (int)strtol(e + 1, NULL, 10), places = (int)(e - digits) - (digits[0] == '-') - 2; /* behind the point */
+    int exponent = (int)strtol(e + 1, NULL, 10), places = (int)(e - digits) - (digits[0] == '-')
+        - 2; /* behind the point */
     if (places < 0) places = 0;
     if (exponent < -4 || exponent >= 16) {
         *e = '\0';
@@ -132,7 +137,8 @@ static void put_repr_string(struct buf *to, struct slice s) {
         else if (c == '\r') buf_puts(to, "\\r");
         else if (c == '\t') buf_puts(to, "\\t");
         else if (c < 0x20 || c == 0x7F) buf_printf(to, "\\x%02x", c);
-        else if (c == 0xC2 && i + 1 < s.len && (unsigned char)s.ptr[i + 1] < 0xA1) buf_printf(to, "\\x%02x", (unsigned char)s.ptr[++i]);
+        else if (c == 0xC2 && i + 1 < s.len && (unsigned char)s.ptr[i + 1] < 0xA1) buf_printf(to, "\\x%02x",
+            (unsigned char)s.ptr[++i]);
         else buf_putc(to, (char)c);
     }
     buf_putc(to, quote);
@@ -204,7 +210,8 @@ int jinja_repr(struct jinja_run *r, const struct jinja_value *v, struct buf *to)
     case J_DICT: rc = repr_dict(r, v->dict, to); break;
     default: rc = jinja_fail(r, PERILUNE_ERR_INVAL, "a %s cannot be printed", jinja_type_name(v));
     }
-    if (rc == 0 && to->error == PERILUNE_ERR_LIMITED) rc = jinja_fail(r, to->error, "the template makes too long a text");
+    if (rc == 0 && to->error == PERILUNE_ERR_LIMITED) rc = jinja_fail(r, to->error,
+                                                                      "the template makes too long a text");
     jinja_leave(r);
     return rc ? rc : to->error;
 }
@@ -214,7 +221,8 @@ int jinja_print(struct jinja_run *r, const struct jinja_value *v, struct buf *to
     if (v->type != J_STR) return jinja_repr(r, v, to);
     int rc = jinja_charge_bytes(r, v->s.len);
     buf_slice(to, v->s);
-    if (rc == 0 && to->error == PERILUNE_ERR_LIMITED) rc = jinja_fail(r, to->error, "the template makes too long a text");
+    if (rc == 0 && to->error == PERILUNE_ERR_LIMITED) rc = jinja_fail(r, to->error,
+                                                                      "the template makes too long a text");
     return rc ? rc : to->error;
 }
 
@@ -259,7 +267,8 @@ static int write_list(struct writer *w, const struct jinja_list *l) {
 }
 
 static int by_key(const void *a, const void *b) {
-    const struct slice x = (*(const struct jinja_entry *const *)a)->key.s, y = (*(const struct jinja_entry *const *)b)->key.s;
+    const struct slice x = (*(const struct jinja_entry *const *)a)->key.s,
+        y = (*(const struct jinja_entry *const *)b)->key.s;
     int c = memcmp(x.ptr, y.ptr, x.len < y.len ? x.len : y.len);
     return c ? c : (x.len > y.len) - (x.len < y.len);
 }
@@ -270,7 +279,8 @@ static int write_dict(struct writer *w, const struct jinja_dict *d) {
     if (order == NULL) return jinja_out_of(w->r);
     bool strings = true;
     for (uint32_t i = 0; i < d->len; i++) order[i] = &d->entries[i], strings &= order[i]->key.type == J_STR;
-    if (w->how->sort && !strings) return jinja_fail(w->r, PERILUNE_ERR_INVAL, "tojson(sort_keys) needs keys that are strings");
+    if (w->how->sort && !strings) return jinja_fail(w->r, PERILUNE_ERR_INVAL,
+                                                    "tojson(sort_keys) needs keys that are strings");
     if (w->how->sort && d->len > 1) qsort(order, d->len, sizeof(*order), by_key);
     buf_putc(w->to, '{');
     w->level++;

@@ -76,7 +76,8 @@ int jinja_enter(struct jinja_run *r) {
     int rc = jinja_charge(r, 1);
     if (rc != 0) return rc;
     if (r->depth >= JINJA_MAX_DEPTH)
-        return jinja_fail(r, PERILUNE_ERR_LIMITED, "more than %d levels of calls or of values in values", JINJA_MAX_DEPTH);
+        return jinja_fail(r, PERILUNE_ERR_LIMITED, "more than %d levels of calls or of values in values",
+                          JINJA_MAX_DEPTH);
     r->depth++;
     return 0;
 }
@@ -151,7 +152,8 @@ static int exec_if(struct jinja_run *r, const struct jinja_node *n) {
 }
 
 /* What a loop's filter leaves of its items. */
-static int filter_items(struct jinja_run *r, const struct jinja_node *n, struct jinja_list *all, struct jinja_list **out) {
+static int filter_items(struct jinja_run *r, const struct jinja_node *n, struct jinja_list *all,
+                        struct jinja_list **out) {
     struct jinja_value kept;
     struct jinja_scope *outer = r->scope;
     int rc = jinja_new_list(r, J_LIST, 0, &kept);
@@ -167,7 +169,8 @@ static int filter_items(struct jinja_run *r, const struct jinja_node *n, struct 
     return rc;
 }
 
-static int exec_turn(struct jinja_run *r, const struct jinja_node *n, struct jinja_loop *loop, struct jinja_scope *outer) {
+static int exec_turn(struct jinja_run *r, const struct jinja_node *n, struct jinja_loop *loop,
+                     struct jinja_scope *outer) {
     int rc = push_scope(r, outer);
     if (rc == 0) rc = jinja_bind(r, SLICE("loop"), (struct jinja_value){ .type = J_LOOP, .loop = loop });
     if (rc == 0) rc = assign(r, n->a, loop->items->items[loop->at]);
@@ -281,7 +284,8 @@ static int bind_params(struct jinja_run *r, const struct jinja_node *macro, cons
         if (rc == 0) rc = jinja_bind(r, param->name, v);
     }
     if (rc == 0 && (at < args->len || named < args->named_len))
-        return jinja_fail(r, PERILUNE_ERR_INVAL, "%.*s(): an argument that the macro does not have", SLICE_ARG(macro->name));
+        return jinja_fail(r, PERILUNE_ERR_INVAL, "%.*s(): an argument that the macro does not have",
+                          SLICE_ARG(macro->name));
     return rc;
 }
 

@@ -29,7 +29,8 @@ static int64_t index_of(struct slice s) {
 }
 
 /* a.b.0 of v. */
-static int path_of(struct jinja_run *r, const struct jinja_value *v, const struct jinja_value *path, struct jinja_value *out) {
+static int path_of(struct jinja_run *r, const struct jinja_value *v, const struct jinja_value *path,
+                   struct jinja_value *out) {
     *out = *v;
     if (j_is_int(path)) return jinja_item(r, v, path, out);
     if (path->type != J_STR) return jinja_fail(r, PERILUNE_ERR_INVAL, "an attribute is a string or an integer");
@@ -45,7 +46,8 @@ static int path_of(struct jinja_run *r, const struct jinja_value *v, const struc
     }
 }
 
-int jinja_f_join(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a, struct jinja_value *out) {
+int jinja_f_join(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a,
+                 struct jinja_value *out) {
     const struct jinja_value *by = jinja_arg(a, 0, "d"), *attr = jinja_arg(a, 1, "attribute");
     struct slice with = SLICE("");
     struct jinja_list *l;
@@ -73,17 +75,20 @@ static int at_end(struct jinja_run *r, const struct jinja_value *in, bool last, 
     return rc;
 }
 
-int jinja_f_first(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a, struct jinja_value *out) {
+int jinja_f_first(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a,
+                  struct jinja_value *out) {
     (void)a;
     return at_end(r, in, false, out);
 }
 
-int jinja_f_last(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a, struct jinja_value *out) {
+int jinja_f_last(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a,
+                 struct jinja_value *out) {
     (void)a;
     return at_end(r, in, true, out);
 }
 
-int jinja_f_list(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a, struct jinja_value *out) {
+int jinja_f_list(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a,
+                 struct jinja_value *out) {
     struct jinja_list *l;
     (void)a;
     int rc = jinja_iterate(r, in, &l);
@@ -93,14 +98,16 @@ int jinja_f_list(struct jinja_run *r, const struct jinja_value *in, const struct
     return rc;
 }
 
-int jinja_f_items(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a, struct jinja_value *out) {
+int jinja_f_items(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a,
+                  struct jinja_value *out) {
     if (in->type == J_UNDEF) return jinja_new_list(r, J_LIST, 0, out);
     if (in->type != J_DICT) return jinja_fail(r, PERILUNE_ERR_INVAL, "items is for dicts, not %s", jinja_type_name(in));
     struct jinja_method m = { *in, jinja_method_find(SLICE("items")) };
     return jinja_method(r, &m, a, out);
 }
 
-int jinja_f_reverse(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a, struct jinja_value *out) {
+int jinja_f_reverse(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a,
+                    struct jinja_value *out) {
     const struct jinja_value back[3] = { J(J_NONE), J(J_NONE), j_int(-1) };
     struct jinja_value list;
     if (in->type == J_STR) return jinja_slice(r, in, back, out);
@@ -149,16 +156,19 @@ static int sorted(struct jinja_run *r, struct jinja_list *l, const struct jinja_
     return rc ? rc : merge_sort(r, l->items, keys, l->len, down);
 }
 
-int jinja_f_sort(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a, struct jinja_value *out) {
+int jinja_f_sort(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a,
+                 struct jinja_value *out) {
     const struct jinja_value *down = jinja_arg(a, 0, "reverse"), *exact = jinja_arg(a, 1, "case_sensitive"),
                              *attr = jinja_arg(a, 2, "attribute");
     int rc = jinja_f_list(r, in, a, out);
     return rc ? rc : sorted(r, out->list, attr, exact && jinja_truth(exact), down && jinja_truth(down));
 }
 
-int jinja_f_dictsort(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a, struct jinja_value *out) {
+int jinja_f_dictsort(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a,
+                     struct jinja_value *out) {
     const struct jinja_value by = j_int(0);
-    if (in->type != J_DICT) return jinja_fail(r, PERILUNE_ERR_INVAL, "dictsort is for dicts, not %s", jinja_type_name(in));
+    if (in->type != J_DICT) return jinja_fail(r, PERILUNE_ERR_INVAL, "dictsort is for dicts, not %s",
+                                              jinja_type_name(in));
     int rc = jinja_f_items(r, in, a, out);
     return rc ? rc : sorted(r, out->list, &by, false, false);
 }
@@ -177,17 +187,20 @@ static int extreme(struct jinja_run *r, const struct jinja_value *in, bool most,
     return rc;
 }
 
-int jinja_f_min(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a, struct jinja_value *out) {
+int jinja_f_min(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a,
+                struct jinja_value *out) {
     (void)a;
     return extreme(r, in, false, out);
 }
 
-int jinja_f_max(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a, struct jinja_value *out) {
+int jinja_f_max(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a,
+                struct jinja_value *out) {
     (void)a;
     return extreme(r, in, true, out);
 }
 
-int jinja_f_sum(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a, struct jinja_value *out) {
+int jinja_f_sum(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a,
+                struct jinja_value *out) {
     struct jinja_list *l;
     (void)a;
     *out = j_int(0);
@@ -199,13 +212,15 @@ int jinja_f_sum(struct jinja_run *r, const struct jinja_value *in, const struct 
         if (rc != 0) break;
         if (!j_is_number(v)) return jinja_fail(r, PERILUNE_ERR_INVAL, "sum is for numbers, not %s", jinja_type_name(v));
         if (!j_is_int(v) || out->type == J_FLOAT) *out = j_float(j_to_float(out) + j_to_float(v));
-        else if (__builtin_add_overflow(out->i, j_to_int(v), &sum)) return jinja_fail(r, PERILUNE_ERR_INVAL, "an integer of more than 64 bits");
+        else if (__builtin_add_overflow(out->i, j_to_int(v), &sum)) return jinja_fail(r, PERILUNE_ERR_INVAL,
+            "an integer of more than 64 bits");
         else out->i = sum;
     }
     return rc;
 }
 
-int jinja_f_unique(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a, struct jinja_value *out) {
+int jinja_f_unique(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a,
+                   struct jinja_value *out) {
     struct jinja_list *l;
     struct jinja_value seen, key;
     (void)a;
@@ -239,7 +254,8 @@ static int iterate_any(struct jinja_run *r, const struct jinja_value *in, struct
 }
 
 static int map_attribute(struct jinja_run *r, struct jinja_list *l, const struct jinja_args *a, struct jinja_list *to) {
-    const struct jinja_value *attr = jinja_arg(a, JINJA_MAX_ARGS, "attribute"), *other = jinja_arg(a, JINJA_MAX_ARGS, "default");
+    const struct jinja_value *attr = jinja_arg(a, JINJA_MAX_ARGS, "attribute"), *other = jinja_arg(a, JINJA_MAX_ARGS,
+        "default");
     int rc = jinja_check_args(r, a, 1, 0, "attribute default", "map");
     if (rc == 0 && attr == NULL) rc = jinja_fail(r, PERILUNE_ERR_INVAL, "map needs a filter or attribute=");
     for (uint32_t i = 0; i < l->len && rc == 0; i++) {
@@ -252,7 +268,8 @@ static int map_attribute(struct jinja_run *r, struct jinja_list *l, const struct
     return rc;
 }
 
-int jinja_f_map(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a, struct jinja_value *out) {
+int jinja_f_map(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a,
+                struct jinja_value *out) {
     struct jinja_list *l;
     struct jinja_args rest;
     int rc = iterate_any(r, in, &l);
@@ -279,7 +296,8 @@ static int choose(struct jinja_run *r, const struct jinja_value *in, const struc
     const struct jinja_value *test = a->len > attr ? &a->v[attr] : NULL;
     int which = test == NULL ? 0 : test->type == J_STR ? jinja_test_find(test->s) : -1;
     int rc = iterate_any(r, in, &l);
-    if (rc == 0 && attr && a->len == 0) rc = jinja_fail(r, PERILUNE_ERR_INVAL, "selectattr and rejectattr need an attribute");
+    if (rc == 0 && attr && a->len == 0) rc = jinja_fail(r, PERILUNE_ERR_INVAL,
+                                                        "selectattr and rejectattr need an attribute");
     if (rc == 0 && which < 0) rc = jinja_fail(r, PERILUNE_ERR_INVAL, "select and reject: there is no such test");
     if (rc == 0) rc = jinja_new_list(r, J_LIST, 0, out);
     if (rc != 0) return rc;
@@ -298,18 +316,22 @@ static int choose(struct jinja_run *r, const struct jinja_value *in, const struc
     return rc;
 }
 
-int jinja_f_select(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a, struct jinja_value *out) {
+int jinja_f_select(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a,
+                   struct jinja_value *out) {
     return choose(r, in, a, false, true, out);
 }
 
-int jinja_f_reject(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a, struct jinja_value *out) {
+int jinja_f_reject(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a,
+                   struct jinja_value *out) {
     return choose(r, in, a, false, false, out);
 }
 
-int jinja_f_selectattr(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a, struct jinja_value *out) {
+int jinja_f_selectattr(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a,
+                       struct jinja_value *out) {
     return choose(r, in, a, true, true, out);
 }
 
-int jinja_f_rejectattr(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a, struct jinja_value *out) {
+int jinja_f_rejectattr(struct jinja_run *r, const struct jinja_value *in, const struct jinja_args *a,
+                       struct jinja_value *out) {
     return choose(r, in, a, true, false, out);
 }

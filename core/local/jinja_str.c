@@ -76,7 +76,8 @@ struct slice jinja_strip(struct slice s, const struct slice *set, bool left, boo
     uint32_t c;
     unsigned n;
     while (left && (n = first_char(s, &c)) > 0 && (set ? in_set(s.ptr, n, *set) : is_space(c))) s.ptr += n, s.len -= n;
-    while (right && s.len > 0 && (n = last_char(s, &c)) > 0 && (set ? in_set(s.ptr + s.len - n, n, *set) : is_space(c))) s.len -= n;
+    while (right && s.len > 0 && (n = last_char(s, &c)) > 0 && (set ? in_set(s.ptr + s.len - n, n,
+        *set) : is_space(c))) s.len -= n;
     return s;
 }
 
@@ -95,7 +96,8 @@ static int split_space(struct jinja_run *r, struct slice s, int64_t most, struct
             s = jinja_strip(s, NULL, false, true);
             return push_piece(r, l, s.ptr, s.ptr + s.len);
         }
-        while (n < s.len && jinja_space(slice_of(s.ptr + n, s.len - n)) == 0) n += jinja_char_at(slice_of(s.ptr + n, s.len - n), 1);
+        while (n < s.len && jinja_space(slice_of(s.ptr + n, s.len - n)) == 0) n += jinja_char_at(slice_of(s.ptr + n,
+            s.len - n), 1);
         rc = push_piece(r, l, s.ptr, s.ptr + n);
         s = slice_of(s.ptr + n, s.len - n);
     }
@@ -211,7 +213,8 @@ int jinja_recase(struct jinja_run *r, struct slice s, enum jinja_case how, struc
     return rc ? rc : took;
 }
 
-int jinja_indent(struct jinja_run *r, struct slice s, struct slice by, bool first, bool blank, struct jinja_value *out) {
+int jinja_indent(struct jinja_run *r, struct slice s, struct slice by, bool first, bool blank,
+                 struct jinja_value *out) {
     struct buf b;
     int rc = jinja_charge_bytes(r, s.len);
     jinja_buf(r, &b);
@@ -232,23 +235,27 @@ int jinja_indent(struct jinja_run *r, struct slice s, struct slice by, bool firs
 /* -- Formats ---------------------------------------------------------------------------------- */
 
 /* One directive of %: *p is behind the %. */
-static int put_directive(struct jinja_run *r, const char **p, const char *end, const struct jinja_value *v, struct buf *b) {
+static int put_directive(struct jinja_run *r, const char **p, const char *end, const struct jinja_value *v,
+                         struct buf *b) {
     int decimals = -1;
     if (*p < end && **p == '.') {
-        for (decimals = 0, ++*p; *p < end && **p >= '0' && **p <= '9' && decimals < 100; ++*p) decimals = decimals * 10 + **p - '0';
+        for (decimals = 0, ++*p; *p < end && **p >= '0' && **p <= '9' &&
+             decimals < 100; ++*p) decimals = decimals * 10 + **p - '0';
         if (decimals > 30) decimals = 30;
     }
     char kind = *p < end ? *(*p)++ : '?';
     if (kind == 's' && decimals < 0) return jinja_print(r, v, b);
     if (kind == 'r' && decimals < 0) return jinja_repr(r, v, b);
     if (!strchr("dixf", kind)) return jinja_fail(r, PERILUNE_ERR_INVAL, "the format %%%c is not supported", kind);
-    if (!j_is_number(v)) return jinja_fail(r, PERILUNE_ERR_INVAL, "%%%c needs a number, not %s", kind, jinja_type_name(v));
+    if (!j_is_number(v)) return jinja_fail(r, PERILUNE_ERR_INVAL, "%%%c needs a number, not %s", kind,
+                                           jinja_type_name(v));
     double f = j_to_float(v);
     if (kind == 'f') return buf_printf(b, "%.*f", decimals < 0 ? 6 : decimals, f), b->error;
     if (v->type == J_FLOAT && (!(f > -9e18 && f < 9e18) || kind == 'x'))
         return jinja_fail(r, PERILUNE_ERR_INVAL, "%%%c needs an integer", kind);
     int64_t i = v->type == J_FLOAT ? (int64_t)f : j_to_int(v);
-    if (kind == 'x') buf_printf(b, "%s%llx", i < 0 ? "-" : "", (unsigned long long)(i < 0 ? -(uint64_t)i : (uint64_t)i));
+    if (kind == 'x') buf_printf(b, "%s%llx", i < 0 ? "-" : "",
+                                (unsigned long long)(i < 0 ? -(uint64_t)i : (uint64_t)i));
     else buf_printf(b, "%lld", (long long)i);
     return b->error;
 }

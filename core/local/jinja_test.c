@@ -13,7 +13,8 @@
 #include "local/jinja_int.h"
 
 enum test {
-    T_DEFINED, T_UNDEFINED, T_NONE, T_STRING, T_MAPPING, T_ITERABLE, T_SEQUENCE, T_NUMBER, T_INTEGER, T_FLOAT, T_BOOLEAN,
+    T_DEFINED, T_UNDEFINED, T_NONE, T_STRING, T_MAPPING, T_ITERABLE, T_SEQUENCE, T_NUMBER, T_INTEGER, T_FLOAT,
+        T_BOOLEAN,
     T_TRUE, T_FALSE, T_CALLABLE, T_ODD, T_EVEN, T_LOWER, T_UPPER, /* without an argument up to here */
     T_DIVISIBLE, T_EQ, T_NE, T_LT, T_LE, T_GT, T_GE, T_IN, T_SAME
 };
@@ -74,7 +75,8 @@ static bool same_object(const struct jinja_value *a, const struct jinja_value *b
     }
 }
 
-static int with_argument(struct jinja_run *r, enum test test, const struct jinja_value *in, const struct jinja_value *arg,
+static int with_argument(struct jinja_run *r, enum test test, const struct jinja_value *in,
+                         const struct jinja_value *arg,
                          bool *out) {
     int64_t rest = 0;
     int rc, order = 0;

@@ -23,7 +23,8 @@
 #define INDEX_FROM 9 /* entries: fewer are looked through */
 
 const char *jinja_type_name(const struct jinja_value *v) {
-    static const char *const names[] = { "undefined", "None", "bool", "int", "float", "int", "str", "list", "tuple", "dict",
+    static const char *const names[] = { "undefined", "None", "bool", "int", "float", "int", "str", "list", "tuple",
+        "dict",
                                          "namespace", "macro", "function", "method", "loop" };
     return names[v->type];
 }
@@ -104,7 +105,8 @@ static uint32_t probe(const struct jinja_dict *d, const struct jinja_value *key,
     return at;
 }
 
-struct jinja_entry *jinja_dict_get(const struct jinja_run *r, const struct jinja_dict *d, const struct jinja_value *key) {
+struct jinja_entry *jinja_dict_get(const struct jinja_run *r, const struct jinja_dict *d,
+                                   const struct jinja_value *key) {
     if (key->type != J_STR && !j_is_int(key)) return NULL;
     if (d->index != NULL) {
         uint32_t at = d->index[probe(d, key, hash_key(r, key))];
@@ -142,7 +144,8 @@ static int dict_grow(struct jinja_run *r, struct jinja_dict *d) {
 
 int jinja_dict_set(struct jinja_run *r, struct jinja_dict *d, struct jinja_value key, struct jinja_value v) {
     if (key.type != J_STR && !j_is_int(&key))
-        return jinja_fail(r, PERILUNE_ERR_INVAL, "a key of a dict is a string or an integer, not %s", jinja_type_name(&key));
+        return jinja_fail(r, PERILUNE_ERR_INVAL, "a key of a dict is a string or an integer, not %s",
+                          jinja_type_name(&key));
     struct jinja_entry *e = jinja_dict_get(r, d, &key);
     if (e != NULL) return e->value = v, 0;
     if (d->len == d->cap) {
@@ -291,7 +294,8 @@ int jinja_attr(struct jinja_run *r, const struct jinja_value *of, struct slice n
     return 0;
 }
 
-int jinja_item(struct jinja_run *r, const struct jinja_value *of, const struct jinja_value *key, struct jinja_value *out) {
+int jinja_item(struct jinja_run *r, const struct jinja_value *of, const struct jinja_value *key,
+               struct jinja_value *out) {
     if (of->type == J_UNDEF) return fail_undefined(r, of);
     *out = j_undef(key->type == J_STR ? key->s : SLICE("an element"));
     if (of->type == J_DICT) {
@@ -343,7 +347,8 @@ static int slice_bounds(struct jinja_run *r, const struct jinja_value b[3], int6
     return 0;
 }
 
-static int slice_text(struct jinja_run *r, struct slice s, int64_t from, int64_t to, int64_t step, struct jinja_value *out) {
+static int slice_text(struct jinja_run *r, struct slice s, int64_t from, int64_t to, int64_t step,
+                      struct jinja_value *out) {
     if (step == 1) {
         size_t a = jinja_char_at(s, (size_t)from), b = to > from ? jinja_char_at(s, (size_t)to) : a;
         return *out = j_str(slice_of(s.ptr + a, b - a)), 0;
