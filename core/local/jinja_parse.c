@@ -160,7 +160,7 @@ static struct jinja_node *check_target(struct jinja_parser *p, struct jinja_node
         return n;
     }
     if (n->kind != N_NAME) return jinja_refuse(p, n->line,
-                                               "cannot assign to what stands here: only to names and to attributes of a namespace()");
+                                               "only names and attributes of a namespace() can be set");
     return n;
 }
 
