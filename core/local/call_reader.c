@@ -1,0 +1,341 @@
+/* call_reader.c -- calls of tools in the text that a model writes.
+ *
+ * A model says calls in the form that its template taught it; clients of OpenAI's interface get them apart from the
+ * text:
+ *
+ *     HERMES    text <tool_call>{"name": "f", "arguments": {}}</tool_call> text       Qwen, Hermes, Granite
+ *     LLAMA3    {"name": "f", "parameters": {}}; {...}     or behind <|python_tag|>    the whole answer
+ *     MISTRAL   text [TOOL_CALLS][{"name": "f", "arguments": {}, "id": "abcdefghi"}]
+ *               text [TOOL_CALLS]f[ARGS]{}                                             from tekken v11 on
+ *     DEEPSEEK  text <｜tool▁calls▁begin｜> and then for each call, between its own two marks,
+ *               function<｜tool▁sep｜>f ```json {} ```
+ *               f<｜tool▁sep｜>{}                                                   from V3.1 on
+ *
+ *     TEXT -> CALLS -> AFTER -> TEXT     (HERMES: a call ends, text or another may follow)
+ *     START -> CALLS or PLAIN            (LLAMA3: the first character says whether all of it is calls)
+ *
+ * Text goes on as it comes, held back only while its end may begin an opening mark.  A call is given when it is
+ * complete, not argument by argument: only then is it known to be one.  In HERMES that is at each closing mark,
+ * in the others when the answer ends, since nothing follows their calls.
+ *
+ * Invariants: every byte is either in a call that was given, white space or a mark beside one, or given as text:
+ * what began like a call and is none is text, opening mark included.
+ *
+ * Thread: its owner's. */
+#include "local/call_reader.h"
+
+#include <string.h>
+
+#include "base/json.h"
+#include "include/perilune.h"
+
+enum { START, TEXT, CALLS, AFTER /* a call: blanks are no text */, PLAIN /* no more calls */ };
+
+static const struct { struct slice open, close; } marks[] = {
+    [CALLS_NONE] = { { "", 0 }, { "", 0 } },
+    [CALLS_HERMES] = { { "<tool_call>", 11 }, { "</tool_call>", 12 } },
+    [CALLS_LLAMA3] = { { "<|python_tag|>", 14 }, { "", 0 } },
+    [CALLS_MISTRAL] = { { "[TOOL_CALLS]", 12 }, { "", 0 } },
+    [CALLS_DEEPSEEK] = { { "<｜tool▁calls▁begin｜>", sizeof("<｜tool▁calls▁begin｜>") - 1 }, { "", 0 } },
+};
+
+static bool holds(struct slice s, struct slice what) { return memmem(s.ptr, s.len, what.ptr, what.len) != NULL; }
+
+enum call_form call_form_of(struct slice t) {
+    if (t.len == 0) return CALLS_NONE;
+    if (holds(t, marks[CALLS_DEEPSEEK].open)) return CALLS_DEEPSEEK;
+    if (holds(t, marks[CALLS_MISTRAL].open)) return CALLS_MISTRAL;
+    if (holds(t, marks[CALLS_HERMES].open)) return CALLS_HERMES;
+    if (holds(t, SLICE("<|start_header_id|>")) && holds(t, SLICE("\"parameters\": "))) return CALLS_LLAMA3;
+    return CALLS_NONE;
+}
+
+void call_reader_init(struct call_reader *r, enum call_form form, const struct call_sink *sink) {
+    *r = (struct call_reader){ .form = form, .state = form == CALLS_NONE ? PLAIN : form == CALLS_LLAMA3 ? START : TEXT,
+                               .sink = *sink };
+    buf_init(&r->held, 0);
+}
+
+void call_reader_deinit(struct call_reader *r) { buf_deinit(&r->held); }
+
+static int give_text(struct call_reader *r, struct slice s) { return s.len ? r->sink.on_text(r->sink.ud, s) : 0; }
+
+/* The first n bytes of what is held are text. */
+static int give_held(struct call_reader *r, size_t n) {
+    int rc = give_text(r, slice_of(buf_get(&r->held).ptr, n));
+    buf_consume(&r->held, n);
+    return rc;
+}
+
+/* -- One call ------------------------------------------------------------------------- */
+
+static struct slice skip_blanks(struct slice s) {
+    while (s.len > 0 && (*s.ptr == ' ' || *s.ptr == '\n' || *s.ptr == '\r' || *s.ptr == '\t')) s.ptr++, s.len--;
+    return s;
+}
+
+static bool eat(struct slice *s, const char *what) {
+    struct slice w = slice_str(what);
+    if (!slice_starts(*s, w)) return false;
+    *s = slice_of(s->ptr + w.len, s->len - w.len);
+    return true;
+}
+
+/* The JSON object or array that s begins with; eaten.  Empty: it is not complete. */
+static struct slice eat_json(struct slice *s) {
+    unsigned depth = 0;
+    bool string = false;
+    for (size_t i = 0; i < s->len; i++) {
+        char c = s->ptr[i];
+        if (string) {
+            if (c == '\\') i++;
+            else if (c == '"') string = false;
+        } else if (c == '"') {
+            string = true;
+        } else if (c == '{' || c == '[') {
+            depth++;
+        } else if ((c == '}' || c == ']') && depth > 0 && --depth == 0) {
+            struct slice json = slice_of(s->ptr, i + 1);
+            *s = slice_of(s->ptr + i + 1, s->len - i - 1);
+            return json;
+        }
+        if (depth == 0) break;
+    }
+    return SLICE("");
+}
+
+/* What was read of calls that may all turn out to be none: nothing is given before all are read. */
+struct batch { struct buf text; struct { size_t name, arguments, id, end; } at[64]; unsigned len; };
+
+static bool add(struct batch *b, struct slice name, struct slice arguments, struct slice id) {
+    struct json_doc doc = { .nodes = NULL };
+    struct json_error err;
+    int rc = json_parse(&doc, arguments, &err);
+    bool ok = rc == 0 && b->len < 64 && name.len > 0 && json_type(&doc, 0) == JSON_OBJECT;
+    if (rc == PERILUNE_ERR_NOMEM) b->text.error = rc;
+    json_deinit(&doc);
+    if (!ok) return false;
+    b->at[b->len].name = buf_len(&b->text);
+    buf_slice(&b->text, name);
+    b->at[b->len].arguments = buf_len(&b->text);
+    buf_slice(&b->text, arguments);
+    b->at[b->len].id = buf_len(&b->text);
+    buf_slice(&b->text, id);
+    b->at[b->len++].end = buf_len(&b->text);
+    return true;
+}
+
+/* {"name", "arguments" or "parameters", "id"}; arguments may be a string that is JSON. */
+static bool add_object(struct batch *b, const struct json_doc *doc, uint32_t at) {
+    if (!json_is(doc, at, JSON_OBJECT)) return false;
+    uint32_t name = json_get(doc, at, SLICE("name")), args = json_get(doc, at, SLICE("arguments")),
+        id = json_get(doc, at, SLICE("id"));
+    struct buf names, values, ids;
+    if (args == JSON_NONE) args = json_get(doc, at, SLICE("parameters"));
+    buf_init(&names, 0);
+    buf_init(&values, 0);
+    buf_init(&ids, 0);
+    if (json_is(doc, name, JSON_STRING)) json_decode_string(doc, name, &names);
+    if (json_is(doc, id, JSON_STRING)) json_decode_string(doc, id, &ids);
+    if (args == JSON_NONE) buf_puts(&values, "{}");
+    else if (json_is(doc, args, JSON_STRING)) json_decode_string(doc, args, &values);
+    else buf_slice(&values, json_raw(doc, args));
+    bool failed = buf_failed(&names) || buf_failed(&values) || buf_failed(&ids);
+    bool ok = !failed && add(b, buf_get(&names), buf_get(&values), buf_get(&ids));
+    if (failed) b->text.error = PERILUNE_ERR_NOMEM;
+    buf_deinit(&names);
+    buf_deinit(&values);
+    buf_deinit(&ids);
+    return ok;
+}
+
+/* One object, or a list of them. */
+static bool add_json(struct batch *b, struct slice json) {
+    struct json_doc doc = { .nodes = NULL };
+    struct json_error err;
+    int rc = json_parse(&doc, json, &err);
+    bool ok = rc == 0;
+    if (rc == PERILUNE_ERR_NOMEM) b->text.error = rc;
+    if (ok && json_type(&doc, 0) != JSON_ARRAY) ok = add_object(b, &doc, 0);
+    else if (ok)
+        for (uint32_t i = json_first(&doc, 0); i != JSON_NONE && ok; i = json_next(&doc, 0, i)) ok = add_object(b,
+            &doc, i);
+    json_deinit(&doc);
+    return ok;
+}
+
+/* -- The forms ---------------------------------------------------------------------------- */
+
+static bool read_objects(struct batch *b, struct slice s) {
+    for (s = skip_blanks(s); s.len > 0; s = skip_blanks(s)) {
+        struct slice json = eat_json(&s);
+        if (json.len == 0 || !add_json(b, json)) return false;
+        s = skip_blanks(s);
+        eat(&s, ";");
+    }
+    return b->len > 0;
+}
+
+/* name[CALL_ID]id[ARGS]{...}, perhaps with [TOOL_CALLS] before the next. */
+static bool read_mistral(struct batch *b, struct slice s) {
+    s = skip_blanks(s);
+    if (s.len > 0 && *s.ptr == '[') return read_objects(b, s);
+    while (s.len > 0) {
+        const char *args = memmem(s.ptr, s.len, "[ARGS]", 6);
+        if (args == NULL) return false;
+        struct slice name = slice_of(s.ptr, (size_t)(args - s.ptr)), id = SLICE("");
+        const char *mark = name.len ? memmem(name.ptr, name.len, "[CALL_ID]", 9) : NULL;
+        if (mark) id = slice_trim(slice_of(mark + 9, (size_t)(args - mark - 9))), name.len = (size_t)(mark - name.ptr);
+        s = skip_blanks(slice_of(args + 6, s.len - (size_t)(args + 6 - s.ptr)));
+        struct slice json = eat_json(&s);
+        if (!add(b, slice_trim(name), json, id)) return false;
+        s = skip_blanks(s);
+        eat(&s, "[TOOL_CALLS]");
+        s = skip_blanks(s);
+    }
+    return b->len > 0;
+}
+
+#define SEP "<｜tool▁sep｜>"
+
+static bool read_deepseek(struct batch *b, struct slice s) {
+    for (s = skip_blanks(s); eat(&s, "<｜tool▁call▁begin｜>"); s = skip_blanks(s)) {
+        const char *sep = memmem(s.ptr, s.len, SEP, sizeof(SEP) - 1);
+        if (sep == NULL) return false;
+        struct slice name = slice_trim(slice_of(s.ptr, (size_t)(sep - s.ptr)));
+        s = slice_of(sep + sizeof(SEP) - 1, s.len - (size_t)(sep + sizeof(SEP) - 1 - s.ptr));
+        struct slice rest = skip_blanks(s);
+        if (rest.len == 0) return false;
+        if (*rest.ptr != '{') { /* before V3.1: what stands there is the type, and the name follows */
+            const char *end = memchr(s.ptr, '\n', s.len);
+            if (end == NULL) return false;
+            name = slice_trim(slice_of(s.ptr, (size_t)(end - s.ptr)));
+            rest = skip_blanks(slice_of(end, s.len - (size_t)(end - s.ptr)));
+            if (eat(&rest, "```json") || eat(&rest, "```")) rest = skip_blanks(rest);
+        }
+        struct slice json = eat_json(&rest);
+        if (!add(b, name, json, SLICE(""))) return false;
+        s = skip_blanks(rest);
+        if (eat(&s, "```")) s = skip_blanks(s);
+        if (!eat(&s, "<｜tool▁call▁end｜>")) return false;
+    }
+    eat(&s, "<｜tool▁calls▁end｜>");
+    return b->len > 0 && skip_blanks(s).len == 0;
+}
+
+static bool read_all(enum call_form form, struct batch *b, struct slice s) {
+    switch (form) {
+    case CALLS_MISTRAL: return read_mistral(b, s);
+    case CALLS_DEEPSEEK: return read_deepseek(b, s);
+    default: return read_objects(b, s);
+    }
+}
+
+/* Gives the calls of s; *none: it holds none, or not only calls. */
+static int give_calls(struct call_reader *r, struct slice s, bool *none) {
+    struct batch b = { .len = 0 };
+    buf_init(&b.text, 0);
+    *none = !read_all(r->form, &b, s);
+    int rc = buf_failed(&b.text) ? PERILUNE_ERR_NOMEM : 0;
+    const char *p = buf_get(&b.text).ptr;
+    for (unsigned i = 0; i < b.len && rc == 0 && !*none; i++) {
+        const struct call_said call = { r->calls++, slice_of(p + b.at[i].name, b.at[i].arguments - b.at[i].name),
+                                        slice_of(p + b.at[i].arguments, b.at[i].id - b.at[i].arguments),
+                                        slice_of(p + b.at[i].id, b.at[i].end - b.at[i].id) };
+        rc = r->sink.on_call(r->sink.ud, &call);
+    }
+    buf_deinit(&b.text);
+    return rc;
+}
+
+/* -- The text as it comes -------------------------------------------------------------------- */
+
+/* How many bytes at the end of s may begin mark? */
+static size_t begins(struct slice s, struct slice mark) {
+    size_t n = s.len < mark.len - 1 ? s.len : mark.len - 1;
+    while (n > 0 && memcmp(s.ptr + s.len - n, mark.ptr, n) != 0) n--;
+    return n;
+}
+
+static int in_text(struct call_reader *r, bool *again) {
+    struct slice s = buf_get(&r->held), open = marks[r->form].open;
+    const char *at = s.len ? memmem(s.ptr, s.len, open.ptr, open.len) : NULL;
+    *again = at != NULL;
+    if (at != NULL) r->state = CALLS;
+    return give_held(r, at ? (size_t)(at - s.ptr) : s.len - begins(s, open));
+}
+
+/* LLAMA3: does the answer begin as a call does? */
+static int at_start(struct call_reader *r, bool *again) {
+    struct slice s = skip_blanks(buf_get(&r->held)), open = marks[r->form].open;
+    *again = s.len > 0 && !(s.len < open.len && memcmp(s.ptr, open.ptr, s.len) == 0);
+    if (*again) r->state = *s.ptr == '{' || slice_starts(s, open) ? CALLS : PLAIN;
+    return 0;
+}
+
+/* held begins with the opening mark, or for LLAMA3 perhaps with the call itself. */
+static int in_calls(struct call_reader *r, bool *again) {
+    struct slice s = buf_get(&r->held), open = marks[r->form].open, close = marks[r->form].close;
+    *again = false;
+    if (s.len > CALL_READER_MAX) {
+        *again = true;
+        r->state = PLAIN;
+        return 0;
+    }
+    if (close.len == 0) return 0;
+    for (size_t from = open.len; from < s.len;) {
+        const char *end = memmem(s.ptr + from, s.len - from, close.ptr, close.len);
+        if (end == NULL) return 0;
+        bool none;
+        int rc = give_calls(r, slice_of(s.ptr + open.len, (size_t)(end - s.ptr) - open.len), &none);
+        from = (size_t)(end - s.ptr) + close.len; /* the mark may stand in a string: then the next one counts */
+        if (rc != 0) return rc;
+        if (none) continue;
+        buf_consume(&r->held, from);
+        r->state = AFTER;
+        *again = true;
+        return 0;
+    }
+    return 0;
+}
+
+static int after_call(struct call_reader *r, bool *again) {
+    struct slice s = buf_get(&r->held), rest = skip_blanks(s);
+    buf_consume(&r->held, s.len - rest.len);
+    *again = rest.len > 0;
+    if (*again) r->state = TEXT;
+    return 0;
+}
+
+int call_reader_push(struct call_reader *r, struct slice piece) {
+    int rc = 0;
+    if (r->state == PLAIN && buf_len(&r->held) == 0) return give_text(r, piece);
+    buf_slice(&r->held, piece);
+    if (buf_failed(&r->held)) return PERILUNE_ERR_NOMEM;
+    for (bool again = true; again && rc == 0;) {
+        if (r->state == START) rc = at_start(r, &again);
+        else if (r->state == TEXT) rc = in_text(r, &again);
+        else if (r->state == CALLS) rc = in_calls(r, &again);
+        else if (r->state == AFTER) rc = after_call(r, &again);
+        else rc = give_held(r, buf_len(&r->held)), again = false;
+    }
+    return rc;
+}
+
+int call_reader_finish(struct call_reader *r) {
+    struct slice s = buf_get(&r->held);
+    bool none = true;
+    int rc = 0;
+    if (r->state == CALLS) {
+        struct slice calls = skip_blanks(s);
+        if (slice_starts(calls, marks[r->form].open)) {
+            calls.ptr += marks[r->form].open.len;
+            calls.len -= marks[r->form].open.len;
+        }
+        rc = give_calls(r, calls, &none);
+    }
+    r->state = PLAIN;
+    if (rc == 0 && none) return give_held(r, s.len);
+    buf_clear(&r->held);
+    return rc;
+}

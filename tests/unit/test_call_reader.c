@@ -1,0 +1,112 @@
+/* test_call_reader.c -- calls and text at every split, and what only looks like a call is text. */
+#include "unit.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "include/perilune.h"
+#include "local/call_reader.h"
+
+static int on_text(void *ud, struct slice text) {
+    buf_slice(ud, text);
+    return buf_failed(ud) ? PERILUNE_ERR_NOMEM : 0;
+}
+
+static int on_call(void *ud, const struct call_said *c) {
+    buf_printf(ud, "{%u %.*s %.*s %.*s}", c->index, SLICE_ARG(c->name), SLICE_ARG(c->arguments), SLICE_ARG(c->id));
+    return buf_failed(ud) ? PERILUNE_ERR_NOMEM : 0;
+}
+
+static int read_it(enum call_form form, struct slice s, size_t size, struct buf *out) {
+    struct call_reader r;
+    const struct call_sink sink = { on_text, on_call, out };
+    int rc = 0;
+    call_reader_init(&r, form, &sink);
+    for (size_t at = 0; at < s.len && rc == 0; at += size)
+        rc = call_reader_push(&r, slice_of(s.ptr + at, s.len - at < size ? s.len - at : size));
+    if (rc == 0) rc = call_reader_finish(&r);
+    call_reader_deinit(&r);
+    return rc;
+}
+
+static void check(enum call_form form, const char *text, const char *want) {
+    struct slice s = slice_str(text);
+    struct buf out;
+    buf_init(&out, 0);
+    for (size_t size = 1; size <= s.len; size++) {
+        buf_clear(&out);
+        NOTE("%s in pieces of %zu", text, size);
+        CHECK_INT(read_it(form, s, size, &out), 0);
+        CHECK_SLICE(buf_get(&out), slice_str(want));
+    }
+    buf_deinit(&out);
+}
+
+TEST(hermes) {
+    check(CALLS_HERMES, "hello < world", "hello < world");
+    check(CALLS_HERMES, "I ask.\n<tool_call>\n{\"name\": \"f\", \"arguments\": {\"x\": 1}}\n</tool_call>", "I ask.\n{0 f {\"x\": 1} }");
+    check(CALLS_HERMES, "<tool_call>{\"name\":\"f\",\"arguments\":{}}</tool_call>\n<tool_call>{\"name\":\"g\"}</tool_call> done", "{0 f {} }{1 g {} }done");
+    check(CALLS_HERMES, "<tool_call>{\"name\":\"f\",\"arguments\":{\"s\":\"</tool_call>\"}}</tool_call>", "{0 f {\"s\":\"</tool_call>\"} }");
+    check(CALLS_HERMES, "<tool_call>{\"name\":\"天气\",\"arguments\":\"{\\\"地\\\":1}\"}</tool_call>", "{0 天气 {\"地\":1} }");
+    check(CALLS_HERMES, "<tool_call>nothing</tool_call> x", "<tool_call>nothing</tool_call> x");
+    check(CALLS_HERMES, "<tool_call>{\"name\":\"f\"", "<tool_call>{\"name\":\"f\"");
+    check(CALLS_HERMES, "<tool_call>{\"name\":\"f\"}", "{0 f {} }"); /* stopped at the end mark */
+    check(CALLS_HERMES, "<tool_call>{\"name\":5}</tool_call>", "<tool_call>{\"name\":5}</tool_call>");
+    check(CALLS_HERMES, "<tool_call>{\"name\":\"f\",\"arguments\":[1]}</tool_call>", "<tool_call>{\"name\":\"f\",\"arguments\":[1]}</tool_call>");
+}
+
+TEST(llama3) {
+    check(CALLS_LLAMA3, "{\"name\": \"f\", \"parameters\": {\"a\": \"}\"}}", "{0 f {\"a\": \"}\"} }");
+    check(CALLS_LLAMA3, " <|python_tag|>{\"name\":\"f\",\"parameters\":{}}; {\"name\":\"g\",\"parameters\":{}}", "{0 f {} }{1 g {} }");
+    check(CALLS_LLAMA3, "The answer {\"name\": \"f\"}", "The answer {\"name\": \"f\"}");
+    check(CALLS_LLAMA3, "{\"answer\": 42}", "{\"answer\": 42}");
+    check(CALLS_LLAMA3, "{\"name\": \"f\", \"parameters\": {}} and more", "{\"name\": \"f\", \"parameters\": {}} and more");
+    check(CALLS_LLAMA3, "  ", "  ");
+    check(CALLS_LLAMA3, "<|pyth", "<|pyth");
+}
+
+TEST(mistral) {
+    check(CALLS_MISTRAL, "[TOOL_CALLS][{\"name\":\"f\",\"arguments\":{\"x\":[1]},\"id\":\"abcdefghi\"},{\"name\":\"g\",\"arguments\":{}}]", "{0 f {\"x\":[1]} abcdefghi}{1 g {} }");
+    check(CALLS_MISTRAL, "text [TOOL_CALLS]f[ARGS]{\"x\": 1}[TOOL_CALLS]g[CALL_ID]123[ARGS]{}", "text {0 f {\"x\": 1} }{1 g {} 123}");
+    check(CALLS_MISTRAL, "a [TOOL] [TOOL_CALLS] f", "a [TOOL] [TOOL_CALLS] f");
+    check(CALLS_MISTRAL, "[TOOL_CALLS]f[ARGS]{\"x\"", "[TOOL_CALLS]f[ARGS]{\"x\"");
+}
+
+TEST(deepseek) {
+    check(CALLS_DEEPSEEK, "t<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>f\n```json\n{\"x\": 1}\n```<｜tool▁call▁end｜>\n"
+          "<｜tool▁call▁begin｜>function<｜tool▁sep｜>g\n```json\n{}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>", "t{0 f {\"x\": 1} }{1 g {} }");
+    check(CALLS_DEEPSEEK, "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>f<｜tool▁sep｜>{\"x\": 1}<｜tool▁call▁end｜><｜tool▁calls▁end｜>", "{0 f {\"x\": 1} }");
+    check(CALLS_DEEPSEEK, "<｜tool▁calls▁begin｜>x", "<｜tool▁calls▁begin｜>x");
+    check(CALLS_NONE, "<tool_call>", "<tool_call>");
+}
+
+TEST(the_template_says_which_form) {
+    CHECK_INT(call_form_of(SLICE("")), CALLS_NONE);
+    CHECK_INT(call_form_of(SLICE("x <tool_call> y")), CALLS_HERMES);
+    CHECK_INT(call_form_of(SLICE("x [TOOL_CALLS] y")), CALLS_MISTRAL);
+    CHECK_INT(call_form_of(SLICE("<｜tool▁calls▁begin｜>")), CALLS_DEEPSEEK);
+    CHECK_INT(call_form_of(SLICE("<|start_header_id|> '\"parameters\": '")), CALLS_LLAMA3);
+    CHECK_INT(call_form_of(SLICE("<|im_start|>")), CALLS_NONE);
+}
+
+TEST(a_call_that_never_ends_is_text) {
+    struct buf out, in;
+    buf_init(&out, 0);
+    buf_init(&in, 0);
+    buf_puts(&in, "<tool_call>{\"name\":\"");
+    for (unsigned i = 0; i < CALL_READER_MAX / 16 + 10; i++) buf_puts(&in, "0123456789abcdef");
+    CHECK_INT(read_it(CALLS_HERMES, buf_get(&in), 65536, &out), 0);
+    CHECK(slice_eq(buf_get(&out), buf_get(&in)));
+    buf_deinit(&out);
+    buf_deinit(&in);
+}
+
+TEST_FAULT(no_memory_leaves_nothing_behind) {
+    struct buf out;
+    buf_init(&out, 0);
+    int rc = read_it(CALLS_HERMES, SLICE("a<tool_call>{\"name\":\"f\",\"arguments\":{\"x\":\"\\n\"},\"id\":\"i\"}</tool_call>b"), 7, &out);
+    if (rc == 0) CHECK_SLICE(buf_get(&out), SLICE("a{0 f {\"x\":\"\\n\"} i}b"));
+    buf_deinit(&out);
+    if (FAULTED(rc)) return;
+    CHECK_INT(rc, 0);
+}
