@@ -20,6 +20,7 @@ local LAYERS = { -- folder -> folders it may include, besides itself
   ["local"] = "base tokens/unicode.h include", -- the word is one of Lua
   http = "base sys flow",
   llm = "base flow tokens",
+  local = "base sys include", -- models inside of the process: they know no request and no protocol
   store = "base sys flow semantic/grams.h sched", -- sched: stores.c, which holds what workers share
   sched = "base sys flow", -- limits, queues, breakers: they know no upstream and no request
   learn = "base tokens/unicode.h include",

@@ -1,0 +1,147 @@
+/* perilune_engine.h -- what runs a model inside of the process.
+ *
+ * An engine knows how to compute; it knows nothing of requests, queues, samplers or protocols.  libllama is one
+ * (core/local/llama.c); tests have another, which needs no model.
+ *
+ *     load --> facts, tokenize, piece, prompt          any thread, once load() has returned
+ *          --> seq_start, seq_copy, seq_cut, step,     one thread: who runs the model (core/local/runner.c)
+ *              logits, embed, grammar_*
+ *          --> cancel                                  any thread: ends the step() or embed() under way soon
+ *          --> free                                    nobody uses the model any more
+ *
+ * A SEQUENCE is a number below facts.sequences with a row of tokens whose state the engine keeps.  Position p of a row
+ * is given once, in order: step() appends.  Rows may share their beginnings (seq_copy); shared positions take memory
+ * once.  The memory is facts.cells positions of all rows together; who steps takes care that they suffice.
+ *
+ * ERRORS.  A function that says nothing else returns 0 or a negative PERILUNE_ERR_... code.  An engine must answer any
+ * argument within the limits of its facts without ending the process, and refuses others with PERILUNE_ERR_INVAL.
+ *
+ * GROWTH.  The version is the first word; whoever gets an engine whose version it does not know does not use it. */
+#ifndef PERILUNE_ENGINE_H
+#define PERILUNE_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PERILUNE_ENGINE_VERSION 1
+
+/* What load() is told.  Strings are borrowed during the call. */
+struct perilune_engine_options {
+    const char *model;      /* path of the file */
+    const char *library;    /* folder of the engine's library; NULL: where it is usually found */
+    unsigned    threads;    /* that compute; 0: one for each core */
+    unsigned    context;    /* positions of all rows together; 0: what the model was trained with, 8192 at most */
+    unsigned    sequences;  /* rows */
+    unsigned    batch;      /* most tokens of a step */
+    int         gpu_layers; /* in a GPU's memory; below 0: as many as the engine likes */
+};
+
+enum perilune_engine_kind {
+    PERILUNE_ENGINE_CHAT,  /* says the next token */
+    PERILUNE_ENGINE_EMBED, /* turns texts into vectors */
+    PERILUNE_ENGINE_RANK   /* turns pairs of texts into one number: an embed() of length 1 */
+};
+
+/* What is known of a model. Borrowed: lives as long as the model. */
+struct perilune_engine_facts {
+    enum perilune_engine_kind kind;
+    const char *name;          /* "llama 135M Q4_1", for people */
+    const char *chat_template; /* as the file has it (Jinja); NULL: none */
+    const char *bos, *eos;     /* texts of these tokens; "": none */
+    uint32_t    vocab;         /* tokens are 0 ... vocab - 1 */
+    uint32_t    cells;         /* positions of all rows together */
+    uint32_t    row;           /* positions of one row at most */
+    uint32_t    sequences, batch;
+    uint32_t    width;         /* numbers of a vector of embed() */
+    uint32_t    longest;       /* bytes of the longest piece of a token */
+    bool        shares;        /* seq_copy() works, and seq_cut() to anything but 0 */
+    uint64_t    bytes;         /* of the weights */
+};
+
+/* One token of a step. */
+struct perilune_engine_token {
+    int32_t  token;
+    uint32_t seq, at;  /* at: its position: the length of the row */
+    bool     wanted;   /* logits() will be asked for what comes behind it */
+};
+
+struct perilune_engine_message {
+    const char *role, *content; /* NUL-terminated UTF-8 */
+};
+
+struct perilune_engine_model;   /* the engine's own */
+struct perilune_engine_grammar; /* the same */
+
+enum {
+    PERILUNE_ENGINE_SPECIAL = 1, /* tokenize: texts of control tokens are these tokens; piece: they have a text */
+    PERILUNE_ENGINE_BEGIN = 2    /* tokenize: what the model wants in front of and behind a text is put there */
+};
+
+enum { /* what step() answers besides errors */
+    PERILUNE_ENGINE_FULL = 1,    /* no memory for these positions: nothing has changed */
+    PERILUNE_ENGINE_CANCELED = 2 /* cancel() came: rows are of unknown length, start them again */
+};
+
+struct perilune_engine {
+    uint32_t    version; /* PERILUNE_ENGINE_VERSION */
+    const char *name;
+
+    /* Loads a model; takes as long as it takes.  On failure `why` gets a sentence for the operator: what, where, and
+     * how to fix it. */
+    int  (*load)(const struct perilune_engine_options *options, struct perilune_engine_model **out, char *why,
+                 size_t why_size);
+    void (*free)(struct perilune_engine_model *m); /* NULL is fine */
+    const struct perilune_engine_facts *(*facts)(const struct perilune_engine_model *m);
+
+    /* The tokens of a text.  Returns how many there are, of which the first `room` are in out; or an error. */
+    int64_t (*tokenize)(const struct perilune_engine_model *m, const char *text, size_t len, unsigned flags,
+                        int32_t *out, size_t room);
+    /* The bytes that a token stands for: at most facts.longest.  Returns how many, 0 for one without. */
+    size_t (*piece)(const struct perilune_engine_model *m, int32_t token, unsigned flags, char *out, size_t room);
+    /* Does an answer end with this token? */
+    bool   (*is_end)(const struct perilune_engine_model *m, int32_t token);
+    /* The text that asks for an answer to a chat, as far as the engine knows the model's template.  Returns its
+     * length, of which the first `room` bytes are in out; or an error. */
+    int64_t (*prompt)(const struct perilune_engine_model *m, const struct perilune_engine_message *messages,
+                      size_t count, char *out, size_t room);
+
+    /* Row `seq` is empty. */
+    int  (*seq_start)(struct perilune_engine_model *m, uint32_t seq);
+    /* Row `to`, which is empty, becomes the first n positions of row `from`. */
+    int  (*seq_copy)(struct perilune_engine_model *m, uint32_t from, uint32_t to, uint32_t n);
+    /* Row `seq` keeps its first n positions. */
+    int  (*seq_cut)(struct perilune_engine_model *m, uint32_t seq, uint32_t n);
+    /* Computes count (1 ... facts.batch) tokens.  0, PERILUNE_ENGINE_FULL, _CANCELED, or an error, after which the
+     * model is of no use any more. */
+    int  (*step)(struct perilune_engine_model *m, const struct perilune_engine_token *tokens, size_t count);
+    /* What comes behind the i-th token of the last step, which was `wanted`: facts.vocab numbers, which the caller may
+     * change.  Borrowed until the next step.  NULL: there is no such thing. */
+    float *(*logits)(struct perilune_engine_model *m, size_t i);
+
+    /* Vectors of `count` texts (facts.sequences at most) whose tokens stand one behind the other, lens[i] of each, in
+     * all at most facts.batch: count * facts.width numbers into out.  0, PERILUNE_ENGINE_CANCELED, or an error. */
+    int  (*embed)(struct perilune_engine_model *m, const int32_t *tokens, const uint32_t *lens, size_t count,
+                  float *out);
+
+    /* [any] */
+    void (*cancel)(struct perilune_engine_model *m);
+
+    /* A grammar (GBNF, whose first rule is "root") that answers must follow.  All four NULL: the engine knows none. */
+    int  (*grammar_new)(struct perilune_engine_model *m, const char *gbnf, struct perilune_engine_grammar **out,
+                        char *why, size_t why_size);
+    /* Tokens that may not come next get a logit of -INFINITY. */
+    void (*grammar_mask)(struct perilune_engine_grammar *g, float *logits);
+    void (*grammar_accept)(struct perilune_engine_grammar *g, int32_t token);
+    void (*grammar_free)(struct perilune_engine_grammar *g); /* NULL is fine */
+};
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
