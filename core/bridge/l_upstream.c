@@ -34,6 +34,7 @@ static void add(struct fare *f, const struct target *t, uint64_t now) {
     uint64_t wait = breaker_refuses(&h->breaker, now);
     unsigned state = atomic_load_explicit(&h->breaker.state, memory_order_relaxed);
     bool first = f->wait_ms == UINT64_MAX;
+    f->up |= t->engine != NULL;
     for (unsigned u = 0; u < t->url_count; u++) f->up |= atomic_load(&h->down_until_ms[u]) <= now;
     if (first || wait < f->wait_ms) f->wait_ms = wait;
     f->closed |= state == BREAKER_CLOSED;

@@ -403,5 +403,7 @@ static int run(int argc, char **argv) {
 
 int main(int argc, char **argv) {
     fill_standard_streams();
+    /* An assertion of a model's library ends the process; without this it starts a debugger first. */
+    setenv("GGML_NO_BACKTRACE", "1", 0);
     return checked(run(argc, argv));
 }

@@ -13,6 +13,7 @@
 #include "gateway/registry.h"
 #include "http/field.h"
 #include "llm/prefill.h"
+#include "local/engines.h"
 #include "sim/sim.h"
 #include "store/redis_tls.h"
 #include "upstream/reach.h"
@@ -221,6 +222,22 @@ static void read_sim(struct reader *r, uint32_t sim, struct target *t) {
     buf_deinit(&line);
 }
 
+/* The model is loaded here, so that a configuration with one that cannot be is refused as a whole. */
+static void read_engine(struct reader *r, uint32_t n, struct target *t) {
+    struct engine_settings s = { .model = string_of(r, n, "model"), .library = string_of(r, n, "library"),
+                                 .threads = (unsigned)number_of(r, n, "threads"),
+                                 .context = (unsigned)number_of(r, n, "context"),
+                                 .sequences = (unsigned)number_of(r, n, "sequences"),
+                                 .batch = (unsigned)number_of(r, n, "batch"),
+                                 .waiting = (unsigned)number_of(r, n, "waiting"),
+                                 .gpu_layers = (int)real_of(r, n, "gpu_layers", -1) };
+    char why[500];
+    if (r->env->engines == NULL || s.model == NULL || r->failed) return;
+    r->c->engines = r->env->engines;
+    if (engines_get(r->env->engines, &s, &t->engine, why, sizeof(why)) != 0)
+        complain(r, "upstreams.%s.engine: %s", t->name, why);
+}
+
 static void read_timeouts(struct reader *r, uint32_t up, struct target_timeouts *t) {
     uint32_t n = get(r, up, "timeouts");
     t->connect_ms = number_of(r, n, "connect_ms");
@@ -287,6 +304,8 @@ static void read_target(struct reader *r, uint32_t up, struct target *t) {
     read_headers(r, up, t);
     uint32_t sim = get(r, up, "sim");
     if (sim != JSON_NONE) read_sim(r, sim, t);
+    uint32_t engine = get(r, up, "engine");
+    if (engine != JSON_NONE) read_engine(r, engine, t);
 }
 
 /* -- The rest --------------------------------------------------------------------------- */
@@ -732,7 +751,10 @@ struct config *config_ref(struct config *c) {
 
 void config_put(struct config *c) {
     if (c == NULL || atomic_fetch_sub(&c->refs, 1) != 1) return;
-    for (unsigned i = 0; i < c->target_count; i++) tls_context_put(c->targets[i].tls);
+    for (unsigned i = 0; i < c->target_count; i++) {
+        tls_context_put(c->targets[i].tls);
+        engines_put(c->engines, c->targets[i].engine);
+    }
     arena_deinit(&c->arena);
     mem_free(c);
 }

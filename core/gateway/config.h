@@ -37,6 +37,7 @@ struct config {
     const struct job_settings *jobs; /* NULL: there are none */
     atomic_uint          refs;
     struct arena         arena;
+    struct engines      *engines;  /* whose shares the targets have */
     const char         **listen;
     unsigned             listen_count;
     const char          *admin;    /* NULL: none */
@@ -61,10 +62,12 @@ struct config {
 
 /* Finds what counts and health of a name are kept in; see registry.h. */
 struct registry;
+struct engines;
 /* The port of the simulated upstream, starting it when needed; negative: error. */
 struct config_env {
     const char      *file;     /* where it comes from, for messages */
     struct registry *registry;
+    struct engines  *engines;  /* NULL: models are not loaded, only their settings are checked */
     int            (*sim_port)(void *ud, char *err, size_t errlen);
     void            *ud;
 };

@@ -121,7 +121,8 @@ static void loaded_free(struct perilune *g, struct loaded *ld) {
 static int load_config(struct perilune *g, const char *path, struct loaded *ld) {
     struct buf json;
     buf_init(&json, 0);
-    struct config_env env = { .file = path, .registry = &g->registry, .sim_port = sim_port_of, .ud = g };
+    struct config_env env = { .file = path, .registry = &g->registry, .engines = g->engines,
+                              .sim_port = sim_port_of, .ud = g };
     ld->gens = mem_zalloc((g->worker_count + 1) * sizeof(struct generation *));
     if (ld->gens == NULL) return fail(g, PERILUNE_ERR_NOMEM, "out of memory");
     int rc = bundle_open(&ld->bundle, path, false, g->errmsg, sizeof(g->errmsg));
@@ -217,7 +218,7 @@ static int open_files(struct perilune *g, const char *path, struct loaded *ld) {
     return rc == 0 ? 0 : fail(g, rc, "%s: %s", path, err);
 }
 
-static int load(struct perilune *g, const char *path) {
+static int load_all(struct perilune *g, const char *path) {
     struct loaded ld = { .bundle = NULL };
     char *copy = mem_strdup(path);
     int rc = copy ? prepare(g, path, &ld) : PERILUNE_ERR_NOMEM;
@@ -269,6 +270,14 @@ static int load(struct perilune *g, const char *path) {
                  (unsigned long long)g->config->generation, g->errmsg[0] ? "; " : "", g->errmsg);
     }
     return 0;
+}
+
+/* Models of the old configuration that the new one has, too, stay loaded. */
+static int load(struct perilune *g, const char *path) {
+    engines_hold(g->engines);
+    int rc = load_all(g, path);
+    engines_release(g->engines);
+    return rc;
 }
 
 /* What ends opens nothing any more. */
@@ -625,8 +634,12 @@ static int open_rest(struct perilune *g, const perilune_options *o) {
     if (rc != 0) return rc;
     g->stores = stores_new();
     g->calibration = calibration_new();
-    if (g->stores == NULL || g->calibration == NULL) return PERILUNE_ERR_NOMEM;
-    return first_load(g, o);
+    g->engines = engines_new(&llama_engine);
+    if (g->stores == NULL || g->calibration == NULL || g->engines == NULL) return PERILUNE_ERR_NOMEM;
+    engines_hold(g->engines); /* the configuration may be read twice, and its models are loaded once */
+    rc = first_load(g, o);
+    engines_release(g->engines);
+    return rc;
 }
 
 PERILUNE_API int perilune_open(perilune **out, const perilune_options *options, char *errbuf, size_t errlen) {
@@ -689,6 +702,7 @@ PERILUNE_API void perilune_close(perilune *g) {
     if (g->admin_open) http_server_deinit(&g->admin);
     mem_free(g->workers);
     config_put(g->config);
+    engines_free(g->engines);
     bundle_free(g->bundle);
     tls_context_put(g->tls);
     stores_free(g->stores);

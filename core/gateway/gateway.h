@@ -5,6 +5,8 @@
 #include "gateway/cache_keeper.h"
 #include "gateway/registry.h"
 #include "gateway/worker.h"
+#include "local/engines.h"
+#include "local/llama.h"
 #include "sys/log_thread.h"
 #include "tokens/calibration.h"
 
@@ -20,6 +22,7 @@ struct perilune {
     struct log_thread  *log_thread;  /* between log and options.log; NULL: nobody listens */
     struct registry     registry;
     struct stores      *stores;
+    struct engines     *engines;     /* models of this process */
     struct cache_keeper cache_keeper;
     struct jobs        *admin_jobs;      /* the owner's end of the queue, for GET /admin/jobs; NULL: nobody asked */
     struct jobs_settings jobs_as;        /* as they were opened */
@@ -74,6 +77,8 @@ int  admin_cache_purge(struct perilune *g, struct slice query, size_t *entries, 
 void metrics_write(struct perilune *g, struct buf *out);
 /* process_metrics.c: of the whole process, as Prometheus names them. */
 void process_metrics_write(struct buf *out);
+/* engine_metrics.c: of the models of this process, when there are any. */
+void engine_metrics_write(struct engines *e, struct buf *out);
 /* gateway.c */
 /* Runs fn on the worker's thread with ud and waits for it; false: the worker has
  * stopped. */

@@ -555,5 +555,6 @@ void metrics_write(struct perilune *g, struct buf *out) {
     telemetry(g, out);
     caches(g, out);
     tallies(g, out);
+    engine_metrics_write(g->engines, out);
     process_metrics_write(out);
 }

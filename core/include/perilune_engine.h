@@ -4,7 +4,7 @@
  * (core/local/llama.c); tests have another, which needs no model.
  *
  *     load --> facts, tokenize, piece, prompt          any thread, once load() has returned
- *          --> seq_start, seq_copy, seq_cut, step,     one thread: who runs the model (core/local/runner.c)
+ *          --> seq_start, seq_copy, seq_cut, step,     one thread: who runs the model (core/local/resident.c)
  *              logits, embed, grammar_*
  *          --> cancel                                  any thread: ends the step() or embed() under way soon
  *          --> free                                    nobody uses the model any more
@@ -131,12 +131,13 @@ struct perilune_engine {
     /* [any] */
     void (*cancel)(struct perilune_engine_model *m);
 
-    /* A grammar (GBNF, whose first rule is "root") that answers must follow.  All four NULL: the engine knows none. */
+    /* A grammar (GBNF, whose first rule is "root") that answers must follow.  All five NULL: the engine knows none. */
     int  (*grammar_new)(struct perilune_engine_model *m, const char *gbnf, struct perilune_engine_grammar **out,
                         char *why, size_t why_size);
+    bool (*grammar_allows)(struct perilune_engine_grammar *g, int32_t token);
     /* Tokens that may not come next get a logit of -INFINITY. */
     void (*grammar_mask)(struct perilune_engine_grammar *g, float *logits);
-    void (*grammar_accept)(struct perilune_engine_grammar *g, int32_t token);
+    void (*grammar_accept)(struct perilune_engine_grammar *g, int32_t token); /* one that it allows */
     void (*grammar_free)(struct perilune_engine_grammar *g); /* NULL is fine */
 };
 

@@ -79,6 +79,67 @@ void openai_chunk_usage(struct buf *out, const struct openai_answer *a) {
     buf_puts(out, "}\n\n");
 }
 
+/* -- Several choices ------------------------------------------------------------------ */
+
+static void begin_choice(struct buf *out, const struct openai_answer *a, unsigned choice) {
+    begin_chunk(out, a);
+    buf_puts(out, ",\"choices\":[{\"index\":");
+    buf_u64(out, choice);
+    buf_puts(out, ",\"delta\":");
+}
+
+void openai_choice_role(struct buf *out, const struct openai_answer *a, unsigned choice) {
+    begin_choice(out, a, choice);
+    buf_puts(out, "{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}]}\n\n");
+}
+
+void openai_choice_text(struct buf *out, const struct openai_answer *a, unsigned choice, struct slice text,
+                        struct slice logprobs) {
+    begin_choice(out, a, choice);
+    buf_puts(out, "{\"content\":");
+    json_write_string(out, text);
+    buf_putc(out, '}');
+    if (logprobs.len > 0) {
+        buf_puts(out, ",\"logprobs\":{\"content\":[");
+        buf_slice(out, logprobs);
+        buf_puts(out, "],\"refusal\":null}");
+    }
+    buf_puts(out, ",\"finish_reason\":null}]}\n\n");
+}
+
+void openai_choice_end(struct buf *out, const struct openai_answer *a, unsigned choice, const char *reason) {
+    begin_choice(out, a, choice);
+    buf_puts(out, "{},\"finish_reason\":\"");
+    buf_puts(out, reason);
+    buf_puts(out, "\"}]}\n\n");
+}
+
+/* The members of a token. Its bytes are told, too, because they may be half a character. */
+static void put_token(struct buf *out, const struct openai_logprob *t) {
+    buf_puts(out, "{\"token\":");
+    json_write_string(out, t->text);
+    buf_puts(out, ",\"logprob\":");
+    json_write_number(out, t->value > -9999 ? t->value : -9999); /* what OpenAI says of impossible ones */
+    buf_puts(out, ",\"bytes\":[");
+    for (size_t i = 0; i < t->text.len; i++) {
+        if (i > 0) buf_putc(out, ',');
+        buf_u64(out, (unsigned char)t->text.ptr[i]);
+    }
+    buf_putc(out, ']');
+}
+
+void openai_put_logprob(struct buf *out, const struct openai_logprob *token, const struct openai_logprob *tops,
+                        unsigned count) {
+    put_token(out, token);
+    buf_puts(out, ",\"top_logprobs\":[");
+    for (unsigned i = 0; i < count; i++) {
+        if (i > 0) buf_putc(out, ',');
+        put_token(out, &tops[i]);
+        buf_putc(out, '}');
+    }
+    buf_puts(out, "]}");
+}
+
 /* -- A whole answer as a stream ------------------------------------------------------ */
 
 static void put_tool_calls(struct buf *out, const struct json_doc *doc, uint32_t calls) {

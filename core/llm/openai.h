@@ -24,6 +24,21 @@ void openai_chunk_usage(struct buf *out, const struct openai_answer *a);
 /* The object of usage, from our numbers. */
 void openai_put_usage(struct buf *out, const struct usage *u);
 
+/* The same for answers with several choices: role of a choice, text of it (logprobs: elements of an array, with commas
+ * between them; empty: none are told), and why it ended. */
+void openai_choice_role(struct buf *out, const struct openai_answer *a, unsigned choice);
+void openai_choice_text(struct buf *out, const struct openai_answer *a, unsigned choice, struct slice text,
+                        struct slice logprobs);
+void openai_choice_end(struct buf *out, const struct openai_answer *a, unsigned choice, const char *reason);
+
+struct openai_logprob {
+    struct slice text; /* of the token: any bytes */
+    double       value;
+};
+/* Appends an element of logprobs.content: a token, and those that were likeliest in its place. */
+void openai_put_logprob(struct buf *out, const struct openai_logprob *token, const struct openai_logprob *tops,
+                        unsigned count);
+
 /* A parsed chat.completion as the frames of a stream, without [DONE]: for a client
  * whose stream has begun before it was known that the answer comes whole.  Returns
  * false, with nothing written, when doc is no chat.completion. */

@@ -16,6 +16,7 @@
 #include "request/coalesce.h"
 #include "request/continuation.h"
 #include "request/form.h"
+#include "request/local.h"
 #include "request/spending.h"
 #include "tokens/calibration.h"
 
@@ -289,18 +290,24 @@ struct outgoing_form outgoing_form(const struct outgoing *o) {
                                    .keep_usage = request_wants_usage(o->request) };
 }
 
-struct source *outgoing_call(const struct services *v, const struct outgoing *o, const struct outgoing_form *form) {
-    struct call_optional optional = { .len = 0 };
-    struct blob *bytes = bytes_of(o, form->sent && asks_usage(v, o->pool->target), &optional);
-    bool has_bytes = o->body != NULL || o->request->raw != NULL;
-    struct source *call = bytes != NULL || !has_bytes ? make_call(o, bytes, form, &optional) : NULL;
-    blob_put(bytes);
+/* Behind its reader, when the answer is one that we read.  Takes call, which may be NULL: no memory. */
+static struct source *read_by_us(const struct outgoing *o, const struct outgoing_form *form, struct source *call) {
     const struct target *t = o->pool->target;
     if (call == NULL || !is_read(o)) return call;
     const struct dialect *d = o->body->dialect;
     return d->reader(call, &(struct answer_options){ .stream = form->given, .keep_usage = form->keep_usage,
                                                      .choices = d->choices(&o->body->doc),
                                                      .limit = t->max_answer, .max_event = t->max_event });
+}
+
+struct source *outgoing_call(const struct services *v, const struct outgoing *o, const struct outgoing_form *form) {
+    struct call_optional optional = { .len = 0 };
+    if (o->pool->target->engine != NULL) return read_by_us(o, form, local_new(v, o, form));
+    struct blob *bytes = bytes_of(o, form->sent && asks_usage(v, o->pool->target), &optional);
+    bool has_bytes = o->body != NULL || o->request->raw != NULL;
+    struct source *call = bytes != NULL || !has_bytes ? make_call(o, bytes, form, &optional) : NULL;
+    blob_put(bytes);
+    return read_by_us(o, form, call);
 }
 
 /* The answer ended, and says how many tokens the upstream saw where we counted them. */

@@ -45,6 +45,10 @@ static enum flow on_event(struct sink *k, const struct event *ev) {
 }
 
 void scout_send(struct loop *loop, struct call_pool *pool) {
+    if (pool->target->engine != NULL) { /* it is here; whether it can answer is for the probes to find out */
+        breaker_scouted(&pool->target->health->breaker, true, loop_now(loop));
+        return;
+    }
     struct scout *s = mem_zalloc(sizeof(*s));
     struct source *call = s == NULL ? NULL : call_new(&(struct call_options){
         .pool = pool, .method = SLICE("GET"), .path = SLICE("/models"), .verbatim = true, .unread = true,

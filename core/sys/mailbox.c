@@ -13,25 +13,27 @@
 
 #include "include/perilune.h"
 
-static void open_all(struct mailbox *m) {
-    for (;;) {
-        struct list taken;
-        pthread_mutex_lock(&m->lock);
-        list_take(&taken, &m->letters);
-        pthread_mutex_unlock(&m->lock);
-        if (list_is_empty(&taken)) return;
-        while (!list_is_empty(&taken)) {
-            struct letter *letter = container_of(taken.next, struct letter, link);
-            list_remove(&letter->link);
-            letter->open(letter, m->owner); /* owns letter */
-        }
+/* Those that are there now.  False: there were none. */
+static bool open_some(struct mailbox *m) {
+    struct list taken;
+    pthread_mutex_lock(&m->lock);
+    list_take(&taken, &m->letters);
+    pthread_mutex_unlock(&m->lock);
+    if (list_is_empty(&taken)) return false;
+    while (!list_is_empty(&taken)) {
+        struct letter *letter = container_of(taken.next, struct letter, link);
+        list_remove(&letter->link);
+        letter->open(letter, m->owner); /* owns letter */
     }
+    return true;
 }
 
+/* What comes meanwhile has rung the bell again: who sends faster than letters are opened does not keep the owner from
+ * its other work. */
 static void on_bell(uv_async_t *bell) {
     struct mailbox *m = bell->data;
     m->loop->active = true;
-    open_all(m);
+    open_some(m);
 }
 
 int mailbox_open(struct mailbox *m, struct loop *loop, void *owner) {
@@ -75,7 +77,7 @@ void mailbox_close(struct mailbox *m) {
     m->closed = true;
     pthread_mutex_unlock(&m->lock);
     if (was) return;
-    open_all(m);
+    while (open_some(m)) continue;
     uv_close((uv_handle_t *)&m->bell, m->gone ? bell_closed : NULL);
 }
 

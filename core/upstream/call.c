@@ -79,6 +79,13 @@ void call_pool_close(struct call_pool *p, void (*empty)(void *ud), void *ud) {
     close_when_empty(p);
 }
 
+void call_pool_enter(struct call_pool *p) { p->calls++; }
+
+void call_pool_leave(struct call_pool *p) {
+    p->calls--;
+    close_when_empty(p);
+}
+
 /* Origins belong to the loop's thread, pools are made by another one: hence on first use. */
 static const struct call_ops *transport_of(struct call_pool *p, unsigned url) {
     const struct target *t = p->target;
@@ -116,8 +123,7 @@ static void call_free(struct call *c) {
     if (c->over != NULL) c->over(c->over_ud);
     struct call_pool *p = c->pool;
     mem_free(c);
-    p->calls--;
-    close_when_empty(p);
+    call_pool_leave(p);
 }
 
 static void note_time(const struct call *c, struct histogram *h) {
@@ -759,7 +765,7 @@ struct source *call_new(const struct call_options *opt) {
     c->source.ops = &source_ops;
     list_init(&c->link);
     c->pool = opt->pool;
-    c->pool->calls++;
+    call_pool_enter(c->pool);
     buf_init(&c->head, 0);
     buf_init(&c->collected, 0);
     c->timeouts = opt->timeouts;

@@ -36,6 +36,9 @@ struct call_pool {
 /* Any thread; what follows, the loop's. */
 void call_pool_init(struct call_pool *p, struct client *c, const struct target *t);
 void call_pool_deinit(struct call_pool *p); /* no call is left */
+/* Something else than a call that the pool must outlive (request/local.c): counts as one until it leaves. */
+void call_pool_enter(struct call_pool *p);
+void call_pool_leave(struct call_pool *p); /* may free p */
 /* No call comes any more.  The pool is deinitialized, and `empty` called, when the last is gone: one that
  * was cancelled inside of its own event stays to the end of the loop's turn. */
 void call_pool_close(struct call_pool *p, void (*empty)(void *ud), void *ud);

@@ -80,11 +80,13 @@ struct target_pool {
 
 struct reach;
 struct tls_context;
+struct resident;
 
 struct target {
     const char *name;
     const char *urls[TARGET_URLS]; /* base URLs without a trailing slash */
     unsigned    url_count;
+    struct resident *engine;         /* a model of this process that is asked in place of URLs; NULL: none */
     const char *model;             /* replaces the request's; NULL: does not */
     const char **models;           /* further names it answers to */
     unsigned    model_count;

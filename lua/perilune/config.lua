@@ -15,6 +15,7 @@ local breaker = require "perilune.breaker"
 local check = require "perilune.check"
 local coherence = require "perilune.coherence"
 local core = require "perilune.core"
+local engine = require "perilune.engine"
 
 local M = {}
 
@@ -271,6 +272,7 @@ local part_price = { type = "number", min = 0 } -- default: what the provider is
 local upstream_schema = {
   url = one_or_more(base_url, 16),
   sim = { walk = walk_sim },
+  engine = { walk = function(ctx, path, raw) return walk(ctx, path, raw, engine.schema(file)) end },
   model = { type = "string", min = 1 },
   models = { type = "list", of = { type = "string", min = 1 }, default = {} },
   key = { walk = walk_key, default = { kind = "none" } },
@@ -317,10 +319,8 @@ local function walk_named(schema, example, finish)
 end
 
 local walk_upstreams = walk_named(upstream_schema, "{ big = { url = \"https://...\" } }", function(ctx, at, up, raw)
-  if (raw.url == nil) == (raw.sim == nil) then
-    complain(ctx, at, raw.url == nil and "needs a url, or sim = { ... } for a simulated one"
-                      or "has both url and sim; keep one of them")
-  end
+  local problem = engine.problem(raw)
+  if problem then complain(ctx, at, problem) end
   up.urls, up.url = up.url or {}, nil
 end)
 

@@ -17,19 +17,18 @@ local LAYERS = { -- folder -> folders it may include, besides itself
   tokens = "base include",
   text = "base tokens include",
   semantic = "base tokens include",
-  ["local"] = "base tokens/unicode.h include", -- the word is one of Lua
+  ["local"] = "base sys tokens/unicode.h include", -- models inside of the process: they know no request; Lua's word
   http = "base sys flow",
   llm = "base flow tokens",
-  local = "base sys include", -- models inside of the process: they know no request and no protocol
   store = "base sys flow semantic/grams.h sched", -- sched: stores.c, which holds what workers share
   sched = "base sys flow", -- limits, queues, breakers: they know no upstream and no request
   learn = "base tokens/unicode.h include",
   jobs = "base sys flow store", -- store: Redis, in whose words one kind of queue speaks
   upstream = "base sys flow sched http/parse.h http/tls.h http/field.h http/coding.h", -- nothing of servers
-  request = "base sys flow http/parse.h llm tokens semantic store sched jobs upstream include",
+  request = "base sys flow http/parse.h llm tokens semantic store sched jobs upstream local include",
   bridge = "base sys flow http llm tokens text semantic store sched learn jobs upstream request include",
   sim = "base sys flow http llm cli/args.h include",
-  gateway = "base sys flow http llm tokens store sched jobs upstream request bridge sim/sim.h include", -- upstreams that play themselves
+  gateway = "base sys flow http llm tokens store sched jobs upstream local request bridge sim/sim.h include", -- upstreams that play themselves
   bench = "base sys http llm cli/args.h include",
   cli = "base sys http tokens text semantic store learn jobs bridge gateway bench sim include",
   include = "",
@@ -40,14 +39,14 @@ local ANYWHERE = { ["perilune.h"] = true, ["include/perilune.h"] = true }
 local BELONGS = { -- prefix of a system header -> folders
   { "lua.h", "bridge" }, { "lauxlib.h", "bridge" }, { "lualib.h", "bridge" },
   { "luajit.h", "bridge" }, { "curl/", "upstream" }, { "hiredis/", "store" },
-  { "openssl/", "http bridge base store" }, { "zlib.h", "http" }, { "zstd.h", "http store" }, { "dlfcn.h", "jobs" }, { "sqlite3.h", "jobs" },
+  { "openssl/", "http bridge base store" }, { "zlib.h", "http" }, { "zstd.h", "http store" }, { "dlfcn.h", "jobs local" }, { "sqlite3.h", "jobs" },
 }
 local THREADS = { -- name -> files that may use it; main.c and sim.c are programs of their own
   pthread_create = "core/sys/mailbox.c core/cli/main.c", uv_thread_create = "core/sim/sim.c",
   uv_async_init = "core/sys/mailbox.c core/sim/sim.c", uv_async_send = "core/sys/mailbox.c core/sim/sim.c",
   uv_queue_work = "",
   -- Types that lock inside, and gateway.c, which waits for answers of workers.
-  pthread_mutex_lock = "core/sys/mailbox.c core/sys/log_thread.c core/store/shared.c core/store/memo.c core/store/cache.c core/store/near.c core/store/known.c core/store/far.c core/store/flight.c core/store/tally.c core/store/captures.c core/jobs/jobs_end.c core/jobs/jobs_file.c core/jobs/jobs_memory.c core/jobs/jobs_redis.c core/sched/breaker.c core/sched/gate.c core/sched/limit.c core/tokens/calibration.c core/gateway/registry.c "
+  pthread_mutex_lock = "core/sys/mailbox.c core/sys/log_thread.c core/store/shared.c core/store/memo.c core/store/cache.c core/store/near.c core/store/known.c core/store/far.c core/store/flight.c core/store/tally.c core/store/captures.c core/jobs/jobs_end.c core/jobs/jobs_file.c core/jobs/jobs_memory.c core/jobs/jobs_redis.c core/sched/breaker.c core/sched/gate.c core/sched/limit.c core/local/turn.c core/local/engines.c core/local/llama_library.c core/tokens/calibration.c core/gateway/registry.c "
                        .. "core/gateway/metrics.c core/gateway/gateway.c core/cli/main.c",
 }
 local FILE_LINES, FUNCTION_LINES, FUNCTION_WARN, LINE_BYTES = 900, 100, 60, 120

@@ -159,6 +159,11 @@ t.test("URLs", function()
   t.match(upstream{ url = "https://secret@a" }, "a key goes under 'key'")
   t.match(upstream{ url = {} }, "at least 1")
   t.match(upstream{ sim = {}, url = "http://a" }, "has both url and sim")
+  t.match(upstream{ engine = { model = "m.gguf" }, url = "http://a" }, "has both engine and url")
+  t.match(upstream{ engine = {} }, "upstreams.big.engine.model: is missing: the path of a GGUF file")
+  t.match(upstream{ engine = { model = "m.gguf", thread = 2 } }, "unknown key 'thread'; did you mean 'threads'?")
+  t.match(upstream{ engine = { model = "m.gguf", sequences = 0 } }, "upstreams.big.engine.sequences: must be")
+  t.match(upstream{ engine = { model = "m.gguf", gpu_layers = "all" } }, "must be a number of layers from 0 on")
   t.match(complaint{ upstreams = { big = {} } }, "upstreams%.big: needs a url")
   t.match(complaint{ upstreams = { big = "http://a" } }, "upstreams%.big: must be a table")
   t.equal(upstream{ proxy = "socks5h://user:pw@proxy:1080" }, "fine")
@@ -366,7 +371,8 @@ t.test("messages say file and line", function()
   t.equal(config.format(errors, "p.lua", source), table.concat({
     "p.lua:16: routes[1].policies[2][2]: is not an option: options have names, one policy a table",
     "p.lua:9: upstreams.small.urll: unknown key 'urll'; did you mean 'url'?",
-    "p.lua:8: upstreams.small: needs a url, or sim = { ... } for a simulated one",
+    "p.lua:8: upstreams.small: needs a url, engine = { model = ... } for a model in this process, "
+      .. "or sim = { ... } for a simulated one",
     "p.lua:5: workers: must be at least 1, got 0",
   }, "\n"))
   t.match(config.format(errors, "p.lua"), "^p%.lua: routes%[1%]%.policies")

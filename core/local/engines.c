@@ -1,0 +1,208 @@
+/* engines.c -- the models that a process has loaded.
+ *
+ *     configurations, by generation          one resident per (file, settings)
+ *       small -> share ---------------------> resident 1: model.gguf, 4 threads
+ *       small -> share ---------------------^                                     a reload shares it
+ *       other -> share ---------------------> resident 2: other.gguf
+ *
+ * A model is loaded once for all workers and generations.  It is the same one when the settings are and the file is
+ * still the same file: a file that was replaced is another model, which is loaded beside the old one, and requests of
+ * the old generation end on that.
+ *
+ * The last share may be given back on a worker's thread, which must not wait for a step.  So a resident without shares
+ * is told to stop and freed by a thread of its own, which engines_free() waits for. */
+#include "local/engines.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "include/perilune.h"
+
+struct loaded {
+    struct list            link;
+    struct engine_settings settings; /* its strings are `text` */
+    struct stat            file;
+    struct resident         *resident;
+    unsigned               shares;   /* LOCK */
+    pthread_t              reaper;
+    char                   text[];
+};
+
+struct engines {
+    const struct perilune_engine *engine;
+    pthread_mutex_t lock;
+    struct list     loaded, dying; /* LOCK */
+    unsigned        holds;         /* LOCK */
+    atomic_uint_least64_t loads;
+};
+
+struct engines *engines_new(const struct perilune_engine *engine) {
+    struct engines *e = mem_zalloc(sizeof(*e));
+    if (e == NULL || pthread_mutex_init(&e->lock, NULL) != 0) {
+        mem_free(e);
+        return NULL;
+    }
+    e->engine = engine;
+    list_init(&e->loaded);
+    list_init(&e->dying);
+    return e;
+}
+
+/* -- Going ------------------------------------------------------------------------------- */
+
+static void *reap(void *arg) {
+    struct loaded *l = arg;
+    resident_free(l->resident);
+    l->resident = NULL;
+    return NULL;
+}
+
+/* LOCK is held.  Without a thread the caller waits itself: a step of the model. */
+static void stop(struct engines *e, struct loaded *l) {
+    list_remove(&l->link);
+    if (thread_start(&l->reaper, "unload", reap, l) == 0) {
+        list_append(&e->dying, &l->link);
+        return;
+    }
+    resident_free(l->resident);
+    mem_free(l);
+}
+
+static void stop_unused(struct engines *e) {
+    for (struct list *at = e->loaded.next, *next; at != &e->loaded; at = next) {
+        struct loaded *l = container_of(at, struct loaded, link);
+        next = at->next;
+        if (l->shares == 0 && e->holds == 0) stop(e, l);
+    }
+}
+
+static void join_all(struct list *dying) {
+    while (!list_is_empty(dying)) {
+        struct loaded *l = container_of(dying->next, struct loaded, link);
+        pthread_join(l->reaper, NULL);
+        list_remove(&l->link);
+        mem_free(l);
+    }
+}
+
+void engines_free(struct engines *e) {
+    if (e == NULL) return;
+    e->holds = 0;
+    stop_unused(e);
+    join_all(&e->dying);
+    pthread_mutex_destroy(&e->lock);
+    mem_free(e);
+}
+
+void engines_put(struct engines *e, struct resident *r) {
+    if (r == NULL) return;
+    pthread_mutex_lock(&e->lock);
+    for (struct list *at = e->loaded.next; at != &e->loaded; at = at->next) {
+        struct loaded *l = container_of(at, struct loaded, link);
+        if (l->resident == r) l->shares--;
+    }
+    stop_unused(e);
+    pthread_mutex_unlock(&e->lock);
+}
+
+void engines_hold(struct engines *e) {
+    struct list dead;
+    pthread_mutex_lock(&e->lock);
+    e->holds++;
+    list_take(&dead, &e->dying);
+    pthread_mutex_unlock(&e->lock);
+    join_all(&dead); /* of earlier reloads: they have ended long ago */
+}
+
+void engines_release(struct engines *e) {
+    pthread_mutex_lock(&e->lock);
+    e->holds--;
+    stop_unused(e);
+    pthread_mutex_unlock(&e->lock);
+}
+
+/* -- Coming --------------------------------------------------------------------------------- */
+
+static bool same_text(const char *a, const char *b) { return strcmp(a ? a : "", b ? b : "") == 0; }
+
+static bool is_it(const struct loaded *l, const struct engine_settings *s, const struct stat *file) {
+    const struct engine_settings *t = &l->settings;
+    return same_text(t->model, s->model) && same_text(t->library, s->library) && t->threads == s->threads &&
+           t->context == s->context && t->sequences == s->sequences && t->batch == s->batch &&
+           t->waiting == s->waiting && t->gpu_layers == s->gpu_layers && l->file.st_dev == file->st_dev &&
+           l->file.st_ino == file->st_ino && l->file.st_size == file->st_size &&
+           l->file.st_mtim.tv_sec == file->st_mtim.tv_sec && l->file.st_mtim.tv_nsec == file->st_mtim.tv_nsec;
+}
+
+static struct resident *find(struct engines *e, const struct engine_settings *s, const struct stat *file) {
+    struct resident *found = NULL;
+    pthread_mutex_lock(&e->lock);
+    for (struct list *at = e->loaded.next; at != &e->loaded && found == NULL; at = at->next) {
+        struct loaded *l = container_of(at, struct loaded, link);
+        if (!is_it(l, s, file)) continue;
+        l->shares++;
+        found = l->resident;
+    }
+    pthread_mutex_unlock(&e->lock);
+    return found;
+}
+
+static struct loaded *loaded_new(const struct engine_settings *s, const struct stat *file) {
+    size_t model = strlen(s->model) + 1, library = s->library ? strlen(s->library) + 1 : 0;
+    struct loaded *l = mem_zalloc(sizeof(*l) + model + library);
+    if (l == NULL) return NULL;
+    l->settings = *s;
+    l->settings.model = memcpy(l->text, s->model, model);
+    if (library > 0) l->settings.library = memcpy(l->text + model, s->library, library);
+    l->file = *file;
+    l->shares = 1;
+    return l;
+}
+
+static struct resident_settings resident_settings_of(const struct engines *e, const struct engine_settings *s) {
+    enum { STEP_US = 100000 }; /* how long anybody waits for a token because somebody's prompt is read */
+    return (struct resident_settings){
+        .engine = e->engine, .active = s->sequences, .batch = s->batch, .waiting = s->waiting, .step_us = STEP_US,
+        .options = { .model = s->model, .library = s->library, .threads = s->threads, .context = s->context,
+                     .gpu_layers = s->gpu_layers } };
+}
+
+int engines_get(struct engines *e, const struct engine_settings *s, struct resident **out, char *why, size_t why_size) {
+    struct stat file;
+    *out = NULL;
+    if (stat(s->model, &file) != 0) {
+        snprintf(why, why_size, "%s: there is no such file, or it cannot be read", s->model);
+        return PERILUNE_ERR_ENGINE;
+    }
+    *out = find(e, s, &file);
+    if (*out != NULL) return 0;
+    struct loaded *l = loaded_new(s, &file);
+    struct resident_settings rs = resident_settings_of(e, s);
+    snprintf(why, why_size, "out of memory");
+    if (l == NULL) return PERILUNE_ERR_NOMEM;
+    int rc = resident_new(&l->resident, &rs, why, why_size);
+    if (rc != 0) {
+        mem_free(l);
+        return rc;
+    }
+    atomic_fetch_add(&e->loads, 1);
+    pthread_mutex_lock(&e->lock);
+    list_append(&e->loaded, &l->link);
+    pthread_mutex_unlock(&e->lock);
+    *out = l->resident;
+    return 0;
+}
+
+/* -- Looking ------------------------------------------------------------------------------------ */
+
+void engines_each(struct engines *e, void (*each)(void *ud, const char *model, const struct resident *r), void *ud) {
+    pthread_mutex_lock(&e->lock);
+    for (struct list *at = e->loaded.next; at != &e->loaded; at = at->next) {
+        struct loaded *l = container_of(at, struct loaded, link);
+        each(ud, l->settings.model, l->resident);
+    }
+    pthread_mutex_unlock(&e->lock);
+}
+
+uint64_t engines_loads(const struct engines *e) { return atomic_load(&((struct engines *)(uintptr_t)e)->loads); }

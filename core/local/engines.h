@@ -1,0 +1,32 @@
+/* engines.h -- the models that a process has loaded. See engines.c. */
+#ifndef PERILUNE_LOCAL_ENGINES_H
+#define PERILUNE_LOCAL_ENGINES_H
+
+#include "local/resident.h"
+
+struct engines;
+
+/* What an upstream says of its model. */
+struct engine_settings {
+    const char *model, *library; /* library NULL: where it is usually found */
+    unsigned    threads, context, sequences, batch, waiting;
+    int         gpu_layers;
+};
+
+struct engines *engines_new(const struct perilune_engine *engine); /* NULL: no memory */
+void            engines_free(struct engines *e); /* nobody has a share; NULL is fine */
+
+/* A share of the resident of this model with these settings, loaded if nobody has it: takes as long as that takes. The
+ * owner's thread.  On failure `why` gets a sentence. */
+int  engines_get(struct engines *e, const struct engine_settings *s, struct resident **out, char *why, size_t why_size);
+/* [any] Gives a share back. */
+void engines_put(struct engines *e, struct resident *r);
+/* Between the two, models without a share stay: a configuration is read twice, or replaced by one with the same. The
+ * owner's thread. */
+void engines_hold(struct engines *e);
+void engines_release(struct engines *e);
+/* Calls each() with every model that is loaded, under a lock. [any] */
+void engines_each(struct engines *e, void (*each)(void *ud, const char *model, const struct resident *r), void *ud);
+uint64_t engines_loads(const struct engines *e); /* how often a model was loaded */
+
+#endif

@@ -1,0 +1,439 @@
+/* llama.c -- libllama as an engine (include/perilune_engine.h).
+ *
+ *     file --look at its beginning--> llama_model (weights, mapped) --> llama_context (rows in one memory)
+ *                                        |                                |
+ *                                        +-- tokens, pieces, template     +-- step, logits, vectors
+ *
+ * The library ends the process when it is asked for something impossible (GGML_ASSERT, which no callback can stop), so
+ * nothing reaches it that was not compared with what it said of itself: tokens with the vocabulary, rows and positions
+ * with `len`, which repeats what the library knows, batches with their sizes.
+ *
+ * All rows live in one memory ("unified KV"): a beginning that rows share is shared for nothing, while busy, and how
+ * much a row takes is decided by who runs the model.  A row of a model with a recurrent state cannot be cut or shared
+ * in the middle; facts.shares says so.
+ *
+ * What it does not do: sampling, which works on logits and is the same for every engine (sampler.c). */
+#include "local/llama.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "include/perilune.h"
+#include "local/llama_library.h"
+
+#define DEFAULT_CELLS 8192 /* positions: enough for several chats, and 200 MB of a small model */
+#define ROWS_MAX 256       /* LLAMA_MAX_SEQ */
+#define PIECE 512          /* tokens that are computed at once: the library's own default */
+
+struct perilune_engine_model {
+    const struct llama_calls   *c;
+    struct llama_model         *model;
+    struct llama_context       *context;
+    const struct llama_vocab   *vocab;
+    struct llama_memory        *memory; /* NULL: it keeps nothing between calls */
+    struct perilune_engine_facts facts;
+    struct llama_batch          batch;
+    uint32_t                   *len;    /* of each row, in positions */
+    struct llama_token_data    *masked; /* of a grammar: room for the whole vocabulary; NULL: not needed yet */
+    size_t                      stepped; /* tokens of the last step */
+    bool                        broken; /* an error left the memory in an unknown state */
+    atomic_bool                 canceled;
+    char                        name[160], bos[64], eos[64];
+};
+
+struct perilune_engine_grammar {
+    struct perilune_engine_model *m;
+    struct llama_sampler         *rules;
+};
+
+/* -- The file ------------------------------------------------------------------------------ */
+
+static int refuse(char *why, size_t size, const char *path, const char *what) {
+    snprintf(why, size, "%s: %s", path, what);
+    return PERILUNE_ERR_ENGINE;
+}
+
+static int look_at_file(const char *path, char *why, size_t size) {
+    char magic[4];
+    FILE *f = fopen(path, "rb");
+    if (f == NULL) return refuse(why, size, path, strerror(errno));
+    size_t n = fread(magic, 1, sizeof(magic), f);
+    bool failed = ferror(f) != 0;
+    fclose(f);
+    if (failed) return refuse(why, size, path, "cannot be read; is it a folder?");
+    if (n < sizeof(magic) || memcmp(magic, "GGUF", 4) != 0)
+        return refuse(why, size, path, "is no GGUF file, which is what libllama loads");
+    return 0;
+}
+
+/* -- Facts --------------------------------------------------------------------------------- */
+
+/* How vectors are made of a text, as the file says: 0 not at all, 4 as a rank. */
+static int pooling_of(const struct llama_calls *c, const struct llama_model *m) {
+    char arch[64], key[128], value[32];
+    if (c->llama_model_meta_val_str(m, "general.architecture", arch, sizeof(arch)) <= 0) return 0;
+    snprintf(key, sizeof(key), "%s.pooling_type", arch);
+    if (c->llama_model_meta_val_str(m, key, value, sizeof(value)) <= 0) return 0;
+    int n = 0;
+    return sscanf(value, "%d", &n) == 1 && n >= 0 && n <= 4 ? n : 0;
+}
+
+static void read_text(const struct llama_calls *c, const struct llama_vocab *v, int32_t token, char *out, size_t size) {
+    const char *text = token >= 0 ? c->llama_vocab_get_text(v, token) : NULL;
+    snprintf(out, size, "%s", text ? text : "");
+}
+
+static uint32_t longest_piece(struct perilune_engine_model *m) {
+    char piece[4096];
+    int32_t most = 1;
+    for (uint32_t t = 0; t < m->facts.vocab; t++) {
+        int32_t n = m->c->llama_token_to_piece(m->vocab, (int32_t)t, piece, sizeof(piece), 0, true);
+        if (n > most) most = n;
+    }
+    return (uint32_t)most;
+}
+
+static void read_facts(struct perilune_engine_model *m, enum perilune_engine_kind kind) {
+    const struct llama_calls *c = m->c;
+    struct perilune_engine_facts *f = &m->facts;
+    int32_t trained = c->llama_model_n_ctx_train(m->model);
+    c->llama_model_desc(m->model, m->name, sizeof(m->name));
+    read_text(c, m->vocab, c->llama_vocab_bos(m->vocab), m->bos, sizeof(m->bos));
+    read_text(c, m->vocab, c->llama_vocab_eos(m->vocab), m->eos, sizeof(m->eos));
+    f->kind = kind;
+    f->name = m->name;
+    f->bos = m->bos;
+    f->eos = m->eos;
+    f->chat_template = c->llama_model_chat_template(m->model, NULL);
+    f->vocab = (uint32_t)c->llama_vocab_n_tokens(m->vocab);
+    f->cells = c->llama_n_ctx(m->context);
+    f->row = c->llama_n_ctx_seq(m->context);
+    if (trained > 0 && f->row > (uint32_t)trained) f->row = (uint32_t)trained;
+    f->sequences = c->llama_n_seq_max(m->context);
+    f->batch = c->llama_n_batch(m->context);
+    f->width = kind == PERILUNE_ENGINE_RANK ? c->llama_model_n_cls_out(m->model)
+                                            : (uint32_t)c->llama_model_n_embd_out(m->model);
+    f->longest = longest_piece(m);
+    f->shares = m->memory != NULL && !c->llama_model_is_recurrent(m->model) && !c->llama_model_is_hybrid(m->model);
+    f->bytes = c->llama_model_size(m->model);
+}
+
+/* -- Life ------------------------------------------------------------------------------------ */
+
+static bool should_stop(void *ud) { return atomic_load_explicit((atomic_bool *)ud, memory_order_relaxed); }
+
+static void model_free(struct perilune_engine_model *m) {
+    if (m == NULL) return;
+    if (m->context != NULL) m->c->llama_free(m->context);
+    if (m->model != NULL) m->c->llama_model_free(m->model);
+    mem_free(m->batch.token);
+    mem_free(m->batch.pos);
+    mem_free(m->batch.n_seq_id);
+    mem_free(m->batch.seq_id);
+    mem_free(m->batch.logits);
+    mem_free(m->len);
+    mem_free(m->masked);
+    mem_free(m);
+}
+
+static bool make_batch(struct perilune_engine_model *m, size_t n, size_t rows) {
+    struct llama_batch *b = &m->batch;
+    b->token = mem_alloc(n * sizeof(*b->token));
+    b->pos = mem_alloc(n * sizeof(*b->pos));
+    b->n_seq_id = mem_alloc(n * sizeof(*b->n_seq_id));
+    b->seq_id = mem_alloc(n * sizeof(*b->seq_id) + n * sizeof(**b->seq_id));
+    b->logits = mem_alloc(n * sizeof(*b->logits));
+    m->len = mem_zalloc(rows * sizeof(*m->len));
+    if (!b->token || !b->pos || !b->n_seq_id || !b->seq_id || !b->logits || !m->len) return false;
+    int32_t *ids = (int32_t *)(void *)(b->seq_id + n);
+    for (size_t i = 0; i < n; i++) {
+        b->n_seq_id[i] = 1;
+        b->seq_id[i] = &ids[i];
+    }
+    return true;
+}
+
+static uint32_t cells_for(const struct perilune_engine_model *m, const struct perilune_engine_options *o) {
+    int32_t trained = m->c->llama_model_n_ctx_train(m->model);
+    if (o->context != 0) return o->context;
+    return trained > 0 && trained < DEFAULT_CELLS ? (uint32_t)trained : DEFAULT_CELLS;
+}
+
+static int make_context(struct perilune_engine_model *m, const struct llama_library *l,
+                        const struct perilune_engine_options *o, char *why, size_t size) {
+    int pooling = pooling_of(m->c, m->model);
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    uint32_t rows = o->sequences == 0 ? 1 : o->sequences > ROWS_MAX ? ROWS_MAX : o->sequences;
+    uint32_t batch = o->batch == 0 ? PIECE : o->batch < rows ? rows : o->batch;
+    struct llama_context_wish w = { .cells = cells_for(m, o), .batch = batch, .rows = rows,
+                                    .piece = pooling == 0 && batch > PIECE ? PIECE : batch,
+                                    .threads = (int32_t)(o->threads ? o->threads : cores > 0 ? cores : 1),
+                                    .embeddings = pooling != 0, .abort = should_stop, .abort_ud = &m->canceled };
+    m->context = llama_library_context(l, m->model, &w);
+    if (m->context == NULL) {
+        snprintf(why, size, "%s: no memory for a context of %u tokens: make engine.context smaller (%s)", o->model,
+                 w.cells, llama_library_complaint());
+        return PERILUNE_ERR_ENGINE;
+    }
+    m->memory = m->c->llama_get_memory(m->context);
+    if (pooling == 0 && m->memory == NULL)
+        return refuse(why, size, o->model, "is a model that says no next token, and says not how to make vectors");
+    read_facts(m, pooling == 0 ? PERILUNE_ENGINE_CHAT : pooling == 4 ? PERILUNE_ENGINE_RANK : PERILUNE_ENGINE_EMBED);
+    return make_batch(m, m->facts.batch, m->facts.sequences) ? 0 : refuse(why, size, o->model, "out of memory");
+}
+
+/* Kinds of models that are not run one token at a time. */
+static const char *problem_with(const struct llama_calls *c, const struct llama_model *m) {
+    if (c->llama_model_is_diffusion(m)) return "is a diffusion model, which libllama does not run token by token";
+    if (c->llama_model_has_encoder(m) && c->llama_model_has_decoder(m))
+        return "has an encoder and a decoder: only models of one kind can be used";
+    return NULL;
+}
+
+static int load(const struct perilune_engine_options *o, struct perilune_engine_model **out, char *why, size_t size) {
+    const struct llama_library *l;
+    *out = NULL;
+    int rc = look_at_file(o->model, why, size);
+    if (rc == 0) rc = llama_library_get(&l, o->library, why, size);
+    if (rc != 0) return rc;
+    struct perilune_engine_model *m = mem_zalloc(sizeof(*m));
+    if (m == NULL) return refuse(why, size, o->model, "out of memory");
+    m->c = llama_library_calls(l);
+    llama_library_forget_complaint();
+    m->model = llama_library_load(l, o->model, o->gpu_layers);
+    const char *problem = NULL;
+    if (m->model == NULL) {
+        snprintf(why, size, "%s: libllama cannot load it: %s", o->model,
+                 llama_library_complaint()[0] ? llama_library_complaint() : "it does not say why");
+        rc = PERILUNE_ERR_ENGINE;
+    } else if ((problem = problem_with(m->c, m->model)) != NULL) {
+        rc = refuse(why, size, o->model, problem);
+    } else {
+        m->vocab = m->c->llama_model_get_vocab(m->model);
+        rc = make_context(m, l, o, why, size);
+    }
+    if (rc == 0) *out = m;
+    else model_free(m);
+    return rc;
+}
+
+static const struct perilune_engine_facts *facts(const struct perilune_engine_model *m) { return &m->facts; }
+
+/* -- Texts and tokens ---------------------------------------------------------------------------- */
+
+static int64_t tokenize(const struct perilune_engine_model *m, const char *text, size_t len, unsigned flags,
+                        int32_t *out, size_t room) {
+    if (len > INT32_MAX / 2) return PERILUNE_ERR_INVAL;
+    bool special = (flags & PERILUNE_ENGINE_SPECIAL) != 0, begin = (flags & PERILUNE_ENGINE_BEGIN) != 0;
+    int32_t n = m->c->llama_tokenize(m->vocab, text, (int32_t)len, out,
+                                     (int32_t)(room > INT32_MAX ? INT32_MAX : room), begin, special);
+    if (n == INT32_MIN) return PERILUNE_ERR_INVAL;
+    return n < 0 ? -(int64_t)n : n;
+}
+
+static size_t piece(const struct perilune_engine_model *m, int32_t token, unsigned flags, char *out, size_t room) {
+    if (token < 0 || (uint32_t)token >= m->facts.vocab) return 0;
+    int32_t n = m->c->llama_token_to_piece(m->vocab, token, out, (int32_t)(room > INT32_MAX ? INT32_MAX : room), 0,
+                                           (flags & PERILUNE_ENGINE_SPECIAL) != 0);
+    return n > 0 ? (size_t)n : 0;
+}
+
+static bool is_end(const struct perilune_engine_model *m, int32_t token) {
+    return token >= 0 && (uint32_t)token < m->facts.vocab && m->c->llama_vocab_is_eog(m->vocab, token);
+}
+
+static int64_t prompt(const struct perilune_engine_model *m, const struct perilune_engine_message *messages,
+                      size_t count, char *out, size_t room) {
+    struct llama_chat_message *chat = mem_alloc(count * sizeof(*chat));
+    if (chat == NULL) return PERILUNE_ERR_NOMEM;
+    for (size_t i = 0; i < count; i++) chat[i] = (struct llama_chat_message){ messages[i].role, messages[i].content };
+    const char *named = m->facts.chat_template ? m->facts.chat_template : "chatml";
+    int32_t n = m->c->llama_chat_apply_template(named, chat, count, true, out,
+                                                (int32_t)(room > INT32_MAX ? INT32_MAX : room));
+    mem_free(chat);
+    return n < 0 ? PERILUNE_ERR_ENGINE : n;
+}
+
+/* -- Rows ---------------------------------------------------------------------------------------- */
+
+static bool is_row(const struct perilune_engine_model *m, uint32_t seq) {
+    return m->memory != NULL && seq < m->facts.sequences;
+}
+
+static int seq_start(struct perilune_engine_model *m, uint32_t seq) {
+    if (!is_row(m, seq)) return PERILUNE_ERR_INVAL;
+    m->c->llama_memory_seq_rm(m->memory, (int32_t)seq, -1, -1); /* a whole row: never fails */
+    m->len[seq] = 0;
+    return 0;
+}
+
+static int seq_copy(struct perilune_engine_model *m, uint32_t from, uint32_t to, uint32_t n) {
+    if (!m->facts.shares || !is_row(m, from) || !is_row(m, to) || from == to || n > m->len[from] || m->len[to] != 0)
+        return PERILUNE_ERR_INVAL;
+    if (n > 0) m->c->llama_memory_seq_cp(m->memory, (int32_t)from, (int32_t)to, 0, (int32_t)n);
+    m->len[to] = n;
+    return 0;
+}
+
+static int seq_cut(struct perilune_engine_model *m, uint32_t seq, uint32_t n) {
+    if (!is_row(m, seq) || n > m->len[seq]) return PERILUNE_ERR_INVAL;
+    if (n == 0) return seq_start(m, seq);
+    if (n == m->len[seq]) return 0;
+    if (!m->facts.shares || !m->c->llama_memory_seq_rm(m->memory, (int32_t)seq, (int32_t)n, -1))
+        return PERILUNE_ERR_INVAL;
+    m->len[seq] = n;
+    return 0;
+}
+
+/* -- Steps ------------------------------------------------------------------------------------------ */
+
+/* Appends to the batch, and to the lengths as they will be. False: no such token, row or position. */
+static bool put(struct perilune_engine_model *m, const struct perilune_engine_token *t) {
+    struct llama_batch *b = &m->batch;
+    if (t->token < 0 || (uint32_t)t->token >= m->facts.vocab || !is_row(m, t->seq)) return false;
+    if (t->at != m->len[t->seq] || t->at >= m->facts.row) return false;
+    size_t i = (size_t)b->n_tokens++;
+    b->token[i] = t->token;
+    b->pos[i] = (int32_t)t->at;
+    *b->seq_id[i] = (int32_t)t->seq;
+    b->logits[i] = t->wanted;
+    m->len[t->seq]++;
+    return true;
+}
+
+static void take_back(struct perilune_engine_model *m) {
+    for (int32_t i = 0; i < m->batch.n_tokens; i++) m->len[*m->batch.seq_id[i]]--;
+}
+
+static int outcome(struct perilune_engine_model *m, int32_t rc) {
+    if (rc == 0) return 0;
+    m->stepped = 0;
+    if (rc == 1) {
+        take_back(m);
+        return PERILUNE_ENGINE_FULL;
+    }
+    if (rc == 2) return PERILUNE_ENGINE_CANCELED;
+    m->broken = true;
+    return PERILUNE_ERR_ENGINE;
+}
+
+static int step(struct perilune_engine_model *m, const struct perilune_engine_token *tokens, size_t count) {
+    if (m->broken) return PERILUNE_ERR_ENGINE;
+    if (m->memory == NULL || count == 0 || count > m->facts.batch) return PERILUNE_ERR_INVAL;
+    m->batch.n_tokens = 0;
+    m->stepped = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (put(m, &tokens[i])) continue;
+        take_back(m);
+        return PERILUNE_ERR_INVAL;
+    }
+    m->stepped = count;
+    return outcome(m, m->c->llama_decode(m->context, m->batch));
+}
+
+static float *logits(struct perilune_engine_model *m, size_t i) {
+    return i < m->stepped && m->batch.logits[i] ? m->c->llama_get_logits_ith(m->context, (int32_t)i) : NULL;
+}
+
+static void cancel(struct perilune_engine_model *m) { atomic_store(&m->canceled, true); }
+
+/* -- Vectors ------------------------------------------------------------------------------------------- */
+
+static bool put_texts(struct perilune_engine_model *m, const int32_t *tokens, const uint32_t *lens, size_t count) {
+    struct llama_batch *b = &m->batch;
+    b->n_tokens = 0;
+    for (size_t s = 0; s < count; s++) {
+        if (lens[s] == 0 || lens[s] > m->facts.row || lens[s] > m->facts.batch - (uint32_t)b->n_tokens) return false;
+        for (uint32_t i = 0; i < lens[s]; i++, b->n_tokens++) {
+            int32_t t = *tokens++;
+            if (t < 0 || (uint32_t)t >= m->facts.vocab) return false;
+            b->token[b->n_tokens] = t;
+            b->pos[b->n_tokens] = (int32_t)i;
+            *b->seq_id[b->n_tokens] = (int32_t)s;
+            b->logits[b->n_tokens] = 1;
+        }
+    }
+    return true;
+}
+
+static int embed(struct perilune_engine_model *m, const int32_t *tokens, const uint32_t *lens, size_t count,
+                 float *out) {
+    if (m->broken) return PERILUNE_ERR_ENGINE;
+    if (m->facts.kind == PERILUNE_ENGINE_CHAT || count == 0 || count > m->facts.sequences ||
+        !put_texts(m, tokens, lens, count)) return PERILUNE_ERR_INVAL;
+    if (m->memory != NULL) m->c->llama_memory_clear(m->memory, true);
+    int rc = outcome(m, m->memory == NULL ? m->c->llama_encode(m->context, m->batch)
+                                          : m->c->llama_decode(m->context, m->batch));
+    if (rc != 0) return rc == PERILUNE_ENGINE_FULL ? PERILUNE_ERR_INVAL : rc;
+    for (size_t s = 0; s < count; s++) {
+        const float *v = m->c->llama_get_embeddings_seq(m->context, (int32_t)s);
+        if (v == NULL) return PERILUNE_ERR_ENGINE;
+        memcpy(out + s * m->facts.width, v, m->facts.width * sizeof(*v));
+    }
+    return 0;
+}
+
+/* -- Grammars --------------------------------------------------------------------------------------------- */
+
+static void grammar_free(struct perilune_engine_grammar *g) {
+    if (g == NULL) return;
+    if (g->rules != NULL) g->m->c->llama_sampler_free(g->rules);
+    mem_free(g);
+}
+
+static int grammar_new(struct perilune_engine_model *m, const char *gbnf, struct perilune_engine_grammar **out,
+                       char *why, size_t size) {
+    *out = NULL;
+    if (m->masked == NULL) m->masked = mem_alloc(m->facts.vocab * sizeof(*m->masked));
+    struct perilune_engine_grammar *g = m->masked ? mem_zalloc(sizeof(*g)) : NULL;
+    if (g == NULL) {
+        snprintf(why, size, "out of memory");
+        return PERILUNE_ERR_NOMEM;
+    }
+    g->m = m;
+    llama_library_forget_complaint();
+    g->rules = m->c->llama_sampler_init_grammar(m->vocab, gbnf, "root");
+    if (g->rules == NULL) {
+        snprintf(why, size, "the grammar is not understood: %s", llama_library_complaint());
+        grammar_free(g);
+        return PERILUNE_ERR_INVAL;
+    }
+    *out = g;
+    return 0;
+}
+
+static bool grammar_allows(struct perilune_engine_grammar *g, int32_t token) {
+    struct llama_token_data one = { .id = token, .logit = 0 };
+    struct llama_token_data_array a = { &one, 1, -1, false };
+    g->m->c->llama_sampler_apply(g->rules, &a);
+    return a.size == 1 && a.data[0].logit != -INFINITY;
+}
+
+static void grammar_mask(struct perilune_engine_grammar *g, float *scores) {
+    struct perilune_engine_model *m = g->m;
+    for (uint32_t t = 0; t < m->facts.vocab; t++)
+        m->masked[t] = (struct llama_token_data){ .id = (int32_t)t, .logit = scores[t] };
+    struct llama_token_data_array a = { m->masked, m->facts.vocab, -1, false };
+    m->c->llama_sampler_apply(g->rules, &a);
+    for (uint32_t t = 0; t < m->facts.vocab; t++) scores[t] = -INFINITY;
+    for (size_t i = 0; i < a.size; i++) scores[a.data[i].id] = a.data[i].logit;
+}
+
+static void grammar_accept(struct perilune_engine_grammar *g, int32_t token) {
+    g->m->c->llama_sampler_accept(g->rules, token);
+}
+
+const struct perilune_engine llama_engine = {
+    .version = PERILUNE_ENGINE_VERSION, .name = "libllama",
+    .load = load, .free = model_free, .facts = facts,
+    .tokenize = tokenize, .piece = piece, .is_end = is_end, .prompt = prompt,
+    .seq_start = seq_start, .seq_copy = seq_copy, .seq_cut = seq_cut, .step = step, .logits = logits,
+    .embed = embed, .cancel = cancel,
+    .grammar_new = grammar_new, .grammar_allows = grammar_allows, .grammar_mask = grammar_mask,
+    .grammar_accept = grammar_accept, .grammar_free = grammar_free,
+};

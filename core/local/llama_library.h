@@ -1,0 +1,30 @@
+/* llama_library.h -- libllama, found, looked at and loaded. See llama_library.c. */
+#ifndef PERILUNE_LOCAL_LLAMA_LIBRARY_H
+#define PERILUNE_LOCAL_LLAMA_LIBRARY_H
+
+#include "local/llama_abi.h"
+
+struct llama_library;
+
+/* What a context is made of, whatever the layout. */
+struct llama_context_wish {
+    uint32_t cells, batch, piece, rows; /* piece: tokens that are computed at once */
+    int32_t  threads;
+    bool     embeddings;
+    bool   (*abort)(void *ud);
+    void    *abort_ud;
+};
+
+/* The library of the process: the first that is asked for stays.  folder NULL: where it is usually found.  Any
+ * thread.  0, or a negative code and a sentence in why. */
+int llama_library_get(const struct llama_library **out, const char *folder, char *why, size_t why_size);
+const struct llama_calls *llama_library_calls(const struct llama_library *l);
+/* NULL: the library could not; llama_library_complaint() has its words. */
+struct llama_model   *llama_library_load(const struct llama_library *l, const char *path, int gpu_layers);
+struct llama_context *llama_library_context(const struct llama_library *l, struct llama_model *m,
+                                            const struct llama_context_wish *wish);
+/* What the library last complained of on this thread; "": nothing. */
+const char *llama_library_complaint(void);
+void        llama_library_forget_complaint(void);
+
+#endif

@@ -1,0 +1,459 @@
+/* resident.c -- a model and the thread that runs it.
+ *
+ *     turns --mailbox--> [ waiting: by priority, deadline, arrival ] --a row, and memory--> [ active ]
+ *                                  ^                                                           |
+ *                                  +------------- memory is short: the youngest ---------------+
+ *                                                                                              v
+ *     letters <-------------------- text, ends ---------------- one step: every active choice in one batch
+ *
+ * One thread owns the model, and nobody waits for it: whoever asks gets letters (turn.c).  Between two steps it opens
+ * its mail, drops who has left, lets choices in, and steps again.  With nothing to do it sleeps.
+ *
+ * A choice is let in when a row is free and memory for its prompt and some of its answer is to be had.  Rows that
+ * nobody uses any more are that memory: they are kept for who begins alike, until somebody needs their cells.  When
+ * answers grow over what there is, the youngest choice is put back; it keeps what it has said and computes it again
+ * later.  A choice whose beginning is being computed for another one waits for that: eight questions on one text read
+ * it once.
+ *
+ * Invariants: an active choice has at least one token that is not computed; the last one brings the next.  Choices of
+ * a talk end singly, the talk with the last of them.  Tokens of one tenant are never compared with those of another.
+ *
+ * What it does not do: know what a request is.  Deadlines order the queue; who asked watches the clock, and leaves. */
+#include "local/resident.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "include/perilune.h"
+#include "local/resident_int.h"
+
+#define LOOK_AHEAD 8   /* choices that are looked at when the first cannot be let in yet */
+#define RESERVE    64  /* tokens of an answer for which memory must be there before it begins */
+#define WORTH      64  /* tokens in common for which a choice waits until they are computed */
+#define ROWS_MIN   8
+
+/* -- Ends ------------------------------------------------------------------------------ */
+
+struct turn_event resident_failure(enum turn_code code, const char *text) {
+    return (struct turn_event){ .type = TURN_FAILED, .code = code, .text = slice_str(text) };
+}
+
+static void talk_free(struct talk *k) {
+    list_remove(&k->link);
+    turn_post(k->turn);
+    turn_put(k->turn);
+    mem_free(k);
+}
+
+static void choice_free(struct resident *r, struct choice *c, bool keep_row) {
+    if (c->row != ROW_NONE) {
+        rows_give_back(&r->rows, c->row, keep_row);
+        r->active_count--;
+    } else if (!list_is_empty(&c->link)) {
+        r->waiting_count--;
+    }
+    list_remove(&c->link);
+    if (c->grammar != NULL) r->engine->grammar_free(c->grammar);
+    held_deinit(&c->held);
+    sampler_deinit(&c->sampler);
+    mem_free(c->tokens);
+    mem_free(c);
+}
+
+void resident_end_choice(struct resident *r, struct choice *c, bool keep_row) {
+    struct talk *k = c->talk;
+    choice_free(r, c, keep_row);
+    if (--k->open > 0) return;
+    stats_add(&r->stats.prompt, k->prompt);
+    stats_add(&r->stats.cached, k->cached);
+    turn_write(k->turn, &(struct turn_event){ .type = TURN_OVER, .prompt = k->prompt, .completion = k->said,
+                                              .cached = k->cached });
+    talk_free(k);
+}
+
+static void drop_choices(struct resident *r, struct list *of, const struct talk *k) {
+    for (struct list *l = of->next, *next; l != of; l = next) {
+        struct choice *c = container_of(l, struct choice, link);
+        next = l->next;
+        if (c->talk == k) choice_free(r, c, true);
+    }
+}
+
+void resident_fail(struct resident *r, struct talk *k, const struct turn_event *ev) {
+    drop_choices(r, &r->waiting, k);
+    drop_choices(r, &r->active, k);
+    turn_write(k->turn, ev);
+    talk_free(k);
+}
+
+void resident_fail_all(struct resident *r, const struct turn_event *ev) {
+    while (!list_is_empty(&r->talks)) resident_fail(r, container_of(r->talks.next, struct talk, link), ev);
+}
+
+static void drop_who_left(struct resident *r) {
+    for (struct list *l = r->talks.next, *next; l != &r->talks; l = next) {
+        struct talk *k = container_of(l, struct talk, link);
+        next = l->next;
+        if (!turn_is_left(k->turn)) continue;
+        stats_add(&r->stats.left, 1);
+        resident_fail(r, k, &(struct turn_event){ .type = TURN_FAILED, .code = TURN_CLOSED }); /* for nobody */
+    }
+}
+
+/* -- Who comes ------------------------------------------------------------------------------- */
+
+/* Does a go before b? */
+static bool is_before(const struct choice *a, const struct choice *b) {
+    const struct turn_ask *x = &a->talk->turn->ask, *y = &b->talk->turn->ask;
+    if (x->priority != y->priority) return x->priority > y->priority;
+    uint64_t until_a = x->deadline_ms ? x->deadline_ms : UINT64_MAX;
+    uint64_t until_b = y->deadline_ms ? y->deadline_ms : UINT64_MAX;
+    if (until_a != until_b) return until_a < until_b;
+    return a->arrival < b->arrival;
+}
+
+static void enqueue(struct resident *r, struct choice *c) {
+    struct list *at = &r->waiting;
+    while (at->prev != &r->waiting && is_before(c, container_of(at->prev, struct choice, link))) at = at->prev;
+    list_append(at, &c->link); /* before `at` */
+    r->waiting_count++;
+}
+
+void resident_put_back(struct resident *r, struct choice *c) {
+    rows_give_back(&r->rows, c->row, false);
+    c->row = ROW_NONE;
+    list_remove(&c->link);
+    r->active_count--;
+    stats_add(&r->stats.preempted, 1);
+    enqueue(r, c);
+}
+
+/* The tokens of a text, into a block of the caller's, with room for `more`.  The number of them, or an error. */
+static int64_t tokens_of(struct resident *r, struct slice text, unsigned flags, uint32_t limit, int32_t **out) {
+    *out = NULL;
+    if (text.len / r->facts->longest > limit) return (int64_t)(text.len / r->facts->longest); /* at least */
+    size_t room = text.len / 2 + 16;
+    for (;;) {
+        int32_t *tokens = mem_alloc(room * sizeof(*tokens));
+        if (tokens == NULL) return PERILUNE_ERR_NOMEM;
+        int64_t n = r->engine->tokenize(r->model, text.ptr, text.len, flags, tokens, room);
+        if (n >= 0 && (uint64_t)n <= room) {
+            *out = tokens;
+            return n;
+        }
+        mem_free(tokens);
+        if (n < 0) return n;
+        room = (size_t)n;
+    }
+}
+
+static struct choice *choice_new(struct talk *k, unsigned index, const int32_t *tokens, uint32_t n, uint32_t most) {
+    struct choice *c = mem_zalloc(sizeof(*c));
+    uint32_t cap = n + (most < 256 ? most : 256) + 1;
+    if (c == NULL) return NULL;
+    c->tokens = mem_alloc(cap * sizeof(*c->tokens));
+    if (c->tokens == NULL) {
+        mem_free(c);
+        return NULL;
+    }
+    memcpy(c->tokens, tokens, n * sizeof(*tokens));
+    const struct turn_ask *a = &k->turn->ask;
+    c->talk = k;
+    c->index = index;
+    c->row = ROW_NONE;
+    c->len = c->prompt = n;
+    c->cap = cap;
+    c->most = most;
+    list_init(&c->link);
+    sampler_init(&c->sampler, &a->sampling, index);
+    held_init(&c->held, a->stops, a->stop_count);
+    return c;
+}
+
+/* True: it is told why not, and k is gone. */
+static bool refuse(struct resident *r, struct talk *k, enum turn_code code, const char *text) {
+    struct turn_event ev = resident_failure(code, text);
+    if (code == TURN_BUSY) stats_add(&r->stats.refused, 1);
+    resident_fail(r, k, &ev);
+    return true;
+}
+
+static bool refuse_length(struct resident *r, struct talk *k, int64_t n, uint32_t limit) {
+    struct turn_event ev = { .type = TURN_FAILED, .code = TURN_TOO_LONG, .prompt = (uint32_t)n, .limit = limit };
+    resident_fail(r, k, &ev);
+    return true;
+}
+
+/* False: k is gone. */
+static bool add_choice(struct resident *r, struct talk *k, unsigned index, const int32_t *tokens, uint32_t n,
+                       uint32_t most) {
+    char why[200];
+    struct choice *c = choice_new(k, index, tokens, n, most);
+    if (c == NULL) return !refuse(r, k, TURN_MEMORY, "out of memory");
+    c->arrival = ++r->arrivals;
+    k->open++;
+    enqueue(r, c);
+    if (k->turn->ask.grammar == NULL) return true;
+    if (r->engine->grammar_new == NULL) return !refuse(r, k, TURN_BAD, "this engine knows no grammars");
+    if (r->engine->grammar_new(r->model, k->turn->ask.grammar, &c->grammar, why, sizeof(why)) == 0) return true;
+    return !refuse(r, k, TURN_BAD, why);
+}
+
+/* How many tokens its text may have. */
+static uint32_t limit_of(const struct resident *r, const struct turn_ask *a) {
+    uint32_t row = r->facts->row < r->facts->cells ? r->facts->row : r->facts->cells;
+    if (a->kind == TURN_EMBED) return row < r->facts->batch ? row : r->facts->batch;
+    return row - 1; /* and one of the answer */
+}
+
+/* The choices of text i.  False: k is gone. */
+static bool add_text(struct resident *r, struct talk *k, unsigned i) {
+    const struct turn_ask *a = &k->turn->ask;
+    uint32_t limit = limit_of(r, a);
+    int32_t *tokens;
+    int64_t n = tokens_of(r, a->texts[i], a->flags, limit, &tokens);
+    bool ok;
+    if (n == PERILUNE_ERR_NOMEM) ok = !refuse(r, k, TURN_MEMORY, "out of memory");
+    else if (n < 0) ok = !refuse(r, k, TURN_BAD, "the text cannot be cut into tokens");
+    else if (n > limit) ok = !refuse_length(r, k, n, limit);
+    else if (n == 0) ok = !refuse(r, k, TURN_BAD, "the text is empty");
+    else {
+        uint32_t fits = limit + 1 - (uint32_t)n, most = a->most && a->most < fits ? a->most : fits;
+        unsigned choices = a->kind == TURN_CHAT ? a->choices : 1;
+        k->prompt += (uint32_t)n;
+        ok = true;
+        for (unsigned c = 0; ok && c < choices; c++) ok = add_choice(r, k, i + c, tokens, (uint32_t)n, most);
+    }
+    mem_free(tokens);
+    return ok;
+}
+
+static void ask_opened(struct letter *m, void *owner) {
+    struct turn *t = container_of(m, struct turn, asks);
+    struct resident *r = owner;
+    const struct turn_ask *a = &t->ask;
+    struct talk *k = turn_is_left(t) ? NULL : mem_zalloc(sizeof(*k));
+    if (k == NULL) {
+        struct turn_event ev = resident_failure(TURN_MEMORY, "out of memory");
+        turn_write(t, &ev); /* for nobody, when it was left already */
+        turn_post(t);
+        turn_put(t);
+        return;
+    }
+    k->turn = t;
+    list_append(&r->talks, &k->link);
+    stats_add(&r->stats.turns, 1);
+    bool chats = r->facts->kind == PERILUNE_ENGINE_CHAT;
+    unsigned choices = a->kind == TURN_CHAT ? a->choices : a->text_count;
+    if (r->broken) refuse(r, k, TURN_BROKEN, "the local engine failed; the model must be loaded anew");
+    else if (r->stopping) refuse(r, k, TURN_CLOSED, "the model is being unloaded");
+    else if (chats != (a->kind == TURN_CHAT))
+        refuse(r, k, TURN_BAD, chats ? "this model answers chats, and makes no embeddings"
+                                     : "this model makes embeddings, and answers no chats");
+    else if (r->waiting_count + choices > r->settings.waiting)
+        refuse(r, k, TURN_BUSY, "too many requests wait for this model");
+    else
+        for (unsigned i = 0; i < a->text_count && add_text(r, k, i); i++) continue;
+}
+
+void resident_ask(struct resident *r, struct turn *t) {
+    if (mailbox_send(&r->mail, &t->asks, ask_opened)) return;
+    struct turn_event ev = resident_failure(TURN_CLOSED, "the model is being unloaded");
+    turn_write(t, &ev);
+    turn_post(t);
+    turn_put(t);
+}
+
+void resident_ring(struct resident *r) { mailbox_ring(&r->mail); }
+
+/* -- Who begins -------------------------------------------------------------------------------- */
+
+static uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
+
+/* Is a beginning of its tokens being computed for another choice? */
+static bool waits_for_another(const struct resident *r, const struct choice *c) {
+    uint32_t have = 0;
+    struct hash128 mine = c->talk->turn->ask.tenant;
+    if (!r->facts->shares) return false;
+    rows_match(&r->rows, mine, c->tokens, c->len - 1, &have);
+    for (struct list *l = r->active.next; l != &r->active; l = l->next) {
+        const struct choice *a = container_of(l, struct choice, link);
+        struct hash128 other = a->talk->turn->ask.tenant;
+        if (a->row == ROW_NONE || other.low != mine.low || other.high != mine.high) continue;
+        uint32_t common = rows_common(a->tokens, a->len, c->tokens, c->len - 1);
+        if (common >= have + WORTH && r->rows.row[a->row].len < common) return true;
+    }
+    return false;
+}
+
+/* Is there memory for it, beside what those who are in have been promised? */
+static bool has_memory(const struct resident *r, const struct choice *c) {
+    uint64_t promised = 0;
+    uint32_t shared;
+    if (r->active_count == 0) return true;
+    for (struct list *l = r->active.next; l != &r->active; l = l->next) {
+        const struct choice *a = container_of(l, struct choice, link);
+        promised += choice_rest(r, a) + least(choice_left(a), RESERVE);
+    }
+    uint32_t from = rows_match(&r->rows, c->talk->turn->ask.tenant, c->tokens, c->len - 1, &shared);
+    /* What it shares with an idle row is among what is to be had, and is had no more once it is busy. */
+    uint64_t need = c->len + least(choice_left(c), RESERVE);
+    if (from != ROW_NONE && r->rows.row[from].busy) need -= shared;
+    return promised + need <= rows_to_be_had(&r->rows);
+}
+
+/* False: nobody behind it can begin, either. */
+static bool let_in(struct resident *r, struct choice *c) {
+    uint32_t shared = 0;
+    if (!has_memory(r, c)) return false;
+    uint32_t row = rows_take(&r->rows, c->talk->turn->ask.tenant, c->tokens, c->len, &shared);
+    if (row == ROW_NONE) return false;
+    c->row = row;
+    r->waiting_count--;
+    r->active_count++;
+    list_remove(&c->link);
+    list_append(&r->active, &c->link);
+    if (!c->talk->first_placed) c->talk->cached = shared; /* of a prompt that several choices have: once */
+    c->talk->first_placed = true;
+    return true;
+}
+
+static void admit(struct resident *r) {
+    unsigned looked = 0;
+    for (struct list *l = r->waiting.next, *next; l != &r->waiting && looked < LOOK_AHEAD; l = next, looked++) {
+        struct choice *c = container_of(l, struct choice, link);
+        next = l->next;
+        if (r->active_count >= r->settings.active) return;
+        if (waits_for_another(r, c)) continue;
+        if (!let_in(r, c)) return;
+    }
+}
+
+/* -- The thread --------------------------------------------------------------------------------- */
+
+static void note_state(struct resident *r) {
+    atomic_store_explicit(&r->stats.active, r->active_count, memory_order_relaxed);
+    atomic_store_explicit(&r->stats.waiting, r->waiting_count, memory_order_relaxed);
+    if (r->facts->kind == PERILUNE_ENGINE_CHAT)
+        atomic_store_explicit(&r->stats.cells, r->facts->cells - rows_free_cells(&r->rows), memory_order_relaxed);
+}
+
+static void work(struct resident *r) {
+    drop_who_left(r);
+    if (r->facts->kind != PERILUNE_ENGINE_CHAT) {
+        if (r->waiting_count > 0) resident_embed(r);
+    } else {
+        admit(r);
+        if (r->active_count > 0) resident_step(r);
+    }
+    for (struct list *l = r->talks.next; l != &r->talks; l = l->next)
+        turn_post(container_of(l, struct talk, link)->turn);
+    note_state(r);
+}
+
+static void *resident_main(void *arg) {
+    struct resident *r = arg;
+    while (!r->stopping) {
+        bool busy = r->active_count + r->waiting_count > 0;
+        uv_run(&r->loop.uv, busy ? UV_RUN_NOWAIT : UV_RUN_ONCE);
+        if (!r->stopping) work(r);
+    }
+    struct turn_event ev = resident_failure(TURN_CLOSED, "the model is being unloaded");
+    mailbox_close(&r->mail); /* what is in it is refused */
+    resident_fail_all(r, &ev);
+    loop_deinit(&r->loop);
+    return NULL;
+}
+
+struct stop_letter {
+    struct letter letter;
+};
+
+static void stop_opened(struct letter *m, void *owner) {
+    (void)m;
+    ((struct resident *)owner)->stopping = true;
+}
+
+/* -- Life -------------------------------------------------------------------------------------------- */
+
+static void parts_free(struct resident *r) {
+    if (r->rows.engine != NULL) rows_deinit(&r->rows);
+    if (r->model != NULL) r->engine->free(r->model);
+    mem_free(r->batch);
+    mem_free(r->wanted);
+    mem_free(r->plain);
+    mem_free(r->scores);
+    mem_free(r->room);
+    mem_free(r->piece);
+    mem_free(r);
+}
+
+static int parts_new(struct resident *r) {
+    const struct perilune_engine_facts *f = r->facts;
+    size_t scores = f->kind == PERILUNE_ENGINE_CHAT ? f->vocab : (size_t)f->width * f->sequences;
+    r->batch = mem_alloc(f->batch * sizeof(*r->batch));
+    r->wanted = mem_alloc(f->batch * sizeof(*r->wanted));
+    r->plain = mem_alloc(f->batch * sizeof(*r->plain));
+    r->scores = mem_alloc(scores * sizeof(*r->scores));
+    r->room = mem_alloc(f->vocab * sizeof(*r->room));
+    r->piece = mem_alloc(f->longest);
+    if (!r->batch || !r->wanted || !r->plain || !r->scores || !r->room || !r->piece) return PERILUNE_ERR_NOMEM;
+    return f->kind == PERILUNE_ENGINE_CHAT ? rows_init(&r->rows, r->engine, r->model) : 0;
+}
+
+/* The thread's loop and mailbox, and the thread. */
+static int begin(struct resident *r) {
+    int rc = loop_init(&r->loop);
+    if (rc != 0) return rc;
+    rc = mailbox_open(&r->mail, &r->loop, r);
+    if (rc == 0 && (rc = thread_start(&r->thread, "model", resident_main, r)) == 0) return 0;
+    if (r->mail.loop != NULL) {
+        mailbox_close(&r->mail);
+        mailbox_deinit(&r->mail);
+    }
+    loop_deinit(&r->loop);
+    return rc;
+}
+
+int resident_new(struct resident **out, const struct resident_settings *s, char *why, size_t why_size) {
+    *out = NULL;
+    struct resident *r = mem_zalloc(sizeof(*r));
+    snprintf(why, why_size, "out of memory");
+    if (r == NULL) return PERILUNE_ERR_NOMEM;
+    r->settings = *s;
+    r->engine = s->engine;
+    if (r->settings.active > CHOICES_ACTIVE) r->settings.active = CHOICES_ACTIVE;
+    list_init(&r->talks);
+    list_init(&r->waiting);
+    list_init(&r->active);
+    struct perilune_engine_options o = s->options;
+    o.sequences = r->settings.active * 2 < ROWS_MIN ? ROWS_MIN : r->settings.active * 2; /* half of them idle */
+    o.batch = s->batch;
+    int rc = r->engine->version == PERILUNE_ENGINE_VERSION ? r->engine->load(&o, &r->model, why, why_size)
+                                                           : PERILUNE_ERR_ENGINE;
+    if (rc == 0) {
+        r->facts = r->engine->facts(r->model);
+        rc = parts_new(r);
+    }
+    if (rc == 0) rc = begin(r);
+    if (rc == 0) *out = r;
+    else parts_free(r);
+    return rc;
+}
+
+void resident_free(struct resident *r) {
+    if (r == NULL) return;
+    struct stop_letter stop;
+    memset(&stop, 0, sizeof(stop));
+    list_init(&stop.letter.link);
+    r->engine->cancel(r->model);
+    mailbox_send(&r->mail, &stop.letter, stop_opened);
+    pthread_join(r->thread, NULL);
+    mailbox_deinit(&r->mail);
+    parts_free(r);
+}
+
+const struct perilune_engine *resident_engine(const struct resident *r) { return r->engine; }
+const struct perilune_engine_model *resident_model(const struct resident *r) { return r->model; }
+const struct perilune_engine_facts *resident_facts(const struct resident *r) { return r->facts; }
+const struct resident_stats *resident_stats(const struct resident *r) { return &r->stats; }

@@ -1,0 +1,78 @@
+/* resident_int.h -- what the files of the resident share.  See resident.c. */
+#ifndef PERILUNE_LOCAL_RESIDENT_INT_H
+#define PERILUNE_LOCAL_RESIDENT_INT_H
+
+#include "local/rows.h"
+#include "local/resident.h"
+
+#define CHOICES_ACTIVE 64 /* most of settings.active */
+
+/* A turn that the resident has. */
+struct talk {
+    struct list  link;
+    struct turn *turn;  /* a share */
+    unsigned     open;  /* choices, or texts of an embedding, that are not over */
+    uint32_t     prompt, said, cached; /* tokens */
+    bool         begun, first_placed;
+};
+
+/* One answer, or the vector of one text. */
+struct choice {
+    struct list    link;   /* in waiting or active of the resident */
+    struct talk   *talk;
+    unsigned       index;
+    uint64_t       arrival; /* number */
+    uint32_t       row;    /* ROW_NONE: it waits */
+    int32_t       *tokens; /* the prompt and what was said; those behind the row's are to be computed */
+    uint32_t       len, cap, prompt, most; /* most: tokens to be said */
+    uint32_t       quota;  /* of the step that is being made */
+    struct sampler sampler;
+    struct held    held;
+    struct perilune_engine_grammar *grammar;
+};
+
+struct resident {
+    struct resident_settings  settings;
+    const struct perilune_engine *engine;
+    struct perilune_engine_model *model;
+    const struct perilune_engine_facts *facts;
+    struct loop             loop;
+    struct mailbox          mail;
+    pthread_t               thread;
+    struct rows             rows;
+    struct list             talks;
+    struct list             waiting; /* choices, in the order in which they go */
+    struct list             active;  /* choices with a row, the oldest first */
+    unsigned                waiting_count, active_count;
+    uint64_t                arrivals;
+    bool                    stopping, broken;
+    double                  token_us; /* what a token of a prompt takes lately */
+    struct perilune_engine_token *batch;
+    struct choice         **wanted;   /* of each token of the batch: whose next one it brings; or NULL */
+    int32_t                *plain;    /* tokens of an embed(), one text behind the other */
+    float                  *scores;   /* as the model said them; or vectors */
+    struct sampler_candidate *room;
+    char                   *piece;    /* facts->longest bytes */
+    struct resident_stats     stats;
+};
+
+/* resident.c */
+struct turn_event resident_failure(enum turn_code code, const char *text);
+/* k and its choices are gone afterwards. */
+void resident_fail(struct resident *r, struct talk *k, const struct turn_event *ev);
+void resident_fail_all(struct resident *r, const struct turn_event *ev);
+/* c, and maybe its talk, are gone afterwards. */
+void resident_end_choice(struct resident *r, struct choice *c, bool keep_row);
+void resident_put_back(struct resident *r, struct choice *c); /* it waits again */
+
+/* resident_step.c: computes one batch, and lets each choice whose turn it is say a token. */
+void resident_step(struct resident *r);
+/* resident_embed.c: computes vectors of those that wait. */
+void resident_embed(struct resident *r);
+
+static inline uint32_t choice_left(const struct choice *c) { return c->most - (c->len - c->prompt); }
+static inline uint32_t choice_rest(const struct resident *r, const struct choice *c) {
+    return c->len - r->rows.row[c->row].len; /* tokens to be computed */
+}
+
+#endif

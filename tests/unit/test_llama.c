@@ -1,0 +1,128 @@
+/* test_llama.c -- libllama as an engine, where there is one.
+ *
+ * PERILUNE_LLAMA: the folder of the library; PERILUNE_TEST_MODEL: a GGUF file that answers chats.  Without them only
+ * refusals are tested, and the rest says that it was left out. */
+#include "local/llama.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "include/perilune.h"
+#include "unit.h"
+
+static char why[600];
+
+static int load(const char *library, const char *model, struct perilune_engine_model **out) {
+    struct perilune_engine_options o = { .model = model, .library = library, .threads = 1, .context = 512,
+                                         .sequences = 4, .batch = 64, .gpu_layers = 0 };
+    why[0] = '\0';
+    return llama_engine.load(&o, out, why, sizeof(why));
+}
+
+static bool is_missing(void) {
+    if (getenv("PERILUNE_LLAMA") != NULL && getenv("PERILUNE_TEST_MODEL") != NULL) return false;
+    fprintf(stderr, "left out: no library (PERILUNE_LLAMA) or no model (PERILUNE_TEST_MODEL)\n");
+    return true;
+}
+
+TEST_NOFAULT(what_cannot_be_loaded_is_refused_with_a_sentence) {
+    struct perilune_engine_model *m;
+    char file[] = "/tmp/perilune-gguf-XXXXXX", folder[] = "/tmp/perilune-llama-XXXXXX";
+    int fd = mkstemp(file);
+    CHECK(fd >= 0 && mkdtemp(folder) != NULL);
+    CHECK(load(NULL, "/nowhere/model.gguf", &m) != 0);
+    CHECK(strstr(why, "/nowhere/model.gguf: No such file") != NULL);
+    CHECK(load(NULL, folder, &m) != 0);
+    CHECK(load(NULL, file, &m) != 0);
+    CHECK(strstr(why, "is no GGUF file") != NULL);
+    CHECK_INT(write(fd, "GGUF", 4), 4);
+    CHECK(load(folder, file, &m) != 0);
+    CHECK(strstr(why, "has no libllama") != NULL && strstr(why, "0.5.0") != NULL);
+    CHECK_PTR(m, NULL);
+    close(fd);
+    unlink(file);
+    rmdir(folder);
+}
+
+TEST_NOFAULT(a_file_that_was_cut_is_refused) {
+    if (is_missing()) return;
+    struct perilune_engine_model *m;
+    char file[] = "/tmp/perilune-gguf-XXXXXX", bytes[65536];
+    FILE *from = fopen(getenv("PERILUNE_TEST_MODEL"), "rb");
+    int fd = mkstemp(file);
+    CHECK(from != NULL && fd >= 0);
+    CHECK_UINT(fread(bytes, 1, sizeof(bytes), from), sizeof(bytes));
+    CHECK_INT(write(fd, bytes, sizeof(bytes)), (int)sizeof(bytes));
+    CHECK(load(getenv("PERILUNE_LLAMA"), file, &m) != 0);
+    NOTE("%s", why);
+    CHECK(strstr(why, "libllama cannot load it") != NULL);
+    fclose(from);
+    close(fd);
+    unlink(file);
+}
+
+TEST_NOFAULT(what_is_impossible_is_refused_and_not_asked) {
+    struct perilune_engine_model *m;
+    if (is_missing()) return;
+    CHECK_INT(load(getenv("PERILUNE_LLAMA"), getenv("PERILUNE_TEST_MODEL"), &m), 0);
+    const struct perilune_engine_facts *f = llama_engine.facts(m);
+    struct perilune_engine_token many[65] = { { 0 } };
+    static const struct { struct perilune_engine_token t; } bad[] = {
+        { { -1, 0, 0, true } }, { { INT32_MAX, 0, 0, true } }, { { 1, 4, 0, true } }, { { 1, UINT32_MAX, 0, true } },
+        { { 1, 0, 1, true } }, { { 1, 0, UINT32_MAX, true } } };
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) CHECK(llama_engine.step(m, &bad[i].t, 1) < 0);
+    CHECK(llama_engine.step(m, many, 0) < 0);
+    CHECK(llama_engine.step(m, many, f->batch + 1) < 0);
+    CHECK(llama_engine.seq_start(m, 99) < 0 && llama_engine.seq_cut(m, 0, 1) < 0 && llama_engine.seq_copy(m, 0, 1, 5) < 0);
+    CHECK(llama_engine.seq_copy(m, 0, 0, 0) < 0);
+    CHECK_PTR(llama_engine.logits(m, 0), NULL);
+    CHECK(llama_engine.embed(m, &(int32_t){ 1 }, &(uint32_t){ 1 }, 1, &(float){ 0 }) < 0);
+    CHECK_UINT(llama_engine.piece(m, -5, 0, (char[8]){ 0 }, 8), 0);
+    CHECK(!llama_engine.is_end(m, INT32_MAX));
+    struct perilune_engine_grammar *g;
+    CHECK(llama_engine.grammar_new(m, "root ::= (", &g, why, sizeof(why)) != 0);
+    for (uint32_t i = 0; i < 64; i++) many[i] = (struct perilune_engine_token){ 1, 0, i, i == 63 };
+    CHECK_INT(llama_engine.step(m, many, 64), 0); /* and it works as before */
+    CHECK(llama_engine.logits(m, 63) != NULL);
+    CHECK_PTR(llama_engine.logits(m, 62), NULL);
+    llama_engine.free(m);
+}
+
+/* The likeliest tokens behind a prompt, in a row of its own. */
+static void say(struct perilune_engine_model *m, uint32_t row, uint32_t at, int32_t token, int32_t *out, unsigned n) {
+    const struct perilune_engine_facts *f = llama_engine.facts(m);
+    for (unsigned i = 0; i < n; i++) {
+        struct perilune_engine_token t = { token, row, at + i, true };
+        CHECK_INT(llama_engine.step(m, &t, 1), 0);
+        const float *l = llama_engine.logits(m, 0);
+        CHECK(l != NULL);
+        token = 0;
+        for (uint32_t v = 1; v < f->vocab; v++)
+            if (l[v] > l[token]) token = (int32_t)v;
+        out[i] = token;
+    }
+}
+
+TEST_NOFAULT(a_copied_beginning_says_the_same) {
+    struct perilune_engine_model *m;
+    int32_t prompt[32], alone[8], copied[8];
+    if (is_missing()) return;
+    CHECK_INT(load(getenv("PERILUNE_LLAMA"), getenv("PERILUNE_TEST_MODEL"), &m), 0);
+    static const char text[] = "The capital of France is the city of";
+    int64_t n = llama_engine.tokenize(m, text, sizeof(text) - 1, PERILUNE_ENGINE_BEGIN, prompt, 32);
+    CHECK(n > 4 && n <= 32);
+    struct perilune_engine_token all[32];
+    for (int64_t i = 0; i < n - 1; i++) all[i] = (struct perilune_engine_token){ prompt[i], 0, (uint32_t)i, false };
+    CHECK_INT(llama_engine.step(m, all, (size_t)n - 1), 0);
+    CHECK_INT(llama_engine.seq_copy(m, 0, 2, (uint32_t)n - 1), 0);
+    say(m, 0, (uint32_t)n - 1, prompt[n - 1], alone, 8);
+    say(m, 2, (uint32_t)n - 1, prompt[n - 1], copied, 8);
+    CHECK(memcmp(alone, copied, sizeof(alone)) == 0);
+    CHECK_INT(llama_engine.seq_cut(m, 0, (uint32_t)n - 1), 0); /* and once more from where they parted */
+    say(m, 0, (uint32_t)n - 1, prompt[n - 1], copied, 8);
+    CHECK(memcmp(alone, copied, sizeof(alone)) == 0);
+    llama_engine.free(m);
+}

@@ -1,0 +1,506 @@
+/* test_runner.c -- a model and its thread, with an engine that needs none. */
+#include "local/resident.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "fake_engine.h"
+#include "local/engines.h"
+#include "unit.h"
+
+#define TALKS 64
+
+/* Who asks: the test's own thread. */
+static struct desk {
+    struct loop     loop;
+    struct mailbox  mail;
+    struct resident  *resident;
+    unsigned        open; /* talks that are not over */
+} desk;
+
+struct asked {
+    struct turn *turn; /* NULL: over, or left */
+    struct buf   taken, text[4];
+    char         prompt[FAKE_ROW];
+    uint32_t     most;
+    bool         over, failed;
+    enum turn_end  end;
+    enum turn_code code;
+    uint32_t     prompt_tokens, said, cached, limit;
+    unsigned     events, vectors;
+    float        vector[4];
+};
+static struct asked asked[TALKS];
+
+static void open_desk(const struct resident_settings *s) {
+    char why[200];
+    memset(asked, 0, sizeof(asked));
+    CHECK_INT(loop_init(&desk.loop), 0);
+    CHECK_INT(mailbox_open(&desk.mail, &desk.loop, &desk), 0);
+    CHECK_INT(resident_new(&desk.resident, s, why, sizeof(why)), 0);
+    desk.open = 0;
+}
+
+static void put_away(struct asked *a) {
+    if (a->turn != NULL) turn_leave(a->turn, desk.resident);
+    a->turn = NULL;
+    buf_deinit(&a->taken);
+    for (int i = 0; i < 4; i++) buf_deinit(&a->text[i]);
+    *a = (struct asked){ .turn = NULL };
+}
+
+static void close_desk(void) {
+    for (int i = 0; i < TALKS; i++) put_away(&asked[i]);
+    resident_free(desk.resident);
+    mailbox_close(&desk.mail);
+    loop_deinit(&desk.loop);
+    mailbox_deinit(&desk.mail);
+    CHECK_UINT(fake.wrong, 0);
+}
+
+static struct resident_settings settings(unsigned active, unsigned batch) {
+    memset(&fake, 0, sizeof(fake));
+    return (struct resident_settings){ .engine = &fake_engine, .active = active, .batch = batch, .waiting = 1000 };
+}
+
+static void told(void *ud) {
+    struct asked *a = ud;
+    struct turn_event ev;
+    CHECK(turn_take(a->turn, &a->taken));
+    struct slice all = buf_get(&a->taken);
+    while (turn_next(&all, &ev)) {
+        CHECK(!a->over);
+        a->events++;
+        if (ev.type == TURN_TEXT) buf_slice(&a->text[ev.choice & 3], ev.text);
+        if (ev.type == TURN_ENDED) a->end = ev.end;
+        if (ev.type == TURN_VECTOR) {
+            a->vectors++;
+            memcpy(a->vector, ev.text.ptr, ev.text.len < sizeof(a->vector) ? ev.text.len : sizeof(a->vector));
+        }
+        if (ev.type == TURN_OVER || ev.type == TURN_FAILED) {
+            a->over = true;
+            desk.open--;
+            a->failed = ev.type == TURN_FAILED;
+            a->code = ev.code;
+            a->prompt_tokens = ev.prompt;
+            a->said = ev.completion;
+            a->cached = ev.cached;
+            a->limit = ev.limit;
+        }
+    }
+    buf_clear(&a->taken);
+}
+
+static struct turn_ask question(const char *prompt, struct slice *text, uint32_t most) {
+    *text = slice_str(prompt);
+    struct turn_ask q = { .kind = TURN_CHAT, .texts = text, .text_count = 1, .choices = 1, .most = most,
+                          .sampling = SAMPLING_DEFAULTS, .tenant = { 1, 1 } };
+    q.sampling.temperature = 0;
+    return q;
+}
+
+static struct asked *ask_with(struct asked *a, const struct turn_ask *q) {
+    snprintf(a->prompt, sizeof(a->prompt), "%.*s", SLICE_ARG(q->texts[0]));
+    a->most = q->most;
+    buf_init(&a->taken, 0);
+    for (int i = 0; i < 4; i++) buf_init(&a->text[i], 0);
+    a->turn = turn_new(desk.resident, q, &desk.mail, told, a);
+    CHECK(a->turn != NULL);
+    desk.open++;
+    return a;
+}
+
+static struct asked *ask(struct asked *a, const char *prompt, uint32_t most) {
+    struct slice text;
+    struct turn_ask q = question(prompt, &text, most);
+    return ask_with(a, &q);
+}
+
+static void wait_all(void) {
+    while (desk.open > 0) uv_run(&desk.loop.uv, UV_RUN_ONCE);
+}
+
+/* It is what a run of its own says. */
+static void check_answer(const struct asked *a) {
+    char want[FAKE_ROW];
+    size_t n = fake_answer(a->prompt, strlen(a->prompt), a->most, want);
+    CHECK(a->over && !a->failed);
+    CHECK_SLICE(buf_get(&a->text[0]), slice_str(want));
+    CHECK_INT(a->end, n == a->most ? TURN_LENGTH : TURN_STOP);
+    CHECK_UINT(a->said, n == a->most ? n : n + 1); /* the end is a token */
+    CHECK_UINT(a->prompt_tokens, strlen(a->prompt));
+}
+
+/* -- Answers ------------------------------------------------------------------------------ */
+
+TEST_NOFAULT(one_answer_and_its_counts) {
+    struct resident_settings s = settings(4, 64);
+    open_desk(&s);
+    ask(&asked[0], "hello", 40);
+    wait_all();
+    check_answer(&asked[0]);
+    CHECK_UINT(asked[0].cached, 0);
+    ask(&asked[1], "hello", 7);
+    wait_all();
+    check_answer(&asked[1]);
+    CHECK_UINT(asked[1].cached, 4); /* all but the last, which brings the first token */
+    close_desk();
+}
+
+TEST_NOFAULT(tenants_share_nothing) {
+    struct resident_settings s = settings(4, 64);
+    struct slice text;
+    open_desk(&s);
+    struct turn_ask q = question("a long text that both of them have in front", &text, 5);
+    ask_with(&asked[0], &q);
+    wait_all();
+    q.tenant = (struct hash128){ 1, 2 };
+    ask_with(&asked[1], &q);
+    wait_all();
+    CHECK_UINT(asked[1].cached, 0);
+    CHECK_UINT(fake.copies, 0);
+    q.tenant = (struct hash128){ 1, 1 };
+    ask_with(&asked[2], &q);
+    wait_all();
+    CHECK_UINT(asked[2].cached, strlen("a long text that both of them have in front") - 1);
+    for (int i = 0; i < 3; i++) check_answer(&asked[i]);
+    close_desk();
+}
+
+static const char *long_prompt(unsigned n, const char *end) {
+    static char text[FAKE_ROW];
+    for (unsigned i = 0; i < n; i++) text[i] = (char)('A' + i % 26);
+    snprintf(text + n, sizeof(text) - n, "%s", end);
+    return text;
+}
+
+TEST_NOFAULT(a_prompt_that_many_share_is_read_once) {
+    struct resident_settings s = settings(8, 128);
+    char end[16];
+    open_desk(&s);
+    for (int i = 0; i < 8; i++) {
+        snprintf(end, sizeof(end), " %d?", i);
+        ask(&asked[i], long_prompt(1000, end), 10);
+    }
+    wait_all();
+    unsigned said = 0;
+    for (int i = 0; i < 8; i++) check_answer(&asked[i]), said += asked[i].said;
+    NOTE("%u tokens computed, %u said", fake.computed, said);
+    CHECK(fake.computed <= 1000 + 8 * 8 + said);
+    close_desk();
+}
+
+TEST_NOFAULT(choices_read_their_prompt_once) {
+    struct resident_settings s = settings(8, 128);
+    struct slice text;
+    open_desk(&s);
+    struct turn_ask q = question(long_prompt(500, ""), &text, 9);
+    q.choices = 4;
+    ask_with(&asked[0], &q);
+    wait_all();
+    char want[FAKE_ROW];
+    size_t n = fake_answer(asked[0].prompt, 500, 9, want);
+    for (int i = 0; i < 4; i++) CHECK_SLICE(buf_get(&asked[0].text[i]), slice_str(want));
+    CHECK_UINT(asked[0].said, 4 * (n == 9 ? n : n + 1));
+    CHECK_UINT(asked[0].prompt_tokens, 500); /* a prompt is paid once */
+    CHECK(fake.computed <= 500 + 3 + asked[0].said);
+    close_desk();
+}
+
+/* -- Who goes when ------------------------------------------------------------------------ */
+
+static unsigned asked_at, first_at;
+
+static void ask_second(unsigned step) {
+    if (step != 3) return;
+    asked_at = step;
+    struct slice text;
+    struct turn_ask q = question("short?", &text, 3);
+    /* From the resident's thread; its news goes to the test's. */
+    asked[1].turn = turn_new(desk.resident, &q, &desk.mail, told, &asked[1]);
+}
+
+static void see_second(unsigned step, const struct perilune_engine_token *t) {
+    if (t->wanted && t->at == 5 && first_at == 0) first_at = step;
+}
+
+TEST_NOFAULT(a_short_prompt_waits_two_steps_for_a_long_one) {
+    struct resident_settings s = settings(4, 64);
+    asked_at = first_at = 0;
+    open_desk(&s);
+    for (int i = 0; i < 4; i++) buf_init(&asked[1].text[i], 0);
+    buf_init(&asked[1].taken, 0);
+    snprintf(asked[1].prompt, sizeof(asked[1].prompt), "short?");
+    asked[1].most = 3;
+    fake.before = ask_second;
+    fake.seen = see_second;
+    desk.open = 1;
+    ask(&asked[0], long_prompt(3000, ""), 3);
+    wait_all();
+    NOTE("asked at step %u, first token at %u", asked_at, first_at);
+    CHECK(first_at > 0 && first_at <= asked_at + 2);
+    check_answer(&asked[0]);
+    check_answer(&asked[1]);
+    close_desk();
+}
+
+static int order[8], order_len;
+
+static void see_first(unsigned step, const struct perilune_engine_token *t) {
+    (void)step;
+    if (t->at == 0 && order_len < 8) order[order_len++] = t->token;
+}
+
+TEST_NOFAULT(priority_then_deadline_then_arrival) {
+    struct resident_settings s = settings(1, 64);
+    static const struct { const char *text; int priority; uint64_t until; } all[] = {
+        { "x first, and it takes long", 0, 0 }, { "d", 0, 0 }, { "c", 0, 900 }, { "b", 0, 800 }, { "a", 5, 0 }, { "e", 0, 0 } };
+    struct slice text;
+    order_len = 0;
+    open_desk(&s);
+    fake.seen = see_first;
+    fake.never_ends = true;
+    for (int i = 0; i < 6; i++) {
+        struct turn_ask q = question(all[i].text, &text, i == 0 ? 400 : 2);
+        q.priority = all[i].priority;
+        q.deadline_ms = all[i].until;
+        ask_with(&asked[i], &q);
+        if (i == 0) while (resident_stats(desk.resident)->said == 0) usleep(100);
+    }
+    wait_all();
+    for (int i = 0; i < 6; i++) check_answer(&asked[i]);
+    CHECK_INT(order_len, 6);
+    CHECK(order[0] == 'x' && order[1] == 'a' && order[2] == 'b' && order[3] == 'c' && order[4] == 'd' && order[5] == 'e');
+    close_desk();
+}
+
+/* -- Limits --------------------------------------------------------------------------------- */
+
+TEST_NOFAULT(too_long_too_many_and_of_the_wrong_kind) {
+    struct resident_settings s = settings(1, 64);
+    struct slice text;
+    s.waiting = 3;
+    fake.cells = 256;
+    open_desk(&s);
+    ask(&asked[0], long_prompt(300, ""), 5);
+    ask(&asked[1], long_prompt(255, ""), 5); /* room for one token */
+    ask(&asked[2], "", 5);
+    wait_all();
+    CHECK(asked[0].failed && asked[0].code == TURN_TOO_LONG && asked[0].prompt_tokens == 300 && asked[0].limit == 255);
+    CHECK(!asked[1].failed && asked[1].said == 1);
+    CHECK(asked[2].failed && asked[2].code == TURN_BAD);
+    struct turn_ask q = question("many", &text, 1);
+    q.choices = 4;
+    ask_with(&asked[3], &q);
+    q.choices = 1;
+    q.kind = TURN_EMBED;
+    ask_with(&asked[4], &q);
+    wait_all();
+    CHECK(asked[3].failed && asked[3].code == TURN_BUSY);
+    CHECK(asked[4].failed && asked[4].code == TURN_BAD);
+    close_desk();
+}
+
+TEST_NOFAULT(without_memory_the_youngest_waits_and_nothing_is_lost) {
+    struct resident_settings s = settings(8, 64);
+    char end[16];
+    fake.cells = 600;
+    fake.never_ends = true;
+    open_desk(&s);
+    for (int i = 0; i < 8; i++) {
+        snprintf(end, sizeof(end), "%d %d %d", i * 7, i * 13, i * 17);
+        ask(&asked[i], end, 190); /* eight times 200 do not fit */
+    }
+    wait_all();
+    for (int i = 0; i < 8; i++) check_answer(&asked[i]);
+    CHECK(resident_stats(desk.resident)->preempted > 0);
+    ask(&asked[8], "alone it fills the context", 0);
+    wait_all();
+    CHECK_UINT(asked[8].said, 600 - strlen("alone it fills the context"));
+    CHECK_INT(asked[8].end, TURN_LENGTH);
+    close_desk();
+}
+
+/* -- Ends ------------------------------------------------------------------------------------- */
+
+TEST_NOFAULT(who_leaves_is_gone_within_a_step) {
+    struct resident_settings s = settings(2, 64);
+    open_desk(&s);
+    fake.never_ends = true;
+    for (int i = 0; i < 6; i++) ask(&asked[i], "on and on", 3000);
+    while (resident_stats(desk.resident)->said < 20) usleep(100);
+    for (int i = 0; i < 6; i++) put_away(&asked[i]);
+    unsigned step = fake.steps;
+    while (resident_stats(desk.resident)->active + resident_stats(desk.resident)->waiting > 0) usleep(50);
+    unsigned after = fake.steps; /* the one under way, and what ran until the letter was opened */
+    usleep(20000);
+    CHECK_UINT(fake.steps, after);
+    (void)step;
+    CHECK_UINT(resident_stats(desk.resident)->left, 6);
+    desk.open = 0;
+    ask(&asked[0], "still here", 5);
+    wait_all();
+    check_answer(&asked[0]);
+    close_desk();
+}
+
+TEST_NOFAULT(an_engine_that_fails_fails_everybody_once) {
+    struct resident_settings s = settings(4, 64);
+    open_desk(&s);
+    fake.fail_at = 5;
+    fake.never_ends = true;
+    for (int i = 0; i < 8; i++) ask(&asked[i], "until it breaks", 100);
+    wait_all();
+    for (int i = 0; i < 8; i++) CHECK(asked[i].failed && asked[i].code == TURN_BROKEN);
+    ask(&asked[8], "and later, too", 5);
+    wait_all();
+    CHECK(asked[8].failed && asked[8].code == TURN_BROKEN);
+    close_desk();
+}
+
+TEST_NOFAULT(numbers_that_are_none_fail_their_own_answer) {
+    struct resident_settings s = settings(1, 64);
+    open_desk(&s);
+    fake.none_at = 1;
+    ask(&asked[0], "bad luck", 10);
+    ask(&asked[1], "good luck", 10);
+    wait_all();
+    CHECK(asked[0].failed && asked[0].code == TURN_BROKEN);
+    check_answer(&asked[1]);
+    close_desk();
+}
+
+TEST_NOFAULT(a_runner_that_is_freed_fails_its_talks) {
+    struct resident_settings s = settings(2, 64);
+    open_desk(&s);
+    fake.never_ends = true;
+    for (int i = 0; i < 4; i++) ask(&asked[i], "never to be ended", 3000);
+    while (resident_stats(desk.resident)->said < 10) usleep(100);
+    resident_free(desk.resident);
+    wait_all();
+    for (int i = 0; i < 4; i++) {
+        CHECK(asked[i].failed && asked[i].code == TURN_CLOSED);
+        turn_put(asked[i].turn);
+        asked[i].turn = NULL;
+    }
+    CHECK_INT(resident_new(&desk.resident, &s, (char[200]){ 0 }, 200), 0);
+    close_desk();
+}
+
+/* -- Contamination ------------------------------------------------------------------------------ */
+
+/* Joins, leaves and cancels at random, with memory for less than all of them: every answer that ends is what a run of
+ * its own says. */
+static void fuzz(uint64_t seed, unsigned answers) {
+    struct rng rng;
+    struct resident_settings s = settings(6, 48);
+    char prompt[200];
+    unsigned done = 0;
+    rng_seed(&rng, seed);
+    fake.cells = 500;
+    open_desk(&s);
+    while (done < answers) {
+        struct asked *a = &asked[rng_next(&rng) % 24];
+        if (a->turn != NULL && a->over) {
+            check_answer(a);
+            put_away(a);
+            done++;
+        } else if (a->turn != NULL && rng_next(&rng) % 4 == 0) {
+            put_away(a);
+            desk.open--;
+        } else if (a->turn == NULL) {
+            struct slice text;
+            unsigned n = (unsigned)(rng_next(&rng) % 4) * 30 + (unsigned)(rng_next(&rng) % 30) + 1;
+            memset(prompt, 'p', sizeof(prompt)); /* most of them begin alike */
+            for (unsigned i = rng_next(&rng) % n; i < n; i++) prompt[i] = (char)('a' + rng_next(&rng) % 3);
+            prompt[n] = '\0';
+            struct turn_ask q = question(prompt, &text, (uint32_t)(rng_next(&rng) % 60) + 1);
+            q.tenant.low = rng_next(&rng) % 2;
+            q.priority = (int)(rng_next(&rng) % 3);
+            ask_with(a, &q);
+        }
+        uv_run(&desk.loop.uv, UV_RUN_NOWAIT);
+    }
+    close_desk();
+}
+
+TEST_NOFAULT(nobody_says_what_another_was_asked) {
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        NOTE("seed %u", (unsigned)seed);
+        fuzz(seed, 1000);
+    }
+}
+
+/* -- Vectors -------------------------------------------------------------------------------------- */
+
+TEST_NOFAULT(texts_of_several_requests_go_together) {
+    struct resident_settings s = settings(8, 64);
+    struct slice texts[3] = { SLICE("aaaa"), SLICE("bb"), SLICE("c") };
+    fake.width = 4;
+    open_desk(&s);
+    for (int i = 0; i < 20; i++) {
+        struct turn_ask q = { .kind = TURN_EMBED, .texts = texts, .text_count = 3 };
+        ask_with(&asked[i], &q);
+    }
+    wait_all();
+    for (int i = 0; i < 20; i++) {
+        CHECK(!asked[i].failed && asked[i].vectors == 3 && asked[i].prompt_tokens == 7);
+        float sum = 0;
+        for (int d = 0; d < 4; d++) sum += asked[i].vector[d] * asked[i].vector[d];
+        CHECK(fabsf(sum - 1) < 1e-5f);
+    }
+    CHECK(fake.steps < 60);
+    struct slice long_text = slice_str(long_prompt(65, ""));
+    ask_with(&asked[20], &(struct turn_ask){ .kind = TURN_EMBED, .texts = &long_text, .text_count = 1 });
+    fake.none_at = fake.steps + 1;
+    ask_with(&asked[21], &(struct turn_ask){ .kind = TURN_EMBED, .texts = texts, .text_count = 2 });
+    wait_all();
+    CHECK(asked[20].failed && asked[20].code == TURN_TOO_LONG && asked[20].limit == 64);
+    CHECK(asked[21].failed && asked[21].code == TURN_BROKEN);
+    close_desk();
+}
+
+/* -- Models of a process ---------------------------------------------------------------------------- */
+
+static void write_file(const char *path, const char *text) {
+    FILE *f = fopen(path, "w");
+    CHECK(f != NULL);
+    fputs(text, f);
+    fclose(f);
+}
+
+TEST_NOFAULT(a_model_is_loaded_once_until_its_file_is_another) {
+    char path[] = "/tmp/perilune-model-XXXXXX", why[300];
+    int fd = mkstemp(path);
+    CHECK(fd >= 0);
+    close(fd);
+    memset(&fake, 0, sizeof(fake));
+    struct engines *e = engines_new(&fake_engine);
+    struct engine_settings s = { .model = path, .sequences = 2, .batch = 64, .waiting = 10, .gpu_layers = -1 };
+    struct resident *a, *b, *c, *d;
+    CHECK(e != NULL);
+    CHECK_INT(engines_get(e, &s, &a, why, sizeof(why)), 0);
+    CHECK_INT(engines_get(e, &s, &b, why, sizeof(why)), 0);
+    CHECK_PTR(b, a);
+    CHECK_UINT(fake.loads, 1);
+    engines_hold(e); /* a reload: the new one comes before the old one goes, or after */
+    engines_put(e, a);
+    engines_put(e, b);
+    CHECK_INT(engines_get(e, &s, &c, why, sizeof(why)), 0);
+    engines_release(e);
+    CHECK_PTR(c, a);
+    CHECK_UINT(engines_loads(e), 1);
+    write_file(path, "another one");
+    CHECK_INT(engines_get(e, &s, &d, why, sizeof(why)), 0);
+    CHECK(d != c);
+    CHECK_UINT(fake.loads, 2);
+    engines_put(e, c);
+    engines_put(e, d);
+    unlink(path);
+    CHECK(engines_get(e, &s, &d, why, sizeof(why)) != 0);
+    CHECK_PTR(d, NULL);
+    CHECK(strstr(why, "no such file") != NULL);
+    engines_free(e);
+}
