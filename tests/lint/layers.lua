@@ -30,7 +30,7 @@ local LAYERS = { -- folder -> folders it may include, besides itself
   sim = "base sys flow http llm cli/args.h include",
   gateway = "base sys flow http llm tokens store sched jobs upstream local request bridge sim/sim.h include", -- upstreams that play themselves
   bench = "base sys http llm cli/args.h include",
-  cli = "base sys http tokens text semantic store learn jobs bridge gateway bench sim include",
+  cli = "base sys http tokens text semantic store learn jobs local bridge gateway bench sim include",
   include = "",
 }
 -- The error codes are public and are used everywhere.
