@@ -38,6 +38,7 @@ static const char help[] =
     "  replay LOG         what policies would have made of the traffic of an access log\n"
     "  batch FILE.jsonl   a file of requests, in OpenAI's batch format, answered into a file\n"
     "  distill FILE       a static prompt, rewritten shorter by a model\n"
+    "  model show FILE    what a GGUF file of a model holds; other care of models\n"
     "  cache calibrate F  fit the semantic cache to one's own questions\n"
     "  cache table M T    use a static embedding model of one's own in it\n"
     "  train FILE -o M    a classifier for route_smart out of outcomes\n"
@@ -362,6 +363,7 @@ static const struct {
                  { "replay", perilune_tool_replay },
                  { "batch", perilune_tool_batch },
                  { "distill", perilune_tool_distill },
+                 { "model", perilune_tool_model },
                  { "train", perilune_tool_train },
                  { "eval", perilune_tool_eval },
                  { "cache", perilune_tool_cache },   { "vocab", perilune_tool_vocab } };

@@ -291,10 +291,10 @@ static int check_texts(struct texts *t, const struct gguf *g, const struct gguf_
     struct arena arena;
     char made[32];
     int rc = 0;
-    uint32_t i = 0;
     arena_init(&arena);
     gguf_strings(g, p, &all);
-    for (; rc == 0 && gguf_next(&all, &t->list[i]); i++) {
+    size_t at = all.at;
+    for (uint32_t i = 0; rc == 0 && gguf_next(&all, &t->list[i]); at = all.at, i++) {
         const char *nul = t->list[i].len > 0 ? memchr(t->list[i].ptr, '\0', t->list[i].len) : NULL;
         if (nul != NULL) t->list[i].len = (size_t)(nul - t->list[i].ptr);
         if (t->list[i].len == 0) {
@@ -306,7 +306,7 @@ static int check_texts(struct texts *t, const struct gguf *g, const struct gguf_
             char text[60];
             slice_copy(text, sizeof(text), t->list[i]);
             slice_mute(text);
-            rc = bad(why, why_size, "byte %zu: token %" PRIu32 ", \"%s\", has the text of another one", all.at, i, text);
+            rc = bad(why, why_size, "byte %zu: token %" PRIu32 ", \"%s\", has the text of another one", at, i, text);
         }
     }
     arena_deinit(&arena);

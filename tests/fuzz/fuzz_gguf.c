@@ -7,10 +7,10 @@
 #include "local/facts.h"
 
 const char *const fuzz_tokens[] = { /* NUL ends a token: numbers are written with what follows in the corpus */
-    "GGUF", "\3", "\x20", "\x08", "\x09", "\xff\xff\xff\xff", "\xff\xff\xff\xff\xff\xff\xff\x7f", "general.architecture",
-    "general.alignment", "llama", "bert", "llama.block_count", "llama.attention.head_count", "tokenizer.ggml.tokens",
-    "llama.attention.head_count_kv", "llama.expert_count", "token_embd.weight", "split.count", "general.type", "adapter",
-    NULL
+    "GGUF", "\3", "\x20", "\x08", "\x09", "\xff\xff\xff\xff", "\xff\xff\xff\xff\xff\xff\xff\x7f",
+    "general.architecture", "general.alignment", "llama", "bert", "llama.block_count", "llama.attention.head_count", "tokenizer.ggml.tokens",
+    "llama.attention.head_count_kv", "llama.expert_count", "token_embd.weight", "split.count",
+    "general.type", "adapter", NULL
 };
 
 static void check_shape(const struct gguf *g) {

@@ -229,7 +229,8 @@ TEST_NOFAULT(tensors_that_overlap) {
     gguf_put_tensor(&b, "b", 16, 1, 0, 32);
     gguf_pad(&b);
     gguf_put_zeros(&b, 128);
-    refused(&b, "tensor 'b' begins at byte 32 of the data, and overlaps with the one in front of it, which ends at byte 64");
+    refused(&b, "tensor 'b' begins at byte 32 of the data, and overlaps with the one in front of it, which ends at "
+                "byte 64");
     buf_deinit(&b);
 }
 
