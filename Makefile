@@ -4,6 +4,7 @@
 #   make                     build/perilune, build/libperilune.a, build/libperilune.so
 #   make SAN=address test    with a sanitizer: address, undefined or thread; all it builds is in build/address
 #   make FAULT=1 test        unit tests again with the n-th allocation failing
+#   make local               libllama and small models for local inference, into local/ (npm, pip)
 #   make lint | bench | soak | fuzz | install | clean
 
 CC      ?= cc
@@ -43,7 +44,7 @@ ifeq ($(SAN),thread)
 export TSAN_OPTIONS := suppressions=$(CURDIR)/tests/support/tsan.supp $(TSAN_OPTIONS)
 endif
 
-.PHONY: all deps run test unit wire jobs specs clients fuzz lint bench cases soak install clean examples-test tokens redis vectors autobahn
+.PHONY: all deps run local test unit wire jobs specs clients fuzz lint bench cases soak install clean examples-test tokens redis vectors autobahn
 
 # Targets for people stand above files. What they need is built by one make of its own, in
 # parallel and only there: `make -j test` neither runs suites at once nor builds a file twice.
@@ -195,6 +196,10 @@ example-%: all
 example-embed: all
 	@$(CC) $(LINK) -Icore/include -o $(D)/embed examples/embed.c $(D)/libperilune.a $(PKG_LIBS)
 	@$(D)/embed examples/embed.lua
+
+# Pinned, with checksums: what local inference is tried and tested with (tests/local/fetch.sh).
+local:
+	@sh tests/local/fetch.sh local
 
 # -- testing -------------------------------------------------------------------------
 
