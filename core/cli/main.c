@@ -38,6 +38,7 @@ static const char help[] =
     "  replay LOG         what policies would have made of the traffic of an access log\n"
     "  batch FILE.jsonl   a file of requests, in OpenAI's batch format, answered into a file\n"
     "  distill FILE       a static prompt, rewritten shorter by a model\n"
+    "  distill-data FILE  training sets out of what the policy 'capture' kept\n"
     "  model show FILE    what a GGUF file of a model holds; other care of models\n"
     "  cache calibrate F  fit the semantic cache to one's own questions\n"
     "  cache table M T    use a static embedding model of one's own in it\n"
@@ -363,6 +364,7 @@ static const struct {
                  { "replay", perilune_tool_replay },
                  { "batch", perilune_tool_batch },
                  { "distill", perilune_tool_distill },
+                 { "distill-data", perilune_tool_distill_data },
                  { "model", perilune_tool_model },
                  { "train", perilune_tool_train },
                  { "eval", perilune_tool_eval },
