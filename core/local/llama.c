@@ -1,6 +1,6 @@
 /* llama.c -- libllama as an engine (include/perilune_engine.h).
  *
- *     file --look at its beginning--> llama_model (weights, mapped) --> llama_context (rows in one memory)
+ *     file --facts_vet()--> llama_model (weights, mapped) --> llama_context (rows in one memory)
  *                                        |                                |
  *                                        +-- tokens, pieces, template     +-- step, logits, vectors
  *
@@ -24,6 +24,7 @@
 
 #include "base/mem.h"
 #include "include/perilune.h"
+#include "local/facts.h"
 #include "local/llama_library.h"
 
 #define DEFAULT_CELLS 8192 /* positions: enough for several chats, and 200 MB of a small model */
@@ -58,17 +59,9 @@ static int refuse(char *why, size_t size, const char *path, const char *what) {
     return PERILUNE_ERR_ENGINE;
 }
 
+/* A file that the library would not survive is refused before it sees it. */
 static int look_at_file(const char *path, char *why, size_t size) {
-    char magic[4];
-    FILE *f = fopen(path, "rb");
-    if (f == NULL) return refuse(why, size, path, strerror(errno));
-    size_t n = fread(magic, 1, sizeof(magic), f);
-    bool failed = ferror(f) != 0;
-    fclose(f);
-    if (failed) return refuse(why, size, path, "cannot be read; is it a folder?");
-    if (n < sizeof(magic) || memcmp(magic, "GGUF", 4) != 0)
-        return refuse(why, size, path, "is no GGUF file, which is what libllama loads");
-    return 0;
+    return facts_vet(path, why, size) == 0 ? 0 : PERILUNE_ERR_ENGINE;
 }
 
 /* -- Facts --------------------------------------------------------------------------------- */
