@@ -1,6 +1,7 @@
 /* model_tool.c -- perilune model: files of models, looked at and taken care of.
  *
- *     model show FILE         what a GGUF file says of its model           model_show.c
+ *     model show FILE               what a GGUF file says of its model     model_show.c
+ *     model check | quantize | warm what is computed or read of it         model_engine.c
  *
  * Thread: one, a program of its own. */
 #include "cli/model_tool.h"
@@ -17,6 +18,9 @@ static const struct {
     const char *help;
 } commands[] = {
     { "show", model_tool_show, "what a GGUF file says of its model, and the memory that it takes" },
+    { "check", model_tool_check, "does it load, and compute numbers?" },
+    { "quantize", model_tool_quantize, "write it with smaller numbers, and compare size, speed, perplexity" },
+    { "warm", model_tool_warm, "read it once, so that a start need not wait for the disk" },
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(*commands))

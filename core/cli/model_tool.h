@@ -6,6 +6,9 @@
 
 /* argv[0] is the command's name.  Each returns the exit status. */
 int model_tool_show(int argc, char **argv);
+int model_tool_check(int argc, char **argv);
+int model_tool_quantize(int argc, char **argv);
+int model_tool_warm(int argc, char **argv);
 
 /* "1.5 GB", "98.4 MB", "17 bytes" */
 const char *model_tool_size(uint64_t bytes, char to[32]);

@@ -87,3 +87,67 @@ TEST_NOFAULT(what_was_not_understood) {
     COMMAND(&r, perilune_tool_model, "model", "show", "x", "--context", "0");
     CHECK_INT(r.status, 2);
 }
+
+/* -- What needs a library, or does not --------------------------------------------------------- */
+
+TEST_NOFAULT(what_the_library_never_sees) {
+    char path[64];
+    tiny(path);
+    CHECK_INT(truncate(path, 600), 0);
+    COMMAND(&r, perilune_tool_model, "model", "check", path);
+    CHECK_INT(r.status, 1);
+    command_has(r.err, "cut off or broken");
+    COMMAND(&r, perilune_tool_model, "model", "quantize", path, "/tmp/perilune-none.gguf", "Q8_0");
+    CHECK_INT(r.status, 1);
+    command_has(r.err, "cut off or broken");
+    CHECK(access("/tmp/perilune-none.gguf", F_OK) != 0);
+    COMMAND(&r, perilune_tool_model, "model", "warm", path);
+    CHECK_INT(r.status, 1);
+    unlink(path);
+    tiny(path);
+    COMMAND(&r, perilune_tool_model, "model", "warm", path);
+    CHECK_INT(r.status, 0);
+    command_has(r.out, ": 960 bytes in ");
+    COMMAND(&r, perilune_tool_model, "model", "check", "--library", "/tmp", path);
+    CHECK_INT(r.status, 1);
+    command_has(r.err, "libllama");
+    COMMAND(&r, perilune_tool_model, "model", "quantize", path, path, "Q8_0");
+    CHECK_INT(r.status, 1);
+    command_has(r.err, "is there already (--force replaces it)");
+    COMMAND(&r, perilune_tool_model, "model", "quantize", "-f", "--prune-layers", "1", path, path, "Q8_0");
+    command_has(r.err, "the model has no such layer");
+    COMMAND(&r, perilune_tool_model, "model", "quantize", "-f", "--prune-layers", "0", path, path, "Q8_0");
+    command_has(r.err, "leaves no layer");
+    unlink(path);
+}
+
+TEST_NOFAULT(words_of_quantize) {
+    COMMAND(&r, perilune_tool_model, "model", "quantize", "a", "b", "Q9");
+    CHECK_INT(r.status, 2);
+    command_has(r.err, "there is no type 'Q9'; there are F32 F16");
+    COMMAND(&r, perilune_tool_model, "model", "quantize", "a", "b");
+    CHECK_INT(r.status, 2);
+    static const char *const bad[] = { "", "x", "1,", "-1", "3,3", "600" };
+    for (size_t i = 1; i < sizeof(bad) / sizeof(*bad); i++) {
+        NOTE("%s", bad[i]);
+        COMMAND(&r, perilune_tool_model, "model", "quantize", "a", "b", "Q8_0", "--prune-layers", bad[i]);
+        if (strcmp(bad[i], "1,") != 0) CHECK_INT(r.status, 2);
+    }
+}
+
+/* With what `make local` brings, where it is. */
+TEST_NOFAULT(a_real_model) {
+    static const char model[] = "local/smollm2-135m.gguf", out[] = "/tmp/perilune-pruned.gguf";
+    if (access("local/lib", F_OK) != 0 || access(model, F_OK) != 0) return;
+    COMMAND(&r, perilune_tool_model, "model", "check", "-L", "local/lib", "-t", "1", model);
+    CHECK_STR(r.err, "");
+    command_has(r.out, ": ok, says \"");
+    COMMAND(&r, perilune_tool_model, "model", "quantize", "-L", "local/lib", model, out, "Q8_0");
+    command_has(r.err, "requantizing from type q4_1 is disabled");
+    COMMAND(&r, perilune_tool_model, "model", "quantize", "-f", "-L", "local/lib", "-t", "1", "--requantize",
+            "--prune-layers", "25,9", model, out, "Q8_0");
+    CHECK_STR(r.err, "");
+    COMMAND(&r, perilune_tool_model, "model", "show", out);
+    command_has(r.out, "28 layers of 576");
+    unlink(out);
+}
