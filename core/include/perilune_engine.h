@@ -98,7 +98,7 @@ struct perilune_engine {
     void (*free)(struct perilune_engine_model *m); /* NULL is fine */
     const struct perilune_engine_facts *(*facts)(const struct perilune_engine_model *m);
 
-    /* The tokens of a text.  Returns how many there are, of which the first `room` are in out; or an error. */
+    /* The tokens of a text.  Returns how many there are (more than `room`: out says nothing), or an error. */
     int64_t (*tokenize)(const struct perilune_engine_model *m, const char *text, size_t len, unsigned flags,
                         int32_t *out, size_t room);
     /* The bytes that a token stands for: at most facts.longest.  Returns how many, 0 for one without. */

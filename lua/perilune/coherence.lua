@@ -228,12 +228,15 @@ local function has_route(routes, path)
   return false
 end
 
+-- With jobs.files these are served here, and ask no upstream by themselves.
+local ours = { ["/v1/files"] = true, ["/v1/batches"] = true }
+
 -- The families of which some path goes to the upstreams without a route.
-local function unrouted(routes)
+local function unrouted(routes, keeps_files)
   local list = {}
   for _, paths in ipairs(families) do
-    local open = false
-    for _, path in ipairs(paths) do open = open or not has_route(routes, path) end
+    local open, served = false, keeps_files and ours[paths[1]]
+    for _, path in ipairs(paths) do open = open or not (served or has_route(routes, path)) end
     if open then list[#list + 1] = (paths[1]:gsub("/x$", "/*")) end
   end
   return list
@@ -250,7 +253,8 @@ local function check_unrouted(out, report)
     report.complain("unrouted", "cannot be true where a route has auth_keys: clients without a key would be served")
   end
   out.guarded = out.guarded or out.unrouted == false
-  local open = policies > 0 and not out.guarded and out.unrouted == nil and unrouted(out.routes) or {}
+  local open = policies > 0 and not out.guarded and out.unrouted == nil
+    and unrouted(out.routes, out.jobs and out.jobs.files) or {}
   if #open > 0 then
     report.warn("routes", ("these paths have no route and go to the upstreams without any policy: %s; give them routes, or set "
       .. "unrouted = false, so that they get a 404, or unrouted = true, if that is meant"):format(table.concat(open, ", ")))
