@@ -1,11 +1,19 @@
-/* stamp.h -- the time as text, for headers and log lines.
+/* stamp.h -- the time of a clock, as a number and as text, for headers and log lines.
  *
  * Breaking a time into a date costs more than the rest of a log line: a thread does it
  * once a second. */
 #ifndef PERILUNE_BASE_STAMP_H
 #define PERILUNE_BASE_STAMP_H
 
+#include <stdint.h>
 #include <time.h>
+
+/* Milliseconds; of CLOCK_REALTIME since 1970. */
+static inline uint64_t stamp_ms(clockid_t which) {
+    struct timespec t;
+    clock_gettime(which, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
 
 /* Zeroed, one per thread and format. */
 struct stamp {

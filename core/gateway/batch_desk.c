@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/stamp.h"
 #include "flow/response.h"
 #include "gateway/file_source.h"
 #include "gateway/upload.h"
@@ -80,12 +81,6 @@ void batch_desk_free(struct batch_desk *d) {
     mem_free(d);
 }
 
-static uint64_t wall_ms(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 static const struct job_settings *settings(const struct batch_desk *d) { return d->x->gen->config->jobs; }
 static struct slice tenant(const struct batch_desk *d) { return slice_str(d->x->req->tenant); }
 
@@ -130,7 +125,7 @@ static bool has_file(const struct batch_desk *d, const struct job *j, bool error
     char id[FILE_ID_SIZE];
     batch_output_id(j->id, errors, id);
     return job_is_over(j->status) &&
-           file_find(&settings(d)->files, tenant(d), slice_str(id), wall_ms() / 1000, &f) == 0;
+           file_find(&settings(d)->files, tenant(d), slice_str(id), stamp_ms(CLOCK_REALTIME) / 1000, &f) == 0;
 }
 
 static bool put_batch(struct batch_desk *d, const struct job *j) {
@@ -170,7 +165,7 @@ static void on_uploaded(void *ud, int rc) {
     struct batch_desk *d = ud;
     struct file_facts f;
     d->upload = NULL;
-    if (rc == 0) rc = file_find(&settings(d)->files, tenant(d), slice_str(d->id), wall_ms() / 1000, &f);
+    if (rc == 0) rc = file_find(&settings(d)->files, tenant(d), slice_str(d->id), stamp_ms(CLOCK_REALTIME) / 1000, &f);
     if (rc != 0) disk_fails(d);
     else reply_file(d, &f);
 }
@@ -189,12 +184,12 @@ static bool read_form(struct batch_desk *d, struct file_facts *f, struct slice *
         fail(d, 400, "purpose", "files are kept for batches here: \"purpose\" must be \"batch\"");
         return false;
     }
-    f->created_s = wall_ms() / 1000;
+    f->created_s = stamp_ms(CLOCK_REALTIME) / 1000;
     f->expires_s = settings(d)->files.keep_ms > 0 ? f->created_s + settings(d)->files.keep_ms / 1000 : 0;
     slice_copy(f->purpose, sizeof(f->purpose), purpose);
     slice_copy(f->name, sizeof(f->name), slice_of(name.ptr, utf8_valid_prefix(name)));
     slice_mute(f->name);
-    file_id_new(wall_ms(), &d->x->w->loop->rng, f->id);
+    file_id_new(stamp_ms(CLOCK_REALTIME), &d->x->w->loop->rng, f->id);
     snprintf(d->id, sizeof(d->id), "%s", f->id);
     return true;
 }
@@ -217,7 +212,7 @@ static void upload(struct batch_desk *d) {
 static void list_files(struct batch_desk *d) {
     struct file_facts *all = mem_alloc((d->limit + 1) * sizeof(*all));
     int n = all == NULL ? PERILUNE_ERR_NOMEM : file_list(&settings(d)->files, tenant(d), slice_str(d->after),
-                                                         wall_ms() / 1000, all, d->limit + 1);
+                                                         stamp_ms(CLOCK_REALTIME) / 1000, all, d->limit + 1);
     if (n < 0) {
         mem_free(all);
         disk_fails(d);
@@ -259,12 +254,13 @@ static void send_content(struct batch_desk *d, const struct file_facts *f) {
 
 static void one_file(struct batch_desk *d) {
     struct file_facts f;
-    int rc = file_find(&settings(d)->files, tenant(d), slice_str(d->id), wall_ms() / 1000, &f);
+    int rc = file_find(&settings(d)->files, tenant(d), slice_str(d->id), stamp_ms(CLOCK_REALTIME) / 1000, &f);
     if (rc == FILE_NOT_FOUND) no_file(d);
     else if (rc != 0) disk_fails(d);
     else if (d->what == DESK_CONTENT) send_content(d, &f);
     else if (d->what == DESK_FILE) reply_file(d, &f);
-    else if (file_remove(&settings(d)->files, tenant(d), slice_str(d->id), wall_ms() / 1000) != 0) no_file(d);
+    else if (file_remove(&settings(d)->files, tenant(d), slice_str(d->id), stamp_ms(CLOCK_REALTIME) / 1000) != 0)
+        no_file(d);
     else {
         buf_printf(&d->out, "{\"id\":\"%s\",\"object\":\"file\",\"deleted\":true}", f.id);
         reply(d, &d->out);
@@ -286,14 +282,15 @@ static void on_made(struct jobs_op *op, const struct jobs_answer *a) {
 
 static void make(struct batch_desk *d) {
     struct file_facts f;
-    if (file_find(&settings(d)->files, tenant(d), slice_str(d->wish.input), wall_ms() / 1000, &f) != 0) {
+    if (file_find(&settings(d)->files, tenant(d), slice_str(d->wish.input), stamp_ms(CLOCK_REALTIME) / 1000, &f) != 0) {
         fail(d, 400, "input_file_id", "there is no such file of yours; upload it by POST /v1/files");
         return;
     }
     d->job = (struct job){ .tenant = tenant(d), .queue = SLICE(""), .function = SLICE(""), .path = batches,
                            .headers = SLICE(""), .body = buf_get(&d->body), .webhook = SLICE(""),
                            .key = request_header(d->x->req, SLICE("idempotency-key")), .max_tries = BATCH_TRIES,
-                           .expires_ms = wall_ms() + BATCH_WINDOW_MS, .keep_ms = settings(d)->files.keep_ms };
+                           .expires_ms = stamp_ms(CLOCK_REALTIME) + BATCH_WINDOW_MS,
+                           .keep_ms = settings(d)->files.keep_ms };
     if (d->job.key.ptr == NULL) d->job.key = SLICE("");
     ask(d, &(struct jobs_ask){ .verb = JOBS_SUBMIT, .job = &d->job }, on_made);
 }

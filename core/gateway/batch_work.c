@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "base/stamp.h"
 #include "gateway/batch_engine.h"
 #include "jobs/batch_object.h"
 #include "jobs/batch_survey.h"
@@ -61,12 +62,6 @@ struct batch_work {
     char                  why[500];
 };
 
-static uint64_t wall_ms(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 bool batch_work_is(const struct job *j) {
     return j->function.len == 0 && slice_eq(j->path, SLICE(BATCH_PATH));
 }
@@ -89,7 +84,7 @@ static void work_free(struct batch_work *b) {
 
 /* A file of answers is there when something is in it. */
 static void commit(struct batch_work *b, const struct batch_output *out, bool errors) {
-    struct file_facts f = { .bytes = out->size, .created_s = wall_ms() / 1000 };
+    struct file_facts f = { .bytes = out->size, .created_s = stamp_ms(CLOCK_REALTIME) / 1000 };
     if (out->size == 0 || out->fd < 0) return;
     batch_output_id(b->job_id, errors, f.id);
     f.expires_s = b->files.keep_ms > 0 ? f.created_s + b->files.keep_ms / 1000 : 0;
@@ -172,7 +167,7 @@ static void engine_over(struct batch_work *b) {
     batch_engine_close(&b->engine);
     b->engine_open = false;
     if (b->note.phase != BATCH_EXPIRED) b->note.phase = BATCH_FINALIZING;
-    b->note.finalizing_s = wall_ms() / 1000;
+    b->note.finalizing_s = stamp_ms(CLOCK_REALTIME) / 1000;
     if (b->work != NULL) note(b);
     sync_next(b);
 }
@@ -191,7 +186,7 @@ static void on_ready(void *ud) {
 }
 
 static void expire(struct batch_work *b) {
-    if (b->note.phase == BATCH_EXPIRED || wall_ms() < b->work->job.created_ms + BATCH_WINDOW_MS) return;
+    if (b->note.phase == BATCH_EXPIRED || stamp_ms(CLOCK_REALTIME) < b->work->job.created_ms + BATCH_WINDOW_MS) return;
     b->note.phase = BATCH_EXPIRED;
     batch_engine_end(&b->engine, BATCH_ENDING);
 }
@@ -243,7 +238,7 @@ static void ask_all(struct batch_work *b) {
     }
     b->state = ASKING;
     b->note.phase = BATCH_IN_PROGRESS;
-    b->note.in_progress_s = wall_ms() / 1000;
+    b->note.in_progress_s = stamp_ms(CLOCK_REALTIME) / 1000;
     note(b);
     step(b);
 }
@@ -291,7 +286,8 @@ static const char *open_input(struct batch_work *b, const struct job *j) {
     if (json_parse(&b->body, j->body, &(struct json_error){ 0 }) != 0 ||
         batch_wish_read(&b->wish, &b->body, &param, b->why, sizeof(b->why)) != 0)
         return b->why[0] ? b->why : "the body is no JSON";
-    if (file_find(&b->files, j->tenant, slice_str(b->wish.input), wall_ms() / 1000, &b->input) != 0) return no_file;
+    uint64_t now = stamp_ms(CLOCK_REALTIME);
+    if (file_find(&b->files, j->tenant, slice_str(b->wish.input), now / 1000, &b->input) != 0) return no_file;
     file_path(&b->files, j->tenant, b->wish.input, b->paths[0]);
     for (int i = 0; i < 2; i++) {
         batch_output_id(j->id, i == 1, id);

@@ -21,6 +21,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/stamp.h"
 #include "gateway/gateway.h"
 #include "request/asked.h"
 #include "store/snapshot.h"
@@ -29,18 +30,12 @@
 #define SOON_MS 1000
 #define SHARE   20 /* of the time: one part of so many is spent on what was let go */
 
-static uint64_t wall_ms(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 static void save(struct perilune *g) {
     struct cache_keeper *k = &g->cache_keeper;
     char err[512];
     uint64_t now = loop_now(&g->loop), began = loop_hrtime_us();
     cache_clean(g->stores->cache, now);
-    long n = snapshot_save(g->stores->cache, k->path, now, wall_ms(), err, sizeof(err));
+    long n = snapshot_save(g->stores->cache, k->path, now, stamp_ms(CLOCK_REALTIME), err, sizeof(err));
     if (n < 0 && !k->failing) log_line(&g->log, PERILUNE_LOG_ERROR, "cache.snapshot: %s", err);
     if (n >= 0 && k->failing) log_line(&g->log, PERILUNE_LOG_INFO, "cache.snapshot: %s is written again", k->path);
     k->failing = n < 0;
@@ -81,12 +76,12 @@ static void read_snapshot(struct perilune *g) {
     char err[512];
     k->path = mem_strdup(g->config->cache_snapshot);
     if (k->path == NULL) return;
-    if (g->config->far != NULL && snapshot_age_ms(k->path, wall_ms()) > REDIS_NOTES_MS) {
+    if (g->config->far != NULL && snapshot_age_ms(k->path, stamp_ms(CLOCK_REALTIME)) > REDIS_NOTES_MS) {
         log_line(&g->log, PERILUNE_LOG_WARN, "cache.snapshot: %s is older than an hour, and Redis remembers no longer "
                  "what was purged since; it is not read, and will be replaced", k->path);
         return;
     }
-    long n = snapshot_load(g->stores->cache, k->path, loop_now(&g->loop), wall_ms(), err, sizeof(err));
+    long n = snapshot_load(g->stores->cache, k->path, loop_now(&g->loop), stamp_ms(CLOCK_REALTIME), err, sizeof(err));
     if (err[0] != '\0') log_line(&g->log, PERILUNE_LOG_WARN, "cache.snapshot: %s", err);
     if (n == PERILUNE_ERR_STATE) { /* somebody else's file */
         mem_free(k->path);

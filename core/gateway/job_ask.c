@@ -19,6 +19,7 @@
 #include <time.h>
 
 #include "base/hex.h"
+#include "base/stamp.h"
 
 static const struct slice prefix = SLICE("x-perilune-");
 
@@ -115,9 +116,7 @@ static bool moment(struct slice s, uint64_t now_ms, uint64_t *out) {
 
 static bool read_times(struct request *r, struct job *j, struct job_ask_error *why) {
     static const char what[] = "is a time in seconds since 1970, or +SECONDS from now";
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    uint64_t now = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+    uint64_t now = stamp_ms(CLOCK_REALTIME);
     struct slice v = setting(r, "not-before");
     if (v.ptr != NULL && !moment(v, now, &j->not_before_ms)) return complain(why, "x-perilune-not-before", what);
     v = setting(r, "expires");

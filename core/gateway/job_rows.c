@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "base/json.h"
+#include "base/stamp.h"
 #include "gateway/gateway.h"
 #include "gateway/job_ask.h"
 #include "jobs/job_text.h"
@@ -37,9 +38,7 @@ static void keep(void *ud, const struct jobs_count *c) {
 }
 
 static uint64_t age_ms(const struct jobs_count *c) {
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    uint64_t now = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+    uint64_t now = stamp_ms(CLOCK_REALTIME);
     return c->oldest_ms != 0 && now > c->oldest_ms ? now - c->oldest_ms : 0;
 }
 

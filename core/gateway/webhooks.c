@@ -29,6 +29,7 @@
 
 #include "base/httpdate.h"
 #include "base/mem.h"
+#include "base/stamp.h"
 #include "flow/headers.h"
 #include "upstream/call.h"
 #include "upstream/reach.h"
@@ -246,12 +247,6 @@ static enum flow on_event(struct sink *k, const struct event *ev) {
 
 /* -- Calling -------------------------------------------------------------------------------------- */
 
-static uint64_t wall_ms(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 static bool message(const struct webhook_settings *s, const struct job_hook *h, uint64_t now_ms, struct buf *id,
                     struct buf *body, struct buf *sign) {
     webhook_write_id(h, id);
@@ -264,7 +259,7 @@ static bool message(const struct webhook_settings *s, const struct job_hook *h, 
 static struct source *call_of(struct delivery *d, const struct job_hook *h) {
     struct buf id, body, sign;
     char seconds[24];
-    uint64_t now = wall_ms();
+    uint64_t now = stamp_ms(CLOCK_REALTIME);
     struct source *call = NULL;
     buf_init(&id, 0);
     buf_init(&body, 0);

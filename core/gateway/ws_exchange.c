@@ -29,6 +29,7 @@
  * memory goes when it is over. */
 #include "gateway/ws_exchange.h"
 
+#include "base/base64.h"
 #include "base/err_body.h"
 #include "gateway/answer_lines.h"
 #include "gateway/exchange.h"
@@ -179,7 +180,7 @@ static enum flow say_base64(struct ws_exchange *e, struct slice s) {
     enum flow flow = FLOW_MORE;
     if (s.len == 0) return flow;
     buf_init(&b, 0);
-    ws_encode_base64(s, &b);
+    base64_write(&b, s);
     if (buf_failed(&b)) ws_conn_lost(e->socket->conn); /* an answer with a hole in it is none */
     else flow = say(e, SLICE(",\"base64\":\""), buf_get(&b), SLICE("\"}"));
     buf_deinit(&b);

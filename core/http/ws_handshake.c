@@ -11,7 +11,6 @@
  * idle socket a window of 32 KB. */
 #include "http/ws_handshake.h"
 
-#include <limits.h>
 #include <openssl/evp.h>
 
 #include "flow/headers.h"
@@ -72,12 +71,6 @@ bool ws_decode_word(struct slice s, struct buf *out) {
         bits &= (1u << held) - 1;
     }
     return bits == 0; /* else bits are left over, and two words would say the same */
-}
-
-void ws_encode_base64(struct slice s, struct buf *out) {
-    char *to = s.len > INT_MAX / 2 ? NULL : buf_reserve(out, (s.len + 2) / 3 * 4 + 1);
-    if (to == NULL) out->error = out->error ? out->error : PERILUNE_ERR_LIMITED;
-    else buf_advance(out, (size_t)EVP_EncodeBlock((unsigned char *)to, (const unsigned char *)s.ptr, (int)s.len));
 }
 
 /* SHA-1 is what the protocol says; nothing secret hangs on it. */

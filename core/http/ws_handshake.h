@@ -21,7 +21,5 @@ bool ws_header_next(const struct http_request *r, struct slice name, unsigned *l
 
 /* Base64 with - and _ and without padding, as it may stand in a subprotocol, appended to out.  False: it is none. */
 bool ws_decode_word(struct slice s, struct buf *out);
-/* Plain base64 with padding, appended. */
-void ws_encode_base64(struct slice s, struct buf *out);
 
 #endif

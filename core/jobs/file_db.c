@@ -132,7 +132,7 @@ static int run(struct file_db *d, enum file_statement which) {
 
 static int on_busy(void *ud, int times) {
     struct file_db *d = ud;
-    if (atomic_load(&d->hurry) || job_clock_ms(CLOCK_MONOTONIC) >= d->busy_until) return 0;
+    if (atomic_load(&d->hurry) || stamp_ms(CLOCK_MONOTONIC) >= d->busy_until) return 0;
     usleep(times < 10 ? 200 : 2000); /* as long as the transactions of others take */
     return 1;
 }
@@ -141,10 +141,10 @@ struct checking {
     uint64_t until;
 };
 
-static int out_of_time(void *ud) { return job_clock_ms(CLOCK_MONOTONIC) >= ((struct checking *)ud)->until; }
+static int out_of_time(void *ud) { return stamp_ms(CLOCK_MONOTONIC) >= ((struct checking *)ud)->until; }
 
 static int look_for_damage(struct file_db *d) {
-    struct checking c = { job_clock_ms(CLOCK_MONOTONIC) + CHECK_MS };
+    struct checking c = { stamp_ms(CLOCK_MONOTONIC) + CHECK_MS };
     sqlite3_stmt *s = NULL;
     int rc = 0;
     sqlite3_progress_handler(d->db, 10000, out_of_time, &c);
@@ -301,7 +301,7 @@ static int open_all(struct file_db *d, bool check) {
     bool fresh = false;
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
     if (sqlite3_open_v2(d->path, &d->db, flags, NULL) != SQLITE_OK) return file_db_fail(d);
-    d->busy_until = job_clock_ms(CLOCK_MONOTONIC) + BUSY_MS;
+    d->busy_until = stamp_ms(CLOCK_MONOTONIC) + BUSY_MS;
     sqlite3_busy_handler(d->db, on_busy, d);
     int rc = identify(d, &fresh);
     if (rc == 0 && sqlite3_db_readonly(d->db, "main") == 1)
@@ -351,7 +351,7 @@ bool file_db_is_there(struct file_db *d) {
 }
 
 int file_db_begin(struct file_db *d, bool write, struct job_now *now) {
-    d->busy_until = job_clock_ms(CLOCK_MONOTONIC) + BUSY_MS;
+    d->busy_until = stamp_ms(CLOCK_MONOTONIC) + BUSY_MS;
     if (d->broken) {
         file_db_close(d);
         int rc = file_db_open(d, d->path, d->settings, false);

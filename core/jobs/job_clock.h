@@ -2,20 +2,13 @@
 #ifndef PERILUNE_JOBS_JOB_CLOCK_H
 #define PERILUNE_JOBS_JOB_CLOCK_H
 
-#include <time.h>
-
+#include "base/stamp.h"
 #include "jobs/job_rules.h"
-
-static inline uint64_t job_clock_ms(clockid_t which) {
-    struct timespec t;
-    clock_gettime(which, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 /* steady: of CLOCK_MONOTONIC, which stands still while the machine sleeps, as its workers do. */
 static inline struct job_now job_clock_read(const struct jobs_settings *s) {
-    return (struct job_now){ .steady = s->steady_ms ? s->steady_ms() : job_clock_ms(CLOCK_MONOTONIC),
-                             .wall = s->wall_ms ? s->wall_ms() : job_clock_ms(CLOCK_REALTIME) };
+    return (struct job_now){ .steady = s->steady_ms ? s->steady_ms() : stamp_ms(CLOCK_MONOTONIC),
+                             .wall = s->wall_ms ? s->wall_ms() : stamp_ms(CLOCK_REALTIME) };
 }
 
 /* Of less the wall clock is adjusted all the time. */

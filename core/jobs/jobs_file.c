@@ -92,7 +92,7 @@ struct file_store {
     unsigned             fresh_len, fresh_cap;
 };
 
-static uint64_t clock_ms(void) { return job_clock_ms(CLOCK_MONOTONIC); }
+static uint64_t clock_ms(void) { return stamp_ms(CLOCK_MONOTONIC); }
 
 /* -- Calls: the loop ------------------------------------------ */
 

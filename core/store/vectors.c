@@ -22,6 +22,7 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "base/stamp.h"
 #include "include/perilune.h"
 
 #define SEND_MS    2000  /* for what nobody waits for */
@@ -112,11 +113,9 @@ static bool is_good(struct vectors *v, enum asked what, const struct store_answe
 /* -- Asking --------------------------------------------------------------------------------------- */
 
 static void fill(struct vectors *v, struct vectors_ask *ask) {
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
     ask->prefix = v->prefix;
     ask->database = v->database;
-    ask->time_ms = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+    ask->time_ms = stamp_ms(CLOCK_REALTIME);
     words_clear(&v->words);
 }
 
