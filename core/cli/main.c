@@ -23,6 +23,9 @@
 #include "cli/hello.h"
 #include "perilune.h"
 #include "base/mem.h"
+#include "local/llama.h"
+#include "local/process_child.h"
+#include "local/process_wire.h"
 
 static const char help[] =
     "Perilune: a runtime for applications of large language models.\n\n"
@@ -391,6 +394,7 @@ static int run(int argc, char **argv) {
         fputs(help, stderr);
         return 2;
     }
+    if (strcmp(argv[1], PROCESS_COMMAND) == 0) return process_child_main(&llama_engine);
     for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
         if (strcmp(argv[1], commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {

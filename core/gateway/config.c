@@ -230,8 +230,10 @@ static void read_engine(struct reader *r, uint32_t n, struct target *t) {
                                  .sequences = (unsigned)number_of(r, n, "sequences"),
                                  .batch = (unsigned)number_of(r, n, "batch"),
                                  .waiting = (unsigned)number_of(r, n, "waiting"),
-                                 .gpu_layers = (int)real_of(r, n, "gpu_layers", -1) };
-    char why[500];
+                                 .gpu_layers = (int)real_of(r, n, "gpu_layers", -1),
+                                 .process = bool_of(r, n, "process"), .program = string_of(r, n, "program"),
+                                 .step_ms = (unsigned)number_of(r, n, "step_timeout_ms") };
+    char why[700];
     if (r->env->engines == NULL || s.model == NULL || r->failed) return;
     r->c->engines = r->env->engines;
     if (engines_get(r->env->engines, &s, &t->engine, why, sizeof(why)) != 0)

@@ -634,7 +634,7 @@ static int open_rest(struct perilune *g, const perilune_options *o) {
     if (rc != 0) return rc;
     g->stores = stores_new();
     g->calibration = calibration_new();
-    g->engines = engines_new(&llama_engine);
+    g->engines = engines_new(&llama_engine, &process_engine, &g->log);
     if (g->stores == NULL || g->calibration == NULL || g->engines == NULL) return PERILUNE_ERR_NOMEM;
     engines_hold(g->engines); /* the configuration may be read twice, and its models are loaded once */
     rc = first_load(g, o);
@@ -697,6 +697,7 @@ PERILUNE_API void perilune_close(perilune *g) {
     sigpipe_release(&held);
     /* ORDER: the host's log function may call what is marked [any] until it is called no more: what
      * those functions read goes after that. */
+    engines_hush(g->engines);
     log_thread_close(g->log_thread, LOG_CLOSE_MS);
     mailbox_deinit(&g->mail);
     if (g->admin_open) http_server_deinit(&g->admin);

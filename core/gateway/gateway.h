@@ -7,6 +7,7 @@
 #include "gateway/worker.h"
 #include "local/engines.h"
 #include "local/llama.h"
+#include "local/process.h"
 #include "sys/log_thread.h"
 #include "tokens/calibration.h"
 

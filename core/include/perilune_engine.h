@@ -6,6 +6,7 @@
  *     load --> facts, tokenize, piece, prompt          any thread, once load() has returned
  *          --> seq_start, seq_copy, seq_cut, step,     one thread: who runs the model (core/local/resident.c)
  *              logits, embed, grammar_*
+ *          --> recover                                 the same thread, after an error of step() or embed()
  *          --> cancel                                  any thread: ends the step() or embed() under way soon
  *          --> free                                    nobody uses the model any more
  *
@@ -28,7 +29,7 @@
 extern "C" {
 #endif
 
-#define PERILUNE_ENGINE_VERSION 1
+#define PERILUNE_ENGINE_VERSION 2
 
 /* What load() is told.  Strings are borrowed during the call. */
 struct perilune_engine_options {
@@ -39,6 +40,12 @@ struct perilune_engine_options {
     unsigned    sequences;  /* rows */
     unsigned    batch;      /* most tokens of a step */
     int         gpu_layers; /* in a GPU's memory; below 0: as many as the engine likes */
+    /* Of an engine that runs in a process of its own; others look past the first two. */
+    const char *program;    /* what is started for it; NULL: Perilune's program */
+    unsigned    step_ms;    /* a step that takes longer hangs; 0: a minute */
+    void      (*say)(void *ud, const char *sentence); /* for the operator; any thread, until free().  NULL: nobody */
+    void      (*lost)(void *ud); /* the same: the model is lost, it must recover().  NULL: step() will tell */
+    void       *ud;
 };
 
 enum perilune_engine_kind {
@@ -117,7 +124,7 @@ struct perilune_engine {
     /* Row `seq` keeps its first n positions. */
     int  (*seq_cut)(struct perilune_engine_model *m, uint32_t seq, uint32_t n);
     /* Computes count (1 ... facts.batch) tokens.  0, PERILUNE_ENGINE_FULL, _CANCELED, or an error, after which the
-     * model is of no use any more. */
+     * model is of no use any more until it recovers. */
     int  (*step)(struct perilune_engine_model *m, const struct perilune_engine_token *tokens, size_t count);
     /* What comes behind the i-th token of the last step, which was `wanted`: facts.vocab numbers, which the caller may
      * change.  Borrowed until the next step.  NULL: there is no such thing. */
@@ -127,6 +134,11 @@ struct perilune_engine {
      * all at most facts.batch: count * facts.width numbers into out.  0, PERILUNE_ENGINE_CANCELED, or an error. */
     int  (*embed)(struct perilune_engine_model *m, const int32_t *tokens, const uint32_t *lens, size_t count,
                   float *out);
+
+    /* The model is as it was loaded: all rows are empty, facts are the same ones, and grammars of before may only be
+     * freed.  Other threads ask for tokens, pieces and prompts meanwhile.  0, PERILUNE_ERR_AGAIN (under way: ask again
+     * in some milliseconds), or another error, with a sentence.  NULL: such an engine stays as it is. */
+    int  (*recover)(struct perilune_engine_model *m, char *why, size_t why_size);
 
     /* [any] */
     void (*cancel)(struct perilune_engine_model *m);

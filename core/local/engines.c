@@ -21,6 +21,7 @@
 
 struct loaded {
     struct list            link;
+    struct engines        *of;
     struct engine_settings settings; /* its strings are `text` */
     struct stat            file;
     struct resident         *resident;
@@ -30,20 +31,25 @@ struct loaded {
 };
 
 struct engines {
-    const struct perilune_engine *engine;
+    const struct perilune_engine *engine, *process;
+    pthread_mutex_t log_lock;
+    struct log     *log;           /* LOG_LOCK; NULL: nobody reads */
     pthread_mutex_t lock;
     struct list     loaded, dying; /* LOCK */
     unsigned        holds;         /* LOCK */
     atomic_uint_least64_t loads;
 };
 
-struct engines *engines_new(const struct perilune_engine *engine) {
+struct engines *engines_new(const struct perilune_engine *engine, const struct perilune_engine *process, struct log *log) {
     struct engines *e = mem_zalloc(sizeof(*e));
     if (e == NULL || pthread_mutex_init(&e->lock, NULL) != 0) {
         mem_free(e);
         return NULL;
     }
+    pthread_mutex_init(&e->log_lock, NULL);
     e->engine = engine;
+    e->process = process;
+    e->log = log;
     list_init(&e->loaded);
     list_init(&e->dying);
     return e;
@@ -91,8 +97,31 @@ void engines_free(struct engines *e) {
     e->holds = 0;
     stop_unused(e);
     join_all(&e->dying);
+    pthread_mutex_destroy(&e->log_lock);
     pthread_mutex_destroy(&e->lock);
     mem_free(e);
+}
+
+void engines_hush(struct engines *e) {
+    if (e == NULL) return;
+    pthread_mutex_lock(&e->log_lock);
+    e->log = NULL;
+    pthread_mutex_unlock(&e->log_lock);
+}
+
+/* On any thread. */
+static void say(void *ud, int level, const char *sentence) {
+    struct loaded *l = ud;
+    pthread_mutex_lock(&l->of->log_lock);
+    if (l->of->log != NULL && log_wants(l->of->log, level)) {
+        struct buf line;
+        buf_init(&line, 0);
+        log_begin(&line, level, sentence);
+        log_str(&line, "model", slice_str(l->settings.model));
+        log_end(l->of->log, level, &line);
+        buf_deinit(&line);
+    }
+    pthread_mutex_unlock(&l->of->log_lock);
 }
 
 void engines_put(struct engines *e, struct resident *r) {
@@ -130,7 +159,8 @@ static bool is_it(const struct loaded *l, const struct engine_settings *s, const
     const struct engine_settings *t = &l->settings;
     return same_text(t->model, s->model) && same_text(t->library, s->library) && t->threads == s->threads &&
            t->context == s->context && t->sequences == s->sequences && t->batch == s->batch &&
-           t->waiting == s->waiting && t->gpu_layers == s->gpu_layers && l->file.st_dev == file->st_dev &&
+           t->waiting == s->waiting && t->gpu_layers == s->gpu_layers && t->process == s->process &&
+           same_text(t->program, s->program) && t->step_ms == s->step_ms && l->file.st_dev == file->st_dev &&
            l->file.st_ino == file->st_ino && l->file.st_size == file->st_size &&
            l->file.st_mtim.tv_sec == file->st_mtim.tv_sec && l->file.st_mtim.tv_nsec == file->st_mtim.tv_nsec;
 }
@@ -148,24 +178,28 @@ static struct resident *find(struct engines *e, const struct engine_settings *s,
     return found;
 }
 
-static struct loaded *loaded_new(const struct engine_settings *s, const struct stat *file) {
+static struct loaded *loaded_new(struct engines *e, const struct engine_settings *s, const struct stat *file) {
     size_t model = strlen(s->model) + 1, library = s->library ? strlen(s->library) + 1 : 0;
-    struct loaded *l = mem_zalloc(sizeof(*l) + model + library);
+    size_t program = s->program ? strlen(s->program) + 1 : 0;
+    struct loaded *l = mem_zalloc(sizeof(*l) + model + library + program);
     if (l == NULL) return NULL;
+    l->of = e;
     l->settings = *s;
     l->settings.model = memcpy(l->text, s->model, model);
     if (library > 0) l->settings.library = memcpy(l->text + model, s->library, library);
+    if (program > 0) l->settings.program = memcpy(l->text + model + library, s->program, program);
     l->file = *file;
     l->shares = 1;
     return l;
 }
 
-static struct resident_settings resident_settings_of(const struct engines *e, const struct engine_settings *s) {
+static struct resident_settings resident_settings_of(const struct engines *e, struct loaded *l) {
+    const struct engine_settings *s = &l->settings;
     enum { STEP_US = 100000 }; /* how long anybody waits for a token because somebody's prompt is read */
     return (struct resident_settings){
-        .engine = e->engine, .active = s->sequences, .batch = s->batch, .waiting = s->waiting, .step_us = STEP_US,
+        .engine = s->process ? e->process : e->engine, .say = say, .ud = l, .active = s->sequences, .batch = s->batch, .waiting = s->waiting, .step_us = STEP_US,
         .options = { .model = s->model, .library = s->library, .threads = s->threads, .context = s->context,
-                     .gpu_layers = s->gpu_layers } };
+                     .gpu_layers = s->gpu_layers, .program = s->program, .step_ms = s->step_ms } };
 }
 
 int engines_get(struct engines *e, const struct engine_settings *s, struct resident **out, char *why, size_t why_size) {
@@ -177,10 +211,10 @@ int engines_get(struct engines *e, const struct engine_settings *s, struct resid
     }
     *out = find(e, s, &file);
     if (*out != NULL) return 0;
-    struct loaded *l = loaded_new(s, &file);
-    struct resident_settings rs = resident_settings_of(e, s);
+    struct loaded *l = loaded_new(e, s, &file);
     snprintf(why, why_size, "out of memory");
     if (l == NULL) return PERILUNE_ERR_NOMEM;
+    struct resident_settings rs = resident_settings_of(e, l);
     int rc = resident_new(&l->resident, &rs, why, why_size);
     if (rc != 0) {
         mem_free(l);

@@ -2,6 +2,7 @@
 #ifndef PERILUNE_LOCAL_ENGINES_H
 #define PERILUNE_LOCAL_ENGINES_H
 
+#include "base/log.h"
 #include "local/resident.h"
 
 struct engines;
@@ -11,9 +12,15 @@ struct engine_settings {
     const char *model, *library; /* library NULL: where it is usually found */
     unsigned    threads, context, sequences, batch, waiting;
     int         gpu_layers;
+    bool        process;          /* in a process of its own */
+    const char *program;          /* that is started for it; NULL: Perilune's */
+    unsigned    step_ms;          /* after so long it hangs */
 };
 
-struct engines *engines_new(const struct perilune_engine *engine); /* NULL: no memory */
+/* process: the same engine in a process of its own, see process.h.  log: NULL: nobody reads.  NULL: no memory. */
+struct engines *engines_new(const struct perilune_engine *engine, const struct perilune_engine *process, struct log *log);
+/* The log is going to be closed: nothing is said any more. */
+void            engines_hush(struct engines *e);
 void            engines_free(struct engines *e); /* nobody has a share; NULL is fine */
 
 /* A share of the resident of this model with these settings, loaded if nobody has it: takes as long as that takes. The

@@ -16,10 +16,12 @@
 #include "local/llama.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -42,7 +44,11 @@ struct perilune_engine_model {
     uint32_t                   *len;    /* of each row, in positions */
     struct llama_token_data    *masked; /* of a grammar: room for the whole vocabulary; NULL: not needed yet */
     size_t                      stepped; /* tokens of the last step */
-    bool                        broken; /* an error left the memory in an unknown state */
+    bool                        broken; /* an error left the memory in an unknown state, or the file was cut */
+    const struct llama_library *library;
+    struct llama_context_wish   wish;   /* of the context */
+    int                         file;   /* the model's, to see when somebody cuts it; -1: it cannot be looked at */
+    off_t                       file_size;
     atomic_bool                 canceled;
     char                        name[160], bos[64], eos[64];
 };
@@ -131,6 +137,7 @@ static void model_free(struct perilune_engine_model *m) {
     mem_free(m->batch.logits);
     mem_free(m->len);
     mem_free(m->masked);
+    if (m->file >= 0) close(m->file);
     mem_free(m);
 }
 
@@ -163,14 +170,15 @@ static int make_context(struct perilune_engine_model *m, const struct llama_libr
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     uint32_t rows = o->sequences == 0 ? 1 : o->sequences > ROWS_MAX ? ROWS_MAX : o->sequences;
     uint32_t batch = o->batch == 0 ? PIECE : o->batch < rows ? rows : o->batch;
-    struct llama_context_wish w = { .cells = cells_for(m, o), .batch = batch, .rows = rows,
+    m->library = l;
+    m->wish = (struct llama_context_wish){ .cells = cells_for(m, o), .batch = batch, .rows = rows,
                                     .piece = pooling == 0 && batch > PIECE ? PIECE : batch,
                                     .threads = (int32_t)(o->threads ? o->threads : cores > 0 ? cores : 1),
                                     .embeddings = pooling != 0, .abort = should_stop, .abort_ud = &m->canceled };
-    m->context = llama_library_context(l, m->model, &w);
+    m->context = llama_library_context(l, m->model, &m->wish);
     if (m->context == NULL) {
         snprintf(why, size, "%s: no memory for a context of %u tokens: make engine.context smaller (%s)", o->model,
-                 w.cells, llama_library_complaint());
+                 m->wish.cells, llama_library_complaint());
         return PERILUNE_ERR_ENGINE;
     }
     m->memory = m->c->llama_get_memory(m->context);
@@ -188,6 +196,21 @@ static const char *problem_with(const struct llama_calls *c, const struct llama_
     return NULL;
 }
 
+/* Weights are mapped: a file that is cut while they are ends the process when its missing part is read.  One that is
+ * overwritten in place is cut first, so most of the time it is seen here, before a step; a step under way is not saved.
+ * Who wants that has engine.process. */
+static void look_after_file(struct perilune_engine_model *m, const char *path) {
+    struct stat st;
+    m->file = open(path, O_RDONLY | O_CLOEXEC);
+    m->file_size = m->file >= 0 && fstat(m->file, &st) == 0 ? st.st_size : 0;
+}
+
+static bool is_cut(struct perilune_engine_model *m) {
+    struct stat st;
+    if (m->file >= 0 && fstat(m->file, &st) == 0 && st.st_size < m->file_size) m->broken = true;
+    return m->broken;
+}
+
 static int load(const struct perilune_engine_options *o, struct perilune_engine_model **out, char *why, size_t size) {
     const struct llama_library *l;
     *out = NULL;
@@ -197,6 +220,7 @@ static int load(const struct perilune_engine_options *o, struct perilune_engine_
     struct perilune_engine_model *m = mem_zalloc(sizeof(*m));
     if (m == NULL) return refuse(why, size, o->model, "out of memory");
     m->c = llama_library_calls(l);
+    look_after_file(m, o->model);
     llama_library_forget_complaint();
     m->model = llama_library_load(l, o->model, o->gpu_layers);
     const char *problem = NULL;
@@ -213,6 +237,30 @@ static int load(const struct perilune_engine_options *o, struct perilune_engine_
     if (rc == 0) *out = m;
     else model_free(m);
     return rc;
+}
+
+/* The weights are read only, so they are as they were; what an error may have left half done is the context. */
+static int recover(struct perilune_engine_model *m, char *why, size_t size) {
+    m->broken = false;
+    if (is_cut(m)) {
+        snprintf(why, size, "the model's file has been cut since it was loaded: put a whole one there by renaming it, "
+                 "and reload");
+        return PERILUNE_ERR_ENGINE;
+    }
+    m->broken = true;
+    if (m->context != NULL) m->c->llama_free(m->context);
+    m->memory = NULL;
+    m->stepped = 0;
+    memset(m->len, 0, m->facts.sequences * sizeof(*m->len));
+    llama_library_forget_complaint();
+    m->context = llama_library_context(m->library, m->model, &m->wish);
+    if (m->context == NULL) {
+        snprintf(why, size, "no memory for a context of %u tokens (%s)", m->wish.cells, llama_library_complaint());
+        return PERILUNE_ERR_ENGINE;
+    }
+    m->memory = m->c->llama_get_memory(m->context);
+    m->broken = false;
+    return 0;
 }
 
 static const struct perilune_engine_facts *facts(const struct perilune_engine_model *m) { return &m->facts; }
@@ -316,7 +364,7 @@ static int outcome(struct perilune_engine_model *m, int32_t rc) {
 }
 
 static int step(struct perilune_engine_model *m, const struct perilune_engine_token *tokens, size_t count) {
-    if (m->broken) return PERILUNE_ERR_ENGINE;
+    if (is_cut(m)) return PERILUNE_ERR_ENGINE;
     if (m->memory == NULL || count == 0 || count > m->facts.batch) return PERILUNE_ERR_INVAL;
     m->batch.n_tokens = 0;
     m->stepped = 0;
@@ -356,7 +404,7 @@ static bool put_texts(struct perilune_engine_model *m, const int32_t *tokens, co
 
 static int embed(struct perilune_engine_model *m, const int32_t *tokens, const uint32_t *lens, size_t count,
                  float *out) {
-    if (m->broken) return PERILUNE_ERR_ENGINE;
+    if (is_cut(m)) return PERILUNE_ERR_ENGINE;
     if (m->facts.kind == PERILUNE_ENGINE_CHAT || count == 0 || count > m->facts.sequences ||
         !put_texts(m, tokens, lens, count)) return PERILUNE_ERR_INVAL;
     if (m->memory != NULL) m->c->llama_memory_clear(m->memory, true);
@@ -426,7 +474,7 @@ const struct perilune_engine llama_engine = {
     .load = load, .free = model_free, .facts = facts,
     .tokenize = tokenize, .piece = piece, .is_end = is_end, .prompt = prompt,
     .seq_start = seq_start, .seq_copy = seq_copy, .seq_cut = seq_cut, .step = step, .logits = logits,
-    .embed = embed, .cancel = cancel,
+    .embed = embed, .recover = recover, .cancel = cancel,
     .grammar_new = grammar_new, .grammar_allows = grammar_allows, .grammar_mask = grammar_mask,
     .grammar_accept = grammar_accept, .grammar_free = grammar_free,
 };

@@ -18,6 +18,8 @@
  * Invariants: an active choice has at least one token that is not computed; the last one brings the next.  Choices of
  * a talk end singly, the talk with the last of them.  Tokens of one tenant are never compared with those of another.
  *
+ * When the engine fails, who is in the batch is told so, and it is made to recover (resident_recover.c).
+ *
  * What it does not do: know what a request is.  Deadlines order the queue; who asked watches the clock, and leaves. */
 #include "local/resident.h"
 
@@ -38,7 +40,8 @@ struct turn_event resident_failure(enum turn_code code, const char *text) {
     return (struct turn_event){ .type = TURN_FAILED, .code = code, .text = slice_str(text) };
 }
 
-static void talk_free(struct talk *k) {
+static void talk_free(struct resident *r, struct talk *k) {
+    if (k->parked_ms != 0 && k->open == 0) r->parked -= turn_choices(&k->turn->ask);
     list_remove(&k->link);
     turn_post(k->turn);
     turn_put(k->turn);
@@ -68,7 +71,7 @@ void resident_end_choice(struct resident *r, struct choice *c, bool keep_row) {
     stats_add(&r->stats.cached, k->cached);
     turn_write(k->turn, &(struct turn_event){ .type = TURN_OVER, .prompt = k->prompt, .completion = k->said,
                                               .cached = k->cached });
-    talk_free(k);
+    talk_free(r, k);
 }
 
 static void drop_choices(struct resident *r, struct list *of, const struct talk *k) {
@@ -83,7 +86,7 @@ void resident_fail(struct resident *r, struct talk *k, const struct turn_event *
     drop_choices(r, &r->waiting, k);
     drop_choices(r, &r->active, k);
     turn_write(k->turn, ev);
-    talk_free(k);
+    talk_free(r, k);
 }
 
 void resident_fail_all(struct resident *r, const struct turn_event *ev) {
@@ -214,6 +217,7 @@ static bool add_text(struct resident *r, struct talk *k, unsigned i) {
     int64_t n = tokens_of(r, a->texts[i], a->flags, limit, &tokens);
     bool ok;
     if (n == PERILUNE_ERR_NOMEM) ok = !refuse(r, k, TURN_MEMORY, "out of memory");
+    else if (n == PERILUNE_ERR_IO) ok = !refuse(r, k, TURN_BROKEN, RESIDENT_FAILED);
     else if (n < 0) ok = !refuse(r, k, TURN_BAD, "the text cannot be cut into tokens");
     else if (n > limit) ok = !refuse_length(r, k, n, limit);
     else if (n == 0) ok = !refuse(r, k, TURN_BAD, "the text is empty");
@@ -226,6 +230,11 @@ static bool add_text(struct resident *r, struct talk *k, unsigned i) {
     }
     mem_free(tokens);
     return ok;
+}
+
+void resident_add_texts(struct resident *r, struct talk *k) {
+    unsigned count = k->turn->ask.text_count;
+    for (unsigned i = 0; i < count && add_text(r, k, i); i++) continue;
 }
 
 static void ask_opened(struct letter *m, void *owner) {
@@ -244,16 +253,15 @@ static void ask_opened(struct letter *m, void *owner) {
     list_append(&r->talks, &k->link);
     stats_add(&r->stats.turns, 1);
     bool chats = r->facts->kind == PERILUNE_ENGINE_CHAT;
-    unsigned choices = a->kind == TURN_CHAT ? a->choices : a->text_count;
-    if (r->broken) refuse(r, k, TURN_BROKEN, "the local engine failed; the model must be loaded anew");
-    else if (r->stopping) refuse(r, k, TURN_CLOSED, "the model is being unloaded");
+    unsigned choices = turn_choices(a);
+    if (r->stopping) refuse(r, k, TURN_CLOSED, "the model is being unloaded");
     else if (chats != (a->kind == TURN_CHAT))
         refuse(r, k, TURN_BAD, chats ? "this model answers chats, and makes no embeddings"
                                      : "this model makes embeddings, and answers no chats");
-    else if (r->waiting_count + choices > r->settings.waiting)
+    else if (r->waiting_count + r->parked + choices > r->settings.waiting)
         refuse(r, k, TURN_BUSY, "too many requests wait for this model");
-    else
-        for (unsigned i = 0; i < a->text_count && add_text(r, k, i); i++) continue;
+    else if (r->broken) resident_park(r, k, choices);
+    else resident_add_texts(r, k);
 }
 
 void resident_ask(struct resident *r, struct turn *t) {
@@ -333,14 +341,18 @@ static void admit(struct resident *r) {
 
 static void note_state(struct resident *r) {
     atomic_store_explicit(&r->stats.active, r->active_count, memory_order_relaxed);
-    atomic_store_explicit(&r->stats.waiting, r->waiting_count, memory_order_relaxed);
+    atomic_store_explicit(&r->stats.waiting, r->waiting_count + r->parked, memory_order_relaxed);
+    atomic_store_explicit(&r->stats.up, !r->broken, memory_order_relaxed);
     if (r->facts->kind == PERILUNE_ENGINE_CHAT)
         atomic_store_explicit(&r->stats.cells, r->facts->cells - rows_free_cells(&r->rows), memory_order_relaxed);
 }
 
 static void work(struct resident *r) {
     drop_who_left(r);
-    if (r->facts->kind != PERILUNE_ENGINE_CHAT) {
+    if (atomic_exchange(&r->lost, false) && !r->broken) resident_break(r);
+    if (r->broken) {
+        resident_recover(r);
+    } else if (r->facts->kind != PERILUNE_ENGINE_CHAT) {
         if (r->waiting_count > 0) resident_embed(r);
     } else {
         admit(r);
@@ -354,13 +366,14 @@ static void work(struct resident *r) {
 static void *resident_main(void *arg) {
     struct resident *r = arg;
     while (!r->stopping) {
-        bool busy = r->active_count + r->waiting_count > 0;
+        bool busy = atomic_load(&r->lost) || (!r->broken && r->active_count + r->waiting_count > 0);
         uv_run(&r->loop.uv, busy ? UV_RUN_NOWAIT : UV_RUN_ONCE);
         if (!r->stopping) work(r);
     }
     struct turn_event ev = resident_failure(TURN_CLOSED, "the model is being unloaded");
     mailbox_close(&r->mail); /* what is in it is refused */
     resident_fail_all(r, &ev);
+    timer_stop(&r->loop, &r->again);
     loop_deinit(&r->loop);
     return NULL;
 }
@@ -415,6 +428,8 @@ static int begin(struct resident *r) {
     return rc;
 }
 
+static void say_for_engine(void *ud, const char *sentence) { resident_say(ud, PERILUNE_LOG_WARN, "%s", sentence); }
+
 int resident_new(struct resident **out, const struct resident_settings *s, char *why, size_t why_size) {
     *out = NULL;
     struct resident *r = mem_zalloc(sizeof(*r));
@@ -429,16 +444,25 @@ int resident_new(struct resident **out, const struct resident_settings *s, char 
     struct perilune_engine_options o = s->options;
     o.sequences = r->settings.active * 2 < ROWS_MIN ? ROWS_MIN : r->settings.active * 2; /* half of them idle */
     o.batch = s->batch;
+    o.say = say_for_engine;
+    o.lost = resident_on_lost;
+    o.ud = r;
     int rc = r->engine->version == PERILUNE_ENGINE_VERSION ? r->engine->load(&o, &r->model, why, why_size)
                                                            : PERILUNE_ERR_ENGINE;
     if (rc == 0) {
         r->facts = r->engine->facts(r->model);
         rc = parts_new(r);
     }
+    atomic_store(&r->stats.up, 1);
     if (rc == 0) rc = begin(r);
-    if (rc == 0) *out = r;
-    else parts_free(r);
-    return rc;
+    if (rc != 0) {
+        parts_free(r);
+        return rc;
+    }
+    atomic_store(&r->begun, true);
+    if (atomic_load(&r->lost)) resident_ring(r); /* it was lost before anybody could be rung */
+    *out = r;
+    return 0;
 }
 
 void resident_free(struct resident *r) {
@@ -449,6 +473,9 @@ void resident_free(struct resident *r) {
     r->engine->cancel(r->model);
     mailbox_send(&r->mail, &stop.letter, stop_opened);
     pthread_join(r->thread, NULL);
+    if (r->rows.engine != NULL) rows_deinit(&r->rows);
+    r->engine->free(r->model); /* it says no more that it is lost, so nobody rings */
+    r->model = NULL;
     mailbox_deinit(&r->mail);
     parts_free(r);
 }

@@ -14,6 +14,8 @@ struct resident_settings {
     unsigned active;  /* answers at once; 1 ... 64 */
     unsigned batch;   /* most tokens of a step */
     unsigned waiting; /* most choices that wait */
+    void   (*say)(void *ud, int level, const char *sentence); /* for the log; any thread.  NULL: nobody listens */
+    void    *ud;
     uint64_t step_us; /* a step with somebody's prompt in it takes about so long at most; 0: as many tokens as fit */
 };
 
@@ -22,7 +24,9 @@ struct resident_stats {
     stats_counter turns, prompt, cached, said; /* turns; tokens of prompts, those of them that were there; of answers */
     stats_counter steps, stepped, step_us;     /* stepped: tokens */
     stats_counter preempted, refused, left;    /* choices put back for want of memory; turns refused, left */
+    stats_counter failures, recoveries;        /* of the engine: how often it failed, and was there again */
     stats_counter active, waiting, cells;      /* now */
+    stats_counter up;                          /* 0: it has failed, and is not there again */
 };
 
 /* Loads the model, which takes as long as it takes, and starts its thread.  On failure `why` says why. */

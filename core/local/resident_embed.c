@@ -66,9 +66,8 @@ void resident_embed(struct resident *r) {
     stats_add(&r->stats.step_us, loop_hrtime_us() - began);
     if (rc == PERILUNE_ENGINE_CANCELED) return; /* the resident is about to stop */
     if (rc != 0) {
-        struct turn_event ev = resident_failure(TURN_BROKEN, "the local engine failed; the model must be loaded anew");
-        r->broken = true;
-        resident_fail_all(r, &ev);
+        for (size_t i = 0; i < n; i++) of[i]->talk->begun = true; /* they may be why */
+        resident_break(r);
         return;
     }
     for (size_t i = 0; i < n; i++) {

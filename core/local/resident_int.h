@@ -5,6 +5,7 @@
 #include "local/rows.h"
 #include "local/resident.h"
 
+#define RESIDENT_FAILED "the local engine failed" /* for clients */
 #define CHOICES_ACTIVE 64 /* most of settings.active */
 
 /* A turn that the resident has. */
@@ -14,6 +15,7 @@ struct talk {
     unsigned     open;  /* choices, or texts of an embedding, that are not over */
     uint32_t     prompt, said, cached; /* tokens */
     bool         begun, first_placed;
+    uint64_t     parked_ms; /* it waits for the engine since then; 0: it does not */
 };
 
 /* One answer, or the vector of one text. */
@@ -46,6 +48,11 @@ struct resident {
     unsigned                waiting_count, active_count;
     uint64_t                arrivals;
     bool                    stopping, broken;
+    /* While it is broken, see resident_recover.c: */
+    unsigned                failures, parked; /* failures in a row; parked: choices of talks without any yet */
+    uint64_t                next_ms, broke_ms, back_ms; /* of the next try; of the failure; of the last recovery */
+    struct timer            again;
+    atomic_bool             begun, lost; /* [any] the thread is there; the engine says that it is lost */
     double                  token_us; /* what a token of a prompt takes lately */
     struct perilune_engine_token *batch;
     struct choice         **wanted;   /* of each token of the batch: whose next one it brings; or NULL */
@@ -64,6 +71,19 @@ void resident_fail_all(struct resident *r, const struct turn_event *ev);
 /* c, and maybe its talk, are gone afterwards. */
 void resident_end_choice(struct resident *r, struct choice *c, bool keep_row);
 void resident_put_back(struct resident *r, struct choice *c); /* it waits again */
+
+/* The choices of a talk that has none yet; k may be gone afterwards. */
+void resident_add_texts(struct resident *r, struct talk *k);
+
+/* resident_recover.c: the engine has failed. */
+void resident_break(struct resident *r);
+/* While it is broken, in each turn: tries again when it is time. */
+void resident_recover(struct resident *r);
+/* k, which came while it is broken, waits for it, or is told when to come again. */
+void resident_park(struct resident *r, struct talk *k, unsigned choices);
+/* [any] What an engine calls. */
+void resident_on_lost(void *resident);
+void resident_say(const struct resident *r, int level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* resident_step.c: computes one batch, and lets each choice whose turn it is say a token. */
 void resident_step(struct resident *r);

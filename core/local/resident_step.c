@@ -257,12 +257,6 @@ static void note_time(struct resident *r, size_t n, uint64_t us) {
     r->token_us = r->token_us > 0 ? 0.7 * r->token_us + 0.3 * each : each;
 }
 
-static void break_down(struct resident *r) {
-    struct turn_event ev = resident_failure(TURN_BROKEN, "the local engine failed; the model must be loaded anew");
-    r->broken = true;
-    resident_fail_all(r, &ev);
-}
-
 /* The engine says that memory is short although we counted it: everything goes but the oldest choice. */
 static void make_way(struct resident *r) {
     if (r->active_count == 1) end(r, youngest(r), TURN_LENGTH);
@@ -289,7 +283,7 @@ void resident_step(struct resident *r) {
         return;
     }
     if (rc != 0 || r->rows.broken) {
-        if (rc != PERILUNE_ENGINE_CANCELED || r->rows.broken) break_down(r);
+        if (rc != PERILUNE_ENGINE_CANCELED || r->rows.broken) resident_break(r);
         else rows_clear(&r->rows);
         return;
     }

@@ -35,6 +35,9 @@ struct turn_ask {
     const char         *grammar;    /* GBNF; NULL: none */
 };
 
+/* Answers, or vectors. */
+static inline unsigned turn_choices(const struct turn_ask *a) { return a->kind == TURN_CHAT ? a->choices : a->text_count; }
+
 enum turn_end { TURN_STOP, TURN_LENGTH };
 
 /* What comes. ORDER: turn.c writes and reads them. */
@@ -52,7 +55,8 @@ enum turn_code {
     TURN_TOO_LONG, /* the prompt: prompt tokens, of `limit` that fit */
     TURN_BAD,      /* the request cannot be done by this model */
     TURN_BUSY,     /* as many wait as may */
-    TURN_BROKEN,   /* the engine failed */
+    TURN_BROKEN,   /* the engine failed while it was asked */
+    TURN_DOWN,     /* it failed before, and is not there again: `limit` milliseconds from now it may be */
     TURN_CLOSED,   /* the model is being unloaded */
     TURN_MEMORY
 };

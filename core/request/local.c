@@ -211,11 +211,15 @@ static void put_rest(struct local *l) {
 static void on_failed(struct local *l, const struct turn_event *ev) {
     struct failure f;
     static const enum failure_kind kinds[] = { /* ORDER turn_code */
-        FAILURE_INVALID_REQUEST, FAILURE_INVALID_REQUEST, FAILURE_UNAVAILABLE, FAILURE_UPSTREAM, FAILURE_UNAVAILABLE,
-        FAILURE_NO_MEMORY };
+        FAILURE_INVALID_REQUEST, FAILURE_INVALID_REQUEST, FAILURE_UNAVAILABLE, FAILURE_UPSTREAM, FAILURE_CONNECT,
+        FAILURE_UNAVAILABLE, FAILURE_NO_MEMORY };
     failure_init(&f);
     failure_set(&f, kinds[ev->code], "%.*s", SLICE_ARG(ev->text));
     if (ev->code == TURN_BUSY) f.retry_after_ms = 1000;
+    if (ev->code == TURN_DOWN) { /* a server that nobody reaches, for breakers and pools; it says when to come again */
+        f.status = 503;
+        f.retry_after_ms = ev->limit;
+    }
     if (ev->code == TURN_TOO_LONG) {
         failure_set(&f, FAILURE_INVALID_REQUEST, "the prompt has %u tokens, and this model's context has room for %u",
                     ev->prompt, ev->limit);

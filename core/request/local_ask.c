@@ -38,6 +38,14 @@ static int no_memory(struct reading *in) {
     return PERILUNE_ERR_NOMEM;
 }
 
+/* An engine in a process of its own that is not there just now: for breakers and pools a server that nobody reaches. */
+static int is_down(struct reading *in) {
+    failure_set(in->f, FAILURE_CONNECT, "the local engine failed, and is not there again yet");
+    in->f->status = 503;
+    in->f->retry_after_ms = 1000;
+    return PERILUNE_ERR_IO;
+}
+
 /* -- Members ---------------------------------------------------------------------------------- */
 
 /* JSON_NONE: absent, or null. */
@@ -247,6 +255,7 @@ static int render(struct reading *in, const struct perilune_engine_message *mess
         char *to = buf_reserve(out, room);
         if (to == NULL) return no_memory(in);
         int64_t n = e->prompt(resident_model(in->r), messages, count, to, room);
+        if (n == PERILUNE_ERR_IO) return is_down(in);
         if (n < 0) return refuse(in, "messages", "cannot be written as this model's template wants them");
         if ((uint64_t)n <= room) {
             buf_advance(out, (size_t)n);

@@ -23,6 +23,10 @@ function M.schema(file)
     sequences = count(8, 1, 64),    -- answers at once
     batch = count(512, 32, 8192),   -- tokens of a step
     waiting = count(256, 0, 1e5),   -- answers that wait for their turn
+    process = { type = "boolean", default = false }, -- in a process of its own: what ends it does not end this one
+    program = file,                 -- that is started for it; nil: perilune itself
+    -- A step that takes longer hangs: its process is killed.
+    step_timeout = { type = "duration", default = 60, min = 1, max = 86400 },
     gpu_layers = {
       default = -1,
       check = function(v)

@@ -175,7 +175,7 @@ static const struct perilune_engine fake_engine = {
 };
 
 /* What a solo run says to a prompt, of `most` tokens at most; returns its length. */
-static size_t fake_answer(const char *prompt, size_t len, size_t most, char *out) {
+static inline size_t fake_answer(const char *prompt, size_t len, size_t most, char *out) {
     int32_t row[FAKE_ROW];
     size_t n = 0;
     for (size_t i = 0; i < len; i++) row[i] = (unsigned char)prompt[i];

@@ -477,7 +477,7 @@ TEST_NOFAULT(a_model_is_loaded_once_until_its_file_is_another) {
     CHECK(fd >= 0);
     close(fd);
     memset(&fake, 0, sizeof(fake));
-    struct engines *e = engines_new(&fake_engine);
+    struct engines *e = engines_new(&fake_engine, NULL, NULL);
     struct engine_settings s = { .model = path, .sequences = 2, .batch = 64, .waiting = 10, .gpu_layers = -1 };
     struct resident *a, *b, *c, *d;
     CHECK(e != NULL);

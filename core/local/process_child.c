@@ -1,0 +1,311 @@
+/* process_child.c -- an engine in a process of its own: the inner side.
+ *
+ *     work --> main thread: load, rows, steps, vectors, grammars      logits --> shared memory
+ *     side --> second thread: tokens of texts, prompts                it also hears that nobody is left
+ *
+ * Calls of the work connection are done in the order in which they came, so those without an answer (rows, ends of
+ * grammars) need none: one that fails makes the next step fail.
+ *
+ * It ends when its connections do, which is also how a parent dies, or is killed by the kernel then.  It is deaf to the
+ * signals of a terminal or a service manager: those are for the parent, which may let answers end before it goes.
+ *
+ * What it does not do: check.  Its parent is the same program, and the engine refuses what it must not be asked. */
+#include "local/process_child.h"
+
+#include <fcntl.h>
+#include <math.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "include/perilune.h"
+#include "local/process_wire.h"
+#include "sys/mailbox.h"
+
+#define GRAMMARS_MOST (1u << 20)
+#define FIRST_WORD_MS 60000 /* until somebody says what to load */
+
+struct child {
+    const struct perilune_engine *engine;
+    _Atomic(struct perilune_engine_model *) model; /* NULL: not loaded yet */
+    const struct perilune_engine_facts *facts;
+    struct buf  in, out;
+    float      *memory;
+    size_t      memory_size;
+    struct perilune_engine_grammar **grammars;
+    unsigned    grammar_cap;
+    int         failed; /* of a call without an answer */
+};
+
+/* -- Descriptors and signals ------------------------------------------------------------- */
+
+/* Only ours are left: what the parent had open at that moment is none of our business. */
+static void close_others(void) {
+#ifdef SYS_close_range
+    if (syscall(SYS_close_range, (unsigned)PROCESS_FIRST_FREE, ~0u, 0u) == 0) return;
+#endif
+    struct rlimit lim;
+    int most = getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur < 65536 ? (int)lim.rlim_cur : 65536;
+    for (int fd = PROCESS_FIRST_FREE; fd < most; fd++) close(fd);
+}
+
+static void settle_in(void) {
+    static const int deaf[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT, SIGUSR1, SIGUSR2 };
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_NAME, "perilune-engine");
+    close_others();
+    for (int fd = PROCESS_WORK; fd < PROCESS_FIRST_FREE; fd++) fcntl(fd, F_SETFD, FD_CLOEXEC);
+    for (size_t i = 0; i < sizeof(deaf) / sizeof(*deaf); i++) signal(deaf[i], SIG_IGN);
+}
+
+/* -- Answers --------------------------------------------------------------------------------- */
+
+static bool answer(struct child *c, int64_t value, const void *bytes, size_t len) {
+    buf_clear(&c->out);
+    process_put(&c->out, PROCESS_ANSWER, value, bytes, len);
+    struct slice s = buf_get(&c->out);
+    return !buf_failed(&c->out) && process_send(PROCESS_WORK, s.ptr, s.len, 0) == 0;
+}
+
+/* -- Loading ----------------------------------------------------------------------------------- */
+
+static bool tell_loaded(struct child *c, int rc, const char *why) {
+    struct buf facts;
+    buf_init(&facts, PROCESS_MESSAGE);
+    if (rc == 0) process_put_facts(&facts, c->engine, c->model);
+    if (rc == 0 && buf_failed(&facts)) {
+        rc = PERILUNE_ERR_ENGINE;
+        why = "the model has more or longer tokens than can be told";
+        buf_clear(&facts);
+    }
+    if (rc != 0) buf_puts(&facts, why);
+    struct slice s = buf_get(&facts);
+    buf_clear(&c->out);
+    process_put(&c->out, PROCESS_LOADED, rc, s.ptr, s.len);
+    buf_deinit(&facts);
+    s = buf_get(&c->out);
+    return !buf_failed(&c->out) && process_send(PROCESS_WORK, s.ptr, s.len, 0) == 0 && rc == 0;
+}
+
+static bool load(struct child *c) {
+    struct process_head h;
+    struct process_wish w;
+    char why[PROCESS_WHY] = "out of memory";
+    if (process_receive(PROCESS_WORK, &h, &c->in, 1 << 16, process_now_ms() + FIRST_WORD_MS) != 0) return false;
+    struct slice s = buf_get(&c->in);
+    if (h.op != PROCESS_LOAD || s.len < sizeof(w) + 2 || s.ptr[s.len - 1] != '\0') return false;
+    memcpy(&w, s.ptr, sizeof(w));
+    const char *model = s.ptr + sizeof(w), *library = model + strlen(model) + 1;
+    struct perilune_engine_options o = { .model = model, .library = w.has_library ? library : NULL,
+                                         .threads = w.threads, .context = w.context, .sequences = w.sequences,
+                                         .batch = w.batch, .gpu_layers = w.gpu_layers };
+    if (library >= s.ptr + s.len) return false;
+    struct perilune_engine_model *m = NULL;
+    int rc = c->engine->load(&o, &m, why, sizeof(why));
+    atomic_store(&c->model, m);
+    if (rc == 0) c->facts = c->engine->facts(m);
+    return tell_loaded(c, rc, why);
+}
+
+static bool map(struct child *c, const struct process_head *h) {
+    c->memory_size = process_memory_size(c->facts);
+    if (h->value < 0 || (size_t)h->value != c->memory_size) return false;
+    void *at = mmap(NULL, c->memory_size, PROT_READ | PROT_WRITE, MAP_SHARED, PROCESS_MEMORY, 0);
+    if (at == MAP_FAILED) return false;
+    c->memory = at;
+    return true;
+}
+
+/* -- Work -------------------------------------------------------------------------------------- */
+
+static void do_row(struct child *c, enum process_op op, struct slice s) {
+    struct process_row r;
+    int rc = PERILUNE_ERR_INVAL;
+    if (s.len == sizeof(r)) {
+        memcpy(&r, s.ptr, sizeof(r));
+        if (op == PROCESS_SEQ_START) rc = c->engine->seq_start(c->model, r.seq);
+        else if (op == PROCESS_SEQ_COPY) rc = c->engine->seq_copy(c->model, r.seq, r.to, r.n);
+        else rc = c->engine->seq_cut(c->model, r.seq, r.n);
+    }
+    if (rc != 0) c->failed = rc;
+}
+
+/* Logits of wanted tokens stand one behind the other. */
+static void hand_out(struct child *c, const struct perilune_engine_token *tokens, size_t n) {
+    uint32_t vocab = c->facts->vocab;
+    float *to = c->memory;
+    for (size_t i = 0; i < n; i++) {
+        if (!tokens[i].wanted) continue;
+        const float *l = c->engine->logits(c->model, i);
+        if (l != NULL) memcpy(to, l, vocab * sizeof(*to));
+        else for (uint32_t t = 0; t < vocab; t++) to[t] = NAN;
+        to += vocab;
+    }
+}
+
+static bool do_step(struct child *c, struct slice s) {
+    const struct perilune_engine_token *tokens = (const void *)s.ptr;
+    size_t n = s.len / sizeof(*tokens);
+    int rc = c->failed;
+    if (rc == 0 && (c->memory == NULL || n > c->facts->batch)) rc = PERILUNE_ERR_INVAL;
+    if (rc == 0) rc = c->engine->step(c->model, tokens, n);
+    if (rc == 0) hand_out(c, tokens, n);
+    return answer(c, rc, NULL, 0);
+}
+
+static bool do_embed(struct child *c, int64_t value, struct slice s) {
+    size_t count = value > 0 && (uint64_t)value <= c->facts->sequences ? (size_t)value : 0;
+    const uint32_t *lens = (const void *)s.ptr;
+    uint64_t sum = 0;
+    int rc = c->failed;
+    if (rc == 0 && (c->memory == NULL || count == 0 || s.len < count * sizeof(*lens))) rc = PERILUNE_ERR_INVAL;
+    for (size_t i = 0; rc == 0 && i < count; i++) sum += lens[i];
+    if (rc == 0 && s.len != count * sizeof(*lens) + sum * sizeof(int32_t)) rc = PERILUNE_ERR_INVAL;
+    if (rc == 0) rc = c->engine->embed(c->model, (const int32_t *)(const void *)(lens + count), lens, count, c->memory);
+    return answer(c, rc, NULL, 0);
+}
+
+static bool do_grammar_new(struct child *c, int64_t number, struct slice s) {
+    char why[PROCESS_WHY] = "out of memory";
+    int rc = PERILUNE_ERR_NOMEM;
+    if (number < 0 || number >= GRAMMARS_MOST || s.len == 0 || s.ptr[s.len - 1] != '\0') return false;
+    while ((uint64_t)number >= c->grammar_cap) {
+        unsigned old = c->grammar_cap;
+        if (!mem_grow((void **)&c->grammars, old, &c->grammar_cap, sizeof(*c->grammars)))
+            return answer(c, rc, why, strlen(why));
+        memset(c->grammars + old, 0, (c->grammar_cap - old) * sizeof(*c->grammars));
+    }
+    rc = c->engine->grammar_new == NULL ? PERILUNE_ERR_INVAL
+                                        : c->engine->grammar_new(c->model, s.ptr, &c->grammars[number], why, sizeof(why));
+    return rc == 0 ? answer(c, 0, NULL, 0) : answer(c, rc, why, strlen(why));
+}
+
+static bool do_grammar(struct child *c, enum process_op op, struct slice s) {
+    struct process_grammar g;
+    if (s.len != sizeof(g)) return false;
+    memcpy(&g, s.ptr, sizeof(g));
+    struct perilune_engine_grammar *it = g.number < c->grammar_cap ? c->grammars[g.number] : NULL;
+    if (it == NULL) return false;
+    size_t vocab = c->facts->vocab;
+    switch (op) {
+    case PROCESS_GRAMMAR_ALLOWS: return answer(c, c->engine->grammar_allows(it, g.token), NULL, 0);
+    case PROCESS_GRAMMAR_MASK:
+        if (c->memory == NULL || g.token < 0 || (uint32_t)g.token > c->facts->batch) return false;
+        c->engine->grammar_mask(it, c->memory + (size_t)g.token * vocab);
+        return answer(c, 0, NULL, 0);
+    case PROCESS_GRAMMAR_ACCEPT: c->engine->grammar_accept(it, g.token); return true;
+    default:
+        c->engine->grammar_free(it);
+        c->grammars[g.number] = NULL;
+        return true;
+    }
+}
+
+static bool serve_one(struct child *c) {
+    struct process_head h;
+    if (process_receive(PROCESS_WORK, &h, &c->in, PROCESS_MESSAGE, 0) != 0) return false;
+    struct slice s = buf_get(&c->in);
+    switch (h.op) {
+    case PROCESS_MAP: return map(c, &h);
+    case PROCESS_SEQ_START:
+    case PROCESS_SEQ_COPY:
+    case PROCESS_SEQ_CUT: do_row(c, (enum process_op)h.op, s); return true;
+    case PROCESS_STEP: return do_step(c, s);
+    case PROCESS_EMBED: return do_embed(c, h.value, s);
+    case PROCESS_GRAMMAR_NEW: return do_grammar_new(c, h.value, s);
+    case PROCESS_GRAMMAR_ALLOWS:
+    case PROCESS_GRAMMAR_MASK:
+    case PROCESS_GRAMMAR_ACCEPT:
+    case PROCESS_GRAMMAR_FREE: return do_grammar(c, (enum process_op)h.op, s);
+    default: return false;
+    }
+}
+
+/* -- Side ---------------------------------------------------------------------------------------- */
+
+/* The answer has its head in front: room for both. */
+static int64_t tokenize(struct child *c, struct perilune_engine_model *m, unsigned flags, struct slice s,
+                        struct process_room r, struct buf *out) {
+    size_t room = r.room < s.len + 16 ? (size_t)r.room : s.len + 16;
+    char *to = buf_reserve(out, room * sizeof(int32_t) + 1);
+    if (to == NULL) return PERILUNE_ERR_NOMEM;
+    int64_t n = c->engine->tokenize(m, s.ptr, s.len, flags, (int32_t *)(void *)to, room);
+    if (n > 0 && (uint64_t)n <= room) buf_advance(out, (size_t)n * sizeof(int32_t));
+    return n;
+}
+
+static int64_t prompt(struct child *c, struct perilune_engine_model *m, struct slice s, struct process_room r,
+                      struct buf *out) {
+    struct perilune_engine_message *list = NULL;
+    int64_t n = PERILUNE_ERR_INVAL;
+    if (r.room > PROCESS_SIDE_TEXT || r.count == 0 || r.count > s.len / 2 || s.ptr[s.len - 1] != '\0') return n;
+    list = mem_alloc(r.count * sizeof(*list));
+    const char *at = s.ptr, *end = s.ptr + s.len;
+    for (size_t i = 0; list != NULL && i < r.count && at < end; i++) {
+        list[i].role = at;
+        at += strlen(at) + 1;
+        list[i].content = at < end ? at : "";
+        at += strlen(list[i].content) + 1;
+        if (i + 1 == r.count && at == end) n = 0;
+    }
+    char *to = n == 0 && list != NULL ? buf_reserve(out, r.room + 1) : NULL;
+    if (to != NULL) n = c->engine->prompt == NULL ? PERILUNE_ERR_ENGINE : c->engine->prompt(m, list, r.count, to, r.room);
+    else if (n == 0) n = PERILUNE_ERR_NOMEM;
+    if (to != NULL && n > 0) buf_advance(out, (uint64_t)n < r.room ? (size_t)n : (size_t)r.room);
+    mem_free(list);
+    return n;
+}
+
+static bool side_one(struct child *c, struct buf *in, struct buf *said, struct buf *out) {
+    struct process_head h;
+    struct process_room r;
+    if (process_receive(PROCESS_SIDE, &h, in, PROCESS_MESSAGE, 0) != 0) return false;
+    struct slice s = buf_get(in);
+    struct perilune_engine_model *m = atomic_load(&c->model);
+    if (s.len < sizeof(r) || m == NULL) return false;
+    memcpy(&r, s.ptr, sizeof(r));
+    s = slice_of(s.ptr + sizeof(r), s.len - sizeof(r));
+    buf_clear(said);
+    buf_clear(out);
+    int64_t n = h.op == PROCESS_TOKENIZE ? tokenize(c, m, (unsigned)h.value, s, r, said) : prompt(c, m, s, r, said);
+    struct slice all = buf_get(said);
+    process_put(out, PROCESS_ANSWER, n, all.ptr, all.len);
+    all = buf_get(out);
+    return !buf_failed(out) && process_send(PROCESS_SIDE, all.ptr, all.len, 0) == 0;
+}
+
+static void *side_main(void *arg) {
+    struct buf in, said, out;
+    buf_init(&in, 0);
+    buf_init(&said, PROCESS_MESSAGE);
+    buf_init(&out, 0);
+    while (side_one(arg, &in, &said, &out)) continue;
+    _exit(0); /* nobody is left; the main thread may be in a step */
+    return NULL;
+}
+
+/* -- All of it ------------------------------------------------------------------------------------- */
+
+int process_child_main(const struct perilune_engine *engine) {
+    struct child c = { .engine = engine };
+    pthread_t side;
+    settle_in();
+    buf_init(&c.in, 0);
+    buf_init(&c.out, 0);
+    struct process_head hello = { .op = PROCESS_HELLO, .value = PROCESS_VERSION };
+    if (process_send(PROCESS_WORK, &hello, sizeof(hello), 0) != 0) {
+        fputs("perilune " PROCESS_COMMAND ": this command is for perilune itself (engine.process = true)\n", stderr);
+        return 2;
+    }
+    if (thread_start(&side, "side", side_main, &c) != 0) return 1;
+    if (load(&c))
+        while (serve_one(&c)) continue;
+    _exit(0); /* the other thread is not waited for; memory goes with the process */
+}
