@@ -360,6 +360,157 @@ TEST_NOFAULT(an_engine_that_fails_fails_everybody_once) {
     close_desk();
 }
 
+/* -- An engine that recovers ------------------------------------------------------------------------ */
+
+static struct {
+    unsigned agains, refusals; /* answers before it is there again */
+    unsigned asked, done;
+} cure;
+
+static int fake_recover(struct perilune_engine_model *m, char *why, size_t size) {
+    cure.asked++;
+    if (cure.refusals > 0) {
+        cure.refusals--;
+        snprintf(why, size, "not yet");
+        return PERILUNE_ERR_ENGINE;
+    }
+    if (cure.agains > 0) {
+        cure.agains--;
+        return PERILUNE_ERR_AGAIN;
+    }
+    for (uint32_t i = 0; i < m->facts.sequences; i++) fake_seq_cut(m, i, 0);
+    cure.done++;
+    return 0;
+}
+
+static char last_said[800];
+static atomic_uint errors_said;
+
+static void heard(void *ud, int level, const char *sentence) {
+    (void)ud;
+    snprintf(last_said, sizeof(last_said), "%s", sentence);
+    if (level == PERILUNE_LOG_ERROR) errors_said++;
+}
+
+static struct resident_settings curable(unsigned active, struct perilune_engine *e) {
+    struct resident_settings s = settings(active, 64);
+    memset(&cure, 0, sizeof(cure));
+    *e = fake_engine;
+    e->recover = fake_recover;
+    s.engine = e;
+    s.say = heard;
+    return s;
+}
+
+TEST_NOFAULT(an_engine_recovers_and_who_waited_is_answered) {
+    struct perilune_engine e;
+    struct resident_settings s = curable(4, &e);
+    unsigned failed = 0;
+    open_desk(&s);
+    cure.agains = 5;
+    fake.fail_at = 5;
+    fake.never_ends = true;
+    for (int i = 0; i < 12; i++) ask(&asked[i], "until it breaks", 100);
+    wait_all();
+    for (int i = 0; i < 12; i++) {
+        if (asked[i].failed) CHECK_INT(asked[i].code, TURN_BROKEN);
+        else check_answer(&asked[i]);
+        failed += asked[i].failed;
+    }
+    CHECK(failed >= 1 && failed <= 4); /* who was in the batch */
+    CHECK_UINT(cure.done, 1);
+    CHECK_UINT(resident_stats(desk.resident)->failures, 1);
+    CHECK_UINT(resident_stats(desk.resident)->recoveries, 1);
+    CHECK(strstr(last_said, "there again") != NULL);
+    ask(&asked[12], "and later", 5);
+    wait_all();
+    check_answer(&asked[12]);
+    CHECK_UINT(resident_stats(desk.resident)->up, 1);
+    close_desk();
+}
+
+static void ask_while_it_is_down(unsigned step) {
+    struct slice text;
+    struct turn_ask q = question("came while it was down", &text, 5);
+    if (step == 3) asked[1].turn = turn_new(desk.resident, &q, &desk.mail, told, &asked[1]);
+}
+
+TEST_NOFAULT(who_comes_while_it_recovers_waits_or_is_told_how_long) {
+    struct perilune_engine e;
+    struct resident_settings s = curable(4, &e);
+    open_desk(&s);
+    for (int i = 0; i < 4; i++) buf_init(&asked[1].text[i], 0);
+    buf_init(&asked[1].taken, 0);
+    snprintf(asked[1].prompt, sizeof(asked[1].prompt), "came while it was down");
+    asked[1].most = 5;
+    desk.open = 1;
+    fake.before = ask_while_it_is_down;
+    fake.fail_at = 3;
+    cure.agains = 3;
+    cure.refusals = 1; /* tried again after 200 ms */
+    ask(&asked[0], "until it breaks", 50);
+    wait_all();
+    CHECK(asked[0].failed && asked[0].code == TURN_BROKEN);
+    check_answer(&asked[1]);
+    /* The sixth failure in a row is tried again after more than anybody waits for. */
+    fake.fail_at = fake.steps + 1;
+    cure.refusals = 100;
+    ask(&asked[2], "breaks it again", 5);
+    while (cure.refusals > 94) uv_run(&desk.loop.uv, UV_RUN_NOWAIT), usleep(1000);
+    ask(&asked[3], "too late", 5);
+    wait_all();
+    CHECK(asked[3].failed && asked[3].code == TURN_DOWN && asked[3].limit > 5000);
+    CHECK(errors_said > 0 && strstr(last_said, "not yet; failure") != NULL);
+    CHECK_UINT(resident_stats(desk.resident)->up, 0);
+    close_desk();
+}
+
+TEST_NOFAULT(nobody_waits_for_ever_for_an_engine) {
+    struct perilune_engine e;
+    struct resident_settings s = curable(1, &e);
+    s.waiting = 3;
+    open_desk(&s);
+    cure.agains = UINT32_MAX; /* it hangs */
+    fake.fail_at = 1;
+    ask(&asked[0], "breaks it", 5);
+    ask(&asked[1], "waits", 5);
+    while (desk.open > 1) uv_run(&desk.loop.uv, UV_RUN_ONCE);
+    for (int i = 2; i < 6; i++) ask(&asked[i], "comes later", 5);
+    put_away(&asked[3]); /* and leaves */
+    desk.open--;
+    wait_all();
+    CHECK(asked[0].failed && asked[0].code == TURN_BROKEN);
+    CHECK(asked[1].failed && asked[1].code == TURN_DOWN && asked[1].limit == 1000); /* after five seconds */
+    unsigned busy = 0;
+    for (int i = 2; i < 6; i++) {
+        if (i == 3) continue;
+        CHECK(asked[i].failed && (asked[i].code == TURN_DOWN || asked[i].code == TURN_BUSY));
+        busy += asked[i].code == TURN_BUSY;
+    }
+    CHECK(busy >= 1); /* three wait at most */
+    cure.agains = 3;
+    ask(&asked[8], "good again", 5);
+    wait_all();
+    check_answer(&asked[8]);
+    close_desk();
+}
+
+TEST_NOFAULT(vectors_come_from_an_engine_that_recovered) {
+    struct perilune_engine e;
+    struct resident_settings s = curable(4, &e);
+    struct slice texts[2] = { SLICE("aaaa"), SLICE("bb") };
+    fake.width = 4;
+    open_desk(&s);
+    fake.fail_at = 1;
+    ask_with(&asked[0], &(struct turn_ask){ .kind = TURN_EMBED, .texts = texts, .text_count = 2 });
+    wait_all();
+    CHECK(asked[0].failed && asked[0].code == TURN_BROKEN);
+    ask_with(&asked[1], &(struct turn_ask){ .kind = TURN_EMBED, .texts = texts, .text_count = 2 });
+    wait_all();
+    CHECK(!asked[1].failed && asked[1].vectors == 2);
+    close_desk();
+}
+
 TEST_NOFAULT(numbers_that_are_none_fail_their_own_answer) {
     struct resident_settings s = settings(1, 64);
     open_desk(&s);
@@ -386,6 +537,33 @@ TEST_NOFAULT(a_runner_that_is_freed_fails_its_talks) {
         asked[i].turn = NULL;
     }
     CHECK_INT(resident_new(&desk.resident, &s, (char[200]){ 0 }, 200), 0);
+    close_desk();
+}
+
+/* -- Many -------------------------------------------------------------------------------------------- */
+
+TEST_NOFAULT(a_thousand_at_one_slot_are_answered_or_refused) {
+    struct resident_settings s = settings(1, 64);
+    static struct asked many[1000];
+    unsigned refused = 0;
+    s.waiting = 300;
+    open_desk(&s);
+    memset(many, 0, sizeof(many));
+    for (int i = 0; i < 1000; i++) ask(&many[i], "a question", 3);
+    for (int i = 0; i < 1000; i += 7) { /* some do not wait */
+        if (many[i].over) continue;
+        put_away(&many[i]);
+        desk.open--;
+    }
+    wait_all();
+    for (int i = 0; i < 1000; i++) {
+        if (many[i].taken.cap == 0 && many[i].prompt[0] == '\0') continue; /* left */
+        if (!many[i].failed) check_answer(&many[i]);
+        else CHECK_INT(many[i].code, TURN_BUSY);
+        refused += many[i].failed;
+        put_away(&many[i]);
+    }
+    CHECK(refused >= 300 && refused <= 700);
     close_desk();
 }
 
