@@ -51,7 +51,9 @@ struct perilune_engine_options {
 enum perilune_engine_kind {
     PERILUNE_ENGINE_CHAT,  /* says the next token */
     PERILUNE_ENGINE_EMBED, /* turns texts into vectors */
-    PERILUNE_ENGINE_RANK   /* turns pairs of texts into one number: an embed() of length 1 */
+    /* Says how well a text answers a question: an embed() of pairs, whose first number counts.  With a width of 1 it is
+     * any number, else a share of 1. */
+    PERILUNE_ENGINE_RANK
 };
 
 /* What is known of a model. Borrowed: lives as long as the model. */
@@ -108,6 +110,9 @@ struct perilune_engine {
     /* The tokens of a text.  Returns how many there are (more than `room`: out says nothing), or an error. */
     int64_t (*tokenize)(const struct perilune_engine_model *m, const char *text, size_t len, unsigned flags,
                         int32_t *out, size_t room);
+    /* The same of a question and a text, as a model that ranks wants them.  NULL: the engine knows no such models. */
+    int64_t (*tokenize_pair)(const struct perilune_engine_model *m, const char *question, size_t question_len,
+                             const char *text, size_t len, int32_t *out, size_t room);
     /* The bytes that a token stands for: at most facts.longest.  Returns how many, 0 for one without. */
     size_t (*piece)(const struct perilune_engine_model *m, int32_t token, unsigned flags, char *out, size_t room);
     /* Does an answer end with this token? */

@@ -277,6 +277,62 @@ static int64_t tokenize(const struct perilune_engine_model *m, const char *text,
     return n < 0 ? -(int64_t)n : n;
 }
 
+/* Tokens that come in parts.  n: how many there are, whether there was room for them or not. */
+struct parts {
+    const struct perilune_engine_model *m;
+    int32_t *out;
+    size_t   room;
+    int64_t  n;
+};
+
+static void add_token(struct parts *p, int32_t token) {
+    if (p->n < 0 || token < 0) return;
+    if ((uint64_t)p->n < p->room) p->out[p->n] = token;
+    p->n++;
+}
+
+static void add_text(struct parts *p, const char *text, size_t len, unsigned flags) {
+    size_t at = p->n >= 0 && (uint64_t)p->n < p->room ? (size_t)p->n : p->room;
+    int64_t n = p->n < 0 || len == 0 ? 0 : tokenize(p->m, text, len, flags, p->out + at, p->room - at);
+    p->n = n < 0 ? n : p->n + n;
+}
+
+/* The template's own tokens are control tokens; those of the two texts are text, whatever they look like. */
+static void add_by_template(struct parts *p, const char *t, const char *question, size_t question_len, const char *text,
+                            size_t len) {
+    static const char q[] = "{query}", d[] = "{document}";
+    while (*t != '\0') {
+        const char *a = strstr(t, q), *b = strstr(t, d);
+        const char *at = a != NULL && (b == NULL || a < b) ? a : b;
+        add_text(p, t, at != NULL ? (size_t)(at - t) : strlen(t), PERILUNE_ENGINE_SPECIAL);
+        if (at == NULL) return;
+        if (at == a) add_text(p, question, question_len, 0);
+        else add_text(p, text, len, 0);
+        t = at + (at == a ? sizeof(q) : sizeof(d)) - 1;
+    }
+}
+
+/* [CLS] question [SEP] text [SEP], or <s> question </s></s> text </s>, as the vocabulary says; or by a template. */
+static int64_t tokenize_pair(const struct perilune_engine_model *m, const char *question, size_t question_len,
+                             const char *text, size_t len, int32_t *out, size_t room) {
+    const struct llama_calls *c = m->c;
+    struct parts p = { m, out, room, 0 };
+    const char *named = c->llama_model_chat_template(m->model, "rerank");
+    int32_t eos = c->llama_vocab_eos(m->vocab), sep = c->llama_vocab_sep(m->vocab);
+    bool ends = c->llama_vocab_get_add_eos(m->vocab), parted = c->llama_vocab_get_add_sep(m->vocab);
+    if (named != NULL) {
+        add_by_template(&p, named, question, question_len, text, len);
+        return p.n;
+    }
+    if (c->llama_vocab_get_add_bos(m->vocab)) add_token(&p, c->llama_vocab_bos(m->vocab));
+    add_text(&p, question, question_len, 0);
+    if (ends) add_token(&p, eos >= 0 ? eos : sep);
+    if (parted) add_token(&p, sep);
+    add_text(&p, text, len, 0);
+    if (ends || parted) add_token(&p, ends && eos >= 0 ? eos : sep);
+    return p.n;
+}
+
 static size_t piece(const struct perilune_engine_model *m, int32_t token, unsigned flags, char *out, size_t room) {
     if (token < 0 || (uint32_t)token >= m->facts.vocab) return 0;
     int32_t n = m->c->llama_token_to_piece(m->vocab, token, out, (int32_t)(room > INT32_MAX ? INT32_MAX : room), 0,
@@ -472,7 +528,7 @@ static void grammar_accept(struct perilune_engine_grammar *g, int32_t token) {
 const struct perilune_engine llama_engine = {
     .version = PERILUNE_ENGINE_VERSION, .name = "libllama",
     .load = load, .free = model_free, .facts = facts,
-    .tokenize = tokenize, .piece = piece, .is_end = is_end, .prompt = prompt,
+    .tokenize = tokenize, .tokenize_pair = tokenize_pair, .piece = piece, .is_end = is_end, .prompt = prompt,
     .seq_start = seq_start, .seq_copy = seq_copy, .seq_cut = seq_cut, .step = step, .logits = logits,
     .embed = embed, .recover = recover, .cancel = cancel,
     .grammar_new = grammar_new, .grammar_allows = grammar_allows, .grammar_mask = grammar_mask,

@@ -128,6 +128,10 @@ struct llama_memory;
     XX(bool, llama_vocab_is_eog, (const struct llama_vocab *, int32_t))                                          \
     XX(int32_t, llama_vocab_bos, (const struct llama_vocab *))                                                   \
     XX(int32_t, llama_vocab_eos, (const struct llama_vocab *))                                                   \
+    XX(int32_t, llama_vocab_sep, (const struct llama_vocab *))                                                   \
+    XX(bool, llama_vocab_get_add_bos, (const struct llama_vocab *))                                              \
+    XX(bool, llama_vocab_get_add_eos, (const struct llama_vocab *))                                              \
+    XX(bool, llama_vocab_get_add_sep, (const struct llama_vocab *))                                              \
     XX(const char *, llama_vocab_get_text, (const struct llama_vocab *, int32_t))                                \
     XX(int32_t, llama_chat_apply_template, (const char *, const struct llama_chat_message *, size_t, bool,       \
                                             char *, int32_t))                                                    \

@@ -275,27 +275,41 @@ static int ask_aside(const struct perilune_engine_model *cm, const struct buf *q
     return rc == 0 || rc == PERILUNE_ERR_NOMEM ? rc : PERILUNE_ERR_IO;
 }
 
-static int64_t tokenize(const struct perilune_engine_model *m, const char *text, size_t len, unsigned flags,
-                        int32_t *out, size_t room) {
-    struct process_room r = { .room = room };
+/* Tokens of one text or two. */
+static int64_t ask_tokens(const struct perilune_engine_model *m, enum process_op op, unsigned flags,
+                          const struct process_room *r, struct slice first, struct slice second, int32_t *out) {
     struct buf question, in;
     int64_t n = 0;
-    if (len > PROCESS_SIDE_TEXT || (len > 0 && len + 16 > PROCESS_MESSAGE / sizeof(*out))) return PERILUNE_ERR_INVAL;
+    size_t len = first.len + second.len;
+    if (first.len > PROCESS_SIDE_TEXT || second.len > PROCESS_SIDE_TEXT || len > PROCESS_MESSAGE / sizeof(*out) - 64)
+        return PERILUNE_ERR_INVAL;
     buf_init(&question, 0);
     buf_init(&in, 0);
-    process_put(&question, PROCESS_TOKENIZE, flags, &r, sizeof(r));
-    buf_put(&question, text, len);
+    process_put(&question, op, flags, r, sizeof(*r));
+    buf_slice(&question, first);
+    buf_slice(&question, second);
     if (!buf_failed(&question)) ((struct process_head *)(void *)question.data)->len += (uint32_t)len;
     int rc = ask_aside(m, &question, &n, &in);
-    if (rc == 0 && n > 0 && (uint64_t)n <= room) {
-        if (buf_len(&in) == (size_t)n * sizeof(*out)) memcpy(out, buf_get(&in).ptr, buf_len(&in));
-        else rc = PERILUNE_ERR_IO;
-    }
-    for (int64_t i = 0; rc == 0 && i < n && (uint64_t)n <= room; i++)
+    bool fits = rc == 0 && n > 0 && (uint64_t)n <= r->room;
+    if (fits && buf_len(&in) == (size_t)n * sizeof(*out)) memcpy(out, buf_get(&in).ptr, buf_len(&in));
+    else if (fits) rc = PERILUNE_ERR_IO;
+    for (int64_t i = 0; rc == 0 && fits && i < n; i++)
         if (out[i] < 0 || (uint32_t)out[i] >= m->facts.vocab) rc = PERILUNE_ERR_IO;
     buf_deinit(&question);
     buf_deinit(&in);
     return rc != 0 ? rc : n;
+}
+
+static int64_t tokenize(const struct perilune_engine_model *m, const char *text, size_t len, unsigned flags,
+                        int32_t *out, size_t room) {
+    return ask_tokens(m, PROCESS_TOKENIZE, flags, &(struct process_room){ .room = room }, slice_of(text, len), SLICE(""),
+                      out);
+}
+
+static int64_t tokenize_pair(const struct perilune_engine_model *m, const char *question, size_t question_len,
+                             const char *text, size_t len, int32_t *out, size_t room) {
+    struct process_room r = { .room = room, .count = question_len };
+    return ask_tokens(m, PROCESS_PAIR, 0, &r, slice_of(question, question_len), slice_of(text, len), out);
 }
 
 static size_t piece(const struct perilune_engine_model *m, int32_t token, unsigned flags, char *out, size_t room) {
@@ -516,7 +530,7 @@ static void grammar_free(struct perilune_engine_grammar *g) {
 const struct perilune_engine process_engine = {
     .version = PERILUNE_ENGINE_VERSION, .name = "process",
     .load = load, .free = model_free, .facts = facts,
-    .tokenize = tokenize, .piece = piece, .is_end = is_end, .prompt = prompt,
+    .tokenize = tokenize, .tokenize_pair = tokenize_pair, .piece = piece, .is_end = is_end, .prompt = prompt,
     .seq_start = seq_start, .seq_copy = seq_copy, .seq_cut = seq_cut, .step = step, .logits = logits,
     .embed = embed, .recover = recover, .cancel = cancel,
     .grammar_new = grammar_new, .grammar_allows = grammar_allows, .grammar_mask = grammar_mask,

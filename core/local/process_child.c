@@ -241,6 +241,23 @@ static int64_t tokenize(struct child *c, struct perilune_engine_model *m, unsign
     return n;
 }
 
+static int64_t tokenize_pair(struct child *c, struct perilune_engine_model *m, struct slice s, struct process_room r,
+                             struct buf *out) {
+    size_t room = r.room < s.len + 64 ? (size_t)r.room : s.len + 64; /* a template may have tokens of its own */
+    if (r.count > s.len || c->engine->tokenize_pair == NULL) return PERILUNE_ERR_INVAL;
+    char *to = buf_reserve(out, room * sizeof(int32_t) + 1);
+    if (to == NULL) return PERILUNE_ERR_NOMEM;
+    int64_t n = c->engine->tokenize_pair(m, s.ptr, r.count, s.ptr + r.count, s.len - r.count, (int32_t *)(void *)to, room);
+    if (n > (int64_t)room && (uint64_t)n <= r.room && (uint64_t)n < PROCESS_MESSAGE / sizeof(int32_t)) {
+        to = buf_reserve(out, (size_t)n * sizeof(int32_t) + 1);
+        room = (size_t)n;
+        if (to == NULL) return PERILUNE_ERR_NOMEM;
+        n = c->engine->tokenize_pair(m, s.ptr, r.count, s.ptr + r.count, s.len - r.count, (int32_t *)(void *)to, room);
+    }
+    if (n > 0 && (uint64_t)n <= room) buf_advance(out, (size_t)n * sizeof(int32_t));
+    return n;
+}
+
 static int64_t prompt(struct child *c, struct perilune_engine_model *m, struct slice s, struct process_room r,
                       struct buf *out) {
     struct perilune_engine_message *list = NULL;
@@ -274,7 +291,9 @@ static bool side_one(struct child *c, struct buf *in, struct buf *said, struct b
     s = slice_of(s.ptr + sizeof(r), s.len - sizeof(r));
     buf_clear(said);
     buf_clear(out);
-    int64_t n = h.op == PROCESS_TOKENIZE ? tokenize(c, m, (unsigned)h.value, s, r, said) : prompt(c, m, s, r, said);
+    int64_t n = h.op == PROCESS_TOKENIZE ? tokenize(c, m, (unsigned)h.value, s, r, said)
+                : h.op == PROCESS_PAIR   ? tokenize_pair(c, m, s, r, said)
+                                         : prompt(c, m, s, r, said);
     struct slice all = buf_get(said);
     process_put(out, PROCESS_ANSWER, n, all.ptr, all.len);
     all = buf_get(out);

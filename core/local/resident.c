@@ -131,15 +131,24 @@ void resident_put_back(struct resident *r, struct choice *c) {
     enqueue(r, c);
 }
 
-/* The tokens of a text, into a block of the caller's, with room for `more`.  The number of them, or an error. */
-static int64_t tokens_of(struct resident *r, struct slice text, unsigned flags, uint32_t limit, int32_t **out) {
+/* Of text i, as tokenize() answers. */
+static int64_t cut(struct resident *r, const struct turn_ask *a, unsigned i, int32_t *out, size_t room) {
+    struct slice text = a->texts[i];
+    return a->kind == TURN_RANK ? r->engine->tokenize_pair(r->model, a->question.ptr, a->question.len, text.ptr,
+                                                           text.len, out, room)
+                                : r->engine->tokenize(r->model, text.ptr, text.len, a->flags, out, room);
+}
+
+/* The tokens of text i, into a block of the caller's.  The number of them, or an error. */
+static int64_t tokens_of(struct resident *r, const struct turn_ask *a, unsigned i, uint32_t limit, int32_t **out) {
     *out = NULL;
-    if (text.len / r->facts->longest > limit) return (int64_t)(text.len / r->facts->longest); /* at least */
-    size_t room = text.len / 2 + 16;
+    size_t len = a->texts[i].len + a->question.len;
+    if (len / r->facts->longest > limit) return (int64_t)(len / r->facts->longest); /* at least */
+    size_t room = len / 2 + 16;
     for (;;) {
         int32_t *tokens = mem_alloc(room * sizeof(*tokens));
         if (tokens == NULL) return PERILUNE_ERR_NOMEM;
-        int64_t n = r->engine->tokenize(r->model, text.ptr, text.len, flags, tokens, room);
+        int64_t n = cut(r, a, i, tokens, room);
         if (n >= 0 && (uint64_t)n <= room) {
             *out = tokens;
             return n;
@@ -181,6 +190,14 @@ static bool refuse(struct resident *r, struct talk *k, enum turn_code code, cons
     return true;
 }
 
+/* It would never fit, so "come again" would be a lie. */
+static bool refuse_number(struct resident *r, struct talk *k, unsigned choices) {
+    char text[160];
+    snprintf(text, sizeof(text), "the request asks for %u answers at once (n), and this model's queue has room for %u "
+             "(engine.waiting)", choices, r->settings.waiting);
+    return refuse(r, k, TURN_BAD, text);
+}
+
 static bool refuse_length(struct resident *r, struct talk *k, int64_t n, uint32_t limit) {
     struct turn_event ev = { .type = TURN_FAILED, .code = TURN_TOO_LONG, .prompt = (uint32_t)n, .limit = limit };
     resident_fail(r, k, &ev);
@@ -205,7 +222,7 @@ static bool add_choice(struct resident *r, struct talk *k, unsigned index, const
 /* How many tokens its text may have. */
 static uint32_t limit_of(const struct resident *r, const struct turn_ask *a) {
     uint32_t row = r->facts->row < r->facts->cells ? r->facts->row : r->facts->cells;
-    if (a->kind == TURN_EMBED) return row < r->facts->batch ? row : r->facts->batch;
+    if (a->kind != TURN_CHAT) return row < r->facts->batch ? row : r->facts->batch;
     return row - 1; /* and one of the answer */
 }
 
@@ -214,7 +231,7 @@ static bool add_text(struct resident *r, struct talk *k, unsigned i) {
     const struct turn_ask *a = &k->turn->ask;
     uint32_t limit = limit_of(r, a);
     int32_t *tokens;
-    int64_t n = tokens_of(r, a->texts[i], a->flags, limit, &tokens);
+    int64_t n = tokens_of(r, a, i, limit, &tokens);
     bool ok;
     if (n == PERILUNE_ERR_NOMEM) ok = !refuse(r, k, TURN_MEMORY, "out of memory");
     else if (n == PERILUNE_ERR_IO) ok = !refuse(r, k, TURN_BROKEN, RESIDENT_FAILED);
@@ -237,6 +254,18 @@ void resident_add_texts(struct resident *r, struct talk *k) {
     for (unsigned i = 0; i < count && add_text(r, k, i); i++) continue;
 }
 
+/* NULL, or why the model cannot do what is asked. */
+static const char *unfit(const struct resident *r, enum turn_kind kind) {
+    static const char *const only[] = { /* ORDER perilune_engine_kind */
+        "this model answers chats, and makes no embeddings and no ranks",
+        "this model makes embeddings, and answers no chats and no /v1/rerank: that needs a reranker",
+        "this model ranks texts (/v1/rerank), and makes no embeddings and answers no chats" };
+    static const enum perilune_engine_kind needs[] = { /* ORDER turn_kind */
+        PERILUNE_ENGINE_CHAT, PERILUNE_ENGINE_EMBED, PERILUNE_ENGINE_RANK };
+    if (needs[kind] != r->facts->kind) return only[r->facts->kind];
+    return kind == TURN_RANK && r->engine->tokenize_pair == NULL ? "this engine ranks no texts" : NULL;
+}
+
 static void ask_opened(struct letter *m, void *owner) {
     struct turn *t = container_of(m, struct turn, asks);
     struct resident *r = owner;
@@ -252,13 +281,12 @@ static void ask_opened(struct letter *m, void *owner) {
     k->turn = t;
     list_append(&r->talks, &k->link);
     stats_add(&r->stats.turns, 1);
-    bool chats = r->facts->kind == PERILUNE_ENGINE_CHAT;
+    const char *unfit_for = unfit(r, a->kind);
     unsigned choices = turn_choices(a);
     if (r->stopping) refuse(r, k, TURN_CLOSED, "the model is being unloaded");
-    else if (chats != (a->kind == TURN_CHAT))
-        refuse(r, k, TURN_BAD, chats ? "this model answers chats, and makes no embeddings"
-                                     : "this model makes embeddings, and answers no chats");
-    else if (r->waiting_count + r->parked + choices > r->settings.waiting)
+    else if (unfit_for != NULL) refuse(r, k, TURN_BAD, unfit_for);
+    else if (choices > r->settings.waiting && a->kind == TURN_CHAT) refuse_number(r, k, choices);
+    else if (r->waiting_count + r->parked > 0 && r->waiting_count + r->parked + choices > r->settings.waiting)
         refuse(r, k, TURN_BUSY, "too many requests wait for this model");
     else if (r->broken) resident_park(r, k, choices);
     else resident_add_texts(r, k);

@@ -35,6 +35,9 @@ static void normalize(float *v, uint32_t n) {
     for (uint32_t i = 0; i < n; i++) v[i] *= by;
 }
 
+/* From 0 to 1, as other services say it: models with one number say it on an open scale. */
+static float rank_of(const float *v, uint32_t width) { return width > 1 ? v[0] : 1 / (1 + expf(-v[0])); }
+
 static void give(struct resident *r, struct choice *c, float *v) {
     uint32_t width = r->facts->width;
     if (!is_finite(v, width)) {
@@ -42,7 +45,12 @@ static void give(struct resident *r, struct choice *c, float *v) {
         resident_fail(r, c->talk, &ev);
         return;
     }
-    if (r->facts->kind == PERILUNE_ENGINE_EMBED) normalize(v, width);
+    if (r->facts->kind == PERILUNE_ENGINE_EMBED) {
+        normalize(v, width);
+    } else {
+        v[0] = rank_of(v, width);
+        width = 1;
+    }
     turn_write(c->talk->turn, &(struct turn_event){ .type = TURN_VECTOR, .choice = c->index,
                                                     .text = slice_of((const char *)v, width * sizeof(*v)) });
     resident_end_choice(r, c, false);

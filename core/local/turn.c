@@ -47,6 +47,7 @@ static bool keep_ask(struct turn *t, const struct turn_ask *ask) {
     bool ok = true;
     t->ask = *ask;
     t->ask.texts = keep_slices(t->kept, ask->texts, ask->text_count, &ok);
+    t->ask.question = slice_of(keep(t->kept, ask->question.ptr, ask->question.len, &ok), ask->question.len);
     t->ask.stops = keep_slices(t->kept, ask->stops, ask->stop_count, &ok);
     t->ask.sampling.biases = keep(t->kept, ask->sampling.biases,
                                   ask->sampling.bias_count * sizeof(*ask->sampling.biases), &ok);

@@ -13,12 +13,13 @@ struct resident;
 
 #define TURN_CHOICES 128 /* of a question: OpenAI's most */
 
-enum turn_kind { TURN_CHAT, TURN_EMBED };
+enum turn_kind { TURN_CHAT, TURN_EMBED, TURN_RANK };
 
 /* What is asked. Everything is copied. */
 struct turn_ask {
     enum turn_kind      kind;
     const struct slice *texts;      /* one of a chat; of an embedding as many as are wanted */
+    struct slice        question;   /* of TURN_RANK: what texts are to answer */
     unsigned            text_count;
     unsigned            flags;      /* of tokenize() */
     struct hash128      tenant;
@@ -46,7 +47,7 @@ enum turn_event_type {
     TURN_TEXT,   /* of a choice: text */
     TURN_TOKEN,  /* of a choice: what is told of a token of the next text: text, value, tops */
     TURN_ENDED,  /* a choice is over: end */
-    TURN_VECTOR, /* of text number `choice`: text holds floats */
+    TURN_VECTOR, /* of text number `choice`: text holds floats; of TURN_RANK one, from 0 to 1 */
     TURN_OVER,   /* all is over: prompt, completion, cached */
     TURN_FAILED  /* all is over: code, text is a sentence for the client */
 };

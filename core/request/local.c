@@ -43,6 +43,8 @@ struct local {
     unsigned            choices;
     bool                headed, full, over, in_event, counted, usage_wanted, base64, is_chat;
     unsigned            vectors; /* that were written */
+    bool                is_rank;
+    struct local_rank   rank;
     char                id[48], model[RESPONSE_MODEL];
     void              (*gone)(void *ud);
     void               *gone_ud;
@@ -65,6 +67,7 @@ static void local_free(struct local *l) {
     body_put(l->body);
     buf_deinit(&l->taken);
     buf_deinit(&l->frames);
+    local_rank_deinit(&l->rank);
     for (unsigned i = 0; i < TURN_CHOICES; i++) buf_deinit(&l->tokens[i]);
     if (l->gone != NULL) l->gone(l->gone_ud);
     mem_free(l);
@@ -185,6 +188,10 @@ static void put_numbers(struct buf *out, struct slice s) {
 
 static void on_vector(struct local *l, const struct turn_event *ev) {
     struct buf *out = &l->frames;
+    if (l->is_rank) {
+        local_rank_note(&l->rank, ev->choice, ev->text);
+        return;
+    }
     buf_puts(out, l->vectors++ ? "," : "{\"object\":\"list\",\"data\":[");
     buf_puts(out, "{\"object\":\"embedding\",\"index\":");
     buf_u64(out, ev->choice);
@@ -200,6 +207,10 @@ static void put_rest(struct local *l) {
     if (l->is_chat) {
         openai_chunk_usage(out, &a);
         dialect_write_event(out, openai_chat.end_mark);
+        return;
+    }
+    if (l->is_rank) {
+        if (!local_rank_write(&l->rank, out, a.id, a.model, l->usage.prompt)) fail(l, FAILURE_NO_MEMORY, "out of memory");
         return;
     }
     buf_puts(out, "],\"model\":");
@@ -224,7 +235,7 @@ static void on_failed(struct local *l, const struct turn_event *ev) {
         failure_set(&f, FAILURE_INVALID_REQUEST, "the prompt has %u tokens, and this model's context has room for %u",
                     ev->prompt, ev->limit);
         snprintf(f.code, sizeof(f.code), "context_length_exceeded");
-        snprintf(f.param, sizeof(f.param), "%s", l->is_chat ? "messages" : "input");
+        snprintf(f.param, sizeof(f.param), "%s", l->is_chat ? "messages" : l->is_rank ? "documents" : "input");
     }
     finish(l, &f);
     failure_deinit(&f);
@@ -295,6 +306,7 @@ static bool ask(struct local *l) {
         fail(l, FAILURE_NO_MEMORY, "out of memory");
         return false;
     }
+    q->rank = &l->rank;
     int rc = local_read(q, r, l->request, l->body, &f);
     l->choices = q->ask.choices;
     l->base64 = q->base64;
@@ -372,7 +384,8 @@ struct source *local_new(const struct services *v, const struct outgoing *o, con
     call_pool_enter(l->pool);
     l->request = request_ref(o->request);
     l->body = o->body ? body_ref(o->body) : NULL;
-    l->is_chat = o->body == NULL || o->body->dialect != &openai_embeddings;
+    l->is_rank = local_rank_is(o->request->path, o->body);
+    l->is_chat = !l->is_rank && (o->body == NULL || o->body->dialect != &openai_embeddings);
     l->timeouts = o->pool->target->timeouts;
     l->deadline_ms = o->shared ? 0 : o->request->deadline_ms;
     if (form->sent && form->given) l->timeouts.first_token_ms = shorter(l->timeouts.first_token_ms, o->timeout_ms);
@@ -383,7 +396,7 @@ struct source *local_new(const struct services *v, const struct outgoing *o, con
     name_model(l, o->pool->target, o->body);
     char hex[33];
     rng_hex128(&v->loop->rng, hex);
-    snprintf(l->id, sizeof(l->id), "chatcmpl-%.24s", hex);
+    snprintf(l->id, sizeof(l->id), "%s-%.24s", l->is_rank ? "rerank" : "chatcmpl", hex);
     l->gone = o->over;
     l->gone_ud = o->ud;
     if (o->made != NULL) o->made(o->ud);

@@ -3,6 +3,7 @@
 #define PERILUNE_REQUEST_LOCAL_H
 
 #include "local/turn.h"
+#include "request/local_rank.h"
 #include "request/outgoing.h"
 
 /* What a model of this process says to o: the events of a stream of chunks, or the body of an answer with vectors. The
@@ -21,6 +22,7 @@ struct local_question {
     struct slice        stops[HELD_STOPS];
     struct sampler_bias biases[SAMPLER_BIASES];
     bool                base64;  /* vectors are told so */
+    struct local_rank  *rank;    /* the caller's: where one is read to */
 };
 
 /* 0, or a negative code with *f filled: what is wrong with which field. */

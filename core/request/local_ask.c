@@ -365,7 +365,9 @@ int local_read(struct local_question *q, const struct resident *r, const struct 
     q->ask.deadline_ms = req->deadline_ms;
     if (body != NULL && body->dialect == &openai_chat) return read_chat(&in, &body->chat);
     if (body != NULL && body->dialect == &openai_embeddings) return read_embedding(&in);
-    failure_set(f, FAILURE_NOT_FOUND, "a local model answers /v1/chat/completions and /v1/embeddings, nothing else");
+    if (local_rank_is(req->path, body)) return local_rank_read(q->rank, &body->doc, &q->ask, f);
+    failure_set(f, FAILURE_NOT_FOUND, "a local model answers /v1/chat/completions, /v1/embeddings and /v1/rerank, "
+                "nothing else");
     return PERILUNE_ERR_INVAL;
 }
 

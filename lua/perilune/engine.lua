@@ -22,7 +22,7 @@ function M.schema(file)
     context = count(0, 0, 2 ^ 24),  -- tokens of all answers together; 0: the model's own, 8192 at most
     sequences = count(8, 1, 64),    -- answers at once
     batch = count(512, 32, 8192),   -- tokens of a step
-    waiting = count(256, 0, 1e5),   -- answers that wait for their turn
+    waiting = count(256, 1, 1e5),   -- answers that wait for their turn
     process = { type = "boolean", default = false }, -- in a process of its own: what ends it does not end this one
     program = file,                 -- that is started for it; nil: perilune itself
     -- A step that takes longer hangs: its process is killed.

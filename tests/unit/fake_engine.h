@@ -33,6 +33,7 @@ struct perilune_engine_model {
 /* Of the one model of a test. */
 static struct {
     uint32_t     cells, rows, width; /* width above 0: it makes vectors */
+    bool         ranks;              /* with a width: it ranks pairs */
     atomic_uint  loads, wrong, steps, computed, copies;
     unsigned     fail_at;            /* the step that fails; 0: none */
     unsigned     none_at;            /* the step whose numbers are none */
@@ -54,7 +55,7 @@ static int fake_load(const struct perilune_engine_options *o, struct perilune_en
     struct perilune_engine_model *m = calloc(1, sizeof(*m));
     uint32_t cells = fake.cells ? fake.cells : 4096;
     m->facts = (struct perilune_engine_facts){
-        .kind = fake.width ? PERILUNE_ENGINE_EMBED : PERILUNE_ENGINE_CHAT, .name = "fake", .bos = "", .eos = "",
+        .kind = fake.ranks ? PERILUNE_ENGINE_RANK : fake.width ? PERILUNE_ENGINE_EMBED : PERILUNE_ENGINE_CHAT, .name = "fake", .bos = "", .eos = "",
         .vocab = FAKE_VOCAB, .cells = cells, .row = cells < FAKE_ROW ? cells : FAKE_ROW,
         .sequences = o->sequences < FAKE_ROWS ? o->sequences : FAKE_ROWS, .batch = o->batch < 512 ? o->batch : 512,
         .width = fake.width, .longest = 1, .shares = true };
@@ -81,6 +82,13 @@ static int64_t fake_tokenize(const struct perilune_engine_model *m, const char *
     (void)flags;
     for (size_t i = 0; i < len && i < room; i++) out[i] = (unsigned char)text[i];
     return (int64_t)len;
+}
+
+static int64_t fake_tokenize_pair(const struct perilune_engine_model *m, const char *question, size_t question_len,
+                                  const char *text, size_t len, int32_t *out, size_t room) {
+    fake_tokenize(m, question, question_len, 0, out, room);
+    if (room > question_len) fake_tokenize(m, text, len, 0, out + question_len, room - question_len);
+    return (int64_t)(question_len + len);
 }
 
 static size_t fake_piece(const struct perilune_engine_model *m, int32_t token, unsigned flags, char *out, size_t room) {
@@ -162,6 +170,9 @@ static int fake_embed(struct perilune_engine_model *m, const int32_t *tokens, co
     for (size_t i = 0; i < count; i++)
         for (uint32_t d = 0; d < m->facts.width; d++)
             out[i * m->facts.width + d] = fake.none_at == step ? NAN : d == 0 ? (float)lens[i] : d == 1 ? (float)count : 0;
+    /* A rank is above 0 when a pair ends with its first byte. */
+    for (size_t i = 0, at = 0; fake.ranks && i < count; at += lens[i++])
+        out[i * m->facts.width] = tokens[at] == tokens[at + lens[i] - 1] ? 4 : -4;
     return 0;
 }
 
@@ -171,7 +182,7 @@ static const struct perilune_engine fake_engine = {
     .version = PERILUNE_ENGINE_VERSION, .name = "fake", .load = fake_load, .free = fake_free, .facts = fake_facts,
     .tokenize = fake_tokenize, .piece = fake_piece, .is_end = fake_is_end, .seq_start = fake_seq_start,
     .seq_copy = fake_seq_copy, .seq_cut = fake_seq_cut, .step = fake_step, .logits = fake_logits, .embed = fake_embed,
-    .cancel = fake_cancel,
+    .cancel = fake_cancel, .tokenize_pair = fake_tokenize_pair,
 };
 
 /* What a solo run says to a prompt, of `most` tokens at most; returns its length. */

@@ -298,7 +298,7 @@ TEST_NOFAULT(too_long_too_many_and_of_the_wrong_kind) {
     q.kind = TURN_EMBED;
     ask_with(&asked[4], &q);
     wait_all();
-    CHECK(asked[3].failed && asked[3].code == TURN_BUSY);
+    CHECK(asked[3].failed && asked[3].code == TURN_BAD); /* it would never fit */
     CHECK(asked[4].failed && asked[4].code == TURN_BAD);
     close_desk();
 }
@@ -637,6 +637,54 @@ TEST_NOFAULT(texts_of_several_requests_go_together) {
     wait_all();
     CHECK(asked[20].failed && asked[20].code == TURN_TOO_LONG && asked[20].limit == 64);
     CHECK(asked[21].failed && asked[21].code == TURN_BROKEN);
+    close_desk();
+}
+
+TEST_NOFAULT(texts_are_ranked_by_models_that_rank) {
+    struct resident_settings s = settings(8, 64);
+    struct slice texts[] = { SLICE("good q"), SLICE("bad"), SLICE("good q") };
+    fake.width = 1;
+    fake.ranks = true;
+    open_desk(&s);
+    struct turn_ask q = { .kind = TURN_RANK, .question = SLICE("q?"), .texts = texts, .text_count = 2 };
+    ask_with(&asked[0], &q);
+    q.kind = TURN_EMBED;
+    ask_with(&asked[1], &q);
+    q.kind = TURN_RANK;
+    struct slice long_text = slice_str(long_prompt(63, ""));
+    q.texts = &long_text;
+    q.text_count = 1;
+    ask_with(&asked[2], &q);
+    q.texts = texts;
+    q.text_count = 1;
+    ask_with(&asked[3], &q);
+    wait_all();
+    CHECK(!asked[0].failed && asked[0].vectors == 2 && asked[0].prompt_tokens == 6 + 2 + 3 + 2);
+    CHECK_DOUBLE(asked[0].vector[0], 1 / (1 + expf(4))); /* of the last text; within 0 and 1 */
+    CHECK(asked[1].failed && asked[1].code == TURN_BAD);
+    CHECK(asked[2].failed && asked[2].code == TURN_TOO_LONG && asked[2].prompt_tokens == 65); /* question and text */
+    CHECK(!asked[3].failed && asked[3].vector[0] > 0.9f);
+    close_desk();
+    s = settings(8, 64);
+    fake.width = 4;
+    open_desk(&s);
+    ask_with(&asked[0], &q); /* of a model that does not */
+    wait_all();
+    CHECK(asked[0].failed && asked[0].code == TURN_BAD);
+    close_desk();
+}
+
+TEST_NOFAULT(more_texts_than_may_wait_go_when_nobody_does) {
+    struct resident_settings s = settings(8, 64);
+    struct slice texts[40];
+    for (int i = 0; i < 40; i++) texts[i] = SLICE("text");
+    s.waiting = 30;
+    fake.width = 4;
+    open_desk(&s);
+    struct turn_ask q = { .kind = TURN_EMBED, .texts = texts, .text_count = 40 };
+    ask_with(&asked[0], &q);
+    wait_all();
+    CHECK(!asked[0].failed && asked[0].vectors == 40);
     close_desk();
 }
 
