@@ -131,30 +131,39 @@ void resident_put_back(struct resident *r, struct choice *c) {
     enqueue(r, c);
 }
 
-/* Of text i, as tokenize() answers. */
-static int64_t cut(struct resident *r, const struct turn_ask *a, unsigned i, int32_t *out, size_t room) {
-    struct slice text = a->texts[i];
-    return a->kind == TURN_RANK ? r->engine->tokenize_pair(r->model, a->question.ptr, a->question.len, text.ptr,
-                                                           text.len, out, room)
-                                : r->engine->tokenize(r->model, text.ptr, text.len, a->flags, out, room);
-}
-
-/* The tokens of text i, into a block of the caller's.  The number of them, or an error. */
-static int64_t tokens_of(struct resident *r, const struct turn_ask *a, unsigned i, uint32_t limit, int32_t **out) {
+/* The tokens of a text, into a block of the caller's, with room for `more`.  The number of them, or an error. */
+static int64_t tokens_of(struct resident *r, struct slice text, unsigned flags, uint32_t limit, int32_t **out) {
     *out = NULL;
-    size_t len = a->texts[i].len + a->question.len;
-    if (len / r->facts->longest > limit) return (int64_t)(len / r->facts->longest); /* at least */
-    size_t room = len / 2 + 16;
+    if (text.len / r->facts->longest > limit) return (int64_t)(text.len / r->facts->longest); /* at least */
+    size_t room = text.len / 2 + 16;
     for (;;) {
         int32_t *tokens = mem_alloc(room * sizeof(*tokens));
         if (tokens == NULL) return PERILUNE_ERR_NOMEM;
-        int64_t n = cut(r, a, i, tokens, room);
+        int64_t n = r->engine->tokenize(r->model, text.ptr, text.len, flags, tokens, room);
         if (n >= 0 && (uint64_t)n <= room) {
             *out = tokens;
             return n;
         }
         mem_free(tokens);
         if (n < 0) return n;
+        room = (size_t)n;
+    }
+}
+
+/* The same of a question and a text that may answer it. */
+static int64_t pair_tokens_of(struct resident *r, struct slice question, struct slice text, uint32_t limit,
+                              int32_t **out) {
+    size_t len = question.len + text.len, room = len + 16;
+    *out = NULL;
+    if (len / r->facts->longest > limit) return (int64_t)(len / r->facts->longest); /* at least */
+    for (;;) {
+        int32_t *tokens = mem_alloc(room * sizeof(*tokens));
+        if (tokens == NULL) return PERILUNE_ERR_NOMEM;
+        int64_t n = r->engine->tokenize_pair(r->model, question.ptr, question.len, text.ptr, text.len, tokens, room);
+        *out = tokens; /* the caller's in any case */
+        if (n < 0 || (uint64_t)n <= room) return n;
+        mem_free(tokens);
+        *out = NULL;
         room = (size_t)n;
     }
 }
@@ -231,7 +240,8 @@ static bool add_text(struct resident *r, struct talk *k, unsigned i) {
     const struct turn_ask *a = &k->turn->ask;
     uint32_t limit = limit_of(r, a);
     int32_t *tokens;
-    int64_t n = tokens_of(r, a, i, limit, &tokens);
+    int64_t n = a->kind == TURN_RANK ? pair_tokens_of(r, a->question, a->texts[i], limit, &tokens)
+                                     : tokens_of(r, a->texts[i], a->flags, limit, &tokens);
     bool ok;
     if (n == PERILUNE_ERR_NOMEM) ok = !refuse(r, k, TURN_MEMORY, "out of memory");
     else if (n == PERILUNE_ERR_IO) ok = !refuse(r, k, TURN_BROKEN, RESIDENT_FAILED);

@@ -4,6 +4,7 @@
  * refusals are tested, and the rest says that it was left out. */
 #include "local/llama.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,7 +64,7 @@ TEST_NOFAULT(a_file_that_was_cut_is_refused) {
     CHECK_INT(write(fd, bytes, sizeof(bytes)), (int)sizeof(bytes));
     CHECK(load(getenv("PERILUNE_LLAMA"), file, &m) != 0);
     NOTE("%s", why);
-    CHECK(strstr(why, "libllama cannot load it") != NULL);
+    CHECK(strstr(why, "cut off or broken") != NULL);
     fclose(from);
     close(fd);
     unlink(file);
@@ -129,5 +130,75 @@ TEST_NOFAULT(a_copied_beginning_says_the_same) {
     CHECK_INT(llama_engine.seq_cut(m, 0, (uint32_t)n - 1), 0); /* and once more from where they parted */
     say(m, 0, (uint32_t)n - 1, prompt[n - 1], copied, 8);
     CHECK(memcmp(alone, copied, sizeof(alone)) == 0);
+    llama_engine.free(m);
+}
+
+TEST_NOFAULT(a_context_is_made_anew_and_says_the_same) {
+    struct perilune_engine_model *m;
+    int32_t before[4], after[4];
+    if (is_missing()) return;
+    CHECK_INT(load(getenv("PERILUNE_LLAMA"), getenv("PERILUNE_TEST_MODEL"), &m), 0);
+    say(m, 1, 0, 100, before, 4);
+    CHECK_INT(llama_engine.recover(m, why, sizeof(why)), 0);
+    CHECK_PTR(llama_engine.logits(m, 0), NULL);
+    say(m, 1, 0, 100, after, 4); /* from position 0: rows are empty */
+    CHECK(memcmp(before, after, sizeof(before)) == 0);
+    llama_engine.free(m);
+}
+
+/* A copy in a file of its own. */
+static void copy_model(const char *to) {
+    char bytes[65536];
+    FILE *from = fopen(getenv("PERILUNE_TEST_MODEL"), "rb"), *out = fopen(to, "wb");
+    CHECK(from != NULL && out != NULL);
+    for (size_t n; (n = fread(bytes, 1, sizeof(bytes), from)) > 0;) CHECK_UINT(fwrite(bytes, 1, n, out), n);
+    fclose(from);
+    fclose(out);
+}
+
+TEST_NOFAULT(a_file_that_is_cut_while_it_is_mapped_is_seen_before_a_step) {
+    struct perilune_engine_model *m;
+    char file[] = "/tmp/perilune-gguf-XXXXXX";
+    if (is_missing()) return;
+    int fd = mkstemp(file);
+    CHECK(fd >= 0);
+    copy_model(file);
+    CHECK_INT(load(getenv("PERILUNE_LLAMA"), file, &m), 0);
+    struct perilune_engine_token t = { 100, 0, 0, true };
+    CHECK_INT(llama_engine.step(m, &t, 1), 0);
+    CHECK_INT(ftruncate(fd, 100000), 0);
+    t.at = 1;
+    CHECK_INT(llama_engine.step(m, &t, 1), PERILUNE_ERR_ENGINE); /* and no SIGBUS */
+    CHECK_INT(llama_engine.recover(m, why, sizeof(why)), PERILUNE_ERR_ENGINE);
+    CHECK(strstr(why, "has been cut") != NULL);
+    llama_engine.free(m);
+    close(fd);
+    unlink(file);
+}
+
+/* PERILUNE_TEST_RERANKER: a GGUF file of a model that ranks (pooling type 4). */
+TEST_NOFAULT(a_pair_has_the_tokens_that_the_vocabulary_wants) {
+    struct perilune_engine_model *m;
+    const char *file = getenv("PERILUNE_TEST_RERANKER");
+    int32_t both[32], question[16], text[16];
+    float rank[4], again[4];
+    if (file == NULL || is_missing()) {
+        fprintf(stderr, "left out: no reranker (PERILUNE_TEST_RERANKER)\n");
+        return;
+    }
+    CHECK_INT(load(getenv("PERILUNE_LLAMA"), file, &m), 0);
+    CHECK_INT(llama_engine.facts(m)->kind, PERILUNE_ENGINE_RANK);
+    int64_t n = llama_engine.tokenize_pair(m, "who?", 4, "nobody", 6, both, 32);
+    int64_t q = llama_engine.tokenize(m, "who?", 4, 0, question, 16), d = llama_engine.tokenize(m, "nobody", 6, 0, text, 16);
+    CHECK(q > 0 && d > 0 && n >= q + d + 2);
+    CHECK(memcmp(both + 1, question, (size_t)q * sizeof(*both)) == 0); /* [CLS] who? [SEP] nobody [SEP] */
+    CHECK(memcmp(both + n - 1 - d, text, (size_t)d * sizeof(*both)) == 0);
+    CHECK_INT(both[n - 1], both[1 + q]);
+    CHECK_INT(llama_engine.tokenize_pair(m, "who?", 4, "nobody", 6, both, 3), n); /* no room: how many there are */
+    CHECK_INT(llama_engine.tokenize_pair(m, "who?", 4, "nobody", 6, both, 32), n);
+    CHECK_INT(llama_engine.embed(m, both, &(uint32_t){ (uint32_t)n }, 1, rank), 0);
+    CHECK_INT(llama_engine.recover(m, why, sizeof(why)), 0);
+    CHECK_INT(llama_engine.embed(m, both, &(uint32_t){ (uint32_t)n }, 1, again), 0);
+    CHECK(isfinite(rank[0]) && fabsf(rank[0] - again[0]) < 1e-3f);
     llama_engine.free(m);
 }
