@@ -16,7 +16,7 @@
  * Facts and pieces stay where they are for as long as the model: other threads have them.  So a process that comes back
  * with others (its file has been replaced) is refused; a reload loads that as another model.
  *
- * Each wait has a deadline: a step settings.step_ms, anything else ANSWER_MS.  Who does not answer is killed. */
+ * Each wait has a deadline: a step options.step_ms, anything else ANSWER_MS or less.  Who does not answer is killed. */
 #include "local/process.h"
 
 #include <errno.h>
@@ -34,6 +34,7 @@
 
 #define STEP_MS   60000
 #define ANSWER_MS 20000   /* tokens of a text of megabytes take a second */
+#define PROMPT_MS 1000    /* who asks may be a loop's thread, and has others to serve */
 #define HOLD      65536   /* bytes that wait for the next step, at most */
 
 struct perilune_engine_model {
@@ -256,10 +257,11 @@ static const struct perilune_engine_facts *facts(const struct perilune_engine_mo
 /* -- Texts and tokens ------------------------------------------------------------------------------- */
 
 /* Asks on the side.  *value, and in: the answer.  0, PERILUNE_ERR_IO: it is not up; or another error. */
-static int ask_aside(const struct perilune_engine_model *cm, const struct buf *question, int64_t *value, struct buf *in) {
+static int ask_aside(const struct perilune_engine_model *cm, const struct buf *question, uint64_t ms, int64_t *value,
+                     struct buf *in) {
     struct perilune_engine_model *m = (struct perilune_engine_model *)(uintptr_t)cm;
     struct process_head h = { .op = 0 };
-    uint64_t until = process_now_ms() + ANSWER_MS;
+    uint64_t until = process_now_ms() + ms;
     struct slice s = buf_get(question);
     if (buf_failed(question)) return PERILUNE_ERR_NOMEM;
     pthread_mutex_lock(&m->keeper.side_lock);
@@ -289,7 +291,7 @@ static int64_t ask_tokens(const struct perilune_engine_model *m, enum process_op
     buf_slice(&question, first);
     buf_slice(&question, second);
     if (!buf_failed(&question)) ((struct process_head *)(void *)question.data)->len += (uint32_t)len;
-    int rc = ask_aside(m, &question, &n, &in);
+    int rc = ask_aside(m, &question, ANSWER_MS, &n, &in);
     bool fits = rc == 0 && n > 0 && (uint64_t)n <= r->room;
     if (fits && buf_len(&in) == (size_t)n * sizeof(*out)) memcpy(out, buf_get(&in).ptr, buf_len(&in));
     else if (fits) rc = PERILUNE_ERR_IO;
@@ -341,7 +343,7 @@ static int64_t prompt(const struct perilune_engine_model *m, const struct perilu
     int rc = buf_failed(&question) || room > PROCESS_SIDE_TEXT ? PERILUNE_ERR_INVAL : 0;
     if (rc == 0) {
         ((struct process_head *)(void *)question.data)->len = (uint32_t)(buf_len(&question) - sizeof(struct process_head));
-        rc = ask_aside(m, &question, &n, &in);
+        rc = ask_aside(m, &question, PROMPT_MS, &n, &in);
     }
     size_t len = n > 0 ? ((uint64_t)n < room ? (size_t)n : room) : 0;
     if (rc == 0 && buf_len(&in) == len) memcpy(out, buf_get(&in).ptr, len);

@@ -542,11 +542,20 @@ TEST_NOFAULT(a_runner_that_is_freed_fails_its_talks) {
 
 /* -- Many -------------------------------------------------------------------------------------------- */
 
+static atomic_bool all_are_here;
+
+static void hold_until_all_are_here(unsigned step) {
+    (void)step;
+    while (!all_are_here) usleep(100);
+}
+
 TEST_NOFAULT(a_thousand_at_one_slot_are_answered_or_refused) {
     struct resident_settings s = settings(1, 64);
     static struct asked many[1000];
-    unsigned refused = 0;
+    unsigned refused = 0, answered = 0;
     s.waiting = 300;
+    all_are_here = false;
+    fake.before = hold_until_all_are_here;
     open_desk(&s);
     memset(many, 0, sizeof(many));
     for (int i = 0; i < 1000; i++) ask(&many[i], "a question", 3);
@@ -555,15 +564,18 @@ TEST_NOFAULT(a_thousand_at_one_slot_are_answered_or_refused) {
         put_away(&many[i]);
         desk.open--;
     }
+    all_are_here = true;
     wait_all();
     for (int i = 0; i < 1000; i++) {
         if (many[i].taken.cap == 0 && many[i].prompt[0] == '\0') continue; /* left */
         if (!many[i].failed) check_answer(&many[i]);
         else CHECK_INT(many[i].code, TURN_BUSY);
         refused += many[i].failed;
+        answered += !many[i].failed;
         put_away(&many[i]);
     }
-    CHECK(refused >= 300 && refused <= 700);
+    NOTE("%u answered, %u refused", answered, refused);
+    CHECK(answered >= 250 && refused >= 1 && answered + refused >= 850);
     close_desk();
 }
 

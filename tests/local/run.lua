@@ -1,0 +1,246 @@
+-- run.lua -- models in the gateway and in a process of their own, with the real library: what happens when it dies.
+--
+--   PERILUNE_LLAMA=FOLDER PERILUNE_TEST_MODEL=FILE [PERILUNE_TEST_RERANKER=FILE] luajit tests/local/run.lua [WORD...]
+--
+-- from the root of the project.  The model is one that answers chats, and small.  Without a library or a model it says
+-- so and is no failure: what does not need them is in tests/unit/test_process.c.
+
+package.path = "tests/?.lua;" .. package.path
+
+local caches = require "support.caches"
+local files = require "support.files"
+local http = require "support.http"
+local json = require "support.json"
+local loop = require "support.loop"
+local net = require "support.net"
+local posix = require "support.posix"
+local server = require "support.server"
+
+local await, metric, same = caches.await, caches.metric, caches.same
+
+local LIBRARY, MODEL = os.getenv("PERILUNE_LLAMA"), os.getenv("PERILUNE_TEST_MODEL")
+local RERANKER = os.getenv("PERILUNE_TEST_RERANKER")
+local SIGKILL, SIGSTOP, SIGTERM, SIGSEGV = 9, 19, 15, 11
+if not LIBRARY or not MODEL then
+  print("local: no library (PERILUNE_LLAMA) or no model (PERILUNE_TEST_MODEL): nothing is tested")
+  os.exit(0)
+end
+
+local gateways = {}
+
+local function start(upstreams, extra)
+  local g = assert(server.start{ config = ("%s upstreams = { %s }, routes = { { path = \"/v1/*\" } },"):format(
+    extra or "", upstreams), wait = 60 })
+  gateways[#gateways + 1] = g
+  return g
+end
+
+local function engine(options)
+  return ('m = { engine = { model = "%s", library = "%s", threads = 1, context = 1024, %s } },'):format(MODEL, LIBRARY,
+    options or "")
+end
+
+-- The processes of engines that a gateway has.
+local function children(g)
+  local out = {}
+  for line in files.lines(("ps -o pid=,stat=,args= --ppid %d"):format(g.proc.pid)) do
+    local pid, state = line:match("^%s*(%d+)%s+(%S+).*engine%-process")
+    if pid then out[#out + 1] = { pid = tonumber(pid), state = state } end
+  end
+  return out
+end
+
+local function kill(pid, signal) assert(posix.C.kill(pid, signal) == 0, "there is no such process") end
+local function failures(g) return metric(g, ('perilune_engine_failures_total{model="%s",number="1"}'):format(MODEL:match("[^/]+$"))) end
+local function up(g) return metric(g, ('perilune_engine_up{model="%s",number="1"}'):format(MODEL:match("[^/]+$"))) == 1 end
+
+local QUESTION = { model = "m", max_tokens = 8, temperature = 0 }
+
+local function ask(g, fields, seconds)
+  local body = {}
+  for k, v in pairs(QUESTION) do body[k] = v end
+  for k, v in pairs(fields or {}) do body[k] = v end
+  return assert(http.chat(g.port, body, nil, seconds or 60))
+end
+
+local function text(g)
+  local r = ask(g)
+  assert(r.status == 200, ("status %d: %s"):format(r.status, r.body))
+  return json.decode(r.body).choices[1].message.content
+end
+
+local tests = {}
+local function test(name, fn) tests[#tests + 1] = { name = name, fn = fn } end
+
+test("the same words, in the process and outside of it", function()
+  local a, b = start(engine()), start(engine("process = true"))
+  same(text(b), text(a), "the answer")
+  same(#children(a), 0, "processes of the one")
+  same(#children(b), 1, "processes of the other")
+end)
+
+test("killed while nobody asks, killed while it answers", function()
+  local g = start(engine("process = true"))
+  local first = text(g)
+  kill(children(g)[1].pid, SIGKILL)
+  await("the loss", function() return failures(g) == 1 end)
+  await("the recovery", function() return up(g) end)
+  same(text(g), first, "the answer afterwards")
+  same(#children(g), 1, "processes; no zombie is left")
+  local conn = assert(net.connect(g.port, 10))
+  conn:send(http.format("POST", "/v1/chat/completions", nil, http.chat_body{ model = "m", stream = true, max_tokens = 900,
+    logit_bias = { ["0"] = -100, ["2"] = -100 } }))
+  local killed
+  local r = assert(http.read_response(conn, 60, function()
+    if not killed then
+      killed = true
+      kill(children(g)[1].pid, SIGSEGV)
+    end
+  end))
+  conn:close()
+  same(r.status, 200, "the status of a stream that had begun")
+  assert(r.body:find("the local engine failed", 1, true), "no error event: " .. r.body:sub(-300))
+  assert(not r.body:find("[DONE]", 1, true), "it ends well")
+  await("the recovery", function() return up(g) end)
+  same(text(g), first, "the answer afterwards")
+  assert(caches.said(g, "was ended by signal 11") == 1, "the log does not say how it ended")
+end)
+
+test("who asks while it is down waits, or is told when to come again", function()
+  local g = start(engine("process = true"))
+  text(g)
+  kill(children(g)[1].pid, SIGKILL)
+  local r = ask(g)
+  if r.status ~= 200 then
+    same(r.status, 503, "the status: " .. r.body)
+    assert(tonumber(r.headers["retry-after"]), "no Retry-After")
+    await("an answer", function() return ask(g).status == 200 end)
+  end
+end)
+
+test("a process that hangs is killed", function()
+  local g = start(engine("process = true, step_timeout = 1"))
+  text(g)
+  kill(children(g)[1].pid, SIGSTOP)
+  local r = ask(g, {}, 60)
+  assert(r.status == 502 or r.status == 503, "status " .. r.status .. ": " .. r.body)
+  await("an answer", function() return ask(g).status == 200 end)
+  same(#children(g), 1, "processes")
+end)
+
+test("it ends with the gateway, however that ends", function()
+  local g = start(engine("process = true"))
+  local pid = children(g)[1].pid
+  g.proc:kill(SIGKILL)
+  g.proc:wait()
+  await("the end of it", function()
+    local stat = files.lines(("ps -o stat= -p %d"):format(pid))()
+    return stat == nil or stat:find("Z") ~= nil
+  end)
+  table.remove(gateways):stop()
+end)
+
+test("a file that is cut under its mapping costs the process, not the gateway", function()
+  local dir = posix.temp_dir("perilune-model")
+  local copy = dir .. "/model.gguf"
+  assert(os.execute(("cp '%s' '%s'"):format(MODEL, copy)))
+  local g = start((engine("process = true"):gsub(MODEL:gsub("%p", "%%%0"), copy)))
+  text(g)
+  assert(os.execute(("truncate -s 100000 '%s'"):format(copy)))
+  local r = ask(g)
+  assert(r.status == 502 or r.status == 503, "status " .. r.status .. ": " .. r.body)
+  await("a sentence", function() return caches.said(g, "cut off or broken") > 0 end)
+  assert(os.execute(("cp '%s' '%s.new' && mv '%s.new' '%s'"):format(MODEL, copy, copy, copy)))
+  loop.until_true(60, function() return ask(g).status == 200 end)
+  text(g)
+  os.execute("rm -r '" .. dir .. "'")
+end)
+
+test("a reload while it answers: the stream goes on with the old model", function()
+  for _, how in ipairs{ "", "process = true, " } do
+    local g = start(engine(how .. "waiting = 50"))
+    local conn = assert(net.connect(g.port, 10))
+    conn:send(http.format("POST", "/v1/chat/completions", nil, http.chat_body{ model = "m", stream = true,
+      max_tokens = 300, logit_bias = { ["0"] = -100, ["2"] = -100 } }))
+    local reloaded
+    local r = assert(http.read_response(conn, 120, function()
+      if reloaded then return end
+      reloaded = true
+      g:write("perilune.lua", server.complete(("upstreams = { %s }, routes = { { path = \"/v1/*\" } },"):format(
+        engine(how .. "waiting = 60"))))
+      loop.go(function() same(assert(g:reload(60)).status, 200, "the reload") end)
+    end))
+    conn:close()
+    assert(r.body:find("[DONE]", 1, true), "it broke off: " .. r.body:sub(-300))
+    same(select(2, r.body:gsub('"delta":{"content"', "")) > 100, true, "many tokens came")
+    text(g)
+    await("the old model's end", function() return #children(g) == (how == "" and 0 or 1) end)
+  end
+end)
+
+test("what cannot be loaded is refused with a sentence", function()
+  local dir = posix.temp_dir("perilune-model")
+  files.write(dir .. "/cut.gguf", files.read(MODEL):sub(1, 70000))
+  files.write(dir .. "/none.gguf", "this is no model")
+  for _, c in ipairs{
+    { dir .. "/absent.gguf", LIBRARY, "there is no such file" },
+    { dir .. "/none.gguf", LIBRARY, "GGUF" },
+    { dir .. "/cut.gguf", LIBRARY, "cut off or broken" },
+    { MODEL, dir, "has no libllama" },
+  } do
+    for _, how in ipairs{ "false", "true" } do
+      local g, why = server.start{ config = ([[upstreams = { m = { engine = { model = "%s", library = "%s", process = %s } } },]])
+        :format(c[1], c[2], how) }
+      if g then g:stop() error("it starts with " .. c[1]) end
+      assert(why:find(c[3], 1, true), why)
+    end
+  end
+  os.execute("rm -r '" .. dir .. "'")
+end)
+
+test("a prompt that is longer than the context", function()
+  local g = start(engine("process = true"))
+  local r = ask(g, { messages = json.array{ { role = "user", content = ("word "):rep(3000) } } })
+  same(r.status, 400, "the status")
+  assert(r.body:find("context_length_exceeded", 1, true) and r.body:find("room for 1023", 1, true), r.body)
+end)
+
+test("ranks", function()
+  if not RERANKER then return print("local: no reranker (PERILUNE_TEST_RERANKER): ranks are not tested") end
+  local one = ('r = { engine = { model = "%s", library = "%s", threads = 1, process = %s } },')
+  local body = json.encode{ model = "r", query = "what is the capital of France?", top_n = 2, return_documents = true,
+    documents = json.array{ "Horses and cows are animals.", "Paris is the capital of France.", { text = "Rome, Italy" } } }
+  local seen = {}
+  for i, how in ipairs{ "false", "true" } do
+    local g = start(one:format(RERANKER, LIBRARY, how))
+    local r = assert(http.request(g.port, "POST", "/v1/rerank", nil, body, 30))
+    same(r.status, 200, r.body)
+    local said = json.decode(r.body)
+    same(#said.results, 2, "results")
+    assert(said.results[1].relevance_score >= said.results[2].relevance_score and said.results[1].relevance_score <= 1)
+    assert(#said.results[1].document.text > 5 and said.usage.total_tokens > 20)
+    seen[i] = said.results[1].relevance_score
+    same(assert(http.request(g.port, "POST", "/v1/embeddings", nil, '{"model":"r","input":"a"}', 30)).status, 400, "vectors")
+  end
+  assert(math.abs(seen[1] - seen[2]) < 0.01, "they differ")
+end)
+
+local function wanted(name)
+  for i = 1, #arg do if name:find(arg[i], 1, true) then return true end end
+  return #arg == 0
+end
+
+local passed, failed = 0, 0
+loop.run(function()
+  for _, t in ipairs(tests) do
+    if wanted(t.name) then
+      local ok, err = xpcall(t.fn, debug.traceback)
+      ok, err = caches.finish(gateways, ok, err)
+      gateways = {}
+      if not ok then print(("FAIL  local: %s\n    %s"):format(t.name, err)) end
+      passed, failed = passed + (ok and 1 or 0), failed + (ok and 0 or 1)
+    end
+  end
+end)
+print(("local: %d passed, %d failed"):format(passed, failed))
+os.exit(failed == 0 and passed > 0 and 0 or 1)
