@@ -40,7 +40,8 @@ struct engines {
     atomic_uint_least64_t loads;
 };
 
-struct engines *engines_new(const struct perilune_engine *engine, const struct perilune_engine *process, struct log *log) {
+struct engines *engines_new(const struct perilune_engine *engine, const struct perilune_engine *process,
+                            struct log *log) {
     struct engines *e = mem_zalloc(sizeof(*e));
     if (e == NULL || pthread_mutex_init(&e->lock, NULL) != 0) {
         mem_free(e);
@@ -197,7 +198,8 @@ static struct resident_settings resident_settings_of(const struct engines *e, st
     const struct engine_settings *s = &l->settings;
     enum { STEP_US = 100000 }; /* how long anybody waits for a token because somebody's prompt is read */
     return (struct resident_settings){
-        .engine = s->process ? e->process : e->engine, .say = say, .ud = l, .active = s->sequences, .batch = s->batch, .waiting = s->waiting, .step_us = STEP_US,
+        .engine = s->process ? e->process : e->engine, .say = say, .ud = l,
+        .active = s->sequences, .batch = s->batch, .waiting = s->waiting, .step_us = STEP_US,
         .options = { .model = s->model, .library = s->library, .threads = s->threads, .context = s->context,
                      .gpu_layers = s->gpu_layers, .program = s->program, .step_ms = s->step_ms } };
 }

@@ -18,7 +18,8 @@ struct engine_settings {
 };
 
 /* process: the same engine in a process of its own, see process.h.  log: NULL: nobody reads.  NULL: no memory. */
-struct engines *engines_new(const struct perilune_engine *engine, const struct perilune_engine *process, struct log *log);
+struct engines *engines_new(const struct perilune_engine *engine, const struct perilune_engine *process,
+                            struct log *log);
 /* The log is going to be closed: nothing is said any more. */
 void            engines_hush(struct engines *e);
 void            engines_free(struct engines *e); /* nobody has a share; NULL is fine */

@@ -73,7 +73,8 @@ static int lose(struct perilune_engine_model *m, int rc, uint64_t ms) {
     m->failed = true;
     m->stepped = 0;
     buf_clear(&m->out);
-    if (rc == PERILUNE_ERR_TIMEOUT) snprintf(reason, sizeof(reason), "gave no answer for %.3g seconds", (double)ms / 1e3);
+    if (rc == PERILUNE_ERR_TIMEOUT)
+        snprintf(reason, sizeof(reason), "gave no answer for %.3g seconds", (double)ms / 1e3);
     else snprintf(reason, sizeof(reason), "broke its connection, or said what nobody understands");
     if (rc != PERILUNE_ERR_IO) keeper_kill(&m->keeper, reason);
     return atomic_load(&m->canceled) ? PERILUNE_ENGINE_CANCELED : PERILUNE_ERR_ENGINE;
@@ -304,8 +305,8 @@ static int64_t ask_tokens(const struct perilune_engine_model *m, enum process_op
 
 static int64_t tokenize(const struct perilune_engine_model *m, const char *text, size_t len, unsigned flags,
                         int32_t *out, size_t room) {
-    return ask_tokens(m, PROCESS_TOKENIZE, flags, &(struct process_room){ .room = room }, slice_of(text, len), SLICE(""),
-                      out);
+    struct process_room r = { .room = room };
+    return ask_tokens(m, PROCESS_TOKENIZE, flags, &r, slice_of(text, len), SLICE(""), out);
 }
 
 static int64_t tokenize_pair(const struct perilune_engine_model *m, const char *question, size_t question_len,
@@ -342,7 +343,8 @@ static int64_t prompt(const struct perilune_engine_model *m, const struct perilu
     }
     int rc = buf_failed(&question) || room > PROCESS_SIDE_TEXT ? PERILUNE_ERR_INVAL : 0;
     if (rc == 0) {
-        ((struct process_head *)(void *)question.data)->len = (uint32_t)(buf_len(&question) - sizeof(struct process_head));
+        struct process_head *h = (void *)question.data;
+        h->len = (uint32_t)(buf_len(&question) - sizeof(*h));
         rc = ask_aside(m, &question, PROMPT_MS, &n, &in);
     }
     size_t len = n > 0 ? ((uint64_t)n < room ? (size_t)n : room) : 0;
@@ -438,7 +440,8 @@ static int embed(struct perilune_engine_model *m, const int32_t *tokens, const u
         sum += lens[i];
     }
     if (sum > f->batch) return PERILUNE_ERR_INVAL;
-    struct process_head h = { PROCESS_EMBED, (uint32_t)(count * sizeof(*lens) + sum * sizeof(*tokens)), (int64_t)count };
+    size_t bytes = count * sizeof(*lens) + sum * sizeof(*tokens);
+    struct process_head h = { PROCESS_EMBED, (uint32_t)bytes, (int64_t)count };
     buf_put(&m->out, &h, sizeof(h));
     buf_put(&m->out, lens, count * sizeof(*lens));
     buf_put(&m->out, tokens, sum * sizeof(*tokens));

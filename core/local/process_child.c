@@ -182,8 +182,9 @@ static bool do_grammar_new(struct child *c, int64_t number, struct slice s) {
             return answer(c, rc, why, strlen(why));
         memset(c->grammars + old, 0, (c->grammar_cap - old) * sizeof(*c->grammars));
     }
-    rc = c->engine->grammar_new == NULL ? PERILUNE_ERR_INVAL
-                                        : c->engine->grammar_new(c->model, s.ptr, &c->grammars[number], why, sizeof(why));
+    rc = PERILUNE_ERR_INVAL;
+    if (c->engine->grammar_new != NULL)
+        rc = c->engine->grammar_new(c->model, s.ptr, &c->grammars[number], why, sizeof(why));
     return rc == 0 ? answer(c, 0, NULL, 0) : answer(c, rc, why, strlen(why));
 }
 
@@ -244,15 +245,17 @@ static int64_t tokenize(struct child *c, struct perilune_engine_model *m, unsign
 static int64_t tokenize_pair(struct child *c, struct perilune_engine_model *m, struct slice s, struct process_room r,
                              struct buf *out) {
     size_t room = r.room < s.len + 64 ? (size_t)r.room : s.len + 64; /* a template may have tokens of its own */
+    const char *text = s.ptr + r.count;
+    size_t len = s.len - (size_t)r.count;
     if (r.count > s.len || c->engine->tokenize_pair == NULL) return PERILUNE_ERR_INVAL;
     char *to = buf_reserve(out, room * sizeof(int32_t) + 1);
     if (to == NULL) return PERILUNE_ERR_NOMEM;
-    int64_t n = c->engine->tokenize_pair(m, s.ptr, r.count, s.ptr + r.count, s.len - r.count, (int32_t *)(void *)to, room);
+    int64_t n = c->engine->tokenize_pair(m, s.ptr, r.count, text, len, (int32_t *)(void *)to, room);
     if (n > (int64_t)room && (uint64_t)n <= r.room && (uint64_t)n < PROCESS_MESSAGE / sizeof(int32_t)) {
         to = buf_reserve(out, (size_t)n * sizeof(int32_t) + 1);
         room = (size_t)n;
         if (to == NULL) return PERILUNE_ERR_NOMEM;
-        n = c->engine->tokenize_pair(m, s.ptr, r.count, s.ptr + r.count, s.len - r.count, (int32_t *)(void *)to, room);
+        n = c->engine->tokenize_pair(m, s.ptr, r.count, text, len, (int32_t *)(void *)to, room);
     }
     if (n > 0 && (uint64_t)n <= room) buf_advance(out, (size_t)n * sizeof(int32_t));
     return n;
@@ -273,7 +276,8 @@ static int64_t prompt(struct child *c, struct perilune_engine_model *m, struct s
         if (i + 1 == r.count && at == end) n = 0;
     }
     char *to = n == 0 && list != NULL ? buf_reserve(out, r.room + 1) : NULL;
-    if (to != NULL) n = c->engine->prompt == NULL ? PERILUNE_ERR_ENGINE : c->engine->prompt(m, list, r.count, to, r.room);
+    if (to != NULL && c->engine->prompt == NULL) n = PERILUNE_ERR_ENGINE;
+    else if (to != NULL) n = c->engine->prompt(m, list, r.count, to, r.room);
     else if (n == 0) n = PERILUNE_ERR_NOMEM;
     if (to != NULL && n > 0) buf_advance(out, (uint64_t)n < r.room ? (size_t)n : (size_t)r.room);
     mem_free(list);

@@ -300,8 +300,9 @@ static void watch(struct life *l) {
     for (;;) {
         uint64_t now = process_now_ms();
         if (l->until_ms != 0 && now >= l->until_ms) {
-            snprintf(l->ends, sizeof(l->ends), "the engine's process %s", l->greeted ? "did not load its model in an hour"
-                     : "said nothing: engine.program must be perilune, of this version");
+            const char *what = l->greeted ? "did not load its model in an hour"
+                                          : "said nothing: engine.program must be perilune, of this version";
+            snprintf(l->ends, sizeof(l->ends), "the engine's process %s", what);
             return;
         }
         short words = l->loaded ? 0 : POLLIN; /* later it is the model's thread that reads */

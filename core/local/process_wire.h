@@ -33,7 +33,7 @@ enum process_op {
     PROCESS_GRAMMAR_ACCEPT, /* no answer, as to the next one */
     PROCESS_GRAMMAR_FREE,
     PROCESS_TOKENIZE,     /* [side] value: flags; struct process_room, the text --> tokens */
-    PROCESS_PAIR,         /* [side] struct process_room, whose count is the question's length; question, text --> tokens */
+    PROCESS_PAIR,         /* [side] struct process_room, count: bytes of the question; question, text --> tokens */
     PROCESS_PROMPT,       /* [side] struct process_room; roles and contents, each with its NUL --> text */
     PROCESS_ANSWER
 };

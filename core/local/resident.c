@@ -456,7 +456,8 @@ static int parts_new(struct resident *r) {
 static int begin(struct resident *r) {
     int rc = loop_init(&r->loop);
     if (rc != 0) return rc;
-    rc = mailbox_open(&r->mail, &r->loop, r);
+    rc = resident_prepare(r);
+    if (rc == 0) rc = mailbox_open(&r->mail, &r->loop, r);
     if (rc == 0 && (rc = thread_start(&r->thread, "model", resident_main, r)) == 0) return 0;
     if (r->mail.loop != NULL) {
         mailbox_close(&r->mail);

@@ -75,7 +75,9 @@ void resident_put_back(struct resident *r, struct choice *c); /* it waits again 
 /* The choices of a talk that has none yet; k may be gone afterwards. */
 void resident_add_texts(struct resident *r, struct talk *k);
 
-/* resident_recover.c: the engine has failed. */
+/* resident_recover.c: what it takes to recover later is made sure of. */
+int  resident_prepare(struct resident *r);
+/* The engine has failed. */
 void resident_break(struct resident *r);
 /* While it is broken, in each turn: tries again when it is time. */
 void resident_recover(struct resident *r);

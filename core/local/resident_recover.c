@@ -54,6 +54,14 @@ static uint64_t delay_of(unsigned failures) {
 /* The loop runs timers before it sleeps: it must not, the resident has something to look at. */
 static void on_again(struct timer *t) { resident_ring(container_of(t, struct resident, again)); }
 
+/* Starting a timer takes memory when the loop has no room for it, and there may be none when the engine has failed for
+ * want of it.  It is the only one of its loop. */
+int resident_prepare(struct resident *r) {
+    int rc = timer_start(&r->loop, &r->again, 1000, on_again);
+    timer_stop(&r->loop, &r->again);
+    return rc;
+}
+
 static uint64_t until_next(const struct resident *r) {
     uint64_t now = loop_now(&r->loop);
     return r->next_ms > now ? r->next_ms - now : 0;
@@ -115,7 +123,7 @@ static void sleep_for(struct resident *r, uint64_t ms) {
         if (now >= due || until_next(r) > PARK_MS) tell_when(r, k);
         else if (due - now < ms) ms = due - now;
     }
-    (void)timer_start(&r->loop, &r->again, ms, on_again); /* without memory for it the next letter makes it look */
+    (void)timer_start(&r->loop, &r->again, ms, on_again); /* room for it is there, see resident_prepare() */
 }
 
 /* -- Failing, and being there again -------------------------------------------------------------------- */

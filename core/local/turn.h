@@ -37,7 +37,9 @@ struct turn_ask {
 };
 
 /* Answers, or vectors. */
-static inline unsigned turn_choices(const struct turn_ask *a) { return a->kind == TURN_CHAT ? a->choices : a->text_count; }
+static inline unsigned turn_choices(const struct turn_ask *a) {
+    return a->kind == TURN_CHAT ? a->choices : a->text_count;
+}
 
 enum turn_end { TURN_STOP, TURN_LENGTH };
 

@@ -210,7 +210,8 @@ static void put_rest(struct local *l) {
         return;
     }
     if (l->is_rank) {
-        if (!local_rank_write(&l->rank, out, a.id, a.model, l->usage.prompt)) fail(l, FAILURE_NO_MEMORY, "out of memory");
+        if (!local_rank_write(&l->rank, out, a.id, a.model, l->usage.prompt))
+            fail(l, FAILURE_NO_MEMORY, "out of memory");
         return;
     }
     buf_puts(out, "],\"model\":");

@@ -133,8 +133,8 @@ bool local_rank_write(const struct local_rank *rank, struct buf *out, struct sli
     json_write_string(out, id);
     buf_puts(out, ",\"object\":\"list\",\"model\":");
     json_write_string(out, model);
-    buf_printf(out, ",\"usage\":{\"prompt_tokens\":%llu,\"total_tokens\":%llu},\"results\":[", (unsigned long long)tokens,
-               (unsigned long long)tokens);
+    unsigned long long n = tokens;
+    buf_printf(out, ",\"usage\":{\"prompt_tokens\":%llu,\"total_tokens\":%llu},\"results\":[", n, n);
     for (unsigned i = 0; i < rank->top; i++) {
         buf_printf(out, "%s{\"index\":%u,\"relevance_score\":%.9g", i > 0 ? "," : "", order[i].text,
                    (double)order[i].score);

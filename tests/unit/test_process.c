@@ -407,6 +407,30 @@ TEST_NOFAULT(it_has_no_descriptors_but_its_own) {
     close(77);
 }
 
+TEST(any_allocation_may_fail_on_this_side) {
+    struct perilune_engine_options o = options("die=2");
+    struct perilune_engine_model *m;
+    int32_t tokens[8];
+    int rc = process_engine.load(&o, &m, why, sizeof(why));
+    if (rc != 0) {
+        CHECK(unit_fault_fired());
+        CHECK_PTR(m, NULL);
+        return;
+    }
+    process_engine.tokenize(m, "hello", 5, 0, tokens, 8);
+    rc = step_text(m, 0, 0, "one");
+    if (rc == 0) rc = step_text(m, 0, 3, "two");
+    CHECK(rc == PERILUNE_ERR_ENGINE || FAULTED(rc));
+    for (int i = 0; i < 3; i++) { /* one try fails without memory, the next one does not, unless all do */
+        while ((rc = process_engine.recover(m, why, sizeof(why))) == PERILUNE_ERR_AGAIN) usleep(1000);
+        if (rc == 0) break;
+        CHECK(unit_fault_fired());
+    }
+    if (rc == 0) rc = step_text(m, 0, 0, "one");
+    CHECK(rc == 0 || unit_fault_fired());
+    process_engine.free(m);
+}
+
 /* -- Nonsense --------------------------------------------------------------------------------- */
 
 TEST_FAULT(facts_that_cannot_be_are_refused) {

@@ -742,3 +742,79 @@ TEST_NOFAULT(a_model_is_loaded_once_until_its_file_is_another) {
     CHECK(strstr(why, "no such file") != NULL);
     engines_free(e);
 }
+
+/* -- Without memory --------------------------------------------------------------------------------------- */
+
+static bool try_open_desk(const struct resident_settings *s) {
+    char why[200];
+    memset(asked, 0, sizeof(asked));
+    desk.open = 0;
+    CHECK_INT(loop_init(&desk.loop), 0);
+    CHECK_INT(mailbox_open(&desk.mail, &desk.loop, &desk), 0);
+    int rc = resident_new(&desk.resident, s, why, sizeof(why));
+    if (rc == 0) return true;
+    CHECK(FAULTED(rc));
+    mailbox_close(&desk.mail);
+    loop_deinit(&desk.loop);
+    mailbox_deinit(&desk.mail);
+    return false;
+}
+
+/* A turn that was lost (no memory for what is told) is over, too. */
+static void told_or_lost(void *ud) {
+    struct asked *a = ud;
+    if (a->over) return;
+    if (turn_take(a->turn, &a->taken)) {
+        struct slice all = buf_get(&a->taken);
+        struct turn_event ev;
+        while (turn_next(&all, &ev)) a->over |= ev.type == TURN_OVER || ev.type == TURN_FAILED;
+        buf_clear(&a->taken);
+    } else {
+        CHECK(unit_fault_fired());
+        a->over = true;
+    }
+    desk.open -= a->over;
+}
+
+static void try_asking(struct asked *a, const struct turn_ask *q) {
+    buf_init(&a->taken, 0);
+    a->turn = turn_new(desk.resident, q, &desk.mail, told_or_lost, a);
+    if (FAULTED(a->turn)) return;
+    desk.open++;
+}
+
+TEST(any_allocation_may_fail_while_it_answers) {
+    struct perilune_engine e;
+    struct resident_settings s = curable(2, &e);
+    struct slice text, stops[1] = { SLICE("zzz") };
+    struct sampler_bias bias = { 'a', 1 };
+    fake.fail_at = 9;
+    if (!try_open_desk(&s)) return;
+    for (int i = 0; i < 4; i++) {
+        struct turn_ask q = question(i % 2 ? "one question" : "one other", &text, 8);
+        q.choices = i == 0 ? 2 : 1;
+        q.logprobs = i == 1;
+        q.tops = i == 1 ? 3 : 0;
+        q.stops = stops;
+        q.stop_count = 1;
+        q.sampling.biases = &bias;
+        q.sampling.bias_count = 1;
+        try_asking(&asked[i], &q);
+    }
+    wait_all();
+    close_desk();
+}
+
+TEST(any_allocation_may_fail_while_it_makes_vectors_or_ranks) {
+    for (int ranks = 0; ranks < 2; ranks++) {
+        struct resident_settings s = settings(4, 64);
+        struct slice texts[3] = { SLICE("aaaa"), SLICE("bb"), SLICE("c") };
+        fake.width = ranks ? 1 : 4;
+        fake.ranks = ranks != 0;
+        if (!try_open_desk(&s)) return;
+        struct turn_ask q = { .kind = ranks ? TURN_RANK : TURN_EMBED, .question = SLICE("q"), .texts = texts, .text_count = 3 };
+        for (int i = 0; i < 3; i++) try_asking(&asked[i], &q);
+        wait_all();
+        close_desk();
+    }
+}
