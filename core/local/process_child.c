@@ -244,10 +244,10 @@ static int64_t tokenize(struct child *c, struct perilune_engine_model *m, unsign
 
 static int64_t tokenize_pair(struct child *c, struct perilune_engine_model *m, struct slice s, struct process_room r,
                              struct buf *out) {
-    size_t room = r.room < s.len + 64 ? (size_t)r.room : s.len + 64; /* a template may have tokens of its own */
+    if (r.count > s.len || c->engine->tokenize_pair == NULL) return PERILUNE_ERR_INVAL;
     const char *text = s.ptr + r.count;
     size_t len = s.len - (size_t)r.count;
-    if (r.count > s.len || c->engine->tokenize_pair == NULL) return PERILUNE_ERR_INVAL;
+    size_t room = r.room < s.len + 64 ? (size_t)r.room : s.len + 64; /* a template may have tokens of its own */
     char *to = buf_reserve(out, room * sizeof(int32_t) + 1);
     if (to == NULL) return PERILUNE_ERR_NOMEM;
     int64_t n = c->engine->tokenize_pair(m, s.ptr, r.count, text, len, (int32_t *)(void *)to, room);
