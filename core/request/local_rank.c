@@ -73,6 +73,7 @@ static int read_all(struct local_rank *rank, const struct json_doc *doc, struct 
     if (read_options(rank, doc, f) != 0) return PERILUNE_ERR_INVAL;
     json_decode_string(doc, query, &rank->text);
     size_t question = buf_len(&rank->text);
+    if (buf_failed(&rank->text)) return PERILUNE_ERR_NOMEM;
     if (question == 0) return refuse(f, "query", "must not be empty");
     rank->texts = mem_alloc(rank->count * sizeof(*rank->texts));
     rank->scores = mem_zalloc(rank->count * sizeof(*rank->scores));
