@@ -143,13 +143,14 @@ static void note_computed(struct resident *r) {
 
 static void end(struct resident *r, struct choice *c, enum turn_end how) {
     struct turn *t = c->talk->turn;
-    struct buf rest;
-    buf_init(&rest, 0);
-    held_end(&c->held, &rest);
-    if (buf_len(&rest) > 0)
-        turn_write(t, &(struct turn_event){ .type = TURN_TEXT, .choice = c->index, .text = buf_get(&rest) });
+    buf_clear(&r->whole);
+    buf_clear(&r->said);
+    utf8_hold_finish(&c->hold, &r->whole);
+    stops_push(&c->stops, buf_get(&r->whole), &r->said);
+    stops_finish(&c->stops, &r->said);
+    if (buf_len(&r->said) > 0)
+        turn_write(t, &(struct turn_event){ .type = TURN_TEXT, .choice = c->index, .text = buf_get(&r->said) });
     turn_write(t, &(struct turn_event){ .type = TURN_ENDED, .choice = c->index, .end = how });
-    buf_deinit(&rest);
     resident_end_choice(r, c, true);
 }
 
@@ -179,7 +180,8 @@ static int32_t pick(struct resident *r, struct choice *c, float *logits) {
 }
 
 static struct slice piece_of(struct resident *r, int32_t token, char *room) {
-    return slice_of(room, r->engine->piece(r->model, token, 0, room, r->facts->longest));
+    unsigned flags = chat_style_is_mark(r->style, token) ? PERILUNE_ENGINE_SPECIAL : 0;
+    return slice_of(room, r->engine->piece(r->model, token, flags, room, r->facts->longest));
 }
 
 /* What the model said of this token and its rivals; r->scores has its numbers. */
@@ -208,16 +210,15 @@ static void fail(struct resident *r, struct choice *c, enum turn_code code, cons
 }
 
 /* Text of a token.  True: a stop came. */
-static bool say(struct resident *r, struct choice *c, int32_t token) {
-    struct buf out;
-    buf_init(&out, 0);
-    bool stop = held_put(&c->held, piece_of(r, token, r->piece), &out);
-    if (buf_len(&out) > 0)
-        turn_write(c->talk->turn, &(struct turn_event){ .type = TURN_TEXT, .choice = c->index, .text = buf_get(&out) });
-    bool lost = buf_failed(&out) || buf_failed(&c->held.text);
-    buf_deinit(&out);
-    if (lost) c->held.over = true;
-    return stop || lost;
+static bool say(struct resident *r, struct choice *c, int32_t token, bool *lost) {
+    buf_clear(&r->whole);
+    buf_clear(&r->said);
+    utf8_hold_push(&c->hold, piece_of(r, token, r->piece), &r->whole);
+    int rc = stops_push(&c->stops, buf_get(&r->whole), &r->said);
+    if (buf_len(&r->said) > 0)
+        turn_write(c->talk->turn, &(struct turn_event){ .type = TURN_TEXT, .choice = c->index, .text = buf_get(&r->said) });
+    *lost = rc != 0 || buf_failed(&r->whole) || buf_failed(&r->said);
+    return c->stops.which >= 0;
 }
 
 /* c may be gone afterwards. */
@@ -225,6 +226,11 @@ static void speak(struct resident *r, struct choice *c, float *logits) {
     struct talk *k = c->talk;
     if (k->turn->ask.logprobs && logits != NULL) memcpy(r->scores, logits, r->facts->vocab * sizeof(*logits));
     int32_t token = logits != NULL ? pick(r, c, logits) : -1;
+    if (token < 0 && logits != NULL && c->grammar != NULL) {
+        fail(r, c, TURN_BAD, "no token may follow: what the form of the answer (response_format, tools) and logit_bias "
+                             "allow has nothing in common");
+        return;
+    }
     if (token < 0) {
         fail(r, c, TURN_BROKEN, "the local model answered with numbers that are none");
         return;
@@ -242,7 +248,9 @@ static void speak(struct resident *r, struct choice *c, float *logits) {
         return;
     }
     if (k->turn->ask.logprobs) tell_token(r, c, token);
-    if (say(r, c, token)) end(r, c, TURN_STOP);
+    bool lost, stop = say(r, c, token, &lost);
+    if (lost) fail(r, c, TURN_MEMORY, "out of memory");
+    else if (stop) end(r, c, TURN_STOP);
     else if (choice_left(c) == 0) end(r, c, TURN_LENGTH);
 }
 
