@@ -96,16 +96,25 @@ static void put_calls(struct buf *out, const struct answer_shape *s) {
     buf_putc(out, '\n');
 }
 
-/* Anything without the closing mark, and that: "<" is only looked at for what the mark's second letter is. */
+/* Anything up to the closing mark, letter by letter: rule tI has seen the first I letters of it.  Marks have their first
+ * letter nowhere else, so a letter that does not go on is the beginning of another mark, or of none. */
 static void put_thought(struct buf *out, const struct answer_shape *s) {
     struct slice close = s->marks.close;
-    unsigned char first = (unsigned char)close.ptr[0], second = (unsigned char)close.ptr[1];
-    bool optional = s->thinks == ANSWER_MAY_THINK;
-    buf_puts(out, optional ? "think ::= (" : "think ::= ");
-    if (optional) gbnf_put_literal(out, s->marks.open);
-    buf_printf(out, " ([^\\x%02X] | \"\\x%02X\"+ [^\\x%02X\\x%02X])* \"\\x%02X\"* ", first, first, first, second, first);
-    gbnf_put_literal(out, close);
-    buf_puts(out, optional ? " [ \\n]{0,4})?\n" : " [ \\n]{0,4}\n");
+    unsigned first = (unsigned char)close.ptr[0];
+    if (s->thinks == ANSWER_MAY_THINK) {
+        buf_puts(out, "think ::= (");
+        gbnf_put_literal(out, s->marks.open);
+        buf_puts(out, " t0)?\n");
+    } else {
+        buf_puts(out, "think ::= t0\n");
+    }
+    for (unsigned i = 0; i < close.len; i++) {
+        unsigned c = (unsigned char)close.ptr[i];
+        buf_printf(out, "t%u ::= [^\\x%02X\\x%02X] t0 | \"\\x%02X\" t%u", i, first, c, c, i + 1);
+        if (i > 0) buf_printf(out, " | \"\\x%02X\" t1", first);
+        buf_putc(out, '\n');
+    }
+    buf_printf(out, "t%zu ::= [ \\n]{0,4}\n", close.len);
 }
 
 static void put_root(struct buf *out, const struct answer_shape *s) {

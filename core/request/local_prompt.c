@@ -341,6 +341,11 @@ static int cut(struct asking *in) {
     return n > 0 ? 0 : local_refuse(in, "messages", "become an empty text by this local model's chat template");
 }
 
+static bool ends_with(struct slice s, struct slice mark) {
+    while (s.len > 0 && (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '\n')) s.len--;
+    return mark.len > 0 && s.len >= mark.len && memcmp(s.ptr + s.len - mark.len, mark.ptr, mark.len) == 0;
+}
+
 /* Where the answer goes on, and whether in a thought. */
 static int end_text(struct writing *w) {
     struct local_question *q = w->in->q;
@@ -357,13 +362,9 @@ static int end_text(struct writing *w) {
         if (!w->inside) reading->marks = (struct think_marks){ SLICE(""), SLICE("") };
         return 0;
     }
-    struct slice end = slice_trim(s);
-    bool opened = marks.open.len > 0 && end.len >= marks.open.len &&
-                  memcmp(end.ptr + end.len - marks.open.len, marks.open.ptr, marks.open.len) == 0;
-    bool closed = marks.close.len > 0 && end.len >= marks.close.len &&
-                  memcmp(end.ptr + end.len - marks.close.len, marks.close.ptr, marks.close.len) == 0;
-    reading->inside = opened;
-    w->in->shape.thinks = opened ? ANSWER_IS_THINKING : marks.open.len > 0 && !closed ? ANSWER_MAY_THINK : ANSWER_THINKS_NOT;
+    bool may = marks.open.len > 0 && !ends_with(s, marks.close);
+    reading->inside = ends_with(s, marks.open);
+    w->in->shape.thinks = reading->inside ? ANSWER_IS_THINKING : may ? ANSWER_MAY_THINK : ANSWER_THINKS_NOT;
     w->in->shape.marks = marks;
     return 0;
 }

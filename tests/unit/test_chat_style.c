@@ -43,11 +43,11 @@ TEST(what_a_template_knows_is_found_out) {
         { "llama3-tools", true, true, false, "", CALLS_LLAMA3, false, "" },
         { "mistral-nemo", true, true, false, "", CALLS_MISTRAL, false, "" },
         { "mistral-small-3.2", true, true, false, "", CALLS_MISTRAL, true, "" },
-        { "deepseek-r1", false, true, false, "", CALLS_DEEPSEEK, false, "</think>" },
-        { "deepseek-v3.1", false, true, false, "thinking", CALLS_DEEPSEEK, true, "</think>" },
-        { "granite-3.3", true, false, false, "thinking", CALLS_NONE, false, "" },
+        { "deepseek-r1", false, true, false, "enable_thinking", CALLS_DEEPSEEK, false, "</think>" },
+        { "deepseek-v3.1", false, true, false, "enable_thinking", CALLS_DEEPSEEK, true, "</think>" },
+        { "granite-3.3", true, false, false, "thinking", CALLS_NONE, false, "</think>" },
         { "phi-3.5", false, false, false, "", CALLS_NONE, false, "" },
-        { "smollm3", false, false, false, "enable_thinking", CALLS_HERMES, false, "</think>" },
+        { "smollm3", false, false, false, "enable_thinking", CALLS_NONE, false, "</think>" },
         { "gpt-oss", true, true, true, "", CALLS_NONE, false, "" },
     };
     for (unsigned i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
