@@ -59,7 +59,8 @@ static void put_call(struct buf *out, const struct answer_shape *s, unsigned i) 
         else put_json_call(out, name, i, "arguments");
         break;
     case CALLS_DEEPSEEK:
-        if (s->calls.newer) put_named_call(out, name, i, "<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>");
+        if (s->calls.newer)
+            put_named_call(out, name, i, "<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>");
         else put_named_call(out, name, i, "<｜tool▁call▁begin｜>function<｜tool▁sep｜>", "\n```json\n",
                             "\n```<｜tool▁call▁end｜>");
         break;
@@ -96,7 +97,7 @@ static void put_calls(struct buf *out, const struct answer_shape *s) {
     buf_putc(out, '\n');
 }
 
-/* Anything up to the closing mark, letter by letter: rule tI has seen the first I letters of it.  Marks have their first
+/* Anything up to the closing mark, letter by letter: rule tI has seen its first I letters.  Marks have their first
  * letter nowhere else, so a letter that does not go on is the beginning of another mark, or of none. */
 static void put_thought(struct buf *out, const struct answer_shape *s) {
     struct slice close = s->marks.close;

@@ -3,7 +3,7 @@
  *     the model's template --jinja_new--> struct chat_style <--probes: what does it do with tools, calls, thoughts?
  *     its vocabulary ------- controls --------^
  *
- *     messages --chat_style_guard--> messages --chat_style_render--> <|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n
+ *     messages --chat_style_guard--> messages --chat_style_render--> <|im_start|>user\nHi<|im_end|>\n ...
  *
  * A template says nothing of itself, so it is tried: small conversations are rendered when the model is loaded, and
  * what appears in the text is what it knows.  A template that leaves tools out of its text would leave them out of
@@ -188,7 +188,8 @@ int chat_style_render(const struct chat_style *f, const struct chat_style_input 
     bool tools = in->tools != JSON_NONE;
     struct jinja_var vars[6 + CHAT_STYLE_ARGS] = {
         { .name = SLICE("messages"), .type = JINJA_VAR_JSON, .doc = in->doc, .node = in->messages },
-        { .name = SLICE("tools"), .type = JINJA_VAR_JSON, .doc = tools ? in->doc : &nothing, .node = tools ? in->tools : 0 },
+        { .name = SLICE("tools"), .type = JINJA_VAR_JSON, .doc = tools ? in->doc : &nothing,
+          .node = tools ? in->tools : 0 },
         { .name = SLICE("documents"), .type = JINJA_VAR_JSON, .doc = &nothing, .node = 0 },
         { .name = SLICE("add_generation_prompt"), .type = JINJA_VAR_BOOL, .flag = in->ask },
         { .name = SLICE("bos_token"), .type = JINJA_VAR_TEXT, .text = f->bos },
@@ -212,8 +213,8 @@ int chat_style_render(const struct chat_style *f, const struct chat_style_input 
 /* -- Probes ------------------------------------------------------------------------------------ */
 
 #define USER "{\"role\":\"user\",\"content\":\"hi\"}"
-#define TOOL "{\"type\":\"function\",\"function\":{\"name\":\"needle_tool\",\"description\":\"d\",\"parameters\":{\"type\":"  \
-             "\"object\",\"properties\":{\"arg\":{\"type\":\"string\",\"description\":\"x\"}},\"required\":[\"arg\"]}}}"
+#define TOOL "{\"type\":\"function\",\"function\":{\"name\":\"needle_tool\",\"description\":\"d\",\"parameters\":" \
+             "{\"type\":\"object\",\"properties\":{\"arg\":{\"type\":\"string\",\"description\":\"x\"}},\"required\":[\"arg\"]}}}"
 
 /* The text of {"messages":[...],"tools":[...]}; false: it cannot be written. */
 static bool probe(const struct chat_style *f, const char *json, struct buf *out) {
@@ -241,7 +242,8 @@ static bool writes_call(const struct chat_style *f, const char *arguments, const
     snprintf(json, sizeof(json),
              "{\"messages\":[" USER ",{\"role\":\"assistant\",\"content\":%s,\"tool_calls\":[{\"id\":\"needle123\","
              "\"type\":\"function\",\"function\":{\"name\":\"needle_tool\",\"arguments\":%s}}]},{\"role\":\"tool\","
-             "\"tool_call_id\":\"needle123\",\"name\":\"needle_tool\",\"content\":\"needle_result\"}],\"tools\":[" TOOL "]}",
+             "\"tool_call_id\":\"needle123\",\"name\":\"needle_tool\",\"content\":\"needle_result\"}],"
+             "\"tools\":[" TOOL "]}",
              content, arguments);
     return probe(f, json, text) && holds(buf_get(text), "needle_value") && holds(buf_get(text), "needle_result");
 }
@@ -308,7 +310,8 @@ static struct slice keep(struct chat_style *f, const char *text, int *rc) {
 }
 
 /* Would the tokenizer put bos in front? */
-static bool adds_bos(const struct chat_style *f, const struct perilune_engine *e, const struct perilune_engine_model *m) {
+static bool adds_bos(const struct chat_style *f, const struct perilune_engine *e,
+                     const struct perilune_engine_model *m) {
     int32_t tokens[8];
     char piece[64];
     if (f->bos.len == 0 || f->bos.len > sizeof(piece)) return false;

@@ -28,7 +28,7 @@ struct chat_traits {
     struct think_marks marks; /* both empty: the model does not think aloud */
 };
 
-/* Reads the template, and finds out what it does by rendering small conversations.  text: the template; empty: ChatML's.
+/* Reads the template, and finds out what it does by rendering small conversations.  text: of it; empty: ChatML's.
  * Returns 0, or a negative code with a sentence in `why`, which has the line. */
 int  chat_style_new(struct chat_style **out, const struct perilune_engine *e, const struct perilune_engine_model *m,
                    struct slice text, char *why, size_t why_size);

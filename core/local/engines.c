@@ -183,7 +183,8 @@ static struct loaded *loaded_new(const struct engine_settings *s, const struct s
 static struct resident_settings resident_settings_of(const struct engines *e, const struct engine_settings *s) {
     enum { STEP_US = 100000 }; /* how long anybody waits for a token because somebody's prompt is read */
     return (struct resident_settings){
-        .engine = e->engine, .template = s->template, .active = s->sequences, .batch = s->batch, .waiting = s->waiting, .step_us = STEP_US,
+        .engine = e->engine, .template = s->template, .active = s->sequences, .batch = s->batch,
+        .waiting = s->waiting, .step_us = STEP_US,
         .options = { .model = s->model, .library = s->library, .threads = s->threads, .context = s->context,
                      .gpu_layers = s->gpu_layers } };
 }

@@ -19,7 +19,7 @@ struct gbnf_error {
  * Returns 0; PERILUNE_ERR_INVAL or PERILUNE_ERR_LIMITED with *err filled; PERILUNE_ERR_NOMEM.  On failure out is as
  * it was.  Thread: any. */
 int gbnf_from_schema(const struct json_doc *doc, uint32_t node, struct buf *out, struct gbnf_error *err);
-/* The same for several schemas, for a grammar in which values stand between other things: rules "v0", "v1" ... without a
+/* The same for several schemas, for a grammar in which values stand between other things: rules "v0", "v1" ... and no
  * root.  A node of JSON_NONE is the schema of an object without members. */
 int gbnf_from_schemas(const struct json_doc *doc, const uint32_t *nodes, unsigned count, struct buf *out,
                       struct gbnf_error *err);

@@ -207,8 +207,9 @@ static bool add_choice(struct resident *r, struct talk *k, unsigned index, const
     enqueue(r, c);
     if (k->turn->ask.grammar == NULL) return true;
     if (r->engine->grammar_new == NULL) return !refuse(r, k, TURN_BAD, "this engine knows no grammars");
-    if (r->engine->grammar_new(r->model, k->turn->ask.grammar, &c->grammar, why, sizeof(why)) == 0) return true;
-    return !refuse(r, k, TURN_BAD, why);
+    int rc = grammars_get(&r->grammars, r->engine, r->model, k->turn->ask.grammar, &c->grammar, why, sizeof(why));
+    if (rc == 0) return true;
+    return !refuse(r, k, rc == PERILUNE_ERR_NOMEM ? TURN_MEMORY : TURN_BAD, why);
 }
 
 /* How many tokens its text may have. */
@@ -392,6 +393,7 @@ static void stop_opened(struct letter *m, void *owner) {
 static void parts_free(struct resident *r) {
     if (r->rows.engine != NULL) rows_deinit(&r->rows);
     chat_style_free(r->style);
+    grammars_clear(&r->grammars, r->engine); /* nothing of it without a model */
     if (r->model != NULL) r->engine->free(r->model);
     buf_deinit(&r->whole);
     buf_deinit(&r->said);

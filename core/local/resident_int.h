@@ -3,6 +3,7 @@
 #define PERILUNE_LOCAL_RESIDENT_INT_H
 
 #include "local/chat_style.h"
+#include "local/grammars.h"
 #include "local/rows.h"
 #include "local/resident.h"
 
@@ -56,6 +57,7 @@ struct resident {
     float                  *scores;   /* as the model said them; or vectors */
     struct sampler_candidate *room;
     char                   *piece;    /* facts->longest bytes */
+    struct grammars         grammars;
     struct buf              whole, said; /* characters of a token; what may be told of them */
     struct resident_stats     stats;
 };

@@ -20,6 +20,7 @@
 
 #define PART_LEAST 32  /* tokens of prompts in a step: fewer are not worth one */
 #define PART_FIRST 128 /* while nothing has been measured */
+#define PICKS      16  /* tokens that a grammar may refuse before it is asked about all */
 
 #define EACH_ACTIVE(r, c)                                                                                        \
     (struct list *l_ = (r)->active.next, *n_; n_ = l_->next, (c) = container_of(l_, struct choice, link),       \
@@ -171,8 +172,11 @@ static int32_t pick(struct resident *r, struct choice *c, float *logits) {
     sampler_adjust(&c->sampler, logits, r->facts->vocab);
     int32_t token = sampler_pick(&c->sampler, logits, r->facts->vocab, r->room);
     if (c->grammar == NULL || token < 0) return token;
-    if (!r->engine->grammar_allows(c->grammar, token)) { /* all are looked at only where that is needed */
-        r->engine->grammar_mask(c->grammar, logits);
+    /* Looking at all tokens takes as long as some steps of a small model, and one of the likeliest mostly suits. */
+    for (unsigned tries = 0; token >= 0 && !r->engine->grammar_allows(c->grammar, token); tries++) {
+        if (tries == PICKS) r->engine->grammar_mask(c->grammar, logits);
+        else if (tries < PICKS) logits[token] = -INFINITY;
+        else return -1; /* what the grammar has just allowed, it does not: it is of no use */
         token = sampler_pick(&c->sampler, logits, r->facts->vocab, r->room);
     }
     if (token >= 0) r->engine->grammar_accept(c->grammar, token);
@@ -215,8 +219,8 @@ static bool say(struct resident *r, struct choice *c, int32_t token, bool *lost)
     buf_clear(&r->said);
     utf8_hold_push(&c->hold, piece_of(r, token, r->piece), &r->whole);
     int rc = stops_push(&c->stops, buf_get(&r->whole), &r->said);
-    if (buf_len(&r->said) > 0)
-        turn_write(c->talk->turn, &(struct turn_event){ .type = TURN_TEXT, .choice = c->index, .text = buf_get(&r->said) });
+    struct turn_event ev = { .type = TURN_TEXT, .choice = c->index, .text = buf_get(&r->said) };
+    if (ev.text.len > 0) turn_write(c->talk->turn, &ev);
     *lost = rc != 0 || buf_failed(&r->whole) || buf_failed(&r->said);
     return c->stops.which >= 0;
 }

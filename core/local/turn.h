@@ -20,8 +20,8 @@ enum turn_kind { TURN_CHAT, TURN_EMBED };
 /* What is asked. Everything is copied. */
 struct turn_ask {
     enum turn_kind      kind;
-    const struct slice *texts;      /* of an embedding as many as are wanted.  Of a chat pieces of one: they are cut into
-                                     * tokens apart, so that no token comes of letters on both sides */
+    const struct slice *texts;      /* of an embedding as many as are wanted.  Of a chat pieces of one: they are cut
+                                     * into tokens apart, so that no token comes of letters on both sides */
     unsigned            text_count;
     unsigned            flags;      /* of tokenize() */
     struct hash128      tenant;

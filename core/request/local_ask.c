@@ -93,8 +93,10 @@ static int read_seed(struct asking *in, struct sampling *s) {
 static int read_biases(struct asking *in, struct sampling *s) {
     uint32_t map = local_member(in, "logit_bias");
     if (map == JSON_NONE) return 0;
-    if (!json_is(in->doc, map, JSON_OBJECT)) return local_refuse(in, "logit_bias", "must be an object of tokens and numbers");
-    if (in->doc->nodes[map].count > SAMPLER_BIASES) return local_refuse(in, "logit_bias", "must have 1024 tokens at most");
+    if (!json_is(in->doc, map, JSON_OBJECT))
+        return local_refuse(in, "logit_bias", "must be an object of tokens and numbers");
+    if (in->doc->nodes[map].count > SAMPLER_BIASES)
+        return local_refuse(in, "logit_bias", "must have 1024 tokens at most");
     for (uint32_t k = json_first(in->doc, map), v; k != JSON_NONE; k = json_next(in->doc, map, v)) {
         v = json_next(in->doc, map, k);
         char key[16], *end = key;

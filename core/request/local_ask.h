@@ -56,8 +56,8 @@ int local_no_memory(struct asking *in);
 uint32_t local_member(const struct asking *in, const char *name);
 bool local_is_word(const struct json_doc *doc, uint32_t n, const char *word);
 
-int local_read_prompt(struct asking *in, const struct chat *chat); /* local_prompt.c: in->q->texts */
-int local_read_form(struct asking *in);                           /* local_form.c: in->shape but for its `thinks` */
-int local_write_grammar(struct asking *in);                       /* local_form.c: out of in->shape, where it says something */
+int local_read_form(struct asking *in); /* local_form.c: in->shape but for what it says of thoughts */
+int local_read_prompt(struct asking *in, const struct chat *chat); /* local_prompt.c: in->q->texts, and that */
+int local_write_grammar(struct asking *in); /* local_form.c: out of in->shape, where one is needed */
 
 #endif

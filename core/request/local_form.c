@@ -27,11 +27,13 @@ static int read_format(struct asking *in) {
     uint32_t n = local_member(in, "response_format");
     if (n == JSON_NONE) return 0;
     uint32_t type = json_is(in->doc, n, JSON_OBJECT) ? json_get(in->doc, n, SLICE("type")) : JSON_NONE;
-    if (!json_is(in->doc, type, JSON_STRING)) return local_refuse(in, "response_format", "must be an object with a type");
+    if (!json_is(in->doc, type, JSON_STRING))
+        return local_refuse(in, "response_format", "must be an object with a type");
     if (local_is_word(in->doc, type, "text")) return 0;
     if (local_is_word(in->doc, type, "json_schema")) return read_schema(in, n);
     in->shape.object = local_is_word(in->doc, type, "json_object");
-    return in->shape.object ? 0 : local_refuse(in, "response_format", "must be of type text, json_object or json_schema");
+    if (in->shape.object) return 0;
+    return local_refuse(in, "response_format", "must be of type text, json_object or json_schema");
 }
 
 /* -- tools --------------------------------------------------------------------------------------- */
@@ -62,7 +64,8 @@ static int read_tool(struct asking *in, uint32_t tool) {
 
 static int read_tools(struct asking *in, uint32_t tools) {
     if (!json_is(in->doc, tools, JSON_ARRAY)) return local_refuse(in, "tools", "must be an array");
-    if (in->doc->nodes[tools].count > ANSWER_TOOLS) return local_refuse(in, "tools", "must be %d at most", ANSWER_TOOLS);
+    if (in->doc->nodes[tools].count > ANSWER_TOOLS)
+        return local_refuse(in, "tools", "must be %d at most", ANSWER_TOOLS);
     in->shape.tools = in->tools;
     for (uint32_t t = json_first(in->doc, tools); t != JSON_NONE; t = json_next(in->doc, tools, t)) {
         int rc = read_tool(in, t);
@@ -98,11 +101,11 @@ static int read_choice(struct asking *in) {
     if (none || (!any && (choice == JSON_NONE || local_is_word(in->doc, choice, "auto")))) return 0;
     if (!any) return local_refuse(in, "tool_choice", "needs tools");
     if (!in->traits->tools)
-        return local_refuse(in, "tools", "cannot be called by this local model: its chat template does not know any; say "
-                            "tool_choice = \"none\", or name another template with engine.template");
+        return local_refuse(in, "tools", "cannot be called by this local model: its chat template does not know any; "
+                            "say tool_choice = \"none\", or name another template with engine.template");
     if (in->traits->shape.form == CALLS_NONE)
-        return local_refuse(in, "tools", "cannot be called by this local model: the form in which it writes calls is not "
-                            "read; say tool_choice = \"none\"");
+        return local_refuse(in, "tools", "cannot be called by this local model: the form in which it writes calls is "
+                            "not read; say tool_choice = \"none\"");
     int rc = read_tools(in, tools);
     if (rc != 0) return rc;
     in->offers = true;

@@ -87,8 +87,8 @@ static int check_parts(struct writing *w, uint32_t content) {
     for (; p != JSON_NONE; p = json_next(doc, content, p)) {
         uint32_t type = json_is(doc, p, JSON_OBJECT) ? json_get(doc, p, SLICE("type")) : JSON_NONE;
         if (!local_is_word(doc, type, "text"))
-            return local_refuse(w->in, "messages", "have a part that is no text (message %u, counted from 0); this local "
-                                "model reads nothing else", w->at);
+            return local_refuse(w->in, "messages", "have a part that is no text (message %u, counted from 0); this "
+                                "local model reads nothing else", w->at);
     }
     return 0;
 }
@@ -125,8 +125,9 @@ static int put_arguments(struct writing *w, uint32_t arguments) {
     struct buf text;
     int rc = 0;
     if (!json_is(doc, arguments, JSON_STRING)) { /* not as OpenAI writes them, but as templates think of them */
-        if (!json_is(doc, arguments, JSON_OBJECT)) return local_refuse(w->in, "messages", "have a call whose arguments are "
-                                                                       "neither text nor an object (message %u)", w->at);
+        if (!json_is(doc, arguments, JSON_OBJECT))
+            return local_refuse(w->in, "messages", "have a call whose arguments are neither text nor an object "
+                                "(message %u)", w->at);
         if (as_text) put_guarded(w, json_raw(doc, arguments));
         else put_value(w, doc, arguments);
         return 0;
@@ -195,8 +196,8 @@ static int put_message(struct writing *w, uint32_t m, bool last) {
     bool called = calls != JSON_NONE && !json_is(doc, calls, JSON_NULL) &&
                   !(json_is(doc, calls, JSON_ARRAY) && doc->nodes[calls].count == 0);
     if ((called || json_str_eq(doc, role, SLICE("tool"))) && !w->in->traits->calls)
-        return local_refuse(w->in, "messages", "have calls of tools (message %u), which this local model's chat template "
-                            "would leave out", w->at);
+        return local_refuse(w->in, "messages", "have calls of tools (message %u), which this local model's chat "
+                            "template would leave out", w->at);
     buf_puts(w->out, "{\"role\":");
     if (!w->in->traits->developer && json_str_eq(doc, role, SLICE("developer"))) buf_puts(w->out, "\"system\"");
     else put_guarded(w, decode(w, doc, role));
@@ -228,11 +229,12 @@ static int look_at_last(struct writing *w, uint32_t messages) {
     bool called = json_is(doc, calls, JSON_ARRAY) && doc->nodes[calls].count > 0;
     bool suits = says && !called && json_str_eq(doc, json_get(doc, last, SLICE("role")), SLICE("assistant"));
     if (json_is(doc, asked, JSON_TRUE) && !suits)
-        return local_refuse(w->in, "continue_final_message", "needs a last message of the assistant that says something");
+        return local_refuse(w->in, "continue_final_message", "needs a last message of the assistant that says "
+                            "something");
     w->prefill = suits && !json_is(doc, asked, JSON_FALSE);
     if (w->prefill && (w->in->shape.calls_only || w->in->shape.object || w->in->shape.schema != JSON_NONE))
-        return local_refuse(w->in, "messages", "end with an answer that is begun; the form of the rest cannot be told by "
-                            "response_format or tool_choice");
+        return local_refuse(w->in, "messages", "end with an answer that is begun; the form of the rest cannot be "
+                            "told by response_format or tool_choice");
     return 0;
 }
 
@@ -244,7 +246,8 @@ static int put_args(struct writing *w, uint32_t args) {
         return 0;
     }
     if (!json_is(doc, args, JSON_OBJECT) || doc->nodes[args].count > CHAT_STYLE_ARGS - 2)
-        return local_refuse(w->in, "chat_template_kwargs", "must be an object of %d members at most", CHAT_STYLE_ARGS - 2);
+        return local_refuse(w->in, "chat_template_kwargs", "must be an object of %d members at most",
+                            CHAT_STYLE_ARGS - 2);
     for (uint32_t k = json_first(doc, args); k != JSON_NONE; k = json_next(doc, args, json_next(doc, args, k)))
         for (unsigned i = 0; reserved[i]; i++)
             if (json_str_eq(doc, k, slice_str(reserved[i])))
@@ -277,7 +280,8 @@ static int put_all(struct writing *w, const struct chat *chat) {
 
 static int render_failed(struct asking *in, int rc, const struct jinja_error *err) {
     if (rc == PERILUNE_ERR_NOMEM) return local_no_memory(in);
-    if (err->raised) return local_refuse(in, "messages", "are refused by this local model's chat template: %s", err->message);
+    if (err->raised)
+        return local_refuse(in, "messages", "are refused by this local model's chat template: %s", err->message);
     return local_refuse(in, "messages", "cannot be written as this local model's chat template wants them: line %u: %s",
                         err->line, err->message);
 }
@@ -315,7 +319,8 @@ static int render(struct writing *w, const struct json_doc *doc) {
     n = add_switches(in, doc, args, vars, n);
     struct chat_style_input ci = { .doc = doc, .messages = json_get(doc, 0, SLICE("messages")),
                                   .tools = json_get(doc, 0, SLICE("tools")), .now = (int64_t)time(NULL),
-                                  .ask = !w->prefill && !json_is(in->doc, ask, JSON_FALSE), .args = vars, .arg_count = n };
+                                  .ask = !w->prefill && !json_is(in->doc, ask, JSON_FALSE), .args = vars,
+                                  .arg_count = n };
     int rc = chat_style_render(style_of(w), &ci, &in->q->text, &err);
     return rc == 0 ? 0 : render_failed(in, rc, &err);
 }
@@ -326,7 +331,8 @@ static int cut(struct asking *in) {
     struct slice s = buf_get(&q->text);
     unsigned most = resident_facts(in->r)->row + 2, count = 1, n = 0;
     const size_t mark = sizeof(CHAT_STYLE_CUT) - 1;
-    for (const char *p = s.ptr; (p = memmem(p, (size_t)(s.ptr + s.len - p), CHAT_STYLE_CUT, mark)) != NULL; p += mark) count++;
+    for (const char *p = s.ptr; (p = memmem(p, (size_t)(s.ptr + s.len - p), CHAT_STYLE_CUT, mark)) != NULL; p += mark)
+        count++;
     if (count > most) count = most;
     q->texts = mem_alloc(count * sizeof(*q->texts));
     if (q->texts == NULL) return local_no_memory(in);

@@ -95,7 +95,7 @@ test('a schema, two answers and logprobs together', options, async () => {
 });
 
 test('any object', options, async () => {
-  const answer = await ask({ max_tokens: 400, temperature: 0, response_format: { type: 'json_object' } });
+  const answer = await ask({ max_tokens: 100, temperature: 0, response_format: { type: 'json_object' } });
   if (answer.choices[0].finish_reason === 'stop') JSON.parse(answer.choices[0].message.content);
   assert.match(answer.choices[0].message.content, /^\{/);
 });
