@@ -60,7 +60,8 @@ static void put_call(struct buf *out, const struct answer_shape *s, unsigned i) 
         break;
     case CALLS_DEEPSEEK:
         if (s->calls.newer)
-            put_named_call(out, name, i, "<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>");
+            put_named_call(out, name, i, "<｜tool▁call▁begin｜>", "<｜tool▁sep｜>",
+                           "<｜tool▁call▁end｜>");
         else put_named_call(out, name, i, "<｜tool▁call▁begin｜>function<｜tool▁sep｜>", "\n```json\n",
                             "\n```<｜tool▁call▁end｜>");
         break;

@@ -63,8 +63,8 @@ unsigned call_form_marks(enum call_form form, const char **out, unsigned room) {
         [CALLS_HERMES] = { "<tool_call>", "</tool_call>", NULL },
         [CALLS_LLAMA3] = { "<|python_tag|>", NULL },
         [CALLS_MISTRAL] = { "[TOOL_CALLS]", "[ARGS]", "[CALL_ID]", NULL },
-        [CALLS_DEEPSEEK] = { "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>", "<｜tool▁call▁begin｜>",
-                             "<｜tool▁call▁end｜>", "<｜tool▁sep｜>", NULL },
+        [CALLS_DEEPSEEK] = { "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>",
+                             "<｜tool▁call▁begin｜>", "<｜tool▁call▁end｜>", "<｜tool▁sep｜>", NULL },
     };
     unsigned n = 0;
     while (n < room && all[form][n] != NULL) {

@@ -214,7 +214,8 @@ int chat_style_render(const struct chat_style *f, const struct chat_style_input 
 
 #define USER "{\"role\":\"user\",\"content\":\"hi\"}"
 #define TOOL "{\"type\":\"function\",\"function\":{\"name\":\"needle_tool\",\"description\":\"d\",\"parameters\":" \
-             "{\"type\":\"object\",\"properties\":{\"arg\":{\"type\":\"string\",\"description\":\"x\"}},\"required\":[\"arg\"]}}}"
+             "{\"type\":\"object\",\"properties\":{\"arg\":{\"type\":\"string\",\"description\":\"x\"}}," \
+             "\"required\":[\"arg\"]}}}"
 
 /* The text of {"messages":[...],"tools":[...]}; false: it cannot be written. */
 static bool probe(const struct chat_style *f, const char *json, struct buf *out) {

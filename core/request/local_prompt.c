@@ -15,6 +15,7 @@
  * and the text ends where the mark came out.
  *
  * What it does not do: images, sounds and files are refused, and so are calls that the template would leave out. */
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -33,6 +34,7 @@ struct writing {
     bool           inside;  /* with a thought that is not over */
     struct slice   begun;   /* of prefill: what was said */
     unsigned       at;      /* which message */
+    size_t         bytes;   /* of texts so far */
 };
 
 /* -- Values ----------------------------------------------------------------------------------- */
@@ -79,6 +81,19 @@ static void put_value(struct writing *w, const struct json_doc *doc, uint32_t n)
     }
 }
 
+/* -- Bounds ------------------------------------------------------------------------------------ */
+
+/* Templates are run where requests are read, so what cannot fit is refused before: a message has a token at least, and
+ * a text as many as the longest ones need.  (Four times that: a template may leave out earlier thoughts.) */
+static int check_size(struct writing *w, unsigned messages) {
+    const struct perilune_engine_facts *f = resident_facts(w->in->r);
+    if (messages <= f->row && w->bytes / f->longest / 4 <= f->row) return 0;
+    local_refuse(w->in, "messages", "are %u, with %zu bytes of text so far, and this model's context has room for %u tokens",
+                 messages, w->bytes, f->row);
+    snprintf(w->in->f->code, sizeof(w->in->f->code), "context_length_exceeded");
+    return PERILUNE_ERR_INVAL;
+}
+
 /* -- A message ---------------------------------------------------------------------------------- */
 
 static int check_parts(struct writing *w, uint32_t content) {
@@ -106,6 +121,7 @@ static int put_content(struct writing *w, uint32_t content, bool calls, bool las
     if (!none) chat_content_text(doc, content, &w->word);
     struct slice text = buf_get(&w->word);
     if (buf_failed(&w->word)) return local_no_memory(w->in);
+    w->bytes += text.len;
     put_guarded(w, text);
     if (!last || !w->prefill) return 0;
     w->out->len--; /* the quote */
@@ -258,13 +274,16 @@ static int put_args(struct writing *w, uint32_t args) {
 
 static int put_all(struct writing *w, const struct chat *chat) {
     const struct json_doc *doc = w->in->doc;
+    unsigned count = doc->nodes[chat->messages].count;
     int rc = look_at_last(w, chat->messages);
+    if (rc == 0) rc = check_size(w, count);
     buf_puts(w->out, "{\"messages\":[");
     uint32_t next;
     for (uint32_t m = json_first(doc, chat->messages); rc == 0 && m != JSON_NONE; m = next, w->at++) {
         next = json_next(doc, chat->messages, m);
         if (w->at > 0) buf_putc(w->out, ',');
         rc = put_message(w, m, next == JSON_NONE);
+        if (rc == 0) rc = check_size(w, count);
     }
     buf_putc(w->out, ']');
     if (rc == 0 && w->in->offers) {

@@ -151,6 +151,26 @@ TEST_NOFAULT(what_a_template_refuses_is_told_in_its_words) {
     resident_free(r);
 }
 
+TEST_NOFAULT(what_cannot_fit_is_refused_before_it_is_written) {
+    struct resident *r = model_with("chatml"); /* 4096 positions, tokens of 16 bytes at most */
+    struct buf many;
+    buf_init(&many, 0);
+    buf_puts(&many, "{\"messages\":[" USER(""));
+    for (unsigned i = 1; i < 4097; i++) buf_puts(&many, "," USER(""));
+    buf_puts(&many, "]}");
+    expect_refusal(r, buf_cstr(&many), "messages", "are 4097, with 0 bytes");
+    buf_clear(&many);
+    buf_puts(&many, "{\"messages\":[{\"role\":\"user\",\"content\":\"");
+    for (unsigned i = 0; i < 4 * 16 * 4097; i++) buf_putc(&many, 'x');
+    buf_puts(&many, "\"}]}");
+    struct question *x = ask_of(r, 0, buf_cstr(&many));
+    CHECK(x->rc != 0);
+    CHECK_STR(x->f.code, "context_length_exceeded");
+    done(x);
+    buf_deinit(&many);
+    resident_free(r);
+}
+
 /* -- Calls --------------------------------------------------------------------------------------- */
 
 #define CALLED(arguments) USER("Hi") ",{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"call00001\",\"type\":\"function\"," \
@@ -335,7 +355,7 @@ TEST_NOFAULT(thoughts_calls_and_text_are_told_apart) {
     expect_said(&plain, "<think>a</think><tool_call>", 99, "stop", LIST("{\"content\":\"<think>a</think><tool_call>\"}", "\"stop\""));
 }
 
-TEST_NOFAULT(tokens_are_told_with_the_text_they_are_in) {
+TEST(tokens_are_told_with_the_text_they_are_in) {
     expect_said(&both, "<think>a</think>b", 100, "stop",
                 LIST("{\"reasoning_content\":\"a\"},\"logprobs\":{\"content\":[{\"token\":\"<think>a</think>b\"", "{\"content\":\"b\"},\"finish_reason\""));
     expect_said(&plain, "ab", 1, "stop", LIST("\"a\"},\"logprobs\":{\"content\":[{\"token\":\"a\"", "\"b\"},\"logprobs\":{\"content\":[{\"token\":\"b\""));
