@@ -36,7 +36,7 @@
 
 #define MARKS 8
 
-/* About a second of the worst template; conversations of thousands of messages take a hundredth of it. */
+/* Templates run where requests are read.  A message takes some fifty, so a context full of them is far below. */
 #define STEPS (4u << 20)
 
 struct control {

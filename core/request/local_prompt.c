@@ -88,8 +88,8 @@ static void put_value(struct writing *w, const struct json_doc *doc, uint32_t n)
 static int check_size(struct writing *w, unsigned messages) {
     const struct perilune_engine_facts *f = resident_facts(w->in->r);
     if (messages <= f->row && w->bytes / f->longest / 4 <= f->row) return 0;
-    local_refuse(w->in, "messages", "are %u, with %zu bytes of text so far, and this model's context has room for %u tokens",
-                 messages, w->bytes, f->row);
+    local_refuse(w->in, "messages", "are %u, with %zu bytes of text so far, and this model's context has room for %u "
+                 "tokens", messages, w->bytes, f->row);
     snprintf(w->in->f->code, sizeof(w->in->f->code), "context_length_exceeded");
     return PERILUNE_ERR_INVAL;
 }
