@@ -225,6 +225,7 @@ static void read_sim(struct reader *r, uint32_t sim, struct target *t) {
 /* The model is loaded here, so that a configuration with one that cannot be is refused as a whole. */
 static void read_engine(struct reader *r, uint32_t n, struct target *t) {
     struct engine_settings s = { .model = string_of(r, n, "model"), .library = string_of(r, n, "library"),
+                                 .template = string_of(r, n, "template"),
                                  .threads = (unsigned)number_of(r, n, "threads"),
                                  .context = (unsigned)number_of(r, n, "context"),
                                  .sequences = (unsigned)number_of(r, n, "sequences"),
@@ -234,10 +235,25 @@ static void read_engine(struct reader *r, uint32_t n, struct target *t) {
                                  .process = bool_of(r, n, "process"), .program = string_of(r, n, "program"),
                                  .step_ms = (unsigned)number_of(r, n, "step_timeout_ms") };
     char why[700];
+    uint32_t thinking = get(r, n, "thinking");
+    if (json_is(&r->doc, thinking, JSON_TRUE)) t->thinks = TARGET_THINKS;
+    if (json_is(&r->doc, thinking, JSON_FALSE)) t->thinks = TARGET_THINKS_NOT;
     if (r->env->engines == NULL || s.model == NULL || r->failed) return;
     r->c->engines = r->env->engines;
-    if (engines_get(r->env->engines, &s, &t->engine, why, sizeof(why)) != 0)
+    uint64_t loads = engines_loads(r->env->engines);
+    if (engines_get(r->env->engines, &s, &t->engine, why, sizeof(why)) != 0) {
         complain(r, "upstreams.%s.engine: %s", t->name, why);
+        return;
+    }
+    const struct chat_style *style = resident_style(t->engine);
+    if (t->thinks != TARGET_THINKS_AS_IT_LIKES && (style == NULL || chat_style_traits(style)->think_switch.len == 0))
+        complain(r, "upstreams.%s.engine.thinking: the chat template of %s has no such switch", t->name, s.model);
+    bool first = engines_loads(r->env->engines) > loads;
+    if (first && style != NULL && chat_style_traits(style)->built_in && r->env->notice != NULL) {
+        snprintf(why, sizeof(why), "upstreams.%s.engine: %s has no chat template: conversations are written as ChatML; "
+                 "name another one with engine.template", t->name, s.model);
+        r->env->notice(r->env->ud, why);
+    }
 }
 
 static void read_timeouts(struct reader *r, uint32_t up, struct target_timeouts *t) {

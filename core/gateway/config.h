@@ -69,6 +69,7 @@ struct config_env {
     struct registry *registry;
     struct engines  *engines;  /* NULL: models are not loaded, only their settings are checked */
     int            (*sim_port)(void *ud, char *err, size_t errlen);
+    void           (*notice)(void *ud, const char *text); /* what an operator should know; NULL: is not told */
     void            *ud;
 };
 

@@ -116,13 +116,17 @@ static void loaded_free(struct perilune *g, struct loaded *ld) {
     bundle_free(ld->bundle);
 }
 
+static void say_notice(void *ud, const char *text) {
+    log_line(&((struct perilune *)ud)->log, PERILUNE_LOG_WARN, "%s", text);
+}
+
 /* The first state also finds out what the configuration reads and says; after
  * it the bundle is frozen, so that all others run the same bytes. */
 static int load_config(struct perilune *g, const char *path, struct loaded *ld) {
     struct buf json;
     buf_init(&json, 0);
     struct config_env env = { .file = path, .registry = &g->registry, .engines = g->engines,
-                              .sim_port = sim_port_of, .ud = g };
+                              .sim_port = sim_port_of, .notice = say_notice, .ud = g };
     ld->gens = mem_zalloc((g->worker_count + 1) * sizeof(struct generation *));
     if (ld->gens == NULL) return fail(g, PERILUNE_ERR_NOMEM, "out of memory");
     int rc = bundle_open(&ld->bundle, path, false, g->errmsg, sizeof(g->errmsg));

@@ -156,6 +156,8 @@ struct perilune_engine {
     void (*grammar_mask)(struct perilune_engine_grammar *g, float *logits);
     void (*grammar_accept)(struct perilune_engine_grammar *g, int32_t token); /* one that it allows */
     void (*grammar_free)(struct perilune_engine_grammar *g); /* NULL is fine */
+    /* Another one where this one stands; NULL: no memory.  The function may be NULL: then texts are read again. */
+    struct perilune_engine_grammar *(*grammar_copy)(const struct perilune_engine_grammar *g);
 };
 
 #ifdef __cplusplus

@@ -88,9 +88,20 @@ static void begin_choice(struct buf *out, const struct openai_answer *a, unsigne
     buf_puts(out, ",\"delta\":");
 }
 
-void openai_choice_role(struct buf *out, const struct openai_answer *a, unsigned choice) {
+void openai_choice_role(struct buf *out, const struct openai_answer *a, unsigned choice, bool null) {
     begin_choice(out, a, choice);
-    buf_puts(out, "{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}]}\n\n");
+    buf_puts(out, null ? "{\"role\":\"assistant\",\"content\":null},\"finish_reason\":null}]}\n\n"
+                       : "{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}]}\n\n");
+}
+
+/* Behind the delta. */
+static void end_choice(struct buf *out, struct slice logprobs) {
+    if (logprobs.len > 0) {
+        buf_puts(out, ",\"logprobs\":{\"content\":[");
+        buf_slice(out, logprobs);
+        buf_puts(out, "],\"refusal\":null}");
+    }
+    buf_puts(out, ",\"finish_reason\":null}]}\n\n");
 }
 
 void openai_choice_text(struct buf *out, const struct openai_answer *a, unsigned choice, struct slice text,
@@ -99,12 +110,31 @@ void openai_choice_text(struct buf *out, const struct openai_answer *a, unsigned
     buf_puts(out, "{\"content\":");
     json_write_string(out, text);
     buf_putc(out, '}');
-    if (logprobs.len > 0) {
-        buf_puts(out, ",\"logprobs\":{\"content\":[");
-        buf_slice(out, logprobs);
-        buf_puts(out, "],\"refusal\":null}");
-    }
-    buf_puts(out, ",\"finish_reason\":null}]}\n\n");
+    end_choice(out, logprobs);
+}
+
+void openai_choice_thought(struct buf *out, const struct openai_answer *a, unsigned choice, struct slice text,
+                           struct slice logprobs) {
+    begin_choice(out, a, choice);
+    buf_puts(out, "{\"reasoning_content\":");
+    json_write_string(out, text);
+    buf_putc(out, '}');
+    end_choice(out, logprobs);
+}
+
+void openai_choice_call(struct buf *out, const struct openai_answer *a, unsigned choice, const struct openai_call *call,
+                        struct slice logprobs) {
+    begin_choice(out, a, choice);
+    buf_puts(out, "{\"tool_calls\":[{\"index\":");
+    buf_u64(out, call->number);
+    buf_puts(out, ",\"id\":");
+    json_write_string(out, call->id);
+    buf_puts(out, ",\"type\":\"function\",\"function\":{\"name\":");
+    json_write_string(out, call->name);
+    buf_puts(out, ",\"arguments\":");
+    json_write_string(out, call->arguments);
+    buf_puts(out, "}}]}");
+    end_choice(out, logprobs);
 }
 
 void openai_choice_end(struct buf *out, const struct openai_answer *a, unsigned choice, const char *reason) {

@@ -24,10 +24,19 @@ void openai_chunk_usage(struct buf *out, const struct openai_answer *a);
 /* The object of usage, from our numbers. */
 void openai_put_usage(struct buf *out, const struct usage *u);
 
-/* The same for answers with several choices: role of a choice, text of it (logprobs: elements of an array, with commas
- * between them; empty: none are told), and why it ended. */
-void openai_choice_role(struct buf *out, const struct openai_answer *a, unsigned choice);
+/* The same for answers with several choices: role of a choice (null: it may turn out to have no content), text of it
+ * (logprobs: elements of an array, with commas between them; empty: none are told), what it thinks, a call of a tool,
+ * and why it ended. */
+void openai_choice_role(struct buf *out, const struct openai_answer *a, unsigned choice, bool null);
 void openai_choice_text(struct buf *out, const struct openai_answer *a, unsigned choice, struct slice text,
+                        struct slice logprobs);
+void openai_choice_thought(struct buf *out, const struct openai_answer *a, unsigned choice, struct slice text,
+                           struct slice logprobs);
+struct openai_call {
+    unsigned     number; /* of the choice's calls, from 0 */
+    struct slice id, name, arguments;
+};
+void openai_choice_call(struct buf *out, const struct openai_answer *a, unsigned choice, const struct openai_call *call,
                         struct slice logprobs);
 void openai_choice_end(struct buf *out, const struct openai_answer *a, unsigned choice, const char *reason);
 

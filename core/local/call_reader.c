@@ -50,6 +50,30 @@ enum call_form call_form_of(struct slice t) {
     return CALLS_NONE;
 }
 
+struct call_shape call_shape_of(struct slice t) {
+    struct call_shape s = { .form = call_form_of(t) };
+    s.newer = s.form == CALLS_MISTRAL ? holds(t, SLICE("[ARGS]"))
+                                      : s.form == CALLS_DEEPSEEK && !holds(t, SLICE("```json"));
+    return s;
+}
+
+unsigned call_form_marks(enum call_form form, const char **out, unsigned room) {
+    static const char *const all[][7] = {
+        [CALLS_NONE] = { NULL },
+        [CALLS_HERMES] = { "<tool_call>", "</tool_call>", NULL },
+        [CALLS_LLAMA3] = { "<|python_tag|>", NULL },
+        [CALLS_MISTRAL] = { "[TOOL_CALLS]", "[ARGS]", "[CALL_ID]", NULL },
+        [CALLS_DEEPSEEK] = { "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>",
+                             "<｜tool▁call▁begin｜>", "<｜tool▁call▁end｜>", "<｜tool▁sep｜>", NULL },
+    };
+    unsigned n = 0;
+    while (n < room && all[form][n] != NULL) {
+        out[n] = all[form][n];
+        n++;
+    }
+    return n;
+}
+
 void call_reader_init(struct call_reader *r, enum call_form form, const struct call_sink *sink) {
     *r = (struct call_reader){ .form = form, .state = form == CALLS_NONE ? PLAIN : form == CALLS_LLAMA3 ? START : TEXT,
                                .sink = *sink };

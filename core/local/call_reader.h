@@ -8,8 +8,17 @@
 
 enum call_form { CALLS_NONE, CALLS_HERMES, CALLS_LLAMA3, CALLS_MISTRAL, CALLS_DEEPSEEK };
 
+/* newer: MISTRAL names the function in front of its arguments; DEEPSEEK writes them without a fence. */
+struct call_shape {
+    enum call_form form;
+    bool           newer;
+};
+
 /* The form that the answers of a model with this chat template have; NONE: the template speaks of none. */
 enum call_form call_form_of(struct slice chat_template);
+struct call_shape call_shape_of(struct slice chat_template);
+/* What opens and closes calls of this form, for who asks whether they are tokens of their own; at most `room`. */
+unsigned call_form_marks(enum call_form form, const char **out, unsigned room);
 
 struct call_said {
     unsigned     index;     /* of the call in the answer, from 0 */

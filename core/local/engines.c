@@ -23,7 +23,7 @@ struct loaded {
     struct list            link;
     struct engines        *of;
     struct engine_settings settings; /* its strings are `text` */
-    struct stat            file;
+    struct stat            file, template;
     struct resident         *resident;
     unsigned               shares;   /* LOCK */
     pthread_t              reaper;
@@ -156,22 +156,29 @@ void engines_release(struct engines *e) {
 
 static bool same_text(const char *a, const char *b) { return strcmp(a ? a : "", b ? b : "") == 0; }
 
-static bool is_it(const struct loaded *l, const struct engine_settings *s, const struct stat *file) {
-    const struct engine_settings *t = &l->settings;
-    return same_text(t->model, s->model) && same_text(t->library, s->library) && t->threads == s->threads &&
-           t->context == s->context && t->sequences == s->sequences && t->batch == s->batch &&
-           t->waiting == s->waiting && t->gpu_layers == s->gpu_layers && t->process == s->process &&
-           same_text(t->program, s->program) && t->step_ms == s->step_ms && l->file.st_dev == file->st_dev &&
-           l->file.st_ino == file->st_ino && l->file.st_size == file->st_size &&
-           l->file.st_mtim.tv_sec == file->st_mtim.tv_sec && l->file.st_mtim.tv_nsec == file->st_mtim.tv_nsec;
+static bool same_file(const struct stat *a, const struct stat *b) {
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
-static struct resident *find(struct engines *e, const struct engine_settings *s, const struct stat *file) {
+/* template: of the chat template; zeros: there is no file of it. */
+static bool is_it(const struct loaded *l, const struct engine_settings *s, const struct stat *file,
+                  const struct stat *template) {
+    const struct engine_settings *t = &l->settings;
+    return same_text(t->model, s->model) && same_text(t->library, s->library) &&
+           same_text(t->template, s->template) && t->threads == s->threads && t->context == s->context &&
+           t->sequences == s->sequences && t->batch == s->batch && t->waiting == s->waiting &&
+           t->gpu_layers == s->gpu_layers && t->process == s->process && same_text(t->program, s->program) &&
+           t->step_ms == s->step_ms && same_file(&l->file, file) && same_file(&l->template, template);
+}
+
+static struct resident *find(struct engines *e, const struct engine_settings *s, const struct stat *file,
+                             const struct stat *template) {
     struct resident *found = NULL;
     pthread_mutex_lock(&e->lock);
     for (struct list *at = e->loaded.next; at != &e->loaded && found == NULL; at = at->next) {
         struct loaded *l = container_of(at, struct loaded, link);
-        if (!is_it(l, s, file)) continue;
+        if (!is_it(l, s, file, template)) continue;
         l->shares++;
         found = l->resident;
     }
@@ -179,17 +186,30 @@ static struct resident *find(struct engines *e, const struct engine_settings *s,
     return found;
 }
 
-static struct loaded *loaded_new(struct engines *e, const struct engine_settings *s, const struct stat *file) {
-    size_t model = strlen(s->model) + 1, library = s->library ? strlen(s->library) + 1 : 0;
-    size_t program = s->program ? strlen(s->program) + 1 : 0;
-    struct loaded *l = mem_zalloc(sizeof(*l) + model + library + program);
+static const char *keep(char **at, const char *text) {
+    if (text == NULL) return NULL;
+    size_t n = strlen(text) + 1;
+    char *to = memcpy(*at, text, n);
+    *at += n;
+    return to;
+}
+
+static size_t size_of(const char *text) { return text ? strlen(text) + 1 : 0; }
+
+static struct loaded *loaded_new(struct engines *e, const struct engine_settings *s, const struct stat *file,
+                                 const struct stat *template) {
+    size_t text = size_of(s->model) + size_of(s->library) + size_of(s->template) + size_of(s->program);
+    struct loaded *l = mem_zalloc(sizeof(*l) + text);
     if (l == NULL) return NULL;
+    char *at = l->text;
     l->of = e;
     l->settings = *s;
-    l->settings.model = memcpy(l->text, s->model, model);
-    if (library > 0) l->settings.library = memcpy(l->text + model, s->library, library);
-    if (program > 0) l->settings.program = memcpy(l->text + model + library, s->program, program);
+    l->settings.model = keep(&at, s->model);
+    l->settings.library = keep(&at, s->library);
+    l->settings.template = keep(&at, s->template);
+    l->settings.program = keep(&at, s->program);
     l->file = *file;
+    l->template = *template;
     l->shares = 1;
     return l;
 }
@@ -198,22 +218,27 @@ static struct resident_settings resident_settings_of(const struct engines *e, st
     const struct engine_settings *s = &l->settings;
     enum { STEP_US = 100000 }; /* how long anybody waits for a token because somebody's prompt is read */
     return (struct resident_settings){
-        .engine = s->process ? e->process : e->engine, .say = say, .ud = l,
+        .engine = s->process ? e->process : e->engine, .say = say, .ud = l, .template = s->template,
         .active = s->sequences, .batch = s->batch, .waiting = s->waiting, .step_us = STEP_US,
         .options = { .model = s->model, .library = s->library, .threads = s->threads, .context = s->context,
                      .gpu_layers = s->gpu_layers, .program = s->program, .step_ms = s->step_ms } };
 }
 
 int engines_get(struct engines *e, const struct engine_settings *s, struct resident **out, char *why, size_t why_size) {
-    struct stat file;
+    struct stat file, template;
     *out = NULL;
+    memset(&template, 0, sizeof(template));
     if (stat(s->model, &file) != 0) {
         snprintf(why, why_size, "%s: there is no such file, or it cannot be read", s->model);
         return PERILUNE_ERR_ENGINE;
     }
-    *out = find(e, s, &file);
+    if (s->template != NULL && stat(s->template, &template) != 0) {
+        snprintf(why, why_size, "%s: there is no such file, or it cannot be read", s->template);
+        return PERILUNE_ERR_ENGINE;
+    }
+    *out = find(e, s, &file, &template);
     if (*out != NULL) return 0;
-    struct loaded *l = loaded_new(e, s, &file);
+    struct loaded *l = loaded_new(e, s, &file, &template);
     snprintf(why, why_size, "out of memory");
     if (l == NULL) return PERILUNE_ERR_NOMEM;
     struct resident_settings rs = resident_settings_of(e, l);

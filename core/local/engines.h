@@ -10,6 +10,7 @@ struct engines;
 /* What an upstream says of its model. */
 struct engine_settings {
     const char *model, *library; /* library NULL: where it is usually found */
+    const char *template;        /* a file with the chat template; NULL: the model's own */
     unsigned    threads, context, sequences, batch, waiting;
     int         gpu_layers;
     bool        process;          /* in a process of its own */

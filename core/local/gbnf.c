@@ -2,7 +2,8 @@
  *
  *     {"properties": {"n": {"type": "integer"}, "next": {"$ref": "#"}}, "required": ["n"]}
  *
- *     root ::= space r0
+ *     root ::= space v0
+ *     v0   ::= r0
  *     r0   ::= "{" space "\"n\"" space ":" space r1 s0 "}" space
  *     s0   ::= ("," space "\"next\"" space ":" space r0)?
  *     r1   ::= integer
@@ -53,8 +54,15 @@ static const char basics[] =
 
 /* -- Failures ------------------------------------------------------------------------------ */
 
+/* The schema among those asked for that node stands in. */
+static unsigned root_of(const struct gbnf *g, uint32_t node) {
+    for (unsigned i = 0; i < g->root_count; i++)
+        if (g->roots[i] != JSON_NONE && g->roots[i] <= node && node < g->doc->nodes[g->roots[i]].next) return i;
+    return 0;
+}
+
 static void path_of(struct gbnf *g, uint32_t node, struct buf *to) {
-    uint32_t at = g->root;
+    uint32_t at = g->roots[root_of(g, node)];
     while (at != node && (json_type(g->doc, at) == JSON_OBJECT || json_type(g->doc, at) == JSON_ARRAY)) {
         unsigned i = 0;
         bool object = json_type(g->doc, at) == JSON_OBJECT;
@@ -80,6 +88,7 @@ void gbnf_fail(struct gbnf *g, int rc, uint32_t node, const char *keyword, const
     vsnprintf(g->err->message, sizeof(g->err->message), fmt, ap);
     va_end(ap);
     snprintf(g->err->keyword, sizeof(g->err->keyword), "%s", keyword);
+    g->err->root = root_of(g, node);
     buf_init(&path, 0);
     path_of(g, node, &path);
     slice_copy(g->err->path, sizeof(g->err->path), buf_get(&path));
@@ -94,7 +103,7 @@ static void view_add(struct gbnf *g, struct gbnf_view *v, uint32_t node);
 /* The schema that a JSON pointer behind "#" names. */
 static uint32_t resolve(struct gbnf *g, uint32_t in, struct slice ref) {
     char token[256];
-    uint32_t at = g->root;
+    uint32_t at = g->roots[root_of(g, in)];
     if (!slice_starts(ref, SLICE("#")) || (ref.len > 1 && ref.ptr[1] != '/')) {
         gbnf_fail(g, PERILUNE_ERR_INVAL, in, "$ref", "leads out of the schema: only \"#\" and \"#/...\" are followed");
         return JSON_NONE;
@@ -197,7 +206,7 @@ int64_t gbnf_count(struct gbnf *g, const struct gbnf_view *v, const char *name, 
 static unsigned new_rule(struct gbnf *g, const struct gbnf_view *v) {
     if (g->rc != 0) return 0;
     if (g->len == GBNF_MAX_RULES) {
-        gbnf_fail(g, PERILUNE_ERR_LIMITED, v->len ? v->node[0] : g->root, "schema",
+        gbnf_fail(g, PERILUNE_ERR_LIMITED, v->len ? v->node[0] : g->roots[0], "schema",
                   "makes more than %d rules: make it smaller", GBNF_MAX_RULES);
         return 0;
     }
@@ -237,10 +246,13 @@ void gbnf_class_char(struct buf *to, uint32_t c) {
     else buf_printf(to, "\\U%08X", (unsigned)c);
 }
 
-void gbnf_literal(struct gbnf *g, struct buf *to, struct slice text) {
-    (void)g;
+void gbnf_put_literal(struct buf *to, struct slice text) {
     buf_putc(to, '"');
     for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] == '\n') {
+            buf_puts(to, "\\n");
+            continue;
+        }
         if (text.ptr[i] == '"' || text.ptr[i] == '\\') buf_putc(to, '\\');
         buf_putc(to, text.ptr[i]);
     }
@@ -291,7 +303,7 @@ static void put_value(struct gbnf *g, uint32_t node) {
     struct buf text;
     buf_init(&text, 0);
     compact(g, node, &text);
-    gbnf_literal(g, &g->out, buf_get(&text));
+    gbnf_put_literal(&g->out, buf_get(&text));
     buf_puts(&g->out, " space");
     if (buf_failed(&text)) g->rc = g->rc ? g->rc : PERILUNE_ERR_NOMEM;
     buf_deinit(&text);
@@ -372,7 +384,7 @@ static void put_member(struct gbnf *g, struct buf *to, const struct prop *p) {
     struct buf text;
     buf_init(&text, 0);
     compact(g, p->key, &text);
-    gbnf_literal(g, to, buf_get(&text));
+    gbnf_put_literal(to, buf_get(&text));
     if (buf_failed(&text)) g->rc = g->rc ? g->rc : PERILUNE_ERR_NOMEM;
     buf_deinit(&text);
     if (p->schemas == 0) buf_puts(to, " space \":\" space value");
@@ -384,7 +396,7 @@ static void put_other_names(struct gbnf *g, struct buf *to, const struct slice *
     bool ends = depth > 0, first = true; /* an empty name is none of ours to write */
     struct buf not_these;
     buf_init(&not_these, 0);
-    if (depth > 256) gbnf_fail(g, PERILUNE_ERR_LIMITED, g->root, "properties",
+    if (depth > 256) gbnf_fail(g, PERILUNE_ERR_LIMITED, g->roots[0], "properties",
                                "names of more than 256 bytes beside additionalProperties");
     buf_putc(to, '(');
     for (unsigned i = 0; i < n && g->rc == 0;) {
@@ -697,8 +709,10 @@ static void check_units(struct gbnf *g) {
 }
 
 static void write_rules(struct gbnf *g) {
-    rule_of(g, g->root);
-    buf_puts(&g->out, "root ::= space r0\n");
+    for (unsigned i = 0; i < g->root_count && g->rc == 0; i++) {
+        if (g->roots[i] == JSON_NONE) buf_printf(&g->out, "v%u ::= \"{\" space \"}\" space\n", i);
+        else buf_printf(&g->out, "v%u ::= r%u\n", i, rule_of(g, g->roots[i]));
+    }
     for (g->at = 0; g->at < g->len && g->rc == 0; g->at++) {
         struct gbnf_view v = g->rules[g->at].view; /* the list grows while it is read */
         g->rules[g->at].unit_from = g->units_len;
@@ -708,7 +722,7 @@ static void write_rules(struct gbnf *g) {
         buf_slice(&g->out, buf_get(&g->side));
         if (buf_failed(&g->side)) g->out.error = g->side.error;
         buf_clear(&g->side);
-        if (g->out.error == PERILUNE_ERR_LIMITED) gbnf_fail(g, g->out.error, v.len ? v.node[0] : g->root, "schema",
+        if (g->out.error == PERILUNE_ERR_LIMITED) gbnf_fail(g, g->out.error, v.len ? v.node[0] : g->roots[0], "schema",
                                                             "makes a grammar of more than 1 MiB: make it smaller");
         else if (g->out.error && g->rc == 0) g->rc = g->out.error;
     }
@@ -716,13 +730,14 @@ static void write_rules(struct gbnf *g) {
     if (g->rc == 0) g->rc = g->out.error;
 }
 
-int gbnf_from_schema(const struct json_doc *doc, uint32_t node, struct buf *out, struct gbnf_error *err) {
-    struct gbnf g = { .doc = doc, .root = node, .err = err };
+int gbnf_from_schemas(const struct json_doc *doc, const uint32_t *nodes, unsigned count, struct buf *out,
+                      struct gbnf_error *err) {
+    struct gbnf g = { .doc = doc, .roots = nodes, .root_count = count, .err = err };
     size_t before = out->len;
     *err = (struct gbnf_error){ .keyword = "" };
     buf_init(&g.out, GBNF_MAX_TEXT);
     buf_init(&g.side, GBNF_MAX_TEXT);
-    g.known = mem_zalloc(doc->len * sizeof(*g.known));
+    g.known = mem_zalloc((doc->len + 1) * sizeof(*g.known));
     if (g.known == NULL) g.rc = PERILUNE_ERR_NOMEM;
     if (g.rc == 0) write_rules(&g);
     if (g.rc == 0) check_units(&g);
@@ -734,6 +749,14 @@ int gbnf_from_schema(const struct json_doc *doc, uint32_t node, struct buf *out,
     mem_free(g.known);
     mem_free(g.units);
     return g.rc;
+}
+
+int gbnf_from_schema(const struct json_doc *doc, uint32_t node, struct buf *out, struct gbnf_error *err) {
+    size_t before = out->len;
+    buf_puts(out, "root ::= space v0\n");
+    int rc = gbnf_from_schemas(doc, &node, 1, out, err);
+    if (rc != 0) out->len = before;
+    return rc;
 }
 
 int gbnf_json_object(struct buf *out) {

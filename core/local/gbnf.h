@@ -9,6 +9,7 @@
 #define GBNF_MAX_TEXT  (1u << 20) /* bytes of a grammar */
 
 struct gbnf_error {
+    unsigned root;     /* which of the schemas */
     char keyword[40];  /* of the schema, that cannot become a grammar: "multipleOf" */
     char path[200];    /* JSON pointer to the schema it stands in: "/properties/price"; "" is the root */
     char message[200]; /* why, and what instead */
@@ -18,6 +19,12 @@ struct gbnf_error {
  * Returns 0; PERILUNE_ERR_INVAL or PERILUNE_ERR_LIMITED with *err filled; PERILUNE_ERR_NOMEM.  On failure out is as
  * it was.  Thread: any. */
 int gbnf_from_schema(const struct json_doc *doc, uint32_t node, struct buf *out, struct gbnf_error *err);
+/* The same for several schemas, for a grammar in which values stand between other things: rules "v0", "v1" ... and no
+ * root.  A node of JSON_NONE is the schema of an object without members. */
+int gbnf_from_schemas(const struct json_doc *doc, const uint32_t *nodes, unsigned count, struct buf *out,
+                      struct gbnf_error *err);
+/* Appends "text" as a terminal. */
+void gbnf_put_literal(struct buf *out, struct slice text);
 /* The grammar of response_format json_object: any object. */
 int gbnf_json_object(struct buf *out);
 

@@ -20,7 +20,8 @@ struct gbnf_rule {
 
 struct gbnf {
     const struct json_doc *doc;
-    uint32_t               root;
+    const uint32_t        *roots; /* the schemas that were asked for; what "#" means in each of them */
+    unsigned               root_count;
     struct buf             out, side; /* side: rules that the one being written needs */
     struct gbnf_rule      *rules;
     unsigned               len, cap;
@@ -40,8 +41,6 @@ void gbnf_fail(struct gbnf *g, int rc, uint32_t node, const char *keyword, const
 uint32_t gbnf_keyword(struct gbnf *g, const struct gbnf_view *v, const char *name, uint32_t *in);
 /* A count (minLength ...), or other. */
 int64_t  gbnf_count(struct gbnf *g, const struct gbnf_view *v, const char *name, int64_t other);
-/* "text" as a terminal. */
-void     gbnf_literal(struct gbnf *g, struct buf *to, struct slice text);
 /* One character in a class, or the escape for it. */
 void     gbnf_class_char(struct buf *to, uint32_t c);
 /* unit between min and max times, max < 0: no end; unit is a rule's name. */

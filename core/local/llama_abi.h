@@ -138,6 +138,7 @@ struct llama_memory;
     XX(struct llama_sampler *, llama_sampler_init_grammar, (const struct llama_vocab *, const char *, const char *)) \
     XX(void, llama_sampler_apply, (struct llama_sampler *, struct llama_token_data_array *))                     \
     XX(void, llama_sampler_accept, (struct llama_sampler *, int32_t))                                            \
+    XX(struct llama_sampler *, llama_sampler_clone, (const struct llama_sampler *)) \
     XX(void, llama_sampler_free, (struct llama_sampler *))
 
 struct llama_calls {

@@ -57,7 +57,7 @@ static void choice_free(struct resident *r, struct choice *c, bool keep_row) {
     }
     list_remove(&c->link);
     if (c->grammar != NULL) r->engine->grammar_free(c->grammar);
-    held_deinit(&c->held);
+    stops_deinit(&c->stops);
     sampler_deinit(&c->sampler);
     mem_free(c->tokens);
     mem_free(c);
@@ -131,26 +131,23 @@ void resident_put_back(struct resident *r, struct choice *c) {
     enqueue(r, c);
 }
 
-/* The tokens of a text, into a block of the caller's, with room for `more`.  The number of them, or an error. */
-static int64_t tokens_of(struct resident *r, struct slice text, unsigned flags, uint32_t limit, int32_t **out) {
-    *out = NULL;
-    if (text.len / r->facts->longest > limit) return (int64_t)(text.len / r->facts->longest); /* at least */
-    size_t room = text.len / 2 + 16;
+/* Appends the tokens of a text to *tokens, of which *room are there and n are used.  How many there are then, or an
+ * error. */
+static int64_t add_tokens(struct resident *r, struct slice text, unsigned flags, int32_t **tokens, size_t *room,
+                          size_t n) {
     for (;;) {
-        int32_t *tokens = mem_alloc(room * sizeof(*tokens));
-        if (tokens == NULL) return PERILUNE_ERR_NOMEM;
-        int64_t n = r->engine->tokenize(r->model, text.ptr, text.len, flags, tokens, room);
-        if (n >= 0 && (uint64_t)n <= room) {
-            *out = tokens;
-            return n;
-        }
-        mem_free(tokens);
-        if (n < 0) return n;
-        room = (size_t)n;
+        int64_t more = r->engine->tokenize(r->model, text.ptr, text.len, flags, *tokens + n, *room - n);
+        if (more < 0) return more;
+        if ((uint64_t)more <= *room - n) return (int64_t)n + more;
+        size_t want = n + (size_t)more + *room / 4;
+        int32_t *larger = mem_realloc(*tokens, want * sizeof(**tokens));
+        if (larger == NULL) return PERILUNE_ERR_NOMEM;
+        *tokens = larger;
+        *room = want;
     }
 }
 
-/* The same of a question and a text that may answer it. */
+/* The tokens of a question and a text that may answer it, into a block of the caller's. */
 static int64_t pair_tokens_of(struct resident *r, struct slice question, struct slice text, uint32_t limit,
                               int32_t **out) {
     size_t len = question.len + text.len, room = len + 16;
@@ -166,6 +163,21 @@ static int64_t pair_tokens_of(struct resident *r, struct slice question, struct 
         *out = NULL;
         room = (size_t)n;
     }
+}
+
+/* The tokens of pieces of a text, into a block of the caller's.  The number of them, or an error. */
+static int64_t tokens_of(struct resident *r, const struct slice *pieces, unsigned count, unsigned flags, uint32_t limit,
+                         int32_t **out) {
+    size_t bytes = 0;
+    int64_t n = 0;
+    for (unsigned i = 0; i < count; i++) bytes += pieces[i].len;
+    *out = NULL;
+    if (bytes / r->facts->longest > limit) return (int64_t)(bytes / r->facts->longest); /* at least */
+    size_t room = bytes / 2 + 16;
+    *out = mem_alloc(room * sizeof(**out));
+    if (*out == NULL) return PERILUNE_ERR_NOMEM;
+    for (unsigned i = 0; i < count && n >= 0; i++) n = add_tokens(r, pieces[i], flags, out, &room, (size_t)n);
+    return n;
 }
 
 static struct choice *choice_new(struct talk *k, unsigned index, const int32_t *tokens, uint32_t n, uint32_t most) {
@@ -187,7 +199,7 @@ static struct choice *choice_new(struct talk *k, unsigned index, const int32_t *
     c->most = most;
     list_init(&c->link);
     sampler_init(&c->sampler, &a->sampling, index);
-    held_init(&c->held, a->stops, a->stop_count);
+    stops_init(&c->stops, k->turn->stops);
     return c;
 }
 
@@ -224,8 +236,9 @@ static bool add_choice(struct resident *r, struct talk *k, unsigned index, const
     enqueue(r, c);
     if (k->turn->ask.grammar == NULL) return true;
     if (r->engine->grammar_new == NULL) return !refuse(r, k, TURN_BAD, "this engine knows no grammars");
-    if (r->engine->grammar_new(r->model, k->turn->ask.grammar, &c->grammar, why, sizeof(why)) == 0) return true;
-    return !refuse(r, k, TURN_BAD, why);
+    int rc = grammars_get(&r->grammars, r->engine, r->model, k->turn->ask.grammar, &c->grammar, why, sizeof(why));
+    if (rc == 0) return true;
+    return !refuse(r, k, rc == PERILUNE_ERR_NOMEM ? TURN_MEMORY : TURN_BAD, why);
 }
 
 /* How many tokens its text may have. */
@@ -235,13 +248,14 @@ static uint32_t limit_of(const struct resident *r, const struct turn_ask *a) {
     return row - 1; /* and one of the answer */
 }
 
-/* The choices of text i.  False: k is gone. */
+/* The choices of text i, or of a chat.  False: k is gone. */
 static bool add_text(struct resident *r, struct talk *k, unsigned i) {
     const struct turn_ask *a = &k->turn->ask;
     uint32_t limit = limit_of(r, a);
     int32_t *tokens;
+    unsigned pieces = a->kind == TURN_CHAT ? a->text_count : 1;
     int64_t n = a->kind == TURN_RANK ? pair_tokens_of(r, a->question, a->texts[i], limit, &tokens)
-                                     : tokens_of(r, a->texts[i], a->flags, limit, &tokens);
+                                     : tokens_of(r, a->texts + i, pieces, a->flags, limit, &tokens);
     bool ok;
     if (n == PERILUNE_ERR_NOMEM) ok = !refuse(r, k, TURN_MEMORY, "out of memory");
     else if (n == PERILUNE_ERR_IO) ok = !refuse(r, k, TURN_BROKEN, RESIDENT_FAILED);
@@ -260,7 +274,8 @@ static bool add_text(struct resident *r, struct talk *k, unsigned i) {
 }
 
 void resident_add_texts(struct resident *r, struct talk *k) {
-    unsigned count = k->turn->ask.text_count;
+    const struct turn_ask *a = &k->turn->ask;
+    unsigned count = a->kind == TURN_CHAT ? 1 : a->text_count;
     for (unsigned i = 0; i < count && add_text(r, k, i); i++) continue;
 }
 
@@ -429,7 +444,11 @@ static void stop_opened(struct letter *m, void *owner) {
 
 static void parts_free(struct resident *r) {
     if (r->rows.engine != NULL) rows_deinit(&r->rows);
+    chat_style_free(r->style);
+    grammars_clear(&r->grammars, r->engine); /* nothing of it without a model */
     if (r->model != NULL) r->engine->free(r->model);
+    buf_deinit(&r->whole);
+    buf_deinit(&r->said);
     mem_free(r->batch);
     mem_free(r->wanted);
     mem_free(r->plain);
@@ -437,6 +456,19 @@ static void parts_free(struct resident *r) {
     mem_free(r->room);
     mem_free(r->piece);
     mem_free(r);
+}
+
+/* What goes wrong in it is told with the file in front. */
+static int style_new(struct resident *r, char *why, size_t why_size) {
+    char what[400];
+    if (r->facts->kind != PERILUNE_ENGINE_CHAT) return 0;
+    const char *file = r->settings.template;
+    int rc = chat_style_load(&r->style, r->engine, r->model, file, what, sizeof(what));
+    if (rc != 0 && file != NULL) snprintf(why, why_size, "%s: %s", file, what);
+    else if (rc != 0)
+        snprintf(why, why_size, "%s: its chat template cannot be used: %s; name another one with engine.template",
+                 r->settings.options.model, what);
+    return rc == PERILUNE_ERR_INVAL ? PERILUNE_ERR_ENGINE : rc;
 }
 
 static int parts_new(struct resident *r) {
@@ -480,6 +512,8 @@ int resident_new(struct resident **out, const struct resident_settings *s, char 
     list_init(&r->talks);
     list_init(&r->waiting);
     list_init(&r->active);
+    buf_init(&r->whole, 0);
+    buf_init(&r->said, 0);
     struct perilune_engine_options o = s->options;
     o.sequences = r->settings.active * 2 < ROWS_MIN ? ROWS_MIN : r->settings.active * 2; /* half of them idle */
     o.batch = s->batch;
@@ -493,6 +527,7 @@ int resident_new(struct resident **out, const struct resident_settings *s, char 
         rc = parts_new(r);
     }
     atomic_store(&r->stats.up, 1);
+    if (rc == 0) rc = style_new(r, why, why_size);
     if (rc == 0) rc = begin(r);
     if (rc != 0) {
         parts_free(r);
@@ -513,6 +548,7 @@ void resident_free(struct resident *r) {
     mailbox_send(&r->mail, &stop.letter, stop_opened);
     pthread_join(r->thread, NULL);
     if (r->rows.engine != NULL) rows_deinit(&r->rows);
+    grammars_clear(&r->grammars, r->engine);
     r->engine->free(r->model); /* it says no more that it is lost, so nobody rings */
     r->model = NULL;
     mailbox_deinit(&r->mail);
@@ -522,4 +558,5 @@ void resident_free(struct resident *r) {
 const struct perilune_engine *resident_engine(const struct resident *r) { return r->engine; }
 const struct perilune_engine_model *resident_model(const struct resident *r) { return r->model; }
 const struct perilune_engine_facts *resident_facts(const struct resident *r) { return r->facts; }
+const struct chat_style *resident_style(const struct resident *r) { return r->style; }
 const struct resident_stats *resident_stats(const struct resident *r) { return &r->stats; }

@@ -4,6 +4,7 @@
 
 #include "base/stats.h"
 #include "include/perilune_engine.h"
+#include "local/chat_style.h"
 #include "local/turn.h"
 
 struct resident;
@@ -11,6 +12,7 @@ struct resident;
 struct resident_settings {
     const struct perilune_engine *engine;
     struct perilune_engine_options options; /* its sequences and batch are made of: */
+    const char *template; /* a file with the chat template; NULL: the model's own */
     unsigned active;  /* answers at once; 1 ... 64 */
     unsigned batch;   /* most tokens of a step */
     unsigned waiting; /* most choices that wait */
@@ -38,6 +40,8 @@ const struct perilune_engine *resident_engine(const struct resident *r);
 /* [any], for what the engine's header says may be asked on any thread. */
 const struct perilune_engine_model *resident_model(const struct resident *r);
 const struct perilune_engine_facts *resident_facts(const struct resident *r);
+/* How it wants conversations written; NULL: it answers none. */
+const struct chat_style *resident_style(const struct resident *r);
 const struct resident_stats *resident_stats(const struct resident *r);
 
 /* [any] Takes a share of t. */

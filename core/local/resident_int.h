@@ -2,6 +2,8 @@
 #ifndef PERILUNE_LOCAL_RESIDENT_INT_H
 #define PERILUNE_LOCAL_RESIDENT_INT_H
 
+#include "local/chat_style.h"
+#include "local/grammars.h"
 #include "local/rows.h"
 #include "local/resident.h"
 
@@ -29,7 +31,8 @@ struct choice {
     uint32_t       len, cap, prompt, most; /* most: tokens to be said */
     uint32_t       quota;  /* of the step that is being made */
     struct sampler sampler;
-    struct held    held;
+    struct utf8_hold    hold; /* then */
+    struct stops_reader stops;
     struct perilune_engine_grammar *grammar;
 };
 
@@ -38,6 +41,7 @@ struct resident {
     const struct perilune_engine *engine;
     struct perilune_engine_model *model;
     const struct perilune_engine_facts *facts;
+    struct chat_style      *style;    /* of a chat model */
     struct loop             loop;
     struct mailbox          mail;
     pthread_t               thread;
@@ -60,6 +64,8 @@ struct resident {
     float                  *scores;   /* as the model said them; or vectors */
     struct sampler_candidate *room;
     char                   *piece;    /* facts->longest bytes */
+    struct grammars         grammars;
+    struct buf              whole, said; /* characters of a token; what may be told of them */
     struct resident_stats     stats;
 };
 

@@ -20,6 +20,7 @@
 
 #define PART_LEAST 32  /* tokens of prompts in a step: fewer are not worth one */
 #define PART_FIRST 128 /* while nothing has been measured */
+#define PICKS      16  /* tokens that a grammar may refuse before it is asked about all */
 
 #define EACH_ACTIVE(r, c)                                                                                        \
     (struct list *l_ = (r)->active.next, *n_; n_ = l_->next, (c) = container_of(l_, struct choice, link),       \
@@ -143,13 +144,14 @@ static void note_computed(struct resident *r) {
 
 static void end(struct resident *r, struct choice *c, enum turn_end how) {
     struct turn *t = c->talk->turn;
-    struct buf rest;
-    buf_init(&rest, 0);
-    held_end(&c->held, &rest);
-    if (buf_len(&rest) > 0)
-        turn_write(t, &(struct turn_event){ .type = TURN_TEXT, .choice = c->index, .text = buf_get(&rest) });
+    buf_clear(&r->whole);
+    buf_clear(&r->said);
+    utf8_hold_finish(&c->hold, &r->whole);
+    stops_push(&c->stops, buf_get(&r->whole), &r->said);
+    stops_finish(&c->stops, &r->said);
+    if (buf_len(&r->said) > 0)
+        turn_write(t, &(struct turn_event){ .type = TURN_TEXT, .choice = c->index, .text = buf_get(&r->said) });
     turn_write(t, &(struct turn_event){ .type = TURN_ENDED, .choice = c->index, .end = how });
-    buf_deinit(&rest);
     resident_end_choice(r, c, true);
 }
 
@@ -170,8 +172,11 @@ static int32_t pick(struct resident *r, struct choice *c, float *logits) {
     sampler_adjust(&c->sampler, logits, r->facts->vocab);
     int32_t token = sampler_pick(&c->sampler, logits, r->facts->vocab, r->room);
     if (c->grammar == NULL || token < 0) return token;
-    if (!r->engine->grammar_allows(c->grammar, token)) { /* all are looked at only where that is needed */
-        r->engine->grammar_mask(c->grammar, logits);
+    /* Looking at all tokens takes as long as some steps of a small model, and one of the likeliest mostly suits. */
+    for (unsigned tries = 0; token >= 0 && !r->engine->grammar_allows(c->grammar, token); tries++) {
+        if (tries == PICKS) r->engine->grammar_mask(c->grammar, logits);
+        else if (tries < PICKS) logits[token] = -INFINITY;
+        else return -1; /* what the grammar has just allowed, it does not: it is of no use */
         token = sampler_pick(&c->sampler, logits, r->facts->vocab, r->room);
     }
     if (token >= 0) r->engine->grammar_accept(c->grammar, token);
@@ -179,7 +184,8 @@ static int32_t pick(struct resident *r, struct choice *c, float *logits) {
 }
 
 static struct slice piece_of(struct resident *r, int32_t token, char *room) {
-    return slice_of(room, r->engine->piece(r->model, token, 0, room, r->facts->longest));
+    unsigned flags = chat_style_is_mark(r->style, token) ? PERILUNE_ENGINE_SPECIAL : 0;
+    return slice_of(room, r->engine->piece(r->model, token, flags, room, r->facts->longest));
 }
 
 /* What the model said of this token and its rivals; r->scores has its numbers. */
@@ -208,16 +214,15 @@ static void fail(struct resident *r, struct choice *c, enum turn_code code, cons
 }
 
 /* Text of a token.  True: a stop came. */
-static bool say(struct resident *r, struct choice *c, int32_t token) {
-    struct buf out;
-    buf_init(&out, 0);
-    bool stop = held_put(&c->held, piece_of(r, token, r->piece), &out);
-    if (buf_len(&out) > 0)
-        turn_write(c->talk->turn, &(struct turn_event){ .type = TURN_TEXT, .choice = c->index, .text = buf_get(&out) });
-    bool lost = buf_failed(&out) || buf_failed(&c->held.text);
-    buf_deinit(&out);
-    if (lost) c->held.over = true;
-    return stop || lost;
+static bool say(struct resident *r, struct choice *c, int32_t token, bool *lost) {
+    buf_clear(&r->whole);
+    buf_clear(&r->said);
+    utf8_hold_push(&c->hold, piece_of(r, token, r->piece), &r->whole);
+    int rc = stops_push(&c->stops, buf_get(&r->whole), &r->said);
+    struct turn_event ev = { .type = TURN_TEXT, .choice = c->index, .text = buf_get(&r->said) };
+    if (ev.text.len > 0) turn_write(c->talk->turn, &ev);
+    *lost = rc != 0 || buf_failed(&r->whole) || buf_failed(&r->said);
+    return c->stops.which >= 0;
 }
 
 /* c may be gone afterwards. */
@@ -225,6 +230,11 @@ static void speak(struct resident *r, struct choice *c, float *logits) {
     struct talk *k = c->talk;
     if (k->turn->ask.logprobs && logits != NULL) memcpy(r->scores, logits, r->facts->vocab * sizeof(*logits));
     int32_t token = logits != NULL ? pick(r, c, logits) : -1;
+    if (token < 0 && logits != NULL && c->grammar != NULL) {
+        fail(r, c, TURN_BAD, "no token may follow: what the form of the answer (response_format, tools) and logit_bias "
+                             "allow has nothing in common");
+        return;
+    }
     if (token < 0) {
         fail(r, c, TURN_BROKEN, "the local model answered with numbers that are none");
         return;
@@ -242,7 +252,9 @@ static void speak(struct resident *r, struct choice *c, float *logits) {
         return;
     }
     if (k->turn->ask.logprobs) tell_token(r, c, token);
-    if (say(r, c, token)) end(r, c, TURN_STOP);
+    bool lost, stop = say(r, c, token, &lost);
+    if (lost) fail(r, c, TURN_MEMORY, "out of memory");
+    else if (stop) end(r, c, TURN_STOP);
     else if (choice_left(c) == 0) end(r, c, TURN_LENGTH);
 }
 

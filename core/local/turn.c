@@ -24,6 +24,7 @@ void turn_put(struct turn *t) {
     if (t == NULL || atomic_fetch_sub(&t->refs, 1) != 1) return;
     pthread_mutex_destroy(&t->lock);
     buf_deinit(&t->out);
+    stops_free(t->stops);
     arena_deinit(t->kept);
     mem_free(t->kept);
     mem_free(t);
@@ -56,7 +57,8 @@ static bool keep_ask(struct turn *t, const struct turn_ask *ask) {
         if (text != NULL) text[strlen(ask->grammar)] = '\0';
         t->ask.grammar = text;
     }
-    return ok;
+    const char *why; /* who asks has looked at them */
+    return ok && stops_new(&t->stops, t->ask.stops, t->ask.stop_count, &why) == 0;
 }
 
 static struct turn *turn_alloc(void) {

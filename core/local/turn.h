@@ -5,20 +5,23 @@
 #include <stdatomic.h>
 
 #include "base/mem.h"
-#include "local/held.h"
 #include "local/sampler.h"
+#include "local/stops.h"
 #include "sys/mailbox.h"
 
 struct resident;
 
 #define TURN_CHOICES 128 /* of a question: OpenAI's most */
+#define TURN_STOPS   16  /* of a request; OpenAI's most is 4 */
+#define TURN_STOP_SIZE 512 /* bytes of one */
 
 enum turn_kind { TURN_CHAT, TURN_EMBED, TURN_RANK };
 
 /* What is asked. Everything is copied. */
 struct turn_ask {
     enum turn_kind      kind;
-    const struct slice *texts;      /* one of a chat; of an embedding as many as are wanted */
+    const struct slice *texts;      /* of an embedding, or to rank, as many as are wanted.  Of a chat pieces of one: they are cut
+                                     * into tokens apart, so that no token comes of letters on both sides */
     struct slice        question;   /* of TURN_RANK: what texts are to answer */
     unsigned            text_count;
     unsigned            flags;      /* of tokenize() */
@@ -30,7 +33,7 @@ struct turn_ask {
     uint32_t            most;       /* tokens of each answer; 0: as many as fit */
     struct sampling     sampling;
     const struct slice *stops;
-    unsigned            stop_count; /* HELD_STOPS at most */
+    unsigned            stop_count; /* TURN_STOPS at most */
     bool                logprobs;
     unsigned            tops;       /* SAMPLER_TOPS at most */
     const char         *grammar;    /* GBNF; NULL: none */
@@ -94,6 +97,7 @@ struct turn {
     bool            posted; /* LOCK: news is on its way */
     struct turn_ask ask;    /* whose pointers lead into `kept` */
     struct arena   *kept;
+    struct stops   *stops;  /* made of ask.stops */
     void           *resident_data; /* the resident's */
 };
 

@@ -14,15 +14,14 @@
  *
  * The model is not slowed down by a client that is: what it says is kept, at most a context full of it.
  *
- * Told tokens (logprobs) wait for the text they are in: tokens of a stop that was not given are not told. */
+ * What stands in the text, thoughts and calls of tools, is told apart in local_say.c. */
 #include "request/local.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-#include "llm/openai.h"
-#include "local/resident.h"
+#include "request/local_say.h"
 
 struct local {
     struct source       source;
@@ -37,10 +36,10 @@ struct local {
     struct buf          frames;  /* to be sent */
     struct timer        watch;
     struct target_timeouts timeouts;
-    uint64_t            deadline_ms, started_ms, created, started_us;
+    uint64_t            deadline_ms, started_ms, started_us;
     struct usage        usage;
-    struct buf          tokens[TURN_CHOICES]; /* told ones whose text has not come */
-    unsigned            choices;
+    struct local_say    say;     /* of a chat */
+    struct openai_answer answer;
     bool                headed, full, over, in_event, counted, usage_wanted, base64, is_chat;
     unsigned            vectors; /* that were written */
     bool                is_rank;
@@ -68,7 +67,7 @@ static void local_free(struct local *l) {
     buf_deinit(&l->taken);
     buf_deinit(&l->frames);
     local_rank_deinit(&l->rank);
-    for (unsigned i = 0; i < TURN_CHOICES; i++) buf_deinit(&l->tokens[i]);
+    local_say_deinit(&l->say);
     if (l->gone != NULL) l->gone(l->gone_ud);
     mem_free(l);
     call_pool_leave(pool); /* its generation may go with it */
@@ -129,35 +128,32 @@ static void watch(struct local *l) {
 
 /* -- What the model says --------------------------------------------------------------------- */
 
-static struct openai_answer describe_answer(struct local *l) {
-    return (struct openai_answer){ slice_str(l->id), slice_str(l->model), l->created, &l->usage };
-}
-
 static void begin(struct local *l) {
-    struct openai_answer a = describe_answer(l);
     struct target_health *h = l->pool->target->health;
     l->headed = true;
     watch(l);
     histogram_record_shared(&h->head, loop_hrtime_us() - l->started_us);
     emit(l, &(struct event){ .type = EVENT_HEAD, .status = 200,
                              .content_type = l->is_chat ? SLICE("text/event-stream") : SLICE("application/json") });
-    for (unsigned i = 0; l->is_chat && i < l->choices; i++) openai_choice_role(&l->frames, &a, i);
+    for (unsigned i = 0; i < l->say.count; i++) local_say_role(&l->say, i);
 }
 
 static void on_token(struct local *l, const struct turn_event *ev) {
     struct openai_logprob one = { ev->text, (double)ev->value }, tops[SAMPLER_TOPS];
-    struct buf *to = &l->tokens[ev->choice];
+    struct buf *to = local_say_token(&l->say, ev->choice);
     for (unsigned i = 0; i < ev->top_count; i++)
         tops[i] = (struct openai_logprob){ ev->tops[i].text, (double)ev->tops[i].value };
-    if (buf_len(to) > 0) buf_putc(to, ',');
     openai_put_logprob(to, &one, tops, ev->top_count);
     if (buf_failed(to)) fail(l, FAILURE_NO_MEMORY, "out of memory");
 }
 
 static void on_text(struct local *l, const struct turn_event *ev) {
-    struct openai_answer a = describe_answer(l);
-    openai_choice_text(&l->frames, &a, ev->choice, ev->text, buf_get(&l->tokens[ev->choice]));
-    buf_clear(&l->tokens[ev->choice]);
+    if (local_say_text(&l->say, ev->choice, ev->text) != 0) fail(l, FAILURE_NO_MEMORY, "out of memory");
+}
+
+static void on_ended(struct local *l, const struct turn_event *ev) {
+    static const char *const ends[] = { "stop", "length" }; /* ORDER turn_end */
+    if (local_say_end(&l->say, ev->choice, ends[ev->end]) != 0) fail(l, FAILURE_NO_MEMORY, "out of memory");
 }
 
 static void put_base64(struct buf *out, struct slice s) {
@@ -202,20 +198,19 @@ static void on_vector(struct local *l, const struct turn_event *ev) {
 }
 
 static void put_rest(struct local *l) {
-    struct openai_answer a = describe_answer(l);
     struct buf *out = &l->frames;
     if (l->is_chat) {
-        openai_chunk_usage(out, &a);
+        openai_chunk_usage(out, &l->answer);
         dialect_write_event(out, openai_chat.end_mark);
         return;
     }
     if (l->is_rank) {
-        if (!local_rank_write(&l->rank, out, a.id, a.model, l->usage.prompt))
+        if (!local_rank_write(&l->rank, out, l->answer.id, l->answer.model, l->usage.prompt))
             fail(l, FAILURE_NO_MEMORY, "out of memory");
         return;
     }
     buf_puts(out, "],\"model\":");
-    json_write_string(out, a.model);
+    json_write_string(out, l->answer.model);
     buf_printf(out, ",\"usage\":{\"prompt_tokens\":%llu,\"total_tokens\":%llu}}", (unsigned long long)l->usage.prompt,
                (unsigned long long)l->usage.prompt);
 }
@@ -250,13 +245,11 @@ static void on_over(struct local *l, const struct turn_event *ev) {
 }
 
 static void on_turn_event(struct local *l, const struct turn_event *ev) {
-    static const char *const ends[] = { "stop", "length" }; /* ORDER turn_end */
-    struct openai_answer a = describe_answer(l);
     switch (ev->type) {
     case TURN_BEGUN: if (!l->headed) begin(l); break;
     case TURN_TEXT: on_text(l, ev); break;
     case TURN_TOKEN: on_token(l, ev); break;
-    case TURN_ENDED: openai_choice_end(&l->frames, &a, ev->choice, ends[ev->end]); break;
+    case TURN_ENDED: on_ended(l, ev); break;
     case TURN_VECTOR: on_vector(l, ev); break;
     case TURN_OVER: on_over(l, ev); break;
     case TURN_FAILED: on_failed(l, ev); break;
@@ -308,8 +301,9 @@ static bool ask(struct local *l) {
         return false;
     }
     q->rank = &l->rank;
-    int rc = local_read(q, r, l->request, l->body, &f);
-    l->choices = q->ask.choices;
+    int rc = local_read(q, l->pool->target, l->request, l->body, &f);
+    if (rc == 0 && l->is_chat && (rc = local_say_init(&l->say, &q->reading, q->ask.choices)) != 0)
+        failure_set(&f, FAILURE_NO_MEMORY, "out of memory");
     l->base64 = q->base64;
     if (rc == 0) {
         l->turn = turn_new(r, &q->ask, l->mail, on_news, l);
@@ -328,7 +322,7 @@ static void start(struct source *s, struct sink *to) {
     l->to = to;
     l->started_ms = loop_now(l->loop);
     l->started_us = loop_hrtime_us();
-    l->created = (uint64_t)time(NULL);
+    l->answer.created = (uint64_t)time(NULL);
     l->counted = true;
     atomic_fetch_add_explicit(&h->calls, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&h->in_flight, 1, memory_order_relaxed);
@@ -393,11 +387,14 @@ struct source *local_new(const struct services *v, const struct outgoing *o, con
     else l->timeouts.total_ms = shorter(l->timeouts.total_ms, o->timeout_ms);
     buf_init(&l->taken, 0);
     buf_init(&l->frames, 0);
-    for (unsigned i = 0; i < TURN_CHOICES; i++) buf_init(&l->tokens[i], 0);
     name_model(l, o->pool->target, o->body);
     char hex[33];
     rng_hex128(&v->loop->rng, hex);
     snprintf(l->id, sizeof(l->id), "%s-%.24s", l->is_rank ? "rerank" : "chatcmpl", hex);
+    l->answer = (struct openai_answer){ .id = slice_str(l->id), .model = slice_str(l->model), .usage = &l->usage };
+    l->say.out = &l->frames;
+    l->say.answer = &l->answer;
+    l->say.rng = &l->loop->rng;
     l->gone = o->over;
     l->gone_ud = o->ud;
     if (o->made != NULL) o->made(o->ud);

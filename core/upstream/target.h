@@ -82,6 +82,8 @@ struct reach;
 struct tls_context;
 struct resident;
 
+enum target_thinks { TARGET_THINKS_AS_IT_LIKES, TARGET_THINKS, TARGET_THINKS_NOT };
+
 struct target {
     const char *name;
     const char *urls[TARGET_URLS]; /* base URLs without a trailing slash */
@@ -97,6 +99,7 @@ struct target {
     struct headers_list pass_headers; /* of its answers, that clients get */
     const char **headers;          /* complete lines "Name: value" sent with each call */
     unsigned    header_count;
+    unsigned char thinks;          /* enum target_thinks: a model of this process, when the request does not say */
     unsigned char prefill;         /* enum prefill: how it is told to go on with an answer */
     bool        leave_usage;       /* streams are not asked to tell their usage */
     bool        http2, insecure;

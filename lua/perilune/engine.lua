@@ -18,6 +18,8 @@ function M.schema(file)
   return {
     model = model,
     library = file,                 -- a folder; nil: where libllama is usually found
+    template = file,                -- a chat template in place of the model's own
+    thinking = { type = "boolean" }, -- nil: as the template has it, unless the request says
     threads = count(0, 0, 512),     -- 0: one for each core
     context = count(0, 0, 2 ^ 24),  -- tokens of all answers together; 0: the model's own, 8192 at most
     sequences = count(8, 1, 64),    -- answers at once

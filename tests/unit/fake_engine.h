@@ -2,7 +2,8 @@
  *
  * Tokens are bytes and an end.  What comes next is a hash of the whole row, so an answer that saw one token of another
  * row is another answer: fake_answer() says what it must be.  It keeps count of its memory as a real engine does, and
- * everything that it should not have been asked is counted in `wrong`. */
+ * everything that it should not have been asked is counted in `wrong`.  With `controls` it has tokens that are none of
+ * the letters they are written with. */
 #ifndef PERILUNE_TESTS_FAKE_ENGINE_H
 #define PERILUNE_TESTS_FAKE_ENGINE_H
 
@@ -15,7 +16,7 @@
 #include "include/perilune_engine.h"
 
 #define FAKE_END   256
-#define FAKE_VOCAB 257
+#define FAKE_VOCAB 261
 #define FAKE_ROWS  128
 #define FAKE_ROW   4096
 
@@ -37,10 +38,13 @@ static struct {
     atomic_uint  loads, wrong, steps, computed, copies;
     unsigned     fail_at;            /* the step that fails; 0: none */
     unsigned     none_at;            /* the step whose numbers are none */
-    bool         never_ends;
+    bool         never_ends, controls, adds_bos;
+    const char  *template;
     void       (*before)(unsigned step); /* each one; on the runner's thread */
     void       (*seen)(unsigned step, const struct perilune_engine_token *t);
 } fake;
+
+static const char *const fake_control[] = { "<|im_end|>", "<|im_start|>", "<s>", "</think>", "[TOOL_CALLS]" };
 
 static int32_t fake_next(const int32_t *tokens, uint32_t n) {
     uint64_t h = 1469598103934665603u;
@@ -55,10 +59,11 @@ static int fake_load(const struct perilune_engine_options *o, struct perilune_en
     struct perilune_engine_model *m = calloc(1, sizeof(*m));
     uint32_t cells = fake.cells ? fake.cells : 4096;
     m->facts = (struct perilune_engine_facts){
-        .kind = fake.ranks ? PERILUNE_ENGINE_RANK : fake.width ? PERILUNE_ENGINE_EMBED : PERILUNE_ENGINE_CHAT, .name = "fake", .bos = "", .eos = "",
+        .kind = fake.ranks ? PERILUNE_ENGINE_RANK : fake.width ? PERILUNE_ENGINE_EMBED : PERILUNE_ENGINE_CHAT, .name = "fake", .bos = fake.controls ? "<s>" : "", .eos = "",
+        .chat_template = fake.template,
         .vocab = FAKE_VOCAB, .cells = cells, .row = cells < FAKE_ROW ? cells : FAKE_ROW,
         .sequences = o->sequences < FAKE_ROWS ? o->sequences : FAKE_ROWS, .batch = o->batch < 512 ? o->batch : 512,
-        .width = fake.width, .longest = 1, .shares = true };
+        .width = fake.width, .longest = fake.controls ? 16 : 1, .shares = true };
     m->free_cells = malloc(cells * sizeof(uint32_t));
     m->shares = calloc(cells, sizeof(uint16_t));
     for (uint32_t i = 0; i < cells; i++) m->free_cells[m->free_len++] = i;
@@ -79,9 +84,18 @@ static const struct perilune_engine_facts *fake_facts(const struct perilune_engi
 static int64_t fake_tokenize(const struct perilune_engine_model *m, const char *text, size_t len, unsigned flags,
                              int32_t *out, size_t room) {
     (void)m;
-    (void)flags;
-    for (size_t i = 0; i < len && i < room; i++) out[i] = (unsigned char)text[i];
-    return (int64_t)len;
+    size_t n = 0;
+    if (fake.adds_bos && (flags & PERILUNE_ENGINE_BEGIN) && n++ < room) out[0] = FAKE_END + 2;
+    for (size_t i = 0, skip; i < len; i += skip, n++) {
+        int32_t token = (unsigned char)text[i];
+        skip = 1;
+        for (int c = 0; c < 5 && fake.controls && (flags & PERILUNE_ENGINE_SPECIAL) && skip == 1; c++) {
+            size_t k = strlen(fake_control[c]);
+            if (len - i >= k && memcmp(text + i, fake_control[c], k) == 0) token = FAKE_END + c, skip = k;
+        }
+        if (n < room) out[n] = token;
+    }
+    return (int64_t)n;
 }
 
 static int64_t fake_tokenize_pair(const struct perilune_engine_model *m, const char *question, size_t question_len,
@@ -93,7 +107,11 @@ static int64_t fake_tokenize_pair(const struct perilune_engine_model *m, const c
 
 static size_t fake_piece(const struct perilune_engine_model *m, int32_t token, unsigned flags, char *out, size_t room) {
     (void)m;
-    (void)flags;
+    if (token >= FAKE_END && fake.controls && (flags & PERILUNE_ENGINE_SPECIAL)) {
+        size_t n = strlen(fake_control[token - FAKE_END]);
+        memcpy(out, fake_control[token - FAKE_END], n < room ? n : room);
+        return n;
+    }
     if (token >= FAKE_END || room == 0) return 0;
     out[0] = (char)token;
     return 1;

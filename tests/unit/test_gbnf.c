@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "include/perilune.h"
+#include "local/answer_grammar.h"
 #include "local/gbnf.h"
 
 /* -- An acceptor: sets of places that a piece of the grammar may end at ----------------- */
@@ -461,4 +462,110 @@ TEST_FAULT(no_memory_leaves_nothing_behind) {
     buf_deinit(&out);
     if (FAULTED(rc)) return;
     CHECK_INT(rc, 0);
+}
+
+/* -- Grammars of answers ------------------------------------------------------------------------ */
+
+static const char two_tools[] =
+    "[{\"$defs\":{\"c\":{\"enum\":[\"Paris\",\"Rome\"]}},\"type\":\"object\",\"properties\":{\"city\":{\"$ref\":\"#/$defs/c\"}},"
+    "\"required\":[\"city\"]},{\"$defs\":{\"c\":{\"type\":\"integer\"}},\"type\":\"object\",\"properties\":{\"n\":{\"$ref\":"
+    "\"#/$defs/c\"}},\"required\":[\"n\"]},{\"type\":\"object\",\"properties\":{\"ok\":{\"type\":\"boolean\"}},"
+    "\"required\":[\"ok\"]}]";
+
+/* Tools f and g (and h, without parameters) of two_tools, and its last schema where a text is wanted. */
+static void check_answer(struct answer_shape s, bool text, const char *const *valid, const char *const *not_valid) {
+    struct json_doc doc = { .nodes = NULL };
+    struct json_error e;
+    struct grammar *g = malloc(sizeof(*g)); /* lint: a test's own */
+    struct gbnf_error err;
+    struct buf out;
+    buf_init(&out, 0);
+    CHECK_INT(json_parse(&doc, slice_str(two_tools), &e), 0);
+    uint32_t f = json_first(&doc, 0), second = json_next(&doc, 0, f), third = json_next(&doc, 0, second);
+    struct answer_tool tools[] = { { SLICE("f"), f }, { SLICE("g"), second }, { SLICE("h"), JSON_NONE } };
+    s.doc = &doc;
+    s.tools = tools;
+    s.schema = text ? third : JSON_NONE;
+    CHECK_INT(answer_grammar(&s, &out, &err), 0);
+    parse_grammar(g, buf_cstr(&out));
+    for (unsigned i = 0; valid[i]; i++) {
+        NOTE("should take %s\n%.900s", valid[i], buf_cstr(&out));
+        CHECK(accepts(g, slice_str(valid[i])));
+    }
+    for (unsigned i = 0; not_valid[i]; i++) {
+        NOTE("should not take %s\n%.900s", not_valid[i], buf_cstr(&out));
+        CHECK(!accepts(g, slice_str(not_valid[i])));
+    }
+    buf_deinit(&out);
+    json_deinit(&doc);
+    free(g);
+}
+
+#define F "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"city\":\"Rome\"}}\n</tool_call>"
+#define G "<tool_call>\n{\"name\": \"g\", \"arguments\": {\"n\":1}}\n</tool_call>"
+#define DEEP(x) "<｜tool▁calls▁begin｜>" x "<｜tool▁calls▁end｜>"
+
+TEST_NOFAULT(answers_that_must_be_calls) {
+    struct answer_shape s = { .tool_count = 3, .calls_only = true, .calls = { CALLS_HERMES, false } };
+    check_answer(s, false, LIST(F, G, F "\n" G "\n" F, "<tool_call>\n{\"name\": \"h\", \"arguments\": {}}\n</tool_call>"),
+                 LIST("", "Hi", F "x", "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"city\":1}}\n</tool_call>",
+                      "<tool_call>\n{\"name\": \"g\", \"arguments\": {\"n\":\"Rome\"}}\n</tool_call>",
+                      "<tool_call>\n{\"name\": \"i\", \"arguments\": {}}\n</tool_call>"));
+    s.one_call = true;
+    check_answer(s, false, LIST(F), LIST(F "\n" G));
+    s.tool_count = 1;
+    check_answer(s, false, LIST(F), LIST(G));
+}
+
+TEST_NOFAULT(calls_have_the_form_of_the_template) {
+    struct answer_shape s = { .tool_count = 2, .calls_only = true, .calls = { CALLS_LLAMA3, false } };
+    check_answer(s, false, LIST("{\"name\": \"f\", \"parameters\": {\"city\":\"Rome\"}}",
+                                "{\"name\": \"g\", \"parameters\": {\"n\":1}}; {\"name\": \"g\", \"parameters\": {\"n\":2}}"),
+                 LIST("{\"name\": \"f\", \"arguments\": {\"city\":\"Rome\"}}"));
+    s.calls.form = CALLS_MISTRAL;
+    check_answer(s, false, LIST("[TOOL_CALLS][{\"name\": \"g\", \"arguments\": {\"n\":1}}]",
+                                "[TOOL_CALLS][{\"name\": \"g\", \"arguments\": {\"n\":1}}, {\"name\": \"g\", \"arguments\": {\"n\":1}}]"),
+                 LIST("[TOOL_CALLS]g[ARGS]{\"n\":1}", "[TOOL_CALLS][]"));
+    s.calls.newer = true;
+    check_answer(s, false, LIST("[TOOL_CALLS]g[ARGS]{\"n\":1}", "[TOOL_CALLS]g[ARGS]{\"n\":1}[TOOL_CALLS]f[ARGS]{\"city\":\"Paris\"}"),
+                 LIST("[TOOL_CALLS]f[ARGS]{\"n\":1}"));
+    s.calls = (struct call_shape){ CALLS_DEEPSEEK, true };
+    check_answer(s, false, LIST(DEEP("<｜tool▁call▁begin｜>g<｜tool▁sep｜>{\"n\":1}<｜tool▁call▁end｜>")), LIST(DEEP("")));
+    s.calls.newer = false;
+    check_answer(s, false, LIST(DEEP("<｜tool▁call▁begin｜>function<｜tool▁sep｜>g\n```json\n{\"n\":1}\n```<｜tool▁call▁end｜>")),
+                 LIST(DEEP("<｜tool▁call▁begin｜>g<｜tool▁sep｜>{\"n\":1}<｜tool▁call▁end｜>")));
+}
+
+TEST_NOFAULT(answers_that_are_json_or_calls_behind_a_thought) {
+    struct answer_shape s = { .tool_count = 2, .calls = { CALLS_HERMES, false }, .marks = { SLICE("<think>"), SLICE("</think>") } };
+    check_answer(s, true, LIST("{\"ok\":true}", G), LIST("Hi", "{\"n\":1}", "<think>\na\n</think>\n\n{\"ok\":true}"));
+    s.thinks = ANSWER_MAY_THINK;
+    check_answer(s, true, LIST("{\"ok\":true}", G, "<think>\na < b </thin <</think>\n\n{\"ok\":true}", "<think></think>" F),
+                 LIST("<think>\na\n{\"ok\":true}", "a</think>{\"ok\":true}", "<think>a</think>Hi"));
+    s.thinks = ANSWER_IS_THINKING;
+    s.tool_count = 0;
+    check_answer(s, true, LIST("Why?\n</think>\n\n{\"ok\":true}", "</think>{\"ok\":false}"), LIST("{\"ok\":true}", "a</think>", G));
+    s.thinks = ANSWER_THINKS_NOT;
+    s.object = true;
+    check_answer(s, false, LIST("{}", "{\"a\":[1]}"), LIST("[]", "Hi", ""));
+}
+
+TEST_NOFAULT(a_tool_that_is_no_grammar_is_named) {
+    struct json_doc doc = { .nodes = NULL };
+    struct json_error e;
+    struct gbnf_error err;
+    struct buf out;
+    buf_init(&out, 0);
+    buf_puts(&out, "before");
+    CHECK_INT(json_parse(&doc, SLICE("[{},{\"properties\":{\"a\":{\"multipleOf\":2}}}]"), &e), 0);
+    struct answer_tool tools[] = { { SLICE("f"), 1 }, { SLICE("g"), 2 } };
+    struct answer_shape s = { .doc = &doc, .schema = JSON_NONE, .tools = tools, .tool_count = 2, .calls_only = true,
+                              .calls = { CALLS_HERMES, false } };
+    CHECK_INT(answer_grammar(&s, &out, &err), PERILUNE_ERR_INVAL);
+    CHECK_UINT(err.root, 1);
+    CHECK_STR(err.keyword, "multipleOf");
+    CHECK_STR(err.path, "/properties/a");
+    CHECK_SLICE(buf_get(&out), SLICE("before"));
+    buf_deinit(&out);
+    json_deinit(&doc);
 }

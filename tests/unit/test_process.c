@@ -200,7 +200,7 @@ TEST_NOFAULT(what_cannot_be_is_refused_on_this_side) {
     struct perilune_engine_model *m = open_model("cells=40");
     CHECK_INT(step_text(m, 0, 1, "a"), PERILUNE_ERR_INVAL);
     CHECK_INT(step_text(m, 99, 0, "a"), PERILUNE_ERR_INVAL);
-    CHECK_INT(process_engine.step(m, &(struct perilune_engine_token){ 257, 0, 0, true }, 1), PERILUNE_ERR_INVAL);
+    CHECK_INT(process_engine.step(m, &(struct perilune_engine_token){ FAKE_VOCAB, 0, 0, true }, 1), PERILUNE_ERR_INVAL);
     CHECK_INT(process_engine.step(m, NULL, 0), PERILUNE_ERR_INVAL);
     CHECK_INT(process_engine.seq_start(m, 8), PERILUNE_ERR_INVAL);
     CHECK_INT(process_engine.seq_cut(m, 0, 1), PERILUNE_ERR_INVAL);
