@@ -20,7 +20,7 @@ enum turn_kind { TURN_CHAT, TURN_EMBED, TURN_RANK };
 /* What is asked. Everything is copied. */
 struct turn_ask {
     enum turn_kind      kind;
-    const struct slice *texts;      /* of an embedding, or to rank, as many as are wanted.  Of a chat pieces of one: they
+    const struct slice *texts;      /* of an embedding, or to rank, as many as wanted.  Of a chat pieces of one: they
                                      * are cut into tokens apart, so that none comes of letters on both sides */
     struct slice        question;   /* of TURN_RANK: what texts are to answer */
     unsigned            text_count;
