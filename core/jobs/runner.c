@@ -351,6 +351,7 @@ static bool write_end(struct job_work *w, const struct job_end *end) {
     e->result_type = end->type;
     e->result = end->result;
     e->error = SLICE("");
+    if (end->keep_ms > 0) e->keep_ms = end->keep_ms;
     if (!copy_slice(&w->arena, &e->result_type) || !copy_slice(&w->arena, &e->result)) return false;
     if (f == NULL) return true;
     if (!copy_error(w, f, &e->error)) return false;

@@ -42,6 +42,7 @@ struct job_end {
     const struct failure *failure; /* NULL: well */
     int                   status;  /* as HTTP has it */
     struct slice          type, result;
+    uint64_t              keep_ms; /* how long the job is kept, where that is less than it was to be; 0: as it says */
 };
 
 /* Who does jobs. */
