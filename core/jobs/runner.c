@@ -129,6 +129,7 @@ static void stop_soon(struct job_work *w) { loop_soon(w->runner->opt.loop, &w->s
 /* What the queue says of something that we asked with a lease.  True: go on, with what failed later. */
 static bool still_ours(struct job_work *w, int rc) {
     if (deferred_is_waiting(&w->stop)) return false;
+    w->was_canceled |= rc == JOBS_WAS_CANCELED;
     if (rc == JOBS_WAS_CANCELED) stats_add(&row(w)->canceled, 1);
     else if (rc == JOBS_LOST || rc == JOBS_IS_OVER || rc == JOBS_NOT_FOUND) stats_add(&row(w)->lost, 1);
     else return true;

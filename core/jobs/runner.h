@@ -35,6 +35,7 @@ struct job_work {
     struct job         end;      /* for FINISH; in the arena */
     uint64_t           delay_ms; /* until another try */
     struct deferred    stop;
+    bool               was_canceled; /* by who made it; else it is somebody else's, when it is stopped */
 };
 
 /* How a try ended. */
