@@ -17,6 +17,12 @@
 -- out, which the log says once a second, and perilune_after_reply_total counts.  When the program ends, tasks have
 -- the time of `drain_timeout` like requests in flight; what is not done by then is given up.  A crash forgets them.
 --
+-- With `durable = true` (of the policy, or of a task) a task is kept as a job (`jobs` in the configuration): it is
+-- written in the moment in which the reply ends, runs when the queue has a place for it, outlives kill -9, reloads and
+-- restarts, and is tried again with growing pauses when its error may pass.  It is found by its name; one whose name the
+-- configuration no longer has fails after its tries and is among the dead letters (/admin/jobs?status=failed).  It may
+-- run twice (a process that dies between the work and saying so), so it should not mind that.
+--
 -- It belongs outermost: then `answer.text` is what the client got.
 --
 ---@class AfterReplyOptions
@@ -25,13 +31,15 @@
 ---@field timeout? number     seconds from the reply on, queued and running, default 30
 ---@field max_queue? integer  requests whose tasks wait or run, in the process, default 1000
 ---@field max_bytes? integer|string  of their bodies and answers, default 16 MiB
----@field durable? boolean    refused: what must survive a crash is a job
+---@field durable? boolean    tasks are kept as jobs; default false
+---@field queue? string       of jobs, for durable tasks, default "default"
 --
 ---@class AfterReplyTask
 ---@field run async fun(req: perilune.Request, answer: table): any, perilune.Error?
----@field name? string        for the log and the counter; default: its number
+---@field name? string        for the log and the counter; default: its number.  A durable one needs it
 ---@field timeout? number     seconds that each try may take
----@field tries? integer      default 1; again only after errors that may pass
+---@field tries? integer      default 1, of a durable one jobs.max_tries; again only after errors that may pass
+---@field durable? boolean    default: that of the policy
 ---@field on? string[]        default: those of the policy
 
 local behind = require "perilune.behind"
@@ -44,6 +52,7 @@ local spec = {
   max_queue = { type = "integer", default = 1000, min = 1, max = 1000000 },
   max_bytes = { type = "size", default = 16 * 2 ^ 20, min = 1024, max = 2 ^ 30 },
   durable = { type = "boolean", default = false },
+  queue = { type = "string", min = 1, max = 63 },
 }
 
 local function kind_of(outcome)
@@ -51,28 +60,27 @@ local function kind_of(outcome)
   return outcome.code == "canceled" and "left" or "error"
 end
 
+-- Those in memory, and those that are kept.
 local function due(tasks, kind)
-  local out = {}
+  local here, kept = {}, {}
   for _, task in ipairs(tasks) do
-    if task.on[kind] then out[#out + 1] = task end
+    if task.on[kind] then table.insert(task.durable and kept or here, task) end
   end
-  return out
+  return here, kept
 end
 
 return function(given)
   local options = config.options(spec, given, "after_reply")
-  if options.durable then
-    error("policy 'after_reply': tasks are kept in memory, so durable = true cannot be promised; submit a job "
-      .. "(perilune.jobs) from the policy for what must survive a crash", 0)
-  end
   local tasks = behind.tasks(options)
+  behind.define(tasks, options)
   return function(req, next)
     local answer = {}
     req:finally(function(outcome)
-      local list = due(tasks, kind_of(outcome))
-      if not list[1] then return end
+      local here, kept = due(tasks, kind_of(outcome))
+      if not here[1] and not kept[1] then return end
       for _, name in ipairs{ "ok", "code", "usage", "cache", "ttft_ms", "total_ms" } do answer[name] = outcome[name] end
-      behind.later(req, list, answer, options)
+      if kept[1] then behind.keep(req, kept, answer, options) end
+      if here[1] then behind.later(req, here, answer, options) end
     end)
     local res, err = next(req)
     if not res then return nil, err end

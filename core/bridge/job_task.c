@@ -8,6 +8,10 @@
  * so one that hangs, allocates without end or throws fails its job and nothing else.  What it returns is the result;
  * nil and an error are a failure, which is tried again when the error says that this may help.
  *
+ * A task of the policy after_reply that was kept (l_keep.c) is such a job, whose request is the one behind whose reply
+ * it stands: path, headers, body, tenant.  Done well it is forgotten soon: there is one for each request, and nobody
+ * asks for what became of it.
+ *
  * Lua holds a handle, which is emptied when the job is over; a function that has kept it gets an error. */
 #include "bridge/job_task.h"
 
@@ -15,11 +19,14 @@
 
 #include "base/mem.h"
 #include "bridge/cleanup.h"
+#include "bridge/keep.h"
 #include "bridge/lib.h"
 #include "bridge/request.h"
 #include "bridge/task.h"
+#include "request/job_question.h"
 
-#define TYPE "perilune.job"
+#define TYPE         "perilune.job"
+#define KEPT_DONE_MS 5000 /* a finish whose answer was lost is asked for again by then */
 
 struct job_handle {
     struct job_task *job; /* NULL: it is over */
@@ -33,6 +40,8 @@ struct job_task {
     struct job_handle *handle; /* anchored by: */
     int                ref;
     struct timer       deadline;
+    struct kept        kept;
+    bool               is_kept;
 };
 
 /* -- The end -------------------------------------------------------------------------------------- */
@@ -113,7 +122,8 @@ static void on_done(struct task *t, bool ok) {
         if (buf_failed(&result)) failure_set(&f, FAILURE_NO_MEMORY, "out of memory");
     } else why_failed(j, &f);
     struct job_end how = { .failure = failure_is_set(&f) ? &f : NULL, .status = told ? 200 : f.status,
-                           .type = told ? SLICE("application/json") : SLICE(""), .result = buf_get(&result) };
+                           .type = told ? SLICE("application/json") : SLICE(""), .result = buf_get(&result),
+                           .keep_ms = told && j->is_kept ? KEPT_DONE_MS : 0 };
     struct state *s = state_ref(j->state);
     end(j, &how);
     task_free(t);
@@ -171,7 +181,7 @@ static int make_task(lua_State *L, void *ud) {
     push_slice(L, job->function);
     push_slice(L, job->path);
     push_slice(L, job->headers);
-    push_slice(L, job->body);
+    push_slice(L, j->is_kept ? j->kept.told : job->body);
     lua_pushstring(L, job->id);
     lua_pushinteger(L, (lua_Integer)job->tries);
     lua_pushinteger(L, (lua_Integer)job->max_tries);
@@ -179,6 +189,23 @@ static int make_task(lua_State *L, void *ud) {
     push_slice(L, job->queue.len > 0 ? job->queue : SLICE("default"));
     j->task = task_new(L, 10);
     return 0;
+}
+
+/* r as policies left it when its reply was given.  False: no memory. */
+static bool make_kept(struct job_task *j, struct request *r) {
+    const struct kept *k = &j->kept;
+    struct failure ignored;
+    if (!job_to_request(&j->work->job, r)) return false;
+    slice_copy(r->id, sizeof(r->id), k->id);
+    slice_copy(r->tenant, sizeof(r->tenant), k->tenant);
+    if (k->body.len == 0) return true;
+    struct blob *text = blob_copy(k->body);
+    if (text == NULL) return false;
+    failure_init(&ignored);
+    int rc = body_from(&r->body, text, dialect_find(r->path), &ignored); /* takes the share */
+    if (rc != 0) blob_put(text);
+    failure_deinit(&ignored);
+    return rc != PERILUNE_ERR_NOMEM; /* what no version of us can read any more is a request without a body */
 }
 
 static bool make_request(struct job_task *j, uint64_t timeout_ms) {
@@ -192,7 +219,7 @@ static bool make_request(struct job_task *j, uint64_t timeout_ms) {
     r->path = job->path.len > 0 ? job->path : SLICE("/");
     if (timeout_ms > 0) r->deadline_ms = loop_now(j->state->loop) + timeout_ms;
     j->asks = r;
-    return true;
+    return !j->is_kept || make_kept(j, r);
 }
 
 static void refuse(struct job_work *work, enum failure_kind kind, bool again, const char *message) {
@@ -206,8 +233,8 @@ static void refuse(struct job_work *work, enum failure_kind kind, bool again, co
 
 void job_task_begin(struct state *s, const struct job_settings *settings, struct job_work *work) {
     uint64_t ms = settings != NULL ? settings->timeout_ms : 0;
-    if (s->job_entry == 0) { /* after a reload it may be there again */
-        refuse(work, FAILURE_NOT_FOUND, true, "the configuration has no function of this name (perilune.job)");
+    if (s->job_entry == 0) { /* a reload took `jobs` away; another may bring them back */
+        refuse(work, FAILURE_NOT_FOUND, true, "the configuration has no functions for jobs (perilune.job)");
         return;
     }
     struct job_task *j = mem_zalloc(sizeof(*j));
@@ -216,6 +243,7 @@ void job_task_begin(struct state *s, const struct job_settings *settings, struct
         return;
     }
     j->work = work;
+    j->is_kept = kept_read(&work->job, &j->kept);
     j->state = state_ref(s);
     bool ok = make_request(j, ms) && (ms == 0 || timer_start(s->loop, &j->deadline, ms, deadline_due) == 0) &&
               state_call(s, make_task, j, NULL, 0) == 0;

@@ -9,6 +9,8 @@
 /* Of struct job_doer, for jobs that are functions; settings NULL: no deadline. */
 void job_task_begin(struct state *s, const struct job_settings *settings, struct job_work *work);
 void job_task_stop(struct job_work *work);
+/* The queue of the worker, of a spec its own; raises where no jobs are kept. [0, 0, e] */
+struct jobs *jobs_queue(lua_State *L);
 /* What it waits for, for people. */
 const char *job_task_waits_for(const struct job_work *work);
 

@@ -71,7 +71,7 @@ static bool open_alone(struct state *s) {
     return true;
 }
 
-static struct jobs *queue_of(lua_State *L) {
+struct jobs *jobs_queue(lua_State *L) {
     struct state *s = state_of(L);
     if (s->services.jobs == NULL && s->loop->is_virtual && !open_alone(s)) luaL_error(L, "not enough memory");
     if (s->services.jobs == NULL)
@@ -161,7 +161,7 @@ static int ask_one(lua_State *L, enum jobs_verb verb) {
     struct slice id;
     id.ptr = luaL_checklstring(L, 1, &id.len);
     op_check(L);
-    queue_of(L);
+    jobs_queue(L);
     struct jobs_wait *w = wait_new(L);
     if (id.len < JOB_ID_SIZE) return ask(L, w, &(struct jobs_ask){ .verb = verb, .id = id, .tenant = tenant_of(L) });
     job_refused(&w->failure, &(struct jobs_answer){ .rc = JOBS_NOT_FOUND });
@@ -232,7 +232,7 @@ int l_jobs_submit(lua_State *L) {
     luaL_checktype(L, 2, LUA_TTABLE);
     struct request *r = lua_isnil(L, 1) ? NULL : request_check(L, 1);
     op_check(L);
-    queue_of(L);
+    jobs_queue(L);
     const struct job_settings *settings = state_of(L)->services.job_settings;
     struct body *body = r != NULL ? request_body(L, 1) : NULL;
     struct jobs_wait *w = mem_zalloc(sizeof(*w));

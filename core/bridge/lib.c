@@ -569,6 +569,7 @@ static const luaL_Reg functions[] = {
     { "bundle_list", l_bundle_list },
     { "after", l_after },
     { "after_drop", l_after_drop },
+    { "after_keep", l_after_keep },
     { "batch", l_batch },
     { "batch_asks", l_batch_asks },
     { "batch_submit", l_batch_submit },

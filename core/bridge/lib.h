@@ -146,6 +146,7 @@ int l_guard_calls(lua_State *L);
 int l_embed(lua_State *L);
 int l_after(lua_State *L);
 int l_after_drop(lua_State *L);
+int l_after_keep(lua_State *L);
 int l_batch(lua_State *L);
 int l_batch_submit(lua_State *L);
 int l_batch_asks(lua_State *L);

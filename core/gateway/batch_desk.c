@@ -31,6 +31,7 @@
 
 #define LIST_MOST    100
 #define LIST_DEFAULT 20
+#define CANCELLING_MS 600000 /* that the files of a cancelled batch may take, as OpenAI has it */
 #define LOOK_MOST    2000 /* jobs that are looked through for a list of batches */
 #define BATCH_TRIES  20   /* workers that may die over it */
 
@@ -128,8 +129,20 @@ static bool has_file(const struct batch_desk *d, const struct job *j, bool error
            file_find(&settings(d)->files, tenant(d), slice_str(id), stamp_ms(CLOCK_REALTIME) / 1000, &f) == 0;
 }
 
+/* Is there what a worker writes, or wrote when it died, and nobody has called it a file yet? */
+static bool is_written(const struct batch_desk *d, const struct job *j, bool errors) {
+    char id[FILE_ID_SIZE], path[FILE_PATH_SIZE];
+    batch_output_id(j->id, errors, id);
+    file_path(&settings(d)->files, tenant(d), id, path);
+    return access(path, F_OK) == 0 && !has_file(d, j, errors);
+}
+
 static bool put_batch(struct batch_desk *d, const struct job *j) {
-    return batch_object_write(&d->out, j, has_file(d, j, false), has_file(d, j, true));
+    bool soon = j->status == JOB_CANCELED && stamp_ms(CLOCK_REALTIME) < j->ended_ms + CANCELLING_MS;
+    struct batch_look look = { .has_output = has_file(d, j, false), .has_errors = has_file(d, j, true),
+                               .is_unfinished = soon && (is_written(d, j, false) || is_written(d, j, true)),
+                               .window_ms = settings(d)->batch_window_ms };
+    return batch_object_write(&d->out, j, &look);
 }
 
 static void reply_batch(struct batch_desk *d, const struct job *j) {
@@ -289,7 +302,6 @@ static void make(struct batch_desk *d) {
     d->job = (struct job){ .tenant = tenant(d), .queue = SLICE(""), .function = SLICE(""), .path = batches,
                            .headers = SLICE(""), .body = buf_get(&d->body), .webhook = SLICE(""),
                            .key = request_header(d->x->req, SLICE("idempotency-key")), .max_tries = BATCH_TRIES,
-                           .expires_ms = stamp_ms(CLOCK_REALTIME) + BATCH_WINDOW_MS,
                            .keep_ms = settings(d)->files.keep_ms };
     if (d->job.key.ptr == NULL) d->job.key = SLICE("");
     ask(d, &(struct jobs_ask){ .verb = JOBS_SUBMIT, .job = &d->job }, on_made);

@@ -272,8 +272,12 @@ static void keep(struct batch_slot *s) {
     struct batch_output *to = s->failed ? b->errors : b->out;
     if (buf_failed(&s->record)) no_memory(b);
     else if (batch_output_append(to, buf_get(&s->record)) != 0) cannot_write(b, to);
-    else if (s->failed) b->tally.failed++;
-    else b->tally.good++;
+    else {
+        struct batch_id *id = batch_ids_find(b->ids, buf_get(&s->id));
+        if (id != NULL) id->done = true;
+        if (s->failed) b->tally.failed++;
+        else b->tally.good++;
+    }
     set_free(s);
 }
 

@@ -3,6 +3,8 @@
  *     job (POST /v1/batches) --> input file --survey--> lines --engine--> output file, error file --> the job's end
  *
  *     SURVEYING --all lines good--> ASKING --engine over--> SYNCING --on the disk--> (job_work_end, freed)
+ *         |                           |                        ^
+ *         |                           +-- expired, cancelled --+-- RESTING: lines without an answer get an error
  *         +-- bad lines, no file --> (failed, freed)    stop from any state: what is answered is kept, (freed)
  *
  * The lines are asked by the engine that perilune batch has, as parts of this job: past policies that say who may ask,
@@ -11,7 +13,10 @@
  * with the file.  Two that hold the job at once, because one was away for longer than its lease, do not write the
  * file at once: it is locked.
  *
- * A day after it was made a batch takes no further lines (expired), and what is under way is waited for.
+ * A day after it was made (jobs.batch_window) a batch takes no further lines, and what is under way is waited for; one
+ * that is cancelled stops at once.  Then each line is in one of the files: those that nobody answered have
+ * batch_expired or batch_cancelled as their error.  A cancelled batch is no job any more while that is written, so it
+ * hangs on its worker.
  *
  * All of it is on the worker's loop, so it goes in slices: lines are looked at SLICE at a time, and reaching the disk
  * is a thread of libuv's. */
@@ -24,17 +29,20 @@
 #include "base/stamp.h"
 #include "gateway/batch_engine.h"
 #include "jobs/batch_object.h"
+#include "jobs/batch_rest.h"
 #include "jobs/batch_survey.h"
 
 #define SLICE_LINES 32   /* that are looked at in a turn */
 #define NOTE_MS     500  /* between two notes of how far it is */
 #define TRIES       8    /* of a line */
 
-enum work_state { SURVEYING, ASKING, SYNCING };
+enum work_state { SURVEYING, ASKING, RESTING, SYNCING };
 
 struct batch_work {
     enum work_state       state;
     struct job_work      *work;      /* NULL: nobody waits for its end */
+    struct list           link;      /* RESTING without work: worker->batches */
+    struct batch_rest     rest;      /* RESTING */
     struct worker        *w;
     struct deferred       turn;
     struct timer          due;
@@ -54,6 +62,7 @@ struct batch_work {
     struct batch_progress_note note;
     struct buf            faults;
     unsigned              told;
+    uint64_t              window_ms;
     uint64_t              noted_ms;
     uv_fs_t               sync;
     bool                  syncing_errors;
@@ -70,6 +79,8 @@ bool batch_work_is(const struct job *j) {
 
 static void work_free(struct batch_work *b) {
     if (b->engine_open) batch_engine_close(&b->engine);
+    if (b->rest.in != NULL) batch_rest_deinit(&b->rest);
+    list_remove(&b->link);
     timer_stop(b->w->loop, &b->due);
     deferred_cancel(&b->turn);
     if (b->in.fd >= 0) batch_input_close(&b->in);
@@ -85,6 +96,7 @@ static void work_free(struct batch_work *b) {
 /* A file of answers is there when something is in it. */
 static void commit(struct batch_work *b, const struct batch_output *out, bool errors) {
     struct file_facts f = { .bytes = out->size, .created_s = stamp_ms(CLOCK_REALTIME) / 1000 };
+    if (out->size == 0 && out->fd >= 0) unlink(out->path);
     if (out->size == 0 || out->fd < 0) return;
     batch_output_id(b->job_id, errors, f.id);
     f.expires_s = b->files.keep_ms > 0 ? f.created_s + b->files.keep_ms / 1000 : 0;
@@ -135,6 +147,7 @@ static void fail(struct batch_work *b, enum failure_kind kind, const char *code,
 /* -- Reaching the disk -------------------------------------------------------------------------- */
 
 static void sync_next(struct batch_work *b);
+static void run(struct deferred *j);
 
 static void on_synced(uv_fs_t *req) {
     struct batch_work *b = container_of(req, struct batch_work, sync);
@@ -156,10 +169,33 @@ static void sync_next(struct batch_work *b) {
         sync_over(b);
         return;
     }
+    list_remove(&b->link); /* libuv has it now: it frees itself */
     b->syncing_errors = b->state == SYNCING;
     int fd = b->syncing_errors ? b->errors.fd : b->out.fd;
     b->state = SYNCING;
     if (uv_fs_fdatasync(&b->w->loop->uv, &b->sync, fd, on_synced) != 0) sync_over(b);
+}
+
+static void rest(struct batch_work *b) {
+    int rc = batch_rest_step(&b->rest, SLICE_LINES);
+    if (rc == 0) {
+        loop_next(b->w->loop, &b->turn, run);
+        return;
+    }
+    b->engine.tally.failed += b->rest.written;
+    if (rc < 0 && b->why[0] == '\0')
+        snprintf(b->why, sizeof(b->why), "the lines without an answer could not be written: %s", perilune_strerror(rc));
+    if (b->work != NULL) note(b);
+    sync_next(b);
+}
+
+/* Whoever was not answered by now never will be. */
+static void write_rest(struct batch_work *b, const char *code, const char *message) {
+    b->state = RESTING;
+    b->rest = (struct batch_rest){ .in = &b->in, .ids = &b->ids, .errors = &b->errors, .rng = &b->w->loop->rng,
+                                   .code = code, .message = message };
+    batch_rest_init(&b->rest);
+    if (!deferred_is_waiting(&b->turn)) loop_next(b->w->loop, &b->turn, run);
 }
 
 static void engine_over(struct batch_work *b) {
@@ -169,12 +205,13 @@ static void engine_over(struct batch_work *b) {
     if (b->note.phase != BATCH_EXPIRED) b->note.phase = BATCH_FINALIZING;
     b->note.finalizing_s = stamp_ms(CLOCK_REALTIME) / 1000;
     if (b->work != NULL) note(b);
-    sync_next(b);
+    if (b->note.phase == BATCH_EXPIRED && b->why[0] == '\0')
+        write_rest(b, "batch_expired", "This request could not be executed before the completion window expired.");
+    else sync_next(b);
 }
 
 /* -- Asking ------------------------------------------------------------------------------------------ */
 
-static void run(struct deferred *j);
 static void due(struct timer *t) {
     struct batch_work *b = container_of(t, struct batch_work, due);
     if (!deferred_is_waiting(&b->turn)) loop_next(b->w->loop, &b->turn, run);
@@ -186,7 +223,7 @@ static void on_ready(void *ud) {
 }
 
 static void expire(struct batch_work *b) {
-    if (b->note.phase == BATCH_EXPIRED || stamp_ms(CLOCK_REALTIME) < b->work->job.created_ms + BATCH_WINDOW_MS) return;
+    if (b->note.phase == BATCH_EXPIRED || stamp_ms(CLOCK_REALTIME) < b->work->job.created_ms + b->window_ms) return;
     b->note.phase = BATCH_EXPIRED;
     batch_engine_end(&b->engine, BATCH_ENDING);
 }
@@ -274,6 +311,7 @@ static void run(struct deferred *j) {
     struct batch_work *b = container_of(j, struct batch_work, turn);
     if (b->state == SURVEYING) survey(b);
     else if (b->state == ASKING) step(b);
+    else if (b->state == RESTING) rest(b);
 }
 
 /* -- For the runner --------------------------------------------------------------------------------------- */
@@ -309,6 +347,8 @@ void batch_work_begin(struct worker *w, struct job_work *work) {
     b->work = work;
     b->w = w;
     b->in.fd = b->out.fd = b->errors.fd = -1;
+    b->window_ms = s != NULL ? s->batch_window_ms : UINT64_MAX / 2;
+    list_init(&b->link);
     buf_init(&b->faults, 0);
     batch_ids_init(&b->ids);
     work->user = b;
@@ -326,15 +366,37 @@ void batch_work_begin(struct worker *w, struct job_work *work) {
     else loop_next(w->loop, &b->turn, run);
 }
 
+/* What is written is kept. */
+static void give_up(struct batch_work *b) {
+    commit(b, &b->out, false);
+    commit(b, &b->errors, true);
+    work_free(b);
+}
+
 void batch_work_stop(struct job_work *work) {
     struct batch_work *b = work->user;
     work->user = NULL;
     if (b == NULL) return;
     b->work = NULL;
     if (b->state == SYNCING) return; /* it frees itself */
+    timer_stop(b->w->loop, &b->due);
     if (b->engine_open) batch_engine_close(&b->engine);
     b->engine_open = false;
-    commit(b, &b->out, false);
-    commit(b, &b->errors, true);
-    work_free(b);
+    if (!work->was_canceled || b->state == SURVEYING) { /* whoever has it now goes on with what is there */
+        give_up(b);
+        return;
+    }
+    list_append(&b->w->batches, &b->link);
+    if (b->state == ASKING)
+        write_rest(b, "batch_cancelled", "The batch was cancelled before this request was executed.");
+}
+
+unsigned batch_work_writing(const struct worker *w) {
+    unsigned n = 0;
+    for (const struct list *l = w->batches.next; l != &w->batches; l = l->next) n++;
+    return n;
+}
+
+void batch_work_leave(struct worker *w) {
+    while (!list_is_empty(&w->batches)) give_up(container_of(w->batches.next, struct batch_work, link));
 }

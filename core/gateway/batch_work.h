@@ -8,5 +8,8 @@
 bool batch_work_is(const struct job *j);
 void batch_work_begin(struct worker *w, struct job_work *work);
 void batch_work_stop(struct job_work *work);
+/* Those that were cancelled and whose files are still written: how many; and the end of them. */
+unsigned batch_work_writing(const struct worker *w);
+void batch_work_leave(struct worker *w);
 
 #endif

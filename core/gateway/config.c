@@ -711,6 +711,7 @@ static void read_jobs(struct reader *r, uint32_t jobs) {
                                        .most = (unsigned)number_of(r, jobs, "max_files") };
     s->batch_concurrency = (unsigned)number_of(r, jobs, "batch_concurrency");
     s->batch_lines = (unsigned)number_of(r, jobs, "batch_lines");
+    s->batch_window_ms = number_of(r, jobs, "batch_window_ms");
     read_jobs_redis(r, get(r, jobs, "redis"), s);
     r->c->jobs = s;
 }

@@ -180,7 +180,7 @@ void job_keeper_give_back(struct worker *w) {
 
 unsigned job_keeper_running(const struct worker *w) {
     return (w->runner != NULL ? job_runner_running(w->runner) : 0) +
-           (w->webhooks != NULL ? webhooks_sending(w->webhooks) : 0);
+           (w->webhooks != NULL ? webhooks_sending(w->webhooks) : 0) + batch_work_writing(w);
 }
 
 void job_keeper_describe(const struct worker *w, uint64_t now_us, struct buf *out) {
@@ -201,6 +201,7 @@ void job_keeper_leave(struct worker *w) {
     w->webhooks = NULL;
     job_runner_free(w->runner);
     w->runner = NULL;
+    batch_work_leave(w);
     jobs_close(w->jobs);
     w->jobs = NULL;
 }

@@ -262,6 +262,7 @@ int worker_open(struct worker *w, unsigned index, struct loop *loop, struct log 
     list_init(&w->exchanges);
     job_streams_init(&w->job_streams);
     after_line_init(&w->after);
+    list_init(&w->batches);
     int rc = w->threaded ? loop_init(w->loop) : 0;
     if (rc != 0) return rc;
     rc = open_parts(w);

@@ -76,6 +76,7 @@ struct worker {
     struct job_runner *runner;
     struct job_streams job_streams; /* of clients that watch jobs */
     struct webhooks   *webhooks;    /* NULL: another worker sends them, or there are no jobs */
+    struct list        batches;     /* that were cancelled, and whose files are written: batch_work.c */
     struct json_doc    ws_doc;      /* scratch of ws_exchange.c */
     uint64_t           penance_until_ms; /* until then policies that failed late wait with their answers */
     pthread_t          thread;

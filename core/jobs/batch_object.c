@@ -6,7 +6,8 @@
  * keep it, give it to one worker at a time and to another when that one dies, and cancel it; here is how that looks:
  *
  *     queued: validating     running: validating, in_progress, finalizing; to be stopped: cancelling
- *     completed: completed, or expired when its time ran out     failed: failed     canceled: cancelled */
+ *     completed: completed, or expired when its time ran out     failed: failed
+ *     canceled: cancelling as long as its files are written, then cancelled */
 #include "jobs/batch_object.h"
 
 #include <stdio.h>
@@ -93,7 +94,7 @@ static uint64_t number(const struct json_doc *d, const char *name) {
     return v;
 }
 
-static const char *status_of(const struct job *j, const struct json_doc *note) {
+static const char *status_of(const struct job *j, const struct json_doc *note, bool unfinished) {
     char phase[16] = "validating";
     if (note->len > 0) json_copy_string(note, 0, SLICE("phase"), phase, sizeof(phase));
     switch (j->status) {
@@ -103,7 +104,7 @@ static const char *status_of(const struct job *j, const struct json_doc *note) {
         return j->stopping ? "cancelling" : "in_progress";
     case JOB_COMPLETED: return strcmp(phase, "expired") == 0 ? "expired" : "completed";
     case JOB_FAILED: return "failed";
-    case JOB_CANCELED: return "cancelled";
+    case JOB_CANCELED: return unfinished ? "cancelling" : "cancelled";
     default: return phases[0];
     }
 }
@@ -113,19 +114,20 @@ static void put_time(struct buf *out, const char *name, uint64_t seconds) {
     else buf_printf(out, ",\"%s\":null", name);
 }
 
-static void put_times(struct buf *out, const struct job *j, const struct json_doc *note, const char *status) {
+static void put_times(struct buf *out, const struct job *j, const struct json_doc *note, const char *status,
+                      uint64_t window_ms) {
     uint64_t end = j->ended_ms / 1000;
     static const char *const ends[] = { "completed", "failed", "expired", "cancelled" };
     buf_printf(out, ",\"created_at\":%llu", (unsigned long long)(j->created_ms / 1000));
     put_time(out, "in_progress_at", number(note, "in_progress_at"));
-    put_time(out, "expires_at", (j->created_ms + BATCH_WINDOW_MS) / 1000);
+    put_time(out, "expires_at", (j->created_ms + window_ms) / 1000);
     put_time(out, "finalizing_at", number(note, "finalizing_at"));
     for (size_t i = 0; i < 4; i++) {
         char name[32];
         snprintf(name, sizeof(name), "%s_at", ends[i]);
         put_time(out, name, strcmp(status, ends[i]) == 0 ? end : 0);
     }
-    put_time(out, "cancelling_at", strcmp(status, "cancelled") == 0 ? end : 0);
+    put_time(out, "cancelling_at", j->status == JOB_CANCELED ? end : 0);
 }
 
 static void put_errors(struct buf *out, const struct job *j, const struct json_doc *note) {
@@ -153,7 +155,7 @@ static void put_file(struct buf *out, const char *name, const struct job *j, boo
     else buf_printf(out, ",\"%s\":null", name);
 }
 
-bool batch_object_write(struct buf *out, const struct job *j, bool has_output, bool has_errors) {
+bool batch_object_write(struct buf *out, const struct job *j, const struct batch_look *look) {
     struct json_doc body = { .nodes = NULL }, note = { .nodes = NULL };
     struct batch_wish w;
     const char *param;
@@ -162,16 +164,16 @@ bool batch_object_write(struct buf *out, const struct job *j, bool has_output, b
                 batch_wish_read(&w, &body, &param, why, sizeof(why)) == 0;
     if (good && j->progress.len > 0) json_parse(&note, j->progress, &(struct json_error){ 0 });
     if (good) {
-        const char *status = status_of(j, &note);
+        const char *status = status_of(j, &note, look->is_unfinished);
         bool over = job_is_over(j->status);
         batch_id_of(j->id, id);
         buf_printf(out, "{\"id\":\"%s\",\"object\":\"batch\",\"endpoint\":", id);
         json_write_string(out, slice_str(w.endpoint));
         put_errors(out, j, &note);
         buf_printf(out, ",\"input_file_id\":\"%s\",\"completion_window\":\"24h\",\"status\":\"%s\"", w.input, status);
-        put_file(out, "output_file_id", j, false, over && has_output);
-        put_file(out, "error_file_id", j, true, over && has_errors);
-        put_times(out, j, &note, status);
+        put_file(out, "output_file_id", j, false, over && look->has_output);
+        put_file(out, "error_file_id", j, true, over && look->has_errors);
+        put_times(out, j, &note, status, look->window_ms);
         buf_printf(out, ",\"request_counts\":{\"total\":%llu,\"completed\":%llu,\"failed\":%llu},\"metadata\":",
                    (unsigned long long)number(&note, "total"), (unsigned long long)number(&note, "completed"),
                    (unsigned long long)number(&note, "failed"));

@@ -9,7 +9,6 @@
 
 #define BATCH_PATH      "/v1/batches" /* of the job that a batch is */
 #define BATCH_FAULTS    100           /* of a file, that are told */
-#define BATCH_WINDOW_MS (24ull * 3600 * 1000)
 
 /* What POST /v1/batches asks for. Borrowed from the doc. */
 struct batch_wish {
@@ -38,9 +37,14 @@ struct batch_progress_note {
 };
 void batch_note_write(struct buf *out, const struct batch_progress_note *n);
 
-/* The object of a job whose body and progress are there; which of its files there are.  False: no memory, or it is no
- * batch. */
-bool batch_object_write(struct buf *out, const struct job *j, bool has_output, bool has_errors);
+/* What a job does not know of its batch. */
+struct batch_look {
+    bool     has_output, has_errors; /* files that can be fetched */
+    bool     is_unfinished;          /* canceled, and its files are still written */
+    uint64_t window_ms;              /* that it may take */
+};
+/* The object of a job whose body and progress are there.  False: no memory, or it is no batch. */
+bool batch_object_write(struct buf *out, const struct job *j, const struct batch_look *look);
 void file_object_write(struct buf *out, const struct file_facts *f);
 
 #endif

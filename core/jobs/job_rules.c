@@ -148,6 +148,7 @@ int job_rule_finish(struct job_row *row, const struct jobs_ask *ask, const struc
     if (rc != 0) return rc;
     if (end->status == JOB_QUEUED && end->tries < j->tries) j->tries = end->tries;
     j->error = end->error;
+    if (end->keep_ms > 0 && end->keep_ms < j->keep_ms) j->keep_ms = end->keep_ms;
     if (end->status == JOB_QUEUED && j->tries < j->max_tries) {
         enter_queue(row, ask->delay_ms, now);
     } else if (end->status == JOB_QUEUED) {

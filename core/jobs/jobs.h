@@ -28,11 +28,11 @@ enum jobs_verb {
     JOBS_BEAT,   /* id, lease: goes on for lease_ms. JOBS_WAS_CANCELED: it is over now; JOBS_LOST: somebody else's */
     JOBS_APPEND, /* id, lease, event: the stream of the answer, or progress (which is job->progress, too).  Stream
                   * pieces that come soon after each other may become one event */
-    JOBS_FINISH, /* id, lease, job: status, result, error.  QUEUED: another try delay_ms later, or FAILED when there
-                  * were as many as may be; job->tries is what counts as used (one that was given back unharmed used
-                  * none).  The answer's job is what became of it, without body and result: FAILED
-                  * when the result was too large.  PERILUNE_ERR_IO: not
-                  * kept; ask again, and beat meanwhile */
+    JOBS_FINISH, /* id, lease, job: status, result, error, and how long it is kept where that is shorter.  QUEUED:
+                  * another try delay_ms later, or FAILED when there were as many as may be; job->tries is what counts
+                  * as used (one that was given back unharmed used none).  The answer's job is what became of it,
+                  * without body and result: FAILED when the result was too large.  PERILUNE_ERR_IO: not kept; ask
+                  * again, and beat meanwhile */
     JOBS_EVENTS, /* id, tenant (NULL ptr: any), after this number, count.  The answer's job, too, without body and
                   * result, as it was in the same moment */
     JOBS_HOOK_TAKE, /* up to count webhooks that are due, for lease_ms: `hooks` */

@@ -512,7 +512,7 @@ function V.APPEND(id, lease, name, next, max)
 end
 
 -- fl: the lease with which it was finished.  Who says so once more has lost an answer on its way, and gets it.
-function V.FINISH(id, lease, state, tries, delay, code, kind, max)
+function V.FINISH(id, lease, state, tries, delay, code, kind, max, keep)
   local j, result, err = fetch(id, ''), A[5], A[6]
   if j and j.fl == lease and num(j.s) ~= RUNS then
     show(j)
@@ -525,6 +525,7 @@ function V.FINISH(id, lease, state, tries, delay, code, kind, max)
   end
   local used = math.min(num(j.tr), num(tries))
   local fields = { e = err, fl = lease }
+  if num(keep) > 0 and num(keep) < num(j.ke) then fields.ke, j.ke = keep, keep end
   state = num(state)
   if state == READY then
     fields.tr = used

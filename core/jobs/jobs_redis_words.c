@@ -87,6 +87,7 @@ static void put_finish(struct words *w, const struct jobs_settings *s, const str
     number(w, j->result_status > 0 ? (uint64_t)j->result_status : 0);
     text(w, j->result_type);
     number(w, s->max_result);
+    number(w, j->keep_ms);
 }
 
 static void put_hook_done(struct words *w, const struct jobs_ask *ask) {

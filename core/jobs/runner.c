@@ -129,6 +129,7 @@ static void stop_soon(struct job_work *w) { loop_soon(w->runner->opt.loop, &w->s
 /* What the queue says of something that we asked with a lease.  True: go on, with what failed later. */
 static bool still_ours(struct job_work *w, int rc) {
     if (deferred_is_waiting(&w->stop)) return false;
+    w->was_canceled |= rc == JOBS_WAS_CANCELED;
     if (rc == JOBS_WAS_CANCELED) stats_add(&row(w)->canceled, 1);
     else if (rc == JOBS_LOST || rc == JOBS_IS_OVER || rc == JOBS_NOT_FOUND) stats_add(&row(w)->lost, 1);
     else return true;
@@ -351,6 +352,7 @@ static bool write_end(struct job_work *w, const struct job_end *end) {
     e->result_type = end->type;
     e->result = end->result;
     e->error = SLICE("");
+    if (end->keep_ms > 0) e->keep_ms = end->keep_ms;
     if (!copy_slice(&w->arena, &e->result_type) || !copy_slice(&w->arena, &e->result)) return false;
     if (f == NULL) return true;
     if (!copy_error(w, f, &e->error)) return false;

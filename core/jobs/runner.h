@@ -35,6 +35,7 @@ struct job_work {
     struct job         end;      /* for FINISH; in the arena */
     uint64_t           delay_ms; /* until another try */
     struct deferred    stop;
+    bool               was_canceled; /* by who made it; else it is somebody else's, when it is stopped */
 };
 
 /* How a try ended. */
@@ -42,6 +43,7 @@ struct job_end {
     const struct failure *failure; /* NULL: well */
     int                   status;  /* as HTTP has it */
     struct slice          type, result;
+    uint64_t              keep_ms; /* how long the job is kept, where that is less than it was to be; 0: as it says */
 };
 
 /* Who does jobs. */

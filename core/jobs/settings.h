@@ -15,6 +15,7 @@ struct job_settings {
     uint64_t             lease_ms, timeout_ms, backoff_ms, backoff_max_ms; /* timeout: of a try */
     struct file_settings files;     /* folder NULL: neither files nor batches are served */
     unsigned             batch_concurrency, batch_lines; /* of one batch: requests at once, and at most */
+    uint64_t             batch_window_ms; /* how long a batch may take */
     unsigned             max_tries, room; /* room: jobs at once of a worker */
     const struct webhook_settings *webhooks; /* NULL: none are sent */
 };

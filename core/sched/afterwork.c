@@ -11,7 +11,7 @@
  * Invariants: items and bytes are those that entered and have not left; running <= items. */
 #include "sched/afterwork.h"
 
-const char *const afterwork_result_names[AFTERWORK_RESULTS] = { "done", "failed", "late", "canceled", "full" };
+const char *const afterwork_result_names[AFTERWORK_RESULTS] = { "done", "failed", "late", "canceled", "full", "kept" };
 
 static void add(atomic_uint_least64_t *to, uint64_t n) { atomic_fetch_add_explicit(to, n, memory_order_relaxed); }
 static void take(atomic_uint_least64_t *from, uint64_t n) { atomic_fetch_sub_explicit(from, n, memory_order_relaxed); }

@@ -13,6 +13,7 @@ enum afterwork_result {
     AFTERWORK_LATE,     /* its deadline passed, queued or running */
     AFTERWORK_CANCELED, /* the process ends */
     AFTERWORK_FULL,     /* there was no room for it */
+    AFTERWORK_KEPT,     /* it is a job now: what becomes of that, jobs count */
     AFTERWORK_RESULTS
 };
 extern const char *const afterwork_result_names[AFTERWORK_RESULTS];

@@ -2,6 +2,8 @@
 --
 --     req:finally --> core.after(req, fn) --> [ queue of the process, bounded ] --> fn(): tasks, all at once
 --
+--     req:finally --> core.after_keep(req, ...) --> [ queue of jobs ] --> perilune.job's runner --> one task   (durable)
+--
 -- What a task gets is a request of its own (core/bridge/l_after.c): the same messages, tenant and headers, with the
 -- work's own deadline, so what it asks, fetches or logs is done in the name of that one.  A task that fails, throws
 -- or is late is logged and counted, and the others go on.
@@ -9,6 +11,8 @@
 local config = require "perilune.config"
 local core = require "perilune.core"
 local errors = require "perilune.errors"
+local host = require "perilune.host"
+local jobs = require "perilune.jobs"
 local perilune = require "perilune"
 local retry = require "perilune.retry"
 
@@ -20,9 +24,12 @@ local task_spec = {
   name = { type = "string", min = 1, max = 60 },
   run = { type = "function", required = true },
   timeout = { type = "duration", min = 0.001, max = 3600 },
-  tries = { type = "integer", default = 1, min = 1, max = 10 },
+  tries = { type = "integer", min = 1, max = 10 },
+  durable = { type = "boolean" },
   on = { type = "set", of = { type = "string", one_of = M.outcomes }, min = 1 },
 }
+
+local function fail(text, ...) error("policy 'after_reply': " .. text:format(...), 0) end
 
 --- The tasks of a policy's options in one form; throws what is wrong with them.
 function M.tasks(options)
@@ -30,8 +37,17 @@ function M.tasks(options)
   for i, given in ipairs(options.tasks) do
     local task = type(given) == "function" and { run = given } or given
     task = config.options(task_spec, task, ("after_reply, task %d"):format(i))
+    if task.durable == nil then task.durable = options.durable end
+    if task.durable then
+      local name = task.name
+      if not name then fail("task %d is durable, so it needs a name: that is what a restart finds it by", i) end
+      if #name > 50 or name:find("[^%w_.-]") then
+        fail("the name of a durable task has 1 to 50 letters, digits, '.', '_' and '-', not '%s'", name)
+      end
+    end
     task.name, task.timeout, task.on = task.name or tostring(i), task.timeout or options.timeout, task.on or options.on
-    if taken[task.name] then error(("policy 'after_reply': two tasks are named '%s'"):format(task.name), 0) end
+    task.tries = task.tries or not task.durable and 1 or nil
+    if taken[task.name] then fail("two tasks are named '%s'", task.name) end
     taken[task.name], out[i] = true, task
   end
   return out
@@ -56,12 +72,67 @@ local function once(task, req, answer)
   }
 end
 
+local function tell_failed(task, err)
+  perilune.log("warn", "a task behind the reply failed", { task = task.name, code = err.code, message = err.message, detail = err.detail })
+end
+
 local function run(task, req, answer)
   local ok, err = retry.run(req, { tries = task.tries }, function() return once(task, req, answer) end)
   core.tally("parts", 1, "after_reply", task.name, ok and "ok" or "failed")
   if ok then return true end
-  perilune.log("warn", "a task behind the reply failed", { task = task.name, code = err.code, message = err.message, detail = err.detail })
+  tell_failed(task, err)
   return false
+end
+
+-- One try of a task that was kept: the queue decides about others.
+local function run_kept(task, job)
+  local answer, timeout = job.args.answer, job.args.timeout
+  local ok, err = once({ run = task.run, timeout = timeout }, core.request(), answer)
+  if ok then
+    core.tally("parts", 1, "after_reply", task.name, "ok")
+    return true
+  end
+  if not err.retryable or job.tries >= job.max_tries then
+    core.tally("parts", 1, "after_reply", task.name, "failed")
+    tell_failed(task, err)
+  end
+  return nil, err
+end
+
+--- Makes the names of durable tasks stand for them, in this configuration; throws why that cannot be.
+function M.define(tasks, options)
+  local any = false
+  for _, task in ipairs(tasks) do any = any or task.durable end
+  if not any then
+    if options.queue then fail("queue = '%s' is of tasks with durable = true, and none is", options.queue) end
+    return
+  end
+  local queue = options.queue or "default"
+  local kept, named = host.has_jobs(queue)
+  if not kept then
+    fail("durable = true keeps tasks as jobs, and the configuration keeps none; say where: jobs = { file = \"jobs.db\" }")
+  end
+  if not named then fail("queue = '%s': there is no such queue; the configuration names them (jobs.queues)", queue) end
+  for _, task in ipairs(tasks) do
+    local place = task.durable and jobs.define_task(task.name, task.run, function(job) return run_kept(task, job) end)
+    if place then fail("another durable task is named '%s' already, at %s", task.name, place) end
+  end
+end
+
+local function tell_full(options)
+  perilune.log("warn", "after_reply: too much waits behind replies, so tasks are left out (max_queue, max_bytes)",
+    { max_queue = options.max_queue, max_bytes = options.max_bytes })
+end
+
+--- Has the tasks kept as jobs.  From req:finally().
+function M.keep(req, tasks, answer, options)
+  local list, said = {}, core.json_encode(answer)
+  for i, task in ipairs(tasks) do
+    list[i] = { task = task.name, max_tries = task.tries, told = ('{"timeout":%.3f,"answer":'):format(task.timeout) .. said .. "}" }
+  end
+  local result, tell = core.after_keep(req, list, { queue = options.queue or "default", max_queue = options.max_queue,
+                                                    max_bytes = options.max_bytes })
+  if result == "full" and tell then tell_full(options) end
 end
 
 --- Has the tasks run behind the reply to req.  From req:finally().
@@ -82,10 +153,7 @@ function M.later(req, tasks, answer, options)
     return good
   end, { timeout_ms = options.timeout * 1000, bytes = 1024 + #(answer.text or ""), max_queue = options.max_queue,
          max_bytes = options.max_bytes })
-  if result == "full" and tell then
-    perilune.log("warn", "after_reply: too much waits behind replies, so tasks are left out (max_queue, max_bytes)",
-      { max_queue = options.max_queue, max_bytes = options.max_bytes })
-  end
+  if result == "full" and tell then tell_full(options) end
 end
 
 return M

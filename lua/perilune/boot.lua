@@ -38,7 +38,17 @@ function M.terminal(upstream)
   end
 end
 
---- What C starts, without arguments: the request is fetched inside the coroutine, where memory may fail.
+--- Are jobs kept, and is there a queue of this name?  As job_settings_have() has it.
+local function jobs_finder(jobs)
+  return function(queue)
+    if not jobs then return false end
+    local named = queue == "default"
+    for _, one in ipairs(jobs.queues) do named = named or one.name == queue end
+    return true, named
+  end
+end
+
+-- What C starts, without arguments: the request is fetched inside the coroutine, where memory may fail.
 local function entry(chain)
   return function(req) return chain(req or core.request()) end
 end
@@ -228,6 +238,8 @@ function M.load(text, file)
   host.upstreams = function() return names end
   host.describe = function(name) return by_name[name] end
   host.route = route_finder(conf.routes, chains)
+  host.has_jobs = jobs_finder(conf.jobs)
+  if conf.jobs then require("perilune.jobs").serve() end
   host.has_redis = function() return conf.cache ~= nil and conf.cache.redis ~= nil end
 
   local trusted, parts, wrong = {}, {}, {}

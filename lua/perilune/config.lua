@@ -890,6 +890,7 @@ local jobs_schema = {
   file = file,
   files = file, file_keep = seconds(30 * 86400, 60), max_files = count(1000, 1, 10000),
   batch_concurrency = count(16, 1, 1024), batch_lines = count(50000, 1, 2 ^ 31 - 1),
+  batch_window = seconds(86400, 1),
   redis = { walk = function(ctx, path, raw) return walk_redis(ctx, path, raw, jobs_redis_schema) end },
   memory = { type = "boolean", default = false },
   concurrency = count(16, 0, 65536), tenant_concurrency = count(0, 0, 65536), worker_concurrency = count(64, 1, 1024),

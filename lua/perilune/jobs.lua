@@ -5,6 +5,7 @@
 --
 --     submit(req, opts) ----------------> core.jobs_submit --> queue --> job_exchange.c: the route again
 --     submit({ job =, args = }, opts) --> core.jobs_submit --> queue --> job_task.c --> run() --> fn(job)
+--     after_reply, durable = true ------> core.after_keep  --> queue --> job_task.c --> run() --> fn(job)  (behind.lua)
 
 local check = require "perilune.check"
 local config = require "perilune.config"
@@ -52,8 +53,10 @@ local function run(handle, name, path, headers, body, id, tries, max_tries, tena
   if name == "" then return answered(host.job_request(path, headers, body, tenant, id)) end
   local fn = defined[name] and defined[name].fn
   if not fn then
+    local task = name:match("^after_reply:(.*)")
     return nil, errors.new{ code = "job_unknown", status = 500, retryable = true,
-      message = ("the configuration has no function '%s' (perilune.job)"):format(name) }
+      message = task and ("the configuration has no durable task '%s' (policy 'after_reply') any more"):format(task)
+        or ("the configuration has no function '%s' (perilune.job)"):format(name) }
   end
   local args = core.json_decode(body)
   local self = setmetatable({ id = id, name = name, args = args, tries = tries, max_tries = max_tries, queue = queue,
@@ -69,25 +72,35 @@ local function check_name(what, name, level)
   end
 end
 
-function M.define(name, fn)
-  check_name("perilune.job", name, 2)
-  if type(fn) ~= "function" then error("perilune.job(name, fn): fn is a function, got " .. check.show(fn), 2) end
-  local before, place = defined[name], place_of(fn)
-  if before and before.place ~= place then
-    error(("perilune.job: '%s' is defined already, at %s"):format(name, before.place), 2)
-  end
-  if not before and count >= NAMES_MOST then error(("perilune.job: there are %d names already"):format(NAMES_MOST), 2) end
+-- nil, or where another function has this name.
+local function define(what, name, fn, place, level)
+  local before = defined[name]
+  if before and before.place ~= place then return before.place end
+  if not before and count >= NAMES_MOST then error(("%s: there are %d names already"):format(what, NAMES_MOST), level + 1) end
   core.job_entry(run)
   if not before then
     defined[name], count = { fn = fn, place = place }, count + 1
   end
 end
 
+function M.define(name, fn)
+  check_name("perilune.job", name, 2)
+  if type(fn) ~= "function" then error("perilune.job(name, fn): fn is a function, got " .. check.show(fn), 2) end
+  local place = define("perilune.job", name, fn, place_of(fn), 2)
+  if place then error(("perilune.job: '%s' is defined already, at %s"):format(name, place), 2) end
+end
+
+--- A task of the policy after_reply that is kept as a job: what(job) runs fn, and fn is what the name stands for.
+---@return string? place  where another function has this name
+function M.define_task(name, fn, what)
+  return define("policy 'after_reply'", "after_reply:" .. name, what, place_of(fn), 2)
+end
+
 --- No function is defined any more: between two tests.
 function M.forget() defined, count = {}, 0 end
 
---- Runs requests of a spec, too.
-function M.serve_requests() core.job_entry(run) end
+--- Runs what comes, also where no function is defined: names of yesterday, requests of a spec.
+function M.serve() core.job_entry(run) end
 
 -- -- queues -------------------------------------------------------------------------
 

@@ -787,7 +787,7 @@ function M.world(body, handler)
   core.fresh_stores()
   require("perilune.batch").forget()
   require("perilune.jobs").forget()
-  require("perilune.jobs").serve_requests()
+  require("perilune.jobs").serve()
   require("perilune.warm").forget()
   M.limits{}
   forget_lines()

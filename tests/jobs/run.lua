@@ -9,6 +9,7 @@ package.path = "tests/?.lua;" .. package.path
 
 local http = require "support.http"
 local json = require "support.json"
+local net = require "support.net"
 local loop = require "support.loop"
 local posix = require "support.posix"
 local server = require "support.server"
@@ -170,6 +171,89 @@ local function reloaded(s)
   print "reloaded: limits apply, jobs go and come back"
 end
 
+-- -- behind replies ------------------------------------------------------------------------
+
+local BEHIND = [[
+jobs = { file = "behind.db", lease = 1, backoff = 0.05, max_tries = 100, concurrency = 64 },
+upstreams = { up = { sim = { ttft_ms = 1, itl_ms = 0, tokens = 4 } } },
+routes = { { path = "/v1/chat/completions", policies = { { "after_reply", tasks = {
+  { name = "note", durable = true, run = function(req, answer)
+      local perilune = require "perilune"
+      if not answer.text or not req.messages[1] then error("the snapshot has holes") end
+      perilune.sleep(0.3)
+      return perilune.fetch("http://127.0.0.1:%d/" .. req.messages[1].content .. "/" .. req.tenant, { method = "POST", body = answer.text })
+    end } } } } } },
+tenants = { header = "x-tenant" },
+]]
+
+-- Tasks of after_reply that were kept run once or more, whenever the process is killed.
+local function behind()
+  local place, seen, sent, waited = assert(net.listen()), {}, 0, false
+  loop.go(function()
+    while true do
+      local conn = place:accept(3600)
+      if not conn then return end
+      loop.go(function()
+        while true do
+          local head = conn:take_until("\r\n\r\n", 60)
+          if not head then break end
+          local n = tonumber(head:match("^POST /(%d+)/acme "))
+          conn:take(tonumber(head:lower():match("content%-length: (%d+)")) or 0, 5)
+          if n then seen[n] = (seen[n] or 0) + 1 end
+          if not conn:send("HTTP/1.1 204 OK\r\n\r\n", 5) then break end
+        end
+        conn:close()
+      end)
+    end
+  end)
+  local function kept(s)
+    local r = http.request(s.admin, "GET", "/metrics", {}, nil, 5)
+    return r and tonumber(r.body:match('perilune_after_reply_total{result="kept"} (%d+)'))
+  end
+  local s
+  for _ = 1, ROUNDS do
+    s = server.start{ dir = dir, config = BEHIND:format(place.port) }
+    if not s then error("no start") end
+    local going = 4
+    for _ = 1, 4 do
+      loop.go(function()
+        for i = 1, 5 do
+          sent = sent + 1
+          local body = ('{"model":"up","stream":%s,"messages":[{"role":"user","content":"%d"}]}'):format(tostring(i % 2 == 0), sent)
+          local r = http.request(s.port, "POST", "/v1/chat/completions", { "x-tenant: acme" }, body, 10)
+          check(r and r.status == 200 and r.complete, "a request was not answered")
+        end
+        going = going - 1
+      end)
+    end
+    loop.until_true(30, function() return going == 0 end)
+    check(loop.until_true(30, function() return kept(s) == 20 end), "only %s tasks of 20 were kept", tostring(kept(s)))
+    kill(s)
+    for n = sent - 19, sent do waited = waited or not seen[n] end
+  end
+  check(waited, "no task waited at any kill: the test proves nothing")
+  s = assert(server.start{ dir = dir, config = BEHIND:format(place.port) })
+  loop.until_true(30, function()
+    for n = 1, sent do
+      if not seen[n] then return false end
+    end
+    return true
+  end)
+  local again = 0
+  for n = 1, sent do
+    check(seen[n], "the task behind request %d never ran", n)
+    if (seen[n] or 0) > 1 then again = again + 1 end
+  end
+  check(loop.until_true(30, function()
+    local r = http.request(s.admin, "GET", "/metrics", {}, nil, 5)
+    return r and tonumber(r.body:match("perilune_jobs_kept (%d+)")) == 0
+  end), "tasks that are done are still kept")
+  s.proc:kill(posix.SIGTERM)
+  check(s.proc:wait(10), "the gateway does not end")
+  place:close()
+  print(("behind replies, killed %d times: %d tasks, all done, %d of them twice"):format(ROUNDS, sent, again))
+end
+
 -- -- wrong files ---------------------------------------------------------------------------
 
 local function wrong()
@@ -192,6 +276,7 @@ loop.run(function()
   killed()
   local s = drained()
   reloaded(s)
+  behind()
   wrong()
 end)
 os.execute("rm -rf '" .. dir .. "'")

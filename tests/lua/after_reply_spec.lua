@@ -154,11 +154,110 @@ t.test("of an answer made of parts it gets the text, too", function()
   t.equal(got[1].answer.text, "## A\n\npart\n\n## B\n\npart")
 end)
 
+-- -- kept as jobs ---------------------------------------------------------------
+
+-- What one durable task was called with, until `seconds` later.
+local names = 0
+local function kept(run, more, body, opts, seconds)
+  names = names + 1
+  local options = { tasks = { { name = "note" .. names, run = run, tries = more and more.tries, timeout = more and more.timeout } },
+                    durable = true, on = { "ok", "error", "left" } }
+  for k, v in pairs(more or {}) do if k ~= "tries" and k ~= "timeout" then options[k] = v end end
+  local reply = send(options, body, opts)
+  t.advance(seconds or 1)
+  return reply
+end
+
+t.test("durable: a task gets the request as policies left it, and what became of it", function()
+  for _, stream in ipairs{ false, true } do
+    t.upstream("up", { chunks = { "he", "llo" }, usage = { prompt_tokens = 3, completion_tokens = 2 }, delay = 1 })
+    local seen
+    local reply = kept(function(req, answer)
+      seen = { said = req.messages[1].content, id = req.id, tenant = req.tenant, stream = req.stream, x = req.headers["x-some"],
+               key = req.headers.authorization or false, path = req.path, job = req.job, answer = answer }
+    end, nil, { stream = stream, tenant = "acme", headers = { ["x-some"] = "thing", authorization = "Bearer secret" } })
+    t.equal({ reply.text, reply.total }, { "hello", 1 })
+    t.equal({ seen.said, seen.tenant, seen.stream, seen.x, seen.key, seen.path },
+      { "hi", "acme", stream, "thing", false, "/v1/chat/completions" })
+    t.equal({ seen.answer.ok, seen.answer.text, seen.answer.status, seen.answer.upstream, seen.answer.usage.completion_tokens },
+      { true, "hello", 200, "up", 2 })
+    t.match(seen.id, "%-after$")
+    t.match(seen.job, "^job_")
+  end
+end)
+
+t.test("durable: messages that a policy changed, Chinese, and a request that failed or was left", function()
+  local seen
+  local function task(req, answer) seen = { req.messages[1].content, answer.code or "ok" } end
+  t.upstream("up", { text = "好" })
+  kept(task, nil, { messages = { { role = "user", content = "你好\0\n" } } })
+  t.equal(seen, { "你好\0\n", "ok" })
+  t.upstream("up", { status = 500 })
+  kept(task)
+  t.equal(seen[2], "upstream_status")
+  t.upstream("up", { text = "x", delay = 9 })
+  kept(task, nil, nil, { leave = 1 }, 20)
+  t.equal(seen[2], "canceled")
+end)
+
+t.test("durable: what fails is tried again with pauses, and is a dead letter in the end", function()
+  t.upstream("up", { text = "x" })
+  local at, tries, said = {}, 0, {}
+  local function note_logs()
+    for _, line in ipairs(t.logs()) do
+      if line.text == "a task behind the reply failed" then said[#said + 1] = line.fields.code end
+    end
+  end
+  kept(function() at[#at + 1] = t.clock() return nil, perilune.error{ code = "timeout" } end, { tries = 3 }, nil, nil, 30)
+  t.equal(#at, 3)
+  t.ok(at[2] - at[1] >= 0.5 and at[3] - at[2] >= 1)
+  note_logs()
+  kept(function() tries = tries + 1 error("on purpose") end, { tries = 3 }, nil, nil, 30)
+  t.equal(tries, 1) -- it would throw again
+  note_logs()
+  kept(function() tries = tries + 1 perilune.sleep(60) end, { tries = 2, timeout = 1 }, nil, nil, 60)
+  t.equal(tries, 3)
+  note_logs()
+  t.equal(said, { "timeout", "policy_error", "timeout" })
+end)
+
+t.test("durable: it may ask models in the name of the request's tenant", function()
+  t.upstream("up", { text = "x" })
+  t.upstream("small", { text = "summary" })
+  local got
+  kept(function(req)
+    local res, err = perilune.ask{ upstream = "small", messages = req.messages, stream = false }
+    got = res and res:text()
+    return res and true, err
+  end, nil, { model = "up", tenant = "acme" })
+  t.equal(got, "summary")
+end)
+
+t.test("durable beside one in memory; a hundred of both; no room", function()
+  t.upstream("up", { text = "x" })
+  local here, there = 0, 0
+  local options = { tasks = { function() here = here + 1 end,
+                              { name = "there", durable = true, run = function() there = there + 1 end } } }
+  send(options)
+  t.advance(1)
+  t.equal({ here, there }, { 1, 1 })
+  for _ = 1, 100 do send(options) end
+  t.advance(60)
+  t.equal({ here, there }, { 101, 101 })
+  kept(function() there = there + 1 end, { max_bytes = 1500 }, { messages = { { role = "user", content = ("x"):rep(2000) } } })
+  t.equal(there, 101)
+end)
+
 t.test("wrong options are refused", function()
   local function says(options, pattern) t.error(function() t.policy("after_reply", options) end, pattern) end
   says({}, "'tasks' is missing")
   says({ tasks = {} }, "at least 1")
-  says({ tasks = { print }, durable = true }, "submit a job")
+  says({ tasks = { print }, durable = true }, "task 1 is durable, so it needs a name")
+  says({ tasks = { { name = "a b", run = print } }, durable = true }, "not 'a b'")
+  says({ tasks = { print }, queue = "nightly" }, "durable = true")
+  t.policy("after_reply", { tasks = { { name = "same", run = print } }, durable = true })
+  t.policy("after_reply", { tasks = { { name = "same", run = print } }, durable = true }) -- on another route
+  says({ tasks = { { name = "same", run = function() end, durable = true } } }, "another durable task is named 'same'")
   says({ tasks = { { name = "a", run = print }, { name = "a", run = print } } }, "two tasks are named 'a'")
   says({ tasks = { { run = print, timout = 1 } } }, "did you mean 'timeout'")
   says({ tasks = { print }, on = { "okay" } }, "known: error, left, ok")

@@ -76,6 +76,28 @@ TEST_NOFAULT(it_is_given_up_when_its_time_is_over) {
          "return n", "0");
 }
 
+#define KEEP "local function keep(told, bytes, queue) return core.after_keep(request, { { task = 'a', told = told } }," \
+             " { queue = 'default', max_queue = queue or 5, max_bytes = bytes or 1e6 }) end\n"
+
+TEST_NOFAULT(what_survives_a_crash_is_a_job) {
+    item(KEEP "local taken = keep('{}')\n"
+         "result(core.sleep(0.1))\n"
+         "return taken == 'taken' or taken == 'full'", "true");
+    item(KEEP "keep('{}') keep('{}')\n"
+         "return true", "true");
+    run_once(PRELUDE KEEP "local said\n"
+             "require('perilune.jobs').define_task('a', print, function(job)\n"
+             "  local r = core.request()\n"
+             "  said = { r.id:match('%-after$'), r.messages[1].content, r.path, job.args.x, job.tenant }\n"
+             "end)\n"
+             "request.tenant = 'ac\\nme' keep('{\"x\":7}')\n"
+             "result(core.sleep(1))\n"
+             "return table.concat(said, ' ')",
+             "'-after hi /v1/chat/completions 7 (after_reply) ac\\10me'");
+    run_once(PRELUDE KEEP "local a, told = keep(('x'):rep(1000), 1500)\n"
+             "return a, told, (keep('{}', nil, 0))", "'full' true 'full'");
+}
+
 TEST_NOFAULT(there_is_no_room) {
     run_once(PRELUDE "local a, told = after(print, 1000, 0)\n"
              "local b, again = after(print, 1000, 0)\n"

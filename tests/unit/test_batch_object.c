@@ -66,10 +66,12 @@ static struct job job_with(enum job_status status, const char *progress) {
     return j;
 }
 
+static struct batch_look look = { .has_output = true, .window_ms = 86400000 };
+
 static void shows(const struct job *j, const char *part) {
     struct buf b;
     buf_init(&b, 0);
-    bool good = batch_object_write(&b, j, true, false);
+    bool good = batch_object_write(&b, j, &look);
     CHECK(good);
     if (strstr(buf_cstr(&b), part) == NULL) FAIL("no '%s' in '%s'", part, buf_cstr(&b));
     buf_deinit(&b);
@@ -95,6 +97,10 @@ TEST(every_status_of_a_batch) {
     j = job_with(JOB_CANCELED, "nonsense");
     shows(&j, "\"status\":\"cancelled\"");
     shows(&j, "\"cancelled_at\":9,\"cancelling_at\":9");
+    look.is_unfinished = true;
+    shows(&j, "\"status\":\"cancelling\"");
+    shows(&j, "\"cancelled_at\":null,\"cancelling_at\":9");
+    look.is_unfinished = false;
     j = job_with(JOB_FAILED, "{\"faults\":[{\"code\":\"a\",\"line\":1}]}");
     shows(&j, "\"errors\":{\"object\":\"list\",\"data\":[{\"code\":\"a\",\"line\":1}]}");
     j = job_with(JOB_FAILED, "");
@@ -107,6 +113,6 @@ TEST(a_job_of_somebody_who_posted_nonsense_is_no_batch) {
     struct buf b;
     buf_init(&b, 0);
     j.body = SLICE("{}");
-    CHECK(!batch_object_write(&b, &j, false, false));
+    CHECK(!batch_object_write(&b, &j, &(struct batch_look){ .window_ms = 1 }));
     buf_deinit(&b);
 }

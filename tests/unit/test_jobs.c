@@ -327,18 +327,20 @@ TEST(limits_of_what_is_kept) {
     }
 }
 
-TEST(results_are_kept_for_a_time) {
+/* As long as the job says, or as who did it says when that is shorter. */
+static void kept_for_a_time(uint64_t said, uint64_t said_at_end) {
     EACH_KIND {
         struct world w;
         begin(&w, kind);
-        struct job j = a_job("acme", "x");
-        j.keep_ms = 1000;
+        struct job j = a_job("acme", "x"), how = an_end(JOB_COMPLETED, "kept", "");
+        j.keep_ms = said;
+        how.keep_ms = said_at_end;
         j.key = SLICE("again");
         CHECK_INT(submit(&w, j), 0);
         CHECK_INT(take(&w, 1), 0);
         uint64_t lease = reply.jobs[0].lease;
         for (int i = 0; i < 20; i++) CHECK_INT(append(&w, last_id, lease, "", "data: x\n\n"), 0);
-        CHECK_INT(finish(&w, last_id, lease, an_end(JOB_COMPLETED, "kept", ""), 0), 0);
+        CHECK_INT(finish(&w, last_id, lease, how, 0), 0);
         pass(&w, 999);
         CHECK_INT(get(&w, last_id), 0);
         pass(&w, 1);
@@ -356,6 +358,13 @@ TEST(results_are_kept_for_a_time) {
         end(&w);
     }
 }
+
+TEST(results_are_kept_for_a_time) {
+    kept_for_a_time(1000, 0);
+    kept_for_a_time(1000, 5000);
+}
+
+TEST(what_nobody_asks_for_is_forgotten_sooner) { kept_for_a_time(100000, 1000); }
 
 static void told(struct jobs_watch *watch);
 struct watcher { struct jobs_watch watch; unsigned times; };
