@@ -35,6 +35,8 @@ static struct post_settings settings_of(const struct node *n) {
                                    .lease_ms = 300, .lost_ms = 100000, .max_tries = 2 };
 }
 
+#define TIMES(n) (unit_fault_fired() ? 4 : (n)) /* of waiting: without memory, pauses are long */
+
 static struct log quiet = { .write = NULL };
 
 static void node_begin(struct node *n, const char *results) {
@@ -90,7 +92,7 @@ static int ask_node(struct world *w, const struct jobs_ask *a) {
     memset(&reply, 0, sizeof(reply));
     int rc = jobs_begin(w->jobs, &reply.op, a, answered);
     if (rc != 0) return rc;
-    for (int i = 0; i < 1000 && !reply.done; i++) run(1);
+    for (int i = 0; i < TIMES(1000) && !reply.done; i++) run(1);
     CHECK(reply.done);
     return reply.rc;
 }
@@ -107,7 +109,7 @@ static enum job_status status_at(struct world *w, const char *id) {
 }
 
 static bool becomes(struct world *w, const char *id, enum job_status s) {
-    for (int i = 0; i < 1500; i++) {
+    for (int i = 0; i < TIMES(1500); i++) {
         if (status_at(w, id) == s) return true;
         run(1);
     }
@@ -116,7 +118,7 @@ static bool becomes(struct world *w, const char *id, enum job_status s) {
 
 /* A runner in one line: takes one job of the guests; false, there is none. */
 static bool take_guest(struct node *n, char id[JOB_ID_SIZE], uint64_t *lease) {
-    for (int i = 0; i < 600; i++) {
+    for (int i = 0; i < TIMES(600); i++) {
         CHECK_INT(ask_node(&n->guests, &(struct jobs_ask){ .verb = JOBS_TAKE, .count = 1, .lease_ms = 60000 }), 0);
         if (reply.count == 1) {
             memcpy(id, reply.jobs[0].id, JOB_ID_SIZE);
@@ -134,12 +136,12 @@ static int end_guest(struct node *n, const char *id, uint64_t lease, struct job 
 }
 
 static bool settles(const char *name) {
-    for (int i = 0; i < 1500 && place(name)->count > 0; i++) run(1);
+    for (int i = 0; i < TIMES(1500) && place(name)->count > 0; i++) run(1);
     return place(name)->count == 0;
 }
 
 static bool comes(const char *name, unsigned count) {
-    for (int i = 0; i < 1500 && place(name)->count < count; i++) run(1);
+    for (int i = 0; i < TIMES(1500) && place(name)->count < count; i++) run(1);
     return place(name)->count >= count;
 }
 
@@ -195,7 +197,7 @@ TEST(a_job_is_done_elsewhere_and_its_end_comes_home) {
     two_end(&a, &b);
 }
 
-TEST(a_broker_that_is_away) {
+TEST_NOFAULT(a_broker_that_is_away) {
     struct node a, b;
     char id[JOB_ID_SIZE];
     uint64_t lease;
@@ -226,7 +228,7 @@ TEST(a_broker_that_is_away) {
 }
 
 /* The confirmation is lost with the connection: it is there, and is published once more. */
-TEST(what_is_not_confirmed_is_published_again) {
+TEST_NOFAULT(what_is_not_confirmed_is_published_again) {
     struct node a, b;
     char id[JOB_ID_SIZE];
     uint64_t lease;
@@ -254,7 +256,7 @@ TEST(what_is_not_confirmed_is_published_again) {
     two_end(&a, &b);
 }
 
-TEST(a_connection_that_breaks_while_it_works) {
+TEST_NOFAULT(a_connection_that_breaks_while_it_works) {
     struct node a, b;
     char id[JOB_ID_SIZE];
     uint64_t lease;
@@ -273,7 +275,7 @@ TEST(a_connection_that_breaks_while_it_works) {
 }
 
 /* Its node is gone, another one does it. */
-TEST(a_node_that_dies_while_it_works) {
+TEST_NOFAULT(a_node_that_dies_while_it_works) {
     struct node a, b, c;
     char id[JOB_ID_SIZE];
     uint64_t lease;
@@ -291,7 +293,7 @@ TEST(a_node_that_dies_while_it_works) {
     two_end(&a, &c);
 }
 
-TEST(canceled_while_it_waits_or_runs) {
+TEST_NOFAULT(canceled_while_it_waits_or_runs) {
     struct node a, b;
     char id[JOB_ID_SIZE];
     uint64_t lease;
@@ -309,7 +311,7 @@ TEST(canceled_while_it_waits_or_runs) {
         if (!runs) CHECK(take_guest(&b, id, &lease));
         CHECK(becomes(&a.home, last_id, JOB_CANCELED));
         int rc = 0;
-        for (int i = 0; i < 1000 && rc != JOBS_WAS_CANCELED; i++) /* who works on it hears of it */
+        for (int i = 0; i < TIMES(1000) && rc != JOBS_WAS_CANCELED; i++) /* who works on it hears of it */
             rc = ask_node(&b.guests, &(struct jobs_ask){ .verb = JOBS_BEAT, .id = slice_str(id), .lease = lease,
                                                          .lease_ms = 60000 });
         CHECK_INT(rc, JOBS_WAS_CANCELED);
@@ -334,7 +336,7 @@ TEST(messages_that_are_no_jobs) {
     two_end(&a, &b);
 }
 
-TEST(a_stranger_s_job_and_where_its_end_goes) {
+TEST_NOFAULT(a_stranger_s_job_and_where_its_end_goes) {
     static const char job[] = "{\"id\":\"order 7\",\"path\":\"/v1/x\",\"body\":{\"a\":1},\"reply_to\":\"theirs\"}";
     struct node a, b;
     char id[JOB_ID_SIZE];
@@ -352,7 +354,7 @@ TEST(a_stranger_s_job_and_where_its_end_goes) {
     two_end(&a, &b);
 }
 
-TEST(who_fails_is_in_the_dead_letters_too) {
+TEST_NOFAULT(who_fails_is_in_the_dead_letters_too) {
     struct node a, b;
     char id[JOB_ID_SIZE];
     uint64_t lease;
@@ -369,7 +371,7 @@ TEST(who_fails_is_in_the_dead_letters_too) {
     two_end(&a, &b);
 }
 
-TEST(what_the_broker_refuses_for_good) {
+TEST_NOFAULT(what_the_broker_refuses_for_good) {
     struct node a, b;
     char id[JOB_ID_SIZE];
     uint64_t lease;
@@ -417,7 +419,7 @@ TEST(a_node_alone_with_its_broker) {
     world_end();
 }
 
-TEST(a_job_that_only_this_node_can_do) {
+TEST_NOFAULT(a_job_that_only_this_node_can_do) {
     struct node a, b;
     char id[JOB_ID_SIZE];
     uint64_t lease;
@@ -434,7 +436,7 @@ TEST(a_job_that_only_this_node_can_do) {
     two_end(&a, &b);
 }
 
-TEST(a_node_that_drains_gives_back_what_it_has_not_begun) {
+TEST_NOFAULT(a_node_that_drains_gives_back_what_it_has_not_begun) {
     struct node a, b;
     char id[JOB_ID_SIZE], first[JOB_ID_SIZE];
     uint64_t lease;
@@ -442,10 +444,10 @@ TEST(a_node_that_drains_gives_back_what_it_has_not_begun) {
     submit_at(&a, a_job("acme", "x"));
     CHECK(take_guest(&b, first, &lease));
     submit_at(&a, a_job("acme", "y"));
-    for (int i = 0; i < 300 && server.nodes[1]->unsettled < 2; i++) run(1);
+    for (int i = 0; i < TIMES(300) && server.nodes[1]->unsettled < 2; i++) run(1);
     CHECK_UINT(server.nodes[1]->unsettled, 2);
     post_drain(b.post);
-    for (int i = 0; i < 300 && server.nodes[1]->unsettled > 1; i++) run(1);
+    for (int i = 0; i < TIMES(300) && server.nodes[1]->unsettled > 1; i++) run(1);
     CHECK_UINT(server.nodes[1]->unsettled, 1);
     CHECK(!post_is_idle(b.post));
     server.nodes[0]->paused = false;
@@ -454,12 +456,12 @@ TEST(a_node_that_drains_gives_back_what_it_has_not_begun) {
     CHECK_STR(id, last_id);
     CHECK_INT(end_guest(&b, first, lease, an_end(JOB_COMPLETED, "1", "")), 0);
     CHECK(becomes(&a.home, first, JOB_COMPLETED));
-    for (int i = 0; i < 300 && !post_is_idle(b.post); i++) run(1);
+    for (int i = 0; i < TIMES(300) && !post_is_idle(b.post); i++) run(1);
     CHECK(post_is_idle(b.post));
     two_end(&a, &b);
 }
 
-TEST(another_broker_while_it_works) {
+TEST_NOFAULT(another_broker_while_it_works) {
     struct node a, b;
     char id[JOB_ID_SIZE], why[300];
     uint64_t lease;
