@@ -1,10 +1,10 @@
 /* broker.h -- what a message broker does for jobs: one interface, RabbitMQ (broker_amqp.h) and Kafka behind it.
  *
  * A broker carries messages between processes.  It knows nothing of jobs: what is in a message, whom it is for and
- * when it is done with is decided by who uses it (post.c), the same for all drivers.
+ * when it is done with is decided by who uses it (courier.c), the same for all drivers.
  *
  *                         broker_ops (any thread; copy, never wait)
- *     post.c, its loop -- publish, settle, pause, close --> [ bounded queue ] --> the driver's thread
+ *     courier.c, its loop -- publish, settle, pause, close --> [ bounded queue ] --> the driver's thread
  *            ^                                                                      | the only one that touches the
  *            +------ broker_user (the driver's thread; they copy, never wait) ------+ library and the connection
  *                    confirmed, came, changed

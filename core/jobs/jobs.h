@@ -3,7 +3,7 @@
  * A process has one `struct jobs_store` of a queue, and each worker its end of it, a `struct jobs`.  Both are the
  * beginning of what a driver keeps (embedded: jobs_file.h; in memory: jobs_memory.h; Redis: jobs_redis.h).  All is
  * asked on the worker's loop and answered there, later.  A message broker is none of them, because it cannot look a
- * job up: it carries jobs between such queues (post.h). */
+ * job up: it carries jobs between such queues (courier.h). */
 #ifndef PERILUNE_JOBS_JOBS_H
 #define PERILUNE_JOBS_JOBS_H
 
@@ -47,7 +47,7 @@ enum jobs_verb {
 };
 
 /* As a lease of BEAT, APPEND, FINISH: of who speaks for somebody elsewhere, who has the job without a lease of ours
- * (post.c).  It is good for any job that is not over.  BEAT: it runs there, in its count-th try. */
+ * (courier.c).  It is good for any job that is not over.  BEAT: it runs there, in its count-th try. */
 #define JOBS_ELSEWHERE UINT64_MAX
 
 /* Answers that are no fault of the queue.  Positive: no PERILUNE_ERR_. */

@@ -1,4 +1,4 @@
-/* post_text.c -- what nodes say to each other through a message broker, as JSON.
+/* courier_text.c -- what nodes say to each other through a message broker, as JSON.
  *
  *     work:     {"type":"job","id":"job_..","tenant":"acme","queue":"default","path":"/v1/chat/completions",
  *                "headers":{"x-trace":"1"},"body":{..},"priority":0,"max_tries":3,"expires_at":1790000000,
@@ -20,7 +20,7 @@
  * Ids: a job's own id goes to the other node and is its id there, too, so that both logs say the same.  A stranger's id
  * is any text; the one that we use is made of it and its tenant, always the same, so that a message which comes twice
  * is one job.  A job without an id gets one that follows from its whole text. */
-#include "jobs/post_text.h"
+#include "jobs/courier_text.h"
 
 #include <stdio.h>
 
@@ -101,24 +101,24 @@ static void put_result(struct buf *out, const struct job *j, bool raw) {
     if (j->error.len > 0) put_bytes(out, "error", j->error, raw);
 }
 
-static void write_message(struct buf *out, const struct post_message *m, bool raw) {
+static void write_message(struct buf *out, const struct courier_message *m, bool raw) {
     buf_printf(out, "{\"perilune\":%d,\"type\":\"%s\"", VERSION, types[m->type]);
     put_string(out, "id", m->id.len > 0 ? m->id : slice_str(m->job.id));
     switch (m->type) {
-    case POST_JOB: put_job(out, &m->job, raw); break;
-    case POST_RUNNING: buf_printf(out, ",\"tries\":%u", m->job.tries); break;
-    case POST_EVENT:
+    case COURIER_JOB: put_job(out, &m->job, raw); break;
+    case COURIER_RUNNING: buf_printf(out, ",\"tries\":%u", m->job.tries); break;
+    case COURIER_EVENT:
         if (m->event.name.len > 0) put_string(out, "name", m->event.name);
         put_bytes(out, "data", m->event.data, raw && m->event.name.len > 0); /* frames are no JSON */
         break;
-    case POST_RESULT: put_result(out, &m->job, raw); break;
-    case POST_CANCEL: break;
+    case COURIER_RESULT: put_result(out, &m->job, raw); break;
+    case COURIER_CANCEL: break;
     }
     if (m->reply_to.len > 0) put_string(out, "reply_to", m->reply_to);
     buf_putc(out, '}');
 }
 
-void post_write(struct buf *out, const struct post_message *m) {
+void courier_write(struct buf *out, const struct courier_message *m) {
     size_t before = buf_len(out);
     write_message(out, m, true);
     if (buf_failed(out)) return;
@@ -286,7 +286,7 @@ static void check_target(struct reader *r, const struct job *j) {
     else if (!is_name(j->queue)) wrong(r, "queue", "must have letters, digits, '.', '_' and '-'");
 }
 
-static void give_id(struct reader *r, struct post_message *m) {
+static void give_id(struct reader *r, struct courier_message *m) {
     uint64_t key, token;
     unsigned char digest[SHA256_BYTES];
     char tenant[JOB_TENANT_MAX + 1];
@@ -308,12 +308,12 @@ static void give_id(struct reader *r, struct post_message *m) {
     job_id_write(key >> 1, token, m->job.id); /* files keep the first half with a sign */
 }
 
-static void read_job(struct reader *r, struct post_message *m) {
+static void read_job(struct reader *r, struct courier_message *m) {
     struct job *j = &m->job;
     j->tenant = text(r, "tenant", JOB_TENANT_MAX);
     j->queue = text(r, "queue", JOB_NAME_MAX);
     j->function = text(r, "function", JOB_NAME_MAX);
-    j->path = text(r, "path", POST_PATH_MAX);
+    j->path = text(r, "path", COURIER_PATH_MAX);
     j->headers = read_headers(r);
     j->body = bytes(r, "body");
     if (j->body.ptr == NULL) j->body = SLICE("");
@@ -343,15 +343,15 @@ static void read_end(struct reader *r, struct job *j) {
     if (j->result.len > 0 && j->result_type.len == 0) j->result_type = SLICE("application/json");
 }
 
-static void read_answer(struct reader *r, struct post_message *m) {
+static void read_answer(struct reader *r, struct courier_message *m) {
     uint64_t key, token;
     if (r->rc == 0 && !job_id_read(m->id, &key, &token)) wrong(r, "id", "must be that of the job");
     if (r->rc != 0) return;
     slice_copy(m->job.id, sizeof(m->job.id), m->id);
     m->job.tries = (unsigned)number(r, "tries", 0, 1000, 1);
-    if (m->type == POST_RESULT) read_end(r, &m->job);
-    if (m->type == POST_RUNNING) m->reply_to = text(r, "reply_to", 255);
-    if (m->type != POST_EVENT) return;
+    if (m->type == COURIER_RESULT) read_end(r, &m->job);
+    if (m->type == COURIER_RUNNING) m->reply_to = text(r, "reply_to", 255);
+    if (m->type != COURIER_EVENT) return;
     m->event.name = text(r, "name", JOB_NAME_MAX);
     m->event.data = bytes(r, "data");
     if (m->event.data.ptr == NULL) wrong(r, "data", "is missing");
@@ -359,30 +359,30 @@ static void read_answer(struct reader *r, struct post_message *m) {
 
 /* -- Reading: the whole ------------------------------------------ */
 
-static void find_type(struct reader *r, bool is_result, struct post_message *m) {
+static void find_type(struct reader *r, bool is_result, struct courier_message *m) {
     struct slice name = text(r, "type", 20);
-    m->type = POST_JOB;
+    m->type = COURIER_JOB;
     if (r->rc != 0 || (name.len == 0 && !is_result)) return;
     unsigned i = 0;
-    while (i <= POST_CANCEL && !slice_eq(name, slice_str(types[i]))) i++;
-    if (i > POST_CANCEL || (i == POST_JOB) == is_result)
+    while (i <= COURIER_CANCEL && !slice_eq(name, slice_str(types[i]))) i++;
+    if (i > COURIER_CANCEL || (i == COURIER_JOB) == is_result)
         wrong(r, "type", is_result ? "must be \"running\", \"event\", \"result\" or \"cancel\"" : "must be \"job\"");
-    else m->type = (enum post_type)i;
+    else m->type = (enum courier_type)i;
 }
 
-static void read_whole(struct reader *r, bool is_result, struct post_message *out) {
+static void read_whole(struct reader *r, bool is_result, struct courier_message *out) {
     if (number(r, "perilune", 1, 1e6, VERSION) != VERSION)
         wrong(r, "perilune", "says a later form than this program knows");
     find_type(r, is_result, out);
-    out->id = text(r, "id", POST_ID_MAX);
+    out->id = text(r, "id", COURIER_ID_MAX);
     if (r->rc == 0 && is_result) read_answer(r, out);
     else if (r->rc == 0) read_job(r, out);
 }
 
-int post_read(struct arena *a, struct slice whole, bool is_result, struct post_message *out, char *why, size_t size) {
+int courier_read(struct arena *a, struct slice whole, bool is_result, struct courier_message *out, char *why, size_t size) {
     struct reader r = { .arena = a, .doc = { .nodes = NULL }, .why = why, .size = size };
     struct json_error e = { 0 };
-    *out = (struct post_message){ .id = SLICE(""), .reply_to = SLICE("") };
+    *out = (struct courier_message){ .id = SLICE(""), .reply_to = SLICE("") };
     r.rc = json_parse(&r.doc, whole, &e);
     if (r.rc == PERILUNE_ERR_INVAL)
         snprintf(why, size, "it is no JSON: %s at byte %zu", e.message ? e.message : "wrong", e.offset);

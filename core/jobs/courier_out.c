@@ -1,4 +1,4 @@
-/* post_out.c -- jobs of this node that go out: the outbox.
+/* courier_out.c -- jobs of this node that go out: the outbox.
  *
  *     home: READY --GIVE--> WAITS for HOLD --publish--> (in the air) --confirmed--> WAITS for lost_ms
  *             ^                                              |
@@ -13,7 +13,7 @@
  * and confirms nothing is asked again with pauses that double.
  *
  * A job that only this node can do (a batch, whose files are here) becomes a guest of its own house. */
-#include "jobs/post_int.h"
+#include "jobs/courier_int.h"
 
 #include "base/json.h"
 
@@ -24,7 +24,7 @@
 
 struct parcel {
     struct list    link;
-    struct post   *post;
+    struct courier   *courier;
     struct flight  flight;
     struct jobs_op op;
     struct timer   retry;
@@ -34,15 +34,15 @@ struct parcel {
     char           id[JOB_ID_SIZE];
 };
 
-static void pump_due(struct timer *t) { out_pump(container_of(t, struct post, pump)); }
+static void pump_due(struct timer *t) { courier_out_pump(container_of(t, struct courier, pump)); }
 
-static void pump_in(struct post *p, uint64_t ms) {
+static void pump_in(struct courier *p, uint64_t ms) {
     if (timer_is_running(&p->pump) && p->pump.at_ms <= loop_now(p->opt.loop) + ms) return;
     timer_start(p->opt.loop, &p->pump, ms, pump_due);
 }
 
 static void parcel_free(struct parcel *k) {
-    struct post *p = k->post;
+    struct courier *p = k->courier;
     timer_stop(p->opt.loop, &k->retry);
     jobs_cancel(&k->op);
     list_remove(&k->link);
@@ -56,15 +56,15 @@ static void parcel_free(struct parcel *k) {
 /* -- What is noted at home ------------------------------------------ */
 
 static void note(struct parcel *k);
-static void go_on(struct post *p);
+static void go_on(struct courier *p);
 
 static void note_due(struct timer *t) { note(container_of(t, struct parcel, retry)); }
 
 static void on_noted(struct jobs_op *op, const struct jobs_answer *a) {
     struct parcel *k = container_of(op, struct parcel, op);
-    struct post *p = k->post;
+    struct courier *p = k->courier;
     if (a->rc < 0 && a->rc != PERILUNE_ERR_CANCELED && !p->ending) { /* else HOLD ends, and it goes out once more */
-        timer_start(p->opt.loop, &k->retry, POST_RETRY_MS, note_due);
+        timer_start(p->opt.loop, &k->retry, COURIER_RETRY_MS, note_due);
         return;
     }
     parcel_free(k);
@@ -72,12 +72,12 @@ static void on_noted(struct jobs_op *op, const struct jobs_answer *a) {
 }
 
 static void note(struct parcel *k) {
-    struct post *p = k->post;
+    struct courier *p = k->courier;
     struct job end = { .status = JOB_FAILED, .result_type = SLICE(""), .result = SLICE(""), .error = buf_get(&k->error) };
     struct jobs_ask give = { .verb = JOBS_GIVE, .id = slice_str(k->id), .lease_ms = k->wait_ms };
     struct jobs_ask fail = { .verb = JOBS_FINISH, .id = slice_str(k->id), .lease = JOBS_ELSEWHERE, .job = &end };
     int rc = jobs_begin(p->opt.home, &k->op, buf_len(&k->error) > 0 ? &fail : &give, on_noted);
-    if (rc != 0 && timer_start(p->opt.loop, &k->retry, POST_RETRY_MS, note_due) != 0) parcel_free(k);
+    if (rc != 0 && timer_start(p->opt.loop, &k->retry, COURIER_RETRY_MS, note_due) != 0) parcel_free(k);
 }
 
 /* It never goes out: too large, or there is no such queue. */
@@ -86,13 +86,13 @@ static void refuse(struct parcel *k) {
     json_write_string(&k->error, slice_str(k->flight.why[0] ? k->flight.why : "the message broker refuses the job"));
     buf_puts(&k->error, ",\"type\":\"server_error\",\"code\":\"job_refused_by_broker\"}");
     if (buf_failed(&k->error)) buf_clear(&k->error); /* then it is tried once more, later */
-    k->wait_ms = POST_RETRY_MAX_MS;
-    log_line(k->post->opt.log, PERILUNE_LOG_WARN, "job %s: the broker refuses it: %s", k->id, k->flight.why);
+    k->wait_ms = COURIER_RETRY_MAX_MS;
+    log_line(k->courier->opt.log, PERILUNE_LOG_WARN, "job %s: the broker refuses it: %s", k->id, k->flight.why);
 }
 
 static void on_landed(struct flight *f) {
     struct parcel *k = container_of(f, struct parcel, flight);
-    struct post *p = k->post;
+    struct courier *p = k->courier;
     if (p->ending) {
         parcel_free(k);
         return;
@@ -102,32 +102,32 @@ static void on_landed(struct flight *f) {
         k->wait_ms = p->lost_ms;
         p->pump_pause_ms = 0;
     } else if (f->rc == PERILUNE_ERR_INVAL) refuse(k);
-    else k->wait_ms = post_pause(&p->pump_pause_ms);
+    else k->wait_ms = courier_pause(&p->pump_pause_ms);
     note(k);
 }
 
 /* -- Handing on ------------------------------------------ */
 
 static void publish(struct parcel *k, const struct job *j) {
-    struct post *p = k->post;
-    struct post_message m = { .type = POST_JOB, .job = *j, .reply_to = slice_str(p->results) };
+    struct courier *p = k->courier;
+    struct courier_message m = { .type = COURIER_JOB, .job = *j, .reply_to = slice_str(p->results) };
     struct buf text;
     int rc = PERILUNE_ERR_NOMEM;
     buf_init(&text, 0);
-    post_write(&text, &m);
+    courier_write(&text, &m);
     if (!buf_failed(&text))
-        rc = post_fly(p, &k->flight, &(struct broker_publish){ .to = slice_str(p->work), .key = slice_str(k->id),
+        rc = courier_fly(p, &k->flight, &(struct broker_publish){ .to = slice_str(p->work), .key = slice_str(k->id),
                                                                .body = buf_get(&text) }, on_landed);
     buf_deinit(&text);
     if (rc == 0) return;
-    k->wait_ms = post_pause(&p->pump_pause_ms);
+    k->wait_ms = courier_pause(&p->pump_pause_ms);
     note(k);
 }
 
-static void hand_on(struct post *p, const struct job *j) {
+static void hand_on(struct courier *p, const struct job *j) {
     struct parcel *k = mem_zalloc(sizeof(*k));
     if (k == NULL) return; /* again when HOLD is over */
-    k->post = p;
+    k->courier = p;
     k->bytes = j->body.len + j->headers.len;
     buf_init(&k->error, 0);
     memcpy(k->id, j->id, JOB_ID_SIZE);
@@ -139,44 +139,44 @@ static void hand_on(struct post *p, const struct job *j) {
 }
 
 static void on_given(struct jobs_op *op, const struct jobs_answer *a) {
-    struct post *p = container_of(op, struct post, give_op);
+    struct courier *p = container_of(op, struct courier, give_op);
     for (unsigned i = 0; a->rc == 0 && i < a->count; i++) {
         const struct job *j = &a->jobs[i];
         if (!p->opt.stays(j)) hand_on(p, j);
-        else if (!p->draining && !guest_stays(p, j)) log_line(p->opt.log, PERILUNE_LOG_WARN, "job %s waits: out of memory", j->id);
+        else if (!p->draining && !courier_guest_stays(p, j)) log_line(p->opt.log, PERILUNE_LOG_WARN, "job %s waits: out of memory", j->id);
     }
     if (a->rc != 0)
         log_line(p->opt.log, PERILUNE_LOG_WARN, "jobs cannot be handed on: %s",
                  a->why ? a->why : perilune_strerror(a->rc));
     p->more |= a->rc == 0 && a->count > 0;
-    if (a->rc != 0) pump_in(p, POST_RETRY_MS);
+    if (a->rc != 0) pump_in(p, COURIER_RETRY_MS);
     go_on(p);
 }
 
 /* There may be more, and there is room for it. */
-static void go_on(struct post *p) {
+static void go_on(struct courier *p) {
     bool full = p->parcel_count >= WINDOW || p->parcel_bytes >= WINDOW_BYTES;
     if (!p->more || full || !p->connected || p->ending || p->give_op.jobs != NULL) return;
     unsigned room = WINDOW - p->parcel_count;
     p->more = false;
     int rc = jobs_begin(p->opt.home, &p->give_op,
-                        &(struct jobs_ask){ .verb = JOBS_GIVE, .lease_ms = POST_HOLD_MS,
+                        &(struct jobs_ask){ .verb = JOBS_GIVE, .lease_ms = COURIER_HOLD_MS,
                                             .count = room < GIVE_MOST ? room : GIVE_MOST }, on_given);
-    if (rc != 0) pump_in(p, POST_RETRY_MS);
+    if (rc != 0) pump_in(p, COURIER_RETRY_MS);
 }
 
-void out_pump(struct post *p) {
+void courier_out_pump(struct courier *p) {
     p->more = true;
     pump_in(p, POLL_MS);
     go_on(p);
 }
 
-void out_init(struct post *p) {
+void courier_out_init(struct courier *p) {
     list_init(&p->parcels);
     p->more = true;
 }
 
-void out_deinit(struct post *p) {
+void courier_out_deinit(struct courier *p) {
     timer_stop(p->opt.loop, &p->pump);
     jobs_cancel(&p->give_op);
     while (!list_is_empty(&p->parcels)) parcel_free(container_of(p->parcels.next, struct parcel, link));

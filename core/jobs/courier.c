@@ -1,12 +1,12 @@
-/* post.c -- jobs that go from node to node by a message broker.
+/* courier.c -- jobs that go from node to node by a message broker.
  *
  *     node A                                      broker                               node B
  *     home: file, Redis                                                                guests: in memory
  *       SUBMIT (202)                                                                     TAKE, BEAT, FINISH <- runner
  *        |                                                                                  ^      |
- *       GIVE --job--> [post_out] --confirmed--> [ work ] --prefetch--> [post_in] --> [post_guest]  |
+ *       GIVE --job--> [courier_out] --confirmed--> [ work ] --prefetch--> [courier_in] --> [courier_guest]  |
  *        :                                                                              |   ^      |
- *       runs, events, end <-- [post_in] <----- [ A's results ] <--confirmed-- running, event, result
+ *       runs, events, end <-- [courier_in] <----- [ A's results ] <--confirmed-- running, event, result
  *                                                                                       |
  *                                              [ dead letters ] <--why it failed--------+  then: settled
  *
@@ -30,19 +30,19 @@
  * Threads: all of it belongs to one loop's thread.  The driver's thread calls confirmed, came, changed: each sends a
  * letter.  A message on its way (struct flight) carries the letter that tells how it landed, so that no end of a flight
  * needs memory.  A message that comes and finds none goes back to the broker. */
-#include "jobs/post.h"
+#include "jobs/courier.h"
 
 #include <stdio.h>
 
-#include "jobs/post_int.h"
+#include "jobs/courier_int.h"
 
 /* -- Flights ------------------------------------------ */
 
-int post_fly(struct post *p, struct flight *f, const struct broker_publish *what, void (*landed)(struct flight *f)) {
+int courier_fly(struct courier *p, struct flight *f, const struct broker_publish *what, void (*landed)(struct flight *f)) {
     struct broker_publish own = *what;
     if (p->broker == NULL || p->ending) return PERILUNE_ERR_STATE;
     own.token = (uint64_t)(uintptr_t)f;
-    f->post = p;
+    f->courier = p;
     f->landed = landed;
     f->rc = 0;
     f->why[0] = '\0';
@@ -54,7 +54,7 @@ int post_fly(struct post *p, struct flight *f, const struct broker_publish *what
 
 static void open_landed(struct letter *l, void *owner) {
     struct flight *f = container_of(l, struct flight, letter);
-    struct post *p = owner;
+    struct courier *p = owner;
     f->flies = false;
     if (f->rc == PERILUNE_ERR_IO) stats_add(&p->stats.failed, 1);
     f->landed(f); /* may free f */
@@ -62,7 +62,7 @@ static void open_landed(struct letter *l, void *owner) {
 
 /* The driver's thread. */
 static void confirmed(void *ud, uint64_t token, int rc, const char *why) {
-    struct post *p = ud;
+    struct courier *p = ud;
     struct flight *f = (struct flight *)(uintptr_t)token;
     f->rc = rc;
     snprintf(f->why, sizeof(f->why), "%s", why != NULL ? why : "");
@@ -71,33 +71,33 @@ static void confirmed(void *ud, uint64_t token, int rc, const char *why) {
 
 /* -- What comes ------------------------------------------ */
 
-void post_settle(struct post *p, uint64_t token, enum broker_settling how) {
+void courier_settle(struct courier *p, uint64_t token, enum broker_settling how) {
     if (token != 0 && p->broker != NULL) p->ops->settle(p->broker, token, how);
 }
 
 static void open_came(struct letter *l, void *owner) {
     struct came *c = container_of(l, struct came, letter);
-    struct post *p = owner;
+    struct courier *p = owner;
     list_init(&c->link);
     if (p->ending) {
         mem_free(c);
         return;
     }
-    in_came(p, c);
+    courier_in_came(p, c);
 }
 
 /* The driver's thread. */
 static void came(void *ud, const struct broker_message *m) {
-    struct post *p = ud;
+    struct courier *p = ud;
     size_t len = m->body.len;
     struct came *c = mem_alloc(sizeof(*c) + len + 1);
     if (c == NULL) {
         pthread_mutex_lock(&p->lock);
-        post_settle(p, m->token, BROKER_AGAIN);
+        courier_settle(p, m->token, BROKER_AGAIN);
         pthread_mutex_unlock(&p->lock);
         return;
     }
-    *c = (struct came){ .post = p, .is_result = m->is_result, .too_large = m->too_large, .token = m->token, .len = len };
+    *c = (struct came){ .courier = p, .is_result = m->is_result, .too_large = m->too_large, .token = m->token, .len = len };
     if (len > 0) memcpy(c->text, m->body.ptr, len);
     c->text[len] = '\0';
     mailbox_send(&p->box, &c->letter, open_came);
@@ -105,7 +105,7 @@ static void came(void *ud, const struct broker_message *m) {
 
 /* -- The connection ------------------------------------------ */
 
-static void say_state(struct post *p) {
+static void say_state(struct courier *p) {
     struct broker_state s;
     p->ops->state(p->broker, &s);
     if (p->connected) {
@@ -120,40 +120,40 @@ static void say_state(struct post *p) {
 }
 
 static void open_change(struct letter *l, void *owner) {
-    struct post *p = owner;
+    struct courier *p = owner;
     (void)l;
     atomic_store(&p->change_posted, false);
     bool lost = atomic_exchange(&p->lost, false), up = atomic_load(&p->up);
     if (p->broker == NULL || p->ending) return;
     if (lost) { /* what it had given us is somebody else's now, also when there is another connection already */
-        in_lost(p);
-        guests_lost(p);
+        courier_in_lost(p);
+        courier_guests_lost(p);
     }
     p->connected = up;
     say_state(p);
     if (!up) return;
-    in_connected(p);
-    guests_connected(p);
-    out_pump(p);
+    courier_in_connected(p);
+    courier_guests_connected(p);
+    courier_out_pump(p);
 }
 
 /* The driver's thread. */
 static void changed(void *ud, bool connected) {
-    struct post *p = ud;
+    struct courier *p = ud;
     if (!connected) atomic_store(&p->lost, true);
     atomic_store(&p->up, connected);
     if (!atomic_exchange(&p->change_posted, true)) mailbox_send(&p->box, &p->change, open_change);
 }
 
-uint64_t post_pause(uint64_t *pause) {
-    uint64_t now = *pause > 0 ? *pause : POST_RETRY_MS;
-    *pause = now * 2 < POST_RETRY_MAX_MS ? now * 2 : POST_RETRY_MAX_MS;
+uint64_t courier_pause(uint64_t *pause) {
+    uint64_t now = *pause > 0 ? *pause : COURIER_RETRY_MS;
+    *pause = now * 2 < COURIER_RETRY_MAX_MS ? now * 2 : COURIER_RETRY_MAX_MS;
     return now;
 }
 
 /* -- Life ------------------------------------------ */
 
-static void copy_settings(struct post *p, const struct post_settings *s) {
+static void copy_settings(struct courier *p, const struct courier_settings *s) {
     snprintf(p->kind, sizeof(p->kind), "%s", s->broker.kind);
     snprintf(p->work, sizeof(p->work), "%s", s->broker.work);
     snprintf(p->results, sizeof(p->results), "%s", s->broker.results);
@@ -164,7 +164,7 @@ static void copy_settings(struct post *p, const struct post_settings *s) {
 }
 
 /* LOCK is for who looks at the broker from elsewhere: it is not freed meanwhile. */
-static int open_broker(struct post *p, const struct post_settings *s, char *why, size_t size) {
+static int open_broker(struct courier *p, const struct courier_settings *s, char *why, size_t size) {
     struct broker_user u = { .ud = p, .confirmed = confirmed, .came = came, .changed = changed };
     struct broker *fresh = NULL;
     int rc = p->ops->open(&fresh, &s->broker, &u, why, size);
@@ -175,11 +175,11 @@ static int open_broker(struct post *p, const struct post_settings *s, char *why,
     return rc;
 }
 
-static void on_due(void *ud) { out_pump(ud); }
+static void on_due(void *ud) { courier_out_pump(ud); }
 
-struct post *post_new(const struct post_options *opt, const struct broker_ops *ops, const struct post_settings *s,
+struct courier *courier_new(const struct courier_options *opt, const struct broker_ops *ops, const struct courier_settings *s,
                       char *why, size_t size) {
-    struct post *p = mem_zalloc(sizeof(*p));
+    struct courier *p = mem_zalloc(sizeof(*p));
     snprintf(why, size, "out of memory");
     if (p == NULL) return NULL;
     p->opt = *opt;
@@ -187,7 +187,7 @@ struct post *post_new(const struct post_options *opt, const struct broker_ops *o
     list_init(&p->mails);
     list_init(&p->guests);
     hash_key_random(&p->key);
-    out_init(p);
+    courier_out_init(p);
     copy_settings(p, s);
     if (pthread_mutex_init(&p->lock, NULL) != 0) {
         mem_free(p);
@@ -201,11 +201,11 @@ struct post *post_new(const struct post_options *opt, const struct broker_ops *o
     opt->home->due = on_due;
     opt->home->ud = p;
     if (open_broker(p, s, why, size) == 0) return p;
-    post_free(p);
+    courier_free(p);
     return NULL;
 }
 
-static void close_broker(struct post *p, uint64_t within_ms) {
+static void close_broker(struct courier *p, uint64_t within_ms) {
     pthread_mutex_lock(&p->lock);
     struct broker *b = p->broker;
     p->broker = NULL;
@@ -216,32 +216,32 @@ static void close_broker(struct post *p, uint64_t within_ms) {
 #define REPLACE_MS 1000 /* that the old one has for what it has not confirmed */
 
 /* One node reads its results once: the old one ends first.  When the new one cannot be had after all (its library was
- * looked at before), the post is without until the next reload. */
-int post_set(struct post *p, const struct broker_ops *ops, const struct post_settings *s, char *why, size_t size) {
+ * looked at before), the courier is without until the next reload. */
+int courier_set(struct courier *p, const struct broker_ops *ops, const struct courier_settings *s, char *why, size_t size) {
     int rc = ops->check(&s->broker, false, why, size);
     if (rc != 0) return rc;
     close_broker(p, REPLACE_MS);
     p->connected = p->was_connected = p->said_lost = false;
-    in_lost(p);
-    guests_lost(p);
+    courier_in_lost(p);
+    courier_guests_lost(p);
     p->ops = ops;
     copy_settings(p, s);
     return open_broker(p, s, why, size);
 }
 
-void post_drain(struct post *p) {
+void courier_drain(struct courier *p) {
     if (p->draining) return;
     p->draining = true;
     if (p->broker != NULL) p->ops->pause(p->broker, true);
-    guests_drain(p);
+    courier_guests_drain(p);
 }
 
-bool post_is_idle(const struct post *p) {
-    return p->parcel_count == 0 && list_is_empty(&p->mails) && guests_have_ended(p);
+bool courier_is_idle(const struct courier *p) {
+    return p->parcel_count == 0 && list_is_empty(&p->mails) && courier_guests_have_ended(p);
 }
 
 static void box_gone(struct mailbox *m) {
-    struct post *p = container_of(m, struct post, box);
+    struct courier *p = container_of(m, struct courier, box);
     mailbox_deinit(m);
     pthread_mutex_destroy(&p->lock);
     mem_free(p);
@@ -249,24 +249,24 @@ static void box_gone(struct mailbox *m) {
 
 #define LAST_MS 200
 
-void post_free(struct post *p) {
+void courier_free(struct courier *p) {
     if (p == NULL) return;
     p->ending = true;
     p->opt.home->due = NULL;
     close_broker(p, LAST_MS);
     p->box.gone = box_gone;
     mailbox_close(&p->box); /* flights land, and what came is dropped: the driver says nothing any more */
-    out_deinit(p);
-    in_deinit(p);
-    guests_deinit(p);
+    courier_out_deinit(p);
+    courier_in_deinit(p);
+    courier_guests_deinit(p);
     hashtable_deinit(&p->by_id);
 }
 
 /* -- Looking ------------------------------------------ */
 
-const struct post_stats *post_stats_of(const struct post *p) { return &p->stats; }
+const struct courier_stats *courier_stats_of(const struct courier *p) { return &p->stats; }
 
-void post_state(struct post *p, struct broker_state *out) {
+void courier_state(struct courier *p, struct broker_state *out) {
     *out = (struct broker_state){ .connected = false };
     pthread_mutex_lock(&p->lock);
     if (p->broker != NULL) p->ops->state(p->broker, out);

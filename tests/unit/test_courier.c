@@ -2,14 +2,14 @@
 #include "broker_world.h"
 #include "jobs/batch_object.h"
 #include "jobs_world.h"
-#include "jobs/post.h"
+#include "jobs/courier.h"
 
 /* -- Nodes ------------------------------------------ */
 
 struct node {
     struct world  home, guests;  /* their loops are one */
-    struct jobs  *post_home, *post_guests;
-    struct post  *post;
+    struct jobs  *courier_home, *courier_guests;
+    struct courier  *courier;
     char          results[16];
 };
 
@@ -29,8 +29,8 @@ static void open_queue(struct world *w, const struct jobs_limits *l) {
     w->jobs->due = due;
 }
 
-static struct post_settings settings_of(const struct node *n) {
-    return (struct post_settings){ .broker = { .kind = "fake", .work = "work", .results = n->results, .dead = "dead",
+static struct courier_settings settings_of(const struct node *n) {
+    return (struct courier_settings){ .broker = { .kind = "fake", .work = "work", .results = n->results, .dead = "dead",
                                                .work_most = 4, .results_most = 16 },
                                    .lease_ms = 300, .lost_ms = 100000, .max_tries = 2 };
 }
@@ -45,18 +45,18 @@ static void node_begin(struct node *n, const char *results) {
     snprintf(n->results, sizeof(n->results), "%s", results);
     open_queue(&n->home, NULL);
     open_queue(&n->guests, NULL);
-    n->post_home = jobs_open(n->home.store, &loop);
-    n->post_guests = jobs_open(n->guests.store, &loop);
-    CHECK(n->post_home != NULL && n->post_guests != NULL);
-    struct post_settings s = settings_of(n);
-    n->post = post_new(&(struct post_options){ .loop = &loop, .log = &quiet, .home = n->post_home,
-                                               .guests = n->post_guests, .stays = stays }, &fake_ops, &s, why, sizeof(why));
-    CHECK(n->post != NULL);
+    n->courier_home = jobs_open(n->home.store, &loop);
+    n->courier_guests = jobs_open(n->guests.store, &loop);
+    CHECK(n->courier_home != NULL && n->courier_guests != NULL);
+    struct courier_settings s = settings_of(n);
+    n->courier = courier_new(&(struct courier_options){ .loop = &loop, .log = &quiet, .home = n->courier_home,
+                                               .guests = n->courier_guests, .stays = stays }, &fake_ops, &s, why, sizeof(why));
+    CHECK(n->courier != NULL);
 }
 
 static void node_end(struct node *n) {
-    post_free(n->post);
-    struct jobs *const ends[] = { n->post_home, n->post_guests, n->home.jobs, n->guests.jobs };
+    courier_free(n->courier);
+    struct jobs *const ends[] = { n->courier_home, n->courier_guests, n->home.jobs, n->guests.jobs };
     for (int i = 0; i < 4; i++) jobs_close(ends[i]);
     jobs_store_close(n->home.store);
     jobs_store_close(n->guests.store);
@@ -191,9 +191,9 @@ TEST(a_job_is_done_elsewhere_and_its_end_comes_home) {
     CHECK(settles("a"));
     CHECK_UINT(place("work")->ever, 1);
     CHECK_UINT(place("dead")->ever, 0);
-    CHECK(post_is_idle(a.post) && post_is_idle(b.post));
-    CHECK_UINT(stats_get(&post_stats_of(a.post)->handed_on), 1);
-    CHECK_UINT(stats_get(&post_stats_of(b.post)->done), 1);
+    CHECK(courier_is_idle(a.courier) && courier_is_idle(b.courier));
+    CHECK_UINT(stats_get(&courier_stats_of(a.courier)->handed_on), 1);
+    CHECK_UINT(stats_get(&courier_stats_of(b.courier)->done), 1);
     two_end(&a, &b);
 }
 
@@ -252,7 +252,7 @@ TEST_NOFAULT(what_is_not_confirmed_is_published_again) {
     CHECK_INT(end_guest(&b, id, lease, an_end(JOB_COMPLETED, "1", "")), 0);
     CHECK(becomes(&a.home, last_id, JOB_COMPLETED));
     CHECK(settles("work"));
-    CHECK_UINT(stats_get(&post_stats_of(a.post)->results), 1);
+    CHECK_UINT(stats_get(&courier_stats_of(a.courier)->results), 1);
     two_end(&a, &b);
 }
 
@@ -332,7 +332,7 @@ TEST(messages_that_are_no_jobs) {
     server_put("b", "{\"type\":\"nonsense\"}", 19, SLICE(""));
     CHECK(comes("dead", 6));
     CHECK(settles("b"));
-    CHECK_UINT(stats_get(&post_stats_of(b.post)->refused), 6);
+    CHECK_UINT(stats_get(&courier_stats_of(b.courier)->refused), 6);
     two_end(&a, &b);
 }
 
@@ -446,18 +446,18 @@ TEST_NOFAULT(a_node_that_drains_gives_back_what_it_has_not_begun) {
     submit_at(&a, a_job("acme", "y"));
     for (int i = 0; i < TIMES(300) && server.nodes[1]->unsettled < 2; i++) run(1);
     CHECK_UINT(server.nodes[1]->unsettled, 2);
-    post_drain(b.post);
+    courier_drain(b.courier);
     for (int i = 0; i < TIMES(300) && server.nodes[1]->unsettled > 1; i++) run(1);
     CHECK_UINT(server.nodes[1]->unsettled, 1);
-    CHECK(!post_is_idle(b.post));
+    CHECK(!courier_is_idle(b.courier));
     server.nodes[0]->paused = false;
     uint64_t other;
     CHECK(take_guest(&a, id, &other));
     CHECK_STR(id, last_id);
     CHECK_INT(end_guest(&b, first, lease, an_end(JOB_COMPLETED, "1", "")), 0);
     CHECK(becomes(&a.home, first, JOB_COMPLETED));
-    for (int i = 0; i < TIMES(300) && !post_is_idle(b.post); i++) run(1);
-    CHECK(post_is_idle(b.post));
+    for (int i = 0; i < TIMES(300) && !courier_is_idle(b.courier); i++) run(1);
+    CHECK(courier_is_idle(b.courier));
     two_end(&a, &b);
 }
 
@@ -468,8 +468,8 @@ TEST_NOFAULT(another_broker_while_it_works) {
     two_begin(&a, &b);
     submit_at(&a, a_job("acme", "x"));
     CHECK(take_guest(&b, id, &lease));
-    struct post_settings s = settings_of(&b);
-    CHECK_INT(post_set(b.post, &fake_ops, &s, why, sizeof(why)), 0);
+    struct courier_settings s = settings_of(&b);
+    CHECK_INT(courier_set(b.courier, &fake_ops, &s, why, sizeof(why)), 0);
     run(10);
     CHECK_INT(end_guest(&b, id, lease, an_end(JOB_COMPLETED, "1", "")), 0);
     CHECK(becomes(&a.home, last_id, JOB_COMPLETED));

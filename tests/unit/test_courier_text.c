@@ -1,5 +1,5 @@
 /* test_post_text.c -- what nodes say to each other through a broker. */
-#include "jobs/post_text.h"
+#include "jobs/courier_text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,29 +9,29 @@
 
 #define ID "job_00000000000000010000000000000002"
 
-static int read_one(struct arena *a, const char *text, bool is_result, struct post_message *m, char why[300]) {
+static int read_one(struct arena *a, const char *text, bool is_result, struct courier_message *m, char why[300]) {
     why[0] = '\0';
-    return post_read(a, slice_str(text), is_result, m, why, 300);
+    return courier_read(a, slice_str(text), is_result, m, why, 300);
 }
 
 /* Written and read again. */
-static int there_and_back(struct arena *a, const struct post_message *m, bool is_result, struct post_message *out) {
+static int there_and_back(struct arena *a, const struct courier_message *m, bool is_result, struct courier_message *out) {
     char why[300] = "";
     struct buf b;
     buf_init(&b, 0);
-    post_write(&b, m);
+    courier_write(&b, m);
     CHECK(!buf_failed(&b));
     char *text = arena_dup(a, buf_get(&b));
     size_t len = buf_len(&b);
     buf_deinit(&b);
     CHECK(text != NULL);
-    int rc = post_read(a, slice_of(text, len), is_result, out, why, sizeof(why));
+    int rc = courier_read(a, slice_of(text, len), is_result, out, why, sizeof(why));
     NOTE("%s", why);
     return rc;
 }
 
-static struct post_message a_job(const char *body) {
-    struct post_message m = { .type = POST_JOB, .reply_to = SLICE("results.a") };
+static struct courier_message a_job(const char *body) {
+    struct courier_message m = { .type = COURIER_JOB, .reply_to = SLICE("results.a") };
     m.job = (struct job){ .id = ID, .tenant = SLICE("acme"), .queue = SLICE("nightly"),
                           .path = SLICE("/v1/chat/completions?x=1"), .headers = SLICE("x-a: 1\r\nx-b: \"two\"\r\n"),
                           .body = slice_str(body), .priority = -7, .max_tries = 4, .expires_ms = 1790000000123 };
@@ -44,7 +44,7 @@ TEST(a_job_goes_and_comes_whole) {
     for (size_t i = 0; i < sizeof(bodies) / sizeof(*bodies); i++) {
         struct arena a;
         arena_init(&a);
-        struct post_message m = a_job(bodies[i]), out;
+        struct courier_message m = a_job(bodies[i]), out;
         CHECK_INT(there_and_back(&a, &m, false, &out), 0);
         CHECK_STR(out.job.id, ID);
         CHECK_SLICE(out.job.tenant, SLICE("acme"));
@@ -68,7 +68,7 @@ TEST(json_that_is_too_deep_inside_goes_as_a_text) {
     memset(body, '[', 256);
     memset(body + 256, ']', 256);
     body[512] = '\0';
-    struct post_message m = a_job(body), out;
+    struct courier_message m = a_job(body), out;
     CHECK_INT(there_and_back(&a, &m, false, &out), 0);
     CHECK_SLICE(out.job.body, slice_str(body));
     arena_deinit(&a);
@@ -77,11 +77,11 @@ TEST(json_that_is_too_deep_inside_goes_as_a_text) {
 TEST(what_comes_back) {
     struct arena a;
     arena_init(&a);
-    struct post_message m = { .type = POST_RESULT }, out;
+    struct courier_message m = { .type = COURIER_RESULT }, out;
     m.job = (struct job){ .id = ID, .status = JOB_COMPLETED, .tries = 2, .result_status = 200,
                           .result_type = SLICE("text/plain; charset=utf-8"), .result = SLICE("a\r\nb") };
     CHECK_INT(there_and_back(&a, &m, true, &out), 0);
-    CHECK_INT(out.type, POST_RESULT);
+    CHECK_INT(out.type, COURIER_RESULT);
     CHECK_STR(out.job.id, ID);
     CHECK_INT(out.job.status, JOB_COMPLETED);
     CHECK_UINT(out.job.tries, 2);
@@ -92,22 +92,22 @@ TEST(what_comes_back) {
     CHECK_INT(there_and_back(&a, &m, true, &out), 0);
     CHECK_INT(out.job.status, JOB_FAILED);
     CHECK_SLICE(out.job.error, SLICE("{\"code\":\"no\"}"));
-    m = (struct post_message){ .type = POST_EVENT, .id = SLICE(ID),
+    m = (struct courier_message){ .type = COURIER_EVENT, .id = SLICE(ID),
                                .event = { .name = SLICE(""), .data = SLICE("data: {}\n\n") } };
     CHECK_INT(there_and_back(&a, &m, true, &out), 0);
     CHECK_SLICE(out.event.data, SLICE("data: {}\n\n"));
-    m = (struct post_message){ .type = POST_EVENT, .id = SLICE(ID),
+    m = (struct courier_message){ .type = COURIER_EVENT, .id = SLICE(ID),
                                .event = { .name = SLICE("progress"), .data = SLICE("{\"n\":1}") } };
     CHECK_INT(there_and_back(&a, &m, true, &out), 0);
     CHECK_SLICE(out.event.name, SLICE("progress"));
     CHECK_SLICE(out.event.data, SLICE("{\"n\":1}"));
-    m = (struct post_message){ .type = POST_RUNNING, .id = SLICE(ID), .job = { .tries = 2 }, .reply_to = SLICE("b") };
+    m = (struct courier_message){ .type = COURIER_RUNNING, .id = SLICE(ID), .job = { .tries = 2 }, .reply_to = SLICE("b") };
     CHECK_INT(there_and_back(&a, &m, true, &out), 0);
     CHECK_UINT(out.job.tries, 2);
     CHECK_SLICE(out.reply_to, SLICE("b"));
-    m = (struct post_message){ .type = POST_CANCEL, .id = SLICE(ID) };
+    m = (struct courier_message){ .type = COURIER_CANCEL, .id = SLICE(ID) };
     CHECK_INT(there_and_back(&a, &m, true, &out), 0);
-    CHECK_INT(out.type, POST_CANCEL);
+    CHECK_INT(out.type, COURIER_CANCEL);
     arena_deinit(&a);
 }
 
@@ -115,7 +115,7 @@ TEST(a_stranger_s_job_has_the_same_id_each_time) {
     struct arena a;
     arena_init(&a);
     char why[300];
-    struct post_message one, two, other, none;
+    struct courier_message one, two, other, none;
     CHECK_INT(read_one(&a, "{\"id\":\"order 7\",\"path\":\"/v1/x\",\"body\":{}}", false, &one, why), 0);
     CHECK_INT(read_one(&a, "{\"path\":\"/v1/y\",\"id\":\"order 7\"}", false, &two, why), 0);
     CHECK_INT(read_one(&a, "{\"id\":\"order 7\",\"tenant\":\"zoo\",\"path\":\"/v1/x\"}", false, &other, why), 0);
@@ -164,7 +164,7 @@ TEST(what_is_wrong_is_said) {
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         struct arena a;
-        struct post_message m;
+        struct courier_message m;
         char why[300];
         arena_init(&a);
         CHECK_INT(read_one(&a, cases[i].text, cases[i].is_result, &m, why), PERILUNE_ERR_INVAL);
@@ -180,13 +180,13 @@ TEST_NOFAULT(a_message_that_is_cut_anywhere) {
     struct arena a;
     buf_init(&b, 0);
     arena_init(&a);
-    struct post_message m = a_job("{\"model\":\"auto\"}"), out;
+    struct courier_message m = a_job("{\"model\":\"auto\"}"), out;
     char why[300];
-    post_write(&b, &m);
+    courier_write(&b, &m);
     for (size_t n = 0; n < buf_len(&b); n++) {
         char *own = malloc(n > 0 ? n : 1);
         memcpy(own, buf_get(&b).ptr, n);
-        CHECK_INT(post_read(&a, slice_of(own, n), false, &out, why, sizeof(why)), PERILUNE_ERR_INVAL);
+        CHECK_INT(courier_read(&a, slice_of(own, n), false, &out, why, sizeof(why)), PERILUNE_ERR_INVAL);
         free(own);
     }
     arena_deinit(&a);

@@ -1,4 +1,4 @@
-/* post_guest.c -- jobs of others that are done here.
+/* courier_guest.c -- jobs of others that are done here.
  *
  *     came --> KNOCKS --home: is it over?--> ENTERS --SUBMIT--> STAYS <--told-- guests: begun, event, end
  *                | (of this node only)          |                 | says one thing after the other
@@ -20,7 +20,7 @@
  *
  * Limits: as many guests as messages that the broker lets us have at once, and batches of this node, which its limits
  * for jobs bound. */
-#include "jobs/post_int.h"
+#include "jobs/courier_int.h"
 
 #include <stdio.h>
 
@@ -34,10 +34,10 @@ enum step { KNOCKS, ENTERS, STAYS, LEAVES, BURIED, TOLD };
 struct guest {
     struct list     link;
     struct chained  by_id;
-    struct post    *post;
+    struct courier    *courier;
     enum step       step;
     char            id[JOB_ID_SIZE];
-    char            their_id[POST_ID_MAX + 1];
+    char            their_id[COURIER_ID_MAX + 1];
     char            reply_to[256];
     uint64_t        token;       /* 0: nobody's to settle */
     bool            is_home;     /* of this node: its end is kept here */
@@ -47,7 +47,7 @@ struct guest {
     uint64_t        last_event, pause;
     struct arena    arena;
     struct job      job;         /* until it has entered: the question; then its end */
-    struct post_message say;     /* being said; its texts: said */
+    struct courier_message say;     /* being said; its texts: said */
     struct buf      said;
     char            reason[BROKER_REASON_MAX];
     struct jobs_op  op, cancel_op;
@@ -63,15 +63,15 @@ static void say(struct guest *g);
 
 static struct slice id_of(const struct chained *e) { return slice_str(container_of(e, struct guest, by_id)->id); }
 
-static struct guest *find(struct post *p, struct slice id) {
+static struct guest *find(struct courier *p, struct slice id) {
     struct chained **at = hashtable_find(&p->by_id, hash64(&p->key, id), id, id_of);
     return at != NULL ? container_of(*at, struct guest, by_id) : NULL;
 }
 
-static struct guest *guest_new(struct post *p, const struct job *j) {
+static struct guest *guest_new(struct courier *p, const struct job *j) {
     struct guest *g = hashtable_reserve(&p->by_id) == 0 ? mem_zalloc(sizeof(*g)) : NULL;
     if (g == NULL) return NULL;
-    g->post = p;
+    g->courier = p;
     g->step = ENTERS;
     g->job = *j;
     g->job.key = g->job.webhook = SLICE("");
@@ -89,7 +89,7 @@ static struct guest *guest_new(struct post *p, const struct job *j) {
 }
 
 static void guest_free(struct guest *g) {
-    struct post *p = g->post;
+    struct courier *p = g->courier;
     struct chained **at = hashtable_find(&p->by_id, g->by_id.hash, slice_str(g->id), id_of);
     hashtable_remove(&p->by_id, at);
     list_remove(&g->link);
@@ -105,14 +105,14 @@ static void guest_free(struct guest *g) {
 }
 
 static void settle(struct guest *g, enum broker_settling how) {
-    post_settle(g->post, g->token, how);
+    courier_settle(g->courier, g->token, how);
     guest_free(g);
 }
 
 static void timer_due(struct timer *t) { go(container_of(t, struct guest, timer)); }
 
 static void later(struct guest *g) {
-    timer_start(g->post->opt.loop, &g->timer, post_pause(&g->pause), timer_due);
+    timer_start(g->courier->opt.loop, &g->timer, courier_pause(&g->pause), timer_due);
 }
 
 static bool is_busy(const struct guest *g) { return g->op.jobs != NULL || g->flight.flies; }
@@ -122,8 +122,8 @@ static bool is_busy(const struct guest *g) { return g->op.jobs != NULL || g->fli
 static void said(struct guest *g) {
     g->pause = 0;
     switch (g->say.type) {
-    case POST_RUNNING: g->tries = g->say.job.tries; break;
-    case POST_EVENT: g->last_event = g->say.event.number; break;
+    case COURIER_RUNNING: g->tries = g->say.job.tries; break;
+    case COURIER_EVENT: g->last_event = g->say.event.number; break;
     default: g->step = TOLD;
     }
     go(g);
@@ -137,20 +137,20 @@ static void unwanted(struct guest *g) {
 
 static void on_home(struct jobs_op *op, const struct jobs_answer *a) {
     struct guest *g = container_of(op, struct guest, op);
-    if (g->post->ending || a->rc == PERILUNE_ERR_CANCELED) return;
+    if (g->courier->ending || a->rc == PERILUNE_ERR_CANCELED) return;
     if (a->rc < 0) later(g);
-    else if (a->rc != 0 && a->rc != JOBS_TOO_LARGE && g->say.type == POST_RUNNING) unwanted(g);
+    else if (a->rc != 0 && a->rc != JOBS_TOO_LARGE && g->say.type == COURIER_RUNNING) unwanted(g);
     else said(g);
 }
 
 static void say_at_home(struct guest *g) {
-    struct post *p = g->post;
-    const struct post_message *m = &g->say;
+    struct courier *p = g->courier;
+    const struct courier_message *m = &g->say;
     struct jobs_ask ask = { .verb = JOBS_FINISH, .id = slice_str(g->id), .lease = JOBS_ELSEWHERE, .job = &m->job };
-    if (m->type == POST_RUNNING)
+    if (m->type == COURIER_RUNNING)
         ask = (struct jobs_ask){ .verb = JOBS_BEAT, .id = ask.id, .lease = ask.lease, .count = m->job.tries,
                                  .lease_ms = g->has_message ? p->lost_ms : STAY_MS };
-    else if (m->type == POST_EVENT)
+    else if (m->type == COURIER_EVENT)
         ask = (struct jobs_ask){ .verb = JOBS_APPEND, .id = ask.id, .lease = ask.lease, .event = m->event };
     if (jobs_begin(p->opt.home, &g->op, &ask, on_home) != 0) later(g);
 }
@@ -160,12 +160,12 @@ static void bury(struct guest *g, const char *reason);
 /* Of an end that cannot be told. */
 static void cannot_be_told(struct guest *g) {
     char why[BROKER_REASON_MAX];
-    if (g->say.type != POST_RESULT) {
+    if (g->say.type != COURIER_RESULT) {
         said(g);
         return;
     }
     snprintf(why, sizeof(why), "its end cannot be sent to %.200s: %.200s", g->reply_to, g->flight.why);
-    log_line(g->post->opt.log, PERILUNE_LOG_WARN, "job %s: %s", g->id, why);
+    log_line(g->courier->opt.log, PERILUNE_LOG_WARN, "job %s: %s", g->id, why);
     if (g->job.status == JOB_COMPLETED) { /* perhaps it is too large: then that is its end */
         g->job.status = JOB_FAILED;
         g->job.result = g->job.result_type = SLICE("");
@@ -182,12 +182,12 @@ static void cannot_be_told(struct guest *g) {
 /* While there is no connection a guest goes on with its life: its end must be here before the queue of guests forgets
  * it, and says all that counts. */
 static bool can_be_left_out(const struct guest *g) {
-    return g->say.type != POST_RESULT && !g->post->connected;
+    return g->say.type != COURIER_RESULT && !g->courier->connected;
 }
 
 static void on_landed(struct flight *f) {
     struct guest *g = container_of(f, struct guest, flight);
-    if (g->post->ending) return;
+    if (g->courier->ending) return;
     if (f->rc == 0) said(g);
     else if (f->rc == PERILUNE_ERR_INVAL) cannot_be_told(g);
     else if (can_be_left_out(g)) said(g);
@@ -195,13 +195,13 @@ static void on_landed(struct flight *f) {
 }
 
 static void say_abroad(struct guest *g) {
-    struct post *p = g->post;
+    struct courier *p = g->courier;
     struct buf text;
     int rc = PERILUNE_ERR_NOMEM;
     buf_init(&text, 0);
-    post_write(&text, &g->say);
+    courier_write(&text, &g->say);
     if (!buf_failed(&text))
-        rc = post_fly(p, &g->flight, &(struct broker_publish){ .to = slice_str(g->reply_to), .key = slice_str(g->id),
+        rc = courier_fly(p, &g->flight, &(struct broker_publish){ .to = slice_str(g->reply_to), .key = slice_str(g->id),
                                                                .body = buf_get(&text) }, on_landed);
     buf_deinit(&text);
     if (rc != 0) later(g);
@@ -223,9 +223,9 @@ static void beat_due(struct timer *t) {
 }
 
 static void say_running(struct guest *g, unsigned tries) {
-    struct post *p = g->post;
+    struct courier *p = g->courier;
     uint64_t every = (g->has_message ? p->lease_ms : STAY_MS) / 3 + 1;
-    g->say = (struct post_message){ .type = POST_RUNNING, .id = slice_str(g->their_id), .job = { .tries = tries },
+    g->say = (struct courier_message){ .type = COURIER_RUNNING, .id = slice_str(g->their_id), .job = { .tries = tries },
                                     .reply_to = slice_str(p->results) };
     timer_start(p->opt.loop, &g->beat, every, beat_due);
     say(g);
@@ -242,7 +242,7 @@ static void say_event(struct guest *g, const struct job_event *e) {
         return;
     }
     struct slice s = buf_get(&g->said);
-    g->say = (struct post_message){ .type = POST_EVENT, .id = slice_str(g->their_id), .event = {
+    g->say = (struct courier_message){ .type = COURIER_EVENT, .id = slice_str(g->their_id), .event = {
         .number = e->number, .name = slice_of(s.ptr, e->name.len),
         .data = slice_of(s.ptr + e->name.len, e->data.len) } };
     say(g);
@@ -252,7 +252,7 @@ static void say_event(struct guest *g, const struct job_event *e) {
 static void give_back_at_home(struct guest *g, unsigned tries) {
     struct job back = { .status = JOB_QUEUED, .tries = tries, .result = SLICE(""), .result_type = SLICE(""),
                         .error = SLICE("") };
-    g->say = (struct post_message){ .type = POST_RESULT, .job = back };
+    g->say = (struct courier_message){ .type = COURIER_RESULT, .job = back };
     g->step = LEAVES;
     say_at_home(g);
 }
@@ -264,7 +264,7 @@ static void give_back(struct guest *g, unsigned tries) {
 
 static void on_looked(struct jobs_op *op, const struct jobs_answer *a) {
     struct guest *g = container_of(op, struct guest, op);
-    if (g->post->ending || a->rc == PERILUNE_ERR_CANCELED) return;
+    if (g->courier->ending || a->rc == PERILUNE_ERR_CANCELED) return;
     if (a->rc == JOBS_NOT_FOUND) { /* it was over, and kept for KEEP_MS */
         settle(g, BROKER_AGAIN);
         return;
@@ -284,16 +284,16 @@ static void on_looked(struct jobs_op *op, const struct jobs_answer *a) {
         g->step = LEAVES;
         go(g);
     } else {
-        if (j->status == JOB_QUEUED) timer_stop(g->post->opt.loop, &g->beat);
+        if (j->status == JOB_QUEUED) timer_stop(g->courier->opt.loop, &g->beat);
         g->look_again = hears_more;
-        if (j->status == JOB_QUEUED && g->post->draining) give_back(g, j->tries);
+        if (j->status == JOB_QUEUED && g->courier->draining) give_back(g, j->tries);
         else if (hears_more) go(g);
     }
 }
 
 static void look(struct guest *g) {
     g->look_again = false;
-    if (jobs_begin(g->post->opt.guests, &g->op,
+    if (jobs_begin(g->courier->opt.guests, &g->op,
                    &(struct jobs_ask){ .verb = JOBS_EVENTS, .id = slice_str(g->id), .after = g->last_event,
                                        .count = 1 }, on_looked) == 0)
         return;
@@ -310,12 +310,12 @@ static void on_told(struct jobs_watch *w) {
 static void on_stopped(struct jobs_op *op, const struct jobs_answer *a) {
     struct guest *g = container_of(op, struct guest, cancel_op);
     g->look_again |= a->rc == 0;
-    if (!g->post->ending && a->rc == 0 && g->step == STAYS && !timer_is_running(&g->timer)) go(g);
+    if (!g->courier->ending && a->rc == 0 && g->step == STAYS && !timer_is_running(&g->timer)) go(g);
 }
 
 static void stop(struct guest *g) {
     struct jobs_ask ask = { .verb = JOBS_CANCEL, .id = slice_str(g->id) };
-    if (g->cancel_op.jobs == NULL && jobs_begin(g->post->opt.guests, &g->cancel_op, &ask, on_stopped) == 0)
+    if (g->cancel_op.jobs == NULL && jobs_begin(g->courier->opt.guests, &g->cancel_op, &ask, on_stopped) == 0)
         g->cancel = false; /* else with the next thing that it says */
 }
 
@@ -323,28 +323,28 @@ static void stop(struct guest *g) {
 
 static void on_buried(struct flight *f) {
     struct guest *g = container_of(f, struct guest, flight);
-    if (g->post->ending) return;
+    if (g->courier->ending) return;
     if (f->rc == PERILUNE_ERR_INVAL)
-        log_line(g->post->opt.log, PERILUNE_LOG_WARN, "job %s: %s cannot take its dead letter: %s", g->id,
-                 g->post->dead, f->why);
+        log_line(g->courier->opt.log, PERILUNE_LOG_WARN, "job %s: %s cannot take its dead letter: %s", g->id,
+                 g->courier->dead, f->why);
     if (f->rc == 0 || f->rc == PERILUNE_ERR_INVAL) g->step = BURIED;
     if (f->rc == 0 || f->rc == PERILUNE_ERR_INVAL) go(g);
     else later(g);
 }
 
 static void bury(struct guest *g, const char *reason) {
-    struct post *p = g->post;
+    struct courier *p = g->courier;
     struct buf text;
     int rc = PERILUNE_ERR_NOMEM;
-    struct post_message m = { .type = POST_JOB, .id = slice_str(g->their_id), .job = g->job,
+    struct courier_message m = { .type = COURIER_JOB, .id = slice_str(g->their_id), .job = g->job,
                               .reply_to = slice_str(g->reply_to) };
     g->step = LEAVES;
     if (reason != g->reason) slice_copy(g->reason, sizeof(g->reason), slice_str(reason));
     slice_mute(g->reason);
     buf_init(&text, 0);
-    post_write(&text, &m);
+    courier_write(&text, &m);
     if (!buf_failed(&text))
-        rc = post_fly(p, &g->flight, &(struct broker_publish){ .to = slice_str(p->dead), .key = slice_str(g->id),
+        rc = courier_fly(p, &g->flight, &(struct broker_publish){ .to = slice_str(p->dead), .key = slice_str(g->id),
                                                                .body = buf_get(&text),
                                                                .reason = slice_str(g->reason) }, on_buried);
     buf_deinit(&text);
@@ -352,7 +352,7 @@ static void bury(struct guest *g, const char *reason) {
 }
 
 static bool is_for_the_dead(const struct guest *g) {
-    return g->job.status == JOB_FAILED && g->has_message && g->post->dead[0] != '\0';
+    return g->job.status == JOB_FAILED && g->has_message && g->courier->dead[0] != '\0';
 }
 
 static void tell_end(struct guest *g) {
@@ -361,13 +361,13 @@ static void tell_end(struct guest *g) {
         bury(g, g->reason);
         return;
     }
-    g->say = (struct post_message){ .type = POST_RESULT, .id = slice_str(g->their_id), .job = g->job };
+    g->say = (struct courier_message){ .type = COURIER_RESULT, .id = slice_str(g->their_id), .job = g->job };
     say(g);
 }
 
 static void on_end(struct jobs_op *op, const struct jobs_answer *a) {
     struct guest *g = container_of(op, struct guest, op);
-    if (g->post->ending || a->rc == PERILUNE_ERR_CANCELED) return;
+    if (g->courier->ending || a->rc == PERILUNE_ERR_CANCELED) return;
     if (a->rc == JOBS_NOT_FOUND) {
         settle(g, BROKER_AGAIN);
         return;
@@ -385,11 +385,11 @@ static void on_end(struct jobs_op *op, const struct jobs_answer *a) {
 }
 
 static void leave(struct guest *g) {
-    timer_stop(g->post->opt.loop, &g->beat);
+    timer_stop(g->courier->opt.loop, &g->beat);
     if (!g->is_over) {
-        if (g->say.type == POST_RESULT && g->say.job.status == JOB_QUEUED) say_at_home(g);
+        if (g->say.type == COURIER_RESULT && g->say.job.status == JOB_QUEUED) say_at_home(g);
         else tell_end(g);
-    } else if (jobs_begin(g->post->opt.guests, &g->op, &(struct jobs_ask){ .verb = JOBS_GET, .id = slice_str(g->id) },
+    } else if (jobs_begin(g->courier->opt.guests, &g->op, &(struct jobs_ask){ .verb = JOBS_GET, .id = slice_str(g->id) },
                           on_end) != 0)
         later(g);
 }
@@ -414,7 +414,7 @@ static void turn_away(struct guest *g, const char *code, const char *why) {
 
 static void on_entered(struct jobs_op *op, const struct jobs_answer *a) {
     struct guest *g = container_of(op, struct guest, op);
-    struct post *p = g->post;
+    struct courier *p = g->courier;
     if (p->ending || a->rc == PERILUNE_ERR_CANCELED) return;
     if (a->rc == JOBS_TOO_LARGE) {
         turn_away(g, "job_too_large", "The question of the job has more bytes than may be.");
@@ -434,17 +434,17 @@ static void on_entered(struct jobs_op *op, const struct jobs_answer *a) {
 }
 
 static void enter(struct guest *g) {
-    if (g->post->draining) {
+    if (g->courier->draining) {
         give_back(g, 0);
         return;
     }
-    if (jobs_begin(g->post->opt.guests, &g->op, &(struct jobs_ask){ .verb = JOBS_SUBMIT, .job = &g->job }, on_entered) != 0)
+    if (jobs_begin(g->courier->opt.guests, &g->op, &(struct jobs_ask){ .verb = JOBS_SUBMIT, .job = &g->job }, on_entered) != 0)
         later(g);
 }
 
 static void on_known(struct jobs_op *op, const struct jobs_answer *a) {
     struct guest *g = container_of(op, struct guest, op);
-    if (g->post->ending || a->rc == PERILUNE_ERR_CANCELED) return;
+    if (g->courier->ending || a->rc == PERILUNE_ERR_CANCELED) return;
     if (a->rc < 0) {
         later(g);
         return;
@@ -461,7 +461,7 @@ static void on_known(struct jobs_op *op, const struct jobs_answer *a) {
 }
 
 static void knock(struct guest *g) {
-    if (jobs_begin(g->post->opt.home, &g->op, &(struct jobs_ask){ .verb = JOBS_EVENTS, .id = slice_str(g->id) },
+    if (jobs_begin(g->courier->opt.home, &g->op, &(struct jobs_ask){ .verb = JOBS_EVENTS, .id = slice_str(g->id) },
                    on_known) != 0)
         later(g);
 }
@@ -469,8 +469,8 @@ static void knock(struct guest *g) {
 /* -- One thing after the other ------------------------------------------ */
 
 static void go(struct guest *g) {
-    if (is_busy(g) || g->post->ending) return;
-    timer_stop(g->post->opt.loop, &g->timer);
+    if (is_busy(g) || g->courier->ending) return;
+    timer_stop(g->courier->opt.loop, &g->timer);
     if (g->cancel && g->step == STAYS) stop(g);
     switch (g->step) {
     case KNOCKS: knock(g); return;
@@ -481,7 +481,7 @@ static void go(struct guest *g) {
     case LEAVES:
     case BURIED: leave(g); return;
     case TOLD:
-        if (g->has_message) stats_add(&g->post->stats.done, 1);
+        if (g->has_message) stats_add(&g->courier->stats.done, 1);
         settle(g, BROKER_DONE);
     }
 }
@@ -490,11 +490,11 @@ static void go(struct guest *g) {
 
 static bool copy_question(struct guest *g) { return job_copy(&g->arena, &g->job, JOB_QUESTION); }
 
-void guest_came(struct post *p, struct came *c, const struct post_message *m) {
+void courier_guest_came(struct courier *p, struct came *c, const struct courier_message *m) {
     struct guest *g = find(p, slice_str(m->job.id));
     if (g != NULL) {
         if (g->token == 0) g->token = c->token; /* it came again */
-        else post_settle(p, c->token, BROKER_DONE);
+        else courier_settle(p, c->token, BROKER_DONE);
         g->has_message = true;
         mem_free(c);
         return;
@@ -502,7 +502,7 @@ void guest_came(struct post *p, struct came *c, const struct post_message *m) {
     g = guest_new(p, &m->job);
     if (g == NULL || !copy_question(g)) {
         if (g != NULL) guest_free(g);
-        post_settle(p, c->token, BROKER_AGAIN);
+        courier_settle(p, c->token, BROKER_AGAIN);
         mem_free(c);
         return;
     }
@@ -516,7 +516,7 @@ void guest_came(struct post *p, struct came *c, const struct post_message *m) {
     go(g);
 }
 
-bool guest_stays(struct post *p, const struct job *j) {
+bool courier_guest_stays(struct courier *p, const struct job *j) {
     if (find(p, slice_str(j->id)) != NULL) return true;
     struct guest *g = guest_new(p, j);
     if (g == NULL) return false;
@@ -530,7 +530,7 @@ bool guest_stays(struct post *p, const struct job *j) {
     return true;
 }
 
-void guest_cancel(struct post *p, struct slice id) {
+void courier_guest_cancel(struct courier *p, struct slice id) {
     struct guest *g = find(p, id);
     if (g == NULL) return;
     g->cancel = true;
@@ -538,7 +538,7 @@ void guest_cancel(struct post *p, struct slice id) {
     if (g->cancel && g->step == STAYS) stop(g);
 }
 
-void guests_connected(struct post *p) {
+void courier_guests_connected(struct courier *p) {
     for (struct list *l = p->guests.next, *next; l != &p->guests; l = next) {
         struct guest *g = container_of(l, struct guest, link);
         next = l->next;
@@ -546,12 +546,12 @@ void guests_connected(struct post *p) {
     }
 }
 
-void guests_lost(struct post *p) {
+void courier_guests_lost(struct courier *p) {
     for (struct list *l = p->guests.next; l != &p->guests; l = l->next)
         container_of(l, struct guest, link)->token = 0;
 }
 
-void guests_drain(struct post *p) {
+void courier_guests_drain(struct courier *p) {
     for (struct list *l = p->guests.next, *next; l != &p->guests; l = next) {
         struct guest *g = container_of(l, struct guest, link);
         next = l->next;
@@ -560,8 +560,8 @@ void guests_drain(struct post *p) {
     }
 }
 
-bool guests_have_ended(const struct post *p) { return list_is_empty(&p->guests); }
+bool courier_guests_have_ended(const struct courier *p) { return list_is_empty(&p->guests); }
 
-void guests_deinit(struct post *p) {
+void courier_guests_deinit(struct courier *p) {
     while (!list_is_empty(&p->guests)) guest_free(container_of(p->guests.next, struct guest, link));
 }

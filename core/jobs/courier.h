@@ -1,21 +1,21 @@
-/* post.h -- jobs that go from node to node by a message broker. See post.c. */
-#ifndef PERILUNE_JOBS_POST_H
-#define PERILUNE_JOBS_POST_H
+/* courier.h -- jobs that go from node to node by a message broker. See courier.c. */
+#ifndef PERILUNE_JOBS_COURIER_H
+#define PERILUNE_JOBS_COURIER_H
 
 #include "base/stats.h"
 #include "jobs/broker.h"
 #include "jobs/jobs.h"
 
-/* What a configuration says.  Borrowed; the post copies. */
-struct post_settings {
+/* What a configuration says.  Borrowed; the courier copies. */
+struct courier_settings {
     struct broker_settings broker; /* results: never NULL */
     uint64_t lease_ms;             /* who works on a job says so three times as often */
     uint64_t lost_ms;              /* nothing was heard of a job for so long: it is handed on again */
     unsigned max_tries;            /* of jobs that do not say */
 };
 
-/* Written by the post's thread, read by any. */
-struct post_stats {
+/* Written by the courier's thread, read by any. */
+struct courier_stats {
     stats_counter handed_on;       /* jobs that the broker has confirmed */
     stats_counter came, refused;   /* messages of the work, and those that were no jobs */
     stats_counter done;            /* jobs of others that ended here, and whose end was confirmed */
@@ -24,30 +24,30 @@ struct post_stats {
     stats_counter handing_on, guests; /* now: jobs that the broker has not confirmed, jobs of others */
 };
 
-struct post_options {
+struct courier_options {
     struct loop   *loop;
     struct log    *log;
-    struct jobs   *home, *guests;  /* ends of its own, on this loop; their due() is the post's */
+    struct jobs   *home, *guests;  /* ends of its own, on this loop; their due() is the courier's */
     bool         (*stays)(const struct job *j); /* one that only this node can do */
 };
 
-struct post;
+struct courier;
 
-/* On the loop's thread, as all of the following but post_stats() and post_state().  NULL: why has a sentence. */
-struct post *post_new(const struct post_options *opt, const struct broker_ops *ops, const struct post_settings *s,
+/* On the loop's thread, as all of the following but courier_stats() and courier_state().  NULL: why has a sentence. */
+struct courier *courier_new(const struct courier_options *opt, const struct broker_ops *ops, const struct courier_settings *s,
                       char *why, size_t size);
 /* Another broker, or another way to it, from now on: what the old one has not confirmed goes to the new one.  0, or
  * an error with a sentence, and nothing has changed. */
-int  post_set(struct post *p, const struct broker_ops *ops, const struct post_settings *s, char *why, size_t size);
+int  courier_set(struct courier *p, const struct broker_ops *ops, const struct courier_settings *s, char *why, size_t size);
 /* No more work is taken, what was not begun here goes back. */
-void post_drain(struct post *p);
+void courier_drain(struct courier *p);
 /* Is nothing under way any more that would be lost time: results to be told, jobs to be confirmed? */
-bool post_is_idle(const struct post *p);
+bool courier_is_idle(const struct courier *p);
 /* Waits for the driver's thread, as long as that may take.  NULL is fine. */
-void post_free(struct post *p);
+void courier_free(struct courier *p);
 
-/* [any] until post_free(). */
-const struct post_stats *post_stats_of(const struct post *p);
-void post_state(struct post *p, struct broker_state *out);
+/* [any] until courier_free(). */
+const struct courier_stats *courier_stats_of(const struct courier *p);
+void courier_state(struct courier *p, struct broker_state *out);
 
 #endif

@@ -1,13 +1,13 @@
-/* post_thread.c -- a thread for the post.
+/* courier_thread.c -- a thread for the courier.
  *
- *     owner: open, set, drain, close --letters--> [ loop: post, an end of each queue ] <--letters-- the driver's thread
+ *     owner: open, set, drain, close --letters--> [ loop: courier, an end of each queue ] <--letters-- the driver's thread
  *
- * The post talks to queues and to a broker, and to no worker.  With a loop of its own it goes on while workers come and
+ * The courier talks to queues and to a broker, and to no worker.  With a loop of its own it goes on while workers come and
  * go with reloads, and a worker that is busy keeps no message waiting.  Replacing a broker waits for a library that
- * may be in the middle of something: here that holds up the post and nobody else.
+ * may be in the middle of something: here that holds up the courier and nobody else.
  *
  * Everything is made on the owner's thread before this one begins, so that what is wrong is an error of the load. */
-#include "jobs/post_thread.h"
+#include "jobs/courier_thread.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -16,11 +16,11 @@
 #include "include/perilune.h"
 #include "sys/mailbox.h"
 
-struct post_thread {
+struct courier_thread {
     struct loop    loop;
     struct mailbox box;
     struct jobs   *home, *guests;
-    struct post   *post;
+    struct courier   *courier;
     struct log    *log;
     pthread_t      thread;
     struct letter  drain, stop;
@@ -34,7 +34,7 @@ struct post_thread {
 struct change {
     struct letter            letter;
     const struct broker_ops *ops;
-    struct post_settings     s;
+    struct courier_settings     s;
     struct arena             arena;
 };
 
@@ -57,14 +57,14 @@ static void change_free(struct change *c) {
 
 static void open_change(struct letter *l, void *owner) {
     struct change *c = container_of(l, struct change, letter);
-    struct post_thread *t = owner;
+    struct courier_thread *t = owner;
     char why[BROKER_WHY_SIZE] = "";
-    if (!t->stopping && post_set(t->post, c->ops, &c->s, why, sizeof(why)) != 0)
+    if (!t->stopping && courier_set(t->courier, c->ops, &c->s, why, sizeof(why)) != 0)
         log_line(t->log, PERILUNE_LOG_ERROR, "jobs.broker: %s", why);
     change_free(c);
 }
 
-void post_thread_set(struct post_thread *t, const struct broker_ops *ops, const struct post_settings *s) {
+void courier_thread_set(struct courier_thread *t, const struct broker_ops *ops, const struct courier_settings *s) {
     struct change *c = mem_zalloc(sizeof(*c));
     if (c == NULL) {
         log_line(t->log, PERILUNE_LOG_ERROR, "jobs.broker: out of memory, the broker of before goes on");
@@ -80,37 +80,37 @@ void post_thread_set(struct post_thread *t, const struct broker_ops *ops, const 
 }
 
 static void open_drain(struct letter *l, void *owner) {
-    struct post_thread *t = owner;
+    struct courier_thread *t = owner;
     (void)l;
-    post_drain(t->post);
+    courier_drain(t->courier);
 }
 
-void post_thread_drain(struct post_thread *t) {
+void courier_thread_drain(struct courier_thread *t) {
     if (t->drains) return;
     t->drains = true;
     atomic_store(&t->idle, false); /* until it was looked at */
     mailbox_send(&t->box, &t->drain, open_drain);
 }
 
-bool post_thread_is_idle(const struct post_thread *t) { return atomic_load((atomic_bool *)(uintptr_t)&t->idle); }
-const struct post_stats *post_thread_stats(const struct post_thread *t) { return post_stats_of(t->post); }
-void post_thread_state(const struct post_thread *t, struct broker_state *out) { post_state(t->post, out); }
+bool courier_thread_is_idle(const struct courier_thread *t) { return atomic_load((atomic_bool *)(uintptr_t)&t->idle); }
+const struct courier_stats *courier_thread_stats(const struct courier_thread *t) { return courier_stats_of(t->courier); }
+void courier_thread_state(const struct courier_thread *t, struct broker_state *out) { courier_state(t->courier, out); }
 
 /* -- The thread ------------------------------------------ */
 
-static void too_late(struct timer *timer) { container_of(timer, struct post_thread, deadline)->is_late = true; }
+static void too_late(struct timer *timer) { container_of(timer, struct courier_thread, deadline)->is_late = true; }
 
 static void open_stop(struct letter *l, void *owner) {
-    struct post_thread *t = owner;
+    struct courier_thread *t = owner;
     (void)l;
     t->stopping = true;
-    post_drain(t->post);
+    courier_drain(t->courier);
     if (t->within_ms == 0 || timer_start(&t->loop, &t->deadline, t->within_ms, too_late) != 0) t->is_late = true;
 }
 
-static void tear_down(struct post_thread *t) {
+static void tear_down(struct courier_thread *t) {
     timer_stop(&t->loop, &t->deadline);
-    post_free(t->post);
+    courier_free(t->courier);
     jobs_close(t->home);
     jobs_close(t->guests);
     mailbox_close(&t->box);
@@ -118,11 +118,11 @@ static void tear_down(struct post_thread *t) {
     mailbox_deinit(&t->box);
 }
 
-static void *post_main(void *arg) {
-    struct post_thread *t = arg;
-    while (!t->stopping || !(t->is_late || post_is_idle(t->post))) {
+static void *courier_main(void *arg) {
+    struct courier_thread *t = arg;
+    while (!t->stopping || !(t->is_late || courier_is_idle(t->courier))) {
         uv_run(&t->loop.uv, UV_RUN_ONCE);
-        atomic_store(&t->idle, post_is_idle(t->post));
+        atomic_store(&t->idle, courier_is_idle(t->courier));
     }
     tear_down(t);
     return NULL;
@@ -130,11 +130,11 @@ static void *post_main(void *arg) {
 
 /* -- Life ------------------------------------------ */
 
-int post_thread_open(struct post_thread **out, const struct post_thread_options *opt, const struct broker_ops *ops,
-                     const struct post_settings *s, char *why, size_t size) {
+int courier_thread_open(struct courier_thread **out, const struct courier_thread_options *opt, const struct broker_ops *ops,
+                     const struct courier_settings *s, char *why, size_t size) {
     *out = NULL;
     snprintf(why, size, "out of memory");
-    struct post_thread *t = mem_zalloc(sizeof(*t));
+    struct courier_thread *t = mem_zalloc(sizeof(*t));
     if (t == NULL) return PERILUNE_ERR_NOMEM;
     int rc = loop_init(&t->loop);
     if (rc == 0 && (rc = mailbox_open(&t->box, &t->loop, t)) != 0) loop_deinit(&t->loop);
@@ -148,20 +148,20 @@ int post_thread_open(struct post_thread **out, const struct post_thread_options 
     t->guests = jobs_open(opt->guests, &t->loop);
     rc = PERILUNE_ERR_NOMEM;
     if (t->home != NULL && t->guests != NULL)
-        t->post = post_new(&(struct post_options){ .loop = &t->loop, .log = opt->log, .home = t->home,
+        t->courier = courier_new(&(struct courier_options){ .loop = &t->loop, .log = opt->log, .home = t->home,
                                                    .guests = t->guests, .stays = opt->stays }, ops, s, why, size);
-    if (t->post != NULL) rc = thread_start(&t->thread, "jobs.broker", post_main, t);
+    if (t->courier != NULL) rc = thread_start(&t->thread, "jobs.broker", courier_main, t);
     if (rc == 0) {
         *out = t;
         return 0;
     }
-    if (t->post != NULL) snprintf(why, size, "a thread cannot be started");
+    if (t->courier != NULL) snprintf(why, size, "a thread cannot be started");
     tear_down(t);
     mem_free(t);
     return rc;
 }
 
-void post_thread_close(struct post_thread *t, uint64_t within_ms) {
+void courier_thread_close(struct courier_thread *t, uint64_t within_ms) {
     if (t == NULL) return;
     t->within_ms = within_ms;
     mailbox_send(&t->box, &t->stop, open_stop);

@@ -1,20 +1,20 @@
-/* post_text.h -- what nodes say to each other through a message broker, as JSON. See post_text.c. */
-#ifndef PERILUNE_JOBS_POST_TEXT_H
-#define PERILUNE_JOBS_POST_TEXT_H
+/* courier_text.h -- what nodes say to each other through a message broker, as JSON. See courier_text.c. */
+#ifndef PERILUNE_JOBS_COURIER_TEXT_H
+#define PERILUNE_JOBS_COURIER_TEXT_H
 
 #include "base/buf.h"
 #include "base/mem.h"
 #include "jobs/job.h"
 
-#define POST_ID_MAX   200 /* bytes of an id that somebody else gave */
-#define POST_PATH_MAX 4096
+#define COURIER_ID_MAX   200 /* bytes of an id that somebody else gave */
+#define COURIER_PATH_MAX 4096
 
-/* ORDER: names of post_text.c.  The first goes to the work, all others to somebody's results. */
-enum post_type { POST_JOB, POST_RUNNING, POST_EVENT, POST_RESULT, POST_CANCEL };
+/* ORDER: names of courier_text.c.  The first goes to the work, all others to somebody's results. */
+enum courier_type { COURIER_JOB, COURIER_RUNNING, COURIER_EVENT, COURIER_RESULT, COURIER_CANCEL };
 
 /* Texts are the arena's, or the message's. */
-struct post_message {
-    enum post_type   type;
+struct courier_message {
+    enum courier_type   type;
     struct slice     id;       /* as it came */
     struct job       job;      /* JOB: the question, and an id of ours that is the same for the same id; RUNNING: tries;
                                 * RESULT: the end */
@@ -24,8 +24,8 @@ struct post_message {
 
 /* A message of the work (JOB), or of results (all others).  0; PERILUNE_ERR_INVAL: why has a sentence for who wrote it;
  * PERILUNE_ERR_NOMEM. */
-int  post_read(struct arena *a, struct slice text, bool is_result, struct post_message *out, char *why, size_t size);
+int  courier_read(struct arena *a, struct slice text, bool is_result, struct courier_message *out, char *why, size_t size);
 /* Appends it; buf_failed() says whether there was memory.  m->id: where it is "", the job's is said. */
-void post_write(struct buf *out, const struct post_message *m);
+void courier_write(struct buf *out, const struct courier_message *m);
 
 #endif
