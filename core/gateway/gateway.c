@@ -725,7 +725,8 @@ static int check(const char *path, struct buf *admin, struct models **models, ch
     rc = prepare(g, path, &ld);
     char jobs[900];
     bool connect = admin == NULL && models == NULL;
-    if (rc == 0 && (rc = job_keeper_check(ld.config, connect, jobs, sizeof(jobs))) != 0) fail(g, rc, "%s: %s", path, jobs);
+    if (rc == 0 && (rc = job_keeper_check(ld.config, connect, jobs, sizeof(jobs))) != 0)
+        fail(g, rc, "%s: %s", path, jobs);
     if (rc == 0 && admin != NULL) {
         buf_puts(admin, ld.config->admin ? ld.config->admin : "");
         rc = admin->error;

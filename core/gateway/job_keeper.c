@@ -8,9 +8,9 @@
  * jobs under way would be in one file and their clients look for them in another.  One without `jobs` takes nothing
  * more; what runs goes on.
  *
- * With a broker (jobs.broker) that store is the home of this node's jobs and nothing there is run: the courier hands them
- * on, and brings those of all nodes into a second store, in memory, whose jobs the runners take.  Limits follow: how
- * many may be kept is asked at home, how many may run here is asked of the guests.
+ * With a broker (jobs.broker) that store is the home of this node's jobs and nothing there is run: the courier hands
+ * them on, and brings those of all nodes into a second store, in memory, whose jobs the runners take.  Limits follow:
+ * how many may be kept is asked at home, how many may run here is asked of the guests.
  *
  *     clients --> jobs (home) --> courier --> broker --> courier --> guests --> runners
  *
@@ -164,9 +164,10 @@ static void open_courier(struct perilune *g) {
     char why[BROKER_WHY_SIZE] = "out of memory";
     int rc = jobs_memory_open(&guests, &memory, &limits);
     if (rc == 0)
-        rc = courier_thread_open(&g->courier, &(struct courier_thread_options){ .home = g->stores->jobs, .guests = guests,
-                                                                       .log = &g->log, .stays = batch_work_is },
-                              broker_find(p.broker.kind), &p, why, sizeof(why));
+        rc = courier_thread_open(&g->courier,
+                                 &(struct courier_thread_options){ .home = g->stores->jobs, .guests = guests,
+                                                                   .log = &g->log, .stays = batch_work_is },
+                                 broker_find(p.broker.kind), &p, why, sizeof(why));
     if (rc == 0) g->stores->guests = guests;
     else {
         log_line(&g->log, PERILUNE_LOG_ERROR, "jobs.broker: %s; jobs wait until this process starts again", why);
@@ -261,8 +262,8 @@ static bool attach(struct worker *w, const struct job_settings *s) {
     if (w->guests == NULL && guests != NULL) w->guests = jobs_open(guests, w->loop);
     if (w->jobs == NULL || (guests != NULL && w->guests == NULL)) return false;
     w->runner = job_runner_new(&(struct job_runner_options){
-        .jobs = guests != NULL ? w->guests : w->jobs, .loop = w->loop, .log = w->log, .room = s->room, .lease_ms = s->lease_ms,
-        .backoff_ms = s->backoff_ms, .backoff_max_ms = s->backoff_max_ms,
+        .jobs = guests != NULL ? w->guests : w->jobs, .loop = w->loop, .log = w->log, .room = s->room,
+        .lease_ms = s->lease_ms, .backoff_ms = s->backoff_ms, .backoff_max_ms = s->backoff_max_ms,
         .doer = { .ud = w, .begin = begin, .resume = resume, .stop = stop }, .stats = &w->metrics.jobs });
     return w->runner != NULL;
 }

@@ -76,7 +76,8 @@ struct amqp_frame {
 /* Methods that come by themselves: class << 16 | number. */
 enum {
     AMQP_CONNECTION_CLOSE = 0x000A0032, AMQP_CONNECTION_BLOCKED = 0x000A003C, AMQP_CONNECTION_UNBLOCKED = 0x000A003D,
-    AMQP_CHANNEL_CLOSE = 0x00140028, AMQP_BASIC_CANCEL = 0x003C001E, AMQP_BASIC_RETURN = 0x003C0032,
+    AMQP_CHANNEL_CLOSE = 0x00140028, AMQP_CHANNEL_CLOSED = 0x00140029,
+    AMQP_BASIC_CANCEL = 0x003C001E, AMQP_BASIC_RETURN = 0x003C0032,
     AMQP_BASIC_DELIVER = 0x003C003C, AMQP_BASIC_ACK = 0x003C0050, AMQP_BASIC_NACK = 0x003C0078
 };
 struct amqp_close { uint16_t code; struct amqp_bytes text; uint16_t class_id, method_id; };
@@ -100,6 +101,7 @@ enum { AMQP_STATUS_TIMEOUT = -0x000D };
                                        int sasl, ...))                                                                \
     XX(struct amqp_reply, amqp_get_rpc_reply, (struct amqp_link *))                                                   \
     XX(void *, amqp_channel_open, (struct amqp_link *, uint16_t channel))                                             \
+    XX(int, amqp_send_method, (struct amqp_link *, uint16_t channel, uint32_t id, void *decoded))                     \
     XX(void *, amqp_confirm_select, (struct amqp_link *, uint16_t channel))                                           \
     XX(void *, amqp_basic_qos, (struct amqp_link *, uint16_t channel, uint32_t size, uint16_t count, int global))     \
     XX(void *, amqp_queue_declare, (struct amqp_link *, uint16_t channel, struct amqp_bytes queue, int passive,       \

@@ -141,7 +141,8 @@ static int log_in(struct amqp_conn *c, bool *fatal) {
     unsigned code;
     char what[400];
     snprintf(what, sizeof(what), "RabbitMQ at %.150s:%u", s->host, s->port);
-    int rc = reply(c, what, c->calls->amqp_login(c->link, s->vhost, 0, FRAME_BYTES, HEARTBEAT_S, 0, user, password), &code);
+    struct amqp_reply r = c->calls->amqp_login(c->link, s->vhost, 0, FRAME_BYTES, HEARTBEAT_S, 0, user, password);
+    int rc = reply(c, what, r, &code);
     *fatal = code == 403 || code == 530;
     if (code == 403)
         snprintf(c->why, sizeof(c->why), "%s refuses the user '%.100s' or its password; rabbitmqctl change_password "
@@ -162,7 +163,14 @@ static int open_channel(struct amqp_conn *c, uint16_t channel) {
 
 static const struct amqp_table none = { 0, NULL };
 
-/* Is it there?  404 closes the channel, which is opened again. */
+/* The broker has closed it, and waits for a word about that. */
+static int open_again(struct amqp_conn *c, uint16_t channel) {
+    char nothing = 0;
+    int rc = c->calls->amqp_send_method(c->link, channel, AMQP_CHANNEL_CLOSED, &nothing);
+    return rc == 0 ? open_channel(c, channel) : fail(c, "a channel", rc);
+}
+
+/* Is it there?  404 closes the channel. */
 static int look_for(struct amqp_conn *c, const char *queue, bool *is_there, bool *fatal) {
     unsigned code;
     char what[BROKER_NAME_MAX + 20];
@@ -171,7 +179,7 @@ static int look_for(struct amqp_conn *c, const char *queue, bool *is_there, bool
     int rc = last_reply(c, what, &code);
     *is_there = rc == 0;
     *fatal = code == 403;
-    if (code == 404) rc = open_channel(c, LOOKING);
+    if (code == 404) rc = open_again(c, LOOKING);
     return rc;
 }
 
@@ -285,7 +293,8 @@ int amqp_conn_publish(struct amqp_conn *c, const struct broker_publish *p, uint6
         props.flags |= AMQP_HAS_HEADERS;
         props.headers = (struct amqp_table){ 1, &reason };
     }
-    int rc = c->calls->amqp_basic_publish(c->link, PUBLISHING, text(""), bytes_of(p->to), 1, 0, &props, bytes_of(p->body));
+    int rc = c->calls->amqp_basic_publish(c->link, PUBLISHING, text(""), bytes_of(p->to), 1, 0, &props,
+                                          bytes_of(p->body));
     if (rc != 0) return fail(c, "publishing", rc);
     *number = c->published = next;
     return 0;
@@ -358,7 +367,8 @@ static int closed(struct amqp_conn *c, const struct amqp_method *m) {
     unsigned code = closing(m, &words);
     c->too_large = code == 406 && memmem(words.ptr, words.len, "larger than", 11) != NULL;
     snprintf(c->why, sizeof(c->why), "RabbitMQ closed the %s: %.*s",
-             m->id == AMQP_CHANNEL_CLOSE ? "channel" : "connection", (int)(words.len < 400 ? words.len : 400), words.ptr);
+             m->id == AMQP_CHANNEL_CLOSE ? "channel" : "connection", (int)(words.len < 400 ? words.len : 400),
+             words.ptr);
     slice_mute(c->why);
     return PERILUNE_ERR_IO;
 }

@@ -45,7 +45,7 @@ static const char *find_symbols(void *handle, struct amqp_calls *c) {
 static struct amqp_bytes literal(const char *s) { return (struct amqp_bytes){ strlen(s), (void *)(uintptr_t)s }; }
 
 static bool encodes_as_we_would(const struct amqp_calls *c) {
-    static const unsigned char expected[] = "\0\0\0\x1b" "\1aS\0\0\0\2hi" "\1bl\0\0\0\0\0\0\1\2" "\2cct\1";
+    static const unsigned char expected[] = "\0\0\0\x19" "\1aS\0\0\0\2hi" "\1bl\0\0\0\0\0\0\1\2" "\2cct\1";
     struct amqp_entry entries[] = {
         { literal("a"), { .kind = 'S', .value.bytes = literal("hi") } },
         { literal("b"), { .kind = 'l', .value.i64 = 258 } },
@@ -62,7 +62,8 @@ static bool encodes_as_we_would(const struct amqp_calls *c) {
 static bool looks_right(void *handle, const char *path, struct amqp_calls *c, char *why, size_t size) {
     const char *missing = find_symbols(handle, c);
     if (missing != NULL) {
-        snprintf(why, size, "%s is no librabbitmq, or too old a one: it has no %s(); 0.8 and newer work", path, missing);
+        snprintf(why, size, "%s is no librabbitmq, or too old a one: it has no %s(); 0.8 and newer work", path,
+                 missing);
         return false;
     }
     uint32_t version = c->amqp_version_number();

@@ -1,13 +1,14 @@
 /* broker_amqp.c -- RabbitMQ as a broker of jobs: a thread, its connection, and what waits for it.
  *
- *     publish, settle, pause --> [ orders, bounded ] --bell--> thread --publish--> [ sent, by number ] --ack--> confirmed
+ *     publish, settle, pause --> [ orders, bounded ] --bell--> thread --publish--> [ sent, by number ] --ack-->
+ * confirmed
  *                                      |                                               |
  *                                      +--- no connection for timeout_ms -------------+--- no ack, or it broke --> IO
  *
  *     AWAY --connect--> THERE --broke, closed--> AWAY, a pause that doubles (1 s to 10 s; a fatal one: 30 s)
  *
- * The thread sleeps in poll() on the socket and on a bell that orders ring.  It reads what has come before it writes what
- * is to go, TURN orders at a time, so that neither side waits for the other with full buffers.
+ * The thread sleeps in poll() on the socket and on a bell that orders ring.  It reads what has come before it writes
+ * what is to go, TURN orders at a time, so that neither side waits for the other with full buffers.
  *
  * A token of a message that came holds the number of its connection: one that is settled after another connection was
  * made means a message that the broker has taken back, and is dropped.
@@ -408,8 +409,9 @@ static void *amqp_main(void *arg) {
 
 static bool copy_settings(struct broker *b, const struct broker_settings *s) {
     b->s = *s;
-    const char **const all[] = { &b->s.kind, &b->s.library, &b->s.host, &b->s.servers, &b->s.vhost, &b->s.ca, &b->s.user,
-                                 &b->s.password, &b->s.mechanism, &b->s.work, &b->s.results, &b->s.dead, &b->s.group };
+    const char **const all[] = { &b->s.kind, &b->s.library, &b->s.host, &b->s.servers, &b->s.vhost, &b->s.ca,
+                                 &b->s.user, &b->s.password, &b->s.mechanism, &b->s.work, &b->s.results, &b->s.dead,
+                                 &b->s.group };
     for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
         if (*all[i] == NULL) continue;
         *all[i] = arena_dup(&b->arena, slice_str(*all[i]));

@@ -38,7 +38,8 @@
 
 /* -- Flights ------------------------------------------ */
 
-int courier_fly(struct courier *p, struct flight *f, const struct broker_publish *what, void (*landed)(struct flight *f)) {
+int courier_fly(struct courier *p, struct flight *f, const struct broker_publish *what,
+                 void (*landed)(struct flight *f)) {
     struct broker_publish own = *what;
     if (p->broker == NULL || p->ending) return PERILUNE_ERR_STATE;
     own.token = (uint64_t)(uintptr_t)f;
@@ -97,7 +98,8 @@ static void came(void *ud, const struct broker_message *m) {
         pthread_mutex_unlock(&p->lock);
         return;
     }
-    *c = (struct came){ .courier = p, .is_result = m->is_result, .too_large = m->too_large, .token = m->token, .len = len };
+    *c = (struct came){ .courier = p, .is_result = m->is_result, .too_large = m->too_large,
+                        .token = m->token, .len = len };
     if (len > 0) memcpy(c->text, m->body.ptr, len);
     c->text[len] = '\0';
     mailbox_send(&p->box, &c->letter, open_came);
@@ -177,8 +179,8 @@ static int open_broker(struct courier *p, const struct courier_settings *s, char
 
 static void on_due(void *ud) { courier_out_pump(ud); }
 
-struct courier *courier_new(const struct courier_options *opt, const struct broker_ops *ops, const struct courier_settings *s,
-                      char *why, size_t size) {
+struct courier *courier_new(const struct courier_options *opt, const struct broker_ops *ops,
+                            const struct courier_settings *s, char *why, size_t size) {
     struct courier *p = mem_zalloc(sizeof(*p));
     snprintf(why, size, "out of memory");
     if (p == NULL) return NULL;
@@ -217,7 +219,8 @@ static void close_broker(struct courier *p, uint64_t within_ms) {
 
 /* One node reads its results once: the old one ends first.  When the new one cannot be had after all (its library was
  * looked at before), the courier is without until the next reload. */
-int courier_set(struct courier *p, const struct broker_ops *ops, const struct courier_settings *s, char *why, size_t size) {
+int courier_set(struct courier *p, const struct broker_ops *ops, const struct courier_settings *s, char *why,
+                size_t size) {
     int rc = ops->check(&s->broker, false, why, size);
     if (rc != 0) return rc;
     close_broker(p, REPLACE_MS);

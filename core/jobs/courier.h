@@ -34,11 +34,12 @@ struct courier_options {
 struct courier;
 
 /* On the loop's thread, as all of the following but courier_stats() and courier_state().  NULL: why has a sentence. */
-struct courier *courier_new(const struct courier_options *opt, const struct broker_ops *ops, const struct courier_settings *s,
-                      char *why, size_t size);
+struct courier *courier_new(const struct courier_options *opt, const struct broker_ops *ops,
+                            const struct courier_settings *s, char *why, size_t size);
 /* Another broker, or another way to it, from now on: what the old one has not confirmed goes to the new one.  0, or
  * an error with a sentence, and nothing has changed. */
-int  courier_set(struct courier *p, const struct broker_ops *ops, const struct courier_settings *s, char *why, size_t size);
+int  courier_set(struct courier *p, const struct broker_ops *ops, const struct courier_settings *s, char *why,
+                size_t size);
 /* No more work is taken, what was not begun here goes back. */
 void courier_drain(struct courier *p);
 /* Is nothing under way any more that would be lost time: results to be told, jobs to be confirmed? */

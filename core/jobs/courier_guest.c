@@ -8,8 +8,8 @@
  *
  * A guest says what happens to its job to the job's home: by the broker, into the results of its node; or directly,
  * when it is at home here.  It says one thing at a time and waits until that is confirmed, so nothing overtakes; what
- * happens meanwhile is in the queue of guests and is looked up then (EVENTS, after the last one that was said).  While it
- * runs it says so again and again, and an answer that the job is over at home, or canceled, ends it here.
+ * happens meanwhile is in the queue of guests and is looked up then (EVENTS, after the last one that was said). 
+ * While it runs it says so again and again, and an answer that the job is over at home, or canceled, ends it here.
  *
  * A message is settled when all of that is confirmed.  When the connection broke before, it is not ours to settle any
  * more: somebody has it again, perhaps we.  A guest with the same id takes the new token; one that has left already is
@@ -389,9 +389,10 @@ static void leave(struct guest *g) {
     if (!g->is_over) {
         if (g->say.type == COURIER_RESULT && g->say.job.status == JOB_QUEUED) say_at_home(g);
         else tell_end(g);
-    } else if (jobs_begin(g->courier->opt.guests, &g->op, &(struct jobs_ask){ .verb = JOBS_GET, .id = slice_str(g->id) },
-                          on_end) != 0)
-        later(g);
+    } else {
+        struct jobs_ask ask = { .verb = JOBS_GET, .id = slice_str(g->id) };
+        if (jobs_begin(g->courier->opt.guests, &g->op, &ask, on_end) != 0) later(g);
+    }
 }
 
 /* -- Its beginning ------------------------------------------ */
@@ -438,8 +439,8 @@ static void enter(struct guest *g) {
         give_back(g, 0);
         return;
     }
-    if (jobs_begin(g->courier->opt.guests, &g->op, &(struct jobs_ask){ .verb = JOBS_SUBMIT, .job = &g->job }, on_entered) != 0)
-        later(g);
+    struct jobs_ask ask = { .verb = JOBS_SUBMIT, .job = &g->job };
+    if (jobs_begin(g->courier->opt.guests, &g->op, &ask, on_entered) != 0) later(g);
 }
 
 static void on_known(struct jobs_op *op, const struct jobs_answer *a) {

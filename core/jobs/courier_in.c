@@ -7,8 +7,8 @@
  *         +--> neither, or too large -------------> the dead letters, with a reason --confirmed--> settled
  *
  * A message is settled when what it says is kept at home, so it comes again when this process dies before.  All of them
- * may come twice: a job that is over stays as it is.  What home cannot keep now (its disk is full, its Redis is away) is
- * asked again with pauses that double, and meanwhile it counts among those that the broker lets us have at once, so
+ * may come twice: a job that is over stays as it is.  What home cannot keep now (its disk is full, its Redis is away)
+ * is asked again with pauses that double, and meanwhile it counts among those that the broker lets us have at once, so
  * that no more come than that.
  *
  * A message that is no job is not thrown away: somebody believes that it was sent. */
@@ -116,7 +116,8 @@ static void ask_home(struct mail *k);
 
 static void ask_due(struct timer *t) { ask_home(container_of(t, struct mail, retry)); }
 
-static void on_canceled(struct flight *f) { settle(container_of(f, struct mail, flight)); } /* or not: it says so again */
+/* Or it is not: who works on it says once more that it runs. */
+static void on_canceled(struct flight *f) { settle(container_of(f, struct mail, flight)); }
 
 /* Nobody here waits for it any more: who works on it may stop. */
 static void tell_to_stop(struct mail *k) {
@@ -144,8 +145,8 @@ static void on_home(struct jobs_op *op, const struct jobs_answer *a) {
     if (a->rc == JOBS_NOT_FOUND && k->m.type == COURIER_RESULT) {
         stats_add(&p->stats.unknown, 1);
         if (log_limit_pass(&p->odd, stamp_ms(CLOCK_MONOTONIC), SAY_MS))
-            log_line(p->opt.log, PERILUNE_LOG_WARN, "job %s: its end came, but it is not known here any more; when that "
-                     "happens often, another node has the same jobs.broker.results (%s)", k->m.job.id, p->results);
+            log_line(p->opt.log, PERILUNE_LOG_WARN, "job %s: its end came, but it is not known here any more; when "
+                     "that happens often, another node has the same jobs.broker.results (%s)", k->m.job.id, p->results);
     } else if (k->m.type == COURIER_RESULT && a->rc == 0) stats_add(&p->stats.results, 1);
     if (k->m.type == COURIER_RUNNING && a->rc != 0) tell_to_stop(k);
     else settle(k);

@@ -12,7 +12,7 @@
 
 #define COURIER_RETRY_MS     250   /* the first pause before something is tried again */
 #define COURIER_RETRY_MAX_MS 5000  /* it doubles up to this */
-#define COURIER_HOLD_MS      60000 /* for handing a job on: when it is over and nothing was confirmed, it goes out again */
+#define COURIER_HOLD_MS      60000 /* for handing a job on: then it goes out again, unless it was confirmed */
 
 /* A message on its way to the broker.  Embedded in whoever waits; its memory stays until landed(). */
 struct flight {
@@ -69,7 +69,8 @@ struct courier {
 /* -- courier.c -- */
 
 /* Publishes; 0, and landed() comes once, or an error. */
-int  courier_fly(struct courier *p, struct flight *f, const struct broker_publish *what, void (*landed)(struct flight *f));
+int  courier_fly(struct courier *p, struct flight *f, const struct broker_publish *what,
+                 void (*landed)(struct flight *f));
 void courier_settle(struct courier *p, uint64_t token, enum broker_settling how); /* 0: nothing */
 uint64_t courier_pause(uint64_t *pause); /* how long to wait now; it doubles */
 

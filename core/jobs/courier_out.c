@@ -73,7 +73,8 @@ static void on_noted(struct jobs_op *op, const struct jobs_answer *a) {
 
 static void note(struct parcel *k) {
     struct courier *p = k->courier;
-    struct job end = { .status = JOB_FAILED, .result_type = SLICE(""), .result = SLICE(""), .error = buf_get(&k->error) };
+    struct job end = { .status = JOB_FAILED, .result_type = SLICE(""), .result = SLICE(""),
+                       .error = buf_get(&k->error) };
     struct jobs_ask give = { .verb = JOBS_GIVE, .id = slice_str(k->id), .lease_ms = k->wait_ms };
     struct jobs_ask fail = { .verb = JOBS_FINISH, .id = slice_str(k->id), .lease = JOBS_ELSEWHERE, .job = &end };
     int rc = jobs_begin(p->opt.home, &k->op, buf_len(&k->error) > 0 ? &fail : &give, on_noted);
@@ -143,7 +144,8 @@ static void on_given(struct jobs_op *op, const struct jobs_answer *a) {
     for (unsigned i = 0; a->rc == 0 && i < a->count; i++) {
         const struct job *j = &a->jobs[i];
         if (!p->opt.stays(j)) hand_on(p, j);
-        else if (!p->draining && !courier_guest_stays(p, j)) log_line(p->opt.log, PERILUNE_LOG_WARN, "job %s waits: out of memory", j->id);
+        else if (!p->draining && !courier_guest_stays(p, j))
+            log_line(p->opt.log, PERILUNE_LOG_WARN, "job %s waits: out of memory", j->id);
     }
     if (a->rc != 0)
         log_line(p->opt.log, PERILUNE_LOG_WARN, "jobs cannot be handed on: %s",

@@ -379,7 +379,8 @@ static void read_whole(struct reader *r, bool is_result, struct courier_message 
     else if (r->rc == 0) read_job(r, out);
 }
 
-int courier_read(struct arena *a, struct slice whole, bool is_result, struct courier_message *out, char *why, size_t size) {
+int courier_read(struct arena *a, struct slice whole, bool is_result, struct courier_message *out, char *why,
+                 size_t size) {
     struct reader r = { .arena = a, .doc = { .nodes = NULL }, .why = why, .size = size };
     struct json_error e = { 0 };
     *out = (struct courier_message){ .id = SLICE(""), .reply_to = SLICE("") };

@@ -24,7 +24,8 @@ struct courier_message {
 
 /* A message of the work (JOB), or of results (all others).  0; PERILUNE_ERR_INVAL: why has a sentence for who wrote it;
  * PERILUNE_ERR_NOMEM. */
-int  courier_read(struct arena *a, struct slice text, bool is_result, struct courier_message *out, char *why, size_t size);
+int  courier_read(struct arena *a, struct slice text, bool is_result, struct courier_message *out, char *why,
+                  size_t size);
 /* Appends it; buf_failed() says whether there was memory.  m->id: where it is "", the job's is said. */
 void courier_write(struct buf *out, const struct courier_message *m);
 

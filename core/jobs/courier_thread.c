@@ -1,10 +1,11 @@
 /* courier_thread.c -- a thread for the courier.
  *
- *     owner: open, set, drain, close --letters--> [ loop: courier, an end of each queue ] <--letters-- the driver's thread
+ *     owner: open, set, drain, close --letters--> [ loop: courier, an end of each queue ] <--letters-- the driver's
+ * thread
  *
- * The courier talks to queues and to a broker, and to no worker.  With a loop of its own it goes on while workers come and
- * go with reloads, and a worker that is busy keeps no message waiting.  Replacing a broker waits for a library that
- * may be in the middle of something: here that holds up the courier and nobody else.
+ * The courier talks to queues and to a broker, and to no worker.  With a loop of its own it goes on while workers
+ * come and go with reloads, and a worker that is busy keeps no message waiting.  Replacing a broker waits for a
+ * library that may be in the middle of something: here that holds up the courier and nobody else.
  *
  * Everything is made on the owner's thread before this one begins, so that what is wrong is an error of the load. */
 #include "jobs/courier_thread.h"
@@ -40,8 +41,8 @@ struct change {
 
 static bool copy_texts(struct change *c) {
     struct broker_settings *b = &c->s.broker;
-    const char **const all[] = { &b->kind, &b->library, &b->host, &b->servers, &b->vhost, &b->ca, &b->user, &b->password,
-                                 &b->mechanism, &b->work, &b->results, &b->dead, &b->group };
+    const char **const all[] = { &b->kind, &b->library, &b->host, &b->servers, &b->vhost, &b->ca, &b->user,
+                                 &b->password, &b->mechanism, &b->work, &b->results, &b->dead, &b->group };
     for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
         if (*all[i] == NULL) continue;
         *all[i] = arena_dup(&c->arena, slice_str(*all[i]));
@@ -93,7 +94,9 @@ void courier_thread_drain(struct courier_thread *t) {
 }
 
 bool courier_thread_is_idle(const struct courier_thread *t) { return atomic_load((atomic_bool *)(uintptr_t)&t->idle); }
-const struct courier_stats *courier_thread_stats(const struct courier_thread *t) { return courier_stats_of(t->courier); }
+const struct courier_stats *courier_thread_stats(const struct courier_thread *t) {
+    return courier_stats_of(t->courier);
+}
 void courier_thread_state(const struct courier_thread *t, struct broker_state *out) { courier_state(t->courier, out); }
 
 /* -- The thread ------------------------------------------ */
@@ -130,8 +133,8 @@ static void *courier_main(void *arg) {
 
 /* -- Life ------------------------------------------ */
 
-int courier_thread_open(struct courier_thread **out, const struct courier_thread_options *opt, const struct broker_ops *ops,
-                     const struct courier_settings *s, char *why, size_t size) {
+int courier_thread_open(struct courier_thread **out, const struct courier_thread_options *opt,
+                        const struct broker_ops *ops, const struct courier_settings *s, char *why, size_t size) {
     *out = NULL;
     snprintf(why, size, "out of memory");
     struct courier_thread *t = mem_zalloc(sizeof(*t));

@@ -13,8 +13,8 @@ struct courier_thread_options {
 };
 
 /* The owner's thread, as all of the following.  0, or an error with a sentence. */
-int  courier_thread_open(struct courier_thread **out, const struct courier_thread_options *opt, const struct broker_ops *ops,
-                      const struct courier_settings *s, char *why, size_t size);
+int  courier_thread_open(struct courier_thread **out, const struct courier_thread_options *opt,
+                         const struct broker_ops *ops, const struct courier_settings *s, char *why, size_t size);
 /* Another broker, or another way to it, soon; what is wrong with it then is in the log. */
 void courier_thread_set(struct courier_thread *t, const struct broker_ops *ops, const struct courier_settings *s);
 void courier_thread_drain(struct courier_thread *t);

@@ -21,8 +21,8 @@
  * those that people named are moved on it by job_rule_clock() when the wall clock was set.  created, started and
  * ended are for reading only; nothing is decided by them.
  *
- * Jobs that are handed on to somebody else (GIVE) WAIT, and are READY again when that took too long.  Whoever speaks for
- * who works on them there (JOBS_ELSEWHERE) may make them RUN, and end them, from any state that is not over.
+ * Jobs that are handed on to somebody else (GIVE) WAIT, and are READY again when that took too long.  Whoever speaks
+ * for who works on them there (JOBS_ELSEWHERE) may make them RUN, and end them, from any state that is not over.
  *
  * A lease is a number that grows with each try.  Who shows an old one has lost the job, however late he comes; who
  * shows the right one keeps it, also when its time ran out a moment ago and nobody has noticed.

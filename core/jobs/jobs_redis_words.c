@@ -22,8 +22,8 @@ struct slice jobs_redis_script(void) {
 /* -- Questions ------------------------------------------ */
 
 /* ORDER enum jobs_verb, jobs_redis_more; the names are those of jobs_redis.lua. */
-static const char *const verbs[] = { "SUBMIT", "GET",    "LIST",   "CANCEL",    "TAKE",      "BEAT",  "APPEND",
-                                     "FINISH", "EVENTS", "HOOK_TAKE", "HOOK_DONE", "HOOKS", "GIVE",  "TIME",   "COUNTS" };
+static const char *const verbs[] = { "SUBMIT", "GET",    "LIST",      "CANCEL",    "TAKE",  "BEAT", "APPEND", "FINISH",
+                                     "EVENTS", "HOOK_TAKE", "HOOK_DONE", "HOOKS", "GIVE", "TIME",   "COUNTS" };
 
 static void text(struct words *w, struct slice s) { words_join(&w->text, s); }
 
@@ -339,7 +339,8 @@ int jobs_redis_read(struct slice whole, int verb, struct arena *a, const struct 
     else if (verb == JOBS_HOOK_TAKE) rc = read_hooks(&r, a, out, (unsigned)count, true);
     else if (verb == JOBS_HOOKS) rc = read_hooks(&r, a, out, (unsigned)count, false);
     else if (verb == JOBS_APPEND && out->rc == 0) rc = read_appended(a, out, *more);
-    else if (count > 0 || verb == JOBS_TAKE || verb == JOBS_GIVE || verb == JOBS_LIST) rc = read_jobs(&r, a, out, (unsigned)count);
+    else if (count > 0 || verb == JOBS_TAKE || verb == JOBS_GIVE || verb == JOBS_LIST)
+        rc = read_jobs(&r, a, out, (unsigned)count);
     if (rc == 0 && r.short_) rc = PERILUNE_ERR_IO;
     if (rc != 0) return rc;
     out->existed = verb == JOBS_SUBMIT && out->rc == 0 && *more == 1;

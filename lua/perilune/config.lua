@@ -947,7 +947,7 @@ local broker_kinds = {
 
 local function walk_broker(ctx, path, raw)
   if type(raw) == "string" then
-    complain(ctx, path, ("must be a table; did you mean broker = { amqp = %s, results = \"perilune.results.a\" }?")
+    complain(ctx, path, ("must be a table; did you mean broker = { amqp = %s, results = \"results.a\" }?")
       :format(check.show(raw)))
     return {}
   end
@@ -976,7 +976,7 @@ local function walk_broker(ctx, path, raw)
   end
   if raw.results == nil then
     complain(ctx, join(path, "results"), "is missing: the queue in which this node reads what became of its jobs, such as "
-      .. "\"perilune.results.a\": no other node may have the same, and it must stay what it is when this one starts again")
+      .. "\"results.a\": no other node may have the same, and it must stay what it is when this one starts again")
   end
   out.kind, out.work = name, out[kind.queue] or "perilune.jobs"
   out.dead = out.dead or out.work .. ".dead"
