@@ -85,7 +85,7 @@ struct amqp_deliver { struct amqp_bytes tag; uint64_t number; int redelivered; s
 struct amqp_ack { uint64_t number; int multiple; };
 struct amqp_nack { uint64_t number; int multiple, requeue; };
 
-enum { AMQP_STATUS_TIMEOUT = -0x000D };
+enum { AMQP_STATUS_TIMEOUT = -0x000D, AMQP_STATUS_TLS = -0x0200 }; /* TLS: and below */
 
 #define AMQP_FUNCTIONS(XX)                                                                                            \
     XX(const char *, amqp_version, (void))                                                                            \
@@ -97,8 +97,9 @@ enum { AMQP_STATUS_TIMEOUT = -0x000D };
     XX(struct amqp_socket *, amqp_tcp_socket_new, (struct amqp_link *))                                               \
     XX(int, amqp_socket_open_noblock, (struct amqp_socket *, const char *host, int port, const struct timeval *))     \
     XX(int, amqp_get_sockfd, (struct amqp_link *))                                                                    \
-    XX(struct amqp_reply, amqp_login, (struct amqp_link *, const char *vhost, int channels, int frame, int heartbeat, \
-                                       int sasl, ...))                                                                \
+    XX(struct amqp_reply, amqp_login_with_properties,                                                                 \
+       (struct amqp_link *, const char *vhost, int channels, int frame, int heartbeat, const struct amqp_table *, int sasl, \
+        ...))                                                                                                         \
     XX(struct amqp_reply, amqp_get_rpc_reply, (struct amqp_link *))                                                   \
     XX(void *, amqp_channel_open, (struct amqp_link *, uint16_t channel))                                             \
     XX(int, amqp_send_method, (struct amqp_link *, uint16_t channel, uint32_t id, void *decoded))                     \

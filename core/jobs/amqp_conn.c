@@ -132,7 +132,14 @@ static int open_socket(struct amqp_conn *c, bool *fatal) {
     if (c->calls->amqp_set_rpc_timeout != NULL) c->calls->amqp_set_rpc_timeout(c->link, &most);
     int rc = c->calls->amqp_socket_open_noblock(socket, s->host, (int)s->port, &most);
     snprintf(what, sizeof(what), "no RabbitMQ can be reached at %.250s:%u", s->host, s->port);
-    return rc == 0 ? 0 : fail(c, what, rc);
+    if (rc == 0) return 0;
+    fail(c, what, rc);
+    if (rc <= AMQP_STATUS_TLS) {
+        size_t len = strlen(c->why);
+        snprintf(c->why + len, sizeof(c->why) - len, "; it must speak TLS there, and have a certificate for this name of "
+                 "an authority that ca or the system trusts");
+    }
+    return PERILUNE_ERR_IO;
 }
 
 static int log_in(struct amqp_conn *c, bool *fatal) {
@@ -141,7 +148,15 @@ static int log_in(struct amqp_conn *c, bool *fatal) {
     unsigned code;
     char what[400];
     snprintf(what, sizeof(what), "RabbitMQ at %.150s:%u", s->host, s->port);
-    struct amqp_reply r = c->calls->amqp_login(c->link, s->vhost, 0, FRAME_BYTES, HEARTBEAT_S, 0, user, password);
+    /* To be told when it takes no messages, and when a queue is gone that is read. */
+    struct amqp_entry wishes[] = { { text("connection.blocked"), { .kind = 't', .value.boolean = 1 } },
+                                   { text("consumer_cancel_notify"), { .kind = 't', .value.boolean = 1 } } };
+    struct amqp_entry props[] = {
+        { text("product"), { .kind = 'S', .value.bytes = text("perilune") } },
+        { text("capabilities"), { .kind = 'F', .value.table = { 2, wishes } } },
+    };
+    struct amqp_reply r = c->calls->amqp_login_with_properties(
+        c->link, s->vhost, 0, FRAME_BYTES, HEARTBEAT_S, &(struct amqp_table){ 2, props }, 0, user, password);
     int rc = reply(c, what, r, &code);
     *fatal = code == 403 || code == 530;
     if (code == 403)

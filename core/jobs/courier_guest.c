@@ -8,7 +8,7 @@
  *
  * A guest says what happens to its job to the job's home: by the broker, into the results of its node; or directly,
  * when it is at home here.  It says one thing at a time and waits until that is confirmed, so nothing overtakes; what
- * happens meanwhile is in the queue of guests and is looked up then (EVENTS, after the last one that was said). 
+ * happens meanwhile is in the queue of guests and is looked up then (EVENTS, after the last one that was said).
  * While it runs it says so again and again, and an answer that the job is over at home, or canceled, ends it here.
  *
  * A message is settled when all of that is confirmed.  When the connection broke before, it is not ours to settle any
@@ -34,7 +34,7 @@ enum step { KNOCKS, ENTERS, STAYS, LEAVES, BURIED, TOLD };
 struct guest {
     struct list     link;
     struct chained  by_id;
-    struct courier    *courier;
+    struct courier *courier;
     enum step       step;
     char            id[JOB_ID_SIZE];
     char            their_id[COURIER_ID_MAX + 1];
@@ -42,12 +42,12 @@ struct guest {
     uint64_t        token;       /* 0: nobody's to settle */
     bool            is_home;     /* of this node: its end is kept here */
     bool            has_message; /* it came by the broker */
-    bool            looks, look_again, cancel, is_over;
+    bool            look_again, cancel, is_over;
     unsigned        tries;       /* that were said */
     uint64_t        last_event, pause;
     struct arena    arena;
     struct job      job;         /* until it has entered: the question; then its end */
-    struct courier_message say;     /* being said; its texts: said */
+    struct courier_message say;  /* being said; its texts: said */
     struct buf      said;
     char            reason[BROKER_REASON_MAX];
     struct jobs_op  op, cancel_op;
@@ -57,7 +57,6 @@ struct guest {
 };
 
 static void go(struct guest *g);
-static void say(struct guest *g);
 
 /* -- Life ------------------------------------------ */
 
@@ -426,6 +425,7 @@ static void on_entered(struct jobs_op *op, const struct jobs_answer *a) {
         later(g); /* as one that existed, when it is there */
         return;
     }
+    if (a->existed) g->last_event = a->jobs[0].last_event; /* those were said by the one who was here before */
     g->job = (struct job){ .status = JOB_QUEUED };
     arena_deinit(&g->arena);
     g->pause = 0;

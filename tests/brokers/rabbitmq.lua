@@ -306,6 +306,11 @@ local function wrong()
     { "timeout = 3", "library = \"/nowhere/lib.so\"", "cannot be loaded" },
     { "timeout = 3", "library = \"/lib/x86_64-linux-gnu/libm.so.6\"", nil },
   }
+  local tls = text:gsub("amqp://", "amqps://"):gsub(":" .. rabbit.port, ":" .. rabbit.tls_port)
+  status, said = checked((tls:gsub("timeout = 3", 'timeout = 3, ca = "' .. files.lines("pwd")() .. '/tests/support/tls/cert.pem"')))
+  check(status == 0, "check over TLS says %s", said)
+  status, said = checked(tls)
+  check(status == 1 and said:find("jobs.broker: ", 1, true), "a certificate that nobody vouches for: %s", said)
   for _, case in ipairs(cases) do
     status, said = checked((text:gsub(case[1]:gsub("%p", "%%%0"), (case[2]:gsub("%%", "%%%%")), 1)))
     check(status == 1 and (not case[3] or said:find(case[3], 1, true)), "check of %s says %s: %s", case[2], tostring(status), said)

@@ -51,6 +51,11 @@ function M.new(program)
   files.write(dir .. "/rabbitmq.conf", "loopback_users = none\nvm_memory_high_watermark.absolute = 512MB\n"
     .. "disk_free_limit.absolute = 50MB\nmax_message_size = 262144\n")
   files.write(dir .. "/plugins", "[].\n")
+  self.tls_port = net.free_port()
+  local tls = files.lines("pwd")() .. "/tests/support/tls/"
+  files.write(dir .. "/rabbitmq.conf", (files.read(dir .. "/rabbitmq.conf")) .. ("listeners.ssl.1 = 127.0.0.1:%d\n"
+    .. "ssl_options.cacertfile = %scert.pem\nssl_options.certfile = %scert.pem\nssl_options.keyfile = %skey.pem\n"
+    .. "ssl_options.verify = verify_none\n"):format(self.tls_port, tls, tls, tls))
   self.env = {
     HOME = dir .. "/home", RABBITMQ_NODENAME = ("t%d@localhost"):format(self.port), RABBITMQ_NODE_IP_ADDRESS = "127.0.0.1",
     RABBITMQ_NODE_PORT = tostring(self.port), RABBITMQ_DIST_PORT = tostring(net.free_port()),
