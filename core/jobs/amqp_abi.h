@@ -98,8 +98,8 @@ enum { AMQP_STATUS_TIMEOUT = -0x000D, AMQP_STATUS_TLS = -0x0200 }; /* TLS: and b
     XX(int, amqp_socket_open_noblock, (struct amqp_socket *, const char *host, int port, const struct timeval *))     \
     XX(int, amqp_get_sockfd, (struct amqp_link *))                                                                    \
     XX(struct amqp_reply, amqp_login_with_properties,                                                                 \
-       (struct amqp_link *, const char *vhost, int channels, int frame, int heartbeat, const struct amqp_table *, int sasl, \
-        ...))                                                                                                         \
+       (struct amqp_link *, const char *vhost, int channels, int frame, int heartbeat, const struct amqp_table *,     \
+        int sasl, ...))                                                                                               \
     XX(struct amqp_reply, amqp_get_rpc_reply, (struct amqp_link *))                                                   \
     XX(void *, amqp_channel_open, (struct amqp_link *, uint16_t channel))                                             \
     XX(int, amqp_send_method, (struct amqp_link *, uint16_t channel, uint32_t id, void *decoded))                     \

@@ -136,8 +136,8 @@ static int open_socket(struct amqp_conn *c, bool *fatal) {
     fail(c, what, rc);
     if (rc <= AMQP_STATUS_TLS) {
         size_t len = strlen(c->why);
-        snprintf(c->why + len, sizeof(c->why) - len, "; it must speak TLS there, and have a certificate for this name of "
-                 "an authority that ca or the system trusts");
+        snprintf(c->why + len, sizeof(c->why) - len, "; it must speak TLS there, and have a certificate for this name "
+                 "of an authority that ca or the system trusts");
     }
     return PERILUNE_ERR_IO;
 }

@@ -84,6 +84,8 @@ static void open_came(struct letter *l, void *owner) {
         mem_free(c);
         return;
     }
+    /* Letters about connections are merged, so this one may be opened before the loss that was behind it is told. */
+    if (c->losses != atomic_load(&p->losses)) c->token = 0;
     courier_in_came(p, c);
 }
 
@@ -99,7 +101,7 @@ static void came(void *ud, const struct broker_message *m) {
         return;
     }
     *c = (struct came){ .courier = p, .is_result = m->is_result, .too_large = m->too_large,
-                        .token = m->token, .len = len };
+                        .token = m->token, .losses = atomic_load(&p->losses), .len = len };
     if (len > 0) memcpy(c->text, m->body.ptr, len);
     c->text[len] = '\0';
     mailbox_send(&p->box, &c->letter, open_came);
@@ -142,7 +144,10 @@ static void open_change(struct letter *l, void *owner) {
 /* The driver's thread. */
 static void changed(void *ud, bool connected) {
     struct courier *p = ud;
-    if (!connected) atomic_store(&p->lost, true);
+    if (!connected) {
+        atomic_fetch_add(&p->losses, 1);
+        atomic_store(&p->lost, true);
+    }
     atomic_store(&p->up, connected);
     if (!atomic_exchange(&p->change_posted, true)) mailbox_send(&p->box, &p->change, open_change);
 }
@@ -162,6 +167,7 @@ static void copy_settings(struct courier *p, const struct courier_settings *s) {
     snprintf(p->dead, sizeof(p->dead), "%s", s->broker.dead != NULL ? s->broker.dead : "");
     p->lease_ms = s->lease_ms;
     p->lost_ms = s->lost_ms;
+    p->hold_ms = 2 * s->broker.timeout_ms + 1000; /* by then the driver has said what became of it */
     p->max_tries = s->max_tries > 0 ? s->max_tries : 1;
 }
 
@@ -224,6 +230,7 @@ int courier_set(struct courier *p, const struct broker_ops *ops, const struct co
     int rc = ops->check(&s->broker, false, why, size);
     if (rc != 0) return rc;
     close_broker(p, REPLACE_MS);
+    atomic_fetch_add(&p->losses, 1); /* the new one's tokens may be the same numbers */
     p->connected = p->was_connected = p->said_lost = false;
     courier_in_lost(p);
     courier_guests_lost(p);

@@ -12,7 +12,6 @@
 
 #define COURIER_RETRY_MS     250   /* the first pause before something is tried again */
 #define COURIER_RETRY_MAX_MS 5000  /* it doubles up to this */
-#define COURIER_HOLD_MS      60000 /* for handing a job on: then it goes out again, unless it was confirmed */
 
 /* A message on its way to the broker.  Embedded in whoever waits; its memory stays until landed(). */
 struct flight {
@@ -31,6 +30,7 @@ struct came {
     struct courier  *courier;
     bool          is_result, too_large;
     uint64_t      token;        /* 0: it is not ours any more */
+    unsigned      losses;       /* that there were when it came: after one more it is not */
     size_t        len;
     char          text[];
 };
@@ -43,11 +43,13 @@ struct courier {
     char           work[BROKER_NAME_MAX + 1], results[BROKER_NAME_MAX + 1], dead[BROKER_NAME_MAX + 1];
     char           kind[16];
     uint64_t       lease_ms, lost_ms;
+    uint64_t       hold_ms;     /* for handing a job on: then it goes out again, unless it was confirmed */
     unsigned       max_tries;
     bool           connected, draining, ending, was_connected, said_lost;
     struct mailbox box;
     struct letter  change;
     atomic_bool    change_posted, lost, up;
+    atomic_uint    losses;      /* connections that broke: counted before the letter about it is opened */
     struct courier_stats stats;
     struct log_limit  bad, odd;
     /* courier_out.c */

@@ -1,12 +1,12 @@
 /* courier_out.c -- jobs of this node that go out: the outbox.
  *
- *     home: READY --GIVE--> WAITS for HOLD --publish--> (in the air) --confirmed--> WAITS for lost_ms
+ *     home: READY --GIVE--> WAITS for hold_ms --publish--> (in the air) --confirmed--> WAITS lost_ms
  *             ^                                              |
  *             +---- GIVE again, a pause later <--not---------+---refused for good--> FAILED
  *
  * The outbox is the queue at home itself: what is READY there was not handed on, or is not known to be.  A job is taken
- * out of it for HOLD, published, and when the broker has confirmed it, left alone for lost_ms.  A process that dies
- * in between leaves a job that is READY again after HOLD, and is published a second time at worst.
+ * out of it for hold_ms, published, and when the broker has confirmed it, left alone for lost_ms.  A process that dies
+ * in between leaves a job that is READY again after hold_ms, and is published a second time at worst.
  *
  * Jobs are taken out only while there is a connection, and only WINDOW of them at once or WINDOW_BYTES: a broker that
  * is away costs nothing but room at home, where quotas are.  While it is away nothing is asked; a broker that is there
@@ -63,7 +63,7 @@ static void note_due(struct timer *t) { note(container_of(t, struct parcel, retr
 static void on_noted(struct jobs_op *op, const struct jobs_answer *a) {
     struct parcel *k = container_of(op, struct parcel, op);
     struct courier *p = k->courier;
-    if (a->rc < 0 && a->rc != PERILUNE_ERR_CANCELED && !p->ending) { /* else HOLD ends, and it goes out once more */
+    if (a->rc < 0 && a->rc != PERILUNE_ERR_CANCELED && !p->ending) { /* else hold_ms end, and it goes out once more */
         timer_start(p->opt.loop, &k->retry, COURIER_RETRY_MS, note_due);
         return;
     }
@@ -127,7 +127,7 @@ static void publish(struct parcel *k, const struct job *j) {
 
 static void hand_on(struct courier *p, const struct job *j) {
     struct parcel *k = mem_zalloc(sizeof(*k));
-    if (k == NULL) return; /* again when HOLD is over */
+    if (k == NULL) return; /* again when hold_ms are over */
     k->courier = p;
     k->bytes = j->body.len + j->headers.len;
     buf_init(&k->error, 0);
@@ -162,7 +162,7 @@ static void go_on(struct courier *p) {
     unsigned room = WINDOW - p->parcel_count;
     p->more = false;
     int rc = jobs_begin(p->opt.home, &p->give_op,
-                        &(struct jobs_ask){ .verb = JOBS_GIVE, .lease_ms = COURIER_HOLD_MS,
+                        &(struct jobs_ask){ .verb = JOBS_GIVE, .lease_ms = p->hold_ms,
                                             .count = room < GIVE_MOST ? room : GIVE_MOST }, on_given);
     if (rc != 0) pump_in(p, COURIER_RETRY_MS);
 }

@@ -306,7 +306,7 @@ local function wrong()
     { "timeout = 3", "library = \"/nowhere/lib.so\"", "cannot be loaded" },
     { "timeout = 3", "library = \"/lib/x86_64-linux-gnu/libm.so.6\"", nil },
   }
-  local tls = text:gsub("amqp://", "amqps://"):gsub(":" .. rabbit.port, ":" .. rabbit.tls_port)
+  local tls = text:gsub("amqp://", "amqps://"):gsub("127.0.0.1:" .. rabbit.port, "localhost:" .. rabbit.tls_port)
   status, said = checked((tls:gsub("timeout = 3", 'timeout = 3, ca = "' .. files.lines("pwd")() .. '/tests/support/tls/cert.pem"')))
   check(status == 0, "check over TLS says %s", said)
   status, said = checked(tls)

@@ -31,7 +31,7 @@ static void open_queue(struct world *w, const struct jobs_limits *l) {
 
 static struct courier_settings settings_of(const struct node *n) {
     return (struct courier_settings){ .broker = { .kind = "fake", .work = "work", .results = n->results, .dead = "dead",
-                                               .work_most = 4, .results_most = 16 },
+                                               .work_most = 4, .results_most = 16, .timeout_ms = 10000 },
                                    .lease_ms = 300, .lost_ms = 100000, .max_tries = 2 };
 }
 
@@ -268,6 +268,32 @@ TEST_NOFAULT(a_connection_that_breaks_while_it_works) {
     CHECK_UINT(place("work")->count, 1);
     CHECK_INT(ask_node(&b.guests, &(struct jobs_ask){ .verb = JOBS_TAKE, .count = 1, .lease_ms = 1000 }), 0);
     CHECK_UINT(reply.count, 0);
+    CHECK_INT(end_guest(&b, id, lease, an_end(JOB_COMPLETED, "1", "")), 0);
+    CHECK(becomes(&a.home, last_id, JOB_COMPLETED));
+    CHECK(settles("work"));
+    two_end(&a, &b);
+}
+
+/* Given, lost and given again before anybody had time to look: the first token is nothing, the second is not settled
+ * before the end. */
+TEST_NOFAULT(a_connection_that_breaks_and_is_there_again_unseen) {
+    struct node a, b;
+    char id[JOB_ID_SIZE];
+    uint64_t lease;
+    two_begin(&a, &b);
+    server.nodes[1]->paused = true;
+    submit_at(&a, a_job("acme", "x"));
+    CHECK(comes("work", 1));
+    server.nodes[1]->paused = false;
+    server.nodes[1]->user.changed(server.nodes[1]->user.ud, true);
+    server_step();
+    CHECK_UINT(server.nodes[1]->unsettled, 1);
+    cut(server.nodes[1]);
+    server_step();
+    CHECK_UINT(server.nodes[1]->unsettled, 1);
+    CHECK(take_guest(&b, id, &lease));
+    run(20);
+    CHECK_UINT(place("work")->count, 1);
     CHECK_INT(end_guest(&b, id, lease, an_end(JOB_COMPLETED, "1", "")), 0);
     CHECK(becomes(&a.home, last_id, JOB_COMPLETED));
     CHECK(settles("work"));
