@@ -234,7 +234,9 @@ int courier_set(struct courier *p, const struct broker_ops *ops, const struct co
     p->connected = p->was_connected = p->said_lost = false;
     courier_in_lost(p);
     courier_guests_lost(p);
+    pthread_mutex_lock(&p->lock);
     p->ops = ops;
+    pthread_mutex_unlock(&p->lock);
     copy_settings(p, s);
     return open_broker(p, s, why, size);
 }
