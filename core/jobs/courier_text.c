@@ -49,8 +49,11 @@ static bool is_json(struct slice s) {
     return ok;
 }
 
+/* White space around it would be lost. */
+static bool is_bare(struct slice s) { return s.len > 0 && s.ptr[0] > ' ' && s.ptr[s.len - 1] > ' '; }
+
 static void put_bytes(struct buf *out, const char *name, struct slice s, bool raw) {
-    if (raw && is_json(s)) {
+    if (raw && is_bare(s) && is_json(s)) {
         buf_printf(out, ",\"%s\":", name);
         buf_slice(out, s);
     } else if (utf8_valid_prefix(s) == s.len) {
@@ -256,7 +259,7 @@ static struct slice read_headers(struct reader *r) {
         if (json_is(&r->doc, n, JSON_STRING)) value = decoded(r, n);
         else wrong(r, "headers", "must be an object of strings");
         if (r->rc == 0 && !is_header(name, value)) wrong(r, "headers", "has one that cannot be a header of HTTP");
-        if (r->rc == 0) headers_put(&lines, name, value);
+        if (r->rc == 0) headers_put(&lines, name, slice_trim(value));
     }
     if (lines.error == PERILUNE_ERR_LIMITED) wrong(r, "headers", "may have 65536 bytes");
     size_t len = buf_len(&lines);
