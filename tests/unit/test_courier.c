@@ -193,7 +193,7 @@ TEST(a_job_is_done_elsewhere_and_its_end_comes_home) {
     two_end(&a, &b);
 }
 
-TEST_NOFAULT(a_broker_that_is_away) {
+TEST(a_broker_that_is_away) {
     struct node a, b;
     char id[JOB_ID_SIZE];
     uint64_t lease;
@@ -224,7 +224,7 @@ TEST_NOFAULT(a_broker_that_is_away) {
 }
 
 /* The confirmation is lost with the connection: it is there, and is published once more. */
-TEST_NOFAULT(what_is_not_confirmed_is_published_again) {
+TEST(what_is_not_confirmed_is_published_again) {
     struct node a, b;
     char id[JOB_ID_SIZE];
     uint64_t lease;
@@ -252,7 +252,7 @@ TEST_NOFAULT(what_is_not_confirmed_is_published_again) {
     two_end(&a, &b);
 }
 
-TEST_NOFAULT(a_connection_that_breaks_while_it_works) {
+TEST(a_connection_that_breaks_while_it_works) {
     struct node a, b;
     char id[JOB_ID_SIZE];
     uint64_t lease;
@@ -272,7 +272,7 @@ TEST_NOFAULT(a_connection_that_breaks_while_it_works) {
 
 /* Given, lost and given again before anybody had time to look: the first token is nothing, the second is not settled
  * before the end. */
-TEST_NOFAULT(a_connection_that_breaks_and_is_there_again_unseen) {
+TEST(a_connection_that_breaks_and_is_there_again_unseen) {
     struct node a, b;
     char id[JOB_ID_SIZE];
     uint64_t lease;
@@ -297,7 +297,7 @@ TEST_NOFAULT(a_connection_that_breaks_and_is_there_again_unseen) {
 }
 
 /* Its node is gone, another one does it. */
-TEST_NOFAULT(a_node_that_dies_while_it_works) {
+TEST(a_node_that_dies_while_it_works) {
     struct node a, b, c;
     char id[JOB_ID_SIZE];
     uint64_t lease;
@@ -315,7 +315,7 @@ TEST_NOFAULT(a_node_that_dies_while_it_works) {
     two_end(&a, &c);
 }
 
-TEST_NOFAULT(canceled_while_it_waits_or_runs) {
+TEST(canceled_while_it_waits_or_runs) {
     struct node a, b;
     char id[JOB_ID_SIZE];
     uint64_t lease;
@@ -358,7 +358,7 @@ TEST(messages_that_are_no_jobs) {
     two_end(&a, &b);
 }
 
-TEST_NOFAULT(a_stranger_s_job_and_where_its_end_goes) {
+TEST(a_stranger_s_job_and_where_its_end_goes) {
     static const char job[] = "{\"id\":\"order 7\",\"path\":\"/v1/x\",\"body\":{\"a\":1},\"reply_to\":\"theirs\"}";
     struct node a, b;
     char id[JOB_ID_SIZE];
@@ -376,7 +376,7 @@ TEST_NOFAULT(a_stranger_s_job_and_where_its_end_goes) {
     two_end(&a, &b);
 }
 
-TEST_NOFAULT(who_fails_is_in_the_dead_letters_too) {
+TEST(who_fails_is_in_the_dead_letters_too) {
     struct node a, b;
     char id[JOB_ID_SIZE];
     uint64_t lease;
@@ -393,7 +393,7 @@ TEST_NOFAULT(who_fails_is_in_the_dead_letters_too) {
     two_end(&a, &b);
 }
 
-TEST_NOFAULT(what_the_broker_refuses_for_good) {
+TEST(what_the_broker_refuses_for_good) {
     struct node a, b;
     char id[JOB_ID_SIZE];
     uint64_t lease;
@@ -441,7 +441,7 @@ TEST(a_node_alone_with_its_broker) {
     world_end();
 }
 
-TEST_NOFAULT(a_job_that_only_this_node_can_do) {
+TEST(a_job_that_only_this_node_can_do) {
     struct node a, b;
     char id[JOB_ID_SIZE];
     uint64_t lease;
@@ -458,7 +458,7 @@ TEST_NOFAULT(a_job_that_only_this_node_can_do) {
     two_end(&a, &b);
 }
 
-TEST_NOFAULT(a_node_that_drains_gives_back_what_it_has_not_begun) {
+TEST(a_node_that_drains_gives_back_what_it_has_not_begun) {
     struct node a, b;
     char id[JOB_ID_SIZE], first[JOB_ID_SIZE];
     uint64_t lease;
@@ -483,7 +483,7 @@ TEST_NOFAULT(a_node_that_drains_gives_back_what_it_has_not_begun) {
     two_end(&a, &b);
 }
 
-TEST_NOFAULT(another_broker_while_it_works) {
+TEST(another_broker_while_it_works) {
     struct node a, b;
     char id[JOB_ID_SIZE], why[300];
     uint64_t lease;
