@@ -44,7 +44,7 @@ ifeq ($(SAN),thread)
 export TSAN_OPTIONS := suppressions=$(CURDIR)/tests/support/tsan.supp $(TSAN_OPTIONS)
 endif
 
-.PHONY: all deps run local test unit wire jobs specs clients fuzz lint bench cases soak install clean examples-test tokens redis vectors autobahn
+.PHONY: all deps run local test unit wire jobs specs clients fuzz lint bench cases soak install clean examples-test tokens redis brokers vectors autobahn
 
 # Targets for people stand above files. What they need is built by one make of its own, in
 # parallel and only there: `make -j test` neither runs suites at once nor builds a file twice.
@@ -204,7 +204,7 @@ local:
 # -- testing -------------------------------------------------------------------------
 
 test: all
-	@$(MAKE) --no-print-directory unit specs wire jobs redis vectors fuzz examples-test
+	@$(MAKE) --no-print-directory unit specs wire jobs redis brokers vectors fuzz examples-test
 	@$(if $(SAN),,$(MAKE) --no-print-directory clients tokens)
 	@echo "all suites passed"
 
@@ -231,6 +231,10 @@ vectors: all
 # Installs a Redis where there is none.
 redis: all
 	@sh tests/redis/run.sh
+
+# Installs a RabbitMQ where there is none.
+brokers: all
+	@sh tests/brokers/run.sh
 
 clients: all
 	@sh tests/clients/run.sh

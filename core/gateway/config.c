@@ -685,6 +685,45 @@ static void read_jobs_redis(struct reader *r, uint32_t redis, struct job_setting
     s->redis = p;
 }
 
+/* As many messages at once as jobs may run here: one that waits here cannot be done elsewhere. */
+static unsigned most_at_once(const struct job_settings *s, unsigned workers) {
+    const struct jobs_limits *l = &s->limits;
+    uint64_t room = (uint64_t)s->room * (workers > 0 ? workers : 1), sum = l->concurrency;
+    bool unlimited = l->concurrency == 0;
+    for (unsigned i = 0; i < l->queue_count; i++) {
+        unlimited |= l->queues[i].concurrency == 0;
+        sum += l->queues[i].concurrency;
+    }
+    uint64_t most = unlimited || sum > room ? room : sum;
+    return most < 1 ? 1 : most > 4096 ? 4096 : (unsigned)most;
+}
+
+static void read_broker(struct reader *r, uint32_t broker, struct job_settings *s) {
+    struct courier_settings *p = json_is(&r->doc, broker, JSON_OBJECT) ? alloc(r, sizeof(*p)) : NULL;
+    if (p == NULL) return;
+    uint32_t password = get(r, broker, "password");
+    const char *secret = string_of(r, password, "kind");
+    unsigned prefetch = (unsigned)number_of(r, broker, "prefetch");
+    size_t largest = s->store.max_body > s->store.max_result ? s->store.max_body : s->store.max_result;
+    p->broker = (struct broker_settings){
+        .kind = string_of(r, broker, "kind"), .library = string_of(r, broker, "library"),
+        .host = string_of(r, broker, "host"), .servers = string_of(r, broker, "servers"),
+        .port = (unsigned)number_of(r, broker, "port"), .vhost = string_of(r, broker, "vhost"),
+        .tls = bool_of(r, broker, "tls"), .ca = string_of(r, broker, "ca"), .user = string_of(r, broker, "user"),
+        .password = secret ? secret_of(r, "jobs.broker.password", secret, string_of(r, password, "value")) : NULL,
+        .mechanism = string_of(r, broker, "mechanism"), .work = string_of(r, broker, "work"),
+        .results = string_of(r, broker, "results"), .dead = string_of(r, broker, "dead"),
+        .group = string_of(r, broker, "group"), .timeout_ms = number_of(r, broker, "timeout_ms"),
+        .delivery_limit = (unsigned)number_of(r, broker, "delivery_limit"),
+        .work_most = prefetch > 0 ? prefetch : most_at_once(s, r->c->workers), .results_most = 256,
+        .max_message = 2 * largest + 65536, /* base64 and what stands around it */
+    };
+    p->lease_ms = s->lease_ms;
+    p->lost_ms = number_of(r, broker, "lost_after_ms");
+    p->max_tries = s->max_tries;
+    s->broker = p;
+}
+
 static void read_jobs(struct reader *r, uint32_t jobs) {
     struct job_settings *s = json_is(&r->doc, jobs, JSON_OBJECT) ? alloc(r, sizeof(*s)) : NULL;
     if (s == NULL) return;
@@ -713,6 +752,7 @@ static void read_jobs(struct reader *r, uint32_t jobs) {
     s->batch_lines = (unsigned)number_of(r, jobs, "batch_lines");
     s->batch_window_ms = number_of(r, jobs, "batch_window_ms");
     read_jobs_redis(r, get(r, jobs, "redis"), s);
+    read_broker(r, get(r, jobs, "broker"), s);
     r->c->jobs = s;
 }
 

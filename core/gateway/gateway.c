@@ -198,7 +198,7 @@ static void say_what_needs_restart(struct perilune *g) {
     if (workers || jobs)
         snprintf(g->errmsg, sizeof(g->errmsg), "needs a restart to take effect: %s%s%s", text,
                  workers && jobs ? ", " : "",
-                 jobs ? "jobs.file or redis, max_bytes, max_result (as they were opened)" : "");
+                 jobs ? "jobs.file or redis, max_bytes, max_result, a broker or none (as they were opened)" : "");
 }
 
 static uint64_t fingerprint(const struct perilune *g);
@@ -217,7 +217,7 @@ static void say_doubts(struct perilune *g, const struct bundle *b) {
 
 /* What the configuration opens besides listeners. */
 static int open_files(struct perilune *g, const char *path, struct loaded *ld) {
-    char err[700];
+    char err[900];
     int rc = job_keeper_open(g, ld->config, &ld->jobs, err, sizeof(err));
     return rc == 0 ? 0 : fail(g, rc, "%s: %s", path, err);
 }
@@ -495,7 +495,7 @@ static void drain_check(struct timer *t) {
     g->drain_left_ms -= DRAIN_MS;
     if (jobs > 0 && g->drain_left_ms <= GIVE_BACK_MS)
         for (unsigned i = 0; i < g->worker_count; i++) gateway_ask(&g->workers[i], give_back, NULL);
-    if ((open == 0 && jobs == 0 && behind == 0) || g->drain_left_ms <= 0) {
+    if ((open == 0 && jobs == 0 && behind == 0 && job_keeper_is_idle(g)) || g->drain_left_ms <= 0) {
         if (open > 0) log_line(&g->log, PERILUNE_LOG_WARN, "drain_timeout is over, %u connections are cut", open);
         g->drained = true;
         end_turn(g);
@@ -511,6 +511,7 @@ static void drain_for(struct perilune *g, int asked) {
     g->draining = true;
     log_line(&g->log, PERILUNE_LOG_INFO, "draining: no new connections, requests in flight finish");
     for (unsigned i = 0; i < g->worker_count; i++) gateway_ask(&g->workers[i], drain_worker, NULL);
+    job_keeper_drain_courier(g);
     g->port = 0;
     timer_stop(&g->loop, &g->watch);
     timer_start(&g->loop, &g->drain, 1, drain_check);
@@ -726,8 +727,10 @@ static int check(const char *path, struct buf *admin, struct models **models, ch
     if (rc != 0) return rc;
     struct loaded ld = { .bundle = NULL };
     rc = prepare(g, path, &ld);
-    char jobs[700];
-    if (rc == 0 && (rc = job_keeper_check(ld.config, jobs, sizeof(jobs))) != 0) fail(g, rc, "%s: %s", path, jobs);
+    char jobs[900];
+    bool connect = admin == NULL && models == NULL;
+    if (rc == 0 && (rc = job_keeper_check(ld.config, connect, jobs, sizeof(jobs))) != 0)
+        fail(g, rc, "%s: %s", path, jobs);
     if (rc == 0 && admin != NULL) {
         buf_puts(admin, ld.config->admin ? ld.config->admin : "");
         rc = admin->error;

@@ -27,6 +27,9 @@ struct perilune {
     struct cache_keeper cache_keeper;
     struct jobs        *admin_jobs;      /* the owner's end of the queue, for GET /admin/jobs; NULL: nobody asked */
     struct jobs_settings jobs_as;        /* as they were opened */
+    struct courier_thread *courier;            /* carries jobs between nodes; NULL: there is no broker */
+    char               *courier_as;         /* how it was told to, as one text */
+    bool                has_broker;      /* they were opened with one */
     char               *jobs_place;      /* where they are, as one text; NULL: nowhere yet */
     struct calibration *calibration;     /* what upstreams count differently */
     struct worker      *workers;

@@ -8,6 +8,14 @@
  * jobs under way would be in one file and their clients look for them in another.  One without `jobs` takes nothing
  * more; what runs goes on.
  *
+ * With a broker (jobs.broker) that store is the home of this node's jobs and nothing there is run: the courier hands
+ * them on, and brings those of all nodes into a second store, in memory, whose jobs the runners take.  Limits follow:
+ * how many may be kept is asked at home, how many may run here is asked of the guests.
+ *
+ *     clients --> jobs (home) --> courier --> broker --> courier --> guests --> runners
+ *
+ * A reload may name another broker or another way to it.  Whether there is one is as fixed as the file.
+ *
  * Draining: what runs may finish in the time that there is, because its upstream call is paid for; what has not when
  * that is nearly over is given back to the queue, where another process finds it at once. */
 #include "gateway/job_keeper.h"
@@ -23,19 +31,56 @@
 #include "gateway/job_exchange.h"
 #include "jobs/jobs_file.h"
 #include "jobs/jobs_memory.h"
+#include "jobs/courier_thread.h"
+
+#define CHECK_MS 5000 /* that a broker has to answer `perilune check` */
+#define CLOSE_MS 1500 /* for what is on its way to a broker when the process ends */
 
 /* -- The owner's thread ------------------------------------------------------------------------- */
+
+/* Over all nodes nobody counts what runs: each has its own. */
+static struct jobs_limits limits_at_home(const struct job_settings *s) {
+    struct jobs_limits l = s->limits;
+    if (s->broker == NULL) return l;
+    l.concurrency = l.tenant_concurrency = l.queue_count = 0;
+    l.queues = NULL;
+    return l;
+}
+
+static struct jobs_limits limits_of_guests(const struct job_settings *s) {
+    struct jobs_limits l = s->limits;
+    l.max_queued = l.max_kept = 0;
+    return l;
+}
+
+/* Is there a driver, and what it needs? */
+static int check_broker(const struct job_settings *s, bool connect, char *err, size_t errlen) {
+    if (s == NULL || s->broker == NULL) return 0;
+    const struct broker_ops *ops = broker_find(s->broker->broker.kind);
+    struct broker_settings b = s->broker->broker;
+    char why[BROKER_WHY_SIZE] = "";
+    if (ops == NULL) {
+        snprintf(err, errlen, "jobs.broker: this program has no driver for %s", b.kind);
+        return PERILUNE_ERR_CONFIG;
+    }
+    if (connect && b.timeout_ms > CHECK_MS) b.timeout_ms = CHECK_MS;
+    int rc = ops->check(&b, connect, why, sizeof(why));
+    if (rc != 0) snprintf(err, errlen, "jobs.broker: %s", why);
+    return rc;
+}
 
 int job_keeper_open(struct perilune *g, const struct config *c, struct jobs_store **out, char *err, size_t errlen) {
     const struct job_settings *s = c->jobs;
     *out = NULL;
-    if (s == NULL || g->stores->jobs != NULL) return 0;
+    int rc = check_broker(s, false, err, errlen);
+    if (rc != 0 || s == NULL || g->stores->jobs != NULL) return rc;
     struct jobs_settings store = s->store;
+    struct jobs_limits limits = limits_at_home(s);
     store.log = &g->log;
     char why[512] = "";
-    int rc = s->file != NULL    ? jobs_file_open(out, s->file, &store, &s->limits, why, sizeof(why))
-             : s->redis != NULL ? jobs_redis_open(out, s->redis, &store, &s->limits)
-                                : jobs_memory_open(out, &store, &s->limits);
+    rc = s->file != NULL    ? jobs_file_open(out, s->file, &store, &limits, why, sizeof(why))
+         : s->redis != NULL ? jobs_redis_open(out, s->redis, &store, &limits)
+                            : jobs_memory_open(out, &store, &limits);
     if (rc != 0 && s->file != NULL) snprintf(err, errlen, "jobs.file: %s", why[0] ? why : perilune_strerror(rc));
     else if (rc != 0) snprintf(err, errlen, "out of memory");
     return rc;
@@ -57,10 +102,11 @@ static int check_file(const char *file, char *err, size_t errlen) {
     return PERILUNE_ERR_CONFIG;
 }
 
-int job_keeper_check(const struct config *c, char *err, size_t errlen) {
+int job_keeper_check(const struct config *c, bool connect, char *err, size_t errlen) {
     const char *file = c->jobs != NULL ? c->jobs->file : NULL;
     char folder[4096];
-    if (file == NULL) return 0;
+    int rc = check_broker(c->jobs, connect, err, errlen);
+    if (rc != 0 || file == NULL) return rc;
     if (access(file, F_OK) == 0) return check_file(file, err, errlen);
     const char *slash = strrchr(file, '/');
     snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - file) + 1 : 1, slash ? file : ".");
@@ -83,19 +129,92 @@ static char *place_of(const struct job_settings *s) {
     return own;
 }
 
+/* -- The courier ------------------------------------------------------------------------------- */
+
+/* All that is said of a broker, for comparing. */
+static char *broker_text(const struct courier_settings *p) {
+    const struct broker_settings *b = &p->broker;
+    const char *const texts[] = { b->kind, b->library, b->host, b->servers, b->vhost, b->ca, b->user, b->password,
+                                  b->mechanism, b->work, b->results, b->dead, b->group };
+    struct buf text;
+    buf_init(&text, 0);
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
+        buf_printf(&text, "%s\n", texts[i] != NULL ? texts[i] : "-");
+    buf_printf(&text, "%u %d %u %u %zu %llu %u %llu %llu %u", b->port, b->tls, b->work_most, b->results_most,
+               b->max_message, (unsigned long long)b->timeout_ms, b->delivery_limit, (unsigned long long)p->lease_ms,
+               (unsigned long long)p->lost_ms, p->max_tries);
+    buf_putc(&text, '\0');
+    char *own = buf_failed(&text) ? NULL : mem_strdup(buf_get(&text).ptr);
+    buf_deinit(&text);
+    return own;
+}
+
+static struct courier_settings settings_of_courier(struct perilune *g) {
+    struct courier_settings p = *g->config->jobs->broker;
+    p.broker.log = &g->log;
+    return p;
+}
+
+static void open_courier(struct perilune *g) {
+    const struct job_settings *s = g->config->jobs;
+    struct jobs_settings memory = s->store;
+    struct jobs_limits limits = limits_of_guests(s);
+    struct jobs_store *guests = NULL;
+    struct courier_settings p = settings_of_courier(g);
+    char why[BROKER_WHY_SIZE] = "out of memory";
+    int rc = jobs_memory_open(&guests, &memory, &limits);
+    if (rc == 0)
+        rc = courier_thread_open(&g->courier,
+                                 &(struct courier_thread_options){ .home = g->stores->jobs, .guests = guests,
+                                                                   .log = &g->log, .stays = batch_work_is },
+                                 broker_find(p.broker.kind), &p, why, sizeof(why));
+    if (rc == 0) g->stores->guests = guests;
+    else {
+        log_line(&g->log, PERILUNE_LOG_ERROR, "jobs.broker: %s; jobs wait until this process starts again", why);
+        if (guests != NULL) jobs_store_close(guests);
+    }
+}
+
+static void set_courier(struct perilune *g) {
+    struct courier_settings p = settings_of_courier(g);
+    char *text = broker_text(&p);
+    if (text == NULL || g->courier_as == NULL || strcmp(text, g->courier_as) != 0) {
+        if (g->courier_as != NULL && g->courier != NULL) courier_thread_set(g->courier, broker_find(p.broker.kind), &p);
+        mem_free(g->courier_as);
+        g->courier_as = text;
+    } else mem_free(text);
+}
+
+void job_keeper_drain_courier(struct perilune *g) {
+    if (g->courier != NULL) courier_thread_drain(g->courier);
+}
+
+bool job_keeper_is_idle(const struct perilune *g) { return g->courier == NULL || courier_thread_is_idle(g->courier); }
+
+static void apply_limits(struct perilune *g, const struct job_settings *s) {
+    struct jobs_limits home = limits_at_home(s), guests = limits_of_guests(s);
+    jobs_store_limit(g->stores->jobs, g->stores->guests != NULL ? &home : &s->limits);
+    if (g->stores->guests != NULL) jobs_store_limit(g->stores->guests, &guests);
+}
+
 void job_keeper_apply(struct perilune *g, struct jobs_store *opened) {
     const struct job_settings *s = g->config->jobs;
     if (opened != NULL) {
         g->stores->jobs = opened;
         g->jobs_place = place_of(s);
         g->jobs_as = s->store;
+        g->has_broker = s->broker != NULL;
+        if (s->broker != NULL) open_courier(g);
     }
-    if (s != NULL) jobs_store_limit(g->stores->jobs, &s->limits);
+    if (s == NULL) return;
+    if (g->courier != NULL && s->broker != NULL) set_courier(g);
+    apply_limits(g, s);
 }
 
 bool job_keeper_differs(const struct perilune *g) {
     const struct job_settings *s = g->config->jobs;
     if (s == NULL || g->stores->jobs == NULL) return false;
+    if (g->has_broker != (s->broker != NULL)) return true;
     if (s->store.max_bytes != g->jobs_as.max_bytes || s->store.max_result != g->jobs_as.max_result) return true;
     char *now = place_of(s);
     bool differs = now != NULL && g->jobs_place != NULL && strcmp(now, g->jobs_place) != 0;
@@ -106,9 +225,15 @@ bool job_keeper_differs(const struct perilune *g) {
 void job_keeper_close(struct perilune *g) {
     if (g->stores == NULL) return;
     jobs_close(g->admin_jobs);
+    courier_thread_close(g->courier, CLOSE_MS);
+    g->courier = NULL;
+    struct jobs_store *guests = g->stores->guests;
+    if (guests != NULL) jobs_store_close(guests);
+    g->stores->guests = NULL;
     jobs_store_close(g->stores->jobs);
     g->stores->jobs = NULL;
     mem_free(g->jobs_place);
+    mem_free(g->courier_as);
 }
 
 /* -- The worker's thread ---------------------------------------------------------------------------- */
@@ -132,12 +257,13 @@ static void stop(struct job_work *work) {
 }
 
 static bool attach(struct worker *w, const struct job_settings *s) {
-    struct jobs_store *store = w->gen->state->stores->jobs;
+    struct jobs_store *store = w->gen->state->stores->jobs, *guests = w->gen->state->stores->guests;
     if (w->jobs == NULL) w->jobs = jobs_open(store, w->loop);
-    if (w->jobs == NULL) return false;
+    if (w->guests == NULL && guests != NULL) w->guests = jobs_open(guests, w->loop);
+    if (w->jobs == NULL || (guests != NULL && w->guests == NULL)) return false;
     w->runner = job_runner_new(&(struct job_runner_options){
-        .jobs = w->jobs, .loop = w->loop, .log = w->log, .room = s->room, .lease_ms = s->lease_ms,
-        .backoff_ms = s->backoff_ms, .backoff_max_ms = s->backoff_max_ms,
+        .jobs = guests != NULL ? w->guests : w->jobs, .loop = w->loop, .log = w->log, .room = s->room,
+        .lease_ms = s->lease_ms, .backoff_ms = s->backoff_ms, .backoff_max_ms = s->backoff_max_ms,
         .doer = { .ud = w, .begin = begin, .resume = resume, .stop = stop }, .stats = &w->metrics.jobs });
     return w->runner != NULL;
 }
@@ -202,6 +328,8 @@ void job_keeper_leave(struct worker *w) {
     job_runner_free(w->runner);
     w->runner = NULL;
     batch_work_leave(w);
+    jobs_close(w->guests);
+    w->guests = NULL;
     jobs_close(w->jobs);
     w->jobs = NULL;
 }

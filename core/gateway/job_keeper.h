@@ -11,13 +11,18 @@ struct worker;
 /* The owner's thread. */
 /* Opens what c says, when nothing is open yet.  *out: what was opened, or NULL. Returns 0, or err gets a sentence. */
 int  job_keeper_open(struct perilune *g, const struct config *c, struct jobs_store **out, char *err, size_t errlen);
-/* The same for who only wants to know whether it could be: makes no file. */
-int  job_keeper_check(const struct config *c, char *err, size_t errlen);
+/* The same for who only wants to know whether it could be: makes no file.  connect: the message broker is asked, too.
+ * */
+int  job_keeper_check(const struct config *c, bool connect, char *err, size_t errlen);
 /* It is the configuration now; opened: by job_keeper_open(). */
 void job_keeper_apply(struct perilune *g, struct jobs_store *opened);
 /* Is it not what the configuration says, which only a restart can change? */
 bool job_keeper_differs(const struct perilune *g);
 void job_keeper_close(struct perilune *g);
+/* The broker brings no more jobs; what came and was not begun goes back. */
+void job_keeper_drain_courier(struct perilune *g);
+/* Is nothing on its way to the broker that would be lost time? */
+bool job_keeper_is_idle(const struct perilune *g);
 
 /* The worker's thread. */
 /* What the new generation says: begins, goes on with other limits, or takes nothing more. */

@@ -14,6 +14,7 @@
 
 #include "base/json.h"
 #include "base/stamp.h"
+#include "gateway/broker_rows.h"
 #include "gateway/gateway.h"
 #include "gateway/job_ask.h"
 #include "jobs/job_text.h"
@@ -147,6 +148,7 @@ void job_rows_write(struct perilune *g, struct buf *out) {
     now_rows(r, &t, out);
     mem_free(r);
     result_rows(g, out);
+    broker_rows_write(g, out);
     if (g->config->jobs != NULL && g->config->jobs->webhooks != NULL) webhook_rows(g, t.hooks, out);
 }
 
@@ -193,6 +195,7 @@ static void put_counts(struct perilune *g, struct buf *out) {
                    (unsigned)(ms % 1000));
     }
     buf_printf(out, "],\"kept\":%llu,\"bytes\":%llu", (ull)t.jobs, (ull)t.bytes);
+    broker_rows_member(g, out);
     mem_free(r);
 }
 

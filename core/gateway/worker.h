@@ -73,6 +73,7 @@ struct worker {
     unsigned           refreshes;   /* of these, for caches: refresh.c */
     unsigned           trials;      /* of these, for nobody: trial.c */
     struct jobs       *jobs;        /* its end of the queue; NULL: there is none, and then no runner */
+    struct jobs       *guests;      /* of that whose jobs it does, where a broker brings them; NULL: of `jobs` */
     struct job_runner *runner;
     struct job_streams job_streams; /* of clients that watch jobs */
     struct webhooks   *webhooks;    /* NULL: another worker sends them, or there are no jobs */

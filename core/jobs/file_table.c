@@ -340,7 +340,9 @@ static int only_at(struct file_table *f, const struct job_row *row) {
 static int update(struct job_table *t, const struct job_row *old, const struct job_row *row) {
     struct file_table *f = of(t);
     const struct job *j = &row->job;
-    if (old->state == JOB_RUNS && row->state == JOB_RUNS && old->job.stopping == j->stopping) return only_at(f, row);
+    if (old->state == JOB_RUNS && row->state == JOB_RUNS && old->job.stopping == j->stopping &&
+        old->job.tries == j->tries)
+        return only_at(f, row);
     sqlite3_stmt *s = get(f, FILE_UPDATE);
     if (s == NULL) return PERILUNE_ERR_IO;
     put_int(s, 1, row->key);

@@ -27,7 +27,7 @@ static inline bool job_is_over(enum job_status s) { return s >= JOB_COMPLETED; }
 /* Times are milliseconds since 1970: they are kept in files and seen by other machines.  Whoever reads a job
  * borrows its slices; who submits one lends them. */
 struct job {
-    char            id[JOB_ID_SIZE]; /* given by the queue; later ones are greater */
+    char            id[JOB_ID_SIZE]; /* given by the queue; later ones are greater.  With one: see JOBS_SUBMIT */
     enum job_status status;
     struct slice    tenant, queue; /* "": nobody's; "": "default" */
     /* The question: path and body of a request; or a function of the configuration and its arguments as JSON. */

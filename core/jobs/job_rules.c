@@ -21,6 +21,9 @@
  * those that people named are moved on it by job_rule_clock() when the wall clock was set.  created, started and
  * ended are for reading only; nothing is decided by them.
  *
+ * Jobs that are handed on to somebody else (GIVE) WAIT, and are READY again when that took too long.  Whoever speaks
+ * for who works on them there (JOBS_ELSEWHERE) may make them RUN, and end them, from any state that is not over.
+ *
  * A lease is a number that grows with each try.  Who shows an old one has lost the job, however late he comes; who
  * shows the right one keeps it, also when its time ran out a moment ago and nobody has noticed.
  *
@@ -115,9 +118,15 @@ void job_rule_take(struct job_row *row, uint64_t lease_ms, struct job_now now) {
     enter(row, JOB_RUNS, later(now.steady, lease_ms), now);
 }
 
+/* What tells one that was handed on from one that waits for the moment it named is that it had a lease. */
+void job_rule_give(struct job_row *row, uint64_t ms, struct job_now now) {
+    row->job.lease++;
+    enter_queue(row, ms, now);
+}
+
 static int check_lease(struct job_row *row, uint64_t lease, struct job_now now) {
     if (job_row_is_over(row)) return row->state == JOB_STOPPED ? JOBS_WAS_CANCELED : JOBS_IS_OVER;
-    if (row->state != JOB_RUNS || row->job.lease != lease) return JOBS_LOST;
+    if (lease != JOBS_ELSEWHERE && (row->state != JOB_RUNS || row->job.lease != lease)) return JOBS_LOST;
     if (!row->job.stopping) return 0;
     enter(row, JOB_STOPPED, 0, now);
     return JOBS_WAS_CANCELED;
@@ -127,6 +136,18 @@ int job_rule_beat(struct job_row *row, uint64_t lease, uint64_t lease_ms, struct
     int rc = check_lease(row, lease, now);
     if (rc == 0) enter(row, JOB_RUNS, later(now.steady, lease_ms), now);
     return rc;
+}
+
+int job_rule_elsewhere(struct job_row *row, unsigned tries, uint64_t lease_ms, struct job_now now) {
+    int rc = check_lease(row, JOBS_ELSEWHERE, now);
+    if (rc != 0) return rc;
+    if (row->state != JOB_RUNS || tries > row->job.tries) {
+        row->job.started_ms = now.wall;
+        row->job.tries = tries > 0 ? tries : 1;
+        row->job.lease++;
+    }
+    enter(row, JOB_RUNS, later(now.steady, lease_ms), now);
+    return 0;
 }
 
 int job_rule_append(struct job_row *row, uint64_t lease, const struct job_event *e, const struct jobs_settings *s,
@@ -147,6 +168,8 @@ int job_rule_finish(struct job_row *row, const struct jobs_ask *ask, const struc
     int rc = check_lease(row, ask->lease, now);
     if (rc != 0) return rc;
     if (end->status == JOB_QUEUED && end->tries < j->tries) j->tries = end->tries;
+    if (ask->lease == JOBS_ELSEWHERE && end->tries > j->tries) j->tries = end->tries;
+    if (ask->lease == JOBS_ELSEWHERE && j->started_ms == 0) j->started_ms = now.wall;
     j->error = end->error;
     if (end->keep_ms > 0 && end->keep_ms < j->keep_ms) j->keep_ms = end->keep_ms;
     if (end->status == JOB_QUEUED && j->tries < j->max_tries) {
@@ -197,7 +220,7 @@ bool job_rule_time(struct job_row *row, struct job_now now) {
 void job_rule_clock(struct job_row *row, struct job_now now) {
     if ((row->state != JOB_READY && row->state != JOB_WAITS) || row->job.tries > 0) return;
     if (row->job.expires_ms > 0) row->expires = job_steady(now, row->job.expires_ms);
-    row->due = job_steady(now, row->job.not_before_ms);
+    if (row->job.lease == 0) row->due = job_steady(now, row->job.not_before_ms);
     enter(row, row->state, 0, now);
 }
 

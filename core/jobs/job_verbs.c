@@ -127,13 +127,21 @@ static int check_quota(struct job_table *t, struct job_call *c, const struct job
     return rc;
 }
 
+/* The one that has its id, or its key. */
+static int find_twin(struct job_table *t, struct job_call *c, const struct job *j, struct job_row *out) {
+    int rc = JOBS_NOT_FOUND;
+    if (j->id[0] != '\0') rc = t->ops->find(t, &c->arena, slice_str(j->id), JOB_QUESTION, out);
+    if (rc == JOBS_NOT_FOUND && j->key.len > 0) rc = t->ops->find_key(t, &c->arena, j->tenant, j->key, out);
+    return rc;
+}
+
 static int submit(struct job_table *t, struct job_call *c) {
     struct job_row row = { .job = *c->ask.job };
     struct counted n;
     int rc;
-    if (row.job.key.len > 0) {
+    if (row.job.key.len > 0 || row.job.id[0] != '\0') {
         struct job_row there;
-        rc = t->ops->find_key(t, &c->arena, row.job.tenant, row.job.key, &there);
+        rc = find_twin(t, c, &row.job, &there);
         if (rc == 0) c->answer.existed = true;
         if (rc == 0) return one_job(c, &there) != NULL ? 0 : PERILUNE_ERR_NOMEM;
         if (rc != JOBS_NOT_FOUND) return rc;
@@ -189,6 +197,7 @@ static int events(struct job_table *t, struct job_call *c) {
 
 /* -- Workers ------------------------------------------ */
 
+/* TAKE and GIVE. */
 static int take(struct job_table *t, struct job_call *c) {
     struct job_taking k;
     struct job *out = arena_alloc(&c->arena, (c->ask.count > 0 ? c->ask.count : 1) * sizeof(*out));
@@ -200,13 +209,26 @@ static int take(struct job_table *t, struct job_call *c) {
         rc = job_take_next(&k, t, &old);
         if (rc != 0) break;
         row = old;
-        job_rule_take(&row, c->ask.lease_ms, t->now);
+        if (c->ask.verb == JOBS_GIVE) job_rule_give(&row, c->ask.lease_ms, t->now);
+        else job_rule_take(&row, c->ask.lease_ms, t->now);
         rc = update(t, &old, &row);
         if (rc != 0) break;
         out[c->answer.count++] = row.job;
         bytes += row.job.body.len;
     }
     return rc == JOBS_NOT_FOUND ? 0 : rc;
+}
+
+static int give(struct job_table *t, struct job_call *c) {
+    struct job_row old, row;
+    if (c->ask.id.ptr == NULL) return take(t, c);
+    int rc = t->ops->find(t, &c->arena, c->ask.id, 0, &old);
+    if (rc != 0) return rc;
+    row = old;
+    if (job_row_is_over(&row)) return JOBS_IS_OVER;
+    if (row.state == JOB_RUNS) return 0;
+    job_rule_give(&row, c->ask.lease_ms, t->now);
+    return update(t, &old, &row);
 }
 
 /* Rules that refuse may have ended the job all the same. */
@@ -221,7 +243,9 @@ static int beat(struct job_table *t, struct job_call *c) {
     int rc = t->ops->find(t, &c->arena, c->ask.id, 0, &old);
     if (rc != 0) return rc;
     row = old;
-    return settle(t, &old, &row, job_rule_beat(&row, c->ask.lease, c->ask.lease_ms, t->now));
+    rc = c->ask.lease == JOBS_ELSEWHERE ? job_rule_elsewhere(&row, c->ask.count, c->ask.lease_ms, t->now)
+                                        : job_rule_beat(&row, c->ask.lease, c->ask.lease_ms, t->now);
+    return settle(t, &old, &row, rc);
 }
 
 static int append(struct job_table *t, struct job_call *c) {
@@ -320,12 +344,13 @@ static int hooks(struct job_table *t, struct job_call *c) {
 /* ORDER enum jobs_verb */
 static int (*const verbs[])(struct job_table *t, struct job_call *c) = {
     submit, get, list, cancel, take, beat, append, finish, events, hook_take, hook_done, hooks,
+    give,
 };
 
 void job_verb_run(struct job_table *t, struct job_call *c) {
     c->answer = (struct jobs_answer){ .rc = 0 };
     int rc = verbs[c->ask.verb](t, c);
-    bool several = c->ask.verb == JOBS_TAKE || c->ask.verb == JOBS_HOOK_TAKE;
+    bool several = c->ask.verb == JOBS_TAKE || c->ask.verb == JOBS_GIVE || c->ask.verb == JOBS_HOOK_TAKE;
     if (rc < 0 && several && c->answer.count > 0) rc = 0; /* those are taken; who takes again hears of the fault */
     c->answer.rc = rc;
     if (rc == PERILUNE_ERR_IO) c->answer.why = arena_dup(&c->arena, slice_str(t->why));

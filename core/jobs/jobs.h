@@ -1,8 +1,9 @@
 /* jobs.h -- where jobs are kept: one interface for all kinds of queues. See jobs.c.
  *
  * A process has one `struct jobs_store` of a queue, and each worker its end of it, a `struct jobs`.  Both are the
- * beginning of what a driver keeps (embedded: jobs_file.h; in memory: jobs_memory.h; Redis; a broker with a file or
- * a Redis behind it for what it cannot keep).  All is asked on the worker's loop and answered there, later. */
+ * beginning of what a driver keeps (embedded: jobs_file.h; in memory: jobs_memory.h; Redis: jobs_redis.h).  All is
+ * asked on the worker's loop and answered there, later.  A message broker is none of them, because it cannot look a
+ * job up: it carries jobs between such queues (courier.h). */
 #ifndef PERILUNE_JOBS_JOBS_H
 #define PERILUNE_JOBS_JOBS_H
 
@@ -16,7 +17,8 @@ struct jobs_op;
 
 enum jobs_verb {
     JOBS_SUBMIT, /* job: kept safely (on disk, at the broker) when it is answered. The answer's job is it,
-                  * or the one that has this key already: `existed`; it is for who asks to see whether they are alike */
+                  * or the one that has this key already: `existed`; it is for who asks to see whether they are alike.
+                  * In memory a job may bring its id, and the one that has it `existed`: it is kept elsewhere */
     JOBS_GET,    /* id, tenant (NULL ptr: any) */
     JOBS_LIST,   /* tenant (NULL ptr: any), status or all, before this id (pages), count: the newest first; without
                   * bodies and results */
@@ -38,8 +40,15 @@ enum jobs_verb {
     JOBS_HOOK_TAKE, /* up to count webhooks that are due, for lease_ms: `hooks` */
     JOBS_HOOK_DONE, /* number, lease, hook: DELIVERED, DEAD, or WAITING: again delay_ms later; its last_status, and in
                      * `note` what happened, for the log */
-    JOBS_HOOKS   /* id, tenant (NULL ptr: any): those of a job, for the delivery log; no hook->job */
+    JOBS_HOOKS,  /* id, tenant (NULL ptr: any): those of a job, for the delivery log; no hook->job */
+    JOBS_GIVE    /* As TAKE, for who hands jobs on and works on none: they stay queued, it is no try, and for lease_ms
+                  * nobody gets them again.  With an id: this one, if it waits, is left alone for lease_ms from now on;
+                  * no job is answered */
 };
+
+/* As a lease of BEAT, APPEND, FINISH: of who speaks for somebody elsewhere, who has the job without a lease of ours
+ * (courier.c).  It is good for any job that is not over.  BEAT: it runs there, in its count-th try. */
+#define JOBS_ELSEWHERE UINT64_MAX
 
 /* Answers that are no fault of the queue.  Positive: no PERILUNE_ERR_. */
 enum jobs_refusal {
@@ -62,7 +71,7 @@ struct jobs_ask {
     uint64_t       delay_ms;     /* FINISH, HOOK_DONE */
     struct slice   before;       /* LIST */
     int            status;       /* LIST: an enum job_status, or -1 */
-    unsigned       count;        /* LIST, TAKE, EVENTS, HOOK_TAKE: JOBS_MOST at most */
+    unsigned       count;        /* LIST, TAKE, GIVE, EVENTS, HOOK_TAKE: JOBS_MOST at most */
     struct job_event event;      /* APPEND; its number is given by the queue */
     struct {
         uint64_t            number;
@@ -83,7 +92,7 @@ struct jobs_ask {
 struct jobs_answer {
     int               rc;        /* 0, an enum jobs_refusal, or PERILUNE_ERR_IO, TIMEOUT, CANCELED, NOMEM */
     bool              existed;   /* SUBMIT */
-    const struct job *jobs;      /* SUBMIT, GET, CANCEL, FINISH, EVENTS (one), LIST, TAKE */
+    const struct job *jobs;      /* SUBMIT, GET, CANCEL, FINISH, EVENTS (one), LIST, TAKE, GIVE */
     const struct job_event *events; /* EVENTS; APPEND (one: its number) */
     const struct job_hook  *hooks;
     unsigned          count;     /* of events for EVENTS, of hooks for HOOK_*, else of jobs */
@@ -139,7 +148,7 @@ struct jobs_store {
 };
 
 struct jobs_driver {
-    const char *name;            /* "memory", "file", "redis", "amqp", "kafka" */
+    const char *name;            /* "memory", "file", "redis" */
     /* A worker's end, on its loop's thread. */
     int  (*attach)(struct jobs_store *s, struct loop *loop, struct jobs **out);
     /* These [any thread] */

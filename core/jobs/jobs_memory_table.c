@@ -388,10 +388,13 @@ static int insert(struct job_table *t, struct job_row *row) {
         mem_free(j);
         return PERILUNE_ERR_NOMEM;
     }
-    m->last_key = job_key_next(m->last_key, t->now.wall, &m->rng);
-    row->key = j->row.key = m->last_key;
-    row->token = j->row.token = rng_next(&m->rng);
-    job_id_write(row->key, row->token, row->job.id);
+    if (!job_id_read(slice_str(row->job.id), &row->key, &row->token)) { /* it brings none */
+        row->key = m->last_key = job_key_next(m->last_key, t->now.wall, &m->rng);
+        row->token = rng_next(&m->rng);
+        job_id_write(row->key, row->token, row->job.id);
+    }
+    j->row.key = row->key;
+    j->row.token = row->token;
     memcpy(j->row.job.id, row->job.id, JOB_ID_SIZE);
     j->by_id.hash = hash64(&m->key, slice_str(j->row.job.id));
     hashtable_add(&m->by_id, &j->by_id);

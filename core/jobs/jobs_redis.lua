@@ -477,19 +477,50 @@ function V.TAKE(queue, most, lease, taker, serial, conc, tenant_conc, ...)
   return 0
 end
 
+-- Handed on: they wait, without a try.  With an id: this one waits from now on.
+function V.GIVE(id, queue, most, ms)
+  if id ~= '' then
+    local j = fetch(id, '')
+    if not j then return NOT_FOUND end
+    if is_over(j) then return IS_OVER end
+    if num(j.s) ~= RUNS then requeue(j, num(ms), { le = num(j.le) + 1 }) end
+    return 0
+  end
+  time(20)
+  local k, bytes = taking(queue, 0, 0, {}), 0
+  while items < num(most) and bytes < BYTES do
+    local next_id = next_to_take(k)
+    if not next_id then break end
+    local j = fetch(next_id, 'hb')
+    requeue(j, num(ms), { le = num(j.le) + 1 })
+    bytes = bytes + #j.b
+    show(j)
+  end
+  return 0
+end
+
+local ELSEWHERE = '18446744073709551615' -- ORDER JOBS_ELSEWHERE
+
 -- Not 0: it is not his any more.
 local function check_lease(j, lease)
   if not j then return NOT_FOUND end
   if is_over(j) then return num(j.s) == STOPPED and WAS_CANCELED or IS_OVER end
-  if num(j.s) ~= RUNS or j.le ~= lease then return LOST end
+  if lease ~= ELSEWHERE and (num(j.s) ~= RUNS or j.le ~= lease) then return LOST end
   if j.sp ~= '1' then return 0 end
   enter(j, STOPPED)
   return WAS_CANCELED
 end
 
-function V.BEAT(id, lease, ms)
+-- Somebody works on it without a lease of ours.
+local function elsewhere(j, ms, tries)
+  if num(j.s) == RUNS and tries <= num(j.tr) then return end
+  enter(j, RUNS, later(ms), { st = wall, tr = math.max(tries, 1), le = num(j.le) + 1, fl = '' })
+end
+
+function V.BEAT(id, lease, ms, tries)
   local j = fetch(id, '')
   local rc = check_lease(j, lease)
+  if rc == 0 and lease == ELSEWHERE then elsewhere(j, num(ms), num(tries)) end
   if rc == 0 then call('ZADD', P .. 'at', int(later(num(ms))), id) end
   return rc
 end
@@ -526,6 +557,8 @@ function V.FINISH(id, lease, state, tries, delay, code, kind, max, keep)
   local used = math.min(num(j.tr), num(tries))
   local fields = { e = err, fl = lease }
   if num(keep) > 0 and num(keep) < num(j.ke) then fields.ke, j.ke = keep, keep end
+  if lease == ELSEWHERE then fields.tr = math.max(num(j.tr), num(tries)) end
+  if lease == ELSEWHERE and num(j.st) == 0 then fields.st = wall end
   state = num(state)
   if state == READY then
     fields.tr = used

@@ -22,8 +22,8 @@ struct slice jobs_redis_script(void) {
 /* -- Questions ------------------------------------------ */
 
 /* ORDER enum jobs_verb, jobs_redis_more; the names are those of jobs_redis.lua. */
-static const char *const verbs[] = { "SUBMIT", "GET",    "LIST",   "CANCEL",    "TAKE",      "BEAT",  "APPEND",
-                                     "FINISH", "EVENTS", "HOOK_TAKE", "HOOK_DONE", "HOOKS", "TIME",  "COUNTS" };
+static const char *const verbs[] = { "SUBMIT", "GET",    "LIST",      "CANCEL",    "TAKE",  "BEAT", "APPEND", "FINISH",
+                                     "EVENTS", "HOOK_TAKE", "HOOK_DONE", "HOOKS", "GIVE", "TIME",   "COUNTS" };
 
 static void text(struct words *w, struct slice s) { words_join(&w->text, s); }
 
@@ -117,6 +117,12 @@ static void put_arguments(struct words *w, const struct jobs_redis_way *way, int
     case JOBS_SUBMIT: put_submit(w, way, ask->job); return;
     case JOBS_TAKE: put_take(w, way, ask); return;
     case JOBS_FINISH: put_finish(w, way->settings, ask); return;
+    case JOBS_GIVE:
+        text(w, ask->id);
+        name_or_any(w, ask->queue);
+        number(w, ask->count);
+        number(w, ask->lease_ms);
+        return;
     case JOBS_HOOK_DONE: put_hook_done(w, ask); return;
     case JOBS_LIST: put_list(w, ask); return;
     case JOBS_BEAT:
@@ -125,6 +131,7 @@ static void put_arguments(struct words *w, const struct jobs_redis_way *way, int
         number(w, ask->lease);
         if (verb == JOBS_BEAT) {
             number(w, ask->lease_ms);
+            number(w, ask->count);
             return;
         }
         text(w, ask->event.name);
@@ -333,7 +340,8 @@ int jobs_redis_read(struct slice whole, int verb, struct arena *a, const struct 
     else if (verb == JOBS_HOOK_TAKE) rc = read_hooks(&r, a, out, (unsigned)count, true);
     else if (verb == JOBS_HOOKS) rc = read_hooks(&r, a, out, (unsigned)count, false);
     else if (verb == JOBS_APPEND && out->rc == 0) rc = read_appended(a, out, *more);
-    else if (count > 0 || verb == JOBS_TAKE || verb == JOBS_LIST) rc = read_jobs(&r, a, out, (unsigned)count);
+    else if (count > 0 || verb == JOBS_TAKE || verb == JOBS_GIVE || verb == JOBS_LIST)
+        rc = read_jobs(&r, a, out, (unsigned)count);
     if (rc == 0 && r.short_) rc = PERILUNE_ERR_IO;
     if (rc != 0) return rc;
     out->existed = verb == JOBS_SUBMIT && out->rc == 0 && *more == 1;

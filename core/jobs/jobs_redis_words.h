@@ -6,7 +6,7 @@
 #include "store/words.h"
 
 /* What is asked besides verbs, by who keeps the queue. */
-enum jobs_redis_more { JOBS_REDIS_TIME = JOBS_HOOKS + 1, JOBS_REDIS_COUNTS };
+enum jobs_redis_more { JOBS_REDIS_TIME = JOBS_GIVE + 1, JOBS_REDIS_COUNTS };
 
 /* The script, as it is embedded. */
 struct slice jobs_redis_script(void);

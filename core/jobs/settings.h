@@ -5,11 +5,13 @@
 #include "jobs/file_store.h"
 #include "jobs/jobs.h"
 #include "jobs/jobs_redis.h"
+#include "jobs/courier.h"
 #include "jobs/webhook.h"
 
 struct job_settings {
     const char          *file;      /* NULL: in Redis, or in memory */
     const struct jobs_redis_place *redis; /* NULL: in the file, or in memory */
+    const struct courier_settings *broker; /* carries them between nodes; NULL: they are done here */
     struct jobs_settings store;     /* of the queue, until the process ends */
     struct jobs_limits   limits;
     uint64_t             lease_ms, timeout_ms, backoff_ms, backoff_max_ms; /* timeout: of a try */

@@ -29,6 +29,7 @@ struct stores {
     struct tally  *tally;  /* what policies count for operators */
     struct captures *captures; /* files that policies write lines to */
     struct jobs_store *_Atomic jobs; /* questions that nobody waits for; NULL: none are kept.  Of who opened it */
+    struct jobs_store *_Atomic guests; /* those of other nodes, which a broker brought; NULL: there is no broker */
     struct afterwork afterwork; /* what is to be done behind replies */
     struct far_process far; /* of the second tier of the cache */
     struct stores *next;    /* that took its place: stores_renew() */

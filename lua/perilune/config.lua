@@ -886,8 +886,118 @@ local jobs_redis_schema = {
   prefix = { type = "string", min = 1, max = 128, default = "perilune:jobs:", check = redis_schema.prefix.check },
 }
 
+-- amqp://[user[:password]@]host[:port][/vhost], amqps:// with TLS.  nil, and what is wrong.
+local function parse_amqp(url)
+  local tls, rest = url:match("^amqp(s?)://(.*)$")
+  if not rest then return nil, ("must be \"amqp://user:password@host:5672/vhost\", got %q"):format(url) end
+  local login, address = rest:match("^(.*)@([^@]*)$")
+  address = address or rest
+  local host, port, vhost = address:match("^%[([%x:%.]+)%]:?(%d*)(.*)$")
+  if not host then host, port, vhost = address:match("^([%w%.%-_]+):?(%d*)(.*)$") end
+  if not host or not vhost:find("^/?[^/?#]*$") then
+    return nil, "has no valid host, port or vhost: \"amqp://user:password@host:5672/vhost\"; a / in a vhost is %2F"
+  end
+  local number = tonumber(port) or (tls == "s" and 5671 or 5672)
+  if number < 1 or number > 65535 then return nil, "has a port that does not exist" end
+  vhost = percent_decoded(vhost:sub(2))
+  local out = { host = host, port = number, tls = tls == "s" or nil, vhost = vhost ~= "" and vhost or "/" }
+  if login then
+    local user, password = login:match("^([^:]+):?(.*)$")
+    if not user then return nil, "has a password without a user: \"amqp://user:password@host\"" end
+    out.user = percent_decoded(user)
+    out.password = password ~= "" and { kind = "literal", value = percent_decoded(password) } or nil
+  end
+  return out
+end
+
+-- host:port,host:port.  nil, and what is wrong.
+local function parse_kafka(servers)
+  for server in (servers .. ","):gmatch("([^,]*),") do
+    local host, port = server:match("^%s*([%w%.%-_]+):(%d+)%s*$")
+    if not host then host, port = server:match("^%s*%[([%x:%.]+)%]:(%d+)%s*$") end
+    if not host or tonumber(port) < 1 or tonumber(port) > 65535 then
+      return nil, ("must be \"host:9092\", or several of them with commas, got %q"):format(servers)
+    end
+  end
+  return { servers = (servers:gsub("%s", "")) }
+end
+
+local function check_queue(v)
+  if v:find("^[%w._-]+$") then return v end
+  return nil, ("must have letters, digits, '.', '_' and '-', got %q"):format(v)
+end
+local broker_queue = { type = "string", min = 1, max = 249, check = check_queue }
+
+local broker_schema = {
+  amqp = { type = "string" }, kafka = { type = "string" },
+  queue = broker_queue, topic = broker_queue, results = broker_queue, dead = broker_queue,
+  group = { type = "string", min = 1, max = 249, check = check_queue },
+  user = { type = "string", min = 1, max = 256 }, password = { walk = walk_secret },
+  tls = { type = "boolean" }, ca = file, library = file,
+  mechanism = { type = "string", one_of = { "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512" } },
+  prefetch = count(0, 0, 4096), delivery_limit = count(20, 0, 10000),
+  timeout = seconds(10, 0.1), lost_after = seconds(86400, 60),
+}
+
+-- What only one kind of broker knows.
+local broker_kinds = {
+  amqp = { parse = parse_amqp, queue = "queue", only = { "queue", "delivery_limit" } },
+  kafka = { parse = parse_kafka, queue = "topic", only = { "topic", "group", "tls", "mechanism" } },
+}
+
+local function walk_broker(ctx, path, raw)
+  if type(raw) == "string" then
+    complain(ctx, path, ("must be a table; did you mean broker = { amqp = %s, results = \"results.a\" }?")
+      :format(check.show(raw)))
+    return {}
+  end
+  local out = walk(ctx, path, raw, broker_schema)
+  if type(raw) ~= "table" then return out end
+  local name, other = raw.amqp ~= nil and "amqp" or "kafka", raw.amqp ~= nil and "kafka" or "amqp"
+  local kind = broker_kinds[name]
+  if raw.amqp == nil and raw.kafka == nil then
+    complain(ctx, path, "needs amqp = \"amqp://user:password@host:5672/vhost\", or kafka = \"host:9092\"")
+    return out
+  elseif raw.amqp ~= nil and raw.kafka ~= nil then
+    complain(ctx, path, "has both amqp and kafka; keep one of them")
+    return out
+  end
+  for _, key in ipairs(broker_kinds[other].only) do
+    if raw[key] ~= nil then complain(ctx, join(path, key), ("is of %s, and this broker is %s"):format(other, name)) end
+  end
+  local parts, message
+  if type(out[name]) == "string" then parts, message = kind.parse(out[name]) end
+  if message then complain(ctx, join(path, name), message) end
+  for key, value in pairs(parts or {}) do
+    if (key == "user" or key == "password") and out[key] then
+      complain(ctx, join(path, key), "stands in the url, too; keep one of them")
+    end
+    out[key] = value
+  end
+  if raw.results == nil then
+    complain(ctx, join(path, "results"), "is missing: the queue in which this node reads what became of its jobs, such as "
+      .. "\"results.a\": no other node may have the same, and it must stay what it is when this one starts again")
+  end
+  out.kind, out.work = name, out[kind.queue] or "perilune.jobs"
+  out.dead = out.dead or out.work .. ".dead"
+  out.group = out.group or "perilune"
+  out.amqp, out.kafka, out.queue, out.topic = nil, nil, nil, nil
+  local seen = {}
+  for _, key in ipairs{ "work", "results", "dead" } do
+    if out[key] and seen[out[key]] then
+      complain(ctx, path, ("has the name '%s' twice: work, results and dead letters need one each"):format(out[key]))
+    end
+    if out[key] then seen[out[key]] = true end
+  end
+  if out.ca and name == "amqp" and parts and not parts.tls then
+    complain(ctx, join(path, "ca"), "needs TLS: \"amqps://...\"")
+  end
+  if out.password and not out.user then complain(ctx, join(path, "password"), "needs a user") end
+  return out
+end
+
 local jobs_schema = {
-  file = file,
+  file = file, broker = { walk = walk_broker },
   files = file, file_keep = seconds(30 * 86400, 60), max_files = count(1000, 1, 10000),
   batch_concurrency = count(16, 1, 1024), batch_lines = count(50000, 1, 2 ^ 31 - 1),
   batch_window = seconds(86400, 1),
@@ -918,6 +1028,10 @@ local function walk_jobs(ctx, path, raw)
     complain(ctx, path, "has both file and memory = true; keep one of them")
   elseif places > 1 then
     complain(ctx, path, "has more than one place for jobs; keep one of file, redis and memory = true")
+  end
+  if raw.broker ~= nil and out.memory then
+    complain(ctx, join(path, "broker"), "needs file or redis beside it: there a job waits until the broker has it, and "
+      .. "memory = true forgets it")
   end
   if out.backoff_ms and out.max_backoff_ms and out.backoff_ms > out.max_backoff_ms then
     complain(ctx, join(path, "backoff"), "must not be above max_backoff")

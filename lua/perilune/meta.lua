@@ -1174,7 +1174,7 @@ function Job:progress(value) end
 
 --- Names a function that jobs may run, while the configuration is loaded: in its file, or where a policy is made.  What
 --- it returns is the result; nil and an error are a failure, which is tried again when err.retryable.  It has limits.cpu_ms
---- and the other limits of a request, and jobs.timeout.
+--- and the other limits of a request, and jobs.timeout.  With jobs.broker another machine may run it: each names the same.
 ---@param name string  1 to 63 letters, digits, '.', '_' and '-'
 ---@param fn async fun(job: perilune.Job): any, perilune.Error?
 function perilune.job(name, fn) end

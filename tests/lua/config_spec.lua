@@ -529,6 +529,42 @@ t.test("when an upstream is left alone", function()
   t.match(upstream{ url = "http://h/v1", breaker = { failures = 0 } }, "^upstreams%.big%.breaker%.failures: ")
 end)
 
+t.test("a broker of jobs", function()
+  local function broker(fields) return complaint{ jobs = { file = "a", broker = fields } } end
+  local b = config.check({ jobs = { file = "a", broker = {
+    amqp = "amqps://u%40x:p%2Fw@rabbit.internal/team%2Fa", results = "results.a", ca = "ca.pem" } } }, "/etc/p/p.lua").jobs.broker
+  t.equal({ b.kind, b.host, b.port, b.tls, b.vhost, b.user, b.password.value, b.ca },
+    { "amqp", "rabbit.internal", 5671, true, "team/a", "u@x", "p/w", "/etc/p/ca.pem" })
+  t.equal({ b.work, b.results, b.dead, b.lost_after_ms, b.timeout_ms, b.delivery_limit },
+    { "perilune.jobs", "results.a", "perilune.jobs.dead", 86400000, 10000, 20 })
+  for _, url in ipairs{ "amqp://h", "amqp://h/", "amqp://h:5672", "amqp://h:5672/%2f", "amqp://[::1]:5672" } do
+    local one = config.check({ jobs = { file = "a", broker = { amqp = url, results = "r" } } }, "p.lua").jobs.broker
+    t.equal({ one.port, one.vhost }, { 5672, "/" }, url)
+  end
+  local k = config.check({ jobs = { file = "a", broker = {
+    kafka = "one:9092, two:9093", topic = "work", results = "r", group = "g", mechanism = "PLAIN", user = "u",
+    password = { env = "P" } } } }, "p.lua").jobs.broker
+  t.equal({ k.kind, k.servers, k.work, k.dead, k.group, k.mechanism, k.password.kind },
+    { "kafka", "one:9092,two:9093", "work", "work.dead", "g", "PLAIN", "env" })
+  t.match(broker("amqp://h"), "^jobs%.broker: must be a table; did you mean broker = { amqp = \"amqp://h\"")
+  t.match(broker{}, "needs amqp = ")
+  t.match(broker{ amqp = "amqp://h", kafka = "h:1", results = "r" }, "has both")
+  t.match(broker{ amqp = "amqp://h" }, "^jobs%.broker%.results: is missing")
+  t.match(broker{ amqp = "http://h", results = "r" }, "^jobs%.broker%.amqp: must be \"amqp://")
+  t.match(broker{ amqp = "amqp://h:70000", results = "r" }, "a port that does not exist")
+  t.match(broker{ amqp = "amqp://h/a/b", results = "r" }, "a / in a vhost is %%2F")
+  t.match(broker{ amqp = "amqp://:pw@h", results = "r" }, "a password without a user")
+  t.match(broker{ amqp = "amqp://u:p@h", user = "x", results = "r" }, "^jobs%.broker%.user: stands in the url, too")
+  t.match(broker{ amqp = "amqp://h", results = "r", topic = "x" }, "^jobs%.broker%.topic: is of kafka")
+  t.match(broker{ kafka = "h:1", results = "r", queue = "x" }, "^jobs%.broker%.queue: is of amqp")
+  t.match(broker{ kafka = "h", results = "r" }, "^jobs%.broker%.kafka: must be \"host:9092\"")
+  t.match(broker{ amqp = "amqp://h", results = "perilune.jobs" }, "has the name 'perilune.jobs' twice")
+  t.match(broker{ amqp = "amqp://h", results = "a b" }, "must have letters")
+  t.match(broker{ amqp = "amqp://h", results = "r", ca = "x" }, "^jobs%.broker%.ca: needs TLS")
+  t.match(broker{ amqp = "amqp://h", results = "r", prefech = 1 }, "did you mean 'prefetch'")
+  t.match(complaint{ jobs = { memory = true, broker = { amqp = "amqp://h", results = "r" } } }, "^jobs%.broker: needs file or redis")
+end)
+
 t.test("jobs", function()
   local function jobs(fields) return complaint{ jobs = fields } end
   local c = config.check({ jobs = { file = "jobs.db", queues = { nightly = { concurrency = 2 }, other = {} } } }, "/etc/p/perilune.lua")

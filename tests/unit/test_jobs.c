@@ -622,6 +622,141 @@ TEST(pieces_that_come_at_once_are_all_there) {
     }
 }
 
+/* -- Jobs that are handed on ------------------------------------------ */
+
+static int give(struct world *w, const char *id, unsigned count, uint64_t ms) {
+    return ask(w, &(struct jobs_ask){ .verb = JOBS_GIVE, .id = slice_str(id), .count = count, .lease_ms = ms });
+}
+
+static int beat_elsewhere(struct world *w, const char *id, unsigned tries) {
+    return ask(w, &(struct jobs_ask){ .verb = JOBS_BEAT, .id = slice_str(id), .lease = JOBS_ELSEWHERE,
+                                      .lease_ms = 10000, .count = tries });
+}
+
+TEST(what_is_handed_on_waits_without_a_try) {
+    EACH_KIND {
+        struct world w;
+        begin(&w, kind);
+        CHECK_INT(submit(&w, a_job("acme", "x")), 0);
+        CHECK_INT(give(&w, NULL, 5, 1000), 0);
+        CHECK_UINT(reply.count, 1);
+        CHECK_STR(reply.jobs[0].id, last_id);
+        CHECK_SLICE(reply.jobs[0].body, SLICE("x"));
+        CHECK_UINT(reply.jobs[0].tries, 0);
+        CHECK_INT(reply.jobs[0].status, JOB_QUEUED);
+        CHECK_INT(give(&w, NULL, 5, 1000), 0);
+        CHECK_UINT(reply.count, 0);
+        CHECK_STR(take_bodies(&w, 5), "");
+        CHECK_INT(give(&w, last_id, 0, 3000), 0); /* later than it was to be */
+        pass(&w, 2999);
+        CHECK_INT(give(&w, NULL, 5, 1000), 0);
+        CHECK_UINT(reply.count, 0);
+        w.due = 0;
+        pass(&w, 1);
+        await(&w, &w.due);
+        CHECK_INT(give(&w, NULL, 5, 1000), 0);
+        CHECK_UINT(reply.count, 1);
+        CHECK_INT(cancel(&w, last_id, SLICE("acme")), 0);
+        CHECK_INT(reply.jobs[0].status, JOB_CANCELED);
+        CHECK_INT(give(&w, last_id, 0, 1000), JOBS_IS_OVER);
+        CHECK_INT(give(&w, "job_00000000000000010000000000000001", 0, 1000), JOBS_NOT_FOUND);
+        done_asking();
+        end(&w);
+    }
+}
+
+TEST(who_speaks_for_a_job_elsewhere) {
+    EACH_KIND {
+        struct world w;
+        begin(&w, kind);
+        CHECK_INT(submit(&w, a_job("acme", "x")), 0);
+        CHECK_INT(give(&w, NULL, 5, 1000), 0);
+        CHECK_INT(beat_elsewhere(&w, last_id, 2), 0);
+        CHECK_INT(get(&w, last_id), 0);
+        CHECK_INT(reply.jobs[0].status, JOB_RUNNING);
+        CHECK_UINT(reply.jobs[0].tries, 2);
+        CHECK_UINT(reply.jobs[0].started_ms, wall);
+        CHECK_INT(beat_elsewhere(&w, last_id, 3), 0);
+        CHECK_INT(get(&w, last_id), 0);
+        CHECK_UINT(reply.jobs[0].tries, 3);
+        CHECK_INT(append(&w, last_id, JOBS_ELSEWHERE, "progress", "{\"n\":1}"), 0);
+        CHECK_INT(give(&w, last_id, 0, 1), 0); /* it runs: nothing changes */
+        CHECK_INT(finish(&w, last_id, JOBS_ELSEWHERE, an_end(JOB_COMPLETED, "{}", ""), 0), 0);
+        CHECK_INT(get(&w, last_id), 0);
+        CHECK_INT(reply.jobs[0].status, JOB_COMPLETED);
+        CHECK_SLICE(reply.jobs[0].progress, SLICE("{\"n\":1}"));
+        CHECK_SLICE(reply.jobs[0].result, SLICE("{}"));
+        CHECK_INT(beat_elsewhere(&w, last_id, 1), JOBS_IS_OVER);
+        done_asking();
+        end(&w);
+    }
+}
+
+/* A result that comes before anybody said that it runs; and one that nobody wants any more. */
+TEST(an_end_from_elsewhere_at_any_time) {
+    EACH_KIND {
+        struct world w;
+        begin(&w, kind);
+        CHECK_INT(submit(&w, a_job("acme", "x")), 0);
+        struct job result = an_end(JOB_FAILED, "", "{\"code\":\"no\"}");
+        result.tries = 3;
+        CHECK_INT(finish(&w, last_id, JOBS_ELSEWHERE, result, 0), 0); /* ready, not even handed on */
+        CHECK_INT(get(&w, last_id), 0);
+        CHECK_INT(reply.jobs[0].status, JOB_FAILED);
+        CHECK_UINT(reply.jobs[0].tries, 3);
+        CHECK_STR(take_bodies(&w, 5), "");
+        CHECK_INT(submit(&w, a_job("acme", "x")), 0);
+        CHECK_INT(give(&w, NULL, 5, 1000), 0);
+        CHECK_INT(beat_elsewhere(&w, last_id, 1), 0);
+        CHECK_INT(cancel(&w, last_id, SLICE("acme")), 0);
+        CHECK_INT(reply.jobs[0].status, JOB_RUNNING);
+        CHECK_INT(beat_elsewhere(&w, last_id, 1), JOBS_WAS_CANCELED);
+        CHECK_INT(finish(&w, last_id, JOBS_ELSEWHERE, an_end(JOB_COMPLETED, "{}", ""), 0), JOBS_WAS_CANCELED);
+        CHECK_INT(get(&w, last_id), 0);
+        CHECK_INT(reply.jobs[0].status, JOB_CANCELED);
+        done_asking();
+        end(&w);
+    }
+}
+
+/* It is not ready because the wall clock was set; but it expires by that clock. */
+TEST(clocks_that_jump_over_what_is_handed_on) {
+    EACH_KIND {
+        struct world w;
+        begin(&w, kind);
+        struct job j = a_job("acme", "x");
+        j.expires_ms = wall + 50000;
+        CHECK_INT(submit(&w, j), 0);
+        CHECK_INT(give(&w, NULL, 5, 60000), 0);
+        __atomic_add_fetch(&wall, 20000, __ATOMIC_SEQ_CST);
+        for (int i = 0; i < 5; i++) turn(&w);
+        CHECK_INT(give(&w, NULL, 5, 1000), 0);
+        CHECK_UINT(reply.count, 0);
+        __atomic_add_fetch(&wall, 31000, __ATOMIC_SEQ_CST);
+        for (int i = 0; i < 50 && (get(&w, last_id) != 0 || reply.jobs[0].status != JOB_FAILED); i++) turn(&w);
+        CHECK_INT(reply.jobs[0].status, JOB_FAILED);
+        done_asking();
+        end(&w);
+    }
+}
+
+TEST(in_memory_a_job_may_bring_its_id) {
+    struct world w;
+    begin(&w, MEMORY);
+    struct job j = a_job("acme", "x");
+    strcpy(j.id, "job_00000000000000010000000000000001");
+    CHECK_INT(submit(&w, j), 0);
+    CHECK_STR(last_id, j.id);
+    CHECK(!reply.existed);
+    CHECK_INT(submit(&w, j), 0);
+    CHECK(reply.existed);
+    CHECK_STR(take_bodies(&w, 5), "x");
+    CHECK_INT(submit(&w, a_job("acme", "y")), 0);
+    CHECK(strcmp(last_id, j.id) > 0);
+    done_asking();
+    end(&w);
+}
+
 /* -- Virtual time ------------------------------------------ */
 
 static bool stop;
