@@ -210,7 +210,15 @@ test: all
 
 unit: all
 	+@$(build) $(UNITS)
+	+@! command -v go >/dev/null || $(build) $(B)/kfake || echo "no $(B)/kfake: go could not build it"
 	@for t in $(UNITS); do echo "== $$(basename $$t)"; FAULT=$(FAULT) $$t || exit 1; done
+
+# A server for the tests of the Kafka driver, where Go is installed; without it they say that they are skipped.
+KFAKE := tests/brokers/kfake
+$(B)/kfake: $(wildcard $(KFAKE)/*)
+	@mkdir -p $(@D)
+	@echo "  GO   $@"
+	@cd $(KFAKE) && go build -o $(CURDIR)/$@ .
 
 specs: all
 	@$(BIN) test $(wildcard tests/lua/*_spec.lua) $(wildcard tests/eval/*_spec.lua) $(wildcard examples/policies/*_spec.lua)
