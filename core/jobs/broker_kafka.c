@@ -46,7 +46,7 @@
 
 #define TURN_MS        250    /* at the latest */
 #define STEP_MS        500    /* of a question that blocks, so that closing is noticed */
-#define CONNECT_MOST   10000
+#define CONNECT_MOST   5000
 #define PROBE_MOST     3000
 #define BACKOFF_LEAST  250
 #define BACKOFF_MOST   15000
@@ -283,7 +283,8 @@ static int open_reader(struct broker *b, bool is_results, uint64_t within_ms, ch
     }
     return kafka_reader_open(&b->readers[is_results], &(struct kafka_reader_options){
         .calls = b->c, .settings = &b->s, .flights = &b->flights[is_results], .is_results = is_results,
-        .partitions = partitions, .within_ms = (int)within_ms, .came = came, .wake = wake, .doubt = doubt, .said = said, .ud = b }, why, size);
+        .partitions = partitions, .within_ms = (int)within_ms, .came = came, .wake = wake, .doubt = doubt,
+        .said = said, .ud = b }, why, size);
 }
 
 static int connect_all(struct broker *b, char *why, size_t size) {

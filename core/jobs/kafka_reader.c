@@ -50,7 +50,7 @@
 #define COMMIT_MS   100     /* from settling to the commit that counts it and others */
 #define RECOMMIT_MS 1000    /* after one that failed */
 #define AGAIN_MS    1000
-#define LEAVE_MS    60000   /* less than max.poll.interval.ms, within which a member must agree to the next change */
+#define LEAVE_MS    30000   /* less than POLL_INTERVAL_MS, within which a member must agree to the next change */
 #define JOIN_MS     60000   /* so long it is believed that we join */
 #define WINDOW_LEAST 1024u  /* of a partition; twice what may be worked on at once, if that is more */
 #define PREVIEW     4096u   /* bytes of a message that is too large */
