@@ -493,7 +493,7 @@ static int check_server(const struct kafka_calls *c, const struct broker_setting
     b.s.log = NULL; /* it is told in one sentence */
     if (init_locks(&b) != 0) return PERILUNE_ERR_NOMEM;
     int rc = open_writer(&b, why, size);
-    if (rc == 0 && !answers(&b, s->timeout_ms)) {
+    if (rc == 0 && !answers(&b, s->timeout_ms < PROBE_MOST ? s->timeout_ms : PROBE_MOST)) {
         rc = needs_people(b.fault) ? PERILUNE_ERR_CONFIG : PERILUNE_ERR_IO;
         say_silence(&b, why, size);
     }

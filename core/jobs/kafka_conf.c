@@ -174,6 +174,10 @@ int kafka_conf_check(const struct broker_settings *s, char *why, size_t size) {
         snprintf(why, size, "'%.100s' is no topic: a name %s", topics[i], wrong);
         return PERILUNE_ERR_CONFIG;
     }
+    if ((s->user != NULL) != (s->password != NULL) || (s->mechanism != NULL && s->user == NULL)) {
+        snprintf(why, size, "SASL needs a user and a password");
+        return PERILUNE_ERR_CONFIG;
+    }
     if (s->servers != NULL && s->work != NULL && s->group != NULL && s->group[0] != '\0') return 0;
     snprintf(why, size, "Kafka needs servers, a topic and a group");
     return PERILUNE_ERR_CONFIG;

@@ -285,6 +285,47 @@ TEST_NOFAULT(messages_that_are_too_large) {
     server_end(&server);
 }
 
+TEST_NOFAULT(a_limit_of_nearly_a_gigabyte) {
+    struct server server;
+    struct node n;
+    if (!kafka_is_here()) return;
+    open_both(&server, &n, NULL);
+    n.s.max_message = 900000000;
+    CHECK_INT(node_open(&n), 0);
+    publish_all(&n, "jobs", 0, 2);
+    publish_all(&n, "node1", 2, 2);
+    CHECK(node_await(&n, &n.total, 4, LONG));
+    node_close(&n, 5000);
+    server_end(&server);
+}
+
+/* It is made again, and a node that had read further than the new one goes sees it. */
+TEST_NOFAULT(a_topic_that_begins_anew) {
+    struct server server;
+    struct node n;
+    char command[128];
+    if (!kafka_is_here()) return;
+    open_both(&server, &n, NULL);
+    CHECK_INT(node_open(&n), 0);
+    publish_all(&n, "node1", 0, 50);
+    publish_all(&n, "jobs", 50, 50);
+    CHECK(node_await(&n, &n.total, 100, LONG));
+    server_kill(&server, SIGKILL);
+    snprintf(command, sizeof(command), "rm -rf %s/*", server.data);
+    CHECK_INT(system(command), 0);
+    CHECK(node_await(&n, &n.downs, 1, LONG));
+    server_run(&server, NULL);
+    CHECK(node_await(&n, &n.ups, 2, LONG));
+    usleep(1000000);
+    for (unsigned i = 200; i < 230; i++) n.rc[i] = 1;
+    publish_surely(&n, "node1", 200, 10);
+    publish_surely(&n, "jobs", 210, 20);
+    for (int i = 0; i < 1200 && came_at_all(&n, NULL, 200, 30) < 30; i++) usleep(50000);
+    CHECK_UINT(came_at_all(&n, NULL, 200, 30), 30);
+    node_close(&n, 5000);
+    server_end(&server);
+}
+
 TEST_NOFAULT(a_wrong_password_is_for_people_to_mend) {
     static const char *const args[] = { "-user", "moon", "-password", "sun", NULL };
     struct server server;

@@ -212,6 +212,10 @@ TEST(servers_and_topics_are_looked_at_before_anybody_is_asked) {
     CHECK_STR(checked("a:1", "a b"), "'a b' is no topic: a name may have letters, digits, '.', '_' and '-'");
     CHECK_STR(checked("a:1", NULL), "Kafka needs servers, a topic and a group");
     CHECK_STR(checked(NULL, "t"), "Kafka needs servers, a topic and a group");
+    char why[100];
+    struct broker_settings s = { .servers = "a:1", .work = "w", .group = "g", .user = "moon" };
+    CHECK_INT(kafka_conf_check(&s, why, sizeof(why)), PERILUNE_ERR_CONFIG);
+    CHECK_STR(why, "SASL needs a user and a password");
 }
 
 /* -- Declarations ------------------------------------------------------------------------------------------ */
