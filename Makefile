@@ -44,7 +44,7 @@ ifeq ($(SAN),thread)
 export TSAN_OPTIONS := suppressions=$(CURDIR)/tests/support/tsan.supp $(TSAN_OPTIONS)
 endif
 
-.PHONY: all deps run local test unit wire jobs specs clients fuzz lint bench cases soak install clean examples-test tokens redis brokers vectors autobahn
+.PHONY: all deps run local test unit wire jobs specs clients fuzz lint bench cases soak install clean examples-test tokens redis brokers kafka vectors autobahn
 
 # Targets for people stand above files. What they need is built by one make of its own, in
 # parallel and only there: `make -j test` neither runs suites at once nor builds a file twice.
@@ -204,7 +204,7 @@ local:
 # -- testing -------------------------------------------------------------------------
 
 test: all
-	@$(MAKE) --no-print-directory unit specs wire jobs redis brokers vectors fuzz examples-test
+	@$(MAKE) --no-print-directory unit specs wire jobs redis brokers kafka vectors fuzz examples-test
 	@$(if $(SAN),,$(MAKE) --no-print-directory clients tokens)
 	@echo "all suites passed"
 
@@ -243,6 +243,11 @@ redis: all
 # Installs a RabbitMQ where there is none.
 brokers: all
 	@sh tests/brokers/run.sh
+
+# Skipped where there is no Go to build a server with; PERILUNE_KAFKA=host:port: with one that is there.
+kafka: all
+	+@! command -v go >/dev/null || $(build) $(B)/kfake || echo "no $(B)/kfake: go could not build it"
+	@luajit tests/brokers/kafka.lua $(ROUNDS)
 
 clients: all
 	@sh tests/clients/run.sh

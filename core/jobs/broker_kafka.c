@@ -17,7 +17,8 @@
  * that is answered in time or not; only that decides between UP and DOWN.
  *
  * Going DOWN ends the writer: what it had is confirmed as "may be there or not", and the next one numbers its messages
- * anew.  Readers stay, since the group knows them and forgives a short absence; one that broke (a topic deleted, a
+ * anew.  Readers stay, since the group knows them and forgives a short absence, and read again what was not settled,
+ * because who uses us takes the end of a connection for the end of all that it had; one that broke (a topic deleted, a
  * fatal error) is made anew with the next connection.  So no error of librdkafka is the end of anything but a client.
  *
  * What Kafka cannot do as other brokers do: it gives partitions, not messages, to a node, so a message waits for the
@@ -228,8 +229,11 @@ static void retry_later(struct broker *b, bool fatal) {
 static void lose(struct broker *b, bool fatal, const char *why) {
     set_state(b, false, fatal, why);
     close_writer(b, why);
-    for (int i = 0; i < 2; i++)
-        if (b->readers[i] != NULL && kafka_reader_broken(b->readers[i])) close_reader(b, i, 0);
+    for (int i = 0; i < 2; i++) {
+        if (b->readers[i] == NULL) continue;
+        kafka_reader_forget(b->readers[i]);
+        if (kafka_reader_broken(b->readers[i])) close_reader(b, i, 0);
+    }
     if (b->s.log != NULL) log_line(b->s.log, PERILUNE_LOG_WARN, "jobs: Kafka is gone: %s", why);
     b->up = false;
     b->backoff_ms = 0;

@@ -18,7 +18,7 @@
 #define HEADROOM         65536      /* bytes of a message besides its body */
 #define MESSAGE_MOST     1000000000 /* bytes, of librdkafka */
 #define SESSION_MS       "10000"    /* without a heartbeat: then others get a node's partitions, as with a lease */
-#define POLL_INTERVAL_MS "45000"    /* so long a group waits for a member when it changes; see LEAVE_MS in kafka_reader.c */
+#define POLL_INTERVAL_MS "45000"    /* so long a changing group waits for a member; see LEAVE_MS in kafka_reader.c */
 #define QUEUED_KB        "16384"    /* fetched and not looked at yet, of each reader */
 
 /* The first failure stays in why, and the rest does nothing. */

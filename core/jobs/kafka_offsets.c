@@ -103,6 +103,11 @@ bool kafka_offsets_return(struct kafka_offsets *o, int64_t offset) {
     return true;
 }
 
+void kafka_offsets_return_all(struct kafka_offsets *o) {
+    for (unsigned i = 0; i < o->count; i++) at(o, i)->returned = !at(o, i)->settled;
+    o->again = o->unsettled;
+}
+
 int64_t kafka_offsets_returned(const struct kafka_offsets *o) {
     for (unsigned i = 0; i < o->count && o->again > 0; i++)
         if (at(o, i)->returned) return at(o, i)->offset;

@@ -29,6 +29,7 @@ int  kafka_offsets_take(struct kafka_offsets *o, int64_t offset);
 bool kafka_offsets_settle(struct kafka_offsets *o, int64_t offset);
 /* It is to come once more.  False: as above. */
 bool kafka_offsets_return(struct kafka_offsets *o, int64_t offset);
+void kafka_offsets_return_all(struct kafka_offsets *o); /* that are not settled */
 /* The first that is to come once more; -1: none. */
 int64_t kafka_offsets_returned(const struct kafka_offsets *o);
 /* The offset to commit: all before it are settled.  -1: nothing was taken yet. */

@@ -406,6 +406,16 @@ static void seek(struct kafka_reader *r, struct part *p) {
     r->c->topic_partition_list_destroy(l);
 }
 
+void kafka_reader_forget(struct kafka_reader *r) {
+    land(r);
+    for (struct list *e = r->parts.next; e != &r->parts; e = e->next) {
+        struct part *p = part_of(e);
+        kafka_flights_drop(r->flights, p);
+        kafka_offsets_return_all(&p->offsets);
+        if (p->offsets.again > 0) p->seek_ms = r->now;
+    }
+}
+
 static void earlier(uint64_t *next, uint64_t ms) {
     if (ms != 0 && ms < *next) *next = ms;
 }

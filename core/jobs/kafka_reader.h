@@ -30,6 +30,8 @@ void kafka_reader_close(struct kafka_reader *r, uint64_t within_ms);
 bool kafka_reader_turn(struct kafka_reader *r, uint64_t now, uint64_t *next_ms);
 /* Nothing is taken any more, or again. */
 void kafka_reader_pause(struct kafka_reader *r, bool paused);
+/* Nobody has what was handed over any more: what is not settled comes again, to us or to who has the partition then. */
+void kafka_reader_forget(struct kafka_reader *r);
 /* It is of no use any more: why.  Else NULL. */
 const char *kafka_reader_broken(const struct kafka_reader *r);
 

@@ -1,6 +1,6 @@
 -- kafka.lua -- two nodes that share their jobs by Kafka, and are killed, joined, cut off from it.
 --
---   luajit tests/brokers/kafka.lua [ROUNDS]     from the root of the project; ROUNDS: how often a node is killed, 6
+--   luajit tests/brokers/kafka.lua [ROUNDS]     from the root of the project; ROUNDS: how often a node is killed, 3
 --
 -- PERILUNE_KAFKA=host:port: a server that is there; else build/kfake, where there is one (make build/kfake).  What was
 -- answered with 202 must be completed in the end.  The model is a process of its own, which counts what it is asked.
@@ -15,7 +15,7 @@ local posix = require "support.posix"
 local proc = require "support.proc"
 local server = require "support.server"
 
-local ROUNDS = tonumber(arg[1] or "6")
+local ROUNDS = tonumber(arg[1] or "3")
 local KFAKE = os.getenv("PERILUNE_KFAKE") or "build/kfake"
 local THERE = os.getenv("PERILUNE_KAFKA")
 local failures = 0

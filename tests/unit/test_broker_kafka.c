@@ -213,6 +213,40 @@ TEST_NOFAULT(a_server_that_dies_again_and_again_loses_nothing_that_was_confirmed
     server_end(&server);
 }
 
+/* Its user takes what it had for lost, so it must come again, and no place may be taken by what nobody settles. */
+TEST_NOFAULT(what_was_out_when_the_connection_broke_comes_again) {
+    struct server server;
+    struct node n;
+    struct broker_state s;
+    if (!kafka_is_here()) return;
+    open_both(&server, &n, NULL);
+    n.mode = KEEP;
+    n.s.work_most = 10;
+    CHECK_INT(node_open(&n), 0);
+    publish_all(&n, "jobs", 0, 10);
+    publish_all(&n, "node1", 20, 3);
+    CHECK(node_await(&n, &n.total, 13, LONG));
+    server_kill(&server, SIGKILL);
+    CHECK(node_await(&n, &n.downs, 1, LONG));
+    pthread_mutex_lock(&n.lock);
+    unsigned old = n.kept_count;
+    n.mode = SETTLE;
+    pthread_mutex_unlock(&n.lock);
+    for (unsigned i = 0; i < old; i++) broker_kafka_ops.settle(n.b, n.kept[i], BROKER_DONE); /* does nothing */
+    server_run(&server, NULL);
+    CHECK(node_await(&n, &n.ups, 2, LONG));
+    CHECK(node_await(&n, &n.total, 26, LONG));
+    CHECK(n.again >= 3); /* results; of the work, who forgot the group gives it anew */
+    for (int i = 0; i < 100; i++, usleep(20000)) {
+        broker_kafka_ops.state(n.b, &s);
+        if (s.unsettled == 0) break;
+    }
+    CHECK_UINT(s.unsettled, 0);
+    CHECK_UINT(s.reconnects, 1);
+    node_close(&n, 5000);
+    server_end(&server);
+}
+
 TEST_NOFAULT(a_server_that_is_not_there_yet) {
     struct server server;
     struct node n;

@@ -83,6 +83,10 @@ TEST_FAULT(one_that_was_given_back_comes_again_alone) {
     CHECK_UINT(o.again, 0);
     CHECK_INT(kafka_offsets_returned(&o), -1);
     CHECK(kafka_offsets_return(&o, 3));
+    kafka_offsets_return_all(&o);
+    CHECK_UINT(o.again, 3); /* 0, 1, 3 */
+    CHECK_INT(kafka_offsets_take(&o, 0), KAFKA_TAKEN_AGAIN);
+    CHECK_INT(kafka_offsets_take(&o, 1), KAFKA_TAKEN_AGAIN);
     CHECK(kafka_offsets_settle(&o, 3)); /* whoever had it was done after all */
     CHECK_UINT(o.again, 0);
 done:
