@@ -44,7 +44,7 @@ ifeq ($(SAN),thread)
 export TSAN_OPTIONS := suppressions=$(CURDIR)/tests/support/tsan.supp $(TSAN_OPTIONS)
 endif
 
-.PHONY: all deps run local test unit wire jobs specs clients fuzz lint bench cases soak install clean examples-test tokens redis brokers vectors autobahn
+.PHONY: all deps run local test unit wire jobs specs clients fuzz lint bench cases soak install clean examples-test tokens redis brokers kafka vectors autobahn
 
 # Targets for people stand above files. What they need is built by one make of its own, in
 # parallel and only there: `make -j test` neither runs suites at once nor builds a file twice.
@@ -204,13 +204,21 @@ local:
 # -- testing -------------------------------------------------------------------------
 
 test: all
-	@$(MAKE) --no-print-directory unit specs wire jobs redis brokers vectors fuzz examples-test
+	@$(MAKE) --no-print-directory unit specs wire jobs redis brokers kafka vectors fuzz examples-test
 	@$(if $(SAN),,$(MAKE) --no-print-directory clients tokens)
 	@echo "all suites passed"
 
 unit: all
 	+@$(build) $(UNITS)
+	+@! command -v go >/dev/null || $(build) $(B)/kfake || echo "no $(B)/kfake: go could not build it"
 	@for t in $(UNITS); do echo "== $$(basename $$t)"; FAULT=$(FAULT) $$t || exit 1; done
+
+# A server for the tests of the Kafka driver, where Go is installed; without it they say that they are skipped.
+KFAKE := tests/brokers/kfake
+$(B)/kfake: $(wildcard $(KFAKE)/*)
+	@mkdir -p $(@D)
+	@echo "  GO   $@"
+	@cd $(KFAKE) && go build -o $(CURDIR)/$@ .
 
 specs: all
 	@$(BIN) test $(wildcard tests/lua/*_spec.lua) $(wildcard tests/eval/*_spec.lua) $(wildcard examples/policies/*_spec.lua)
@@ -235,6 +243,11 @@ redis: all
 # Installs a RabbitMQ where there is none.
 brokers: all
 	@sh tests/brokers/run.sh
+
+# Skipped where there is no Go to build a server with; PERILUNE_KAFKA=host:port: with one that is there.
+kafka: all
+	+@! command -v go >/dev/null || $(build) $(B)/kfake || echo "no $(B)/kfake: go could not build it"
+	@luajit tests/brokers/kafka.lua $(ROUNDS)
 
 clients: all
 	@sh tests/clients/run.sh

@@ -6,7 +6,9 @@
 
 #include <string.h>
 
-static const struct broker_ops *const drivers[] = { &broker_amqp_ops };
+#include "jobs/broker_kafka.h"
+
+static const struct broker_ops *const drivers[] = { &broker_amqp_ops, &broker_kafka_ops };
 
 const struct broker_ops *broker_find(const char *kind) {
     for (size_t i = 0; i < sizeof(drivers) / sizeof(*drivers); i++)
