@@ -31,6 +31,7 @@ struct file_db {
     atomic_bool    hurry;         /* no longer */
     int64_t        version;       /* what others wrote: PRAGMA data_version */
     bool           others_wrote;  /* since who looks last set it false */
+    unsigned       writings;      /* grows whenever they did: what was read before may not hold */
     bool           broken;        /* after a fault below: opened again before it is used again */
 };
 

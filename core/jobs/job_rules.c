@@ -38,6 +38,8 @@
                   "may be.\",\"type\":\"server_error\",\"code\":\"job_abandoned\"}"
 #define TOO_LARGE "{\"message\":\"The result of the job has more bytes than may be kept.\",\"type\":\"server_error\"," \
                   "\"code\":\"job_result_too_large\"}"
+#define FULL "{\"message\":\"The queue holds as many bytes as it may, so the result of the job could not be kept.\"," \
+             "\"type\":\"server_error\",\"code\":\"jobs_full\"}"
 #define USED_UP "{\"message\":\"The job was tried as often as it may be.\",\"type\":\"server_error\"," \
                 "\"code\":\"job_tries_used_up\"}"
 
@@ -161,6 +163,17 @@ int job_rule_finish(struct job_row *row, const struct jobs_ask *ask, const struc
         enter(row, (enum job_state)end->status, 0, now); /* ORDER job_state: those that are over have the same number */
     }
     return 0;
+}
+
+void job_rule_full(struct job_row *row, struct job_now now) {
+    struct job *j = &row->job;
+    if (job_row_is_over(row) && j->result.len > 0) {
+        j->result = j->result_type = SLICE("");
+        j->result_status = 0;
+        die(row, SLICE(FULL), now);
+    } else if (j->error.len > sizeof(FULL)) {
+        j->error = SLICE(FULL);
+    }
 }
 
 int job_rule_cancel(struct job_row *row, struct job_now now) {

@@ -31,7 +31,7 @@ enum jobs_verb {
     JOBS_FINISH, /* id, lease, job: status, result, error.  QUEUED: another try delay_ms later, or FAILED when there
                   * were as many as may be; job->tries is what counts as used (one that was given back unharmed used
                   * none).  The answer's job is what became of it, without body and result: FAILED
-                  * when the result was too large.  PERILUNE_ERR_IO: not
+                  * when the result was too large, or the queue is full.  PERILUNE_ERR_IO: not
                   * kept; ask again, and beat meanwhile */
     JOBS_EVENTS, /* id, tenant (NULL ptr: any), after this number, count.  The answer's job, too, without body and
                   * result, as it was in the same moment */
@@ -49,7 +49,7 @@ enum jobs_refusal {
     JOBS_WAS_CANCELED,   /* BEAT, APPEND, FINISH: its work is to stop; it is canceled now */
     JOBS_QUOTA,          /* SUBMIT: the tenant has as many jobs as may be; `why` says which limit */
     JOBS_IS_FULL,        /* SUBMIT: the queue has as many bytes, or jobs, as may be */
-    JOBS_TOO_LARGE       /* SUBMIT: body; APPEND: the events of the job together */
+    JOBS_TOO_LARGE       /* SUBMIT: body; APPEND: the events of the job together, or the queue has room for none */
 };
 
 struct jobs_ask {

@@ -198,7 +198,8 @@ static void on_appended(struct jobs_op *op, const struct jobs_answer *a) {
         return;
     }
     if (a->rc == JOBS_TOO_LARGE && !w->is_cut) /* who watches sees no more of it; the result may still be kept */
-        log_line(w->runner->opt.log, PERILUNE_LOG_WARN, "job %s: its events are as large as they may be", w->job.id);
+        log_line(w->runner->opt.log, PERILUNE_LOG_WARN, "job %s: no more of its events are kept: %s", w->job.id,
+                 a->why ? a->why : "they are as large as they may be");
     w->is_cut |= a->rc == JOBS_TOO_LARGE;
     if (a->rc == 0 && a->count == 1) w->job.last_event = a->events->number;
     buf_clear(&w->sent);

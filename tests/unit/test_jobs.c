@@ -327,6 +327,53 @@ TEST(limits_of_what_is_kept) {
     }
 }
 
+/* However full it is, what was accepted comes to an end: with its result in the room that is kept for that, then
+ * without.  What has not begun is not begun for nothing. */
+TEST(what_was_accepted_ends_however_full_it_is) {
+    static char question[60001], answer[60001];
+    memset(question, 'q', 60000);
+    memset(answer, 'a', 60000);
+    for (enum kind kind = MEMORY; kind <= DATABASE; kind++) {
+        struct world w;
+        struct jobs_settings s;
+        struct job got[20];
+        unsigned completed = 0, full = 0, cut = 0, n = 0;
+        int rc = 0, accepted = 0;
+        jobs_settings_init(&s);
+        s.max_bytes = 1 << 20;
+        s.max_result = 100000; /* so that 200,000 bytes are kept free */
+        s.keep_ms = 1000;
+        begin_with(&w, kind, NULL, &s);
+        while (accepted < 100 && (rc = submit(&w, a_job("acme", question))) == 0) accepted++;
+        CHECK_INT(rc, JOBS_IS_FULL);
+        CHECK_INT(take(&w, 10), 0);
+        n = reply.count;
+        CHECK_UINT(n, 10);
+        memcpy(got, reply.jobs, sizeof(*got) * n);
+        for (unsigned i = 0; i < n; i++) {
+            char id[JOB_ID_SIZE];
+            memcpy(id, got[i].id, sizeof(id));
+            if (append(&w, id, got[i].lease, "", answer) == JOBS_TOO_LARGE) cut++;
+            else CHECK_INT(reply.rc, 0);
+            CHECK_INT(beat(&w, id, got[i].lease), 0);
+            CHECK_INT(finish(&w, id, got[i].lease, an_end(JOB_COMPLETED, answer, ""), 0), 0);
+            completed += reply.jobs[0].status == JOB_COMPLETED;
+            full += strstr(reply.jobs[0].error.len > 0 ? reply.jobs[0].error.ptr : "", "jobs_full") != NULL;
+        }
+        CHECK(completed > 0 && cut > 0 && full > 0);
+        CHECK_UINT(completed + full, n);
+        CHECK_INT(take(&w, 1), 0);
+        CHECK_UINT(reply.count, 0); /* its answer would have no room */
+        w.due = 0;
+        pass(&w, 1001);
+        for (int i = 0; i < 100 && (take(&w, 1) != 0 || reply.count == 0); i++) turn(&w);
+        CHECK_UINT(reply.count, 1);
+        await(&w, &w.due); /* who takes was told */
+        done_asking();
+        end(&w);
+    }
+}
+
 TEST(results_are_kept_for_a_time) {
     EACH_KIND {
         struct world w;
