@@ -202,10 +202,4 @@ static struct slice last_event(const struct request *r) {
 
 bool job_ask_is_end(const struct request *r) { return slice_eq(last_event(r), SLICE("end")); }
 
-bool job_ask_after(const struct request *r, uint64_t *out) {
-    struct slice v = last_event(r);
-    double n = 0;
-    if (v.len > 0 && (!number(v, 0, 9e15, &n) || n != (double)(uint64_t)n)) return false;
-    *out = (uint64_t)n;
-    return true;
-}
+bool job_ask_after(const struct request *r, struct job_seen *out) { return job_seen_read(last_event(r), out); }

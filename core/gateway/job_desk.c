@@ -44,7 +44,7 @@ struct job_desk {
     struct jobs_op   op;
     struct job       job;    /* SUBMIT: what is to be done; its bytes are the request's */
     struct job_list  list;   /* LIST */
-    uint64_t         after;  /* EVENTS */
+    struct job_seen  seen;   /* EVENTS */
 };
 
 static const struct slice root = SLICE("/v1/async");
@@ -215,7 +215,7 @@ static void on_watched(struct jobs_op *op, const struct jobs_answer *a) {
         return;
     }
     struct job_stream_options opt = { .among = &x->w->job_streams, .jobs = x->w->jobs, .id = slice_str(d->id),
-                                      .tenant = slice_str(x->req->tenant), .after = d->after };
+                                      .tenant = slice_str(x->req->tenant), .seen = d->seen };
     struct source *s = job_stream_new(&opt);
     struct response *r = s ? response_new(&(struct response_options){ .loop = x->w->loop, .upstream = "",
                                                                       .high_water = 1 << 16 }) : NULL;
@@ -360,8 +360,8 @@ static void begin_known(struct job_desk *d, struct slice id, struct slice behind
         d->what = DESK_EVENTS;
         if (!is_read(x)) wrong_method(d, "GET, HEAD");
         else if (job_ask_is_end(x->req)) exchange_reply(x, 204, SLICE(""), &(struct buf){ .data = NULL });
-        else if (!job_ask_after(x->req, &d->after))
-            fail(d, 400, NULL, "Last-Event-ID is the id of an event of this stream, a number");
+        else if (!job_ask_after(x->req, &d->seen))
+            fail(d, 400, NULL, "Last-Event-ID is the id of an event of this stream, as in 7 or 8.2");
         else begin_one(d, id);
     } else if (slice_eq(behind, SLICE("/webhook"))) {
         d->what = DESK_HOOKS;
