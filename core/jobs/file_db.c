@@ -284,10 +284,18 @@ void file_db_close(struct file_db *d) {
     d->db = NULL;
 }
 
+/* SQLite makes files as the umask says; -wal and -shm get what this one has.  Only one that is new is opened here: to
+ * close a file gives up all locks that this process has on it. */
+static void create_for_owner(const struct file_db *d) {
+    int fd = open(d->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd >= 0) close(fd); /* if not, SQLite says why, unless it is there */
+}
+
 static int open_all(struct file_db *d, bool check) {
     struct stat st;
     bool fresh = false;
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+    create_for_owner(d);
     if (sqlite3_open_v2(d->path, &d->db, flags, NULL) != SQLITE_OK) return file_db_fail(d);
     d->busy_until = stamp_ms(CLOCK_MONOTONIC) + BUSY_MS;
     sqlite3_busy_handler(d->db, on_busy, d);

@@ -79,6 +79,25 @@ TEST_NOFAULT(jobs_are_there_after_a_restart) {
     gone(&w);
 }
 
+/* Prompts and answers are nobody else's business, whatever the process' umask says. */
+TEST_NOFAULT(only_its_owner_may_read_it) {
+    static const char *const ends[] = { "", "-wal", "-shm" };
+    struct world w;
+    struct stat st;
+    char path[128];
+    mode_t old = umask(0);
+    begin(&w, DATABASE);
+    umask(old);
+    CHECK_INT(submit(&w, a_job("acme", "x")), 0);
+    for (int i = 0; i < 3; i++) {
+        snprintf(path, sizeof(path), "%s%s", w.path, ends[i]);
+        CHECK_INT(stat(path, &st), 0);
+        CHECK_UINT(st.st_mode & 0777, 0600);
+    }
+    done_asking();
+    end(&w);
+}
+
 TEST_NOFAULT(after_a_boot_all_leases_are_over) {
     struct world w;
     begin(&w, DATABASE);
