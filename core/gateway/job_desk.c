@@ -4,7 +4,7 @@
  *     GET    /v1/async             the caller's own, the newest first
  *     GET    /v1/async/ID          one of them, with progress, result, error
  *     GET    /v1/async/ID/events   the same as it happens (job_stream.c)
- *     DELETE /v1/async/ID          cancels it
+ *     DELETE /v1/async/ID          cancels it, or forgets it when it has ended
  *     GET    /v1/async/ID/webhook  whether who is told of its end was reached
  *     GET    /v1/async/webhook-secret  what the caller checks such messages with
  *
@@ -81,7 +81,7 @@ static void refused(struct job_desk *d, const struct jobs_answer *a) {
     struct failure f;
     failure_init(&f);
     job_refused(&f, a);
-    if (a->why != NULL) log_of_request(d->x->w->log, PERILUNE_LOG_ERROR, d->x->req->id, "jobs: %s", a->why);
+    if (d->x->w->jobs != NULL) jobs_say(d->x->w->jobs, d->x->w->log, d->x->req->id, a);
     exchange_fail_with(d->x, &f); /* frees d */
 }
 
@@ -139,11 +139,26 @@ static void on_shown(struct jobs_op *op, const struct jobs_answer *a) {
     else reply_job(d, 200, a->jobs, true);
 }
 
+static void reply_json(struct job_desk *d, struct buf *b) {
+    exchange_reply(d->x, 200, SLICE("cache-control: no-store\r\n"), b); /* frees d */
+    buf_deinit(b);
+}
+
+static void reply_forgotten(struct job_desk *d, const struct job *j) {
+    struct buf b;
+    buf_init(&b, 0);
+    buf_printf(&b, "{\"id\":\"%s\",\"status\":\"%s\",\"deleted\":true}", j->id, job_status_name(j->status));
+    reply_json(d, &b);
+}
+
 static void on_canceled(struct jobs_op *op, const struct jobs_answer *a) {
     struct job_desk *d = desk_of(op);
-    if (a->rc == JOBS_IS_OVER && a->count > 0 && a->jobs->status != JOB_CANCELED) {
-        char text[120];
-        snprintf(text, sizeof(text), "the job has ended: it is %s", job_status_name(a->jobs->status));
+    if (a->rc == JOBS_IS_OVER && a->forgotten) {
+        reply_forgotten(d, a->jobs);
+    } else if (a->rc == JOBS_IS_OVER && a->count > 0) {
+        char text[200];
+        snprintf(text, sizeof(text), "the job has ended, it is %s; it can be deleted when its webhook has been told (GET "
+                 "/v1/async/ID/webhook)", job_status_name(a->jobs->status));
         fail(d, 409, "job_is_over", text);
     } else if (a->rc != 0 && (a->rc != JOBS_IS_OVER || a->count == 0)) refused(d, a);
     else reply_job(d, job_is_over(a->jobs->status) ? 200 : 202, a->jobs, true);
@@ -168,11 +183,6 @@ static void on_listed(struct jobs_op *op, const struct jobs_answer *a) {
     buf_putc(&b, '}');
     exchange_reply(d->x, 200, SLICE("cache-control: no-store\r\n"), &b); /* frees d */
     buf_deinit(&b);
-}
-
-static void reply_json(struct job_desk *d, struct buf *b) {
-    exchange_reply(d->x, 200, SLICE("cache-control: no-store\r\n"), b); /* frees d */
-    buf_deinit(b);
 }
 
 static void on_hooks(struct jobs_op *op, const struct jobs_answer *a) {
@@ -234,7 +244,9 @@ static void on_watched(struct jobs_op *op, const struct jobs_answer *a) {
 static void submit(struct job_desk *d) {
     struct exchange *x = d->x;
     struct job_ask_error why;
-    if (!job_from_request(&d->job, &x->req->arena, x->req, x->req->body)) {
+    const struct job_settings *s = x->gen->config->jobs;
+    if (!job_from_request(&d->job, &x->req->arena, x->req, x->req->body,
+                          &(struct job_headers){ s->headers, s->header_count })) {
         exchange_fail(x, FAILURE_NO_MEMORY, "out of memory");
         return;
     }
@@ -258,6 +270,7 @@ void job_desk_admitted(struct job_desk *d) {
         return;
     case DESK_CANCEL:
         a.verb = JOBS_CANCEL;
+        a.forget = true;
         ask(d, &a, on_canceled);
         return;
     case DESK_EVENTS:

@@ -74,12 +74,13 @@ static int update(struct job_table *t, const struct job_row *old, const struct j
     return 0;
 }
 
-static int forget(struct job_table *t, const struct job_row *row) {
+static int forget(struct job_table *t, const struct job_row *row, bool *all) {
     struct counted n;
     bool gone = false;
     int rc = find_counts(t, row, &n);
     if (rc == 0) rc = t->ops->forget(t, row, &gone);
     if (rc != 0 || !gone) return rc;
+    *all = true;
     job_change(&t->changes, row);
     t->changes.due |= t->held;
     count(t, n, row->job.status, -1);
@@ -140,7 +141,7 @@ static int check_quota(struct job_table *t, struct job_call *c, const struct job
     if (l->max_queued > 0 && queued >= l->max_queued)
         rc = refuse(c, JOBS_QUOTA, "the tenant has as many jobs waiting as may be: %llu", l->max_queued);
     else if (l->max_kept > 0 && job_count_kept(n->tenant) >= l->max_kept)
-        rc = refuse(c, JOBS_QUOTA, "the tenant has as many jobs as are kept: %llu", l->max_kept);
+        rc = refuse(c, JOBS_QUOTA, "the tenant has as many jobs as are kept: %llu", l->max_kept), c->answer.kept = true;
     if (rc != 0) drop_counts(t, *n);
     return rc;
 }
@@ -185,11 +186,20 @@ static int list(struct job_table *t, struct job_call *c) {
     return c->ask.count > 0 ? t->ops->list(t, c, out, &c->answer.count) : 0;
 }
 
+/* For good, and at once, however many events there are; nothing of it runs or is to be told any more. */
+static int forget_now(struct job_table *t, struct job_call *c, const struct job_row *row) {
+    int rc = 0;
+    while (rc == 0 && !c->answer.forgotten) rc = forget(t, row, &c->answer.forgotten);
+    return rc != 0 ? rc : JOBS_IS_OVER;
+}
+
 static int cancel(struct job_table *t, struct job_call *c) {
     struct job_row old, row;
     int rc = find_own(t, c, 0, &old);
     if (rc != 0) return rc;
     row = old;
+    if (c->ask.forget && job_row_is_over(&row) && !row.hooked)
+        return one_job(c, &row) != NULL ? forget_now(t, c, &old) : PERILUNE_ERR_NOMEM;
     rc = job_rule_cancel(&row, t->now);
     if (one_job(c, &row) == NULL) return PERILUNE_ERR_NOMEM;
     if (rc != 0) return rc;
@@ -364,7 +374,8 @@ int job_verb_time(struct job_table *t, unsigned most) {
         rc = t->ops->due(t, &a, &old);
         if (rc != 0) break;
         row = old;
-        rc = job_rule_time(&row, t->now) ? forget(t, &old) : update(t, &old, &row);
+        bool gone = false;
+        rc = job_rule_time(&row, t->now) ? forget(t, &old, &gone) : update(t, &old, &row);
     }
     arena_deinit(&a);
     return rc == JOBS_NOT_FOUND ? 0 : rc == 0 ? 1 : rc;

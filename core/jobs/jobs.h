@@ -21,7 +21,8 @@ enum jobs_verb {
     JOBS_LIST,   /* tenant (NULL ptr: any), status or all, before this id (pages), count: the newest first; without
                   * bodies and results */
     JOBS_CANCEL, /* id, tenant: queued ones are over at once; running ones (`stopping`) when who works on them beats
-                  * or finishes, or his lease runs out. The answer's job is how it is now */
+                  * or finishes, or his lease runs out. The answer's job is how it is now.  With `forget` one that is
+                  * over is gone (`forgotten`), unless its webhook is under way; it is JOBS_IS_OVER all the same */
     JOBS_TAKE,   /* up to count that are due, of queue (NULL ptr: any), for lease_ms: the first by priority; at equal
                   * priority queues and tenants take turns, then by age.  By queue and tenant no more run at once than
                   * limits say.  None: the answer is 0 with count 0 */
@@ -60,6 +61,7 @@ struct jobs_ask {
     uint64_t       lease, lease_ms, after; /* after: EVENTS; APPEND: the number that it should get, or 0: who asks
                                             * again after a lost answer is answered, and nothing is appended twice */
     uint64_t       delay_ms;     /* FINISH, HOOK_DONE */
+    bool           forget;       /* CANCEL */
     struct slice   before;       /* LIST */
     int            status;       /* LIST: an enum job_status, or -1 */
     unsigned       count;        /* LIST, TAKE, EVENTS, HOOK_TAKE: JOBS_MOST at most */
@@ -78,11 +80,14 @@ struct jobs_ask {
 #define JOBS_MOST      1000
 #define JOBS_WITHIN_MS 10000
 #define JOBS_WAITING   65536
+#define JOBS_SAY_MS    10000
 
 /* Borrowed until done() returns. */
 struct jobs_answer {
     int               rc;        /* 0, an enum jobs_refusal, or PERILUNE_ERR_IO, TIMEOUT, CANCELED, NOMEM */
     bool              existed;   /* SUBMIT */
+    bool              forgotten; /* CANCEL */
+    bool              kept;      /* JOBS_QUOTA: by max_kept, so that waiting alone may not help */
     const struct job *jobs;      /* SUBMIT, GET, CANCEL, FINISH, EVENTS (one), LIST, TAKE */
     const struct job_event *events; /* EVENTS; APPEND (one: its number) */
     const struct job_hook  *hooks;
@@ -167,6 +172,8 @@ struct jobs {
     void        (*due)(void *ud);
     void        (*hook_due)(void *ud);
     void         *ud, *hook_ud;
+    uint64_t      said_ms;       /* jobs_say(): of the loop; 0: never */
+    unsigned      unsaid;        /* since then */
 };
 
 /* One question.  Embedded in whoever waits; zeroed before the first use. */
@@ -216,6 +223,10 @@ void jobs_cancel(struct jobs_op *op);
 /* w is zeroed or watches nothing.  PERILUNE_ERR_NOMEM: it does not watch. */
 int  jobs_watch(struct jobs *j, struct jobs_watch *w, struct slice id);
 void jobs_unwatch(struct jobs_watch *w);
+
+/* A line for operators about an answer that is not 0, when it is their business: a fault of the queue, or that it is
+ * full; not what a client may not.  One in JOBS_SAY_MS, with how many there were.  request: its id, or NULL. */
+void jobs_say(struct jobs *j, struct log *log, const char *request, const struct jobs_answer *a);
 
 /* -- For drivers ------------------------------------------ */
 

@@ -347,11 +347,17 @@ function V.LIST(tenant, state, before, most)
   return 0
 end
 
-function V.CANCEL(id, tenant)
+function V.CANCEL(id, tenant, forgets)
   local j = own(id, tenant)
   if not j then return NOT_FOUND end
   local rc = 0
-  if is_over(j) then rc = IS_OVER
+  if is_over(j) then
+    rc = IS_OVER
+    if forgets == '1' and j.ho ~= '1' then
+      forget(j)
+      show(j)
+      return rc, 1
+    end
   elseif num(j.s) ~= RUNS then enter(j, STOPPED)
   elseif j.sp ~= '1' then
     set(j, { sp = 1 })

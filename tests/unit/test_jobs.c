@@ -327,6 +327,47 @@ TEST(limits_of_what_is_kept) {
     }
 }
 
+TEST(one_that_has_ended_can_be_forgotten) {
+    EACH_KIND {
+        struct world w;
+        struct jobs_limits l = { .max_kept = 2, .max_queued = 1 };
+        begin_with(&w, kind, &l, NULL);
+        CHECK_INT(submit(&w, a_job("a", "1")), 0);
+        struct jobs_ask q = { .verb = JOBS_CANCEL, .id = slice_str(last_id), .tenant = SLICE("a"), .forget = true };
+        CHECK_INT(submit(&w, a_job("a", "2")), JOBS_QUOTA);
+        CHECK_INT(take(&w, 1), 0);
+        uint64_t lease = reply.jobs[0].lease;
+        for (int i = 0; i < 450; i++) CHECK_INT(append(&w, last_id, lease, "", "data: x\n\n"), 0);
+        CHECK_INT(finish(&w, last_id, lease, an_end(JOB_COMPLETED, "r", ""), 0), 0);
+        q.tenant = SLICE("b");
+        CHECK_INT(ask(&w, &q), JOBS_NOT_FOUND);
+        q.tenant = SLICE("a");
+        q.forget = false;
+        CHECK_INT(ask(&w, &q), JOBS_IS_OVER);
+        CHECK_INT(get(&w, last_id), 0);
+        q.forget = true;
+        CHECK_INT(ask(&w, &q), JOBS_IS_OVER);
+        CHECK_UINT(reply.count, 1);
+        CHECK_INT(reply.jobs[0].status, JOB_COMPLETED);
+        CHECK_INT(get(&w, last_id), JOBS_NOT_FOUND);
+        CHECK_INT(ask(&w, &q), JOBS_NOT_FOUND);
+
+        struct job j = a_job("a", "3"); /* one that waits is canceled by it, one that tells somebody stays until then */
+        j.webhook = SLICE("https://example.com/");
+        CHECK_INT(submit(&w, j), 0);
+        CHECK_INT(ask(&w, &q), 0);
+        CHECK_INT(reply.jobs[0].status, JOB_CANCELED);
+        CHECK_INT(ask(&w, &q), JOBS_IS_OVER);
+        CHECK_INT(get(&w, last_id), 0);
+        CHECK_INT(submit(&w, a_job("a", "4")), 0);
+        CHECK_STR(take_bodies(&w, 1), "4");
+        CHECK_INT(submit(&w, a_job("a", "5")), JOBS_QUOTA);
+        CHECK(strstr(reply.why, "kept: 2") != NULL);
+        done_asking();
+        end(&w);
+    }
+}
+
 /* However full it is, what was accepted comes to an end: with its result in the room that is kept for that, then
  * without.  What has not begun is not begun for nothing. */
 TEST(what_was_accepted_ends_however_full_it_is) {
