@@ -328,6 +328,24 @@ int file_db_open(struct file_db *d, const char *path, const struct jobs_settings
     return rc;
 }
 
+/* `immutable`: neither -wal nor -shm are made beside it, which would be those of who runs the check, and in the way of
+ * who serves.  What a -wal holds is not seen then, so damage is looked for only where there is none. */
+int file_db_check(const char *path, char *why, size_t size) {
+    struct file_db d = { .db = NULL };
+    char uri[3 * FILE_PATH_BYTES + 40] = "file:", *at = uri + 5;
+    bool fresh = false;
+    snprintf(d.path, sizeof(d.path), "%s", path);
+    for (const char *p = d.path; *p != '\0'; p++) at += sprintf(at, strchr("?#%", *p) ? "%%%02X" : "%c", (unsigned char)*p);
+    strcpy(at, "?immutable=1");
+    int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+    int rc = sqlite3_open_v2(uri, &d.db, flags, NULL) == SQLITE_OK ? identify(&d, &fresh) : file_db_fail(&d);
+    snprintf(uri, sizeof(uri), "%s-wal", d.path);
+    if (rc == 0 && !fresh && access(uri, F_OK) != 0) rc = look_for_damage(&d);
+    if (rc != 0) snprintf(why, size, "%s", d.why);
+    file_db_close(&d);
+    return rc;
+}
+
 /* -- Transactions ------------------------------------------ */
 
 int file_db_look(struct file_db *d) {

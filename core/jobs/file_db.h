@@ -37,6 +37,8 @@ struct file_db {
 
 /* settings outlive d.  0 or PERILUNE_ERR_IO: d->why, and nothing is open. */
 int  file_db_open(struct file_db *d, const char *path, const struct jobs_settings *s, bool check);
+/* Could it be opened?  Nothing is written, nor made. */
+int  file_db_check(const char *path, char *why, size_t size);
 void file_db_close(struct file_db *d);
 
 /* Reset, with nothing bound.  NULL: d->why. */

@@ -592,3 +592,5 @@ int jobs_file_open(struct jobs_store **out, const char *path, const struct jobs_
     *out = &s->store;
     return 0;
 }
+
+int jobs_file_check(const char *path, char *why, size_t size) { return file_db_check(path, why, size); }

@@ -154,6 +154,32 @@ TEST_NOFAULT(files_that_are_not_ours) {
     gone(&w);
 }
 
+/* What `perilune check` asks makes nothing, and says the same. */
+TEST_NOFAULT(a_file_is_looked_at_without_being_opened) {
+    struct world w;
+    char why[700] = "", beside[128];
+    begin(&w, DATABASE);
+    for (int i = 0; i < 200; i++) CHECK_INT(submit(&w, a_job("acme", "a body")), 0);
+    CHECK_INT(jobs_file_check(w.path, why, sizeof(why)), 0); /* while it is in use */
+    leave(&w);
+    CHECK_INT(jobs_file_check(w.path, why, sizeof(why)), 0);
+    snprintf(beside, sizeof(beside), "%s-shm", w.path);
+    CHECK(access(beside, F_OK) != 0);
+    int fd = open(w.path, O_RDWR);
+    char noise[4096];
+    memset(noise, 0xA5, sizeof(noise));
+    for (int page = 3; page < 12; page++) CHECK(pwrite(fd, noise, sizeof(noise), page * 4096) > 0);
+    close(fd);
+    CHECK_INT(jobs_file_check(w.path, why, sizeof(why)), PERILUNE_ERR_IO);
+    CHECK(strstr(why, "damaged") != NULL);
+    unlink(w.path);
+    sql(w.path, "CREATE TABLE accounts(a)");
+    CHECK_INT(jobs_file_check(w.path, why, sizeof(why)), PERILUNE_ERR_IO);
+    CHECK(strstr(why, "database of something else") != NULL);
+    done_asking();
+    gone(&w);
+}
+
 TEST_NOFAULT(a_damaged_file_is_refused) {
     struct world w;
     begin(&w, DATABASE);
