@@ -474,7 +474,8 @@ static bool is_under(struct slice path, struct slice root) {
 
 /* What is answered before there is an exchange, where HTTP comes in. */
 static bool is_desk(struct slice path) {
-    return is_under(path, SLICE("/v1/async")) || is_under(path, SLICE("/v1/files")) || is_under(path, SLICE("/v1/batches"));
+    return is_under(path, SLICE("/v1/async")) || is_under(path, SLICE("/v1/files")) ||
+           is_under(path, SLICE("/v1/batches"));
 }
 
 /* A path that no route names.  Returns false after having failed x. */

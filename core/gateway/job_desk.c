@@ -24,6 +24,7 @@
 #include <stdlib.h>
 
 #include "flow/response.h"
+#include "gateway/batch_desk.h"
 #include "gateway/job_ask.h"
 #include "gateway/job_stream.h"
 #include "gateway/model_list.h"
@@ -157,8 +158,8 @@ static void on_canceled(struct jobs_op *op, const struct jobs_answer *a) {
         reply_forgotten(d, a->jobs);
     } else if (a->rc == JOBS_IS_OVER && a->count > 0) {
         char text[200];
-        snprintf(text, sizeof(text), "the job has ended, it is %s; it can be deleted when its webhook has been told (GET "
-                 "/v1/async/ID/webhook)", job_status_name(a->jobs->status));
+        snprintf(text, sizeof(text), "the job has ended, it is %s; it can be deleted when its webhook has been told "
+                 "(GET /v1/async/ID/webhook)", job_status_name(a->jobs->status));
         fail(d, 409, "job_is_over", text);
     } else if (a->rc != 0 && (a->rc != JOBS_IS_OVER || a->count == 0)) refused(d, a);
     else reply_job(d, job_is_over(a->jobs->status) ? 200 : 202, a->jobs, true);
@@ -404,6 +405,10 @@ static void begin_submit(struct job_desk *d, struct slice path, struct buf *body
     struct job_ask_error why;
     d->what = DESK_SUBMIT;
     x->req->path = path_of_post(x, path);
+    if (batch_desk_has(x->gen->config, x->req->path)) {
+        fail(d, 400, NULL, "files and batches are no jobs: they are asked for at /v1/files and /v1/batches");
+        return;
+    }
     d->job.max_tries = x->gen->config->jobs->max_tries;
     if (!job_ask_read(x->req, &d->job, &why)) {
         fail(d, 400, NULL, why.message);

@@ -29,7 +29,8 @@ static bool is_empty(struct slice line) { return line.ptr[0] == '\n' || line.ptr
 static bool is_id(struct slice line) {
     static const struct slice name = SLICE("id");
     if (!slice_starts(line, name)) return false;
-    return line.len == name.len || line.ptr[name.len] == ':' || line.ptr[name.len] == '\n' || line.ptr[name.len] == '\r';
+    char next = line.len > name.len ? line.ptr[name.len] : '\n';
+    return next == ':' || next == '\n' || next == '\r';
 }
 
 static struct slice behind(struct slice s, size_t n) { return slice_of(s.ptr + n, s.len - n); }
@@ -76,7 +77,8 @@ void job_frames_put(struct buf *b, struct slice data, uint64_t number, uint64_t 
 static bool read_number(struct slice *s, uint64_t *out) {
     size_t n = 0;
     *out = 0;
-    while (n < s->len && n < 15 && s->ptr[n] >= '0' && s->ptr[n] <= '9') *out = *out * 10 + (uint64_t)(s->ptr[n++] - '0');
+    for (; n < s->len && n < 15 && s->ptr[n] >= '0' && s->ptr[n] <= '9'; n++)
+        *out = *out * 10 + (uint64_t)(s->ptr[n] - '0');
     *s = behind(*s, n);
     return n > 0;
 }

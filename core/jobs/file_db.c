@@ -335,7 +335,8 @@ int file_db_check(const char *path, char *why, size_t size) {
     char uri[3 * FILE_PATH_BYTES + 40] = "file:", *at = uri + 5;
     bool fresh = false;
     snprintf(d.path, sizeof(d.path), "%s", path);
-    for (const char *p = d.path; *p != '\0'; p++) at += sprintf(at, strchr("?#%", *p) ? "%%%02X" : "%c", (unsigned char)*p);
+    for (const char *p = d.path; *p != '\0'; p++)
+        at += sprintf(at, strchr("?#%", *p) ? "%%%02X" : "%c", (unsigned char)*p);
     strcpy(at, "?immutable=1");
     int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
     int rc = sqlite3_open_v2(uri, &d.db, flags, NULL) == SQLITE_OK ? identify(&d, &fresh) : file_db_fail(&d);

@@ -175,8 +175,8 @@ static void say_well(struct file_store *s, uint64_t now) {
 static void say_held(struct file_store *s) {
     bool held = s->table.table.held;
     if (held != s->held && s->settings.log && held)
-        log_line(s->settings.log, PERILUNE_LOG_WARN, "jobs: %s: it holds more than it may (max_bytes), so jobs that wait "
-                 "are not begun until some of those that have ended are forgotten", s->table.db.path);
+        log_line(s->settings.log, PERILUNE_LOG_WARN, "jobs: %s: it holds more than it may (max_bytes), so jobs that "
+                 "wait are not begun until some of those that have ended are forgotten", s->table.db.path);
     s->held = held;
 }
 

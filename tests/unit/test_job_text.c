@@ -193,10 +193,11 @@ TEST_NOFAULT(what_a_list_may_be_asked) {
     CHECK(job_ask_list(SLICE(""), &l, 20, 100, &why));
     CHECK_UINT(l.count, 20);
     CHECK_INT(l.status, -1);
-    CHECK(job_ask_list(SLICE("status=failed&limit=100&after=job_1&path=/x"), &l, 20, 100, &why));
+    CHECK(job_ask_list(SLICE("status=failed&limit=100&after=job_1a2294a672c71985ad39fafc201603c9&path=/x"), &l, 20, 100,
+                       &why));
     CHECK_INT(l.status, JOB_FAILED);
     CHECK_UINT(l.count, 100);
-    CHECK_STR(l.after, "job_1");
+    CHECK_STR(l.after, "job_1a2294a672c71985ad39fafc201603c9");
     CHECK_STR(l.path, "/x");
     CHECK(!job_ask_list(SLICE("limit=101"), &l, 20, 100, &why));
     CHECK(!job_ask_list(SLICE("status=dead"), &l, 20, 100, &why));
