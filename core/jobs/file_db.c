@@ -30,6 +30,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "include/perilune.h"
 #include "jobs/job_clock.h"
 
@@ -332,16 +333,22 @@ int file_db_open(struct file_db *d, const char *path, const struct jobs_settings
  * who serves.  What a -wal holds is not seen then, so damage is looked for only where there is none. */
 int file_db_check(const char *path, char *why, size_t size) {
     struct file_db d = { .db = NULL };
-    char uri[3 * FILE_PATH_BYTES + 40] = "file:", *at = uri + 5;
+    char wal[FILE_PATH_BYTES + 8];
     bool fresh = false;
+    struct buf uri;
+    buf_init(&uri, 0);
     snprintf(d.path, sizeof(d.path), "%s", path);
+    snprintf(wal, sizeof(wal), "%s-wal", d.path);
+    buf_puts(&uri, "file:");
     for (const char *p = d.path; *p != '\0'; p++)
-        at += sprintf(at, strchr("?#%", *p) ? "%%%02X" : "%c", (unsigned char)*p);
-    strcpy(at, "?immutable=1");
-    int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-    int rc = sqlite3_open_v2(uri, &d.db, flags, NULL) == SQLITE_OK ? identify(&d, &fresh) : file_db_fail(&d);
-    snprintf(uri, sizeof(uri), "%s-wal", d.path);
-    if (rc == 0 && !fresh && access(uri, F_OK) != 0) rc = look_for_damage(&d);
+        buf_printf(&uri, strchr("?#%", *p) ? "%%%02X" : "%c", (unsigned char)*p);
+    buf_puts(&uri, "?immutable=1");
+    buf_putc(&uri, '\0');
+    int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, rc;
+    if (buf_failed(&uri)) rc = refuse(&d, "there is no memory to look at it");
+    else rc = sqlite3_open_v2(uri.data, &d.db, flags, NULL) == SQLITE_OK ? identify(&d, &fresh) : file_db_fail(&d);
+    buf_deinit(&uri);
+    if (rc == 0 && !fresh && access(wal, F_OK) != 0) rc = look_for_damage(&d);
     if (rc != 0) snprintf(why, size, "%s", d.why);
     file_db_close(&d);
     return rc;
