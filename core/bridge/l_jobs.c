@@ -122,7 +122,8 @@ static void on_answer(struct jobs_op *q, const struct jobs_answer *a) {
     else if (a->existed && !job_asks_same(a->jobs, &w->job)) job_key_reused(&w->failure);
     else job_write(&w->text, a->jobs, JOB_WHOLE);
     w->existed = a->existed;
-    if (a->rc != 0 && a->why != NULL) log_line(w->op.task->state->log, PERILUNE_LOG_ERROR, "jobs: %s", a->why);
+    struct jobs *jobs = w->op.task->state->services.jobs;
+    if (jobs != NULL) jobs_say(jobs, w->op.task->state->log, NULL, a);
     if (buf_failed(&w->text)) failure_set(&w->failure, FAILURE_NO_MEMORY, "out of memory");
     op_done(&w->op); /* may free w */
 }
@@ -215,9 +216,10 @@ static void read_options(lua_State *L, struct job *j, const struct job_settings 
 }
 
 /* The request at 1, as policies left it. */
-static bool read_request(struct jobs_wait *w, struct request *r, struct body *body) {
+static bool read_request(struct jobs_wait *w, struct request *r, struct body *body, const struct job_settings *s) {
     struct job made = { .tries = 0 };
-    if (!job_from_request(&made, &w->arena, r, body)) return false;
+    struct job_headers more = { s ? s->headers : NULL, s ? s->header_count : 0 };
+    if (!job_from_request(&made, &w->arena, r, body, &more)) return false;
     w->job.path = made.path;
     w->job.headers = made.headers;
     char *copy = arena_dup(&w->arena, made.body);
@@ -245,7 +247,7 @@ int l_jobs_submit(lua_State *L) {
     buf_init(&w->text, 0);
     failure_init(&w->failure);
     read_options(L, &w->job, settings);
-    bool ok = r == NULL || read_request(w, r, body);
+    bool ok = r == NULL || read_request(w, r, body, settings);
     body_put(body);
     struct slice tenant = text_at(L, 2, "tenant");
     w->job.tenant = tenant.len > 0 ? tenant : r != NULL ? slice_str(r->tenant) : tenant_of(L);

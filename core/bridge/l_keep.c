@@ -119,10 +119,11 @@ static uint64_t count_at(lua_State *L, int t, const char *key) {
 
 /* In a, whose memory it borrows.  False: no memory. */
 static bool make_job(struct job *j, struct arena *a, struct buf *body, const struct request *r, struct body *asked,
-                     const struct keep_how *how) {
+                     const struct job_settings *settings, const struct keep_how *how) {
     char tenant[JOB_TENANT_MAX + 1], function[JOB_NAME_MAX + 1];
     struct buf path;
-    bool ok = job_from_request(j, a, r, asked);
+    struct job_headers more = { settings ? settings->headers : NULL, settings ? settings->header_count : 0 };
+    bool ok = job_from_request(j, a, r, asked, &more);
     buf_reserve(body, 256 + how->told.len + (asked != NULL ? asked->text->len : 0));
     buf_slice(body, slice_str(r->tenant));
     buf_putc(body, '\0');
@@ -137,8 +138,9 @@ static bool make_job(struct job *j, struct arena *a, struct buf *body, const str
     snprintf(tenant, sizeof(tenant), PREFIX "%.*s", (int)utf8_valid_prefix(own), own.ptr);
     snprintf(function, sizeof(function), FUNCTION "%.*s", SLICE_ARG(how->task));
     buf_init(&path, 0);
-    buf_slice(&path, r->path);
-    if (r->query.len > 0) buf_printf(&path, "?%.*s", SLICE_ARG(r->query));
+    buf_slice(&path, r->path); /* as the task saw it, without what the route took off; the query has no keys any more */
+    const char *query = ok ? memchr(j->path.ptr, '?', j->path.len) : NULL;
+    if (query != NULL) buf_slice(&path, slice_of(query, (size_t)(j->path.ptr + j->path.len - query)));
     j->tenant.ptr = arena_dup(a, slice_str(tenant));
     j->tenant.len = strlen(tenant);
     j->function.ptr = arena_dup(a, slice_str(function));
@@ -162,7 +164,7 @@ static void submit(struct state *s, struct keeping *k, struct request *r, struct
     struct buf body;
     arena_init(&arena);
     buf_init(&body, 0);
-    int rc = make_job(&j, &arena, &body, r, asked, how) ? 0 : PERILUNE_ERR_NOMEM;
+    int rc = make_job(&j, &arena, &body, r, asked, settings, how) ? 0 : PERILUNE_ERR_NOMEM;
     if (j.max_tries == 0) j.max_tries = settings != NULL ? settings->max_tries : 3;
     if (settings != NULL) j.keep_ms = settings->store.keep_ms;
     if (rc == 0)

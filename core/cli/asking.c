@@ -75,6 +75,16 @@ static int write_config(const struct asking_to *to, char path[FILES_PATH]) {
     return good ? 0 : PERILUNE_ERR_IO;
 }
 
+/* Who gave a URL hears of that, and not of the file that was made of it. */
+static void say_of_url(const char *path, char *err) {
+    static const char key[] = "upstreams.upstream.url: ";
+    const char *at = strncmp(err, path, strlen(path)) == 0 ? strstr(err, key) : NULL;
+    if (at == NULL) return;
+    at += sizeof(key) - 1;
+    memmove(err + 9, at, strlen(at) + 1); /* the key is longer */
+    memcpy(err, "the URL: ", 9);
+}
+
 int asking_gateway(perilune **out, const struct asking_to *to, perilune_options *o, char *err, size_t errlen) {
     char path[FILES_PATH] = "a configuration";
     *out = NULL;
@@ -84,6 +94,7 @@ int asking_gateway(perilune **out, const struct asking_to *to, perilune_options 
     }
     o->config = path;
     int rc = perilune_open(out, o, err, errlen);
+    if (rc != 0 && errlen > 0) say_of_url(path, err);
     unlink(path);
     return rc;
 }

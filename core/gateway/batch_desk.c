@@ -154,7 +154,7 @@ static void reply_batch(struct batch_desk *d, const struct job *j) {
 static void refused(struct batch_desk *d, const struct jobs_answer *a) {
     struct failure f;
     failure_init(&f);
-    if (a->why != NULL) log_of_request(d->x->w->log, PERILUNE_LOG_ERROR, d->x->req->id, "jobs: %s", a->why);
+    if (d->x->w->jobs != NULL) jobs_say(d->x->w->jobs, d->x->w->log, d->x->req->id, a);
     if (a->rc == JOBS_NOT_FOUND) {
         fail(d, 404, "id", "there is no such batch; it may be of somebody else, or was kept long enough (jobs.keep)");
         return;

@@ -744,6 +744,7 @@ static void read_jobs(struct reader *r, uint32_t jobs) {
     s->backoff_max_ms = number_of(r, jobs, "max_backoff_ms");
     s->max_tries = (unsigned)number_of(r, jobs, "max_tries");
     s->room = (unsigned)number_of(r, jobs, "worker_concurrency");
+    s->headers = list_of(r, jobs, "headers", &s->header_count);
     s->webhooks = read_webhooks(r, get(r, jobs, "webhooks"));
     s->files = (struct file_settings){ .folder = string_of(r, jobs, "files"),
                                        .keep_ms = number_of(r, jobs, "file_keep_ms"),

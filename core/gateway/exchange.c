@@ -468,12 +468,23 @@ static bool answer_models(struct exchange *x) {
     return true;
 }
 
+static bool is_under(struct slice path, struct slice root) {
+    return slice_starts(path, root) && (path.len == root.len || path.ptr[root.len] == '/');
+}
+
+/* What is answered before there is an exchange, where HTTP comes in. */
+static bool is_desk(struct slice path) {
+    return is_under(path, SLICE("/v1/async")) || is_under(path, SLICE("/v1/files")) ||
+           is_under(path, SLICE("/v1/batches"));
+}
+
 /* A path that no route names.  Returns false after having failed x. */
 static bool serve_unrouted(struct exchange *x) {
-    if (x->gen->config->jobs == NULL && slice_starts(x->req->path, SLICE("/v1/async")) &&
-        (x->req->path.len == 9 || x->req->path.ptr[9] == '/'))
+    if (x->gen->config->jobs == NULL && is_under(x->req->path, SLICE("/v1/async")))
         exchange_fail(x, FAILURE_NOT_FOUND, "no jobs are kept here; jobs = { file = \"jobs.db\" } in the configuration "
                                             "turns them on");
+    else if (x->via != NULL && strcmp(x->via, "websocket") == 0 && is_desk(x->req->path))
+        exchange_fail(x, FAILURE_NOT_FOUND, "jobs, files and batches are asked for by HTTP, not on a WebSocket");
     else if (!path_is_openai(x->req->path))
         exchange_fail(x, FAILURE_NOT_FOUND, "no such path; a route in the configuration can add it");
     else if (x->gen->config->guarded)

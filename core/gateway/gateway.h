@@ -26,6 +26,7 @@ struct perilune {
     struct engines     *engines;     /* models of this process */
     struct cache_keeper cache_keeper;
     struct jobs        *admin_jobs;      /* the owner's end of the queue, for GET /admin/jobs; NULL: nobody asked */
+    uint64_t            admin_jobs_ms;   /* when it was opened */
     struct jobs_settings jobs_as;        /* as they were opened */
     struct courier_thread *courier;            /* carries jobs between nodes; NULL: there is no broker */
     char               *courier_as;         /* how it was told to, as one text */

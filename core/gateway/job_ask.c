@@ -20,6 +20,7 @@
 
 #include "base/hex.h"
 #include "base/stamp.h"
+#include "jobs/job_id.h"
 
 static const struct slice prefix = SLICE("x-perilune-");
 
@@ -137,7 +138,7 @@ bool job_ask_read(struct request *r, struct job *j, struct job_ask_error *why) {
         return complain(why, "x-perilune-max-tries", "is a whole number from 1 to 100");
     v = setting(r, "keep");
     if (v.ptr != NULL && !number(v, 1, 3.2e9, &keep))
-        return complain(why, "x-perilune-keep", "is a number of seconds, at least 1");
+        return complain(why, "x-perilune-keep", "is a number of seconds from 1 to 3200000000, written in digits");
     j->queue = setting(r, "queue");
     if (j->queue.ptr == NULL) j->queue = SLICE("");
     j->key = request_header(r, SLICE("idempotency-key"));
@@ -176,7 +177,9 @@ bool job_ask_list(struct slice query, struct job_list *out, unsigned otherwise, 
         if (slice_eq(key, SLICE("limit"))) {
             if (!integer(value, 1, (int)most, &count)) return complain(why, "limit", "is a whole number from 1 to 100");
         } else if (slice_eq(key, SLICE("after"))) {
-            if (value.len >= sizeof(out->after)) return complain(why, "after", "is the id of a job");
+            uint64_t id, token;
+            if (value.len > 0 && (value.len >= sizeof(out->after) || !job_id_read(value, &id, &token)))
+                return complain(why, "after", "is the id of a job, as last_id has it");
             slice_copy(out->after, sizeof(out->after), value);
         } else if (slice_eq(key, SLICE("status"))) {
             if (!job_status_find(value, &status))
@@ -202,10 +205,4 @@ static struct slice last_event(const struct request *r) {
 
 bool job_ask_is_end(const struct request *r) { return slice_eq(last_event(r), SLICE("end")); }
 
-bool job_ask_after(const struct request *r, uint64_t *out) {
-    struct slice v = last_event(r);
-    double n = 0;
-    if (v.len > 0 && (!number(v, 0, 9e15, &n) || n != (double)(uint64_t)n)) return false;
-    *out = (uint64_t)n;
-    return true;
-}
+bool job_ask_after(const struct request *r, struct job_seen *out) { return job_seen_read(last_event(r), out); }

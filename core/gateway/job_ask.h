@@ -2,6 +2,7 @@
 #ifndef PERILUNE_GATEWAY_JOB_ASK_H
 #define PERILUNE_GATEWAY_JOB_ASK_H
 
+#include "gateway/job_frames.h"
 #include "jobs/settings.h"
 #include "request/request.h"
 
@@ -25,7 +26,7 @@ bool job_ask_check(const struct job *j, const struct job_settings *s, struct job
 bool job_ask_list(struct slice query, struct job_list *out, unsigned otherwise, unsigned most,
                   struct job_ask_error *why);
 /* The last event that a watcher has seen, 0: none. */
-bool job_ask_after(const struct request *r, uint64_t *out);
+bool job_ask_after(const struct request *r, struct job_seen *out);
 /* Has it seen the end? */
 bool job_ask_is_end(const struct request *r);
 

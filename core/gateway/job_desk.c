@@ -4,7 +4,7 @@
  *     GET    /v1/async             the caller's own, the newest first
  *     GET    /v1/async/ID          one of them, with progress, result, error
  *     GET    /v1/async/ID/events   the same as it happens (job_stream.c)
- *     DELETE /v1/async/ID          cancels it
+ *     DELETE /v1/async/ID          cancels it, or forgets it when it has ended
  *     GET    /v1/async/ID/webhook  whether who is told of its end was reached
  *     GET    /v1/async/webhook-secret  what the caller checks such messages with
  *
@@ -24,6 +24,7 @@
 #include <stdlib.h>
 
 #include "flow/response.h"
+#include "gateway/batch_desk.h"
 #include "gateway/job_ask.h"
 #include "gateway/job_stream.h"
 #include "gateway/model_list.h"
@@ -44,7 +45,7 @@ struct job_desk {
     struct jobs_op   op;
     struct job       job;    /* SUBMIT: what is to be done; its bytes are the request's */
     struct job_list  list;   /* LIST */
-    uint64_t         after;  /* EVENTS */
+    struct job_seen  seen;   /* EVENTS */
 };
 
 static const struct slice root = SLICE("/v1/async");
@@ -81,7 +82,7 @@ static void refused(struct job_desk *d, const struct jobs_answer *a) {
     struct failure f;
     failure_init(&f);
     job_refused(&f, a);
-    if (a->why != NULL) log_of_request(d->x->w->log, PERILUNE_LOG_ERROR, d->x->req->id, "jobs: %s", a->why);
+    if (d->x->w->jobs != NULL) jobs_say(d->x->w->jobs, d->x->w->log, d->x->req->id, a);
     exchange_fail_with(d->x, &f); /* frees d */
 }
 
@@ -139,11 +140,26 @@ static void on_shown(struct jobs_op *op, const struct jobs_answer *a) {
     else reply_job(d, 200, a->jobs, true);
 }
 
+static void reply_json(struct job_desk *d, struct buf *b) {
+    exchange_reply(d->x, 200, SLICE("cache-control: no-store\r\n"), b); /* frees d */
+    buf_deinit(b);
+}
+
+static void reply_forgotten(struct job_desk *d, const struct job *j) {
+    struct buf b;
+    buf_init(&b, 0);
+    buf_printf(&b, "{\"id\":\"%s\",\"status\":\"%s\",\"deleted\":true}", j->id, job_status_name(j->status));
+    reply_json(d, &b);
+}
+
 static void on_canceled(struct jobs_op *op, const struct jobs_answer *a) {
     struct job_desk *d = desk_of(op);
-    if (a->rc == JOBS_IS_OVER && a->count > 0 && a->jobs->status != JOB_CANCELED) {
-        char text[120];
-        snprintf(text, sizeof(text), "the job has ended: it is %s", job_status_name(a->jobs->status));
+    if (a->rc == JOBS_IS_OVER && a->forgotten) {
+        reply_forgotten(d, a->jobs);
+    } else if (a->rc == JOBS_IS_OVER && a->count > 0) {
+        char text[200];
+        snprintf(text, sizeof(text), "the job has ended, it is %s; it can be deleted when its webhook has been told "
+                 "(GET /v1/async/ID/webhook)", job_status_name(a->jobs->status));
         fail(d, 409, "job_is_over", text);
     } else if (a->rc != 0 && (a->rc != JOBS_IS_OVER || a->count == 0)) refused(d, a);
     else reply_job(d, job_is_over(a->jobs->status) ? 200 : 202, a->jobs, true);
@@ -168,11 +184,6 @@ static void on_listed(struct jobs_op *op, const struct jobs_answer *a) {
     buf_putc(&b, '}');
     exchange_reply(d->x, 200, SLICE("cache-control: no-store\r\n"), &b); /* frees d */
     buf_deinit(&b);
-}
-
-static void reply_json(struct job_desk *d, struct buf *b) {
-    exchange_reply(d->x, 200, SLICE("cache-control: no-store\r\n"), b); /* frees d */
-    buf_deinit(b);
 }
 
 static void on_hooks(struct jobs_op *op, const struct jobs_answer *a) {
@@ -215,7 +226,7 @@ static void on_watched(struct jobs_op *op, const struct jobs_answer *a) {
         return;
     }
     struct job_stream_options opt = { .among = &x->w->job_streams, .jobs = x->w->jobs, .id = slice_str(d->id),
-                                      .tenant = slice_str(x->req->tenant), .after = d->after };
+                                      .tenant = slice_str(x->req->tenant), .seen = d->seen };
     struct source *s = job_stream_new(&opt);
     struct response *r = s ? response_new(&(struct response_options){ .loop = x->w->loop, .upstream = "",
                                                                       .high_water = 1 << 16 }) : NULL;
@@ -234,7 +245,9 @@ static void on_watched(struct jobs_op *op, const struct jobs_answer *a) {
 static void submit(struct job_desk *d) {
     struct exchange *x = d->x;
     struct job_ask_error why;
-    if (!job_from_request(&d->job, &x->req->arena, x->req, x->req->body)) {
+    const struct job_settings *s = x->gen->config->jobs;
+    if (!job_from_request(&d->job, &x->req->arena, x->req, x->req->body,
+                          &(struct job_headers){ s->headers, s->header_count })) {
         exchange_fail(x, FAILURE_NO_MEMORY, "out of memory");
         return;
     }
@@ -258,6 +271,7 @@ void job_desk_admitted(struct job_desk *d) {
         return;
     case DESK_CANCEL:
         a.verb = JOBS_CANCEL;
+        a.forget = true;
         ask(d, &a, on_canceled);
         return;
     case DESK_EVENTS:
@@ -360,8 +374,8 @@ static void begin_known(struct job_desk *d, struct slice id, struct slice behind
         d->what = DESK_EVENTS;
         if (!is_read(x)) wrong_method(d, "GET, HEAD");
         else if (job_ask_is_end(x->req)) exchange_reply(x, 204, SLICE(""), &(struct buf){ .data = NULL });
-        else if (!job_ask_after(x->req, &d->after))
-            fail(d, 400, NULL, "Last-Event-ID is the id of an event of this stream, a number");
+        else if (!job_ask_after(x->req, &d->seen))
+            fail(d, 400, NULL, "Last-Event-ID is the id of an event of this stream, as in 7 or 8.2");
         else begin_one(d, id);
     } else if (slice_eq(behind, SLICE("/webhook"))) {
         d->what = DESK_HOOKS;
@@ -391,6 +405,10 @@ static void begin_submit(struct job_desk *d, struct slice path, struct buf *body
     struct job_ask_error why;
     d->what = DESK_SUBMIT;
     x->req->path = path_of_post(x, path);
+    if (batch_desk_has(x->gen->config, x->req->path)) {
+        fail(d, 400, NULL, "files and batches are no jobs: they are asked for at /v1/files and /v1/batches");
+        return;
+    }
     d->job.max_tries = x->gen->config->jobs->max_tries;
     if (!job_ask_read(x->req, &d->job, &why)) {
         fail(d, 400, NULL, why.message);

@@ -22,6 +22,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/json.h"
@@ -69,10 +70,24 @@ static int check_broker(const struct job_settings *s, bool connect, char *err, s
     return rc;
 }
 
+/* The folder of files is made, or was; keep: it stays. */
+static int make_folder(const char *folder, bool keep, char *err, size_t errlen) {
+    struct stat st;
+    if (folder == NULL) return 0;
+    bool made = mkdir(folder, 0700) == 0;
+    if (made && !keep) rmdir(folder);
+    if (made) return 0;
+    if (errno == EEXIST && stat(folder, &st) == 0 && !S_ISDIR(st.st_mode)) errno = ENOTDIR;
+    else if (errno == EEXIST && access(folder, W_OK | X_OK) == 0) return 0;
+    snprintf(err, errlen, "jobs.files: %s: no files can be kept there: %s", folder, strerror(errno));
+    return PERILUNE_ERR_CONFIG;
+}
+
 int job_keeper_open(struct perilune *g, const struct config *c, struct jobs_store **out, char *err, size_t errlen) {
     const struct job_settings *s = c->jobs;
     *out = NULL;
     int rc = check_broker(s, false, err, errlen);
+    if (rc == 0 && s != NULL) rc = make_folder(s->files.folder, true, err, errlen);
     if (rc != 0 || s == NULL || g->stores->jobs != NULL) return rc;
     struct jobs_settings store = s->store;
     struct jobs_limits limits = limits_at_home(s);
@@ -86,33 +101,31 @@ int job_keeper_open(struct perilune *g, const struct config *c, struct jobs_stor
     return rc;
 }
 
-/* A file that is there: may it be ours?  More is said when it is opened. */
+/* A file that is there: may it be ours? */
 static int check_file(const char *file, char *err, size_t errlen) {
-    static const char magic[16] = "SQLite format 3";
-    char begin[sizeof(magic)];
-    FILE *f = access(file, R_OK | W_OK) == 0 ? fopen(file, "r") : NULL;
-    if (f == NULL) {
-        snprintf(err, errlen, "jobs.file: %s: %s", file, strerror(errno));
-        return PERILUNE_ERR_CONFIG;
-    }
-    size_t n = fread(begin, 1, sizeof(begin), f);
-    fclose(f);
-    if (n == 0 || (n == sizeof(begin) && memcmp(begin, magic, sizeof(begin)) == 0)) return 0;
-    snprintf(err, errlen, "jobs.file: %s is no database; name another file, it is made when there is none", file);
+    char why[700];
+    if (access(file, R_OK | W_OK) != 0) snprintf(err, errlen, "jobs.file: %s: %s", file, strerror(errno));
+    else if (jobs_file_check(file, why, sizeof(why)) != 0) snprintf(err, errlen, "jobs.file: %s", why);
+    else return 0;
     return PERILUNE_ERR_CONFIG;
 }
 
-int job_keeper_check(const struct config *c, bool connect, char *err, size_t errlen) {
-    const char *file = c->jobs != NULL ? c->jobs->file : NULL;
+static int check_place(const char *file, char *err, size_t errlen) {
     char folder[4096];
-    int rc = check_broker(c->jobs, connect, err, errlen);
-    if (rc != 0 || file == NULL) return rc;
+    if (file == NULL) return 0;
     if (access(file, F_OK) == 0) return check_file(file, err, errlen);
     const char *slash = strrchr(file, '/');
     snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - file) + 1 : 1, slash ? file : ".");
     if (access(folder, W_OK | X_OK) == 0) return 0;
     snprintf(err, errlen, "jobs.file: %s cannot be made: %s: %s", file, folder, strerror(errno));
     return PERILUNE_ERR_CONFIG;
+}
+
+int job_keeper_check(const struct config *c, bool connect, char *err, size_t errlen) {
+    if (c->jobs == NULL) return 0;
+    int rc = check_place(c->jobs->file, err, errlen);
+    if (rc == 0) rc = make_folder(c->jobs->files.folder, false, err, errlen);
+    return rc != 0 ? rc : check_broker(c->jobs, connect, err, errlen);
 }
 
 /* What only a restart changes, for comparing.  A password is not in it: a new one for the same place. */

@@ -1,7 +1,7 @@
 /* job_rows.c -- what operators see of jobs: metrics, and GET /admin/jobs.
  *
  *     store: what waits and runs now, by queue       runners of all workers: what became of jobs here, by queue
- *       +--> perilune_jobs{queue,status} ...            +--> perilune_jobs_total{queue,result}
+ *       +--> perilune_jobs{queue,status} ...            +--> perilune_job_tries_total{queue,result}
  *       +--> GET /admin/jobs: the same, and, from the queue itself, a page of dead letters
  *
  * Queues have names of the configuration's, so there are few; a file may hold some that no configuration names any
@@ -22,6 +22,8 @@
 #define MOST         JOB_ROWS
 #define LIST_MOST    100
 #define LIST_DEFAULT 20
+#define SETTLE_MS    1000 /* that a new connection to the queue may take */
+#define AGAIN_MS     50
 
 typedef unsigned long long ull;
 
@@ -101,7 +103,7 @@ static void add_row(struct sums *s, const struct job_row *r) {
 }
 
 static void result_rows(const struct perilune *g, struct buf *out) {
-    static const char name[] = "perilune_jobs_total";
+    static const char name[] = "perilune_job_tries_total"; /* perilune_jobs is a gauge's family */
     struct sums *s = mem_zalloc(sizeof(*s));
     if (s == NULL) {
         out->error = PERILUNE_ERR_NOMEM;
@@ -156,10 +158,13 @@ void job_rows_write(struct perilune *g, struct buf *out) {
 
 struct asking {
     struct jobs_op       op;
+    struct timer         again;
+    struct job_list      list;
     struct perilune     *g;
     struct http_request *http;
-    unsigned             count;
 };
+
+static void ask_again(struct timer *t);
 
 static void reply(struct http_request *r, int status, struct buf *b) {
     struct slice body = buf_failed(b) ? SLICE("{\"error\":{\"message\":\"out of memory\"}}") : buf_get(b);
@@ -211,7 +216,10 @@ static void put_job(struct buf *out, const struct job *j) {
 static void on_listed(struct jobs_op *op, const struct jobs_answer *a) {
     struct asking *q = container_of(op, struct asking, op);
     struct http_request *r = q->http;
-    unsigned n = a->count < q->count ? a->count : q->count;
+    unsigned n = a->count < q->list.count ? a->count : q->list.count;
+    /* This end was opened a moment ago, and may be connecting. */
+    bool early = loop_now(&q->g->loop) < q->g->admin_jobs_ms + SETTLE_MS;
+    if (a->rc == PERILUNE_ERR_IO && early && timer_start(&q->g->loop, &q->again, AGAIN_MS, ask_again) == 0) return;
     r->user = NULL;
     if (a->rc != 0) {
         reply_error(r, 503, a->why != NULL ? a->why : "the queue of jobs does not answer");
@@ -233,6 +241,32 @@ static void on_listed(struct jobs_op *op, const struct jobs_answer *a) {
     reply(r, 200, &b);
 }
 
+static int ask(struct asking *q) {
+    int status = q->list.status < 0 ? (int)JOB_FAILED : q->list.status;
+    return jobs_begin(q->g->admin_jobs, &q->op,
+                      &(struct jobs_ask){ .verb = JOBS_LIST, .before = slice_str(q->list.after), .status = status,
+                                          .count = q->list.count + 1 }, on_listed);
+}
+
+static void no_answer(struct asking *q) {
+    struct http_request *r = q->http;
+    r->user = NULL;
+    mem_free(q);
+    reply_error(r, 503, "the queue of jobs cannot be asked now");
+}
+
+static void ask_again(struct timer *t) {
+    struct asking *q = container_of(t, struct asking, again);
+    if (ask(q) != 0) no_answer(q);
+}
+
+static bool open_end(struct perilune *g) {
+    if (g->admin_jobs != NULL) return true;
+    g->admin_jobs = jobs_open(g->stores->jobs, &g->loop);
+    g->admin_jobs_ms = loop_now(&g->loop);
+    return g->admin_jobs != NULL;
+}
+
 void admin_jobs(struct perilune *g, struct http_request *r) {
     struct job_list list;
     struct job_ask_error why;
@@ -244,24 +278,16 @@ void admin_jobs(struct perilune *g, struct http_request *r) {
         reply_error(r, 400, why.message);
         return;
     }
-    if (g->admin_jobs == NULL) g->admin_jobs = jobs_open(g->stores->jobs, &g->loop);
-    struct asking *q = g->admin_jobs != NULL ? mem_zalloc(sizeof(*q)) : NULL;
+    struct asking *q = open_end(g) ? mem_zalloc(sizeof(*q)) : NULL;
     if (q == NULL) {
         reply_error(r, 503, "out of memory");
         return;
     }
     q->g = g;
     q->http = r;
-    q->count = list.count;
+    q->list = list;
     r->user = q;
-    int status = list.status < 0 ? (int)JOB_FAILED : list.status;
-    int rc = jobs_begin(g->admin_jobs, &q->op,
-                        &(struct jobs_ask){ .verb = JOBS_LIST, .before = slice_str(list.after), .status = status,
-                                            .count = list.count + 1 }, on_listed);
-    if (rc == 0) return;
-    r->user = NULL;
-    mem_free(q);
-    reply_error(r, 503, "the queue of jobs has too much to do");
+    if (ask(q) != 0) no_answer(q);
 }
 
 void admin_jobs_gone(struct http_request *r) {
@@ -269,5 +295,6 @@ void admin_jobs_gone(struct http_request *r) {
     if (q == NULL) return;
     r->user = NULL;
     jobs_cancel(&q->op);
+    timer_stop(&q->g->loop, &q->again);
     mem_free(q);
 }

@@ -6,8 +6,8 @@
  *     event: status          how it is: at the beginning, and whenever that changes
  *     data: {"id":...,"status":"running",...}
  *
- *     id: 3                  a piece of the answer, as it came: whole frames; the id stands in the last of them, so
- *     data: {"choices":...}  that who asks again with Last-Event-ID misses none
+ *     id: 3                  a piece of the answer, as it came: whole frames, each with an id (job_frames.c), so that
+ *     data: {"choices":...}  who asks again with Last-Event-ID misses none and gets none twice
  *
  *     id: 4
  *     event: progress
@@ -52,7 +52,7 @@ struct job_stream {
     struct jobs_watch watch;
     struct timer      poll;
     enum stream_state state;
-    uint64_t          after;
+    struct job_seen   seen;       /* by the client */
     bool              stale;      /* told while an answer was under way: ask once more */
     bool              in_event;
     int               status;     /* that was told last; -1: none */
@@ -96,29 +96,17 @@ static bool emit_buf(struct job_stream *s, struct buf *b) {
     return ok;
 }
 
-/* The line in front of the last frame. */
-static void put_frames(struct buf *b, struct slice data, uint64_t number) {
-    size_t at = 0;
-    for (size_t i = data.len; i >= 4; i--)
-        if (data.ptr[i - 3] == '\n' && data.ptr[i - 4] == '\n' && i - 2 < data.len) {
-            at = i - 2;
-            break;
-        }
-    buf_put(b, data.ptr, at);
-    buf_printf(b, "id: %llu\n", (unsigned long long)number);
-    buf_put(b, data.ptr + at, data.len - at);
-    if (!slice_ends(data, SLICE("\n\n")) && !slice_ends(data, SLICE("\n\r\n"))) buf_puts(b, "\n\n");
-}
-
 static bool emit_event(struct job_stream *s, const struct job_event *ev) {
     struct buf b;
     buf_init(&b, 0);
-    if (ev->name.len == 0) put_frames(&b, ev->data, ev->number);
+    uint64_t skip = ev->number == s->seen.number + 1 ? s->seen.frames : 0;
+    if (ev->name.len == 0) job_frames_put(&b, ev->data, ev->number, skip);
     else
         buf_printf(&b, "id: %llu\nevent: %.*s\ndata: %.*s\n\n", (unsigned long long)ev->number, SLICE_ARG(ev->name),
                    SLICE_ARG(ev->data));
-    if (!emit_buf(s, &b)) return false;
-    s->after = ev->number;
+    if (!buf_failed(&b) && buf_len(&b) == 0) buf_deinit(&b); /* the client has all of it */
+    else if (!emit_buf(s, &b)) return false;
+    s->seen = (struct job_seen){ .number = ev->number };
     return true;
 }
 
@@ -167,7 +155,7 @@ static void on_events(struct jobs_op *op, const struct jobs_answer *a) {
     bool all = a->count < COUNT, over = job_is_over(j->status);
     if (!over && !emit_status(s, j, false)) goto gone;
     if (!emit_all(s, a)) goto gone;
-    if (over && all && s->after >= j->last_event) {
+    if (over && all && s->seen.number >= j->last_event) {
         if (!emit_status(s, j, true)) goto gone;
         end(s);
         return;
@@ -193,7 +181,7 @@ static void ask(struct job_stream *s) {
     s->state = STREAM_ASKING;
     int rc = jobs_begin(s->jobs, &s->op,
                         &(struct jobs_ask){ .verb = JOBS_EVENTS, .id = slice_str(s->id), .tenant = slice_str(s->tenant),
-                                            .after = s->after, .count = COUNT }, on_events);
+                                            .after = s->seen.number, .count = COUNT }, on_events);
     if (rc != 0) wait(s, POLL_MS);
 }
 
@@ -240,7 +228,7 @@ struct source *job_stream_new(const struct job_stream_options *opt) {
     s->jobs = opt->jobs;
     s->among = opt->among;
     list_append(&opt->among->all, &s->link);
-    s->after = opt->after;
+    s->seen = opt->seen;
     s->status = -1;
     slice_copy(s->id, sizeof(s->id), opt->id);
     slice_copy(s->tenant, sizeof(s->tenant), opt->tenant);

@@ -4,6 +4,7 @@
 
 #include "base/list.h"
 #include "flow/source.h"
+#include "gateway/job_frames.h"
 #include "jobs/jobs.h"
 
 /* Of a worker. */
@@ -19,7 +20,7 @@ struct job_stream_options {
     struct job_streams *among;
     struct jobs *jobs;
     struct slice id, tenant; /* copied */
-    uint64_t     after;      /* events up to this number were seen */
+    struct job_seen seen;    /* what the client has */
 };
 
 /* NULL: no memory. */

@@ -214,8 +214,10 @@ static void note_failure(struct delivery *d, const struct failure *f) {
     static const struct slice failed = SLICE("the upstream failed: "), upstream = SLICE("the upstream ");
     struct slice s = slice_str(f->detail[0] != '\0' ? f->detail : f->message);
     const struct slice *cut = slice_starts(s, failed) ? &failed : slice_starts(s, upstream) ? &upstream : NULL;
-    if (cut != NULL) s = slice_of(s.ptr + cut->len, s.len - cut->len);
-    snprintf(d->note, sizeof(d->note), "%s%.*s", cut == &upstream ? "the receiver " : "", SLICE_ARG(s));
+    if (f->kind == FAILURE_TIMEOUT) s = SLICE("the receiver did not answer in time (jobs.webhooks.timeout)");
+    if (cut != NULL && f->kind != FAILURE_TIMEOUT) s = slice_of(s.ptr + cut->len, s.len - cut->len);
+    snprintf(d->note, sizeof(d->note), "%s%.*s", cut == &upstream && f->kind != FAILURE_TIMEOUT ? "the receiver " : "",
+             SLICE_ARG(s));
 }
 
 static void note(struct delivery *d, const char *what) { slice_copy(d->note, sizeof(d->note), slice_str(what)); }

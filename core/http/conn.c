@@ -470,7 +470,7 @@ static size_t eat_head(struct http_conn *c, struct slice s) {
     }
     if (sv->handler.head != NULL) sv->handler.head(sv->handler.ud, c->request);
     if (c->body_left > sv->limits.body) {
-        refuse(c, 413, "the body is over the limit");
+        refuse(c, 413, "the body is over the limit (limits.body)");
         return 0;
     }
     if (!c->chunked_in && c->body_left == 0) {
@@ -540,7 +540,7 @@ static size_t eat_chunked_body(struct http_conn *c, struct slice s) {
         buf_slice(&c->request->body, piece);
         if (buf_failed(&c->request->body)) {
             bool over = c->request->body.error == PERILUNE_ERR_LIMITED;
-            refuse(c, over ? 413 : 503, over ? "the body is over the limit" : "out of memory");
+            refuse(c, over ? 413 : 503, over ? "the body is over the limit (limits.body)" : "out of memory");
             return 0;
         }
         eaten += (size_t)n;

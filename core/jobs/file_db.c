@@ -28,9 +28,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "include/perilune.h"
 #include "jobs/job_clock.h"
 
@@ -39,7 +39,6 @@
 #define CACHE_KIB 32768
 #define WAL_PAGES 8192              /* of 4 KiB: then a commit moves them into the file */
 #define WAL_BYTES (64 * 1024 * 1024) /* what the -wal file keeps of its size */
-#define DISK_LEAST (32 * 1024 * 1024) /* with less, a group may be what does not fit */
 #define TIDY_PAGES 256
 #define FREE_PAGES_KEPT 2048        /* for the next jobs */
 
@@ -51,19 +50,12 @@ static const char *const sql[] = {
 
 /* -- Errors ------------------------------------------ */
 
-/* SQLite says the same of a disk and of a limit. */
-static bool disk_is_full(const struct file_db *d) {
-    struct statvfs v;
-    return statvfs(d->path, &v) == 0 && (uint64_t)v.f_bavail * v.f_frsize < DISK_LEAST;
-}
-
-static const char *advice(struct file_db *d, int rc) {
+static const char *advice(int rc) {
     switch (rc & 0xff) {
     case SQLITE_BUSY: case SQLITE_LOCKED:
         return "another program holds a lock on it; close that program";
     case SQLITE_FULL:
-        return disk_is_full(d) ? "there is no room left on the disk"
-                               : "it has as many bytes as may be: raise max_bytes, or keep jobs for a shorter time";
+        return "there is no room left on the disk";
     case SQLITE_READONLY: case SQLITE_PERM: case SQLITE_AUTH: case SQLITE_CANTOPEN:
         return "the file and its folder must be there, and writable by who runs this program";
     case SQLITE_NOTADB: case SQLITE_CORRUPT:
@@ -77,7 +69,7 @@ static const char *advice(struct file_db *d, int rc) {
 int file_db_fail(struct file_db *d) {
     int rc = d->db ? sqlite3_extended_errcode(d->db) : SQLITE_CANTOPEN;
     int base = rc & 0xff;
-    snprintf(d->why, sizeof(d->why), "jobs: %.300s: %s (%.200s)", d->path, advice(d, rc),
+    snprintf(d->why, sizeof(d->why), "jobs: %.300s: %s (%.200s)", d->path, advice(rc),
              d->db ? sqlite3_errmsg(d->db) : "cannot be opened");
     if (base == SQLITE_IOERR || base == SQLITE_CORRUPT || base == SQLITE_NOTADB || base == SQLITE_CANTOPEN)
         d->broken = true;
@@ -213,13 +205,10 @@ static int configure(struct file_db *d) {
     int64_t bytes = 4096;
     int rc = number_of(d, "PRAGMA page_size", &bytes);
     d->page_bytes = (uint64_t)bytes;
-    /* Answers and leases of what was accepted have room beyond the limit at which jobs are refused. */
-    uint64_t pages = d->settings->max_bytes / d->page_bytes;
-    pages += pages / 8 + 256;
+    /* No max_page_count: what was accepted must come to its end, and job_verbs.c sees to how large that may be. */
     snprintf(text, sizeof(text), "PRAGMA synchronous = FULL; PRAGMA secure_delete = FAST; PRAGMA temp_store = MEMORY;"
              "PRAGMA cache_size = -%d;"
-             "PRAGMA journal_size_limit = %d; PRAGMA wal_autocheckpoint = %d; PRAGMA max_page_count = %llu", CACHE_KIB,
-             WAL_BYTES, WAL_PAGES, (unsigned long long)(pages < 4294967294u ? pages : 4294967294u));
+             "PRAGMA journal_size_limit = %d; PRAGMA wal_autocheckpoint = %d", CACHE_KIB, WAL_BYTES, WAL_PAGES);
     return rc == 0 ? execute(d, text) : rc;
 }
 
@@ -296,10 +285,18 @@ void file_db_close(struct file_db *d) {
     d->db = NULL;
 }
 
+/* SQLite makes files as the umask says; -wal and -shm get what this one has.  Only one that is new is opened here: to
+ * close a file gives up all locks that this process has on it. */
+static void create_for_owner(const struct file_db *d) {
+    int fd = open(d->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd >= 0) close(fd); /* if not, SQLite says why, unless it is there */
+}
+
 static int open_all(struct file_db *d, bool check) {
     struct stat st;
     bool fresh = false;
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+    create_for_owner(d);
     if (sqlite3_open_v2(d->path, &d->db, flags, NULL) != SQLITE_OK) return file_db_fail(d);
     d->busy_until = stamp_ms(CLOCK_MONOTONIC) + BUSY_MS;
     sqlite3_busy_handler(d->db, on_busy, d);
@@ -332,14 +329,41 @@ int file_db_open(struct file_db *d, const char *path, const struct jobs_settings
     return rc;
 }
 
+/* `immutable`: neither -wal nor -shm are made beside it, which would be those of who runs the check, and in the way of
+ * who serves.  What a -wal holds is not seen then, so damage is looked for only where there is none. */
+int file_db_check(const char *path, char *why, size_t size) {
+    struct file_db d = { .db = NULL };
+    char wal[FILE_PATH_BYTES + 8];
+    bool fresh = false;
+    struct buf uri;
+    buf_init(&uri, 0);
+    snprintf(d.path, sizeof(d.path), "%s", path);
+    snprintf(wal, sizeof(wal), "%s-wal", d.path);
+    buf_puts(&uri, "file:");
+    for (const char *p = d.path; *p != '\0'; p++)
+        buf_printf(&uri, strchr("?#%", *p) ? "%%%02X" : "%c", (unsigned char)*p);
+    buf_puts(&uri, "?immutable=1");
+    buf_putc(&uri, '\0');
+    int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, rc;
+    if (buf_failed(&uri)) rc = refuse(&d, "there is no memory to look at it");
+    else rc = sqlite3_open_v2(uri.data, &d.db, flags, NULL) == SQLITE_OK ? identify(&d, &fresh) : file_db_fail(&d);
+    buf_deinit(&uri);
+    if (rc == 0 && !fresh && access(wal, F_OK) != 0) rc = look_for_damage(&d);
+    if (rc != 0) snprintf(why, size, "%s", d.why);
+    file_db_close(&d);
+    return rc;
+}
+
 /* -- Transactions ------------------------------------------ */
 
 int file_db_look(struct file_db *d) {
     int64_t version = 0;
     int rc = file_db_number(d, FILE_DATA_VERSION, &version);
     if (rc != 0) return rc;
-    if (version != d->version) d->others_wrote = true;
+    if (version == d->version) return 0;
     d->version = version;
+    d->others_wrote = true;
+    d->writings++;
     return 0;
 }
 
@@ -357,6 +381,7 @@ int file_db_begin(struct file_db *d, bool write, struct job_now *now) {
         int rc = file_db_open(d, d->path, d->settings, false);
         if (rc != 0) return rc;
         d->others_wrote = true;
+        d->writings++;
     }
     if (!file_db_is_there(d)) return PERILUNE_ERR_IO;
     int rc = run(d, write ? FILE_BEGIN_WRITE : FILE_BEGIN);

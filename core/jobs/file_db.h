@@ -31,11 +31,14 @@ struct file_db {
     atomic_bool    hurry;         /* no longer */
     int64_t        version;       /* what others wrote: PRAGMA data_version */
     bool           others_wrote;  /* since who looks last set it false */
+    unsigned       writings;      /* grows whenever they did: what was read before may not hold */
     bool           broken;        /* after a fault below: opened again before it is used again */
 };
 
 /* settings outlive d.  0 or PERILUNE_ERR_IO: d->why, and nothing is open. */
 int  file_db_open(struct file_db *d, const char *path, const struct jobs_settings *s, bool check);
+/* Could it be opened?  Nothing is written, nor made. */
+int  file_db_check(const char *path, char *why, size_t size);
 void file_db_close(struct file_db *d);
 
 /* Reset, with nothing bound.  NULL: d->why. */

@@ -40,6 +40,13 @@
     "SELECT key FROM (SELECT key FROM jobs WHERE state = " state " AND tenant = ?1 AND key < ?2 AND (?4 & " bits ") " \
     "ORDER BY key DESC LIMIT ?3)"
 
+/* What counts should say.  state % 5: that of a job that waits is 5, and it is queued. */
+#define FILE_BY_STATUS \
+    "sum(state % 5 = 0), sum(state = 1), sum(state = 2), sum(state = 3), sum(state = 4) FROM jobs "
+#define FILE_COUNTED \
+    "SELECT 'q' || queue, " FILE_BY_STATUS "GROUP BY queue UNION ALL SELECT 't' || tenant, " FILE_BY_STATUS \
+    "GROUP BY tenant"
+
 #define FILE_HOOK "number, job, token, state, url, lease, tries, created, at, last_status, log"
 
 /* LIST without a tenant is an operator's: it looks at so many at most. */
@@ -109,8 +116,14 @@
     XX(HOOKS, "SELECT " FILE_HOOK " FROM hooks WHERE job = ?1 ORDER BY number LIMIT ?2") \
     XX(HOOKS_OPEN, "SELECT count(*) FROM hooks WHERE at IS NOT NULL") \
     XX(COUNT, "SELECT n0, n1, n2, n3, n4 FROM counts WHERE name = ?1") \
-    XX(COUNT_SET, "INSERT OR REPLACE INTO counts VALUES(?1, ?2, ?3, ?4, ?5, ?6)") \
-    XX(COUNT_DROP, "DELETE FROM counts WHERE name = ?1") \
+    XX(COUNT_ADD, "INSERT INTO counts VALUES(?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT(name) DO UPDATE SET" \
+                  " n0 = n0 + excluded.n0, n1 = n1 + excluded.n1, n2 = n2 + excluded.n2, n3 = n3 + excluded.n3," \
+                  " n4 = n4 + excluded.n4") \
+    XX(COUNT_DROP, "DELETE FROM counts WHERE name = ?1 AND n0 = 0 AND n1 = 0 AND n2 = 0 AND n3 = 0 AND n4 = 0") \
+    XX(COUNTS_WRONG, "SELECT count(*) FROM (SELECT * FROM (" FILE_COUNTED " EXCEPT SELECT * FROM counts) UNION ALL" \
+                     " SELECT * FROM (SELECT * FROM counts EXCEPT SELECT * FROM (" FILE_COUNTED ")))") \
+    XX(COUNTS_CLEAR, "DELETE FROM counts") \
+    XX(COUNTS_MAKE, "INSERT INTO counts " FILE_COUNTED) \
     XX(COUNT_QUEUES, "SELECT substr(name, 2), n0, n1, n2, n3, n4, oldest FROM counts LEFT JOIN" \
                      " (SELECT queue, min(key) AS oldest FROM jobs INDEXED BY jobs_ready WHERE state = 0" \
                      " GROUP BY queue) AS r ON r.queue = substr(name, 2) WHERE name >= 'q' AND name < 'r' LIMIT 1000")

@@ -323,6 +323,7 @@ static int add_hook(struct file_table *f, const struct job_row *row) {
 static int put_result(struct file_table *f, const struct job_row *row) {
     sqlite3_stmt *s = get(f, FILE_INSERT_RESULT);
     if (s == NULL) return PERILUNE_ERR_IO;
+    f->bytes += row->job.result.len;
     put_int(s, 1, row->key);
     put_blob(s, 2, row->job.result);
     return run(f, s);
@@ -375,6 +376,7 @@ static int append(struct job_table *t, const struct job_row *row, const struct j
     put_text_or_null(s, 3, e->name);
     put_blob(s, 4, e->data);
     int rc = run(f, s);
+    f->bytes += e->data.len;
     put_int(n, 1, row->key);
     put_int(n, 2, row->job.last_event);
     put_int(n, 3, row->event_bytes);
@@ -519,13 +521,16 @@ static int load_count(struct job_counts *c, struct job_count *n) {
     return rc;
 }
 
+/* By how much, and not how many: it stays right whatever this process believes there was before. */
 static int save_count(struct file_table *f, const struct job_count *n) {
-    bool none = job_count_kept(n) == 0;
-    sqlite3_stmt *s = get(f, none ? FILE_COUNT_DROP : FILE_COUNT_SET);
-    if (s == NULL) return PERILUNE_ERR_IO;
+    sqlite3_stmt *s = get(f, FILE_COUNT_ADD), *drop = get(f, FILE_COUNT_DROP);
+    if (s == NULL || drop == NULL) return PERILUNE_ERR_IO;
     put_text(s, 1, slice_of(n->name, n->len));
-    for (int i = 0; !none && i < JOB_STATUSES; i++) sqlite3_bind_int64(s, 2 + i, n->of[i]);
-    return run(f, s);
+    for (int i = 0; i < JOB_STATUSES; i++) sqlite3_bind_int64(s, 2 + i, n->by[i]);
+    int rc = run(f, s);
+    if (rc != 0 || job_count_kept(n) > 0) return rc;
+    put_text(drop, 1, slice_of(n->name, n->len));
+    return run(f, drop);
 }
 
 static int save_counts(struct file_table *f) {
@@ -535,9 +540,25 @@ static int save_counts(struct file_table *f) {
         struct job_count *n = container_of(c->changed.next, struct job_count, link);
         rc = save_count(f, n);
         n->changed = false;
+        memset(n->by, 0, sizeof(n->by));
         list_remove(&n->link);
         list_append(&c->all, &n->link);
     }
+    return rc;
+}
+
+/* Counted anew where it is wrong, by whatever: files of a version that counted wrongly, or a hand that changed rows. */
+int file_table_mend_counts(struct file_table *t, bool *mended) {
+    static const enum file_statement steps[] = { FILE_BEGIN_WRITE, FILE_COUNTS_CLEAR, FILE_COUNTS_MAKE, FILE_COMMIT };
+    int64_t wrong = 0;
+    int rc = file_db_number(&t->db, FILE_COUNTS_WRONG, &wrong);
+    *mended = rc == 0 && wrong > 0;
+    for (size_t i = 0; *mended && rc == 0 && i < sizeof(steps) / sizeof(*steps); i++) {
+        sqlite3_stmt *s = get(t, steps[i]);
+        rc = s != NULL ? run(t, s) : PERILUNE_ERR_IO;
+    }
+    if (rc != 0) file_db_rollback(&t->db);
+    job_counts_clear(&t->table.counts);
     return rc;
 }
 
@@ -610,7 +631,8 @@ int file_table_begin(struct file_table *t, bool write) {
     int rc = file_db_begin(&t->db, write, &t->table.now);
     if (rc != 0) return failed(t);
     t->writes = write;
-    if (t->db.others_wrote || t->table.counts.table.count > COUNTS_MOST) job_counts_clear(&t->table.counts);
+    if (t->db.writings != t->counted || t->table.counts.table.count > COUNTS_MOST) job_counts_clear(&t->table.counts);
+    t->counted = t->db.writings;
     if (!write) return 0;
     t->bytes = file_db_bytes(&t->db);
     if (file_db_jumped(&t->db, t->table.now, &jumped) != 0) return failed(t);

@@ -11,6 +11,7 @@ struct file_table {
     struct rng       rng;
     uint64_t         last_key, bytes; /* bytes: as of the beginning of the transaction */
     bool             writes;          /* the transaction */
+    unsigned         counted;         /* db.writings, of table.counts */
 };
 
 void file_table_init(struct file_table *t, const struct jobs_settings *s);
@@ -22,6 +23,8 @@ void file_table_rollback(struct file_table *t);
 
 /* When time changes something, or a webhook is due; UINT64_MAX: never. */
 uint64_t file_table_next(struct file_table *t);
+/* After opening.  *mended: counts said something else than the rows. */
+int      file_table_mend_counts(struct file_table *t, bool *mended);
 int      file_table_counts(struct file_table *t, void (*each)(void *ud, const struct jobs_count *c), void *ud,
                            struct jobs_totals *totals);
 

@@ -4,9 +4,9 @@
  *                               "t" "acme"     -> { queued 2, ... }
  *
  * Quotas ask for them with each job that is submitted, and metrics now and then: counting rows would cost more with
- * every job that is kept.  In memory this is the truth.  For a file it holds what was read and changed in one
- * transaction: numbers are loaded when they are first asked for, those that changed are written before the commit,
- * and all is forgotten when it fails or when another process has written.
+ * every job that is kept.  In memory this is the truth.  For a file it is what was read of it: numbers are loaded when
+ * they are first asked for, by how much they changed is added to those in the file before the commit, and all is
+ * forgotten when that fails or when another process has written.
  *
  * One thread at a time. */
 #include "jobs/job_counts.h"
@@ -73,6 +73,7 @@ int job_counts_find(struct job_counts *c, char kind, struct slice name, struct j
 }
 
 void job_counts_add(struct job_counts *c, struct job_count *n, enum job_status s, int by) {
+    n->by[s] += by;
     n->of[s] += by;
     if (n->of[s] < 0) n->of[s] = 0; /* a file that somebody else has changed */
     if (n->changed) return;

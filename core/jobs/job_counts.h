@@ -11,6 +11,7 @@ struct job_count {
     struct list    link;             /* among all; changed ones first */
     bool           changed;
     int64_t        of[JOB_STATUSES];
+    int64_t        by[JOB_STATUSES]; /* what of that is not written yet */
     size_t         len;
     char           name[];           /* 'q' or 't', and the name */
 };

@@ -35,14 +35,17 @@
 
 #include "base/json.h"
 
-#define EXPIRED "{\"message\":\"The job was not begun before it expired.\",\"type\":\"timeout_error\"," \
-                "\"code\":\"job_expired\"}"
-#define ABANDONED "{\"message\":\"Whoever worked on the job was not heard of again, and it was tried as often as it " \
-                  "may be.\",\"type\":\"server_error\",\"code\":\"job_abandoned\"}"
-#define TOO_LARGE "{\"message\":\"The result of the job has more bytes than may be kept.\",\"type\":\"server_error\"," \
-                  "\"code\":\"job_result_too_large\"}"
-#define USED_UP "{\"message\":\"The job was tried as often as it may be.\",\"type\":\"server_error\"," \
-                "\"code\":\"job_tries_used_up\"}"
+#define ERROR(type, code, message) \
+    "{\"message\":\"" message "\",\"type\":\"" type "\",\"param\":null,\"code\":\"" code "\"}"
+/* ORDER: jobs_redis.lua */
+#define EXPIRED   ERROR("timeout_error", "job_expired", "the job was not begun before it expired")
+#define ABANDONED ERROR("server_error", "job_abandoned", "whoever worked on the job was not heard of again, and it " \
+                        "was tried as often as it may be")
+#define TOO_LARGE ERROR("server_error", "job_result_too_large", "the result of the job has more bytes than may be " \
+                        "kept")
+#define FULL      ERROR("server_error", "jobs_full", "the queue holds as many bytes as it may, so the result of the " \
+                        "job could not be kept")
+#define USED_UP   ERROR("server_error", "job_tries_used_up", "the job was tried as often as it may be")
 
 /* -- Names ------------------------------------------ */
 
@@ -185,6 +188,17 @@ int job_rule_finish(struct job_row *row, const struct jobs_ask *ask, const struc
         enter(row, (enum job_state)end->status, 0, now); /* ORDER job_state: those that are over have the same number */
     }
     return 0;
+}
+
+void job_rule_full(struct job_row *row, struct job_now now) {
+    struct job *j = &row->job;
+    if (job_row_is_over(row) && j->result.len > 0) {
+        j->result = j->result_type = SLICE("");
+        j->result_status = 0;
+        die(row, SLICE(FULL), now);
+    } else if (j->error.len > sizeof(FULL)) {
+        j->error = SLICE(FULL);
+    }
 }
 
 int job_rule_cancel(struct job_row *row, struct job_now now) {

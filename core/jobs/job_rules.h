@@ -41,6 +41,8 @@ int  job_rule_append(struct job_row *row, uint64_t lease, const struct job_event
                      struct job_now now);
 int  job_rule_finish(struct job_row *row, const struct jobs_ask *ask, const struct jobs_settings *s,
                      struct job_now now);
+/* Behind job_rule_finish(): there is no room for what it came with. */
+void job_rule_full(struct job_row *row, struct job_now now);
 int  job_rule_cancel(struct job_row *row, struct job_now now);
 /* The webhook was delivered, or will not be. */
 void job_rule_told(struct job_row *row, struct job_now now);

@@ -87,6 +87,7 @@ struct job_table {
     struct job_now               now;
     char        queue[JOB_NAME_MAX + 1], tenant[JOB_TENANT_MAX + 1]; /* of the lane that was served last */
     size_t      tenant_len, queue_len;
+    bool        held;           /* TAKE was not given anything, for want of room: to be told when there is some */
     char        why[700];       /* of the last PERILUNE_ERR_IO */
 };
 

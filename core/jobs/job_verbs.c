@@ -11,6 +11,10 @@
  * that has none fails only before it changes anything, and a verb changes one job, or none, or several one by one
  * (TAKE: those that were taken before the fault are answered, and the fault is not).
  *
+ * Room: above max_bytes nothing new is accepted.  What was accepted may use the reserve behind that: its events, and
+ * those that have not begun, up to half of it; results up to its end.  Then a job ends without its result, as failed,
+ * which needs no room worth speaking of: no end is ever put off until there is room.
+ *
  * One thread at a time. */
 #include <stdio.h>
 
@@ -70,13 +74,15 @@ static int update(struct job_table *t, const struct job_row *old, const struct j
     return 0;
 }
 
-static int forget(struct job_table *t, const struct job_row *row) {
+static int forget(struct job_table *t, const struct job_row *row, bool *all) {
     struct counted n;
     bool gone = false;
     int rc = find_counts(t, row, &n);
     if (rc == 0) rc = t->ops->forget(t, row, &gone);
     if (rc != 0 || !gone) return rc;
+    *all = true;
     job_change(&t->changes, row);
+    t->changes.due |= t->held;
     count(t, n, row->job.status, -1);
     drop_counts(t, n);
     return 0;
@@ -98,6 +104,19 @@ static bool is_of(const struct job_row *row, struct slice tenant) {
 static int find_own(struct job_table *t, struct job_call *c, unsigned parts, struct job_row *row) {
     int rc = t->ops->find(t, &c->arena, c->ask.id, parts, row);
     return rc == 0 && !is_of(row, c->ask.tenant) ? JOBS_NOT_FOUND : rc;
+}
+
+/* -- Room ------------------------------------------ */
+
+/* Bytes that may still be kept of what was accepted, beyond those at which new ones are refused: an eighth more, and
+ * as much as one job may have at least. */
+static uint64_t reserve(const struct job_table *t) {
+    uint64_t most = 2 * t->settings->max_result, part = t->settings->max_bytes / 8;
+    return part > most ? part : most;
+}
+
+static bool has_room(struct job_table *t, uint64_t more, uint64_t beyond) {
+    return t->ops->bytes(t) + more <= t->settings->max_bytes + beyond;
 }
 
 /* -- Clients ------------------------------------------ */
@@ -122,7 +141,7 @@ static int check_quota(struct job_table *t, struct job_call *c, const struct job
     if (l->max_queued > 0 && queued >= l->max_queued)
         rc = refuse(c, JOBS_QUOTA, "the tenant has as many jobs waiting as may be: %llu", l->max_queued);
     else if (l->max_kept > 0 && job_count_kept(n->tenant) >= l->max_kept)
-        rc = refuse(c, JOBS_QUOTA, "the tenant has as many jobs as are kept: %llu", l->max_kept);
+        rc = refuse(c, JOBS_QUOTA, "the tenant has as many jobs as are kept: %llu", l->max_kept), c->answer.kept = true;
     if (rc != 0) drop_counts(t, *n);
     return rc;
 }
@@ -175,11 +194,20 @@ static int list(struct job_table *t, struct job_call *c) {
     return c->ask.count > 0 ? t->ops->list(t, c, out, &c->answer.count) : 0;
 }
 
+/* For good, and at once, however many events there are; nothing of it runs or is to be told any more. */
+static int forget_now(struct job_table *t, struct job_call *c, const struct job_row *row) {
+    int rc = 0;
+    while (rc == 0 && !c->answer.forgotten) rc = forget(t, row, &c->answer.forgotten);
+    return rc != 0 ? rc : JOBS_IS_OVER;
+}
+
 static int cancel(struct job_table *t, struct job_call *c) {
     struct job_row old, row;
     int rc = find_own(t, c, 0, &old);
     if (rc != 0) return rc;
     row = old;
+    if (c->ask.forget && job_row_is_over(&row) && !row.hooked)
+        return one_job(c, &row) != NULL ? forget_now(t, c, &old) : PERILUNE_ERR_NOMEM;
     rc = job_rule_cancel(&row, t->now);
     if (one_job(c, &row) == NULL) return PERILUNE_ERR_NOMEM;
     if (rc != 0) return rc;
@@ -204,6 +232,8 @@ static int take(struct job_table *t, struct job_call *c) {
     int rc = out != NULL ? job_take_begin(&k, t, &c->arena, &c->ask) : PERILUNE_ERR_NOMEM;
     size_t bytes = 0;
     c->answer.jobs = out;
+    t->held = rc == 0 && !has_room(t, 0, reserve(t) / 2); /* it would be paid for, and its answer have no room */
+    if (t->held) return 0;
     while (rc == 0 && c->answer.count < c->ask.count && bytes < ANSWER_BYTES) {
         struct job_row old, row;
         rc = job_take_next(&k, t, &old);
@@ -256,6 +286,8 @@ static int append(struct job_table *t, struct job_call *c) {
     row = old;
     rc = job_rule_append(&row, c->ask.lease, &c->ask.event, t->settings, t->now);
     if (rc != 0) return settle(t, &old, &row, rc);
+    if (!has_room(t, c->ask.event.data.len, reserve(t) / 2))
+        return refuse(c, JOBS_TOO_LARGE, "the queue holds more than it may: %llu bytes", t->settings->max_bytes);
     *e = c->ask.event;
     e->number = row.job.last_event;
     rc = t->ops->append(t, &row, e);
@@ -271,7 +303,9 @@ static int finish(struct job_table *t, struct job_call *c) {
     int rc = t->ops->find(t, &c->arena, c->ask.id, 0, &old);
     if (rc != 0) return rc;
     row = old;
-    rc = settle(t, &old, &row, job_rule_finish(&row, &c->ask, t->settings, t->now));
+    rc = job_rule_finish(&row, &c->ask, t->settings, t->now);
+    if (rc == 0 && !has_room(t, row.job.result.len + row.job.error.len, reserve(t))) job_rule_full(&row, t->now);
+    rc = settle(t, &old, &row, rc);
     if (rc < 0) return rc;
     struct job *j = one_job(c, &row);
     if (j != NULL) j->result = SLICE("");
@@ -365,7 +399,8 @@ int job_verb_time(struct job_table *t, unsigned most) {
         rc = t->ops->due(t, &a, &old);
         if (rc != 0) break;
         row = old;
-        rc = job_rule_time(&row, t->now) ? forget(t, &old) : update(t, &old, &row);
+        bool gone = false;
+        rc = job_rule_time(&row, t->now) ? forget(t, &old, &gone) : update(t, &old, &row);
     }
     arena_deinit(&a);
     return rc == JOBS_NOT_FOUND ? 0 : rc == 0 ? 1 : rc;

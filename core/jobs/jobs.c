@@ -21,6 +21,9 @@
  * All of it belongs to one loop's thread, but for the functions of the store. */
 #include "jobs/jobs.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "include/perilune.h"
 
 void jobs_settings_init(struct jobs_settings *s) {
@@ -86,6 +89,23 @@ void jobs_cancel(struct jobs_op *op) {
 void jobs_answer(struct jobs_op *op, const struct jobs_answer *a) {
     detach(op);
     op->done(op, a); /* may free op */
+}
+
+/* -- Words for operators ------------------------------------------ */
+
+void jobs_say(struct jobs *j, struct log *log, const char *request, const struct jobs_answer *a) {
+    static const char mine[] = "jobs: ";
+    uint64_t now = loop_now(j->loop);
+    if ((a->rc >= 0 && a->rc != JOBS_IS_FULL) || a->why == NULL) return;
+    j->unsaid++;
+    if (j->said_ms != 0 && now - j->said_ms < JOBS_SAY_MS) return;
+    char times[40] = "";
+    if (j->unsaid > 1) snprintf(times, sizeof(times), " (%u times)", j->unsaid);
+    const char *begin = strncmp(a->why, mine, sizeof(mine) - 1) == 0 ? "" : mine;
+    if (request != NULL) log_of_request(log, PERILUNE_LOG_ERROR, request, "%s%s%s", begin, a->why, times);
+    else log_line(log, PERILUNE_LOG_ERROR, "%s%s%s", begin, a->why, times);
+    j->said_ms = now > 0 ? now : 1;
+    j->unsaid = 0;
 }
 
 /* -- Watches ------------------------------------------ */

@@ -23,7 +23,8 @@ enum jobs_verb {
     JOBS_LIST,   /* tenant (NULL ptr: any), status or all, before this id (pages), count: the newest first; without
                   * bodies and results */
     JOBS_CANCEL, /* id, tenant: queued ones are over at once; running ones (`stopping`) when who works on them beats
-                  * or finishes, or his lease runs out. The answer's job is how it is now */
+                  * or finishes, or his lease runs out. The answer's job is how it is now.  With `forget` one that is
+                  * over is gone (`forgotten`), unless its webhook is under way; it is JOBS_IS_OVER all the same */
     JOBS_TAKE,   /* up to count that are due, of queue (NULL ptr: any), for lease_ms: the first by priority; at equal
                   * priority queues and tenants take turns, then by age.  By queue and tenant no more run at once than
                   * limits say.  None: the answer is 0 with count 0 */
@@ -33,8 +34,8 @@ enum jobs_verb {
     JOBS_FINISH, /* id, lease, job: status, result, error, and how long it is kept where that is shorter.  QUEUED:
                   * another try delay_ms later, or FAILED when there were as many as may be; job->tries is what counts
                   * as used (one that was given back unharmed used none).  The answer's job is what became of it,
-                  * without body and result: FAILED when the result was too large.  PERILUNE_ERR_IO: not kept; ask
-                  * again, and beat meanwhile */
+                  * without body and result: FAILED when the result was too large, or the queue is full.
+                  * PERILUNE_ERR_IO: not kept; ask again, and beat meanwhile */
     JOBS_EVENTS, /* id, tenant (NULL ptr: any), after this number, count.  The answer's job, too, without body and
                   * result, as it was in the same moment */
     JOBS_HOOK_TAKE, /* up to count webhooks that are due, for lease_ms: `hooks` */
@@ -58,7 +59,7 @@ enum jobs_refusal {
     JOBS_WAS_CANCELED,   /* BEAT, APPEND, FINISH: its work is to stop; it is canceled now */
     JOBS_QUOTA,          /* SUBMIT: the tenant has as many jobs as may be; `why` says which limit */
     JOBS_IS_FULL,        /* SUBMIT: the queue has as many bytes, or jobs, as may be */
-    JOBS_TOO_LARGE       /* SUBMIT: body; APPEND: the events of the job together */
+    JOBS_TOO_LARGE       /* SUBMIT: body; APPEND: the events of the job together, or the queue has room for none */
 };
 
 struct jobs_ask {
@@ -69,6 +70,7 @@ struct jobs_ask {
     uint64_t       lease, lease_ms, after; /* after: EVENTS; APPEND: the number that it should get, or 0: who asks
                                             * again after a lost answer is answered, and nothing is appended twice */
     uint64_t       delay_ms;     /* FINISH, HOOK_DONE */
+    bool           forget;       /* CANCEL */
     struct slice   before;       /* LIST */
     int            status;       /* LIST: an enum job_status, or -1 */
     unsigned       count;        /* LIST, TAKE, GIVE, EVENTS, HOOK_TAKE: JOBS_MOST at most */
@@ -87,11 +89,14 @@ struct jobs_ask {
 #define JOBS_MOST      1000
 #define JOBS_WITHIN_MS 10000
 #define JOBS_WAITING   65536
+#define JOBS_SAY_MS    10000
 
 /* Borrowed until done() returns. */
 struct jobs_answer {
     int               rc;        /* 0, an enum jobs_refusal, or PERILUNE_ERR_IO, TIMEOUT, CANCELED, NOMEM */
     bool              existed;   /* SUBMIT */
+    bool              forgotten; /* CANCEL */
+    bool              kept;      /* JOBS_QUOTA: by max_kept, so that waiting alone may not help */
     const struct job *jobs;      /* SUBMIT, GET, CANCEL, FINISH, EVENTS (one), LIST, TAKE, GIVE */
     const struct job_event *events; /* EVENTS; APPEND (one: its number) */
     const struct job_hook  *hooks;
@@ -176,6 +181,8 @@ struct jobs {
     void        (*due)(void *ud);
     void        (*hook_due)(void *ud);
     void         *ud, *hook_ud;
+    uint64_t      said_ms;       /* jobs_say(): of the loop; 0: never */
+    unsigned      unsaid;        /* since then */
 };
 
 /* One question.  Embedded in whoever waits; zeroed before the first use. */
@@ -225,6 +232,10 @@ void jobs_cancel(struct jobs_op *op);
 /* w is zeroed or watches nothing.  PERILUNE_ERR_NOMEM: it does not watch. */
 int  jobs_watch(struct jobs *j, struct jobs_watch *w, struct slice id);
 void jobs_unwatch(struct jobs_watch *w);
+
+/* A line for operators about an answer that is not 0, when it is their business: a fault of the queue, or that it is
+ * full; not what a client may not.  One in JOBS_SAY_MS, with how many there were.  request: its id, or NULL. */
+void jobs_say(struct jobs *j, struct log *log, const char *request, const struct jobs_answer *a);
 
 /* -- For drivers ------------------------------------------ */
 

@@ -42,6 +42,7 @@
 #define IDLE_MS      1000               /* without a question: time to tidy */
 #define FAULT_MS     500                /* from one that time met to the next try */
 #define SAY_MS       10000              /* between two lines about the same fault */
+#define WELL_MS      2000               /* without a fault, and it is over */
 
 struct file_call {
     struct list      link;       /* queue, then group */
@@ -84,10 +85,11 @@ struct file_store {
     /* The thread's. */
     struct file_table    table;
     uint64_t             next_at;     /* steady; UINT64_MAX: never */
-    uint64_t             looked_ms, counted_ms, busy_ms, said_ms, not_before_ms; /* monotonic */
+    uint64_t             looked_ms, counted_ms, busy_ms, said_ms, fault_ms, not_before_ms; /* monotonic */
+    unsigned             faults;      /* since a line told of one */
     uint64_t             count_pause; /* ms */
     bool                 changed;     /* since it was counted */
-    bool                 failing, tidy;
+    bool                 failing, held, tidy; /* failing, held: a line has told of it */
     struct counted      *fresh;       /* being counted */
     unsigned             fresh_len, fresh_cap;
 };
@@ -149,15 +151,33 @@ static void forget(struct jobs *j, struct jobs_op *op) {
 
 /* -- Words for operators: the thread ------------------------------------------ */
 
-static void say(struct file_store *s, int rc) {
-    uint64_t now = clock_ms();
-    if (rc == 0 && s->failing && s->settings.log)
-        log_line(s->settings.log, PERILUNE_LOG_INFO, "jobs: %s: is written again", s->table.db.path);
-    if (rc != 0 && (!s->failing || now - s->said_ms >= SAY_MS)) {
-        s->said_ms = now;
-        if (s->settings.log) log_line(s->settings.log, PERILUNE_LOG_ERROR, "%s", s->table.table.why);
-    }
-    s->failing = rc != 0;
+/* A line for the first fault and one for each SAY_MS of them, however often one is followed by a success. */
+static void say_fault(struct file_store *s) {
+    s->fault_ms = clock_ms();
+    s->faults++;
+    if (s->failing && s->fault_ms - s->said_ms < SAY_MS) return;
+    s->said_ms = s->fault_ms;
+    if (s->settings.log && s->faults > 1)
+        log_line(s->settings.log, PERILUNE_LOG_ERROR, "%s (%u times)", s->table.table.why, s->faults);
+    else if (s->settings.log)
+        log_line(s->settings.log, PERILUNE_LOG_ERROR, "%s", s->table.table.why);
+    s->failing = true;
+    s->faults = 0;
+}
+
+static void say_well(struct file_store *s, uint64_t now) {
+    if (!s->failing || now - s->fault_ms < WELL_MS || s->table.db.broken) return;
+    s->failing = false;
+    s->faults = 0;
+    if (s->settings.log) log_line(s->settings.log, PERILUNE_LOG_INFO, "jobs: %s: is written again", s->table.db.path);
+}
+
+static void say_held(struct file_store *s) {
+    bool held = s->table.table.held;
+    if (held != s->held && s->settings.log && held)
+        log_line(s->settings.log, PERILUNE_LOG_WARN, "jobs: %s: it holds more than it may (max_bytes), so jobs that "
+                 "wait are not begun until some of those that have ended are forgotten", s->table.db.path);
+    s->held = held;
 }
 
 static void tell_all(struct file_store *s) {
@@ -252,7 +272,7 @@ static void run_apart(struct file_store *s, struct list *group, int rc, bool beg
         worst = rc;
         fail_call(c, rc, rc == PERILUNE_ERR_IO ? s->table.table.why : "jobs: there is no memory");
     }
-    if (worst == PERILUNE_ERR_IO) say(s, worst);
+    if (worst == PERILUNE_ERR_IO) say_fault(s);
 }
 
 static void send_answers(struct list *group) {
@@ -289,7 +309,7 @@ static void run_group(struct file_store *s, struct list *group) {
     bool began;
     int rc = transaction(s, group, NULL, write, &began);
     if (rc != 0) run_apart(s, group, rc, began);
-    else say(s, 0);
+    say_held(s);
     s->changed |= write;
     tell_all(s);
     send_answers(group);
@@ -306,7 +326,7 @@ static bool do_what_is_due(struct file_store *s) {
     if (rc == 0) more = job_verb_time(&s->table.table, PER_TURN);
     if (rc == 0) rc = more < 0 ? more : file_table_commit(&s->table);
     if (rc != 0) file_table_rollback(&s->table);
-    if (rc == 0 || rc == PERILUNE_ERR_IO) say(s, rc);
+    if (rc == PERILUNE_ERR_IO) say_fault(s);
     s->table.table.changes.hook_due |= rc == 0; /* perhaps it was a webhook's time: it is taken, not changed by time */
     s->changed = s->tidy = true;
     tell_all(s);
@@ -428,6 +448,7 @@ static void *file_main(void *arg) {
             tell_all(s);
         }
         look_around(s, now);
+        say_well(s, now);
         more = do_what_is_due(s);
         count_now(s, clock_ms());
         tidy_when_idle(s, now);
@@ -534,6 +555,15 @@ static int start(struct file_store *s) {
     return rc;
 }
 
+static int mend_counts(struct file_store *s) {
+    bool mended = false;
+    int rc = file_table_mend_counts(&s->table, &mended);
+    if (mended && rc == 0 && s->settings.log)
+        log_line(s->settings.log, PERILUNE_LOG_WARN, "jobs: %s: its counts of jobs were wrong, and are mended",
+                 s->table.db.path);
+    return rc;
+}
+
 int jobs_file_open(struct jobs_store **out, const char *path, const struct jobs_settings *settings,
                    const struct jobs_limits *l, char *why, size_t size) {
     *out = NULL;
@@ -548,6 +578,7 @@ int jobs_file_open(struct jobs_store **out, const char *path, const struct jobs_
     file_table_init(&s->table, &s->settings);
     s->limits = job_limits_new(l);
     int rc = s->limits != NULL ? file_db_open(&s->table.db, path, &s->settings, true) : PERILUNE_ERR_NOMEM;
+    if (rc == 0) rc = mend_counts(s);
     if (rc == PERILUNE_ERR_IO) snprintf(why, size, "%s", s->table.db.why);
     if (rc == 0) {
         s->next_at = file_table_next(&s->table);
@@ -561,3 +592,5 @@ int jobs_file_open(struct jobs_store **out, const char *path, const struct jobs_
     *out = &s->store;
     return 0;
 }
+
+int jobs_file_check(const char *path, char *why, size_t size) { return file_db_check(path, why, size); }

@@ -10,4 +10,7 @@
 int jobs_file_open(struct jobs_store **out, const char *path, const struct jobs_settings *s,
                    const struct jobs_limits *l, char *why, size_t size);
 
+/* What opening would say, without anything made or written.  0 or PERILUNE_ERR_IO: why. */
+int jobs_file_check(const char *path, char *why, size_t size);
+
 #endif

@@ -33,13 +33,14 @@ local ROW = { 's', 't', 'q', 'f', 'p', 'k', 'pr', 'c', 'nb', 'ex', 'st', 'en', '
               'rt', 'e', 'n', 'w', 'h', 'b', 'r', 'due', 'eb', 'ho', 'by', 'fl', 'tk' }
 local SEEN = 26 -- of these go out
 local M = P .. 'm'
-local EXPIRED = '{"message":"The job was not begun before it expired.","type":"timeout_error","code":"job_expired"}'
-local ABANDONED = '{"message":"Whoever worked on the job was not heard of again, and it was tried as often as it '
-  .. 'may be.","type":"server_error","code":"job_abandoned"}'
-local LARGE = '{"message":"The result of the job has more bytes than may be kept.","type":"server_error",'
-  .. '"code":"job_result_too_large"}'
-local USED_UP = '{"message":"The job was tried as often as it may be.","type":"server_error",'
-  .. '"code":"job_tries_used_up"}'
+local function failure(kind, code, message)
+  return fmt('{"message":"%s","type":"%s","param":null,"code":"%s"}', message, kind, code)
+end
+local EXPIRED = failure('timeout_error', 'job_expired', 'the job was not begun before it expired')
+local ABANDONED = failure('server_error', 'job_abandoned',
+  'whoever worked on the job was not heard of again, and it was tried as often as it may be')
+local LARGE = failure('server_error', 'job_result_too_large', 'the result of the job has more bytes than may be kept')
+local USED_UP = failure('server_error', 'job_tries_used_up', 'the job was tried as often as it may be')
 
 -- -- Words ------------------------------------------------------------------------
 
@@ -347,11 +348,17 @@ function V.LIST(tenant, state, before, most)
   return 0
 end
 
-function V.CANCEL(id, tenant)
+function V.CANCEL(id, tenant, forgets)
   local j = own(id, tenant)
   if not j then return NOT_FOUND end
   local rc = 0
-  if is_over(j) then rc = IS_OVER
+  if is_over(j) then
+    rc = IS_OVER
+    if forgets == '1' and j.ho ~= '1' then
+      forget(j)
+      show(j)
+      return rc, 1
+    end
   elseif num(j.s) ~= RUNS then enter(j, STOPPED)
   elseif j.sp ~= '1' then
     set(j, { sp = 1 })

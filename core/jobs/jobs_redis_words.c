@@ -147,7 +147,7 @@ static void put_arguments(struct words *w, const struct jobs_redis_way *way, int
     default: /* GET CANCEL EVENTS HOOKS */
         text(w, ask->id);
         name_or_any(w, ask->tenant);
-        number(w, ask->after);
+        number(w, verb == JOBS_CANCEL ? ask->forget : ask->after);
         number(w, ask->count);
     }
 }
@@ -322,7 +322,7 @@ static void say_why(struct arena *a, struct jobs_answer *out, int verb, const st
     if (out->rc == JOBS_QUOTA && which == 1)
         format = "the tenant has as many jobs waiting as may be: %llu", most = l->l.max_queued;
     else if (out->rc == JOBS_QUOTA)
-        format = "the tenant has as many jobs as are kept: %llu", most = l->l.max_kept;
+        format = "the tenant has as many jobs as are kept: %llu", most = l->l.max_kept, out->kept = true;
     if (format == NULL) return;
     snprintf(why, 160, format, most);
     out->why = why;
@@ -344,6 +344,7 @@ int jobs_redis_read(struct slice whole, int verb, struct arena *a, const struct 
         rc = read_jobs(&r, a, out, (unsigned)count);
     if (rc == 0 && r.short_) rc = PERILUNE_ERR_IO;
     if (rc != 0) return rc;
+    out->forgotten = verb == JOBS_CANCEL && out->rc == JOBS_IS_OVER && *more == 1;
     out->existed = verb == JOBS_SUBMIT && out->rc == 0 && *more == 1;
     say_why(a, out, verb, s, l, *more);
     return 0;

@@ -32,6 +32,8 @@
 
 #define POLL_MS     5000      /* without a hint of the queue */
 #define RETRY_MS    250       /* after the queue has refused something */
+#define SAY_AFTER   5000      /* of refusals, a line in the log */
+#define SAY_MS      60000     /* and the next one */
 #define BEAT_LEAST  500       /* between two beats because of hints */
 #define PIECE_MS    25        /* between two appends */
 #define PIECE_BYTES (64u << 10) /* of frames in one event, unless a single frame is larger */
@@ -45,6 +47,7 @@ struct job_runner {
     bool           takes;
     struct jobs_op take_op;
     struct timer   poll;
+    uint64_t       failed_ms, say_ms; /* since when TAKE is refused, 0: it is not; when that is told */
 };
 
 static void take(struct job_runner *r);
@@ -199,7 +202,8 @@ static void on_appended(struct jobs_op *op, const struct jobs_answer *a) {
         return;
     }
     if (a->rc == JOBS_TOO_LARGE && !w->is_cut) /* who watches sees no more of it; the result may still be kept */
-        log_line(w->runner->opt.log, PERILUNE_LOG_WARN, "job %s: its events are as large as they may be", w->job.id);
+        log_line(w->runner->opt.log, PERILUNE_LOG_WARN, "job %s: no more of its events are kept: %s", w->job.id,
+                 a->why ? a->why : "they are as large as they may be");
     w->is_cut |= a->rc == JOBS_TOO_LARGE;
     if (a->rc == 0 && a->count == 1) w->job.last_event = a->events->number;
     buf_clear(&w->sent);
@@ -412,11 +416,27 @@ static void work_new(struct job_runner *r, const struct job *job) {
 
 static void poll_due(struct timer *t) { take(container_of(t, struct job_runner, poll)); }
 
+/* A queue that is away says so itself, as soon as it is; here is told what lasts, and what is not a connection. */
+static void say_taking(struct job_runner *r, const struct jobs_answer *a) {
+    uint64_t now = loop_now(r->opt.loop);
+    if (a->rc == 0) {
+        r->failed_ms = 0;
+        return;
+    }
+    if (r->failed_ms == 0) {
+        r->failed_ms = now > 0 ? now : 1;
+        r->say_ms = now + SAY_AFTER;
+    }
+    if (now < r->say_ms) return;
+    r->say_ms = now + SAY_MS;
+    log_line(r->opt.log, PERILUNE_LOG_WARN, "jobs have not been taken for %llu s: %s",
+             (unsigned long long)((now - r->failed_ms) / 1000), a->why ? a->why : perilune_strerror(a->rc));
+}
+
 static void on_taken(struct jobs_op *op, const struct jobs_answer *a) {
     struct job_runner *r = container_of(op, struct job_runner, take_op);
     for (unsigned i = 0; a->rc == 0 && i < a->count; i++) work_new(r, &a->jobs[i]);
-    if (a->rc != 0)
-        log_line(r->opt.log, PERILUNE_LOG_WARN, "jobs cannot be taken: %s", a->why ? a->why : perilune_strerror(a->rc));
+    say_taking(r, a);
     if (!r->takes && a->count > 0) job_runner_give_back(r); /* it was asked before the drain */
     timer_start(r->opt.loop, &r->poll, a->rc == 0 && a->count > 0 ? 0 : a->rc == 0 ? POLL_MS : RETRY_MS, poll_due);
 }

@@ -18,6 +18,8 @@ struct job_settings {
     struct file_settings files;     /* folder NULL: neither files nor batches are served */
     unsigned             batch_concurrency, batch_lines; /* of one batch: requests at once, and at most */
     uint64_t             batch_window_ms; /* how long a batch may take */
+    const char         **headers;   /* of requests, that are kept with their jobs */
+    unsigned             header_count;
     unsigned             max_tries, room; /* room: jobs at once of a worker */
     const struct webhook_settings *webhooks; /* NULL: none are sent */
 };

@@ -121,6 +121,22 @@ bool webhook_sign(const struct webhook_secrets *s, struct slice tenant, struct s
 
 /* -- What people want to know ------------------------------------------------------------------------- */
 
+/* {"at":MS,...: the times of a job are seconds everywhere, and those of its log are kept as queues count. */
+static void write_attempt(struct slice line, struct buf *out) {
+    static const struct slice at = SLICE("{\"at\":");
+    uint64_t ms = 0;
+    size_t i = at.len;
+    if (slice_starts(line, at))
+        for (; i < line.len && i < at.len + 15 && line.ptr[i] >= '0' && line.ptr[i] <= '9'; i++)
+            ms = ms * 10 + (uint64_t)(line.ptr[i] - '0');
+    if (!slice_starts(line, at) || i == at.len) {
+        buf_slice(out, line);
+        return;
+    }
+    buf_printf(out, "{\"at\":%llu.%03u", (unsigned long long)(ms / 1000), (unsigned)(ms % 1000));
+    buf_put(out, line.ptr + i, line.len - i);
+}
+
 /* The lines of the log, each an object, as a list. */
 static void write_attempts(struct slice log, struct buf *out) {
     buf_puts(out, ",\"attempts\":[");
@@ -128,7 +144,7 @@ static void write_attempts(struct slice log, struct buf *out) {
         const char *end = memchr(log.ptr, '\n', log.len);
         size_t len = end != NULL ? (size_t)(end - log.ptr) : log.len;
         if (!first) buf_putc(out, ',');
-        buf_put(out, log.ptr, len);
+        write_attempt(slice_of(log.ptr, len), out);
         len += end != NULL;
         log = slice_of(log.ptr + len, log.len - len);
     }

@@ -3,8 +3,9 @@
  *     method, path, query, headers, body --job_from_request--> path, lines, bytes --job_to_request--> another request
  *
  * A job may lie on a disk for days, so a key is never part of it: who asks is found out when the job is taken on, and
- * its tenant is what is kept.  Left out is every header whose name says that it holds a secret, those of the message
- * itself (the body is kept as it was understood), and what was said to the queue and not to whoever answers.
+ * its tenant is what is kept.  Nobody can know all names that headers with keys have, so those are kept that upstreams
+ * get anyway, and those that the configuration names (jobs.headers, an upstream's forward_headers); a name that says
+ * that it holds a secret is not, wherever it stands.  The same is left out of the query.
  *
  * The path is the one before a route took its prefix away: the job takes a route of its own when it runs. */
 #include "request/job_question.h"
@@ -31,16 +32,37 @@ static bool is_secret(struct slice name) {
     return false;
 }
 
-/* Of the message, of its connection, or said to the queue. */
-static bool is_of_message(struct slice name) {
-    static const struct slice names[] = { SLICE("connection"), SLICE("content-length"), SLICE("transfer-encoding"),
-                                          SLICE("keep-alive"), SLICE("te"), SLICE("trailer"), SLICE("upgrade"),
-                                          SLICE("expect"), SLICE("proxy-connection"), SLICE("accept-encoding"),
-                                          SLICE("range"), SLICE("x-request-id"), SLICE("idempotency-key"),
-                                          SLICE("last-event-id"), SLICE("origin"), SLICE("referer") };
-    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-        if (slice_eq_nocase(name, names[i])) return true;
-    return slice_starts_nocase(name, SLICE("x-perilune-"));
+/* ORDER: outgoing.c `is_forwarded`; and what routes look at. */
+static bool is_kept(struct slice name, const struct job_headers *more) {
+    static const struct slice always[] = { SLICE("host"), SLICE("content-type"), SLICE("accept"),
+                                           SLICE("accept-language"), SLICE("user-agent"), SLICE("traceparent"),
+                                           SLICE("tracestate") };
+    for (size_t i = 0; i < sizeof(always) / sizeof(*always); i++)
+        if (slice_eq_nocase(name, always[i])) return true;
+    for (unsigned i = 0; i < more->count; i++)
+        if (slice_eq_nocase(name, slice_str(more->names[i]))) return !is_secret(name);
+    return false;
+}
+
+/* What some APIs call a key in a URL, besides. */
+static bool is_secret_member(struct slice name) {
+    return is_secret(name) || slice_eq_nocase(name, SLICE("key")) || slice_eq_nocase(name, SLICE("sig")) ||
+           slice_eq_nocase(name, SLICE("signature"));
+}
+
+static void put_query(struct buf *b, struct slice query) {
+    char before = '?';
+    while (query.len > 0) {
+        const char *end = memchr(query.ptr, '&', query.len);
+        struct slice member = slice_of(query.ptr, end ? (size_t)(end - query.ptr) : query.len);
+        const char *is = member.len > 0 ? memchr(member.ptr, '=', member.len) : NULL;
+        size_t all = member.len + (end != NULL);
+        query = slice_of(query.ptr + all, query.len - all);
+        if (is_secret_member(slice_of(member.ptr, is ? (size_t)(is - member.ptr) : member.len))) continue;
+        buf_putc(b, before);
+        buf_slice(b, member);
+        before = '&';
+    }
 }
 
 /* b's bytes in a. */
@@ -51,17 +73,15 @@ static bool keep(struct arena *a, struct buf *b, struct slice *out) {
     return p != NULL;
 }
 
-bool job_from_request(struct job *j, struct arena *a, const struct request *r, const struct body *body) {
+bool job_from_request(struct job *j, struct arena *a, const struct request *r, const struct body *body,
+                      const struct job_headers *more) {
     struct buf path, lines;
     buf_init(&path, 0);
     buf_init(&lines, 0);
     buf_slice(&path, r->whole_path.len > 0 ? r->whole_path : r->path);
-    if (r->query.len > 0) {
-        buf_putc(&path, '?');
-        buf_slice(&path, r->query);
-    }
+    put_query(&path, r->query);
     for (unsigned i = 0; i < r->header_count; i++)
-        if (!is_secret(r->headers[i].name) && !is_of_message(r->headers[i].name))
+        if (is_kept(r->headers[i].name, more))
             headers_put(&lines, r->headers[i].name, r->headers[i].value);
     j->tenant = slice_str(r->tenant);
     j->body = body != NULL && !body_is_cleared(body) ? blob_get(body->text) : blob_get(r->raw);
@@ -104,14 +124,17 @@ void job_refused(struct failure *f, const struct jobs_answer *a) {
                "there is no such job; it may be of somebody else, or was kept long enough (jobs.keep)");
         break;
     case JOBS_QUOTA:
-        refuse(f, FAILURE_REJECTED, 429, "jobs_quota_exceeded", "too many jobs of yours are kept; wait until some have "
-                                                                "ended");
+        refuse(f, FAILURE_REJECTED, 429, "jobs_quota_exceeded",
+               a->kept ? "as many jobs of yours are kept as may be (jobs.max_kept); delete those that have ended, with "
+                         "DELETE /v1/async/ID, or wait until they are forgotten (jobs.keep)"
+                       : "as many jobs of yours wait as may (jobs.max_queued); wait until some have begun");
         snprintf(f->type, sizeof(f->type), "rate_limit_error");
-        f->retryable = true;
-        f->retry_after_ms = 5000;
+        f->retryable = !a->kept;
+        f->retry_after_ms = a->kept ? 0 : 5000;
         break;
     case JOBS_IS_FULL:
         refuse(f, FAILURE_UNAVAILABLE, 503, "jobs_full", "no more jobs can be kept now; try again later");
+        f->retry_after_ms = 30000;
         break;
     case JOBS_TOO_LARGE:
         refuse(f, FAILURE_TOO_LARGE, 413, failure_code(FAILURE_TOO_LARGE),
@@ -129,6 +152,7 @@ void job_refused(struct failure *f, const struct jobs_answer *a) {
         break;
     default:
         refuse(f, FAILURE_UNAVAILABLE, 503, "jobs_unavailable", "the queue of jobs does not work now; try again later");
+        f->retry_after_ms = 5000;
     }
 }
 

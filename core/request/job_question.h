@@ -5,9 +5,16 @@
 #include "jobs/jobs.h"
 #include "request/request.h"
 
+/* Headers that are kept besides those that always are: lower case, borrowed. */
+struct job_headers {
+    const char *const *names;
+    unsigned           count;
+};
+
 /* Fills tenant, path, headers and body of j; body: of r, or what policies made of it; NULL: none.  What is not r's is
  * in a.  False: no memory. */
-bool job_from_request(struct job *j, struct arena *a, const struct request *r, const struct body *body);
+bool job_from_request(struct job *j, struct arena *a, const struct request *r, const struct body *body,
+                      const struct job_headers *more);
 /* Fills what r asks, but for the body: borrowed from j. False: no memory. */
 bool job_to_request(const struct job *j, struct request *r);
 /* Why the queue did not do what was asked, for who asked: a->rc is not 0. */

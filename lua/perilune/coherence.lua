@@ -261,6 +261,41 @@ local function check_unrouted(out, report)
   end
 end
 
+-- -- paths that are taken ------------------------------------------------------------
+
+local function is_under(path, root) return path == root or path:sub(1, #root + 1) == root .. "/" end
+
+-- A GET of websocket.path is a handshake or refused, and so is every other request to it.
+local function check_websocket(out, report)
+  local at, path = "websocket.path", out.websocket and out.websocket.on and out.websocket.path
+  if not path then return end
+  for i, route in ipairs(out.routes) do
+    if route.path == path then report.complain(at, ("is the path of routes[%d], which nobody could ask then"):format(i)) end
+  end
+  for _, paths in ipairs(families) do
+    local root = paths[1]:gsub("/x$", "")
+    if is_under(path, root) then
+      report.complain(at, ("'%s' is a path of OpenAI's API, which nobody could ask then; take one of its own, such as /v1/ws")
+        :format(path))
+      return
+    end
+  end
+  if is_under(path, "/v1/async") then report.complain(at, "'/v1/async' is where jobs are; take a path of its own, such as /v1/ws") end
+end
+
+-- With jobs all of /v1/async is answered before a route is looked for; with jobs.files, files and batches are.
+local function check_jobs_paths(out, report)
+  for i, route in ipairs(out.jobs and out.routes or {}) do
+    local path = route.path and stem(route):gsub("/$", "") or ""
+    if is_under(path, "/v1/async") then
+      report.complain(("routes[%d].path"):format(i), "is under /v1/async, which is answered by jobs: no request comes here. Who "
+        .. "may ask for a job of /v1/chat/completions is said by the route of that path")
+    elseif out.jobs.files and (is_under(path, "/v1/files") or is_under(path, "/v1/batches")) then
+      report.warn(("routes[%d].path"):format(i), "files and batches are served here (jobs.files): no request comes to this route")
+    end
+  end
+end
+
 -- -- the rest -----------------------------------------------------------------------
 
 local function check_listeners(out, report)
@@ -417,6 +452,8 @@ end
 function M.check(out, report)
   check_routes(out, report)
   check_unrouted(out, report)
+  check_websocket(out, report)
+  check_jobs_paths(out, report)
   check_limits(out.limits, report)
   check_listeners(out, report)
   check_caches(out, report)

@@ -1010,6 +1010,7 @@ local jobs_schema = {
   backoff = seconds(1, 0.001), max_backoff = seconds(300, 0.001),
   max_result = size(16 * 2 ^ 20, 1024), max_bytes = size(4 * 2 ^ 30, 2 ^ 20),
   queues = { walk = walk_queues, default = {} },
+  headers = { type = "list", of = header_name, max = 64, default = {} },
   webhooks = { walk = function(ctx, path, raw) return walk(ctx, path, raw, webhooks_schema) end },
 }
 
@@ -1071,6 +1072,23 @@ local file_schema = {
   reuse_port = { type = "boolean", default = false },
 }
 
+-- Headers that are kept with a job: those that were named for it, and those that routes and upstreams ask for by name.
+local function headers_of_jobs(out)
+  local names, seen = {}, {}
+  local function add(name)
+    if not seen[name] then names[#names + 1] = name end
+    seen[name] = true
+  end
+  for _, name in ipairs(out.jobs.headers) do add(name) end
+  for _, up in ipairs(out.upstreams) do
+    for _, name in ipairs(up.forward_headers or {}) do add(name) end
+  end
+  for _, route in ipairs(out.routes) do
+    for _, name in ipairs(check.keys(route.headers or {})) do add(name) end
+  end
+  return names
+end
+
 --- Checks what a configuration file returned.
 ---@param raw any
 ---@param file_name string  for messages; relative paths start in its folder
@@ -1087,6 +1105,7 @@ function M.check(raw, file_name)
   local out = walk(ctx, "", raw, file_schema)
   out.listen = out.listen or { "127.0.0.1:8080" }
   out.websocket.max_message = out.websocket.max_message or out.limits.body -- a body is the most of a message
+  if out.jobs and out.jobs.headers then out.jobs.headers = headers_of_jobs(out) end
   local warnings = {}
   coherence.check(out, {
     complain = function(key, message) complain(ctx, key, message) end,

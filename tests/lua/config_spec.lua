@@ -565,6 +565,31 @@ t.test("a broker of jobs", function()
   t.match(complaint{ jobs = { memory = true, broker = { amqp = "amqp://h", results = "r" } } }, "^jobs%.broker: needs file or redis")
 end)
 
+t.test("paths that are taken", function()
+  local function with(fields)
+    fields.upstreams = { a = { url = "http://127.0.0.1:1/v1" } }
+    return complaint(fields)
+  end
+  t.match(with{ websocket = { path = "/v1/chat/completions" } }, "^websocket%.path: .*OpenAI's API")
+  t.match(with{ websocket = { path = "/v1/files/x" } }, "^websocket%.path: ")
+  t.match(with{ websocket = { path = "/v1/async" } }, "^websocket%.path: .*jobs")
+  t.match(with{ websocket = { path = "/a" }, routes = { { path = "/a" } } }, "^websocket%.path: is the path of routes%[1%]")
+  t.equal(with{ websocket = { path = "/a" }, routes = { { path = "/*" } } }, "fine")
+  t.equal(with{ websocket = { path = "/v1/asynchronous" } }, "fine")
+  local jobs = { memory = true }
+  t.match(with{ jobs = jobs, routes = { { path = "/v1/async/*" } } }, "^routes%[1%]%.path: is under /v1/async")
+  t.match(with{ jobs = jobs, routes = { { path = "/v1/async/chat/completions" } } }, "^routes%[1%]%.path: ")
+  t.equal(with{ jobs = jobs, routes = { { path = "/v1/*" } } }, "fine")
+  t.equal(with{ routes = { { path = "/v1/async/*" } } }, "fine")
+end)
+
+t.test("headers that jobs keep", function()
+  local c = config.check({ jobs = { memory = true, headers = { "X-Team" } },
+    upstreams = { a = { url = "http://127.0.0.1:1/v1", forward_headers = { "openai-beta", "x-team" } } },
+    routes = { { path = "/a", headers = { ["x-plan"] = "big" }, upstream = "a" } } }, "p.lua")
+  t.equal(c.jobs.headers, { "x-team", "openai-beta", "x-plan" })
+end)
+
 t.test("jobs", function()
   local function jobs(fields) return complaint{ jobs = fields } end
   local c = config.check({ jobs = { file = "jobs.db", queues = { nightly = { concurrency = 2 }, other = {} } } }, "/etc/p/perilune.lua")

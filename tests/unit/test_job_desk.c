@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "gateway/job_frames.h"
 #include "include/perilune.h"
 #include "unit.h"
 
@@ -43,15 +44,16 @@ static perilune *start(char *path) {
 static char answer[65536];
 
 /* Memory fails from allocation n on (0: never) for the first turns of the loop, at most.  The status; 0: none. */
-static int ask(perilune *g, const char *method, const char *path, const char *body, long n, bool forever, bool *reached) {
+static int ask_as(perilune *g, const char *version, const char *method, const char *path, const char *body, long n,
+                  bool forever, bool *reached) {
     struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)perilune_port(g)),
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     char text[1024];
     int fd = socket(AF_INET, SOCK_STREAM, 0), status = 0;
     CHECK(fd >= 0);
     CHECK_INT(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
-    int len = snprintf(text, sizeof(text), "%s %s HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: %zu\r\n\r\n%s",
-                       method, path, strlen(body), body);
+    int len = snprintf(text, sizeof(text), "%s %s %s\r\nhost: a\r\nconnection: close\r\ncontent-length: %zu\r\n\r\n%s",
+                       method, path, version, strlen(body), body);
     CHECK_INT(send(fd, text, (size_t)len, MSG_NOSIGNAL), len);
     if (n > 0) mem_fail_at(n, forever);
     size_t got = 0;
@@ -66,8 +68,12 @@ static int ask(perilune *g, const char *method, const char *path, const char *bo
     mem_fail_at(0, false);
     close(fd);
     answer[got] = '\0';
-    sscanf(answer, "HTTP/1.1 %d", &status);
+    sscanf(answer, "HTTP/1.%*d %d", &status);
     return status;
+}
+
+static int ask(perilune *g, const char *method, const char *path, const char *body, long n, bool forever, bool *reached) {
+    return ask_as(g, "HTTP/1.1", method, path, body, n, forever, reached);
 }
 
 static const char *const QUESTION = "{\"model\":\"m\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}";
@@ -119,3 +125,86 @@ static void starve(bool forever) {
 
 TEST_NOFAULT(one_allocation_fails) { starve(false); }
 TEST_NOFAULT(all_allocations_fail_for_a_while) { starve(true); }
+
+/* -- Last-Event-ID ------------------------------------------ */
+
+/* The last id of a text of whole frames, and what comes behind its first `event: status`. */
+static const char *body_of(const char *reply) {
+    const char *body = strstr(reply, "\r\n\r\n");
+    CHECK(body != NULL);
+    const char *end = strncmp(body + 4, "event: status\n", 14) == 0 ? strstr(body + 4, "\n\n") : NULL;
+    return end ? end + 2 : body + 4;
+}
+
+/* Chunks of HTTP are taken off by who asks with HTTP/1.0. */
+static void events_behind(perilune *g, const char *id, const char *last, char out[65536]) {
+    char path[192];
+    bool ignored;
+    snprintf(path, sizeof(path), "/v1/async/%s/events?last_event_id=%s", id, last);
+    CHECK_INT(ask_as(g, "HTTP/1.0", "GET", path, "", 0, false, &ignored), 200);
+    snprintf(out, 65536, "%s", body_of(answer));
+}
+
+TEST_NOFAULT(a_stream_goes_on_behind_any_of_its_frames) {
+    char path[] = "/tmp/perilune-desk-XXXXXX", id[64];
+    static char whole[65536], rest[65536];
+    perilune *g = start(path);
+    bool ignored;
+    unsigned frames = 0, within = 0;
+    CHECK_INT(ask(g, "POST", "/v1/async/chat/completions", QUESTION, 0, false, &ignored), 202);
+    CHECK(id_of(id));
+    await_completed(g, id);
+    events_behind(g, id, "", whole);
+    for (const char *at = whole, *end; (end = strstr(at, "\n\n")) != NULL; at = end + 2) {
+        char last[32] = "";
+        const char *line = strstr(at, "id: ");
+        CHECK(line != NULL && line < end); /* each has one */
+        CHECK_INT(sscanf(line, "id: %31[^\n]", last), 1);
+        if (strcmp(last, "end") == 0) break;
+        frames++;
+        within += strchr(last, '.') != NULL;
+        events_behind(g, id, last, rest);
+        CHECK_STR(rest, end + 2);
+    }
+    NOTE("%s", whole);
+    CHECK(frames >= 3 && within > 0);
+    perilune_close(g);
+}
+
+static void frames_are(const char *data, uint64_t skip, const char *want) {
+    struct buf b;
+    buf_init(&b, 0);
+    job_frames_put(&b, slice_str(data), 8, skip);
+    buf_putc(&b, '\0');
+    CHECK_STR(buf_get(&b).ptr, want);
+    buf_deinit(&b);
+}
+
+TEST_NOFAULT(every_frame_has_an_id_of_ours) {
+    frames_are("data: a\n\n", 0, "id: 8\ndata: a\n\n");
+    frames_are("data: a\n\ndata: b\n\n", 0, "id: 8.1\ndata: a\n\nid: 8\ndata: b\n\n");
+    frames_are("data: a\n\ndata: b\n\ndata: c\n\n", 1, "id: 8.2\ndata: b\n\nid: 8\ndata: c\n\n");
+    frames_are("data: a\n\ndata: b\n\n", 2, "");
+    frames_are("event: x\r\ndata: a\r\n\r\ndata: b\r\n\r\n", 1, "id: 8\ndata: b\r\n\r\n");
+    frames_are("data: a\r\rdata: b\r\r", 1, "id: 8\ndata: b\r\r");
+    frames_are("id: 77\ndata: a\n\nid\nidea: x\ndata: b\nid:78\n\n", 0,
+               "id: 8.1\ndata: a\n\nid: 8\nidea: x\ndata: b\n\n");
+    frames_are("data: a\n\n\n\ndata: b\n\n", 0, "id: 8.1\ndata: a\n\n\n\nid: 8\ndata: b\n\n");
+    frames_are("data: a\n\ndata: broken off", 0, "id: 8.1\ndata: a\n\nid: 8\ndata: broken off\n\n");
+}
+
+TEST_NOFAULT(ids_that_clients_show) {
+    static const struct { const char *text; bool ok; unsigned number, frames; } of[] = {
+        { "", true, 0, 0 }, { "7", true, 7, 0 }, { "8.2", true, 7, 2 }, { "1.1", true, 0, 1 }, { "0", true, 0, 0 },
+        { "0.1", false, 0, 0 }, { "8.", false, 0, 0 }, { ".1", false, 0, 0 }, { "8.2.1", false, 0, 0 },
+        { "x", false, 0, 0 }, { "-1", false, 0, 0 }, { "8.2x", false, 0, 0 }, { "9999999999999999", false, 0, 0 },
+    };
+    for (size_t i = 0; i < sizeof(of) / sizeof(*of); i++) {
+        struct job_seen seen;
+        NOTE("%s", of[i].text);
+        CHECK(job_seen_read(slice_str(of[i].text), &seen) == of[i].ok);
+        if (!of[i].ok) continue;
+        CHECK_UINT(seen.number, of[i].number);
+        CHECK_UINT(seen.frames, of[i].frames);
+    }
+}

@@ -90,6 +90,26 @@ static void end_request(struct request *r) {
     request_put(r);
 }
 
+TEST(only_headers_that_somebody_named_are_kept) {
+    static const char *const named[] = { "x-plan", "openai-beta", "x-auth-token" };
+    struct job_headers more = { named, 3 };
+    struct http_header h[] = { { SLICE("ocp-apim-subscription-key"), SLICE("k") }, { SLICE("x-my-auth"), SLICE("k") },
+                               { SLICE("x-session"), SLICE("k") }, { SLICE("x-foo"), SLICE("k") },
+                               { SLICE("X-Plan"), SLICE("big") }, { SLICE("OpenAI-Beta"), SLICE("b") },
+                               { SLICE("x-auth-token"), SLICE("k") }, { SLICE("User-Agent"), SLICE("u") },
+                               { SLICE("traceparent"), SLICE("t") } };
+    struct request *r = request_with(h, sizeof(h) / sizeof(*h));
+    struct job j = { .tries = 0 };
+    r->query = SLICE("key=k&api-version=2&API_KEY=k&x&access_token=k&sig=k&after=3");
+    CHECK(job_from_request(&j, &r->arena, r, NULL, &more));
+    CHECK_SLICE(j.headers, SLICE("X-Plan: big\r\nOpenAI-Beta: b\r\nUser-Agent: u\r\ntraceparent: t\r\n"));
+    CHECK_SLICE(j.path, SLICE("/v1/x?api-version=2&x&after=3"));
+    r->query = SLICE("key=k");
+    CHECK(job_from_request(&j, &r->arena, r, NULL, &more));
+    CHECK_SLICE(j.path, SLICE("/v1/x"));
+    end_request(r);
+}
+
 TEST(no_secret_is_kept) {
     struct http_header h[] = { { SLICE("Authorization"), SLICE("Bearer k") }, { SLICE("X-API-Key"), SLICE("k") },
                                { SLICE("Cookie"), SLICE("k") }, { SLICE("x-session-token"), SLICE("k") },
@@ -100,7 +120,7 @@ TEST(no_secret_is_kept) {
     struct job j = { .tries = 0 };
     r->whole_path = SLICE("/team/v1/x");
     r->query = SLICE("a=1");
-    CHECK(job_from_request(&j, &r->arena, r, NULL));
+    CHECK(job_from_request(&j, &r->arena, r, NULL, &(struct job_headers){ NULL, 0 }));
     CHECK_SLICE(j.path, SLICE("/team/v1/x?a=1"));
     CHECK_SLICE(j.headers, SLICE("host: a.b\r\ncontent-type: application/json\r\n"));
     struct request *back = request_new();
@@ -173,10 +193,11 @@ TEST_NOFAULT(what_a_list_may_be_asked) {
     CHECK(job_ask_list(SLICE(""), &l, 20, 100, &why));
     CHECK_UINT(l.count, 20);
     CHECK_INT(l.status, -1);
-    CHECK(job_ask_list(SLICE("status=failed&limit=100&after=job_1&path=/x"), &l, 20, 100, &why));
+    CHECK(job_ask_list(SLICE("status=failed&limit=100&after=job_1a2294a672c71985ad39fafc201603c9&path=/x"), &l, 20, 100,
+                       &why));
     CHECK_INT(l.status, JOB_FAILED);
     CHECK_UINT(l.count, 100);
-    CHECK_STR(l.after, "job_1");
+    CHECK_STR(l.after, "job_1a2294a672c71985ad39fafc201603c9");
     CHECK_STR(l.path, "/x");
     CHECK(!job_ask_list(SLICE("limit=101"), &l, 20, 100, &why));
     CHECK(!job_ask_list(SLICE("status=dead"), &l, 20, 100, &why));

@@ -327,6 +327,94 @@ TEST(limits_of_what_is_kept) {
     }
 }
 
+TEST(one_that_has_ended_can_be_forgotten) {
+    EACH_KIND {
+        struct world w;
+        struct jobs_limits l = { .max_kept = 2, .max_queued = 1 };
+        begin_with(&w, kind, &l, NULL);
+        CHECK_INT(submit(&w, a_job("a", "1")), 0);
+        struct jobs_ask q = { .verb = JOBS_CANCEL, .id = slice_str(last_id), .tenant = SLICE("a"), .forget = true };
+        CHECK_INT(submit(&w, a_job("a", "2")), JOBS_QUOTA);
+        CHECK_INT(take(&w, 1), 0);
+        uint64_t lease = reply.jobs[0].lease;
+        for (int i = 0; i < 450; i++) CHECK_INT(append(&w, last_id, lease, "", "data: x\n\n"), 0);
+        CHECK_INT(finish(&w, last_id, lease, an_end(JOB_COMPLETED, "r", ""), 0), 0);
+        q.tenant = SLICE("b");
+        CHECK_INT(ask(&w, &q), JOBS_NOT_FOUND);
+        q.tenant = SLICE("a");
+        q.forget = false;
+        CHECK_INT(ask(&w, &q), JOBS_IS_OVER);
+        CHECK_INT(get(&w, last_id), 0);
+        q.forget = true;
+        CHECK_INT(ask(&w, &q), JOBS_IS_OVER);
+        CHECK_UINT(reply.count, 1);
+        CHECK_INT(reply.jobs[0].status, JOB_COMPLETED);
+        CHECK_INT(get(&w, last_id), JOBS_NOT_FOUND);
+        CHECK_INT(ask(&w, &q), JOBS_NOT_FOUND);
+
+        struct job j = a_job("a", "3"); /* one that waits is canceled by it, one that tells somebody stays until then */
+        j.webhook = SLICE("https://example.com/");
+        CHECK_INT(submit(&w, j), 0);
+        CHECK_INT(ask(&w, &q), 0);
+        CHECK_INT(reply.jobs[0].status, JOB_CANCELED);
+        CHECK_INT(ask(&w, &q), JOBS_IS_OVER);
+        CHECK_INT(get(&w, last_id), 0);
+        CHECK_INT(submit(&w, a_job("a", "4")), 0);
+        CHECK_STR(take_bodies(&w, 1), "4");
+        CHECK_INT(submit(&w, a_job("a", "5")), JOBS_QUOTA);
+        CHECK(strstr(reply.why, "kept: 2") != NULL);
+        done_asking();
+        end(&w);
+    }
+}
+
+/* However full it is, what was accepted comes to an end: with its result in the room that is kept for that, then
+ * without.  What has not begun is not begun for nothing. */
+TEST(what_was_accepted_ends_however_full_it_is) {
+    static char question[60001], answer[60001];
+    memset(question, 'q', 60000);
+    memset(answer, 'a', 60000);
+    for (enum kind kind = MEMORY; kind <= DATABASE; kind++) {
+        struct world w;
+        struct jobs_settings s;
+        struct job got[20];
+        unsigned completed = 0, full = 0, cut = 0, n = 0;
+        int rc = 0, accepted = 0;
+        jobs_settings_init(&s);
+        s.max_bytes = 1 << 20;
+        s.max_result = 100000; /* so that 200,000 bytes are kept free */
+        s.keep_ms = 1000;
+        begin_with(&w, kind, NULL, &s);
+        while (accepted < 100 && (rc = submit(&w, a_job("acme", question))) == 0) accepted++;
+        CHECK_INT(rc, JOBS_IS_FULL);
+        CHECK_INT(take(&w, 10), 0);
+        n = reply.count;
+        CHECK_UINT(n, 10);
+        memcpy(got, reply.jobs, sizeof(*got) * n);
+        for (unsigned i = 0; i < n; i++) {
+            char id[JOB_ID_SIZE];
+            memcpy(id, got[i].id, sizeof(id));
+            if (append(&w, id, got[i].lease, "", answer) == JOBS_TOO_LARGE) cut++;
+            else CHECK_INT(reply.rc, 0);
+            CHECK_INT(beat(&w, id, got[i].lease), 0);
+            CHECK_INT(finish(&w, id, got[i].lease, an_end(JOB_COMPLETED, answer, ""), 0), 0);
+            completed += reply.jobs[0].status == JOB_COMPLETED;
+            full += strstr(reply.jobs[0].error.len > 0 ? reply.jobs[0].error.ptr : "", "jobs_full") != NULL;
+        }
+        CHECK(completed > 0 && cut > 0 && full > 0);
+        CHECK_UINT(completed + full, n);
+        CHECK_INT(take(&w, 1), 0);
+        CHECK_UINT(reply.count, 0); /* its answer would have no room */
+        w.due = 0;
+        pass(&w, 1001);
+        for (int i = 0; i < 100 && (take(&w, 1) != 0 || reply.count == 0); i++) turn(&w);
+        CHECK_UINT(reply.count, 1);
+        await(&w, &w.due); /* who takes was told */
+        done_asking();
+        end(&w);
+    }
+}
+
 /* As long as the job says, or as who did it says when that is shorter. */
 static void kept_for_a_time(uint64_t said, uint64_t said_at_end) {
     EACH_KIND {

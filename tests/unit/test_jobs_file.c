@@ -79,6 +79,25 @@ TEST_NOFAULT(jobs_are_there_after_a_restart) {
     gone(&w);
 }
 
+/* Prompts and answers are nobody else's business, whatever the process' umask says. */
+TEST_NOFAULT(only_its_owner_may_read_it) {
+    static const char *const ends[] = { "", "-wal", "-shm" };
+    struct world w;
+    struct stat st;
+    char path[128];
+    mode_t old = umask(0);
+    begin(&w, DATABASE);
+    umask(old);
+    CHECK_INT(submit(&w, a_job("acme", "x")), 0);
+    for (int i = 0; i < 3; i++) {
+        snprintf(path, sizeof(path), "%s%s", w.path, ends[i]);
+        CHECK_INT(stat(path, &st), 0);
+        CHECK_UINT(st.st_mode & 0777, 0600);
+    }
+    done_asking();
+    end(&w);
+}
+
 TEST_NOFAULT(after_a_boot_all_leases_are_over) {
     struct world w;
     begin(&w, DATABASE);
@@ -132,6 +151,32 @@ TEST_NOFAULT(files_that_are_not_ours) {
     w.path[0] = '\0';
     CHECK(strstr(try_again(&w), "no name of a file") != NULL);
     memcpy(w.path, path, sizeof(path));
+    gone(&w);
+}
+
+/* What `perilune check` asks makes nothing, and says the same. */
+TEST_NOFAULT(a_file_is_looked_at_without_being_opened) {
+    struct world w;
+    char why[700] = "", beside[128];
+    begin(&w, DATABASE);
+    for (int i = 0; i < 200; i++) CHECK_INT(submit(&w, a_job("acme", "a body")), 0);
+    CHECK_INT(jobs_file_check(w.path, why, sizeof(why)), 0); /* while it is in use */
+    leave(&w);
+    CHECK_INT(jobs_file_check(w.path, why, sizeof(why)), 0);
+    snprintf(beside, sizeof(beside), "%s-shm", w.path);
+    CHECK(access(beside, F_OK) != 0);
+    int fd = open(w.path, O_RDWR);
+    char noise[4096];
+    memset(noise, 0xA5, sizeof(noise));
+    for (int page = 3; page < 12; page++) CHECK(pwrite(fd, noise, sizeof(noise), page * 4096) > 0);
+    close(fd);
+    CHECK_INT(jobs_file_check(w.path, why, sizeof(why)), PERILUNE_ERR_IO);
+    CHECK(strstr(why, "damaged") != NULL);
+    unlink(w.path);
+    sql(w.path, "CREATE TABLE accounts(a)");
+    CHECK_INT(jobs_file_check(w.path, why, sizeof(why)), PERILUNE_ERR_IO);
+    CHECK(strstr(why, "database of something else") != NULL);
+    done_asking();
     gone(&w);
 }
 
@@ -306,6 +351,104 @@ TEST_NOFAULT(two_stores_on_one_file) { /* as two processes would: each has a con
     leave(&b);
     loop_deinit(&b.loop);
     end(&a);
+}
+
+/* What is counted is what there is. */
+static void check_counts(const char *path) {
+    sqlite3 *db;
+    char **rows, **counts;
+    int n = 0, m = 0, columns = 0;
+    CHECK_INT(sqlite3_open(path, &db), SQLITE_OK);
+    CHECK_INT(sqlite3_get_table(db, "SELECT 'q' || queue, sum(state % 5 = 0), sum(state = 1), sum(state = 2),"
+              " sum(state = 3), sum(state = 4) FROM jobs GROUP BY 1 UNION SELECT 't' || tenant, sum(state % 5 = 0),"
+              " sum(state = 1), sum(state = 2), sum(state = 3), sum(state = 4) FROM jobs GROUP BY 1 ORDER BY 1",
+              &rows, &n, &columns, NULL), SQLITE_OK);
+    CHECK_INT(sqlite3_get_table(db, "SELECT name, n0, n1, n2, n3, n4 FROM counts ORDER BY name", &counts, &m, &columns,
+                                NULL), SQLITE_OK);
+    CHECK_INT(m, n);
+    for (int i = 6; i < 6 * (n + 1); i++) CHECK_STR(counts[i], rows[i]);
+    sqlite3_free_table(rows);
+    sqlite3_free_table(counts);
+    sqlite3_close(db);
+}
+
+/* A hint that another process wrote is for who watches; what was counted before is forgotten all the same. */
+TEST_NOFAULT(counts_are_right_after_another_process_was_noticed) {
+    struct world a, b;
+    begin(&a, DATABASE);
+    b = a;
+    CHECK_INT(loop_init(&b.loop), 0);
+    come_back(&b);
+    b.jobs->ud = &b;
+    b.jobs->due = due;
+    for (int i = 0; i < 4; i++) CHECK_INT(submit(&a, a_job("acme", "x")), 0);
+    CHECK_INT(take(&b, 3), 0);
+    struct job got[3];
+    memcpy(got, reply.jobs, sizeof(got));
+    for (int i = 0; i < 3; i++)
+        CHECK_INT(finish(&b, got[i].id, got[i].lease, an_end(JOB_COMPLETED, "r", ""), 0), 0);
+    a.due = 0;
+    await(&a, &a.due); /* it looked around, and has nothing to write yet */
+    CHECK_INT(take(&a, 1), 0);
+    got[0] = reply.jobs[0];
+    CHECK_INT(finish(&a, got[0].id, got[0].lease, an_end(JOB_COMPLETED, "r", ""), 0), 0);
+    check_counts(a.path);
+    done_asking();
+    leave(&b);
+    loop_deinit(&b.loop);
+    end(&a);
+}
+
+TEST_NOFAULT(counts_are_right_whoever_does_what_when) {
+    struct world w[2];
+    static struct job running[MOST];
+    unsigned n = 0, seed = 7;
+    begin(&w[0], DATABASE);
+    w[1] = w[0];
+    CHECK_INT(loop_init(&w[1].loop), 0);
+    come_back(&w[1]);
+    for (int i = 0; i < 400; i++) {
+        struct world *by = &w[rand_r(&seed) % 2];
+        int what = rand_r(&seed) % 8;
+        if (what < 3) CHECK_INT(submit(by, a_job(rand_r(&seed) % 2 ? "acme" : "zoo", "x")), 0);
+        else if (what == 3) cancel(by, last_id, (struct slice){ .ptr = NULL });
+        else if (what == 4 && n < MOST - 2) {
+            CHECK_INT(take(by, 2), 0);
+            for (unsigned k = 0; k < reply.count; k++) running[n++] = reply.jobs[k];
+        } else if (what == 5 && n > 0) {
+            struct job j = running[--n];
+            finish(by, j.id, j.lease, an_end(rand_r(&seed) % 2 ? JOB_COMPLETED : JOB_FAILED, "r", ""), 0);
+        } else if (what == 6) {
+            pass(by, 500);
+        } else if (what == 7) { /* both look around */
+            for (int k = 0; k < 2; k++) turn(&w[k]);
+        }
+        if (i % 20 == 0) check_counts(w[0].path);
+    }
+    check_counts(w[0].path);
+    done_asking();
+    leave(&w[1]);
+    loop_deinit(&w[1].loop);
+    end(&w[0]);
+}
+
+TEST_NOFAULT(counts_that_are_wrong_are_mended_when_the_file_is_opened) {
+    struct world w;
+    begin(&w, DATABASE);
+    for (int i = 0; i < 3; i++) CHECK_INT(submit(&w, a_job("acme", "x")), 0);
+    leave(&w);
+    sql(w.path, "UPDATE counts SET n0 = 7, n3 = 2; INSERT INTO counts VALUES('tnobody', 4, 0, 0, 0, 0)");
+    come_back(&w);
+    check_counts(w.path);
+    struct jobs_limits l = { .max_queued = 4 };
+    jobs_store_limit(w.store, &l);
+    CHECK_INT(submit(&w, a_job("nobody", "x")), 0); /* whom phantoms stood in the way of */
+    CHECK_INT(submit(&w, a_job("acme", "x")), 0);
+    CHECK_INT(submit(&w, a_job("acme", "x")), JOBS_QUOTA);
+    check_counts(w.path);
+    done_asking();
+    leave(&w);
+    gone(&w);
 }
 
 /* Takes until none is left; each id once, to the pipe. */

@@ -10,6 +10,23 @@
 
 /* -- base64, HMAC ------------------------------------------------------------------------ */
 
+/* Kept in milliseconds, told in seconds as all times of a job. */
+TEST(attempts_are_told_in_seconds) {
+    struct job_hook h = { .state = JOB_HOOK_WAITING, .url = SLICE("https://a/"), .tries = 2, .created_ms = 1790000000123,
+                          .log = SLICE("{\"at\":1790000001002,\"status\":500,\"note\":\"x\"}\n{\"at\":1790000007000,\"status\":0}\n") };
+    struct buf b;
+    buf_init(&b, 0);
+    webhook_write_log(&h, 1, &b);
+    buf_putc(&b, '\0');
+    if (buf_failed(&b)) { /* no memory */
+        buf_deinit(&b);
+        return;
+    }
+    CHECK(strstr(b.data, "\"created_at\":1790000000.123,") != NULL);
+    CHECK(strstr(b.data, "[{\"at\":1790000001.002,\"status\":500,\"note\":\"x\"},{\"at\":1790000007.000,\"status\":0}]") != NULL);
+    buf_deinit(&b);
+}
+
 TEST(base64_there_and_back) {
     for (size_t len = 1; len < 150; len++) {
         unsigned char bytes[150], back[150];
