@@ -59,7 +59,6 @@
 #define LONG_LOOK_US 500
 #define SLICE_US     1000
 #define SLICE_CAP_US 5000 /* see charge() */
-#define SPEC_SLICE_US 100000 /* where time is virtual: who goes first must not depend on how busy the machine is */
 #define MARK_US      200
 #define EARN_PART    10   /* a tenth of the time */
 #define LONG_US      3000 /* a stretch or a turn that neighbours notice */
@@ -429,12 +428,6 @@ static bool attempt_ends(struct state *s, uint64_t now) {
     return t->attempt_over;
 }
 
-/* Where time is virtual a budget that is used up ends the slice, too, or it would end late. */
-static bool slice_is_over(struct state *s, uint64_t now) {
-    if (!s->loop->is_virtual) return now - s->time.run.began_us >= SLICE_US;
-    return now - s->time.run.began_us >= SPEC_SLICE_US || ask(s, now) != NULL;
-}
-
 static void on_count(lua_State *L, lua_Debug *ar) {
     (void)ar;
     struct state *s = state_of(L);
@@ -453,7 +446,7 @@ static void on_count(lua_State *L, lua_Debug *ar) {
     } else if (s->time.run.budget->killed == NULL && attempt_ends(s, now)) {
         look_at_once(s);
         state_check(L);
-    } else if (s->time.run.budget->killed != NULL || slice_is_over(s, now)) {
+    } else if (s->time.run.budget->killed != NULL || now - s->time.run.began_us >= SLICE_US) {
         lua_yield(L, 0); /* task_resume() decides whether it goes on */
     }
 }

@@ -173,9 +173,9 @@ t.test("durable: a task gets the request as policies left it, and what became of
     t.upstream("up", { chunks = { "he", "llo" }, usage = { prompt_tokens = 3, completion_tokens = 2 }, delay = 1 })
     local seen
     local reply = kept(function(req, answer)
-      seen = { said = req.messages[1].content, id = req.id, tenant = req.tenant, stream = req.stream, x = req.headers["x-some"],
+      seen = { said = req.messages[1].content, id = req.id, tenant = req.tenant, stream = req.stream, x = req.headers["user-agent"],
                key = req.headers.authorization or false, path = req.path, job = req.job, answer = answer }
-    end, nil, { stream = stream, tenant = "acme", headers = { ["x-some"] = "thing", authorization = "Bearer secret" } })
+    end, nil, { stream = stream, tenant = "acme", headers = { ["user-agent"] = "thing", authorization = "Bearer secret" } })
     t.equal({ reply.text, reply.total }, { "hello", 1 })
     t.equal({ seen.said, seen.tenant, seen.stream, seen.x, seen.key, seen.path },
       { "hi", "acme", stream, "thing", false, "/v1/chat/completions" })
