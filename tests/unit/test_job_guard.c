@@ -66,3 +66,24 @@ TEST(no_client_says_it) {
     request_put(r);
     arena_deinit(&arena);
 }
+
+/* Behind the reply: who asked has let go of the words of the question by then. */
+TEST_NOFAULT(a_job_of_a_request_that_was_kept) {
+    char words[] = "/team/v1/special";
+    struct request *r = request_new();
+    struct job j = { .function = SLICE("") };
+    CHECK(r != NULL);
+    arena_init(&arena);
+    r->method = SLICE("POST");
+    r->whole_path = slice_str(words);
+    r->path = slice_of(words + 5, sizeof(words) - 6);
+    r->query = SLICE("");
+    r->peer = "";
+    CHECK(request_keep(r));
+    memset(words, 'x', sizeof(words));
+    CHECK(job_from_request(&j, &arena, r, NULL));
+    CHECK_SLICE(j.path, SLICE("/team/v1/special"));
+    request_end(r);
+    request_put(r);
+    arena_deinit(&arena);
+}
