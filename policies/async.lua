@@ -9,7 +9,7 @@
 -- that say who may ask, and past this one.  So this one stands behind `auth_keys` and in front of all others: what
 -- stands in front of it (a limit, a policy that rewrites) sees the request twice.
 --
--- Needs `jobs` in the configuration.
+-- Needs `jobs` in the configuration, and the queue there: `perilune check` says so.
 --
 ---@class AsyncOptions
 ---@field when? fun(req: perilune.Request): boolean?  true: a job
@@ -48,9 +48,11 @@ return function(given)
     local long = (options.prefer and asks_for_it(req)) or (when and when(req)) or (above and req:tokens() > above)
     if not long then return next(req) end
 
-    local job, err = queue:submit(req, {
-      priority = options.priority, max_tries = options.max_tries, key = req.headers["idempotency-key"],
-    })
+    local key = req.headers["idempotency-key"]
+    if key and (#key == 0 or #key > 255) then
+      return nil, perilune.error{ code = "invalid_request", status = 400, message = "Idempotency-Key has 1 to 255 bytes" }
+    end
+    local job, err = queue:submit(req, { priority = options.priority, max_tries = options.max_tries, key = key })
     if not job then return nil, err end
     return queue:accepted(job)
   end

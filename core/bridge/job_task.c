@@ -170,6 +170,8 @@ static void push_slice(lua_State *L, struct slice s) { lua_pushlstring(L, s.ptr 
 static int make_task(lua_State *L, void *ud) {
     struct job_task *j = ud;
     const struct job *job = &j->work->job;
+    char guard[GUARD_SIZE];
+    bool ignored;
     luaL_checkstack(L, 14, NULL);
     lua_rawgeti(L, LUA_REGISTRYINDEX, j->state->job_entry);
     j->handle = lua_newuserdata(L, sizeof(*j->handle));
@@ -180,7 +182,7 @@ static int make_task(lua_State *L, void *ud) {
     j->ref = state_ref_new(L);
     push_slice(L, job->function);
     push_slice(L, job->path);
-    push_slice(L, job->headers);
+    push_slice(L, job_guard(job, guard, &ignored)); /* of a request, in a spec: nobody lets in there */
     push_slice(L, j->is_kept ? j->kept.told : job->body);
     lua_pushstring(L, job->id);
     lua_pushinteger(L, (lua_Integer)job->tries);
@@ -195,7 +197,10 @@ static int make_task(lua_State *L, void *ud) {
 static bool make_kept(struct job_task *j, struct request *r) {
     const struct kept *k = &j->kept;
     struct failure ignored;
+    bool is_batch;
     if (!job_to_request(&j->work->job, r)) return false;
+    job_guard(&j->work->job, r->guard, &is_batch);
+    r->admitted = true; /* by that guard, or by nobody */
     slice_copy(r->id, sizeof(r->id), k->id);
     slice_copy(r->tenant, sizeof(r->tenant), k->tenant);
     if (k->body.len == 0) return true;

@@ -180,6 +180,8 @@ static struct request *copy_question(struct state *s, const struct request *from
     to->header_count = from->header_count; /* what policies took away stays away */
     to->deadline_ms = loop_now(s->loop) + timeout_ms;
     memcpy(to->tenant, from->tenant, sizeof(to->tenant));
+    memcpy(to->guard, from->guard, sizeof(to->guard));
+    to->admitted = from->admitted;
     snprintf(to->id, sizeof(to->id), "%.72s-after", from->id);
     struct slice route = slice_str(from->route);
     to->route = arena_dup(&to->arena, route); /* with a NUL behind it */

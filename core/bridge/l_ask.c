@@ -359,7 +359,7 @@ int l_ask(lua_State *L) {
     op_check(L);
     struct state *s = state_of(L);
     struct request *parent = s->running->request;
-    struct ask_route route = { label, label };
+    struct ask_route route = { label, label, "" };
     struct failure f;
     failure_init(&f);
     if (parent != NULL && !parent->live) return luaL_error(L, "request is finished");

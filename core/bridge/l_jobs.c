@@ -224,7 +224,14 @@ static bool read_request(struct jobs_wait *w, struct request *r, struct body *bo
     w->job.headers = made.headers;
     char *copy = arena_dup(&w->arena, made.body);
     w->job.body = slice_of(copy, made.body.len);
-    return copy != NULL;
+    return copy != NULL && job_put_guard(&w->job, &w->arena, r->guard, false);
+}
+
+/* A job runs past those who say who may ask, so they come first. */
+static void check_admitted(lua_State *L, const struct request *r) {
+    if (r != NULL && r->guard[0] != '\0' && !r->admitted)
+        luaL_error(L, "jobs:submit: nobody has said yet that this request may ask; put the policy behind the one that "
+                      "does (auth_keys)");
 }
 
 /* core.jobs_submit(req | nil, { queue, job, path, headers, body, key, priority, max_tries, not_before, expires, keep,
@@ -234,6 +241,7 @@ int l_jobs_submit(lua_State *L) {
     luaL_checktype(L, 2, LUA_TTABLE);
     struct request *r = lua_isnil(L, 1) ? NULL : request_check(L, 1);
     op_check(L);
+    check_admitted(L, r);
     jobs_queue(L);
     const struct job_settings *settings = state_of(L)->services.job_settings;
     struct body *body = r != NULL ? request_body(L, 1) : NULL;
@@ -247,7 +255,8 @@ int l_jobs_submit(lua_State *L) {
     buf_init(&w->text, 0);
     failure_init(&w->failure);
     read_options(L, &w->job, settings);
-    bool ok = r == NULL || read_request(w, r, body, settings);
+    bool ok = r != NULL ? read_request(w, r, body, settings)
+                        : w->job.function.len > 0 || job_put_guard(&w->job, &w->arena, GUARD_OPERATOR, false);
     body_put(body);
     struct slice tenant = text_at(L, 2, "tenant");
     w->job.tenant = tenant.len > 0 ? tenant : r != NULL ? slice_str(r->tenant) : tenant_of(L);

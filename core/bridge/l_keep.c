@@ -148,6 +148,7 @@ static bool make_job(struct job *j, struct arena *a, struct buf *body, const str
     j->path.ptr = arena_dup(a, buf_get(&path));
     j->path.len = buf_len(&path);
     ok = ok && !buf_failed(&path) && !buf_failed(body) && j->tenant.ptr && j->function.ptr && j->path.ptr;
+    ok = ok && job_put_guard(j, a, r->admitted ? r->guard : "", false); /* it may make a job of the request again */
     buf_deinit(&path);
     j->body = buf_get(body);
     j->queue = how->queue;

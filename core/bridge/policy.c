@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "bridge/lib.h"
 
@@ -44,6 +45,9 @@ static void take_chains(lua_State *L, struct loading *ld, int list, int trusted,
         if (lua_istable(L, -1)) {
             c->admission = take_part(L, "admission");
             c->rest = take_part(L, "rest");
+            lua_getfield(L, -1, "admits");
+            if (lua_type(L, -1) == LUA_TSTRING) c->admits = hash_fnv(slice_str(lua_tostring(L, -1)));
+            lua_pop(L, 1);
         }
         lua_pop(L, 1);
     }

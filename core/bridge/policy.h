@@ -12,6 +12,8 @@ struct policy_chain {
     int  ref;     /* the composed function; 0: no policies */
     int  admission; /* the same of those that say who may ask: their file returns { admits = true } */
     int  rest;      /* and of all others */
+    uint64_t admits; /* which ones those are, hashed; 0: none */
+    char guard[GUARD_SIZE]; /* the same of this route; "": nobody asks there who it is */
     bool trusted;
 };
 

@@ -15,9 +15,10 @@ static struct generation *generation_of(struct services *v) {
 }
 
 bool asks_route(struct services *v, unsigned index, struct ask_route *out) {
-    const struct config *c = generation_of(v)->config;
+    const struct generation *gen = generation_of(v);
+    const struct config *c = gen->config;
     if (index >= c->route_count) return false;
-    *out = (struct ask_route){ c->routes[index].identity, c->routes[index].label };
+    *out = (struct ask_route){ c->routes[index].identity, c->routes[index].label, gen->chains[index].guard };
     return true;
 }
 

@@ -11,8 +11,9 @@
  *
  *     NEW --begin: path, method, body--> ADMITTING --admitted--> ASKING: the queue, the disk, or at once --> reply
  *
- * A batch is a job with the path /v1/batches, which batch_work.c does.  A list of batches looks through the tenant's
- * jobs, and then asks for each: what was posted is not in lists. */
+ * A batch is a job with the path /v1/batches and a mark of this desk (job_put_guard), which batch_work.c does.  It
+ * remembers who let it in; lines have no headers, so an endpoint whose route is chosen by some leads elsewhere then.
+ * A list of batches looks through the tenant's jobs, and then asks for each: what was posted is not in lists. */
 #include "gateway/batch_desk.h"
 
 #include <errno.h>
@@ -24,7 +25,10 @@
 #include "base/stamp.h"
 #include "flow/response.h"
 #include "gateway/file_source.h"
+#include "gateway/job_ask.h"
+#include "gateway/served.h"
 #include "gateway/upload.h"
+#include "http/path.h"
 #include "jobs/batch_object.h"
 #include "request/form.h"
 #include "request/job_question.h"
@@ -55,16 +59,8 @@ struct batch_desk {
     unsigned          found_count, shown, looked;
 };
 
-static const struct slice files = SLICE("/v1/files"), batches = SLICE("/v1/batches"),
+static const struct slice files = SLICE(SERVED_FILES_ROOT), batches = SLICE(SERVED_BATCHES_ROOT),
                           chats = SLICE("/v1/chat/completions");
-
-static bool is_below(struct slice path, struct slice root) {
-    return slice_starts(path, root) && (path.len == root.len || path.ptr[root.len] == '/');
-}
-
-bool batch_desk_has(const struct config *c, struct slice path) {
-    return c->jobs != NULL && c->jobs->files.folder != NULL && (is_below(path, files) || is_below(path, batches));
-}
 
 struct batch_desk *batch_desk_new(struct exchange *x) {
     struct batch_desk *d = mem_zalloc(sizeof(*d));
@@ -119,6 +115,10 @@ static void disk_fails(struct batch_desk *d) {
 
 static void no_file(struct batch_desk *d) {
     fail(d, 404, "id", "there is no such file; it may be of somebody else, or was kept long enough (jobs.file_keep)");
+}
+
+static void too_many_files(struct batch_desk *d) {
+    fail(d, 409, NULL, "you have as many files as may be kept (jobs.max_files); delete some");
 }
 
 static bool has_file(const struct batch_desk *d, const struct job *j, bool errors) {
@@ -178,6 +178,10 @@ static void on_uploaded(void *ud, int rc) {
     struct batch_desk *d = ud;
     struct file_facts f;
     d->upload = NULL;
+    if (rc == FILE_TOO_MANY) {
+        too_many_files(d);
+        return;
+    }
     if (rc == 0) rc = file_find(&settings(d)->files, tenant(d), slice_str(d->id), stamp_ms(CLOCK_REALTIME) / 1000, &f);
     if (rc != 0) disk_fails(d);
     else reply_file(d, &f);
@@ -191,6 +195,10 @@ static bool read_form(struct batch_desk *d, struct file_facts *f, struct slice *
     if (purpose.ptr == NULL || content->ptr == NULL || name.ptr == NULL) {
         fail(d, 400, purpose.ptr == NULL ? "purpose" : "file",
              "a file comes as multipart/form-data with the parts \"purpose\" and \"file\"");
+        return false;
+    }
+    if (form_has_more(type, body, SLICE("purpose")) || form_has_more(type, body, SLICE("file"))) {
+        fail(d, 400, "file", "each of the parts \"purpose\" and \"file\" comes once");
         return false;
     }
     if (!slice_eq(purpose, SLICE("batch"))) {
@@ -213,7 +221,7 @@ static void upload(struct batch_desk *d) {
     if (!read_form(d, &f, &content)) return;
     int rc = file_make_room(&settings(d)->files, tenant(d), f.created_s);
     if (rc == FILE_TOO_MANY) {
-        fail(d, 409, NULL, "you have as many files as may be kept (jobs.max_files); delete some");
+        too_many_files(d);
         return;
     }
     struct upload_options opt = { .loop = d->x->w->loop, .files = &settings(d)->files, .tenant = tenant(d),
@@ -294,16 +302,33 @@ static void on_made(struct jobs_op *op, const struct jobs_answer *a) {
 }
 
 static void make(struct batch_desk *d) {
+    struct job_ask_error why;
     struct file_facts f;
+    struct slice key;
+    if (!job_ask_key(d->x->req, &key, &why)) {
+        fail(d, 400, NULL, why.message);
+        return;
+    }
     if (file_find(&settings(d)->files, tenant(d), slice_str(d->wish.input), stamp_ms(CLOCK_REALTIME) / 1000, &f) != 0) {
         fail(d, 400, "input_file_id", "there is no such file of yours; upload it by POST /v1/files");
         return;
     }
     d->job = (struct job){ .tenant = tenant(d), .queue = SLICE(""), .function = SLICE(""), .path = batches,
                            .headers = SLICE(""), .body = buf_get(&d->body), .webhook = SLICE(""),
-                           .key = request_header(d->x->req, SLICE("idempotency-key")), .max_tries = BATCH_TRIES,
+                           .key = key, .max_tries = BATCH_TRIES,
                            .keep_ms = settings(d)->files.keep_ms };
-    if (d->job.key.ptr == NULL) d->job.key = SLICE("");
+    struct arena *a = &d->x->req->arena;
+    struct job line = d->job;
+    line.path = slice_str(d->wish.endpoint);
+    if (!job_put_guard(&d->job, a, d->x->req->guard, true) || !job_put_guard(&line, a, d->x->req->guard, true)) {
+        exchange_fail(d->x, FAILURE_NO_MEMORY, "out of memory");
+        return;
+    }
+    if (!exchange_admits_job(d->x, &line)) {
+        fail(d, 400, "endpoint", "the route of this request is chosen by headers, which the lines of a batch do not "
+                                 "have, so that they would run on another one, which asks for a key");
+        return;
+    }
     ask(d, &(struct jobs_ask){ .verb = JOBS_SUBMIT, .job = &d->job }, on_made);
 }
 
@@ -468,6 +493,13 @@ static void begin_batch(struct batch_desk *d, struct slice rest) {
     else wrong_method(d, "GET, HEAD");
 }
 
+/* Lines have it byte for byte, and routes see its one form: they had better be the same. */
+static bool is_plain(const struct batch_desk *d, struct slice path) {
+    struct slice form = path;
+    const char *ignored;
+    return http_path_normalize(&form, &d->x->req->arena, &ignored) == 0 && slice_eq(form, path);
+}
+
 static void begin_make(struct batch_desk *d) {
     const char *param = NULL;
     char why[240];
@@ -476,14 +508,17 @@ static void begin_make(struct batch_desk *d) {
     if (rc == PERILUNE_ERR_NOMEM) exchange_fail(d->x, FAILURE_NO_MEMORY, "out of memory");
     else if (rc != 0) fail(d, 400, NULL, "the body is no valid JSON");
     else if (batch_wish_read(&d->wish, &d->doc, &param, why, sizeof(why)) != 0) fail(d, 400, param, why);
-    else if (!exchange_leads(d->x, slice_str(d->wish.endpoint)) || is_below(slice_str(d->wish.endpoint), batches))
+    else if (!is_plain(d, slice_str(d->wish.endpoint)))
+        fail(d, 400, "endpoint", "\"endpoint\" must be a path written plainly, such as \"/v1/chat/completions\"");
+    else if (!exchange_leads(d->x, slice_str(d->wish.endpoint)) ||
+             served_by(d->x->gen->config, slice_str(d->wish.endpoint)) != SERVED_NOT)
         fail(d, 400, "endpoint", "no route has the path of \"endpoint\"");
     else admit(d, DESK_MAKE, slice_str(d->wish.endpoint));
 }
 
 void batch_desk_begin(struct batch_desk *d, struct buf *body) {
     struct slice path = d->x->req->path;
-    bool of_files = is_below(path, files);
+    bool of_files = served_by(d->x->gen->config, path) == SERVED_FILES;
     size_t root = of_files ? files.len : batches.len;
     struct slice rest = slice_of(path.ptr + root, path.len - root);
     d->body = *body;

@@ -6,8 +6,6 @@
 
 struct batch_desk;
 
-/* Is it asked for something here?  c->jobs->files says that files are kept. */
-bool batch_desk_has(const struct config *c, struct slice path);
 /* For x, whose ops call the functions below. NULL: no memory. */
 struct batch_desk *batch_desk_new(struct exchange *x);
 /* The request is complete; takes the bytes of body. May end and free x. */

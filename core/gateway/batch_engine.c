@@ -309,8 +309,8 @@ static void ask(struct batch_slot *s) {
     struct batch_engine *b = s->b;
     struct inside_ask q = { .method = SLICE("POST"), .path = s->path, .query = s->query, .body = s->body,
                             .headers = b->set->headers, .header_count = b->set->header_count, .most = ANSWER_MAX,
-                            .job = b->set->job, .tenant = b->set->tenant, .timeout_ms = b->set->timeout_ms,
-                            .over = on_over, .ud = s };
+                            .job = b->set->job, .admitted = b->set->admitted, .tenant = b->set->tenant,
+                            .timeout_ms = b->set->timeout_ms, .over = on_over, .ud = s };
     s->tries++;
     move(s, ASKED);
     if (inside_begin(&s->question, b->set->worker, &q) == 0) return;

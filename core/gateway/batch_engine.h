@@ -19,7 +19,7 @@ struct batch_settings {
     bool                keep_going;         /* however many lines in a row fail */
     const struct http_header *headers;      /* of each request */
     unsigned            header_count;
-    const char         *job;                /* as of struct inside_ask: */
+    const char         *job, *admitted;     /* as of struct inside_ask: */
     struct slice        tenant;
     uint64_t            timeout_ms;
     uint64_t            sync_ms;            /* outputs reach the disk that often; 0: the caller's care */

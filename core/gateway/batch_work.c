@@ -8,10 +8,10 @@
  *         +-- bad lines, no file --> (failed, freed)    stop from any state: what is answered is kept, (freed)
  *
  * The lines are asked by the engine that perilune batch has, as parts of this job: past policies that say who may ask,
- * which had their say when the batch was made, in the name of its tenant.  What is answered is in the output file at
- * once; a worker that dies, or is told to give its jobs back, leaves a job that another one takes, and that one goes on
- * with the file.  Two that hold the job at once, because one was away for longer than its lease, do not write the
- * file at once: it is locked.
+ * which had their say when the batch was made (its guard is remembered), in the name of its tenant.  What is answered
+ * is in the output file at once; a worker that dies, or is told to give its jobs back, leaves a job that another one
+ * takes, and that one goes on with the file.  Two that hold the job at once, because one was away for longer than its
+ * lease, do not write the file at once: it is locked.
  *
  * A day after it was made (jobs.batch_window) a batch takes no further lines, and what is under way is waited for; one
  * that is cancelled stops at once.  Then each line is in one of the files: those that nobody answered have
@@ -31,6 +31,7 @@
 #include "jobs/batch_object.h"
 #include "jobs/batch_rest.h"
 #include "jobs/batch_survey.h"
+#include "request/job_question.h"
 
 #define SLICE_LINES 32   /* that are looked at in a turn */
 #define NOTE_MS     500  /* between two notes of how far it is */
@@ -68,12 +69,12 @@ struct batch_work {
     bool                  syncing_errors;
     char                  tenant[JOB_TENANT_MAX + 1];
     char                  job_id[JOB_ID_SIZE];
+    char                  guard[GUARD_SIZE]; /* who let it in: of its endpoint */
     char                  why[500];
 };
 
-bool batch_work_is(const struct job *j) {
-    return j->function.len == 0 && slice_eq(j->path, SLICE(BATCH_PATH));
-}
+/* Its path alone says nothing: without jobs.files an upstream has it.  Who made it says so. */
+bool batch_work_is(const struct job *j) { return job_is_batch(j); }
 
 /* -- The end ----------------------------------------------------------------------------------- */
 
@@ -265,7 +266,7 @@ static void ask_all(struct batch_work *b) {
     b->engine.errors = &b->errors;
     b->engine.ids = &b->ids;
     b->set = (struct batch_settings){ .worker = b->w, .concurrency = s != NULL ? s->batch_concurrency : 1,
-                                      .tries = TRIES, .keep_going = true, .job = b->job_id,
+                                      .tries = TRIES, .keep_going = true, .job = b->job_id, .admitted = b->guard,
                                       .tenant = slice_str(b->tenant), .timeout_ms = s != NULL ? s->timeout_ms : 0,
                                       .ready = on_ready, .ud = b };
     b->engine_open = true;
@@ -354,6 +355,8 @@ void batch_work_begin(struct worker *w, struct job_work *work) {
     work->user = b;
     slice_copy(b->tenant, sizeof(b->tenant), work->job.tenant);
     snprintf(b->job_id, sizeof(b->job_id), "%s", work->job.id);
+    bool ignored;
+    job_guard(&work->job, b->guard, &ignored);
     snprintf(b->folder, sizeof(b->folder), "%s", s != NULL && s->files.folder != NULL ? s->files.folder : "/dev/null");
     if (s != NULL) b->files = s->files;
     b->files.folder = b->folder;

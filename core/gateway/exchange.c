@@ -25,8 +25,10 @@
 #include "gateway/access_log.h"
 #include "gateway/model_list.h"
 #include "gateway/registry.h"
+#include "gateway/served.h"
 #include "http/coding.h"
 #include "http/path.h"
+#include "request/job_question.h"
 #include "request/outgoing.h"
 #include "request/spent.h"
 
@@ -472,19 +474,11 @@ static bool is_under(struct slice path, struct slice root) {
     return slice_starts(path, root) && (path.len == root.len || path.ptr[root.len] == '/');
 }
 
-/* What is answered before there is an exchange, where HTTP comes in. */
-static bool is_desk(struct slice path) {
-    return is_under(path, SLICE("/v1/async")) || is_under(path, SLICE("/v1/files")) ||
-           is_under(path, SLICE("/v1/batches"));
-}
-
 /* A path that no route names.  Returns false after having failed x. */
 static bool serve_unrouted(struct exchange *x) {
     if (x->gen->config->jobs == NULL && is_under(x->req->path, SLICE("/v1/async")))
         exchange_fail(x, FAILURE_NOT_FOUND, "no jobs are kept here; jobs = { file = \"jobs.db\" } in the configuration "
                                             "turns them on");
-    else if (x->via != NULL && strcmp(x->via, "websocket") == 0 && is_desk(x->req->path))
-        exchange_fail(x, FAILURE_NOT_FOUND, "jobs, files and batches are asked for by HTTP, not on a WebSocket");
     else if (!path_is_openai(x->req->path))
         exchange_fail(x, FAILURE_NOT_FOUND, "no such path; a route in the configuration can add it");
     else if (x->gen->config->guarded)
@@ -518,6 +512,12 @@ static bool find_tenant(struct exchange *x) {
     return false;
 }
 
+/* Who says on this route who may ask; "": nobody does. */
+static const char *guard_of(const struct exchange *x, const struct route *r) {
+    static const char nobody[GUARD_SIZE];
+    return r != NULL ? x->gen->chains[r - x->gen->config->routes].guard : nobody;
+}
+
 /* Where a path leads: the first route that fits, what it leaves of the path, and what that is. */
 struct way {
     const struct route   *route;
@@ -535,6 +535,12 @@ static struct way way_of(const struct exchange *x, struct slice path) {
     return w;
 }
 
+/* No upstream gets what is kept here (served.c): who comes this far did not ask a desk. */
+static bool is_served(const struct exchange *x, const struct way *w, struct slice path) {
+    const struct config *c = x->gen->config;
+    return served_by(c, path) != SERVED_NOT || (w->route != NULL && served_behind(c, w->route, path));
+}
+
 /* Does a server that reads the path in another way (http/path.c), or does not mind a slash at its end, see a
  * request of another route, or a chat where we see none? */
 static bool is_ambiguous(struct exchange *x, const struct way *w, struct slice path) {
@@ -544,7 +550,8 @@ static bool is_ambiguous(struct exchange *x, const struct way *w, struct slice p
     while (other.len > 1 && other.ptr[other.len - 1] == '/') other.len--;
     if (other.len == path.len) return false;
     struct way v = way_of(x, other);
-    return v.dialect != w->dialect || (slashes && v.route != w->route);
+    bool served = slashes && is_served(x, &v, other);
+    return served || v.dialect != w->dialect || (slashes && v.route != w->route);
 }
 
 /* Brings the path into its one form and finds its way.  Returns false after having failed x. */
@@ -561,9 +568,15 @@ static bool choose_route(struct exchange *x, bool *wrong_method) {
         exchange_fail(x, FAILURE_INVALID_REQUEST, why);
         return false;
     }
+    if (is_served(x, &w, r->path)) {
+        exchange_fail(x, FAILURE_NOT_FOUND, "the gateway itself answers this path, and only to a plain HTTP request "
+                                            "for it: no job, no line of a batch, no message and no route leads there");
+        return false;
+    }
     x->route = w.route;
     r->route = w.route ? w.route->identity : "";
     r->route_label = w.route ? w.route->label : "";
+    memcpy(r->guard, guard_of(x, w.route), sizeof(r->guard));
     x->dialect = w.dialect;
     r->whole_path = r->path;
     r->path = w.path;
@@ -622,10 +635,46 @@ static bool take_body(struct exchange *x, struct buf *bytes) {
     return true;
 }
 
+/* Was the job taken on where it is to run, or is nobody asked there?  A route may be chosen by a header that is not
+ * kept, and a reload may put another guard in front.  Returns false after having failed x. */
+static bool was_admitted(struct exchange *x) {
+    struct request *r = x->req;
+    const char *by = x->admitted;
+    r->admitted = r->guard[0] == '\0' || strcmp(by, GUARD_OPERATOR) == 0 || strcmp(by, r->guard) == 0;
+    if (r->admitted) return true;
+    struct failure f;
+    failure_init(&f);
+    failure_set(&f, FAILURE_INVALID_REQUEST, "the job was let in by another route than the one that it runs on now, "
+                "which asks for a key; it is chosen by something that is not kept with a job, or was changed since");
+    f.status = 403;
+    snprintf(f.code, sizeof(f.code), "job_route_changed");
+    fail(x, &f);
+    return false;
+}
+
+bool exchange_admits_job(struct exchange *x, const struct job *j) {
+    char guard[GUARD_SIZE];
+    bool ignored, wrong;
+    struct slice lines = job_guard(j, guard, &ignored), name, value, all = lines;
+    unsigned count = 0;
+    while (headers_next(&all, &name, &value)) count++;
+    struct http_header *list = arena_alloc(&x->req->arena, (count + 1) * sizeof(*list));
+    if (list == NULL) return false;
+    struct route_ask as = { .method = SLICE("POST"), .path = j->path, .headers = list,
+                            .tenant = slice_str(x->req->tenant) };
+    while (as.header_count < count && headers_next(&lines, &name, &value))
+        list[as.header_count++] = (struct http_header){ name, value };
+    const char *mark = as.path.len > 0 ? memchr(as.path.ptr, '?', as.path.len) : NULL;
+    if (mark != NULL) as.path.len = (size_t)(mark - as.path.ptr);
+    const char *now = guard_of(x, routes_find(x->gen->config->route_index, &as, &wrong));
+    return now[0] == '\0' || strcmp(now, guard) == 0;
+}
+
 static void begin(struct exchange *x, struct buf *body, uint64_t timeout_ms) {
     const struct request *r = x->req;
     bool wrong_method = false;
     if (!choose_route(x, &wrong_method)) return;
+    if (x->is_job && !was_admitted(x)) return;
     if (x->route == NULL && !wrong_method && answer_models(x)) return;
     if (x->route == NULL && !wrong_method && !serve_unrouted(x)) return;
     if (wrong_method || (x->dialect != NULL && !slice_eq(r->method, SLICE("POST")))) {
@@ -644,15 +693,22 @@ void exchange_begin(struct exchange *x, struct buf *body) {
     if (find_tenant(x)) begin(x, body, x->gen->config->request_ms);
 }
 
-void exchange_begin_job(struct exchange *x, struct buf *body, uint64_t timeout_ms) {
+void exchange_begin_job(struct exchange *x, struct buf *body, const char *admitted, uint64_t timeout_ms) {
     x->is_job = true;
+    x->admitted = admitted;
     x->req->deadline_ms = timeout_ms ? loop_now(x->w->loop) + timeout_ms : 0;
     begin(x, body, timeout_ms);
 }
 
 void exchange_begin_admission(struct exchange *x, struct slice path) {
     struct route_ask as = ask_of(x->req);
+    const char *why = "out of memory";
     bool ignored;
+    int rc = http_path_normalize(&path, &x->req->arena, &why);
+    if (rc != 0) {
+        exchange_fail(x, rc == PERILUNE_ERR_NOMEM ? FAILURE_NO_MEMORY : FAILURE_INVALID_REQUEST, why);
+        return;
+    }
     if (!find_tenant(x)) return;
     as.tenant = slice_str(x->req->tenant);
     as.header_count = x->req->header_count;
@@ -660,6 +716,7 @@ void exchange_begin_admission(struct exchange *x, struct slice path) {
     as.path = path;
     x->route = routes_find(x->gen->config->route_index, &as, &ignored);
     x->req->route = x->route ? x->route->identity : "";
+    memcpy(x->req->guard, guard_of(x, x->route), sizeof(x->req->guard));
     uint64_t ms = x->gen->config->request_ms;
     if (ms) timer_start(x->w->loop, &x->deadline, ms + 5, deadline_due);
     if (x->route == NULL && x->gen->config->guarded)
@@ -667,9 +724,11 @@ void exchange_begin_admission(struct exchange *x, struct slice path) {
     else admit(x);
 }
 
-bool exchange_leads(const struct exchange *x, struct slice path) {
+bool exchange_leads(struct exchange *x, struct slice path) {
     struct route_ask as = ask_of(x->req);
+    const char *why;
     bool ignored;
+    if (http_path_normalize(&path, &x->req->arena, &why) != 0) return false;
     as.path = path;
     if (routes_find(x->gen->config->route_index, &as, &ignored) != NULL || ignored) return true;
     return path_is_openai(path) && !x->gen->config->guarded;
@@ -685,6 +744,7 @@ static bool copy_question(struct request *to, const struct request *from, struct
     to->query = from->query;
     to->route = from->route;
     to->route_label = from->route_label;
+    memcpy(to->guard, from->guard, sizeof(to->guard));
     to->peer = from->peer;
     to->headers = from->headers;
     to->header_count = from->header_count + from->removed; /* policies ask for them again */

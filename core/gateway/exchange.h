@@ -45,6 +45,7 @@ struct exchange {
     bool                   committed; /* it was told: the client sets it, and status with it */
     bool                   stream;   /* the client asked for one */
     bool                   is_job;   /* admission was when the job was taken on: policies for that have had their say */
+    const char            *admitted; /* then by whom: the guard of the route that the job was taken on by; "": nobody */
     const char            *methods;  /* that would be right, after FAILURE_METHOD; NULL: as routes say */
     const char            *job;      /* that it asks about, for the log; NULL: none */
     bool                   trial;    /* nobody asked for it: a policy tries something out */
@@ -61,13 +62,18 @@ void exchange_propose_id(struct exchange *x, struct slice id);
 /* The request is complete, body its bytes (taken).  May end and free x. */
 void exchange_begin(struct exchange *x, struct buf *body);
 
-/* The same for a job, whose tenant is in the request already, with a deadline of its own. May end and free x. */
-void exchange_begin_job(struct exchange *x, struct buf *body, uint64_t timeout_ms);
+/* The same for a job, whose tenant is in the request already, with a deadline of its own; admitted: by whom it was
+ * taken on (job_guard(); lives as long as x).  Where another guard stands now, it fails. May end and free x. */
+void exchange_begin_job(struct exchange *x, struct buf *body, const char *admitted, uint64_t timeout_ms);
+
+/* From admitted() on: would the job that was made of x run where x was let in, or where nobody asks?  (false: or there
+ * is no memory) */
+bool exchange_admits_job(struct exchange *x, const struct job *j);
 
 /* Only who asks is found out, as if this path were posted to; then ops->admitted(). May end and free x. */
 void exchange_begin_admission(struct exchange *x, struct slice path);
 /* Would a POST of this path lead anywhere? */
-bool exchange_leads(const struct exchange *x, struct slice path);
+bool exchange_leads(struct exchange *x, struct slice path);
 /* From admitted() on: a whole reply. headers: lines. Empties body.  Frees x. */
 void exchange_reply(struct exchange *x, int status, struct slice headers, struct buf *body);
 /* The same, from a response (a share). May end and free x. */

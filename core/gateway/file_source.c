@@ -38,9 +38,9 @@ static bool emit(struct file_source *f, const struct event *ev) {
     f->in_event = true;
     f->full = f->to->event(f->to, ev) == FLOW_FULL;
     f->in_event = false;
-    f->over |= ev->type == EVENT_END || ev->type == EVENT_ERROR;
-    if (f->over) file_free(f);
-    return !f->over;
+    bool over = f->over || ev->type == EVENT_END || ev->type == EVENT_ERROR;
+    if (over) file_free(f);
+    return !over;
 }
 
 static void cut(struct file_source *f) {

@@ -26,8 +26,10 @@
 #include "gateway/batch_desk.h"
 #include "gateway/exchange.h"
 #include "gateway/job_desk.h"
+#include "gateway/served.h"
 #include "http/coding.h"
 #include "http/field.h"
+#include "http/path.h"
 #include "llm/dialect.h"
 
 struct http_exchange {
@@ -273,8 +275,8 @@ static void admitted(struct exchange *x) {
 static struct http_exchange *http_exchange_new(struct worker *w, struct http_request *r) {
     static const struct exchange_ops ops = { understood, free_exchange, NULL };
     static const struct exchange_ops desk_ops = { understood, free_exchange, admitted };
-    bool batches = batch_desk_has(w->gen->config, r->path);
-    bool jobs = !batches && w->gen->config->jobs != NULL && job_desk_has(r->path), desk = jobs || batches;
+    enum served by = served_by(w->gen->config, r->path);
+    bool jobs = by == SERVED_JOBS, batches = by == SERVED_FILES || by == SERVED_BATCHES, desk = jobs || batches;
     struct http_exchange *e = mem_zalloc(sizeof(*e));
     if (e != NULL && jobs) e->desk = job_desk_new(&e->x);
     if (e != NULL && batches) e->batches = batch_desk_new(&e->x);
@@ -333,6 +335,12 @@ static bool answer_preflight(struct worker *w, struct http_request *r) {
     buf_deinit(&h);
     buf_deinit(&body);
     return true;
+}
+
+void http_exchange_plain(struct http_request *r) {
+    const char *ignored; /* the exchange says why it does not take the path */
+    if (r->path.len > 0 && memchr(r->path.ptr, '%', r->path.len) != NULL)
+        http_path_normalize(&r->path, &r->arena, &ignored);
 }
 
 void http_exchange_request(void *ud, struct http_request *r) {

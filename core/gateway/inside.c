@@ -122,7 +122,7 @@ int inside_begin(struct inside **slot, struct worker *w, const struct inside_ask
     if (ask->job != NULL) {
         i->x.req->job = ask->job;
         slice_copy(i->x.req->tenant, sizeof(i->x.req->tenant), ask->tenant);
-        exchange_begin_job(&i->x, &body, ask->timeout_ms); /* may free i */
+        exchange_begin_job(&i->x, &body, ask->admitted, ask->timeout_ms); /* may free i */
     } else {
         exchange_begin(&i->x, &body); /* may free i */
     }

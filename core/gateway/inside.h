@@ -26,6 +26,7 @@ struct inside_ask {
     size_t       most;                         /* bytes of an answer */
     /* It is part of a job, which was admitted when it was taken on; job NULL: it is not, and headers say who asks. */
     const char  *job;                          /* its id */
+    const char  *admitted;                     /* and by whom: exchange_begin_job(); lives until it is over */
     struct slice tenant;
     uint64_t     timeout_ms;                   /* of it; 0: none */
     /* Once, unless inside_end() came first; perhaps from within inside_begin().  *slot is NULL by then. */

@@ -127,6 +127,14 @@ static bool read_times(struct request *r, struct job *j, struct job_ask_error *w
     return true;
 }
 
+bool job_ask_key(const struct request *r, struct slice *key, struct job_ask_error *why) {
+    *key = request_header(r, SLICE("idempotency-key"));
+    if (key->ptr != NULL && (key->len == 0 || key->len > JOB_KEY_MAX))
+        return complain(why, "Idempotency-Key", "has 1 to 255 bytes");
+    if (key->ptr == NULL) *key = SLICE("");
+    return true;
+}
+
 bool job_ask_read(struct request *r, struct job *j, struct job_ask_error *why) {
     int priority = 0, tries = (int)j->max_tries;
     double keep = 0;
@@ -141,10 +149,7 @@ bool job_ask_read(struct request *r, struct job *j, struct job_ask_error *why) {
         return complain(why, "x-perilune-keep", "is a number of seconds from 1 to 3200000000, written in digits");
     j->queue = setting(r, "queue");
     if (j->queue.ptr == NULL) j->queue = SLICE("");
-    j->key = request_header(r, SLICE("idempotency-key"));
-    if (j->key.ptr != NULL && (j->key.len == 0 || j->key.len > JOB_KEY_MAX))
-        return complain(why, "Idempotency-Key", "has 1 to 255 bytes");
-    if (j->key.ptr == NULL) j->key = SLICE("");
+    if (!job_ask_key(r, &j->key, why)) return false;
     j->priority = priority;
     j->max_tries = (unsigned)tries;
     j->keep_ms = (uint64_t)(keep * 1000);

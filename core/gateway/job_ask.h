@@ -21,6 +21,8 @@ struct job_list {
 /* Fills queue, key, priority, times and webhook of j from headers x-perilune-... and members of the query of the same
  * name, which are taken out of the query.  What it borrows is the request's.  False: *why. */
 bool job_ask_read(struct request *r, struct job *j, struct job_ask_error *why);
+/* Its Idempotency-Key; "": none. False: *why. */
+bool job_ask_key(const struct request *r, struct slice *key, struct job_ask_error *why);
 /* Is there such a queue? */
 bool job_ask_check(const struct job *j, const struct job_settings *s, struct job_ask_error *why);
 bool job_ask_list(struct slice query, struct job_list *out, unsigned otherwise, unsigned most,

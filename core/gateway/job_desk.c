@@ -11,7 +11,8 @@
  * Who may?  Keys are looked at by policies of routes (auth_keys), and a route is chosen by a path.  So a POST takes the
  * route of PATH, with its body checked as there, and runs of the route's policies those that say who may ask; what is
  * asked of a job takes the route of the job's path, and a list the one of chats or of ?path=.  That makes the tenant,
- * and a job is seen by its tenant and nobody else: to all others it is not there.
+ * and a job is seen by its tenant and nobody else: to all others it is not there.  Who asks for one that is not there
+ * meets the route of chats first, so that nobody learns without a key which ids there are.
  *
  *     POST:    NEW --exchange_begin: path, body, route--> ADMITTING --admitted--> ASKING (SUBMIT) --> reply
  *     one job: NEW --> FINDING (EVENTS: its path) --exchange_begin_admission--> ADMITTING --> ASKING --> reply
@@ -28,6 +29,7 @@
 #include "gateway/job_ask.h"
 #include "gateway/job_stream.h"
 #include "gateway/model_list.h"
+#include "gateway/served.h"
 #include "jobs/job_text.h"
 #include "request/job_question.h"
 
@@ -40,7 +42,7 @@ enum desk_state { DESK_NEW, DESK_FINDING, DESK_ADMITTING, DESK_ASKING };
 struct job_desk {
     struct exchange *x;
     enum desk_state  state;
-    enum { DESK_SUBMIT, DESK_SHOW, DESK_EVENTS, DESK_CANCEL, DESK_HOOKS, DESK_LIST, DESK_SECRET } what;
+    enum { DESK_SUBMIT, DESK_SHOW, DESK_EVENTS, DESK_CANCEL, DESK_HOOKS, DESK_LIST, DESK_SECRET, DESK_NOTHING } what;
     char             id[JOB_ID_SIZE];
     struct jobs_op   op;
     struct job       job;    /* SUBMIT: what is to be done; its bytes are the request's */
@@ -48,11 +50,7 @@ struct job_desk {
     struct job_seen  seen;   /* EVENTS */
 };
 
-static const struct slice root = SLICE("/v1/async");
-
-bool job_desk_has(struct slice path) {
-    return slice_starts(path, root) && (path.len == root.len || path.ptr[root.len] == '/');
-}
+static const struct slice root = SLICE(SERVED_JOBS_ROOT);
 
 struct job_desk *job_desk_new(struct exchange *x) {
     struct job_desk *d = mem_zalloc(sizeof(*d));
@@ -247,13 +245,19 @@ static void submit(struct job_desk *d) {
     struct job_ask_error why;
     const struct job_settings *s = x->gen->config->jobs;
     if (!job_from_request(&d->job, &x->req->arena, x->req, x->req->body,
-                          &(struct job_headers){ s->headers, s->header_count })) {
+                          &(struct job_headers){ s->headers, s->header_count }) ||
+        !job_put_guard(&d->job, &x->req->arena, x->req->guard, false)) {
         exchange_fail(x, FAILURE_NO_MEMORY, "out of memory");
         return;
     }
     if (d->job.keep_ms == 0) d->job.keep_ms = x->gen->config->jobs->store.keep_ms; /* a reload may have changed it */
     if (!job_ask_check(&d->job, x->gen->config->jobs, &why)) {
         fail(d, 400, NULL, why.message);
+        return;
+    }
+    if (!exchange_admits_job(x, &d->job)) {
+        fail(d, 400, "job_route_changed", "the route of this request is chosen by something that is not kept with a "
+                                          "job, so that it would run on another one, which asks for a key");
         return;
     }
     ask(d, &(struct jobs_ask){ .verb = JOBS_SUBMIT, .job = &d->job }, on_submitted);
@@ -285,6 +289,7 @@ void job_desk_admitted(struct job_desk *d) {
         ask(d, &a, on_hooks);
         return;
     case DESK_SECRET: reply_secret(d); return;
+    case DESK_NOTHING: refused(d, &(struct jobs_answer){ .rc = JOBS_NOT_FOUND }); return;
     case DESK_LIST:
         a.verb = JOBS_LIST;
         a.id = SLICE("");
@@ -312,12 +317,13 @@ static const struct slice chats = SLICE("/v1/chat/completions");
 /* Its path says who may ask.  Of a function, or when its route is gone, that of chats does. */
 static void on_found(struct jobs_op *op, const struct jobs_answer *a) {
     struct job_desk *d = desk_of(op);
-    if (a->rc != 0) {
+    struct exchange *x = d->x;
+    if (a->rc == JOBS_NOT_FOUND) d->what = DESK_NOTHING;
+    else if (a->rc != 0) {
         refused(d, a);
         return;
     }
-    struct exchange *x = d->x;
-    struct slice path = path_of(a->jobs);
+    struct slice path = a->rc == 0 ? path_of(a->jobs) : chats;
     const char *copy = arena_dup(&x->req->arena, path.len > 0 && exchange_leads(x, path) ? path : chats);
     d->state = DESK_ADMITTING;
     x->job = arena_dup(&x->req->arena, slice_str(d->id));
@@ -405,10 +411,6 @@ static void begin_submit(struct job_desk *d, struct slice path, struct buf *body
     struct job_ask_error why;
     d->what = DESK_SUBMIT;
     x->req->path = path_of_post(x, path);
-    if (batch_desk_has(x->gen->config, x->req->path)) {
-        fail(d, 400, NULL, "files and batches are no jobs: they are asked for at /v1/files and /v1/batches");
-        return;
-    }
     d->job.max_tries = x->gen->config->jobs->max_tries;
     if (!job_ask_read(x->req, &d->job, &why)) {
         fail(d, 400, NULL, why.message);

@@ -6,8 +6,6 @@
 
 struct job_desk;
 
-/* Is it asked for something here? */
-bool job_desk_has(struct slice path);
 /* For x, whose ops call the functions below. NULL: no memory. */
 struct job_desk *job_desk_new(struct exchange *x);
 /* The request is complete. May end and free x. */

@@ -6,7 +6,8 @@
  *
  * It is an exchange like that of a client: the same route, policies, limits, counters and log, under the job's id and
  * the number of its try.  The one difference is admission: the job's tenant was found out when it was taken on and is
- * kept with it, its key is not, so policies that say who may ask ({ admits = true }) do not run again.
+ * kept with it, its key is not, so policies that say who may ask ({ admits = true }) do not run again.  But only where
+ * the route is the one that let it in, or has none of them (exchange.c, was_admitted).
  *
  * The result is what a client would have got that did not ask for a stream.  Of a stream it is put together here: of a
  * chat from its chunks, with the usage that the upstream said even when its event was not for the client; of any other
@@ -39,6 +40,7 @@ struct job_exchange {
     bool             frames;  /* it is a stream */
     struct usage     usage;
     char             type[80];
+    char             guard[GUARD_SIZE]; /* who let the job in */
 };
 
 static void job_exchange_free(struct exchange *x) {
@@ -251,10 +253,12 @@ void job_exchange_begin(struct worker *w, struct job_work *work) {
     snprintf(id, sizeof(id), "%s-%u", work->job.id, work->job.tries);
     exchange_propose_id(&e->x, slice_str(id));
     struct buf body;
+    bool ignored;
+    job_guard(&work->job, e->guard, &ignored);
     buf_init(&body, 0);
     buf_slice(&body, work->job.body);
     if (!job_to_request(&work->job, e->x.req) || buf_failed(&body)) give_up(e, FAILURE_NO_MEMORY, "out of memory");
-    else exchange_begin_job(&e->x, &body, s != NULL ? s->timeout_ms : 0); /* may free e */
+    else exchange_begin_job(&e->x, &body, e->guard, s != NULL ? s->timeout_ms : 0); /* may free e */
     buf_deinit(&body);
 }
 

@@ -30,10 +30,24 @@ struct upload {
     char                 tenant[JOB_TENANT_MAX + 1], folder[4096], path[FILE_PATH_SIZE];
 };
 
-static void upload_over(struct upload *u, int rc) {
+/* It is told, unless others that came at the same time took the room. */
+static int tell(struct upload *u) {
+    struct slice tenant = slice_str(u->tenant);
+    int rc = file_commit(&u->files, tenant, &u->facts);
+    if (rc != 0 || !file_too_many(&u->files, tenant)) return rc;
+    file_remove(&u->files, tenant, slice_str(u->facts.id), u->facts.created_s);
+    return FILE_TOO_MANY;
+}
+
+/* why: errno, of an rc that is an error. */
+static void upload_over(struct upload *u, int rc, int why) {
     close(u->fd);
-    if (rc == 0 && u->done != NULL) rc = file_commit(&u->files, slice_str(u->tenant), &u->facts);
+    if (rc == 0 && u->done != NULL) {
+        rc = tell(u);
+        why = errno;
+    }
     if (rc != 0 || u->done == NULL) unlink(u->path);
+    errno = why;
     if (u->done != NULL) u->done(u->ud, rc);
     buf_deinit(&u->body);
     mem_free(u);
@@ -46,7 +60,7 @@ static void on_step(uv_fs_t *req) {
     ssize_t n = req->result;
     uv_fs_req_cleanup(req);
     if (n < 0 || u->done == NULL) {
-        upload_over(u, PERILUNE_ERR_IO);
+        upload_over(u, PERILUNE_ERR_IO, n < 0 ? (int)-n : 0); /* libuv's errors are errno, negated */
         return;
     }
     if (!u->synced) u->rest = slice_of(u->rest.ptr + n, u->rest.len - (size_t)n);
@@ -55,7 +69,7 @@ static void on_step(uv_fs_t *req) {
 
 static void go_on(struct upload *u) {
     if (u->rest.len == 0 && u->synced) {
-        upload_over(u, 0);
+        upload_over(u, 0, 0);
         return;
     }
     size_t n = u->rest.len < 1 << 30 ? u->rest.len : 1 << 30;
@@ -67,7 +81,7 @@ static void go_on(struct upload *u) {
         u->synced = true;
         rc = uv_fs_fdatasync(&u->loop->uv, &u->step, u->fd, on_step);
     }
-    if (rc != 0) upload_over(u, PERILUNE_ERR_IO);
+    if (rc != 0) upload_over(u, PERILUNE_ERR_IO, -rc);
 }
 
 struct upload *upload_new(const struct upload_options *opt) {

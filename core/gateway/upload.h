@@ -15,7 +15,8 @@ struct upload_options {
     const struct file_facts    *facts;
     struct buf                 *body;    /* taken; content is a part of it */
     struct slice                content;
-    /* Once, later, unless upload_leave() came: 0 and the file is there, or a negative PERILUNE_ERR_. */
+    /* Once, later, unless upload_leave() came: 0 and the file is there; FILE_TOO_MANY; or
+     * PERILUNE_ERR_IO, with errno. */
     void                      (*done)(void *ud, int rc);
     void                       *ud;
 };

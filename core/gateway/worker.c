@@ -71,10 +71,19 @@ int generation_new(struct generation **out, struct worker *w, struct bundle *b, 
     return rc;
 }
 
+/* A job remembers it: the same route with the same guard lets it run (exchange.c). */
+static void name_guard(struct policy_chain *chain, const struct route *r) {
+    if (chain->admission == 0) return;
+    uint64_t h = chain->admits;
+    for (const char *p = r->identity; *p; p++) h = hash_fnv_add(h, *p);
+    snprintf(chain->guard, sizeof(chain->guard), "%016llx", (unsigned long long)h);
+}
+
 int generation_bind(struct generation *gen, struct worker *w, struct config *c) {
     gen->pools = mem_zalloc((c->target_count + 1) * sizeof(*gen->pools));
     if (gen->pools == NULL) return PERILUNE_ERR_NOMEM;
     gen->config = config_ref(c);
+    for (unsigned i = 0; i < c->route_count && i < gen->chain_count; i++) name_guard(&gen->chains[i], &c->routes[i]);
     for (unsigned i = 0; i < c->target_count; i++) call_pool_init(&gen->pools[i], &w->client, &c->targets[i]);
     struct state *s = gen->state;
     s->services.loop = w->loop;
@@ -218,6 +227,7 @@ static void deinit_parts(struct worker *w) {
 }
 
 static void on_request(void *ud, struct http_request *r) {
+    http_exchange_plain(r);
     if (!ws_exchange_take(ud, r)) http_exchange_request(ud, r);
 }
 

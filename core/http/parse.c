@@ -169,6 +169,7 @@ static int take_once(struct parser *p, struct slice name) {
         { SLICE("content-type"), "more than one Content-Type" },
         { SLICE("x-api-key"), "more than one X-Api-Key" },
         { SLICE("origin"), "more than one Origin" },
+        { SLICE("idempotency-key"), "more than one Idempotency-Key" },
     };
     for (unsigned i = 0; i < sizeof(once_only) / sizeof(*once_only); i++) {
         if (!slice_eq_nocase(name, once_only[i].name)) continue;
@@ -217,7 +218,7 @@ static int understand(struct parser *p, struct connection *connection,
     case 14:
         if (slice_eq_nocase(h->name, SLICE("content-length"))) return take_length(p, h->value);
         break;
-    case 9: case 12: case 13: case 19:
+    case 9: case 12: case 13: case 15: case 19:
         if (p->is_request) return take_once(p, h->name);
         break;
     case 17:

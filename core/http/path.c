@@ -103,7 +103,11 @@ static bool is_written_normally(struct slice path) {
 int http_path_normalize(struct slice *path, struct arena *arena, const char **why) {
     size_t length;
     if (path->len == 0 || path->ptr[0] != '/') return 0; /* OPTIONS * */
-    if ((*why = problem(*path, &length)) != NULL) return PERILUNE_ERR_INVAL;
+    const char *wrong = problem(*path, &length);
+    if (wrong != NULL) {
+        *why = wrong;
+        return PERILUNE_ERR_INVAL;
+    }
     if (is_written_normally(*path)) return 0;
     char *out = arena_alloc(arena, length + 1);
     if (out == NULL) return PERILUNE_ERR_NOMEM;

@@ -44,7 +44,8 @@ int batch_wish_read(struct batch_wish *w, const struct json_doc *doc, const char
         return wrong(param, "input_file_id", why, size, "\"input_file_id\" must be the id of a file of POST /v1/files");
     if (json_is(doc, endpoint, JSON_STRING) && json_raw(doc, endpoint).len < sizeof(w->endpoint))
         json_copy_string(doc, 0, SLICE("endpoint"), w->endpoint, sizeof(w->endpoint));
-    if (w->endpoint[0] != '/' || strpbrk(w->endpoint, " ?#\r\n\t") != NULL)
+    bool whole = json_is(doc, endpoint, JSON_STRING) && json_str_eq(doc, endpoint, slice_str(w->endpoint)); /* no NUL */
+    if (!whole || w->endpoint[0] != '/' || strpbrk(w->endpoint, " ?#\r\n\t") != NULL)
         return wrong(param, "endpoint", why, size, "\"endpoint\" must be a path such as \"/v1/chat/completions\"");
     if (!json_is(doc, window, JSON_STRING) || !json_str_eq(doc, window, SLICE("24h")))
         return wrong(param, "completion_window", why, size, "\"completion_window\" must be \"24h\"");

@@ -209,6 +209,16 @@ static void sweep_untold(const char *folder, uint64_t now_s) {
     closedir(d);
 }
 
+bool file_too_many(const struct file_settings *s, struct slice tenant) {
+    char folder[FILE_PATH_SIZE - 64];
+    struct names n;
+    folder_of(s, tenant, folder, sizeof(folder));
+    if (read_names(folder, &n) != 0) return false;
+    unsigned count = n.count;
+    names_free(&n);
+    return count > s->most;
+}
+
 int file_make_room(const struct file_settings *s, struct slice tenant, uint64_t now_s) {
     char folder[FILE_PATH_SIZE - 64], path[FILE_PATH_SIZE];
     struct file_facts f;

@@ -34,6 +34,8 @@ void file_path(const struct file_settings *s, struct slice tenant, const char *i
 /* Makes the tenant's place, and takes away what has expired.  Returns 0, FILE_TOO_MANY, or PERILUNE_ERR_IO with
  * errno. */
 int  file_make_room(const struct file_settings *s, struct slice tenant, uint64_t now_s);
+/* Has the tenant more than may be?  Of several that were made at once each saw room. */
+bool file_too_many(const struct file_settings *s, struct slice tenant);
 /* The content is there and whole: from now on the file is, too.  Returns 0 or PERILUNE_ERR_IO with errno. */
 int  file_commit(const struct file_settings *s, struct slice tenant, const struct file_facts *f);
 /* Returns 0, FILE_NOT_FOUND (also when it has expired), or PERILUNE_ERR_IO. */

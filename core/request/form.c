@@ -87,27 +87,46 @@ static const char *first_part(struct slice body, struct slice mark) {
     return end ? end : next_part(body, mark, NULL);
 }
 
-struct slice form_file(struct slice content_type, struct slice body, struct slice name, struct slice *filename) {
+/* The boundary of the type; ptr NULL: it is no form, or has two of them, and who knows which one counts. */
+static struct slice boundary_of(struct slice type) {
     static const char multipart[] = "multipart/form-data";
     struct slice none = slice_of(NULL, 0);
+    if (type.len < sizeof(multipart) || strncasecmp(type.ptr, multipart, sizeof(multipart) - 1) != 0) return none;
+    struct slice b = parameter(type, "boundary");
+    if (b.len == 0 || b.len > 70 || parameter(behind(type, b.ptr + b.len), "boundary").ptr != NULL) return none;
+    return b;
+}
+
+/* Parts of that name, up to `most`; the first of them, and how its file is called. */
+static unsigned look_for(struct slice type, struct slice body, struct slice name, unsigned most, struct slice *content,
+                         struct slice *filename) {
     char mark[80] = "\r\n--"; /* a boundary has at most 70 characters */
-    if (content_type.len < sizeof(multipart) || strncasecmp(content_type.ptr, multipart, sizeof(multipart) - 1) != 0)
-        return none;
-    struct slice b = parameter(content_type, "boundary");
-    if (b.len == 0 || b.len > 70) return none;
+    struct slice b = boundary_of(type), next = slice_of(mark, 4 + b.len);
+    unsigned found = 0;
+    if (b.ptr == NULL) return 0;
     memcpy(mark + 4, b.ptr, b.len);
-    struct slice next = slice_of(mark, 4 + b.len);
-    for (const char *at = first_part(body, next); at != NULL;) {
-        struct slice part = none, rest = behind(body, at);
+    for (const char *at = first_part(body, next); at != NULL && found < most;) {
+        struct slice part = slice_of(NULL, 0), rest = behind(body, at);
         at = next_part(rest, next, &part);
-        if (part.ptr == NULL) return none; /* it is cut */
+        if (part.ptr == NULL) break; /* it is cut */
         const char *blank = find(part, SLICE("\r\n\r\n"));
         struct slice head = slice_of(part.ptr, blank != NULL ? (size_t)(blank - part.ptr) : 0);
-        if (blank == NULL || !slice_eq(word_of(head, "name"), name)) continue;
+        if (blank == NULL || !slice_eq(word_of(head, "name"), name) || found++ > 0) continue;
         *filename = word_of(head, "filename");
-        return behind(part, blank + 4);
+        *content = behind(part, blank + 4);
     }
-    return none;
+    return found;
+}
+
+struct slice form_file(struct slice content_type, struct slice body, struct slice name, struct slice *filename) {
+    struct slice content = slice_of(NULL, 0);
+    look_for(content_type, body, name, 1, &content, filename);
+    return content;
+}
+
+bool form_has_more(struct slice content_type, struct slice body, struct slice name) {
+    struct slice content, filename;
+    return look_for(content_type, body, name, 2, &content, &filename) > 1;
 }
 
 struct slice form_field(struct slice content_type, struct slice body, struct slice name) {

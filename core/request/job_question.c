@@ -7,7 +7,9 @@
  * get anyway, and those that the configuration names (jobs.headers, an upstream's forward_headers); a name that says
  * that it holds a secret is not, wherever it stands.  The same is left out of the query.
  *
- * The path is the one before a route took its prefix away: the job takes a route of its own when it runs. */
+ * The path is the one before a route took its prefix away: the job takes a route of its own when it runs.  Who let it
+ * in is remembered, in a line in front of its headers that no client can send (x-perilune-.. is said to the queue): the
+ * guard of the route that it was taken on by (request.h).  Where it runs, the same guard has to stand, or none. */
 #include "request/job_question.h"
 
 #include <stdio.h>
@@ -34,6 +36,7 @@ static bool is_secret(struct slice name) {
 
 /* ORDER: outgoing.c `is_forwarded`; and what routes look at. */
 static bool is_kept(struct slice name, const struct job_headers *more) {
+    if (slice_starts_nocase(name, SLICE("x-perilune-"))) return false; /* said to the queue, or forged */
     static const struct slice always[] = { SLICE("host"), SLICE("content-type"), SLICE("accept"),
                                            SLICE("accept-language"), SLICE("user-agent"), SLICE("traceparent"),
                                            SLICE("tracestate") };
@@ -89,13 +92,44 @@ bool job_from_request(struct job *j, struct arena *a, const struct request *r, c
     return keep(a, &lines, &j->headers) && ok;
 }
 
-bool job_to_request(const struct job *j, struct request *r) {
+/* -- Who let it in ---------------------------------------------------------------------------- */
+
+static const struct slice guard_mark = SLICE("x-perilune-guard"), batch_mark = SLICE("x-perilune-batch");
+
+bool job_put_guard(struct job *j, struct arena *a, const char *guard, bool batch) {
+    struct buf lines;
+    buf_init(&lines, 0);
+    headers_put(&lines, batch ? batch_mark : guard_mark, slice_str(guard[0] ? guard : "-"));
+    buf_slice(&lines, j->headers);
+    return keep(a, &lines, &j->headers);
+}
+
+struct slice job_guard(const struct job *j, char guard[GUARD_SIZE], bool *batch) {
     struct slice block = j->headers, name, value;
+    bool is = headers_next(&block, &name, &value);
+    guard[0] = '\0';
+    *batch = is && slice_eq(name, batch_mark);
+    if (!*batch && !(is && slice_eq(name, guard_mark))) return j->headers;
+    if (!slice_eq(value, SLICE("-"))) slice_copy(guard, GUARD_SIZE, value);
+    return block;
+}
+
+bool job_is_batch(const struct job *j) {
+    char guard[GUARD_SIZE];
+    bool batch;
+    job_guard(j, guard, &batch);
+    return batch && j->function.len == 0;
+}
+
+bool job_to_request(const struct job *j, struct request *r) {
+    char guard[GUARD_SIZE];
+    bool ignored;
+    struct slice kept = job_guard(j, guard, &ignored), block = kept, name, value;
     unsigned count = 0;
     while (headers_next(&block, &name, &value)) count++;
     r->headers = arena_alloc(&r->arena, (count + 1) * sizeof(*r->headers));
     if (r->headers == NULL) return false;
-    block = j->headers;
+    block = kept;
     while (r->header_count < count && headers_next(&block, &name, &value))
         r->headers[r->header_count++] = (struct http_header){ name, value };
     const char *mark = j->path.len > 0 ? memchr(j->path.ptr, '?', j->path.len) : NULL;

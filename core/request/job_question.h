@@ -15,6 +15,12 @@ struct job_headers {
  * in a.  False: no memory. */
 bool job_from_request(struct job *j, struct arena *a, const struct request *r, const struct body *body,
                       const struct job_headers *more);
+/* Who let it in, in front of j's headers: a request's guard, or GUARD_OPERATOR; batch: it is one, and its endpoint's
+ * route did.  The bytes are in a.  False: no memory. */
+bool job_put_guard(struct job *j, struct arena *a, const char *guard, bool batch);
+/* The same back: "" nobody asked.  Returns the headers behind it. */
+struct slice job_guard(const struct job *j, char guard[GUARD_SIZE], bool *batch);
+bool job_is_batch(const struct job *j);
 /* Fills what r asks, but for the body: borrowed from j. False: no memory. */
 bool job_to_request(const struct job *j, struct request *r);
 /* Why the queue did not do what was asked, for who asked: a->rc is not 0. */

@@ -92,8 +92,8 @@ bool request_keep(struct request *r) {
     if (r->kept) return true;
     unsigned count = r->header_count + r->removed;
     struct http_header *all = arena_alloc(&r->arena, (count + 1) * sizeof(*all));
-    struct slice method = r->method, path = r->path, query = r->query, peer = slice_str(r->peer);
-    bool ok = all != NULL && own(r, &method) && own(r, &path) && own(r, &query) && own(r, &peer);
+    struct slice method = r->method, path = r->path, whole = r->whole_path, query = r->query, peer = slice_str(r->peer);
+    bool ok = all != NULL && own(r, &method) && own(r, &path) && own(r, &whole) && own(r, &query) && own(r, &peer);
     for (unsigned i = 0; ok && i < count; i++) {
         all[i] = r->headers[i];
         ok = own(r, &all[i].name) && own(r, &all[i].value);
@@ -101,6 +101,7 @@ bool request_keep(struct request *r) {
     if (!ok) return false;
     r->method = method;
     r->path = path;
+    r->whole_path = whole;
     r->query = query;
     r->peer = peer.ptr;
     r->headers = all;

@@ -11,6 +11,9 @@
 #include "request/savings.h"
 #include "tokens/models.h"
 
+#define GUARD_SIZE     17  /* with its NUL: hexadecimal digits of a hash of the route and of who asks there */
+#define GUARD_OPERATOR "*" /* of a job that a policy describes: the operator's own word */
+
 struct breaker_settings;
 struct budget;
 struct outcome;
@@ -47,6 +50,7 @@ struct request {
     struct slice  whole_path; /* before its route took a prefix away; empty: the same */
     const char   *route;      /* which one it took, told apart from all others; "": none */
     const char   *route_label; /* the same for people: its name, or its path */
+    char          guard[GUARD_SIZE]; /* who says on that route who may ask; "": nobody does */
     const char   *job;        /* its id, when it is done for nobody who waits; "": it is not */
     const char   *peer;       /* address without port */
     struct http_header *headers;

@@ -107,6 +107,7 @@ int spent_adopt(struct request *child, struct request *parent, const struct ask_
     if (rc != 0) return rc;
     child->through = route != NULL;
     bool ok = parent == NULL || adopt(child, parent, route != NULL);
+    if (route != NULL && route->guard != NULL) slice_copy(child->guard, sizeof(child->guard), slice_str(route->guard));
     if (route != NULL) ok = ok && name_route(child, route->identity, route->label);
     else if (parent != NULL) ok = ok && name_route(child, parent->route, parent->route_label);
     if (ok) return 0;

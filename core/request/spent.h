@@ -23,7 +23,7 @@ struct spent {
 };
 
 struct ask_route {
-    const char *identity, *label;
+    const char *identity, *label, *guard;
 };
 
 /* How one ended, for who counts and logs it.  Borrowed for a call. */

@@ -53,13 +53,23 @@ local function entry(chain)
   return function(req) return chain(req or core.request()) end
 end
 
+-- Behind the last policy that says who may ask: what is made of the request from here on (a job) may know it.
+local function behind_guard(next)
+  return function(req, opts)
+    if type(req) ~= "userdata" then no_request(req) end
+    core.admit(req)
+    return next(req, opts)
+  end
+end
+
 --- Policies from the outside in: each gets the next one as its second argument.
 ---@param policies function[]
 ---@param last function
-function M.compose(policies, last)
+---@param guard? integer  the last of them that says who may ask
+function M.compose(policies, last, guard)
   local next = last
   for i = #policies, 1, -1 do
-    local policy, after = policies[i], next
+    local policy, after = policies[i], i == guard and behind_guard(next) or next
     next = function(req)
       if type(req) ~= "userdata" then no_request(req) end
       return frame(policy, req, after)
@@ -116,9 +126,14 @@ end
 
 -- What runs when a job is taken on, and what when it is done: its tenant is known by then, and its key is not kept.
 local function build_parts(route, list, admits)
-  local first, rest = {}, {}
-  for i, policy in ipairs(list) do table.insert(admits[i] and first or rest, policy) end
+  local first, rest, names = {}, {}, {}
+  for i, policy in ipairs(list) do
+    table.insert(admits[i] and first or rest, policy)
+    local named = route.policies[i]
+    if admits[i] then names[#names + 1] = named.fn and "function" or named.name end
+  end
   return {
+    admits = table.concat(names, "\n"),
     admission = first[1] and entry(M.compose(first, admitted)) or false,
     rest = rest[1] and entry(M.compose(rest, M.terminal(route.upstream))) or false,
   }
@@ -143,25 +158,28 @@ end
 local function build_route(route, blame)
   if #route.policies == 0 then return nil, false end
   local list, trusted, whole, memory, last = {}, false, true, nil, nil
-  local admits = {}
+  local admits, guard = {}, nil
   for i, entry in ipairs(route.policies) do
-    if entry.name == "auth_keys" and memory then
-      blame(i, ("policy 'auth_keys' stands behind '%s', which would answer who has no key; put it in front"):format(memory))
-    end
-    memory = memory or entry.name and entry.name:match("^cache_.*")
     if last then
       blame(i, ("%s stands behind '%s', which calls upstreams itself and never what is behind it; put it in front")
         :format(entry.fn and "this function" or ("policy '%s'"):format(entry.name), last))
     end
     local policy, more, says_who = build_policy(entry, route)
     admits[i] = entry.admits or (entry.admits == nil and says_who) or false
+    if (admits[i] or entry.name == "auth_keys") and memory then
+      blame(i, ("%s stands behind '%s', which would %s who has no key; put it in front")
+        :format(entry.fn and "this function" or ("policy '%s'"):format(entry.name), memory,
+          memory == "async" and "make jobs for" or "answer"))
+    end
+    memory = memory or entry.name and (entry.name == "async" and "async" or entry.name:match("^cache_.*"))
+    if admits[i] then guard = i end
     if not policy then blame(i, more)
     elseif more then last = last or entry.name end
     list[i], whole = policy, whole and policy ~= nil
     trusted = trusted or entry.trusted
   end
   if not whole then return nil, false end
-  return entry(M.compose(list, M.terminal(route.upstream))), trusted, build_parts(route, list, admits)
+  return entry(M.compose(list, M.terminal(route.upstream), guard)), trusted, build_parts(route, list, admits)
 end
 
 -- What C reads: no functions, empty lists marked as such.

@@ -1126,7 +1126,8 @@ local Jobs = {}
 
 --- Makes a job of a request as policies left it, of { path =, body =, headers = } (a body that is a table is JSON), or of
 --- a function, { job = NAME, args = }.  It is kept safely when this returns.  Errors: jobs_quota_exceeded (429, of the
---- tenant), jobs_full, jobs_unavailable (503), request_too_large, idempotency_key_reused (422).
+--- tenant), jobs_full, jobs_unavailable (503), request_too_large, idempotency_key_reused (422).  The job runs past policies
+--- that say who may ask: a request has to have passed them (else it throws), a path of your own is your word.
 ---@async
 ---@param what perilune.Request|table
 ---@param opts? perilune.JobOptions

@@ -323,3 +323,11 @@ t.test("async: which requests?", function()
   throws(function() t.policy("async", {}) end, "give above_tokens, when or prefer")
   throws(function() t.policy("async", { above = 5 }) end, "above")
 end)
+
+t.test("async: an Idempotency-Key that cannot be one is the client's fault", function()
+  for _, key in ipairs{ "", ("k"):rep(256) } do
+    local reply = ask_async({ above_tokens = 0 }, t.request{ headers = { ["idempotency-key"] = key },
+                                                             messages = { { role = "user", content = "hi" } } })
+    t.equal(reply.status, 400)
+  end
+end)

@@ -170,7 +170,7 @@ TEST(a_job_is_done_elsewhere_and_its_end_comes_home) {
     CHECK(take_guest(&b, id, &lease));
     CHECK_STR(id, last_id);
     CHECK_SLICE(reply.jobs[0].body, SLICE("{\"n\":1}"));
-    CHECK_SLICE(reply.jobs[0].headers, SLICE("x-trace: 7\r\n"));
+    CHECK_SLICE(reply.jobs[0].headers, SLICE("x-perilune-guard: *\r\nx-trace: 7\r\n"));
     CHECK_SLICE(reply.jobs[0].tenant, SLICE("acme"));
     CHECK(becomes(&a.home, last_id, JOB_RUNNING));
     CHECK_UINT(reply.jobs[0].tries, 1);

@@ -50,7 +50,7 @@ TEST(a_job_goes_and_comes_whole) {
         CHECK_SLICE(out.job.tenant, SLICE("acme"));
         CHECK_SLICE(out.job.queue, SLICE("nightly"));
         CHECK_SLICE(out.job.path, SLICE("/v1/chat/completions?x=1"));
-        CHECK_SLICE(out.job.headers, SLICE("x-a: 1\r\nx-b: \"two\"\r\n"));
+        CHECK_SLICE(out.job.headers, SLICE("x-perilune-guard: *\r\nx-a: 1\r\nx-b: \"two\"\r\n"));
         CHECK_SLICE(out.job.body, slice_str(bodies[i]));
         CHECK_INT(out.job.priority, -7);
         CHECK_UINT(out.job.max_tries, 4);

@@ -57,3 +57,12 @@ TEST_NOFAULT(cut_anywhere) {
         if (got.ptr != NULL) CHECK_SLICE(got, SLICE("whisper"));
     }
 }
+
+TEST_NOFAULT(what_comes_twice_is_told) {
+    static const char twice[] = PART("model", "m") PART("file", "x") PART("model", "n") END;
+    CHECK(form_has_more(slice_str(TYPE), slice_str(twice), SLICE("model")));
+    CHECK(!form_has_more(slice_str(TYPE), slice_str(twice), SLICE("file")));
+    CHECK(!form_has_more(slice_str(TYPE), slice_str(twice), SLICE("other")));
+    is("multipart/form-data; boundary=XX; boundary=YY", SLICE(PART("model", "m") END), NULL);
+    is("multipart/form-data; boundary=\"XX\"; Boundary=XX", SLICE(PART("model", "m") END), NULL);
+}

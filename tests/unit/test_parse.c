@@ -309,6 +309,7 @@ TEST(headers_with_one_value) {
     check_bad_header("Content-Type: a\r\nContent-Type: b", HTTP_BAD, "more than one Content-Type");
     check_bad_header("Proxy-Authorization: a\r\nProxy-Authorization: b", HTTP_BAD, "more than one Proxy-Authorization");
     check_bad_header("X-Api-Key: a\r\nX-Api-Key: b", HTTP_BAD, "more than one X-Api-Key");
+    check_bad_header("Idempotency-Key: a\r\nidempotency-key: b", HTTP_BAD, "more than one Idempotency-Key");
     check_bad_header("Origin: a\r\nOrigin: b", HTTP_BAD, "more than one Origin");
     parse_good("GET / HTTP/1.1\r\nHost: a\r\nAuthorization: a\r\nContent-Type: b\r\nAccept: c\r\nAccept: d\r\n\r\n");
 }

@@ -1,0 +1,102 @@
+/* test_upload.c -- files on their way to the disk: several at once, and a disk that refuses. */
+#include "gateway/upload.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "include/perilune.h"
+#include "unit.h"
+
+struct waiting {
+    struct upload *upload;
+    bool           over;
+    int            rc, why;
+};
+
+static char folder[64];
+
+static void on_done(void *ud, int rc) {
+    struct waiting *w = ud;
+    w->why = errno;
+    w->rc = rc;
+    w->over = true;
+}
+
+static void begin(struct waiting *w, struct loop *loop, const struct file_settings *s, struct rng *rng, size_t bytes) {
+    struct file_facts f = { .created_s = 1000, .name = "a", .purpose = "batch" };
+    struct buf body;
+    buf_init(&body, 0);
+    for (size_t i = 0; i < bytes; i++) buf_putc(&body, 'x');
+    file_id_new(1000000, rng, f.id);
+    struct upload_options opt = { .loop = loop, .files = s, .tenant = SLICE("acme"), .facts = &f, .body = &body,
+                                  .content = buf_get(&body), .done = on_done, .ud = w };
+    *w = (struct waiting){ .rc = -1 };
+    w->upload = upload_new(&opt);
+    CHECK(w->upload != NULL);
+}
+
+static void wait_for(struct loop *loop, const struct waiting *w) {
+    while (!w->over) uv_run(&loop->uv, UV_RUN_ONCE);
+}
+
+static struct file_settings open_folder(unsigned most) {
+    snprintf(folder, sizeof(folder), "/tmp/perilune-upload-XXXXXX");
+    CHECK(mkdtemp(folder) != NULL);
+    struct file_settings s = { .folder = folder, .most = most };
+    CHECK_INT(file_make_room(&s, SLICE("acme"), 1000), 0);
+    return s;
+}
+
+static void close_folder(void) {
+    char command[128];
+    snprintf(command, sizeof(command), "rm -r %s", folder);
+    CHECK_INT(system(command), 0);
+}
+
+static int count_files(const struct file_settings *s) {
+    struct file_facts all[8];
+    return file_list(s, SLICE("acme"), SLICE(""), 1000, all, 8);
+}
+
+TEST_NOFAULT(several_at_once_are_no_more_than_may_be) {
+    struct file_settings s = open_folder(2);
+    struct loop loop;
+    struct rng rng;
+    struct waiting w[4];
+    int good = 0;
+    CHECK_INT(loop_init(&loop), 0);
+    rng_seed(&rng, 1);
+    for (int i = 0; i < 4; i++) begin(&w[i], &loop, &s, &rng, 100); /* each of them sees room */
+    for (int i = 0; i < 4; i++) {
+        wait_for(&loop, &w[i]);
+        good += w[i].rc == 0;
+        if (w[i].rc != 0) CHECK_INT(w[i].rc, FILE_TOO_MANY);
+    }
+    CHECK_INT(good, 2);
+    CHECK_INT(count_files(&s), 2);
+    loop_deinit(&loop);
+    close_folder();
+}
+
+TEST_NOFAULT(a_disk_that_refuses_is_quoted) {
+    struct file_settings s = open_folder(2);
+    struct loop loop;
+    struct rng rng;
+    struct waiting w;
+    struct rlimit limit = { 4096, 4096 };
+    CHECK_INT(loop_init(&loop), 0);
+    rng_seed(&rng, 1);
+    signal(SIGXFSZ, SIG_IGN);
+    CHECK_INT(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    begin(&w, &loop, &s, &rng, 10000);
+    wait_for(&loop, &w);
+    CHECK_INT(w.rc, PERILUNE_ERR_IO);
+    CHECK_INT(w.why, EFBIG);
+    CHECK_INT(count_files(&s), 0);
+    loop_deinit(&loop);
+    close_folder();
+}
