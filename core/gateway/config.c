@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "gateway/registry.h"
 #include "http/field.h"
 #include "llm/prefill.h"
@@ -222,22 +223,40 @@ static void read_sim(struct reader *r, uint32_t sim, struct target *t) {
     buf_deinit(&line);
 }
 
+static void read_split(struct reader *r, uint32_t engine, struct engine_settings *s) {
+    uint32_t n = get(r, engine, "tensor_split");
+    if (n == JSON_NONE || json_type(&r->doc, n) != JSON_ARRAY) return;
+    for (uint32_t e = json_first(&r->doc, n); e != JSON_NONE && s->split_count < ENGINE_SPLIT;
+         e = json_next(&r->doc, n, e))
+        s->split[s->split_count++] = (float)json_number(&r->doc, e);
+}
+
 /* The model is loaded here, so that a configuration with one that cannot be is refused as a whole. */
 static void read_engine(struct reader *r, uint32_t n, struct target *t) {
     struct engine_settings s = { .model = string_of(r, n, "model"), .library = string_of(r, n, "library"),
                                  .threads = (unsigned)number_of(r, n, "threads"),
                                  .context = (unsigned)number_of(r, n, "context"),
+                                 .context_each = (unsigned)number_of(r, n, "context_each"),
                                  .sequences = (unsigned)number_of(r, n, "sequences"),
                                  .batch = (unsigned)number_of(r, n, "batch"),
                                  .waiting = (unsigned)number_of(r, n, "waiting"),
                                  .gpu_layers = (int)real_of(r, n, "gpu_layers", -1),
                                  .process = bool_of(r, n, "process"), .program = string_of(r, n, "program"),
-                                 .step_ms = (unsigned)number_of(r, n, "step_timeout_ms") };
+                                 .step_ms = (unsigned)number_of(r, n, "step_timeout_ms"),
+                                 .device = string_of(r, n, "device"), .kv_type = string_of(r, n, "kv_type"),
+                                 .flash_attention = (int)real_of(r, n, "flash_attention", 0) };
     char why[700];
+    read_split(r, n, &s);
     if (r->env->engines == NULL || s.model == NULL || r->failed) return;
     r->c->engines = r->env->engines;
-    if (engines_get(r->env->engines, &s, &t->engine, why, sizeof(why)) != 0)
+    uint64_t loads = engines_loads(r->env->engines);
+    if (engines_get(r->env->engines, &s, &t->engine, why, sizeof(why)) != 0) {
         complain(r, "upstreams.%s.engine: %s", t->name, why);
+        return;
+    }
+    const char *note = resident_facts(t->engine)->note; /* of a model that was there before it has been told */
+    if (note != NULL && note[0] != '\0' && r->env->log != NULL && engines_loads(r->env->engines) != loads)
+        log_line(r->env->log, PERILUNE_LOG_INFO, "upstreams.%s.engine: %s", t->name, note);
 }
 
 static void read_timeouts(struct reader *r, uint32_t up, struct target_timeouts *t) {

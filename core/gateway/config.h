@@ -67,6 +67,7 @@ struct engines;
 struct config_env {
     const char      *file;     /* where it comes from, for messages */
     struct registry *registry;
+    struct log      *log;      /* NULL: nobody is told what a model's load decided */
     struct engines  *engines;  /* NULL: models are not loaded, only their settings are checked */
     int            (*sim_port)(void *ud, char *err, size_t errlen);
     void            *ud;

@@ -122,7 +122,7 @@ static int load_config(struct perilune *g, const char *path, struct loaded *ld) 
     struct buf json;
     buf_init(&json, 0);
     struct config_env env = { .file = path, .registry = &g->registry, .engines = g->engines,
-                              .sim_port = sim_port_of, .ud = g };
+                              .log = &g->log, .sim_port = sim_port_of, .ud = g };
     ld->gens = mem_zalloc((g->worker_count + 1) * sizeof(struct generation *));
     if (ld->gens == NULL) return fail(g, PERILUNE_ERR_NOMEM, "out of memory");
     int rc = bundle_open(&ld->bundle, path, false, g->errmsg, sizeof(g->errmsg));

@@ -156,11 +156,18 @@ void engines_release(struct engines *e) {
 
 static bool same_text(const char *a, const char *b) { return strcmp(a ? a : "", b ? b : "") == 0; }
 
+static bool same_place(const struct engine_settings *a, const struct engine_settings *b) {
+    for (unsigned i = 0; i < a->split_count && a->split_count == b->split_count; i++)
+        if (a->split[i] != b->split[i]) return false;
+    return a->gpu_layers == b->gpu_layers && a->split_count == b->split_count && same_text(a->device, b->device) &&
+           same_text(a->kv_type, b->kv_type) && a->flash_attention == b->flash_attention;
+}
+
 static bool is_it(const struct loaded *l, const struct engine_settings *s, const struct stat *file) {
     const struct engine_settings *t = &l->settings;
     return same_text(t->model, s->model) && same_text(t->library, s->library) && t->threads == s->threads &&
-           t->context == s->context && t->sequences == s->sequences && t->batch == s->batch &&
-           t->waiting == s->waiting && t->gpu_layers == s->gpu_layers && t->process == s->process &&
+           t->context == s->context && t->context_each == s->context_each && t->sequences == s->sequences &&
+           t->batch == s->batch && t->waiting == s->waiting && same_place(t, s) && t->process == s->process &&
            same_text(t->program, s->program) && t->step_ms == s->step_ms && l->file.st_dev == file->st_dev &&
            l->file.st_ino == file->st_ino && l->file.st_size == file->st_size &&
            l->file.st_mtim.tv_sec == file->st_mtim.tv_sec && l->file.st_mtim.tv_nsec == file->st_mtim.tv_nsec;
@@ -179,16 +186,27 @@ static struct resident *find(struct engines *e, const struct engine_settings *s,
     return found;
 }
 
+static size_t room_of(const char *text) { return text != NULL ? strlen(text) + 1 : 0; }
+
+static const char *keep(char **at, const char *text) {
+    char *to = *at;
+    if (text == NULL) return NULL;
+    *at += room_of(text);
+    return memcpy(to, text, room_of(text));
+}
+
 static struct loaded *loaded_new(struct engines *e, const struct engine_settings *s, const struct stat *file) {
-    size_t model = strlen(s->model) + 1, library = s->library ? strlen(s->library) + 1 : 0;
-    size_t program = s->program ? strlen(s->program) + 1 : 0;
-    struct loaded *l = mem_zalloc(sizeof(*l) + model + library + program);
+    struct loaded *l = mem_zalloc(sizeof(*l) + room_of(s->model) + room_of(s->library) + room_of(s->device) +
+                                  room_of(s->kv_type) + room_of(s->program));
     if (l == NULL) return NULL;
+    char *at = l->text;
     l->of = e;
     l->settings = *s;
-    l->settings.model = memcpy(l->text, s->model, model);
-    if (library > 0) l->settings.library = memcpy(l->text + model, s->library, library);
-    if (program > 0) l->settings.program = memcpy(l->text + model + library, s->program, program);
+    l->settings.model = keep(&at, s->model);
+    l->settings.library = keep(&at, s->library);
+    l->settings.device = keep(&at, s->device);
+    l->settings.kv_type = keep(&at, s->kv_type);
+    l->settings.program = keep(&at, s->program);
     l->file = *file;
     l->shares = 1;
     return l;
@@ -201,7 +219,9 @@ static struct resident_settings resident_settings_of(const struct engines *e, st
         .engine = s->process ? e->process : e->engine, .say = say, .ud = l,
         .active = s->sequences, .batch = s->batch, .waiting = s->waiting, .step_us = STEP_US,
         .options = { .model = s->model, .library = s->library, .threads = s->threads, .context = s->context,
-                     .gpu_layers = s->gpu_layers, .program = s->program, .step_ms = s->step_ms } };
+                     .context_each = s->context_each, .gpu_layers = s->gpu_layers, .device = s->device,
+                     .split = s->split, .split_count = s->split_count, .flash_attention = s->flash_attention,
+                     .kv_type = s->kv_type, .program = s->program, .step_ms = s->step_ms } };
 }
 
 int engines_get(struct engines *e, const struct engine_settings *s, struct resident **out, char *why, size_t why_size) {

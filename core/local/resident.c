@@ -482,6 +482,7 @@ int resident_new(struct resident **out, const struct resident_settings *s, char 
     list_init(&r->active);
     struct perilune_engine_options o = s->options;
     o.sequences = r->settings.active * 2 < ROWS_MIN ? ROWS_MIN : r->settings.active * 2; /* half of them idle */
+    if (o.context_each != 0) o.sequences = r->settings.active; /* each takes its memory, idle or not */
     o.batch = s->batch;
     o.say = say_for_engine;
     o.lost = resident_on_lost;
