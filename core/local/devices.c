@@ -97,7 +97,8 @@ static double room_of(const struct chosen *c, const struct device_plan *p, bool 
     return shared && least >= 0 ? least : sum;
 }
 
-static uint64_t fitting(const struct chosen *c, const struct device_plan *p, bool shared, const struct device_need *need) {
+static uint64_t fitting(const struct chosen *c, const struct device_plan *p, bool shared,
+                        const struct device_need *need) {
     double each = ((double)need->weights + (double)need->memory) / (double)(need->layers + 1);
     double fits = each > 0 ? room_of(c, p, shared) / each : 0;
     return fits >= (double)(need->layers + 1) ? need->layers + 1 : (uint64_t)fits;
@@ -117,8 +118,8 @@ static void note_layers(struct device_plan *p, const struct chosen *c, const str
         if (len < sizeof(names))
             len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s", i ? ", " : "", c->device[i]->name);
     }
-    snprintf(p->note, sizeof(p->note), "%d of %llu layers are on %s (%s; they take %.1f GiB with their context, of %.1f GiB "
-             "that were free)", p->layers, (unsigned long long)(need->layers + 1), names,
+    snprintf(p->note, sizeof(p->note), "%d of %llu layers are on %s (%s; they take %.1f GiB with their context, of "
+             "%.1f GiB that were free)", p->layers, (unsigned long long)(need->layers + 1), names,
              is_auto ? "as many as fit" : "as asked",
              gib((need->weights + need->memory) / (need->layers + 1)) * p->layers, gib(free_));
 }

@@ -29,7 +29,7 @@ struct device_plan {
     float    split[DEVICES_USED];       /* of them, in this order; all 0: as the library likes */
     unsigned count;                    /* 0: the processor does it all */
     int      layers;
-    char     note[300];                /* what was decided, for people; "": nothing was asked for, nor is there anything */
+    char     note[300];                 /* what was decided, for people; "": nothing was to be */
 };
 
 /* What `o` wants, on these devices.  0, or PERILUNE_ERR_ENGINE with a sentence in why. */

@@ -158,7 +158,7 @@ static bool make_batch(struct perilune_engine_model *m, size_t n, size_t rows) {
 }
 
 static uint32_t cells_for(uint64_t trained, const struct perilune_engine_options *o, uint32_t rows) {
-    if (o->context_each > UINT32_MAX / 2 / rows) return UINT32_MAX / 2; /* there is no such memory: the library says so */
+    if (o->context_each > UINT32_MAX / 2 / rows) return UINT32_MAX / 2; /* nobody has that: the library says so */
     if (o->context_each != 0) return o->context_each * rows;
     if (o->context != 0) return o->context;
     return trained > 0 && trained < DEFAULT_CELLS ? (uint32_t)trained : DEFAULT_CELLS;
@@ -256,7 +256,8 @@ static int place(const struct llama_library *l, const struct perilune_engine_opt
 }
 
 static int load_weights(struct perilune_engine_model *m, const struct llama_library *l,
-                        const struct perilune_engine_options *o, const struct device_plan *plan, char *why, size_t size) {
+                        const struct perilune_engine_options *o, const struct device_plan *plan, char *why,
+                        size_t size) {
     llama_library_forget_complaint();
     m->model = llama_library_load(l, o->model, plan);
     if (m->model != NULL) return 0;

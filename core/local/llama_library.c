@@ -72,7 +72,8 @@ typedef struct llama_model *(*model_load_5)(const char *, struct llama_model_par
     static bool looks_right_##n(const struct llama_calls *c) {                                                   \
         struct llama_context_params_##n p = ((context_defaults_##n)c->llama_context_default_params)();           \
         return p.n_batch == 2048 && p.n_ubatch == 512 && p.n_seq_max == 1 && p.offload_kqv && p.op_offload &&    \
-               p.flash_attn_type == -1 && p.type_k == 1 && p.type_v == 1 && p.abort == NULL && !p.embeddings && !p.kv_unified && p.samplers == NULL && p.ctx_other == NULL;   \
+               p.flash_attn_type == -1 && p.type_k == 1 && p.type_v == 1 && p.abort == NULL &&                 \
+               !p.embeddings && !p.kv_unified && p.samplers == NULL && p.ctx_other == NULL;                      \
     }                                                                                                            \
     static struct llama_context *context_##n(const struct llama_calls *c, struct llama_model *m,                 \
                                              const struct llama_context_wish *w) {                               \

@@ -13,8 +13,8 @@
  * nothing is seen, not even by how long something takes: a tenant is 128 bits of a SHA-256, compared whole.
  *
  * Keeping costs: every token of a step looks at the cells of all rows, and eight idle rows beside eight busy ones make
- * a step a sixth longer.  So when none of them was of use for a while (rows_thin), few are kept, enough to see when they
- * are again.
+ * a step a sixth longer.  So when none of them was of use for a while (rows_thin), few are kept, enough to see when
+ * they are again.
  *
  * Invariant: cells with shares above 0 and free cells are all cells; engine rows have the lengths that stand here. */
 #include "local/rows.h"
@@ -119,7 +119,8 @@ uint32_t rows_match(const struct rows *r, struct hash128 tenant, const int32_t *
     return best;
 }
 
-/* How many busy rows stand beside row i: where rows are apart, a gap between busy ones costs a pass over the weights. */
+/* How many busy rows stand beside row i: where rows are apart, a gap between busy ones is one more pass over the
+ * weights. */
 static unsigned neighbours(const struct rows *r, uint32_t i) {
     if (!r->apart) return 0;
     return (i > 0 && r->row[i - 1].busy) + (unsigned)(i + 1 < r->count && r->row[i + 1].busy);

@@ -172,7 +172,7 @@ t.test("URLs", function()
   t.match(complaint{ upstreams = { big = {} } }, "upstreams%.big: needs a url")
   local function engine(fields)
     fields.model = "m.gguf"
-    return upstream{ engine = fields }
+    return complaint{ upstreams = { big = { engine = fields } } }
   end
   for _, good in ipairs{ { device = "CUDA0" }, { device = { "CUDA0", "CUDA1" }, tensor_split = { 3, 1 } }, { tensor_split = { 1, 0.5 } },
                          { flash_attention = true, kv_type = "q8_0" }, { flash_attention = "auto" }, { kv_type = "bf16", flash_attention = false },

@@ -822,6 +822,21 @@ TEST_NOFAULT(a_model_is_loaded_once_until_its_file_is_another) {
     CHECK_INT(engines_get(e, &s, &d, why, sizeof(why)), 0);
     CHECK(d != c);
     CHECK_UINT(fake.loads, 2);
+    struct engine_settings others[5] = { s, s, s, s, s };
+    others[0].device = "CUDA1";
+    others[1].kv_type = "q8_0";
+    others[2].flash_attention = 1;
+    others[3].split_count = 1;
+    others[3].split[0] = 1;
+    others[4].context_each = 64;
+    for (unsigned i = 0; i < 5; i++) { /* other settings: another model, once */
+        struct resident *x, *y;
+        CHECK_INT(engines_get(e, &others[i], &x, why, sizeof(why)), 0);
+        CHECK_INT(engines_get(e, &others[i], &y, why, sizeof(why)), 0);
+        CHECK(x != d && x == y && fake.loads == 3 + i);
+        engines_put(e, x);
+        engines_put(e, y);
+    }
     engines_put(e, c);
     engines_put(e, d);
     unlink(path);
