@@ -183,7 +183,7 @@ t.test("URLs", function()
                         { "device", {}, "must be the name of a GPU" }, { "tensor_split", { -1 }, "numbers from 0 on" },
                         { "tensor_split", { 0, 0 }, "a share above 0" }, { "tensor_split", { 0 / 0 }, "numbers from 0 on" },
                         { "tensor_split", 2, "a list of shares" }, { "flash_attention", "on", "true, false or \"auto\"" },
-                        { "kv_type", "q9", "must be one of" }, { "context_each", -1, "must be" } } do
+                        { "kv_type", "q9", "unknown value 'q9'" }, { "context_each", -1, "must be" } } do
     t.match(engine{ [bad[1]] = bad[2] }, "upstreams.big.engine." .. bad[1] .. "[^:]*: .*" .. bad[3])
   end
   t.match(engine{ gpu_layers = 0, device = "CUDA0" }, "uses no GPU, and engine.device")
