@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "gateway/registry.h"
 #include "http/field.h"
 #include "llm/prefill.h"
@@ -222,22 +223,34 @@ static void read_sim(struct reader *r, uint32_t sim, struct target *t) {
     buf_deinit(&line);
 }
 
+static void read_split(struct reader *r, uint32_t engine, struct engine_settings *s) {
+    uint32_t n = get(r, engine, "tensor_split");
+    if (n == JSON_NONE || json_type(&r->doc, n) != JSON_ARRAY) return;
+    for (uint32_t e = json_first(&r->doc, n); e != JSON_NONE && s->split_count < ENGINE_SPLIT;
+         e = json_next(&r->doc, n, e))
+        s->split[s->split_count++] = (float)json_number(&r->doc, e);
+}
+
 /* The model is loaded here, so that a configuration with one that cannot be is refused as a whole. */
 static void read_engine(struct reader *r, uint32_t n, struct target *t) {
     struct engine_settings s = { .model = string_of(r, n, "model"), .library = string_of(r, n, "library"),
                                  .template = string_of(r, n, "template"),
                                  .threads = (unsigned)number_of(r, n, "threads"),
                                  .context = (unsigned)number_of(r, n, "context"),
+                                 .context_each = (unsigned)number_of(r, n, "context_each"),
                                  .sequences = (unsigned)number_of(r, n, "sequences"),
                                  .batch = (unsigned)number_of(r, n, "batch"),
                                  .waiting = (unsigned)number_of(r, n, "waiting"),
                                  .gpu_layers = (int)real_of(r, n, "gpu_layers", -1),
                                  .process = bool_of(r, n, "process"), .program = string_of(r, n, "program"),
-                                 .step_ms = (unsigned)number_of(r, n, "step_timeout_ms") };
+                                 .step_ms = (unsigned)number_of(r, n, "step_timeout_ms"),
+                                 .device = string_of(r, n, "device"), .kv_type = string_of(r, n, "kv_type"),
+                                 .flash_attention = (int)real_of(r, n, "flash_attention", 0) };
     char why[700];
     uint32_t thinking = get(r, n, "thinking");
     if (json_is(&r->doc, thinking, JSON_TRUE)) t->thinks = TARGET_THINKS;
     if (json_is(&r->doc, thinking, JSON_FALSE)) t->thinks = TARGET_THINKS_NOT;
+    read_split(r, n, &s);
     if (r->env->engines == NULL || s.model == NULL || r->failed) return;
     r->c->engines = r->env->engines;
     uint64_t loads = engines_loads(r->env->engines);
@@ -252,6 +265,11 @@ static void read_engine(struct reader *r, uint32_t n, struct target *t) {
     if (first && style != NULL && chat_style_traits(style)->built_in && r->env->notice != NULL) {
         snprintf(why, sizeof(why), "upstreams.%s.engine: %s has no chat template: conversations are written as ChatML; "
                  "name another one with engine.template", t->name, s.model);
+        r->env->notice(r->env->ud, why);
+    }
+    const char *note = resident_facts(t->engine)->note; /* of a model that was there before it has been told */
+    if (first && note != NULL && note[0] != '\0' && r->env->notice != NULL) {
+        snprintf(why, sizeof(why), "upstreams.%s.engine: %s", t->name, note);
         r->env->notice(r->env->ud, why);
     }
 }

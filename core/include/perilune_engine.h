@@ -37,9 +37,15 @@ struct perilune_engine_options {
     const char *library;    /* folder of the engine's library; NULL: where it is usually found */
     unsigned    threads;    /* that compute; 0: one for each core */
     unsigned    context;    /* positions of all rows together; 0: what the model was trained with, 8192 at most */
+    unsigned    context_each; /* instead: positions of each row, which has them for itself; 0: rows share */
     unsigned    sequences;  /* rows */
     unsigned    batch;      /* most tokens of a step */
-    int         gpu_layers; /* in a GPU's memory; below 0: as many as the engine likes */
+    int         gpu_layers; /* in a GPU's memory; below 0: as many as fit what is free of it */
+    const char *device;     /* names of GPUs with commas between; NULL: all */
+    const float *split;     /* how much of the layers each of them gets; split_count 0: as the engine likes */
+    unsigned    split_count;
+    int         flash_attention; /* 1: yes; -1: no; 0: where the engine can */
+    const char *kv_type;    /* of the numbers that are kept for each position: "f16", "q8_0" ...; NULL: the engine's */
     /* Of an engine that runs in a process of its own; others look past the first two. */
     const char *program;    /* what is started for it; NULL: Perilune's program */
     unsigned    step_ms;    /* a step that takes longer hangs; 0: a minute */
@@ -69,7 +75,10 @@ struct perilune_engine_facts {
     uint32_t    width;         /* numbers of a vector of embed() */
     uint32_t    longest;       /* bytes of the longest piece of a token */
     bool        shares;        /* seq_copy() works, and seq_cut() to anything but 0 */
+    bool        apart;         /* each row has memory for itself: a copy takes its own; a step of rows side by side is
+                                * one pass over the weights, of others several */
     uint64_t    bytes;         /* of the weights */
+    const char *note;          /* what load() decided, for the operator: "24 of 33 layers are on CUDA0"; "": nothing */
 };
 
 /* One token of a step. */
@@ -101,7 +110,7 @@ struct perilune_engine {
     const char *name;
 
     /* Loads a model; takes as long as it takes.  On failure `why` gets a sentence for the operator: what, where, and
-     * how to fix it. */
+     * how to fix it; PERILUNE_ERR_NOMEM: of the machine, or of a GPU. */
     int  (*load)(const struct perilune_engine_options *options, struct perilune_engine_model **out, char *why,
                  size_t why_size);
     void (*free)(struct perilune_engine_model *m); /* NULL is fine */

@@ -156,6 +156,13 @@ void engines_release(struct engines *e) {
 
 static bool same_text(const char *a, const char *b) { return strcmp(a ? a : "", b ? b : "") == 0; }
 
+static bool same_place(const struct engine_settings *a, const struct engine_settings *b) {
+    for (unsigned i = 0; i < a->split_count && a->split_count == b->split_count; i++)
+        if (a->split[i] != b->split[i]) return false;
+    return a->gpu_layers == b->gpu_layers && a->split_count == b->split_count && same_text(a->device, b->device) &&
+           same_text(a->kv_type, b->kv_type) && a->flash_attention == b->flash_attention;
+}
+
 static bool same_file(const struct stat *a, const struct stat *b) {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
            a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
@@ -167,9 +174,10 @@ static bool is_it(const struct loaded *l, const struct engine_settings *s, const
     const struct engine_settings *t = &l->settings;
     return same_text(t->model, s->model) && same_text(t->library, s->library) &&
            same_text(t->template, s->template) && t->threads == s->threads && t->context == s->context &&
-           t->sequences == s->sequences && t->batch == s->batch && t->waiting == s->waiting &&
-           t->gpu_layers == s->gpu_layers && t->process == s->process && same_text(t->program, s->program) &&
-           t->step_ms == s->step_ms && same_file(&l->file, file) && same_file(&l->template, template);
+           t->context_each == s->context_each && t->sequences == s->sequences && t->batch == s->batch &&
+           t->waiting == s->waiting && same_place(t, s) && t->process == s->process &&
+           same_text(t->program, s->program) && t->step_ms == s->step_ms &&
+           same_file(&l->file, file) && same_file(&l->template, template);
 }
 
 static struct resident *find(struct engines *e, const struct engine_settings *s, const struct stat *file,
@@ -198,7 +206,8 @@ static size_t size_of(const char *text) { return text ? strlen(text) + 1 : 0; }
 
 static struct loaded *loaded_new(struct engines *e, const struct engine_settings *s, const struct stat *file,
                                  const struct stat *template) {
-    size_t text = size_of(s->model) + size_of(s->library) + size_of(s->template) + size_of(s->program);
+    size_t text = size_of(s->model) + size_of(s->library) + size_of(s->template) + size_of(s->device) +
+                  size_of(s->kv_type) + size_of(s->program);
     struct loaded *l = mem_zalloc(sizeof(*l) + text);
     if (l == NULL) return NULL;
     char *at = l->text;
@@ -207,6 +216,8 @@ static struct loaded *loaded_new(struct engines *e, const struct engine_settings
     l->settings.model = keep(&at, s->model);
     l->settings.library = keep(&at, s->library);
     l->settings.template = keep(&at, s->template);
+    l->settings.device = keep(&at, s->device);
+    l->settings.kv_type = keep(&at, s->kv_type);
     l->settings.program = keep(&at, s->program);
     l->file = *file;
     l->template = *template;
@@ -221,7 +232,9 @@ static struct resident_settings resident_settings_of(const struct engines *e, st
         .engine = s->process ? e->process : e->engine, .say = say, .ud = l, .template = s->template,
         .active = s->sequences, .batch = s->batch, .waiting = s->waiting, .step_us = STEP_US,
         .options = { .model = s->model, .library = s->library, .threads = s->threads, .context = s->context,
-                     .gpu_layers = s->gpu_layers, .program = s->program, .step_ms = s->step_ms } };
+                     .context_each = s->context_each, .gpu_layers = s->gpu_layers, .device = s->device,
+                     .split = s->split, .split_count = s->split_count, .flash_attention = s->flash_attention,
+                     .kv_type = s->kv_type, .program = s->program, .step_ms = s->step_ms } };
 }
 
 int engines_get(struct engines *e, const struct engine_settings *s, struct resident **out, char *why, size_t why_size) {

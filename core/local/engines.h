@@ -7,12 +7,17 @@
 
 struct engines;
 
+#define ENGINE_SPLIT 16 /* GPUs of a model at most */
+
 /* What an upstream says of its model. */
 struct engine_settings {
     const char *model, *library; /* library NULL: where it is usually found */
     const char *template;        /* a file with the chat template; NULL: the model's own */
-    unsigned    threads, context, sequences, batch, waiting;
-    int         gpu_layers;
+    unsigned    threads, context, context_each, sequences, batch, waiting;
+    int         gpu_layers, flash_attention; /* as in perilune_engine_options */
+    const char *device, *kv_type;            /* NULL: none is said */
+    float       split[ENGINE_SPLIT];
+    unsigned    split_count;
     bool        process;          /* in a process of its own */
     const char *program;          /* that is started for it; NULL: Perilune's */
     unsigned    step_ms;          /* after so long it hangs */

@@ -361,17 +361,24 @@ int facts_check(const struct gguf *g, const struct facts *f, char *why, size_t w
     return rc;
 }
 
-int facts_vet(const char *path, char *why, size_t why_size) {
+int facts_vet_numbers(const char *path, struct facts *out, char *why, size_t why_size) {
     struct gguf g;
-    struct facts f;
     char text[GGUF_WHY];
+    *out = (struct facts){ .pooling = -1 };
     int rc = gguf_open(&g, path, text, sizeof(text));
     if (rc == 0) rc = facts_is_model(&g, path, text, sizeof(text));
     if (rc == 0) {
-        facts_read(&g, &f);
-        rc = facts_check(&g, &f, text, sizeof(text));
+        facts_read(&g, out);
+        rc = facts_check(&g, out, text, sizeof(text));
     }
-    gguf_close(&g);
+    gguf_close(&g); /* what texts were borrowed from */
+    out->architecture = out->name = out->licence = out->size_label = SLICE("");
+    out->tokenizer = out->pre_tokenizer = out->chat_template = SLICE("");
     if (rc != 0) snprintf(why, why_size, "%s: %s", path, text);
     return rc;
+}
+
+int facts_vet(const char *path, char *why, size_t why_size) {
+    struct facts f;
+    return facts_vet_numbers(path, &f, why, why_size);
 }

@@ -40,5 +40,7 @@ int facts_check(const struct gguf *g, const struct facts *f, char *why, size_t w
 /* All of it, for who is about to give the file to the library: the shape, the kind, the facts.  0 or an error with
  * "PATH: sentence" in why. */
 int facts_vet(const char *path, char *why, size_t why_size);
+/* The same, and what the facts say in numbers; texts are empty. */
+int facts_vet_numbers(const char *path, struct facts *out, char *why, size_t why_size);
 
 #endif

@@ -9,8 +9,10 @@
  * with `len`, which repeats what the library knows, batches with their sizes.
  *
  * All rows live in one memory ("unified KV"): a beginning that rows share is shared for nothing, while busy, and how
- * much a row takes is decided by who runs the model.  A row of a model with a recurrent state cannot be cut or shared
- * in the middle; facts.shares says so.
+ * much a row takes is decided by who runs the model.  But every token of a step looks at every position of that memory,
+ * be it only to see that it is another row's.  With context_each rows are apart: a token sees its own row alone, which
+ * is faster with many, and a beginning is copied.  A row of a model with a recurrent state cannot be cut or shared in
+ * the middle; facts.shares says so.
  *
  * What it does not do: sampling, which works on logits and is the same for every engine (sampler.c). */
 #include "local/llama.h"
@@ -52,7 +54,7 @@ struct perilune_engine_model {
     int                         file;   /* the model's, to see when somebody cuts it; -1: it cannot be looked at */
     off_t                       file_size;
     atomic_bool                 canceled;
-    char                        name[160], bos[64], eos[64];
+    char                        name[160], bos[64], eos[64], note[300];
 };
 
 struct perilune_engine_grammar {
@@ -65,11 +67,6 @@ struct perilune_engine_grammar {
 static int refuse(char *why, size_t size, const char *path, const char *what) {
     snprintf(why, size, "%s: %s", path, what);
     return PERILUNE_ERR_ENGINE;
-}
-
-/* A file that the library would not survive is refused before it sees it. */
-static int look_at_file(const char *path, char *why, size_t size) {
-    return facts_vet(path, why, size) == 0 ? 0 : PERILUNE_ERR_ENGINE;
 }
 
 /* -- Facts --------------------------------------------------------------------------------- */
@@ -99,7 +96,7 @@ static uint32_t longest_piece(struct perilune_engine_model *m) {
     return (uint32_t)most;
 }
 
-static void read_facts(struct perilune_engine_model *m, enum perilune_engine_kind kind) {
+static void read_facts(struct perilune_engine_model *m, enum perilune_engine_kind kind, bool apart) {
     const struct llama_calls *c = m->c;
     struct perilune_engine_facts *f = &m->facts;
     int32_t trained = c->llama_model_n_ctx_train(m->model);
@@ -122,6 +119,8 @@ static void read_facts(struct perilune_engine_model *m, enum perilune_engine_kin
     f->longest = longest_piece(m);
     f->shares = m->memory != NULL && !c->llama_model_is_recurrent(m->model) && !c->llama_model_is_hybrid(m->model);
     f->bytes = c->llama_model_size(m->model);
+    f->apart = apart;
+    f->note = m->note;
 }
 
 /* -- Life ------------------------------------------------------------------------------------ */
@@ -161,33 +160,65 @@ static bool make_batch(struct perilune_engine_model *m, size_t n, size_t rows) {
     return true;
 }
 
-static uint32_t cells_for(const struct perilune_engine_model *m, const struct perilune_engine_options *o) {
-    int32_t trained = m->c->llama_model_n_ctx_train(m->model);
+static uint32_t cells_for(uint64_t trained, const struct perilune_engine_options *o, uint32_t rows) {
+    if (o->context_each > UINT32_MAX / 2 / rows) return UINT32_MAX / 2; /* nobody has that: the library says so */
+    if (o->context_each != 0) return o->context_each * rows;
     if (o->context != 0) return o->context;
     return trained > 0 && trained < DEFAULT_CELLS ? (uint32_t)trained : DEFAULT_CELLS;
 }
 
+static uint32_t rows_for(const struct perilune_engine_options *o) {
+    return o->sequences == 0 ? 1 : o->sequences > ROWS_MAX ? ROWS_MAX : o->sequences;
+}
+
+/* -1: the library's own; -2: there is no such type. */
+static int kv_type_of(const char *name) {
+    static const struct { const char *name; int type; } types[] = {
+        { "f32", 0 }, { "f16", 1 }, { "bf16", 30 }, { "q8_0", 8 }, { "q5_1", 7 }, { "q5_0", 6 }, { "q4_1", 3 },
+        { "q4_0", 2 }, { "iq4_nl", 20 } };
+    for (size_t i = 0; name != NULL && i < sizeof(types) / sizeof(*types); i++)
+        if (strcmp(types[i].name, name) == 0) return types[i].type;
+    return name == NULL ? -1 : -2;
+}
+
+/* What the library says when an allocation fails. */
+static bool is_about_memory(const char *complaint) {
+    return strstr(complaint, "allocate") != NULL || strstr(complaint, "out of memory") != NULL ||
+           strstr(complaint, "bad_alloc") != NULL;
+}
+
+static int no_context(const struct perilune_engine_options *o, uint32_t cells, char *why, size_t size) {
+    const char *said = llama_library_complaint();
+    bool memory = is_about_memory(said);
+    snprintf(why, size, memory ? "%s: no memory for a context of %u tokens: make engine.context, context_each or "
+                                 "gpu_layers smaller (%s)"
+                               : "%s: the library makes no context of %u tokens with these settings: %s",
+             o->model, cells, said[0] ? said : "it does not say why");
+    return memory ? PERILUNE_ERR_NOMEM : PERILUNE_ERR_ENGINE;
+}
+
 static int make_context(struct perilune_engine_model *m, const struct llama_library *l,
-                        const struct perilune_engine_options *o, char *why, size_t size) {
+                        const struct perilune_engine_options *o, uint64_t trained, char *why, size_t size) {
     int pooling = pooling_of(m->c, m->model);
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    uint32_t rows = o->sequences == 0 ? 1 : o->sequences > ROWS_MAX ? ROWS_MAX : o->sequences;
+    uint32_t rows = rows_for(o);
     uint32_t batch = o->batch == 0 ? PIECE : o->batch < rows ? rows : o->batch;
     m->library = l;
-    m->wish = (struct llama_context_wish){ .cells = cells_for(m, o), .batch = batch, .rows = rows,
+    m->wish = (struct llama_context_wish){ .cells = cells_for(trained, o, rows), .batch = batch, .rows = rows,
                                     .piece = pooling == 0 && batch > PIECE ? PIECE : batch,
                                     .threads = (int32_t)(o->threads ? o->threads : cores > 0 ? cores : 1),
-                                    .embeddings = pooling != 0, .abort = should_stop, .abort_ud = &m->canceled };
+                                    .embeddings = pooling != 0, .apart = pooling == 0 && o->context_each != 0,
+                                    .flash_attention = o->flash_attention, .kv_type = kv_type_of(o->kv_type),
+                                    .abort = should_stop, .abort_ud = &m->canceled };
+    if (m->wish.kv_type == -2) return refuse(why, size, o->model, "engine.kv_type is none that libllama knows");
+    llama_library_forget_complaint();
     m->context = llama_library_context(l, m->model, &m->wish);
-    if (m->context == NULL) {
-        snprintf(why, size, "%s: no memory for a context of %u tokens: make engine.context smaller (%s)", o->model,
-                 m->wish.cells, llama_library_complaint());
-        return PERILUNE_ERR_ENGINE;
-    }
+    if (m->context == NULL) return no_context(o, m->wish.cells, why, size);
     m->memory = m->c->llama_get_memory(m->context);
     if (pooling == 0 && m->memory == NULL)
         return refuse(why, size, o->model, "is a model that says no next token, and says not how to make vectors");
-    read_facts(m, pooling == 0 ? PERILUNE_ENGINE_CHAT : pooling == 4 ? PERILUNE_ENGINE_RANK : PERILUNE_ENGINE_EMBED);
+    read_facts(m, pooling == 0 ? PERILUNE_ENGINE_CHAT : pooling == 4 ? PERILUNE_ENGINE_RANK : PERILUNE_ENGINE_EMBED,
+               m->wish.apart);
     return make_batch(m, m->facts.batch, m->facts.sequences) ? 0 : refuse(why, size, o->model, "out of memory");
 }
 
@@ -214,28 +245,56 @@ static bool is_cut(struct perilune_engine_model *m) {
     return m->broken;
 }
 
+static int place(const struct llama_library *l, const struct perilune_engine_options *o, const struct facts *f,
+                 struct device_plan *out, char *why, size_t size) {
+    struct device all[DEVICES_MAX];
+    char text[400];
+    int kv_type = kv_type_of(o->kv_type);
+    const struct gguf_tensor_type *type = gguf_tensor_type(kv_type >= 0 ? (uint32_t)kv_type : 1);
+    uint64_t numbers = f->kv_per_token * cells_for(f->context, o, rows_for(o));
+    struct device_need need = { .layers = f->layers, .weights = f->weight_bytes,
+                                .memory = type ? numbers / type->block * type->bytes : numbers * 2 };
+    int rc = devices_plan(all, llama_library_devices(l, all, DEVICES_MAX), o, &need, out, text, sizeof(text));
+    return rc == 0 ? 0 : refuse(why, size, o->model, text);
+}
+
+static int load_weights(struct perilune_engine_model *m, const struct llama_library *l,
+                        const struct perilune_engine_options *o, const struct device_plan *plan, char *why,
+                        size_t size) {
+    llama_library_forget_complaint();
+    m->model = llama_library_load(l, o->model, plan);
+    if (m->model != NULL) return 0;
+    const char *said = llama_library_complaint();
+    if (!is_about_memory(said) || plan->layers == 0) {
+        snprintf(why, size, "%s: libllama cannot load it: %s", o->model, said[0] ? said : "it does not say why");
+        return is_about_memory(said) ? PERILUNE_ERR_NOMEM : PERILUNE_ERR_ENGINE;
+    }
+    snprintf(why, size, "%s: no memory for %d layers on the GPU: make engine.gpu_layers smaller, or say \"auto\" (%s)",
+             o->model, plan->layers, said);
+    return PERILUNE_ERR_NOMEM;
+}
+
 static int load(const struct perilune_engine_options *o, struct perilune_engine_model **out, char *why, size_t size) {
     const struct llama_library *l;
+    struct facts f;
+    struct device_plan plan;
     *out = NULL;
-    int rc = look_at_file(o->model, why, size);
-    if (rc == 0) rc = llama_library_get(&l, o->library, why, size);
+    /* A file that the library would not survive is refused before it sees it. */
+    if (facts_vet_numbers(o->model, &f, why, size) != 0) return PERILUNE_ERR_ENGINE;
+    int rc = llama_library_get(&l, o->library, why, size);
+    if (rc == 0) rc = place(l, o, &f, &plan, why, size);
     if (rc != 0) return rc;
     struct perilune_engine_model *m = mem_zalloc(sizeof(*m));
     if (m == NULL) return refuse(why, size, o->model, "out of memory");
     m->c = llama_library_calls(l);
     look_after_file(m, o->model);
-    llama_library_forget_complaint();
-    m->model = llama_library_load(l, o->model, o->gpu_layers);
-    const char *problem = NULL;
-    if (m->model == NULL) {
-        snprintf(why, size, "%s: libllama cannot load it: %s", o->model,
-                 llama_library_complaint()[0] ? llama_library_complaint() : "it does not say why");
-        rc = PERILUNE_ERR_ENGINE;
-    } else if ((problem = problem_with(m->c, m->model)) != NULL) {
-        rc = refuse(why, size, o->model, problem);
-    } else {
+    snprintf(m->note, sizeof(m->note), "%s", plan.note);
+    rc = load_weights(m, l, o, &plan, why, size);
+    const char *problem = rc == 0 ? problem_with(m->c, m->model) : NULL;
+    if (problem != NULL) rc = refuse(why, size, o->model, problem);
+    if (rc == 0) {
         m->vocab = m->c->llama_model_get_vocab(m->model);
-        rc = make_context(m, l, o, why, size);
+        rc = make_context(m, l, o, f.context, why, size);
     }
     if (rc == 0) *out = m;
     else model_free(m);
@@ -372,10 +431,17 @@ static int seq_start(struct perilune_engine_model *m, uint32_t seq) {
     return 0;
 }
 
+/* Of rows that are apart the library copies whole ones only. */
+static void copy_apart(struct perilune_engine_model *m, int32_t from, int32_t to, int32_t n) {
+    m->c->llama_memory_seq_cp(m->memory, from, to, -1, -1);
+    m->c->llama_memory_seq_rm(m->memory, to, n, -1);
+}
+
 static int seq_copy(struct perilune_engine_model *m, uint32_t from, uint32_t to, uint32_t n) {
     if (!m->facts.shares || !is_row(m, from) || !is_row(m, to) || from == to || n > m->len[from] || m->len[to] != 0)
         return PERILUNE_ERR_INVAL;
-    if (n > 0) m->c->llama_memory_seq_cp(m->memory, (int32_t)from, (int32_t)to, 0, (int32_t)n);
+    if (n > 0 && !m->facts.apart) m->c->llama_memory_seq_cp(m->memory, (int32_t)from, (int32_t)to, 0, (int32_t)n);
+    else if (n > 0) copy_apart(m, (int32_t)from, (int32_t)to, (int32_t)n);
     m->len[to] = n;
     return 0;
 }
@@ -419,7 +485,7 @@ static int outcome(struct perilune_engine_model *m, int32_t rc) {
     }
     if (rc == 2) return PERILUNE_ENGINE_CANCELED;
     m->broken = true;
-    return PERILUNE_ERR_ENGINE;
+    return rc == -2 ? PERILUNE_ERR_NOMEM : PERILUNE_ERR_ENGINE; /* -2: it could not allocate */
 }
 
 static int step(struct perilune_engine_model *m, const struct perilune_engine_token *tokens, size_t count) {

@@ -92,6 +92,10 @@ struct llama_memory;
     XX(void, ggml_backend_load_all, (void))                                                                      \
     XX(void, ggml_backend_load_all_from_path, (const char *))                                                    \
     XX(size_t, ggml_backend_dev_count, (void))                                                                   \
+    XX(void *, ggml_backend_dev_get, (size_t))                                                                   \
+    XX(const char *, ggml_backend_dev_name, (void *))                                                            \
+    XX(int, ggml_backend_dev_type, (void *))                                                                     \
+    XX(void, ggml_backend_dev_memory, (void *, size_t *, size_t *))                                              \
     XX(void, llama_model_free, (struct llama_model *))                                                           \
     XX(const struct llama_vocab *, llama_model_get_vocab, (const struct llama_model *))                          \
     XX(int32_t, llama_model_n_embd_out, (const struct llama_model *))                                            \

@@ -72,7 +72,8 @@ typedef struct llama_model *(*model_load_5)(const char *, struct llama_model_par
     static bool looks_right_##n(const struct llama_calls *c) {                                                   \
         struct llama_context_params_##n p = ((context_defaults_##n)c->llama_context_default_params)();           \
         return p.n_batch == 2048 && p.n_ubatch == 512 && p.n_seq_max == 1 && p.offload_kqv && p.op_offload &&    \
-               p.abort == NULL && !p.embeddings && !p.kv_unified && p.samplers == NULL && p.ctx_other == NULL;   \
+               p.flash_attn_type == -1 && p.type_k == 1 && p.type_v == 1 && p.abort == NULL &&                 \
+               !p.embeddings && !p.kv_unified && p.samplers == NULL && p.ctx_other == NULL;                      \
     }                                                                                                            \
     static struct llama_context *context_##n(const struct llama_calls *c, struct llama_model *m,                 \
                                              const struct llama_context_wish *w) {                               \
@@ -83,7 +84,10 @@ typedef struct llama_model *(*model_load_5)(const char *, struct llama_model_par
         p.n_seq_max = w->rows;                                                                                   \
         p.n_threads = p.n_threads_batch = w->threads;                                                            \
         p.embeddings = w->embeddings;                                                                            \
-        p.no_perf = p.swa_full = p.kv_unified = true;                                                            \
+        p.no_perf = p.swa_full = true;                                                                           \
+        p.kv_unified = !w->apart;                                                                                \
+        p.flash_attn_type = w->flash_attention > 0 ? 1 : w->flash_attention < 0 ? 0 : -1;                        \
+        if (w->kv_type >= 0) p.type_k = p.type_v = w->kv_type;                                                   \
         p.abort = w->abort;                                                                                      \
         p.abort_ud = w->abort_ud;                                                                                \
         return ((context_init_##n)c->llama_init_from_model)(m, p);                                               \
@@ -104,15 +108,37 @@ static bool model_looks_right(const struct llama_calls *c) {
            !p.check_tensors && p.use_extra_bufts && !p.no_alloc && p.kv_overrides == NULL;
 }
 
-struct llama_model *llama_library_load(const struct llama_library *l, const char *path, int gpu_layers) {
+struct llama_model *llama_library_load(const struct llama_library *l, const char *path,
+                                       const struct device_plan *plan) {
     struct llama_model_params_5 p = ((model_defaults_5)l->calls.llama_model_default_params)();
-    p.n_gpu_layers = gpu_layers;
+    p.n_gpu_layers = plan->layers;
+    p.devices = (void *)(uintptr_t)plan->devices; /* read only, as its type does not say */
+    for (unsigned i = 0; i < plan->count; i++)
+        if (plan->split[i] > 0) p.tensor_split = plan->split;
     return ((model_load_5)l->calls.llama_model_load_from_file)(path, p);
 }
 
 struct llama_context *llama_library_context(const struct llama_library *l, struct llama_model *m,
                                             const struct llama_context_wish *wish) {
     return l->abi->context(&l->calls, m, wish);
+}
+
+unsigned llama_library_devices(const struct llama_library *l, struct device *out, unsigned most) {
+    enum { GPU = 1, INTEGRATED = 2 }; /* of the library's types */
+    const struct llama_calls *c = &l->calls;
+    size_t n = c->ggml_backend_dev_count();
+    bool has_gpu = false;
+    if (n > most) n = most;
+    for (size_t i = 0; i < n; i++) has_gpu |= c->ggml_backend_dev_type(c->ggml_backend_dev_get(i)) == GPU;
+    for (size_t i = 0; i < n; i++) {
+        void *d = c->ggml_backend_dev_get(i);
+        size_t free_ = 0, total = 0;
+        int type = c->ggml_backend_dev_type(d);
+        c->ggml_backend_dev_memory(d, &free_, &total);
+        out[i] = (struct device){ .handle = d, .name = c->ggml_backend_dev_name(d), .free = free_, .total = total,
+                                  .is_gpu = type == GPU || (type == INTEGRATED && !has_gpu) };
+    }
+    return (unsigned)n;
 }
 
 const struct llama_calls *llama_library_calls(const struct llama_library *l) { return &l->calls; }

@@ -42,7 +42,8 @@ struct perilune_engine_model {
     struct perilune_engine_facts facts;
     struct buf    said;      /* facts and pieces, as the process told them */
     struct process_token *tokens;
-    char         *model, *library, *program;
+    char         *model, *library, *program, *device, *kv_type;
+    float         split[PROCESS_SPLIT];
     uint64_t      step_ms;
     int           memory_fd;
     float        *memory;
@@ -168,6 +169,8 @@ static void free_parts(struct perilune_engine_model *m) {
     mem_free(m->model);
     mem_free(m->library);
     mem_free(m->program);
+    mem_free(m->device);
+    mem_free(m->kv_type);
     mem_free(m);
 }
 
@@ -189,11 +192,17 @@ static struct perilune_engine_model *model_new(const struct perilune_engine_opti
     buf_init(&m->in, 0);
     m->step_ms = o->step_ms ? o->step_ms : STEP_MS;
     m->memory_fd = memfd_create("perilune-engine", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    bool ok = keep(&m->model, o->model) && keep(&m->library, o->library) && keep(&m->program, o->program);
+    bool ok = keep(&m->model, o->model) && keep(&m->library, o->library) && keep(&m->program, o->program) &&
+              keep(&m->device, o->device) && keep(&m->kv_type, o->kv_type);
     struct perilune_engine_options mine = *o;
     mine.model = m->model;
     mine.library = m->library;
     mine.program = m->program;
+    mine.device = m->device;
+    mine.kv_type = m->kv_type;
+    if (mine.split_count > PROCESS_SPLIT) mine.split_count = PROCESS_SPLIT;
+    if (mine.split_count > 0) memcpy(m->split, o->split, mine.split_count * sizeof(*m->split));
+    mine.split = m->split;
     if (m->memory_fd < 0 && ok) snprintf(why, size, "no shared memory (memfd_create): %s", strerror(errno));
     /* A number that the process does not get in the way of with its own. */
     int up = m->memory_fd >= 0 ? fcntl(m->memory_fd, F_DUPFD_CLOEXEC, PROCESS_FIRST_FREE + 8) : -1;

@@ -102,11 +102,18 @@ static bool load(struct child *c) {
     struct slice s = buf_get(&c->in);
     if (h.op != PROCESS_LOAD || s.len < sizeof(w) + 2 || s.ptr[s.len - 1] != '\0') return false;
     memcpy(&w, s.ptr, sizeof(w));
-    const char *model = s.ptr + sizeof(w), *library = model + strlen(model) + 1;
-    struct perilune_engine_options o = { .model = model, .library = w.has_library ? library : NULL,
-                                         .threads = w.threads, .context = w.context, .sequences = w.sequences,
-                                         .batch = w.batch, .gpu_layers = w.gpu_layers };
-    if (library >= s.ptr + s.len) return false;
+    const char *texts[4], *at = s.ptr + sizeof(w); /* the last byte is a NUL */
+    for (size_t i = 0; i < 4; at += strlen(at) + 1) {
+        if (at >= s.ptr + s.len) return false;
+        texts[i++] = at;
+    }
+    if (w.split_count > PROCESS_SPLIT) return false;
+    struct perilune_engine_options o = { .model = texts[0], .library = w.has_library ? texts[1] : NULL,
+                                         .threads = w.threads, .context = w.context, .context_each = w.context_each,
+                                         .sequences = w.sequences, .batch = w.batch, .gpu_layers = w.gpu_layers,
+                                         .device = w.has_device ? texts[2] : NULL, .split = w.split,
+                                         .split_count = w.split_count, .flash_attention = w.flash_attention,
+                                         .kv_type = w.has_kv_type ? texts[3] : NULL };
     struct perilune_engine_model *m = NULL;
     int rc = c->engine->load(&o, &m, why, sizeof(why));
     atomic_store(&c->model, m);

@@ -163,13 +163,20 @@ static int spawn(struct life *l, const char *program, const int theirs[3]) {
 /* What it is to load goes ahead: it reads that when it has said hello. */
 static bool send_wish(struct life *l) {
     const struct perilune_engine_options *o = &l->k->options;
-    struct process_wish w = { o->threads, o->context, o->sequences, o->batch, o->gpu_layers, o->library != NULL };
+    struct process_wish w = { .threads = o->threads, .context = o->context, .context_each = o->context_each,
+                              .sequences = o->sequences, .batch = o->batch, .gpu_layers = o->gpu_layers,
+                              .flash_attention = o->flash_attention, .has_library = o->library != NULL,
+                              .has_device = o->device != NULL, .has_kv_type = o->kv_type != NULL };
+    for (; w.split_count < o->split_count && w.split_count < PROCESS_SPLIT; w.split_count++)
+        w.split[w.split_count] = o->split[w.split_count];
     struct buf body, out;
     buf_init(&body, 1 << 16);
     buf_init(&out, 0);
     buf_put(&body, &w, sizeof(w));
     buf_put(&body, o->model, strlen(o->model) + 1);
-    buf_put(&body, o->library ? o->library : "", o->library ? strlen(o->library) + 1 : 1);
+    const char *const texts[] = { o->library, o->device, o->kv_type };
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
+        buf_put(&body, texts[i] ? texts[i] : "", texts[i] ? strlen(texts[i]) + 1 : 1);
     struct slice s = buf_get(&body);
     if (!buf_failed(&body)) process_put(&out, PROCESS_LOAD, 0, s.ptr, s.len);
     s = buf_get(&out);

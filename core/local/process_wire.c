@@ -105,8 +105,8 @@ void process_put(struct buf *out, enum process_op op, int64_t value, const void 
 
 struct flat {
     uint32_t kind, vocab, cells, row, sequences, batch, width, longest;
-    uint32_t shares, has_template;
-    uint32_t name, bos, eos, chat_template; /* bytes, their NULs with them */
+    uint32_t shares, apart, has_template;
+    uint32_t name, bos, eos, chat_template, note; /* bytes, their NULs with them */
     uint64_t bytes;
 };
 
@@ -140,14 +140,15 @@ static void put_pieces(struct buf *out, const struct perilune_engine *e, const s
 void process_put_facts(struct buf *out, const struct perilune_engine *e, const struct perilune_engine_model *m) {
     const struct perilune_engine_facts *f = e->facts(m);
     struct flat x = { f->kind, f->vocab, f->cells, f->row, f->sequences, f->batch, f->width, f->longest, f->shares,
-                      f->chat_template != NULL, size_of(f->name), size_of(f->bos), size_of(f->eos),
-                      size_of(f->chat_template), f->bytes };
+                      f->apart, f->chat_template != NULL, size_of(f->name), size_of(f->bos), size_of(f->eos),
+                      size_of(f->chat_template), size_of(f->note), f->bytes };
     if (f->longest == 0 || f->longest > PIECE_MOST) out->error = PERILUNE_ERR_LIMITED;
     buf_put(out, &x, sizeof(x));
     put_text(out, f->name);
     put_text(out, f->bos);
     put_text(out, f->eos);
     put_text(out, f->chat_template);
+    put_text(out, f->note);
     if (!buf_failed(out)) put_pieces(out, e, m);
 }
 
@@ -191,9 +192,11 @@ int process_read_facts(struct slice said, struct perilune_engine_facts *f, struc
     memcpy(&x, at, sizeof(x));
     *f = (struct perilune_engine_facts){ .kind = (enum perilune_engine_kind)x.kind, .vocab = x.vocab, .cells = x.cells,
                                          .row = x.row, .sequences = x.sequences, .batch = x.batch, .width = x.width,
-                                         .longest = x.longest, .shares = x.shares != 0, .bytes = x.bytes };
+                                         .longest = x.longest, .shares = x.shares != 0, .apart = x.apart != 0,
+                                         .bytes = x.bytes };
     if (!is_possible(&x) || !cut_text(&said, x.name, &f->name) || !cut_text(&said, x.bos, &f->bos) ||
-        !cut_text(&said, x.eos, &f->eos) || !cut_text(&said, x.chat_template, &f->chat_template))
+        !cut_text(&said, x.eos, &f->eos) || !cut_text(&said, x.chat_template, &f->chat_template) ||
+        !cut_text(&said, x.note, &f->note))
         return PERILUNE_ERR_INVAL;
     if (!x.has_template) f->chat_template = NULL;
     *tokens = mem_alloc(x.vocab * sizeof(**tokens));

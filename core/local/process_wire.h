@@ -43,10 +43,15 @@ struct process_head {
     int64_t  value;
 };
 
+#define PROCESS_SPLIT 16 /* GPUs of a model at most */
+
 struct process_wish {
-    uint32_t threads, context, sequences, batch;
-    int32_t  gpu_layers;
-    uint32_t has_library; /* behind it: the model's path, the library's, each with its NUL */
+    uint32_t threads, context, context_each, sequences, batch;
+    int32_t  gpu_layers, flash_attention;
+    uint32_t split_count;
+    float    split[PROCESS_SPLIT];
+    /* Behind it: the model's path, the library's, names of devices, the type of positions, each with its NUL. */
+    uint32_t has_library, has_device, has_kv_type;
 };
 
 struct process_row {

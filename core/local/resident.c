@@ -516,6 +516,7 @@ int resident_new(struct resident **out, const struct resident_settings *s, char 
     buf_init(&r->said, 0);
     struct perilune_engine_options o = s->options;
     o.sequences = r->settings.active * 2 < ROWS_MIN ? ROWS_MIN : r->settings.active * 2; /* half of them idle */
+    if (o.context_each != 0) o.sequences = r->settings.active; /* each takes its memory, idle or not */
     o.batch = s->batch;
     o.say = say_for_engine;
     o.lost = resident_on_lost;

@@ -16,6 +16,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "include/perilune.h"
 #include "local/resident_int.h"
 
 #define PART_LEAST 32  /* tokens of prompts in a step: fewer are not worth one */
@@ -96,6 +97,7 @@ static uint32_t shrink_prompts(struct resident *r, uint32_t over) {
 
 /* Quotas for which there are cells; returns their sum, 0: nothing is left to compute. */
 static uint32_t plan(struct resident *r) {
+    if (r->active_count > 1) rows_thin(&r->rows); /* alone, nobody waits for the looking */
     while (r->active_count > 0) {
         uint32_t sum = share_out(r);
         if (rows_make_room(&r->rows, sum)) return sum;

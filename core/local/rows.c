@@ -12,6 +12,10 @@
  * needed.  Rows are compared token by token, so two of them share what is really the same.  Of rows of another tenant
  * nothing is seen, not even by how long something takes: a tenant is 128 bits of a SHA-256, compared whole.
  *
+ * Keeping costs: every token of a step looks at the cells of all rows, and eight idle rows beside eight busy ones make
+ * a step a sixth longer.  So when none of them was of use for a while (rows_thin), few are kept, enough to see when
+ * they are again.
+ *
  * Invariant: cells with shares above 0 and free cells are all cells; engine rows have the lengths that stand here. */
 #include "local/rows.h"
 
@@ -22,7 +26,8 @@
 
 int rows_init(struct rows *r, const struct perilune_engine *engine, struct perilune_engine_model *model) {
     const struct perilune_engine_facts *f = engine->facts(model);
-    *r = (struct rows){ .engine = engine, .model = model, .count = f->sequences, .cells = f->cells };
+    *r = (struct rows){ .engine = engine, .model = model, .count = f->sequences, .cells = f->cells,
+                       .apart = f->apart };
     r->row = mem_zalloc(r->count * sizeof(*r->row));
     r->free_cells = mem_alloc(r->cells * sizeof(*r->free_cells));
     r->shares = mem_zalloc(r->cells * sizeof(*r->shares));
@@ -114,14 +119,26 @@ uint32_t rows_match(const struct rows *r, struct hash128 tenant, const int32_t *
     return best;
 }
 
-/* An empty row, or the idle one that was used longest ago, but for `except` if there is another. */
+/* How many busy rows stand beside row i: where rows are apart, a gap between busy ones is one more pass over the
+ * weights. */
+static unsigned neighbours(const struct rows *r, uint32_t i) {
+    if (!r->apart) return 0;
+    return (i > 0 && r->row[i - 1].busy) + (unsigned)(i + 1 < r->count && r->row[i + 1].busy);
+}
+
+/* An empty row, or the idle one that was used longest ago, but for `except` if there is another; of rows that are apart
+ * one beside busy ones. */
 static uint32_t victim(const struct rows *r, uint32_t except) {
     uint32_t best = ROW_NONE;
+    uint64_t best_used = 0;
     for (uint32_t i = 0; i < r->count; i++) {
         const struct row *row = &r->row[i];
+        uint64_t used = row->len > 0 ? row->used : 0;
         if (row->busy || i == except) continue;
-        if (row->len == 0) return i;
-        if (best == ROW_NONE || row->used < r->row[best].used) best = i;
+        unsigned more = neighbours(r, i), most = best != ROW_NONE ? neighbours(r, best) : 0;
+        if (best != ROW_NONE && (more < most || (more == most && used >= best_used))) continue;
+        best = i;
+        best_used = used;
     }
     return best;
 }
@@ -150,6 +167,19 @@ static void copy(struct rows *r, uint32_t from, uint32_t to, uint32_t n) {
     check(r, r->engine->seq_copy(r->model, from, to, n));
 }
 
+/* Was keeping row `from` worth it, of which `common` tokens are taken?  Not for what a busy row has as well. */
+static bool was_of_use(const struct rows *r, uint32_t from, struct hash128 tenant, const int32_t *tokens, uint32_t n,
+                       uint32_t common) {
+    enum { WORTH = 32 };
+    if (from == ROW_NONE || r->row[from].busy || common < WORTH) return false;
+    for (uint32_t i = 0; i < r->count; i++) {
+        const struct row *row = &r->row[i];
+        if (!row->busy || !same_tenant(row->tenant, tenant)) continue;
+        if (rows_common(row->tokens, row->len, tokens, n) + WORTH > common) return false;
+    }
+    return true;
+}
+
 /* An idle row that is a beginning of what is asked, or nearly, is gone on with; of another the beginning is copied,
  * so that what is behind it stays for the next. */
 uint32_t rows_take(struct rows *r, struct hash128 tenant, const int32_t *tokens, uint32_t n, uint32_t *shared) {
@@ -157,6 +187,7 @@ uint32_t rows_take(struct rows *r, struct hash128 tenant, const int32_t *tokens,
     bool shares = r->engine->facts(r->model)->shares;
     uint32_t common = 0, from = ROW_NONE, at;
     if (shares && n > 0) from = rows_match(r, tenant, tokens, n - 1, &common); /* the last one must be computed */
+    r->useless = was_of_use(r, from, tenant, tokens, n, common) ? 0 : r->useless + 1;
     bool go_on = from != ROW_NONE && !r->row[from].busy && r->row[from].len - common <= NEARLY;
     at = go_on ? from : victim(r, from);
     if (at == ROW_NONE && from != ROW_NONE && !r->row[from].busy) at = from;
@@ -174,18 +205,31 @@ uint32_t rows_take(struct rows *r, struct hash128 tenant, const int32_t *tokens,
     return at;
 }
 
-bool rows_make_room(struct rows *r, uint32_t more) {
-    while (r->free_len < more) {
-        uint32_t oldest = ROW_NONE;
-        for (uint32_t i = 0; i < r->count; i++) {
-            const struct row *row = &r->row[i];
-            if (row->busy || row->len == 0) continue;
-            if (oldest == ROW_NONE || row->used < r->row[oldest].used) oldest = i;
-        }
-        if (oldest == ROW_NONE) return false;
-        empty(r, oldest);
+/* The idle row goes that was used longest ago.  False: there is none. */
+static bool drop_oldest(struct rows *r) {
+    uint32_t oldest = ROW_NONE;
+    for (uint32_t i = 0; i < r->count; i++) {
+        const struct row *row = &r->row[i];
+        if (row->busy || row->len == 0) continue;
+        if (oldest == ROW_NONE || row->used < r->row[oldest].used) oldest = i;
     }
+    if (oldest != ROW_NONE) empty(r, oldest);
+    return oldest != ROW_NONE;
+}
+
+bool rows_make_room(struct rows *r, uint32_t more) {
+    while (r->free_len < more)
+        if (!drop_oldest(r)) return false;
     return true;
+}
+
+void rows_thin(struct rows *r) {
+    enum { SHARE = 4 }; /* of the cells of busy rows, idle ones have a quarter at most */
+    if (r->apart || r->useless <= r->count) return;
+    for (;;) {
+        uint32_t to_be_had = rows_to_be_had(r), idle = to_be_had - r->free_len;
+        if (idle <= (r->cells - to_be_had) / SHARE || !drop_oldest(r)) return;
+    }
 }
 
 bool rows_append(struct rows *r, uint32_t at, const int32_t *tokens, uint32_t n) {

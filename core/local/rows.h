@@ -24,6 +24,8 @@ struct rows {
     uint32_t   *free_cells; /* a stack */
     uint16_t   *shares;     /* of each cell: rows that have it */
     uint64_t    clock;
+    unsigned    useless;    /* rows that were taken since an idle one was last of use */
+    bool        apart;      /* facts.apart */
     bool        broken;     /* the engine refused what it must not refuse */
 };
 
@@ -43,6 +45,8 @@ uint32_t rows_match(const struct rows *r, struct hash128 tenant, const int32_t *
 uint32_t rows_take(struct rows *r, struct hash128 tenant, const int32_t *tokens, uint32_t n, uint32_t *shared);
 /* Room for `more` tokens of this row: idle rows go, the oldest first.  False: there is not enough. */
 bool     rows_make_room(struct rows *r, uint32_t more);
+/* Before a step of several rows: when keeping idle rows was of no use lately, most of them go. */
+void     rows_thin(struct rows *r);
 /* They were computed: cells are there (rows_make_room).  False: no memory to remember them. */
 bool     rows_append(struct rows *r, uint32_t row, const int32_t *tokens, uint32_t n);
 bool     rows_reserve(struct rows *r, uint32_t row, uint32_t len);

@@ -7,6 +7,45 @@ local check = require "perilune.check"
 
 local M = {}
 
+local KV_TYPES = { "f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl" }
+local PLAIN = { f32 = true, f16 = true, bf16 = true }
+local MOST_GPUS = 16 -- of one model
+
+-- "CUDA0", or { "CUDA0", "CUDA1" }: names with commas between.
+local function devices(v)
+  local list = type(v) == "string" and { v } or v
+  if type(list) ~= "table" or not check.is_list(list) or #list < 1 or #list > MOST_GPUS then
+    return nil, "must be the name of a GPU such as \"CUDA0\", or a list of up to 16 of them, got " .. check.show(v)
+  end
+  for _, name in ipairs(list) do
+    if type(name) ~= "string" or not name:find("^[%w_.:-]+$") or #name > 59 then
+      return nil, "must be the name of a GPU such as \"CUDA0\", got " .. check.show(name)
+    end
+  end
+  return table.concat(list, ",")
+end
+
+local function shares(v)
+  local sum = 0
+  if type(v) ~= "table" or not check.is_list(v) or #v < 1 or #v > MOST_GPUS then
+    return nil, "must be a list of shares, one for each GPU, such as { 3, 1 }, got " .. check.show(v)
+  end
+  for _, share in ipairs(v) do
+    if type(share) ~= "number" or not (share >= 0 and share <= 1e6) then
+      return nil, "must be a list of numbers from 0 on, got " .. check.show(share)
+    end
+    sum = sum + share
+  end
+  if sum == 0 then return nil, "must have a share above 0" end
+  return v
+end
+
+local function flash(v)
+  if v == "auto" then return 0 end
+  if type(v) == "boolean" then return v and 1 or -1 end
+  return nil, "must be true, false or \"auto\", got " .. check.show(v)
+end
+
 local function count(default, least, most) return { type = "integer", default = default, min = least, max = most } end
 
 --- The schema of `engine`; `file`: how paths of the configuration are read.
@@ -22,6 +61,7 @@ function M.schema(file)
     thinking = { type = "boolean" }, -- nil: as the template has it, unless the request says
     threads = count(0, 0, 512),     -- 0: one for each core
     context = count(0, 0, 2 ^ 24),  -- tokens of all answers together; 0: the model's own, 8192 at most
+    context_each = count(0, 0, 2 ^ 20), -- tokens of one answer, which has them for itself; 0: they share `context`
     sequences = count(8, 1, 64),    -- answers at once
     batch = count(512, 32, 8192),   -- tokens of a step
     waiting = count(256, 1, 1e5),   -- answers that wait for their turn
@@ -37,11 +77,34 @@ function M.schema(file)
         return nil, "must be a number of layers from 0 on, or \"auto\", got " .. check.show(v)
       end,
     },
+    device = { check = devices },                      -- nil: all GPUs
+    tensor_split = { check = shares },                 -- how much of the layers each of them gets
+    flash_attention = { default = 0, check = flash },
+    kv_type = { type = "string", one_of = KV_TYPES },  -- nil: f16
   }
 end
 
 -- What only a server has.
 local of_servers = { "url", "sim", "key", "http2", "proxy", "ca", "insecure", "headers", "forward_headers" }
+
+-- Settings that do not go together.
+local function contradiction(engine)
+  if type(engine) ~= "table" then return nil end
+  local names, split, kv = engine.device, engine.tensor_split, engine.kv_type
+  if engine.gpu_layers == 0 and (names ~= nil or split ~= nil) then
+    return ("has engine.gpu_layers = 0, which uses no GPU, and engine.%s"):format(names ~= nil and "device" or "tensor_split")
+  end
+  if type(split) == "table" and names ~= nil and #split ~= (type(names) == "table" and #names or 1) then
+    return "has another number of shares in engine.tensor_split than of GPUs in engine.device"
+  end
+  if engine.flash_attention == false and type(kv) == "string" and not PLAIN[kv] then
+    return ("has engine.kv_type = %q, which needs flash_attention"):format(kv)
+  end
+  local each = engine.context_each
+  if type(each) == "number" and each > 0 and type(engine.context) == "number" and engine.context > 0 then
+    return "has both engine.context and engine.context_each; keep one of them"
+  end
+end
 
 --- What is wrong with where an upstream leads, or nil.
 ---@param raw table  as it is written
@@ -51,6 +114,7 @@ function M.problem(raw)
     for _, name in ipairs(of_servers) do
       if raw[name] ~= nil then return ("has both engine and %s; a model in this process is no server"):format(name) end
     end
+    return contradiction(raw.engine)
   elseif raw.url ~= nil and raw.sim ~= nil then
     return "has both url and sim; keep one of them"
   elseif raw.url == nil and raw.sim == nil then

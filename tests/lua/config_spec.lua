@@ -172,6 +172,26 @@ t.test("URLs", function()
   t.equal(complaint{ upstreams = { big = {
     engine = { model = "m.gguf", process = true, step_timeout = 90, program = "perilune" } } } }, "fine")
   t.match(complaint{ upstreams = { big = {} } }, "upstreams%.big: needs a url")
+  local function engine(fields)
+    fields.model = "m.gguf"
+    return complaint{ upstreams = { big = { engine = fields } } }
+  end
+  for _, good in ipairs{ { device = "CUDA0" }, { device = { "CUDA0", "CUDA1" }, tensor_split = { 3, 1 } }, { tensor_split = { 1, 0.5 } },
+                         { flash_attention = true, kv_type = "q8_0" }, { flash_attention = "auto" }, { kv_type = "bf16", flash_attention = false },
+                         { gpu_layers = "auto" }, { context_each = 512 }, { context_each = 0, context = 4096 } } do
+    t.equal(engine(good), "fine")
+  end
+  for _, bad in ipairs{ { "device", "", "must be the name of a GPU" }, { "device", { 7 }, "must be the name of a GPU" },
+                        { "device", {}, "must be the name of a GPU" }, { "tensor_split", { -1 }, "numbers from 0 on" },
+                        { "tensor_split", { 0, 0 }, "a share above 0" }, { "tensor_split", { 0 / 0 }, "numbers from 0 on" },
+                        { "tensor_split", 2, "a list of shares" }, { "flash_attention", "on", "true, false or \"auto\"" },
+                        { "kv_type", "q9", "unknown value 'q9'" }, { "context_each", -1, "must be" } } do
+    t.match(engine{ [bad[1]] = bad[2] }, "upstreams.big.engine." .. bad[1] .. "[^:]*: .*" .. bad[3])
+  end
+  t.match(engine{ gpu_layers = 0, device = "CUDA0" }, "uses no GPU, and engine.device")
+  t.match(engine{ device = { "CUDA0", "CUDA1" }, tensor_split = { 1 } }, "another number of shares")
+  t.match(engine{ flash_attention = false, kv_type = "q8_0" }, "needs flash_attention")
+  t.match(engine{ context = 4096, context_each = 512 }, "both engine.context and engine.context_each")
   t.match(complaint{ upstreams = { big = "http://a" } }, "upstreams%.big: must be a table")
   t.equal(upstream{ proxy = "socks5h://user:pw@proxy:1080" }, "fine")
   t.match(upstream{ proxy = "proxy:3128" }, "^upstreams%.big%.proxy: must be a proxy")

@@ -57,11 +57,11 @@ static int fake_load(const struct perilune_engine_options *o, struct perilune_en
     (void)why;
     (void)size;
     struct perilune_engine_model *m = calloc(1, sizeof(*m));
-    uint32_t cells = fake.cells ? fake.cells : 4096;
+    uint32_t each = o->context_each, cells = each ? each * o->sequences : fake.cells ? fake.cells : 4096;
     m->facts = (struct perilune_engine_facts){
         .kind = fake.ranks ? PERILUNE_ENGINE_RANK : fake.width ? PERILUNE_ENGINE_EMBED : PERILUNE_ENGINE_CHAT, .name = "fake", .bos = fake.controls ? "<s>" : "", .eos = "",
         .chat_template = fake.template,
-        .vocab = FAKE_VOCAB, .cells = cells, .row = cells < FAKE_ROW ? cells : FAKE_ROW,
+        .vocab = FAKE_VOCAB, .cells = cells, .row = each ? each : cells < FAKE_ROW ? cells : FAKE_ROW, .apart = each != 0,
         .sequences = o->sequences < FAKE_ROWS ? o->sequences : FAKE_ROWS, .batch = o->batch < 512 ? o->batch : 512,
         .width = fake.width, .longest = fake.controls ? 16 : 1, .shares = true };
     m->free_cells = malloc(cells * sizeof(uint32_t));
@@ -137,7 +137,8 @@ static int fake_seq_copy(struct perilune_engine_model *m, uint32_t from, uint32_
         { fake.wrong++; return PERILUNE_ERR_INVAL; }
     for (uint32_t i = 0; i < n; i++) {
         m->row[to][i] = m->row[from][i];
-        m->shares[m->cell[to][i] = m->cell[from][i]]++;
+        m->cell[to][i] = m->facts.apart ? m->free_cells[--m->free_len] : m->cell[from][i];
+        m->shares[m->cell[to][i]]++;
     }
     m->len[to] = n;
     fake.copies++;

@@ -17,11 +17,22 @@
 
 static char why[600];
 
-static int load(const char *library, const char *model, struct perilune_engine_model **out) {
-    struct perilune_engine_options o = { .model = model, .library = library, .threads = 1, .context = 512,
-                                         .sequences = 4, .batch = 64, .gpu_layers = 0 };
+static const struct perilune_engine_options plain = { .threads = 1, .context = 512, .sequences = 4, .batch = 64 };
+
+static int load_with(struct perilune_engine_options o, const char *library, const char *model,
+                     struct perilune_engine_model **out) {
+    o.model = model;
+    o.library = library;
     why[0] = '\0';
     return llama_engine.load(&o, out, why, sizeof(why));
+}
+
+static int load(const char *library, const char *model, struct perilune_engine_model **out) {
+    return load_with(plain, library, model, out);
+}
+
+static int load_here(struct perilune_engine_options o, struct perilune_engine_model **out) {
+    return load_with(o, getenv("PERILUNE_LLAMA"), getenv("PERILUNE_TEST_MODEL"), out);
 }
 
 static bool is_missing(void) {
@@ -112,11 +123,11 @@ static void say(struct perilune_engine_model *m, uint32_t row, uint32_t at, int3
     }
 }
 
-TEST_NOFAULT(a_copied_beginning_says_the_same) {
+static void copied_says_the_same(struct perilune_engine_options o) {
     struct perilune_engine_model *m;
     int32_t prompt[32], alone[8], copied[8];
-    if (is_missing()) return;
-    CHECK_INT(load(getenv("PERILUNE_LLAMA"), getenv("PERILUNE_TEST_MODEL"), &m), 0);
+    CHECK_INT(load_here(o, &m), 0);
+    CHECK(llama_engine.facts(m)->apart == (o.context_each != 0));
     static const char text[] = "The capital of France is the city of";
     int64_t n = llama_engine.tokenize(m, text, sizeof(text) - 1, PERILUNE_ENGINE_BEGIN, prompt, 32);
     CHECK(n > 4 && n <= 32);
@@ -237,4 +248,39 @@ TEST_NOFAULT(a_mask_allows_what_is_allowed_one_by_one) {
     static const char *const said[] = { "", "{", "{ab", "{a你", "{a}", "\n", "\nHello, 你" };
     for (unsigned i = 0; i < sizeof(said) / sizeof(said[0]); i++) check_mask(m, words, said[i]);
     llama_engine.free(m);
+}
+
+TEST_NOFAULT(a_copied_beginning_says_the_same) {
+    struct perilune_engine_options apart = plain, small = plain;
+    if (is_missing()) return;
+    copied_says_the_same(plain);
+    apart.context_each = 256;
+    copied_says_the_same(apart);
+    small.kv_type = "q8_0";
+    small.flash_attention = 1;
+    copied_says_the_same(small);
+}
+
+TEST_NOFAULT(settings_that_the_library_cannot_do_are_refused) {
+    struct perilune_engine_options o = plain;
+    struct perilune_engine_model *m;
+    if (is_missing()) return;
+    o.kv_type = "q4_0";
+    o.flash_attention = -1; /* which those need */
+    CHECK(load_here(o, &m) != 0);
+    NOTE("%s", why);
+    CHECK(strstr(why, "makes no context of 512 tokens with these settings") != NULL);
+    o.kv_type = "q9_9";
+    CHECK(load_here(o, &m) != 0 && strstr(why, "engine.kv_type") != NULL);
+    o = plain;
+    o.gpu_layers = 99;
+    o.device = "CUDA0"; /* without one it is the processor's, and said */
+    CHECK_INT(load_here(o, &m), 0);
+    NOTE("%s", llama_engine.facts(m)->note);
+    CHECK(strstr(llama_engine.facts(m)->note, "no GPU here") != NULL);
+    llama_engine.free(m);
+    o.context = 1u << 30;
+    int rc = load_here(o, &m);
+    NOTE("%s", why);
+    CHECK(rc == PERILUNE_ERR_NOMEM && strstr(why, "no memory for a context") != NULL);
 }

@@ -209,6 +209,93 @@ TEST_NOFAULT(choices_read_their_prompt_once) {
     close_desk();
 }
 
+/* What is not read again costs every step: with others in, few of them stay. */
+TEST_NOFAULT(idle_rows_that_are_of_no_use_go) {
+    struct resident_settings s = settings(4, 128);
+    char end[16];
+    open_desk(&s);
+    for (unsigned round = 0; round < 16; round++) {
+        for (int i = 0; i < 4; i++) {
+            char prompt[FAKE_ROW];
+            memset(prompt, 'a' + (char)((round * 4 + (unsigned)i) % 26), 200); /* no two in a row begin alike */
+            snprintf(prompt + 200, sizeof(prompt) - 200, "%u", round);
+            ask(&asked[i], prompt, 30);
+        }
+        wait_all();
+        for (int i = 0; i < 4; i++) check_answer(&asked[i]), put_away(&asked[i]);
+    }
+    NOTE("%u cells", (unsigned)resident_stats(desk.resident)->cells);
+    CHECK(resident_stats(desk.resident)->cells <= 4 * 240 + 240); /* of 8 rows */
+    for (int i = 0; i < 2; i++) { /* and once they are of use they stay */
+        snprintf(end, sizeof(end), " %d", i);
+        ask(&asked[i], long_prompt(300, end), 5);
+        wait_all();
+        check_answer(&asked[i]);
+    }
+    CHECK(asked[1].cached >= 300);
+    close_desk();
+}
+
+/* Rows with memory of their own: the same, by copies. */
+TEST_NOFAULT(rows_that_are_apart_copy_what_they_share) {
+    struct resident_settings s = settings(4, 128);
+    char end[16];
+    s.options.context_each = 600;
+    open_desk(&s);
+    for (int i = 0; i < 4; i++) {
+        snprintf(end, sizeof(end), " %d?", i);
+        ask(&asked[i], long_prompt(500, end), 10);
+    }
+    ask(&asked[4], long_prompt(600, ""), 10);
+    wait_all();
+    unsigned said = 0;
+    for (int i = 0; i < 4; i++) check_answer(&asked[i]), said += asked[i].said;
+    CHECK(fake.computed <= 500 + 4 * 8 + said);
+    CHECK(fake.copies >= 1);
+    CHECK(asked[4].failed && asked[4].code == TURN_TOO_LONG && asked[4].limit == 599);
+    close_desk();
+}
+
+static uint32_t lowest, highest; /* rows of a step */
+static unsigned gaps;
+static uint64_t in_step;
+static unsigned last_step;
+
+static void see_rows(unsigned step, const struct perilune_engine_token *t) {
+    if (step != last_step) {
+        gaps += in_step != 0 && highest - lowest + 1 != (unsigned)__builtin_popcountll(in_step);
+        in_step = 0;
+        lowest = UINT32_MAX;
+        highest = 0;
+        last_step = step;
+    }
+    in_step |= UINT64_C(1) << t->seq;
+    if (t->seq < lowest) lowest = t->seq;
+    if (t->seq > highest) highest = t->seq;
+}
+
+/* A gap between busy rows is a second pass over the weights. */
+TEST_NOFAULT(rows_that_are_apart_stand_side_by_side) {
+    struct resident_settings s = settings(16, 128);
+    char prompt[40];
+    s.options.context_each = 256;
+    open_desk(&s);
+    fake.seen = see_rows;
+    gaps = 0;
+    for (int round = 0; round < 50; round++) { /* one after the other, four, one, ... of 16 rows */
+        for (int i = 0; i < (round % 2 ? 4 : 1); i++) {
+            snprintf(prompt, sizeof(prompt), "%d %d", i, round);
+            ask(&asked[i], prompt, 20);
+        }
+        wait_all();
+        for (int i = 0; i < 4; i++) put_away(&asked[i]);
+    }
+    NOTE("%u of %u steps", gaps, (unsigned)fake.steps);
+    CHECK(gaps * 4 < fake.steps); /* one that ends in the middle leaves one */
+    fake.seen = NULL;
+    close_desk();
+}
+
 /* -- Who goes when ------------------------------------------------------------------------ */
 
 static unsigned asked_at, first_at;
@@ -583,13 +670,14 @@ TEST_NOFAULT(a_thousand_at_one_slot_are_answered_or_refused) {
 
 /* Joins, leaves and cancels at random, with memory for less than all of them: every answer that ends is what a run of
  * its own says. */
-static void fuzz(uint64_t seed, unsigned answers) {
+static void fuzz(uint64_t seed, unsigned answers, unsigned each) {
     struct rng rng;
     struct resident_settings s = settings(6, 48);
     char prompt[200];
     unsigned done = 0;
     rng_seed(&rng, seed);
     fake.cells = 500;
+    s.options.context_each = each;
     open_desk(&s);
     while (done < answers) {
         struct asked *a = &asked[rng_next(&rng) % 24];
@@ -619,7 +707,7 @@ static void fuzz(uint64_t seed, unsigned answers) {
 TEST_NOFAULT(nobody_says_what_another_was_asked) {
     for (uint64_t seed = 1; seed <= 10; seed++) {
         NOTE("seed %u", (unsigned)seed);
-        fuzz(seed, 1000);
+        fuzz(seed, 1000, seed % 4 == 0 ? 200 : 0); /* or rows with memory of their own */
     }
 }
 
@@ -888,6 +976,21 @@ TEST_NOFAULT(a_model_is_loaded_once_until_its_file_is_another) {
     CHECK_INT(engines_get(e, &s, &d, why, sizeof(why)), 0);
     CHECK(d != c);
     CHECK_UINT(fake.loads, 2);
+    struct engine_settings others[5] = { s, s, s, s, s };
+    others[0].device = "CUDA1";
+    others[1].kv_type = "q8_0";
+    others[2].flash_attention = 1;
+    others[3].split_count = 1;
+    others[3].split[0] = 1;
+    others[4].context_each = 64;
+    for (unsigned i = 0; i < 5; i++) { /* other settings: another model, once */
+        struct resident *x, *y;
+        CHECK_INT(engines_get(e, &others[i], &x, why, sizeof(why)), 0);
+        CHECK_INT(engines_get(e, &others[i], &y, why, sizeof(why)), 0);
+        CHECK(x != d && x == y && fake.loads == 3 + i);
+        engines_put(e, x);
+        engines_put(e, y);
+    }
     engines_put(e, c);
     engines_put(e, d);
     unlink(path);
