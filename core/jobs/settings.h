@@ -15,6 +15,8 @@ struct job_settings {
     uint64_t             lease_ms, timeout_ms, backoff_ms, backoff_max_ms; /* timeout: of a try */
     struct file_settings files;     /* folder NULL: neither files nor batches are served */
     unsigned             batch_concurrency, batch_lines; /* of one batch: requests at once, and at most */
+    int                  max_priority;             /* that a client may name */
+    uint64_t             max_keep_ms, max_delay_ms; /* the same: kept after its end, not begun before */
     unsigned             max_tries, room; /* room: jobs at once of a worker */
     const struct webhook_settings *webhooks; /* NULL: none are sent */
 };
