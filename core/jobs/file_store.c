@@ -4,7 +4,7 @@
  *                                           file-0190...json   what it is: with it the file is there, without it not
  *
  * Nothing is held in memory, so that processes may share the folder and a crash leaves nothing to mend: content is
- * written first and told last, by a rename.  Content that was never told is taken away after days (a batch writes its
+ * written first and told last, by a rename; each is on the disk before the next step, and the folder behind the last.  Content that was never told is taken away after days (a batch writes its
  * answers so, over a day), and what has expired whenever its tenant makes another file.
  *
  * A tenant's name is never part of a path, its digest is; an id is looked at before it is.  So no name leads out of the
@@ -28,6 +28,7 @@
 
 #define ID_LEN    37             /* "file-" and 32 digits */
 #define UNTOLD_S  (3 * 86400)    /* content without its .json, that nobody writes any more */
+#define LOOKS     32             /* files that are looked into for one that is made */
 #define FACTS_MAX 4096           /* bytes of a .json */
 
 /* -- Names ------------------------------------------------------------------------------------------ */
@@ -74,7 +75,7 @@ static bool write_facts(const char *path, const struct file_facts *f) {
     buf_printf(&b, ",\"bytes\":%llu,\"created\":%llu,\"expires\":%llu}\n", (unsigned long long)f->bytes,
                (unsigned long long)f->created_s, (unsigned long long)f->expires_s);
     int fd = buf_failed(&b) ? -1 : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    bool good = fd >= 0 && write(fd, buf_get(&b).ptr, buf_len(&b)) == (ssize_t)buf_len(&b);
+    bool good = fd >= 0 && write(fd, buf_get(&b).ptr, buf_len(&b)) == (ssize_t)buf_len(&b) && fdatasync(fd) == 0;
     if (fd >= 0 && close(fd) != 0) good = false;
     buf_deinit(&b);
     return good;
@@ -100,23 +101,35 @@ static bool read_facts(const char *path, const char *id, struct file_facts *f) {
     return good;
 }
 
+/* What its entries are is on the disk, too. */
+static bool sync_folder(const struct file_settings *s, struct slice tenant) {
+    char folder[FILE_PATH_SIZE - 64];
+    folder_of(s, tenant, folder, sizeof(folder));
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool good = fd >= 0 && (fsync(fd) == 0 || errno == EINVAL); /* some file systems have no such thing */
+    if (fd >= 0) close(fd);
+    return good;
+}
+
 int file_commit(const struct file_settings *s, struct slice tenant, const struct file_facts *f) {
     char path[FILE_PATH_SIZE], told[FILE_PATH_SIZE + 8], fresh[FILE_PATH_SIZE + 8];
     file_path(s, tenant, f->id, path);
     snprintf(told, sizeof(told), "%s.json", path);
     snprintf(fresh, sizeof(fresh), "%s.new", path);
-    if (write_facts(fresh, f) && rename(fresh, told) == 0) return 0;
+    if (write_facts(fresh, f) && rename(fresh, told) == 0 && sync_folder(s, tenant)) return 0;
     int why = errno;
     unlink(fresh);
     errno = why;
     return PERILUNE_ERR_IO;
 }
 
-static void remove_both(const char *path) {
+/* False: it was not there. */
+static bool remove_both(const char *path) {
     char told[FILE_PATH_SIZE + 8];
     snprintf(told, sizeof(told), "%s.json", path);
-    unlink(told); /* first: from here on the file is not there */
+    bool was = unlink(told) == 0; /* first: from here on the file is not there */
     unlink(path);
+    return was;
 }
 
 int file_find(const struct file_settings *s, struct slice tenant, struct slice id, uint64_t now_s,
@@ -195,16 +208,17 @@ int file_list(const struct file_settings *s, struct slice tenant, struct slice b
 }
 
 /* Content that was not told for days. */
-static void sweep_untold(const char *folder, uint64_t now_s) {
-    char path[FILE_PATH_SIZE], told[FILE_PATH_SIZE + 8];
+static void sweep_untold(const char *folder, const struct names *told, uint64_t now_s) {
+    char path[FILE_PATH_SIZE];
     struct stat st;
     DIR *d = opendir(folder);
     if (d == NULL) return;
     for (const struct dirent *e; (e = readdir(d)) != NULL;) {
         if (!file_id_is(slice_str(e->d_name))) continue;
+        const char *id = e->d_name;
+        if (told->count > 0 && bsearch(&id, told->names, told->count, sizeof(char *), later_first) != NULL) continue;
         snprintf(path, sizeof(path), "%s/%.*s", folder, (int)ID_LEN, e->d_name);
-        snprintf(told, sizeof(told), "%s.json", path);
-        if (access(told, F_OK) != 0 && stat(path, &st) == 0 && (uint64_t)st.st_mtime + UNTOLD_S < now_s) unlink(path);
+        if (stat(path, &st) == 0 && (uint64_t)st.st_mtime + UNTOLD_S < now_s) unlink(path);
     }
     closedir(d);
 }
@@ -219,14 +233,15 @@ int file_make_room(const struct file_settings *s, struct slice tenant, uint64_t 
     int rc = read_names(folder, &n);
     if (rc != 0) return rc;
     unsigned kept = n.count;
-    /* Looking into all of them costs: only when it is needed. */
-    for (unsigned i = 0; n.count >= s->most / 2 && i < n.count; i++) {
+    /* Looking into all of them would take the time of everybody's requests: the oldest, which expire first when clients
+     * say nothing, and as many from somewhere else, by and by all. */
+    for (unsigned k = 0; n.count >= s->most / 2 && k < LOOKS && k < n.count; k++) {
+        unsigned i = k < LOOKS / 2 ? n.count - 1 - k : (unsigned)((now_s * LOOKS / 2 + k) % n.count);
         if (file_find(s, tenant, slice_str(n.names[i]), now_s, &f) != FILE_NOT_FOUND) continue;
         snprintf(path, sizeof(path), "%s/%s", folder, n.names[i]);
-        remove_both(path);
-        kept--;
+        if (remove_both(path)) kept--; /* it may be looked at twice */
     }
+    sweep_untold(folder, &n, now_s);
     names_free(&n);
-    sweep_untold(folder, now_s);
     return kept >= s->most ? FILE_TOO_MANY : 0;
 }
