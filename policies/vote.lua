@@ -52,20 +52,11 @@ local spec = {
   when = { type = "function" },
 }
 
--- What is said in the end stands at the end: an answer of megabytes has been paid for, and must not cost its request
--- the CPU time that is left to choose one.
-local LOOKED = 65536
-
-local function ending(text)
-  if #text <= LOOKED then return text end
-  return (text:sub(-LOOKED):gsub("^[\128-\191]+", ""))
-end
-
 -- What an answer votes for, or false.
 local function vote_of(options, req, answer)
   if answer.calls then return "calls " .. answer.calls end
   if type(options.answer) ~= "function" then
-    return final_answer.extract(ending(answer.text), { kind = options.answer, field = options.field }) or false
+    return final_answer.extract(answer.text, { kind = options.answer, field = options.field }) or false
   end
   local ok, key = pcall(options.answer, answer.text)
   if ok then return key ~= nil and tostring(key) or false end
