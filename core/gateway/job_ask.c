@@ -9,8 +9,8 @@
  *     x-perilune-webhook: https://...       is told of the end
  *     idempotency-key: TEXT                 the same key and the same question are the same job
  *
- * How far ahead, how long and how urgently is bounded by the configuration: a client's word that its job goes before all
- * others', or is kept for a hundred years, is paid for by the others.
+ * How far ahead, how long and how urgently is bounded by the configuration: a client's word that its job goes before
+ * all others', or is kept for a hundred years, is paid for by the others.
  *
  * A header counts before the query.  The query without these goes on to PATH.  What is not understood is refused
  * before anything is kept: a job that would run in another way than was meant cannot be called back. */

@@ -4,8 +4,9 @@
  *                                           file-0190...json   what it is: with it the file is there, without it not
  *
  * Nothing is held in memory, so that processes may share the folder and a crash leaves nothing to mend: content is
- * written first and told last, by a rename; each is on the disk before the next step, and the folder behind the last.  Content that was never told is taken away after days (a batch writes its
- * answers so, over a day), and what has expired whenever its tenant makes another file.
+ * written first and told last, by a rename; each is on the disk before the next step, and the folder behind the last.
+ * Content that was never told is taken away after days (a batch writes its answers so, over a day), and what has
+ * expired when its tenant makes other files.
  *
  * A tenant's name is never part of a path, its digest is; an id is looked at before it is.  So no name leads out of the
  * folder, and nobody finds a file of somebody else's: to him it is not there. */
