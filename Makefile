@@ -231,6 +231,7 @@ wire: all
 # Killed, drained, reloaded with jobs under way.
 jobs: all
 	@luajit tests/jobs/run.lua
+	@luajit tests/jobs/turns.lua
 
 # PERILUNE_REDIS8, PERILUNE_REDISEARCH: with real servers, too.
 vectors: all

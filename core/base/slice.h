@@ -51,14 +51,24 @@ static inline void slice_copy(char *to, size_t size, struct slice s) {
     to[n] = '\0';
 }
 
-/* Control characters, also those of two bytes, become "?": what somebody else wrote is to be
- * shown on a terminal. */
+/* Control characters of two and three bytes: C1, and those that turn around or hide what stands beside them (U+061C,
+ * U+200B to U+200F, U+2028 to U+202E, U+2060 to U+206F, U+FEFF).  0: p begins with none. */
+static inline unsigned slice_control_len(const char *p) {
+    const unsigned char *u = (const unsigned char *)p;
+    if (u[0] == 0xC2 && (u[1] & 0xE0) == 0x80) return 2;
+    if (u[0] == 0xD8 && u[1] == 0x9C) return 2;
+    if (u[0] == 0xE2 && u[1] == 0x80 && ((u[2] >= 0x8B && u[2] <= 0x8F) || (u[2] >= 0xA8 && u[2] <= 0xAE))) return 3;
+    if (u[0] == 0xE2 && u[1] == 0x81 && u[2] >= 0xA0 && u[2] <= 0xAF) return 3;
+    return u[0] == 0xEF && u[1] == 0xBB && u[2] == 0xBF ? 3 : 0;
+}
+
+/* Control characters, those of several bytes too, become "?": what somebody else wrote is to be shown on a terminal. */
 static inline void slice_mute(char *text) {
     char *to = text;
     for (const char *p = text; *p != '\0'; p++) {
-        bool two = p[0] == '\xC2' && ((unsigned char)p[1] & 0xE0) == 0x80;
-        *to++ = two || (unsigned char)*p < 0x20 || *p == 0x7F ? '?' : *p;
-        p += two;
+        unsigned n = slice_control_len(p);
+        *to++ = n > 0 || (unsigned char)*p < 0x20 || *p == 0x7F ? '?' : *p;
+        if (n > 0) p += n - 1;
     }
     *to = '\0';
 }

@@ -309,6 +309,7 @@ static int serve(const char *file, int watch) {
     o.log_idle = on_log_idle;
     o.log_ud = &log;
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit of files' sizes is an error of a write, and not the end of all requests */
     mem_tune();
     raise_descriptor_limit();
     sigemptyset(&s.set);

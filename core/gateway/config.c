@@ -761,6 +761,9 @@ static void read_jobs(struct reader *r, uint32_t jobs) {
     s->backoff_ms = number_of(r, jobs, "backoff_ms");
     s->backoff_max_ms = number_of(r, jobs, "max_backoff_ms");
     s->max_tries = (unsigned)number_of(r, jobs, "max_tries");
+    s->max_priority = (int)real_of(r, jobs, "max_priority", 0);
+    s->max_keep_ms = number_of(r, jobs, "max_keep_ms");
+    s->max_delay_ms = number_of(r, jobs, "max_delay_ms");
     s->room = (unsigned)number_of(r, jobs, "worker_concurrency");
     s->headers = list_of(r, jobs, "headers", &s->header_count);
     s->webhooks = read_webhooks(r, get(r, jobs, "webhooks"));

@@ -1,13 +1,16 @@
 /* job_ask.c -- what a request says of the job that is to be made of it, or asks of jobs.
  *
  *     x-perilune-queue: nightly             or  ?x-perilune-queue=nightly
- *     x-perilune-priority: 5                -100 to 100; the greater goes first
+ *     x-perilune-priority: -5               -100 to jobs.max_priority; the greater goes first, whosever it is
  *     x-perilune-not-before: 1789000000     seconds since 1970; +90: from now
  *     x-perilune-expires: +3600             the same; not begun by then, it fails
  *     x-perilune-max-tries: 1               instead of jobs.max_tries
  *     x-perilune-keep: 600                  seconds that it is kept after its end, instead of jobs.keep
  *     x-perilune-webhook: https://...       is told of the end
  *     idempotency-key: TEXT                 the same key and the same question are the same job
+ *
+ * How far ahead, how long and how urgently is bounded by the configuration: a client's word that its job goes before
+ * all others', or is kept for a hundred years, is paid for by the others.
  *
  * A header counts before the query.  The query without these goes on to PATH.  What is not understood is refused
  * before anything is kept: a job that would run in another way than was meant cannot be called back. */
@@ -158,7 +161,24 @@ bool job_ask_read(struct request *r, struct job *j, struct job_ask_error *why) {
     return strip_query(r) || complain(why, "the query", "found no memory");
 }
 
+/* What is beyond what a client may say; the operator's own functions and policies may. */
+static bool check_bounds(const struct job *j, const struct job_settings *s, struct job_ask_error *why) {
+    if (j->priority > s->max_priority)
+        snprintf(why->message, sizeof(why->message), "x-perilune-priority may be %d here at most (jobs.max_priority)",
+                 s->max_priority);
+    else if (j->keep_ms > s->max_keep_ms)
+        snprintf(why->message, sizeof(why->message), "x-perilune-keep may be %llu seconds here at most (jobs.max_keep)",
+                 (unsigned long long)(s->max_keep_ms / 1000));
+    else if (j->not_before_ms > stamp_ms(CLOCK_REALTIME) + s->max_delay_ms)
+        snprintf(why->message, sizeof(why->message), "x-perilune-not-before may be %llu seconds from now at most "
+                 "(jobs.max_delay)", (unsigned long long)(s->max_delay_ms / 1000));
+    else
+        return true;
+    return false;
+}
+
 bool job_ask_check(const struct job *j, const struct job_settings *s, struct job_ask_error *why) {
+    if (!check_bounds(j, s, why)) return false;
     const char *refused = j->webhook.ptr != NULL ? webhook_refused(s->webhooks, j->webhook) : NULL;
     if (refused != NULL) {
         snprintf(why->message, sizeof(why->message), "x-perilune-webhook: %s", refused);

@@ -20,10 +20,20 @@
  * Each delivery is sent at least once, under the same id; a process that dies while it sends leaves a lease that runs
  * out.  One worker of a process sends; several processes share the work by their leases.
  *
- * One receiver must not keep the others waiting: of one host only HOST_MOST are called at once, and what is more
- * goes back to the queue for a moment, without having used a try. */
+ * One receiver, or one tenant, must not keep the others waiting.  Of one host only HOST_MOST are called at once, and a
+ * tenant may have as many under way as places are free: alone half of them, with n others an (n + 2)nd part each, and
+ * some are always free for who comes next (Choudhury and Hahn's dynamic thresholds).  What is more goes back to the
+ * queue without having used a try, for about as long as those before it will take:
+ *
+ *     tenant, host -> pace:  until  when the last one that was put back is to come again
+ *                            each   how long a delivery takes lately, or the oldest under way has taken
+ *     at = until = max(now, until) + each / places
+ *
+ * So thousands that wait for receivers that hang come back one by one, as places for them become free, and the queue's
+ * first ones are those of others. */
 #include "gateway/webhooks.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -36,7 +46,10 @@
 
 #define MOST        64       /* deliveries at once */
 #define HOST_MOST   8        /* of these to one host */
-#define BUSY_MS     1000     /* for which those beyond wait */
+#define BUSY_MS     1000     /* until another look when there is no memory, or nobody to say how long */
+#define PACES       1024     /* tenants and hosts whose pace is known; others are learned anew */
+#define EACH_LEAST  10       /* milliseconds */
+#define WAIT_MOST   600000   /* of one that was put back */
 #define LEASE_MS    30000    /* on top of the time for a try: to tell the queue */
 #define AGAIN_MS    1000     /* after the queue could not be asked or told */
 #define GONE_MOST   256      /* URLs that said so last */
@@ -44,6 +57,11 @@
 
 struct gone {
     uint64_t url, until_ms; /* hash of the URL */
+};
+
+/* How fast somebody's deliveries go.  Lost when another one falls on its place: that costs a look too many. */
+struct pace {
+    uint64_t who, until_ms, each_ms;
 };
 
 struct webhooks {
@@ -59,8 +77,11 @@ struct webhooks {
     unsigned        count;
     struct gone     gone[GONE_MOST];
     unsigned        gone_at;
-    struct hash_key key;        /* of URLs */
+    struct pace     paces[PACES];
+    struct hash_key key;        /* of URLs, tenants and hosts */
 };
+
+enum { OF_TENANT, OF_HOST };
 
 struct delivery {
     struct list      link;
@@ -68,6 +89,8 @@ struct delivery {
     enum { CALLING, TELLING } state;
     uint64_t         number, lease, until_ms; /* until: the lease, on the loop's clock */
     unsigned         tries;
+    uint64_t         of[2];                   /* hashes of names, [OF_TENANT] and [OF_HOST] */
+    uint64_t         began_ms;
     char             job[JOB_ID_SIZE];
     char             url[JOB_URL_MAX + 1];
     size_t           host_at, host_len;       /* within url */
@@ -193,8 +216,24 @@ static void judge(struct delivery *d) {
     d->end = d->delay_ms > 0 ? JOB_HOOK_WAITING : JOB_HOOK_DEAD;
 }
 
+static struct pace *pace_of(struct webhooks *w, uint64_t who) {
+    struct pace *p = &w->paces[who % PACES];
+    if (p->who != who) *p = (struct pace){ .who = who };
+    return p;
+}
+
+static void learn_pace(struct webhooks *w, uint64_t who, uint64_t took_ms) {
+    struct pace *p = pace_of(w, who);
+    p->each_ms = p->each_ms == 0 ? took_ms : (3 * p->each_ms + took_ms) / 4;
+}
+
 static void on_over(struct deferred *j) {
     struct delivery *d = container_of(j, struct delivery, over);
+    if (d->began_ms > 0) {
+        uint64_t took = loop_now(loop_of(d->w)) - d->began_ms;
+        learn_pace(d->w, d->of[OF_TENANT], took);
+        learn_pace(d->w, d->of[OF_HOST], took);
+    }
     count(d);
     say(d);
     tell(d);
@@ -288,19 +327,60 @@ static void find_host(struct delivery *d) {
     const char *scheme = strstr(d->url, "://");
     d->host_at = scheme != NULL ? (size_t)(scheme + 3 - d->url) : 0;
     d->host_len = strcspn(d->url + d->host_at, "/?");
+    char lower[JOB_URL_MAX + 2] = "h"; /* "t" TENANT, "h" HOST: nobody's tenant is a host */
+    for (size_t i = 0; i < d->host_len; i++) lower[1 + i] = (char)tolower((unsigned char)d->url[d->host_at + i]);
+    d->of[OF_HOST] = hash64(&d->w->key, slice_of(lower, 1 + d->host_len));
 }
 
-static bool same_host(const struct delivery *a, const struct delivery *b) {
-    return slice_eq_nocase(slice_of(a->url + a->host_at, a->host_len), slice_of(b->url + b->host_at, b->host_len));
+static void find_tenant(struct delivery *d, struct slice tenant) {
+    char text[JOB_TENANT_MAX + 2] = "t";
+    size_t len = tenant.len < JOB_TENANT_MAX ? tenant.len : JOB_TENANT_MAX;
+    if (len > 0) memcpy(text + 1, tenant.ptr, len);
+    d->of[OF_TENANT] = hash64(&d->w->key, slice_of(text, 1 + len));
 }
 
-static bool host_is_busy(const struct delivery *d) {
-    unsigned n = 0;
+/* Of those that are being called; the same: of the same tenant, or host. */
+struct under_way {
+    unsigned all, same;
+    uint64_t oldest_ms;
+};
+
+static struct under_way count_calls(const struct delivery *d, int by) {
+    struct under_way n = { 0, 0, 0 };
+    uint64_t now = loop_now(loop_of(d->w));
     for (const struct list *e = d->w->deliveries.next; e != &d->w->deliveries; e = e->next) {
         const struct delivery *other = container_of((struct list *)(uintptr_t)e, struct delivery, link);
-        if (other != d && other->state == CALLING && same_host(d, other)) n++;
+        if (other == d || other->state != CALLING) continue;
+        n.all++;
+        if (other->of[by] != d->of[by]) continue;
+        n.same++;
+        if (now - other->began_ms > n.oldest_ms) n.oldest_ms = now - other->began_ms;
     }
-    return n >= HOST_MOST;
+    return n;
+}
+
+/* Goes back to the queue, behind those of the same tenant or host that went back before. */
+static void put_back(struct delivery *d, uint64_t who, const struct under_way *n) {
+    struct pace *p = pace_of(d->w, who);
+    uint64_t now = loop_now(loop_of(d->w)), each = p->each_ms > n->oldest_ms ? p->each_ms : n->oldest_ms;
+    uint64_t from = p->until_ms > now ? p->until_ms : now;
+    if (each < EACH_LEAST) each = EACH_LEAST;
+    p->until_ms = from + each / (n->same > 0 ? n->same : 1) + 1;
+    if (p->until_ms > now + WAIT_MOST) p->until_ms = now + WAIT_MOST;
+    d->end = JOB_HOOK_WAITING;
+    d->delay_ms = p->until_ms - now;
+    d->unsent = true;
+}
+
+static bool must_wait(struct delivery *d) {
+    struct under_way n = count_calls(d, OF_TENANT);
+    bool waits = n.same > 0 && n.same + n.all >= MOST; /* as many as are free */
+    if (waits) put_back(d, d->of[OF_TENANT], &n);
+    if (waits) return true;
+    n = count_calls(d, OF_HOST);
+    waits = n.same >= HOST_MOST;
+    if (waits) put_back(d, d->of[OF_HOST], &n);
+    return waits;
 }
 
 /* Why nobody is called, into d; false: somebody is. */
@@ -312,12 +392,8 @@ static bool spared(struct delivery *d) {
     } else if (is_gone(d->w, d->url)) {
         note(d, "the receiver said 410 before");
         d->end = JOB_HOOK_DEAD;
-    } else if (host_is_busy(d)) {
-        d->end = JOB_HOOK_WAITING;
-        d->delay_ms = BUSY_MS;
-        d->unsent = true;
     } else {
-        return false;
+        return must_wait(d);
     }
     return true;
 }
@@ -330,6 +406,7 @@ static void deliver(struct webhooks *w, const struct job_hook *h, uint64_t until
     snprintf(d->job, sizeof(d->job), "%s", h->job->id);
     slice_copy(d->url, sizeof(d->url), h->url);
     find_host(d);
+    find_tenant(d, h->job->tenant);
     d->target = (struct target){ .name = "webhook", .urls = { d->url }, .url_count = 1, .health = &d->health,
                                  .timeouts = { .connect_ms = w->set->timeout_ms }, .reach = &w->reach };
     call_pool_init(&d->pool, w->opt.client, &d->target);
@@ -337,6 +414,7 @@ static void deliver(struct webhooks *w, const struct job_hook *h, uint64_t until
     count_sending(w, 1);
     if (!spared(d)) d->call = call_of(d, h);
     if (d->call != NULL) {
+        d->began_ms = loop_now(loop_of(w));
         source_start(d->call, &d->sink);
         return;
     }

@@ -115,6 +115,11 @@
                     " WHERE number = ?1") \
     XX(HOOKS, "SELECT " FILE_HOOK " FROM hooks WHERE job = ?1 ORDER BY number LIMIT ?2") \
     XX(HOOKS_OPEN, "SELECT count(*) FROM hooks WHERE at IS NOT NULL") \
+    XX(TENANT_BYTES, "SELECT total(body + headers + event_bytes + answer + 500) FROM (SELECT" \
+                     " ifnull(length(a.body), 0) AS body, ifnull(length(a.headers), 0) AS headers, event_bytes," \
+                     " ifnull(length(r.body), 0) AS answer FROM jobs AS j LEFT JOIN asks AS a ON a.key = j.key" \
+                     " LEFT JOIN results AS r ON r.key = j.key WHERE j.tenant = ?1 AND j.state IN (0, 1, 2, 3, 4, 5)" \
+                     " LIMIT 20000)") \
     XX(COUNT, "SELECT n0, n1, n2, n3, n4 FROM counts WHERE name = ?1") \
     XX(COUNT_ADD, "INSERT INTO counts VALUES(?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT(name) DO UPDATE SET" \
                   " n0 = n0 + excluded.n0, n1 = n1 + excluded.n1, n2 = n2 + excluded.n2, n3 = n3 + excluded.n3," \

@@ -4,8 +4,9 @@
  *                                           file-0190...json   what it is: with it the file is there, without it not
  *
  * Nothing is held in memory, so that processes may share the folder and a crash leaves nothing to mend: content is
- * written first and told last, by a rename.  Content that was never told is taken away after days (a batch writes its
- * answers so, over a day), and what has expired whenever its tenant makes another file.
+ * written first and told last, by a rename.  Content is on the disk by then, what it is not yet: a power cut may lose
+ * the file of a second ago (this thread has others to serve).  Content that was never told is taken away after days (a
+ * batch writes its answers so, over a day), and what has expired when its tenant makes other files.
  *
  * A tenant's name is never part of a path, its digest is; an id is looked at before it is.  So no name leads out of the
  * folder, and nobody finds a file of somebody else's: to him it is not there. */
@@ -28,6 +29,7 @@
 
 #define ID_LEN    37             /* "file-" and 32 digits */
 #define UNTOLD_S  (3 * 86400)    /* content without its .json, that nobody writes any more */
+#define LOOKS     32             /* files that are looked into for one that is made */
 #define FACTS_MAX 4096           /* bytes of a .json */
 
 /* -- Names ------------------------------------------------------------------------------------------ */
@@ -112,11 +114,13 @@ int file_commit(const struct file_settings *s, struct slice tenant, const struct
     return PERILUNE_ERR_IO;
 }
 
-static void remove_both(const char *path) {
+/* False: it was not there. */
+static bool remove_both(const char *path) {
     char told[FILE_PATH_SIZE + 8];
     snprintf(told, sizeof(told), "%s.json", path);
-    unlink(told); /* first: from here on the file is not there */
+    bool was = unlink(told) == 0; /* first: from here on the file is not there */
     unlink(path);
+    return was;
 }
 
 int file_find(const struct file_settings *s, struct slice tenant, struct slice id, uint64_t now_s,
@@ -195,16 +199,17 @@ int file_list(const struct file_settings *s, struct slice tenant, struct slice b
 }
 
 /* Content that was not told for days. */
-static void sweep_untold(const char *folder, uint64_t now_s) {
-    char path[FILE_PATH_SIZE], told[FILE_PATH_SIZE + 8];
+static void sweep_untold(const char *folder, const struct names *told, uint64_t now_s) {
+    char path[FILE_PATH_SIZE];
     struct stat st;
     DIR *d = opendir(folder);
     if (d == NULL) return;
     for (const struct dirent *e; (e = readdir(d)) != NULL;) {
         if (!file_id_is(slice_str(e->d_name))) continue;
+        const char *id = e->d_name;
+        if (told->count > 0 && bsearch(&id, told->names, told->count, sizeof(char *), later_first) != NULL) continue;
         snprintf(path, sizeof(path), "%s/%.*s", folder, (int)ID_LEN, e->d_name);
-        snprintf(told, sizeof(told), "%s.json", path);
-        if (access(told, F_OK) != 0 && stat(path, &st) == 0 && (uint64_t)st.st_mtime + UNTOLD_S < now_s) unlink(path);
+        if (stat(path, &st) == 0 && (uint64_t)st.st_mtime + UNTOLD_S < now_s) unlink(path);
     }
     closedir(d);
 }
@@ -229,14 +234,15 @@ int file_make_room(const struct file_settings *s, struct slice tenant, uint64_t 
     int rc = read_names(folder, &n);
     if (rc != 0) return rc;
     unsigned kept = n.count;
-    /* Looking into all of them costs: only when it is needed. */
-    for (unsigned i = 0; n.count >= s->most / 2 && i < n.count; i++) {
+    /* Looking into all of them would take the time of everybody's requests: the oldest, which expire first when clients
+     * say nothing, and as many from somewhere else, by and by all. */
+    for (unsigned k = 0; n.count >= s->most / 2 && k < LOOKS && k < n.count; k++) {
+        unsigned i = k < LOOKS / 2 ? n.count - 1 - k : (unsigned)((now_s * LOOKS / 2 + k) % n.count);
         if (file_find(s, tenant, slice_str(n.names[i]), now_s, &f) != FILE_NOT_FOUND) continue;
         snprintf(path, sizeof(path), "%s/%s", folder, n.names[i]);
-        remove_both(path);
-        kept--;
+        if (remove_both(path)) kept--; /* it may be looked at twice */
     }
+    sweep_untold(folder, &n, now_s);
     names_free(&n);
-    sweep_untold(folder, now_s);
     return kept >= s->most ? FILE_TOO_MANY : 0;
 }

@@ -22,6 +22,7 @@
 #define EVENT_BYTES  (1024 * 1024) /* of one answer; one at least */
 #define FORGET_STEP  200           /* events */
 #define RUNNING_MOST 100000
+#define SUM_MS       1000          /* for which the bytes of a tenant are known */
 
 static struct file_table *of(struct job_table *t) { return container_of(t, struct file_table, table); }
 
@@ -302,6 +303,7 @@ static int insert(struct job_table *t, struct job_row *row) {
     if (rc != 0) return rc;
     job_id_write(row->key, row->token, row->job.id);
     f->bytes += j->body.len + j->headers.len; /* roughly, until the next transaction */
+    if (slice_eq(slice_of(f->sum_tenant, f->sum_len), j->tenant)) f->sum += j->body.len + j->headers.len + 500;
     if (j->body.len + j->headers.len == 0) return 0;
     put_int(ask, 1, row->key);
     put_blob(ask, 2, j->headers);
@@ -502,9 +504,27 @@ static int hooks(struct job_table *t, struct arena *a, const struct job_row *row
 
 static uint64_t bytes(struct job_table *t) { return of(t)->bytes; }
 
+/* Summed anew when somebody else asks, or a second has passed; insert() adds what comes meanwhile. */
+static int tenant_bytes(struct job_table *t, struct slice tenant, uint64_t *out) {
+    struct file_table *f = of(t);
+    bool known = f->sum_until > t->now.steady && slice_eq(slice_of(f->sum_tenant, f->sum_len), tenant);
+    sqlite3_stmt *s = known ? NULL : get(f, FILE_TENANT_BYTES);
+    *out = f->sum;
+    if (known) return 0;
+    if (s == NULL) return PERILUNE_ERR_IO;
+    put_text(s, 1, tenant);
+    int rc = row_of(f, s);
+    if (rc == 0) *out = f->sum = get_int(s, 0);
+    sqlite3_reset(s);
+    f->sum_until = rc == 0 ? t->now.steady + SUM_MS : 0;
+    f->sum_len = tenant.len < JOB_TENANT_MAX ? tenant.len : JOB_TENANT_MAX;
+    slice_copy(f->sum_tenant, sizeof(f->sum_tenant), tenant);
+    return rc == JOBS_NOT_FOUND ? 0 : rc;
+}
+
 static const struct job_table_ops ops = {
     insert, find, find_key, update, append, events, list_jobs, forget, due, next_lane, first, running, hook_due,
-    hook_find, hook_update, hooks, bytes,
+    hook_find, hook_update, hooks, bytes, tenant_bytes,
 };
 
 /* -- Counts ------------------------------------------ */

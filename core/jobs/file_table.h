@@ -12,6 +12,9 @@ struct file_table {
     uint64_t         last_key, bytes; /* bytes: as of the beginning of the transaction */
     bool             writes;          /* the transaction */
     unsigned         counted;         /* db.writings, of table.counts */
+    uint64_t sum, sum_until;     /* bytes of a tenant, for so long, */
+    char     sum_tenant[JOB_TENANT_MAX + 1]; /* and whose */
+    size_t   sum_len;
 };
 
 void file_table_init(struct file_table *t, const struct jobs_settings *s);

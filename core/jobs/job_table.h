@@ -66,6 +66,8 @@ struct job_table_ops {
     int (*hooks)(struct job_table *t, struct arena *a, const struct job_row *row, struct job_hook *out,
                  unsigned *count);
     uint64_t (*bytes)(struct job_table *t);
+    /* Those of a tenant's jobs, nearly.  Asked for when more than half of all are used. */
+    int (*tenant_bytes)(struct job_table *t, struct slice tenant, uint64_t *out);
 };
 
 #define JOB_HOOKS_MOST 4 /* of a job: it ends once */

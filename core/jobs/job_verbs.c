@@ -128,6 +128,16 @@ static int refuse(struct job_call *c, int rc, const char *format, unsigned long 
     return rc;
 }
 
+/* Somebody may have as many bytes as are free: alone half of them, with n others an (n + 2)nd part each, so that there
+ * always is room for one more tenant.  Who has no name is not told from others who have none. */
+static int check_share(struct job_table *t, struct job_call *c, struct slice tenant) {
+    uint64_t all = t->ops->bytes(t), most = t->settings->max_bytes, own = 0;
+    if (tenant.len == 0 || all <= most / 2) return 0;
+    int rc = t->ops->tenant_bytes(t, tenant, &own);
+    if (rc != 0 || own < most - all) return rc;
+    return refuse(c, JOBS_QUOTA, "the tenant has as many bytes as are free: %llu", own);
+}
+
 static int check_quota(struct job_table *t, struct job_call *c, const struct job_row *row, struct counted *n) {
     const struct jobs_limits *l = &t->limits->l;
     const struct job *j = &row->job;
@@ -135,7 +145,8 @@ static int check_quota(struct job_table *t, struct job_call *c, const struct job
         return refuse(c, JOBS_TOO_LARGE, "a job's question may have %llu bytes", t->settings->max_body);
     if (t->ops->bytes(t) >= t->settings->max_bytes)
         return refuse(c, JOBS_IS_FULL, "the queue holds as much as it may: %llu bytes", t->settings->max_bytes);
-    int rc = find_counts(t, row, n);
+    int rc = check_share(t, c, j->tenant);
+    if (rc == 0) rc = find_counts(t, row, n);
     if (rc != 0) return rc;
     uint64_t queued = (uint64_t)n->tenant->of[JOB_QUEUED];
     if (l->max_queued > 0 && queued >= l->max_queued)

@@ -34,6 +34,7 @@ struct memory_lane {
 struct memory_tenant {
     struct chained chained;
     struct list    jobs;
+    uint64_t       bytes;   /* of its jobs */
     size_t         len;
     char           name[];
 };
@@ -346,6 +347,7 @@ static struct memory_tenant *tenant_get(struct memory_table *m, struct slice nam
     n->len = name.len;
     if (name.len > 0) memcpy(n->name, name.ptr, name.len);
     list_init(&n->jobs);
+    n->bytes = 0;
     n->chained.hash = hash;
     hashtable_add(&m->tenants, &n->chained);
     return n;
@@ -405,6 +407,7 @@ static int insert(struct job_table *t, struct job_row *row) {
     list_append(&m->all, &j->all);
     list_append(&j->tenant->jobs, &j->of_tenant);
     m->bytes += j->bytes;
+    j->tenant->bytes += j->bytes;
     m->jobs++;
     place(m, j);
     return 0;
@@ -424,6 +427,7 @@ static void job_free(struct memory_table *m, struct memory_job *j) {
     if (j->hook && j->hook->row.hook.number > 0)
         hashtable_remove(&m->hooks_by_number, hook_at(m, j->hook->row.hook.number));
     lane_put(m, j->lane);
+    j->tenant->bytes -= j->bytes;
     tenant_put(m, j->tenant);
     m->bytes -= j->bytes;
     m->jobs--;
@@ -493,6 +497,7 @@ static int update(struct job_table *t, const struct job_row *old, const struct j
     if (ends) {
         m->bytes += next.job.error.len + next.job.result_type.len + next.job.result.len;
         j->bytes += next.job.error.len + next.job.result_type.len + next.job.result.len;
+        j->tenant->bytes += next.job.error.len + next.job.result_type.len + next.job.result.len;
         mem_free(j->end);
         j->end = end;
     } else {
@@ -527,6 +532,7 @@ static int append(struct job_table *t, const struct job_row *row, const struct j
     j->row.job.last_event = row->job.last_event;
     j->row.event_bytes = row->event_bytes;
     j->bytes += size;
+    j->tenant->bytes += size;
     m->bytes += size;
     if (!progress) return 0;
     mem_free(j->progress);
@@ -604,9 +610,16 @@ static int hooks(struct job_table *t, struct arena *a, const struct job_row *row
 
 static uint64_t bytes(struct job_table *t) { return of(t)->bytes; }
 
+static int tenant_bytes(struct job_table *t, struct slice tenant, uint64_t *out) {
+    struct memory_table *m = of(t);
+    struct chained **at = hashtable_find(&m->tenants, hash64(&m->key, tenant), tenant, tenant_of);
+    *out = at != NULL ? container_of(*at, struct memory_tenant, chained)->bytes : 0;
+    return 0;
+}
+
 static const struct job_table_ops ops = {
     insert, find, find_key, update, append, events, list_jobs, forget, due, next_lane, first, running, hook_due,
-    hook_find, hook_update, hooks, bytes,
+    hook_find, hook_update, hooks, bytes, tenant_bytes,
 };
 
 /* -- The whole ------------------------------------------ */

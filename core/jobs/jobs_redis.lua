@@ -8,6 +8,7 @@
 --   Pat     set       ids by the moment at which time changes them: a wait, a lease, keeping ends (steady clock)
 --   Pwall   set       what people named: "d" ID: not before; "x" ID: expires (the clock on the wall)
 --   Pi:...  set       ids for lists: of all, of a tenant; of every status, of one
+--   Ptb     hash      bytes of each tenant's
 --   Pn:...  hash      how many there are of a queue, of a tenant, by status
 --   Pk:...  string    the job of a tenant's key
 --   Ptaker: string    what somebody took last, for as long as he may ask again
@@ -203,6 +204,7 @@ end
 local function grow(j, bytes)
   set(j, { by = num(j.by) + bytes })
   call('HINCRBY', M, 'bytes', bytes)
+  call('HINCRBY', P .. 'tb', j.t, bytes)
 end
 
 local function forget(j)
@@ -216,6 +218,7 @@ local function forget(j)
   if hook then call('DEL', P .. 'h:' .. hook) end
   call('UNLINK', P .. 'j:' .. j.id, P .. 'e:' .. j.id)
   call('HINCRBY', M, 'bytes', -num(j.by))
+  if call('HINCRBY', P .. 'tb', j.t, -num(j.by)) <= 0 then call('HDEL', P .. 'tb', j.t) end
   call('HINCRBY', M, 'jobs', -1)
   changed[#changed + 1] = j.id
 end
@@ -289,7 +292,11 @@ local function new_id(token)
 end
 
 local function over_quota(tenant, max_bytes, max_queued, max_kept)
-  if num(call('HGET', M, 'bytes')) >= max_bytes then return IS_FULL, 0 end
+  local used = num(call('HGET', M, 'bytes'))
+  if used >= max_bytes then return IS_FULL, 0 end
+  if tenant ~= '' and used > max_bytes / 2 and num(call('HGET', P .. 'tb', tenant)) >= max_bytes - used then
+    return QUOTA, 3
+  end
   if max_queued == 0 and max_kept == 0 then return end
   local n = call('HMGET', P .. 'n:t:' .. tenant, 0, 1, 2, 3, 4)
   local all = 0

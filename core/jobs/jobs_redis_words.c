@@ -319,7 +319,9 @@ static void say_why(struct arena *a, struct jobs_answer *out, int verb, const st
     const char *format = NULL;
     if (out->rc == JOBS_TOO_LARGE) format = "a job's question may have %llu bytes", most = s->max_body;
     if (out->rc == JOBS_IS_FULL) format = "the queue holds as much as it may: %llu bytes", most = s->max_bytes;
-    if (out->rc == JOBS_QUOTA && which == 1)
+    if (out->rc == JOBS_QUOTA && which == 3)
+        format = "the tenant has as many bytes as are free; there are %llu in all", most = s->max_bytes;
+    else if (out->rc == JOBS_QUOTA && which == 1)
         format = "the tenant has as many jobs waiting as may be: %llu", most = l->l.max_queued;
     else if (out->rc == JOBS_QUOTA)
         format = "the tenant has as many jobs as are kept: %llu", most = l->l.max_kept, out->kept = true;

@@ -20,6 +20,8 @@ struct job_settings {
     uint64_t             batch_window_ms; /* how long a batch may take */
     const char         **headers;   /* of requests, that are kept with their jobs */
     unsigned             header_count;
+    int                  max_priority;             /* that a client may name */
+    uint64_t             max_keep_ms, max_delay_ms; /* the same: kept after its end, not begun before */
     unsigned             max_tries, room; /* room: jobs at once of a worker */
     const struct webhook_settings *webhooks; /* NULL: none are sent */
 };

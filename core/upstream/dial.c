@@ -17,6 +17,9 @@
  * (timeouts.connect) is for all of it.  A handshake that fails ends the dial: other addresses of
  * the same name would have the same certificate.
  *
+ * Names that are a client's word (an origin with a reach: webhooks) are resolved in threads of their own (names.c),
+ * so that those whose servers hang keep no upstream's name waiting.
+ *
  * Lifetime: the resolver cannot always be stopped, so a lookup is an object of its own
  * that finds nobody when it comes too late.  A poll handle is freed in its close
  * callback; its descriptor is closed, or given away, right after uv_poll_stop(). */
@@ -29,6 +32,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "upstream/names.h"
 
 #define NEXT_MS  250   /* RFC 8305, 5: Connection Attempt Delay */
 #define BARRED   (-1)  /* in place of an errno: the address may not be called (reach.h) */
@@ -48,6 +52,7 @@ struct lookup {
 struct dial {
     struct origin  *origin; /* a share */
     struct lookup  *lookup;
+    struct name_lookup *guest; /* in its place, of an origin that is a client's word */
     struct attempt *attempts[ORIGIN_ADDRESSES];
     unsigned        tried;     /* a bit per address */
     int             family;    /* of the last one tried */
@@ -85,6 +90,7 @@ static void dial_free(struct dial *d) {
         d->lookup->dial = NULL;
         uv_cancel((uv_req_t *)&d->lookup->req); /* fails when it runs already */
     }
+    if (d->guest != NULL) name_lookup_cancel(d->guest);
     for (unsigned i = 0; i < ORIGIN_ADDRESSES; i++)
         if (d->attempts[i] != NULL) close(attempt_end(d->attempts[i]));
     timer_stop(l, &d->next);
@@ -310,23 +316,39 @@ static void keep_addresses(struct origin *o, const struct addrinfo *all) {
     o->known_until_ms = loop_now(o->client->loop) + KNOWN_MS;
 }
 
+/* why NULL: all is the answer. */
+static void looked_up(struct dial *d, const char *why, const struct addrinfo *all) {
+    if (why == NULL) keep_addresses(d->origin, all);
+    if (why != NULL) finish(d, -1, FAILURE_DNS, why);
+    else if (d->origin->address_count == 0) finish(d, -1, FAILURE_DNS, "the name has no address");
+    else try_next(d);
+}
+
 static void on_lookup(uv_getaddrinfo_t *req, int status, struct addrinfo *all) {
     struct lookup *k = container_of(req, struct lookup, req);
     struct dial *d = k->dial;
     ((struct loop *)req->loop->data)->active = true;
     if (d != NULL) {
         d->lookup = NULL;
-        if (status == 0) keep_addresses(d->origin, all);
-        if (status != 0) finish(d, -1, FAILURE_DNS, uv_strerror(status));
-        else if (d->origin->address_count == 0) finish(d, -1, FAILURE_DNS, "the name has no address");
-        else try_next(d);
+        looked_up(d, status != 0 ? uv_strerror(status) : NULL, all);
     }
     uv_freeaddrinfo(all);
     mem_free(k);
 }
 
+static void on_guest(void *ud, int rc, const struct addrinfo *all) {
+    struct dial *d = ud;
+    d->guest = NULL;
+    looked_up(d, rc != 0 ? gai_strerror(rc) : NULL, all);
+}
+
 static int look_up(struct dial *d) {
     static const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
+    if (d->origin->reach != NULL) {
+        d->guest = name_lookup_new(loop_of(d), d->origin->host, on_guest, d);
+        if (d->guest == NULL) finish(d, -1, FAILURE_DNS, "too many names are being looked up");
+        return 0;
+    }
     struct lookup *k = mem_zalloc(sizeof(*k));
     if (k == NULL) return PERILUNE_ERR_NOMEM;
     k->dial = d;
@@ -347,7 +369,7 @@ static void out_of_time(struct timer *t) {
         return;
     }
     origin_forget(d->origin);
-    finish(d, -1, FAILURE_TIMEOUT, d->lookup ? "the name was not resolved in time (timeouts.connect)"
+    finish(d, -1, FAILURE_TIMEOUT, d->lookup || d->guest ? "the name was not resolved in time (timeouts.connect)"
                                              : "no connection in time (timeouts.connect)");
 }
 

@@ -1005,6 +1005,8 @@ local jobs_schema = {
   memory = { type = "boolean", default = false },
   concurrency = count(16, 0, 65536), tenant_concurrency = count(0, 0, 65536), worker_concurrency = count(64, 1, 1024),
   max_queued = count(10000, 0, 2 ^ 31), max_kept = count(0, 0, 2 ^ 31),
+  max_priority = { type = "integer", min = -100, max = 100, default = 0 },
+  max_keep = seconds(7 * 86400, 1), max_delay = seconds(30 * 86400, 1),
   max_tries = count(3, 1, 100),
   lease = seconds(30, 1), keep = seconds(86400, 1), timeout = seconds(600, 0.001),
   backoff = seconds(1, 0.001), max_backoff = seconds(300, 0.001),
@@ -1036,6 +1038,10 @@ local function walk_jobs(ctx, path, raw)
   end
   if out.backoff_ms and out.max_backoff_ms and out.backoff_ms > out.max_backoff_ms then
     complain(ctx, join(path, "backoff"), "must not be above max_backoff")
+  end
+  if out.keep_ms and out.max_keep_ms and raw.max_keep == nil then out.max_keep_ms = math.max(out.max_keep_ms, out.keep_ms) end
+  if out.keep_ms and out.max_keep_ms and out.keep_ms > out.max_keep_ms then
+    complain(ctx, join(path, "keep"), "must not be above max_keep")
   end
   return out
 end

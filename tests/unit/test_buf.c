@@ -1,10 +1,12 @@
 /* test_buf.c -- growable bytes, and the counted ones made of them. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/blob.h"
 #include "base/buf.h"
 #include "base/mem.h"
 #include "include/perilune.h"
+
 #include "unit.h"
 
 TEST(appends) {
@@ -190,4 +192,22 @@ TEST_NOFAULT(blob_of_a_failed_buf) {
     buf_puts(&b, "c");
     CHECK_PTR(blob_take(&b), NULL);
     CHECK_PTR(b.data, NULL);
+}
+
+TEST_NOFAULT(what_somebody_else_wrote_is_shown_without_control_characters) {
+    static const struct { const char *text, *shown; } all[] = {
+        { "plain \xC3\xA9 \xE4\xB8\xAD \xF0\x9F\x8C\x99", "plain \xC3\xA9 \xE4\xB8\xAD \xF0\x9F\x8C\x99" },
+        { "a\x1b[31mb\rc\x7f", "a?[31mb?c?" },
+        { "\xC2\x9B" "31m", "?31m" },
+        { "user\xE2\x80\xAE" "gpj.exe", "user?gpj.exe" },       /* right to left from here on */
+        { "\xE2\x81\xA6x\xE2\x81\xA9\xE2\x80\x8B", "?x??" },
+        { "\xEF\xBB\xBFx\xD8\x9C", "?x?" },
+        { "\xE2\x80", "\xE2\x80" },
+    };
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+        char text[64];
+        snprintf(text, sizeof(text), "%s", all[i].text);
+        slice_mute(text);
+        CHECK_STR(text, all[i].shown);
+    }
 }

@@ -111,6 +111,21 @@ TEST(what_has_expired_is_not_there_and_makes_room) {
     end(&w);
 }
 
+/* A file that expires among many that do not is found without looking into all of them each time. */
+TEST_NOFAULT(room_is_made_by_few_looks_at_a_time) {
+    struct world w;
+    struct file_facts f;
+    begin(&w);
+    w.s.most = 100;
+    for (int i = 0; i < 100; i++) CHECK_INT(put(&w, "acme", 100, i == 50 ? 150 : 0, &f), 0);
+    CHECK_INT(put(&w, "acme", 149, 0, &f), FILE_TOO_MANY);
+    uint64_t now = 150;
+    while (now < 160 && put(&w, "acme", now, 0, &f) == FILE_TOO_MANY) now++;
+    CHECK(now < 160);
+    CHECK_INT(put(&w, "acme", now, 0, &f), FILE_TOO_MANY); /* it has given room once */
+    end(&w);
+}
+
 TEST(content_that_was_never_told_is_no_file_and_goes_after_days) {
     struct world w;
     struct file_facts f, g;

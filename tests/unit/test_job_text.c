@@ -173,7 +173,7 @@ TEST_NOFAULT(what_a_request_says_of_its_job) {
 
 TEST_NOFAULT(where_a_webhook_may_lead) {
     static const struct webhook_settings hooks = { .http = false };
-    struct job_settings with = { .webhooks = &hooks }, without = { .webhooks = NULL };
+    struct job_settings with = { .webhooks = &hooks, .max_keep_ms = 1 }, without = { .max_keep_ms = 1 };
     struct job j;
     struct job_ask_error why;
     CHECK(read_with("x-perilune-webhook", "https://a.b/c?d", "", &j, &why));
@@ -185,6 +185,26 @@ TEST_NOFAULT(where_a_webhook_may_lead) {
     CHECK(!job_ask_check(&j, &with, &why));
     CHECK(read_with("x", "y", "", &j, &why));
     CHECK(job_ask_check(&j, &without, &why));
+}
+
+TEST_NOFAULT(what_a_client_may_ask_is_bounded) {
+    static const struct job_settings s = { .max_priority = 3, .max_keep_ms = 600000, .max_delay_ms = 3600000 };
+    static const struct { const char *name, *good, *bad, *says; } all[] = {
+        { "x-perilune-priority", "3", "4", "may be 3 here at most (jobs.max_priority)" },
+        { "x-perilune-keep", "600", "601", "may be 600 seconds here at most (jobs.max_keep)" },
+        { "x-perilune-not-before", "+3599", "+3700", "may be 3600 seconds from now at most (jobs.max_delay)" },
+        { "x-perilune-not-before", "0", "99999999999", "(jobs.max_delay)" },
+    };
+    struct job j;
+    struct job_ask_error why;
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+        CHECK(read_with(all[i].name, all[i].good, "", &j, &why));
+        CHECK(job_ask_check(&j, &s, &why));
+        CHECK(read_with(all[i].name, all[i].bad, "", &j, &why));
+        CHECK(!job_ask_check(&j, &s, &why));
+        CHECK(strstr(why.message, all[i].name) != NULL);
+        CHECK(strstr(why.message, all[i].says) != NULL);
+    }
 }
 
 TEST_NOFAULT(what_a_list_may_be_asked) {

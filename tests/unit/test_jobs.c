@@ -71,6 +71,31 @@ TEST(retries_dead_letters_and_what_was_given_back) {
     }
 }
 
+/* One tenant fills what it may, and the next one has room all the same. */
+TEST_NOFAULT(a_tenant_may_have_as_many_bytes_as_are_free) {
+    EACH_KIND {
+        struct world w;
+        struct jobs_settings s;
+        static char body[64 * 1024];
+        jobs_settings_init(&s);
+        s.max_bytes = 4 << 20;
+        memset(body, 'x', sizeof(body) - 1);
+        begin_with(&w, kind, NULL, &s);
+        int rc = 0, mine = 0, theirs = 0;
+        for (; mine < 100 && rc == 0; mine += rc == 0) rc = submit(&w, a_job("bolt", body));
+        CHECK_INT(rc, JOBS_QUOTA);
+        CHECK(mine > 20 && mine < 40);
+        for (rc = 0; theirs < 100 && rc == 0; theirs += rc == 0) rc = submit(&w, a_job("acme", body));
+        CHECK_INT(rc, JOBS_QUOTA);
+        CHECK(theirs > 8);
+        CHECK_INT(submit(&w, a_job("third", body)), 0);
+        for (rc = 0, mine = 0; mine < 100 && rc == 0; mine += rc == 0) rc = submit(&w, a_job("", body));
+        CHECK_INT(rc, JOBS_IS_FULL); /* nobody's is no tenant */
+        done_asking();
+        end(&w);
+    }
+}
+
 TEST(a_lease_that_ran_out_is_another_try_and_the_old_one_is_lost) {
     EACH_KIND {
         struct world w;
@@ -385,7 +410,7 @@ TEST(what_was_accepted_ends_however_full_it_is) {
         s.max_result = 100000; /* so that 200,000 bytes are kept free */
         s.keep_ms = 1000;
         begin_with(&w, kind, NULL, &s);
-        while (accepted < 100 && (rc = submit(&w, a_job("acme", question))) == 0) accepted++;
+        while (accepted < 100 && (rc = submit(&w, a_job("", question))) == 0) accepted++;
         CHECK_INT(rc, JOBS_IS_FULL);
         CHECK_INT(take(&w, 10), 0);
         n = reply.count;

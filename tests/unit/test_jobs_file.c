@@ -243,7 +243,7 @@ TEST_NOFAULT(a_file_that_is_full_has_room_again) {
     static char large[100001];
     memset(large, 'x', 100000);
     int rc = 0, accepted = 0;
-    while (accepted < 100 && (rc = submit(&w, a_job("acme", large))) == 0) accepted++;
+    while (accepted < 100 && (rc = submit(&w, a_job("", large))) == 0) accepted++;
     CHECK_INT(rc, JOBS_IS_FULL);
     CHECK(accepted > 5 && accepted < 15);
     CHECK(strstr(reply.why, "1048576") != NULL);
@@ -254,7 +254,7 @@ TEST_NOFAULT(a_file_that_is_full_has_room_again) {
         CHECK_INT(finish(&w, j.id, j.lease, an_end(JOB_COMPLETED, "small", ""), 0), 0);
     }
     pass(&w, 1001);
-    for (int i = 0; i < 200 && (rc = submit(&w, a_job("acme", large))) != 0; i++) turn(&w);
+    for (int i = 0; i < 200 && (rc = submit(&w, a_job("", large))) != 0; i++) turn(&w);
     CHECK_INT(rc, 0);
     done_asking();
     end(&w);
