@@ -10,6 +10,9 @@
  * A machine without a GPU, or without the backend for it, computes with its processor: a configuration that was made
  * for a GPU serves on, slower, and the note says so.  A GPU that is named wrongly while others are there is an error.
  *
+ * A context that this machine could never hold is refused before the library sees it, which makes its tables of
+ * positions first and says so afterwards: with a thousand million of them it took a minute.
+ *
  * What it does not do: talk to the library.  It gets a list and returns one, so it is tested without a GPU. */
 #include "local/devices.h"
 
@@ -167,4 +170,13 @@ int devices_plan(const struct device *all, unsigned n, const struct perilune_eng
     out->layers = (int)(layers < need->layers + 1 ? layers : need->layers + 1);
     note_layers(out, &c, need, is_auto);
     return 0;
+}
+
+bool devices_could_hold(const struct device *all, unsigned n, double processor, uint64_t cells, double bytes) {
+    enum { POSITION = 40, /* bytes that the library has for each, in the processor's memory */
+           WINDOW = 8 };  /* layers with a window keep less than what was counted; an eighth is the least */
+    double there = processor;
+    if (processor <= 0) return true; /* nobody knows */
+    for (unsigned i = 0; i < n; i++) there += all[i].is_gpu ? (double)all[i].total : 0;
+    return (double)cells * POSITION <= processor && bytes / WINDOW <= there;
 }

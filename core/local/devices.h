@@ -2,6 +2,7 @@
 #ifndef PERILUNE_LOCAL_DEVICES_H
 #define PERILUNE_LOCAL_DEVICES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,5 +36,8 @@ struct device_plan {
 /* What `o` wants, on these devices.  0, or PERILUNE_ERR_ENGINE with a sentence in why. */
 int devices_plan(const struct device *all, unsigned n, const struct perilune_engine_options *o,
                  const struct device_need *need, struct device_plan *out, char *why, size_t why_size);
+/* Could a machine with these GPUs, and so many bytes beside its processor (0: nobody knows), ever hold a context of so
+ * many positions, whose keys and values take so many bytes at most? */
+bool devices_could_hold(const struct device *all, unsigned n, double processor, uint64_t cells, double bytes);
 
 #endif

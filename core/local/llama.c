@@ -245,16 +245,29 @@ static bool is_cut(struct perilune_engine_model *m) {
     return m->broken;
 }
 
+static double memory_of_machine(void) {
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    return pages > 0 && page > 0 ? (double)pages * (double)page : 0;
+}
+
 static int place(const struct llama_library *l, const struct perilune_engine_options *o, const struct facts *f,
                  struct device_plan *out, char *why, size_t size) {
     struct device all[DEVICES_MAX];
     char text[400];
     int kv_type = kv_type_of(o->kv_type);
     const struct gguf_tensor_type *type = gguf_tensor_type(kv_type >= 0 ? (uint32_t)kv_type : 1);
-    uint64_t numbers = f->kv_per_token * cells_for(f->context, o, rows_for(o));
+    uint32_t cells = cells_for(f->context, o, rows_for(o));
+    uint64_t numbers = f->kv_per_token * cells;
     struct device_need need = { .layers = f->layers, .weights = f->weight_bytes,
                                 .memory = type ? numbers / type->block * type->bytes : numbers * 2 };
-    int rc = devices_plan(all, llama_library_devices(l, all, DEVICES_MAX), o, &need, out, text, sizeof(text));
+    unsigned devices = llama_library_devices(l, all, DEVICES_MAX);
+    double bytes = (double)f->kv_per_token * cells * (type != NULL ? (double)type->bytes / type->block : 2);
+    if (!devices_could_hold(all, devices, memory_of_machine(), cells, bytes)) {
+        snprintf(why, size, "%s: no memory for a context of %u tokens: this machine has not that much in all: make "
+                 "engine.context or context_each smaller", o->model, cells);
+        return PERILUNE_ERR_NOMEM;
+    }
+    int rc = devices_plan(all, devices, o, &need, out, text, sizeof(text));
     return rc == 0 ? 0 : refuse(why, size, o->model, text);
 }
 

@@ -94,3 +94,13 @@ TEST(many_gpus_and_odd_numbers_stay_within_their_limits) {
     CHECK_INT(devices_plan(two, 3, &(struct perilune_engine_options){ .gpu_layers = -1 }, &nothing, &p, why, sizeof(why)), 0);
     CHECK_INT(p.layers, 0);
 }
+
+TEST(a_context_that_no_memory_here_could_hold_is_known) {
+    const double gib = (double)GIB;
+    CHECK(devices_could_hold(two, 3, 16 * gib, 8192, 4 * gib));
+    CHECK(devices_could_hold(two, 3, 16 * gib, 1u << 20, 8 * 56 * gib)); /* a window may make an eighth of it */
+    CHECK(!devices_could_hold(two, 3, 16 * gib, 1u << 20, 8 * 57 * gib));
+    CHECK(!devices_could_hold(none, 1, 16 * gib, 1u << 20, 8 * 17 * gib));
+    CHECK(!devices_could_hold(two, 3, 16 * gib, 1u << 30, 0)); /* the tables alone */
+    CHECK(devices_could_hold(none, 1, 0, 1u << 30, 1e30));
+}

@@ -279,8 +279,31 @@ TEST_NOFAULT(settings_that_the_library_cannot_do_are_refused) {
     NOTE("%s", llama_engine.facts(m)->note);
     CHECK(strstr(llama_engine.facts(m)->note, "no GPU here") != NULL);
     llama_engine.free(m);
-    o.context = 1u << 30;
+}
+
+static void check_no_memory(struct perilune_engine_options o) {
+    struct perilune_engine_model *m;
     int rc = load_here(o, &m);
     NOTE("%s", why);
     CHECK(rc == PERILUNE_ERR_NOMEM && strstr(why, "no memory for a context") != NULL);
+}
+
+TEST_NOFAULT(a_context_for_which_no_machine_has_memory_is_refused_at_once) {
+    struct perilune_engine_options o = plain, each = plain;
+    if (is_missing()) return;
+    o.context = 1u << 30; /* the library would make tables for a minute before it said so */
+    check_no_memory(o);
+    CHECK(strstr(why, "make engine.context or context_each smaller") != NULL);
+    each.context_each = UINT32_MAX;
+    check_no_memory(each);
+}
+
+/* Twice what the machine has: that is for the library to say. */
+TEST_NOFAULT(a_context_that_the_library_finds_no_memory_for_is_refused) {
+    enum { POSITION = 20000 }; /* bytes, of a small model */
+    struct perilune_engine_options o = plain;
+    uint64_t cells = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / POSITION * 2;
+    if (is_missing()) return;
+    o.context = cells < 1u << 27 ? (uint32_t)cells : 1u << 27;
+    check_no_memory(o);
 }
