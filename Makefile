@@ -204,13 +204,12 @@ local:
 # -- testing -------------------------------------------------------------------------
 
 test: all
-	@$(MAKE) --no-print-directory unit specs wire jobs redis brokers kafka vectors fuzz examples-test
+	@$(MAKE) --no-print-directory unit specs wire jobs redis brokers vectors fuzz examples-test
 	@$(if $(SAN),,$(MAKE) --no-print-directory clients tokens)
 	@echo "all suites passed"
 
 unit: all
 	+@$(build) $(UNITS)
-	+@! command -v go >/dev/null || $(build) $(B)/kfake || echo "no $(B)/kfake: go could not build it"
 	@for t in $(UNITS); do echo "== $$(basename $$t)"; FAULT=$(FAULT) $$t || exit 1; done
 
 # A server for the tests of the Kafka driver, where Go is installed; without it they say that they are skipped.
@@ -245,9 +244,12 @@ redis: all
 brokers: all
 	@sh tests/brokers/run.sh
 
-# Skipped where there is no Go to build a server with; PERILUNE_KAFKA=host:port: with one that is there.
+# Minutes, so it is no part of `make test`.  Skipped where there is no Go to build a server with; PERILUNE_KAFKA=host:port:
+# with one that is there.
 kafka: all
 	+@! command -v go >/dev/null || $(build) $(B)/kfake || echo "no $(B)/kfake: go could not build it"
+	+@$(build) $(O)/test_broker_kafka
+	@$(O)/test_broker_kafka
 	@luajit tests/brokers/kafka.lua $(ROUNDS)
 
 clients: all
