@@ -106,6 +106,7 @@ local function run(req, next, doc, options)
   local res
   res, err = next(req)
   if not res then return nil, err end
+  if failed > 0 then res.headers["x-perilune-degraded"] = "map_reduce" end
   return parts.summed(with_check(req, res, doc, options), doc.used)
 end
 

@@ -203,6 +203,12 @@ int l_compose_reason(lua_State *L) {
     return 0;
 }
 
+/* core.compose_partial(out): something is missing */
+int l_compose_partial(lua_State *L) {
+    composed_partial(to_author(L)->c);
+    return 0;
+}
+
 static uint64_t tokens_at(lua_State *L, int i) {
     double v = luaL_optnumber(L, i, 0);
     luaL_argcheck(L, v >= 0 && v <= 1e15, i, "a number of tokens");

@@ -633,6 +633,7 @@ static const luaL_Reg functions[] = {
     { "compose_call", l_compose_call },
     { "compose_reason", l_compose_reason },
     { "compose_count", l_compose_count },
+    { "compose_partial", l_compose_partial },
     { "compose_pipe", l_compose_pipe },
     { "fetch", l_fetch },
     { "fields", l_fields },

@@ -83,6 +83,7 @@ int l_compose_text(lua_State *L);
 int l_compose_call(lua_State *L);
 int l_compose_reason(lua_State *L);
 int l_compose_count(lua_State *L);
+int l_compose_partial(lua_State *L);
 int l_compose_pipe(lua_State *L);
 int l_fetch(lua_State *L);
 int l_ask(lua_State *L);

@@ -70,6 +70,7 @@ struct event {
     struct slice          data;         /* FRAME: the data lines, joined */
     const struct usage   *usage;        /* any but HEAD: learned since the last event; else NULL */
     struct slice          usage_said;   /* END: the upstream's own object (JSON), when it was cut out; or empty */
+    bool                  partial;      /* END: something that belongs to it is missing, so that nobody keeps it */
     const struct failure *failure;      /* ERROR */
 };
 

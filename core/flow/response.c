@@ -316,6 +316,7 @@ static bool head(struct response *r, const struct event *ev) {
 static void end(struct response *r, const struct event *ev) {
     r->source = NULL;
     r->ended = true;
+    r->partial = ev->partial;
     buf_slice(&r->usage_said, ev->usage_said); /* without memory it is not kept */
     if (ev->type == EVENT_ERROR) {
         note_upstream(r, ev);
@@ -396,7 +397,7 @@ static void open_filters(struct response *r) {
         return;
     }
     if (r->ended && r->failed) first->event(first, &(struct event){ .type = EVENT_ERROR, .failure = response_why(r) });
-    else if (r->ended) first->event(first, &(struct event){ .type = EVENT_END });
+    else if (r->ended) first->event(first, &(struct event){ .type = EVENT_END, .partial = r->partial });
     r->in_event = outer;
 }
 
@@ -453,7 +454,7 @@ static void deliver_all(struct response *r, struct sink *to) {
     if (r->state == RESPONSE_OVER) return;
     if (!r->ended) response_resume(r);
     else if (r->failed) to->event(to, &(struct event){ .type = EVENT_ERROR, .failure = response_why(r) });
-    else to->event(to, &(struct event){ .type = EVENT_END });
+    else to->event(to, &(struct event){ .type = EVENT_END, .partial = r->partial });
 }
 
 void response_deliver(struct response *r, struct sink *to) {

@@ -96,6 +96,7 @@ struct response {
     unsigned             serial;   /* among the calls that who asks of `spent` knows; 0: none of them */
     const struct response_user_ops *user_ops; /* NULL: nobody */
     void                *user;
+    bool                 partial;  /* as END said */
     bool                 accounted; /* what it cost is counted elsewhere, but for usage that says otherwise */
     bool                 headed, ended, failed, broken, wants_all, forgotten, in_event, has_length, counted_own,
                          leaves; /* nobody has it any more; its source is still on the stack */

@@ -105,7 +105,7 @@ static void emit_last(struct composed *c, const struct failure *f) {
     enter(c, COMPOSED_OVER);
     c->to = NULL;
     c->news = false;
-    to->event(to, &(struct event){ .type = f ? EVENT_ERROR : EVENT_END, .failure = f,
+    to->event(to, &(struct event){ .type = f ? EVENT_ERROR : EVENT_END, .failure = f, .partial = c->partial,
                                    .usage = c->usage.known ? &c->usage : NULL });
     tell_gone(c);
     composed_put(c);
@@ -284,6 +284,8 @@ void composed_usage(struct composed *c, const struct usage *u) {
 void composed_reason(struct composed *c, unsigned choice, struct slice reason) {
     if (choice < c->opt.choices) slice_copy(c->choices[choice].reason, COMPOSING_REASON, reason);
 }
+
+void composed_partial(struct composed *c) { c->partial = true; }
 
 /* Those that began end; of none, the first does. */
 static void end_choices(struct composed *c) {

@@ -49,6 +49,8 @@ void composed_call(struct composed *c, unsigned choice, const struct composing_c
 void composed_usage(struct composed *c, const struct usage *u);
 /* Why a choice ends, whatever its parts say. */
 void composed_reason(struct composed *c, unsigned choice, struct slice reason);
+/* A part of it is missing: no cache keeps it. */
+void composed_partial(struct composed *c);
 /* It is complete, or failed: what was written goes out before.  Once; pipes end without a word. */
 void composed_end(struct composed *c);
 void composed_fail(struct composed *c, const struct failure *f);

@@ -32,7 +32,7 @@ struct composed {
     bool                   full;      /* the client has enough */
     bool                   waited;    /* somebody was told that it is full */
     bool                   writer;    /* is to be told when it is over */
-    bool                   headed, news;
+    bool                   headed, news, partial;
 };
 
 struct pipe {

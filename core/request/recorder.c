@@ -10,10 +10,9 @@
  * Only an answer whose form is known is kept (its dialect says so), which ended with END: readers of
  * upstreams end a stream so when all its choices have ended, and with ERROR when it was cut or said an
  * error.  So what was cut, what a policy broke off, and what its client did not wait for is never stored.
- * Nor is an answer that was filtered or given up on its way (a later question may pass), that says nothing at all
- * (it is asked again because of that), that calls tools (their
- * results are not part of the question), that has another status than 200, or that is longer than an
- * entry may be.
+ * Nor is an answer of which a part is missing (END says so), one that was filtered or given up on its way (a later
+ * question may pass), that says nothing at all (it is asked again because of that), that calls tools (their results are
+ * not part of the question), that has another status than 200, or that is longer than an entry may be.
  *
  * Of a stream the usage is kept as one record of its own, with the upstream's own object, when the client did
  * not ask for it: who asks later gets it, who does not, does not. */
@@ -134,7 +133,7 @@ static bool is_good(struct recorder *k) {
 static void on_end(struct recorder *k) {
     if (k->facts.kind == CACHED_WHOLE) keep(k, &(struct event){ .type = EVENT_BYTES, .raw = buf_get(&k->common) });
     k->facts.usage = k->r->usage;
-    bool plain = k->r->status == 200 && k->r->own_status == 0 && buf_len(&k->records) > 0;
+    bool plain = k->r->status == 200 && k->r->own_status == 0 && buf_len(&k->records) > 0 && !k->r->partial;
     bool forbidden = k->opt.heeds && cache_control_forbids(buf_get(&k->r->upstream_headers));
     bool good = !k->given_up && plain && !forbidden && is_good(k);
     bool lacks = k->facts.usage.known && !k->facts.usage_within && k->end_at > 0 && k->r->dialect->write_usage;

@@ -69,6 +69,9 @@ function Out:count(what)
   return core.compose_count(self, what.prompt_tokens or 0, what.completion_tokens or 0, what.cached_tokens or 0)
 end
 
+--- Something that belongs to it is missing: no cache keeps it.
+function Out:partial() core.compose_partial(self) end
+
 -- -- Other answers ---------------------------------------------------------------
 
 local pipe_options = { by = true, label = true, choice = true, as = true }
@@ -154,6 +157,7 @@ local function deliver(out, branch, i, res, err, opts, report)
   report.failed[i] = err
   local text, why = in_its_place(opts, err, i)
   if text == nil then return nil, why end
+  core.compose_partial(out)
   if text ~= "" then result(core.compose_text(out, text)) end
   return true
 end

@@ -191,6 +191,7 @@ local function failed(board, result, broke)
   local job = board.job
   job.req:log("warn", job.policy .. ": a part failed", { code = result.err.code, message = result.err.message, rule = job.on_error })
   if job.on_error == "fail" then return nil, result.err end
+  board.out:partial()
   if job.on_error == "skip" and not broke then return true end
   board.out:write((notes[job.language] or notes.en)[broke and "broke" or "failed"])
   return true
@@ -224,6 +225,7 @@ local function write_part(board, index)
   write_head(board, index)
   if result.err then return failed(board, result) end
   if result.text then
+    board.some = true
     board.out:write(result.text)
     return true
   end
@@ -232,6 +234,7 @@ local function write_part(board, index)
   result.done, result.err = true, err
   parts.count(job.policy, "worker", err == nil)
   tell(board)
+  board.some = board.some or result.text ~= ""
   if info then return true end
   return failed(board, result, result.text ~= "")
 end
@@ -247,6 +250,7 @@ local function write_parts(board)
       if not ok then return nil, err end
       index = index + 1
     elseif board.planned and index > #tasks_of(board) then
+      if not board.some then return nil, board.results[1].err end -- not one of them: that is no answer
       return true
     else
       wait(board)
@@ -265,6 +269,7 @@ local function merge(board)
     if result.err then
       job.req:log("warn", job.policy .. ": a part failed", { code = result.err.code, message = result.err.message, rule = job.on_error })
     end
+    if result.err then board.out:partial() end
     local said = result.text and clip(result.text) or job.on_error == "note" and "(this part could not be worked out)" or nil
     if said then list[#list + 1] = ("Part %d, %s:\n%s"):format(i, task.title, said) end
     board.some = board.some or result.text ~= nil

@@ -600,6 +600,10 @@ function Out:finish(reason, opts) end
 ---@return boolean known
 function Out:count(what) end
 
+--- Something that belongs to the answer is missing, so no cache keeps it.  `on_fail` says it by itself, when a branch failed
+--- and the others go on.
+function Out:partial() end
+
 --- All branches run at once; their answers go on in the order of the list.  What comes before its turn is held, and its
 --- upstream paused when it is much.  Throws what a branch throws.
 ---@async

@@ -173,6 +173,26 @@ t.test("a part that fails: is noted, left out, or ends all", function()
   t.equal(send({ on_error = "fail" }, { stream = true }).status, 400)
 end)
 
+t.test("an answer without one of its parts is kept by no cache; without all of them it is none", function()
+  for i, stream in ipairs{ false, true } do
+    local chain = { { "cache_exact", ttl = 60, name = "parts" .. i },
+                    { "decompose", planner = "planner", worker = "worker", on_error = i == 1 and "note" or "skip" } }
+    planner() worker{ Batteries = { status = 400 } }
+    t.match(t.send(chain, nil, request{ stream = stream }).text, "Market said")
+    planner() worker()
+    local whole = t.send(chain, nil, request{ stream = stream })
+    t.equal({ whole.text, whole.headers["x-cache"] }, { REPORT, "miss" })
+    t.equal(t.send(chain, nil, request{ stream = stream }).headers["x-cache"], "hit")
+  end
+  for _, rule in ipairs{ "note", "skip" } do
+    planner() worker(nil, { status = 400 })
+    t.equal(send{ on_error = rule }.status, 400)
+    planner() worker(nil, { status = 400 })
+    local reply = send({ on_error = rule }, { stream = true })
+    t.equal({ reply.done, reply.error.code }, { false, "upstream_status" })
+  end
+end)
+
 t.test("a part that may go well is asked twice; one that breaks off is told so", function()
   local n = 0
   planner() worker{ Batteries = function()

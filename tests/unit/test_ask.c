@@ -4,8 +4,8 @@
 
 /* -- The line of ancestors ---------------------------------------------------------------- */
 
-#define A (&(struct ask_route){ "3:/a,", "/a" })
-#define B (&(struct ask_route){ "3:/b,", "/b" })
+#define A (&(struct ask_route){ "3:/a,", "/a", "" })
+#define B (&(struct ask_route){ "3:/b,", "/b", "" })
 
 static struct request *make(void) {
     struct request *r = request_new();

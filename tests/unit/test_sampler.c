@@ -7,7 +7,6 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "local/held.h"
 #include "unit.h"
 
 #define VOCAB 1000
@@ -152,54 +151,4 @@ TEST(what_the_model_says_is_told_in_order) {
     for (int i = 0; i < 5; i++) CHECK_INT(tops[i].token, 7 + i);
     CHECK_UINT(sampler_tops(logits, VOCAB, 0, tops), 0);
     CHECK_UINT(sampler_tops(logits, 3, 5, tops), 3);
-}
-
-/* -- Held text ------------------------------------------------------------------------------- */
-
-/* Puts text in pieces of n bytes; what is given without and with the end. */
-static void feed(const char *text, size_t n, const struct slice *stops, unsigned count, const char *want, bool want_stop) {
-    struct held h;
-    struct buf out;
-    bool stop = false;
-    held_init(&h, stops, count);
-    buf_init(&out, 0);
-    for (size_t i = 0, len = strlen(text); i < len && !stop; i += n) {
-        stop = held_put(&h, slice_of(text + i, len - i < n ? len - i : n), &out);
-        struct slice so_far = buf_get(&out);
-        CHECK(utf8_valid_prefix(so_far) == so_far.len); /* never half a character */
-    }
-    if (!stop) held_end(&h, &out);
-    CHECK(stop == want_stop);
-    CHECK_SLICE(buf_get(&out), slice_str(want));
-    held_deinit(&h);
-    buf_deinit(&out);
-}
-
-TEST(stops_are_found_wherever_they_are_cut) {
-    static const struct slice stops[] = { SLICE("STOP"), SLICE("\xE4\xBD\xA0\xE5\xA5\xBD"), SLICE("SS"), SLICE("") };
-    for (size_t n = 1; n < 9; n++) {
-        NOTE("pieces of %zu", n);
-        feed("one two STOP three", n, stops, 4, "one two ", true);
-        feed("one STO two", n, stops, 4, "one STO two", false);
-        feed("ends with STO", n, stops, 4, "ends with STO", false);
-        feed("STOP", n, stops, 4, "", true);
-        feed("xSSTOP", n, stops, 1, "xS", true); /* a beginning that is none, and another in it */
-        feed("\xE5\xA5\xBD \xE4\xBD\xA0\xE5\xA5\xBD", n, stops, 4, "\xE5\xA5\xBD ", true);
-        feed("gr\xC3\xBC\xC3\x9F \xF0\x9F\x98\x80!", n, NULL, 0, "gr\xC3\xBC\xC3\x9F \xF0\x9F\x98\x80!", false);
-    }
-}
-
-TEST(bytes_that_are_no_text_are_not_held_for_ever) {
-    struct held h;
-    struct buf out;
-    held_init(&h, NULL, 0);
-    buf_init(&out, 0);
-    held_put(&h, SLICE("\x80\x80\x80\x80 a \xFF"), &out);
-    CHECK_UINT(buf_len(&out), 8);
-    held_put(&h, SLICE("\xE4"), &out);
-    CHECK_UINT(buf_len(&out), 8);
-    held_end(&h, &out);
-    CHECK_UINT(buf_len(&out), 9);
-    held_deinit(&h);
-    buf_deinit(&out);
 }
