@@ -31,7 +31,6 @@
 
 #include "base/base64.h"
 #include "base/err_body.h"
-#include "base/json_alike.h"
 #include "gateway/answer_lines.h"
 #include "gateway/exchange.h"
 #include "gateway/http_exchange.h"
@@ -70,36 +69,34 @@ enum content {
     CONTENT_BYTES
 };
 
-/* What each token of a stream needs stands together, behind `x`: with many sockets the time of a token is that of the
- * cache lines it touches. */
 struct ws_exchange {
-    struct list       link;
-    struct sse       *events;  /* CONTENT_EVENTS */
-    struct buf        whole;   /* CONTENT_JSON */
-    struct ws_socket *socket;
     struct exchange   x;
     struct sink       sink;
-    struct ws_conn   *conn;    /* the socket's */
+    struct list       link;
+    struct ws_socket *socket;
     enum content      content;
     bool              full;    /* told to stop */
-    struct json_alike alike;   /* events of a stream differ in little */
+    struct sse       *events;  /* CONTENT_EVENTS */
+    struct buf        whole;   /* CONTENT_JSON */
     size_t            id_len;
     char              id[];    /* as JSON */
 };
 
 /* -- Saying something -------------------------------------------------------------------- */
 
-static enum flow send_message(struct worker *w, struct ws_conn *conn, const struct slice *pieces, unsigned count) {
-    stats_add(&w->metrics.ws_sent, 1);
-    return ws_conn_send(conn, WS_TEXT, pieces, count);
+static enum flow send_message(struct ws_socket *s, const struct slice *pieces, unsigned count) {
+    stats_add(&s->w->metrics.ws_sent, 1);
+    enum flow flow = ws_conn_send(s->conn, WS_TEXT, pieces, count);
+    if (flow == FLOW_FULL) s->full = true;
+    return flow;
 }
 
 /* {"id":ID,MEMBERS} in pieces: what stands in the middle is not copied twice.  name: `,"name":"..."` or empty. */
 static enum flow say_named(struct ws_exchange *e, struct slice name, struct slice before, struct slice middle,
                            struct slice after) {
     struct slice pieces[] = { SLICE("{\"id\":"), slice_of(e->id, e->id_len), name, before, middle, after };
-    enum flow flow = send_message(e->x.w, e->conn, pieces, sizeof(pieces) / sizeof(*pieces));
-    if (flow == FLOW_FULL) e->full = e->socket->full = true;
+    enum flow flow = send_message(e->socket, pieces, sizeof(pieces) / sizeof(*pieces));
+    if (flow == FLOW_FULL) e->full = true;
     return flow;
 }
 
@@ -159,7 +156,7 @@ static void write_error(const struct failure *f, struct buf *out) {
 
 /* A last message that found no memory: the socket closes, or somebody would wait for ever. */
 static void say_last(struct ws_exchange *e, struct buf *members) {
-    if (buf_failed(members)) ws_conn_lost(e->conn);
+    if (buf_failed(members)) ws_conn_lost(e->socket->conn);
     else say(e, SLICE(",\"event\":"), buf_get(members), SLICE("}"));
 }
 
@@ -172,9 +169,8 @@ static bool is_json_type(struct slice type) {
            (name.len > 5 && slice_eq_nocase(slice_of(name.ptr + name.len - 5, 5), SLICE("+json")));
 }
 
-static bool is_json(struct ws_exchange *e, struct slice s) {
-    struct worker *w = e->x.w;
-    bool ok = json_alike(&e->alike, &w->ws_doc, s) == 0;
+static bool is_json(struct worker *w, struct slice s) {
+    bool ok = json_parse(&w->ws_doc, s, &(struct json_error){ 0 }) == 0;
     if (w->ws_doc.cap > DOC_KEEP) json_deinit(&w->ws_doc);
     return ok;
 }
@@ -185,7 +181,7 @@ static enum flow say_base64(struct ws_exchange *e, struct slice s) {
     if (s.len == 0) return flow;
     buf_init(&b, 0);
     base64_write(&b, s);
-    if (buf_failed(&b)) ws_conn_lost(e->conn); /* an answer with a hole in it is none */
+    if (buf_failed(&b)) ws_conn_lost(e->socket->conn); /* an answer with a hole in it is none */
     else flow = say(e, SLICE(",\"base64\":\""), buf_get(&b), SLICE("\"}"));
     buf_deinit(&b);
     return flow;
@@ -197,7 +193,7 @@ static enum flow say_text(struct ws_exchange *e, struct slice name, struct slice
     enum flow flow = FLOW_MORE;
     buf_init(&b, 0);
     json_write_string(&b, text);
-    if (buf_failed(&b)) ws_conn_lost(e->conn);
+    if (buf_failed(&b)) ws_conn_lost(e->socket->conn);
     else flow = say_named(e, name, SLICE(",\"text\":"), buf_get(&b), SLICE("}"));
     buf_deinit(&b);
     return flow;
@@ -205,7 +201,7 @@ static enum flow say_text(struct ws_exchange *e, struct slice name, struct slice
 
 /* What should be JSON: as it came. */
 static enum flow say_data(struct ws_exchange *e, struct slice name, struct slice data) {
-    if (is_json(e, data)) return say_named(e, name, SLICE(",\"data\":"), data, SLICE("}"));
+    if (is_json(e->socket->w, data)) return say_named(e, name, SLICE(",\"data\":"), data, SLICE("}"));
     if (utf8_valid_prefix(data) == data.len) return say_text(e, name, data);
     return say_base64(e, data);
 }
@@ -240,7 +236,7 @@ static enum flow on_head(struct ws_exchange *e, const struct event *ev) {
     e->x.committed = true;
     e->x.status = ev->status;
     write_status(ev->status, &lines, &members);
-    if (buf_failed(&members)) ws_conn_lost(e->conn);
+    if (buf_failed(&members)) ws_conn_lost(e->socket->conn);
     else flow = say(e, SLICE(",\"event\":\"head\""), buf_get(&members), SLICE("}"));
     buf_deinit(&lines);
     buf_deinit(&members);
@@ -257,7 +253,7 @@ static int on_sse(void *ud, const struct sse_event *ev) {
         buf_puts(&named, ",\"name\":");
         json_write_string(&named, ev->name);
     }
-    if (buf_failed(&named)) ws_conn_lost(e->conn);
+    if (buf_failed(&named)) ws_conn_lost(e->socket->conn);
     say_data(e, buf_get(&named), ev->data);
     buf_deinit(&named);
     return 0;
@@ -341,7 +337,6 @@ static void free_exchange(struct exchange *x) {
     struct ws_socket *s = e->socket;
     if (e->events != NULL) sse_deinit(e->events);
     mem_free(e->events);
-    json_alike_deinit(&e->alike);
     buf_deinit(&e->whole);
     list_remove(&e->link);
     s->count--;
@@ -397,7 +392,6 @@ static struct ws_exchange *ws_exchange_new(struct ws_socket *s, const struct ws_
     e->sink.event = on_event;
     e->x.via = "websocket";
     e->socket = s;
-    e->conn = s->conn;
     e->id_len = a->id.len;
     memcpy(e->id, a->id.ptr, a->id.len);
     list_append(&s->running, &e->link);
@@ -427,7 +421,7 @@ static void refuse(struct ws_socket *s, struct slice id, const struct failure *f
     stats_add(&s->w->metrics.ws_refused, 1);
     struct slice all = buf_get(&b);
     if (buf_failed(&b)) ws_conn_lost(s->conn);
-    else if (send_message(s->w, s->conn, &all, 1) == FLOW_FULL) s->full = true;
+    else send_message(s, &all, 1);
     buf_deinit(&b);
 }
 
