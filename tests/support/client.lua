@@ -234,13 +234,24 @@ function OPS.await(self, c)
   if not self.scene:await(c.rest) then return "end" end
 end
 
---- wait response, or wait TEXT: until it has arrived.
+-- Texts that are separated by "...", one behind the other.
+local function holds(raw, texts)
+  local from = 1
+  for text in (texts .. "..."):gmatch("(.-)%.%.%.") do
+    local _, to = raw:find(text, from, true)
+    if not to then return false end
+    from = to + 1
+  end
+  return true
+end
+
+--- wait response, or wait TEXT...TEXT: until it has arrived.
 function OPS.wait(self, c)
   local before = self.waited or 0
   local ok = loop.until_true(self.scene:left(), function()
-    if self.ended and c.rest ~= "response" then return self:raw():find(c.rest, 1, true) or "ended" end
+    if self.ended and c.rest ~= "response" then return "ended" end
     if c.rest == "response" then return #self.responses > before or (self.ended and "ended") end
-    return self:raw():find(c.rest, 1, true)
+    return holds(self:raw(), c.rest)
   end)
   self.waited = #self.responses
   if not ok then return fail(self, c, "it did not come") end
