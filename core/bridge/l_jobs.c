@@ -178,15 +178,6 @@ int l_jobs_cancel(lua_State *L) { return ask_one(L, JOBS_CANCEL); }
 
 /* -- Submitting ----------------------------------------------------------------------------------------- */
 
-/* A string of the table at t; it lives as long as that. */
-static struct slice text_at(lua_State *L, int t, const char *key) {
-    struct slice s = SLICE("");
-    lua_getfield(L, t, key);
-    if (lua_type(L, -1) == LUA_TSTRING) s.ptr = lua_tolstring(L, -1, &s.len);
-    lua_pop(L, 1);
-    return s;
-}
-
 static double number_at(lua_State *L, int t, const char *key, double otherwise) {
     lua_getfield(L, t, key);
     double v = lua_isnumber(L, -1) ? lua_tonumber(L, -1) : otherwise;
@@ -200,13 +191,13 @@ static uint64_t ms_at(lua_State *L, int t, const char *key) {
 }
 
 static void read_options(lua_State *L, struct job *j, const struct job_settings *settings) {
-    j->queue = text_at(L, 2, "queue");
-    j->function = text_at(L, 2, "job");
-    j->path = text_at(L, 2, "path");
-    j->headers = text_at(L, 2, "headers");
-    j->body = text_at(L, 2, "body");
-    j->key = text_at(L, 2, "key");
-    j->webhook = text_at(L, 2, "webhook");
+    j->queue = lib_text_field(L, 2, "queue");
+    j->function = lib_text_field(L, 2, "job");
+    j->path = lib_text_field(L, 2, "path");
+    j->headers = lib_text_field(L, 2, "headers");
+    j->body = lib_text_field(L, 2, "body");
+    j->key = lib_text_field(L, 2, "key");
+    j->webhook = lib_text_field(L, 2, "webhook");
     j->priority = (int)number_at(L, 2, "priority", 0);
     j->max_tries = (unsigned)number_at(L, 2, "max_tries", settings != NULL ? settings->max_tries : 1);
     j->not_before_ms = ms_at(L, 2, "not_before");
@@ -258,7 +249,7 @@ int l_jobs_submit(lua_State *L) {
     bool ok = r != NULL ? read_request(w, r, body, settings)
                         : w->job.function.len > 0 || job_put_guard(&w->job, &w->arena, GUARD_OPERATOR, false);
     body_put(body);
-    struct slice tenant = text_at(L, 2, "tenant");
+    struct slice tenant = lib_text_field(L, 2, "tenant");
     w->job.tenant = tenant.len > 0 ? tenant : r != NULL ? slice_str(r->tenant) : tenant_of(L);
     if (w->job.tenant.ptr == NULL) w->job.tenant = SLICE("");
     if (!ok) {

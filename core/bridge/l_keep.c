@@ -101,15 +101,6 @@ struct keep_how {
     uint64_t     max_queue, max_bytes;
 };
 
-/* Of the table at t, which holds it. */
-static struct slice text_at(lua_State *L, int t, const char *key) {
-    struct slice s = SLICE("");
-    lua_getfield(L, t, key);
-    if (lua_type(L, -1) == LUA_TSTRING) s.ptr = lua_tolstring(L, -1, &s.len);
-    lua_pop(L, 1);
-    return s;
-}
-
 static uint64_t count_at(lua_State *L, int t, const char *key) {
     lua_getfield(L, t, key);
     double v = lua_tonumber(L, -1);
@@ -204,7 +195,7 @@ int l_after_keep(lua_State *L) {
     luaL_checktype(L, 2, LUA_TTABLE);
     luaL_checktype(L, 3, LUA_TTABLE);
     struct state *s = state_of(L);
-    struct keep_how how = { .queue = text_at(L, 3, "queue"), .max_queue = count_at(L, 3, "max_queue"),
+    struct keep_how how = { .queue = lib_text_field(L, 3, "queue"), .max_queue = count_at(L, 3, "max_queue"),
                             .max_bytes = count_at(L, 3, "max_bytes") };
     struct keep_how tasks[TASKS_MOST];
     size_t n = lua_objlen(L, 2);
@@ -216,8 +207,8 @@ int l_after_keep(lua_State *L) {
         lua_rawgeti(L, 2, (int)i + 1);
         luaL_checktype(L, 4, LUA_TTABLE);
         tasks[i] = how;
-        tasks[i].task = text_at(L, 4, "task");
-        tasks[i].told = text_at(L, 4, "told");
+        tasks[i].task = lib_text_field(L, 4, "task");
+        tasks[i].told = lib_text_field(L, 4, "told");
         tasks[i].max_tries = (unsigned)count_at(L, 4, "max_tries");
         lua_settop(L, 3);
     }

@@ -308,6 +308,14 @@ void lib_push_error(lua_State *L, int index) {
     else lua_pushfstring(L, "%s: %s", lua_tostring(L, -1), lua_tostring(L, -2));
 }
 
+struct slice lib_text_field(lua_State *L, int t, const char *key) {
+    struct slice s = SLICE("");
+    lua_getfield(L, t, key);
+    if (lua_type(L, -1) == LUA_TSTRING) s.ptr = lua_tolstring(L, -1, &s.len);
+    lua_pop(L, 1);
+    return s;
+}
+
 void lib_check_header(lua_State *L, const char *name, size_t name_len, const char *value,
                       size_t value_len) {
     const char *problem = http_field_problem(slice_of(name, name_len), slice_of(value, value_len));

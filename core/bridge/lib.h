@@ -29,6 +29,8 @@ void lib_to_failure(lua_State *L, int index, struct failure *f);
 bool lib_is_failure(lua_State *L, int index);
 /* What was thrown, as a text for the log: strings, numbers, tables with code and message. [0, +n, e] */
 void lib_push_error(lua_State *L, int index);
+/* A string of the table at index t, which it lives as long as; else empty. [0, 0, e] */
+struct slice lib_text_field(lua_State *L, int t, const char *key);
 
 /* Raises for a bad name, a control byte in the value, and names that frame messages. */
 void lib_check_header(lua_State *L, const char *name, size_t name_len, const char *value,
