@@ -104,28 +104,28 @@ static void end_choice(struct buf *out, struct slice logprobs) {
     buf_puts(out, ",\"finish_reason\":null}]}\n\n");
 }
 
-void openai_choice_text(struct buf *out, const struct openai_answer *a, unsigned choice, struct slice text,
-                        struct slice logprobs) {
+/* member: `{"name":` of the delta. */
+static void choice_say(struct buf *out, const struct openai_answer *a, unsigned choice, const char *member,
+                       struct slice text, struct slice logprobs) {
     begin_choice(out, a, choice);
-    buf_puts(out, "{\"content\":");
+    buf_puts(out, member);
     json_write_string(out, text);
     buf_putc(out, '}');
     end_choice(out, logprobs);
+}
+
+void openai_choice_text(struct buf *out, const struct openai_answer *a, unsigned choice, struct slice text,
+                        struct slice logprobs) {
+    choice_say(out, a, choice, "{\"content\":", text, logprobs);
 }
 
 void openai_choice_thought(struct buf *out, const struct openai_answer *a, unsigned choice, struct slice text,
                            struct slice logprobs) {
-    begin_choice(out, a, choice);
-    buf_puts(out, "{\"reasoning_content\":");
-    json_write_string(out, text);
-    buf_putc(out, '}');
-    end_choice(out, logprobs);
+    choice_say(out, a, choice, "{\"reasoning_content\":", text, logprobs);
 }
 
-void openai_choice_call(struct buf *out, const struct openai_answer *a, unsigned choice, const struct openai_call *call,
-                        struct slice logprobs) {
-    begin_choice(out, a, choice);
-    buf_puts(out, "{\"tool_calls\":[{\"index\":");
+void openai_call_write(struct buf *out, const struct openai_call *call) {
+    buf_puts(out, "{\"index\":");
     buf_u64(out, call->number);
     buf_puts(out, ",\"id\":");
     json_write_string(out, call->id);
@@ -133,7 +133,15 @@ void openai_choice_call(struct buf *out, const struct openai_answer *a, unsigned
     json_write_string(out, call->name);
     buf_puts(out, ",\"arguments\":");
     json_write_string(out, call->arguments);
-    buf_puts(out, "}}]}");
+    buf_puts(out, "}}");
+}
+
+void openai_choice_call(struct buf *out, const struct openai_answer *a, unsigned choice, const struct openai_call *call,
+                        struct slice logprobs) {
+    begin_choice(out, a, choice);
+    buf_puts(out, "{\"tool_calls\":[");
+    openai_call_write(out, call);
+    buf_puts(out, "]}");
     end_choice(out, logprobs);
 }
 

@@ -36,6 +36,8 @@ struct openai_call {
     unsigned     number; /* of the choice's calls, from 0 */
     struct slice id, name, arguments;
 };
+/* Appends an element of tool_calls in a delta. */
+void openai_call_write(struct buf *out, const struct openai_call *call);
 void openai_choice_call(struct buf *out, const struct openai_answer *a, unsigned choice, const struct openai_call *call,
                         struct slice logprobs);
 void openai_choice_end(struct buf *out, const struct openai_answer *a, unsigned choice, const char *reason);

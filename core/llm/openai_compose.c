@@ -55,15 +55,9 @@ void openai_compose_text(struct buf *out, struct slice common, unsigned choice, 
 void openai_compose_call(struct buf *out, struct slice common, unsigned choice, bool first, unsigned number,
                          const struct composing_call *call) {
     begin(out, common, choice, first);
-    buf_puts(out, first ? ",\"content\":null,\"tool_calls\":[{\"index\":" : "\"tool_calls\":[{\"index\":");
-    buf_u64(out, number);
-    buf_puts(out, ",\"id\":");
-    json_write_string(out, call->id);
-    buf_puts(out, ",\"type\":\"function\",\"function\":{\"name\":");
-    json_write_string(out, call->name);
-    buf_puts(out, ",\"arguments\":");
-    json_write_string(out, call->arguments);
-    buf_puts(out, "}}]},\"finish_reason\":null}]}");
+    buf_puts(out, first ? ",\"content\":null,\"tool_calls\":[" : "\"tool_calls\":[");
+    openai_call_write(out, &(struct openai_call){ number, call->id, call->name, call->arguments });
+    buf_puts(out, "]},\"finish_reason\":null}]}");
 }
 
 void openai_compose_end(struct buf *out, struct slice common, unsigned choice, bool first, struct slice reason) {
