@@ -361,6 +361,8 @@ static void tell_end(struct guest *g) {
         return;
     }
     g->say = (struct courier_message){ .type = COURIER_RESULT, .id = slice_str(g->their_id), .job = g->job };
+    /* How long a guest is kept is nothing to its home, unless its end asked for less. */
+    if (g->say.job.keep_ms >= KEEP_MS) g->say.job.keep_ms = 0;
     say(g);
 }
 

@@ -180,6 +180,7 @@ TEST(a_job_is_done_elsewhere_and_its_end_comes_home) {
                                                       .event = { 0, SLICE(""), SLICE("data: {}\n\n") } }), 0);
     CHECK_INT(end_guest(&b, id, lease, an_end(JOB_COMPLETED, "{\"a\":2}", "")), 0);
     CHECK(becomes(&a.home, last_id, JOB_COMPLETED));
+    CHECK_UINT(reply.jobs[0].keep_ms, a.home.settings.keep_ms);
     CHECK_SLICE(reply.jobs[0].result, SLICE("{\"a\":2}"));
     CHECK_SLICE(reply.jobs[0].progress, SLICE("{\"done\":3}"));
     CHECK_UINT(reply.jobs[0].last_event, 2);
@@ -428,8 +429,17 @@ TEST(a_node_alone_with_its_broker) {
     CHECK(becomes(&a.home, last_id, JOB_RUNNING));
     CHECK_INT(end_guest(&a, id, lease, an_end(JOB_COMPLETED, "1", "")), 0);
     CHECK(becomes(&a.home, last_id, JOB_COMPLETED));
+    CHECK_UINT(reply.jobs[0].keep_ms, a.home.settings.keep_ms);
     CHECK(settles("work"));
     CHECK_UINT(place("a")->ever, 0);
+    submit_at(&a, a_job("acme", "x"));
+    CHECK(take_guest(&a, id, &lease));
+    struct job soon = an_end(JOB_COMPLETED, "1", "");
+    soon.keep_ms = 5000; /* what its end says counts */
+    CHECK_INT(end_guest(&a, id, lease, soon), 0);
+    CHECK(becomes(&a.home, last_id, JOB_COMPLETED));
+    CHECK_UINT(reply.jobs[0].keep_ms, 5000);
+    CHECK(settles("work"));
     server.nodes[0]->paused = true; /* canceled before it comes: it never is a guest */
     submit_at(&a, a_job("acme", "x"));
     CHECK(comes("work", 1));
@@ -454,6 +464,7 @@ TEST(a_job_that_only_this_node_can_do) {
     CHECK(becomes(&a.home, last_id, JOB_RUNNING));
     CHECK_INT(end_guest(&a, id, lease, an_end(JOB_COMPLETED, "1", "")), 0);
     CHECK(becomes(&a.home, last_id, JOB_COMPLETED));
+    CHECK_UINT(reply.jobs[0].keep_ms, a.home.settings.keep_ms);
     CHECK_UINT(place("work")->ever, 0);
     two_end(&a, &b);
 }
