@@ -236,13 +236,25 @@ static bool is_scripted(lua_State *L, int name) {
     return known;
 }
 
+/* Throws the sentence that names the nearest of those that there are. [0, 0, e] */
+static void refuse_upstream(lua_State *L) {
+    static const char *const module = "perilune.check";
+    lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+    lua_getfield(L, -1, module);
+    if (!lua_istable(L, -1)) luaL_error(L, "unknown upstream '%s'", lua_tostring(L, 3)); /* a state without Lua of ours */
+    lua_getfield(L, -1, "no_upstream");
+    lua_pushvalue(L, 3);
+    lua_call(L, 1, 1);
+    luaL_error(L, "%s", lua_tostring(L, -1));
+}
+
 static void check_upstream(lua_State *L) {
     if (lua_isnil(L, 3)) return;
     struct state *s = state_of(L);
     const char *name = luaL_checkstring(L, 3);
     for (unsigned i = 0; i < s->services.pool_count; i++)
         if (strcmp(s->services.pools[i].target->name, name) == 0) return;
-    if (s->services.pool_count > 0 || !is_scripted(L, 3)) luaL_error(L, "unknown upstream '%s'", name);
+    if (s->services.pool_count > 0 || !is_scripted(L, 3)) refuse_upstream(L);
 }
 
 /* core.known_upstreams(names): of a spec; none: every name is taken */

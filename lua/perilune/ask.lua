@@ -75,6 +75,9 @@ end
 local function way_of(ask)
   local upstream, route = ask.upstream, ask.route
   if upstream ~= nil and type(upstream) ~= "string" then misuse("'upstream' is a name, got %s", check.show(upstream)) end
+  if upstream and not host.describe(upstream) then
+    misuse("%s", check.unknown("upstream", upstream, host.upstreams()))
+  end
   if route == nil then return nil, nil, function(child) return host.call(upstream, child) end end
   if type(route) ~= "string" then misuse("'route' is the name or path of a route, got %s", check.show(route)) end
   if upstream then misuse("give 'upstream' or 'route', not both: the policies of a route choose the upstream") end

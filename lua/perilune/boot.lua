@@ -38,14 +38,14 @@ function M.terminal(upstream)
   end
 end
 
---- Are jobs kept, and is there a queue of this name?  As job_settings_have() has it.
-local function jobs_finder(jobs)
-  return function(queue)
-    if not jobs then return false end
-    local named = queue == "default"
-    for _, one in ipairs(jobs.queues) do named = named or one.name == queue end
-    return true, named
+--- The queues of jobs, or nil.  As job_settings_have() has it.
+local function queues_of(jobs)
+  if not jobs then return nil end
+  local names = { "default" }
+  for _, one in ipairs(jobs.queues) do
+    if one.name ~= "default" then names[#names + 1] = one.name end
   end
+  return names
 end
 
 -- What C starts, without arguments: the request is fetched inside the coroutine, where memory may fail.
@@ -256,7 +256,8 @@ function M.load(text, file)
   host.upstreams = function() return names end
   host.describe = function(name) return by_name[name] end
   host.route = route_finder(conf.routes, chains)
-  host.has_jobs = jobs_finder(conf.jobs)
+  local queues = queues_of(conf.jobs)
+  host.queues = function() return queues end
   if conf.jobs then require("perilune.jobs").serve() end
   host.has_redis = function() return conf.cache ~= nil and conf.cache.redis ~= nil end
 

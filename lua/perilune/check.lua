@@ -107,6 +107,18 @@ function M.unknown(what, key, known)
   return ("unknown %s '%s'; known: %s"):format(what, name, table.concat(list, ", "))
 end
 
+--- The sentence for a name that is not among those known; nil: it is.
+---@param what string
+---@param name string
+---@param known string[]
+---@return string?
+function M.missing(what, name, known)
+  for _, one in ipairs(known) do
+    if one == name then return nil end
+  end
+  return M.unknown(what, name, known)
+end
+
 --- Throws, at the line of whoever called the caller, for an option that is not
 --- among those known.
 ---@param what string   the function, for the message
@@ -232,19 +244,28 @@ types.string = function(spec, value)
   return value
 end
 
+-- (Host requires much that requires this.)
+local function upstream_names()
+  local found, host = pcall(require, "perilune.host")
+  return found and type(host) == "table" and host.upstreams and host.upstreams() or {}
+end
+
+--- The sentence for an upstream that there is not: of `req.upstream = name` (core/bridge/request.c).
+---@param name string
+---@return string
+function M.no_upstream(name) return M.unknown("upstream", name, upstream_names()) end
+
 -- Whether the upstream exists can be told once there are upstreams: not in a
 -- policy file that is only compiled, not in a spec that scripts none.
 types.upstream = function(_, value)
   if type(value) ~= "string" or value == "" then
     return nil, "must be the name of an upstream, got " .. show(value)
   end
-  local found, host = pcall(require, "perilune.host")
-  local names = found and type(host) == "table" and host.upstreams and host.upstreams() or {}
+  local names = upstream_names()
   if #names == 0 then return value end
-  for _, name in ipairs(names) do
-    if name == value then return value end
-  end
-  return nil, M.unknown("upstream", value, names)
+  local message = M.missing("upstream", value, names)
+  if message then return nil, message end
+  return value
 end
 
 local MOST_WRONG = 5 -- elements of one list that are told

@@ -63,10 +63,9 @@ function M.describe(name) return nil end
 ---@return boolean
 function M.has_redis() return false end
 
---- Are jobs kept, in a queue of this name?  boot.lua replaces it; a spec has whatever queue it names.
----@return boolean kept
----@return boolean? named  false: there is no such queue
-function M.has_jobs(queue) return true, true end
+--- The names of the queues of jobs; nil: no jobs are kept.  boot.lua and test.lua replace it.
+---@return string[]?
+function M.queues() return { "default" } end
 
 --- q: the percentile of first_token.at and whole_answer.at, default 0.95.
 function M.health(name, q) return core.health(name, q) end

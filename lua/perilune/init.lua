@@ -148,9 +148,15 @@ upstream.__metatable = false
 local call_options = { timeout = true }
 local embed_options = { timeout = true, model = true }
 
+-- When it is asked, and not when the object is made: its health may be asked for to find out whether there is one.
+local function check_upstream(name)
+  if not host.describe(name) then error("perilune.upstream: " .. check.unknown("upstream", name, host.upstreams()), 3) end
+end
+
 function upstream:chat(req, opts)
   if type(req) == "table" then error("upstream:chat(req, opts): req is the request; upstream:ask(body, opts) takes a table", 2) end
   check.known("upstream:chat", opts, call_options)
+  check_upstream(self.name)
   return host.call(self.name, req, opts)
 end
 
@@ -158,6 +164,7 @@ end
 function upstream:ask(body, opts)
   if type(body) ~= "table" then error("upstream:ask(body, opts): the body is a table such as { messages = {...} }", 2) end
   check.known("upstream:ask", opts, call_options)
+  check_upstream(self.name)
   local fields = {}
   for k, v in pairs(body) do fields[k] = v end
   local up = host.describe(self.name)
@@ -185,6 +192,7 @@ end
 --- Vectors for a list of texts, in order.
 function upstream:embed(list, opts)
   check.known("upstream:embed", opts, embed_options)
+  check_upstream(self.name)
   if type(list) == "string" then list = { list } end
   local body = core.json_encode{ model = opts and opts.model or "embedding", input = core.json_array(list) }
   local req, err = core.new_request("POST", "/v1/embeddings", {}, body, true)

@@ -223,11 +223,13 @@ end
 function M.open(name)
   if name == nil then name = "default" end
   check_name("perilune.jobs", name, 2)
-  local kept, named = host.has_jobs(name)
-  if not kept then
+  local known = host.queues()
+  if not known then
     error("perilune.jobs: no jobs are kept; jobs = { file = \"jobs.db\" } in the configuration turns them on", 2)
-  elseif not named then
-    error(("perilune.jobs: there is no queue '%s'; the configuration names them (jobs.queues)"):format(name), 2)
+  end
+  local message = check.missing("queue", name, known)
+  if message then
+    error(("perilune.jobs: %s (jobs.queues of the configuration names them; in a spec, t.queues)"):format(message), 2)
   end
   local self = setmetatable({}, jobs)
   queues[self] = name

@@ -470,7 +470,7 @@ function Upstream:ask(body, opts) end
 function perilune.ask(ask) end
 
 ---@class perilune.Step  or only its function
----@field run async fun(req: perilune.Request, done: table<string, any>, ...): any, perilune.Error?  done: results by name; those of the steps before it are there
+---@field run async fun(req: perilune.Request, done: table<string, any>, ...): any, perilune.Error?  done: results by name; those of the steps before it are there.  What it throws fails the step, and the log has its place and traceback
 ---@field after? string[]|string  steps that come before it
 ---@field timeout? number   seconds, above 0; all tries together
 ---@field default? any      its result when it fails, or is late; then it may
@@ -512,7 +512,8 @@ function Plan:explain() end
 --- An answer that a coroutine writes: texts, and other answers that flow through without Lua.  It has the form that the
 --- client asked for, and the usage of all its parts.  fn begins when the running function waits or returns, and may
 --- outlive the policy.  Returns it nothing, the answer is complete; `nil, err`, or an error that it throws, is the reply
---- when nothing was sent yet, else an event of the stream, which then has no end.
+--- when nothing was sent yet, else an event of the stream, which then has no end.  A text, a number or a response that it
+--- returns is a mistake: the answer is what was written.
 ---@param fn async fun(out: perilune.Out): any?, perilune.Error?
 ---@param opts? perilune.ComposeOptions
 ---@return perilune.Response
@@ -801,8 +802,7 @@ function Cache:stats() end
 ---@field version string  "0.1.0"
 local perilune = {}
 
---- An upstream of the configuration, by name.  Whether it exists is found when it
---- is called.
+--- An upstream of the configuration, by name.  chat, ask and embed throw for one that there is not.
 ---@param name string
 ---@return perilune.Upstream
 function perilune.upstream(name) end
@@ -2247,6 +2247,11 @@ function test.limits(limits) end
 --- The policies that jobs which are requests go through in this test, as a route lists them; without it, none.
 ---@param policies table
 function test.jobs(policies) end
+
+--- The queues of jobs that this test has besides "default", as jobs.queues of a configuration names them; another name is
+--- refused, as it is in a gateway.
+---@param names string[]
+function test.queues(names) end
 
 --- The policies of a route, as a configuration lists them, each ready to be called.
 ---@param list table

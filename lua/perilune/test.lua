@@ -492,12 +492,22 @@ end
 ---@param options? table          nil for a function: it is the policy itself, function(req, next)
 ---@return fun(req: perilune.Request, next: function): perilune.Response?, perilune.Error?
 function M.policy(policy, options)
+  if type(policy) ~= "string" and type(policy) ~= "function" then
+    error("a policy is the name of its file or a function(req, next), got " .. check.show(policy), 3)
+  end
   if type(policy) == "function" then
     return options == nil and policy or policy(options)
   end
   local factory, why = host.policy(policy)
   if not factory then error(tostring(why), 2) end
   return factory(options or {})
+end
+
+-- A request stands third, and is easily forgotten, or put where the options are.
+local function check_run(what, options, req)
+  if type(req) == "userdata" then return end
+  error(("%s(policy, options, req): req is a request, such as t.request(\"hi\"), got %s%s"):format(what, check.show(req),
+    type(options) == "userdata" and "; it stands in the place of the options: put nil in front of it" or ""), 3)
 end
 
 --- Runs a policy on a request.
@@ -509,6 +519,7 @@ end
 ---@return perilune.Response?
 ---@return perilune.Error?
 function M.run(policy, options, req, next)
+  check_run("t.run", options, req)
   forget_lines()
   return finish(in_account("limited", M.policy(policy, options), req, next or boot.terminal()))
 end
@@ -571,6 +582,7 @@ end
 ---@param opts? { next?: function, leave?: number }  leave: the client leaves after so many seconds
 ---@return perilune.Reply
 function M.send(policy, options, req, opts)
+  check_run("t.send", options, req)
   check.known("t.send", opts, send_options)
   forget_lines()
   local chain = boot.compose(type(policy) == "table" and M.policies(policy) or { M.policy(policy, options) }, opts and opts.next or boot.terminal())
@@ -765,9 +777,21 @@ end
 ---@param policies table
 function M.jobs(policies) scene().job_policies = policies end
 
+--- Queues of jobs that this test has besides "default": those that the configuration names (jobs.queues).
+---@param names string[]
+function M.queues(names)
+  local queues = { "default" }
+  local ok, message = check.value({ type = "list", of = { type = "string", min = 1, max = 63 } }, names)
+  if not ok then error("t.queues(names) " .. message, 2) end
+  for _, name in ipairs(names) do queues[#queues + 1] = name end
+  scene().queues = queues
+end
+
+local function fake_queues() return scene().queues end
+
 local fakes = { describe = fake_describe, call = fake_call, fetch = fake_fetch, upstreams = fake_upstreams, health = fake_health,
                 guard = fake_guard, route = fake_route, rests = fake_rests, trial = fake_trial, capture = fake_capture,
-                job_request = fake_job_request }
+                job_request = fake_job_request, queues = fake_queues }
 
 --- Runs body in a world of its own: no upstreams yet, empty stores, time at zero.
 ---@async
@@ -781,7 +805,8 @@ function M.world(body, handler)
     kept[k] = host[k] or false
     host[k] = fake
   end
-  current = { upstreams = {}, routes = {}, fetches = {}, captured = {}, guarded = {}, start = perilune.now() }
+  current = { upstreams = {}, routes = {}, fetches = {}, captured = {}, guarded = {}, queues = { "default" },
+              start = perilune.now() }
   core.known_upstreams({})
   core.after_drop()
   core.fresh_stores()

@@ -89,12 +89,9 @@ t.test("failures are values, also when it takes too long", function()
     res, err = perilune.ask{ upstream = "slow", messages = "q", timeout = 2 }
     codes[2] = err.code
     t.equal(t.clock(), 2)
-    res, err = perilune.ask{ upstream = "nobody", messages = "q" }
-    codes[3] = err.code
-    t.equal(res, nil)
     return respond ""
   end)
-  t.equal(codes, { "upstream_status down", "timeout", "internal_error" })
+  t.equal(codes, { "upstream_status down", "timeout" })
   t.equal(t.calls("slow")[1].outcome, nil)
 end)
 
@@ -247,6 +244,8 @@ t.test("misuse says what to write", function()
     bad({ upstream = "small", messages = "q", timeout = 0 }, "'timeout' must be")
     bad({ upstream = "small", route = "r", messages = "q" }, "not both")
     bad({ route = "rr", messages = "q" }, "did you mean 'r'")
+    bad({ upstream = "smal", messages = "q" }, "unknown upstream 'smal'; did you mean 'small'")
+    bad({ upstream = "zzz", messages = "q" }, "unknown upstream 'zzz'; known: small")
     bad({ upstream = "small", messages = "q", warm = 5 }, "'warm' is")
     bad({ upstream = "small", messages = "q", warm_wait = -1 }, "'warm_wait' must be")
     bad({ upstream = 5, messages = "q" }, "'upstream' is a name")
@@ -341,4 +340,26 @@ t.test("tenants do not wait for each other", function()
   end
   perilune.all{ one "acme", one "other", one "acme" }
   t.equal({ t.calls("a")[1].at, t.calls("a")[2].at, t.calls("a")[3].at }, { 0, 0, 0.5 })
+end)
+
+t.test("names that nobody has are told with the place and the names that there are, wherever they stand", function()
+  t.upstream("small", { text = "ok" })
+  t.route("inner", { function(req, next) return next(req) end })
+  local function logged(policy)
+    t.equal(t.send(policy, nil, t.request("hi")).status, 500)
+    for _, line in ipairs(t.logs()) do
+      if line.level == "error" then return line.text end
+    end
+  end
+  local place = "^tests/lua/ask_spec%.lua:%d[%d-]*: "
+  t.match(logged(function() return perilune.ask{ upstream = "smal", messages = "q" } end),
+    place .. "perilune%.ask: unknown upstream 'smal'; did you mean 'small'%?")
+  t.match(logged(function() return perilune.ask{ route = "iner", messages = "q" } end),
+    place .. "perilune%.ask: unknown route 'iner'; did you mean 'inner'%?")
+  t.match(logged(function(req) return perilune.upstream("smal"):chat(req) end),
+    place .. "perilune%.upstream: unknown upstream 'smal'; did you mean 'small'%?")
+  t.match(logged(function() return perilune.upstream("smal"):ask{ messages = {} } end), place .. "perilune%.upstream: unknown")
+  t.match(logged(function() return perilune.upstream("smal"):embed("x") end), place .. "perilune%.upstream: unknown")
+  t.match(logged(function(req) req.upstream = "smal" end), place .. "unknown upstream 'smal'; did you mean 'small'%?")
+  t.match(logged(function(req) req.upstream = "zzz" end), place .. "unknown upstream 'zzz'; known: small")
 end)

@@ -25,6 +25,7 @@ t.test("a function gets its arguments, and what it returns is the result", funct
     seen = { id = job.id, tries = job.tries, tenant = job.tenant, queue = job.queue }
     return { sum = job.args.a + job.args.b }
   end)
+  t.queues{ "fast" }
   local made = perilune.jobs("fast"):submit({ job = "add", args = { a = 2, b = 3 } }, { tenant = "acme", priority = 4 })
   t.equal(made.status, "queued")
   local job = wait_for(made.id)
@@ -249,6 +250,12 @@ t.test("what is wrong is said at once", function()
   local queue = perilune.jobs()
   perilune.job("here", function() end)
   throws(function() perilune.jobs("no spaces") end, "a name is a string of 1 to 63")
+  throws(function() perilune.jobs("nightly") end, "unknown queue 'nightly'; known: default (jobs.queues of the configuration names them")
+  t.queues{ "nightly" }
+  throws(function() perilune.jobs("nigthly") end, "unknown queue 'nigthly'; did you mean 'nightly'?")
+  throws(function() t.policy("async", { above_tokens = 5, queue = "nigthly" }) end, "did you mean 'nightly'?")
+  throws(function() t.queues("nightly") end, "must be a list")
+  perilune.jobs("nightly")
   throws(function() perilune.job("x") end, "fn is a function")
   throws(function() perilune.job("here", function() return 2 end) end, "is defined already")
   throws(function() queue:submit(7) end, "a request, { path =, body =, headers = }")

@@ -371,3 +371,12 @@ t.test("a timeout is for what the client waits for", function()
   t.equal(t.send(streams(short), nil, t.request(ask{})).error.code, "timeout")
   t.equal(t.send(streams(short), nil, t.request(ask{ stream = true })).text, "abc")
 end)
+
+t.test("a request that is forgotten, or in the place of the options, is asked for", function()
+  local function policy(req, next) return next(req) end
+  t.match(t.error(function() t.send(policy) end), "t%.send%(policy, options, req%): req is a request, such as t%.request.*got a nil$")
+  t.match(t.error(function() t.run("fallback", {}) end), "t%.run%(policy, options, req%): req is a request")
+  t.match(t.error(function() t.send(policy, t.request("hi")) end), "it stands in the place of the options: put nil in front of it")
+  t.match(t.error(function() t.send(nil, nil, t.request("hi")) end), "a policy is the name of its file or a function")
+  t.match(t.error(function() t.send({ 5 }, nil, t.request("hi")) end), "a policy is the name of its file or a function")
+end)

@@ -73,7 +73,9 @@ end)
 t.test("calls of tools vote by name and arguments", function()
   local function call(arguments) return { tool_calls = { { name = "add", arguments = arguments } } } end
   for _, stream in ipairs{ false, true } do
-    answers(call '{"a":1,"b":2}', call '{"b":2, "a":1.0}', call '{"a":1,"b":3}')
+    local second = call '{"b":2, "a":1.0}'
+    second.delay = 1 -- the last, or the third would not be waited for
+    answers(call '{"a":1,"b":2}', second, call '{"a":1,"b":3}')
     local reply = vote({}, { stream = stream, tools = { { type = "function", ["function"] = { name = "add" } } } })
     t.equal(reply.headers["x-perilune-vote"], "2/3; majority")
     t.ok(reply.done)

@@ -303,7 +303,7 @@ static const struct item requests[] = {
       "false 'the policy left an invalid request: 'messages' must be an array (byte 37)'" },
     { "local r = core.request() r.tenant = 'a' r.upstream = 'up' return r.tenant, r.upstream, "
       "pcall(function() r.upstream = 'x' end)",
-      "'a' 'up' false '[string \"local core = ......\"]:7: unknown upstream 'x''" },
+      "'a' 'up' false '[string \"local core = ......\"]:7: unknown upstream 'x'; known: up'" },
     { "local r = core.request() return pcall(function() r.tenant = ('x'):rep(128) end)",
       "false '[string \"local core = ......\"]:7: req.tenant is longer than 127 bytes'" },
     { "local r = core.request() return pcall(function() r[5] = 1 end)",
