@@ -25,6 +25,7 @@
 ---@field when? fun(req: perilune.Request): boolean
 
 local check = require "perilune.check"
+local caught = require "perilune.caught"
 local config = require "perilune.config"
 local judge = require "perilune.judge"
 local parts = require "perilune.parts"
@@ -104,8 +105,8 @@ local by_rule = {
 -- The number that a judge names, or nil and why there is none.
 local function ask_judge(options, req, texts, used)
   if options.judge.fn then
-    local ok, number = pcall(options.judge.fn, req, texts)
-    if not ok then return nil, tostring(number) end
+    local ok, number = caught("best_of: option 'judge'", options.judge.fn, req, texts)
+    if not ok then return nil, number.detail or number.message end
     if type(number) ~= "number" or not texts[number] then return nil, "it returned " .. check.show(number) end
     return number
   end

@@ -28,6 +28,7 @@
 ---@field early? boolean        stop when it is decided; default true
 ---@field when? fun(req: perilune.Request): boolean
 
+local caught = require "perilune.caught"
 local config = require "perilune.config"
 local final_answer = require "perilune.final_answer"
 local parts = require "perilune.parts"
@@ -58,9 +59,9 @@ local function vote_of(options, req, answer)
   if type(options.answer) ~= "function" then
     return final_answer.extract(answer.text, { kind = options.answer, field = options.field }) or false
   end
-  local ok, key = pcall(options.answer, answer.text)
+  local ok, key = caught("vote: option 'answer'", options.answer, answer.text)
   if ok then return key ~= nil and tostring(key) or false end
-  req:log("warn", "vote: option 'answer' threw, so this answer has no vote", { error = tostring(key) })
+  req:log("warn", "vote: option 'answer' threw, so this answer has no vote", { error = key.detail or key.message })
   return false
 end
 

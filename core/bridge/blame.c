@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "bridge/lib.h"
 #include "bridge/state.h"
 
 #define FRAME   "perilune.frame"
@@ -153,5 +154,14 @@ void blame_place(lua_State *L, lua_State *co, int level) {
 int l_place(lua_State *L) {
     lua_settop(L, 1);
     if (lua_type(L, 1) == LUA_TSTRING) blame_place(L, L, 1);
+    return 1;
+}
+
+int l_traced(lua_State *L) {
+    lua_settop(L, 1);
+    if (lua_type(L, 1) == LUA_TTABLE) return 1;
+    if (lua_type(L, 1) == LUA_TSTRING) blame_place(L, L, 1);
+    else lib_push_error(L, 1);
+    luaL_traceback(L, L, lua_tostring(L, -1), 1);
     return 1;
 }

@@ -16,5 +16,7 @@ void blame_call(lua_State *L, int n, int results);
 void blame_place(lua_State *L, lua_State *co, int level);
 /* core.place(thrown) -> the same, with its place if it is a text: a handler for xpcall() */
 int  l_place(lua_State *L);
+/* core.traced(thrown) -> the same, and behind it the traceback; a table as it is: a handler for xpcall() */
+int  l_traced(lua_State *L);
 
 #endif

@@ -15,7 +15,7 @@
  * A graph says more of each branch of `all`: which others come before it (it starts when those are done), how long it
  * may take, and whether it may fail.  One that may fail and is late, or throws, is done all the same, with no result;
  * what it was is the business of whoever made the graph.  When the time of the whole group is over it ends with what
- * there is.
+ * there is.  Which timers it was that stopped branches is told: a list of the late ones, "over" where all had to end.
  *
  * A branch succeeds when its first result is not nil, or when it returned
  * nothing but nil; it fails with `nil, err`.  A branch that throws fails its
@@ -44,6 +44,7 @@ struct branch {
     uint64_t      most_ms; /* that it may take; 0: no limit */
     unsigned      left;    /* branches before it that are not done */
     bool          started, ended, threw, optional;
+    bool          was_late; /* its own timer stopped it */
 };
 
 struct edge { unsigned before, after; };
@@ -56,6 +57,7 @@ struct group {
     unsigned      edge_count, edge_cap;
     struct timer  over;    /* the time of all together */
     bool          limited; /* branches have accounts of their own */
+    bool          graph, is_over; /* is_over: `over` has stopped it */
     struct branch *winner; /* whose result counts; NULL: all succeeded */
     struct deferred    start, finish;
     struct branch branches[];
@@ -119,11 +121,27 @@ static int push_late(lua_State *L) {
     return 2;
 }
 
+/* Behind two results: the numbers of branches that their own timers stopped; "over", of all, as a field. */
+static int push_stopped(lua_State *L, const struct group *g, int n) {
+    if (!g->graph) return n;
+    lua_settop(L, lua_gettop(L) - n + (n < 2 ? n : 2));
+    while (n < 2) lua_pushnil(L), n++;
+    lua_createtable(L, 0, 1);
+    for (unsigned i = 0; i < g->count; i++) {
+        if (!g->branches[i].was_late) continue;
+        lua_pushboolean(L, 1);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    lua_pushboolean(L, g->is_over);
+    lua_setfield(L, -2, "over");
+    return 3;
+}
+
 static int push_results(lua_State *L, struct op *op) {
     struct group *g = container_of(op, struct group, op);
     int n;
     if (g->winner != NULL && g->winner->task == NULL) {
-        n = push_late(L);
+        n = push_stopped(L, g, push_late(L));
         group_free(g);
         return n;
     }
@@ -155,6 +173,7 @@ static int push_results(lua_State *L, struct op *op) {
         }
         n = 1;
     }
+    n = push_stopped(L, g, n);
     group_free(g);
     return n;
 }
@@ -225,12 +244,15 @@ static void on_late(struct timer *timer) {
     if (b->ended || b->task == NULL || deferred_is_waiting(&b->group->finish)) return;
     task_cancel(b->task);
     b->task = NULL;
+    b->was_late = true;
     branch_over(b, true);
 }
 
 static void on_over(struct timer *timer) {
     struct group *g = container_of(timer, struct group, over);
-    if (!deferred_is_waiting(&g->finish)) finish(g, NULL);
+    if (deferred_is_waiting(&g->finish)) return;
+    g->is_over = true;
+    finish(g, NULL);
 }
 
 static void start_one(struct group *g, struct branch *b) {
@@ -306,7 +328,8 @@ static bool can_begin(const struct group *g) {
     return g->count == 0;
 }
 
-/* core.spawn(mode, functions, limit, account, graph, seconds): [-6, +n, e], waits. */
+/* core.spawn(mode, functions, limit, account, graph, seconds): [-6, +n, e], waits.  With a graph it returns a result, an
+ * error, and { [i] = true of each branch that was late, over = did the time of all end it? }. */
 int l_spawn(lua_State *L) {
     static const char *const modes[] = { "all", "any", "race", NULL };
     static const char *const accounts[] = { "request", "limited", "free", NULL };
@@ -346,6 +369,7 @@ int l_spawn(lua_State *L) {
         t->done = on_branch_done;
         if (account != 0 && !task_own_budget(t, account == 2)) luaL_error(L, "out of memory for a branch");
     }
+    g->graph = graph;
     if (graph) read_graph(L, 5, g);
     if (!can_begin(g)) luaL_error(L, "a graph in a circle");
     if (over_ms > 0 && timer_start(loop_of(g), &g->over, over_ms, on_over) != 0) luaL_error(L, "not enough memory");

@@ -688,6 +688,7 @@ static const luaL_Reg functions[] = {
     { "of_job", l_of_job },
     { "path_normal", l_path_normal },
     { "place", l_place },
+    { "traced", l_traced },
     { "is_folder", l_is_folder },
     { "policy_doubt", l_policy_doubt },
     { "policy_names", l_policy_names },

@@ -8,6 +8,8 @@
 -- work's own deadline, so what it asks, fetches or logs is done in the name of that one.  A task that fails, throws
 -- or is late is logged and counted, and the others go on.
 
+local caught = require "perilune.caught"
+local check = require "perilune.check"
 local config = require "perilune.config"
 local core = require "perilune.core"
 local errors = require "perilune.errors"
@@ -57,13 +59,10 @@ end
 local function once(task, req, answer)
   return perilune.race{
     function()
-      local ok, value, err = pcall(task.run, req, answer)
-      if ok then
-        if value == nil and err ~= nil then return nil, type(err) == "table" and err or errors.new{ message = tostring(err) } end
-        return true
-      end
-      if type(value) == "table" and value.code then return nil, value end
-      return nil, errors.new{ code = "policy_error", message = tostring(value), retryable = false }
+      local ok, value, err = caught(("after_reply: task '%s'"):format(task.name), task.run, req, answer)
+      if not ok then return nil, value end
+      if value == nil and err ~= nil then return nil, type(err) == "table" and err or errors.new{ message = tostring(err) } end
+      return true
     end,
     function()
       perilune.sleep(task.timeout)
@@ -87,7 +86,7 @@ end
 -- One try of a task that was kept: the queue decides about others.
 local function run_kept(task, job)
   local answer, timeout = job.args.answer, job.args.timeout
-  local ok, err = once({ run = task.run, timeout = timeout }, core.request(), answer)
+  local ok, err = once({ name = task.name, run = task.run, timeout = timeout }, core.request(), answer)
   if ok then
     core.tally("parts", 1, "after_reply", task.name, "ok")
     return true
@@ -108,11 +107,12 @@ function M.define(tasks, options)
     return
   end
   local queue = options.queue or "default"
-  local kept, named = host.has_jobs(queue)
-  if not kept then
+  local known = host.queues()
+  if not known then
     fail("durable = true keeps tasks as jobs, and the configuration keeps none; say where: jobs = { file = \"jobs.db\" }")
   end
-  if not named then fail("queue = '%s': there is no such queue; the configuration names them (jobs.queues)", queue) end
+  local message = check.missing("queue", queue, known)
+  if message then fail("%s (jobs.queues of the configuration names them; in a spec, t.queues)", message) end
   for _, task in ipairs(tasks) do
     local place = task.durable and jobs.define_task(task.name, task.run, function(job) return run_kept(task, job) end)
     if place then fail("another durable task is named '%s' already, at %s", task.name, place) end

@@ -21,6 +21,25 @@ local Out = core.out_methods
 
 local compose_options = { model = true }
 
+-- What out:pipe() and those of several answers return says what became of them, and `return out:pipe(res)` is how most
+-- functions end.
+local function is_report(value)
+  return type(value) == "table" and (type(value.said) == "boolean" or type(value.failed) == "table")
+end
+
+local instead = {
+  string = "out:write(text)", number = "out:write(tostring(number))", userdata = "out:pipe(res)", table = "out:write(text) or out:pipe(res)",
+}
+
+-- The answer is what was written.  One that returns its text instead has misunderstood that, and would give an empty answer.
+local function judged(fn, value, ...)
+  if value == nil or type(value) == "boolean" or is_report(value) then return value, ... end
+  local info = require("jit.util").funcinfo(fn)
+  error(("%s:%s: perilune.compose: the function returned %s, which is not the answer: %s"):format(
+    (info.source or "?"):gsub("^[@=]", ""), info.linedefined or "?", check.show(value),
+    instead[type(value)] and "give it to " .. instead[type(value)] or "return nothing, or nil and an error"), 0)
+end
+
 --- The answer, at once; fn begins to write it at the end of the turn.
 ---@param fn async fun(out: perilune.Out): any?, perilune.Error?
 ---@param opts? { model?: string }
@@ -28,7 +47,7 @@ local compose_options = { model = true }
 function M.compose(fn, opts)
   if type(fn) ~= "function" then error("perilune.compose takes a function(out), got " .. check.show(fn), 2) end
   check.known("perilune.compose", opts, compose_options)
-  return core.compose(fn, opts and opts.model)
+  return core.compose(function(out) return judged(fn, frame(fn, out)) end, opts and opts.model)
 end
 
 -- -- Pieces --------------------------------------------------------------------

@@ -11,10 +11,10 @@
 -- What is wrong with a graph is found when it is made.  It runs in C (core/bridge/group.c): branches of one group, which
 -- start as others end; here are their results, and what a failure means.
 
+local caught = require "perilune.caught"
 local check = require "perilune.check"
 local core = require "perilune.core"
 local errors = require "perilune.errors"
-local frame = require "perilune.frame"
 local retry = require "perilune.retry"
 
 local M = {}
@@ -144,15 +144,9 @@ end
 
 -- -- Running ------------------------------------------------------------------------
 
--- What was thrown, as an error: on purpose, or a mistake of the policy.
-local function thrown(step, value)
-  if type(value) == "table" and value.code then return errors.new(value) end
-  return errors.new{ code = "policy_error", message = "a step failed", detail = step.name .. ": " .. tostring(value) }
-end
-
 local function try(step, req, done, ...)
-  local ok, value, err = pcall(frame, step.run, req, done, ...)
-  if not ok then return nil, thrown(step, value) end
+  local ok, value, err = caught(("step '%s'"):format(step.name), step.run, req, done, ...)
+  if not ok then return nil, value end
   return value, err
 end
 
@@ -210,20 +204,14 @@ local function time_of(options, req)
   return left or options.timeout
 end
 
--- One that was stopped because it took too long by itself, and not with all the others.  Timers count from the beginning of
--- the turn of the loop, which the first request of a policy makes long, so one may be over before its time.
-local function is_late(run, step)
-  local began, timeout = run.began[step.name], step.timeout
-  return began ~= nil and timeout ~= nil and core.clock() - began >= timeout - math.min(timeout / 4, 0.05)
-end
-
--- What is not done when all is over.  Returns what is missing, as an error, and that of a step that was late and must not.
-local function settle(self, run)
+-- What is not done when all is over.  stopped[i]: step i took too long by itself, and not with all the others.  Returns what
+-- is missing, as an error, and that of a step that was late and must not.
+local function settle(self, run, stopped)
   local missing, failure = {}, nil
   for _, i in ipairs(self.order) do
     local step = self.steps[i]
     if not run.state[step.name] then
-      local late = is_late(run, step)
+      local late = stopped[i] == true
       note(run, step, late and "late" or run.began[step.name] and "canceled" or "skipped")
       if step.default ~= nil then run.done[step.name] = step.default end
       if late then
@@ -250,9 +238,9 @@ function Plan:run(req, ...)
     -- One that is stopped for being late has its default at once, for those that come behind it.
     if step.timeout and step.default ~= nil then run.done[step.name] = step.default end
   end
-  local all, err = core.result(core.spawn("all", fns, self.options.limit, "request", self.graph,
+  local all, err, stopped = core.result(core.spawn("all", fns, self.options.limit, "request", self.graph,
                                           time_of(self.options, req)))
-  local partial, late = settle(self, run)
+  local partial, late = settle(self, run, stopped)
   if not all then return nil, late or err, run.done end
   return run.done, partial
 end

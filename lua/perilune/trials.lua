@@ -8,6 +8,7 @@
 -- answer that came from a cache or was shared (the one call behind it was shadowed already), nor when the client left.
 
 local check = require "perilune.check"
+local caught = require "perilune.caught"
 local core = require "perilune.core"
 local host = require "perilune.host"
 
@@ -153,10 +154,10 @@ end
 -- The record as it may be kept, or nil and what became of it.
 local function redacted(req, record, redact)
   if not redact then return record end
-  local ok, kept = pcall(redact, record)
+  local ok, kept = caught("capture: option 'redact'", redact, record)
   if ok and type(kept) == "table" then return kept end
   if ok and kept == nil then return nil, "redacted" end
-  req:log("warn", "capture: redact failed, the record is lost", { reason = ok and "it returned no table" or tostring(kept) })
+  req:log("warn", "capture: redact failed, the record is lost", { reason = ok and "it returned no table" or kept.detail or kept.message })
   return nil, "lost"
 end
 

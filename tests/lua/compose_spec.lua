@@ -481,3 +481,35 @@ t.test("misuse says what to write", function()
     t.equal(out:pipe(nil, perilune.error{ code = "timeout" }), nil)
   end)
 end)
+
+t.test("what the function returns is not the answer, and that is said", function()
+  t.upstream("a", { text = "A" })
+  local function bad(fn, pattern)
+    for _, stream in ipairs{ true, false } do
+      local reply = t.send(function() return perilune.compose(fn) end, nil, t.request{ stream = stream })
+      t.equal(reply.error.code, "policy_error")
+      local text
+      for _, line in ipairs(t.logs()) do text = line.level == "error" and line.text or text end
+      t.match(text, "^tests/lua/compose_spec%.lua:%d+: perilune%.compose: the function returned " .. pattern)
+    end
+  end
+  bad(function() return "text" end, '"text", which is not the answer: give it to out:write%(text%)')
+  bad(function() return 7 end, "7, which is not the answer: give it to out:write%(tostring%(number%)%)")
+  bad(function() return { text = "x" } end, "a table, which is not")
+  bad(function() return perilune.respond{ text = "x" } end, "a userdata, which is not the answer: give it to out:pipe%(res%)")
+  bad(function() return perilune.ask{ upstream = "a", messages = "q" } end, "a userdata")
+  bad(function(out) out:write "some" return "more" end, '"more"')
+  bad(function() return print end, "a function, which is not the answer: return nothing, or nil and an error")
+  local function good(fn, text)
+    t.equal(t.send(function() return perilune.compose(fn) end, nil, t.request("hi")).text, text)
+  end
+  local function ask() return perilune.ask{ upstream = "a", messages = "q" } end
+  good(function(out) return out:write "w" end, "w")
+  good(function(out) return out:pipe(ask()) end, "A")
+  good(function(out) return out:pipe("text") end, "text")
+  good(function(out) return out:ordered{ ask, ask } end, "AA")
+  good(function(out) return out:interleave{ ask } end, "A\n")
+  good(function(out) return out:first{ ask } end, "A")
+  good(function(out) out:write "x" return true end, "x")
+  good(function() end, "")
+end)

@@ -118,12 +118,51 @@ t.test("one that is late and must not be is the error", function()
   t.equal(out[3], { ok = 1 })
 end)
 
+t.test("which timer it was that ended a step is known, however near they are", function()
+  -- The plan's own, a moment before the step's.
+  local out = run({ slow = { run = slow(9), timeout = 1, optional = true } }, { timeout = 0.98 })
+  t.equal({ out[1], out[2].code, out[2].missing }, { {}, "timeout", { "slow" } })
+  -- The step's, a moment before the plan's.
+  out = run({ slow = { run = slow(9), timeout = 0.98, optional = true } }, { timeout = 1 })
+  t.equal({ out[1], out[2] }, { {} })
+  out = run({ slow = { run = slow(9), timeout = 0.98 } }, { timeout = 1 })
+  t.equal({ out[2].code, out[2].detail }, { "timeout", "step slow" })
+  -- One that another's failure ends is canceled, and not late.
+  out = run{ slow = { run = slow(9), timeout = 1.02, optional = true }, bad = { run = fails("overloaded", 1) } }
+  t.equal({ out[1], out[2].code }, { nil, "overloaded" })
+end)
+
 t.test("one that throws is an error of its own", function()
   local out = run{ a = function() error "oops" end }
   t.equal(out[2].code, "policy_error")
-  t.match(out[2].detail, "^a: .*oops")
+  t.match(out[2].detail, "^step 'a': tests/lua/plan_spec%.lua:%d+: oops$")
   out = run{ a = function() error(perilune.error{ code = "not_found" }) end }
   t.equal(out[2].code, "not_found")
+end)
+
+t.test("the log has the place of a step's own code, and how it was come to", function()
+  local function deeper(list) return list.x.y end
+  local function logged(steps)
+    run(steps)
+    local texts = {}
+    for _, line in ipairs(t.logs()) do
+      if line.level == "error" then texts[#texts + 1] = line.text end
+    end
+    t.equal(#texts, 1)
+    return texts[1]
+  end
+  local here = "tests/lua/plan_spec%.lua:%d[%d-]*"
+  local text = logged{ a = function() local v = deeper{} return v end }
+  t.match(text, "^step 'a': " .. here .. ": attempt to index field 'x'")
+  t.match(text, "stack traceback:.*" .. here .. ": in function 'deeper'.*" .. here)
+  -- One whose last call it is has no frame any more, and a place nevertheless.
+  t.match(logged{ a = function() return perilune.respond{ txt = "x" } end }, "^step 'a': " .. here .. ": perilune.respond: unknown option")
+  -- One that may fail has its default, and its mistake is in the log all the same.
+  t.match(logged{ a = { run = function() error "oops" end, default = 1 } }, "^step 'a': " .. here .. ": oops\nstack traceback")
+  t.match(logged{ a = function() error { strange = true } end }, "^step 'a': ")
+  -- What is thrown on purpose is no mistake.
+  run{ a = { optional = true, run = function() error(perilune.error{ code = "not_found" }) end } }
+  for _, line in ipairs(t.logs()) do t.equal(line.level ~= "error", true) end
 end)
 
 t.test("what may pass is tried again, what may not is not", function()
