@@ -244,16 +244,12 @@ types.string = function(spec, value)
   return value
 end
 
--- (Host requires much that requires this.)
-local function upstream_names()
-  local found, host = pcall(require, "perilune.host")
-  return found and type(host) == "table" and host.upstreams and host.upstreams() or {}
-end
-
 --- The sentence for an upstream that there is not: of `req.upstream = name` (core/bridge/request.c).
 ---@param name string
 ---@return string
-function M.no_upstream(name) return M.unknown("upstream", name, upstream_names()) end
+function M.no_upstream(name)
+  return M.unknown("upstream", name, require("perilune.host").upstreams()) -- (host requires much that requires this)
+end
 
 -- Whether the upstream exists can be told once there are upstreams: not in a
 -- policy file that is only compiled, not in a spec that scripts none.
@@ -261,7 +257,8 @@ types.upstream = function(_, value)
   if type(value) ~= "string" or value == "" then
     return nil, "must be the name of an upstream, got " .. show(value)
   end
-  local names = upstream_names()
+  local found, host = pcall(require, "perilune.host")
+  local names = found and type(host) == "table" and host.upstreams and host.upstreams() or {}
   if #names == 0 then return value end
   local message = M.missing("upstream", value, names)
   if message then return nil, message end
