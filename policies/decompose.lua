@@ -9,8 +9,8 @@
 -- answer of the parts, which streams when all of them are there.  What is asked always begins with the client's own
 -- messages, so that the provider's cache has them after the planner's call.
 --
--- Only a question that looks like several tasks is planned (`when`; by default lists, enumerations, several
--- questions, words such as report, compare, 报告, 分别; never with tools, a response_format, n > 1, and never
+-- Only a question that asks for several things is planned (`when`; by default lines, clauses or questions that ask, a
+-- comparison of three, a long text and its division, but no list that only tells something; never with tools, a response_format, n > 1, and never
 -- code, mathematics, data formats, texts to be rewritten, stories, short answers).  Everything else passes untouched
 -- and unpaid for.  A planner that fails, talks nonsense or says that there is one task leads to the plain call: what
 -- the plan has cost is then lost. More lines than max_parts go into the last part; references in a circle or to

@@ -2,13 +2,15 @@
 --
 --     what forbids it     tools, response_format, n > 1, few tokens, code, mathematics, data formats, one text that is to be
 --                         rewritten, a story, a short answer                                          veto()
---     what speaks for it  lists, enumerations, several questions, words for long answers              tasks(), points()
+--     what speaks for it  for decompose: lines, clauses and questions that ask (tasks_in.lua); for skeleton: lists, words for
+--                         points and for long answers
 --
 -- They look at what the user said last, at most LOOK bytes of it, and cost some ten microseconds.  A mistake costs
 -- time and tokens, or quality: so in doubt they say no.  English and Chinese; in other languages only what lists and
 -- marks show.
 
 local chat = require "perilune.chat"
+local tasks_in = require "perilune.tasks_in"
 local text_of = require "perilune.text"
 
 local M = {}
@@ -122,52 +124,12 @@ local function items(said)
   return n
 end
 
-local function occurrences(said, what)
-  local n, from = 0, 1
-  while n < 20 do
-    local _, last = said:find(what, from, true)
-    if not last then break end
-    n, from = n + 1, last + 1
-  end
-  return n
-end
-
--- "history, batteries, charging and the market": how many members a sentence lists at most.
-local function enumerated(said)
-  local most = 0
-  for sentence in said:gsub("[。！？；\n]", "."):gmatch("[^%.%?!;]+") do
-    local commas = occurrences(sentence, ",") + occurrences(sentence, "、") + occurrences(sentence, "，")
-    local joined = sentence:find("%sand%s") or sentence:find("%sor%s") or sentence:find("和", 1, true) or sentence:find("、", 1, true)
-      or sentence:find("以及", 1, true)
-    if joined and commas > 0 then most = math.max(most, commas + 1) end
-  end
-  return most
-end
-
 local composed = { set_of [[report guide handbook whitepaper proposal overview article essay dossier manual briefing curriculum
   itinerary strategy roadmap comparison compare]],
   { "报告", "指南", "手册", "方案", "白皮书", "综述", "论文", "文章", "攻略", "对比", "比较", "规划", "策划", "大纲" } }
-local divided = { set_of [[sections section chapters chapter parts aspects respectively each perspectives topics headings]],
-  { "分别", "各个", "逐一", "章节", "部分", "方面", "几点", "各自", "包括", "包含", "涵盖" } }
 local points = { set_of [[tips ways reasons advantages disadvantages benefits drawbacks pros cons ideas strategies steps factors
   causes effects suggestions recommendations examples principles practices challenges list methods habits]],
   { "建议", "方法", "原因", "优点", "缺点", "优缺点", "技巧", "步骤", "因素", "影响", "好处", "措施", "要点", "列举", "有哪些", "特点", "介绍" } }
-
---- How much a question looks like several tasks; from 2 on it is taken for that.
----@param said string
----@return integer
-function M.tasks(said)
-  said = said:sub(1, LOOK)
-  local lower, score = said:lower(), 0
-  local words = words_in(lower)
-  local list = items(said)
-  score = score + (list >= 3 and 2 or list == 2 and 1 or 0)
-  if occurrences(said, "?") + occurrences(said, "？") >= 3 then score = score + 2 end
-  if enumerated(lower) >= 3 then score = score + 1 end
-  if holds(composed, words, lower) then score = score + 1 end
-  if holds(divided, words, lower) then score = score + 1 end
-  return score
-end
 
 --- The gate of decompose: is it several tasks?
 ---@param req perilune.Request
@@ -179,7 +141,7 @@ function M.is_several(req)
   local said = text_of.last_user(req)
   why = M.veto(said)
   if why then return false, why end
-  return M.tasks(said) >= 2, "one task"
+  return tasks_in.several(said:sub(1, LOOK)), "one task"
 end
 
 --- The gate of skeleton: is the answer a list of points that do not build on each other?
