@@ -20,8 +20,8 @@
 ---@field worker string          upstream that reads the parts
 ---@field merger? string         upstream that answers; default: where the request would go
 ---@field context? integer       tokens that both models take, default 32000
----@field chunk_tokens? integer  of a part at most, default 6000; never more than a quarter of context
----@field note_tokens? integer   of the notes on a part at most, default 800
+---@field chunk_tokens? integer  of a part at most: a quarter of context, and above_tokens; default 6000, or what is allowed
+---@field note_tokens? integer   of the notes on a part at most: an eighth of context; default 800, or what is allowed
 ---@field concurrency? integer   parts at once, default 8
 ---@field timeout? number        seconds for each call of the worker, default 60
 ---@field check? string          "mark" (default), "again", "off"
@@ -110,11 +110,23 @@ local function run(req, next, doc, options)
   return parts.summed(with_check(req, res, doc, options), doc.used)
 end
 
+-- A size that was given and cannot be is no size to be made smaller in silence.
+local function check_size(given, options, name, most, why)
+  if given[name] == nil or options[name] <= most then return math.min(options[name], most) end
+  error(("policy 'map_reduce': option '%s' must be at most %d, got %d: %s"):format(name, most, options[name], why), 0)
+end
+
 return function(given)
   local options = config.options(spec, given, "map_reduce")
-  options.size = math.min(options.chunk_tokens, math.floor(options.context / 4))
+  local quarter, eighth = math.floor(options.context / 4), math.floor(options.context / 8)
+  check_size(given, options, "chunk_tokens", quarter, "a quarter of context, the rest is for the question and the notes")
+  options.size = check_size(given, options, "chunk_tokens", options.above_tokens,
+    "above_tokens, or a text that is above it has no two parts")
+  options.size = math.min(options.size, quarter)
   options.budget = math.floor(options.context / 2)
-  options.note_tokens = math.min(options.note_tokens, math.floor(options.context / 8))
+  options.note_tokens = check_size(given, options, "note_tokens", eighth, "an eighth of context, or two notes leave no room to be merged")
+  check_size(given, options, "note_tokens", options.size, "what a part has, and notes are to be shorter")
+  options.note_tokens = math.min(options.note_tokens, options.size)
   local done = {} -- the name, in req.ctx, of "was here": a retry runs policies again
   return function(req, next)
     if req.ctx[done] or options.when and not options.when(req) then return next(req) end

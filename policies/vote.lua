@@ -15,8 +15,9 @@
 -- all fail, so does the request.
 --
 -- A request passes and is paid for once that asks for n > 1 itself; that has a temperature of 0, so that all answers
--- would be the same (unless `temperature` or several `upstreams` say otherwise); or of which `when` says no. A cache
--- or `coalesce` belongs in front of it: behind it, all would be asked one question and get one answer.
+-- would be the same (unless `temperature` or several `upstreams` say otherwise); or of which `when` says no.  A cache
+-- or `coalesce` in front of it gives the answer that was chosen again; behind it, each of the n answers has an entry
+-- of its own, so that they stay n.
 --
 ---@class VoteOptions
 ---@field n? integer            answers, 2 to 32, default 5

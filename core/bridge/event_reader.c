@@ -51,6 +51,17 @@ void event_reader_text(struct event_reader *e, const struct dialect *d, const st
     }
 }
 
+/* Has a choice no room left? */
+static bool is_cut(const struct json_doc *doc) {
+    uint32_t choices = json_is(doc, 0, JSON_OBJECT) ? json_get(doc, 0, SLICE("choices")) : JSON_NONE;
+    if (!json_is(doc, choices, JSON_ARRAY)) return false;
+    for (uint32_t c = json_first(doc, choices); c != JSON_NONE; c = json_next(doc, choices, c)) {
+        uint32_t reason = json_is(doc, c, JSON_OBJECT) ? json_get(doc, c, SLICE("finish_reason")) : JSON_NONE;
+        if (reason != JSON_NONE && json_str_eq(doc, reason, SLICE("length"))) return true;
+    }
+    return false;
+}
+
 static bool has_usage(const struct json_doc *doc) {
     uint32_t n = json_type(doc, 0) == JSON_OBJECT ? json_get(doc, 0, SLICE("usage")) : JSON_NONE;
     return json_is(doc, n, JSON_OBJECT);
@@ -156,14 +167,35 @@ static void push_call(void *ud, const struct dialect_call *c) {
     lua_rawseti(L, -2, ++to->count);
 }
 
+static bool has_calls(const struct event_reader *e) {
+    for (unsigned i = 0; i < e->pieces.len; i++)
+        if (e->pieces.items[i].kind == PIECE_TOOL) return true;
+    return false;
+}
+
 static void set_tools(lua_State *L, const struct event_reader *e, const struct dialect *d) {
-    bool any = false;
-    for (unsigned i = 0; i < e->pieces.len; i++) any |= e->pieces.items[i].kind == PIECE_TOOL;
-    if (!any || d->calls == NULL) return;
+    if (!has_calls(e) || d->calls == NULL) return;
     struct calls to = { .L = L, .doc = &e->doc };
     lua_newtable(L);
     d->calls(&e->doc, push_call, &to);
     lua_setfield(L, -2, "tools");
+}
+
+/* Into the list on top, as event_reader_push() has it; count: how many are in it. */
+bool event_reader_answer(lua_State *L, struct event_reader *e, const struct dialect *d, const struct event *ev,
+                         struct buf *out, int *count) {
+    bool nomem;
+    bool known = read_event(e, d, ev, &nomem);
+    if (nomem) out->error = PERILUNE_ERR_NOMEM; /* a text with a hole is no text */
+    if (!known) return false;
+    for (unsigned i = 0; i < e->pieces.len; i++) {
+        const struct piece *p = &e->pieces.items[i];
+        if (p->kind == PIECE_TEXT && p->choice == 0) piece_decode(&e->doc, p->node, &e->half, out);
+    }
+    struct calls to = { .L = L, .doc = &e->doc, .count = *count };
+    if (has_calls(e) && d->calls != NULL) d->calls(&e->doc, push_call, &to);
+    *count = to.count;
+    return is_cut(&e->doc);
 }
 
 void event_reader_push(lua_State *L, struct event_reader *e, const struct dialect *d, const struct event *ev) {

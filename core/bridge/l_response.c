@@ -266,6 +266,34 @@ static int l_read_text(lua_State *L) {
     return push_all(L, out);
 }
 
+/* core.read_answer(res, most) -> text, tools, cut | nil, err: all of it, read once.  text false: it has more than `most`
+ * bytes, as it came. */
+static int l_read_answer(lua_State *L) {
+    struct response *r = to_response(L, 1);
+    double most = luaL_checknumber(L, 2);
+    if (r->failed) return push_why(L, r);
+    struct buf *out = lib_output(L);
+    struct event_reader *e = &response_lua(r)->reader;
+    size_t at = 0, bytes = 0;
+    struct event ev;
+    bool cut = false;
+    int count = 0;
+    while (response_record(r, &at, &ev)) bytes += ev.raw.len;
+    if ((double)bytes > most) {
+        lua_pushboolean(L, 0);
+        return 1;
+    }
+    e->half.len = 0;
+    lua_settop(L, 1);
+    lua_newtable(L);
+    for (at = 0; response_record(r, &at, &ev);) cut |= event_reader_answer(L, e, r->dialect, &ev, out, &count);
+    piece_decode_rest(&e->half, out);
+    push_all(L, out);
+    lua_insert(L, 2);
+    lua_pushboolean(L, cut);
+    return 3;
+}
+
 /* core.read_raw(res) -> the bytes that came | nil, err */
 static int l_read_raw(lua_State *L) {
     struct response *r = to_response(L, 1);
@@ -416,6 +444,7 @@ void response_open_lua(lua_State *L, int core) {
     static const luaL_Reg functions[] = { { "wait_end", l_wait_end },
                                           { "read_raw", l_read_raw },
                                           { "read_text", l_read_text },
+                                          { "read_answer", l_read_answer },
                                           { "next_event", l_next_event },
                                           { "wait_event", l_wait_event },
                                           { NULL, NULL } };

@@ -686,6 +686,7 @@ static const luaL_Reg functions[] = {
     { "clock", l_clock },
     { "now", l_now },
     { "of_job", l_of_job },
+    { "of_sample", l_of_sample },
     { "path_normal", l_path_normal },
     { "place", l_place },
     { "traced", l_traced },

@@ -96,6 +96,7 @@ int l_new_request(lua_State *L);
 int l_is_chat(lua_State *L);
 int l_admit(lua_State *L);
 int l_of_job(lua_State *L);
+int l_of_sample(lua_State *L);
 int l_is_live(lua_State *L);
 int l_known_upstreams(lua_State *L);
 int l_request(lua_State *L);

@@ -546,6 +546,15 @@ int l_of_job(lua_State *L) {
     return 0;
 }
 
+/* core.of_sample(req, i): it wants the i-th of several answers to one question, from 1 */
+int l_of_sample(lua_State *L) {
+    struct request *r = request_check(L, 1);
+    double i = luaL_checknumber(L, 2);
+    luaL_argcheck(L, i >= 1 && i <= 1e6, 2, "the number of an answer, from 1");
+    r->sample = (uint64_t)i;
+    return 0;
+}
+
 /* core.is_live(req): not yet answered, and somebody waits for the answer */
 int l_is_live(lua_State *L) {
     lua_pushboolean(L, request_live(L, 1) != NULL);

@@ -5,6 +5,7 @@
  *     upstream: name, URLs, model, headers of its own,
  *               and the client's headers that it gets  who would answer
  *     headers of `vary`, salt                          what a policy adds
+ *     sample                                           which of several answers to the same is wanted, if one is
  *     the body, but for the members below              the question, as a hash (questions.c)
  *
  * Only what is known not to change an answer is left out (a list of what counts would miss whatever
@@ -93,4 +94,5 @@ void fingerprint_write(const struct fingerprint_ask *a, struct buf *out) {
     struct hash128 question = questions_hash(services_questions(a->services), a->services->stores->cache,
                                              a->doc ? a->doc : &a->body->doc, is_left_out, out);
     buf_put(out, &question, sizeof(question));
+    if (r->sample > 0) buf_put(out, &r->sample, sizeof(r->sample));
 }

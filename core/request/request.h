@@ -83,6 +83,8 @@ struct request {
     struct list   asks;       /* struct ask: those of them that are not over, */
     struct spent *spent;      /* and what the others used; in the arena */
     const struct breaker_settings *breaker; /* its calls are refused where a breaker is open by these; NULL: none is */
+    uint64_t      sample;     /* which of several answers to one question it wants, counted from 1 (and that of the one
+                                 that asks, mixed in): they share no cached answer, nor one under way.  0: any */
     bool          coalesces;  /* its calls may share an answer with those of others, */
     uint64_t      since;      /* who were asked since the same things were let go: cache_since(); 0: nothing was */
     bool          admitted;   /* policies that say who may ask have let it through (core.admit) */

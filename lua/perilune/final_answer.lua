@@ -10,7 +10,8 @@
 -- answer is one short line, that line; else the last number of the last line.  What cannot be found is nil: then this
 -- answer has no vote.
 --
--- It looks at the last LOOK bytes: an answer's end is at its end.  Linear in them.
+-- It looks at the last LOOK bytes: an answer's end is at its end.  Linear in them.  JSON is read whole, up to JSON_MOST bytes;
+-- a longer one says the same as another one that is the same byte for byte.
 
 local core = require "perilune.core"
 
@@ -20,6 +21,7 @@ local LOOK = 8192   -- bytes from the end of an answer
 local PIECE = 200   -- bytes behind a mark
 local SHORT = 80    -- bytes of an answer that is all there is
 local NODES = 5000  -- values of a JSON answer
+local JSON_MOST = 65536 -- bytes of one that is read
 local DEPTH = 32
 
 M.kinds = { "auto", "number", "letter", "yes_no", "json", "text" }
@@ -49,6 +51,15 @@ local function canonical(value, budget, depth)
   return is_list and "[" .. all .. "]" or "{" .. all .. "}"
 end
 
+--- One text for all texts of the same JSON; of one that is none, or too long to be read, it is the text as it is.
+---@param text string
+---@return string
+function M.canonical_text(text)
+  if #text > JSON_MOST then return text end
+  local ok, value = pcall(core.json_decode, text)
+  return ok and value ~= nil and M.canonical(value) or text
+end
+
 --- One text for all texts of a JSON value: the same whatever the order of its members.
 ---@param value any
 ---@return string?
@@ -68,15 +79,31 @@ local function at_path(value, path)
   return value
 end
 
+-- Without white space at both ends.  (The pattern "^%s*(.-)%s*$" looks through a run of it from each of its bytes.)
+local function trimmed(text)
+  local first = text:find("%S")
+  if not first then return "" end
+  return text:sub(first, #text - #text:reverse():match("^%s*"))
+end
+
+-- The inside of a block that is all there is.
+local function unfenced(text)
+  text = trimmed(text)
+  local from = text:match("^```[^\n]*\n()")
+  if not from or text:sub(-3) ~= "```" or #text - 3 < from then return text end
+  return trimmed(text:sub(from, -4))
+end
+
 local function decoded(text)
-  local inner = text:match("^%s*```%w*%s*\n(.-)\n%s*```%s*$") or text
-  if not inner:find("^%s*[%[{]") then return nil end
+  local inner = unfenced(text)
+  if not inner:find("^[%[{]") then return nil end
   local ok, value = pcall(core.json_decode, inner)
   if ok and type(value) == "table" then return value end
   return nil
 end
 
 local function json_answer(text, field)
+  if #text > JSON_MOST then return (text:find("^%s*[%[{]") or text:find("^%s*```")) and text or nil end
   local value = decoded(text)
   if value == nil then return nil end
   if field then value = at_path(value, field) end
@@ -269,7 +296,7 @@ local function marked(text)
 end
 
 local function unmarked(text, kind)
-  local all = text:match("^%s*(.-)%s*$")
+  local all = trimmed(text)
   if #all <= SHORT and not all:find("\n", 1, true) then return M.value(all, kind) end
   if kind == "text" or kind == "json" then return nil end
   local line = plain(last_line(all))

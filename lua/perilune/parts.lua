@@ -16,7 +16,8 @@ local M = {}
 ---@async
 ---@param req perilune.Request
 ---@param next perilune.Next
----@param options { upstream?: string, temperature?: number, timeout?: number }
+---@param options { upstream?: string, temperature?: number, timeout?: number, sample?: integer }
+---       sample: which of several answers to the question it is; a cache behind keeps each of them apart
 ---@return perilune.Response?
 ---@return perilune.Error?
 function M.again(req, next, options)
@@ -25,6 +26,7 @@ function M.again(req, next, options)
   child.stream = false
   if options.temperature then child.temperature = options.temperature end
   child.upstream = options.upstream or req.upstream
+  if options.sample then core.of_sample(child, options.sample) end
   return core.result(core.ask(child, function() return next(child) end, options.timeout))
 end
 

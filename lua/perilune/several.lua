@@ -8,6 +8,8 @@
 -- The answers are asked for as wholes: nothing can go to the client before it is chosen, and a whole costs Lua one
 -- event where a stream costs a thousand.  The client gets the one that is chosen in the form that it asked for.
 --
+-- Of an answer of more than 2 MiB nothing is read: it can be chosen, but nothing is known of what it says.
+--
 -- One that fails is left out; when all do, their last error is the result.  When the time is over, what has come by
 -- then is all there is.
 
@@ -22,6 +24,9 @@ local M = {}
 -- Of the request's deadline: what is left behind it is for choosing.
 local SHARE = 0.85
 
+local READ_MOST = 2 ^ 21 -- bytes of an answer that is read, as it came; one that has more has no text here
+local STRETCH = 2 ^ 18   -- bytes of a text that is long to read
+
 local ENOUGH = { code = "enough" } -- ends those that still run
 
 ---@class perilune.Several
@@ -32,32 +37,22 @@ local ENOUGH = { code = "enough" } -- ends those that still run
 ---@field cut boolean       it ended where it had no room left
 ---@field upstream? string
 
-local function arguments_of(text)
-  local ok, value = pcall(core.json_decode, text or "")
-  return ok and value ~= nil and final_answer.canonical(value) or text or ""
-end
-
 local function calls_of(tools)
   local list = {}
   for i, call in ipairs(tools or {}) do
-    if call.choice == 0 then list[i] = (call.name or "") .. arguments_of(call.arguments) end
+    if call.choice == 0 then list[i] = (call.name or "") .. final_answer.canonical_text(call.arguments or "") end
   end
   return list[1] and table.concat(list, "\n") or nil
 end
 
 -- Reads an answer to its end: text, calls, whether it was cut.
 local function read(res, index)
-  local text, err = res:text()
-  if not text then return nil, err end
-  local answer = { index = index, res = res, text = text, cut = false, upstream = res.upstream }
-  local tools = {}
-  for ev in res:events() do
-    if ev.type == "error" then return nil, ev.error end
-    for _, call in ipairs(ev.tools or {}) do tools[#tools + 1] = call end
-    if ev.data and ev.data:find('"finish_reason"%s*:%s*"length"') then answer.cut = true end
-  end
-  answer.calls = calls_of(tools)
-  return answer
+  core.result(core.wait_end(res))
+  local text, tools, cut = core.read_answer(res, READ_MOST)
+  if text == nil then return nil, tools end
+  if text and #text > STRETCH then perilune.sleep(0) end -- reading it was a long stretch; what comes is another
+  return { index = index, res = res, text = text or "", cut = cut or false, upstream = res.upstream,
+           calls = text and calls_of(tools) or nil }
 end
 
 --- Does the request go past?  One does that wants several answers itself (which of the n would be chosen?), of which
@@ -143,7 +138,7 @@ end
 function M.asker(req, next, options)
   local names = options.upstreams
   return function(i)
-    return parts.again(req, next, { upstream = names and names[(i - 1) % #names + 1], temperature = options.temperature })
+    return parts.again(req, next, { upstream = names and names[(i - 1) % #names + 1], temperature = options.temperature, sample = i })
   end
 end
 

@@ -114,3 +114,26 @@ t.test("wrong options are refused", function()
   t.error(function() t.policy("best_of", { judge = "upp" }) end, "did you mean 'up'.*\"schema\"")
   t.error(function() t.policy("best_of", { judge = { upstream = "up", model = "x" } }) end, "unknown key 'model'")
 end)
+
+t.test("a cache or coalesce behind it keeps the answers apart, and gives each again", function()
+  for _, behind in ipairs{ { "cache_exact" }, { "cache_semantic" }, { "coalesce" } } do
+    t.upstream("up", { { text = "46", delay = 1 }, { text = "The answer is 48.", delay = 1 }, { text = "48", delay = 1 } })
+    local function send()
+      return t.send({ { "best_of", n = 3, judge = "longest", }, behind }, nil, t.request{ temperature = 1, tenant = behind[1],
+        messages = { { role = "user", content = "What is 6 * 8?" } } })
+    end
+    t.equal({ send().text, #t.calls("up") }, { "The answer is 48.", 3 }, behind[1])
+    if behind[1] ~= "coalesce" then t.equal({ send().text, #t.calls("up") }, { "The answer is 48.", 3 }, behind[1]) end
+  end
+end)
+
+t.test("one that asks for several of several keeps all of them apart", function()
+  local n = 0
+  t.upstream("up", function()
+    n = n + 1
+    return { text = "answer " .. n, delay = 1 }
+  end)
+  t.send({ { "best_of", n = 2, judge = "longest", }, { "best_of", n = 2, judge = "longest", }, { "cache_exact" } }, nil,
+    t.request{ temperature = 1, messages = { { role = "user", content = "What is 6 * 8?" } } })
+  t.equal(#t.calls("up"), 4)
+end)

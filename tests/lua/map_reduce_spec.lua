@@ -85,7 +85,7 @@ t.test("notes that do not fit are merged as a tree, and nothing that is sent ove
     return { text = ("note with words in it "):rep(600) } -- far over max_tokens
   end)
   t.upstream("big", answer)
-  local reply = send({ context = 2000, check = "off" }, document(60))
+  local reply = send({ context = 2000, chunk_tokens = 500, check = "off" }, document(60))
   t.equal(reply.status, 200)
   t.ok(reduced >= 8, reduced)
   t.ok(tokens_sent <= 2000, tokens_sent)
@@ -207,4 +207,24 @@ t.test("wrong options are refused", function()
   t.error(function() t.policy("map_reduce", {}) end, "'worker' is missing")
   t.error(function() t.policy("map_reduce", { worker = "a", check = "marks" }) end, "did you mean 'mark'")
   t.error(function() t.policy("map_reduce", { worker = "a", abov_tokens = 1 }) end, "did you mean 'above_tokens'")
+end)
+
+t.test("sizes that cannot be are refused, and say what can", function()
+  local function wrong(options, pattern)
+    options.worker = "small"
+    t.error(function() t.policy("map_reduce", options) end, pattern)
+  end
+  wrong({ chunk_tokens = 9000 }, "option 'chunk_tokens' must be at most 8000, got 9000: a quarter of context")
+  wrong({ chunk_tokens = 2500, above_tokens = 2000 }, "option 'chunk_tokens' must be at most 2000, got 2500: above_tokens")
+  wrong({ note_tokens = 5000 }, "option 'note_tokens' must be at most 4000, got 5000: an eighth of context")
+  wrong({ note_tokens = 900, chunk_tokens = 500 }, "option 'note_tokens' must be at most 500, got 900")
+  wrong({ chunk_tokens = 0 }, "chunk_tokens")
+  wrong({ chunk_tokens = 1000.5 }, "whole number")
+  wrong({ chunk_tokens = -6000 }, "chunk_tokens")
+  wrong({ chunk_tokens = 0 / 0 }, "chunk_tokens")
+  wrong({ chunk_tokens = 1 / 0 }, "chunk_tokens")
+  wrong({ chunk_tokens = "6000" }, "chunk_tokens")
+  -- What is not given fits.
+  t.policy("map_reduce", { worker = "small", context = 2000 })
+  t.policy("map_reduce", { worker = "small", above_tokens = 500 })
 end)

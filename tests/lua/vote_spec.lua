@@ -133,3 +133,48 @@ t.test("wrong options are refused", function()
   t.error(function() t.policy("vote", { answer = "nr" }) end, "one of auto")
   t.error(function() t.policy("vote", { tempratur = 1 }) end, "did you mean 'temperature'")
 end)
+
+t.test("a cache or coalesce behind it keeps the answers apart, and gives each again", function()
+  for _, behind in ipairs{ { "cache_exact" }, { "cache_semantic" }, { "coalesce" } } do
+    t.upstream("up", { { text = "46", delay = 1 }, { text = "The answer is 48.", delay = 1 }, { text = "48", delay = 1 } })
+    local function send()
+      return t.send({ { "vote", n = 3, }, behind }, nil, t.request{ temperature = 1, tenant = behind[1],
+        messages = { { role = "user", content = "What is 6 * 8?" } } })
+    end
+    t.equal({ send().text, #t.calls("up") }, { "The answer is 48.", 3 }, behind[1])
+    if behind[1] ~= "coalesce" then t.equal({ send().text, #t.calls("up") }, { "The answer is 48.", 3 }, behind[1]) end
+  end
+end)
+
+t.test("one that asks for several of several keeps all of them apart", function()
+  local n = 0
+  t.upstream("up", function()
+    n = n + 1
+    return { text = "answer " .. n, delay = 1 }
+  end)
+  t.send({ { "vote", n = 2, }, { "vote", n = 2, }, { "cache_exact" } }, nil,
+    t.request{ temperature = 1, messages = { { role = "user", content = "What is 6 * 8?" } } })
+  t.equal(#t.calls("up"), 4)
+end)
+
+t.test("answers of megabytes are compared at a bounded cost", function()
+  local function object(n, last) return '{"list":[' .. ('{"a":1,"b":[2,3]},'):rep(n) .. '0],"answer":' .. last .. "}" end
+  local n = 75000 -- 1.3 MB
+  for what, give in pairs{
+    json = function(i) return { text = object(n, i == 2 and 1 or 2) } end,
+    fenced = function(i) return { text = "```json\n" .. object(n, i == 2 and 1 or 2) .. "\n```" } end,
+    prose = function(i) return { text = ("word "):rep(260000) .. "The answer is " .. (i == 2 and 1 or 2) .. "." } end,
+    marks = function(i) return { text = ("```\n"):rep(330000) .. (i == 2 and 1 or 2) } end,
+    calls = function(i) return { tool_calls = { { name = "f", arguments = object(n, i == 2 and 1 or 2) } } } end,
+  } do
+    answers(give(1), give(2), give(3))
+    for _, options in ipairs{ {}, { answer = "json" }, { field = "/answer" }, { answer = "text" } } do
+      options.early = false
+      local reply = vote(options, { tools = { { type = "function", ["function"] = { name = "f" } } } })
+      t.equal(reply.status, 200, what)
+      local votes = reply.headers["x-perilune-vote"]
+      if what == "calls" or options.answer ~= "text" and (what == "json" or what == "fenced") then t.equal(votes, "2/3; majority", what) end
+      answers(give(1), give(2), give(3))
+    end
+  end
+end)
