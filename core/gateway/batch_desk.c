@@ -121,6 +121,10 @@ static void too_many_files(struct batch_desk *d) {
     fail(d, 409, NULL, "you have as many files as may be kept (jobs.max_files); delete some");
 }
 
+static void too_many_bytes(struct batch_desk *d) {
+    fail(d, 409, "file", "your files would have more bytes than may be kept (jobs.max_file_bytes); delete some");
+}
+
 static bool has_file(const struct batch_desk *d, const struct job *j, bool errors) {
     struct file_facts f;
     char id[FILE_ID_SIZE];
@@ -178,8 +182,9 @@ static void on_uploaded(void *ud, int rc) {
     struct batch_desk *d = ud;
     struct file_facts f;
     d->upload = NULL;
-    if (rc == FILE_TOO_MANY) {
-        too_many_files(d);
+    if (rc == FILE_TOO_MANY || rc == FILE_TOO_MUCH) {
+        if (rc == FILE_TOO_MANY) too_many_files(d);
+        else too_many_bytes(d);
         return;
     }
     if (rc == 0) rc = file_find(&settings(d)->files, tenant(d), slice_str(d->id), stamp_ms(CLOCK_REALTIME) / 1000, &f);
@@ -219,14 +224,9 @@ static void upload(struct batch_desk *d) {
     struct file_facts f = { .bytes = 0 };
     struct slice content;
     if (!read_form(d, &f, &content)) return;
-    int rc = file_make_room(&settings(d)->files, tenant(d), f.created_s);
-    if (rc == FILE_TOO_MANY) {
-        too_many_files(d);
-        return;
-    }
     struct upload_options opt = { .loop = d->x->w->loop, .files = &settings(d)->files, .tenant = tenant(d),
                                   .facts = &f, .body = &d->body, .content = content, .done = on_uploaded, .ud = d };
-    d->upload = rc == 0 ? upload_new(&opt) : NULL;
+    d->upload = upload_new(&opt);
     if (d->upload == NULL) disk_fails(d);
 }
 

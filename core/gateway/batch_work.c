@@ -66,6 +66,7 @@ struct batch_work {
     uint64_t              window_ms;
     uint64_t              noted_ms;
     uv_fs_t               sync;
+    uv_work_t             commit;    /* behind it */
     bool                  syncing_errors;
     char                  tenant[JOB_TENANT_MAX + 1];
     char                  job_id[JOB_ID_SIZE];
@@ -95,7 +96,9 @@ static void work_free(struct batch_work *b) {
 }
 
 /* A file of answers is there when something is in it. */
-static void commit(struct batch_work *b, const struct batch_output *out, bool errors) {
+typedef int commit_how(const struct file_settings *s, struct slice tenant, const struct file_facts *f);
+
+static void commit(struct batch_work *b, const struct batch_output *out, bool errors, commit_how *how) {
     struct file_facts f = { .bytes = out->size, .created_s = stamp_ms(CLOCK_REALTIME) / 1000 };
     if (out->size == 0 && out->fd >= 0) unlink(out->path);
     if (out->size == 0 || out->fd < 0) return;
@@ -105,8 +108,8 @@ static void commit(struct batch_work *b, const struct batch_output *out, bool er
     batch_id_of(b->job_id, id);
     snprintf(f.name, sizeof(f.name), "%s_%s.jsonl", id, errors ? "error" : "output");
     snprintf(f.purpose, sizeof(f.purpose), "batch_output");
-    if (file_commit(&b->files, slice_str(b->tenant), &f) != 0)
-        log_line(b->w->log, PERILUNE_LOG_ERROR, "jobs.files: %s: %s", out->path, strerror(errno));
+    if (how(&b->files, slice_str(b->tenant), &f) != 0)
+        snprintf(b->why, sizeof(b->why), "the answers could not be kept: %s", strerror(errno));
 }
 
 static void note(struct batch_work *b) {
@@ -158,11 +161,23 @@ static void on_synced(uv_fs_t *req) {
     sync_next(b);
 }
 
-static void sync_over(struct batch_work *b) {
-    commit(b, &b->out, false);
-    commit(b, &b->errors, true);
+/* On a thread of libuv's: nobody else touches b meanwhile, but for b->work. */
+static void commit_both(uv_work_t *req) {
+    struct batch_work *b = container_of(req, struct batch_work, commit);
+    commit(b, &b->out, false, file_commit);
+    commit(b, &b->errors, true, file_commit);
+}
+
+static void on_committed(uv_work_t *req, int status) {
+    struct batch_work *b = container_of(req, struct batch_work, commit);
+    if (status < 0) commit_both(req); /* it was never begun */
+    if (b->why[0] != '\0') log_line(b->w->log, PERILUNE_LOG_ERROR, "jobs.files: %s: %s", b->out.path, b->why);
     if (b->why[0] != '\0') fail(b, FAILURE_INTERNAL, "batch_failed", b->why);
     else end(b, NULL);
+}
+
+static void sync_over(struct batch_work *b) {
+    if (uv_queue_work(&b->w->loop->uv, &b->commit, commit_both, on_committed) != 0) on_committed(&b->commit, UV_ENOMEM);
 }
 
 static void sync_next(struct batch_work *b) {
@@ -371,8 +386,10 @@ void batch_work_begin(struct worker *w, struct job_work *work) {
 
 /* What is written is kept. */
 static void give_up(struct batch_work *b) {
-    commit(b, &b->out, false);
-    commit(b, &b->errors, true);
+    b->why[0] = '\0';
+    commit(b, &b->out, false, file_tell);
+    commit(b, &b->errors, true, file_tell);
+    if (b->why[0] != '\0') log_line(b->w->log, PERILUNE_LOG_ERROR, "jobs.files: %s: %s", b->out.path, b->why);
     work_free(b);
 }
 

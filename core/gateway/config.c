@@ -769,7 +769,8 @@ static void read_jobs(struct reader *r, uint32_t jobs) {
     s->webhooks = read_webhooks(r, get(r, jobs, "webhooks"));
     s->files = (struct file_settings){ .folder = string_of(r, jobs, "files"),
                                        .keep_ms = number_of(r, jobs, "file_keep_ms"),
-                                       .most = (unsigned)number_of(r, jobs, "max_files") };
+                                       .most = (unsigned)number_of(r, jobs, "max_files"),
+                                       .most_bytes = number_of(r, jobs, "max_file_bytes") };
     s->batch_concurrency = (unsigned)number_of(r, jobs, "batch_concurrency");
     s->batch_lines = (unsigned)number_of(r, jobs, "batch_lines");
     s->batch_window_ms = number_of(r, jobs, "batch_window_ms");

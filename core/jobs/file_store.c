@@ -4,8 +4,9 @@
  *                                           file-0190...json   what it is: with it the file is there, without it not
  *
  * Nothing is held in memory, so that processes may share the folder and a crash leaves nothing to mend: content is
- * written first and told last, by a rename.  Content is on the disk by then, what it is not yet: a power cut may lose
- * the file of a second ago (this thread has others to serve).  Content that was never told is taken away after days (a
+ * written first and told last, by a rename.  What was told outlives a power cut: content, then what it is, then the names
+ * in both folders are on the disk, in this order, before anybody hears of it.  That waits for the disk, so it is for a
+ * thread that may (upload.c, batch_work.c).  Content that was never told is taken away after days (a
  * batch writes its answers so, over a day), and what has expired when its tenant makes other files.
  *
  * A tenant's name is never part of a path, its digest is; an id is looked at before it is.  So no name leads out of the
@@ -66,7 +67,9 @@ void file_path(const struct file_settings *s, struct slice tenant, const char *i
 
 /* -- What a file is ------------------------------------------------------------------------------------ */
 
-static bool write_facts(const char *path, const struct file_facts *f) {
+static int sync_fd(const struct file_settings *s, int fd) { return s->sync != NULL ? s->sync(fd) : fsync(fd); }
+
+static bool write_facts(const struct file_settings *s, const char *path, const struct file_facts *f, bool durable) {
     struct buf b;
     buf_init(&b, 0);
     buf_puts(&b, "{\"name\":");
@@ -77,7 +80,10 @@ static bool write_facts(const char *path, const struct file_facts *f) {
                (unsigned long long)f->created_s, (unsigned long long)f->expires_s);
     int fd = buf_failed(&b) ? -1 : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     bool good = fd >= 0 && write(fd, buf_get(&b).ptr, buf_len(&b)) == (ssize_t)buf_len(&b);
+    if (good && durable) good = sync_fd(s, fd) == 0;
+    int why = errno;
     if (fd >= 0 && close(fd) != 0) good = false;
+    else errno = why;
     buf_deinit(&b);
     return good;
 }
@@ -102,16 +108,36 @@ static bool read_facts(const char *path, const char *id, struct file_facts *f) {
     return good;
 }
 
-int file_commit(const struct file_settings *s, struct slice tenant, const struct file_facts *f) {
-    char path[FILE_PATH_SIZE], told[FILE_PATH_SIZE + 8], fresh[FILE_PATH_SIZE + 8];
+/* The names in it. */
+static bool sync_folder(const struct file_settings *s, const char *folder) {
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return false;
+    int rc = sync_fd(s, fd), why = errno;
+    close(fd);
+    errno = why;
+    return rc == 0;
+}
+
+static int tell(const struct file_settings *s, struct slice tenant, const struct file_facts *f, bool durable) {
+    char folder[FILE_PATH_SIZE - 64], path[FILE_PATH_SIZE], told[FILE_PATH_SIZE + 8], fresh[FILE_PATH_SIZE + 8];
+    folder_of(s, tenant, folder, sizeof(folder));
     file_path(s, tenant, f->id, path);
     snprintf(told, sizeof(told), "%s.json", path);
     snprintf(fresh, sizeof(fresh), "%s.new", path);
-    if (write_facts(fresh, f) && rename(fresh, told) == 0) return 0;
+    bool renamed = write_facts(s, fresh, f, durable) && rename(fresh, told) == 0;
+    if (renamed && (!durable || (sync_folder(s, folder) && sync_folder(s, s->folder)))) return 0;
     int why = errno;
-    unlink(fresh);
+    unlink(renamed ? told : fresh);
     errno = why;
     return PERILUNE_ERR_IO;
+}
+
+int file_commit(const struct file_settings *s, struct slice tenant, const struct file_facts *f) {
+    return tell(s, tenant, f, true);
+}
+
+int file_tell(const struct file_settings *s, struct slice tenant, const struct file_facts *f) {
+    return tell(s, tenant, f, false);
 }
 
 /* False: it was not there. */
@@ -214,17 +240,29 @@ static void sweep_untold(const char *folder, const struct names *told, uint64_t 
     closedir(d);
 }
 
-bool file_too_many(const struct file_settings *s, struct slice tenant) {
+/* What their contents are long. */
+static uint64_t bytes_of(const char *folder, const struct names *n) {
+    char path[FILE_PATH_SIZE];
+    struct stat st;
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < n->count; i++) {
+        snprintf(path, sizeof(path), "%s/%s", folder, n->names[i]);
+        if (stat(path, &st) == 0) sum += (uint64_t)st.st_size;
+    }
+    return sum;
+}
+
+int file_over_quota(const struct file_settings *s, struct slice tenant) {
     char folder[FILE_PATH_SIZE - 64];
     struct names n;
     folder_of(s, tenant, folder, sizeof(folder));
-    if (read_names(folder, &n) != 0) return false;
-    unsigned count = n.count;
+    if (read_names(folder, &n) != 0) return 0;
+    bool much = s->most_bytes > 0 && bytes_of(folder, &n) > s->most_bytes, many = n.count > s->most;
     names_free(&n);
-    return count > s->most;
+    return many ? FILE_TOO_MANY : much ? FILE_TOO_MUCH : 0;
 }
 
-int file_make_room(const struct file_settings *s, struct slice tenant, uint64_t now_s) {
+int file_make_room(const struct file_settings *s, struct slice tenant, uint64_t bytes, uint64_t now_s) {
     char folder[FILE_PATH_SIZE - 64], path[FILE_PATH_SIZE];
     struct file_facts f;
     struct names n;
@@ -243,6 +281,7 @@ int file_make_room(const struct file_settings *s, struct slice tenant, uint64_t 
         if (remove_both(path)) kept--; /* it may be looked at twice */
     }
     sweep_untold(folder, &n, now_s);
+    bool much = s->most_bytes > 0 && (bytes > s->most_bytes || bytes_of(folder, &n) > s->most_bytes - bytes);
     names_free(&n);
-    return kept >= s->most ? FILE_TOO_MANY : 0;
+    return kept >= s->most ? FILE_TOO_MANY : much ? FILE_TOO_MUCH : 0;
 }

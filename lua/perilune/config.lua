@@ -999,6 +999,7 @@ end
 local jobs_schema = {
   file = file, broker = { walk = walk_broker },
   files = file, file_keep = seconds(30 * 86400, 60), max_files = count(1000, 1, 10000),
+  max_file_bytes = size(10 * 2 ^ 30, 1),
   batch_concurrency = count(16, 1, 1024), batch_lines = count(50000, 1, 2 ^ 31 - 1),
   batch_window = seconds(86400, 1),
   redis = { walk = function(ctx, path, raw) return walk_redis(ctx, path, raw, jobs_redis_schema) end },

@@ -1,6 +1,7 @@
 /* test_file_store.c -- files of clients in a folder: whose they are, which there are, and when they go. */
 #include "unit.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "include/perilune.h"
 #include "jobs/file_store.h"
 
 struct world {
@@ -33,7 +35,7 @@ static void end(struct world *w) {
 /* A file of the tenant's, made at this second. */
 static int put(struct world *w, const char *tenant, uint64_t now_s, uint64_t expires_s, struct file_facts *f) {
     char path[FILE_PATH_SIZE];
-    int rc = file_make_room(&w->s, slice_str(tenant), now_s);
+    int rc = file_make_room(&w->s, slice_str(tenant), 3, now_s);
     if (rc != 0) return rc;
     *f = (struct file_facts){ .bytes = 3, .created_s = now_s, .expires_s = expires_s };
     snprintf(f->name, sizeof(f->name), "a \"b\".jsonl");
@@ -138,9 +140,9 @@ TEST(content_that_was_never_told_is_no_file_and_goes_after_days) {
     CHECK_INT(unlink(told), 0);
     CHECK_INT(file_find(&w.s, SLICE("acme"), slice_str(f.id), 100, &g), FILE_NOT_FOUND);
     CHECK_INT(stat(path, &st), 0);
-    CHECK_INT(file_make_room(&w.s, SLICE("acme"), (uint64_t)st.st_mtime + 86400), 0);
+    CHECK_INT(file_make_room(&w.s, SLICE("acme"), 3, (uint64_t)st.st_mtime + 86400), 0);
     CHECK_INT(access(path, F_OK), 0);
-    CHECK_INT(file_make_room(&w.s, SLICE("acme"), (uint64_t)st.st_mtime + 4 * 86400), 0);
+    CHECK_INT(file_make_room(&w.s, SLICE("acme"), 3, (uint64_t)st.st_mtime + 4 * 86400), 0);
     CHECK_INT(access(path, F_OK), -1);
     end(&w);
 }
@@ -156,5 +158,80 @@ TEST(a_damaged_description_is_no_file) {
     FILE *to = fopen(told, "w");
     CHECK(to != NULL && fputs("{\"bytes\":", to) >= 0 && fclose(to) == 0);
     CHECK_INT(file_find(&w.s, SLICE("acme"), slice_str(f.id), 100, &f), FILE_NOT_FOUND);
+    end(&w);
+}
+
+/* -- Power cuts --------------------------------------------------------------------------------- */
+
+static struct {
+    const struct world *w;
+    struct file_facts   f;
+    char                order[64]; /* m: what it is; t: the tenant's folder; f: the folder of all; capital: told by then */
+    int                 fails_at;  /* the n-th refuses; 0: none */
+} disk;
+
+static int watched_sync(int fd) {
+    char link[64], path[4400], told[4400];
+    struct stat st;
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(link, path, sizeof(path) - 1);
+    CHECK(n > 0 && fstat(fd, &st) == 0);
+    path[n] = '\0';
+    file_path(&disk.w->s, SLICE("acme"), disk.f.id, told);
+    strcat(told, ".json");
+    bool is_told = access(told, F_OK) == 0;
+    char what = S_ISREG(st.st_mode) ? 'm' : strcmp(path, disk.w->folder) == 0 ? 'f' : 't';
+    size_t at = strlen(disk.order);
+    disk.order[at] = is_told ? (char)(what - 'a' + 'A') : what;
+    if (disk.fails_at == (int)at + 1) {
+        errno = EIO;
+        return -1;
+    }
+    return fsync(fd);
+}
+
+/* What it is before it is told, and its name before anybody hears of it. */
+TEST(a_file_that_was_told_outlives_a_power_cut) {
+    struct world w;
+    struct file_facts g;
+    char path[FILE_PATH_SIZE];
+    begin(&w);
+    for (int fails = 0; fails <= 3; fails++) {
+        memset(&disk, 0, sizeof(disk));
+        disk.w = &w;
+        disk.fails_at = fails;
+        CHECK_INT(file_make_room(&w.s, SLICE("acme"), 3, 100), 0);
+        disk.f = (struct file_facts){ .bytes = 0, .created_s = 100 };
+        file_id_new(100000 + (uint64_t)fails, &w.rng, disk.f.id);
+        file_path(&w.s, SLICE("acme"), disk.f.id, path);
+        close(open(path, O_WRONLY | O_CREAT | O_EXCL, 0600));
+        w.s.sync = watched_sync;
+        errno = 0;
+        int rc = file_commit(&w.s, SLICE("acme"), &disk.f);
+        int why = errno;
+        w.s.sync = NULL;
+        CHECK_STR(disk.order, fails == 1 ? "m" : fails == 2 ? "mT" : "mTF");
+        CHECK_INT(rc, fails == 0 ? 0 : PERILUNE_ERR_IO);
+        if (fails > 0) CHECK_INT(why, EIO);
+        CHECK_INT(file_find(&w.s, SLICE("acme"), slice_str(disk.f.id), 100, &g), fails == 0 ? 0 : FILE_NOT_FOUND);
+    }
+    end(&w);
+}
+
+TEST(bytes_of_a_tenant_are_bounded_and_no_others_pay) {
+    struct world w;
+    struct file_facts f;
+    begin(&w);
+    w.s.most_bytes = 7;
+    CHECK_INT(put(&w, "acme", 100, 0, &f), 0);
+    CHECK_INT(put(&w, "acme", 101, 0, &f), 0);
+    CHECK_INT(file_over_quota(&w.s, SLICE("acme")), 0);
+    CHECK_INT(put(&w, "acme", 102, 0, &f), FILE_TOO_MUCH);
+    CHECK_INT(file_make_room(&w.s, SLICE("acme"), UINT64_MAX, 102), FILE_TOO_MUCH);
+    CHECK_INT(put(&w, "other", 102, 0, &f), 0);
+    w.s.most_bytes = 5; /* two that came at once */
+    CHECK_INT(file_over_quota(&w.s, SLICE("acme")), FILE_TOO_MUCH);
+    w.s.most_bytes = 0;
+    CHECK_INT(put(&w, "acme", 103, 0, &f), 0);
     end(&w);
 }
