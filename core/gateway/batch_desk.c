@@ -194,15 +194,16 @@ static void on_uploaded(void *ud, int rc) {
 
 /* Its parts.  False after having failed. */
 static bool read_form(struct batch_desk *d, struct file_facts *f, struct slice *content) {
-    struct slice type = request_header(d->x->req, SLICE("content-type")), body = buf_get(&d->body), name, none;
-    struct slice purpose = form_file(type, body, SLICE("purpose"), &none);
-    *content = form_file(type, body, SLICE("file"), &name);
+    struct form_part parts[] = { { .name = SLICE("purpose") }, { .name = SLICE("file") } };
+    form_parts(request_header(d->x->req, SLICE("content-type")), buf_get(&d->body), parts, 2);
+    struct slice purpose = parts[0].content, name = parts[1].filename;
+    *content = parts[1].content;
     if (purpose.ptr == NULL || content->ptr == NULL || name.ptr == NULL) {
         fail(d, 400, purpose.ptr == NULL ? "purpose" : "file",
              "a file comes as multipart/form-data with the parts \"purpose\" and \"file\"");
         return false;
     }
-    if (form_has_more(type, body, SLICE("purpose")) || form_has_more(type, body, SLICE("file"))) {
+    if (parts[0].times > 1 || parts[1].times > 1) {
         fail(d, 400, "file", "each of the parts \"purpose\" and \"file\" comes once");
         return false;
     }

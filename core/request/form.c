@@ -97,39 +97,38 @@ static struct slice boundary_of(struct slice type) {
     return b;
 }
 
-/* Parts of that name, up to `most`; the first of them, and how its file is called. */
-static unsigned look_for(struct slice type, struct slice body, struct slice name, unsigned most, struct slice *content,
-                         struct slice *filename) {
+static void look_at(struct slice head, struct slice content, struct form_part *wanted, unsigned count) {
+    struct slice name = word_of(head, "name");
+    for (unsigned i = 0; i < count; i++) {
+        struct form_part *p = &wanted[i];
+        if (!slice_eq(name, p->name) || p->times++ > 0) continue;
+        p->filename = word_of(head, "filename");
+        p->content = content;
+    }
+}
+
+/* first: one of them is enough. */
+static void walk(struct slice type, struct slice body, struct form_part *wanted, unsigned count, bool first) {
     char mark[80] = "\r\n--"; /* a boundary has at most 70 characters */
     struct slice b = boundary_of(type), next = slice_of(mark, 4 + b.len);
-    unsigned found = 0;
-    if (b.ptr == NULL) return 0;
+    if (b.ptr == NULL) return;
     memcpy(mark + 4, b.ptr, b.len);
-    for (const char *at = first_part(body, next); at != NULL && found < most;) {
+    for (const char *at = first_part(body, next); at != NULL && !(first && wanted->times > 0);) {
         struct slice part = slice_of(NULL, 0), rest = behind(body, at);
         at = next_part(rest, next, &part);
         if (part.ptr == NULL) break; /* it is cut */
         const char *blank = find(part, SLICE("\r\n\r\n"));
         struct slice head = slice_of(part.ptr, blank != NULL ? (size_t)(blank - part.ptr) : 0);
-        if (blank == NULL || !slice_eq(word_of(head, "name"), name) || found++ > 0) continue;
-        *filename = word_of(head, "filename");
-        *content = behind(part, blank + 4);
+        if (blank != NULL) look_at(head, behind(part, blank + 4), wanted, count);
     }
-    return found;
 }
 
-struct slice form_file(struct slice content_type, struct slice body, struct slice name, struct slice *filename) {
-    struct slice content = slice_of(NULL, 0);
-    look_for(content_type, body, name, 1, &content, filename);
-    return content;
-}
-
-bool form_has_more(struct slice content_type, struct slice body, struct slice name) {
-    struct slice content, filename;
-    return look_for(content_type, body, name, 2, &content, &filename) > 1;
+void form_parts(struct slice type, struct slice body, struct form_part *wanted, unsigned count) {
+    walk(type, body, wanted, count, false);
 }
 
 struct slice form_field(struct slice content_type, struct slice body, struct slice name) {
-    struct slice filename;
-    return form_file(content_type, body, name, &filename);
+    struct form_part wanted = { .name = name };
+    walk(content_type, body, &wanted, 1, true);
+    return wanted.content;
 }

@@ -10,10 +10,14 @@
  * content type is another. */
 struct slice form_field(struct slice content_type, struct slice body, struct slice name);
 
-/* The same, with the name that the client gave the file; ptr NULL: it has none. */
-struct slice form_file(struct slice content_type, struct slice body, struct slice name, struct slice *filename);
+struct form_part {
+    struct slice name;     /* wanted; the rest is zeroed before */
+    struct slice content;  /* of the first one of that name; ptr NULL: there is none */
+    struct slice filename; /* that the client gave it; ptr NULL: none */
+    unsigned     times;    /* how often the name comes: of two, two readers would believe different ones */
+};
 
-/* Is there more than one of that name?  Two readers would believe different ones. */
-bool form_has_more(struct slice content_type, struct slice body, struct slice name);
+/* Fills in what of those wanted is in the body, which is walked through once: it may be large. */
+void form_parts(struct slice content_type, struct slice body, struct form_part *wanted, unsigned count);
 
 #endif

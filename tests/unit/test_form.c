@@ -60,9 +60,12 @@ TEST_NOFAULT(cut_anywhere) {
 
 TEST_NOFAULT(what_comes_twice_is_told) {
     static const char twice[] = PART("model", "m") PART("file", "x") PART("model", "n") END;
-    CHECK(form_has_more(slice_str(TYPE), slice_str(twice), SLICE("model")));
-    CHECK(!form_has_more(slice_str(TYPE), slice_str(twice), SLICE("file")));
-    CHECK(!form_has_more(slice_str(TYPE), slice_str(twice), SLICE("other")));
+    struct form_part parts[] = { { .name = SLICE("model") }, { .name = SLICE("file") }, { .name = SLICE("other") } };
+    form_parts(slice_str(TYPE), slice_str(twice), parts, 3);
+    CHECK_UINT(parts[0].times, 2);
+    CHECK(parts[1].times <= 1);
+    CHECK_UINT(parts[2].times, 0);
+    CHECK(parts[2].content.ptr == NULL);
     is("multipart/form-data; boundary=XX; boundary=YY", SLICE(PART("model", "m") END), NULL);
     is("multipart/form-data; boundary=\"XX\"; Boundary=XX", SLICE(PART("model", "m") END), NULL);
 }
