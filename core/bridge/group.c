@@ -328,8 +328,8 @@ static bool can_begin(const struct group *g) {
     return g->count == 0;
 }
 
-/* core.spawn(mode, functions, limit, account, graph, seconds): [-6, +n, e], waits.  With a graph it returns a result, an
- * error, and { [i] = true of each branch that was late, over = did the time of all end it? }. */
+/* core.spawn(mode, functions, limit, account, graph, seconds): [-6, +n, e], waits.  With a graph it returns a result,
+ * an error, and { [i] = true of each branch that was late, over = did the time of all end it? }. */
 int l_spawn(lua_State *L) {
     static const char *const modes[] = { "all", "any", "race", NULL };
     static const char *const accounts[] = { "request", "limited", "free", NULL };

@@ -266,8 +266,8 @@ static int l_read_text(lua_State *L) {
     return push_all(L, out);
 }
 
-/* core.read_answer(res, most) -> text, tools, cut | nil, err: all of it, read once.  text false: it has more than `most`
- * bytes, as it came. */
+/* core.read_answer(res, most) -> text, tools, cut | nil, err: all of it, read once.  text false: it has more than
+ * `most` bytes, as it came. */
 static int l_read_answer(lua_State *L) {
     struct response *r = to_response(L, 1);
     double most = luaL_checknumber(L, 2);

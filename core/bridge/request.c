@@ -241,7 +241,7 @@ static void refuse_upstream(lua_State *L) {
     static const char *const module = "perilune.check";
     lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
     lua_getfield(L, -1, module);
-    if (!lua_istable(L, -1)) luaL_error(L, "unknown upstream '%s'", lua_tostring(L, 3)); /* a state without Lua of ours */
+    if (!lua_istable(L, -1)) luaL_error(L, "unknown upstream '%s'", lua_tostring(L, 3)); /* no Lua of ours is there */
     lua_getfield(L, -1, "no_upstream");
     lua_pushvalue(L, 3);
     lua_call(L, 1, 1);

@@ -3,9 +3,9 @@
  *     ROOM --there is some--> WRITING --all bytes--> SYNCING --> TELLING --on the disk--> (done)
  *       +------------------------+-- the disk refuses, nobody waits, no room ---> taken away
  *
- * A disk may take seconds, so all of it is done by libuv's threads, one step at a time: also the looking for room, which
- * walks through the tenant's folder, and the telling (file_commit()).  A step that is under way cannot be taken back: who
- * leaves is forgotten, and its end cleans up. */
+ * A disk may take seconds, so all of it is done by libuv's threads, one step at a time: also the looking for room,
+ * which walks through the tenant's folder, and the telling (file_commit()).  A step that is under way cannot be taken
+ * back: who leaves is forgotten, and its end cleans up. */
 #include "gateway/upload.h"
 
 #include <errno.h>

@@ -4,9 +4,9 @@
  *                                           file-0190...json   what it is: with it the file is there, without it not
  *
  * Nothing is held in memory, so that processes may share the folder and a crash leaves nothing to mend: content is
- * written first and told last, by a rename.  What was told outlives a power cut: content, then what it is, then the names
- * in both folders are on the disk, in this order, before anybody hears of it.  That waits for the disk, so it is for a
- * thread that may (upload.c, batch_work.c).  Content that was never told is taken away after days (a
+ * written first and told last, by a rename.  What was told outlives a power cut: content, then what it is, then the
+ * names in both folders are on the disk, in this order, before anybody hears of it.  That waits for the disk, so it is
+ * for a thread that may (upload.c, batch_work.c).  Content that was never told is taken away after days (a
  * batch writes its answers so, over a day), and what has expired when its tenant makes other files.
  *
  * A tenant's name is never part of a path, its digest is; an id is looked at before it is.  So no name leads out of the

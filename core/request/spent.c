@@ -108,7 +108,8 @@ int spent_adopt(struct request *child, struct request *parent, const struct ask_
     int rc = parent ? check_line(parent, route, f) : 0;
     if (rc != 0) return rc;
     child->through = route != NULL;
-    if (parent != NULL) child->sample += parent->sample * SAMPLES; /* what is asked for one of several is of that one, too */
+    /* What is asked for one of several is of that one, too. */
+    if (parent != NULL) child->sample += parent->sample * SAMPLES;
     bool ok = parent == NULL || adopt(child, parent, route != NULL);
     if (route != NULL && route->guard != NULL) slice_copy(child->guard, sizeof(child->guard), slice_str(route->guard));
     if (route != NULL) ok = ok && name_route(child, route->identity, route->label);
