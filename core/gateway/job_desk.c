@@ -260,7 +260,8 @@ static void submit(struct job_desk *d) {
                                           "job, so that it would run on another one, which asks for a key");
         return;
     }
-    ask(d, &(struct jobs_ask){ .verb = JOBS_SUBMIT, .job = &d->job }, on_submitted);
+    ask(d, &(struct jobs_ask){ .verb = JOBS_SUBMIT, .job = &d->job, .hold = job_blob(x->req, x->req->body) },
+        on_submitted);
 }
 
 void job_desk_admitted(struct job_desk *d) {

@@ -59,19 +59,10 @@ static int make_room(struct upload *u) {
     return u->fd >= 0 ? 0 : PERILUNE_ERR_IO;
 }
 
-/* It is told, unless others that came at the same time took the room. */
-static int tell(struct upload *u) {
-    struct slice tenant = slice_str(u->tenant);
-    int rc = file_commit(&u->files, tenant, &u->facts);
-    if (rc == 0) rc = file_over_quota(&u->files, tenant);
-    if (rc > 0) file_remove(&u->files, tenant, slice_str(u->facts.id), u->facts.created_s);
-    return rc;
-}
-
 static void do_task(uv_work_t *req) {
     struct upload *u = container_of(req, struct upload, step.task);
     errno = 0;
-    u->rc = u->state == ROOM ? make_room(u) : tell(u);
+    u->rc = u->state == ROOM ? make_room(u) : file_commit(&u->files, slice_str(u->tenant), &u->facts);
     u->why = errno;
 }
 
@@ -79,12 +70,20 @@ static void do_task(uv_work_t *req) {
 
 static void go_on(struct upload *u);
 
+/* It stays, unless others that came at the same time took the room: one after the other, or all would go. */
+static void look_once_more(struct upload *u) {
+    struct slice tenant = slice_str(u->tenant);
+    u->rc = file_over_quota(&u->files, tenant);
+    if (u->rc != 0) file_remove(&u->files, tenant, slice_str(u->facts.id), u->facts.created_s);
+}
+
 static void on_task(uv_work_t *req, int status) {
     struct upload *u = container_of(req, struct upload, step.task);
     if (status < 0) { /* it was never begun */
         u->rc = PERILUNE_ERR_IO;
         u->why = -status;
     }
+    if (u->state == TELLING && u->rc == 0 && u->done != NULL) look_once_more(u);
     if (u->rc != 0 || u->done == NULL || u->state == TELLING) {
         upload_over(u, u->rc, u->why);
         return;

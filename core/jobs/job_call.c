@@ -2,8 +2,12 @@
  *
  *     struct jobs_ask, borrowed --copy--> [ arena: names, body ... | what is answered ]
  *
- * One arena holds all of it, so that a question that nobody waits for any more is one thing to free, by whichever
+ * A body of megabytes is not copied: the loop of who asks would stand still meanwhile.  It lies in a blob, of which the
+ * question has a share.
+ *
+ * One arena holds all the rest, so that a question that nobody waits for any more is one thing to free, by whichever
  * thread has it then. */
+#include "base/blob.h"
 #include "include/perilune.h"
 #include "jobs/job_table.h"
 
@@ -43,11 +47,19 @@ int job_call_init(struct job_call *c, const struct jobs_ask *ask) {
     if (ok && ask->job != NULL) {
         c->job = *ask->job;
         c->ask.job = &c->job;
+        if (ask->hold != NULL) c->job.body = SLICE("");
         ok = job_copy(&c->arena, &c->job, JOB_QUESTION | JOB_RESULT);
+        if (ask->hold != NULL) c->job.body = ask->job->body;
     }
-    if (ok) return 0;
+    if (ok) {
+        c->hold = blob_ref(ask->hold);
+        return 0;
+    }
     arena_deinit(&c->arena);
     return PERILUNE_ERR_NOMEM;
 }
 
-void job_call_deinit(struct job_call *c) { arena_deinit(&c->arena); }
+void job_call_deinit(struct job_call *c) {
+    arena_deinit(&c->arena);
+    blob_put(c->hold);
+}

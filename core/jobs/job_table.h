@@ -14,6 +14,7 @@ struct job_table;
 struct job_call {
     struct jobs_ask    ask;
     struct job         job;     /* what ask.job points to */
+    struct blob       *hold;    /* in which its body lies: a share; NULL: it is in the arena */
     struct arena       arena;
     struct jobs_answer answer;
 };

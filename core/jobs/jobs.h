@@ -65,6 +65,7 @@ enum jobs_refusal {
 struct jobs_ask {
     enum jobs_verb verb;
     const struct job *job;       /* SUBMIT, FINISH; lent until jobs_begin() returns */
+    struct blob   *hold;         /* SUBMIT: the job's body lies in it, and is not copied but held; NULL: it is copied */
     struct slice   id, tenant;
     struct slice   queue;        /* TAKE */
     uint64_t       lease, lease_ms, after; /* after: EVENTS; APPEND: the number that it should get, or 0: who asks

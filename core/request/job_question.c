@@ -76,6 +76,10 @@ static bool keep(struct arena *a, struct buf *b, struct slice *out) {
     return p != NULL;
 }
 
+struct blob *job_blob(const struct request *r, const struct body *body) {
+    return body != NULL && !body_is_cleared(body) ? body->text : r->raw;
+}
+
 bool job_from_request(struct job *j, struct arena *a, const struct request *r, const struct body *body,
                       const struct job_headers *more) {
     struct buf path, lines;
@@ -87,7 +91,7 @@ bool job_from_request(struct job *j, struct arena *a, const struct request *r, c
         if (is_kept(r->headers[i].name, more))
             headers_put(&lines, r->headers[i].name, r->headers[i].value);
     j->tenant = slice_str(r->tenant);
-    j->body = body != NULL && !body_is_cleared(body) ? blob_get(body->text) : blob_get(r->raw);
+    j->body = blob_get(job_blob(r, body));
     bool ok = keep(a, &path, &j->path);
     return keep(a, &lines, &j->headers) && ok;
 }

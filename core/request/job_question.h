@@ -15,6 +15,8 @@ struct job_headers {
  * in a.  False: no memory. */
 bool job_from_request(struct job *j, struct arena *a, const struct request *r, const struct body *body,
                       const struct job_headers *more);
+/* In what the body of that job lies; NULL: there is none. */
+struct blob *job_blob(const struct request *r, const struct body *body);
 /* Who let it in, in front of j's headers: a request's guard, or GUARD_OPERATOR; batch: it is one, and its endpoint's
  * route did.  The bytes are in a.  False: no memory. */
 bool job_put_guard(struct job *j, struct arena *a, const char *guard, bool batch);

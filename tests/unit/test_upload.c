@@ -47,7 +47,7 @@ static struct file_settings open_folder(unsigned most) {
     snprintf(folder, sizeof(folder), "/tmp/perilune-upload-XXXXXX");
     CHECK(mkdtemp(folder) != NULL);
     struct file_settings s = { .folder = folder, .most = most };
-    CHECK_INT(file_make_room(&s, SLICE("acme"), 1000), 0);
+    CHECK_INT(file_make_room(&s, SLICE("acme"), 100, 1000), 0);
     return s;
 }
 
@@ -97,6 +97,45 @@ TEST_NOFAULT(a_disk_that_refuses_is_quoted) {
     CHECK_INT(w.rc, PERILUNE_ERR_IO);
     CHECK_INT(w.why, EFBIG);
     CHECK_INT(count_files(&s), 0);
+    loop_deinit(&loop);
+    close_folder();
+}
+
+/* Told, or not there: whoever leaves at any moment leaves no file behind. */
+TEST_NOFAULT(who_leaves_leaves_nothing) {
+    struct file_settings s = open_folder(8);
+    struct loop loop;
+    struct rng rng;
+    CHECK_INT(loop_init(&loop), 0);
+    rng_seed(&rng, 1);
+    for (int turns = 0; turns < 6; turns++) {
+        struct waiting w;
+        begin(&w, &loop, &s, &rng, 100);
+        for (int i = 0; i < turns && !w.over; i++) uv_run(&loop.uv, UV_RUN_ONCE);
+        if (w.over) break;
+        upload_leave(w.upload);
+        while (uv_loop_alive(&loop.uv)) uv_run(&loop.uv, UV_RUN_ONCE);
+        CHECK_INT(count_files(&s), 0);
+    }
+    loop_deinit(&loop);
+    close_folder();
+}
+
+TEST_NOFAULT(more_bytes_than_a_tenant_may_have) {
+    struct file_settings s = open_folder(8);
+    struct loop loop;
+    struct rng rng;
+    struct waiting w;
+    CHECK_INT(loop_init(&loop), 0);
+    rng_seed(&rng, 1);
+    s.most_bytes = 150;
+    begin(&w, &loop, &s, &rng, 100);
+    wait_for(&loop, &w);
+    CHECK_INT(w.rc, 0);
+    begin(&w, &loop, &s, &rng, 100);
+    wait_for(&loop, &w);
+    CHECK_INT(w.rc, FILE_TOO_MUCH);
+    CHECK_INT(count_files(&s), 1);
     loop_deinit(&loop);
     close_folder();
 }
