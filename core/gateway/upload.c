@@ -43,7 +43,7 @@ static void upload_over(struct upload *u, int rc, int why) {
     bool made = u->fd >= 0, told = u->state == TELLING && u->rc == 0;
     if (made) close(u->fd);
     if (told && u->done == NULL) file_remove(&u->files, tenant, slice_str(u->facts.id), u->facts.created_s);
-    else if (made && rc != 0) unlink(u->path);
+    else if (made && (rc != 0 || u->done == NULL)) unlink(u->path);
     errno = why;
     if (u->done != NULL) u->done(u->ud, rc);
     buf_deinit(&u->body);

@@ -62,6 +62,17 @@ static int count_files(const struct file_settings *s) {
     return file_list(s, SLICE("acme"), SLICE(""), 1000, all, 8);
 }
 
+/* Of all that lies in the tenant's folder, told or not. */
+static int count_names(void) {
+    char command[128];
+    int n = -1;
+    snprintf(command, sizeof(command), "find %s -type f | wc -l", folder);
+    FILE *p = popen(command, "r");
+    CHECK(p != NULL && fscanf(p, "%d", &n) == 1);
+    pclose(p);
+    return n;
+}
+
 TEST_NOFAULT(several_at_once_are_no_more_than_may_be) {
     struct file_settings s = open_folder(2);
     struct loop loop;
@@ -116,6 +127,7 @@ TEST_NOFAULT(who_leaves_leaves_nothing) {
         upload_leave(w.upload);
         while (uv_loop_alive(&loop.uv)) uv_run(&loop.uv, UV_RUN_ONCE);
         CHECK_INT(count_files(&s), 0);
+        CHECK_INT(count_names(), 0);
     }
     loop_deinit(&loop);
     close_folder();
