@@ -44,7 +44,7 @@ ifeq ($(SAN),thread)
 export TSAN_OPTIONS := suppressions=$(CURDIR)/tests/support/tsan.supp $(TSAN_OPTIONS)
 endif
 
-.PHONY: all deps run rock rock-test local test unit wire jobs specs clients fuzz lint bench cases soak install clean examples-test tokens redis brokers kafka vectors autobahn
+.PHONY: all deps run rock rock-stripped rock-test local test unit wire jobs specs clients fuzz lint bench cases soak install clean examples-test tokens redis brokers kafka vectors autobahn
 
 # Targets for people stand above files. What they need is built by one make of its own, in
 # parallel and only there: `make -j test` neither runs suites at once nor builds a file twice.
@@ -192,11 +192,18 @@ $(ROCK): $(O)/rock/module.o $(O)/rock/embedded.o $(O)/rock/objects.a core/rock/m
 	@$(CC) -shared -Wl,--version-script=core/rock/module.map -Wl,-z,nodelete $(LINK) -o $@ $(filter-out %.map,$^) $(ROCK_LIBS)
 
 rock:
+	@for p in $(PKGS); do pkg-config --exists $$p || missing="$$missing $$p"; done; [ -z "$$missing" ] || { \
+	  echo "make rock: pkg-config does not find$$missing; on Debian: apt install $(PACKAGES)" >&2; exit 1; }
 	+@$(build) $(ROCK)
+
+# For LuaRocks, which installs it.
+rock-stripped: rock
+	@mkdir -p $(D)/rock/stripped
+	@objcopy --strip-unneeded $(ROCK) $(D)/rock/stripped/perilune.so
 
 # In a plain LuaJIT, and as LuaRocks installs it; without it the latter is skipped, with a sentence.
 rock-test: all rock
-	@CC="$(CC) $(LINK)" sh tests/rock/run.sh $(D)/rock
+	@CC="$(CC) $(LINK)" sh tests/rock/run.sh $(D)/rock $(SAN)
 
 $(O)/test_%: tests/unit/test_%.c tests/unit/unit.c $(O)/libperilune_test.a $(wildcard tests/unit/*.h)
 	@$(CC) $(ALL_CFLAGS) -DPERILUNE_TEST -Itests/unit $(LINK) -o $@ $(filter-out %.h,$^) $(PKG_LIBS)

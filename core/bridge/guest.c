@@ -8,7 +8,8 @@
  *
  *     memory     the host's allocator: nothing is counted, nothing refused.  limits.memory is 0
  *     time       no hook: nobody is sliced or condemned; a debug hook is the host's own.  limits.cpu_ms is 0
- *     code       the JIT stays as the host has set it, and strings stay Lua's own (perilune.confine is not loaded)
+ *     code       the host's is compiled or not as it likes, the library's is not (state.c), and strings stay Lua's own:
+ *                perilune.confine is not loaded
  *     globals    none is made or read.  Files of the library get an environment with what the standard library was when
  *                they were loaded, and a require() of their own, so that strict hosts find nothing to complain of, and
  *                neither side meets the other's changes of package.loaded or of a global function
@@ -59,19 +60,30 @@ static void set_loaded(lua_State *L, const char *name) {
     lua_setfield(L, lua_upvalueindex(UP_LOADED), name);
 }
 
+/* A module of LuaJIT's own: jit.util, for one.  The host's require() notes in package.loaded what it began, and a
+ * failure, for want of memory, must not stay there. [0, +1, e] */
+static void require_of_host(lua_State *L, const char *name) {
+    lua_pushvalue(L, lua_upvalueindex(UP_HOST));
+    lua_pushstring(L, name);
+    if (lua_pcall(L, 1, 1, 0) == 0) return;
+    lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+    lua_pushnil(L);
+    lua_setfield(L, -2, name);
+    lua_pop(L, 1);
+    lua_error(L);
+}
+
 /* require(), as files of the library have it. [-1, +1, e] */
 static int l_require(lua_State *L) {
     const char *name = luaL_checkstring(L, 1);
     lua_settop(L, 1);
     lua_getfield(L, lua_upvalueindex(UP_LOADED), name);
     if (!lua_isnil(L, -1)) return 1;
-    if (strncmp(name, "perilune", 8) != 0) { /* jit.util, for one */
-        lua_pushvalue(L, lua_upvalueindex(UP_HOST));
-        lua_pushvalue(L, 1);
-        lua_call(L, 1, 1);
+    if (strncmp(name, "perilune", 8) != 0) {
+        require_of_host(L, name);
         return 1;
     }
-    state_load_embedded(L, name, true);
+    state_load_embedded(L, name);
     if (!lua_isfunction(L, -1)) return luaL_error(L, "module '%s' not found:%s", name, lua_tostring(L, -1));
     lua_pushvalue(L, lua_upvalueindex(UP_ENV));
     lua_setfenv(L, -2);

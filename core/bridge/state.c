@@ -215,7 +215,7 @@ void state_ref_drop(struct state *s, int ref) {
 
 /* -- Life ------------------------------------------------------------------------------ */
 
-int state_load_embedded(lua_State *L, const char *name, bool compiled) {
+int state_load_embedded(lua_State *L, const char *name) {
     char path[128], chunk[140];
     snprintf(path, sizeof(path), "%s.lua", strcmp(name, "perilune") == 0 ? "perilune.init" : name);
     for (char *p = path; *p; p++)
@@ -229,14 +229,14 @@ int state_load_embedded(lua_State *L, const char *name, bool compiled) {
     thread_yield(); /* this is the loading thread, and workers may share its core */
     snprintf(chunk, sizeof(chunk), "@lua/%s", path);
     if (luaL_loadbuffer(L, text, len, chunk) != 0) return lua_error(L);
-    /* Running out of memory inside a compiled trace crashes this LuaJIT, and the
-     * memory limit of a policy may strike in here: the library is interpreted. */
-    if (!compiled) luaJIT_setmode(L, -1, LUAJIT_MODE_ALLFUNC | LUAJIT_MODE_OFF);
+    /* Running out of memory inside a compiled trace crashes this LuaJIT, and the memory
+     * limit of a policy, or of a host, may strike in here: the library is interpreted. */
+    luaJIT_setmode(L, -1, LUAJIT_MODE_ALLFUNC | LUAJIT_MODE_OFF);
     return 1;
 }
 
 /* require() of the library's own files: from inside the program. [-1, +1, e] */
-static int l_embedded(lua_State *L) { return state_load_embedded(L, luaL_checkstring(L, 1), false); }
+static int l_embedded(lua_State *L) { return state_load_embedded(L, luaL_checkstring(L, 1)); }
 
 static void set_loader(lua_State *L) {
     lua_getglobal(L, "package");

@@ -191,9 +191,8 @@ void state_collect_soon(struct state *s);
 /* The queue of a spec goes, with all that runs (l_jobs.c). */
 void state_close_jobs(struct state *s);
 
-/* Pushes the chunk of a file of the library, or the sentence that there is none; compiled: its loops may become machine
- * code.  Returns 1. [0, +1, e] */
-int state_load_embedded(lua_State *L, const char *name, bool compiled);
+/* Pushes the chunk of a file of the library, or the sentence that there is none.  Returns 1. [0, +1, e] */
+int state_load_embedded(lua_State *L, const char *name);
 
 /* Text of an embedded Lua file ("perilune/init.lua", "policies/route.lua");
  * NULL when there is none. */

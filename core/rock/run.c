@@ -142,7 +142,6 @@ static int bind_session(struct session *x) {
     if (gen == NULL) return fail(x, PERILUNE_ERR_NOMEM, "not enough memory");
     gen->chains = mem_zalloc((x->config->route_count + 1) * sizeof(*gen->chains));
     gen->state = s;
-    x->before = s->services;
     x->limits = s->limits;
     int rc = gen->chains != NULL ? generation_bind(gen, &x->run->worker, x->config) : PERILUNE_ERR_NOMEM;
     if (rc != 0) {
