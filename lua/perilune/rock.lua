@@ -5,6 +5,7 @@
 
 local check = require "perilune.check"
 local core = require "perilune.core"
+local traces = require "perilune.traces"
 
 local M = {}
 for name, value in pairs(require "perilune") do M[name] = value end
@@ -39,7 +40,11 @@ local function refused()
 end
 
 -- What was thrown, with the line of who called and not one of the library.
-local function placed(err) return (core.place(err)) end
+local function placed(err)
+  err = core.place(err)
+  traces.note(err)
+  return err
+end
 
 -- Asks of a program are no traffic: nobody wants a line for each, unless the configuration says so.
 local function quiet(raw)

@@ -9,7 +9,7 @@ failed=0
 case "$2" in
 address|thread) export LD_PRELOAD="$(cc -print-file-name=lib$([ "$2" = address ] && echo a || echo t)san.so)" ASAN_OPTIONS=detect_leaks=0 ;;
 esac
-for name in primitives loop host; do
+for name in primitives loop host script; do
     LUA_CPATH="$PWD/$1/?.so" timeout 300 luajit "tests/rock/$name.lua" || failed=1
 done
 unset LD_PRELOAD
