@@ -324,7 +324,7 @@ lint:
 	@luajit tests/lint/api.lua
 	@luajit tests/lint/metrics.lua
 
-bench: all
+bench: all rock
 	+@$(build) $(O)/bench_tokens $(O)/bench_count $(O)/bench_text $(O)/bench_cache_memory $(O)/bench_eviction $(O)/bench_router $(O)/bench_prefix
 	@sh tests/bench/run.sh
 
