@@ -31,7 +31,7 @@ CFLAGS  ?= -g
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) $(WARN) $(CFLAGS) -Icore -Icore/include -fPIC -fvisibility=hidden -MMD -MP $(PKG_CFLAGS)
 LINK    := $(if $(SAN),-fsanitize=$(SAN))
 
-SRC   := $(filter-out core/cli/main.c,$(wildcard core/*/*.c))
+SRC   := $(filter-out core/cli/main.c core/rock/module.c,$(wildcard core/*/*.c))
 OBJ   := $(SRC:core/%.c=$(O)/%.o) $(O)/embedded.o $(B)/vocab.o $(B)/table.o $(B)/jobs_script.o
 TOBJ  := $(SRC:core/%.c=$(O)/t/%.o) $(O)/embedded.o $(B)/vocab.o $(B)/table.o $(B)/jobs_script.o
 LUA   := $(wildcard lua/perilune/*.lua policies/*.lua)
@@ -44,7 +44,7 @@ ifeq ($(SAN),thread)
 export TSAN_OPTIONS := suppressions=$(CURDIR)/tests/support/tsan.supp $(TSAN_OPTIONS)
 endif
 
-.PHONY: all deps run local test unit wire jobs specs clients fuzz lint bench cases soak install clean examples-test tokens redis brokers kafka vectors autobahn
+.PHONY: all deps run rock rock-stripped rock-test local test unit wire jobs specs clients fuzz lint bench cases soak install clean examples-test tokens redis brokers kafka vectors autobahn
 
 # Targets for people stand above files. What they need is built by one make of its own, in
 # parallel and only there: `make -j test` neither runs suites at once nor builds a file twice.
@@ -163,6 +163,48 @@ $(BIN): $(O)/cli/main.o $(O)/objects.a
 	@echo "  LD   $@"
 	@$(CC) $(LINK) -o $@ $^ $(PKG_LIBS)
 
+# -- the rock ------------------------------------------------------------------------
+
+# A module of other programs' LuaJIT: it has no Lua of its own, and shows nothing but luaopen_perilune.  Its Lua files
+# are texts, because bytecode is of one version of LuaJIT, and it takes no object that it does not need.
+ROCK      := $(D)/rock/perilune.so
+ROCK_LUA  := $(filter-out %_command.lua %/meta.lua %/rock_meta.lua %/test.lua,$(LUA))
+ROCK_LIBS  = $(shell pkg-config --libs $(REDIS_TLS) $(filter-out luajit,$(PKGS)) 2>/dev/null) -lm -lpthread -ldl
+
+$(O)/rock/embedded.S: $(LUA) Makefile
+	@mkdir -p $(@D)
+	@{ printf '.section .rodata\n'; i=0; \
+	   for f in $(ROCK_LUA); do i=$$((i+1)); \
+	     printf 'n%d: .asciz "%s"\nb%d: .incbin "%s"\ne%d: .byte 0\n' $$i "$${f#lua/}" $$i "$$f" $$i; done; \
+	   printf '.section .data.rel.ro,"aw"\n.balign 8\n.globl embedded_table\n.hidden embedded_table\nembedded_table:\n'; i=0; \
+	   for f in $(ROCK_LUA); do i=$$((i+1)); printf '.quad n%d, b%d, e%d\n' $$i $$i $$i; done; \
+	   printf '.quad 0, 0, 0\n.section .note.GNU-stack,"",@progbits\n'; } > $@
+
+$(O)/rock/embedded.o: $(O)/rock/embedded.S
+	@$(CC) -c $< -o $@
+
+$(O)/rock/objects.a: $(filter-out $(O)/embedded.o,$(OBJ))
+	@rm -f $@ && ar rcs $@ $^
+
+$(ROCK): $(O)/rock/module.o $(O)/rock/embedded.o $(O)/rock/objects.a core/rock/module.map
+	@mkdir -p $(@D)
+	@echo "  LD   $@"
+	@$(CC) -shared -Wl,--version-script=core/rock/module.map -Wl,-z,nodelete $(LINK) -o $@ $(filter-out %.map,$^) $(ROCK_LIBS)
+
+rock:
+	@for p in $(PKGS); do pkg-config --exists $$p || missing="$$missing $$p"; done; [ -z "$$missing" ] || { \
+	  echo "make rock: pkg-config does not find$$missing; on Debian: apt install $(PACKAGES)" >&2; exit 1; }
+	+@$(build) $(ROCK)
+
+# For LuaRocks, which installs it.
+rock-stripped: rock
+	@mkdir -p $(D)/rock/stripped
+	@objcopy --strip-unneeded $(ROCK) $(D)/rock/stripped/perilune.so
+
+# In a plain LuaJIT, and as LuaRocks installs it; without it the latter is skipped, with a sentence.
+rock-test: all rock
+	@CC="$(CC) $(LINK)" sh tests/rock/run.sh $(D)/rock $(SAN)
+
 $(O)/test_%: tests/unit/test_%.c tests/unit/unit.c $(O)/libperilune_test.a $(wildcard tests/unit/*.h)
 	@$(CC) $(ALL_CFLAGS) -DPERILUNE_TEST -Itests/unit $(LINK) -o $@ $(filter-out %.h,$^) $(PKG_LIBS)
 
@@ -204,7 +246,7 @@ local:
 # -- testing -------------------------------------------------------------------------
 
 test: all
-	@$(MAKE) --no-print-directory unit specs wire jobs redis brokers vectors fuzz examples-test
+	@$(MAKE) --no-print-directory unit specs wire jobs redis brokers vectors fuzz examples-test rock-test
 	@$(if $(SAN),,$(MAKE) --no-print-directory clients tokens)
 	@echo "all suites passed"
 
@@ -282,7 +324,7 @@ lint:
 	@luajit tests/lint/api.lua
 	@luajit tests/lint/metrics.lua
 
-bench: all
+bench: all rock
 	+@$(build) $(O)/bench_tokens $(O)/bench_count $(O)/bench_text $(O)/bench_cache_memory $(O)/bench_eviction $(O)/bench_router $(O)/bench_prefix
 	@sh tests/bench/run.sh
 

@@ -1,5 +1,9 @@
--- For `luarocks make rockspec/perilune-scm-1.rockspec` in a checkout.  It installs the
--- program; policies run inside of it and need no rock of their own.
+-- The module `perilune` for programs that run in LuaJIT:
+--
+--   luarocks make rockspec/perilune-scm-1.rockspec                      installs it from a checkout
+--   luarocks make --pack-binary-rock rockspec/perilune-scm-1.rockspec   makes a .rock, for `luarocks install FILE.rock`
+--
+-- The program is installed by `make install`; policies run inside of it and need no rock.
 rockspec_format = "3.0"
 package = "perilune"
 version = "scm-1"
@@ -10,12 +14,11 @@ source = {
 }
 
 description = {
-  summary = "A runtime that makes LLM applications faster and cheaper, with policies in Lua",
+  summary = "Tokens, prompts, caches and streaming calls of language models, for LuaJIT programs",
   detailed = [[
-    Perilune stands between clients that speak OpenAI's HTTP API and the servers that
-    answer.  It streams, and runs policies written in Lua on each request: routing,
-    retries, fallbacks, timeouts, keys, or your own.  Policies reload without dropping
-    a request.
+    Counts tokens exactly and fast, makes prompts shorter, keeps what others said, parses
+    event streams, and calls language models: in a loop of its own, in which everything
+    that waits looks like a plain call.  The same library that Perilune's policies use.
   ]],
   license = "Apache-2.0",
 }
@@ -23,20 +26,19 @@ description = {
 supported_platforms = { "linux" }
 
 dependencies = {
-  "lua == 5.1", -- LuaJIT 2.1; the program links its library
+  "lua == 5.1", -- LuaJIT 2.1, that is: the module needs what Lua 5.1 by itself has not
 }
 
-external_dependencies = {
-  LUAJIT = { header = "luajit-2.1/luajit.h" },
-  LIBUV = { header = "uv.h" },
-  CURL = { header = "curl/curl.h" },
-  OPENSSL = { header = "openssl/ssl.h" },
-}
+-- What is needed for building pkg-config finds, also where distributions keep headers apart by architecture; the Makefile
+-- says what is missing.
 
 build = {
   type = "make",
-  build_target = "all",
-  build_variables = { CC = "$(CC)" },
-  install_target = "install",
-  install_variables = { PREFIX = "$(PREFIX)" },
+  build_target = "rock-stripped",
+  build_variables = { CC = "$(CC)", CFLAGS = "$(CFLAGS)" },
+  install_pass = false,
+  install = {
+    lib = { perilune = "build/rock/stripped/perilune.so" },
+    lua = { ["perilune.meta"] = "lua/perilune/meta.lua" }, -- for editors: LuaCATS
+  },
 }

@@ -26,9 +26,7 @@
 #define LIBRARY "@lua/perilune/"
 
 void blame_open(lua_State *L) {
-    lua_getglobal(L, "require");
-    lua_pushliteral(L, FRAME);
-    lua_call(L, 1, 1);
+    state_require(L, FRAME);
     lua_setfield(L, LUA_REGISTRYINDEX, FRAME);
 }
 

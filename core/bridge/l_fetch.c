@@ -191,7 +191,7 @@ int l_fetch(lua_State *L) {
     luaL_checktype(L, 2, LUA_TTABLE);
     op_check(L);
     struct task *t = state_of(L)->running;
-    if (t->state->services.pool_count == 0) return luaL_error(L, "fetch is not available here");
+    if (t->state->services.client == NULL) return luaL_error(L, "fetch is not available here");
     struct call_field fields[64];
     unsigned field_count = read_headers(L, fields, 64);
     struct slice body = opt_string(L, "body", NULL);
@@ -212,7 +212,7 @@ int l_fetch(lua_State *L) {
     f->target = (struct target){ .name = "fetch", .urls = { f->url.data }, .url_count = 1,
                                  .timeouts = { .connect_ms = timeout }, .max_answer = FETCH_LIMIT,
                                  .health = &f->health, .reach = reach };
-    call_pool_init(&f->pool, t->state->services.pools[0].client, &f->target);
+    call_pool_init(&f->pool, t->state->services.client, &f->target);
     struct blob *bytes = body.ptr ? blob_copy(body) : NULL;
     struct call_options opt = { .pool = &f->pool, .method = method, .path = SLICE(""), .body = bytes,
                                 .headers = fields, .header_count = field_count, .whole = true, .verbatim = true,

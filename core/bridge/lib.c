@@ -633,6 +633,7 @@ static const luaL_Reg functions[] = {
     { "ask", l_ask },
     { "served", l_served },
     { "span", l_span },
+    { "sse", l_sse },
     { "latch", l_latch },
     { "latch_set", l_latch_set },
     { "latch_wait", l_latch_wait },
@@ -768,9 +769,7 @@ void lib_open(lua_State *L) {
     logprob_open(L);
     embeddings_open(L);
     json_stream_open(L);
+    sse_open(L);
     trim_open(L);
-    lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
-    lua_pushvalue(L, core);
-    lua_setfield(L, -2, "perilune.core");
-    lua_settop(L, core - 1);
+    lua_settop(L, core);
 }

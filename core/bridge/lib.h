@@ -7,7 +7,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-void lib_open(lua_State *L); /* package.loaded["perilune.core"] [0, 0, e] */
+void lib_open(lua_State *L); /* pushes perilune.core [0, +1, e] */
 
 /* Buffers of the state, empty, with what the request may still take as their limit; each
  * valid until it is asked for again.  The first is for decoding one string, the second for
@@ -197,6 +197,7 @@ int l_text_json_lines(lua_State *L);
 int l_text_strip_ansi(lua_State *L);
 int l_text_elide_base64(lua_State *L);
 int l_json_stream(lua_State *L);
+int l_sse(lua_State *L);
 int l_trim_rules(lua_State *L);
 int l_trim(lua_State *L);
 
@@ -216,6 +217,7 @@ void learn_open_lua(lua_State *L);
 void logprob_open(lua_State *L);
 void embeddings_open(lua_State *L);
 void json_stream_open(lua_State *L);
+void sse_open(lua_State *L);
 void trim_open(lua_State *L);
 
 #endif

@@ -55,9 +55,7 @@ static void take_chains(lua_State *L, struct loading *ld, int list, int trusted,
 
 static int load(lua_State *L, void *ud) {
     struct loading *ld = ud;
-    lua_getglobal(L, "require");
-    lua_pushliteral(L, "perilune.boot");
-    lua_call(L, 1, 1);
+    state_require(L, "perilune.boot");
     lua_getfield(L, -1, "load");
     lua_pushlstring(L, ld->b->text->data, ld->b->text->len);
     lua_pushstring(L, ld->b->path);

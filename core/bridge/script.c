@@ -53,18 +53,11 @@ static int run(struct state *s, struct script *sc, int (*start)(lua_State *, voi
     return PERILUNE_ERR_STATE;
 }
 
-/* [0, +1, e] */
-static void push_module(lua_State *L, const char *name) {
-    lua_getglobal(L, "require");
-    lua_pushstring(L, name);
-    lua_call(L, 1, 1);
-}
-
 /* -- Specs ------------------------------------------------------------------------------ */
 
 static int start_spec(lua_State *L, void *ud) {
     struct script *sc = ud;
-    push_module(L, "perilune.sandbox");
+    state_require(L, "perilune.sandbox");
     lua_getfield(L, -1, "load");
     lua_pushlstring(L, sc->b->text->data, sc->b->text->len);
     lua_pushstring(L, sc->b->path);
@@ -78,7 +71,7 @@ static int start_spec(lua_State *L, void *ud) {
 
 static int read_summary(lua_State *L, void *ud) {
     struct script *sc = ud;
-    push_module(L, "perilune.test");
+    state_require(L, "perilune.test");
     lua_getfield(L, -1, "summary");
     lua_call(L, 0, 3);
     *sc->passed += (unsigned)lua_tointeger(L, -3);
@@ -99,7 +92,7 @@ int script_run_spec(struct state *s, struct bundle *b, unsigned *passed, unsigne
 
 static int start_command(lua_State *L, void *ud) {
     struct script *sc = ud;
-    push_module(L, sc->module);
+    state_require(L, sc->module);
     lua_getfield(L, -1, "run");
     lua_pushlstring(L, sc->argument.ptr, sc->argument.len);
     sc->task = task_new(L, 1);

@@ -71,7 +71,7 @@ size_t state_memory_left(const struct state *s) {
 #define POOL_SIZE (4 * 1024 * 1024) /* a state with all policies has 1 to 2 MiB */
 #endif
 
-static void *allocate(void *ud, void *ptr, size_t osize, size_t nsize) {
+void *state_allocate(void *ud, void *ptr, size_t osize, size_t nsize) {
     struct state *s = ud;
     if (ptr == NULL) osize = 0;
     if (nsize > osize && !may_grow(s, nsize - osize)) return NULL;
@@ -215,10 +215,8 @@ void state_ref_drop(struct state *s, int ref) {
 
 /* -- Life ------------------------------------------------------------------------------ */
 
-/* require() of the library's own files: from inside the program. [-1, +1, e] */
-static int l_embedded(lua_State *L) {
-    const char *name = luaL_checkstring(L, 1);
-    char path[128];
+int state_load_embedded(lua_State *L, const char *name) {
+    char path[128], chunk[140];
     snprintf(path, sizeof(path), "%s.lua", strcmp(name, "perilune") == 0 ? "perilune.init" : name);
     for (char *p = path; *p; p++)
         if (*p == '.' && strcmp(p, ".lua") != 0) *p = '/';
@@ -229,14 +227,16 @@ static int l_embedded(lua_State *L) {
         return 1;
     }
     thread_yield(); /* this is the loading thread, and workers may share its core */
-    char chunk[140];
-    snprintf(chunk, sizeof(chunk), "@%s", path);
+    snprintf(chunk, sizeof(chunk), "@lua/%s", path);
     if (luaL_loadbuffer(L, text, len, chunk) != 0) return lua_error(L);
-    /* Running out of memory inside a compiled trace crashes this LuaJIT, and the
-     * memory limit of a policy may strike in here: the library is interpreted. */
+    /* Running out of memory inside a compiled trace crashes this LuaJIT, and the memory
+     * limit of a policy, or of a host, may strike in here: the library is interpreted. */
     luaJIT_setmode(L, -1, LUAJIT_MODE_ALLFUNC | LUAJIT_MODE_OFF);
     return 1;
 }
+
+/* require() of the library's own files: from inside the program. [-1, +1, e] */
+static int l_embedded(lua_State *L) { return state_load_embedded(L, luaL_checkstring(L, 1)); }
 
 static void set_loader(lua_State *L) {
     lua_getglobal(L, "package");
@@ -251,44 +251,64 @@ static void set_loader(lua_State *L) {
     lua_pop(L, 1);
 }
 
+void state_require(lua_State *L, const char *name) {
+    int own = state_of(L)->require_ref;
+    if (own != 0) lua_rawgeti(L, LUA_REGISTRYINDEX, own);
+    else lua_getglobal(L, "require");
+    lua_pushstring(L, name);
+    lua_call(L, 1, 1);
+}
+
 static int open_state(lua_State *L, void *ud) {
     (void)ud;
     luaL_openlibs(L);
     set_loader(L);
     pattern_install(L, state_tick);
     handles_open(L);
+    lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
     lib_open(L);
-    lua_getglobal(L, "require");
-    lua_pushliteral(L, "perilune.sandbox");
-    lua_call(L, 1, 0);
+    lua_setfield(L, -2, "perilune.core");
+    state_require(L, "perilune.confine");
+    state_require(L, "perilune.sandbox");
     blame_open(L);
     budget_watch(L);
     return 0;
 }
 
-int state_new(struct state **out, struct loop *loop, struct log *log, struct stores *stores,
-              const struct state_limits *limits, char *err, size_t errlen) {
-    *out = NULL;
+struct state *state_make(struct loop *loop, struct log *log, struct stores *stores, const struct state_limits *limits) {
     struct state *s = mem_zalloc(sizeof(*s));
-    if (s == NULL) {
-        snprintf(err, errlen, "out of memory");
-        return PERILUNE_ERR_NOMEM;
-    }
+    if (s == NULL) return NULL;
     *s = (struct state){ .refs = 1, .loop = loop, .log = log, .stores = stores, .limits = *limits,
                          .services = { .loop = loop, .stores = stores, .high_water = limits->high_water } };
     after_line_init(&s->own_after);
     s->after = &s->own_after;
     list_init(&s->ready);
     list_init(&s->resting);
+    return s;
+}
+
+int state_enter_lua(struct state *s, lua_State *L) {
+    s->L = L;
+    return lua_cpcall(L, bootstrap, s) == 0 ? 0 : PERILUNE_ERR_NOMEM;
+}
+
+int state_new(struct state **out, struct loop *loop, struct log *log, struct stores *stores,
+              const struct state_limits *limits, char *err, size_t errlen) {
+    *out = NULL;
+    struct state *s = state_make(loop, log, stores, limits);
+    if (s == NULL) {
+        snprintf(err, errlen, "out of memory");
+        return PERILUNE_ERR_NOMEM;
+    }
     pool_init(&s->memory.pool, POOL_SIZE);
-    s->L = lua_newstate(allocate, s);
+    s->L = lua_newstate(state_allocate, s);
     if (s->L == NULL) {
         snprintf(err, errlen, "out of memory for a Lua state");
         pool_deinit(&s->memory.pool);
         mem_free(s);
         return PERILUNE_ERR_NOMEM;
     }
-    if (lua_cpcall(s->L, bootstrap, s) != 0) {
+    if (state_enter_lua(s, s->L) != 0) {
         snprintf(err, errlen, "out of memory for a Lua state");
         state_put(s);
         return PERILUNE_ERR_NOMEM;
@@ -333,7 +353,7 @@ void state_put(struct state *s) {
     deferred_cancel(&s->run_soon);
     deferred_cancel(&s->run_next);
     timer_stop(s->loop, &s->rest);
-    lua_close(s->L);
+    if (!s->is_guest) lua_close(s->L);
     limit_lines_free(s);
     cache_entry_put(s->found);
     json_deinit(&s->scratch_doc);

@@ -97,6 +97,8 @@ struct state {
     unsigned            spare_count;
     struct handles      handles;
     struct handle_type  request_type, response_type;
+    bool                is_guest;   /* L is a coroutine of somebody else's lua_State: guest.c */
+    int                 require_ref; /* its own require(), of a guest; 0: the global one is ours */
     int                 run_ref, trace_ref; /* C functions of state_call(): protected, its error handler */
     int                 job_entry;  /* what runs jobs that are functions, lua/perilune/jobs.lua; 0: there are none */
     struct jobs_alone  *jobs_alone; /* of a spec, which has no gateway; NULL: it has none yet */
@@ -108,6 +110,11 @@ struct state {
     struct limit_line  *limit_lines; /* who waits for limits: limit_line.c */
     struct buf          decode, encode; /* scratch of lib_scratch(), lib_output() */
 };
+
+/* One without a lua_State, for state_new() and guest.c.  NULL: no memory. */
+struct state *state_make(struct loop *loop, struct log *log, struct stores *stores, const struct state_limits *limits);
+/* What state_call() needs in L, which s gets.  PERILUNE_ERR_NOMEM: there is no memory for that. */
+int  state_enter_lua(struct state *s, lua_State *L);
 
 /* A fresh state with the sandbox, the C tables and the Lua library loaded.
  * Returns 0 or an error; err gets a sentence. */
@@ -121,12 +128,20 @@ void state_put(struct state *s); /* the last share closes it */
  * running below a frame that still uses the state. */
 void state_put_soon(struct state *s);
 
-/* The state behind any of its coroutines. */
+/* The allocator of those that are ours, by which they are known. */
+void *state_allocate(void *ud, void *ptr, size_t osize, size_t nsize);
+/* The state that is a guest in the lua_State of L, or raises: there is none any more. [0, 0, e] */
+struct state *guest_of(lua_State *L);
+
+/* The state behind any of its coroutines.  Raises only where the host closes its lua_State. [0, 0, e] */
 static inline struct state *state_of(lua_State *L) {
     void *ud;
-    lua_getallocf(L, &ud);
-    return ud;
+    if (lua_getallocf(L, &ud) == state_allocate) return ud;
+    return guest_of(L);
 }
+
+/* require(name), of the library's own files. [0, +1, e] */
+void state_require(lua_State *L, const char *name);
 
 void limit_lines_free(struct state *s); /* limit_line.c; nobody waits any more */
 
@@ -175,6 +190,9 @@ void state_collect_soon(struct state *s);
 
 /* The queue of a spec goes, with all that runs (l_jobs.c). */
 void state_close_jobs(struct state *s);
+
+/* Pushes the chunk of a file of the library, or the sentence that there is none.  Returns 1. [0, +1, e] */
+int state_load_embedded(lua_State *L, const char *name);
 
 /* Text of an embedded Lua file ("perilune/init.lua", "policies/route.lua");
  * NULL when there is none. */

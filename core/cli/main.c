@@ -34,6 +34,7 @@ static const char help[] =
     "  check FILE.lua     load everything, say what is wrong\n"
     "  test FILE...       run policy specs in virtual time\n"
     "  reload FILE.lua    ask the running instance to reload\n"
+    "  script FILE.lua    run a program in Lua that asks models\n"
     "  sim                a simulated OpenAI-compatible upstream\n"
     "  bench URL          a load tester for chat endpoints\n"
     "  tokens [FILE]      how many tokens a text or a chat request is\n"
@@ -372,6 +373,7 @@ static const struct {
                  { "model", perilune_tool_model },
                  { "train", perilune_tool_train },
                  { "eval", perilune_tool_eval },
+                 { "script", perilune_tool_script },
                  { "cache", perilune_tool_cache },   { "vocab", perilune_tool_vocab } };
 
 /* Who starts us without a standard stream (`>&-`) must not have the next socket take its

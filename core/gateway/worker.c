@@ -87,6 +87,7 @@ int generation_bind(struct generation *gen, struct worker *w, struct config *c) 
     for (unsigned i = 0; i < c->target_count; i++) call_pool_init(&gen->pools[i], &w->client, &c->targets[i]);
     struct state *s = gen->state;
     s->services.loop = w->loop;
+    s->services.client = &w->client;
     s->services.mail = &w->mail;
     s->services.far = &w->far;
     s->services.ask_again = refresh_begin;
@@ -182,9 +183,7 @@ void worker_describe(struct worker *w, struct buf *out) {
 
 /* -- Life ----------------------------------------------------------------------------------- */
 
-static void close_parts(struct worker *w) {
-    http_server_close(&w->server); /* busy requests hear `gone`, their calls stop */
-    job_keeper_leave(w);
+void worker_uninstall(struct worker *w) {
     refresh_end_all(w);
     trial_end_all(w);
     unsigned undone = after_line_cancel(&w->after);
@@ -196,6 +195,12 @@ static void close_parts(struct worker *w) {
     call_drop_released(&w->client);
     if (w->gen != NULL) state_put(w->gen->state);
     w->gen = NULL;
+}
+
+static void close_parts(struct worker *w) {
+    http_server_close(&w->server); /* busy requests hear `gone`, their calls stop */
+    job_keeper_leave(w);
+    worker_uninstall(w);
     far_deinit(&w->far);
     client_close(&w->client);
     mailbox_close(&w->mail);

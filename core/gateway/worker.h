@@ -99,6 +99,9 @@ void generation_free(struct generation *gen); /* never installed */
 
 /* Worker's thread. Takes gen; new requests use it from now on. */
 void worker_install(struct worker *w, struct generation *gen);
+/* Nobody uses the current one any more, and there is none: what it does behind replies ends, its share is given back.
+ * The worker may be given another one. */
+void worker_uninstall(struct worker *w);
 /* Two steps, so that one which fails changes nothing: the addresses that are missing
  * are added (*port: of the last that was); the others are closed, and all use the
  * plan's certificate. */

@@ -210,6 +210,7 @@ PERILUNE_API int perilune_tool_bench(int argc, char **argv);
 PERILUNE_API int perilune_tool_cache(int argc, char **argv);
 PERILUNE_API int perilune_tool_train(int argc, char **argv);
 PERILUNE_API int perilune_tool_eval(int argc, char **argv);
+PERILUNE_API int perilune_tool_script(int argc, char **argv);
 PERILUNE_API int perilune_tool_vocab(int argc, char **argv);
 PERILUNE_API int perilune_tool_model(int argc, char **argv);
 PERILUNE_API int perilune_tool_distill_data(int argc, char **argv);

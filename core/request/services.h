@@ -23,6 +23,7 @@ struct trial_ask;
 
 struct services {
     struct loop        *loop;
+    struct client      *client;     /* who calls; NULL: nobody can */
     struct call_pool   *pools;      /* the upstreams */
     unsigned            pool_count;
     struct models      *models;     /* a share; NULL until the configuration says, or somebody asks */

@@ -67,7 +67,7 @@ static void heap_remove(struct loop *l, struct timer *t) {
 static void alarm_fired(uv_timer_t *alarm);
 
 static void arm(struct loop *l) {
-    if (l->is_virtual) return;
+    if (l->is_virtual || l->is_still) return;
     if (l->heap_len == 0) {
         if (l->alarm_at != UINT64_MAX) uv_timer_stop(&l->alarm);
         l->alarm_at = UINT64_MAX;
@@ -99,6 +99,7 @@ static void alarm_fired(uv_timer_t *alarm) {
 }
 
 uint64_t loop_now(const struct loop *l) {
+    if (l->is_still) return uv_hrtime() / 1000000; /* nobody reads the clock for all that happens in a turn */
     return l->is_virtual ? l->virtual_ms : uv_now(&l->uv);
 }
 
@@ -182,7 +183,7 @@ void loop_soon(struct loop *l, struct deferred *j, void (*run)(struct deferred *
 
 void loop_next(struct loop *l, struct deferred *j, void (*run)(struct deferred *)) {
     job_add(&l->next, j, run);
-    if (!l->is_virtual) uv_idle_start(&l->spin, on_spin);
+    if (!l->is_virtual && !l->is_still) uv_idle_start(&l->spin, on_spin);
 }
 
 void deferred_cancel(struct deferred *j) {
@@ -239,8 +240,19 @@ int loop_init(struct loop *l) {
     return 0;
 }
 
+void loop_init_still(struct loop *l) {
+    *l = (struct loop){ .alarm_at = UINT64_MAX, .is_still = true };
+    list_init(&l->soon);
+    list_init(&l->next);
+    rng_seed(&l->rng, 0);
+}
+
 void loop_deinit(struct loop *l) {
     assert(l->heap_len == 0);
+    if (l->is_still) {
+        mem_free(l->heap);
+        return;
+    }
     uv_close((uv_handle_t *)&l->alarm, NULL);
     uv_close((uv_handle_t *)&l->after, NULL);
     uv_close((uv_handle_t *)&l->before, NULL);

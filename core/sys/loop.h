@@ -40,6 +40,7 @@ struct loop {
                               something that the kernel hears of in the next turn only */
     uint64_t      turn;    /* how often it has polled: callbacks with the same number kept others waiting together */
     bool          is_virtual;
+    bool          is_still; /* it never turns, see loop_init_still() */
     uint64_t      virtual_ms;
     struct rng    rng;
     char         *scratch; /* one read buffer for all connections of the thread */
@@ -56,6 +57,9 @@ char *loop_take_scratch(struct loop *l);
 ssize_t loop_write_now(const uv_tcp_t *tcp, const uv_buf_t *pieces, unsigned count);
 
 int      loop_init(struct loop *l);
+/* One that only knows the time: nothing of the kernel's is opened, timers never fire, and work for later waits for
+ * loop_flush().  Copies of it in forked processes are as good. */
+void     loop_init_still(struct loop *l);
 void     loop_deinit(struct loop *l); /* closes own handles, runs until all are closed */
 
 /* Milliseconds since some start; monotonic; cached per loop turn. */

@@ -196,6 +196,7 @@ end
 
 -- What C finds out (a file, a variable) it can tell with its line.  The text is looked through only when it may have to.
 local function lines_of(conf, text)
+  if not text then return {} end
   local line_of, out = nil, {}
   local function note(key)
     line_of = line_of or locate.lines(text)
@@ -232,7 +233,14 @@ function M.load(text, file)
   local marked = text:find("trusted%s*=%s*true") ~= nil
   local chunk, err = sandbox.load(text, file, marked)
   if not chunk then fail(err) end
-  local raw = sandbox.run(chunk)
+  return M.build(sandbox.run(chunk), file, text)
+end
+
+--- The same of what the text returns.
+---@param raw any
+---@param file string  for messages
+---@param text? string  where lines are looked for
+function M.build(raw, file, text)
   local conf, errors, warnings = config.check(raw, file)
   if not conf then fail(config.format(errors, file, text)) end
 

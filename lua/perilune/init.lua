@@ -8,6 +8,7 @@ local core = require "perilune.core"
 local errors = require "perilune.errors"
 local frame = require "perilune.frame"
 local host = require "perilune.host"
+local readonly = require("perilune.readonly").new
 
 local M = {}
 
@@ -16,10 +17,11 @@ local result, spawn = core.result, core.spawn
 M.version = "0.1.0"
 M.error = errors.new
 M.reject = errors.reject
-M.json = require("perilune.sandbox").readonly({
+M.json = readonly({
   encode = core.json_encode, decode = core.json_decode, view = core.json_view, null = core.null, array = core.json_array,
 }, "perilune.json")
 M.json_stream = core.json_stream
+M.sse = core.sse
 M.now = core.now
 function M.cpu_left() return host.cpu_left() end
 
@@ -39,7 +41,7 @@ end
 M.random = core.random
 M.sha256 = core.sha256
 M.hmac_sha256 = core.hmac_sha256
-M.base64 = require("perilune.sandbox").readonly({
+M.base64 = readonly({
   encode = core.base64_encode, decode = core.base64_decode,
 }, "perilune.base64")
 M.url_encode = core.url_encode

@@ -1329,6 +1329,88 @@ function JsonStream:finish() end
 ---@return boolean
 function JsonStream:done() end
 
+---@class perilune.SseOptions
+---@field max_size? integer  bytes of one event, default 16 MiB
+
+---@class perilune.SseEvent
+---@field type string  "message" where the stream names none
+---@field data string  lines joined by line breaks
+---@field id? string
+
+--- Events of text/event-stream, in whatever pieces it comes.  Comments, and blocks without data, are no events.
+---
+---     local sse = perilune.sse()
+---     for _, event in ipairs(sse:feed(bytes)) do print(event.type, event.data) end
+---@param options? perilune.SseOptions  an unknown one throws
+---@return perilune.Sse
+function perilune.sse(options) end
+
+---@class perilune.Sse
+local Sse = {}
+
+--- The next bytes.  After a failure every call fails in the same way.
+---@param bytes string
+---@return perilune.SseEvent[]? events  those that are complete now
+---@return string? message  an event is too large
+function Sse:feed(bytes) end
+
+--- The stream is over.
+---@return perilune.SseEvent[]? events  one whose blank line is missing, or none
+---@return string? message
+function Sse:finish() end
+
+-- -- the rock: what programs have besides ------------------------------------------------------
+
+-- A LuaJIT program that requires "perilune" (the rock, or `perilune script`) finds in it what policies find, and the
+-- modules perilune.text, retry, chat, cost, errors, extract, fields, prompt_cache, turns, breaker and config as its
+-- fields.  What is marked @async works inside of perilune.run() only; the rest anywhere.  Nobody limits its time and
+-- memory, and nothing is sandboxed but policies that a configuration names.
+
+--- Calls fn in a loop, with the arguments behind it, and returns what it returns, or throws what it throws.  Inside,
+--- what waits looks like any other call, as in a policy: perilune.ask, fetch, sleep, all, any, race, map, streams.
+---
+---     local perilune = require "perilune"
+---     perilune.run({ upstreams = { up = { url = "https://api.openai.com/v1", key = { env = "OPENAI_API_KEY" },
+---                                         model = "gpt-4o-mini" } } }, function()
+---       local res = assert(perilune.ask{ upstream = "up", stream = true, messages = "Why is the sky blue?" })
+---       for event in res:events() do
+---         if event.type == "text" then io.write(event.text) io.flush() end
+---       end
+---     end)
+---
+--- One run at a time in a lua_State, on the thread that calls it, which it keeps until fn is over.  Then all that it
+--- began ends: answers that were not read to their end are finished, and raise when they are touched.  A coroutine of
+--- one's own cannot wait in a run: branches are perilune.all{...} and its kin.  A bare coroutine.yield() lets others
+--- go on.  Inside of OpenResty it throws: its loop must not be blocked, and a child of fork() that inherited a run
+--- has to be started anew.
+---@param config table|string  what a configuration file returns (upstreams, routes, pools, cache ...; `listen` and what
+---       else is of a server is left alone, `jobs` is refused), or the name of such a file
+---@param fn async fun(...): ...
+---@param ... any
+---@return any ...
+function perilune.run(config, fn, ...) end
+
+---@class perilune.TrimOptions
+---@field languages? string[]  default: all that there are rules for
+---@field rules? table<string, string[]>  more phrases, by place: see perilune.trim
+---@field repeated? boolean    lines that stood there before go, too; default true
+---@field cuts? boolean        also say what went
+
+--- Politeness, filler and repeated lines out of a prompt.  (For policies it is a module, perilune.trim.)
+---@param text string
+---@param options? perilune.TrimOptions
+---@return string? text
+---@return perilune.Cut[]|string|nil cuts
+function perilune.trim(text, options) end
+
+--- The sentences of a text that a question needs: perilune.text.extract.
+---@param text string
+---@param question string
+---@param options? table  of text.extract: ratio, floor, min_tokens ...
+---@return string? text
+---@return table|string info
+function perilune.compress(text, question, options) end
+
 -- -- perilune.config, perilune.check: options of a policy ------------------------------------
 
 --- What a setting wants.  Types: string number integer boolean duration (seconds)

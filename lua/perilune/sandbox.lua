@@ -12,7 +12,8 @@
 -- a budget throws, no hook fires, and a handler could run for ever.
 --
 -- table.sort and string.gsub are Lua where they call back or work long, so that the
--- time of a request can be sliced in there, too (perilune.interruptible).
+-- time of a request can be sliced in there, too (perilune.interruptible; perilune.confine
+-- has what holds for all strings).
 --
 -- Policies run with the JIT off, because compiled loops do not count
 -- instructions, and so does this library.  `trusted` policies get everything.
@@ -20,36 +21,18 @@
 local core = require "perilune.core"
 local globals = require "perilune.globals"
 local interruptible = require "perilune.interruptible"
+local readonly = require "perilune.readonly"
 require "perilune.response"
 
 local M = {}
 
 local check = core.check
-local sealed = setmetatable({}, { __mode = "k" }) -- handles of readonly tables
-
-string.dump = nil
-string.gsub = interruptible.gsub
-getmetatable("").__metatable = false
+local sealed = readonly.sealed
 
 local function copy(t)
   local out = {}
   for k, v in pairs(t) do out[k] = v end
   return out
-end
-
---- A table that cannot be written through the handle returned.
----@generic T
----@param t T
----@param what string
----@return T
-function M.readonly(t, what)
-  local handle = setmetatable({}, {
-    __index = t,
-    __newindex = function(_, k) error(("%s.%s cannot be assigned"):format(what, tostring(k)), 2) end,
-    __metatable = false,
-  })
-  sealed[handle] = what
-  return handle
 end
 
 local function guarded_rawset(t, k, v)
@@ -95,7 +78,7 @@ local function public_module(name)
   if not public[name] then return nil end
   if not shared_views[name] then
     local module = require(name)
-    shared_views[name] = type(module) == "table" and M.readonly(module, name) or module
+    shared_views[name] = type(module) == "table" and readonly.new(module, name) or module
   end
   return shared_views[name]
 end

@@ -91,21 +91,24 @@ end
 
 -- -- Modules, name by name -------------------------------------------------------------------
 
-local MODULES = { -- name in the manual -> file
-  perilune = "init", test = "test", config = "config", check = "check", errors = "errors", retry = "retry", breaker = "breaker",
+local MODULES = { -- name in the manual -> file, or files
+  perilune = "init rock", test = "test", config = "config", check = "check", errors = "errors", retry = "retry", breaker = "breaker",
   text = "text", cost = "cost", chat = "chat", prompt_cache = "prompt_cache", extract = "extract",
   fields = "fields", turns = "turns", trim = "trim", ["perilune.json"] = false, ["perilune.base64"] = false,
 }
 -- What else these two hold is for the loader; of the others everything is in the manual.
 local INCOMPLETE = { config = true, check = true }
 
---- Names that a module's file puts into its table M -> line.
-local function module_names(file)
-  local out, at = {}, 0
-  for line in io.lines("lua/perilune/" .. file .. ".lua") do
-    at = at + 1
-    local name = line:match("^function%s+M%.([%w_]+)%s*%(") or line:match("^M%.([%w_]+)%s*=")
-    if name then out[name] = at end
+--- Names that a module's files put into their table M -> line.
+local function module_names(names)
+  local out = {}
+  for file in names:gmatch("%S+") do
+    local at = 0
+    for line in io.lines("lua/perilune/" .. file .. ".lua") do
+      at = at + 1
+      local name = line:match("^function%s+M%.([%w_]+)%s*%(") or line:match("^M%.([%w_]+)%s*=")
+      if name then out[name] = at end
+    end
   end
   return out
 end

@@ -30,14 +30,15 @@ local LAYERS = { -- folder -> folders it may include, besides itself
   sim = "base sys flow http llm cli/args.h include",
   gateway = "base sys flow http llm tokens store sched jobs upstream local request bridge sim/sim.h include", -- upstreams that play themselves
   bench = "base sys http llm cli/args.h include",
-  cli = "base sys http tokens text semantic store learn jobs local bridge gateway bench sim include",
+  rock = "base sys flow request upstream local bridge gateway sim/sim.h include", -- a gateway without listeners, in others' Lua
+  cli = "base sys http tokens text semantic store learn jobs local bridge gateway bench sim rock include",
   include = "",
 }
 -- The error codes are public and are used everywhere.
 local ANYWHERE = { ["perilune.h"] = true, ["include/perilune.h"] = true }
 
 local BELONGS = { -- prefix of a system header -> folders
-  { "lua.h", "bridge" }, { "lauxlib.h", "bridge" }, { "lualib.h", "bridge" },
+  { "lua.h", "bridge rock" }, { "lauxlib.h", "bridge rock" }, { "lualib.h", "bridge rock" },
   { "luajit.h", "bridge" }, { "curl/", "upstream" }, { "hiredis/", "store" },
   { "openssl/", "http bridge base store" }, { "zlib.h", "http" }, { "zstd.h", "http store" }, { "dlfcn.h", "jobs local" }, { "sqlite3.h", "jobs" },
 }

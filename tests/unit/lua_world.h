@@ -93,6 +93,7 @@ static void world_open(struct world *w, const char *code) {
     int rc = state_new(&w->state, &w->loop, NULL, w->stores, &limits, err, sizeof(err));
     if (rc != 0) FAIL("%s", err);
     w->state->time.until_us = 0;
+    w->state->services.client = &w->client;
     w->state->services.pools = &w->pool;
     w->state->services.pool_count = 1;
     w->state->bundle = w->bundle;
