@@ -689,6 +689,7 @@ static const luaL_Reg functions[] = {
     { "path_normal", l_path_normal },
     { "place", l_place },
     { "is_folder", l_is_folder },
+    { "finding", l_finding },
     { "policy_doubt", l_policy_doubt },
     { "policy_names", l_policy_names },
     { "policy_source", l_policy_source },

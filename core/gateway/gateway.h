@@ -2,6 +2,8 @@
 #ifndef PERILUNE_GATEWAY_GATEWAY_H
 #define PERILUNE_GATEWAY_GATEWAY_H
 
+#include <sys/types.h>
+
 #include "gateway/cache_keeper.h"
 #include "gateway/registry.h"
 #include "gateway/worker.h"
@@ -15,6 +17,15 @@ struct sim;
 
 #define DRAIN_CONFIGURED -1 /* as long as the configuration says */
 #define DRAIN_NOT_ASKED  -2
+
+/* What was read, before anybody is served by it. */
+struct loaded {
+    struct bundle      *bundle;
+    struct config      *config;
+    struct generation **gens; /* one per worker; without workers, one to look at */
+    struct tls_context *tls;
+    struct jobs_store  *jobs; /* opened for it; NULL: it was open, or is not wanted */
+};
 
 struct perilune {
     struct loop         loop;
@@ -42,6 +53,9 @@ struct perilune {
     struct config      *config;      /* current; owner only */
     atomic_bool         has_far;     /* it has a second tier of the cache: for who asks on another thread, */
     atomic_bool         has_index;   /* and an index that machines share */
+    struct bundle_host  host;        /* who has its texts */
+    pid_t               pid;         /* who opened it */
+    bool                loading;     /* the host's read() may be running */
     struct bundle      *bundle;
     char               *path;        /* of the configuration */
     char               *override;    /* address given to perilune_listen() */
@@ -84,14 +98,26 @@ void metrics_write(struct perilune *g, struct buf *out);
 void process_metrics_write(struct buf *out);
 /* engine_metrics.c: of the models of this process, when there are any. */
 void engine_metrics_write(struct engines *e, struct buf *out);
+/* calls.c */
+#define WORKERS_MOST 1024
+/* No gateway, or one that was opened before this process came out of fork(). */
+bool gateway_is_foreign(const struct perilune *g);
+/* 0, or why a function may do nothing with g now: an error, and errmsg is said.  The second is for functions that
+ * change nothing: they may be called while it loads. */
+int  gateway_refuses(struct perilune *g);
+int  gateway_looks(const struct perilune *g);
+/* The options that a host gave, as this library knows them; on failure err (or NULL) gets a sentence. */
+int  gateway_options(perilune_options *out, const perilune_options *options, char *err, size_t errlen);
 /* gateway.c */
 /* Runs fn on the worker's thread with ud and waits for it; false: the worker has
  * stopped. */
 bool gateway_ask(struct worker *w, void (*fn)(struct worker *, void *ud), void *ud);
-/* Builds what the configuration at path says without serving it; on failure err gets a
- * sentence, else lines that are warnings, or nothing.  admin (NULL: not wanted): its admin address, empty when
- * there is none. */
-int  gateway_check(const char *path, struct buf *admin, char *err, size_t errlen);
+/* Reads and builds everything, without serving it; loaded_free() in both cases.  On failure errmsg says why. */
+int  gateway_prepare(struct perilune *g, const char *path, struct loaded *ld);
+void loaded_free(struct perilune *g, struct loaded *ld);
+/* check.c */
+/* The admin address of the configuration at path, empty when there is none.  On failure err gets a sentence. */
+int  gateway_admin_of(const char *path, struct buf *admin, char *err, size_t errlen);
 /* The same, for its table of models: a share. */
 int  gateway_models(const char *path, struct models **out, char *err, size_t errlen);
 

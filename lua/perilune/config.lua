@@ -1126,12 +1126,15 @@ end
 ---@param errors perilune.ConfigError[]
 ---@param file_name string
 ---@param source? string
+---@param as_warnings? boolean  what they are to perilune_check()
 ---@return string
-function M.format(errors, file_name, source)
+function M.format(errors, file_name, source, as_warnings)
   local line_of = source and require("perilune.locate").lines(source)
   local out = {}
   for i, e in ipairs(errors) do
-    local line = line_of and line_of(e.key)
+    local line, column
+    if line_of then line, column = line_of(e.key) end
+    core.finding(as_warnings or false, file_name, line, column, e.key, e.message)
     out[i] = file_name .. (line and ":" .. line or "") .. ": "
       .. (e.key ~= "" and e.key .. ": " or "") .. e.message
   end
