@@ -308,6 +308,7 @@ install: all
 	install -m 644 $(B)/perilune.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's#@PREFIX@#$(PREFIX)#' examples/deploy/perilune.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/perilune.service
+	install -m 644 examples/deploy/perilune.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/
 	cp -r lua policies examples $(DESTDIR)$(PREFIX)/share/perilune/
 	sed 's|/usr/local|$(PREFIX)|' lua/luarc.json > $(DESTDIR)$(PREFIX)/share/perilune/lua/luarc.json
 

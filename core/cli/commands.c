@@ -2,6 +2,7 @@
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "bridge/script.h"
@@ -101,7 +102,24 @@ PERILUNE_API int perilune_tool_test(int argc, char **argv) {
 
 /* -- reload -------------------------------------------------------------------------------- */
 
+static int dial_path(const char *address, char *err, size_t errlen) {
+    struct sockaddr_un a = { .sun_family = AF_UNIX };
+    const char *path = address + strlen("unix:"), *query = strstr(path, "?mode=");
+    size_t len = query ? (size_t)(query - path) : strlen(path);
+    if (len < sizeof(a.sun_path)) memcpy(a.sun_path, path, len);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0) return fd;
+    snprintf(err, errlen, "nothing answers on the admin address %s: is it running?", address);
+    if (fd >= 0) close(fd);
+    return -1;
+}
+
 static int dial(const char *address, char *err, size_t errlen) {
+    if (strncmp(address, "unix:", 5) == 0) return dial_path(address, err, errlen);
+    if (shared_socket_is(address)) {
+        snprintf(err, errlen, "the admin address %s is no address to ask at; send SIGHUP instead", address);
+        return -1;
+    }
     char host[128];
     snprintf(host, sizeof(host), "%s", address);
     char *colon = strrchr(host, ':');

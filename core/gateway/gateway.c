@@ -395,6 +395,7 @@ static const char *listen_address(const struct perilune *g, unsigned i) {
 static void make_plan(const struct perilune *g, struct listen_plan *p, unsigned upto) {
     *p = (struct listen_plan){ .tls = g->tls };
     const char *address;
+    for (unsigned i = 0; i < LISTEN_MAX; i++) p->shared[i] = -1;
     while (p->count < upto && (address = listen_address(g, p->count)) != NULL)
         snprintf(p->addresses[p->count++], sizeof(p->addresses[0]), "%s", bound_address(g, address));
 }
@@ -414,9 +415,12 @@ static void listen_on(struct worker *w, void *ud) {
  * known before the other workers bind it. */
 static int add_listeners(struct perilune *g) {
     for (unsigned i = 0; i < LISTEN_MAX && listen_address(g, i) != NULL; i++) {
+        int shared, rc = gateway_socket(g, listen_address(g, i), &shared);
+        if (rc != 0) return rc;
         for (unsigned w = 0; w < g->worker_count; w++) {
             struct listening l = { .port = 0 };
             make_plan(g, &l.plan, i + 1);
+            l.plan.shared[i] = shared;
             l.plan.alone = w == 0 && !(g->config && g->config->reuse_port);
             gateway_ask(&g->workers[w], listen_on, &l);
             if (l.rc != 0) return fail(g, l.rc, "%s", l.err);
@@ -441,7 +445,9 @@ static void keep_listeners(struct perilune *g) {
     if (g->listening) make_plan(g, &l.plan, LISTEN_MAX);
     for (unsigned w = 0; w < g->worker_count; w++) gateway_ask(&g->workers[w], keep_on, &l);
     g->port = l.port;
-    admin_keep(g, g->listening ? admin_address(g) : NULL);
+    const char *admin = g->listening ? admin_address(g) : NULL;
+    admin_keep(g, admin);
+    gateway_keep_sockets(g, &l.plan, admin);
 }
 
 static int listen_at(struct perilune *g, const char *address) {
@@ -528,6 +534,7 @@ static void drain_for(struct perilune *g, int asked) {
     g->draining = true;
     log_line(&g->log, PERILUNE_LOG_INFO, "draining: no new connections, requests in flight finish");
     for (unsigned i = 0; i < g->worker_count; i++) gateway_ask(&g->workers[i], drain_worker, NULL);
+    gateway_keep_sockets(g, NULL, g->listening ? admin_address(g) : NULL);
     job_keeper_drain_courier(g);
     g->port = 0;
     timer_stop(&g->loop, &g->watch);
@@ -721,6 +728,7 @@ PERILUNE_API int perilune_open(perilune **out, const perilune_options *options, 
 static void end_parts(struct perilune *g) {
     if (g->admin_open) admin_close(g);
     for (unsigned i = 0; i < g->worker_count; i++) worker_close(&g->workers[i]);
+    gateway_keep_sockets(g, NULL, NULL);
     if (g->stores != NULL) cache_keeper_close(g);
     job_keeper_close(g);
     timer_stop(&g->loop, &g->watch);

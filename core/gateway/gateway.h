@@ -7,6 +7,7 @@
 #include "gateway/cache_keeper.h"
 #include "gateway/registry.h"
 #include "gateway/worker.h"
+#include "http/shared_socket.h"
 #include "local/engines.h"
 #include "local/llama.h"
 #include "local/process.h"
@@ -17,6 +18,7 @@ struct sim;
 
 #define DRAIN_CONFIGURED -1 /* as long as the configuration says */
 #define DRAIN_NOT_ASKED  -2
+#define SOCKETS_MOST     (2 * LISTEN_MAX + 2) /* those of an old configuration and of a new one */
 
 /* What was read, before anybody is served by it. */
 struct loaded {
@@ -73,6 +75,8 @@ struct perilune {
     char                errmsg[2048];
     struct bound { char configured[128], real[128]; } bound[LISTEN_MAX], admin_bound; /* for port 0 */
     unsigned            bound_count;
+    struct shared_socket sockets[SOCKETS_MOST]; /* that workers share: sockets.c */
+    unsigned            socket_count;
 };
 
 /* admin.c */
@@ -81,6 +85,12 @@ struct perilune {
 int  admin_listen(struct perilune *g, const char *address, int *port);
 void admin_keep(struct perilune *g, const char *address);
 void admin_close(struct perilune *g);
+/* sockets.c */
+/* *fd: the socket behind an address that is shared, opened when it was not; -1: it is an address of another kind.
+ * On failure errmsg is said. */
+int  gateway_socket(struct perilune *g, const char *address, int *fd);
+/* Closes all that neither the plan (NULL: nothing) names nor is the admin's. */
+void gateway_keep_sockets(struct perilune *g, const struct listen_plan *p, const char *admin);
 /* admin_cache.c */
 /* An HTTP status: 200, or 400, and why: the query says something that is not understood. */
 int  admin_cache_list(struct perilune *g, struct slice query, struct buf *out, char *why, size_t size);

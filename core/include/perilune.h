@@ -212,13 +212,16 @@ PERILUNE_API int  perilune_load(perilune *g, const char *path);
 /* The same, from where they came; PERILUNE_ERR_STATE when nothing was loaded yet. */
 PERILUNE_API int  perilune_reload(perilune *g);
 
-/* Serves HTTP on "host:port" ("127.0.0.1:0" picks a port, see perilune_port) in place of
+/* Serves HTTP on "host:port" ("127.0.0.1:0" picks a port, see perilune_port), on a path
+ * ("unix:/run/p.sock", "unix:/run/p.sock?mode=660"; the file is removed at the end), on a
+ * descriptor of yours that listens ("fd:3"; it stays yours, is made non-blocking, and must
+ * stay open until this returns), or on a socket of systemd's ("systemd:NAME"), in place of
  * the configuration's `listen`; NULL: on that.  `admin` is opened in both cases.  Again
  * with another address: moves there.  PERILUNE_ERR_INVAL: that is no address;
  * PERILUNE_ERR_STATE: it drains, and nothing is opened any more. */
 PERILUNE_API int  perilune_listen(perilune *g, const char *address);
 
-/* The TCP port of the first address, and of the operator's; 0: none is open.  While the
+/* The TCP port of the first address, and of the operator's; 0: none is open, or it has none.  While the
  * gateway drains, only the operator's is. */
 PERILUNE_API int  perilune_port(const perilune *g);
 PERILUNE_API int  perilune_admin_port(const perilune *g);

@@ -94,14 +94,22 @@ end
 -- -- values with a syntax of their own -----------------------------------------
 
 local function check_address(text)
+  local kind, rest = text:match("^(%l+):(.*)$")
+  if kind == "unix" then
+    local path = rest:gsub("%?mode=[0-7][0-7][0-7]$", "")
+    if path:find("^/.") and #path <= 107 and not path:find("?mode=", 1, true) then return text end
+    return nil, ("must be \"unix:/path\" or \"unix:/path?mode=660\", the path with at most 107 bytes, got %q"):format(text)
+  elseif kind == "fd" and rest:find("^%d+$") and #rest < 6 and tonumber(rest) > 2 and text ~= "fd:" then return text
+  elseif kind == "systemd" and rest:find("^[^:%c]+$") then return text
+  end
   local host, port = text:match("^%[([%x:%.]+)%]:(%d+)$")
   if not host then host, port = text:match("^([%w%.%-_]*):(%d+)$") end
-  if not host then return nil, ("must be \"host:port\", got %q"):format(text) end
+  if not host then return nil, ("must be \"host:port\", \"unix:/path\", \"fd:3\" or \"systemd:NAME\", got %q"):format(text) end
   if tonumber(port) > 65535 then return nil, ("has a port over 65535: %q"):format(text) end
   return text
 end
 
-local address = { type = "string", max = 100, check = check_address }
+local address = { type = "string", max = 122, check = check_address }
 
 -- scheme://host[:port][/path]; what else a URL can have does not belong in a base.
 local function check_url(text, schemes, what)

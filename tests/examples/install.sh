@@ -36,6 +36,7 @@ check "the program" "$("$stage/usr/bin/perilune" check examples/quickstart.lua)"
 unit="$stage/usr/lib/systemd/system/perilune.service"
 check "what the unit starts" "$(sed -n 's/^ExecStart=\([^ ]*\) .*/\1/p' "$unit")" "$stage/usr/bin/perilune"
 check "nothing in the unit is left to fill in" "$(grep -v '^#' "$unit" | grep -c '@PREFIX@')" 0
+check "what the socket's unit passes" "$(sed -n 's/^FileDescriptorName=//p' "$stage/usr/lib/systemd/system/perilune.socket")" perilune
 if command -v systemd-analyze > /dev/null; then
     check "what systemd says of the unit" "$(systemd-analyze verify "$unit" 2>&1 | grep -i perilune.service)" ""
 fi
