@@ -256,8 +256,9 @@ PERILUNE_API int  perilune_stats(perilune *g, char *buf, size_t size);
 
 /* -- Tools: the command line's other commands ------------------------------ */
 
-/* Each behaves like a program: takes its own arguments (argv[0] is the name of
- * the command), writes to stdout and stderr, returns the exit status. */
+/* Each behaves like a program, and belongs into a process of its own: takes its own arguments (argv[0]
+ * is the name of the command), writes to stdout and stderr, may raise the limit of open files and set
+ * the umask while it runs, returns the exit status. */
 PERILUNE_API int perilune_tool_check(int argc, char **argv);
 PERILUNE_API int perilune_tool_test(int argc, char **argv);
 PERILUNE_API int perilune_tool_reload(int argc, char **argv);
