@@ -5,6 +5,7 @@
 #   make SAN=address test    with a sanitizer: address, undefined or thread; all it builds is in build/address
 #   make FAULT=1 test        unit tests again with the n-th allocation failing
 #   make local               libllama and small models for local inference, into local/ (npm, pip)
+#   make man                 the man pages perilune(1) and perilune.lua(5), into build/man
 #   make abi                 records what the header promises to programs (tests/lint/abi.lua)
 #   make lint | bench | soak | fuzz | install | clean
 
@@ -45,7 +46,7 @@ ifeq ($(SAN),thread)
 export TSAN_OPTIONS := suppressions=$(CURDIR)/tests/support/tsan.supp $(TSAN_OPTIONS)
 endif
 
-.PHONY: all deps run local test unit wire jobs specs clients fuzz lint abi bench cases soak install clean examples-test tokens redis brokers kafka vectors autobahn
+.PHONY: all deps run local test unit wire jobs specs clients fuzz lint abi man bench cases soak install clean examples-test tokens redis brokers kafka vectors autobahn
 
 # Targets for people stand above files. What they need is built by one make of its own, in
 # parallel and only there: `make -j test` neither runs suites at once nor builds a file twice.
@@ -284,6 +285,16 @@ lint:
 	@luajit tests/lint/metrics.lua
 	+@$(build) $(D)/libperilune.so
 	@luajit tests/lint/abi.lua $(D)/libperilune.so "$(CC)"
+	+@$(build) $(B)/man/perilune.1
+	@sh tests/lint/man.sh $(B)/man
+
+# Out of --help and the manual's section on the configuration (core/cli/man.lua).
+man: all
+	+@$(build) $(B)/man/perilune.1
+
+$(B)/man/perilune.1: $(BIN) README.md core/cli/man.lua lua/perilune/config.lua
+	@mkdir -p $(@D)
+	@luajit core/cli/man.lua $(BIN) $(@D)
 
 # After a change of the header that is meant: records what programs are compiled against.
 abi:
@@ -313,7 +324,7 @@ $(B)/perilune-static.pc: core/include/perilune.h Makefile
 
 install: all
 	@$(if $(SAN),echo "make install: without SAN=$(SAN); what has a sanitizer in it is for tests" >&2; exit 1)
-	+@rm -f $(B)/perilune*.pc; $(build) $(B)/perilune.pc $(B)/perilune-static.pc
+	+@rm -f $(B)/perilune*.pc; $(build) $(B)/perilune.pc $(B)/perilune-static.pc $(B)/man/perilune.1
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/pkgconfig include share/perilune)
 	install -m 755 $(B)/perilune $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 $(D)/libperilune.a $(DESTDIR)$(PREFIX)/lib/
@@ -321,7 +332,9 @@ install: all
 	ln -sf libperilune.so.0 $(DESTDIR)$(PREFIX)/lib/libperilune.so
 	install -m 644 core/include/perilune.h $(DESTDIR)$(PREFIX)/include/
 	install -m 644 $(B)/perilune.pc $(B)/perilune-static.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/
-	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,lib/systemd/system share/man/man1 share/man/man5)
+	install -m 644 $(B)/man/perilune.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 644 $(B)/man/perilune.lua.5 $(DESTDIR)$(PREFIX)/share/man/man5/
 	sed 's#@PREFIX@#$(PREFIX)#' examples/deploy/perilune.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/perilune.service
 	install -m 644 examples/deploy/perilune.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/
 	cp -r lua policies examples $(DESTDIR)$(PREFIX)/share/perilune/

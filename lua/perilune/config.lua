@@ -1103,6 +1103,10 @@ local function headers_of_jobs(out)
   return names
 end
 
+--- The keys that a configuration may have, for its man page.
+---@return string[]
+function M.keys() return check.keys(file_schema) end
+
 --- Checks what a configuration file returned.
 ---@param raw any
 ---@param file_name string  for messages; relative paths start in its folder

@@ -40,6 +40,7 @@ ${CC:-cc} "$stage/version.c" -o "$stage/static" $(pkg-config --static --cflags -
 check "with the static library" "$("$stage/static")" "$version"
 check "the program" "$("$stage/usr/bin/perilune" check examples/quickstart.lua)" "examples/quickstart.lua: ok"
 
+check "the man pages" "$(cd "$stage/usr/share/man" && echo man*/*)" "man1/perilune.1 man5/perilune.lua.5"
 unit="$stage/usr/lib/systemd/system/perilune.service"
 check "what the unit starts" "$(sed -n 's/^ExecStart=\([^ ]*\) .*/\1/p' "$unit")" "$stage/usr/bin/perilune"
 check "nothing in the unit is left to fill in" "$(grep -v '^#' "$unit" | grep -c '@PREFIX@')" 0
