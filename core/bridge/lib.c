@@ -3,6 +3,7 @@
  * The functions themselves are in the l_*.c files; here are the small ones, what those
  * share (scratch buffers, arrays, failures as tables), and the table. */
 #include "bridge/blame.h"
+#include "base/clock.h"
 #include "bridge/lib.h"
 
 #include <math.h>
@@ -457,7 +458,7 @@ static int l_clock(lua_State *L) {
 static int l_now(lua_State *L) {
     struct loop *l = state_of(L)->loop;
     struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
+    clock_read(CLOCK_REALTIME, &t);
     if (l->is_virtual) lua_pushnumber(L, (double)l->virtual_ms / 1000);
     else lua_pushnumber(L, (double)t.tv_sec + (double)t.tv_nsec / 1e9);
     return 1;

@@ -10,6 +10,7 @@
  * that worked is anything handed over, and handing over cannot fail.  Requests in
  * flight keep the generation they began with. */
 #include "gateway/gateway.h"
+#include "base/clock.h"
 #include "gateway/job_keeper.h"
 
 #include <stdio.h>
@@ -44,6 +45,19 @@ PERILUNE_API int perilune_set_allocator(const perilune_allocator *a) {
     if (atomic_load(&opened)) return PERILUNE_ERR_STATE;
     if (a != NULL && a->realloc == NULL) return PERILUNE_ERR_INVAL;
     mem_set_allocator(a ? a->realloc : NULL, a ? a->ud : NULL);
+    return 0;
+}
+
+PERILUNE_API int perilune_set_clock(const perilune_clock *c) {
+    if (atomic_load(&opened)) return PERILUNE_ERR_STATE;
+    if (c != NULL && (c->monotonic_ns == NULL || c->wall_ns == NULL)) return PERILUNE_ERR_INVAL;
+    clock_replace(c ? c->monotonic_ns : NULL, c ? c->wall_ns : NULL, c ? c->ud : NULL);
+    return 0;
+}
+
+PERILUNE_API int perilune_set_random(int (*fill)(void *ud, void *bytes, size_t len), void *ud) {
+    if (atomic_load(&opened)) return PERILUNE_ERR_STATE;
+    chance_replace(fill, ud);
     return 0;
 }
 
@@ -585,7 +599,7 @@ PERILUNE_API int perilune_timeout(const perilune *g) {
     int refused = gateway_looks(g);
     if (refused != 0) return refused;
     uv_loop_t *uv = (uv_loop_t *)(uintptr_t)&g->loop.uv; /* changes its clock, nothing else */
-    if (!list_is_empty(&g->loop.soon)) return 0;
+    if (!list_is_empty(&g->loop.soon) || loop_is_due(&g->loop)) return 0;
     uv_update_time(uv);
     return uv_backend_timeout(uv);
 }

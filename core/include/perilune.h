@@ -155,6 +155,14 @@ typedef struct perilune_allocator {
     void *ud;
 } perilune_allocator;
 
+/* The time that decisions are made of: limits, timeouts, breakers, expiries, dates.  Nanoseconds; the first
+ * never goes back, the second counts from 1970 (UTC).  Called from every thread, often. */
+typedef struct perilune_clock {
+    uint64_t (*monotonic_ns)(void *ud);
+    uint64_t (*wall_ns)(void *ud);
+    void *ud;
+} perilune_clock;
+
 /* -- Library --------------------------------------------------------------- */
 
 PERILUNE_API uint32_t    perilune_version(void);       /* [any] */
@@ -164,6 +172,15 @@ PERILUNE_API const char *perilune_errname(int error);  /* [any] "NOMEM" ... */
 /* The struct is copied; NULL: malloc again.  Before the first perilune_open(),
  * PERILUNE_ERR_STATE after it. */
 PERILUNE_API int perilune_set_allocator(const perilune_allocator *a);
+
+/* As perilune_set_allocator().  Timers fire in the turn in which they are due: move the clock, then
+ * perilune_wake() or perilune_poll(g, 0).  perilune_poll() counts its timeout by it, too, so with a clock
+ * that stands poll with 0; waits inside of threads (for a lock, at the end for the log) go by the kernel's. */
+PERILUNE_API int perilune_set_clock(const perilune_clock *c);
+
+/* As perilune_set_allocator().  Where ids, jitter and choices begin: fill() puts len bytes and returns 0.
+ * NULL: the kernel's.  (OpenSSL has its own for what is secret in TLS.)  Called from every thread. */
+PERILUNE_API int perilune_set_random(int (*fill)(void *ud, void *bytes, size_t len), void *ud);
 
 /* -- Checking ---------------------------------------------------------------- */
 

@@ -42,6 +42,12 @@ static int set_allocator(void) {
     return perilune_set_allocator(&none);
 }
 
+static int set_clock(void) {
+    perilune_clock none = { NULL, NULL, NULL };
+    return perilune_set_clock(&none);
+}
+
+static int set_random(void) { return perilune_set_random(NULL, NULL) == 0 ? PERILUNE_ERR_INVAL : 0; } /* is the kernel's */
 static int check(void) { return perilune_check(NULL, NULL, NULL); }
 static int open_(void) { return perilune_open(NULL, NULL, NULL, 0); }
 static int load(void) { return perilune_load(NULL, NULL); }
@@ -68,7 +74,8 @@ static const struct {
     int       (*without)(void); /* without what it needs: PERILUNE_ERR_INVAL */
 } functions[] = {
     { "perilune_version", version }, { "perilune_strerror", strerror_ }, { "perilune_errname", errname },
-    { "perilune_set_allocator", set_allocator }, { "perilune_check", check }, { "perilune_open", open_ },
+    { "perilune_set_allocator", set_allocator }, { "perilune_set_clock", set_clock }, { "perilune_set_random", set_random },
+    { "perilune_check", check }, { "perilune_open", open_ },
     { "perilune_close", nothing_done }, { "perilune_errmsg", errmsg }, { "perilune_load", load },
     { "perilune_reload", reload }, { "perilune_listen", listen_ }, { "perilune_port", port },
     { "perilune_admin_port", admin_port }, { "perilune_run", run }, { "perilune_poll", poll_ }, { "perilune_fd", fd },
@@ -153,6 +160,8 @@ TEST_NOFAULT(the_buffer_of_stats) {
     CHECK_INT(perilune_load(g, NULL), PERILUNE_ERR_INVAL);
     CHECK_STR(perilune_errmsg(g), "no path given");
     CHECK_INT(perilune_set_allocator(NULL), PERILUNE_ERR_STATE);
+    CHECK_INT(perilune_set_clock(NULL), PERILUNE_ERR_STATE);
+    CHECK_INT(perilune_set_random(NULL, NULL), PERILUNE_ERR_STATE);
     perilune_close(g);
 }
 
