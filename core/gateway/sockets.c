@@ -6,6 +6,14 @@
 
 #include <stdio.h>
 
+/* The same path, under another mode. */
+static bool is_its_path(const struct shared_socket *s, const char *address) {
+    size_t len = strlen(s->path);
+    const char *path = address + strlen("unix:");
+    bool same = len > 0 && strncmp(address, "unix:", 5) == 0 && strncmp(path, s->path, len) == 0;
+    return same && (path[len] == '\0' || path[len] == '?');
+}
+
 int gateway_socket(struct perilune *g, const char *address, int *fd) {
     *fd = -1;
     if (!shared_socket_is(address)) return 0;
@@ -13,6 +21,12 @@ int gateway_socket(struct perilune *g, const char *address, int *fd) {
         if (strcmp(g->sockets[i].address, address) == 0) {
             *fd = g->sockets[i].fd;
             return 0;
+        }
+    for (unsigned i = 0; i < g->socket_count; i++)
+        if (is_its_path(&g->sockets[i], address)) {
+            snprintf(g->errmsg, sizeof(g->errmsg), "cannot listen on %s: this process listens there as %s; for another "
+                     "mode, start again", address, g->sockets[i].address);
+            return PERILUNE_ERR_IO;
         }
     if (g->socket_count == SOCKETS_MOST) {
         snprintf(g->errmsg, sizeof(g->errmsg), "cannot listen on %s: too many addresses at once", address);
