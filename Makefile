@@ -5,6 +5,8 @@
 #   make SAN=address test    with a sanitizer: address, undefined or thread; all it builds is in build/address
 #   make FAULT=1 test        unit tests again with the n-th allocation failing
 #   make local               libllama and small models for local inference, into local/ (npm, pip)
+#   make man                 the man pages perilune(1) and perilune.lua(5), into build/man
+#   make abi                 records what the header promises to programs (tests/lint/abi.lua)
 #   make lint | bench | soak | fuzz | install | clean
 
 CC      ?= cc
@@ -44,7 +46,7 @@ ifeq ($(SAN),thread)
 export TSAN_OPTIONS := suppressions=$(CURDIR)/tests/support/tsan.supp $(TSAN_OPTIONS)
 endif
 
-.PHONY: all deps run rock rock-stripped rock-test local test unit wire jobs specs clients fuzz lint bench cases soak install clean examples-test tokens redis brokers kafka vectors autobahn
+.PHONY: all deps run rock rock-stripped rock-test local test unit wire jobs specs clients fuzz lint abi man bench cases soak install clean examples-test tokens redis brokers kafka vectors autobahn
 
 # Targets for people stand above files. What they need is built by one make of its own, in
 # parallel and only there: `make -j test` neither runs suites at once nor builds a file twice.
@@ -155,9 +157,9 @@ $(D)/libperilune.a: $(OBJ)
 	@ld -r -o $(O)/perilune_all.o $^ && objcopy --localize-hidden $(O)/perilune_all.o
 	@rm -f $@ && ar rcs $@ $(O)/perilune_all.o
 
-$(D)/libperilune.so: $(OBJ)
+$(D)/libperilune.so: $(OBJ) core/perilune.map
 	@echo "  LD   $@"
-	@$(CC) -shared -Wl,-soname,libperilune.so.0 $(LINK) -o $@ $^ $(PKG_LIBS)
+	@$(CC) -shared -Wl,-soname,libperilune.so.0 -Wl,--version-script=core/perilune.map $(LINK) -o $@ $(OBJ) $(PKG_LIBS)
 
 $(BIN): $(O)/cli/main.o $(O)/objects.a
 	@echo "  LD   $@"
@@ -323,6 +325,23 @@ lint:
 	@luajit tests/lint/words.lua
 	@luajit tests/lint/api.lua
 	@luajit tests/lint/metrics.lua
+	+@$(build) $(D)/libperilune.so
+	@luajit tests/lint/abi.lua $(D)/libperilune.so "$(CC)"
+	+@$(build) $(B)/man/perilune.1
+	@sh tests/lint/man.sh $(B)/man
+
+# Out of --help and the manual's section on the configuration (core/cli/man.lua).
+man: all
+	+@$(build) $(B)/man/perilune.1
+
+$(B)/man/perilune.1: $(BIN) README.md core/cli/man.lua lua/perilune/config.lua
+	@mkdir -p $(@D)
+	@luajit core/cli/man.lua $(BIN) $(@D)
+
+# After a change of the header that is meant: records what programs are compiled against.
+abi:
+	+@$(build) $(D)/libperilune.so
+	@luajit tests/lint/abi.lua $(D)/libperilune.so "$(CC)" --record
 
 bench: all rock
 	+@$(build) $(O)/bench_tokens $(O)/bench_count $(O)/bench_text $(O)/bench_cache_memory $(O)/bench_eviction $(O)/bench_router $(O)/bench_prefix
@@ -333,23 +352,33 @@ cases: all
 
 VERSION = $(shell sed -n 's/^.define PERILUNE_VERSION_STRING "\(.*\)"/\1/p' core/include/perilune.h)
 
+# Where the loader does not look by itself, programs are told where the library is.
+RPATH = $(if $(filter /usr /usr/local,$(PREFIX)),, -Wl,-rpath,$${libdir})
+PC_HEAD = 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' \
+	  'Description: runtime for applications of large language models' 'Version: $(VERSION)' 'Cflags: -I$${includedir}'
+
 $(B)/perilune.pc: core/include/perilune.h Makefile
-	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' 'Name: perilune' \
-	  'Description: runtime for applications of large language models' 'Version: $(VERSION)' \
-	  'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -lperilune' 'Libs.private: $(PKG_LIBS)' > $@
+	@printf '%s\n' $(PC_HEAD) 'Name: perilune' 'Libs: -L$${libdir}$(RPATH) -lperilune' 'Libs.private: $(PKG_LIBS)' > $@
+
+# The linker takes a shared library where both are: this names the other one.
+$(B)/perilune-static.pc: core/include/perilune.h Makefile
+	@printf '%s\n' $(PC_HEAD) 'Name: perilune-static' 'Libs: $${libdir}/libperilune.a $(PKG_LIBS)' > $@
 
 install: all
 	@$(if $(SAN),echo "make install: without SAN=$(SAN); what has a sanitizer in it is for tests" >&2; exit 1)
-	+@rm -f $(B)/perilune.pc; $(build) $(B)/perilune.pc
+	+@rm -f $(B)/perilune*.pc; $(build) $(B)/perilune.pc $(B)/perilune-static.pc $(B)/man/perilune.1
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/pkgconfig include share/perilune)
 	install -m 755 $(B)/perilune $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 $(D)/libperilune.a $(DESTDIR)$(PREFIX)/lib/
 	install -m 755 $(D)/libperilune.so $(DESTDIR)$(PREFIX)/lib/libperilune.so.0
 	ln -sf libperilune.so.0 $(DESTDIR)$(PREFIX)/lib/libperilune.so
 	install -m 644 core/include/perilune.h $(DESTDIR)$(PREFIX)/include/
-	install -m 644 $(B)/perilune.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/
-	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	install -m 644 $(B)/perilune.pc $(B)/perilune-static.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,lib/systemd/system share/man/man1 share/man/man5)
+	install -m 644 $(B)/man/perilune.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 644 $(B)/man/perilune.lua.5 $(DESTDIR)$(PREFIX)/share/man/man5/
 	sed 's#@PREFIX@#$(PREFIX)#' examples/deploy/perilune.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/perilune.service
+	install -m 644 examples/deploy/perilune.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/
 	cp -r lua policies examples $(DESTDIR)$(PREFIX)/share/perilune/
 	sed 's|/usr/local|$(PREFIX)|' lua/luarc.json > $(DESTDIR)$(PREFIX)/share/perilune/lua/luarc.json
 

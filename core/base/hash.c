@@ -8,8 +8,8 @@
 #include "base/hash.h"
 
 #include <stdio.h>
-#include <sys/random.h>
 
+#include "base/clock.h"
 #include "base/hex.h"
 
 static uint64_t rotl(uint64_t x, int b) { return (x << b) | (x >> (64 - b)); }
@@ -24,7 +24,7 @@ static uint64_t splitmix(uint64_t *x) {
 static void kernel_random(void *out, size_t len) {
     /* Cannot fail for <= 256 bytes once the pool is up; if the call is missing,
      * addresses and the stack are all the entropy there is. */
-    if (getrandom(out, len, 0) == (ssize_t)len) return;
+    if (chance_read(out, len)) return;
     uint64_t x = (uint64_t)(uintptr_t)out;
     for (size_t i = 0; i < len; i++) ((unsigned char *)out)[i] = (unsigned char)splitmix(&x);
 }

@@ -8,10 +8,12 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "base/clock.h"
+
 /* Milliseconds; of CLOCK_REALTIME since 1970. */
 static inline uint64_t stamp_ms(clockid_t which) {
     struct timespec t;
-    clock_gettime(which, &t);
+    clock_read(which, &t);
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 

@@ -2,7 +2,10 @@
  *
  * While the checker runs the configuration, every policy that it asks for is read
  * and remembered.  Then the bundle is frozen and handed to all workers, which run
- * the same bytes: no thread can see a file that changed in between. */
+ * the same bytes: no thread can see a file that changed in between.
+ *
+ * Where a host has the texts (perilune_options.read), its names are paths: the same
+ * places are looked at, and the file system is not. */
 #include "bridge/bundle.h"
 
 #include <dirent.h>
@@ -11,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/sha256.h"
@@ -23,6 +27,24 @@
 #define DATA_MAX (256 * 1024 * 1024) /* a table of vectors is the largest: 200,019 rows of 1,024 bytes */
 #define DOUBTS_MAX (16 * 1024)
 #define LIST_MOST 1024 /* files of a folder */
+
+/* What the host has of that name.  NULL: err says why not; *missing: because there is no such thing. */
+static struct blob *read_host(const struct bundle_host *h, const char *name, size_t most, bool *missing, char *err,
+                              size_t errlen) {
+    perilune_str s = { "", 0 };
+    int rc = h->read(h->ud, name, &s);
+    *missing = rc == 0;
+    if (rc == 0) snprintf(err, errlen, "%s: the host has no text of this name", name);
+    else if (rc < 0) snprintf(err, errlen, "%s: the host cannot give it: %s", name, perilune_strerror(rc));
+    else if (s.ptr == NULL && s.len > 0) snprintf(err, errlen, "%s: the host gave a length and no text", name);
+    else if (s.len > most) snprintf(err, errlen, "%s: is over %zu MiB", name, most >> 20);
+    else {
+        struct blob *text = blob_copy(slice_of(s.ptr, s.len));
+        if (text == NULL) snprintf(err, errlen, "%s: out of memory", name);
+        return text;
+    }
+    return NULL;
+}
 
 static struct blob *read_file(const char *path, size_t most, char *err, size_t errlen) {
     FILE *f = fopen(path, "rb");
@@ -45,10 +67,19 @@ static struct blob *read_file(const char *path, size_t most, char *err, size_t e
     return text;
 }
 
+/* From wherever the bundle's texts are. */
+static struct blob *read_text(const struct bundle *b, const char *path, size_t most, bool *missing, char *err,
+                              size_t errlen) {
+    if (b->host.read != NULL) return read_host(&b->host, path, most, missing, err, errlen);
+    *missing = access(path, F_OK) != 0 && errno == ENOENT;
+    return read_file(path, most, err, errlen);
+}
+
 struct bundle *bundle_new(const char *path, bool spec) {
     struct bundle *b = mem_zalloc(sizeof(*b));
     if (b == NULL) return NULL;
     list_init(&b->files);
+    findings_init(&b->findings);
     buf_init(&b->doubts, DOUBTS_MAX);
     buf_init(&b->warnings, DOUBTS_MAX);
     b->spec = spec;
@@ -58,20 +89,28 @@ struct bundle *bundle_new(const char *path, bool spec) {
     return NULL;
 }
 
-int bundle_open(struct bundle **out, const char *path, bool spec, char *err, size_t errlen) {
+int bundle_open_from(struct bundle **out, const struct bundle_host *host, const char *path, bool spec, char *err,
+                     size_t errlen) {
     *out = NULL;
+    bool missing;
     struct bundle *b = bundle_new(path, spec);
     if (b == NULL) {
         snprintf(err, errlen, "%s: out of memory", path);
         return PERILUNE_ERR_NOMEM;
     }
-    b->text = read_file(path, FILE_MAX, err, errlen);
+    b->host = *host;
+    b->text = read_text(b, path, FILE_MAX, &missing, err, errlen);
     if (b->text != NULL) {
         *out = b;
         return 0;
     }
     bundle_free(b);
     return PERILUNE_ERR_CONFIG;
+}
+
+int bundle_open(struct bundle **out, const char *path, bool spec, char *err, size_t errlen) {
+    static const struct bundle_host none;
+    return bundle_open_from(out, &none, path, spec, err, errlen);
 }
 
 static void file_free(struct bundle_file *f) {
@@ -114,6 +153,7 @@ void bundle_free(struct bundle *b) {
         list_remove(&f->link);
         file_free(f);
     }
+    findings_deinit(&b->findings);
     buf_deinit(&b->doubts);
     buf_deinit(&b->warnings);
     models_put(b->models);
@@ -153,11 +193,9 @@ static struct bundle_file *remember(struct bundle *b, const char *name, const ch
 /* Tries one place. 1: found, 0: not there, -1: there, but broken (err is set). */
 static int try_path(struct bundle *b, const char *name, const char *path, struct bundle_file **out,
                     char *err, size_t errlen) {
-    FILE *f = fopen(path, "rb");
-    if (f == NULL && errno == ENOENT) return 0;
-    if (f != NULL) fclose(f);
-    struct blob *text = read_file(path, FILE_MAX, err, errlen);
-    if (text == NULL) return -1;
+    bool missing;
+    struct blob *text = read_text(b, path, FILE_MAX, &missing, err, errlen);
+    if (text == NULL) return missing ? 0 : -1;
     *out = remember(b, name, path, text);
     if (*out == NULL) snprintf(err, errlen, "out of memory");
     return *out ? 1 : -1;
@@ -191,7 +229,8 @@ struct blob *bundle_data(struct bundle *b, const char *name, char *err, size_t e
     snprintf(err, errlen, "files are read while the configuration loads");
     if (f == NULL && b != NULL && !b->frozen) {
         snprintf(path, sizeof(path), "%.*s%s", name[0] == '/' ? 0 : folder_len(b), b->path, name);
-        struct blob *bytes = read_file(path, DATA_MAX, err, errlen);
+        bool missing;
+        struct blob *bytes = read_text(b, path, DATA_MAX, &missing, err, errlen);
         f = bytes != NULL ? remember(b, name, path, bytes) : NULL;
         if (bytes != NULL && f == NULL) snprintf(err, errlen, "out of memory");
     }
@@ -245,6 +284,28 @@ static struct blob *list_folder(const char *path, const char *suffix, char *err,
     return text;
 }
 
+/* The host says them itself, as the text of "FOLDER/". */
+static struct blob *list_host(const struct bundle *b, const char *path, const char *suffix, char *err, size_t errlen) {
+    char name[1300];
+    bool missing;
+    snprintf(name, sizeof(name), "%s/", path);
+    struct blob *all = read_text(b, name, FILE_MAX, &missing, err, errlen);
+    if (all == NULL) return NULL;
+    struct buf out;
+    buf_init(&out, 0);
+    for (struct slice rest = blob_get(all); rest.len > 0;) {
+        const char *end = memchr(rest.ptr, '\n', rest.len);
+        struct slice line = slice_of(rest.ptr, end ? (size_t)(end - rest.ptr) : rest.len);
+        if (line.len > 0 && slice_ends(line, slice_str(suffix))) buf_printf(&out, "%.*s\n", SLICE_ARG(line));
+        rest = slice_of(line.ptr + line.len + (end != NULL), rest.len - line.len - (end != NULL));
+    }
+    snprintf(err, errlen, "out of memory");
+    struct blob *text = buf_failed(&out) ? NULL : blob_take(&out);
+    buf_deinit(&out);
+    blob_put(all);
+    return text;
+}
+
 /* core.bundle_list(folder, suffix) -> names, a line each | nil, err: as of core.bundle_file().  A folder that changes
  * is looked at like a file. */
 int l_bundle_list(lua_State *L) {
@@ -255,7 +316,8 @@ int l_bundle_list(lua_State *L) {
     struct bundle_file *f = b ? find(b, name) : NULL;
     if (f == NULL && b != NULL && !b->frozen) {
         snprintf(path, sizeof(path), "%.*s%s", folder[0] == '/' ? 0 : folder_len(b), b->path, folder);
-        struct blob *text = list_folder(path, suffix, err, sizeof(err));
+        struct blob *text = b->host.read ? list_host(b, path, suffix, err, sizeof(err))
+                                         : list_folder(path, suffix, err, sizeof(err));
         f = text != NULL ? remember(b, name, path, text) : NULL;
     }
     if (f != NULL) {
@@ -299,6 +361,23 @@ int l_policy_doubt(lua_State *L) {
     struct buf *out = is_warning ? &b->warnings : &b->doubts;
     buf_put(out, text, len); /* over the limit: the rest is not said */
     buf_putc(out, '\n');
+    return 0;
+}
+
+/* core.finding(is_warning, file, line|nil, column|nil, key, text): what config.format() writes as one line, in pieces.
+ * Kept for perilune_check(). */
+int l_finding(lua_State *L) {
+    struct bundle *b = (struct bundle *)(uintptr_t)state_of(L)->bundle;
+    struct finding f = { .level = lua_toboolean(L, 1) ? PERILUNE_LOG_WARN : PERILUNE_LOG_ERROR,
+                         .line = (unsigned)lua_tointeger(L, 3), .column = (unsigned)lua_tointeger(L, 4) };
+    size_t len;
+    f.file.ptr = luaL_checklstring(L, 2, &len);
+    f.file.len = len;
+    f.key.ptr = luaL_checklstring(L, 5, &len);
+    f.key.len = len;
+    f.text.ptr = luaL_checklstring(L, 6, &len);
+    f.text.len = len;
+    if (b != NULL && !b->frozen) findings_add(&b->findings, &f);
     return 0;
 }
 

@@ -7,8 +7,16 @@
 #include "base/blob.h"
 #include "base/buf.h"
 #include "base/list.h"
+#include "bridge/findings.h"
+#include "include/perilune.h"
 
 struct models;
+
+/* Who has the texts instead of the file system: perilune_options.read. */
+struct bundle_host {
+    perilune_read read; /* NULL: they are files */
+    void         *ud;
+};
 
 struct bundle_file {
     struct list  link;
@@ -22,6 +30,8 @@ struct bundle {
     char       *path;   /* of the configuration or spec file */
     struct blob *text;
     struct list files;  /* struct bundle_file: what policy_source() found */
+    struct bundle_host host;
+    struct findings findings; /* what is wrong, in pieces, while it is not frozen */
     struct buf  doubts; /* lines: what is probably wrong, though everything ran */
     struct buf  warnings; /* lines: what may be meant as it is */
     struct models *models;        /* made by the first state; NULL before. A share */
@@ -30,6 +40,9 @@ struct bundle {
 
 /* Reads the file. On failure err gets a sentence. */
 int  bundle_open(struct bundle **out, const char *path, bool spec, char *err, size_t errlen);
+/* The same, where the texts may be the host's. */
+int  bundle_open_from(struct bundle **out, const struct bundle_host *host, const char *path, bool spec, char *err,
+                      size_t errlen);
 /* One without a file: policies are found from the folder that path is in. NULL: no memory. */
 struct bundle *bundle_new(const char *path, bool spec);
 void bundle_free(struct bundle *b);
@@ -46,5 +59,6 @@ int  l_bundle_list(lua_State *L);   /* core.bundle_list(folder, suffix) -> names
 int  l_policy_names(lua_State *L);
 int  l_is_folder(lua_State *L);     /* core.is_folder(path): is there one? */
 int  l_policy_doubt(lua_State *L);  /* core.policy_doubt(text, is_warning) */
+int  l_finding(lua_State *L);       /* core.finding(is_warning, file, line|nil, column|nil, key, text) */
 
 #endif

@@ -3,6 +3,7 @@
  * The functions themselves are in the l_*.c files; here are the small ones, what those
  * share (scratch buffers, arrays, failures as tables), and the table. */
 #include "bridge/blame.h"
+#include "base/clock.h"
 #include "bridge/lib.h"
 
 #include <math.h>
@@ -457,7 +458,7 @@ static int l_clock(lua_State *L) {
 static int l_now(lua_State *L) {
     struct loop *l = state_of(L)->loop;
     struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
+    clock_read(CLOCK_REALTIME, &t);
     if (l->is_virtual) lua_pushnumber(L, (double)l->virtual_ms / 1000);
     else lua_pushnumber(L, (double)t.tv_sec + (double)t.tv_nsec / 1e9);
     return 1;
@@ -692,6 +693,7 @@ static const luaL_Reg functions[] = {
     { "place", l_place },
     { "traced", l_traced },
     { "is_folder", l_is_folder },
+    { "finding", l_finding },
     { "policy_doubt", l_policy_doubt },
     { "policy_names", l_policy_names },
     { "policy_source", l_policy_source },

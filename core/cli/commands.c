@@ -2,9 +2,11 @@
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "bridge/script.h"
+#include "base/json.h"
 #include "cli/alone.h"
 #include "gateway/gateway.h"
 
@@ -21,22 +23,47 @@ static bool asks_help(int argc, char **argv) {
 
 /* -- check ---------------------------------------------------------------------------- */
 
+static void print_line(void *ud, const perilune_message *m) {
+    (void)ud;
+    fprintf(stderr, "%s%.*s\n", m->level == PERILUNE_LOG_WARN ? "warning: " : "", (int)m->whole.len, m->whole.ptr);
+}
+
+static void put_field(struct buf *out, const char *name, perilune_str value) {
+    if (value.len == 0) return;
+    buf_printf(out, ",\"%s\":", name);
+    json_write_string(out, slice_of(value.ptr, value.len));
+}
+
+static void print_json(void *ud, const perilune_message *m) {
+    struct buf line;
+    (void)ud;
+    buf_init(&line, 0);
+    buf_printf(&line, "{\"level\":\"%s\"", m->level == PERILUNE_LOG_WARN ? "warning" : "error");
+    put_field(&line, "file", m->file);
+    if (m->line > 0) buf_printf(&line, ",\"line\":%d", m->line);
+    if (m->column > 0) buf_printf(&line, ",\"column\":%d", m->column);
+    put_field(&line, "key", m->key);
+    put_field(&line, "message", m->text);
+    buf_puts(&line, "}\n");
+    struct slice s = buf_get(&line);
+    if (!buf_failed(&line)) fwrite(s.ptr, 1, s.len, stdout);
+    buf_deinit(&line);
+}
+
 PERILUNE_API int perilune_tool_check(int argc, char **argv) {
-    static const char help[] = "usage: perilune check FILE.lua\n\n"
+    static const char help[] = "usage: perilune check [--json] FILE.lua\n\n"
                                "Loads the configuration and its policies and says what is wrong, with file and\n"
-                               "line; what may be meant as it is, it says as a warning.  Exit status 0: nothing\n"
-                               "is wrong, 1: something, 2: wrong usage.\n";
+                               "line; what may be meant as it is, it says as a warning.  With --json each is a line\n"
+                               "of JSON on standard output, for editors: level, file, line, column, key, message.\n"
+                               "Exit status 0: nothing is wrong, 1: something, 2: wrong usage.\n";
     if (asks_help(argc, argv)) return usage(help, 0);
-    if (argc != 2) return usage(help, 2);
-    char err[2048], *rest = NULL;
-    if (gateway_check(argv[1], NULL, err, sizeof(err)) != 0) {
-        fprintf(stderr, "%s\n", err);
-        return 1;
-    }
-    for (char *line = strtok_r(err, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest))
-        fprintf(stderr, "warning: %s\n", line);
-    printf("%s: ok\n", argv[1]);
-    return 0;
+    bool json = argc == 3 && strcmp(argv[1], "--json") == 0;
+    if (argc != 2 + json || argv[argc - 1][0] == '-') return usage(help, 2);
+    perilune_options o = PERILUNE_OPTIONS_INIT;
+    o.config = argv[argc - 1];
+    int rc = perilune_check(&o, json ? print_json : print_line, NULL);
+    if (rc == 0 && !json) printf("%s: ok\n", o.config);
+    return rc == 0 ? 0 : 1;
 }
 
 /* -- test ------------------------------------------------------------------------------- */
@@ -75,7 +102,24 @@ PERILUNE_API int perilune_tool_test(int argc, char **argv) {
 
 /* -- reload -------------------------------------------------------------------------------- */
 
+static int dial_path(const char *address, char *err, size_t errlen) {
+    struct sockaddr_un a = { .sun_family = AF_UNIX };
+    const char *path = address + strlen("unix:"), *query = strstr(path, "?mode=");
+    size_t len = query ? (size_t)(query - path) : strlen(path);
+    if (len < sizeof(a.sun_path)) memcpy(a.sun_path, path, len);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0) return fd;
+    snprintf(err, errlen, "nothing answers on the admin address %s: is it running?", address);
+    if (fd >= 0) close(fd);
+    return -1;
+}
+
 static int dial(const char *address, char *err, size_t errlen) {
+    if (strncmp(address, "unix:", 5) == 0) return dial_path(address, err, errlen);
+    if (shared_socket_is(address)) {
+        snprintf(err, errlen, "the admin address %s is no address to ask at; send SIGHUP instead", address);
+        return -1;
+    }
     char host[128];
     snprintf(host, sizeof(host), "%s", address);
     char *colon = strrchr(host, ':');
@@ -133,7 +177,7 @@ PERILUNE_API int perilune_tool_reload(int argc, char **argv) {
     char err[2048];
     struct buf admin;
     buf_init(&admin, 0);
-    int rc = gateway_check(argv[1], &admin, err, sizeof(err)), fd = -1;
+    int rc = gateway_admin_of(argv[1], &admin, err, sizeof(err)), fd = -1;
     if (rc != 0) fprintf(stderr, "%s\n", err);
     else if (buf_len(&admin) == 0) fprintf(stderr, "%s: has no `admin` address to ask\n", argv[1]);
     else if ((fd = dial(buf_cstr(&admin), err, sizeof(err))) < 0) fprintf(stderr, "%s\n", err);

@@ -63,7 +63,8 @@ static bool needs_key(const struct config *c, const struct asking *a) {
 static struct slice host_of(const struct config *c) {
     const char *address = c->listen_count > 0 ? c->listen[0] : "", *colon = strrchr(address, ':');
     struct slice host = slice_of(address, colon ? (size_t)(colon - address) : 0);
-    bool any = host.len == 0 || slice_eq(host, SLICE("0.0.0.0")) || slice_eq(host, SLICE("[::]")) || host.ptr[0] == '*';
+    bool any = host.len == 0 || shared_socket_is(address) ||
+               slice_eq(host, SLICE("0.0.0.0")) || slice_eq(host, SLICE("[::]")) || host.ptr[0] == '*';
     return any ? SLICE("127.0.0.1") : host;
 }
 
@@ -78,7 +79,13 @@ static void put_quoted(struct buf *out, struct slice s) {
 void hello_write(const struct config *c, int port, struct buf *out) {
     struct asking a;
     choose(c, &a);
-    buf_printf(out, "  curl -s%s %s://%.*s:%d%s", c->tls_cert ? "k" : "", c->tls_cert ? "https" : "http",
+    const char *first = c->listen_count > 0 ? c->listen[0] : "", *query = strstr(first, "?mode=");
+    bool is_path = strncmp(first, "unix:", 5) == 0;
+    if (is_path) {
+        buf_puts(out, "  curl -s --unix-socket '");
+        put_quoted(out, slice_of(first + 5, query ? (size_t)(query - first - 5) : strlen(first + 5)));
+        buf_printf(out, "' %s://localhost%s", c->tls_cert ? "-k https" : "http", a.path[0] ? a.path : "/v1/models");
+    } else buf_printf(out, "  curl -s%s %s://%.*s:%d%s", c->tls_cert ? "k" : "", c->tls_cert ? "https" : "http",
                SLICE_ARG(host_of(c)), port, a.path[0] ? a.path : "/v1/models");
     if (a.path[0] == '\0') {
         buf_puts(out, "\n\n");
@@ -96,9 +103,11 @@ void hello_write(const struct config *c, int port, struct buf *out) {
 }
 
 void hello_say(const struct perilune *g, struct buf *out) {
-    int admin = perilune_admin_port(g);
-    buf_printf(out, "perilune %s is listening on port %d%s\n\n", PERILUNE_VERSION_STRING, perilune_port(g),
-               admin ? "" : " (no admin listener)");
-    hello_write(g->config, perilune_port(g), out);
+    int admin = perilune_admin_port(g), port = perilune_port(g);
+    buf_printf(out, "perilune %s is listening on ", PERILUNE_VERSION_STRING);
+    if (port > 0) buf_printf(out, "port %d", port);
+    else buf_puts(out, g->config->listen_count > 0 ? g->config->listen[0] : "nothing");
+    buf_printf(out, "%s\n\n", g->config->admin ? "" : " (no admin listener)");
+    hello_write(g->config, port, out);
     if (admin) buf_printf(out, "  admin: http://127.0.0.1:%d/metrics\n\n", admin);
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "bridge/findings.h"
 #include "gateway/registry.h"
 #include "http/field.h"
 #include "llm/prefill.h"
@@ -85,6 +86,14 @@ static const char **list_of(struct reader *r, uint32_t object, const char *key, 
     return out;
 }
 
+/* What boot.lua noted of this key in "lines" or "columns"; 0: nothing. */
+static unsigned noted(struct reader *r, const char *map, struct slice key) {
+    uint32_t places = get(r, 0, map), n = JSON_NONE;
+    uint64_t number;
+    if (places != JSON_NONE && json_type(&r->doc, places) == JSON_OBJECT) n = json_get(&r->doc, places, key);
+    return n != JSON_NONE && json_u64(&r->doc, n, &number) == 0 ? (unsigned)number : 0;
+}
+
 static void complain(struct reader *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static void complain(struct reader *r, const char *fmt, ...) {
     char text[800];
@@ -95,12 +104,12 @@ static void complain(struct reader *r, const char *fmt, ...) {
     va_end(ap);
     const char *colon = strstr(text, ": "); /* behind the key */
     struct slice key = slice_of(text, colon ? (size_t)(colon - text) : 0);
-    uint32_t lines = get(r, 0, "lines"), n = JSON_NONE;
-    if (lines != JSON_NONE && json_type(&r->doc, lines) == JSON_OBJECT) n = json_get(&r->doc, lines, key);
+    struct finding f = { .level = PERILUNE_LOG_ERROR, .file = slice_str(r->env->file), .key = key,
+                         .line = noted(r, "lines", key), .column = noted(r, "columns", key),
+                         .text = slice_str(colon ? colon + 2 : text) };
+    if (r->env->findings != NULL) findings_add(r->env->findings, &f);
     char line[24] = "";
-    uint64_t number;
-    if (n != JSON_NONE && json_u64(&r->doc, n, &number) == 0)
-        snprintf(line, sizeof(line), ":%llu", (unsigned long long)number);
+    if (f.line > 0) snprintf(line, sizeof(line), ":%u", f.line);
     if (r->said >= r->errlen) return; /* it is full of others */
     const char *end_of_other = r->said ? "\n" : "";
     int k = snprintf(r->err + r->said, r->errlen - r->said, "%s%s%s: %s", end_of_other, r->env->file, line, text);

@@ -63,12 +63,14 @@ struct config {
 /* Finds what counts and health of a name are kept in; see registry.h. */
 struct registry;
 struct engines;
+struct findings;
 /* The port of the simulated upstream, starting it when needed; negative: error. */
 struct config_env {
     const char      *file;     /* where it comes from, for messages */
     struct registry *registry;
     struct engines  *engines;  /* NULL: models are not loaded, only their settings are checked */
     int            (*sim_port)(void *ud, char *err, size_t errlen);
+    struct findings *findings; /* where complaints are noted in pieces; NULL: nowhere */
     void           (*notice)(void *ud, const char *text); /* what an operator should know; NULL: is not told */
     void            *ud;
 };

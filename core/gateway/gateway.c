@@ -10,6 +10,7 @@
  * that worked is anything handed over, and handing over cannot fail.  Requests in
  * flight keep the generation they began with. */
 #include "gateway/gateway.h"
+#include "base/clock.h"
 #include "gateway/job_keeper.h"
 
 #include <stdio.h>
@@ -38,13 +39,25 @@ static int fail(struct perilune *g, int code, const char *fmt, ...) {
     return code;
 }
 
-PERILUNE_API const char *perilune_errmsg(const perilune *g) { return g->errmsg; }
-
 PERILUNE_API uint32_t perilune_version(void) { return PERILUNE_VERSION; }
 
 PERILUNE_API int perilune_set_allocator(const perilune_allocator *a) {
     if (atomic_load(&opened)) return PERILUNE_ERR_STATE;
+    if (a != NULL && a->realloc == NULL) return PERILUNE_ERR_INVAL;
     mem_set_allocator(a ? a->realloc : NULL, a ? a->ud : NULL);
+    return 0;
+}
+
+PERILUNE_API int perilune_set_clock(const perilune_clock *c) {
+    if (atomic_load(&opened)) return PERILUNE_ERR_STATE;
+    if (c != NULL && (c->monotonic_ns == NULL || c->wall_ns == NULL)) return PERILUNE_ERR_INVAL;
+    clock_replace(c ? c->monotonic_ns : NULL, c ? c->wall_ns : NULL, c ? c->ud : NULL);
+    return 0;
+}
+
+PERILUNE_API int perilune_set_random(int (*fill)(void *ud, void *bytes, size_t len), void *ud) {
+    if (atomic_load(&opened)) return PERILUNE_ERR_STATE;
+    chance_replace(fill, ud);
     return 0;
 }
 
@@ -99,21 +112,21 @@ static int sim_port_of(void *ud, char *err, size_t errlen) {
     return sim_port(g->sim);
 }
 
-struct loaded {
-    struct bundle      *bundle;
-    struct config      *config;
-    struct generation **gens; /* one per worker; without workers, one to look at */
-    struct tls_context *tls;
-    struct jobs_store  *jobs; /* opened for it; NULL: it was open, or is not wanted */
-};
-
-static void loaded_free(struct perilune *g, struct loaded *ld) {
+void loaded_free(struct perilune *g, struct loaded *ld) {
     for (unsigned i = 0; ld->gens && i <= g->worker_count; i++) generation_free(ld->gens[i]);
     mem_free(ld->gens);
     jobs_store_close(ld->jobs);
     tls_context_put(ld->tls);
     config_put(ld->config);
     bundle_free(ld->bundle);
+}
+
+/* What the file says at that key cannot be had. */
+static int blame_key(struct perilune *g, struct loaded *ld, int rc, const char *path, struct slice key,
+                     const char *why) {
+    struct finding f = { .level = PERILUNE_LOG_ERROR, .file = slice_str(path), .key = key, .text = slice_str(why) };
+    findings_add(&ld->bundle->findings, &f);
+    return fail(g, rc, "%s: %.*s: %s", path, SLICE_ARG(key), why);
 }
 
 static void say_notice(void *ud, const char *text) {
@@ -129,7 +142,8 @@ static int load_config(struct perilune *g, const char *path, struct loaded *ld) 
                               .sim_port = sim_port_of, .notice = say_notice, .ud = g };
     ld->gens = mem_zalloc((g->worker_count + 1) * sizeof(struct generation *));
     if (ld->gens == NULL) return fail(g, PERILUNE_ERR_NOMEM, "out of memory");
-    int rc = bundle_open(&ld->bundle, path, false, g->errmsg, sizeof(g->errmsg));
+    int rc = bundle_open_from(&ld->bundle, &g->host, path, false, g->errmsg, sizeof(g->errmsg));
+    if (rc == 0) env.findings = &ld->bundle->findings;
     if (rc == 0 && g->bundle != NULL) ld->bundle->models_before = models_ref(g->bundle->models);
     if (rc == 0)
         rc = generation_new(&ld->gens[0], g->workers, ld->bundle, &g->loop, g->stores, &json, g->errmsg,
@@ -140,7 +154,7 @@ static int load_config(struct perilune *g, const char *path, struct loaded *ld) 
         fail(g, rc, "%s", err);
     if (rc == 0 && ld->config->tls_cert != NULL &&
         (rc = tls_context_open(&ld->tls, ld->config->tls_cert, ld->config->tls_key, err, sizeof(err))) != 0)
-        fail(g, rc, "%s: tls: %s", path, err);
+        blame_key(g, ld, rc, path, SLICE("tls"), err);
     buf_deinit(&json);
     return rc;
 }
@@ -156,7 +170,7 @@ static void fit_connections(struct perilune *g, struct config *c) {
                  c->http.connections, (unsigned long long)lim.rlim_cur, (unsigned long long)most);
 }
 
-static int prepare(struct perilune *g, const char *path, struct loaded *ld) {
+int gateway_prepare(struct perilune *g, const char *path, struct loaded *ld) {
     int rc = load_config(g, path, ld);
     if (rc != 0) return rc;
     ld->config->generation = stats_get(&g->generation) + 1;
@@ -225,7 +239,7 @@ static int open_files(struct perilune *g, const char *path, struct loaded *ld) {
 static int load_all(struct perilune *g, const char *path) {
     struct loaded ld = { .bundle = NULL };
     char *copy = mem_strdup(path);
-    int rc = copy ? prepare(g, path, &ld) : PERILUNE_ERR_NOMEM;
+    int rc = copy ? gateway_prepare(g, path, &ld) : PERILUNE_ERR_NOMEM;
     if (rc == 0) rc = open_files(g, path, &ld);
     struct config *old = g->config;
     struct tls_context *old_tls = g->tls;
@@ -279,7 +293,9 @@ static int load_all(struct perilune *g, const char *path) {
 /* Models of the old configuration that the new one has, too, stay loaded. */
 static int load(struct perilune *g, const char *path) {
     engines_hold(g->engines);
+    g->loading = true;
     int rc = load_all(g, path);
+    g->loading = false;
     engines_release(g->engines);
     return rc;
 }
@@ -294,6 +310,8 @@ static int refuse_when_draining(struct perilune *g, const char *what) {
 
 /* Connections that are closed meanwhile may write. */
 PERILUNE_API int perilune_load(perilune *g, const char *path) {
+    int refused = gateway_refuses(g);
+    if (refused != 0) return refused;
     if (path == NULL) return fail(g, PERILUNE_ERR_INVAL, "no path given");
     if (refuse_when_draining(g, "reload") != 0) return PERILUNE_ERR_STATE;
     struct sigpipe held;
@@ -304,6 +322,8 @@ PERILUNE_API int perilune_load(perilune *g, const char *path) {
 }
 
 PERILUNE_API int perilune_reload(perilune *g) {
+    int refused = gateway_refuses(g);
+    if (refused != 0) return refused;
     if (g->path == NULL) return fail(g, PERILUNE_ERR_STATE, "nothing was loaded yet");
     char *path = mem_strdup(g->path);
     if (path == NULL) return fail(g, PERILUNE_ERR_NOMEM, "out of memory");
@@ -321,9 +341,11 @@ static uint64_t stamp(const char *path) {
            (uint64_t)st.st_ino;
 }
 
+/* Of files: what the host has instead, it knows itself. */
 static uint64_t fingerprint(const struct perilune *g) {
-    uint64_t sum = g->path ? stamp(g->path) : 0;
-    for (struct list *e = g->bundle->files.next; e != &g->bundle->files; e = e->next)
+    bool files = g->host.read == NULL;
+    uint64_t sum = g->path && files ? stamp(g->path) : 0;
+    for (struct list *e = g->bundle->files.next; files && e != &g->bundle->files; e = e->next)
         sum = sum * 31 + stamp(container_of(e, struct bundle_file, link)->path);
     const char *file;
     for (unsigned i = 0; g->bundle->models != NULL && (file = models_file(g->bundle->models, i)) != NULL; i++)
@@ -387,6 +409,7 @@ static const char *listen_address(const struct perilune *g, unsigned i) {
 static void make_plan(const struct perilune *g, struct listen_plan *p, unsigned upto) {
     *p = (struct listen_plan){ .tls = g->tls };
     const char *address;
+    for (unsigned i = 0; i < LISTEN_MAX; i++) p->shared[i] = -1;
     while (p->count < upto && (address = listen_address(g, p->count)) != NULL)
         snprintf(p->addresses[p->count++], sizeof(p->addresses[0]), "%s", bound_address(g, address));
 }
@@ -406,9 +429,12 @@ static void listen_on(struct worker *w, void *ud) {
  * known before the other workers bind it. */
 static int add_listeners(struct perilune *g) {
     for (unsigned i = 0; i < LISTEN_MAX && listen_address(g, i) != NULL; i++) {
+        int shared, rc = gateway_socket(g, listen_address(g, i), &shared);
+        if (rc != 0) return rc;
         for (unsigned w = 0; w < g->worker_count; w++) {
             struct listening l = { .port = 0 };
             make_plan(g, &l.plan, i + 1);
+            l.plan.shared[i] = shared;
             l.plan.alone = w == 0 && !(g->config && g->config->reuse_port);
             gateway_ask(&g->workers[w], listen_on, &l);
             if (l.rc != 0) return fail(g, l.rc, "%s", l.err);
@@ -433,7 +459,9 @@ static void keep_listeners(struct perilune *g) {
     if (g->listening) make_plan(g, &l.plan, LISTEN_MAX);
     for (unsigned w = 0; w < g->worker_count; w++) gateway_ask(&g->workers[w], keep_on, &l);
     g->port = l.port;
-    admin_keep(g, g->listening ? admin_address(g) : NULL);
+    const char *admin = g->listening ? admin_address(g) : NULL;
+    admin_keep(g, admin);
+    gateway_keep_sockets(g, &l.plan, admin);
 }
 
 static int listen_at(struct perilune *g, const char *address) {
@@ -450,6 +478,8 @@ static int listen_at(struct perilune *g, const char *address) {
 }
 
 PERILUNE_API int perilune_listen(perilune *g, const char *address) {
+    int refused = gateway_refuses(g);
+    if (refused != 0) return refused;
     if (g->config == NULL && address == NULL) return fail(g, PERILUNE_ERR_STATE, "no configuration is loaded");
     if (refuse_when_draining(g, "listening") != 0) return PERILUNE_ERR_STATE;
     struct sigpipe held;
@@ -459,8 +489,15 @@ PERILUNE_API int perilune_listen(perilune *g, const char *address) {
     return rc;
 }
 
-PERILUNE_API int perilune_port(const perilune *g) { return g->port; }
-PERILUNE_API int perilune_admin_port(const perilune *g) { return g->admin_port; }
+PERILUNE_API int perilune_port(const perilune *g) {
+    int refused = gateway_looks(g);
+    return refused != 0 ? refused : g->port;
+}
+
+PERILUNE_API int perilune_admin_port(const perilune *g) {
+    int refused = gateway_looks(g);
+    return refused != 0 ? refused : g->admin_port;
+}
 
 /* -- Running ----------------------------------------------------------------------------------------- */
 
@@ -511,6 +548,7 @@ static void drain_for(struct perilune *g, int asked) {
     g->draining = true;
     log_line(&g->log, PERILUNE_LOG_INFO, "draining: no new connections, requests in flight finish");
     for (unsigned i = 0; i < g->worker_count; i++) gateway_ask(&g->workers[i], drain_worker, NULL);
+    gateway_keep_sockets(g, NULL, g->listening ? admin_address(g) : NULL);
     job_keeper_drain_courier(g);
     g->port = 0;
     timer_stop(&g->loop, &g->watch);
@@ -527,6 +565,8 @@ static void settle(struct perilune *g) {
 }
 
 PERILUNE_API int perilune_poll(perilune *g, int timeout_ms) {
+    int refused = gateway_refuses(g);
+    if (refused != 0) return refused;
     int asked = atomic_exchange(&g->drain_asked, DRAIN_NOT_ASKED);
     if (asked != DRAIN_NOT_ASKED) drain_for(g, asked);
     if (atomic_load(&g->stop) || g->drained) return 1;
@@ -545,32 +585,46 @@ PERILUNE_API int perilune_poll(perilune *g, int timeout_ms) {
 }
 
 PERILUNE_API int perilune_run(perilune *g) {
-    while (perilune_poll(g, -1) == 0) {}
-    return 0;
+    int rc;
+    while ((rc = perilune_poll(g, -1)) == 0) {}
+    return rc < 0 ? rc : 0;
 }
 
-PERILUNE_API int perilune_fd(const perilune *g) { return uv_backend_fd(&g->loop.uv); }
+PERILUNE_API int perilune_fd(const perilune *g) {
+    int refused = gateway_looks(g);
+    return refused != 0 ? refused : uv_backend_fd(&g->loop.uv);
+}
 
 PERILUNE_API int perilune_timeout(const perilune *g) {
+    int refused = gateway_looks(g);
+    if (refused != 0) return refused;
     uv_loop_t *uv = (uv_loop_t *)(uintptr_t)&g->loop.uv; /* changes its clock, nothing else */
-    if (!list_is_empty(&g->loop.soon)) return 0;
+    if (!list_is_empty(&g->loop.soon) || loop_is_due(&g->loop)) return 0;
     uv_update_time(uv);
     return uv_backend_timeout(uv);
 }
 
-PERILUNE_API void perilune_wake(perilune *g) { mailbox_ring(&g->mail); }
+/* In a child its bell would be the parent's. */
+PERILUNE_API void perilune_wake(perilune *g) {
+    if (!gateway_is_foreign(g)) mailbox_ring(&g->mail);
+}
 
 PERILUNE_API void perilune_stop(perilune *g) {
+    if (gateway_is_foreign(g)) return;
     atomic_store(&g->stop, true);
     perilune_wake(g);
 }
 
 PERILUNE_API void perilune_drain(perilune *g, int timeout_ms) {
+    if (gateway_is_foreign(g)) return;
     atomic_store(&g->drain_asked, timeout_ms < 0 ? DRAIN_CONFIGURED : timeout_ms);
     perilune_wake(g);
 }
 
 PERILUNE_API int perilune_stats(perilune *g, char *buf, size_t size) {
+    int refused = gateway_looks(g);
+    if (buf == NULL && size > 0) refused = PERILUNE_ERR_INVAL;
+    if (refused != 0) return refused;
     struct buf out;
     buf_init(&out, 0);
     metrics_write(g, &out);
@@ -637,6 +691,7 @@ static int open_rest(struct perilune *g, const perilune_options *o) {
     struct log_reader reader = { .write = o->log, .idle = o->log_idle, .ud = o->log_ud };
     int rc = o->log != NULL ? log_thread_open(&g->log_thread, &g->log, &reader) : 0;
     if (rc != 0) return rc;
+    g->host = (struct bundle_host){ .read = o->read, .ud = o->read_ud };
     g->stores = stores_new();
     g->calibration = calibration_new();
     g->engines = engines_new(&llama_engine, &process_engine, &g->log);
@@ -650,21 +705,24 @@ static int open_rest(struct perilune *g, const perilune_options *o) {
 PERILUNE_API int perilune_open(perilune **out, const perilune_options *options, char *errbuf, size_t errlen) {
     if (errbuf != NULL && errlen > 0) errbuf[0] = '\0';
     if (out != NULL) *out = NULL;
-    perilune_options o = PERILUNE_OPTIONS_INIT;
-    if (out == NULL || options == NULL || options->size < sizeof(size_t)) {
-        if (errbuf != NULL && errlen > 0)
-            snprintf(errbuf, errlen, "perilune_open() needs a place for the gateway, and options that "
-                                     "PERILUNE_OPTIONS_INIT began");
-        return PERILUNE_ERR_INVAL;
+    perilune_options o;
+    int rc = gateway_options(&o, options, errbuf, errlen);
+    if (rc == 0 && out == NULL) {
+        if (errbuf != NULL && errlen > 0) snprintf(errbuf, errlen, "perilune_open() needs a place for the gateway");
+        rc = PERILUNE_ERR_INVAL;
     }
-    memcpy(&o, options, options->size < sizeof(o) ? options->size : sizeof(o));
+    if (rc != 0) return rc;
     atomic_store(&opened, true);
     multi_global_init();
     struct perilune *g = mem_zalloc(sizeof(*g));
-    if (g == NULL) return PERILUNE_ERR_NOMEM;
+    if (g == NULL) {
+        if (errbuf != NULL && errlen > 0) snprintf(errbuf, errlen, "%s", perilune_strerror(PERILUNE_ERR_NOMEM));
+        return PERILUNE_ERR_NOMEM;
+    }
+    g->pid = getpid();
     atomic_init(&g->log.level, PERILUNE_LOG_INFO);
     atomic_init(&g->drain_asked, DRAIN_NOT_ASKED);
-    int rc = open_parts(g);
+    rc = open_parts(g);
     if (rc != 0) {
         if (errbuf != NULL && errlen > 0) snprintf(errbuf, errlen, "%s", perilune_strerror(rc));
         mem_free(g);
@@ -684,6 +742,7 @@ PERILUNE_API int perilune_open(perilune **out, const perilune_options *options, 
 static void end_parts(struct perilune *g) {
     if (g->admin_open) admin_close(g);
     for (unsigned i = 0; i < g->worker_count; i++) worker_close(&g->workers[i]);
+    gateway_keep_sockets(g, NULL, NULL);
     if (g->stores != NULL) cache_keeper_close(g);
     job_keeper_close(g);
     timer_stop(&g->loop, &g->watch);
@@ -695,7 +754,11 @@ static void end_parts(struct perilune *g) {
 }
 
 PERILUNE_API void perilune_close(perilune *g) {
-    if (g == NULL) return;
+    if (gateway_is_foreign(g)) return;
+    if (g->loading) { /* out of options.read(): what loads would go on in freed memory */
+        log_line(&g->log, PERILUNE_LOG_ERROR, "perilune_close() inside options.read(): nothing is closed");
+        return;
+    }
     struct sigpipe held;
     sigpipe_hold(&held);
     end_parts(g);
@@ -717,40 +780,4 @@ PERILUNE_API void perilune_close(perilune *g) {
     mem_free(g->path);
     mem_free(g->override);
     mem_free(g);
-}
-
-/* perilune check, reload, tokens: everything but serving. */
-static int check(const char *path, struct buf *admin, struct models **models, char *err, size_t errlen) {
-    perilune_options o = PERILUNE_OPTIONS_INIT;
-    perilune *g;
-    int rc = perilune_open(&g, &o, err, errlen);
-    if (rc != 0) return rc;
-    struct loaded ld = { .bundle = NULL };
-    rc = prepare(g, path, &ld);
-    char jobs[900];
-    bool connect = admin == NULL && models == NULL;
-    if (rc == 0 && (rc = job_keeper_check(ld.config, connect, jobs, sizeof(jobs))) != 0)
-        fail(g, rc, "%s: %s", path, jobs);
-    if (rc == 0 && admin != NULL) {
-        buf_puts(admin, ld.config->admin ? ld.config->admin : "");
-        rc = admin->error;
-    }
-    if (rc == 0 && models != NULL) *models = models_ref(ld.bundle->models);
-    struct slice doubts = ld.bundle ? buf_get(&ld.bundle->doubts) : SLICE("");
-    if (rc == 0 && admin == NULL && models == NULL && doubts.len > 0)
-        rc = fail(g, PERILUNE_ERR_CONFIG, "%.*s", (int)doubts.len - 1, doubts.ptr);
-    struct slice warnings = ld.bundle ? buf_get(&ld.bundle->warnings) : SLICE("");
-    if (rc != 0) snprintf(err, errlen, "%s", g->errmsg);
-    else snprintf(err, errlen, "%.*s", SLICE_ARG(warnings));
-    loaded_free(g, &ld);
-    perilune_close(g);
-    return rc;
-}
-
-int gateway_check(const char *path, struct buf *admin, char *err, size_t errlen) {
-    return check(path, admin, NULL, err, errlen);
-}
-
-int gateway_models(const char *path, struct models **out, char *err, size_t errlen) {
-    return check(path, NULL, out, err, errlen);
 }

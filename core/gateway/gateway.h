@@ -2,9 +2,12 @@
 #ifndef PERILUNE_GATEWAY_GATEWAY_H
 #define PERILUNE_GATEWAY_GATEWAY_H
 
+#include <sys/types.h>
+
 #include "gateway/cache_keeper.h"
 #include "gateway/registry.h"
 #include "gateway/worker.h"
+#include "http/shared_socket.h"
 #include "local/engines.h"
 #include "local/llama.h"
 #include "local/process.h"
@@ -15,6 +18,16 @@ struct sim;
 
 #define DRAIN_CONFIGURED -1 /* as long as the configuration says */
 #define DRAIN_NOT_ASKED  -2
+#define SOCKETS_MOST     (2 * LISTEN_MAX + 2) /* those of an old configuration and of a new one */
+
+/* What was read, before anybody is served by it. */
+struct loaded {
+    struct bundle      *bundle;
+    struct config      *config;
+    struct generation **gens; /* one per worker; without workers, one to look at */
+    struct tls_context *tls;
+    struct jobs_store  *jobs; /* opened for it; NULL: it was open, or is not wanted */
+};
 
 struct perilune {
     struct loop         loop;
@@ -42,6 +55,9 @@ struct perilune {
     struct config      *config;      /* current; owner only */
     atomic_bool         has_far;     /* it has a second tier of the cache: for who asks on another thread, */
     atomic_bool         has_index;   /* and an index that machines share */
+    struct bundle_host  host;        /* who has its texts */
+    pid_t               pid;         /* who opened it */
+    bool                loading;     /* the host's read() may be running */
     struct bundle      *bundle;
     char               *path;        /* of the configuration */
     char               *override;    /* address given to perilune_listen() */
@@ -59,6 +75,8 @@ struct perilune {
     char                errmsg[2048];
     struct bound { char configured[128], real[128]; } bound[LISTEN_MAX], admin_bound; /* for port 0 */
     unsigned            bound_count;
+    struct shared_socket sockets[SOCKETS_MOST]; /* that workers share: sockets.c */
+    unsigned            socket_count;
 };
 
 /* admin.c */
@@ -67,6 +85,12 @@ struct perilune {
 int  admin_listen(struct perilune *g, const char *address, int *port);
 void admin_keep(struct perilune *g, const char *address);
 void admin_close(struct perilune *g);
+/* sockets.c */
+/* *fd: the socket behind an address that is shared, opened when it was not; -1: it is an address of another kind.
+ * On failure errmsg is said. */
+int  gateway_socket(struct perilune *g, const char *address, int *fd);
+/* Closes all that neither the plan (NULL: nothing) names nor is the admin's. */
+void gateway_keep_sockets(struct perilune *g, const struct listen_plan *p, const char *admin);
 /* admin_cache.c */
 /* An HTTP status: 200, or 400, and why: the query says something that is not understood. */
 int  admin_cache_list(struct perilune *g, struct slice query, struct buf *out, char *why, size_t size);
@@ -84,14 +108,26 @@ void metrics_write(struct perilune *g, struct buf *out);
 void process_metrics_write(struct buf *out);
 /* engine_metrics.c: of the models of this process, when there are any. */
 void engine_metrics_write(struct engines *e, struct buf *out);
+/* calls.c */
+#define WORKERS_MOST 1024
+/* No gateway, or one that was opened before this process came out of fork(). */
+bool gateway_is_foreign(const struct perilune *g);
+/* 0, or why a function may do nothing with g now: an error, and errmsg is said.  The second is for functions that
+ * change nothing: they may be called while it loads. */
+int  gateway_refuses(struct perilune *g);
+int  gateway_looks(const struct perilune *g);
+/* The options that a host gave, as this library knows them; on failure err (or NULL) gets a sentence. */
+int  gateway_options(perilune_options *out, const perilune_options *options, char *err, size_t errlen);
 /* gateway.c */
 /* Runs fn on the worker's thread with ud and waits for it; false: the worker has
  * stopped. */
 bool gateway_ask(struct worker *w, void (*fn)(struct worker *, void *ud), void *ud);
-/* Builds what the configuration at path says without serving it; on failure err gets a
- * sentence, else lines that are warnings, or nothing.  admin (NULL: not wanted): its admin address, empty when
- * there is none. */
-int  gateway_check(const char *path, struct buf *admin, char *err, size_t errlen);
+/* Reads and builds everything, without serving it; loaded_free() in both cases.  On failure errmsg says why. */
+int  gateway_prepare(struct perilune *g, const char *path, struct loaded *ld);
+void loaded_free(struct perilune *g, struct loaded *ld);
+/* check.c */
+/* The admin address of the configuration at path, empty when there is none.  On failure err gets a sentence. */
+int  gateway_admin_of(const char *path, struct buf *admin, char *err, size_t errlen);
 /* The same, for its table of models: a share. */
 int  gateway_models(const char *path, struct models **out, char *err, size_t errlen);
 

@@ -37,6 +37,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/httpdate.h"
 #include "base/mem.h"
 #include "base/stamp.h"
@@ -265,7 +266,7 @@ static void on_head(struct delivery *d, const struct event *ev) {
     struct retry_after h = { .wait = headers_find(ev->headers, SLICE("retry-after")),
                              .date = headers_find(ev->headers, SLICE("date")) };
     d->status = ev->status;
-    d->retry_after_ms = httpdate_retry_after(&h, time(NULL));
+    d->retry_after_ms = httpdate_retry_after(&h, clock_wall_s());
     if (ev->status == 410) note(d, "the receiver wants nothing more here");
     else if (ev->status / 100 == 3) note(d, "a redirect, which is not followed");
     judge(d);

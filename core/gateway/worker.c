@@ -153,8 +153,11 @@ void worker_install(struct worker *w, struct generation *gen) {
 
 int worker_listen(struct worker *w, const struct listen_plan *plan, int *port, char *err, size_t errlen) {
     for (unsigned i = 0; i < plan->count; i++) {
-        if (http_server_port(&w->server, plan->addresses[i]) != 0) continue;
-        int rc = http_server_listen(&w->server, plan->addresses[i], plan->alone, plan->tls, port, err, errlen);
+        const char *address = plan->addresses[i];
+        if (http_server_has(&w->server, address)) continue;
+        int rc = plan->shared[i] >= 0
+                     ? http_server_share(&w->server, address, plan->shared[i], plan->tls, port, err, errlen)
+                     : http_server_listen(&w->server, address, plan->alone, plan->tls, port, err, errlen);
         if (rc != 0) return rc;
     }
     return 0;

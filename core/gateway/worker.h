@@ -50,6 +50,7 @@ struct metrics { /* written by the worker's thread */
 /* What a worker is to listen on; applied on its thread. */
 struct listen_plan {
     char                addresses[LISTEN_MAX][128];
+    int                 shared[LISTEN_MAX]; /* the socket to listen on, or -1: one is bound */
     unsigned            count;
     bool                alone; /* nobody else may listen there yet */
     struct tls_context *tls;   /* a share */

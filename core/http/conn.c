@@ -417,12 +417,24 @@ static struct http_request *request_new(struct http_conn *c, const struct http_h
     return r;
 }
 
+/* Of a socket on a path: who it is that asks.  Not its process: that would be another client each time. */
+static void name_user(struct http_conn *c) {
+    struct ucred who;
+    socklen_t len = sizeof(who);
+    uv_os_fd_t fd;
+    bool is_open = uv_fileno((uv_handle_t *)&c->tcp, &fd) == 0;
+    if (is_open && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0)
+        snprintf(c->peer, sizeof(c->peer), "unix:%u", (unsigned)who.uid);
+    else snprintf(c->peer, sizeof(c->peer), "unix");
+}
+
 /* A system call: once per connection, when the first request asks. */
 static const char *peer_of(struct http_conn *c) {
     struct sockaddr_storage a;
     int len = sizeof(a);
     if (c->peer[0] != '\0' || uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&a, &len) != 0) return c->peer;
-    if (a.ss_family == AF_INET) uv_ip4_name((struct sockaddr_in *)&a, c->peer, sizeof(c->peer));
+    if (a.ss_family == AF_UNIX) name_user(c);
+    else if (a.ss_family == AF_INET) uv_ip4_name((struct sockaddr_in *)&a, c->peer, sizeof(c->peer));
     else uv_ip6_name((struct sockaddr_in6 *)&a, c->peer, sizeof(c->peer));
     return c->peer;
 }

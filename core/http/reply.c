@@ -19,6 +19,7 @@
 #include <stdio.h>
 
 #include "base/stamp.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "flow/headers.h"
 #include "http/coding.h"
@@ -67,7 +68,7 @@ const char *http_reason(int status) {
 static void put_date(struct buf *out) {
     static _Thread_local struct stamp last;
     struct timespec now;
-    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    clock_read(CLOCK_REALTIME_COARSE, &now);
     buf_puts(out, stamp_text(&last, now.tv_sec, "date: %a, %d %b %Y %H:%M:%S GMT\r\n"));
 }
 

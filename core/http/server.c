@@ -2,7 +2,8 @@
  *
  * Each worker binds the same address with SO_REUSEPORT; the kernel spreads
  * connections over them.  It would share them with a stranger of the same user too, so
- * the first to bind an address tries first whether it is free.
+ * the first to bind an address tries first whether it is free.  Sockets on paths and those
+ * that others opened are shared instead (shared_socket.c).
  *
  * Running out: above limits.connections, or when descriptors end, a new client takes
  * the place of the connection that has been idle longest; its client sees a close
@@ -15,6 +16,7 @@
  * to poll the listener: it stays readable, and would keep the loop turning (libuv's
  * own streams do that, and drop clients meanwhile). */
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -22,6 +24,7 @@
 #include <unistd.h>
 
 #include "http/conn.h"
+#include "http/shared_socket.h"
 
 #define BACKLOG      4096 /* the kernel cuts it to net.core.somaxconn, 4096 by default */
 #define ACCEPT_MOST  32   /* in one turn: connections that are here come next */
@@ -232,6 +235,7 @@ static void listener_close(struct http_listener *l) {
 }
 
 static int bound_port(const struct sockaddr_storage *sa) {
+    if (sa->ss_family != AF_INET && sa->ss_family != AF_INET6) return 0;
     return ntohs(sa->ss_family == AF_INET ? ((const struct sockaddr_in *)sa)->sin_port
                                           : ((const struct sockaddr_in6 *)sa)->sin6_port);
 }
@@ -245,11 +249,9 @@ static bool has_port(const struct http_server *s, const char *address) {
     return false;
 }
 
-int http_server_listen(struct http_server *s, const char *address, bool alone, struct tls_context *tls,
-                       int *port, char *err, size_t errlen) {
-    struct sockaddr_storage sa;
-    int fd = bound_socket(address, alone && !has_port(s, address), &sa, err, errlen);
-    if (fd < 0) return fd;
+/* Takes fd. */
+static int listen_on(struct http_server *s, const char *address, int fd, const struct sockaddr_storage *sa,
+                     struct tls_context *tls, int *port, char *err, size_t errlen) {
     struct http_listener *l = mem_zalloc(sizeof(*l));
     if (l == NULL) {
         close(fd);
@@ -258,8 +260,9 @@ int http_server_listen(struct http_server *s, const char *address, bool alone, s
     }
     l->server = s;
     l->fd = fd;
-    l->port = bound_port(&sa);
-    snprintf(l->address, sizeof(l->address), "%.*s:%d", (int)(strrchr(address, ':') - address), address, l->port);
+    l->port = bound_port(sa);
+    if (shared_socket_is(address)) snprintf(l->address, sizeof(l->address), "%s", address);
+    else snprintf(l->address, sizeof(l->address), "%.*s:%d", (int)(strrchr(address, ':') - address), address, l->port);
     int rc = listen(fd, BACKLOG) != 0 ? uv_translate_sys_error(errno) : uv_poll_init(&s->loop->uv, &l->poll, fd);
     if (rc != 0) {
         snprintf(err, errlen, "cannot listen on %s: %s", address, uv_strerror(rc));
@@ -273,6 +276,31 @@ int http_server_listen(struct http_server *s, const char *address, bool alone, s
     if (!s->paused) uv_poll_start(&l->poll, UV_READABLE, on_readable);
     *port = l->port;
     return 0;
+}
+
+int http_server_listen(struct http_server *s, const char *address, bool alone, struct tls_context *tls,
+                       int *port, char *err, size_t errlen) {
+    struct sockaddr_storage sa;
+    int fd = bound_socket(address, alone && !has_port(s, address), &sa, err, errlen);
+    return fd < 0 ? fd : listen_on(s, address, fd, &sa, tls, port, err, errlen);
+}
+
+int http_server_share(struct http_server *s, const char *address, int shared, struct tls_context *tls, int *port,
+                      char *err, size_t errlen) {
+    struct sockaddr_storage sa = { .ss_family = AF_UNSPEC };
+    socklen_t len = sizeof(sa);
+    int fd = fcntl(shared, F_DUPFD_CLOEXEC, 0);
+    if (fd >= 0 && getsockname(fd, (struct sockaddr *)&sa, &len) == 0)
+        return listen_on(s, address, fd, &sa, tls, port, err, errlen);
+    snprintf(err, errlen, "cannot listen on %s: %s", address, strerror(errno));
+    if (fd >= 0) close(fd);
+    return PERILUNE_ERR_IO;
+}
+
+bool http_server_has(const struct http_server *s, const char *address) {
+    for (struct list *e = s->listeners.next; e != &s->listeners; e = e->next)
+        if (strcmp(container_of(e, struct http_listener, link)->address, address) == 0) return true;
+    return false;
 }
 
 int http_server_port(const struct http_server *s, const char *address) {

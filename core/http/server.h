@@ -27,7 +27,7 @@ struct http_request {
     struct http_header *headers;             /* in the arena */
     unsigned            header_count;
     struct buf          body;                /* complete; the handler may buf_take() it */
-    const char         *peer;                /* address without port; the connection's */
+    const char         *peer;                /* address without port, or "unix:UID"; the connection's */
     struct slice        lines;               /* headers of every reply to it, set by `head`; in the arena */
     uint64_t            start_us;            /* loop_hrtime_us() when the first byte came */
     void               *user;                /* the handler's */
@@ -99,11 +99,15 @@ int  http_server_init(struct http_server *s, struct loop *loop, struct log *log,
  * tls may be NULL; a share is taken.  *port is the bound port.  On failure err gets a sentence. */
 int  http_server_listen(struct http_server *s, const char *address, bool alone, struct tls_context *tls,
                         int *port, char *err, size_t errlen);
+/* The same on a duplicate of a socket that listens (shared_socket.h), for an address that stays as it is written. */
+int  http_server_share(struct http_server *s, const char *address, int shared, struct tls_context *tls, int *port,
+                       char *err, size_t errlen);
+/* Does it listen for this address? One with port 0 is known by the port it got. */
+bool http_server_has(const struct http_server *s, const char *address);
 /* Closes the listeners whose address is not among the count given; connections
  * live on. */
 void http_server_keep(struct http_server *s, const char *const *addresses, unsigned count);
-/* The port on which it listens for this address; 0: it does not.  An address with
- * port 0 is known by the port it got. */
+/* The port on which it listens for this address; 0: it does not, or that has none. */
 int  http_server_port(const struct http_server *s, const char *address);
 /* New connections on all listeners use tls from now on. */
 void http_server_set_tls(struct http_server *s, struct tls_context *tls);

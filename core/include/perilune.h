@@ -23,6 +23,16 @@
  * has the sentence an operator wants to read, with file and line where there is
  * one.
  *
+ * HOST.  Nothing of the process is taken: no signal handler is set, no environment, locale, umask or
+ * folder is changed, nothing ends the process.  Several gateways in one process know nothing of each
+ * other.  After fork() a gateway is the parent's: in the child functions return PERILUNE_ERR_STATE or do
+ * nothing, perilune_close() included, and its descriptors close with exec() or the child's end.  To
+ * serve in children, call perilune_open() there.  (A listening socket lives on in a child: let children
+ * of fork() that do not exec() end before you count on an address to be free.)
+ *
+ * MISUSE.  NULL where a gateway, a place or a text is needed, a size that cannot be, an unknown number:
+ * PERILUNE_ERR_INVAL and a sentence; perilune_errmsg(NULL) has one, too.
+ *
  * GROWTH.  perilune_options starts with its own size, so that fields can be
  * appended; enums gain values -- ignore those you do not know.
  */
@@ -86,6 +96,28 @@ enum perilune_log_level {
     PERILUNE_LOG_DEBUG = 7
 };
 
+/* -- Configuration from memory ---------------------------------------------- */
+
+/* Gives a text by name.  Returns 1 with the text in *text, borrowed until the next call or until the
+ * function that is loading returns; 0: there is nothing of that name; a negative PERILUNE_ERR_... code:
+ * it cannot be had now, and loading fails.  What is loaded is a name that you choose (options.config,
+ * perilune_load(): "acme", "tenants/acme.lua"); all else is named from there like files from a folder:
+ *
+ *     acme.lua             the configuration
+ *     policies/quota.lua   a policy 'quota' of its routes, or a module that policies `require`; asked
+ *                          first, so that it may replace one that is installed
+ *     prices/eu.lua        a module 'prices.eu', when there is no policies/prices/eu.lua
+ *     prompts/rules.txt    whatever else policies read while they load: at most 256 MiB (Lua: 4 MiB)
+ *     prompts/             with a slash at the end: the names that there are in such a folder, a line each
+ *
+ * With a folder in the configuration's name ("tenants/acme.lua") it stands in front of all
+ * ("tenants/policies/quota.lua").  Messages name what you named, with lines.  Called on the owner's
+ * thread inside perilune_open(), perilune_load(), perilune_reload() and perilune_check(); it must not
+ * call functions of the gateway that is loading (they return PERILUNE_ERR_STATE).  All or nothing, as
+ * ever.  `watch` sees no change in there: call perilune_reload().  Certificates, files of keys, models,
+ * vocabularies, snapshots and data that is written stay files. */
+typedef int (*perilune_read)(void *ud, const char *name, perilune_str *text);
+
 typedef struct perilune_options {
     size_t      size;    /* sizeof(perilune_options) */
     const char *config;  /* path of perilune.lua; NULL: load one later */
@@ -104,9 +136,15 @@ typedef struct perilune_options {
     /* Called from the same thread when no further line is waiting: the time to write out
      * lines that log() has gathered.  May be NULL. */
     void (*log_idle)(void *ud);
+    /* Configuration and policies out of the host's memory (a database, say) instead of files; see
+     * perilune_read above.  NULL: they are files. */
+    perilune_read read;
+    void         *read_ud;
 } perilune_options;
 
-#define PERILUNE_OPTIONS_INIT { sizeof(perilune_options), NULL, 0, 0, NULL, NULL, NULL }
+/* Fields are appended: one of a newer header that is not set does no harm to an older library, one that
+ * is set is PERILUNE_ERR_INVAL there. */
+#define PERILUNE_OPTIONS_INIT { sizeof(perilune_options), NULL, 0, 0, NULL, NULL, NULL, NULL, NULL }
 
 /* Replaces malloc for all that the library itself allocates (LuaJIT's memory included;
  * libuv, libcurl and OpenSSL keep their own).  ptr NULL allocates, old_size is 0 then; size
@@ -117,6 +155,14 @@ typedef struct perilune_allocator {
     void *ud;
 } perilune_allocator;
 
+/* The time that decisions are made of: limits, timeouts, breakers, expiries, dates.  Nanoseconds; the first
+ * never goes back, the second counts from 1970 (UTC).  Called from every thread, often. */
+typedef struct perilune_clock {
+    uint64_t (*monotonic_ns)(void *ud);
+    uint64_t (*wall_ns)(void *ud);
+    void *ud;
+} perilune_clock;
+
 /* -- Library --------------------------------------------------------------- */
 
 PERILUNE_API uint32_t    perilune_version(void);       /* [any] */
@@ -126,6 +172,35 @@ PERILUNE_API const char *perilune_errname(int error);  /* [any] "NOMEM" ... */
 /* The struct is copied; NULL: malloc again.  Before the first perilune_open(),
  * PERILUNE_ERR_STATE after it. */
 PERILUNE_API int perilune_set_allocator(const perilune_allocator *a);
+
+/* As perilune_set_allocator().  Timers fire in the turn in which they are due: move the clock, then
+ * perilune_wake() or perilune_poll(g, 0).  perilune_poll() counts its timeout by it, too, so with a clock
+ * that stands poll with 0; waits inside of threads (for a lock, at the end for the log) go by the kernel's. */
+PERILUNE_API int perilune_set_clock(const perilune_clock *c);
+
+/* As perilune_set_allocator().  Where ids, jitter and choices begin: fill() puts len bytes and returns 0.
+ * NULL: the kernel's.  (OpenSSL has its own for what is secret in TLS.)  Called from every thread. */
+PERILUNE_API int perilune_set_random(int (*fill)(void *ud, void *bytes, size_t len), void *ud);
+
+/* -- Checking ---------------------------------------------------------------- */
+
+/* What is wrong with a configuration, or may be.  Fields may be appended. */
+typedef struct perilune_message {
+    int          level;  /* PERILUNE_LOG_ERROR, or PERILUNE_LOG_WARN: it may be meant as it is */
+    int          line;   /* from 1; 0: not known */
+    int          column; /* from 1, in bytes; 0: not known */
+    perilune_str file;   /* as it was named; a policy's, when the mistake is in there */
+    perilune_str key;    /* "upstreams.big.url", "routes[1].policies[2]"; or empty */
+    perilune_str text;   /* the sentence */
+    perilune_str whole;  /* the same with place and key in front, as perilune_errmsg() says it */
+} perilune_message;
+
+/* Loads what options->config names (by options->read, when there is one) with everything that belongs
+ * to it, as perilune_open() would, serves nothing, and hands over what it finds, in order; the strings
+ * are borrowed until `found` returns.  0: nothing is wrong; else an error, and at least one message at
+ * PERILUNE_LOG_ERROR, unless memory ended.  `found` may be NULL.  Other options are not looked at. */
+PERILUNE_API int perilune_check(const perilune_options *options,
+                                void (*found)(void *ud, const perilune_message *message), void *ud);
 
 /* -- Gateway --------------------------------------------------------------- */
 
@@ -140,7 +215,7 @@ PERILUNE_API int  perilune_open(perilune **out, const perilune_options *options,
                                 char *errbuf, size_t errlen);
 
 /* Stops listening, cancels what is running, joins the threads and frees the
- * gateway.  No other thread may use g any more. */
+ * gateway.  No other thread may use g any more.  Not inside options.read(): it does nothing there. */
 PERILUNE_API void perilune_close(perilune *g);
 
 /* The last failure on g, as a sentence.  After a reload that worked: "", or what of it
@@ -154,13 +229,16 @@ PERILUNE_API int  perilune_load(perilune *g, const char *path);
 /* The same, from where they came; PERILUNE_ERR_STATE when nothing was loaded yet. */
 PERILUNE_API int  perilune_reload(perilune *g);
 
-/* Serves HTTP on "host:port" ("127.0.0.1:0" picks a port, see perilune_port) in place of
+/* Serves HTTP on "host:port" ("127.0.0.1:0" picks a port, see perilune_port), on a path
+ * ("unix:/run/p.sock", "unix:/run/p.sock?mode=660"; the file is removed at the end), on a
+ * descriptor of yours that listens ("fd:3"; it stays yours, is made non-blocking, and must
+ * stay open until this returns), or on a socket of systemd's ("systemd:NAME"), in place of
  * the configuration's `listen`; NULL: on that.  `admin` is opened in both cases.  Again
  * with another address: moves there.  PERILUNE_ERR_INVAL: that is no address;
  * PERILUNE_ERR_STATE: it drains, and nothing is opened any more. */
 PERILUNE_API int  perilune_listen(perilune *g, const char *address);
 
-/* The TCP port of the first address, and of the operator's; 0: none is open.  While the
+/* The TCP port of the first address, and of the operator's; 0: none is open, or it has none.  While the
  * gateway drains, only the operator's is. */
 PERILUNE_API int  perilune_port(const perilune *g);
 PERILUNE_API int  perilune_admin_port(const perilune *g);
@@ -195,8 +273,9 @@ PERILUNE_API int  perilune_stats(perilune *g, char *buf, size_t size);
 
 /* -- Tools: the command line's other commands ------------------------------ */
 
-/* Each behaves like a program: takes its own arguments (argv[0] is the name of
- * the command), writes to stdout and stderr, returns the exit status. */
+/* Each behaves like a program, and belongs into a process of its own: takes its own arguments (argv[0]
+ * is the name of the command), writes to stdout and stderr, may raise the limit of open files and set
+ * the umask while it runs, returns the exit status. */
 PERILUNE_API int perilune_tool_check(int argc, char **argv);
 PERILUNE_API int perilune_tool_test(int argc, char **argv);
 PERILUNE_API int perilune_tool_reload(int argc, char **argv);

@@ -25,6 +25,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "flow/records.h"
 #include "request/composed_int.h"
@@ -373,7 +374,7 @@ static void name(struct composed *c) {
     char hex[33], id[48];
     rng_hex128(&c->opt.loop->rng, hex);
     snprintf(id, sizeof(id), "chatcmpl-%.24s", hex);
-    how(c)->write_common(&c->common, slice_str(id), buf_get(&c->model), (uint64_t)time(NULL));
+    how(c)->write_common(&c->common, slice_str(id), buf_get(&c->model), (uint64_t)clock_wall_s());
 }
 
 struct composed *composed_new(const struct composed_options *opt) {

@@ -21,6 +21,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "request/local_say.h"
 
 struct local {
@@ -322,7 +323,7 @@ static void start(struct source *s, struct sink *to) {
     l->to = to;
     l->started_ms = loop_now(l->loop);
     l->started_us = loop_hrtime_us();
-    l->answer.created = (uint64_t)time(NULL);
+    l->answer.created = (uint64_t)clock_wall_s();
     l->counted = true;
     atomic_fetch_add_explicit(&h->calls, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&h->in_flight, 1, memory_order_relaxed);

@@ -20,6 +20,7 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "base/clock.h"
 #include "request/local_ask.h"
 
 /* Variables that say what other members of a request say. */
@@ -337,7 +338,7 @@ static int render(struct writing *w, const struct json_doc *doc) {
     }
     n = add_switches(in, doc, args, vars, n);
     struct chat_style_input ci = { .doc = doc, .messages = json_get(doc, 0, SLICE("messages")),
-                                  .tools = json_get(doc, 0, SLICE("tools")), .now = (int64_t)time(NULL),
+                                  .tools = json_get(doc, 0, SLICE("tools")), .now = (int64_t)clock_wall_s(),
                                   .ask = !w->prefill && !json_is(in->doc, ask, JSON_FALSE), .args = vars,
                                   .arg_count = n };
     int rc = chat_style_render(style_of(w), &ci, &in->q->text, &err);

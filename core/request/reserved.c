@@ -21,12 +21,13 @@
 
 #include <time.h>
 
+#include "base/clock.h"
 #include "request/spending.h"
 #include "request/spent.h"
 
 struct limit_clock reserved_clock(const struct loop *l) {
     struct timespec t = { .tv_sec = (time_t)(l->virtual_ms / 1000) };
-    if (!l->is_virtual) clock_gettime(CLOCK_REALTIME_COARSE, &t);
+    if (!l->is_virtual) clock_read(CLOCK_REALTIME_COARSE, &t);
     return (struct limit_clock){ .mono_ms = loop_now(l), .wall_s = t.tv_sec };
 }
 

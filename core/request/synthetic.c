@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/blob.h"
 #include "base/mem.h"
 #include "llm/openai.h"
@@ -201,7 +202,7 @@ struct source *synthetic_new(struct loop *loop, const struct synthetic_options *
     y->usage = opt->usage;
     y->ttft_ms = opt->ttft_ms;
     y->itl_ms = opt->itl_ms;
-    y->created = (uint64_t)time(NULL);
+    y->created = (uint64_t)clock_wall_s();
     y->model = blob_copy(opt->model);
     if (y->model == NULL || copy_pieces(y, opt) != 0) {
         synthetic_free(y);

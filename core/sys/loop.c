@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "include/perilune.h"
 
@@ -98,12 +99,23 @@ static void alarm_fired(uv_timer_t *alarm) {
     arm(l);
 }
 
-uint64_t loop_now(const struct loop *l) {
-    if (l->is_still) return uv_hrtime() / 1000000; /* nobody reads the clock for all that happens in a turn */
-    return l->is_virtual ? l->virtual_ms : uv_now(&l->uv);
+/* A clock of the host's may have moved as it likes while the alarm slept by the kernel's. */
+static void follow_host(struct loop *l) {
+    if (l->heap_len > 0 && l->heap[0]->at_ms <= loop_now(l)) fire_due(l);
+    arm(l);
 }
 
-uint64_t loop_hrtime_us(void) { return uv_hrtime() / 1000; }
+bool loop_is_due(const struct loop *l) {
+    return clock_is_hosts() && l->heap_len > 0 && l->heap[0]->at_ms <= loop_now(l);
+}
+
+uint64_t loop_now(const struct loop *l) {
+    if (l->is_virtual) return l->virtual_ms;
+    if (l->is_still) return clock_ns(CLOCK_MONOTONIC) / 1000000; /* nobody reads the clock for all in a turn */
+    return clock_is_hosts() ? clock_ns(CLOCK_MONOTONIC) / 1000000 : uv_now(&l->uv);
+}
+
+uint64_t loop_hrtime_us(void) { return clock_ns(CLOCK_MONOTONIC) / 1000; }
 
 int timer_start(struct loop *l, struct timer *t, uint64_t after_ms, void (*fire)(struct timer *)) {
     uint64_t now = loop_now(l);
@@ -161,6 +173,7 @@ static void on_after(uv_check_t *h) {
 
 static void on_before(uv_prepare_t *h) {
     struct loop *l = h->data;
+    if (clock_is_hosts()) follow_host(l);
     run_soon(l);
     /* Work of `soon` may have asked for the next turn after spin had its go. */
     l->turn++;

@@ -64,6 +64,8 @@ void     loop_deinit(struct loop *l); /* closes own handles, runs until all are 
 
 /* Milliseconds since some start; monotonic; cached per loop turn. */
 uint64_t loop_now(const struct loop *l);
+/* By a clock of the host's a timer is due, of which the alarm does not know. */
+bool     loop_is_due(const struct loop *l);
 /* Microseconds, read now: for measuring. */
 uint64_t loop_hrtime_us(void);
 

@@ -38,6 +38,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/err_body.h"
 #include "base/httpdate.h"
 #include "base/log.h"
@@ -521,7 +522,7 @@ static void call_resume(struct source *s) {
 static void retry_after(const struct call *c, struct failure *f) {
     struct retry_after h = { header(c, SLICE("retry-after-ms")), header(c, SLICE("retry-after")),
                              header(c, SLICE("date")) };
-    f->retry_after_ms = httpdate_retry_after(&h, time(NULL));
+    f->retry_after_ms = httpdate_retry_after(&h, clock_wall_s());
 }
 
 /* A 429 without a Retry-After tells when its limits are lifted, maybe: the latest of those that are used up. */
@@ -533,7 +534,7 @@ static void limits_lifted(const struct call *c, struct failure *f) {
     if (f->retry_after_ms != 0 || c->status != 429) return;
     for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++) {
         struct slice left = header(c, slice_str(limits[i].left));
-        uint32_t ms = httpdate_reset(header(c, slice_str(limits[i].reset)), time(NULL));
+        uint32_t ms = httpdate_reset(header(c, slice_str(limits[i].reset)), clock_wall_s());
         bool used_up = left.len == 0 || slice_eq(slice_trim(left), SLICE("0"));
         if (used_up && ms > f->retry_after_ms) f->retry_after_ms = ms;
     }

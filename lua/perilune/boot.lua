@@ -196,11 +196,11 @@ end
 
 -- What C finds out (a file, a variable) it can tell with its line.  The text is looked through only when it may have to.
 local function lines_of(conf, text)
-  if not text then return {} end
-  local line_of, out = nil, {}
+  if not text then return {}, {} end
+  local line_of, lines, columns = nil, {}, {}
   local function note(key)
     line_of = line_of or locate.lines(text)
-    out[key] = line_of(key)
+    lines[key], columns[key] = line_of(key)
   end
   for _, up in ipairs(conf.upstreams) do
     local at = "upstreams." .. up.name
@@ -210,12 +210,12 @@ local function lines_of(conf, text)
     if up.key.kind == "literal" then note(at .. ".key") end
   end
   if conf.tls then note("tls") end
-  return out
+  return lines, columns
 end
 
 local function describe(conf, text)
   local out = plain(conf)
-  out.lines = lines_of(conf, text)
+  out.lines, out.columns = lines_of(conf, text)
   for i, route in ipairs(out.routes) do
     for k, policy in ipairs(conf.routes[i].policies) do route.policies[k] = policy.name end
   end
@@ -277,7 +277,7 @@ function M.build(raw, file, text)
     chains[i], trusted[i], parts[i] = chain or false, free, both or false
   end
   if wrong[1] then fail(config.format(wrong, file, text)) end
-  if warnings[1] then core.policy_doubt(config.format(warnings, file, text), true) end
+  if warnings[1] then core.policy_doubt(config.format(warnings, file, text, true), true) end
   return describe(conf, text), chains, trusted, parts
 end
 

@@ -95,14 +95,22 @@ end
 -- -- values with a syntax of their own -----------------------------------------
 
 local function check_address(text)
+  local kind, rest = text:match("^(%l+):(.*)$")
+  if kind == "unix" then
+    local path = rest:gsub("%?mode=[0-7][0-7][0-7]$", "")
+    if path:find("^/.") and #path <= 107 and not path:find("?mode=", 1, true) then return text end
+    return nil, ("must be \"unix:/path\" or \"unix:/path?mode=660\", the path with at most 107 bytes, got %q"):format(text)
+  elseif kind == "fd" and rest:find("^%d+$") and #rest < 6 and tonumber(rest) > 2 and text ~= "fd:" then return text
+  elseif kind == "systemd" and rest:find("^[^:%c]+$") then return text
+  end
   local host, port = text:match("^%[([%x:%.]+)%]:(%d+)$")
   if not host then host, port = text:match("^([%w%.%-_]*):(%d+)$") end
-  if not host then return nil, ("must be \"host:port\", got %q"):format(text) end
+  if not host then return nil, ("must be \"host:port\", \"unix:/path\", \"fd:3\" or \"systemd:NAME\", got %q"):format(text) end
   if tonumber(port) > 65535 then return nil, ("has a port over 65535: %q"):format(text) end
   return text
 end
 
-local address = { type = "string", max = 100, check = check_address }
+local address = { type = "string", max = 122, check = check_address }
 
 -- scheme://host[:port][/path]; what else a URL can have does not belong in a base.
 local function check_url(text, schemes, what)
@@ -890,6 +898,10 @@ local function headers_of_jobs(out)
   return names
 end
 
+--- The keys that a configuration may have, for its man page.
+---@return string[]
+function M.keys() return check.keys(file_schema) end
+
 --- Checks what a configuration file returned.
 ---@param raw any
 ---@param file_name string  for messages; relative paths start in its folder
@@ -921,12 +933,15 @@ end
 ---@param errors perilune.ConfigError[]
 ---@param file_name string
 ---@param source? string
+---@param as_warnings? boolean  what they are to perilune_check()
 ---@return string
-function M.format(errors, file_name, source)
+function M.format(errors, file_name, source, as_warnings)
   local line_of = source and require("perilune.locate").lines(source)
   local out = {}
   for i, e in ipairs(errors) do
-    local line = line_of and line_of(e.key)
+    local line, column
+    if line_of then line, column = line_of(e.key) end
+    core.finding(as_warnings or false, file_name, line, column, e.key, e.message)
     out[i] = file_name .. (line and ":" .. line or "") .. ": "
       .. (e.key ~= "" and e.key .. ": " or "") .. e.message
   end

@@ -11,21 +11,21 @@ local M = {}
 
 local BACKSLASH = ("\\"):byte()
 
--- The tokens that matter, as { kind, text, line }: "name", "string", or the
+-- The tokens that matter, as { kind, text, line, column }: "name", "string", or the
 -- character itself.  Everything else is a single "?" token.
 local function tokens(source)
-  local list, at, line = {}, 1, 1
+  local list, at, line, begins = {}, 1, 1, 1
   -- (No string.sub: in LuaJIT 2.1 it can crash when there is no memory for its result, and this runs while a
   -- configuration that is right is loaded.)
   local function skip(upto)
     local found = source:find("\n", at, true)
     while found and found < upto do
-      line, found = line + 1, source:find("\n", found + 1, true)
+      line, begins, found = line + 1, found + 1, source:find("\n", found + 1, true)
     end
     at = upto
   end
   local function add(kind, text, upto)
-    list[#list + 1] = { kind, text, line }
+    list[#list + 1] = { kind, text, line, at - begins + 1 }
     skip(upto)
   end
   while at <= #source do
@@ -100,7 +100,7 @@ local MAX_DEPTH = 16
 local function fields(list, i, path, lines, depth_left)
   local index = 0
   while list[i] and list[i][1] ~= "}" do
-    local line = list[i][3]
+    local place = list[i]
     local key
     key, i = key_at(list, i)
     if not key then
@@ -108,7 +108,7 @@ local function fields(list, i, path, lines, depth_left)
       key = index
     end
     local here = join(path, key)
-    lines[here] = lines[here] or line
+    lines[here] = lines[here] or place
     if depth_left > 0 and list[i] and list[i][1] == "{" then
       i = fields(list, i + 1, here, lines, depth_left - 1)
     end
@@ -126,24 +126,26 @@ local function fields(list, i, path, lines, depth_left)
   return i + 1
 end
 
---- A function from the path of a key to its line, or nil when the file does not
+--- A function from the path of a key to its line and column, or nil when the file does not
 --- look like a configuration.
 ---@param source string
----@return fun(key: string): integer?
+---@return fun(key: string): integer?, integer?
 function M.lines(source)
   local list, lines = tokens(source), {}
   local start = outermost(list)
   if start then
-    lines[""] = list[start][3]
+    lines[""] = list[start]
     fields(list, start + 1, "", lines, MAX_DEPTH)
   end
   return function(key)
     while not lines[key] do
       local shorter = key:match("^(.*)%.[^%.%[]*$") or key:match("^(.*)%[%d+%]$")
-      if not shorter then return lines[""] end
+      if not shorter then break end
       key = shorter
     end
-    return lines[key]
+    local place = lines[key] or lines[""]
+    if not place then return nil end
+    return place[3], place[4]
   end
 end
 

@@ -138,7 +138,7 @@
 ---@field headers table<string, string?>  by name in any case.  Of several with the same
 ---                          name the first.  `= nil` takes all of that name away, for
 ---                          later policies and upstreams; nothing else can be set
----@field peer string        the client's address without the port
+---@field peer string        the client's address without the port; "unix:UID" of one that came by a socket on a path
 ---@field tenant? string     who is calling; writable (at most 127 bytes), logged
 ---@field job? string        its id, when this is a job: nobody waits, and policies that admit have run before
 ---@field upstream? string   where the last next() goes; writable: the name of an upstream

@@ -146,7 +146,7 @@ local function check_documents(said, methods, text)
   for path in files.lines("git ls-files --cached --others --exclude-standard '*.md' 2>/dev/null") do
     local document = path:match("^tests/") and "" or files.read(path) or ""
     for name, what in document:gmatch("%f[%w]perilune%.([%a_][%w_]*)(.?)") do
-      local is_file = name == "lua" or name == "h" or name == "so" or name == "pc" or name == "service"
+      local is_file = name == "lua" or name == "h" or name == "so" or name == "pc" or name == "service" or name == "socket" or name == "sock" or name == "abi"
                       or name == "v1" or (name == "key" and what == ".") -- subprotocols of WebSockets
       local module = MODULES[name] or name == "template"
       if not is_file and not module and what ~= "/" then
