@@ -209,8 +209,9 @@ static enum flow on_bytes(struct job_exchange *e, const struct event *ev) {
 }
 
 static void on_head(struct job_exchange *e, const struct event *ev) {
-    struct retry_after h = { headers_find(ev->headers, SLICE("retry-after-ms")),
-                             headers_find(ev->headers, SLICE("retry-after")), headers_find(ev->headers, SLICE("date")) };
+    struct retry_after h = { .ms = headers_find(ev->headers, SLICE("retry-after-ms")),
+                             .wait = headers_find(ev->headers, SLICE("retry-after")),
+                             .date = headers_find(ev->headers, SLICE("date")) };
     e->status = ev->status;
     e->frames = slice_starts_nocase(ev->content_type, SLICE("text/event-stream"));
     slice_copy(e->type, sizeof(e->type), ev->content_type);
