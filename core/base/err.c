@@ -146,6 +146,14 @@ bool failure_is_final(const struct failure *f) {
     return own && f->status >= 500 && !f->retryable && f->retry_after_ms == 0 && buf_len(&f->body) == 0;
 }
 
+/* A 429 of an upstream means it also where it does not name the time; of ours one without a time is for ever. */
+bool failure_says_later(const struct failure *f) {
+    if (!f->retryable || failure_is_final(f)) return false;
+    if (f->status == 429)
+        return f->retry_after_ms > 0 || f->upstream[0] != '\0' || f->kind == FAILURE_UPSTREAM_STATUS;
+    return (f->status == 503 || f->status == 529) && f->retry_after_ms > 0;
+}
+
 void failure_forbid_repeat(struct failure *f) {
     buf_puts(&f->headers, "x-should-retry: false\r\n");
     if (buf_failed(&f->headers)) buf_deinit(&f->headers);

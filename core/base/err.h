@@ -72,6 +72,10 @@ void failure_forbid_repeat(struct failure *f);
 /* Can a request that an HTTP server answered with this status succeed later, or elsewhere? */
 bool failure_status_is_retryable(int status);
 
+/* Is it no failure, but a refusal that says when to come back: of a limit, of a gate, of an upstream that has too much
+ * to do?  Who has time waits, and has used up no try. */
+bool failure_says_later(const struct failure *f);
+
 /* Did an upstream say that it has too much to do? */
 bool failure_is_overload(const struct failure *f);
 

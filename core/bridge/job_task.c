@@ -166,13 +166,13 @@ const char *job_task_waits_for(const struct job_work *work) {
 
 static void push_slice(lua_State *L, struct slice s) { lua_pushlstring(L, s.ptr ? s.ptr : "", s.len); }
 
-/* run(handle, function, path, headers, body, id, tries, max_tries, tenant, queue). [0, 0, e] */
+/* run(handle, function, path, headers, body, id, tries, max_tries, tenant, queue, patient). [0, 0, e] */
 static int make_task(lua_State *L, void *ud) {
     struct job_task *j = ud;
     const struct job *job = &j->work->job;
     char guard[GUARD_SIZE];
     bool ignored;
-    luaL_checkstack(L, 14, NULL);
+    luaL_checkstack(L, 15, NULL);
     lua_rawgeti(L, LUA_REGISTRYINDEX, j->state->job_entry);
     j->handle = lua_newuserdata(L, sizeof(*j->handle));
     j->handle->job = j;
@@ -189,7 +189,8 @@ static int make_task(lua_State *L, void *ud) {
     lua_pushinteger(L, (lua_Integer)job->max_tries);
     push_slice(L, job->tenant);
     push_slice(L, job->queue.len > 0 ? job->queue : SLICE("default"));
-    j->task = task_new(L, 10);
+    lua_pushboolean(L, job_work_is_patient(j->work));
+    j->task = task_new(L, 11);
     return 0;
 }
 

@@ -148,6 +148,17 @@ static int l_status_is_retryable(lua_State *L) {
     return 1;
 }
 
+/* core.says_later(err): of an error as perilune.error makes it. */
+static int l_says_later(lua_State *L) {
+    struct failure f;
+    luaL_checktype(L, 1, LUA_TTABLE);
+    failure_init(&f);
+    lib_to_failure(L, 1, &f);
+    lua_pushboolean(L, failure_says_later(&f));
+    failure_deinit(&f);
+    return 1;
+}
+
 static int l_client_status(lua_State *L) {
     lua_pushinteger(L, err_body_client_status(luaL_checkint(L, 1)));
     return 1;
@@ -714,6 +725,7 @@ static const luaL_Reg functions[] = {
     { "signal_wait", l_signal_wait },
     { "sleep", l_sleep },
     { "spawn", l_spawn },
+    { "says_later", l_says_later },
     { "status_is_retryable", l_status_is_retryable },
     { "client_status", l_client_status },
     { "text_chunks", l_text_chunks },

@@ -293,6 +293,15 @@ static enum flow pass(struct response *r, const struct event *ev) {
     return first->event(first, ev);
 }
 
+/* The last event, for whoever comes late: whole, with what was used, as who was there heard it. */
+static void say_end(const struct response *r, struct sink *to) {
+    struct event ev = { .type = r->failed ? EVENT_ERROR : EVENT_END, .partial = !r->failed && r->partial,
+                        .usage = usage_is_told(&r->usage) ? &r->usage : NULL };
+    if (r->failed) ev.failure = response_why(r);
+    else ev.usage_said = buf_get(&r->usage_said);
+    to->event(to, &ev);
+}
+
 /* Another member of a pool than the one that was asked first has answered. */
 static void note_upstream(struct response *r, const struct event *ev) {
     if (ev->upstream.len == 0) return;
@@ -349,7 +358,9 @@ static enum flow on_in(struct sink *k, const struct event *ev) {
     case EVENT_END:
     case EVENT_ERROR: end(r, ev); break;
     }
-    enum flow flow = pass(r, ev);
+    struct event out = *ev;
+    if (r->ended && usage_is_told(&r->usage)) out.usage = &r->usage; /* it may have come with a frame that was held */
+    enum flow flow = pass(r, &out);
     r->in_event = outer;
     return flow;
 }
@@ -396,8 +407,7 @@ static void open_filters(struct response *r) {
         r->in_event = outer;
         return;
     }
-    if (r->ended && r->failed) first->event(first, &(struct event){ .type = EVENT_ERROR, .failure = response_why(r) });
-    else if (r->ended) first->event(first, &(struct event){ .type = EVENT_END, .partial = r->partial });
+    if (r->ended) say_end(r, first);
     r->in_event = outer;
 }
 
@@ -453,8 +463,7 @@ static void deliver_all(struct response *r, struct sink *to) {
     r->read_at = 0;
     if (r->state == RESPONSE_OVER) return;
     if (!r->ended) response_resume(r);
-    else if (r->failed) to->event(to, &(struct event){ .type = EVENT_ERROR, .failure = response_why(r) });
-    else to->event(to, &(struct event){ .type = EVENT_END, .partial = r->partial });
+    else say_end(r, to);
 }
 
 void response_deliver(struct response *r, struct sink *to) {

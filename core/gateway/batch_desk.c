@@ -54,7 +54,8 @@ struct batch_desk {
     struct job        job;
     struct upload    *upload;
     unsigned          limit;       /* of a list */
-    char              after[64];
+    char              after[64], purpose[32];
+    bool              oldest_first;
     char              found[LIST_MOST + 1][JOB_ID_SIZE];
     unsigned          found_count, shown, looked;
 };
@@ -125,27 +126,33 @@ static void too_many_bytes(struct batch_desk *d) {
     fail(d, 409, "file", "your files would have more bytes than may be kept (jobs.max_file_bytes); delete some");
 }
 
-static bool has_file(const struct batch_desk *d, const struct job *j, bool errors) {
-    struct file_facts f;
+/* *lines: how many are in it, where that is known. */
+static bool has_file(const struct batch_desk *d, const struct job *j, bool errors, uint64_t *lines) {
+    struct file_facts f = { .lines = 0 };
     char id[FILE_ID_SIZE];
     batch_output_id(j->id, errors, id);
-    return job_is_over(j->status) &&
-           file_find(&settings(d)->files, tenant(d), slice_str(id), stamp_ms(CLOCK_REALTIME) / 1000, &f) == 0;
+    *lines = 0;
+    if (!job_is_over(j->status)) return false;
+    int rc = file_find(&settings(d)->files, tenant(d), slice_str(id), stamp_ms(CLOCK_REALTIME) / 1000, &f);
+    if (rc == 0) *lines = f.lines;
+    return rc == 0;
 }
 
 /* Is there what a worker writes, or wrote when it died, and nobody has called it a file yet? */
 static bool is_written(const struct batch_desk *d, const struct job *j, bool errors) {
+    uint64_t ignored;
     char id[FILE_ID_SIZE], path[FILE_PATH_SIZE];
     batch_output_id(j->id, errors, id);
     file_path(&settings(d)->files, tenant(d), id, path);
-    return access(path, F_OK) == 0 && !has_file(d, j, errors);
+    return access(path, F_OK) == 0 && !has_file(d, j, errors, &ignored);
 }
 
 static bool put_batch(struct batch_desk *d, const struct job *j) {
     bool soon = j->status == JOB_CANCELED && stamp_ms(CLOCK_REALTIME) < j->ended_ms + CANCELLING_MS;
-    struct batch_look look = { .has_output = has_file(d, j, false), .has_errors = has_file(d, j, true),
-                               .is_unfinished = soon && (is_written(d, j, false) || is_written(d, j, true)),
+    struct batch_look look = { .is_unfinished = soon && (is_written(d, j, false) || is_written(d, j, true)),
                                .window_ms = settings(d)->batch_window_ms };
+    look.has_output = has_file(d, j, false, &look.good); /* behind is_written(): files come, and do not go */
+    look.has_errors = has_file(d, j, true, &look.failed);
     return batch_object_write(&d->out, j, &look);
 }
 
@@ -192,18 +199,39 @@ static void on_uploaded(void *ud, int rc) {
     else reply_file(d, &f);
 }
 
+/* The parts of the form of a file. */
+enum { PURPOSE, CONTENT, LIFETIME, ANCHOR, ANCHOR_DOT, SECONDS, SECONDS_DOT, PARTS };
+
+/* expires_after, whose members are parts of their own: SDKs write names of members in brackets, or behind a dot.  False
+ * after having failed. */
+static bool read_lifetime(struct batch_desk *d, const struct form_part *parts, uint64_t *keep_s) {
+    struct slice anchor = parts[ANCHOR].content, seconds = parts[SECONDS].content;
+    char why[200];
+    if (anchor.ptr == NULL) anchor = parts[ANCHOR_DOT].content;
+    if (seconds.ptr == NULL) seconds = parts[SECONDS_DOT].content;
+    if (anchor.ptr == NULL && seconds.ptr == NULL && parts[LIFETIME].content.ptr == NULL) return true;
+    if (file_lifetime_read(anchor, seconds, settings(d)->files.keep_ms, keep_s, why, sizeof(why))) return true;
+    fail(d, 400, "expires_after", why);
+    return false;
+}
+
 /* Its parts.  False after having failed. */
 static bool read_form(struct batch_desk *d, struct file_facts *f, struct slice *content) {
-    struct form_part parts[] = { { .name = SLICE("purpose") }, { .name = SLICE("file") } };
-    form_parts(request_header(d->x->req, SLICE("content-type")), buf_get(&d->body), parts, 2);
-    struct slice purpose = parts[0].content, name = parts[1].filename;
-    *content = parts[1].content;
+    struct form_part parts[PARTS] = { [PURPOSE] = { .name = SLICE("purpose") }, [CONTENT] = { .name = SLICE("file") },
+                                      [LIFETIME] = { .name = SLICE("expires_after") },
+                                      [ANCHOR] = { .name = SLICE("expires_after[anchor]") },
+                                      [ANCHOR_DOT] = { .name = SLICE("expires_after.anchor") },
+                                      [SECONDS] = { .name = SLICE("expires_after[seconds]") },
+                                      [SECONDS_DOT] = { .name = SLICE("expires_after.seconds") } };
+    form_parts(request_header(d->x->req, SLICE("content-type")), buf_get(&d->body), parts, PARTS);
+    struct slice purpose = parts[PURPOSE].content, name = parts[CONTENT].filename;
+    *content = parts[CONTENT].content;
     if (purpose.ptr == NULL || content->ptr == NULL || name.ptr == NULL) {
         fail(d, 400, purpose.ptr == NULL ? "purpose" : "file",
              "a file comes as multipart/form-data with the parts \"purpose\" and \"file\"");
         return false;
     }
-    if (parts[0].times > 1 || parts[1].times > 1) {
+    if (parts[PURPOSE].times > 1 || parts[CONTENT].times > 1) {
         fail(d, 400, "file", "each of the parts \"purpose\" and \"file\" comes once");
         return false;
     }
@@ -211,8 +239,10 @@ static bool read_form(struct batch_desk *d, struct file_facts *f, struct slice *
         fail(d, 400, "purpose", "files are kept for batches here: \"purpose\" must be \"batch\"");
         return false;
     }
+    uint64_t keep_s = settings(d)->files.keep_ms / 1000;
+    if (!read_lifetime(d, parts, &keep_s)) return false;
     f->created_s = stamp_ms(CLOCK_REALTIME) / 1000;
-    f->expires_s = settings(d)->files.keep_ms > 0 ? f->created_s + settings(d)->files.keep_ms / 1000 : 0;
+    f->expires_s = keep_s > 0 ? f->created_s + keep_s : 0;
     slice_copy(f->purpose, sizeof(f->purpose), purpose);
     slice_copy(f->name, sizeof(f->name), slice_of(name.ptr, utf8_valid_prefix(name)));
     slice_mute(f->name);
@@ -233,7 +263,9 @@ static void upload(struct batch_desk *d) {
 
 static void list_files(struct batch_desk *d) {
     struct file_facts *all = mem_alloc((d->limit + 1) * sizeof(*all));
-    int n = all == NULL ? PERILUNE_ERR_NOMEM : file_list(&settings(d)->files, tenant(d), slice_str(d->after),
+    struct file_filter which = { .after = slice_str(d->after), .oldest_first = d->oldest_first };
+    if (d->purpose[0] != '\0') which.purpose = slice_str(d->purpose);
+    int n = all == NULL ? PERILUNE_ERR_NOMEM : file_list(&settings(d)->files, tenant(d), &which,
                                                          stamp_ms(CLOCK_REALTIME) / 1000, all, d->limit + 1);
     if (n < 0) {
         mem_free(all);
@@ -444,27 +476,55 @@ static void admit(struct batch_desk *d, enum desk_what what, struct slice path) 
     exchange_begin_admission(d->x, path); /* may free d */
 }
 
-/* limit and after.  False after having failed. */
+/* 1 to LIST_MOST, more is LIST_MOST; 0: it is no number. */
+static unsigned read_limit(struct slice s) {
+    unsigned n = 0;
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.ptr[i] < '0' || s.ptr[i] > '9') return 0;
+        n = n * 10 + (unsigned)(s.ptr[i] - '0');
+        if (n > LIST_MOST) n = LIST_MOST;
+    }
+    return n;
+}
+
+/* One member of a list's query.  NULL, or which one is wrong. */
+static const char *read_member(struct batch_desk *d, struct slice name, struct slice value, bool of_batches) {
+    if (slice_eq(name, SLICE("limit"))) {
+        d->limit = read_limit(value);
+        return d->limit > 0 ? NULL : "limit";
+    }
+    if (slice_eq(name, SLICE("after"))) {
+        slice_copy(d->after, sizeof(d->after), value);
+        return (of_batches ? batch_id_read(value, d->after) : file_id_is(value)) ? NULL : "after";
+    }
+    if (of_batches) return NULL;
+    if (slice_eq(name, SLICE("purpose"))) {
+        slice_copy(d->purpose, sizeof(d->purpose), value);
+        return value.len < sizeof(d->purpose) ? NULL : "purpose";
+    }
+    if (!slice_eq(name, SLICE("order"))) return NULL;
+    d->oldest_first = slice_eq(value, SLICE("asc"));
+    return d->oldest_first || slice_eq(value, SLICE("desc")) ? NULL : "order";
+}
+
+/* What list is wanted.  False after having failed. */
 static bool read_list(struct batch_desk *d, bool of_batches) {
     struct slice q = d->x->req->query;
+    const char *wrong = NULL;
     d->limit = LIST_DEFAULT;
-    while (q.len > 0) {
+    while (q.len > 0 && wrong == NULL) {
         const char *end = memchr(q.ptr, '&', q.len);
         struct slice one = slice_of(q.ptr, end ? (size_t)(end - q.ptr) : q.len);
+        const char *is = one.len > 0 ? memchr(one.ptr, '=', one.len) : NULL;
+        size_t len = is ? (size_t)(is - one.ptr) : one.len;
         q = end ? slice_of(end + 1, q.len - one.len - 1) : SLICE("");
-        if (slice_starts(one, SLICE("limit="))) {
-            char text[16];
-            slice_copy(text, sizeof(text), slice_of(one.ptr + 6, one.len - 6));
-            long n = strtol(text, NULL, 10);
-            d->limit = n < 1 ? 0 : n > LIST_MOST ? LIST_MOST : (unsigned)n;
-        } else if (slice_starts(one, SLICE("after="))) {
-            struct slice id = slice_of(one.ptr + 6, one.len - 6);
-            slice_copy(d->after, sizeof(d->after), id);
-            if (of_batches ? !batch_id_read(id, d->after) : !file_id_is(id)) d->limit = 0;
-        }
+        wrong = read_member(d, slice_of(one.ptr, len), slice_of(one.ptr + len + (is != NULL), one.len - len - (is != NULL)),
+                            of_batches);
     }
-    if (d->limit > 0) return true;
-    fail(d, 400, "limit", "\"limit\" is a number from 1 to 100, \"after\" the id of one of the list");
+    if (wrong == NULL) return true;
+    fail(d, 400, wrong, of_batches ? "\"limit\" is a number from 1 to 100, \"after\" the id of one of the list"
+                                   : "\"limit\" is a number from 1 to 100, \"after\" the id of one of the list, "
+                                     "\"order\" is \"asc\" or \"desc\", \"purpose\" that of the files");
     return false;
 }
 
@@ -508,7 +568,7 @@ static void begin_make(struct batch_desk *d) {
     int rc = json_parse(&d->doc, buf_get(&d->body), &e);
     if (rc == PERILUNE_ERR_NOMEM) exchange_fail(d->x, FAILURE_NO_MEMORY, "out of memory");
     else if (rc != 0) fail(d, 400, NULL, "the body is no valid JSON");
-    else if (batch_wish_read(&d->wish, &d->doc, &param, why, sizeof(why)) != 0) fail(d, 400, param, why);
+    else if (batch_wish_read(&d->wish, &d->doc, settings(d)->files.keep_ms, &param, why, sizeof(why)) != 0) fail(d, 400, param, why);
     else if (!is_plain(d, slice_str(d->wish.endpoint)))
         fail(d, 400, "endpoint", "\"endpoint\" must be a path written plainly, such as \"/v1/chat/completions\"");
     else if (!exchange_leads(d->x, slice_str(d->wish.endpoint)) ||

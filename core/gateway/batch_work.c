@@ -99,11 +99,13 @@ static void work_free(struct batch_work *b) {
 typedef int commit_how(const struct file_settings *s, struct slice tenant, const struct file_facts *f);
 
 static void commit(struct batch_work *b, const struct batch_output *out, bool errors, commit_how *how) {
-    struct file_facts f = { .bytes = out->size, .created_s = stamp_ms(CLOCK_REALTIME) / 1000 };
+    struct file_facts f = { .bytes = out->size, .created_s = stamp_ms(CLOCK_REALTIME) / 1000,
+                            .lines = errors ? b->engine.tally.failed : b->engine.tally.good };
     if (out->size == 0 && out->fd >= 0) unlink(out->path);
     if (out->size == 0 || out->fd < 0) return;
     batch_output_id(b->job_id, errors, f.id);
-    f.expires_s = b->files.keep_ms > 0 ? f.created_s + b->files.keep_ms / 1000 : 0;
+    uint64_t keep_s = b->wish.output_keep_s > 0 ? b->wish.output_keep_s : b->files.keep_ms / 1000;
+    f.expires_s = keep_s > 0 ? f.created_s + keep_s : 0;
     char id[JOB_ID_SIZE + 2];
     batch_id_of(b->job_id, id);
     snprintf(f.name, sizeof(f.name), "%s_%s.jsonl", id, errors ? "error" : "output");
@@ -338,7 +340,7 @@ static const char *open_input(struct batch_work *b, const struct job *j) {
     const char *param;
     char err[600], id[FILE_ID_SIZE];
     if (json_parse(&b->body, j->body, &(struct json_error){ 0 }) != 0 ||
-        batch_wish_read(&b->wish, &b->body, &param, b->why, sizeof(b->why)) != 0)
+        batch_wish_read(&b->wish, &b->body, 0, &param, b->why, sizeof(b->why)) != 0)
         return b->why[0] ? b->why : "the body is no JSON";
     uint64_t now = stamp_ms(CLOCK_REALTIME);
     if (file_find(&b->files, j->tenant, slice_str(b->wish.input), now / 1000, &b->input) != 0) return no_file;

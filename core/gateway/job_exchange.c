@@ -20,8 +20,11 @@
 #include "gateway/job_exchange.h"
 
 #include <stdio.h>
+#include <time.h>
 
+#include "base/httpdate.h"
 #include "base/json.h"
+#include "flow/headers.h"
 #include "llm/assemble.h"
 #include "llm/dialect.h"
 #include "llm/stream_whole.h"
@@ -37,6 +40,7 @@ struct job_exchange {
     struct buf       raw;     /* a stream of bytes */
     size_t           limit, seen; /* seen: bytes of `body` without the end of a frame */
     int              status;
+    uint32_t         retry_after_ms; /* of its head */
     bool             frames;  /* it is a stream */
     struct usage     usage;
     char             type[80];
@@ -120,6 +124,7 @@ static void on_end(struct job_exchange *e, const struct event *ev) {
         failure_set(&f, FAILURE_UPSTREAM_STATUS, "the answer has the status %d", e->status);
         f.status = e->status;
         f.retryable = failure_status_is_retryable(e->status);
+        f.retry_after_ms = e->retry_after_ms;
     }
     if (failure_is_set(&f)) how.failure = &f;
     end(e, &how);
@@ -203,15 +208,21 @@ static enum flow on_bytes(struct job_exchange *e, const struct event *ev) {
     return FLOW_MORE;
 }
 
+static void on_head(struct job_exchange *e, const struct event *ev) {
+    struct retry_after h = { .ms = headers_find(ev->headers, SLICE("retry-after-ms")),
+                             .wait = headers_find(ev->headers, SLICE("retry-after")),
+                             .date = headers_find(ev->headers, SLICE("date")) };
+    e->status = ev->status;
+    e->frames = slice_starts_nocase(ev->content_type, SLICE("text/event-stream"));
+    slice_copy(e->type, sizeof(e->type), ev->content_type);
+    if (e->status >= 400) e->retry_after_ms = httpdate_retry_after(&h, time(NULL));
+}
+
 static enum flow on_event(struct sink *k, const struct event *ev) {
     struct job_exchange *e = container_of(k, struct job_exchange, sink);
     if (ev->usage != NULL) e->usage = *ev->usage;
     switch (ev->type) {
-    case EVENT_HEAD:
-        e->status = ev->status;
-        e->frames = slice_starts_nocase(ev->content_type, SLICE("text/event-stream"));
-        slice_copy(e->type, sizeof(e->type), ev->content_type);
-        break;
+    case EVENT_HEAD: on_head(e, ev); break;
     case EVENT_FRAME: return on_frame(e, ev); /* may free e */
     case EVENT_BYTES: return on_bytes(e, ev); /* may free e */
     case EVENT_END: on_end(e, ev); break;

@@ -82,7 +82,8 @@ static void now_rows(const struct rows *r, const struct jobs_totals *t, struct b
 }
 
 /* ORDER: struct job_row. */
-static const char *const results[] = { "completed", "failed", "canceled", "retried", "lost", "given_back" };
+static const char *const results[] = { "completed", "failed", "canceled", "retried", "lost", "given_back",
+                                      "put_off" };
 #define RESULTS (sizeof(results) / sizeof(*results))
 
 /* Queues of all workers' tables. */

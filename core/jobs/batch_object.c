@@ -34,7 +34,38 @@ static bool is_metadata(const struct json_doc *doc, uint32_t at) {
     return true;
 }
 
-int batch_wish_read(struct batch_wish *w, const struct json_doc *doc, const char **param, char *why, size_t size) {
+static bool is_digits(struct slice s, uint64_t *out) {
+    *out = 0;
+    for (size_t i = 0; i < s.len && i < 10; i++) {
+        if (s.ptr[i] < '0' || s.ptr[i] > '9') return false;
+        *out = *out * 10 + (uint64_t)(s.ptr[i] - '0');
+    }
+    return s.len > 0 && s.len < 10;
+}
+
+bool file_lifetime_read(struct slice anchor, struct slice seconds, uint64_t keep_ms, uint64_t *out, char *why,
+                        size_t size) {
+    uint64_t most = keep_ms > 0 && keep_ms / 1000 < LIFETIME_MOST ? keep_ms / 1000 : LIFETIME_MOST;
+    if (slice_eq(anchor, SLICE("created_at")) && is_digits(seconds, out) && *out >= LIFETIME_LEAST && *out <= most)
+        return true;
+    snprintf(why, size, "\"anchor\" must be \"created_at\", and \"seconds\" a number from %d to %llu", LIFETIME_LEAST,
+             (unsigned long long)most);
+    return false;
+}
+
+/* {"anchor":"created_at","seconds":3600}; null and nothing: it does not say. */
+static bool read_lifetime(struct batch_wish *w, const struct json_doc *doc, uint64_t keep_ms, char *why, size_t size) {
+    uint32_t at = json_get(doc, 0, SLICE("output_expires_after"));
+    if (at == JSON_NONE || json_type(doc, at) == JSON_NULL) return true;
+    char anchor[16] = "";
+    uint32_t seconds = json_is(doc, at, JSON_OBJECT) ? json_get(doc, at, SLICE("seconds")) : JSON_NONE;
+    if (json_is(doc, at, JSON_OBJECT)) json_copy_string(doc, at, SLICE("anchor"), anchor, sizeof(anchor));
+    return file_lifetime_read(slice_str(anchor), json_is(doc, seconds, JSON_NUMBER) ? json_raw(doc, seconds) : SLICE(""),
+                              keep_ms, &w->output_keep_s, why, size);
+}
+
+int batch_wish_read(struct batch_wish *w, const struct json_doc *doc, uint64_t keep_ms, const char **param, char *why,
+                    size_t size) {
     *w = (struct batch_wish){ .metadata = SLICE("null") };
     if (!json_is(doc, 0, JSON_OBJECT)) return wrong(param, "", why, size, "the body must be an object");
     uint32_t input = json_get(doc, 0, SLICE("input_file_id")), endpoint = json_get(doc, 0, SLICE("endpoint")),
@@ -49,6 +80,10 @@ int batch_wish_read(struct batch_wish *w, const struct json_doc *doc, const char
         return wrong(param, "endpoint", why, size, "\"endpoint\" must be a path such as \"/v1/chat/completions\"");
     if (!json_is(doc, window, JSON_STRING) || !json_str_eq(doc, window, SLICE("24h")))
         return wrong(param, "completion_window", why, size, "\"completion_window\" must be \"24h\"");
+    if (!read_lifetime(w, doc, keep_ms, why, size)) {
+        *param = "output_expires_after";
+        return PERILUNE_ERR_INVAL;
+    }
     if (metadata == JSON_NONE) return 0;
     if (!is_metadata(doc, metadata))
         return wrong(param, "metadata", why, size, "\"metadata\" must be an object of at most 16 texts, names of at "
@@ -156,13 +191,27 @@ static void put_file(struct buf *out, const char *name, const struct job *j, boo
     else buf_printf(out, ",\"%s\":null", name);
 }
 
+/* A job that was canceled says no more how far it is, and the rest of its lines was written behind its end: its files
+ * know how many there are.  Of one that is not there, from the one that is. */
+static void put_counts(struct buf *out, const struct job *j, const struct json_doc *note, const struct batch_look *look) {
+    uint64_t total = number(note, "total"), good = number(note, "completed"), failed = number(note, "failed"),
+             written = look->good + look->failed;
+    if (j->status == JOB_CANCELED && !look->is_unfinished && written > 0) {
+        if (total < written) total = written;
+        good = look->good > 0 || !look->has_output ? look->good : total - look->failed;
+        failed = look->failed > 0 || !look->has_errors ? look->failed : total - look->good;
+    }
+    buf_printf(out, ",\"request_counts\":{\"total\":%llu,\"completed\":%llu,\"failed\":%llu},\"metadata\":",
+               (unsigned long long)total, (unsigned long long)good, (unsigned long long)failed);
+}
+
 bool batch_object_write(struct buf *out, const struct job *j, const struct batch_look *look) {
     struct json_doc body = { .nodes = NULL }, note = { .nodes = NULL };
     struct batch_wish w;
     const char *param;
     char why[200], id[JOB_ID_SIZE + 2];
     bool good = json_parse(&body, j->body, &(struct json_error){ 0 }) == 0 &&
-                batch_wish_read(&w, &body, &param, why, sizeof(why)) == 0;
+                batch_wish_read(&w, &body, 0, &param, why, sizeof(why)) == 0;
     if (good && j->progress.len > 0) json_parse(&note, j->progress, &(struct json_error){ 0 });
     if (good) {
         const char *status = status_of(j, &note, look->is_unfinished);
@@ -175,9 +224,7 @@ bool batch_object_write(struct buf *out, const struct job *j, const struct batch
         put_file(out, "output_file_id", j, false, over && look->has_output);
         put_file(out, "error_file_id", j, true, over && look->has_errors);
         put_times(out, j, &note, status, look->window_ms);
-        buf_printf(out, ",\"request_counts\":{\"total\":%llu,\"completed\":%llu,\"failed\":%llu},\"metadata\":",
-                   (unsigned long long)number(&note, "total"), (unsigned long long)number(&note, "completed"),
-                   (unsigned long long)number(&note, "failed"));
+        put_counts(out, j, &note, look);
         buf_slice(out, w.metadata);
         buf_putc(out, '}');
     }

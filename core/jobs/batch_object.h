@@ -15,10 +15,20 @@ struct batch_wish {
     char         input[FILE_ID_SIZE];
     char         endpoint[256];
     struct slice metadata;  /* JSON: an object; "null" */
+    uint64_t     output_keep_s; /* how long the files of answers are kept; 0: it does not say */
 };
 
-/* Returns 0, or PERILUNE_ERR_INVAL with the member at fault in *param and a sentence in why. */
-int  batch_wish_read(struct batch_wish *w, const struct json_doc *doc, const char **param, char *why, size_t size);
+/* How long a client may have a file kept, in seconds: as OpenAI has it. */
+#define LIFETIME_LEAST 3600
+#define LIFETIME_MOST  2592000
+/* {anchor, seconds} of somebody who wants a file gone then.  keep_ms: how long files are kept at most; 0: for ever.
+ * False: a sentence in why. */
+bool file_lifetime_read(struct slice anchor, struct slice seconds, uint64_t keep_ms, uint64_t *out, char *why,
+                        size_t size);
+
+/* keep_ms: as above.  Returns 0, or PERILUNE_ERR_INVAL with the member at fault in *param and a sentence in why. */
+int  batch_wish_read(struct batch_wish *w, const struct json_doc *doc, uint64_t keep_ms, const char **param, char *why,
+                     size_t size);
 
 /* "batch_..." of a job, and back; false: it is none. */
 void batch_id_of(const char *job_id, char out[JOB_ID_SIZE + 2]);
@@ -41,6 +51,7 @@ void batch_note_write(struct buf *out, const struct batch_progress_note *n);
 struct batch_look {
     bool     has_output, has_errors; /* files that can be fetched */
     bool     is_unfinished;          /* canceled, and its files are still written */
+    uint64_t good, failed;           /* lines of these files; 0: nobody counted them */
     uint64_t window_ms;              /* that it may take */
 };
 /* The object of a job whose body and progress are there.  False: no memory, or it is no batch. */

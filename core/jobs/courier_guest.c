@@ -9,7 +9,8 @@
  * A guest says what happens to its job to the job's home: by the broker, into the results of its node; or directly,
  * when it is at home here.  It says one thing at a time and waits until that is confirmed, so nothing overtakes; what
  * happens meanwhile is in the queue of guests and is looked up then (EVENTS, after the last one that was said).
- * While it runs it says so again and again, and an answer that the job is over at home, or canceled, ends it here.
+ * While it runs, or waits to be tried again, it says so again and again, and an answer that the job is over at home, or
+ * canceled, ends it here.
  *
  * A message is settled when all of that is confirmed.  When the connection broke before, it is not ours to settle any
  * more: somebody has it again, perhaps we.  A guest with the same id takes the new token; one that has left already is
@@ -261,6 +262,11 @@ static void give_back(struct guest *g, unsigned tries) {
     else give_back_at_home(g, tries);
 }
 
+/* It runs, or waits to be tried again: who waits for it hears that it is here, and we that nobody does any more. */
+static bool was_begun(const struct job *j) {
+    return j->status == JOB_RUNNING || (j->status == JOB_QUEUED && j->last_event > 0);
+}
+
 static void on_looked(struct jobs_op *op, const struct jobs_answer *a) {
     struct guest *g = container_of(op, struct guest, op);
     if (g->courier->ending || a->rc == PERILUNE_ERR_CANCELED) return;
@@ -276,16 +282,17 @@ static void on_looked(struct jobs_op *op, const struct jobs_answer *a) {
     const struct job *j = a->jobs;
     bool hears_more = g->look_again;
     g->look_again = true; /* behind what is said now, there may be more */
-    if (j->status == JOB_RUNNING && (g->tries == 0 || j->tries > g->tries)) say_running(g, j->tries);
+    bool drains = j->status == JOB_QUEUED && g->courier->draining;
+    if (was_begun(j) && !drains && (g->tries == 0 || j->tries > g->tries)) say_running(g, j->tries > 0 ? j->tries : 1);
     else if (a->count > 0) say_event(g, &a->events[0]);
     else if (job_is_over(j->status)) {
         g->is_over = true;
         g->step = LEAVES;
         go(g);
     } else {
-        if (j->status == JOB_QUEUED) timer_stop(g->courier->opt.loop, &g->beat);
+        if (!was_begun(j)) timer_stop(g->courier->opt.loop, &g->beat);
         g->look_again = hears_more;
-        if (j->status == JOB_QUEUED && g->courier->draining) give_back(g, j->tries);
+        if (drains) give_back(g, j->tries);
         else if (hears_more) go(g);
     }
 }

@@ -76,8 +76,8 @@ static bool write_facts(const struct file_settings *s, const char *path, const s
     json_write_string(&b, slice_str(f->name));
     buf_puts(&b, ",\"purpose\":");
     json_write_string(&b, slice_str(f->purpose));
-    buf_printf(&b, ",\"bytes\":%llu,\"created\":%llu,\"expires\":%llu}\n", (unsigned long long)f->bytes,
-               (unsigned long long)f->created_s, (unsigned long long)f->expires_s);
+    buf_printf(&b, ",\"bytes\":%llu,\"created\":%llu,\"expires\":%llu,\"lines\":%llu}\n", (unsigned long long)f->bytes,
+               (unsigned long long)f->created_s, (unsigned long long)f->expires_s, (unsigned long long)f->lines);
     int fd = buf_failed(&b) ? -1 : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     bool good = fd >= 0 && write(fd, buf_get(&b).ptr, buf_len(&b)) == (ssize_t)buf_len(&b);
     if (good && durable) good = sync_fd(s, fd) == 0;
@@ -96,7 +96,7 @@ static bool read_facts(const char *path, const char *id, struct file_facts *f) {
     if (fd >= 0) close(fd);
     if (n <= 0 || json_parse(&d, slice_of(text, (size_t)n), &(struct json_error){ 0 }) != 0) return false;
     uint32_t bytes = json_get(&d, 0, SLICE("bytes")), created = json_get(&d, 0, SLICE("created")),
-             expires = json_get(&d, 0, SLICE("expires"));
+             expires = json_get(&d, 0, SLICE("expires")), lines = json_get(&d, 0, SLICE("lines"));
     *f = (struct file_facts){ .bytes = 0 };
     snprintf(f->id, sizeof(f->id), "%s", id);
     json_copy_string(&d, 0, SLICE("name"), f->name, sizeof(f->name));
@@ -104,6 +104,7 @@ static bool read_facts(const char *path, const char *id, struct file_facts *f) {
     bool good = json_is(&d, bytes, JSON_NUMBER) && json_u64(&d, bytes, &f->bytes) == 0 &&
                 json_is(&d, created, JSON_NUMBER) && json_u64(&d, created, &f->created_s) == 0 &&
                 json_is(&d, expires, JSON_NUMBER) && json_u64(&d, expires, &f->expires_s) == 0;
+    if (!json_is(&d, lines, JSON_NUMBER) || json_u64(&d, lines, &f->lines) != 0) f->lines = 0; /* of an older version */
     json_deinit(&d);
     return good;
 }
@@ -208,17 +209,24 @@ static int read_names(const char *folder, struct names *out) {
     return rc;
 }
 
-int file_list(const struct file_settings *s, struct slice tenant, struct slice before, uint64_t now_s,
+/* Is the one name behind the other, in this order?  Whether that is still there does not matter. */
+static bool comes_after(const struct file_filter *which, const char *name, const char *from) {
+    int c = strcmp(name, from);
+    return from[0] == '\0' || (which->oldest_first ? c > 0 : c < 0);
+}
+
+int file_list(const struct file_settings *s, struct slice tenant, const struct file_filter *which, uint64_t now_s,
               struct file_facts *out, unsigned count) {
     char folder[FILE_PATH_SIZE - 64], from[FILE_ID_SIZE];
     struct names n;
     folder_of(s, tenant, folder, sizeof(folder));
-    slice_copy(from, sizeof(from), before);
+    slice_copy(from, sizeof(from), which->after);
     int rc = read_names(folder, &n), found = 0;
     if (rc != 0) return rc;
     for (unsigned i = 0; i < n.count && found < (int)count; i++) {
-        if (from[0] != '\0' && strcmp(n.names[i], from) >= 0) continue;
-        if (file_find(s, tenant, slice_str(n.names[i]), now_s, &out[found]) == 0) found++;
+        const char *name = n.names[which->oldest_first ? n.count - 1 - i : i];
+        if (!comes_after(which, name, from) || file_find(s, tenant, slice_str(name), now_s, &out[found]) != 0) continue;
+        found += which->purpose.ptr == NULL || slice_eq(which->purpose, slice_str(out[found].purpose));
     }
     names_free(&n);
     return found;

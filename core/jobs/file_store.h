@@ -22,6 +22,7 @@ struct file_facts {
     char     id[FILE_ID_SIZE];
     char     name[FILE_NAME_MAX + 1], purpose[32];
     uint64_t bytes, created_s, expires_s; /* seconds since 1970; expires 0: never */
+    uint64_t lines;                       /* of answers of a batch; 0: nobody counted them */
 };
 
 enum file_refusal { FILE_NOT_FOUND = 1, FILE_TOO_MANY, FILE_TOO_MUCH };
@@ -47,9 +48,13 @@ int  file_tell(const struct file_settings *s, struct slice tenant, const struct 
 int  file_find(const struct file_settings *s, struct slice tenant, struct slice id, uint64_t now_s,
                struct file_facts *out);
 int  file_remove(const struct file_settings *s, struct slice tenant, struct slice id, uint64_t now_s);
-/* Up to count of the tenant's, the newest first, that are older than the file `before` (empty: any).  Returns how many,
- * or PERILUNE_ERR_IO or NOMEM. */
-int  file_list(const struct file_settings *s, struct slice tenant, struct slice before, uint64_t now_s,
+struct file_filter {
+    struct slice after;        /* only those that come after this one; "": all */
+    struct slice purpose;      /* ptr NULL: any */
+    bool         oldest_first; /* else the newest */
+};
+/* Up to count of the tenant's.  Returns how many, or PERILUNE_ERR_IO or NOMEM. */
+int  file_list(const struct file_settings *s, struct slice tenant, const struct file_filter *which, uint64_t now_s,
                struct file_facts *out, unsigned count);
 
 #endif

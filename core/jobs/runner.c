@@ -20,8 +20,15 @@
  * taken them.  Progress that nobody has seen is overwritten by newer.  The end is told when all of that is appended.
  *
  * A failure that may pass (failure.retryable) is another try, later, as long as there are some; how much later doubles
- * from backoff_ms to backoff_max_ms, with jitter, and is never less than the Retry-After of who refused.  Everything
+ * from backoff_ms to backoff_max_ms, with jitter, and is never less than the Retry-After of who failed.  Everything
  * else is the end, and the job is in the list of dead letters.
+ *
+ * A refusal that says when to come back (failure_says_later(): a limit, a gate, an upstream that has too much to do) is
+ * no failure of the job: it goes back to the queue as if it had not been begun, with the try that it had, and comes
+ * again after the Retry-After.  The pauses grow all the same, up to PUT_OFF_MS, or a thousand jobs that wait for one
+ * place would ask for it every second.  It may go on until the job expires, which one that was never begun can; and
+ * PUT_OFF_MOST times, after which a refusal is a failed try.  A count needs no clock that all machines agree on, and is
+ * there: a lease is counted up whenever a job is taken.
  *
  * A job whose process is told to stop is either finished in the time that draining has, or given back: the queue gets
  * it as it was, with one try less, and somebody else takes it at once. */
@@ -39,6 +46,9 @@
 #define PIECE_BYTES (64u << 10) /* of frames in one event, unless a single frame is larger */
 #define FULL        (256u << 10)
 #define TAKE_MOST   64
+#define PUT_OFF_MS   60000    /* pauses of who is refused grow so far by themselves */
+#define PUT_OFF_LONG 3600000  /* a Retry-After that is longer is asked whether it still holds */
+#define PUT_OFF_MOST 5000     /* ORDER README.md */
 
 struct job_runner {
     struct job_runner_options opt;
@@ -295,11 +305,42 @@ void job_work_progress(struct job_work *w, struct slice json) {
 
 /* -- The end ------------------------------------------------------------------------------------ */
 
-static uint64_t backoff(struct job_runner *r, unsigned tries) {
+static uint64_t backoff(struct job_runner *r, uint64_t tries, uint64_t most) {
     uint64_t ms = r->opt.backoff_ms;
-    for (unsigned i = 1; i < tries && ms < r->opt.backoff_max_ms; i++) ms *= 2;
-    if (ms > r->opt.backoff_max_ms) ms = r->opt.backoff_max_ms;
+    for (uint64_t i = 1; i < tries && ms < most; i++) ms *= 2;
+    if (ms > most) ms = most;
     return ms / 2 + rng_next(&r->opt.loop->rng) % (ms / 2 + 1);
+}
+
+/* How often it was taken without using up a try: refused, and now and then given back. */
+static uint64_t times_put_off(const struct job_work *w) {
+    return w->job.lease > w->job.tries ? w->job.lease - w->job.tries : 0;
+}
+
+bool job_work_is_patient(const struct job_work *w) { return times_put_off(w) < PUT_OFF_MOST; }
+
+/* When to come back: never before it was asked for, and not all at once. */
+static uint64_t put_off_ms(struct job_work *w, uint64_t asked) {
+    struct job_runner *r = w->runner;
+    uint64_t most = r->opt.backoff_max_ms < PUT_OFF_MS ? r->opt.backoff_max_ms : PUT_OFF_MS;
+    uint64_t ms = backoff(r, times_put_off(w) + 1, most);
+    if (asked > PUT_OFF_LONG) asked = PUT_OFF_LONG;
+    return ms >= asked ? ms : asked + rng_next(&r->opt.loop->rng) % (asked / 4 + ms + 1);
+}
+
+/* Another try, later.  False: there is none. */
+static bool again(struct job_work *w, const struct failure *f) {
+    w->put_off = failure_says_later(f) && job_work_is_patient(w);
+    if (w->put_off) {
+        w->end.tries = w->job.tries - 1;
+        w->delay_ms = put_off_ms(w, f->retry_after_ms);
+        return true;
+    }
+    if (!f->retryable || w->job.tries >= w->job.max_tries) return false;
+    w->delay_ms = backoff(w->runner, w->job.tries, w->runner->opt.backoff_max_ms);
+    if (w->delay_ms < f->retry_after_ms) /* those who were told the same do not come back at once */
+        w->delay_ms = f->retry_after_ms + rng_next(&w->runner->opt.loop->rng) % (f->retry_after_ms / 4 + 1);
+    return true;
 }
 
 /* {"error":{...}} -> {...} */
@@ -330,7 +371,7 @@ static void on_finished(struct jobs_op *op, const struct jobs_answer *a) {
     struct job_row *c = row(w);
     enum job_status s = a->count > 0 ? a->jobs[0].status : w->end.status; /* too large a result is a failure, too */
     stats_add(s == JOB_COMPLETED ? &c->completed : s == JOB_FAILED ? &c->failed
-              : w->end.tries < w->job.tries ? &c->given_back : &c->retried, 1);
+              : w->put_off ? &c->put_off : w->end.tries < w->job.tries ? &c->given_back : &c->retried, 1);
     if (s == JOB_FAILED)
         log_line(r->opt.log, PERILUNE_LOG_WARN, "job %s failed after %u of %u tries: %.*s", w->job.id, w->job.tries,
                  w->job.max_tries, SLICE_ARG(a->count > 0 ? a->jobs[0].error : w->end.error));
@@ -360,11 +401,9 @@ static bool write_end(struct job_work *w, const struct job_end *end) {
     if (!copy_slice(&w->arena, &e->result_type) || !copy_slice(&w->arena, &e->result)) return false;
     if (f == NULL) return true;
     if (!copy_error(w, f, &e->error)) return false;
-    if (!f->retryable || w->job.tries >= w->job.max_tries) return true;
-    w->delay_ms = backoff(w->runner, w->job.tries);
-    if (w->delay_ms < f->retry_after_ms) w->delay_ms = f->retry_after_ms;
+    if (!again(w, f)) return true;
     e->status = JOB_QUEUED;
-    say_status(&w->ended, JOB_QUEUED, w->job.tries, w->delay_ms, e->error);
+    say_status(&w->ended, JOB_QUEUED, e->tries, w->delay_ms, e->error);
     return true;
 }
 

@@ -34,6 +34,7 @@ struct job_work {
     uint64_t           lease_until_ms, beat_ms; /* loop clock */
     struct job         end;      /* for FINISH; in the arena */
     uint64_t           delay_ms; /* until another try */
+    bool               put_off;  /* it was refused, and is to come later: that was no try */
     struct deferred    stop;
     bool               was_canceled; /* by who made it; else it is somebody else's, when it is stopped */
 };
@@ -59,7 +60,7 @@ struct job_doer {
 
 struct job_row {
     char          queue[JOB_NAME_MAX + 1];
-    stats_counter completed, failed, canceled, retried, lost, given_back;
+    stats_counter completed, failed, canceled, retried, lost, given_back, put_off;
 };
 /* Written by the runner's thread, read by any.  ORDER: a row is whole before it is counted. */
 struct job_stats {
@@ -101,6 +102,8 @@ const struct list *job_runner_works(const struct job_runner *r);
 enum flow job_work_frames(struct job_work *w, struct slice frames);
 /* JSON; the last one counts. */
 void job_work_progress(struct job_work *w, struct slice json);
+/* Is a refusal that says when to come back (failure_says_later()) still no try of this job's? */
+bool job_work_is_patient(const struct job_work *w);
 /* The last call: w is the runner's from here on.  Everything is copied. */
 void job_work_end(struct job_work *w, const struct job_end *end);
 

@@ -91,7 +91,7 @@ local function run_kept(task, job)
     core.tally("parts", 1, "after_reply", task.name, "ok")
     return true
   end
-  if not err.retryable or job.tries >= job.max_tries then
+  if jobs.is_over(job, err) then
     core.tally("parts", 1, "after_reply", task.name, "failed")
     tell_failed(task, err)
   end

@@ -34,6 +34,7 @@ job.__index = job
 job.__metatable = false
 
 local handles = setmetatable({}, { __mode = "k" })
+local patience = setmetatable({}, { __mode = "k" }) -- of each job: a refusal that says when to come back is no try of it
 
 function job:progress(value)
   local handle = handles[self]
@@ -48,8 +49,14 @@ local function answered(value, err)
   return core.json_encode(value)
 end
 
--- What C starts for a job.  name "": it is a request, in a spec.
-local function run(handle, name, path, headers, body, id, tries, max_tries, tenant, queue)
+--- Does a try that fails so end the job, or is there another?
+function M.is_over(of, err)
+  if not err.retryable then return true end
+  return of.tries >= of.max_tries and not (patience[of] and core.says_later(err))
+end
+
+-- What C starts for a job.  name "": it is a request, in a spec.  patient: a refusal that says when to come back is no try.
+local function run(handle, name, path, headers, body, id, tries, max_tries, tenant, queue, patient)
   if name == "" then return answered(host.job_request(path, headers, body, tenant, id)) end
   local fn = defined[name] and defined[name].fn
   if not fn then
@@ -62,6 +69,7 @@ local function run(handle, name, path, headers, body, id, tries, max_tries, tena
   local self = setmetatable({ id = id, name = name, args = args, tries = tries, max_tries = max_tries, queue = queue,
                               tenant = tenant ~= "" and tenant or nil }, job)
   handles[self] = handle
+  patience[self] = patient
   return answered(frame(fn, self))
 end
 

@@ -16,7 +16,7 @@ static int read_wish(const char *text, struct batch_wish *w, const char **param)
     char why[240];
     *param = NULL;
     int rc = json_parse(&doc, slice_str(text), &(struct json_error){ 0 });
-    if (rc == 0) rc = batch_wish_read(w, &doc, param, why, sizeof(why));
+    if (rc == 0) rc = batch_wish_read(w, &doc, 0, param, why, sizeof(why));
     json_deinit(&doc);
     return rc;
 }
@@ -101,6 +101,21 @@ TEST(every_status_of_a_batch) {
     shows(&j, "\"status\":\"cancelling\"");
     shows(&j, "\"cancelled_at\":null,\"cancelling_at\":9");
     look.is_unfinished = false;
+    j = job_with(JOB_CANCELED, "{\"phase\":\"in_progress\",\"total\":300,\"completed\":17,\"failed\":0}");
+    shows(&j, "\"total\":300,\"completed\":17,\"failed\":0}"); /* files of an older version say nothing */
+    look.has_errors = true;
+    look.good = 64;
+    look.failed = 236;
+    shows(&j, "\"total\":300,\"completed\":64,\"failed\":236}");
+    look.has_errors = false;
+    look.failed = 0; /* who fetched it deleted it */
+    shows(&j, "\"total\":300,\"completed\":64,\"failed\":0}");
+    look.has_errors = look.has_output = true;
+    look.good = 0; /* of an older version */
+    look.failed = 236;
+    shows(&j, "\"total\":300,\"completed\":64,\"failed\":236}");
+    look.good = look.failed = 0;
+    look.has_errors = false;
     j = job_with(JOB_FAILED, "{\"faults\":[{\"code\":\"a\",\"line\":1}]}");
     shows(&j, "\"errors\":{\"object\":\"list\",\"data\":[{\"code\":\"a\",\"line\":1}]}");
     j = job_with(JOB_FAILED, "");
@@ -115,4 +130,25 @@ TEST(a_job_of_somebody_who_posted_nonsense_is_no_batch) {
     j.body = SLICE("{}");
     CHECK(!batch_object_write(&b, &j, &(struct batch_look){ .window_ms = 1 }));
     buf_deinit(&b);
+}
+
+TEST(how_long_a_file_may_be_kept) {
+    static const struct { const char *anchor, *seconds; uint64_t keep_ms, is; } all[] = {
+        { "created_at", "3600", 0, 3600 },        { "created_at", "2592000", 0, 2592000 },
+        { "created_at", "2592001", 0, 0 },        { "created_at", "3599", 0, 0 },
+        { "created_at", "7200", 7200000, 7200 },  { "created_at", "7201", 7200000, 0 },
+        { "last_active_at", "3600", 0, 0 },       { "created_at", "", 0, 0 },
+        { "created_at", "1e4", 0, 0 },            { "created_at", "99999999999999999999", 0, 0 },
+        { "created_at", "-3600", 0, 0 },          { "", "3600", 0, 0 },
+    };
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+        char why[200] = "";
+        uint64_t s = 0;
+        bool good = file_lifetime_read(slice_str(all[i].anchor), slice_str(all[i].seconds), all[i].keep_ms, &s, why,
+                                       sizeof(why));
+        NOTE("%s %s", all[i].anchor, all[i].seconds);
+        CHECK_INT(good, all[i].is > 0);
+        if (good) CHECK_UINT(s, all[i].is);
+        else CHECK(strstr(why, "\"seconds\"") != NULL);
+    }
 }

@@ -344,6 +344,31 @@ TEST(canceled_while_it_waits_or_runs) {
     two_end(&a, &b);
 }
 
+/* It was refused and is to come later: it says on that it is there, so its home does not take it for lost, and hears
+ * that nobody wants it any more. */
+TEST(canceled_while_it_waits_to_be_tried_again) {
+    struct node a, b;
+    char id[JOB_ID_SIZE];
+    uint64_t lease;
+    two_begin(&a, &b);
+    submit_at(&a, a_job("acme", "x"));
+    CHECK(take_guest(&b, id, &lease));
+    CHECK(becomes(&a.home, last_id, JOB_RUNNING));
+    CHECK_INT(ask_node(&b.guests, &(struct jobs_ask){ .verb = JOBS_APPEND, .id = slice_str(id), .lease = lease,
+        .event = { 0, SLICE("status"), SLICE("{\"status\":\"queued\",\"tries\":0}") } }), 0);
+    struct job later = an_end(JOB_QUEUED, "", "{\"code\":\"busy\"}");
+    later.tries = 0;
+    CHECK_INT(ask_node(&b.guests, &(struct jobs_ask){ .verb = JOBS_FINISH, .id = slice_str(id), .lease = lease,
+                                                      .job = &later, .delay_ms = 3600000 }), 0);
+    run(20);
+    CHECK_INT(status_at(&b.guests, id), JOB_QUEUED);
+    CHECK_INT(ask_node(&a.home, &(struct jobs_ask){ .verb = JOBS_CANCEL, .id = slice_str(last_id) }), 0);
+    CHECK(becomes(&a.home, last_id, JOB_CANCELED));
+    CHECK(becomes(&b.guests, id, JOB_CANCELED));
+    CHECK(settles("work"));
+    two_end(&a, &b);
+}
+
 TEST(messages_that_are_no_jobs) {
     static const char *const bad[] = { "", "{", "[1]", "{\"path\":\"nowhere\"}", "{\"path\":\"/x\",\"max_tries\":-1}" };
     struct node a, b;

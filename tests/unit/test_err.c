@@ -102,3 +102,30 @@ TEST(a_long_message_is_cut) {
     CHECK_UINT(strlen(f.message), sizeof(f.message) - 1);
     failure_deinit(&f);
 }
+
+static bool says_later(enum failure_kind kind, int status, bool retryable, uint32_t retry_after_ms, const char *upstream) {
+    struct failure f;
+    failure_init(&f);
+    failure_set(&f, kind, "no");
+    f.status = status;
+    f.retryable = retryable;
+    f.retry_after_ms = retry_after_ms;
+    snprintf(f.upstream, sizeof(f.upstream), "%s", upstream);
+    bool says = failure_says_later(&f);
+    failure_deinit(&f);
+    return says;
+}
+
+TEST(who_is_to_come_later_and_who_has_failed) {
+    CHECK(says_later(FAILURE_REJECTED, 429, true, 2000, ""));           /* a limit */
+    CHECK(says_later(FAILURE_POLICY, 503, true, 2000, ""));             /* a gate */
+    CHECK(says_later(FAILURE_UNAVAILABLE, 503, true, 1000, ""));        /* a breaker */
+    CHECK(says_later(FAILURE_UPSTREAM_STATUS, 529, true, 2000, "a"));
+    CHECK(says_later(FAILURE_UPSTREAM_STATUS, 429, true, 0, "a"));
+    CHECK(says_later(FAILURE_POLICY, 429, true, 0, "a"));               /* the same, when policies had it in hand */
+    CHECK(!says_later(FAILURE_REJECTED, 429, true, 0, ""));             /* nobody says when */
+    CHECK(!says_later(FAILURE_REJECTED, 429, false, 2000, ""));         /* no money */
+    CHECK(!says_later(FAILURE_UPSTREAM_STATUS, 503, true, 0, "a"));
+    CHECK(!says_later(FAILURE_UPSTREAM, 502, true, 2000, "a"));
+    CHECK(!says_later(FAILURE_TIMEOUT, 504, true, 2000, "a"));
+}

@@ -60,7 +60,7 @@ TEST(a_file_is_its_tenants_and_nobody_elses) {
     CHECK_UINT(g.created_s, 100);
     CHECK_INT(file_find(&w.s, SLICE("other"), slice_str(f.id), 100, &g), FILE_NOT_FOUND);
     CHECK_INT(file_remove(&w.s, SLICE("other"), slice_str(f.id), 100), FILE_NOT_FOUND);
-    CHECK_INT(file_list(&w.s, SLICE("other"), SLICE(""), 100, &g, 1), 0);
+    CHECK_INT(file_list(&w.s, SLICE("other"), &(struct file_filter){ .oldest_first = false }, 100, &g, 1), 0);
     CHECK_INT(file_remove(&w.s, SLICE("acme"), slice_str(f.id), 100), 0);
     CHECK_INT(file_find(&w.s, SLICE("acme"), slice_str(f.id), 100, &g), FILE_NOT_FOUND);
     end(&w);
@@ -87,11 +87,11 @@ TEST(the_newest_come_first_and_pages_follow) {
     struct file_facts f[3], page[2];
     begin(&w);
     for (int i = 0; i < 3; i++) CHECK_INT(put(&w, "acme", 100 + (uint64_t)i, 0, &f[i]), 0);
-    int n = file_list(&w.s, SLICE("acme"), SLICE(""), 200, page, 2);
+    int n = file_list(&w.s, SLICE("acme"), &(struct file_filter){ .oldest_first = false }, 200, page, 2);
     CHECK_INT(n, 2);
     CHECK_STR(page[0].id, f[2].id);
     CHECK_STR(page[1].id, f[1].id);
-    CHECK_INT(file_list(&w.s, SLICE("acme"), slice_str(f[1].id), 200, page, 2), 1);
+    CHECK_INT(file_list(&w.s, SLICE("acme"), &(struct file_filter){ .after = slice_str(f[1].id) }, 200, page, 2), 1);
     CHECK_STR(page[0].id, f[0].id);
     end(&w);
 }
@@ -105,7 +105,7 @@ TEST(what_has_expired_is_not_there_and_makes_room) {
     CHECK_INT(put(&w, "acme", 149, 0, &f), FILE_TOO_MANY);
     CHECK_INT(put(&w, "acme", 150, 0, &f), 0);
     struct file_facts all[8];
-    CHECK_INT(file_list(&w.s, SLICE("acme"), SLICE(""), 150, all, 8), 3);
+    CHECK_INT(file_list(&w.s, SLICE("acme"), &(struct file_filter){ .oldest_first = false }, 150, all, 8), 3);
     CHECK_INT(put(&w, "other", 100, 101, &g), 0); /* others have room of their own */
     CHECK_INT(file_find(&w.s, SLICE("other"), slice_str(g.id), 101, &f), FILE_NOT_FOUND);
     file_path(&w.s, SLICE("other"), g.id, path);
@@ -233,5 +233,36 @@ TEST(bytes_of_a_tenant_are_bounded_and_no_others_pay) {
     CHECK_INT(file_over_quota(&w.s, SLICE("acme")), FILE_TOO_MUCH);
     w.s.most_bytes = 0;
     CHECK_INT(put(&w, "acme", 103, 0, &f), 0);
+    end(&w);
+}
+
+TEST(a_list_is_of_one_purpose_and_in_either_order) {
+    struct world w;
+    struct file_facts f[6], page[6];
+    begin(&w);
+    w.s.most = 10;
+    for (int i = 0; i < 6; i++) {
+        CHECK_INT(put(&w, "acme", 100 + (uint64_t)i, 0, &f[i]), 0);
+        snprintf(f[i].purpose, sizeof(f[i].purpose), "%s", i % 2 ? "batch_output" : "batch");
+        f[i].lines = (uint64_t)i;
+        CHECK_INT(file_commit(&w.s, SLICE("acme"), &f[i]), 0);
+    }
+    struct file_filter which = { .purpose = SLICE("batch_output") };
+    CHECK_INT(file_list(&w.s, SLICE("acme"), &which, 200, page, 6), 3);
+    CHECK_STR(page[0].id, f[5].id);
+    CHECK_STR(page[2].id, f[1].id);
+    CHECK_UINT(page[0].lines, 5);
+    which.oldest_first = true;
+    CHECK_INT(file_list(&w.s, SLICE("acme"), &which, 200, page, 2), 2);
+    CHECK_STR(page[0].id, f[1].id);
+    CHECK_STR(page[1].id, f[3].id);
+    which.after = slice_str(f[3].id);
+    CHECK_INT(file_list(&w.s, SLICE("acme"), &which, 200, page, 6), 1);
+    CHECK_STR(page[0].id, f[5].id);
+    which.purpose = SLICE("zzz");
+    CHECK_INT(file_list(&w.s, SLICE("acme"), &which, 200, page, 6), 0);
+    which = (struct file_filter){ .oldest_first = true };
+    CHECK_INT(file_list(&w.s, SLICE("acme"), &which, 200, page, 6), 6);
+    CHECK_STR(page[0].id, f[0].id);
     end(&w);
 }

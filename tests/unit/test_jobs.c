@@ -71,6 +71,38 @@ TEST(retries_dead_letters_and_what_was_given_back) {
     }
 }
 
+/* Refused, with a pause: the try is not counted, however often, and what was not begun may still expire. */
+TEST(who_is_put_off_has_all_tries_and_expires) {
+    EACH_KIND {
+        struct world w;
+        begin(&w, kind);
+        struct job j = a_job("acme", "x"), later = an_end(JOB_QUEUED, "", "{\"code\":\"busy\"}");
+        j.max_tries = 1;
+        j.expires_ms = wall + 10000;
+        later.tries = 0;
+        CHECK_INT(submit(&w, j), 0);
+        for (int i = 0; i < 3; i++) {
+            CHECK_STR(take_bodies(&w, 1), "x");
+            CHECK_UINT(reply.jobs[0].tries, 1);
+            CHECK_INT(finish(&w, last_id, reply.jobs[0].lease, later, 500), 0);
+            CHECK_INT(reply.jobs[0].status, JOB_QUEUED);
+            CHECK_UINT(reply.jobs[0].tries, 0);
+            w.due = 0;
+            pass(&w, 500);
+            await(&w, &w.due);
+        }
+        CHECK_STR(take_bodies(&w, 1), "x");
+        CHECK_INT(finish(&w, last_id, reply.jobs[0].lease, later, 3600000), 0);
+        pass(&w, 10000);
+        CHECK_STR(take_bodies(&w, 1), "");
+        CHECK_INT(get(&w, last_id), 0);
+        CHECK_INT(reply.jobs[0].status, JOB_FAILED);
+        CHECK(memmem(reply.jobs[0].error.ptr, reply.jobs[0].error.len, "job_expired", 11) != NULL);
+        done_asking();
+        end(&w);
+    }
+}
+
 /* One tenant fills what it may, and the next one has room all the same. */
 TEST_NOFAULT(a_tenant_may_have_as_many_bytes_as_are_free) {
     EACH_KIND {

@@ -27,6 +27,8 @@ struct play {
     bool             request_ends; /* in the same */
     int              when, events;
     unsigned         woken, settled;
+    uint64_t         completion; /* tokens, as its end said */
+    char             said[40];   /* the upstream's own words for it */
     struct filter    filters[2];
     char             marks[2];  /* what a filter writes behind each frame */
     int              breaks_at[2]; /* in its event number; -1: never */
@@ -65,8 +67,13 @@ static enum flow on_client(struct sink *k, const struct event *ev) {
     CHECK(p->r != NULL);
     switch (ev->type) {
     case EVENT_HEAD: say(p, head, (size_t)snprintf(head, sizeof(head), "%d|", ev->status)); break;
-    case EVENT_END: say(p, "|END", 4); break;
+    case EVENT_END:
+        say(p, "|END", 4);
+        p->completion = ev->usage != NULL ? ev->usage->completion : 0;
+        slice_copy(p->said, sizeof(p->said), ev->usage_said);
+        break;
     case EVENT_ERROR:
+        p->completion = ev->usage != NULL ? ev->usage->completion : 0;
         say(p, "|ERROR ", 7);
         say(p, ev->failure->code, strlen(ev->failure->code));
         break;
@@ -190,6 +197,35 @@ TEST(what_was_held_comes_first) {
     CHECK_UINT(p.settled, 1);
     close_play(&p);
     CHECK_UINT(p.cancelled, 0); /* it had ended */
+}
+
+/* Whenever it was told: with a frame or the end, before or behind its consumer came, through filters or not. */
+TEST_FAULT(the_end_says_what_was_used) {
+    static const struct usage u = { .known = true, .prompt = 3, .completion = 7 };
+    for (int how = 0; how < 16; how++) {
+        bool early = how & 1, held = how & 2, filtered = how & 4, fails = how & 8;
+        struct play p;
+        struct failure f;
+        if (!open_play(&p)) return;
+        if (filtered) response_add_filter(p.r, &p.filters[0]);
+        head(&p);
+        if (!held) response_deliver(p.r, &p.client);
+        p.to->event(p.to, &(struct event){ .type = EVENT_FRAME, .raw = SLICE("data: a\n\n"), .data = SLICE("a"),
+                                           .usage = early ? &u : NULL });
+        failure_init(&f);
+        failure_set(&f, FAILURE_TRUNCATED, "broke off");
+        p.to->event(p.to, &(struct event){ .type = fails ? EVENT_ERROR : EVENT_END, .failure = fails ? &f : NULL,
+                                           .usage = early ? NULL : &u,
+                                           .usage_said = fails ? SLICE("") : SLICE("{\"x\":1}") });
+        failure_deinit(&f);
+        if (held) response_deliver(p.r, &p.client);
+        NOTE("%d", how);
+        if (!unit_fault_fired()) {
+            CHECK_UINT(p.completion, 7);
+            CHECK_STR(p.said, fails ? "" : "{\"x\":1}");
+        }
+        close_play(&p);
+    }
 }
 
 TEST(nobody_there_the_source_pauses) {

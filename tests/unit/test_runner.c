@@ -185,10 +185,10 @@ TEST(a_failure_that_may_pass_is_tried_again_later_each_time) {
     pass(700);
     CHECK_UINT(begun, 2);
     CHECK_UINT(work(1)->job.tries, 2);
-    end_badly(work(1), FAILURE_UNAVAILABLE, 20000);
+    end_badly(work(1), FAILURE_TIMEOUT, 20000);
     pass(19000);
     CHECK_UINT(begun, 2);
-    pass(2000);
+    pass(6100); /* and up to a quarter more: others were told the same */
     CHECK_UINT(begun, 3);
     end_badly(work(2), FAILURE_RESET, 0);
     pass(100000);
@@ -201,6 +201,89 @@ TEST(a_failure_that_may_pass_is_tried_again_later_each_time) {
     CHECK(strstr(answer_text, "[status|{\"status\":\"running\",\"tries\":2}]") != NULL);
     CHECK_UINT(stats_get(&stats.rows[0].retried), 2);
     CHECK_UINT(stats_get(&stats.rows[0].failed), 1);
+    close_all();
+}
+
+/* A limit that lets one of them in every 3 s: all are done, and none has used up its only try. */
+TEST(a_refusal_that_says_when_to_come_back_is_no_try) {
+    CHECK(open_all(1) && runner != NULL);
+    unsigned done = 0, at = 0, refused = 0;
+    uint64_t free_ms = 0;
+    for (unsigned i = 0; i < 20; i++) submit("x", 1);
+    for (unsigned turn = 0; turn < 60000 && done < 20; turn++) {
+        while (at < begun) {
+            struct job_work *w = work(at++ % MOST);
+            CHECK_UINT(w->job.tries, 1);
+            if (loop.virtual_ms < free_ms) {
+                refused++;
+                end_badly(w, FAILURE_UNAVAILABLE, (uint32_t)(free_ms - loop.virtual_ms));
+            } else {
+                done++;
+                free_ms = loop.virtual_ms + 3000;
+                end_well(w, "1");
+            }
+        }
+        pass(10);
+    }
+    CHECK_UINT(done, 20);
+    CHECK(refused > 0 && refused < 200);
+    CHECK_UINT(stats_get(&stats.rows[0].put_off), refused);
+    CHECK_UINT(stats_get(&stats.rows[0].failed), 0);
+    close_all();
+}
+
+TEST(refused_it_says_so_and_comes_not_before_its_time) {
+    CHECK(open_all(1) && runner != NULL);
+    submit("x", 1);
+    pass(10);
+    uint64_t said = loop.virtual_ms;
+    end_badly(work(0), FAILURE_UNAVAILABLE, 20000);
+    pass(100);
+    look(answer_id);
+    CHECK_INT(answer_status, JOB_QUEUED);
+    CHECK_UINT(answer_tries, 0);
+    CHECK(strstr(answer_error, "so it is") != NULL);
+    look_at_events(answer_id);
+    CHECK(strstr(answer_text, "[status|{\"status\":\"queued\",\"tries\":0,\"retry_after\":2") != NULL);
+    while (begun == 1 && loop.virtual_ms < said + 60000) pass(100);
+    CHECK_UINT(begun, 2);
+    CHECK(loop.virtual_ms >= said + 20000 && loop.virtual_ms <= said + 27000);
+    CHECK_UINT(work(1)->job.tries, 1);
+    close_all();
+}
+
+TEST(who_is_refused_was_not_begun_and_may_expire) {
+    CHECK(open_all(1) && runner != NULL);
+    ask(&(struct jobs_ask){ .verb = JOBS_SUBMIT, .job = &(struct job){ .path = SLICE("/p"), .max_tries = 1,
+                                                                        .expires_ms = loop.virtual_ms + 30000 } });
+    CHECK_INT(answer_rc, 0);
+    pass(10);
+    end_badly(work(0), FAILURE_UNAVAILABLE, 3000000);
+    pass(29000);
+    look(answer_id);
+    CHECK_INT(answer_status, JOB_QUEUED);
+    pass(2000);
+    look(answer_id);
+    CHECK_INT(answer_status, JOB_FAILED);
+    CHECK(strstr(answer_error, "job_expired") != NULL);
+    CHECK_UINT(begun, 1);
+    close_all();
+}
+
+/* However patient: at last it is a failed try, and the only one. */
+TEST_NOFAULT(there_is_an_end_to_being_put_off) {
+    CHECK(open_all(1) && runner != NULL);
+    unsigned at = 0;
+    submit("x", 1);
+    for (unsigned turn = 0; turn < 400000 && stats_get(&stats.rows[0].failed) == 0; turn++) {
+        while (at < begun) end_badly(work(at++ % MOST), FAILURE_UNAVAILABLE, 1);
+        pass(1000);
+    }
+    CHECK_UINT(stats_get(&stats.rows[0].failed), 1);
+    CHECK_UINT(stats_get(&stats.rows[0].put_off), 5000);
+    look(answer_id);
+    CHECK_INT(answer_status, JOB_FAILED);
+    CHECK_UINT(answer_tries, 1);
     close_all();
 }
 

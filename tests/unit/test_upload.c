@@ -59,7 +59,7 @@ static void close_folder(void) {
 
 static int count_files(const struct file_settings *s) {
     struct file_facts all[8];
-    return file_list(s, SLICE("acme"), SLICE(""), 1000, all, 8);
+    return file_list(s, SLICE("acme"), &(struct file_filter){ .oldest_first = false }, 1000, all, 8);
 }
 
 /* Of all that lies in the tenant's folder, told or not. */
