@@ -2,7 +2,7 @@
  *
  *     file --facts_vet()--> llama_model (weights, mapped) --> llama_context (rows in one memory)
  *                                        |                                |
- *                                        +-- tokens, pieces, template     +-- step, logits, vectors
+ *                                        +-- tokens, pieces               +-- step, logits, vectors
  *
  * The library ends the process when it is asked for something impossible (GGML_ASSERT, which no callback can stop), so
  * nothing reaches it that was not compared with what it said of itself: tokens with the vocabulary, rows and positions
@@ -419,18 +419,6 @@ static bool is_end(const struct perilune_engine_model *m, int32_t token) {
     return token >= 0 && (uint32_t)token < m->facts.vocab && m->c->llama_vocab_is_eog(m->vocab, token);
 }
 
-static int64_t prompt(const struct perilune_engine_model *m, const struct perilune_engine_message *messages,
-                      size_t count, char *out, size_t room) {
-    struct llama_chat_message *chat = mem_alloc(count * sizeof(*chat));
-    if (chat == NULL) return PERILUNE_ERR_NOMEM;
-    for (size_t i = 0; i < count; i++) chat[i] = (struct llama_chat_message){ messages[i].role, messages[i].content };
-    const char *named = m->facts.chat_template ? m->facts.chat_template : "chatml";
-    int32_t n = m->c->llama_chat_apply_template(named, chat, count, true, out,
-                                                (int32_t)(room > INT32_MAX ? INT32_MAX : room));
-    mem_free(chat);
-    return n < 0 ? PERILUNE_ERR_ENGINE : n;
-}
-
 /* -- Rows ---------------------------------------------------------------------------------------- */
 
 static bool is_row(const struct perilune_engine_model *m, uint32_t seq) {
@@ -659,7 +647,7 @@ static void grammar_accept(struct perilune_engine_grammar *g, int32_t token) {
 const struct perilune_engine llama_engine = {
     .version = PERILUNE_ENGINE_VERSION, .name = "libllama",
     .load = load, .free = model_free, .facts = facts,
-    .tokenize = tokenize, .tokenize_pair = tokenize_pair, .piece = piece, .is_end = is_end, .prompt = prompt,
+    .tokenize = tokenize, .tokenize_pair = tokenize_pair, .piece = piece, .is_end = is_end,
     .seq_start = seq_start, .seq_copy = seq_copy, .seq_cut = seq_cut, .step = step, .logits = logits,
     .embed = embed, .recover = recover, .cancel = cancel,
     .grammar_new = grammar_new, .grammar_allows = grammar_allows, .grammar_mask = grammar_mask,

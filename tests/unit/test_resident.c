@@ -133,6 +133,17 @@ static void check_answer(const struct asked *a) {
     CHECK_UINT(a->prompt_tokens, strlen(a->prompt));
 }
 
+/* Of another version everything behind the first two words may be anything. */
+TEST_NOFAULT(engine_of_another_version_is_not_used) {
+    struct perilune_engine older = { .version = PERILUNE_ENGINE_VERSION - 1, .name = "older" };
+    struct resident_settings s = settings(4, 64);
+    struct resident *r;
+    char why[200];
+    s.engine = &older;
+    CHECK_INT(resident_new(&r, &s, why, sizeof(why)), PERILUNE_ERR_ENGINE);
+    CHECK(r == NULL && strstr(why, "'older'") != NULL && strstr(why, "one release") != NULL);
+}
+
 /* -- Answers ------------------------------------------------------------------------------ */
 
 TEST_NOFAULT(one_answer_and_its_counts) {
