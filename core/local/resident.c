@@ -523,8 +523,8 @@ int resident_new(struct resident **out, const struct resident_settings *s, char 
     o.ud = r;
     bool known = r->engine->version == PERILUNE_ENGINE_VERSION;
     if (!known)
-        snprintf(why, why_size, "the engine '%s' has version %u of the interface, this perilune has %u: build both from "
-                 "one release", r->engine->name, (unsigned)r->engine->version, PERILUNE_ENGINE_VERSION);
+        snprintf(why, why_size, "the engine '%s' has version %u of the interface, this perilune has %u: build both "
+                 "from one release", r->engine->name, (unsigned)r->engine->version, PERILUNE_ENGINE_VERSION);
     int rc = known ? r->engine->load(&o, &r->model, why, why_size) : PERILUNE_ERR_ENGINE;
     if (rc == 0) {
         r->facts = r->engine->facts(r->model);
