@@ -96,9 +96,10 @@ enum {
     PERILUNE_ENGINE_BEGIN = 2    /* tokenize: what the model wants in front of and behind a text is put there */
 };
 
-enum { /* what step() answers besides errors */
+enum { /* what step() and embed() answer besides errors */
     PERILUNE_ENGINE_FULL = 1,    /* no memory for these positions: nothing has changed */
-    PERILUNE_ENGINE_CANCELED = 2 /* cancel() came: rows are of unknown length, start them again */
+    PERILUNE_ENGINE_CANCELED = 2, /* cancel() came: rows are of unknown length, start them again */
+    PERILUNE_ENGINE_SHORT = 3     /* no memory to compute so much at once: nothing has changed, less may work */
 };
 
 struct perilune_engine {
@@ -129,15 +130,16 @@ struct perilune_engine {
     int  (*seq_copy)(struct perilune_engine_model *m, uint32_t from, uint32_t to, uint32_t n);
     /* Row `seq` keeps its first n positions. */
     int  (*seq_cut)(struct perilune_engine_model *m, uint32_t seq, uint32_t n);
-    /* Computes count (1 ... facts.batch) tokens.  0, PERILUNE_ENGINE_FULL, _CANCELED, or an error, after which the
-     * model is of no use any more until it recovers. */
+    /* Computes count (1 ... facts.batch) tokens.  0, PERILUNE_ENGINE_FULL, _CANCELED, _SHORT, or an error, after which
+     * the model is of no use any more until it recovers. */
     int  (*step)(struct perilune_engine_model *m, const struct perilune_engine_token *tokens, size_t count);
     /* What comes behind the i-th token of the last step, which was `wanted`: facts.vocab numbers, which the caller may
      * change.  Borrowed until the next step.  NULL: there is no such thing. */
     float *(*logits)(struct perilune_engine_model *m, size_t i);
 
     /* Vectors of `count` texts (facts.sequences at most) whose tokens stand one behind the other, lens[i] of each, in
-     * all at most facts.batch: count * facts.width numbers into out.  0, PERILUNE_ENGINE_CANCELED, or an error. */
+     * all at most facts.batch: count * facts.width numbers into out.  0, PERILUNE_ENGINE_CANCELED, _SHORT, or an
+     * error. */
     int  (*embed)(struct perilune_engine_model *m, const int32_t *tokens, const uint32_t *lens, size_t count,
                   float *out);
 

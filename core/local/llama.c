@@ -33,6 +33,7 @@
 
 #define DEFAULT_CELLS 8192 /* positions: enough for several chats, and 200 MB of a small model */
 #define ROWS_MAX 256       /* LLAMA_MAX_SEQ */
+#define OUT_OF_MEMORY (-2) /* what llama_decode() and llama_encode() return then */
 #define PIECE 512          /* tokens that are computed at once: the library's own default */
 
 struct perilune_engine_model {
@@ -486,7 +487,21 @@ static int outcome(struct perilune_engine_model *m, int32_t rc) {
     }
     if (rc == 2) return PERILUNE_ENGINE_CANCELED;
     m->broken = true;
-    return rc == -2 ? PERILUNE_ERR_NOMEM : PERILUNE_ERR_ENGINE; /* -2: it could not allocate */
+    return PERILUNE_ERR_ENGINE;
+}
+
+/* It could not allocate what computing takes.  Parts of the batch may have been computed: their positions go.  A row
+ * that cannot be cut (of a recurrent model) is lost. */
+static int fall_short(struct perilune_engine_model *m) {
+    m->stepped = 0;
+    take_back(m);
+    for (int32_t i = 0; i < m->batch.n_tokens && !m->broken; i++) {
+        int32_t seq = *m->batch.seq_id[i];
+        uint32_t len = m->len[seq];
+        if (i > 0 && seq == *m->batch.seq_id[i - 1]) continue;
+        m->broken = !m->c->llama_memory_seq_rm(m->memory, seq, len > 0 ? (int32_t)len : -1, -1);
+    }
+    return m->broken ? PERILUNE_ERR_NOMEM : PERILUNE_ENGINE_SHORT;
 }
 
 static int step(struct perilune_engine_model *m, const struct perilune_engine_token *tokens, size_t count) {
@@ -500,7 +515,8 @@ static int step(struct perilune_engine_model *m, const struct perilune_engine_to
         return PERILUNE_ERR_INVAL;
     }
     m->stepped = count;
-    return outcome(m, m->c->llama_decode(m->context, m->batch));
+    int32_t rc = m->c->llama_decode(m->context, m->batch);
+    return rc == OUT_OF_MEMORY ? fall_short(m) : outcome(m, rc);
 }
 
 static float *logits(struct perilune_engine_model *m, size_t i) {
@@ -534,8 +550,10 @@ static int embed(struct perilune_engine_model *m, const int32_t *tokens, const u
     if (m->facts.kind == PERILUNE_ENGINE_CHAT || count == 0 || count > m->facts.sequences ||
         !put_texts(m, tokens, lens, count)) return PERILUNE_ERR_INVAL;
     if (m->memory != NULL) m->c->llama_memory_clear(m->memory, true);
-    int rc = outcome(m, m->memory == NULL ? m->c->llama_encode(m->context, m->batch)
-                                          : m->c->llama_decode(m->context, m->batch));
+    int32_t said = m->memory == NULL ? m->c->llama_encode(m->context, m->batch)
+                                     : m->c->llama_decode(m->context, m->batch);
+    if (said == OUT_OF_MEMORY) return PERILUNE_ENGINE_SHORT; /* nothing is kept from one call to the next */
+    int rc = outcome(m, said);
     if (rc != 0) return rc == PERILUNE_ENGINE_FULL ? PERILUNE_ERR_INVAL : rc;
     for (size_t s = 0; s < count; s++) {
         const float *v = m->c->llama_get_embeddings_seq(m->context, (int32_t)s);

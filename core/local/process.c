@@ -398,8 +398,9 @@ static int step(struct perilune_engine_model *m, const struct perilune_engine_to
     int rc = ask(m, m->step_ms, &value);
     if (rc != 0) return rc;
     m->stepped = count;
-    if (value == PERILUNE_ENGINE_FULL) take_back(m, tokens, count);
-    if (value == 0 || value == PERILUNE_ENGINE_FULL) return (int)value;
+    bool unchanged = value == PERILUNE_ENGINE_FULL || value == PERILUNE_ENGINE_SHORT;
+    if (unchanged) take_back(m, tokens, count);
+    if (value == 0 || unchanged) return (int)value;
     m->stepped = 0;
     if (value == PERILUNE_ENGINE_CANCELED) return PERILUNE_ENGINE_CANCELED;
     m->failed = true;
@@ -430,7 +431,8 @@ static int embed(struct perilune_engine_model *m, const int32_t *tokens, const u
     int rc = ask(m, m->step_ms, &value);
     if (rc != 0) return rc;
     if (value == 0) memcpy(out, m->memory, count * f->width * sizeof(*out));
-    if (value == 0 || value == PERILUNE_ENGINE_CANCELED || value == PERILUNE_ERR_INVAL) return (int)value;
+    if (value == 0 || value == PERILUNE_ENGINE_CANCELED || value == PERILUNE_ENGINE_SHORT || value == PERILUNE_ERR_INVAL)
+        return (int)value;
     m->failed = true;
     return PERILUNE_ERR_ENGINE;
 }
