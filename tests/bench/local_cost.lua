@@ -1,4 +1,5 @@
--- local_cost.lua -- what an answer of a local model costs beside the model: CPU of a request and of a token, and memory.
+-- local_cost.lua -- what an answer of a local model costs beside the model: CPU of a request and of a token, memory, and
+-- how soon the room of who leaves is somebody else's.
 --
 --   luajit tests/bench/local_cost.lua [requests]
 --
@@ -17,16 +18,20 @@
 package.path = "tests/?.lua;" .. package.path
 local bench = require "bench.lib"
 local files = require "support.files"
+local http = require "support.http"
+local net = require "support.net"
+local loop = require "support.loop"
 local json = require "support.json"
 
 local MANY, ROUNDS, TOKENS = tonumber(arg[1]) or 300, 3, 64
-local STEP_US = 4000
+local STEP_US, SLOW_US = 4000, 50000
 
 local CONFIG = [[
   workers = 1,
   upstreams = {
     nothing = { engine = { model = "@MODEL@", process = true, program = "@PROGRAM@", context = 65536, sequences = 8 } },
     at_once = { engine = { model = "@SOON@", process = true, program = "@PROGRAM@", context = 65536, sequences = 8 } },
+    slow    = { engine = { model = "@SLOW@", process = true, program = "@PROGRAM@", context = 65536, sequences = 1 } },
     far     = { url = "@FAR@" },
   },]]
 
@@ -102,6 +107,31 @@ local function growth(target, dir, model)
   return at[2]
 end
 
+-- There is room for one answer.  A client leaves in the middle of it, and another one waits: how many steps until that one
+-- has its first token?  Of these one is the step under way, and one brings the token.
+local function leaving(target)
+  local function asks()
+    local conn = assert(net.connect(target.port))
+    conn:send(http.format("POST", "/v1/chat/completions", { ["content-type"] = "application/json" }, json.encode{
+      model = "slow", max_tokens = 500, stream = true, messages = { { role = "user", content = "Hi" } } }))
+    return conn
+  end
+  local steps = {}
+  for i = 1, 7 do
+    local first = asks()
+    assert(first:take_until('"delta":{"content":"'), "no token")
+    local second = asks()
+    loop.pause(0.12 + 0.007 * i) -- anywhere in a step
+    local left = loop.now()
+    first:close()
+    assert(second:take_until('"delta":{"content":"', 5), "no token for who waits")
+    steps[i] = (loop.now() - left) / (SLOW_US / 1e6)
+    second:close()
+    loop.pause(0.2)
+  end
+  bench.figure("from leaving to the next one's first token", bench.median(steps), "steps", nil, 2)
+end
+
 local function memory(local_target, far_target, dir)
   bench.figure("memory after 10,000 requests", growth(local_target, dir, "at_once"), "MB", growth(far_target, dir, "far"),
                1.1, true)
@@ -113,7 +143,8 @@ if made ~= 0 and made ~= true then error("engine.c or wake.c is not built") end
 bench.run(function()
   local dir = bench.folder()
   local vars = { PROGRAM = bench.here("build/release/bench_engine"), MODEL = bench.file(dir, "steps-" .. STEP_US, "x"),
-                 SOON = bench.file(dir, "steps-0", "x") }
+                 SOON = bench.file(dir, "steps-0", "x"),
+                 SLOW = bench.file(dir, "steps-" .. SLOW_US, "x") }
   local function served(tokens)
     local sim = bench.upstream(dir, { tokens = tokens, itl_ms = STEP_US / 1000 })
     vars.FAR = sim.url
@@ -121,5 +152,6 @@ bench.run(function()
   end
   local sims = { one = served(1), many = served(TOKENS + 1) }
   for _, conns in ipairs{ 1, 8 } do compare(sims.many, sims, dir, conns) end
+  leaving(sims.one)
   memory(served(4), served(4), dir)
 end)
