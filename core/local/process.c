@@ -431,8 +431,8 @@ static int embed(struct perilune_engine_model *m, const int32_t *tokens, const u
     int rc = ask(m, m->step_ms, &value);
     if (rc != 0) return rc;
     if (value == 0) memcpy(out, m->memory, count * f->width * sizeof(*out));
-    if (value == 0 || value == PERILUNE_ENGINE_CANCELED || value == PERILUNE_ENGINE_SHORT || value == PERILUNE_ERR_INVAL)
-        return (int)value;
+    bool unbroken = value == PERILUNE_ENGINE_CANCELED || value == PERILUNE_ENGINE_SHORT || value == PERILUNE_ERR_INVAL;
+    if (value == 0 || unbroken) return (int)value;
     m->failed = true;
     return PERILUNE_ERR_ENGINE;
 }
