@@ -3,7 +3,7 @@
  * An engine knows how to compute; it knows nothing of requests, queues, samplers or protocols.  libllama is one
  * (core/local/llama.c); tests have another, which needs no model.
  *
- *     load --> facts, tokenize, piece, prompt          any thread, once load() has returned
+ *     load --> facts, tokenize, piece                  any thread, once load() has returned
  *          --> seq_start, seq_copy, seq_cut, step,     one thread: who runs the model (core/local/resident.c)
  *              logits, embed, grammar_*
  *          --> recover                                 the same thread, after an error of step() or embed()
@@ -29,7 +29,7 @@
 extern "C" {
 #endif
 
-#define PERILUNE_ENGINE_VERSION 2
+#define PERILUNE_ENGINE_VERSION 3
 
 /* What load() is told.  Strings are borrowed during the call. */
 struct perilune_engine_options {
@@ -88,10 +88,6 @@ struct perilune_engine_token {
     bool     wanted;   /* logits() will be asked for what comes behind it */
 };
 
-struct perilune_engine_message {
-    const char *role, *content; /* NUL-terminated UTF-8 */
-};
-
 struct perilune_engine_model;   /* the engine's own */
 struct perilune_engine_grammar; /* the same */
 
@@ -100,9 +96,10 @@ enum {
     PERILUNE_ENGINE_BEGIN = 2    /* tokenize: what the model wants in front of and behind a text is put there */
 };
 
-enum { /* what step() answers besides errors */
+enum { /* what step() and embed() answer besides errors */
     PERILUNE_ENGINE_FULL = 1,    /* no memory for these positions: nothing has changed */
-    PERILUNE_ENGINE_CANCELED = 2 /* cancel() came: rows are of unknown length, start them again */
+    PERILUNE_ENGINE_CANCELED = 2, /* cancel() came: rows are of unknown length, start them again */
+    PERILUNE_ENGINE_SHORT = 3     /* no memory to compute so much at once: nothing has changed, less may work */
 };
 
 struct perilune_engine {
@@ -126,10 +123,6 @@ struct perilune_engine {
     size_t (*piece)(const struct perilune_engine_model *m, int32_t token, unsigned flags, char *out, size_t room);
     /* Does an answer end with this token? */
     bool   (*is_end)(const struct perilune_engine_model *m, int32_t token);
-    /* The text that asks for an answer to a chat, as far as the engine knows the model's template.  Returns its
-     * length, of which the first `room` bytes are in out; or an error. */
-    int64_t (*prompt)(const struct perilune_engine_model *m, const struct perilune_engine_message *messages,
-                      size_t count, char *out, size_t room);
 
     /* Row `seq` is empty. */
     int  (*seq_start)(struct perilune_engine_model *m, uint32_t seq);
@@ -137,20 +130,21 @@ struct perilune_engine {
     int  (*seq_copy)(struct perilune_engine_model *m, uint32_t from, uint32_t to, uint32_t n);
     /* Row `seq` keeps its first n positions. */
     int  (*seq_cut)(struct perilune_engine_model *m, uint32_t seq, uint32_t n);
-    /* Computes count (1 ... facts.batch) tokens.  0, PERILUNE_ENGINE_FULL, _CANCELED, or an error, after which the
-     * model is of no use any more until it recovers. */
+    /* Computes count (1 ... facts.batch) tokens.  0, PERILUNE_ENGINE_FULL, _CANCELED, _SHORT, or an error, after which
+     * the model is of no use any more until it recovers. */
     int  (*step)(struct perilune_engine_model *m, const struct perilune_engine_token *tokens, size_t count);
     /* What comes behind the i-th token of the last step, which was `wanted`: facts.vocab numbers, which the caller may
      * change.  Borrowed until the next step.  NULL: there is no such thing. */
     float *(*logits)(struct perilune_engine_model *m, size_t i);
 
     /* Vectors of `count` texts (facts.sequences at most) whose tokens stand one behind the other, lens[i] of each, in
-     * all at most facts.batch: count * facts.width numbers into out.  0, PERILUNE_ENGINE_CANCELED, or an error. */
+     * all at most facts.batch: count * facts.width numbers into out.  0, PERILUNE_ENGINE_CANCELED, _SHORT, or an
+     * error. */
     int  (*embed)(struct perilune_engine_model *m, const int32_t *tokens, const uint32_t *lens, size_t count,
                   float *out);
 
     /* The model is as it was loaded: all rows are empty, facts are the same ones, and grammars of before may only be
-     * freed.  Other threads ask for tokens, pieces and prompts meanwhile.  0, PERILUNE_ERR_AGAIN (under way: ask again
+     * freed.  Other threads ask for tokens and pieces meanwhile.  0, PERILUNE_ERR_AGAIN (under way: ask again
      * in some milliseconds), or another error, with a sentence.  NULL: such an engine stays as it is. */
     int  (*recover)(struct perilune_engine_model *m, char *why, size_t why_size);
 

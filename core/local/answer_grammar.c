@@ -12,7 +12,10 @@
  * The form of calls is fixed to the blank, as templates write it: a model reads its calls again in later turns, and one
  * blank more is another prompt.
  *
- * Invariants: rules of schemas are called v0, v1 ... (tools), then that of the text.
+ * Two forms are more than marks around JSON.  HARMONY has a head in front of everything that is said, and a thought is
+ * a message of its own.  GLM writes arguments one by one, strings without quotes: each has a rule of its own.
+ *
+ * Invariants: rules of schemas are called v0, v1 ... (tools), then that of the text, then those of single arguments.
  *
  * Thread: any. */
 #include "local/answer_grammar.h"
@@ -24,7 +27,56 @@
 
 static void put_text(struct buf *out, const char *text) { gbnf_put_literal(out, slice_str(text)); }
 
+/* -- Strings without quotes ----------------------------------------------------------------- */
+
+static bool all_strings(const struct json_doc *doc, uint32_t list) {
+    for (uint32_t e = json_first(doc, list); e != JSON_NONE; e = json_next(doc, list, e))
+        if (!json_is(doc, e, JSON_STRING)) return false;
+    return doc->nodes[list].count > 0;
+}
+
+bool answer_is_string(const struct json_doc *doc, uint32_t schema) {
+    if (!json_is(doc, schema, JSON_OBJECT)) return false;
+    uint32_t type = json_get(doc, schema, SLICE("type")), one_of = json_get(doc, schema, SLICE("enum"));
+    if (type != JSON_NONE) return json_is(doc, type, JSON_STRING) && json_str_eq(doc, type, SLICE("string"));
+    if (json_is(doc, one_of, JSON_ARRAY)) return all_strings(doc, one_of);
+    return json_is(doc, json_get(doc, schema, SLICE("const")), JSON_STRING);
+}
+
+/* Anything up to a mark and what stands behind it, letter by letter: rule NAME i has seen the mark's first i letters.
+ * Marks have their first letter nowhere else, so a letter that does not go on begins another mark, or none. */
+static void put_up_to(struct buf *out, const char *name, struct slice mark, const char *behind) {
+    unsigned first = (unsigned char)mark.ptr[0];
+    for (unsigned i = 0; i < mark.len; i++) {
+        unsigned c = (unsigned char)mark.ptr[i];
+        buf_printf(out, "%s%u ::= [^\\x%02X\\x%02X] %s0 | \"\\x%02X\" %s%u", name, i, first, c, name, c, name, i + 1);
+        if (i > 0) buf_printf(out, " | \"\\x%02X\" %s1", first, name);
+        buf_putc(out, '\n');
+    }
+    buf_printf(out, "%s%zu ::= %s\n", name, mark.len, behind);
+}
+
 /* -- One call ------------------------------------------------------------------------------- */
+
+/* What is being written, and the schemas it needs: first those of the tools, then that of the text, then others. */
+struct writing {
+    const struct answer_shape *s;
+    struct buf                *out;
+    uint32_t                  *nodes;
+    unsigned                   count, cap;
+};
+
+/* The number of its rule. */
+static unsigned add_schema(struct writing *w, uint32_t node) {
+    uint32_t cap = w->cap;
+    if (w->count == cap && !mem_grow((void **)&w->nodes, w->count, &cap, sizeof(*w->nodes))) {
+        w->out->error = PERILUNE_ERR_NOMEM;
+        return 0;
+    }
+    w->cap = cap;
+    w->nodes[w->count] = node;
+    return w->count++;
+}
 
 /* {"name": "f", "arguments": v0} */
 static void put_json_call(struct buf *out, struct slice name, unsigned i, const char *arguments) {
@@ -50,33 +102,106 @@ static void put_named_call(struct buf *out, struct slice name, unsigned i, const
     put_text(out, end);
 }
 
-static void put_call(struct buf *out, const struct answer_shape *s, unsigned i) {
-    struct slice name = s->tools[i].name;
-    switch (s->calls.form) {
+/* The recipient stands in front of the channel or behind it; models know both. */
+static void put_harmony_call(struct buf *out, struct slice name, unsigned i) {
+    buf_puts(out, "(\"<|channel|>commentary to=functions.\" ");
+    gbnf_put_literal(out, name);
+    buf_puts(out, " | \" to=functions.\" ");
+    gbnf_put_literal(out, name);
+    buf_printf(out, " \"<|channel|>commentary\") \" \" \"<|constrain|>\"? \"json<|message|>\" v%u", i);
+}
+
+/* One of these strings, as they are. */
+static void put_words(struct writing *w, uint32_t list) {
+    struct buf word;
+    buf_init(&word, 0);
+    buf_putc(w->out, '(');
+    for (uint32_t e = json_first(w->s->doc, list), first = e; e != JSON_NONE; e = json_next(w->s->doc, list, e)) {
+        buf_clear(&word);
+        json_decode_string(w->s->doc, e, &word);
+        if (e != first) buf_puts(w->out, " | ");
+        gbnf_put_literal(w->out, buf_get(&word));
+    }
+    buf_puts(w->out, ") \"</arg_value>\"");
+    if (buf_failed(&word)) w->out->error = word.error;
+    buf_deinit(&word);
+}
+
+static void put_glm_argument(struct writing *w, uint32_t key, uint32_t schema) {
+    const struct json_doc *doc = w->s->doc;
+    struct buf head;
+    buf_init(&head, 0);
+    buf_puts(&head, "<arg_key>");
+    json_decode_string(doc, key, &head);
+    buf_puts(&head, "</arg_key>\n<arg_value>");
+    gbnf_put_literal(w->out, buf_get(&head));
+    if (buf_failed(&head)) w->out->error = head.error;
+    buf_deinit(&head);
+    buf_putc(w->out, ' ');
+    uint32_t words = json_is(doc, schema, JSON_OBJECT) ? json_get(doc, schema, SLICE("enum")) : JSON_NONE;
+    if (!answer_is_string(doc, schema)) buf_printf(w->out, "v%u \"</arg_value>\"", add_schema(w, schema));
+    else if (json_is(doc, words, JSON_ARRAY) && all_strings(doc, words)) put_words(w, words);
+    else buf_puts(w->out, "a0");
+    buf_puts(w->out, " \"\\n\"");
+}
+
+static bool is_required(const struct json_doc *doc, uint32_t parameters, struct slice raw) {
+    uint32_t list = json_get(doc, parameters, SLICE("required"));
+    if (!json_is(doc, list, JSON_ARRAY)) return false;
+    for (uint32_t e = json_first(doc, list); e != JSON_NONE; e = json_next(doc, list, e))
+        if (json_is(doc, e, JSON_STRING) && slice_eq(json_raw(doc, e), raw)) return true;
+    return false;
+}
+
+/* Arguments stand one by one, in the order of the schema; those that are not required may be left out. */
+static void put_glm_call(struct writing *w, unsigned i) {
+    const struct json_doc *doc = w->s->doc;
+    uint32_t parameters = w->s->tools[i].parameters;
+    uint32_t of = parameters != JSON_NONE ? json_get(doc, parameters, SLICE("properties")) : JSON_NONE;
+    gbnf_put_literal(w->out, w->s->tools[i].name);
+    buf_puts(w->out, " \"\\n\"");
+    if (!json_is(doc, of, JSON_OBJECT)) return;
+    for (uint32_t k = json_first(doc, of), v; k != JSON_NONE; k = json_next(doc, of, v)) {
+        v = json_next(doc, of, k);
+        buf_puts(w->out, " (");
+        put_glm_argument(w, k, v);
+        buf_puts(w->out, is_required(doc, parameters, json_raw(doc, k)) ? ")" : ")?");
+    }
+}
+
+static void put_call(struct writing *w, unsigned i) {
+    const struct call_shape *form = &w->s->calls;
+    struct slice name = w->s->tools[i].name;
+    struct buf *out = w->out;
+    switch (form->form) {
     case CALLS_LLAMA3: put_json_call(out, name, i, "parameters"); break;
     case CALLS_MISTRAL:
-        if (s->calls.newer) put_named_call(out, name, i, "", "[ARGS]", "");
+        if (form->newer) put_named_call(out, name, i, "", "[ARGS]", "");
         else put_json_call(out, name, i, "arguments");
         break;
     case CALLS_DEEPSEEK:
-        if (s->calls.newer)
+        if (form->newer)
             put_named_call(out, name, i, "<｜tool▁call▁begin｜>", "<｜tool▁sep｜>",
                            "<｜tool▁call▁end｜>");
         else put_named_call(out, name, i, "<｜tool▁call▁begin｜>function<｜tool▁sep｜>", "\n```json\n",
                             "\n```<｜tool▁call▁end｜>");
         break;
+    case CALLS_GLM: put_glm_call(w, i); break;
+    case CALLS_HARMONY: put_harmony_call(out, name, i); break;
     default: put_json_call(out, name, i, "arguments");
     }
 }
 
 /* -- All of them ------------------------------------------------------------------------------ */
 
-static void put_calls(struct buf *out, const struct answer_shape *s) {
+static void put_calls(struct writing *w) {
+    const struct answer_shape *s = w->s;
+    struct buf *out = w->out;
     bool one = s->one_call;
     buf_puts(out, "call ::= ");
     for (unsigned i = 0; i < s->tool_count; i++) {
         if (i > 0) buf_puts(out, " | ");
-        put_call(out, s, i);
+        put_call(w, i);
     }
     buf_puts(out, "\ncalls ::= ");
     switch (s->calls.form) {
@@ -91,6 +216,12 @@ static void put_calls(struct buf *out, const struct answer_shape *s) {
         buf_puts(out, one ? " call " : " call (\"\\n\"? call)* ");
         put_text(out, "<｜tool▁calls▁end｜>");
         break;
+    case CALLS_HARMONY: buf_puts(out, "call"); break; /* an answer ends with it */
+    case CALLS_GLM:
+        buf_puts(out, one ? "marked\n" : "marked (\"\\n\" marked)*\n");
+        put_up_to(out, "a", SLICE("</arg_value>"), "\"\"");
+        buf_puts(out, "marked ::= \"<tool_call>\" call \"</tool_call>\"");
+        break;
     default:
         buf_puts(out, one ? "marked\n" : "marked (\"\\n\" marked)*\n");
         buf_puts(out, "marked ::= \"<tool_call>\\n\" call \"\\n</tool_call>\"");
@@ -98,34 +229,31 @@ static void put_calls(struct buf *out, const struct answer_shape *s) {
     buf_putc(out, '\n');
 }
 
-/* Anything up to the closing mark, letter by letter: rule tI has seen its first I letters.  Marks have their first
- * letter nowhere else, so a letter that does not go on is the beginning of another mark, or of none. */
-static void put_thought(struct buf *out, const struct answer_shape *s) {
-    struct slice close = s->marks.close;
-    unsigned first = (unsigned char)close.ptr[0];
-    if (s->thinks == ANSWER_MAY_THINK) {
-        buf_puts(out, "think ::= (");
-        gbnf_put_literal(out, s->marks.open);
+static void put_thought(struct buf *out, enum answer_thinks thinks, struct think_marks marks, const char *behind) {
+    buf_puts(out, "think ::= ");
+    if (thinks == ANSWER_MAY_THINK) {
+        buf_putc(out, '(');
+        gbnf_put_literal(out, marks.open);
         buf_puts(out, " t0)?\n");
     } else {
-        buf_puts(out, "think ::= t0\n");
+        buf_puts(out, "t0\n");
     }
-    for (unsigned i = 0; i < close.len; i++) {
-        unsigned c = (unsigned char)close.ptr[i];
-        buf_printf(out, "t%u ::= [^\\x%02X\\x%02X] t0 | \"\\x%02X\" t%u", i, first, c, c, i + 1);
-        if (i > 0) buf_printf(out, " | \"\\x%02X\" t1", first);
-        buf_putc(out, '\n');
-    }
-    buf_printf(out, "t%zu ::= [ \\n]{0,4}\n", close.len);
+    put_up_to(out, "t", marks.close, behind);
 }
 
-static void put_root(struct buf *out, const struct answer_shape *s) {
+static void put_root(struct writing *w) {
+    static const struct think_marks analysis = { { "<|channel|>analysis<|message|>", 30 }, { "<|end|>", 7 } };
+    const struct answer_shape *s = w->s;
+    struct buf *out = w->out;
     bool text = s->object || s->schema != JSON_NONE, calls = s->tool_count > 0;
-    bool thinks = s->thinks != ANSWER_THINKS_NOT && s->marks.close.len > 1;
+    bool channels = s->calls.form == CALLS_HARMONY;
+    bool thinks = s->thinks != ANSWER_THINKS_NOT && (channels || s->marks.close.len > 1);
     buf_puts(out, thinks ? "root ::= think answer\n" : "root ::= answer\n");
-    if (thinks) put_thought(out, s);
+    if (thinks && channels) put_thought(out, s->thinks, analysis, "\"<|start|>assistant\"");
+    else if (thinks) put_thought(out, s->thinks, s->marks, "[ \\n]{0,4}");
     buf_puts(out, "answer ::= ");
     if (text && !s->calls_only) {
+        if (channels) buf_puts(out, "\"<|channel|>final<|message|>\" ");
         if (s->object) buf_puts(out, "object");
         else buf_printf(out, "v%u", s->tool_count);
         if (calls) buf_puts(out, " | calls");
@@ -133,18 +261,20 @@ static void put_root(struct buf *out, const struct answer_shape *s) {
         buf_puts(out, "calls");
     }
     buf_putc(out, '\n');
-    if (calls) put_calls(out, s);
+    if (calls) put_calls(w);
 }
 
 int answer_grammar(const struct answer_shape *s, struct buf *out, struct gbnf_error *err) {
-    uint32_t nodes[ANSWER_TOOLS + 1];
-    unsigned count = 0;
+    struct writing w = { .s = s, .out = out };
     size_t before = out->len;
-    for (unsigned i = 0; i < s->tool_count; i++) nodes[count++] = s->tools[i].parameters;
-    if (s->schema != JSON_NONE) nodes[count++] = s->schema;
-    put_root(out, s);
-    int rc = gbnf_from_schemas(s->doc, nodes, count, out, err);
+    *err = (struct gbnf_error){ .keyword = "" };
+    for (unsigned i = 0; i < s->tool_count; i++) add_schema(&w, s->tools[i].parameters);
+    if (s->schema != JSON_NONE) add_schema(&w, s->schema);
+    if (!buf_failed(out)) put_root(&w);
+    /* What is wrong inside of an argument is told of its tool: its schema is in the tool's, which comes first. */
+    int rc = buf_failed(out) ? out->error : gbnf_from_schemas(s->doc, w.nodes, w.count, out, err);
     if (rc == 0 && buf_failed(out)) rc = out->error;
     if (rc != 0) out->len = before;
+    mem_free(w.nodes);
     return rc;
 }

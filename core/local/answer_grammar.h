@@ -27,6 +27,9 @@ struct answer_shape {
     enum answer_thinks        thinks;
 };
 
+/* Is a value under this schema a string in any case?  Some forms of calls write those without quotes. */
+bool answer_is_string(const struct json_doc *doc, uint32_t schema);
+
 /* Appends the grammar.  Returns 0; PERILUNE_ERR_INVAL or _LIMITED with *err filled, err->root is the place among the
  * tools, or tool_count for `schema`; PERILUNE_ERR_NOMEM.  On failure out is as it was.  Thread: any. */
 int answer_grammar(const struct answer_shape *s, struct buf *out, struct gbnf_error *err);

@@ -10,13 +10,19 @@
  *     DEEPSEEK  text <｜tool▁calls▁begin｜> and then for each call, between its own two marks,
  *               function<｜tool▁sep｜>f ```json {} ```
  *               f<｜tool▁sep｜>{}                                                   from V3.1 on
+ *     GLM       text <tool_call>f
+ *               <arg_key>x</arg_key>
+ *               <arg_value>1</arg_value></tool_call>            blanks between marks are in some versions only
  *
- *     TEXT -> CALLS -> AFTER -> TEXT     (HERMES: a call ends, text or another may follow)
+ *     TEXT -> CALLS -> AFTER -> TEXT     (HERMES, GLM: a call ends, text or another may follow)
  *     START -> CALLS or PLAIN            (LLAMA3: the first character says whether all of it is calls)
  *
  * Text goes on as it comes, held back only while its end may begin an opening mark.  A call is given when it is
- * complete, not argument by argument: only then is it known to be one.  In HERMES that is at each closing mark,
- * in the others when the answer ends, since nothing follows their calls.
+ * complete, not argument by argument: only then is it known to be one.  In HERMES and GLM that is at each closing
+ * mark, in the others when the answer ends, since nothing follows their calls.
+ *
+ * GLM writes strings as they are and everything else as JSON, so "5" and 5 are alike: what the function's schema says
+ * decides.  Where it says nothing, what is JSON is taken as JSON.
  *
  * Invariants: every byte is either in a call that was given, white space or a mark beside one, or given as text:
  * what began like a call and is none is text, opening mark included.
@@ -37,6 +43,8 @@ static const struct { struct slice open, close; } marks[] = {
     [CALLS_LLAMA3] = { { "<|python_tag|>", 14 }, { "", 0 } },
     [CALLS_MISTRAL] = { { "[TOOL_CALLS]", 12 }, { "", 0 } },
     [CALLS_DEEPSEEK] = { { "<｜tool▁calls▁begin｜>", sizeof("<｜tool▁calls▁begin｜>") - 1 }, { "", 0 } },
+    [CALLS_GLM] = { { "<tool_call>", 11 }, { "</tool_call>", 12 } },
+    [CALLS_HARMONY] = { { "", 0 }, { "", 0 } },
 };
 
 static bool holds(struct slice s, struct slice what) { return memmem(s.ptr, s.len, what.ptr, what.len) != NULL; }
@@ -45,6 +53,8 @@ enum call_form call_form_of(struct slice t) {
     if (t.len == 0) return CALLS_NONE;
     if (holds(t, marks[CALLS_DEEPSEEK].open)) return CALLS_DEEPSEEK;
     if (holds(t, marks[CALLS_MISTRAL].open)) return CALLS_MISTRAL;
+    if (holds(t, SLICE("<|channel|>")) && holds(t, SLICE("<|message|>"))) return CALLS_HARMONY;
+    if (holds(t, marks[CALLS_GLM].open) && holds(t, SLICE("<arg_key>"))) return CALLS_GLM;
     if (holds(t, marks[CALLS_HERMES].open)) return CALLS_HERMES;
     if (holds(t, SLICE("<|start_header_id|>")) && holds(t, SLICE("\"parameters\": "))) return CALLS_LLAMA3;
     return CALLS_NONE;
@@ -65,6 +75,8 @@ unsigned call_form_marks(enum call_form form, const char **out, unsigned room) {
         [CALLS_MISTRAL] = { "[TOOL_CALLS]", "[ARGS]", "[CALL_ID]", NULL },
         [CALLS_DEEPSEEK] = { "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>",
                              "<｜tool▁call▁begin｜>", "<｜tool▁call▁end｜>", "<｜tool▁sep｜>", NULL },
+        [CALLS_GLM] = { "<tool_call>", "</tool_call>", "<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>", NULL },
+        [CALLS_HARMONY] = { "<|start|>", "<|channel|>", "<|constrain|>", "<|message|>", "<|end|>", "<|call|>", NULL },
     };
     unsigned n = 0;
     while (n < room && all[form][n] != NULL) {
@@ -75,7 +87,8 @@ unsigned call_form_marks(enum call_form form, const char **out, unsigned room) {
 }
 
 void call_reader_init(struct call_reader *r, enum call_form form, const struct call_sink *sink) {
-    *r = (struct call_reader){ .form = form, .state = form == CALLS_NONE ? PLAIN : form == CALLS_LLAMA3 ? START : TEXT,
+    bool none = form == CALLS_NONE || form == CALLS_HARMONY;
+    *r = (struct call_reader){ .form = form, .state = none ? PLAIN : form == CALLS_LLAMA3 ? START : TEXT,
                                .sink = *sink };
     buf_init(&r->held, 0);
 }
@@ -95,6 +108,13 @@ static int give_held(struct call_reader *r, size_t n) {
 
 static struct slice skip_blanks(struct slice s) {
     while (s.len > 0 && (*s.ptr == ' ' || *s.ptr == '\n' || *s.ptr == '\r' || *s.ptr == '\t')) s.ptr++, s.len--;
+    return s;
+}
+
+/* Lines' ends, too, which slice_trim() leaves. */
+static struct slice trim_lines(struct slice s) {
+    s = skip_blanks(s);
+    while (s.len > 0 && strchr(" \n\r\t", s.ptr[s.len - 1]) != NULL) s.len--;
     return s;
 }
 
@@ -247,8 +267,58 @@ static bool read_deepseek(struct batch *b, struct slice s) {
     return b->len > 0 && skip_blanks(s).len == 0;
 }
 
-static bool read_all(enum call_form form, struct batch *b, struct slice s) {
-    switch (form) {
+/* What stands up to `close`, which is eaten with it.  False: it does not come. */
+static bool eat_up_to(struct slice *s, const char *close, struct slice *out) {
+    size_t n = strlen(close);
+    const char *end = s->len ? memmem(s->ptr, s->len, close, n) : NULL;
+    if (end == NULL) return false;
+    *out = slice_of(s->ptr, (size_t)(end - s->ptr));
+    *s = slice_of(end + n, s->len - (size_t)(end - s->ptr) - n);
+    return true;
+}
+
+/* A value as GLM writes it: JSON, or a string without its quotes. */
+static void put_glm_value(struct buf *out, struct slice value, bool is_string) {
+    struct json_doc doc = { .nodes = NULL };
+    struct json_error err;
+    struct slice json = trim_lines(value);
+    int rc = is_string || json.len == 0 ? PERILUNE_ERR_INVAL : json_parse(&doc, json, &err);
+    if (rc == 0) buf_slice(out, json);
+    else if (rc == PERILUNE_ERR_NOMEM) out->error = rc;
+    else json_write_string(out, value);
+    json_deinit(&doc);
+}
+
+static bool read_glm(struct batch *b, struct slice s, const struct call_sink *sink) {
+    const char *first = s.len ? memmem(s.ptr, s.len, "<arg_key>", 9) : NULL;
+    struct slice name = trim_lines(first ? slice_of(s.ptr, (size_t)(first - s.ptr)) : s), key, value;
+    struct buf arguments;
+    bool ok = name.len > 0;
+    for (size_t i = 0; i < name.len; i++) ok = ok && (unsigned char)name.ptr[i] > ' ' && name.ptr[i] != '<';
+    s = first ? slice_of(first, s.len - (size_t)(first - s.ptr)) : SLICE("");
+    buf_init(&arguments, 0);
+    buf_putc(&arguments, '{');
+    for (bool more = false; ok && (s = skip_blanks(s)).len > 0; more = true) {
+        ok = eat(&s, "<arg_key>") && eat_up_to(&s, "</arg_key>", &key);
+        if (ok) s = skip_blanks(s);
+        ok = ok && eat(&s, "<arg_value>") && eat_up_to(&s, "</arg_value>", &value);
+        if (!ok) break;
+        if (more) buf_putc(&arguments, ',');
+        key = trim_lines(key);
+        json_write_string(&arguments, key);
+        buf_putc(&arguments, ':');
+        put_glm_value(&arguments, value, sink->is_string != NULL && sink->is_string(sink->ud, name, key));
+    }
+    buf_putc(&arguments, '}');
+    if (buf_failed(&arguments)) b->text.error = arguments.error;
+    ok = ok && !buf_failed(&arguments) && add(b, name, buf_get(&arguments), SLICE(""));
+    buf_deinit(&arguments);
+    return ok;
+}
+
+static bool read_all(const struct call_reader *r, struct batch *b, struct slice s) {
+    switch (r->form) {
+    case CALLS_GLM: return read_glm(b, s, &r->sink);
     case CALLS_MISTRAL: return read_mistral(b, s);
     case CALLS_DEEPSEEK: return read_deepseek(b, s);
     default: return read_objects(b, s);
@@ -259,7 +329,7 @@ static bool read_all(enum call_form form, struct batch *b, struct slice s) {
 static int give_calls(struct call_reader *r, struct slice s, bool *none) {
     struct batch b = { .len = 0 };
     buf_init(&b.text, 0);
-    *none = !read_all(r->form, &b, s);
+    *none = !read_all(r, &b, s);
     int rc = buf_failed(&b.text) ? PERILUNE_ERR_NOMEM : 0;
     const char *p = buf_get(&b.text).ptr;
     for (unsigned i = 0; i < b.len && rc == 0 && !*none; i++) {

@@ -6,7 +6,8 @@
 
 #define CALL_READER_MAX (1u << 20) /* bytes of calls of one answer; more is text */
 
-enum call_form { CALLS_NONE, CALLS_HERMES, CALLS_LLAMA3, CALLS_MISTRAL, CALLS_DEEPSEEK };
+/* HARMONY is read by harmony_reader.c: its marks say more than where calls are. */
+enum call_form { CALLS_NONE, CALLS_HERMES, CALLS_LLAMA3, CALLS_MISTRAL, CALLS_DEEPSEEK, CALLS_GLM, CALLS_HARMONY };
 
 /* newer: MISTRAL names the function in front of its arguments; DEEPSEEK writes them without a fence. */
 struct call_shape {
@@ -31,6 +32,8 @@ struct call_said {
 struct call_sink {
     int (*on_text)(void *ud, struct slice text);
     int (*on_call)(void *ud, const struct call_said *call);
+    /* GLM: is this argument of this function a string, whatever it looks like?  NULL: nothing is known. */
+    bool (*is_string)(void *ud, struct slice function, struct slice argument);
     void *ud;
 };
 

@@ -216,6 +216,7 @@ int chat_style_render(const struct chat_style *f, const struct chat_style_input 
 #define TOOL "{\"type\":\"function\",\"function\":{\"name\":\"needle_tool\",\"description\":\"d\",\"parameters\":" \
              "{\"type\":\"object\",\"properties\":{\"arg\":{\"type\":\"string\",\"description\":\"x\"}}," \
              "\"required\":[\"arg\"]}}}"
+#define BARE_TOOL "{\"type\":\"function\",\"function\":{\"name\":\"needle_tool\"}}"
 
 /* The text of {"messages":[...],"tools":[...]}; false: it cannot be written. */
 static bool probe(const struct chat_style *f, const char *json, struct buf *out) {
@@ -233,8 +234,10 @@ static bool probe(const struct chat_style *f, const char *json, struct buf *out)
     return ok;
 }
 
-static bool knows_tools(const struct chat_style *f, struct buf *text) {
-    return probe(f, "{\"messages\":[" USER "],\"tools\":[" TOOL "]}", text) && holds(buf_get(text), "needle_tool");
+static bool knows_tools(const struct chat_style *f, const char *tool, struct buf *text) {
+    char json[600];
+    snprintf(json, sizeof(json), "{\"messages\":[" USER "],\"tools\":[%s]}", tool);
+    return probe(f, json, text) && holds(buf_get(text), "needle_tool");
 }
 
 /* A call that was made, with these arguments and this content beside it. */
@@ -279,7 +282,8 @@ static void probe_all(struct chat_style *f, struct slice template) {
     struct chat_traits *t = &f->traits;
     struct buf text;
     buf_init(&text, 0);
-    t->tools = knows_tools(f, &text);
+    t->tools = knows_tools(f, TOOL, &text);
+    t->describes = t->tools && !knows_tools(f, BARE_TOOL, &text);
     probe_calls(f, &text);
     buf_deinit(&text);
     t->developer = holds(template, "developer");
@@ -287,6 +291,7 @@ static void probe_all(struct chat_style *f, struct slice template) {
     for (unsigned i = 0; i < 2 && t->think_switch.len == 0 && t->marks.close.len > 0; i++)
         if (jinja_mentions(f->template, switches[i])) t->think_switch = switches[i];
     t->effort = jinja_mentions(f->template, SLICE("reasoning_effort"));
+    t->thinking = holds(template, ".thinking") && !holds(template, "reasoning_content");
 }
 
 /* -- Life --------------------------------------------------------------------------------------- */

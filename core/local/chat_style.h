@@ -18,12 +18,14 @@ struct chat_style; /* immutable */
 struct chat_traits {
     bool built_in;          /* the model has none: ChatML's is used */
     bool tools;             /* tells the model which tools there are */
+    bool describes;         /* and fails where one has no description: "" is one */
     bool calls;             /* writes calls that were made, and what came of them */
     bool arguments_as_text; /* wants their arguments as JSON text, not as an object */
     bool calls_with_null;   /* wants null for the content beside calls, not "" */
     bool developer;         /* knows the role */
     struct slice think_switch; /* the variable that says whether it thinks; empty: it has none */
     bool effort;            /* reads reasoning_effort */
+    bool thinking;          /* looks for earlier thoughts in "thinking", not in "reasoning_content" */
     struct call_shape  shape; /* of calls in answers */
     struct think_marks marks; /* both empty: the model does not think aloud */
 };

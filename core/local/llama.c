@@ -2,7 +2,7 @@
  *
  *     file --facts_vet()--> llama_model (weights, mapped) --> llama_context (rows in one memory)
  *                                        |                                |
- *                                        +-- tokens, pieces, template     +-- step, logits, vectors
+ *                                        +-- tokens, pieces               +-- step, logits, vectors
  *
  * The library ends the process when it is asked for something impossible (GGML_ASSERT, which no callback can stop), so
  * nothing reaches it that was not compared with what it said of itself: tokens with the vocabulary, rows and positions
@@ -33,6 +33,7 @@
 
 #define DEFAULT_CELLS 8192 /* positions: enough for several chats, and 200 MB of a small model */
 #define ROWS_MAX 256       /* LLAMA_MAX_SEQ */
+#define OUT_OF_MEMORY (-2) /* what llama_decode() and llama_encode() return then */
 #define PIECE 512          /* tokens that are computed at once: the library's own default */
 
 struct perilune_engine_model {
@@ -419,18 +420,6 @@ static bool is_end(const struct perilune_engine_model *m, int32_t token) {
     return token >= 0 && (uint32_t)token < m->facts.vocab && m->c->llama_vocab_is_eog(m->vocab, token);
 }
 
-static int64_t prompt(const struct perilune_engine_model *m, const struct perilune_engine_message *messages,
-                      size_t count, char *out, size_t room) {
-    struct llama_chat_message *chat = mem_alloc(count * sizeof(*chat));
-    if (chat == NULL) return PERILUNE_ERR_NOMEM;
-    for (size_t i = 0; i < count; i++) chat[i] = (struct llama_chat_message){ messages[i].role, messages[i].content };
-    const char *named = m->facts.chat_template ? m->facts.chat_template : "chatml";
-    int32_t n = m->c->llama_chat_apply_template(named, chat, count, true, out,
-                                                (int32_t)(room > INT32_MAX ? INT32_MAX : room));
-    mem_free(chat);
-    return n < 0 ? PERILUNE_ERR_ENGINE : n;
-}
-
 /* -- Rows ---------------------------------------------------------------------------------------- */
 
 static bool is_row(const struct perilune_engine_model *m, uint32_t seq) {
@@ -498,7 +487,21 @@ static int outcome(struct perilune_engine_model *m, int32_t rc) {
     }
     if (rc == 2) return PERILUNE_ENGINE_CANCELED;
     m->broken = true;
-    return rc == -2 ? PERILUNE_ERR_NOMEM : PERILUNE_ERR_ENGINE; /* -2: it could not allocate */
+    return PERILUNE_ERR_ENGINE;
+}
+
+/* It could not allocate what computing takes.  Parts of the batch may have been computed: their positions go.  A row
+ * that cannot be cut (of a recurrent model) is lost. */
+static int fall_short(struct perilune_engine_model *m) {
+    m->stepped = 0;
+    take_back(m);
+    for (int32_t i = 0; i < m->batch.n_tokens && !m->broken; i++) {
+        int32_t seq = *m->batch.seq_id[i];
+        uint32_t len = m->len[seq];
+        if (i > 0 && seq == *m->batch.seq_id[i - 1]) continue;
+        m->broken = !m->c->llama_memory_seq_rm(m->memory, seq, len > 0 ? (int32_t)len : -1, -1);
+    }
+    return m->broken ? PERILUNE_ERR_NOMEM : PERILUNE_ENGINE_SHORT;
 }
 
 static int step(struct perilune_engine_model *m, const struct perilune_engine_token *tokens, size_t count) {
@@ -512,7 +515,8 @@ static int step(struct perilune_engine_model *m, const struct perilune_engine_to
         return PERILUNE_ERR_INVAL;
     }
     m->stepped = count;
-    return outcome(m, m->c->llama_decode(m->context, m->batch));
+    int32_t rc = m->c->llama_decode(m->context, m->batch);
+    return rc == OUT_OF_MEMORY ? fall_short(m) : outcome(m, rc);
 }
 
 static float *logits(struct perilune_engine_model *m, size_t i) {
@@ -546,8 +550,10 @@ static int embed(struct perilune_engine_model *m, const int32_t *tokens, const u
     if (m->facts.kind == PERILUNE_ENGINE_CHAT || count == 0 || count > m->facts.sequences ||
         !put_texts(m, tokens, lens, count)) return PERILUNE_ERR_INVAL;
     if (m->memory != NULL) m->c->llama_memory_clear(m->memory, true);
-    int rc = outcome(m, m->memory == NULL ? m->c->llama_encode(m->context, m->batch)
-                                          : m->c->llama_decode(m->context, m->batch));
+    int32_t said = m->memory == NULL ? m->c->llama_encode(m->context, m->batch)
+                                     : m->c->llama_decode(m->context, m->batch);
+    if (said == OUT_OF_MEMORY) return PERILUNE_ENGINE_SHORT; /* nothing is kept from one call to the next */
+    int rc = outcome(m, said);
     if (rc != 0) return rc == PERILUNE_ENGINE_FULL ? PERILUNE_ERR_INVAL : rc;
     for (size_t s = 0; s < count; s++) {
         const float *v = m->c->llama_get_embeddings_seq(m->context, (int32_t)s);
@@ -659,7 +665,7 @@ static void grammar_accept(struct perilune_engine_grammar *g, int32_t token) {
 const struct perilune_engine llama_engine = {
     .version = PERILUNE_ENGINE_VERSION, .name = "libllama",
     .load = load, .free = model_free, .facts = facts,
-    .tokenize = tokenize, .tokenize_pair = tokenize_pair, .piece = piece, .is_end = is_end, .prompt = prompt,
+    .tokenize = tokenize, .tokenize_pair = tokenize_pair, .piece = piece, .is_end = is_end,
     .seq_start = seq_start, .seq_copy = seq_copy, .seq_cut = seq_cut, .step = step, .logits = logits,
     .embed = embed, .recover = recover, .cancel = cancel,
     .grammar_new = grammar_new, .grammar_allows = grammar_allows, .grammar_mask = grammar_mask,

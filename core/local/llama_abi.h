@@ -31,10 +31,6 @@ struct llama_token_data_array {
     bool    sorted;
 };
 
-struct llama_chat_message {
-    const char *role, *content;
-};
-
 /* 0.4.0, 0.5.0 and 0.7.0. */
 struct llama_model_params_5 {
     void       *devices;
@@ -137,8 +133,6 @@ struct llama_memory;
     XX(bool, llama_vocab_get_add_eos, (const struct llama_vocab *))                                              \
     XX(bool, llama_vocab_get_add_sep, (const struct llama_vocab *))                                              \
     XX(const char *, llama_vocab_get_text, (const struct llama_vocab *, int32_t))                                \
-    XX(int32_t, llama_chat_apply_template, (const char *, const struct llama_chat_message *, size_t, bool,       \
-                                            char *, int32_t))                                                    \
     XX(struct llama_sampler *, llama_sampler_init_grammar, (const struct llama_vocab *, const char *, const char *)) \
     XX(void, llama_sampler_apply, (struct llama_sampler *, struct llama_token_data_array *))                     \
     XX(void, llama_sampler_accept, (struct llama_sampler *, int32_t))                                            \

@@ -34,7 +34,6 @@
 
 #define STEP_MS   60000
 #define ANSWER_MS 20000   /* tokens of a text of megabytes take a second */
-#define PROMPT_MS 1000    /* who asks may be a loop's thread, and has others to serve */
 #define HOLD      65536   /* bytes that wait for the next step, at most */
 
 struct perilune_engine_model {
@@ -267,11 +266,11 @@ static const struct perilune_engine_facts *facts(const struct perilune_engine_mo
 /* -- Texts and tokens ------------------------------------------------------------------------------- */
 
 /* Asks on the side.  *value, and in: the answer.  0, PERILUNE_ERR_IO: it is not up; or another error. */
-static int ask_aside(const struct perilune_engine_model *cm, const struct buf *question, uint64_t ms, int64_t *value,
+static int ask_aside(const struct perilune_engine_model *cm, const struct buf *question, int64_t *value,
                      struct buf *in) {
     struct perilune_engine_model *m = (struct perilune_engine_model *)(uintptr_t)cm;
     struct process_head h = { .op = 0 };
-    uint64_t until = process_now_ms() + ms;
+    uint64_t until = process_now_ms() + ANSWER_MS;
     struct slice s = buf_get(question);
     if (buf_failed(question)) return PERILUNE_ERR_NOMEM;
     pthread_mutex_lock(&m->keeper.side_lock);
@@ -301,7 +300,7 @@ static int64_t ask_tokens(const struct perilune_engine_model *m, enum process_op
     buf_slice(&question, first);
     buf_slice(&question, second);
     if (!buf_failed(&question)) ((struct process_head *)(void *)question.data)->len += (uint32_t)len;
-    int rc = ask_aside(m, &question, ANSWER_MS, &n, &in);
+    int rc = ask_aside(m, &question, &n, &in);
     bool fits = rc == 0 && n > 0 && (uint64_t)n <= r->room;
     if (fits && buf_len(&in) == (size_t)n * sizeof(*out)) memcpy(out, buf_get(&in).ptr, buf_len(&in));
     else if (fits) rc = PERILUNE_ERR_IO;
@@ -336,32 +335,6 @@ static size_t piece(const struct perilune_engine_model *m, int32_t token, unsign
 
 static bool is_end(const struct perilune_engine_model *m, int32_t token) {
     return token >= 0 && (uint32_t)token < m->facts.vocab && m->tokens[token].is_end;
-}
-
-static int64_t prompt(const struct perilune_engine_model *m, const struct perilune_engine_message *messages,
-                      size_t count, char *out, size_t room) {
-    struct process_room r = { .room = room, .count = count };
-    struct buf question, in;
-    int64_t n = 0;
-    buf_init(&question, PROCESS_SIDE_TEXT);
-    buf_init(&in, 0);
-    process_put(&question, PROCESS_PROMPT, 0, &r, sizeof(r));
-    for (size_t i = 0; i < count; i++) {
-        buf_put(&question, messages[i].role, strlen(messages[i].role) + 1);
-        buf_put(&question, messages[i].content, strlen(messages[i].content) + 1);
-    }
-    int rc = buf_failed(&question) || room > PROCESS_SIDE_TEXT ? PERILUNE_ERR_INVAL : 0;
-    if (rc == 0) {
-        struct process_head *h = (void *)question.data;
-        h->len = (uint32_t)(buf_len(&question) - sizeof(*h));
-        rc = ask_aside(m, &question, PROMPT_MS, &n, &in);
-    }
-    size_t len = n > 0 ? ((uint64_t)n < room ? (size_t)n : room) : 0;
-    if (rc == 0 && buf_len(&in) == len) memcpy(out, buf_get(&in).ptr, len);
-    else if (rc == 0) rc = PERILUNE_ERR_IO;
-    buf_deinit(&question);
-    buf_deinit(&in);
-    return rc != 0 ? rc : n;
 }
 
 /* -- Rows --------------------------------------------------------------------------------------------- */
@@ -425,8 +398,9 @@ static int step(struct perilune_engine_model *m, const struct perilune_engine_to
     int rc = ask(m, m->step_ms, &value);
     if (rc != 0) return rc;
     m->stepped = count;
-    if (value == PERILUNE_ENGINE_FULL) take_back(m, tokens, count);
-    if (value == 0 || value == PERILUNE_ENGINE_FULL) return (int)value;
+    bool unchanged = value == PERILUNE_ENGINE_FULL || value == PERILUNE_ENGINE_SHORT;
+    if (unchanged) take_back(m, tokens, count);
+    if (value == 0 || unchanged) return (int)value;
     m->stepped = 0;
     if (value == PERILUNE_ENGINE_CANCELED) return PERILUNE_ENGINE_CANCELED;
     m->failed = true;
@@ -457,7 +431,8 @@ static int embed(struct perilune_engine_model *m, const int32_t *tokens, const u
     int rc = ask(m, m->step_ms, &value);
     if (rc != 0) return rc;
     if (value == 0) memcpy(out, m->memory, count * f->width * sizeof(*out));
-    if (value == 0 || value == PERILUNE_ENGINE_CANCELED || value == PERILUNE_ERR_INVAL) return (int)value;
+    bool unbroken = value == PERILUNE_ENGINE_CANCELED || value == PERILUNE_ENGINE_SHORT || value == PERILUNE_ERR_INVAL;
+    if (value == 0 || unbroken) return (int)value;
     m->failed = true;
     return PERILUNE_ERR_ENGINE;
 }
@@ -544,7 +519,7 @@ static void grammar_free(struct perilune_engine_grammar *g) {
 const struct perilune_engine process_engine = {
     .version = PERILUNE_ENGINE_VERSION, .name = "process",
     .load = load, .free = model_free, .facts = facts,
-    .tokenize = tokenize, .tokenize_pair = tokenize_pair, .piece = piece, .is_end = is_end, .prompt = prompt,
+    .tokenize = tokenize, .tokenize_pair = tokenize_pair, .piece = piece, .is_end = is_end,
     .seq_start = seq_start, .seq_copy = seq_copy, .seq_cut = seq_cut, .step = step, .logits = logits,
     .embed = embed, .recover = recover, .cancel = cancel,
     .grammar_new = grammar_new, .grammar_allows = grammar_allows, .grammar_mask = grammar_mask,

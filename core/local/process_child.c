@@ -268,29 +268,6 @@ static int64_t tokenize_pair(struct child *c, struct perilune_engine_model *m, s
     return n;
 }
 
-static int64_t prompt(struct child *c, struct perilune_engine_model *m, struct slice s, struct process_room r,
-                      struct buf *out) {
-    struct perilune_engine_message *list = NULL;
-    int64_t n = PERILUNE_ERR_INVAL;
-    if (r.room > PROCESS_SIDE_TEXT || r.count == 0 || r.count > s.len / 2 || s.ptr[s.len - 1] != '\0') return n;
-    list = mem_alloc(r.count * sizeof(*list));
-    const char *at = s.ptr, *end = s.ptr + s.len;
-    for (size_t i = 0; list != NULL && i < r.count && at < end; i++) {
-        list[i].role = at;
-        at += strlen(at) + 1;
-        list[i].content = at < end ? at : "";
-        at += strlen(list[i].content) + 1;
-        if (i + 1 == r.count && at == end) n = 0;
-    }
-    char *to = n == 0 && list != NULL ? buf_reserve(out, r.room + 1) : NULL;
-    if (to != NULL && c->engine->prompt == NULL) n = PERILUNE_ERR_ENGINE;
-    else if (to != NULL) n = c->engine->prompt(m, list, r.count, to, r.room);
-    else if (n == 0) n = PERILUNE_ERR_NOMEM;
-    if (to != NULL && n > 0) buf_advance(out, (uint64_t)n < r.room ? (size_t)n : (size_t)r.room);
-    mem_free(list);
-    return n;
-}
-
 static bool side_one(struct child *c, struct buf *in, struct buf *said, struct buf *out) {
     struct process_head h;
     struct process_room r;
@@ -302,9 +279,8 @@ static bool side_one(struct child *c, struct buf *in, struct buf *said, struct b
     s = slice_of(s.ptr + sizeof(r), s.len - sizeof(r));
     buf_clear(said);
     buf_clear(out);
-    int64_t n = h.op == PROCESS_TOKENIZE ? tokenize(c, m, (unsigned)h.value, s, r, said)
-                : h.op == PROCESS_PAIR   ? tokenize_pair(c, m, s, r, said)
-                                         : prompt(c, m, s, r, said);
+    if (h.op != PROCESS_TOKENIZE && h.op != PROCESS_PAIR) return false;
+    int64_t n = h.op == PROCESS_PAIR ? tokenize_pair(c, m, s, r, said) : tokenize(c, m, (unsigned)h.value, s, r, said);
     struct slice all = buf_get(said);
     process_put(out, PROCESS_ANSWER, n, all.ptr, all.len);
     all = buf_get(out);

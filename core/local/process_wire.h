@@ -7,7 +7,7 @@
 #include "base/buf.h"
 #include "include/perilune_engine.h"
 
-#define PROCESS_VERSION   1
+#define PROCESS_VERSION   2
 #define PROCESS_COMMAND   "engine-process" /* of perilune; people are not told of it */
 #define PROCESS_MESSAGE   (64u << 20)      /* most bytes of a message */
 #define PROCESS_SIDE_TEXT (32u << 20)      /* most bytes of a text to be cut into tokens */
@@ -34,7 +34,6 @@ enum process_op {
     PROCESS_GRAMMAR_FREE,
     PROCESS_TOKENIZE,     /* [side] value: flags; struct process_room, the text --> tokens */
     PROCESS_PAIR,         /* [side] struct process_room, count: bytes of the question; question, text --> tokens */
-    PROCESS_PROMPT,       /* [side] struct process_room; roles and contents, each with its NUL --> text */
     PROCESS_ANSWER
 };
 

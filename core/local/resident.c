@@ -400,6 +400,19 @@ static void note_state(struct resident *r) {
         atomic_store_explicit(&r->stats.cells, r->facts->cells - rows_free_cells(&r->rows), memory_order_relaxed);
 }
 
+/* What was said in a step to all who ask on one thread wakes it once. */
+static void post_all(struct resident *r) {
+    struct mailbox *owed[16];
+    unsigned n = 0;
+    for (struct list *l = r->talks.next; l != &r->talks; l = l->next) {
+        struct mailbox *m = turn_put_news(container_of(l, struct talk, link)->turn);
+        if (m == NULL) continue;
+        if (n == 16) mailbox_pay(owed[--n]);
+        owed[n++] = m;
+    }
+    while (n > 0) mailbox_pay(owed[--n]);
+}
+
 static void work(struct resident *r) {
     drop_who_left(r);
     if (atomic_exchange(&r->lost, false) && !r->broken) resident_break(r);
@@ -411,8 +424,7 @@ static void work(struct resident *r) {
         admit(r);
         if (r->active_count > 0) resident_step(r);
     }
-    for (struct list *l = r->talks.next; l != &r->talks; l = l->next)
-        turn_post(container_of(l, struct talk, link)->turn);
+    post_all(r);
     note_state(r);
 }
 
@@ -521,8 +533,11 @@ int resident_new(struct resident **out, const struct resident_settings *s, char 
     o.say = say_for_engine;
     o.lost = resident_on_lost;
     o.ud = r;
-    int rc = r->engine->version == PERILUNE_ENGINE_VERSION ? r->engine->load(&o, &r->model, why, why_size)
-                                                           : PERILUNE_ERR_ENGINE;
+    bool known = r->engine->version == PERILUNE_ENGINE_VERSION;
+    if (!known)
+        snprintf(why, why_size, "the engine '%s' has version %u of the interface, this perilune has %u: build both "
+                 "from one release", r->engine->name, (unsigned)r->engine->version, PERILUNE_ENGINE_VERSION);
+    int rc = known ? r->engine->load(&o, &r->model, why, why_size) : PERILUNE_ERR_ENGINE;
     if (rc == 0) {
         r->facts = r->engine->facts(r->model);
         rc = parts_new(r);

@@ -13,7 +13,7 @@ static size_t gather(struct resident *r, struct choice **of, uint32_t *lens) {
     uint32_t tokens = 0;
     for (struct list *l = r->waiting.next; l != &r->waiting && n < r->facts->sequences; l = l->next) {
         struct choice *c = container_of(l, struct choice, link);
-        if (tokens + c->len > r->facts->batch) break;
+        if (tokens + c->len > (n > 0 ? resident_room(r) : r->facts->batch)) break; /* the first one in any case */
         for (uint32_t i = 0; i < c->len; i++) r->plain[tokens++] = c->tokens[i];
         of[n] = c;
         lens[n++] = c->len;
@@ -73,11 +73,18 @@ void resident_embed(struct resident *r) {
     stats_add(&r->stats.steps, 1);
     stats_add(&r->stats.step_us, loop_hrtime_us() - began);
     if (rc == PERILUNE_ENGINE_CANCELED) return; /* the resident is about to stop */
+    if (rc == PERILUNE_ENGINE_SHORT) {
+        uint32_t tokens = 0;
+        for (size_t i = 0; i < n; i++) tokens += lens[i];
+        resident_fell_short(r, tokens, n == 1 ? of[0] : NULL);
+        return;
+    }
     if (rc != 0) {
         for (size_t i = 0; i < n; i++) of[i]->talk->begun = true; /* they may be why */
         resident_break(r);
         return;
     }
+    resident_went_well(r);
     for (size_t i = 0; i < n; i++) {
         stats_add(&r->stats.stepped, lens[i]);
         if (still_waits(r, of[i])) give(r, of[i], r->scores + i * r->facts->width);

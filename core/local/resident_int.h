@@ -58,6 +58,9 @@ struct resident {
     struct timer            again;
     atomic_bool             begun, lost; /* [any] the thread is there; the engine says that it is lost */
     double                  token_us; /* what a token of a prompt takes lately */
+    /* When memory to compute with is short, see resident_short.c: */
+    uint32_t                step_most; /* tokens of a step; 0: as many as the batch has */
+    unsigned                calm, alone; /* steps since then; that fell short with one choice or text, in a row */
     struct perilune_engine_token *batch;
     struct choice         **wanted;   /* of each token of the batch: whose next one it brings; or NULL */
     int32_t                *plain;    /* tokens of an embed(), one text behind the other */
@@ -95,6 +98,12 @@ void resident_say(const struct resident *r, int level, const char *fmt, ...) __a
 
 /* resident_step.c: computes one batch, and lets each choice whose turn it is say a token. */
 void resident_step(struct resident *r);
+/* resident_short.c: tokens that a step may have. */
+uint32_t resident_room(const struct resident *r);
+/* A step of n tokens was too much for the memory there is.  `only`: whose it was, alone; it may be gone, and the engine
+ * broken.  NULL: less may work. */
+void resident_fell_short(struct resident *r, uint32_t n, struct choice *only);
+void resident_went_well(struct resident *r);
 /* resident_embed.c: computes vectors of those that wait. */
 void resident_embed(struct resident *r);
 

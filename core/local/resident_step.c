@@ -33,7 +33,7 @@ static uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
 /* Tokens of prompts that this step has time for. */
 static uint32_t part_of(const struct resident *r, uint32_t decoding) {
-    uint32_t room = r->facts->batch > decoding ? r->facts->batch - decoding : 0;
+    uint32_t most = resident_room(r), room = most > decoding ? most - decoding : 0;
     if (r->settings.step_us == 0) return room;
     double fits = r->token_us > 0 ? (double)r->settings.step_us / r->token_us : PART_FIRST;
     uint32_t part = fits < PART_LEAST ? PART_LEAST : fits > room ? room : (uint32_t)fits;
@@ -61,8 +61,8 @@ static struct choice *oldest_prompt(struct resident *r) {
 /* Sets the quotas; returns their sum. */
 static uint32_t share_out(struct resident *r) {
     struct choice *c;
-    uint32_t sum = 0;
-    for EACH_ACTIVE(r, c) sum += c->quota = choice_rest(r, c) == 1;
+    uint32_t sum = 0, most = resident_room(r);
+    for EACH_ACTIVE(r, c) sum += c->quota = choice_rest(r, c) == 1 && sum < most;
     uint32_t left = part_of(r, sum);
     struct choice *old = oldest_prompt(r);
     if (old != NULL) old->quota = least(choice_rest(r, old), left / 4);
@@ -285,6 +285,14 @@ static bool is_active(const struct resident *r, const struct choice *c) {
     return false;
 }
 
+/* The one that has the one token of the step. */
+static struct choice *whose(struct resident *r) {
+    struct choice *c;
+    for EACH_ACTIVE(r, c)
+        if (c->quota > 0) return c;
+    return NULL;
+}
+
 void resident_step(struct resident *r) {
     if (plan(r) == 0) return;
     reserve(r);
@@ -296,11 +304,16 @@ void resident_step(struct resident *r) {
         make_way(r);
         return;
     }
+    if (rc == PERILUNE_ENGINE_SHORT && !r->rows.broken) {
+        resident_fell_short(r, (uint32_t)n, n == 1 ? whose(r) : NULL);
+        return;
+    }
     if (rc != 0 || r->rows.broken) {
         if (rc != PERILUNE_ENGINE_CANCELED || r->rows.broken) resident_break(r);
         else rows_clear(&r->rows);
         return;
     }
+    resident_went_well(r);
     note_time(r, n, loop_hrtime_us() - began);
     note_computed(r);
     for (size_t i = 0; i < n; i++)

@@ -148,17 +148,25 @@ static void news_opened(struct letter *m, void *owner) {
 }
 
 /* The letter is sent under the lock that turn_leave() takes: who left may close its mailbox at once. */
-void turn_post(struct turn *t) {
+struct mailbox *turn_put_news(struct turn *t) {
+    bool owes = false;
     pthread_mutex_lock(&t->lock);
     bool post = !turn_is_left(t) && !t->posted && (buf_len(&t->out) > 0 || buf_failed(&t->out));
     if (post) {
         atomic_fetch_add(&t->refs, 1);
-        t->posted = mailbox_send(t->mail, &t->news, news_opened);
+        t->posted = mailbox_put(t->mail, &t->news, news_opened, &owes);
         if (!t->posted) atomic_store(&t->left, true); /* its thread has ended */
     }
     bool refused = post && !t->posted;
+    struct mailbox *mail = owes ? t->mail : NULL;
     pthread_mutex_unlock(&t->lock);
     if (refused) turn_put(t);
+    return mail;
+}
+
+void turn_post(struct turn *t) {
+    struct mailbox *mail = turn_put_news(t);
+    if (mail != NULL) mailbox_pay(mail);
 }
 
 bool turn_take(struct turn *t, struct buf *to) {

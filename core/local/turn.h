@@ -115,8 +115,10 @@ void turn_leave(struct turn *t, struct resident *r);
 
 static inline bool turn_is_left(const struct turn *t) { return atomic_load_explicit(&t->left, memory_order_relaxed); }
 void turn_put(struct turn *t);
-/* Appends events; those of a step become one letter: turn_post(). */
+/* Appends events; those of a step become one letter: turn_post().  turn_put_news(): the same, and the mailbox that is
+ * to be paid then (mailbox_pay), or NULL. */
 void turn_write(struct turn *t, const struct turn_event *ev);
 void turn_post(struct turn *t);
+struct mailbox *turn_put_news(struct turn *t);
 
 #endif

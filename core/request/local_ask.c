@@ -259,6 +259,7 @@ int local_read(struct local_question *q, const struct target *t, const struct re
     buf_init(&q->text, 0);
     buf_init(&q->words, 0);
     buf_init(&q->grammar, 0);
+    buf_init(&q->strings, 0);
     q->ask.tenant = tenant_of(req);
     q->ask.deadline_ms = req->deadline_ms;
     if (body != NULL && body->dialect == &openai_chat) return read_chat(&in, &body->chat);
@@ -273,5 +274,6 @@ void local_question_deinit(struct local_question *q) {
     buf_deinit(&q->text);
     buf_deinit(&q->words);
     buf_deinit(&q->grammar);
+    buf_deinit(&q->strings);
     mem_free(q->texts);
 }

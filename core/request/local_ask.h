@@ -16,6 +16,9 @@ struct local_reading {
     bool               one_call; /* further ones are dropped */
     struct think_marks marks;    /* both empty: it is not looked for thoughts */
     bool               inside;   /* it begins with one */
+    bool               channels; /* it is made of messages (harmony_reader.c): marks are empty */
+    bool               goes_on;  /* then: it begins in the text of one */
+    struct slice       strings;  /* of CALLS_GLM: "function\0argument\0" ... whose values are strings.  Borrowed */
 };
 
 /* A question as it is read out of a body; its pointers lead into the rest. */
@@ -26,6 +29,7 @@ struct local_question {
     struct slice        *texts;   /* pieces of the prompt, or texts */
     struct buf           words;   /* stops, one behind the other */
     struct buf           grammar;
+    struct buf           strings; /* of reading */
     struct slice         stops[TURN_STOPS];
     struct sampler_bias  biases[SAMPLER_BIASES];
     bool                 base64;  /* vectors are told so */

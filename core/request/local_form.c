@@ -114,14 +114,38 @@ static int read_choice(struct asking *in) {
     return required || choice == JSON_NONE || local_is_word(in->doc, choice, "auto") ? 0 : read_named(in, choice);
 }
 
+/* Which arguments are strings, for who reads calls in which they stand without quotes. */
+static int note_strings(struct asking *in) {
+    struct buf *out = &in->q->strings;
+    for (unsigned i = 0; i < in->shape.tool_count; i++) {
+        uint32_t parameters = in->tools[i].parameters;
+        uint32_t of = parameters != JSON_NONE ? json_get(in->doc, parameters, SLICE("properties")) : JSON_NONE;
+        if (!json_is(in->doc, of, JSON_OBJECT)) continue;
+        for (uint32_t k = json_first(in->doc, of), v; k != JSON_NONE; k = json_next(in->doc, of, v)) {
+            v = json_next(in->doc, of, k);
+            if (!answer_is_string(in->doc, v)) continue;
+            buf_slice(out, in->tools[i].name);
+            buf_putc(out, '\0');
+            size_t at = buf_len(out);
+            json_decode_string(in->doc, k, out);
+            for (; at < buf_len(out); at++)
+                if (out->data[out->mark + at] == '\0') out->data[out->mark + at] = ' '; /* no such name is written */
+            buf_putc(out, '\0');
+        }
+    }
+    in->q->reading.strings = buf_get(out);
+    return buf_failed(out) ? local_no_memory(in) : 0;
+}
+
 int local_read_form(struct asking *in) {
     in->shape = (struct answer_shape){ .doc = in->doc, .schema = JSON_NONE, .calls = in->traits->shape };
     int rc = read_format(in);
     if (rc == 0) rc = read_choice(in);
-    if (!in->offers) return rc;
+    in->q->reading.channels = in->traits->shape.form == CALLS_HARMONY;
+    if (!in->offers || rc != 0) return rc;
     in->q->reading.calls = in->traits->shape.form;
     in->q->reading.one_call = in->shape.one_call;
-    return rc;
+    return in->traits->shape.form == CALLS_GLM ? note_strings(in) : 0;
 }
 
 /* -- The grammar ------------------------------------------------------------------------------------ */

@@ -207,6 +207,28 @@ static bool is_written(const struct json_doc *doc, uint32_t key, uint32_t value)
            json_str_eq(doc, key, SLICE("content")) || json_str_eq(doc, key, SLICE("tool_calls"));
 }
 
+/* Earlier thoughts, under the name by which the template asks for them.  gpt-oss's takes no thought beside a text that
+ * goes with calls: it has one place for both. */
+static void put_thoughts(struct writing *w, uint32_t m, bool called) {
+    static const char *const names[] = { "reasoning_content", "reasoning", "thinking" };
+    const struct json_doc *doc = w->in->doc;
+    uint32_t said = json_get(doc, m, SLICE("content"));
+    bool text = json_is(doc, said, JSON_STRING) ? json_raw(doc, said).len > 2 : json_is(doc, said, JSON_ARRAY);
+    if (called && text) return;
+    for (unsigned i = 0; i < 3; i++) {
+        uint32_t n = json_get(doc, m, slice_str(names[i]));
+        if (!json_is(doc, n, JSON_STRING)) continue;
+        buf_puts(w->out, ",\"thinking\":");
+        put_value(w, doc, n);
+        return;
+    }
+}
+
+static bool is_thoughts(const struct json_doc *doc, uint32_t key) {
+    return json_str_eq(doc, key, SLICE("reasoning_content")) || json_str_eq(doc, key, SLICE("reasoning")) ||
+           json_str_eq(doc, key, SLICE("thinking"));
+}
+
 static int put_message(struct writing *w, uint32_t m, bool last) {
     const struct json_doc *doc = w->in->doc;
     uint32_t role = json_get(doc, m, SLICE("role")), calls = json_get(doc, m, SLICE("tool_calls"));
@@ -222,12 +244,13 @@ static int put_message(struct writing *w, uint32_t m, bool last) {
     int rc = put_content(w, json_get(doc, m, SLICE("content")), called, last);
     for (uint32_t k = json_first(doc, m), v; rc == 0 && k != JSON_NONE; k = json_next(doc, m, v)) {
         v = json_next(doc, m, k);
-        if (is_written(doc, k, v)) continue;
+        if (is_written(doc, k, v) || (w->in->traits->thinking && is_thoughts(doc, k))) continue;
         buf_putc(w->out, ',');
         put_value(w, doc, k);
         buf_putc(w->out, ':');
         put_value(w, doc, v);
     }
+    if (rc == 0 && w->in->traits->thinking) put_thoughts(w, m, called);
     if (rc == 0 && called) rc = put_calls(w, calls);
     buf_putc(w->out, '}');
     return rc;
@@ -273,6 +296,39 @@ static int put_args(struct writing *w, uint32_t args) {
     return 0;
 }
 
+static void put_member(struct writing *w, const char *name, uint32_t value) {
+    buf_printf(w->out, "\"%s\":", name);
+    put_value(w, w->in->doc, value);
+}
+
+/* Each is {type: function, function: {}}, or would have been refused. */
+static void put_tools(struct writing *w, uint32_t tools) {
+    const struct json_doc *doc = w->in->doc;
+    buf_putc(w->out, ',');
+    if (!w->in->traits->describes) {
+        put_member(w, "tools", tools);
+        return;
+    }
+    buf_puts(w->out, "\"tools\":[");
+    for (uint32_t t = json_first(doc, tools); t != JSON_NONE; t = json_next(doc, tools, t)) {
+        uint32_t f = json_get(doc, t, SLICE("function")), about = json_get(doc, f, SLICE("description"));
+        if (t != json_first(doc, tools)) buf_putc(w->out, ',');
+        buf_puts(w->out, "{\"type\":\"function\",\"function\":{");
+        for (uint32_t k = json_first(doc, f), v; k != JSON_NONE; k = json_next(doc, f, v)) {
+            v = json_next(doc, f, k);
+            if (json_is(doc, v, JSON_NULL) || json_str_eq(doc, k, SLICE("description"))) continue;
+            put_value(w, doc, k);
+            buf_putc(w->out, ':');
+            put_value(w, doc, v);
+            buf_putc(w->out, ',');
+        }
+        if (json_is(doc, about, JSON_STRING)) put_member(w, "description", about);
+        else buf_puts(w->out, "\"description\":\"\"");
+        buf_puts(w->out, "}}");
+    }
+    buf_putc(w->out, ']');
+}
+
 static int put_all(struct writing *w, const struct chat *chat) {
     const struct json_doc *doc = w->in->doc;
     unsigned count = doc->nodes[chat->messages].count;
@@ -287,10 +343,7 @@ static int put_all(struct writing *w, const struct chat *chat) {
         if (rc == 0) rc = check_size(w, count);
     }
     buf_putc(w->out, ']');
-    if (rc == 0 && w->in->offers) {
-        buf_puts(w->out, ",\"tools\":");
-        put_value(w, doc, local_member(w->in, "tools"));
-    }
+    if (rc == 0 && w->in->offers) put_tools(w, local_member(w->in, "tools"));
     if (rc == 0) rc = put_args(w, local_member(w->in, "chat_template_kwargs"));
     buf_putc(w->out, '}');
     return rc == 0 && buf_failed(w->out) ? local_no_memory(w->in) : rc;
@@ -385,10 +438,11 @@ static int end_text(struct writing *w) {
                                               "model's chat template leaves out");
         q->text.len = q->text.mark + (size_t)(here - s.ptr);
         reading->inside = w->inside;
+        reading->goes_on = reading->channels;
         if (!w->inside) reading->marks = (struct think_marks){ SLICE(""), SLICE("") };
         return 0;
     }
-    bool may = marks.open.len > 0 && !ends_with(s, marks.close);
+    bool may = reading->channels || (marks.open.len > 0 && !ends_with(s, marks.close));
     reading->inside = ends_with(s, marks.open);
     w->in->shape.thinks = reading->inside ? ANSWER_IS_THINKING : may ? ANSWER_MAY_THINK : ANSWER_THINKS_NOT;
     w->in->shape.marks = marks;

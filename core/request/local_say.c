@@ -4,7 +4,8 @@
  *                   |                     +------> calls -----> delta.tool_calls, finish_reason "tool_calls"
  *                   +------> thoughts -------------------------> delta.reasoning_content
  *
- * Each choice has readers of its own; one of a model that neither thinks nor has tools goes past them.
+ * Each choice has readers of its own; one of a model that neither thinks nor has tools goes past them.  A model that
+ * speaks in channels has one reader in place of both: harmony_reader.
  *
  * LOGPROBS of tokens stand in the event of the text that they are in.  Readers hold text back, so tokens wait twice:
  * in `coming` until their text has come, in `told` until an event of theirs is written.  Of calls and thoughts they are
@@ -16,12 +17,14 @@
 
 #include "base/mem.h"
 #include "local/call_reader.h"
+#include "local/harmony_reader.h"
 
 struct local_voice {
     struct local_say   *say;
     unsigned            choice, calls;
     struct think_reader think;
     struct call_reader  reader;
+    struct harmony_reader harmony;
     struct buf          coming, told;
 };
 
@@ -70,12 +73,38 @@ static int on_text(void *ud, struct slice text) {
     return v->say->reading.calls == CALLS_NONE ? on_content(ud, text) : call_reader_push(&v->reader, text);
 }
 
+/* A word and the NUL behind it. */
+static struct slice eat_word(struct slice *s) {
+    const char *nul = s->len > 0 ? memchr(s->ptr, '\0', s->len) : NULL;
+    struct slice w = slice_of(s->ptr, nul ? (size_t)(nul - s->ptr) : s->len);
+    *s = nul ? slice_of(nul + 1, s->len - w.len - 1) : SLICE("");
+    return w;
+}
+
+static bool is_string(void *ud, struct slice function, struct slice argument) {
+    const struct local_voice *v = ud;
+    struct slice s = v->say->reading.strings;
+    while (s.len > 0) {
+        struct slice f = eat_word(&s), a = eat_word(&s);
+        if (slice_eq(f, function) && slice_eq(a, argument)) return true;
+    }
+    return false;
+}
+
 /* -- Public ------------------------------------------------------------------------------------- */
 
 int local_say_init(struct local_say *s, const struct local_reading *reading, unsigned choices) {
     struct local_voice *voices = mem_zalloc(choices * sizeof(*voices));
     if (voices == NULL) return PERILUNE_ERR_NOMEM;
     s->reading = *reading;
+    buf_init(&s->strings, 0);
+    buf_slice(&s->strings, reading->strings);
+    s->reading.strings = buf_get(&s->strings);
+    if (buf_failed(&s->strings)) {
+        buf_deinit(&s->strings);
+        mem_free(voices);
+        return PERILUNE_ERR_NOMEM;
+    }
     s->voices = voices;
     s->count = choices;
     for (unsigned i = 0; i < choices; i++) {
@@ -86,7 +115,10 @@ int local_say_init(struct local_say *s, const struct local_reading *reading, uns
         buf_init(&v->told, 0);
         think_reader_init(&v->think, reading->marks, reading->inside,
                           &(struct think_sink){ on_thought, on_text, v });
-        call_reader_init(&v->reader, reading->calls, &(struct call_sink){ on_content, on_call, v });
+        call_reader_init(&v->reader, reading->calls, &(struct call_sink){ on_content, on_call, is_string, v });
+        harmony_reader_init(&v->harmony, reading->goes_on ? HARMONY_IN_TEXT : HARMONY_AT_HEAD,
+                            reading->calls == CALLS_HARMONY,
+                            &(struct harmony_sink){ on_thought, on_content, on_call, v });
     }
     return 0;
 }
@@ -97,7 +129,9 @@ void local_say_deinit(struct local_say *s) {
         buf_deinit(&s->voices[i].told);
         think_reader_deinit(&s->voices[i].think);
         call_reader_deinit(&s->voices[i].reader);
+        harmony_reader_deinit(&s->voices[i].harmony);
     }
+    if (s->voices != NULL) buf_deinit(&s->strings);
     mem_free(s->voices);
     s->voices = NULL;
     s->count = 0;
@@ -121,12 +155,12 @@ int local_say_text(struct local_say *s, unsigned choice, struct slice text) {
         if (buf_failed(&v->coming)) return PERILUNE_ERR_NOMEM;
         buf_clear(&v->coming);
     }
-    return think_reader_push(&v->think, text);
+    return s->reading.channels ? harmony_reader_push(&v->harmony, text) : think_reader_push(&v->think, text);
 }
 
 int local_say_end(struct local_say *s, unsigned choice, const char *reason) {
     struct local_voice *v = &s->voices[choice];
-    int rc = think_reader_finish(&v->think);
+    int rc = s->reading.channels ? harmony_reader_finish(&v->harmony) : think_reader_finish(&v->think);
     if (rc == 0) rc = call_reader_finish(&v->reader);
     if (rc != 0) return rc;
     if (v->calls > 0 && strcmp(reason, "stop") == 0) reason = "tool_calls";

@@ -12,7 +12,8 @@ struct local_say {
     struct buf                 *out;    /* borrowed: events go here */
     const struct openai_answer *answer; /* borrowed */
     struct rng                 *rng;    /* of ids of calls */
-    struct local_reading        reading;
+    struct local_reading        reading; /* strings: of ours */
+    struct buf                  strings;
     struct local_voice         *voices; /* of each choice */
     unsigned                    count;
 };

@@ -4,6 +4,7 @@
 #define PERILUNE_SYS_MAILBOX_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "base/list.h"
@@ -19,10 +20,13 @@ struct letter {
 struct mailbox {
     struct loop    *loop;
     void           *owner;
-    uv_async_t      bell;
+    uv_poll_t       bell;
+    int             fd;      /* the bell's; an eventfd */
     pthread_mutex_t lock;
     struct list     letters; /* LOCK */
     bool            closed;  /* LOCK */
+    bool            rung;    /* LOCK: the owner has not heard it yet */
+    atomic_uint     ringing; /* who has said that it is rung, and is about to do it */
     /* After mailbox_close(), when the loop has closed the bell: the memory may go.  May be NULL. */
     void          (*gone)(struct mailbox *m);
 };
@@ -32,6 +36,10 @@ int  mailbox_open(struct mailbox *m, struct loop *loop, void *owner);
 void mailbox_close(struct mailbox *m);
 /* [any] Returns false, and the letter stays the caller's, after mailbox_close(). */
 bool mailbox_send(struct mailbox *m, struct letter *letter, void (*open)(struct letter *, void *));
+/* [any] The same in two steps, for who sends letters of several things at once: the bell is rung when all are there.
+ * *owes: the caller must call mailbox_pay() once, soon, and without waiting for anybody: closing waits for it. */
+bool mailbox_put(struct mailbox *m, struct letter *letter, void (*open)(struct letter *, void *), bool *owes);
+void mailbox_pay(struct mailbox *m);
 /* [any] The owner's loop turns once. */
 void mailbox_ring(struct mailbox *m);
 void mailbox_deinit(struct mailbox *m); /* after the loop has closed the bell */

@@ -279,6 +279,29 @@ function EXAMPLES.parallel_steps()
   end)
 end
 
+-- With the model of local/ where the tests have one, else with the simulated one and its defaults.
+function EXAMPLES.local_model()
+  local model, change = os.getenv("PERILUNE_TEST_MODEL"), nil
+  if model and os.getenv("PERILUNE_LLAMA") then change = { "perilune%.env%(\"PERILUNE_MODEL\"%)", ("%q"):format(model) }
+  else print("local_model: no library (PERILUNE_LLAMA) or no model (PERILUNE_TEST_MODEL): the small model is simulated") end
+  with("local_model", change, function(srv, c)
+    ask_all("local_model", c, srv.port, any)
+    local r = send(c, srv.port)
+    local trace = r and r.headers["x-perilune-trace"] or ""
+    for _, step in ipairs{ "moderation", "intent", "emotion" } do
+      check(trace:find(step, 1, true), "local_model: %s is not in the trace: %s", step, trace)
+    end
+  end)
+end
+
+-- Its upstreams are not there: it is read, and answers that they cannot be reached.
+function EXAMPLES.engines()
+  with("engines", nil, function(srv, c)
+    local r, why = send(c, srv.port)
+    check(r and (r.status == 502 or r.status == 503), "engines: without engines it answers %s", r and r.status or why)
+  end)
+end
+
 function EXAMPLES.cache()
   with("cache", nil, function(srv, c)
     local function ask(question, expected)
@@ -357,7 +380,7 @@ end
 
 io.stdout:setvbuf("line")
 loop.run(function()
-  for _, name in ipairs({ "quickstart", "own_policy", "fallback", "parallel_steps", "cache", "stay_up", "agents", "websocket", "embed" }) do
+  for _, name in ipairs({ "quickstart", "own_policy", "fallback", "parallel_steps", "local_model", "engines", "cache", "stay_up", "agents", "websocket", "embed" }) do
     local before = failed
     local ok, why = pcall(EXAMPLES[name])
     check(ok, "%s: %s", name, tostring(why))

@@ -37,6 +37,8 @@ static struct {
     bool         ranks;              /* with a width: it ranks pairs */
     atomic_uint  loads, wrong, steps, computed, copies;
     unsigned     fail_at;            /* the step that fails; 0: none */
+    unsigned     short_from, short_to; /* steps for which there is memory for `fits` tokens only */
+    unsigned     fits;
     unsigned     none_at;            /* the step whose numbers are none */
     bool         never_ends, controls, adds_bos;
     const char  *template;
@@ -150,10 +152,16 @@ static void fake_say(struct perilune_engine_model *m, size_t i, uint32_t seq) {
     if (fake.none_at != fake.steps) m->logits[i][fake_next(m->row[seq], m->len[seq])] = 30;
 }
 
+/* step: of the first call, which is 1. */
+static bool fake_is_short(unsigned step, size_t tokens) {
+    return step >= fake.short_from && step < fake.short_to && tokens > fake.fits;
+}
+
 static int fake_step(struct perilune_engine_model *m, const struct perilune_engine_token *t, size_t n) {
     unsigned step = ++fake.steps;
     if (fake.before != NULL) fake.before(step);
     if (fake.fail_at == step) return PERILUNE_ERR_ENGINE;
+    if (fake_is_short(step, n)) return PERILUNE_ENGINE_SHORT;
     if (n == 0 || n > m->facts.batch) { fake.wrong++; return PERILUNE_ERR_INVAL; }
     if (n > m->free_len) { /* who steps must know */
         fake.wrong++;
@@ -186,6 +194,9 @@ static int fake_embed(struct perilune_engine_model *m, const int32_t *tokens, co
     (void)tokens;
     if (fake.before != NULL) fake.before(step);
     if (fake.fail_at == step) return PERILUNE_ERR_ENGINE;
+    size_t sum = 0;
+    for (size_t i = 0; i < count; i++) sum += lens[i];
+    if (fake_is_short(step, sum)) return PERILUNE_ENGINE_SHORT;
     for (size_t i = 0; i < count; i++)
         for (uint32_t d = 0; d < m->facts.width; d++)
             out[i * m->facts.width + d] = fake.none_at == step ? NAN : d == 0 ? (float)lens[i] : d == 1 ? (float)count : 0;

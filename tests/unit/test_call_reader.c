@@ -19,7 +19,7 @@ static int on_call(void *ud, const struct call_said *c) {
 
 static int read_it(enum call_form form, struct slice s, size_t size, struct buf *out) {
     struct call_reader r;
-    const struct call_sink sink = { on_text, on_call, out };
+    const struct call_sink sink = { on_text, on_call, NULL, out };
     int rc = 0;
     call_reader_init(&r, form, &sink);
     for (size_t at = 0; at < s.len && rc == 0; at += size)
@@ -55,6 +55,41 @@ TEST(hermes) {
     check(CALLS_HERMES, "<tool_call>{\"name\":\"f\",\"arguments\":[1]}</tool_call>", "<tool_call>{\"name\":\"f\",\"arguments\":[1]}</tool_call>");
 }
 
+static bool is_string(void *ud, struct slice function, struct slice argument) {
+    (void)ud;
+    return slice_eq(function, SLICE("f")) && slice_eq(argument, SLICE("zip"));
+}
+
+/* As GLM-4.5, 4.6 (a line for each mark) and 4.7 (no lines) write them. */
+TEST(glm) {
+    check(CALLS_GLM, "\n<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>北京</arg_value>\n<arg_key>days</arg_key>\n"
+          "<arg_value>3</arg_value>\n</tool_call>", "\n{0 get_weather {\"city\":\"北京\",\"days\":3} }");
+    check(CALLS_GLM, "I look.<tool_call>f<arg_key>a</arg_key><arg_value>[1, {\"b\": null}]</arg_value></tool_call><tool_call>g</tool_call>done",
+          "I look.{0 f {\"a\":[1, {\"b\": null}]} }{1 g {} }done");
+    check(CALLS_GLM, "<tool_call>ls <arg_key>p</arg_key> <arg_value>a \"b\"\n</arg_value> </tool_call>", "{0 ls {\"p\":\"a \\\"b\\\"\\n\"} }");
+    check(CALLS_GLM, "<tool_call>f\n<arg_key>s</arg_key>\n<arg_value>a</tool_call>b</arg_value>\n</tool_call>", "{0 f {\"s\":\"a</tool_call>b\"} }");
+    check(CALLS_GLM, "<tool_call>f\n<arg_key>s</arg_key>\n<arg_value></arg_value>\n", "{0 f {\"s\":\"\"} }"); /* the end mark is none of text */
+    check(CALLS_GLM, "<tool_call>f<arg_key>s</arg_key><arg_value>cut", "<tool_call>f<arg_key>s</arg_key><arg_value>cut");
+    check(CALLS_GLM, "<tool_call>two words</tool_call>", "<tool_call>two words</tool_call>");
+    check(CALLS_GLM, "<tool_call></tool_call> <tool_call>f x</tool_call>", "<tool_call></tool_call> <tool_call>f x</tool_call>");
+    check(CALLS_GLM, "<tool_call>f<arg_key>s</arg_key>x</tool_call>", "<tool_call>f<arg_key>s</arg_key>x</tool_call>");
+}
+
+TEST(glm_strings_that_look_like_numbers) {
+    struct slice s = SLICE("<tool_call>f\n<arg_key>zip</arg_key>\n<arg_value>01234</arg_value>\n<arg_key>zap</arg_key>\n<arg_value>12</arg_value>\n</tool_call>"
+                           "<tool_call>g\n<arg_key>zip</arg_key>\n<arg_value>12</arg_value>\n</tool_call>");
+    struct call_reader r;
+    struct buf out;
+    buf_init(&out, 0);
+    call_reader_init(&r, CALLS_GLM, &(struct call_sink){ on_text, on_call, is_string, &out });
+    int rc = call_reader_push(&r, s);
+    if (rc == 0) rc = call_reader_finish(&r);
+    call_reader_deinit(&r);
+    CHECK_INT(rc, 0);
+    CHECK_SLICE(buf_get(&out), SLICE("{0 f {\"zip\":\"01234\",\"zap\":12} }{1 g {\"zip\":12} }"));
+    buf_deinit(&out);
+}
+
 TEST(llama3) {
     check(CALLS_LLAMA3, "{\"name\": \"f\", \"parameters\": {\"a\": \"}\"}}", "{0 f {\"a\": \"}\"} }");
     check(CALLS_LLAMA3, " <|python_tag|>{\"name\":\"f\",\"parameters\":{}}; {\"name\":\"g\",\"parameters\":{}}", "{0 f {} }{1 g {} }");
@@ -87,6 +122,8 @@ TEST(the_template_says_which_form) {
     CHECK_INT(call_form_of(SLICE("<｜tool▁calls▁begin｜>")), CALLS_DEEPSEEK);
     CHECK_INT(call_form_of(SLICE("<|start_header_id|> '\"parameters\": '")), CALLS_LLAMA3);
     CHECK_INT(call_form_of(SLICE("<|im_start|>")), CALLS_NONE);
+    CHECK_INT(call_form_of(SLICE("<tool_call>{name}\n<arg_key>")), CALLS_GLM);
+    CHECK_INT(call_form_of(SLICE("<|channel|>analysis<|message|>")), CALLS_HARMONY);
 }
 
 TEST(a_call_that_never_ends_is_text) {

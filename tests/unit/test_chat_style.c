@@ -48,7 +48,8 @@ TEST(what_a_template_knows_is_found_out) {
         { "granite-3.3", true, false, false, "thinking", CALLS_NONE, false, "</think>" },
         { "phi-3.5", false, false, false, "", CALLS_NONE, false, "" },
         { "smollm3", false, false, false, "enable_thinking", CALLS_NONE, false, "</think>" },
-        { "gpt-oss", true, true, true, "", CALLS_NONE, false, "" },
+        { "gpt-oss", true, true, true, "", CALLS_HARMONY, false, "" },
+        { "glm-4.6", true, true, false, "enable_thinking", CALLS_GLM, false, "</think>" },
     };
     for (unsigned i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
         struct perilune_engine_model *m = model(false);

@@ -119,14 +119,13 @@ TEST_NOFAULT(any_allocation_of_an_opening_may_fail) {
 
 static atomic_int bells_left = -1; /* so many mailboxes can be opened; < 0: all */
 
-/* libuv's, for all of this program; libuv calls it for a bell of its own. */
-__attribute__((visibility("default"))) int uv_async_init(uv_loop_t *loop, uv_async_t *bell, uv_async_cb cb) {
-    int (*real)(uv_loop_t *, uv_async_t *, uv_async_cb);
-    *(void **)&real = dlsym(RTLD_NEXT, "uv_async_init");
-    if (bell == &loop->wq_async) return real(loop, bell, cb);
+/* libuv's, for all of this program: mailboxes hang their bells up with it. */
+__attribute__((visibility("default"))) int uv_poll_init(uv_loop_t *loop, uv_poll_t *bell, int fd) {
+    int (*real)(uv_loop_t *, uv_poll_t *, int);
+    *(void **)&real = dlsym(RTLD_NEXT, "uv_poll_init");
     if (atomic_load(&bells_left) == 0) return UV_EMFILE;
     atomic_fetch_sub(&bells_left, 1);
-    return real(loop, bell, cb);
+    return real(loop, bell, fd);
 }
 
 TEST_NOFAULT(any_mailbox_of_an_opening_may_fail) {

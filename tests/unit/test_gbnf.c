@@ -467,8 +467,8 @@ TEST_FAULT(no_memory_leaves_nothing_behind) {
 /* -- Grammars of answers ------------------------------------------------------------------------ */
 
 static const char two_tools[] =
-    "[{\"$defs\":{\"c\":{\"enum\":[\"Paris\",\"Rome\"]}},\"type\":\"object\",\"properties\":{\"city\":{\"$ref\":\"#/$defs/c\"}},"
-    "\"required\":[\"city\"]},{\"$defs\":{\"c\":{\"type\":\"integer\"}},\"type\":\"object\",\"properties\":{\"n\":{\"$ref\":"
+    "[{\"$defs\":{\"c\":{\"enum\":[\"Paris\",\"Rome\"]}},\"type\":\"object\",\"properties\":{\"city\":{\"$ref\":\"#/$defs/c\"},"
+    "\"note\":{\"type\":\"string\"},\"unit\":{\"enum\":[\"C\",\"F\"]}},\"required\":[\"city\"]},{\"$defs\":{\"c\":{\"type\":\"integer\"}},\"type\":\"object\",\"properties\":{\"n\":{\"$ref\":"
     "\"#/$defs/c\"}},\"required\":[\"n\"]},{\"type\":\"object\",\"properties\":{\"ok\":{\"type\":\"boolean\"}},"
     "\"required\":[\"ok\"]}]";
 
@@ -534,6 +534,33 @@ TEST_NOFAULT(calls_have_the_form_of_the_template) {
     s.calls.newer = false;
     check_answer(s, false, LIST(DEEP("<｜tool▁call▁begin｜>function<｜tool▁sep｜>g\n```json\n{\"n\":1}\n```<｜tool▁call▁end｜>")),
                  LIST(DEEP("<｜tool▁call▁begin｜>g<｜tool▁sep｜>{\"n\":1}<｜tool▁call▁end｜>")));
+}
+
+#define GLM(name, arguments) "<tool_call>" name "\n" arguments "</tool_call>"
+#define ARG(k, v) "<arg_key>" k "</arg_key>\n<arg_value>" v "</arg_value>\n"
+
+TEST_NOFAULT(calls_of_glm_write_arguments_one_by_one) {
+    struct answer_shape s = { .tool_count = 3, .calls_only = true, .calls = { CALLS_GLM, false } };
+    check_answer(s, false, LIST(GLM("f", ARG("city", "\"Rome\"") ARG("note", "a < b </arg")), GLM("f", ARG("city", "\"Rome\"") ARG("unit", "C")),
+                                GLM("f", ARG("city", "\"Rome\"") ARG("note", "") ARG("unit", "F")), GLM("g", ARG("n", "1")), GLM("h", ""),
+                                GLM("g", ARG("n", "1")) "\n" GLM("h", "")),
+                 LIST(GLM("f", ARG("note", "a")), GLM("f", ""), GLM("f", ARG("city", "\"Bonn\"")), GLM("g", ARG("n", "x")),
+                      GLM("f", ARG("city", "\"Rome\"") ARG("unit", "K")), GLM("h", ARG("n", "1")), GLM("i", "")));
+}
+
+#define TO_G "<|channel|>commentary to=functions.g <|constrain|>json<|message|>{\"n\":1}"
+#define ANALYSIS(x) "<|channel|>analysis<|message|>" x "<|end|><|start|>assistant"
+
+TEST_NOFAULT(messages_of_harmony_have_heads) {
+    struct answer_shape s = { .tool_count = 2, .calls = { CALLS_HARMONY, false }, .thinks = ANSWER_MAY_THINK };
+    check_answer(s, true, LIST("<|channel|>final<|message|>{\"ok\":true}", TO_G, ANALYSIS("a <|en < b") TO_G,
+                               ANALYSIS("a") "<|channel|>final<|message|>{\"ok\":true}",
+                               ANALYSIS("") " to=functions.g<|channel|>commentary json<|message|>{\"n\":1}"),
+                 LIST("{\"ok\":true}", ANALYSIS("a") "{\"ok\":true}", "<|channel|>final<|message|>Hi", ANALYSIS("a") ANALYSIS("b") TO_G,
+                      "<|channel|>commentary to=functions.g <|constrain|>json<|message|>{\"n\":\"x\"}"));
+    s.calls_only = true;
+    s.thinks = ANSWER_THINKS_NOT;
+    check_answer(s, true, LIST(TO_G), LIST("<|channel|>final<|message|>{\"ok\":true}", ANALYSIS("a") TO_G, TO_G TO_G));
 }
 
 TEST_NOFAULT(answers_that_are_json_or_calls_behind_a_thought) {

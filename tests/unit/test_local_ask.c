@@ -246,7 +246,62 @@ TEST_NOFAULT(tools_are_told_and_forced) {
     expect_form(r, ASK(USER("Hi"), ",\"tool_choice\":\"none\"," TOOLS), CALLS_NONE, false, NULL);
     resident_free(r);
     r = model_with("gpt-oss");
+    expect_form(r, ASK(USER("Hi"), "," TOOLS), CALLS_HARMONY, true, NULL);
+    expect_form(r, ASK(USER("Hi"), ",\"tool_choice\":\"none\"," TOOLS), CALLS_NONE, false, NULL);
+    expect_form(r, ASK(USER("Hi"), ",\"tool_choice\":\"required\"," TOOLS), CALLS_HARMONY, true, "root ::= think answer");
+    resident_free(r);
+    r = model_with("glm-4.6");
+    expect_form(r, ASK(USER("Hi"), "," TOOLS), CALLS_GLM, true, NULL);
+    expect_form(r, ASK(USER("Hi"), ",\"tool_choice\":\"required\"," TOOLS), CALLS_GLM, true, "<arg_key>x</arg_key>");
+    resident_free(r);
+    r = model_with("granite-3.3");
     expect_refusal(r, ASK(USER("Hi"), "," TOOLS), "tools", "is not read");
+    resident_free(r);
+}
+
+/* What is written of earlier turns. */
+static void expect_text(struct resident *r, const char *json, const char *text, const char *not) {
+    struct question *x = ask_of(r, 0, json);
+    struct slice all = buf_get(&x->q.text);
+    NOTE("%s: %.*s", x->f.message, SLICE_ARG(all));
+    CHECK_INT(x->rc, 0);
+    CHECK(memmem(all.ptr, all.len, text, strlen(text)) != NULL);
+    CHECK(not == NULL || memmem(all.ptr, all.len, not, strlen(not)) == NULL);
+    done(x);
+}
+
+#define THOUGHT(member, content) "{\"role\":\"assistant\",\"" member "\":\"I must.\",\"content\":" content ",\"tool_calls\":[{\"id\":\"1\"," \
+    "\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]},{\"role\":\"tool\",\"tool_call_id\":\"1\",\"content\":\"2\"}"
+
+TEST_NOFAULT(a_thought_before_a_call_is_given_back) {
+    struct resident *r = model_with("gpt-oss");
+    expect_text(r, ASK(USER("Hi") "," THOUGHT("reasoning_content", "null"), "," TOOLS), "analysis<|message|>I must.<|end|>", NULL);
+    expect_text(r, ASK(USER("Hi") "," THOUGHT("reasoning", "\"\""), "," TOOLS), "analysis<|message|>I must.<|end|>", NULL);
+    expect_text(r, ASK(USER("Hi") "," THOUGHT("thinking", "\"Wait.\""), "," TOOLS), "analysis<|message|>Wait.<|end|>", "I must");
+    resident_free(r);
+}
+
+TEST_NOFAULT(an_answer_in_channels_goes_on) {
+    struct resident *r = model_with("gpt-oss");
+    struct question *x = ask_of(r, 0, ASK(USER("Hi") ",{\"role\":\"assistant\",\"content\":\"I am\"}", ""));
+    CHECK_INT(x->rc, 0);
+    CHECK(x->q.reading.channels && x->q.reading.goes_on);
+    struct slice all = buf_get(&x->q.text);
+    CHECK(all.len > 15 && memcmp(all.ptr + all.len - 15, "<|message|>I am", 15) == 0);
+    done(x);
+    x = ask_of(r, 0, ASK(USER("Hi"), ""));
+    CHECK(x->q.reading.channels && !x->q.reading.goes_on);
+    done(x);
+    resident_free(r);
+}
+
+TEST_NOFAULT(arguments_that_are_strings_are_noted) {
+    struct resident *r = model_with("glm-4.6");
+    struct question *x = ask_of(r, 0, ASK(USER("Hi"), ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{\"properties\":{"
+        "\"a\":{\"type\":\"string\"},\"b\":{\"type\":\"integer\"},\"c\":{\"enum\":[\"x\",\"y\"]},\"d\":{\"enum\":[1,\"y\"]},\"e\":{}}}}}]"));
+    CHECK_INT(x->rc, 0);
+    CHECK_SLICE(x->q.reading.strings, slice_of("f\0a\0f\0c", 8));
+    done(x);
     resident_free(r);
 }
 
@@ -353,6 +408,21 @@ TEST_NOFAULT(thoughts_calls_and_text_are_told_apart) {
     expect_said(&both, "<tool_call>\n{\"name\": \"f\", \"argu", 5, "length", LIST("{\"content\":\"<tool_call>", "\"finish_reason\":\"length\""));
     expect_said(&both, "Hi", 1, "stop", LIST("{\"content\":\"H\"}", "{\"content\":\"i\"}", "\"finish_reason\":\"stop\""));
     expect_said(&plain, "<think>a</think><tool_call>", 99, "stop", LIST("{\"content\":\"<think>a</think><tool_call>\"}", "\"stop\""));
+}
+
+static const struct local_reading harmony = { .calls = CALLS_HARMONY, .channels = true };
+static const struct local_reading glm = { .calls = CALLS_GLM, .marks = { { "<think>", 7 }, { "</think>", 8 } },
+                                          .strings = { "f\0zip", 6 } };
+
+TEST_NOFAULT(other_forms_are_told_apart) {
+    static const char said[] = "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>commentary to=functions.f "
+                               "<|constrain|>json<|message|>{\"x\": 1}";
+    for (size_t size = 1; size < sizeof(said); size++)
+        expect_said(&harmony, said, size, "stop", LIST("\"reasoning_content\":\"H", "\"name\":\"f\",\"arguments\":\"{\\\"x\\\": 1}\"", "\"finish_reason\":\"tool_calls\""));
+    expect_said(&harmony, "<|channel|>final<|message|>Hi", 99, "stop", LIST("{\"content\":\"Hi\"}", "\"finish_reason\":\"stop\""));
+    static const char called[] = "\n<think>Hm.</think>\n<tool_call>f\n<arg_key>zip</arg_key>\n<arg_value>012</arg_value>\n</tool_call>";
+    for (size_t size = 1; size < sizeof(called); size++)
+        expect_said(&glm, called, size, "stop", LIST("\"name\":\"f\",\"arguments\":\"{\\\"zip\\\":\\\"012\\\"}\"", "\"finish_reason\":\"tool_calls\""));
 }
 
 TEST(tokens_are_told_with_the_text_they_are_in) {

@@ -134,3 +134,58 @@ TEST_NOFAULT(a_ring_turns_the_loop) {
     pthread_join(t, NULL);
     close_office(&o);
 }
+
+/* -- In two steps ------------------------------------------------------------------------- */
+
+static void count_letter(struct letter *m, void *owner) {
+    (void)m;
+    ((struct office *)owner)->opened++;
+}
+
+/* Only the first of several owes a ring, and all are opened by it; the next owes one again. */
+TEST_NOFAULT(letters_put_together_ring_once) {
+    struct office o;
+    struct letter letters[3];
+    bool owes[3];
+    CHECK(open_office(&o));
+    for (int round = 1; round <= 2; round++) {
+        for (int i = 0; i < 3; i++) {
+            list_init(&letters[i].link);
+            CHECK(mailbox_put(&o.mail, &letters[i], count_letter, &owes[i]));
+        }
+        CHECK(owes[0] && !owes[1] && !owes[2]);
+        uv_run(&o.loop.uv, UV_RUN_NOWAIT);
+        CHECK_UINT(o.opened, 3u * (unsigned)(round - 1)); /* it has not been rung */
+        mailbox_pay(&o.mail);
+        while (o.opened < 3u * (unsigned)round) uv_run(&o.loop.uv, UV_RUN_ONCE);
+        CHECK_UINT(o.opened, 3u * (unsigned)round);
+    }
+    mailbox_close(&o.mail);
+    CHECK(!mailbox_put(&o.mail, &letters[0], count_letter, &owes[0]));
+    CHECK(!owes[0]);
+    close_office(&o);
+}
+
+static void *pay_late(void *arg) {
+    struct office *o = arg;
+    usleep(1000); /* whenever: closing waits for it */
+    o->over = true;
+    mailbox_pay(&o->mail);
+    return NULL;
+}
+
+TEST_NOFAULT(closing_waits_for_who_is_about_to_ring) {
+    struct office o;
+    struct letter letter;
+    pthread_t thread;
+    bool owes;
+    CHECK(open_office(&o));
+    list_init(&letter.link);
+    CHECK(mailbox_put(&o.mail, &letter, count_letter, &owes) && owes);
+    CHECK_INT(thread_start(&thread, "late", pay_late, &o), 0);
+    mailbox_close(&o.mail);
+    CHECK(o.over);
+    CHECK_UINT(o.opened, 1);
+    pthread_join(thread, NULL);
+    close_office(&o);
+}

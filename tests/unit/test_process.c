@@ -50,6 +50,8 @@ static int inner_load(const struct perilune_engine_options *o, struct perilune_e
     fake.width = number(o->model, "width=");
     fake.never_ends = number(o->model, "never=") != 0;
     fake.fail_at = number(o->model, "fail=");
+    fake.short_from = fake.short_to = number(o->model, "short=");
+    fake.short_to += fake.short_from > 0;
     die_at = number(o->model, "die=");
     hang_at = number(o->model, "hang=");
     noise_at = number(o->model, "noise=");
@@ -327,6 +329,17 @@ TEST_NOFAULT(an_error_of_a_step_costs_the_process) {
     CHECK_INT(step_text(m, 0, 3, "two"), PERILUNE_ERR_ENGINE);
     await_recovery(m);
     CHECK_INT(step_text(m, 0, 0, "one"), 0);
+    process_engine.free(m);
+}
+
+TEST_NOFAULT(a_step_without_memory_has_changed_nothing) {
+    struct perilune_engine_model *m = open_model("short=2");
+    CHECK_INT(step_text(m, 0, 0, "hel"), 0);
+    CHECK_INT(step_text(m, 0, 3, "lo"), PERILUNE_ENGINE_SHORT);
+    CHECK_PTR(process_engine.logits(m, 1), NULL);
+    CHECK_INT(step_text(m, 0, 3, "l"), 0);
+    CHECK_INT(step_text(m, 0, 4, "o"), 0);
+    CHECK_INT(likeliest(process_engine.logits(m, 0)), next_of("hello"));
     process_engine.free(m);
 }
 

@@ -133,6 +133,17 @@ static void check_answer(const struct asked *a) {
     CHECK_UINT(a->prompt_tokens, strlen(a->prompt));
 }
 
+/* Of another version everything behind the first two words may be anything. */
+TEST_NOFAULT(engine_of_another_version_is_not_used) {
+    struct perilune_engine older = { .version = PERILUNE_ENGINE_VERSION - 1, .name = "older" };
+    struct resident_settings s = settings(4, 64);
+    struct resident *r;
+    char why[200];
+    s.engine = &older;
+    CHECK_INT(resident_new(&r, &s, why, sizeof(why)), PERILUNE_ERR_ENGINE);
+    CHECK(r == NULL && strstr(why, "'older'") != NULL && strstr(why, "one release") != NULL);
+}
+
 /* -- Answers ------------------------------------------------------------------------------ */
 
 TEST_NOFAULT(one_answer_and_its_counts) {
@@ -447,11 +458,76 @@ TEST_NOFAULT(an_engine_that_fails_fails_everybody_once) {
     close_desk();
 }
 
+/* -- No memory to compute with ------------------------------------------------------------------------ */
+
+static void expect_answers(unsigned from, unsigned to, unsigned fits) {
+    struct resident_settings s = settings(6, 64);
+    char prompt[80];
+    open_desk(&s);
+    fake.short_from = from;
+    fake.short_to = to;
+    fake.fits = fits;
+    for (int i = 0; i < 12; i++) {
+        snprintf(prompt, sizeof(prompt), "%d: a prompt of some forty letters, and some more", i);
+        ask(&asked[i], prompt, 30);
+    }
+    wait_all();
+    NOTE("steps %u to %u, of %u tokens", from, to, fits);
+    for (int i = 0; i < 12; i++) check_answer(&asked[i]);
+    CHECK_UINT(resident_stats(desk.resident)->failures, 0);
+    close_desk();
+}
+
+TEST_NOFAULT(steps_are_smaller_while_memory_is_short) {
+    expect_answers(1, 2, 0);         /* once, in the first step */
+    expect_answers(5, 100000, 20);   /* less than the prompts want */
+    expect_answers(3, 100000, 3);    /* less than those who speak */
+    expect_answers(1, 100000, 1);
+    expect_answers(4, 9, 2);         /* and then there is enough again */
+}
+
+TEST_NOFAULT(whose_token_finds_no_memory_is_told_so) {
+    struct resident_settings s = settings(4, 64);
+    open_desk(&s);
+    fake.short_from = 1;
+    fake.short_to = 100000;
+    ask(&asked[0], "x", 5);
+    wait_all();
+    CHECK(asked[0].failed && asked[0].code == TURN_MEMORY);
+    fake.short_to = 0;
+    ask(&asked[1], "and there is some again", 5);
+    wait_all();
+    check_answer(&asked[1]);
+    CHECK_UINT(resident_stats(desk.resident)->failures, 0);
+    close_desk();
+}
+
+TEST_NOFAULT(vectors_are_computed_singly_while_memory_is_short) {
+    struct resident_settings s = settings(4, 64);
+    struct slice texts[4] = { SLICE("a text"), SLICE("another"), SLICE("a third text"), SLICE("of twenty-one letters") };
+    fake.width = 4;
+    fake.short_from = 1;
+    fake.short_to = 100000;
+    fake.fits = 12;
+    open_desk(&s);
+    struct turn_ask q = { .kind = TURN_EMBED, .texts = texts, .text_count = 3, .tenant = { 1, 1 } };
+    ask_with(&asked[0], &q);
+    wait_all();
+    CHECK(asked[0].over && !asked[0].failed);
+    CHECK_UINT(asked[0].vectors, 3);
+    q.texts = texts + 3;
+    q.text_count = 1;
+    ask_with(&asked[1], &q);
+    wait_all();
+    CHECK(asked[1].failed && asked[1].code == TURN_MEMORY);
+    close_desk();
+}
+
 /* -- An engine that recovers ------------------------------------------------------------------------ */
 
 static struct {
-    unsigned agains, refusals; /* answers before it is there again */
-    unsigned asked, done;
+    atomic_uint agains, refusals; /* answers before it is there again */
+    atomic_uint asked, done;
 } cure;
 
 static int fake_recover(struct perilune_engine_model *m, char *why, size_t size) {
@@ -513,6 +589,26 @@ TEST_NOFAULT(an_engine_recovers_and_who_waited_is_answered) {
     wait_all();
     check_answer(&asked[12]);
     CHECK_UINT(resident_stats(desk.resident)->up, 1);
+    close_desk();
+}
+
+TEST_NOFAULT(without_any_memory_the_model_is_made_anew) {
+    struct perilune_engine e;
+    struct resident_settings s = curable(4, &e);
+    open_desk(&s);
+    fake.short_from = 1;
+    fake.short_to = 40;
+    for (int i = 0; i < 6; i++) ask(&asked[i], "while there is none", 5);
+    wait_all();
+    for (int i = 0; i < 6; i++) {
+        if (asked[i].failed) CHECK(asked[i].code == TURN_MEMORY || asked[i].code == TURN_BROKEN || asked[i].code == TURN_DOWN);
+        else check_answer(&asked[i]);
+    }
+    CHECK(cure.done > 0);
+    fake.short_to = 0;
+    ask(&asked[6], "and later", 5);
+    wait_all();
+    check_answer(&asked[6]);
     close_desk();
 }
 
