@@ -19,18 +19,6 @@ struct llama_batch {
     int8_t   *logits;
 };
 
-struct llama_token_data {
-    int32_t id;
-    float   logit, p;
-};
-
-struct llama_token_data_array {
-    struct llama_token_data *data;
-    size_t  size;
-    int64_t selected;
-    bool    sorted;
-};
-
 struct llama_chat_message {
     const char *role, *content;
 };
@@ -82,7 +70,6 @@ struct llama_context_params_7 { /* 0.7.0 */
 struct llama_model;
 struct llama_context;
 struct llama_vocab;
-struct llama_sampler;
 struct llama_memory;
 
 /* Functions whose types are the same in all releases that are known.  XX(result, name, arguments). */
@@ -138,12 +125,7 @@ struct llama_memory;
     XX(bool, llama_vocab_get_add_sep, (const struct llama_vocab *))                                              \
     XX(const char *, llama_vocab_get_text, (const struct llama_vocab *, int32_t))                                \
     XX(int32_t, llama_chat_apply_template, (const char *, const struct llama_chat_message *, size_t, bool,       \
-                                            char *, int32_t))                                                    \
-    XX(struct llama_sampler *, llama_sampler_init_grammar, (const struct llama_vocab *, const char *, const char *)) \
-    XX(void, llama_sampler_apply, (struct llama_sampler *, struct llama_token_data_array *))                     \
-    XX(void, llama_sampler_accept, (struct llama_sampler *, int32_t))                                            \
-    XX(struct llama_sampler *, llama_sampler_clone, (const struct llama_sampler *)) \
-    XX(void, llama_sampler_free, (struct llama_sampler *))
+                                            char *, int32_t))
 
 struct llama_calls {
 #define XX(result, name, arguments) result (*name) arguments;

@@ -56,7 +56,7 @@ static void choice_free(struct resident *r, struct choice *c, bool keep_row) {
         r->waiting_count--;
     }
     list_remove(&c->link);
-    if (c->grammar != NULL) r->engine->grammar_free(c->grammar);
+    matcher_deinit(&c->matcher);
     stops_deinit(&c->stops);
     sampler_deinit(&c->sampler);
     mem_free(c->tokens);
@@ -228,15 +228,14 @@ static bool refuse_length(struct resident *r, struct talk *k, int64_t n, uint32_
 /* False: k is gone. */
 static bool add_choice(struct resident *r, struct talk *k, unsigned index, const int32_t *tokens, uint32_t n,
                        uint32_t most) {
-    char why[200];
+    char why[300];
     struct choice *c = choice_new(k, index, tokens, n, most);
     if (c == NULL) return !refuse(r, k, TURN_MEMORY, "out of memory");
     c->arrival = ++r->arrivals;
     k->open++;
     enqueue(r, c);
     if (k->turn->ask.grammar == NULL) return true;
-    if (r->engine->grammar_new == NULL) return !refuse(r, k, TURN_BAD, "this engine knows no grammars");
-    int rc = grammars_get(&r->grammars, r->engine, r->model, k->turn->ask.grammar, &c->grammar, why, sizeof(why));
+    int rc = grammars_get(&r->grammars, k->turn->ask.grammar, &c->matcher, why, sizeof(why));
     if (rc == 0) return true;
     return !refuse(r, k, rc == PERILUNE_ERR_NOMEM ? TURN_MEMORY : TURN_BAD, why);
 }
@@ -445,7 +444,8 @@ static void stop_opened(struct letter *m, void *owner) {
 static void parts_free(struct resident *r) {
     if (r->rows.engine != NULL) rows_deinit(&r->rows);
     chat_style_free(r->style);
-    grammars_clear(&r->grammars, r->engine); /* nothing of it without a model */
+    grammars_clear(&r->grammars);
+    pieces_deinit(&r->pieces);
     if (r->model != NULL) r->engine->free(r->model);
     buf_deinit(&r->whole);
     buf_deinit(&r->said);
@@ -469,6 +469,16 @@ static int style_new(struct resident *r, char *why, size_t why_size) {
         snprintf(why, why_size, "%s: its chat template cannot be used: %s; name another one with engine.template",
                  r->settings.options.model, what);
     return rc == PERILUNE_ERR_INVAL ? PERILUNE_ERR_ENGINE : rc;
+}
+
+static size_t text_of(void *ud, int32_t token, char *out, size_t room) {
+    (void)room; /* facts->longest */
+    return resident_piece(ud, token, out).len;
+}
+
+static bool is_end(void *ud, int32_t token) {
+    const struct resident *r = ud;
+    return r->engine->is_end(r->model, token);
 }
 
 static int parts_new(struct resident *r) {
@@ -529,6 +539,8 @@ int resident_new(struct resident **out, const struct resident_settings *s, char 
     }
     atomic_store(&r->stats.up, 1);
     if (rc == 0) rc = style_new(r, why, why_size);
+    if (rc == 0 && r->facts->kind == PERILUNE_ENGINE_CHAT)
+        rc = pieces_init(&r->pieces, r->facts->vocab, r->facts->longest, text_of, is_end, r);
     if (rc == 0) rc = begin(r);
     if (rc != 0) {
         parts_free(r);
@@ -549,7 +561,6 @@ void resident_free(struct resident *r) {
     mailbox_send(&r->mail, &stop.letter, stop_opened);
     pthread_join(r->thread, NULL);
     if (r->rows.engine != NULL) rows_deinit(&r->rows);
-    grammars_clear(&r->grammars, r->engine);
     r->engine->free(r->model); /* it says no more that it is lost, so nobody rings */
     r->model = NULL;
     mailbox_deinit(&r->mail);

@@ -33,7 +33,7 @@ struct choice {
     struct sampler sampler;
     struct utf8_hold    hold; /* then */
     struct stops_reader stops;
-    struct perilune_engine_grammar *grammar;
+    struct matcher matcher; /* in its grammar */
 };
 
 struct resident {
@@ -65,6 +65,7 @@ struct resident {
     struct sampler_candidate *room;
     char                   *piece;    /* facts->longest bytes */
     struct grammars         grammars;
+    struct pieces           pieces;   /* of a chat model: what its tokens say */
     struct buf              whole, said; /* characters of a token; what may be told of them */
     struct resident_stats     stats;
 };
@@ -97,6 +98,12 @@ void resident_say(const struct resident *r, int level, const char *fmt, ...) __a
 void resident_step(struct resident *r);
 /* resident_embed.c: computes vectors of those that wait. */
 void resident_embed(struct resident *r);
+
+/* What a token says: at most facts->longest bytes, in room. */
+static inline struct slice resident_piece(const struct resident *r, int32_t token, char *room) {
+    unsigned flags = chat_style_is_mark(r->style, token) ? PERILUNE_ENGINE_SPECIAL : 0;
+    return slice_of(room, r->engine->piece(r->model, token, flags, room, r->facts->longest));
+}
 
 static inline uint32_t choice_left(const struct choice *c) { return c->most - (c->len - c->prompt); }
 static inline uint32_t choice_rest(const struct resident *r, const struct choice *c) {

@@ -799,98 +799,33 @@ static void write_file(const char *path, const char *text) {
 
 /* -- Grammars ----------------------------------------------------------------------------------- */
 
-/* A grammar that allows the letters of its text. */
-struct perilune_engine_grammar {
-    char letters[64];
-};
-static unsigned grammars_read, grammars_open;
-
-static int letters_new(struct perilune_engine_model *m, const char *text, struct perilune_engine_grammar **out, char *w, size_t size) {
-    (void)m;
-    *out = NULL;
-    if (text[0] == '!') {
-        snprintf(w, size, "not understood");
-        return PERILUNE_ERR_INVAL;
-    }
-    *out = calloc(1, sizeof(**out)); /* lint: a test's own */
-    snprintf((*out)->letters, sizeof((*out)->letters), "%s", text);
-    grammars_read++;
-    grammars_open++;
-    return 0;
-}
-
-static struct perilune_engine_grammar *letters_copy(const struct perilune_engine_grammar *g) {
-    struct perilune_engine_grammar *copy = malloc(sizeof(*copy)); /* lint: a test's own */
-    *copy = *g;
-    grammars_open++;
-    return copy;
-}
-
-static bool letters_allow(struct perilune_engine_grammar *g, int32_t t) { return t > 0 && t < 256 && strchr(g->letters, t) != NULL; }
-
-static void letters_mask(struct perilune_engine_grammar *g, float *scores) {
-    for (int32_t t = 0; t < FAKE_VOCAB; t++)
-        if (!letters_allow(g, t)) scores[t] = -INFINITY;
-}
-
-static void letters_accept(struct perilune_engine_grammar *g, int32_t t) {
-    if (!letters_allow(g, t)) fake.wrong++;
-}
-
-static void letters_free(struct perilune_engine_grammar *g) {
-    grammars_open -= g != NULL;
-    free(g);
-}
-
-static const struct perilune_engine *engine_with_grammars(bool copies) {
-    static struct perilune_engine e;
-    e = fake_engine;
-    e.grammar_new = letters_new;
-    e.grammar_allows = letters_allow;
-    e.grammar_mask = letters_mask;
-    e.grammar_accept = letters_accept;
-    e.grammar_free = letters_free;
-    e.grammar_copy = copies ? letters_copy : NULL;
-    grammars_read = grammars_open = 0;
-    return &e;
-}
-
-TEST_NOFAULT(a_grammar_is_read_once_for_all_who_have_it) {
-    for (int copies = 0; copies < 2; copies++) {
-        struct resident_settings s = settings(4, 64);
-        struct slice text;
-        s.engine = engine_with_grammars(copies);
-        open_desk(&s);
-        struct turn_ask q = question("say", &text, 6);
-        q.grammar = "_"; /* the least likely letter: behind all that are tried first */
-        q.choices = 3;
-        ask_with(&asked[0], &q);
-        ask_with(&asked[1], &q);
+TEST_NOFAULT(an_answer_follows_its_grammar_to_the_end) {
+    struct resident_settings s = settings(4, 64);
+    struct slice text;
+    open_desk(&s);
+    struct turn_ask q = question("say", &text, 6);
+    q.grammar = "root ::= \"_\"*"; /* the least likely letter: behind all that are tried first */
+    q.choices = 3;
+    ask_with(&asked[0], &q);
+    ask_with(&asked[1], &q);
+    wait_all();
+    for (int k = 0; k < 2; k++)
+        for (int i = 0; i < 3; i++) CHECK_SLICE(buf_get(&asked[k].text[i]), SLICE("______"));
+    for (int i = 2; i < 14; i++) { /* more than are kept */
+        char grammar[40];
+        snprintf(grammar, sizeof(grammar), "root ::= \"%c\"{2}", 'a' + i);
+        q.grammar = grammar;
+        ask_with(&asked[i], &q);
         wait_all();
-        for (int i = 0; i < 3; i++) CHECK_SLICE(buf_get(&asked[0].text[i]), SLICE("______"));
-        CHECK_UINT(grammars_read, copies ? 1 : 6);
-        for (int i = 2; i < 14; i++) { /* more than are kept */
-            char letters[2] = { (char)('a' + i), '\0' };
-            q.grammar = letters;
-            ask_with(&asked[i], &q);
-            wait_all();
-            CHECK_UINT(asked[i].text[0].data[0], 'a' + i);
-        }
-        q.grammar = "_";
-        ask_with(&asked[14], &q);
-        wait_all();
-        CHECK_SLICE(buf_get(&asked[14].text[2]), SLICE("______"));
-        CHECK_UINT(grammars_read, copies ? 1 + 12 + 1 : 6 + 36 + 3);
-        CHECK_UINT(grammars_open, copies ? 8 : 0);
-        close_desk();
-        CHECK_UINT(grammars_open, 0);
+        CHECK_UINT(buf_len(&asked[i].text[0]), 2); /* then nothing may follow but the end */
+        CHECK_UINT(asked[i].text[0].data[0], 'a' + i);
     }
+    close_desk();
 }
 
 TEST_NOFAULT(a_grammar_that_is_none_or_allows_nothing_fails_its_request_only) {
     struct resident_settings s = settings(4, 64);
     struct slice text;
-    s.engine = engine_with_grammars(true);
     open_desk(&s);
     struct turn_ask q = question("say", &text, 6);
     q.grammar = "!";
@@ -899,7 +834,7 @@ TEST_NOFAULT(a_grammar_that_is_none_or_allows_nothing_fails_its_request_only) {
     wait_all();
     CHECK(asked[0].failed && asked[0].code == TURN_BAD);
     struct sampler_bias never = { 'x', -INFINITY };
-    q.grammar = "x";
+    q.grammar = "root ::= \"x\"";
     q.sampling.biases = &never;
     q.sampling.bias_count = 1;
     ask_with(&asked[1], &q);
@@ -908,7 +843,21 @@ TEST_NOFAULT(a_grammar_that_is_none_or_allows_nothing_fails_its_request_only) {
     CHECK(asked[1].failed && asked[1].code == TURN_BAD);
     check_answer(&asked[2]);
     close_desk();
-    CHECK_UINT(grammars_open, 0);
+}
+
+/* Ways that double with each letter: from the twelfth on there are too many, and the neighbour never hears of it. */
+TEST_NOFAULT(a_grammar_that_becomes_too_dear_ends_its_own_answer) {
+    struct resident_settings s = settings(4, 64);
+    struct slice text;
+    open_desk(&s);
+    struct turn_ask q = question("say", &text, 64);
+    q.grammar = "root ::= a\na ::= \"_\" a \"b\" | \"_\" a \"c\"";
+    ask(&asked[1], "hello", 60);
+    ask_with(&asked[0], &q);
+    wait_all();
+    CHECK(asked[0].failed && asked[0].code == TURN_BAD);
+    check_answer(&asked[1]);
+    close_desk();
 }
 
 /* -- Stops and pieces ------------------------------------------------------------------------------- */
