@@ -148,8 +148,9 @@ struct perilune_engine {
     int  (*embed)(struct perilune_engine_model *m, const int32_t *tokens, const uint32_t *lens, size_t count,
                   float *out);
 
-    /* The model is as it was loaded: all rows are empty, facts are the same ones.  Other threads ask for tokens, pieces and prompts meanwhile.  0, PERILUNE_ERR_AGAIN (under way: ask again
-     * in some milliseconds), or another error, with a sentence.  NULL: such an engine stays as it is. */
+    /* The model is as it was loaded: all rows are empty, facts are the same ones.  Other threads ask for tokens, pieces
+     * and prompts meanwhile.  0, PERILUNE_ERR_AGAIN (under way: ask again in some milliseconds), or another error, with
+     * a sentence.  NULL: such an engine stays as it is. */
     int  (*recover)(struct perilune_engine_model *m, char *why, size_t why_size);
 
     /* [any] */

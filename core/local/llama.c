@@ -193,8 +193,13 @@ static int make_context(struct perilune_engine_model *m, const struct llama_libr
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     uint32_t rows = rows_for(o);
     uint32_t batch = o->batch == 0 ? PIECE : o->batch < rows ? rows : o->batch;
+    uint32_t cells = cells_for(trained, o, rows);
+    if (pooling != 0) { /* the library makes room for equal parts of a batch, one for each row, and asserts that */
+        batch = (batch + rows - 1) / rows * rows;
+        cells = cells < batch ? batch : cells;
+    }
     m->library = l;
-    m->wish = (struct llama_context_wish){ .cells = cells_for(trained, o, rows), .batch = batch, .rows = rows,
+    m->wish = (struct llama_context_wish){ .cells = cells, .batch = batch, .rows = rows,
                                     .piece = pooling == 0 && batch > PIECE ? PIECE : batch,
                                     .threads = (int32_t)(o->threads ? o->threads : cores > 0 ? cores : 1),
                                     .embeddings = pooling != 0, .apart = pooling == 0 && o->context_each != 0,
@@ -250,6 +255,11 @@ static int place(const struct llama_library *l, const struct perilune_engine_opt
     uint64_t numbers = f->kv_per_token * cells;
     struct device_need need = { .layers = f->layers, .weights = f->weight_bytes,
                                 .memory = type ? numbers / type->block * type->bytes : numbers * 2 };
+    if (cells < rows_for(o)) { /* GGML_ASSERT */
+        snprintf(text, sizeof(text), "a context of %u tokens is less than one for each of %u rows: make engine.context "
+                 "larger, or engine.sequences smaller (there are two rows for each)", cells, rows_for(o));
+        return refuse(why, size, o->model, text);
+    }
     unsigned devices = llama_library_devices(l, all, DEVICES_MAX);
     double bytes = (double)f->kv_per_token * cells * (type != NULL ? (double)type->bytes / type->block : 2);
     if (!devices_could_hold(all, devices, memory_of_machine(), cells, bytes)) {

@@ -215,7 +215,8 @@ static void tell_token(struct resident *r, struct choice *c, int32_t token) {
         ev.text = resident_piece(r, token, room);
         ev.top_count = sampler_tops(r->scores, r->facts->vocab, a->tops, tops);
         for (unsigned i = 0; i < ev.top_count; i++)
-            ev.tops[i] = (struct turn_top){ tops[i].weight - sum, resident_piece(r, tops[i].token, room + each * (i + 1)) };
+            ev.tops[i] = (struct turn_top){ tops[i].weight - sum,
+                                            resident_piece(r, tops[i].token, room + each * (i + 1)) };
         turn_write(c->talk->turn, &ev);
     }
     buf_deinit(&texts);

@@ -250,6 +250,21 @@ static void check_no_memory(struct perilune_engine_options o) {
     CHECK(rc == PERILUNE_ERR_NOMEM && strstr(why, "no memory for a context") != NULL);
 }
 
+/* It would end the process: GGML_ASSERT. */
+TEST_NOFAULT(a_context_smaller_than_its_rows_is_refused) {
+    struct perilune_engine_options o = plain;
+    struct perilune_engine_model *m;
+    if (is_missing()) return;
+    o.sequences = 16;
+    o.context = 15;
+    CHECK(load_here(o, &m) != 0);
+    NOTE("%s", why);
+    CHECK(strstr(why, "engine.context") != NULL && strstr(why, "engine.sequences") != NULL);
+    o.context = 16;
+    CHECK_INT(load_here(o, &m), 0);
+    llama_engine.free(m);
+}
+
 TEST_NOFAULT(a_context_for_which_no_machine_has_memory_is_refused_at_once) {
     struct perilune_engine_options o = plain, each = plain;
     if (is_missing()) return;
