@@ -294,6 +294,7 @@ static void ask_opened(struct letter *m, void *owner) {
     struct turn *t = container_of(m, struct turn, asks);
     struct resident *r = owner;
     const struct turn_ask *a = &t->ask;
+    atomic_fetch_sub_explicit(&r->stats.unread, turn_choices(a), memory_order_relaxed);
     struct talk *k = turn_is_left(t) ? NULL : mem_zalloc(sizeof(*k));
     if (k == NULL) {
         struct turn_event ev = resident_failure(TURN_MEMORY, "out of memory");
@@ -317,7 +318,10 @@ static void ask_opened(struct letter *m, void *owner) {
 }
 
 void resident_ask(struct resident *r, struct turn *t) {
+    unsigned choices = turn_choices(&t->ask);
+    atomic_fetch_add_explicit(&r->stats.unread, choices, memory_order_relaxed);
     if (mailbox_send(&r->mail, &t->asks, ask_opened)) return;
+    atomic_fetch_sub_explicit(&r->stats.unread, choices, memory_order_relaxed);
     struct turn_event ev = resident_failure(TURN_CLOSED, "the model is being unloaded");
     turn_write(t, &ev);
     turn_post(t);
@@ -405,9 +409,11 @@ static void work(struct resident *r) {
     if (r->broken) {
         resident_recover(r);
     } else if (r->facts->kind != PERILUNE_ENGINE_CHAT) {
+        note_state(r); /* as it is if the next step never ends */
         if (r->waiting_count > 0) resident_embed(r);
     } else {
         admit(r);
+        note_state(r);
         if (r->active_count > 0) resident_step(r);
     }
     for (struct list *l = r->talks.next; l != &r->talks; l = l->next)

@@ -68,8 +68,9 @@ void resident_embed(struct resident *r) {
     struct choice *of[MOST];
     uint32_t lens[MOST];
     size_t n = gather(r, of, lens);
-    uint64_t began = loop_hrtime_us();
+    uint64_t began = resident_step_begins(r);
     int rc = n > 0 ? r->engine->embed(r->model, r->plain, lens, n, r->scores) : 0;
+    resident_step_over(r);
     stats_add(&r->stats.steps, 1);
     stats_add(&r->stats.step_us, loop_hrtime_us() - began);
     if (rc == PERILUNE_ENGINE_CANCELED) return; /* the resident is about to stop */

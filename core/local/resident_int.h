@@ -105,6 +105,16 @@ static inline struct slice resident_piece(const struct resident *r, int32_t toke
     return slice_of(room, r->engine->piece(r->model, token, flags, room, r->facts->longest));
 }
 
+/* Around a call that computes. */
+static inline uint64_t resident_step_begins(struct resident *r) {
+    uint64_t now = loop_hrtime_us();
+    atomic_store_explicit(&r->stats.step_began_us, now, memory_order_relaxed);
+    return now;
+}
+static inline void resident_step_over(struct resident *r) {
+    atomic_store_explicit(&r->stats.step_began_us, 0, memory_order_relaxed);
+}
+
 static inline uint32_t choice_left(const struct choice *c) { return c->most - (c->len - c->prompt); }
 static inline uint32_t choice_rest(const struct resident *r, const struct choice *c) {
     return c->len - r->rows.row[c->row].len; /* tokens to be computed */

@@ -308,8 +308,9 @@ void resident_step(struct resident *r) {
     reserve(r);
     size_t n = fill(r);
     if (n == 0) return;
-    uint64_t began = loop_hrtime_us();
+    uint64_t began = resident_step_begins(r);
     int rc = r->engine->step(r->model, r->batch, n);
+    resident_step_over(r);
     if (rc == PERILUNE_ENGINE_FULL) {
         make_way(r);
         return;

@@ -860,6 +860,37 @@ TEST_NOFAULT(a_grammar_that_becomes_too_dear_ends_its_own_answer) {
     close_desk();
 }
 
+/* -- A step that hangs --------------------------------------------------------------------------- */
+
+static pthread_barrier_t in_step, out_of_step;
+
+static void hang(unsigned step) {
+    if (step != 1) return;
+    pthread_barrier_wait(&in_step);
+    pthread_barrier_wait(&out_of_step);
+}
+
+TEST_NOFAULT(who_looks_at_a_step_that_hangs_sees_it) {
+    struct resident_settings s = settings(1, 64);
+    fake.before = hang;
+    pthread_barrier_init(&in_step, NULL, 2);
+    pthread_barrier_init(&out_of_step, NULL, 2);
+    open_desk(&s);
+    const struct resident_stats *stats = resident_stats(desk.resident);
+    CHECK_UINT(stats_get(&stats->step_began_us), 0);
+    ask(&asked[0], "hello", 4);
+    pthread_barrier_wait(&in_step);
+    ask(&asked[1], "again", 4);
+    CHECK(stats_get(&stats->step_began_us) > 0);
+    CHECK_UINT(stats_get(&stats->active), 1);
+    CHECK_UINT(stats_get(&stats->waiting) + stats_get(&stats->unread), 1);
+    pthread_barrier_wait(&out_of_step);
+    wait_all();
+    CHECK_UINT(stats_get(&stats->unread), 0);
+    CHECK_UINT(stats_get(&stats->step_began_us), 0);
+    close_desk();
+}
+
 /* -- Stops and pieces ------------------------------------------------------------------------------- */
 
 TEST_NOFAULT(a_stop_ends_an_answer_and_is_not_told) {
