@@ -33,7 +33,7 @@
 #include "local/process_keeper.h"
 
 #define STEP_MS   60000
-#define ANSWER_MS 20000   /* tokens of a text of megabytes take a second */
+#define ANSWER_MS 20000   /* at most, whatever a step may take */
 #define PROMPT_MS 1000    /* who asks may be a loop's thread, and has others to serve */
 #define HOLD      65536   /* bytes that wait for the next step, at most */
 
@@ -275,6 +275,13 @@ static int ask_aside(const struct perilune_engine_model *cm, const struct buf *q
     return rc == 0 || rc == PERILUNE_ERR_NOMEM ? rc : PERILUNE_ERR_IO;
 }
 
+/* How long an answer about so many bytes may take: tokens of a megabyte take less than a second, and who does not answer
+ * in the time of a step as well hangs. */
+static uint64_t aside_ms(const struct perilune_engine_model *m, size_t len) {
+    uint64_t ms = m->step_ms + len / 1000;
+    return ms < ANSWER_MS ? ms : ANSWER_MS;
+}
+
 /* Tokens of one text or two. */
 static int64_t ask_tokens(const struct perilune_engine_model *m, enum process_op op, unsigned flags,
                           const struct process_room *r, struct slice first, struct slice second, int32_t *out) {
@@ -289,7 +296,7 @@ static int64_t ask_tokens(const struct perilune_engine_model *m, enum process_op
     buf_slice(&question, first);
     buf_slice(&question, second);
     if (!buf_failed(&question)) ((struct process_head *)(void *)question.data)->len += (uint32_t)len;
-    int rc = ask_aside(m, &question, ANSWER_MS, &n, &in);
+    int rc = ask_aside(m, &question, aside_ms(m, len), &n, &in);
     bool fits = rc == 0 && n > 0 && (uint64_t)n <= r->room;
     if (fits && buf_len(&in) == (size_t)n * sizeof(*out)) memcpy(out, buf_get(&in).ptr, buf_len(&in));
     else if (fits) rc = PERILUNE_ERR_IO;

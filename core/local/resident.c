@@ -247,7 +247,19 @@ static uint32_t limit_of(const struct resident *r, const struct turn_ask *a) {
     return row - 1; /* and one of the answer */
 }
 
-/* The choices of text i, or of a chat.  False: k is gone. */
+/* The engine was lost while it was asked about a text: nothing of k has begun, so it waits like those that come later.
+ * True: k has no choices, and may be gone. */
+static bool wait_for_engine(struct resident *r, struct talk *k) {
+    unsigned choices = turn_choices(&k->turn->ask);
+    drop_choices(r, &r->waiting, k);
+    k->open = 0;
+    k->prompt = 0;
+    atomic_store(&r->lost, true); /* it may not have been seen yet */
+    resident_park(r, k, choices);
+    return true;
+}
+
+/* The choices of text i, or of a chat.  False: k is gone, or waits for the engine. */
 static bool add_text(struct resident *r, struct talk *k, unsigned i) {
     const struct turn_ask *a = &k->turn->ask;
     uint32_t limit = limit_of(r, a);
@@ -257,7 +269,7 @@ static bool add_text(struct resident *r, struct talk *k, unsigned i) {
                                      : tokens_of(r, a->texts + i, pieces, a->flags, limit, &tokens);
     bool ok;
     if (n == PERILUNE_ERR_NOMEM) ok = !refuse(r, k, TURN_MEMORY, "out of memory");
-    else if (n == PERILUNE_ERR_IO) ok = !refuse(r, k, TURN_BROKEN, RESIDENT_FAILED);
+    else if (n == PERILUNE_ERR_IO) ok = !wait_for_engine(r, k);
     else if (n < 0) ok = !refuse(r, k, TURN_BAD, "the text cannot be cut into tokens");
     else if (n > limit) ok = !refuse_length(r, k, n, limit);
     else if (n == 0) ok = !refuse(r, k, TURN_BAD, "the text is empty");

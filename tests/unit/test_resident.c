@@ -522,6 +522,39 @@ static void ask_while_it_is_down(unsigned step) {
     if (step == 3) asked[1].turn = turn_new(desk.resident, &q, &desk.mail, told, &asked[1]);
 }
 
+static atomic_uint texts_lost; /* how many are answered by nobody */
+
+static int64_t tokenize_or_not(const struct perilune_engine_model *m, const char *text, size_t len, unsigned flags,
+                               int32_t *out, size_t room) {
+    if (texts_lost > 0) {
+        texts_lost--;
+        return PERILUNE_ERR_IO;
+    }
+    return fake_tokenize(m, text, len, flags, out, room);
+}
+
+/* It is gone, and whose text is cut is the first to see it. */
+TEST_NOFAULT(who_is_the_first_to_see_that_it_is_gone_waits_like_those_behind) {
+    struct perilune_engine e;
+    struct resident_settings s = curable(4, &e);
+    e.tokenize = tokenize_or_not;
+    open_desk(&s);
+    texts_lost = 1;
+    cure.agains = 3;
+    ask(&asked[0], "the first", 5);
+    ask(&asked[1], "behind it", 5);
+    wait_all();
+    check_answer(&asked[0]);
+    check_answer(&asked[1]);
+    CHECK_UINT(cure.done, 1);
+    texts_lost = 1;
+    cure.refusals = 100; /* nobody is kept waiting for ever */
+    ask(&asked[2], "the last", 5);
+    wait_all();
+    CHECK(asked[2].failed && asked[2].code == TURN_DOWN);
+    close_desk();
+}
+
 TEST_NOFAULT(who_comes_while_it_recovers_waits_or_is_told_how_long) {
     struct perilune_engine e;
     struct resident_settings s = curable(4, &e);
@@ -862,29 +895,29 @@ TEST_NOFAULT(a_grammar_that_becomes_too_dear_ends_its_own_answer) {
 
 /* -- A step that hangs --------------------------------------------------------------------------- */
 
-static pthread_barrier_t in_step, out_of_step;
+static pthread_barrier_t hang_begins, hang_over;
 
 static void hang(unsigned step) {
     if (step != 1) return;
-    pthread_barrier_wait(&in_step);
-    pthread_barrier_wait(&out_of_step);
+    pthread_barrier_wait(&hang_begins);
+    pthread_barrier_wait(&hang_over);
 }
 
 TEST_NOFAULT(who_looks_at_a_step_that_hangs_sees_it) {
     struct resident_settings s = settings(1, 64);
     fake.before = hang;
-    pthread_barrier_init(&in_step, NULL, 2);
-    pthread_barrier_init(&out_of_step, NULL, 2);
+    pthread_barrier_init(&hang_begins, NULL, 2);
+    pthread_barrier_init(&hang_over, NULL, 2);
     open_desk(&s);
     const struct resident_stats *stats = resident_stats(desk.resident);
     CHECK_UINT(stats_get(&stats->step_began_us), 0);
     ask(&asked[0], "hello", 4);
-    pthread_barrier_wait(&in_step);
+    pthread_barrier_wait(&hang_begins);
     ask(&asked[1], "again", 4);
     CHECK(stats_get(&stats->step_began_us) > 0);
     CHECK_UINT(stats_get(&stats->active), 1);
     CHECK_UINT(stats_get(&stats->waiting) + stats_get(&stats->unread), 1);
-    pthread_barrier_wait(&out_of_step);
+    pthread_barrier_wait(&hang_over);
     wait_all();
     CHECK_UINT(stats_get(&stats->unread), 0);
     CHECK_UINT(stats_get(&stats->step_began_us), 0);
