@@ -1,13 +1,15 @@
 /* resident.c -- a model and the thread that runs it.
  *
- *     turns --mailbox--> [ waiting: by priority, deadline, arrival ] --a row, and memory--> [ active ]
- *                                  ^                                                           |
- *                                  +------------- memory is short: the youngest ---------------+
- *                                                                                              v
+ *     turns --mailbox--> [ waiting: by priority, deadline, arrival ] --a turn, a row, memory--> [ active ]
+ *                                  ^                                                               |
+ *                                  +--------------- memory is short: the youngest -----------------+
+ *                                                                                                  v
  *     letters <-------------------- text, ends ---------------- one step: every active choice in one batch
  *
  * One thread owns the model, and nobody waits for it: whoever asks gets letters (turn.c).  Between two steps it opens
  * its mail, drops who has left, lets choices in, and steps again.  With nothing to do it sleeps.
+ *
+ * Of equal priority tenants take turns (flows.c), and in a tenant's turn the first of its choices goes.
  *
  * A choice is let in when a row is free and memory for its prompt and some of its answer is to be had.  Rows that
  * nobody uses any more are that memory: they are kept for who begins alike, until somebody needs their cells.  When
@@ -52,10 +54,12 @@ static void choice_free(struct resident *r, struct choice *c, bool keep_row) {
     if (c->row != ROW_NONE) {
         rows_give_back(&r->rows, c->row, keep_row);
         r->active_count--;
+        c->flow->active--;
     } else if (!list_is_empty(&c->link)) {
         r->waiting_count--;
     }
     list_remove(&c->link);
+    if (c->flow != NULL) flows_leave(&r->flows, c->flow);
     matcher_deinit(&c->matcher);
     stops_deinit(&c->stops);
     sampler_deinit(&c->sampler);
@@ -127,6 +131,7 @@ void resident_put_back(struct resident *r, struct choice *c) {
     c->row = ROW_NONE;
     list_remove(&c->link);
     r->active_count--;
+    c->flow->active--;
     stats_add(&r->stats.preempted, 1);
     enqueue(r, c);
 }
@@ -231,6 +236,11 @@ static bool add_choice(struct resident *r, struct talk *k, unsigned index, const
     char why[300];
     struct choice *c = choice_new(k, index, tokens, n, most);
     if (c == NULL) return !refuse(r, k, TURN_MEMORY, "out of memory");
+    c->flow = flows_join(&r->flows, k->turn->ask.tenant);
+    if (c->flow == NULL) {
+        choice_free(r, c, false);
+        return !refuse(r, k, TURN_MEMORY, "out of memory");
+    }
     c->arrival = ++r->arrivals;
     k->open++;
     enqueue(r, c);
@@ -387,6 +397,8 @@ static bool let_in(struct resident *r, struct choice *c) {
     c->row = row;
     r->waiting_count--;
     r->active_count++;
+    flows_turn(&r->flows, c->flow);
+    c->flow->active++;
     list_remove(&c->link);
     list_append(&r->active, &c->link);
     if (!c->talk->first_placed) c->talk->cached = shared; /* of a prompt that several choices have: once */
@@ -394,12 +406,23 @@ static bool let_in(struct resident *r, struct choice *c) {
     return true;
 }
 
-static void admit(struct resident *r) {
-    unsigned looked = 0;
-    for (struct list *l = r->waiting.next, *next; l != &r->waiting && looked < LOOK_AHEAD; l = next, looked++) {
+struct choice *resident_next(struct resident *r) {
+    struct choice *best = NULL;
+    for (struct list *l = r->waiting.next; l != &r->waiting; l = l->next) {
         struct choice *c = container_of(l, struct choice, link);
-        next = l->next;
-        if (r->active_count >= r->settings.active) return;
+        if (c->round == r->round) continue;
+        if (best != NULL && c->talk->turn->ask.priority != best->talk->turn->ask.priority) break;
+        if (best == NULL || flow_is_before(c->flow, best->flow)) best = c;
+    }
+    if (best != NULL) best->round = r->round;
+    return best;
+}
+
+static void admit(struct resident *r) {
+    struct choice *c;
+    r->round++;
+    for (unsigned looked = 0; looked < LOOK_AHEAD && r->active_count < r->settings.active; looked++) {
+        if ((c = resident_next(r)) == NULL) return;
         if (waits_for_another(r, c)) continue;
         if (!let_in(r, c)) return;
     }
@@ -463,6 +486,7 @@ static void parts_free(struct resident *r) {
     if (r->rows.engine != NULL) rows_deinit(&r->rows);
     chat_style_free(r->style);
     grammars_clear(&r->grammars);
+    flows_deinit(&r->flows);
     pieces_deinit(&r->pieces);
     if (r->model != NULL) r->engine->free(r->model);
     buf_deinit(&r->whole);

@@ -1,6 +1,6 @@
 /* resident_embed.c -- vectors of texts, those of several requests in one batch.
  *
- * Texts wait like choices of chats, in the same order, and the first of them that fit a batch together go: their
+ * Texts wait like choices of chats, in the same order, tenants take turns with theirs, and the first of them that fit a batch together go: their
  * number is the engine's, and so is the sum of their tokens.  What arrives while a batch is computed is in the next
  * one, so batches grow by themselves when there is more to do, and nobody waits for one to fill. */
 #include <math.h>
@@ -11,9 +11,11 @@
 static size_t gather(struct resident *r, struct choice **of, uint32_t *lens) {
     size_t n = 0;
     uint32_t tokens = 0;
-    for (struct list *l = r->waiting.next; l != &r->waiting && n < r->facts->sequences; l = l->next) {
-        struct choice *c = container_of(l, struct choice, link);
+    struct choice *c;
+    r->round++;
+    while (n < r->facts->sequences && (c = resident_next(r)) != NULL) {
         if (tokens + c->len > r->facts->batch) break;
+        flows_turn(&r->flows, c->flow);
         for (uint32_t i = 0; i < c->len; i++) r->plain[tokens++] = c->tokens[i];
         of[n] = c;
         lens[n++] = c->len;

@@ -3,6 +3,7 @@
 #define PERILUNE_LOCAL_RESIDENT_INT_H
 
 #include "local/chat_style.h"
+#include "local/flows.h"
 #include "local/grammars.h"
 #include "local/rows.h"
 #include "local/resident.h"
@@ -25,7 +26,9 @@ struct choice {
     struct list    link;   /* in waiting or active of the resident */
     struct talk   *talk;
     unsigned       index;
+    struct flow   *flow;    /* its tenant's */
     uint64_t       arrival; /* number */
+    uint64_t       round;   /* of resident_next(), in which it was looked at */
     uint32_t       row;    /* ROW_NONE: it waits */
     int32_t       *tokens; /* the prompt and what was said; those behind the row's are to be computed */
     uint32_t       len, cap, prompt, most; /* most: tokens to be said */
@@ -50,7 +53,8 @@ struct resident {
     struct list             waiting; /* choices, in the order in which they go */
     struct list             active;  /* choices with a row, the oldest first */
     unsigned                waiting_count, active_count;
-    uint64_t                arrivals;
+    uint64_t                arrivals, round;
+    struct flows            flows;
     bool                    stopping, broken;
     /* While it is broken, see resident_recover.c: */
     unsigned                failures, parked; /* failures in a row; parked: choices of talks without any yet */
@@ -81,6 +85,10 @@ void resident_put_back(struct resident *r, struct choice *c); /* it waits again 
 
 /* The choices of a talk that has none yet; k may be gone afterwards. */
 void resident_add_texts(struct resident *r, struct talk *k);
+
+/* The next that waits, of those that were not looked at in this round (r->round): of the highest priority, the tenant
+ * whose turn it is, the first of it.  NULL: there is none. */
+struct choice *resident_next(struct resident *r);
 
 /* resident_recover.c: what it takes to recover later is made sure of. */
 int  resident_prepare(struct resident *r);

@@ -17,7 +17,7 @@ static struct desk {
     struct loop     loop;
     struct mailbox  mail;
     struct resident  *resident;
-    unsigned        open; /* talks that are not over */
+    unsigned        open, overs; /* talks that are not over, and those that are */
 } desk;
 
 struct asked {
@@ -29,7 +29,7 @@ struct asked {
     enum turn_end  end;
     enum turn_code code;
     uint32_t     prompt_tokens, said, cached, limit;
-    unsigned     events, vectors;
+    unsigned     events, vectors, order; /* order: the how-manyth that was over */
     float        vector[4];
 };
 static struct asked asked[TALKS];
@@ -40,7 +40,7 @@ static void open_desk(const struct resident_settings *s) {
     CHECK_INT(loop_init(&desk.loop), 0);
     CHECK_INT(mailbox_open(&desk.mail, &desk.loop, &desk), 0);
     CHECK_INT(resident_new(&desk.resident, s, why, sizeof(why)), 0);
-    desk.open = 0;
+    desk.open = desk.overs = 0;
 }
 
 static void put_away(struct asked *a) {
@@ -82,6 +82,7 @@ static void told(void *ud) {
         if (ev.type == TURN_OVER || ev.type == TURN_FAILED) {
             a->over = true;
             desk.open--;
+            a->order = ++desk.overs;
             a->failed = ev.type == TURN_FAILED;
             a->code = ev.code;
             a->prompt_tokens = ev.prompt;
@@ -893,7 +894,7 @@ TEST_NOFAULT(a_grammar_that_becomes_too_dear_ends_its_own_answer) {
     close_desk();
 }
 
-/* -- A step that hangs --------------------------------------------------------------------------- */
+/* -- Tenants ---------------------------------------------------------------------------------------- */
 
 static pthread_barrier_t hang_begins, hang_over;
 
@@ -902,6 +903,66 @@ static void hang(unsigned step) {
     pthread_barrier_wait(&hang_begins);
     pthread_barrier_wait(&hang_over);
 }
+
+TEST_NOFAULT(a_tenant_that_asks_for_much_does_not_hold_off_the_others) {
+    struct resident_settings s = settings(2, 64);
+    struct slice text;
+    open_desk(&s);
+    fake.never_ends = true;
+    fake.before = hang;
+    pthread_barrier_init(&hang_begins, NULL, 2);
+    pthread_barrier_init(&hang_over, NULL, 2);
+    for (int i = 0; i < 20; i++) {
+        struct turn_ask hog = question("much", &text, 40);
+        hog.choices = 4;
+        ask_with(&asked[i], &hog);
+    }
+    pthread_barrier_wait(&hang_begins); /* two of its answers have the rows */
+    for (int i = 20; i < 23; i++) {
+        struct turn_ask other = question("little", &text, 4);
+        other.tenant = (struct hash128){ 7, (uint64_t)i };
+        ask_with(&asked[i], &other);
+    }
+    pthread_barrier_wait(&hang_over);
+    wait_all();
+    for (int i = 20; i < 23; i++) {
+        check_answer(&asked[i]);
+        CHECK(asked[i].order <= 4); /* before all but one of the twenty */
+    }
+    for (int i = 0; i < 20; i++) CHECK_UINT(asked[i].said, 4 * 40);
+    close_desk();
+}
+
+TEST_NOFAULT(vectors_of_tenants_take_turns) {
+    struct resident_settings s = settings(2, 64);
+    struct slice texts[40];
+    fake.width = 4;
+    fake.before = hang;
+    pthread_barrier_init(&hang_begins, NULL, 2);
+    pthread_barrier_init(&hang_over, NULL, 2);
+    open_desk(&s);
+    for (int i = 0; i < 40; i++) texts[i] = SLICE("a text of some size");
+    struct slice one;
+    struct turn_ask q = question("x", &one, 0);
+    q.kind = TURN_EMBED;
+    q.texts = texts;
+    q.text_count = 1;
+    ask_with(&asked[0], &q);
+    pthread_barrier_wait(&hang_begins);
+    q.text_count = 40;
+    ask_with(&asked[1], &q);
+    q.text_count = 1;
+    q.tenant = (struct hash128){ 7, 7 };
+    ask_with(&asked[2], &q);
+    pthread_barrier_wait(&hang_over);
+    wait_all();
+    CHECK_UINT(asked[2].order, 2);
+    CHECK_UINT(asked[1].order, 3);
+    CHECK_UINT(asked[1].vectors, 40);
+    close_desk();
+}
+
+/* -- A step that hangs --------------------------------------------------------------------------- */
 
 TEST_NOFAULT(who_looks_at_a_step_that_hangs_sees_it) {
     struct resident_settings s = settings(1, 64);
