@@ -121,6 +121,7 @@ int local_read_form(struct asking *in) {
     if (!in->offers) return rc;
     in->q->reading.calls = in->traits->shape.form;
     in->q->reading.one_call = in->shape.one_call;
+    in->q->reading.only_calls = in->shape.calls_only;
     return rc;
 }
 
