@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "sys/mailbox.h"
+
 static void end_here(const struct ending *e, const char *why) {
     char line[200];
     int n = snprintf(line, sizeof(line), "perilune: %s: something hangs, most likely a step of a local model; ended "
@@ -37,7 +39,7 @@ void ending_begin(struct ending *e, const sigset_t *signals, bool asked_twice, i
     *e = (struct ending){ .status = status, .seconds = asked_twice ? ENDING_ASKED_TWICE_S : ENDING_S };
     e->signals = *signals;
     sigdelset(&e->signals, SIGHUP); /* there is nothing to reload any more */
-    e->watched = pthread_create(&e->thread, NULL, watch, e) == 0;
+    e->watched = thread_start(&e->thread, "ending", watch, e) == 0;
 }
 
 void ending_done(struct ending *e) {

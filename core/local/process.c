@@ -275,8 +275,8 @@ static int ask_aside(const struct perilune_engine_model *cm, const struct buf *q
     return rc == 0 || rc == PERILUNE_ERR_NOMEM ? rc : PERILUNE_ERR_IO;
 }
 
-/* How long an answer about so many bytes may take: tokens of a megabyte take less than a second, and who does not answer
- * in the time of a step as well hangs. */
+/* How long an answer about so many bytes may take: tokens of a megabyte take less than a second, and who is silent for
+ * the time of a step besides hangs. */
 static uint64_t aside_ms(const struct perilune_engine_model *m, size_t len) {
     uint64_t ms = m->step_ms + len / 1000;
     return ms < ANSWER_MS ? ms : ANSWER_MS;

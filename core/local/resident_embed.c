@@ -1,8 +1,9 @@
 /* resident_embed.c -- vectors of texts, those of several requests in one batch.
  *
- * Texts wait like choices of chats, in the same order, tenants take turns with theirs, and the first of them that fit a batch together go: their
- * number is the engine's, and so is the sum of their tokens.  What arrives while a batch is computed is in the next
- * one, so batches grow by themselves when there is more to do, and nobody waits for one to fill. */
+ * Texts wait like choices of chats, in the same order, tenants take turns with theirs, and the first of them that fit a
+ * batch together go: their number is the engine's, and so is the sum of their tokens.  What arrives while a batch is
+ * computed is in the next one, so batches grow by themselves when there is more to do, and nobody waits for one to
+ * fill. */
 #include <math.h>
 
 #include "local/resident_int.h"
