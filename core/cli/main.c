@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/ending.h"
 #include "cli/hello.h"
 #include "perilune.h"
 #include "base/mem.h"
@@ -327,7 +328,10 @@ static int serve(const char *file, int watch) {
     if (perilune_open(&s.g, &o, err, sizeof(err)) == 0) status = serve_until_done(&s);
     else fprintf(stderr, "%s\n", err);
     logger_end(&log);
+    struct ending ending;
+    ending_begin(&ending, &s.set, atomic_load(&s.term) >= 2, status);
     perilune_close(s.g);
+    ending_done(&ending);
     return status;
 }
 

@@ -30,6 +30,8 @@ static const struct column columns[] = {
     COLUMN(up, "perilune_engine_up", "gauge", "1; 0 while an engine that failed is not there again."),
     COLUMN(active, "perilune_engine_active", "gauge", "Answers in the batch."),
     COLUMN(waiting, "perilune_engine_waiting", "gauge", "Answers that wait for their turn."),
+    COLUMN(step_began_us, "perilune_engine_step_seconds", "gauge",
+           "How long the step under way has taken; 0: there is none.  One that hangs grows."),
     COLUMN(cells, "perilune_engine_cells", "gauge", "Tokens in the memory of a model, those of idle rows included."),
 };
 
@@ -39,14 +41,23 @@ struct writing {
     unsigned             number;
 };
 
+/* What is told of it now; the thread may be in a step that takes long, or hangs. */
+static void write_value(const struct resident_stats *s, size_t at, struct buf *out) {
+    const stats_counter *c = (const void *)((const char *)s + at);
+    uint64_t n = stats_get(c), now = loop_hrtime_us();
+    if (c == &s->step_began_us) buf_printf(out, "%.3f", n == 0 || n > now ? 0 : (double)(now - n) / 1e6);
+    else buf_u64(out, c == &s->waiting ? n + stats_get(&s->unread) : n);
+}
+
 static void write_one(void *ud, const char *model, const struct resident *r) {
     struct writing *w = ud;
     const char *slash = strrchr(model, '/');
-    const stats_counter *c = (const void *)((const char *)resident_stats(r) + w->column->at);
     buf_puts(w->out, w->column->name);
     buf_puts(w->out, "{model=");
     json_write_string(w->out, slice_str(slash ? slash + 1 : model)); /* the escapes of Prometheus are among JSON's */
-    buf_printf(w->out, ",number=\"%u\"} %llu\n", ++w->number, (unsigned long long)stats_get(c));
+    buf_printf(w->out, ",number=\"%u\"} ", ++w->number);
+    write_value(resident_stats(r), w->column->at, w->out);
+    buf_putc(w->out, '\n');
 }
 
 void engine_metrics_write(struct engines *e, struct buf *out) {

@@ -5,7 +5,7 @@
  *
  *     load --> facts, tokenize, piece                  any thread, once load() has returned
  *          --> seq_start, seq_copy, seq_cut, step,     one thread: who runs the model (core/local/resident.c)
- *              logits, embed, grammar_*
+ *              logits, embed
  *          --> recover                                 the same thread, after an error of step() or embed()
  *          --> cancel                                  any thread: ends the step() or embed() under way soon
  *          --> free                                    nobody uses the model any more
@@ -89,7 +89,6 @@ struct perilune_engine_token {
 };
 
 struct perilune_engine_model;   /* the engine's own */
-struct perilune_engine_grammar; /* the same */
 
 enum {
     PERILUNE_ENGINE_SPECIAL = 1, /* tokenize: texts of control tokens are these tokens; piece: they have a text */
@@ -143,24 +142,13 @@ struct perilune_engine {
     int  (*embed)(struct perilune_engine_model *m, const int32_t *tokens, const uint32_t *lens, size_t count,
                   float *out);
 
-    /* The model is as it was loaded: all rows are empty, facts are the same ones, and grammars of before may only be
-     * freed.  Other threads ask for tokens and pieces meanwhile.  0, PERILUNE_ERR_AGAIN (under way: ask again
-     * in some milliseconds), or another error, with a sentence.  NULL: such an engine stays as it is. */
+    /* The model is as it was loaded: all rows are empty, facts are the same ones.  Other threads ask for tokens and
+     * pieces meanwhile.  0, PERILUNE_ERR_AGAIN (under way: ask again in some milliseconds), or another error, with a
+     * sentence.  NULL: such an engine stays as it is. */
     int  (*recover)(struct perilune_engine_model *m, char *why, size_t why_size);
 
     /* [any] */
     void (*cancel)(struct perilune_engine_model *m);
-
-    /* A grammar (GBNF, whose first rule is "root") that answers must follow.  All five NULL: the engine knows none. */
-    int  (*grammar_new)(struct perilune_engine_model *m, const char *gbnf, struct perilune_engine_grammar **out,
-                        char *why, size_t why_size);
-    bool (*grammar_allows)(struct perilune_engine_grammar *g, int32_t token);
-    /* Tokens that may not come next get a logit of -INFINITY. */
-    void (*grammar_mask)(struct perilune_engine_grammar *g, float *logits);
-    void (*grammar_accept)(struct perilune_engine_grammar *g, int32_t token); /* one that it allows */
-    void (*grammar_free)(struct perilune_engine_grammar *g); /* NULL is fine */
-    /* Another one where this one stands; NULL: no memory.  The function may be NULL: then texts are read again. */
-    struct perilune_engine_grammar *(*grammar_copy)(const struct perilune_engine_grammar *g);
 };
 
 #ifdef __cplusplus

@@ -642,15 +642,70 @@ static bool put_choices(struct gbnf *g, const struct gbnf_view *v) {
     return false;
 }
 
+#define FORKS 64 /* in forks; deeper ones are written one by one */
+
+/* How many bytes all of values[0..n), which are in order, have in front: whole characters. */
+static size_t common(const struct slice *values, unsigned n, size_t from) {
+    struct slice a = values[0], b = values[n - 1];
+    size_t at = from;
+    while (at < a.len && at < b.len && a.ptr[at] == b.ptr[at]) at++;
+    while (at > from && at < b.len && ((unsigned char)b.ptr[at] & 0xC0) == 0x80) at--;
+    return at;
+}
+
+/* values[0..n), in order and each one once, behind the `from` bytes that all of them begin with: what they go on with
+ * alike is written once, so that ten thousand of them are no more ways than the characters that may come next. */
+static void put_values(struct buf *to, const struct slice *values, unsigned n, size_t from, unsigned forks) {
+    size_t at = common(values, n, from);
+    if (at > from) gbnf_put_literal(to, slice_of(values[0].ptr + from, at - from)), buf_putc(to, ' ');
+    if (n == 1) return;
+    buf_putc(to, '(');
+    for (unsigned i = 0; i < n;) {
+        unsigned k = i + 1;
+        if (i > 0) buf_puts(to, " | ");
+        if (values[i].len > at && forks < FORKS)
+            while (k < n && common((struct slice[]){ values[i], values[k] }, 2, at) > at) k++;
+        if (values[i].len == at) buf_puts(to, "\"\"");
+        else put_values(to, values + i, k - i, at, forks + 1);
+        i = k;
+    }
+    buf_puts(to, ") ");
+}
+
+/* The texts of an enum's values that the type allows, in order and each one once; they are in *text.  How many. */
+static unsigned enum_values(struct gbnf *g, uint32_t list, unsigned bits, struct buf *text, struct slice *out) {
+    unsigned n = 0, kept = 0;
+    for (uint32_t k = json_first(g->doc, list); k != JSON_NONE; k = json_next(g->doc, list, k)) {
+        if ((bit_of(g->doc, k) & bits) == 0) continue;
+        size_t from = buf_len(text);
+        compact(g, k, text);
+        out[n++] = slice_of(NULL, buf_len(text) - from);
+    }
+    if (buf_failed(text)) return 0;
+    const char *at = buf_get(text).ptr;
+    for (unsigned i = 0; i < n; at += out[i++].len) out[i].ptr = at;
+    if (n > 1) qsort(out, n, sizeof(*out), by_bytes);
+    for (unsigned i = 0; i < n; i++)
+        if (kept == 0 || !slice_eq(out[kept - 1], out[i])) out[kept++] = out[i];
+    return kept;
+}
+
 static void put_enum(struct gbnf *g, const struct gbnf_view *v, uint32_t list, uint32_t in) {
     unsigned bits = bits_of(g, v), n = 0;
-    uint32_t k = json_is(g->doc, list, JSON_ARRAY) ? json_first(g->doc, list) : JSON_NONE;
-    for (; k != JSON_NONE; k = json_next(g->doc, list, k)) {
-        if ((bit_of(g->doc, k) & bits) == 0) continue;
-        if (n++ > 0) buf_puts(&g->out, " | ");
-        put_value(g, k);
+    struct slice *values = NULL;
+    struct buf text;
+    buf_init(&text, GBNF_MAX_TEXT);
+    if (json_is(g->doc, list, JSON_ARRAY)) {
+        values = mem_alloc((g->doc->nodes[list].count + 1) * sizeof(*values));
+        if (values == NULL) g->rc = g->rc ? g->rc : PERILUNE_ERR_NOMEM;
+        else n = enum_values(g, list, bits, &text, values);
     }
-    if (n == 0) gbnf_fail(g, PERILUNE_ERR_INVAL, in, "enum", "has no value that the type allows");
+    if (text.error == PERILUNE_ERR_LIMITED) gbnf_fail(g, text.error, in, "enum", "has more than 1 MiB of values");
+    else if (buf_failed(&text)) g->rc = g->rc ? g->rc : PERILUNE_ERR_NOMEM;
+    else if (n == 0) gbnf_fail(g, PERILUNE_ERR_INVAL, in, "enum", "has no value that the type allows");
+    else put_values(&g->out, values, n, 0, 0), buf_puts(&g->out, "space");
+    buf_deinit(&text);
+    mem_free(values);
 }
 
 static void put_body(struct gbnf *g, const struct gbnf_view *v) {

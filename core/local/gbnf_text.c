@@ -25,6 +25,7 @@
 
 #define PATTERN_DEPTH  32
 #define PATTERN_REPEAT 1000
+#define PATTERN_SIZE   65536 /* of all that its counts multiply to */
 #define NOT_PLAIN      "\"\\\\\\x7F\\x00-\\x1F" /* what cannot stand in a JSON string as it is, in a class */
 
 struct pattern {
@@ -33,6 +34,7 @@ struct pattern {
     const char   *at, *end;
     unsigned      depth;
     struct buf   *to;
+    uint64_t      size;  /* characters and classes, repeated ones as often as they are; PATTERN_SIZE + 1: too many */
 };
 
 static void refuse(struct pattern *p, const char *why) {
@@ -124,12 +126,21 @@ static void put_class(struct pattern *p) {
     buf_deinit(&set);
 }
 
+/* What was counted since `before` comes `times` times. */
+static void multiply(struct pattern *p, uint64_t before, unsigned times) {
+    p->size = before + (p->size - before) * (times ? times : 1); /* no more than PATTERN_SIZE * PATTERN_REPEAT */
+    if (p->size > PATTERN_SIZE)
+        gbnf_fail(p->g, PERILUNE_ERR_LIMITED, p->in, "pattern", "is too large: its counts make more than %d characters "
+                  "of it ({m,n} in {m,n} multiply)", PATTERN_SIZE);
+}
+
 static void put_choice(struct pattern *p);
 
 /* One character, class or group. */
 static void put_atom(struct pattern *p) {
     uint32_t c = next_char(p);
     bool negated = false;
+    p->size++;
     if (c == '(') {
         if (p->end - p->at > 1 && p->at[0] == '?') {
             if (p->at[1] != ':') refuse(p, "has a group that looks around or has a name");
@@ -169,7 +180,7 @@ static unsigned number(struct pattern *p, bool *there) {
     return n;
 }
 
-static void put_quantifier(struct pattern *p) {
+static void put_quantifier(struct pattern *p, uint64_t before) {
     if (p->at >= p->end || !strchr("*+?{", *p->at)) return;
     char c = *p->at++;
     if (c != '{') {
@@ -183,7 +194,9 @@ static void put_quantifier(struct pattern *p) {
         if (!from || p->at >= p->end || *p->at++ != '}') refuse(p, "has a { that is no count");
         else if (min > PATTERN_REPEAT || max > PATTERN_REPEAT || (to && max < min)) refuse(p,
             "has a count above 1000, or one that goes backwards");
-        else if (!comma) buf_printf(p->to, "{%u}", min);
+        else multiply(p, before, to ? max : min);
+        if (p->g->rc != 0) return;
+        if (!comma) buf_printf(p->to, "{%u}", min);
         else if (to) buf_printf(p->to, "{%u,%u}", min, max);
         else buf_printf(p->to, "{%u,}", min);
     }
@@ -200,8 +213,9 @@ static void put_choice(struct pattern *p) {
             continue;
         }
         if (!empty) buf_putc(p->to, ' ');
+        uint64_t before = p->size;
         put_atom(p);
-        if (p->g->rc == 0) put_quantifier(p);
+        if (p->g->rc == 0) put_quantifier(p, before);
         empty = false;
     }
     if (empty) buf_puts(p->to, "\"\"");
@@ -215,7 +229,7 @@ static void put_pattern(struct gbnf *g, uint32_t node, uint32_t in) {
     struct slice s = buf_get(&text);
     bool open_left = !slice_starts(s, SLICE("^")), open_right = !slice_ends(s, SLICE("$")) || slice_ends(s,
         SLICE("\\$"));
-    struct pattern p = { g, in, s.ptr + !open_left, s.ptr + s.len - !open_right, 0, &g->out };
+    struct pattern p = { g, in, s.ptr + !open_left, s.ptr + s.len - !open_right, 0, &g->out, 0 };
     buf_puts(&g->out, open_left ? "\"\\\"\" char* (" : "\"\\\"\" (");
     if (!open_left || !open_right) /* ^a|b$ binds each to one side only */
         for (const char *c = p.at, *end = p.end; c < end && g->rc == 0; c++)

@@ -14,7 +14,7 @@
  * is faster with many, and a beginning is copied.  A row of a model with a recurrent state cannot be cut or shared in
  * the middle; facts.shares says so.
  *
- * What it does not do: sampling, which works on logits and is the same for every engine (sampler.c). */
+ * What it does not do: sampling and grammars, which are the same for every engine (sampler.c, grammar.c). */
 #include "local/llama.h"
 
 #include <errno.h>
@@ -45,9 +45,6 @@ struct perilune_engine_model {
     struct perilune_engine_facts facts;
     struct llama_batch          batch;
     uint32_t                   *len;    /* of each row, in positions */
-    struct llama_token_data    *masked; /* of a grammar: room for the whole vocabulary; NULL: not needed yet */
-    uint16_t                   *first;  /* then: which byte each token begins with; BEGINS_... */
-    int32_t                     of_byte[256]; /* the token that is this byte, or -1 */
     size_t                      stepped; /* tokens of the last step */
     bool                        broken; /* an error left the memory in an unknown state, or the file was cut */
     const struct llama_library *library;
@@ -56,11 +53,6 @@ struct perilune_engine_model {
     off_t                       file_size;
     atomic_bool                 canceled;
     char                        name[160], bos[64], eos[64], note[300];
-};
-
-struct perilune_engine_grammar {
-    struct perilune_engine_model *m;
-    struct llama_sampler         *rules;
 };
 
 /* -- The file ------------------------------------------------------------------------------ */
@@ -138,9 +130,7 @@ static void model_free(struct perilune_engine_model *m) {
     mem_free(m->batch.seq_id);
     mem_free(m->batch.logits);
     mem_free(m->len);
-    mem_free(m->masked);
     if (m->file >= 0) close(m->file);
-    mem_free(m->first);
     mem_free(m);
 }
 
@@ -204,8 +194,13 @@ static int make_context(struct perilune_engine_model *m, const struct llama_libr
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     uint32_t rows = rows_for(o);
     uint32_t batch = o->batch == 0 ? PIECE : o->batch < rows ? rows : o->batch;
+    uint32_t cells = cells_for(trained, o, rows);
+    if (pooling != 0) { /* the library makes room for equal parts of a batch, one for each row, and asserts that */
+        batch = (batch + rows - 1) / rows * rows;
+        cells = cells < batch ? batch : cells;
+    }
     m->library = l;
-    m->wish = (struct llama_context_wish){ .cells = cells_for(trained, o, rows), .batch = batch, .rows = rows,
+    m->wish = (struct llama_context_wish){ .cells = cells, .batch = batch, .rows = rows,
                                     .piece = pooling == 0 && batch > PIECE ? PIECE : batch,
                                     .threads = (int32_t)(o->threads ? o->threads : cores > 0 ? cores : 1),
                                     .embeddings = pooling != 0, .apart = pooling == 0 && o->context_each != 0,
@@ -261,6 +256,11 @@ static int place(const struct llama_library *l, const struct perilune_engine_opt
     uint64_t numbers = f->kv_per_token * cells;
     struct device_need need = { .layers = f->layers, .weights = f->weight_bytes,
                                 .memory = type ? numbers / type->block * type->bytes : numbers * 2 };
+    if (cells < rows_for(o)) { /* GGML_ASSERT */
+        snprintf(text, sizeof(text), "a context of %u tokens is less than one for each of %u rows: make engine.context "
+                 "larger, or engine.sequences smaller (there are two rows for each)", cells, rows_for(o));
+        return refuse(why, size, o->model, text);
+    }
     unsigned devices = llama_library_devices(l, all, DEVICES_MAX);
     double bytes = (double)f->kv_per_token * cells * (type != NULL ? (double)type->bytes / type->block : 2);
     if (!devices_could_hold(all, devices, memory_of_machine(), cells, bytes)) {
@@ -563,111 +563,10 @@ static int embed(struct perilune_engine_model *m, const int32_t *tokens, const u
     return 0;
 }
 
-/* -- Grammars --------------------------------------------------------------------------------------------- */
-
-/* The library takes 15 ms to compare a grammar with 50,000 tokens.  But where a grammar has few ways to go on, few
- * bytes may come next, and vocabularies have a token for each byte: those are asked first, and of all others only the
- * ones that begin with such a byte. */
-enum { BEGINS_NOTHING = 256, BEGINS_ANYWAY }; /* no text; an end, which has no byte to be asked by */
-
-static bool learn_first_bytes(struct perilune_engine_model *m) {
-    char piece[4096];
-    m->masked = mem_alloc(m->facts.vocab * sizeof(*m->masked));
-    m->first = mem_alloc(m->facts.vocab * sizeof(*m->first));
-    for (unsigned b = 0; b < 256; b++) m->of_byte[b] = -1;
-    for (uint32_t t = 0; m->masked != NULL && m->first != NULL && t < m->facts.vocab; t++) {
-        bool ends = m->c->llama_vocab_is_eog(m->vocab, (int32_t)t);
-        int32_t n = m->c->llama_token_to_piece(m->vocab, (int32_t)t, piece, sizeof(piece), 0, true);
-        m->first[t] = ends ? BEGINS_ANYWAY : n > 0 ? (uint16_t)(unsigned char)piece[0] : BEGINS_NOTHING;
-        if (!ends && n == 1) m->of_byte[(unsigned char)piece[0]] = (int32_t)t;
-    }
-    if (m->masked != NULL && m->first != NULL) return true;
-    mem_free(m->masked);
-    mem_free(m->first);
-    m->masked = NULL;
-    m->first = NULL;
-    return false;
-}
-
-/* may[b]: can this byte come next?  One that has no token of its own can. */
-static void bytes_that_may(struct perilune_engine_grammar *g, bool may[BEGINS_ANYWAY + 1]) {
-    struct llama_token_data bytes[256];
-    struct llama_token_data_array a = { bytes, 0, -1, false };
-    memset(may, true, BEGINS_ANYWAY + 1);
-    may[BEGINS_NOTHING] = false;
-    for (unsigned b = 0; b < 256; b++)
-        if (g->m->of_byte[b] >= 0) bytes[a.size++] = (struct llama_token_data){ .id = g->m->of_byte[b] };
-    g->m->c->llama_sampler_apply(g->rules, &a);
-    for (size_t i = 0; i < a.size; i++)
-        if (a.data[i].logit == -INFINITY) may[g->m->first[a.data[i].id]] = false;
-}
-
-static void grammar_free(struct perilune_engine_grammar *g) {
-    if (g == NULL) return;
-    if (g->rules != NULL) g->m->c->llama_sampler_free(g->rules);
-    mem_free(g);
-}
-
-static int grammar_new(struct perilune_engine_model *m, const char *gbnf, struct perilune_engine_grammar **out,
-                       char *why, size_t size) {
-    *out = NULL;
-    bool ready = m->first != NULL || learn_first_bytes(m);
-    struct perilune_engine_grammar *g = ready ? mem_zalloc(sizeof(*g)) : NULL;
-    if (g == NULL) {
-        snprintf(why, size, "out of memory");
-        return PERILUNE_ERR_NOMEM;
-    }
-    g->m = m;
-    llama_library_forget_complaint();
-    g->rules = m->c->llama_sampler_init_grammar(m->vocab, gbnf, "root");
-    if (g->rules == NULL) {
-        snprintf(why, size, "the grammar is not understood: %s", llama_library_complaint());
-        grammar_free(g);
-        return PERILUNE_ERR_INVAL;
-    }
-    *out = g;
-    return 0;
-}
-
-static struct perilune_engine_grammar *grammar_copy(const struct perilune_engine_grammar *g) {
-    struct perilune_engine_grammar *copy = mem_zalloc(sizeof(*copy));
-    if (copy == NULL) return NULL;
-    copy->m = g->m;
-    copy->rules = g->m->c->llama_sampler_clone(g->rules);
-    if (copy->rules != NULL) return copy;
-    mem_free(copy);
-    return NULL;
-}
-
-static bool grammar_allows(struct perilune_engine_grammar *g, int32_t token) {
-    struct llama_token_data one = { .id = token, .logit = 0 };
-    struct llama_token_data_array a = { &one, 1, -1, false };
-    g->m->c->llama_sampler_apply(g->rules, &a);
-    return a.size == 1 && a.data[0].logit != -INFINITY;
-}
-
-static void grammar_mask(struct perilune_engine_grammar *g, float *scores) {
-    struct perilune_engine_model *m = g->m;
-    struct llama_token_data_array a = { m->masked, 0, -1, false };
-    bool may[BEGINS_ANYWAY + 1];
-    bytes_that_may(g, may);
-    for (uint32_t t = 0; t < m->facts.vocab; t++)
-        if (may[m->first[t]]) m->masked[a.size++] = (struct llama_token_data){ .id = (int32_t)t, .logit = scores[t] };
-    m->c->llama_sampler_apply(g->rules, &a);
-    for (uint32_t t = 0; t < m->facts.vocab; t++) scores[t] = -INFINITY;
-    for (size_t i = 0; i < a.size; i++) scores[a.data[i].id] = a.data[i].logit;
-}
-
-static void grammar_accept(struct perilune_engine_grammar *g, int32_t token) {
-    g->m->c->llama_sampler_accept(g->rules, token);
-}
-
 const struct perilune_engine llama_engine = {
     .version = PERILUNE_ENGINE_VERSION, .name = "libllama",
     .load = load, .free = model_free, .facts = facts,
     .tokenize = tokenize, .tokenize_pair = tokenize_pair, .piece = piece, .is_end = is_end,
     .seq_start = seq_start, .seq_copy = seq_copy, .seq_cut = seq_cut, .step = step, .logits = logits,
     .embed = embed, .recover = recover, .cancel = cancel,
-    .grammar_new = grammar_new, .grammar_allows = grammar_allows, .grammar_mask = grammar_mask,
-    .grammar_accept = grammar_accept, .grammar_free = grammar_free, .grammar_copy = grammar_copy,
 };

@@ -19,18 +19,6 @@ struct llama_batch {
     int8_t   *logits;
 };
 
-struct llama_token_data {
-    int32_t id;
-    float   logit, p;
-};
-
-struct llama_token_data_array {
-    struct llama_token_data *data;
-    size_t  size;
-    int64_t selected;
-    bool    sorted;
-};
-
 /* 0.4.0, 0.5.0 and 0.7.0. */
 struct llama_model_params_5 {
     void       *devices;
@@ -78,7 +66,6 @@ struct llama_context_params_7 { /* 0.7.0 */
 struct llama_model;
 struct llama_context;
 struct llama_vocab;
-struct llama_sampler;
 struct llama_memory;
 
 /* Functions whose types are the same in all releases that are known.  XX(result, name, arguments). */
@@ -132,12 +119,7 @@ struct llama_memory;
     XX(bool, llama_vocab_get_add_bos, (const struct llama_vocab *))                                              \
     XX(bool, llama_vocab_get_add_eos, (const struct llama_vocab *))                                              \
     XX(bool, llama_vocab_get_add_sep, (const struct llama_vocab *))                                              \
-    XX(const char *, llama_vocab_get_text, (const struct llama_vocab *, int32_t))                                \
-    XX(struct llama_sampler *, llama_sampler_init_grammar, (const struct llama_vocab *, const char *, const char *)) \
-    XX(void, llama_sampler_apply, (struct llama_sampler *, struct llama_token_data_array *))                     \
-    XX(void, llama_sampler_accept, (struct llama_sampler *, int32_t))                                            \
-    XX(struct llama_sampler *, llama_sampler_clone, (const struct llama_sampler *)) \
-    XX(void, llama_sampler_free, (struct llama_sampler *))
+    XX(const char *, llama_vocab_get_text, (const struct llama_vocab *, int32_t))
 
 struct llama_calls {
 #define XX(result, name, arguments) result (*name) arguments;

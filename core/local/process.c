@@ -33,7 +33,7 @@
 #include "local/process_keeper.h"
 
 #define STEP_MS   60000
-#define ANSWER_MS 20000   /* tokens of a text of megabytes take a second */
+#define ANSWER_MS 20000   /* at most, whatever a step may take */
 #define HOLD      65536   /* bytes that wait for the next step, at most */
 
 struct perilune_engine_model {
@@ -54,16 +54,7 @@ struct perilune_engine_model {
     size_t        stepped;
     bool          failed;    /* until recover() */
     bool          starting;  /* recover() has begun */
-    unsigned      life;      /* which process it is: grammars of an earlier one are gone */
-    uint32_t     *free_numbers; /* of grammars */
-    unsigned      free_count, free_cap, number_count;
     atomic_bool   canceled;
-};
-
-struct perilune_engine_grammar {
-    struct perilune_engine_model *m;
-    uint32_t number;
-    unsigned life;
 };
 
 /* -- Asking ------------------------------------------------------------------------------ */
@@ -146,10 +137,8 @@ static int set_up(struct perilune_engine_model *m, char *why, size_t size) {
 /* A process that has loaded becomes the one that is asked. */
 static int take_up(struct perilune_engine_model *m) {
     m->failed = m->starting = false;
-    m->life++;
     m->stepped = 0;
     memset(m->len, 0, m->facts.sequences * sizeof(*m->len));
-    m->free_count = m->number_count = 0;
     buf_clear(&m->out);
     process_put(&m->out, PROCESS_MAP, (int64_t)m->memory_size, NULL, 0); /* goes with the first question */
     return buf_failed(&m->out) ? PERILUNE_ERR_NOMEM : 0;
@@ -164,7 +153,6 @@ static void free_parts(struct perilune_engine_model *m) {
     mem_free(m->tokens);
     mem_free(m->len);
     mem_free(m->slot);
-    mem_free(m->free_numbers);
     mem_free(m->model);
     mem_free(m->library);
     mem_free(m->program);
@@ -266,11 +254,11 @@ static const struct perilune_engine_facts *facts(const struct perilune_engine_mo
 /* -- Texts and tokens ------------------------------------------------------------------------------- */
 
 /* Asks on the side.  *value, and in: the answer.  0, PERILUNE_ERR_IO: it is not up; or another error. */
-static int ask_aside(const struct perilune_engine_model *cm, const struct buf *question, int64_t *value,
+static int ask_aside(const struct perilune_engine_model *cm, const struct buf *question, uint64_t ms, int64_t *value,
                      struct buf *in) {
     struct perilune_engine_model *m = (struct perilune_engine_model *)(uintptr_t)cm;
     struct process_head h = { .op = 0 };
-    uint64_t until = process_now_ms() + ANSWER_MS;
+    uint64_t until = process_now_ms() + ms;
     struct slice s = buf_get(question);
     if (buf_failed(question)) return PERILUNE_ERR_NOMEM;
     pthread_mutex_lock(&m->keeper.side_lock);
@@ -284,6 +272,13 @@ static int ask_aside(const struct perilune_engine_model *cm, const struct buf *q
     pthread_mutex_unlock(&m->keeper.side_lock);
     *value = h.value;
     return rc == 0 || rc == PERILUNE_ERR_NOMEM ? rc : PERILUNE_ERR_IO;
+}
+
+/* How long an answer about so many bytes may take: tokens of a megabyte take less than a second, and who is silent for
+ * the time of a step besides hangs. */
+static uint64_t aside_ms(const struct perilune_engine_model *m, size_t len) {
+    uint64_t ms = m->step_ms + len / 1000;
+    return ms < ANSWER_MS ? ms : ANSWER_MS;
 }
 
 /* Tokens of one text or two. */
@@ -300,7 +295,7 @@ static int64_t ask_tokens(const struct perilune_engine_model *m, enum process_op
     buf_slice(&question, first);
     buf_slice(&question, second);
     if (!buf_failed(&question)) ((struct process_head *)(void *)question.data)->len += (uint32_t)len;
-    int rc = ask_aside(m, &question, &n, &in);
+    int rc = ask_aside(m, &question, aside_ms(m, len), &n, &in);
     bool fits = rc == 0 && n > 0 && (uint64_t)n <= r->room;
     if (fits && buf_len(&in) == (size_t)n * sizeof(*out)) memcpy(out, buf_get(&in).ptr, buf_len(&in));
     else if (fits) rc = PERILUNE_ERR_IO;
@@ -437,91 +432,10 @@ static int embed(struct perilune_engine_model *m, const int32_t *tokens, const u
     return PERILUNE_ERR_ENGINE;
 }
 
-/* -- Grammars ------------------------------------------------------------------------------------------------ */
-
-static bool take_number(struct perilune_engine_model *m, uint32_t *out) {
-    if (m->free_count > 0) {
-        *out = m->free_numbers[--m->free_count];
-        return true;
-    }
-    /* Room to give it back, now: that must not fail. */
-    if (!mem_grow((void **)&m->free_numbers, m->number_count, &m->free_cap, sizeof(*m->free_numbers))) return false;
-    *out = m->number_count++;
-    return true;
-}
-
-static int grammar_new(struct perilune_engine_model *m, const char *gbnf, struct perilune_engine_grammar **out,
-                       char *why, size_t size) {
-    int64_t value = 0;
-    *out = NULL;
-    struct perilune_engine_grammar *g = mem_zalloc(sizeof(*g));
-    int rc = g == NULL ? PERILUNE_ERR_NOMEM : m->failed ? PERILUNE_ERR_ENGINE : 0;
-    if (rc == 0 && !take_number(m, &g->number)) rc = PERILUNE_ERR_NOMEM;
-    snprintf(why, size, rc == PERILUNE_ERR_NOMEM ? "out of memory" : "the engine's process has ended");
-    if (rc == 0) {
-        process_put(&m->out, PROCESS_GRAMMAR_NEW, g->number, gbnf, strlen(gbnf) + 1);
-        rc = ask(m, ANSWER_MS, &value);
-        if (rc == 0 && value != 0) {
-            snprintf(why, size, "%.*s", SLICE_ARG(buf_get(&m->in)));
-            m->free_numbers[m->free_count++] = g->number;
-        }
-    }
-    if (rc == 0 && value == 0) {
-        g->m = m;
-        g->life = m->life;
-        *out = g;
-        return 0;
-    }
-    mem_free(g);
-    return rc != 0 ? rc : (int)value;
-}
-
-static int ask_grammar(struct perilune_engine_grammar *g, enum process_op op, int32_t token, int64_t *value) {
-    struct perilune_engine_model *m = g->m;
-    if (m->failed || g->life != m->life) return PERILUNE_ERR_ENGINE;
-    process_put(&m->out, op, 0, &(struct process_grammar){ g->number, token }, sizeof(struct process_grammar));
-    return ask(m, ANSWER_MS, value);
-}
-
-static bool grammar_allows(struct perilune_engine_grammar *g, int32_t token) {
-    int64_t value = 0;
-    return ask_grammar(g, PROCESS_GRAMMAR_ALLOWS, token, &value) == 0 && value != 0;
-}
-
-/* Where they are in the shared memory, or copied behind what a step can fill. */
-static void grammar_mask(struct perilune_engine_grammar *g, float *scores) {
-    struct perilune_engine_model *m = g->m;
-    size_t vocab = m->facts.vocab, slot = m->facts.batch;
-    float *last = m->memory + slot * vocab;
-    int64_t value;
-    bool is_there = scores >= m->memory && scores < last && (size_t)(scores - m->memory) % vocab == 0;
-    if (is_there) slot = (size_t)(scores - m->memory) / vocab;
-    else memcpy(last, scores, vocab * sizeof(*scores));
-    int rc = ask_grammar(g, PROCESS_GRAMMAR_MASK, (int32_t)slot, &value);
-    if (rc == 0 && !is_there) memcpy(scores, last, vocab * sizeof(*scores));
-    for (size_t t = 0; rc != 0 && t < vocab; t++) scores[t] = -INFINITY; /* nothing may come next: the answer fails */
-}
-
-static void grammar_accept(struct perilune_engine_grammar *g, int32_t token) {
-    struct process_grammar a = { g->number, token };
-    if (g->life == g->m->life) tell(g->m, PROCESS_GRAMMAR_ACCEPT, &a, sizeof(a));
-}
-
-static void grammar_free(struct perilune_engine_grammar *g) {
-    if (g == NULL) return;
-    struct perilune_engine_model *m = g->m;
-    struct process_grammar a = { .number = g->number };
-    if (g->life == m->life && tell(m, PROCESS_GRAMMAR_FREE, &a, sizeof(a)) == 0)
-        m->free_numbers[m->free_count++] = g->number;
-    mem_free(g);
-}
-
 const struct perilune_engine process_engine = {
     .version = PERILUNE_ENGINE_VERSION, .name = "process",
     .load = load, .free = model_free, .facts = facts,
     .tokenize = tokenize, .tokenize_pair = tokenize_pair, .piece = piece, .is_end = is_end,
     .seq_start = seq_start, .seq_copy = seq_copy, .seq_cut = seq_cut, .step = step, .logits = logits,
     .embed = embed, .recover = recover, .cancel = cancel,
-    .grammar_new = grammar_new, .grammar_allows = grammar_allows, .grammar_mask = grammar_mask,
-    .grammar_accept = grammar_accept, .grammar_free = grammar_free,
 };

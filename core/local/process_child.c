@@ -1,10 +1,10 @@
 /* process_child.c -- an engine in a process of its own: the inner side.
  *
- *     work --> main thread: load, rows, steps, vectors, grammars      logits --> shared memory
+ *     work --> main thread: load, rows, steps, vectors      logits --> shared memory
  *     side --> second thread: tokens of texts, prompts                it also hears that nobody is left
  *
- * Calls of the work connection are done in the order in which they came, so those without an answer (rows, ends of
- * grammars) need none: one that fails makes the next step fail.
+ * Calls of the work connection are done in the order in which they came, so those without an answer (rows) need
+ * none: one that fails makes the next step fail.
  *
  * It ends when its connections do, which is also how a parent dies, or is killed by the kernel then.  It is deaf to the
  * signals of a terminal or a service manager: those are for the parent, which may let answers end before it goes.
@@ -29,7 +29,6 @@
 #include "local/process_wire.h"
 #include "sys/mailbox.h"
 
-#define GRAMMARS_MOST (1u << 20)
 #define FIRST_WORD_MS 60000 /* until somebody says what to load */
 
 struct child {
@@ -39,8 +38,6 @@ struct child {
     struct buf  in, out;
     float      *memory;
     size_t      memory_size;
-    struct perilune_engine_grammar **grammars;
-    unsigned    grammar_cap;
     int         failed; /* of a call without an answer */
 };
 
@@ -179,43 +176,6 @@ static bool do_embed(struct child *c, int64_t value, struct slice s) {
     return answer(c, rc, NULL, 0);
 }
 
-static bool do_grammar_new(struct child *c, int64_t number, struct slice s) {
-    char why[PROCESS_WHY] = "out of memory";
-    int rc = PERILUNE_ERR_NOMEM;
-    if (number < 0 || number >= GRAMMARS_MOST || s.len == 0 || s.ptr[s.len - 1] != '\0') return false;
-    while ((uint64_t)number >= c->grammar_cap) {
-        unsigned old = c->grammar_cap;
-        if (!mem_grow((void **)&c->grammars, old, &c->grammar_cap, sizeof(*c->grammars)))
-            return answer(c, rc, why, strlen(why));
-        memset(c->grammars + old, 0, (c->grammar_cap - old) * sizeof(*c->grammars));
-    }
-    rc = PERILUNE_ERR_INVAL;
-    if (c->engine->grammar_new != NULL)
-        rc = c->engine->grammar_new(c->model, s.ptr, &c->grammars[number], why, sizeof(why));
-    return rc == 0 ? answer(c, 0, NULL, 0) : answer(c, rc, why, strlen(why));
-}
-
-static bool do_grammar(struct child *c, enum process_op op, struct slice s) {
-    struct process_grammar g;
-    if (s.len != sizeof(g)) return false;
-    memcpy(&g, s.ptr, sizeof(g));
-    struct perilune_engine_grammar *it = g.number < c->grammar_cap ? c->grammars[g.number] : NULL;
-    if (it == NULL) return false;
-    size_t vocab = c->facts->vocab;
-    switch (op) {
-    case PROCESS_GRAMMAR_ALLOWS: return answer(c, c->engine->grammar_allows(it, g.token), NULL, 0);
-    case PROCESS_GRAMMAR_MASK:
-        if (c->memory == NULL || g.token < 0 || (uint32_t)g.token > c->facts->batch) return false;
-        c->engine->grammar_mask(it, c->memory + (size_t)g.token * vocab);
-        return answer(c, 0, NULL, 0);
-    case PROCESS_GRAMMAR_ACCEPT: c->engine->grammar_accept(it, g.token); return true;
-    default:
-        c->engine->grammar_free(it);
-        c->grammars[g.number] = NULL;
-        return true;
-    }
-}
-
 static bool serve_one(struct child *c) {
     struct process_head h;
     if (process_receive(PROCESS_WORK, &h, &c->in, PROCESS_MESSAGE, 0) != 0) return false;
@@ -227,11 +187,6 @@ static bool serve_one(struct child *c) {
     case PROCESS_SEQ_CUT: do_row(c, (enum process_op)h.op, s); return true;
     case PROCESS_STEP: return do_step(c, s);
     case PROCESS_EMBED: return do_embed(c, h.value, s);
-    case PROCESS_GRAMMAR_NEW: return do_grammar_new(c, h.value, s);
-    case PROCESS_GRAMMAR_ALLOWS:
-    case PROCESS_GRAMMAR_MASK:
-    case PROCESS_GRAMMAR_ACCEPT:
-    case PROCESS_GRAMMAR_FREE: return do_grammar(c, (enum process_op)h.op, s);
     default: return false;
     }
 }

@@ -208,6 +208,6 @@ int process_read_facts(struct slice said, struct perilune_engine_facts *f, struc
 }
 
 size_t process_memory_size(const struct perilune_engine_facts *f) {
-    size_t logits = ((size_t)f->batch + 1) * f->vocab, vectors = (size_t)f->sequences * f->width;
+    size_t logits = (size_t)f->batch * f->vocab, vectors = (size_t)f->sequences * f->width;
     return (f->kind == PERILUNE_ENGINE_CHAT ? logits : vectors) * sizeof(float);
 }

@@ -27,11 +27,6 @@ enum process_op {
     PROCESS_SEQ_CUT,
     PROCESS_STEP,         /* struct perilune_engine_token ... */
     PROCESS_EMBED,        /* value: count; lens, tokens */
-    PROCESS_GRAMMAR_NEW,  /* value: its number; the text --> 0, or a sentence */
-    PROCESS_GRAMMAR_ALLOWS, /* struct process_grammar */
-    PROCESS_GRAMMAR_MASK, /* token: the slot of the shared memory */
-    PROCESS_GRAMMAR_ACCEPT, /* no answer, as to the next one */
-    PROCESS_GRAMMAR_FREE,
     PROCESS_TOKENIZE,     /* [side] value: flags; struct process_room, the text --> tokens */
     PROCESS_PAIR,         /* [side] struct process_room, count: bytes of the question; question, text --> tokens */
     PROCESS_ANSWER
@@ -55,11 +50,6 @@ struct process_wish {
 
 struct process_row {
     uint32_t seq, to, n;
-};
-
-struct process_grammar {
-    uint32_t number;
-    int32_t  token;
 };
 
 struct process_room {
@@ -93,7 +83,7 @@ void process_put_facts(struct buf *out, const struct perilune_engine *e, const s
  * broken, or has facts that cannot be; or _NOMEM. */
 int  process_read_facts(struct slice said, struct perilune_engine_facts *f, struct process_token **tokens);
 
-/* Bytes of the shared memory: logits of a whole batch and one row more, or vectors. */
+/* Bytes of the shared memory: logits of a whole batch, or vectors. */
 size_t process_memory_size(const struct perilune_engine_facts *f);
 
 #endif

@@ -1,13 +1,15 @@
 /* resident.c -- a model and the thread that runs it.
  *
- *     turns --mailbox--> [ waiting: by priority, deadline, arrival ] --a row, and memory--> [ active ]
- *                                  ^                                                           |
- *                                  +------------- memory is short: the youngest ---------------+
- *                                                                                              v
+ *     turns --mailbox--> [ waiting: by priority, deadline, arrival ] --a turn, a row, memory--> [ active ]
+ *                                  ^                                                               |
+ *                                  +--------------- memory is short: the youngest -----------------+
+ *                                                                                                  v
  *     letters <-------------------- text, ends ---------------- one step: every active choice in one batch
  *
  * One thread owns the model, and nobody waits for it: whoever asks gets letters (turn.c).  Between two steps it opens
  * its mail, drops who has left, lets choices in, and steps again.  With nothing to do it sleeps.
+ *
+ * Of equal priority tenants take turns (flows.c), and in a tenant's turn the first of its choices goes.
  *
  * A choice is let in when a row is free and memory for its prompt and some of its answer is to be had.  Rows that
  * nobody uses any more are that memory: they are kept for who begins alike, until somebody needs their cells.  When
@@ -52,11 +54,13 @@ static void choice_free(struct resident *r, struct choice *c, bool keep_row) {
     if (c->row != ROW_NONE) {
         rows_give_back(&r->rows, c->row, keep_row);
         r->active_count--;
+        c->flow->active--;
     } else if (!list_is_empty(&c->link)) {
         r->waiting_count--;
     }
     list_remove(&c->link);
-    if (c->grammar != NULL) r->engine->grammar_free(c->grammar);
+    if (c->flow != NULL) flows_leave(&r->flows, c->flow);
+    matcher_deinit(&c->matcher);
     stops_deinit(&c->stops);
     sampler_deinit(&c->sampler);
     mem_free(c->tokens);
@@ -127,6 +131,7 @@ void resident_put_back(struct resident *r, struct choice *c) {
     c->row = ROW_NONE;
     list_remove(&c->link);
     r->active_count--;
+    c->flow->active--;
     stats_add(&r->stats.preempted, 1);
     enqueue(r, c);
 }
@@ -228,15 +233,19 @@ static bool refuse_length(struct resident *r, struct talk *k, int64_t n, uint32_
 /* False: k is gone. */
 static bool add_choice(struct resident *r, struct talk *k, unsigned index, const int32_t *tokens, uint32_t n,
                        uint32_t most) {
-    char why[200];
+    char why[300];
     struct choice *c = choice_new(k, index, tokens, n, most);
     if (c == NULL) return !refuse(r, k, TURN_MEMORY, "out of memory");
+    c->flow = flows_join(&r->flows, k->turn->ask.tenant);
+    if (c->flow == NULL) {
+        choice_free(r, c, false);
+        return !refuse(r, k, TURN_MEMORY, "out of memory");
+    }
     c->arrival = ++r->arrivals;
     k->open++;
     enqueue(r, c);
     if (k->turn->ask.grammar == NULL) return true;
-    if (r->engine->grammar_new == NULL) return !refuse(r, k, TURN_BAD, "this engine knows no grammars");
-    int rc = grammars_get(&r->grammars, r->engine, r->model, k->turn->ask.grammar, &c->grammar, why, sizeof(why));
+    int rc = grammars_get(&r->grammars, k->turn->ask.grammar, &c->matcher, why, sizeof(why));
     if (rc == 0) return true;
     return !refuse(r, k, rc == PERILUNE_ERR_NOMEM ? TURN_MEMORY : TURN_BAD, why);
 }
@@ -248,7 +257,19 @@ static uint32_t limit_of(const struct resident *r, const struct turn_ask *a) {
     return row - 1; /* and one of the answer */
 }
 
-/* The choices of text i, or of a chat.  False: k is gone. */
+/* The engine was lost while it was asked about a text: nothing of k has begun, so it waits like those that come later.
+ * True: k has no choices, and may be gone. */
+static bool wait_for_engine(struct resident *r, struct talk *k) {
+    unsigned choices = turn_choices(&k->turn->ask);
+    drop_choices(r, &r->waiting, k);
+    k->open = 0;
+    k->prompt = 0;
+    atomic_store(&r->lost, true); /* it may not have been seen yet */
+    resident_park(r, k, choices);
+    return true;
+}
+
+/* The choices of text i, or of a chat.  False: k is gone, or waits for the engine. */
 static bool add_text(struct resident *r, struct talk *k, unsigned i) {
     const struct turn_ask *a = &k->turn->ask;
     uint32_t limit = limit_of(r, a);
@@ -258,7 +279,7 @@ static bool add_text(struct resident *r, struct talk *k, unsigned i) {
                                      : tokens_of(r, a->texts + i, pieces, a->flags, limit, &tokens);
     bool ok;
     if (n == PERILUNE_ERR_NOMEM) ok = !refuse(r, k, TURN_MEMORY, "out of memory");
-    else if (n == PERILUNE_ERR_IO) ok = !refuse(r, k, TURN_BROKEN, RESIDENT_FAILED);
+    else if (n == PERILUNE_ERR_IO) ok = !wait_for_engine(r, k);
     else if (n < 0) ok = !refuse(r, k, TURN_BAD, "the text cannot be cut into tokens");
     else if (n > limit) ok = !refuse_length(r, k, n, limit);
     else if (n == 0) ok = !refuse(r, k, TURN_BAD, "the text is empty");
@@ -295,6 +316,7 @@ static void ask_opened(struct letter *m, void *owner) {
     struct turn *t = container_of(m, struct turn, asks);
     struct resident *r = owner;
     const struct turn_ask *a = &t->ask;
+    atomic_fetch_sub_explicit(&r->stats.unread, turn_choices(a), memory_order_relaxed);
     struct talk *k = turn_is_left(t) ? NULL : mem_zalloc(sizeof(*k));
     if (k == NULL) {
         struct turn_event ev = resident_failure(TURN_MEMORY, "out of memory");
@@ -318,7 +340,10 @@ static void ask_opened(struct letter *m, void *owner) {
 }
 
 void resident_ask(struct resident *r, struct turn *t) {
+    unsigned choices = turn_choices(&t->ask);
+    atomic_fetch_add_explicit(&r->stats.unread, choices, memory_order_relaxed);
     if (mailbox_send(&r->mail, &t->asks, ask_opened)) return;
+    atomic_fetch_sub_explicit(&r->stats.unread, choices, memory_order_relaxed);
     struct turn_event ev = resident_failure(TURN_CLOSED, "the model is being unloaded");
     turn_write(t, &ev);
     turn_post(t);
@@ -372,6 +397,8 @@ static bool let_in(struct resident *r, struct choice *c) {
     c->row = row;
     r->waiting_count--;
     r->active_count++;
+    flows_turn(&r->flows, c->flow);
+    c->flow->active++;
     list_remove(&c->link);
     list_append(&r->active, &c->link);
     if (!c->talk->first_placed) c->talk->cached = shared; /* of a prompt that several choices have: once */
@@ -379,12 +406,23 @@ static bool let_in(struct resident *r, struct choice *c) {
     return true;
 }
 
-static void admit(struct resident *r) {
-    unsigned looked = 0;
-    for (struct list *l = r->waiting.next, *next; l != &r->waiting && looked < LOOK_AHEAD; l = next, looked++) {
+struct choice *resident_next(struct resident *r) {
+    struct choice *best = NULL;
+    for (struct list *l = r->waiting.next; l != &r->waiting; l = l->next) {
         struct choice *c = container_of(l, struct choice, link);
-        next = l->next;
-        if (r->active_count >= r->settings.active) return;
+        if (c->round == r->round) continue;
+        if (best != NULL && c->talk->turn->ask.priority != best->talk->turn->ask.priority) break;
+        if (best == NULL || flow_is_before(c->flow, best->flow)) best = c;
+    }
+    if (best != NULL) best->round = r->round;
+    return best;
+}
+
+static void admit(struct resident *r) {
+    struct choice *c;
+    r->round++;
+    for (unsigned looked = 0; looked < LOOK_AHEAD && r->active_count < r->settings.active; looked++) {
+        if ((c = resident_next(r)) == NULL) return;
         if (waits_for_another(r, c)) continue;
         if (!let_in(r, c)) return;
     }
@@ -419,9 +457,11 @@ static void work(struct resident *r) {
     if (r->broken) {
         resident_recover(r);
     } else if (r->facts->kind != PERILUNE_ENGINE_CHAT) {
+        note_state(r); /* as it is if the next step never ends */
         if (r->waiting_count > 0) resident_embed(r);
     } else {
         admit(r);
+        note_state(r);
         if (r->active_count > 0) resident_step(r);
     }
     post_all(r);
@@ -457,7 +497,9 @@ static void stop_opened(struct letter *m, void *owner) {
 static void parts_free(struct resident *r) {
     if (r->rows.engine != NULL) rows_deinit(&r->rows);
     chat_style_free(r->style);
-    grammars_clear(&r->grammars, r->engine); /* nothing of it without a model */
+    grammars_clear(&r->grammars);
+    flows_deinit(&r->flows);
+    pieces_deinit(&r->pieces);
     if (r->model != NULL) r->engine->free(r->model);
     buf_deinit(&r->whole);
     buf_deinit(&r->said);
@@ -481,6 +523,16 @@ static int style_new(struct resident *r, char *why, size_t why_size) {
         snprintf(why, why_size, "%s: its chat template cannot be used: %s; name another one with engine.template",
                  r->settings.options.model, what);
     return rc == PERILUNE_ERR_INVAL ? PERILUNE_ERR_ENGINE : rc;
+}
+
+static size_t text_of(void *ud, int32_t token, char *out, size_t room) {
+    (void)room; /* facts->longest */
+    return resident_piece(ud, token, out).len;
+}
+
+static bool is_end(void *ud, int32_t token) {
+    const struct resident *r = ud;
+    return r->engine->is_end(r->model, token);
 }
 
 static int parts_new(struct resident *r) {
@@ -544,6 +596,8 @@ int resident_new(struct resident **out, const struct resident_settings *s, char 
     }
     atomic_store(&r->stats.up, 1);
     if (rc == 0) rc = style_new(r, why, why_size);
+    if (rc == 0 && r->facts->kind == PERILUNE_ENGINE_CHAT)
+        rc = pieces_init(&r->pieces, r->facts->vocab, r->facts->longest, text_of, is_end, r);
     if (rc == 0) rc = begin(r);
     if (rc != 0) {
         parts_free(r);
@@ -564,7 +618,6 @@ void resident_free(struct resident *r) {
     mailbox_send(&r->mail, &stop.letter, stop_opened);
     pthread_join(r->thread, NULL);
     if (r->rows.engine != NULL) rows_deinit(&r->rows);
-    grammars_clear(&r->grammars, r->engine);
     r->engine->free(r->model); /* it says no more that it is lost, so nobody rings */
     r->model = NULL;
     mailbox_deinit(&r->mail);

@@ -29,6 +29,8 @@ struct resident_stats {
     stats_counter failures, recoveries;        /* of the engine: how often it failed, and was there again */
     stats_counter active, waiting, cells;      /* now */
     stats_counter up;                          /* 0: it has failed, and is not there again */
+    stats_counter unread;                      /* [any] answers that were asked for, and nobody has looked at */
+    stats_counter step_began_us;               /* loop_hrtime_us() of the step under way; 0: there is none */
 };
 
 /* Loads the model, which takes as long as it takes, and starts its thread.  On failure `why` says why. */

@@ -1,8 +1,9 @@
 /* resident_embed.c -- vectors of texts, those of several requests in one batch.
  *
- * Texts wait like choices of chats, in the same order, and the first of them that fit a batch together go: their
- * number is the engine's, and so is the sum of their tokens.  What arrives while a batch is computed is in the next
- * one, so batches grow by themselves when there is more to do, and nobody waits for one to fill. */
+ * Texts wait like choices of chats, in the same order, tenants take turns with theirs, and the first of them that fit a
+ * batch together go: their number is the engine's, and so is the sum of their tokens.  What arrives while a batch is
+ * computed is in the next one, so batches grow by themselves when there is more to do, and nobody waits for one to
+ * fill. */
 #include <math.h>
 
 #include "local/resident_int.h"
@@ -11,9 +12,11 @@
 static size_t gather(struct resident *r, struct choice **of, uint32_t *lens) {
     size_t n = 0;
     uint32_t tokens = 0;
-    for (struct list *l = r->waiting.next; l != &r->waiting && n < r->facts->sequences; l = l->next) {
-        struct choice *c = container_of(l, struct choice, link);
+    struct choice *c;
+    r->round++;
+    while (n < r->facts->sequences && (c = resident_next(r)) != NULL) {
         if (tokens + c->len > (n > 0 ? resident_room(r) : r->facts->batch)) break; /* the first one in any case */
+        flows_turn(&r->flows, c->flow);
         for (uint32_t i = 0; i < c->len; i++) r->plain[tokens++] = c->tokens[i];
         of[n] = c;
         lens[n++] = c->len;
@@ -68,8 +71,9 @@ void resident_embed(struct resident *r) {
     struct choice *of[MOST];
     uint32_t lens[MOST];
     size_t n = gather(r, of, lens);
-    uint64_t began = loop_hrtime_us();
+    uint64_t began = resident_step_begins(r);
     int rc = n > 0 ? r->engine->embed(r->model, r->plain, lens, n, r->scores) : 0;
+    resident_step_over(r);
     stats_add(&r->stats.steps, 1);
     stats_add(&r->stats.step_us, loop_hrtime_us() - began);
     if (rc == PERILUNE_ENGINE_CANCELED) return; /* the resident is about to stop */

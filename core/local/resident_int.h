@@ -3,6 +3,7 @@
 #define PERILUNE_LOCAL_RESIDENT_INT_H
 
 #include "local/chat_style.h"
+#include "local/flows.h"
 #include "local/grammars.h"
 #include "local/rows.h"
 #include "local/resident.h"
@@ -25,7 +26,9 @@ struct choice {
     struct list    link;   /* in waiting or active of the resident */
     struct talk   *talk;
     unsigned       index;
+    struct flow   *flow;    /* its tenant's */
     uint64_t       arrival; /* number */
+    uint64_t       round;   /* of resident_next(), in which it was looked at */
     uint32_t       row;    /* ROW_NONE: it waits */
     int32_t       *tokens; /* the prompt and what was said; those behind the row's are to be computed */
     uint32_t       len, cap, prompt, most; /* most: tokens to be said */
@@ -33,7 +36,7 @@ struct choice {
     struct sampler sampler;
     struct utf8_hold    hold; /* then */
     struct stops_reader stops;
-    struct perilune_engine_grammar *grammar;
+    struct matcher matcher; /* in its grammar */
 };
 
 struct resident {
@@ -50,7 +53,8 @@ struct resident {
     struct list             waiting; /* choices, in the order in which they go */
     struct list             active;  /* choices with a row, the oldest first */
     unsigned                waiting_count, active_count;
-    uint64_t                arrivals;
+    uint64_t                arrivals, round;
+    struct flows            flows;
     bool                    stopping, broken;
     /* While it is broken, see resident_recover.c: */
     unsigned                failures, parked; /* failures in a row; parked: choices of talks without any yet */
@@ -68,6 +72,7 @@ struct resident {
     struct sampler_candidate *room;
     char                   *piece;    /* facts->longest bytes */
     struct grammars         grammars;
+    struct pieces           pieces;   /* of a chat model: what its tokens say */
     struct buf              whole, said; /* characters of a token; what may be told of them */
     struct resident_stats     stats;
 };
@@ -83,6 +88,10 @@ void resident_put_back(struct resident *r, struct choice *c); /* it waits again 
 
 /* The choices of a talk that has none yet; k may be gone afterwards. */
 void resident_add_texts(struct resident *r, struct talk *k);
+
+/* The next that waits, of those that were not looked at in this round (r->round): of the highest priority, the tenant
+ * whose turn it is, the first of it.  NULL: there is none. */
+struct choice *resident_next(struct resident *r);
 
 /* resident_recover.c: what it takes to recover later is made sure of. */
 int  resident_prepare(struct resident *r);
@@ -106,6 +115,22 @@ void resident_fell_short(struct resident *r, uint32_t n, struct choice *only);
 void resident_went_well(struct resident *r);
 /* resident_embed.c: computes vectors of those that wait. */
 void resident_embed(struct resident *r);
+
+/* What a token says: at most facts->longest bytes, in room. */
+static inline struct slice resident_piece(const struct resident *r, int32_t token, char *room) {
+    unsigned flags = chat_style_is_mark(r->style, token) ? PERILUNE_ENGINE_SPECIAL : 0;
+    return slice_of(room, r->engine->piece(r->model, token, flags, room, r->facts->longest));
+}
+
+/* Around a call that computes. */
+static inline uint64_t resident_step_begins(struct resident *r) {
+    uint64_t now = loop_hrtime_us();
+    atomic_store_explicit(&r->stats.step_began_us, now, memory_order_relaxed);
+    return now;
+}
+static inline void resident_step_over(struct resident *r) {
+    atomic_store_explicit(&r->stats.step_began_us, 0, memory_order_relaxed);
+}
 
 static inline uint32_t choice_left(const struct choice *c) { return c->most - (c->len - c->prompt); }
 static inline uint32_t choice_rest(const struct resident *r, const struct choice *c) {

@@ -97,7 +97,7 @@ void resident_park(struct resident *r, struct talk *k, unsigned choices) {
 
 /* Has it anything that the engine has lost? */
 static bool has_begun(const struct resident *r, const struct talk *k) {
-    if (k->begun || k->turn->ask.grammar != NULL) return true;
+    if (k->begun) return true;
     for (const struct list *l = r->active.next; l != &r->active; l = l->next)
         if (container_of((struct list *)(uintptr_t)l, struct choice, link)->talk == k) return true;
     return k->said > 0;

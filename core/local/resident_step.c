@@ -169,25 +169,36 @@ static bool keep_token(struct choice *c, int32_t token) {
     return sampler_note(&c->sampler, token);
 }
 
-/* The next token; below 0: the model's numbers are none. */
-static int32_t pick(struct resident *r, struct choice *c, float *logits) {
-    sampler_adjust(&c->sampler, logits, r->facts->vocab);
-    int32_t token = sampler_pick(&c->sampler, logits, r->facts->vocab, r->room);
-    if (c->grammar == NULL || token < 0) return token;
-    /* Looking at all tokens takes as long as some steps of a small model, and one of the likeliest mostly suits. */
-    for (unsigned tries = 0; token >= 0 && !r->engine->grammar_allows(c->grammar, token); tries++) {
-        if (tries == PICKS) r->engine->grammar_mask(c->grammar, logits);
-        else if (tries < PICKS) logits[token] = -INFINITY;
-        else return -1; /* what the grammar has just allowed, it does not: it is of no use */
+/* 1: the grammar allows it, 0: it does not; or an error. */
+static int may_say(struct resident *r, struct choice *c, int32_t token) {
+    if (r->engine->is_end(r->model, token)) return matcher_may_end(&c->matcher);
+    return matcher_allows(&c->matcher, resident_piece(r, token, r->piece));
+}
+
+/* The next token that the grammar allows; below 0: there is none.  *rc: an error of the grammar.  Looking at all tokens
+ * takes longer than looking at one, and one of the likeliest mostly suits. */
+static int32_t pick_allowed(struct resident *r, struct choice *c, float *logits, int32_t token, int *rc) {
+    for (unsigned tries = 0; token >= 0; tries++) {
+        int may = may_say(r, c, token);
+        if (may != 0) {
+            *rc = may < 0 ? may : 0;
+            break;
+        }
+        logits[token] = -INFINITY;
+        if (tries == PICKS) *rc = matcher_mask(&c->matcher, &r->pieces, logits);
+        if (*rc != 0) break;
         token = sampler_pick(&c->sampler, logits, r->facts->vocab, r->room);
     }
-    if (token >= 0) r->engine->grammar_accept(c->grammar, token);
+    if (*rc == 0 && token >= 0 && !r->engine->is_end(r->model, token))
+        *rc = matcher_accept(&c->matcher, resident_piece(r, token, r->piece));
     return token;
 }
 
-static struct slice piece_of(struct resident *r, int32_t token, char *room) {
-    unsigned flags = chat_style_is_mark(r->style, token) ? PERILUNE_ENGINE_SPECIAL : 0;
-    return slice_of(room, r->engine->piece(r->model, token, flags, room, r->facts->longest));
+/* The next token; below 0: the model's numbers are none. */
+static int32_t pick(struct resident *r, struct choice *c, float *logits, int *rc) {
+    sampler_adjust(&c->sampler, logits, r->facts->vocab);
+    int32_t token = sampler_pick(&c->sampler, logits, r->facts->vocab, r->room);
+    return c->matcher.grammar == NULL || token < 0 ? token : pick_allowed(r, c, logits, token, rc);
 }
 
 /* What the model said of this token and its rivals; r->scores has its numbers. */
@@ -201,10 +212,11 @@ static void tell_token(struct resident *r, struct choice *c, int32_t token) {
     size_t each = r->facts->longest;
     char *room = buf_reserve(&texts, each * (SAMPLER_TOPS + 1));
     if (room != NULL) {
-        ev.text = piece_of(r, token, room);
+        ev.text = resident_piece(r, token, room);
         ev.top_count = sampler_tops(r->scores, r->facts->vocab, a->tops, tops);
         for (unsigned i = 0; i < ev.top_count; i++)
-            ev.tops[i] = (struct turn_top){ tops[i].weight - sum, piece_of(r, tops[i].token, room + each * (i + 1)) };
+            ev.tops[i] = (struct turn_top){ tops[i].weight - sum,
+                                            resident_piece(r, tops[i].token, room + each * (i + 1)) };
         turn_write(c->talk->turn, &ev);
     }
     buf_deinit(&texts);
@@ -219,7 +231,7 @@ static void fail(struct resident *r, struct choice *c, enum turn_code code, cons
 static bool say(struct resident *r, struct choice *c, int32_t token, bool *lost) {
     buf_clear(&r->whole);
     buf_clear(&r->said);
-    utf8_hold_push(&c->hold, piece_of(r, token, r->piece), &r->whole);
+    utf8_hold_push(&c->hold, resident_piece(r, token, r->piece), &r->whole);
     int rc = stops_push(&c->stops, buf_get(&r->whole), &r->said);
     struct turn_event ev = { .type = TURN_TEXT, .choice = c->index, .text = buf_get(&r->said) };
     if (ev.text.len > 0) turn_write(c->talk->turn, &ev);
@@ -231,8 +243,14 @@ static bool say(struct resident *r, struct choice *c, int32_t token, bool *lost)
 static void speak(struct resident *r, struct choice *c, float *logits) {
     struct talk *k = c->talk;
     if (k->turn->ask.logprobs && logits != NULL) memcpy(r->scores, logits, r->facts->vocab * sizeof(*logits));
-    int32_t token = logits != NULL ? pick(r, c, logits) : -1;
-    if (token < 0 && logits != NULL && c->grammar != NULL) {
+    int rc = 0;
+    int32_t token = logits != NULL ? pick(r, c, logits, &rc) : -1;
+    if (rc != 0) {
+        fail(r, c, rc == PERILUNE_ERR_NOMEM ? TURN_MEMORY : TURN_BAD, rc == PERILUNE_ERR_NOMEM ? "out of memory"
+                                                                                             : GRAMMAR_TOO_DEAR);
+        return;
+    }
+    if (token < 0 && logits != NULL && c->matcher.grammar != NULL) {
         fail(r, c, TURN_BAD, "no token may follow: what the form of the answer (response_format, tools) and logit_bias "
                              "allow has nothing in common");
         return;
@@ -298,8 +316,9 @@ void resident_step(struct resident *r) {
     reserve(r);
     size_t n = fill(r);
     if (n == 0) return;
-    uint64_t began = loop_hrtime_us();
+    uint64_t began = resident_step_begins(r);
     int rc = r->engine->step(r->model, r->batch, n);
+    resident_step_over(r);
     if (rc == PERILUNE_ENGINE_FULL) {
         make_way(r);
         return;

@@ -14,6 +14,7 @@
 struct local_reading {
     enum call_form     calls;    /* CALLS_NONE: there are none in it */
     bool               one_call; /* further ones are dropped */
+    bool               only_calls; /* what is none is part of one that was cut off */
     struct think_marks marks;    /* both empty: it is not looked for thoughts */
     bool               inside;   /* it begins with one */
     bool               channels; /* it is made of messages (harmony_reader.c): marks are empty */

@@ -145,6 +145,7 @@ int local_read_form(struct asking *in) {
     if (!in->offers || rc != 0) return rc;
     in->q->reading.calls = in->traits->shape.form;
     in->q->reading.one_call = in->shape.one_call;
+    in->q->reading.only_calls = in->shape.calls_only;
     return in->traits->shape.form == CALLS_GLM ? note_strings(in) : 0;
 }
 

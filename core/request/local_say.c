@@ -38,6 +38,7 @@ static int written(struct local_voice *v) {
 
 static int on_content(void *ud, struct slice text) {
     struct local_voice *v = ud;
+    if (v->say->reading.only_calls) return 0; /* marks of a call that max_tokens or a stop cut: nobody's text */
     openai_choice_text(v->say->out, v->say->answer, v->choice, text, buf_get(&v->told));
     return written(v);
 }

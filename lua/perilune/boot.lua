@@ -206,6 +206,10 @@ local function lines_of(conf, text)
     local at = "upstreams." .. up.name
     if up.ca then note(at .. ".ca") end
     if up.sim then note(at .. ".sim") end
+    if up.engine then
+      note(at .. ".engine")
+      for _, name in ipairs{ "model", "library", "template", "thinking" } do note(at .. ".engine." .. name) end
+    end
     if up.key.kind == "env" or up.key.kind == "file" then note(at .. ".key." .. up.key.kind) end
     if up.key.kind == "literal" then note(at .. ".key") end
   end

@@ -10,6 +10,8 @@ local M = {}
 local KV_TYPES = { "f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl" }
 local PLAIN = { f32 = true, f16 = true, bf16 = true }
 local MOST_GPUS = 16 -- of one model
+local SEQUENCES = 8
+local ROWS = 8       -- ORDER ROWS_MIN of core/local/resident.c
 
 -- "CUDA0", or { "CUDA0", "CUDA1" }: names with commas between.
 local function devices(v)
@@ -62,7 +64,7 @@ function M.schema(file)
     threads = count(0, 0, 512),     -- 0: one for each core
     context = count(0, 0, 2 ^ 24),  -- tokens of all answers together; 0: the model's own, 8192 at most
     context_each = count(0, 0, 2 ^ 20), -- tokens of one answer, which has them for itself; 0: they share `context`
-    sequences = count(8, 1, 64),    -- answers at once
+    sequences = count(SEQUENCES, 1, 64), -- answers at once
     batch = count(512, 32, 8192),   -- tokens of a step
     waiting = count(256, 1, 1e5),   -- answers that wait for their turn
     process = { type = "boolean", default = false }, -- in a process of its own: what ends it does not end this one
@@ -103,6 +105,18 @@ local function contradiction(engine)
   local each = engine.context_each
   if type(each) == "number" and each > 0 and type(engine.context) == "number" and engine.context > 0 then
     return "has both engine.context and engine.context_each; keep one of them"
+  end
+  local wants = type(engine.sequences) == "number" and engine.sequences or SEQUENCES
+  local rows = math.max(ROWS, 2 * wants)
+  if type(engine.context) == "number" and engine.context > 0 and engine.context < rows then
+    return ("has engine.context = %d, which is less than one token for each of the %d beginnings that are kept with "
+      .. "engine.sequences = %d (two for each, %d at least): make context larger, or sequences smaller"):format(
+      engine.context, rows, wants, ROWS)
+  end
+  for _, name in ipairs{ "program", "step_timeout" } do
+    if engine[name] ~= nil and not engine.process then
+      return ("has engine.%s, which is for process = true: say that too, or leave it out"):format(name)
+    end
   end
 end
 

@@ -315,6 +315,10 @@ function Response:text(choice) end
 ---     for ev in res:events() do
 ---       if ev.type == "text" then n = n + #ev.text end
 ---     end
+---
+--- What an event says besides is in its data, as the upstream sent it. How sure a model was, when req.logprobs was
+--- true: perilune.json.decode(ev.data).choices[1].logprobs.content has a table with `token` and `logprob` for each token
+--- of that event; logprobs is nil or json.null where nothing is said. examples/policies/sure.lua is a cascade by it.
 ---@async
 ---@return async fun(): perilune.Event?
 function Response:events() end
@@ -2241,7 +2245,9 @@ function cost.shorten(req, next, policy, work) end
 ---@field refusal? string
 ---@field tool_calls? { id?: string, name: string, arguments?: string|table }[]
 ---@field finish_reason? string  default "stop", or "tool_calls"
----@field choices? table[]     for n > 1: each with text, chunks, reasoning, refusal, tool_calls, finish_reason
+---@field logprobs? number[]   of its tokens, when the request asks for them: the n-th of `chunks` is the n-th token, and
+---                            more of them than pieces come with the last one
+---@field choices? table[]     for n > 1: each with text, chunks, reasoning, refusal, tool_calls, finish_reason, logprobs
 ---@field events? (string|table)[]  instead: the data of each event of the stream, as it is sent
 ---@field body? string|table   instead: the body of an answer that does not stream
 ---@field breaks? true|table   the answer breaks off behind its pieces: true, the upstream ends it; a table, as

@@ -47,7 +47,9 @@ local M = {}
 ---@field refusal? string
 ---@field tool_calls? { id?: string, name: string, arguments?: string|table }[]
 ---@field finish_reason? string  default "stop", or "tool_calls"
----@field choices? table[]     for n > 1: each with text, chunks, reasoning, refusal, tool_calls, finish_reason
+---@field logprobs? number[]   of its tokens, when the request asks for them: the n-th of `chunks` is the n-th token, and
+---                            more of them than pieces come with the last one
+---@field choices? table[]     for n > 1: each with text, chunks, reasoning, refusal, tool_calls, finish_reason, logprobs
 ---@field events? (string|table)[]  instead: the data of each event of the stream, as it is sent
 ---@field body? string|table   instead: the body of an answer that does not stream
 ---@field breaks? true|table   the answer breaks off behind its pieces: true, the upstream ends it; a table, as
@@ -114,12 +116,17 @@ local script_fields = {
   text = true, chunks = true, ttft = true, itl = true, delay = true, status = true, code = true,
   retry_after = true, error = true, usage = true, model = true, upstream = true,
   reasoning = true, refusal = true, tool_calls = true, finish_reason = true, choices = true, events = true, body = true,
-  breaks = true, health = true,
+  breaks = true, health = true, logprobs = true,
 }
 local choice_fields = {
-  text = true, chunks = true, reasoning = true, refusal = true, tool_calls = true, finish_reason = true,
+  text = true, chunks = true, reasoning = true, refusal = true, tool_calls = true, finish_reason = true, logprobs = true,
 }
 local fetch_fields = { status = true, body = true, text = true, headers = true, delay = true, error = true }
+
+local function known_script(d, level)
+  check.known("t.upstream", d, script_fields, level)
+  for _, choice in ipairs(d.choices or {}) do check.known("t.upstream: choices", choice, choice_fields, level) end
+end
 
 -- As call.c has it: a client gets 4xx, 503 and 504 as they are, 529 as 503, any other as 502.
 local function failure(name, d)
@@ -153,18 +160,41 @@ local function tool_calls(list, with_index)
   return out
 end
 
--- The deltas of one choice, in the order in which models send them.
+-- Of the n-th piece of `count`, as choices[].logprobs; nil: nothing is said of it.
+local function logprobs_of(choice, pieces, n)
+  local list, said = choice.logprobs, {}
+  if not list then return nil end
+  for i = n, n < #pieces and n or math.max(n, #list) do
+    if list[i] then said[#said + 1] = { token = i == n and pieces[n] or "", logprob = list[i], top_logprobs = core.json_array{} } end
+  end
+  return said[1] and { content = said } or nil
+end
+
+-- The deltas of one choice, in the order in which models send them, and what is said of the tokens in each.
 local function deltas(choice)
-  local out = {}
+  local out, logs = {}, {}
   if choice.reasoning then out[#out + 1] = { reasoning_content = choice.reasoning } end
-  for _, piece in ipairs(choice.chunks or { choice.text }) do out[#out + 1] = { content = piece } end
+  local pieces = choice.chunks or { choice.text }
+  for n, piece in ipairs(pieces) do
+    out[#out + 1] = { content = piece }
+    logs[#out] = logprobs_of(choice, pieces, n)
+  end
   if choice.refusal then out[#out + 1] = { refusal = choice.refusal } end
   for _, c in ipairs(choice.tool_calls and tool_calls(choice.tool_calls, true) or {}) do
     out[#out + 1] = { tool_calls = { c } }
   end
   if not out[1] then out[1] = { content = "" } end
   out[1].role = "assistant"
-  return out
+  return out, logs
+end
+
+-- Of a whole answer.
+local function logprobs(choice)
+  local all, pieces = {}, choice.chunks or { choice.text }
+  for n in ipairs(pieces) do
+    for _, one in ipairs((logprobs_of(choice, pieces, n) or {}).content or {}) do all[#all + 1] = one end
+  end
+  return all[1] and { content = all } or nil
 end
 
 local function message(choice)
@@ -193,8 +223,8 @@ local function data(value)
 end
 
 -- Choices alternate, as the models' own do.
-local function stream_pieces(d, model)
-  local pieces, lists, more = {}, {}, true
+local function stream_pieces(d, model, asked)
+  local pieces, lists, logs, more = {}, {}, {}, true
   local choices = d.choices or { d }
   local function chunk(list, usage)
     return data{ id = "chatcmpl-test", object = "chat.completion.chunk", created = 0, model = model,
@@ -202,14 +232,15 @@ local function stream_pieces(d, model)
   end
   for _, event in ipairs(d.events or {}) do pieces[#pieces + 1] = data(event) end
   if not d.events then
-    for i, choice in ipairs(choices) do lists[i] = deltas(choice) end
+    for i, choice in ipairs(choices) do lists[i], logs[i] = deltas(choice) end
   end
   for n = 1, math.huge do
     more = false
     for i, list in ipairs(lists) do
       if list[n] then
         more = true
-        pieces[#pieces + 1] = chunk{ { index = i - 1, delta = list[n], finish_reason = null } }
+        pieces[#pieces + 1] = chunk{ { index = i - 1, delta = list[n], finish_reason = null,
+                                       logprobs = asked and logs[i][n] or nil } }
       end
     end
     if not more then break end
@@ -225,11 +256,12 @@ local function stream_pieces(d, model)
   return pieces, last .. data "[DONE]"
 end
 
-local function whole(d, model)
+local function whole(d, model, asked)
   if d.body then return type(d.body) == "string" and d.body or core.json_encode(d.body) end
   local list = {}
   for i, choice in ipairs(d.choices or { d }) do
-    list[i] = { index = i - 1, message = message(choice), finish_reason = reason(choice) }
+    list[i] = { index = i - 1, message = message(choice), finish_reason = reason(choice),
+                logprobs = asked and logprobs(choice) or nil }
   end
   return core.json_encode{ id = "chatcmpl-test", object = "chat.completion", created = 0, model = model,
                            choices = list, usage = usage_of(d) }
@@ -242,11 +274,11 @@ local function timetable(d, req)
   if req.stream ~= true then
     local count = d.chunks and #d.chunks or 1
     at = at + itl * math.max(0, count - 1)
-    local bytes = whole(d, model)
+    local bytes = whole(d, model, req.logprobs == true)
     if d.breaks then bytes = bytes:sub(1, math.floor(#bytes / 2)) end
     return { { bytes, at } }, at, "application/json"
   end
-  local pieces, last = stream_pieces(d, model)
+  local pieces, last = stream_pieces(d, model, req.logprobs == true)
   local list = {}
   for i, bytes in ipairs(pieces) do list[i] = { bytes, at + itl * (i - 1) } end
   local done = at + itl * #pieces
@@ -270,8 +302,7 @@ local function play_it(entry, name, req, opts)
     call.outcome = err and err.code or "nothing"
     return nil, err or errors.new{ code = "upstream_error", message = "the script has no answer", upstream = name }
   end
-  check.known("t.upstream", d, script_fields)
-  for _, choice in ipairs(d.choices or {}) do check.known("t.upstream: choices", choice, choice_fields) end
+  known_script(d)
   local fails = d.error or (d.status or 200) >= 400
   local list, done, content_type = {}, d.delay or 0, ""
   if not fails then list, done, content_type = timetable(d, req) end
@@ -404,6 +435,9 @@ local function fake_guard(req, settings) scene().guarded[req] = settings end
 function M.upstream(name, script)
   if type(script) ~= "table" and type(script) ~= "function" then
     error("t.upstream(name, script): the script is a table such as { text = \"hello\" } or a function", 2)
+  end
+  if type(script) == "table" then
+    for _, d in ipairs(type(script[1]) == "table" and script or { script }) do known_script(d, 4) end
   end
   scene().upstreams[name] = { script = script, calls = {} }
   core.known_upstreams(fake_upstreams())

@@ -1,4 +1,5 @@
-/* fuzz_gbnf.c -- a schema becomes a grammar, the same one each time, or a keyword and its place are named. */
+/* fuzz_gbnf.c -- a schema becomes a grammar that can be followed, the same one each time, or a keyword and its place
+ * are named. */
 #include "fuzz.h"
 
 #include <string.h>
@@ -6,6 +7,7 @@
 #include "base/mem.h"
 #include "include/perilune.h"
 #include "local/gbnf.h"
+#include "local/grammar.h"
 
 const char *const fuzz_tokens[] = {
     "{", "}", "[", "]", ",", ":", "true", "false", "null", "1", "0", "-3", "2.5", "300", "1e30", "{\"type\":", "\"object\"",
@@ -15,6 +17,26 @@ const char *const fuzz_tokens[] = {
     "\"const\":", "\"anyOf\":[", "\"oneOf\":[", "\"allOf\":[", "\"$ref\":\"#\"", "\"$ref\":\"#/properties/a\"", "\"$defs\":{",
     "\"minimum\":", "\"maximum\":", "\"exclusiveMinimum\":", "\"nullable\":true", "\"not\":{}", "\"\xe4\xbd\xa0\"", NULL
 };
+
+/* No grammar of ours is none; one may be too large, or leave too many ways open. */
+static void follow(struct buf *text) {
+    static const char *const said[] = { "{", "\"a\":", "[", "1", "\"x", "\xe4", "\xbd\xa0", "}", "]", "true" };
+    struct grammar *g;
+    struct matcher m;
+    char why[400];
+    buf_putc(text, '\0');
+    int rc = grammar_new(&g, text->data, why, sizeof(why));
+    ORACLE(rc == 0 || rc == PERILUNE_ERR_LIMITED);
+    if (rc == 0 && (rc = matcher_init(&m, g)) != 0) grammar_put(g);
+    ORACLE(rc == 0 || rc == PERILUNE_ERR_LIMITED);
+    for (unsigned i = 0; rc == 0 && i < 40; i++) {
+        struct slice s = slice_str(said[i * 7 % 10]);
+        int may = matcher_allows(&m, s);
+        ORACLE(may == 0 || may == 1 || may == PERILUNE_ERR_LIMITED);
+        if (may == 1) ORACLE(matcher_accept(&m, s) == 0);
+    }
+    if (rc == 0) matcher_deinit(&m);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct json_doc doc = { .nodes = NULL };
@@ -30,6 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (rc == 0) {
         ORACLE(slice_starts(buf_get(&a), SLICE("root ::= space v0\n")));
         ORACLE(utf8_valid_prefix(buf_get(&a)) == buf_len(&a));
+        follow(&b);
     } else {
         ORACLE(rc == PERILUNE_ERR_INVAL || rc == PERILUNE_ERR_LIMITED);
         ORACLE(buf_len(&a) == 0 && err.keyword[0] != '\0' && err.message[0] != '\0');

@@ -79,6 +79,9 @@ t.test("a policy has the time and memory of a gateway, the spec has not", functi
   t.limits{ cpu_ms = 5 }
   t.equal(t.send(function() return perilune.respond{ text = "x" }:map("word", burn) end, nil, ask()).done, false)
   t.error(function() t.limits{ cpu = 5 } end, "unknown option 'cpu'")
+  t.error(function() t.upstream("a", { txet = "x" }) end, "t.upstream: unknown option 'txet'; did you mean 'text'")
+  t.error(function() t.upstream("a", { { text = "x" }, { stauts = 503 } }) end, "unknown option 'stauts'")
+  t.error(function() t.upstream("a", { choices = { { text = "x", logprob = 1 } } }) end, "choices: unknown option 'logprob'")
   t.error(function() t.limits{ cpu_ms = 0 } end, "limits.cpu_ms")
 end)
 

@@ -99,8 +99,6 @@ TEST_NOFAULT(what_is_impossible_is_refused_and_not_asked) {
     CHECK(llama_engine.embed(m, &(int32_t){ 1 }, &(uint32_t){ 1 }, 1, &(float){ 0 }) < 0);
     CHECK_UINT(llama_engine.piece(m, -5, 0, (char[8]){ 0 }, 8), 0);
     CHECK(!llama_engine.is_end(m, INT32_MAX));
-    struct perilune_engine_grammar *g;
-    CHECK(llama_engine.grammar_new(m, "root ::= (", &g, why, sizeof(why)) != 0);
     for (uint32_t i = 0; i < 64; i++) many[i] = (struct perilune_engine_token){ 1, 0, i, i == 63 };
     CHECK_INT(llama_engine.step(m, many, 64), 0); /* and it works as before */
     CHECK(llama_engine.logits(m, 63) != NULL);
@@ -214,42 +212,6 @@ TEST_NOFAULT(a_pair_has_the_tokens_that_the_vocabulary_wants) {
     llama_engine.free(m);
 }
 
-/* Exactly the tokens that are allowed one by one keep their number. */
-static void check_mask(struct perilune_engine_model *m, const char *gbnf, const char *said) {
-    const struct perilune_engine_facts *f = llama_engine.facts(m);
-    struct perilune_engine_grammar *g;
-    float *scores = mem_alloc(f->vocab * sizeof(*scores));
-    int32_t tokens[64];
-    unsigned allowed = 0;
-    CHECK_INT(llama_engine.grammar_new(m, gbnf, &g, why, sizeof(why)), 0);
-    int64_t n = llama_engine.tokenize(m, said, strlen(said), 0, tokens, 64);
-    for (int64_t i = 0; i < n; i++) {
-        CHECK(llama_engine.grammar_allows(g, tokens[i]));
-        llama_engine.grammar_accept(g, tokens[i]);
-    }
-    for (uint32_t t = 0; t < f->vocab; t++) scores[t] = (float)t;
-    llama_engine.grammar_mask(g, scores);
-    for (uint32_t t = 0; t < f->vocab; t++) {
-        bool may = llama_engine.grammar_allows(g, (int32_t)t);
-        NOTE("%s behind \"%s\": token %u, allowed alone: %d", gbnf, said, t, may);
-        CHECK(scores[t] == (may ? (float)t : -INFINITY));
-        allowed += may;
-    }
-    CHECK(allowed > 0);
-    llama_engine.grammar_free(g);
-    mem_free(scores);
-}
-
-TEST_NOFAULT(a_mask_allows_what_is_allowed_one_by_one) {
-    struct perilune_engine_model *m;
-    if (is_missing()) return;
-    CHECK_INT(load(getenv("PERILUNE_LLAMA"), getenv("PERILUNE_TEST_MODEL"), &m), 0);
-    static const char words[] = "root ::= \"{\" [a-c]+ \"你好\"? \"}\" | \"\\n\" [^x]*";
-    static const char *const said[] = { "", "{", "{ab", "{a你", "{a}", "\n", "\nHello, 你" };
-    for (unsigned i = 0; i < sizeof(said) / sizeof(said[0]); i++) check_mask(m, words, said[i]);
-    llama_engine.free(m);
-}
-
 TEST_NOFAULT(a_copied_beginning_says_the_same) {
     struct perilune_engine_options apart = plain, small = plain;
     if (is_missing()) return;
@@ -286,6 +248,21 @@ static void check_no_memory(struct perilune_engine_options o) {
     int rc = load_here(o, &m);
     NOTE("%s", why);
     CHECK(rc == PERILUNE_ERR_NOMEM && strstr(why, "no memory for a context") != NULL);
+}
+
+/* It would end the process: GGML_ASSERT. */
+TEST_NOFAULT(a_context_smaller_than_its_rows_is_refused) {
+    struct perilune_engine_options o = plain;
+    struct perilune_engine_model *m;
+    if (is_missing()) return;
+    o.sequences = 16;
+    o.context = 15;
+    CHECK(load_here(o, &m) != 0);
+    NOTE("%s", why);
+    CHECK(strstr(why, "engine.context") != NULL && strstr(why, "engine.sequences") != NULL);
+    o.context = 16;
+    CHECK_INT(load_here(o, &m), 0);
+    llama_engine.free(m);
 }
 
 TEST_NOFAULT(a_context_for_which_no_machine_has_memory_is_refused_at_once) {

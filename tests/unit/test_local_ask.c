@@ -393,6 +393,24 @@ static void expect_said(const struct local_reading *how, const char *text, size_
 }
 #define LIST(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
+/* Nothing comes of it but its end. */
+static void expect_not_said(const struct local_reading *how, const char *text, const char *reason) {
+    struct openai_answer a = { SLICE("x"), SLICE("m"), 1, NULL };
+    struct buf out;
+    struct rng rng;
+    rng_seed(&rng, 1);
+    buf_init(&out, 0);
+    struct local_say s = { .out = &out, .answer = &a, .rng = &rng };
+    CHECK_INT(local_say_init(&s, how, 1), 0);
+    CHECK_INT(local_say_text(&s, 0, slice_str(text)), 0);
+    CHECK_INT(local_say_end(&s, 0, reason), 0);
+    NOTE("%s: %s", text, buf_cstr(&out));
+    CHECK(strstr(buf_cstr(&out), "\"content\":\"") == NULL && strstr(buf_cstr(&out), "tool_c") == NULL);
+    CHECK(strstr(buf_cstr(&out), reason) != NULL);
+    local_say_deinit(&s);
+    buf_deinit(&out);
+}
+
 TEST_NOFAULT(thoughts_calls_and_text_are_told_apart) {
     static const char text[] = "<think>\nHm.\n</think>\n\nLet me see.\n<tool_call>\n{\"name\": \"f\", \"arguments\": {\"x\": 1}}\n</tool_call>\n"
                                "<tool_call>\n{\"name\": \"g\", \"arguments\": {}}\n</tool_call>";
@@ -406,6 +424,11 @@ TEST_NOFAULT(thoughts_calls_and_text_are_told_apart) {
     one.one_call = true;
     expect_said(&one, text, 3, "stop", LIST("\"name\":\"f\"", "\"finish_reason\":\"tool_calls\""));
     expect_said(&both, "<tool_call>\n{\"name\": \"f\", \"argu", 5, "length", LIST("{\"content\":\"<tool_call>", "\"finish_reason\":\"length\""));
+    struct local_reading only = both;
+    only.only_calls = true; /* tool_choice: nothing but calls may be said */
+    expect_not_said(&only, "<tool_call>\n{\"name\": \"f\", \"argu", "length");
+    expect_not_said(&only, "<tool_c", "stop");
+    expect_said(&only, text, 7, "stop", LIST("\"name\":\"f\"", "\"name\":\"g\"", "\"finish_reason\":\"tool_calls\""));
     expect_said(&both, "Hi", 1, "stop", LIST("{\"content\":\"H\"}", "{\"content\":\"i\"}", "\"finish_reason\":\"stop\""));
     expect_said(&plain, "<think>a</think><tool_call>", 99, "stop", LIST("{\"content\":\"<think>a</think><tool_call>\"}", "\"stop\""));
 }

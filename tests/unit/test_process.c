@@ -313,6 +313,24 @@ TEST_NOFAULT(one_that_is_stopped_by_a_signal_does_not_hold_up_texts_for_ever) {
     process_engine.free(m);
 }
 
+/* Idle, it is asked about a text first: in the time of a step, and not in some longer one. */
+TEST_NOFAULT(one_that_hangs_over_a_text_is_killed_in_the_time_of_a_step) {
+    struct perilune_engine_options o = options("x");
+    struct perilune_engine_model *m;
+    int32_t tokens[8];
+    o.step_ms = 300;
+    CHECK_INT(process_engine.load(&o, &m, why, sizeof(why)), 0);
+    CHECK_INT(kill(child_pid(), SIGSTOP), 0);
+    uint64_t began = process_now_ms();
+    CHECK_INT(process_engine.tokenize(m, "text", 4, 0, tokens, 8), PERILUNE_ERR_IO);
+    uint64_t took = process_now_ms() - began;
+    if (took < 250 || took > 15000) FAIL("it was waited for %u ms", (unsigned)took);
+    CHECK_INT(step_text(m, 0, 0, "one"), PERILUNE_ERR_ENGINE);
+    await_recovery(m);
+    CHECK_INT(process_engine.tokenize(m, "text", 4, 0, tokens, 8), 4);
+    process_engine.free(m);
+}
+
 TEST_NOFAULT(what_it_writes_is_told_and_bounded) {
     struct perilune_engine_model *m = open_model("noise=1 die=2");
     CHECK_INT(step_text(m, 0, 0, "one"), 0); /* 5,000 lines do not fill a pipe for it */

@@ -17,7 +17,7 @@ static struct desk {
     struct loop     loop;
     struct mailbox  mail;
     struct resident  *resident;
-    unsigned        open; /* talks that are not over */
+    unsigned        open, overs; /* talks that are not over, and those that are */
 } desk;
 
 struct asked {
@@ -29,7 +29,7 @@ struct asked {
     enum turn_end  end;
     enum turn_code code;
     uint32_t     prompt_tokens, said, cached, limit;
-    unsigned     events, vectors;
+    unsigned     events, vectors, order; /* order: the how-manyth that was over */
     float        vector[4];
 };
 static struct asked asked[TALKS];
@@ -40,7 +40,7 @@ static void open_desk(const struct resident_settings *s) {
     CHECK_INT(loop_init(&desk.loop), 0);
     CHECK_INT(mailbox_open(&desk.mail, &desk.loop, &desk), 0);
     CHECK_INT(resident_new(&desk.resident, s, why, sizeof(why)), 0);
-    desk.open = 0;
+    desk.open = desk.overs = 0;
 }
 
 static void put_away(struct asked *a) {
@@ -82,6 +82,7 @@ static void told(void *ud) {
         if (ev.type == TURN_OVER || ev.type == TURN_FAILED) {
             a->over = true;
             desk.open--;
+            a->order = ++desk.overs;
             a->failed = ev.type == TURN_FAILED;
             a->code = ev.code;
             a->prompt_tokens = ev.prompt;
@@ -618,6 +619,39 @@ static void ask_while_it_is_down(unsigned step) {
     if (step == 3) asked[1].turn = turn_new(desk.resident, &q, &desk.mail, told, &asked[1]);
 }
 
+static atomic_uint texts_lost; /* how many are answered by nobody */
+
+static int64_t tokenize_or_not(const struct perilune_engine_model *m, const char *text, size_t len, unsigned flags,
+                               int32_t *out, size_t room) {
+    if (texts_lost > 0) {
+        texts_lost--;
+        return PERILUNE_ERR_IO;
+    }
+    return fake_tokenize(m, text, len, flags, out, room);
+}
+
+/* It is gone, and whose text is cut is the first to see it. */
+TEST_NOFAULT(who_is_the_first_to_see_that_it_is_gone_waits_like_those_behind) {
+    struct perilune_engine e;
+    struct resident_settings s = curable(4, &e);
+    e.tokenize = tokenize_or_not;
+    open_desk(&s);
+    texts_lost = 1;
+    cure.agains = 3;
+    ask(&asked[0], "the first", 5);
+    ask(&asked[1], "behind it", 5);
+    wait_all();
+    check_answer(&asked[0]);
+    check_answer(&asked[1]);
+    CHECK_UINT(cure.done, 1);
+    texts_lost = 1;
+    cure.refusals = 100; /* nobody is kept waiting for ever */
+    ask(&asked[2], "the last", 5);
+    wait_all();
+    CHECK(asked[2].failed && asked[2].code == TURN_DOWN);
+    close_desk();
+}
+
 TEST_NOFAULT(who_comes_while_it_recovers_waits_or_is_told_how_long) {
     struct perilune_engine e;
     struct resident_settings s = curable(4, &e);
@@ -895,98 +929,33 @@ static void write_file(const char *path, const char *text) {
 
 /* -- Grammars ----------------------------------------------------------------------------------- */
 
-/* A grammar that allows the letters of its text. */
-struct perilune_engine_grammar {
-    char letters[64];
-};
-static unsigned grammars_read, grammars_open;
-
-static int letters_new(struct perilune_engine_model *m, const char *text, struct perilune_engine_grammar **out, char *w, size_t size) {
-    (void)m;
-    *out = NULL;
-    if (text[0] == '!') {
-        snprintf(w, size, "not understood");
-        return PERILUNE_ERR_INVAL;
-    }
-    *out = calloc(1, sizeof(**out)); /* lint: a test's own */
-    snprintf((*out)->letters, sizeof((*out)->letters), "%s", text);
-    grammars_read++;
-    grammars_open++;
-    return 0;
-}
-
-static struct perilune_engine_grammar *letters_copy(const struct perilune_engine_grammar *g) {
-    struct perilune_engine_grammar *copy = malloc(sizeof(*copy)); /* lint: a test's own */
-    *copy = *g;
-    grammars_open++;
-    return copy;
-}
-
-static bool letters_allow(struct perilune_engine_grammar *g, int32_t t) { return t > 0 && t < 256 && strchr(g->letters, t) != NULL; }
-
-static void letters_mask(struct perilune_engine_grammar *g, float *scores) {
-    for (int32_t t = 0; t < FAKE_VOCAB; t++)
-        if (!letters_allow(g, t)) scores[t] = -INFINITY;
-}
-
-static void letters_accept(struct perilune_engine_grammar *g, int32_t t) {
-    if (!letters_allow(g, t)) fake.wrong++;
-}
-
-static void letters_free(struct perilune_engine_grammar *g) {
-    grammars_open -= g != NULL;
-    free(g);
-}
-
-static const struct perilune_engine *engine_with_grammars(bool copies) {
-    static struct perilune_engine e;
-    e = fake_engine;
-    e.grammar_new = letters_new;
-    e.grammar_allows = letters_allow;
-    e.grammar_mask = letters_mask;
-    e.grammar_accept = letters_accept;
-    e.grammar_free = letters_free;
-    e.grammar_copy = copies ? letters_copy : NULL;
-    grammars_read = grammars_open = 0;
-    return &e;
-}
-
-TEST_NOFAULT(a_grammar_is_read_once_for_all_who_have_it) {
-    for (int copies = 0; copies < 2; copies++) {
-        struct resident_settings s = settings(4, 64);
-        struct slice text;
-        s.engine = engine_with_grammars(copies);
-        open_desk(&s);
-        struct turn_ask q = question("say", &text, 6);
-        q.grammar = "_"; /* the least likely letter: behind all that are tried first */
-        q.choices = 3;
-        ask_with(&asked[0], &q);
-        ask_with(&asked[1], &q);
+TEST_NOFAULT(an_answer_follows_its_grammar_to_the_end) {
+    struct resident_settings s = settings(4, 64);
+    struct slice text;
+    open_desk(&s);
+    struct turn_ask q = question("say", &text, 6);
+    q.grammar = "root ::= \"_\"*"; /* the least likely letter: behind all that are tried first */
+    q.choices = 3;
+    ask_with(&asked[0], &q);
+    ask_with(&asked[1], &q);
+    wait_all();
+    for (int k = 0; k < 2; k++)
+        for (int i = 0; i < 3; i++) CHECK_SLICE(buf_get(&asked[k].text[i]), SLICE("______"));
+    for (int i = 2; i < 14; i++) { /* more than are kept */
+        char grammar[40];
+        snprintf(grammar, sizeof(grammar), "root ::= \"%c\"{2}", 'a' + i);
+        q.grammar = grammar;
+        ask_with(&asked[i], &q);
         wait_all();
-        for (int i = 0; i < 3; i++) CHECK_SLICE(buf_get(&asked[0].text[i]), SLICE("______"));
-        CHECK_UINT(grammars_read, copies ? 1 : 6);
-        for (int i = 2; i < 14; i++) { /* more than are kept */
-            char letters[2] = { (char)('a' + i), '\0' };
-            q.grammar = letters;
-            ask_with(&asked[i], &q);
-            wait_all();
-            CHECK_UINT(asked[i].text[0].data[0], 'a' + i);
-        }
-        q.grammar = "_";
-        ask_with(&asked[14], &q);
-        wait_all();
-        CHECK_SLICE(buf_get(&asked[14].text[2]), SLICE("______"));
-        CHECK_UINT(grammars_read, copies ? 1 + 12 + 1 : 6 + 36 + 3);
-        CHECK_UINT(grammars_open, copies ? 8 : 0);
-        close_desk();
-        CHECK_UINT(grammars_open, 0);
+        CHECK_UINT(buf_len(&asked[i].text[0]), 2); /* then nothing may follow but the end */
+        CHECK_UINT(asked[i].text[0].data[0], 'a' + i);
     }
+    close_desk();
 }
 
 TEST_NOFAULT(a_grammar_that_is_none_or_allows_nothing_fails_its_request_only) {
     struct resident_settings s = settings(4, 64);
     struct slice text;
-    s.engine = engine_with_grammars(true);
     open_desk(&s);
     struct turn_ask q = question("say", &text, 6);
     q.grammar = "!";
@@ -995,7 +964,7 @@ TEST_NOFAULT(a_grammar_that_is_none_or_allows_nothing_fails_its_request_only) {
     wait_all();
     CHECK(asked[0].failed && asked[0].code == TURN_BAD);
     struct sampler_bias never = { 'x', -INFINITY };
-    q.grammar = "x";
+    q.grammar = "root ::= \"x\"";
     q.sampling.biases = &never;
     q.sampling.bias_count = 1;
     ask_with(&asked[1], &q);
@@ -1004,7 +973,112 @@ TEST_NOFAULT(a_grammar_that_is_none_or_allows_nothing_fails_its_request_only) {
     CHECK(asked[1].failed && asked[1].code == TURN_BAD);
     check_answer(&asked[2]);
     close_desk();
-    CHECK_UINT(grammars_open, 0);
+}
+
+/* Ways that double with each letter: from the twelfth on there are too many, and the neighbour never hears of it. */
+TEST_NOFAULT(a_grammar_that_becomes_too_dear_ends_its_own_answer) {
+    struct resident_settings s = settings(4, 64);
+    struct slice text;
+    open_desk(&s);
+    struct turn_ask q = question("say", &text, 64);
+    q.grammar = "root ::= a\na ::= \"_\" a \"b\" | \"_\" a \"c\"";
+    ask(&asked[1], "hello", 60);
+    ask_with(&asked[0], &q);
+    wait_all();
+    CHECK(asked[0].failed && asked[0].code == TURN_BAD);
+    check_answer(&asked[1]);
+    close_desk();
+}
+
+/* -- Tenants ---------------------------------------------------------------------------------------- */
+
+static pthread_barrier_t hang_begins, hang_over;
+
+static void hang(unsigned step) {
+    if (step != 1) return;
+    pthread_barrier_wait(&hang_begins);
+    pthread_barrier_wait(&hang_over);
+}
+
+TEST_NOFAULT(a_tenant_that_asks_for_much_does_not_hold_off_the_others) {
+    struct resident_settings s = settings(2, 64);
+    struct slice text;
+    open_desk(&s);
+    fake.never_ends = true;
+    fake.before = hang;
+    pthread_barrier_init(&hang_begins, NULL, 2);
+    pthread_barrier_init(&hang_over, NULL, 2);
+    for (int i = 0; i < 20; i++) {
+        struct turn_ask hog = question("much", &text, 40);
+        hog.choices = 4;
+        ask_with(&asked[i], &hog);
+    }
+    pthread_barrier_wait(&hang_begins); /* two of its answers have the rows */
+    for (int i = 20; i < 23; i++) {
+        struct turn_ask other = question("little", &text, 4);
+        other.tenant = (struct hash128){ 7, (uint64_t)i };
+        ask_with(&asked[i], &other);
+    }
+    pthread_barrier_wait(&hang_over);
+    wait_all();
+    for (int i = 20; i < 23; i++) {
+        check_answer(&asked[i]);
+        CHECK(asked[i].order <= 4); /* before all but one of the twenty */
+    }
+    for (int i = 0; i < 20; i++) CHECK_UINT(asked[i].said, 4 * 40);
+    close_desk();
+}
+
+TEST_NOFAULT(vectors_of_tenants_take_turns) {
+    struct resident_settings s = settings(2, 64);
+    struct slice texts[40];
+    fake.width = 4;
+    fake.before = hang;
+    pthread_barrier_init(&hang_begins, NULL, 2);
+    pthread_barrier_init(&hang_over, NULL, 2);
+    open_desk(&s);
+    for (int i = 0; i < 40; i++) texts[i] = SLICE("a text of some size");
+    struct slice one;
+    struct turn_ask q = question("x", &one, 0);
+    q.kind = TURN_EMBED;
+    q.texts = texts;
+    q.text_count = 1;
+    ask_with(&asked[0], &q);
+    pthread_barrier_wait(&hang_begins);
+    q.text_count = 40;
+    ask_with(&asked[1], &q);
+    q.text_count = 1;
+    q.tenant = (struct hash128){ 7, 7 };
+    ask_with(&asked[2], &q);
+    pthread_barrier_wait(&hang_over);
+    wait_all();
+    CHECK_UINT(asked[2].order, 2);
+    CHECK_UINT(asked[1].order, 3);
+    CHECK_UINT(asked[1].vectors, 40);
+    close_desk();
+}
+
+/* -- A step that hangs --------------------------------------------------------------------------- */
+
+TEST_NOFAULT(who_looks_at_a_step_that_hangs_sees_it) {
+    struct resident_settings s = settings(1, 64);
+    fake.before = hang;
+    pthread_barrier_init(&hang_begins, NULL, 2);
+    pthread_barrier_init(&hang_over, NULL, 2);
+    open_desk(&s);
+    const struct resident_stats *stats = resident_stats(desk.resident);
+    CHECK_UINT(stats_get(&stats->step_began_us), 0);
+    ask(&asked[0], "hello", 4);
+    pthread_barrier_wait(&hang_begins);
+    ask(&asked[1], "again", 4);
+    CHECK(stats_get(&stats->step_began_us) > 0);
+    CHECK_UINT(stats_get(&stats->active), 1);
+    CHECK_UINT(stats_get(&stats->waiting) + stats_get(&stats->unread), 1);
+    pthread_barrier_wait(&hang_over);
+    wait_all();
+    CHECK_UINT(stats_get(&stats->unread), 0);
+    CHECK_UINT(stats_get(&stats->step_began_us), 0);
+    close_desk();
 }
 
 /* -- Stops and pieces ------------------------------------------------------------------------------- */
