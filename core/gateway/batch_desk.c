@@ -518,8 +518,8 @@ static bool read_list(struct batch_desk *d, bool of_batches) {
         const char *is = one.len > 0 ? memchr(one.ptr, '=', one.len) : NULL;
         size_t len = is ? (size_t)(is - one.ptr) : one.len;
         q = end ? slice_of(end + 1, q.len - one.len - 1) : SLICE("");
-        wrong = read_member(d, slice_of(one.ptr, len), slice_of(one.ptr + len + (is != NULL), one.len - len - (is != NULL)),
-                            of_batches);
+        size_t value = len + (is != NULL);
+        wrong = read_member(d, slice_of(one.ptr, len), slice_of(one.ptr + value, one.len - value), of_batches);
     }
     if (wrong == NULL) return true;
     fail(d, 400, wrong, of_batches ? "\"limit\" is a number from 1 to 100, \"after\" the id of one of the list"
@@ -568,7 +568,8 @@ static void begin_make(struct batch_desk *d) {
     int rc = json_parse(&d->doc, buf_get(&d->body), &e);
     if (rc == PERILUNE_ERR_NOMEM) exchange_fail(d->x, FAILURE_NO_MEMORY, "out of memory");
     else if (rc != 0) fail(d, 400, NULL, "the body is no valid JSON");
-    else if (batch_wish_read(&d->wish, &d->doc, settings(d)->files.keep_ms, &param, why, sizeof(why)) != 0) fail(d, 400, param, why);
+    else if (batch_wish_read(&d->wish, &d->doc, settings(d)->files.keep_ms, &param, why, sizeof(why)) != 0)
+        fail(d, 400, param, why);
     else if (!is_plain(d, slice_str(d->wish.endpoint)))
         fail(d, 400, "endpoint", "\"endpoint\" must be a path written plainly, such as \"/v1/chat/completions\"");
     else if (!exchange_leads(d->x, slice_str(d->wish.endpoint)) ||

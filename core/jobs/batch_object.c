@@ -60,8 +60,8 @@ static bool read_lifetime(struct batch_wish *w, const struct json_doc *doc, uint
     char anchor[16] = "";
     uint32_t seconds = json_is(doc, at, JSON_OBJECT) ? json_get(doc, at, SLICE("seconds")) : JSON_NONE;
     if (json_is(doc, at, JSON_OBJECT)) json_copy_string(doc, at, SLICE("anchor"), anchor, sizeof(anchor));
-    return file_lifetime_read(slice_str(anchor), json_is(doc, seconds, JSON_NUMBER) ? json_raw(doc, seconds) : SLICE(""),
-                              keep_ms, &w->output_keep_s, why, size);
+    struct slice number = json_is(doc, seconds, JSON_NUMBER) ? json_raw(doc, seconds) : SLICE("");
+    return file_lifetime_read(slice_str(anchor), number, keep_ms, &w->output_keep_s, why, size);
 }
 
 int batch_wish_read(struct batch_wish *w, const struct json_doc *doc, uint64_t keep_ms, const char **param, char *why,
@@ -193,7 +193,8 @@ static void put_file(struct buf *out, const char *name, const struct job *j, boo
 
 /* A job that was canceled says no more how far it is, and the rest of its lines was written behind its end: its files
  * know how many there are.  Of one that is not there, from the one that is. */
-static void put_counts(struct buf *out, const struct job *j, const struct json_doc *note, const struct batch_look *look) {
+static void put_counts(struct buf *out, const struct job *j, const struct json_doc *note,
+                       const struct batch_look *look) {
     uint64_t total = number(note, "total"), good = number(note, "completed"), failed = number(note, "failed"),
              written = look->good + look->failed;
     if (j->status == JOB_CANCELED && !look->is_unfinished && written > 0) {
