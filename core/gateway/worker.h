@@ -67,6 +67,7 @@ struct worker {
     struct metrics     metrics;
     struct far         far;         /* the second tier of the cache */
     struct post       *searcher, *teller; /* for its index, when that is not the second tier's server; or NULL */
+    bool               is_home;     /* of the program's own requests: it does no jobs of others */
     bool               listens;     /* to what other processes invalidate: one worker does, for all */
     struct list        exchanges;
     struct after_line  after;       /* what is to be done behind replies */
