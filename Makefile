@@ -283,7 +283,7 @@ lint:
 	@luajit tests/lint/metrics.lua
 
 bench: all
-	+@$(build) $(O)/bench_tokens $(O)/bench_count $(O)/bench_text $(O)/bench_cache_memory $(O)/bench_eviction $(O)/bench_router $(O)/bench_prefix
+	+@$(build) $(O)/bench_tokens $(O)/bench_count $(O)/bench_text $(O)/bench_cache_memory $(O)/bench_eviction $(O)/bench_router $(O)/bench_prefix $(O)/bench_request
 	@sh tests/bench/run.sh
 
 cases: all
