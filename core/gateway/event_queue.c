@@ -10,6 +10,7 @@
 #include "gateway/event_queue.h"
 
 #define STRINGS 5
+#define FIRST_BYTES 1500 /* a short answer fits */
 #define KEEP_BYTES (64 * 1024) /* of memory that a large event left behind */
 
 void event_queue_init(struct event_queue *q) {
@@ -20,6 +21,16 @@ void event_queue_init(struct event_queue *q) {
 void event_queue_deinit(struct event_queue *q) {
     buf_deinit(&q->coming);
     buf_deinit(&q->lent);
+}
+
+static void reset(struct buf *b) {
+    if (b->cap > KEEP_BYTES) buf_deinit(b);
+    buf_clear(b);
+}
+
+void event_queue_reset(struct event_queue *q) {
+    reset(&q->coming);
+    reset(&q->lent);
 }
 
 static void strings_of(perilune_event *ev, perilune_str *out[STRINGS]) {
@@ -36,6 +47,8 @@ bool event_queue_put(struct event_queue *q, const perilune_event *ev) {
     strings_of(&copy, strings);
     size_t size = sizeof(copy);
     for (int i = 0; i < STRINGS; i++) size += strings[i]->len;
+    if (q->coming.cap == 0 && size < FIRST_BYTES) buf_reserve(&q->coming, FIRST_BYTES);
+    q->coming.error = 0;
     if (buf_reserve(&q->coming, size) == NULL) {
         q->coming.error = 0; /* what is in it is whole */
         return false;
@@ -47,8 +60,7 @@ bool event_queue_put(struct event_queue *q, const perilune_event *ev) {
 
 static void turn_over(struct event_queue *q) {
     struct buf empty = q->lent;
-    if (empty.cap > KEEP_BYTES) buf_deinit(&empty);
-    buf_clear(&empty);
+    reset(&empty);
     q->lent = q->coming;
     q->coming = empty;
 }

@@ -12,6 +12,8 @@ struct event_queue {
 
 void event_queue_init(struct event_queue *q);
 void event_queue_deinit(struct event_queue *q);
+/* As new, with the memory that it has, unless that is much. */
+void event_queue_reset(struct event_queue *q);
 /* A copy of ev waits.  False, and nothing has changed: no memory. */
 bool event_queue_put(struct event_queue *q, const perilune_event *ev);
 /* The oldest one; NULL: none waits.  Borrowed until the next call of this. */

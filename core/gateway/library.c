@@ -102,6 +102,7 @@ int library_open(struct library **out, perilune *g) {
     }
     list_init(&l->requests);
     list_init(&l->husks);
+    list_init(&l->spares);
     l->refs = 1;
     l->g = g;
     *out = l;
@@ -112,7 +113,7 @@ void library_close(struct library *l) {
     l->ending = true;
     mailbox_close(&l->mail); /* first: whoever is canceled hears that, and not of the end of the gateway */
     requests_end_all(l);
-    requests_bury(l, 0);
+    requests_bury(l, 0, 0);
     l->g = NULL;
 }
 

@@ -14,6 +14,8 @@ struct library {
     bool           ending;   /* it is being closed */
     struct mailbox mail;     /* for requests that another thread cancels */
     struct list    requests; /* struct perilune_request, all of them */
+    struct list    spares;   /* requests that were freed, to be used again */
+    unsigned       spare_count;
     struct list    husks;    /* those that were freed lately, in a build for finding who uses them after that */
     unsigned       husk_count;
 };
@@ -30,7 +32,7 @@ struct worker *library_worker(perilune *g, int *rc);
 /* request_api.c */
 /* All requests have had their end when this returns. */
 void requests_end_all(struct library *l);
-void requests_bury(struct library *l, unsigned keep); /* of the husks so many stay */
+void requests_bury(struct library *l, unsigned husks, unsigned spares); /* so many stay */
 /* How many run, or have events for a callback that takes them. */
 unsigned requests_busy(const struct library *l);
 

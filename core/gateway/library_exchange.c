@@ -78,6 +78,7 @@ static enum flow on_head(struct library_exchange *e, const struct event *ev) {
     struct buf lines;
     perilune_event head = new_event(PERILUNE_EV_BEGIN);
     buf_init(&lines, 0);
+    buf_reserve(&lines, 320);
     answer_lines(&e->x, ev->content_type, &lines);
     e->x.committed = true;
     e->x.status = ev->status;
@@ -194,7 +195,7 @@ bool library_exchange_begin(struct library_exchange *e, struct worker *w, const 
     static const struct exchange_ops ops = { understood, over, NULL };
     *e = (struct library_exchange){ .sink = { on_event }, .hearer = h };
     if (exchange_init(&e->x, w, w->gen, &ops, &e->sink, loop_hrtime_us()) != 0) return false;
-    sayings_init(&e->sayings, NULL, w->gen->config->lua.max_answer);
+    sayings_init(&e->sayings, NULL, w->gen->config->lua.max_answer, &w->said);
     buf_init(&e->reason, 0);
     struct request *r = e->x.req;
     e->x.via = "library";

@@ -35,6 +35,8 @@
 #define HUSKS 0
 #endif
 
+#define KEEP_BYTES (64 * 1024) /* of memory that one large answer left behind */
+#define SPARES 64 /* requests that are kept to be used again */
 #define FEW_HEADERS 6
 
 enum request_state {
@@ -51,7 +53,6 @@ struct perilune_request {
     struct worker          *worker;  /* from STARTED on */
     struct deferred         turn;
     struct library_exchange e;
-    struct event_queue      queue;
     perilune_event_cb       cb;      /* NULL: events are asked for */
     void                   *ud;
     size_t                  high_water;
@@ -67,15 +68,17 @@ struct perilune_request {
     struct slice            path, query, tenant;
     struct buf              body;
     struct arena            arena;   /* names, values */
-    struct http_header      few[FEW_HEADERS], *headers;
+    struct http_header     *headers;
     unsigned                header_count, header_cap;
-    /* The end. */
-    perilune_event          last;
-    struct buf              last_more; /* raw and headers */
-    char                    last_text[400], last_name[48];
+    /* From here on nothing needs to be zero. */
+    struct http_header      few[FEW_HEADERS];
+    perilune_event          last;    /* the end */
+    char                    last_text[400], last_name[48], errmsg[240];
+    /* Kept when it is used again. */
+    struct event_queue      queue;
+    struct buf              target;    /* path and query */
+    struct buf              last_more; /* raw and headers of the last event */
     struct buf              whole;     /* of perilune_request_text() */
-    char                    errmsg[240];
-    char                    target[];  /* path and query */
 };
 
 /* -- What is wrong ---------------------------------------------------------------------- */
@@ -101,37 +104,79 @@ PERILUNE_API const char *perilune_request_errmsg(const perilune_request *r) {
 
 /* -- Life ----------------------------------------------------------------------------------- */
 
+/* What was made for one question. */
 static void empty(perilune_request *r) {
-    event_queue_deinit(&r->queue);
     buf_deinit(&r->body);
-    buf_deinit(&r->last_more);
-    buf_deinit(&r->whole);
     arena_deinit(&r->arena);
     if (r->headers != r->few) mem_free(r->headers);
+    if (r->last_more.cap > KEEP_BYTES) buf_deinit(&r->last_more);
+    if (r->whole.cap > KEEP_BYTES) buf_deinit(&r->whole);
+    event_queue_reset(&r->queue);
+}
+
+static void release(perilune_request *r) {
+    event_queue_deinit(&r->queue);
+    buf_deinit(&r->target);
+    buf_deinit(&r->last_more);
+    buf_deinit(&r->whole);
+    mem_free(r);
 }
 
 static void destroy(perilune_request *r) {
     struct library *l = r->library;
-    empty(r);
     list_remove(&r->link);
-    if (HUSKS > 0 && l->g != NULL) {
+    empty(r);
+    if (l->g == NULL || l->ending) {
+        release(r);
+    } else if (HUSKS > 0) {
         r->state = REQUEST_HUSK;
         list_append(&l->husks, &r->link);
         l->husk_count++;
-        requests_bury(l, HUSKS);
     } else {
-        mem_free(r);
+        list_append(&l->spares, &r->link);
+        l->spare_count++;
     }
+    requests_bury(l, HUSKS, SPARES);
     library_put(l);
 }
 
-void requests_bury(struct library *l, unsigned keep) {
-    while (l->husk_count > keep) {
-        perilune_request *r = container_of(l->husks.next, perilune_request, link);
+static void bury(struct list *all, unsigned *count, unsigned keep) {
+    for (; *count > keep; --*count) {
+        perilune_request *r = container_of(all->next, perilune_request, link);
         list_remove(&r->link);
-        l->husk_count--;
-        mem_free(r);
+        release(r);
     }
+}
+
+void requests_bury(struct library *l, unsigned husks, unsigned spares) {
+    bury(&l->husks, &l->husk_count, husks);
+    bury(&l->spares, &l->spare_count, spares);
+}
+
+/* A new one, or a spare one as if it were new. NULL: no memory. */
+static perilune_request *request_of(struct library *l) {
+    perilune_request *r;
+    if (l->spare_count > 0) {
+        r = container_of(l->spares.prev, perilune_request, link); /* the last one is in the processor's cache */
+        list_remove(&r->link);
+        l->spare_count--;
+    } else if ((r = mem_alloc(sizeof(*r))) == NULL) {
+        return NULL;
+    } else {
+        memset(&r->queue, 0, sizeof(*r) - offsetof(perilune_request, queue));
+        event_queue_init(&r->queue);
+    }
+    memset(r, 0, offsetof(perilune_request, few));
+    buf_clear(&r->target);
+    buf_clear(&r->whole);
+    r->errmsg[0] = '\0';
+    r->headers = r->few;
+    r->header_cap = FEW_HEADERS;
+    r->library = l;
+    arena_init(&r->arena);
+    list_init(&r->letter.link);
+    atomic_init(&r->cancel, CANCEL_NOT_ASKED);
+    return r;
 }
 
 /* The program does not want it any more, and nobody below us does. */
@@ -313,24 +358,18 @@ PERILUNE_API int perilune_request_new(perilune *g, const char *path, const char 
     size_t most = g->config != NULL ? g->config->http.body : JSON_MAX_SIZE, path_len = strlen(path);
     if (len > most) return gateway_fail(g, PERILUNE_ERR_LIMITED, "the body has %zu bytes, and limits.body is %zu", len,
                                         most);
-    perilune_request *r = mem_zalloc(sizeof(*r) + path_len + 1);
+    perilune_request *r = request_of(g->library);
     if (r == NULL) return gateway_fail(g, PERILUNE_ERR_NOMEM, "out of memory");
-    memcpy(r->target, path, path_len + 1);
-    const char *mark = strchr(r->target, '?');
-    r->path = slice_of(r->target, mark != NULL ? (size_t)(mark - r->target) : path_len);
-    r->query = slice_str(mark != NULL ? mark + 1 : "");
-    r->headers = r->few;
-    r->header_cap = FEW_HEADERS;
-    event_queue_init(&r->queue);
-    arena_init(&r->arena);
-    list_init(&r->letter.link);
-    atomic_init(&r->cancel, CANCEL_NOT_ASKED);
+    buf_put(&r->target, path, path_len + 1);
     buf_put(&r->body, json, len);
-    if (buf_failed(&r->body)) {
-        mem_free(r);
+    if (buf_failed(&r->body) || buf_failed(&r->target)) {
+        buf_deinit(&r->body);
+        release(r);
         return gateway_fail(g, PERILUNE_ERR_NOMEM, "out of memory");
     }
-    r->library = g->library;
+    const char *target = buf_get(&r->target).ptr, *mark = strchr(target, '?');
+    r->path = slice_of(target, mark != NULL ? (size_t)(mark - target) : path_len);
+    r->query = slice_str(mark != NULL ? mark + 1 : "");
     r->library->refs++;
     list_append(&r->library->requests, &r->link);
     *out = r;

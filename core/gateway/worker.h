@@ -12,6 +12,7 @@
 #include "gateway/webhooks.h"
 #include "http/server.h"
 #include "jobs/runner.h"
+#include "llm/sayings.h"
 #include "sys/mailbox.h"
 #include "upstream/client.h"
 
@@ -80,6 +81,7 @@ struct worker {
     struct webhooks   *webhooks;    /* NULL: another worker sends them, or there are no jobs */
     struct list        batches;     /* that were cancelled, and whose files are written: batch_work.c */
     struct json_doc    ws_doc;      /* scratch of ws_exchange.c */
+    struct sayings_scratch said;    /* of library_exchange.c */
     uint64_t           penance_until_ms; /* until then policies that failed late wait with their answers */
     pthread_t          thread;
     bool               threaded, stopping;

@@ -42,9 +42,14 @@ struct saying_call {
     struct buf        id, name, arguments;
 };
 
-void sayings_init(struct sayings *s, const struct dialect *d, size_t limit) {
-    *s = (struct sayings){ .dialect = d, .left = limit };
-    buf_init(&s->text, 0);
+void sayings_init(struct sayings *s, const struct dialect *d, size_t limit, struct sayings_scratch *scratch) {
+    *s = (struct sayings){ .dialect = d, .left = limit, .scratch = scratch };
+}
+
+void sayings_scratch_deinit(struct sayings_scratch *s) {
+    piece_list_deinit(&s->pieces);
+    json_deinit(&s->doc);
+    buf_deinit(&s->text);
 }
 
 static void call_deinit(struct saying_call *c) {
@@ -58,9 +63,6 @@ void sayings_deinit(struct sayings *s) {
     mem_free(s->calls);
     mem_free(s->choices);
     tool_calls_deinit(&s->mentions);
-    piece_list_deinit(&s->pieces);
-    json_deinit(&s->doc);
-    buf_deinit(&s->text);
     s->calls = NULL;
     s->choices = NULL;
     s->call_count = s->choice_count = 0;
@@ -93,7 +95,7 @@ static struct saying_call *call_of(struct sayings *s, const struct dialect_call 
     bool alone = m->call == JSON_NONE;
     unsigned number = 0;
     struct tool_call_at at = { m->choice, m->call, m->place, m->among };
-    int rc = alone ? 0 : tool_calls_find(&s->mentions, &s->doc, &at, &number);
+    int rc = alone ? 0 : tool_calls_find(&s->mentions, &s->scratch->doc, &at, &number);
     if (rc != 0) s->error = rc;
     if (rc != 0) return NULL;
     struct saying_call *c = find_call(s, m->choice, alone, number);
@@ -110,10 +112,10 @@ static void on_call(void *ud, const struct dialect_call *m) {
     struct saying_call *c = s->error == 0 ? call_of(s, m) : NULL;
     if (c == NULL || c->told) return;
     size_t before = buf_len(&c->id) + buf_len(&c->name) + buf_len(&c->arguments);
-    set_once(&c->id, &s->doc, m->id);
-    set_once(&c->name, &s->doc, m->name);
-    if (m->arguments != JSON_NONE && json_type(&s->doc, m->arguments) != JSON_NULL)
-        piece_decode(&s->doc, m->arguments, &c->half, &c->arguments);
+    set_once(&c->id, &s->scratch->doc, m->id);
+    set_once(&c->name, &s->scratch->doc, m->name);
+    if (m->arguments != JSON_NONE && json_type(&s->scratch->doc, m->arguments) != JSON_NULL)
+        piece_decode(&s->scratch->doc, m->arguments, &c->half, &c->arguments);
     size_t more = buf_len(&c->id) + buf_len(&c->name) + buf_len(&c->arguments) - before;
     if (buf_failed(&c->id) || buf_failed(&c->name) || buf_failed(&c->arguments)) s->error = PERILUNE_ERR_NOMEM;
     else if (more > s->left) s->error = PERILUNE_ERR_LIMITED;
@@ -146,11 +148,11 @@ static struct saying_choice *choice_of(struct sayings *s, unsigned choice) {
 static void tell_text(struct sayings *s, unsigned choice, enum piece_kind kind, saying_fn say, void *ud) {
     static const enum saying_kind kinds[] = { [PIECE_TEXT] = SAYING_TEXT, [PIECE_REASONING] = SAYING_REASONING,
                                               [PIECE_REFUSAL] = SAYING_REFUSAL };
-    if (buf_failed(&s->text)) s->error = PERILUNE_ERR_NOMEM;
-    else if (buf_len(&s->text) > 0)
-        say(ud, &(struct saying){ .kind = kinds[kind], .choice = choice, .text = buf_get(&s->text) });
-    if (s->text.cap > KEEP_BYTES) buf_deinit(&s->text);
-    buf_clear(&s->text);
+    if (buf_failed(&s->scratch->text)) s->error = PERILUNE_ERR_NOMEM;
+    else if (buf_len(&s->scratch->text) > 0)
+        say(ud, &(struct saying){ .kind = kinds[kind], .choice = choice, .text = buf_get(&s->scratch->text) });
+    if (s->scratch->text.cap > KEEP_BYTES) buf_deinit(&s->scratch->text);
+    buf_clear(&s->scratch->text);
 }
 
 /* Is it what was said in this event already? */
@@ -163,11 +165,11 @@ static bool is_repeated(const struct sayings *s, const struct saying_lane *l, co
 static void tell_piece(struct sayings *s, const struct piece *p, saying_fn say, void *ud) {
     struct saying_choice *c = choice_of(s, p->choice);
     struct saying_lane *l = c != NULL ? &c->lanes[p->kind] : NULL;
-    if (l == NULL || piece_is_empty(&s->doc, p->node) || is_repeated(s, l, p)) return;
+    if (l == NULL || piece_is_empty(&s->scratch->doc, p->node) || is_repeated(s, l, p)) return;
     l->event = s->events;
     l->form = p->form;
     l->part = p->part;
-    piece_decode(&s->doc, p->node, &l->half, &s->text);
+    piece_decode(&s->scratch->doc, p->node, &l->half, &s->scratch->text);
     tell_text(s, p->choice, p->kind, say, ud);
 }
 
@@ -177,7 +179,7 @@ static void tell_rest(struct sayings *s, unsigned choice, saying_fn say, void *u
         struct saying_choice *c = &s->choices[i];
         for (int kind = 0; c->choice == choice && kind < PIECE_ARGUMENTS; kind++) {
             if (c->lanes[kind].half.len == 0) continue;
-            piece_decode_rest(&c->lanes[kind].half, &s->text);
+            piece_decode_rest(&c->lanes[kind].half, &s->scratch->text);
             tell_text(s, choice, (enum piece_kind)kind, say, ud);
         }
     }
@@ -187,34 +189,36 @@ static void tell_rest(struct sayings *s, unsigned choice, saying_fn say, void *u
 
 static void tell_end(struct sayings *s, const struct piece *p, saying_fn say, void *ud) {
     tell_rest(s, p->choice, say, ud);
-    piece_text(&s->doc, p->node, &s->text);
-    if (buf_failed(&s->text)) s->error = PERILUNE_ERR_NOMEM;
+    piece_text(&s->scratch->doc, p->node, &s->scratch->text);
+    if (buf_failed(&s->scratch->text)) s->error = PERILUNE_ERR_NOMEM;
     if (s->error == 0)
-        say(ud, &(struct saying){ .kind = SAYING_END, .choice = p->choice, .text = buf_get(&s->text) });
-    buf_clear(&s->text);
+        say(ud, &(struct saying){ .kind = SAYING_END, .choice = p->choice, .text = buf_get(&s->scratch->text) });
+    buf_clear(&s->scratch->text);
 }
 
 /* -- For who reads ------------------------------------------------------------------------ */
 
 int sayings_read(struct sayings *s, struct slice data, saying_fn say, void *ud) {
     const struct dialect *d = s->dialect;
+    struct sayings_scratch *scratch = s->scratch;
     if (s->error != 0) return s->error;
     if (d == NULL || d->pieces == NULL || data.len == 0 || dialect_is_end(d, data)) return PERILUNE_ERR_INVAL;
-    int rc = json_parse(&s->doc, data, &(struct json_error){ 0 });
+    int rc = json_parse(&scratch->doc, data, &(struct json_error){ 0 });
     if (rc != 0 && rc != PERILUNE_ERR_NOMEM) return PERILUNE_ERR_INVAL;
     if (rc != 0) return s->error = rc;
     s->events++;
-    d->pieces(&s->doc, &s->pieces);
-    if (s->pieces.failed) return s->error = PERILUNE_ERR_NOMEM;
+    d->pieces(&scratch->doc, &scratch->pieces);
+    if (scratch->pieces.failed) return s->error = PERILUNE_ERR_NOMEM;
     bool calls = false;
-    for (unsigned i = 0; i < s->pieces.len; i++) calls |= s->pieces.items[i].kind == PIECE_TOOL;
-    if (calls && d->calls != NULL) d->calls(&s->doc, on_call, s);
-    for (unsigned i = 0; i < s->pieces.len && s->error == 0; i++) {
-        const struct piece *p = &s->pieces.items[i];
+    for (unsigned i = 0; i < scratch->pieces.len; i++) calls |= scratch->pieces.items[i].kind == PIECE_TOOL;
+    if (calls && d->calls != NULL) d->calls(&scratch->doc, on_call, s);
+    for (unsigned i = 0; i < scratch->pieces.len && s->error == 0; i++) {
+        const struct piece *p = &scratch->pieces.items[i];
         if (p->kind < PIECE_ARGUMENTS) tell_piece(s, p, say, ud);
         else if (p->kind == PIECE_END) tell_end(s, p, say, ud);
     }
-    if (s->doc.cap > KEEP_BYTES / sizeof(struct json_node)) json_deinit(&s->doc);
+    if (scratch->doc.cap > KEEP_BYTES / sizeof(struct json_node)) json_deinit(&scratch->doc);
+    if (scratch->pieces.cap > KEEP_BYTES / sizeof(struct piece)) piece_list_deinit(&scratch->pieces);
     return s->error;
 }
 

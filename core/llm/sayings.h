@@ -15,11 +15,17 @@ struct saying {
     struct slice     id, name; /* CALL */
 };
 
+/* What reading one event takes.  A thread's answers may share one. */
+struct sayings_scratch {
+    struct json_doc   doc;
+    struct piece_list pieces;
+    struct buf        text; /* of one piece */
+};
+void sayings_scratch_deinit(struct sayings_scratch *s); /* a zeroed one is ready */
+
 struct sayings {
     const struct dialect  *dialect;
-    struct json_doc        doc;
-    struct piece_list      pieces;
-    struct buf             text;     /* of one piece */
+    struct sayings_scratch *scratch;
     struct tool_calls      mentions;
     struct saying_call    *calls;    /* by their number in `mentions`, and those that stand in no list */
     unsigned               call_count, call_cap;
@@ -32,8 +38,8 @@ struct sayings {
 
 typedef void (*saying_fn)(void *ud, const struct saying *s);
 
-/* limit: bytes of all calls together. */
-void sayings_init(struct sayings *s, const struct dialect *d, size_t limit);
+/* limit: bytes of all calls together.  scratch outlives s. */
+void sayings_init(struct sayings *s, const struct dialect *d, size_t limit, struct sayings_scratch *scratch);
 void sayings_deinit(struct sayings *s);
 /* Tells what the data of an event, or a whole answer, says.  Returns 0; PERILUNE_ERR_INVAL: it is no JSON, or answers
  * of this dialect have nothing to say; PERILUNE_ERR_NOMEM or PERILUNE_ERR_LIMITED: something is missing from now on. */

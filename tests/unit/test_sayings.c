@@ -4,6 +4,8 @@
 #include "base/mem.h"
 #include "unit.h"
 
+static struct sayings_scratch scratch;
+
 static void put(struct buf *b, struct slice s) {
     buf_putc(b, '[');
     buf_slice(b, s);
@@ -28,7 +30,7 @@ static void check(const char *events, const char *want) {
     int rc = 0;
     NOTE("%s", events);
     buf_init(&out, 0);
-    sayings_init(&s, &openai_chat, 1000);
+    sayings_init(&s, &openai_chat, 1000, &scratch);
     while (*events && rc == 0) {
         size_t len = strcspn(events, "\n");
         rc = sayings_read(&s, slice_of(events, len), on_said, &out);
@@ -44,6 +46,7 @@ static void check(const char *events, const char *want) {
     if (!buf_failed(&out)) CHECK_SLICE(buf_get(&out), slice_str(want));
 done:
     sayings_deinit(&s);
+    sayings_scratch_deinit(&scratch);
     buf_deinit(&out);
 }
 
@@ -128,7 +131,7 @@ TEST_FAULT(calls_have_a_limit) {
     buf_puts(&text, "{\"choices\":[{\"message\":{\"function_call\":{\"name\":\"f\",\"arguments\":\"");
     for (int i = 0; i < 2000; i++) buf_putc(&text, 'x');
     buf_puts(&text, "\"}},\"finish_reason\":\"stop\"}]}");
-    sayings_init(&s, &openai_chat, 1000);
+    sayings_init(&s, &openai_chat, 1000, &scratch);
     if (!buf_failed(&text)) {
         int rc = sayings_read(&s, buf_get(&text), on_said, &out);
         if (!FAULTED(rc)) CHECK_INT(rc, PERILUNE_ERR_LIMITED);
@@ -136,6 +139,7 @@ TEST_FAULT(calls_have_a_limit) {
         CHECK_INT(buf_len(&out), 0);
     }
     sayings_deinit(&s);
+    sayings_scratch_deinit(&scratch);
     buf_deinit(&text);
     buf_deinit(&out);
 }
@@ -148,12 +152,13 @@ TEST_FAULT(too_many_choices) {
     buf_puts(&text, "{\"choices\":[");
     for (int i = 0; i < 3000; i++) buf_printf(&text, "%s{\"delta\":{\"content\":\"x\"}}", i ? "," : "");
     buf_puts(&text, "]}");
-    sayings_init(&s, &openai_chat, 1000);
+    sayings_init(&s, &openai_chat, 1000, &scratch);
     if (!buf_failed(&text)) {
         int rc = sayings_read(&s, buf_get(&text), on_said, &out);
         if (!FAULTED(rc)) CHECK_INT(rc, PERILUNE_ERR_LIMITED);
     }
     sayings_deinit(&s);
+    sayings_scratch_deinit(&scratch);
     buf_deinit(&text);
     buf_deinit(&out);
 }
@@ -162,12 +167,14 @@ TEST(of_other_dialects_nothing_is_told) {
     struct sayings s;
     struct buf out;
     buf_init(&out, 0);
-    sayings_init(&s, NULL, 1000);
+    sayings_init(&s, NULL, 1000, &scratch);
     CHECK_INT(sayings_read(&s, SLICE("{\"choices\":[]}"), on_said, &out), PERILUNE_ERR_INVAL);
     sayings_deinit(&s);
-    sayings_init(&s, &openai_embeddings, 1000);
+    sayings_scratch_deinit(&scratch);
+    sayings_init(&s, &openai_embeddings, 1000, &scratch);
     CHECK_INT(sayings_read(&s, SLICE("{\"data\":[]}"), on_said, &out), PERILUNE_ERR_INVAL);
     CHECK_INT(sayings_finish(&s, on_said, &out), 0);
     sayings_deinit(&s);
+    sayings_scratch_deinit(&scratch);
     buf_deinit(&out);
 }
