@@ -32,7 +32,7 @@ struct worker *library_worker(perilune *g, int *rc);
 /* request_api.c */
 /* All requests have had their end when this returns. */
 void requests_end_all(struct library *l);
-void requests_bury(struct library *l, unsigned husks, unsigned spares); /* so many stay */
+void requests_bury(struct library *l, unsigned husks, unsigned spares); /* so many stay; husks become spares */
 /* How many run, or have events for a callback that takes them. */
 unsigned requests_busy(const struct library *l);
 

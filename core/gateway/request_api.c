@@ -30,7 +30,7 @@
 #include "http/field.h"
 
 #if defined(PERILUNE_TEST) || defined(PERILUNE_DEBUG)
-#define HUSKS 1000 /* requests that are kept after they were freed */
+#define HUSKS 16 /* requests that were freed last: whoever uses them is found out */
 #else
 #define HUSKS 0
 #endif
@@ -128,29 +128,26 @@ static void destroy(perilune_request *r) {
     empty(r);
     if (l->g == NULL || l->ending) {
         release(r);
-    } else if (HUSKS > 0) {
+    } else {
         r->state = REQUEST_HUSK;
         list_append(&l->husks, &r->link);
         l->husk_count++;
-    } else {
-        list_append(&l->spares, &r->link);
-        l->spare_count++;
+        requests_bury(l, HUSKS, SPARES);
     }
-    requests_bury(l, HUSKS, SPARES);
     library_put(l);
 }
 
-static void bury(struct list *all, unsigned *count, unsigned keep) {
-    for (; *count > keep; --*count) {
-        perilune_request *r = container_of(all->next, perilune_request, link);
+void requests_bury(struct library *l, unsigned husks, unsigned spares) {
+    for (; l->husk_count > husks; l->husk_count--, l->spare_count++) {
+        struct list *oldest = l->husks.next;
+        list_remove(oldest);
+        list_append(&l->spares, oldest);
+    }
+    for (; l->spare_count > spares; l->spare_count--) {
+        perilune_request *r = container_of(l->spares.next, perilune_request, link);
         list_remove(&r->link);
         release(r);
     }
-}
-
-void requests_bury(struct library *l, unsigned husks, unsigned spares) {
-    bury(&l->husks, &l->husk_count, husks);
-    bury(&l->spares, &l->spare_count, spares);
 }
 
 /* A new one, or a spare one as if it were new. NULL: no memory. */
