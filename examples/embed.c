@@ -12,6 +12,9 @@
  *        |
  *        timeout: the earlier of perilune_timeout() and our own timer
  *
+ * It serves HTTP, and it asks for itself: ask() sends a request through the same policies, without a socket, and
+ * on_event() hears the answer while the loop turns.  Another thread would perilune_post() a function that does so.
+ *
  * perilune_poll(g, 0) handles what is ready and returns; it never waits.  With
  * options.threads = 0, as here, no other thread serves requests.  (Simulated
  * upstreams, such as the one in embed.lua, have a thread that plays the server.)
@@ -79,6 +82,35 @@ static void print_stats(perilune *g) {
     }
     fflush(stdout);
     free(text);
+}
+
+/* -- A question of our own ------------------------------------------------------------ */
+
+/* Events are borrowed until this returns.  Here anything may be called, but what turns the loop. */
+static void on_event(perilune_request *r, const perilune_event *ev, void *ud) {
+    (void)ud;
+    switch (ev->type) {
+    case PERILUNE_EV_TEXT: printf("%.*s", (int)ev->text.len, ev->text.ptr); break;
+    case PERILUNE_EV_USAGE: printf("\n-- %d tokens", (int)ev->tokens_out); break;
+    case PERILUNE_EV_END: printf(", said to the program itself\n"); break;
+    case PERILUNE_EV_ERROR:
+        printf("embed: %s: %.*s\n", perilune_errname(ev->error), (int)ev->text.len, ev->text.ptr);
+        break;
+    default: break; /* there will be more kinds */
+    }
+    fflush(stdout);
+    if (ev->type == PERILUNE_EV_END || ev->type == PERILUNE_EV_ERROR) perilune_request_free(r);
+}
+
+static int ask(struct program *p, const char *json) {
+    perilune_request *r = NULL;
+    int rc = perilune_request_new(p->gateway, "/v1/chat/completions", json, strlen(json), &r);
+    if (rc == 0) rc = perilune_request_set(r, "tenant", "embed");
+    if (rc == 0) rc = perilune_request_start(r, on_event, p);
+    if (rc == 0) return 0;
+    fprintf(stderr, "embed: %s\n", r != NULL ? perilune_request_errmsg(r) : perilune_errmsg(p->gateway));
+    perilune_request_free(r);
+    return rc;
 }
 
 /* -- The loop ----------------------------------------------------------------------- */
@@ -183,6 +215,7 @@ int main(int argc, char **argv) {
         perror("signalfd");
     } else if (open_gateway(&p, argv[1], address) == 0) {
         greet(&p, address);
+        ask(&p, "{\"model\":\"echo\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"Hello!\"}]}");
         p.next_stats_ms = now_ms() + STATS_EVERY_MS;
         rc = loop(&p);
         print_stats(p.gateway);

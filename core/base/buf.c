@@ -62,14 +62,18 @@ void buf_advance(struct buf *b, size_t n) { b->len += n; }
 
 void buf_put(struct buf *b, const void *ptr, size_t len) {
     if (len == 0) return;
-    char *p = buf_reserve(b, len);
+    bool plain = b->error == 0 && b->limit == 0 && b->cap - b->len >= len; /* nearly always */
+    char *p = plain ? b->data + b->len : buf_reserve(b, len);
     if (p == NULL) return;
     memcpy(p, ptr, len);
     b->len += len;
 }
 
 void buf_puts(struct buf *b, const char *s) { buf_put(b, s, strlen(s)); }
-void buf_putc(struct buf *b, char c) { buf_put(b, &c, 1); }
+void buf_putc(struct buf *b, char c) {
+    if (b->error == 0 && b->limit == 0 && b->cap > b->len) b->data[b->len++] = c;
+    else buf_put(b, &c, 1);
+}
 void buf_slice(struct buf *b, struct slice s) { buf_put(b, s.ptr, s.len); }
 
 void buf_u64(struct buf *b, uint64_t v) {

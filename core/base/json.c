@@ -375,8 +375,11 @@ uint32_t json_get(const struct json_doc *doc, uint32_t object, struct slice key)
     uint32_t end = doc->nodes[object].next;
 
     if (json_type(doc, object) != JSON_OBJECT) return JSON_NONE;
-    for (uint32_t i = object + 1; i < end; i = doc->nodes[i + 1].next)
+    for (uint32_t i = object + 1; i < end; i = doc->nodes[i + 1].next) {
+        const struct json_node *name = &doc->nodes[i];
+        if (!name->escaped && name->end - name->start - 2 != key.len) continue; /* nearly all of them */
         if (json_str_eq(doc, i, key)) found = i + 1;
+    }
     return found;
 }
 

@@ -253,7 +253,7 @@ int l_respond(lua_State *L) {
     a.keep_usage = chat && (chat->wants_usage || (told && !chat->stream)); /* a whole always has it */
     read_usage(L, &a.usage);
     char name[64];
-    snprintf(name, sizeof(name), "%.*s", SLICE_ARG(upstream));
+    slice_copy(name, sizeof(name), upstream);
     struct response *r = response_make(L, &(struct response_options){ .loop = s->loop, .upstream = name,
                                                                       .dialect = &openai_chat,
                                                                       .among = req ? &req->responses : NULL,

@@ -48,6 +48,7 @@ struct exchange {
     const char            *admitted; /* then by whom: the guard of the route that the job was taken on by; "": nobody */
     const char            *methods;  /* that would be right, after FAILURE_METHOD; NULL: as routes say */
     const char            *job;      /* that it asks about, for the log; NULL: none */
+    bool                   named;    /* who asked says itself which tenant that is */
     bool                   trial;    /* nobody asked for it: a policy tries something out */
     const struct dialect  *dialect;  /* of the body and its answer; NULL: they are passed through */
 };
@@ -59,6 +60,8 @@ int  exchange_init(struct exchange *x, struct worker *w, struct generation *gen,
                    struct sink *client, uint64_t start_us);
 /* Whoever asks proposes an id; it is kept when it is harmless in a header and in a log. */
 void exchange_propose_id(struct exchange *x, struct slice id);
+/* Whoever asks is trusted, and says which tenant that is (at most 127 bytes): no header is looked at. */
+void exchange_set_tenant(struct exchange *x, struct slice tenant);
 /* The request is complete, body its bytes (taken).  May end and free x. */
 void exchange_begin(struct exchange *x, struct buf *body);
 

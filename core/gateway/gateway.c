@@ -12,6 +12,7 @@
 #include "gateway/gateway.h"
 #include "base/clock.h"
 #include "gateway/job_keeper.h"
+#include "gateway/library.h"
 
 #include <stdio.h>
 #include <sys/resource.h>
@@ -30,8 +31,9 @@ static atomic_bool opened; /* perilune_set_allocator() came too late */
 
 /* -- Errors --------------------------------------------------------------------------------- */
 
-static int fail(struct perilune *g, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-static int fail(struct perilune *g, int code, const char *fmt, ...) {
+#define fail gateway_fail
+
+int gateway_fail(struct perilune *g, int code, const char *fmt, ...) {
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(g->errmsg, sizeof(g->errmsg), fmt, ap);
@@ -197,6 +199,9 @@ static int  add_listeners(struct perilune *g);
 static void keep_listeners(struct perilune *g);
 static void watch_as_said(struct perilune *g);
 
+/* Workers with listeners: the first so many. */
+static unsigned serving(const struct perilune *g) { return g->worker_count - (g->home != NULL); }
+
 static unsigned worker_number(const struct config *c) {
     if (c && c->workers > 0) return c->workers;
     long n = sysconf(_SC_NPROCESSORS_ONLN);
@@ -205,10 +210,10 @@ static unsigned worker_number(const struct config *c) {
 
 /* Settings that a running gateway cannot change, into errmsg: a warning. */
 static void say_what_needs_restart(struct perilune *g) {
-    unsigned want = worker_number(g->config);
-    bool workers = !g->workers_asked && want != g->worker_count, jobs = job_keeper_differs(g);
+    unsigned want = worker_number(g->config), are = serving(g);
+    bool workers = !g->workers_asked && want != are, jobs = job_keeper_differs(g);
     char text[96] = "";
-    if (workers) snprintf(text, sizeof(text), "workers (%u are running, the file says %u)", g->worker_count, want);
+    if (workers) snprintf(text, sizeof(text), "workers (%u are running, the file says %u)", are, want);
     if (workers || jobs)
         snprintf(g->errmsg, sizeof(g->errmsg), "needs a restart to take effect: %s%s%s", text,
                  workers && jobs ? ", " : "",
@@ -302,6 +307,7 @@ static int load(struct perilune *g, const char *path) {
 
 /* What ends opens nothing any more. */
 static int refuse_when_draining(struct perilune *g, const char *what) {
+    if (g->closing) return fail(g, PERILUNE_ERR_STATE, "the gateway is being closed");
     if (!g->draining) return 0;
     log_line(&g->log, PERILUNE_LOG_WARN, "%s refused: the gateway is draining", what);
     return fail(g, PERILUNE_ERR_STATE, "draining: requests in flight finish on the configuration that they have, and "
@@ -431,7 +437,7 @@ static int add_listeners(struct perilune *g) {
     for (unsigned i = 0; i < LISTEN_MAX && listen_address(g, i) != NULL; i++) {
         int shared, rc = gateway_socket(g, listen_address(g, i), &shared);
         if (rc != 0) return rc;
-        for (unsigned w = 0; w < g->worker_count; w++) {
+        for (unsigned w = 0; w < serving(g); w++) {
             struct listening l = { .port = 0 };
             make_plan(g, &l.plan, i + 1);
             l.plan.shared[i] = shared;
@@ -457,11 +463,18 @@ static void keep_on(struct worker *w, void *ud) {
 static void keep_listeners(struct perilune *g) {
     struct listening l = { .port = 0 };
     if (g->listening) make_plan(g, &l.plan, LISTEN_MAX);
-    for (unsigned w = 0; w < g->worker_count; w++) gateway_ask(&g->workers[w], keep_on, &l);
+    for (unsigned w = 0; w < serving(g); w++) gateway_ask(&g->workers[w], keep_on, &l);
     g->port = l.port;
     const char *admin = g->listening ? admin_address(g) : NULL;
     admin_keep(g, admin);
     gateway_keep_sockets(g, &l.plan, admin);
+}
+
+/* Behind a turn of the loop.  True: a callback closed the gateway, which is gone. */
+static bool leave(struct perilune *g) {
+    if (--g->depth > 0 || !g->close_asked) return false;
+    perilune_close(g);
+    return true;
 }
 
 static int listen_at(struct perilune *g, const char *address) {
@@ -473,8 +486,10 @@ static int listen_at(struct perilune *g, const char *address) {
     if (rc == 0) g->listening = true;
     keep_listeners(g);
     if (copy != NULL) mem_free(rc == 0 ? old : copy);
-    if (rc == 0) uv_run(&g->loop.uv, UV_RUN_NOWAIT); /* the kernel hears of the listeners */
-    return rc;
+    if (rc != 0 || g->depth > 0) return rc; /* a callback: the loop turns when it is done */
+    g->depth++;
+    uv_run(&g->loop.uv, UV_RUN_NOWAIT); /* the kernel hears of the listeners */
+    return leave(g) ? PERILUNE_ERR_STATE : 0;
 }
 
 PERILUNE_API int perilune_listen(perilune *g, const char *address) {
@@ -524,7 +539,7 @@ static void end_turn(struct perilune *g) { uv_stop(&g->loop.uv); }
 
 static void drain_check(struct timer *t) {
     struct perilune *g = container_of(t, struct perilune, drain);
-    unsigned open = 0;
+    unsigned open = 0, asked = requests_busy(g->library);
     for (unsigned i = 0; i < g->worker_count; i++) gateway_ask(&g->workers[i], count_busy, &open);
     unsigned jobs = 0;
     for (unsigned i = 0; i < g->worker_count; i++) gateway_ask(&g->workers[i], count_jobs, &jobs);
@@ -532,8 +547,10 @@ static void drain_check(struct timer *t) {
     g->drain_left_ms -= DRAIN_MS;
     if (jobs > 0 && g->drain_left_ms <= GIVE_BACK_MS)
         for (unsigned i = 0; i < g->worker_count; i++) gateway_ask(&g->workers[i], give_back, NULL);
-    if ((open == 0 && jobs == 0 && behind == 0 && job_keeper_is_idle(g)) || g->drain_left_ms <= 0) {
+    if ((open == 0 && asked == 0 && jobs == 0 && behind == 0 && job_keeper_is_idle(g)) || g->drain_left_ms <= 0) {
         if (open > 0) log_line(&g->log, PERILUNE_LOG_WARN, "drain_timeout is over, %u connections are cut", open);
+        if (asked > 0)
+            log_line(&g->log, PERILUNE_LOG_WARN, "drain_timeout is over, %u requests of the program are not", asked);
         g->drained = true;
         end_turn(g);
     } else {
@@ -558,7 +575,7 @@ static void drain_for(struct perilune *g, int asked) {
 static void poll_over(struct timer *t) { end_turn(container_of(t, struct perilune, poll)); }
 
 static void settle(struct perilune *g) {
-    for (int turns = 0; g->loop.active && turns < 64; turns++) {
+    for (int turns = 0; g->loop.active && turns < 64 && !g->close_asked; turns++) {
         g->loop.active = false;
         uv_run(&g->loop.uv, UV_RUN_NOWAIT);
     }
@@ -567,6 +584,8 @@ static void settle(struct perilune *g) {
 PERILUNE_API int perilune_poll(perilune *g, int timeout_ms) {
     int refused = gateway_refuses(g);
     if (refused != 0) return refused;
+    if (g->depth > 0)
+        return fail(g, PERILUNE_ERR_STATE, "a callback cannot turn the loop that it was called from; return from it");
     int asked = atomic_exchange(&g->drain_asked, DRAIN_NOT_ASKED);
     if (asked != DRAIN_NOT_ASKED) drain_for(g, asked);
     if (atomic_load(&g->stop) || g->drained) return 1;
@@ -575,13 +594,14 @@ PERILUNE_API int perilune_poll(perilune *g, int timeout_ms) {
     struct sigpipe held;
     sigpipe_hold(&held); /* the thread is the host's */
     g->loop.active = false;
+    g->depth++;
     uv_run(&g->loop.uv, timeout_ms == 0 ? UV_RUN_NOWAIT : UV_RUN_ONCE);
     /* What a callback began to watch reaches the kernel at the next turn: until a
      * turn in which nothing happened, perilune_fd() would not tell the host. */
     settle(g);
     sigpipe_release(&held);
     timer_stop(&g->loop, &g->poll);
-    return atomic_load(&g->stop) || g->drained;
+    return leave(g) || atomic_load(&g->stop) || g->drained;
 }
 
 PERILUNE_API int perilune_run(perilune *g) {
@@ -637,18 +657,34 @@ PERILUNE_API int perilune_stats(perilune *g, char *buf, size_t size) {
 
 /* -- Life ------------------------------------------------------------------------------------------------ */
 
+/* loop NULL: one of its own, and a thread. */
+static int open_worker(struct perilune *g, struct loop *loop) {
+    unsigned i = g->worker_count;
+    struct worker *w = &g->workers[i];
+    int rc = worker_open(w, i, loop, &g->log);
+    if (rc != 0) return fail(g, rc, "cannot start a worker: %s", perilune_strerror(rc));
+    w->server.total = &g->connections; /* before it listens */
+    w->calibration = g->calibration;
+    far_init(&w->far, w->loop, &g->log, &g->stores->far, g->stores->cache);
+    atomic_store(&g->worker_count, i + 1); /* ORDER: last; perilune_stats() of any thread looks at so many */
+    return 0;
+}
+
 static int open_workers(struct perilune *g, int threads) {
     unsigned n = threads == 0 ? 1 : (unsigned)threads;
-    g->workers = mem_zalloc(n * sizeof(*g->workers));
+    int rc = 0;
+    g->workers = mem_zalloc((n + 1) * sizeof(*g->workers)); /* and one for `home` */
     if (g->workers == NULL) return fail(g, PERILUNE_ERR_NOMEM, "out of memory");
-    for (; g->worker_count < n; g->worker_count++) {
-        int rc = worker_open(&g->workers[g->worker_count], g->worker_count, threads == 0 ? &g->loop : NULL, &g->log);
-        if (rc != 0) return fail(g, rc, "cannot start a worker: %s", perilune_strerror(rc));
-        g->workers[g->worker_count].server.total = &g->connections; /* before it listens */
-        g->workers[g->worker_count].calibration = g->calibration;
-        far_init(&g->workers[g->worker_count].far, g->workers[g->worker_count].loop, &g->log, &g->stores->far,
-                 g->stores->cache);
-    }
+    while (g->worker_count < n && rc == 0) rc = open_worker(g, threads == 0 ? &g->loop : NULL);
+    return rc;
+}
+
+int gateway_open_home(struct perilune *g) {
+    if (g->home != NULL) return 0;
+    int rc = open_worker(g, &g->loop);
+    if (rc != 0) return rc;
+    g->home = &g->workers[g->worker_count - 1];
+    g->home->is_home = true;
     return 0;
 }
 
@@ -690,7 +726,7 @@ no_loop:
 static int open_rest(struct perilune *g, const perilune_options *o) {
     struct log_reader reader = { .write = o->log, .idle = o->log_idle, .ud = o->log_ud };
     int rc = o->log != NULL ? log_thread_open(&g->log_thread, &g->log, &reader) : 0;
-    if (rc != 0) return rc;
+    if (rc != 0 || (rc = library_open(&g->library, g)) != 0) return rc;
     g->host = (struct bundle_host){ .read = o->read, .ud = o->read_ud };
     g->stores = stores_new();
     g->calibration = calibration_new();
@@ -740,6 +776,7 @@ PERILUNE_API int perilune_open(perilune **out, const perilune_options *options, 
 
 /* Ends whatever runs; all of it may log until then. */
 static void end_parts(struct perilune *g) {
+    if (g->library != NULL) library_close(g->library);
     if (g->admin_open) admin_close(g);
     for (unsigned i = 0; i < g->worker_count; i++) worker_close(&g->workers[i]);
     gateway_keep_sockets(g, NULL, NULL);
@@ -748,19 +785,27 @@ static void end_parts(struct perilune *g) {
     timer_stop(&g->loop, &g->watch);
     timer_stop(&g->loop, &g->drain);
     timer_stop(&g->loop, &g->poll);
-    mailbox_close(&g->mail);
     loop_deinit(&g->loop);
+    library_put(g->library);
     if (g->sim) sim_stop(g->sim);
 }
 
 PERILUNE_API void perilune_close(perilune *g) {
-    if (gateway_is_foreign(g)) return;
+    if (gateway_is_foreign(g) || g->closing) return;
     if (g->loading) { /* out of options.read(): what loads would go on in freed memory */
         log_line(&g->log, PERILUNE_LOG_ERROR, "perilune_close() inside options.read(): nothing is closed");
         return;
     }
+    if (g->depth > 0) { /* a callback: what called it is not done with g */
+        g->close_asked = true;
+        end_turn(g);
+        return;
+    }
     struct sigpipe held;
     sigpipe_hold(&held);
+    g->closing = true;
+    g->depth++; /* callbacks come */
+    mailbox_close(&g->mail); /* what was posted runs */
     end_parts(g);
     sigpipe_release(&held);
     /* ORDER: the host's log function may call what is marked [any] until it is called no more: what

@@ -14,6 +14,7 @@
 #include "sys/log_thread.h"
 #include "tokens/calibration.h"
 
+struct library;
 struct sim;
 
 #define DRAIN_CONFIGURED -1 /* as long as the configuration says */
@@ -47,7 +48,13 @@ struct perilune {
     char               *jobs_place;      /* where they are, as one text; NULL: nowhere yet */
     struct calibration *calibration;     /* what upstreams count differently */
     struct worker      *workers;
-    unsigned            worker_count;
+    atomic_uint         worker_count; /* grows once, behind the others: by `home` */
+    struct worker      *home;        /* of these, the one on the owner's loop for the program's own requests
+                                        (library.c); NULL: there is none, or it serves, too */
+    struct library     *library;
+    atomic_uint         posts;       /* functions of perilune_post() that wait */
+    unsigned            depth;       /* our functions on the owner's stack that turn the loop: callbacks run within */
+    bool                closing, close_asked; /* asked: by a callback */
     atomic_uint         connections; /* of all workers */
     struct http_server  admin;
     bool                admin_open;
@@ -119,6 +126,10 @@ int  gateway_looks(const struct perilune *g);
 /* The options that a host gave, as this library knows them; on failure err (or NULL) gets a sentence. */
 int  gateway_options(perilune_options *out, const perilune_options *options, char *err, size_t errlen);
 /* gateway.c */
+/* Keeps the sentence for perilune_errmsg(); returns code. */
+int gateway_fail(struct perilune *g, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Opens g->home, unless it is open; 0, or an error with its sentence. */
+int gateway_open_home(struct perilune *g);
 /* Runs fn on the worker's thread with ud and waits for it; false: the worker has
  * stopped. */
 bool gateway_ask(struct worker *w, void (*fn)(struct worker *, void *ud), void *ud);

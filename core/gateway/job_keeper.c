@@ -272,6 +272,7 @@ static void stop(struct job_work *work) {
 static bool attach(struct worker *w, const struct job_settings *s) {
     struct jobs_store *store = w->gen->state->stores->jobs, *guests = w->gen->state->stores->guests;
     if (w->jobs == NULL) w->jobs = jobs_open(store, w->loop);
+    if (w->is_home) return w->jobs != NULL; /* its loop turns when the program likes */
     if (w->guests == NULL && guests != NULL) w->guests = jobs_open(guests, w->loop);
     if (w->jobs == NULL || (guests != NULL && w->guests == NULL)) return false;
     w->runner = job_runner_new(&(struct job_runner_options){

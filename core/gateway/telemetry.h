@@ -19,7 +19,7 @@ struct request;
 struct request_facts {
     const struct request *request;    /* what only its line of the log says */
     struct slice       method, path;
-    const char        *via;           /* "websocket"; NULL: by HTTP */
+    const char        *via;           /* "websocket", "library"; NULL: by HTTP */
     const char        *id, *tenant;
     const char        *job;           /* that it is, or asks about; "": none */
     const char        *route;         /* its name, or its path as the file has it; "": none */

@@ -232,6 +232,7 @@ static void deinit_parts(struct worker *w) {
     mailbox_deinit(&w->mail);
     tokens_free(w->tokens);
     json_deinit(&w->ws_doc);
+    sayings_scratch_deinit(&w->said);
 }
 
 static void on_request(void *ud, struct http_request *r) {

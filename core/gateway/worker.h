@@ -12,6 +12,7 @@
 #include "gateway/webhooks.h"
 #include "http/server.h"
 #include "jobs/runner.h"
+#include "llm/sayings.h"
 #include "sys/mailbox.h"
 #include "upstream/client.h"
 
@@ -68,6 +69,7 @@ struct worker {
     struct metrics     metrics;
     struct far         far;         /* the second tier of the cache */
     struct post       *searcher, *teller; /* for its index, when that is not the second tier's server; or NULL */
+    bool               is_home;     /* of the program's own requests: it does no jobs of others */
     bool               listens;     /* to what other processes invalidate: one worker does, for all */
     struct list        exchanges;
     struct after_line  after;       /* what is to be done behind replies */
@@ -80,6 +82,7 @@ struct worker {
     struct webhooks   *webhooks;    /* NULL: another worker sends them, or there are no jobs */
     struct list        batches;     /* that were cancelled, and whose files are written: batch_work.c */
     struct json_doc    ws_doc;      /* scratch of ws_exchange.c */
+    struct sayings_scratch said;    /* of library_exchange.c */
     uint64_t           penance_until_ms; /* until then policies that failed late wait with their answers */
     pthread_t          thread;
     bool               threaded, stopping;

@@ -6,17 +6,24 @@
  * THE MODEL.  A `perilune` is a gateway: one configuration with its policies,
  * the upstreams it names, and one event loop.  perilune_listen() serves HTTP on
  * that loop, or, with options.threads > 0, on that many worker threads that
- * share the address by SO_REUSEPORT.
+ * share the address by SO_REUSEPORT.  A `perilune_request` is one question that
+ * the program asks itself: no socket is opened for it, and nothing else is
+ * different (routes, policies, caches, limits, upstreams, log, metrics).
  *
- * OWNERSHIP.  perilune_open() gives you an object; perilune_close() takes it
- * back.  Strings you pass in are copied before the call returns.  Strings you
- * get are borrowed: they live until the next call on the same object, or until
- * the callback returns.  Closing NULL is a no-op.
+ * OWNERSHIP.  perilune_open() and perilune_request_new() give you an object; perilune_close()
+ * and perilune_request_free() take it back, in any order.  Strings you pass in are copied
+ * before the call returns.  Strings you get are borrowed: they live until the next call on
+ * the same object, or until the callback returns.  Closing or freeing NULL is a no-op.
  *
  * THREADS.  The thread that called perilune_open() owns the gateway.  Functions
  * marked [any] may be called from any thread at any time, all others only from
- * the owner.  Only options.log and options.log_idle are called from a thread that is
- * not yours: the log thread.
+ * the owner.  Callbacks run on the owner's thread, inside of perilune_poll(), _run(), _listen(),
+ * _close(), perilune_request_next() or _text().  Only options.log and options.log_idle are called from
+ * a thread that is not yours: the log thread.
+ *
+ * CALLBACKS may call anything here, but the loop does not turn within one: perilune_poll(), _run(),
+ * perilune_request_next() and _text() return PERILUNE_ERR_STATE.  perilune_close() takes effect when the
+ * function that called you returns (perilune_poll: 1); the gateway is gone by then.
  *
  * ERRORS.  A function that says nothing else returns 0 or a negative
  * PERILUNE_ERR_... code, and has changed nothing when it fails.  perilune_errmsg()
@@ -79,8 +86,8 @@ enum perilune_error {
 
 /* Numbers never change.  The functions below return NOMEM, INVAL (an argument), STATE (too
  * early, or too late), CONFIG (a file says something wrong, or a policy threw while it was
- * loaded) and IO (the system refuses: an address that is taken, a thread); take any other
- * negative number for a failure, too. */
+ * loaded), LIMITED (a queue is full) and IO (the system refuses: an address that is taken, a
+ * thread); requests fail with the others, too.  Take any other negative number for a failure. */
 typedef struct perilune perilune;
 
 typedef struct perilune_str {
@@ -214,8 +221,10 @@ PERILUNE_API int perilune_check(const perilune_options *options,
 PERILUNE_API int  perilune_open(perilune **out, const perilune_options *options,
                                 char *errbuf, size_t errlen);
 
-/* Stops listening, cancels what is running, joins the threads and frees the
- * gateway.  No other thread may use g any more.  Not inside options.read(): it does nothing there. */
+/* Runs what was posted, stops listening, cancels what is running (requests get their last event),
+ * joins the threads and frees the gateway.  Another thread may be inside of an [any] function
+ * meanwhile, and perilune_post() refuses it; none may use g once this has returned.
+ * Not inside options.read(): it does nothing there. */
 PERILUNE_API void perilune_close(perilune *g);
 
 /* The last failure on g, as a sentence.  After a reload that worked: "", or what of it
@@ -250,7 +259,7 @@ PERILUNE_API int  perilune_run(perilune *g);
 
 /* One turn of the loop: handles what is ready, waits up to timeout_ms
  * milliseconds for something (0: do not wait, -1: no limit).  Returns 0, or 1
- * when perilune_run() would return: stopped, or drained. */
+ * when perilune_run() would return: stopped, drained, or closed by a callback. */
 PERILUNE_API int  perilune_poll(perilune *g, int timeout_ms);
 
 /* A descriptor for your own loop: readable means, call perilune_poll(g, 0).
@@ -261,7 +270,7 @@ PERILUNE_API int  perilune_timeout(const perilune *g); /* milliseconds; -1: none
 PERILUNE_API void perilune_stop(perilune *g);  /* [any] perilune_run returns, from now on at once */
 PERILUNE_API void perilune_wake(perilune *g);  /* [any] perilune_poll returns */
 
-/* [any] Stops accepting, lets requests in flight finish for at most timeout_ms
+/* [any] Stops accepting and starting, lets requests in flight finish for at most timeout_ms
  * milliseconds (below 0: the configuration's drain_timeout), then perilune_run()
  * returns.  Again: the new time counts, from then on. */
 PERILUNE_API void perilune_drain(perilune *g, int timeout_ms);
@@ -270,6 +279,107 @@ PERILUNE_API void perilune_drain(perilune *g, int timeout_ms);
  * the NUL (size 0: none, buf may be NULL), returns the length of the whole text, or
  * PERILUNE_ERR_NOMEM. */
 PERILUNE_API int  perilune_stats(perilune *g, char *buf, size_t size);
+
+/* [any] Runs fn(g, ud) on the owner's thread, inside of its loop, in the order of a thread's calls.
+ * Each call that returned 0 runs exactly once: those that still wait when the gateway is closed run inside of
+ * perilune_close().  PERILUNE_ERR_LIMITED: 65536 wait already (does the owner turn its loop?);
+ * PERILUNE_ERR_STATE: it is being closed; then fn will not run. */
+typedef void (*perilune_posted)(perilune *g, void *ud);
+PERILUNE_API int  perilune_post(perilune *g, perilune_posted fn, void *ud);
+
+/* -- Requests -------------------------------------------------------------- */
+
+/* One question and the events of its answer.
+ *
+ *     new --set--> --start--> BEGIN --> TEXT, REASONING, REFUSAL, TOOL, FINISH, DATA ... --> USAGE --> END
+ *                    |                                                                       ERROR
+ *                    +--> ERROR: refused, failed, canceled: at any point, and then it is the last event
+ *
+ * Events go to a callback, or are taken with _next() or _text().  Both run on the owner's thread while the
+ * loop turns; with options.threads, too, requests of the program run on the owner's loop.  Of another thread:
+ * perilune_post() a function that starts it.
+ *
+ * Who does not take events (paused, or not asking for the next) stops the upstream, once as many bytes are
+ * waiting as limits.high_water says.  limits.request_timeout counts meanwhile. */
+typedef struct perilune_request perilune_request;
+
+/* Numbers never change, and there will be more: ignore those you do not know. */
+typedef enum perilune_event_type {
+    PERILUNE_EV_BEGIN = 1,     /* status, headers; text: the content type */
+    PERILUNE_EV_TEXT = 2,      /* choice; text: a piece of what the model says, UTF-8 */
+    PERILUNE_EV_REASONING = 3, /* choice; text: a piece of what it thinks, where that is told */
+    PERILUNE_EV_TOOL = 4,      /* choice; id, name, text: its arguments (JSON).  A whole call, never a piece of one */
+    PERILUNE_EV_USAGE = 5,     /* tokens_in, tokens_out, tokens_cached, usd.  Once, before the end, where the upstream
+                                  said it */
+    PERILUNE_EV_END = 6,       /* text: why choice 0 ended, "" where that is not said.  Nothing follows */
+    PERILUNE_EV_ERROR = 7,     /* error, status, headers, retry_after_ms; name: the code that a client by HTTP would
+                                  get, "rate_limited"; text: a sentence; raw: the body by HTTP.  Nothing follows */
+    PERILUNE_EV_REFUSAL = 8,   /* choice; text: a piece of why the model does not answer */
+    PERILUNE_EV_FINISH = 9,    /* choice; text: why it ended: "stop", "length", "tool_calls" */
+    PERILUNE_EV_DATA = 10      /* raw only: what says nothing of the above (a role, an end mark), and all bodies but
+                                  those of chats: vectors, /v1/responses, audio */
+} perilune_event_type;
+
+/* Members that an event has no word for are 0 and "". */
+typedef struct perilune_event {
+    perilune_event_type type;
+    int          error;   /* a PERILUNE_ERR_ code */
+    int          status;  /* as of HTTP */
+    unsigned     choice;  /* which of several answers (`n` in the body), from 0; they come in any order */
+    perilune_str text;
+    perilune_str name;
+    perilune_str id;
+    perilune_str raw;     /* the bytes that this was read from.  Those of all events but ERROR, put together, are what a
+                             client by HTTP gets; of several events in one piece, the first has it */
+    perilune_str headers; /* lines "name: value\r\n" */
+    uint64_t     tokens_in, tokens_out, tokens_cached;
+    double       usd;     /* what is paid for it, by the prices in the configuration; 0: nothing, or not known */
+    uint32_t     retry_after_ms; /* 0: not said */
+} perilune_event;
+
+/* ev is borrowed until it returns.  Any request may be started, canceled or freed here, this one included. */
+typedef void (*perilune_event_cb)(perilune_request *r, const perilune_event *ev, void *ud);
+
+/* A request of this path ("/v1/chat/completions", maybe with a query) with this body: JSON, len bytes.
+ * len 0: none, and it is a GET, else a POST.  What is wrong with the body comes as ERROR.
+ * PERILUNE_ERR_LIMITED: it is larger than limits.body. */
+PERILUNE_API int  perilune_request_new(perilune *g, const char *path, const char *json, size_t len,
+                                       perilune_request **out);
+
+/* Before it is started.  "tenant": who asks, in place of what the configuration's `tenants` would find out (at
+ * most 127 bytes).  Any other name: a header, in place of one that was set; `authorization` is one, too, where a policy
+ * asks for keys.  value NULL takes it back. */
+PERILUNE_API int  perilune_request_set(perilune_request *r, const char *name, const char *value);
+
+/* From here on events come: to cb, or, NULL, to perilune_request_next() and _text().  Nothing happens before the loop
+ * turns.  PERILUNE_ERR_STATE: it was started before, no configuration is loaded, or the gateway drains or is closed. */
+PERILUNE_API int  perilune_request_start(perilune_request *r, perilune_event_cb cb, void *ud);
+
+/* Takes the next event, turning the loop for at most timeout_ms milliseconds (-1: no limit) until it is there; *ev is
+ * borrowed until the next call on r.  Returns 0; with ERROR its code; PERILUNE_ERR_AGAIN: nothing came, *ev is NULL;
+ * PERILUNE_ERR_STATE: nothing will come (it is over, was not started, has a callback, the gateway was stopped). */
+PERILUNE_API int  perilune_request_next(perilune_request *r, const perilune_event **ev, int timeout_ms);
+
+/* Turns the loop until the answer is over and lends its whole text (of choice 0; of what is no chat, its body), as far
+ * as it was not taken with _next(), until r is used again.  Returns 0, or, with what came before that, as _next(). */
+PERILUNE_API int  perilune_request_text(perilune_request *r, perilune_str *text);
+
+/* paused: no event comes to the callback until this is called with 0. */
+PERILUNE_API void perilune_request_pause(perilune_request *r, int paused);
+
+/* [any] (but not while it is being freed)  What waits is dropped and the last event is ERROR with
+ * PERILUNE_ERR_CANCELED, from the loop; of an answer that is complete already, nothing changes.  NULL is fine. */
+PERILUNE_API void perilune_request_cancel(perilune_request *r);
+
+/* It stops, and no event comes any more.  After perilune_close(), too.  A build with -DPERILUNE_DEBUG says in the log
+ * that a request is used after it was freed, as long as its gateway is open. */
+PERILUNE_API void perilune_request_free(perilune_request *r);
+
+/* Why the last call on r failed, as a sentence; also after perilune_close().  Never NULL. */
+PERILUNE_API const char *perilune_request_errmsg(const perilune_request *r);
+
+/* [any] The value of a line in ev->headers, whatever case the name has; 0, or PERILUNE_ERR_INVAL: there is none. */
+PERILUNE_API int  perilune_event_header(const perilune_event *ev, const char *name, perilune_str *value);
 
 /* -- Tools: the command line's other commands ------------------------------ */
 

@@ -27,6 +27,8 @@ enum {
 /* What an event says of a call of a tool.  Nodes; JSON_NONE, or no string: it does not say that. */
 struct dialect_call {
     unsigned choice, index;
+    unsigned place, among; /* where in its list of how many */
+    uint32_t call;         /* all of it; JSON_NONE: it stands in no list, and the choice has but one */
     uint32_t id, name, arguments;
 };
 

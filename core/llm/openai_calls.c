@@ -39,7 +39,8 @@ static void walk_list(const struct walk *w, unsigned choice, uint32_t list) {
     unsigned place = 0;
     for (uint32_t n = json_first(d, list); n != JSON_NONE; n = json_next(d, list, n), place++) {
         if (!json_is(d, n, JSON_OBJECT)) continue;
-        struct dialect_call c = { .choice = choice, .index = number(d, n, place), .id = member(d, n, SLICE("id")) };
+        struct dialect_call c = { .choice = choice, .index = number(d, n, place), .place = place,
+                                  .among = d->nodes[list].count, .call = n, .id = member(d, n, SLICE("id")) };
         uint32_t custom = member(d, n, SLICE("custom"));
         if (json_is(d, custom, JSON_OBJECT)) read_call(d, custom, SLICE("input"), &c);
         else read_call(d, member(d, n, SLICE("function")), SLICE("arguments"), &c);
@@ -55,7 +56,7 @@ static void walk_choice(const struct walk *w, uint32_t choice, unsigned place) {
     uint32_t list = member(d, message, SLICE("tool_calls")), only = member(d, message, SLICE("function_call"));
     if (json_is(d, list, JSON_ARRAY)) walk_list(w, number_of_choice, list);
     if (!json_is(d, only, JSON_OBJECT)) return;
-    struct dialect_call c = { .choice = number_of_choice, .id = JSON_NONE };
+    struct dialect_call c = { .choice = number_of_choice, .among = 1, .call = JSON_NONE, .id = JSON_NONE };
     read_call(d, only, SLICE("arguments"), &c);
     w->each(w->ud, &c);
 }

@@ -250,6 +250,7 @@ static void add_choice(const struct reading *r, uint32_t choice, unsigned place)
     p.form = FORM_MEMBER;
     add_logprobs(r, p, choice);
     p.kind = PIECE_END;
+    p.node = json_get(r->doc, choice, SLICE("finish_reason"));
     if (openai_is_finished(r->doc, choice)) piece_list_add(r->list, p);
 }
 

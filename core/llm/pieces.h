@@ -29,8 +29,8 @@ struct piece {
                                several strings of its kind and form */
     bool            numbered; /* the index was said, and is to be said again */
     bool            plain;  /* ARGUMENTS: text, and not JSON */
-    uint32_t        node;   /* the string, JSON that stands in its place, or the value of LOGPROBS; JSON_NONE for
-                               marks */
+    uint32_t        node;   /* the string, JSON that stands in its place, the value of LOGPROBS, why it ENDs; JSON_NONE
+                               for TOOL */
     uint32_t        name;   /* of the member that holds it: one kind has several names */
     uint32_t        call;   /* ARGUMENTS, TOOL: the object of the call; else JSON_NONE */
     unsigned        among;  /* calls in that list */

@@ -5,13 +5,14 @@
  * play an upstream in virtual time, a timer emits one piece after the other. */
 #include "request/synthetic.h"
 
-#include <stdio.h>
 #include <time.h>
 
 #include "base/clock.h"
 #include "base/blob.h"
 #include "base/mem.h"
 #include "llm/openai.h"
+
+#define AROUND 240 /* bytes around the text of an event, for a buffer that need not grow */
 
 struct synthetic {
     struct source  source;
@@ -94,6 +95,7 @@ static void emit_piece(struct synthetic *y) {
         struct openai_answer a = describe(y);
         struct buf out;
         buf_init(&out, 0);
+        buf_reserve(&out, AROUND + (y->next == 0 ? AROUND : 0) + piece(y, y->next).len);
         if (y->next == 0) openai_chunk_role(&out, &a);
         openai_chunk_text(&out, &a, piece(y, y->next));
         emit_frames(y, &out);
@@ -110,6 +112,7 @@ static void emit_end(struct synthetic *y) {
     struct openai_answer a = describe(y);
     struct buf out;
     buf_init(&out, 0);
+    buf_reserve(&out, 2 * AROUND + (y->stream ? 0 : buf_len(&y->bytes)));
     if (y->stream) {
         openai_chunk_finish(&out, &a);
         if (y->keep_usage) openai_chunk_usage(&out, &a);
@@ -211,6 +214,7 @@ struct source *synthetic_new(struct loop *loop, const struct synthetic_options *
     if (opt->failure) failure_move(&y->failure, opt->failure);
     char hex[33];
     rng_hex128(&loop->rng, hex);
-    snprintf(y->id, sizeof(y->id), "chatcmpl-%.24s", hex);
+    memcpy(y->id, "chatcmpl-", 9); /* y is zeroed */
+    memcpy(y->id + 9, hex, 24);
     return &y->source;
 }

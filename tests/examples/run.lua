@@ -367,6 +367,8 @@ function EXAMPLES.embed()
     end)
     if check(type(c) == "table", "embed: it does not say how to ask it: %s\n%s", p:fate(), p:text()) then
       ask_all("embed", c, nil, any)
+      check(loop.until_true(30, function() return p:text():find("tokens, said to the program itself\n", 1, true) end),
+        "embed: it got no answer itself\n%s", p:text())
       p:kill(posix.SIGTERM)
       check(p:wait() and p.status == 0, "embed, after SIGTERM: %s\n%s", p:fate(), p:text())
       check(p:text():find("-- statistics\n   perilune", 1, true), "embed: no statistics\n%s", p:text())

@@ -61,6 +61,27 @@ static int fd(void) { return perilune_fd(NULL); }
 static int timeout(void) { return perilune_timeout(NULL); }
 static int stats(void) { return perilune_stats(NULL, NULL, 10); }
 
+static int post(void) { return perilune_post(NULL, NULL, NULL); }
+
+static int request(void) {
+    perilune_str text;
+    const perilune_event *ev;
+    perilune_request *r = (perilune_request *)(uintptr_t)&text;
+    bool ok = perilune_request_new(NULL, NULL, NULL, 0, NULL) == PERILUNE_ERR_INVAL &&
+              perilune_request_new(NULL, "/v1/models", NULL, 0, &r) == PERILUNE_ERR_INVAL && r == NULL &&
+              perilune_request_set(NULL, "tenant", "a") == PERILUNE_ERR_INVAL &&
+              perilune_request_start(NULL, NULL, NULL) == PERILUNE_ERR_INVAL &&
+              perilune_request_next(NULL, &ev, -1) == PERILUNE_ERR_INVAL && ev == NULL &&
+              perilune_request_text(NULL, &text) == PERILUNE_ERR_INVAL && text.len == 0 &&
+              strstr(perilune_request_errmsg(NULL), "NULL") != NULL;
+    perilune_request_pause(NULL, 1);
+    perilune_request_cancel(NULL);
+    perilune_request_free(NULL);
+    return ok ? PERILUNE_ERR_INVAL : 0;
+}
+
+static int event_header(void) { return perilune_event_header(NULL, NULL, NULL); }
+
 static int nothing_done(void) {
     perilune_close(NULL);
     perilune_stop(NULL);
@@ -81,6 +102,7 @@ static const struct {
     { "perilune_admin_port", admin_port }, { "perilune_run", run }, { "perilune_poll", poll_ }, { "perilune_fd", fd },
     { "perilune_timeout", timeout }, { "perilune_stop", nothing_done }, { "perilune_wake", nothing_done },
     { "perilune_drain", nothing_done }, { "perilune_stats", stats }, { "perilune_tool_", tools },
+    { "perilune_post", post }, { "perilune_request_", request }, { "perilune_event_header", event_header },
 };
 
 static int row_of(const char *name) {
@@ -165,6 +187,11 @@ TEST_NOFAULT(the_buffer_of_stats) {
     perilune_close(g);
 }
 
+static void posted(perilune *g, void *ud) {
+    (void)g;
+    (void)ud;
+}
+
 /* -- Several, and forks ------------------------------------------------------------------------- */
 
 TEST_NOFAULT(a_child_has_no_gateway) {
@@ -173,11 +200,17 @@ TEST_NOFAULT(a_child_has_no_gateway) {
     o.threads = 1;
     CHECK_INT(perilune_open(&g, &o, NULL, 0), 0);
     CHECK_INT(perilune_listen(g, "127.0.0.1:0"), 0);
+    perilune_request *begun;
+    CHECK_INT(perilune_request_new(g, "/v1/models", NULL, 0, &begun), 0);
     pid_t pid = fork();
     CHECK(pid >= 0);
     if (pid == 0) {
         char text[100];
-        bool ok = perilune_poll(g, -1) == PERILUNE_ERR_STATE && perilune_run(g) == PERILUNE_ERR_STATE &&
+        perilune_request *r;
+        bool ok = perilune_request_new(g, "/v1/models", NULL, 0, &r) == PERILUNE_ERR_STATE &&
+                  perilune_request_start(begun, NULL, NULL) == PERILUNE_ERR_STATE &&
+                  perilune_post(g, posted, NULL) == PERILUNE_ERR_STATE &&
+                  perilune_poll(g, -1) == PERILUNE_ERR_STATE && perilune_run(g) == PERILUNE_ERR_STATE &&
                   perilune_load(g, "x") == PERILUNE_ERR_STATE && perilune_reload(g) == PERILUNE_ERR_STATE &&
                   perilune_listen(g, "127.0.0.1:0") == PERILUNE_ERR_STATE && perilune_fd(g) == PERILUNE_ERR_STATE &&
                   perilune_timeout(g) == PERILUNE_ERR_STATE && perilune_port(g) == PERILUNE_ERR_STATE &&
@@ -196,6 +229,7 @@ TEST_NOFAULT(a_child_has_no_gateway) {
     int status;
     CHECK(waitpid(pid, &status, 0) == pid);
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    perilune_request_free(begun);
     CHECK_INT(perilune_poll(g, 0), 0); /* and the parent's goes on */
     CHECK(perilune_port(g) > 0);
     perilune_close(g);

@@ -237,7 +237,7 @@ static void pieces_are(const char *text, const char *expected) {
 TEST_NOFAULT(all_pieces_of_an_answer) {
     pieces_are("{\"choices\":[{\"index\":3,\"delta\":{\"content\":\"a\",\"reasoning\":\"r\",\"refusal\":\"x\"},\"finish_reason\":\"stop\"},"
                "{\"message\":{\"reasoning_content\":\"q\",\"content\":null}}]}",
-               "reasoning 3.1=r text 3.0=a refusal 3.0=x END 3.0 reasoning 1.0=q");
+               "reasoning 3.1=r text 3.0=a refusal 3.0=x END 3.0=stop reasoning 1.0=q");
     pieces_are("{\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":2,\"function\":{\"arguments\":\"{\"}},{\"id\":\"b\"},7]}}]}",
                "TOOL 0.2 arguments 0.2={ TOOL 0.1");
     pieces_are("{\"choices\":[{\"delta\":{\"function_call\":{\"name\":\"f\",\"arguments\":\"1\"}}}]}", "TOOL 0.4294967295 arguments 0.4294967295=1");
