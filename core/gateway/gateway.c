@@ -10,6 +10,7 @@
  * that worked is anything handed over, and handing over cannot fail.  Requests in
  * flight keep the generation they began with. */
 #include "gateway/gateway.h"
+#include "bridge/host.h"
 #include "gateway/job_keeper.h"
 
 #include <stdio.h>
@@ -29,8 +30,7 @@ static atomic_bool opened; /* perilune_set_allocator() came too late */
 
 /* -- Errors --------------------------------------------------------------------------------- */
 
-static int fail(struct perilune *g, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-static int fail(struct perilune *g, int code, const char *fmt, ...) {
+int gateway_fail(struct perilune *g, int code, const char *fmt, ...) {
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(g->errmsg, sizeof(g->errmsg), fmt, ap);
@@ -46,6 +46,20 @@ PERILUNE_API int perilune_set_allocator(const perilune_allocator *a) {
     if (atomic_load(&opened)) return PERILUNE_ERR_STATE;
     mem_set_allocator(a ? a->realloc : NULL, a ? a->ud : NULL);
     return 0;
+}
+
+/* -- Callbacks that call back -------------------------------------------------------------------- */
+
+int gateway_enter(struct perilune *g, const char *what) {
+    if (g->closing) return gateway_fail(g, PERILUNE_ERR_STATE, "%s: the gateway closes", what);
+    g->depth++;
+    return 0;
+}
+
+bool gateway_leave(struct perilune *g) {
+    if (--g->depth > 0 || !g->close_asked) return false;
+    perilune_close(g);
+    return true;
 }
 
 /* -- Asking workers --------------------------------------------------------------------------- */
@@ -108,7 +122,7 @@ struct loaded {
 };
 
 static void loaded_free(struct perilune *g, struct loaded *ld) {
-    for (unsigned i = 0; ld->gens && i <= g->worker_count; i++) generation_free(ld->gens[i]);
+    for (unsigned i = 0; ld->gens && i <= g->worker_count; i++) generation_free(ld->gens[i]); /* and the owner's */
     mem_free(ld->gens);
     jobs_store_close(ld->jobs);
     tls_context_put(ld->tls);
@@ -128,7 +142,7 @@ static int load_config(struct perilune *g, const char *path, struct loaded *ld) 
     struct config_env env = { .file = path, .registry = &g->registry, .engines = g->engines,
                               .sim_port = sim_port_of, .notice = say_notice, .ud = g };
     ld->gens = mem_zalloc((g->worker_count + 1) * sizeof(struct generation *));
-    if (ld->gens == NULL) return fail(g, PERILUNE_ERR_NOMEM, "out of memory");
+    if (ld->gens == NULL) return gateway_fail(g, PERILUNE_ERR_NOMEM, "out of memory");
     int rc = bundle_open(&ld->bundle, path, false, g->errmsg, sizeof(g->errmsg));
     if (rc == 0 && g->bundle != NULL) ld->bundle->models_before = models_ref(g->bundle->models);
     if (rc == 0)
@@ -137,10 +151,10 @@ static int load_config(struct perilune *g, const char *path, struct loaded *ld) 
     if (rc == 0) ld->bundle->frozen = true;
     char err[1024];
     if (rc == 0 && (rc = config_new(&ld->config, buf_get(&json), &env, err, sizeof(err))) != 0)
-        fail(g, rc, "%s", err);
+        gateway_fail(g, rc, "%s", err);
     if (rc == 0 && ld->config->tls_cert != NULL &&
         (rc = tls_context_open(&ld->tls, ld->config->tls_cert, ld->config->tls_key, err, sizeof(err))) != 0)
-        fail(g, rc, "%s: tls: %s", path, err);
+        gateway_fail(g, rc, "%s: tls: %s", path, err);
     buf_deinit(&json);
     return rc;
 }
@@ -156,24 +170,29 @@ static void fit_connections(struct perilune *g, struct config *c) {
                  c->http.connections, (unsigned long long)lim.rlim_cur, (unsigned long long)most);
 }
 
+int gateway_prepare_one(struct perilune *g, struct generation **gen, struct worker *w, struct bundle *b,
+                        struct config *c, const unsigned char files[32]) {
+    struct buf json; /* the same again */
+    buf_init(&json, 0);
+    int rc = 0;
+    if (*gen == NULL) rc = generation_new(gen, w, b, &g->loop, g->stores, &json, g->errmsg, sizeof(g->errmsg));
+    if (rc == 0 && (rc = generation_bind(*gen, w, c)) != 0) gateway_fail(g, rc, "out of memory");
+    if (rc == 0) memcpy((*gen)->state->services.files, files, 32);
+    buf_deinit(&json);
+    return rc;
+}
+
 static int prepare(struct perilune *g, const char *path, struct loaded *ld) {
     int rc = load_config(g, path, ld);
     if (rc != 0) return rc;
     ld->config->generation = stats_get(&g->generation) + 1;
     fit_connections(g, ld->config);
     unsigned char files[32] = { 0 };
-    if (!bundle_digest(ld->bundle, files)) return fail(g, PERILUNE_ERR_NOMEM, "out of memory");
-    for (unsigned i = 0; i < g->worker_count && rc == 0; i++) {
-        struct buf json; /* the same again */
-        buf_init(&json, 0);
-        if (i > 0)
-            rc = generation_new(&ld->gens[i], &g->workers[i], ld->bundle, &g->loop, g->stores, &json, g->errmsg,
-                                sizeof(g->errmsg));
-        if (rc == 0 && (rc = generation_bind(ld->gens[i], &g->workers[i], ld->config)) != 0)
-            fail(g, rc, "out of memory");
-        if (rc == 0) memcpy(ld->gens[i]->state->services.files, files, sizeof(files));
-        buf_deinit(&json);
-    }
+    if (!bundle_digest(ld->bundle, files)) return gateway_fail(g, PERILUNE_ERR_NOMEM, "out of memory");
+    for (unsigned i = 0; i < g->worker_count && rc == 0; i++)
+        rc = gateway_prepare_one(g, &ld->gens[i], &g->workers[i], ld->bundle, ld->config, files);
+    if (rc == 0 && g->own != NULL)
+        rc = gateway_prepare_one(g, &ld->gens[g->worker_count], g->own, ld->bundle, ld->config, files);
     return rc;
 }
 
@@ -219,7 +238,7 @@ static void say_doubts(struct perilune *g, const struct bundle *b) {
 static int open_files(struct perilune *g, const char *path, struct loaded *ld) {
     char err[900];
     int rc = job_keeper_open(g, ld->config, &ld->jobs, err, sizeof(err));
-    return rc == 0 ? 0 : fail(g, rc, "%s: %s", path, err);
+    return rc == 0 ? 0 : gateway_fail(g, rc, "%s: %s", path, err);
 }
 
 static int load_all(struct perilune *g, const char *path) {
@@ -239,7 +258,7 @@ static int load_all(struct perilune *g, const char *path) {
         }
     }
     if (rc != 0) {
-        if (copy == NULL) fail(g, rc, "out of memory");
+        if (copy == NULL) gateway_fail(g, rc, "out of memory");
         stats_add(&g->reload_failures, 1);
         loaded_free(g, &ld);
         mem_free(copy);
@@ -252,6 +271,7 @@ static int load_all(struct perilune *g, const char *path) {
     cache_keeper_apply(g);
     job_keeper_apply(g, ld.jobs);
     for (unsigned i = 0; i < g->worker_count; i++) gateway_ask(&g->workers[i], install, ld.gens[i]);
+    if (g->own != NULL) worker_install(g->own, ld.gens[g->worker_count]);
     if (g->listening) keep_listeners(g);
     mem_free(ld.gens);
     config_put(old);
@@ -288,25 +308,29 @@ static int load(struct perilune *g, const char *path) {
 static int refuse_when_draining(struct perilune *g, const char *what) {
     if (!g->draining) return 0;
     log_line(&g->log, PERILUNE_LOG_WARN, "%s refused: the gateway is draining", what);
-    return fail(g, PERILUNE_ERR_STATE, "draining: requests in flight finish on the configuration that they have, and "
-                                       "nothing is opened any more; start again instead");
+    return gateway_fail(g, PERILUNE_ERR_STATE, "draining: requests in flight finish on the configuration that they "
+                                               "have, and nothing is opened any more; start again instead");
 }
 
 /* Connections that are closed meanwhile may write. */
 PERILUNE_API int perilune_load(perilune *g, const char *path) {
-    if (path == NULL) return fail(g, PERILUNE_ERR_INVAL, "no path given");
+    if (path == NULL) return gateway_fail(g, PERILUNE_ERR_INVAL, "no path given");
     if (refuse_when_draining(g, "reload") != 0) return PERILUNE_ERR_STATE;
+    if (g->loading) return gateway_fail(g, PERILUNE_ERR_STATE, "a load is under way, and this is inside of it");
+    if (gateway_enter(g, "load") != 0) return PERILUNE_ERR_STATE;
     struct sigpipe held;
     sigpipe_hold(&held);
+    g->loading = true;
     int rc = load(g, path);
+    g->loading = false;
     sigpipe_release(&held);
-    return rc;
+    return gateway_leave(g) ? PERILUNE_ERR_CANCELED : rc;
 }
 
 PERILUNE_API int perilune_reload(perilune *g) {
-    if (g->path == NULL) return fail(g, PERILUNE_ERR_STATE, "nothing was loaded yet");
+    if (g->path == NULL) return gateway_fail(g, PERILUNE_ERR_STATE, "nothing was loaded yet");
     char *path = mem_strdup(g->path);
-    if (path == NULL) return fail(g, PERILUNE_ERR_NOMEM, "out of memory");
+    if (path == NULL) return gateway_fail(g, PERILUNE_ERR_NOMEM, "out of memory");
     int rc = perilune_load(g, path);
     mem_free(path);
     return rc;
@@ -411,7 +435,7 @@ static int add_listeners(struct perilune *g) {
             make_plan(g, &l.plan, i + 1);
             l.plan.alone = w == 0 && !(g->config && g->config->reuse_port);
             gateway_ask(&g->workers[w], listen_on, &l);
-            if (l.rc != 0) return fail(g, l.rc, "%s", l.err);
+            if (l.rc != 0) return gateway_fail(g, l.rc, "%s", l.err);
             const char *address = listen_address(g, i);
             if (w == 0 && l.port != 0 && picks_port(address) && g->bound_count < LISTEN_MAX)
                 remember(&g->bound[g->bound_count++], address, l.port);
@@ -438,25 +462,26 @@ static void keep_listeners(struct perilune *g) {
 
 static int listen_at(struct perilune *g, const char *address) {
     char *old = g->override, *copy = address ? mem_strdup(address) : NULL;
-    if (address != NULL && copy == NULL) return fail(g, PERILUNE_ERR_NOMEM, "out of memory");
+    if (address != NULL && copy == NULL) return gateway_fail(g, PERILUNE_ERR_NOMEM, "out of memory");
     if (copy != NULL) g->override = copy;
     int rc = add_listeners(g);
     if (rc != 0) g->override = old;
     if (rc == 0) g->listening = true;
     keep_listeners(g);
     if (copy != NULL) mem_free(rc == 0 ? old : copy);
-    if (rc == 0) uv_run(&g->loop.uv, UV_RUN_NOWAIT); /* the kernel hears of the listeners */
+    if (rc == 0 && g->depth == 1) uv_run(&g->loop.uv, UV_RUN_NOWAIT); /* the kernel hears of the listeners */
     return rc;
 }
 
 PERILUNE_API int perilune_listen(perilune *g, const char *address) {
-    if (g->config == NULL && address == NULL) return fail(g, PERILUNE_ERR_STATE, "no configuration is loaded");
+    if (g->config == NULL && address == NULL) return gateway_fail(g, PERILUNE_ERR_STATE, "no configuration is loaded");
     if (refuse_when_draining(g, "listening") != 0) return PERILUNE_ERR_STATE;
+    if (gateway_enter(g, "listening") != 0) return PERILUNE_ERR_STATE;
     struct sigpipe held;
     sigpipe_hold(&held); /* that turn of the loop may serve */
     int rc = listen_at(g, address);
     sigpipe_release(&held);
-    return rc;
+    return gateway_leave(g) ? PERILUNE_ERR_CANCELED : rc;
 }
 
 PERILUNE_API int perilune_port(const perilune *g) { return g->port; }
@@ -526,10 +551,7 @@ static void settle(struct perilune *g) {
     }
 }
 
-PERILUNE_API int perilune_poll(perilune *g, int timeout_ms) {
-    int asked = atomic_exchange(&g->drain_asked, DRAIN_NOT_ASKED);
-    if (asked != DRAIN_NOT_ASKED) drain_for(g, asked);
-    if (atomic_load(&g->stop) || g->drained) return 1;
+void gateway_turn(struct perilune *g, int timeout_ms) {
     uv_update_time(&g->loop.uv); /* the host may have been away for long */
     if (timeout_ms > 0) timer_start(&g->loop, &g->poll, (uint64_t)timeout_ms, poll_over);
     struct sigpipe held;
@@ -541,11 +563,25 @@ PERILUNE_API int perilune_poll(perilune *g, int timeout_ms) {
     settle(g);
     sigpipe_release(&held);
     timer_stop(&g->loop, &g->poll);
-    return atomic_load(&g->stop) || g->drained;
+}
+
+PERILUNE_API int perilune_poll(perilune *g, int timeout_ms) {
+    if (g->depth > 0) return gateway_fail(g, PERILUNE_ERR_STATE, "inside of a callback the loop cannot be turned");
+    int asked = atomic_exchange(&g->drain_asked, DRAIN_NOT_ASKED);
+    if (asked != DRAIN_NOT_ASKED) drain_for(g, asked);
+    if (atomic_load(&g->stop) || g->drained) return 1;
+    g->depth++;
+    gateway_turn(g, timeout_ms);
+    bool over = atomic_load(&g->stop) || g->drained;
+    return gateway_leave(g) || over;
 }
 
 PERILUNE_API int perilune_run(perilune *g) {
-    while (perilune_poll(g, -1) == 0) {}
+    int rc;
+    if (g->depth > 0) return perilune_poll(g, 0);
+    do {
+        rc = perilune_poll(g, -1);
+    } while (rc == 0);
     return 0;
 }
 
@@ -583,17 +619,22 @@ PERILUNE_API int perilune_stats(perilune *g, char *buf, size_t size) {
 
 /* -- Life ------------------------------------------------------------------------------------------------ */
 
+int gateway_open_worker(struct perilune *g, struct worker *w, unsigned index, struct loop *loop) {
+    int rc = worker_open(w, index, loop, &g->log);
+    if (rc != 0) return gateway_fail(g, rc, "cannot start a worker: %s", perilune_strerror(rc));
+    w->server.total = &g->connections; /* before it listens */
+    w->calibration = g->calibration;
+    far_init(&w->far, w->loop, &g->log, &g->stores->far, g->stores->cache);
+    return 0;
+}
+
 static int open_workers(struct perilune *g, int threads) {
     unsigned n = threads == 0 ? 1 : (unsigned)threads;
     g->workers = mem_zalloc(n * sizeof(*g->workers));
-    if (g->workers == NULL) return fail(g, PERILUNE_ERR_NOMEM, "out of memory");
+    if (g->workers == NULL) return gateway_fail(g, PERILUNE_ERR_NOMEM, "out of memory");
     for (; g->worker_count < n; g->worker_count++) {
-        int rc = worker_open(&g->workers[g->worker_count], g->worker_count, threads == 0 ? &g->loop : NULL, &g->log);
-        if (rc != 0) return fail(g, rc, "cannot start a worker: %s", perilune_strerror(rc));
-        g->workers[g->worker_count].server.total = &g->connections; /* before it listens */
-        g->workers[g->worker_count].calibration = g->calibration;
-        far_init(&g->workers[g->worker_count].far, g->workers[g->worker_count].loop, &g->log, &g->stores->far,
-                 g->stores->cache);
+        int rc = gateway_open_worker(g, &g->workers[g->worker_count], g->worker_count, threads == 0 ? &g->loop : NULL);
+        if (rc != 0) return rc;
     }
     return 0;
 }
@@ -638,9 +679,11 @@ static int open_rest(struct perilune *g, const perilune_options *o) {
     int rc = o->log != NULL ? log_thread_open(&g->log_thread, &g->log, &reader) : 0;
     if (rc != 0) return rc;
     g->stores = stores_new();
+    if (g->stores != NULL) g->stores->host = host_new();
     g->calibration = calibration_new();
     g->engines = engines_new(&llama_engine, &process_engine, &g->log);
-    if (g->stores == NULL || g->calibration == NULL || g->engines == NULL) return PERILUNE_ERR_NOMEM;
+    if (g->stores == NULL || g->stores->host == NULL) return PERILUNE_ERR_NOMEM;
+    if (g->calibration == NULL || g->engines == NULL) return PERILUNE_ERR_NOMEM;
     engines_hold(g->engines); /* the configuration may be read twice, and its models are loaded once */
     rc = first_load(g, o);
     engines_release(g->engines);
@@ -684,18 +727,37 @@ PERILUNE_API int perilune_open(perilune **out, const perilune_options *options, 
 static void end_parts(struct perilune *g) {
     if (g->admin_open) admin_close(g);
     for (unsigned i = 0; i < g->worker_count; i++) worker_close(&g->workers[i]);
+    if (g->own != NULL) worker_close(g->own);
     if (g->stores != NULL) cache_keeper_close(g);
     job_keeper_close(g);
     timer_stop(&g->loop, &g->watch);
     timer_stop(&g->loop, &g->drain);
     timer_stop(&g->loop, &g->poll);
+    timer_stop(&g->loop, &g->metrics);
     mailbox_close(&g->mail);
     loop_deinit(&g->loop);
     if (g->sim) sim_stop(g->sim);
 }
 
+/* In a callback of a worker, or of the log: those threads cannot wait for their own end. */
+static bool is_on_other_thread(struct perilune *g) {
+    bool other = log_thread_is_here(g->log_thread);
+    for (unsigned i = 0; i < g->worker_count; i++)
+        other |= g->workers[i].threaded && pthread_equal(g->workers[i].thread, pthread_self());
+    if (other) log_line(&g->log, PERILUNE_LOG_ERROR, "perilune_close() from a thread of the library's is refused: "
+                                                     "it is the owner's to call");
+    return other;
+}
+
 PERILUNE_API void perilune_close(perilune *g) {
-    if (g == NULL) return;
+    if (g == NULL || g->closing || is_on_other_thread(g)) return;
+    if (g->depth > 0) {
+        g->close_asked = true;
+        end_turn(g);
+        return;
+    }
+    g->closing = true;
+    g->depth = 1; /* what is cancelled now may call back */
     struct sigpipe held;
     sigpipe_hold(&held);
     end_parts(g);
@@ -707,10 +769,13 @@ PERILUNE_API void perilune_close(perilune *g) {
     mailbox_deinit(&g->mail);
     if (g->admin_open) http_server_deinit(&g->admin);
     mem_free(g->workers);
+    mem_free(g->own);
+    buf_deinit(&g->eval_result);
     config_put(g->config);
     engines_free(g->engines);
     bundle_free(g->bundle);
     tls_context_put(g->tls);
+    if (g->stores != NULL) host_free(g->stores->host);
     stores_free(g->stores);
     calibration_free(g->calibration);
     registry_deinit(&g->registry);
@@ -730,7 +795,7 @@ static int check(const char *path, struct buf *admin, struct models **models, ch
     char jobs[900];
     bool connect = admin == NULL && models == NULL;
     if (rc == 0 && (rc = job_keeper_check(ld.config, connect, jobs, sizeof(jobs))) != 0)
-        fail(g, rc, "%s: %s", path, jobs);
+        gateway_fail(g, rc, "%s: %s", path, jobs);
     if (rc == 0 && admin != NULL) {
         buf_puts(admin, ld.config->admin ? ld.config->admin : "");
         rc = admin->error;
@@ -738,7 +803,7 @@ static int check(const char *path, struct buf *admin, struct models **models, ch
     if (rc == 0 && models != NULL) *models = models_ref(ld.bundle->models);
     struct slice doubts = ld.bundle ? buf_get(&ld.bundle->doubts) : SLICE("");
     if (rc == 0 && admin == NULL && models == NULL && doubts.len > 0)
-        rc = fail(g, PERILUNE_ERR_CONFIG, "%.*s", (int)doubts.len - 1, doubts.ptr);
+        rc = gateway_fail(g, PERILUNE_ERR_CONFIG, "%.*s", (int)doubts.len - 1, doubts.ptr);
     struct slice warnings = ld.bundle ? buf_get(&ld.bundle->warnings) : SLICE("");
     if (rc != 0) snprintf(err, errlen, "%s", g->errmsg);
     else snprintf(err, errlen, "%.*s", SLICE_ARG(warnings));

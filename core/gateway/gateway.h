@@ -55,6 +55,13 @@ struct perilune {
     struct timer        watch, drain, poll;
     uint64_t            watched;     /* fingerprint of the files' times */
     bool                drained;
+    unsigned            depth;       /* calls of the owner's under way, one inside of a callback of the other */
+    bool                close_asked; /* in a callback: when the outermost of them returns */
+    bool                closing, loading;
+    struct worker      *own;         /* where workers have threads: the owner's, for rules; NULL: nobody asked */
+    struct buf          eval_result;
+    perilune_hooks      hooks;
+    struct timer        metrics;
     struct tls_context *tls;
     char                errmsg[2048];
     struct bound { char configured[128], real[128]; } bound[LISTEN_MAX], admin_bound; /* for port 0 */
@@ -84,6 +91,20 @@ void metrics_write(struct perilune *g, struct buf *out);
 void process_metrics_write(struct buf *out);
 /* engine_metrics.c: of the models of this process, when there are any. */
 void engine_metrics_write(struct engines *e, struct buf *out);
+/* gateway.c */
+/* A sentence for perilune_errmsg(); returns code. */
+int  gateway_fail(struct perilune *g, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Around each call of the owner's from which callbacks may come.  What perilune_close() frees is there until the
+ * outermost one leaves.  enter: 0, or PERILUNE_ERR_STATE, when it closes.  leave: true, when g is gone. */
+int  gateway_enter(struct perilune *g, const char *what);
+bool gateway_leave(struct perilune *g);
+/* One turn of the loop, as perilune_poll() takes it; the outermost call only. */
+void gateway_turn(struct perilune *g, int timeout_ms);
+/* loop NULL: a thread and loop of its own. */
+int  gateway_open_worker(struct perilune *g, struct worker *w, unsigned index, struct loop *loop);
+/* A generation for w from the bytes of b, whose digest is `files`; *gen may be there, and is then made ready. */
+int  gateway_prepare_one(struct perilune *g, struct generation **gen, struct worker *w, struct bundle *b,
+                         struct config *c, const unsigned char files[32]);
 /* gateway.c */
 /* Runs fn on the worker's thread with ud and waits for it; false: the worker has
  * stopped. */

@@ -88,6 +88,7 @@ int generation_bind(struct generation *gen, struct worker *w, struct config *c) 
     struct state *s = gen->state;
     s->services.loop = w->loop;
     s->services.mail = &w->mail;
+    s->services.door = w->door;
     s->services.far = &w->far;
     s->services.ask_again = refresh_begin;
     s->services.ask_again_ud = w;
@@ -144,7 +145,7 @@ void worker_install(struct worker *w, struct generation *gen) {
     if (!far_configure(&w->far, gen->config->far, w->listens))
         log_line(w->log, PERILUNE_LOG_ERROR, "cache.redis: out of memory, so this worker goes on without it");
     index_open(w, gen->config);
-    job_keeper_install(w);
+    if (!w->no_jobs) job_keeper_install(w);
     if (old != NULL) state_put(old->state);
 }
 
@@ -198,11 +199,13 @@ static void close_parts(struct worker *w) {
     w->gen = NULL;
     far_deinit(&w->far);
     client_close(&w->client);
+    door_close(w->door);
     mailbox_close(&w->mail);
 }
 
 static void *worker_main(void *arg) {
     struct worker *w = arg;
+    door_is_mine(w->door);
     while (!w->stopping) uv_run(&w->loop->uv, UV_RUN_ONCE);
     close_parts(w);
     loop_deinit(w->loop);
@@ -222,6 +225,7 @@ static void deinit_parts(struct worker *w) {
     client_deinit(&w->client);
     http_server_deinit(&w->server);
     mailbox_deinit(&w->mail);
+    door_put(w->door);
     tokens_free(w->tokens);
     json_deinit(&w->ws_doc);
 }
@@ -241,7 +245,8 @@ static int open_parts(struct worker *w) {
                                   .connections = 1024 };
     w->tokens = tokens_new();
     if (w->tokens == NULL) return PERILUNE_ERR_NOMEM;
-    int rc = client_init(&w->client, w->loop);
+    w->door = door_new(&w->mail);
+    int rc = w->door != NULL ? client_init(&w->client, w->loop) : PERILUNE_ERR_NOMEM;
     if (rc != 0) goto no_client;
     w->client.log = w->log;
     rc = http_server_init(&w->server, w->loop, w->log, &handler, &limits);
@@ -253,6 +258,7 @@ no_server:
     client_close(&w->client);
     client_deinit(&w->client);
 no_client:
+    door_put(w->door);
     tokens_free(w->tokens);
     return rc;
 }

@@ -12,6 +12,7 @@
 #include "gateway/webhooks.h"
 #include "http/server.h"
 #include "jobs/runner.h"
+#include "sys/door.h"
 #include "sys/mailbox.h"
 #include "upstream/client.h"
 
@@ -61,6 +62,10 @@ struct worker {
     struct client      client;
     struct http_server server;
     struct mailbox     mail;
+    struct door       *door;     /* the same for who may come when it is gone */
+    bool               no_jobs;  /* it serves the owner only: takes no jobs and does none */
+    void             (*finished)(void *ud, const perilune_finished *f); /* perilune_hook(); NULL: nobody asks */
+    void              *finished_ud;
     struct generation *gen;      /* current; NULL before the first load */
     struct tokens     *tokens;   /* counter of this thread; what it remembers survives reloads */
     struct calibration *calibration;  /* of all workers; borrowed. NULL: nothing is learned */
