@@ -116,7 +116,7 @@ PERILUNE_API int perilune_eval(perilune *g, const char *code, const char *functi
     if (code == NULL) return gateway_fail(g, PERILUNE_ERR_INVAL, "perilune_eval() needs a module's name or a chunk");
     if (g->depth >= EVALS_MOST) return gateway_fail(g, PERILUNE_ERR_STATE, "rules call the program, which calls rules, "
                                                                             "%d deep", EVALS_MOST);
-    if (gateway_enter(g, "perilune_eval") != 0) return PERILUNE_ERR_STATE;
+    if (gateway_enter(g, "an evaluation") != 0) return PERILUNE_ERR_STATE;
     g->errmsg[0] = '\0';
     struct waiting w = { .g = g, .e = { .code = slice_str(code), .function = function, .args = { args, len },
                                         .result = &g->eval_result, .err = g->errmsg, .errlen = sizeof(g->errmsg) } };

@@ -60,13 +60,20 @@ TEST_NOFAULT(nothing_is_loaded_yet) {
     perilune_close(g);
 }
 
+TEST_NOFAULT(a_rule_that_allocates_ends) {
+    perilune *g = world_of("return { limits = { cpu_ms = 20000, block_ms = 10000, memory = '8MiB' } }", 0);
+    CHECK(strstr(world_eval(g, "local t = {} for i = 1, 1e9 do t[i] = { i } end", NULL, NULL), "limits.memory") != NULL);
+    CHECK_EVAL(g, "return 1", NULL, NULL, "1");
+    world_end(g);
+}
+
 TEST_NOFAULT(a_rule_ends_within_its_budget) {
     perilune *g = world_of("return { limits = { cpu_ms = 20, block_ms = 10, memory = '8MiB' } }", 0);
-    CHECK_EVAL(g, "local n = 0\nwhile true do\n  n = n + 1\nend", NULL, NULL,
+    CHECK_EVAL(g, "local n = 0\n\nwhile true do n = n + 1 end", NULL, NULL,
                "POLICY: eval:3: the policy used more CPU time than it may (limits.cpu_ms)");
     CHECK_EVAL(g, "while true do pcall(function() while true do end end) end", NULL, NULL,
                "POLICY: eval:1: the policy used more CPU time than it may (limits.cpu_ms)");
-    CHECK(strstr(world_eval(g, "local t = {} for i = 1, 1e9 do t[i] = { i } end", NULL, NULL), "limits.memory") != NULL);
+    CHECK(strstr(world_eval(g, "local t = {} for i = 1, 1e9 do t[i] = { i } end", NULL, NULL), "POLICY: ") != NULL);
     CHECK(strstr(world_eval(g, "return ('x'):rep(2 ^ 30)", NULL, NULL), "POLICY: ") != NULL);
     CHECK(strstr(world_eval(g, "local s = ('x'):rep(2 ^ 20) local t = {} for i = 1, 1e4 do t[i] = s end return t", NULL, NULL),
                  "POLICY: ") != NULL);
@@ -158,7 +165,7 @@ static void evaluate_without_memory(bool forever) {
     CHECK_EVAL(g, "pricing", "rate", "{\"a\":\"b\"}", "[\"bx\"]");
     int rc = PERILUNE_ERR_NOMEM;
     for (long n = 1; rc != 0 && n < 3000; n++) {
-        char code[64];
+        char code[128];
         perilune_str out;
         NOTE("allocation %ld%s", n, forever ? " and all behind it" : "");
         snprintf(code, sizeof(code), "local o = ... return { o.a, %ld, {}, ('y'):rep(100) }", n);
