@@ -241,6 +241,10 @@ example-embed: all
 	@$(CC) $(LINK) -Icore/include -o $(D)/embed examples/embed.c $(D)/libperilune.a $(PKG_LIBS)
 	@$(D)/embed examples/embed.lua
 
+example-rules: all
+	@$(CC) $(LINK) -Icore/include -o $(D)/rules examples/rules.c $(D)/libperilune.a $(PKG_LIBS)
+	@$(D)/rules examples/rules.lua
+
 # Pinned, with checksums: what local inference is tried and tested with (tests/local/fetch.sh).
 local:
 	@sh tests/local/fetch.sh local

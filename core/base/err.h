@@ -39,7 +39,8 @@
     XX(TIMEOUT,         "timeout",               504, true,  "timeout_error")              \
     XX(DEADLINE,        "deadline_exceeded",     504, false, "timeout_error")              \
     XX(UPSTREAM_STATUS, "upstream_status",       502, false, "upstream_error")             \
-    XX(REJECTED,        "rejected",              403, false, "invalid_request_error")
+    XX(REJECTED,        "rejected",              403, false, "invalid_request_error")      \
+    XX(HOST,            "host_error",            500, false, "server_error")
 
 enum failure_kind {
 #define XX(name, code, status, retryable, type) FAILURE_##name,

@@ -46,6 +46,7 @@
  * are noted when a stretch begins. */
 #include "bridge/budget.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -428,6 +429,17 @@ static bool attempt_ends(struct state *s, uint64_t now) {
     return t->attempt_over;
 }
 
+/* Of the code that runs, but for the library's own. */
+static void note_place(lua_State *L, struct state *s) {
+    lua_Debug ar;
+    for (int level = 0; level < 8 && lua_getstack(L, level, &ar); level++) {
+        lua_getinfo(L, "Sl", &ar);
+        if (ar.currentline <= 0 || strncmp(ar.source, "@lua/perilune/", 14) == 0) continue;
+        snprintf(s->time.place, sizeof(s->time.place), "%s:%d:", ar.short_src, ar.currentline);
+        return;
+    }
+}
+
 static void on_count(lua_State *L, lua_Debug *ar) {
     (void)ar;
     struct state *s = state_of(L);
@@ -447,6 +459,7 @@ static void on_count(lua_State *L, lua_Debug *ar) {
         look_at_once(s);
         state_check(L);
     } else if (s->time.run.budget->killed != NULL || now - s->time.run.began_us >= SLICE_US) {
+        note_place(L, s);
         lua_yield(L, 0); /* task_resume() decides whether it goes on */
     }
 }

@@ -294,6 +294,7 @@ int l_fresh_stores(lua_State *L) {
     cache_entry_put(s->found);
     s->found = NULL;
     s->services.stores = s->stores;
+    s->values_seen = 0; /* theirs count from the beginning */
     services_forget(&s->services);
     return 0;
 }

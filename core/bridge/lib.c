@@ -656,6 +656,10 @@ static const luaL_Reg functions[] = {
     { "compose_count", l_compose_count },
     { "compose_partial", l_compose_partial },
     { "compose_pipe", l_compose_pipe },
+    { "eval_arguments", l_eval_arguments },
+    { "eval_code", l_eval_code },
+    { "eval_entry", l_eval_entry },
+    { "eval_give", l_eval_give },
     { "fetch", l_fetch },
     { "fields", l_fields },
     { "guard_calls", l_guard_calls },
@@ -669,6 +673,8 @@ static const luaL_Reg functions[] = {
     { "gate_saturation", l_gate_saturation },
     { "gate_stats", l_gate_stats },
     { "hmac_sha256", l_hmac_sha256 },
+    { "host_function", l_host_function },
+    { "host_names", l_host_names },
     { "is_chat", l_is_chat },
     { "is_live", l_is_live },
     { "job_entry", l_job_entry },
@@ -746,6 +752,7 @@ static const luaL_Reg functions[] = {
     { "upstreams", l_upstreams },
     { "url_decode", l_url_decode },
     { "url_encode", l_url_encode },
+    { "value_set", l_value_set },
     { NULL, NULL },
 };
 
@@ -775,6 +782,7 @@ void lib_open(lua_State *L) {
     near_open(L);
     gate_open(L, core);
     compose_open(L, core);
+    host_open(L, core);
     latch_open(L);
     batch_open(L);
     job_task_open(L);

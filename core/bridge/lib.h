@@ -68,6 +68,14 @@ double lib_request_tokens(lua_State *L, int index);
 
 /* Functions of other files, registered by lib.c. */
 int l_spawn(lua_State *L);
+int l_eval_arguments(lua_State *L);
+int l_eval_code(lua_State *L);
+int l_eval_entry(lua_State *L);
+int l_eval_give(lua_State *L);
+int l_host_function(lua_State *L);
+int l_host_names(lua_State *L);
+int l_request_note(lua_State *L);
+int l_value_set(lua_State *L);
 int l_base64_encode(lua_State *L);
 int l_base64_decode(lua_State *L);
 int l_url_encode(lua_State *L);
@@ -209,6 +217,7 @@ void limit_open(lua_State *L, int core);
 void near_open(lua_State *L);
 void gate_open(lua_State *L, int core);
 void compose_open(lua_State *L, int core);
+void host_open(lua_State *L, int core);
 void latch_open(lua_State *L);
 void batch_open(lua_State *L);
 void job_task_open(lua_State *L);

@@ -607,6 +607,7 @@ static void open_properties(lua_State *L) {
                                         { "finally", l_request_finally },
                                         { "fingerprint", l_fingerprint },
                                         { "log", l_log },
+                                        { "note", l_request_note },
                                         { "prefixes", l_prefixes },
                                         { "saved", l_saved },
                                         { "time_left", l_time_left },

@@ -359,6 +359,7 @@ void state_put(struct state *s) {
     json_deinit(&s->scratch_doc);
     buf_deinit(&s->decode);
     buf_deinit(&s->encode);
+    buf_deinit(&s->host_text);
     services_deinit(&s->services);
     handles_deinit(&s->handles);
     pool_deinit(&s->memory.pool);

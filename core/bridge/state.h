@@ -59,6 +59,7 @@ struct state_time {
     uint64_t            mark_cpu_us; /* and the thread's */
     uint64_t            until_us;   /* while loading: when to give up; 0: never */
     uint64_t            looked_us;  /* when the hook fired last, or the slice began */
+    char                place[96];  /* "FILE:LINE:" where the last slice was over; LuaJIT does not know it afterwards */
     bool                overtime;   /* until_us has passed once, and was set for saying so */
     unsigned            quick_looks;
     size_t              steps;      /* since state_pay() looked at the clock */
@@ -108,6 +109,10 @@ struct state {
     struct json_doc     scratch_doc; /* of json.decode(), and of counting a message */
     struct cache_entry *found;      /* by the last look-up in the cache: a share; NULL: nothing */
     struct limit_line  *limit_lines; /* who waits for limits: limit_line.c */
+    unsigned            host_waiting; /* calls of the program's functions that are not answered yet */
+    struct buf          host_text;  /* what the last one answered, while it is pushed */
+    int                 eval_entry; /* what runs rules, lua/perilune/rules.lua; 0: nobody has asked yet */
+    uint64_t            values_seen; /* as of when value_index() keeps what it read; see l_host.c */
     struct buf          decode, encode; /* scratch of lib_scratch(), lib_output() */
 };
 

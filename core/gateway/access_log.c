@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "request/notes.h"
 #include "request/spans.h"
 
 static void put_tokens(struct buf *line, const struct request_facts *f) {
@@ -40,6 +41,12 @@ static void put_asks(struct buf *line, const struct request_facts *f) {
     if (f->asked_usd > 0) buf_printf(line, ",\"asked_usd\":%.9f", f->asked_usd);
 }
 
+static void put_notes(struct buf *line, const struct request *r) {
+    if (r->notes == NULL) return;
+    buf_puts(line, ",\"notes\":");
+    notes_write(r, line);
+}
+
 void access_log(struct log *log, const struct request_facts *f, const struct savings_entry *saved) {
     struct buf line;
     buf_init(&line, 0);
@@ -65,7 +72,10 @@ void access_log(struct log *log, const struct request_facts *f, const struct sav
     put_asks(&line, f);
     if (f->ttft_us) log_ms(&line, "ttft_ms", f->ttft_us);
     if (saved) savings_log(saved, &line);
-    if (f->request != NULL) spans_log(f->request, &line);
+    if (f->request != NULL) {
+        spans_log(f->request, &line);
+        put_notes(&line, f->request);
+    }
     log_ms(&line, "total_ms", f->total_us);
     if (f->policy_us) log_ms(&line, "policy_ms", f->policy_us);
     log_end(log, PERILUNE_LOG_INFO, &line);

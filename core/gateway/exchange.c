@@ -24,6 +24,7 @@
 #include "bridge/request.h"
 #include "gateway/access_log.h"
 #include "gateway/model_list.h"
+#include "gateway/program.h"
 #include "gateway/registry.h"
 #include "gateway/served.h"
 #include "http/coding.h"
@@ -172,6 +173,7 @@ static void account(struct exchange *x, bool aborted) {
     count(&x->w->metrics, &facts);
     count_caches(&x->w->metrics, x, &facts);
     if (x->gen->config->log_access && log_wants(log, PERILUNE_LOG_INFO)) access_log(log, &facts, x->req->saved);
+    program_tell_finished(x->w, &facts);
 }
 
 void exchange_account_ask(struct exchange *x, bool aborted) {

@@ -11,6 +11,7 @@
  * flight keep the generation they began with. */
 #include "gateway/gateway.h"
 #include "base/clock.h"
+#include "bridge/host.h"
 #include "gateway/job_keeper.h"
 #include "gateway/library.h"
 
@@ -30,8 +31,6 @@
 static atomic_bool opened; /* perilune_set_allocator() came too late */
 
 /* -- Errors --------------------------------------------------------------------------------- */
-
-#define fail gateway_fail
 
 int gateway_fail(struct perilune *g, int code, const char *fmt, ...) {
     va_list ap;
@@ -61,6 +60,20 @@ PERILUNE_API int perilune_set_random(int (*fill)(void *ud, void *bytes, size_t l
     if (atomic_load(&opened)) return PERILUNE_ERR_STATE;
     chance_replace(fill, ud);
     return 0;
+}
+
+/* -- Callbacks that call back -------------------------------------------------------------------- */
+
+int gateway_enter(struct perilune *g, const char *what) {
+    if (g->closing) return gateway_fail(g, PERILUNE_ERR_STATE, "%s: the gateway closes", what);
+    g->depth++;
+    return 0;
+}
+
+bool gateway_leave(struct perilune *g) {
+    if (--g->depth > 0 || !g->close_asked) return false;
+    perilune_close(g);
+    return true;
 }
 
 /* -- Asking workers --------------------------------------------------------------------------- */
@@ -128,7 +141,7 @@ static int blame_key(struct perilune *g, struct loaded *ld, int rc, const char *
                      const char *why) {
     struct finding f = { .level = PERILUNE_LOG_ERROR, .file = slice_str(path), .key = key, .text = slice_str(why) };
     findings_add(&ld->bundle->findings, &f);
-    return fail(g, rc, "%s: %.*s: %s", path, SLICE_ARG(key), why);
+    return gateway_fail(g, rc, "%s: %.*s: %s", path, SLICE_ARG(key), why);
 }
 
 static void say_notice(void *ud, const char *text) {
@@ -143,7 +156,7 @@ static int load_config(struct perilune *g, const char *path, struct loaded *ld) 
     struct config_env env = { .file = path, .registry = &g->registry, .engines = g->engines,
                               .sim_port = sim_port_of, .notice = say_notice, .ud = g };
     ld->gens = mem_zalloc((g->worker_count + 1) * sizeof(struct generation *));
-    if (ld->gens == NULL) return fail(g, PERILUNE_ERR_NOMEM, "out of memory");
+    if (ld->gens == NULL) return gateway_fail(g, PERILUNE_ERR_NOMEM, "out of memory");
     int rc = bundle_open_from(&ld->bundle, &g->host, path, false, g->errmsg, sizeof(g->errmsg));
     if (rc == 0) env.findings = &ld->bundle->findings;
     if (rc == 0 && g->bundle != NULL) ld->bundle->models_before = models_ref(g->bundle->models);
@@ -153,7 +166,7 @@ static int load_config(struct perilune *g, const char *path, struct loaded *ld) 
     if (rc == 0) ld->bundle->frozen = true;
     char err[1024];
     if (rc == 0 && (rc = config_new(&ld->config, buf_get(&json), &env, err, sizeof(err))) != 0)
-        fail(g, rc, "%s", err);
+        gateway_fail(g, rc, "%s", err);
     if (rc == 0 && ld->config->tls_cert != NULL &&
         (rc = tls_context_open(&ld->tls, ld->config->tls_cert, ld->config->tls_key, err, sizeof(err))) != 0)
         blame_key(g, ld, rc, path, SLICE("tls"), err);
@@ -172,24 +185,27 @@ static void fit_connections(struct perilune *g, struct config *c) {
                  c->http.connections, (unsigned long long)lim.rlim_cur, (unsigned long long)most);
 }
 
+static int prepare_one(struct perilune *g, struct generation **gen, struct worker *w, struct bundle *b,
+                        struct config *c, const unsigned char files[32]) {
+    struct buf json; /* the same again */
+    buf_init(&json, 0);
+    int rc = 0;
+    if (*gen == NULL) rc = generation_new(gen, w, b, &g->loop, g->stores, &json, g->errmsg, sizeof(g->errmsg));
+    if (rc == 0 && (rc = generation_bind(*gen, w, c)) != 0) gateway_fail(g, rc, "out of memory");
+    if (rc == 0) memcpy((*gen)->state->services.files, files, 32);
+    buf_deinit(&json);
+    return rc;
+}
+
 int gateway_prepare(struct perilune *g, const char *path, struct loaded *ld) {
     int rc = load_config(g, path, ld);
     if (rc != 0) return rc;
     ld->config->generation = stats_get(&g->generation) + 1;
     fit_connections(g, ld->config);
     unsigned char files[32] = { 0 };
-    if (!bundle_digest(ld->bundle, files)) return fail(g, PERILUNE_ERR_NOMEM, "out of memory");
-    for (unsigned i = 0; i < g->worker_count && rc == 0; i++) {
-        struct buf json; /* the same again */
-        buf_init(&json, 0);
-        if (i > 0)
-            rc = generation_new(&ld->gens[i], &g->workers[i], ld->bundle, &g->loop, g->stores, &json, g->errmsg,
-                                sizeof(g->errmsg));
-        if (rc == 0 && (rc = generation_bind(ld->gens[i], &g->workers[i], ld->config)) != 0)
-            fail(g, rc, "out of memory");
-        if (rc == 0) memcpy(ld->gens[i]->state->services.files, files, sizeof(files));
-        buf_deinit(&json);
-    }
+    if (!bundle_digest(ld->bundle, files)) return gateway_fail(g, PERILUNE_ERR_NOMEM, "out of memory");
+    for (unsigned i = 0; i < g->worker_count && rc == 0; i++)
+        rc = prepare_one(g, &ld->gens[i], &g->workers[i], ld->bundle, ld->config, files);
     return rc;
 }
 
@@ -238,7 +254,7 @@ static void say_doubts(struct perilune *g, const struct bundle *b) {
 static int open_files(struct perilune *g, const char *path, struct loaded *ld) {
     char err[900];
     int rc = job_keeper_open(g, ld->config, &ld->jobs, err, sizeof(err));
-    return rc == 0 ? 0 : fail(g, rc, "%s: %s", path, err);
+    return rc == 0 ? 0 : gateway_fail(g, rc, "%s: %s", path, err);
 }
 
 static int load_all(struct perilune *g, const char *path) {
@@ -258,7 +274,7 @@ static int load_all(struct perilune *g, const char *path) {
         }
     }
     if (rc != 0) {
-        if (copy == NULL) fail(g, rc, "out of memory");
+        if (copy == NULL) gateway_fail(g, rc, "out of memory");
         stats_add(&g->reload_failures, 1);
         loaded_free(g, &ld);
         mem_free(copy);
@@ -307,32 +323,36 @@ static int load(struct perilune *g, const char *path) {
 
 /* What ends opens nothing any more. */
 static int refuse_when_draining(struct perilune *g, const char *what) {
-    if (g->closing) return fail(g, PERILUNE_ERR_STATE, "the gateway is being closed");
+    if (g->closing) return gateway_fail(g, PERILUNE_ERR_STATE, "the gateway is being closed");
     if (!g->draining) return 0;
     log_line(&g->log, PERILUNE_LOG_WARN, "%s refused: the gateway is draining", what);
-    return fail(g, PERILUNE_ERR_STATE, "draining: requests in flight finish on the configuration that they have, and "
-                                       "nothing is opened any more; start again instead");
+    return gateway_fail(g, PERILUNE_ERR_STATE, "draining: requests in flight finish on the configuration that they "
+                                               "have, and nothing is opened any more; start again instead");
 }
 
 /* Connections that are closed meanwhile may write. */
 PERILUNE_API int perilune_load(perilune *g, const char *path) {
     int refused = gateway_refuses(g);
     if (refused != 0) return refused;
-    if (path == NULL) return fail(g, PERILUNE_ERR_INVAL, "no path given");
+    if (path == NULL) return gateway_fail(g, PERILUNE_ERR_INVAL, "no path given");
     if (refuse_when_draining(g, "reload") != 0) return PERILUNE_ERR_STATE;
+    if (g->loading) return gateway_fail(g, PERILUNE_ERR_STATE, "a load is under way, and this is inside of it");
+    if (gateway_enter(g, "load") != 0) return PERILUNE_ERR_STATE;
     struct sigpipe held;
     sigpipe_hold(&held);
+    g->loading = true;
     int rc = load(g, path);
+    g->loading = false;
     sigpipe_release(&held);
-    return rc;
+    return gateway_leave(g) ? PERILUNE_ERR_CANCELED : rc;
 }
 
 PERILUNE_API int perilune_reload(perilune *g) {
     int refused = gateway_refuses(g);
     if (refused != 0) return refused;
-    if (g->path == NULL) return fail(g, PERILUNE_ERR_STATE, "nothing was loaded yet");
+    if (g->path == NULL) return gateway_fail(g, PERILUNE_ERR_STATE, "nothing was loaded yet");
     char *path = mem_strdup(g->path);
-    if (path == NULL) return fail(g, PERILUNE_ERR_NOMEM, "out of memory");
+    if (path == NULL) return gateway_fail(g, PERILUNE_ERR_NOMEM, "out of memory");
     int rc = perilune_load(g, path);
     mem_free(path);
     return rc;
@@ -443,7 +463,7 @@ static int add_listeners(struct perilune *g) {
             l.plan.shared[i] = shared;
             l.plan.alone = w == 0 && !(g->config && g->config->reuse_port);
             gateway_ask(&g->workers[w], listen_on, &l);
-            if (l.rc != 0) return fail(g, l.rc, "%s", l.err);
+            if (l.rc != 0) return gateway_fail(g, l.rc, "%s", l.err);
             const char *address = listen_address(g, i);
             if (w == 0 && l.port != 0 && picks_port(address) && g->bound_count < LISTEN_MAX)
                 remember(&g->bound[g->bound_count++], address, l.port);
@@ -470,38 +490,30 @@ static void keep_listeners(struct perilune *g) {
     gateway_keep_sockets(g, &l.plan, admin);
 }
 
-/* Behind a turn of the loop.  True: a callback closed the gateway, which is gone. */
-static bool leave(struct perilune *g) {
-    if (--g->depth > 0 || !g->close_asked) return false;
-    perilune_close(g);
-    return true;
-}
-
 static int listen_at(struct perilune *g, const char *address) {
     char *old = g->override, *copy = address ? mem_strdup(address) : NULL;
-    if (address != NULL && copy == NULL) return fail(g, PERILUNE_ERR_NOMEM, "out of memory");
+    if (address != NULL && copy == NULL) return gateway_fail(g, PERILUNE_ERR_NOMEM, "out of memory");
     if (copy != NULL) g->override = copy;
     int rc = add_listeners(g);
     if (rc != 0) g->override = old;
     if (rc == 0) g->listening = true;
     keep_listeners(g);
     if (copy != NULL) mem_free(rc == 0 ? old : copy);
-    if (rc != 0 || g->depth > 0) return rc; /* a callback: the loop turns when it is done */
-    g->depth++;
-    uv_run(&g->loop.uv, UV_RUN_NOWAIT); /* the kernel hears of the listeners */
-    return leave(g) ? PERILUNE_ERR_STATE : 0;
+    if (rc == 0 && g->depth == 1) uv_run(&g->loop.uv, UV_RUN_NOWAIT); /* the kernel hears of the listeners */
+    return rc;
 }
 
 PERILUNE_API int perilune_listen(perilune *g, const char *address) {
     int refused = gateway_refuses(g);
     if (refused != 0) return refused;
-    if (g->config == NULL && address == NULL) return fail(g, PERILUNE_ERR_STATE, "no configuration is loaded");
+    if (g->config == NULL && address == NULL) return gateway_fail(g, PERILUNE_ERR_STATE, "no configuration is loaded");
     if (refuse_when_draining(g, "listening") != 0) return PERILUNE_ERR_STATE;
+    if (gateway_enter(g, "listening") != 0) return PERILUNE_ERR_STATE;
     struct sigpipe held;
     sigpipe_hold(&held); /* that turn of the loop may serve */
     int rc = listen_at(g, address);
     sigpipe_release(&held);
-    return rc;
+    return gateway_leave(g) ? PERILUNE_ERR_CANCELED : rc;
 }
 
 PERILUNE_API int perilune_port(const perilune *g) {
@@ -581,27 +593,33 @@ static void settle(struct perilune *g) {
     }
 }
 
-PERILUNE_API int perilune_poll(perilune *g, int timeout_ms) {
-    int refused = gateway_refuses(g);
-    if (refused != 0) return refused;
-    if (g->depth > 0)
-        return fail(g, PERILUNE_ERR_STATE, "a callback cannot turn the loop that it was called from; return from it");
-    int asked = atomic_exchange(&g->drain_asked, DRAIN_NOT_ASKED);
-    if (asked != DRAIN_NOT_ASKED) drain_for(g, asked);
-    if (atomic_load(&g->stop) || g->drained) return 1;
+void gateway_turn(struct perilune *g, int timeout_ms) {
     uv_update_time(&g->loop.uv); /* the host may have been away for long */
     if (timeout_ms > 0) timer_start(&g->loop, &g->poll, (uint64_t)timeout_ms, poll_over);
     struct sigpipe held;
     sigpipe_hold(&held); /* the thread is the host's */
     g->loop.active = false;
-    g->depth++;
     uv_run(&g->loop.uv, timeout_ms == 0 ? UV_RUN_NOWAIT : UV_RUN_ONCE);
     /* What a callback began to watch reaches the kernel at the next turn: until a
      * turn in which nothing happened, perilune_fd() would not tell the host. */
     settle(g);
     sigpipe_release(&held);
     timer_stop(&g->loop, &g->poll);
-    return leave(g) || atomic_load(&g->stop) || g->drained;
+}
+
+PERILUNE_API int perilune_poll(perilune *g, int timeout_ms) {
+    int refused = gateway_refuses(g);
+    if (refused != 0) return refused;
+    if (g->depth > 0)
+        return gateway_fail(g, PERILUNE_ERR_STATE, "a callback cannot turn the loop that it was called from; return "
+                                                   "from it");
+    int asked = atomic_exchange(&g->drain_asked, DRAIN_NOT_ASKED);
+    if (asked != DRAIN_NOT_ASKED) drain_for(g, asked);
+    if (atomic_load(&g->stop) || g->drained) return 1;
+    g->depth++;
+    gateway_turn(g, timeout_ms);
+    bool over = atomic_load(&g->stop) || g->drained;
+    return gateway_leave(g) || over;
 }
 
 PERILUNE_API int perilune_run(perilune *g) {
@@ -662,7 +680,7 @@ static int open_worker(struct perilune *g, struct loop *loop) {
     unsigned i = g->worker_count;
     struct worker *w = &g->workers[i];
     int rc = worker_open(w, i, loop, &g->log);
-    if (rc != 0) return fail(g, rc, "cannot start a worker: %s", perilune_strerror(rc));
+    if (rc != 0) return gateway_fail(g, rc, "cannot start a worker: %s", perilune_strerror(rc));
     w->server.total = &g->connections; /* before it listens */
     w->calibration = g->calibration;
     far_init(&w->far, w->loop, &g->log, &g->stores->far, g->stores->cache);
@@ -674,7 +692,7 @@ static int open_workers(struct perilune *g, int threads) {
     unsigned n = threads == 0 ? 1 : (unsigned)threads;
     int rc = 0;
     g->workers = mem_zalloc((n + 1) * sizeof(*g->workers)); /* and one for `home` */
-    if (g->workers == NULL) return fail(g, PERILUNE_ERR_NOMEM, "out of memory");
+    if (g->workers == NULL) return gateway_fail(g, PERILUNE_ERR_NOMEM, "out of memory");
     while (g->worker_count < n && rc == 0) rc = open_worker(g, threads == 0 ? &g->loop : NULL);
     return rc;
 }
@@ -685,6 +703,8 @@ int gateway_open_home(struct perilune *g) {
     if (rc != 0) return rc;
     g->home = &g->workers[g->worker_count - 1];
     g->home->is_home = true;
+    g->home->finished = g->hooks.finished;
+    g->home->finished_ud = g->hooks.ud;
     return 0;
 }
 
@@ -729,9 +749,11 @@ static int open_rest(struct perilune *g, const perilune_options *o) {
     if (rc != 0 || (rc = library_open(&g->library, g)) != 0) return rc;
     g->host = (struct bundle_host){ .read = o->read, .ud = o->read_ud };
     g->stores = stores_new();
+    if (g->stores != NULL) g->stores->host = host_new();
     g->calibration = calibration_new();
     g->engines = engines_new(&llama_engine, &process_engine, &g->log);
-    if (g->stores == NULL || g->calibration == NULL || g->engines == NULL) return PERILUNE_ERR_NOMEM;
+    if (g->stores == NULL || g->stores->host == NULL) return PERILUNE_ERR_NOMEM;
+    if (g->calibration == NULL || g->engines == NULL) return PERILUNE_ERR_NOMEM;
     engines_hold(g->engines); /* the configuration may be read twice, and its models are loaded once */
     rc = first_load(g, o);
     engines_release(g->engines);
@@ -785,13 +807,24 @@ static void end_parts(struct perilune *g) {
     timer_stop(&g->loop, &g->watch);
     timer_stop(&g->loop, &g->drain);
     timer_stop(&g->loop, &g->poll);
+    timer_stop(&g->loop, &g->metrics);
     loop_deinit(&g->loop);
     library_put(g->library);
     if (g->sim) sim_stop(g->sim);
 }
 
+/* In a callback of a worker, or of the log: those threads cannot wait for their own end. */
+static bool is_on_other_thread(struct perilune *g) {
+    bool other = log_thread_is_here(g->log_thread);
+    for (unsigned i = 0; i < g->worker_count; i++)
+        other |= g->workers[i].threaded && pthread_equal(g->workers[i].thread, pthread_self());
+    if (other) log_line(&g->log, PERILUNE_LOG_ERROR, "perilune_close() from a thread of the library's is refused: "
+                                                     "it is the owner's to call");
+    return other;
+}
+
 PERILUNE_API void perilune_close(perilune *g) {
-    if (gateway_is_foreign(g) || g->closing) return;
+    if (gateway_is_foreign(g) || g->closing || is_on_other_thread(g)) return;
     if (g->loading) { /* out of options.read(): what loads would go on in freed memory */
         log_line(&g->log, PERILUNE_LOG_ERROR, "perilune_close() inside options.read(): nothing is closed");
         return;
@@ -815,10 +848,12 @@ PERILUNE_API void perilune_close(perilune *g) {
     mailbox_deinit(&g->mail);
     if (g->admin_open) http_server_deinit(&g->admin);
     mem_free(g->workers);
+    buf_deinit(&g->eval_result);
     config_put(g->config);
     engines_free(g->engines);
     bundle_free(g->bundle);
     tls_context_put(g->tls);
+    if (g->stores != NULL) host_free(g->stores->host);
     stores_free(g->stores);
     calibration_free(g->calibration);
     registry_deinit(&g->registry);

@@ -53,8 +53,6 @@ struct perilune {
                                         (library.c); NULL: there is none, or it serves, too */
     struct library     *library;
     atomic_uint         posts;       /* functions of perilune_post() that wait */
-    unsigned            depth;       /* our functions on the owner's stack that turn the loop: callbacks run within */
-    bool                closing, close_asked; /* asked: by a callback */
     atomic_uint         connections; /* of all workers */
     struct http_server  admin;
     bool                admin_open;
@@ -78,6 +76,12 @@ struct perilune {
     struct timer        watch, drain, poll;
     uint64_t            watched;     /* fingerprint of the files' times */
     bool                drained;
+    unsigned            depth;       /* calls of the owner's under way, one inside of a callback of the other */
+    bool                close_asked; /* in a callback: when the outermost of them returns */
+    bool                closing;
+    struct buf          eval_result;
+    perilune_hooks      hooks;
+    struct timer        metrics;
     struct tls_context *tls;
     char                errmsg[2048];
     struct bound { char configured[128], real[128]; } bound[LISTEN_MAX], admin_bound; /* for port 0 */
@@ -126,10 +130,16 @@ int  gateway_looks(const struct perilune *g);
 /* The options that a host gave, as this library knows them; on failure err (or NULL) gets a sentence. */
 int  gateway_options(perilune_options *out, const perilune_options *options, char *err, size_t errlen);
 /* gateway.c */
-/* Keeps the sentence for perilune_errmsg(); returns code. */
-int gateway_fail(struct perilune *g, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* A sentence for perilune_errmsg(); returns code. */
+int  gateway_fail(struct perilune *g, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Around each call of the owner's from which callbacks may come.  What perilune_close() frees is there until the
+ * outermost one leaves.  enter: 0, or PERILUNE_ERR_STATE, when it closes.  leave: true, when g is gone. */
+int  gateway_enter(struct perilune *g, const char *what);
+bool gateway_leave(struct perilune *g);
+/* One turn of the loop, as perilune_poll() takes it; the outermost call only. */
+void gateway_turn(struct perilune *g, int timeout_ms);
 /* Opens g->home, unless it is open; 0, or an error with its sentence. */
-int gateway_open_home(struct perilune *g);
+int  gateway_open_home(struct perilune *g);
 /* Runs fn on the worker's thread with ud and waits for it; false: the worker has
  * stopped. */
 bool gateway_ask(struct worker *w, void (*fn)(struct worker *, void *ud), void *ud);

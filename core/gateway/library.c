@@ -80,8 +80,8 @@ struct worker *library_worker(perilune *g, int *rc) {
     struct worker *w = g->home != NULL ? g->home : &g->workers[0];
     *rc = 0;
     if (g->config == NULL)
-        *rc = gateway_fail(g, PERILUNE_ERR_STATE, "no configuration is loaded, so nobody knows whom to ask; "
-                                                  "perilune_load() loads one");
+        *rc = gateway_fail(g, PERILUNE_ERR_STATE, "no configuration is loaded; perilune_load() loads one, which "
+                                                  "may be as short as 'return {}'");
     if (*rc == 0 && w->threaded) {
         *rc = gateway_open_home(g);
         w = g->home;

@@ -89,6 +89,7 @@ int generation_bind(struct generation *gen, struct worker *w, struct config *c) 
     s->services.loop = w->loop;
     s->services.client = &w->client;
     s->services.mail = &w->mail;
+    s->services.door = w->door;
     s->services.far = &w->far;
     s->services.ask_again = refresh_begin;
     s->services.ask_again_ud = w;
@@ -206,11 +207,13 @@ static void close_parts(struct worker *w) {
     worker_uninstall(w);
     far_deinit(&w->far);
     client_close(&w->client);
+    door_close(w->door);
     mailbox_close(&w->mail);
 }
 
 static void *worker_main(void *arg) {
     struct worker *w = arg;
+    door_is_mine(w->door);
     while (!w->stopping) uv_run(&w->loop->uv, UV_RUN_ONCE);
     close_parts(w);
     loop_deinit(w->loop);
@@ -230,6 +233,7 @@ static void deinit_parts(struct worker *w) {
     client_deinit(&w->client);
     http_server_deinit(&w->server);
     mailbox_deinit(&w->mail);
+    door_put(w->door);
     tokens_free(w->tokens);
     json_deinit(&w->ws_doc);
     sayings_scratch_deinit(&w->said);
@@ -250,7 +254,8 @@ static int open_parts(struct worker *w) {
                                   .connections = 1024 };
     w->tokens = tokens_new();
     if (w->tokens == NULL) return PERILUNE_ERR_NOMEM;
-    int rc = client_init(&w->client, w->loop);
+    w->door = door_new(&w->mail);
+    int rc = w->door != NULL ? client_init(&w->client, w->loop) : PERILUNE_ERR_NOMEM;
     if (rc != 0) goto no_client;
     w->client.log = w->log;
     rc = http_server_init(&w->server, w->loop, w->log, &handler, &limits);
@@ -262,6 +267,7 @@ no_server:
     client_close(&w->client);
     client_deinit(&w->client);
 no_client:
+    door_put(w->door);
     tokens_free(w->tokens);
     return rc;
 }

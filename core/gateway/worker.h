@@ -13,6 +13,7 @@
 #include "http/server.h"
 #include "jobs/runner.h"
 #include "llm/sayings.h"
+#include "sys/door.h"
 #include "sys/mailbox.h"
 #include "upstream/client.h"
 
@@ -63,6 +64,9 @@ struct worker {
     struct client      client;
     struct http_server server;
     struct mailbox     mail;
+    struct door       *door;     /* the same for who may come when it is gone */
+    void             (*finished)(void *ud, const perilune_finished *f); /* perilune_hook(); NULL: nobody asks */
+    void              *finished_ud;
     struct generation *gen;      /* current; NULL before the first load */
     struct tokens     *tokens;   /* counter of this thread; what it remembers survives reloads */
     struct calibration *calibration;  /* of all workers; borrowed. NULL: nothing is learned */

@@ -17,13 +17,16 @@
  *
  * THREADS.  The thread that called perilune_open() owns the gateway.  Functions
  * marked [any] may be called from any thread at any time, all others only from
- * the owner.  Callbacks run on the owner's thread, inside of perilune_poll(), _run(), _listen(),
- * _close(), perilune_request_next() or _text().  Only options.log and options.log_idle are called from
- * a thread that is not yours: the log thread.
+ * the owner.  Callbacks run on the owner's thread, inside of perilune_poll(), _run(), _listen(), _load(),
+ * _eval(), _close(), perilune_request_next() or _text().  Three run elsewhere: options.log and options.log_idle on a
+ * thread that is not yours, the log thread; with options.threads > 0 functions that you add and perilune_hooks are
+ * called from the worker that needs them, several at once.
  *
- * CALLBACKS may call anything here, but the loop does not turn within one: perilune_poll(), _run(),
- * perilune_request_next() and _text() return PERILUNE_ERR_STATE.  perilune_close() takes effect when the
- * function that called you returns (perilune_poll: 1); the gateway is gone by then.
+ * CALLBACKS may call the library: what is [any]; and, on the owner's thread, all but what turns the loop:
+ * perilune_poll(), _run(), perilune_request_next() and _text() give PERILUNE_ERR_STATE there.  perilune_close() in
+ * one takes effect when the call returns that the callback came from (perilune_poll() and perilune_run() then return
+ * 1, any other PERILUNE_ERR_CANCELED), and g is gone behind it.  A callback must not leave by longjmp() or an
+ * exception.
  *
  * ERRORS.  A function that says nothing else returns 0 or a negative
  * PERILUNE_ERR_... code, and has changed nothing when it fails.  perilune_errmsg()
@@ -254,7 +257,7 @@ PERILUNE_API int  perilune_admin_port(const perilune *g);
 
 /* Runs the owner's loop until perilune_stop(), or until perilune_drain() has
  * finished.  With worker threads, too: reloading, the admin listener and watching
- * files are the owner's.  Returns 0. */
+ * files are the owner's.  Returns 0, or 1 when a callback has closed g. */
 PERILUNE_API int  perilune_run(perilune *g);
 
 /* One turn of the loop: handles what is ready, waits up to timeout_ms
@@ -380,6 +383,131 @@ PERILUNE_API const char *perilune_request_errmsg(const perilune_request *r);
 
 /* [any] The value of a line in ev->headers, whatever case the name has; 0, or PERILUNE_ERR_INVAL: there is none. */
 PERILUNE_API int  perilune_event_header(const perilune_event *ev, const char *name, perilune_str *value);
+/* -- Functions, values, rules ----------------------------------------------- */
+
+/* Three ways between a program and its policies: functions of the program that policies call,
+ * values of the program that they read, and rules, functions of Lua that the program calls.
+ * All three work before and after perilune_load(), and beside running requests.
+ *
+ *     policy:   local user, err = host.lookup_user(req.tenant)    -- perilune.host is the same
+ *               if perilune.values.closed then ...
+ *     program:  perilune_eval(g, "pricing", "quote", "{\"items\":3}", 11, &quote);
+ */
+
+enum perilune_type {
+    PERILUNE_NIL,
+    PERILUNE_BOOLEAN, /* number: 0 or 1 */
+    PERILUNE_NUMBER,
+    PERILUNE_STRING,  /* text: any bytes */
+    PERILUNE_JSON     /* text: the JSON of a table */
+};
+
+/* Never grows. */
+typedef struct perilune_value {
+    int          type;
+    double       number;
+    perilune_str text;
+} perilune_value;
+
+typedef struct perilune_call perilune_call; /* one call of a function of yours */
+
+/* Answers at once, by perilune_call_return(), _done() or _fail(); or says by perilune_call_defer()
+ * that it will.  With neither the policy gets nil.  It runs on the thread of the request, its time is
+ * the policy's (limits.cpu_ms), and everybody else waits: it must not block.  args, their texts and
+ * `call` live until it returns. */
+typedef void (*perilune_function)(perilune_call *call, const perilune_value *args, size_t count, void *ud);
+
+/* From now on policies can call host.NAME(...).  name: letters, digits and _, no digit first, at most
+ * 63; at most 1024 functions.  They stay until perilune_close().  PERILUNE_ERR_INVAL: a bad name, or
+ * one that is taken. */
+PERILUNE_API int perilune_function_add(perilune *g, const char *name, perilune_function fn, void *ud);
+
+/* [any] Answers.  The first answer counts: PERILUNE_ERR_STATE for any later one, PERILUNE_ERR_CANCELED
+ * when nobody waits any more.  At most 16 MiB, else PERILUNE_ERR_LIMITED, and the call is still open.
+ * value NULL: nil.  json: any value; text that is no JSON is an error for the policy. */
+PERILUNE_API int perilune_call_return(perilune_call *call, const perilune_value *value);
+PERILUNE_API int perilune_call_done(perilune_call *call, const char *json, size_t len);
+/* [any] The policy gets nil and an error with this code ("not_found"; NULL: "host_error"; codes that
+ * meta.lua knows have their status, any other 500) and message.  A client sees both when the policy
+ * returns them. */
+PERILUNE_API int perilune_call_fail(perilune_call *call, const char *code, const char *message);
+
+/* From within the function: the answer comes later, from any thread.  The policy waits, others run.
+ * What it returns is yours until perilune_call_free().  NULL: nothing can wait there (in tap, map and
+ * finally, while loading, on a second call of this), too many wait (65536 of a thread), or there is
+ * no memory; then answer at once, or the policy gets an error.
+ *
+ * cancel (may be NULL) is called once, on the policy's thread, when the policy stopped waiting before
+ * there was an answer: its client left, its time was up (at most 60 seconds where nothing else bounds
+ * it), the gateway closes.  Either an answer returns 0, or cancel is called, never both.  It may free
+ * the call, if no other thread of yours can still answer it. */
+PERILUNE_API perilune_call *perilune_call_defer(perilune_call *call, void (*cancel)(perilune_call *call, void *ud),
+                                                void *ud);
+/* [any] Gives back what perilune_call_defer() gave, also after perilune_close().  Without an answer
+ * the policy gets an error.  NULL is fine. */
+PERILUNE_API void perilune_call_free(perilune_call *call);
+
+/* [any] perilune.values.NAME has this value from now on, for all workers, without a reload, which
+ * leaves it alone.  Reading it costs about as much as a field of a table: a text is parsed once per
+ * worker and change.  json NULL: it is nil again.  PERILUNE_ERR_INVAL: a bad name (as above), or no
+ * JSON; PERILUNE_ERR_LIMITED: more than 1024 names, or 16 MiB in all. */
+PERILUNE_API int perilune_value_set(perilune *g, const char *name, const char *json, size_t len);
+
+/* Calls a function of Lua, in the sandbox and with the limits of policies (limits.cpu_ms, block_ms,
+ * memory), and lends what it returned as JSON.
+ *
+ * code: a module that the configuration names in `rules`, which is read and reloaded with it, all or
+ * nothing; or the text of a chunk (256 KiB), which is compiled once and kept while it is used, until
+ * the next load.  (No text that does anything looks like a name.)  function: a field of the table
+ * that the module or chunk returns, or a global of the chunk; NULL: the chunk itself, with the
+ * arguments in `...`, or a module that is a function.  What a chunk leaves in its globals is there at
+ * its next evaluation.
+ *
+ * args: JSON.  The elements of an array are the arguments, any other value is the only one; NULL: none.
+ * *result (result may be NULL): the first value that it returned, borrowed until the next call on g.
+ *
+ * When it waits (sleep, fetch, ask, a deferred call of yours), the owner's loop is turned as by
+ * perilune_poll(), for at most limits.request_timeout; within a callback that is PERILUNE_ERR_STATE.
+ * With options.threads > 0 it runs in a Lua state of the owner's, which the first call makes.
+ *
+ * PERILUNE_ERR_POLICY: it does not compile, threw, or used up what it may have; PERILUNE_ERR_REJECTED:
+ * it returned nil and an error, or threw a perilune.error{}; _INVAL: args are no JSON; _TIMEOUT;
+ * _STATE: nothing is loaded yet.  perilune_errmsg() has the sentence, with file and line. */
+PERILUNE_API int perilune_eval(perilune *g, const char *code, const char *function, const char *args, size_t len,
+                               perilune_str *result);
+
+/* A request that is over; borrowed for the call. */
+typedef struct perilune_finished {
+    size_t       size;     /* of what the library fills */
+    perilune_str id, method, path, tenant, route;
+    perilune_str upstream; /* that answered, or failed last; empty: none was asked */
+    perilune_str model;
+    perilune_str error;    /* the code of its failure; empty: it went well.  "canceled": its client left */
+    perilune_str cache;    /* "hit", "miss" ...; empty: none was asked */
+    perilune_str notes;    /* {"NAME":value,...}: what policies said by req:note() */
+    int          status;   /* HTTP; 499: canceled */
+    int          usage_known;
+    uint64_t     tokens_in, tokens_out, tokens_cached;
+    double       usd;      /* by the prices of the configuration */
+    uint64_t     duration_us, first_token_us; /* 0: there was none */
+} perilune_finished;
+
+typedef struct perilune_hooks {
+    size_t  size; /* sizeof(perilune_hooks) */
+    /* For each request that is over, jobs and those that policies make included; before its client has
+     * the end.  On the thread that served it; everybody else waits. */
+    void  (*finished)(void *ud, const perilune_finished *request);
+    /* The text of perilune_stats(), every metrics_ms (at least 100) milliseconds, on the owner's thread. */
+    void  (*metrics)(void *ud, perilune_str text);
+    int     metrics_ms;
+    void   *ud;
+} perilune_hooks;
+
+#define PERILUNE_HOOKS_INIT { sizeof(perilune_hooks), NULL, NULL, 0, NULL }
+
+/* In place of those that were there; NULL: none.  When it returns, the old ones are called no more,
+ * unless it is called by one of them.  (Log lines have a hook of their own, options.log.) */
+PERILUNE_API int perilune_hook(perilune *g, const perilune_hooks *hooks);
 
 /* -- Tools: the command line's other commands ------------------------------ */
 

@@ -16,6 +16,7 @@
 
 struct breaker_settings;
 struct budget;
+struct note;
 struct outcome;
 struct request;
 struct reserved;
@@ -75,6 +76,7 @@ struct request {
     struct at_end *ends;      /* the newest first */
     int           cleanup_ref; /* functions of req:finally(), see bridge/cleanup.c; 0: none */
     struct budget *cleanup_budget; /* their time; NULL: none */
+    struct note  *notes;      /* what policies want to have said of it, see notes.h; in the arena */
     struct spans *spans;      /* what was done for it, see spans.h; in the arena */
     bool          kept;       /* request_keep() was called */
     struct request *parent;   /* that a policy asked this one for (spent.h); NULL: nobody did.  Outlives it */

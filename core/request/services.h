@@ -15,6 +15,7 @@
 struct ask_report;
 struct ask_route;
 struct calibration;
+struct door;
 struct job_settings;
 struct jobs;
 struct embedder;
@@ -36,6 +37,7 @@ struct services {
     struct stores      *stores;     /* of the process */
     struct far         *far;        /* the second tier of the cache, of this thread; NULL: there is none */
     struct mailbox     *mail;       /* of this thread; NULL: there is no other */
+    struct door        *door;       /* the same for who may come when this thread is gone; NULL: nobody can */
     /* Asks the same once more for nobody, so that caches hear of the answer; NULL: nobody can.  False: not now.  Else
      * over (may be NULL) is called once, when it has ended in whatever way. */
     bool              (*ask_again)(struct services *v, struct request *r, void (*over)(void *ud), void *ud);

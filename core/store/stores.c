@@ -18,8 +18,10 @@ struct stores *stores_new(void) {
     s->limits = limits_new(STORES_LIMIT_BYTES);
     s->tally = tally_new();
     s->captures = captures_new();
+    s->values = values_new();
     far_process_init(&s->far);
-    bool values = s->shared != NULL && s->memo != NULL && s->tally != NULL && s->captures != NULL;
+    bool values = s->shared != NULL && s->memo != NULL && s->tally != NULL && s->captures != NULL &&
+                  s->values != NULL;
     bool ready = values && s->flights != NULL && s->near != NULL && s->known != NULL;
     if (ready && s->gates != NULL && s->limits != NULL) return s;
     stores_free(s);
@@ -39,6 +41,7 @@ void stores_free(struct stores *s) {
     limits_free(s->limits);
     tally_free(s->tally);
     captures_free(s->captures);
+    values_free(s->values);
     far_process_deinit(&s->far);
     mem_free(s);
 }

@@ -14,7 +14,9 @@
 #include "store/near.h"
 #include "store/shared.h"
 #include "store/tally.h"
+#include "store/values.h"
 
+struct host;
 struct jobs_store;
 
 struct stores {
@@ -28,6 +30,8 @@ struct stores {
     struct known  *known;  /* which entries of the second tier are among them */
     struct tally  *tally;  /* what policies count for operators */
     struct captures *captures; /* files that policies write lines to */
+    struct values *values; /* that the program sets, and policies read */
+    struct host   *host;   /* functions of the program's; NULL: there is no program.  Of who opened it */
     struct jobs_store *_Atomic jobs; /* questions that nobody waits for; NULL: none are kept.  Of who opened it */
     struct jobs_store *_Atomic guests; /* those of other nodes, which a broker brought; NULL: there is no broker */
     struct afterwork afterwork; /* what is to be done behind replies */

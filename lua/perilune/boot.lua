@@ -9,6 +9,7 @@ local core = require "perilune.core"
 local frame = require "perilune.frame"
 local host = require "perilune.host"
 local locate = require "perilune.locate"
+local program = require "perilune.program"
 local sandbox = require "perilune.sandbox"
 
 local M = {}
@@ -226,6 +227,19 @@ local function describe(conf, text)
   return core.json_encode(out)
 end
 
+-- A program that has functions, but not one that the configuration counts on: it may come later, or be misspelled.
+local function missing_functions(names, warnings)
+  local known = core.host_names()
+  if not known[1] then return end
+  for i, name in ipairs(names) do
+    if not core.host_function(name) then
+      local near = check.nearest(name, known)
+      warnings[#warnings + 1] = { key = ("host_functions[%d]"):format(i),
+        message = ("the program has no function '%s' yet%s"):format(name, near and ("; did you mean '%s'?"):format(near) or "") }
+    end
+  end
+end
+
 --- Returns the configuration as JSON and, per route, its chain or false.
 ---@param text string
 ---@param file string
@@ -274,6 +288,13 @@ function M.build(raw, file, text)
   host.has_redis = function() return conf.cache ~= nil and conf.cache.redis ~= nil end
 
   local trusted, parts, wrong = {}, {}, {}
+  program.declare(conf.host_functions)
+  missing_functions(conf.host_functions, warnings)
+  if conf.rules[1] then
+    require("perilune.rules").load(conf.rules, function(i, message)
+      wrong[#wrong + 1] = { key = ("rules[%d]"):format(i), message = message }
+    end)
+  end
   for i, route in ipairs(conf.routes) do
     local chain, free, both = build_route(route, function(policy, message)
       wrong[#wrong + 1] = { key = ("routes[%d].policies[%d]"):format(i, policy), message = message }

@@ -866,6 +866,8 @@ local file_schema = {
   unrouted = { type = "boolean" }, -- default: yes, where nobody needs a key
   tenants = { walk = walk_tenants },
   tokenizers = { walk = walk_tokenizers, default = {} },
+  rules = { type = "list", of = { type = "string", min = 1, max = 100 }, default = {} },
+  host_functions = { type = "list", of = { type = "string", min = 1, max = 63 }, default = {} },
   limits = { always = true, walk = walk_limits },
   compress = compress,
   cors = { walk = walk_cors },

@@ -46,6 +46,7 @@ local known = {
   internal_error        = { 500, "internal error", false },
   policy_error          = { 500, "a policy failed", false },
   policy_budget_exceeded = { 500, "a policy used up its time or memory", false },
+  host_error            = { 500, "a function of the program failed", false },
   not_available         = { 501, "not available in this build", false },
   upstream_error        = { 502, "the upstream failed", true },
   upstream_unreachable  = { 502, "the upstream cannot be reached", true },

@@ -40,6 +40,17 @@ function M.attempt_end() return core.attempt_end() end
 
 function M.upstreams() return core.upstreams() end
 
+--- A function of the program that policies run in; nil and the names of all.
+---@param name string
+---@return function?
+---@return string[]? known
+---@return boolean? keep  it stays the same
+function M.program(name)
+  local call = core.host_function(name)
+  if not call then return nil, core.host_names() end
+  return function(...) return result(call(...)) end, nil, true
+end
+
 --- Asks another upstream the same in the background; what it says is compared with `text`, counted and thrown away.
 ---@return boolean begun  false: too many are under way
 function M.trial(req, upstream, policy, text) return core.trial(req, upstream, policy, text) end

@@ -49,6 +49,11 @@ M.url_decode = core.url_decode
 M.env = core.env
 M.log = core.log
 M.shared = core.shared
+M.host = require("perilune.program").functions
+M.values = setmetatable({}, {
+  __index = core.value_index, __metatable = false,
+  __newindex = function(_, name) error(("perilune.values.%s cannot be assigned: the program sets values"):format(tostring(name)), 2) end,
+})
 M.coalesce = core.coalesce
 M.template = require "perilune.template".new
 

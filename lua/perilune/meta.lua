@@ -24,10 +24,10 @@
 --     perilune.race won, its coroutine ends at the call it waits in: nothing
 --     behind that line runs.  What must happen anyway belongs into req:finally().
 --
--- Globals of a policy: assert error getmetatable ipairs next pairs pcall print
+-- Globals of a policy: host assert error getmetatable ipairs next pairs pcall print
 -- rawequal rawget rawset require select setmetatable tonumber tostring type unpack
 -- xpcall _G _VERSION, and the libraries bit, math (without randomseed), string
--- (without dump), table.  print() writes to the log.  require() finds the modules
+-- (without dump), table; host is perilune.host.  print() writes to the log.  require() finds the modules
 -- documented here (perilune, and perilune. with chat, check, config, cost, errors, extract,
 -- fields, prompt_cache, retry, text, trim, turns) and files beside the configuration:
 -- "words" is policies/words.lua, "lib.util" is policies/lib/util.lua or lib/util.lua.  It also finds perilune.compress, .history, .payload, .schema, .smart, .trials and .trim_rules, of which
@@ -75,6 +75,7 @@
 ---     canceled                                  499
 ---     policy_error  policy_budget_exceeded      500    a policy threw, or used up its time or memory
 ---     internal_error                            500
+---     host_error                                500    a function of the program failed (host.NAME)
 ---     upstream_error  upstream_unreachable
 ---       upstream_dns  upstream_reset
 ---       upstream_malformed  upstream_truncated
@@ -210,6 +211,13 @@ function Request:prefixes(alone) end
 ---@param what? perilune.Saved  an unknown field throws
 ---@return { tokens: number, cost: number } sums  of all reports so far
 function Request:saved(what) end
+
+--- What is to be said of the request when it is over: in its line of the access log ("notes"), and to the program's
+--- hook (perilune_hooks.finished).  Clients do not see it.  The same name again: the new value counts.  32 names of at
+--- most 64 bytes, 1024 bytes of JSON each; more throws.
+---@param name string
+---@param value any  what JSON can say
+function Request:note(name, value) end
 
 --- Seconds until the request's deadline (limits.request_timeout), never below 0;
 --- 1e9 when it has none.
@@ -804,7 +812,20 @@ function Cache:stats() end
 
 ---@class perilune
 ---@field version string  "0.1.0"
+---@field host table<string, async fun(...): any, perilune.Error?>  functions of the program that this runs in, see below
+---@field values table<string, any>  what the program has set, see below
 local perilune = {}
+
+--- Functions of the program that embeds the gateway (perilune_function_add): host.lookup_user(id, { deep = true }).
+--- `host` is a global, too.  They get strings, numbers, booleans, nil, and tables (as JSON; 16 arguments at most), and
+--- give one value, or nil and an error, "host_error" where the program says no other code.  Some answer later, and then
+--- the policy waits, as in any @async function; where nothing can wait, those fail.  A name that the program has not
+--- added throws, and says which it has; with `host_functions = { "lookup_user" }` in the configuration it may be added
+--- later, and calling it before that is an error, as in a `perilune check` without the program.
+---
+--- perilune.values.NAME: what the program has set by perilune_value_set(), nil when nothing.  It changes while policies
+--- run; reading it is cheap.  A table is one for all requests of the worker until the program sets another: do not
+--- write to it.
 
 --- An upstream of the configuration, by name.  chat, ask and embed throw for one that there is not.
 ---@param name string
@@ -2331,6 +2352,15 @@ function test.send(policy, options, req, opts) end
 --- default of a gateway. One that takes more fails with policy_budget_exceeded. The spec itself has no limits.
 ---@param limits { cpu_ms?: integer, block_ms?: integer, memory?: integer|string }
 function test.limits(limits) end
+
+--- Stands in for functions of the program: host.NAME(...) calls them.  Tables are copied on the way, as JSON.  They
+--- may wait, and fail by `nil, err`: a text, or a table as perilune.error{} takes it.
+---@param functions table<string, async fun(...): any, any>
+function test.host(functions) end
+
+--- What perilune.values.NAME is from now on, as the program sets it; perilune.json.null is JSON's null.
+---@param values table<string, any>
+function test.values(values) end
 
 --- The policies that jobs which are requests go through in this test, as a route lists them; without it, none.
 ---@param policies table

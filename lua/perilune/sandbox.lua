@@ -133,7 +133,7 @@ end
 ---@param trusted boolean
 ---@return table
 function M.env(trusted)
-  local env = {}
+  local env = { host = require("perilune.program").functions }
   if trusted then
     setmetatable(env, { __index = _G })
     env.next = checked_next

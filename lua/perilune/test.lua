@@ -823,7 +823,51 @@ end
 
 local function fake_queues() return scene().queues end
 
-local fakes = { describe = fake_describe, call = fake_call, fetch = fake_fetch, upstreams = fake_upstreams, health = fake_health,
+-- What goes to a program and comes back has been JSON on the way, for a table.
+local function as_sent(value)
+  if type(value) ~= "table" and type(value) ~= "userdata" or value == core.null then return value end
+  return core.json_decode(core.json_encode(value))
+end
+
+local function play_host(fn, ...)
+  local args, n = { ... }, select("#", ...)
+  for i = 1, n do
+    if type(args[i]) == "function" then error(("host: argument %d is a function"):format(i), 0) end
+    args[i] = as_sent(args[i])
+  end
+  local value, err = fn(unpack(args, 1, n))
+  if value == nil and err ~= nil then return nil, type(err) == "table" and errors.new(err) or errors.new{ code = "host_error", message = tostring(err) } end
+  return as_sent(value)
+end
+
+local function fake_program(name)
+  local fn = scene().host[name]
+  if fn then return function(...) return finish(in_account("free", play_host, fn, ...)) end end
+  return nil, check.keys(scene().host)
+end
+
+--- Stands in for functions of the program that policies call: host.NAME(...).
+---@param functions table<string, function>
+function M.host(functions)
+  if type(functions) ~= "table" then error("t.host{ NAME = function(...) ... end }", 2) end
+  for name, fn in pairs(functions) do
+    if type(name) ~= "string" or type(fn) ~= "function" then
+      error(("t.host: '%s' must be a function, got %s"):format(tostring(name), check.show(fn)), 2)
+    end
+    scene().host[name] = fn
+  end
+end
+
+--- Sets what perilune.values.NAME is, as the program does while policies run; perilune.json.null is JSON's null.
+---@param values table<string, any>
+function M.values(values)
+  if type(values) ~= "table" then error("t.values{ NAME = value }", 2) end
+  for name, value in pairs(values) do
+    core.value_set(name, core.json_encode(value))
+  end
+end
+
+local fakes = { program = fake_program, describe = fake_describe, call = fake_call, fetch = fake_fetch, upstreams = fake_upstreams, health = fake_health,
                 guard = fake_guard, route = fake_route, rests = fake_rests, trial = fake_trial, capture = fake_capture,
                 job_request = fake_job_request, queues = fake_queues }
 
@@ -839,7 +883,7 @@ function M.world(body, handler)
     kept[k] = host[k] or false
     host[k] = fake
   end
-  current = { upstreams = {}, routes = {}, fetches = {}, captured = {}, guarded = {}, queues = { "default" },
+  current = { upstreams = {}, routes = {}, fetches = {}, captured = {}, guarded = {}, host = {}, queues = { "default" },
               start = perilune.now() }
   core.known_upstreams({})
   core.after_drop()

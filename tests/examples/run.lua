@@ -5,8 +5,8 @@
 -- Each example is copied with its policies to a folder of its own, with free ports in
 -- place of 8080 and 9090, served by BIN, and asked with the curl command that its
 -- comment shows, as it stands there and once streaming, once not.  The curl commands of
--- README.md and of what `serve` prints are tried as well.  embed.c is compiled with the
--- second and third argument and must print a command that works.
+-- README.md and of what `serve` prints are tried as well.  embed.c and rules.c are compiled with the
+-- second and third argument; the one must print a command that works, the other what its rules say.
 --
 -- curl itself is not needed: a command is read, and sent by http.lua.
 
@@ -346,20 +346,20 @@ function EXAMPLES.agents()
   end)
 end
 
--- -- embed.c ---------------------------------------------------------------------------
+-- -- embed.c, rules.c ---------------------------------------------------------------------------
 
-local function compile(to)
+local function compile(name, to)
   local said = os.tmpname()
-  local command = ("%s -Icore/include -Wall -Wextra -o %s examples/embed.c %s"):format(COMPILE, to, LIBS)
+  local command = ("%s -Icore/include -Wall -Wextra -o %s examples/%s.c %s"):format(COMPILE, to, name, LIBS)
   local ok = os.execute(command .. " >" .. said .. " 2>&1")
-  ok = check(ok == 0 or ok == true, "embed: %s\n%s", command, files.read(said))
+  ok = check(ok == 0 or ok == true, "%s: %s\n%s", name, command, files.read(said))
   os.remove(said)
   return ok
 end
 
 function EXAMPLES.embed()
   local dir = posix.temp_dir("perilune-test")
-  if compile(dir .. "/embed") then
+  if compile("embed", dir .. "/embed") then
     local p = proc.spawn({ dir .. "/embed", "examples/embed.lua" }, { output = dir .. "/log" })
     local c = loop.until_true(30, function()
       -- Its last line is there, so the command is.
@@ -378,11 +378,33 @@ function EXAMPLES.embed()
   os.execute("rm -rf '" .. dir .. "'")
 end
 
+-- What it prints, a line each: its first words, and what stands in the rest.
+local RULES = {
+  { "gold", '"total":239.4' }, { "too many", "REJECTED: only 3 of 'desk' are left" }, { "unknown", "there is no 'boat'" },
+  { "wrong", "policies/pricing.lua:17: bad argument #1 to 'ipairs'" }, { "sale", '"total":201.6' }, { "chunk", "true" },
+  { "endless", "eval:1: the policy used more CPU time than it may" }, { "reloaded", '"total":201.6' },
+}
+
+function EXAMPLES.rules()
+  local dir = posix.temp_dir("perilune-test")
+  if compile("rules", dir .. "/rules") then
+    local p = proc.spawn({ dir .. "/rules", "examples/rules.lua" }, { output = dir .. "/log" })
+    check(p:wait() and p.status == 0, "rules: %s\n%s", p:fate(), p:text())
+    local text = "\n" .. p:text()
+    for _, line in ipairs(RULES) do
+      local said = text:match("\n" .. line[1] .. " +([^\n]*)")
+      check(said and said:find(line[2], 1, true), "rules, %s: %s", line[1], said or text)
+    end
+    p:stop()
+  end
+  os.execute("rm -rf '" .. dir .. "'")
+end
+
 -- -- Main ------------------------------------------------------------------------------
 
 io.stdout:setvbuf("line")
 loop.run(function()
-  for _, name in ipairs({ "quickstart", "own_policy", "fallback", "parallel_steps", "local_model", "engines", "cache", "stay_up", "agents", "websocket", "embed" }) do
+  for _, name in ipairs({ "quickstart", "own_policy", "fallback", "parallel_steps", "local_model", "engines", "cache", "stay_up", "agents", "websocket", "embed", "rules" }) do
     local before = failed
     local ok, why = pcall(EXAMPLES[name])
     check(ok, "%s: %s", name, tostring(why))

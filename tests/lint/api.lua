@@ -119,7 +119,7 @@ local function check_modules(text)
     said[owner] = said[owner] or {}
     said[owner][name] = true
   end
-  said.perilune.json, said.perilune.base64, said.perilune.version = true, true, true
+  for _, name in ipairs{ "json", "base64", "version", "host", "values" } do said.perilune[name] = true end
   for owner, names in pairs(said) do
     local file = MODULES[owner]
     if file == nil then fail("%s: there is no module %s", META, owner) end

@@ -63,7 +63,7 @@ end
 local page = files.read(PAGE) or ""
 local metrics, fields = in_sources()
 -- Written with the line itself, or by buf_printf.
-for _, name in ipairs{ "time", "level", "msg", "usd", "asked_usd", "steps", "steps_lost", "cache_similarity", "tokens_saved", "saved" } do fields[name] = "core/" end
+for _, name in ipairs{ "time", "level", "msg", "usd", "asked_usd", "steps", "steps_lost", "notes", "cache_similarity", "tokens_saved", "saved" } do fields[name] = "core/" end
 compare("metric", metrics, column(page, "Metrics"))
 compare("log field", fields, column(page, "Log lines"))
 

@@ -82,6 +82,24 @@ static int request(void) {
 
 static int event_header(void) { return perilune_event_header(NULL, NULL, NULL); }
 
+static int function_add(void) { return perilune_function_add(NULL, NULL, NULL, NULL); }
+static int value_set(void) { return perilune_value_set(NULL, NULL, NULL, 0); }
+static int hook(void) { return perilune_hook(NULL, NULL); }
+
+static int eval(void) {
+    perilune_str result = { NULL, 7 };
+    int rc = perilune_eval(NULL, NULL, NULL, NULL, 0, &result);
+    return result.len == 0 ? rc : 0;
+}
+
+static int call(void) {
+    bool ok = perilune_call_return(NULL, NULL) == PERILUNE_ERR_INVAL &&
+              perilune_call_done(NULL, NULL, 0) == PERILUNE_ERR_INVAL &&
+              perilune_call_fail(NULL, NULL, NULL) == PERILUNE_ERR_INVAL && perilune_call_defer(NULL, NULL, NULL) == NULL;
+    perilune_call_free(NULL);
+    return ok ? PERILUNE_ERR_INVAL : 0;
+}
+
 static int nothing_done(void) {
     perilune_close(NULL);
     perilune_stop(NULL);
@@ -103,6 +121,8 @@ static const struct {
     { "perilune_timeout", timeout }, { "perilune_stop", nothing_done }, { "perilune_wake", nothing_done },
     { "perilune_drain", nothing_done }, { "perilune_stats", stats }, { "perilune_tool_", tools },
     { "perilune_post", post }, { "perilune_request_", request }, { "perilune_event_header", event_header },
+    { "perilune_function_add", function_add }, { "perilune_value_set", value_set }, { "perilune_hook", hook },
+    { "perilune_eval", eval }, { "perilune_call_", call },
 };
 
 static int row_of(const char *name) {
@@ -210,6 +230,9 @@ TEST_NOFAULT(a_child_has_no_gateway) {
         bool ok = perilune_request_new(g, "/v1/models", NULL, 0, &r) == PERILUNE_ERR_STATE &&
                   perilune_request_start(begun, NULL, NULL) == PERILUNE_ERR_STATE &&
                   perilune_post(g, posted, NULL) == PERILUNE_ERR_STATE &&
+                  perilune_value_set(g, "a", "1", 1) == PERILUNE_ERR_STATE &&
+                  perilune_eval(g, "return 1", NULL, NULL, 0, NULL) == PERILUNE_ERR_STATE &&
+                  perilune_hook(g, NULL) == PERILUNE_ERR_STATE &&
                   perilune_poll(g, -1) == PERILUNE_ERR_STATE && perilune_run(g) == PERILUNE_ERR_STATE &&
                   perilune_load(g, "x") == PERILUNE_ERR_STATE && perilune_reload(g) == PERILUNE_ERR_STATE &&
                   perilune_listen(g, "127.0.0.1:0") == PERILUNE_ERR_STATE && perilune_fd(g) == PERILUNE_ERR_STATE &&

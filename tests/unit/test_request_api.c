@@ -742,7 +742,7 @@ TEST_NOFAULT(a_callback_that_closes_the_gateway) {
         if (how == 3) {
             int rc = 0;
             for (int i = 0; rc == 0 && i < 100; i++) rc = perilune_listen(g, "127.0.0.1:0");
-            CHECK_INT(rc, PERILUNE_ERR_STATE);
+            CHECK_INT(rc, PERILUNE_ERR_CANCELED);
         }
         CHECK(h.g == NULL);
         CHECK_INT(waits.count, 1);
