@@ -304,9 +304,35 @@ TEST_NOFAULT(one_that_hangs_is_killed) {
     process_engine.free(m);
 }
 
+/* Do all threads of it stand still? */
+static bool stands_still(pid_t pid) {
+    char path[300], state = 'R';
+    snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+    DIR *tasks = opendir(path);
+    CHECK(tasks != NULL);
+    bool all = true;
+    for (struct dirent *d; (d = readdir(tasks)) != NULL;) {
+        if (d->d_name[0] == '.') continue;
+        snprintf(path, sizeof(path), "/proc/%d/task/%.20s/stat", (int)pid, d->d_name);
+        FILE *f = fopen(path, "r");
+        if (f == NULL || fscanf(f, "%*d (%*[^)]) %c", &state) != 1) state = 'R';
+        if (f != NULL) fclose(f);
+        all = all && state == 'T';
+    }
+    closedir(tasks);
+    return all;
+}
+
+/* A signal is on its way for a while, in which a thread may still answer. */
+static void stop_child(void) {
+    CHECK_INT(kill(child_pid(), SIGSTOP), 0);
+    for (int i = 0; i < 5000 && !stands_still(child_pid()); i++) usleep(1000);
+    CHECK(stands_still(child_pid()));
+}
+
 TEST_NOFAULT(one_that_is_stopped_by_a_signal_does_not_hold_up_texts_for_ever) {
     struct perilune_engine_model *m = open_model("x");
-    CHECK_INT(kill(child_pid(), SIGSTOP), 0);
+    stop_child();
     CHECK_INT(step_text(m, 0, 0, "one"), PERILUNE_ERR_ENGINE); /* after two seconds */
     await_recovery(m);
     CHECK_INT(step_text(m, 0, 0, "one"), 0);
@@ -320,7 +346,7 @@ TEST_NOFAULT(one_that_hangs_over_a_text_is_killed_in_the_time_of_a_step) {
     int32_t tokens[8];
     o.step_ms = 300;
     CHECK_INT(process_engine.load(&o, &m, why, sizeof(why)), 0);
-    CHECK_INT(kill(child_pid(), SIGSTOP), 0);
+    stop_child();
     uint64_t began = process_now_ms();
     CHECK_INT(process_engine.tokenize(m, "text", 4, 0, tokens, 8), PERILUNE_ERR_IO);
     uint64_t took = process_now_ms() - began;
