@@ -1,9 +1,9 @@
 /* rules.c -- perilune_eval(): functions of Lua that the program calls.
  *
  *     threads = 0:  the worker on the owner's loop, whose Lua state serves requests, too
- *     threads > 0:  g->home, the owner's worker that neither listens nor does jobs (library.c), and that requests of the
- *                   program have, too; the first of both makes it, and from then on each load builds a generation for it,
- *                   all or nothing with the others
+ *     threads > 0:  g->home, the owner's worker that neither listens nor does jobs (library.c), which requests of the
+ *                   program have, too; the first of both makes it, and from then on each load builds a generation
+ *                   for it, all or nothing with the others
  *
  * A rule that waits for something has the loop turned here, as perilune_poll() would.  libuv's loop cannot be turned
  * from below one of its own callbacks, so there a rule that waits is an error. */
