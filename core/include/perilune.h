@@ -24,9 +24,9 @@
  *
  * CALLBACKS may call the library: what is [any]; and, on the owner's thread, all but what turns the loop:
  * perilune_poll(), _run(), perilune_request_next() and _text() give PERILUNE_ERR_STATE there.  perilune_close() in
- * one takes effect when the call returns that the callback came from (perilune_poll() and perilune_run() then return
- * 1, any other PERILUNE_ERR_CANCELED), and g is gone behind it.  A callback must not leave by longjmp() or an
- * exception.
+ * one takes effect when the call returns that the callback came from (perilune_poll() then returns 1, perilune_run()
+ * 0, any other PERILUNE_ERR_CANCELED), and g is gone behind it; inside of a load it does nothing, and says so in the
+ * log.  A callback must not leave by longjmp() or an exception.
  *
  * ERRORS.  A function that says nothing else returns 0 or a negative
  * PERILUNE_ERR_... code, and has changed nothing when it fails.  perilune_errmsg()
