@@ -74,7 +74,7 @@ return function(given)
     local share = divisible.share(req, options.max_points, POINT_LEAST)
     if share == false or not divisible.passes(req, options.when, divisible.has_points) then return next(req) end
     local job = job_of(options, req, next)
-    job.part_tokens = share
+    job.part_tokens, job.part_field = share, req.max_completion_tokens and "max_completion_tokens" or nil
     return crew.answer(job)
   end
 end, { needs = "chat", others = "pass" }

@@ -3,13 +3,15 @@
 --     local res, err = perilune.ask{ upstream = "small", stream = true, timeout = 5,
 --       messages = { { role = "system", content = perilune.template("Plan: {{task}}") } }, vars = { task = text } }
 --
--- Everything that is not an option of its own is a field of the body, and goes out as it is.  The rest (deadline,
+-- Everything that is not an option of its own is a field of the body, and goes out as it is, but for what a model does
+-- not take (model_fields.lua).  The rest (deadline,
 -- tenant, account, log, end) is of the request that the running policy serves; see core/bridge/l_ask.c.
 
 local check = require "perilune.check"
 local core = require "perilune.core"
 local errors = require "perilune.errors"
 local host = require "perilune.host"
+local model_fields = require "perilune.model_fields"
 local template = require "perilune.template"
 local warm = require "perilune.warm"
 
@@ -141,11 +143,15 @@ function M.ask(ask)
   check_options(ask)
   local index, label, run = way_of(ask)
   local body, tenant = body_of(ask)
-  local child, err = request(body)
-  if not child then return nil, err end
   local key, latch, timeout = wait_turn(ask, body, tenant, label)
-  local res
-  res, err = core.result(core.ask(child, function() return run(child) end, timeout, index, label, latch))
+  local until_s = timeout and core.clock() + timeout
+  local settings = ask.upstream and host.describe(ask.upstream)
+  local res, err = model_fields.ask(label or ask.upstream or "", settings, body, function(fitting)
+    local child, wrong = request(fitting)
+    if not child then return nil, wrong end
+    local left = until_s and math.max(0.001, until_s - core.clock())
+    return core.result(core.ask(child, function() return run(child) end, left, index, label, latch))
+  end)
   if latch and res then warm.begun(key)
   elseif latch then core.latch_set(latch) end -- also when nothing was asked
   return res, err

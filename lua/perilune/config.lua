@@ -290,6 +290,7 @@ local upstream_schema = {
   pass_headers = { type = "list", of = passed_name, default = passed },
   headers = { type = "map", of = { type = "string" }, check = check_headers, default = {} },
   usage = { type = "string", one_of = { "ask", "leave" }, default = "ask" },
+  reasoning = { type = "boolean" },
   prefill = { type = "string", one_of = { "assistant", "prefix", "continue_final_message" } },
   http2 = { type = "boolean", default = false },
   proxy = proxy_url,

@@ -116,7 +116,7 @@ local function ask(board, task, whole)
   local job, res, err, text = board.job, nil, nil, nil
   for _ = 1, 2 do
     local question = job.part(task, needed(board, task))
-    question.stream, question.max_tokens = not whole, job.part_tokens
+    question.stream, question[job.part_field or "max_tokens"] = not whole, job.part_tokens
     question.timeout = time_for_parts(board)
     res, err = perilune.ask(question)
     if res and whole then
@@ -303,7 +303,7 @@ local function plain(board, why)
     result.done = true
   end
   tell(board)
-  job.req:log("info", job.policy .. ": asked as one", { reason = why, code = board.plan_error and board.plan_error.code })
+  job.req:log(board.plan_error and "warn" or "info", job.policy .. ": asked as one", { reason = why, code = board.plan_error and board.plan_error.code })
   parts.tally(job.policy, "plain")
   local res, err = job.plain()
   if not res then return nil, err end
@@ -338,6 +338,7 @@ end
 ---@field show_plan? boolean  the plan goes to the client as reasoning
 ---@field merger? string     an upstream that makes one answer of the parts; nil: the parts are the answer
 ---@field part_tokens? integer that each part may have, because the client bounds the whole
+---@field part_field? string   as which the client did, default "max_tokens"
 ---@field plan fun(): table  what the planner is asked (perilune.ask)
 ---@field part fun(task: perilune.PlanTask, needed: string): table
 ---@field merge fun(list: string): table

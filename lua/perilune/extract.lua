@@ -114,9 +114,11 @@ end
 ---@param text string
 ---@param usage? perilune.Usage
 ---@param most integer  max_tokens
+---@param told? integer  what the upstream was told instead, because it thinks first and what it thinks is counted
 ---@return boolean
-function M.was_cut(text, usage, most)
+function M.was_cut(text, usage, most, told)
   local written = usage and usage.completion_tokens or 0
+  if told and told > most and written < told then written = 0 end -- of all that, who knows what is text
   if written == 0 then written = core.tokens(text, nil, true) end
   return written >= most
 end
@@ -150,7 +152,7 @@ function M.facts(upstream, question, text, options)
   local key = "extract:" .. core.sha256(table.concat({ options.tenant or "", upstream, options.max_tokens, question, text }, "\0"))
   local known = core.memo_get(key)
   if known then return known end
-  local facts, usage = perilune.upstream(upstream):ask({
+  local facts, usage, told = perilune.upstream(upstream):ask({
     messages = {
       { role = "system", content = SYSTEM },
       { role = "user", content = ("Question:\n%s\n\nText:\n%s\n\nPassages of the text for the question:"):format(question, text) },
@@ -158,7 +160,7 @@ function M.facts(upstream, question, text, options)
     max_tokens = options.max_tokens, temperature = 0,
   }, { timeout = options.timeout })
   if not facts then return nil, usage end
-  local cut = M.was_cut(facts, usage, options.max_tokens)
+  local cut = M.was_cut(facts, usage, options.max_tokens, told)
   facts = M.said(facts)
   if cut then return nil, "the passages are longer than max_tokens" end
   if facts == "" or facts:find("^NONE%.?$") then return nil, "the small model found nothing" end

@@ -359,11 +359,11 @@ function M.summarize(upstream, req, messages, budget, timeout)
   for i, m in ipairs(messages) do list[i] = m end
   list[#list + 1] = { role = "user", content = INSTRUCTION:format(math.max(40, math.floor(budget * 0.6))) }
   local tools = req.tools
-  local text, usage = perilune.upstream(upstream):ask({
+  local text, usage, told = perilune.upstream(upstream):ask({
     messages = core.json_array(list), tools = tools, tool_choice = tools and "none" or nil, max_tokens = budget, temperature = 0,
   }, { timeout = timeout })
   if not text then return nil, usage end
-  local cut = extract.was_cut(text, usage, budget)
+  local cut = extract.was_cut(text, usage, budget, told)
   text = extract.said(text)
   if cut then return nil, "the summary is too long" end
   if text == "" then return nil, "the small model said nothing" end

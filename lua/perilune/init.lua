@@ -8,6 +8,7 @@ local core = require "perilune.core"
 local errors = require "perilune.errors"
 local frame = require "perilune.frame"
 local host = require "perilune.host"
+local model_fields = require "perilune.model_fields"
 local readonly = require("perilune.readonly").new
 
 local M = {}
@@ -167,7 +168,7 @@ function upstream:chat(req, opts)
   return host.call(self.name, req, opts)
 end
 
---- A question of the policy's own: the whole text of the answer.
+--- A question of the policy's own: the whole text of the answer, its usage, and for ours how many tokens it was given.
 function upstream:ask(body, opts)
   if type(body) ~= "table" then error("upstream:ask(body, opts): the body is a table such as { messages = {...} }", 2) end
   check.known("upstream:ask", opts, call_options)
@@ -177,15 +178,18 @@ function upstream:ask(body, opts)
   local up = host.describe(self.name)
   fields.model = fields.model or (up and (up.model or up.models and up.models[1])) or self.name
   fields.stream = nil
-  local req, err = core.new_request("POST", "/v1/chat/completions", {}, core.json_encode(fields), true)
-  if not req then return nil, err end
-  local res
-  res, err = host.call(self.name, req, opts)
+  local told
+  local res, err = model_fields.ask(self.name, up, fields, function(fitting)
+    told = fitting.max_tokens or fitting.max_completion_tokens
+    local req, wrong = core.new_request("POST", "/v1/chat/completions", {}, core.json_encode(fitting), true)
+    if not req then return nil, wrong end
+    return host.call(self.name, req, opts)
+  end)
   if not res then return nil, err end
   local text
   text, err = res:text()
   if not text then return nil, err end
-  return text, res.usage
+  return text, res.usage, tonumber(told)
 end
 
 function upstream:health(q) return host.health(self.name, q) end

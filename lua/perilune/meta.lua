@@ -472,7 +472,8 @@ function Upstream:ask(body, opts) end
 --- and limits (what it uses is settled with them), and gone when that is over.  It is a line of the access log (the
 --- id of the request, a dot and a number) and counted like any other.  Routes that ask each other in a circle get the
 --- error `ask_cycle`, more than 8 deep `ask_too_deep`.  What it gives may be read (`res:text()`), piped (`out:pipe`) or,
---- when its form is the request's, returned as the answer.
+--- when its form is the request's, returned as the answer.  A model that refuses `max_tokens` or a field of sampling is
+--- asked once more without it (`reasoning` of an upstream).
 ---
 ---     local res, err = perilune.ask{ upstream = "small", messages = { { role = "user", content = text } }, timeout = 5 }
 ---@async
@@ -2077,8 +2078,9 @@ function extract.split(s) end
 ---@param answer string
 ---@param usage? perilune.Usage
 ---@param most integer  max_tokens
+---@param told? integer  what the upstream was told instead (the third of upstream:ask), because it thinks first
 ---@return boolean
-function extract.was_cut(answer, usage, most) end
+function extract.was_cut(answer, usage, most, told) end
 
 --- Asks a small model for the passages that a question needs, word for word.
 ---@async

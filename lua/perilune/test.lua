@@ -760,6 +760,7 @@ local function fake_describe(name)
   if not entry then return nil end
   local settings = settings_of(entry)
   return { name = name, model = settings.model, models = settings.models or {}, urls = settings.urls or {},
+           reasoning = settings.reasoning,
            price = settings.price or {}, key = settings.key == "client" and { kind = "client" } or nil }
 end
 
@@ -890,6 +891,7 @@ function M.world(body, handler)
   core.fresh_stores()
   require("perilune.batch").forget()
   require("perilune.jobs").forget()
+  require("perilune.model_fields").forget()
   require("perilune.jobs").serve()
   require("perilune.warm").forget()
   M.limits{}
