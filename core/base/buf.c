@@ -58,6 +58,11 @@ static char *reserve(struct buf *b, size_t n, size_t counted) {
 
 char *buf_reserve(struct buf *b, size_t n) { return reserve(b, n, n); }
 
+void buf_shed(struct buf *b, size_t most) {
+    if (b->cap > most) buf_deinit(b);
+    buf_clear(b);
+}
+
 void buf_advance(struct buf *b, size_t n) { b->len += n; }
 
 void buf_put(struct buf *b, const void *ptr, size_t len) {

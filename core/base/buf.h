@@ -25,6 +25,8 @@ struct buf {
 void buf_init(struct buf *b, size_t limit);
 void buf_deinit(struct buf *b);                 /* frees; b is empty and usable */
 void buf_clear(struct buf *b);                  /* empty, keeps the memory, clears the error */
+/* The same, and memory of more than `most` bytes, which one large text left behind, is given back. */
+void buf_shed(struct buf *b, size_t most);
 /* Room for n more bytes; NULL on failure. Then buf_advance() what was written. */
 char *buf_reserve(struct buf *b, size_t n);
 void buf_advance(struct buf *b, size_t n);

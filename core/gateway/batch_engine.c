@@ -79,16 +79,11 @@ static void move(struct batch_slot *s, enum slot_state to) {
     }
 }
 
-static void shrink(struct buf *of) {
-    if (of->cap > KEEP_MAX) buf_deinit(of);
-    else buf_clear(of);
-}
-
 static void set_free(struct batch_slot *s) {
     s->b->held -= buf_len(&s->line) + buf_len(&s->record);
     move(s, FREE);
-    shrink(&s->line);
-    shrink(&s->record);
+    buf_shed(&s->line, KEEP_MAX);
+    buf_shed(&s->record, KEEP_MAX);
 }
 
 static bool open_slots(struct batch_engine *b) {

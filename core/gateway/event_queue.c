@@ -23,14 +23,9 @@ void event_queue_deinit(struct event_queue *q) {
     buf_deinit(&q->lent);
 }
 
-static void reset(struct buf *b) {
-    if (b->cap > KEEP_BYTES) buf_deinit(b);
-    buf_clear(b);
-}
-
 void event_queue_reset(struct event_queue *q) {
-    reset(&q->coming);
-    reset(&q->lent);
+    buf_shed(&q->coming, KEEP_BYTES);
+    buf_shed(&q->lent, KEEP_BYTES);
 }
 
 static void strings_of(perilune_event *ev, perilune_str *out[STRINGS]) {
@@ -60,7 +55,7 @@ bool event_queue_put(struct event_queue *q, const perilune_event *ev) {
 
 static void turn_over(struct event_queue *q) {
     struct buf empty = q->lent;
-    reset(&empty);
+    buf_shed(&empty, KEEP_BYTES);
     q->lent = q->coming;
     q->coming = empty;
 }

@@ -109,8 +109,8 @@ static void empty(perilune_request *r) {
     buf_deinit(&r->body);
     arena_deinit(&r->arena);
     if (r->headers != r->few) mem_free(r->headers);
-    if (r->last_more.cap > KEEP_BYTES) buf_deinit(&r->last_more);
-    if (r->whole.cap > KEEP_BYTES) buf_deinit(&r->whole);
+    buf_shed(&r->last_more, KEEP_BYTES);
+    buf_shed(&r->whole, KEEP_BYTES);
     event_queue_reset(&r->queue);
 }
 
@@ -165,7 +165,6 @@ static perilune_request *request_of(struct library *l) {
     }
     memset(r, 0, offsetof(perilune_request, few));
     buf_clear(&r->target);
-    buf_clear(&r->whole);
     r->errmsg[0] = '\0';
     r->headers = r->few;
     r->header_cap = FEW_HEADERS;

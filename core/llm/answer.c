@@ -173,8 +173,7 @@ static void end(struct answer *a) {
 
 /* Memory that one large event took is not kept for the small ones behind it. */
 static void shed(struct answer *a) {
-    if (a->scratch.cap > KEEP_BYTES) buf_deinit(&a->scratch);
-    else buf_clear(&a->scratch);
+    buf_shed(&a->scratch, KEEP_BYTES);
     if (a->doc.cap * sizeof(*a->doc.nodes) > KEEP_BYTES) json_deinit(&a->doc);
 }
 

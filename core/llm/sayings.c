@@ -151,8 +151,7 @@ static void tell_text(struct sayings *s, unsigned choice, enum piece_kind kind, 
     if (buf_failed(&s->scratch->text)) s->error = PERILUNE_ERR_NOMEM;
     else if (buf_len(&s->scratch->text) > 0)
         say(ud, &(struct saying){ .kind = kinds[kind], .choice = choice, .text = buf_get(&s->scratch->text) });
-    if (s->scratch->text.cap > KEEP_BYTES) buf_deinit(&s->scratch->text);
-    buf_clear(&s->scratch->text);
+    buf_shed(&s->scratch->text, KEEP_BYTES);
 }
 
 /* Is it what was said in this event already? */

@@ -196,13 +196,6 @@ void sse_deinit(struct sse *e) {
     buf_deinit(&e->data);
 }
 
-static void empty(struct buf *b) {
-    if (b->cap > KEEP_BYTES)
-        buf_deinit(b);
-    else
-        buf_clear(b);
-}
-
 static int keep(struct sse *e, struct slice s) {
     if (s.len == 0) return 0;
     buf_slice(&e->in, s);
@@ -237,13 +230,13 @@ static int finish_block(struct sse *e, struct slice s, sse_fn fn, void *ud) {
     if (over_limit(e, s.len)) return PERILUNE_ERR_LIMITED;
     if (buf_len(&e->in) == 0) {
         int rc = dispatch(e, s, fn, ud);
-        empty(&e->data);
+        buf_shed(&e->data, KEEP_BYTES);
         return rc;
     }
     int rc = keep(e, s);
     if (rc == 0) rc = dispatch(e, buf_get(&e->in), fn, ud);
-    empty(&e->in);
-    empty(&e->data);
+    buf_shed(&e->in, KEEP_BYTES);
+    buf_shed(&e->data, KEEP_BYTES);
     return rc;
 }
 
@@ -282,8 +275,8 @@ int sse_finish(struct sse *e, sse_fn fn, void *ud) {
     if (buf_len(&e->in) == 0) return 0;
     int rc = keep(e, missing_end(e));
     if (rc == 0) rc = dispatch(e, buf_get(&e->in), fn, ud);
-    empty(&e->in);
-    empty(&e->data);
+    buf_shed(&e->in, KEEP_BYTES);
+    buf_shed(&e->data, KEEP_BYTES);
     e->state = NEW_BLOCK;
     return rc;
 }
