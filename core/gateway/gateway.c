@@ -185,7 +185,7 @@ static void fit_connections(struct perilune *g, struct config *c) {
                  c->http.connections, (unsigned long long)lim.rlim_cur, (unsigned long long)most);
 }
 
-static int prepare_one(struct perilune *g, struct generation **gen, struct worker *w, struct bundle *b,
+int gateway_prepare_one(struct perilune *g, struct generation **gen, struct worker *w, struct bundle *b,
                         struct config *c, const unsigned char files[32]) {
     struct buf json; /* the same again */
     buf_init(&json, 0);
@@ -205,7 +205,7 @@ int gateway_prepare(struct perilune *g, const char *path, struct loaded *ld) {
     unsigned char files[32] = { 0 };
     if (!bundle_digest(ld->bundle, files)) return gateway_fail(g, PERILUNE_ERR_NOMEM, "out of memory");
     for (unsigned i = 0; i < g->worker_count && rc == 0; i++)
-        rc = prepare_one(g, &ld->gens[i], &g->workers[i], ld->bundle, ld->config, files);
+        rc = gateway_prepare_one(g, &ld->gens[i], &g->workers[i], ld->bundle, ld->config, files);
     return rc;
 }
 
@@ -336,13 +336,10 @@ PERILUNE_API int perilune_load(perilune *g, const char *path) {
     if (refused != 0) return refused;
     if (path == NULL) return gateway_fail(g, PERILUNE_ERR_INVAL, "no path given");
     if (refuse_when_draining(g, "reload") != 0) return PERILUNE_ERR_STATE;
-    if (g->loading) return gateway_fail(g, PERILUNE_ERR_STATE, "a load is under way, and this is inside of it");
     if (gateway_enter(g, "load") != 0) return PERILUNE_ERR_STATE;
     struct sigpipe held;
     sigpipe_hold(&held);
-    g->loading = true;
     int rc = load(g, path);
-    g->loading = false;
     sigpipe_release(&held);
     return gateway_leave(g) ? PERILUNE_ERR_CANCELED : rc;
 }
@@ -547,7 +544,7 @@ static void drain_worker(struct worker *w, void *ud) {
 
 /* libuv before 1.45 fires timers first and then blocks for what comes next: a timer that
  * decides what perilune_poll() returns has to end the turn. */
-static void end_turn(struct perilune *g) { uv_stop(&g->loop.uv); }
+void gateway_end_turn(struct perilune *g) { uv_stop(&g->loop.uv); }
 
 static void drain_check(struct timer *t) {
     struct perilune *g = container_of(t, struct perilune, drain);
@@ -564,7 +561,7 @@ static void drain_check(struct timer *t) {
         if (asked > 0)
             log_line(&g->log, PERILUNE_LOG_WARN, "drain_timeout is over, %u requests of the program are not", asked);
         g->drained = true;
-        end_turn(g);
+        gateway_end_turn(g);
     } else {
         timer_start(&g->loop, t, DRAIN_MS, drain_check);
     }
@@ -584,7 +581,7 @@ static void drain_for(struct perilune *g, int asked) {
     timer_start(&g->loop, &g->drain, 1, drain_check);
 }
 
-static void poll_over(struct timer *t) { end_turn(container_of(t, struct perilune, poll)); }
+static void poll_over(struct timer *t) { gateway_end_turn(container_of(t, struct perilune, poll)); }
 
 static void settle(struct perilune *g) {
     for (int turns = 0; g->loop.active && turns < 64 && !g->close_asked; turns++) {
@@ -831,7 +828,7 @@ PERILUNE_API void perilune_close(perilune *g) {
     }
     if (g->depth > 0) { /* a callback: what called it is not done with g */
         g->close_asked = true;
-        end_turn(g);
+        gateway_end_turn(g);
         return;
     }
     struct sigpipe held;

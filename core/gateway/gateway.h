@@ -138,6 +138,11 @@ int  gateway_enter(struct perilune *g, const char *what);
 bool gateway_leave(struct perilune *g);
 /* One turn of the loop, as perilune_poll() takes it; the outermost call only. */
 void gateway_turn(struct perilune *g, int timeout_ms);
+/* Ends the one under way. */
+void gateway_end_turn(struct perilune *g);
+/* A generation for w from the bytes of b, whose digest is `files`; *gen may be there, and is then made ready. */
+int  gateway_prepare_one(struct perilune *g, struct generation **gen, struct worker *w, struct bundle *b,
+                         struct config *c, const unsigned char files[32]);
 /* Opens g->home, unless it is open; 0, or an error with its sentence. */
 int  gateway_open_home(struct perilune *g);
 /* Runs fn on the worker's thread with ud and waits for it; false: the worker has

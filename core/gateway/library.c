@@ -60,20 +60,11 @@ PERILUNE_API int perilune_post(perilune *g, perilune_posted fn, void *ud) {
 static int furnish(perilune *g, struct worker *w) {
     struct generation *gen = NULL;
     unsigned char files[32] = { 0 };
-    struct buf json;
-    buf_init(&json, 0);
-    int rc = bundle_digest(g->bundle, files) ? 0 : gateway_fail(g, PERILUNE_ERR_NOMEM, "out of memory");
-    if (rc == 0)
-        rc = generation_new(&gen, w, g->bundle, &g->loop, g->stores, &json, g->errmsg, sizeof(g->errmsg));
-    if (rc == 0 && (rc = generation_bind(gen, w, g->config)) != 0) gateway_fail(g, rc, "out of memory");
-    buf_deinit(&json);
-    if (rc != 0) {
-        generation_free(gen);
-        return rc;
-    }
-    memcpy(gen->state->services.files, files, sizeof(files));
-    worker_install(w, gen);
-    return 0;
+    if (!bundle_digest(g->bundle, files)) return gateway_fail(g, PERILUNE_ERR_NOMEM, "out of memory");
+    int rc = gateway_prepare_one(g, &gen, w, g->bundle, g->config, files);
+    if (rc == 0) worker_install(w, gen);
+    else generation_free(gen);
+    return rc;
 }
 
 struct worker *library_worker(perilune *g, int *rc) {

@@ -26,15 +26,12 @@ struct waiting {
     bool             late;
 };
 
-/* libuv before 1.45 would block behind a timer or deferred work that ended what was waited for. */
-static void end_turn(struct perilune *g) { uv_stop(&g->loop.uv); }
-
-static void on_ended(struct eval *e) { end_turn(container_of(e, struct waiting, e)->g); }
+static void on_ended(struct eval *e) { gateway_end_turn(container_of(e, struct waiting, e)->g); }
 
 static void limit_due(struct timer *t) {
     struct waiting *w = container_of(t, struct waiting, limit);
     w->late = true;
-    end_turn(w->g);
+    gateway_end_turn(w->g);
 }
 
 static void wait_for(struct waiting *w, uint64_t most_ms) {
