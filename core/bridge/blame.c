@@ -25,6 +25,8 @@
 #define FRAME   "perilune.frame"
 #define LIBRARY "@lua/perilune/"
 
+bool blame_is_library(const char *source) { return strncmp(source, LIBRARY, strlen(LIBRARY)) == 0; }
+
 void blame_open(lua_State *L) {
     state_require(L, FRAME);
     lua_setfield(L, LUA_REGISTRYINDEX, FRAME);
@@ -46,7 +48,7 @@ void blame_call(lua_State *L, int n, int results) {
 /* -- Frames ---------------------------------------------------------------------------------- */
 
 static bool is_lua(const lua_Debug *ar) { return strcmp(ar->what, "C") != 0; }
-static bool is_policy(const lua_Debug *ar) { return is_lua(ar) && strncmp(ar->source, LIBRARY, strlen(LIBRARY)) != 0; }
+static bool is_policy(const lua_Debug *ar) { return is_lua(ar) && !blame_is_library(ar->source); }
 
 /* What is on top of co, on L.  The stack of co must not grow by more than the one slot of it: what it lacks then
  * is raised in co, where nobody catches it. [0, +1, -] */

@@ -3,6 +3,10 @@
 #define PERILUNE_BRIDGE_BLAME_H
 
 #include <lua.h>
+#include <stdbool.h>
+
+/* Is the code of a function, as lua_Debug has its source, the library's own? */
+bool blame_is_library(const char *source);
 
 /* Loads perilune.frame, through which policies are called. [0, 0, e] */
 void blame_open(lua_State *L);

@@ -51,6 +51,7 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "bridge/blame.h"
 #include "bridge/state.h"
 #include "bridge/task.h"
 
@@ -391,7 +392,7 @@ static int stop_loading(lua_State *L, struct state *s) {
     s->time.overtime = true;
     for (int level = 0; lua_getstack(L, level, &ar); level++) {
         lua_getinfo(L, "Sl", &ar);
-        if (ar.currentline <= 0 || ar.source[0] != '@' || strncmp(ar.source, "@lua/perilune/", 14) == 0) continue;
+        if (ar.currentline <= 0 || ar.source[0] != '@' || blame_is_library(ar.source)) continue;
         lua_pushfstring(L, "%s:%d: %s", ar.source + 1, ar.currentline, BOOT_TEXT);
         return lua_error(L);
     }
@@ -434,7 +435,7 @@ static void note_place(lua_State *L, struct state *s) {
     lua_Debug ar;
     for (int level = 0; level < 8 && lua_getstack(L, level, &ar); level++) {
         lua_getinfo(L, "Sl", &ar);
-        if (ar.currentline <= 0 || strncmp(ar.source, "@lua/perilune/", 14) == 0) continue;
+        if (ar.currentline <= 0 || blame_is_library(ar.source)) continue;
         snprintf(s->time.place, sizeof(s->time.place), "%s:%d:", ar.short_src, ar.currentline);
         return;
     }

@@ -124,13 +124,5 @@ void json_stream_open(lua_State *L) {
     static const luaL_Reg methods[] = {
         { "done", l_done }, { "feed", l_feed }, { "finish", l_finish }, { NULL, NULL }
     };
-    luaL_newmetatable(L, STREAM_TYPE);
-    lua_newtable(L);
-    luaL_register(L, NULL, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, l_gc);
-    lua_setfield(L, -2, "__gc");
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, "__metatable");
-    lua_pop(L, 1);
+    lib_open_object(L, STREAM_TYPE, l_gc, methods);
 }

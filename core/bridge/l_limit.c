@@ -741,12 +741,7 @@ int l_limit_take(lua_State *L) {
 void limit_open(lua_State *L, int core) {
     static const luaL_Reg methods[] = { { "release", reservation_release }, { "settle", reservation_settle },
                                         { NULL, NULL } };
-    lib_open_owned(L, RESERVATION_TYPE, reservation_gc);
-    luaL_getmetatable(L, RESERVATION_TYPE);
-    lua_newtable(L);
-    luaL_register(L, NULL, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pop(L, 1);
+    lib_open_object(L, RESERVATION_TYPE, reservation_gc, methods);
     lib_open_owned(L, LIMIT_TYPE, limit_gc);
     luaL_getmetatable(L, LIMIT_TYPE);
     lua_newtable(L);

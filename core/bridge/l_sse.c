@@ -107,10 +107,5 @@ int l_sse(lua_State *L) {
 
 void sse_open(lua_State *L) {
     static const luaL_Reg methods[] = { { "feed", l_feed }, { "finish", l_finish }, { NULL, NULL } };
-    lib_open_owned(L, SSE_TYPE, l_gc);
-    luaL_getmetatable(L, SSE_TYPE);
-    lua_newtable(L);
-    luaL_register(L, NULL, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pop(L, 1);
+    lib_open_object(L, SSE_TYPE, l_gc, methods);
 }

@@ -134,6 +134,15 @@ void lib_open_owned(lua_State *L, const char *type, lua_CFunction gc) {
     lua_pop(L, 1);
 }
 
+void lib_open_object(lua_State *L, const char *type, lua_CFunction gc, const luaL_Reg *methods) {
+    lib_open_owned(L, type, gc);
+    luaL_getmetatable(L, type);
+    lua_newtable(L);
+    luaL_register(L, NULL, methods);
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
+}
+
 static void open_errors(lua_State *L) {
     luaL_newmetatable(L, ERROR_TYPE);
     lua_pushcfunction(L, l_error_text);

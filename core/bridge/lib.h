@@ -2,6 +2,7 @@
 #ifndef PERILUNE_BRIDGE_LIB_H
 #define PERILUNE_BRIDGE_LIB_H
 
+#include <lauxlib.h>
 #include <lua.h>
 
 #include "base/buf.h"
@@ -45,6 +46,8 @@ bool lib_is_token(struct slice s);
 
 /* Makes a type of userdata that Lua can hold and do nothing with; gc frees what is in it. [0, 0, e] */
 void lib_open_owned(lua_State *L, const char *type, lua_CFunction gc);
+/* The same, with methods. [0, 0, e] */
+void lib_open_object(lua_State *L, const char *type, lua_CFunction gc, const luaL_Reg *methods);
 
 /* Lower-case hex of the SHA-256 of s. */
 void lib_sha256(struct slice s, char hex[65]);
