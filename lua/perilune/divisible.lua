@@ -10,6 +10,7 @@
 -- marks show.
 
 local chat = require "perilune.chat"
+local phrases = require "perilune.phrases"
 local tasks_in = require "perilune.tasks_in"
 local text_of = require "perilune.text"
 
@@ -55,10 +56,7 @@ local function holds(kind, words, lower)
   for word in pairs(kind[1]) do
     if words[word] then return true end
   end
-  for _, phrase in ipairs(kind[2]) do
-    if lower:find(phrase, 1, true) then return true end
-  end
-  return false
+  return phrases.any(lower, kind[2])
 end
 
 local function has_list(value) return type(value) == "table" and value[1] ~= nil end

@@ -2,6 +2,7 @@
 
 local core = require "perilune.core"
 local host = require "perilune.host"
+local phrases = require "perilune.phrases"
 
 local M = {}
 
@@ -22,11 +23,7 @@ local model_words = {
 
 local function says(err, words)
   if err.status ~= 400 and err.status ~= 422 then return false end
-  local text = err.message:lower()
-  for _, word in ipairs(words) do
-    if text:find(word, 1, true) then return true end
-  end
-  return false
+  return phrases.any(err.message:lower(), words)
 end
 
 --- May another upstream answer where this one failed?

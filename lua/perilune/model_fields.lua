@@ -12,6 +12,7 @@
 -- A client's own request is never changed: its refusal is its client's answer.
 
 local core = require "perilune.core"
+local phrases = require "perilune.phrases"
 
 local M = {}
 
@@ -70,10 +71,7 @@ local words = { "unsupported", "not support", "not permitted", "not allowed", "u
 
 local function is_unknown(err)
   local said = (tostring(err.code) .. " " .. tostring(err.message)):lower()
-  for _, word in ipairs(words) do
-    if said:find(word, 1, true) then return true end
-  end
-  return false
+  return phrases.any(said, words)
 end
 
 -- The field that an upstream refuses, when it is one that can be left out.

@@ -16,6 +16,7 @@
 -- A text that is to be translated, summarized, proofread is needed whole and is none.
 
 local chat = require "perilune.chat"
+local phrases = require "perilune.phrases"
 local text_of = require "perilune.text"
 
 local M = {}
@@ -35,19 +36,12 @@ local whole_words_zh = {
   "缩写", "扩写", "仿写", "分类", "情感", "纠错",
 }
 
-local function has_one(text, words)
-  for _, word in ipairs(words) do
-    if text:find(word, 1, true) then return true end
-  end
-  return false
-end
-
 --- Does an instruction ask for something that needs every sentence of a text?
 ---@param instruction string
 ---@return boolean
 function M.needs_all(instruction)
   local lower = instruction:lower()
-  return has_one(lower, whole_words) or (lower:find("[\228-\233]") ~= nil and has_one(lower, whole_words_zh))
+  return phrases.any(lower, whole_words) or (lower:find("[\228-\233]") ~= nil and phrases.any(lower, whole_words_zh))
 end
 
 -- -- looking for things --------------------------------------------------------------

@@ -14,6 +14,8 @@
 -- 请, 介绍, 写), with a question word, or that go on with a long text asked for before ("It should have chapters on ...").
 -- English and Chinese.  tests/eval/tasks_spec.lua says how often it is right.
 
+local phrases = require "perilune.phrases"
+
 local M = {}
 
 local COURTESIES = 8 -- in front of a verb
@@ -23,13 +25,6 @@ local function set_of(words)
   local set = {}
   for word in words:gmatch("%S+") do set[word] = true end
   return set
-end
-
-local function has_any(text, phrases)
-  for _, phrase in ipairs(phrases) do
-    if text:find(phrase, 1, true) then return true end
-  end
-  return false
 end
 
 local function has_word(text, set)
@@ -100,7 +95,7 @@ local function asks(clause)
   local zh, polite = zh_bare(bare)
   if begins_with(zh, zh_verbs) or zh ~= bare and zh:find("一份", 1, true) then return true end
   if not begins_with(zh, zh_before) then return false end
-  return polite or has_any(zh, zh_verbs)
+  return polite or phrases.any(zh, zh_verbs)
 end
 
 -- -- sentences -------------------------------------------------------------------------------
@@ -150,7 +145,7 @@ end
 local function members(text)
   text = text:gsub(",%s*please", ""):gsub("please%s*,", "")
   local commas, marks = occurrences(text, ","), occurrences(text, "、")
-  if marks > 0 then return marks + 1 + (has_any(text, { "和", "与", "及", "或" }) and 1 or 0) end
+  if marks > 0 then return marks + 1 + (phrases.any(text, { "和", "与", "及", "或" }) and 1 or 0) end
   local joined = text:find("[^,%s]%s+and%s") or text:find("[^,%s]%s+or%s")
   return commas > 0 and commas + 1 + (joined and 1 or 0) or 0
 end
@@ -192,26 +187,26 @@ local function says_how_many(text)
     local at = text:find(noun, 1, true)
     while at do
       local before = text:sub(math.max(1, at - 6), at - 1):gsub("个$", "")
-      if before:find("%d$") or has_any(before:sub(-3), { "两", "二", "三", "四", "五", "六", "七", "八" }) then return true end
+      if before:find("%d$") or phrases.any(before:sub(-3), { "两", "二", "三", "四", "五", "六", "七", "八" }) then return true end
       at = text:find(noun, at + #noun, true)
     end
   end
   return false
 end
 
-local function is_piece(text) return has_word(text, piece_words) or has_any(text, piece_zh) end
+local function is_piece(text) return has_word(text, piece_words) or phrases.any(text, piece_zh) end
 
 -- Is the sentence an order for a comparison of three, or for a long text in parts?  before: a long text was asked for before.
 local function divides(sentence, before)
   local text, n = sentence.text, members(sentence.text)
-  if has_word(text, compare_words) or has_any(text, compare_zh) then
+  if has_word(text, compare_words) or phrases.any(text, compare_zh) then
     if n >= 3 then return true end
   end
-  if has_word(text, division_words) or has_any(text, division_zh) then return true end
+  if has_word(text, division_words) or phrases.any(text, division_zh) then return true end
   local many = says_how_many(text)
-  local long = before or has_word(text, long_words) or has_any(text, long_zh)
+  local long = before or has_word(text, long_words) or phrases.any(text, long_zh)
   if many and (long or n >= 3) then return true end
-  return n >= 3 and (has_word(text, share_words) or has_any(text, share_zh))
+  return n >= 3 and (has_word(text, share_words) or phrases.any(text, share_zh))
 end
 
 -- Goes on with what was asked for: "It should have chapters on ...", "Cover ...", "内容涵盖 ...".
@@ -248,9 +243,9 @@ end
 local announced_words = set_of "questions tasks topics chapters sections parts"
 
 local function announced(text)
-  if not (text:find "following" or text:find "these" or text:find "below" or has_any(text, { "以下", "下列", "下面", "如下" })) then return false end
+  if not (text:find "following" or text:find "these" or text:find "below" or phrases.any(text, { "以下", "下列", "下面", "如下" })) then return false end
   return has_word(text, announced_words)
-    or has_any(text, { "问题", "任务", "主题", "章节", "部分", "方面" })
+    or phrases.any(text, { "问题", "任务", "主题", "章节", "部分", "方面" })
 end
 
 -- -- the whole -----------------------------------------------------------------------------------
@@ -286,13 +281,13 @@ function M.several(said)
     local order = asks(sentence.text) or long and goes_on(sentence.text)
     if sentence.question and #sentence.text >= QUESTION_LEAST then questions = questions + 1
     elseif not order then others = others + 1 end
-    local compares = has_word(sentence.text, differ_words) or has_any(sentence.text, differ_zh)
+    local compares = has_word(sentence.text, differ_words) or phrases.any(sentence.text, differ_zh)
     if order and is_piece(sentence.text) then return false end
     if order or compares and sentence.question then
       if divides(sentence, long) or n >= 3 and announced(sentence.text) then return true end
       if clauses_that_ask(sentence.text) >= 3 then return true end
     end
-    long = long or order and (has_word(sentence.text, long_words) or has_any(sentence.text, long_zh))
+    long = long or order and (has_word(sentence.text, long_words) or phrases.any(sentence.text, long_zh))
   end
   return questions >= 3 and questions > others
 end
