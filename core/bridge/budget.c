@@ -104,9 +104,6 @@ static void condemn(struct budget *b, const char *why) {
     b->kill_kind = FAILURE_POLICY_BUDGET;
 }
 
-void budget_condemn(struct state *s, const char *why) {
-    if (s->time.run.budget != NULL) condemn(s->time.run.budget, why);
-}
 
 static bool is_free(const struct state *s, const struct budget *b) { return b->trusted || s->limits.cpu_us == 0; }
 
@@ -156,6 +153,7 @@ void budget_reprieve(struct state *s, struct budget *b) {
     if (b->killed == NULL || b->reprieved) return;
     b->reprieved = true;
     b->killed = NULL;
+    b->overdrawn = 0;
     if (total_left(s, b) < REPRIEVE_US) b->earned_us = b->used_us + REPRIEVE_US - s->limits.cpu_us;
 }
 
@@ -312,6 +310,12 @@ static void look_at_once(struct state *s) { set_hook(s, 1); }
 static void look_often(struct state *s, bool dense) {
     s->time.quick_looks = 0;
     set_hook(s, dense ? DENSE_COUNT : HOOK_COUNT);
+}
+
+void budget_condemn(struct state *s, const char *why) {
+    if (s->time.run.budget == NULL) return;
+    condemn(s->time.run.budget, why);
+    look_at_once(s);
 }
 
 void budget_large_block(struct state *s) {

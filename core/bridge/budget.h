@@ -26,6 +26,7 @@ struct budget {
     uint64_t    turn_us;      /* what hooks took in it */
     uint64_t    block_us;     /* instead of limits.block_us, for finally; 0: that */
     size_t      memory;       /* bytes of the Lua state grown since it began */
+    size_t      overdrawn;    /* bytes that it got although it was condemned: see state.c */
     unsigned    calls, open_calls; /* made so far, to upstreams and by fetch; of these not over yet */
     const char *killed;       /* why it must not go on; static text */
     enum failure_kind kill_kind;
@@ -82,7 +83,8 @@ void budget_finally_took(struct state *s, uint64_t us);
 bool budget_turn_is_full(const struct state *s);
 /* Must the request of b wait, because the worker rests from a long stretch, or collects what it left? */
 bool budget_must_rest(const struct state *s, const struct budget *b);
-/* The running request must not go on; the first reason stays. */
+/* The running request must not go on behind the instruction that runs; the first reason stays.  From anywhere, also
+ * from the allocator. */
 void budget_condemn(struct state *s, const char *why);
 
 /* Sets the hook that ends slices. [0, 0, -] */

@@ -3,10 +3,16 @@
  * Memory.  The state has its own allocator, with a pool for small blocks.  It counts
  * bytes, and refuses when the running request has grown too much: half of the limit is
  * the most one request may hold, so that a greedy one dies before its neighbours notice.
- * Refusing raises "not enough memory" inside Lua; because a policy could swallow
- * that with pcall, the task is condemned as well (see state_check).  From a quarter of the limit on
- * the collector runs in steps, one in a turn of the loop, while the greedy wait (budget.c); all at
- * once, which takes as long as a block, only when the limit is reached.
+ * Who is refused is condemned: a policy could swallow an error with pcall (see state_check).
+ *
+ * What is refused raises "not enough memory" inside Lua, and LuaJIT's own string functions do not survive that:
+ * string.sub, char, upper, lower, reverse and tostring do not say where the top of the stack is before they make
+ * a string, and the message is written over a frame of a caller.  None of them makes more than a few blocks, nor
+ * one of over twice the size of the largest that there was.  So the condemned has an overdraft: whatever could be
+ * theirs is granted, and the hook ends it at the next instruction.  All other blocks are refused.
+ *
+ * From a quarter of the limit on the collector runs in steps, one in a turn of the loop, while the greedy wait
+ * (budget.c); all at once, which takes as long as a block, only when the limit is reached.
  *
  * Time.  budget.c: slices, one account for a request, a hook that ends both.
  * Hooks do not stop compiled code, so policies are loaded with the JIT off
@@ -30,6 +36,8 @@
 
 #define LARGE_BLOCK 65536
 #define MEMORY_TEXT "the policy used more memory than it may (limits.memory)"
+#define STRING_SMALL 16384     /* of string.char, which has as many bytes as a function may have arguments */
+#define OVERDRAFT_BLOCKS 3     /* a buffer, a string, and a larger table of all strings */
 #define BOOT_US    5000000 /* for loading a configuration with all its policies */
 #define GC_PAUSE         200  /* percent, Lua's own: the next cycle begins when there is twice as much */
 #define GC_PAUSE_LOADING 1000 /* percent: nearly all that is made then stays, and to look at it again and again was a
@@ -44,9 +52,12 @@ static size_t grown_by(const struct state *s, size_t total) {
     return before + (total > run->began_used ? total - run->began_used : 0);
 }
 
+/* The largest block that a string function may ask for: its buffer doubles, as the table of all strings does. */
+static size_t string_most(const struct state *s) { return 2 * s->memory.largest + STRING_SMALL; }
+
 /* May the running code have `more` bytes? */
 static bool may_grow(struct state *s, size_t more) {
-    const struct budget *b = s->time.run.budget;
+    struct budget *b = s->time.run.budget;
     if (b == NULL || b->trusted || s->limits.memory == 0) return true; /* our own code; malloc is the limit */
     size_t total = s->memory.used + more;
     size_t grown = grown_by(s, total);
@@ -54,7 +65,9 @@ static bool may_grow(struct state *s, size_t more) {
     bool full = total > s->limits.memory && grown > s->limits.memory / 8;
     if (!greedy && !full && total <= s->limits.memory + s->limits.memory / 2) return true;
     budget_condemn(s, MEMORY_TEXT);
-    return false;
+    if (more > string_most(s) || b->overdrawn + more > OVERDRAFT_BLOCKS * string_most(s)) return false;
+    b->overdrawn += more;
+    return true;
 }
 
 size_t state_memory_left(const struct state *s) {
@@ -78,6 +91,7 @@ void *state_allocate(void *ud, void *ptr, size_t osize, size_t nsize) {
     if (nsize >= LARGE_BLOCK && s->time.run.budget != NULL && !s->time.run.budget->trusted) budget_large_block(s);
     void *p = pool_resize(&s->memory.pool, ptr, osize, nsize);
     if (p != NULL || nsize == 0) s->memory.used += nsize - osize;
+    if (p != NULL && nsize > s->memory.largest) s->memory.largest = nsize;
     return p;
 }
 

@@ -47,6 +47,7 @@ struct state_stats {
 struct state_memory {
     struct pool         pool;       /* small blocks of Lua */
     size_t              used;       /* bytes */
+    size_t              largest;    /* bytes of the largest block that there ever was */
     size_t              collected_at; /* `used` behind the last full collection */
     struct deferred     collect;    /* garbage of a condemned request, step by step */
     unsigned            cycles;     /* of the collector, since then */

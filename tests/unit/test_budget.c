@@ -276,3 +276,50 @@ TEST_NOFAULT(functions_of_finally_share_the_worker_s_time) {
     CHECK_INT(budget_finally_left(w.state), limits.block_us); /* saved up again */
     world_close(&w);
 }
+
+/* -- The end of memory inside of LuaJIT's own string functions ---------------------------- */
+
+/* They do not say where the top of the stack is before they make a string, and LuaJIT writes "not enough memory"
+ * there: into a frame of a caller, when the stack has grown since a C function was called.  So each of them is
+ * called deep behind the last C function, until there is no memory. */
+static const char *const makers[] = {
+    "return s:sub(2)", "return s:upper()", "return s:lower()", "return s:reverse()",
+    "return string.char(i % 256, i / 256 % 256, i / 65536, 1, 2, 3)", "return tostring(i + 0.5)",
+};
+
+static void spend_all(struct world *w, const char *maker, size_t length) {
+    struct actor a;
+    char code[1024];
+    snprintf(code, sizeof(code),
+             "local given, kept, n = {}, {}, 0 "
+             "local function make(s, i) %s end "
+             "local function deep(level, s, i) "
+             "  if level > 0 then local a, b, c = deep(level - 1, s, i) return a, b, c end return make(s, i) end "
+             "pcall(function() "
+             "  for i = 1, 1200000 / (%zu + 40) do given[i] = ('%%06dAb'):format(i) .. ('Ab'):rep(%zu) end "
+             "  while true do "
+             "    n = n + 1 "
+             "    local s = given[n %% #given + 1]:sub(1 + n / #given) "
+             "    rawset(kept, n, true) "
+             "    kept[n] = deep(40, s, n) "
+             "  end end) "
+             "while true do end",
+             maker, length, length / 2);
+    begin(w, &a, code);
+    while (!a.over) uv_run(&w->loop.uv, UV_RUN_NOWAIT);
+    CHECK(!a.ok && a.task->budget->killed != NULL && strstr(a.task->budget->killed, "limits.memory") != NULL);
+    task_free(a.task);
+    lua_gc(w->state->L, LUA_GCCOLLECT, 0);
+}
+
+TEST_NOFAULT(string_functions_survive_the_end_of_memory) {
+    static const struct state_limits small = { .cpu_us = 100000000, .block_us = 10000000, .memory = 4u << 20 };
+    static const size_t lengths[] = { 10, 300, 5000, 200000 };
+    struct world w = { .order = "" };
+    char err[256];
+    CHECK_INT(loop_init(&w.loop), 0);
+    CHECK_INT(state_new(&w.state, &w.loop, NULL, NULL, &small, err, sizeof(err)), 0);
+    for (size_t m = 0; m < sizeof(makers) / sizeof(makers[0]); m++)
+        for (size_t l = 0; l < sizeof(lengths) / sizeof(lengths[0]); l++) spend_all(&w, makers[m], lengths[l]);
+    world_close(&w);
+}
