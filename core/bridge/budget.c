@@ -72,12 +72,14 @@
 #define RESERVE_PART 5    /* of limits.cpu_ms: what an attempt leaves for the rest */
 #define LEAST_US     1000 /* with less nobody begins anything */
 #define OVERTIME_US  1000000
+#define OVERTIME_MEMORY (32u << 20)
 
 #define BUDGET_TEXT "the policy used more CPU time than it may (limits.cpu_ms)"
 #define BLOCK_TEXT  "the policy used more CPU time in one go than it may (limits.block_ms): tap, map, " \
                     "callbacks and long C functions cannot be interrupted"
 #define ATTEMPT_TEXT "there is not enough CPU time left (limits.cpu_ms, limits.block_ms)"
 #define BOOT_TEXT   "loading took longer than 5 seconds: an endless loop?"
+#define FULL_TEXT   "loading took more than 256 MiB of memory: a table that grows without an end?"
 
 /* -- The account ------------------------------------------------------------------- */
 
@@ -318,6 +320,11 @@ void budget_condemn(struct state *s, const char *why) {
     look_at_once(s);
 }
 
+void budget_loading_full(struct state *s) {
+    s->memory.loading_full = true;
+    look_at_once(s);
+}
+
 void budget_large_block(struct state *s) {
     if (s->time.hook_count == 1) return;
     look_often(s, true);
@@ -388,23 +395,34 @@ static bool is_loading_over(const struct state *s) {
     return s->time.until_us != 0 && loop_hrtime_us() > s->time.until_us;
 }
 
+/* Why loading must not go on, or NULL. */
+static const char *loading_verdict(const struct state *s) {
+    bool full = s->memory.loading_full && s->memory.used > s->memory.loading_most; /* not collected meanwhile */
+    if (full) return FULL_TEXT;
+    return is_loading_over(s) ? BOOT_TEXT : NULL;
+}
+
 /* Loading ends here, at the line of the configuration or policy that runs.  Once there is a
- * second more, in which Lua says which policy it was; a policy's pcall throws in it, too. */
-static int stop_loading(lua_State *L, struct state *s) {
+ * second more, and memory, in which Lua says which policy it was; a policy's pcall throws in it, too. */
+static int stop_loading(lua_State *L, struct state *s, const char *why) {
     lua_Debug ar;
-    if (!s->time.overtime) s->time.until_us = loop_hrtime_us() + OVERTIME_US;
-    s->time.overtime = true;
+    s->memory.loading_full = false;
+    if (s->time.over == NULL) {
+        s->time.over = why;
+        s->time.until_us = loop_hrtime_us() + OVERTIME_US;
+        if (s->memory.loading_most != 0) s->memory.loading_most = s->memory.used + OVERTIME_MEMORY;
+    }
     for (int level = 0; lua_getstack(L, level, &ar); level++) {
         lua_getinfo(L, "Sl", &ar);
         if (ar.currentline <= 0 || ar.source[0] != '@' || blame_is_library(ar.source)) continue;
-        lua_pushfstring(L, "%s:%d: %s", ar.source + 1, ar.currentline, BOOT_TEXT);
+        lua_pushfstring(L, "%s:%d: %s", ar.source + 1, ar.currentline, s->time.over);
         return lua_error(L);
     }
-    return luaL_error(L, "%s", BOOT_TEXT);
+    return luaL_error(L, "%s", s->time.over);
 }
 
 bool state_has_time(struct state *s) {
-    if (s->time.run.budget == NULL) return !is_loading_over(s);
+    if (s->time.run.budget == NULL) return loading_verdict(s) == NULL;
     uint64_t now = loop_hrtime_us();
     if (now - s->time.run.began_us >= SLICE_US) look_at_once(s);
     return ask(s, now) == NULL;
@@ -413,7 +431,8 @@ bool state_has_time(struct state *s) {
 void state_check(lua_State *L) {
     struct state *s = state_of(L);
     if (s->time.run.budget == NULL) {
-        if (s->time.overtime || is_loading_over(s)) stop_loading(L, s);
+        const char *why = s->time.over != NULL ? s->time.over : loading_verdict(s);
+        if (why != NULL) stop_loading(L, s, why);
     } else if (verdict(s) != NULL) {
         luaL_error(L, "%s", verdict(s));
     }
@@ -454,7 +473,9 @@ static void on_count(lua_State *L, lua_Debug *ar) {
     s->time.looked_us = now;
     if (s->time.hook_count == 1) look_often(s, true);
     if (s->time.run.budget == NULL) {
-        if (is_loading_over(s)) stop_loading(L, s);
+        const char *why = loading_verdict(s);
+        if (why != NULL) stop_loading(L, s, why);
+        state_collect_loading(s);
         return;
     }
     bool can_yield = !s->time.run.in_hook && s->running != NULL && L == s->running->co && lua_isyieldable(L);

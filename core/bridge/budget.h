@@ -86,6 +86,8 @@ bool budget_must_rest(const struct state *s, const struct budget *b);
 /* The running request must not go on behind the instruction that runs; the first reason stays.  From anywhere, also
  * from the allocator. */
 void budget_condemn(struct state *s, const char *why);
+/* The same of files that are being loaded. */
+void budget_loading_full(struct state *s);
 
 /* Sets the hook that ends slices. [0, 0, -] */
 void budget_watch(lua_State *L);

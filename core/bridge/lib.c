@@ -530,6 +530,12 @@ static int l_set_limits(lua_State *L) {
     return 0;
 }
 
+/* core.loads_trusted(): before code is loaded that has no limits */
+static int l_loads_trusted(lua_State *L) {
+    state_loads_trusted(state_of(L));
+    return 0;
+}
+
 /* core.log_lines() -> what was logged since it was asked last, a line each; "" where nobody keeps them */
 static int l_log_lines(lua_State *L) {
     struct buf *lines = state_of(L)->log_lines;
@@ -732,7 +738,7 @@ static const luaL_Reg functions[] = {
     { "scripted", l_scripted },
     { "scripted_join", l_scripted_join },
     { "serve", l_serve },
-    { "set_limits", l_set_limits },
+    { "set_limits", l_set_limits }, { "loads_trusted", l_loads_trusted },
     { "sha256", l_sha256 },
     { "shared", l_shared },
     { "signal", l_signal },

@@ -38,6 +38,7 @@
 #define MEMORY_TEXT "the policy used more memory than it may (limits.memory)"
 #define STRING_SMALL 16384     /* of string.char, which has as many bytes as a function may have arguments */
 #define OVERDRAFT_BLOCKS 3     /* a buffer, a string, and a larger table of all strings */
+#define LOADING_MEMORY (256u << 20) /* four times the usual limits.memory, which is of a running worker */
 #define BOOT_US    5000000 /* for loading a configuration with all its policies */
 #define GC_PAUSE         200  /* percent, Lua's own: the next cycle begins when there is twice as much */
 #define GC_PAUSE_LOADING 1000 /* percent: nearly all that is made then stays, and to look at it again and again was a
@@ -55,19 +56,34 @@ static size_t grown_by(const struct state *s, size_t total) {
 /* The largest block that a string function may ask for: its buffer doubles, as the table of all strings does. */
 static size_t string_most(const struct state *s) { return 2 * s->memory.largest + STRING_SMALL; }
 
+static bool overdraw(const struct state *s, size_t *overdrawn, size_t more) {
+    if (more > string_most(s) || *overdrawn + more > OVERDRAFT_BLOCKS * string_most(s)) return false;
+    *overdrawn += more;
+    return true;
+}
+
+/* Files of configuration and policies run, and nobody knows limits.memory yet. */
+static bool may_grow_loading(struct state *s, size_t more) {
+    if (s->memory.used < s->memory.loading_most / 2) s->memory.loading_overdrawn = 0;
+    if (s->memory.loading_most == 0 || s->memory.used + more <= s->memory.loading_most) return true;
+    bool granted = overdraw(s, &s->memory.loading_overdrawn, more);
+    if (granted) budget_loading_full(s);
+    else s->memory.loading_full = false; /* Lua says it */
+    return granted;
+}
+
 /* May the running code have `more` bytes? */
 static bool may_grow(struct state *s, size_t more) {
     struct budget *b = s->time.run.budget;
-    if (b == NULL || b->trusted || s->limits.memory == 0) return true; /* our own code; malloc is the limit */
+    if (b == NULL) return may_grow_loading(s, more);
+    if (b->trusted || s->limits.memory == 0) return true; /* our own code; malloc is the limit */
     size_t total = s->memory.used + more;
     size_t grown = grown_by(s, total);
     bool greedy = grown > s->limits.memory / 2;
     bool full = total > s->limits.memory && grown > s->limits.memory / 8;
     if (!greedy && !full && total <= s->limits.memory + s->limits.memory / 2) return true;
     budget_condemn(s, MEMORY_TEXT);
-    if (more > string_most(s) || b->overdrawn + more > OVERDRAFT_BLOCKS * string_most(s)) return false;
-    b->overdrawn += more;
-    return true;
+    return overdraw(s, &b->overdrawn, more);
 }
 
 size_t state_memory_left(const struct state *s) {
@@ -220,6 +236,11 @@ void state_collect_early(struct state *s) {
     s->memory.collected_at = s->memory.used;
 }
 
+void state_collect_loading(struct state *s) {
+    if (s->memory.used < s->memory.loading_most / 4 || s->memory.loading_most == 0) return;
+    if (lua_gc(s->L, LUA_GCSETPAUSE, GC_PAUSE) != GC_PAUSE) lua_gc(s->L, LUA_GCRESTART, 0);
+}
+
 int state_ref_new(lua_State *L) { return luaL_ref(L, LUA_REGISTRYINDEX); }
 
 void state_ref_drop(struct state *s, int ref) {
@@ -329,6 +350,7 @@ int state_new(struct state **out, struct loop *loop, struct log *log, struct sto
     }
     lua_gc(s->L, LUA_GCSETPAUSE, GC_PAUSE_LOADING);
     s->time.until_us = loop_hrtime_us() + BOOT_US;
+    s->memory.loading_most = LOADING_MEMORY;
     int rc = state_call(s, open_state, NULL, err, errlen);
     if (rc != 0) {
         state_put(s);
@@ -341,7 +363,10 @@ int state_new(struct state **out, struct loop *loop, struct log *log, struct sto
 void state_loaded(struct state *s) {
     lua_gc(s->L, LUA_GCSETPAUSE, GC_PAUSE);
     s->time.until_us = 0;
+    s->memory.loading_most = 0;
 }
+
+void state_loads_trusted(struct state *s) { s->memory.loading_most = 0; }
 
 struct state *state_ref(struct state *s) {
     s->refs++;

@@ -48,6 +48,9 @@ struct state_memory {
     struct pool         pool;       /* small blocks of Lua */
     size_t              used;       /* bytes */
     size_t              largest;    /* bytes of the largest block that there ever was */
+    size_t              loading_most; /* `used` while loading; 0: as much as there is */
+    size_t              loading_overdrawn; /* bytes that loading got although it was over: see state.c */
+    bool                loading_full; /* the most was passed, and the hook has not said so yet */
     size_t              collected_at; /* `used` behind the last full collection */
     struct deferred     collect;    /* garbage of a condemned request, step by step */
     unsigned            cycles;     /* of the collector, since then */
@@ -61,7 +64,7 @@ struct state_time {
     uint64_t            until_us;   /* while loading: when to give up; 0: never */
     uint64_t            looked_us;  /* when the hook fired last, or the slice began */
     char                place[96];  /* "FILE:LINE:" where the last slice was over; LuaJIT does not know it afterwards */
-    bool                overtime;   /* until_us has passed once, and was set for saying so */
+    const char         *over;       /* why loading was ended; until_us was set for saying so */
     unsigned            quick_looks;
     size_t              steps;      /* since state_pay() looked at the clock */
     int                 hook_count; /* bytecodes between two of its calls: see budget.c */
@@ -128,6 +131,10 @@ int  state_new(struct state **out, struct loop *loop, struct log *log, struct st
                const struct state_limits *limits, char *err, size_t errlen);
 /* What state_new() began is over: no more time for loading, and memory is collected as usual. */
 void state_loaded(struct state *s);
+/* Loading seldom collects, until a quarter of what it may have is used. */
+void state_collect_loading(struct state *s);
+/* While loading: code that may have as much memory as there is. */
+void state_loads_trusted(struct state *s);
 struct state *state_ref(struct state *s);
 void state_put(struct state *s); /* the last share closes it */
 /* The same when this turn of the loop is done with its callbacks: for who may be

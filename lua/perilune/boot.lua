@@ -24,7 +24,7 @@ local function fail(message) error(message, 0) end
 -- What was thrown, as a text.
 local function said(value)
   if type(value) == "table" then value = value.message or value.code end
-  return tostring(value)
+  return tostring(sandbox.said(value))
 end
 
 --- The last `next`: the upstream that a policy chose (core.call looks), the route's, or

@@ -169,8 +169,18 @@ end
 function M.load(text, path, trusted, env)
   local chunk, err = load(text, "@" .. path, "t", env or M.env(trusted))
   if not chunk then return nil, err end
-  if not trusted then jit.off(chunk, true) end
+  if trusted then core.loads_trusted() else jit.off(chunk, true) end
   return chunk
+end
+
+--- What was thrown while loading; LuaJIT does not say where memory ended, nor why (core/bridge/state.c).
+---@param value any
+---@param where? string
+---@return any
+function M.said(value, where)
+  collectgarbage() -- what came before may have filled the memory, and the next policy is not to be blamed for it
+  if value ~= "not enough memory" then return value end
+  return (where and where .. ": " or "") .. "not enough memory: loading may take 256 MiB of it"
 end
 
 --- Runs a chunk of M.load(), and looks at the global names that it reads.  A chunk that throws throws what is wrong
@@ -182,6 +192,7 @@ end
 ---@return any more
 function M.run(chunk, name)
   local ok, value, more = pcall(chunk, name)
+  if not ok then value = M.said(value, debug.getinfo(chunk, "S").source:sub(2)) end
   local problem = globals.problem(chunk, getfenv(chunk))
   if not ok then error(problem or value, 0) end
   if problem then core.policy_doubt(problem) end
