@@ -11,9 +11,8 @@
 #include "request/spans.h"
 
 /* Which request it was, and who answered it; own: lines that stand in place of ours. */
-static void put_identity(struct buf *b, const struct exchange *x, struct slice own) {
+static void put_identity(struct buf *b, const struct exchange *x, struct slice upstream, struct slice own) {
     http_field_put_unless(b, own, SLICE("x-request-id"), slice_str(x->req->id));
-    struct slice upstream = exchange_upstream(x);
     if (upstream.len > 0) http_field_put_unless(b, own, SLICE("x-perilune-upstream"), upstream);
 }
 
@@ -63,7 +62,7 @@ void answer_lines(const struct exchange *x, struct slice type, struct buf *out) 
     if (type.len > 0) http_field_put_unless(out, own, SLICE("content-type"), type);
     if (slice_starts(type, SLICE("text/event-stream")))
         http_field_put_unless(out, own, SLICE("cache-control"), SLICE("no-cache"));
-    put_identity(out, x, own);
+    put_identity(out, x, exchange_upstream(x), own);
     if (headers_find(own, SLICE("x-perilune-saved-tokens")).ptr == NULL) put_saved(out, x->req->saved);
     if (headers_find(own, SLICE("x-perilune-trace")).ptr == NULL) spans_header(x->req, out);
     buf_slice(out, own);
@@ -77,17 +76,31 @@ static void put_allow(struct buf *b, const struct exchange *x) {
     buf_puts(b, "\r\n");
 }
 
+/* Who failed: as the log says it, whoever was asked last, although policies stood in between. */
+static struct slice who_failed(const struct exchange *x) {
+    struct slice answered = exchange_upstream(x);
+    const struct target *t = exchange_target(x);
+    return answered.len > 0 || t == NULL ? answered : slice_str(t->name);
+}
+
 void answer_error_lines(const struct exchange *x, const struct failure *f, struct buf *out) {
+    struct buf lines; /* the upstream's and the policies' */
+    buf_init(&lines, 0);
+    buf_slice(&lines, buf_get(&f->headers));
+    localize(x, &lines);
+    struct slice own = buf_get(&lines);
     buf_puts(out, "content-type: application/json\r\n");
-    put_identity(out, x, buf_get(&f->headers));
+    put_identity(out, x, who_failed(x), own);
     bool ours = f->kind == FAILURE_NO_MEMORY || f->kind == FAILURE_DRAINING; /* over soon */
     if (f->retry_after_ms > 0 || ours) {
         buf_puts(out, "retry-after: ");
         buf_u64(out, f->retry_after_ms > 0 ? (f->retry_after_ms + 999) / 1000 : 1);
         buf_puts(out, "\r\n");
     }
-    if (failure_is_final(f)) http_field_put_unless(out, buf_get(&f->headers), SLICE("x-should-retry"), SLICE("false"));
-    buf_slice(out, buf_get(&f->headers));
+    if (failure_is_final(f)) http_field_put_unless(out, own, SLICE("x-should-retry"), SLICE("false"));
+    buf_slice(out, own);
     if (f->kind == FAILURE_METHOD) put_allow(out, x);
     if (f->status == 415 && f->kind == FAILURE_INVALID_REQUEST) buf_puts(out, "accept-encoding: " CODINGS_KNOWN "\r\n");
+    if (buf_failed(&lines)) out->error = lines.error;
+    buf_deinit(&lines);
 }

@@ -1,6 +1,6 @@
 /* chunked.c -- takes the framing off a chunked body.
  *
- *     4;ext=1\r\n     SIZE -> EXTENSION -> SIZE_LF
+ *     4 ;ext=1\r\n    SIZE -> PADDING -> EXTENSION -> SIZE_LF
  *     data            DATA           handed out as it lies in the input
  *     \r\n            DATA_CR -> DATA_LF -> SIZE_FIRST
  *     0\r\n
@@ -9,11 +9,11 @@
  *
  * A state machine over bytes, because they come in any pieces; only the data is
  * taken whole.  As strict as parse.c and for the same reason: a size is hex
- * digits and nothing else, lines end in CRLF, and trailers have the form of
+ * digits with nothing but spaces behind them, lines end in CRLF, and trailers have the form of
  * headers although nobody reads them.
  *
  * Invariants: `digits` counts those of the size being read; `line` counts the
- * bytes of one extension, or of all trailers; `left` is what is missing of the
+ * bytes of one extension with the spaces before it, or of all trailers; `left` is what is missing of the
  * current chunk.  After HTTP_BAD the struct must not be fed again.
  *
  * Not done here: the limit on the body; that is the caller's sum of the pieces.
@@ -30,6 +30,7 @@
 enum state {
     SIZE_FIRST, /* a digit must come */
     SIZE,
+    PADDING,    /* spaces behind the size: BWS of RFC 9112 7.1.1, and some fill up to a fixed width */
     EXTENSION,
     SIZE_LF,
     DATA,
@@ -48,6 +49,15 @@ static int bad(const char **why, const char *sentence) {
     return HTTP_BAD;
 }
 
+static int eat_padding(struct http_chunked *c, char byte, const char **why) {
+    if (byte == ';') c->state = EXTENSION;
+    else if (byte == '\r') c->state = SIZE_LF;
+    else if (byte == ' ' || byte == '\t') c->state = PADDING;
+    else return bad(why, "invalid byte in a chunk size");
+    if (c->state == PADDING && ++c->line > EXTENSION_MAX) return bad(why, "chunk extension over 4 KiB");
+    return 0;
+}
+
 static int eat_size(struct http_chunked *c, char byte, const char **why) {
     int digit = hex_value(byte);
 
@@ -59,13 +69,7 @@ static int eat_size(struct http_chunked *c, char byte, const char **why) {
         return 0;
     }
     if (c->state == SIZE_FIRST) return bad(why, "chunk without a size");
-    if (byte == ';')
-        c->state = EXTENSION;
-    else if (byte == '\r')
-        c->state = SIZE_LF;
-    else
-        return bad(why, "invalid byte in a chunk size");
-    return 0;
+    return eat_padding(c, byte, why);
 }
 
 static int eat_extension(struct http_chunked *c, char byte, const char **why) {
@@ -122,6 +126,7 @@ static int eat_byte(struct http_chunked *c, char byte, const char **why) {
 
     switch ((enum state)c->state) {
     case SIZE_FIRST: case SIZE: return eat_size(c, byte, why);
+    case PADDING: return eat_padding(c, byte, why);
     case EXTENSION: return eat_extension(c, byte, why);
     case SIZE_LF:
         rc = eat_exactly(c, byte, '\n', DATA, why);

@@ -171,6 +171,11 @@ static int open_deflate(struct decoder *d, unsigned char first) {
     return inflateInit2(&d->z, zlib ? MAX_WBITS : -MAX_WBITS) == Z_OK ? 0 : PERILUNE_ERR_NOMEM;
 }
 
+/* Zeros behind a member, which gzip itself takes for the rest of a tape's block. */
+static void skip_padding(z_stream *z) {
+    for (; z->avail_in > 0 && *z->next_in == 0; z->avail_in--) z->next_in++;
+}
+
 static int feed_zlib(struct decoder *d, struct slice in, struct buf *out) {
     if (!d->begun && d->coding == CODING_DEFLATE && open_deflate(d, (unsigned char)in.ptr[0]) != 0)
         return PERILUNE_ERR_NOMEM;
@@ -180,6 +185,7 @@ static int feed_zlib(struct decoder *d, struct slice in, struct buf *out) {
         size_t size;
         char *to = room_for(d, out, &size);
         if (to == NULL) return out->error;
+        if (d->whole && d->coding == CODING_GZIP) skip_padding(&d->z);
         if (d->whole && d->z.avail_in > 0) { /* another member */
             if (d->coding != CODING_GZIP || inflateReset(&d->z) != Z_OK) return PERILUNE_ERR_INVAL;
             d->whole = false;

@@ -179,6 +179,14 @@ static bool is_text(struct slice type) {
     return name.len > 5 && slice_eq_nocase(slice_of(name.ptr + name.len - 5, 5), SLICE("+json"));
 }
 
+/* RFC 9110 7.7: who passes it on changes nothing of it. */
+static bool says_no_transform(struct slice cache) {
+    struct slice word = SLICE("no-transform");
+    for (size_t i = 0; i + word.len <= cache.len; i++)
+        if (slice_starts_nocase(slice_of(cache.ptr + i, cache.len - i), word)) return true;
+    return false;
+}
+
 /* Does it depend on Accept-Encoding how this reply is sent?  An ETag says that bytes are the
  * same ones, a part of a file has its place in bytes: these stay as they are. */
 static bool may_pack(const struct http_conn *c, int status, struct slice headers, size_t length) {
@@ -186,10 +194,9 @@ static bool may_pack(const struct http_conn *c, int status, struct slice headers
     if (l->compress_min == 0 || http_status_is_bodiless(status) || status == 206) return false;
     if (length == REPLY_CHUNKED ? !l->compress_streams : length < l->compress_min) return false;
     if (!is_text(headers_find(headers, SLICE("content-type")))) return false;
-    struct slice cache = headers_find(headers, SLICE("cache-control"));
     return headers_find(headers, SLICE("content-encoding")).ptr == NULL &&
            headers_find(headers, SLICE("etag")).ptr == NULL &&
-           (cache.len == 0 || memmem(cache.ptr, cache.len, "no-transform", 12) == NULL);
+           !says_no_transform(headers_find(headers, SLICE("cache-control")));
 }
 
 static enum coding coding_for(const struct http_request *r, size_t length) {

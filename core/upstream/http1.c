@@ -194,6 +194,12 @@ static enum state body_of(const struct http1 *h, const struct http_head *head) {
     return head->has_length ? SIZED : UNTIL_CLOSE;
 }
 
+/* A 204 has no body (RFC 9112 6.3), and one that announces some may send it all the same, a moment later: as
+ * the beginning of another request's answer. */
+static bool lies_about_body(const struct http_head *head) {
+    return head->status == 204 && (head->chunked || (head->has_length && head->length > 0));
+}
+
 /* "timeout=5, max=100": milliseconds, a second less than said, because the server's
  * clock began earlier than ours. */
 static uint64_t keep_alive_ms(const struct http_head *head) {
@@ -219,7 +225,7 @@ static void take_head(struct http1 *h, const struct http_head *head) {
     h->state = body_of(h, head);
     h->left = head->has_length && !has_no_body(c, head->status) ? head->length : 0;
     h->idle_ms = (unsigned)keep_alive_ms(head);
-    h->keep_alive = head->keep_alive && h->state != UNTIL_CLOSE && h->idle_ms > 0;
+    h->keep_alive = head->keep_alive && h->state != UNTIL_CLOSE && h->idle_ms > 0 && !lies_about_body(head);
     http_chunked_init(&h->chunks);
     call_on_head_end(c);
     if (head->status < 300) call_drop_body(c); /* what is still being sent has a share of its own */

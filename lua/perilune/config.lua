@@ -193,8 +193,8 @@ local passed_name = {
 }
 
 -- What SDKs and people look for in an answer.
-local passed = { "accept-ranges", "content-disposition", "content-range", "etag", "location", "openai-*", "retry-after-ms",
-                 "x-ratelimit-*", "x-should-retry" }
+local passed = { "accept-ranges", "cache-control", "content-disposition", "content-range", "etag", "location", "openai-*",
+                 "retry-after-ms", "x-ratelimit-*", "x-should-retry" }
 
 local function check_headers(map)
   local out = {}

@@ -118,6 +118,28 @@ TEST_NOFAULT(a_flush_lets_all_through) {
     }
 }
 
+/* As gzip(1) leaves the rest of a tape's block; anything else behind a member is no member. */
+TEST_NOFAULT(zeros_behind_gzip_are_no_member) {
+    struct buf packed, out;
+    for (size_t step = 1; step < 40; step += 13) {
+        buf_init(&packed, 0);
+        buf_init(&out, 0);
+        CHECK_INT(pack(CODING_GZIP, SLICE("one"), &packed), 0);
+        buf_put(&packed, "\0\0\0\0\0", 5);
+        CHECK_INT(unpack_pieces(CODING_GZIP, buf_get(&packed), step, 100, &out), 0);
+        CHECK_SLICE(buf_get(&out), SLICE("one"));
+        CHECK_INT(pack(CODING_GZIP, SLICE(" two"), &packed), 0);
+        buf_clear(&out);
+        CHECK_INT(unpack_pieces(CODING_GZIP, buf_get(&packed), step, 100, &out), 0);
+        CHECK_SLICE(buf_get(&out), SLICE("one two"));
+        buf_puts(&packed, "x");
+        buf_clear(&out);
+        CHECK(unpack_pieces(CODING_GZIP, buf_get(&packed), step, 100, &out) != 0);
+        buf_deinit(&packed);
+        buf_deinit(&out);
+    }
+}
+
 TEST_NOFAULT(a_bomb_has_a_limit) {
     struct buf zeros, packed, out;
     buf_init(&zeros, 0);

@@ -438,6 +438,7 @@ TEST(chunked) {
                   SLICE("hello\r\n34567890"), NULL);
     check_chunked(SLICE("00000000000000aF\r\n"), HTTP_AGAIN, SLICE(""), NULL);
     check_chunked(SLICE("FFFFFFFFFFFFFFFF\r\nabc"), HTTP_AGAIN, SLICE("abc"), NULL);
+    check_chunked(SLICE("5 \t; a = b\r\nhello\r\n0  \r\n\r\n"), 26, SLICE("hello"), NULL);
     check_chunked(SLICE("1;\xff\t\r\nx\r\n0;\r\n\r\n"), 15, SLICE("x"), NULL);
 }
 
@@ -448,7 +449,8 @@ TEST(chunked_malformed) {
     check_chunked(SLICE(" 5\r\n"), HTTP_BAD, none, "chunk without a size");
     check_chunked(SLICE("-5\r\n"), HTTP_BAD, none, "chunk without a size");
     check_chunked(SLICE("0x5\r\n"), HTTP_BAD, none, "invalid byte in a chunk size");
-    check_chunked(SLICE("5 \r\n"), HTTP_BAD, none, "invalid byte in a chunk size");
+    check_chunked(SLICE("5 5\r\n"), HTTP_BAD, none, "invalid byte in a chunk size");
+    check_chunked(SLICE("5 \n"), HTTP_BAD, none, "invalid byte in a chunk size");
     check_chunked(SLICE("5_5\r\n"), HTTP_BAD, none, "invalid byte in a chunk size");
     check_chunked(SLICE("5\nhello\r\n"), HTTP_BAD, none, "invalid byte in a chunk size");
     check_chunked(SLICE("5\rhello"), HTTP_BAD, none, "CRLF expected in a chunked body");
