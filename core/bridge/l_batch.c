@@ -37,7 +37,7 @@ struct lua_batch {
     struct batcher *queue;      /* NULL: nobody has submitted anything */
     struct batcher_options options;
     struct state   *state;
-    int             run_ref;
+    int             run_ref, copy_ref; /* what runs a list, and what copies a result */
     uint64_t        timeout_ms; /* of a run */
     bool            across;     /* tenants */
     char            name[65];   /* for /admin/tasks */
@@ -60,6 +60,7 @@ struct waiting {
     struct failure    failure;
     unsigned          index;      /* in the list of its run, from 1 */
     int               value, result; /* references; 0: none */
+    bool              joined;     /* its result is another's, too */
 };
 
 static struct waiting *waiting_of(struct batch_item *item) { return container_of(item, struct waiting, item); }
@@ -161,9 +162,25 @@ static bool is_complete(lua_State *L, unsigned n, unsigned *got) {
     return !more;
 }
 
+/* The table on the top in a copy of w's own: nobody shall see what another writes into its result. [0, 0, e] */
+static bool copy_result(lua_State *L, struct waiting *w) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, w->owner->copy_ref);
+    lua_insert(L, -2);
+    lua_call(L, 1, 2);
+    if (!lua_isnil(L, -1)) {
+        failure_set(&w->failure, FAILURE_POLICY, "a result of batch '%s' has more than %d values, which is too large for "
+                                                 "share = true", w->owner->name, (int)lua_tointeger(L, -1));
+        lua_settop(L, 2);
+        return false;
+    }
+    lua_pop(L, 1);
+    return true;
+}
+
 static void settle_one(lua_State *L, struct waiting *w) {
     lua_rawgeti(L, 1, (int)w->index);
     if (!lua_isnil(L, -1)) {
+        if (w->joined && lua_istable(L, -1) && !copy_result(L, w)) return;
         w->result = state_ref_new(L);
         return;
     }
@@ -331,6 +348,7 @@ static int l_gc(lua_State *L) {
     struct lua_batch *o = to_batch(L, 1);
     batcher_free(o->queue);
     if (o->run_ref != 0) state_ref_drop(o->state, o->run_ref);
+    if (o->copy_ref != 0) state_ref_drop(o->state, o->copy_ref);
     *o = (struct lua_batch){ .queue = NULL };
     return 0;
 }
@@ -347,11 +365,12 @@ static uint64_t milliseconds(lua_State *L, int t, const char *key) {
     return (uint64_t)ceil(number(L, t, key, 0, 1e6) * 1000);
 }
 
-/* core.batch({ max_size, max_tokens, max_wait, max_queue, max_running, timeout, across_tenants }, run, name) */
+/* core.batch({ max_size, max_tokens, max_wait, max_queue, max_running, timeout, across_tenants }, run, name, copied) */
 int l_batch(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);
     luaL_checktype(L, 2, LUA_TFUNCTION);
     const char *name = luaL_checkstring(L, 3);
+    luaL_checktype(L, 4, LUA_TFUNCTION);
     struct state *s = state_of(L);
     struct lua_batch *o = lua_newuserdata(L, sizeof(*o));
     *o = (struct lua_batch){ .state = s };
@@ -362,6 +381,8 @@ int l_batch(lua_State *L) {
     o->across = value_field_bool(L, 1, "across_tenants", false);
     lua_pushvalue(L, 2);
     o->run_ref = state_ref_new(L);
+    lua_pushvalue(L, 4);
+    o->copy_ref = state_ref_new(L);
     o->options = (struct batcher_options){
         .max_size = (unsigned)number(L, 1, "max_size", 1, 1 << 20),
         .max_tokens = (uint64_t)number(L, 1, "max_tokens", 0, 1e15), .max_wait_ms = milliseconds(L, 1, "max_wait"),
@@ -420,6 +441,7 @@ static int enter(lua_State *L, struct waiting *w, struct slice key) {
     if (value_field_bool(L, 3, "share", false)) of = batch_join(q, key, &w->item, is_same, L);
     if (of == NULL) return batch_submit(q, key, &w->item);
     w->index = waiting_of(of)->index;
+    w->joined = true;
     return 0;
 }
 

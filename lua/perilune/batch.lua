@@ -6,6 +6,7 @@
 
 local check = require "perilune.check"
 local config = require "perilune.config"
+local copied = require "perilune.copied"
 local core = require "perilune.core"
 local errors = require "perilune.errors"
 
@@ -50,7 +51,7 @@ end
 
 local function make(name, given)
   local self = setmetatable({}, batch)
-  hidden[self] = { name = name, given = given, core = core.batch(given, given.run, name) }
+  hidden[self] = { name = name, given = given, core = core.batch(given, given.run, name, copied) }
   return self
 end
 

@@ -486,7 +486,8 @@ function perilune.ask(ask) end
 ---@field run async fun(req: perilune.Request, done: table<string, any>, ...): any, perilune.Error?  done: results by name; those of the steps before it are there.  What it throws fails the step, and the log has its place and traceback
 ---@field after? string[]|string  steps that come before it
 ---@field timeout? number   seconds, above 0; all tries together
----@field default? any      its result when it fails, or is late; then it may
+---@field default? any      its result when it fails, or is late; then it may.  Each run gets a copy, so no more than
+---                         10,000 values
 ---@field optional? boolean it may fail, and has no result then; default false: it ends the plan
 ---@field retry? integer    more tries while the error is retryable; default 0
 
@@ -1110,7 +1111,8 @@ function perilune.coalesce(req) end
 local Batch = {}
 
 --- Waits until the item was run.  Errors: what run said of it; overloaded (max_queue items wait), timeout, policy_error
---- (run threw, or returned another number of results), policy_budget_exceeded.
+--- (run threw, or returned another number of results), policy_budget_exceeded.  share: when an equal item is being run, its
+--- result is this one's, too; of a table each gets a copy (10,000 values at most).
 ---@async
 ---@param item any  not nil
 ---@param opts? { tokens?: integer, size?: integer, priority?: integer, timeout?: number, key?: string, share?: boolean }

@@ -13,6 +13,7 @@
 
 local caught = require "perilune.caught"
 local check = require "perilune.check"
+local copied = require "perilune.copied"
 local core = require "perilune.core"
 local errors = require "perilune.errors"
 local retry = require "perilune.retry"
@@ -53,11 +54,13 @@ local function check_step(name, step)
   check_seconds(("step '%s': 'timeout'"):format(name), step.timeout)
   check_count(("step '%s': 'retry'"):format(name), step.retry, 0)
   if step.optional ~= nil and type(step.optional) ~= "boolean" then misuse("step '%s': 'optional' is true or false", name) end
+  local default, most = copied(step.default)
+  if most then misuse("step '%s': 'default' has more than %d values; let the step make it", name, most) end
   local after = step.after
   if type(after) == "string" then after = { after } end
   if after ~= nil and type(after) ~= "table" then misuse("step '%s': 'after' is a list of names", name) end
-  return { name = name, run = step.run, after = after or {}, timeout = step.timeout, default = step.default,
-           retry = step.retry or 0, optional = step.optional or step.default ~= nil }
+  return { name = name, run = step.run, after = after or {}, timeout = step.timeout, default = default,
+           retry = step.retry or 0, optional = step.optional or default ~= nil }
 end
 
 -- The steps in a fixed order, and their numbers by name.
@@ -167,6 +170,11 @@ local function warn(req, step, err)
   req:log("warn", "step failed", { step = step.name, code = err.code, message = err.message, detail = err.detail })
 end
 
+-- What a step has that has nothing: its default, in a copy of this run's, which it may write into.
+local function give_default(run, step)
+  if run.done[step.name] == nil then run.done[step.name] = copied(step.default) end
+end
+
 -- A step that may fail has its default then, or nothing.
 local function finish_step(run, step, value, err)
   if value == nil and err ~= nil then
@@ -177,8 +185,7 @@ local function finish_step(run, step, value, err)
   else
     note(run, step, "ok")
   end
-  if value == nil then value = step.default end
-  run.done[step.name] = value
+  if value == nil then give_default(run, step) else run.done[step.name] = value end
   return true
 end
 
@@ -213,7 +220,7 @@ local function settle(self, run, stopped)
     if not run.state[step.name] then
       local late = stopped[i] == true
       note(run, step, late and "late" or run.began[step.name] and "canceled" or "skipped")
-      if step.default ~= nil then run.done[step.name] = step.default end
+      give_default(run, step)
       if late then
         local err = errors.new{ code = "timeout", message = ("a step took longer than %g seconds"):format(step.timeout),
                                detail = "step " .. step.name }
@@ -236,7 +243,7 @@ function Plan:run(req, ...)
   for i, step in ipairs(self.steps) do
     fns[i] = branch(run, step, ...)
     -- One that is stopped for being late has its default at once, for those that come behind it.
-    if step.timeout and step.default ~= nil then run.done[step.name] = step.default end
+    if step.timeout then give_default(run, step) end
   end
   local all, err, stopped = core.result(core.spawn("all", fns, self.options.limit, "request", self.graph,
                                           time_of(self.options, req)))

@@ -180,3 +180,27 @@ t.test("batch: names and options", function()
   t.error(function() first:submit("x", { priority = 8 }) end, "at most 7")
   t.error(function() first:submit(nil) end, "item is nil")
 end)
+
+t.test("batch: what one writes into a shared result is in nobody else's; one that is too large is not shared", function()
+  local size = 1
+  local batch = perilune.batch("shared tables", { across_tenants = true, run = function()
+    perilune.sleep(1)
+    local list = {}
+    for i = 1, size do list[i] = i end
+    return { { list = list } }
+  end })
+  local function ask(writes, after)
+    return function()
+      perilune.sleep(after)
+      local value, err = batch:submit("q", { share = true })
+      if value and writes then value.list[1], value.tenant = "secret", "a" end
+      return { value = value, err = err }
+    end
+  end
+  local got = perilune.all{ ask(true, 0), ask(false, 0.1), ask(true, 0.2), ask(false, 0.3) }
+  t.equal({ got[2].value, got[4].value }, { { list = { 1 } }, { list = { 1 } } })
+  size = 10000
+  got = perilune.all{ ask(false, 0), ask(false, 0.1) }
+  t.equal(#got[1].value.list, 10000)
+  t.match(got[2].err.detail or got[2].err.message, "a result of batch 'shared tables' has more than 10000 values")
+end)

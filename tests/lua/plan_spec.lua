@@ -111,6 +111,38 @@ t.test("unless it may; those behind it run, with its default or without", functi
   t.equal(t.clock(), 2)
 end)
 
+t.test("what one request writes into a default is in no other's", function()
+  local default = { list = {}, count = 0 }
+  default.itself = default
+  local plan = perilune.plan{
+    failed = { run = fails(), default = default }, late = { run = slow(9), timeout = 1, default = default },
+    none = { run = function() end, default = default },
+    behind = { run = function(_, done) return done.late end, after = "late" },
+  }
+  default.count = 5 -- nor does who wrote the plan change it any more
+  local function ask(tenant)
+    local reply = t.send(function(req)
+      local seen = plan:run(req)
+      for _, name in ipairs{ "failed", "late", "none" } do
+        t.equal({ seen[name].list, seen[name].count, seen[name].itself == seen[name] }, { {}, 0, true })
+        seen[name].list[1], seen[name].count = tenant, 1
+      end
+      t.ok(seen.behind == seen.late)
+      return perilune.respond{ text = "ok" }
+    end, nil, t.request("hi"))
+    t.equal({ reply.status, reply.text }, { 200, "ok" })
+  end
+  ask("first")
+  ask("second")
+end)
+
+t.test("a default that is too large to be copied for each request is refused when the plan is made", function()
+  local large = {}
+  for i = 1, 10001 do large[i] = i end
+  t.error(function() perilune.plan{ a = { run = fails(), default = large } } end,
+    "step 'a': 'default' has more than 10000 values; let the step make it")
+end)
+
 t.test("one that is late and must not be is the error", function()
   local out = run{ slow = { run = slow(9), timeout = 1 }, ok = slow(0.5, 1) }
   t.equal(out[2].code, "timeout")
