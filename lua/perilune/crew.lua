@@ -10,7 +10,9 @@
 -- order of the plan.  The first part flows to the client while the others are written; those are held (bounded) until
 -- it is their turn.  With a merger nothing flows before all parts are there; then the merger's answer does.
 --
--- A part that an earlier one needs ("$3" in task 1) cannot wait for its turn: it is read to its end at once.
+-- A part that begins while an earlier one waits cannot wait for its turn, and is read to its end at once: the earlier one
+-- may need it ("$3" in task 1), directly or over others, or the hands that hold it.  So whatever flows stands behind
+-- parts that have begun, and the writer comes to it.
 --
 -- Nothing is said to the client before there are two tasks: until then the plain call can take the place of all.
 
@@ -100,13 +102,10 @@ local function needed(board, task)
   return table.concat(out, "\n\n")
 end
 
--- Does an earlier task need this one?
-local function is_needed_early(board, index)
+-- Does an earlier task wait still, maybe for this one, or for the hands that have it?
+local function waits_before(board, index)
   for i = 1, index - 1 do
-    local task = tasks_of(board)[i]
-    for number in task.text:gmatch("%${?(%d%d?%d?)}?") do
-      if board.reader.by_number[tonumber(number)] == index then return true end
-    end
+    if not board.results[i] then return true end
   end
   return false
 end
@@ -131,7 +130,7 @@ end
 -- A result has a response that flows (res), or a text, or an error.
 local function work(board, task)
   local result = board.results[task.index]
-  local whole = board.job.merger ~= nil or is_needed_early(board, task.index)
+  local whole = board.job.merger ~= nil or waits_before(board, task.index)
   local res, err, text = ask(board, task, whole)
   if err then result.err = err
   elseif whole then result.text = text

@@ -103,6 +103,26 @@ t.test("forward references, circles, a hundred parts", function()
   t.match(last(t.calls("worker")[3].body), "Also: T100: do 100")
 end)
 
+t.test("whoever needs whom, and however few work at once, it comes to an end", function()
+  local function title_of(i) return ("%s said."):format(("ABCD"):sub(i, i)) end
+  for _, lines in ipairs{
+    { "from $3", "b", "from $2" }, { "from $3", "from $1", "from $2" }, { "from $3", "b", "c" }, { "from $4", "from $3", "c", "from $2" },
+    { "from $2 and $3", "from $3", "from $1" }, { "from $4", "b", "from $9", "from $3" },
+  } do
+    local plan, want = {}, {}
+    for i, text in ipairs(lines) do
+      plan[i] = ("%d. %s :: %s\n"):format(i, ("ABCD"):sub(i, i), text)
+      want[i] = ("## %s\n\n%s"):format(("ABCD"):sub(i, i), title_of(i))
+    end
+    for concurrency = 1, #lines do
+      planner(plan)
+      worker()
+      local reply = send({ concurrency = concurrency }, { stream = true })
+      t.equal({ reply.text, #t.calls("worker") }, { table.concat(want, "\n\n"), #lines })
+    end
+  end
+end)
+
 t.test("a planner that talks nonsense, fails, or sees one task: the plain call", function()
   for _, script in ipairs{ { text = "I cannot do that, sorry." }, { text = "" }, { text = "ONE" }, { text = "1. A :: only this" },
                            { status = 500 }, { chunks = { "1. A", " :: x" }, breaks = true } } do
