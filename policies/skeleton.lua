@@ -51,7 +51,7 @@ local function job_of(options, req, next)
   local titles = {}
   return {
     policy = "skeleton", req = req, language = text_of.language(text_of.last_user(req)), max_parts = options.max_points,
-    concurrency = math.min(options.concurrency, options.max_points), on_error = options.on_error, gap = "\n\n",
+    alone = true, concurrency = math.min(options.concurrency, options.max_points), on_error = options.on_error, gap = "\n\n",
     plain = function() return next(req) end,
     plan = function()
       return { upstream = options.outline or req.upstream, messages = crew.with(req, OUTLINE:format(options.max_points)), stream = true,

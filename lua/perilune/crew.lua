@@ -34,7 +34,7 @@ local SHARE, SHARE_ALONE = 0.7, 0.95
 local function new_board(job)
   local left = job.req:time_left()
   local share = job.merger and SHARE or SHARE_ALONE
-  return { reader = plan_lines.reader(job.max_parts), signal = core.signal(), results = {}, planned = false, job = job,
+  return { reader = plan_lines.reader(job.max_parts, job.alone), signal = core.signal(), results = {}, planned = false, job = job,
            until_s = left < 1e8 and job.on_error ~= "fail" and perilune.now() + left * share or nil }
 end
 
@@ -331,6 +331,7 @@ end
 ---@field req perilune.Request
 ---@field language? string   of the question
 ---@field max_parts integer
+---@field alone? boolean      no part needs what came of another
 ---@field concurrency integer
 ---@field on_error "note"|"skip"|"fail"
 ---@field gap string         between parts

@@ -31,11 +31,12 @@ local TITLE = 120    -- bytes of a title
 local Reader = {}
 Reader.__index = Reader
 
---- max_parts: at least 1.
+--- max_parts: at least 1.  alone: no task needs another, and "$5" is a price.
 ---@param max_parts integer
+---@param alone? boolean
 ---@return perilune.PlanReader
-function M.reader(max_parts)
-  return setmetatable({ max_parts = max_parts, tasks = {}, by_number = {}, rest = "", lines = 0, bytes = 0, over = false,
+function M.reader(max_parts, alone)
+  return setmetatable({ max_parts = max_parts, alone = alone, tasks = {}, by_number = {}, rest = "", lines = 0, bytes = 0, over = false,
                         one = false, thinking = false, extra = 0 }, Reader)
 end
 
@@ -123,10 +124,17 @@ function Reader:feed(text)
   if self.bytes > BYTES then self.over = true end
 end
 
+local function nothing() end
+
+-- The numbers that a task's text refers to, one after the other.
+local function numbers_in(self, task)
+  return self.alone and nothing or task.text:gmatch("%${?(%d%d?%d?)}?")
+end
+
 -- Which tasks a text refers to.  A number that is not known yet keeps its name: "#7".
 local function references(self, task)
   local out, seen = {}, {}
-  for number in task.text:gmatch("%${?(%d%d?%d?)}?") do
+  for number in numbers_in(self, task) do
     local index = self.by_number[tonumber(number)]
     if index and index ~= task.index and not seen[index] then
       seen[index] = true
@@ -173,7 +181,7 @@ end
 function Reader:is_known(task)
   if task.resolved then return true end
   if not task.complete then return false end
-  for number in task.text:gmatch("%${?(%d%d?%d?)}?") do
+  for number in numbers_in(self, task) do
     local index = self.by_number[tonumber(number)]
     if not index or not self.tasks[index] or index ~= task.index and not self.tasks[index].resolved then return false end
   end

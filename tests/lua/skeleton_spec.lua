@@ -34,6 +34,23 @@ t.test("points are written at once and streamed in order", function()
   end
 end)
 
+t.test("points need each other never: a price in a title is no reference", function()
+  for _, prices in ipairs{ { "$3", "$1", "20%" }, { "$2", "%1 of ${3}", "$9" }, { "100%d", "%", "$1" } } do
+    local outline, want = {}, {}
+    for i, price in ipairs(prices) do
+      outline[i] = ("%d. Save %s\n"):format(i, price)
+      want[i] = ("%d. **Save %s**: Save %s helps."):format(i, price, price)
+    end
+    for _, stream in ipairs{ false, true } do
+      model{ chunks = outline, itl = 1 }
+      local reply = send{ stream = stream }
+      t.equal({ reply.status, reply.text, reply.total }, { 200, table.concat(want, "\n\n"), 5 })
+    end
+    t.match(t.calls("up")[4].body.messages[2].content, "1%. Save ")
+    t.match(t.calls("up")[4].body.messages[2].content, "3%. Save ")
+  end
+end)
+
 t.test("in Chinese", function()
   model{ text = "1、保持黑暗\n2、不喝咖啡\n" }
   local reply = send{ messages = { { role = "user", content = "提高睡眠质量有哪些方法？" } } }
