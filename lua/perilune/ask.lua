@@ -144,12 +144,10 @@ function M.ask(ask)
   local index, label, run = way_of(ask)
   local body, tenant = body_of(ask)
   local key, latch, timeout = wait_turn(ask, body, tenant, label)
-  local until_s = timeout and core.clock() + timeout
   local settings = ask.upstream and host.describe(ask.upstream)
-  local res, err = model_fields.ask(label or ask.upstream or "", settings, body, function(fitting)
+  local res, err = model_fields.ask(label or ask.upstream or "", settings, body, timeout, function(fitting, left)
     local child, wrong = request(fitting)
     if not child then return nil, wrong end
-    local left = until_s and math.max(0.001, until_s - core.clock())
     return core.result(core.ask(child, function() return run(child) end, left, index, label, latch))
   end)
   if latch and res then warm.begun(key)

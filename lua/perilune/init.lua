@@ -179,11 +179,11 @@ function upstream:ask(body, opts)
   fields.model = fields.model or (up and (up.model or up.models and up.models[1])) or self.name
   fields.stream = nil
   local told
-  local res, err = model_fields.ask(self.name, up, fields, function(fitting)
+  local res, err = model_fields.ask(self.name, up, fields, opts and opts.timeout, function(fitting, left)
     told = fitting.max_tokens or fitting.max_completion_tokens
     local req, wrong = core.new_request("POST", "/v1/chat/completions", {}, core.json_encode(fitting), true)
     if not req then return nil, wrong end
-    return host.call(self.name, req, opts)
+    return host.call(self.name, req, left and { timeout = left })
   end)
   if not res then return nil, err end
   local text

@@ -7,12 +7,15 @@
 local core = require "perilune.core"
 local errors = require "perilune.errors"
 local extract = require "perilune.extract"
+local host = require "perilune.host"
+local model_fields = require "perilune.model_fields"
 local perilune = require "perilune"
 
 local M = {}
 
 --- The same question once more, through what is behind the policy: policies there see a request of their own, so that
 --- several can be on their way at once.  The upstream is asked for a whole answer; it comes in the form of the client's.
+--- A model that does not take the temperature is asked with the client's.
 ---@async
 ---@param req perilune.Request
 ---@param next perilune.Next
@@ -21,13 +24,17 @@ local M = {}
 ---@return perilune.Response?
 ---@return perilune.Error?
 function M.again(req, next, options)
-  local child, err = core.new_request(req.method, req.path, { ["content-type"] = "application/json" }, req:body())
-  if not child then return nil, err end
-  child.stream = false
-  if options.temperature then child.temperature = options.temperature end
-  child.upstream = options.upstream or req.upstream
-  if options.sample then core.of_sample(child, options.sample) end
-  return core.result(core.ask(child, function() return next(child) end, options.timeout))
+  local where = options.upstream or req.upstream
+  local changed = { model = req.model, temperature = options.temperature }
+  return model_fields.ask(where or "", where and host.describe(where), changed, options.timeout, function(fitting, left)
+    local child, err = core.new_request(req.method, req.path, { ["content-type"] = "application/json" }, req:body())
+    if not child then return nil, err end
+    child.stream = false
+    if fitting.temperature then child.temperature = fitting.temperature end
+    child.upstream = where
+    if options.sample then core.of_sample(child, options.sample) end
+    return core.result(core.ask(child, function() return next(child) end, left))
+  end)
 end
 
 --- Counts what became of a part.

@@ -25,7 +25,7 @@ end
 
 local function ask(name, more)
   local question = { upstream = name, messages = "q", max_tokens = 400, temperature = 0, stream = false }
-  for k, v in pairs(more or {}) do question[k] = v end
+  for k, v in pairs(more or {}) do question[k] = v or nil end
   local text, failure
   t.send(function()
     local res, err = perilune.ask(question)
@@ -111,6 +111,87 @@ t.test("upstream:ask, and bounds of the asker's own", function()
   end, nil, t.request("hi"))
   t.equal(ask("up", { max_tokens = perilune.json.null, max_completion_tokens = 50, temperature = 1 }), "yes")
   t.equal(bodies.up[#bodies.up].max_completion_tokens, 50)
+end)
+
+-- As servers that do not know OpenAI's newer name answer.
+local function older(name, failure, more)
+  bodies[name] = {}
+  t.upstream_of(name, function(req)
+    local body = perilune.json.decode(req:body())
+    table.insert(bodies[name], body)
+    if body.max_completion_tokens then return failure end
+    return { text = "yes" }
+  end, more or {})
+end
+
+t.test("a bound by the newer name takes the older one's where that is all that is known", function()
+  for _, failure in ipairs{
+    { status = 400, error = { code = "unsupported_parameter", param = "max_completion_tokens", message = "no" } },
+    { status = 400, error = { message = "Unrecognized request argument supplied: max_completion_tokens" } },
+    { status = 400, error = { code = "unsupported_parameter", message = "Only max_tokens is supported." } },
+    { status = 422, error = { code = "extra_forbidden", param = "body.max_completion_tokens", message = "no" } },
+  } do
+    older("up", failure)
+    for _ = 1, 2 do
+      t.equal(ask("up", { max_tokens = false, max_completion_tokens = 50, temperature = 1, timeout = 5 }), "yes")
+    end
+    t.equal(seen "up", { "- 50 1", "50 - 1", "50 - 1" })
+    require("perilune.model_fields").forget()
+  end
+  -- A name of OpenAI's, that somebody gave a model which is none.
+  older("up", { status = 400, error = { code = "unsupported_parameter", param = "max_completion_tokens", message = "no" } }, { model = "gpt-5" })
+  for _ = 1, 2 do t.equal(ask "up", "yes") end
+  t.equal(seen "up", { "- 8592 0", "400 - 0", "400 - 0" })
+end)
+
+t.test("who takes neither bound is not asked without one", function()
+  for _, given in ipairs{ "max_tokens", "max_completion_tokens" } do
+    local asked = {}
+    t.upstream("up", function(req)
+      local body = perilune.json.decode(req:body())
+      local name = body.max_tokens and "max_tokens" or body.max_completion_tokens and "max_completion_tokens" or "none"
+      asked[#asked + 1] = name
+      return { status = 400, error = { code = "unsupported_parameter", param = name, message = "no" } }
+    end)
+    local _, err = ask("up", { max_tokens = given == "max_tokens" and 5, max_completion_tokens =
+      given ~= "max_tokens" and 5 or nil })
+    t.equal({ err.code, #asked }, { "unsupported_parameter", 2 })
+  end
+end)
+
+t.test("all tries together have the time that was given", function()
+  t.upstream("up", { delay = 3, status = 400, error = { code = "unsupported_parameter", param = "max_tokens", message = "no" } })
+  local began = t.clock()
+  local _, err = ask("up", { timeout = 5 })
+  t.equal({ err.code, t.clock() - began }, { "timeout", 5 })
+  t.upstream("up", { delay = 3, status = 400, error = { code = "unsupported_parameter", param = "max_tokens", message = "no" } })
+  require("perilune.model_fields").forget()
+  began = t.clock()
+  t.send(function()
+    local _, failure = perilune.upstream("up"):ask({ messages = { { role = "user", content = "q" } }, max_tokens = 5 }, { timeout = 5 })
+    t.equal({ failure.code, t.clock() - began }, { "timeout", 5 })
+    return perilune.respond{ text = "x" }
+  end, nil, t.request("hi"))
+  t.equal(t.clock() - began, 5)
+end)
+
+t.test("vote and best_of ask with the client's temperature where theirs is refused", function()
+  for policy, more in pairs{ vote = {}, best_of = { judge = "longest" } } do
+    for _, own in ipairs{ false, 1 } do
+      strict "up"
+      local options = { n = 2, temperature = 0.9, judge = more.judge }
+      local reply = t.send(policy, options, t.request{ model = "m-1", temperature = own or nil,
+        messages = { { role = "user", content = "q" } } })
+      t.equal({ reply.status, reply.text }, { 200, "yes" })
+      local tail = own and "1" or "-"
+      local all = seen "up"
+      t.equal({ all[1], all[#all], #all }, { "- - 0.9", "- - " .. tail, 4 })
+      reply = t.send(policy, options, t.request{ model = "m-1", temperature = own or nil,
+        messages = { { role = "user", content = "q" } } })
+      t.equal({ reply.status, #seen "up", (seen "up")[5] }, { 200, 6, "- - " .. tail })
+      require("perilune.model_fields").forget()
+    end
+  end
 end)
 
 t.test("what a client asks is never changed", function()
