@@ -208,6 +208,7 @@ static void finish(struct exchange *x, bool aborted) {
     mem_free(x->failure);
     list_remove(&x->link);
     struct state *s = x->gen->state;
+    if (x->over != NULL) *x->over = true;
     x->ops->free(x);
     state_put_soon(s); /* may end the generation, but frames below us still use it */
 }
@@ -322,11 +323,16 @@ static void answer(struct exchange *x, int status, struct slice type, struct buf
         return;
     }
     struct slice bytes = buf_get(body);
+    const struct event events[] = {
+        { .type = EVENT_HEAD, .status = status, .content_type = type, .has_length = true, .length = bytes.len },
+        { .type = EVENT_BYTES, .raw = bytes },
+        { .type = EVENT_END },
+    };
+    bool over = false; /* a client that has no room for one of them ends x */
     x->state = EXCHANGE_ANSWERING;
-    on_event(&x->sink, &(struct event){ .type = EVENT_HEAD, .status = status, .content_type = type, .has_length = true,
-                                        .length = bytes.len });
-    on_event(&x->sink, &(struct event){ .type = EVENT_BYTES, .raw = bytes });
-    on_event(&x->sink, &(struct event){ .type = EVENT_END });
+    x->over = &over;
+    for (size_t i = 0; i < sizeof(events) / sizeof(*events) && !over; i++) on_event(&x->sink, &events[i]);
+    if (!over) x->over = NULL;
 }
 
 void exchange_reply(struct exchange *x, int status, struct slice headers, struct buf *body) {

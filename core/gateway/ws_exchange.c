@@ -220,9 +220,12 @@ static bool make_place(struct ws_exchange *e) {
     buf_init(&e->whole, e->x.gen->config->lua.max_answer);
     if (e->content != CONTENT_EVENTS) return true;
     e->events = mem_alloc(sizeof(*e->events));
-    if (e->events != NULL) sse_init(e->events, EVENT_MAX);
-    else exchange_fail(&e->x, FAILURE_NO_MEMORY, "out of memory");
-    return e->events != NULL;
+    if (e->events == NULL) {
+        exchange_fail(&e->x, FAILURE_NO_MEMORY, "out of memory"); /* frees e */
+        return false;
+    }
+    sse_init(e->events, EVENT_MAX);
+    return true;
 }
 
 static enum flow on_head(struct ws_exchange *e, const struct event *ev) {
