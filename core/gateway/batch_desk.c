@@ -58,6 +58,7 @@ struct batch_desk {
     bool              oldest_first;
     char              found[LIST_MOST + 1][JOB_ID_SIZE];
     unsigned          found_count, shown, looked;
+    bool              disk_failed; /* while a batch was looked at */
 };
 
 static const struct slice files = SLICE(SERVED_FILES_ROOT), batches = SLICE(SERVED_BATCHES_ROOT),
@@ -109,9 +110,14 @@ static void reply_file(struct batch_desk *d, const struct file_facts *f) {
 }
 
 static void disk_fails(struct batch_desk *d) {
+    struct failure f;
     log_of_request(d->x->w->log, PERILUNE_LOG_ERROR, d->x->req->id, "jobs.files: %s: %s", settings(d)->files.folder,
                    strerror(errno));
-    exchange_fail(d->x, FAILURE_UNAVAILABLE, "files cannot be kept now; try again later");
+    failure_init(&f);
+    failure_set(&f, FAILURE_UNAVAILABLE, "files cannot be read or kept now; try again later");
+    snprintf(f.code, sizeof(f.code), "files_unavailable");
+    snprintf(f.type, sizeof(f.type), "server_error");
+    exchange_fail_with(d->x, &f);
 }
 
 static void no_file(struct batch_desk *d) {
@@ -126,8 +132,8 @@ static void too_many_bytes(struct batch_desk *d) {
     fail(d, 409, "file", "your files would have more bytes than may be kept (jobs.max_file_bytes); delete some");
 }
 
-/* *lines: how many are in it, where that is known. */
-static bool has_file(const struct batch_desk *d, const struct job *j, bool errors, uint64_t *lines) {
+/* *lines: how many are in it, where that is known.  Sets d->disk_failed when nobody can say. */
+static bool has_file(struct batch_desk *d, const struct job *j, bool errors, uint64_t *lines) {
     struct file_facts f = { .lines = 0 };
     char id[FILE_ID_SIZE];
     batch_output_id(j->id, errors, id);
@@ -135,11 +141,12 @@ static bool has_file(const struct batch_desk *d, const struct job *j, bool error
     if (!job_is_over(j->status)) return false;
     int rc = file_find(&settings(d)->files, tenant(d), slice_str(id), stamp_ms(CLOCK_REALTIME) / 1000, &f);
     if (rc == 0) *lines = f.lines;
+    d->disk_failed |= rc != 0 && rc != FILE_NOT_FOUND;
     return rc == 0;
 }
 
 /* Is there what a worker writes, or wrote when it died, and nobody has called it a file yet? */
-static bool is_written(const struct batch_desk *d, const struct job *j, bool errors) {
+static bool is_written(struct batch_desk *d, const struct job *j, bool errors) {
     uint64_t ignored;
     char id[FILE_ID_SIZE], path[FILE_PATH_SIZE];
     batch_output_id(j->id, errors, id);
@@ -153,11 +160,13 @@ static bool put_batch(struct batch_desk *d, const struct job *j) {
                                .window_ms = settings(d)->batch_window_ms };
     look.has_output = has_file(d, j, false, &look.good); /* behind is_written(): files come, and do not go */
     look.has_errors = has_file(d, j, true, &look.failed);
-    return batch_object_write(&d->out, j, &look);
+    return !d->disk_failed && batch_object_write(&d->out, j, &look);
 }
 
 static void reply_batch(struct batch_desk *d, const struct job *j) {
-    if (!put_batch(d, j)) fail(d, 404, "id", "there is no such batch");
+    bool put = put_batch(d, j);
+    if (d->disk_failed) disk_fails(d);
+    else if (!put) fail(d, 404, "id", "there is no such batch");
     else reply(d, &d->out);
 }
 
@@ -306,6 +315,16 @@ static void send_content(struct batch_desk *d, const struct file_facts *f) {
     exchange_deliver(x, r); /* may free d */
 }
 
+static void remove_file(struct batch_desk *d, const struct file_facts *f) {
+    int rc = file_remove(&settings(d)->files, tenant(d), slice_str(d->id), stamp_ms(CLOCK_REALTIME) / 1000);
+    if (rc == FILE_NOT_FOUND) no_file(d);
+    else if (rc != 0) disk_fails(d);
+    else {
+        buf_printf(&d->out, "{\"id\":\"%s\",\"object\":\"file\",\"deleted\":true}", f->id);
+        reply(d, &d->out);
+    }
+}
+
 static void one_file(struct batch_desk *d) {
     struct file_facts f;
     int rc = file_find(&settings(d)->files, tenant(d), slice_str(d->id), stamp_ms(CLOCK_REALTIME) / 1000, &f);
@@ -313,12 +332,7 @@ static void one_file(struct batch_desk *d) {
     else if (rc != 0) disk_fails(d);
     else if (d->what == DESK_CONTENT) send_content(d, &f);
     else if (d->what == DESK_FILE) reply_file(d, &f);
-    else if (file_remove(&settings(d)->files, tenant(d), slice_str(d->id), stamp_ms(CLOCK_REALTIME) / 1000) != 0)
-        no_file(d);
-    else {
-        buf_printf(&d->out, "{\"id\":\"%s\",\"object\":\"file\",\"deleted\":true}", f.id);
-        reply(d, &d->out);
-    }
+    else remove_file(d, &f);
 }
 
 /* -- Batches ------------------------------------------------------------------------------------------- */
@@ -342,8 +356,10 @@ static void make(struct batch_desk *d) {
         fail(d, 400, NULL, why.message);
         return;
     }
-    if (file_find(&settings(d)->files, tenant(d), slice_str(d->wish.input), stamp_ms(CLOCK_REALTIME) / 1000, &f) != 0) {
-        fail(d, 400, "input_file_id", "there is no such file of yours; upload it by POST /v1/files");
+    int rc = file_find(&settings(d)->files, tenant(d), slice_str(d->wish.input), stamp_ms(CLOCK_REALTIME) / 1000, &f);
+    if (rc != 0) {
+        if (rc != FILE_NOT_FOUND) disk_fails(d);
+        else fail(d, 400, "input_file_id", "there is no such file of yours; upload it by POST /v1/files");
         return;
     }
     d->job = (struct job){ .tenant = tenant(d), .queue = SLICE(""), .function = SLICE(""), .path = batches,
@@ -397,11 +413,12 @@ static void show_next(struct batch_desk *d);
 static void on_next(struct jobs_op *op, const struct jobs_answer *a) {
     struct batch_desk *d = desk_of(op);
     size_t from = buf_len(&d->out);
-    if (a->rc == 0) {
+    if (a->rc == 0 && !buf_failed(&d->out)) {
         if (d->out.data[d->out.len - 1] == '}') buf_putc(&d->out, ',');
         if (!put_batch(d, a->jobs) && !buf_failed(&d->out)) d->out.len = d->out.mark + from;
     }
-    show_next(d);
+    if (d->disk_failed) disk_fails(d);
+    else show_next(d);
 }
 
 static void show_next(struct batch_desk *d) {

@@ -128,10 +128,13 @@ static void end_with(struct batch_engine *b, enum batch_end end, const char *fmt
     va_end(ap);
 }
 
-static void no_memory(struct batch_engine *b) { end_with(b, BATCH_ENDED, "out of memory"); }
+static void no_memory(struct batch_engine *b) {
+    b->may_pass = true;
+    end_with(b, BATCH_ENDED, "out of memory");
+}
 
 static void cannot_write(struct batch_engine *b, const struct batch_output *to) {
-    b->unwritable = true;
+    b->unwritable = b->may_pass = true;
     end_with(b, BATCH_ENDED, "%s", to->err);
 }
 
@@ -346,6 +349,7 @@ static bool read_line(struct batch_engine *b) {
     enum batch_input_result got;
     while ((got = batch_input_next(b->in, &text)) != BATCH_INPUT_END) {
         if (got == BATCH_INPUT_FAILED) {
+            b->may_pass = true;
             end_with(b, BATCH_ENDING, "%s: %s", b->in->path, strerror(errno));
             return false;
         }

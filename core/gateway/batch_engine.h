@@ -66,6 +66,7 @@ struct batch_engine {
     unsigned               in_a_row;            /* failures, the last answers */
     uint64_t               changed;             /* lines that were not there when the file was looked through */
     bool                   read_all, unwritable; /* unwritable: an output fails */
+    bool                   may_pass;            /* what ended it early: a disk or memory, and nobody's key */
     enum batch_end         end;
     char                   why[400];            /* it ended early: a sentence; "": batch_engine_end(), or it did not */
 };

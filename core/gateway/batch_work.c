@@ -7,6 +7,9 @@
  *         |                           +-- expired, cancelled --+-- RESTING: lines without an answer get an error
  *         +-- bad lines, no file --> (failed, freed)    stop from any state: what is answered is kept, (freed)
  *
+ * A disk that fails, descriptors or memory that are used up are no fault of the batch: the job fails in a way that may
+ * pass, and its next try goes on with what is in the files.
+ *
  * The lines are asked by the engine that perilune batch has, as parts of this job: past policies that say who may ask,
  * which had their say when the batch was made (its guard is remembered), in the name of its tenant.  What is answered
  * is in the output file at once; a worker that dies, or is told to give its jobs back, leaves a job that another one
@@ -72,7 +75,10 @@ struct batch_work {
     char                  job_id[JOB_ID_SIZE];
     char                  guard[GUARD_SIZE]; /* who let it in: of its endpoint */
     char                  why[500];
+    bool                  may_pass;  /* what why says is no fault of the batch */
 };
+
+static const char unreadable[] = "the input file cannot be read now";
 
 /* Its path alone says nothing: without jobs.files an upstream has it.  Who made it says so. */
 bool batch_work_is(const struct job *j) { return job_is_batch(j); }
@@ -95,6 +101,12 @@ static void work_free(struct batch_work *b) {
     mem_free(b);
 }
 
+/* Why it cannot go on now. */
+static void disk_said(struct batch_work *b, const char *what, const char *why) {
+    snprintf(b->why, sizeof(b->why), "%s: %s", what, why);
+    b->may_pass = true;
+}
+
 /* A file of answers is there when something is in it. */
 typedef int commit_how(const struct file_settings *s, struct slice tenant, const struct file_facts *f);
 
@@ -110,8 +122,7 @@ static void commit(struct batch_work *b, const struct batch_output *out, bool er
     batch_id_of(b->job_id, id);
     snprintf(f.name, sizeof(f.name), "%s_%s.jsonl", id, errors ? "error" : "output");
     snprintf(f.purpose, sizeof(f.purpose), "batch_output");
-    if (how(&b->files, slice_str(b->tenant), &f) != 0)
-        snprintf(b->why, sizeof(b->why), "the answers could not be kept: %s", strerror(errno));
+    if (how(&b->files, slice_str(b->tenant), &f) != 0) disk_said(b, "the answers could not be kept", strerror(errno));
 }
 
 static void note(struct batch_work *b) {
@@ -150,6 +161,11 @@ static void fail(struct batch_work *b, enum failure_kind kind, const char *code,
     failure_deinit(&f);
 }
 
+/* What is no fault of the batch: it is tried again later. */
+static void fail_for_now(struct batch_work *b, const char *message) {
+    fail(b, FAILURE_UNAVAILABLE, "batch_files_unavailable", message);
+}
+
 /* -- Reaching the disk -------------------------------------------------------------------------- */
 
 static void sync_next(struct batch_work *b);
@@ -159,7 +175,7 @@ static void on_synced(uv_fs_t *req) {
     struct batch_work *b = container_of(req, struct batch_work, sync);
     ssize_t rc = req->result;
     uv_fs_req_cleanup(req);
-    if (rc < 0) snprintf(b->why, sizeof(b->why), "the answers could not be written: %s", uv_strerror((int)rc));
+    if (rc < 0) disk_said(b, "the answers could not be written", uv_strerror((int)rc));
     sync_next(b);
 }
 
@@ -174,7 +190,8 @@ static void on_committed(uv_work_t *req, int status) {
     struct batch_work *b = container_of(req, struct batch_work, commit);
     if (status < 0) commit_both(req); /* it was never begun */
     if (b->why[0] != '\0') log_line(b->w->log, PERILUNE_LOG_ERROR, "jobs.files: %s: %s", b->out.path, b->why);
-    if (b->why[0] != '\0') fail(b, FAILURE_INTERNAL, "batch_failed", b->why);
+    if (b->why[0] != '\0' && b->may_pass) fail_for_now(b, "the files of answers cannot be written now");
+    else if (b->why[0] != '\0') fail(b, FAILURE_INTERNAL, "batch_failed", b->why);
     else end(b, NULL);
 }
 
@@ -201,8 +218,7 @@ static void rest(struct batch_work *b) {
         return;
     }
     b->engine.tally.failed += b->rest.written;
-    if (rc < 0 && b->why[0] == '\0')
-        snprintf(b->why, sizeof(b->why), "the lines without an answer could not be written: %s", perilune_strerror(rc));
+    if (rc < 0 && b->why[0] == '\0') disk_said(b, "the lines without an answer could not be written", perilune_strerror(rc));
     if (b->work != NULL) note(b);
     sync_next(b);
 }
@@ -217,9 +233,11 @@ static void write_rest(struct batch_work *b, const char *code, const char *messa
 }
 
 static void engine_over(struct batch_work *b) {
-    if (b->engine.why[0] != '\0') snprintf(b->why, sizeof(b->why), "%s", b->engine.why);
-    batch_engine_close(&b->engine);
+    timer_stop(b->w->loop, &b->due); /* nothing is due any more */
+    batch_engine_close(&b->engine); /* which writes what is answered, and may find that it cannot */
     b->engine_open = false;
+    if (b->engine.why[0] != '\0') snprintf(b->why, sizeof(b->why), "%s", b->engine.why);
+    b->may_pass = b->engine.may_pass;
     if (b->note.phase != BATCH_EXPIRED) b->note.phase = BATCH_FINALIZING;
     b->note.finalizing_s = stamp_ms(CLOCK_REALTIME) / 1000;
     if (b->work != NULL) note(b);
@@ -274,7 +292,7 @@ static void ask_all(struct batch_work *b) {
     const char *wrong = open_outputs(b);
     if (wrong != NULL) { /* who may still hold them will not for long */
         log_line(b->w->log, PERILUNE_LOG_ERROR, "jobs.files: %s", wrong);
-        fail(b, FAILURE_UNAVAILABLE, "batch_files_unavailable", "the files of answers cannot be written now");
+        fail_for_now(b, "the files of answers cannot be written now");
         return;
     }
     b->engine.tally.before = b->engine.tally.good + b->engine.tally.failed;
@@ -316,7 +334,7 @@ static void survey(struct batch_work *b) {
     int rc = batch_survey_step(&b->survey, SLICE_LINES);
     if (rc == 0) loop_next(b->w->loop, &b->turn, run);
     else if (rc == PERILUNE_ERR_NOMEM || buf_failed(&b->faults)) fail(b, FAILURE_NO_MEMORY, NULL, "out of memory");
-    else if (rc < 0) fail(b, FAILURE_UNAVAILABLE, "batch_files_unavailable", "the input file cannot be read now");
+    else if (rc < 0) fail_for_now(b, unreadable);
     else if (b->told > 0)
         fail(b, FAILURE_INVALID_REQUEST, "invalid_batch_file", "the input file has lines that cannot be asked");
     else {
@@ -334,22 +352,32 @@ static void run(struct deferred *j) {
 
 /* -- For the runner --------------------------------------------------------------------------------------- */
 
-/* NULL, or why not. */
+static const char *disk_fails(struct batch_work *b, const char *why) {
+    log_line(b->w->log, PERILUNE_LOG_ERROR, "jobs.files: %s: %s", b->job_id, why);
+    b->may_pass = true;
+    return unreadable;
+}
+
+/* NULL, or why not; b->may_pass: now. */
 static const char *open_input(struct batch_work *b, const struct job *j) {
-    static char const no_file[] = "there is no file of yours with the id of input_file_id";
     const char *param;
     char err[600], id[FILE_ID_SIZE];
-    if (json_parse(&b->body, j->body, &(struct json_error){ 0 }) != 0 ||
-        batch_wish_read(&b->wish, &b->body, 0, &param, b->why, sizeof(b->why)) != 0)
+    int rc = json_parse(&b->body, j->body, &(struct json_error){ 0 });
+    b->may_pass = rc == PERILUNE_ERR_NOMEM;
+    if (b->may_pass) return "out of memory";
+    if (rc != 0 || batch_wish_read(&b->wish, &b->body, 0, &param, b->why, sizeof(b->why)) != 0)
         return b->why[0] ? b->why : "the body is no JSON";
     uint64_t now = stamp_ms(CLOCK_REALTIME);
-    if (file_find(&b->files, j->tenant, slice_str(b->wish.input), now / 1000, &b->input) != 0) return no_file;
+    rc = file_find(&b->files, j->tenant, slice_str(b->wish.input), now / 1000, &b->input);
+    if (rc == FILE_NOT_FOUND) return "there is no file of yours with the id of input_file_id";
+    if (rc != 0) return disk_fails(b, strerror(errno));
     file_path(&b->files, j->tenant, b->wish.input, b->paths[0]);
     for (int i = 0; i < 2; i++) {
         batch_output_id(j->id, i == 1, id);
         file_path(&b->files, j->tenant, id, b->paths[1 + i]);
     }
-    return batch_input_open(&b->in, b->paths[0], err, sizeof(err)) == 0 ? NULL : no_file;
+    /* It was told, so it is there: or it was deleted meanwhile, and the next try finds it gone. */
+    return batch_input_open(&b->in, b->paths[0], err, sizeof(err)) == 0 ? NULL : disk_fails(b, err);
 }
 
 void batch_work_begin(struct worker *w, struct job_work *work) {
@@ -382,7 +410,8 @@ void batch_work_begin(struct worker *w, struct job_work *work) {
     batch_survey_init(&b->survey);
     const char *wrong = open_input(b, &work->job);
     b->survey.endpoint = slice_str(b->wish.endpoint);
-    if (wrong != NULL) fail(b, FAILURE_INVALID_REQUEST, "invalid_batch", wrong);
+    if (wrong != NULL && b->may_pass) fail_for_now(b, wrong);
+    else if (wrong != NULL) fail(b, FAILURE_INVALID_REQUEST, "invalid_batch", wrong);
     else loop_next(w->loop, &b->turn, run);
 }
 

@@ -208,7 +208,7 @@ static void finish(struct exchange *x, bool aborted) {
     mem_free(x->failure);
     list_remove(&x->link);
     struct state *s = x->gen->state;
-    if (x->over != NULL) *x->over = true;
+    if (x->w->answering == x) x->w->answering = NULL;
     x->ops->free(x);
     state_put_soon(s); /* may end the generation, but frames below us still use it */
 }
@@ -328,11 +328,13 @@ static void answer(struct exchange *x, int status, struct slice type, struct buf
         { .type = EVENT_BYTES, .raw = bytes },
         { .type = EVENT_END },
     };
-    bool over = false; /* a client that has no room for one of them ends x */
+    struct worker *w = x->w;
+    struct exchange *before = w->answering;
     x->state = EXCHANGE_ANSWERING;
-    x->over = &over;
-    for (size_t i = 0; i < sizeof(events) / sizeof(*events) && !over; i++) on_event(&x->sink, &events[i]);
-    if (!over) x->over = NULL;
+    w->answering = x;
+    for (size_t i = 0; i < sizeof(events) / sizeof(*events) && w->answering == x; i++)
+        on_event(&x->sink, &events[i]); /* a client that has no room for it ends x */
+    w->answering = before;
 }
 
 void exchange_reply(struct exchange *x, int status, struct slice headers, struct buf *body) {

@@ -51,7 +51,6 @@ struct exchange {
     bool                   named;    /* who asked says itself which tenant that is */
     bool                   trial;    /* nobody asked for it: a policy tries something out */
     const struct dialect  *dialect;  /* of the body and its answer; NULL: they are passed through */
-    bool                  *over;     /* set when it is freed, for a frame below that has more to say; NULL: none */
 };
 
 /* Takes a share of gen, one of the worker's, and makes the request, with an id and a deadline.

@@ -76,6 +76,7 @@ struct worker {
     bool               is_home;     /* of the program's own requests: it does no jobs of others */
     bool               listens;     /* to what other processes invalidate: one worker does, for all */
     struct list        exchanges;
+    struct exchange   *answering;   /* which of these exchange.c answers itself just now; NULL: none, or it is over */
     struct after_line  after;       /* what is to be done behind replies */
     unsigned           refreshes;   /* of these, for caches: refresh.c */
     unsigned           trials;      /* of these, for nobody: trial.c */

@@ -225,11 +225,15 @@ int file_list(const struct file_settings *s, struct slice tenant, const struct f
     if (rc != 0) return rc;
     for (unsigned i = 0; i < n.count && found < (int)count; i++) {
         const char *name = n.names[which->oldest_first ? n.count - 1 - i : i];
-        if (!comes_after(which, name, from) || file_find(s, tenant, slice_str(name), now_s, &out[found]) != 0) continue;
-        found += which->purpose.ptr == NULL || slice_eq(which->purpose, slice_str(out[found].purpose));
+        if (!comes_after(which, name, from)) continue;
+        rc = file_find(s, tenant, slice_str(name), now_s, &out[found]);
+        if (rc < 0) break; /* a list that leaves out what is there is none */
+        if (rc == 0) found += which->purpose.ptr == NULL || slice_eq(which->purpose, slice_str(out[found].purpose));
     }
+    int why = errno;
     names_free(&n);
-    return found;
+    errno = why;
+    return rc < 0 ? rc : found;
 }
 
 /* Content that was not told for days. */

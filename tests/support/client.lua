@@ -330,6 +330,14 @@ function OPS.copy(self, c)
   self.scene.server:replace(to, text)
 end
 
+--- move FROM TO: a file or folder beside the configuration is elsewhere from now on.
+function OPS.move(self, c)
+  local from, to = c.rest:match("^(%S+) (%S+)$")
+  local dir = self.scene.server.dir .. "/"
+  local ok, why = os.rename(dir .. from, dir .. to)
+  if not ok then return fail(self, c, why) end
+end
+
 function OPS.hup(self) self.scene.server.proc:kill(posix.SIGHUP) end
 function OPS.term(self) self.scene.server.proc:kill(posix.SIGTERM) end
 
