@@ -292,7 +292,7 @@ static enum flow on_event(struct sink *k, const struct event *ev) {
 static bool message(const struct webhook_settings *s, const struct job_hook *h, uint64_t now_ms, struct buf *id,
                     struct buf *body, struct buf *sign) {
     webhook_write_id(h, id);
-    webhook_write(h->job, now_ms, s->result_max, body);
+    webhook_write(h->job, s->result_max, body);
     return !buf_failed(id) && !buf_failed(body) &&
            webhook_sign(&s->secrets, h->job->tenant, buf_get(id), now_ms / 1000, buf_get(body), sign) &&
            !buf_failed(sign);

@@ -4,7 +4,8 @@
  *     webhook-timestamp: 1790000000         of this try: an old message that somebody kept is refused
  *     webhook-signature: v1,K5oZ... v1,...  HMAC-SHA-256 of "id.timestamp.body" by each secret
  *
- *     {"type":"job.completed","timestamp":"2026-11-29T12:00:00Z","data":{"id":"job_...","status":...}}
+ *     {"type":"job.completed","timestamp":"2026-11-29T12:00:00.000Z","data":{"id":"job_...","status":...}}
+ *                               when the job ended: the same for each try
  *
  * **Secrets.**  A secret that two tenants share lets each write messages to the other in our name.  So what
  * signs a tenant's messages is made of the operator's secret and the tenant's name (HMAC, which tells nothing of the
@@ -88,9 +89,9 @@ static void write_time(struct buf *out, uint64_t ms) {
     buf_printf(out, "\"%s.%03uZ\"", text, (unsigned)(ms % 1000));
 }
 
-void webhook_write(const struct job *j, uint64_t now_ms, size_t result_max, struct buf *out) {
+void webhook_write(const struct job *j, size_t result_max, struct buf *out) {
     buf_printf(out, "{\"type\":\"job.%s\",\"timestamp\":", job_status_name(j->status));
-    write_time(out, now_ms);
+    write_time(out, j->ended_ms); /* of what happened, and not of this try */
     buf_puts(out, ",\"data\":");
     job_write(out, j, j->result.len <= result_max ? JOB_WHOLE : JOB_SHORT);
     buf_putc(out, '}');

@@ -44,9 +44,9 @@ bool webhook_secret_derive(const struct webhook_secret *of, struct slice tenant,
 /* NULL, or what is wrong with a URL that shall be told: a sentence.  s NULL: nobody is told anything here. */
 const char *webhook_refused(const struct webhook_settings *s, struct slice url);
 
-/* The message: {"type":"job.completed","timestamp":...,"data":{...}}, the data as job_write() has it.  result_max: the
- * answer is in it when it is no longer than that, in bytes. */
-void webhook_write(const struct job *j, uint64_t now_ms, size_t result_max, struct buf *out);
+/* The message: {"type":"job.completed","timestamp":...,"data":{...}}, the data as job_write() has it, the time that
+ * of its end, whenever it is sent.  result_max: the answer is in it when it is no longer than that, in bytes. */
+void webhook_write(const struct job *j, size_t result_max, struct buf *out);
 /* The name of the message, the same whenever it is sent: webhook-id. */
 void webhook_write_id(const struct job_hook *h, struct buf *out);
 /* webhook-signature: "v1,... v1,...". False: no memory. */
