@@ -60,6 +60,10 @@ static bool string_at(struct reading *r, uint32_t n, struct slice *out) {
     return copy != NULL || no_memory(r);
 }
 
+#define IDS "a string of 1 to %d bytes, or an integer from 0 to 9007199254740992, that names the request"
+
+static bool wrong_id(struct reading *r) { return complain(r, "id", "'id' has to be " IDS, ID_MAX); }
+
 /* A string or an integer; what it is written as decides which one it is, so it gets one form. */
 static bool read_id(struct reading *r, uint32_t n) {
     uint64_t number;
@@ -68,12 +72,12 @@ static bool read_id(struct reading *r, uint32_t n) {
     if (json_is(&r->doc, n, JSON_STRING)) {
         struct slice text;
         if (!string_at(r, n, &text)) return false;
-        if (text.len == 0 || text.len > ID_MAX) return complain(r, "id", "'id' has to have 1 to %d bytes", ID_MAX);
+        if (text.len == 0 || text.len > ID_MAX) return wrong_id(r);
         json_write_string(&b, text);
     } else if (json_is(&r->doc, n, JSON_NUMBER) && json_u64(&r->doc, n, &number) == 0) {
         buf_u64(&b, number);
     } else {
-        return complain(r, "id", "'id' is missing: a string, or an integer from 0 on, that names the request");
+        return n == JSON_NONE ? complain(r, "id", "'id' is missing: " IDS, ID_MAX) : wrong_id(r);
     }
     const char *copy = buf_failed(&b) ? NULL : arena_dup(&r->a->arena, buf_get(&b));
     if (copy != NULL) r->a->id = slice_of(copy, buf_len(&b));
