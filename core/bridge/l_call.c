@@ -202,6 +202,7 @@ static void read_usage(lua_State *L, struct usage *u) {
         u->prompt = field_tokens(L, t, "prompt_tokens");
         u->completion = field_tokens(L, t, "completion_tokens");
         u->cached = field_tokens(L, t, "cached_tokens");
+        lib_read_usage_details(L, t, u);
     }
     lua_pop(L, 1);
 }

@@ -215,7 +215,7 @@ static uint64_t tokens_at(lua_State *L, int i) {
     return (uint64_t)v;
 }
 
-/* core.compose_count(out, res | prompt, completion, cached): what a part used that was not piped */
+/* core.compose_count(out, res | prompt, completion, cached, usage): what a part used that was not piped */
 int l_compose_count(lua_State *L) {
     struct author *a = to_author(L);
     struct usage u = { .known = true };
@@ -226,6 +226,8 @@ int l_compose_count(lua_State *L) {
         u.prompt = tokens_at(L, 2);
         u.completion = tokens_at(L, 3);
         u.cached = tokens_at(L, 4);
+        luaL_checktype(L, 5, LUA_TTABLE);
+        lib_read_usage_details(L, 5, &u);
     }
     composed_usage(a->c, &u);
     lua_pushboolean(L, u.known);

@@ -387,8 +387,31 @@ static void push_headers(lua_State *L, struct response *r) {
 
 /* -- Fields ---------------------------------------------------------------------------------- */
 
+/* ORDER: enum usage_detail */
+static const char *const detail_names[USAGE_DETAIL_COUNT] = {
+    "prompt_audio_tokens", "reasoning_tokens", "audio_tokens", "accepted_prediction_tokens", "rejected_prediction_tokens",
+};
+
+void lib_read_usage_details(lua_State *L, int t, struct usage *u) {
+    for (unsigned i = 0; i < USAGE_DETAIL_COUNT; i++) {
+        lua_getfield(L, t, detail_names[i]);
+        if (!lua_isnil(L, -1)) {
+            double v = lua_isnumber(L, -1) ? lua_tonumber(L, -1) : -1;
+            if (!(v >= 0 && v <= 1e15)) luaL_error(L, "'%s' must be a number of tokens", detail_names[i]);
+            u->details[i] = (uint64_t)v;
+            u->detailed |= 1u << i;
+        }
+        lua_pop(L, 1);
+    }
+}
+
 void lib_push_usage(lua_State *L, const struct usage *u) {
-    lua_createtable(L, 0, 4);
+    lua_createtable(L, 0, 4 + __builtin_popcount(u->detailed));
+    for (unsigned i = 0; i < USAGE_DETAIL_COUNT; i++) {
+        if ((u->detailed >> i & 1) == 0) continue;
+        lua_pushnumber(L, (lua_Number)u->details[i]);
+        lua_setfield(L, -2, detail_names[i]);
+    }
     lua_pushnumber(L, (lua_Number)u->prompt);
     lua_setfield(L, -2, "prompt_tokens");
     lua_pushnumber(L, (lua_Number)u->completion);

@@ -65,6 +65,8 @@ int lib_wait_response(lua_State *L, struct response *r);
 void lib_handle_env(lua_State *L, int index);
 /* {prompt_tokens=, completion_tokens=, total_tokens=, cached_tokens=} [0, +1, e] */
 void lib_push_usage(lua_State *L, const struct usage *u);
+/* What of the tokens is told besides, of the table at t. [0, 0, e] */
+void lib_read_usage_details(lua_State *L, int t, struct usage *u);
 
 /* Prompt tokens of the request at index, as req:tokens() counts them. [0, 0, e] */
 double lib_request_tokens(lua_State *L, int index);

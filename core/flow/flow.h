@@ -34,15 +34,29 @@ enum event_type {
 
 struct headers_list;
 
+/* What tokens were, of those of the prompt and of the answer, where somebody says it.  ORDER: openai_usage_details, and detail_names of bridge/l_response.c. */
+enum usage_detail {
+    USAGE_PROMPT_AUDIO, USAGE_REASONING, USAGE_AUDIO, USAGE_ACCEPTED, USAGE_REJECTED, /* the last two: of a prediction */
+    USAGE_DETAIL_COUNT
+};
+
 /* What an answer cost, as the upstream counted it. */
 struct usage {
     bool     known;
     uint64_t prompt, completion, cached; /* tokens */
+    uint64_t details[USAGE_DETAIL_COUNT]; /* tokens of these */
+    unsigned detailed;                    /* which of them are told: bits */
     bool     senseless; /* it said numbers that cannot be: then they are not known */
     uint64_t said;      /* tokens of the answer so far as its reader estimates them; 0: it did not */
     /* Of these, what was counted with other requests, which policies made for this one (request/spent.h). */
     struct { uint64_t prompt, completion, cached; } elsewhere;
 };
+
+/* Adds the details of another answer's. */
+static inline void usage_add_details(struct usage *to, const struct usage *from) {
+    to->detailed |= from->detailed;
+    for (unsigned i = 0; i < USAGE_DETAIL_COUNT; i++) to->details[i] += from->details[i];
+}
 
 /* What is to be counted here. */
 static inline struct usage usage_here(const struct usage *u) {

@@ -21,6 +21,8 @@
  * ended as were asked for, or came. */
 #include "llm/chunk.h"
 
+#include "llm/openai.h"
+
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
@@ -160,6 +162,19 @@ static uint64_t cached_of(const struct json_doc *d, uint32_t usage) {
     return n;
 }
 
+/* What makes no sense is not told. */
+static void read_details(const struct json_doc *d, uint32_t usage, struct usage *out) {
+    for (unsigned i = 0; i < USAGE_DETAIL_COUNT; i++) {
+        uint32_t object = json_get(d, usage, openai_usage_details[i].object);
+        uint64_t n;
+        if (!json_is(d, object, JSON_OBJECT) || !json_is(d, json_get(d, object, openai_usage_details[i].name), JSON_NUMBER) ||
+            !read_count(d, object, openai_usage_details[i].name, &n))
+            continue;
+        out->details[i] = n;
+        out->detailed |= 1u << i;
+    }
+}
+
 bool chunk_usage(const struct json_doc *d, struct usage *out) {
     uint32_t u = member(d, "usage");
     struct usage said = { .senseless = true, .said = out->said };
@@ -171,6 +186,7 @@ bool chunk_usage(const struct json_doc *d, struct usage *out) {
     said.known = true;
     said.senseless = false;
     said.cached = cached_of(d, u);
+    read_details(d, u, &said);
     *out = said;
     return true;
 }

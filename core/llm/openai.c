@@ -19,6 +19,35 @@ static void put_common(struct buf *out, const struct openai_answer *a, const cha
     json_write_string(out, a->model);
 }
 
+/* ORDER: enum usage_detail */
+const struct openai_usage_detail openai_usage_details[USAGE_DETAIL_COUNT] = {
+    { SLICE("prompt_tokens_details"), SLICE("audio_tokens") },
+    { SLICE("completion_tokens_details"), SLICE("reasoning_tokens") },
+    { SLICE("completion_tokens_details"), SLICE("audio_tokens") },
+    { SLICE("completion_tokens_details"), SLICE("accepted_prediction_tokens") },
+    { SLICE("completion_tokens_details"), SLICE("rejected_prediction_tokens") },
+};
+
+/* One of the objects of details, when there is something in it. */
+static void put_details(struct buf *out, const struct usage *u, struct slice object, uint64_t cached) {
+    bool begun = false;
+    for (unsigned i = 0; i <= USAGE_DETAIL_COUNT; i++) {
+        bool last = i == USAGE_DETAIL_COUNT; /* what a cache had */
+        struct slice name = last ? SLICE("cached_tokens") : openai_usage_details[i].name;
+        if (last ? cached == 0 : (u->detailed >> i & 1) == 0 || !slice_eq(object, openai_usage_details[i].object)) continue;
+        buf_puts(out, ",\"");
+        if (!begun) {
+            buf_slice(out, object);
+            buf_puts(out, "\":{\"");
+        }
+        begun = true;
+        buf_slice(out, name);
+        buf_puts(out, "\":");
+        buf_u64(out, last ? cached : u->details[i]);
+    }
+    if (begun) buf_putc(out, '}');
+}
+
 void openai_put_usage(struct buf *out, const struct usage *u) {
     buf_puts(out, "{\"prompt_tokens\":");
     buf_u64(out, u->prompt);
@@ -26,11 +55,8 @@ void openai_put_usage(struct buf *out, const struct usage *u) {
     buf_u64(out, u->completion);
     buf_puts(out, ",\"total_tokens\":");
     buf_u64(out, u->prompt + u->completion);
-    if (u->cached > 0) {
-        buf_puts(out, ",\"prompt_tokens_details\":{\"cached_tokens\":");
-        buf_u64(out, u->cached);
-        buf_putc(out, '}');
-    }
+    put_details(out, u, SLICE("prompt_tokens_details"), u->cached);
+    put_details(out, u, SLICE("completion_tokens_details"), 0);
     buf_putc(out, '}');
 }
 

@@ -23,6 +23,8 @@ void openai_chunk_finish(struct buf *out, const struct openai_answer *a);
 void openai_chunk_usage(struct buf *out, const struct openai_answer *a);
 /* The object of usage, from our numbers. */
 void openai_put_usage(struct buf *out, const struct usage *u);
+/* Where each detail of usage stands. */
+extern const struct openai_usage_detail { struct slice object, name; } openai_usage_details[USAGE_DETAIL_COUNT];
 
 /* The same for answers with several choices: role of a choice (null: it may turn out to have no content), text of it
  * (logprobs: elements of an array, with commas between them; empty: none are told), what it thinks, a call of a tool,

@@ -277,6 +277,7 @@ void composed_usage(struct composed *c, const struct usage *u) {
     c->usage.prompt += u->prompt;
     c->usage.completion += u->completion;
     c->usage.cached += u->cached;
+    usage_add_details(&c->usage, u);
     c->usage.elsewhere.prompt += u->elsewhere.prompt;
     c->usage.elsewhere.completion += u->elsewhere.completion;
     c->usage.elsewhere.cached += u->elsewhere.cached;

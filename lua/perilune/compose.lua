@@ -85,7 +85,7 @@ end
 --- What a part used that does not come by pipe: a response that is over, or what res.usage says.
 function Out:count(what)
   if type(what) ~= "table" then return core.compose_count(self, what) end
-  return core.compose_count(self, what.prompt_tokens or 0, what.completion_tokens or 0, what.cached_tokens or 0)
+  return core.compose_count(self, what.prompt_tokens or 0, what.completion_tokens or 0, what.cached_tokens or 0, what)
 end
 
 --- Something that belongs to it is missing: no cache keeps it.

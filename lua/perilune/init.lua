@@ -71,7 +71,10 @@ local answer_options = {
   text = true, chunks = true, status = true, model = true, usage = true, upstream = true, stream = true,
   ttft = true, itl = true,
 }
-local usage_fields = { prompt_tokens = true, completion_tokens = true, total_tokens = true, cached_tokens = true }
+local usage_fields = {
+  prompt_tokens = true, completion_tokens = true, total_tokens = true, cached_tokens = true, prompt_audio_tokens = true,
+  reasoning_tokens = true, audio_tokens = true, accepted_prediction_tokens = true, rejected_prediction_tokens = true,
+}
 
 function M.respond(answer)
   check.known("perilune.respond", answer, answer_options)

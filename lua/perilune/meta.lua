@@ -247,6 +247,11 @@ function Request:tokens(limit) end
 ---@field completion_tokens integer
 ---@field total_tokens integer
 ---@field cached_tokens integer  of the prompt tokens
+---@field reasoning_tokens? integer  this and those below where the upstream says them: of the completion tokens
+---@field audio_tokens? integer
+---@field accepted_prediction_tokens? integer
+---@field rejected_prediction_tokens? integer
+---@field prompt_audio_tokens? integer  of the prompt tokens
 ---@field estimated? boolean  of an outcome: the upstream said nothing.  A token for each event, and the prompt as it
 ---                          was counted, 0 when no policy asked for req:tokens()
 
@@ -839,8 +844,7 @@ function perilune.upstream(name) end
 ---@field chunks? string[]  instead: its pieces, as a stream delivers them
 ---@field status? integer   200 to 599, default 200
 ---@field model? string     default "perilune"
----@field usage? table      prompt_tokens, completion_tokens, cached_tokens, default 0; another
----                        response's usage will do
+---@field usage? table      fields of perilune.Usage, default 0; another response's usage will do
 ---@field upstream? string  what x-perilune-upstream says
 ---@field stream? boolean   how it is made; the client gets it in the form that it asked for
 ---@field ttft? number      seconds before the first piece, default 0

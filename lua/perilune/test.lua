@@ -215,7 +215,8 @@ local function usage_of(d)
   if not u then return nil end
   local prompt, completion = u.prompt_tokens or 0, u.completion_tokens or 0
   return { prompt_tokens = prompt, completion_tokens = completion, total_tokens = prompt + completion,
-           prompt_tokens_details = u.cached_tokens and { cached_tokens = u.cached_tokens } or nil }
+           prompt_tokens_details = u.cached_tokens and { cached_tokens = u.cached_tokens } or nil,
+           completion_tokens_details = u.reasoning_tokens and { reasoning_tokens = u.reasoning_tokens } or nil }
 end
 
 local function data(value)

@@ -69,6 +69,32 @@ t.test("texts and answers are one answer, streamed and whole", function()
   end
 end)
 
+t.test("details of usage are summed, too: of what is piped, and of what is counted", function()
+  t.upstream("a", { text = "a", usage = { prompt_tokens = 10, completion_tokens = 20, reasoning_tokens = 15 } })
+  t.upstream("b", { text = "b", usage = { prompt_tokens = 1, completion_tokens = 2, cached_tokens = 1 } })
+  for _, stream in ipairs{ false, true } do
+    local info
+    local reply = send(function(out)
+      info = t.ok(out:pipe(asks("a")()))
+      t.ok(out:pipe(asks("b")()))
+      local res = t.ok(asks("a", { stream = false })())
+      res:text()
+      out:count(res)
+      out:count(res.usage)
+      out:count{ prompt_tokens = 1, reasoning_tokens = 2, rejected_prediction_tokens = 3 }
+    end, { stream = stream, stream_options = stream and { include_usage = true } or nil })
+    t.equal(info.usage.reasoning_tokens, 15)
+    local usage = not stream and reply.body.usage or nil
+    for _, event in ipairs(stream and reply.events or {}) do
+      local ok, e = pcall(perilune.json.decode, event)
+      if ok and type(e) == "table" and type(e.usage) == "table" then usage = e.usage end
+    end
+    t.equal(usage, { prompt_tokens = 32, completion_tokens = 62, total_tokens = 94, prompt_tokens_details = { cached_tokens = 1 },
+      completion_tokens_details = { reasoning_tokens = 47, rejected_prediction_tokens = 3 } })
+  end
+  t.error(function() perilune.respond{ text = "x", usage = { reasoning_tokens = -1 } } end, "'reasoning_tokens' must be a number of tokens")
+end)
+
 t.test("without usage asked for, none is told", function()
   t.upstream("a", { text = "x", usage = { prompt_tokens = 1, completion_tokens = 1 } })
   local reply = send(function(out) out:pipe(asks "a"()) end, { stream = true })
