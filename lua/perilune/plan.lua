@@ -159,10 +159,11 @@ local function run_step(step, req, done, ...)
   return retry.run(req, { tries = step.retry + 1 }, function() return try(step, req, done, unpack(arguments, 1, n)) end)
 end
 
-local function note(run, step, state)
+-- took: seconds, of one that was stopped; it is told when all is over.
+local function note(run, step, state, took)
   local began = run.began[step.name] or core.clock()
   run.state[step.name] = state
-  core.span(step.name, state, began - run.start, math.max(0, core.clock() - began))
+  core.span(step.name, state, began - run.start, took or math.max(0, core.clock() - began))
 end
 
 local function warn(req, step, err)
@@ -219,7 +220,7 @@ local function settle(self, run, stopped)
     local step = self.steps[i]
     if not run.state[step.name] then
       local late = stopped[i] == true
-      note(run, step, late and "late" or run.began[step.name] and "canceled" or "skipped")
+      note(run, step, late and "late" or run.began[step.name] and "canceled" or "skipped", late and step.timeout or nil)
       give_default(run, step)
       if late then
         local err = errors.new{ code = "timeout", message = ("a step took longer than %g seconds"):format(step.timeout),

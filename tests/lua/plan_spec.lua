@@ -250,6 +250,12 @@ t.test("a header for who asks: what took how long", function()
   t.equal(reply.headers["x-perilune-trace"], nil)
 end)
 
+t.test("the span of a late step ends when it was stopped", function()
+  local _, reply = run({ late = { run = slow(9), timeout = 1, optional = true }, long = slow(4) }, nil,
+    { headers = { ["x-perilune-trace"] = "1" } })
+  t.match(reply.headers["x-perilune-trace"], "late;state=late;at=0.000;ms=1000.000")
+end)
+
 t.test("the client leaves: all steps end", function()
   local ended = 0
   t.upstream("slow", { text = "x", delay = 5 })
