@@ -3,7 +3,7 @@
  *     queue <--EVENTS (after n)-- stream --FRAMEs--> response --> client
  *       +---- told (watch) ---------^   <--full, resume--
  *
- *     event: status          how it is: at the beginning, and whenever that changes
+ *     event: status          how it is: at the beginning, also of a job that has ended, and whenever that changes
  *     data: {"id":...,"status":"running",...}
  *
  *     id: 3                  a piece of the answer, as it came: whole frames, each with an id (job_frames.c), so that
@@ -153,7 +153,9 @@ static void on_events(struct jobs_op *op, const struct jobs_answer *a) {
     }
     const struct job *j = a->jobs;
     bool all = a->count < COUNT, over = job_is_over(j->status);
-    if (!over && !emit_status(s, j, false)) goto gone;
+    /* Of a job that has ended the first status is the last, too, unless something stands between them. */
+    bool first = s->status < 0 && (a->count > 0 || s->seen.number < j->last_event);
+    if ((!over || first) && !emit_status(s, j, false)) goto gone;
     if (!emit_all(s, a)) goto gone;
     if (over && all && s->seen.number >= j->last_event) {
         if (!emit_status(s, j, true)) goto gone;
