@@ -58,6 +58,7 @@ struct batch_desk {
     bool              oldest_first;
     char              found[LIST_MOST + 1][JOB_ID_SIZE];
     unsigned          found_count, shown, looked;
+    bool              unlooked;    /* there may be more behind what was looked through */
     bool              disk_failed; /* while a batch was looked at */
 };
 
@@ -270,6 +271,14 @@ static void upload(struct batch_desk *d) {
     if (d->upload == NULL) disk_fails(d);
 }
 
+/* Behind the last of a list.  NULL: there is none. */
+static void end_list(struct batch_desk *d, const char *first, const char *last, bool more) {
+    buf_puts(&d->out, "],\"first_id\":");
+    if (first != NULL) buf_printf(&d->out, "\"%s\",\"last_id\":\"%s\"", first, last);
+    else buf_puts(&d->out, "null,\"last_id\":null");
+    buf_printf(&d->out, ",\"has_more\":%s}", more ? "true" : "false");
+}
+
 static void list_files(struct batch_desk *d) {
     struct file_facts *all = mem_alloc((d->limit + 1) * sizeof(*all));
     struct file_filter which = { .after = slice_str(d->after), .oldest_first = d->oldest_first };
@@ -287,9 +296,7 @@ static void list_files(struct batch_desk *d) {
         if (i > 0) buf_putc(&d->out, ',');
         file_object_write(&d->out, &all[i]);
     }
-    buf_printf(&d->out, "],\"has_more\":%s", (unsigned)n > d->limit ? "true" : "false");
-    if (shown > 0) buf_printf(&d->out, ",\"first_id\":\"%s\",\"last_id\":\"%s\"", all[0].id, all[shown - 1].id);
-    buf_putc(&d->out, '}');
+    end_list(d, shown > 0 ? all[0].id : NULL, shown > 0 ? all[shown - 1].id : NULL, (unsigned)n > d->limit);
     mem_free(all);
     reply(d, &d->out);
 }
@@ -428,13 +435,10 @@ static void show_next(struct batch_desk *d) {
         ask(d, &(struct jobs_ask){ .verb = JOBS_GET, .id = id, .tenant = tenant(d) }, on_next);
         return;
     }
-    char id[JOB_ID_SIZE + 2];
-    buf_printf(&d->out, "],\"has_more\":%s", d->found_count > d->limit ? "true" : "false");
-    for (unsigned i = 0; n > 0 && i < 2; i++) {
-        batch_id_of(d->found[i == 0 ? 0 : n - 1], id);
-        buf_printf(&d->out, ",\"%s\":\"%s\"", i == 0 ? "first_id" : "last_id", id);
-    }
-    buf_putc(&d->out, '}');
+    char first[JOB_ID_SIZE + 2], last[JOB_ID_SIZE + 2];
+    if (n > 0) batch_id_of(d->found[0], first);
+    if (n > 0) batch_id_of(d->found[n - 1], last);
+    end_list(d, n > 0 ? first : NULL, last, d->found_count > d->limit || (n > 0 && d->unlooked));
     reply(d, &d->out);
 }
 
@@ -451,6 +455,7 @@ static void on_looked(struct jobs_op *op, const struct jobs_answer *a) {
             snprintf(d->found[d->found_count++], JOB_ID_SIZE, "%s", a->jobs[i].id);
     d->looked += a->count;
     bool last = a->count < LIST_MOST || d->looked >= LOOK_MOST || d->found_count > d->limit;
+    d->unlooked = a->count == LIST_MOST; /* the next page begins behind what was found */
     if (!last) snprintf(d->after, sizeof(d->after), "%s", a->jobs[a->count - 1].id);
     if (last) show_next(d);
     else look_on(d);
@@ -528,7 +533,7 @@ static const char *read_member(struct batch_desk *d, struct slice name, struct s
 static bool read_list(struct batch_desk *d, bool of_batches) {
     struct slice q = d->x->req->query;
     const char *wrong = NULL;
-    d->limit = LIST_DEFAULT;
+    d->limit = of_batches ? LIST_DEFAULT : LIST_MOST;
     while (q.len > 0 && wrong == NULL) {
         const char *end = memchr(q.ptr, '&', q.len);
         struct slice one = slice_of(q.ptr, end ? (size_t)(end - q.ptr) : q.len);

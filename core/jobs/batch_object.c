@@ -25,12 +25,25 @@ static int wrong(const char **param, const char *which, char *why, size_t size, 
     return PERILUNE_ERR_INVAL;
 }
 
+/* Of a string as it is written, with its quotes: OpenAI counts characters, however they are written. */
+static unsigned characters(struct slice raw) {
+    unsigned n = 0;
+    for (size_t i = 1; i + 1 < raw.len; n++) {
+        bool escape = raw.ptr[i] == '\\', code = escape && raw.ptr[i + 1] == 'u';
+        bool high = code && (raw.ptr[i + 2] | 32) == 'd' && strchr("89abAB", raw.ptr[i + 3]) != NULL;
+        i += code ? 6 : escape ? 2 : 1;
+        if (high) i += 6; /* its other half, which JSON must have */
+        while (!escape && i + 1 < raw.len && ((unsigned char)raw.ptr[i] & 0xc0) == 0x80) i++;
+    }
+    return n;
+}
+
 static bool is_metadata(const struct json_doc *doc, uint32_t at) {
     if (json_type(doc, at) == JSON_NULL) return true;
     if (json_type(doc, at) != JSON_OBJECT || doc->nodes[at].count > 16) return false;
     bool key = true;
     for (uint32_t n = json_first(doc, at); n != JSON_NONE; n = json_next(doc, at, n), key = !key)
-        if (json_type(doc, n) != JSON_STRING || json_raw(doc, n).len > (key ? 66u : 514u)) return false;
+        if (json_type(doc, n) != JSON_STRING || characters(json_raw(doc, n)) > (key ? 64u : 512u)) return false;
     return true;
 }
 

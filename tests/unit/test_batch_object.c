@@ -21,6 +21,26 @@ static int read_wish(const char *text, struct batch_wish *w, const char **param)
     return rc;
 }
 
+/* What is counted in metadata are characters, and not the bytes that they are written with. */
+TEST_NOFAULT(metadata_of_any_script) {
+    static const char *const written[] = { "a", "\xe4\xbd\xa0", "\\u4f60", "\\ud83d\\ude00", "\\\"", "\xf0\x9f\x98\x80" };
+    static char text[16384];
+    for (size_t i = 0; i < sizeof(written) / sizeof(*written); i++) {
+        for (unsigned more = 0; more < 3; more++) {
+            struct batch_wish w;
+            const char *param;
+            size_t at = (size_t)snprintf(text, sizeof(text), "%.*s,\"metadata\":{\"", (int)sizeof(BODY) - 2, BODY);
+            for (unsigned n = 0; n < 64 + (more == 1); n++) at += (size_t)snprintf(text + at, sizeof(text) - at, "%s", written[i]);
+            at += (size_t)snprintf(text + at, sizeof(text) - at, "\":\"");
+            for (unsigned n = 0; n < 512 + (more == 2); n++) at += (size_t)snprintf(text + at, sizeof(text) - at, "%s", written[i]);
+            snprintf(text + at, sizeof(text) - at, "\"}}");
+            NOTE("%s, %u", written[i], more);
+            CHECK_INT(read_wish(text, &w, &param), more > 0 ? PERILUNE_ERR_INVAL : 0);
+            if (more > 0) CHECK_STR(param, "metadata");
+        }
+    }
+}
+
 TEST(a_wish_and_what_is_wrong_with_others) {
     struct batch_wish w;
     const char *param;
