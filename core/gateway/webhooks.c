@@ -4,8 +4,8 @@
  *                                           |<-- status -------------------------+
  *                            HOOK_DONE <----+
  *
- *     delivery:  CALLING --status, failure--> TELLING --the queue has it--> gone
- *                   +--(nobody is to be called)--^   +--it has not: again, until the lease is over
+ *     delivery:  RESOLVING --addresses--> CALLING --status, failure--> TELLING --the queue has it--> gone
+ *                   +--(nobody is to be called)-----+---------------------^   +--it has not: again, until the lease is over
  *
  * | what came                                      | and then                                                   |
  * |---|---|
@@ -21,6 +21,8 @@
  * out.  One worker of a process sends; several processes share the work by their leases.
  *
  * One receiver, or one tenant, must not keep the others waiting.  Of one host only HOST_MOST are called at once, and a
+ * host is an address with its port, since names cost nothing: those that lead to the same one share its places, and of
+ * one that leads to several each must have a place.  The call that follows goes to the addresses that were counted.  A
  * tenant may have as many under way as places are free: alone half of them, with n others an (n + 2)nd part each, and
  * some are always free for who comes next (Choudhury and Hahn's dynamic thresholds).  What is more goes back to the
  * queue without having used a try, for about as long as those before it will take:
@@ -43,10 +45,12 @@
 #include "base/stamp.h"
 #include "flow/headers.h"
 #include "upstream/call.h"
+#include "upstream/names.h"
+#include "upstream/origin.h"
 #include "upstream/reach.h"
 
 #define MOST        64       /* deliveries at once */
-#define HOST_MOST   8        /* of these to one host */
+#define HOST_MOST   8        /* of these to one address */
 #define BUSY_MS     1000     /* until another look when there is no memory, or nobody to say how long */
 #define PACES       1024     /* tenants and hosts whose pace is known; others are learned anew */
 #define EACH_LEAST  10       /* milliseconds */
@@ -87,10 +91,13 @@ enum { OF_TENANT, OF_HOST };
 struct delivery {
     struct list      link;
     struct webhooks *w;
-    enum { CALLING, TELLING } state;
+    enum { RESOLVING, CALLING, TELLING } state;
     uint64_t         number, lease, until_ms; /* until: the lease, on the loop's clock */
     unsigned         tries;
-    uint64_t         of[2];                   /* hashes of names, [OF_TENANT] and [OF_HOST] */
+    uint64_t         of[2];                   /* hashes: [OF_TENANT] of its name, [OF_HOST] of what it waits for */
+    uint64_t         places[ORIGIN_ADDRESSES]; /* CALLING: hashes of all addresses that it may be at */
+    unsigned         place_count;
+    struct name_lookup *lookup;               /* RESOLVING */
     uint64_t         began_ms;
     char             job[JOB_ID_SIZE];
     char             url[JOB_URL_MAX + 1];
@@ -127,6 +134,7 @@ static void delivery_free(struct delivery *d) {
     struct source *call = d->call;
     d->call = NULL;
     if (call != NULL) source_cancel(call);
+    if (d->lookup != NULL) name_lookup_cancel(d->lookup);
     deferred_cancel(&d->over);
     timer_stop(loop_of(w), &d->again);
     jobs_cancel(&d->done);
@@ -233,7 +241,7 @@ static void on_over(struct deferred *j) {
     if (d->began_ms > 0) {
         uint64_t took = loop_now(loop_of(d->w)) - d->began_ms;
         learn_pace(d->w, d->of[OF_TENANT], took);
-        learn_pace(d->w, d->of[OF_HOST], took);
+        for (unsigned i = 0; i < d->place_count; i++) learn_pace(d->w, d->places[i], took);
     }
     count(d);
     say(d);
@@ -245,6 +253,8 @@ static void conclude(struct delivery *d) {
     struct source *call = d->call;
     d->call = NULL;
     d->state = TELLING;
+    if (d->lookup != NULL) name_lookup_cancel(d->lookup);
+    d->lookup = NULL;
     if (call != NULL) source_cancel(call);
     loop_soon(loop_of(d->w), &d->over, on_over);
 }
@@ -346,16 +356,22 @@ struct under_way {
     uint64_t oldest_ms;
 };
 
+static bool is_at(const struct delivery *d, uint64_t place) {
+    for (unsigned i = 0; i < d->place_count; i++)
+        if (d->places[i] == place) return true;
+    return false;
+}
+
 static struct under_way count_calls(const struct delivery *d, int by) {
     struct under_way n = { 0, 0, 0 };
     uint64_t now = loop_now(loop_of(d->w));
     for (const struct list *e = d->w->deliveries.next; e != &d->w->deliveries; e = e->next) {
         const struct delivery *other = container_of((struct list *)(uintptr_t)e, struct delivery, link);
-        if (other == d || other->state != CALLING) continue;
+        if (other == d || other->state == TELLING) continue;
         n.all++;
-        if (other->of[by] != d->of[by]) continue;
+        if (by == OF_TENANT ? other->of[by] != d->of[by] : !is_at(other, d->of[by])) continue;
         n.same++;
-        if (now - other->began_ms > n.oldest_ms) n.oldest_ms = now - other->began_ms;
+        if (other->state == CALLING && now - other->began_ms > n.oldest_ms) n.oldest_ms = now - other->began_ms;
     }
     return n;
 }
@@ -377,11 +393,19 @@ static bool must_wait(struct delivery *d) {
     struct under_way n = count_calls(d, OF_TENANT);
     bool waits = n.same > 0 && n.same + n.all >= MOST; /* as many as are free */
     if (waits) put_back(d, d->of[OF_TENANT], &n);
-    if (waits) return true;
-    n = count_calls(d, OF_HOST);
-    waits = n.same >= HOST_MOST;
-    if (waits) put_back(d, d->of[OF_HOST], &n);
     return waits;
+}
+
+/* One of its addresses is called as often as it may be. */
+static bool must_wait_there(struct delivery *d) {
+    for (unsigned i = 0; i < d->place_count; i++) {
+        d->of[OF_HOST] = d->places[i];
+        struct under_way n = count_calls(d, OF_HOST);
+        if (n.same < HOST_MOST) continue;
+        put_back(d, d->places[i], &n);
+        return true;
+    }
+    return false;
 }
 
 /* Why nobody is called, into d; false: somebody is. */
@@ -397,6 +421,66 @@ static bool spared(struct delivery *d) {
         return must_wait(d);
     }
     return true;
+}
+
+/* Where it goes is known, or libcurl will know. */
+static void begin(struct delivery *d, const struct origin *o) {
+    struct webhooks *w = d->w;
+    d->places[0] = d->of[OF_HOST];
+    d->place_count = 1;
+    for (unsigned i = 0; o != NULL && i < o->address_count; i++) {
+        unsigned char bytes[18]; /* the address, its port */
+        reach_read(&o->addresses[i].any, bytes);
+        memcpy(bytes + 16, &o->port, 2);
+        d->places[i] = hash64(&w->key, slice_of((const char *)bytes, sizeof(bytes)));
+        d->place_count = i + 1;
+    }
+    if (must_wait_there(d)) {
+        conclude(d);
+        return;
+    }
+    d->state = CALLING;
+    d->began_ms = loop_now(loop_of(w));
+    source_start(d->call, &d->sink);
+}
+
+static void nowhere(struct delivery *d, const char *why) {
+    snprintf(d->note, sizeof(d->note), "%s", why);
+    judge(d);
+    conclude(d);
+}
+
+static void on_named(void *ud, int rc, const struct addrinfo *all) {
+    struct delivery *d = ud;
+    struct origin *o = call_pool_origin(&d->pool, 0);
+    d->lookup = NULL;
+    timer_stop(loop_of(d->w), &d->again);
+    if (rc == 0) origin_keep(o, all);
+    if (rc != 0) nowhere(d, gai_strerror(rc));
+    else if (o->address_count == 0) nowhere(d, "the name has no address");
+    else begin(d, o);
+}
+
+static void named_late(struct timer *t) {
+    struct delivery *d = container_of(t, struct delivery, again);
+    name_lookup_cancel(d->lookup);
+    d->lookup = NULL;
+    nowhere(d, "the name was not resolved in time (jobs.webhooks.timeout)");
+}
+
+/* The addresses first: who is at one of them decides whether it is called now. */
+static void resolve(struct delivery *d) {
+    struct origin *o = call_pool_origin(&d->pool, 0);
+    if (o == NULL || origin_is_known(o)) {
+        begin(d, o);
+        return;
+    }
+    d->lookup = name_lookup_new(loop_of(d->w), o->host, on_named, d);
+    if (d->lookup != NULL && timer_start(loop_of(d->w), &d->again, d->w->set->timeout_ms, named_late) == 0) return;
+    d->end = JOB_HOOK_WAITING; /* no memory, or too many names are looked up */
+    d->delay_ms = BUSY_MS;
+    d->unsent = true;
+    conclude(d);
 }
 
 static void deliver(struct webhooks *w, const struct job_hook *h, uint64_t until_ms) {
@@ -415,8 +499,7 @@ static void deliver(struct webhooks *w, const struct job_hook *h, uint64_t until
     count_sending(w, 1);
     if (!spared(d)) d->call = call_of(d, h);
     if (d->call != NULL) {
-        d->began_ms = loop_now(loop_of(w));
-        source_start(d->call, &d->sink);
+        resolve(d);
         return;
     }
     if (d->note[0] == '\0' && !d->unsent) { /* no memory */
@@ -446,7 +529,7 @@ static void on_taken(struct jobs_op *op, const struct jobs_answer *a) {
 static void take(struct webhooks *w) {
     if (w->state != WEBHOOKS_ON || w->take.jobs != NULL || w->count >= MOST) return;
     w->asked = MOST - w->count;
-    w->lease_ms = w->set->timeout_ms + LEASE_MS;
+    w->lease_ms = 2 * w->set->timeout_ms + LEASE_MS; /* a name and a call */
     struct jobs_ask ask = { .verb = JOBS_HOOK_TAKE, .count = w->asked, .lease_ms = w->lease_ms };
     if (jobs_begin(w->opt.jobs, &w->take, &ask, on_taken) != 0)
         timer_start(loop_of(w), &w->again, AGAIN_MS, take_again);

@@ -99,6 +99,11 @@ static const struct call_ops *transport_of(struct call_pool *p, unsigned url) {
     return p->origins[url] ? &http1_ops : &transfer_ops;
 }
 
+struct origin *call_pool_origin(struct call_pool *p, unsigned url) {
+    transport_of(p, url);
+    return p->origins[url];
+}
+
 /* -- The end ---------------------------------------------------------------------- */
 
 static void detach(struct call *c) {

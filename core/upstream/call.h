@@ -36,6 +36,8 @@ struct call_pool {
 /* Any thread; what follows, the loop's. */
 void call_pool_init(struct call_pool *p, struct client *c, const struct target *t);
 void call_pool_deinit(struct call_pool *p); /* no call is left */
+/* Whom calls to that URL go to (borrowed); NULL: libcurl knows. */
+struct origin *call_pool_origin(struct call_pool *p, unsigned url);
 /* Something else than a call that the pool must outlive (request/local.c): counts as one until it leaves. */
 void call_pool_enter(struct call_pool *p);
 void call_pool_leave(struct call_pool *p); /* may free p */

@@ -36,7 +36,6 @@
 
 #define NEXT_MS  250   /* RFC 8305, 5: Connection Attempt Delay */
 #define BARRED   (-1)  /* in place of an errno: the address may not be called (reach.h) */
-#define KNOWN_MS 30000 /* getaddrinfo() does not tell the record's time to live */
 
 struct attempt {
     uv_poll_t    poll;
@@ -304,21 +303,9 @@ static void try_next(struct dial *d) {
 
 /* -- Names ------------------------------------------------------------------------------ */
 
-static void keep_addresses(struct origin *o, const struct addrinfo *all) {
-    o->address_count = 0;
-    for (const struct addrinfo *a = all; a != NULL && o->address_count < ORIGIN_ADDRESSES; a = a->ai_next) {
-        if (a->ai_family != AF_INET && a->ai_family != AF_INET6) continue;
-        union address *to = &o->addresses[o->address_count++];
-        memcpy(to, a->ai_addr, a->ai_family == AF_INET ? sizeof(to->v4) : sizeof(to->v6));
-        if (a->ai_family == AF_INET) to->v4.sin_port = htons(o->port);
-        else to->v6.sin6_port = htons(o->port);
-    }
-    o->known_until_ms = loop_now(o->client->loop) + KNOWN_MS;
-}
-
 /* why NULL: all is the answer. */
 static void looked_up(struct dial *d, const char *why, const struct addrinfo *all) {
-    if (why == NULL) keep_addresses(d->origin, all);
+    if (why == NULL) origin_keep(d->origin, all);
     if (why != NULL) finish(d, -1, FAILURE_DNS, why);
     else if (d->origin->address_count == 0) finish(d, -1, FAILURE_DNS, "the name has no address");
     else try_next(d);
@@ -384,7 +371,7 @@ struct dial *dial_new(struct origin *o, uint64_t wait_ms,
     d->result.fd = -1;
     struct loop *l = loop_of(d);
     int err = wait_ms ? timer_start(l, &d->deadline, wait_ms, out_of_time) : 0;
-    if (err == 0 && o->known_until_ms > loop_now(l)) try_next(d);
+    if (err == 0 && origin_is_known(o)) try_next(d);
     else if (err == 0) err = look_up(d);
     if (err == 0) return d;
     dial_free(d);

@@ -22,6 +22,7 @@
 #include "base/mem.h"
 #include "upstream/http1.h"
 
+#define KNOWN_MS 30000 /* getaddrinfo() does not tell the record's time to live */
 #define IDLE_MAX 4096 /* per origin and thread; more are closed */
 
 /* -- Which URLs ------------------------------------------------------------------ */
@@ -149,6 +150,21 @@ void origin_put(struct origin *o) {
     if (o == NULL) return;
     o->refs--;
     free_unused(o);
+}
+
+bool origin_is_known(const struct origin *o) { return o->known_until_ms > loop_now(o->client->loop); }
+
+void origin_keep(struct origin *o, const struct addrinfo *all) {
+    o->address_count = 0;
+    for (const struct addrinfo *a = all; a != NULL && o->address_count < ORIGIN_ADDRESSES; a = a->ai_next) {
+        if (a->ai_family != AF_INET && a->ai_family != AF_INET6) continue;
+        union address *to = &o->addresses[o->address_count++];
+        *to = (union address){ .any = { 0 } };
+        memcpy(to, a->ai_addr, a->ai_family == AF_INET ? sizeof(to->v4) : sizeof(to->v6));
+        if (a->ai_family == AF_INET) to->v4.sin_port = htons(o->port);
+        else to->v6.sin6_port = htons(o->port);
+    }
+    o->known_until_ms = loop_now(o->client->loop) + KNOWN_MS;
 }
 
 void origin_forget(struct origin *o) {

@@ -2,6 +2,7 @@
 #ifndef PERILUNE_UPSTREAM_ORIGIN_H
 #define PERILUNE_UPSTREAM_ORIGIN_H
 
+#include <netdb.h>
 #include <netinet/in.h>
 
 #include "http/tls.h"
@@ -43,6 +44,10 @@ struct origin *origin_take(struct client *c, const char *url, struct tls_context
                            struct slice *path);
 void           origin_put(struct origin *o);
 
+/* Are its addresses known, and not for too long? */
+bool           origin_is_known(const struct origin *o);
+/* What its host was resolved to. */
+void           origin_keep(struct origin *o, const struct addrinfo *all);
 /* Forgets the addresses: none of them answered. */
 void           origin_forget(struct origin *o);
 

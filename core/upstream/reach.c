@@ -108,17 +108,22 @@ static bool is_public_v6(const unsigned char a[16]) {
     return is_in(&global, a);
 }
 
-bool reach_allows(const struct reach *r, const struct sockaddr *a) {
-    unsigned char address[16];
-    if (r == NULL) return true;
+bool reach_read(const struct sockaddr *a, unsigned char out[16]) {
     if (a->sa_family == AF_INET) {
-        memcpy(address, mapped, 12);
-        memcpy(address + 12, &((const struct sockaddr_in *)(const void *)a)->sin_addr, 4);
+        memcpy(out, mapped, 12);
+        memcpy(out + 12, &((const struct sockaddr_in *)(const void *)a)->sin_addr, 4);
     } else if (a->sa_family == AF_INET6) {
-        memcpy(address, &((const struct sockaddr_in6 *)(const void *)a)->sin6_addr, 16);
+        memcpy(out, &((const struct sockaddr_in6 *)(const void *)a)->sin6_addr, 16);
     } else {
         return false;
     }
+    return true;
+}
+
+bool reach_allows(const struct reach *r, const struct sockaddr *a) {
+    unsigned char address[16];
+    if (r == NULL) return true;
+    if (!reach_read(a, address)) return false;
     for (unsigned i = 0; i < r->count; i++)
         if (is_in(&r->nets[i], address)) return true;
     return is_public_v6(address);

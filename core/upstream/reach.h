@@ -24,6 +24,8 @@ struct reach {
 
 /* "10.0.0.0/8", "192.168.1.7", "fd00::/8".  False: that is no net, or there are REACH_NETS. */
 bool reach_add(struct reach *r, struct slice net);
+/* An address as IPv6 has it, the same for all ways to write it.  False: it is of another kind. */
+bool reach_read(const struct sockaddr *a, unsigned char out[16]);
 /* NULL: there is no rule, everything may be called. */
 bool reach_allows(const struct reach *r, const struct sockaddr *a);
 bool reach_is_same(const struct reach *a, const struct reach *b); /* either may be NULL */
