@@ -1,6 +1,15 @@
 local t = require "perilune.test"
 local perilune = require "perilune"
 
+-- What is wanted here does not depend on how fast this machine is just now: CPU time is counted by its clock, and a
+-- policy that has too little of it goes past.
+local function test(name, fn)
+  t.test(name, function()
+    t.limits{ cpu_ms = 60000, block_ms = 60000 }
+    fn()
+  end)
+end
+
 -- A document with a fact in each section.
 local function document(sections, filler)
   local out = {}
@@ -51,7 +60,7 @@ local function send(more, doc, body, opts)
   return t.send("map_reduce", options(more), request(doc, body), opts)
 end
 
-t.test("parts are read at once, and the answer is from the notes, streamed or whole", function()
+test("parts are read at once, and the answer is from the notes, streamed or whole", function()
   for _, stream in ipairs{ false, true } do
     t.upstream("small", reader)
     t.upstream("big", answer)
@@ -66,7 +75,7 @@ t.test("parts are read at once, and the answer is from the notes, streamed or wh
   end
 end)
 
-t.test("what fits passes untouched and unpaid", function()
+test("what fits passes untouched and unpaid", function()
   t.upstream("small", reader)
   t.upstream("big", answer)
   local req = request("A short text.")
@@ -77,7 +86,7 @@ t.test("what fits passes untouched and unpaid", function()
   t.equal(#t.calls("small"), 0)
 end)
 
-t.test("notes that do not fit are merged as a tree, and nothing that is sent overflows", function()
+test("notes that do not fit are merged as a tree, and nothing that is sent overflows", function()
   local reduced = 0
   t.upstream("small", function(req)
     if req.messages[1].content:find("^These are notes") then reduced = reduced + 1 end
@@ -91,7 +100,7 @@ t.test("notes that do not fit are merged as a tree, and nothing that is sent ove
   t.ok(tokens_sent <= 2000, tokens_sent)
 end)
 
-t.test("Chinese documents", function()
+test("Chinese documents", function()
   local out = {}
   for i = 1, 30 do out[i] = ("第%d章 内容\n\n本章的代码是%d。%s\n"):format(i, 2000 + i, ("这里有一些使文件变长的文字。"):rep(20)) end
   t.upstream("small", reader)
@@ -103,7 +112,7 @@ t.test("Chinese documents", function()
   for _, i in ipairs{ 2001, 2015, 2030 } do t.ok(sent:find(tostring(i), 1, true), i) end
 end)
 
-t.test("what is not in the source is marked: in notes, and under the answer", function()
+test("what is not in the source is marked: in notes, and under the answer", function()
   t.upstream("small", function() return { text = "the code is 7777" } end)
   t.upstream("big", { chunks = { "The code is 88", "88, and 1001.", " That is it." } })
   for _, stream in ipairs{ false, true } do
@@ -115,7 +124,7 @@ t.test("what is not in the source is marked: in notes, and under the answer", fu
   t.equal(send({}, nil, { response_format = { type = "json_object" } }).text:find("Not found", 1, true), nil)
 end)
 
-t.test("or the part is asked again", function()
+test("or the part is asked again", function()
   t.upstream("small", function(req) return { text = #req.messages > 2 and "nothing certain" or "the code is 7777" } end)
   t.upstream("big", { text = "ok" })
   send{ check = "again" }
@@ -123,7 +132,7 @@ t.test("or the part is asked again", function()
   t.match(t.calls("small")[#t.calls("small")].body.messages[4].content, "not in the part: 7777")
 end)
 
-t.test("a part that cannot be read", function()
+test("a part that cannot be read", function()
   local function failing(retryable)
     local asked = 0
     t.upstream("small", function(req)
@@ -150,7 +159,7 @@ t.test("a part that cannot be read", function()
   t.equal(send{}.status, 502)
 end)
 
-t.test("the merger fails before, or in the middle of its answer", function()
+test("the merger fails before, or in the middle of its answer", function()
   t.upstream("small", reader)
   t.upstream("big", { status = 500 })
   t.equal(send{}.status, 502)
@@ -159,7 +168,7 @@ t.test("the merger fails before, or in the middle of its answer", function()
   t.equal({ reply.done, reply.error ~= nil }, { false, true })
 end)
 
-t.test("usage is the sum of all that was asked", function()
+test("usage is the sum of all that was asked", function()
   for _, stream in ipairs{ false, true } do
     t.upstream("small", reader)
     t.upstream("big", { text = "ok", usage = { prompt_tokens = 100, completion_tokens = 7 } })
@@ -169,14 +178,14 @@ t.test("usage is the sum of all that was asked", function()
   end
 end)
 
-t.test("who leaves ends all that is under way", function()
+test("who leaves ends all that is under way", function()
   t.upstream("small", function() return { text = "x", delay = 10 } end)
   t.upstream("big", answer)
   local reply = send({ concurrency = 3 }, nil, {}, { leave = 1 })
   t.equal({ reply.status, #t.calls("small"), #t.calls("big") }, { 499, 3, 0 })
 end)
 
-t.test("tools, n and reasoning are the merger's business", function()
+test("tools, n and reasoning are the merger's business", function()
   t.upstream("small", reader)
   t.upstream("big", { reasoning = "hm", tool_calls = { { name = "f", arguments = "{}" } } })
   local reply = send({}, nil, { tools = { { type = "function", ["function"] = { name = "f" } } } })
@@ -186,7 +195,7 @@ t.test("tools, n and reasoning are the merger's business", function()
   t.equal(#send({}, nil, { n = 2 }).body.choices, 2)
 end)
 
-t.test("a document that is not text, or nothing but one line", function()
+test("a document that is not text, or nothing but one line", function()
   t.upstream("small", reader)
   t.upstream("big", answer)
   for _, doc in ipairs{ ("x"):rep(60000), ("0123456789abcdef"):rep(4000), ("好"):rep(9000), ("a,b,c\n"):rep(5000) } do
@@ -195,7 +204,7 @@ t.test("a document that is not text, or nothing but one line", function()
   end
 end)
 
-t.test("a document for which there is no CPU time goes as it is", function()
+test("a document for which there is no CPU time goes as it is", function()
   t.limits{ cpu_ms = 20 }
   t.upstream("small", reader)
   t.upstream("big", { text = "ok" })
@@ -203,13 +212,13 @@ t.test("a document for which there is no CPU time goes as it is", function()
   t.equal({ reply.status, reply.headers["x-perilune-degraded"], #t.calls("small") }, { 200, "map_reduce", 0 })
 end)
 
-t.test("wrong options are refused", function()
+test("wrong options are refused", function()
   t.error(function() t.policy("map_reduce", {}) end, "'worker' is missing")
   t.error(function() t.policy("map_reduce", { worker = "a", check = "marks" }) end, "did you mean 'mark'")
   t.error(function() t.policy("map_reduce", { worker = "a", abov_tokens = 1 }) end, "did you mean 'above_tokens'")
 end)
 
-t.test("sizes that cannot be are refused, and say what can", function()
+test("sizes that cannot be are refused, and say what can", function()
   local function wrong(options, pattern)
     options.worker = "small"
     t.error(function() t.policy("map_reduce", options) end, pattern)
