@@ -168,8 +168,9 @@ static bool copy_result(lua_State *L, struct waiting *w) {
     lua_insert(L, -2);
     lua_call(L, 1, 2);
     if (!lua_isnil(L, -1)) {
-        failure_set(&w->failure, FAILURE_POLICY, "a result of batch '%s' has more than %d values, which is too large for "
-                                                 "share = true", w->owner->name, (int)lua_tointeger(L, -1));
+        failure_set(&w->failure, FAILURE_POLICY,
+                    "a result of batch '%s' has more than %d values, which is too large for share = true",
+                    w->owner->name, (int)lua_tointeger(L, -1));
         lua_settop(L, 2);
         return false;
     }

@@ -389,7 +389,8 @@ static void push_headers(lua_State *L, struct response *r) {
 
 /* ORDER: enum usage_detail */
 static const char *const detail_names[USAGE_DETAIL_COUNT] = {
-    "prompt_audio_tokens", "reasoning_tokens", "audio_tokens", "accepted_prediction_tokens", "rejected_prediction_tokens",
+    "prompt_audio_tokens", "reasoning_tokens", "audio_tokens", "accepted_prediction_tokens",
+    "rejected_prediction_tokens",
 };
 
 void lib_read_usage_details(lua_State *L, int t, struct usage *u) {

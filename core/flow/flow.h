@@ -34,9 +34,11 @@ enum event_type {
 
 struct headers_list;
 
-/* What tokens were, of those of the prompt and of the answer, where somebody says it.  ORDER: openai_usage_details, and detail_names of bridge/l_response.c. */
+/* What tokens were, of those of the prompt and of the answer, where somebody says it.  ORDER: openai_usage_details, and
+ * detail_names of bridge/l_response.c. */
 enum usage_detail {
-    USAGE_PROMPT_AUDIO, USAGE_REASONING, USAGE_AUDIO, USAGE_ACCEPTED, USAGE_REJECTED, /* the last two: of a prediction */
+    USAGE_PROMPT_AUDIO, USAGE_REASONING, USAGE_AUDIO,
+    USAGE_ACCEPTED, USAGE_REJECTED, /* of a prediction */
     USAGE_DETAIL_COUNT
 };
 

@@ -218,7 +218,8 @@ static void rest(struct batch_work *b) {
         return;
     }
     b->engine.tally.failed += b->rest.written;
-    if (rc < 0 && b->why[0] == '\0') disk_said(b, "the lines without an answer could not be written", perilune_strerror(rc));
+    if (rc < 0 && b->why[0] == '\0')
+        disk_said(b, "the lines without an answer could not be written", perilune_strerror(rc));
     if (b->work != NULL) note(b);
     sync_next(b);
 }

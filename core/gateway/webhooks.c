@@ -5,7 +5,8 @@
  *                            HOOK_DONE <----+
  *
  *     delivery:  RESOLVING --addresses--> CALLING --status, failure--> TELLING --the queue has it--> gone
- *                   +--(nobody is to be called)-----+---------------------^   +--it has not: again, until the lease is over
+ *                   +--(nobody is to be called)-----+---------------------^  +--it has not: again, until
+ *                                                                               the lease is over
  *
  * | what came                                      | and then                                                   |
  * |---|---|

@@ -165,11 +165,11 @@ static uint64_t cached_of(const struct json_doc *d, uint32_t usage) {
 /* What makes no sense is not told. */
 static void read_details(const struct json_doc *d, uint32_t usage, struct usage *out) {
     for (unsigned i = 0; i < USAGE_DETAIL_COUNT; i++) {
+        struct slice name = openai_usage_details[i].name;
         uint32_t object = json_get(d, usage, openai_usage_details[i].object);
         uint64_t n;
-        if (!json_is(d, object, JSON_OBJECT) || !json_is(d, json_get(d, object, openai_usage_details[i].name), JSON_NUMBER) ||
-            !read_count(d, object, openai_usage_details[i].name, &n))
-            continue;
+        if (!json_is(d, object, JSON_OBJECT) || !json_is(d, json_get(d, object, name), JSON_NUMBER)) continue;
+        if (!read_count(d, object, name, &n)) continue;
         out->details[i] = n;
         out->detailed |= 1u << i;
     }

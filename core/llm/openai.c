@@ -34,7 +34,8 @@ static void put_details(struct buf *out, const struct usage *u, struct slice obj
     for (unsigned i = 0; i <= USAGE_DETAIL_COUNT; i++) {
         bool last = i == USAGE_DETAIL_COUNT; /* what a cache had */
         struct slice name = last ? SLICE("cached_tokens") : openai_usage_details[i].name;
-        if (last ? cached == 0 : (u->detailed >> i & 1) == 0 || !slice_eq(object, openai_usage_details[i].object)) continue;
+        bool told = last ? cached > 0 : (u->detailed >> i & 1) != 0 && slice_eq(object, openai_usage_details[i].object);
+        if (!told) continue;
         buf_puts(out, ",\"");
         if (!begun) {
             buf_slice(out, object);
