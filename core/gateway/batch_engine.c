@@ -235,6 +235,7 @@ static void take_answer(struct batch_slot *s, const struct inside_answer *a) {
     b->tally.tokens_in += a->usage.prompt;
     b->tally.tokens_out += a->usage.completion;
     b->tally.tokens_cached += a->usage.cached;
+    b->tally.tokens_reasoning += a->usage.details[USAGE_REASONING];
     s->failed = a->failure != NULL || !batch_status_is_good(a->status);
     if (s->failed && is_hopeless(a)) { /* no record: with another key it is a good line */
         char why[300];

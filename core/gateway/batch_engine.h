@@ -37,7 +37,7 @@ struct batch_tally {
     uint64_t before;            /* of these, done before this run */
     uint64_t good, failed;      /* of these, in all runs */
     uint64_t retries;           /* of this run, as the rest */
-    uint64_t tokens_in, tokens_out, tokens_cached;
+    uint64_t tokens_in, tokens_out, tokens_cached, tokens_reasoning;
     double   usd;
 };
 

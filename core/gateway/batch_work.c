@@ -64,6 +64,7 @@ struct batch_work {
     struct batch_engine   engine;
     bool                  engine_open;
     struct batch_progress_note note;
+    struct batch_usage    before;    /* of earlier tries */
     struct buf            faults;
     unsigned              told;
     uint64_t              window_ms;
@@ -132,6 +133,9 @@ static void note(struct batch_work *b) {
     b->note.good = t->good;
     b->note.failed = t->failed;
     b->note.faults = buf_get(&b->faults);
+    b->note.used = (struct batch_usage){ .in = b->before.in + t->tokens_in, .out = b->before.out + t->tokens_out,
+                                         .cached = b->before.cached + t->tokens_cached,
+                                         .reasoning = b->before.reasoning + t->tokens_reasoning };
     buf_init(&text, 0);
     batch_note_write(&text, &b->note);
     if (!buf_failed(&text)) job_work_progress(b->work, buf_get(&text));
@@ -399,6 +403,7 @@ void batch_work_begin(struct worker *w, struct job_work *work) {
     buf_init(&b->faults, 0);
     batch_ids_init(&b->ids);
     work->user = b;
+    b->before = batch_note_used(work->job.progress);
     slice_copy(b->tenant, sizeof(b->tenant), work->job.tenant);
     snprintf(b->job_id, sizeof(b->job_id), "%s", work->job.id);
     bool ignored;

@@ -129,9 +129,13 @@ void batch_output_id(const char *job_id, bool errors, char out[FILE_ID_SIZE]) {
 
 void batch_note_write(struct buf *out, const struct batch_progress_note *n) {
     buf_printf(out, "{\"phase\":\"%s\",\"total\":%llu,\"completed\":%llu,\"failed\":%llu,\"in_progress_at\":%llu,"
-                    "\"finalizing_at\":%llu,\"faults\":[", phases[n->phase],
+                    "\"finalizing_at\":%llu,", phases[n->phase],
                (unsigned long long)n->total, (unsigned long long)n->good, (unsigned long long)n->failed,
                (unsigned long long)n->in_progress_s, (unsigned long long)n->finalizing_s);
+    const struct batch_usage *u = &n->used;
+    buf_printf(out, "\"tokens_in\":%llu,\"tokens_out\":%llu,\"tokens_cached\":%llu,\"tokens_reasoning\":%llu,"
+                    "\"faults\":[", (unsigned long long)u->in, (unsigned long long)u->out,
+               (unsigned long long)u->cached, (unsigned long long)u->reasoning);
     buf_slice(out, n->faults);
     buf_puts(out, "]}");
 }
@@ -141,6 +145,20 @@ static uint64_t number(const struct json_doc *d, const char *name) {
     uint32_t at = d->len > 0 ? json_get(d, 0, slice_str(name)) : JSON_NONE;
     if (json_is(d, at, JSON_NUMBER) && json_u64(d, at, &v) != 0) v = 0;
     return v;
+}
+
+static struct batch_usage used_of(const struct json_doc *note) {
+    return (struct batch_usage){ .in = number(note, "tokens_in"), .out = number(note, "tokens_out"),
+                                 .cached = number(note, "tokens_cached"),
+                                 .reasoning = number(note, "tokens_reasoning") };
+}
+
+struct batch_usage batch_note_used(struct slice note) {
+    struct json_doc d = { .nodes = NULL };
+    bool good = note.len > 0 && json_parse(&d, note, &(struct json_error){ 0 }) == 0 && json_is(&d, 0, JSON_OBJECT);
+    struct batch_usage used = good ? used_of(&d) : (struct batch_usage){ .in = 0 };
+    json_deinit(&d);
+    return used;
 }
 
 static const char *status_of(const struct job *j, const struct json_doc *note, bool unfinished) {
@@ -219,6 +237,15 @@ static void put_counts(struct buf *out, const struct job *j, const struct json_d
                (unsigned long long)total, (unsigned long long)good, (unsigned long long)failed);
 }
 
+static void put_usage(struct buf *out, const struct json_doc *note) {
+    struct batch_usage u = used_of(note);
+    buf_printf(out, ",\"usage\":{\"input_tokens\":%llu,\"input_tokens_details\":{\"cached_tokens\":%llu},"
+                    "\"output_tokens\":%llu,\"output_tokens_details\":{\"reasoning_tokens\":%llu},"
+                    "\"total_tokens\":%llu}",
+               (unsigned long long)u.in, (unsigned long long)u.cached, (unsigned long long)u.out,
+               (unsigned long long)u.reasoning, (unsigned long long)(u.in + u.out));
+}
+
 bool batch_object_write(struct buf *out, const struct job *j, const struct batch_look *look) {
     struct json_doc body = { .nodes = NULL }, note = { .nodes = NULL };
     struct batch_wish w;
@@ -240,6 +267,7 @@ bool batch_object_write(struct buf *out, const struct job *j, const struct batch
         put_times(out, j, &note, status, look->window_ms);
         put_counts(out, j, &note, look);
         buf_slice(out, w.metadata);
+        put_usage(out, &note);
         buf_putc(out, '}');
     }
     json_deinit(&body);

@@ -39,13 +39,21 @@ void batch_output_id(const char *job_id, bool errors, char out[FILE_ID_SIZE]);
 enum batch_phase { BATCH_VALIDATING, BATCH_IN_PROGRESS, BATCH_FINALIZING, BATCH_EXPIRED };
 
 /* How far it is: what its job keeps as progress. */
+/* What all of its answers used together. */
+struct batch_usage {
+    uint64_t in, out, cached, reasoning; /* tokens; cached of in, reasoning of out */
+};
+
 struct batch_progress_note {
     enum batch_phase phase;
     uint64_t total, good, failed;                 /* lines */
     uint64_t in_progress_s, finalizing_s;         /* seconds since 1970; 0: not yet */
     struct slice faults;                          /* JSON: the members of a list; "": none */
+    struct batch_usage used;                      /* in all tries */
 };
 void batch_note_write(struct buf *out, const struct batch_progress_note *n);
+/* What the note of an earlier try says; nothing where there is none. */
+struct batch_usage batch_note_used(struct slice note);
 
 /* What a job does not know of its batch. */
 struct batch_look {
