@@ -156,9 +156,10 @@ static bool is_all(struct slice s) {
     return closed || lasts == MESSAGE_COUNT;
 }
 
-/* Polls for which nothing may come, a millisecond each, before what is missing is taken for lost. Before the first byte
- * they are many more: a server that had no memory for a connection accepts none for a second, and what it then reads at
- * once, requests and a goodbye, it need not answer. */
+/* Polls for which nothing may come, a millisecond each, before what is missing is taken for lost.  Where nothing fails
+ * nothing is lost, and all is waited for.  Before the first byte they are many more, too: a server that had no memory
+ * for a connection accepts none for a second, and what it then reads at once, requests and a goodbye, it need not
+ * answer. */
 #define PATIENCE       50
 #define FIRST_PATIENCE 5000
 
@@ -186,7 +187,7 @@ static size_t talk(perilune *g, long n, bool forever, char *answer, size_t size,
             failing = false;
             mem_fail_at(0, false); /* memory is back, and what waited for it may come */
         }
-        if (!said && (quiet >= (got > 0 && *reached ? PATIENCE : FIRST_PATIENCE) || all)) {
+        if (!said && (quiet >= (got > 0 && n > 0 && *reached ? PATIENCE : FIRST_PATIENCE) || all)) {
             send(fd, text, put(text, 0x88, "\x03\xe8", 2), MSG_NOSIGNAL);
             said = true;
         }
