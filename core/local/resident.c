@@ -356,20 +356,21 @@ void resident_ring(struct resident *r) { mailbox_ring(&r->mail); }
 
 static uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
-/* Is a beginning of its tokens being computed for another choice? */
+/* Is a beginning of its tokens being computed for another choice?  What is computed of it so far does not count as
+ * there: or, close to the end of it, all who wait would compute the rest, each for itself. */
 static bool waits_for_another(const struct resident *r, const struct choice *c) {
-    uint32_t have = 0;
     struct hash128 mine = c->talk->turn->ask.tenant;
     if (!r->facts->shares) return false;
-    rows_match(&r->rows, mine, c->tokens, c->len - 1, &have);
+    uint32_t have = rows_kept(&r->rows, mine, c->tokens, c->len - 1), comes = 0;
     for (struct list *l = r->active.next; l != &r->active; l = l->next) {
         const struct choice *a = container_of(l, struct choice, link);
         struct hash128 other = a->talk->turn->ask.tenant;
-        if (a->row == ROW_NONE || other.low != mine.low || other.high != mine.high) continue;
+        if (other.low != mine.low || other.high != mine.high) continue;
         uint32_t common = rows_common(a->tokens, a->len, c->tokens, c->len - 1);
-        if (common >= have + WORTH && r->rows.row[a->row].len < common) return true;
+        uint32_t *which = r->rows.row[a->row].len < common ? &comes : &have;
+        if (common > *which) *which = common;
     }
-    return false;
+    return comes >= have + WORTH;
 }
 
 /* Is there memory for it, beside what those who are in have been promised? */

@@ -119,6 +119,17 @@ uint32_t rows_match(const struct rows *r, struct hash128 tenant, const int32_t *
     return best;
 }
 
+uint32_t rows_kept(const struct rows *r, struct hash128 tenant, const int32_t *tokens, uint32_t n) {
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < r->count; i++) {
+        const struct row *row = &r->row[i];
+        if (row->busy || !same_tenant(row->tenant, tenant)) continue;
+        uint32_t common = rows_common(row->tokens, row->len, tokens, n);
+        if (common > most) most = common;
+    }
+    return most;
+}
+
 /* How many busy rows stand beside row i: where rows are apart, a gap between busy ones is one more pass over the
  * weights. */
 static unsigned neighbours(const struct rows *r, uint32_t i) {

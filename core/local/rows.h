@@ -40,6 +40,8 @@ uint32_t rows_to_be_had(const struct rows *r);
 uint32_t rows_common(const int32_t *a, uint32_t a_len, const int32_t *b, uint32_t b_len);
 /* The row of this tenant that has most of these tokens in front; *len of them.  ROW_NONE: none has any. */
 uint32_t rows_match(const struct rows *r, struct hash128 tenant, const int32_t *tokens, uint32_t n, uint32_t *len);
+/* The most of these tokens, counted from the first, that an idle row of this tenant has. */
+uint32_t rows_kept(const struct rows *r, struct hash128 tenant, const int32_t *tokens, uint32_t n);
 
 /* A row for who begins with these tokens, of which the first *shared are there already.  ROW_NONE: all are busy. */
 uint32_t rows_take(struct rows *r, struct hash128 tenant, const int32_t *tokens, uint32_t n, uint32_t *shared);

@@ -208,6 +208,29 @@ test("a prompt that is longer than the context", function()
   assert(r.body:find("context_length_exceeded", 1, true) and r.body:find("room for 1023", 1, true), r.body)
 end)
 
+test("eight prompts that begin alike are read once, wherever what they share ends", function()
+  local g = start((engine("sequences = 8"):gsub("context = 1024", "context = 8192")))
+  local function counter(name)
+    return metric(g, ('%s{model="%s",number="1"}'):format(name, MODEL:match("[^/]+$")))
+  end
+  for round, words in ipairs{ 100, 117, 134, 151 } do
+    local shared = ("%d %s"):format(round, ("word "):rep(words))
+    local stepped, prompts = counter("perilune_engine_stepped_tokens_total"), counter("perilune_engine_prompt_tokens_total")
+    local open = 8
+    for i = 1, 8 do
+      loop.go(function()
+        same(ask(g, { max_tokens = 1, messages = json.array{ { role = "user", content = shared .. i } } }).status, 200, "status")
+        open = open - 1
+      end)
+    end
+    await("answers", function() return open == 0 end)
+    local one = (counter("perilune_engine_prompt_tokens_total") - prompts) / 8
+    local computed = counter("perilune_engine_stepped_tokens_total") - stepped
+    -- Of seven the ends are computed: a number and what the template has behind it.
+    assert(computed <= one + 7 * 12, ("%d tokens were computed for prompts of %d"):format(computed, one))
+  end
+end)
+
 test("ranks", function()
   if not RERANKER then return print("local: no reranker (PERILUNE_TEST_RERANKER): ranks are not tested") end
   local one = ('r = { engine = { model = "%s", library = "%s", threads = 1, process = %s } },')
