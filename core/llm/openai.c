@@ -115,10 +115,11 @@ static void begin_choice(struct buf *out, const struct openai_answer *a, unsigne
     buf_puts(out, ",\"delta\":");
 }
 
+/* `refusal` and `logprobs` are members that OpenAI's API always has: so a whole answer has them, too. */
 void openai_choice_role(struct buf *out, const struct openai_answer *a, unsigned choice, bool null) {
     begin_choice(out, a, choice);
-    buf_puts(out, null ? "{\"role\":\"assistant\",\"content\":null},\"finish_reason\":null}]}\n\n"
-                       : "{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}]}\n\n");
+    buf_puts(out, null ? "{\"role\":\"assistant\",\"content\":null" : "{\"role\":\"assistant\",\"content\":\"\"");
+    buf_puts(out, ",\"refusal\":null},\"logprobs\":null,\"finish_reason\":null}]}\n\n");
 }
 
 /* Behind the delta. */

@@ -1,6 +1,6 @@
 /* local.c -- the anchor of local.lua: N rows of a model in one batch, with nothing around the library.
  *
- *   bench_local LIBRARY MODEL N ROUNDS     prints "123.4 tokens/s"
+ *   bench_local LIBRARY MODEL N ROUNDS     prints "123.4 tokens/s, 8.1 ms of CPU each"
  *
  * Each round reads N prompts of 82 tokens, in one batch as far as it has room, and says 64 tokens in each row: the
  * likeliest, found by a plain loop. */
@@ -13,9 +13,9 @@
 #define PROMPT 82
 #define ANSWER 64
 
-static double now(void) {
+static double now(clockid_t clock) {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
@@ -58,10 +58,12 @@ int main(int argc, char **argv) {
         return 1;
     }
     run(m, rows); /* warm */
-    double began = now();
+    double began = now(CLOCK_MONOTONIC), cpu = now(CLOCK_PROCESS_CPUTIME_ID);
     for (unsigned i = 0; i < rounds; i++)
         if (run(m, rows) != 0) return 1;
-    printf("%.1f tokens/s\n", rounds * rows * ANSWER / (now() - began));
+    double tokens = rounds * rows * ANSWER;
+    printf("%.1f tokens/s, %.3f ms of CPU each\n", tokens / (now(CLOCK_MONOTONIC) - began),
+           (now(CLOCK_PROCESS_CPUTIME_ID) - cpu) * 1000 / tokens);
     llama_engine.free(m);
     return 0;
 }

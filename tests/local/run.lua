@@ -231,6 +231,23 @@ test("eight prompts that begin alike are read once, wherever what they share end
   end
 end)
 
+test("an answer has the members that the vendor's API always has", function()
+  local g = start(engine())
+  local whole = json.decode(ask(g, { n = 2, max_tokens = 2 }).body)
+  same(#whole.choices, 2, "choices")
+  for _, c in ipairs(whole.choices) do
+    same(c.logprobs, json.null, "logprobs that nobody asked for")
+    same(c.message.refusal, json.null, "refusal")
+    assert(#c.message.content > 0, "no content")
+  end
+  local first = assert(ask(g, { stream = true, max_tokens = 2 }).body:match("data: (%b{})"))
+  local choice = json.decode(first).choices[1]
+  same(choice.delta.refusal, json.null, "refusal of a stream")
+  same(choice.logprobs, json.null, "logprobs of a stream")
+  local asked = json.decode(ask(g, { max_tokens = 2, logprobs = true }).body)
+  same(#asked.choices[1].logprobs.content, 2, "logprobs that were asked for")
+end)
+
 test("ranks", function()
   if not RERANKER then return print("local: no reranker (PERILUNE_TEST_RERANKER): ranks are not tested") end
   local one = ('r = { engine = { model = "%s", library = "%s", threads = 1, process = %s } },')

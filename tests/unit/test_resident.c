@@ -434,17 +434,56 @@ TEST_NOFAULT(who_leaves_is_gone_within_a_step) {
     for (int i = 0; i < 6; i++) ask(&asked[i], "on and on", 3000);
     while (resident_stats(desk.resident)->said < 20) usleep(100);
     for (int i = 0; i < 6; i++) put_away(&asked[i]);
-    unsigned step = fake.steps;
     while (resident_stats(desk.resident)->active + resident_stats(desk.resident)->waiting > 0) usleep(50);
     unsigned after = fake.steps; /* the one under way, and what ran until the letter was opened */
     usleep(20000);
     CHECK_UINT(fake.steps, after);
-    (void)step;
     CHECK_UINT(resident_stats(desk.resident)->left, 6);
     desk.open = 0;
     ask(&asked[0], "still here", 5);
     wait_all();
     check_answer(&asked[0]);
+    close_desk();
+}
+
+/* A step is held while the one client of it leaves; what is in the next one? */
+static struct {
+    atomic_uint held, of_first, of_second; /* the step; tokens in the next one */
+    atomic_bool open;
+} leaving;
+
+static void hold_a_step(unsigned step) {
+    if (step != 5) return;
+    leaving.held = step;
+    while (!leaving.open) usleep(100);
+}
+
+static void see_who_is_next(unsigned step, const struct perilune_engine_token *t) {
+    if (leaving.held == 0 || step != leaving.held + 1) return;
+    if (t->token == 'S') leaving.of_second++;
+    else leaving.of_first++;
+}
+
+/* The room of who leaves is another's in the step behind the one under way: with its prompt, which brings its first
+ * token. */
+TEST_NOFAULT(the_next_step_is_that_of_who_waits) {
+    struct resident_settings s = settings(1, 64);
+    memset(&leaving, 0, sizeof(leaving));
+    open_desk(&s);
+    fake.never_ends = true;
+    fake.before = hold_a_step;
+    fake.seen = see_who_is_next;
+    ask(&asked[0], "FF", 3000);
+    while (leaving.held == 0) usleep(100);
+    ask(&asked[1], "SSSSSSSS", 1);
+    put_away(&asked[0]);
+    desk.open--;
+    leaving.open = true;
+    wait_all();
+    check_answer(&asked[1]);
+    CHECK_UINT(leaving.of_second, 8);
+    CHECK_UINT(leaving.of_first, 0);
+    CHECK_UINT(fake.steps, leaving.held + 1);
     close_desk();
 }
 
