@@ -13,8 +13,8 @@
  * in one process would share symbols of ggml.  That makes it state of the process, not of a gateway: the one static
  * variable here, behind a lock.
  *
- * Its log is ours to drop; the last error of a thread is kept, because a model that cannot be loaded says why only
- * there. */
+ * Its log is ours to drop; the first error of a thread is kept until it is forgotten, because a model that cannot be
+ * loaded says why only there, and those behind it say no more than that it failed. */
 #include "local/llama_library.h"
 
 #include <dirent.h>
@@ -52,7 +52,7 @@ static _Thread_local char complaint[240];
 static void on_log(int level, const char *text, void *ud) {
     enum { ERROR_LEVEL = 4 };
     (void)ud;
-    if (level != ERROR_LEVEL || text == NULL) return;
+    if (level != ERROR_LEVEL || text == NULL || complaint[0] != '\0') return;
     snprintf(complaint, sizeof(complaint), "%s", text);
     complaint[strcspn(complaint, "\n")] = '\0';
 }

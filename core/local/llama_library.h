@@ -29,7 +29,7 @@ struct llama_model   *llama_library_load(const struct llama_library *l, const ch
 unsigned              llama_library_devices(const struct llama_library *l, struct device *out, unsigned most);
 struct llama_context *llama_library_context(const struct llama_library *l, struct llama_model *m,
                                             const struct llama_context_wish *wish);
-/* What the library last complained of on this thread; "": nothing. */
+/* What the library first complained of on this thread since that was forgotten; "": nothing. */
 const char *llama_library_complaint(void);
 void        llama_library_forget_complaint(void);
 

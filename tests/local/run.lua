@@ -201,6 +201,84 @@ test("what cannot be loaded is refused with a sentence", function()
   os.execute("rm -r '" .. dir .. "'")
 end)
 
+test("an architecture that the library does not know", function()
+  local dir = posix.temp_dir("perilune-model")
+  local bytes = files.read(MODEL)
+  local head = bytes:sub(1, 4096):gsub("llama", "lhama") -- its own name, and that of its keys
+  files.write(dir .. "/lhama.gguf", head .. bytes:sub(4097))
+  for _, how in ipairs{ "false", "true" } do
+    local g, why = server.start{ config = ([[upstreams = { m = { engine = { model = "%s", library = "%s", process = %s } } },]])
+      :format(dir .. "/lhama.gguf", LIBRARY, how), wait = 60 }
+    if g then g:stop() error("it starts") end
+    assert(why:find("lhama", 1, true) and why:find("unknown model architecture", 1, true), why)
+  end
+  os.execute("rm -r '" .. dir .. "'")
+end)
+
+test("a file that is replaced: the old one goes on, a reload takes the new one", function()
+  local dir = posix.temp_dir("perilune-model")
+  local copy = dir .. "/model.gguf"
+  assert(os.execute(("cp '%s' '%s'"):format(MODEL, copy)))
+  local g = start((engine():gsub(MODEL:gsub("%p", "%%%0"), copy)))
+  local first = text(g)
+  files.write(dir .. "/new.gguf", "this is no model")
+  assert(os.execute(("mv '%s/new.gguf' '%s'"):format(dir, copy)))
+  same(text(g), first, "the answer of the model that was loaded")
+  local r = assert(g:reload(60))
+  assert(r.status ~= 200 and r.body:find("GGUF", 1, true), "a reload with it: " .. r.body)
+  same(text(g), first, "the answer after a reload that failed")
+  assert(os.execute(("cp '%s' '%s.new' && mv '%s.new' '%s'"):format(MODEL, copy, copy, copy)))
+  same(assert(g:reload(60)).status, 200, "the reload with a model in its place")
+  same(text(g), first, "the answer of the new one")
+  os.execute("rm -r '" .. dir .. "'")
+end)
+
+test("a GPU that is not there: the processor computes, and the log says so once", function()
+  for _, how in ipairs{ "", "process = true, " } do
+    local g = start(engine(how .. "gpu_layers = 99"))
+    text(g)
+    text(g)
+    same(caches.said(g, "there is no GPU here", "the processor computes this model"), 1, "sentences in the log: " .. g:log())
+  end
+end)
+
+test("a thousand at one slot are answered, or told to come again", function()
+  local g = start(engine("sequences = 1, waiting = 50"))
+  text(g)
+  local open, seen = 1000, {}
+  for _ = 1, 1000 do
+    loop.go(function()
+      local r = ask(g, { max_tokens = 1 }, 120)
+      seen[r.status] = (seen[r.status] or 0) + 1
+      if r.status ~= 200 then assert(tonumber(r.headers["retry-after"]), "no Retry-After: " .. r.body) end
+      open = open - 1
+    end)
+  end
+  assert(loop.until_true(120, function() return open == 0 end), open .. " have no answer")
+  assert((seen[200] or 0) >= 50, "answered: " .. (seen[200] or 0))
+  local told = 0
+  for status, n in pairs(seen) do if status == 429 or status == 503 then told = told + n end end
+  same(told + seen[200], 1000, "answers and refusals")
+  text(g)
+end)
+
+test("memory for fewer than are in: all answers come to their end", function()
+  local g = start((engine("sequences = 3"):gsub("context = 1024", "context = 256")))
+  local open = 3
+  for i = 1, 3 do
+    loop.go(function()
+      local r = ask(g, { max_tokens = 90, logit_bias = { ["0"] = -100, ["2"] = -100 },
+        messages = json.array{ { role = "user", content = i .. " tell me a long story" } } }, 120)
+      same(r.status, 200, r.body)
+      local said = json.decode(r.body)
+      same(said.choices[1].finish_reason, "length", "why it ended")
+      same(said.usage.completion_tokens, 90, "tokens")
+      open = open - 1
+    end)
+  end
+  assert(loop.until_true(120, function() return open == 0 end), open .. " did not end")
+end)
+
 test("a prompt that is longer than the context", function()
   local g = start(engine("process = true"))
   local r = ask(g, { messages = json.array{ { role = "user", content = ("word "):rep(3000) } } })
