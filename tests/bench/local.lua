@@ -1,6 +1,6 @@
 -- local.lua -- a model in this process: tokens a second through HTTP, beside the library's own loop.
 --
---   PERILUNE_LLAMA=FOLDER PERILUNE_TEST_MODEL=FILE luajit tests/bench/local.lua [requests of a stream]
+--   PERILUNE_LLAMA=FOLDER PERILUNE_TEST_MODEL=FILE luajit tests/bench/local.lua [requests of a stream [streams]]
 --
 -- N streams of one prompt each (82 tokens, told apart by a number in front), greedy, 64 tokens of answer, one thread of
 -- the model.  The anchor is local.c: the same library called directly, N rows in one batch, nothing around it.  Both run
@@ -62,7 +62,7 @@ bench.run(function()
   local target = bench.perilune(CONFIG, { MODEL = model, LIBRARY = library })
   local body = bench.file(dir, "body.json", json.encode{ model = "small", temperature = 0, max_tokens = 64, stream = true,
     logit_bias = { ["0"] = -100, ["2"] = -100 }, messages = { { role = "user", content = "{{n}} " .. TEXT } } })
-  for _, n in ipairs{ 1, 4, 8 } do
+  for _, n in ipairs(arg[2] and { tonumber(arg[2]) } or { 1, 4, 8 }) do
     local ours, theirs, our_cpu, their_cpu = {}, {}, {}, {}
     for round = 1, ROUNDS do
       ours[round], our_cpu[round] = served(target, n, body, dir)

@@ -166,3 +166,29 @@ test('a stop string, over tokens', options, async () => {
   assert.equal(answer.choices[0].message.content, ' four, fi');
   assert.equal(answer.choices[0].finish_reason, 'stop');
 });
+
+test('an answer and its stream say the same, with all members of the type', options, async () => {
+  const fields = { temperature: 0, max_tokens: 20, n: 2 };
+  const answer = await ask(fields);
+  for (const c of answer.choices) {
+    assert.equal(c.logprobs, null);
+    assert.equal(c.message.refusal, null);
+  }
+  const stream = await ask({ ...fields, stream: true, stream_options: { include_usage: true } });
+  const chunks = [];
+  for await (const chunk of stream) chunks.push(chunk);
+  const usage = chunks.at(-1).usage;
+  assert.equal(usage.completion_tokens, answer.usage.completion_tokens);
+  const said = (i) => chunks.flatMap((c) => c.choices).filter((c) => c.index === i).map((c) => c.delta.content ?? '').join('');
+  assert.deepEqual([said(0), said(1)], answer.choices.map((c) => c.message.content));
+});
+
+test('a stream that is aborted frees its place', options, async () => {
+  for (let i = 0; i < 12; i++) {
+    const stream = await ask({ stream: true, max_tokens: 1500, logit_bias: { 0: -100, 2: -100 } });
+    for await (const chunk of stream) {
+      if (chunk.choices[0].delta.content) break; // leaving the loop aborts
+    }
+  }
+  assert.equal((await ask({ max_tokens: 1 })).usage.completion_tokens, 1);
+});
