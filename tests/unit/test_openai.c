@@ -80,6 +80,20 @@ TEST_FAULT(a_stream) {
           CHUNK "\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4,\"total_tokens\":7,\"prompt_tokens_details\":{\"cached_tokens\":1}}}\n\n");
 }
 
+/* Members that OpenAI's API always has are there from the first. */
+TEST_FAULT(a_choice_begins) {
+    struct openai_answer a = answer();
+    struct buf out;
+    buf_init(&out, 0);
+    openai_choice_role(&out, &a, 0, false);
+    openai_choice_role(&out, &a, 3, true);
+    wrote(&out,
+          CHUNK "\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\",\"refusal\":null},"
+                "\"logprobs\":null,\"finish_reason\":null}]}\n\n"
+          CHUNK "\"choices\":[{\"index\":3,\"delta\":{\"role\":\"assistant\",\"content\":null,\"refusal\":null},"
+                "\"logprobs\":null,\"finish_reason\":null}]}\n\n");
+}
+
 TEST_FAULT(an_error_is_an_event_and_no_end) {
     struct failure f;
     struct buf out;
