@@ -178,14 +178,16 @@ passed = failed = 0
 with tempfile.TemporaryDirectory(prefix="perilune-local.") as folder:
     gateway = Gateway(folder)
     client = openai.OpenAI(base_url=gateway.url, api_key="sk-test", max_retries=0, timeout=120)
-    for name, test in sorted((n, f) for n, f in globals().items() if n.startswith("test_")):
-        try:
-            test()
-            passed += 1
-        except Exception:
-            failed += 1
-            print(f"FAIL {name}")
-            traceback.print_exc(limit=4, file=sys.stdout)
-    gateway.stop()
+    try:
+        for name, test in sorted((n, f) for n, f in globals().items() if n.startswith("test_")):
+            try:
+                test()
+                passed += 1
+            except Exception:
+                failed += 1
+                print(f"FAIL {name}")
+                traceback.print_exc(limit=4, file=sys.stdout)
+    finally:
+        gateway.stop()
 print(f"# local-python: {passed} passed, {failed} failed")
 sys.exit(failed > 0)
