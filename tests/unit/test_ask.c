@@ -169,7 +169,7 @@ TEST_NOFAULT(answers_made_of_pieces) {
         "core.result(core.compose_text(out, 'a '))\n"
         "local info = core.result(core.compose_pipe(out, (ask(1)), 'whole'))\n"
         "core.result(core.compose_call(out, 'id', 'f', '{}'))\n"
-        "core.compose_count(out, 1, 2, 3) core.compose_reason(out, info.finish_reason)\n"
+        "core.compose_count(out, 1, 2, 3, {}) core.compose_reason(out, info.finish_reason)\n"
         "end) " READ, "'a hi' nil");
     ask("local res = core.compose(function(out) core.result(core.compose_text(out, 'a')) error('x') end) " READ,
         "nil 'policy_error'");

@@ -255,10 +255,11 @@ static float *watch_logits(struct perilune_engine_model *m, size_t i) {
     return l;
 }
 
-/* The resident asks this of every token that it says. */
+/* The resident asks this of all tokens while it loads, and of every token that it says. */
 static bool watch_is_end(const struct perilune_engine_model *m, int32_t token) {
     struct place *p = watch.now;
     unsigned i = 0;
+    if (p == NULL) return engine->is_end(m, token);
     pthread_mutex_lock(&places_lock);
     watch.wrong += token != watch.best;
     while (i < p->said_count && p->said[i] != token) i++;
