@@ -153,6 +153,11 @@ int job_rule_elsewhere(struct job_row *row, unsigned tries, uint64_t lease_ms, s
     return 0;
 }
 
+bool job_rule_has_event(const struct job_row *row, uint64_t lease, uint64_t number) {
+    bool his = lease == JOBS_ELSEWHERE ? !job_row_is_over(row) : row->state == JOB_RUNS && row->job.lease == lease;
+    return his && !row->job.stopping && number > 0 && number == row->job.last_event;
+}
+
 int job_rule_append(struct job_row *row, uint64_t lease, const struct job_event *e, const struct jobs_settings *s,
                     struct job_now now) {
     int rc = check_lease(row, lease, now);

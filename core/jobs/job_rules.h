@@ -37,6 +37,8 @@ void job_rule_give(struct job_row *row, uint64_t ms, struct job_now now);
 int  job_rule_beat(struct job_row *row, uint64_t lease, uint64_t lease_ms, struct job_now now);
 /* Somebody without a lease of ours works on it. */
 int  job_rule_elsewhere(struct job_row *row, unsigned tries, uint64_t lease_ms, struct job_now now);
+/* Is this the event that it got last?  Then who asks has lost the answer. */
+bool job_rule_has_event(const struct job_row *row, uint64_t lease, uint64_t number);
 int  job_rule_append(struct job_row *row, uint64_t lease, const struct job_event *e, const struct jobs_settings *s,
                      struct job_now now);
 int  job_rule_finish(struct job_row *row, const struct jobs_ask *ask, const struct jobs_settings *s,

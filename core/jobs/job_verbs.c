@@ -289,21 +289,28 @@ static int beat(struct job_table *t, struct job_call *c) {
     return settle(t, &old, &row, rc);
 }
 
-static int append(struct job_table *t, struct job_call *c) {
-    struct job_row old, row;
-    struct job_event *e = arena_alloc(&c->arena, sizeof(*e));
-    int rc = e != NULL ? t->ops->find(t, &c->arena, c->ask.id, 0, &old) : PERILUNE_ERR_NOMEM;
-    if (rc != 0) return rc;
-    row = old;
-    rc = job_rule_append(&row, c->ask.lease, &c->ask.event, t->settings, t->now);
-    if (rc != 0) return settle(t, &old, &row, rc);
+static int append_new(struct job_table *t, struct job_call *c, const struct job_row *old, struct job_event *e) {
+    struct job_row row = *old;
+    int rc = job_rule_append(&row, c->ask.lease, &c->ask.event, t->settings, t->now);
+    if (rc != 0) return settle(t, old, &row, rc);
     if (!has_room(t, c->ask.event.data.len, reserve(t) / 2))
         return refuse(c, JOBS_TOO_LARGE, "the queue holds more than it may: %llu bytes", t->settings->max_bytes);
     *e = c->ask.event;
     e->number = row.job.last_event;
     rc = t->ops->append(t, &row, e);
+    if (rc == 0) job_change(&t->changes, &row);
+    return rc;
+}
+
+static int append(struct job_table *t, struct job_call *c) {
+    struct job_row row;
+    struct job_event *e = arena_alloc(&c->arena, sizeof(*e));
+    int rc = e != NULL ? t->ops->find(t, &c->arena, c->ask.id, 0, &row) : PERILUNE_ERR_NOMEM;
     if (rc != 0) return rc;
-    job_change(&t->changes, &row);
+    if (job_rule_has_event(&row, c->ask.lease, c->ask.after))
+        *e = (struct job_event){ .number = row.job.last_event, .name = SLICE(""), .data = SLICE("") };
+    else rc = append_new(t, c, &row, e);
+    if (rc != 0) return rc;
     c->answer.events = e;
     c->answer.count = 1;
     return 0;

@@ -29,8 +29,9 @@ enum jobs_verb {
                   * priority queues and tenants take turns, then by age.  By queue and tenant no more run at once than
                   * limits say.  None: the answer is 0 with count 0 */
     JOBS_BEAT,   /* id, lease: goes on for lease_ms. JOBS_WAS_CANCELED: it is over now; JOBS_LOST: somebody else's */
-    JOBS_APPEND, /* id, lease, event: the stream of the answer, or progress (which is job->progress, too).  Stream
-                  * pieces that come soon after each other may become one event */
+    JOBS_APPEND, /* id, lease, event: the stream of the answer, or progress (which is job->progress, too), one at a
+                  * time.  `after`: the number that it should get: who asks again after a lost answer is answered, and
+                  * nothing is appended twice; 0: whichever comes */
     JOBS_FINISH, /* id, lease, job: status, result, error, and how long it is kept where that is shorter.  QUEUED:
                   * another try delay_ms later, or FAILED when there were as many as may be; job->tries is what counts
                   * as used (one that was given back unharmed used none).  The answer's job is what became of it,
@@ -68,8 +69,7 @@ struct jobs_ask {
     struct blob   *hold;         /* SUBMIT: the job's body lies in it, and is not copied but held; NULL: it is copied */
     struct slice   id, tenant;
     struct slice   queue;        /* TAKE */
-    uint64_t       lease, lease_ms, after; /* after: EVENTS; APPEND: the number that it should get, or 0: who asks
-                                            * again after a lost answer is answered, and nothing is appended twice */
+    uint64_t       lease, lease_ms, after; /* after: EVENTS, APPEND */
     uint64_t       delay_ms;     /* FINISH, HOOK_DONE */
     bool           forget;       /* CANCEL */
     struct slice   before;       /* LIST */

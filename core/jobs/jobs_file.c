@@ -37,7 +37,6 @@
 #define GROUP_BYTES  (16 * 1024 * 1024) /* of their texts */
 #define QUEUE_BYTES  (256 * 1024 * 1024)
 #define PER_TURN     50                 /* jobs that time changes, between two groups */
-#define MERGE_LOOK   64                 /* calls that are looked at for the next piece of the same stream */
 #define COUNTS_MS    1000
 #define IDLE_MS      1000               /* without a question: time to tidy */
 #define FAULT_MS     500                /* from one that time met to the next try */
@@ -50,8 +49,6 @@ struct file_call {
     struct job_call  call;
     struct file_end *end;
     struct jobs_op  *op;         /* the loop's; NULL: nobody waits */
-    struct file_call *merged;    /* its text is in this one's event, and so is its answer */
-    struct buf       text;       /* of an event that others were merged into */
     size_t           bytes;
     atomic_bool      forgotten;
 };
@@ -100,7 +97,6 @@ static uint64_t clock_ms(void) { return stamp_ms(CLOCK_MONOTONIC); }
 
 static void call_free(struct file_call *c) {
     jobs_end_put(&c->end->end);
-    buf_deinit(&c->text);
     job_call_deinit(&c->call);
     mem_free(c);
 }
@@ -124,7 +120,6 @@ static int begin(struct jobs *j, struct jobs_op *op, const struct jobs_ask *ask)
         mem_free(c);
         return rc;
     }
-    buf_init(&c->text, 0);
     c->bytes = bytes;
     c->end = e;
     c->op = op;
@@ -204,47 +199,10 @@ static void fail_call(struct file_call *c, int rc, const char *why) {
     c->call.answer = (struct jobs_answer){ .rc = rc, .why = own };
 }
 
-static bool is_piece_of(const struct file_call *c, const struct file_call *first) {
-    const struct jobs_ask *a = &c->call.ask, *b = &first->call.ask;
-    return a->verb == JOBS_APPEND && a->event.name.len == 0 && a->lease == b->lease && slice_eq(a->id, b->id);
-}
-
-/* Pieces of one stream that wait together become one event.  Others between them are other jobs': whatever else is
- * asked of this job ends it. */
-static void merge_pieces(struct file_store *s, struct list *group, struct file_call *first) {
-    struct list *l = first->link.next;
-    size_t len = first->call.ask.event.data.len, most = s->settings.max_result;
-    for (int i = 0; i < MERGE_LOOK && l != group; i++, l = l->next) {
-        struct file_call *c = container_of(l, struct file_call, link);
-        if (!is_piece_of(c, first)) {
-            if (slice_eq(c->call.ask.id, first->call.ask.id)) break;
-            continue;
-        }
-        len += c->call.ask.event.data.len;
-        if (len > most || c->merged != NULL) break;
-        if (buf_len(&first->text) == 0) buf_slice(&first->text, first->call.ask.event.data);
-        buf_slice(&first->text, c->call.ask.event.data);
-        if (buf_failed(&first->text)) break;
-        first->call.ask.event.data = buf_get(&first->text);
-        c->merged = first;
-    }
-}
-
-static void answer_merged(struct file_call *c) {
-    struct job_event *e = arena_alloc(&c->call.arena, sizeof(*e));
-    const struct jobs_answer *a = &c->merged->call.answer;
-    c->call.answer = (struct jobs_answer){ .rc = a->rc };
-    if (a->why) c->call.answer.why = arena_dup(&c->call.arena, slice_str(a->why));
-    if (a->rc != 0 || e == NULL) return;
-    *e = (struct job_event){ .number = a->events->number, .name = SLICE(""), .data = SLICE("") };
-    c->call.answer.events = e;
-    c->call.answer.count = 1;
-}
-
 static int run_calls(struct file_store *s, struct list *group, struct file_call *only) {
     for (struct list *l = group->next; l != group; l = l->next) {
         struct file_call *c = container_of(l, struct file_call, link);
-        if (c->merged != NULL || (only != NULL && c != only)) continue;
+        if (only != NULL && c != only) continue;
         job_verb_run(&s->table.table, &c->call);
         if (c->call.answer.rc < 0) return c->call.answer.rc;
     }
@@ -266,7 +224,6 @@ static void run_apart(struct file_store *s, struct list *group, int rc, bool beg
     int worst = began ? 0 : rc;
     for (struct list *l = group->next; l != group; l = l->next) {
         struct file_call *c = container_of(l, struct file_call, link);
-        if (c->merged != NULL) continue;
         if (began) rc = transaction(s, group, c, writes(c), &began);
         if (rc == 0) continue;
         worst = rc;
@@ -276,10 +233,6 @@ static void run_apart(struct file_store *s, struct list *group, int rc, bool beg
 }
 
 static void send_answers(struct list *group) {
-    for (struct list *l = group->next; l != group; l = l->next) {
-        struct file_call *c = container_of(l, struct file_call, link);
-        if (c->merged != NULL) answer_merged(c);
-    }
     while (!list_is_empty(group)) {
         struct file_call *c = container_of(group->next, struct file_call, link);
         list_remove(&c->link);
@@ -302,8 +255,6 @@ static void run_group(struct file_store *s, struct list *group) {
             continue;
         }
         write |= writes(c);
-        if (c->merged == NULL && c->call.ask.verb == JOBS_APPEND && c->call.ask.event.name.len == 0)
-            merge_pieces(s, group, c);
     }
     if (list_is_empty(group)) return;
     bool began;

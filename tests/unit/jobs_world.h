@@ -249,6 +249,12 @@ static __attribute__((unused)) int append(struct world *w, const char *id, uint6
                                       .event = { 0, slice_str(name), slice_str(data) } });
 }
 
+/* number: that it should get. */
+static __attribute__((unused)) int append_as(struct world *w, const char *id, uint64_t lease, uint64_t number, const char *data) {
+    return ask(w, &(struct jobs_ask){ .verb = JOBS_APPEND, .id = slice_str(id), .lease = lease, .after = number,
+                                      .event = { 0, SLICE(""), slice_str(data) } });
+}
+
 /* In the order that they were taken: the first letters of their bodies. */
 static __attribute__((unused)) const char *take_bodies(struct world *w, unsigned count) {
     static char text[MOST + 1];

@@ -5,11 +5,6 @@
 
 #define WITH_REDIS if (redis_world_socket() != NULL)
 
-static int append_as(struct world *w, const char *id, uint64_t lease, uint64_t number, const char *data) {
-    return ask(w, &(struct jobs_ask){ .verb = JOBS_APPEND, .id = slice_str(id), .lease = lease, .after = number,
-                                      .event = { 0, SLICE(""), slice_str(data) } });
-}
-
 TEST(what_is_said_twice_is_done_once) {
     WITH_REDIS {
         struct world w;
