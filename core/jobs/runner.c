@@ -57,6 +57,7 @@ struct job_runner {
     bool           takes;
     struct jobs_op take_op;
     struct timer   poll;
+    uint64_t       asked_ms, asked_lease_ms; /* of what is being taken: when, and for how long */
     uint64_t       failed_ms, say_ms; /* since when TAKE is refused, 0: it is not; when that is told */
 };
 
@@ -94,9 +95,10 @@ static bool copy_job(struct job_work *w, const struct job *from) {
     *j = *from;
     struct slice *all[] = { &j->tenant, &j->queue, &j->function, &j->path, &j->headers, &j->body, &j->key, &j->progress,
                             &j->result_type, &j->result, &j->error, &j->webhook };
-    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
-        if (!copy_slice(&w->arena, all[i])) return false;
-    return true;
+    bool ok = true;
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) ok = ok && copy_slice(&w->arena, all[i]);
+    for (size_t i = 0; !ok && i < sizeof(all) / sizeof(*all); i++) *all[i] = SLICE(""); /* they were borrowed */
+    return ok;
 }
 
 static void work_free(struct job_work *w) {
@@ -156,33 +158,40 @@ static void beat_due(struct timer *t);
 
 static void beat_later(struct job_work *w, uint64_t ms) { timer_start(w->runner->opt.loop, &w->beat, ms, beat_due); }
 
+static uint64_t at_most(uint64_t ms, uint64_t most) { return ms < most ? ms : most; }
+
+static uint64_t lease_left(const struct job_work *w) {
+    uint64_t now = loop_now(w->runner->opt.loop);
+    return w->lease_until_ms > now ? w->lease_until_ms - now : 0;
+}
+
 static void on_beat(struct jobs_op *op, const struct jobs_answer *a) {
     struct job_work *w = container_of(op, struct job_work, beat_op);
-    struct job_runner *r = w->runner;
     if (!still_ours(w, a->rc)) return;
-    if (a->rc == 0) w->lease_until_ms = w->beat_ms + r->opt.lease_ms;
-    beat_later(w, a->rc == 0 ? r->opt.lease_ms / 3 + 1 : RETRY_MS);
+    if (a->rc == 0) w->lease_until_ms = w->beat_ms + w->lease_ms;
+    beat_later(w, a->rc == 0 ? w->lease_ms / 3 + 1 : at_most(RETRY_MS, lease_left(w)));
 }
 
 static void beat_due(struct timer *t) {
     struct job_work *w = container_of(t, struct job_work, beat);
     struct job_runner *r = w->runner;
-    uint64_t now = loop_now(r->opt.loop);
-    if (now >= w->lease_until_ms) {
+    uint64_t left = lease_left(w), before = w->beat_ms;
+    if (left == 0) {
         log_line(r->opt.log, PERILUNE_LOG_WARN, "job %s: its lease ran out, because the queue did not answer in time",
                  w->job.id);
         stats_add(&row(w)->lost, 1);
         work_stop(w);
         return;
     }
-    uint64_t before = w->beat_ms;
-    w->beat_ms = now; /* the lease counts from when it was asked for */
+    w->beat_ms = loop_now(r->opt.loop); /* the lease counts from when it was asked for */
+    w->lease_ms = r->opt.lease_ms;
     int rc = jobs_begin(r->opt.jobs, &w->beat_op,
                         &(struct jobs_ask){ .verb = JOBS_BEAT, .id = slice_str(w->job.id), .lease = w->job.lease,
-                                            .lease_ms = r->opt.lease_ms }, on_beat);
+                                            .lease_ms = w->lease_ms, .within_ms = at_most(left, JOBS_WITHIN_MS) },
+                        on_beat);
     if (rc == 0) return;
     w->beat_ms = before;
-    beat_later(w, RETRY_MS);
+    beat_later(w, at_most(RETRY_MS, left));
 }
 
 /* Perhaps somebody canceled it. */
@@ -424,33 +433,57 @@ void job_work_end(struct job_work *w, const struct job_end *end) {
 
 /* -- Taking --------------------------------------------------------------------------------------- */
 
-static bool watch(struct job_work *w) {
-    w->watch.told = on_told;
-    return jobs_watch(w->runner->opt.jobs, &w->watch, slice_str(w->job.id)) == 0;
+/* As it was, with one try less. */
+static void end_as_it_was(struct job_work *w) {
+    w->state = JOB_ENDS;
+    w->end = w->job;
+    w->end.status = JOB_QUEUED;
+    w->end.tries = w->job.tries - 1;
+    w->delay_ms = 0;
 }
 
-/* What finds no memory is left to its lease. */
-static void work_new(struct job_runner *r, const struct job *job) {
+/* NULL: no memory.  Without memory for all of its texts it can still be given back. */
+static struct job_work *work_new(struct job_runner *r, const struct job *job, bool *whole) {
     struct job_work *w = mem_zalloc(sizeof(*w));
-    if (w == NULL) return;
+    if (w == NULL) return NULL;
     w->runner = r;
     arena_init(&w->arena);
     list_append(&r->works, &w->link);
     r->count++;
     stats_add(&r->opt.stats->running, 1);
     w->began_us = loop_hrtime_us();
-    w->beat_ms = loop_now(r->opt.loop);
-    w->lease_until_ms = w->beat_ms + r->opt.lease_ms;
-    if (!copy_job(w, job) || !watch(w)) {
-        work_free(w);
-        return;
-    }
-    beat_later(w, r->opt.lease_ms / 3 + 1);
-    if (job->tries > 1 || job->last_event > 0) { /* somebody may have seen the beginning of another try */
-        say_status(&w->begun, JOB_RUNNING, job->tries, 0, SLICE(""));
+    w->beat_ms = r->asked_ms;
+    w->lease_ms = r->asked_lease_ms;
+    w->lease_until_ms = w->beat_ms + w->lease_ms;
+    *whole = copy_job(w, job);
+    return w;
+}
+
+static void begin_work(struct job_work *w) {
+    struct job_runner *r = w->runner;
+    uint64_t left = lease_left(w), third = w->lease_ms / 3 + 1, gone = w->lease_ms - left;
+    w->watch.told = on_told;
+    jobs_watch(r->opt.jobs, &w->watch, slice_str(w->job.id)); /* else its next beat hears that it was canceled */
+    beat_later(w, gone < third ? third - gone : 0);
+    if (w->job.tries > 1 || w->job.last_event > 0) { /* somebody may have seen the beginning of another try */
+        say_status(&w->begun, JOB_RUNNING, w->job.tries, 0, SLICE(""));
         flush_later(w, 0);
     }
     r->opt.doer.begin(r->opt.doer.ud, w); /* may end w */
+}
+
+/* Taken, and ours until its lease is over. */
+static void have_taken(struct job_runner *r, const struct job *job) {
+    bool whole = false;
+    struct job_work *w = work_new(r, job, &whole);
+    if (w == NULL || !whole)
+        log_line(r->opt.log, PERILUNE_LOG_ERROR, "job %s: out of memory, so it is not begun", job->id);
+    if (w == NULL) return; /* when its lease has run out it is another try */
+    if (whole && r->takes) begin_work(w);
+    else { /* it was asked for before the drain: nobody has seen it begin */
+        end_as_it_was(w);
+        flush_later(w, 0);
+    }
 }
 
 static void poll_due(struct timer *t) { take(container_of(t, struct job_runner, poll)); }
@@ -474,9 +507,9 @@ static void say_taking(struct job_runner *r, const struct jobs_answer *a) {
 
 static void on_taken(struct jobs_op *op, const struct jobs_answer *a) {
     struct job_runner *r = container_of(op, struct job_runner, take_op);
-    for (unsigned i = 0; a->rc == 0 && i < a->count; i++) work_new(r, &a->jobs[i]);
+    bool in_time = loop_now(r->opt.loop) < r->asked_ms + r->asked_lease_ms; /* else they are somebody else's by now */
+    for (unsigned i = 0; a->rc == 0 && in_time && i < a->count; i++) have_taken(r, &a->jobs[i]);
     say_taking(r, a);
-    if (!r->takes && a->count > 0) job_runner_give_back(r); /* it was asked before the drain */
     timer_start(r->opt.loop, &r->poll, a->rc == 0 && a->count > 0 ? 0 : a->rc == 0 ? POLL_MS : RETRY_MS, poll_due);
 }
 
@@ -484,8 +517,11 @@ static void take(struct job_runner *r) {
     unsigned room = r->count < r->opt.room ? r->opt.room - r->count : 0;
     if (!r->takes || room == 0 || r->take_op.jobs != NULL) return;
     timer_stop(r->opt.loop, &r->poll);
+    r->asked_ms = loop_now(r->opt.loop);
+    r->asked_lease_ms = r->opt.lease_ms;
     int rc = jobs_begin(r->opt.jobs, &r->take_op,
-                        &(struct jobs_ask){ .verb = JOBS_TAKE, .lease_ms = r->opt.lease_ms,
+                        &(struct jobs_ask){ .verb = JOBS_TAKE, .lease_ms = r->asked_lease_ms,
+                                            .within_ms = at_most(r->asked_lease_ms, JOBS_WITHIN_MS),
                                             .count = room < TAKE_MOST ? room : TAKE_MOST }, on_taken);
     if (rc != 0) timer_start(r->opt.loop, &r->poll, RETRY_MS, poll_due);
 }
@@ -521,18 +557,13 @@ void job_runner_drain(struct job_runner *r) {
     timer_stop(r->opt.loop, &r->poll);
 }
 
-unsigned job_runner_running(const struct job_runner *r) { return r->count; }
+unsigned job_runner_running(const struct job_runner *r) { return r->count + (r->take_op.jobs != NULL); }
 const struct list *job_runner_works(const struct job_runner *r) { return &r->works; }
 
-/* As it was, with one try less. */
+/* Who watches hears that it was begun in vain. */
 static void give_back(struct job_work *w) {
-    struct job_runner *r = w->runner;
-    r->opt.doer.stop(w);
-    w->state = JOB_ENDS;
-    w->end = w->job;
-    w->end.status = JOB_QUEUED;
-    w->end.tries = w->job.tries - 1;
-    w->delay_ms = 0;
+    w->runner->opt.doer.stop(w);
+    end_as_it_was(w);
     say_status(&w->ended, JOB_QUEUED, w->end.tries, 0, SLICE(""));
 }
 

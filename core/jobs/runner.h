@@ -32,6 +32,7 @@ struct job_work {
     bool               lasts;    /* frames came before: the next ones wait a little */
     bool               is_cut;   /* some of its events found no room */
     uint64_t           lease_until_ms, beat_ms; /* loop clock */
+    uint64_t           lease_ms; /* that was asked for last, at beat_ms */
     struct job         end;      /* for FINISH; in the arena */
     uint64_t           delay_ms; /* until another try */
     bool               put_off;  /* it was refused, and is to come later: that was no try */
@@ -90,7 +91,8 @@ void job_runner_set(struct job_runner *r, unsigned room, uint64_t lease_ms, uint
 void job_runner_drain(struct job_runner *r);
 /* And what runs is stopped, and given back to the queue as if it had not been taken. */
 void job_runner_give_back(struct job_runner *r);
-unsigned job_runner_running(const struct job_runner *r); /* until the queue knows how they ended */
+/* Until the queue knows how they ended; and one more while some are being taken, which are ours already. */
+unsigned job_runner_running(const struct job_runner *r);
 /* Gives back what runs, without waiting for the queue to say so.  NULL is fine. */
 void job_runner_free(struct job_runner *r);
 /* The works under way, struct job_work by link. */
