@@ -631,11 +631,16 @@ function V.HOOK_TAKE(most, lease)
   return 0
 end
 
--- line: what goes to its log.
-function V.HOOK_DONE(n, lease, state, code, delay, note)
+-- note: what goes to its log.  unsent: nobody was asked, so it was no try.
+function V.HOOK_DONE(n, lease, state, code, delay, note, unsent)
   local h = fetch_hook(n)
   if not h then return NOT_FOUND end
   if h.s ~= '1' or h.le ~= lease then return LOST end
+  if unsent == '1' then
+    call('HSET', P .. 'h:' .. n, 's', 0, 'tr', int(num(h.tr) - 1))
+    call('ZADD', P .. 'hat', int(later(num(delay))), n)
+    return 0
+  end
   local log = h.lg .. '{"at":' .. int(wall) .. ',"status":' .. code .. ',"note":' .. note .. '}\n'
   while #log > 2048 do log = log:match('^[^\n]*\n(.*)$') or '' end
   call('HSET', P .. 'h:' .. n, 's', state, 'ls', code, 'lg', log)

@@ -100,6 +100,7 @@ static void put_hook_done(struct words *w, const struct jobs_ask *ask) {
     number(w, ask->hook.status > 0 ? (uint64_t)ask->hook.status : 0);
     number(w, ask->delay_ms);
     text(w, buf_get(&note));
+    number(w, ask->hook.unsent);
     if (buf_failed(&note)) w->text.error = note.error;
     buf_deinit(&note);
 }
