@@ -192,8 +192,9 @@ struct courier *courier_new(const struct courier_options *opt, const struct brok
     if (p == NULL) return NULL;
     p->opt = *opt;
     p->ops = ops;
-    list_init(&p->mails);
+    courier_in_init(p);
     list_init(&p->guests);
+    list_init(&p->gone);
     hash_key_random(&p->key);
     courier_out_init(p);
     copy_settings(p, s);

@@ -13,7 +13,8 @@ struct job_table;
 /* One question on its way.  Its memory is the arena's: what was asked, and what is answered. */
 struct job_call {
     struct jobs_ask    ask;
-    struct job         job;     /* what ask.job points to */
+    struct job         job;     /* what ask.job points to, */
+    struct job_end     end;     /* and ask.end */
     struct blob       *hold;    /* in which its body lies: a share; NULL: it is in the arena */
     struct arena       arena;
     struct jobs_answer answer;

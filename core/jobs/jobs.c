@@ -58,7 +58,7 @@ static bool may_ask(const struct jobs_ask *ask) {
     if (ask->count > JOBS_MOST || ask->event.name.len > JOB_NAME_MAX) return false;
     switch (ask->verb) {
     case JOBS_SUBMIT: return ask->job != NULL && is_fine(ask->job);
-    case JOBS_FINISH: return ask->job != NULL && ask->job->status != JOB_RUNNING;
+    case JOBS_FINISH: return ask->end != NULL && ask->end->status != JOB_RUNNING;
     case JOBS_HOOK_DONE: return ask->hook.state != JOB_HOOK_SENDING;
     default: return true;
     }

@@ -32,9 +32,8 @@ enum jobs_verb {
     JOBS_APPEND, /* id, lease, event: the stream of the answer, or progress (which is job->progress, too), one at a
                   * time.  `after`: the number that it should get: who asks again after a lost answer is answered, and
                   * nothing is appended twice; 0: whichever comes */
-    JOBS_FINISH, /* id, lease, job: status, result, error, and how long it is kept where that is shorter.  QUEUED:
-                  * another try delay_ms later, or FAILED when there were as many as may be; job->tries is what counts
-                  * as used (one that was given back unharmed used none).  The answer's job is what became of it,
+    JOBS_FINISH, /* id, lease, end.  QUEUED: another try delay_ms later, or FAILED when there were as many as may be;
+                  * one that was given back unharmed used no try.  The answer's job is what became of it,
                   * without body and result: FAILED when the result was too large, or the queue is full.
                   * PERILUNE_ERR_IO: not kept; ask again, and beat meanwhile */
     JOBS_EVENTS, /* id, tenant (NULL ptr: any), after this number, count.  The answer's job, too, without body and
@@ -65,7 +64,8 @@ enum jobs_refusal {
 
 struct jobs_ask {
     enum jobs_verb verb;
-    const struct job *job;       /* SUBMIT, FINISH; lent until jobs_begin() returns */
+    const struct job *job;       /* SUBMIT; lent until jobs_begin() returns, as is */
+    const struct job_end *end;   /* FINISH */
     struct blob   *hold;         /* SUBMIT: the job's body lies in it, and is not copied but held; NULL: it is copied */
     struct slice   id, tenant;
     struct slice   queue;        /* TAKE */

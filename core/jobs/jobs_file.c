@@ -112,7 +112,8 @@ static int begin(struct jobs *j, struct jobs_op *op, const struct jobs_ask *ask)
     struct file_end *e = container_of(j, struct file_end, end.jobs);
     struct file_store *s = e->store;
     size_t bytes = sizeof(struct file_call) + ask->event.data.len;
-    if (ask->job != NULL) bytes += ask->job->body.len + ask->job->headers.len + ask->job->result.len;
+    if (ask->job != NULL) bytes += ask->job->body.len + ask->job->headers.len;
+    if (ask->end != NULL) bytes += ask->end->result.len + ask->end->error.len;
     struct file_call *c = mem_zalloc(sizeof(*c));
     if (c == NULL) return PERILUNE_ERR_NOMEM;
     int rc = job_call_init(&c->call, ask);

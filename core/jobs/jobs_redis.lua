@@ -497,7 +497,7 @@ function V.GIVE(id, queue, most, ms)
     local j = fetch(id, '')
     if not j then return NOT_FOUND end
     if is_over(j) then return IS_OVER end
-    if num(j.s) ~= RUNS then requeue(j, num(ms), { le = num(j.le) + 1 }) end
+    if num(j.s) ~= RUNS then requeue(j, num(ms), { le = num(j.le) + 1, fl = '' }) end
     return 0
   end
   time(20)
@@ -506,7 +506,7 @@ function V.GIVE(id, queue, most, ms)
     local next_id = next_to_take(k)
     if not next_id then break end
     local j = fetch(next_id, 'hb')
-    requeue(j, num(ms), { le = num(j.le) + 1 })
+    requeue(j, num(ms), { le = num(j.le) + 1, fl = '' })
     bytes = bytes + #j.b
     show(j)
   end
@@ -568,19 +568,25 @@ function V.FINISH(id, lease, state, tries, delay, code, kind, max, keep)
     if j then show(j) end
     return rc
   end
-  local used = math.min(num(j.tr), num(tries))
-  local fields = { e = err, fl = lease }
-  if num(keep) > 0 and num(keep) < num(j.ke) then fields.ke, j.ke = keep, keep end
-  if lease == ELSEWHERE then fields.tr = math.max(num(j.tr), num(tries)) end
-  if lease == ELSEWHERE and num(j.st) == 0 then fields.st = wall end
+  -- Who speaks for somebody elsewhere shows no lease that tells one end from the next.
+  local fields = { e = err, fl = lease ~= ELSEWHERE and lease or '' }
+  local used = num(j.tr)
   state = num(state)
+  if state == READY then used = math.min(used, num(tries)) end
+  if lease == ELSEWHERE then
+    used = math.max(used, num(tries))
+    if num(j.st) == 0 then fields.st = wall end
+  end
+  fields.tr = used
+  if state == READY and used < num(j.mt) then
+    requeue(j, num(delay), fields)
+    show(j)
+    return 0
+  end
+  if num(keep) > 0 and num(keep) < num(j.ke) then fields.ke = keep end
   if state == READY then
-    fields.tr = used
-    if used < num(j.mt) then requeue(j, num(delay), fields)
-    else
-      fields.e = err ~= '' and err or USED_UP
-      enter(j, DEAD, nil, fields)
-    end
+    fields.e = err ~= '' and err or USED_UP
+    enter(j, DEAD, nil, fields)
   elseif #result > num(max) or #err > num(max) then
     fields.e = LARGE
     enter(j, DEAD, nil, fields)

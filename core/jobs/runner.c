@@ -392,21 +392,17 @@ static void finish(struct job_work *w) {
     if (w->finish_op.jobs != NULL) return;
     int rc = jobs_begin(w->runner->opt.jobs, &w->finish_op,
                         &(struct jobs_ask){ .verb = JOBS_FINISH, .id = slice_str(w->job.id), .lease = w->job.lease,
-                                            .job = &w->end, .delay_ms = w->delay_ms }, on_finished);
+                                            .end = &w->end, .delay_ms = w->delay_ms }, on_finished);
     if (rc != 0) flush_later(w, RETRY_MS);
 }
 
 /* Without memory for its end a job has none: its lease runs out, and somebody tries again. */
-static bool write_end(struct job_work *w, const struct job_end *end) {
+static bool write_end(struct job_work *w, const struct work_end *end) {
     const struct failure *f = end->failure;
-    struct job *e = &w->end;
-    *e = w->job;
-    e->status = f == NULL ? JOB_COMPLETED : JOB_FAILED;
-    e->result_status = end->status;
-    e->result_type = end->type;
-    e->result = end->result;
-    e->error = SLICE("");
-    if (end->keep_ms > 0) e->keep_ms = end->keep_ms;
+    struct job_end *e = &w->end;
+    *e = (struct job_end){ .status = f == NULL ? JOB_COMPLETED : JOB_FAILED, .tries = w->job.tries,
+                           .result_status = end->status, .result_type = end->type, .result = end->result,
+                           .error = SLICE(""), .keep_ms = end->keep_ms };
     if (!copy_slice(&w->arena, &e->result_type) || !copy_slice(&w->arena, &e->result)) return false;
     if (f == NULL) return true;
     if (!copy_error(w, f, &e->error)) return false;
@@ -421,7 +417,7 @@ static void flush_now(struct job_work *w) {
     flush_later(w, 0);
 }
 
-void job_work_end(struct job_work *w, const struct job_end *end) {
+void job_work_end(struct job_work *w, const struct work_end *end) {
     if (w->state != JOB_WORKS) return;
     w->state = JOB_ENDS;
     if (!write_end(w, end)) {
@@ -436,9 +432,8 @@ void job_work_end(struct job_work *w, const struct job_end *end) {
 /* As it was, with one try less. */
 static void end_as_it_was(struct job_work *w) {
     w->state = JOB_ENDS;
-    w->end = w->job;
-    w->end.status = JOB_QUEUED;
-    w->end.tries = w->job.tries - 1;
+    w->end = (struct job_end){ .status = JOB_QUEUED, .tries = w->job.tries - 1, .result_type = SLICE(""),
+                               .result = SLICE(""), .error = w->job.error };
     w->delay_ms = 0;
 }
 

@@ -33,19 +33,19 @@ struct job_work {
     bool               is_cut;   /* some of its events found no room */
     uint64_t           lease_until_ms, beat_ms; /* loop clock */
     uint64_t           lease_ms; /* that was asked for last, at beat_ms */
-    struct job         end;      /* for FINISH; in the arena */
+    struct job_end     end;      /* for FINISH; in the arena */
     uint64_t           delay_ms; /* until another try */
     bool               put_off;  /* it was refused, and is to come later: that was no try */
     struct deferred    stop;
     bool               was_canceled; /* by who made it; else it is somebody else's, when it is stopped */
 };
 
-/* How a try ended. */
-struct job_end {
+/* How it went, as who does it says it. */
+struct work_end {
     const struct failure *failure; /* NULL: well */
     int                   status;  /* as HTTP has it */
     struct slice          type, result;
-    uint64_t              keep_ms; /* how long the job is kept, where that is less than it was to be; 0: as it says */
+    uint64_t              keep_ms; /* as of struct job_end */
 };
 
 /* Who does jobs. */
@@ -107,6 +107,6 @@ void job_work_progress(struct job_work *w, struct slice json);
 /* Is a refusal that says when to come back (failure_says_later()) still no try of this job's? */
 bool job_work_is_patient(const struct job_work *w);
 /* The last call: w is the runner's from here on.  Everything is copied. */
-void job_work_end(struct job_work *w, const struct job_end *end);
+void job_work_end(struct job_work *w, const struct work_end *end);
 
 #endif

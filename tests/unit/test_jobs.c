@@ -42,7 +42,8 @@ TEST(retries_dead_letters_and_what_was_given_back) {
     EACH_KIND {
         struct world w;
         begin(&w, kind);
-        struct job j = a_job("acme", "x"), again = an_end(JOB_QUEUED, "", "{\"code\":\"busy\"}");
+        struct job j = a_job("acme", "x");
+        struct job_end again = an_end(JOB_QUEUED, "", "{\"code\":\"busy\"}");
         j.max_tries = 2;
         CHECK_INT(submit(&w, j), 0);
         CHECK_INT(take(&w, 1), 0);
@@ -76,7 +77,8 @@ TEST(who_is_put_off_has_all_tries_and_expires) {
     EACH_KIND {
         struct world w;
         begin(&w, kind);
-        struct job j = a_job("acme", "x"), later = an_end(JOB_QUEUED, "", "{\"code\":\"busy\"}");
+        struct job j = a_job("acme", "x");
+        struct job_end later = an_end(JOB_QUEUED, "", "{\"code\":\"busy\"}");
         j.max_tries = 1;
         j.expires_ms = wall + 10000;
         later.tries = 0;
@@ -477,7 +479,8 @@ static void kept_for_a_time(uint64_t said, uint64_t said_at_end) {
     EACH_KIND {
         struct world w;
         begin(&w, kind);
-        struct job j = a_job("acme", "x"), how = an_end(JOB_COMPLETED, "kept", "");
+        struct job j = a_job("acme", "x");
+        struct job_end how = an_end(JOB_COMPLETED, "kept", "");
         j.keep_ms = said;
         how.keep_ms = said_at_end;
         j.key = SLICE("again");
@@ -510,6 +513,77 @@ TEST(results_are_kept_for_a_time) {
 }
 
 TEST(what_nobody_asks_for_is_forgotten_sooner) { kept_for_a_time(100000, 1000); }
+
+/* What a try says counts when it is the last one. */
+TEST(how_long_it_is_kept_is_what_its_end_says) {
+    EACH_KIND {
+        struct world w;
+        begin(&w, kind);
+        struct job j = a_job("acme", "x");
+        j.max_tries = 3;
+        CHECK_INT(submit(&w, j), 0);
+        struct job_end again = an_end(JOB_QUEUED, "", "{}"), last = an_end(JOB_COMPLETED, "1", "");
+        again.keep_ms = 1000;
+        CHECK_INT(take(&w, 1), 0);
+        CHECK_INT(finish(&w, last_id, reply.jobs[0].lease, again, 0), 0);
+        CHECK_UINT(reply.jobs[0].keep_ms, w.settings.keep_ms);
+        CHECK_INT(take(&w, 1), 0);
+        CHECK_UINT(reply.jobs[0].keep_ms, w.settings.keep_ms);
+        last.keep_ms = 60000;
+        CHECK_INT(finish(&w, last_id, reply.jobs[0].lease, last, 0), 0);
+        CHECK_INT(get(&w, last_id), 0);
+        CHECK_UINT(reply.jobs[0].keep_ms, 60000);
+        done_asking();
+        end(&w);
+    }
+}
+
+TEST(in_memory_one_that_is_held_is_there_until_it_is_forgotten) {
+    struct world w;
+    begin(&w, MEMORY);
+    struct job j = a_job("acme", "x");
+    struct job_end last = an_end(JOB_COMPLETED, "1", "");
+    j.held = true;
+    CHECK_INT(submit(&w, j), 0);
+    CHECK_INT(take(&w, 1), 0);
+    last.keep_ms = 1000;
+    CHECK_INT(finish(&w, last_id, reply.jobs[0].lease, last, 0), 0);
+    pass(&w, UINT64_C(400) * 86400 * 1000);
+    for (int i = 0; i < 5; i++) turn(&w);
+    CHECK_INT(get(&w, last_id), 0);
+    CHECK_UINT(reply.jobs[0].keep_ms, 1000); /* what its end says, for whom it may concern */
+    CHECK_INT(ask(&w, &(struct jobs_ask){ .verb = JOBS_CANCEL, .id = slice_str(last_id), .forget = true }), JOBS_IS_OVER);
+    CHECK_INT(get(&w, last_id), JOBS_NOT_FOUND);
+    done_asking();
+    end(&w);
+}
+
+/* However often it is tried, and however much it says. */
+TEST(in_memory_only_what_is_kept_is_counted) {
+    static char error[1001];
+    struct world w;
+    struct jobs_totals t, empty;
+    memset(error, '1', 1000);
+    begin(&w, MEMORY);
+    jobs_store_counts(w.store, NULL, NULL, &empty);
+    struct job j = a_job("acme", "x");
+    j.max_tries = 1;
+    CHECK_INT(submit(&w, j), 0);
+    struct job_end later = an_end(JOB_QUEUED, "", error);
+    later.tries = 0;
+    for (int i = 0; i < 50; i++) {
+        CHECK_INT(take(&w, 1), 0);
+        CHECK_INT(finish(&w, last_id, reply.jobs[0].lease, later, 0), 0);
+    }
+    jobs_store_counts(w.store, NULL, NULL, &t);
+    CHECK(t.bytes > empty.bytes + 1000 && t.bytes < empty.bytes + 4000);
+    CHECK_INT(cancel(&w, last_id, SLICE("acme")), 0);
+    CHECK_INT(ask(&w, &(struct jobs_ask){ .verb = JOBS_CANCEL, .id = slice_str(last_id), .forget = true }), JOBS_IS_OVER);
+    jobs_store_counts(w.store, NULL, NULL, &t);
+    CHECK_UINT(t.bytes, empty.bytes);
+    done_asking();
+    end(&w);
+}
 
 static void told(struct jobs_watch *watch);
 struct watcher { struct jobs_watch watch; unsigned times; };
@@ -895,7 +969,7 @@ TEST(an_end_from_elsewhere_at_any_time) {
         struct world w;
         begin(&w, kind);
         CHECK_INT(submit(&w, a_job("acme", "x")), 0);
-        struct job result = an_end(JOB_FAILED, "", "{\"code\":\"no\"}");
+        struct job_end result = an_end(JOB_FAILED, "", "{\"code\":\"no\"}");
         result.tries = 3;
         CHECK_INT(finish(&w, last_id, JOBS_ELSEWHERE, result, 0), 0); /* ready, not even handed on */
         CHECK_INT(get(&w, last_id), 0);
@@ -913,6 +987,28 @@ TEST(an_end_from_elsewhere_at_any_time) {
         CHECK_INT(reply.jobs[0].status, JOB_CANCELED);
         done_asking();
         end(&w);
+    }
+}
+
+/* Given back by who had it elsewhere, and ended by the next one, who shows the same lease: none. */
+TEST(an_end_from_elsewhere_behind_a_try_that_was_given_back) {
+    EACH_KIND {
+        for (int given = 0; given < 2; given++) {
+            struct world w;
+            begin(&w, kind);
+            CHECK_INT(submit(&w, a_job("acme", "x")), 0);
+            CHECK_INT(give(&w, NULL, 5, 1000), 0);
+            struct job_end back = an_end(JOB_QUEUED, "", "");
+            back.tries = 0;
+            CHECK_INT(finish(&w, last_id, JOBS_ELSEWHERE, back, 0), 0);
+            CHECK_INT(reply.jobs[0].status, JOB_QUEUED);
+            if (given) CHECK_INT(give(&w, NULL, 5, 1000), 0);
+            CHECK_INT(finish(&w, last_id, JOBS_ELSEWHERE, an_end(JOB_COMPLETED, "{}", ""), 0), 0);
+            CHECK_INT(get(&w, last_id), 0);
+            CHECK_INT(reply.jobs[0].status, JOB_COMPLETED);
+            done_asking();
+            end(&w);
+        }
     }
 }
 

@@ -117,7 +117,7 @@ static void look_at_events(const char *id) {
 }
 
 static void end_well(struct job_work *w, const char *result) {
-    job_work_end(w, &(struct job_end){ .status = 200, .type = SLICE("application/json"), .result = slice_str(result) });
+    job_work_end(w, &(struct work_end){ .status = 200, .type = SLICE("application/json"), .result = slice_str(result) });
 }
 
 static void end_badly(struct job_work *w, enum failure_kind kind, uint32_t retry_after_ms) {
@@ -125,7 +125,7 @@ static void end_badly(struct job_work *w, enum failure_kind kind, uint32_t retry
     failure_init(&f);
     failure_set(&f, kind, "so it is");
     f.retry_after_ms = retry_after_ms;
-    job_work_end(w, &(struct job_end){ .failure = &f, .status = f.status });
+    job_work_end(w, &(struct work_end){ .failure = &f, .status = f.status });
     failure_deinit(&f);
 }
 
