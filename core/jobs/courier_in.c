@@ -7,10 +7,10 @@
  *         +--> neither, or too large -------------> the dead letters, with a reason --confirmed--> settled
  *
  * A message is settled when what it says is kept at home, so it comes again when this process dies before.  All of
- * them may come twice: a job that is over stays as it is, and an event whose number its guest has said before is no new
- * one (`heard`, for HEARD_MOST jobs and as long as this process is there).  What home cannot keep now (its disk is full,
- * its Redis is away) is asked again with pauses that double, an event with the number that it should get there; and
- * meanwhile it counts among those that the broker lets us have at once, so that no more come than that.
+ * them may come twice: a job that is over stays as it is, and an event whose number its guest has said before is no
+ * new one (`heard`, for HEARD_MOST jobs and as long as this process is there).  What home cannot keep now (its disk is
+ * full, its Redis is away) is asked again with pauses that double, an event with the number that it should get there;
+ * and meanwhile it counts among those that the broker lets us have at once, so that no more come than that.
  *
  * Of one job, one thing is asked after the other: the second waits until home has kept the first, or text that is tried
  * again would stand behind what followed it.

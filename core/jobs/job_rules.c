@@ -25,7 +25,9 @@
  * for who works on them there (JOBS_ELSEWHERE) may make them RUN, and end them, from any state that is not over.
  *
  * A lease is a number that grows with each try.  Who shows an old one has lost the job, however late he comes; who
- * shows the right one keeps it, also when its time ran out a moment ago and nobody has noticed.
+ * shows the right one keeps it, also when its time ran out a moment ago and nobody has noticed.  It grows, too, when a
+ * try ends in another way than by the word of who showed it: so he whose number stands there has said how it ended, and
+ * when he says so once more, an answer was lost on its way.
  *
  * Invariants: tries <= max_tries; a job that runs has at != 0; at == 0 for one that is over only while a webhook is
  * under way, or while who submitted it holds it.  No function here allocates, or can fail otherwise than by
@@ -174,8 +176,13 @@ int job_rule_append(struct job_row *row, uint64_t lease, const struct job_event 
 static void count_tries(struct job *j, uint64_t lease, const struct job_end *end, struct job_now now) {
     if (end->status == JOB_QUEUED && end->tries < j->tries) j->tries = end->tries;
     if (lease != JOBS_ELSEWHERE) return;
+    j->lease++;
     if (end->tries > j->tries) j->tries = end->tries;
     if (j->started_ms == 0) j->started_ms = now.wall;
+}
+
+bool job_rule_has_ended(const struct job_row *row, uint64_t lease) {
+    return lease > 0 && row->job.lease == lease && row->state != JOB_RUNS && row->state != JOB_STOPPED;
 }
 
 int job_rule_finish(struct job_row *row, const struct jobs_ask *ask, const struct jobs_settings *s,
@@ -237,6 +244,7 @@ bool job_rule_time(struct job_row *row, struct job_now now) {
         else enter(row, JOB_READY, 0, now);
         return false;
     case JOB_RUNS:
+        row->job.lease++;
         if (row->job.stopping) enter(row, JOB_STOPPED, 0, now);
         else if (row->job.tries >= row->job.max_tries) die(row, SLICE(ABANDONED), now);
         else enter_queue(row, 0, now);

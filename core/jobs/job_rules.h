@@ -41,6 +41,8 @@ int  job_rule_elsewhere(struct job_row *row, unsigned tries, uint64_t lease_ms, 
 bool job_rule_has_event(const struct job_row *row, uint64_t lease, uint64_t number);
 int  job_rule_append(struct job_row *row, uint64_t lease, const struct job_event *e, const struct jobs_settings *s,
                      struct job_now now);
+/* Has he who shows this lease ended it before?  Then he has lost the answer. */
+bool job_rule_has_ended(const struct job_row *row, uint64_t lease);
 int  job_rule_finish(struct job_row *row, const struct jobs_ask *ask, const struct jobs_settings *s,
                      struct job_now now);
 /* Behind job_rule_finish(): there is no room for what it came with. */

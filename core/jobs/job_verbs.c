@@ -321,9 +321,11 @@ static int finish(struct job_table *t, struct job_call *c) {
     int rc = t->ops->find(t, &c->arena, c->ask.id, 0, &old);
     if (rc != 0) return rc;
     row = old;
-    rc = job_rule_finish(&row, &c->ask, t->settings, t->now);
-    if (rc == 0 && !has_room(t, row.job.result.len + row.job.error.len, reserve(t))) job_rule_full(&row, t->now);
-    rc = settle(t, &old, &row, rc);
+    if (!job_rule_has_ended(&old, c->ask.lease)) {
+        rc = job_rule_finish(&row, &c->ask, t->settings, t->now);
+        if (rc == 0 && !has_room(t, row.job.result.len + row.job.error.len, reserve(t))) job_rule_full(&row, t->now);
+        rc = settle(t, &old, &row, rc);
+    }
     if (rc < 0) return rc;
     struct job *j = one_job(c, &row);
     if (j != NULL) j->result = SLICE("");

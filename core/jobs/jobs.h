@@ -35,7 +35,8 @@ enum jobs_verb {
     JOBS_FINISH, /* id, lease, end.  QUEUED: another try delay_ms later, or FAILED when there were as many as may be;
                   * one that was given back unharmed used no try.  The answer's job is what became of it,
                   * without body and result: FAILED when the result was too large, or the queue is full.
-                  * PERILUNE_ERR_IO: not kept; ask again, and beat meanwhile */
+                  * PERILUNE_ERR_IO: not kept; ask again, and beat meanwhile.  Who asks again after a lost answer gets
+                  * it */
     JOBS_EVENTS, /* id, tenant (NULL ptr: any), after this number, count.  The answer's job, too, without body and
                   * result, as it was in the same moment */
     JOBS_HOOK_TAKE, /* up to count webhooks that are due, for lease_ms: `hooks` */

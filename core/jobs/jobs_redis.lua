@@ -559,7 +559,7 @@ end
 -- fl: the lease with which it was finished.  Who says so once more has lost an answer on its way, and gets it.
 function V.FINISH(id, lease, state, tries, delay, code, kind, max, keep)
   local j, result, err = fetch(id, ''), A[5], A[6]
-  if j and j.fl == lease and num(j.s) ~= RUNS then
+  if j and j.fl == lease and num(j.s) ~= RUNS and num(j.s) ~= STOPPED then
     show(j)
     return 0
   end
