@@ -639,7 +639,7 @@ void courier_guests_connected(struct courier *p) {
     for (struct list *l = p->guests.next, *next; l != &p->guests; l = next) {
         struct guest *g = container_of(l, struct guest, link);
         next = l->next;
-        if (timer_is_running(&g->timer)) go(g); /* may free it */
+        go(g); /* may free it; also one that found no memory for a timer */
     }
 }
 

@@ -189,7 +189,7 @@ void jobs_close(struct jobs *j) {
     j->driver->close(j);
 }
 
-void jobs_store_limit(struct jobs_store *s, const struct jobs_limits *l) { s->driver->limit(s, l); }
+int jobs_store_limit(struct jobs_store *s, const struct jobs_limits *l) { return s->driver->limit(s, l); }
 
 void jobs_store_counts(struct jobs_store *s, void (*each)(void *ud, const struct jobs_count *c), void *ud,
                        struct jobs_totals *totals) {

@@ -159,7 +159,7 @@ struct jobs_driver {
     /* A worker's end, on its loop's thread. */
     int  (*attach)(struct jobs_store *s, struct loop *loop, struct jobs **out);
     /* These [any thread] */
-    void (*limit)(struct jobs_store *s, const struct jobs_limits *l);
+    int  (*limit)(struct jobs_store *s, const struct jobs_limits *l);
     void (*counts)(struct jobs_store *s, void (*each)(void *ud, const struct jobs_count *c), void *ud,
                    struct jobs_totals *totals);
     /* No end is open any more.  May wait for a thread of its own. */
@@ -218,7 +218,8 @@ void jobs_close(struct jobs *j);
 
 /* The store: opened and closed by the thread that loads (jobs_memory_open(), jobs_file_open()); all else any
  * thread's. */
-void jobs_store_limit(struct jobs_store *s, const struct jobs_limits *l);
+/* 0, or PERILUNE_ERR_NOMEM: those before stay. */
+int  jobs_store_limit(struct jobs_store *s, const struct jobs_limits *l);
 /* As it was a moment ago; borrowed during the call.  each, totals: may be NULL. */
 void jobs_store_counts(struct jobs_store *s, void (*each)(void *ud, const struct jobs_count *c), void *ud,
                        struct jobs_totals *totals);

@@ -436,10 +436,10 @@ static void close_end(struct jobs *j) {
     jobs_end_close(&e->end);
 }
 
-static void limit(struct jobs_store *store, const struct jobs_limits *l) {
+static int limit(struct jobs_store *store, const struct jobs_limits *l) {
     struct file_store *s = container_of(store, struct file_store, store);
     struct job_limits *own = job_limits_new(l);
-    if (own == NULL) return; /* those before stay */
+    if (own == NULL) return PERILUNE_ERR_NOMEM;
     pthread_mutex_lock(&s->lock);
     struct job_limits *old = s->limits;
     s->limits = own;
@@ -447,6 +447,7 @@ static void limit(struct jobs_store *store, const struct jobs_limits *l) {
     pthread_cond_signal(&s->woken);
     pthread_mutex_unlock(&s->lock);
     job_limits_put(old);
+    return 0;
 }
 
 static void counts(struct jobs_store *store, void (*each)(void *ud, const struct jobs_count *c), void *ud,

@@ -422,7 +422,7 @@ end
 -- The lane of this rank that may go: from behind the one that was served last, then from the first.
 local function find_in_rank(k, rank, cursor)
   local lanes = P .. 'lanes'
-  local last, from, wrapped = '(' .. fmt('%03d', num(rank) + 1), '(' .. rank .. cursor, false
+  local last, from, wrapped, at = '(' .. fmt('%03d', num(rank) + 1), '(' .. rank .. cursor, false, nil
   while k.steps < STEPS do
     k.steps = k.steps + 1
     local l = call('ZRANGEBYLEX', lanes, from, last, 'LIMIT', 0, 1)[1]
@@ -433,9 +433,10 @@ local function find_in_rank(k, rank, cursor)
       local q, t = l:match('^...([^%z]*)%z(.*)$')
       local may = k.queue_may(q)
       if may and k.tenant_may(t) then return l, q, t end
-      from = may and '(' .. l or '(' .. rank .. q .. '\1'
+      from, at = may and '(' .. l or '(' .. rank .. q .. '\1', l
     end
   end
+  if at then call('HSET', M, 'cursor', at:sub(4)) end -- the next TAKE goes on behind it
 end
 
 local function next_to_take(k)

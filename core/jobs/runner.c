@@ -155,6 +155,7 @@ static bool still_ours(struct job_work *w, int rc) {
 /* -- The lease -------------------------------------------------------------------------------- */
 
 static void beat_due(struct timer *t);
+static void flush_later(struct job_work *w, uint64_t ms);
 
 static void beat_later(struct job_work *w, uint64_t ms) { timer_start(w->runner->opt.loop, &w->beat, ms, beat_due); }
 
@@ -169,6 +170,7 @@ static void on_beat(struct jobs_op *op, const struct jobs_answer *a) {
     struct job_work *w = container_of(op, struct job_work, beat_op);
     if (!still_ours(w, a->rc)) return;
     if (a->rc == 0) w->lease_until_ms = w->beat_ms + w->lease_ms;
+    if (w->state == JOB_ENDS) flush_later(w, 0); /* it may have found no memory for a timer */
     beat_later(w, a->rc == 0 ? w->lease_ms / 3 + 1 : at_most(RETRY_MS, lease_left(w)));
 }
 

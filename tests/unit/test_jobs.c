@@ -786,6 +786,83 @@ TEST(every_end_has_a_webhook) {
     }
 }
 
+/* From within: whoever is told may close, and then nobody is told any more. */
+static void close_it(struct world *w) {
+    jobs_close(w->jobs);
+    w->jobs = NULL;
+}
+
+static void due_closes(void *ud) { close_it(ud); }
+
+struct closer { struct jobs_watch watch; struct world *world; };
+static void told_closes(struct jobs_watch *watch) { close_it(container_of(watch, struct closer, watch)->world); }
+
+TEST(who_is_told_may_close) {
+    EACH_KIND
+    for (int by_watch = 0; by_watch < 2; by_watch++) {
+        struct world w;
+        struct jobs *other;
+        begin(&w, kind);
+        CHECK_INT(submit(&w, a_job("acme", "x")), 0);
+        for (int i = 0; i < 5; i++) turn(&w);
+        struct closer a = { .watch = { .told = told_closes }, .world = &w }, b = a;
+        struct watcher third = { .watch = { .told = told } };
+        int rc = by_watch ? jobs_watch(w.jobs, &a.watch, slice_str(last_id)) : 0;
+        if (by_watch && rc == 0) rc = jobs_watch(w.jobs, &b.watch, slice_str(last_id));
+        if (!by_watch) rc = jobs_watch(w.jobs, &third.watch, slice_str(last_id));
+        CHECK_INT(rc, 0);
+        if (!by_watch) w.jobs->due = due_closes;
+        other = jobs_open(w.store, &w.loop);
+        CHECK(other != NULL);
+        struct reply r = { .rc = 0 };
+        struct jobs_ask q = { .verb = JOBS_CANCEL, .id = slice_str(last_id) };
+        struct job j = a_job("acme", "y");
+        if (!by_watch) q = (struct jobs_ask){ .verb = JOBS_SUBMIT, .job = &j };
+        for (int i = 0; i < 200 && kind == REDIS && !jobs_redis_is_up(other); i++) turn(&w);
+        CHECK_INT(jobs_begin(other, &r.op, &q, answered), 0);
+        for (int i = 0; i < (unit_fault_fired() ? 10 : 200) && (w.jobs != NULL || !r.done); i++) turn(&w);
+        CHECK(w.jobs == NULL && r.done);
+        for (int i = 0; i < 3; i++) turn(&w);
+        CHECK(a.watch.jobs == NULL && b.watch.jobs == NULL && third.watch.jobs == NULL);
+        jobs_close(other);
+        arena_deinit(&r.texts);
+        done_asking();
+        end(&w);
+    }
+}
+
+/* A thousand lanes whose tenants have as much running as may be, in front of one that may go: it is not passed over for
+ * ever. */
+TEST_NOFAULT(who_waits_behind_a_thousand_that_may_not_go) {
+    EACH_KIND {
+        struct world w;
+        struct jobs_limits l = { .tenant_concurrency = 1 };
+        char first[JOB_ID_SIZE] = "", tenant[16];
+        uint64_t lease = 0;
+        begin_with(&w, kind, &l, NULL);
+        for (int i = 0; i < 1100; i++) {
+            snprintf(tenant, sizeof(tenant), "t%04d", i);
+            for (int k = 0; k < 2; k++) CHECK_INT(submit(&w, a_job(tenant, "x")), 0);
+        }
+        for (int taken = 0; taken < 1100; taken += (int)reply.count) {
+            CHECK_INT(ask(&w, &(struct jobs_ask){ .verb = JOBS_TAKE, .count = MOST, .lease_ms = 3600000 }), 0);
+            CHECK(reply.count > 0);
+            if (first[0] != '\0') continue;
+            memcpy(first, reply.jobs[0].id, JOB_ID_SIZE);
+            lease = reply.jobs[0].lease;
+            CHECK_SLICE(reply.jobs[0].tenant, SLICE("t0000"));
+        }
+        CHECK_INT(finish(&w, first, lease, an_end(JOB_COMPLETED, "", ""), 0), 0);
+        CHECK_STR(take_bodies(&w, 1), "x"); /* t0000 was served last */
+        CHECK_INT(submit(&w, a_job("t9999", "z")), 0);
+        const char *got = "";
+        for (int i = 0; i < 3 && got[0] == '\0'; i++) got = take_bodies(&w, 1);
+        CHECK_STR(got, "z");
+        done_asking();
+        end(&w);
+    }
+}
+
 TEST(nobody_waits_any_more) {
     EACH_KIND {
         struct world w;
