@@ -279,6 +279,13 @@ void courier_free(struct courier *p) {
 
 const struct courier_stats *courier_stats_of(const struct courier *p) { return &p->stats; }
 
+bool courier_has_broker(struct courier *p) {
+    pthread_mutex_lock(&p->lock);
+    bool has = p->broker != NULL;
+    pthread_mutex_unlock(&p->lock);
+    return has;
+}
+
 void courier_state(struct courier *p, struct broker_state *out) {
     *out = (struct broker_state){ .connected = false };
     pthread_mutex_lock(&p->lock);

@@ -621,3 +621,29 @@ TEST(another_broker_while_it_works) {
     CHECK(settles("work"));
     two_end(&a, &b);
 }
+
+/* The one before is closed, the new one cannot be had: what was accepted waits at home, until there is one again. */
+TEST(another_broker_that_cannot_be_had) {
+    struct node a;
+    char id[JOB_ID_SIZE], why[300];
+    uint64_t lease;
+    world_begin();
+    node_begin(&a, "a");
+    struct courier_settings s = settings_of(&a);
+    CHECK(courier_has_broker(a.courier));
+    server.without = true;
+    CHECK_INT(courier_set(a.courier, &fake_ops, &s, why, sizeof(why)), PERILUNE_ERR_CONFIG);
+    CHECK_STR(why, "there is no library");
+    CHECK(!courier_has_broker(a.courier));
+    submit_at(&a, a_job("acme", "x"));
+    run(20);
+    CHECK_INT(status_at(&a.home, last_id), JOB_QUEUED);
+    server.without = false;
+    CHECK_INT(courier_set(a.courier, &fake_ops, &s, why, sizeof(why)), 0);
+    CHECK(courier_has_broker(a.courier));
+    CHECK(take_guest(&a, id, &lease));
+    CHECK_INT(end_guest(&a, id, lease, an_end(JOB_COMPLETED, "1", "")), 0);
+    CHECK(becomes(&a.home, last_id, JOB_COMPLETED));
+    node_end(&a);
+    world_end();
+}
