@@ -124,6 +124,13 @@ void job_rule_take(struct job_row *row, uint64_t lease_ms, struct job_now now) {
     enter(row, JOB_RUNS, later(now.steady, lease_ms), now);
 }
 
+void job_rule_untake(struct job_row *row, struct job_now now) {
+    row->job.tries--;
+    row->job.lease++;
+    if (row->job.stopping) enter(row, JOB_STOPPED, 0, now);
+    else enter_queue(row, 0, now);
+}
+
 /* What tells one that was handed on from one that waits for the moment it named is that it had a lease. */
 void job_rule_give(struct job_row *row, uint64_t ms, struct job_now now) {
     row->job.lease++;

@@ -31,6 +31,8 @@ static inline uint64_t job_steady(struct job_now now, uint64_t wall) {
 /* All but id and key is set in row->job by who submits. */
 void job_rule_submit(struct job_row *row, const struct jobs_settings *s, struct job_now now);
 void job_rule_take(struct job_row *row, uint64_t lease_ms, struct job_now now);
+/* Nobody has heard that he took it. */
+void job_rule_untake(struct job_row *row, struct job_now now);
 /* Handed on: for ms nobody gets it again. */
 void job_rule_give(struct job_row *row, uint64_t ms, struct job_now now);
 /* These return 0 or an enum jobs_refusal, and may have changed the row with either: see job_row_changed(). */

@@ -97,6 +97,8 @@ struct job_table {
 
 /* Answers c->answer; why is the arena's, or a literal. */
 void job_verb_run(struct job_table *t, struct job_call *c);
+/* A TAKE whose answer nobody has heard: those that it took are as they were.  Answers c->answer.rc alone. */
+void job_verb_untake(struct job_table *t, struct job_call *c);
 /* What time alone does: at most `most` jobs.  0: nothing more is due; 1: there may be; or an error. */
 int  job_verb_time(struct job_table *t, unsigned most);
 

@@ -410,6 +410,21 @@ void job_verb_run(struct job_table *t, struct job_call *c) {
     if (rc == PERILUNE_ERR_IO) c->answer.why = arena_dup(&c->arena, slice_str(t->why));
 }
 
+static int untake(struct job_table *t, struct job_call *c, const struct job *j) {
+    struct job_row old, row;
+    int rc = t->ops->find(t, &c->arena, slice_str(j->id), 0, &old);
+    if (rc != 0 || old.state != JOB_RUNS || old.job.lease != j->lease) return rc < 0 ? rc : 0;
+    row = old;
+    job_rule_untake(&row, t->now);
+    return update(t, &old, &row);
+}
+
+void job_verb_untake(struct job_table *t, struct job_call *c) {
+    int rc = 0;
+    for (unsigned i = 0; rc == 0 && i < c->answer.count; i++) rc = untake(t, c, &c->answer.jobs[i]);
+    c->answer.rc = rc;
+}
+
 int job_verb_time(struct job_table *t, unsigned most) {
     struct arena a;
     arena_init(&a);

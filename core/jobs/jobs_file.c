@@ -20,7 +20,8 @@
  * (PRAGMA data_version, a number in shared memory), and then all who watch are told.
  *
  * Ends: a call holds a share of its end, and the end's mailbox refuses letters once the worker has closed it; then
- * the thread frees the call.  A call that nobody waits for any more (`forgotten`) and that was not begun is not begun.
+ * the thread frees the call.  A call that nobody waits for any more (`forgotten`) and that was not begun is not begun;
+ * of one that took jobs for him they are given back, as if they had not been taken.
  *
  * Threads: begin, forget, attach, close: the loop's; limit, counts: any; the table is the thread's alone. */
 #include "jobs/jobs_file.h"
@@ -51,6 +52,7 @@ struct file_call {
     struct jobs_op  *op;         /* the loop's; NULL: nobody waits */
     size_t           bytes;
     atomic_bool      forgotten;
+    bool             gives_back; /* what it took: it is on its way for the second time */
 };
 
 struct file_end {
@@ -101,10 +103,36 @@ static void call_free(struct file_call *c) {
     mem_free(c);
 }
 
+/* False: the queue is full. */
+static bool put(struct file_store *s, struct file_call *c) {
+    pthread_mutex_lock(&s->lock);
+    bool room = s->bytes + c->bytes <= QUEUE_BYTES || s->waiting == 0 || c->gives_back;
+    if (room) {
+        list_append(&s->queue, &c->link);
+        s->bytes += c->bytes;
+        if (s->waiting++ == 0) pthread_cond_signal(&s->woken);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return room;
+}
+
+/* Nobody hears the answer [loop, or the thread when the end is closed].  What it took goes back once. */
+static void drop(struct file_call *c) {
+    const struct jobs_answer *a = &c->call.answer;
+    bool took = c->call.ask.verb == JOBS_TAKE && a->rc == 0 && a->count > 0 && !c->gives_back;
+    c->gives_back = took;
+    if (took) put(c->end->store, c);
+    else call_free(c);
+}
+
 static void opened(struct letter *m, void *owner) {
     struct file_call *c = container_of(m, struct file_call, letter);
     (void)owner;
-    if (c->op != NULL) jobs_answer(c->op, &c->call.answer); /* may close the end: c has a share of it */
+    if (c->op == NULL) {
+        drop(c);
+        return;
+    }
+    jobs_answer(c->op, &c->call.answer); /* may close the end: c has a share of it */
     call_free(c);
 }
 
@@ -125,17 +153,12 @@ static int begin(struct jobs *j, struct jobs_op *op, const struct jobs_ask *ask)
     c->end = e;
     c->op = op;
     jobs_end_ref(&e->end);
-    pthread_mutex_lock(&s->lock);
-    bool room = s->bytes + bytes <= QUEUE_BYTES || s->waiting == 0;
-    if (room) {
-        list_append(&s->queue, &c->link);
-        s->bytes += bytes;
-        if (s->waiting++ == 0) pthread_cond_signal(&s->woken);
+    if (!put(s, c)) {
+        call_free(c);
+        return PERILUNE_ERR_LIMITED;
     }
-    pthread_mutex_unlock(&s->lock);
-    if (room) op->driver = c;
-    else call_free(c);
-    return room ? 0 : PERILUNE_ERR_LIMITED;
+    op->driver = c;
+    return 0;
 }
 
 static void forget(struct jobs *j, struct jobs_op *op) {
@@ -204,7 +227,8 @@ static int run_calls(struct file_store *s, struct list *group, struct file_call 
     for (struct list *l = group->next; l != group; l = l->next) {
         struct file_call *c = container_of(l, struct file_call, link);
         if (only != NULL && c != only) continue;
-        job_verb_run(&s->table.table, &c->call);
+        if (c->gives_back) job_verb_untake(&s->table.table, &c->call);
+        else job_verb_run(&s->table.table, &c->call);
         if (c->call.answer.rc < 0) return c->call.answer.rc;
     }
     return 0;
@@ -237,7 +261,7 @@ static void send_answers(struct list *group) {
     while (!list_is_empty(group)) {
         struct file_call *c = container_of(group->next, struct file_call, link);
         list_remove(&c->link);
-        if (!mailbox_send(&c->end->end.box, &c->letter, opened)) call_free(c);
+        if (!mailbox_send(&c->end->end.box, &c->letter, opened)) drop(c);
     }
 }
 
@@ -246,7 +270,7 @@ static void run_group(struct file_store *s, struct list *group) {
     for (struct list *l = group->next, *next; l != group; l = next) {
         struct file_call *c = container_of(l, struct file_call, link);
         next = l->next;
-        if (atomic_load(&c->forgotten)) { /* it would be done for nobody */
+        if (atomic_load(&c->forgotten) && !c->gives_back) { /* it would be done for nobody */
             list_remove(&c->link);
             struct list one;
             list_init(&one);

@@ -343,6 +343,40 @@ TEST_NOFAULT(a_piece_of_a_stream_that_is_given_up_takes_no_other_with_it) {
     end(&w);
 }
 
+/* The disk was slow, and who took is not there any more when they are his: they have used no try. */
+TEST_NOFAULT(what_nobody_hears_that_he_took_is_given_back) {
+    for (int closes = 0; closes < 2; closes++) {
+        struct world w;
+        struct reply lost = { .rc = 0 };
+        sqlite3 *other;
+        begin(&w, DATABASE);
+        CHECK_INT(submit(&w, a_job("acme", "x")), 0);
+        CHECK_INT(sqlite3_open(w.path, &other), SQLITE_OK);
+        CHECK_INT(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+        CHECK_INT(jobs_begin(w.jobs, &lost.op, &(struct jobs_ask){ .verb = JOBS_TAKE, .count = 5, .lease_ms = 60000,
+                                                                   .within_ms = 100 }, answered), 0);
+        while (!lost.done) turn(&w);
+        CHECK_INT(lost.rc, PERILUNE_ERR_TIMEOUT);
+        if (closes) jobs_close(w.jobs);
+        CHECK_INT(sqlite3_exec(other, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+        sqlite3_close(other);
+        if (closes) {
+            jobs_store_close(w.store);
+            come_back(&w);
+        } else {
+            w.due = 0;
+            await(&w, &w.due);
+        }
+        CHECK_INT(get(&w, last_id), 0);
+        CHECK_INT(reply.jobs[0].status, JOB_QUEUED);
+        CHECK_UINT(reply.jobs[0].tries, 0);
+        CHECK_STR(take_bodies(&w, 5), "x");
+        CHECK_UINT(reply.jobs[0].tries, 1);
+        done_asking();
+        end(&w);
+    }
+}
+
 /* -- Two processes on one file ------------------------------------------ */
 
 TEST_NOFAULT(two_stores_on_one_file) { /* as two processes would: each has a connection of its own */
