@@ -69,7 +69,7 @@ static void job_free(struct job_task *j) {
 }
 
 /* Frees j; its task is gone, or about to be freed by who calls. */
-static void end(struct job_task *j, const struct job_end *how) {
+static void end(struct job_task *j, const struct work_end *how) {
     struct job_work *w = j->work;
     w->user = NULL;
     end_asked(j, how->failure ? how->failure->code : NULL);
@@ -78,7 +78,7 @@ static void end(struct job_task *j, const struct job_end *how) {
 }
 
 static void end_with(struct job_task *j, const struct failure *f) {
-    end(j, &(struct job_end){ .failure = f, .status = f->status });
+    end(j, &(struct work_end){ .failure = f, .status = f->status });
 }
 
 struct reading {
@@ -121,7 +121,7 @@ static void on_done(struct task *t, bool ok) {
         buf_put(&result, json, len);
         if (buf_failed(&result)) failure_set(&f, FAILURE_NO_MEMORY, "out of memory");
     } else why_failed(j, &f);
-    struct job_end how = { .failure = failure_is_set(&f) ? &f : NULL, .status = told ? 200 : f.status,
+    struct work_end how = { .failure = failure_is_set(&f) ? &f : NULL, .status = told ? 200 : f.status,
                            .type = told ? SLICE("application/json") : SLICE(""), .result = buf_get(&result),
                            .keep_ms = told && j->is_kept ? KEPT_DONE_MS : 0 };
     struct state *s = state_ref(j->state);
@@ -233,7 +233,7 @@ static void refuse(struct job_work *work, enum failure_kind kind, bool again, co
     failure_init(&f);
     failure_set(&f, kind, "%s", message);
     f.retryable = again;
-    job_work_end(work, &(struct job_end){ .failure = &f, .status = f.status });
+    job_work_end(work, &(struct work_end){ .failure = &f, .status = f.status });
     failure_deinit(&f);
 }
 

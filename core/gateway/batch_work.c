@@ -150,7 +150,7 @@ static void end(struct batch_work *b, const struct failure *f) {
         note(b);
         work->user = NULL;
     }
-    struct job_end how = { .failure = f, .status = f != NULL ? f->status : 200, .type = SLICE(""),
+    struct work_end how = { .failure = f, .status = f != NULL ? f->status : 200, .type = SLICE(""),
                            .result = SLICE("") };
     work_free(b);
     if (work != NULL) job_work_end(work, &how);
@@ -392,7 +392,7 @@ void batch_work_begin(struct worker *w, struct job_work *work) {
         struct failure f;
         failure_init(&f);
         failure_set(&f, FAILURE_NO_MEMORY, "out of memory");
-        job_work_end(work, &(struct job_end){ .failure = &f, .status = f.status });
+        job_work_end(work, &(struct work_end){ .failure = &f, .status = f.status });
         return;
     }
     b->work = work;

@@ -130,6 +130,7 @@ static int sim_port_of(void *ud, char *err, size_t errlen) {
 void loaded_free(struct perilune *g, struct loaded *ld) {
     for (unsigned i = 0; ld->gens && i <= g->worker_count; i++) generation_free(ld->gens[i]);
     mem_free(ld->gens);
+    jobs_store_close(ld->guests);
     jobs_store_close(ld->jobs);
     tls_context_put(ld->tls);
     config_put(ld->config);
@@ -253,7 +254,7 @@ static void say_doubts(struct perilune *g, const struct bundle *b) {
 /* What the configuration opens besides listeners. */
 static int open_files(struct perilune *g, const char *path, struct loaded *ld) {
     char err[900];
-    int rc = job_keeper_open(g, ld->config, &ld->jobs, err, sizeof(err));
+    int rc = job_keeper_open(g, ld->config, &ld->jobs, &ld->guests, err, sizeof(err));
     return rc == 0 ? 0 : gateway_fail(g, rc, "%s: %s", path, err);
 }
 
@@ -285,7 +286,7 @@ static int load_all(struct perilune *g, const char *path) {
     say_doubts(g, ld.bundle);
     atomic_store(&g->log.level, g->config->log_level);
     cache_keeper_apply(g);
-    job_keeper_apply(g, ld.jobs);
+    job_keeper_apply(g, ld.jobs, ld.guests);
     for (unsigned i = 0; i < g->worker_count; i++) gateway_ask(&g->workers[i], install, ld.gens[i]);
     if (g->listening) keep_listeners(g);
     mem_free(ld.gens);

@@ -27,7 +27,7 @@ struct loaded {
     struct config      *config;
     struct generation **gens; /* one per worker; without workers, one to look at */
     struct tls_context *tls;
-    struct jobs_store  *jobs; /* opened for it; NULL: it was open, or is not wanted */
+    struct jobs_store  *jobs, *guests; /* opened for it; NULL: they were open, or are not wanted */
 };
 
 struct perilune {

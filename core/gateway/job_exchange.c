@@ -60,7 +60,7 @@ static void understood(struct exchange *x) { (void)x; }
 
 /* -- The end ---------------------------------------------------------------------------------- */
 
-static void end(struct job_exchange *e, const struct job_end *how) {
+static void end(struct job_exchange *e, const struct work_end *how) {
     struct job_work *work = e->work;
     e->work = NULL;
     if (work == NULL) return;
@@ -69,7 +69,7 @@ static void end(struct job_exchange *e, const struct job_end *how) {
 }
 
 static void end_with(struct job_exchange *e, const struct failure *f) {
-    end(e, &(struct job_end){ .failure = f, .status = f->status });
+    end(e, &(struct work_end){ .failure = f, .status = f->status });
 }
 
 /* From inside of an event. */
@@ -105,7 +105,7 @@ static void add_usage(struct job_exchange *e, struct slice said) {
 }
 
 static void on_end(struct job_exchange *e, const struct event *ev) {
-    struct job_end how = { .status = e->status, .type = slice_str(e->type) };
+    struct work_end how = { .status = e->status, .type = slice_str(e->type) };
     struct buf whole;
     struct failure f;
     buf_init(&whole, 0);
@@ -237,7 +237,7 @@ static void refuse(struct job_work *work) {
     struct failure f;
     failure_init(&f);
     failure_set(&f, FAILURE_NO_MEMORY, "out of memory");
-    job_work_end(work, &(struct job_end){ .failure = &f, .status = f.status });
+    job_work_end(work, &(struct work_end){ .failure = &f, .status = f.status });
     failure_deinit(&f);
 }
 

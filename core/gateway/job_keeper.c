@@ -14,7 +14,8 @@
  *
  *     clients --> jobs (home) --> courier --> broker --> courier --> guests --> runners
  *
- * A reload may name another broker or another way to it.  Whether there is one is as fixed as the file.
+ * A reload may name another broker or another way to it.  Whether there is one is as fixed as the file.  One that could
+ * not be opened is opened by the next reload, whatever that changes; until then jobs are taken on at home, and wait.
  *
  * Draining: what runs may finish in the time that there is, because its upstream call is paid for; what has not when
  * that is nearly over is given back to the queue, where another process finds it at once. */
@@ -83,21 +84,41 @@ static int make_folder(const char *folder, bool keep, char *err, size_t errlen) 
     return PERILUNE_ERR_CONFIG;
 }
 
-int job_keeper_open(struct perilune *g, const struct config *c, struct jobs_store **out, char *err, size_t errlen) {
+static int open_home(const struct job_settings *s, const struct jobs_settings *store, struct jobs_store **out,
+                     char *err, size_t errlen) {
+    struct jobs_limits limits = limits_at_home(s);
+    char why[512] = "";
+    int rc = s->file != NULL    ? jobs_file_open(out, s->file, store, &limits, why, sizeof(why))
+             : s->redis != NULL ? jobs_redis_open(out, s->redis, store, &limits)
+                                : jobs_memory_open(out, store, &limits);
+    if (rc != 0 && s->file != NULL) snprintf(err, errlen, "jobs.file: %s", why[0] ? why : perilune_strerror(rc));
+    else if (rc != 0) snprintf(err, errlen, "out of memory");
+    return rc;
+}
+
+/* The queue of those that a broker brings. */
+static int open_guests(const struct job_settings *s, struct jobs_store **out, char *err, size_t errlen) {
+    struct jobs_settings memory = s->store;
+    struct jobs_limits limits = limits_of_guests(s);
+    int rc = jobs_memory_open(out, &memory, &limits);
+    if (rc != 0) snprintf(err, errlen, "out of memory");
+    return rc;
+}
+
+int job_keeper_open(struct perilune *g, const struct config *c, struct jobs_store **out, struct jobs_store **guests,
+                    char *err, size_t errlen) {
     const struct job_settings *s = c->jobs;
-    *out = NULL;
+    *out = *guests = NULL;
     int rc = check_broker(s, false, err, errlen);
     if (rc == 0 && s != NULL) rc = make_folder(s->files.folder, true, err, errlen);
     if (rc != 0 || s == NULL || g->stores->jobs != NULL) return rc;
     struct jobs_settings store = s->store;
-    struct jobs_limits limits = limits_at_home(s);
     store.log = &g->log;
-    char why[512] = "";
-    rc = s->file != NULL    ? jobs_file_open(out, s->file, &store, &limits, why, sizeof(why))
-         : s->redis != NULL ? jobs_redis_open(out, s->redis, &store, &limits)
-                            : jobs_memory_open(out, &store, &limits);
-    if (rc != 0 && s->file != NULL) snprintf(err, errlen, "jobs.file: %s", why[0] ? why : perilune_strerror(rc));
-    else if (rc != 0) snprintf(err, errlen, "out of memory");
+    rc = open_home(s, &store, out, err, errlen);
+    if (rc == 0 && s->broker != NULL) rc = open_guests(s, guests, err, errlen);
+    if (rc == 0) return 0;
+    jobs_store_close(*out);
+    *out = NULL;
     return rc;
 }
 
@@ -169,33 +190,26 @@ static struct courier_settings settings_of_courier(struct perilune *g) {
 }
 
 static void open_courier(struct perilune *g) {
-    const struct job_settings *s = g->config->jobs;
-    struct jobs_settings memory = s->store;
-    struct jobs_limits limits = limits_of_guests(s);
-    struct jobs_store *guests = NULL;
     struct courier_settings p = settings_of_courier(g);
     char why[BROKER_WHY_SIZE] = "out of memory";
-    int rc = jobs_memory_open(&guests, &memory, &limits);
-    if (rc == 0)
-        rc = courier_thread_open(&g->courier,
-                                 &(struct courier_thread_options){ .home = g->stores->jobs, .guests = guests,
-                                                                   .log = &g->log, .stays = batch_work_is },
-                                 broker_find(p.broker.kind), &p, why, sizeof(why));
-    if (rc == 0) g->stores->guests = guests;
-    else {
-        log_line(&g->log, PERILUNE_LOG_ERROR, "jobs.broker: %s; jobs wait until this process starts again", why);
-        if (guests != NULL) jobs_store_close(guests);
-    }
+    if (courier_thread_open(&g->courier,
+                            &(struct courier_thread_options){ .home = g->stores->jobs, .guests = g->stores->guests,
+                                                              .log = &g->log, .stays = batch_work_is },
+                            broker_find(p.broker.kind), &p, why, sizeof(why)) != 0)
+        log_line(&g->log, PERILUNE_LOG_ERROR, "jobs.broker: %s; jobs wait until the configuration is loaded again",
+                 why);
 }
 
+/* What is open already, and as it is to be, stays. */
 static void set_courier(struct perilune *g) {
     struct courier_settings p = settings_of_courier(g);
     char *text = broker_text(&p);
-    if (text == NULL || g->courier_as == NULL || strcmp(text, g->courier_as) != 0) {
-        if (g->courier_as != NULL && g->courier != NULL) courier_thread_set(g->courier, broker_find(p.broker.kind), &p);
-        mem_free(g->courier_as);
-        g->courier_as = text;
-    } else mem_free(text);
+    bool same = text != NULL && g->courier_as != NULL && strcmp(text, g->courier_as) == 0;
+    if (g->courier == NULL) open_courier(g);
+    else if (!same || !courier_thread_has_broker(g->courier))
+        courier_thread_set(g->courier, broker_find(p.broker.kind), &p);
+    mem_free(g->courier_as);
+    g->courier_as = text;
 }
 
 void job_keeper_drain_courier(struct perilune *g) {
@@ -206,21 +220,22 @@ bool job_keeper_is_idle(const struct perilune *g) { return g->courier == NULL ||
 
 static void apply_limits(struct perilune *g, const struct job_settings *s) {
     struct jobs_limits home = limits_at_home(s), guests = limits_of_guests(s);
-    jobs_store_limit(g->stores->jobs, g->stores->guests != NULL ? &home : &s->limits);
-    if (g->stores->guests != NULL) jobs_store_limit(g->stores->guests, &guests);
+    int rc = jobs_store_limit(g->stores->jobs, g->stores->guests != NULL ? &home : &s->limits);
+    if (rc == 0 && g->stores->guests != NULL) rc = jobs_store_limit(g->stores->guests, &guests);
+    if (rc != 0) log_line(&g->log, PERILUNE_LOG_ERROR, "jobs: out of memory, so limits stay as they were");
 }
 
-void job_keeper_apply(struct perilune *g, struct jobs_store *opened) {
+void job_keeper_apply(struct perilune *g, struct jobs_store *opened, struct jobs_store *guests) {
     const struct job_settings *s = g->config->jobs;
     if (opened != NULL) {
         g->stores->jobs = opened;
+        g->stores->guests = guests;
         g->jobs_place = place_of(s);
         g->jobs_as = s->store;
         g->has_broker = s->broker != NULL;
-        if (s->broker != NULL) open_courier(g);
     }
     if (s == NULL) return;
-    if (g->courier != NULL && s->broker != NULL) set_courier(g);
+    if (g->has_broker && s->broker != NULL) set_courier(g);
     apply_limits(g, s);
 }
 

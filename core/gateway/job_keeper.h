@@ -9,13 +9,15 @@ struct perilune;
 struct worker;
 
 /* The owner's thread. */
-/* Opens what c says, when nothing is open yet.  *out: what was opened, or NULL. Returns 0, or err gets a sentence. */
-int  job_keeper_open(struct perilune *g, const struct config *c, struct jobs_store **out, char *err, size_t errlen);
+/* Opens what c says, when nothing is open yet.  *out, and *guests with a message broker: what was opened, or NULL.
+ * Returns 0, or err gets a sentence. */
+int  job_keeper_open(struct perilune *g, const struct config *c, struct jobs_store **out, struct jobs_store **guests,
+                     char *err, size_t errlen);
 /* The same for who only wants to know whether it could be: makes no file.  connect: the message broker is asked, too.
  * */
 int  job_keeper_check(const struct config *c, bool connect, char *err, size_t errlen);
 /* It is the configuration now; opened: by job_keeper_open(). */
-void job_keeper_apply(struct perilune *g, struct jobs_store *opened);
+void job_keeper_apply(struct perilune *g, struct jobs_store *opened, struct jobs_store *guests);
 /* Is it not what the configuration says, which only a restart can change? */
 bool job_keeper_differs(const struct perilune *g);
 void job_keeper_close(struct perilune *g);

@@ -77,7 +77,7 @@ struct webhooks {
     enum { WEBHOOKS_OFF, WEBHOOKS_ON, WEBHOOKS_DRAINING } state;
     struct jobs_op  take;
     unsigned        asked;      /* for how many, */
-    uint64_t        lease_ms;   /* and how long */
+    uint64_t        asked_ms, lease_ms; /* when, and for how long */
     struct timer    again;
     struct list     deliveries;
     unsigned        count;
@@ -517,7 +517,7 @@ static void take_again(struct timer *t) { take(container_of(t, struct webhooks, 
 
 static void on_taken(struct jobs_op *op, const struct jobs_answer *a) {
     struct webhooks *w = container_of(op, struct webhooks, take);
-    uint64_t until = loop_now(loop_of(w)) + w->lease_ms;
+    uint64_t until = w->asked_ms + w->lease_ms;
     if (w->set == NULL) return; /* leases run out */
     if (a->rc != 0) {
         if (a->rc != PERILUNE_ERR_CANCELED) timer_start(loop_of(w), &w->again, AGAIN_MS, take_again);
@@ -530,6 +530,7 @@ static void on_taken(struct jobs_op *op, const struct jobs_answer *a) {
 static void take(struct webhooks *w) {
     if (w->state != WEBHOOKS_ON || w->take.jobs != NULL || w->count >= MOST) return;
     w->asked = MOST - w->count;
+    w->asked_ms = loop_now(loop_of(w));
     w->lease_ms = 2 * w->set->timeout_ms + LEASE_MS; /* a name and a call */
     struct jobs_ask ask = { .verb = JOBS_HOOK_TAKE, .count = w->asked, .lease_ms = w->lease_ms };
     if (jobs_begin(w->opt.jobs, &w->take, &ask, on_taken) != 0)

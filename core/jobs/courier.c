@@ -192,8 +192,9 @@ struct courier *courier_new(const struct courier_options *opt, const struct brok
     if (p == NULL) return NULL;
     p->opt = *opt;
     p->ops = ops;
-    list_init(&p->mails);
+    courier_in_init(p);
     list_init(&p->guests);
+    list_init(&p->gone);
     hash_key_random(&p->key);
     courier_out_init(p);
     copy_settings(p, s);
@@ -277,6 +278,13 @@ void courier_free(struct courier *p) {
 /* -- Looking ------------------------------------------ */
 
 const struct courier_stats *courier_stats_of(const struct courier *p) { return &p->stats; }
+
+bool courier_has_broker(struct courier *p) {
+    pthread_mutex_lock(&p->lock);
+    bool has = p->broker != NULL;
+    pthread_mutex_unlock(&p->lock);
+    return has;
+}
 
 void courier_state(struct courier *p, struct broker_state *out) {
     *out = (struct broker_state){ .connected = false };

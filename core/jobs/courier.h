@@ -37,7 +37,7 @@ struct courier;
 struct courier *courier_new(const struct courier_options *opt, const struct broker_ops *ops,
                             const struct courier_settings *s, char *why, size_t size);
 /* Another broker, or another way to it, from now on: what the old one has not confirmed goes to the new one.  0, or
- * an error with a sentence, and nothing has changed. */
+ * an error with a sentence: nothing has changed, or there is no broker any more, see courier_has_broker(). */
 int  courier_set(struct courier *p, const struct broker_ops *ops, const struct courier_settings *s, char *why,
                 size_t size);
 /* No more work is taken, what was not begun here goes back. */
@@ -49,6 +49,8 @@ void courier_free(struct courier *p);
 
 /* [any] until courier_free(). */
 const struct courier_stats *courier_stats_of(const struct courier *p);
+/* False: the one that courier_set() named could not be had, and the one before is closed. */
+bool courier_has_broker(struct courier *p);
 void courier_state(struct courier *p, struct broker_state *out);
 
 #endif

@@ -12,6 +12,10 @@
  * While it runs, or waits to be tried again, it says so again and again, and an answer that the job is over at home, or
  * canceled, ends it here.
  *
+ * The queue of guests holds a job until it is forgotten here, KEEP_MS after its end was told: however long its words
+ * take on their way home, it is not done again because they were late.  Of the stream, what came meanwhile is one
+ * message.  Each message with events has a number and who counts (`from`), so that its home knows one that comes twice.
+ *
  * A message is settled when all of that is confirmed.  When the connection broke before, it is not ours to settle any
  * more: somebody has it again, perhaps we.  A guest with the same id takes the new token; one that has left already is
  * found among the jobs that are over, and says its end once more.  Two messages with one id at the same time are one
@@ -27,8 +31,17 @@
 
 #include "jobs/job_table.h"
 
-#define KEEP_MS 20000 /* of guests that have left: for a message that comes again because its settling was lost */
-#define STAY_MS 60000 /* lease of a job that only this node can do */
+#define KEEP_MS     20000       /* of guests that have left: for a message that comes again as its settling was lost */
+#define STAY_MS     60000       /* lease of a job that only this node can do */
+#define LOOK_MOST   32          /* events that are looked at in one go */
+#define PIECE_BYTES (64u << 10) /* of the stream in one message, unless a single event is larger */
+
+/* A guest that has left.  The queue of guests holds it until it is forgotten here. */
+struct gone {
+    struct list link;
+    uint64_t    at_ms;
+    char        id[JOB_ID_SIZE];
+};
 
 enum step { KNOCKS, ENTERS, STAYS, LEAVES, BURIED, TOLD };
 
@@ -46,8 +59,13 @@ struct guest {
     bool            look_again, cancel, is_over;
     unsigned        tries;       /* that were said */
     uint64_t        last_event, pause;
+    uint64_t        home_event;  /* at home: the newest event that it has there */
+    uint64_t        created_ms;  /* as its home says */
+    char            from[17];    /* who counts its events */
+    struct gone    *gone;        /* for when it leaves */
     struct arena    arena;
-    struct job      job;         /* until it has entered: the question; then its end */
+    struct job      job;         /* until it has entered, and when it has ended: the question */
+    struct job_end  end;
     struct courier_message say;  /* being said; its texts: said */
     struct buf      said;
     char            reason[BROKER_REASON_MAX];
@@ -70,13 +88,22 @@ static struct guest *find(struct courier *p, struct slice id) {
 
 static struct guest *guest_new(struct courier *p, const struct job *j) {
     struct guest *g = hashtable_reserve(&p->by_id) == 0 ? mem_zalloc(sizeof(*g)) : NULL;
-    if (g == NULL) return NULL;
+    struct gone *gone = g != NULL ? mem_zalloc(sizeof(*gone)) : NULL;
+    if (gone == NULL) {
+        mem_free(g);
+        return NULL;
+    }
+    g->gone = gone;
     g->courier = p;
     g->step = ENTERS;
     g->job = *j;
     g->job.key = g->job.webhook = SLICE("");
     g->job.not_before_ms = 0;
-    g->job.keep_ms = KEEP_MS;
+    g->job.held = true;
+    g->job.keep_ms = 0;
+    g->created_ms = j->created_ms;
+    g->home_event = j->last_event;
+    snprintf(g->from, sizeof(g->from), "%016llx", (unsigned long long)rng_next(&p->opt.loop->rng));
     if (g->job.max_tries == 0) g->job.max_tries = p->max_tries;
     memcpy(g->id, j->id, JOB_ID_SIZE);
     arena_init(&g->arena);
@@ -101,12 +128,62 @@ static void guest_free(struct guest *g) {
     buf_deinit(&g->said);
     arena_deinit(&g->arena);
     stats_add(&p->stats.guests, (uint64_t)-1);
+    mem_free(g->gone);
     mem_free(g);
 }
 
 static void settle(struct guest *g, enum broker_settling how) {
     courier_settle(g->courier, g->token, how);
     guest_free(g);
+}
+
+/* -- Those that have left ------------------------------------------ */
+
+static void forget_next(struct courier *p);
+
+static void forget_due(struct timer *t) { forget_next(container_of(t, struct courier, forget)); }
+
+static void drop_gone(struct gone *k) {
+    list_remove(&k->link);
+    mem_free(k);
+}
+
+static void on_forgotten(struct jobs_op *op, const struct jobs_answer *a) {
+    struct courier *p = container_of(op, struct courier, forget_op);
+    if (p->ending || a->rc == PERILUNE_ERR_CANCELED) return;
+    if (a->rc >= 0) drop_gone(container_of(p->gone.next, struct gone, link));
+    if (a->rc >= 0) forget_next(p);
+    else timer_start(p->opt.loop, &p->forget, COURIER_RETRY_MS, forget_due);
+}
+
+/* The first that left, one after the other.  Who is here again, because its message came again, leaves once more. */
+static void forget_next(struct courier *p) {
+    while (!list_is_empty(&p->gone) && p->forget_op.jobs == NULL) {
+        struct gone *k = container_of(p->gone.next, struct gone, link);
+        uint64_t now = loop_now(p->opt.loop);
+        struct jobs_ask ask = { .verb = JOBS_CANCEL, .id = slice_str(k->id), .forget = true };
+        if (k->at_ms > now) {
+            timer_start(p->opt.loop, &p->forget, k->at_ms - now, forget_due);
+            return;
+        }
+        if (find(p, slice_str(k->id)) != NULL) drop_gone(k);
+        else if (jobs_begin(p->opt.guests, &p->forget_op, &ask, on_forgotten) != 0) {
+            timer_start(p->opt.loop, &p->forget, COURIER_RETRY_MS, forget_due);
+            return;
+        }
+    }
+}
+
+/* Its end is known where it is at home. */
+static void depart(struct guest *g) {
+    struct courier *p = g->courier;
+    struct gone *k = g->gone;
+    g->gone = NULL;
+    memcpy(k->id, g->id, JOB_ID_SIZE);
+    k->at_ms = loop_now(p->opt.loop) + KEEP_MS;
+    list_append(&p->gone, &k->link);
+    settle(g, BROKER_DONE);
+    if (!timer_is_running(&p->forget)) forget_next(p);
 }
 
 static void timer_due(struct timer *t) { go(container_of(t, struct guest, timer)); }
@@ -122,7 +199,7 @@ static bool is_busy(const struct guest *g) { return g->op.jobs != NULL || g->fli
 static void said(struct guest *g) {
     g->pause = 0;
     switch (g->say.type) {
-    case COURIER_RUNNING: g->tries = g->say.job.tries; break;
+    case COURIER_RUNNING: g->tries = g->say.end.tries; break;
     case COURIER_EVENT: g->last_event = g->say.event.number; break;
     default: g->step = TOLD;
     }
@@ -138,6 +215,7 @@ static void unwanted(struct guest *g) {
 static void on_home(struct jobs_op *op, const struct jobs_answer *a) {
     struct guest *g = container_of(op, struct guest, op);
     if (g->courier->ending || a->rc == PERILUNE_ERR_CANCELED) return;
+    if (a->rc == 0 && g->say.type == COURIER_EVENT && a->count == 1) g->home_event = a->events->number;
     if (a->rc < 0) later(g);
     else if (a->rc != 0 && a->rc != JOBS_TOO_LARGE && g->say.type == COURIER_RUNNING) unwanted(g);
     else said(g);
@@ -146,12 +224,13 @@ static void on_home(struct jobs_op *op, const struct jobs_answer *a) {
 static void say_at_home(struct guest *g) {
     struct courier *p = g->courier;
     const struct courier_message *m = &g->say;
-    struct jobs_ask ask = { .verb = JOBS_FINISH, .id = slice_str(g->id), .lease = JOBS_ELSEWHERE, .job = &m->job };
+    struct jobs_ask ask = { .verb = JOBS_FINISH, .id = slice_str(g->id), .lease = JOBS_ELSEWHERE, .end = &m->end };
     if (m->type == COURIER_RUNNING)
-        ask = (struct jobs_ask){ .verb = JOBS_BEAT, .id = ask.id, .lease = ask.lease, .count = m->job.tries,
+        ask = (struct jobs_ask){ .verb = JOBS_BEAT, .id = ask.id, .lease = ask.lease, .count = m->end.tries,
                                  .lease_ms = g->has_message ? p->lost_ms : STAY_MS };
     else if (m->type == COURIER_EVENT)
-        ask = (struct jobs_ask){ .verb = JOBS_APPEND, .id = ask.id, .lease = ask.lease, .event = m->event };
+        ask = (struct jobs_ask){ .verb = JOBS_APPEND, .id = ask.id, .lease = ask.lease, .after = g->home_event + 1,
+                                 .event = m->event };
     if (jobs_begin(p->opt.home, &g->op, &ask, on_home) != 0) later(g);
 }
 
@@ -166,13 +245,13 @@ static void cannot_be_told(struct guest *g) {
     }
     snprintf(why, sizeof(why), "its end cannot be sent to %.200s: %.200s", g->reply_to, g->flight.why);
     log_line(g->courier->opt.log, PERILUNE_LOG_WARN, "job %s: %s", g->id, why);
-    if (g->job.status == JOB_COMPLETED) { /* perhaps it is too large: then that is its end */
-        g->job.status = JOB_FAILED;
-        g->job.result = g->job.result_type = SLICE("");
-        g->job.result_status = 0;
-        g->job.error = SLICE("{\"message\":\"The result of the job cannot be sent by the message broker.\",\"type\":"
+    if (g->end.status == JOB_COMPLETED) { /* perhaps it is too large: then that is its end */
+        g->end.status = JOB_FAILED;
+        g->end.result = g->end.result_type = SLICE("");
+        g->end.result_status = 0;
+        g->end.error = SLICE("{\"message\":\"The result of the job cannot be sent by the message broker.\",\"type\":"
                              "\"server_error\",\"code\":\"job_result_refused_by_broker\"}");
-        g->say.job = g->job;
+        g->say.end = g->end;
         bury(g, why);
         return;
     }
@@ -225,16 +304,24 @@ static void beat_due(struct timer *t) {
 static void say_running(struct guest *g, unsigned tries) {
     struct courier *p = g->courier;
     uint64_t every = (g->has_message ? p->lease_ms : STAY_MS) / 3 + 1;
-    g->say = (struct courier_message){ .type = COURIER_RUNNING, .id = slice_str(g->their_id), .job = { .tries = tries },
+    g->say = (struct courier_message){ .type = COURIER_RUNNING, .id = slice_str(g->their_id), .end = { .tries = tries },
                                     .reply_to = slice_str(p->results) };
     timer_start(p->opt.loop, &g->beat, every, beat_due);
     say(g);
 }
 
-static void say_event(struct guest *g, const struct job_event *e) {
+/* Of the stream as many as go into one message: who is confirmed more slowly than events come does not fall behind. */
+static unsigned pieces_of(const struct job_event *e, unsigned count, struct buf *out) {
+    unsigned n = 0;
+    do buf_slice(out, e[n].data);
+    while (++n < count && e[0].name.len == 0 && e[n].name.len == 0 && buf_len(out) + e[n].data.len <= PIECE_BYTES);
+    return n;
+}
+
+static void say_events(struct guest *g, const struct job_event *e, unsigned count) {
     buf_clear(&g->said);
     buf_slice(&g->said, e->name);
-    buf_slice(&g->said, e->data);
+    unsigned n = pieces_of(e, count, &g->said);
     if (buf_failed(&g->said)) {
         buf_clear(&g->said);
         g->look_again = true;
@@ -242,17 +329,17 @@ static void say_event(struct guest *g, const struct job_event *e) {
         return;
     }
     struct slice s = buf_get(&g->said);
-    g->say = (struct courier_message){ .type = COURIER_EVENT, .id = slice_str(g->their_id), .event = {
-        .number = e->number, .name = slice_of(s.ptr, e->name.len),
-        .data = slice_of(s.ptr + e->name.len, e->data.len) } };
+    g->say = (struct courier_message){ .type = COURIER_EVENT, .id = slice_str(g->their_id),
+        .from = slice_str(g->from), .event = { .number = e[n - 1].number, .name = slice_of(s.ptr, e->name.len),
+        .data = slice_of(s.ptr + e->name.len, s.len - e->name.len) } };
     say(g);
 }
 
 /* A job of ours alone, which this process does not end: as if it had not been begun. */
 static void give_back_at_home(struct guest *g, unsigned tries) {
-    struct job back = { .status = JOB_QUEUED, .tries = tries, .result = SLICE(""), .result_type = SLICE(""),
-                        .error = SLICE("") };
-    g->say = (struct courier_message){ .type = COURIER_RESULT, .job = back };
+    struct job_end back = { .status = JOB_QUEUED, .tries = tries, .result = SLICE(""), .result_type = SLICE(""),
+                            .error = SLICE("") };
+    g->say = (struct courier_message){ .type = COURIER_RESULT, .end = back };
     g->step = LEAVES;
     say_at_home(g);
 }
@@ -270,7 +357,7 @@ static bool was_begun(const struct job *j) {
 static void on_looked(struct jobs_op *op, const struct jobs_answer *a) {
     struct guest *g = container_of(op, struct guest, op);
     if (g->courier->ending || a->rc == PERILUNE_ERR_CANCELED) return;
-    if (a->rc == JOBS_NOT_FOUND) { /* it was over, and kept for KEEP_MS */
+    if (a->rc == JOBS_NOT_FOUND) { /* nobody but we could forget it: then it is to be done again */
         settle(g, BROKER_AGAIN);
         return;
     }
@@ -284,7 +371,7 @@ static void on_looked(struct jobs_op *op, const struct jobs_answer *a) {
     g->look_again = true; /* behind what is said now, there may be more */
     bool drains = j->status == JOB_QUEUED && g->courier->draining;
     if (was_begun(j) && !drains && (g->tries == 0 || j->tries > g->tries)) say_running(g, j->tries > 0 ? j->tries : 1);
-    else if (a->count > 0) say_event(g, &a->events[0]);
+    else if (a->count > 0) say_events(g, a->events, a->count);
     else if (job_is_over(j->status)) {
         g->is_over = true;
         g->step = LEAVES;
@@ -301,7 +388,7 @@ static void look(struct guest *g) {
     g->look_again = false;
     if (jobs_begin(g->courier->opt.guests, &g->op,
                    &(struct jobs_ask){ .verb = JOBS_EVENTS, .id = slice_str(g->id), .after = g->last_event,
-                                       .count = 1 }, on_looked) == 0)
+                                       .count = LOOK_MOST }, on_looked) == 0)
         return;
     g->look_again = true;
     later(g);
@@ -358,18 +445,16 @@ static void bury(struct guest *g, const char *reason) {
 }
 
 static bool is_for_the_dead(const struct guest *g) {
-    return g->job.status == JOB_FAILED && g->has_message && g->courier->dead[0] != '\0';
+    return g->end.status == JOB_FAILED && g->has_message && g->courier->dead[0] != '\0';
 }
 
 static void tell_end(struct guest *g) {
     if (is_for_the_dead(g) && g->step == LEAVES) {
-        if (g->reason[0] == '\0') slice_copy(g->reason, sizeof(g->reason), g->job.error);
+        if (g->reason[0] == '\0') slice_copy(g->reason, sizeof(g->reason), g->end.error);
         bury(g, g->reason);
         return;
     }
-    g->say = (struct courier_message){ .type = COURIER_RESULT, .id = slice_str(g->their_id), .job = g->job };
-    /* How long a guest is kept is nothing to its home, unless its end asked for less. */
-    if (g->say.job.keep_ms >= KEEP_MS) g->say.job.keep_ms = 0;
+    g->say = (struct courier_message){ .type = COURIER_RESULT, .id = slice_str(g->their_id), .end = g->end };
     say(g);
 }
 
@@ -388,6 +473,8 @@ static void on_end(struct jobs_op *op, const struct jobs_answer *a) {
         later(g);
         return;
     }
+    g->end = job_end_of(&g->job);
+    g->job.created_ms = g->created_ms; /* not when it came here */
     g->is_over = false; /* what there is to say is here */
     tell_end(g);
 }
@@ -395,7 +482,7 @@ static void on_end(struct jobs_op *op, const struct jobs_answer *a) {
 static void leave(struct guest *g) {
     timer_stop(g->courier->opt.loop, &g->beat);
     if (!g->is_over) {
-        if (g->say.type == COURIER_RESULT && g->say.job.status == JOB_QUEUED) say_at_home(g);
+        if (g->say.type == COURIER_RESULT && g->say.end.status == JOB_QUEUED) say_at_home(g);
         else tell_end(g);
     } else {
         struct jobs_ask ask = { .verb = JOBS_GET, .id = slice_str(g->id) };
@@ -414,9 +501,8 @@ static void turn_away(struct guest *g, const char *code, const char *why) {
         later(g);
         return;
     }
-    g->job.status = JOB_FAILED;
-    g->job.error = slice_str(own);
-    g->job.result = g->job.result_type = SLICE("");
+    g->end = (struct job_end){ .status = JOB_FAILED, .result_type = SLICE(""), .result = SLICE(""),
+                               .error = slice_str(own) };
     g->step = LEAVES;
     tell_end(g);
 }
@@ -466,6 +552,7 @@ static void on_known(struct jobs_op *op, const struct jobs_answer *a) {
         settle(g, BROKER_DONE);
         return;
     }
+    if (a->rc == 0) g->home_event = a->jobs->last_event;
     g->step = ENTERS;
     go(g);
 }
@@ -492,7 +579,7 @@ static void go(struct guest *g) {
     case BURIED: leave(g); return;
     case TOLD:
         if (g->has_message) stats_add(&g->courier->stats.done, 1);
-        settle(g, BROKER_DONE);
+        depart(g);
     }
 }
 
@@ -552,7 +639,7 @@ void courier_guests_connected(struct courier *p) {
     for (struct list *l = p->guests.next, *next; l != &p->guests; l = next) {
         struct guest *g = container_of(l, struct guest, link);
         next = l->next;
-        if (timer_is_running(&g->timer)) go(g); /* may free it */
+        go(g); /* may free it; also one that found no memory for a timer */
     }
 }
 
@@ -573,5 +660,8 @@ void courier_guests_drain(struct courier *p) {
 bool courier_guests_have_ended(const struct courier *p) { return list_is_empty(&p->guests); }
 
 void courier_guests_deinit(struct courier *p) {
+    timer_stop(p->opt.loop, &p->forget);
+    jobs_cancel(&p->forget_op);
     while (!list_is_empty(&p->guests)) guest_free(container_of(p->guests.next, struct guest, link));
+    while (!list_is_empty(&p->gone)) drop_gone(container_of(p->gone.next, struct gone, link));
 }

@@ -6,10 +6,14 @@
  *         +--> cancel of a guest -----------------> courier_guest.c, settled
  *         +--> neither, or too large -------------> the dead letters, with a reason --confirmed--> settled
  *
- * A message is settled when what it says is kept at home, so it comes again when this process dies before.  All of them
- * may come twice: a job that is over stays as it is.  What home cannot keep now (its disk is full, its Redis is away)
- * is asked again with pauses that double, and meanwhile it counts among those that the broker lets us have at once, so
- * that no more come than that.
+ * A message is settled when what it says is kept at home, so it comes again when this process dies before.  All of
+ * them may come twice: a job that is over stays as it is, and an event whose number its guest has said before is no
+ * new one (`heard`, for HEARD_MOST jobs and as long as this process is there).  What home cannot keep now (its disk is
+ * full, its Redis is away) is asked again with pauses that double, an event with the number that it should get there;
+ * and meanwhile it counts among those that the broker lets us have at once, so that no more come than that.
+ *
+ * Of one job, one thing is asked after the other: the second waits until home has kept the first, or text that is tried
+ * again would stand behind what followed it.
  *
  * A message that is no job is not thrown away: somebody believes that it was sent. */
 #include "jobs/courier_int.h"
@@ -18,7 +22,16 @@
 
 #include "base/stamp.h"
 
-#define SAY_MS 10000 /* between two lines about the same kind of fault */
+#define SAY_MS     10000 /* between two lines about the same kind of fault */
+#define HEARD_MOST 4096  /* jobs whose last event is remembered */
+
+/* Of a job whose events come: which was the last one, as who sent it counts and as its home does. */
+struct heard {
+    struct list    link;
+    struct chained by_id;
+    char           id[JOB_ID_SIZE], from[COURIER_FROM_MAX + 1];
+    uint64_t       number, at_home;
+};
 
 struct mail {
     struct list         link;
@@ -29,9 +42,24 @@ struct mail {
     struct jobs_op      op;
     struct timer        retry;
     struct flight       flight;
-    uint64_t            pause;
+    uint64_t            pause, after; /* after: the number that an event should get at home; 0: not known yet */
+    bool                waits, is_next; /* for one of the same job that came before; it was the first that waited */
     char                reason[BROKER_REASON_MAX]; /* "": it is not for the dead */
 };
+
+static void wake(struct deferred *d);
+
+/* The first that waited for what was said of this job. */
+static void let_next(struct courier *p, const char *id) {
+    for (struct list *l = p->mails.next; l != &p->mails; l = l->next) {
+        struct mail *k = container_of(l, struct mail, link);
+        if (!k->waits || strcmp(k->m.job.id, id) != 0) continue;
+        k->waits = false;
+        k->is_next = true;
+        loop_soon(p->opt.loop, &p->wake, wake);
+        return;
+    }
+}
 
 static struct mail *mail_new(struct courier *p, struct came *c) {
     struct mail *k = mem_zalloc(sizeof(*k));
@@ -48,6 +76,7 @@ static void mail_free(struct mail *k) {
     jobs_cancel(&k->op);
     arena_deinit(&k->arena);
     list_remove(&k->link);
+    let_next(k->courier, k->m.job.id);
     mem_free(k->came);
     mem_free(k);
 }
@@ -110,6 +139,50 @@ void courier_in_bury(struct courier *p, struct came *c, const char *reason) {
     }
 }
 
+/* -- Events that were heard ------------------------------------------ */
+
+static struct slice heard_id(const struct chained *e) { return slice_str(container_of(e, struct heard, by_id)->id); }
+
+static struct chained **heard_at(const struct courier *p, const char *id) {
+    return hashtable_find(&p->heard_of, hash64(&p->key, slice_str(id)), slice_str(id), heard_id);
+}
+
+static struct heard *heard_of(const struct courier *p, const char *id) {
+    struct chained **at = heard_at(p, id);
+    return at != NULL ? container_of(*at, struct heard, by_id) : NULL;
+}
+
+static void heard_forget(struct courier *p, struct heard *h) {
+    if (h == NULL) return;
+    hashtable_remove(&p->heard_of, heard_at(p, h->id));
+    list_remove(&h->link);
+    mem_free(h);
+}
+
+/* Without memory one that comes twice may be there twice. */
+static void heard_note(struct courier *p, const struct courier_message *m, uint64_t at_home) {
+    struct heard *h = heard_of(p, m->job.id);
+    if (h == NULL) {
+        if (p->heard_of.count >= HEARD_MOST) heard_forget(p, container_of(p->heard.next, struct heard, link));
+        h = hashtable_reserve(&p->heard_of) == 0 ? mem_zalloc(sizeof(*h)) : NULL;
+        if (h == NULL) return;
+        memcpy(h->id, m->job.id, JOB_ID_SIZE);
+        h->by_id.hash = hash64(&p->key, slice_str(h->id));
+        hashtable_add(&p->heard_of, &h->by_id);
+        list_init(&h->link);
+    }
+    list_remove(&h->link);
+    list_append(&p->heard, &h->link);
+    slice_copy(h->from, sizeof(h->from), m->from);
+    h->number = m->event.number;
+    h->at_home = at_home;
+}
+
+static bool was_heard(const struct courier *p, const struct courier_message *m) {
+    const struct heard *h = m->type == COURIER_EVENT && m->from.len > 0 ? heard_of(p, m->job.id) : NULL;
+    return h != NULL && slice_eq(m->from, slice_str(h->from)) && m->event.number <= h->number;
+}
+
 /* -- What became of ours ------------------------------------------ */
 
 static void ask_home(struct mail *k);
@@ -142,6 +215,8 @@ static void on_home(struct jobs_op *op, const struct jobs_answer *a) {
         again_in(k, ask_due);
         return;
     }
+    if (a->rc == 0 && k->m.type == COURIER_EVENT && a->count == 1) heard_note(p, &k->m, a->events->number);
+    if (k->m.type == COURIER_RESULT) heard_forget(p, heard_of(p, k->m.job.id));
     if (a->rc == JOBS_NOT_FOUND && k->m.type == COURIER_RESULT) {
         stats_add(&p->stats.unknown, 1);
         if (log_limit_pass(&p->odd, stamp_ms(CLOCK_MONOTONIC), SAY_MS))
@@ -152,26 +227,74 @@ static void on_home(struct jobs_op *op, const struct jobs_answer *a) {
     else settle(k);
 }
 
+static void on_looked(struct jobs_op *op, const struct jobs_answer *a) {
+    struct mail *k = container_of(op, struct mail, op);
+    if (a->rc != 0) {
+        on_home(op, a);
+        return;
+    }
+    k->after = a->jobs->last_event + 1;
+    ask_home(k);
+}
+
+/* Which number does the event get? */
+static int look_home(struct mail *k) {
+    struct jobs_ask ask = { .verb = JOBS_EVENTS, .id = slice_str(k->m.job.id) };
+    return jobs_begin(k->courier->opt.home, &k->op, &ask, on_looked);
+}
+
+static int append_home(struct mail *k) {
+    const struct heard *h = k->after == 0 ? heard_of(k->courier, k->m.job.id) : NULL;
+    if (h != NULL) k->after = h->at_home + 1;
+    if (k->after == 0) return look_home(k);
+    struct jobs_ask ask = { .verb = JOBS_APPEND, .id = slice_str(k->m.job.id), .lease = JOBS_ELSEWHERE,
+                            .after = k->after, .event = k->m.event };
+    return jobs_begin(k->courier->opt.home, &k->op, &ask, on_home);
+}
+
 static void ask_home(struct mail *k) {
     const struct courier_message *m = &k->m;
-    struct jobs_ask ask = { .verb = JOBS_FINISH, .id = slice_str(m->job.id), .lease = JOBS_ELSEWHERE, .job = &m->job };
+    struct jobs_ask ask = { .verb = JOBS_FINISH, .id = slice_str(m->job.id), .lease = JOBS_ELSEWHERE, .end = &m->end };
     if (m->type == COURIER_RUNNING)
-        ask = (struct jobs_ask){ .verb = JOBS_BEAT, .id = ask.id, .lease = ask.lease, .count = m->job.tries,
+        ask = (struct jobs_ask){ .verb = JOBS_BEAT, .id = ask.id, .lease = ask.lease, .count = m->end.tries,
                                  .lease_ms = k->courier->lost_ms };
-    else if (m->type == COURIER_EVENT)
-        ask = (struct jobs_ask){ .verb = JOBS_APPEND, .id = ask.id, .lease = ask.lease, .event = m->event };
-    if (jobs_begin(k->courier->opt.home, &k->op, &ask, on_home) != 0) again_in(k, ask_due);
+    int rc = m->type == COURIER_EVENT ? append_home(k) : jobs_begin(k->courier->opt.home, &k->op, &ask, on_home);
+    if (rc != 0) again_in(k, ask_due);
 }
 
 /* -- Whatever comes ------------------------------------------ */
 
+/* Is one of the same job before it? */
+static bool is_behind(const struct mail *k) {
+    for (struct list *l = k->courier->mails.next; l != &k->link; l = l->next)
+        if (strcmp(container_of(l, struct mail, link)->m.job.id, k->m.job.id) == 0) return true;
+    return false;
+}
+
+static void keep_at_home(struct mail *k) {
+    if (was_heard(k->courier, &k->m)) settle(k);
+    else ask_home(k);
+}
+
 static void answer_came(struct mail *k) {
-    if (k->m.type != COURIER_CANCEL) {
-        ask_home(k);
+    if (k->m.type == COURIER_CANCEL) {
+        courier_guest_cancel(k->courier, k->m.id);
+        settle(k);
         return;
     }
-    courier_guest_cancel(k->courier, k->m.id);
-    settle(k);
+    k->waits = is_behind(k);
+    if (!k->waits) keep_at_home(k);
+}
+
+static void wake(struct deferred *d) {
+    struct courier *p = container_of(d, struct courier, wake);
+    for (struct list *l = p->mails.next, *next; l != &p->mails; l = next) {
+        struct mail *k = container_of(l, struct mail, link);
+        next = l->next;
+        if (!k->is_next) continue;
+        k->is_next = false;
+        keep_at_home(k); /* may free k, and no other */
+    }
 }
 
 void courier_in_came(struct courier *p, struct came *c) {
@@ -216,6 +339,14 @@ void courier_in_lost(struct courier *p) {
         container_of(l, struct mail, link)->came->token = 0;
 }
 
+void courier_in_init(struct courier *p) {
+    list_init(&p->mails);
+    list_init(&p->heard);
+}
+
 void courier_in_deinit(struct courier *p) {
     while (!list_is_empty(&p->mails)) mail_free(container_of(p->mails.next, struct mail, link));
+    while (!list_is_empty(&p->heard)) heard_forget(p, container_of(p->heard.next, struct heard, link));
+    hashtable_deinit(&p->heard_of);
+    deferred_cancel(&p->wake);
 }

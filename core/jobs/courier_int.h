@@ -62,8 +62,13 @@ struct courier {
     bool           more;        /* there may be something to hand on */
     /* courier_in.c */
     struct list    mails;
+    struct deferred wake;       /* those that waited for another of the same job */
+    struct list    heard;       /* struct heard, the oldest first */
+    struct hashtable heard_of;  /* the same, by the job's id */
     /* courier_guest.c */
-    struct list      guests;
+    struct list      guests, gone; /* gone: those that have left, the first that left first */
+    struct timer     forget;
+    struct jobs_op   forget_op;
     struct hashtable by_id;
     struct hash_key  key;
 };
@@ -84,6 +89,7 @@ void courier_out_deinit(struct courier *p); /* no flight is in the air */
 
 /* -- courier_in.c: what comes -- */
 
+void courier_in_init(struct courier *p);
 void courier_in_came(struct courier *p, struct came *c); /* takes c */
 /* Gives c back to nobody: to the dead with a reason, then it is settled.  Takes c. */
 void courier_in_bury(struct courier *p, struct came *c, const char *reason);

@@ -73,10 +73,10 @@ static void on_noted(struct jobs_op *op, const struct jobs_answer *a) {
 
 static void note(struct parcel *k) {
     struct courier *p = k->courier;
-    struct job end = { .status = JOB_FAILED, .result_type = SLICE(""), .result = SLICE(""),
-                       .error = buf_get(&k->error) };
+    struct job_end end = { .status = JOB_FAILED, .result_type = SLICE(""), .result = SLICE(""),
+                           .error = buf_get(&k->error) };
     struct jobs_ask give = { .verb = JOBS_GIVE, .id = slice_str(k->id), .lease_ms = k->wait_ms };
-    struct jobs_ask fail = { .verb = JOBS_FINISH, .id = slice_str(k->id), .lease = JOBS_ELSEWHERE, .job = &end };
+    struct jobs_ask fail = { .verb = JOBS_FINISH, .id = slice_str(k->id), .lease = JOBS_ELSEWHERE, .end = &end };
     int rc = jobs_begin(p->opt.home, &k->op, buf_len(&k->error) > 0 ? &fail : &give, on_noted);
     if (rc != 0 && timer_start(p->opt.loop, &k->retry, COURIER_RETRY_MS, note_due) != 0) parcel_free(k);
 }

@@ -4,9 +4,10 @@
  *                "headers":{"x-trace":"1"},"body":{..},"priority":0,"max_tries":3,"expires_at":1790000000,
  *                "reply_to":"perilune.results.a"}
  *     results:  {"type":"running","id":..,"tries":1,"reply_to":"perilune.results.b"}    who works on it, and where to
- *               {"type":"event","id":..,"name":"progress","data":..}                    tell him something
+ *               {"type":"event","id":..,"from":"6e2b..","number":4,"name":"progress",   tell him something
+ *                "data":..}
  *               {"type":"result","id":..,"status":"completed","tries":1,"result_status":200,
- *                "result_type":"application/json","result":{..}}                        or "failed", "error":{..}
+ *                "result_type":"application/json","result":{..},"keep":60.000}          or "failed", "error":{..}
  *               {"type":"cancel","id":..}                                               to who works on it
  *
  * Anybody may write a job: path or function, and a body, are all that must be there.  So it is read as what a stranger
@@ -96,12 +97,23 @@ static void put_job(struct buf *out, const struct job *j, bool raw) {
     put_seconds(out, "expires_at", j->expires_ms);
 }
 
-static void put_result(struct buf *out, const struct job *j, bool raw) {
-    buf_printf(out, ",\"status\":\"%s\",\"tries\":%u", job_status_name(j->status), j->tries);
-    if (j->result_status > 0) buf_printf(out, ",\"result_status\":%d", j->result_status);
-    if (j->result_type.len > 0) put_string(out, "result_type", j->result_type);
-    if (j->result.len > 0) put_bytes(out, "result", j->result, raw);
-    if (j->error.len > 0) put_bytes(out, "error", j->error, raw);
+static void put_end(struct buf *out, const struct job_end *e, bool raw) {
+    buf_printf(out, ",\"status\":\"%s\",\"tries\":%u", job_status_name(e->status), e->tries);
+    if (e->result_status > 0) buf_printf(out, ",\"result_status\":%d", e->result_status);
+    if (e->result_type.len > 0) put_string(out, "result_type", e->result_type);
+    if (e->result.len > 0) put_bytes(out, "result", e->result, raw);
+    if (e->error.len > 0) put_bytes(out, "error", e->error, raw);
+    if (e->keep_ms > 0)
+        buf_printf(out, ",\"keep\":%llu.%03u", (unsigned long long)(e->keep_ms / 1000), (unsigned)(e->keep_ms % 1000));
+}
+
+static void put_event(struct buf *out, const struct courier_message *m, bool raw) {
+    if (m->from.len > 0) {
+        put_string(out, "from", m->from);
+        buf_printf(out, ",\"number\":%llu", (unsigned long long)m->event.number);
+    }
+    if (m->event.name.len > 0) put_string(out, "name", m->event.name);
+    put_bytes(out, "data", m->event.data, raw && m->event.name.len > 0); /* frames are no JSON */
 }
 
 static void write_message(struct buf *out, const struct courier_message *m, bool raw) {
@@ -109,12 +121,9 @@ static void write_message(struct buf *out, const struct courier_message *m, bool
     put_string(out, "id", m->id.len > 0 ? m->id : slice_str(m->job.id));
     switch (m->type) {
     case COURIER_JOB: put_job(out, &m->job, raw); break;
-    case COURIER_RUNNING: buf_printf(out, ",\"tries\":%u", m->job.tries); break;
-    case COURIER_EVENT:
-        if (m->event.name.len > 0) put_string(out, "name", m->event.name);
-        put_bytes(out, "data", m->event.data, raw && m->event.name.len > 0); /* frames are no JSON */
-        break;
-    case COURIER_RESULT: put_result(out, &m->job, raw); break;
+    case COURIER_RUNNING: buf_printf(out, ",\"tries\":%u", m->end.tries); break;
+    case COURIER_EVENT: put_event(out, m, raw); break;
+    case COURIER_RESULT: put_end(out, &m->end, raw); break;
     case COURIER_CANCEL: break;
     }
     if (m->reply_to.len > 0) put_string(out, "reply_to", m->reply_to);
@@ -339,18 +348,27 @@ static void read_job(struct reader *r, struct courier_message *m) {
 
 /* -- Reading: what comes back ------------------------------------------ */
 
-static void read_end(struct reader *r, struct job *j) {
+static void read_end(struct reader *r, struct job_end *e) {
     struct slice status = text(r, "status", 20);
-    if (r->rc == 0 && (!job_status_find(status, &j->status) || !job_is_over(j->status)))
+    if (r->rc == 0 && (!job_status_find(status, &e->status) || !job_is_over(e->status)))
         wrong(r, "status", "must be \"completed\", \"failed\" or \"canceled\"");
-    j->result_status = (int)number(r, "result_status", 100, 599, 0);
-    j->result_type = text(r, "result_type", 200);
-    j->result = bytes(r, "result");
-    j->error = bytes(r, "error");
-    if (j->result.ptr == NULL) j->result = SLICE("");
-    if (j->error.ptr == NULL) j->error = SLICE("");
-    if (j->error.len > 0 && !is_json(j->error)) wrong(r, "error", "must be an object");
-    if (j->result.len > 0 && j->result_type.len == 0) j->result_type = SLICE("application/json");
+    e->result_status = (int)number(r, "result_status", 100, 599, 0);
+    e->result_type = text(r, "result_type", 200);
+    e->result = bytes(r, "result");
+    e->error = bytes(r, "error");
+    e->keep_ms = (uint64_t)(number(r, "keep", 0, 1e11, 0) * 1000 + 0.5);
+    if (e->result.ptr == NULL) e->result = SLICE("");
+    if (e->error.ptr == NULL) e->error = SLICE("");
+    if (e->error.len > 0 && !is_json(e->error)) wrong(r, "error", "must be an object");
+    if (e->result.len > 0 && e->result_type.len == 0) e->result_type = SLICE("application/json");
+}
+
+static void read_event(struct reader *r, struct courier_message *m) {
+    m->from = text(r, "from", COURIER_FROM_MAX);
+    m->event.number = (uint64_t)number(r, "number", 0, 1e15, 0);
+    m->event.name = text(r, "name", JOB_NAME_MAX);
+    m->event.data = bytes(r, "data");
+    if (m->event.data.ptr == NULL) wrong(r, "data", "is missing");
 }
 
 static void read_answer(struct reader *r, struct courier_message *m) {
@@ -358,13 +376,10 @@ static void read_answer(struct reader *r, struct courier_message *m) {
     if (r->rc == 0 && !job_id_read(m->id, &key, &token)) wrong(r, "id", "must be that of the job");
     if (r->rc != 0) return;
     slice_copy(m->job.id, sizeof(m->job.id), m->id);
-    m->job.tries = (unsigned)number(r, "tries", 0, 1000, 1);
-    if (m->type == COURIER_RESULT) read_end(r, &m->job);
+    m->end.tries = (unsigned)number(r, "tries", 0, 1000, 1);
+    if (m->type == COURIER_RESULT) read_end(r, &m->end);
     if (m->type == COURIER_RUNNING) m->reply_to = text(r, "reply_to", 255);
-    if (m->type != COURIER_EVENT) return;
-    m->event.name = text(r, "name", JOB_NAME_MAX);
-    m->event.data = bytes(r, "data");
-    if (m->event.data.ptr == NULL) wrong(r, "data", "is missing");
+    if (m->type == COURIER_EVENT) read_event(r, m);
 }
 
 /* -- Reading: the whole ------------------------------------------ */
@@ -393,7 +408,7 @@ int courier_read(struct arena *a, struct slice whole, bool is_result, struct cou
                  size_t size) {
     struct reader r = { .arena = a, .doc = { .nodes = NULL }, .why = why, .size = size };
     struct json_error e = { 0 };
-    *out = (struct courier_message){ .id = SLICE(""), .reply_to = SLICE("") };
+    *out = (struct courier_message){ .id = SLICE(""), .from = SLICE(""), .reply_to = SLICE("") };
     r.rc = json_parse(&r.doc, whole, &e);
     if (r.rc == PERILUNE_ERR_INVAL)
         snprintf(why, size, "it is no JSON: %s at byte %zu", e.message ? e.message : "wrong", e.offset);

@@ -8,6 +8,7 @@
 
 #define COURIER_ID_MAX   200 /* bytes of an id that somebody else gave */
 #define COURIER_PATH_MAX 4096
+#define COURIER_FROM_MAX 32
 
 /* ORDER: names of courier_text.c.  The first goes to the work, all others to somebody's results. */
 enum courier_type { COURIER_JOB, COURIER_RUNNING, COURIER_EVENT, COURIER_RESULT, COURIER_CANCEL };
@@ -16,8 +17,9 @@ enum courier_type { COURIER_JOB, COURIER_RUNNING, COURIER_EVENT, COURIER_RESULT,
 struct courier_message {
     enum courier_type   type;
     struct slice     id;       /* as it came */
-    struct job       job;      /* JOB: the question, and an id of ours that is the same for the same id; RUNNING: tries;
-                                * RESULT: the end */
+    struct job       job;      /* JOB: the question; its id is one of ours, the same for the same id */
+    struct job_end   end;      /* RESULT; RUNNING: its tries */
+    struct slice     from;     /* EVENT: who counts; a number that he has said already is no new event; "": nobody */
     struct slice     reply_to; /* JOB: where its result is to go; "": nowhere.  RUNNING: where its node reads */
     struct job_event event;    /* EVENT */
 };

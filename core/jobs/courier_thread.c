@@ -61,7 +61,8 @@ static void open_change(struct letter *l, void *owner) {
     struct courier_thread *t = owner;
     char why[BROKER_WHY_SIZE] = "";
     if (!t->stopping && courier_set(t->courier, c->ops, &c->s, why, sizeof(why)) != 0)
-        log_line(t->log, PERILUNE_LOG_ERROR, "jobs.broker: %s", why);
+        log_line(t->log, PERILUNE_LOG_ERROR, "jobs.broker: %s%s", why,
+                 courier_has_broker(t->courier) ? "" : "; jobs wait until the configuration is loaded again");
     change_free(c);
 }
 
@@ -97,6 +98,7 @@ bool courier_thread_is_idle(const struct courier_thread *t) { return atomic_load
 const struct courier_stats *courier_thread_stats(const struct courier_thread *t) {
     return courier_stats_of(t->courier);
 }
+bool courier_thread_has_broker(const struct courier_thread *t) { return courier_has_broker(t->courier); }
 void courier_thread_state(const struct courier_thread *t, struct broker_state *out) { courier_state(t->courier, out); }
 
 /* -- The thread ------------------------------------------ */

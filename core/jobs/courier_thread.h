@@ -17,6 +17,8 @@ int  courier_thread_open(struct courier_thread **out, const struct courier_threa
                          const struct broker_ops *ops, const struct courier_settings *s, char *why, size_t size);
 /* Another broker, or another way to it, soon; what is wrong with it then is in the log. */
 void courier_thread_set(struct courier_thread *t, const struct broker_ops *ops, const struct courier_settings *s);
+/* False: what was named then could not be had, and there is none. */
+bool courier_thread_has_broker(const struct courier_thread *t);
 void courier_thread_drain(struct courier_thread *t);
 /* Is nothing under way that would be lost time? */
 bool courier_thread_is_idle(const struct courier_thread *t);

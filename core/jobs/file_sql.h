@@ -72,7 +72,8 @@
     XX(ASK, "SELECT headers, body FROM asks WHERE key = ?1") \
     XX(RESULT, "SELECT body FROM results WHERE key = ?1") \
     XX(UPDATE, "UPDATE jobs SET state = ?2, tries = ?3, stopping = ?4, lease = ?5, due = ?6, expires = ?7, at = ?8," \
-               " started = ?9, ended = ?10, hooked = ?11, result_status = ?12, result_type = ?13, error = ?14" \
+               " started = ?9, ended = ?10, hooked = ?11, result_status = ?12, result_type = ?13, error = ?14," \
+               " keep = ?15" \
                " WHERE key = ?1") \
     XX(BEAT, "UPDATE jobs SET at = ?2 WHERE key = ?1") \
     XX(INSERT_RESULT, "INSERT OR REPLACE INTO results VALUES(?1, ?2)") \

@@ -362,6 +362,7 @@ static int update(struct job_table *t, const struct job_row *old, const struct j
     sqlite3_bind_int(s, 12, j->result_status);
     put_text_or_null(s, 13, j->result_type);
     put_blob(s, 14, j->error);
+    put_int(s, 15, j->keep_ms);
     int rc = run(f, s);
     if (rc == 0 && job_row_is_over(row) && j->result.len > 0) rc = put_result(f, row);
     if (rc == 0 && row->hooked && !old->hooked) rc = add_hook(f, row);

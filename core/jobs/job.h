@@ -40,6 +40,7 @@ struct job {
     uint64_t        created_ms, not_before_ms, expires_ms; /* expires: not begun by then, it fails; 0: never */
     uint64_t        started_ms, ended_ms; /* of the last try; 0: not yet */
     uint64_t        keep_ms;       /* how long it is kept after its end; 0: as the queue was configured */
+    bool            held;          /* in memory: time does not forget it, who submitted it does */
     unsigned        tries, max_tries; /* that began; max 0: 1 */
     bool            stopping;      /* runs, and is to end as canceled */
     uint64_t        lease;         /* of the try that runs: who works on it shows it; later ones are greater */
@@ -53,6 +54,20 @@ struct job {
     /* Who is told of the end: a URL, see webhook.h; "": nobody. */
     struct slice    webhook;
 };
+
+/* How a try ended. */
+struct job_end {
+    enum job_status status;        /* QUEUED: there is to be another one */
+    unsigned        tries;         /* that count as used; of who works elsewhere: that there were */
+    int             result_status;
+    struct slice    result_type, result, error; /* as of a job */
+    uint64_t        keep_ms;       /* how long the job is kept now, where that is shorter; 0: as it says */
+};
+
+/* That of a job which is over. */
+static inline struct job_end job_end_of(const struct job *j) {
+    return (struct job_end){ j->status, j->tries, j->result_status, j->result_type, j->result, j->error, j->keep_ms };
+}
 
 /* A piece of an answer, or of progress. */
 struct job_event {

@@ -38,19 +38,30 @@ bool job_copy(struct arena *a, struct job *j, unsigned parts) {
     return copy_all(a, row, sizeof(row) / sizeof(*row)) && copy_all(a, question, 2) && copy(a, &j->result);
 }
 
+static bool copy_job(struct job_call *c, const struct jobs_ask *ask) {
+    c->job = *ask->job;
+    c->ask.job = &c->job;
+    if (ask->hold != NULL) c->job.body = SLICE("");
+    bool ok = job_copy(&c->arena, &c->job, JOB_QUESTION | JOB_RESULT);
+    if (ask->hold != NULL) c->job.body = ask->job->body;
+    return ok;
+}
+
+static bool copy_end(struct job_call *c, const struct job_end *end) {
+    c->end = *end;
+    c->ask.end = &c->end;
+    struct slice *const texts[] = { &c->end.result_type, &c->end.result, &c->end.error };
+    return copy_all(&c->arena, texts, 3);
+}
+
 int job_call_init(struct job_call *c, const struct jobs_ask *ask) {
     struct slice *const texts[] = { &c->ask.id, &c->ask.tenant, &c->ask.queue, &c->ask.before, &c->ask.event.name,
                                     &c->ask.event.data, &c->ask.hook.note };
     arena_init(&c->arena);
     c->ask = *ask;
     bool ok = copy_all(&c->arena, texts, sizeof(texts) / sizeof(*texts));
-    if (ok && ask->job != NULL) {
-        c->job = *ask->job;
-        c->ask.job = &c->job;
-        if (ask->hold != NULL) c->job.body = SLICE("");
-        ok = job_copy(&c->arena, &c->job, JOB_QUESTION | JOB_RESULT);
-        if (ask->hold != NULL) c->job.body = ask->job->body;
-    }
+    if (ok && ask->job != NULL) ok = copy_job(c, ask);
+    if (ok && ask->end != NULL) ok = copy_end(c, ask->end);
     if (ok) {
         c->hold = blob_ref(ask->hold);
         return 0;

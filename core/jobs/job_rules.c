@@ -25,10 +25,13 @@
  * for who works on them there (JOBS_ELSEWHERE) may make them RUN, and end them, from any state that is not over.
  *
  * A lease is a number that grows with each try.  Who shows an old one has lost the job, however late he comes; who
- * shows the right one keeps it, also when its time ran out a moment ago and nobody has noticed.
+ * shows the right one keeps it, also when its time ran out a moment ago and nobody has noticed.  It grows, too, when a
+ * try ends in another way than by the word of who showed it: so he whose number stands there has said how it ended, and
+ * when he says so once more, an answer was lost on its way.
  *
  * Invariants: tries <= max_tries; a job that runs has at != 0; at == 0 for one that is over only while a webhook is
- * under way.  No function here allocates, or can fail otherwise than by refusing. */
+ * under way, or while who submitted it holds it.  No function here allocates, or can fail otherwise than by
+ * refusing. */
 #include "jobs/job_rules.h"
 
 #include <stdio.h>
@@ -81,7 +84,7 @@ static void enter(struct job_row *row, enum job_state state, uint64_t at, struct
         row->hooked = row->job.webhook.len > 0;
         row->job.stopping = false;
         row->job.ended_ms = now.wall;
-        row->at = row->hooked ? 0 : later(now.steady, row->job.keep_ms);
+        row->at = row->hooked || row->job.held ? 0 : later(now.steady, row->job.keep_ms);
     }
 }
 
@@ -101,7 +104,7 @@ void job_rule_submit(struct job_row *row, const struct jobs_settings *s, struct 
     struct job *j = &row->job;
     if (j->queue.len == 0) j->queue = SLICE("default");
     if (j->max_tries == 0) j->max_tries = 1;
-    if (j->keep_ms == 0) j->keep_ms = s->keep_ms;
+    if (j->keep_ms == 0 && !j->held) j->keep_ms = s->keep_ms; /* of one that is held: as its end says, if it does */
     j->created_ms = now.wall;
     j->started_ms = j->ended_ms = j->lease = j->last_event = 0;
     j->tries = 0;
@@ -119,6 +122,13 @@ void job_rule_take(struct job_row *row, uint64_t lease_ms, struct job_now now) {
     row->job.lease++;
     row->job.started_ms = now.wall;
     enter(row, JOB_RUNS, later(now.steady, lease_ms), now);
+}
+
+void job_rule_untake(struct job_row *row, struct job_now now) {
+    row->job.tries--;
+    row->job.lease++;
+    if (row->job.stopping) enter(row, JOB_STOPPED, 0, now);
+    else enter_queue(row, 0, now);
 }
 
 /* What tells one that was handed on from one that waits for the moment it named is that it had a lease. */
@@ -153,6 +163,11 @@ int job_rule_elsewhere(struct job_row *row, unsigned tries, uint64_t lease_ms, s
     return 0;
 }
 
+bool job_rule_has_event(const struct job_row *row, uint64_t lease, uint64_t number) {
+    bool his = lease == JOBS_ELSEWHERE ? !job_row_is_over(row) : row->state == JOB_RUNS && row->job.lease == lease;
+    return his && !row->job.stopping && number > 0 && number == row->job.last_event;
+}
+
 int job_rule_append(struct job_row *row, uint64_t lease, const struct job_event *e, const struct jobs_settings *s,
                     struct job_now now) {
     int rc = check_lease(row, lease, now);
@@ -164,20 +179,33 @@ int job_rule_append(struct job_row *row, uint64_t lease, const struct job_event 
     return 0;
 }
 
+/* What counts as used, and when it began. */
+static void count_tries(struct job *j, uint64_t lease, const struct job_end *end, struct job_now now) {
+    if (end->status == JOB_QUEUED && end->tries < j->tries) j->tries = end->tries;
+    if (lease != JOBS_ELSEWHERE) return;
+    j->lease++;
+    if (end->tries > j->tries) j->tries = end->tries;
+    if (j->started_ms == 0) j->started_ms = now.wall;
+}
+
+bool job_rule_has_ended(const struct job_row *row, uint64_t lease) {
+    return lease > 0 && row->job.lease == lease && row->state != JOB_RUNS && row->state != JOB_STOPPED;
+}
+
 int job_rule_finish(struct job_row *row, const struct jobs_ask *ask, const struct jobs_settings *s,
                     struct job_now now) {
-    const struct job *end = ask->job;
+    const struct job_end *end = ask->end;
     struct job *j = &row->job;
     int rc = check_lease(row, ask->lease, now);
     if (rc != 0) return rc;
-    if (end->status == JOB_QUEUED && end->tries < j->tries) j->tries = end->tries;
-    if (ask->lease == JOBS_ELSEWHERE && end->tries > j->tries) j->tries = end->tries;
-    if (ask->lease == JOBS_ELSEWHERE && j->started_ms == 0) j->started_ms = now.wall;
+    count_tries(j, ask->lease, end, now);
     j->error = end->error;
-    if (end->keep_ms > 0 && end->keep_ms < j->keep_ms) j->keep_ms = end->keep_ms;
     if (end->status == JOB_QUEUED && j->tries < j->max_tries) {
         enter_queue(row, ask->delay_ms, now);
-    } else if (end->status == JOB_QUEUED) {
+        return 0;
+    }
+    if (end->keep_ms > 0 && (j->keep_ms == 0 || end->keep_ms < j->keep_ms)) j->keep_ms = end->keep_ms;
+    if (end->status == JOB_QUEUED) {
         die(row, end->error.len > 0 ? end->error : SLICE(USED_UP), now);
     } else if (end->result.len > s->max_result || end->error.len > s->max_result) {
         die(row, SLICE(TOO_LARGE), now);
@@ -223,6 +251,7 @@ bool job_rule_time(struct job_row *row, struct job_now now) {
         else enter(row, JOB_READY, 0, now);
         return false;
     case JOB_RUNS:
+        row->job.lease++;
         if (row->job.stopping) enter(row, JOB_STOPPED, 0, now);
         else if (row->job.tries >= row->job.max_tries) die(row, SLICE(ABANDONED), now);
         else enter_queue(row, 0, now);

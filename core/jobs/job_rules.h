@@ -31,14 +31,20 @@ static inline uint64_t job_steady(struct job_now now, uint64_t wall) {
 /* All but id and key is set in row->job by who submits. */
 void job_rule_submit(struct job_row *row, const struct jobs_settings *s, struct job_now now);
 void job_rule_take(struct job_row *row, uint64_t lease_ms, struct job_now now);
+/* Nobody has heard that he took it. */
+void job_rule_untake(struct job_row *row, struct job_now now);
 /* Handed on: for ms nobody gets it again. */
 void job_rule_give(struct job_row *row, uint64_t ms, struct job_now now);
 /* These return 0 or an enum jobs_refusal, and may have changed the row with either: see job_row_changed(). */
 int  job_rule_beat(struct job_row *row, uint64_t lease, uint64_t lease_ms, struct job_now now);
 /* Somebody without a lease of ours works on it. */
 int  job_rule_elsewhere(struct job_row *row, unsigned tries, uint64_t lease_ms, struct job_now now);
+/* Is this the event that it got last?  Then who asks has lost the answer. */
+bool job_rule_has_event(const struct job_row *row, uint64_t lease, uint64_t number);
 int  job_rule_append(struct job_row *row, uint64_t lease, const struct job_event *e, const struct jobs_settings *s,
                      struct job_now now);
+/* Has he who shows this lease ended it before?  Then he has lost the answer. */
+bool job_rule_has_ended(const struct job_row *row, uint64_t lease);
 int  job_rule_finish(struct job_row *row, const struct jobs_ask *ask, const struct jobs_settings *s,
                      struct job_now now);
 /* Behind job_rule_finish(): there is no room for what it came with. */

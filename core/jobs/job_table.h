@@ -13,7 +13,8 @@ struct job_table;
 /* One question on its way.  Its memory is the arena's: what was asked, and what is answered. */
 struct job_call {
     struct jobs_ask    ask;
-    struct job         job;     /* what ask.job points to */
+    struct job         job;     /* what ask.job points to, */
+    struct job_end     end;     /* and ask.end */
     struct blob       *hold;    /* in which its body lies: a share; NULL: it is in the arena */
     struct arena       arena;
     struct jobs_answer answer;
@@ -96,6 +97,8 @@ struct job_table {
 
 /* Answers c->answer; why is the arena's, or a literal. */
 void job_verb_run(struct job_table *t, struct job_call *c);
+/* A TAKE whose answer nobody has heard: those that it took are as they were.  Answers c->answer.rc alone. */
+void job_verb_untake(struct job_table *t, struct job_call *c);
 /* What time alone does: at most `most` jobs.  0: nothing more is due; 1: there may be; or an error. */
 int  job_verb_time(struct job_table *t, unsigned most);
 

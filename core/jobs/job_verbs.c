@@ -289,21 +289,28 @@ static int beat(struct job_table *t, struct job_call *c) {
     return settle(t, &old, &row, rc);
 }
 
-static int append(struct job_table *t, struct job_call *c) {
-    struct job_row old, row;
-    struct job_event *e = arena_alloc(&c->arena, sizeof(*e));
-    int rc = e != NULL ? t->ops->find(t, &c->arena, c->ask.id, 0, &old) : PERILUNE_ERR_NOMEM;
-    if (rc != 0) return rc;
-    row = old;
-    rc = job_rule_append(&row, c->ask.lease, &c->ask.event, t->settings, t->now);
-    if (rc != 0) return settle(t, &old, &row, rc);
+static int append_new(struct job_table *t, struct job_call *c, const struct job_row *old, struct job_event *e) {
+    struct job_row row = *old;
+    int rc = job_rule_append(&row, c->ask.lease, &c->ask.event, t->settings, t->now);
+    if (rc != 0) return settle(t, old, &row, rc);
     if (!has_room(t, c->ask.event.data.len, reserve(t) / 2))
         return refuse(c, JOBS_TOO_LARGE, "the queue holds more than it may: %llu bytes", t->settings->max_bytes);
     *e = c->ask.event;
     e->number = row.job.last_event;
     rc = t->ops->append(t, &row, e);
+    if (rc == 0) job_change(&t->changes, &row);
+    return rc;
+}
+
+static int append(struct job_table *t, struct job_call *c) {
+    struct job_row row;
+    struct job_event *e = arena_alloc(&c->arena, sizeof(*e));
+    int rc = e != NULL ? t->ops->find(t, &c->arena, c->ask.id, 0, &row) : PERILUNE_ERR_NOMEM;
     if (rc != 0) return rc;
-    job_change(&t->changes, &row);
+    if (job_rule_has_event(&row, c->ask.lease, c->ask.after))
+        *e = (struct job_event){ .number = row.job.last_event, .name = SLICE(""), .data = SLICE("") };
+    else rc = append_new(t, c, &row, e);
+    if (rc != 0) return rc;
     c->answer.events = e;
     c->answer.count = 1;
     return 0;
@@ -314,9 +321,11 @@ static int finish(struct job_table *t, struct job_call *c) {
     int rc = t->ops->find(t, &c->arena, c->ask.id, 0, &old);
     if (rc != 0) return rc;
     row = old;
-    rc = job_rule_finish(&row, &c->ask, t->settings, t->now);
-    if (rc == 0 && !has_room(t, row.job.result.len + row.job.error.len, reserve(t))) job_rule_full(&row, t->now);
-    rc = settle(t, &old, &row, rc);
+    if (!job_rule_has_ended(&old, c->ask.lease)) {
+        rc = job_rule_finish(&row, &c->ask, t->settings, t->now);
+        if (rc == 0 && !has_room(t, row.job.result.len + row.job.error.len, reserve(t))) job_rule_full(&row, t->now);
+        rc = settle(t, &old, &row, rc);
+    }
     if (rc < 0) return rc;
     struct job *j = one_job(c, &row);
     if (j != NULL) j->result = SLICE("");
@@ -399,6 +408,21 @@ void job_verb_run(struct job_table *t, struct job_call *c) {
     if (rc < 0 && several && c->answer.count > 0) rc = 0; /* those are taken; who takes again hears of the fault */
     c->answer.rc = rc;
     if (rc == PERILUNE_ERR_IO) c->answer.why = arena_dup(&c->arena, slice_str(t->why));
+}
+
+static int untake(struct job_table *t, struct job_call *c, const struct job *j) {
+    struct job_row old, row;
+    int rc = t->ops->find(t, &c->arena, slice_str(j->id), 0, &old);
+    if (rc != 0 || old.state != JOB_RUNS || old.job.lease != j->lease) return rc < 0 ? rc : 0;
+    row = old;
+    job_rule_untake(&row, t->now);
+    return update(t, &old, &row);
+}
+
+void job_verb_untake(struct job_table *t, struct job_call *c) {
+    int rc = 0;
+    for (unsigned i = 0; rc == 0 && i < c->answer.count; i++) rc = untake(t, c, &c->answer.jobs[i]);
+    c->answer.rc = rc;
 }
 
 int job_verb_time(struct job_table *t, unsigned most) {

@@ -58,7 +58,7 @@ static bool may_ask(const struct jobs_ask *ask) {
     if (ask->count > JOBS_MOST || ask->event.name.len > JOB_NAME_MAX) return false;
     switch (ask->verb) {
     case JOBS_SUBMIT: return ask->job != NULL && is_fine(ask->job);
-    case JOBS_FINISH: return ask->job != NULL && ask->job->status != JOB_RUNNING;
+    case JOBS_FINISH: return ask->end != NULL && ask->end->status != JOB_RUNNING;
     case JOBS_HOOK_DONE: return ask->hook.state != JOB_HOOK_SENDING;
     default: return true;
     }
@@ -189,7 +189,7 @@ void jobs_close(struct jobs *j) {
     j->driver->close(j);
 }
 
-void jobs_store_limit(struct jobs_store *s, const struct jobs_limits *l) { s->driver->limit(s, l); }
+int jobs_store_limit(struct jobs_store *s, const struct jobs_limits *l) { return s->driver->limit(s, l); }
 
 void jobs_store_counts(struct jobs_store *s, void (*each)(void *ud, const struct jobs_count *c), void *ud,
                        struct jobs_totals *totals) {

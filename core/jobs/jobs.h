@@ -29,13 +29,14 @@ enum jobs_verb {
                   * priority queues and tenants take turns, then by age.  By queue and tenant no more run at once than
                   * limits say.  None: the answer is 0 with count 0 */
     JOBS_BEAT,   /* id, lease: goes on for lease_ms. JOBS_WAS_CANCELED: it is over now; JOBS_LOST: somebody else's */
-    JOBS_APPEND, /* id, lease, event: the stream of the answer, or progress (which is job->progress, too).  Stream
-                  * pieces that come soon after each other may become one event */
-    JOBS_FINISH, /* id, lease, job: status, result, error, and how long it is kept where that is shorter.  QUEUED:
-                  * another try delay_ms later, or FAILED when there were as many as may be; job->tries is what counts
-                  * as used (one that was given back unharmed used none).  The answer's job is what became of it,
+    JOBS_APPEND, /* id, lease, event: the stream of the answer, or progress (which is job->progress, too), one at a
+                  * time.  `after`: the number that it should get: who asks again after a lost answer is answered, and
+                  * nothing is appended twice; 0: whichever comes */
+    JOBS_FINISH, /* id, lease, end.  QUEUED: another try delay_ms later, or FAILED when there were as many as may be;
+                  * one that was given back unharmed used no try.  The answer's job is what became of it,
                   * without body and result: FAILED when the result was too large, or the queue is full.
-                  * PERILUNE_ERR_IO: not kept; ask again, and beat meanwhile */
+                  * PERILUNE_ERR_IO: not kept; ask again, and beat meanwhile.  Who asks again after a lost answer gets
+                  * it */
     JOBS_EVENTS, /* id, tenant (NULL ptr: any), after this number, count.  The answer's job, too, without body and
                   * result, as it was in the same moment */
     JOBS_HOOK_TAKE, /* up to count webhooks that are due, for lease_ms: `hooks` */
@@ -64,12 +65,12 @@ enum jobs_refusal {
 
 struct jobs_ask {
     enum jobs_verb verb;
-    const struct job *job;       /* SUBMIT, FINISH; lent until jobs_begin() returns */
+    const struct job *job;       /* SUBMIT; lent until jobs_begin() returns, as is */
+    const struct job_end *end;   /* FINISH */
     struct blob   *hold;         /* SUBMIT: the job's body lies in it, and is not copied but held; NULL: it is copied */
     struct slice   id, tenant;
     struct slice   queue;        /* TAKE */
-    uint64_t       lease, lease_ms, after; /* after: EVENTS; APPEND: the number that it should get, or 0: who asks
-                                            * again after a lost answer is answered, and nothing is appended twice */
+    uint64_t       lease, lease_ms, after; /* after: EVENTS, APPEND */
     uint64_t       delay_ms;     /* FINISH, HOOK_DONE */
     bool           forget;       /* CANCEL */
     struct slice   before;       /* LIST */
@@ -158,7 +159,7 @@ struct jobs_driver {
     /* A worker's end, on its loop's thread. */
     int  (*attach)(struct jobs_store *s, struct loop *loop, struct jobs **out);
     /* These [any thread] */
-    void (*limit)(struct jobs_store *s, const struct jobs_limits *l);
+    int  (*limit)(struct jobs_store *s, const struct jobs_limits *l);
     void (*counts)(struct jobs_store *s, void (*each)(void *ud, const struct jobs_count *c), void *ud,
                    struct jobs_totals *totals);
     /* No end is open any more.  May wait for a thread of its own. */
@@ -217,7 +218,8 @@ void jobs_close(struct jobs *j);
 
 /* The store: opened and closed by the thread that loads (jobs_memory_open(), jobs_file_open()); all else any
  * thread's. */
-void jobs_store_limit(struct jobs_store *s, const struct jobs_limits *l);
+/* 0, or PERILUNE_ERR_NOMEM: those before stay. */
+int  jobs_store_limit(struct jobs_store *s, const struct jobs_limits *l);
 /* As it was a moment ago; borrowed during the call.  each, totals: may be NULL. */
 void jobs_store_counts(struct jobs_store *s, void (*each)(void *ud, const struct jobs_count *c), void *ud,
                        struct jobs_totals *totals);

@@ -20,7 +20,8 @@
  * (PRAGMA data_version, a number in shared memory), and then all who watch are told.
  *
  * Ends: a call holds a share of its end, and the end's mailbox refuses letters once the worker has closed it; then
- * the thread frees the call.  A call that nobody waits for any more (`forgotten`) and that was not begun is not begun.
+ * the thread frees the call.  A call that nobody waits for any more (`forgotten`) and that was not begun is not begun;
+ * of one that took jobs for him they are given back, as if they had not been taken.
  *
  * Threads: begin, forget, attach, close: the loop's; limit, counts: any; the table is the thread's alone. */
 #include "jobs/jobs_file.h"
@@ -37,7 +38,6 @@
 #define GROUP_BYTES  (16 * 1024 * 1024) /* of their texts */
 #define QUEUE_BYTES  (256 * 1024 * 1024)
 #define PER_TURN     50                 /* jobs that time changes, between two groups */
-#define MERGE_LOOK   64                 /* calls that are looked at for the next piece of the same stream */
 #define COUNTS_MS    1000
 #define IDLE_MS      1000               /* without a question: time to tidy */
 #define FAULT_MS     500                /* from one that time met to the next try */
@@ -50,10 +50,9 @@ struct file_call {
     struct job_call  call;
     struct file_end *end;
     struct jobs_op  *op;         /* the loop's; NULL: nobody waits */
-    struct file_call *merged;    /* its text is in this one's event, and so is its answer */
-    struct buf       text;       /* of an event that others were merged into */
     size_t           bytes;
     atomic_bool      forgotten;
+    bool             gives_back; /* what it took: it is on its way for the second time */
 };
 
 struct file_end {
@@ -100,15 +99,40 @@ static uint64_t clock_ms(void) { return stamp_ms(CLOCK_MONOTONIC); }
 
 static void call_free(struct file_call *c) {
     jobs_end_put(&c->end->end);
-    buf_deinit(&c->text);
     job_call_deinit(&c->call);
     mem_free(c);
+}
+
+/* False: the queue is full. */
+static bool put(struct file_store *s, struct file_call *c) {
+    pthread_mutex_lock(&s->lock);
+    bool room = s->bytes + c->bytes <= QUEUE_BYTES || s->waiting == 0 || c->gives_back;
+    if (room) {
+        list_append(&s->queue, &c->link);
+        s->bytes += c->bytes;
+        if (s->waiting++ == 0) pthread_cond_signal(&s->woken);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return room;
+}
+
+/* Nobody hears the answer [loop, or the thread when the end is closed].  What it took goes back once. */
+static void drop(struct file_call *c) {
+    const struct jobs_answer *a = &c->call.answer;
+    bool took = c->call.ask.verb == JOBS_TAKE && a->rc == 0 && a->count > 0 && !c->gives_back;
+    c->gives_back = took;
+    if (took) put(c->end->store, c);
+    else call_free(c);
 }
 
 static void opened(struct letter *m, void *owner) {
     struct file_call *c = container_of(m, struct file_call, letter);
     (void)owner;
-    if (c->op != NULL) jobs_answer(c->op, &c->call.answer); /* may close the end: c has a share of it */
+    if (c->op == NULL) {
+        drop(c);
+        return;
+    }
+    jobs_answer(c->op, &c->call.answer); /* may close the end: c has a share of it */
     call_free(c);
 }
 
@@ -116,7 +140,8 @@ static int begin(struct jobs *j, struct jobs_op *op, const struct jobs_ask *ask)
     struct file_end *e = container_of(j, struct file_end, end.jobs);
     struct file_store *s = e->store;
     size_t bytes = sizeof(struct file_call) + ask->event.data.len;
-    if (ask->job != NULL) bytes += ask->job->body.len + ask->job->headers.len + ask->job->result.len;
+    if (ask->job != NULL) bytes += ask->job->body.len + ask->job->headers.len;
+    if (ask->end != NULL) bytes += ask->end->result.len + ask->end->error.len;
     struct file_call *c = mem_zalloc(sizeof(*c));
     if (c == NULL) return PERILUNE_ERR_NOMEM;
     int rc = job_call_init(&c->call, ask);
@@ -124,22 +149,16 @@ static int begin(struct jobs *j, struct jobs_op *op, const struct jobs_ask *ask)
         mem_free(c);
         return rc;
     }
-    buf_init(&c->text, 0);
     c->bytes = bytes;
     c->end = e;
     c->op = op;
     jobs_end_ref(&e->end);
-    pthread_mutex_lock(&s->lock);
-    bool room = s->bytes + bytes <= QUEUE_BYTES || s->waiting == 0;
-    if (room) {
-        list_append(&s->queue, &c->link);
-        s->bytes += bytes;
-        if (s->waiting++ == 0) pthread_cond_signal(&s->woken);
+    if (!put(s, c)) {
+        call_free(c);
+        return PERILUNE_ERR_LIMITED;
     }
-    pthread_mutex_unlock(&s->lock);
-    if (room) op->driver = c;
-    else call_free(c);
-    return room ? 0 : PERILUNE_ERR_LIMITED;
+    op->driver = c;
+    return 0;
 }
 
 static void forget(struct jobs *j, struct jobs_op *op) {
@@ -204,48 +223,12 @@ static void fail_call(struct file_call *c, int rc, const char *why) {
     c->call.answer = (struct jobs_answer){ .rc = rc, .why = own };
 }
 
-static bool is_piece_of(const struct file_call *c, const struct file_call *first) {
-    const struct jobs_ask *a = &c->call.ask, *b = &first->call.ask;
-    return a->verb == JOBS_APPEND && a->event.name.len == 0 && a->lease == b->lease && slice_eq(a->id, b->id);
-}
-
-/* Pieces of one stream that wait together become one event.  Others between them are other jobs': whatever else is
- * asked of this job ends it. */
-static void merge_pieces(struct file_store *s, struct list *group, struct file_call *first) {
-    struct list *l = first->link.next;
-    size_t len = first->call.ask.event.data.len, most = s->settings.max_result;
-    for (int i = 0; i < MERGE_LOOK && l != group; i++, l = l->next) {
-        struct file_call *c = container_of(l, struct file_call, link);
-        if (!is_piece_of(c, first)) {
-            if (slice_eq(c->call.ask.id, first->call.ask.id)) break;
-            continue;
-        }
-        len += c->call.ask.event.data.len;
-        if (len > most || c->merged != NULL) break;
-        if (buf_len(&first->text) == 0) buf_slice(&first->text, first->call.ask.event.data);
-        buf_slice(&first->text, c->call.ask.event.data);
-        if (buf_failed(&first->text)) break;
-        first->call.ask.event.data = buf_get(&first->text);
-        c->merged = first;
-    }
-}
-
-static void answer_merged(struct file_call *c) {
-    struct job_event *e = arena_alloc(&c->call.arena, sizeof(*e));
-    const struct jobs_answer *a = &c->merged->call.answer;
-    c->call.answer = (struct jobs_answer){ .rc = a->rc };
-    if (a->why) c->call.answer.why = arena_dup(&c->call.arena, slice_str(a->why));
-    if (a->rc != 0 || e == NULL) return;
-    *e = (struct job_event){ .number = a->events->number, .name = SLICE(""), .data = SLICE("") };
-    c->call.answer.events = e;
-    c->call.answer.count = 1;
-}
-
 static int run_calls(struct file_store *s, struct list *group, struct file_call *only) {
     for (struct list *l = group->next; l != group; l = l->next) {
         struct file_call *c = container_of(l, struct file_call, link);
-        if (c->merged != NULL || (only != NULL && c != only)) continue;
-        job_verb_run(&s->table.table, &c->call);
+        if (only != NULL && c != only) continue;
+        if (c->gives_back) job_verb_untake(&s->table.table, &c->call);
+        else job_verb_run(&s->table.table, &c->call);
         if (c->call.answer.rc < 0) return c->call.answer.rc;
     }
     return 0;
@@ -266,7 +249,6 @@ static void run_apart(struct file_store *s, struct list *group, int rc, bool beg
     int worst = began ? 0 : rc;
     for (struct list *l = group->next; l != group; l = l->next) {
         struct file_call *c = container_of(l, struct file_call, link);
-        if (c->merged != NULL) continue;
         if (began) rc = transaction(s, group, c, writes(c), &began);
         if (rc == 0) continue;
         worst = rc;
@@ -276,14 +258,10 @@ static void run_apart(struct file_store *s, struct list *group, int rc, bool beg
 }
 
 static void send_answers(struct list *group) {
-    for (struct list *l = group->next; l != group; l = l->next) {
-        struct file_call *c = container_of(l, struct file_call, link);
-        if (c->merged != NULL) answer_merged(c);
-    }
     while (!list_is_empty(group)) {
         struct file_call *c = container_of(group->next, struct file_call, link);
         list_remove(&c->link);
-        if (!mailbox_send(&c->end->end.box, &c->letter, opened)) call_free(c);
+        if (!mailbox_send(&c->end->end.box, &c->letter, opened)) drop(c);
     }
 }
 
@@ -292,7 +270,7 @@ static void run_group(struct file_store *s, struct list *group) {
     for (struct list *l = group->next, *next; l != group; l = next) {
         struct file_call *c = container_of(l, struct file_call, link);
         next = l->next;
-        if (atomic_load(&c->forgotten)) { /* it would be done for nobody */
+        if (atomic_load(&c->forgotten) && !c->gives_back) { /* it would be done for nobody */
             list_remove(&c->link);
             struct list one;
             list_init(&one);
@@ -302,8 +280,6 @@ static void run_group(struct file_store *s, struct list *group) {
             continue;
         }
         write |= writes(c);
-        if (c->merged == NULL && c->call.ask.verb == JOBS_APPEND && c->call.ask.event.name.len == 0)
-            merge_pieces(s, group, c);
     }
     if (list_is_empty(group)) return;
     bool began;
@@ -484,10 +460,10 @@ static void close_end(struct jobs *j) {
     jobs_end_close(&e->end);
 }
 
-static void limit(struct jobs_store *store, const struct jobs_limits *l) {
+static int limit(struct jobs_store *store, const struct jobs_limits *l) {
     struct file_store *s = container_of(store, struct file_store, store);
     struct job_limits *own = job_limits_new(l);
-    if (own == NULL) return; /* those before stay */
+    if (own == NULL) return PERILUNE_ERR_NOMEM;
     pthread_mutex_lock(&s->lock);
     struct job_limits *old = s->limits;
     s->limits = own;
@@ -495,6 +471,7 @@ static void limit(struct jobs_store *store, const struct jobs_limits *l) {
     pthread_cond_signal(&s->woken);
     pthread_mutex_unlock(&s->lock);
     job_limits_put(old);
+    return 0;
 }
 
 static void counts(struct jobs_store *store, void (*each)(void *ud, const struct jobs_count *c), void *ud,

@@ -190,10 +190,10 @@ static void close_end(struct jobs *j) {
     jobs_end_close(&e->end);
 }
 
-static void limit(struct jobs_store *store, const struct jobs_limits *l) {
+static int limit(struct jobs_store *store, const struct jobs_limits *l) {
     struct memory_store *s = container_of(store, struct memory_store, store);
     struct job_limits *own = job_limits_new(l);
-    if (own == NULL) return; /* those before stay */
+    if (own == NULL) return PERILUNE_ERR_NOMEM;
     pthread_mutex_lock(&s->lock);
     struct job_limits *old = s->limits;
     s->limits = own;
@@ -201,6 +201,7 @@ static void limit(struct jobs_store *store, const struct jobs_limits *l) {
     tell_all(s);
     pthread_mutex_unlock(&s->lock);
     job_limits_put(old);
+    return 0;
 }
 
 static void counts(struct jobs_store *store, void (*each)(void *ud, const struct jobs_count *c), void *ud,

@@ -63,7 +63,7 @@ struct memory_job {
     struct list           events;
     char                 *progress, *end;
     uint64_t              bytes;
-    size_t                key_len;
+    size_t                key_len, end_len; /* end_len: of `end` */
     char                  texts[];  /* tenant NUL key, and the question */
 };
 
@@ -462,6 +462,11 @@ static void add_hook(struct memory_table *m, struct memory_job *j) {
     m->open_hooks++;
 }
 
+static void count_bytes(struct memory_table *m, struct memory_job *j, uint64_t more, uint64_t less) {
+    uint64_t *const all[] = { &m->bytes, &j->bytes, &j->tenant->bytes };
+    for (int i = 0; i < 3; i++) *all[i] = *all[i] + more - less;
+}
+
 /* The texts of the end in one block; texts that cannot change stay the row's own. */
 static char *end_texts(struct job *j) {
     char *block = mem_alloc(j->error.len + j->result_type.len + j->result.len), *at = block;
@@ -495,11 +500,11 @@ static int update(struct job_table *t, const struct job_row *old, const struct j
     keep_question(&next.job, &j->row.job);
     next.job.progress = j->row.job.progress;
     if (ends) {
-        m->bytes += next.job.error.len + next.job.result_type.len + next.job.result.len;
-        j->bytes += next.job.error.len + next.job.result_type.len + next.job.result.len;
-        j->tenant->bytes += next.job.error.len + next.job.result_type.len + next.job.result.len;
+        size_t len = next.job.error.len + next.job.result_type.len + next.job.result.len;
+        count_bytes(m, j, len, j->end_len);
         mem_free(j->end);
         j->end = end;
+        j->end_len = len;
     } else {
         next.job.error = j->row.job.error;
         next.job.result_type = j->row.job.result_type;
@@ -531,10 +536,9 @@ static int append(struct job_table *t, const struct job_row *row, const struct j
     list_append(&j->events, &own->link);
     j->row.job.last_event = row->job.last_event;
     j->row.event_bytes = row->event_bytes;
-    j->bytes += size;
-    j->tenant->bytes += size;
-    m->bytes += size;
+    count_bytes(m, j, size, 0);
     if (!progress) return 0;
+    count_bytes(m, j, e->data.len, j->row.job.progress.len);
     mem_free(j->progress);
     j->progress = text;
     j->row.job.progress = slice_of(text, e->data.len);

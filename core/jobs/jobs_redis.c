@@ -74,6 +74,7 @@ struct redis_end {
     struct store_op     time_op, counts_op, load_op, info_op;
     struct words        words;       /* of these */
     unsigned            generation;  /* of the limits that it knows */
+    unsigned            shares;      /* of its memory: who opened it, and tell() */
     bool                heard;
     char                sha[41];     /* "": the server may not have the script */
     char                name[33];    /* of who takes */
@@ -106,20 +107,25 @@ static struct job_limits *limits_ref(struct redis_store *s) {
 
 /* -- News ------------------------------------------ */
 
+static void end_put(struct redis_end *e) {
+    if (--e->shares == 0) mem_free(e);
+}
+
 static void tell(struct deferred *d) {
     struct redis_end *e = container_of(d, struct redis_end, later);
     struct jobs *j = &e->jobs;
     struct job_changes news = e->news;
     e->news = (struct job_changes){ .count = 0 };
-    void (*due)(void *) = news.due ? j->due : NULL, (*hook_due)(void *) = news.hook_due ? j->hook_due : NULL;
-    if (due) due(j->ud);
-    if (hook_due) hook_due(j->hook_ud);
-    if (news.all) jobs_tell(j, SLICE("")); /* may close */
+    e->shares++; /* each who is told may close: then nobody is told any more */
+    if (news.due && j->due) j->due(j->ud);
+    if (news.hook_due && j->hook_due) j->hook_due(j->hook_ud);
+    if (news.all) jobs_tell(j, SLICE(""));
     for (unsigned i = 0; i < news.count && !news.all; i++) {
         char id[JOB_ID_SIZE];
         job_id_write(news.of[i].key, news.of[i].token, id);
         jobs_tell(j, slice_str(id));
     }
+    end_put(e);
 }
 
 static void tell_anything(struct redis_end *e) {
@@ -255,6 +261,8 @@ static void build(struct redis_end *e, struct words *w, const struct job_limits 
     jobs_redis_ask(w, &way, verb, ask);
 }
 
+static void tick_in(struct redis_end *e, uint64_t ms);
+
 static int begin(struct jobs *j, struct jobs_op *op, const struct jobs_ask *ask) {
     struct redis_end *e = end_of(j);
     struct redis_call *c = mem_zalloc(sizeof(*c));
@@ -270,6 +278,7 @@ static int begin(struct jobs *j, struct jobs_op *op, const struct jobs_ask *ask)
     if (ask->verb == JOBS_TAKE && e->taking == NULL) e->taking = c;
     int rc = send_call(c, NULL);
     if (rc != 0 && e->taking == c) e->taking = NULL;
+    if (!timer_is_running(&e->tick) && e->time_op.store == NULL) tick_in(e, 0); /* there was no memory for a timer */
     if (rc != 0) call_free(c);
     else op->driver = c;
     return rc;
@@ -447,16 +456,20 @@ static void free_end(struct redis_end *e) {
     redis_close(e->asks);
     redis_close(e->hears);
     words_deinit(&e->words);
-    mem_free(e);
+    end_put(e);
 }
 
-static void close_end(struct jobs *j) { free_end(end_of(j)); }
+static void close_end(struct jobs *j) {
+    j->due = j->hook_due = NULL;
+    free_end(end_of(j));
+}
 
 static int attach(struct jobs_store *store, struct loop *loop, struct jobs **out) {
     struct redis_store *s = container_of(store, struct redis_store, store);
     struct redis_end *e = mem_zalloc(sizeof(*e));
     if (e == NULL) return PERILUNE_ERR_NOMEM;
     e->store = s;
+    e->shares = 1;
     e->jobs.loop = loop;
     words_init(&e->words);
     rng_seed(&e->rng, 0);
@@ -479,16 +492,17 @@ static int attach(struct jobs_store *store, struct loop *loop, struct jobs **out
     return 0;
 }
 
-static void limit(struct jobs_store *store, const struct jobs_limits *l) {
+static int limit(struct jobs_store *store, const struct jobs_limits *l) {
     struct redis_store *s = container_of(store, struct redis_store, store);
     struct job_limits *own = job_limits_new(l);
-    if (own == NULL) return; /* those before stay */
+    if (own == NULL) return PERILUNE_ERR_NOMEM;
     pthread_mutex_lock(&s->lock);
     struct job_limits *old = s->limits;
     s->limits = own;
     s->generation++;
     pthread_mutex_unlock(&s->lock);
     job_limits_put(old);
+    return 0;
 }
 
 static void counts(struct jobs_store *store, void (*each)(void *ud, const struct jobs_count *c), void *ud,

@@ -422,7 +422,7 @@ end
 -- The lane of this rank that may go: from behind the one that was served last, then from the first.
 local function find_in_rank(k, rank, cursor)
   local lanes = P .. 'lanes'
-  local last, from, wrapped = '(' .. fmt('%03d', num(rank) + 1), '(' .. rank .. cursor, false
+  local last, from, wrapped, at = '(' .. fmt('%03d', num(rank) + 1), '(' .. rank .. cursor, false, nil
   while k.steps < STEPS do
     k.steps = k.steps + 1
     local l = call('ZRANGEBYLEX', lanes, from, last, 'LIMIT', 0, 1)[1]
@@ -433,9 +433,10 @@ local function find_in_rank(k, rank, cursor)
       local q, t = l:match('^...([^%z]*)%z(.*)$')
       local may = k.queue_may(q)
       if may and k.tenant_may(t) then return l, q, t end
-      from = may and '(' .. l or '(' .. rank .. q .. '\1'
+      from, at = may and '(' .. l or '(' .. rank .. q .. '\1', l
     end
   end
+  if at then call('HSET', M, 'cursor', at:sub(4)) end -- the next TAKE goes on behind it
 end
 
 local function next_to_take(k)
@@ -497,7 +498,7 @@ function V.GIVE(id, queue, most, ms)
     local j = fetch(id, '')
     if not j then return NOT_FOUND end
     if is_over(j) then return IS_OVER end
-    if num(j.s) ~= RUNS then requeue(j, num(ms), { le = num(j.le) + 1 }) end
+    if num(j.s) ~= RUNS then requeue(j, num(ms), { le = num(j.le) + 1, fl = '' }) end
     return 0
   end
   time(20)
@@ -506,7 +507,7 @@ function V.GIVE(id, queue, most, ms)
     local next_id = next_to_take(k)
     if not next_id then break end
     local j = fetch(next_id, 'hb')
-    requeue(j, num(ms), { le = num(j.le) + 1 })
+    requeue(j, num(ms), { le = num(j.le) + 1, fl = '' })
     bytes = bytes + #j.b
     show(j)
   end
@@ -559,7 +560,7 @@ end
 -- fl: the lease with which it was finished.  Who says so once more has lost an answer on its way, and gets it.
 function V.FINISH(id, lease, state, tries, delay, code, kind, max, keep)
   local j, result, err = fetch(id, ''), A[5], A[6]
-  if j and j.fl == lease and num(j.s) ~= RUNS then
+  if j and j.fl == lease and num(j.s) ~= RUNS and num(j.s) ~= STOPPED then
     show(j)
     return 0
   end
@@ -568,19 +569,25 @@ function V.FINISH(id, lease, state, tries, delay, code, kind, max, keep)
     if j then show(j) end
     return rc
   end
-  local used = math.min(num(j.tr), num(tries))
-  local fields = { e = err, fl = lease }
-  if num(keep) > 0 and num(keep) < num(j.ke) then fields.ke, j.ke = keep, keep end
-  if lease == ELSEWHERE then fields.tr = math.max(num(j.tr), num(tries)) end
-  if lease == ELSEWHERE and num(j.st) == 0 then fields.st = wall end
+  -- Who speaks for somebody elsewhere shows no lease that tells one end from the next.
+  local fields = { e = err, fl = lease ~= ELSEWHERE and lease or '' }
+  local used = num(j.tr)
   state = num(state)
+  if state == READY then used = math.min(used, num(tries)) end
+  if lease == ELSEWHERE then
+    used = math.max(used, num(tries))
+    if num(j.st) == 0 then fields.st = wall end
+  end
+  fields.tr = used
+  if state == READY and used < num(j.mt) then
+    requeue(j, num(delay), fields)
+    show(j)
+    return 0
+  end
+  if num(keep) > 0 and num(keep) < num(j.ke) then fields.ke = keep end
   if state == READY then
-    fields.tr = used
-    if used < num(j.mt) then requeue(j, num(delay), fields)
-    else
-      fields.e = err ~= '' and err or USED_UP
-      enter(j, DEAD, nil, fields)
-    end
+    fields.e = err ~= '' and err or USED_UP
+    enter(j, DEAD, nil, fields)
   elseif #result > num(max) or #err > num(max) then
     fields.e = LARGE
     enter(j, DEAD, nil, fields)
@@ -631,11 +638,16 @@ function V.HOOK_TAKE(most, lease)
   return 0
 end
 
--- line: what goes to its log.
-function V.HOOK_DONE(n, lease, state, code, delay, note)
+-- note: what goes to its log.  unsent: nobody was asked, so it was no try.
+function V.HOOK_DONE(n, lease, state, code, delay, note, unsent)
   local h = fetch_hook(n)
   if not h then return NOT_FOUND end
   if h.s ~= '1' or h.le ~= lease then return LOST end
+  if unsent == '1' then
+    call('HSET', P .. 'h:' .. n, 's', 0, 'tr', int(num(h.tr) - 1))
+    call('ZADD', P .. 'hat', int(later(num(delay))), n)
+    return 0
+  end
   local log = h.lg .. '{"at":' .. int(wall) .. ',"status":' .. code .. ',"note":' .. note .. '}\n'
   while #log > 2048 do log = log:match('^[^\n]*\n(.*)$') or '' end
   call('HSET', P .. 'h:' .. n, 's', state, 'ls', code, 'lg', log)

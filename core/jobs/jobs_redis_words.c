@@ -78,16 +78,16 @@ static void put_take(struct words *w, const struct jobs_redis_way *way, const st
 }
 
 static void put_finish(struct words *w, const struct jobs_settings *s, const struct jobs_ask *ask) {
-    const struct job *j = ask->job;
+    const struct job_end *end = ask->end;
     text(w, ask->id);
     number(w, ask->lease);
-    number(w, j->status);
-    number(w, j->tries);
+    number(w, end->status);
+    number(w, end->tries);
     number(w, ask->delay_ms);
-    number(w, j->result_status > 0 ? (uint64_t)j->result_status : 0);
-    text(w, j->result_type);
+    number(w, end->result_status > 0 ? (uint64_t)end->result_status : 0);
+    text(w, end->result_type);
     number(w, s->max_result);
-    number(w, j->keep_ms);
+    number(w, end->keep_ms);
 }
 
 static void put_hook_done(struct words *w, const struct jobs_ask *ask) {
@@ -100,6 +100,7 @@ static void put_hook_done(struct words *w, const struct jobs_ask *ask) {
     number(w, ask->hook.status > 0 ? (uint64_t)ask->hook.status : 0);
     number(w, ask->delay_ms);
     text(w, buf_get(&note));
+    number(w, ask->hook.unsent);
     if (buf_failed(&note)) w->text.error = note.error;
     buf_deinit(&note);
 }
@@ -153,9 +154,8 @@ static void put_arguments(struct words *w, const struct jobs_redis_way *way, int
 }
 
 static void put_long(struct words *w, int verb, const struct jobs_ask *ask) {
-    const struct job *j = ask->job;
-    words_add(w, verb == JOBS_SUBMIT ? j->headers : verb == JOBS_FINISH ? j->result : ask->event.data);
-    words_add(w, verb == JOBS_SUBMIT ? j->body : verb == JOBS_FINISH ? j->error : SLICE(""));
+    words_add(w, verb == JOBS_SUBMIT ? ask->job->headers : verb == JOBS_FINISH ? ask->end->result : ask->event.data);
+    words_add(w, verb == JOBS_SUBMIT ? ask->job->body : verb == JOBS_FINISH ? ask->end->error : SLICE(""));
 }
 
 /* Tests own the clocks; else they are the server's. */

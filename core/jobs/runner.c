@@ -57,6 +57,7 @@ struct job_runner {
     bool           takes;
     struct jobs_op take_op;
     struct timer   poll;
+    uint64_t       asked_ms, asked_lease_ms; /* of what is being taken: when, and for how long */
     uint64_t       failed_ms, say_ms; /* since when TAKE is refused, 0: it is not; when that is told */
 };
 
@@ -94,9 +95,10 @@ static bool copy_job(struct job_work *w, const struct job *from) {
     *j = *from;
     struct slice *all[] = { &j->tenant, &j->queue, &j->function, &j->path, &j->headers, &j->body, &j->key, &j->progress,
                             &j->result_type, &j->result, &j->error, &j->webhook };
-    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
-        if (!copy_slice(&w->arena, all[i])) return false;
-    return true;
+    bool ok = true;
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) ok = ok && copy_slice(&w->arena, all[i]);
+    for (size_t i = 0; !ok && i < sizeof(all) / sizeof(*all); i++) *all[i] = SLICE(""); /* they were borrowed */
+    return ok;
 }
 
 static void work_free(struct job_work *w) {
@@ -153,36 +155,45 @@ static bool still_ours(struct job_work *w, int rc) {
 /* -- The lease -------------------------------------------------------------------------------- */
 
 static void beat_due(struct timer *t);
+static void flush_later(struct job_work *w, uint64_t ms);
 
 static void beat_later(struct job_work *w, uint64_t ms) { timer_start(w->runner->opt.loop, &w->beat, ms, beat_due); }
 
+static uint64_t at_most(uint64_t ms, uint64_t most) { return ms < most ? ms : most; }
+
+static uint64_t lease_left(const struct job_work *w) {
+    uint64_t now = loop_now(w->runner->opt.loop);
+    return w->lease_until_ms > now ? w->lease_until_ms - now : 0;
+}
+
 static void on_beat(struct jobs_op *op, const struct jobs_answer *a) {
     struct job_work *w = container_of(op, struct job_work, beat_op);
-    struct job_runner *r = w->runner;
     if (!still_ours(w, a->rc)) return;
-    if (a->rc == 0) w->lease_until_ms = w->beat_ms + r->opt.lease_ms;
-    beat_later(w, a->rc == 0 ? r->opt.lease_ms / 3 + 1 : RETRY_MS);
+    if (a->rc == 0) w->lease_until_ms = w->beat_ms + w->lease_ms;
+    if (w->state == JOB_ENDS) flush_later(w, 0); /* it may have found no memory for a timer */
+    beat_later(w, a->rc == 0 ? w->lease_ms / 3 + 1 : at_most(RETRY_MS, lease_left(w)));
 }
 
 static void beat_due(struct timer *t) {
     struct job_work *w = container_of(t, struct job_work, beat);
     struct job_runner *r = w->runner;
-    uint64_t now = loop_now(r->opt.loop);
-    if (now >= w->lease_until_ms) {
+    uint64_t left = lease_left(w), before = w->beat_ms;
+    if (left == 0) {
         log_line(r->opt.log, PERILUNE_LOG_WARN, "job %s: its lease ran out, because the queue did not answer in time",
                  w->job.id);
         stats_add(&row(w)->lost, 1);
         work_stop(w);
         return;
     }
-    uint64_t before = w->beat_ms;
-    w->beat_ms = now; /* the lease counts from when it was asked for */
+    w->beat_ms = loop_now(r->opt.loop); /* the lease counts from when it was asked for */
+    w->lease_ms = r->opt.lease_ms;
     int rc = jobs_begin(r->opt.jobs, &w->beat_op,
                         &(struct jobs_ask){ .verb = JOBS_BEAT, .id = slice_str(w->job.id), .lease = w->job.lease,
-                                            .lease_ms = r->opt.lease_ms }, on_beat);
+                                            .lease_ms = w->lease_ms, .within_ms = at_most(left, JOBS_WITHIN_MS) },
+                        on_beat);
     if (rc == 0) return;
     w->beat_ms = before;
-    beat_later(w, RETRY_MS);
+    beat_later(w, at_most(RETRY_MS, left));
 }
 
 /* Perhaps somebody canceled it. */
@@ -383,21 +394,17 @@ static void finish(struct job_work *w) {
     if (w->finish_op.jobs != NULL) return;
     int rc = jobs_begin(w->runner->opt.jobs, &w->finish_op,
                         &(struct jobs_ask){ .verb = JOBS_FINISH, .id = slice_str(w->job.id), .lease = w->job.lease,
-                                            .job = &w->end, .delay_ms = w->delay_ms }, on_finished);
+                                            .end = &w->end, .delay_ms = w->delay_ms }, on_finished);
     if (rc != 0) flush_later(w, RETRY_MS);
 }
 
 /* Without memory for its end a job has none: its lease runs out, and somebody tries again. */
-static bool write_end(struct job_work *w, const struct job_end *end) {
+static bool write_end(struct job_work *w, const struct work_end *end) {
     const struct failure *f = end->failure;
-    struct job *e = &w->end;
-    *e = w->job;
-    e->status = f == NULL ? JOB_COMPLETED : JOB_FAILED;
-    e->result_status = end->status;
-    e->result_type = end->type;
-    e->result = end->result;
-    e->error = SLICE("");
-    if (end->keep_ms > 0) e->keep_ms = end->keep_ms;
+    struct job_end *e = &w->end;
+    *e = (struct job_end){ .status = f == NULL ? JOB_COMPLETED : JOB_FAILED, .tries = w->job.tries,
+                           .result_status = end->status, .result_type = end->type, .result = end->result,
+                           .error = SLICE(""), .keep_ms = end->keep_ms };
     if (!copy_slice(&w->arena, &e->result_type) || !copy_slice(&w->arena, &e->result)) return false;
     if (f == NULL) return true;
     if (!copy_error(w, f, &e->error)) return false;
@@ -412,7 +419,7 @@ static void flush_now(struct job_work *w) {
     flush_later(w, 0);
 }
 
-void job_work_end(struct job_work *w, const struct job_end *end) {
+void job_work_end(struct job_work *w, const struct work_end *end) {
     if (w->state != JOB_WORKS) return;
     w->state = JOB_ENDS;
     if (!write_end(w, end)) {
@@ -424,33 +431,56 @@ void job_work_end(struct job_work *w, const struct job_end *end) {
 
 /* -- Taking --------------------------------------------------------------------------------------- */
 
-static bool watch(struct job_work *w) {
-    w->watch.told = on_told;
-    return jobs_watch(w->runner->opt.jobs, &w->watch, slice_str(w->job.id)) == 0;
+/* As it was, with one try less. */
+static void end_as_it_was(struct job_work *w) {
+    w->state = JOB_ENDS;
+    w->end = (struct job_end){ .status = JOB_QUEUED, .tries = w->job.tries - 1, .result_type = SLICE(""),
+                               .result = SLICE(""), .error = w->job.error };
+    w->delay_ms = 0;
 }
 
-/* What finds no memory is left to its lease. */
-static void work_new(struct job_runner *r, const struct job *job) {
+/* NULL: no memory.  Without memory for all of its texts it can still be given back. */
+static struct job_work *work_new(struct job_runner *r, const struct job *job, bool *whole) {
     struct job_work *w = mem_zalloc(sizeof(*w));
-    if (w == NULL) return;
+    if (w == NULL) return NULL;
     w->runner = r;
     arena_init(&w->arena);
     list_append(&r->works, &w->link);
     r->count++;
     stats_add(&r->opt.stats->running, 1);
     w->began_us = loop_hrtime_us();
-    w->beat_ms = loop_now(r->opt.loop);
-    w->lease_until_ms = w->beat_ms + r->opt.lease_ms;
-    if (!copy_job(w, job) || !watch(w)) {
-        work_free(w);
-        return;
-    }
-    beat_later(w, r->opt.lease_ms / 3 + 1);
-    if (job->tries > 1 || job->last_event > 0) { /* somebody may have seen the beginning of another try */
-        say_status(&w->begun, JOB_RUNNING, job->tries, 0, SLICE(""));
+    w->beat_ms = r->asked_ms;
+    w->lease_ms = r->asked_lease_ms;
+    w->lease_until_ms = w->beat_ms + w->lease_ms;
+    *whole = copy_job(w, job);
+    return w;
+}
+
+static void begin_work(struct job_work *w) {
+    struct job_runner *r = w->runner;
+    uint64_t left = lease_left(w), third = w->lease_ms / 3 + 1, gone = w->lease_ms - left;
+    w->watch.told = on_told;
+    jobs_watch(r->opt.jobs, &w->watch, slice_str(w->job.id)); /* else its next beat hears that it was canceled */
+    beat_later(w, gone < third ? third - gone : 0);
+    if (w->job.tries > 1 || w->job.last_event > 0) { /* somebody may have seen the beginning of another try */
+        say_status(&w->begun, JOB_RUNNING, w->job.tries, 0, SLICE(""));
         flush_later(w, 0);
     }
     r->opt.doer.begin(r->opt.doer.ud, w); /* may end w */
+}
+
+/* Taken, and ours until its lease is over. */
+static void have_taken(struct job_runner *r, const struct job *job) {
+    bool whole = false;
+    struct job_work *w = work_new(r, job, &whole);
+    if (w == NULL || !whole)
+        log_line(r->opt.log, PERILUNE_LOG_ERROR, "job %s: out of memory, so it is not begun", job->id);
+    if (w == NULL) return; /* when its lease has run out it is another try */
+    if (whole && r->takes) begin_work(w);
+    else { /* it was asked for before the drain: nobody has seen it begin */
+        end_as_it_was(w);
+        flush_later(w, 0);
+    }
 }
 
 static void poll_due(struct timer *t) { take(container_of(t, struct job_runner, poll)); }
@@ -474,9 +504,9 @@ static void say_taking(struct job_runner *r, const struct jobs_answer *a) {
 
 static void on_taken(struct jobs_op *op, const struct jobs_answer *a) {
     struct job_runner *r = container_of(op, struct job_runner, take_op);
-    for (unsigned i = 0; a->rc == 0 && i < a->count; i++) work_new(r, &a->jobs[i]);
+    bool in_time = loop_now(r->opt.loop) < r->asked_ms + r->asked_lease_ms; /* else they are somebody else's by now */
+    for (unsigned i = 0; a->rc == 0 && in_time && i < a->count; i++) have_taken(r, &a->jobs[i]);
     say_taking(r, a);
-    if (!r->takes && a->count > 0) job_runner_give_back(r); /* it was asked before the drain */
     timer_start(r->opt.loop, &r->poll, a->rc == 0 && a->count > 0 ? 0 : a->rc == 0 ? POLL_MS : RETRY_MS, poll_due);
 }
 
@@ -484,8 +514,11 @@ static void take(struct job_runner *r) {
     unsigned room = r->count < r->opt.room ? r->opt.room - r->count : 0;
     if (!r->takes || room == 0 || r->take_op.jobs != NULL) return;
     timer_stop(r->opt.loop, &r->poll);
+    r->asked_ms = loop_now(r->opt.loop);
+    r->asked_lease_ms = r->opt.lease_ms;
     int rc = jobs_begin(r->opt.jobs, &r->take_op,
-                        &(struct jobs_ask){ .verb = JOBS_TAKE, .lease_ms = r->opt.lease_ms,
+                        &(struct jobs_ask){ .verb = JOBS_TAKE, .lease_ms = r->asked_lease_ms,
+                                            .within_ms = at_most(r->asked_lease_ms, JOBS_WITHIN_MS),
                                             .count = room < TAKE_MOST ? room : TAKE_MOST }, on_taken);
     if (rc != 0) timer_start(r->opt.loop, &r->poll, RETRY_MS, poll_due);
 }
@@ -521,18 +554,13 @@ void job_runner_drain(struct job_runner *r) {
     timer_stop(r->opt.loop, &r->poll);
 }
 
-unsigned job_runner_running(const struct job_runner *r) { return r->count; }
+unsigned job_runner_running(const struct job_runner *r) { return r->count + (r->take_op.jobs != NULL); }
 const struct list *job_runner_works(const struct job_runner *r) { return &r->works; }
 
-/* As it was, with one try less. */
+/* Who watches hears that it was begun in vain. */
 static void give_back(struct job_work *w) {
-    struct job_runner *r = w->runner;
-    r->opt.doer.stop(w);
-    w->state = JOB_ENDS;
-    w->end = w->job;
-    w->end.status = JOB_QUEUED;
-    w->end.tries = w->job.tries - 1;
-    w->delay_ms = 0;
+    w->runner->opt.doer.stop(w);
+    end_as_it_was(w);
     say_status(&w->ended, JOB_QUEUED, w->end.tries, 0, SLICE(""));
 }
 

@@ -32,19 +32,20 @@ struct job_work {
     bool               lasts;    /* frames came before: the next ones wait a little */
     bool               is_cut;   /* some of its events found no room */
     uint64_t           lease_until_ms, beat_ms; /* loop clock */
-    struct job         end;      /* for FINISH; in the arena */
+    uint64_t           lease_ms; /* that was asked for last, at beat_ms */
+    struct job_end     end;      /* for FINISH; in the arena */
     uint64_t           delay_ms; /* until another try */
     bool               put_off;  /* it was refused, and is to come later: that was no try */
     struct deferred    stop;
     bool               was_canceled; /* by who made it; else it is somebody else's, when it is stopped */
 };
 
-/* How a try ended. */
-struct job_end {
+/* How it went, as who does it says it. */
+struct work_end {
     const struct failure *failure; /* NULL: well */
     int                   status;  /* as HTTP has it */
     struct slice          type, result;
-    uint64_t              keep_ms; /* how long the job is kept, where that is less than it was to be; 0: as it says */
+    uint64_t              keep_ms; /* as of struct job_end */
 };
 
 /* Who does jobs. */
@@ -90,7 +91,8 @@ void job_runner_set(struct job_runner *r, unsigned room, uint64_t lease_ms, uint
 void job_runner_drain(struct job_runner *r);
 /* And what runs is stopped, and given back to the queue as if it had not been taken. */
 void job_runner_give_back(struct job_runner *r);
-unsigned job_runner_running(const struct job_runner *r); /* until the queue knows how they ended */
+/* Until the queue knows how they ended; and one more while some are being taken, which are ours already. */
+unsigned job_runner_running(const struct job_runner *r);
 /* Gives back what runs, without waiting for the queue to say so.  NULL is fine. */
 void job_runner_free(struct job_runner *r);
 /* The works under way, struct job_work by link. */
@@ -105,6 +107,6 @@ void job_work_progress(struct job_work *w, struct slice json);
 /* Is a refusal that says when to come back (failure_says_later()) still no try of this job's? */
 bool job_work_is_patient(const struct job_work *w);
 /* The last call: w is the runner's from here on.  Everything is copied. */
-void job_work_end(struct job_work *w, const struct job_end *end);
+void job_work_end(struct job_work *w, const struct work_end *end);
 
 #endif

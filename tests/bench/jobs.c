@@ -84,9 +84,9 @@ static void taken(struct jobs_op *op, const struct jobs_answer *r) {
     if (r->rc != 0) die(r->why ? r->why : "take");
     b.draining = r->count > 0;
     for (unsigned i = 0; i < r->count; i++) {
-        struct job end = { .status = JOB_COMPLETED, .result_status = 200, .result_type = SLICE("application/json"),
-                           .result = { b.body, BODY } };
-        struct jobs_ask ask = { .verb = JOBS_FINISH, .id = slice_str(r->jobs[i].id), .lease = r->jobs[i].lease, .job = &end };
+        struct job_end end = { .status = JOB_COMPLETED, .result_status = 200, .result_type = SLICE("application/json"),
+                               .result = { b.body, BODY } };
+        struct jobs_ask ask = { .verb = JOBS_FINISH, .id = slice_str(r->jobs[i].id), .lease = r->jobs[i].lease, .end = &end };
         if (jobs_begin(b.jobs, &askers[i].op, &ask, finished) != 0) die("begin");
     }
 }

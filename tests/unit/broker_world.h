@@ -46,6 +46,7 @@ struct fake_server {
     struct broker     *nodes[NODES];
     uint64_t           tokens;
     bool               down;      /* nobody can connect */
+    bool               without;   /* its library is gone: none can be opened */
     bool               silent;    /* takes messages, and confirms none until it is not */
     int                refuse;    /* what is published to `refused` is answered with this */
     const char        *refused;
@@ -106,9 +107,11 @@ static int fake_check(const struct broker_settings *s, bool connect, char *why, 
 
 static int fake_open(struct broker **out, const struct broker_settings *s, const struct broker_user *u, char *why,
                      size_t size) {
+    if (server.without) {
+        snprintf(why, size, "there is no library");
+        return PERILUNE_ERR_CONFIG;
+    }
     struct broker *b = calloc(1, sizeof(*b));
-    (void)why;
-    (void)size;
     b->user = *u;
     b->most = s->work_most;
     snprintf(b->work, sizeof(b->work), "%s", s->work);

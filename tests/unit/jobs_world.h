@@ -229,15 +229,15 @@ static __attribute__((unused)) int beat(struct world *w, const char *id, uint64_
     return ask(w, &(struct jobs_ask){ .verb = JOBS_BEAT, .id = slice_str(id), .lease = lease, .lease_ms = 1000 });
 }
 
-static __attribute__((unused)) int finish(struct world *w, const char *id, uint64_t lease, struct job j, uint64_t delay_ms) {
-    return ask(w, &(struct jobs_ask){ .verb = JOBS_FINISH, .id = slice_str(id), .lease = lease, .job = &j,
+static __attribute__((unused)) int finish(struct world *w, const char *id, uint64_t lease, struct job_end e, uint64_t delay_ms) {
+    return ask(w, &(struct jobs_ask){ .verb = JOBS_FINISH, .id = slice_str(id), .lease = lease, .end = &e,
                                       .delay_ms = delay_ms });
 }
 
-static __attribute__((unused)) struct job an_end(enum job_status status, const char *result, const char *error) {
-    return (struct job){ .status = status, .result_status = status == JOB_COMPLETED ? 200 : 0, .tries = UINT_MAX,
-                         .result_type = SLICE("application/json"), .result = slice_str(result),
-                         .error = slice_str(error) };
+static __attribute__((unused)) struct job_end an_end(enum job_status status, const char *result, const char *error) {
+    return (struct job_end){ .status = status, .result_status = status == JOB_COMPLETED ? 200 : 0, .tries = UINT_MAX,
+                             .result_type = SLICE("application/json"), .result = slice_str(result),
+                             .error = slice_str(error) };
 }
 
 static __attribute__((unused)) int cancel(struct world *w, const char *id, struct slice tenant) {
@@ -247,6 +247,12 @@ static __attribute__((unused)) int cancel(struct world *w, const char *id, struc
 static __attribute__((unused)) int append(struct world *w, const char *id, uint64_t lease, const char *name, const char *data) {
     return ask(w, &(struct jobs_ask){ .verb = JOBS_APPEND, .id = slice_str(id), .lease = lease,
                                       .event = { 0, slice_str(name), slice_str(data) } });
+}
+
+/* number: that it should get. */
+static __attribute__((unused)) int append_as(struct world *w, const char *id, uint64_t lease, uint64_t number, const char *data) {
+    return ask(w, &(struct jobs_ask){ .verb = JOBS_APPEND, .id = slice_str(id), .lease = lease, .after = number,
+                                      .event = { 0, SLICE(""), slice_str(data) } });
 }
 
 /* In the order that they were taken: the first letters of their bodies. */

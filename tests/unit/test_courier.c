@@ -126,9 +126,9 @@ static bool take_guest(struct node *n, char id[JOB_ID_SIZE], uint64_t *lease) {
     return false;
 }
 
-static int end_guest(struct node *n, const char *id, uint64_t lease, struct job end_) {
+static int end_guest(struct node *n, const char *id, uint64_t lease, struct job_end end_) {
     return ask_node(&n->guests, &(struct jobs_ask){ .verb = JOBS_FINISH, .id = slice_str(id), .lease = lease,
-                                                    .job = &end_ });
+                                                    .end = &end_ });
 }
 
 static bool settles(const char *name) {
@@ -356,10 +356,10 @@ TEST(canceled_while_it_waits_to_be_tried_again) {
     CHECK(becomes(&a.home, last_id, JOB_RUNNING));
     CHECK_INT(ask_node(&b.guests, &(struct jobs_ask){ .verb = JOBS_APPEND, .id = slice_str(id), .lease = lease,
         .event = { 0, SLICE("status"), SLICE("{\"status\":\"queued\",\"tries\":0}") } }), 0);
-    struct job later = an_end(JOB_QUEUED, "", "{\"code\":\"busy\"}");
+    struct job_end later = an_end(JOB_QUEUED, "", "{\"code\":\"busy\"}");
     later.tries = 0;
     CHECK_INT(ask_node(&b.guests, &(struct jobs_ask){ .verb = JOBS_FINISH, .id = slice_str(id), .lease = lease,
-                                                      .job = &later, .delay_ms = 3600000 }), 0);
+                                                      .end = &later, .delay_ms = 3600000 }), 0);
     run(20);
     CHECK_INT(status_at(&b.guests, id), JOB_QUEUED);
     CHECK_INT(ask_node(&a.home, &(struct jobs_ask){ .verb = JOBS_CANCEL, .id = slice_str(last_id) }), 0);
@@ -402,12 +402,98 @@ TEST(a_stranger_s_job_and_where_its_end_goes) {
     two_end(&a, &b);
 }
 
-TEST(who_fails_is_in_the_dead_letters_too) {
+/* However little later it is asked for there. */
+TEST(how_long_an_end_is_kept_is_said_abroad) {
+    struct node a, b;
+    char id[JOB_ID_SIZE];
+    uint64_t lease;
+    two_begin(&a, &b);
+    static const uint64_t keep[] = { 1500, 60000 };
+    for (int i = 0; i < 2; i++) {
+        submit_at(&a, a_job("acme", "x"));
+        CHECK(take_guest(&b, id, &lease));
+        struct job_end soon = an_end(JOB_COMPLETED, "1", "");
+        soon.keep_ms = keep[i];
+        CHECK_INT(end_guest(&b, id, lease, soon), 0);
+        CHECK(becomes(&a.home, last_id, JOB_COMPLETED));
+        CHECK_UINT(reply.jobs[0].keep_ms, keep[i]);
+        CHECK(settles("work"));
+    }
+    two_end(&a, &b);
+}
+
+/* The end is in the queue of guests for longer than its words take on their way, and nothing is done again. */
+TEST(a_broker_that_confirms_more_slowly_than_events_come) {
     struct node a, b;
     char id[JOB_ID_SIZE];
     uint64_t lease;
     two_begin(&a, &b);
     submit_at(&a, a_job("acme", "x"));
+    CHECK(take_guest(&b, id, &lease));
+    CHECK(becomes(&a.home, last_id, JOB_RUNNING));
+    server.silent = true;
+    unsigned before = place("a")->ever;
+    for (int i = 0; i < 20; i++)
+        CHECK_INT(ask_node(&b.guests, &(struct jobs_ask){ .verb = JOBS_APPEND, .id = slice_str(id), .lease = lease,
+                                                          .event = { 0, SLICE(""), SLICE("data: {}\n\n") } }), 0);
+    struct job_end soon = an_end(JOB_COMPLETED, "1", "");
+    soon.keep_ms = 5000;
+    CHECK_INT(end_guest(&b, id, lease, soon), 0);
+    run(5);
+    pass(&a.home, 25000);
+    run(20);
+    CHECK_INT(ask_node(&b.guests, &(struct jobs_ask){ .verb = JOBS_TAKE, .count = 1, .lease_ms = 1000 }), 0);
+    server.silent = false;
+    CHECK(becomes(&a.home, last_id, JOB_COMPLETED));
+    CHECK_UINT(reply.jobs[0].keep_ms, 5000);
+    CHECK(settles("work"));
+    CHECK(settles("a"));
+    CHECK_UINT(place("work")->ever, 1);
+    CHECK(place("a")->ever - before < 8); /* what came meanwhile is one message */
+    CHECK_INT(ask_node(&b.guests, &(struct jobs_ask){ .verb = JOBS_TAKE, .count = 1, .lease_ms = 1000 }), 0);
+    CHECK_UINT(reply.count, 0);
+    CHECK_INT(ask_node(&a.home, &(struct jobs_ask){ .verb = JOBS_EVENTS, .id = slice_str(last_id), .count = 40 }), 0);
+    size_t len = 0;
+    for (unsigned i = 0; i < reply.count; i++) len += reply.events[i].data.len;
+    CHECK_UINT(len, 20 * 10);
+    two_end(&a, &b);
+}
+
+/* They have numbers, so one that is published or given twice is kept once; those of another try count anew. */
+TEST(an_event_that_comes_twice) {
+    static const struct { const char *from; int number; } all[] = {
+        { "x", 1 }, { "x", 1 }, { "x", 2 }, { "x", 1 }, { "x", 2 }, { "x", 5 }, { "y", 1 }, { "y", 1 },
+    };
+    struct node a, b;
+    char text[256];
+    two_begin(&a, &b);
+    server.nodes[1]->paused = true;
+    submit_at(&a, a_job("acme", "x"));
+    CHECK(comes("work", 1));
+    for (unsigned i = 0; i < sizeof(all) / sizeof(*all); i++) {
+        int n = snprintf(text, sizeof(text), "{\"type\":\"event\",\"id\":\"%s\",\"from\":\"%s\",\"number\":%d,"
+                         "\"name\":\"progress\",\"data\":%u}", last_id, all[i].from, all[i].number, i);
+        server_put("a", text, (size_t)n, SLICE(""));
+    }
+    CHECK(settles("a"));
+    CHECK_INT(ask_node(&a.home, &(struct jobs_ask){ .verb = JOBS_EVENTS, .id = slice_str(last_id), .count = 20 }), 0);
+    CHECK_UINT(reply.count, 4);
+    static const char *const kept[] = { "0", "2", "5", "6" };
+    for (unsigned i = 0; i < 4; i++) CHECK_SLICE(reply.events[i].data, slice_str(kept[i]));
+    two_end(&a, &b);
+}
+
+TEST(who_fails_is_in_the_dead_letters_too) {
+    struct node a, b;
+    char id[JOB_ID_SIZE], made[40];
+    uint64_t lease;
+    two_begin(&a, &b);
+    snprintf(made, sizeof(made), "\"created_at\":%llu", (unsigned long long)(wall / 1000));
+    server.nodes[1]->paused = true;
+    submit_at(&a, a_job("acme", "x"));
+    CHECK(comes("work", 1));
+    pass(&a.home, 7000);
+    server.nodes[1]->paused = false;
     CHECK(take_guest(&b, id, &lease));
     CHECK_INT(end_guest(&b, id, lease, an_end(JOB_FAILED, "", "{\"code\":\"broken\"}")), 0);
     CHECK(becomes(&a.home, last_id, JOB_FAILED));
@@ -416,6 +502,7 @@ TEST(who_fails_is_in_the_dead_letters_too) {
     CHECK_UINT(place("dead")->count, 1);
     CHECK(strstr(place("dead")->list[0].reason, "broken") != NULL);
     CHECK(strstr(place("dead")->list[0].body, last_id) != NULL);
+    CHECK(strstr(place("dead")->list[0].body, made) != NULL); /* at its home, not when it came here */
     two_end(&a, &b);
 }
 
@@ -459,11 +546,11 @@ TEST(a_node_alone_with_its_broker) {
     CHECK_UINT(place("a")->ever, 0);
     submit_at(&a, a_job("acme", "x"));
     CHECK(take_guest(&a, id, &lease));
-    struct job soon = an_end(JOB_COMPLETED, "1", "");
-    soon.keep_ms = 5000; /* what its end says counts */
+    struct job_end soon = an_end(JOB_COMPLETED, "1", "");
+    soon.keep_ms = 60000; /* what its end says counts */
     CHECK_INT(end_guest(&a, id, lease, soon), 0);
     CHECK(becomes(&a.home, last_id, JOB_COMPLETED));
-    CHECK_UINT(reply.jobs[0].keep_ms, 5000);
+    CHECK_UINT(reply.jobs[0].keep_ms, 60000);
     CHECK(settles("work"));
     server.nodes[0]->paused = true; /* canceled before it comes: it never is a guest */
     submit_at(&a, a_job("acme", "x"));
@@ -533,4 +620,30 @@ TEST(another_broker_while_it_works) {
     CHECK(becomes(&a.home, last_id, JOB_COMPLETED));
     CHECK(settles("work"));
     two_end(&a, &b);
+}
+
+/* The one before is closed, the new one cannot be had: what was accepted waits at home, until there is one again. */
+TEST(another_broker_that_cannot_be_had) {
+    struct node a;
+    char id[JOB_ID_SIZE], why[300];
+    uint64_t lease;
+    world_begin();
+    node_begin(&a, "a");
+    struct courier_settings s = settings_of(&a);
+    CHECK(courier_has_broker(a.courier));
+    server.without = true;
+    CHECK_INT(courier_set(a.courier, &fake_ops, &s, why, sizeof(why)), PERILUNE_ERR_CONFIG);
+    CHECK_STR(why, "there is no library");
+    CHECK(!courier_has_broker(a.courier));
+    submit_at(&a, a_job("acme", "x"));
+    run(20);
+    CHECK_INT(status_at(&a.home, last_id), JOB_QUEUED);
+    server.without = false;
+    CHECK_INT(courier_set(a.courier, &fake_ops, &s, why, sizeof(why)), 0);
+    CHECK(courier_has_broker(a.courier));
+    CHECK(take_guest(&a, id, &lease));
+    CHECK_INT(end_guest(&a, id, lease, an_end(JOB_COMPLETED, "1", "")), 0);
+    CHECK(becomes(&a.home, last_id, JOB_COMPLETED));
+    node_end(&a);
+    world_end();
 }

@@ -78,32 +78,38 @@ TEST(what_comes_back) {
     struct arena a;
     arena_init(&a);
     struct courier_message m = { .type = COURIER_RESULT }, out;
-    m.job = (struct job){ .id = ID, .status = JOB_COMPLETED, .tries = 2, .result_status = 200,
-                          .result_type = SLICE("text/plain; charset=utf-8"), .result = SLICE("a\r\nb") };
+    m.job = (struct job){ .id = ID };
+    m.end = (struct job_end){ .status = JOB_COMPLETED, .tries = 2, .result_status = 200, .keep_ms = 60001,
+                              .result_type = SLICE("text/plain; charset=utf-8"), .result = SLICE("a\r\nb") };
     CHECK_INT(there_and_back(&a, &m, true, &out), 0);
     CHECK_INT(out.type, COURIER_RESULT);
     CHECK_STR(out.job.id, ID);
-    CHECK_INT(out.job.status, JOB_COMPLETED);
-    CHECK_UINT(out.job.tries, 2);
-    CHECK_INT(out.job.result_status, 200);
-    CHECK_SLICE(out.job.result, SLICE("a\r\nb"));
-    CHECK_SLICE(out.job.result_type, SLICE("text/plain; charset=utf-8"));
-    m.job = (struct job){ .id = ID, .status = JOB_FAILED, .tries = 3, .error = SLICE("{\"code\":\"no\"}") };
+    CHECK_INT(out.end.status, JOB_COMPLETED);
+    CHECK_UINT(out.end.tries, 2);
+    CHECK_UINT(out.end.keep_ms, 60001);
+    CHECK_INT(out.end.result_status, 200);
+    CHECK_SLICE(out.end.result, SLICE("a\r\nb"));
+    CHECK_SLICE(out.end.result_type, SLICE("text/plain; charset=utf-8"));
+    m.end = (struct job_end){ .status = JOB_FAILED, .tries = 3, .error = SLICE("{\"code\":\"no\"}") };
     CHECK_INT(there_and_back(&a, &m, true, &out), 0);
-    CHECK_INT(out.job.status, JOB_FAILED);
-    CHECK_SLICE(out.job.error, SLICE("{\"code\":\"no\"}"));
-    m = (struct courier_message){ .type = COURIER_EVENT, .id = SLICE(ID),
-                               .event = { .name = SLICE(""), .data = SLICE("data: {}\n\n") } };
+    CHECK_INT(out.end.status, JOB_FAILED);
+    CHECK_UINT(out.end.keep_ms, 0);
+    CHECK_SLICE(out.end.error, SLICE("{\"code\":\"no\"}"));
+    m = (struct courier_message){ .type = COURIER_EVENT, .id = SLICE(ID), .from = SLICE("n1"),
+                               .event = { .number = 7, .name = SLICE(""), .data = SLICE("data: {}\n\n") } };
     CHECK_INT(there_and_back(&a, &m, true, &out), 0);
+    CHECK_SLICE(out.from, SLICE("n1"));
+    CHECK_UINT(out.event.number, 7);
     CHECK_SLICE(out.event.data, SLICE("data: {}\n\n"));
     m = (struct courier_message){ .type = COURIER_EVENT, .id = SLICE(ID),
                                .event = { .name = SLICE("progress"), .data = SLICE("{\"n\":1}") } };
     CHECK_INT(there_and_back(&a, &m, true, &out), 0);
+    CHECK_SLICE(out.from, SLICE(""));
     CHECK_SLICE(out.event.name, SLICE("progress"));
     CHECK_SLICE(out.event.data, SLICE("{\"n\":1}"));
-    m = (struct courier_message){ .type = COURIER_RUNNING, .id = SLICE(ID), .job = { .tries = 2 }, .reply_to = SLICE("b") };
+    m = (struct courier_message){ .type = COURIER_RUNNING, .id = SLICE(ID), .end = { .tries = 2 }, .reply_to = SLICE("b") };
     CHECK_INT(there_and_back(&a, &m, true, &out), 0);
-    CHECK_UINT(out.job.tries, 2);
+    CHECK_UINT(out.end.tries, 2);
     CHECK_SLICE(out.reply_to, SLICE("b"));
     m = (struct courier_message){ .type = COURIER_CANCEL, .id = SLICE(ID) };
     CHECK_INT(there_and_back(&a, &m, true, &out), 0);
@@ -161,6 +167,9 @@ TEST(what_is_wrong_is_said) {
         { "{\"type\":\"result\",\"id\":\"" ID "\"}", true, "\"status\"" },
         { "{\"type\":\"result\",\"id\":\"" ID "\",\"status\":\"failed\",\"error_text\":\"x\"}", true, "\"error\"" },
         { "{\"type\":\"event\",\"id\":\"" ID "\"}", true, "\"data\"" },
+        { "{\"type\":\"event\",\"id\":\"" ID "\",\"number\":-1,\"data\":1}", true, "\"number\"" },
+        { "{\"type\":\"event\",\"id\":\"" ID "\",\"from\":7,\"data\":1}", true, "\"from\"" },
+        { "{\"type\":\"result\",\"id\":\"" ID "\",\"status\":\"failed\",\"keep\":\"x\"}", true, "\"keep\"" },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         struct arena a;

@@ -311,6 +311,72 @@ TEST_NOFAULT(a_lock_of_somebody_else_is_waited_for) {
     end(&w);
 }
 
+/* Both wait while the file is locked, and the second is given up meanwhile. */
+TEST_NOFAULT(a_piece_of_a_stream_that_is_given_up_takes_no_other_with_it) {
+    struct world w;
+    struct reply held = { .rc = 0 }, one = { .rc = 0 }, two = { .rc = 0 };
+    sqlite3 *other;
+    begin(&w, DATABASE);
+    struct job j = a_job("acme", "x");
+    CHECK_INT(submit(&w, j), 0);
+    CHECK_INT(take(&w, 1), 0);
+    struct jobs_ask piece = { .verb = JOBS_APPEND, .id = slice_str(last_id), .lease = reply.jobs[0].lease,
+                              .event = { 0, SLICE(""), SLICE("1") } };
+    CHECK_INT(sqlite3_open(w.path, &other), SQLITE_OK);
+    CHECK_INT(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    CHECK_INT(jobs_begin(w.jobs, &held.op, &(struct jobs_ask){ .verb = JOBS_SUBMIT, .job = &j }, answered), 0);
+    usleep(100000); /* now the thread waits with it */
+    CHECK_INT(jobs_begin(w.jobs, &one.op, &piece, answered), 0);
+    piece.event.data = SLICE("2");
+    CHECK_INT(jobs_begin(w.jobs, &two.op, &piece, answered), 0);
+    jobs_cancel(&two.op);
+    CHECK_INT(sqlite3_exec(other, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(other);
+    while (!one.done) turn(&w);
+    CHECK_INT(one.rc, 0);
+    CHECK_INT(ask(&w, &(struct jobs_ask){ .verb = JOBS_EVENTS, .id = slice_str(last_id), .count = 9 }), 0);
+    CHECK_UINT(reply.count, 1);
+    CHECK_SLICE(reply.events[0].data, SLICE("1"));
+    arena_deinit(&held.texts);
+    arena_deinit(&one.texts);
+    done_asking();
+    end(&w);
+}
+
+/* The disk was slow, and who took is not there any more when they are his: they have used no try. */
+TEST_NOFAULT(what_nobody_hears_that_he_took_is_given_back) {
+    for (int closes = 0; closes < 2; closes++) {
+        struct world w;
+        struct reply lost = { .rc = 0 };
+        sqlite3 *other;
+        begin(&w, DATABASE);
+        CHECK_INT(submit(&w, a_job("acme", "x")), 0);
+        CHECK_INT(sqlite3_open(w.path, &other), SQLITE_OK);
+        CHECK_INT(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+        CHECK_INT(jobs_begin(w.jobs, &lost.op, &(struct jobs_ask){ .verb = JOBS_TAKE, .count = 5, .lease_ms = 60000,
+                                                                   .within_ms = 100 }, answered), 0);
+        while (!lost.done) turn(&w);
+        CHECK_INT(lost.rc, PERILUNE_ERR_TIMEOUT);
+        if (closes) jobs_close(w.jobs);
+        CHECK_INT(sqlite3_exec(other, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+        sqlite3_close(other);
+        if (closes) {
+            jobs_store_close(w.store);
+            come_back(&w);
+        } else {
+            w.due = 0;
+            await(&w, &w.due);
+        }
+        CHECK_INT(get(&w, last_id), 0);
+        CHECK_INT(reply.jobs[0].status, JOB_QUEUED);
+        CHECK_UINT(reply.jobs[0].tries, 0);
+        CHECK_STR(take_bodies(&w, 5), "x");
+        CHECK_UINT(reply.jobs[0].tries, 1);
+        done_asking();
+        end(&w);
+    }
+}
+
 /* -- Two processes on one file ------------------------------------------ */
 
 TEST_NOFAULT(two_stores_on_one_file) { /* as two processes would: each has a connection of its own */

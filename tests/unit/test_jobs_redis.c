@@ -5,11 +5,6 @@
 
 #define WITH_REDIS if (redis_world_socket() != NULL)
 
-static int append_as(struct world *w, const char *id, uint64_t lease, uint64_t number, const char *data) {
-    return ask(w, &(struct jobs_ask){ .verb = JOBS_APPEND, .id = slice_str(id), .lease = lease, .after = number,
-                                      .event = { 0, SLICE(""), slice_str(data) } });
-}
-
 TEST(what_is_said_twice_is_done_once) {
     WITH_REDIS {
         struct world w;
@@ -24,7 +19,7 @@ TEST(what_is_said_twice_is_done_once) {
         CHECK_UINT(reply.events[0].number, 1);
         CHECK_INT(append_as(&w, last_id, lease, 2, "data: a\n\n"), 0);
         CHECK_UINT(reply.events[0].number, 2);
-        struct job over = an_end(JOB_COMPLETED, "{}", "");
+        struct job_end over = an_end(JOB_COMPLETED, "{}", "");
         CHECK_INT(finish(&w, last_id, lease, over, 0), 0);
         CHECK_INT(finish(&w, last_id, lease, over, 0), 0);
         CHECK_INT(reply.jobs[0].status, JOB_COMPLETED);

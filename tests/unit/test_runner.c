@@ -117,7 +117,7 @@ static void look_at_events(const char *id) {
 }
 
 static void end_well(struct job_work *w, const char *result) {
-    job_work_end(w, &(struct job_end){ .status = 200, .type = SLICE("application/json"), .result = slice_str(result) });
+    job_work_end(w, &(struct work_end){ .status = 200, .type = SLICE("application/json"), .result = slice_str(result) });
 }
 
 static void end_badly(struct job_work *w, enum failure_kind kind, uint32_t retry_after_ms) {
@@ -125,7 +125,7 @@ static void end_badly(struct job_work *w, enum failure_kind kind, uint32_t retry
     failure_init(&f);
     failure_set(&f, kind, "so it is");
     f.retry_after_ms = retry_after_ms;
-    job_work_end(w, &(struct job_end){ .failure = &f, .status = f.status });
+    job_work_end(w, &(struct work_end){ .failure = &f, .status = f.status });
     failure_deinit(&f);
 }
 
@@ -366,6 +366,41 @@ TEST(what_is_given_back_has_lost_no_try) {
     close_all();
 }
 
+/* What is being taken counts as running: it is ours as soon as the queue has been asked.  It is given back; what runs
+ * is not. */
+TEST(a_drain_while_jobs_are_being_taken) {
+    char first[JOB_ID_SIZE], second[JOB_ID_SIZE];
+    CHECK(open_all(1) && runner != NULL);
+    submit("x", 1);
+    snprintf(first, sizeof(first), "%s", answer_id);
+    pass(10);
+    CHECK_UINT(begun, 1);
+    submit("y", 1);
+    snprintf(second, sizeof(second), "%s", answer_id);
+    pass(10);
+    CHECK_UINT(job_runner_running(runner), 1);
+    job_runner_set(runner, 2, 30000, 1000, 60000); /* it asks at once */
+    CHECK_UINT(job_runner_running(runner), 2);
+    job_runner_drain(runner);
+    pass(100);
+    CHECK_UINT(begun, 1);
+    CHECK_UINT(stopped, 0);
+    CHECK_UINT(job_runner_running(runner), 1);
+    look(second);
+    CHECK_INT(answer_status, JOB_QUEUED);
+    CHECK_UINT(answer_tries, 0);
+    look_at_events(second);
+    CHECK_STR(answer_text, ""); /* nobody has seen it begin */
+    look(first);
+    CHECK_INT(answer_status, JOB_RUNNING);
+    end_well(work(0), "1");
+    pass(100);
+    look(first);
+    CHECK_INT(answer_status, JOB_COMPLETED);
+    CHECK_UINT(job_runner_running(runner), 0);
+    close_all();
+}
+
 TEST(who_is_faster_than_the_queue_is_told_to_wait) {
     static char big[70000];
     CHECK(open_all(1) && runner != NULL);
@@ -393,4 +428,130 @@ TEST(closed_with_work_under_way_nothing_leaks) {
     end_well(work(0), "1");
     close_all();
     CHECK_UINT(stopped, 2);
+}
+
+/* -- A queue that answers when the test says so ------------------------------------------ */
+
+struct held {
+    struct list     link;
+    struct jobs_op *op;
+    struct jobs_ask ask;
+};
+
+static struct held  held[32];
+static struct jobs  slow_end;
+
+static int slow_attach(struct jobs_store *s, struct loop *l, struct jobs **out) {
+    (void)s;
+    (void)l;
+    slow_end = (struct jobs){ .driver = NULL };
+    *out = &slow_end;
+    return 0;
+}
+
+static int slow_begin(struct jobs *j, struct jobs_op *op, const struct jobs_ask *a) {
+    (void)j;
+    for (struct held *h = held; h < held + 32; h++) {
+        if (h->op != NULL) continue;
+        h->op = op;
+        h->ask = *a;
+        op->driver = h;
+        return 0;
+    }
+    return PERILUNE_ERR_LIMITED;
+}
+
+static void slow_forget(struct jobs *j, struct jobs_op *op) {
+    (void)j;
+    ((struct held *)op->driver)->op = NULL;
+}
+
+static void slow_close(struct jobs *j) { (void)j; }
+
+static const struct jobs_driver slow = { .name = "slow", .attach = slow_attach, .begin = slow_begin,
+                                         .forget = slow_forget, .close = slow_close };
+
+static struct held *waiting(enum jobs_verb verb) {
+    for (struct held *h = held; h < held + 32; h++)
+        if (h->op != NULL && h->ask.verb == verb) return h;
+    return NULL;
+}
+
+static void say(struct held *h, const struct jobs_answer *a) {
+    struct jobs_op *op = h->op;
+    h->op = NULL;
+    jobs_answer(op, a);
+    loop_flush(&loop);
+}
+
+/* A runner with a lease of three seconds, which has asked for jobs; false: no memory. */
+static bool open_slow(struct jobs_store *s) {
+    begun = stopped = 0;
+    memset(works, 0, sizeof(works));
+    memset(held, 0, sizeof(held));
+    memset(&stats, 0, sizeof(stats));
+    s->driver = &slow;
+    CHECK_INT(loop_init(&loop), 0);
+    loop.is_virtual = true;
+    loop.virtual_ms = 1700000000000;
+    jobs = jobs_open(s, &loop);
+    CHECK(jobs != NULL);
+    runner = job_runner_new(&(struct job_runner_options){
+        .jobs = jobs, .loop = &loop, .log = &quiet, .room = 1, .lease_ms = 3000, .backoff_ms = 1000,
+        .backoff_max_ms = 60000, .doer = { .ud = &loop, .begin = begin, .resume = resume, .stop = stop }, .stats = &stats });
+    return runner != NULL && waiting(JOBS_TAKE) != NULL;
+}
+
+static void close_slow(void) {
+    job_runner_free(runner);
+    jobs_close(jobs);
+    loop_deinit(&loop);
+}
+
+static void say_taken(void) {
+    struct job j = { .id = "job_00000000000000010000000000000001", .queue = SLICE("default"), .path = SLICE("/p"),
+                     .tries = 1, .max_tries = 2, .lease = 1 };
+    say(waiting(JOBS_TAKE), &(struct jobs_answer){ .jobs = &j, .count = 1 });
+}
+
+/* The queue counts from when it did what it was asked, which is long before its answer is here. */
+TEST(a_lease_counts_from_when_it_was_asked_for) {
+    struct jobs_store s;
+    CHECK(open_slow(&s));
+    pass(2500);
+    say_taken();
+    CHECK_UINT(begun, 1);
+    pass(100);
+    CHECK(waiting(JOBS_BEAT) != NULL); /* at once: a third of it is over */
+    pass(600);
+    CHECK_UINT(stopped, 1); /* somebody else does it now, whatever becomes of the beat */
+    CHECK_UINT(stats_get(&stats.rows[0].lost), 1);
+    close_slow();
+}
+
+TEST(a_beat_that_is_not_answered_does_not_outlast_the_lease) {
+    struct jobs_store s;
+    CHECK(open_slow(&s));
+    say_taken();
+    CHECK_UINT(begun, 1);
+    pass(1100);
+    CHECK(waiting(JOBS_BEAT) != NULL);
+    say(waiting(JOBS_BEAT), &(struct jobs_answer){ .rc = PERILUNE_ERR_IO });
+    pass(300);
+    CHECK(waiting(JOBS_BEAT) != NULL); /* once more */
+    pass(1500);
+    CHECK_UINT(stopped, 0);
+    pass(300);
+    CHECK_UINT(stopped, 1);
+    close_slow();
+}
+
+/* Who would begin it now would do it beside somebody else. */
+TEST(what_was_taken_too_long_ago_is_not_begun) {
+    struct jobs_store s;
+    CHECK(open_slow(&s));
+    loop.virtual_ms += 3001; /* the loop stood still: no deadline was seen */
+    say_taken();
+    CHECK_UINT(begun, 0);
+    close_slow();
 }
