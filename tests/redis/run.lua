@@ -267,6 +267,28 @@ test("what was told while nobody listened", function(s)
   await("that the other hears of it", function() return ask(b, "q1") == "miss" end)
 end)
 
+test("purging by id goes to Redis, and to who has it from there", function(s)
+  local a, b = s.gateway(), s.gateway()
+  ready(a) ready(b)
+  ask(a, "q1")
+  ask(a, "q2")
+  done(a, 2)
+  same(ask(b, "q1"), "hit", "the other process")
+  local function id_of(g)
+    for id, text in assert(http.get(g.admin, "/admin/cache", 10)).body:gmatch('"id":"(%x+)"') do return id, text end
+  end
+  forget_near(a)
+  same(ask(a, "q1"), "hit", "out of Redis") -- its entry is the only one here now
+  local function purged(id) return assert(http.request(a.admin, "DELETE", "/admin/cache?key=" .. id, nil, nil, 10)).status end
+  local function entries() return s.redis:ask("EVAL", "return #redis.call('KEYS', '*:e:*')", "0") end
+  same(entries(), ":2", "entries")
+  same(purged(id_of(a)), 200, "purging")
+  await("that it goes from Redis", function() return entries() == ":1" end)
+  await("that the other hears of it", function() return ask(b, "q1") == "miss" end)
+  same(ask(a, "q2"), "hit", "what was not purged")
+  same(purged(("0"):rep(32)), 404, "what nobody has")
+end)
+
 test("purging by tenant goes to Redis, too", function(s)
   local a, b = s.gateway(), s.gateway()
   ready(a) ready(b)
