@@ -447,7 +447,6 @@ defrost thaw|freeze
 harmful|beneficial
 set|cancel
 change modify update|reset recover retrieve
-reset|recover retrieve
 delete remove|deactivate suspend disable
 fatten|slim
 strengthen reinforce|weaken undermine
@@ -702,7 +701,6 @@ opposites([[
 推|拉
 关注|取消关注 取关
 修改 更改 更换|重置 找回
-重置|找回
 加|减
 乘|除
 借入|借出

@@ -198,6 +198,7 @@ static const char *const same[][2] = {
     { "I want to buy a car. How?", "how do I buy a car" },
     { "怎么修改密码", "如何修改密码？" },
     { "change my password", "how can I modify my password?" },
+    { "How do I reset my password?", "How do I recover my password?" },
     { "买猫粮好买狗粮好", "买狗粮好买猫粮好" },
     { "去北京方便去上海方便", "去上海方便去北京方便" },
     { "怎样修改密码呢", "请问修改密码的方法" },
