@@ -227,7 +227,9 @@ static int look_at_all(struct search *s) {
 static void tell(const struct nearest_ask *a, const struct nearest *out) {
     if (out->e != NULL) near_tell(a->stores->near, true);
     else if (out->miss.why[0] != '\0') {
+        const char *labels[TALLY_LABELS] = { out->miss.cache, out->miss.why, NULL };
         near_tell(a->stores->near, false);
+        tally_add(a->stores->tally, TALLY_NEAR_REFUSED, labels, 1);
         near_note(a->stores->near, &out->miss);
     }
 }
