@@ -84,9 +84,9 @@ static bool is_one(struct row r, bool any) {
     return any || is_among(r.t, r.at, SOMEBODY);
 }
 
-/* Is all that stands between x and y said of each of them, so that they are two of a list (买猫粮好买狗粮好)?  What follows
- * m's first token behind y as well, and what m ends with stands before x as well.  Who is called 甲方 and 乙方 has a
- * part of the name in m, and something else behind it. */
+/* Is all that stands between x and y said of each of them, so that they are two of a list (买猫粮好买狗粮好)?
+ * How m begins, y is followed, and how it ends, x begins.  Between 甲方 and 乙方 there is a part of a
+ * name, too, but something else behind it. */
 static bool is_parallel(struct row x, struct row m, struct row y) {
     const struct token *all = m.t->tokens, *behind = all + y.at + y.count;
     unsigned left = m.t->token_count - (y.at + y.count), named = 0, called = 0;
