@@ -72,6 +72,34 @@ t.test("wrong use is refused", function()
   t.error(function() t.policy("coalesce", { x = 1 }) end, "x")
 end)
 
+t.test("images, audio, seed and settings are part of the question", function()
+  t.upstream("a", { text = "x" })
+  local policy = t.policy("cache_exact", { ttl = 60, name = "parts" })
+  local function part(kind, value) return { { role = "user", content = { { type = kind, [kind] = value } } } } end
+  local questions = {
+    { messages = part("image_url", { url = "data:image/png;base64,aaaa" }) },
+    { messages = part("image_url", { url = "data:image/png;base64,aaab" }) },
+    { messages = part("image_url", { url = "data:image/png;base64,aaaa", detail = "low" }) },
+    { messages = part("input_audio", { data = "aaaa", format = "wav" }) },
+    { messages = part("input_audio", { data = "aaaa", format = "mp3" }) },
+    { modalities = { "text", "audio" } }, { seed = 1 }, { seed = 2 }, { temperature = 0 }, { temperature = 1.5 }, { n = 1 },
+    { top_p = 0.5 }, { max_tokens = 7 },
+  }
+  for _, want in ipairs{ "miss", "hit" } do
+    for i, more in ipairs(questions) do
+      local res = t.run(policy, nil, chat("hi", more))
+      t.equal(res.headers["x-cache"], want, ("question %d"):format(i))
+      res:text()
+    end
+  end
+  local cold = t.policy("cache_exact", { ttl = 60, name = "cold", max_temperature = 0 })
+  for _, case in ipairs{ { 0, "miss" }, { 0, "hit" }, { 0.1, "bypass" }, { 0.1, "bypass" } } do
+    local res = t.run(cold, nil, chat("hi", { temperature = case[1] }))
+    t.equal(res.headers["x-cache"], case[2])
+    res:text()
+  end
+end)
+
 t.test("wrap: kept is what the policy says", function()
   local c = perilune.cache("kept")
   local policy = function(req, next)

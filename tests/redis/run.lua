@@ -366,6 +366,25 @@ test("what was purged while a process was down is not in its snapshot", function
 end)
 
 -- A crash does not bring back what a policy let go a while ago.
+test("a snapshot that is damaged, and one that is somebody else's file", function(s)
+  for _, case in ipairs{
+    { "PERICACH of another version", "is damaged, or of another version", "PERICACH" },
+    { "Milk, bread, eggs.", "is no snapshot of a cache: it is neither read nor written", "Milk, bread, eggs." },
+  } do
+    local path = s.redis.dir .. "/snapshot"
+    files.write(path, case[1])
+    local a = s.gateway(nil, ('snapshot = "%s",'):format(path))
+    await("the line", function() return caches.said(a, "cache.snapshot", case[2]) == 1 end)
+    ready(a)
+    ask(a, "q1")
+    a.proc:kill(posix.SIGTERM)
+    assert(a.proc:wait(), "it does not end")
+    local left = files.read(path)
+    same(left:sub(1, #case[3]), case[3], "what stands there afterwards")
+    same(left == case[1], case[1] == case[3], "that it is as it was")
+  end
+end)
+
 test("what a policy lets go leaves the snapshot soon", function(s)
   local dir = posix.temp_dir("perilune-snap")
   local extra = ('snapshot = "%s/snap",'):format(dir)
@@ -460,6 +479,30 @@ test("it is not there at the start, and comes", function(s)
   s.redis:start()
   ready(a)
   says(a, "connected to", 1)
+end)
+
+-- A server that says this to whoever connects, and hangs up.
+local function parrot(listener, text)
+  while true do
+    local conn = listener:accept(3600)
+    if not conn then return end
+    conn:send(text)
+    conn:close()
+  end
+end
+
+test("what answers is no Redis", function(s)
+  for _, text in ipairs{ "HTTP/1.1 400 Bad Request\r\n\r\n", "$-77\r\n", "*1000000000\r\n" } do
+    local listener = net.listen()
+    local server_of_text = loop.go(parrot, listener, text)
+    local a = s.gateway(('url = "redis://127.0.0.1:%d"'):format(listener.port))
+    says(a, "requests go on without it", 1) -- of both workers
+    same(ask(a, "q1"), "miss", "without Redis")
+    same(ask(a, "q1"), "hit", "out of the process")
+    same(metric(a, "perilune_redis_up"), 0, "the connection")
+    loop.cancel(server_of_text)
+    listener:close()
+  end
 end)
 
 test("a wrong password", function(s)
