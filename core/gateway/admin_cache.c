@@ -289,14 +289,14 @@ static bool purge_key(struct perilune *g, struct slice id, bool *pending) {
     struct hash128 key;
     struct cached c;
     struct far_purge far = { .tag = SLICE("") };
-    struct cache_entry *e = read_id(id, &key) ? cache_peek(g->stores->cache, key, loop_now(&g->loop)) : NULL;
-    bool is_far = e != NULL && cached_read(e, &c) && cached_far_key(&c, &far.key), found = e != NULL;
+    if (!read_id(id, &key)) return false;
+    struct cache_entry *e = cache_peek(g->stores->cache, key, loop_now(&g->loop));
+    bool is_far = e != NULL && cached_read(e, &c) && cached_far_key(&c, &far.key);
     cache_entry_put(e);
-    if (!found) return false;
-    cache_delete(g->stores->cache, key);
+    bool found = cache_delete(g->stores->cache, key); /* also what is under way */
     if (is_far && g->worker_count > 0) gateway_ask(&g->workers[0], invalidate_far, &far);
     *pending = far.behind;
-    return true;
+    return found || is_far;
 }
 
 /* What has the tag goes now, with its bytes: who has to prove that it is gone looks at the list. */
