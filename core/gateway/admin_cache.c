@@ -271,15 +271,32 @@ static const char *contradiction(const struct parameters *p) {
 }
 
 struct far_purge {
-    struct slice tag;
-    bool         behind;
+    struct slice   tag; /* or */
+    struct far_key key;
+    bool           behind;
 };
 
 /* The second tier belongs to the threads of workers. */
 static void invalidate_far(struct worker *w, void *ud) {
     struct far_purge *f = ud;
-    far_invalidate(&w->far, f->tag);
+    if (f->tag.len > 0) far_invalidate(&w->far, f->tag);
+    else far_delete_key(&w->far, &f->key);
     f->behind = far_is_behind(&w->far);
+}
+
+/* One entry, here and under its key in the second tier.  False: it is not here, and nobody else knows its id. */
+static bool purge_key(struct perilune *g, struct slice id, bool *pending) {
+    struct hash128 key;
+    struct cached c;
+    struct far_purge far = { .tag = SLICE("") };
+    if (!read_id(id, &key)) return false;
+    struct cache_entry *e = cache_peek(g->stores->cache, key, loop_now(&g->loop));
+    bool is_far = e != NULL && cached_read(e, &c) && cached_far_key(&c, &far.key);
+    cache_entry_put(e);
+    bool found = cache_delete(g->stores->cache, key); /* also what is under way */
+    if (is_far && g->worker_count > 0) gateway_ask(&g->workers[0], invalidate_far, &far);
+    *pending = far.behind;
+    return found || is_far;
 }
 
 /* What has the tag goes now, with its bytes: who has to prove that it is gone looks at the list. */
@@ -303,14 +320,10 @@ static size_t purge_all(struct cache *c) {
 }
 
 static int purge(struct perilune *g, const struct parameters *p, size_t *entries, bool *pending) {
-    struct hash128 key;
     struct buf tag;
     buf_init(&tag, 0);
     *entries = 1;
-    if (p->given & BIT(KEY)) {
-        if (!read_id(buf_get(&p->value[KEY]), &key) || !cache_delete(g->stores->cache, key)) return 404;
-        return 200;
-    }
+    if (p->given & BIT(KEY)) return purge_key(g, buf_get(&p->value[KEY]), pending) ? 200 : 404;
     if (p->given & BIT(ALL)) {
         *entries = purge_all(g->stores->cache);
         return 200;

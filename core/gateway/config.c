@@ -636,10 +636,21 @@ static void read_milvus(struct reader *r, uint32_t milvus) {
     r->c->milvus = s;
 }
 
+/* A disk that is full may have room later; a folder that is not there is a slip of the pen. */
+static void check_snapshot(struct reader *r, const char *path) {
+    char folder[4096];
+    const char *slash = path != NULL ? strrchr(path, '/') : NULL;
+    if (slash == NULL) return;
+    snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path) + 1, path);
+    if (access(folder, F_OK) != 0)
+        complain(r, "cache.snapshot: %s can never be written: %s: %s", path, folder, strerror(errno));
+}
+
 static void read_cache(struct reader *r, uint32_t cache) {
     r->c->cache_bytes = number_of(r, cache, "max_bytes");
     r->c->cache_vectors = number_of(r, cache, "max_vectors");
     r->c->cache_snapshot = string_of(r, cache, "snapshot");
+    check_snapshot(r, r->c->cache_snapshot);
     uint32_t redis = get(r, cache, "redis");
     if (json_is(&r->doc, redis, JSON_OBJECT)) read_redis(r, cache, redis);
     uint32_t milvus = get(r, cache, "milvus");

@@ -14,6 +14,7 @@
 #include "bridge/host.h"
 #include "gateway/job_keeper.h"
 #include "gateway/library.h"
+#include "request/cached.h"
 
 #include <stdio.h>
 #include <sys/resource.h>
@@ -682,6 +683,7 @@ static int open_worker(struct perilune *g, struct loop *loop) {
     w->server.total = &g->connections; /* before it listens */
     w->calibration = g->calibration;
     far_init(&w->far, w->loop, &g->log, &g->stores->far, g->stores->cache);
+    w->far.forget = cached_forget_far;
     atomic_store(&g->worker_count, i + 1); /* ORDER: last; perilune_stats() of any thread looks at so many */
     return 0;
 }

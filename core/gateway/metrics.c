@@ -207,13 +207,6 @@ static void cache(const struct perilune *g, struct buf *out) {
     one(out, "perilune_cache_near_lookups_total", "counter", "Searches for a question that means the same.",
         near.searches);
     one(out, "perilune_cache_near_hits_total", "counter", "Answers that were given to another question.", near.hits);
-    one(out, "perilune_cache_near_refused_total", "counter", "Searches whose nearest question was refused.",
-        near.refused);
-    static const char shadow[] = "perilune_cache_shadow_total";
-    head(out, shadow, "counter", "Answers to near questions that were compared with the upstream's own.");
-    buf_printf(out, "%s{result=\"agreed\"} %llu\n", shadow, (ull)SUM(g, metrics.lua.shadow.agreed));
-    buf_printf(out, "%s{result=\"differed\"} %llu\n", shadow, (ull)SUM(g, metrics.lua.shadow.differed));
-    buf_printf(out, "%s{result=\"unknown\"} %llu\n", shadow, (ull)SUM(g, metrics.lua.shadow.unknown));
     one(out, "perilune_coalesced_total", "counter", "Calls that got an answer that was under way for another.",
         flights_joined(g->stores->flights));
 }
@@ -459,6 +452,9 @@ static const struct tallied {
       { "policy", "part", "result" } },
     { "perilune_hedges_total", "Requests of hedge: asked; hedged, that is with a second call; what came of it.",
       { "policy", "upstream", "result" } },
+    { "perilune_cache_near_refused_total", "Searches whose nearest question was refused, by why.", { "cache", "why" } },
+    { "perilune_cache_shadow_total", "Answers to near questions that were compared with the upstream's own.",
+      { "cache", "result" } },
 };
 
 struct tally_writing {

@@ -4,6 +4,7 @@
  *     usage                           numbers
  *     cache, tenant, upstream, model  a length and the bytes
  *     question                        its part, and text, embedder, vector: a length and the bytes; or nothing
+ *     far                             the key in the second tier, if it is there: whoever purges by id needs it
  *
  * Numbers are written as this machine has them.  Entries leave it in a snapshot (store/snapshot.c says which
  * machines may read that) and by Redis (store/far_value.c): VERSION is raised when anything here changes. */
@@ -11,6 +12,7 @@
 
 #include <string.h>
 
+#include "base/hex.h"
 #include "base/json.h"
 #include "flow/records.h"
 #include "request/widen.h"
@@ -18,7 +20,7 @@
 
 #define VERSION 2
 
-enum { FLAG_USAGE = 1, FLAG_WITHIN = 2, FLAG_ASKED = 4 };
+enum { FLAG_USAGE = 1, FLAG_WITHIN = 2, FLAG_ASKED = 4, FLAG_FAR = 8 };
 
 struct head {
     uint8_t  version, kind, flags, dialect;
@@ -77,10 +79,18 @@ static bool take_asked(struct slice *rest, struct asked *a) {
            take_long(rest, CACHED_MAX_VECTOR, &a->vector);
 }
 
+static bool take_far(struct slice *rest, struct slice *out) {
+    if (rest->len < CACHED_FAR) return false;
+    *out = slice_of(rest->ptr, CACHED_FAR);
+    *rest = slice_of(rest->ptr + CACHED_FAR, rest->len - CACHED_FAR);
+    return true;
+}
+
 void cached_write(const struct cached *c, struct buf *out) {
     struct head h = { .version = VERSION, .kind = (uint8_t)c->kind, .dialect = number_of(c->dialect),
                       .flags = (uint8_t)((c->usage.known ? FLAG_USAGE : 0) | (c->usage_within ? FLAG_WITHIN : 0) |
-                                        (is_asked(&c->asked) ? FLAG_ASKED : 0)),
+                                        (is_asked(&c->asked) ? FLAG_ASKED : 0) |
+                                        (c->far.len == CACHED_FAR ? FLAG_FAR : 0)),
                       .usage_at = c->usage_at, .usage_len = c->usage_len, .prompt = c->usage.prompt,
                       .completion = c->usage.completion, .cached = c->usage.cached };
     buf_put(out, &h, sizeof(h));
@@ -88,11 +98,13 @@ void cached_write(const struct cached *c, struct buf *out) {
     put_text(out, c->tenant);
     put_text(out, c->upstream);
     put_text(out, c->model);
-    if (!is_asked(&c->asked)) return;
-    buf_put(out, &c->asked.part, sizeof(c->asked.part));
-    put_long(out, c->asked.text);
-    put_text(out, c->asked.embedder);
-    put_long(out, c->asked.vector);
+    if (is_asked(&c->asked)) {
+        buf_put(out, &c->asked.part, sizeof(c->asked.part));
+        put_long(out, c->asked.text);
+        put_text(out, c->asked.embedder);
+        put_long(out, c->asked.vector);
+    }
+    if (c->far.len == CACHED_FAR) buf_slice(out, c->far);
 }
 
 bool cached_read(const struct cache_entry *e, struct cached *c) {
@@ -108,8 +120,56 @@ bool cached_read(const struct cache_entry *e, struct cached *c) {
                                      .completion = h.completion, .cached = h.cached } };
     return take_text(&rest, &c->cache) && take_text(&rest, &c->tenant) && take_text(&rest, &c->upstream) &&
            take_text(&rest, &c->model) && (!(h.flags & FLAG_ASKED) || take_asked(&rest, &c->asked)) &&
+           (!(h.flags & FLAG_FAR) || take_far(&rest, &c->far)) &&
            (c->kind > CACHED_WHOLE || c->dialect != NULL);
 }
+
+/* -- The key in the second tier ---------------------------------------------------------------- */
+
+bool cached_far_key(const struct cached *c, struct far_key *out) {
+    if (c->far.len != CACHED_FAR) return false;
+    hex_write((const unsigned char *)c->far.ptr, CACHED_FAR, out->hex);
+    out->hex[2 * CACHED_FAR] = '\0';
+    return true;
+}
+
+/* The bytes of its digits, at `out`; empty: it is a key that nothing is kept under. */
+static struct slice far_bytes(const struct far_key *key, char out[CACHED_FAR]) {
+    for (unsigned i = 0; i < CACHED_FAR; i++) {
+        int high = hex_value(key->hex[2 * i]), low = high >= 0 ? hex_value(key->hex[2 * i + 1]) : -1;
+        if (low < 0) return SLICE("");
+        out[i] = (char)(high << 4 | low);
+    }
+    return slice_of(out, CACHED_FAR);
+}
+
+struct far_search {
+    struct slice   far;
+    struct hash128 keys[16]; /* usually one: an entry that was found by its meaning has another */
+    unsigned       count;
+};
+
+static bool look_for_far(struct cache_entry *e, void *ud) {
+    struct far_search *s = ud;
+    struct cached c;
+    if (cached_read(e, &c) && slice_eq(c.far, s->far)) s->keys[s->count++] = cache_entry_key(e);
+    return s->count < sizeof(s->keys) / sizeof(*s->keys);
+}
+
+unsigned cached_forget_far(struct cache *cache, struct slice hex) {
+    char bytes[CACHED_FAR];
+    struct far_key key;
+    struct far_search s = { .count = 0 };
+    if (hex.len != sizeof(key.hex) - 1) return 0;
+    slice_copy(key.hex, sizeof(key.hex), hex);
+    s.far = far_bytes(&key, bytes);
+    if (s.far.len == 0) return 0;
+    cache_each(cache, look_for_far, &s); /* nobody may call the cache from within */
+    for (unsigned i = 0; i < s.count; i++) cache_delete(cache, s.keys[i]);
+    return s.count;
+}
+
+/* -- What it says -------------------------------------------------------------------------------- */
 
 /* Is it text that the model said?  logprobs say that once more, and null says nothing. */
 static bool is_said(const struct json_doc *doc, const struct piece *p) {
@@ -176,9 +236,11 @@ int cached_store(const struct recorder_options *opt, const struct cached *facts,
     struct slice tags[CACHE_MAX_TAGS];
     struct cached c = *facts;
     struct buf meta, text;
+    char far[CACHED_FAR];
     c.cache = opt->name;
     c.tenant = opt->tenant;
     c.asked = opt->asked;
+    c.far = opt->far != NULL ? far_bytes(&opt->far_key, far) : SLICE("");
     buf_init(&meta, 0);
     buf_init(&text, 0);
     cached_write(&c, &meta);

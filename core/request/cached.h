@@ -40,7 +40,10 @@ struct cached {
     uint32_t         usage_len;    /* and its bytes, all told */
     bool             usage_within; /* usage stands in other events, too: who did not ask must not see those */
     struct asked     asked;        /* what it answers; text empty: nobody needs to know */
+    struct slice     far;          /* CACHED_FAR bytes of its key in the second tier; empty: it is not there */
 };
+#define CACHED_FAR 32 /* bytes: a far key without its digits */
+
 #define CACHED_NO_USAGE UINT32_MAX
 
 /* False: the meta is none (it came from a file, say). */
@@ -81,6 +84,12 @@ struct source *recorder_new(struct response *r, const struct recorder_options *o
 /* A source that gives what r gives, and keeps nothing: so that what reads r is apart from what reads the source.
  * As recorder_new(). */
 struct source *recorder_pass(struct response *r);
+
+/* The key of the entry in the second tier; false: it is in none. */
+bool cached_far_key(const struct cached *c, struct far_key *out);
+/* Lets go what stands under that key there; how many.  Looks through all entries, some 50 ns each: for what an operator
+ * does.  [any] */
+unsigned cached_forget_far(struct cache *cache, struct slice hex);
 
 /* For people: the texts of all pieces of an answer, or a value's bytes, the first `most` bytes. */
 void cached_text(const struct cache_entry *e, size_t most, struct buf *out);

@@ -3,7 +3,7 @@
  *     question --embed--> vector --index--> candidates, the nearest first
  *     each:   the entry is there, fresh, young enough
  *             guard      nothing that must not differ differs           (semantic/guard.c)
- *             score      the pair model's judgement                     (semantic/pair.c)
+ *             score      the pair model's judgement                     (semantic/pair.c, steady.c)
  *             threshold  of the similarity, or of the score; of the entry, when something was told of it
  *     --> the one with the best score
  *
@@ -23,6 +23,7 @@
 #include "semantic/guard.h"
 #include "semantic/learned.h"
 #include "semantic/normal.h"
+#include "semantic/steady.h"
 
 #define CANDIDATES 8
 #define LOOKED_AT  4
@@ -120,6 +121,8 @@ struct search {
     float                     vector[CACHED_MAX_VECTOR];
     unsigned                  dims;
     float                     refused; /* the similarity of the nearest that was refused */
+    float                     near[CANDIDATES]; /* the similarities that the index says of all candidates */
+    unsigned                  near_count, which; /* of these, the one that is looked at */
 };
 
 static float usual_threshold(const struct nearest_rule *r) {
@@ -153,14 +156,17 @@ static void note_refusal(struct search *s, struct hash128 key, const struct cach
 }
 
 /* What the model says of the candidate. */
-static float score_of(const struct search *s, const struct cached *c) {
+static float score_of(const struct search *s, const struct cached *c, float similarity) {
     const struct nearest_ask *a = s->ask;
     float vector[CACHED_MAX_VECTOR];
     unsigned dims = a->own ? 0 : pair_model_dims(a->rule.model); /* without what fills the vector up */
     if (dims > s->dims) dims = 0;
     if (dims > 0) unit_vector(c->asked.vector, vector);
-    return pair_score(a->rule.model, &s->asked.text, &s->other.text, dims > 0 ? s->vector : NULL,
-                      dims > 0 ? vector : NULL, dims);
+    float score = pair_score(a->rule.model, &s->asked.text, &s->other.text, dims > 0 ? s->vector : NULL,
+                             dims > 0 ? vector : NULL, dims);
+    if (a->rule.model != pair_model_builtin()) return score;
+    return steady_score(score, similarity, steady_crowd(s->near, s->near_count, s->which),
+                        s->asked.text.normal.len, s->other.text.normal.len);
 }
 
 /* Takes e when it is the best so far; false: it stays the caller's.  The model takes five times as long as the guard,
@@ -170,11 +176,11 @@ static bool judge(struct search *s, struct cache_entry *e, const struct cached *
     struct hash128 key = cache_entry_key(e);
     bool scores = a->rule.threshold < 0;
     enum guard differs = guard_compare(a->asked.text, c->asked.text);
-    float score = scores && differs == GUARD_SAME ? score_of(s, c) : -1;
+    float score = scores && differs == GUARD_SAME ? score_of(s, c, similarity) : -1;
     float threshold = threshold_of(s, key), decides = scores ? score : similarity;
     const char *why = differs != GUARD_SAME ? guard_name(differs) : decides < threshold ? "score" : NULL;
     if (why != NULL && similarity > s->refused)
-        note_refusal(s, key, c, why, similarity, score >= 0 ? score : score_of(s, c), threshold);
+        note_refusal(s, key, c, why, similarity, score >= 0 ? score : score_of(s, c, similarity), threshold);
     if (why != NULL || (s->out->e != NULL && decides <= s->out->score)) return false;
     cache_entry_put(s->out->e);
     s->out->e = e;
@@ -219,7 +225,9 @@ static int look_at_all(struct search *s) {
     struct hash128 part = asked_part(a->asked.part, a->asked.embedder);
     unsigned count = near_search(a->stores->near, part, s->vector, s->dims, hits, CANDIDATES);
     int rc = 0;
-    for (unsigned i = 0; rc == 0 && !far && i < count && i < LOOKED_AT; i++) rc = look_at(s, &hits[i], &far);
+    for (s->near_count = 0; s->near_count < count; s->near_count++) s->near[s->near_count] = hits[s->near_count].score;
+    for (s->which = 0; rc == 0 && !far && s->which < count && s->which < LOOKED_AT; s->which++)
+        rc = look_at(s, &hits[s->which], &far);
     return rc;
 }
 
@@ -227,7 +235,9 @@ static int look_at_all(struct search *s) {
 static void tell(const struct nearest_ask *a, const struct nearest *out) {
     if (out->e != NULL) near_tell(a->stores->near, true);
     else if (out->miss.why[0] != '\0') {
+        const char *labels[TALLY_LABELS] = { out->miss.cache, out->miss.why, NULL };
         near_tell(a->stores->near, false);
+        tally_add(a->stores->tally, TALLY_NEAR_REFUSED, labels, 1);
         near_note(a->stores->near, &out->miss);
     }
 }

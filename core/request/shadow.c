@@ -46,15 +46,24 @@ static enum answers compare(const struct shadow *s, const struct cache_entry *fr
     return verdict;
 }
 
+static void count(struct stores *stores, const struct cache_entry *given, const char *result) {
+    struct cached c = { .cache = SLICE("") };
+    char cache[TALLY_LABEL];
+    cached_read(given, &c);
+    slice_copy(cache, sizeof(cache), c.cache);
+    const char *labels[TALLY_LABELS] = { cache, result, NULL };
+    tally_add(stores->tally, TALLY_SHADOW, labels, 1);
+}
+
 static void judge(const struct shadow *s, uint64_t now) {
     struct stores *stores = s->services->stores;
     struct cache_entry *fresh = cache_peek(stores->cache, s->key, now);
     bool is_new = fresh != NULL && fresh != s->given && cache_age(fresh, now) <= now - s->begun_ms;
     enum answers verdict = is_new ? compare(s, fresh) : ANSWERS_UNKNOWN;
     cache_entry_put(fresh);
-    stats_add(verdict == ANSWERS_AGREE    ? &s->stats->agreed
-              : verdict == ANSWERS_DIFFER ? &s->stats->differed
-                                          : &s->stats->unknown, 1);
+    count(stores, s->given, verdict == ANSWERS_AGREE    ? "agreed"
+                            : verdict == ANSWERS_DIFFER ? "differed"
+                                                        : "unknown");
     if (verdict != ANSWERS_UNKNOWN)
         nearest_feedback(stores, cache_entry_key(s->given), s->score, verdict == ANSWERS_AGREE, now);
 }

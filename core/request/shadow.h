@@ -2,15 +2,13 @@
 #ifndef PERILUNE_REQUEST_SHADOW_H
 #define PERILUNE_REQUEST_SHADOW_H
 
-#include "base/stats.h"
 #include "request/services.h"
 
 #define SHADOW_MOST 8 /* under way at once, of one thread */
 
 /* Of one thread, which writes them. */
 struct shadow_stats {
-    stats_counter agreed, differed, unknown;
-    unsigned      under_way; /* the thread's own */
+    unsigned under_way; /* the thread's own */
 };
 
 struct shadow_ask {

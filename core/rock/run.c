@@ -37,6 +37,7 @@
 #include "local/engines.h"
 #include "local/llama.h"
 #include "local/process.h"
+#include "request/cached.h"
 #include "request/spent.h"
 #include "sim/sim.h"
 #include "sys/sigpipe.h"
@@ -84,6 +85,7 @@ static struct rock_run *run_new(struct rock *r) {
     if (loop_init(&run->loop) != 0) goto no_loop;
     if (worker_open(&run->worker, 0, &run->loop, &r->log) != 0) goto no_worker;
     far_init(&run->worker.far, &run->loop, &r->log, &r->stores->far, r->stores->cache);
+    run->worker.far.forget = cached_forget_far;
     run->engines = engines_new(&llama_engine, &process_engine, &r->log);
     if (run->engines != NULL) return run;
     worker_close(&run->worker);

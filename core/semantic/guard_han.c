@@ -73,7 +73,7 @@ static bool is_same(struct row a, struct row b) {
 #define ASKS  "什么怎哪几何吗呢吧啥多少为"
 #define EMPTY "的了着过地得也都就还又很太最不没是"
 /* Which have a side that acts, and one that suffers. */
-#define DEEDS "欠借打骂爱恨评扬告诉追咬杀害骗教送寄娶嫁赢输胜克"
+#define DEEDS "欠借打骂爱恨评扬告诉追咬杀害骗教送寄娶嫁赢输胜克除辞购赶举抢绑救"
 #define SOMEBODY "我你您他她它谁甲乙丙丁爸妈爷奶哥姐弟妹夫妻男女儿父母猫狗人"
 
 /* Can it be one of two who have exchanged their parts?  any: the rest of both texts is the same. */
@@ -84,8 +84,20 @@ static bool is_one(struct row r, bool any) {
     return any || is_among(r.t, r.at, SOMEBODY);
 }
 
-/* Does m say what the one does to the other, and join them to no list?  behind: the token behind the second. */
-static bool is_deed(struct row m, unsigned behind) {
+/* Is all that stands between x and y said of each of them, so that they are two of a list (买猫粮好买狗粮好)?
+ * How m begins, y is followed, and how it ends, x begins.  Between 甲方 and 乙方 there is a part of a
+ * name, too, but something else behind it. */
+static bool is_parallel(struct row x, struct row m, struct row y) {
+    const struct token *all = m.t->tokens, *behind = all + y.at + y.count;
+    unsigned left = m.t->token_count - (y.at + y.count), named = 0, called = 0;
+    while (named < m.count && named < left && is_equal(&behind[named], &all[m.at + named])) named++;
+    while (called < m.count && called < x.at && is_equal(&all[x.at - 1 - called], &all[m.at + m.count - 1 - called]))
+        called++;
+    return named > 0 && named + called >= m.count;
+}
+
+/* Does m say what x does to y, and join them to no list? */
+static bool is_deed(struct row x, struct row m, struct row y) {
     static const char *const lists[] = { "和", "与", "跟", "及", "或", "还是", "又", "且", ",",
                                         /* deeds that have no sides: */
                                         "绑", "连接", "关联", "搭配", "匹配", "对接", NULL };
@@ -93,8 +105,7 @@ static bool is_deed(struct row m, unsigned behind) {
         if (has_text(m, *p)) return false;
     for (unsigned i = 0; i < m.count; i++)
         if (m.t->tokens[m.at + i].kind == TOKEN_STOP) return false;
-    bool parallel = behind < m.t->token_count && is_equal(&m.t->tokens[behind], &m.t->tokens[m.at]);
-    return !parallel && m.t->tokens[m.at].kind != TOKEN_SIGN && !all_among(m, ASKS);
+    return !is_parallel(x, m, y) && m.t->tokens[m.at].kind != TOKEN_SIGN && !all_among(m, ASKS);
 }
 
 /* In a text that asks which of them, the order of two is that of a list, but for 比. */
@@ -124,7 +135,7 @@ static bool can_exchange(struct row x, struct row m, struct row y, bool any) {
     if (all_among(m, "的") && (has_number(x) || has_number(y))) return false; /* 100的百分之二十 */
     if (has_among(x, "谁") != has_among(y, "谁") && has_text(m, "是")) return false; /* 谁是老板, 老板是谁 */
     if (!any && !has_among(m, DEEDS)) return false;
-    return is_deed(m, y.at + y.count) && !chooses(x.t, m) &&
+    return is_deed(x, m, y) && !chooses(x.t, m) &&
            !has_comma((struct row){ x.t, x.at, x.count + m.count + y.count });
 }
 

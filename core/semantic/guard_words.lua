@@ -446,6 +446,8 @@ plant sow|harvest
 defrost thaw|freeze
 harmful|beneficial
 set|cancel
+change modify update|reset recover retrieve
+delete remove|deactivate suspend disable
 fatten|slim
 strengthen reinforce|weaken undermine
 shorten|lengthen prolong
@@ -698,6 +700,7 @@ opposites([[
 涨 上涨 涨价|跌 下跌 跌价 降价
 推|拉
 关注|取消关注 取关
+修改 更改 更换|重置 找回
 加|减
 乘|除
 借入|借出

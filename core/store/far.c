@@ -9,8 +9,8 @@
  *     PREFIXt:TAG     the keys that have a tag (redis.c)
  *     PREFIXv:PART    vectors of questions that entries answer, where an index is configured (vectors_redis.c);
  *                     PREFIXh:, PREFIXvDIMS in another (vectors_search.c)
- *     PREFIXnotes     the channel, and the notes of the last hour: ORIGIN, and "t" and a tag or "k" and the text
- *                     of a key
+ *     PREFIXnotes     the channel, and the notes of the last hour: ORIGIN, and "t" and a tag, "k" and the text
+ *                     of a key, or "f" and KEY, by whoever has only that
  *
  * The cache of a process is keyed with a secret that nobody else knows, so here keys are made otherwise:
  * SHA-256 over the configured secret and the SHA-256 of the text that says all that an answer depends on.
@@ -203,6 +203,7 @@ static void order_free(struct far_order *o) {
     pthread_mutex_unlock(&p->lock);
     atomic_fetch_add(&p->orders_ended, 1); /* first: who sees no order any more sees that */
     atomic_fetch_sub(&p->order_count, 1);
+    if (list_is_empty(&o->far->orders)) o->far->overflowed = false;
     mem_free(o);
 }
 
@@ -272,20 +273,41 @@ bool far_is_behind(const struct far *f) {
     return f->order_count > 0 && (!far_is_ready(f) || timer_is_running(&f->retry));
 }
 
+/* Was the same ordered, and not sent yet?  What was sent may have come before what is to go now. */
+static bool is_ordered(const struct far *f, enum store_verb verb, struct slice key) {
+    for (const struct list *l = f->orders.next; l != &f->orders; l = l->next) {
+        const struct far_order *o = container_of((struct list *)(uintptr_t)l, struct far_order, link);
+        if (!o->sent && o->verb == verb && slice_eq(slice_of(o->bytes, o->key_len), key)) return true;
+    }
+    return false;
+}
+
+static void say_lost(struct far *f, const char *why) {
+    if (!f->overflowed)
+        log_line(f->log, PERILUNE_LOG_ERROR, "cache.redis: what was deleted and invalidated cannot all be kept until "
+                 "Redis is there to be told (%s): some of it stays there until its time is over", why);
+    f->overflowed = true;
+}
+
 /* The oldest gives way: of so many, more than a few have reached their time by then. */
 static void order(struct far *f, enum store_verb verb, const char *kind, struct slice name, char what,
                   struct slice text) {
     struct buf key, note;
     if (f == NULL || f->redis == NULL) return;
-    if (f->order_count >= ORDERS) order_free(container_of(f->orders.next, struct far_order, link));
     buf_init(&key, 0);
     buf_init(&note, 0);
     put_key(f, &key, kind, name);
     buf_puts(&note, f->process->origin);
     buf_putc(&note, what);
     buf_slice(&note, text);
-    if (!buf_failed(&key) && !buf_failed(&note) && order_new(f, verb, name.len, buf_get(&key), buf_get(&note)) != NULL)
-        send_orders(f);
+    bool ok = !buf_failed(&key) && !buf_failed(&note), known = ok && is_ordered(f, verb, buf_get(&key));
+    if (ok && !known && f->order_count >= ORDERS) {
+        say_lost(f, "there are 4096 of them");
+        order_free(container_of(f->orders.next, struct far_order, link));
+    }
+    if (ok && !known) ok = order_new(f, verb, name.len, buf_get(&key), buf_get(&note)) != NULL;
+    if (!ok) say_lost(f, "out of memory");
+    send_orders(f);
     buf_deinit(&key);
     buf_deinit(&note);
 }
@@ -295,6 +317,10 @@ void far_delete(struct far *f, struct slice text) {
     if (f == NULL || f->redis == NULL) return;
     far_key(f, text, &key);
     if (key.hex[0] != '\0') order(f, STORE_DELETE, "e:", slice_str(key.hex), 'k', text);
+}
+
+void far_delete_key(struct far *f, const struct far_key *key) {
+    if (key->hex[0] != '\0') order(f, STORE_DELETE, "e:", slice_str(key->hex), 'f', slice_str(key->hex));
 }
 
 void far_invalidate(struct far *f, struct slice tag) { order(f, STORE_INVALIDATE, "t:", tag, 't', tag); }
@@ -308,6 +334,7 @@ static void hear(void *ud, struct slice note) {
     struct slice text = slice_of(note.ptr + origin + 1, note.len - origin - 1);
     if (note.ptr[origin] == 't') cache_invalidate(f->cache, text, loop_now(f->loop));
     else if (note.ptr[origin] == 'k') cache_delete(f->cache, cache_key(f->cache, text));
+    else if (note.ptr[origin] == 'f' && f->forget != NULL) f->forget(f->cache, text);
 }
 
 static void hear_all(struct far *f, struct slice notes) {

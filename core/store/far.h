@@ -52,12 +52,16 @@ struct far {
     struct far_codec   codec;
     struct list        orders;    /* struct far_order: what Redis has not confirmed */
     unsigned           order_count;
+    bool               overflowed; /* more orders came than are kept, which is said once an outage */
     struct timer       retry;     /* when those that were refused are given again */
     uint64_t           retry_ms;
     bool               heard;     /* the listener works, */
     bool               caught_up; /* and what was told while it did not is known, too */
     uint64_t           deaf_ms;   /* since when it did not; 0: since ever */
     struct store_op    notes;     /* the question for that */
+    /* Another process has let go what stands under this key: who knows how entries say theirs looks for it.
+     * NULL: nobody does. */
+    unsigned         (*forget)(struct cache *c, struct slice hex);
     struct vectors     vectors;   /* by which other processes find entries that answer near questions */
 };
 
@@ -101,6 +105,8 @@ void far_cancel(struct far_question *q);
 void far_put(struct far *f, const struct far_key *key, const struct cache_item *item);
 /* These are kept until Redis is there to be told.  text: what the key was made of.  f may be NULL. */
 void far_delete(struct far *f, struct slice text);
+/* Of a key whose text nobody knows any more: other processes look for it among their entries. */
+void far_delete_key(struct far *f, const struct far_key *key);
 void far_invalidate(struct far *f, struct slice tag);
 /* Is it known that such an order waits, because Redis is away or refuses it? */
 bool far_is_behind(const struct far *f);

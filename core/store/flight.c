@@ -280,10 +280,14 @@ static void take(struct flight *f, const struct event *ev) {
     if (ev->usage != NULL) f->usage = *ev->usage;
     switch (ev->type) {
     case EVENT_HEAD:
+        buf_slice(&f->headers, ev->headers);
+        if (buf_failed(&f->headers)) { /* without its content-encoding, say, it would be another answer */
+            take_end(f, &no_memory);
+            break;
+        }
         f->headed = true;
         f->status = ev->status;
         slice_copy(f->content_type, sizeof(f->content_type), ev->content_type);
-        buf_slice(&f->headers, ev->headers);
         slice_copy(f->upstream, sizeof(f->upstream), ev->upstream);
         break;
     case EVENT_FRAME:

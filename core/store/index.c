@@ -166,13 +166,14 @@ static bool regrow(void **p, size_t size) {
     return more != NULL;
 }
 
-/* Room for `cap` rows. */
+/* Room for `cap` rows.  Of less room any of the four may have been made before there was no memory for the next, so
+ * that much is what they have in common. */
 static int resize(struct index *x, struct part *p, size_t cap) {
     if (cap > p->cap && x->bytes + (cap - p->cap) * row_bytes(x) > x->limit) return PERILUNE_ERR_LIMITED;
-    if (!regrow((void **)&p->bits, cap * x->words * sizeof(*p->bits)) || !regrow((void **)&p->rows, cap * x->dims) ||
-        !regrow((void **)&p->scales, cap * sizeof(*p->scales)) ||
-        !regrow((void **)&p->places, cap * sizeof(struct place *)))
-        return PERILUNE_ERR_NOMEM;
+    bool done = regrow((void **)&p->bits, cap * x->words * sizeof(*p->bits)) &&
+                regrow((void **)&p->rows, cap * x->dims) && regrow((void **)&p->scales, cap * sizeof(*p->scales)) &&
+                regrow((void **)&p->places, cap * sizeof(struct place *));
+    if (!done && cap > p->cap) return PERILUNE_ERR_NOMEM;
     x->bytes += (cap - p->cap) * row_bytes(x); /* may wrap round to less */
     p->cap = cap;
     return 0;
@@ -207,7 +208,7 @@ static void remove_at(struct index *x, struct chained **at) {
     x->bytes -= sizeof(*gone);
     mem_free(gone);
     if (p->count == 0) drop_part(x, p);
-    else if (p->cap > LEAST && p->count < p->cap / 4) resize(x, p, p->cap / 2); /* less room: at worst it stays */
+    else if (p->cap > LEAST && p->count < p->cap / 4) resize(x, p, p->cap / 2);
 }
 
 static struct part *make_part(struct index *x, struct hash128 key) {

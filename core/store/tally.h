@@ -20,6 +20,8 @@ enum tally_kind {
     TALLY_CHOSEN,        /* policy, why */
     TALLY_PARTS,         /* policy, part, result */
     TALLY_HEDGES,        /* policy, upstream, result */
+    TALLY_NEAR_REFUSED,  /* cache, why */
+    TALLY_SHADOW,        /* cache, result */
     TALLY_KINDS
 };
 

@@ -87,7 +87,7 @@ function M.new(name, options, where)
   return cache
 end
 
-local wrap_options = { salt = true, tags = true }
+local wrap_options = { salt = true, tags = true, keep = true }
 
 -- Errors about the question itself: the same question gets the same one again.
 local negative = { [400] = true, [404] = true, [413] = true, [422] = true }
@@ -100,15 +100,29 @@ local function keep_failure(cache, req, key, err)
   })
 end
 
+-- What the log says of a failure that the client does not see.
+local function told(err)
+  if type(err) ~= "table" then return { reason = tostring(err) } end
+  return { code = err.code, upstream = err.upstream, upstream_status = err.status, reason = err.message }
+end
+
+-- Is it one that says nothing of the question?
+local function is_outage(err)
+  local status = type(err) == "table" and err.status or 500
+  return status >= 500 or status == 429
+end
+
 local function ask(cache, req, next, key, how)
   local res, err = next(req)
-  if res then return core.cache_record(cache, req, res, key, how.tags, how.bypassed, how.asked) end
-  local status = type(err) == "table" and err.status
-  if how.old and (status == nil or status >= 500 or status == 429) then
+  if res then
+    if key and how.keep and not how.keep(res) then key = nil end
+    return core.cache_record(cache, req, res, key, how.tags, how.bypassed, how.asked)
+  end
+  if how.old and is_outage(err) then
     local stale = core.cache_stale(cache, req, key)
     if stale then
       core.cache_note(cache, req, "stale")
-      req:log("warn", "answered with what the cache had, because the upstream failed", { code = err.code })
+      req:log("warn", "answered with what the cache had, because the upstream failed", told(err))
       return stale
     end
   end
@@ -164,10 +178,13 @@ end
 
 --- The answer from the cache, or the one of next(req), which is kept.
 function methods.wrap(cache, req, next, opts)
-  local salt, tags
+  local salt, tags, keep
   if opts then
     check.known("cache:wrap", opts, wrap_options)
-    salt, tags = opts.salt, opts.tags
+    salt, tags, keep = opts.salt, opts.tags, opts.keep
+    if keep ~= nil and type(keep) ~= "function" then
+      error("cache:wrap: 'keep' is a function(res) that says whether the answer is kept, got " .. check.show(keep), 2)
+    end
   end
   local most, own, anew = choices[cache].answers, salt, false
   if most > 1 then own, anew = salt_of_one(cache, req, salt, most) end
@@ -192,7 +209,8 @@ function methods.wrap(cache, req, next, opts)
     near.given(nears[cache], req, key, res)
     return worded(cache, req, res)
   end
-  return ask(cache, req, next, key, { tags = tags, bypassed = bypassed, asked = asked, old = not bypassed and b })
+  return ask(cache, req, next, key, { tags = tags, keep = keep, bypassed = bypassed, asked = asked,
+    old = not bypassed and b })
 end
 
 --- The answer that was kept, however old within stale_if_error; nil when there is none.

@@ -745,6 +745,8 @@ function Shared:delete(key) end
 ---@class perilune.WrapOptions
 ---@field salt? string   what the answer depends on besides
 ---@field tags? string[] for invalidate(), 14 at most
+---@field keep? async fun(res: perilune.Response): boolean?  is the answer of `next` kept?  It is given in either case. What reads
+---                      it here (res:text()) has a stream wait for its end
 
 ---@class perilune.SetOptions
 ---@field ttl? number    seconds

@@ -7,7 +7,8 @@
 -- or in nearly the same words.  A figure is the share of label 1 that is missed, so that less is better, when at
 -- most so many of label 0 are taken for the same:
 --
---   shipped      the model inside the program; it has learned nothing of these questions
+--   shipped      the model inside the program, steadied (core/semantic/steady.c); it has learned nothing of these questions
+--   alone        the same, not steadied
 --   calibrated   each fifth by what the other four taught, connected questions together
 --   vectors      the same, with another embedder: PAIR_VECTORS (rows of 32-bit floats) and PAIR_TEXTS (a line for each)
 --

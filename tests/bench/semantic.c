@@ -16,6 +16,7 @@
 #include "semantic/guard.h"
 #include "semantic/normal.h"
 #include "semantic/pair.h"
+#include "semantic/steady.h"
 #include "store/index.h"
 
 #define CANDIDATES 8
@@ -382,7 +383,8 @@ static void forget_present(void) {
 
 enum method { TFIDF, GRAMS, TABLE, BOTH, JUDGED, GUARDED };
 
-static float score_of(enum method m, const struct question *a, const struct question *b) {
+/* crowd: how near the other candidates are. */
+static float score_of(enum method m, const struct question *a, const struct question *b, float crowd) {
     float sum = 0;
     switch (m) {
     case TFIDF: return grams_cosine(&a->plain, &b->plain);
@@ -393,13 +395,16 @@ static float score_of(enum method m, const struct question *a, const struct ques
     case GUARDED:
         if (guard_compare(a->written, b->written) != GUARD_SAME) return -2;
         /* fallthrough */
-    case JUDGED: return pair_score(pair_model_builtin(), &a->text, &b->text, NULL, NULL, 0);
+    case JUDGED:
+        return steady_score(pair_score(pair_model_builtin(), &a->text, &b->text, NULL, NULL, 0),
+                            embedder_similarity(embedder, &a->text, &b->text), crowd, buf_len(&a->normal),
+                            buf_len(&b->normal));
     default: return embedder_similarity(embedder, &a->text, &b->text);
     }
 }
 
-static void consider(enum method m, size_t asked, size_t i, struct found *best) {
-    float s = score_of(m, &pairs[asked].similar, &pairs[i].origin);
+static void consider(enum method m, size_t asked, size_t i, float crowd, struct found *best) {
+    float s = score_of(m, &pairs[asked].similar, &pairs[i].origin, crowd);
     if (s <= best->score) return;
     best->score = s;
     best->right = slice_eq(buf_get(&pairs[i].origin.normal), buf_get(&pairs[asked].origin.normal));
@@ -409,13 +414,15 @@ static void consider(enum method m, size_t asked, size_t i, struct found *best) 
 static struct found find(enum method m, struct index *x, size_t asked) {
     struct found best = { .score = -2, .present = pairs[asked].present };
     struct index_hit hits[CANDIDATES];
+    float near[CANDIDATES];
     if (x != NULL) {
         unsigned n = index_search(x, part, pairs[asked].similar.text.vector, hits, CANDIDATES);
-        for (unsigned i = 0; i < n; i++) consider(m, asked, hits[i].key.low, &best);
+        for (unsigned i = 0; i < n; i++) near[i] = hits[i].score;
+        for (unsigned i = 0; i < n; i++) consider(m, asked, hits[i].key.low, steady_crowd(near, n, i), &best);
         return best;
     }
     for (size_t i = 0; i < pair_count; i++)
-        if (pairs[i].present) consider(m, asked, i, &best);
+        if (pairs[i].present) consider(m, asked, i, 0, &best);
     return best;
 }
 

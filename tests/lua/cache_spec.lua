@@ -72,6 +72,66 @@ t.test("wrong use is refused", function()
   t.error(function() t.policy("coalesce", { x = 1 }) end, "x")
 end)
 
+t.test("images, audio, seed and settings are part of the question", function()
+  t.upstream("a", { text = "x" })
+  local policy = t.policy("cache_exact", { ttl = 60, name = "parts" })
+  local function part(kind, value) return { { role = "user", content = { { type = kind, [kind] = value } } } } end
+  local questions = {
+    { messages = part("image_url", { url = "data:image/png;base64,aaaa" }) },
+    { messages = part("image_url", { url = "data:image/png;base64,aaab" }) },
+    { messages = part("image_url", { url = "data:image/png;base64,aaaa", detail = "low" }) },
+    { messages = part("input_audio", { data = "aaaa", format = "wav" }) },
+    { messages = part("input_audio", { data = "aaaa", format = "mp3" }) },
+    { modalities = { "text", "audio" } }, { seed = 1 }, { seed = 2 }, { temperature = 0 }, { temperature = 1.5 }, { n = 1 },
+    { top_p = 0.5 }, { max_tokens = 7 },
+  }
+  for _, want in ipairs{ "miss", "hit" } do
+    for i, more in ipairs(questions) do
+      local res = t.run(policy, nil, chat("hi", more))
+      t.equal(res.headers["x-cache"], want, ("question %d"):format(i))
+      res:text()
+    end
+  end
+  local cold = t.policy("cache_exact", { ttl = 60, name = "cold", max_temperature = 0 })
+  for _, case in ipairs{ { 0, "miss" }, { 0, "hit" }, { 0.1, "bypass" }, { 0.1, "bypass" } } do
+    local res = t.run(cold, nil, chat("hi", { temperature = case[1] }))
+    t.equal(res.headers["x-cache"], case[2])
+    res:text()
+  end
+end)
+
+t.test("wrap: kept is what the policy says", function()
+  local c = perilune.cache("kept")
+  local policy = function(req, next)
+    return c:wrap(req, next, { keep = function(res) return not res:text():find("sorry", 1, true) end })
+  end
+  for _, stream in ipairs{ false, true } do
+    local question = chat("hi", { stream = stream, seed = stream and 1 or 2 })
+    for i, case in ipairs{ { "sorry, not now", "miss" }, { "fine", "miss" }, { "fine", "hit" } } do
+      t.upstream("a", { text = case[1] })
+      local res = t.run(policy, nil, question)
+      t.equal({ res:text(), res.headers["x-cache"] }, case, ("question %d"):format(i))
+    end
+  end
+  t.error(function() t.run(function(req, next) return c:wrap(req, next, { keep = true }) end, nil, chat("hi")) end,
+    "'keep' is a function")
+end)
+
+t.test("a stale answer for a failure that is no table", function()
+  t.upstream("a", { text = "old" })
+  local c, broken = perilune.cache("no table", { ttl = 1, stale_if_error = 100 }), false
+  local policy = function(req, next)
+    return c:wrap(req, function(r) if broken then return nil, "it is broken" end return next(r) end)
+  end
+  t.equal(t.run(policy, nil, chat("hi")):text(), "old")
+  broken = true
+  t.advance(2)
+  local res = t.run(policy, nil, chat("hi"))
+  t.equal({ res:text(), res.headers["x-cache"] }, { "old", "stale" })
+  local log = t.logs()[#t.logs()]
+  t.equal({ log.text, log.fields.reason }, { "answered with what the cache had, because the upstream failed", "it is broken" })
+end)
+
 t.test("wrap: a salt is part of the question", function()
   t.upstream("a", { text = "one" })
   local c, salt = perilune.cache("salted"), "s1"

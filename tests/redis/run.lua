@@ -267,6 +267,28 @@ test("what was told while nobody listened", function(s)
   await("that the other hears of it", function() return ask(b, "q1") == "miss" end)
 end)
 
+test("purging by id goes to Redis, and to who has it from there", function(s)
+  local a, b = s.gateway(), s.gateway()
+  ready(a) ready(b)
+  ask(a, "q1")
+  ask(a, "q2")
+  done(a, 2)
+  same(ask(b, "q1"), "hit", "the other process")
+  local function id_of(g)
+    for id, text in assert(http.get(g.admin, "/admin/cache", 10)).body:gmatch('"id":"(%x+)"') do return id, text end
+  end
+  forget_near(a)
+  same(ask(a, "q1"), "hit", "out of Redis") -- its entry is the only one here now
+  local function purged(id) return assert(http.request(a.admin, "DELETE", "/admin/cache?key=" .. id, nil, nil, 10)).status end
+  local function entries() return s.redis:ask("EVAL", "return #redis.call('KEYS', '*:e:*')", "0") end
+  same(entries(), ":2", "entries")
+  same(purged(id_of(a)), 200, "purging")
+  await("that it goes from Redis", function() return entries() == ":1" end)
+  await("that the other hears of it", function() return ask(b, "q1") == "miss" end)
+  same(ask(a, "q2"), "hit", "what was not purged")
+  same(purged(("0"):rep(32)), 404, "what nobody has")
+end)
+
 test("purging by tenant goes to Redis, too", function(s)
   local a, b = s.gateway(), s.gateway()
   ready(a) ready(b)
@@ -344,6 +366,25 @@ test("what was purged while a process was down is not in its snapshot", function
 end)
 
 -- A crash does not bring back what a policy let go a while ago.
+test("a snapshot that is damaged, and one that is somebody else's file", function(s)
+  for _, case in ipairs{
+    { "PERICACH of another version", "is damaged, or of another version", "PERICACH" },
+    { "Milk, bread, eggs.", "is no snapshot of a cache: it is neither read nor written", "Milk, bread, eggs." },
+  } do
+    local path = s.redis.dir .. "/snapshot"
+    files.write(path, case[1])
+    local a = s.gateway(nil, ('snapshot = "%s",'):format(path))
+    await("the line", function() return caches.said(a, "cache.snapshot", case[2]) == 1 end)
+    ready(a)
+    ask(a, "q1")
+    a.proc:kill(posix.SIGTERM)
+    assert(a.proc:wait(), "it does not end")
+    local left = files.read(path)
+    same(left:sub(1, #case[3]), case[3], "what stands there afterwards")
+    same(left == case[1], case[1] == case[3], "that it is as it was")
+  end
+end)
+
 test("what a policy lets go leaves the snapshot soon", function(s)
   local dir = posix.temp_dir("perilune-snap")
   local extra = ('snapshot = "%s/snap",'):format(dir)
@@ -438,6 +479,30 @@ test("it is not there at the start, and comes", function(s)
   s.redis:start()
   ready(a)
   says(a, "connected to", 1)
+end)
+
+-- A server that says this to whoever connects, and hangs up.
+local function parrot(listener, text)
+  while true do
+    local conn = listener:accept(3600)
+    if not conn then return end
+    conn:send(text)
+    conn:close()
+  end
+end
+
+test("what answers is no Redis", function(s)
+  for _, text in ipairs{ "HTTP/1.1 400 Bad Request\r\n\r\n", "$-77\r\n", "*1000000000\r\n" } do
+    local listener = net.listen()
+    local server_of_text = loop.go(parrot, listener, text)
+    local a = s.gateway(('url = "redis://127.0.0.1:%d"'):format(listener.port))
+    says(a, "requests go on without it", 1) -- of both workers
+    same(ask(a, "q1"), "miss", "without Redis")
+    same(ask(a, "q1"), "hit", "out of the process")
+    same(metric(a, "perilune_redis_up"), 0, "the connection")
+    loop.cancel(server_of_text)
+    listener:close()
+  end
 end)
 
 test("a wrong password", function(s)

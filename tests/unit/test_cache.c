@@ -335,6 +335,7 @@ TEST(the_newest_come_first) {
     unsigned asked = 0;
     char name[16];
     bool more;
+    CHECK(c != NULL);
     for (int i = 0; i < 302; i++) {
         snprintf(name, sizeof(name), "%d", i);
         CHECK_INT(put(c, name, slice_of(name + strlen(name) - 1, 1), (uint64_t)i, 1000, 0), 0);

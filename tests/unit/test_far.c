@@ -121,7 +121,14 @@ TEST_NOFAULT(keys_depend_on_the_secret) {
     far_put(&f, &b, &(struct cache_item){ .data = SLICE("x"), .fresh_ms = 1 }); /* not connected: nothing */
     far_invalidate(&f, SLICE("tag")); /* kept until there is a connection */
     CHECK_UINT(f.order_count, 1);
-    for (int i = 0; i < 5000; i++) far_delete(&f, SLICE("text"));
+    for (int i = 0; i < 9; i++) far_delete(&f, SLICE("text")); /* one order does for all */
+    CHECK_UINT(f.order_count, 2);
+    for (int i = 0; i < 5000; i++) {
+        char text[16];
+        snprintf(text, sizeof(text), "text %d", i);
+        far_delete(&f, slice_str(text));
+        CHECK_INT(f.overflowed, i >= 4094); /* the oldest gives way, which is said */
+    }
     CHECK_UINT(f.order_count, 4096);
     CHECK(far_configure(&f, NULL, true));
     CHECK_PTR(f.redis, NULL);

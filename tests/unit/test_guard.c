@@ -154,6 +154,15 @@ static const struct swap parts[] = {
     { GUARD_DIRECTION, "谁欠我钱", "我欠谁钱" },
     { GUARD_DIRECTION, "PDF转成Word怎么弄", "Word转成PDF怎么弄" },
     { GUARD_DIRECTION, "中国队打赢日本队", "日本队打赢中国队" },
+    { GUARD_DIRECTION, "甲方违约乙方怎么办", "乙方违约甲方怎么办" },
+    { GUARD_DIRECTION, "中国出口美国的商品", "美国出口中国的商品" },
+    { GUARD_DIRECTION, "卖家拒绝买家退款怎么办", "买家拒绝卖家退款怎么办" },
+    { GUARD_DIRECTION, "A公司收购B公司的股份", "B公司收购A公司的股份" },
+    { GUARD_DIRECTION, "我想知道老板能不能开除员工", "员工能不能开除老板" },
+    { GUARD_DIRECTION, "How do I change my password?", "How do I reset my password?" },
+    { GUARD_DIRECTION, "I want to update my PIN", "I want to recover my PIN" },
+    { GUARD_DIRECTION, "how do I delete my account", "how do I deactivate my account" },
+    { GUARD_DIRECTION, "怎么修改密码", "怎么找回密码" },
 };
 
 TEST(exchanged_parts_are_told_apart) {
@@ -188,6 +197,10 @@ static const char *const same[][2] = {
     { "what does print() do", "explain what print does" },
     { "I want to buy a car. How?", "how do I buy a car" },
     { "怎么修改密码", "如何修改密码？" },
+    { "change my password", "how can I modify my password?" },
+    { "How do I reset my password?", "How do I recover my password?" },
+    { "买猫粮好买狗粮好", "买狗粮好买猫粮好" },
+    { "去北京方便去上海方便", "去上海方便去北京方便" },
     { "怎样修改密码呢", "请问修改密码的方法" },
     { "3个苹果", "三个苹果" },
     { "我有3万元", "我有30000元" },

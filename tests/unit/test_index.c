@@ -92,6 +92,28 @@ done:
     index_free(x);
 }
 
+/* Arrays that could not be made smaller are no excuse for one that was. */
+TEST_FAULT(what_is_removed_leaves_room_for_others) {
+    struct index *x = index_new(64, 1 << 20);
+    struct index_hit hits[4];
+    float v[64] = { 0 };
+    if (FAULTED(x)) return;
+    for (int round = 0; round < 2; round++) {
+        for (uint64_t i = 0; i < 64; i++) {
+            struct hash128 key = { i, i };
+            memset(v, 0, sizeof(v));
+            v[i] = 1;
+            int rc = index_add(x, key_of(0), key, v);
+            if (!FAULTED(rc)) CHECK_INT(rc, 0);
+            if (rc != 0) continue;
+            CHECK_UINT(index_search(x, key_of(0), v, hits, 1), 1);
+            CHECK_UINT(hits[0].key.low, i);
+        }
+        for (uint64_t i = 3; i < 64; i++) index_remove(x, key_of(0), (struct hash128){ i, i });
+    }
+    index_free(x);
+}
+
 TEST(scores_are_cosines) {
     struct index *x = index_new(DIMS, 1 << 20);
     float v[DIMS], w[DIMS];
