@@ -723,6 +723,7 @@ static const luaL_Reg functions[] = {
     { "of_sample", l_of_sample },
     { "path_normal", l_path_normal },
     { "place", l_place },
+    { "play", l_play },
     { "traced", l_traced },
     { "is_folder", l_is_folder },
     { "finding", l_finding },

@@ -126,7 +126,7 @@ static void settle(struct attempt *a, enum breaker_outcome outcome, const struct
 }
 
 static void note_time(const struct attempt *a, struct latency *l) {
-    latency_add(l, loop_hrtime_us() - a->started_us, loop_now(a->loop));
+    latency_add(l, loop_us(a->loop) - a->started_us, loop_now(a->loop));
 }
 
 static bool is_chat(const struct attempt *a) { return a->o.body != NULL && a->o.body->chat.messages != JSON_NONE; }
@@ -172,7 +172,7 @@ static bool call(struct attempt *a) {
     uint64_t now = loop_now(a->loop);
     o.pool = a->at;
     if (a->until_ms != 0) o.timeout_ms = a->until_ms > now ? a->until_ms - now : 1;
-    a->started_us = loop_hrtime_us();
+    a->started_us = loop_us(a->loop);
     a->from = outgoing_call(a->v, &o, &a->form);
     if (a->from == NULL) return false;
     source_start(a->from, &a->sink);

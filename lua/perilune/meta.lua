@@ -2425,7 +2425,7 @@ function test.world(body, handler) end
 ---@field all perilune.SimulatedClass
 ---@field classes table<string, perilune.SimulatedClass>
 ---@field tenants table<string, { requests: integer, tokens: integer, most_tokens_a_minute: integer }>
----@field upstreams table<string, { calls: integer, most_a_second: integer }>
+---@field upstreams table<string, { calls: integer, most_a_second: integer, prompt_tokens: integer, cached_tokens: integer }>
 local report = {}
 --- As a table for people.
 ---@return string
@@ -2433,7 +2433,7 @@ function report:text() end
 
 --- Hours of traffic through policies, in virtual time; the manual has the options.  Throws for options that are wrong.
 ---@async
----@param options { seconds: number, seed?: integer, policies?: table[], upstreams: table, traffic: table[] }
+---@param options { seconds: number, seed?: integer, policies?: table[], upstreams: table, pools?: table, traffic: table[] }
 ---@return perilune.SimulationReport
 function test.simulate(options) end
 

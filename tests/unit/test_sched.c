@@ -191,6 +191,22 @@ TEST_NOFAULT(a_scout_ends_the_waiting_and_goes_later_when_it_was_wrong) {
     breaker_deinit(&b);
 }
 
+TEST_NOFAULT(probes_that_went_by_themselves_do_not_slow_scouts_down) {
+    struct breaker b;
+    struct breaker_ticket t;
+    CHECK_INT(breaker_init(&b, 1), 0);
+    open_at(&b, 1000);
+    for (uint64_t now = 100000; now < 500000; now += 100000) { /* each opening is over, and its probe fails */
+        CHECK(breaker_admit(&b, &settings, now, &t));
+        CHECK(t.probe);
+        breaker_settle(&b, &settings, &t, BREAKER_DARK, 0, "x", now);
+        CHECK(!breaker_wants_scout(&b, now + 1999));
+        CHECK(breaker_wants_scout(&b, now + 2000));
+        breaker_scouted(&b, false, now + 2001);
+    }
+    breaker_deinit(&b);
+}
+
 TEST_NOFAULT(a_stream_that_breaks_off_was_not_good) {
     struct breaker b;
     struct breaker_view v;
