@@ -724,6 +724,7 @@ static const luaL_Reg functions[] = {
     { "path_normal", l_path_normal },
     { "place", l_place },
     { "play", l_play },
+    { "prompt_seen", l_prompt_seen },
     { "traced", l_traced },
     { "is_folder", l_is_folder },
     { "finding", l_finding },

@@ -115,6 +115,7 @@ int l_known_upstreams(lua_State *L);
 int l_request(lua_State *L);
 int l_fresh_stores(lua_State *L);
 int l_play(lua_State *L);
+int l_prompt_seen(lua_State *L);
 int l_scripted(lua_State *L);
 int l_scripted_join(lua_State *L);
 int l_serve(lua_State *L);

@@ -19,6 +19,7 @@ struct stores *stores_new(void) {
     s->tally = tally_new();
     s->captures = captures_new();
     s->values = values_new();
+    hash_long_key_random(&s->prompt_key);
     far_process_init(&s->far);
     bool values = s->shared != NULL && s->memo != NULL && s->tally != NULL && s->captures != NULL &&
                   s->values != NULL;
@@ -42,8 +43,17 @@ void stores_free(struct stores *s) {
     tally_free(s->tally);
     captures_free(s->captures);
     values_free(s->values);
+    affinity_free(s->prompts);
     far_process_deinit(&s->far);
     mem_free(s);
+}
+
+struct affinity *stores_prompts(struct stores *s) {
+    struct affinity *seen = atomic_load_explicit(&s->prompts, memory_order_acquire), *fresh, *none = NULL;
+    if (seen != NULL || (fresh = affinity_new()) == NULL) return seen;
+    if (atomic_compare_exchange_strong(&s->prompts, &none, fresh)) return fresh;
+    affinity_free(fresh); /* another thread was quicker */
+    return none;
 }
 
 bool stores_renew(struct stores **s) {

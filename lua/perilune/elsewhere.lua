@@ -43,8 +43,20 @@ end
 --- Counts what became of a request that could be hedged (perilune_hedges_total).
 ---@param policy string
 ---@param upstream string  that was asked first, or second
----@param result "asked"|"hedged"|"won"|"late"|"failed_over"
+---@param result "asked"|"hedged"|"won"|"late"|"warm"|"failed_over"
 function M.count_hedge(policy, upstream, result) core.tally("hedges", 1, policy, upstream, result) end
+
+--- The share of the prompt, 0 to 1, that the upstream has read lately, as far as policies have said so.
+---@param req perilune.Request
+---@param upstream string
+---@return number
+function M.has_read(req, upstream) return core.prompt_seen(req, upstream, false) end
+
+--- The same; from here on, it has read all of it.
+---@param req perilune.Request
+---@param upstream string
+---@return number
+function M.reads(req, upstream) return core.prompt_seen(req, upstream, true) end
 
 -- A member of a pool is the pool.
 local function is_of(name, wanted)
