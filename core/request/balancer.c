@@ -71,10 +71,11 @@ static void look_at(const struct services *v, struct sight *s, unsigned i, bool 
 static void find_prefix(const struct services *v, const struct outgoing *o, struct sight *s) {
     uint16_t who[PICK_MOST];
     unsigned matched[PICK_MOST];
+    const struct prefix *p = &s->prefix;
     if (s->p->state->affinity == NULL) return;
     prefix_read(&s->prefix, &s->p->state->key, o->body);
     for (unsigned i = 0; i < s->p->count; i++) who[i] = member_at(v, s->p, i)->target->health->number;
-    affinity_match(s->p->state->affinity, s->prefix.blocks, s->prefix.count, who, s->p->count, loop_now(v->loop), matched);
+    affinity_match(s->p->state->affinity, p->blocks, p->count, who, s->p->count, loop_now(v->loop), matched);
     for (unsigned i = 0; i < s->p->count; i++) s->m[i].matched = matched[i];
 }
 
@@ -220,5 +221,6 @@ void balancer_pick(const struct services *v, const struct outgoing *o, uint64_t 
     if (!lost) atomic_store_explicit(&s.p->state->all_rest, false, memory_order_relaxed);
     else if (tried == 0 && out->pool != NULL) say_all_rest(o, out->pool->target);
     if (out->pool == NULL || s.prefix.count == 0) return;
-    affinity_note(s.p->state->affinity, s.prefix.blocks, s.prefix.count, out->pool->target->health->number, loop_now(v->loop));
+    uint16_t who = out->pool->target->health->number;
+    affinity_note(s.p->state->affinity, s.prefix.blocks, s.prefix.count, who, loop_now(v->loop));
 }

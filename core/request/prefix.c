@@ -2,8 +2,8 @@
  *
  *     tools | messages ..... -->  [ tools ][ 1 KiB ][ 1 KiB ] ...    each hash is of its block and all before it
  *
- * The tools come first, and then the messages: that is the order in which templates write them.  What is left behind the
- * last whole block is new with each request anyway. */
+ * The tools come first, and then the messages: that is the order in which templates write them.  What is left behind
+ * the last whole block is new with each request anyway. */
 #include "request/prefix.h"
 
 #define BLOCK HASH_BLOCK /* bytes: some 250 tokens */

@@ -32,7 +32,7 @@ struct stores {
     struct known  *known;  /* which entries of the second tier are among them */
     struct tally  *tally;  /* what policies count for operators */
     struct captures *captures; /* files that policies write lines to */
-    struct affinity *_Atomic prompts; /* which upstreams have seen them; NULL: nobody has asked yet.  stores_prompts() */
+    struct affinity *_Atomic prompts; /* which upstreams have seen them: stores_prompts(); NULL: nobody has asked */
     struct hash_long_key prompt_key;
     struct values *values; /* that the program sets, and policies read */
     struct host   *host;   /* functions of the program's; NULL: there is no program.  Of who opened it */
@@ -52,8 +52,8 @@ struct stores {
 /* NULL: no memory. */
 struct stores *stores_new(void);
 void           stores_free(struct stores *s); /* and all that took its place; NULL is fine */
-/* Who has seen which prompts, of policies that choose upstreams by name; made when first asked for.  Any thread.  NULL: no
- * memory. */
+/* Who has seen which prompts, of policies that choose upstreams by name; made when first asked for.  Any thread.
+ * NULL: no memory. */
 struct affinity *stores_prompts(struct stores *s);
 /* Empty ones in the place of *s, for a spec that begins anew; what was, stays for who still uses it, until the
  * first one is freed.  False: no memory. */
