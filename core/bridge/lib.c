@@ -722,6 +722,8 @@ static const luaL_Reg functions[] = {
     { "of_job", l_of_job },
     { "of_sample", l_of_sample },
     { "path_normal", l_path_normal },
+    { "credit_earn", l_credit_earn },
+    { "credit_spend", l_credit_spend },
     { "place", l_place },
     { "play", l_play },
     { "prompt_seen", l_prompt_seen },

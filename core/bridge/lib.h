@@ -114,6 +114,8 @@ int l_is_live(lua_State *L);
 int l_known_upstreams(lua_State *L);
 int l_request(lua_State *L);
 int l_fresh_stores(lua_State *L);
+int l_credit_earn(lua_State *L);
+int l_credit_spend(lua_State *L);
 int l_play(lua_State *L);
 int l_prompt_seen(lua_State *L);
 int l_scripted(lua_State *L);

@@ -30,9 +30,10 @@
 #include "request/balancer.h"
 #include "request/scout.h"
 
-#define RETRY_SHARE 100 /* thousandths of a retry that a request earns */
-#define RETRY_FLOOR 3   /* a second */
-#define RETRY_SAVED 200 /* what a busy time may leave for a bad moment: a tenth of 2000 requests */
+/* Thousandths of a retry. */
+#define RETRY_SHARE 100    /* that a request earns */
+#define RETRY_FLOOR 3000   /* a second */
+#define RETRY_SAVED 200000 /* what a busy time may leave for a bad moment: a tenth of 2000 requests */
 
 struct attempt {
     struct source        source;

@@ -15,6 +15,7 @@ struct stores *stores_new(void) {
     s->flights = flights_new();
     s->known = known_new();
     s->gates = gates_new();
+    s->credits = credits_new();
     s->limits = limits_new(STORES_LIMIT_BYTES);
     s->tally = tally_new();
     s->captures = captures_new();
@@ -24,7 +25,7 @@ struct stores *stores_new(void) {
     bool values = s->shared != NULL && s->memo != NULL && s->tally != NULL && s->captures != NULL &&
                   s->values != NULL;
     bool ready = values && s->flights != NULL && s->near != NULL && s->known != NULL;
-    if (ready && s->gates != NULL && s->limits != NULL) return s;
+    if (ready && s->gates != NULL && s->credits != NULL && s->limits != NULL) return s;
     stores_free(s);
     return NULL;
 }
@@ -39,6 +40,7 @@ void stores_free(struct stores *s) {
     flights_free(s->flights);
     known_free(s->known);
     gates_free(s->gates);
+    credits_free(s->credits);
     limits_free(s->limits);
     tally_free(s->tally);
     captures_free(s->captures);

@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "sched/affinity.h"
 #include "sched/afterwork.h"
+#include "sched/credits.h"
 #include "sched/gate.h"
 #include "sched/limit.h"
 #include "store/cache.h"
@@ -27,6 +28,7 @@ struct stores {
     struct cache  *cache;  /* answers */
     struct near   *near;   /* questions that they answer, by what those mean */
     struct flights *flights; /* answers under way */
+    struct credits *credits; /* budgets of policies, by name */
     struct gates  *gates;  /* who may work, and who waits */
     struct limits *limits;  /* what keys have used of their limits */
     struct known  *known;  /* which entries of the second tier are among them */

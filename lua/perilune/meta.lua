@@ -1697,7 +1697,8 @@ function text.elide_base64(s, opts) end
 ---@class perilune.RetryBudget
 ---@field fraction number
 ---@field floor number
----@field store perilune.Shared
+---@field saved number
+---@field name string
 
 ---@class perilune.retry
 local retry = {}
