@@ -35,6 +35,7 @@
 
 local check = require "perilune.check"
 local config = require "perilune.config"
+local elsewhere = require "perilune.elsewhere"
 local gates = require "perilune.gate"
 local perilune = require "perilune"
 
@@ -109,12 +110,6 @@ local function take(step, req, next, asked)
   return next(req)
 end
 
--- Fails in a way that another step may not.
-local other_accounts = { [401] = true, [402] = true, [403] = true, [404] = true }
-local function goes_on(err)
-  return err.retryable or err.upstream ~= nil and other_accounts[err.status] == true
-end
-
 -- -- where the ladder stands ----------------------------------------------------
 
 -- All of it is in perilune.shared: for all workers, and through reloads.
@@ -185,9 +180,10 @@ local function ladder_of(options)
   return self
 end
 
--- Does what became of a step say anything of it?
+-- Does what became of a step say anything of it?  A prompt that is too long for it does not.
 local function proves(step, err)
-  return step.upstream ~= nil and (err == nil or err.code ~= "overloaded" or err.upstream ~= nil)
+  if not step.upstream or err and elsewhere.is_too_long(err) then return false end
+  return err == nil or err.code ~= "overloaded" or err.upstream ~= nil
 end
 
 -- -- the policy -----------------------------------------------------------------
@@ -199,9 +195,13 @@ end
 
 local function all_failed(err, hold)
   err = err or {}
+  if err.code and elsewhere.is_too_long(err) then return err end -- it will be, whenever it comes again
   return perilune.error{ code = err.code or "overloaded", status = 503, retryable = true, retry_after = math.ceil(hold),
     message = err.message or "nothing can answer now; try again later", upstream = err.upstream }
 end
+
+-- May this step do what the last one could not?  No text of ours answers a prompt that is too long.
+local function suits(step, last) return step.upstream ~= nil or not (last and elsewhere.is_too_long(last)) end
 
 return function(given)
   local options = config.options(spec, given, "degrade")
@@ -213,16 +213,17 @@ return function(given)
     local ahead = ladder.ahead_of(level)
     for i = ahead or level, #options.ladder do
       local step = options.ladder[i]
-      local res, err = take(step, req, next, asked)
-      local ok = res ~= nil or not goes_on(err)
-      if not proves(step, err) then ok = nil end
-      if ok ~= nil and i == ahead then ladder.proof(req, level, i, ok)
-      elseif ok ~= nil and i == level then ladder.count(req, level, ok) end
-      if res then return named(res, step, i) end
-      if not goes_on(err) then return nil, err end
-      req:log("warn", "degrade: a step failed", { step = step.label, code = err.code })
-      last = err
-      if (req:time_left() or math.huge) <= 0 then break end
+      if suits(step, last) then
+        local res, err = take(step, req, next, asked)
+        local goes_on = err and elsewhere.goes_on(err)
+        if proves(step, err) and i == ahead then ladder.proof(req, level, i, not goes_on)
+        elseif proves(step, err) and i == level then ladder.count(req, level, not goes_on) end
+        if res then return named(res, step, i) end
+        if not goes_on then return nil, err end
+        req:log("warn", "degrade: a step failed", { step = step.label, code = err.code })
+        last = err
+        if (req:time_left() or math.huge) <= 0 then break end
+      end
     end
     return nil, all_failed(last, options.hold)
   end

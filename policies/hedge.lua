@@ -13,8 +13,13 @@
 -- are passed over.  When the first fails before it is late, in a way that another may not (as `fallback` has it), the second
 -- is asked at once: that is no hedge, and needs no share.  Both fail: the client hears of the first.
 --
+-- A prompt that the first has read lately, and the second has not, is not hedged: the second would begin with what the
+-- first has in its cache, and be paid in full.  What is compared is the beginning of the prompt, in blocks of 1 KiB;
+-- from half of it on it counts.
+--
 -- perilune_hedges_total counts, by the policy's name and upstream: `asked` (all requests), `hedged` (a second call was
--- made; of all asked this is the extra share), `won` (it answered), `late` (there was no share left), `failed_over`.
+-- made; of all asked this is the extra share), `won` (it answered), `late` (there was no share left), `warm` (the first alone knows the
+-- prompt), `failed_over`.
 --
 -- It calls the upstreams itself, so policies behind it in the list are not run.
 --
@@ -32,6 +37,7 @@ local perilune = require "perilune"
 local retry = require "perilune.retry"
 
 local SAVED = 10 -- hedges that a quiet time may leave for a busy one
+local WARM = 0.5 -- of a prompt, from which on it is better to wait for who has read it
 local LONG = 1e6 -- seconds: until the other branch has decided
 
 local function check_after(value)
@@ -66,6 +72,12 @@ local function delay_of(options, req, name)
   return times and times.at
 end
 
+-- Notes that `first` reads the prompt.  Has it read much of it before, which `second` has not?
+local function is_warm(req, first, second)
+  local known = elsewhere.reads(req, first)
+  return second ~= first and known >= WARM and known - elsewhere.has_read(req, second) >= WARM
+end
+
 local function call(options, name, req)
   return perilune.upstream(name):chat(req, { timeout = options.timeout })
 end
@@ -76,6 +88,7 @@ local function fail_over(req, options, first, second, err)
   if second == first or not in_time or not elsewhere.goes_on(err, perilune.upstream(first)) then return nil, err end
   req:log("info", "the first call failed, the second upstream is asked", { upstream = second, code = err.code })
   elsewhere.count_hedge(options.name, second, "failed_over")
+  elsewhere.reads(req, second)
   local res, why = call(options, second, req)
   if res then return res end
   req:log("info", "the second call failed", { upstream = second, code = why.code })
@@ -89,7 +102,7 @@ local function alone(req, options, first, second)
 end
 
 -- Two calls: said is what they know of each other.
-local function race(req, options, first, second, delay, spend)
+local function race(req, options, first, second, delay, warm, spend)
   local said = {}
   local function ask(name)
     local res, err = call(options, name, req)
@@ -100,11 +113,16 @@ local function race(req, options, first, second, delay, spend)
   local function hedge()
     perilune.sleep(delay)
     if said.failed then perilune.sleep(LONG) end -- the second one is asked already
+    if warm then
+      elsewhere.count_hedge(options.name, second, "warm")
+      perilune.sleep(LONG)
+    end
     if not spend() then
       elsewhere.count_hedge(options.name, second, "late")
       perilune.sleep(LONG)
     end
     said.hedged = true
+    elsewhere.reads(req, second)
     elsewhere.count_hedge(options.name, second, "hedged")
     req:log("info", "asked a second time, because the first answer is late", { upstream = second, after = delay })
     local res, err = ask(second)
@@ -136,8 +154,9 @@ return function(given)
     local first, second = two_of(breaker.asked_first(req, options.upstreams))
     retry.earn(budget)
     elsewhere.count_hedge(options.name, first, "asked")
+    local warm = is_warm(req, first, second)
     local delay = options.max_share > 0 and delay_of(options, req, first)
     if not delay then return alone(req, options, first, second) end
-    return race(req, options, first, second, delay, function() return retry.spend(budget) end)
+    return race(req, options, first, second, delay, warm, function() return retry.spend(budget) end)
   end
 end, { last = true }

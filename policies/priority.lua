@@ -30,23 +30,18 @@
 local check = require "perilune.check"
 local config = require "perilune.config"
 local gate = require "perilune.gate"
+local told = require "perilune.told"
 
 local spec = {
-  class = { type = { "string", "function" } },
+  class = { type = "any", check = told.check },
   tiers = { type = "map", of = { type = "string" }, default = {} },
   default = { type = "string" },
-  tenant = { type = { "string", "function" } },
+  tenant = { type = "any", check = told.check },
   weights = { type = "map", of = { type = "number", min = 0.001, max = 1000 }, default = {} },
   upstreams = { type = "set", of = { type = "upstream" }, min = 1 },
   name = { type = "string", default = "default", min = 1, max = 63 },
 }
 for key, value in pairs(gate.spec) do spec[key] = value end
-
--- A header's value, or what the function says.
-local function asked(how, req)
-  if type(how) == "string" then return req.headers[how] end
-  return how and how(req)
-end
 
 local function numbers_of(options)
   local numbers = {}
@@ -66,10 +61,11 @@ return function(given)
   local numbers = numbers_of(options)
   local slots = gate.make(options.name, options)
   local default = options.default or options.classes[#options.classes]
+  local class_of, tenant_of = options.class and told.by(options.class), told.by(options.tenant or "tenant")
   return function(req, next)
     if options.upstreams and not options.upstreams[req.upstream or ""] then return next(req) end
-    local tenant = asked(options.tenant, req) or req.tenant or ""
-    local class = asked(options.class, req) or options.tiers[tenant] or default
+    local tenant = tostring(tenant_of(req) or req.tenant or "")
+    local class = class_of and class_of(req) or options.tiers[tenant] or default
     local open, err, why = gate.enter(slots, req, numbers[class] or numbers[default], tenant,
                                       options.weights[tenant] or 1, 1)
     if open then return next(req) end

@@ -146,6 +146,16 @@ bool failure_is_final(const struct failure *f) {
     return own && f->status >= 500 && !f->retryable && f->retry_after_ms == 0 && buf_len(&f->body) == 0;
 }
 
+/* The official SDKs wait for a minute at most.  Told to wait for longer they take pauses of their own, of a second or
+ * two, and are refused each time: three requests for one, of every client of a limit that is used up for today.  What
+ * an upstream says of this is its own affair. */
+#define SDK_PATIENCE_MS 60000
+
+bool failure_is_not_repeated(const struct failure *f) {
+    bool ours = f->kind != FAILURE_UPSTREAM_STATUS && f->kind != FAILURE_STREAM;
+    return failure_is_final(f) || (ours && f->retry_after_ms > SDK_PATIENCE_MS);
+}
+
 /* A 429 of an upstream means it also where it does not name the time; of ours one without a time is for ever. */
 bool failure_says_later(const struct failure *f) {
     if (!f->retryable || failure_is_final(f)) return false;

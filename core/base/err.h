@@ -67,6 +67,8 @@ struct failure {
 const char *failure_code(enum failure_kind kind);
 /* Is it of a policy, or ours, and will it come again?  SDKs repeat every 5xx on their own: they are told not to. */
 bool failure_is_final(const struct failure *f);
+/* Are SDKs to be told not to repeat it by themselves?  It is final, or we refuse it for longer than they wait. */
+bool failure_is_not_repeated(const struct failure *f);
 /* An upstream may have done the work, or has: sent again the request may be paid twice.  SDKs are told so by a line
  * of f's headers; `retryable` stays, for policies. */
 void failure_forbid_repeat(struct failure *f);

@@ -82,6 +82,20 @@ void hash_long_key_random(struct hash_long_key *key) {
         kernel_random(p + at, sizeof(*key) - at < 256 ? sizeof(*key) - at : 256);
 }
 
+void hash_long_key_init(struct hash_long_key *key, uint64_t seed) {
+    struct rng rng;
+    if (seed == 0) {
+        hash_long_key_random(key);
+        return;
+    }
+    rng_seed(&rng, seed);
+    for (size_t i = 0; i < sizeof(key->nh) / sizeof(*key->nh); i++) key->nh[i] = rng_next(&rng);
+    key->end[0] = rng_next(&rng);
+    key->end[1] = rng_next(&rng);
+    key->sip.k0 = rng_next(&rng);
+    key->sip.k1 = rng_next(&rng);
+}
+
 /* Words of the text and of the key are added, and pairs of the sums multiplied. */
 static inline u128 nh_pair(const char *p, const uint64_t *k) {
     uint64_t m[2];

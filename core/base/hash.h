@@ -34,6 +34,7 @@ static inline uint64_t hash_fnv_field(uint64_t h, struct slice s) {
 struct hash_long_key { uint64_t nh[HASH_BLOCK / 8], end[2]; struct hash_key sip; };
 struct hash128 { uint64_t low, high; };
 void           hash_long_key_random(struct hash_long_key *key);
+void           hash_long_key_init(struct hash_long_key *key, uint64_t seed); /* 0: at random */
 /* `with` is hashed, too: what else the result depends on. */
 struct hash128 hash_long(const struct hash_long_key *key, struct slice s, uint64_t with);
 

@@ -274,68 +274,6 @@ static void keep(struct reserved *v, const struct limit_matter *q, const struct 
 
 /* -- Saying ------------------------------------------------------------------------------------------------ */
 
-/* As OpenAI does: "20ms", "6m0s", "1h0m0s". */
-static void put_duration(struct buf *out, uint64_t ms) {
-    uint64_t s = ms / 1000, parts = ms % 1000;
-    if (ms < 1000) {
-        buf_u64(out, ms);
-        buf_puts(out, "ms");
-        return;
-    }
-    if (s >= 3600) {
-        buf_u64(out, s / 3600);
-        buf_putc(out, 'h');
-    }
-    if (s >= 60) {
-        buf_u64(out, s / 60 % 60);
-        buf_putc(out, 'm');
-    }
-    buf_u64(out, s % 60);
-    if (s < 60 && parts > 0) {
-        char digits[4] = { '.', (char)('0' + parts / 100), (char)('0' + parts / 10 % 10), (char)('0' + parts % 10) };
-        buf_put(out, digits, 4);
-    }
-    buf_putc(out, 's');
-}
-
-static void put_line(struct buf *out, const char *name, const char *kind, double v) {
-    buf_puts(out, name);
-    buf_puts(out, kind);
-    buf_puts(out, ": ");
-    buf_u64(out, v > 0 ? (uint64_t)v : 0);
-    buf_puts(out, "\r\n");
-}
-
-/* What another limit has said stays when it leaves less. */
-static bool yields(struct buf *out, const char *kind, double left) {
-    static const char *const names[] = { "x-ratelimit-limit-", "x-ratelimit-remaining-", "x-ratelimit-reset-" };
-    char name[48];
-    if (buf_len(out) == 0) return false;
-    snprintf(name, sizeof(name), "%s%s", names[1], kind);
-    struct slice said = headers_find(buf_get(out), slice_str(name));
-    if (said.ptr == NULL) return false;
-    if (strtod(said.ptr, NULL) <= left) return true; /* a line ends with CR */
-    for (int i = 0; i < 3; i++) {
-        snprintf(name, sizeof(name), "%s%s", names[i], kind);
-        headers_drop(out, slice_str(name));
-    }
-    return false;
-}
-
-static void put_rows(const struct limit_row row[LIMIT_KINDS], struct buf *out) {
-    static const char *const kinds[] = { "requests", "tokens" };
-    for (int k = LIMIT_REQUESTS; k <= LIMIT_TOKENS; k++) {
-        if (!row[k].has || yields(out, kinds[k], floor(row[k].left))) continue;
-        put_line(out, "x-ratelimit-limit-", kinds[k], row[k].most);
-        put_line(out, "x-ratelimit-remaining-", kinds[k], floor(row[k].left));
-        buf_puts(out, "x-ratelimit-reset-");
-        buf_puts(out, kinds[k]);
-        buf_puts(out, ": ");
-        put_duration(out, row[k].reset_ms);
-        buf_puts(out, "\r\n");
-    }
-}
-
 static void put_amount(struct buf *out, unsigned meter, double v) {
     if (meter < LIMIT_METERS && meter / LIMIT_WINDOWS == LIMIT_USD) buf_printf(out, "$%.6g", v / LIMIT_NANO);
     else buf_printf(out, "%.0f", v);
@@ -354,7 +292,7 @@ static void put_wait(struct buf *out, const struct limit_verdict *v) {
         return;
     }
     buf_puts(out, ". Please try again in ");
-    put_duration(out, v->wait_ms);
+    limit_put_duration(out, v->wait_ms);
     buf_putc(out, '.');
 }
 
@@ -385,7 +323,7 @@ static void fill_failure(struct failure *f, const struct limit_verdict *v, struc
     snprintf(f->type, sizeof(f->type), "%s", v->meter < LIMIT_METERS ? types[v->meter / LIMIT_WINDOWS] : "requests");
     uint64_t ms = v->wait_ms < 1000000000 ? v->wait_ms : 1000000000;
     f->retry_after_ms = (uint32_t)ms;
-    put_rows(v->row, &f->headers);
+    limit_put_rows(v->row, &f->headers);
     if (ms > 0) buf_printf(&f->headers, "retry-after-ms: %llu\r\n", (unsigned long long)ms);
     else buf_puts(&f->headers, "x-should-retry: false\r\n");
 }
@@ -700,7 +638,7 @@ int l_limit_leave(lua_State *L) {
     if (v != NULL && lua_isnil(L, 3) && is_refusal(L, 4)) reserved_give_back(v);
     else if (v != NULL && lua_isnil(L, 3)) reserved_settle_failed(v, r);
     if (res != NULL && v != NULL && !m->dry) {
-        put_rows(v->row, &res->headers);
+        limit_put_rows(v->row, &res->headers);
         lib_check_buf(L, &res->headers);
     }
     return lua_gettop(L) - 2;

@@ -74,7 +74,7 @@ static void note_headers(struct serve *v, const struct request *req) {
     }
     if (v->failure.retry_after_ms > 0)
         buf_printf(&v->lines, "retry-after: %u\r\n", (v->failure.retry_after_ms + 999) / 1000);
-    if (failure_is_final(&v->failure))
+    if (failure_is_not_repeated(&v->failure))
         http_field_put_unless(&v->lines, buf_get(&v->failure.headers), SLICE("x-should-retry"), SLICE("false"));
     buf_slice(&v->lines, buf_get(&v->failure.headers));
 }

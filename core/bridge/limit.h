@@ -1,4 +1,5 @@
-/* limit.h -- what the two halves of perilune.limit know of each other: l_limit.c decides, limit_line.c waits. */
+/* limit.h -- what the parts of perilune.limit know of each other: l_limit.c decides, limit_line.c waits,
+ * limit_rows.c tells clients. */
 #ifndef PERILUNE_BRIDGE_LIMIT_H
 #define PERILUNE_BRIDGE_LIMIT_H
 
@@ -53,6 +54,11 @@ int  limit_take(struct state *s, const struct limit_matter *q, struct slice key,
                 struct limit_verdict *v);
 /* What core.limit_enter gives of a decision: nil, or the refusal. [0, +1, e] */
 int  limit_push_entered(lua_State *L, const struct limit_matter *q, int rc, const struct limit_verdict *v);
+
+/* Lines of x-ratelimit-..., unless out has some that say less is left. */
+void limit_put_rows(const struct limit_row row[LIMIT_KINDS], struct buf *out);
+/* As OpenAI writes them: "20ms", "6m0s", "1h0m0s". */
+void limit_put_duration(struct buf *out, uint64_t ms);
 
 /* Enters, or waits for it up to max_ms: then it parks, as op_wait(). Returns what a C function of Lua does. */
 int  limit_line_enter(lua_State *L, const struct limit_matter *q, const struct limit_key *key, uint64_t max_ms);

@@ -18,6 +18,7 @@
 #include "sched/batch.h"
 #include "store/stores.h"
 #include "sys/loop.h"
+#include "upstream/played.h"
 
 struct task;
 struct bundle;
@@ -117,6 +118,8 @@ struct state {
     struct buf          host_text;  /* what the last one answered, while it is pushed */
     int                 eval_entry; /* what runs rules, lua/perilune/rules.lua; 0: nobody has asked yet */
     uint64_t            values_seen; /* as of when value_index() keeps what it read; see l_host.c */
+    struct player       player;     /* of core.play() */
+    int                 player_ref; /* its function; 0: nothing is played */
     struct buf          decode, encode; /* scratch of lib_scratch(), lib_output() */
 };
 

@@ -12,6 +12,7 @@
 
 #include <stdio.h>
 
+#include "gateway/cast.h"
 #include "include/perilune.h"
 
 #define MORNING_MS   1700000000000u /* any day will do, as long as it is the same */
@@ -26,16 +27,36 @@ static void keep(struct buf *lines, struct slice line) {
     buf_putc(lines, '\n');
 }
 
+/* What upstreams of a simulation do was asked for: nobody need be told on stderr. */
+static void keep_line(void *ud, int level, perilune_str line) {
+    struct alone *a = ud;
+    (void)level;
+    if (a->state != NULL && a->state->log_lines != NULL) keep(&a->lines, slice_of(line.ptr, line.len));
+}
+
 static void write_line(void *ud, int level, perilune_str line) {
     struct alone *a = ud;
-    if (a->state != NULL && a->state->log_lines != NULL) keep(&a->lines, slice_of(line.ptr, line.len));
+    keep_line(ud, level, line);
     if (level <= a->log_level) fprintf(stderr, "%.*s\n", (int)line.len, line.ptr);
 }
 
+/* services.play */
+static int play(struct services *v, struct slice config, uint64_t seed, const struct player *player, char *err,
+                size_t errlen) {
+    struct alone *a = v->play_ud;
+    cast_close(a->cast);
+    a->cast = NULL;
+    v->pools = NULL;
+    v->pool_count = 0;
+    return config.ptr == NULL ? 0 : cast_new(&a->cast, v, &a->cast_log, config, seed, player, err, errlen);
+}
+
 int alone_open(struct alone *a, int log_level, char *err, size_t errlen) {
-    *a = (struct alone){ .log = { .write = write_line, .ud = a }, .log_level = log_level };
+    *a = (struct alone){ .log = { .write = write_line, .ud = a }, .cast_log = { .write = keep_line, .ud = a },
+                         .log_level = log_level };
     buf_init(&a->lines, 0);
     atomic_init(&a->log.level, log_level);
+    atomic_init(&a->cast_log.level, PERILUNE_LOG_DEBUG);
     a->stores = stores_new();
     a->has_loop = a->stores != NULL && loop_init(&a->loop) == 0;
     if (!a->has_loop) {
@@ -46,7 +67,11 @@ int alone_open(struct alone *a, int log_level, char *err, size_t errlen) {
     a->loop.virtual_ms = MORNING_MS;
     rng_seed(&a->loop.rng, SEED);
     struct state_limits limits = { .max_answer = ANSWER_BYTES, .high_water = HIGH_WATER };
-    return state_new(&a->state, &a->loop, &a->log, a->stores, &limits, err, errlen);
+    int rc = state_new(&a->state, &a->loop, &a->log, a->stores, &limits, err, errlen);
+    if (rc != 0) return rc;
+    a->state->services.play = play;
+    a->state->services.play_ud = a;
+    return 0;
 }
 
 void alone_keep_log(struct alone *a) {
@@ -58,7 +83,9 @@ void alone_close(struct alone *a) {
     if (a->state != NULL) after_line_cancel(a->state->after);
     if (a->has_loop) loop_flush(&a->loop); /* shares that this gave back */
     state_put(a->state);
+    cast_close(a->cast);
     if (a->has_loop) {
+        loop_flush(&a->loop); /* the end of the cast */
         while (a->loop.heap_len > 0) timer_stop(&a->loop, a->loop.heap[0]); /* of what was cut short */
         loop_deinit(&a->loop);
     }

@@ -4,12 +4,16 @@
 
 #include "bridge/state.h"
 
+struct cast;
+
 struct alone {
     struct loop    loop;
     struct log     log;
     struct stores *stores;
     struct state  *state;
     struct buf     lines;     /* of the log, for core.log_lines() */
+    struct log     cast_log;  /* of the next */
+    struct cast   *cast;      /* upstreams of the simulation that runs; NULL: none does */
     int            log_level; /* of what goes to stderr */
     bool           has_loop;
 };

@@ -97,7 +97,7 @@ void answer_error_lines(const struct exchange *x, const struct failure *f, struc
         buf_u64(out, f->retry_after_ms > 0 ? (f->retry_after_ms + 999) / 1000 : 1);
         buf_puts(out, "\r\n");
     }
-    if (failure_is_final(f)) http_field_put_unless(out, own, SLICE("x-should-retry"), SLICE("false"));
+    if (failure_is_not_repeated(f)) http_field_put_unless(out, own, SLICE("x-should-retry"), SLICE("false"));
     buf_slice(out, own);
     if (f->kind == FAILURE_METHOD) put_allow(out, x);
     if (f->status == 415 && f->kind == FAILURE_INVALID_REQUEST) buf_puts(out, "accept-encoding: " CODINGS_KNOWN "\r\n");

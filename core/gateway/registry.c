@@ -14,6 +14,7 @@
 int registry_init(struct registry *r) {
     list_init(&r->entries);
     r->count = 0;
+    r->seed = 0;
     return pthread_mutex_init(&r->lock, NULL) == 0 ? 0 : PERILUNE_ERR_NOMEM;
 }
 
@@ -30,11 +31,11 @@ void registry_deinit(struct registry *r) {
 }
 
 /* NULL: no memory. */
-static struct registry_entry *entry_new(const char *name) {
+static struct registry_entry *entry_new(const char *name, uint64_t seed) {
     struct registry_entry *e = mem_zalloc(sizeof(*e));
     if (e == NULL) return NULL;
     snprintf(e->name, sizeof(e->name), "%s", name);
-    if (breaker_init(&e->health.breaker, 0) == 0) return e;
+    if (breaker_init(&e->health.breaker, seed) == 0) return e;
     mem_free(e);
     return NULL;
 }
@@ -46,7 +47,7 @@ struct registry_entry *registry_get(struct registry *r, const char *name) {
         struct registry_entry *e = container_of(l, struct registry_entry, link);
         if (strcmp(e->name, name) == 0) found = e;
     }
-    if (found == NULL && (found = entry_new(name)) != NULL) {
+    if (found == NULL && (found = entry_new(name, r->seed == 0 ? 0 : r->seed + r->count)) != NULL) {
         found->health.number = ++r->count;
         list_append(&r->entries, &found->link);
     }
@@ -58,7 +59,7 @@ struct target_pool_state *registry_pool(struct registry *r, const char *name, bo
     struct registry_entry *e = registry_get(r, name);
     if (e == NULL) return NULL;
     pthread_mutex_lock(&r->lock);
-    if (e->pool == NULL && (e->pool = mem_zalloc(sizeof(*e->pool))) != NULL) hash_long_key_random(&e->pool->key);
+    if (e->pool == NULL && (e->pool = mem_zalloc(sizeof(*e->pool))) != NULL) hash_long_key_init(&e->pool->key, r->seed);
     struct target_pool_state *p = e->pool;
     if (p != NULL && affinity && p->affinity == NULL && (p->affinity = affinity_new()) == NULL) p = NULL;
     pthread_mutex_unlock(&r->lock);

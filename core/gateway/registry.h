@@ -18,6 +18,7 @@ struct registry {
     pthread_mutex_t lock;
     struct list     entries;
     uint16_t        count;
+    uint64_t        seed; /* of what entries draw; 0: from the kernel.  The owner may set it before there are any */
 };
 
 int  registry_init(struct registry *r);

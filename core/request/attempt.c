@@ -30,9 +30,10 @@
 #include "request/balancer.h"
 #include "request/scout.h"
 
-#define RETRY_SHARE 100 /* thousandths of a retry that a request earns */
-#define RETRY_FLOOR 3   /* a second */
-#define RETRY_SAVED 200 /* what a busy time may leave for a bad moment: a tenth of 2000 requests */
+/* Thousandths of a retry. */
+#define RETRY_SHARE 100    /* that a request earns */
+#define RETRY_FLOOR 3000   /* a second */
+#define RETRY_SAVED 200000 /* what a busy time may leave for a bad moment: a tenth of 2000 requests */
 
 struct attempt {
     struct source        source;
@@ -126,7 +127,7 @@ static void settle(struct attempt *a, enum breaker_outcome outcome, const struct
 }
 
 static void note_time(const struct attempt *a, struct latency *l) {
-    latency_add(l, loop_hrtime_us() - a->started_us, loop_now(a->loop));
+    latency_add(l, loop_us(a->loop) - a->started_us, loop_now(a->loop));
 }
 
 static bool is_chat(const struct attempt *a) { return a->o.body != NULL && a->o.body->chat.messages != JSON_NONE; }
@@ -172,7 +173,7 @@ static bool call(struct attempt *a) {
     uint64_t now = loop_now(a->loop);
     o.pool = a->at;
     if (a->until_ms != 0) o.timeout_ms = a->until_ms > now ? a->until_ms - now : 1;
-    a->started_us = loop_hrtime_us();
+    a->started_us = loop_us(a->loop);
     a->from = outgoing_call(a->v, &o, &a->form);
     if (a->from == NULL) return false;
     source_start(a->from, &a->sink);

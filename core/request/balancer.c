@@ -17,16 +17,14 @@
  * A pool may have members for long prompts (`long`): then those of which much is new go there, and all others to the
  * rest; where nobody of the right half is up, to the other half.
  *
- * Beginnings of prompts are hashed in blocks of 1 KiB, each with all before it, the tools and then the messages: that
- * is the order in which templates write them. */
+ * Beginnings of prompts are hashes of blocks (prefix.c). */
 #include "request/balancer.h"
 
 #include "base/log.h"
+#include "request/prefix.h"
 #include "request/scout.h"
 
 #define SUSPECT   0.1          /* of its weight */
-#define BLOCK     HASH_BLOCK   /* bytes: some 250 tokens */
-#define BLOCKS    64           /* of a prompt that are looked at */
 #define QUANTILE  0.9          /* of the latency */
 
 /* What is known of the members at this moment. */
@@ -35,9 +33,7 @@ struct sight {
     struct pick_member m[PICK_MOST];
     uint64_t wait_ms[PICK_MOST];
     uint64_t suspects;
-    uint64_t blocks[BLOCKS], ends[BLOCKS]; /* ends: bytes of the prompt up to there */
-    unsigned block_count;
-    uint64_t bytes;  /* of the prompt */
+    struct prefix prefix; /* of the prompt; empty: it does not matter */
     uint64_t others; /* bits of members that are ready, and for prompts of the other length */
     bool     known;  /* it is for the others' half only because somebody here remembers it */
 };
@@ -72,33 +68,14 @@ static void look_at(const struct services *v, struct sight *s, unsigned i, bool 
     if (s->wait_ms[i] > 0 && breaker_wants_scout(&t->health->breaker, now)) scout_send(v->loop, pool);
 }
 
-/* The block that ends here, with all before it. */
-static void add_block(const struct target_pool *p, struct sight *s, struct slice text) {
-    uint64_t before = s->block_count > 0 ? s->blocks[s->block_count - 1] : 0;
-    s->ends[s->block_count] = (s->block_count > 0 ? s->ends[s->block_count - 1] : 0) + text.len;
-    s->blocks[s->block_count++] = hash_long(&p->state->key, text, before).low;
-}
-
-static void add_blocks(const struct target_pool *p, struct sight *s, struct slice text) {
-    while (text.len >= BLOCK && s->block_count < BLOCKS) {
-        add_block(p, s, slice_of(text.ptr, BLOCK));
-        text = slice_of(text.ptr + BLOCK, text.len - BLOCK);
-    }
-}
-
 static void find_prefix(const struct services *v, const struct outgoing *o, struct sight *s) {
     uint16_t who[PICK_MOST];
     unsigned matched[PICK_MOST];
-    const struct body *b = o->body;
-    if (s->p->state->affinity == NULL || b == NULL || b->chat.messages == JSON_NONE) return;
-    uint32_t tools = json_get(&b->doc, 0, SLICE("tools"));
-    struct slice text = tools == JSON_NONE ? SLICE("") : json_raw(&b->doc, tools);
-    struct slice messages = json_raw(&b->doc, b->chat.messages);
-    s->bytes = text.len + messages.len;
-    if (text.len > 0) add_block(s->p, s, text);
-    add_blocks(s->p, s, messages);
+    const struct prefix *p = &s->prefix;
+    if (s->p->state->affinity == NULL) return;
+    prefix_read(&s->prefix, &s->p->state->key, o->body);
     for (unsigned i = 0; i < s->p->count; i++) who[i] = member_at(v, s->p, i)->target->health->number;
-    affinity_match(s->p->state->affinity, s->blocks, s->block_count, who, s->p->count, loop_now(v->loop), matched);
+    affinity_match(s->p->state->affinity, p->blocks, p->count, who, s->p->count, loop_now(v->loop), matched);
     for (unsigned i = 0; i < s->p->count; i++) s->m[i].matched = matched[i];
 }
 
@@ -110,12 +87,12 @@ static void split(const struct outgoing *o, struct sight *s) {
     const struct request *r = o->request;
     uint64_t above = s->p->above * TOKEN_BYTES, ready = 0;
     if (r->counted > 0 && o->body == r->body)
-        above = (uint64_t)((double)s->p->above * (double)s->bytes / (double)r->counted);
-    bool is_long = pick_is_long(s->m, s->p->count, s->p->longs, s->ends, s->bytes, above);
+        above = (uint64_t)((double)s->p->above * (double)s->prefix.bytes / (double)r->counted);
+    bool is_long = pick_is_long(s->m, s->p->count, s->p->longs, s->prefix.ends, s->prefix.bytes, above);
     for (unsigned i = 0; i < s->p->count; i++) ready |= (uint64_t)s->m[i].ready << i;
     uint64_t mine = ready & (is_long ? s->p->longs : ~s->p->longs);
     if (is_long) atomic_fetch_add_explicit(&s->p->state->long_picks, 1, memory_order_relaxed);
-    s->known = !is_long && s->bytes > above;
+    s->known = !is_long && s->prefix.bytes > above;
     s->others = ready & ~mine;
     for (unsigned i = 0; i < s->p->count; i++) s->m[i].ready = mine >> i & 1;
 }
@@ -144,8 +121,8 @@ static void prefer_region(struct sight *s, uint64_t tried) {
 static void look(const struct services *v, const struct outgoing *o, uint64_t tried, struct sight *s) {
     bool stream = outgoing_form(o).sent;
     s->p = o->of->target->pool;
-    s->block_count = 0;
-    s->bytes = s->others = 0;
+    s->prefix.count = 0;
+    s->prefix.bytes = s->others = 0;
     s->known = false;
     for (unsigned i = 0; i < s->p->count; i++) look_at(v, s, i, stream);
     s->suspects = pick_suspects(s->wait_ms, s->p->count);
@@ -243,6 +220,7 @@ void balancer_pick(const struct services *v, const struct outgoing *o, uint64_t 
     bool lost = all_rest(&s);
     if (!lost) atomic_store_explicit(&s.p->state->all_rest, false, memory_order_relaxed);
     else if (tried == 0 && out->pool != NULL) say_all_rest(o, out->pool->target);
-    if (out->pool == NULL || s.block_count == 0) return;
-    affinity_note(s.p->state->affinity, s.blocks, s.block_count, out->pool->target->health->number, loop_now(v->loop));
+    if (out->pool == NULL || s.prefix.count == 0) return;
+    uint16_t who = out->pool->target->health->number;
+    affinity_note(s.p->state->affinity, s.prefix.blocks, s.prefix.count, who, loop_now(v->loop));
 }

@@ -18,6 +18,7 @@ struct calibration;
 struct door;
 struct job_settings;
 struct jobs;
+struct player;
 struct embedder;
 struct request;
 struct trial_ask;
@@ -50,6 +51,11 @@ struct services {
     bool              (*route_at)(struct services *v, unsigned index, struct ask_route *out); /* of the configuration */
     void              (*ask_begins)(struct services *v);
     void              (*ask_ends)(struct services *v, const struct ask_report *r);
+    /* Puts upstreams that are played in the place of `pools`, as the configuration (JSON) has them; its ptr is NULL:
+     * they go.  0 or an error with a sentence.  NULL: nothing can be played here. */
+    int               (*play)(struct services *v, struct slice config, uint64_t seed, const struct player *player,
+                              char *err, size_t errlen);
+    void               *play_ud;
     size_t              high_water; /* bytes of an answer that are held for a consumer that is not there yet */
 };
 

@@ -25,7 +25,9 @@
  *
  * Doubling would leave an upstream out for long that was away for short.  So while it is open for what may pass by
  * itself, it may be looked for by somebody's scouts: questions that cost nothing.  One that is answered ends the
- * waiting, not the doubling; when the probe after it fails, the next scout goes twice as late.
+ * waiting, not the doubling; when the probe after it fails, the next scout goes twice as late.  A probe that went by
+ * itself, because the time was over, says nothing of scouts: they go as often as before, or they would be no quicker
+ * than the doubling that they are for.
  *
  * Who is not told of a refusal (an upstream that stands alone, without the policy) may call all the same
  * (breaker_force): a good answer to that is as good as a probe's.
@@ -79,6 +81,7 @@ static void enter(struct breaker *b, enum breaker_state to, uint64_t now) {
     if (to == BREAKER_CLOSED) {
         b->level = b->row = 0;
         b->scout_wait_ms = SCOUT_MS;
+        b->scouted = false;
         memset(b->slots, 0, sizeof(b->slots));
     }
     atomic_fetch_add_explicit(&b->epoch, 1, memory_order_relaxed);
@@ -110,7 +113,8 @@ static uint64_t length_of(struct breaker *b, const struct breaker_settings *s, e
 static void open_for(struct breaker *b, const struct breaker_settings *s, enum breaker_outcome o, uint64_t wait,
                      uint64_t now) {
     b->length_ms = length_of(b, s, o, wait);
-    if (state_of(b) == BREAKER_HALF_OPEN) b->scout_wait_ms = least(b->scout_wait_ms * 2, s->max_open_ms);
+    if (b->scouted) b->scout_wait_ms = least(b->scout_wait_ms * 2, s->max_open_ms); /* it was wrong */
+    b->scouted = false;
     atomic_store_explicit(&b->until_ms, now + b->length_ms, memory_order_relaxed);
     b->scout_at_ms = now + b->scout_wait_ms;
     enter(b, BREAKER_OPEN, now);
@@ -293,8 +297,10 @@ bool breaker_wants_scout(struct breaker *b, uint64_t now) {
 void breaker_scouted(struct breaker *b, bool alive, uint64_t now) {
     if (!alive) return;
     pthread_mutex_lock(&b->lock);
-    if (state_of(b) == BREAKER_OPEN && (b->why == BREAKER_FAILED || b->why == BREAKER_DARK) && until(b, now) > now)
+    if (state_of(b) == BREAKER_OPEN && (b->why == BREAKER_FAILED || b->why == BREAKER_DARK) && until(b, now) > now) {
         atomic_store_explicit(&b->until_ms, now, memory_order_relaxed);
+        b->scouted = true;
+    }
     pthread_mutex_unlock(&b->lock);
 }
 

@@ -47,6 +47,7 @@ struct breaker {
     char                  code[48];            /* the same */
     struct { uint64_t at; unsigned good, bad; } slots[BREAKER_SLOTS];
     uint64_t              scout_at_ms, scout_wait_ms;
+    bool                  scouted; /* the waiting was ended by a scout, and no probe has proved it right yet */
     bool                  alarmed, inited;
     struct rng            rng;
     atomic_uint_least64_t opened, refused, alarms; /* for metrics */

@@ -13,18 +13,19 @@ static int64_t floor_due(struct credit *c, unsigned floor, unsigned most, uint64
     if (floor == 0) return 0;
     if (at == 0) { /* the account begins with the floor of some seconds */
         bool mine = atomic_compare_exchange_strong(&c->at_ms, &at, now ? now : 1);
-        return mine ? (int64_t)floor * CREDIT_BEGIN_S * 1000 : 0;
+        return mine ? (int64_t)floor * CREDIT_BEGIN_S : 0;
     }
+    uint64_t ms = now > at ? now - at : 0, enough = (uint64_t)most * 1000 / floor + 1;
+    int64_t due = (int64_t)((ms < enough ? ms : enough) * floor / 1000);
+    if (now > at && due == 0) return 0; /* a small floor takes a while to be a thousandth */
     if (now == at || !atomic_compare_exchange_strong(&c->at_ms, &at, now ? now : 1)) return 0;
-    if (now < at) return 0; /* the clock was set back */
-    uint64_t ms = now - at, enough = (uint64_t)most * 1000 / floor + 1;
-    return (int64_t)((ms < enough ? ms : enough) * floor);
+    return due; /* 0: the clock was set back */
 }
 
-void credit_earn(struct credit *c, unsigned per_mille, unsigned floor, unsigned most, uint64_t now_ms) {
-    int64_t add = (int64_t)per_mille + floor_due(c, floor, most, now_ms), limit = (int64_t)most * 1000;
+void credit_earn(struct credit *c, unsigned share, unsigned floor, unsigned most, uint64_t now_ms) {
+    int64_t add = (int64_t)share + floor_due(c, floor, most, now_ms);
     int64_t now = atomic_fetch_add_explicit(&c->thousandths, add, memory_order_relaxed) + add;
-    if (now > limit) atomic_fetch_sub_explicit(&c->thousandths, now - limit, memory_order_relaxed);
+    if (now > most) atomic_fetch_sub_explicit(&c->thousandths, now - most, memory_order_relaxed);
 }
 
 bool credit_spend(struct credit *c) {

@@ -14,9 +14,9 @@ struct credit {
 
 #define CREDIT_BEGIN_S 10 /* seconds of the floor that an account begins with */
 
-/* Any thread.  A request came: earns `per_mille` thousandths of a unit; `floor` units are paid each second anyway.
- * No more than `most` units are saved. */
-void credit_earn(struct credit *c, unsigned per_mille, unsigned floor, unsigned most, uint64_t now_ms);
+/* Any thread.  A request came: it earns `share`; `floor` is paid each second anyway.  No more than `most` is saved.
+ * All are thousandths of a unit. */
+void credit_earn(struct credit *c, unsigned share, unsigned floor, unsigned most, uint64_t now_ms);
 /* Takes one unit.  False: there is none. */
 bool credit_spend(struct credit *c);
 

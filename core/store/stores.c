@@ -15,15 +15,17 @@ struct stores *stores_new(void) {
     s->flights = flights_new();
     s->known = known_new();
     s->gates = gates_new();
+    s->credits = credits_new();
     s->limits = limits_new(STORES_LIMIT_BYTES);
     s->tally = tally_new();
     s->captures = captures_new();
     s->values = values_new();
+    hash_long_key_random(&s->prompt_key);
     far_process_init(&s->far);
     bool values = s->shared != NULL && s->memo != NULL && s->tally != NULL && s->captures != NULL &&
                   s->values != NULL;
     bool ready = values && s->flights != NULL && s->near != NULL && s->known != NULL;
-    if (ready && s->gates != NULL && s->limits != NULL) return s;
+    if (ready && s->gates != NULL && s->credits != NULL && s->limits != NULL) return s;
     stores_free(s);
     return NULL;
 }
@@ -38,12 +40,22 @@ void stores_free(struct stores *s) {
     flights_free(s->flights);
     known_free(s->known);
     gates_free(s->gates);
+    credits_free(s->credits);
     limits_free(s->limits);
     tally_free(s->tally);
     captures_free(s->captures);
     values_free(s->values);
+    affinity_free(s->prompts);
     far_process_deinit(&s->far);
     mem_free(s);
+}
+
+struct affinity *stores_prompts(struct stores *s) {
+    struct affinity *seen = atomic_load_explicit(&s->prompts, memory_order_acquire), *fresh, *none = NULL;
+    if (seen != NULL || (fresh = affinity_new()) == NULL) return seen;
+    if (atomic_compare_exchange_strong(&s->prompts, &none, fresh)) return fresh;
+    affinity_free(fresh); /* another thread was quicker */
+    return none;
 }
 
 bool stores_renew(struct stores **s) {

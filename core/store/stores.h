@@ -2,7 +2,10 @@
 #ifndef PERILUNE_STORE_STORES_H
 #define PERILUNE_STORE_STORES_H
 
+#include "base/hash.h"
+#include "sched/affinity.h"
 #include "sched/afterwork.h"
+#include "sched/credits.h"
 #include "sched/gate.h"
 #include "sched/limit.h"
 #include "store/cache.h"
@@ -25,11 +28,14 @@ struct stores {
     struct cache  *cache;  /* answers */
     struct near   *near;   /* questions that they answer, by what those mean */
     struct flights *flights; /* answers under way */
+    struct credits *credits; /* budgets of policies, by name */
     struct gates  *gates;  /* who may work, and who waits */
     struct limits *limits;  /* what keys have used of their limits */
     struct known  *known;  /* which entries of the second tier are among them */
     struct tally  *tally;  /* what policies count for operators */
     struct captures *captures; /* files that policies write lines to */
+    struct affinity *_Atomic prompts; /* which upstreams have seen them: stores_prompts(); NULL: nobody has asked */
+    struct hash_long_key prompt_key;
     struct values *values; /* that the program sets, and policies read */
     struct host   *host;   /* functions of the program's; NULL: there is no program.  Of who opened it */
     struct jobs_store *_Atomic jobs; /* questions that nobody waits for; NULL: none are kept.  Of who opened it */
@@ -48,6 +54,9 @@ struct stores {
 /* NULL: no memory. */
 struct stores *stores_new(void);
 void           stores_free(struct stores *s); /* and all that took its place; NULL is fine */
+/* Who has seen which prompts, of policies that choose upstreams by name; made when first asked for.  Any thread.
+ * NULL: no memory. */
+struct affinity *stores_prompts(struct stores *s);
 /* Empty ones in the place of *s, for a spec that begins anew; what was, stays for who still uses it, until the
  * first one is freed.  False: no memory. */
 bool           stores_renew(struct stores **s);

@@ -117,6 +117,8 @@ uint64_t loop_now(const struct loop *l) {
 
 uint64_t loop_hrtime_us(void) { return clock_ns(CLOCK_MONOTONIC) / 1000; }
 
+uint64_t loop_us(const struct loop *l) { return l->is_virtual ? l->virtual_ms * 1000 : loop_hrtime_us(); }
+
 int timer_start(struct loop *l, struct timer *t, uint64_t after_ms, void (*fire)(struct timer *)) {
     uint64_t now = loop_now(l);
     uint64_t at = after_ms > UINT64_MAX - 1 - now ? UINT64_MAX - 1 : now + after_ms;

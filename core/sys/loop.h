@@ -68,6 +68,8 @@ uint64_t loop_now(const struct loop *l);
 bool     loop_is_due(const struct loop *l);
 /* Microseconds, read now: for measuring. */
 uint64_t loop_hrtime_us(void);
+/* The same, of l: virtual where its time is. */
+uint64_t loop_us(const struct loop *l);
 
 /* (Re)starts t to fire once, after_ms from now.  Fails only when the heap cannot
  * grow: returns PERILUNE_ERR_NOMEM and t is not running. */

@@ -90,6 +90,7 @@ void call_pool_leave(struct call_pool *p) {
 /* Origins belong to the loop's thread, pools are made by another one: hence on first use. */
 static const struct call_ops *transport_of(struct call_pool *p, unsigned url) {
     const struct target *t = p->target;
+    if (p->client->player != NULL) return &played_ops;
     bool tls = origin_is_tls(t->urls[url]);
     bool proxy = t->proxy != NULL || (p->client->env_proxy && t->reach == NULL);
     if (p->origins[url] == NULL && !p->asked[url] && !proxy && !(tls && t->http2))

@@ -1,8 +1,9 @@
-/* call_int.h -- what call.c and its two transports share.
+/* call_int.h -- what call.c and its transports share.
  *
  *     call.c    deadlines, statuses, failures, several base URLs; the source
  *     http1.c     HTTP/1.1, plain or TLS: ours  \  call_ops; they report by
- *     transfer.c  HTTP/2, proxies: curl         /  call_on_...()
+ *     transfer.c  HTTP/2, proxies: curl          | call_on_...()
+ *     played.c    nobody, in a simulation       /
  *
  * A transport reports a head (status, fields, end), pieces of body, and one end.  It
  * must look at call_is_over() after each report: the consumer may have cancelled, and
@@ -19,7 +20,7 @@ struct call_ops {
     void (*stop)(struct call *c);  /* drops the exchange, if there is one */
     void (*resume)(struct call *c); /* may report body at once */
 };
-extern const struct call_ops http1_ops, transfer_ops;
+extern const struct call_ops http1_ops, transfer_ops, played_ops;
 
 struct call {
     struct source       source;
@@ -30,6 +31,7 @@ struct call {
     struct dial        *dial;    /* http1: until connected */
     struct http1       *http1;   /* http1: from then on */
     struct transfer    *transfer;
+    struct played      *played;
     struct blob        *body;    /* a share; NULL: none, or let go (call_drop_body) */
     struct buf          head;    /* interesting response headers, "name: value\r\n" */
     struct buf          collected;

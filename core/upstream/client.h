@@ -7,6 +7,7 @@
 
 struct http_head;
 struct log;
+struct player;
 struct target;
 struct tls_context;
 
@@ -22,6 +23,7 @@ struct client {
     struct list       unsent;  /* struct http1 whose requests go out when the turn ends: */
     struct deferred   send;
     struct buf        out;     /* the request head being written */
+    const struct player *player; /* who plays the upstreams of a simulation (played.h); NULL: they are called */
     bool              env_proxy; /* http_proxy or the like is set: curl knows its rules */
 };
 

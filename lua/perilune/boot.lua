@@ -254,6 +254,25 @@ function M.load(text, file)
   return M.build(sandbox.run(chunk), file, text)
 end
 
+--- What policies may ask: the names of upstreams and pools, and of each what host.describe() says.
+---@param conf table  as config.check() gives it
+---@return string[] names
+---@return table<string, table> by_name
+function M.upstreams(conf)
+  local names, by_name = {}, {}
+  for i, up in ipairs(conf.upstreams) do
+    names[i], by_name[up.name] = up.name, up
+  end
+  -- A pool is to policies what its first member is, under another name.
+  for _, pool in ipairs(conf.pools) do
+    local as = {}
+    for key, value in pairs(by_name[pool.upstreams[1].name]) do as[key] = value end
+    as.name, as.model, as.models, as.members = pool.name, nil, pool.models, pool.upstreams
+    names[#names + 1], by_name[pool.name] = pool.name, as
+  end
+  return names, by_name
+end
+
 --- The same of what the text returns.
 ---@param raw any
 ---@param file string  for messages
@@ -267,17 +286,7 @@ function M.build(raw, file, text)
     fail(config.format({ { key = "tokenizers." .. pattern, message = why } }, file, text))
   end
 
-  local names, by_name = {}, {}
-  for i, up in ipairs(conf.upstreams) do
-    names[i], by_name[up.name] = up.name, up
-  end
-  -- A pool is to policies what its first member is, under another name.
-  for _, pool in ipairs(conf.pools) do
-    local as = {}
-    for key, value in pairs(by_name[pool.upstreams[1].name]) do as[key] = value end
-    as.name, as.model, as.models, as.members = pool.name, nil, pool.models, pool.upstreams
-    names[#names + 1], by_name[pool.name] = pool.name, as
-  end
+  local names, by_name = M.upstreams(conf)
   local chains = {}
   host.upstreams = function() return names end
   host.describe = function(name) return by_name[name] end

@@ -1699,7 +1699,8 @@ function text.elide_base64(s, opts) end
 ---@class perilune.RetryBudget
 ---@field fraction number
 ---@field floor number
----@field store perilune.Shared
+---@field saved number
+---@field name string
 
 ---@class perilune.retry
 local retry = {}
@@ -2427,7 +2428,7 @@ function test.world(body, handler) end
 ---@field all perilune.SimulatedClass
 ---@field classes table<string, perilune.SimulatedClass>
 ---@field tenants table<string, { requests: integer, tokens: integer, most_tokens_a_minute: integer }>
----@field upstreams table<string, { calls: integer, most_a_second: integer }>
+---@field upstreams table<string, { calls: integer, most_a_second: integer, prompt_tokens: integer, cached_tokens: integer }>
 local report = {}
 --- As a table for people.
 ---@return string
@@ -2435,7 +2436,7 @@ function report:text() end
 
 --- Hours of traffic through policies, in virtual time; the manual has the options.  Throws for options that are wrong.
 ---@async
----@param options { seconds: number, seed?: integer, policies?: table[], upstreams: table, traffic: table[] }
+---@param options { seconds: number, seed?: integer, policies?: table[], upstreams: table, pools?: table, traffic: table[] }
 ---@return perilune.SimulationReport
 function test.simulate(options) end
 

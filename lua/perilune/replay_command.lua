@@ -153,8 +153,8 @@ local function item_of(line, start, class_of)
 end
 
 -- What the log itself says, as a report.
-local function recorded(list, items, upstreams)
-  local report = reports.new({ upstreams = upstreams }, list)
+local function recorded(list, items, conf)
+  local report = reports.new(conf, list)
   for i, line in ipairs(list) do
     local usage = line.tokens_in and { prompt_tokens = line.tokens_in, completion_tokens = line.tokens_out or 0 } or nil
     report:reply(items[i], {
@@ -202,20 +202,20 @@ end
 local function simulated_upstreams(conf, found, all, slots)
   local out = {}
   for _, up in ipairs(conf.upstreams) do
-    local fit, price = found[up.name] or all, up.price or {}
+    local fit = found[up.name] or all
     out[up.name] = { ttft = fit.ttft, itl = fit.itl, tokens = fit.tokens, fails = found[up.name] and fit.fails or {},
-                     slots = slots[up.name], price = { input = price.input or 0, output = price.output or 0 },
-                     model = up.model, models = up.models }
-  end
-  -- A pool is one upstream here, as its members are: who answers of them is not simulated, nor that one fails.
-  for _, pool in ipairs(conf.pools or {}) do
-    local as, sum = {}, 0
-    for k, v in pairs(out[pool.upstreams[1].name]) do as[k] = v end
-    for _, member in ipairs(pool.upstreams) do sum = sum + (out[member.name].slots or 1 / 0) end
-    as.slots, as.fails, as.model, as.models = sum < 1e5 and sum or nil, {}, nil, pool.models
-    out[pool.name] = as
+                     slots = slots[up.name] }
   end
   return out
+end
+
+-- The upstreams as they are but for what says where and who they are: nobody is called, and no key is looked for.
+local function nowhere(conf)
+  for _, up in ipairs(conf.upstreams) do
+    up.urls, up.key, up.sim, up.engine = { "http://simulated.invalid/v1" }, { kind = up.key.kind == "client" and "client" or "none" }, nil, nil
+    up.ca, up.proxy, up.headers = nil, nil, nil
+  end
+  return { upstreams = conf.upstreams, pools = conf.pools }
 end
 
 local function slots_in(list)
@@ -262,8 +262,8 @@ local function replay(given)
   end
   local upstreams, class_of, items = simulated_upstreams(conf, found, all, slots), classes_of(list), {}
   for i, line in ipairs(list) do items[i] = item_of(line, start, class_of) end
-  local then_, find = recorded(list, items, upstreams), chain_finder(conf, chains)
-  local now = kit.simulate{ upstreams = upstreams, arrivals = items, seed = given.seed, chain_of = find }
+  local then_, find = recorded(list, items, conf), chain_finder(conf, chains)
+  local now = kit.simulate{ upstreams = upstreams, configuration = nowhere(conf), arrivals = items, seed = given.seed, chain_of = find }
   show(given, then_, now, other)
 end
 

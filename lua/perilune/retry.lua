@@ -7,6 +7,7 @@
 -- fails, retries are load on what is already broken.
 
 local check = require "perilune.check"
+local core = require "perilune.core"
 
 local M = {}
 
@@ -20,13 +21,11 @@ local M = {}
 ---@class perilune.RetryBudget
 ---@field fraction number    of the requests that may be retries: 0.1 is one retry for ten requests
 ---@field floor number       retries a second that are always allowed
----@field saved? number     what may be saved up; default: the floor of ten seconds, or one
----@field store perilune.Shared  where all workers keep the account
+---@field saved number      what may be saved up; default: the floor of ten seconds, or one
+---@field name string       of the account, which all workers share; pools have theirs of the same kind (sched/credit.c)
 
 -- How many seconds of the floor may be saved up.
 local SAVED = 10
--- The account is kept in thousandths of a retry, so that it stays an integer.
-local ONE = 1000
 
 --- A budget that all requests of this name share, over all workers and reloads.
 ---@param name string
@@ -35,35 +34,18 @@ local ONE = 1000
 ---@param saved? number     what may be saved up, default floor * 10
 ---@return perilune.RetryBudget
 function M.budget(name, fraction, floor, saved)
-  return { fraction = fraction or 0.1, floor = floor or 3, saved = saved, store = require("perilune").shared("retry:" .. name) }
-end
-
--- The account changes by add; what it may hold is bounded.  Two workers may both
--- cut an overflow: that loses a little credit, and only while it is plentiful.
-local function deposit(budget, add)
-  local most = math.floor(math.max(budget.saved or budget.floor * SAVED, 1) * ONE)
-  local credit = budget.store:incr("credit", math.floor(add + 0.5))
-  if credit > most then budget.store:incr("credit", most - credit) end
+  floor = floor or 3
+  return { fraction = fraction or 0.1, floor = floor, saved = math.max(saved or floor * SAVED, 1), name = "retry:" .. name }
 end
 
 --- Counts one request: every request earns its share of a retry.
 ---@param budget perilune.RetryBudget
-function M.earn(budget)
-  local now = require("perilune").now()
-  local last = budget.store:get("at")
-  budget.store:set("at", now)
-  local seconds = last and math.max(0, math.min(now - last, SAVED)) or SAVED
-  deposit(budget, (budget.fraction + budget.floor * seconds) * ONE)
-end
+function M.earn(budget) core.credit_earn(budget.name, budget.fraction, budget.floor, budget.saved) end
 
 --- Takes one retry out of the budget.
 ---@param budget perilune.RetryBudget
 ---@return boolean  false: the budget is used up
-function M.spend(budget)
-  if budget.store:incr("credit", -ONE) >= 0 then return true end
-  budget.store:incr("credit", ONE)
-  return false
-end
+function M.spend(budget) return core.credit_spend(budget.name) end
 
 --- The pause before the next attempt, in seconds.
 ---@param tries integer  attempts made so far

@@ -67,7 +67,7 @@ for _, name in ipairs{
   -- For the shipped policies:
   "cache", "embeddings", "rewritten", "gate", "near", "rephrase", "compress", "fetch", "history", "payload", "trim_rules", "limit",
   "schema", "smart", "trials", "final_answer", "several", "judge", "parts", "behind", "documents", "divisible", "plan_lines", "crew", "grounded",
-  "elsewhere", "caught",
+  "elsewhere", "caught", "told",
 } do
   public["perilune." .. name] = true
 end

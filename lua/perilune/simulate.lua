@@ -7,9 +7,14 @@
 -- Time is the kit's virtual clock, so an hour takes as long as the policies of its requests do.  Whatever is
 -- drawn comes from one generator: the same seed gives the same report.
 --
+-- Upstreams and pools are those that a gateway makes of the same settings: who of a pool is picked, who rests and for how
+-- long, who is asked again, what times out, is decided by the code that decides it there.  Only what comes over the
+-- connection is played, by what is said here (core/upstream/played.c).
+--
 -- An upstream has `slots`, behind which it queues as a real one does: who comes when all are taken begins when the
 -- first is free.  A client that leaves frees its slot only when the answer would have ended, which is what most
--- engines do with what is being computed.
+-- engines do with what is being computed.  One that `remembers` beginnings of prompts reads the rest only, at `prefill`
+-- seconds a token.
 
 local boot = require "perilune.boot"
 local check = require "perilune.check"
@@ -49,6 +54,8 @@ local spec = {
   policies = { type = "list", of = { type = { "table", "string", "function" } }, default = {} },
   chain_of = { type = "function" }, -- in place of policies: function(item) -> chain
   upstreams = { type = "map", of = { type = "table" }, required = true },
+  pools = { type = "map", of = { type = "table" }, default = {} },
+  configuration = { type = "table" }, -- in place of price, model, models, pools ...: checked already
   traffic = { type = "list", of = { type = "table" }, default = {} },
   arrivals = { type = "list", of = { type = "table" } },
   most_at_once = { type = "integer", default = 1024, min = 1, max = 1024 },
@@ -60,10 +67,12 @@ local upstream_spec = {
   tokens = { check = spread, default = { median = 100 } },
   slots = { type = "integer", default = 100000, min = 1, max = 100000 },
   fails = { type = "list", of = { type = "table" }, default = {} },
-  price = { type = "map", of = { type = "number" }, default = {} },
-  model = { type = "string" },
-  models = { type = "list", of = { type = "string" }, default = {} },
+  prefill = { type = "number", default = 0, min = 0, max = 10 },
+  remembers = { type = "integer", default = 0, min = 0, max = 1e6 },
 }
+-- Those of a configuration, which looks at them.
+local of_configuration = { "price", "model", "models", "key", "timeouts", "breaker" }
+for _, key in ipairs(of_configuration) do upstream_spec[key] = { type = "any" } end
 
 local fail_spec = {
   from = { type = "number", default = 0 },
@@ -91,12 +100,37 @@ local traffic_spec = {
   slo = { type = "number", min = 0.001 },       -- seconds to the first event that count as good
 }
 
+-- What a gateway would be told of the upstreams.
+local function configuration_of(o)
+  local raw = { upstreams = {}, pools = o.pools }
+  for name, up in pairs(o.upstreams) do
+    raw.upstreams[name] = { url = "http://simulated.invalid/v1" }
+    for _, key in ipairs(of_configuration) do raw.upstreams[name][key] = up[key] end
+  end
+  local conf, errors = config.check(raw, "t.simulate")
+  if not conf then error(config.format(errors, "t.simulate"), 0) end
+  return conf
+end
+
+-- How a connection may fail.
+local of_connections = { upstream_unreachable = true, upstream_dns = true, upstream_tls = true, upstream_reset = true,
+                         upstream_malformed = true, timeout = true }
+
+local function read_fail(given, where)
+  local fail = config.options(fail_spec, given, where)
+  if fail.code and not fail.status and not of_connections[fail.code] then
+    error(("policy '%s': code '%s' needs the status that it comes with, such as status = 503; without one it is a connection "
+      .. "that fails: %s"):format(where, fail.code, table.concat(check.keys(of_connections), ", ")), 0)
+  end
+  return fail
+end
+
 local function read_options(given)
   local o = config.options(spec, given, "t.simulate")
   for name, up in pairs(o.upstreams) do
     up = config.options(upstream_spec, up, ("t.simulate, upstream '%s'"):format(name))
     for i, fail in ipairs(up.fails) do
-      up.fails[i] = config.options(fail_spec, fail, ("t.simulate, upstream '%s', fails[%d]"):format(name, i))
+      up.fails[i] = read_fail(fail, ("t.simulate, upstream '%s', fails[%d]"):format(name, i))
     end
     o.upstreams[name] = up
   end
@@ -104,6 +138,7 @@ local function read_options(given)
     o.traffic[i] = config.options(traffic_spec, one, ("t.simulate, traffic[%d]"):format(i))
   end
   if not o.arrivals and not o.seconds then error("t.simulate: option 'seconds' is missing", 0) end
+  o.configuration = o.configuration or configuration_of(o)
   return o
 end
 
@@ -206,38 +241,71 @@ local function failure_at(up, now, random)
   end
 end
 
+-- How it comes: an error with its status, or the end of a connection.
 local function failed(fail)
-  if fail.status then
-    local code = fail.code or (fail.status == 429 and "rate_limit_exceeded" or "upstream_status")
-    return { delay = fail.after, error = { code = code, status = core.client_status(fail.status),
-             retryable = errors.is_retryable(fail.status), retry_after = fail.retry_after } }
+  if not fail.status then
+    return { status = 0, pieces = {}, seconds = fail.after, fails = fail.code or "upstream_unreachable" }
   end
-  return { delay = fail.after, error = { code = fail.code or "upstream_unreachable", status = 502, retryable = true } }
+  local body = fail.code and core.json_encode{ error = { message = "simulated", code = fail.code } } or ""
+  return { status = fail.status, pieces = { { body, fail.after } }, seconds = fail.after,
+           fields = fail.retry_after and ("retry-after: %d\r\n"):format(math.ceil(fail.retry_after)) or "" }
 end
 
--- What the kit calls for each call of this upstream.
-local function script_of(name, up, world)
-  local slots, random = {}, world.random
-  return function(req)
-    local now, item = world.clock(), world.items[req] or {}
+-- What an engine keeps of prompts: the beginnings that it has read, up to each message.  When `most` have come
+-- since the last time, those that were not asked for in between are forgotten.
+local function memory(most)
+  local new, old, count = {}, {}, 0
+  local function note(hash)
+    if not new[hash] then new[hash], count = true, count + 1 end
+    if count >= most then new, old, count = {}, new, 0 end
+  end
+  --- The share of the prompt that it remembers; from here on, of all of it.
+  return function(body)
+    local asked = core.json_decode(body)
+    local hash, known, all = "", 0, 0
+    for _, message in ipairs(type(asked) == "table" and asked.messages or {}) do
+      local text = core.json_encode(message)
+      hash, all = core.sha256(hash .. text), all + #text
+      if new[hash] or old[hash] then known = all end
+      note(hash)
+    end
+    return all > 0 and known / all or 0
+  end
+end
+
+-- What comes of a call of this upstream.
+local function answer_of(name, up, world)
+  local slots, random, knows = {}, world.random, up.remembers > 0 and memory(up.remembers)
+  return function(path, id, streams, body)
+    local now, item = world.clock(), world.items[id] or {}
     local fail = failure_at(up, now, random)
+    if path == "/models" then return fail and not fail.breaks and failed(fail) or { status = 200, pieces = {}, seconds = 0 } end
     world.report:call(name, now)
     if fail and not fail.breaks then return failed(fail) end
     local tokens = item.tokens or math.max(1, math.floor(draw(up.tokens, random) + 0.5))
-    local ttft, itl = draw(up.ttft, random), draw(up.itl, random)
+    local prompt = item.prompt_tokens or 10
+    local cached = knows and math.floor(prompt * knows(body)) or 0
+    local ttft, itl = draw(up.ttft, random) + up.prefill * (prompt - cached), draw(up.itl, random)
     local from = begin(slots, up.slots, now)
     take_slot(slots, up.slots, from + ttft + itl * tokens)
-    local usage = { prompt_tokens = item.prompt_tokens or 10, completion_tokens = tokens }
+    world.report:prompt(name, prompt, cached)
     local wait = from - now + ttft
-    if req.stream ~= true then wait = wait + itl * tokens end
-    return { text = "x", delay = wait, itl = itl * tokens, usage = usage, breaks = fail and true or nil }
+    if not streams then wait = wait + itl * tokens end
+    local list, done, content_type = world.inner.timetable({ text = "x", delay = wait, itl = itl * tokens, breaks = fail and true,
+      usage = { prompt_tokens = prompt, completion_tokens = tokens, cached_tokens = knows and cached } }, { stream = streams })
+    return { status = 200, fields = ("content-type: %s\r\n"):format(content_type), pieces = list, seconds = done }
   end
 end
 
-local function start_upstreams(t, o, world)
-  for name, up in pairs(o.upstreams) do
-    local script = script_of(name, up, world)
-    t.upstream_of(name, script, { price = up.price, model = up.model, models = up.models })
+-- What core.play() calls.  An error in here would be one of the upstream's, and nobody would see it.
+local function player(o, world)
+  local answers = {}
+  for _, up in ipairs(o.configuration.upstreams) do answers[up.name] = answer_of(up.name, o.upstreams[up.name], world) end
+  return function(name, ...)
+    local ok, answer = pcall(answers[name], ...)
+    if ok then return answer end
+    world.broken = world.broken or answer
+    return failed{ after = 0 }
   end
 end
 
@@ -267,8 +335,10 @@ local function serve(t, world, find, item, i)
   local late = item.at - world.clock()
   if late > 0 then perilune.sleep(late) end
   local req = request_of(t, item, i)
-  world.items[req] = item
+  local id = req.id
+  world.items[id] = item
   local reply = t.send(find(item), nil, req, { leave = item.patience })
+  world.items[id] = nil
   world.report:reply(item, reply, math.max(0, -late))
 end
 
@@ -290,18 +360,20 @@ end
 ---@async
 ---@param t table     the kit
 ---@param given table
+---@param inner table  what the kit shows nobody else: with_played(), timetable()
 ---@return perilune.SimulationReport
-function M.run(t, given)
+function M.run(t, given, inner)
   local o = read_options(given)
   local start, random = t.clock(), generator(o.seed)
   core.random_seed(o.seed + 1)
-  local world = { random = random, items = setmetatable({}, { __mode = "k" }) }
+  local world = { inner = inner, random = random, items = {} }
   function world.clock() return t.clock() - start end
   local list = all_arrivals(o, random)
-  world.report = report.new(o, list)
-  start_upstreams(t, o, world)
-  local chain = chain_of(t, o)
-  play(t, world, chain, list, o.most_at_once)
+  world.report = report.new(o.configuration, list, o.seconds)
+  inner.with_played(o.configuration, o.seed + 1, player(o, world), function()
+    play(t, world, chain_of(t, o), list, o.most_at_once)
+  end)
+  if world.broken then error("t.simulate: " .. tostring(world.broken), 0) end
   return world.report:finish(world.clock())
 end
 

@@ -11,9 +11,14 @@ local function class_new()
   return { sent = 0, ok = 0, good = 0, left = 0, failed = {}, degraded = 0, tokens = 0, usd = 0, ttft = {}, total = {} }
 end
 
---- An empty one. o: the options of simulate.
-function M.new(o, list)
-  return setmetatable({ options = o, classes = {}, upstreams = {}, tenants = {}, late = 0, sent = #list }, Report)
+--- An empty one, of the traffic in `list`.
+---@param conf table       whose upstreams have prices
+---@param seconds? number  that the traffic comes in; default: as long as it takes
+function M.new(conf, list, seconds)
+  local prices = {}
+  for _, up in ipairs(conf.upstreams) do prices[up.name] = up.price end
+  return setmetatable({ prices = prices, asked_seconds = seconds, classes = {}, upstreams = {}, tenants = {}, late = 0,
+                        sent = #list }, Report)
 end
 
 function Report:class(name)
@@ -21,19 +26,31 @@ function Report:class(name)
   return self.classes[name]
 end
 
+function Report:upstream(name)
+  self.upstreams[name] = self.upstreams[name] or { calls = 0, by_second = {}, prompt_tokens = 0, cached_tokens = 0 }
+  return self.upstreams[name]
+end
+
+--- It read a prompt, of which it remembered so many tokens.
+function Report:prompt(name, tokens, cached)
+  local up = self:upstream(name)
+  up.prompt_tokens, up.cached_tokens = up.prompt_tokens + tokens, up.cached_tokens + cached
+end
+
 --- A call reached an upstream.
 function Report:call(name, now)
-  local up = self.upstreams[name] or { calls = 0, by_second = {} }
-  self.upstreams[name] = up
+  local up = self:upstream(name)
   up.calls = up.calls + 1
   local second = math.floor(now)
   up.by_second[second] = (up.by_second[second] or 0) + 1
 end
 
-local function price_of(o, name, usage)
-  local up = o.upstreams[name or ""]
-  if not up or not usage then return 0 end
-  return ((usage.prompt_tokens or 0) * (up.price.input or 0) + (usage.completion_tokens or 0) * (up.price.output or 0)) / 1e6
+-- USD, by the prices of the upstream.
+local function price_of(price, usage)
+  if not price or not usage then return 0 end
+  local cached, input = usage.cached_tokens or 0, price.input or 0
+  return ((usage.prompt_tokens - cached) * input + cached * (price.cached or input)
+    + usage.completion_tokens * (price.output or 0)) / 1e6
 end
 
 -- What a tenant got in each minute, for who limits that.
@@ -63,7 +80,7 @@ function Report:reply(item, reply, late)
     if not item.slo or (reply.ttft or reply.total) <= item.slo then c.good = c.good + 1 end
     if reply.headers["x-perilune-degraded"] then c.degraded = c.degraded + 1 end
     c.tokens = c.tokens + tokens
-    if not spared[reply.cache or ""] then c.usd = c.usd + price_of(self.options, reply.upstream, usage) end
+    if not spared[reply.cache or ""] then c.usd = c.usd + price_of(self.prices[reply.upstream or ""], usage) end
     c.ttft[#c.ttft + 1], c.total[#c.total + 1] = reply.ttft or reply.total, reply.total
     self:count_tenant(item, reply, tokens)
   end
@@ -107,14 +124,14 @@ function Report:finish(seconds)
   self.all = all
   local function close(c)
     c.ttft, c.total = percentiles(c.ttft), percentiles(c.total)
-    c.goodput = c.good / (self.options.seconds or seconds)
+    c.goodput = c.good / (self.asked_seconds or seconds)
     c.refused = sum(c.failed)
   end
   for _, c in pairs(self.classes) do close(c) end
   close(all)
   for _, up in pairs(self.upstreams) do up.most_a_second, up.by_second = most(up.by_second), nil end
   for _, t in pairs(self.tenants) do t.most_tokens_a_minute, t.by_minute = most(t.by_minute), nil end
-  self.options = nil
+  self.prices, self.asked_seconds = nil, nil
   return self
 end
 
@@ -150,7 +167,11 @@ function Report:text()
   if self.all.degraded > 0 then out[#out + 1] = ("degraded: %d"):format(self.all.degraded) end
   for _, name in ipairs(names_of(self.upstreams)) do
     local up = self.upstreams[name]
-    out[#out + 1] = ("upstream %s: %d calls, at most %d a second"):format(name, up.calls, up.most_a_second)
+    local line = ("upstream %s: %d calls, at most %d a second"):format(name, up.calls, up.most_a_second)
+    if up.cached_tokens > 0 then
+      line = line .. (", %.1f %% of the prompts remembered"):format(100 * up.cached_tokens / up.prompt_tokens)
+    end
+    out[#out + 1] = line
   end
   if self.late > 0 then
     out[#out + 1] = ("%d requests came late, because more ran at once than the simulation can"):format(self.late)

@@ -629,11 +629,32 @@ function M.send(policy, options, req, opts)
   return reply
 end
 
+-- What a simulation has the real ones of: its upstreams are a gateway's, but for who is behind them.
+local doors = { "call", "health", "guard", "rests", "upstreams" }
+
+-- Runs fn with the upstreams and pools of a configuration (as config.check() gives it), which ask() plays (core.play).
+local function with_played(conf, seed, ask, fn)
+  local fake = { describe = host.describe, trial = host.trial }
+  local names, by_name = boot.upstreams(conf)
+  core.play(core.json_encode{ upstreams = core.json_array(conf.upstreams), pools = core.json_array(conf.pools) }, seed, ask)
+  for _, door in ipairs(doors) do fake[door], host[door] = host[door], scene().real[door] end
+  host.describe = function(name) return by_name[name] end
+  host.trial = function(_, name) return by_name[name] ~= nil end -- nobody waits for it
+  core.known_upstreams(names)
+  local ok, why = xpcall(fn, function(e) return e end)
+  for door, function_ in pairs(fake) do host[door] = function_ end
+  core.known_upstreams(fake_upstreams())
+  core.play()
+  if not ok then error(why, 0) end
+end
+
 --- Traffic through policies, hours in seconds; see lua/perilune/simulate.lua.
 ---@async
 ---@param options table
 ---@return perilune.SimulationReport
-function M.simulate(options) return require("perilune.simulate").run(M, options) end
+function M.simulate(options)
+  return require("perilune.simulate").run(M, options, { with_played = with_played, timetable = timetable })
+end
 
 -- -- the log -------------------------------------------------------------------
 
@@ -885,7 +906,7 @@ function M.world(body, handler)
     kept[k] = host[k] or false
     host[k] = fake
   end
-  current = { upstreams = {}, routes = {}, fetches = {}, captured = {}, guarded = {}, host = {}, queues = { "default" },
+  current = { real = kept, upstreams = {}, routes = {}, fetches = {}, captured = {}, guarded = {}, host = {}, queues = { "default" },
               start = perilune.now() }
   core.known_upstreams({})
   core.after_drop()

@@ -11,6 +11,7 @@ local check = require "perilune.check"
 local caught = require "perilune.caught"
 local core = require "perilune.core"
 local host = require "perilune.host"
+local told = require "perilune.told"
 
 local M = {}
 
@@ -25,19 +26,10 @@ local function conversation(req)
   return hashes[#hashes] or req.id
 end
 
-local function from_header(name)
-  return function(req) return req.headers[name] end
-end
-
 --- The function that says what a request is told apart by; a request for which it says nil takes no part.
 ---@param key nil|string|function  "tenant", the name of a header, a function; nil: the conversation
 ---@return fun(req: perilune.Request): string?
-function M.key(key)
-  if key == nil then return conversation end
-  if type(key) == "function" then return key end
-  if key == "tenant" then return function(req) return req.tenant end end
-  return from_header(key)
-end
+function M.key(key) return key == nil and conversation or told.by(key) end
 
 --- Is a request with this key among the share?  salt: shares of other policies are other ones.
 ---@param key any     what M.key()'s function said
@@ -51,12 +43,6 @@ function M.is_in(key, share, salt)
   return tonumber(digits, 16) / 16 ^ 13 < share
 end
 
-local function check_key(key)
-  if type(key) == "function" then return key end
-  if type(key) == "string" and key ~= "" then return key end
-  return nil, ("must be \"tenant\", the name of a header, or a function, got %s"):format(check.show(key))
-end
-
 --- Options that both policies have.
 ---@param share? number  the default
 ---@return table<string, perilune.Spec>
@@ -65,7 +51,7 @@ function M.options(share)
     upstream = { type = "upstream", required = true },
     model = { type = "string", min = 1, max = 200 },
     share = { type = "number", default = share, required = share == nil, min = 0, max = 1 },
-    key = { type = "any", check = check_key },
+    key = { type = "any", check = told.check },
   }
 end
 

@@ -170,6 +170,29 @@ t.test("what a policy in front has chosen is the first step's", function()
   end
 end)
 
+t.test("a prompt that is too long goes on to other models only, and moves nothing", function()
+  local long = { status = 400, code = "context_length_exceeded" }
+  local steps = { { upstream = "big" }, { upstream = "wide" }, { text = "busy" } }
+  local policy = t.policy("degrade", { ladder = steps, errors = { least = 2 }, name = "long" })
+  t.upstream("big", long)
+  t.upstream("wide", { text = "read" })
+  for _ = 1, 5 do t.equal(send(policy).text, "read") end
+  t.equal(#t.calls("big"), 5, "the ladder stands where it stood")
+  t.upstream("wide", long)
+  local reply = send(policy)
+  t.equal({ reply.status, reply.error.code }, { 400, "context_length_exceeded" })
+end)
+
+t.test("who comes with a key that is refused hears of it, as in fallback", function()
+  local steps = { { upstream = "big" }, { upstream = "spare" } }
+  local policy = t.policy("degrade", { ladder = steps, name = "keys" })
+  t.upstream("big", { status = 401, code = "invalid_api_key", upstream = { key = "client" } })
+  t.upstream("spare", { text = "not for you" })
+  t.equal(send(policy).status, 401)
+  t.upstream("big", { status = 403, text = "insufficient credit" })
+  t.equal(send(policy).text, "not for you", "our own account is another one there")
+end)
+
 t.test("a step for another model, and the next for the request's own", function()
   local seen = {}
   local function note(status)

@@ -165,6 +165,34 @@ t.test("one upstream: the second call goes there, too", function()
   t.equal(#t.calls("a"), 2)
 end)
 
+t.test("a prompt that only the first has read is not asked elsewhere", function()
+  local policy = t.policy("hedge", { upstreams = { "a", "b" }, after = 0.5, max_share = 1, name = "warm" })
+  local function turn(...)
+    local messages = {}
+    for i, text in ipairs{ ... } do messages[i] = { role = i % 2 == 1 and "user" or "assistant", content = text } end
+    return policy(t.request{ messages = messages }):text()
+  end
+  t.upstream("b", { text = "B" })
+  t.upstream("a", { { text = "A" }, { text = "A", delay = 2 } })
+  local document, other = ("a long document. "):rep(300), ("another one. "):rep(300)
+  t.equal(turn(document), "A")
+  t.equal(turn(document, "A", "and then?"), "A", "b would have to read all of it")
+  t.equal(#t.calls("b"), 0)
+  t.equal(turn(other), "B", "nobody has read this one")
+  t.equal(turn(other, "B", "and then?"), "B", "both have")
+  t.equal(turn("short"), "B")
+  t.equal(turn("short"), "B", "too short to matter")
+  t.equal(turn(document, "A", ("and then? "):rep(2000)), "B", "most of it is new")
+end)
+
+t.test("one upstream is asked again, though it has read the prompt", function()
+  local policy = t.policy("hedge", { upstreams = { "a" }, after = 0.5, max_share = 1, name = "again" })
+  t.upstream("a", { { text = "first" }, { text = "late", delay = 20 }, { text = "quick" } })
+  local function ask() return policy(t.request(("a long document. "):rep(300))):text() end
+  t.equal(ask(), "first")
+  t.equal(ask(), "quick")
+end)
+
 t.test("the deadline holds for both", function()
   local policy = t.policy("hedge", { upstreams = { "a", "b" }, after = 0.5, max_share = 1, timeout = 2 })
   t.upstream("a", { text = "A", delay = 20 })

@@ -146,6 +146,19 @@ t.test("a queue that stands for long is made shorter", function()
   t.ok(shed > 0 and shed < 30, tostring(shed))
 end)
 
+t.test("a tenant may be told by a number, and the word tenant means the tenant", function()
+  t.upstream("up", { text = "x" })
+  local req = t.request("hi")
+  req.tenant = "acme"
+  local policy = t.policy("priority", { concurrency = 1, name = "told", tenant = function() return 7 end })
+  t.equal(t.send(policy, nil, req).text, "x")
+  req = t.request("hi")
+  req.tenant = "acme"
+  policy = t.policy("priority", { concurrency = 1, name = "word", classes = { "acme", "other" }, class = "tenant", tenant = "tenant" })
+  t.equal(t.send(policy, nil, req).text, "x")
+  t.error(function() t.policy("priority", { concurrency = 1, class = 7 }) end, "option 'class' must be \"tenant\", the name of a header")
+end)
+
 t.test("wrong options are refused", function()
   local function wrong(options, pattern) t.error(function() t.policy("priority", options) end, pattern) end
   wrong({}, "option 'concurrency' is missing")

@@ -103,6 +103,23 @@ TEST(a_long_message_is_cut) {
     failure_deinit(&f);
 }
 
+TEST_NOFAULT(what_is_refused_for_longer_than_sdks_wait_is_not_repeated) {
+    static const struct { enum failure_kind kind; uint32_t retry_after_ms; bool not_repeated; } rows[] = {
+        { FAILURE_REJECTED, 60000, false },        { FAILURE_REJECTED, 60001, true },
+        { FAILURE_UNAVAILABLE, 3600000, true },    { FAILURE_UNAVAILABLE, 5000, false },
+        { FAILURE_UPSTREAM_STATUS, 3600000, false }, { FAILURE_STREAM, 3600000, false },
+        { FAILURE_INTERNAL, 0, true },
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct failure f;
+        failure_init(&f);
+        failure_set(&f, rows[i].kind, "x");
+        f.retry_after_ms = rows[i].retry_after_ms;
+        CHECK_INT(failure_is_not_repeated(&f), rows[i].not_repeated);
+        failure_deinit(&f);
+    }
+}
+
 static bool says_later(enum failure_kind kind, int status, bool retryable, uint32_t retry_after_ms, const char *upstream) {
     struct failure f;
     failure_init(&f);

@@ -5,7 +5,7 @@
 
 #include "sched/affinity.h"
 #include "sched/breaker.h"
-#include "sched/credit.h"
+#include "sched/credits.h"
 #include "sched/latency.h"
 #include "sched/pick.h"
 #include "unit.h"
@@ -191,6 +191,22 @@ TEST_NOFAULT(a_scout_ends_the_waiting_and_goes_later_when_it_was_wrong) {
     breaker_deinit(&b);
 }
 
+TEST_NOFAULT(probes_that_went_by_themselves_do_not_slow_scouts_down) {
+    struct breaker b;
+    struct breaker_ticket t;
+    CHECK_INT(breaker_init(&b, 1), 0);
+    open_at(&b, 1000);
+    for (uint64_t now = 100000; now < 500000; now += 100000) { /* each opening is over, and its probe fails */
+        CHECK(breaker_admit(&b, &settings, now, &t));
+        CHECK(t.probe);
+        breaker_settle(&b, &settings, &t, BREAKER_DARK, 0, "x", now);
+        CHECK(!breaker_wants_scout(&b, now + 1999));
+        CHECK(breaker_wants_scout(&b, now + 2000));
+        breaker_scouted(&b, false, now + 2001);
+    }
+    breaker_deinit(&b);
+}
+
 TEST_NOFAULT(a_stream_that_breaks_off_was_not_good) {
     struct breaker b;
     struct breaker_view v;
@@ -208,6 +224,22 @@ TEST_NOFAULT(a_stream_that_breaks_off_was_not_good) {
     CHECK_INT(breaker_broke(&b, &settings, BREAKER_FAILED, 0, "cut", 5000), 0);
     CHECK_INT(breaker_broke(&b, &settings, BREAKER_NONE, 0, NULL, 5000), 0);
     breaker_deinit(&b);
+}
+
+TEST(credits_have_names_and_a_most) {
+    struct credits *all = credits_new();
+    if (all == NULL) return;
+    struct credit *a = credits_get(all, SLICE("a")), *b = credits_get(all, SLICE("b"));
+    CHECK(a == NULL || a != b);
+    CHECK(a == NULL || credits_get(all, SLICE("a")) == a);
+    char name[16];
+    for (int i = 0; i < CREDITS_MAX && a != NULL && b != NULL; i++) {
+        snprintf(name, sizeof(name), "%d", i);
+        struct credit *c = credits_get(all, slice_str(name));
+        CHECK(c == NULL || i < CREDITS_MAX - 2);
+        if (c == NULL) break;
+    }
+    credits_free(all);
 }
 
 static void *hammer(void *ud) {
@@ -252,21 +284,28 @@ TEST_NOFAULT(quantiles_are_within_a_fifth_and_the_past_fades) {
 
 TEST_NOFAULT(a_share_and_a_floor_and_no_more) {
     struct credit c = { .at_ms = 0 };
-    for (int i = 0; i < 10; i++) credit_earn(&c, 100, 0, 30, 1000);
+    for (int i = 0; i < 10; i++) credit_earn(&c, 100, 0, 30000, 1000);
     CHECK(credit_spend(&c));
     CHECK(!credit_spend(&c));
     struct credit f = { .at_ms = 0 };
-    credit_earn(&f, 0, 3, 30, 1000); /* begins with ten seconds of the floor */
+    credit_earn(&f, 0, 3000, 30000, 1000); /* begins with ten seconds of the floor */
     for (int i = 0; i < 30; i++) CHECK(credit_spend(&f));
     CHECK(!credit_spend(&f));
-    credit_earn(&f, 0, 3, 30, 2000);
+    credit_earn(&f, 0, 3000, 30000, 2000);
     for (int i = 0; i < 3; i++) CHECK(credit_spend(&f));
     CHECK(!credit_spend(&f));
-    credit_earn(&f, 100, 3, 30, 1500);          /* set back */
-    credit_earn(&f, 100, 3, 30, 1000000000000); /* and far ahead */
+    credit_earn(&f, 100, 3000, 30000, 1500);          /* set back */
+    credit_earn(&f, 100, 3000, 30000, 1000000000000); /* and far ahead */
     int n = 0;
     while (credit_spend(&f)) n++;
     CHECK_INT(n, 30);
+    struct credit rare = { .at_ms = 0 }; /* one in ten seconds, asked a thousand times in one */
+    credit_earn(&rare, 0, 100, 1000, 1);
+    CHECK(credit_spend(&rare));
+    for (uint64_t now = 1; now < 9990; now++) credit_earn(&rare, 0, 100, 1000, now);
+    CHECK(!credit_spend(&rare));
+    for (uint64_t now = 9990; now < 10020; now++) credit_earn(&rare, 0, 100, 1000, now);
+    CHECK(credit_spend(&rare));
     struct credit none = { .at_ms = 0 };
     credit_earn(&none, 0, 0, 0, 1000);
     CHECK(!credit_spend(&none));
