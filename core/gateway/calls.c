@@ -13,8 +13,8 @@
 #define OPTIONS_MOST 4096 /* bytes; what says to be larger was not begun with PERILUNE_OPTIONS_INIT */
 
 static const char no_gateway[] = "no gateway was given (NULL)";
-static const char forked[] = "this process came out of fork() after perilune_open(): the gateway is the parent's; open "
-                             "one of your own here";
+const char gateway_forked[] = "this process came out of fork() after perilune_open(): the gateway is the parent's; open "
+                              "one of your own here";
 
 bool gateway_is_foreign(const struct perilune *g) { return g == NULL || g->pid != getpid(); }
 
@@ -33,7 +33,7 @@ int gateway_looks(const struct perilune *g) {
 
 PERILUNE_API const char *perilune_errmsg(const perilune *g) {
     if (g == NULL) return no_gateway;
-    return gateway_is_foreign(g) ? forked : g->errmsg;
+    return gateway_is_foreign(g) ? gateway_forked : g->errmsg;
 }
 
 /* -- Options --------------------------------------------------------------------------------- */

@@ -123,6 +123,7 @@ void engine_metrics_write(struct engines *e, struct buf *out);
 #define WORKERS_MOST 1024
 /* No gateway, or one that was opened before this process came out of fork(). */
 bool gateway_is_foreign(const struct perilune *g);
+extern const char gateway_forked[]; /* the sentence for the second */
 /* 0, or why a function may do nothing with g now: an error, and errmsg is said.  The second is for functions that
  * change nothing: they may be called while it loads. */
 int  gateway_refuses(struct perilune *g);

@@ -10,6 +10,7 @@ struct worker;
 /* Counted: requests that are held outlive their gateway, and find here that it is gone. */
 struct library {
     unsigned       refs;
+    pid_t          pid;      /* of g, which may be gone when somebody asks */
     perilune      *g;        /* NULL: it is closed */
     bool           ending;   /* it is being closed */
     struct mailbox mail;     /* for requests that another thread cancels */

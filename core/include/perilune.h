@@ -35,10 +35,11 @@
  *
  * HOST.  Nothing of the process is taken: no signal handler is set, no environment, locale, umask or
  * folder is changed, nothing ends the process.  Several gateways in one process know nothing of each
- * other.  After fork() a gateway is the parent's: in the child functions return PERILUNE_ERR_STATE or do
- * nothing, perilune_close() included, and its descriptors close with exec() or the child's end.  To
- * serve in children, call perilune_open() there.  (A listening socket lives on in a child: let children
- * of fork() that do not exec() end before you count on an address to be free.)
+ * other.  After fork() a gateway is the parent's, its requests and deferred calls are, too: in the child
+ * functions return PERILUNE_ERR_STATE or do nothing, those that close and free included, and its
+ * descriptors close with exec() or the child's end.  To serve in children, call perilune_open() there.
+ * (A listening socket lives on in a child: let children of fork() that do not exec() end before you
+ * count on an address to be free.)
  *
  * MISUSE.  NULL where a gateway, a place or a text is needed, a size that cannot be, an unknown number:
  * PERILUNE_ERR_INVAL and a sentence; perilune_errmsg(NULL) has one, too.

@@ -794,6 +794,22 @@ TEST_NOFAULT(requests_of_a_gateway_that_is_closed) {
 }
 
 /* The loop is never turned. */
+/* What a timer or work of the loop's own brings makes no descriptor readable: who waits without a limit still gets it. */
+TEST_NOFAULT(answers_that_no_descriptor_brings) {
+    perilune *g = open_with(POLICY("perilune.sleep(0.01) return perilune.respond{ text = 'slept' }"), 0);
+    for (int i = 0; i < 3; i++) {
+        perilune_request *r = request(g, PATH, CHAT(""));
+        perilune_str text;
+        CHECK_INT(perilune_request_start(r, NULL, NULL), 0);
+        CHECK_INT(perilune_poll(g, 0), 0); /* the timer runs */
+        usleep(15000);                     /* and is due when we come back */
+        CHECK_INT(perilune_request_text(r, &text), 0);
+        CHECK_INT(text.len, 5);
+        perilune_request_free(r);
+    }
+    perilune_close(g);
+}
+
 TEST_NOFAULT(a_program_that_turns_no_loop) {
     perilune *g = open_with(SIM, 0);
     struct heard h[4];
