@@ -245,7 +245,7 @@ example-rules: all
 	@$(CC) $(LINK) -Icore/include -o $(D)/rules examples/rules.c $(D)/libperilune.a $(PKG_LIBS)
 	@$(D)/rules examples/rules.lua
 
-# Programs in C++, Python, Go, Rust, and nginx, each where what it needs is installed (examples/hosts).
+# Programs in C++, Python, Go, Rust, LuaJIT, and nginx, each where what it needs is installed (examples/hosts).
 examples-hosts: all rock
 	@luajit tests/examples/hosts.lua $(D)/libperilune.so $(ROCK)
 

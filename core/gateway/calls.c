@@ -13,8 +13,8 @@
 #define OPTIONS_MOST 4096 /* bytes; what says to be larger was not begun with PERILUNE_OPTIONS_INIT */
 
 static const char no_gateway[] = "no gateway was given (NULL)";
-const char gateway_forked[] = "this process came out of fork() after perilune_open(): the gateway is the parent's; open "
-                              "one of your own here";
+const char gateway_forked[] = "this process came out of fork() after perilune_open(): the gateway is the parent's; "
+                              "open one of your own here";
 
 bool gateway_is_foreign(const struct perilune *g) { return g == NULL || g->pid != getpid(); }
 

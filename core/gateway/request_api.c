@@ -196,8 +196,8 @@ static void drop(perilune_request *r) {
 
 static void turn(struct deferred *d);
 
-/* Who waits in perilune_request_next() waits for nothing else: what came of a timer, or of work that the loop did before
- * it blocks, has to end the turn, because no descriptor will. */
+/* Who waits in perilune_request_next() waits for nothing else: what came of a timer, or of work that the loop did
+ * before it blocks, has to end the turn, because no descriptor will. */
 static void ready(perilune_request *r) {
     perilune *g = r->library->g;
     if (g == NULL) return;

@@ -95,6 +95,17 @@ function PROGRAMS.rust()
     "-l", "perilune" }, nil, 300) then run("rust", "Rust", { dir .. "/rust" }) end
 end
 
+--- Asks a simulated upstream.
+function PROGRAMS.luajit()
+  local sim = proc.spawn{ "build/perilune", "sim", "--listen", "127.0.0.1:0", "--echo" }
+  local url = loop.until_true(20, function() return sim:text():match("http://[%d.:]+/v1") or not sim:alive() and "dead" end)
+  local text = output("luajit", { "luajit", "examples/hosts/stream.lua", url .. "/chat/completions" },
+    { LUA_CPATH = root .. "/" .. ROCK:match("^(.*)/[^/]+$") .. "/?.so" })
+  if text then print("luajit " .. text) end
+  check(text == "Hello from LuaJIT!", "luajit: it heard '%s'", tostring(text))
+  sim:stop()
+end
+
 -- -- nginx ----------------------------------------------------------------------------------
 
 --- The configuration, with ports and folders of the test's.
@@ -183,7 +194,7 @@ for _, name in ipairs{ "libperilune.so", "libperilune.so.0" } do
 end
 loop.run(function()
   for path in files.lines("ls examples/hosts/*.* examples/embed.c examples/rules.c") do short(path) end
-  local names = arg[3] and { unpack(arg, 3) } or { "cpp", "python", "go", "rust", "nginx" }
+  local names = arg[3] and { unpack(arg, 3) } or { "cpp", "python", "go", "rust", "luajit", "nginx" }
   for _, name in ipairs(names) do
     local ok, why = pcall(PROGRAMS[name])
     check(ok, "%s: %s", name, tostring(why))
