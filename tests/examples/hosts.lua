@@ -95,6 +95,30 @@ function PROGRAMS.rust()
     "-l", "perilune" }, nil, 300) then run("rust", "Rust", { dir .. "/rust" }) end
 end
 
+-- The first block of this kind below a heading of README.md.
+local function from_readme(heading, kind)
+  local text = files.read("README.md")
+  local at = assert(select(2, text:find("\n## " .. heading .. "\n", 1, true)), heading)
+  return assert(text:match("\n```" .. kind .. "\n(.-)\n```", at), heading)
+end
+
+--- What the manual begins with.
+function PROGRAMS.readme()
+  files.write(dir .. "/readme.c", from_readme("Begin with the library", "c"))
+  if output("readme", { "cc", "-Wall", "-Wextra", "-Werror", "-Icore/include", "-o", dir .. "/readme", dir .. "/readme.c",
+    "-L" .. dir, "-lperilune" }) then
+    os.execute(("cp -r examples/hosts/policies %s/ && cp examples/hosts/hosts.lua %s/perilune.lua"):format(dir, dir))
+    local text = output("readme", { "sh", "-c", "cd " .. dir .. " && ./readme" }, { LD_LIBRARY_PATH = dir })
+    check(text == "Ada says: Hello!\n", "README.md, library: it prints '%s'", tostring(text))
+  end
+  local program, n = from_readme("Begin with the rock", "lua"):gsub('url = "https.-OPENAI_API_KEY" }', "sim = {}")
+  check(n == 1, "README.md, rock: its upstream is another one")
+  files.write(dir .. "/readme.lua", program)
+  local text = output("readme", { "luajit", dir .. "/readme.lua" },
+    { LUA_CPATH = root .. "/" .. ROCK:match("^(.*)/[^/]+$") .. "/?.so" })
+  check(text and text:find("^%d+\n.+\n.+"), "README.md, rock: it prints '%s'", tostring(text))
+end
+
 --- Asks a simulated upstream.
 function PROGRAMS.luajit()
   local sim = proc.spawn{ "build/perilune", "sim", "--listen", "127.0.0.1:0", "--echo" }
@@ -194,7 +218,7 @@ for _, name in ipairs{ "libperilune.so", "libperilune.so.0" } do
 end
 loop.run(function()
   for path in files.lines("ls examples/hosts/*.* examples/embed.c examples/rules.c") do short(path) end
-  local names = arg[3] and { unpack(arg, 3) } or { "cpp", "python", "go", "rust", "luajit", "nginx" }
+  local names = arg[3] and { unpack(arg, 3) } or { "readme", "cpp", "python", "go", "rust", "luajit", "nginx" }
   for _, name in ipairs(names) do
     local ok, why = pcall(PROGRAMS[name])
     check(ok, "%s: %s", name, tostring(why))
