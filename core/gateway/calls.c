@@ -1,7 +1,7 @@
 /* calls.c -- what the public functions look at first: is there a gateway, and may it be used now?
  *
  * A host's mistakes end here, with a code and a sentence: no gateway, options of another
- * library, a call out of the function that reads its texts, a process that came out of
+ * library, a call out of what runs while it loads, a process that came out of
  * fork() with a gateway in its memory.  In such a process the workers' threads do not
  * exist and the loop's descriptors are the parent's, whose clients and timers it would
  * take away: it may do nothing with that gateway, not even close it. */
@@ -22,8 +22,13 @@ int gateway_refuses(struct perilune *g) {
     if (g == NULL) return PERILUNE_ERR_INVAL;
     if (gateway_is_foreign(g)) return PERILUNE_ERR_STATE;
     if (!g->loading) return 0;
-    snprintf(g->errmsg, sizeof(g->errmsg), "a configuration is being loaded: options.read() must not call this");
+    snprintf(g->errmsg, sizeof(g->errmsg), "a configuration is being loaded: %s must not call this",
+             gateway_who_loads(g));
     return PERILUNE_ERR_STATE;
+}
+
+const char *gateway_who_loads(const struct perilune *g) {
+    return g->reads ? "options.read()" : "a function that policies call while they are loaded";
 }
 
 int gateway_looks(const struct perilune *g) {

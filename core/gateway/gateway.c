@@ -744,7 +744,7 @@ static int open_rest(struct perilune *g, const perilune_options *o) {
     struct log_reader reader = { .write = o->log, .idle = o->log_idle, .ud = o->log_ud };
     int rc = o->log != NULL ? log_thread_open(&g->log_thread, &g->log, &reader) : 0;
     if (rc != 0 || (rc = library_open(&g->library, g)) != 0) return rc;
-    g->host = (struct bundle_host){ .read = o->read, .ud = o->read_ud };
+    g->host = (struct bundle_host){ .read = o->read, .ud = o->read_ud, .reads = &g->reads };
     g->stores = stores_new();
     if (g->stores != NULL) g->stores->host = host_new();
     g->calibration = calibration_new();
@@ -822,8 +822,8 @@ static bool is_on_other_thread(struct perilune *g) {
 
 PERILUNE_API void perilune_close(perilune *g) {
     if (gateway_is_foreign(g) || g->closing || is_on_other_thread(g)) return;
-    if (g->loading) { /* out of options.read(): what loads would go on in freed memory */
-        log_line(&g->log, PERILUNE_LOG_ERROR, "perilune_close() inside options.read(): nothing is closed");
+    if (g->loading) { /* what loads would go on in freed memory */
+        log_line(&g->log, PERILUNE_LOG_ERROR, "perilune_close() inside %s: nothing is closed", gateway_who_loads(g));
         return;
     }
     if (g->depth > 0) { /* a callback: what called it is not done with g */

@@ -62,7 +62,8 @@ struct perilune {
     atomic_bool         has_index;   /* and an index that machines share */
     struct bundle_host  host;        /* who has its texts */
     pid_t               pid;         /* who opened it */
-    bool                loading;     /* the host's read() may be running */
+    bool                loading;     /* what runs of the host's is called by it: */
+    bool                reads;       /* options.read(), else a function that a policy calls */
     struct bundle      *bundle;
     char               *path;        /* of the configuration */
     char               *override;    /* address given to perilune_listen() */
@@ -128,6 +129,8 @@ extern const char gateway_forked[]; /* the sentence for the second */
  * change nothing: they may be called while it loads. */
 int  gateway_refuses(struct perilune *g);
 int  gateway_looks(const struct perilune *g);
+/* Of a gateway that loads: what of the host's is running, for sentences. */
+const char *gateway_who_loads(const struct perilune *g);
 /* The options that a host gave, as this library knows them; on failure err (or NULL) gets a sentence. */
 int  gateway_options(perilune_options *out, const perilune_options *options, char *err, size_t errlen);
 /* gateway.c */

@@ -335,11 +335,16 @@ void requests_end_all(struct library *l) {
     }
 }
 
+/* The program takes no events, so the source waits, and the end will not come. */
+static bool is_left(const perilune_request *r) {
+    return r->running && r->e.stopped && (r->cb == NULL ? !r->held : r->paused);
+}
+
 unsigned requests_busy(const struct library *l) {
     unsigned n = 0;
     for (const struct list *e = l->requests.next; e != &l->requests; e = e->next) {
         const perilune_request *r = container_of((struct list *)(uintptr_t)e, perilune_request, link);
-        n += r->state == REQUEST_STARTED || r->state == REQUEST_ASKING ||
+        n += r->state == REQUEST_STARTED || (r->state == REQUEST_ASKING && !is_left(r)) ||
              (r->state == REQUEST_ANSWERED && r->cb != NULL && !r->paused);
     }
     return n;

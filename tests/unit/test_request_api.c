@@ -1042,6 +1042,30 @@ TEST_NOFAULT(reload_and_drain) {
     }
 }
 
+/* One that is not pulled, and one that is paused, whose answers are larger than what may wait. */
+TEST_NOFAULT(a_drain_does_not_wait_for_who_takes_nothing) {
+    struct upstream u;
+    upstream_start(&u);
+    atomic_store(&u.reply, STREAM);
+    atomic_store(&u.endless, 48u << 20);
+    for (int pulls = 0; pulls < 2; pulls++) {
+        struct heard h = { .over = false };
+        perilune *g = open_before(&u, "");
+        perilune_request *r = request(g, PATH, CHAT(",\"stream\":true"));
+        CHECK_INT(perilune_request_start(r, pulls ? NULL : on_event, &h), 0);
+        perilune_request_pause(r, !pulls);
+        for (int i = 0; i < 200; i++) perilune_poll(g, 1);
+        uint64_t begun = loop_hrtime_us();
+        perilune_drain(g, 60000);
+        CHECK_INT(perilune_run(g), 0);
+        CHECK(loop_hrtime_us() - begun < 20000000);
+        perilune_request_free(r);
+        perilune_close(g);
+        forget(&h);
+    }
+    upstream_stop(&u);
+}
+
 TEST_NOFAULT(a_gateway_that_is_stopped) {
     perilune *g = open_with(POLICY("perilune.sleep(60)"), 0);
     const perilune_event *ev;
