@@ -590,6 +590,13 @@ static void settle(struct perilune *g) {
     }
 }
 
+/* What a callback began to watch reaches the kernel at the next turn: until a turn in which nothing happened,
+ * perilune_fd() would not tell the host. */
+static void hand_back(struct perilune *g, const struct sigpipe *held) {
+    settle(g);
+    sigpipe_release(held);
+}
+
 void gateway_turn(struct perilune *g, int timeout_ms) {
     uv_update_time(&g->loop.uv); /* the host may have been away for long */
     if (timeout_ms > 0) timer_start(&g->loop, &g->poll, (uint64_t)timeout_ms, poll_over);
@@ -597,11 +604,19 @@ void gateway_turn(struct perilune *g, int timeout_ms) {
     sigpipe_hold(&held); /* the thread is the host's */
     g->loop.active = false;
     uv_run(&g->loop.uv, timeout_ms == 0 ? UV_RUN_NOWAIT : UV_RUN_ONCE);
-    /* What a callback began to watch reaches the kernel at the next turn: until a
-     * turn in which nothing happened, perilune_fd() would not tell the host. */
-    settle(g);
-    sigpipe_release(&held);
+    hand_back(g, &held);
     timer_stop(&g->loop, &g->poll);
+}
+
+void gateway_turn_until(struct perilune *g, bool (*done)(void *ud), void *ud) {
+    struct sigpipe held;
+    sigpipe_hold(&held);
+    uv_update_time(&g->loop.uv);
+    while (!done(ud) && !g->close_asked) {
+        g->loop.active = false;
+        uv_run(&g->loop.uv, UV_RUN_ONCE);
+    }
+    hand_back(g, &held);
 }
 
 PERILUNE_API int perilune_poll(perilune *g, int timeout_ms) {

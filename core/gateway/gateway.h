@@ -142,6 +142,8 @@ int  gateway_enter(struct perilune *g, const char *what);
 bool gateway_leave(struct perilune *g);
 /* One turn of the loop, as perilune_poll() takes it; the outermost call only. */
 void gateway_turn(struct perilune *g, int timeout_ms);
+/* Turns until done says so, or the gateway is to be closed: without what a turn costs that gives the loop back. */
+void gateway_turn_until(struct perilune *g, bool (*done)(void *ud), void *ud);
 /* Ends the one under way. */
 void gateway_end_turn(struct perilune *g);
 /* A generation for w from the bytes of b, whose digest is `files`; *gen may be there, and is then made ready. */
