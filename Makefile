@@ -46,7 +46,7 @@ ifeq ($(SAN),thread)
 export TSAN_OPTIONS := suppressions=$(CURDIR)/tests/support/tsan.supp $(TSAN_OPTIONS)
 endif
 
-.PHONY: all deps run rock rock-stripped rock-test local test unit wire jobs specs clients fuzz lint abi man bench cases soak install clean examples-test tokens redis brokers kafka vectors autobahn
+.PHONY: all deps run rock rock-stripped rock-test local test unit wire jobs specs clients fuzz lint abi man bench cases soak install clean examples-test examples-hosts tokens redis brokers kafka vectors autobahn
 
 # Targets for people stand above files. What they need is built by one make of its own, in
 # parallel and only there: `make -j test` neither runs suites at once nor builds a file twice.
@@ -245,6 +245,10 @@ example-rules: all
 	@$(CC) $(LINK) -Icore/include -o $(D)/rules examples/rules.c $(D)/libperilune.a $(PKG_LIBS)
 	@$(D)/rules examples/rules.lua
 
+# Programs in C++, Python, Go, Rust, LuaJIT, and nginx, each where what it needs is installed (examples/hosts).
+examples-hosts: all rock
+	@luajit tests/examples/hosts.lua $(D)/libperilune.so $(ROCK)
+
 # Pinned, with checksums: what local inference is tried and tested with (tests/local/fetch.sh).
 local:
 	@sh tests/local/fetch.sh local
@@ -319,6 +323,7 @@ autobahn: all
 
 examples-test: all
 	@luajit tests/examples/run.lua $(BIN) "$(CC) $(LINK)" "$(O)/objects.a $(PKG_LIBS)"
+	@$(if $(SAN),,$(MAKE) --no-print-directory examples-hosts)
 	@$(if $(SAN),,CC="$(CC)" sh tests/examples/install.sh)
 
 soak: all

@@ -28,11 +28,18 @@
 #define DOUBTS_MAX (16 * 1024)
 #define LIST_MOST 1024 /* files of a folder */
 
+static int ask_host(const struct bundle_host *h, const char *name, perilune_str *s) {
+    if (h->reads != NULL) *h->reads = true;
+    int rc = h->read(h->ud, name, s);
+    if (h->reads != NULL) *h->reads = false;
+    return rc;
+}
+
 /* What the host has of that name.  NULL: err says why not; *missing: because there is no such thing. */
 static struct blob *read_host(const struct bundle_host *h, const char *name, size_t most, bool *missing, char *err,
                               size_t errlen) {
     perilune_str s = { "", 0 };
-    int rc = h->read(h->ud, name, &s);
+    int rc = ask_host(h, name, &s);
     *missing = rc == 0;
     if (rc == 0) snprintf(err, errlen, "%s: the host has no text of this name", name);
     else if (rc < 0) snprintf(err, errlen, "%s: the host cannot give it: %s", name, perilune_strerror(rc));

@@ -16,6 +16,7 @@ struct models;
 struct bundle_host {
     perilune_read read; /* NULL: they are files */
     void         *ud;
+    bool         *reads; /* true while read() runs, for who wants to know what called it; or NULL */
 };
 
 struct bundle_file {

@@ -113,7 +113,14 @@ static int answer_later(struct later *l, struct host_answer *a) {
     return 0;
 }
 
+/* A child of fork() has the policy in its memory, and neither its thread nor its loop. */
+static bool is_foreign(const perilune_call *call) { return call->later != NULL && door_is_foreign(call->later->door); }
+
 static int answer(perilune_call *call, struct host_answer *a) {
+    if (is_foreign(call)) {
+        buf_deinit(&a->text);
+        return PERILUNE_ERR_STATE;
+    }
     if (call->later != NULL) return answer_later(call->later, a);
     if (call->answered) {
         buf_deinit(&a->text);
@@ -280,6 +287,7 @@ PERILUNE_API perilune_call *perilune_call_defer(perilune_call *call, void (*canc
 
 PERILUNE_API void perilune_call_free(perilune_call *call) {
     if (call == NULL || call->later == NULL || call != &call->later->call) return; /* the function's own */
+    if (is_foreign(call)) return;
     struct later *l = call->later;
     if (atomic_load(&l->phase) == WAITING) {
         struct host_answer a = { .failed = true };

@@ -1,6 +1,7 @@
 /* l_fetch.c -- core.fetch(url, opts): one HTTP call of a policy's own.
  *
- *     op --> call (whole body) --> collector: status, header lines, bytes, or the failure
+ *     whole    op --> call --> collector: status, header lines, bytes, or the failure
+ *     stream   op --> response <-- fetch_stream.c: goes on with the head, and the rest is read from the response
  *
  * An answer with any status is an answer: the call is verbatim, and only what gives no whole
  * answer is a failure.  The table of headers has names in lower case, and the values of a name
@@ -11,8 +12,10 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "bridge/fetch_stream.h"
 #include "bridge/lib.h"
 #include "bridge/request.h"
+#include "bridge/response.h"
 #include "bridge/task.h"
 #include "bridge/value.h"
 #include "flow/headers.h"
@@ -24,12 +27,10 @@
 struct fetch {
     struct op            op;
     struct sink          sink;
-    struct target        target;
-    struct target_health health;
-    struct call_pool     pool;
+    struct fetch_place   place;
     struct source       *call;
-    struct deferred           wake;
-    struct buf           url, body, head; /* head: the answer's lines, names in lower case */
+    struct deferred      wake;
+    struct buf           body, head; /* head: the answer's lines, names in lower case */
     int                  status;
     struct failure       failure;
 };
@@ -39,8 +40,7 @@ static void fetch_free(struct fetch *f) {
     f->call = NULL;
     if (call != NULL) source_cancel(call);
     deferred_cancel(&f->wake);
-    call_pool_deinit(&f->pool);
-    buf_deinit(&f->url);
+    fetch_place_deinit(&f->place);
     buf_deinit(&f->body);
     buf_deinit(&f->head);
     failure_deinit(&f->failure);
@@ -168,15 +168,102 @@ static int refuse(lua_State *L, const char *why) {
     return 2;
 }
 
-static bool is_public_only(lua_State *L) {
-    lua_getfield(L, 2, "public_only");
-    if (!lua_isnil(L, -1) && !lua_isboolean(L, -1)) luaL_error(L, "fetch: public_only must be true or false");
+static bool opt_flag(lua_State *L, const char *key) {
+    lua_getfield(L, 2, key);
+    if (!lua_isnil(L, -1) && !lua_isboolean(L, -1)) luaL_error(L, "fetch: %s must be true or false", key);
     bool set = lua_toboolean(L, -1);
     lua_pop(L, 1);
     return set;
 }
 
-/* core.fetch(url, {method=, headers=, body=, timeout=, public_only=}) -> {status, body, headers} | nil, err */
+/* -- As a whole --------------------------------------------------------------------------- */
+
+static int whole(lua_State *L, struct task *t, struct slice url, const struct reach *reach, struct call_options *opt) {
+    struct fetch *f = mem_zalloc(sizeof(*f));
+    if (f == NULL) {
+        blob_put(opt->body);
+        return luaL_error(L, "not enough memory");
+    }
+    t->state->fetches++;
+    f->op = (struct op){ .task = t, .cancel = fetch_cancel, .push = fetch_push };
+    f->sink.event = on_event;
+    opt->pool = &f->place.pool;
+    bool ready = fetch_place_init(&f->place, t->state->services.client, url, opt->timeouts.total_ms, FETCH_LIMIT,
+                                  reach);
+    f->call = ready ? call_new(opt) : NULL;
+    blob_put(opt->body);
+    if (f->call == NULL) {
+        fetch_free(f);
+        return luaL_error(L, "not enough memory");
+    }
+    budget_begin_call(t->budget);
+    source_start(f->call, &f->sink);
+    return op_wait(L, &f->op, "fetch");
+}
+
+/* -- As a stream --------------------------------------------------------------------------- */
+
+struct head_op {
+    struct op        op;
+    struct response *r;
+};
+
+static void head_free(struct head_op *h) {
+    response_on_ready(h->r, NULL, NULL);
+    response_put(h->r);
+    mem_free(h);
+}
+
+static void head_cancel(struct op *op) { head_free(container_of(op, struct head_op, op)); }
+
+static int head_push(lua_State *L, struct op *op) {
+    struct head_op *h = container_of(op, struct head_op, op);
+    const struct failure *failed = response_failure(h->r);
+    if (failed != NULL) {
+        lua_pushnil(L);
+        lib_push_failure(L, failed);
+        head_free(h);
+        return 2;
+    }
+    lua_createtable(L, 0, 3);
+    lua_pushinteger(L, h->r->status);
+    lua_setfield(L, -2, "status");
+    push_headers(L, buf_get(&h->r->upstream_headers));
+    lua_setfield(L, -2, "headers");
+    response_push(L, h->r);
+    lua_setfield(L, -2, "answer");
+    head_free(h);
+    return 1;
+}
+
+static void head_ready(void *ud) { op_done(&((struct head_op *)ud)->op); }
+
+static int stream(lua_State *L, struct task *t, struct slice url, const struct reach *reach, struct call_options *opt) {
+    struct state *s = t->state;
+    uint64_t pause = opt->timeouts.total_ms;
+    opt->timeouts = (struct target_timeouts){ .connect_ms = pause, .headers_ms = pause, .idle_ms = pause };
+    opt->whole = false;
+    opt->stream = true;
+    struct head_op *h = mem_zalloc(sizeof(*h));
+    struct response *r = h ? response_new(&(struct response_options){ .loop = s->loop, .upstream = "",
+        .among = &t->request->responses, .limit = s->limits.max_answer, .high_water = s->limits.high_water }) : NULL;
+    struct source *source = r ? fetch_stream_new(s->services.client, url, reach, &s->fetches, opt) : NULL;
+    blob_put(opt->body);
+    if (source == NULL) {
+        response_put(r);
+        mem_free(h);
+        return luaL_error(L, "not enough memory");
+    }
+    budget_begin_call(t->budget);
+    h->op = (struct op){ .task = t, .cancel = head_cancel, .push = head_push };
+    h->r = r;
+    response_start(r, source);
+    response_on_ready(r, head_ready, h);
+    return op_wait(L, &h->op, "fetch");
+}
+
+/* core.fetch(url, {method=, headers=, body=, timeout=, public_only=, stream=}) -> {status, body, headers} | nil, err;
+ * with stream: {status, headers, answer = response} */
 int l_fetch(lua_State *L) {
     static const struct reach public_addresses;
     size_t url_len;
@@ -199,33 +286,18 @@ int l_fetch(lua_State *L) {
     if (!lib_is_token(method)) return luaL_error(L, "fetch: '%s' is not a method", method.ptr);
     uint64_t timeout = lib_opt_ms(L, 2, "timeout");
     if (timeout == 0) timeout = FETCH_MS;
-    const struct reach *reach = is_public_only(L) ? &public_addresses : NULL;
+    const struct reach *reach = opt_flag(L, "public_only") ? &public_addresses : NULL;
+    bool streams = opt_flag(L, "stream");
+    if (streams && t->request == NULL)
+        return luaL_error(L, "fetch: there is no request here that a stream could end with; without `stream` it works");
     if (is_full(t->state)) return refuse(L, "as many fetches of this worker are under way as may be (limits.fetches)");
     const char *refused = budget_refuses_call(t->state, t->budget);
     if (refused != NULL) return refuse(L, refused);
-    struct fetch *f = mem_zalloc(sizeof(*f));
-    if (f == NULL) return luaL_error(L, "not enough memory");
-    t->state->fetches++;
-    f->op = (struct op){ .task = t, .cancel = fetch_cancel, .push = fetch_push };
-    f->sink.event = on_event;
-    buf_put(&f->url, url, url_len + 1);
-    f->target = (struct target){ .name = "fetch", .urls = { f->url.data }, .url_count = 1,
-                                 .timeouts = { .connect_ms = timeout }, .max_answer = FETCH_LIMIT,
-                                 .health = &f->health, .reach = reach };
-    call_pool_init(&f->pool, t->state->services.client, &f->target);
     struct blob *bytes = body.ptr ? blob_copy(body) : NULL;
-    struct call_options opt = { .pool = &f->pool, .method = method, .path = SLICE(""), .body = bytes,
-                                .headers = fields, .header_count = field_count, .whole = true, .verbatim = true,
-                                .timeouts = { .total_ms = timeout }, .over = budget_end_call,
-                                .over_ud = t->budget };
+    if (body.ptr && bytes == NULL) return luaL_error(L, "not enough memory");
+    struct call_options opt = { .method = method, .path = SLICE(""), .body = bytes, .headers = fields,
+                                .header_count = field_count, .whole = true, .verbatim = true,
+                                .timeouts = { .total_ms = timeout }, .over = budget_end_call, .over_ud = t->budget };
     if (t->request) opt.deadline_ms = t->request->deadline_ms;
-    f->call = f->url.error || (body.ptr && !bytes) ? NULL : call_new(&opt);
-    blob_put(bytes);
-    if (f->call == NULL) {
-        fetch_free(f);
-        return luaL_error(L, "not enough memory");
-    }
-    budget_begin_call(t->budget);
-    source_start(f->call, &f->sink);
-    return op_wait(L, &f->op, "fetch");
+    return (streams ? stream : whole)(L, t, slice_of(url, url_len), reach, &opt);
 }

@@ -1,7 +1,7 @@
 /* calls.c -- what the public functions look at first: is there a gateway, and may it be used now?
  *
  * A host's mistakes end here, with a code and a sentence: no gateway, options of another
- * library, a call out of the function that reads its texts, a process that came out of
+ * library, a call out of what runs while it loads, a process that came out of
  * fork() with a gateway in its memory.  In such a process the workers' threads do not
  * exist and the loop's descriptors are the parent's, whose clients and timers it would
  * take away: it may do nothing with that gateway, not even close it. */
@@ -13,8 +13,8 @@
 #define OPTIONS_MOST 4096 /* bytes; what says to be larger was not begun with PERILUNE_OPTIONS_INIT */
 
 static const char no_gateway[] = "no gateway was given (NULL)";
-static const char forked[] = "this process came out of fork() after perilune_open(): the gateway is the parent's; open "
-                             "one of your own here";
+const char gateway_forked[] = "this process came out of fork() after perilune_open(): the gateway is the parent's; "
+                              "open one of your own here";
 
 bool gateway_is_foreign(const struct perilune *g) { return g == NULL || g->pid != getpid(); }
 
@@ -22,8 +22,13 @@ int gateway_refuses(struct perilune *g) {
     if (g == NULL) return PERILUNE_ERR_INVAL;
     if (gateway_is_foreign(g)) return PERILUNE_ERR_STATE;
     if (!g->loading) return 0;
-    snprintf(g->errmsg, sizeof(g->errmsg), "a configuration is being loaded: options.read() must not call this");
+    snprintf(g->errmsg, sizeof(g->errmsg), "a configuration is being loaded: %s must not call this",
+             gateway_who_loads(g));
     return PERILUNE_ERR_STATE;
+}
+
+const char *gateway_who_loads(const struct perilune *g) {
+    return g->reads ? "options.read()" : "a function that policies call while they are loaded";
 }
 
 int gateway_looks(const struct perilune *g) {
@@ -33,7 +38,7 @@ int gateway_looks(const struct perilune *g) {
 
 PERILUNE_API const char *perilune_errmsg(const perilune *g) {
     if (g == NULL) return no_gateway;
-    return gateway_is_foreign(g) ? forked : g->errmsg;
+    return gateway_is_foreign(g) ? gateway_forked : g->errmsg;
 }
 
 /* -- Options --------------------------------------------------------------------------------- */

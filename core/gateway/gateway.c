@@ -592,6 +592,13 @@ static void settle(struct perilune *g) {
     }
 }
 
+/* What a callback began to watch reaches the kernel at the next turn: until a turn in which nothing happened,
+ * perilune_fd() would not tell the host. */
+static void hand_back(struct perilune *g, const struct sigpipe *held) {
+    settle(g);
+    sigpipe_release(held);
+}
+
 void gateway_turn(struct perilune *g, int timeout_ms) {
     uv_update_time(&g->loop.uv); /* the host may have been away for long */
     if (timeout_ms > 0) timer_start(&g->loop, &g->poll, (uint64_t)timeout_ms, poll_over);
@@ -599,11 +606,19 @@ void gateway_turn(struct perilune *g, int timeout_ms) {
     sigpipe_hold(&held); /* the thread is the host's */
     g->loop.active = false;
     uv_run(&g->loop.uv, timeout_ms == 0 ? UV_RUN_NOWAIT : UV_RUN_ONCE);
-    /* What a callback began to watch reaches the kernel at the next turn: until a
-     * turn in which nothing happened, perilune_fd() would not tell the host. */
-    settle(g);
-    sigpipe_release(&held);
+    hand_back(g, &held);
     timer_stop(&g->loop, &g->poll);
+}
+
+void gateway_turn_until(struct perilune *g, bool (*done)(void *ud), void *ud) {
+    struct sigpipe held;
+    sigpipe_hold(&held);
+    uv_update_time(&g->loop.uv);
+    while (!done(ud) && !g->close_asked) {
+        g->loop.active = false;
+        uv_run(&g->loop.uv, UV_RUN_ONCE);
+    }
+    hand_back(g, &held);
 }
 
 PERILUNE_API int perilune_poll(perilune *g, int timeout_ms) {
@@ -747,7 +762,7 @@ static int open_rest(struct perilune *g, const perilune_options *o) {
     struct log_reader reader = { .write = o->log, .idle = o->log_idle, .ud = o->log_ud };
     int rc = o->log != NULL ? log_thread_open(&g->log_thread, &g->log, &reader) : 0;
     if (rc != 0 || (rc = library_open(&g->library, g)) != 0) return rc;
-    g->host = (struct bundle_host){ .read = o->read, .ud = o->read_ud };
+    g->host = (struct bundle_host){ .read = o->read, .ud = o->read_ud, .reads = &g->reads };
     g->stores = stores_new();
     if (g->stores != NULL) g->stores->host = host_new();
     g->calibration = calibration_new();
@@ -825,8 +840,8 @@ static bool is_on_other_thread(struct perilune *g) {
 
 PERILUNE_API void perilune_close(perilune *g) {
     if (gateway_is_foreign(g) || g->closing || is_on_other_thread(g)) return;
-    if (g->loading) { /* out of options.read(): what loads would go on in freed memory */
-        log_line(&g->log, PERILUNE_LOG_ERROR, "perilune_close() inside options.read(): nothing is closed");
+    if (g->loading) { /* what loads would go on in freed memory */
+        log_line(&g->log, PERILUNE_LOG_ERROR, "perilune_close() inside %s: nothing is closed", gateway_who_loads(g));
         return;
     }
     if (g->depth > 0) { /* a callback: what called it is not done with g */

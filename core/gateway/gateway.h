@@ -62,7 +62,8 @@ struct perilune {
     atomic_bool         has_index;   /* and an index that machines share */
     struct bundle_host  host;        /* who has its texts */
     pid_t               pid;         /* who opened it */
-    bool                loading;     /* the host's read() may be running */
+    bool                loading;     /* what runs of the host's is called by it: */
+    bool                reads;       /* options.read(), else a function that a policy calls */
     struct bundle      *bundle;
     char               *path;        /* of the configuration */
     char               *override;    /* address given to perilune_listen() */
@@ -123,10 +124,13 @@ void engine_metrics_write(struct engines *e, struct buf *out);
 #define WORKERS_MOST 1024
 /* No gateway, or one that was opened before this process came out of fork(). */
 bool gateway_is_foreign(const struct perilune *g);
+extern const char gateway_forked[]; /* the sentence for the second */
 /* 0, or why a function may do nothing with g now: an error, and errmsg is said.  The second is for functions that
  * change nothing: they may be called while it loads. */
 int  gateway_refuses(struct perilune *g);
 int  gateway_looks(const struct perilune *g);
+/* Of a gateway that loads: what of the host's is running, for sentences. */
+const char *gateway_who_loads(const struct perilune *g);
 /* The options that a host gave, as this library knows them; on failure err (or NULL) gets a sentence. */
 int  gateway_options(perilune_options *out, const perilune_options *options, char *err, size_t errlen);
 /* gateway.c */
@@ -138,6 +142,8 @@ int  gateway_enter(struct perilune *g, const char *what);
 bool gateway_leave(struct perilune *g);
 /* One turn of the loop, as perilune_poll() takes it; the outermost call only. */
 void gateway_turn(struct perilune *g, int timeout_ms);
+/* Turns until done says so, or the gateway is to be closed: without what a turn costs that gives the loop back. */
+void gateway_turn_until(struct perilune *g, bool (*done)(void *ud), void *ud);
 /* Ends the one under way. */
 void gateway_end_turn(struct perilune *g);
 /* A generation for w from the bytes of b, whose digest is `files`; *gen may be there, and is then made ready. */

@@ -96,6 +96,7 @@ int library_open(struct library **out, perilune *g) {
     list_init(&l->husks);
     list_init(&l->spares);
     l->refs = 1;
+    l->pid = g->pid;
     l->g = g;
     *out = l;
     return 0;

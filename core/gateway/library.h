@@ -10,6 +10,7 @@ struct worker;
 /* Counted: requests that are held outlive their gateway, and find here that it is gone. */
 struct library {
     unsigned       refs;
+    pid_t          pid;      /* of g, which may be gone when somebody asks */
     perilune      *g;        /* NULL: it is closed */
     bool           ending;   /* it is being closed */
     struct mailbox mail;     /* for requests that another thread cancels */
@@ -33,7 +34,8 @@ struct worker *library_worker(perilune *g, int *rc);
 /* All requests have had their end when this returns. */
 void requests_end_all(struct library *l);
 void requests_bury(struct library *l, unsigned husks, unsigned spares); /* so many stay; husks become spares */
-/* How many run, or have events for a callback that takes them. */
+/* How many run, or have events for a callback that takes them.  One whose events nobody takes, so that its source
+ * waits, does not: it would never end. */
 unsigned requests_busy(const struct library *l);
 
 #endif

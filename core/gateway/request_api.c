@@ -21,6 +21,7 @@
  * Bounds: what waits is limits.high_water, and what the source had in its hands.  Thread: the owner's, but for
  * perilune_request_cancel(). */
 #include <stdio.h>
+#include <unistd.h>
 
 #include "flow/headers.h"
 #include "gateway/event_queue.h"
@@ -96,7 +97,15 @@ static bool is_husk(const perilune_request *r, const char *fn) {
     return true;
 }
 
-#define IS_HUSK(r) is_husk(r, __func__)
+/* What every function asks first: 0, or PERILUNE_ERR_INVAL: there is no such request, or PERILUNE_ERR_STATE: it is the
+ * parent's of a fork().  There nothing is said in the log, whose thread the child has not. */
+static int look(perilune_request *r, const char *fn) {
+    if (r == NULL) return PERILUNE_ERR_INVAL;
+    if (r->library->pid != getpid()) return refuse(r, PERILUNE_ERR_STATE, gateway_forked);
+    return is_husk(r, fn) ? PERILUNE_ERR_INVAL : 0;
+}
+
+#define LOOK(r) look(r, __func__)
 
 PERILUNE_API const char *perilune_request_errmsg(const perilune_request *r) {
     return r != NULL ? r->errmsg : "there is no request (NULL)";
@@ -187,8 +196,13 @@ static void drop(perilune_request *r) {
 
 static void turn(struct deferred *d);
 
+/* Who waits in perilune_request_next() waits for nothing else: what came of a timer, or of work that the loop did
+ * before it blocks, has to end the turn, because no descriptor will. */
 static void ready(perilune_request *r) {
-    if (r->cb != NULL && !r->paused && r->library->g != NULL) loop_soon(&r->library->g->loop, &r->turn, turn);
+    perilune *g = r->library->g;
+    if (g == NULL) return;
+    if (r->cb == NULL && r->held) gateway_end_turn(g);
+    else if (r->cb != NULL && !r->paused) loop_soon(&g->loop, &r->turn, turn);
 }
 
 static perilune_str keep_text(char *to, size_t size, perilune_str s) {
@@ -321,11 +335,16 @@ void requests_end_all(struct library *l) {
     }
 }
 
+/* The program takes no events, so the source waits, and the end will not come. */
+static bool is_left(const perilune_request *r) {
+    return r->running && r->e.stopped && (r->cb == NULL ? !r->held : r->paused);
+}
+
 unsigned requests_busy(const struct library *l) {
     unsigned n = 0;
     for (const struct list *e = l->requests.next; e != &l->requests; e = e->next) {
         const perilune_request *r = container_of((struct list *)(uintptr_t)e, perilune_request, link);
-        n += r->state == REQUEST_STARTED || r->state == REQUEST_ASKING ||
+        n += r->state == REQUEST_STARTED || (r->state == REQUEST_ASKING && !is_left(r)) ||
              (r->state == REQUEST_ANSWERED && r->cb != NULL && !r->paused);
     }
     return n;
@@ -423,7 +442,8 @@ static int set_tenant(perilune_request *r, const char *value) {
 
 PERILUNE_API int perilune_request_set(perilune_request *r, const char *name, const char *value) {
     char why[200];
-    if (r == NULL || IS_HUSK(r)) return PERILUNE_ERR_INVAL;
+    int refused = LOOK(r);
+    if (refused != 0) return refused;
     if (name == NULL) return refuse(r, PERILUNE_ERR_INVAL, "a name is missing (NULL)");
     if (r->state != REQUEST_NEW) return refuse(r, PERILUNE_ERR_STATE, "the request was started already");
     struct slice n = slice_str(name), v = slice_str(value != NULL ? value : "");
@@ -442,11 +462,12 @@ PERILUNE_API int perilune_request_set(perilune_request *r, const char *name, con
 /* -- Start, pause, stop -------------------------------------------------------------------------------- */
 
 PERILUNE_API int perilune_request_start(perilune_request *r, perilune_event_cb cb, void *ud) {
-    if (r == NULL || IS_HUSK(r)) return PERILUNE_ERR_INVAL;
+    int refused = LOOK(r);
+    if (refused != 0) return refused;
     perilune *g = r->library->g;
     if (r->state != REQUEST_NEW) return refuse(r, PERILUNE_ERR_STATE, "the request was started already");
     if (g == NULL || g->closing) return refuse(r, PERILUNE_ERR_STATE, "the gateway is closed");
-    int refused = gateway_refuses(g); /* in a child of fork(), or inside of options.read() */
+    refused = gateway_refuses(g); /* while it loads */
     if (refused != 0) return refuse(r, refused, perilune_errmsg(g));
     if (g->draining) return refuse(r, PERILUNE_ERR_STATE, "the gateway drains: nothing is started any more");
     int rc;
@@ -466,7 +487,7 @@ PERILUNE_API int perilune_request_start(perilune_request *r, perilune_event_cb c
 }
 
 PERILUNE_API void perilune_request_pause(perilune_request *r, int paused) {
-    if (r == NULL || IS_HUSK(r)) return;
+    if (LOOK(r) != 0) return;
     r->paused = paused != 0;
     if (!r->paused && r->state > REQUEST_STARTED) ready(r);
 }
@@ -488,12 +509,13 @@ static void cancel_opened(struct letter *m, void *owner) {
 
 PERILUNE_API void perilune_request_cancel(perilune_request *r) {
     int none = CANCEL_NOT_ASKED;
-    if (r == NULL || !atomic_compare_exchange_strong(&r->cancel, &none, CANCEL_SENT)) return;
+    if (r == NULL || r->library->pid != getpid()) return; /* in another thread: no sentence, no husks */
+    if (!atomic_compare_exchange_strong(&r->cancel, &none, CANCEL_SENT)) return;
     if (!mailbox_send(&r->library->mail, &r->letter, cancel_opened)) atomic_store(&r->cancel, CANCEL_HEARD);
 }
 
 PERILUNE_API void perilune_request_free(perilune_request *r) {
-    if (r == NULL || IS_HUSK(r)) return;
+    if (LOOK(r) != 0) return;
     perilune *g = r->library->g;
     r->freed = true;
     if (r->held) return;
@@ -552,7 +574,8 @@ static int next(perilune_request *r, const perilune_event **ev, int timeout_ms, 
 PERILUNE_API int perilune_request_next(perilune_request *r, const perilune_event **ev, int timeout_ms) {
     bool gone = false;
     if (ev != NULL) *ev = NULL;
-    if (r == NULL || IS_HUSK(r)) return PERILUNE_ERR_INVAL;
+    int refused = LOOK(r);
+    if (refused != 0) return refused;
     if (ev == NULL) return refuse(r, PERILUNE_ERR_INVAL, "perilune_request_next() needs a place for the event");
     return next(r, ev, timeout_ms, &gone);
 }
@@ -569,7 +592,8 @@ PERILUNE_API int perilune_request_text(perilune_request *r, perilune_str *text) 
     bool gone = false;
     int rc = 0;
     if (text != NULL) *text = (perilune_str){ "", 0 };
-    if (r == NULL || IS_HUSK(r)) return PERILUNE_ERR_INVAL;
+    int refused = LOOK(r);
+    if (refused != 0) return refused;
     if (text == NULL) return refuse(r, PERILUNE_ERR_INVAL, "perilune_request_text() needs a place for the text");
     if (r->cb != NULL) return refuse(r, PERILUNE_ERR_STATE, why_nothing_comes(r));
     while (r->state != REQUEST_OVER && rc == 0 && (rc = next(r, &ev, -1, &gone)) == 0) {

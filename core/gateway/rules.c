@@ -13,7 +13,6 @@
 
 #include <stdio.h>
 
-#include "sys/sigpipe.h"
 
 #define EVALS_MOST 16 /* calls of the library, one inside of a callback of the other */
 
@@ -34,6 +33,11 @@ static void limit_due(struct timer *t) {
     gateway_end_turn(w->g);
 }
 
+static bool is_done(void *ud) {
+    const struct waiting *w = ud;
+    return w->e.over || w->late;
+}
+
 static void wait_for(struct waiting *w, uint64_t most_ms) {
     struct perilune *g = w->g;
     char why[200];
@@ -46,7 +50,7 @@ static void wait_for(struct waiting *w, uint64_t most_ms) {
     if (timer_start(&g->loop, &w->limit, most_ms, limit_due) != 0)
         eval_cancel(&w->e, PERILUNE_ERR_NOMEM, "out of memory");
     w->e.ended = on_ended;
-    while (!w->e.over && !w->late && !g->close_asked) gateway_turn(g, -1);
+    gateway_turn_until(g, is_done, w);
     timer_stop(&g->loop, &w->limit);
     snprintf(why, sizeof(why), "the rule took longer than it may (limits.request_timeout); it waits for %s",
              eval_waits_for(&w->e));
@@ -62,12 +66,9 @@ static int eval(struct perilune *g, struct waiting *w) {
     if (own == NULL) return rc;
     struct state *s = state_ref(own->gen->state);
     uint64_t most_ms = own->gen->config->request_ms;
-    struct sigpipe held;
-    sigpipe_hold(&held);
-    eval_begin(s, &w->e);
+    eval_begin(s, &w->e); /* writes nothing: what it asks for goes out when the loop turns */
     if (!w->e.over) wait_for(w, most_ms);
     state_put(s); /* of an older generation by now, it may be the last share */
-    sigpipe_release(&held);
     return w->e.rc;
 }
 

@@ -35,10 +35,11 @@
  *
  * HOST.  Nothing of the process is taken: no signal handler is set, no environment, locale, umask or
  * folder is changed, nothing ends the process.  Several gateways in one process know nothing of each
- * other.  After fork() a gateway is the parent's: in the child functions return PERILUNE_ERR_STATE or do
- * nothing, perilune_close() included, and its descriptors close with exec() or the child's end.  To
- * serve in children, call perilune_open() there.  (A listening socket lives on in a child: let children
- * of fork() that do not exec() end before you count on an address to be free.)
+ * other.  After fork() a gateway is the parent's, its requests and deferred calls are, too: in the child
+ * functions return PERILUNE_ERR_STATE or do nothing, those that close and free included, and its
+ * descriptors close with exec() or the child's end.  To serve in children, call perilune_open() there.
+ * (A listening socket lives on in a child: let children of fork() that do not exec() end before you
+ * count on an address to be free.)
  *
  * MISUSE.  NULL where a gateway, a place or a text is needed, a size that cannot be, an unknown number:
  * PERILUNE_ERR_INVAL and a sentence; perilune_errmsg(NULL) has one, too.
@@ -227,7 +228,7 @@ PERILUNE_API int  perilune_open(perilune **out, const perilune_options *options,
 /* Runs what was posted, stops listening, cancels what is running (requests get their last event),
  * joins the threads and frees the gateway.  Another thread may be inside of an [any] function
  * meanwhile, and perilune_post() refuses it; none may use g once this has returned.
- * Not inside options.read(): it does nothing there. */
+ * Inside of a load, in options.read() or in a function that a policy calls there, it does nothing. */
 PERILUNE_API void perilune_close(perilune *g);
 
 /* The last failure on g, as a sentence.  After a reload that worked: "", or what of it
@@ -275,7 +276,8 @@ PERILUNE_API void perilune_wake(perilune *g);  /* [any] perilune_poll returns */
 
 /* [any] Stops accepting and starting, lets requests in flight finish for at most timeout_ms
  * milliseconds (below 0: the configuration's drain_timeout), then perilune_run()
- * returns.  Again: the new time counts, from then on. */
+ * returns.  A request of the program's that waits because nobody takes its events (paused, or not pulled) is not
+ * waited for.  Again: the new time counts, from then on. */
 PERILUNE_API void perilune_drain(perilune *g, int timeout_ms);
 
 /* [any] Prometheus text of all counters.  Like snprintf: writes at most size bytes with

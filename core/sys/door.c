@@ -7,6 +7,7 @@
 #include "sys/door.h"
 
 #include <stdatomic.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 
@@ -15,6 +16,7 @@ struct door {
     pthread_mutex_t lock;
     struct mailbox *mail;   /* LOCK; NULL: closed */
     pthread_t       thread; /* written before anybody else has a share */
+    pid_t           pid;
 };
 
 struct door *door_new(struct mailbox *mail) {
@@ -27,6 +29,7 @@ struct door *door_new(struct mailbox *mail) {
     atomic_init(&d->refs, 1);
     d->mail = mail;
     d->thread = pthread_self();
+    d->pid = getpid();
     return d;
 }
 
@@ -51,6 +54,8 @@ void door_close(struct door *d) {
 }
 
 bool door_is_here(const struct door *d) { return pthread_equal(d->thread, pthread_self()); }
+
+bool door_is_foreign(const struct door *d) { return d->pid != getpid(); }
 
 bool door_send(struct door *d, struct letter *letter, void (*open)(struct letter *, void *)) {
     pthread_mutex_lock(&d->lock);

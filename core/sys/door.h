@@ -17,6 +17,8 @@ void door_close(struct door *d);
 
 /* [any] Does the calling thread own what is behind it? */
 bool door_is_here(const struct door *d);
+/* [any] Is this a child of the process that made it?  Then nobody is behind it. */
+bool door_is_foreign(const struct door *d);
 /* [any] As mailbox_send(): false, and the letter stays the caller's, when it is closed. */
 bool door_send(struct door *d, struct letter *letter, void (*open)(struct letter *, void *));
 

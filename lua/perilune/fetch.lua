@@ -1,11 +1,12 @@
 --- fetch: perilune.fetch, and which of its answers are kept (cache_retrieval).
 
 local check = require "perilune.check"
+local fetched = require "perilune.fetched"
 local host = require "perilune.host"
 
 local M = {}
 
-local options = { method = true, headers = true, body = true, timeout = true, public_only = true }
+local options = { method = true, headers = true, body = true, timeout = true, public_only = true, stream = true }
 
 -- Names of headers are in lower case; who asks in another one finds them, too.
 local any_case = {
@@ -26,7 +27,8 @@ end
 function M.anew(url, opts)
   local res, err = host.fetch(url, opts)
   if not res then return nil, err end
-  return M.answer(res)
+  res = M.answer(res)
+  return opts and opts.stream and fetched.new(res) or res
 end
 
 -- { pattern =, cache = }: of the policies of this configuration, in the order in which they were loaded.
@@ -46,8 +48,8 @@ end
 ---@async
 function M.fetch(url, opts)
   check.known("perilune.fetch", opts, options)
-  -- What is kept may have come from an address that is not public.
-  local keeps = type(url) == "string" and not (opts and opts.public_only)
+  -- What is kept may have come from an address that is not public, and is a whole.
+  local keeps = type(url) == "string" and not (opts and (opts.public_only or opts.stream))
   for _, k in ipairs(keeps and kept or {}) do
     if matches(k.pattern, url) then return k.cache:fetch(url, opts) end
   end

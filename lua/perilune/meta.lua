@@ -925,6 +925,8 @@ function perilune.sleep(seconds) end
 ---@field timeout? number  seconds for all of it, default 30
 ---@field public_only? boolean  for URLs that are somebody else's word: an address that is not public (of private nets,
 ---                       of this machine, of a cloud's metadata) is not called, whatever its name is: upstream_unreachable
+---@field stream? boolean  gives a perilune.FetchedStream as soon as the head is there; `timeout` is then for the head and
+---                       for each pause, not for all of it, and nothing bounds the size
 
 ---@class perilune.Fetched
 ---@field status integer  as it came: 500 is 500, a redirect is a redirect
@@ -932,12 +934,55 @@ function perilune.sleep(seconds) end
 ---                       names in lower case; the values of a name that came again are joined by ", "
 ---@field body string      4 MiB at most; more is upstream_too_large
 
+--- An answer that is read as it comes, once and in one of these ways.  Its server waits while nobody reads
+--- (limits.high_water); it ends with the request, or in the rock with the run.
+---
+---     local res = assert(perilune.fetch(url, { stream = true, body = body }))
+---     for event in res:events() do handle(event.data) end
+---
+---@class perilune.FetchedStream
+---@field status integer
+---@field headers table<string, string>  as of perilune.Fetched
+---@field error? perilune.Error  why it broke off
+local FetchedStream = {}
+
+--- The next bytes, as they came.  nil: it is over, or, with an error, it broke off.
+---@async
+---@return string? bytes
+---@return perilune.Error? err
+function FetchedStream:read() end
+
+--- What read() gives, up to the end; `res.error` says whether that is all.
+---@async
+---@return async fun(): string?
+function FetchedStream:pieces() end
+
+--- Lines without "\n" or "\r\n", of 1 MiB at most; up to the end, as pieces().
+---@async
+---@return async fun(): string?
+function FetchedStream:lines() end
+
+--- Events of a text/event-stream, as perilune.sse() gives them.  One of type "error", with `error`, is the last when it
+--- broke off.
+---@async
+---@return async fun(): perilune.SseEvent?
+function FetchedStream:events() end
+
+--- All that is left.
+---@async
+---@return string? text
+---@return perilune.Error? err
+function FetchedStream:text() end
+
+--- Nobody wants the rest: the call ends now, and not with the request.
+function FetchedStream:discard() end
+
 --- One HTTP call.  An answer with any status is an answer; `nil, err` means that there
 --- was none.  Follows no redirects.
 ---@async
 ---@param url string  http:// or https://; anything else throws
 ---@param opts? perilune.FetchOptions
----@return perilune.Fetched?
+---@return perilune.Fetched|perilune.FetchedStream|nil
 ---@return perilune.Error? err
 function perilune.fetch(url, opts) end
 

@@ -69,6 +69,7 @@ end
 ---@param cache perilune.Cache
 ---@param how { near: table?, query: string?, heeds: boolean } of the cache
 function M.fetch(cache, url, opts, how)
+  if opts and opts.stream then error("cache:fetch keeps whole answers; a stream is perilune.fetch's", 3) end
   local key = "fetch " .. core.sha256(describe(url, opts, opts and opts.body or ""))
   local question, rest, asked
   if how.near then

@@ -26,13 +26,14 @@ lib.run(function()
   lib.figure("host.f answered later, own thread, 100 wait", v["later-many"], "us", v["call-string"], 2)
   lib.figure("the same, one after the other", v["later-one"], "us", v["call-string"])
   lib.figure("answered by another thread, 100 wait", v["thread-many"], "us", v["call-string"], 2)
-  lib.figure("the same, one after the other", v["thread-one"], "us", v["call-string"])
+  lib.figure("the same, one after the other (two threads, bare)", v["thread-one"], "us", v.pair)
   lib.figure("perilune.values.plan", v.value, "us", nil, 0.2)
   if v["steady-p99"] then
     lib.figure("100,000 evals/s, reloaded each second: p99", v["reloaded-p99"], "us", v["steady-p99"], 2, true)
     lib.figure("the same, p50", v["reloaded-p50"], "us", v["steady-p50"])
     lib.figure("the same, failed", v["reloaded-failed"], "", nil, 0)
-    lib.note("%d reloads; the longest kept evaluations waiting for %.1f ms", v["reloaded-count"], v["reloaded-pause"] / 1000)
+    lib.note("a reload uses %.1f ms of CPU; the longest kept evaluations waiting for %.1f ms (p99 holds up to about 9)",
+      v["reload-cpu"] / 1000, v["reloaded-pause"] / 1000)
   end
   if not files.lines("command -v opa || command -v qjs")() then lib.note("neither opa nor qjs is installed here") end
 end)

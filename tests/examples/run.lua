@@ -6,7 +6,7 @@
 -- place of 8080 and 9090, served by BIN, and asked with the curl command that its
 -- comment shows, as it stands there and once streaming, once not.  The curl commands of
 -- README.md and of what `serve` prints are tried as well.  embed.c and rules.c are compiled with the
--- second and third argument; the one must print a command that works, the other what its rules say.
+-- second and third argument; the one must print a command that works, the other what its rules say.  (Programs in other languages: hosts.lua.)
 --
 -- curl itself is not needed: a command is read, and sent by http.lua.
 

@@ -35,6 +35,23 @@ for _, scene in ipairs(scenes) do
   end)
 end
 
+t.test("a fetched stream can be scripted", function()
+  t.fetch("http://a/", { body = "event: x\ndata: 1\n\ndata: 2\n\ndata: 3", headers = { ["X-One"] = "1" } })
+  local function stream() return perilune.fetch("http://a/", { stream = true }) end
+  local seen, res = {}, stream()
+  for event in res:events() do seen[#seen + 1] = event.type .. "=" .. event.data end
+  t.equal(table.concat(seen, " "), "x=1 message=2 message=3")
+  t.equal(res.headers["x-one"], "1")
+  t.equal(res.body, nil)
+  local lines = {}
+  for line in stream():lines() do lines[#lines + 1] = line end
+  t.equal(table.concat(lines, "|"), "event: x|data: 1||data: 2||data: 3")
+  t.equal(#stream():text(), 34)
+  res = stream()
+  res:discard()
+  t.equal(res:read(), nil)
+end)
+
 t.test("headers of a fetch are asked in any case", function()
   t.fetch("http://a/", { status = 500, headers = { ["X-One"] = "1" } })
   local got = perilune.fetch("http://a/")

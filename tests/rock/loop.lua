@@ -181,6 +181,60 @@ test("fetch works without upstreams", function()
   perilune.run(function() equal(perilune.fetch("http://127.0.0.1:1/", { timeout = 1 }), nil) end)
 end)
 
+-- A server of its own: its URL, and what ends it.
+local function sim(options)
+  local pipe = assert(io.popen((os.getenv("PERILUNE") or "build/perilune") .. " sim --listen 127.0.0.1:0 " .. options
+    .. " 2>&1 & echo $!; wait", "r"))
+  local pid = pipe:read("*l")
+  local url
+  repeat url = pipe:read("*l"):match("http://[%d.:]+/v1") until url
+  return url .. "/chat/completions", function() os.execute("kill " .. pid) pipe:close() end
+end
+
+test("fetch reads a stream while it comes", function()
+  local url, stop = sim("--tokens 5 --itl-ms 20")
+  local body = '{"stream":true,"messages":[{"role":"user","content":"hi"}]}'
+  local function fetch(more)
+    local options = { stream = true, body = body, headers = { ["content-type"] = "application/json" } }
+    for k, v in pairs(more or {}) do options[k] = v end
+    return perilune.fetch(url, options)
+  end
+  local kept
+  perilune.run(function()
+    local res, times = assert(fetch()), {}
+    equal(res.status, 200)
+    equal(res.headers["Content-Type"], "text/event-stream")
+    for event in res:events() do times[#times + 1] = event.data == "[DONE]" and "done" or perilune.now() end
+    equal(times[#times], "done")
+    equal(times[#times - 1] - times[1] > 0.05, true, "all came at once")
+    local whole = assert(fetch()):text()
+    match(whole, "data: %[DONE%]\n\n$")
+    local bytes, lines = 0, 0
+    for piece in assert(fetch()):pieces() do bytes = bytes + #piece end
+    for _ in assert(fetch()):lines() do lines = lines + 1 end
+    equal(bytes > 500, true)
+    equal(lines, select(2, whole:gsub("\n", "")))
+    res = assert(fetch())
+    equal(#res:read() > 0, true)
+    res:discard()
+    equal(res:read(), nil)
+
+    local none, err = perilune.fetch("http://127.0.0.1:1/", { stream = true, timeout = 1 })
+    equal(none, nil)
+    match(err.code, "upstream")
+    res = assert(fetch{ headers = { ["content-type"] = "application/json", ["x-sim"] = "stall=1" }, timeout = 0.1 })
+    for event in res:events() do err = event.error end
+    equal(err.code, "timeout")
+    equal(res.error.code, "timeout")
+    throws(function() fetch{ stream = 1 } end, "stream must be true or false")
+    kept = assert(fetch{ headers = { ["content-type"] = "application/json", ["x-sim"] = "endless,itl_ms=0" } })
+    equal(#kept:read() > 0, true)
+    perilune.sleep(0.05) -- and it does not fill our memory meanwhile
+  end)
+  throws(function() kept:read() end, "finished")
+  stop()
+end)
+
 -- -- what is left behind ------------------------------------------------------------------
 
 test("an answer that outlives its run is finished, and says so", function()

@@ -1,4 +1,5 @@
 /* test_calls.c -- a host's mistakes: every public function without a gateway, with the wrong sizes, in a child. */
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,21 +109,110 @@ static int nothing_done(void) {
     return PERILUNE_ERR_INVAL;
 }
 
+/* -- In a child of fork() ------------------------------------------------------------------------- */
+
+/* What the parent had, and what its child tries with it. */
+static struct {
+    perilune         *g;
+    perilune_request *fresh, *begun; /* begun waits for call */
+    perilune_call    *call;
+    int               fd;            /* perilune_fd() */
+} had;
+
+static void posted(perilune *g, void *ud) {
+    (void)g;
+    (void)ud;
+}
+
+static int state_if(bool ok) { return ok ? PERILUNE_ERR_STATE : 0; }
+
+static int child_errmsg(void) { return state_if(strstr(perilune_errmsg(had.g), "fork()") != NULL); }
+static int child_load(void) { return perilune_load(had.g, "x"); }
+static int child_reload(void) { return perilune_reload(had.g); }
+static int child_listen(void) { return perilune_listen(had.g, "127.0.0.1:0"); }
+static int child_port(void) { return perilune_port(had.g); }
+static int child_admin_port(void) { return perilune_admin_port(had.g); }
+static int child_run(void) { return perilune_run(had.g); }
+static int child_poll(void) { return perilune_poll(had.g, -1); }
+static int child_fd(void) { return perilune_fd(had.g); }
+static int child_timeout(void) { return perilune_timeout(had.g); }
+static int child_post(void) { return perilune_post(had.g, posted, NULL); }
+static int child_value_set(void) { return perilune_value_set(had.g, "a", "1", 1); }
+static int child_hook(void) { return perilune_hook(had.g, NULL); }
+static int child_eval(void) { return perilune_eval(had.g, "return 1", NULL, NULL, 0, NULL); }
+
+static int child_function_add(void) {
+    return perilune_function_add(had.g, "another", (perilune_function)(void (*)(void))posted, NULL);
+}
+
+static int child_stats(void) {
+    char text[100];
+    return perilune_stats(had.g, text, sizeof(text));
+}
+
+/* The parent's eventfd is the child's, too: one that rings wakes the parent, and would make had.fd readable. */
+static bool is_silent(void) {
+    struct pollfd p = { .fd = had.fd, .events = POLLIN };
+    return poll(&p, 1, 0) == 0;
+}
+
+static int child_does_nothing(void) {
+    perilune_wake(had.g);
+    perilune_stop(had.g);
+    perilune_drain(had.g, 0);
+    perilune_close(had.g);
+    return state_if(is_silent() && perilune_poll(had.g, 0) == PERILUNE_ERR_STATE);
+}
+
+static int child_request(void) {
+    perilune_request *r = NULL, *both[] = { had.fresh, had.begun };
+    const perilune_event *ev;
+    perilune_str text;
+    bool ok = perilune_request_new(had.g, "/v1/models", NULL, 0, &r) == PERILUNE_ERR_STATE && r == NULL;
+    for (size_t i = 0; i < 2; i++) {
+        perilune_request_cancel(both[i]);
+        perilune_request_pause(both[i], 1);
+        perilune_request_free(both[i]);
+        ok = ok && perilune_request_set(both[i], "tenant", "a") == PERILUNE_ERR_STATE &&
+             strstr(perilune_request_errmsg(both[i]), "fork()") != NULL &&
+             perilune_request_start(both[i], NULL, NULL) == PERILUNE_ERR_STATE &&
+             perilune_request_next(both[i], &ev, 0) == PERILUNE_ERR_STATE &&
+             perilune_request_text(both[i], &text) == PERILUNE_ERR_STATE;
+    }
+    return state_if(ok && is_silent());
+}
+
+static int child_call(void) {
+    perilune_call_free(had.call);
+    bool ok = perilune_call_defer(had.call, NULL, NULL) == NULL &&
+              perilune_call_return(had.call, NULL) == PERILUNE_ERR_STATE &&
+              perilune_call_done(had.call, "\"child\"", 7) == PERILUNE_ERR_STATE &&
+              perilune_call_fail(had.call, NULL, NULL) == PERILUNE_ERR_STATE;
+    return state_if(ok && is_silent());
+}
+
+static int no_gateway(void) { return PERILUNE_ERR_STATE; } /* it needs none */
+
 static const struct {
     const char *name;
-    int       (*without)(void); /* without what it needs: PERILUNE_ERR_INVAL */
+    int       (*without)(void);  /* without what it needs: PERILUNE_ERR_INVAL */
+    int       (*in_child)(void); /* with what is the parent's: PERILUNE_ERR_STATE */
 } functions[] = {
-    { "perilune_version", version }, { "perilune_strerror", strerror_ }, { "perilune_errname", errname },
-    { "perilune_set_allocator", set_allocator }, { "perilune_set_clock", set_clock }, { "perilune_set_random", set_random },
-    { "perilune_check", check }, { "perilune_open", open_ },
-    { "perilune_close", nothing_done }, { "perilune_errmsg", errmsg }, { "perilune_load", load },
-    { "perilune_reload", reload }, { "perilune_listen", listen_ }, { "perilune_port", port },
-    { "perilune_admin_port", admin_port }, { "perilune_run", run }, { "perilune_poll", poll_ }, { "perilune_fd", fd },
-    { "perilune_timeout", timeout }, { "perilune_stop", nothing_done }, { "perilune_wake", nothing_done },
-    { "perilune_drain", nothing_done }, { "perilune_stats", stats }, { "perilune_tool_", tools },
-    { "perilune_post", post }, { "perilune_request_", request }, { "perilune_event_header", event_header },
-    { "perilune_function_add", function_add }, { "perilune_value_set", value_set }, { "perilune_hook", hook },
-    { "perilune_eval", eval }, { "perilune_call_", call },
+    { "perilune_version", version, no_gateway }, { "perilune_strerror", strerror_, no_gateway },
+    { "perilune_errname", errname, no_gateway }, { "perilune_set_allocator", set_allocator, no_gateway },
+    { "perilune_set_clock", set_clock, no_gateway }, { "perilune_set_random", set_random, no_gateway },
+    { "perilune_check", check, no_gateway }, { "perilune_open", open_, no_gateway },
+    { "perilune_close", nothing_done, child_does_nothing }, { "perilune_errmsg", errmsg, child_errmsg },
+    { "perilune_load", load, child_load }, { "perilune_reload", reload, child_reload },
+    { "perilune_listen", listen_, child_listen }, { "perilune_port", port, child_port },
+    { "perilune_admin_port", admin_port, child_admin_port }, { "perilune_run", run, child_run },
+    { "perilune_poll", poll_, child_poll }, { "perilune_fd", fd, child_fd }, { "perilune_timeout", timeout, child_timeout },
+    { "perilune_stop", nothing_done, child_does_nothing }, { "perilune_wake", nothing_done, child_does_nothing },
+    { "perilune_drain", nothing_done, child_does_nothing }, { "perilune_stats", stats, child_stats },
+    { "perilune_tool_", tools, no_gateway }, { "perilune_post", post, child_post },
+    { "perilune_request_", request, child_request }, { "perilune_event_header", event_header, no_gateway },
+    { "perilune_function_add", function_add, child_function_add }, { "perilune_value_set", value_set, child_value_set },
+    { "perilune_hook", hook, child_hook }, { "perilune_eval", eval, child_eval }, { "perilune_call_", call, child_call },
 };
 
 static int row_of(const char *name) {
@@ -207,55 +297,80 @@ TEST_NOFAULT(the_buffer_of_stats) {
     perilune_close(g);
 }
 
-static void posted(perilune *g, void *ud) {
-    (void)g;
-    (void)ud;
-}
-
 /* -- Several, and forks ------------------------------------------------------------------------- */
 
-TEST_NOFAULT(a_child_has_no_gateway) {
+static int read_text(void *ud, const char *name, perilune_str *text) {
+    static const char config[] = "return { host_functions = { 'wait' }, upstreams = { none = { url = 'http://127.0.0.1:1' } },"
+                                 "  routes = { { path = '/v1/*', policies = { 'wait' } } } }";
+    static const char policy[] = "local perilune = require 'perilune' return function() return function()"
+                                 "  return perilune.respond{ text = host.wait() } end end";
+    bool is_policy = strcmp(name, "policies/wait.lua") == 0;
+    (void)ud;
+    if (!is_policy && strcmp(name, "host.lua") != 0) return 0;
+    *text = is_policy ? (perilune_str){ policy, sizeof(policy) - 1 } : (perilune_str){ config, sizeof(config) - 1 };
+    return 1;
+}
+
+static void wait_for_parent(perilune_call *call, const perilune_value *args, size_t count, void *ud) {
+    (void)args, (void)count, (void)ud;
+    had.call = perilune_call_defer(call, NULL, NULL);
+}
+
+static void have_a_gateway(int threads) {
+    static const char body[] = "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}";
     perilune_options o = PERILUNE_OPTIONS_INIT;
-    perilune *g = NULL;
+    o.config = "host.lua";
+    o.read = read_text;
+    o.threads = threads;
+    CHECK_INT(perilune_open(&had.g, &o, NULL, 0), 0);
+    CHECK_INT(perilune_function_add(had.g, "wait", wait_for_parent, NULL), 0);
+    CHECK_INT(perilune_listen(had.g, "127.0.0.1:0"), 0);
+    CHECK_INT(perilune_request_new(had.g, "/v1/models", NULL, 0, &had.fresh), 0);
+    CHECK_INT(perilune_request_new(had.g, "/v1/chat/completions", body, sizeof(body) - 1, &had.begun), 0);
+    CHECK_INT(perilune_request_start(had.begun, NULL, NULL), 0);
+    for (int i = 0; i < 1000 && had.call == NULL; i++) CHECK_INT(perilune_poll(had.g, 1), 0);
+    CHECK(had.call != NULL);
+    had.fd = perilune_fd(had.g);
+    while (!is_silent()) CHECK_INT(perilune_poll(had.g, 0), 0);
+}
+
+/* Returns 0, or the number of the first row that does otherwise. */
+static int child_main(void) {
+    for (size_t i = 0; i < sizeof(functions) / sizeof(*functions); i++)
+        if (functions[i].in_child() != PERILUNE_ERR_STATE) return (int)i + 1;
+    perilune_options o = PERILUNE_OPTIONS_INIT;
+    perilune *own = NULL; /* one of its own it may have */
     o.threads = 1;
-    CHECK_INT(perilune_open(&g, &o, NULL, 0), 0);
-    CHECK_INT(perilune_listen(g, "127.0.0.1:0"), 0);
-    perilune_request *begun;
-    CHECK_INT(perilune_request_new(g, "/v1/models", NULL, 0, &begun), 0);
-    pid_t pid = fork();
-    CHECK(pid >= 0);
-    if (pid == 0) {
-        char text[100];
-        perilune_request *r;
-        bool ok = perilune_request_new(g, "/v1/models", NULL, 0, &r) == PERILUNE_ERR_STATE &&
-                  perilune_request_start(begun, NULL, NULL) == PERILUNE_ERR_STATE &&
-                  perilune_post(g, posted, NULL) == PERILUNE_ERR_STATE &&
-                  perilune_value_set(g, "a", "1", 1) == PERILUNE_ERR_STATE &&
-                  perilune_eval(g, "return 1", NULL, NULL, 0, NULL) == PERILUNE_ERR_STATE &&
-                  perilune_hook(g, NULL) == PERILUNE_ERR_STATE &&
-                  perilune_poll(g, -1) == PERILUNE_ERR_STATE && perilune_run(g) == PERILUNE_ERR_STATE &&
-                  perilune_load(g, "x") == PERILUNE_ERR_STATE && perilune_reload(g) == PERILUNE_ERR_STATE &&
-                  perilune_listen(g, "127.0.0.1:0") == PERILUNE_ERR_STATE && perilune_fd(g) == PERILUNE_ERR_STATE &&
-                  perilune_timeout(g) == PERILUNE_ERR_STATE && perilune_port(g) == PERILUNE_ERR_STATE &&
-                  perilune_admin_port(g) == PERILUNE_ERR_STATE &&
-                  perilune_stats(g, text, sizeof(text)) == PERILUNE_ERR_STATE &&
-                  strstr(perilune_errmsg(g), "fork()") != NULL;
-        perilune_wake(g);
-        perilune_stop(g);
-        perilune_drain(g, 0);
-        perilune_close(g);
-        perilune *own = NULL; /* one of its own it may have */
-        ok = ok && perilune_open(&own, &o, NULL, 0) == 0 && perilune_listen(own, "127.0.0.1:0") == 0;
-        perilune_close(own);
-        _exit(ok ? 0 : 1);
+    if (perilune_open(&own, &o, NULL, 0) != 0 || perilune_listen(own, "127.0.0.1:0") != 0) return 100;
+    perilune_close(own);
+    return 0;
+}
+
+TEST_NOFAULT(a_child_has_no_gateway) {
+    for (int threads = 0; threads < 2; threads++) {
+        perilune_str text;
+        int status;
+        memset(&had, 0, sizeof(had));
+        have_a_gateway(threads);
+        pid_t pid = fork();
+        CHECK(pid >= 0);
+        if (pid == 0) _exit(child_main());
+        CHECK(waitpid(pid, &status, 0) == pid);
+        CHECK(WIFEXITED(status));
+        int row = WEXITSTATUS(status);
+        NOTE("%s", row > 0 && row < 100 ? functions[row - 1].name : "");
+        CHECK_INT(row, 0);
+        CHECK_INT(perilune_call_done(had.call, "\"parent\"", 8), 0); /* and the parent's goes on */
+        perilune_call_free(had.call);
+        CHECK_INT(perilune_request_text(had.begun, &text), 0);
+        CHECK_INT(text.len, 6);
+        CHECK(memcmp(text.ptr, "parent", 6) == 0);
+        CHECK_INT(perilune_request_set(had.fresh, "tenant", "a"), 0);
+        perilune_request_free(had.fresh);
+        perilune_request_free(had.begun);
+        CHECK(perilune_port(had.g) > 0);
+        perilune_close(had.g);
     }
-    int status;
-    CHECK(waitpid(pid, &status, 0) == pid);
-    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    perilune_request_free(begun);
-    CHECK_INT(perilune_poll(g, 0), 0); /* and the parent's goes on */
-    CHECK(perilune_port(g) > 0);
-    perilune_close(g);
 }
 
 TEST_NOFAULT(several_gateways_in_one_process) {

@@ -164,6 +164,41 @@ TEST_NOFAULT(reading_must_not_call_what_is_loading) {
     perilune_close(g);
 }
 
+static void called_in_a_load(perilune_call *call, const perilune_value *args, size_t count, void *ud) {
+    struct host *h = ud;
+    (void)call, (void)args, (void)count;
+    h->said = perilune_reload(h->g);
+    CHECK(strstr(perilune_errmsg(h->g), "a function that policies call while they are loaded must not call this"));
+    perilune_close(h->g);
+}
+
+static void on_log(void *ud, int level, perilune_str line) {
+    (void)level;
+    size_t n = strlen(ud);
+    snprintf((char *)ud + n, 2000 - n, "%.*s\n", (int)line.len, line.ptr);
+}
+
+/* A function of the host's is named as what it is, and not as options.read(). */
+TEST_NOFAULT(functions_must_not_close_what_is_loading) {
+    struct host h = { .said = 0 };
+    char log[2000] = "", path[] = "/tmp/perilune-host-XXXXXX";
+    perilune_options o = PERILUNE_OPTIONS_INIT;
+    int fd = mkstemp(path);
+    CHECK(fd >= 0);
+    dprintf(fd, "local p = require 'perilune' p.host.now() return { " UP "}");
+    close(fd);
+    o.log = on_log;
+    o.log_ud = log;
+    CHECK_INT(perilune_open(&h.g, &o, NULL, 0), 0);
+    CHECK_INT(perilune_function_add(h.g, "now", called_in_a_load, &h), 0);
+    perilune *g = h.g;
+    CHECK_INT(perilune_load(g, path), 0);
+    CHECK_INT(h.said, PERILUNE_ERR_STATE);
+    perilune_close(g);
+    CHECK(strstr(log, "perilune_close() inside a function that policies call while they are loaded") != NULL);
+    unlink(path);
+}
+
 /* -- perilune_check() ------------------------------------------------------------------------ */
 
 struct heard {

@@ -469,6 +469,10 @@ static const struct item waiting[] = {
     { "local res, e = result(core.fetch('http://127.0.0.1:9/', { method = 'PUT', headers = { a = 'b' }, "
       "body = 'c', timeout = 1 })) return res, e.code == 'out_of_memory' and 'memory'",
       "nil false" },
+    { "local res, e = result(core.fetch('http://127.0.0.1:9/', { stream = true, body = 'c', timeout = 1 })) return res, "
+      "e.code == 'out_of_memory' and 'memory'",
+      "nil false" },
+    { "return pcall(core.fetch, 'http://127.0.0.1:9/', { stream = 1 })", "false 'fetch: stream must be true or false'" },
     { "return pcall(core.fetch, 'ftp://x')", "false 'bad argument #1 to '?' (must begin with http:// or https://)'" },
     { "return pcall(core.fetch, 'http://127.0.0.1:9/a\\0b')",
       "false 'bad argument #1 to '?' (must not hold a NUL byte)'" },

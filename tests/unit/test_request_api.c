@@ -794,6 +794,22 @@ TEST_NOFAULT(requests_of_a_gateway_that_is_closed) {
 }
 
 /* The loop is never turned. */
+/* What a timer or work of the loop's own brings makes no descriptor readable: who waits without a limit still gets it. */
+TEST_NOFAULT(answers_that_no_descriptor_brings) {
+    perilune *g = open_with(POLICY("perilune.sleep(0.01) return perilune.respond{ text = 'slept' }"), 0);
+    for (int i = 0; i < 3; i++) {
+        perilune_request *r = request(g, PATH, CHAT(""));
+        perilune_str text;
+        CHECK_INT(perilune_request_start(r, NULL, NULL), 0);
+        CHECK_INT(perilune_poll(g, 0), 0); /* the timer runs */
+        usleep(15000);                     /* and is due when we come back */
+        CHECK_INT(perilune_request_text(r, &text), 0);
+        CHECK_INT(text.len, 5);
+        perilune_request_free(r);
+    }
+    perilune_close(g);
+}
+
 TEST_NOFAULT(a_program_that_turns_no_loop) {
     perilune *g = open_with(SIM, 0);
     struct heard h[4];
@@ -1024,6 +1040,30 @@ TEST_NOFAULT(reload_and_drain) {
         forget(&h);
         unlink(path);
     }
+}
+
+/* One that is not pulled, and one that is paused, whose answers are larger than what may wait. */
+TEST_NOFAULT(a_drain_does_not_wait_for_who_takes_nothing) {
+    struct upstream u;
+    upstream_start(&u);
+    atomic_store(&u.reply, STREAM);
+    atomic_store(&u.endless, 48u << 20);
+    for (int pulls = 0; pulls < 2; pulls++) {
+        struct heard h = { .over = false };
+        perilune *g = open_before(&u, "");
+        perilune_request *r = request(g, PATH, CHAT(",\"stream\":true"));
+        CHECK_INT(perilune_request_start(r, pulls ? NULL : on_event, &h), 0);
+        perilune_request_pause(r, !pulls);
+        for (int i = 0; i < 200; i++) perilune_poll(g, 1);
+        uint64_t begun = loop_hrtime_us();
+        perilune_drain(g, 60000);
+        CHECK_INT(perilune_run(g), 0);
+        CHECK(loop_hrtime_us() - begun < 20000000);
+        perilune_request_free(r);
+        perilune_close(g);
+        forget(&h);
+    }
+    upstream_stop(&u);
 }
 
 TEST_NOFAULT(a_gateway_that_is_stopped) {
