@@ -14,229 +14,22 @@
 local breaker = require "perilune.breaker"
 local check = require "perilune.check"
 local coherence = require "perilune.coherence"
-local config_jobs = require "perilune.config_jobs"
 local core = require "perilune.core"
 local engine = require "perilune.engine"
+local values = require "perilune.config_values"
+local walk_cache = require "perilune.config_cache"
+local walk_jobs = require "perilune.config_jobs"
+local walking = require "perilune.config_walk"
+
+local complain, join, walk, section = walking.complain, walking.join, walking.walk, walking.section
+local seconds, size, count, file = walking.seconds, walking.size, walking.count, walking.file
+local one_or_more, header_name = walking.one_or_more, values.header_name
 
 local M = {}
 
 ---@class perilune.ConfigError
 ---@field key string      path of the key: "upstreams.big.url", "routes[1].path"
 ---@field message string  what is wrong, and what would be right
-
--- -- the walk ------------------------------------------------------------------
-
--- While a configuration is checked: where to complain, and what the checks of
--- nested tables must know.
----@class perilune.ConfigContext
----@field errors perilune.ConfigError[]
----@field folder string  of the configuration file: relative paths start there
-
-local function complain(ctx, path, message)
-  ctx.errors[#ctx.errors + 1] = { key = path, message = message }
-end
-
-local function join(path, key)
-  if type(key) == "number" then return ("%s[%d]"):format(path, key) end
-  return path == "" and tostring(key) or path .. "." .. tostring(key)
-end
-
--- Milliseconds; a time that is not zero does not become zero.
-local function milliseconds(seconds)
-  if seconds == 0 then return 0 end
-  return math.max(1, math.floor(seconds * 1000 + 0.5))
-end
-
-local function store(out, key, spec, value)
-  if spec.type == "duration" then
-    out[key .. "_ms"] = value and milliseconds(value)
-  elseif type(value) == "table" and next(value) == nil then
-    out[key] = {} -- of its own: a default is shared by all who leave it
-  else
-    out[key] = value
-  end
-end
-
--- Checks raw against a schema { key = spec }.  A spec with a field `walk` is
--- walked by that function(ctx, path, value) -> normalized.
-local function walk(ctx, path, raw, schema)
-  local out = {}
-  if type(raw) ~= "table" then
-    complain(ctx, path, "must be a table, got " .. check.show(raw))
-    raw = {}
-  end
-  for _, key in ipairs(check.keys(raw)) do
-    if not schema[key] then
-      complain(ctx, join(path, key), check.unknown("key", key, check.keys(schema)))
-    end
-  end
-  for _, key in ipairs(check.keys(schema)) do
-    local spec, value, message = schema[key], raw[key], nil
-    if value == nil then
-      value = spec.default
-      if spec.walk and spec.always then value = spec.walk(ctx, join(path, key), {}) end
-      if spec.required then complain(ctx, join(path, key), spec.required) end
-    elseif spec.walk then
-      value = spec.walk(ctx, join(path, key), value)
-    else
-      value, message = check.value(spec, value)
-      if message then complain(ctx, join(path, key), message) end
-    end
-    if message == nil then store(out, key, spec, value) end
-  end
-  return out
-end
-
--- A nested table whose keys all have defaults.
-local function section(schema)
-  return { always = true, walk = function(ctx, path, raw) return walk(ctx, path, raw, schema) end }
-end
-
--- -- values with a syntax of their own -----------------------------------------
-
-local function check_address(text)
-  local kind, rest = text:match("^(%l+):(.*)$")
-  if kind == "unix" then
-    local path = rest:gsub("%?mode=[0-7][0-7][0-7]$", "")
-    if path:find("^/.") and #path <= 107 and not path:find("?mode=", 1, true) then return text end
-    return nil, ("must be \"unix:/path\" or \"unix:/path?mode=660\", the path with at most 107 bytes, got %q"):format(text)
-  elseif kind == "fd" and rest:find("^%d+$") and #rest < 6 and tonumber(rest) > 2 and text ~= "fd:" then return text
-  elseif kind == "systemd" and rest:find("^[^:%c]+$") then return text
-  end
-  local host, port = text:match("^%[([%x:%.]+)%]:(%d+)$")
-  if not host then host, port = text:match("^([%w%.%-_]*):(%d+)$") end
-  if not host then return nil, ("must be \"host:port\", \"unix:/path\", \"fd:3\" or \"systemd:NAME\", got %q"):format(text) end
-  if tonumber(port) > 65535 then return nil, ("has a port over 65535: %q"):format(text) end
-  return text
-end
-
-local address = { type = "string", max = 122, check = check_address }
-
--- scheme://host[:port][/path]; what else a URL can have does not belong in a base.
-local function check_url(text, schemes, what)
-  local scheme, rest = text:match("^(%a[%w+.-]*)://(.*)$")
-  if not scheme or not schemes[scheme:lower()] then
-    return nil, ("must be %s, got %q"):format(what, text)
-  end
-  if text:find("[%c%s\128-\255]") then return nil, ("must not have spaces or control characters: %q"):format(text) end
-  local authority, path = rest:match("^([^/?#]*)(.*)$")
-  if authority:find("@", 1, true) then return nil, "must not have a user in it; a key goes under 'key'" end
-  local host, port = authority:match("^(%[[%x:%.]+%]):?(%d*)$")
-  if not host then host, port = authority:match("^([%w%.%-_]+):?(%d*)$") end
-  if not host or authority:sub(-1) == ":" then return nil, ("has no valid host: %q"):format(text) end
-  if port ~= "" and (tonumber(port) > 65535 or tonumber(port) == 0) then
-    return nil, ("has a port that does not exist: %q"):format(text)
-  end
-  if path:find("[?#]") then return nil, ("must not have a query or fragment: %q"):format(text) end
-  return scheme:lower() .. "://" .. authority .. path:gsub("/+$", "")
-end
-
-local http = { http = true, https = true }
-local proxies = { http = true, https = true, socks4 = true, socks4a = true, socks5 = true, socks5h = true }
-
-local base_url = {
-  type = "string",
-  check = function(v) return check_url(v, http, "a base URL such as \"https://api.example.com/v1\"") end,
-}
-local proxy_url = {
-  type = "string",
-  check = function(v)
-    -- A proxy may want a user; the rest of the syntax is the same.
-    local scheme, user, rest = v:match("^(%a[%w+.-]*://)([^/@%s]+@)(.*)$")
-    local url, message = check_url(scheme and scheme .. rest or v, proxies, "a proxy such as \"http://proxy:3128\"")
-    if not url then return nil, message end
-    return scheme and scheme:lower() .. user .. url:sub(#scheme + 1) or url
-  end,
-}
-
-local function is_token(text) return core.header_problem(text) == nil end
-
--- nil, or what is wrong with a header line.
-local function line_problem(name, value)
-  if not is_token(name) then return ("has a key that is not a header name: %q"):format(name) end
-  local problem = core.header_problem(name, value)
-  return problem and ("['%s'] %s"):format(name, problem)
-end
-
-local header_name = {
-  type = "string",
-  check = function(v)
-    if not is_token(v) then return nil, ("is not a header name: %q"):format(v) end
-    return v:lower()
-  end,
-}
-
--- Headers that describe the message itself: the core writes them.
-local function is_of_message(name)
-  return core.header_is_framing(name) or name == "host" or name == "expect"
-end
-
--- Those, and what else an upstream's answer has not to tell the client.
-local function is_of_answer(name)
-  return is_of_message(name) or core.header_is_own(name) or name == "set-cookie"
-end
-
--- A name, or the beginning of names with a * behind it.
-local passed_name = {
-  type = "string",
-  check = function(v)
-    local name, star = v:lower():match("^(.-)(%*?)$")
-    if not is_token(name) or name:find("*", 1, true) then
-      return nil, ("is not a header name, nor the beginning of one with a *: %q"):format(v)
-    end
-    if star == "" and is_of_answer(name) then
-      return nil, ("must not name '%s': the gateway says that itself"):format(name)
-    end
-    if star == "*" and #name < 2 then return nil, ("names too much: %q; write more of the name"):format(v) end
-    return name .. star
-  end,
-}
-
--- What SDKs and people look for in an answer.
-local passed = { "accept-ranges", "cache-control", "content-disposition", "content-range", "etag", "location", "openai-*",
-                 "retry-after-ms", "x-ratelimit-*", "x-should-retry" }
-
-local function check_headers(map)
-  local out = {}
-  for _, name in ipairs(check.keys(map)) do
-    local problem = line_problem(name, map[name])
-    if problem then return nil, problem end
-    if is_of_message(name:lower()) then return nil, ("must not set '%s': the gateway does"):format(name) end
-    out[name:lower()] = map[name]
-  end
-  return out
-end
-
-local function absolute(ctx, path)
-  return path:sub(1, 1) == "/" and path or ctx.folder .. path
-end
-
--- A file, relative to the configuration's folder.
-local file = {
-  walk = function(ctx, path, value)
-    if type(value) ~= "string" or value == "" then
-      complain(ctx, path, "must be the path of a file, got " .. check.show(value))
-      return nil
-    end
-    return absolute(ctx, value)
-  end,
-}
-
-local function required(spec, message)
-  local out = { required = message }
-  for k, v in pairs(spec) do out[k] = v end
-  return out
-end
-
--- One value or a list of them; always a list afterwards.
-local function one_or_more(spec, most)
-  local list = { type = "list", of = spec, min = 1, max = most }
-  return {
-    check = function(v)
-      return check.value(list, type(v) == "table" and v or { v })
-    end,
-  }
-end
 
 -- -- upstreams -----------------------------------------------------------------
 
@@ -271,15 +64,11 @@ local function walk_sim(ctx, path, value)
   return out
 end
 
-local seconds = function(default, least)
-  return { type = "duration", default = default, min = least or 0.001, max = 30 * 86400 }
-end
-
 local price = { type = "number", min = 0, default = 0 }
 local part_price = { type = "number", min = 0 } -- default: what the provider is known to take, see cost.lua
 
 local upstream_schema = {
-  url = one_or_more(base_url, 16),
+  url = one_or_more(values.base_url, 16),
   sim = { walk = walk_sim },
   engine = { walk = function(ctx, path, raw) return walk(ctx, path, raw, engine.schema(file)) end },
   model = { type = "string", min = 1 },
@@ -287,13 +76,13 @@ local upstream_schema = {
   key = { walk = walk_key, default = { kind = "none" } },
   price = section { input = price, output = price, cached = part_price, write = part_price },
   forward_headers = { type = "list", of = header_name, default = {} },
-  pass_headers = { type = "list", of = passed_name, default = passed },
-  headers = { type = "map", of = { type = "string" }, check = check_headers, default = {} },
+  pass_headers = { type = "list", of = values.passed_name, default = values.passed },
+  headers = { type = "map", of = { type = "string" }, check = values.check_headers, default = {} },
   usage = { type = "string", one_of = { "ask", "leave" }, default = "ask" },
   reasoning = { type = "boolean" },
   prefill = { type = "string", one_of = { "assistant", "prefix", "continue_final_message" } },
   http2 = { type = "boolean", default = false },
-  proxy = proxy_url,
+  proxy = values.proxy_url,
   ca = file,
   insecure = { type = "boolean", default = false },
   timeouts = section {
@@ -415,7 +204,7 @@ local function vocabulary_of(ctx, path, name)
     complain(ctx, path, check.unknown("vocabulary", name, vocabularies) .. "; a file is written with its ending")
     return nil
   end
-  return absolute(ctx, name)
+  return walking.absolute(ctx, name)
 end
 
 -- { ["gpt-*"] = "o200k_base", ["my-llama*"] = { vocabulary = "llama.vocab", chat = "llama3" } }
@@ -511,7 +300,7 @@ end
 local function check_patterns(map)
   local out = {}
   for _, name in ipairs(check.keys(map)) do
-    local problem = line_problem(name, map[name])
+    local problem = values.line_problem(name, map[name])
     if problem then return nil, problem end
     out[name:lower()] = map[name]
   end
@@ -596,14 +385,6 @@ local function walk_tenants(ctx, path, value)
 end
 
 -- -- the whole file ------------------------------------------------------------
-
-local function size(default, least)
-  return { type = "size", default = default, min = least or 1 }
-end
-
-local function count(default, least, most)
-  return { type = "integer", default = default, min = least, max = most }
-end
 
 local limits_schema = {
   body = size(16 * 2 ^ 20),
@@ -691,17 +472,6 @@ local function walk_cors(ctx, path, raw)
 end
 
 -- websocket = true | false | { path = "/v1/ws", ... }
-local message_header = {
-  type = "string",
-  check = function(v)
-    local name, star = v:lower():match("^(.-)(%*?)$")
-    if not is_token(name) or name:find("*", 1, true) then
-      return nil, ("is not a header name, nor the beginning of one with a *: %q"):format(v)
-    end
-    if is_of_message(name) then return nil, ("must not name '%s': it is about the connection"):format(name) end
-    return name .. star
-  end,
-}
 local websocket_schema = {
   path = {
     type = "string", default = "/v1/ws", max = 1000,
@@ -712,7 +482,7 @@ local websocket_schema = {
   },
   max_message = size(nil), max_requests = count(32, 1, 4096),
   ping = seconds(30, 0), pong = seconds(20), idle = seconds(3600, 0),
-  headers = { type = "list", of = message_header, max = 100,
+  headers = { type = "list", of = values.message_header, max = 100,
               default = { "x-request-id", "cache-control", "idempotency-key", "traceparent", "tracestate", "openai-*",
                           "x-feedback*" } },
 }
@@ -725,140 +495,15 @@ local websocket = {
   end,
 }
 
--- -- the second tier of the cache ------------------------------------------------
-
--- As a key, but for clients, and with any bytes that a password may have.
-local function walk_secret(ctx, path, value)
-  if type(value) == "string" and value ~= "" and not value:find("%z") then return { kind = "literal", value = value } end
-  local out = type(value) == "table" and walk(ctx, path, value, { env = { type = "string", min = 1 }, file = file })
-  if out and out.env and not out.file then return { kind = "env", value = out.env } end
-  if out and out.file and not out.env then return { kind = "file", value = out.file } end
-  complain(ctx, path, "must be a string, { env = \"NAME\" } or { file = \"PATH\" }")
-  return nil
-end
-
-local redis_schema = {
-  url = { type = "string", required = "is missing: \"redis://host:6379/0\" or \"unix:/path\"" },
-  user = { type = "string", min = 1, max = 256 },
-  password = { walk = walk_secret },
-  timeout = { type = "duration", default = 0.05, min = 0.001, max = 10 },
-  prefix = { type = "string", min = 1, max = 128, default = "perilune:", check = function(v)
-    if v:find("[^%w%p]") then return nil, ("must be printable and without spaces, got %q"):format(v) end
-    return v
-  end },
-  secret = { walk = walk_secret },
-  ca = file,
-}
-
-local function percent_decoded(text)
-  return (text:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
-end
-
--- redis://[[user]:password@]host[:port][/db], rediss:// with TLS, unix:/path.  nil, and what is wrong.
-local function parse_redis(url)
-  local path = url:match("^unix:(/[^%z]+)$")
-  if path then
-    if #path > 107 then return nil, "has a path over 107 bytes, which no socket can have" end
-    return { path = path, port = 0, db = 0 }
-  end
-  if url:match("^redis%-sentinel://") or url:match("^redis%+sentinel://") then
-    return nil, "names a sentinel; name the server itself"
-  end
-  local tls, rest = url:match("^redis(s?)://(.*)$")
-  if not rest then return nil, ("must be \"redis://host:6379/0\" or \"unix:/path\", got %q"):format(url) end
-  local login, address = rest:match("^(.*)@([^@]*)$")
-  address = address or rest
-  local host, port, db = address:match("^%[([%x:%.]+)%]:?(%d*)/?(%d*)$")
-  if not host then host, port, db = address:match("^([%w%.%-_]+):?(%d*)/?(%d*)$") end
-  if not host then return nil, "has no valid host, port or database: \"redis://host:6379/0\"" end
-  local number, base = tonumber(port) or 6379, tonumber(db) or 0
-  if number < 1 or number > 65535 then return nil, "has a port that does not exist" end
-  if base > 65535 then return nil, "has a database that does not exist" end
-  local out = { host = host, port = number, db = base, tls = tls == "s" or nil }
-  if login then
-    local user, password = login:match("^([^:]*):(.+)$")
-    if not user then return nil, "has a user without a password: \"redis://user:password@host\"" end
-    out.user = user ~= "" and percent_decoded(user) or nil
-    out.password = { kind = "literal", value = percent_decoded(password) }
-  end
-  return out
-end
-
-local function walk_redis(ctx, path, raw, schema)
-  if type(raw) == "string" then
-    complain(ctx, path, ("must be a table; did you mean redis = { url = %s }?"):format(check.show(raw)))
-    return {}
-  end
-  local out = walk(ctx, path, raw, schema)
-  if type(out.url) ~= "string" then return out end
-  local parts, message = parse_redis(out.url)
-  if not parts then
-    complain(ctx, join(path, "url"), message)
-    return out
-  end
-  out.url = nil
-  for _, key in ipairs{ "user", "password" } do
-    if parts[key] and out[key] then complain(ctx, join(path, key), "stands in the url, too; keep one of them") end
-  end
-  for key, value in pairs(parts) do out[key] = value end
-  if out.user and not out.password then complain(ctx, join(path, "user"), "needs a password") end
-  return out
-end
-
--- A name of Milvus': what it allows, and no more.
-local function check_name(v)
-  if v:find("^[%a_][%w_]*$") then return v end
-  return nil, ("must have letters, digits and _, and begin with no digit, got %q"):format(v)
-end
-
-local milvus_schema = {
-  url = { type = "string", required = "is missing: \"http://milvus:19530\"", check = base_url.check },
-  token = { walk = walk_secret },
-  database = { type = "string", min = 1, max = 200, default = "default", check = check_name },
-  collection = { type = "string", min = 1, max = 200, default = "perilune", check = check_name },
-  timeout = { type = "duration", default = 0.1, min = 0.001, max = 10 },
-}
-
-local cache_schema = {
-  max_bytes = size(64 * 2 ^ 20, 0), max_vectors = size(32 * 2 ^ 20, 0), snapshot = file,
-  redis = { walk = function(ctx, path, raw) return walk_redis(ctx, path, raw, redis_schema) end },
-  milvus = { walk = function(ctx, path, raw) return walk(ctx, path, raw, milvus_schema) end },
-  index = { type = "string", one_of = { "builtin", "redis", "redisearch", "milvus" }, default = "builtin" },
-}
-
--- An index that machines share names entries of `redis`, which are then found by the vectors of this process.
-local function walk_cache(ctx, path, raw)
-  local out = walk(ctx, path, raw, cache_schema)
-  if type(raw) == "table" and raw.milvus ~= nil and out.index ~= "milvus" then
-    complain(ctx, join(path, "milvus"), "is not asked unless index = \"milvus\"")
-  end
-  if out.index == nil or out.index == "builtin" then return out end
-  if type(raw) == "table" and raw.redis == nil then
-    complain(ctx, join(path, "index"), ("'%s' needs cache.redis, where the answers are that it finds"):format(out.index))
-  end
-  if out.index == "milvus" and type(raw) == "table" and raw.milvus == nil then
-    complain(ctx, join(path, "index"), "'milvus' needs cache.milvus: { url = \"http://milvus:19530\" }")
-  end
-  if out.max_vectors == 0 then
-    complain(ctx, join(path, "index"), ("'%s' needs max_vectors above 0: what it finds is judged by the vectors here")
-      :format(out.index))
-  end
-  return out
-end
-
 local file_schema = {
-  jobs = { walk = config_jobs{
-    complain = complain, join = join, walk = walk, seconds = seconds, size = size, count = count, file = file,
-    header_name = header_name, redis_schema = redis_schema, walk_redis = walk_redis, walk_secret = walk_secret,
-    percent_decoded = percent_decoded,
-  } },
-  listen = one_or_more(address, 16),
-  admin = address,
+  jobs = { walk = walk_jobs },
+  listen = one_or_more(values.address, 16),
+  admin = values.address,
   workers = count(0, 1, 256),
   tls = {
     walk = function(ctx, path, raw)
-      return walk(ctx, path, raw, { cert = required(file, "is missing: a certificate chain in PEM"),
-                                    key = required(file, "is missing: the private key in PEM") })
+      return walk(ctx, path, raw, { cert = walking.required(file, "is missing: a certificate chain in PEM"),
+                                    key = walking.required(file, "is missing: the private key in PEM") })
     end,
   },
   upstreams = { walk = walk_upstreams, default = {} },
