@@ -11,6 +11,9 @@
  * one of over twice the size of the largest that there was.  So the condemned has an overdraft: whatever could be
  * theirs is granted, and the hook ends it at the next instruction.  All other blocks are refused.
  *
+ * lua_newstate() makes strings before anything in it can raise, and ends the process when there is no memory for
+ * them.  What fails meanwhile is served from a reserve; if that was needed, there is no state, in the end.
+ *
  * From a quarter of the limit on the collector runs in steps, one in a turn of the loop, while the greedy wait
  * (budget.c); all at once, which takes as long as a block, only when the limit is reached.
  *
@@ -26,6 +29,7 @@
 #include <luajit.h>
 #include <lualib.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "bridge/blame.h"
@@ -38,6 +42,7 @@
 #define MEMORY_TEXT "the policy used more memory than it may (limits.memory)"
 #define STRING_SMALL 16384     /* of string.char, which has as many bytes as a function may have arguments */
 #define OVERDRAFT_BLOCKS 3     /* a buffer, a string, and a larger table of all strings */
+#define RESERVE_BYTES (32u * 1024) /* lua_newstate() takes 12 KiB */
 #define LOADING_MEMORY (256u << 20) /* four times the usual limits.memory, which is of a running worker */
 #define BOOT_US    5000000 /* for loading a configuration with all its policies */
 #define GC_PAUSE         200  /* percent, Lua's own: the next cycle begins when there is twice as much */
@@ -100,12 +105,39 @@ size_t state_memory_left(const struct state *s) {
 #define POOL_SIZE (4 * 1024 * 1024) /* a state with all policies has 1 to 2 MiB */
 #endif
 
+/* NULL: the reserve is at its end, too. */
+static void *take_reserve(struct state *s, size_t size) {
+    size_t need = (size + 15) & ~(size_t)15;
+    if (need > RESERVE_BYTES - s->memory.reserve_used) return NULL;
+    s->memory.reserve_used += need;
+    return s->memory.reserve + s->memory.reserve_used - need;
+}
+
+static bool is_reserve(const struct state *s, const void *ptr) {
+    uintptr_t at = (uintptr_t)ptr, begin = (uintptr_t)s->memory.reserve;
+    return at >= begin && at < begin + RESERVE_BYTES;
+}
+
+/* As pool_resize(), while there is a reserve, of which nothing is given back singly. */
+static void *resize_reserved(struct state *s, void *ptr, size_t osize, size_t nsize) {
+    bool inside = ptr != NULL && is_reserve(s, ptr);
+    if (inside && nsize == 0) return NULL;
+    void *p = pool_resize(&s->memory.pool, inside ? NULL : ptr, inside ? 0 : osize, nsize);
+    if (nsize == 0 || (p != NULL && !inside)) return p;
+    bool reserved = p == NULL;
+    if (reserved && (p = take_reserve(s, nsize)) == NULL) return NULL;
+    if (ptr != NULL) memcpy(p, ptr, osize < nsize ? osize : nsize);
+    if (reserved && ptr != NULL && !inside) pool_resize(&s->memory.pool, ptr, osize, 0);
+    return p;
+}
+
 void *state_allocate(void *ud, void *ptr, size_t osize, size_t nsize) {
     struct state *s = ud;
     if (ptr == NULL) osize = 0;
     if (nsize > osize && !may_grow(s, nsize - osize)) return NULL;
     if (nsize >= LARGE_BLOCK && s->time.run.budget != NULL && !s->time.run.budget->trusted) budget_large_block(s);
-    void *p = pool_resize(&s->memory.pool, ptr, osize, nsize);
+    void *p = s->memory.reserve == NULL ? pool_resize(&s->memory.pool, ptr, osize, nsize)
+                                        : resize_reserved(s, ptr, osize, nsize);
     if (p != NULL || nsize == 0) s->memory.used += nsize - osize;
     if (p != NULL && nsize > s->memory.largest) s->memory.largest = nsize;
     return p;
@@ -241,6 +273,8 @@ void state_collect_loading(struct state *s) {
     if (lua_gc(s->L, LUA_GCSETPAUSE, GC_PAUSE) != GC_PAUSE) lua_gc(s->L, LUA_GCRESTART, 0);
 }
 
+bool state_is_foreign(const struct state *s) { return s->pid != 0 && s->pid != getpid(); }
+
 int state_ref_new(lua_State *L) { return luaL_ref(L, LUA_REGISTRYINDEX); }
 
 void state_ref_drop(struct state *s, int ref) {
@@ -322,6 +356,20 @@ struct state *state_make(struct loop *loop, struct log *log, struct stores *stor
     return s;
 }
 
+/* NULL: no memory. */
+static lua_State *make_lua(struct state *s) {
+    s->memory.reserve = mem_alloc(RESERVE_BYTES);
+    if (s->memory.reserve == NULL) return NULL;
+    lua_State *L = lua_newstate(state_allocate, s);
+    if (L != NULL && s->memory.reserve_used > 0) {
+        lua_close(L);
+        L = NULL;
+    }
+    mem_free(s->memory.reserve);
+    s->memory.reserve = NULL;
+    return L;
+}
+
 int state_enter_lua(struct state *s, lua_State *L) {
     s->L = L;
     return lua_cpcall(L, bootstrap, s) == 0 ? 0 : PERILUNE_ERR_NOMEM;
@@ -336,7 +384,7 @@ int state_new(struct state **out, struct loop *loop, struct log *log, struct sto
         return PERILUNE_ERR_NOMEM;
     }
     pool_init(&s->memory.pool, POOL_SIZE);
-    s->L = lua_newstate(state_allocate, s);
+    s->L = make_lua(s);
     if (s->L == NULL) {
         snprintf(err, errlen, "out of memory for a Lua state");
         pool_deinit(&s->memory.pool);

@@ -55,6 +55,8 @@ struct state_memory {
     size_t              collected_at; /* `used` behind the last full collection */
     struct deferred     collect;    /* garbage of a condemned request, step by step */
     unsigned            cycles;     /* of the collector, since then */
+    char       *reserve;      /* while lua_newstate() runs, for what fails */
+    size_t      reserve_used;
 };
 
 /* How long Lua has been running, and when somebody looks again. See budget.c. */
@@ -103,6 +105,7 @@ struct state {
     unsigned            spare_count;
     struct handles      handles;
     struct handle_type  request_type, response_type;
+    pid_t               pid;        /* whose loop it is, of a guest that runs; 0: nobody else has it in its memory */
     bool                is_guest;   /* L is a coroutine of somebody else's lua_State: guest.c */
     int                 require_ref; /* its own require(), of a guest; 0: the global one is ours */
     int                 run_ref, trace_ref; /* C functions of state_call(): protected, its error handler */
@@ -158,6 +161,9 @@ static inline struct state *state_of(lua_State *L) {
 
 /* require(name), of the library's own files. [0, +1, e] */
 void state_require(lua_State *L, const char *name);
+
+/* Is this a child of fork(), and the loop its parent's? */
+bool state_is_foreign(const struct state *s);
 
 void limit_lines_free(struct state *s); /* limit_line.c; nobody waits any more */
 

@@ -97,7 +97,6 @@ static void on_done(void *owner, const struct policy_result *result) {
     w->task = NULL;
 }
 
-static long before_state; /* allocations of the last life before its Lua state */
 
 static int load(struct world *w, const char *path) {
     static const struct state_limits limits = { .cpu_us = 60000000, .memory = 64u << 20, .max_answer = 1u << 20,
@@ -109,7 +108,6 @@ static int load(struct world *w, const char *path) {
     w->loop.is_virtual = true;
     w->stores = stores_new();
     int rc = w->stores ? bundle_open(&w->bundle, path, false, err, sizeof(err)) : PERILUNE_ERR_NOMEM;
-    before_state = mem_fail_count();
     if (rc == 0) rc = state_new(&w->state, &w->loop, NULL, w->stores, &limits, err, sizeof(err));
     if (rc == 0) rc = policy_load(w->state, w->bundle, &json, &w->chains, &count, err, sizeof(err));
     buf_deinit(&json);
@@ -255,25 +253,16 @@ TEST_NOFAULT(time_that_another_process_had_is_not_charged) {
 
 /* -- Memory -------------------------------------------------------------------- */
 
-/* LuaJIT itself crashes when one of the first allocations of lua_newstate() fails (it
- * makes strings before it can raise).  That dozen is left out, and
- * nothing else. */
-static bool crashes_luajit(long n, long before) {
-    long first = before + 2; /* behind the struct state */
-    return n >= first && n < first + 12;
-}
-
 /* Every allocation of a life fails, once alone and once with all behind it; and every one
  * of a life that is canceled.  In parts, because there are thousands of lives. */
 #define PARTS 8
 
 static unsigned every_allocation_of(const char *path, int part, bool forever, bool cancel) {
-    CHECK(live(path, false)); /* a whole one says where its Lua state begins */
-    long state_at = before_state, before = mem_live();
+    CHECK(live(path, false)); /* what is made once for all of them stays */
+    long before = mem_live();
     unsigned lives = 0;
     bool reached = true;
     for (long n = part + 1; reached; n += PARTS) {
-        if (crashes_luajit(n, state_at)) continue;
         NOTE("allocation %ld%s%s", n, forever ? " and all behind it" : "", cancel ? ", canceled" : "");
         mem_fail_at(n, forever);
         bool ok = live(path, cancel);
