@@ -76,12 +76,13 @@ static int refuse(const struct shared_socket *s, char *err, size_t errlen, const
 
 /* "/path?mode=660" -> the path, and the mode or NO_MODE. */
 static int split_path(struct shared_socket *s, const char *text, mode_t *mode, char *err, size_t errlen) {
-    const char *query = strstr(text, "?mode="), *digits = query ? query + 6 : "";
+    const char *query = strchr(text, '?'), *digits = query && strncmp(query, "?mode=", 6) == 0 ? query + 6 : "";
     size_t len = query ? (size_t)(query - text) : strlen(text);
     char *end = NULL;
     *mode = query ? (mode_t)strtoul(digits, &end, 8) : NO_MODE;
     if (query != NULL && (digits[0] < '0' || digits[0] > '7' || *end != '\0' || *mode > 0777))
-        return say(PERILUNE_ERR_INVAL, err, errlen, "'%s': the mode is three octal digits, as in ?mode=660",
+        return say(PERILUNE_ERR_INVAL, err, errlen, "'%s': behind a path stands a mode of three octal digits, as in "
+                                                    "?mode=660, or nothing",
                    s->address);
     if (text[0] != '/' || len < 2)
         return say(PERILUNE_ERR_INVAL, err, errlen, "'%s': a path begins with a slash: unix:/run/perilune.sock",

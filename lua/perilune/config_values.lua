@@ -9,7 +9,7 @@ local function check_address(text)
   local kind, rest = text:match("^(%l+):(.*)$")
   if kind == "unix" then
     local path = rest:gsub("%?mode=[0-7][0-7][0-7]$", "")
-    if path:find("^/.") and #path <= 107 and not path:find("?mode=", 1, true) then return text end
+    if path:find("^/.") and #path <= 107 and not path:find("?", 1, true) then return text end
     return nil, ("must be \"unix:/path\" or \"unix:/path?mode=660\", the path with at most 107 bytes, got %q"):format(text)
   elseif kind == "fd" and rest:find("^%d+$") and #rest < 6 and tonumber(rest) > 2 and text ~= "fd:" then return text
   elseif kind == "systemd" and rest:find("^[^:%c]+$") then return text

@@ -240,6 +240,7 @@ TEST_NOFAULT(a_reload_moves_between_all_kinds) {
 
 TEST_NOFAULT(addresses_that_are_none) {
     static const char *const wrong[] = { "unix:", "unix:/", "unix:s", "unix:/tmp/x?mode=", "unix:/tmp/x?mode=9", "unix:/tmp/x?mode=7777",
+                                         "unix:/tmp/x?mod=600", "unix:/tmp/x?mode=600?", "unix:/tmp/x?mode=660&mode=600",
                                          "fd:", "fd:x", "fd:-1", "fd:3x" };
     perilune *g = open_gateway(0, "");
     char longest[300], sentence[400];
