@@ -153,19 +153,36 @@ PERILUNE_API int perilune_call_fail(perilune_call *call, const char *code, const
 
 /* -- Pushing them -------------------------------------------------------------------- */
 
-static void set_kind(struct failure *f, const char *code, struct slice message) {
+static enum failure_kind kind_of(const char *code) {
     int kind = FAILURE_KINDS - 1;
     while (kind > FAILURE_NONE && strcmp(failure_code((enum failure_kind)kind), code) != 0) kind--;
-    failure_set(f, kind > FAILURE_NONE ? (enum failure_kind)kind : FAILURE_HOST, "%.*s", SLICE_ARG(message));
-    slice_copy(f->code, sizeof(f->code), slice_str(code));
+    return (enum failure_kind)kind;
+}
+
+/* A code that C has no use for, as perilune.error{} makes it: lua/perilune/errors.lua knows its status. [0, +1, e] */
+static void push_error(lua_State *L, const char *code, struct slice message) {
+    state_require(L, "perilune.errors");
+    lua_getfield(L, -1, "new");
+    lua_createtable(L, 0, 2);
+    lua_pushstring(L, code);
+    lua_setfield(L, -2, "code");
+    lua_pushlstring(L, message.ptr, message.len);
+    lua_setfield(L, -2, "message");
+    lua_call(L, 1, 1);
+    lua_remove(L, -2);
 }
 
 /* [0, +2, e] */
 static int push_failure(lua_State *L, const char *code, struct slice message) {
+    enum failure_kind kind = kind_of(code);
+    lua_pushnil(L);
+    if (kind == FAILURE_NONE) {
+        push_error(L, code, message);
+        return 2;
+    }
     struct failure f; /* holds no memory */
     failure_init(&f);
-    set_kind(&f, code, message);
-    lua_pushnil(L);
+    failure_set(&f, kind, "%.*s", SLICE_ARG(message));
     lib_push_failure(L, &f);
     return 2;
 }

@@ -119,6 +119,33 @@ TEST_NOFAULT(answers_of_every_kind) {
     world_end(g);
 }
 
+/* Whatever perilune.error{ code = } knows, and with the same status. */
+TEST_NOFAULT(a_failure_has_the_status_of_its_code) {
+    static const char call[] = "local _, err = host.say() local same = require 'perilune'.error{ code = err.code } "
+                               "return err.status == same.status and err.retryable == same.retryable";
+    struct answer a = { .json = "no" };
+    char line[200], code[60];
+    unsigned codes = 0;
+    perilune *g = world_of("return {}", 0);
+    CHECK_INT(perilune_function_add(g, "say", say, &a), 0);
+    FILE *f = fopen("lua/perilune/errors.lua", "r");
+    CHECK(f != NULL);
+    while (fgets(line, sizeof(line), f) != NULL) {
+        int status;
+        if (sscanf(line, "  %59[a-z_] = { %d,", code, &status) != 2) continue;
+        NOTE("%s", code);
+        a.code = code;
+        CHECK_EVAL(g, call, NULL, NULL, "true");
+        codes++;
+    }
+    fclose(f);
+    CHECK(codes > 30);
+    a.code = "rate_limit_exceeded";
+    CHECK_EVAL(g, "local _, err = host.say() return { err.code, err.message, err.status, err.retryable, err.type }", NULL,
+               NULL, "[\"rate_limit_exceeded\",\"no\",429,true,\"rate_limit_error\"]");
+    world_end(g);
+}
+
 TEST_NOFAULT(an_answer_that_is_too_much_for_a_policy) {
     static char large[6 << 20];
     memset(large, 'x', sizeof(large));
