@@ -103,6 +103,17 @@ void log_line(struct log *l, int level, const char *fmt, ...) {
     va_end(ap);
 }
 
+void log_lines(struct log *l, int level, const char *text, size_t len) {
+    while (len > 0) {
+        const char *end = memchr(text, '\n', len);
+        size_t n = end ? (size_t)(end - text) : len;
+        log_line(l, level, "%.*s", (int)n, text);
+        n += end != NULL;
+        text += n;
+        len -= n;
+    }
+}
+
 void log_of_request(struct log *l, int level, const char *id, const char *fmt, ...) {
     if (l == NULL || !log_wants(l, level)) return;
     va_list ap;

@@ -23,6 +23,9 @@ static inline bool log_wants(const struct log *l, int level) {
 /* {"time":...,"level":"warn","msg":...} with a printf sentence. */
 void log_line(struct log *l, int level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
+/* A line for each line of a text. */
+void log_lines(struct log *l, int level, const char *text, size_t len);
+
 /* The same of a request: its id is the member request_id, as in the access log. */
 void log_of_request(struct log *l, int level, const char *id, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));

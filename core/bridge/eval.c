@@ -52,6 +52,12 @@ static struct slice place_in(const char *traceback) {
     return SLICE("");
 }
 
+/* A module of rules that forgot to ask for the library: the log said so when it was loaded, this is for who calls. */
+static const char *hint_for(const char *text) {
+    return strstr(text, " global 'perilune' (a nil value)") == NULL
+               ? "" : "; 'perilune' is no global: local perilune = require \"perilune\"";
+}
+
 /* Text and traceback are on the task's stack. */
 static void why_failed(struct task *t, struct eval *e) {
     const char *text = lua_gettop(t->co) > 0 ? state_text(t->co, -1) : NULL;
@@ -64,7 +70,8 @@ static void why_failed(struct task *t, struct eval *e) {
         say(e, PERILUNE_ERR_NOMEM, SLICE("out of memory"));
     } else {
         const char *end = strstr(text, "\nstack traceback:");
-        say(e, PERILUNE_ERR_POLICY, slice_of(text, end ? (size_t)(end - text) : strlen(text)));
+        e->rc = PERILUNE_ERR_POLICY;
+        snprintf(e->err, e->errlen, "%.*s%s", end ? (int)(end - text) : (int)strlen(text), text, hint_for(text));
     }
 }
 
@@ -139,6 +146,7 @@ void eval_begin(struct state *s, struct eval *e) {
     while (!e->over && t->op == NULL) { /* a slice is over, and who called waits for nothing else */
         list_remove(&t->ready);
         s->time.place[0] = '\0';
+        loop_read_clock(s->loop); /* as the next turn would */
         task_resume(t); /* may free t */
     }
 }

@@ -240,18 +240,6 @@ static void say_what_needs_restart(struct perilune *g) {
 
 static uint64_t fingerprint(const struct perilune *g);
 
-/* A line of the log for each. */
-static void say_doubts(struct perilune *g, const struct bundle *b) {
-    struct slice rest = buf_get(&b->doubts);
-    while (rest.len > 0) {
-        const char *end = memchr(rest.ptr, '\n', rest.len);
-        size_t len = end ? (size_t)(end - rest.ptr) : rest.len;
-        log_line(&g->log, PERILUNE_LOG_WARN, "%.*s", (int)len, rest.ptr);
-        len += end != NULL;
-        rest = slice_of(rest.ptr + len, rest.len - len);
-    }
-}
-
 /* What the configuration opens besides listeners. */
 static int open_files(struct perilune *g, const char *path, struct loaded *ld) {
     char err[900];
@@ -264,6 +252,7 @@ static int load_all(struct perilune *g, const char *path) {
     char *copy = mem_strdup(path);
     int rc = copy ? gateway_prepare(g, path, &ld) : PERILUNE_ERR_NOMEM;
     if (rc == 0) rc = open_files(g, path, &ld);
+    loop_read_clock(&g->loop); /* a model may have been read meanwhile, and timers start */
     struct config *old = g->config;
     struct tls_context *old_tls = g->tls;
     if (rc == 0) {
@@ -284,7 +273,8 @@ static int load_all(struct perilune *g, const char *path) {
             log_line(&g->log, PERILUNE_LOG_ERROR, "reload failed, the old configuration serves on: %s", g->errmsg);
         return rc;
     }
-    say_doubts(g, ld.bundle);
+    struct slice doubts = buf_get(&ld.bundle->doubts);
+    log_lines(&g->log, PERILUNE_LOG_WARN, doubts.ptr, doubts.len);
     atomic_store(&g->log.level, g->config->log_level);
     cache_keeper_apply(g);
     job_keeper_apply(g, ld.jobs, ld.guests);
@@ -516,12 +506,12 @@ PERILUNE_API int perilune_listen(perilune *g, const char *address) {
 }
 
 PERILUNE_API int perilune_port(const perilune *g) {
-    int refused = gateway_looks(g);
+    int refused = gateway_admits(g);
     return refused != 0 ? refused : g->port;
 }
 
 PERILUNE_API int perilune_admin_port(const perilune *g) {
-    int refused = gateway_looks(g);
+    int refused = gateway_admits(g);
     return refused != 0 ? refused : g->admin_port;
 }
 
@@ -600,7 +590,7 @@ static void hand_back(struct perilune *g, const struct sigpipe *held) {
 }
 
 void gateway_turn(struct perilune *g, int timeout_ms) {
-    uv_update_time(&g->loop.uv); /* the host may have been away for long */
+    loop_read_clock(&g->loop); /* for the timer: a rule may have computed since it began */
     if (timeout_ms > 0) timer_start(&g->loop, &g->poll, (uint64_t)timeout_ms, poll_over);
     struct sigpipe held;
     sigpipe_hold(&held); /* the thread is the host's */
@@ -643,17 +633,15 @@ PERILUNE_API int perilune_run(perilune *g) {
 }
 
 PERILUNE_API int perilune_fd(const perilune *g) {
-    int refused = gateway_looks(g);
+    int refused = gateway_admits(g);
     return refused != 0 ? refused : uv_backend_fd(&g->loop.uv);
 }
 
 PERILUNE_API int perilune_timeout(const perilune *g) {
-    int refused = gateway_looks(g);
+    int refused = gateway_admits(g);
     if (refused != 0) return refused;
-    uv_loop_t *uv = (uv_loop_t *)(uintptr_t)&g->loop.uv; /* changes its clock, nothing else */
     if (!list_is_empty(&g->loop.soon) || loop_is_due(&g->loop)) return 0;
-    uv_update_time(uv);
-    return uv_backend_timeout(uv);
+    return uv_backend_timeout(&g->loop.uv);
 }
 
 /* In a child its bell would be the parent's. */
@@ -793,6 +781,7 @@ PERILUNE_API int perilune_open(perilune **out, const perilune_options *options, 
         return PERILUNE_ERR_NOMEM;
     }
     g->pid = getpid();
+    g->opener = pthread_self();
     atomic_init(&g->log.level, PERILUNE_LOG_INFO);
     atomic_init(&g->drain_asked, DRAIN_NOT_ASKED);
     rc = open_parts(g);
@@ -813,16 +802,17 @@ PERILUNE_API int perilune_open(perilune **out, const perilune_options *options, 
 
 /* Ends whatever runs; all of it may log until then. */
 static void end_parts(struct perilune *g) {
+    /* Before the workers, whom they ask: closing turns the loop, and what is due would fire. */
+    timer_stop(&g->loop, &g->watch);
+    timer_stop(&g->loop, &g->drain);
+    timer_stop(&g->loop, &g->poll);
+    timer_stop(&g->loop, &g->metrics);
     if (g->library != NULL) library_close(g->library);
     if (g->admin_open) admin_close(g);
     for (unsigned i = 0; i < g->worker_count; i++) worker_close(&g->workers[i]);
     gateway_keep_sockets(g, NULL, NULL);
     if (g->stores != NULL) cache_keeper_close(g);
     job_keeper_close(g);
-    timer_stop(&g->loop, &g->watch);
-    timer_stop(&g->loop, &g->drain);
-    timer_stop(&g->loop, &g->poll);
-    timer_stop(&g->loop, &g->metrics);
     loop_deinit(&g->loop);
     library_put(g->library);
     if (g->sim) sim_stop(g->sim);
@@ -830,9 +820,7 @@ static void end_parts(struct perilune *g) {
 
 /* In a callback of a worker, or of the log: those threads cannot wait for their own end. */
 static bool is_on_other_thread(struct perilune *g) {
-    bool other = log_thread_is_here(g->log_thread);
-    for (unsigned i = 0; i < g->worker_count; i++)
-        other |= g->workers[i].threaded && pthread_equal(g->workers[i].thread, pthread_self());
+    bool other = gateway_is_elsewhere(g);
     if (other) log_line(&g->log, PERILUNE_LOG_ERROR, "perilune_close() from a thread of the library's is refused: "
                                                      "it is the owner's to call");
     return other;
@@ -853,6 +841,7 @@ PERILUNE_API void perilune_close(perilune *g) {
     sigpipe_hold(&held);
     g->closing = true;
     g->depth++; /* callbacks come */
+    loop_read_clock(&g->loop);
     mailbox_close(&g->mail); /* what was posted runs */
     end_parts(g);
     sigpipe_release(&held);

@@ -61,7 +61,8 @@ struct perilune {
     atomic_bool         has_far;     /* it has a second tier of the cache: for who asks on another thread, */
     atomic_bool         has_index;   /* and an index that machines share */
     struct bundle_host  host;        /* who has its texts */
-    pid_t               pid;         /* who opened it */
+    pid_t               pid;         /* who opened it, */
+    pthread_t           opener;      /* and where: none of the library's threads */
     bool                loading;     /* what runs of the host's is called by it: */
     bool                reads;       /* options.read(), else a function that a policy calls */
     struct bundle      *bundle;
@@ -125,10 +126,18 @@ void engine_metrics_write(struct engines *e, struct buf *out);
 /* No gateway, or one that was opened before this process came out of fork(). */
 bool gateway_is_foreign(const struct perilune *g);
 extern const char gateway_forked[]; /* the sentence for the second */
-/* 0, or why a function may do nothing with g now: an error, and errmsg is said.  The second is for functions that
- * change nothing: they may be called while it loads. */
-int  gateway_refuses(struct perilune *g);
+/* Is this a thread of the library's: a worker's, or the log's? */
+bool gateway_is_elsewhere(const struct perilune *g);
+/* 0, or why a function may do nothing with g now: an error, and perilune_errmsg() says it.  For [any] functions; for
+ * the owner's that may be called while it loads; for all others of the owner's.  The owner's find the loop's clock
+ * read. */
 int  gateway_looks(const struct perilune *g);
+int  gateway_admits(const struct perilune *g);
+int  gateway_refuses(struct perilune *g);
+/* Of a struct of the host's that begins with its size: was there ever a version so large, when the first one had
+ * `first` bytes?  Is all zero behind the bytes that are known here? */
+bool gateway_size_can_be(size_t size, size_t first);
+bool gateway_rest_is_unset(const void *of, size_t size, size_t known);
 /* Of a gateway that loads: what of the host's is running, for sentences. */
 const char *gateway_who_loads(const struct perilune *g);
 /* The options that a host gave, as this library knows them; on failure err (or NULL) gets a sentence. */

@@ -18,7 +18,7 @@ static const char bad_name[] = "'%.80s' is no name of a %s: letters, digits and 
 /* -- Functions ---------------------------------------------------------------------------- */
 
 PERILUNE_API int perilune_function_add(perilune *g, const char *name, perilune_function fn, void *ud) {
-    int refused = gateway_looks(g);
+    int refused = gateway_admits(g);
     if (refused != 0) return refused;
     if (name == NULL || fn == NULL)
         return gateway_fail(g, PERILUNE_ERR_INVAL, "perilune_function_add() needs a name and a function");
@@ -83,22 +83,27 @@ static void metrics_due(struct timer *t) {
     buf_deinit(&text);
 }
 
-/* True: they make sense. */
-static bool read_hooks(perilune_hooks *out, const perilune_hooks *h) {
+/* NULL: they make sense. */
+static const char *read_hooks(perilune_hooks *out, const perilune_hooks *h) {
+    static const size_t first = offsetof(perilune_hooks, ud) + sizeof(void *); /* of the first version */
     *out = (perilune_hooks){ .size = sizeof(*out) };
-    if (h == NULL) return true;
-    if (h->size < sizeof(size_t)) return false;
+    if (h == NULL) return NULL;
+    if (!gateway_size_can_be(h->size, first))
+        return "hooks.size is none that perilune_hooks ever had: begin it with PERILUNE_HOOKS_INIT";
+    if (!gateway_rest_is_unset(h, h->size, sizeof(*h)))
+        return "hooks are set that this library is too old to know (it is " PERILUNE_VERSION_STRING ")";
     memcpy(out, h, h->size < sizeof(*out) ? h->size : sizeof(*out));
-    return out->metrics == NULL || out->metrics_ms >= METRICS_LEAST_MS;
+    out->size = sizeof(*out);
+    return out->metrics != NULL && out->metrics_ms < METRICS_LEAST_MS ? "hooks.metrics_ms is at least 100, with metrics"
+                                                                      : NULL;
 }
 
 PERILUNE_API int perilune_hook(perilune *g, const perilune_hooks *hooks) {
     perilune_hooks h;
-    int refused = gateway_looks(g);
+    int refused = gateway_admits(g);
     if (refused != 0) return refused;
-    if (!read_hooks(&h, hooks))
-        return gateway_fail(g, PERILUNE_ERR_INVAL, "perilune_hook() needs hooks that PERILUNE_HOOKS_INIT began, and "
-                                                   "metrics_ms of at least %d with metrics", METRICS_LEAST_MS);
+    const char *problem = read_hooks(&h, hooks);
+    if (problem != NULL) return gateway_fail(g, PERILUNE_ERR_INVAL, "%s", problem);
     if (g->closing) return gateway_fail(g, PERILUNE_ERR_STATE, "the gateway closes");
     if (h.metrics == NULL) timer_stop(&g->loop, &g->metrics);
     else if (timer_start(&g->loop, &g->metrics, (uint64_t)h.metrics_ms, metrics_due) != 0)

@@ -63,6 +63,7 @@ struct perilune_request {
     bool freed;   /* by the program */
     bool dropped; /* a letter is on its way, and then it goes */
     bool is_chat; /* its answer says texts, else it is bytes */
+    int  text_error; /* a piece of the text that _text() gathers is lost */
     atomic_int              cancel;
     struct letter           letter;
     /* What is asked. */
@@ -97,18 +98,27 @@ static bool is_husk(const perilune_request *r, const char *fn) {
     return true;
 }
 
+/* NOLOCK: g goes when its threads have ended, so for these it is there. */
+static bool is_elsewhere(const perilune_request *r) {
+    const perilune *g = r->library->g;
+    return g != NULL && gateway_is_elsewhere(g);
+}
+
 /* What every function asks first: 0, or PERILUNE_ERR_INVAL: there is no such request, or PERILUNE_ERR_STATE: it is the
- * parent's of a fork().  There nothing is said in the log, whose thread the child has not. */
+ * parent's of a fork(), or this is a thread of the library's.  In a child nothing is said in the log, whose thread it
+ * has not. */
 static int look(perilune_request *r, const char *fn) {
     if (r == NULL) return PERILUNE_ERR_INVAL;
     if (r->library->pid != getpid()) return refuse(r, PERILUNE_ERR_STATE, gateway_forked);
+    if (is_elsewhere(r)) return PERILUNE_ERR_STATE; /* errmsg is the owner's to write */
     return is_husk(r, fn) ? PERILUNE_ERR_INVAL : 0;
 }
 
 #define LOOK(r) look(r, __func__)
 
 PERILUNE_API const char *perilune_request_errmsg(const perilune_request *r) {
-    return r != NULL ? r->errmsg : "there is no request (NULL)";
+    if (r == NULL) return "there is no request (NULL)";
+    return r->library->pid == getpid() && is_elsewhere(r) ? perilune_errmsg(r->library->g) : r->errmsg;
 }
 
 /* -- Life ----------------------------------------------------------------------------------- */
@@ -596,14 +606,16 @@ PERILUNE_API int perilune_request_text(perilune_request *r, perilune_str *text) 
     if (refused != 0) return refused;
     if (text == NULL) return refuse(r, PERILUNE_ERR_INVAL, "perilune_request_text() needs a place for the text");
     if (r->cb != NULL) return refuse(r, PERILUNE_ERR_STATE, why_nothing_comes(r));
-    while (r->state != REQUEST_OVER && rc == 0 && (rc = next(r, &ev, -1, &gone)) == 0) {
+    while (r->text_error == 0 && r->state != REQUEST_OVER && rc == 0 && (rc = next(r, &ev, -1, &gone)) == 0) {
         perilune_str s = text_of(r, ev);
         buf_put(&r->whole, s.ptr, s.len);
-        if (r->whole.error == PERILUNE_ERR_LIMITED)
-            rc = refuse(r, PERILUNE_ERR_LIMITED, "the text is larger than may be kept (upstreams.*.max_body)");
-        else if (buf_failed(&r->whole)) rc = refuse(r, PERILUNE_ERR_NOMEM, "out of memory");
+        r->text_error = r->whole.error;
     }
     if (gone) return rc;
+    /* Again and again: what comes behind it would close the gap, and nobody would see it. */
+    if (r->text_error == PERILUNE_ERR_LIMITED)
+        rc = refuse(r, r->text_error, "the text is larger than may be kept (upstreams.*.max_body)");
+    else if (r->text_error != 0) rc = refuse(r, r->text_error, "out of memory");
     if (rc == 0) rc = r->last.error;
     r->whole.error = 0;
     struct slice s = buf_get(&r->whole);

@@ -26,7 +26,9 @@
  * perilune_poll(), _run(), perilune_request_next() and _text() give PERILUNE_ERR_STATE there.  perilune_close() in
  * one takes effect when the call returns that the callback came from (perilune_poll() then returns 1, perilune_run()
  * 0, any other PERILUNE_ERR_CANCELED), and g is gone behind it; inside of a load it does nothing, and says so in the
- * log.  A callback must not leave by longjmp() or an exception.
+ * log.  On a thread of the library's (a worker's, the log's) only what is [any] works: functions of the owner's give
+ * PERILUNE_ERR_STATE there, or do nothing; perilune_post() one that calls them.  A callback must not leave by
+ * longjmp() or an exception.
  *
  * ERRORS.  A function that says nothing else returns 0 or a negative
  * PERILUNE_ERR_... code, and has changed nothing when it fails.  perilune_errmsg()
@@ -44,7 +46,7 @@
  * MISUSE.  NULL where a gateway, a place or a text is needed, a size that cannot be, an unknown number:
  * PERILUNE_ERR_INVAL and a sentence; perilune_errmsg(NULL) has one, too.
  *
- * GROWTH.  perilune_options starts with its own size, so that fields can be
+ * GROWTH.  perilune_options and perilune_hooks start with their own size, so that fields can be
  * appended; enums gain values -- ignore those you do not know.
  */
 #ifndef PERILUNE_H
@@ -318,7 +320,8 @@ typedef enum perilune_event_type {
                                   said it */
     PERILUNE_EV_END = 6,       /* text: why choice 0 ended, "" where that is not said.  Nothing follows */
     PERILUNE_EV_ERROR = 7,     /* error, status, headers, retry_after_ms; name: the code that a client by HTTP would
-                                  get, "rate_limited"; text: a sentence; raw: the body by HTTP.  Nothing follows */
+                                  get, "rate_limit_exceeded"; text: a sentence; raw: the body by HTTP.  Nothing
+                                  follows */
     PERILUNE_EV_REFUSAL = 8,   /* choice; text: a piece of why the model does not answer */
     PERILUNE_EV_FINISH = 9,    /* choice; text: why it ended: "stop", "length", "tool_calls" */
     PERILUNE_EV_DATA = 10      /* raw only: what says nothing of the above (a role, an end mark), and all bodies but
@@ -366,7 +369,8 @@ PERILUNE_API int  perilune_request_start(perilune_request *r, perilune_event_cb 
 PERILUNE_API int  perilune_request_next(perilune_request *r, const perilune_event **ev, int timeout_ms);
 
 /* Turns the loop until the answer is over and lends its whole text (of choice 0; of what is no chat, its body), as far
- * as it was not taken with _next(), until r is used again.  Returns 0, or, with what came before that, as _next(). */
+ * as it was not taken with _next(), until r is used again.  Returns 0, or, with what came before that, as _next();
+ * PERILUNE_ERR_LIMITED, then and from then on: it is larger than upstreams.*.max_body. */
 PERILUNE_API int  perilune_request_text(perilune_request *r, perilune_str *text);
 
 /* paused: no event comes to the callback until this is called with 0. */
@@ -463,7 +467,7 @@ PERILUNE_API int perilune_value_set(perilune *g, const char *name, const char *j
  * the next load.  (No text that does anything looks like a name.)  function: a field of the table
  * that the module or chunk returns, or a global of the chunk; NULL: the chunk itself, with the
  * arguments in `...`, or a module that is a function.  What a chunk leaves in its globals is there at
- * its next evaluation.
+ * its next evaluation.  As policies do, both ask for the library: local perilune = require "perilune".
  *
  * args: JSON.  The elements of an array are the arguments, any other value is the only one; NULL: none.
  * *result (result may be NULL): the first value that it returned, borrowed until the next call on g.
@@ -507,8 +511,10 @@ typedef struct perilune_hooks {
 
 #define PERILUNE_HOOKS_INIT { sizeof(perilune_hooks), NULL, NULL, 0, NULL }
 
-/* In place of those that were there; NULL: none.  When it returns, the old ones are called no more,
- * unless it is called by one of them.  (Log lines have a hook of their own, options.log.) */
+/* In place of those that were there; NULL: none.  When it returns, the old ones are called no more, but
+ * for one that has called it.  With options.threads > 0 `finished` is called on worker threads, where this is
+ * refused as all that is the owner's: perilune_post() a function that sets other hooks.  (Log lines have a
+ * hook of their own, options.log.)  PERILUNE_ERR_INVAL: a size that cannot be, or metrics_ms. */
 PERILUNE_API int perilune_hook(perilune *g, const perilune_hooks *hooks);
 
 /* -- Tools: the command line's other commands ------------------------------ */

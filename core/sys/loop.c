@@ -12,6 +12,9 @@
  * Between two polls nobody's I/O has a chance: `turn` counts them, because uv_now() says
  * something else (it is read anew behind POLL and in front of the timers).
  *
+ * Between two polls the clock stands, as little happens there: slices end, and I/O is not waited for.  Whoever comes
+ * from outside of the loop has to read it (loop_read_clock), for there anything may have taken any time.
+ *
  * `soon` collects what should happen once per turn (socket flushes), `next`
  * what must let I/O go first (a policy that used up its slice). */
 #include "sys/loop.h"
@@ -109,9 +112,14 @@ bool loop_is_due(const struct loop *l) {
     return clock_is_hosts() && l->heap_len > 0 && l->heap[0]->at_ms <= loop_now(l);
 }
 
+void loop_read_clock(const struct loop *l) {
+    if (!l->is_virtual && !l->is_still) uv_update_time((uv_loop_t *)(uintptr_t)&l->uv); /* its clock, nothing else */
+}
+
 uint64_t loop_now(const struct loop *l) {
     if (l->is_virtual) return l->virtual_ms;
     if (l->is_still) return clock_ns(CLOCK_MONOTONIC) / 1000000; /* nobody reads the clock for all in a turn */
+    if (l->is_patient) loop_read_clock(l);
     return clock_is_hosts() ? clock_ns(CLOCK_MONOTONIC) / 1000000 : uv_now(&l->uv);
 }
 
@@ -226,6 +234,24 @@ ssize_t loop_write_now(const uv_tcp_t *tcp, const uv_buf_t *pieces, unsigned cou
     while (n < 0 && errno == EINTR);
     if (n >= 0) return n;
     return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : PERILUNE_ERR_IO;
+}
+
+/* -- Forks ------------------------------------------------------------------- */
+
+static void bury(uv_handle_t *h, void *arg) {
+    uv_os_fd_t fd;
+    const int *dead = arg;
+    if (uv_fileno(h, &fd) == 0) dup3(*dead, fd, O_CLOEXEC);
+}
+
+/* Both ends stay: without the other one reading would find an end. */
+void loop_disown(struct loop *l) {
+    int dead[2];
+    if (l->is_disowned || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, dead) != 0) return;
+    l->is_disowned = true;
+    uv_walk(&l->uv, bury, &dead[0]);
+    uv_loop_fork(&l->uv);
+    uv_stop(&l->uv);
 }
 
 /* -- Life -------------------------------------------------------------------- */

@@ -41,6 +41,8 @@ struct loop {
     uint64_t      turn;    /* how often it has polled: callbacks with the same number kept others waiting together */
     bool          is_virtual;
     bool          is_still; /* it never turns, see loop_init_still() */
+    bool          is_disowned;
+    bool          is_patient; /* a callback may take as long as it likes: loop_now() reads the clock each time */
     uint64_t      virtual_ms;
     struct rng    rng;
     char         *scratch; /* one read buffer for all connections of the thread */
@@ -64,12 +66,18 @@ void     loop_deinit(struct loop *l); /* closes own handles, runs until all are 
 
 /* Milliseconds since some start; monotonic; cached per loop turn. */
 uint64_t loop_now(const struct loop *l);
+/* Reads the clock, which the loop itself does when it turns: somebody has come, or something has taken long. */
+void     loop_read_clock(const struct loop *l);
 /* By a clock of the host's a timer is due, of which the alarm does not know. */
 bool     loop_is_due(const struct loop *l);
 /* Microseconds, read now: for measuring. */
 uint64_t loop_hrtime_us(void);
 /* The same, of l: virtual where its time is. */
 uint64_t loop_us(const struct loop *l);
+
+/* In a child of fork(): the descriptors are the parent's, and what it has asked of the kernel, too.  All of them become
+ * some on which nothing ever comes, so that a turn that is under way ends here without touching them. */
+void     loop_disown(struct loop *l);
 
 /* (Re)starts t to fire once, after_ms from now.  Fails only when the heap cannot
  * grow: returns PERILUNE_ERR_NOMEM and t is not running. */

@@ -168,6 +168,7 @@ end
 ---@return string? err
 function M.load(text, path, trusted, env)
   local chunk, err = load(text, "@" .. path, "t", env or M.env(trusted))
+  if err == "attempt to load chunk with wrong mode" then err = path .. ": this is bytecode, and only text is loaded" end
   if not chunk then return nil, err end
   if trusted then core.loads_trusted() else jit.off(chunk, true) end
   return chunk

@@ -1,8 +1,11 @@
 /* test_calls.c -- a host's mistakes: every public function without a gateway, with the wrong sizes, in a child. */
+#include <arpa/inet.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -390,4 +393,142 @@ TEST_NOFAULT(several_gateways_in_one_process) {
     CHECK_INT(perilune_poll(g[3], 0), 0);
     static const int order[] = { 2, 0, 3, 1 };
     for (int i = 0; i < 4; i++) perilune_close(g[order[i]]);
+}
+
+/* -- Threads of the library's ---------------------------------------------------------------------- */
+
+static perilune *owned;
+static perilune_request *owned_request;
+
+static int from_load(void) { return perilune_load(owned, "x"); }
+static int from_reload(void) { return perilune_reload(owned); }
+static int from_listen(void) { return perilune_listen(owned, "127.0.0.1:0"); }
+static int from_port(void) { return perilune_port(owned); }
+static int from_admin_port(void) { return perilune_admin_port(owned); }
+static int from_run(void) { return perilune_run(owned); }
+static int from_poll(void) { return perilune_poll(owned, -1); }
+static int from_fd(void) { return perilune_fd(owned); }
+static int from_timeout(void) { return perilune_timeout(owned); }
+static int from_hook(void) { return perilune_hook(owned, NULL); }
+static int from_eval(void) { return perilune_eval(owned, "return 1", NULL, NULL, 0, NULL); }
+static int from_start(void) { return perilune_request_start(owned_request, NULL, NULL); }
+
+static int from_set(void) { return perilune_request_set(owned_request, "tenant", "a"); }
+
+static int from_next(void) {
+    const perilune_event *ev;
+    return perilune_request_next(owned_request, &ev, 0);
+}
+
+static int from_text(void) {
+    perilune_str text;
+    return perilune_request_text(owned_request, &text);
+}
+
+/* What gives no code does nothing: it is there afterwards, and can be started. */
+static int from_free(void) {
+    perilune_request_pause(owned_request, 1);
+    perilune_request_free(owned_request);
+    return strstr(perilune_request_errmsg(owned_request), "perilune_post()") ? PERILUNE_ERR_STATE : 0;
+}
+
+static void nothing(perilune_call *call, const perilune_value *args, size_t count, void *ud) {
+    (void)call, (void)args, (void)count, (void)ud;
+}
+
+static int from_function_add(void) { return perilune_function_add(owned, "f", nothing, NULL); }
+
+static int from_request_new(void) {
+    perilune_request *r;
+    return perilune_request_new(owned, "/v1/models", NULL, 0, &r);
+}
+
+/* What is the owner's. */
+static const struct {
+    const char *name;
+    int       (*call)(void);
+} owners[] = {
+    { "perilune_load", from_load }, { "perilune_reload", from_reload }, { "perilune_listen", from_listen },
+    { "perilune_port", from_port }, { "perilune_admin_port", from_admin_port }, { "perilune_run", from_run },
+    { "perilune_poll", from_poll }, { "perilune_fd", from_fd }, { "perilune_timeout", from_timeout },
+    { "perilune_function_add", from_function_add }, { "perilune_hook", from_hook }, { "perilune_eval", from_eval },
+    { "perilune_request_new", from_request_new }, { "perilune_request_start", from_start },
+    { "perilune_request_set", from_set }, { "perilune_request_next", from_next }, { "perilune_request_text", from_text },
+    { "perilune_request_free", from_free },
+};
+#define OWNERS (sizeof(owners) / sizeof(*owners))
+
+static int elsewhere_rc[OWNERS];
+static char elsewhere_said[300];
+static atomic_bool elsewhere_done;
+
+static void call_all(void *ud, const perilune_finished *r) {
+    (void)ud, (void)r;
+    for (size_t i = 0; i < OWNERS; i++) elsewhere_rc[i] = owners[i].call();
+    snprintf(elsewhere_said, sizeof(elsewhere_said), "%s", perilune_errmsg(owned));
+    atomic_store(&elsewhere_done, true);
+}
+
+static void call_all_from_log(void *ud, int level, perilune_str line) {
+    (void)level, (void)line;
+    if (!atomic_load(&elsewhere_done)) call_all(ud, NULL);
+}
+
+static void all_were_refused(void) {
+    for (size_t i = 0; i < OWNERS; i++) {
+        NOTE("%s", owners[i].name);
+        CHECK_INT(elsewhere_rc[i], PERILUNE_ERR_STATE);
+    }
+    CHECK(strstr(elsewhere_said, "perilune_post()") != NULL);
+}
+
+static int read_nothing(void *ud, const char *name, perilune_str *text) {
+    static const char config[] = "return {}";
+    (void)ud;
+    *text = (perilune_str){ config, sizeof(config) - 1 };
+    return strcmp(name, "c") == 0;
+}
+
+static void get(int port_number) {
+    static const char ask[] = "GET /nowhere HTTP/1.1\r\nhost: x\r\n\r\n";
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port_number),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    char reply[256];
+    int s = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(s >= 0 && connect(s, (struct sockaddr *)&a, sizeof(a)) == 0);
+    CHECK(send(s, ask, sizeof(ask) - 1, 0) == (ssize_t)sizeof(ask) - 1);
+    CHECK(recv(s, reply, sizeof(reply), 0) > 0);
+    close(s);
+}
+
+TEST_NOFAULT(what_is_the_owners_on_a_worker_and_on_the_log_thread) {
+    perilune_options o = PERILUNE_OPTIONS_INIT;
+    perilune_hooks h = { .size = sizeof(h), .finished = call_all };
+    o.threads = 1;
+    o.config = "c";
+    o.read = read_nothing;
+    CHECK_INT(perilune_open(&owned, &o, NULL, 0), 0);
+    CHECK_INT(perilune_request_new(owned, "/v1/models", NULL, 0, &owned_request), 0);
+    CHECK_INT(perilune_hook(owned, &h), 0);
+    CHECK_INT(perilune_listen(owned, "127.0.0.1:0"), 0);
+    get(perilune_port(owned));
+    CHECK(atomic_load(&elsewhere_done));
+    all_were_refused();
+    CHECK_INT(perilune_hook(owned, NULL), 0);
+    memset(elsewhere_rc, 0, sizeof(elsewhere_rc));
+    CHECK_INT(perilune_request_set(owned_request, "tenant", "a"), 0); /* nobody has freed it */
+    perilune_request_free(owned_request);
+    perilune_close(owned);
+
+    atomic_store(&elsewhere_done, true); /* until there is a request to try with */
+    o.log = call_all_from_log;
+    CHECK_INT(perilune_open(&owned, &o, NULL, 0), 0);
+    CHECK_INT(perilune_request_new(owned, "/v1/models", NULL, 0, &owned_request), 0);
+    atomic_store(&elsewhere_done, false);
+    CHECK_INT(perilune_reload(owned), 0); /* has a line */
+    for (int i = 0; i < 5000 && !atomic_load(&elsewhere_done); i++) usleep(1000);
+    CHECK(atomic_load(&elsewhere_done));
+    all_were_refused();
+    perilune_request_free(owned_request);
+    perilune_close(owned);
 }

@@ -376,9 +376,28 @@ TEST_NOFAULT(hooks_of_workers_and_wrong_ones) {
     perilune *g = world_of(WAITS, 2);
     perilune_hooks h = HOOKS;
     CHECK_INT(perilune_hook(g, &h), 0);
-    h.size = 3;
-    CHECK_INT(perilune_hook(g, &h), PERILUNE_ERR_INVAL);
+    static const size_t wrong[] = { 0, 3, 8, 12, 32, sizeof(h) + 1, sizeof(h) - 4, 99, 100000, (size_t)-8 };
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+        NOTE("%zu", wrong[i]);
+        h.size = wrong[i];
+        CHECK_INT(perilune_hook(g, &h), PERILUNE_ERR_INVAL);
+        CHECK_STR(perilune_errmsg(g), "hooks.size is none that perilune_hooks ever had: begin it with "
+                                      "PERILUNE_HOOKS_INIT");
+    }
     CHECK_INT(perilune_hook(NULL, &h), PERILUNE_ERR_INVAL);
+    world_end(g);
+}
+
+TEST_NOFAULT(hooks_of_a_newer_header) {
+    struct newer {
+        perilune_hooks h;
+        void          *more[2];
+    } n = { .h = { .size = sizeof(n), .finished = on_finished } };
+    perilune *g = world_of("return {}", 0);
+    CHECK_INT(perilune_hook(g, &n.h), 0);
+    n.more[1] = &n;
+    CHECK_INT(perilune_hook(g, &n.h), PERILUNE_ERR_INVAL);
+    CHECK(strstr(perilune_errmsg(g), "too old to know") != NULL);
     world_end(g);
 }
 
@@ -401,6 +420,22 @@ TEST_NOFAULT(metrics_come_by_themselves) {
     for (int i = 0; i < 30; i++) perilune_poll(g, 10);
     CHECK_UINT(metrics_count, 2);
     world_end(g);
+}
+
+/* Closing turns the loop, when the workers are gone already. */
+TEST_NOFAULT(no_timer_fires_while_the_gateway_closes) {
+    for (int threads = 0; threads < 3; threads += 2) {
+        perilune *g = world_of("return {}", threads);
+        perilune_hooks h = { .size = sizeof(h), .metrics = on_metrics, .metrics_ms = 100, .ud = &g };
+        metrics_count = 2;
+        CHECK_EVAL(g, "return 1", NULL, NULL, "1"); /* with threads it opens a worker on the owner's loop */
+        CHECK_INT(perilune_hook(g, &h), 0);
+        perilune_drain(g, 10000);
+        CHECK(perilune_poll(g, 0) >= 0); /* 1 on a machine that is slow: nothing keeps it from draining */
+        usleep(150000); /* both are due */
+        world_end(g);
+        CHECK_UINT(metrics_count, 2);
+    }
 }
 
 /* Ten requests, each of which has a thousand calls open at once. */

@@ -1153,6 +1153,22 @@ TEST_NOFAULT(posts_while_the_gateway_is_closed) {
     unlink(path);
 }
 
+/* What comes behind the piece that found no room would hide that it is missing. */
+TEST_NOFAULT(a_text_that_lost_a_piece_stays_lost) {
+    perilune *g = open_with("upstreams = { up = { sim = { tokens = 30, itl_ms = 1 } } }", 0);
+    perilune_request *r = request(g, PATH, CHAT(",\"stream\":true"));
+    perilune_str text;
+    g->config->lua.max_answer = 20;
+    CHECK_INT(perilune_request_start(r, NULL, NULL), 0);
+    for (int i = 0; i < 3; i++) {
+        CHECK_INT(perilune_request_text(r, &text), PERILUNE_ERR_LIMITED);
+        CHECK(text.len <= 20);
+        CHECK_STR(perilune_request_errmsg(r), "the text is larger than may be kept (upstreams.*.max_body)");
+    }
+    perilune_request_free(r);
+    perilune_close(g);
+}
+
 static void post_more(perilune *g, void *ud) {
     int *left = ud;
     if (--*left > 0) CHECK_INT(perilune_post(g, post_more, ud), 0);

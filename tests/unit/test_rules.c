@@ -44,7 +44,7 @@ TEST_NOFAULT(what_is_wrong_is_a_sentence_with_its_place) {
     CHECK_EVAL(g, "pricing", "price", NULL, "POLICY: no module 'pricing' among the configuration's rules: it names none "
                                             "(rules = { \"pricing\" })");
     CHECK_EVAL(g, "return 1", NULL, "{\"a\":", "INVAL: the arguments: unexpected end of text at byte 5");
-    CHECK_EVAL(g, "\033LJ\002", NULL, NULL, "POLICY: attempt to load chunk with wrong mode");
+    CHECK_EVAL(g, "\033LJ\002", NULL, NULL, "POLICY: eval: this is bytecode, and only text is loaded");
     CHECK_INT(perilune_eval(g, NULL, NULL, NULL, 0, NULL), PERILUNE_ERR_INVAL);
     CHECK_INT(perilune_eval(NULL, "return 1", NULL, NULL, 0, NULL), PERILUNE_ERR_INVAL);
     CHECK_EVAL(g, "return 1", NULL, NULL, "1"); /* and all goes on */
@@ -144,6 +144,14 @@ TEST_NOFAULT(modules_come_and_change_with_the_configuration) {
     }
 }
 
+TEST_NOFAULT(a_module_that_forgot_to_ask_for_the_library) {
+    perilune *g = with_module(0, RULES, "return { now = function() return perilune.now() end }");
+    CHECK(strstr(world_eval(g, "pricing", "now", NULL),
+                 "policies/pricing.lua:1: attempt to index global 'perilune' (a nil value); 'perilune' is no global: "
+                 "local perilune = require \"perilune\"") != NULL);
+    world_end(g);
+}
+
 /* -- Waiting ---------------------------------------------------------------------------------- */
 
 TEST_NOFAULT(a_rule_may_wait) {
@@ -157,6 +165,34 @@ TEST_NOFAULT(a_rule_may_wait) {
         CHECK_EVAL(g, "return 1", NULL, NULL, "1");
         world_end(g);
     }
+}
+
+/* Of a host that did something else meanwhile, the loop's clock is as late as it was away. */
+static void away(unsigned ms) { usleep(ms * 1000); }
+
+TEST_NOFAULT(time_goes_on_while_the_host_is_away) {
+    static const char slept[] = "local p = require 'perilune' local t = p.now() p.sleep(0.1) return p.now() - t > 0.09";
+    static const char take[] = "return require 'perilune'.limit('a', { requests_per_second = 1 }):take() ~= nil";
+    for (int threads = 0; threads < 3; threads += 2) {
+        perilune *g = world_of("return {}", threads);
+        CHECK_EVAL(g, take, NULL, NULL, "true");
+        CHECK_EVAL(g, take, NULL, NULL, "false");
+        CHECK_EVAL(g, "require 'perilune'.shared('s'):set('k', 1, 0.1)", NULL, NULL, "null");
+        away(1100);
+        CHECK_EVAL(g, slept, NULL, NULL, "true");
+        away(150);
+        CHECK_EVAL(g, "return require 'perilune'.shared('s'):get('k') == nil", NULL, NULL, "true");
+        CHECK_EVAL(g, take, NULL, NULL, "true");
+        world_end(g);
+    }
+}
+
+/* And while a rule computes, slice after slice. */
+TEST_NOFAULT(time_goes_on_while_a_rule_computes) {
+    perilune *g = world_of("return { limits = { cpu_ms = 5000, block_ms = 20 } }", 0);
+    CHECK_EVAL(g, "local p = require 'perilune' local t = p.now() while p.now() - t < 0.15 do end "
+                  "t = p.now() p.sleep(0.1) return p.now() - t > 0.07", NULL, NULL, "true");
+    world_end(g);
 }
 
 /* -- Memory ------------------------------------------------------------------------------------ */
