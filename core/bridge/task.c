@@ -287,6 +287,11 @@ static void failed(struct task *t) {
     t->done(t, false); /* may free t */
 }
 
+/* In a child of fork() nobody would resume what lets others go first. */
+static bool must_go_on(const struct task *t, int rc) {
+    return rc == LUA_YIELD && t->op == NULL && t->budget->killed == NULL && state_is_foreign(t->state);
+}
+
 void task_resume(struct task *t) {
     struct state *s = t->state;
     assert(t->op == NULL);
@@ -295,12 +300,17 @@ void task_resume(struct task *t) {
     int n = t->arguments;
     t->arguments = 0;
 
+    int rc;
     s->running = t;
-    stretch_begin(s, &around, t->budget, false);
-    int rc = lua_resume(t->co, n);
-    stretch_end(s, &around);
+    do {
+        stretch_begin(s, &around, t->budget, false);
+        rc = lua_resume(t->co, n);
+        stretch_end(s, &around);
+        n = 0;
+    } while (must_go_on(t, rc));
     s->running = outer;
     state_collect_early(s);
+    if (state_is_foreign(s)) loop_disown(s->loop);
 
     if (t->budget->killed != NULL) {
         drop_ops(t);
@@ -326,9 +336,19 @@ static void refuse_guest(lua_State *L) {
     lua_error(L);
 }
 
+/* The loop first: closing what somebody gives up in here would end the parent's watching of it. [0, 0, e] */
+static void refuse_child(lua_State *L) {
+    loop_disown(state_of(L)->loop);
+    lua_pushliteral(L, "this process was forked inside of perilune.run(), whose loop and connections are the parent's: "
+                       "nothing can be waited for here; end the child by exec() or os.exit()");
+    blame_place(L, L, 0);
+    lua_error(L);
+}
+
 void op_check(lua_State *L) {
     struct state *s = state_of(L);
     struct task *t = s->running;
+    if (state_is_foreign(s)) refuse_child(L);
     if (t == NULL && s->is_guest) refuse_guest(L);
     if (t == NULL) luaL_error(L, "cannot wait here: not inside a policy's request");
     if (t->co != L || !lua_isyieldable(L))
@@ -358,6 +378,11 @@ int op_wait(lua_State *L, struct op *op, const char *name) {
     assert(t != NULL && t->co == L && t->op == NULL);
     op->task = t;
     op->name = name;
+    if (state_is_foreign(t->state)) { /* of those that do not always wait, and so have not asked op_check() */
+        loop_disown(t->state->loop);
+        op->cancel(op);
+        refuse_child(L);
+    }
     t->op = op;
     return lua_yield(L, 0);
 }

@@ -16,6 +16,10 @@
  *       ^                    |                       a fork has the connections of its parent
  *       +---- lua_close() ---+
  *
+ * A child that fn makes by fork() goes on inside of fn, with its parent's loop below it.  It may do what needs no loop;
+ * where it would wait it is refused (task.c), and when its part of fn is over nothing of the run is ended here
+ * (abandon): what is kept of it goes with the child.
+ *
  * Between runs state->loop is the still one, so that what needs no loop finds the time right, and nothing begins what
  * nobody would go on with.
  *
@@ -83,6 +87,7 @@ static struct rock_run *run_new(struct rock *r) {
     multi_global_init();
     if (registry_init(&run->registry) != 0) goto no_registry;
     if (loop_init(&run->loop) != 0) goto no_loop;
+    run->loop.is_patient = true; /* nobody slices a program, and os.execute() takes its time */
     if (worker_open(&run->worker, 0, &run->loop, &r->log) != 0) goto no_worker;
     far_init(&run->worker.far, &run->loop, &r->log, &r->stores->far, r->stores->cache);
     run->worker.far.forget = cached_forget_far;
@@ -155,6 +160,7 @@ static int bind_session(struct session *x) {
     x->gen = gen;
     x->bound = true;
     s->closed_ud = gen; /* gateway/asks.c finds it there; s->closed is not set */
+    s->pid = x->run->pid;
     s->limits = x->limits;
     s->limits.high_water = x->config->lua.high_water;
     worker_install(&x->run->worker, gen);
@@ -191,22 +197,25 @@ static int make_task(lua_State *L, void *ud) {
     return 0;
 }
 
+/* In a child of fork() it turns no more: fn was forked, and waits for something of the parent's. */
 static void turn_until(struct session *x, const bool *done) {
-    while (!*done) uv_run(&x->run->loop.uv, UV_RUN_ONCE);
+    while (!*done && !state_is_foreign(x->s)) uv_run(&x->run->loop.uv, UV_RUN_ONCE);
 }
 
 static int run_task(struct session *x) {
     struct state *s = x->s;
     x->req = policy_request_new(s);
     if (x->req == NULL) return fail(x, PERILUNE_ERR_NOMEM, "not enough memory");
+    rng_hex128(&x->run->loop.rng, x->req->id); /* its asks are named after it */
     if (state_call(s, make_task, x, x->err, sizeof(x->err)) != 0) return PERILUNE_ERR_NOMEM;
     x->task->request = x->req;
     x->task->budget->trusted = true;
     x->task->done = on_done;
     x->task->owner = x;
-    uv_update_time(&x->run->loop.uv);
     task_start_soon(x->task);
     turn_until(x, &x->over);
+    if (!x->over) return fail(x, PERILUNE_ERR_STATE, "perilune.run: this process was forked inside of it, and what the "
+                                                     "function waits for comes to the parent");
     return x->ok ? 0 : PERILUNE_ERR_POLICY;
 }
 
@@ -239,30 +248,44 @@ static void wait_behind(struct session *x) {
     timer_stop(l, &x->behind);
 }
 
-/* The state is as it was between runs, with what it has learned of questions. */
-static void unbind(struct session *x) {
+/* The state's services and loop are as they were between runs, with what it has learned of questions. */
+static void give_back(struct session *x) {
     struct state *s = x->s;
     struct services *v = &s->services, used = *v;
-    struct generation *gen = x->gen;
-    worker_uninstall(&x->run->worker); /* gives back the share of s */
-    limit_lines_free(s);
-    gen->state = NULL;
-    generation_free(gen); /* when its last call is gone */
-    for (int i = 0; i < SETTLE_TURNS; i++) uv_run(&x->run->loop.uv, UV_RUN_NOWAIT);
     *v = x->before;
     v->tokens = used.tokens; /* the worker's, which stays */
     v->owns_tokens = false;
     v->questions = used.questions;
     v->embedder = used.embedder;
-    models_put(used.models);
     s->loop = &x->rock->still;
+    s->pid = 0;
     s->limits = x->limits;
     s->stats = NULL;
     s->after = &s->own_after;
     s->closed_ud = NULL;
 }
 
+static void unbind(struct session *x) {
+    struct state *s = x->s;
+    struct generation *gen = x->gen;
+    worker_uninstall(&x->run->worker); /* gives back the share of s */
+    limit_lines_free(s);
+    gen->state = NULL;
+    generation_free(gen); /* when its last call is gone */
+    for (int i = 0; i < SETTLE_TURNS; i++) uv_run(&x->run->loop.uv, UV_RUN_NOWAIT);
+    struct models *models = s->services.models;
+    give_back(x);
+    models_put(models);
+}
+
+/* In a child of fork(): all that would be closed is the parent's. */
+static void abandon(struct session *x) { give_back(x); }
+
 static void end(struct session *x) {
+    if (x->bound && state_is_foreign(x->s)) {
+        abandon(x);
+        return;
+    }
     end_request(x);
     if (x->bound) {
         wait_behind(x);
@@ -304,7 +327,7 @@ static bool build(lua_State *L, struct session *x, struct slice *json) {
 static int run(struct session *x, struct slice json, const char *file) {
     struct slice warnings = buf_get(&x->bundle->warnings);
     int rc = open_config(x, json, file);
-    if (rc == 0 && warnings.len > 0) log_line(&x->rock->log, PERILUNE_LOG_WARN, "%.*s", SLICE_ARG(warnings));
+    if (rc == 0) log_lines(&x->rock->log, PERILUNE_LOG_WARN, warnings.ptr, warnings.len);
     if (rc == 0) rc = bind_session(x);
     if (rc == 0) rc = run_task(x);
     return rc;

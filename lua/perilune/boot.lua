@@ -243,15 +243,17 @@ end
 --- Returns the configuration as JSON and, per route, its chain or false.
 ---@param text string
 ---@param file string
+---@param usual? fun(raw: any): any  what it returned, with what is usual where it runs
 ---@return string json
 ---@return (function|false)[] chains
 ---@return boolean[] trusted
 ---@return ({ admission: function|false, rest: function|false }|false)[] parts  of each chain
-function M.load(text, file)
+function M.load(text, file, usual)
   local marked = text:find("trusted%s*=%s*true") ~= nil
   local chunk, err = sandbox.load(text, file, marked)
   if not chunk then fail(err) end
-  return M.build(sandbox.run(chunk), file, text)
+  local raw = sandbox.run(chunk)
+  return M.build(usual and usual(raw) or raw, file, text)
 end
 
 --- What policies may ask: the names of upstreams and pools, and of each what host.describe() says.

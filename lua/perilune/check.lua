@@ -25,6 +25,20 @@ local M = {}
 ---@field of? perilune.Spec      of the elements of a list or set, the values of a map
 ---@field check? fun(value: any): any, string?  after, or instead of, the type
 
+-- -- arguments -----------------------------------------------------------------
+
+--- The text that a function of the library got; throws at who called that function when it is none.  C says it, too,
+--- but in a tail call neither the function's name nor its caller is known there.
+---@param fn string  its name, as it is called
+---@param i integer  which argument
+---@param value any
+---@return string
+function M.text(fn, i, value)
+  if type(value) == "string" then return value end
+  if type(value) == "number" then return tostring(value) end
+  error(("bad argument #%d to '%s' (string expected, got %s)"):format(i, fn, value == nil and "nil" or type(value)), 3)
+end
+
 -- -- names ---------------------------------------------------------------------
 
 -- Edits that turn a into b: insert, delete, replace, swap neighbours.

@@ -87,8 +87,12 @@ local function or_error(value, more)
   return value, more
 end
 
-function M.tokens(text, model, limit) return or_error(core.tokens(text, model, false, limit)) end
-function M.truncate(text, max_tokens, model) return or_error(core.truncate(text, max_tokens, model)) end
+function M.tokens(text, model, limit)
+  return or_error(core.tokens(check.text("perilune.tokens", 1, text), model, false, limit))
+end
+function M.truncate(text, max_tokens, model)
+  return or_error(core.truncate(check.text("perilune.truncate", 1, text), max_tokens, model))
+end
 
 M.embed = core.embed
 function M.cache(name, opts) return require("perilune.cache").new(name, opts) end

@@ -1460,8 +1460,9 @@ function Sse:finish() end
 --- One run at a time in a lua_State, on the thread that calls it, which it keeps until fn is over.  Then all that it
 --- began ends: answers that were not read to their end are finished, and raise when they are touched.  A coroutine of
 --- one's own cannot wait in a run: branches are perilune.all{...} and its kin.  A bare coroutine.yield() lets others
---- go on.  Inside of OpenResty it throws: its loop must not be blocked, and a child of fork() that inherited a run
---- has to be started anew.
+--- go on.  Inside of OpenResty it throws: its loop must not be blocked.  A child of fork() that inherited a run
+--- has to be started anew, and one that was forked inside of a run throws where it would wait.  What is asked has a
+--- line in the access log only with log = { access = true }.
 ---@param config table|string  what a configuration file returns (upstreams, routes, pools, cache ...; `listen` and what
 ---       else is of a server is left alone, `jobs` is refused), or the name of such a file
 ---@param fn async fun(...): ...

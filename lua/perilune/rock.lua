@@ -48,10 +48,16 @@ end
 
 -- Asks of a program are no traffic: nobody wants a line for each, unless the configuration says so.
 local function quiet(raw)
-  if type(raw) ~= "table" or raw.log ~= nil then return raw end
-  local out = {}
-  for k, v in pairs(raw) do out[k] = v end
-  out.log = { access = false }
+  local log = type(raw) == "table" and raw.log
+  if type(raw) ~= "table" or (log ~= nil and type(log) ~= "table") or (log and log.access ~= nil) then return raw end
+  local function copy(from)
+    local out = {}
+    for k, v in pairs(from) do out[k] = v end
+    return out
+  end
+  local out = copy(raw)
+  out.log = copy(log or {})
+  out.log.access = false
   return out
 end
 
@@ -59,7 +65,7 @@ local function builder(config)
   local boot = require "perilune.boot"
   return function(text)
     local json
-    if text then json = boot.load(text, config) else json = boot.build(quiet(config), "perilune.run") end
+    if text then json = boot.load(text, config, quiet) else json = boot.build(quiet(config), "perilune.run") end
     return json
   end
 end
@@ -94,6 +100,7 @@ local trimmer -- with all that is shipped
 --- Politeness, filler and repeated lines out of a prompt.
 function M.trim(text, options)
   check.known("perilune.trim", options, trim_options)
+  text = check.text("perilune.trim", 1, text)
   local trim = require "perilune.trim"
   if options and (options.languages or options.rules or options.repeated ~= nil) then
     return trim.new{ languages = options.languages, rules = options.rules, repeated = options.repeated }
@@ -105,6 +112,8 @@ end
 
 --- The sentences of a text that a question needs.
 function M.compress(text, question, options)
+  text = check.text("perilune.compress", 1, text)
+  if question ~= nil then question = check.text("perilune.compress", 2, question) end
   return require("perilune.text").extract(text, question, options)
 end
 

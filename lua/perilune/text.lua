@@ -104,7 +104,7 @@ end
 ---@param text string
 ---@return string?
 function M.language(text)
-  text = text:sub(1, SAMPLE)
+  text = check.text("text.language", 1, text):sub(1, SAMPLE)
   local seen = {}
   for lead, rest in text:gmatch("([\194-\244])([\128-\191]+)") do
     local point = code_point(lead:byte(), rest)
@@ -150,6 +150,7 @@ end
 ---@param text string
 ---@return boolean
 function M.has_code(text)
+  text = check.text("text.has_code", 1, text)
   if text:find("```", 1, true) or text:find("\n~~~", 1, true) then return true end
   local sample, hits, lines = text:sub(1, SAMPLE), 0, 0
   for line in sample:gmatch("[^\n]+") do
@@ -177,36 +178,42 @@ local chunk_options = { size = true, overlap = true }
 
 function M.spans(s, opts)
   check.known("text.spans", opts, span_options)
-  return core.text_spans(s, opts)
+  return core.text_spans(check.text("text.spans", 1, s), opts)
 end
 
-function M.sentences(s) return core.text_sentences(s) end
+function M.sentences(s) return core.text_sentences(check.text("text.sentences", 1, s)) end
 
-function M.rank(list, question) return core.text_rank(list, question) end
+function M.rank(list, question)
+  if type(list) ~= "table" then
+    error(("bad argument #1 to 'text.rank' (table expected, got %s)"):format(type(list)), 2)
+  end
+  return core.text_rank(list, question ~= nil and check.text("text.rank", 2, question) or nil)
+end
 
 function M.extract(s, question, opts)
   check.known("text.extract", opts, extract_options)
-  return core.text_extract(s, question, opts)
+  s = check.text("text.extract", 1, s)
+  return core.text_extract(s, question ~= nil and check.text("text.extract", 2, question) or nil, opts)
 end
 
 function M.chunks(s, opts)
   check.known("text.chunks", opts, chunk_options)
   local size = opts and opts.size or 6000
-  return core.text_chunks(s, size, opts and opts.overlap or math.floor(size / 10))
+  return core.text_chunks(check.text("text.chunks", 1, s), size, opts and opts.overlap or math.floor(size / 10))
 end
 
 function M.dedupe(s, opts)
   check.known("text.dedupe", opts, dedupe_options)
-  return core.text_dedupe(s, opts)
+  return core.text_dedupe(check.text("text.dedupe", 1, s), opts)
 end
 
-function M.minify_json(s) return core.text_minify_json(s) end
+function M.minify_json(s) return core.text_minify_json(check.text("text.minify_json", 1, s)) end
 
-function M.strip_ansi(s) return core.text_strip_ansi(s) end
+function M.strip_ansi(s) return core.text_strip_ansi(check.text("text.strip_ansi", 1, s)) end
 
 function M.elide_base64(s, opts)
   check.known("text.elide_base64", opts, base64_options)
-  return core.text_elide_base64(s, opts)
+  return core.text_elide_base64(check.text("text.elide_base64", 1, s), opts)
 end
 
 return M

@@ -60,6 +60,87 @@ test("all, any, race and map", function()
   end)
 end)
 
+-- Nobody slices a program: the loop's clock would be as old as the program was busy.
+local function busy(seconds)
+  local t = os.clock()
+  while os.clock() - t < seconds do end
+end
+
+test("time goes on while the function works, or waits for a program", function()
+  local function took(fn, ...)
+    local t = perilune.now()
+    local value, err = fn(...)
+    return perilune.now() - t, value, err
+  end
+  local l, cache = perilune.limit("clock", { requests_per_second = 1 }), perilune.cache("clock", { ttl = 0.1 })
+  run(function()
+    busy(0.2)
+    equal(took(perilune.sleep, 0.1) > 0.09, true, "sleep")
+    busy(0.2)
+    local _, res, err = took(ask, { timeout = 0.15 })
+    equal(res and res.status, 200, err and err.message)
+    busy(0.2)
+    equal(took(perilune.race, { function() perilune.sleep(0.1) end }) > 0.09, true, "race")
+    equal(l:take() ~= nil, true)
+    equal(l:take(), nil)
+    cache:set("k", "v")
+    os.execute("sleep 1.1")
+    equal(l:take() ~= nil, true)
+    equal(cache:get("k"), nil)
+    equal(took(perilune.sleep, 0.1) > 0.09, true, "sleep")
+  end)
+end)
+
+test("a child of fork() leaves the parent's run alone", function()
+  local ffi = require "ffi"
+  ffi.cdef "int fork(void); int waitpid(int pid, int *status, int options); void _exit(int status);"
+  local function child(fn)
+    local pid = ffi.C.fork()
+    if pid == 0 then
+      local ok, err = pcall(fn)
+      ffi.C._exit(not ok and tostring(err):find("forked inside of perilune.run", 1, true) and 7 or 9)
+    end
+    return pid
+  end
+  local function status(pid)
+    local out = ffi.new "int[1]"
+    ffi.C.waitpid(pid, out, 0)
+    return bit.rshift(out[0], 8)
+  end
+  for _ = 1, 3 do
+    local texts, pids = 0, {}
+    run(function()
+      local res = assert(ask{ stream = true })
+      for event in res:events() do
+        if event.type == "text" then texts = texts + 1 end
+        if texts == 2 and not pids[1] then
+          pids[1] = child(function() perilune.sleep(0.1) end)
+          pids[2] = child(function() return res:text() end)
+          pids[3] = child(function() return ask() end)
+          pids[4] = child(function() return perilune.fetch("http://127.0.0.1:1/") end)
+          pids[5] = child(function() coroutine.yield() perilune.sleep(0) end)
+        end
+      end
+    end)
+    equal(texts, 8)
+    for _, pid in ipairs(pids) do equal(status(pid), 7) end
+  end
+  -- One that goes on behind the run, and one whose function waits for a branch of the parent's.
+  local pid
+  local function ends(fn, code)
+    local me, ok = ffi.C.fork, nil
+    local into = run
+    local forked = false
+    ok = pcall(into, function() fn(function() pid = me() forked = pid == 0 end) end)
+    if forked then ffi.C._exit(pcall(perilune.run, print) and 1 or perilune.tokens("a b") == 2 and (ok and 3 or 4) or 2) end
+    equal(status(pid), code)
+  end
+  ends(function(fork) perilune.sleep(0.001) fork() end, 3)
+  ends(function(fork)
+    perilune.all{ function() perilune.sleep(0.05) end, function() perilune.sleep(0.01) fork() end }
+  end, 4)
+end)
+
 test("routes with policies, shipped ones and functions, run in the host's Lua", function()
   local seen
   local function note(req, next)
@@ -91,6 +172,31 @@ test("a configuration is a file, too, and policies lie beside it", function()
   match(throws(function() perilune.run(dir .. "/c.lua", print) end, "simm"), "c%.lua:2: upstreams%.up%.simm")
   throws(function() perilune.run(dir .. "/none.lua", print) end, "none%.lua: No such file")
   os.execute("rm -r " .. dir)
+end)
+
+test("asks of a program have no line in the log, unless it wants one, and no two the same id", function()
+  local path = os.tmpname()
+  local function program(config, more)
+    local f = assert(io.open(path, "w"))
+    f:write(("return { upstreams = { up = { sim = { tokens = 3 } } }%s }"):format(config))
+    f:close()
+    return (kit.luajit(([[
+      local p = require "perilune"
+      for _ = 1, 2 do p.run(%s, function() p.ask{ upstream = "up", messages = "hi" }:text() end) end
+    ]]):format(more or ("%q"):format(path))))
+  end
+  equal(program(""), "")
+  equal(program(", log = { level = 'info' }"), "")
+  equal(program("", "{ upstreams = { up = { sim = { tokens = 3 } } }, log = { level = 'info' } }"), "")
+  local ids, lines = {}, 0
+  for id in program(", log = { access = true }"):gmatch('"request_id":"([^"]*)"') do
+    lines = lines + 1
+    equal(ids[id], nil)
+    match(id, "^%x+%.1$")
+    ids[id] = true
+  end
+  equal(lines, 2)
+  os.remove(path)
 end)
 
 test("what needs no loop works inside and between runs, on the same values", function()

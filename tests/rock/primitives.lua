@@ -28,6 +28,21 @@ test("text.* are those of policies", function()
   throws(function() perilune.text.chunks("x", { sise = 1 }) end, "unknown option 'sise'.*size")
 end)
 
+test("what is no text is an error with the function's name and the caller's line", function()
+  local text = perilune.text
+  for name, fn in pairs{ ["perilune.tokens"] = perilune.tokens, ["perilune.truncate"] = perilune.truncate,
+      ["perilune.trim"] = perilune.trim, ["perilune.compress"] = perilune.compress, ["text.language"] = text.language,
+      ["text.has_code"] = text.has_code, ["text.spans"] = text.spans, ["text.sentences"] = text.sentences,
+      ["text.extract"] = text.extract, ["text.chunks"] = text.chunks, ["text.dedupe"] = text.dedupe,
+      ["text.minify_json"] = text.minify_json, ["text.strip_ansi"] = text.strip_ansi,
+      ["text.elide_base64"] = text.elide_base64 } do
+    throws(function() local out = fn(nil) return out end,
+      "^tests/rock/primitives%.lua:%d+: bad argument #1 to '" .. name:gsub("%.", "%%.") .. "' %(string expected, got nil%)$")
+  end
+  throws(function() local out = text.rank(nil) return out end, "^tests/rock/primitives%.lua:%d+: bad argument #1 to 'text%.rank'")
+  equal(text.language(5), nil) -- a number is a text, as everywhere in Lua
+end)
+
 test("trim and compress", function()
   equal(perilune.trim("Could you please count the words?"), "count the words?")
   equal(perilune.trim("zap zap count the words", { languages = {}, rules = { start = { "zap zap" } } }), "count the words")
