@@ -13,7 +13,10 @@
  *     perilune.frame               the function that it called: its file and lines, for which one is not known
  *     an entry out of C            the function that blame_call() called: the same
  *
- * A text that has the place of a policy stays as it is, and so does one that a policy threw without any. */
+ * A text that has the place of a policy stays as it is, and so does one that a policy threw without any.
+ *
+ * LuaJIT finds a frame by counting from the top of the stack, and a stack may have tens of thousands: so nobody looks
+ * further than LEVELS.  The library is never that deep, and who recursed so deep is on top. */
 #include "bridge/blame.h"
 
 #include <stdio.h>
@@ -24,6 +27,7 @@
 
 #define FRAME   "perilune.frame"
 #define LIBRARY "@lua/perilune/"
+#define LEVELS  60
 
 bool blame_is_library(const char *source) { return strncmp(source, LIBRARY, strlen(LIBRARY)) == 0; }
 
@@ -88,10 +92,22 @@ static bool place_of_local(lua_State *L, lua_State *co, lua_Debug *ar, int n, ch
     return true;
 }
 
+/* The frame of co at a level, which is no deeper than anybody looks. */
+static bool get_frame(lua_State *co, int level, lua_Debug *ar) {
+    if (level >= LEVELS || !lua_getstack(co, level, ar)) return false;
+    lua_getinfo(co, "Sl", ar);
+    return true;
+}
+
+bool blame_line(lua_State *L, lua_Debug *ar) {
+    for (int level = 0; get_frame(L, level, ar); level++)
+        if (ar->currentline > 0 && is_policy(ar)) return true;
+    return false;
+}
+
 static bool find_place(lua_State *L, lua_State *co, int level, char *place, size_t size) {
     lua_Debug ar;
-    for (; lua_getstack(co, level, &ar); level++) {
-        lua_getinfo(co, "Sl", &ar);
+    for (; get_frame(co, level, &ar); level++) {
         if (is_policy(&ar)) {
             snprintf(place, size, "%s:%d: ", ar.short_src, ar.currentline);
             return true;
@@ -109,8 +125,7 @@ static bool find_place(lua_State *L, lua_State *co, int level, char *place, size
 static size_t place_in(lua_State *co, int level, const char *text, bool *policy) {
     lua_Debug ar;
     char place[LUA_IDSIZE + 24];
-    for (; lua_getstack(co, level, &ar); level++) {
-        lua_getinfo(co, "Sl", &ar);
+    for (; get_frame(co, level, &ar); level++) {
         if (!is_lua(&ar)) continue;
         int n = snprintf(place, sizeof(place), "%s:%d: ", ar.short_src, ar.currentline);
         if (strncmp(text, place, (size_t)n) != 0) continue;
@@ -132,10 +147,7 @@ static bool was_placed(const char *text) {
 /* Did a policy throw it: itself, or by error()? */
 static bool is_of_policy(lua_State *co, int level) {
     lua_Debug ar;
-    if (!lua_getstack(co, level, &ar)) return false;
-    lua_getinfo(co, "S", &ar);
-    if (!is_lua(&ar) && !lua_getstack(co, level + 1, &ar)) return false;
-    lua_getinfo(co, "S", &ar);
+    if (!get_frame(co, level, &ar) || (!is_lua(&ar) && !get_frame(co, level + 1, &ar))) return false;
     return is_policy(&ar);
 }
 

@@ -8,6 +8,9 @@
 /* Is the code of a function, as lua_Debug has its source, the library's own? */
 bool blame_is_library(const char *source);
 
+/* The innermost frame of L that is at a line of a policy's code: its source and line.  False: there is none near. */
+bool blame_line(lua_State *L, lua_Debug *ar);
+
 /* Loads perilune.frame, through which policies are called. [0, 0, e] */
 void blame_open(lua_State *L);
 /* perilune.frame, which calls its first argument with the others. [0, +1, e] */
