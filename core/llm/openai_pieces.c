@@ -44,6 +44,7 @@ static const struct slice detail_names[] = { SLICE("text"), SLICE("summary"), SL
 struct reading {
     const struct json_doc *doc;
     struct piece_list     *list;
+    bool                   whole; /* in a message, and not in a delta */
 };
 
 /* The `index` of an object in a list, or its place there; *said: which. */
@@ -67,54 +68,48 @@ static void add_member(const struct reading *r, struct piece p, uint32_t object,
     if (n != JSON_NONE) add_string(r, p, n - 1, n);
 }
 
-/* What a model thinks, among the parts of what it says: {"type":"thinking","thinking":[{"type":"text","text":".."}]}.
- * Returns the number of the next such string. */
-static unsigned add_thinking(const struct reading *r, struct piece p, uint32_t part, struct slice name) {
+/* What a model thinks, among the parts of what it says: {"type":"thinking","thinking":[{"type":"text","text":".."}]}. */
+static void add_thinking(const struct reading *r, struct piece p, uint32_t part, struct slice name) {
     const struct json_doc *d = r->doc;
     uint32_t thought = json_get(d, part, name);
     p.kind = PIECE_REASONING;
     p.form = FORM_THINKING;
     if (json_is(d, thought, JSON_STRING)) {
         add_string(r, p, thought - 1, thought);
-        p.part++;
     } else if (json_is(d, thought, JSON_ARRAY)) {
         for (uint32_t n = json_first(d, thought); n != JSON_NONE; n = json_next(d, thought, n)) {
             if (json_is(d, n, JSON_OBJECT)) add_member(r, p, n, SLICE("text"));
             else add_string(r, p, thought - 1, n);
-            p.part++;
         }
     }
-    return p.part;
 }
 
-/* Parts of content.  Those without text do not count: the text goes on as a string in the next event. */
+/* Parts of content are pieces of one text, whatever stands between them: clients join them, and a word may begin in
+ * one and end in another, or in the next event. */
 static void add_parts(const struct reading *r, struct piece p, uint32_t key, uint32_t list) {
     const struct json_doc *d = r->doc;
-    unsigned thoughts = 0;
     for (uint32_t n = json_first(d, list); n != JSON_NONE; n = json_next(d, list, n)) {
-        struct piece thought = p, refusal = p;
-        thought.part = thoughts;
+        struct piece refusal = p;
         refusal.kind = PIECE_REFUSAL;
         if (json_is(d, n, JSON_STRING)) add_string(r, p, key, n);
-        if (json_is(d, n, JSON_STRING)) p.part++;
         if (!json_is(d, n, JSON_OBJECT)) continue;
-        thought.part = add_thinking(r, thought, n, SLICE("thinking"));
-        thoughts = add_thinking(r, thought, n, SLICE("reasoning"));
+        add_thinking(r, p, n, SLICE("thinking"));
+        add_thinking(r, p, n, SLICE("reasoning"));
         add_member(r, refusal, n, SLICE("refusal"));
         add_member(r, p, n, SLICE("transcript"));
         add_member(r, p, n, SLICE("text"));
-        p.part += json_is(d, json_get(d, n, SLICE("text")), JSON_STRING);
     }
 }
 
-/* reasoning_details, thinking_blocks. */
+/* reasoning_details, thinking_blocks.  A message has them as they are, one for each thing that was thought; a delta has
+ * the next words, and where it numbers nothing it goes on with the same. */
 static void add_details(const struct reading *r, struct piece p, uint32_t list, enum form form) {
     unsigned place = 0;
     p.kind = PIECE_REASONING;
     p.form = form;
     for (uint32_t n = json_first(r->doc, list); n != JSON_NONE; n = json_next(r->doc, list, n), place++) {
         if (!json_is(r->doc, n, JSON_OBJECT)) continue;
-        unsigned index = index_of(r->doc, n, place, &p.numbered);
+        unsigned index = index_of(r->doc, n, r->whole ? place : 0, &p.numbered);
         for (unsigned i = 0; i < DETAIL_NAMES; i++) {
             p.part = index * DETAIL_NAMES + i;
             add_member(r, p, n, detail_names[i]);
@@ -235,13 +230,15 @@ static void add_message(const struct reading *r, struct piece p, uint32_t messag
     }
 }
 
-static void add_choice(const struct reading *r, uint32_t choice, unsigned place) {
+static void add_choice(struct reading *r, uint32_t choice, unsigned place) {
     struct piece p = { .node = JSON_NONE, .name = JSON_NONE, .call = JSON_NONE };
     unsigned from = r->list->len;
     bool said;
     p.choice = index_of(r->doc, choice, place, &said);
     /* Some send both, the whole beside the last piece of it. */
+    r->whole = false;
     add_message(r, p, json_get(r->doc, choice, SLICE("delta")));
+    r->whole = true;
     add_message(r, p, json_get(r->doc, choice, SLICE("message")));
     p.form = FORM_CHOICE_TEXT;
     p.kind = PIECE_TEXT;
@@ -259,7 +256,7 @@ void openai_pieces(const struct json_doc *doc, struct piece_list *l) {
     l->failed = false;
     uint32_t choices = json_is(doc, 0, JSON_OBJECT) ? json_get(doc, 0, SLICE("choices")) : JSON_NONE;
     if (!json_is(doc, choices, JSON_ARRAY)) return;
-    const struct reading r = { doc, l };
+    struct reading r = { .doc = doc, .list = l };
     unsigned place = 0;
     for (uint32_t n = json_first(doc, choices); n != JSON_NONE; n = json_next(doc, choices, n), place++)
         if (json_is(doc, n, JSON_OBJECT)) add_choice(&r, n, place);

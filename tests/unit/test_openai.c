@@ -258,7 +258,7 @@ TEST_NOFAULT(all_pieces_of_an_answer) {
     pieces_are("{\"choices\":[{\"delta\":{\"tool_calls\":[{\"function\":{\"arguments\":\"1\"}}],\"refusal\":\"x\",\"content\":\"a\",\"reasoning_content\":\"r\"}}]}",
                "reasoning 0.0=r refusal 0.0=x text 0.0=a TOOL 0.0 arguments 0.0=1");
     pieces_are("{\"choices\":[{\"message\":{\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"image_url\"},{\"text\":\"b\"}]}}]}",
-               "text 0.0=a text 0.1=b");
+               "text 0.0=a text 0.0=b");
     static const char *const open[] = { "\"\"", "\"null\"", "null", "1", "false" };
     for (size_t i = 0; i < sizeof(open) / sizeof(*open); i++) {
         char text[100];
