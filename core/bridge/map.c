@@ -36,8 +36,8 @@
  * Functions of one unit share a mapper.  One of another unit begins another mapper, which gets the events that come
  * out of the one before it, so functions run in the order in which policies gave them.
  *
- * An event that is no JSON cannot be mapped: it ends the answer, because a function that
- * takes secrets out must see all of it. */
+ * An event that is no JSON cannot be mapped, nor one with something else where its text should be: it ends the
+ * answer, because a function that takes secrets out must see all of it. */
 #include <stdio.h>
 
 #include "base/mem.h"
@@ -729,23 +729,31 @@ static bool is_changed(const struct mapper *m) {
     return false;
 }
 
+static enum flow not_json(struct hooks *h) {
+    failure_set(&h->failure, FAILURE_MALFORMED, "the upstream sent an event that is no JSON; a policy maps the "
+                "answer, and must see all of it");
+    hooks_break(h);
+    return FLOW_MORE;
+}
+
+static enum flow not_understood(struct hooks *h, size_t at) {
+    failure_set(&h->failure, FAILURE_MALFORMED, "the upstream sent something that is no text where its answer should "
+                "have one (byte %zu); a policy maps the answer, and must see all of it", at);
+    hooks_break(h);
+    return FLOW_MORE;
+}
+
 static enum flow map_content(struct mapper *m, const struct event *ev) {
     const struct dialect *d = m->h->r->dialect;
     bool frame = ev->type == EVENT_FRAME;
     d->pieces(&m->doc, &m->pieces);
+    if (m->pieces.odd) return not_understood(m->h, m->pieces.odd_at);
     plan(m, !frame);
     if (frame && buf_len(&m->common) == 0 && m->pieces.len > 0) d->write_common(&m->common, &m->doc);
     if (!run_and_send_fronts(m)) return FLOW_MORE;
     struct event out = *ev;
     if (is_changed(m)) rebuild(m, frame, &out);
     return has_failed(m) ? FLOW_MORE : pass(m, &out);
-}
-
-static enum flow not_json(struct hooks *h) {
-    failure_set(&h->failure, FAILURE_MALFORMED, "the upstream sent an event that is no JSON; a policy maps the "
-                "answer, and must see all of it");
-    hooks_break(h);
-    return FLOW_MORE;
 }
 
 enum flow mapper_event(struct mapper *m, const struct event *ev) {

@@ -41,6 +41,8 @@ struct piece_list {
     struct piece *items;
     unsigned      len, cap;
     bool          failed; /* no memory for all of them */
+    bool          odd;    /* text may stand in more places, where nobody knows it */
+    size_t        odd_at; /* the first such place, in bytes */
 };
 
 void piece_list_add(struct piece_list *l, struct piece p);

@@ -372,10 +372,11 @@ function Response:tap(fn) end
 --- the input of custom tools: an object is mapped as its JSON, and becomes a string when fn changes it.
 --- Annotations, and members that nobody knows, are not mapped.
 ---
---- An event that is no JSON ends a mapped answer with upstream_malformed.  An answer that is passed
---- through as bytes (embeddings, other paths) cannot be mapped; map throws.  Several
---- functions run one after the other, each on what the one before it made, cut by its own unit.  at_end
---- runs once for each choice, behind its last piece of text, and may return text to add; not when the
+--- An event that is no JSON, or has something else where a text should be (content that is a number, two
+--- `choices`), ends a mapped answer with upstream_malformed.  An answer that is passed through as bytes (embeddings,
+--- other paths) cannot be mapped; map throws.  Parts of one content are one text, and a word may begin in one and end
+--- in the next.  Several functions run one after the other, each on what the one before it made, cut by its own
+--- unit.  at_end runs once for each choice, behind its last piece of text, and may return text to add; not when the
 --- choice had no text, or broke off.  Otherwise as tap().
 ---@param by "event"|"word"|"sentence"|"line"
 ---@param fn fun(piece: string, info: perilune.PieceInfo): string?
