@@ -244,6 +244,7 @@ static void push_thrown(lua_State *L, struct task *t) {
     const char *text = t->budget->killed ? t->budget->killed : state_text(t->co, -1);
     if (text != NULL) {
         lua_pushstring(L, text);
+        lib_cut_error(L);
         return;
     }
     lua_xmove(t->co, L, 1);
