@@ -109,6 +109,7 @@ static bool find_place(lua_State *L, lua_State *co, int level, char *place, size
     lua_Debug ar;
     for (; get_frame(co, level, &ar); level++) {
         if (is_policy(&ar)) {
+            if (ar.currentline < 0) continue; /* LuaJIT has lost it with the error */
             snprintf(place, size, "%s:%d: ", ar.short_src, ar.currentline);
             return true;
         }
@@ -151,13 +152,16 @@ static bool is_of_policy(lua_State *co, int level) {
     return is_policy(&ar);
 }
 
+/* Of all that Lua finds out itself, this alone has no place. */
+static bool is_overflow(const char *text) { return strcmp(text, "stack overflow") == 0; }
+
 void blame_place(lua_State *L, lua_State *co, int level) {
     char place[LUA_IDSIZE + 48];
     bool policy = false;
     const char *text = lua_tostring(L, -1);
     luaL_checkstack(L, 4, NULL);
     size_t n = place_in(co, level, text, &policy);
-    if (policy || (n == 0 && (was_placed(text) || is_of_policy(co, level)))) return;
+    if (policy || (n == 0 && !is_overflow(text) && (was_placed(text) || is_of_policy(co, level)))) return;
     if (!find_place(L, co, level, place, sizeof(place))) return;
     lua_pushfstring(L, "%s%s", place, text + n);
     lua_remove(L, -2);
@@ -169,11 +173,40 @@ int l_place(lua_State *L) {
     return 1;
 }
 
+/* Was the error that ended co thrown by error(), which puts a place in front unless it is told not to? [0, 0, e] */
+static bool is_thrown(lua_State *L, lua_State *co) {
+    lua_Debug ar;
+    lua_getglobal(L, "error");
+    lua_CFunction by = lua_tocfunction(L, -1);
+    lua_pop(L, 1);
+    return get_frame(co, 0, &ar) && !is_lua(&ar) && function_of(L, co, &ar) == by;
+}
+
+int l_blamed(lua_State *L) {
+    lua_State *co = lua_tothread(L, 1);
+    luaL_argcheck(L, co != NULL, 1, "a coroutine");
+    lua_settop(L, 2);
+    bool text = lua_type(L, 2) == LUA_TSTRING;
+    if (text && strcmp(lua_tostring(L, 2), "not enough memory") == 0) return 1;
+    lib_push_error(L, 2);
+    lua_Debug ar;
+    bool policy, placed = text && place_in(co, 0, lua_tostring(L, -1), &policy) > 0;
+    if (text && (placed || !is_thrown(L, co))) {
+        blame_place(L, co, 0);
+    } else if (!text && blame_line(co, &ar)) {
+        lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
+        lua_insert(L, -2);
+        lua_concat(L, 2);
+    }
+    return 1;
+}
+
 int l_traced(lua_State *L) {
     lua_settop(L, 1);
     if (lua_type(L, 1) == LUA_TTABLE) return 1;
-    if (lua_type(L, 1) == LUA_TSTRING) blame_place(L, L, 1);
-    else lib_push_error(L, 1);
+    bool text = lua_type(L, 1) == LUA_TSTRING;
+    lib_push_error(L, 1);
+    if (text) blame_place(L, L, 1);
     luaL_traceback(L, L, lua_tostring(L, -1), 1);
     return 1;
 }

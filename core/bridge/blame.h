@@ -23,6 +23,8 @@ void blame_call(lua_State *L, int n, int results);
 void blame_place(lua_State *L, lua_State *co, int level);
 /* core.place(thrown) -> the same, with its place if it is a text: a handler for xpcall() */
 int  l_place(lua_State *L);
+/* core.blamed(coroutine, thrown) -> as a text with a place, of what ended the coroutine: also of a table */
+int  l_blamed(lua_State *L);
 /* core.traced(thrown) -> the same, and behind it the traceback; a table as it is: a handler for xpcall() */
 int  l_traced(lua_State *L);
 

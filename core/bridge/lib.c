@@ -742,6 +742,7 @@ static const luaL_Reg functions[] = {
     { "place", l_place },
     { "play", l_play },
     { "prompt_seen", l_prompt_seen },
+    { "blamed", l_blamed },
     { "traced", l_traced },
     { "is_folder", l_is_folder },
     { "finding", l_finding },
