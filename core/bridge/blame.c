@@ -38,13 +38,14 @@ void blame_open(lua_State *L) {
 
 void blame_push_frame(lua_State *L) { lua_getfield(L, LUA_REGISTRYINDEX, FRAME); }
 
-void blame_call(lua_State *L, int n, int results) {
+void blame_call(lua_State *L, int n, int results, void (*check)(lua_State *L)) {
     struct state *s = state_of(L);
     int outer = s->called, at = lua_gettop(L) - n;
     lua_pushvalue(L, at);
     lua_insert(L, at); /* below the call, whose own slot a tail call fills with another function */
     s->called = at;
     lua_call(L, n, results);
+    if (check != NULL) check(L);
     s->called = outer;
     lua_remove(L, at);
 }

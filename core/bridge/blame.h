@@ -15,8 +15,9 @@ bool blame_line(lua_State *L, lua_Debug *ar);
 void blame_open(lua_State *L);
 /* perilune.frame, which calls its first argument with the others. [0, +1, e] */
 void blame_push_frame(lua_State *L);
-/* lua_call() of a policy's function out of state_call(), which is remembered meanwhile. [-(n + 1), +results, e] */
-void blame_call(lua_State *L, int n, int results);
+/* lua_call() of a policy's function out of state_call(), which is remembered meanwhile: also while `check`, which may
+ * be NULL, looks at what it returned, and raises. [-(n + 1), +results, e] */
+void blame_call(lua_State *L, int n, int results, void (*check)(lua_State *L));
 
 /* The text on top of L was thrown in co, whose stack is still there from `level` on: puts the place in a policy's
  * file in front of it where it has none. [-1, +1, e] */
