@@ -137,6 +137,7 @@ static void add_parts(const struct reading *r, struct piece p, uint32_t key, uin
         refusal.kind = PIECE_REFUSAL;
         if (!json_is(d, n, JSON_OBJECT)) {
             add_string(r, p, key, n);
+            p.place += json_is(d, n, JSON_STRING);
             continue;
         }
         add_thinking(r, p, n, SLICE("thinking"));
@@ -144,6 +145,7 @@ static void add_parts(const struct reading *r, struct piece p, uint32_t key, uin
         add_member(r, refusal, n, SLICE("refusal"));
         add_member(r, p, n, SLICE("transcript"));
         add_member(r, p, n, SLICE("text"));
+        p.place += json_is(d, json_get(d, n, SLICE("text")), JSON_STRING);
     }
 }
 

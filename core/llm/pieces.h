@@ -27,6 +27,7 @@ struct piece {
     unsigned        form;   /* how it is written, in the dialect's own numbers; 0: as a member of the delta */
     unsigned        part;   /* ARGUMENTS, TOOL: index of the call, or PIECE_ONLY_CALL; of others, which of
                                several strings of its kind and form */
+    unsigned        place;  /* TEXT: which of the parts of one content, which are one text; from 0 */
     bool            numbered; /* the index was said, and is to be said again */
     bool            plain;  /* ARGUMENTS: text, and not JSON */
     uint32_t        node;   /* the string, JSON that stands in its place, the value of LOGPROBS, why it ENDs; JSON_NONE
