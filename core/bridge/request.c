@@ -372,9 +372,9 @@ static bool is_taken(struct slice key) {
            slice_eq(key, SLICE("request_id"));
 }
 
-#define LOG_MESSAGE_MAX 8192
+#define LOG_MESSAGE_MAX (128 * 1024) /* bytes; many a log line holds a whole prompt */
 #define LOG_NAME_MAX    128
-#define LOG_VALUE_MAX   65536 /* of a field that is a text */
+#define LOG_VALUE_MAX   (128 * 1024) /* of a field that is a text */
 
 /* A text of which a line takes no more than `most`, and says behind it how long it was. */
 static void put_cut(struct buf *line, struct slice s, size_t most) {

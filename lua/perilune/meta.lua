@@ -185,7 +185,7 @@ function Request:fingerprint() end
 ---@param fields? table<string, any>  more members of the line; values as for json.encode.
 ---        time, level, msg and request_id get a _ behind their names
 ---
---- A text over 8 KiB, a field that is a text of more than 64 KiB and a name over 128 bytes are cut, and the line says so.
+--- A text or a field over 128 KiB and a name over 128 bytes are cut, and the line says so.
 function Request:log(level, text, fields) end
 
 ---@class perilune.Saved  what a policy that rewrote the request reports
