@@ -278,10 +278,12 @@ static void inside(struct failure *f, const struct said *s) {
     tell(f, s);
 }
 
-/* An `error` that is not null, false or empty, or "object":"error" as vLLM has it. */
+/* An `error` that is not null, false or empty, or "object":"error" as vLLM has it; or a list that begins with such
+ * an object, as Google's. */
 static bool is_error(const struct json_doc *d) {
-    if (!json_is(d, 0, JSON_OBJECT)) return false;
-    uint32_t e = json_get(d, 0, SLICE("error")), object = json_get(d, 0, SLICE("object"));
+    uint32_t at = json_is(d, 0, JSON_ARRAY) ? json_first(d, 0) : 0;
+    if (!json_is(d, at, JSON_OBJECT)) return false;
+    uint32_t e = json_get(d, at, SLICE("error")), object = json_get(d, at, SLICE("object"));
     bool none = e == JSON_NONE || json_type(d, e) == JSON_NULL || json_type(d, e) == JSON_FALSE ||
                 (json_type(d, e) == JSON_STRING && json_str_eq(d, e, SLICE("")));
     if (!none) return true;

@@ -38,6 +38,31 @@ static void write_escape(struct buf *out, unsigned char c) {
     buf_put(out, text, len);
 }
 
+#define NEAR_BYTES 256 /* taken at a time */
+#define NEAR_RUN   8   /* plain bytes behind which there may be many more */
+
+/* Escapes stand close together in some texts (code, lines of one word), and to ask for room for each of them is most
+ * of the work.  Returns where a longer run of plain bytes begins, or something that is not ASCII. */
+static const char *write_near(struct buf *out, const char *p, const char *end) {
+    static const char shorts[32] = { ['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't' };
+    for (unsigned plain = 0; p < end && plain < NEAR_RUN;) {
+        const char *stop = end - p > NEAR_BYTES ? p + NEAR_BYTES : end;
+        char *from = buf_reserve(out, 2 * (size_t)(stop - p)), *to = from;
+        if (from == NULL) return end;
+        for (; p < stop && plain < NEAR_RUN; p++) {
+            unsigned char c = (unsigned char)*p;
+            char with = c < 0x20 ? shorts[c] : (char)c;
+            plain = scan_is_plain(c) ? plain + 1 : 0;
+            if (plain == 0 && (c >= 0x80 || with == '\0')) break;
+            if (plain == 0) *to++ = '\\';
+            *to++ = with;
+        }
+        buf_advance(out, (size_t)(to - from));
+        if (p < stop) break;
+    }
+    return p;
+}
+
 void json_write_string(struct buf *out, struct slice s) {
     const char *p = s.len ? s.ptr : "", *end = p + s.len;
     const char *run = p; /* what is not written yet and needs no change */
@@ -57,6 +82,7 @@ void json_write_string(struct buf *out, struct slice s) {
         else
             buf_puts(out, "\xEF\xBF\xBD");
         run = ++p;
+        if (n == 1 && out->limit == 0) run = p = write_near(out, p, end);
     }
     buf_put(out, run, (size_t)(end - run));
     buf_putc(out, '"');

@@ -13,7 +13,10 @@
  *     perilune.frame               the function that it called: its file and lines, for which one is not known
  *     an entry out of C            the function that blame_call() called: the same
  *
- * A text that has the place of a policy stays as it is, and so does one that a policy threw without any. */
+ * A text that has the place of a policy stays as it is, and so does one that a policy threw without any.
+ *
+ * LuaJIT finds a frame by counting from the top of the stack, and a stack may have tens of thousands: so nobody looks
+ * further than LEVELS.  The library is never that deep, and who recursed so deep is on top. */
 #include "bridge/blame.h"
 
 #include <stdio.h>
@@ -24,6 +27,7 @@
 
 #define FRAME   "perilune.frame"
 #define LIBRARY "@lua/perilune/"
+#define LEVELS  60
 
 bool blame_is_library(const char *source) { return strncmp(source, LIBRARY, strlen(LIBRARY)) == 0; }
 
@@ -34,13 +38,14 @@ void blame_open(lua_State *L) {
 
 void blame_push_frame(lua_State *L) { lua_getfield(L, LUA_REGISTRYINDEX, FRAME); }
 
-void blame_call(lua_State *L, int n, int results) {
+void blame_call(lua_State *L, int n, int results, void (*check)(lua_State *L)) {
     struct state *s = state_of(L);
     int outer = s->called, at = lua_gettop(L) - n;
     lua_pushvalue(L, at);
     lua_insert(L, at); /* below the call, whose own slot a tail call fills with another function */
     s->called = at;
     lua_call(L, n, results);
+    if (check != NULL) check(L);
     s->called = outer;
     lua_remove(L, at);
 }
@@ -88,11 +93,24 @@ static bool place_of_local(lua_State *L, lua_State *co, lua_Debug *ar, int n, ch
     return true;
 }
 
+/* The frame of co at a level, which is no deeper than anybody looks. */
+static bool get_frame(lua_State *co, int level, lua_Debug *ar) {
+    if (level >= LEVELS || !lua_getstack(co, level, ar)) return false;
+    lua_getinfo(co, "Sl", ar);
+    return true;
+}
+
+bool blame_line(lua_State *L, lua_Debug *ar) {
+    for (int level = 0; get_frame(L, level, ar); level++)
+        if (ar->currentline > 0 && is_policy(ar)) return true;
+    return false;
+}
+
 static bool find_place(lua_State *L, lua_State *co, int level, char *place, size_t size) {
     lua_Debug ar;
-    for (; lua_getstack(co, level, &ar); level++) {
-        lua_getinfo(co, "Sl", &ar);
+    for (; get_frame(co, level, &ar); level++) {
         if (is_policy(&ar)) {
+            if (ar.currentline < 0) continue; /* LuaJIT has lost it with the error */
             snprintf(place, size, "%s:%d: ", ar.short_src, ar.currentline);
             return true;
         }
@@ -109,8 +127,7 @@ static bool find_place(lua_State *L, lua_State *co, int level, char *place, size
 static size_t place_in(lua_State *co, int level, const char *text, bool *policy) {
     lua_Debug ar;
     char place[LUA_IDSIZE + 24];
-    for (; lua_getstack(co, level, &ar); level++) {
-        lua_getinfo(co, "Sl", &ar);
+    for (; get_frame(co, level, &ar); level++) {
         if (!is_lua(&ar)) continue;
         int n = snprintf(place, sizeof(place), "%s:%d: ", ar.short_src, ar.currentline);
         if (strncmp(text, place, (size_t)n) != 0) continue;
@@ -132,12 +149,12 @@ static bool was_placed(const char *text) {
 /* Did a policy throw it: itself, or by error()? */
 static bool is_of_policy(lua_State *co, int level) {
     lua_Debug ar;
-    if (!lua_getstack(co, level, &ar)) return false;
-    lua_getinfo(co, "S", &ar);
-    if (!is_lua(&ar) && !lua_getstack(co, level + 1, &ar)) return false;
-    lua_getinfo(co, "S", &ar);
+    if (!get_frame(co, level, &ar) || (!is_lua(&ar) && !get_frame(co, level + 1, &ar))) return false;
     return is_policy(&ar);
 }
+
+/* Of all that Lua finds out itself, this alone has no place. */
+static bool is_overflow(const char *text) { return strcmp(text, "stack overflow") == 0; }
 
 void blame_place(lua_State *L, lua_State *co, int level) {
     char place[LUA_IDSIZE + 48];
@@ -145,7 +162,7 @@ void blame_place(lua_State *L, lua_State *co, int level) {
     const char *text = lua_tostring(L, -1);
     luaL_checkstack(L, 4, NULL);
     size_t n = place_in(co, level, text, &policy);
-    if (policy || (n == 0 && (was_placed(text) || is_of_policy(co, level)))) return;
+    if (policy || (n == 0 && !is_overflow(text) && (was_placed(text) || is_of_policy(co, level)))) return;
     if (!find_place(L, co, level, place, sizeof(place))) return;
     lua_pushfstring(L, "%s%s", place, text + n);
     lua_remove(L, -2);
@@ -157,11 +174,40 @@ int l_place(lua_State *L) {
     return 1;
 }
 
+/* Was the error that ended co thrown by error(), which puts a place in front unless it is told not to? [0, 0, e] */
+static bool is_thrown(lua_State *L, lua_State *co) {
+    lua_Debug ar;
+    lua_getglobal(L, "error");
+    lua_CFunction by = lua_tocfunction(L, -1);
+    lua_pop(L, 1);
+    return get_frame(co, 0, &ar) && !is_lua(&ar) && function_of(L, co, &ar) == by;
+}
+
+int l_blamed(lua_State *L) {
+    lua_State *co = lua_tothread(L, 1);
+    luaL_argcheck(L, co != NULL, 1, "a coroutine");
+    lua_settop(L, 2);
+    bool text = lua_type(L, 2) == LUA_TSTRING;
+    if (text && strcmp(lua_tostring(L, 2), "not enough memory") == 0) return 1;
+    lib_push_error(L, 2);
+    lua_Debug ar;
+    bool policy, placed = text && place_in(co, 0, lua_tostring(L, -1), &policy) > 0;
+    if (text && (placed || !is_thrown(L, co))) {
+        blame_place(L, co, 0);
+    } else if (!text && blame_line(co, &ar)) {
+        lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
+        lua_insert(L, -2);
+        lua_concat(L, 2);
+    }
+    return 1;
+}
+
 int l_traced(lua_State *L) {
     lua_settop(L, 1);
     if (lua_type(L, 1) == LUA_TTABLE) return 1;
-    if (lua_type(L, 1) == LUA_TSTRING) blame_place(L, L, 1);
-    else lib_push_error(L, 1);
+    bool text = lua_type(L, 1) == LUA_TSTRING;
+    lib_push_error(L, 1);
+    if (text) blame_place(L, L, 1);
     luaL_traceback(L, L, lua_tostring(L, -1), 1);
     return 1;
 }

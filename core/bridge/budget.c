@@ -295,6 +295,14 @@ uint64_t stretch_end(struct state *s, const struct stretch *outer) {
     return took;
 }
 
+void budget_took(struct state *s, struct budget *b, uint64_t since_us) {
+    uint64_t now = loop_hrtime_us(), took = now - since_us;
+    if (s->stats) atomic_fetch_add_explicit(&s->stats->policy_us, took, memory_order_relaxed);
+    b->used_us += took;
+    b->took_us += took;
+    add_to_turn(s, now, took);
+}
+
 /* -- How often the hook looks -------------------------------------------------------- */
 
 static void on_count(lua_State *L, lua_Debug *ar);
@@ -412,13 +420,10 @@ static int stop_loading(lua_State *L, struct state *s, const char *why) {
         s->time.until_us = loop_hrtime_us() + OVERTIME_US;
         if (s->memory.loading_most != 0) s->memory.loading_most = s->memory.used + OVERTIME_MEMORY;
     }
-    for (int level = 0; lua_getstack(L, level, &ar); level++) {
-        lua_getinfo(L, "Sl", &ar);
-        if (ar.currentline <= 0 || ar.source[0] != '@' || blame_is_library(ar.source)) continue;
-        lua_pushfstring(L, "%s:%d: %s", ar.source + 1, ar.currentline, s->time.over);
-        return lua_error(L);
-    }
-    return luaL_error(L, "%s", s->time.over);
+    if (!blame_line(L, &ar)) return luaL_error(L, "%s", s->time.over);
+    const char *file = ar.source[0] == '@' ? ar.source + 1 : ar.short_src; /* long names, too */
+    lua_pushfstring(L, "%s:%d: %s", file, ar.currentline, s->time.over);
+    return lua_error(L);
 }
 
 bool state_has_time(struct state *s) {
@@ -456,12 +461,8 @@ static bool attempt_ends(struct state *s, uint64_t now) {
 /* Of the code that runs, but for the library's own. */
 static void note_place(lua_State *L, struct state *s) {
     lua_Debug ar;
-    for (int level = 0; level < 8 && lua_getstack(L, level, &ar); level++) {
-        lua_getinfo(L, "Sl", &ar);
-        if (ar.currentline <= 0 || blame_is_library(ar.source)) continue;
+    if (blame_line(L, &ar))
         snprintf(s->time.place, sizeof(s->time.place), "%s:%d:", ar.short_src, ar.currentline);
-        return;
-    }
 }
 
 static void on_count(lua_State *L, lua_Debug *ar) {

@@ -53,6 +53,9 @@ void stretch_begin(struct state *s, struct stretch *outer, struct budget *b, boo
 /* Returns the CPU time that it took.  Whether the request may go on is in budget->killed. */
 uint64_t stretch_end(struct state *s, const struct stretch *outer);
 
+/* Work outside of stretches that b is charged with: it began at since_us and ends now. */
+void budget_took(struct state *s, struct budget *b, uint64_t since_us);
+
 /* CPU time that the running request has left, of which at_once without giving its thread away;
  * UINT64_MAX where there is no limit. */
 uint64_t budget_left_us(struct state *s, bool at_once);

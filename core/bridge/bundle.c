@@ -366,6 +366,8 @@ int l_policy_doubt(lua_State *L) {
     if (!is_warning && (b == NULL || b->spec)) return lua_error(L);
     if (b == NULL || b->frozen) return 0;
     struct buf *out = is_warning ? &b->warnings : &b->doubts;
+    struct slice told = buf_get(out);
+    if (told.len > 0 && memmem(told.ptr, told.len, text, len) != NULL) return 0; /* a policy of several routes */
     buf_put(out, text, len); /* over the limit: the rest is not said */
     buf_putc(out, '\n');
     return 0;

@@ -97,7 +97,7 @@ static int call(lua_State *L, void *ud) {
     lua_pushnil(L);
     lua_rawseti(L, -3, run->which);
     cleanup_push_outcome(L, run->outcome);
-    blame_call(L, 1, 0);
+    blame_call(L, 1, 0, NULL);
     return 0;
 }
 

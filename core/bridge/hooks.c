@@ -108,7 +108,9 @@ void hooks_protect(struct hooks *h, int (*fn)(lua_State *L, void *ud), void *ud)
     stretch_begin(s, &outer, h->budget, true);
     struct failure *before = s->thrown;
     s->thrown = &thrown;
+    h->running = true;
     int rc = h->budget->killed ? PERILUNE_ERR_POLICY : state_call(s, fn, ud, err, sizeof(err));
+    h->running = false;
     s->thrown = before;
     h->ran_us += stretch_end(s, &outer);
     const char *killed = h->budget->killed;
@@ -131,6 +133,11 @@ void hooks_protect(struct hooks *h, int (*fn)(lua_State *L, void *ud), void *ud)
     failure_deinit(&thrown);
 }
 
+bool response_hooks_run(const struct response *r) {
+    const struct lua_response *lr = response_lua(r);
+    return lr != NULL && lr->hooks != NULL && lr->hooks->running;
+}
+
 uint64_t response_hooks_us(const struct response *r) {
     const struct lua_response *lr = response_lua(r);
     return lr != NULL && lr->hooks != NULL ? lr->hooks->ran_us : 0;
@@ -146,7 +153,7 @@ static void call_all(lua_State *L, struct response *r, const char *list) {
     for (int i = 1; lua_istable(L, t) && i <= (int)lua_objlen(L, t); i++) {
         lua_rawgeti(L, t, i);
         lua_pushvalue(L, arg);
-        blame_call(L, 1, 0);
+        blame_call(L, 1, 0, NULL);
     }
     lua_settop(L, arg - 1);
 }

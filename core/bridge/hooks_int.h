@@ -21,6 +21,7 @@ struct hooks {
     struct budget    *budget;   /* a share of the request's */
     uint64_t          ran_us;   /* all calls */
     bool              placed, has_tap, has_finally, record, broken;
+    bool              running;  /* one of its functions */
     char              id[80];   /* of the request, for the log */
 };
 

@@ -266,5 +266,6 @@ int l_respond(lua_State *L) {
                                                                       .keep_usage = chat->wants_usage });
     if (source == NULL) return luaL_error(L, "not enough memory");
     response_start(r, source);
+    state_pay(L, (a.text.len + a.model.len) / VALUE_STEP_BYTES);
     return 1;
 }

@@ -227,9 +227,18 @@ static int wait_for(lua_State *L, struct response *r, bool all) {
     return op_wait(L, &w->op, all ? "response text" : "response events");
 }
 
+/* A function of tap or map sees its answer piece by piece: reading all of it takes from the client what is on its
+ * way, also where nothing is left to wait for. [0, 0, e] */
+static void check_own(lua_State *L, const struct response *r) {
+    bool leaving = response_is_taken(r) && state_of(L)->time.run.in_hook;
+    if (leaving || response_hooks_run(r))
+        luaL_error(L, "cannot wait here: inside a callback (tap, map, finally) of an answer on its way to the client");
+}
+
 /* core.wait_end(res): parks until everything is here. */
 static int l_wait_end(lua_State *L) {
     struct response *r = to_response(L, 1);
+    check_own(L, r);
     if (r->ended) {
         response_read(r, true);
         return 0;
@@ -308,6 +317,7 @@ static int l_read_raw(lua_State *L) {
 /* core.next_event(res) -> event | false (wait) | nil, err (over) */
 static int l_next_event(lua_State *L) {
     struct response *r = to_response(L, 1);
+    check_own(L, r);
     if (!response_is_opened(r)) response_read(r, false);
     struct event ev;
     if (response_next(r, &ev)) {

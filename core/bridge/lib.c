@@ -225,7 +225,9 @@ static void push_field(lua_State *L, int t, const char *key) {
 
 static void copy_field(lua_State *L, int t, const char *key, char *to, size_t size) {
     push_field(L, t, key);
-    if (lua_isstring(L, -1)) snprintf(to, size, "%s", lua_tostring(L, -1));
+    size_t len;
+    const char *s = lua_isstring(L, -1) ? lua_tolstring(L, -1, &len) : NULL;
+    if (s != NULL) slice_copy(to, size, slice_of(s, len)); /* whose length is not counted anew */
     lua_pop(L, 1);
 }
 
@@ -312,17 +314,30 @@ void lib_to_failure(lua_State *L, int index, struct failure *f) {
     if (lua_istable(L, index)) from_table(L, index, f);
 }
 
+void lib_cut_error(lua_State *L) {
+    size_t len;
+    const char *text = lua_tolstring(L, -1, &len);
+    if (len <= LIB_ERROR_MAX) return;
+    lua_pushlstring(L, text, utf8_valid_prefix(slice_of(text, LIB_ERROR_MAX)));
+    lua_pushfstring(L, "%s... (cut, %f bytes)", lua_tostring(L, -1), (lua_Number)len);
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+}
+
 void lib_push_error(lua_State *L, int index) {
-    luaL_checkstack(L, 6, NULL);
+    luaL_checkstack(L, 8, NULL);
     lua_pushvalue(L, index);
     if (lua_type(L, -1) == LUA_TNUMBER) lua_tostring(L, -1); /* error(42): becomes a string in place */
     if (!lua_istable(L, -1)) {
         if (lua_type(L, -1) != LUA_TSTRING) lua_pushfstring(L, "(error object is a %s)", luaL_typename(L, -1));
+        lib_cut_error(L);
         return;
     }
     int t = lua_gettop(L);
     push_field(L, t, "message");
+    if (lua_type(L, -1) == LUA_TSTRING) lib_cut_error(L);
     push_field(L, t, "code");
+    if (lua_type(L, -1) == LUA_TSTRING) lib_cut_error(L);
     bool plain = lua_type(L, -1) != LUA_TSTRING;
     if (lua_type(L, -2) != LUA_TSTRING) lua_pushliteral(L, "(error object is a table without a message)");
     else if (plain) lua_pushvalue(L, -2);
@@ -727,6 +742,7 @@ static const luaL_Reg functions[] = {
     { "place", l_place },
     { "play", l_play },
     { "prompt_seen", l_prompt_seen },
+    { "blamed", l_blamed },
     { "traced", l_traced },
     { "is_folder", l_is_folder },
     { "finding", l_finding },

@@ -30,6 +30,9 @@ void lib_to_failure(lua_State *L, int index, struct failure *f);
 bool lib_is_failure(lua_State *L, int index);
 /* What was thrown, as a text for the log: strings, numbers, tables with code and message. [0, +n, e] */
 void lib_push_error(lua_State *L, int index);
+#define LIB_ERROR_MAX 4096 /* bytes of it */
+/* The string on top, cut to that, with a mark behind it. [-1, +1, e] */
+void lib_cut_error(lua_State *L);
 /* A string of the table at index t, which it lives as long as; else empty. [0, 0, e] */
 struct slice lib_text_field(lua_State *L, int t, const char *key);
 

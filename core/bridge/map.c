@@ -36,8 +36,8 @@
  * Functions of one unit share a mapper.  One of another unit begins another mapper, which gets the events that come
  * out of the one before it, so functions run in the order in which policies gave them.
  *
- * An event that is no JSON cannot be mapped: it ends the answer, because a function that
- * takes secrets out must see all of it. */
+ * An event that is no JSON cannot be mapped, nor one with something else where its text should be: it ends the
+ * answer, because a function that takes secrets out must see all of it. */
 #include <stdio.h>
 
 #include "base/mem.h"
@@ -479,8 +479,7 @@ static bool map_through(lua_State *L, struct mapper *m, unsigned lane, unsigned 
         lua_rawgeti(L, MAPS, (int)(m->first + i) + 1);
         lua_insert(L, -2);
         push_info(L, m, lane);
-        blame_call(L, 2, 1);
-        check_mapped(L);
+        blame_call(L, 2, 1, check_mapped);
     }
     size_t len = 0;
     const char *s = lua_isnil(L, -1) ? "" : lua_tolstring(L, -1, &len);
@@ -584,8 +583,7 @@ static void run_ends(lua_State *L, struct mapper *m, struct job *j) {
             continue;
         }
         push_info(L, m, j->lane);
-        blame_call(L, 1, 1);
-        check_mapped(L);
+        blame_call(L, 1, 1, check_mapped);
         if (lua_isnil(L, -1)) lua_pop(L, 1);
         else map_through(L, m, j->lane, i + 1, &m->mapped);
     }
@@ -659,12 +657,30 @@ static void sort_jobs(struct mapper *m) {
     }
 }
 
+/* out += the lines of a frame besides its data: event, id, retry. */
+static void put_lines(struct buf *out, struct slice raw) {
+    for (size_t len; raw.len > 0; raw = slice_of(raw.ptr + len, raw.len - len)) {
+        size_t end = 0;
+        while (end < raw.len && raw.ptr[end] != '\n' && raw.ptr[end] != '\r') end++;
+        struct slice line = slice_of(raw.ptr, end);
+        len = end < raw.len ? end + 1 : end; /* what is left of \r\n is an empty line */
+        bool data = slice_starts(line, SLICE("data")) && (line.len == 4 || line.ptr[4] == ':');
+        if (line.len == 0 || data) continue;
+        buf_slice(out, line);
+        buf_putc(out, '\n');
+    }
+}
+
 /* The event with other strings in the places of its own. */
 static void rebuild(struct mapper *m, bool frame, struct event *out) {
     const char *text = m->doc.text.ptr;
-    size_t at = 0, start = frame ? 6 : 0;
+    size_t at = 0, start = 0;
     buf_clear(&m->frame);
-    buf_put(&m->frame, "data: ", start);
+    if (frame) {
+        put_lines(&m->frame, out->raw);
+        buf_puts(&m->frame, "data: ");
+        start = buf_len(&m->frame);
+    }
     sort_jobs(m);
     for (unsigned i = 0; i < m->job_count; i++) {
         const struct job *j = &m->jobs[i];
@@ -729,23 +745,31 @@ static bool is_changed(const struct mapper *m) {
     return false;
 }
 
+static enum flow not_json(struct hooks *h) {
+    failure_set(&h->failure, FAILURE_MALFORMED, "the upstream sent an event that is no JSON; a policy maps the "
+                "answer, and must see all of it");
+    hooks_break(h);
+    return FLOW_MORE;
+}
+
+static enum flow not_understood(struct hooks *h, size_t at) {
+    failure_set(&h->failure, FAILURE_MALFORMED, "the upstream sent something that is no text where its answer should "
+                "have one (byte %zu); a policy maps the answer, and must see all of it", at);
+    hooks_break(h);
+    return FLOW_MORE;
+}
+
 static enum flow map_content(struct mapper *m, const struct event *ev) {
     const struct dialect *d = m->h->r->dialect;
     bool frame = ev->type == EVENT_FRAME;
     d->pieces(&m->doc, &m->pieces);
+    if (m->pieces.odd) return not_understood(m->h, m->pieces.odd_at);
     plan(m, !frame);
     if (frame && buf_len(&m->common) == 0 && m->pieces.len > 0) d->write_common(&m->common, &m->doc);
     if (!run_and_send_fronts(m)) return FLOW_MORE;
     struct event out = *ev;
     if (is_changed(m)) rebuild(m, frame, &out);
     return has_failed(m) ? FLOW_MORE : pass(m, &out);
-}
-
-static enum flow not_json(struct hooks *h) {
-    failure_set(&h->failure, FAILURE_MALFORMED, "the upstream sent an event that is no JSON; a policy maps the "
-                "answer, and must see all of it");
-    hooks_break(h);
-    return FLOW_MORE;
 }
 
 enum flow mapper_event(struct mapper *m, const struct event *ev) {

@@ -96,6 +96,7 @@ struct body *request_body(lua_State *L, int index) {
     if (!view_is_dirty(L, &h->view, index)) return body_ref(r->body);
     struct buf *out = lib_output(L);
     view_write(L, &h->view, index, out, 0);
+    state_pay(L, buf_len(out) / VALUE_STEP_BYTES);
     struct buf bytes;
     buf_init(&bytes, 0);
     buf_slice(&bytes, buf_get(out));
@@ -275,6 +276,16 @@ static void drop_stream_options(lua_State *L, struct handle *h) {
     view_set(L, &h->view, 1, lua_gettop(L) - 1, lua_gettop(L));
 }
 
+/* What every request with it would be refused for, said at the line that is wrong. */
+static void check_field(lua_State *L) {
+    if (lua_type(L, 2) != LUA_TSTRING) return;
+    if (lua_objlen(L, 2) > CHAT_NAME_MAX)
+        luaL_error(L, "the name of a field of a request is longer than %d bytes", CHAT_NAME_MAX);
+    bool model = slice_eq(slice_str(lua_tostring(L, 2)), SLICE("model"));
+    if (model && lua_type(L, 3) == LUA_TSTRING && lua_objlen(L, 3) > CHAT_NAME_MAX)
+        luaL_error(L, "req.model is longer than %d bytes", CHAT_NAME_MAX);
+}
+
 static int l_newindex(lua_State *L) {
     struct handle *h = lua_touserdata(L, 1);
     struct request *r = h->req;
@@ -283,6 +294,7 @@ static int l_newindex(lua_State *L) {
     lua_rawget(L, lua_upvalueindex(1));
     if (lua_isnil(L, -1)) {
         if (r->body == NULL) return luaL_error(L, "this request has no JSON body to change");
+        check_field(L);
         view_set(L, &h->view, 1, 2, 3);
         if (lua_type(L, 2) == LUA_TSTRING) drop_stream_options(L, h);
         return 0;
@@ -360,6 +372,19 @@ static bool is_taken(struct slice key) {
            slice_eq(key, SLICE("request_id"));
 }
 
+#define LOG_MESSAGE_MAX (128 * 1024) /* bytes; many a log line holds a whole prompt */
+#define LOG_NAME_MAX    128
+#define LOG_VALUE_MAX   (128 * 1024) /* of a field that is a text */
+
+/* A text of which a line takes no more than `most`, and says behind it how long it was. */
+static void put_cut(struct buf *line, struct slice s, size_t most) {
+    size_t len = s.len <= most ? s.len : utf8_valid_prefix(slice_of(s.ptr, most));
+    json_write_string(line, slice_of(s.ptr, len));
+    if (len == s.len || buf_failed(line)) return;
+    line->len--; /* in front of the quote */
+    buf_printf(line, "... (cut, %zu bytes)\"", s.len);
+}
+
 static void put_fields(lua_State *L, int t, struct buf *line) {
     lua_pushnil(L);
     while (lua_next(L, t) != 0) {
@@ -370,9 +395,12 @@ static void put_fields(lua_State *L, int t, struct buf *line) {
             struct slice name = slice_of(key, len);
             if (is_taken(name)) name = slice_of(other, (size_t)snprintf(other, sizeof(other), "%s_", key));
             buf_putc(line, ',');
-            json_write_string(line, name);
+            put_cut(line, name, LOG_NAME_MAX);
             buf_putc(line, ':');
-            value_encode(L, lua_gettop(L), line, 0);
+            const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &len) : NULL;
+            if (text != NULL) put_cut(line, slice_of(text, len), LOG_VALUE_MAX);
+            else value_encode(L, lua_gettop(L), line, 0);
+            state_pay(L, buf_len(line) / VALUE_STEP_BYTES);
         }
         lua_pop(L, 1);
     }
@@ -383,9 +411,14 @@ void lib_log(lua_State *L, int at, const char *id) {
     struct state *s = state_of(L);
     int level = log_level_parse(luaL_checkstring(L, at));
     luaL_argcheck(L, level >= 0, at, "must be \"error\", \"warn\", \"info\" or \"debug\"");
-    const char *text = luaL_checkstring(L, at + 1);
+    size_t len;
+    const char *text = luaL_checklstring(L, at + 1, &len);
     if (!lua_isnoneornil(L, at + 2)) luaL_checktype(L, at + 2, LUA_TTABLE);
     if (s->log == NULL || !log_wants(s->log, level)) return;
+    if (len > LOG_MESSAGE_MAX) { /* as put_cut() */
+        lua_pushlstring(L, text, utf8_valid_prefix(slice_of(text, LOG_MESSAGE_MAX)));
+        text = lua_pushfstring(L, "%s... (cut, %f bytes)", lua_tostring(L, -1), (lua_Number)len);
+    }
     struct buf *line = lib_output(L);
     log_begin(line, level, text);
     if (id != NULL) log_str(line, "request_id", slice_str(id));

@@ -35,6 +35,8 @@ struct response *response_test(lua_State *L, int index);
 void             response_pin(struct response *r);
 /* Time that the functions of policies took so far. */
 uint64_t         response_hooks_us(const struct response *r);
+/* Is one of its functions (tap, map, finally) running? */
+bool     response_hooks_run(const struct response *r);
 
 /* Takes r from its handle, if there is one; may free r. */
 void response_empty_handle(struct response *r);

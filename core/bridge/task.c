@@ -244,6 +244,7 @@ static void push_thrown(lua_State *L, struct task *t) {
     const char *text = t->budget->killed ? t->budget->killed : state_text(t->co, -1);
     if (text != NULL) {
         lua_pushstring(L, text);
+        lib_cut_error(L);
         return;
     }
     lua_xmove(t->co, L, 1);
@@ -281,7 +282,9 @@ static void failed(struct task *t) {
     struct state *s = t->state;
     atomic_uint_least64_t *count = s->stats == NULL ? NULL
                                    : t->budget->killed ? &s->stats->kills : &s->stats->errors;
-    state_call(s, replace_by_traceback, t, NULL, 0);
+    uint64_t began = loop_hrtime_us();
+    state_call(s, replace_by_traceback, t, NULL, 0); /* in no stretch: memory that ended does not take the text along */
+    budget_took(s, t->budget, began);
     bool meant = t->budget->killed == NULL && lua_gettop(t->co) > 0 && lua_istable(t->co, -1);
     if (count && !meant) atomic_fetch_add_explicit(count, 1, memory_order_relaxed);
     t->done(t, false); /* may free t */

@@ -21,7 +21,6 @@
 static const char null_address;
 
 #define STEPS_OF_NODE 4   /* for state_pay() */
-#define BYTES_OF_STEP 64
 
 void value_push_null(lua_State *L) { lua_pushlightuserdata(L, (void *)(uintptr_t)&null_address); }
 
@@ -107,6 +106,7 @@ static void encode_object(lua_State *L, int t, struct buf *out, int depth) {
         first = false;
         json_write_string(out, slice_of(key, len));
         buf_putc(out, ':');
+        state_pay(L, len / VALUE_STEP_BYTES);
         value_encode(L, lua_gettop(L), out, depth + 1);
         lua_pop(L, 1);
     }
@@ -156,8 +156,8 @@ void value_encode(lua_State *L, int index, struct buf *out, int depth) {
     case LUA_TNUMBER: json_write_number(out, lua_tonumber(L, index)); break;
     case LUA_TSTRING:
         s = lua_tolstring(L, index, &len);
-        state_pay(L, len / BYTES_OF_STEP);
         json_write_string(out, slice_of(s, len));
+        state_pay(L, len / VALUE_STEP_BYTES);
         break;
     case LUA_TTABLE: encode_table(L, index, out, depth); break;
     default:

@@ -6,6 +6,8 @@
 
 #include "base/json.h"
 
+#define VALUE_STEP_BYTES 64 /* of text that is written, for one step of state_pay() */
+
 /* JSON null in Lua: a light userdata that is not nil, perilune.json.null. */
 void value_push_null(lua_State *L);                    /* [0, +1, -] */
 bool value_is_null(lua_State *L, int index);

@@ -273,6 +273,7 @@ static void write_new(lua_State *L, struct view *v, int env, struct buf *out, in
             if (out->len > out->mark && out->data[out->len - 1] != '{') buf_putc(out, ',');
             json_write_string(out, slice_of(s, len));
             buf_putc(out, ':');
+            state_pay(L, len / VALUE_STEP_BYTES);
             value_encode(L, lua_gettop(L), out, depth + 1);
         }
         lua_pop(L, 1);

@@ -470,11 +470,14 @@ static void take_whole_usage(struct answer *a) {
 static void end_of_whole(struct answer *a) {
     struct slice whole = json_without_bom(buf_get(&a->whole));
     int rc = parse(a, whole);
+    bool good = rc == 0 && !err_body_inside(a->failure, &a->doc, false);
     if (rc == PERILUNE_ERR_INVAL) {
         failure_set(a->failure, FAILURE_MALFORMED, "the upstream answered %d with a body that is not JSON",
                     a->status);
-    } else if (rc == 0 && !err_body_inside(a->failure, &a->doc, false) &&
-               !(a->expect_stream && retell(a))) {
+    } else if (good && a->expect_stream && !json_is(&a->doc, 0, JSON_OBJECT)) {
+        failure_set(a->failure, FAILURE_MALFORMED, "the upstream answered %d with JSON that is neither a stream nor a "
+                    "completion", a->status);
+    } else if (good && !(a->expect_stream && retell(a))) {
         take_whole_usage(a);
         send_head(a);
         struct event ev = { .type = EVENT_BYTES, .raw = whole };

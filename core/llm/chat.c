@@ -86,6 +86,18 @@ static int check_stream(const struct json_doc *doc, struct chat *out, struct fai
     return 0;
 }
 
+/* Whoever looks for the model compares it, and errors and logs tell it. */
+static bool is_long_name(const struct json_doc *doc, uint32_t node) {
+    size_t raw = json_raw(doc, node).len - 2;
+    if (raw <= CHAT_NAME_MAX || raw > 6 * CHAT_NAME_MAX) return raw > CHAT_NAME_MAX; /* an escape has six bytes */
+    struct buf text;
+    buf_init(&text, CHAT_NAME_MAX);
+    json_decode_string(doc, node, &text);
+    bool is_long = text.error == PERILUNE_ERR_LIMITED;
+    buf_deinit(&text);
+    return is_long;
+}
+
 /* What all bodies have: they are objects, and may name a model. */
 static int read_model(const struct json_doc *doc, struct chat *out, struct failure *f) {
     *out = (struct chat){ .model = JSON_NONE, .messages = JSON_NONE };
@@ -98,6 +110,8 @@ static int read_model(const struct json_doc *doc, struct chat *out, struct failu
     if (is_null(doc, out->model)) out->model = JSON_NONE;
     else if (!json_is(doc, out->model, JSON_STRING))
         return bad_field(f, doc, out->model, "model", "a string");
+    if (out->model != JSON_NONE && is_long_name(doc, out->model))
+        return bad_field(f, doc, out->model, "model", "a name of at most 512 bytes");
     return 0;
 }
 

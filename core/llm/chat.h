@@ -18,6 +18,7 @@ struct chat {
 int chat_read_completion(const struct json_doc *doc, struct chat *out, struct failure *f);
 int chat_read_embedding(const struct json_doc *doc, struct chat *out, struct failure *f);
 
+#define CHAT_NAME_MAX    512 /* bytes of the name of a model, and of a member that a policy makes */
 #define CHAT_CHOICES_MAX 128 /* OpenAI's most */
 /* How many choices the request asks for (n). */
 unsigned chat_choices(const struct json_doc *doc);

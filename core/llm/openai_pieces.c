@@ -18,6 +18,10 @@
  *     ARGUMENTS  function.arguments and custom.input of each call, function_call.arguments.  Arguments that are no
  *                string (Ollama's object) are a piece, too: their JSON
  *
+ * A member that should hold one of these and holds something else (content that is a number, tool_calls that are an
+ * object, two `choices` of which clients see one) makes the list odd: who must see all of the text cannot.  What says
+ * nothing (null, false, true, "", [], {}) does not count.
+ *
  * A finish_reason ends a choice when it is a string that says something: Ollama, SGLang
  * and KoboldCpp send "" or "null" in each chunk. */
 #include "llm/openai.h"
@@ -44,7 +48,43 @@ static const struct slice detail_names[] = { SLICE("text"), SLICE("summary"), SL
 struct reading {
     const struct json_doc *doc;
     struct piece_list     *list;
+    bool                   whole; /* in a message, and not in a delta */
 };
+
+/* This value stands where a text does or should be, and is none that anybody knows. */
+static void note_odd(const struct reading *r, uint32_t node) {
+    const struct json_doc *d = r->doc;
+    if (node == JSON_NONE || r->list->odd) return;
+    enum json_type type = json_type(d, node);
+    bool box = type == JSON_ARRAY || type == JSON_OBJECT;
+    bool says = type == JSON_STRING ? !json_str_eq(d, node, SLICE("")) : type == JSON_NUMBER;
+    if (box) says = d->nodes[node].count > 0;
+    if (!says) return;
+    r->list->odd = true;
+    r->list->odd_at = d->nodes[node].start;
+}
+
+/* json_get(), of which the last counts; but all of them reach the client. */
+static uint32_t get(const struct reading *r, uint32_t object, struct slice name) {
+    uint32_t found = JSON_NONE;
+    if (!json_is(r->doc, object, JSON_OBJECT)) return JSON_NONE;
+    for (uint32_t key = json_first(r->doc, object); key != JSON_NONE;) {
+        uint32_t value = json_next(r->doc, object, key);
+        if (json_str_eq(r->doc, key, name)) {
+            note_odd(r, found);
+            found = value;
+        }
+        key = json_next(r->doc, object, value);
+    }
+    return found;
+}
+
+/* The same of a member that is to be of this type. */
+static uint32_t get_as(const struct reading *r, uint32_t object, struct slice name, enum json_type type) {
+    uint32_t found = get(r, object, name);
+    if (found != JSON_NONE && !json_is(r->doc, found, type)) note_odd(r, found);
+    return json_is(r->doc, found, type) ? found : JSON_NONE;
+}
 
 /* The `index` of an object in a list, or its place there; *said: which. */
 static unsigned index_of(const struct json_doc *doc, uint32_t object, unsigned place, bool *said) {
@@ -55,7 +95,10 @@ static unsigned index_of(const struct json_doc *doc, uint32_t object, unsigned p
 }
 
 static void add_string(const struct reading *r, struct piece p, uint32_t name, uint32_t node) {
-    if (!json_is(r->doc, node, JSON_STRING)) return;
+    if (!json_is(r->doc, node, JSON_STRING)) {
+        note_odd(r, node);
+        return;
+    }
     p.node = node;
     p.name = name;
     piece_list_add(r->list, p);
@@ -63,58 +106,59 @@ static void add_string(const struct reading *r, struct piece p, uint32_t name, u
 
 /* A member's name stands before its value. */
 static void add_member(const struct reading *r, struct piece p, uint32_t object, struct slice name) {
-    uint32_t n = json_get(r->doc, object, name);
+    uint32_t n = get(r, object, name);
     if (n != JSON_NONE) add_string(r, p, n - 1, n);
 }
 
-/* What a model thinks, among the parts of what it says: {"type":"thinking","thinking":[{"type":"text","text":".."}]}.
- * Returns the number of the next such string. */
-static unsigned add_thinking(const struct reading *r, struct piece p, uint32_t part, struct slice name) {
+/* What a model thinks, among the parts of what it says:
+ * {"type":"thinking","thinking":[{"type":"text","text":".."}]}. */
+static void add_thinking(const struct reading *r, struct piece p, uint32_t part, struct slice name) {
     const struct json_doc *d = r->doc;
-    uint32_t thought = json_get(d, part, name);
+    uint32_t thought = get(r, part, name);
     p.kind = PIECE_REASONING;
     p.form = FORM_THINKING;
-    if (json_is(d, thought, JSON_STRING)) {
+    if (thought == JSON_NONE) return;
+    if (!json_is(d, thought, JSON_ARRAY)) {
         add_string(r, p, thought - 1, thought);
-        p.part++;
-    } else if (json_is(d, thought, JSON_ARRAY)) {
+    } else {
         for (uint32_t n = json_first(d, thought); n != JSON_NONE; n = json_next(d, thought, n)) {
             if (json_is(d, n, JSON_OBJECT)) add_member(r, p, n, SLICE("text"));
             else add_string(r, p, thought - 1, n);
-            p.part++;
         }
     }
-    return p.part;
 }
 
-/* Parts of content.  Those without text do not count: the text goes on as a string in the next event. */
+/* Parts of content are pieces of one text, whatever stands between them: clients join them, and a word may begin in
+ * one and end in another, or in the next event. */
 static void add_parts(const struct reading *r, struct piece p, uint32_t key, uint32_t list) {
     const struct json_doc *d = r->doc;
-    unsigned thoughts = 0;
     for (uint32_t n = json_first(d, list); n != JSON_NONE; n = json_next(d, list, n)) {
-        struct piece thought = p, refusal = p;
-        thought.part = thoughts;
+        struct piece refusal = p;
         refusal.kind = PIECE_REFUSAL;
-        if (json_is(d, n, JSON_STRING)) add_string(r, p, key, n);
-        if (json_is(d, n, JSON_STRING)) p.part++;
-        if (!json_is(d, n, JSON_OBJECT)) continue;
-        thought.part = add_thinking(r, thought, n, SLICE("thinking"));
-        thoughts = add_thinking(r, thought, n, SLICE("reasoning"));
+        if (!json_is(d, n, JSON_OBJECT)) {
+            add_string(r, p, key, n);
+            p.place += json_is(d, n, JSON_STRING);
+            continue;
+        }
+        add_thinking(r, p, n, SLICE("thinking"));
+        add_thinking(r, p, n, SLICE("reasoning"));
         add_member(r, refusal, n, SLICE("refusal"));
         add_member(r, p, n, SLICE("transcript"));
         add_member(r, p, n, SLICE("text"));
-        p.part += json_is(d, json_get(d, n, SLICE("text")), JSON_STRING);
+        p.place += json_is(d, json_get(d, n, SLICE("text")), JSON_STRING);
     }
 }
 
-/* reasoning_details, thinking_blocks. */
+/* reasoning_details, thinking_blocks.  A message has them as they are, one for each thing that was thought; a delta has
+ * the next words, and where it numbers nothing it goes on with the same. */
 static void add_details(const struct reading *r, struct piece p, uint32_t list, enum form form) {
     unsigned place = 0;
     p.kind = PIECE_REASONING;
     p.form = form;
     for (uint32_t n = json_first(r->doc, list); n != JSON_NONE; n = json_next(r->doc, list, n), place++) {
+        if (!json_is(r->doc, n, JSON_OBJECT)) note_odd(r, n);
         if (!json_is(r->doc, n, JSON_OBJECT)) continue;
-        unsigned index = index_of(r->doc, n, place, &p.numbered);
+        unsigned index = index_of(r->doc, n, r->whole ? place : 0, &p.numbered);
         for (unsigned i = 0; i < DETAIL_NAMES; i++) {
             p.part = index * DETAIL_NAMES + i;
             add_member(r, p, n, detail_names[i]);
@@ -125,7 +169,7 @@ static void add_details(const struct reading *r, struct piece p, uint32_t list, 
 /* The arguments of a call are pieces whatever they are: what a function that takes secrets out does not see, would
  * go past it. */
 static void add_arguments(const struct reading *r, struct piece p, uint32_t object, struct slice name) {
-    uint32_t n = json_is(r->doc, object, JSON_OBJECT) ? json_get(r->doc, object, name) : JSON_NONE;
+    uint32_t n = get(r, object, name);
     if (n == JSON_NONE || json_type(r->doc, n) == JSON_NULL) return;
     p.kind = PIECE_ARGUMENTS;
     p.node = n;
@@ -143,16 +187,17 @@ static void add_calls(const struct reading *r, struct piece p, uint32_t list) {
     unsigned place = 0;
     p.among = d->nodes[list].count;
     for (uint32_t n = json_first(d, list); n != JSON_NONE; n = json_next(d, list, n), place++) {
+        if (!json_is(d, n, JSON_OBJECT)) note_odd(r, n);
         if (!json_is(d, n, JSON_OBJECT)) continue;
         p.call = n;
         p.plain = false;
         p.part = index_of(d, n, place, &p.numbered);
         add_mention(r, p);
         p.form = FORM_CALL;
-        add_arguments(r, p, json_get(d, n, SLICE("function")), SLICE("arguments"));
+        add_arguments(r, p, get_as(r, n, SLICE("function"), JSON_OBJECT), SLICE("arguments"));
         p.form = FORM_CUSTOM;
         p.plain = true;
-        add_arguments(r, p, json_get(d, n, SLICE("custom")), SLICE("input"));
+        add_arguments(r, p, get_as(r, n, SLICE("custom"), JSON_OBJECT), SLICE("input"));
     }
 }
 
@@ -182,17 +227,28 @@ static bool add_named(const struct reading *r, struct piece p, uint32_t key, uin
 }
 
 static void add_delta_member(const struct reading *r, struct piece p, uint32_t key, uint32_t value) {
-    const struct json_doc *d = r->doc;
+    static const struct { struct slice name; enum json_type type; } boxes[] = {
+        { SLICE("tool_calls"), JSON_ARRAY }, { SLICE("reasoning_details"), JSON_ARRAY },
+        { SLICE("thinking_blocks"), JSON_ARRAY }, { SLICE("function_call"), JSON_OBJECT },
+        { SLICE("audio"), JSON_OBJECT },
+    };
+    size_t which = 0, count = sizeof(boxes) / sizeof(*boxes);
     if (add_named(r, p, key, value)) return;
-    if (json_is(d, value, JSON_ARRAY)) {
-        if (json_str_eq(d, key, SLICE("tool_calls"))) add_calls(r, p, value);
-        else if (json_str_eq(d, key, SLICE("reasoning_details"))) add_details(r, p, value, FORM_DETAIL);
-        else if (json_str_eq(d, key, SLICE("thinking_blocks"))) add_details(r, p, value, FORM_BLOCK);
-    } else if (json_is(d, value, JSON_OBJECT)) {
-        if (json_str_eq(d, key, SLICE("function_call"))) add_only_call(r, p, value);
+    while (which < count && !json_str_eq(r->doc, key, boxes[which].name)) which++;
+    if (which == count) return;
+    if (!json_is(r->doc, value, boxes[which].type)) {
+        note_odd(r, value);
+        return;
+    }
+    switch (which) {
+    case 0: add_calls(r, p, value); break;
+    case 1: add_details(r, p, value, FORM_DETAIL); break;
+    case 2: add_details(r, p, value, FORM_BLOCK); break;
+    case 3: add_only_call(r, p, value); break;
+    default:
         p.kind = PIECE_TEXT;
         p.form = FORM_TRANSCRIPT;
-        if (json_str_eq(d, key, SLICE("audio"))) add_member(r, p, value, SLICE("transcript"));
+        add_member(r, p, value, SLICE("transcript"));
     }
 }
 
@@ -221,13 +277,13 @@ static void add_logprobs(const struct reading *r, struct piece p, uint32_t choic
     static const struct slice names[] = { SLICE("logprobs"), SLICE("token_ids") };
     p.kind = PIECE_LOGPROBS;
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-        p.node = json_get(r->doc, choice, names[i]);
+        p.node = get(r, choice, names[i]);
         if (p.node != JSON_NONE) piece_list_add(r->list, p);
     }
 }
 
 static void add_message(const struct reading *r, struct piece p, uint32_t message) {
-    if (!json_is(r->doc, message, JSON_OBJECT)) return;
+    if (message == JSON_NONE) return;
     for (uint32_t key = json_first(r->doc, message); key != JSON_NONE;) {
         uint32_t value = json_next(r->doc, message, key);
         add_delta_member(r, p, key, value);
@@ -235,14 +291,16 @@ static void add_message(const struct reading *r, struct piece p, uint32_t messag
     }
 }
 
-static void add_choice(const struct reading *r, uint32_t choice, unsigned place) {
+static void add_choice(struct reading *r, uint32_t choice, unsigned place) {
     struct piece p = { .node = JSON_NONE, .name = JSON_NONE, .call = JSON_NONE };
     unsigned from = r->list->len;
     bool said;
     p.choice = index_of(r->doc, choice, place, &said);
     /* Some send both, the whole beside the last piece of it. */
-    add_message(r, p, json_get(r->doc, choice, SLICE("delta")));
-    add_message(r, p, json_get(r->doc, choice, SLICE("message")));
+    r->whole = false;
+    add_message(r, p, get_as(r, choice, SLICE("delta"), JSON_OBJECT));
+    r->whole = true;
+    add_message(r, p, get_as(r, choice, SLICE("message"), JSON_OBJECT));
     p.form = FORM_CHOICE_TEXT;
     p.kind = PIECE_TEXT;
     add_member(r, p, choice, SLICE("text"));
@@ -256,13 +314,16 @@ static void add_choice(const struct reading *r, uint32_t choice, unsigned place)
 
 void openai_pieces(const struct json_doc *doc, struct piece_list *l) {
     l->len = 0;
-    l->failed = false;
-    uint32_t choices = json_is(doc, 0, JSON_OBJECT) ? json_get(doc, 0, SLICE("choices")) : JSON_NONE;
-    if (!json_is(doc, choices, JSON_ARRAY)) return;
-    const struct reading r = { doc, l };
+    l->failed = l->odd = false;
+    struct reading r = { .doc = doc, .list = l };
     unsigned place = 0;
-    for (uint32_t n = json_first(doc, choices); n != JSON_NONE; n = json_next(doc, choices, n), place++)
+    if (!json_is(doc, 0, JSON_OBJECT)) note_odd(&r, 0);
+    uint32_t choices = get_as(&r, 0, SLICE("choices"), JSON_ARRAY);
+    if (choices == JSON_NONE) return;
+    for (uint32_t n = json_first(doc, choices); n != JSON_NONE; n = json_next(doc, choices, n), place++) {
         if (json_is(doc, n, JSON_OBJECT)) add_choice(&r, n, place);
+        else note_odd(&r, n);
+    }
 }
 
 /* -- Writing ------------------------------------------------------------------------- */

@@ -27,6 +27,7 @@ struct piece {
     unsigned        form;   /* how it is written, in the dialect's own numbers; 0: as a member of the delta */
     unsigned        part;   /* ARGUMENTS, TOOL: index of the call, or PIECE_ONLY_CALL; of others, which of
                                several strings of its kind and form */
+    unsigned        place;  /* TEXT: which of the parts of one content, which are one text; from 0 */
     bool            numbered; /* the index was said, and is to be said again */
     bool            plain;  /* ARGUMENTS: text, and not JSON */
     uint32_t        node;   /* the string, JSON that stands in its place, the value of LOGPROBS, why it ENDs; JSON_NONE
@@ -41,6 +42,8 @@ struct piece_list {
     struct piece *items;
     unsigned      len, cap;
     bool          failed; /* no memory for all of them */
+    bool          odd;    /* text may stand in more places, where nobody knows it */
+    size_t        odd_at; /* the first such place, in bytes */
 };
 
 void piece_list_add(struct piece_list *l, struct piece p);

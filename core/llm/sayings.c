@@ -26,7 +26,7 @@
 struct saying_lane {
     struct piece_half half;
     uint64_t          event;      /* in which it was said last; */
-    unsigned          form, part; /* there */
+    unsigned          form, place; /* there */
 };
 
 struct saying_choice {
@@ -158,7 +158,7 @@ static void tell_text(struct sayings *s, unsigned choice, enum piece_kind kind, 
 static bool is_repeated(const struct sayings *s, const struct saying_lane *l, const struct piece *p) {
     if (l->event != s->events || p->kind == PIECE_REFUSAL) return false;
     if (l->form != p->form) return true;
-    return p->form == 0 && (p->kind == PIECE_REASONING || p->part <= l->part);
+    return p->form == 0 && (p->kind == PIECE_REASONING || p->place <= l->place);
 }
 
 static void tell_piece(struct sayings *s, const struct piece *p, saying_fn say, void *ud) {
@@ -167,7 +167,7 @@ static void tell_piece(struct sayings *s, const struct piece *p, saying_fn say, 
     if (l == NULL || piece_is_empty(&s->scratch->doc, p->node) || is_repeated(s, l, p)) return;
     l->event = s->events;
     l->form = p->form;
-    l->part = p->part;
+    l->place = p->place;
     piece_decode(&s->scratch->doc, p->node, &l->half, &s->scratch->text);
     tell_text(s, p->choice, p->kind, say, ud);
 }

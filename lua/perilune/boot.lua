@@ -22,10 +22,7 @@ local function no_request(req) error("next(req) takes the request, not " .. chec
 local function fail(message) error(message, 0) end
 
 -- What was thrown, as a text.
-local function said(value)
-  if type(value) == "table" then value = value.message or value.code end
-  return tostring(sandbox.said(value))
-end
+local function said(value) return tostring(sandbox.said(value)) end
 
 --- The last `next`: the upstream that a policy chose (core.call looks), the route's, or
 --- the model's.
@@ -107,7 +104,7 @@ local function build_policy(entry, route)
     return nil, ("policy '%s' works on chat requests, and '%s' gets none; give /v1/chat/completions a route of its own")
       :format(entry.name, route.path)
   end
-  local ok, policy = pcall(factory, entry.options)
+  local ok, policy = sandbox.protected(frame, factory, entry.options)
   if not ok then
     local text = said(policy)
     -- config.options() names the policy itself.
@@ -306,8 +303,15 @@ function M.build(raw, file, text)
       wrong[#wrong + 1] = { key = ("rules[%d]"):format(i), message = message }
     end)
   end
+  local told, over = {}, false
   for i, route in ipairs(conf.routes) do
+    if over then break end -- there is no time left, or no memory
     local chain, free, both = build_route(route, function(policy, message)
+      over = over or message:find(": loading took ", 1, true) ~= nil
+      -- What is wrong at a line of a policy's file is so on every route.
+      local at = message:match("[^%s:]+%.lua:%d+: .*")
+      if at and told[at] then return end
+      if at then told[at] = true end
       wrong[#wrong + 1] = { key = ("routes[%d].policies[%d]"):format(i, policy), message = message }
     end)
     chains[i], trusted[i], parts[i] = chain or false, free, both or false

@@ -184,6 +184,8 @@ function Request:fingerprint() end
 ---@param text string
 ---@param fields? table<string, any>  more members of the line; values as for json.encode.
 ---        time, level, msg and request_id get a _ behind their names
+---
+--- A text or a field over 128 KiB and a name over 128 bytes are cut, and the line says so.
 function Request:log(level, text, fields) end
 
 ---@class perilune.Saved  what a policy that rewrote the request reports
@@ -315,6 +317,8 @@ local Response = {}
 ---
 --- A request with n > 1 has several choices, counted from 0; without an argument the text is that of the
 --- first. An answer over upstreams.NAME.max_body fails with upstream_too_large as soon as it is over it.
+---
+--- Functions given to tap, map and finally cannot wait, also where nothing is left to wait for: there it throws.
 ---@async
 ---@param choice? integer  default 0
 ---@return string? text
@@ -372,11 +376,12 @@ function Response:tap(fn) end
 --- the input of custom tools: an object is mapped as its JSON, and becomes a string when fn changes it.
 --- Annotations, and members that nobody knows, are not mapped.
 ---
---- An event that is no JSON ends a mapped answer with upstream_malformed.  An answer that is passed
---- through as bytes (embeddings, other paths) cannot be mapped; map throws.  Several
---- functions run one after the other, each on what the one before it made, cut by its own unit.  at_end
---- runs once for each choice, behind its last piece of text, and may return text to add; not when the
---- choice had no text, or broke off.  Otherwise as tap().
+--- An event that is no JSON, or has something else where a text should be (content that is a number, two
+--- `choices`), ends a mapped answer with upstream_malformed.  An answer that is passed through as bytes (embeddings,
+--- other paths) cannot be mapped; map throws.  Parts of one content are one text, and a word may begin in one and end
+--- in the next.  What an event has besides its data (event, id, retry) stays.  Several functions run one after the
+--- other, each on what the one before it made, cut by its own unit.  at_end runs once for each choice, behind its last
+--- piece of text, and may return text to add; not when the choice had no text, or broke off.  Otherwise as tap().
 ---@param by "event"|"word"|"sentence"|"line"
 ---@param fn fun(piece: string, info: perilune.PieceInfo): string?
 ---@param options? perilune.MapOptions|fun(info: perilune.PieceInfo): string?  a function is at_end

@@ -184,6 +184,24 @@ function M.said(value, where)
   return (where and where .. ": " or "") .. "not enough memory: loading may take 256 MiB of it"
 end
 
+local create, resume, status = coroutine.create, coroutine.resume, coroutine.status
+
+local function outcome(co, ok, ...)
+  if not ok then return false, core.blamed(co, (...)) end
+  if status(co) ~= "dead" then return false, "a file that is loaded cannot yield" end
+  return true, ...
+end
+
+--- pcall() for code that is loaded: what is thrown becomes a text with a place in a policy's file.  A coroutine keeps
+--- its stack when it fails, also one that overflowed, on which no handler could run.
+---@param fn function
+---@return boolean ok
+---@return any value
+function M.protected(fn, ...)
+  local co = create(fn)
+  return outcome(co, resume(co, ...))
+end
+
 --- Runs a chunk of M.load(), and looks at the global names that it reads.  A chunk that throws throws what is wrong
 --- with these, if anything is: "attempt to index a nil value" says less.  If it ran, a function inside may
 --- never come to the name, or ask whether it is there: `check` refuses that, a server says it in its log.
@@ -192,7 +210,7 @@ end
 ---@return any value
 ---@return any more
 function M.run(chunk, name)
-  local ok, value, more = pcall(chunk, name)
+  local ok, value, more = M.protected(chunk, name)
   if not ok then value = M.said(value, debug.getinfo(chunk, "S").source:sub(2)) end
   local problem = globals.problem(chunk, getfenv(chunk))
   if not ok then error(problem or value, 0) end

@@ -66,23 +66,24 @@ static void put_text(struct buf *out, struct choices_of *c) {
     buf_putc(out, '"');
 }
 
+/* In a shape, % is a number and @ a text. */
 static void put_member(struct buf *out, struct choices_of *c) {
-    static const char *const before[] = {
-        "\"content\":", "\"reasoning_content\":", "\"reasoning\":", "\"refusal\":",
-        "\"content\":[{\"type\":\"text\",\"text\":", "\"function_call\":{\"arguments\":",
-        "\"tool_calls\":[{\"index\":%,\"function\":{\"arguments\":",
-        "\"tool_calls\":[{\"index\":%,\"id\":\"c\",\"function\":{\"name\":\"f\",\"arguments\":",
-        "\"content\":[{\"type\":\"image\",\"x\":\"y\"},{\"text\":",
+    static const char *const shapes[] = {
+        "\"content\":@", "\"reasoning_content\":@", "\"reasoning\":@", "\"refusal\":@",
+        "\"content\":[{\"type\":\"text\",\"text\":@}]", "\"function_call\":{\"arguments\":@}",
+        "\"tool_calls\":[{\"index\":%,\"function\":{\"arguments\":@}}]",
+        "\"tool_calls\":[{\"index\":%,\"id\":\"c\",\"function\":{\"name\":\"f\",\"arguments\":@}}]",
+        "\"content\":[{\"type\":\"image\",\"x\":\"y\"},{\"text\":@}]",
+        "\"content\":[{\"type\":\"text\",\"text\":@},{\"type\":\"text\",\"text\":@}]",
+        "\"content\":[{\"text\":@},{\"type\":\"reference\",\"ids\":[1]},{\"text\":@},{\"text\":@}]",
     };
-    static const char *const behind[] = { "", "", "", "", "}]", "}", "}}]", "}}]", "}]" };
     unsigned i = take(c, 16);
-    if (i >= 9) i = 0;
-    for (const char *s = before[i]; *s; s++) {
+    if (i >= sizeof(shapes) / sizeof(*shapes)) i = 0;
+    for (const char *s = shapes[i]; *s; s++) {
         if (*s == '%') buf_u64(out, take(c, 3));
+        else if (*s == '@') put_text(out, c);
         else buf_putc(out, *s);
     }
-    put_text(out, c);
-    buf_puts(out, behind[i]);
 }
 
 static void put_choice(struct buf *out, struct choices_of *c, const struct plan *p, unsigned index) {

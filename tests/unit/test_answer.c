@@ -385,6 +385,10 @@ TEST(a_whole_answer_that_is_wrong) {
     hears_as(&WHOLE, "application/json", "", "ERROR upstream_malformed: the upstream answered 200 with a body that is not JSON");
     hears_as(&WHOLE, "application/json", "{\"a\":1}{", "ERROR upstream_malformed: the upstream answered 200 with a body that is not JSON");
     hears_as(&WHOLE, "application/json", "{\"error\":{\"message\":\"no\",\"code\":\"c\"}}", "ERROR c: no");
+    hears_as(&WHOLE, "application/json", "[{\"error\":{\"message\":\"no\",\"code\":400}}]", "ERROR upstream_stream_error: no");
+    hears_as(&STREAM, "application/json", "[{\"error\":{\"message\":\"no\",\"code\":400}}]", "ERROR upstream_stream_error: no");
+    hears_as(&STREAM, "application/json", "[{\"choices\":[]}]",
+             "ERROR upstream_malformed: the upstream answered 200 with JSON that is neither a stream nor a completion");
     hears_as(&WHOLE, "text/event-stream", DONE, "ERROR upstream_malformed: the upstream answered with a stream that has no choices");
     hears_as(&WHOLE, "application/json", "[0123456789012345678901234567890123456789012345678901234567890123]",
              "ERROR upstream_too_large: the upstream failed: its answer is over max_body");

@@ -277,6 +277,54 @@ TEST_NOFAULT(functions_of_finally_share_the_worker_s_time) {
     world_close(&w);
 }
 
+/* -- Errors from a deep stack ----------------------------------------------------------------- */
+
+#define DEEP "local function f(n) if n == 0 then error('x', 0) end return 1 + f(n - 1) end "
+#define DEEP_MOST_US 1000000 /* thirty times what it takes; to look at each level from its end took 6.5 s */
+
+/* Whoever looks for the place of an error, and for what led to it, does not look at all of the stack. */
+TEST_NOFAULT(an_error_from_a_deep_stack_costs_little) {
+    static const struct state_limits wide = { .cpu_us = 60000000, .memory = 64u << 20 };
+    struct world w = { .order = "" };
+    struct actor a;
+    char err[256];
+    CHECK_INT(loop_init(&w.loop), 0);
+    CHECK_INT(state_new(&w.state, &w.loop, NULL, NULL, &wide, err, sizeof(err)), 0);
+    w.loop.is_virtual = true;
+    uint64_t before = cpu_us();
+    begin(&w, &a, DEEP "for i = 1, 20 do pcall(require('perilune').all, { function() f(15000) end }) end");
+    loop_run_virtual(&w.loop, &a.over);
+    CHECK(a.ok && cpu_us() - before < DEEP_MOST_US);
+    task_free(a.task);
+    world_close(&w);
+}
+
+static int throw_deep(lua_State *L, void *ud) {
+    (void)ud;
+    CHECK_INT(luaL_loadstring(L, "jit.off(true, true) " DEEP "f(15000)"), 0);
+    lua_call(L, 0, 0);
+    return 0;
+}
+
+/* The same of functions of hooks. */
+TEST_NOFAULT(an_error_from_a_deep_stack_of_a_hook_costs_little) {
+    struct world w;
+    struct stretch outer;
+    char err[256];
+    world_open(&w);
+    struct budget *b = budget_new();
+    uint64_t before = cpu_us();
+    for (int i = 0; i < 20; i++) {
+        stretch_begin(w.state, &outer, b, true);
+        CHECK(state_call(w.state, throw_deep, NULL, err, sizeof(err)) != 0);
+        stretch_end(w.state, &outer);
+        budget_reset(b);
+    }
+    CHECK(cpu_us() - before < DEEP_MOST_US);
+    budget_put(b);
+    world_close(&w);
+}
+
 /* -- The end of memory inside of LuaJIT's own string functions ---------------------------- */
 
 /* They do not say where the top of the stack is before they make a string, and LuaJIT writes "not enough memory"

@@ -93,6 +93,35 @@ static void refused(const char *text, const char *param, const char *message) {
     failure_deinit(&f);
 }
 
+/* {"model": as many times `letter` ...} */
+static void named(const char *letter, size_t times, bool good) {
+    struct json_doc doc = { .nodes = NULL };
+    struct failure f;
+    struct buf text;
+    failure_init(&f);
+    buf_init(&text, 0);
+    buf_puts(&text, "{\"model\":\"");
+    for (size_t i = 0; i < times; i++) buf_puts(&text, letter);
+    buf_puts(&text, "\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}");
+    struct chat chat;
+    CHECK_INT(chat_parse(&doc, buf_get(&text), &f), 0);
+    CHECK_INT(chat_read_completion(&doc, &chat, &f), good ? 0 : PERILUNE_ERR_INVAL);
+    if (!good) CHECK_STR(f.message, "'model' must be a name of at most 512 bytes (byte 9)");
+    failure_deinit(&f);
+    buf_deinit(&text);
+    json_deinit(&doc);
+}
+
+TEST_NOFAULT(the_name_of_a_model_has_a_limit) {
+    named("m", CHAT_NAME_MAX, true);
+    named("m", CHAT_NAME_MAX + 1, false);
+    named("\\n", CHAT_NAME_MAX, true);
+    named("\\n", CHAT_NAME_MAX + 1, false);
+    named("\\u00e9", CHAT_NAME_MAX / 2, true);
+    named("\\u00e9", CHAT_NAME_MAX / 2 + 1, false);
+    named("\\n", 3500000, false);
+}
+
 TEST(errors_name_field_and_offset) {
     refused("{}", "messages", "missing required field 'messages' (byte 0)");
     refused("{\"messages\":{}}", "messages", "'messages' must be an array (byte 12)");

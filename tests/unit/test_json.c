@@ -379,6 +379,38 @@ TEST(strings_are_written) {
                   SLICE("\"0123456789abcdef\\\"0123456789abcdef\""));
 }
 
+/* What json_write_string() would write if it looked at one byte after the other. */
+static void write_slowly(struct buf *out, struct slice s) {
+    buf_putc(out, '"');
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.ptr[i];
+        static const char *const shorts = "\bb\ff\nn\rr\tt\"\"\\\\";
+        const char *at = c ? strchr(shorts, c) : NULL;
+        if (at != NULL && (at - shorts) % 2 == 0) buf_printf(out, "\\%c", at[1]);
+        else if (c == '"' || c == '\\') buf_printf(out, "\\%c", c);
+        else if (c < 0x20) buf_printf(out, "\\u%04x", c);
+        else if (c < 0x80) buf_putc(out, (char)c);
+        else buf_puts(out, "\xEF\xBF\xBD");
+    }
+    buf_putc(out, '"');
+}
+
+TEST_NOFAULT(strings_with_escapes_close_together) {
+    static const char alphabet[] = "\n\n\n\"\\\t\x01xyxyxyxyxyxyxyxyxyxyxyxyx\x7f\xff";
+    uint32_t rng = 1;
+    char text[700];
+    for (unsigned round = 0; round < 2000; round++) {
+        size_t n = round < 40 ? round : 600 + round % 100;
+        unsigned letters = round % 3 == 0 ? 4 : (unsigned)sizeof(alphabet) - 1;
+        for (size_t i = 0; i < n; i++) text[i] = alphabet[(rng = rng * 1664525 + 1013904223) / 65536 % letters];
+        struct buf want;
+        buf_init(&want, 0);
+        write_slowly(&want, slice_of(text, n));
+        check_written(slice_of(text, n), buf_get(&want));
+        buf_deinit(&want);
+    }
+}
+
 /* -- Numbers ---------------------------------------------------------------- */
 
 static double number(const char *text) {

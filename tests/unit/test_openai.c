@@ -258,12 +258,55 @@ TEST_NOFAULT(all_pieces_of_an_answer) {
     pieces_are("{\"choices\":[{\"delta\":{\"tool_calls\":[{\"function\":{\"arguments\":\"1\"}}],\"refusal\":\"x\",\"content\":\"a\",\"reasoning_content\":\"r\"}}]}",
                "reasoning 0.0=r refusal 0.0=x text 0.0=a TOOL 0.0 arguments 0.0=1");
     pieces_are("{\"choices\":[{\"message\":{\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"image_url\"},{\"text\":\"b\"}]}}]}",
-               "text 0.0=a text 0.1=b");
+               "text 0.0=a text 0.0=b");
     static const char *const open[] = { "\"\"", "\"null\"", "null", "1", "false" };
     for (size_t i = 0; i < sizeof(open) / sizeof(*open); i++) {
         char text[100];
         snprintf(text, sizeof(text), "{\"choices\":[{\"index\":0,\"finish_reason\":%s}]}", open[i]);
         pieces_are(text, "");
+    }
+}
+
+static bool is_odd(const char *text) {
+    struct json_doc doc = { .nodes = NULL };
+    struct piece_list l = { .items = NULL };
+    CHECK_INT(json_parse(&doc, slice_str(text), &(struct json_error){ 0 }), 0);
+    openai_pieces(&doc, &l);
+    bool odd = l.odd;
+    piece_list_deinit(&l);
+    json_deinit(&doc);
+    return odd;
+}
+
+TEST_NOFAULT(something_else_where_a_text_should_be_is_odd) {
+    static const char *const odd[] = {
+        "\"secret\"", "77", "[{\"choices\":[]}]", "{\"choices\":{\"a\":1}}", "{\"choices\":[7]}",
+        "{\"choices\":[{\"delta\":\"s\"}]}", "{\"choices\":[{\"message\":[1]}]}", "{\"choices\":[{\"text\":7}]}",
+        "{\"choices\":[1],\"choices\":[]}", "{\"choices\":[{\"delta\":{\"content\":\"s\"},\"delta\":{}}]}",
+        "{\"choices\":[{\"delta\":{\"content\":5555}}]}", "{\"choices\":[{\"delta\":{\"content\":{\"text\":\"s\"}}}]}",
+        "{\"choices\":[{\"delta\":{\"content\":[7]}}]}", "{\"choices\":[{\"delta\":{\"content\":[{\"text\":{\"value\":\"s\"}}]}}]}",
+        "{\"choices\":[{\"delta\":{\"content\":[{\"text\":\"s\",\"text\":\"\"}]}}]}",
+        "{\"choices\":[{\"delta\":{\"reasoning\":{\"a\":1}}}]}", "{\"choices\":[{\"delta\":{\"refusal\":[\"s\"]}}]}",
+        "{\"choices\":[{\"delta\":{\"tool_calls\":{\"a\":1}}}]}", "{\"choices\":[{\"delta\":{\"tool_calls\":[\"s\"]}}]}",
+        "{\"choices\":[{\"delta\":{\"tool_calls\":[{\"function\":\"s\"}]}}]}",
+        "{\"choices\":[{\"delta\":{\"tool_calls\":[{\"function\":{\"arguments\":\"s\",\"arguments\":\"\"}}]}}]}",
+        "{\"choices\":[{\"delta\":{\"function_call\":\"s\"}}]}", "{\"choices\":[{\"delta\":{\"audio\":\"s\"}}]}",
+        "{\"choices\":[{\"delta\":{\"thinking_blocks\":\"s\"}}]}", "{\"choices\":[{\"delta\":{\"reasoning_details\":[\"s\"]}}]}",
+        "{\"choices\":[{\"logprobs\":{\"a\":1},\"logprobs\":null}]}",
+    };
+    static const char *const fine[] = {
+        "null", "{}", "{\"choices\":null}", "{\"choices\":{}}", "{\"choices\":[]}", "{\"choices\":[{\"delta\":null}]}",
+        "{\"choices\":[{\"delta\":{\"content\":null,\"tool_calls\":{},\"audio\":\"\",\"refusal\":false,\"function_call\":null}}]}",
+        "{\"choices\":[{\"delta\":{\"content\":[{\"type\":\"reference\",\"ids\":[1]}],\"x\":7}}]}",
+        "{\"choices\":[{\"delta\":{\"tool_calls\":[{\"function\":{\"arguments\":{\"a\":1}}}]}}]}",
+    };
+    for (size_t i = 0; i < sizeof(odd) / sizeof(*odd); i++) {
+        NOTE("%s", odd[i]);
+        CHECK(is_odd(odd[i]));
+    }
+    for (size_t i = 0; i < sizeof(fine) / sizeof(*fine); i++) {
+        NOTE("%s", fine[i]);
+        CHECK(!is_odd(fine[i]));
     }
 }
 
