@@ -169,7 +169,9 @@ static struct place check_place(lua_State *L, int i) {
 
 struct hash128 cache_key_check(lua_State *L, int i) { return check_place(L, i).near; }
 
-/* The upstream is part of it where it is known by now; else all are, so that a change of them is seen. */
+/* The upstream is part of it where it is known by now; else all are, so that a change of them is seen.  A policy behind
+ * the cache may ask another one than is known now, so what any of them gets of the client is part of it in either
+ * case: an answer to one client's key must not be another's. */
 void cache_write_text(struct state *s, const struct lua_cache *c, const struct request *r, const struct body *body,
                       const struct json_doc *doc, struct slice salt, struct buf *out) {
     struct failure ignored;
@@ -182,9 +184,10 @@ void cache_write_text(struct state *s, const struct lua_cache *c, const struct r
                                    .shared = c->shared, .vary = c->vary, .vary_count = c->vary_count, .salt = salt,
                                    .version = c->version.len > 0 ? c->version : files };
     fingerprint_write(&ask, out);
-    for (unsigned i = 0; pool == NULL && i < s->services.pool_count; i++) {
+    for (unsigned i = 0; i < s->services.pool_count; i++) {
         ask.target = s->services.pools[i].target;
-        fingerprint_write_target(&ask, out);
+        if (pool == NULL) fingerprint_write_target(&ask, out);
+        else fingerprint_write_forwarded(&ask, out);
     }
 }
 

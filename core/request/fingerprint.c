@@ -3,7 +3,8 @@
  *     scope, tenant, method, path, query, dialect     who asks for what
  *     route, version                                  which policies stand between
  *     upstream: name, URLs, model, headers of its own,
- *               and the client's headers that it gets  who would answer
+ *               and the client's headers that it gets,
+ *               and the same of a pool's members        who would answer
  *     headers of `vary`, salt                          what a policy adds
  *     sample                                           which of several answers to the same is wanted, if one is
  *     the body, but for the members below              the question, as a hash (questions.c)
@@ -58,13 +59,8 @@ static void put_header(struct buf *out, const struct request *r, struct slice na
         if (slice_eq_nocase(r->headers[i].name, name)) put(out, r->headers[i].value);
 }
 
-static void put_target(struct buf *out, const struct target *t, const struct request *r) {
-    put(out, slice_str(t->name));
-    put_count(out, t->url_count);
-    for (unsigned i = 0; i < t->url_count; i++) put(out, slice_str(t->urls[i]));
-    put(out, slice_str(t->model));
-    put_count(out, t->header_count);
-    for (unsigned i = 0; i < t->header_count; i++) put(out, slice_str(t->headers[i]));
+/* The client's headers that it gets. */
+static void put_forwarded(struct buf *out, const struct target *t, const struct request *r) {
     put_count(out, t->forward_count);
     for (unsigned i = 0; i < t->forward_count; i++) put_header(out, r, slice_str(t->forward_headers[i]));
     if (!t->key_from_client) return;
@@ -72,8 +68,27 @@ static void put_target(struct buf *out, const struct target *t, const struct req
     put_header(out, r, SLICE("x-api-key"));
 }
 
+/* A pool is its members, too: one of them answers, and gets of the client what it wants. */
+static void put_target(struct buf *out, const struct services *v, const struct target *t, const struct request *r) {
+    put(out, slice_str(t->name));
+    put_count(out, t->url_count);
+    for (unsigned i = 0; i < t->url_count; i++) put(out, slice_str(t->urls[i]));
+    put(out, slice_str(t->model));
+    put_count(out, t->header_count);
+    for (unsigned i = 0; i < t->header_count; i++) put(out, slice_str(t->headers[i]));
+    put_forwarded(out, t, r);
+    put_count(out, t->pool ? t->pool->count : 0);
+    for (unsigned i = 0; t->pool != NULL && i < t->pool->count; i++)
+        put_target(out, v, v->pools[t->pool->members[i].target].target, r);
+}
+
 void fingerprint_write_target(const struct fingerprint_ask *a, struct buf *out) {
-    put_target(out, a->target, a->request);
+    put_target(out, a->services, a->target, a->request);
+}
+
+void fingerprint_write_forwarded(const struct fingerprint_ask *a, struct buf *out) {
+    const struct target *t = a->target;
+    if (t->forward_count > 0 || t->key_from_client) put_forwarded(out, t, a->request);
 }
 
 void fingerprint_write(const struct fingerprint_ask *a, struct buf *out) {
@@ -87,7 +102,7 @@ void fingerprint_write(const struct fingerprint_ask *a, struct buf *out) {
     put(out, slice_str(r->route));
     put(out, a->version);
     buf_putc(out, a->target ? 'T' : '-');
-    if (a->target != NULL) put_target(out, a->target, r);
+    if (a->target != NULL) put_target(out, a->services, a->target, r);
     put_count(out, a->vary_count);
     for (unsigned i = 0; i < a->vary_count; i++) put_header(out, r, a->vary[i]);
     put(out, a->salt);

@@ -27,5 +27,7 @@ void fingerprint_write(const struct fingerprint_ask *ask, struct buf *out);
 struct hash128 fingerprint_rest(const struct cache *c, const struct json_doc *d, struct buf *scratch);
 /* Appends ask->target alone. */
 void fingerprint_write_target(const struct fingerprint_ask *ask, struct buf *out);
+/* Appends the client's headers that ask->target would get. */
+void fingerprint_write_forwarded(const struct fingerprint_ask *ask, struct buf *out);
 
 #endif
