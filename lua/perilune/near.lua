@@ -44,9 +44,24 @@ local function read(path, what, where, is_table)
   return is_table and path or bytes
 end
 
+-- Whose vectors an upstream gives, as far as its settings say it, behind its prefix.  A reload may put another model
+-- behind the name, with whose vectors those of the former one cannot be compared.
+local function maker_of(name, prefix)
+  local up, parts = host.describe(name) or {}, { name, prefix }
+  for _, one in ipairs(up.members or { { name = name } }) do
+    one = host.describe(one.name) or {}
+    parts[#parts + 1] = one.model or ""
+    parts[#parts + 1] = type(one.engine) == "table" and one.engine.model or ""
+    parts[#parts + 1] = table.concat(one.urls or {}, " ")
+    for _, header in ipairs(check.keys(one.headers or {})) do parts[#parts + 1] = header .. ":" .. one.headers[header] end
+  end
+  for i, part in ipairs(parts) do parts[i] = ("%d:%s"):format(#part, part) end
+  return core.sha256(table.concat(parts))
+end
+
 -- The vector of a text by an upstream, remembered as long as the memo has room.
 local function ask_upstream(near, req, text)
-  local key = "vector " .. core.sha256(("%d:%s%s%s"):format(#near.name, near.name, near.prefix, text))
+  local key = "vector " .. core.sha256(near.maker .. text)
   local known = core.memo_get(key)
   if known then return core.json_decode(known) end
   local vector, err = embeddings.vector(near.name, near.prefix .. text, near.timeout)
@@ -88,8 +103,9 @@ function M.new(options, where)
   end
   local near = { name = name, own = own, prefix = options.prefix, timeout = options.timeout,
     shadow = options.shadow }
+  near.maker = own and name or maker_of(name, options.prefix)
   near.c = core.near_new{
-    threshold = threshold, max_false = options.max_false, own = own, name = options.prefix .. name,
+    threshold = threshold, max_false = options.max_false, own = own, name = near.maker,
     table = is_file and read(name, "embedder", where, true) or nil,
     model = options.calibration and read(options.calibration, "calibration", where) or nil,
   }
