@@ -4,8 +4,9 @@
  *     entries  lengths, key, ages, then tags, meta and data, then a checksum of all of it
  *     end      an entry with no key and no bytes
  *
- * The file is written beside its place and renamed, so that a full disk or a crash leaves the one before.
- * It holds what clients were told and the secret that keys depend on: only its owner may read it.
+ * The file is written beside its place and renamed, so that a full disk or a crash leaves the one before.  Two
+ * processes may write the same one (an old that ends, a new that begins): who is at it holds a lock, the other waits
+ * for a moment, and who is last stays.  It holds what clients were told and the secret that keys depend on: only its owner may read it.
  *
  * Ages are kept, and what the file lay around is added to them.  A clock that was set back adds nothing; one
  * that was set ahead makes entries old, which costs answers and is never wrong.
@@ -17,7 +18,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -28,6 +31,8 @@
 #define VERSION 1
 #define ORDER   0x01020304u
 #define PIECE   (256 * 1024) /* bytes written at once */
+#define WAITS   200          /* for another process that writes the same file, */
+#define WAIT_NS 10000000     /* so long each */
 
 struct head {
     char                magic[8];
@@ -150,6 +155,35 @@ static bool write_entries(struct cache *c, int fd, const struct all *a, uint64_t
     return ok;
 }
 
+enum claim { CLAIM_OURS, CLAIM_BUSY, CLAIM_GONE, CLAIM_FAILED };
+
+/* Of the file fd, which was opened as `temp`.  GONE: another process has renamed it meanwhile, so it is the snapshot
+ * itself now.  Where a file system knows no locks, it is ours. */
+static enum claim claim(int fd, const char *temp) {
+    struct stat mine, there;
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) return CLAIM_BUSY;
+    if (fstat(fd, &mine) != 0) return CLAIM_FAILED;
+    if (lstat(temp, &there) != 0) return errno == ENOENT ? CLAIM_GONE : CLAIM_FAILED;
+    return mine.st_ino == there.st_ino && mine.st_dev == there.st_dev ? CLAIM_OURS : CLAIM_GONE;
+}
+
+/* The file beside the place, empty and ours, which a crash may have left there; -1: errno says why. */
+static int open_temp(const char *temp) {
+    static const struct timespec pause = { .tv_nsec = WAIT_NS };
+    for (unsigned i = 0; i < WAITS; i++) {
+        int fd = open(temp, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600); /* no pipe makes us wait */
+        enum claim got = fd >= 0 ? claim(fd, temp) : CLAIM_FAILED;
+        if (got == CLAIM_OURS && fchmod(fd, 0600) == 0 && ftruncate(fd, 0) == 0) return fd;
+        int why = errno;
+        if (fd >= 0) close(fd);
+        errno = why;
+        if (got == CLAIM_OURS || got == CLAIM_FAILED) return -1;
+        if (got == CLAIM_BUSY) nanosleep(&pause, NULL);
+    }
+    errno = EBUSY;
+    return -1;
+}
+
 long snapshot_save(struct cache *c, const char *path, uint64_t now, uint64_t wall_ms, char *err, size_t errlen) {
     char temp[4096];
     err[0] = '\0';
@@ -159,15 +193,15 @@ long snapshot_save(struct cache *c, const char *path, uint64_t now, uint64_t wal
     }
     struct all a = { .entries = NULL };
     cache_each(c, collect, &a);
-    int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = open_temp(temp);
     bool ok = fd >= 0 && !a.failed && write_entries(c, fd, &a, now, wall_ms);
     int why = errno;
     long n = (long)a.len;
     all_deinit(&a);
-    if (fd >= 0 && close(fd) != 0 && ok) ok = false, why = errno;
     if (ok && rename(temp, path) != 0) ok = false, why = errno;
+    if (!ok && fd >= 0) unlink(temp);
+    if (fd >= 0) close(fd); /* behind that: with it goes the lock */
     if (ok) return n;
-    if (fd >= 0) unlink(temp);
     errno = why;
     return failed(err, errlen, PERILUNE_ERR_IO, "write", temp);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -69,7 +70,8 @@ TEST(a_clock_that_was_set_back_adds_nothing) {
     cache_free(b);
 }
 
-TEST(a_damaged_file_is_read_up_to_the_damage) {
+/* Hundreds of caches, each with dozens of allocations: their failures are no_memory_is_said's. */
+TEST_NOFAULT(a_damaged_file_is_read_up_to_the_damage) {
     struct cache *a = cache_new(1 << 20);
     char path[64], err[256], name[32], *bytes = mem_alloc(1 << 16);
     CHECK(a != NULL && bytes != NULL);
@@ -151,6 +153,70 @@ TEST(a_smaller_cache_takes_what_fits) {
     CHECK(n >= 30 && n < 40); /* those that are larger than a shard are left out, whatever stands behind them is not */
     CHECK_STR(err, "");
     unlink(path);
+    cache_free(a);
+    cache_free(b);
+}
+
+/* Writes the snapshot of a cache with n entries, again and again. */
+static void write_often(const char *path, int n, int times) {
+    char err[256], name[64];
+    struct cache *c = cache_new(1 << 20);
+    int wrong = c == NULL;
+    for (int i = 0; i < n && !wrong; i++) {
+        snprintf(name, sizeof(name), "entry %d", i);
+        wrong |= put(c, name, 0, 1000) != 0;
+    }
+    for (int i = 0; i < times && !wrong; i++) wrong |= snapshot_save(c, path, 0, 0, err, sizeof(err)) != n;
+    cache_free(c);
+    _exit(wrong);
+}
+
+TEST_NOFAULT(two_processes_may_write_one_file) {
+    char path[64], err[256];
+    int counts[] = { 100, 1500 }, status, failed = 0;
+    pid_t pids[2];
+    temp_path(path, sizeof(path));
+    for (int i = 0; i < 2; i++) {
+        pids[i] = fork();
+        if (pids[i] == 0) write_often(path, counts[i], 60);
+    }
+    for (int left = 2; left > 0;) { /* what is there is always one of the two, and whole */
+        struct cache *b = cache_new(1 << 20);
+        long n = snapshot_load(b, path, 0, 0, err, sizeof(err));
+        if ((n != 0 && n != counts[0] && n != counts[1]) || err[0] != '\0') failed++;
+        cache_free(b);
+        while (left > 0 && waitpid(-1, &status, WNOHANG) > 0) left--, failed += status != 0;
+    }
+    char temp[80];
+    snprintf(temp, sizeof(temp), "%s.new", path);
+    CHECK_INT(failed, 0);
+    CHECK(access(temp, F_OK) != 0);
+    CHECK_INT(unlink(path), 0);
+}
+
+TEST(what_a_crash_left_beside_it_is_written_over) {
+    struct cache *a = cache_new(1 << 20), *b = cache_new(1 << 20);
+    char path[64], temp[80], err[256];
+    struct stat st;
+    CHECK(a != NULL && b != NULL);
+    temp_path(path, sizeof(path));
+    snprintf(temp, sizeof(temp), "%s.new", path);
+    FILE *f = fopen(temp, "wb");
+    CHECK(f != NULL);
+    for (int i = 0; i < 10000; i++) fputs("rubbish", f);
+    fclose(f);
+    CHECK_INT(chmod(temp, 0644), 0);
+    CHECK_INT(put(a, "x", 0, 1000), 0);
+    CHECK_INT(snapshot_save(a, path, 0, 0, err, sizeof(err)), 1);
+    CHECK_INT(stat(path, &st), 0);
+    CHECK_INT(st.st_mode & 0777, 0600);
+    CHECK(st.st_size < 10000);
+    CHECK_INT(snapshot_load(b, path, 0, 0, err, sizeof(err)), 1);
+    CHECK_STR(err, "");
+    unlink(path);
+    CHECK_INT(mkfifo(temp, 0600), 0);
+    CHECK_INT(snapshot_save(a, path, 0, 0, err, sizeof(err)), PERILUNE_ERR_IO); /* nobody reads it, and nobody waits */
+    unlink(temp);
     cache_free(a);
     cache_free(b);
 }
