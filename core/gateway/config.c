@@ -260,6 +260,8 @@ static void read_engine(struct reader *r, uint32_t n, struct target *t) {
     if (json_is(&r->doc, thinking, JSON_TRUE)) t->thinks = TARGET_THINKS;
     if (json_is(&r->doc, thinking, JSON_FALSE)) t->thinks = TARGET_THINKS_NOT;
     read_split(r, n, &s);
+    t->engine_model = s.model;
+    t->engine_template = s.template;
     if (r->env->engines == NULL || s.model == NULL || r->failed) return;
     r->c->engines = r->env->engines;
     uint64_t loads = engines_loads(r->env->engines);

@@ -2,7 +2,8 @@
  *
  *     scope, tenant, method, path, query, dialect     who asks for what
  *     route, version                                  which policies stand between
- *     upstream: name, URLs, model, headers of its own,
+ *     upstream: name, URLs, or the files of a model of
+ *               this process, model, headers of its own,
  *               and the client's headers that it gets,
  *               and the same of a pool's members        who would answer
  *     headers of `vary`, salt                          what a policy adds
@@ -74,6 +75,9 @@ static void put_target(struct buf *out, const struct services *v, const struct t
     put_count(out, t->url_count);
     for (unsigned i = 0; i < t->url_count; i++) put(out, slice_str(t->urls[i]));
     put(out, slice_str(t->model));
+    put(out, slice_str(t->engine_model));
+    put(out, slice_str(t->engine_template));
+    put_count(out, t->thinks);
     put_count(out, t->header_count);
     for (unsigned i = 0; i < t->header_count; i++) put(out, slice_str(t->headers[i]));
     put_forwarded(out, t, r);

@@ -89,6 +89,7 @@ struct target {
     const char *urls[TARGET_URLS]; /* base URLs without a trailing slash */
     unsigned    url_count;
     struct resident *engine;         /* a model of this process that is asked in place of URLs; NULL: none */
+    const char *engine_model, *engine_template; /* its files; NULL: none, or the model's own template */
     const char *model;             /* replaces the request's; NULL: does not */
     const char **models;           /* further names it answers to */
     unsigned    model_count;

@@ -233,6 +233,23 @@ test("a file that is replaced: the old one goes on, a reload takes the new one",
   os.execute("rm -r '" .. dir .. "'")
 end)
 
+test("answers of another model under the same name are not given again", function()
+  local dir = posix.temp_dir("perilune-model")
+  local other = dir .. "/other.gguf"
+  assert(os.execute(("cp '%s' '%s'"):format(MODEL, other)))
+  local routes = 'routes = { { path = "/v1/*", policies = { { "cache_exact", version = "1" } } } },'
+  local function config(model) return ("upstreams = { %s }, %s"):format((engine():gsub(MODEL:gsub("%p", "%%%0"), model)), routes) end
+  local g = assert(server.start{ config = config(MODEL), wait = 60 })
+  gateways[#gateways + 1] = g
+  local function cached() return ask(g).headers["x-cache"] end
+  same(cached(), "miss", "the first")
+  same(cached(), "hit", "the second")
+  g:write("perilune.lua", server.complete(config(other)))
+  same(assert(g:reload(60)).status, 200, "the reload")
+  same(cached(), "miss", "the other model")
+  os.execute("rm -r '" .. dir .. "'")
+end)
+
 test("a GPU that is not there: the processor computes, and the log says so once", function()
   for _, how in ipairs{ "", "process = true, " } do
     local g = start(engine(how .. "gpu_layers = 99"))
