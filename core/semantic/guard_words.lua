@@ -81,6 +81,19 @@ local function opposites(text, flags)
   end
 end
 
+-- What excludes each other: a | b | c.  Each of n has a number, and each digit of it is a side of a pair: two that are not
+-- the same differ in one at least, so n take as many pairs as n has binary digits.
+local function kinds(text, flags)
+  for line in text:gmatch("[^\n]+") do
+    local sides = {}
+    for words_of_one in line:gmatch("[^|]+") do sides[#sides + 1] = words_of_one end
+    for digit = 0, math.ceil(math.log(#sides) / math.log(2) - 1e-9) - 1 do
+      for i, list in ipairs(sides) do side(list, (bit.band(i - 1, 2 ^ digit) == 0 and LEFT or RIGHT) + (flags or 0)) end
+      pairs_count = pairs_count + 1
+    end
+  end
+end
+
 -- -- Stop words, roles, questions --------------------------------------------------------------
 
 words(CLASS.STOP, [[a an the of for and or my your his her its our their this that these those there it i you he she we they me him them us
@@ -94,7 +107,8 @@ words(CLASS.ROLE, "to into 到 至 转 换 变 成 兑", 1)
 words(CLASS.ROLE, "than 比 over beats exceeds 胜 大于 小于 高于 低于 优于 minus", 2)
 words(CLASS.ROLE, "with by 代替 替换 取代 instead_of", 3)
 
-local ASKED = { who = 0, when = 1, where = 2, why = 3, many = 4, much = 5, long = 6, far = 7, old = 8, often = 9, big = 10, how = 11 }
+local ASKED = { who = 0, when = 1, where = 2, why = 3, many = 4, much = 5, long = 6, far = 7, old = 8, often = 9, big = 10, how = 11,
+  tall = 12, heavy = 13, deep = 14, wide = 15, thick = 16, fast = 17 } -- ORDER guard_int.h
 local function asks(kind, list) words(CLASS.QUESTION, list, ASKED[kind]) end
 asks("who", "who whom 谁 什么人 哪位 何人 哪个人 which_person what_person")
 asks("when", "when what_time what_date what_year what_day which_year which_day which_month what_month at_what_time 什么时候 何时 几点 几时 什么时间 啥时候 啥时间 什么日子 哪天 哪年 哪一年 哪一天 在哪一年 在哪年 在哪天 在哪一天 几月 几号 几月几号 什么时侯 多会儿 多会")
@@ -106,7 +120,13 @@ asks("long", "how_long how_many_days how_many_years how_many_hours how_many_minu
 asks("far", "how_far how_many_miles how_many_kilometers what_distance 多远 多少公里 多少里 几公里 多少千米 距离多少")
 asks("old", "how_old what_age 多大年纪 几岁 多少岁 多大岁数")
 asks("often", "how_often how_frequently 多久一次 几天一次 隔多久")
-asks("big", "how_big how_tall how_large how_high how_heavy how_deep how_wide how_fast 多大 多高 多重 多深 多宽 多快 多厚")
+asks("tall", "how_tall how_high 多高")
+asks("heavy", "how_heavy 多重")
+asks("deep", "how_deep 多深")
+asks("wide", "how_wide 多宽")
+asks("thick", "how_thick 多厚")
+asks("fast", "how_fast 多快")
+for _, kind in ipairs{ "big", "tall", "heavy", "deep", "wide", "thick" } do asks(kind, "how_big how_large 多大") end -- any of them
 asks("how", "how 如何 怎样 怎么样才能 怎么才能 怎么做 怎么弄 怎么办理")
 words(CLASS.NEUTRAL, "how_about how_are_you what_if even_when 什么样 怎么样 在哪个 在哪些 在哪种 某人 谁有 谁知道 谁能 谁懂 谁帮 谁会 谁给 谁可以 有谁 谁告诉 谁来")
 
@@ -121,7 +141,7 @@ words(CLASS.NEUTRAL, [[not_only no_matter whether_or_not or_not no_problem dont_
   dont_understand_how why_not if_not dont_mind no_idea_how have_no_idea_how not_to_mention
   cant_wait cant_help nothing_but none_other no_other no_one_else no_doubt no_wonder
   是不是 能不能 有没有 会不会 要不要 可不可以 可不可 好不好 行不行 对不对 是否 用不用 该不该 想不想 能否 可否 算不算 知不知道 需不需要 应不应该
-  不好意思 不错 不但 不仅 不仅仅 不管 不论 不过 不同 不断 不久 不知道 不知 不懂 不清楚 不明白 不晓得 差不多 感激不尽 感谢不尽 无理取闹 独一无二 别着急 不便 不太 不是很 对不起 了不起 不得了 不得不 不一会 不愧 不禁 不妨 不客气
+  不好意思 不错 不但 不仅 不仅仅 不管 不论 不过 不同 不断 不久 不知道 不知 不懂 不清楚 不明白 不晓得 差不多 感激不尽 感谢不尽 无理取闹 独一无二 别着急 不便 不太 不是很 对不起 了不起 不得了 不得不 开不开放 开不开门 开不开学 不一会 不愧 不禁 不妨 不客气
   不如 不见得 不止 不只 不由得 要不 要不然 不然 无论 无论如何 无非 无聊 无线 无限 无锡 无所谓 无数 无疑 无敌 无双 无极 无间道 没关系 没事 没问题 没准
   了没有 了没 过没有 过没 没有吗 没有呢 未来 未必 未免 未婚 未成年 非常 非洲 非凡 非主流 非诚勿扰 非得 非要 除非  并非如此 别人 特别 区别 分别 级别 类别 性别 告别 个别 别墅 别名 别的 别克 识别 辨别 差别 派别 鉴别 离别
   莫非 莫斯科 无奈 无锡市 不锈钢 不动产 不孕不育 不孕 不等式 勿忘我 没完没了 忍不住 不倒翁 不朽 不二 不三不四 非你莫属 不一定 不停 不到位]])
@@ -1062,6 +1082,61 @@ opposites([[
 晴天|雨天 阴天
 白班|夜班
 早班|晚班
+]], WEAK)
+
+-- Of one kind each: which side of a matter, which way to pay, who, on what, what is done to it.
+kinds([[
+symptom symptoms|causes|treatment treatments therapy|prevention|side_effect side_effects|diagnosis
+boiling_point|melting_point|freezing_point|flash_point
+mean average|median|variance|standard_deviation|sum
+lyrics lyricist|melody music composer|singer vocals
+cheque cheques|cash|card credit_card debit_card|bank_transfer wire_transfer|paypal
+employee employees|contractor contractors freelancer freelancers|intern interns trainee trainees
+company companies corporation corporations|individual individuals|charity charities
+fried fry|steamed steam|baked bake|boiled boil|grilled grill|roasted roast
+study studying|work working|travel travelling traveling tourism
+phone smartphone cellphone mobile_phone iphone|tablet ipad|laptop|desktop|smartwatch|television tv
+clean wash|sharpen|repair fix mend|replace|paint|whiten bleach|dye|test inspect
+delete remove erase|upload|download|share|rename|copy duplicate|print
+length|width|height|depth|weight
+font_size|line_spacing|margin margins|font_color font_colour text_color text_colour
+water_damage|fire_damage|storm_damage|theft
+lecture lectures|exam exams|homework
+breakfast|lunch|dinner supper
+both_sides double_sided two_sided|one_side single_sided
+by_mail by_post by_letter|by_phone by_telephone|by_email|in_person
+trademark|patent|copyright
+crop|rotate|resize|flip|blur
+cyclists cyclist|pedestrians pedestrian|motorists motorist
+calories|ingredients|allergens
+kindergarten|primary_school elementary_school|secondary_school high_school|university college
+column columns|row rows
+症状|原因 病因 起因|治疗 疗法|预防|副作用 不良反应|诊断
+沸点|熔点|冰点 凝固点|燃点
+平均数 平均值 均值|中位数|众数|方差|标准差|总和 求和
+作词 歌词 填词|作曲 谱曲|演唱 原唱|编曲
+支票|现金|刷卡 信用卡 银行卡|转账|支付宝|微信支付
+正式员工 正式工|实习生|合同工 劳务派遣 外包|兼职
+企业 公司|个人|事业单位
+油炸 炸|清蒸 蒸|烤|水煮 煮|炒
+全熟 熟透|半熟 溏心
+熟米饭 米饭 熟饭|生米 大米
+留学 读书|工作 打工|旅游 旅行 观光|探亲|移民
+手机|平板 平板电脑 ipad|电脑|手表|电视 电视机
+清洗 清洁 洗|磨 打磨|维修 修理|更换|染 染色|漂白
+删除 删掉 移除|上传|下载|分享 转发|重命名|复制 拷贝|打印
+长度|宽度|高度|深度|重量
+字号 字体大小|行距 行间距|页边距|字体颜色 字色
+进水|摔坏 摔碎 碎屏|被盗 被偷|起火 着火
+开门 开馆|关门 闭馆 打烊
+锁屏 锁定|解锁 开锁
+早餐 早饭|午餐 午饭|晚餐 晚饭
+双面|单面
+商标|专利|版权 著作权
+裁剪 裁切|旋转|缩放|翻转
+幼儿园|小学 小学生|初中 初中生 中学|高中 高中生|大学 大学生
+隐藏列|隐藏行
+优秀|及格 合格
 ]], WEAK)
 
 -- Words in which a character is no opposite, no numeral, no name.
@@ -2105,7 +2180,7 @@ crab 螃蟹
 oyster 生蚝
 beef 牛肉
 pork 猪肉
-mutton 羊肉
+mutton lamb 羊肉
 红烧肉
 糖醋排骨
 apple 苹果
@@ -2257,6 +2332,37 @@ nurse 护士
 engineer 工程师
 accountant 会计
 policeman 警察
+rose roses 玫瑰
+tulip 郁金香
+lily 百合
+orchid 兰花
+sunflower 向日葵
+lavender 薰衣草
+cactus 仙人掌
+hair 头发
+nail nails fingernail 指甲
+beard 胡子
+eyebrow 眉毛
+eyelash 睫毛
+mussel 青口 贻贝
+clam 蛤蜊
+cod 鳕鱼
+trout 鳟鱼
+sausage 香肠
+pasta spaghetti 意面
+pizza 披萨
+glasses spectacles 眼镜
+hat hats 帽子
+shoe shoes 鞋子
+trousers pants 裤子
+scarf 围巾
+glove gloves 手套
+sock socks 袜子
+waiter waitress 服务员
+driver 司机
+guide 导游
+hairdresser barber 理发师
+courier 快递员
 ]], SOFT)
 for _, w in ipairs{ "us" } do -- a pronoun, too
   for _, e in ipairs(data[w]) do if e.class == CLASS.NAME then e.flags = bit.bor(e.flags, CAPITAL) end end
