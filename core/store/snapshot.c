@@ -6,7 +6,9 @@
  *
  * The file is written beside its place and renamed, so that a full disk or a crash leaves the one before.  Two
  * processes may write the same one (an old that ends, a new that begins): who is at it holds a lock, the other waits
- * for a moment, and who is last stays.  It holds what clients were told and the secret that keys depend on: only its owner may read it.
+ * for a moment, and who is last stays.
+ *
+ * It holds what clients were told and the secret that keys depend on: only its owner may read it.
  *
  * Ages are kept, and what the file lay around is added to them.  A clock that was set back adds nothing; one
  * that was set ahead makes entries old, which costs answers and is never wrong.
