@@ -97,6 +97,10 @@ function M.new(options, where)
   local is_file = not is_upstream(name) and name:find("[/%.]") ~= nil
   local own = name == "builtin" or is_file
   if not own then check_upstream(name, where) end
+  if own and options.prefix ~= "" then
+    error(("policy '%s': option 'prefix' is what an upstream wants in front of a question, and the embedder '%s' is none; leave it "
+      .. "out, or name the upstream under 'embedder'"):format(where, name), 0)
+  end
   if threshold and options.calibration then
     error(("policy '%s': option 'threshold' is a number, which is compared with the similarity, and option 'calibration' is for the "
       .. "pair model's score; write threshold = \"auto\" (and max_false) with a calibration, or leave the calibration out"):format(where), 0)

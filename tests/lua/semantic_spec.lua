@@ -248,6 +248,7 @@ end)
 t.test("options that are wrong", function()
   for _, case in ipairs{
     { { threshold = 1.5 }, "from 0 to 1" }, { { threshold = "often" }, "auto" }, { { max_false = 2 }, "max_false" },
+    { { prefix = "query: " }, "the embedder 'builtin' is none" }, { { prefix = "q", embedder = "./small.rows", threshold = 0.9 }, "leave it out" },
     { { embedder = "./nowhere.rows" }, "embedder" }, { { calibration = "nowhere" }, "calibration" },
     { { embedder = "./small.rows", calibration = "../../core/semantic/table/pair.model" }, "made with another table than this file" },
     { { embedder = "./small.rows", threshold = "auto" }, "needs a calibration" },
