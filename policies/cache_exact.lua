@@ -5,7 +5,7 @@
 --
 -- Everything behind it in the list is what is kept: put what must run for each client (auth, a mask
 -- that depends on who asks) in front of it.  Two requests get the same answer when all that it depends on
--- is the same: tenant, route, policies, path, upstream, the client's headers that an upstream gets, those of `vary`, and
+-- is the same: tenant, route, policies, path, upstream, the client's headers that any upstream gets, those of `vary`, and
 -- the whole body but for members that do not change an answer (stream, stream_options, user, metadata,
 -- store, service_tier, prompt_cache_*, safety_identifier).  White space and the order of members do not count.
 --
