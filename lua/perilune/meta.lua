@@ -54,7 +54,8 @@
 ---@alias perilune.Policy async fun(req: perilune.Request, next: perilune.Next): perilune.Response?, perilune.Error?
 
 --- Runs the policies behind this one, and at last the call.  `opts` are those of
---- upstream:chat(); only the next() of the last policy in the list looks at them.
+--- upstream:chat(); only the next() of the last policy in the list looks at them.  The response
+--- has begun: also one that a policy behind composes.
 ---@alias perilune.Next async fun(req: perilune.Request, opts?: perilune.CallOptions): perilune.Response?, perilune.Error?
 
 -- -- errors ---------------------------------------------------------------------
