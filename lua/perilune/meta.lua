@@ -538,7 +538,7 @@ function Plan:explain() end
 --- client asked for, and the usage of all its parts.  fn begins when the running function waits or returns, and may
 --- outlive the policy.  Returns it nothing, the answer is complete; `nil, err`, or an error that it throws, is the reply
 --- when nothing was sent yet, else an event of the stream, which then has no end.  A text, a number or a response that it
---- returns is a mistake: the answer is what was written.
+--- returns, instead of writing it, is a mistake, and fails like an error that it throws.
 ---@param fn async fun(out: perilune.Out): any?, perilune.Error?
 ---@param opts? perilune.ComposeOptions
 ---@return perilune.Response
