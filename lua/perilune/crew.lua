@@ -53,7 +53,7 @@ local function tasks_of(board) return board.reader.tasks end
 
 local LATE = errors.new{ code = "timeout", status = 504, retryable = true, message = "the plan did not come in time" }
 
--- nil, and why it breaks off.
+-- True; or false, and why it breaks off.
 local function read_events(board, res)
   local reader, err = board.reader, nil
   for ev in res:events() do
