@@ -12,8 +12,8 @@
 -- Only a question that asks for several things is planned (`when`; by default lines, clauses or questions that ask, a
 -- comparison of three, a long text and its division, but no list that only tells something; never with tools, a response_format, n > 1, and never
 -- code, mathematics, data formats, texts to be rewritten, stories, short answers).  Everything else passes untouched
--- and unpaid for.  A planner that fails, talks nonsense or says that there is one task leads to the plain call: what
--- the plan has cost is then lost. More lines than max_parts go into the last part; references in a circle or to
+-- and unpaid for.  A planner that fails, takes too long, talks nonsense or says that there is one task leads to the
+-- plain call: what the plan has cost is then lost. More lines than max_parts go into the last part; references in a circle or to
 -- nothing are taken out.  Where the client bounds the answer (max_tokens), each part gets its share, max_tokens /
 -- max_parts; below 200 tokens the request passes.
 --
@@ -32,6 +32,7 @@
 ---@field headings? boolean     without a merger: the title in front of each part, default true
 ---@field show_plan? boolean    the plan streams as reasoning, so that something is to be seen at once; default false
 ---@field plan_tokens? integer  of the plan at most, default 800
+---@field plan_timeout? number   seconds until the plan is complete, default 60; never more than a quarter of the request's
 ---@field when? boolean|fun(req: perilune.Request): boolean  true: whatever it says; default: see above
 
 local config = require "perilune.config"
@@ -49,6 +50,7 @@ local spec = {
   headings = { type = "boolean", default = true },
   show_plan = { type = "boolean", default = false },
   plan_tokens = { type = "integer", default = 800, min = 50 },
+  plan_timeout = { type = "duration", default = 60, min = 0.001 },
   when = { type = { "boolean", "function" } },
 }
 
@@ -86,7 +88,7 @@ local function job_of(options, req, next)
   return {
     policy = "decompose", req = req, language = language, max_parts = options.max_parts,
     concurrency = math.min(options.concurrency, options.max_parts), on_error = options.on_error, gap = "\n\n", merger = options.merger,
-    show_plan = options.show_plan,
+    show_plan = options.show_plan, plan_timeout = options.plan_timeout,
     plain = function() return next(req) end,
     plan = function()
       return { upstream = options.planner, messages = crew.with(req, PLAN:format(options.max_parts)), stream = true, temperature = 0,

@@ -10,7 +10,9 @@
 --
 -- Numbers and quotations are compared with the source (check): in notes, what is not in their part is marked as
 -- doubtful ("mark"), or the part is asked once more ("again"); under the answer stands what is not in the document,
--- unless its format or a call of tools forbids that.  It may be right nevertheless: a sum is in no source.
+-- unless its format or a call of tools forbids that.  It may be right nevertheless: a sum is in no source.  The check
+-- takes what CPU time is left (limits.cpu_ms); what there is none for is left out, and the answer says
+-- x-perilune-degraded: map_reduce, like that to a document that could not be read in parts at all.
 --
 -- A part that cannot be read (twice, when that may help) is told to the merger ("note"), left out ("skip"), or ends the
 -- request ("fail").  When no part can be read, the request fails.
@@ -50,7 +52,11 @@ local spec = {
 }
 
 local MOST_PARTS = 1000 -- of a document
-local SECONDS_PER_BYTE = 80e-9 -- of CPU time, with all that is asked for it: measured, and some more
+-- Of CPU time, with all that is asked for it but the check: measured are 20 for prose, 100 for nothing but numbers.
+local SECONDS_PER_BYTE = 80e-9
+local SECONDS_BEHIND = 15e-9 -- of these when it is cut: for the calls, of which none has been paid then
+local DEGRADED = { ["x-perilune-degraded"] = "map_reduce" }
+local FLOOR, LAST_FLOOR = 0.3, 0.2 -- of the CPU time that is left: for what must follow upon a check, or upon the last one
 
 local labels = {
   en = "[Notes on a document of %d parts that stood here]\n%s\n[End of the notes]",
@@ -64,34 +70,66 @@ local function may_add(req)
   return plain and (req.n or 1) == 1
 end
 
-local function with_check(req, res, doc, options)
-  if options.check == "off" or not may_add(req) then return res end
-  local source, said, size = grounded.source{ doc.head, doc.text, doc.tail }, {}, 0
+-- Where that is to be named; nil when there is no time to find out.
+local function source_of(doc)
+  local floor = perilune.cpu_left() * LAST_FLOOR
+  return grounded.source({ doc.head, doc.text, doc.tail }, function(seconds) return perilune.cpu_left() >= floor + seconds end)
+end
+
+local function with_check(req, res, source)
+  local said, size = {}, 0
   return res:map("sentence", function(piece)
     size = size + #piece
     if size < 200000 then said[#said + 1] = piece end
     return piece
   end, function()
-    local missing = source:missing(table.concat(said, " "))
+    local text = table.concat(said, " ")
+    local missing = source:missing(text, function(seconds) return perilune.cpu_left() >= seconds end)
+    if not missing then
+      req:log("warn", "map_reduce: the answer is not checked, for want of CPU time (limits.block_ms)", { bytes = #text })
+      return nil
+    end
     if not missing[1] then return nil end
     req:log("info", "map_reduce: not in the document", { missing = missing })
     return ("\n\n[Not found in the document: %s]"):format(table.concat(missing, ", "))
   end)
 end
 
+local function as_it_is(req, next)
+  local res, err = next(req)
+  if not res then return nil, err end
+  return parts.summed(res, {}, DEGRADED)
+end
+
+local SLOW = "for want of CPU time (limits.cpu_ms)"
+
 -- A text for which there is no CPU time goes as it is: half of the work would be paid for nothing.
-local function is_affordable(req, doc)
-  if perilune.cpu_left() >= #doc.text * SECONDS_PER_BYTE then return true end
-  req:log("warn", "map_reduce: the document goes as it is, for want of CPU time (limits.cpu_ms)", { bytes = #doc.text })
-  return false
+local function chunks_of(req, doc, options)
+  if perilune.cpu_left() < #doc.text * SECONDS_PER_BYTE then return nil, SLOW end
+  local done, chunks, why = perilune.attempt(documents.chunks, doc.text, options.size, req.model)
+  if not done or perilune.cpu_left() < #doc.text * SECONDS_BEHIND then return nil, SLOW end
+  if chunks and (#chunks < 2 or #chunks > MOST_PARTS) then return nil, ("%d parts"):format(#chunks) end
+  return chunks, why
+end
+
+local function answer(req, next, doc, options)
+  local res, err = next(req)
+  if not res or options.check == "off" then return res, err end
+  local source = may_add(req) and source_of(doc)
+  doc.unchecked = doc.unchecked or source == nil
+  if doc.unchecked then
+    req:log("warn", "map_reduce: not all is checked, for want of CPU time (limits.cpu_ms)", { bytes = #doc.text })
+  end
+  return source and with_check(req, res, source) or res
 end
 
 local function run(req, next, doc, options)
-  local chunks, why = documents.chunks(doc.text, options.size, req.model)
-  if not chunks or #chunks < 2 or #chunks > MOST_PARTS then
-    req:log("warn", "map_reduce: the document goes as it is", { reason = why or ("%d parts"):format(#chunks) })
-    return next(req)
+  local chunks, why = chunks_of(req, doc, options)
+  if not chunks then
+    req:log("warn", "map_reduce: the document goes as it is", { reason = why, bytes = #doc.text })
+    return as_it_is(req, next)
   end
+  doc.floor = perilune.cpu_left() * FLOOR
   local notes, err, failed = documents.map(options, doc, chunks)
   if not notes then return nil, err end
   local text, levels
@@ -104,10 +142,9 @@ local function run(req, next, doc, options)
   parts.tally("map_reduce", levels > 0 and "tree" or "flat")
   if options.merger then req.upstream = options.merger end
   local res
-  res, err = next(req)
+  res, err = answer(req, next, doc, options)
   if not res then return nil, err end
-  if failed > 0 then res.headers["x-perilune-degraded"] = "map_reduce" end
-  return parts.summed(with_check(req, res, doc, options), doc.used)
+  return parts.summed(res, doc.used, (failed > 0 or doc.unchecked) and DEGRADED or nil)
 end
 
 -- A size that was given and cannot be is no size to be made smaller in silence.
@@ -133,11 +170,6 @@ return function(given)
     local doc = documents.find(req, options.above_tokens)
     if not doc then return next(req) end
     req.ctx[done] = true
-    if not is_affordable(req, doc) then
-      local res, err = next(req)
-      if res then res.headers["x-perilune-degraded"] = "map_reduce" end
-      return res, err
-    end
     return run(req, next, doc, options)
   end
 end, { needs = "chat", others = "pass" }

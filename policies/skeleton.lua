@@ -9,13 +9,14 @@
 -- it is only done where the question asks for points (tips, reasons, ways, pros and cons, 建议, 原因, 方法,
 -- 优缺点 ...), and never for code, mathematics, JSON and other data, texts to be rewritten, stories, short
 -- answers, with tools, a response_format or n > 1.  What does not pass this gate passes untouched and unpaid for; an
--- outline that is nonsense leads to the plain call.
+-- outline that is nonsense, or takes too long, leads to the plain call.
 --
 ---@class SkeletonOptions
 ---@field outline? string       upstream that writes the outline; default: where the request would go
 ---@field worker? string        upstream that writes the points; the same
 ---@field max_points? integer   2 to 32, default 10; what is more goes into the last one
 ---@field concurrency? integer  points at once, default 10
+---@field plan_timeout? number  seconds until the outline is complete, default 60; never more than a quarter of the request's
 ---@field on_error? string      of a point: "note" (default), "skip", "fail"
 ---@field when? boolean|fun(req: perilune.Request): boolean  default: the gate above
 
@@ -29,6 +30,7 @@ local spec = {
   worker = { type = "upstream" },
   max_points = { type = "integer", default = 10, min = 2, max = 32 },
   concurrency = { type = "integer", default = 10, min = 1, max = 32 },
+  plan_timeout = { type = "duration", default = 60, min = 0.001 },
   on_error = { type = "string", one_of = { "note", "skip", "fail" }, default = "note" },
   when = { type = { "boolean", "function" } },
 }
@@ -52,6 +54,7 @@ local function job_of(options, req, next)
   return {
     policy = "skeleton", req = req, language = text_of.language(text_of.last_user(req)), max_parts = options.max_points,
     alone = true, concurrency = math.min(options.concurrency, options.max_points), on_error = options.on_error, gap = "\n\n",
+    plan_timeout = options.plan_timeout,
     plain = function() return next(req) end,
     plan = function()
       return { upstream = options.outline or req.upstream, messages = crew.with(req, OUTLINE:format(options.max_points)), stream = true,

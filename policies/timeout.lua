@@ -5,7 +5,8 @@
 -- Whatever runs behind it in the list is canceled when the time is up, retries
 -- and fallbacks included, and the client (or the policy in front) gets `timeout`.
 -- Two numbers, because they answer two questions: a model that thinks for a
--- minute is fine where nobody waits for the first word.
+-- minute is fine where nobody waits for the first word.  What a policy behind it
+-- writes (compose, decompose, skeleton) is bounded like what an upstream says.
 --
 -- A stream that has begun is no longer cut here: from then on the upstream's own
 -- `timeouts` hold (idle, total), and the deadline of the request.

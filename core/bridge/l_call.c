@@ -90,8 +90,10 @@ static int call_push(lua_State *L, struct op *op) {
     if (f != NULL) {
         lua_pushnil(L);
         lib_push_failure(L, f);
-        lua_pushstring(L, c->r->upstream);
-        lua_setfield(L, -2, "upstream");
+        if (c->r->upstream[0] != '\0') {
+            lua_pushstring(L, c->r->upstream);
+            lua_setfield(L, -2, "upstream");
+        }
         n = 2;
     } else {
         response_push(L, c->r);
@@ -113,6 +115,16 @@ int lib_wait_response(lua_State *L, struct response *r) {
     c->r = r;
     response_on_ready(r, call_ready, c);
     return op_wait(L, &c->op, "upstream");
+}
+
+/* core.begun(res) -> res | nil, err, waits: until an answer that a policy makes has begun, as that of an upstream has
+ * when it is there.  What has begun, or is none, is handed back. */
+int l_begun(lua_State *L) {
+    lua_settop(L, 1);
+    struct response *r = response_test(L, 1);
+    bool waits = r != NULL && !response_is_opened(r) && r->ready == NULL && buf_len(&r->held) == 0;
+    if (!waits || (r->ended && response_failure(r) == NULL) || !op_is_possible(L)) return 1;
+    return lib_wait_response(L, response_ref(r));
 }
 
 static int fail(lua_State *L, struct failure *f) {

@@ -667,6 +667,7 @@ static const luaL_Reg functions[] = {
     { "near_threshold", l_near_threshold },
     { "near_value_question", l_near_value_question },
     { "call", l_call },
+    { "begun", l_begun },
     { "check", l_check },
     { "coalesce", l_coalesce },
     { "cpu_left", l_cpu_left },

@@ -93,6 +93,7 @@ int l_date(lua_State *L);
 int l_fields(lua_State *L);
 int l_sleep(lua_State *L);
 int l_call(lua_State *L);
+int l_begun(lua_State *L);
 int l_latch(lua_State *L);
 int l_latch_set(lua_State *L);
 int l_latch_wait(lua_State *L);

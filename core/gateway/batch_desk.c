@@ -13,7 +13,9 @@
  *
  * A batch is a job with the path /v1/batches and a mark of this desk (job_put_guard), which batch_work.c does.  It
  * remembers who let it in; lines have no headers, so an endpoint whose route is chosen by some leads elsewhere then.
- * A list of batches looks through the tenant's jobs, and then asks for each: what was posted is not in lists. */
+ * A list of batches looks through the tenant's jobs, as many at once as a queue tells, until it has found enough or
+ * there are no more: however many other jobs are newer, a page is full and says rightly whether it is the last.
+ * Then it asks for each: what was posted is not in lists. */
 #include "gateway/batch_desk.h"
 
 #include <errno.h>
@@ -36,7 +38,6 @@
 #define LIST_MOST    100
 #define LIST_DEFAULT 20
 #define CANCELLING_MS 600000 /* that the files of a cancelled batch may take, as OpenAI has it */
-#define LOOK_MOST    2000 /* jobs that are looked through for a list of batches */
 #define BATCH_TRIES  20   /* workers that may die over it */
 
 enum desk_what { DESK_UPLOAD, DESK_FILES, DESK_FILE, DESK_CONTENT, DESK_REMOVE,
@@ -57,8 +58,7 @@ struct batch_desk {
     char              after[64], purpose[32];
     bool              oldest_first;
     char              found[LIST_MOST + 1][JOB_ID_SIZE];
-    unsigned          found_count, shown, looked;
-    bool              unlooked;    /* there may be more behind what was looked through */
+    unsigned          found_count, shown;
     bool              disk_failed; /* while a batch was looked at */
 };
 
@@ -438,7 +438,7 @@ static void show_next(struct batch_desk *d) {
     char first[JOB_ID_SIZE + 2], last[JOB_ID_SIZE + 2];
     if (n > 0) batch_id_of(d->found[0], first);
     if (n > 0) batch_id_of(d->found[n - 1], last);
-    end_list(d, n > 0 ? first : NULL, last, d->found_count > d->limit || (n > 0 && d->unlooked));
+    end_list(d, n > 0 ? first : NULL, last, d->found_count > d->limit);
     reply(d, &d->out);
 }
 
@@ -453,9 +453,8 @@ static void on_looked(struct jobs_op *op, const struct jobs_answer *a) {
     for (unsigned i = 0; i < a->count && d->found_count <= d->limit; i++)
         if (slice_eq(a->jobs[i].path, batches))
             snprintf(d->found[d->found_count++], JOB_ID_SIZE, "%s", a->jobs[i].id);
-    d->looked += a->count;
-    bool last = a->count < LIST_MOST || d->looked >= LOOK_MOST || d->found_count > d->limit;
-    d->unlooked = a->count == LIST_MOST; /* the next page begins behind what was found */
+    /* A short page is not the last one: what was forgotten meanwhile is missing in it. */
+    bool last = a->count == 0 || d->found_count > d->limit;
     if (!last) snprintf(d->after, sizeof(d->after), "%s", a->jobs[a->count - 1].id);
     if (last) show_next(d);
     else look_on(d);
@@ -463,7 +462,7 @@ static void on_looked(struct jobs_op *op, const struct jobs_answer *a) {
 
 static void look_on(struct batch_desk *d) {
     ask(d, &(struct jobs_ask){ .verb = JOBS_LIST, .tenant = tenant(d), .before = slice_str(d->after), .status = -1,
-                               .count = LIST_MOST }, on_looked);
+                               .count = JOBS_MOST }, on_looked);
 }
 
 /* -- Admitted -------------------------------------------------------------------------------------------- */

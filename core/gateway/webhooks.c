@@ -11,7 +11,7 @@
  * | what came                                      | and then                                                   |
  * |---|---|
  * | 2xx                                            | delivered                                                  |
- * | 410                                            | dead; what else is for this URL, too, for a day            |
+ * | 410                                            | dead; what else this tenant has for this URL, for a day    |
  * | anything else: 3xx, an address that is not     | again, after a pause (webhook_delay_ms), until it was      |
  * | public, no connection, no answer in time       | tried often enough: dead                                   |
  *
@@ -21,15 +21,16 @@
  * Each delivery is sent at least once, under the same id; a process that dies while it sends leaves a lease that runs
  * out.  One worker of a process sends; several processes share the work by their leases.
  *
- * One receiver, or one tenant, must not keep the others waiting.  Of one host only HOST_MOST are called at once, and a
- * host is an address with its port, since names cost nothing: those that lead to the same one share its places, and of
- * one that leads to several each must have a place.  The call that follows goes to the addresses that were counted.  A
- * tenant may have as many under way as places are free: alone half of them, with n others an (n + 2)nd part each, and
- * some are always free for who comes next (Choudhury and Hahn's dynamic thresholds).  What is more goes back to the
- * queue without having used a try, for about as long as those before it will take:
+ * One receiver, or one tenant, must not keep the others waiting.  There are MOST places, and HOST_MOST of them may be
+ * taken at one host, which is an address with its port, since names cost nothing: those that lead to the same one share
+ * its places, and of one that leads to several each must have a place.  The call that follows goes to the addresses
+ * that were counted.  Of all places, and of a host's, a tenant may have as many under way as are free: alone half of
+ * them, with n others an (n + 2)nd part each, and some are always free for who comes next (Choudhury and Hahn's dynamic
+ * thresholds): a host that many share, such as a relay, hangs for one of them and not for the next.  What is more goes
+ * back to the queue without having used a try, for about as long as those before it will take:
  *
- *     tenant, host -> pace:  until  when the last one that was put back is to come again
- *                            each   how long a delivery takes lately, or the oldest under way has taken
+ *     tenant, tenant at a host -> pace:  until  when the last one that was put back is to come again
+ *                                        each   how long a delivery takes lately, or the oldest under way has taken
  *     at = until = max(now, until) + each / places
  *
  * So thousands that wait for receivers that hang come back one by one, as places for them become free, and the queue's
@@ -51,18 +52,18 @@
 #include "upstream/reach.h"
 
 #define MOST        64       /* deliveries at once */
-#define HOST_MOST   8        /* of these to one address */
+#define HOST_MOST   16       /* of these to one address, so 8 of one tenant */
 #define BUSY_MS     1000     /* until another look when there is no memory, or nobody to say how long */
-#define PACES       1024     /* tenants and hosts whose pace is known; others are learned anew */
+#define PACES       1024     /* tenants, and tenants at hosts, whose pace is known; others are learned anew */
 #define EACH_LEAST  10       /* milliseconds */
 #define WAIT_MOST   600000   /* of one that was put back */
 #define LEASE_MS    30000    /* on top of the time for a try: to tell the queue */
 #define AGAIN_MS    1000     /* after the queue could not be asked or told */
-#define GONE_MOST   256      /* URLs that said so last */
+#define GONE_MOST   256      /* URLs that said so last, each to a tenant */
 #define GONE_MS     (24u * 3600 * 1000)
 
 struct gone {
-    uint64_t url, until_ms; /* hash of the URL */
+    uint64_t what, until_ms; /* hash of the tenant and the URL */
 };
 
 /* How fast somebody's deliveries go.  Lost when another one falls on its place: that costs a look too many. */
@@ -87,15 +88,13 @@ struct webhooks {
     struct hash_key key;        /* of URLs, tenants and hosts */
 };
 
-enum { OF_TENANT, OF_HOST };
-
 struct delivery {
     struct list      link;
     struct webhooks *w;
     enum { RESOLVING, CALLING, TELLING } state;
     uint64_t         number, lease, until_ms; /* until: the lease, on the loop's clock */
     unsigned         tries;
-    uint64_t         of[2];                   /* hashes: [OF_TENANT] of its name, [OF_HOST] of what it waits for */
+    uint64_t         tenant, host;            /* hashes of their names */
     uint64_t         places[ORIGIN_ADDRESSES]; /* CALLING: hashes of all addresses that it may be at */
     unsigned         place_count;
     struct name_lookup *lookup;               /* RESOLVING */
@@ -201,16 +200,25 @@ static void tell(struct delivery *d) {
 
 /* -- What an answer means ------------------------------------------------------------------------ */
 
-static uint64_t url_hash(const struct webhooks *w, const char *url) { return hash64(&w->key, slice_str(url)); }
-
-static void note_gone(struct webhooks *w, const char *url) {
-    w->gone[w->gone_at++ % GONE_MOST] = (struct gone){ url_hash(w, url), loop_now(loop_of(w)) + GONE_MS };
+/* Of what is one tenant's. */
+static uint64_t of_tenant(const struct delivery *d, uint64_t what) {
+    const uint64_t both[] = { d->tenant, what };
+    return hash64(&d->w->key, slice_of((const char *)both, sizeof(both)));
 }
 
-static bool is_gone(const struct webhooks *w, const char *url) {
-    uint64_t h = url_hash(w, url), now = loop_now(loop_of(w));
+/* A receiver that many share says it to one of them. */
+static uint64_t gone_hash(const struct delivery *d) { return of_tenant(d, hash64(&d->w->key, slice_str(d->url))); }
+
+static void note_gone(const struct delivery *d) {
+    struct webhooks *w = d->w;
+    w->gone[w->gone_at++ % GONE_MOST] = (struct gone){ gone_hash(d), loop_now(loop_of(w)) + GONE_MS };
+}
+
+static bool is_gone(const struct delivery *d) {
+    const struct webhooks *w = d->w;
+    uint64_t h = gone_hash(d), now = loop_now(loop_of(w));
     for (unsigned i = 0; i < GONE_MOST; i++)
-        if (w->gone[i].url == h && w->gone[i].until_ms > now) return true;
+        if (w->gone[i].what == h && w->gone[i].until_ms > now) return true;
     return false;
 }
 
@@ -219,7 +227,7 @@ static void judge(struct delivery *d) {
         d->end = JOB_HOOK_DELIVERED;
         return;
     }
-    if (d->status == 410) note_gone(d->w, d->url);
+    if (d->status == 410) note_gone(d);
     double random = rng_double(&loop_of(d->w)->rng);
     const struct webhook_settings *s = d->w->set; /* NULL: a reload took it away */
     d->delay_ms = d->status == 410 ? 0 : s == NULL ? BUSY_MS : webhook_delay_ms(s, d->tries, d->retry_after_ms, random);
@@ -241,8 +249,8 @@ static void on_over(struct deferred *j) {
     struct delivery *d = container_of(j, struct delivery, over);
     if (d->began_ms > 0) {
         uint64_t took = loop_now(loop_of(d->w)) - d->began_ms;
-        learn_pace(d->w, d->of[OF_TENANT], took);
-        for (unsigned i = 0; i < d->place_count; i++) learn_pace(d->w, d->places[i], took);
+        learn_pace(d->w, d->tenant, took);
+        for (unsigned i = 0; i < d->place_count; i++) learn_pace(d->w, of_tenant(d, d->places[i]), took);
     }
     count(d);
     say(d);
@@ -341,17 +349,17 @@ static void find_host(struct delivery *d) {
     d->host_len = strcspn(d->url + d->host_at, "/?");
     char lower[JOB_URL_MAX + 2] = "h"; /* "t" TENANT, "h" HOST: nobody's tenant is a host */
     for (size_t i = 0; i < d->host_len; i++) lower[1 + i] = (char)tolower((unsigned char)d->url[d->host_at + i]);
-    d->of[OF_HOST] = hash64(&d->w->key, slice_of(lower, 1 + d->host_len));
+    d->host = hash64(&d->w->key, slice_of(lower, 1 + d->host_len));
 }
 
 static void find_tenant(struct delivery *d, struct slice tenant) {
     char text[JOB_TENANT_MAX + 2] = "t";
     size_t len = tenant.len < JOB_TENANT_MAX ? tenant.len : JOB_TENANT_MAX;
     if (len > 0) memcpy(text + 1, tenant.ptr, len);
-    d->of[OF_TENANT] = hash64(&d->w->key, slice_of(text, 1 + len));
+    d->tenant = hash64(&d->w->key, slice_of(text, 1 + len));
 }
 
-/* Of those that are being called; the same: of the same tenant, or host. */
+/* Of those that are being called; the same: of the same tenant. */
 struct under_way {
     unsigned all, same;
     uint64_t oldest_ms;
@@ -363,21 +371,23 @@ static bool is_at(const struct delivery *d, uint64_t place) {
     return false;
 }
 
-static struct under_way count_calls(const struct delivery *d, int by) {
+/* place: those at it; NULL: all, and the oldest of the same tenant. */
+static struct under_way count_calls(const struct delivery *d, const uint64_t *place) {
     struct under_way n = { 0, 0, 0 };
     uint64_t now = loop_now(loop_of(d->w));
     for (const struct list *e = d->w->deliveries.next; e != &d->w->deliveries; e = e->next) {
         const struct delivery *other = container_of((struct list *)(uintptr_t)e, struct delivery, link);
-        if (other == d || other->state == TELLING) continue;
+        if (other == d || other->state == TELLING || (place != NULL && !is_at(other, *place))) continue;
+        bool same = other->tenant == d->tenant;
         n.all++;
-        if (by == OF_TENANT ? other->of[by] != d->of[by] : !is_at(other, d->of[by])) continue;
-        n.same++;
+        n.same += same;
+        if (!same && place == NULL) continue;
         if (other->state == CALLING && now - other->began_ms > n.oldest_ms) n.oldest_ms = now - other->began_ms;
     }
     return n;
 }
 
-/* Goes back to the queue, behind those of the same tenant or host that went back before. */
+/* Goes back to the queue, behind those of the same tenant (at the same host) that went back before. */
 static void put_back(struct delivery *d, uint64_t who, const struct under_way *n) {
     struct pace *p = pace_of(d->w, who);
     uint64_t now = loop_now(loop_of(d->w)), each = p->each_ms > n->oldest_ms ? p->each_ms : n->oldest_ms;
@@ -391,19 +401,18 @@ static void put_back(struct delivery *d, uint64_t who, const struct under_way *n
 }
 
 static bool must_wait(struct delivery *d) {
-    struct under_way n = count_calls(d, OF_TENANT);
+    struct under_way n = count_calls(d, NULL);
     bool waits = n.same > 0 && n.same + n.all >= MOST; /* as many as are free */
-    if (waits) put_back(d, d->of[OF_TENANT], &n);
+    if (waits) put_back(d, d->tenant, &n);
     return waits;
 }
 
-/* One of its addresses is called as often as it may be. */
+/* At one of its addresses there is no place for it. */
 static bool must_wait_there(struct delivery *d) {
     for (unsigned i = 0; i < d->place_count; i++) {
-        d->of[OF_HOST] = d->places[i];
-        struct under_way n = count_calls(d, OF_HOST);
-        if (n.same < HOST_MOST) continue;
-        put_back(d, d->places[i], &n);
+        struct under_way n = count_calls(d, &d->places[i]);
+        if (n.same + n.all < HOST_MOST) continue;
+        put_back(d, of_tenant(d, d->places[i]), &n);
         return true;
     }
     return false;
@@ -415,7 +424,7 @@ static bool spared(struct delivery *d) {
     if (refused != NULL) {
         note(d, refused);
         d->end = JOB_HOOK_DEAD;
-    } else if (is_gone(d->w, d->url)) {
+    } else if (is_gone(d)) {
         note(d, "the receiver said 410 before");
         d->end = JOB_HOOK_DEAD;
     } else {
@@ -427,7 +436,7 @@ static bool spared(struct delivery *d) {
 /* Where it goes is known, or libcurl will know. */
 static void begin(struct delivery *d, const struct origin *o) {
     struct webhooks *w = d->w;
-    d->places[0] = d->of[OF_HOST];
+    d->places[0] = d->host;
     d->place_count = 1;
     for (unsigned i = 0; o != NULL && i < o->address_count; i++) {
         unsigned char bytes[18]; /* the address, its port */

@@ -185,7 +185,7 @@ static void say_fault(struct file_store *s) {
 }
 
 static void say_well(struct file_store *s, uint64_t now) {
-    if (!s->failing || now - s->fault_ms < WELL_MS || s->table.db.broken) return;
+    if (!s->failing || now < s->fault_ms + WELL_MS || s->table.db.broken) return; /* now may be older than the fault */
     s->failing = false;
     s->faults = 0;
     if (s->settings.log) log_line(s->settings.log, PERILUNE_LOG_INFO, "jobs: %s: is written again", s->table.db.path);

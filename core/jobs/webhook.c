@@ -57,6 +57,17 @@ bool webhook_secret_derive(const struct webhook_secret *of, struct slice tenant,
 
 /* -- URLs ----------------------------------------------------------------------------------- */
 
+/* Behind the host: nothing, or ":" and a port that there is. */
+static bool is_port(struct slice s) {
+    unsigned long port = 0;
+    if (s.len < 2) return s.len == 0; /* ":" alone is no port that anybody means */
+    for (size_t i = 1; i < s.len && port <= 65535; i++) {
+        if (s.ptr[i] < '0' || s.ptr[i] > '9') return false;
+        port = port * 10 + (unsigned long)(s.ptr[i] - '0');
+    }
+    return s.ptr[0] == ':' && port > 0 && port <= 65535;
+}
+
 const char *webhook_refused(const struct webhook_settings *s, struct slice url) {
     if (s == NULL) return "no webhooks are sent here; jobs.webhooks in the configuration turns them on";
     bool secure = url.len > 8 && strncasecmp(url.ptr, "https://", 8) == 0;
@@ -75,6 +86,12 @@ const char *webhook_refused(const struct webhook_settings *s, struct slice url) 
     if (end == begin) return "the URL of a webhook names no host";
     if (memchr(url.ptr + begin, '@', end - begin) != NULL)
         return "the URL of a webhook must not have a user or a password in it";
+    size_t host = begin;
+    bool bracket = url.ptr[begin] == '[';
+    while (host < end && url.ptr[host] != (bracket ? ']' : ':')) host++;
+    if (bracket && host == end) return "the URL of a webhook names no host";
+    if (bracket) host++;
+    if (!is_port(slice_of(url.ptr + host, end - host))) return "the URL of a webhook has a port that there is not";
     return NULL;
 }
 

@@ -60,6 +60,19 @@ local function behind_guard(next)
   end
 end
 
+-- An answer that a policy composes has begun when its first piece is there (a whole one: all of them), as that of an
+-- upstream has.  Who waits in front (timeout, retry) takes it for that.
+local function begun(res, ...)
+  if type(res) ~= "userdata" then return res, ... end
+  return core.result(core.begun(res))
+end
+
+--- The last step of who asks a route: its answer has begun.
+---@param run function
+function M.begins(run)
+  return function(req) return begun(run(req)) end
+end
+
 --- Policies from the outside in: each gets the next one as its second argument.
 ---@param policies function[]
 ---@param last function
@@ -72,6 +85,7 @@ function M.compose(policies, last, guard)
       if type(req) ~= "userdata" then no_request(req) end
       return frame(policy, req, after)
     end
+    if i > 1 then next = M.begins(next) end
   end
   return next
 end
@@ -144,7 +158,7 @@ local function route_finder(routes, chains)
     for i, route in ipairs(routes) do
       local label = route.name or route.path
       if route.name == name or route.path == name then
-        return { index = i, label = label, run = chains[i] or M.terminal(route.upstream) }
+        return { index = i, label = label, run = M.begins(chains[i] or M.terminal(route.upstream)) }
       end
       known[#known + 1] = label
     end

@@ -247,7 +247,9 @@ end
 
 types.string = function(spec, value)
   if type(value) ~= "string" then return nil, "must be a string, got " .. show(value) end
-  if #value < (spec.min or 0) then return nil, "must not be empty" end
+  if #value < (spec.min or 0) then
+    return nil, value == "" and "must not be empty" or ("must have at least %d bytes, got %s"):format(spec.min, show(value))
+  end
   if spec.max and #value > spec.max then return nil, ("must not be longer than %d bytes"):format(spec.max) end
   if spec.one_of then
     for _, known in ipairs(spec.one_of) do

@@ -79,6 +79,7 @@ end
 
 function Out:finish(reason, opts)
   check.known("out:finish", opts, write_options)
+  if type(reason) ~= "string" or reason == "" then error("out:finish takes the reason, such as \"length\", got " .. check.show(reason), 2) end
   core.compose_reason(self, reason, opts and opts.choice)
 end
 

@@ -361,7 +361,7 @@ local tenants_schema = {
 
 local secrets = { "authorization", "cookie", "api%-?_?key", "token", "secret", "passw", "credential" }
 
--- Does a header of this name hold what nobody else may know?
+-- Does a header of this name hold what nobody else may know?  ORDER: is_secret() of job_question.c.
 local function is_secret(name)
   for _, part in ipairs(secrets) do
     if name:find(part) then return true end
@@ -530,13 +530,19 @@ local file_schema = {
 }
 
 -- Headers that are kept with a job: those that were named for it, and those that routes and upstreams ask for by name.
-local function headers_of_jobs(out)
+local function headers_of_jobs(ctx, out)
   local names, seen = {}, {}
   local function add(name)
     if not seen[name] then names[#names + 1] = name end
     seen[name] = true
   end
-  for _, name in ipairs(out.jobs.headers) do add(name) end
+  for i, name in ipairs(out.jobs.headers) do
+    if is_secret(name) or name:find("^x%-perilune%-") then
+      complain(ctx, ("jobs.headers[%d]"):format(i), ("'%s' is never kept with a job: %s"):format(name,
+        is_secret(name) and "its value would be a secret in the queue" or "it is said to the queue"))
+    end
+    add(name)
+  end
   for _, up in ipairs(out.upstreams) do
     for _, name in ipairs(up.forward_headers or {}) do add(name) end
   end
@@ -566,7 +572,7 @@ function M.check(raw, file_name)
   local out = walk(ctx, "", raw, file_schema)
   out.listen = out.listen or { "127.0.0.1:8080" }
   out.websocket.max_message = out.websocket.max_message or out.limits.body -- a body is the most of a message
-  if out.jobs and out.jobs.headers then out.jobs.headers = headers_of_jobs(out) end
+  if out.jobs and out.jobs.headers then out.jobs.headers = headers_of_jobs(ctx, out) end
   local warnings = {}
   coherence.check(out, {
     complain = function(key, message) complain(ctx, key, message) end,

@@ -28,6 +28,7 @@ local M = {}
 local RESULT = 24000 -- bytes of an earlier part that a later one is shown
 -- Of the request's time: what is not there by then is late.  The rest is for the merger, or for saying what is missing.
 local SHARE, SHARE_ALONE = 0.7, 0.95
+local PLAN_SHARE = 0.25 -- of the same, for the plan at most: behind one that hangs there must be time for the plain call
 
 -- -- the board -----------------------------------------------------------------------------
 
@@ -50,8 +51,10 @@ local function tasks_of(board) return board.reader.tasks end
 
 -- -- the plan -------------------------------------------------------------------------------
 
--- Reads the plan to its end, or as far as it matters.
-local function read_plan(board, res)
+local LATE = errors.new{ code = "timeout", status = 504, retryable = true, message = "the plan did not come in time" }
+
+-- True; or false, and why it breaks off.
+local function read_events(board, res)
   local reader, err = board.reader, nil
   for ev in res:events() do
     if ev.type == "error" then err = ev.error end
@@ -63,22 +66,29 @@ local function read_plan(board, res)
     end
     if reader.over then break end
   end
-  reader:finish()
+  return err == nil, err
+end
+
+-- Reads the plan to its end, or as far as it matters, or as there is time.
+local function read_plan(board, res, until_s)
+  local _, err = perilune.race{ function() return read_events(board, res) end, function()
+    perilune.sleep(math.max(0, until_s - perilune.now()))
+    return nil, LATE
+  end }
   board.out:count(res)
   res:discard()
-  parts.count(board.job.policy, "planner", err == nil)
-  board.plan_error, board.planned = err, true
-  tell(board)
-  return true
+  return err
 end
 
 local function plan(board)
-  local question = board.job.plan()
-  question.timeout = time_for_parts(board)
+  local job, question = board.job, board.job.plan()
+  question.timeout = math.max(0.001, math.min(job.plan_timeout, job.req:time_left() * PLAN_SHARE))
+  local until_s = perilune.now() + question.timeout
   local res, err = perilune.ask(question)
-  if res then return read_plan(board, res) end
-  parts.count(board.job.policy, "planner", false)
+  if res then err = read_plan(board, res, until_s) end
   board.reader:finish()
+  if err and #tasks_of(board) >= 2 then board.out:partial() end -- there may be more to it
+  parts.count(job.policy, "planner", err == nil)
   board.plan_error, board.planned = err, true
   tell(board)
   return true
@@ -331,6 +341,7 @@ end
 ---@field req perilune.Request
 ---@field language? string   of the question
 ---@field max_parts integer
+---@field plan_timeout number seconds until the plan is there, and no more than a quarter of what the request has
 ---@field alone? boolean      no part needs what came of another
 ---@field concurrency integer
 ---@field on_error "note"|"skip"|"fail"

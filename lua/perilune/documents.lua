@@ -18,6 +18,8 @@ local M = {}
 
 local PART = 500000 -- bytes that are cut into chunks at once
 local ARITY = 8     -- notes that are merged at once
+local DEPTH = 4     -- times that a text is cut, each time smaller
+local SIZE_LEAST = 16 -- tokens
 
 -- -- the text ----------------------------------------------------------------------------
 
@@ -27,6 +29,8 @@ local ARITY = 8     -- notes that are merged at once
 ---@field tail string
 ---@field question string
 ---@field used perilune.Usage[]  of the calls that were made for it
+---@field floor number     seconds of CPU time that the check of its notes leaves to what must be done
+---@field unchecked boolean  some of its notes were not, for want of time
 ---@field replace fun(text: string)
 
 --- The longest text of the conversation, when it has more than so many tokens, and what is asked of it.
@@ -43,7 +47,7 @@ function M.find(req, above)
   local question = last
   if last:find(long.text, 1, true) then question = head .. "\n[...]\n" .. tail end
   if #question > 6000 then question = question:sub(1, 3000) .. "\n[...]\n" .. question:sub(-3000) end
-  return { head = head, text = middle, tail = tail, used = {}, question = question:gsub("[\192-\255][\128-\191]*$", ""),
+  return { head = head, text = middle, tail = tail, used = {}, floor = 0, unchecked = false, question = question:gsub("[\192-\255][\128-\191]*$", ""),
            replace = function(text) long.replace(head .. text .. tail) end }
 end
 
@@ -60,7 +64,29 @@ local function part_end(text, from)
   return most
 end
 
---- Cuts a text so that each chunk has at most `size` tokens as `model` counts them; nil and why not.
+-- What looks like text and is none (numbers, hashes, base64) has more tokens than its length says: a chunk that has
+-- many more than wanted is cut once more, into as many as it takes.  `size` is what is said of the length.
+local function cut(text, wanted, size, model, out, depth)
+  local list, why = text_of.chunks(text, { size = size })
+  if not list then return nil, why end
+  for _, chunk in ipairs(list) do
+    chunk.tokens = perilune.tokens(chunk.lead .. chunk.text, model) or #chunk.text
+    local smaller = math.max(SIZE_LEAST, math.floor(size * 1.15 / math.ceil(chunk.tokens / wanted))) -- with its lead
+    if chunk.tokens <= wanted * 1.5 or depth == DEPTH or smaller >= size then
+      out[#out + 1] = chunk
+    else
+      local first = #out + 1
+      local ok, no = cut(chunk.text, wanted, smaller, model, out, depth + 1)
+      if not ok then return nil, no end
+      for i = first, #out do
+        if out[i].heading == "" then out[i].heading = chunk.heading end
+      end
+    end
+  end
+  return out
+end
+
+--- Cuts a text so that chunks have about `size` tokens at most, as `model` counts them; nil and why not.
 ---@param text string
 ---@param size integer
 ---@param model? string
@@ -70,19 +96,8 @@ function M.chunks(text, size, model)
   local out, from = {}, 1
   while from <= #text do
     local last = part_end(text, from)
-    local list, why = text_of.chunks(text:sub(from, last), { size = size })
-    if not list then return nil, why end
-    for _, chunk in ipairs(list) do
-      chunk.tokens = perilune.tokens(chunk.lead .. chunk.text, model) or #chunk.text
-      -- What looks like text and is none (hashes, base64) has more tokens than its length says.
-      if chunk.tokens > size * 1.5 and size >= 64 then
-        local smaller, no = M.chunks(chunk.text, math.floor(size * size / chunk.tokens), model)
-        if not smaller then return nil, no end
-        for _, one in ipairs(smaller) do out[#out + 1] = one end
-      else
-        out[#out + 1] = chunk
-      end
-    end
+    local ok, why = cut(text:sub(from, last), size, size, model, out, 1)
+    if not ok then return nil, why end
     from = last + 1
   end
   return out
@@ -118,16 +133,22 @@ local function shortened(text, options)
   return perilune.truncate(text, options.note_tokens) or text:sub(1, options.note_tokens)
 end
 
--- The notes of a chunk, with what is not in it asked for again, or marked.
+-- The notes of a chunk, with what is not in it asked for again, or marked.  Calls were paid for by now, and can be used
+-- without it: a check for which there is no CPU time is left out.
 local function checked(options, doc, chunk, i, n, notes)
   if options.check == "off" then return notes end
-  local source = grounded.source{ chunk.lead, chunk.text, chunk.heading, doc.question }
-  local missing = source:missing(notes)
+  local function has_time(seconds) return perilune.cpu_left() >= doc.floor + seconds end
+  local source = grounded.source({ chunk.lead, chunk.text, chunk.heading, doc.question }, has_time)
+  local missing = source and source:missing(notes, has_time)
+  if not missing then
+    doc.unchecked = true
+    return notes
+  end
   if missing[1] and options.check == "again" then
     local again = ask_part(options, doc, chunk, i, n, {
       { role = "assistant", content = notes }, { role = "user", content = AGAIN:format(table.concat(missing, ", ")) },
     })
-    local left = again and source:missing(again)
+    local left = again and source:missing(again, has_time)
     if left and #left < #missing then notes, missing = shortened(again, options), left end
   end
   if not missing[1] then return notes end

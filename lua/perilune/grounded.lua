@@ -9,6 +9,9 @@
 -- QUOTE_LEAST are names of things.
 --
 -- What is missing may be right (a sum, a rounded number): it is marked, never taken out.
+--
+-- A text that is nothing but numbers costs ten times the CPU time of prose: who has little of it says how much with
+-- has_time, and gets no source when it does not suffice.
 
 local text_of = require "perilune.text"
 
@@ -17,6 +20,10 @@ local M = {}
 local QUOTE_LEAST = 12  -- bytes
 local WINDOW = 524288   -- bytes of a source that are normalized at once
 local MOST = 20         -- missing ones that are told
+local PLAIN = 40e-9     -- seconds of CPU time for a byte that is normalized, or cut into spans
+local FIND = 1e-9       -- seconds for a byte that a quotation is looked for in
+local NUMBER = 2e-6     -- seconds for a number
+local NUMBERS = 256     -- that are read between two looks at the time
 
 local scales = {
   thousand = 1e3, million = 1e6, billion = 1e9, trillion = 1e12, mio = 1e6, bn = 1e9, m = 1e6, k = 1e3,
@@ -31,14 +38,14 @@ end
 
 local function form(value) return ("%.10g"):format(value) end
 
--- Calls fn(form, scaled form or nil, as written, first) for each number.
+-- Calls fn(form, scaled form or nil, as written, first) for each number, until it returns true.
 local function each_number(text, fn)
   for first, digits, behind in text:gmatch("()(%d[%d,]*%.?%d*)()") do
     digits = digits:gsub("[,%.]+$", "")
     local value = tonumber((digits:gsub(",", "")))
     if value then
       local scale = scale_behind(text, behind)
-      fn(form(value), scale and form(value * scale) or nil, digits, first)
+      if fn(form(value), scale and form(value * scale) or nil, digits, first) then return end
     end
   end
 end
@@ -53,17 +60,42 @@ end
 local Source = {}
 Source.__index = Source
 
---- Of several texts together.
+local function always() return true end
+
+-- Calls fn as each_number() does; true when there is no time for all of them.
+local function numbers_in_time(text, has_time, fn)
+  local count, late = 0, false
+  each_number(text, function(...)
+    if count % NUMBERS == 0 then late = not has_time(NUMBER * NUMBERS) end
+    count = count + 1
+    if not late then fn(...) end
+    return late
+  end)
+  return late
+end
+
+-- False when there is no time for it.
+local function take_in(self, text, has_time)
+  for at = 1, #text, WINDOW do
+    if not has_time(PLAIN * math.min(#text, WINDOW)) then return false end
+    self.parts[#self.parts + 1] = plain(text:sub(at, at + WINDOW + 1024))
+    self.bytes = self.bytes + #self.parts[#self.parts]
+  end
+  local late = numbers_in_time(text, has_time, function(value, scaled)
+    self.numbers[value] = true
+    if scaled then self.numbers[scaled] = true end
+  end)
+  return not late
+end
+
+--- Of several texts together; nil when there is no time for them.
 ---@param texts string[]
----@return perilune.Source
-function M.source(texts)
-  local self = setmetatable({ numbers = {}, parts = {} }, Source)
+---@param has_time? fun(seconds: number): boolean  is there so much CPU time?  Default: there is.
+---@return perilune.Source?
+function M.source(texts, has_time)
+  local self = setmetatable({ numbers = {}, parts = {}, bytes = 0 }, Source)
   for _, text in ipairs(texts) do
-    each_number(text, function(value, scaled)
-      self.numbers[value] = true
-      if scaled then self.numbers[scaled] = true end
-    end)
-    for at = 1, #text, WINDOW do self.parts[#self.parts + 1] = plain(text:sub(at, at + WINDOW + 1024)) end
+    if not take_in(self, text, has_time or always) then return nil end
   end
   return self
 end
@@ -84,24 +116,31 @@ function Source:has_quote(quote)
   return false
 end
 
---- The numbers and quotations of a text that are not in the source, as they are written there, each once.
+--- The numbers and quotations of a text that are not in the source, as they are written there, each once; nil when there
+--- is no time to find out.
 ---@param text string
----@return string[]
-function Source:missing(text)
+---@param has_time? fun(seconds: number): boolean
+---@return string[]?
+function Source:missing(text, has_time)
+  has_time = has_time or always
   local out, seen = {}, {}
   local function add(what)
     if seen[what] or #out == MOST then return end
     seen[what] = true
     out[#out + 1] = what
   end
-  each_number(text, function(value, scaled, written, first)
+  local late = numbers_in_time(text, has_time, function(value, scaled, written, first)
     if self.numbers[value] or scaled and self.numbers[scaled] or not needs_source(value, text, first) then return end
     add(written)
   end)
+  if late or not has_time(PLAIN * math.min(#text, WINDOW)) then return nil end
   for _, span in ipairs(text_of.spans(text:sub(1, WINDOW), { types = { "quote" } }) or {}) do
     local inner = text:sub(span.first, span.last):gsub("^[\"']", ""):gsub("[\"']$", "")
     inner = inner:gsub("^[\226\227].[\128-\191]", ""):gsub("[\226\227].[\128-\191]$", "")
-    if #inner >= QUOTE_LEAST and not inner:find("^《") and not self:has_quote((inner:gsub("[%.,;:!%?]+$", ""))) then add('"' .. inner .. '"') end
+    if #inner >= QUOTE_LEAST and not inner:find("^《") then
+      if not has_time(FIND * self.bytes) then return nil end
+      if not self:has_quote((inner:gsub("[%.,;:!%?]+$", ""))) then add('"' .. inner .. '"') end
+    end
   end
   return out
 end

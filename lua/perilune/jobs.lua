@@ -127,7 +127,7 @@ local submit_spec = {
   keep = { type = "duration", min = 1, max = 3.2e9 },
   max_tries = { type = "integer", min = 1, max = 100 },
   key = { type = "string", min = 1, max = 255 },
-  webhook = { type = "string", min = 9, max = 2047 },
+  webhook = { type = "string", min = 1, max = 2047 },
   tenant = { type = "string", min = 1, max = 127 },
 }
 

@@ -54,7 +54,8 @@
 ---@alias perilune.Policy async fun(req: perilune.Request, next: perilune.Next): perilune.Response?, perilune.Error?
 
 --- Runs the policies behind this one, and at last the call.  `opts` are those of
---- upstream:chat(); only the next() of the last policy in the list looks at them.
+--- upstream:chat(); only the next() of the last policy in the list looks at them.  The response
+--- has begun: also one that a policy behind composes.
 ---@alias perilune.Next async fun(req: perilune.Request, opts?: perilune.CallOptions): perilune.Response?, perilune.Error?
 
 -- -- errors ---------------------------------------------------------------------
@@ -537,7 +538,7 @@ function Plan:explain() end
 --- client asked for, and the usage of all its parts.  fn begins when the running function waits or returns, and may
 --- outlive the policy.  Returns it nothing, the answer is complete; `nil, err`, or an error that it throws, is the reply
 --- when nothing was sent yet, else an event of the stream, which then has no end.  A text, a number or a response that it
---- returns is a mistake: the answer is what was written.
+--- returns, instead of writing it, is a mistake, and fails like an error that it throws.
 ---@param fn async fun(out: perilune.Out): any?, perilune.Error?
 ---@param opts? perilune.ComposeOptions
 ---@return perilune.Response

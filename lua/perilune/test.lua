@@ -464,7 +464,7 @@ end
 ---@param policies table  as a configuration lists them
 function M.route(name, policies)
   local routes = scene().routes
-  routes[#routes + 1] = { index = #routes + 1, label = name, run = boot.compose(M.policies(policies), boot.terminal()) }
+  routes[#routes + 1] = { index = #routes + 1, label = name, run = boot.begins(boot.compose(M.policies(policies), boot.terminal())) }
 end
 
 local function fake_route(name)

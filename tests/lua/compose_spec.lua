@@ -250,6 +250,16 @@ t.test("a part that fails is a value; what came of it stays", function()
   end
 end)
 
+t.test("a reason is a word", function()
+  for _, reason in ipairs{ 5, "", true, {} } do
+    t.equal(send(function(out)
+      out:write("x")
+      t.error(function() out:finish(reason) end, "out:finish takes the reason, such as \"length\"")
+    end).status, 200)
+  end
+  t.equal(send(function(out) out:write("x") out:finish("length") end).body.choices[1].finish_reason, "length")
+end)
+
 t.test("a policy that throws before the first byte: 500, and behind it no end", function()
   for _, how in ipairs(both) do
     local reply = send(function() error "oops" end, { stream = how == "streamed" })

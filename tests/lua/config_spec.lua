@@ -616,6 +616,11 @@ t.test("headers that jobs keep", function()
     upstreams = { a = { url = "http://127.0.0.1:1/v1", forward_headers = { "openai-beta", "x-team" } } },
     routes = { { path = "/a", headers = { ["x-plan"] = "big" }, upstream = "a" } } }, "p.lua")
   t.equal(c.jobs.headers, { "x-team", "openai-beta", "x-plan" })
+  for _, name in ipairs{ "Authorization", "cookie", "X-Api-Key", "x-my-token" } do
+    t.match(complaint{ jobs = { memory = true, headers = { "x-team", name } } },
+      "^jobs%.headers%[2%]: '" .. name:lower():gsub("%-", "%%-") .. "' is never kept with a job: its value would be a secret")
+  end
+  t.match(complaint{ jobs = { memory = true, headers = { "x-perilune-key" } } }, "it is said to the queue")
 end)
 
 t.test("jobs", function()

@@ -291,3 +291,25 @@ t.test("wrong options are refused", function()
   t.error(function() t.policy("decompose", { planner = "a", worker = "b", max_parts = 1 }) end, "at least 2")
   t.error(function() t.policy("decompose", { planner = "a", worker = "b", mergr = "c" }) end, "did you mean 'merger'")
 end)
+
+t.test("a planner that hangs, or dribbles, costs no more than its time", function()
+  for _, stream in ipairs{ false, true } do
+    worker{ plain = { text = "plain" } }
+    planner(nil, { delay = 1000 }) -- it says nothing
+    local reply = send({ plan_timeout = 5 }, { stream = stream })
+    t.equal({ reply.text, reply.total }, { "plain", 5 })
+    planner({ "1. ", "His", "to", "ry", " and ", "so ", "on" }, { itl = 3 }) -- no line of it
+    reply = send({ plan_timeout = 5 }, { stream = stream })
+    t.equal({ reply.text, reply.total }, { "plain", 5 })
+    planner(nil, { delay = 1000 })
+    reply = send({}, { stream = stream })
+    t.equal({ reply.text, reply.total }, { "plain", 60 })
+  end
+end)
+
+t.test("of a plan that takes too long stays what has come, and no cache keeps it", function()
+  planner(nil, { itl = 10 })
+  worker()
+  local reply = send{ plan_timeout = 25 }
+  t.equal(reply.text, "## History\n\nHistory said.\n\n## Batteries\n\nBatteries said.\n\n## Charging\n\nCharging said.")
+end)

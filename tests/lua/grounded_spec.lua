@@ -31,3 +31,22 @@ t.test("long and odd texts", function()
   t.equal(#source:missing(("%d "):rep(100):format(unpack((function() local l = {} for i = 1, 100 do l[i] = 1000 + i end return l end)()))), 20)
   grounded.source{ "\255\254 12" }:missing("\255 12 13")
 end)
+
+t.test("who has no time gets no source, and no list of what is missing", function()
+  local left = 0
+  local function has_time(seconds)
+    left = left - seconds
+    return left >= 0
+  end
+  local numbers = ("12345 67890\n"):rep(4000)
+  t.equal(grounded.source({ numbers }, has_time), nil)
+  left = 0.003 -- it is normalized, and not all numbers are read
+  t.equal(grounded.source({ numbers }, has_time), nil)
+  left = 1
+  local source = grounded.source({ numbers }, has_time)
+  t.equal(source:missing("12345 and 999", has_time), { "999" })
+  left = 0
+  t.equal(source:missing("12345 and 999", has_time), nil)
+  left = 0.0000005 -- numbers (there are none), but no quotations
+  t.equal(source:missing("\"a quotation of some words\"", has_time), nil)
+end)

@@ -153,6 +153,7 @@ test("a part that cannot be read", function()
   t.equal(asked(), twice - 1) -- what would fail again is not tried again
   t.equal(t.calls("big")[1].body.messages[1].content:find("could not be read", 1, true), nil)
   failing(true)
+  t.equal(reply.headers["x-perilune-degraded"], "map_reduce")
   reply = send{ on_error = "fail" }
   t.equal({ reply.status, #t.calls("big") }, { 503, 0 })
   t.upstream("small", { status = 500 })
@@ -210,6 +211,60 @@ test("a document for which there is no CPU time goes as it is", function()
   t.upstream("big", { text = "ok" })
   local reply = send({}, document(600))
   t.equal({ reply.status, reply.headers["x-perilune-degraded"], #t.calls("small") }, { 200, "map_reduce", 0 })
+end)
+
+local function rows(n, form)
+  local out = { "a,b" }
+  for i = 1, n do out[#out + 1] = form:format(i, i * 7) end
+  return table.concat(out, "\n")
+end
+
+test("numbers have many tokens, and no more parts than other texts", function()
+  local function each(name, doc)
+    t.upstream("small", reader)
+    t.upstream("big", { text = "ok" })
+    local wanted = require("perilune").tokens(doc) / 1000
+    t.equal(send({}, doc).status, 200)
+    local n = #t.calls("small")
+    t.ok(n >= 2 and n <= wanted * 2.2 + 2, ("%s: %d parts of %d thousand tokens"):format(name, n, wanted))
+    t.ok(tokens_sent <= 2500, name .. ": " .. tokens_sent)
+  end
+  each("csv", rows(3000, "%d,%d"))
+  each("table", "|a|b|\n|-|-|\n" .. ("|1|2|\n"):rep(6000))
+  each("mixed", rows(1000, "%d,%d") .. document(20))
+  each("hashes", ("0f3a9c77e1b2d4"):rep(2000))
+end)
+
+test("a document of too many parts goes as it is, and says so", function()
+  t.upstream("small", reader)
+  t.upstream("big", { text = "ok" })
+  local reply = send({ chunk_tokens = 200, note_tokens = 50 }, document(1100))
+  t.equal({ reply.status, reply.headers["x-perilune-degraded"], #t.calls("small") }, { 200, "map_reduce", 0 })
+end)
+
+test("a check for which there is no CPU time is left out, and the answer says so", function()
+  local host = require "perilune.host"
+  local really, left = host.cpu_left, 1
+  host.cpu_left = function() return left end
+  for _, stream in ipairs{ false, true } do
+    for _, when in ipairs{ "parts", "answer", "never" } do
+      left = 1
+      t.upstream("small", function()
+        if when == "parts" then left = 0 end -- of which the check was to leave 0.3
+        return { text = "the number is 987654321" }
+      end)
+      t.upstream("big", function()
+        if when == "answer" then left = 0.0001 end
+        return { text = "It is 987654321." }
+      end)
+      local reply = send({}, rows(4000, "%d,%d"), { stream = stream })
+      t.equal({ reply.status, reply.headers["x-perilune-degraded"] }, { 200, when ~= "never" and "map_reduce" or nil })
+      t.equal(reply.text, "It is 987654321." .. (when == "never" and "\n\n[Not found in the document: 987654321]" or ""))
+      local notes = t.calls("big")[1].body.messages[1].content
+      t.equal(notes:find("so doubtful: 987654321", 1, true) ~= nil, when ~= "parts")
+    end
+  end
+  host.cpu_left = really
 end)
 
 test("wrong options are refused", function()

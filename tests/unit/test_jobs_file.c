@@ -291,9 +291,24 @@ TEST_NOFAULT(a_disk_that_is_full_has_room_again) {
     end(&w);
 }
 
+static atomic_uint faults_said, ends_said;
+
+static void listen_to(void *ud, int level, perilune_str line) {
+    char text[512];
+    (void)ud;
+    snprintf(text, sizeof(text), "%.*s", (int)line.len, line.ptr);
+    if (strstr(text, "is written again") != NULL) atomic_fetch_add(&ends_said, 1);
+    else if (level == PERILUNE_LOG_ERROR) atomic_fetch_add(&faults_said, 1);
+}
+
+/* That a fault is over is told when it stayed so for a while, and not as soon as it was told. */
 TEST_NOFAULT(a_lock_of_somebody_else_is_waited_for) {
     struct world w;
-    begin(&w, DATABASE);
+    struct log log = { .write = listen_to, .level = PERILUNE_LOG_INFO };
+    struct jobs_settings s;
+    jobs_settings_init(&s);
+    s.log = &log;
+    begin_with(&w, DATABASE, NULL, &s);
     sqlite3 *other;
     CHECK_INT(sqlite3_open(w.path, &other), SQLITE_OK);
     CHECK_INT(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
@@ -307,6 +322,8 @@ TEST_NOFAULT(a_lock_of_somebody_else_is_waited_for) {
     CHECK(strstr(reply.why, "another program holds a lock") != NULL);
     sqlite3_close(other);
     CHECK_INT(submit(&w, j), 0);
+    CHECK_UINT(atomic_load(&faults_said), 1);
+    CHECK_UINT(atomic_load(&ends_said), 0);
     done_asking();
     end(&w);
 }
