@@ -7,6 +7,7 @@
 
 #define GBNF_MAX_RULES 4096
 #define GBNF_MAX_TEXT  (1u << 20) /* bytes of a grammar */
+#define GBNF_MAX_STEPS (8u << 20) /* nodes of JSON looked at: tens of milliseconds.  1,000 properties take 110,000 */
 
 struct gbnf_error {
     unsigned root;     /* which of the schemas */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "include/perilune.h"
@@ -451,6 +452,72 @@ TEST_NOFAULT(large_schemas_are_bounded) {
     buf_deinit(&out);
 }
 
+/* A schema that is short for what it asks: written by who wants a worker to stand still. */
+static void check_bounded(struct buf *s) {
+    struct gbnf_error err;
+    struct buf out;
+    uint64_t from = clock_ns(CLOCK_MONOTONIC);
+    buf_init(&out, 0);
+    CHECK_INT(make(buf_cstr(s), &out, &err), PERILUNE_ERR_LIMITED);
+    CHECK_STR(err.keyword, "schema");
+    CHECK(strstr(err.message, "steps") != NULL);
+    CHECK_UINT(buf_len(&out), 0);
+    CHECK(clock_ns(CLOCK_MONOTONIC) - from < UINT64_C(5000000000)); /* far above what it takes, far below a minute */
+    buf_deinit(&out);
+    buf_clear(s);
+}
+
+static void put_times(struct buf *s, unsigned n, const char *item) {
+    for (unsigned i = 0; i < n; i++) buf_printf(s, "%s%s", i ? "," : "", item);
+}
+
+TEST_NOFAULT(what_takes_many_steps_is_refused) {
+    struct gbnf_error err;
+    struct buf s, out;
+    buf_init(&s, 0);
+    buf_init(&out, 0);
+    buf_puts(&s, "{\"properties\":{"); /* a long `required`, read for each alternative */
+    for (unsigned i = 0; i < 300; i++) buf_printf(&s, "%s\"p%03u\":{}", i ? "," : "", i);
+    buf_puts(&s, "},\"required\":[");
+    put_times(&s, 300000, "\"p000\"");
+    buf_puts(&s, "],\"anyOf\":[");
+    put_times(&s, 60, "{\"title\":\"x\"}");
+    buf_puts(&s, "]}");
+    check_bounded(&s);
+    buf_puts(&s, "{\"enum\":["); /* a long enum */
+    put_times(&s, 30000, "1");
+    buf_puts(&s, "],\"anyOf\":[");
+    put_times(&s, 60, "{\"title\":\"x\"}");
+    buf_puts(&s, "]}");
+    check_bounded(&s);
+    buf_puts(&s, "{\"type\":["); /* a long list of types */
+    put_times(&s, 100000, "\"string\"");
+    buf_puts(&s, "],\"anyOf\":[");
+    put_times(&s, 60, "{\"title\":\"x\"}");
+    buf_puts(&s, "]}");
+    check_bounded(&s);
+    buf_puts(&s, "{\"type\":\"string\",\"anyOf\":["); /* many members that are no keywords */
+    put_times(&s, 2000, "{\"title\":\"x\"}");
+    for (unsigned i = 0; i < 20000; i++) buf_printf(&s, "%s\"%u\":1", i ? "," : "],", i);
+    buf_puts(&s, "}");
+    check_bounded(&s);
+    buf_puts(&s, "{\"properties\":{"); /* references, each into a long list */
+    for (unsigned i = 0; i < 900; i++) buf_printf(&s, "%s\"p%u\":{\"$ref\":\"#/x/99999\"}", i ? "," : "", i);
+    buf_puts(&s, "},\"x\":[");
+    put_times(&s, 100000, "{}");
+    buf_puts(&s, "]}");
+    check_bounded(&s);
+    /* A name listed twice is one; a list as long as that alone is read. */
+    buf_puts(&s, "{\"properties\":{\"a\":{\"type\":\"null\"}},\"required\":[");
+    put_times(&s, 300000, "\"a\"");
+    buf_puts(&s, "]}");
+    CHECK_INT(make(buf_cstr(&s), &out, &err), 0);
+    buf_deinit(&s);
+    buf_deinit(&out);
+    check("{\"properties\":{\"a\":{\"type\":\"null\"}},\"required\":[\"a\",\"b\",\"a\",\"b\"]}",
+          LIST("{\"a\":null,\"b\":1}"), LIST("{\"a\":null}", "{\"a\":null,\"b\":1,\"b\":1}", "{\"b\":1}"));
+}
+
 TEST_FAULT(no_memory_leaves_nothing_behind) {
     struct gbnf_error err;
     struct buf out;
@@ -546,6 +613,31 @@ TEST_NOFAULT(calls_of_glm_write_arguments_one_by_one) {
                                 GLM("g", ARG("n", "1")) "\n" GLM("h", "")),
                  LIST(GLM("f", ARG("note", "a")), GLM("f", ""), GLM("f", ARG("city", "\"Bonn\"")), GLM("g", ARG("n", "x")),
                       GLM("f", ARG("city", "\"Rome\"") ARG("unit", "K")), GLM("h", ARG("n", "1")), GLM("i", "")));
+}
+
+TEST_NOFAULT(calls_of_glm_with_long_lists_are_written_once_through) {
+    struct json_doc doc = { .nodes = NULL };
+    struct json_error e;
+    struct gbnf_error err;
+    struct buf s, out;
+    uint64_t from = clock_ns(CLOCK_MONOTONIC);
+    buf_init(&s, 0);
+    buf_init(&out, 0);
+    buf_puts(&s, "{\"properties\":{");
+    for (unsigned i = 0; i < 1000; i++) buf_printf(&s, "%s\"p%u\":{\"type\":\"null\"}", i ? "," : "", i);
+    buf_puts(&s, "},\"required\":[");
+    put_times(&s, 600000, "\"p\\u0030\"");
+    buf_puts(&s, "]}");
+    CHECK_INT(json_parse(&doc, buf_get(&s), &e), 0);
+    struct answer_tool tools[] = { { SLICE("f"), 0 } };
+    struct answer_shape shape = { .doc = &doc, .schema = JSON_NONE, .tools = tools, .tool_count = 1,
+                                  .calls_only = true, .calls = { CALLS_GLM, false } };
+    CHECK_INT(answer_grammar(&shape, &out, &err), 0);
+    CHECK(strstr(buf_cstr(&out), "call ::= \"f\" \"\\n\" (\"<arg_key>p0</arg_key>\\n<arg_value>\" v1 \"</arg_value>\" \"\\n\") (") != NULL);
+    CHECK(clock_ns(CLOCK_MONOTONIC) - from < UINT64_C(5000000000));
+    buf_deinit(&s);
+    buf_deinit(&out);
+    json_deinit(&doc);
 }
 
 #define TO_G "<|channel|>commentary to=functions.g <|constrain|>json<|message|>{\"n\":1}"
