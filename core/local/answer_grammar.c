@@ -312,7 +312,8 @@ int answer_grammar(const struct answer_shape *s, struct buf *out, struct gbnf_er
     if (s->schema != JSON_NONE) add_schema(&w, s->schema);
     if (!buf_failed(out)) put_root(&w);
     /* What is wrong inside of an argument is told of its tool: its schema is in the tool's, which comes first. */
-    int rc = buf_failed(out) ? out->error : gbnf_from_schemas(s->doc, w.nodes, w.count, out, err);
+    int rc = buf_failed(out) ? out->error : gbnf_from_schemas(s->doc, w.nodes, w.count, s->tool_count,
+                                                             out, err);
     if (rc == 0 && buf_failed(out)) rc = out->error;
     if (rc != 0) out->len = before;
     mem_free(w.nodes);

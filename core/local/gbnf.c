@@ -14,8 +14,9 @@
  * of one schema.  Two that say different things fail.
  *
  * A grammar is made for writing, not for checking, so it may say less than the schema but never more: members come
- * in the schema's order; where properties are listed others come only when additionalProperties asks for them; numbers
- * have at most 15 digits and white space is short, so that a model cannot go on for ever.  oneOf is read as anyOf.
+ * in the schema's order; where properties are listed, be the list empty, others come only when additionalProperties
+ * asks for them; numbers have at most 15 digits and white space is short, so that a model cannot go on for ever.
+ * oneOf is read as anyOf.
  * What would have to be more (not, uniqueItems, multipleOf ...) is refused with keyword and place.
  *
  * A request's schema is read on the loop's thread, and a short one may ask for much: what stands beside anyOf holds for
@@ -247,6 +248,13 @@ unsigned gbnf_rule_of(struct gbnf *g, uint32_t node) {
     return rule;
 }
 
+/* The rule of those values of a schema that are objects.  It is not the schema's own, to which "#" may lead. */
+static unsigned object_rule_of(struct gbnf *g, uint32_t node) {
+    struct gbnf_view v = { .object = true };
+    gbnf_view_add(g, &v, node);
+    return gbnf_new_rule(g, &v);
+}
+
 /* The rule being written may be this one. */
 static void put_unit(struct gbnf *g, unsigned rule) {
     if (g->units_len == g->units_cap && !mem_grow((void **)&g->units, g->units_len, &g->units_cap, sizeof(*g->units))) {
@@ -419,7 +427,8 @@ static unsigned implied(struct gbnf *g, const struct gbnf_view *v) {
 /* The types that every part allows. */
 static unsigned bits_of(struct gbnf *g, const struct gbnf_view *v) {
     unsigned bits = ANY;
-    bool typed = false, nullable = false;
+    bool typed = v->object, nullable = false;
+    if (v->object) bits = ANY_OBJECT;
     for (unsigned i = 0; i < v->len; i++) {
         uint32_t type = gbnf_get(g, v->node[i], SLICE("type"));
         nullable |= json_is(g->doc, gbnf_get(g, v->node[i], SLICE("nullable")), JSON_TRUE);
@@ -428,9 +437,10 @@ static unsigned bits_of(struct gbnf *g, const struct gbnf_view *v) {
         bits &= type_bits(g, type, v->node[i]);
     }
     if (!typed) bits = implied(g, v);
-    if (bits == 0) gbnf_fail(g, PERILUNE_ERR_INVAL, v->node[0], "type",
+    if (bits == 0) gbnf_fail(g, PERILUNE_ERR_INVAL, v->node[0], "type", v->object ?
+                             "is none of an object, which the arguments of a function are: say \"type\": \"object\"" :
                              "no type is allowed by all that is combined here");
-    return bits | (nullable ? ANY_NULL : 0);
+    return bits | (nullable && !v->object ? ANY_NULL : 0);
 }
 
 /* anyOf or oneOf of the first part that has one to be settled: each alternative with the other parts. */
@@ -443,7 +453,7 @@ static bool put_choices(struct gbnf *g, const struct gbnf_view *v) {
                                                             "cannot stand beside anyOf: put them into an allOf");
         if (!json_is(g->doc, list, JSON_ARRAY) || g->doc->nodes[list].count == 0) gbnf_fail(g, PERILUNE_ERR_INVAL,
             v->node[i], any != JSON_NONE ? "anyOf" : "oneOf", "is a list of schemas");
-        bool alone = v->len == 1 && gbnf_get(g, v->node[i], SLICE("type")) == JSON_NONE && implied(g, v) == ANY &&
+        bool alone = v->len == 1 && !v->object && gbnf_get(g, v->node[i], SLICE("type")) == JSON_NONE && implied(g, v) == ANY &&
                      gbnf_get(g, v->node[i], SLICE("enum")) == JSON_NONE && gbnf_get(g, v->node[i],
                          SLICE("const")) == JSON_NONE;
         for (uint32_t k = g->rc ? JSON_NONE : json_first(g->doc, list); k != JSON_NONE &&
@@ -541,10 +551,12 @@ static void put_body(struct gbnf *g, const struct gbnf_view *v) {
     uint32_t in = v->len ? v->node[0] : 0, is = gbnf_keyword(g, v, "const", &in), list = gbnf_keyword(g, v, "enum",
         &in);
     static const char *const whole[] = { "null", "boolean" };
-    if (v->len == 0) buf_puts(&g->out, "value");
+    if (v->len == 0) buf_puts(&g->out, v->object ? "object" : "value");
     if (v->len == 0 || g->rc != 0 || put_choices(g, v)) return;
     if (is != JSON_NONE || list != JSON_NONE) {
-        if (is != JSON_NONE) put_value(g, is);
+        if (is != JSON_NONE && v->object && !json_is(g->doc, is, JSON_OBJECT))
+            gbnf_fail(g, PERILUNE_ERR_INVAL, in, "const", "is no object, which the arguments of a function are");
+        else if (is != JSON_NONE) put_value(g, is);
         else put_enum(g, v, list, in);
         return;
     }
@@ -595,7 +607,8 @@ static void check_units(struct gbnf *g) {
 static void write_rules(struct gbnf *g) {
     for (unsigned i = 0; i < g->root_count && g->rc == 0; i++) {
         if (g->roots[i] == JSON_NONE) buf_printf(&g->out, "v%u ::= \"{\" space \"}\" space\n", i);
-        else buf_printf(&g->out, "v%u ::= r%u\n", i, gbnf_rule_of(g, g->roots[i]));
+        else buf_printf(&g->out, "v%u ::= r%u\n", i, i < g->objects ? object_rule_of(g, g->roots[i])
+                        : gbnf_rule_of(g, g->roots[i]));
     }
     for (g->at = 0; g->at < g->len && g->rc == 0; g->at++) {
         struct gbnf_view v = g->rules[g->at].view; /* the list grows while it is read */
@@ -614,9 +627,9 @@ static void write_rules(struct gbnf *g) {
     if (g->rc == 0) g->rc = g->out.error;
 }
 
-int gbnf_from_schemas(const struct json_doc *doc, const uint32_t *nodes, unsigned count, struct buf *out,
-                      struct gbnf_error *err) {
-    struct gbnf g = { .doc = doc, .roots = nodes, .root_count = count, .steps = GBNF_MAX_STEPS, .err = err };
+int gbnf_from_schemas(const struct json_doc *doc, const uint32_t *nodes, unsigned count, unsigned objects,
+                      struct buf *out, struct gbnf_error *err) {
+    struct gbnf g = { .doc = doc, .roots = nodes, .root_count = count, .objects = objects, .steps = GBNF_MAX_STEPS, .err = err };
     size_t before = out->len;
     *err = (struct gbnf_error){ .keyword = "" };
     buf_init(&g.out, GBNF_MAX_TEXT);
@@ -638,7 +651,7 @@ int gbnf_from_schemas(const struct json_doc *doc, const uint32_t *nodes, unsigne
 int gbnf_from_schema(const struct json_doc *doc, uint32_t node, struct buf *out, struct gbnf_error *err) {
     size_t before = out->len;
     buf_puts(out, "root ::= space v0\n");
-    int rc = gbnf_from_schemas(doc, &node, 1, out, err);
+    int rc = gbnf_from_schemas(doc, &node, 1, 0, out, err);
     if (rc != 0) out->len = before;
     return rc;
 }

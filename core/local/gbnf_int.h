@@ -12,6 +12,7 @@ struct gbnf_view {
     uint32_t node[GBNF_PARTS];
     bool     chosen[GBNF_PARTS]; /* its anyOf is settled */
     unsigned len;
+    bool     object; /* and the value is an object, whatever they say */
 };
 
 struct gbnf_rule {
@@ -22,7 +23,7 @@ struct gbnf_rule {
 struct gbnf {
     const struct json_doc *doc;
     const uint32_t        *roots; /* the schemas that were asked for; what "#" means in each of them */
-    unsigned               root_count;
+    unsigned               root_count, objects; /* those of the first are objects */
     struct buf             out, side; /* side: rules that the one being written needs */
     struct gbnf_rule      *rules;
     unsigned               len, cap;

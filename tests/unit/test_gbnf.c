@@ -298,6 +298,9 @@ TEST_NOFAULT(objects) {
     check("{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\"},\"b\":{\"type\":\"string\"},\"c\":{\"type\":\"null\"}},\"required\":[\"b\"]}",
           LIST("{\"a\":1,\"b\":\"x\"}", "{\"b\": \"\"}", "{\"b\":\"\", \"c\":null}", "{ \"a\" : 1 , \"b\":\"x\",\"c\":null}"),
           LIST("{}", "{\"a\":1}", "{\"b\":\"x\",\"a\":1}", "{\"b\":\"x\",}", "{\"b\":\"x\",\"d\":1}", "{,\"b\":\"x\"}"));
+    check("{\"type\":\"object\",\"properties\":{}}", LIST("{}", "{ }"), LIST("{\"c\":1}", "[]"));
+    check("{\"type\":\"object\",\"properties\":{},\"additionalProperties\":true}", LIST("{}", "{\"c\":1}"), LIST("[]"));
+    check("{\"type\":\"object\"}", LIST("{}", "{\"c\":1}"), LIST("[]"));
     check("{\"properties\":{\"a\":{},\"b\":{}}}", LIST("{}", "{\"a\":[]}", "{\"b\":1}", "{\"a\":1,\"b\":2}"), LIST("{\"c\":1}", "[]"));
     check("{\"type\":\"object\"}", LIST("{}", "{\"x\":{\"y\":1}}"), LIST("[]", "1"));
     check("{\"type\":\"object\",\"additionalProperties\":false}", LIST("{}"), LIST("{\"x\":1}"));
@@ -549,7 +552,7 @@ static void check_answer(struct answer_shape s, bool text, const char *const *va
     buf_init(&out, 0);
     CHECK_INT(json_parse(&doc, slice_str(two_tools), &e), 0);
     uint32_t f = json_first(&doc, 0), second = json_next(&doc, 0, f), third = json_next(&doc, 0, second);
-    struct answer_tool tools[] = { { SLICE("f"), f }, { SLICE("g"), second }, { SLICE("h"), JSON_NONE } };
+    struct answer_tool tools[] = { { SLICE("f"), f, 0 }, { SLICE("g"), second, 1 }, { SLICE("h"), JSON_NONE, 2 } };
     s.doc = &doc;
     s.tools = tools;
     s.schema = text ? third : JSON_NONE;
@@ -603,6 +606,60 @@ TEST_NOFAULT(calls_have_the_form_of_the_template) {
                  LIST(DEEP("<｜tool▁call▁begin｜>g<｜tool▁sep｜>{\"n\":1}<｜tool▁call▁end｜>")));
 }
 
+/* One tool, f, with these parameters.  keyword not NULL: it is refused for that. */
+static void check_tool(const char *parameters, const char *keyword, const char *path, const char *const *valid, const char *const *not_valid) {
+    struct json_doc doc = { .nodes = NULL };
+    struct json_error e;
+    struct gbnf_error err;
+    struct grammar *g = malloc(sizeof(*g)); /* lint: a test's own */
+    struct buf out;
+    buf_init(&out, 0);
+    NOTE("%s", parameters);
+    CHECK_INT(json_parse(&doc, slice_str(parameters), &e), 0);
+    struct answer_tool tools[] = { { SLICE("f"), 0, 0 } };
+    struct answer_shape s = { .doc = &doc, .schema = JSON_NONE, .tools = tools, .tool_count = 1, .calls_only = true,
+                              .calls = { CALLS_MISTRAL, true } };
+    int rc = answer_grammar(&s, &out, &err);
+    json_deinit(&doc);
+    CHECK_INT(rc, keyword ? PERILUNE_ERR_INVAL : 0);
+    if (keyword) CHECK_STR(err.keyword, keyword);
+    if (keyword) CHECK_STR(err.path, path);
+    if (keyword) CHECK(strstr(err.message, "arguments of a function") != NULL);
+    if (!keyword) parse_grammar(g, buf_cstr(&out));
+    for (unsigned i = 0; !keyword && valid[i]; i++) {
+        NOTE("%s should take %s\n%.600s", parameters, valid[i], buf_cstr(&out));
+        CHECK(accepts(g, slice_str(valid[i])));
+    }
+    for (unsigned i = 0; !keyword && not_valid[i]; i++) {
+        NOTE("%s should not take %s\n%.600s", parameters, not_valid[i], buf_cstr(&out));
+        CHECK(!accepts(g, slice_str(not_valid[i])));
+    }
+    buf_deinit(&out);
+    free(g);
+}
+
+#define CALL_F(arguments) "[TOOL_CALLS]f[ARGS]" arguments
+
+TEST_NOFAULT(arguments_are_an_object_whatever_the_schema_says) {
+    const char *const *objects = LIST(CALL_F("{}"), CALL_F("{\"a\": [1]}"));
+    const char *const *others = LIST(CALL_F("[]"), CALL_F("\"a\""), CALL_F("null"), CALL_F("1"));
+    check_tool("{}", NULL, "", objects, others);
+    check_tool("{\"description\":\"x\"}", NULL, "", objects, others);
+    check_tool("{\"type\":[\"object\",\"null\"]}", NULL, "", objects, others);
+    check_tool("{\"type\":\"object\",\"nullable\":true}", NULL, "", objects, others);
+    check_tool("{\"$ref\":\"#/$defs/a\",\"$defs\":{\"a\":{\"type\":[\"array\",\"object\"]}}}", NULL, "", objects, others);
+    check_tool("{\"anyOf\":[{\"required\":[\"a\"]},{\"properties\":{\"b\":{}}}]}", NULL, "",
+               LIST(CALL_F("{\"a\":1}"), CALL_F("{\"b\":1}")), others);
+    check_tool("{\"enum\":[1,{\"a\":1},null]}", NULL, "", LIST(CALL_F("{\"a\":1}")), others);
+    check_tool("{\"properties\":{\"a\":{\"$ref\":\"#\"}},\"type\":[\"object\",\"null\"]}", NULL, "", /* only itself, not what is in it */
+               LIST(CALL_F("{\"a\":null}"), CALL_F("{\"a\":{\"a\":null}}")), others);
+    check_tool("{\"type\":\"object\",\"properties\":{}}", NULL, "", LIST(CALL_F("{}")), LIST(CALL_F("{\"a\":1}")));
+    check_tool("{\"type\":\"array\",\"items\":{}}", "type", "", NULL, NULL);
+    check_tool("{\"type\":\"string\"}", "type", "", NULL, NULL);
+    check_tool("{\"anyOf\":[{\"type\":\"null\"}]}", "type", "", NULL, NULL);
+    check_tool("{\"const\":5}", "const", "", NULL, NULL);
+}
+
 #define GLM(name, arguments) "<tool_call>" name "\n" arguments "</tool_call>"
 #define ARG(k, v) "<arg_key>" k "</arg_key>\n<arg_value>" v "</arg_value>\n"
 
@@ -629,7 +686,7 @@ TEST_NOFAULT(calls_of_glm_with_long_lists_are_written_once_through) {
     put_times(&s, 600000, "\"p\\u0030\"");
     buf_puts(&s, "]}");
     CHECK_INT(json_parse(&doc, buf_get(&s), &e), 0);
-    struct answer_tool tools[] = { { SLICE("f"), 0 } };
+    struct answer_tool tools[] = { { SLICE("f"), 0, 0 } };
     struct answer_shape shape = { .doc = &doc, .schema = JSON_NONE, .tools = tools, .tool_count = 1,
                                   .calls_only = true, .calls = { CALLS_GLM, false } };
     CHECK_INT(answer_grammar(&shape, &out, &err), 0);
@@ -677,7 +734,7 @@ TEST_NOFAULT(a_tool_that_is_no_grammar_is_named) {
     buf_init(&out, 0);
     buf_puts(&out, "before");
     CHECK_INT(json_parse(&doc, SLICE("[{},{\"properties\":{\"a\":{\"multipleOf\":2}}}]"), &e), 0);
-    struct answer_tool tools[] = { { SLICE("f"), 1 }, { SLICE("g"), 2 } };
+    struct answer_tool tools[] = { { SLICE("f"), 1, 0 }, { SLICE("g"), 2, 1 } };
     struct answer_shape s = { .doc = &doc, .schema = JSON_NONE, .tools = tools, .tool_count = 2, .calls_only = true,
                               .calls = { CALLS_HERMES, false } };
     CHECK_INT(answer_grammar(&s, &out, &err), PERILUNE_ERR_INVAL);

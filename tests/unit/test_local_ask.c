@@ -239,7 +239,10 @@ TEST_NOFAULT(tools_are_told_and_forced) {
     expect_refusal(r, ASK(USER("Hi"), ",\"functions\":[{\"name\":\"f\"}]"), "functions", "name them in tools");
     expect_refusal(r, ASK(USER("Hi"), ",\"tool_choice\":\"required\",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\","
                           "\"parameters\":{\"properties\":{\"n\":{\"multipleOf\":2}}}}}]"), "tools",
-                   "of 'f', which has 'multipleOf' at \"/properties/n\"");
+                   "of 'f' (tools[0].function.parameters), which has 'multipleOf' at \"/properties/n\"");
+    expect_refusal(r, ASK(USER("Hi"), ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}},{\"type\":\"function\",\"function\":{\"name\":\"g\","
+                          "\"parameters\":{\"type\":\"array\"}}}],\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"g\"}}"), "tools",
+                   "'g' (tools[1].function.parameters), which has 'type' at \"\": is none of an object");
     resident_free(r);
     r = model_with("chatml");
     expect_refusal(r, ASK(USER("Hi"), "," TOOLS), "tools", "does not know any");
