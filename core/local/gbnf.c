@@ -453,7 +453,8 @@ static bool put_choices(struct gbnf *g, const struct gbnf_view *v) {
                                                             "cannot stand beside anyOf: put them into an allOf");
         if (!json_is(g->doc, list, JSON_ARRAY) || g->doc->nodes[list].count == 0) gbnf_fail(g, PERILUNE_ERR_INVAL,
             v->node[i], any != JSON_NONE ? "anyOf" : "oneOf", "is a list of schemas");
-        bool alone = v->len == 1 && !v->object && gbnf_get(g, v->node[i], SLICE("type")) == JSON_NONE && implied(g, v) == ANY &&
+        bool alone = v->len == 1 && !v->object && implied(g, v) == ANY &&
+                     gbnf_get(g, v->node[i], SLICE("type")) == JSON_NONE &&
                      gbnf_get(g, v->node[i], SLICE("enum")) == JSON_NONE && gbnf_get(g, v->node[i],
                          SLICE("const")) == JSON_NONE;
         for (uint32_t k = g->rc ? JSON_NONE : json_first(g->doc, list); k != JSON_NONE &&
@@ -629,7 +630,8 @@ static void write_rules(struct gbnf *g) {
 
 int gbnf_from_schemas(const struct json_doc *doc, const uint32_t *nodes, unsigned count, unsigned objects,
                       struct buf *out, struct gbnf_error *err) {
-    struct gbnf g = { .doc = doc, .roots = nodes, .root_count = count, .objects = objects, .steps = GBNF_MAX_STEPS, .err = err };
+    struct gbnf g = { .doc = doc, .roots = nodes, .root_count = count, .objects = objects,
+                      .steps = GBNF_MAX_STEPS, .err = err };
     size_t before = out->len;
     *err = (struct gbnf_error){ .keyword = "" };
     buf_init(&g.out, GBNF_MAX_TEXT);

@@ -186,7 +186,8 @@ static void put_members(struct gbnf *g, const struct gbnf_view *v, const struct 
     const struct prop *props = m->props;
     unsigned len = m->names.len;
     uint32_t in = v->node[0], more = gbnf_keyword(g, v, "additionalProperties", &in);
-    bool none = json_is(g->doc, more, JSON_FALSE) || (more == JSON_NONE && (len > 0 || m->listed)), first = true, all_optional = true;
+    bool none = json_is(g->doc, more, JSON_FALSE) || (more == JSON_NONE && (len > 0 || m->listed));
+    bool first = true, all_optional = true;
     unsigned required = 0;
     for (unsigned i = 0; i < len; i++) required += props[i].required;
     if (gbnf_count(g, v, "minProperties", 0) > required) gbnf_fail(g, PERILUNE_ERR_INVAL, in, "minProperties",

@@ -426,7 +426,9 @@ TEST_NOFAULT(thoughts_calls_and_text_are_told_apart) {
     struct local_reading one = both;
     one.one_call = true;
     expect_said(&one, text, 3, "stop", LIST("\"name\":\"f\"", "\"finish_reason\":\"tool_calls\""));
-    expect_said(&both, "<tool_call>\n{\"name\": \"f\", \"argu", 5, "length", LIST("{\"content\":\"<tool_call>", "\"finish_reason\":\"length\""));
+    expect_not_said(&both, "<tool_call>\n{\"name\": \"f\", \"argu", "length");
+    expect_not_said(&both, "<tool_call>", "stop");
+    expect_said(&both, "<tool_c", 3, "length", LIST("{\"content\":\"<tool_c", "\"finish_reason\":\"length\""));
     struct local_reading only = both;
     only.only_calls = true; /* tool_choice: nothing but calls may be said */
     expect_not_said(&only, "<tool_call>\n{\"name\": \"f\", \"argu", "length");
@@ -445,6 +447,7 @@ TEST_NOFAULT(other_forms_are_told_apart) {
                                "<|constrain|>json<|message|>{\"x\": 1}";
     for (size_t size = 1; size < sizeof(said); size++)
         expect_said(&harmony, said, size, "stop", LIST("\"reasoning_content\":\"H", "\"name\":\"f\",\"arguments\":\"{\\\"x\\\": 1}\"", "\"finish_reason\":\"tool_calls\""));
+    expect_not_said(&harmony, "<|channel|>commentary to=functions.f <|constrain|>json<|message|>{\"x\": ", "length");
     expect_said(&harmony, "<|channel|>final<|message|>Hi", 99, "stop", LIST("{\"content\":\"Hi\"}", "\"finish_reason\":\"stop\""));
     static const char called[] = "\n<think>Hm.</think>\n<tool_call>f\n<arg_key>zip</arg_key>\n<arg_value>012</arg_value>\n</tool_call>";
     for (size_t size = 1; size < sizeof(called); size++)
