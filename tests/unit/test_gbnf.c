@@ -331,6 +331,17 @@ TEST_NOFAULT(strings) {
     check("{\"pattern\":\"b(a|e)?d\"}", LIST("\"bad\"", "\"xxbdyy\"", "\"bed\""), LIST("\"bid\"", "\"\""));
     check("{\"pattern\":\"^(?:a|\\\\.|\\\"|\\\\\\\\|[^x]{2})$\"}", LIST("\"a\"", "\".\"", "\"\\\"\"", "\"\\\\\"", "\"你好\""), LIST("\"x\"", "\"xx\"", "\"b\""));
     check("{\"pattern\":\"^\\\\w\\\\s.$\"}", LIST("\"a b\"", "\"_\\t!\""), LIST("\"  b\"", "\"a b\\\"\""));
+    check("{\"pattern\":\"^[\\n]{3}$\"}", LIST("\"\\n\\n\\n\""), LIST("\"\\\\\\\\\\\\\"", "\"\\n\"", "\"nnn\""));
+    check("{\"pattern\":\"^[\\t\\r]$\"}", LIST("\"\\t\"", "\"\\r\""), LIST("\"\\n\"", "\"\\\\\""));
+    check("{\"pattern\":\"^[a\\n\\\"\\\\\\\\]$\"}", LIST("\"a\"", "\"\\n\"", "\"\\\"\"", "\"\\\\\""), LIST("\"b\"", "\"\"\"", "\"n\""));
+    check("{\"pattern\":\"^[ -~]$\"}", LIST("\" \"", "\"~\"", "\"!\"", "\"#\"", "\"[\"", "\"]\"", "\"\\\"\"", "\"\\\\\""), LIST("\"\"\"", "\"\\\"", "\"é\""));
+    check("{\"pattern\":\"^[\\\\s]$\"}", LIST("\" \"", "\"\\n\""), LIST("\"a\""));
+    check("{\"pattern\":\"^[^\\n]$\"}", LIST("\"a\""), LIST("\"\\n\""));
+    check("{\"pattern\":\"^[a|b]$\"}", LIST("\"a\"", "\"|\""), LIST("\"ab\"", "\"c\""));
+    check("{\"pattern\":\"^[]|b]$\"}", LIST("\"]\"", "\"|\""), LIST("\"|b]\""));
+    check("{\"pattern\":\"^a\\\\|b$\"}", LIST("\"a|b\""), LIST("\"a\"", "\"b\""));
+    check("{\"pattern\":\"^a\\\\\\\\$\"}", LIST("\"a\\\\\""), LIST("\"a\\\\$\"", "\"a\\\\b\"", "\"a\""));
+    check("{\"pattern\":\"^a\\\\$\"}", LIST("\"a$\"", "\"a$b\""), LIST("\"a\""));
     char at[600], above[600];
     memset(at, 'x', sizeof(at));
     memset(above, 'x', sizeof(above));
@@ -377,6 +388,8 @@ TEST_NOFAULT(integers_in_ranges) {
         free(g);
     }
     check("{\"type\":\"integer\",\"exclusiveMinimum\":3}", LIST("4", "10", "99999"), LIST("3", "0", "-4"));
+    check("{\"type\":\"integer\",\"minimum\":9007199254740991,\"maximum\":9007199254740992}", LIST("9007199254740991", "9007199254740992"), LIST("9007199254740993"));
+    check("{\"type\":\"integer\",\"minimum\":2.5,\"maximum\":4.5}", LIST("3", "4"), LIST("2", "5"));
     check("{\"type\":\"integer\",\"maximum\":-3}", LIST("-3", "-40"), LIST("-2", "0", "5"));
     check("{\"type\":\"integer\",\"minimum\":2.5,\"exclusiveMaximum\":4}", LIST("3"), LIST("2", "4"));
 }
@@ -410,6 +423,14 @@ TEST(what_cannot_become_a_grammar_is_named) {
         { "{\"minLength\":5,\"maxLength\":2}", "maxLength", "" },
         { "{\"minimum\":5,\"maximum\":2}", "minimum", "" },
         { "{\"minimum\":0.5}", "minimum", "" },
+        { "{\"type\":\"integer\",\"maximum\":9007199254740993}", "maximum", "" },
+        { "{\"type\":\"integer\",\"minimum\":-9007199254740993}", "minimum", "" },
+        { "{\"type\":\"integer\",\"maximum\":9007199254740992.5}", "maximum", "" },
+        { "{\"type\":\"integer\",\"maximum\":4.99999999999999999999}", "maximum", "" },
+        { "{\"type\":\"number\",\"maximum\":4.99999999999999999999}", "maximum", "" },
+        { "{\"pattern\":\"^[$\"}", "pattern", "" },
+        { "{\"pattern\":\"^(a[)]\"}", "pattern", "" },
+        { "{\"pattern\":\"^[\\u0001]$\"}", "pattern", "" },
         { "{\"minItems\":-1}", "minItems", "" },
         { "{\"maxLength\":100000}", "maxLength", "" },
         { "{\"type\":\"string\",\"enum\":[1]}", "enum", "" },
