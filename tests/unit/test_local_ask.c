@@ -171,6 +171,27 @@ TEST_NOFAULT(what_cannot_fit_is_refused_before_it_is_written) {
     resident_free(r);
 }
 
+static void expect_seed(struct resident *r, const char *json, uint64_t seed) {
+    struct question *x = ask_of(r, 0, json);
+    NOTE("%s: %s", json, x->f.message);
+    CHECK_INT(x->rc, 0);
+    CHECK(x->q.ask.sampling.seeded);
+    CHECK_UINT(x->q.ask.sampling.seed, seed);
+    done(x);
+}
+
+TEST_NOFAULT(a_seed_is_any_integer_of_64_bits) {
+    struct resident *r = model_with("chatml");
+    expect_seed(r, ASK(USER("Hi"), ",\"seed\":9223372036854775807"), INT64_MAX);
+    expect_seed(r, ASK(USER("Hi"), ",\"seed\":-9223372036854775808"), (uint64_t)INT64_MIN);
+    expect_seed(r, ASK(USER("Hi"), ",\"seed\":9007199254740993"), UINT64_C(9007199254740993));
+    expect_seed(r, ASK(USER("Hi"), ",\"seed\":-1"), UINT64_MAX);
+    expect_refusal(r, ASK(USER("Hi"), ",\"seed\":9223372036854775808"), "seed", "64 bits");
+    expect_refusal(r, ASK(USER("Hi"), ",\"seed\":1.5"), "seed", "64 bits");
+    expect_refusal(r, ASK(USER("Hi"), ",\"seed\":\"1\""), "seed", "64 bits");
+    resident_free(r);
+}
+
 /* -- Calls --------------------------------------------------------------------------------------- */
 
 #define CALLED(arguments) USER("Hi") ",{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"call00001\",\"type\":\"function\"," \
@@ -259,6 +280,23 @@ TEST_NOFAULT(tools_are_told_and_forced) {
     resident_free(r);
     r = model_with("granite-3.3");
     expect_refusal(r, ASK(USER("Hi"), "," TOOLS), "tools", "is not read");
+    resident_free(r);
+}
+
+TEST_NOFAULT(members_that_others_read_are_not_passed_over) {
+    struct resident *r = model_with("chatml");
+    expect_refusal(r, ASK(USER("Hi"), ",\"grammar\":\"root ::= \\\"a\\\"\""), "grammar", "response_format");
+    expect_refusal(r, ASK(USER("Hi"), ",\"json_schema\":{\"type\":\"object\"}"), "json_schema", "response_format");
+    expect_refusal(r, ASK(USER("Hi"), ",\"guided_json\":{\"type\":\"object\"}"), "guided_json", "response_format");
+    expect_refusal(r, ASK(USER("Hi"), ",\"guided_choice\":[\"a\"]"), "guided_choice", "enum");
+    expect_refusal(r, ASK(USER("Hi"), ",\"min_tokens\":5"), "min_tokens", "minLength");
+    expect_refusal(r, ASK(USER("Hi"), ",\"ignore_eos\":true"), "ignore_eos", "where the model ends it");
+    expect_refusal(r, ASK(USER("Hi"), ",\"stop_token_ids\":[2]"), "stop_token_ids", "stop");
+    expect_refusal(r, ASK(USER("Hi"), ",\"function_call\":\"auto\""), "function_call", "tool_choice");
+    expect_refusal(r, ASK(USER("Hi"), ",\"modalities\":[\"text\",\"audio\"]"), "modalities", "text");
+    expect_refusal(r, ASK(USER("Hi"), ",\"modalities\":\"audio\""), "modalities", "text");
+    expect_form(r, ASK(USER("Hi"), ",\"modalities\":[\"text\"],\"grammar\":\"\",\"json_schema\":{},\"guided_json\":null,\"min_tokens\":0,"
+                       "\"stop_token_ids\":[],\"ignore_eos\":false"), CALLS_NONE, false, NULL);
     resident_free(r);
 }
 
