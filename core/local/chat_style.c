@@ -289,8 +289,10 @@ static int add_control(struct chat_style *f, uint32_t *cap, struct slice text) {
     return 0;
 }
 
+/* Marks of channels are no such: they part all messages from each other. */
 static bool is_call_mark(const struct chat_style *f, struct slice s) {
     const char *texts[MARKS];
+    if (f->traits.shape.form == CALLS_HARMONY) return false;
     unsigned n = call_form_marks(f->traits.shape.form, texts, MARKS);
     for (unsigned i = 0; i < n; i++)
         if (slice_eq(s, slice_str(texts[i]))) return true;

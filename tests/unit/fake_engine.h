@@ -16,7 +16,7 @@
 #include "include/perilune_engine.h"
 
 #define FAKE_END   256
-#define FAKE_VOCAB 261
+#define FAKE_VOCAB 262
 #define FAKE_ROWS  128
 #define FAKE_ROW   4096
 
@@ -47,7 +47,7 @@ static struct {
     void       (*seen)(unsigned step, const struct perilune_engine_token *t);
 } fake;
 
-static const char *const fake_control[] = { "<|im_end|>", "<|im_start|>", "<s>", "</think>", "[TOOL_CALLS]" };
+static const char *const fake_control[] = { "<|im_end|>", "<|im_start|>", "<s>", "</think>", "[TOOL_CALLS]", "<|end|>" };
 
 static int32_t fake_next(const int32_t *tokens, uint32_t n) {
     uint64_t h = 1469598103934665603u;
@@ -92,7 +92,7 @@ static int64_t fake_tokenize(const struct perilune_engine_model *m, const char *
     for (size_t i = 0, skip; i < len; i += skip, n++) {
         int32_t token = (unsigned char)text[i];
         skip = 1;
-        for (int c = 0; c < 5 && fake.controls && (fake.user_defined || (flags & PERILUNE_ENGINE_SPECIAL)) && skip == 1; c++) {
+        for (int c = 0; c < 6 && fake.controls && (fake.user_defined || (flags & PERILUNE_ENGINE_SPECIAL)) && skip == 1; c++) {
             size_t k = strlen(fake_control[c]);
             if (len - i >= k && memcmp(text + i, fake_control[c], k) == 0) token = FAKE_END + c, skip = k;
         }

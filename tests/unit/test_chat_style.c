@@ -243,6 +243,9 @@ TEST_NOFAULT(marks_of_the_template_are_guarded_whatever_their_tokens_are) {
     CHECK(chat_style_is_harmless(s, SLICE("[TOOL_CALLS]"))); /* calls are read out of what is said */
     CHECK(chat_style_is_harmless(s, SLICE("<|im_end|>")));
     chat_style_free(s);
+    CHECK_INT(load(&s, m, "gpt-oss"), 0);
+    CHECK(!chat_style_is_harmless(s, SLICE("<|end|>"))); /* ends every message there, not only a call */
+    chat_style_free(s);
     /* A mark that the template puts together. */
     CHECK_INT(chat_style_new(&s, &fake_engine, m, SLICE("{% for m in messages %}{{ '<|im_' + ('start' if m.role == 'user' else 'end') + '|>' + m.content }}{% endfor %}"),
                              why, sizeof(why)), 0);
