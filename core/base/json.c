@@ -581,20 +581,38 @@ double json_number(const struct json_doc *doc, uint32_t i) {
     return d.negative ? -value : value;
 }
 
+/* Its size, when it is an integer of 19 digits at most. */
+static bool decimal_whole(const struct decimal *d, uint64_t *out) {
+    *out = 0;
+    if (d->count == 0) return true;
+    if (d->exponent < 0 || d->count + d->exponent > 19) return false;
+    *out = decimal_mantissa(d);
+    for (int64_t e = d->exponent; e > 0; e--) *out *= 10;
+    return true;
+}
+
 int json_u64(const struct json_doc *doc, uint32_t i, uint64_t *out) {
     struct decimal d;
+    uint64_t value;
 
     *out = 0;
     if (json_type(doc, i) != JSON_NUMBER) return PERILUNE_ERR_INVAL;
     decimal_read(&d, json_raw(doc, i));
-    if (d.count == 0) return 0;
-    /* 2^53 has 16 digits. */
-    if (d.negative || d.exponent < 0 || d.count + d.exponent > 16) return PERILUNE_ERR_INVAL;
-
-    uint64_t value = decimal_mantissa(&d);
-    for (int64_t e = d.exponent; e > 0; e--) value *= 10;
-    if (value > (uint64_t)1 << 53) return PERILUNE_ERR_INVAL;
+    if (!decimal_whole(&d, &value) || value > (uint64_t)1 << 53) return PERILUNE_ERR_INVAL;
+    if (d.negative && value > 0) return PERILUNE_ERR_INVAL;
     *out = value;
+    return 0;
+}
+
+int json_i64(const struct json_doc *doc, uint32_t i, int64_t *out) {
+    struct decimal d;
+    uint64_t value;
+
+    *out = 0;
+    if (json_type(doc, i) != JSON_NUMBER) return PERILUNE_ERR_INVAL;
+    decimal_read(&d, json_raw(doc, i));
+    if (!decimal_whole(&d, &value) || value > (uint64_t)INT64_MAX + d.negative) return PERILUNE_ERR_INVAL;
+    *out = d.negative && value > 0 ? -(int64_t)(value - 1) - 1 : (int64_t)value;
     return 0;
 }
 

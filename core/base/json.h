@@ -91,6 +91,8 @@ bool json_str_eq(const struct json_doc *doc, uint32_t i, struct slice s);
 double json_number(const struct json_doc *doc, uint32_t i);
 /* 0 and *out when the number is an integer in [0, 2^53]; PERILUNE_ERR_INVAL otherwise. */
 int json_u64(const struct json_doc *doc, uint32_t i, uint64_t *out);
+/* The same for an integer of 64 bits, to the last digit. */
+int json_i64(const struct json_doc *doc, uint32_t i, int64_t *out);
 
 /* -- Writing: plain appends to a buf (its error is sticky) ------------------ */
 

@@ -24,6 +24,7 @@
 
 #include "base/mem.h"
 #include "include/perilune.h"
+#include "local/member_names.h"
 
 static void put_text(struct buf *out, const char *text) { gbnf_put_literal(out, slice_str(text)); }
 
@@ -145,12 +146,41 @@ static void put_glm_argument(struct writing *w, uint32_t key, uint32_t schema) {
     buf_puts(w->out, " \"\\n\"");
 }
 
-static bool is_required(const struct json_doc *doc, uint32_t parameters, struct slice raw) {
+/* Which of these names the schema requires. */
+static void find_required(struct writing *w, uint32_t parameters, const struct member_names *names, bool *required) {
+    const struct json_doc *doc = w->s->doc;
     uint32_t list = json_get(doc, parameters, SLICE("required"));
-    if (!json_is(doc, list, JSON_ARRAY)) return false;
-    for (uint32_t e = json_first(doc, list); e != JSON_NONE; e = json_next(doc, list, e))
-        if (json_is(doc, e, JSON_STRING) && slice_eq(json_raw(doc, e), raw)) return true;
-    return false;
+    struct buf name;
+    buf_init(&name, 0);
+    memset(required, false, MEMBER_NAMES_MAX);
+    for (uint32_t e = json_is(doc, list, JSON_ARRAY) ? json_first(doc, list) : JSON_NONE; e != JSON_NONE;
+         e = json_next(doc, list, e)) {
+        if (!json_is(doc, e, JSON_STRING)) continue;
+        buf_clear(&name);
+        json_decode_string(doc, e, &name);
+        int i = member_names_find(names, buf_get(&name));
+        if (i >= 0) required[i] = true;
+    }
+    if (buf_failed(&name)) w->out->error = name.error;
+    buf_deinit(&name);
+}
+
+/* The arguments that `of`, the schema's properties, names: keys, each once.  What is beyond the most that there may be
+ * is left out: gbnf.c refuses the schema for it. */
+static void find_names(struct writing *w, uint32_t of, struct member_names *names, uint32_t *keys) {
+    const struct json_doc *doc = w->s->doc;
+    struct buf name;
+    buf_init(&name, 0);
+    for (uint32_t k = json_first(doc, of); k != JSON_NONE; k = json_next(doc, of, json_next(doc, of, k))) {
+        unsigned before = names->len;
+        buf_clear(&name);
+        json_decode_string(doc, k, &name);
+        int i = member_names_add(names, buf_get(&name));
+        if (i < 0) break;
+        if (names->len > before) keys[i] = k;
+    }
+    if (buf_failed(&name) || buf_failed(&names->text)) w->out->error = PERILUNE_ERR_NOMEM;
+    buf_deinit(&name);
 }
 
 /* Arguments stand one by one, in the order of the schema; those that are not required may be left out. */
@@ -161,12 +191,22 @@ static void put_glm_call(struct writing *w, unsigned i) {
     gbnf_put_literal(w->out, w->s->tools[i].name);
     buf_puts(w->out, " \"\\n\"");
     if (!json_is(doc, of, JSON_OBJECT)) return;
-    for (uint32_t k = json_first(doc, of), v; k != JSON_NONE; k = json_next(doc, of, v)) {
-        v = json_next(doc, of, k);
-        buf_puts(w->out, " (");
-        put_glm_argument(w, k, v);
-        buf_puts(w->out, is_required(doc, parameters, json_raw(doc, k)) ? ")" : ")?");
+    struct { struct member_names names; uint32_t keys[MEMBER_NAMES_MAX]; bool required[MEMBER_NAMES_MAX]; } *all =
+        mem_alloc(sizeof(*all));
+    if (all == NULL) {
+        w->out->error = PERILUNE_ERR_NOMEM;
+        return;
     }
+    member_names_init(&all->names);
+    find_names(w, of, &all->names, all->keys);
+    find_required(w, parameters, &all->names, all->required);
+    for (unsigned k = 0; k < all->names.len && !buf_failed(w->out); k++) {
+        buf_puts(w->out, " (");
+        put_glm_argument(w, all->keys[k], json_next(doc, of, all->keys[k]));
+        buf_puts(w->out, all->required[k] ? ")" : ")?");
+    }
+    member_names_deinit(&all->names);
+    mem_free(all);
 }
 
 static void put_call(struct writing *w, unsigned i) {
@@ -272,7 +312,8 @@ int answer_grammar(const struct answer_shape *s, struct buf *out, struct gbnf_er
     if (s->schema != JSON_NONE) add_schema(&w, s->schema);
     if (!buf_failed(out)) put_root(&w);
     /* What is wrong inside of an argument is told of its tool: its schema is in the tool's, which comes first. */
-    int rc = buf_failed(out) ? out->error : gbnf_from_schemas(s->doc, w.nodes, w.count, out, err);
+    int rc = buf_failed(out) ? out->error : gbnf_from_schemas(s->doc, w.nodes, w.count, s->tool_count,
+                                                             out, err);
     if (rc == 0 && buf_failed(out)) rc = out->error;
     if (rc != 0) out->len = before;
     mem_free(w.nodes);

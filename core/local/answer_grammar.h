@@ -11,6 +11,7 @@
 struct answer_tool {
     struct slice name;       /* letters that need no escape in JSON */
     uint32_t     parameters; /* a schema, or JSON_NONE */
+    unsigned     place;      /* among the tools of the request, for who says what is wrong with it */
 };
 
 enum answer_thinks { ANSWER_THINKS_NOT, ANSWER_MAY_THINK, ANSWER_IS_THINKING /* it begins inside */ };

@@ -21,11 +21,14 @@
  * complete, not argument by argument: only then is it known to be one.  In HERMES and GLM that is at each closing
  * mark, in the others when the answer ends, since nothing follows their calls.
  *
+ * An answer may be cut off within a call (max_tokens, a stop string).  Calls that are complete are given then, and what
+ * the next one began with is dropped: half of it is no call, and its marks are nobody's text.
+ *
  * GLM writes strings as they are and everything else as JSON, so "5" and 5 are alike: what the function's schema says
  * decides.  Where it says nothing, what is JSON is taken as JSON.
  *
- * Invariants: every byte is either in a call that was given, white space or a mark beside one, or given as text:
- * what began like a call and is none is text, opening mark included.
+ * Invariants: every byte is either in a call that was given, white space or a mark beside one, in a call that was cut
+ * off, or given as text: what began like a call and is none is text, opening mark included.
  *
  * Thread: its owner's. */
 #include "local/call_reader.h"
@@ -116,6 +119,11 @@ static struct slice trim_lines(struct slice s) {
     s = skip_blanks(s);
     while (s.len > 0 && strchr(" \n\r\t", s.ptr[s.len - 1]) != NULL) s.len--;
     return s;
+}
+
+/* Does s end within `mark`?  Nothing does. */
+static bool is_begun(struct slice s, struct slice mark) {
+    return s.len < mark.len && (s.len == 0 || memcmp(s.ptr, mark.ptr, s.len) == 0);
 }
 
 static bool eat(struct slice *s, const char *what) {
@@ -210,40 +218,46 @@ static bool add_json(struct batch *b, struct slice json) {
 
 /* -- The forms ---------------------------------------------------------------------------- */
 
-static bool read_objects(struct batch *b, struct slice s) {
-    for (s = skip_blanks(s); s.len > 0; s = skip_blanks(s)) {
-        struct slice json = eat_json(&s);
+/* Each of these reads all calls of *s, and leaves it where the first stands that is none, or not complete. */
+
+static bool read_objects(struct batch *b, struct slice *s, const char *between) {
+    for (*s = skip_blanks(*s); s->len > 0; *s = skip_blanks(*s)) {
+        struct slice rest = *s, json = eat_json(&rest);
         if (json.len == 0 || !add_json(b, json)) return false;
-        s = skip_blanks(s);
-        eat(&s, ";");
+        *s = skip_blanks(rest);
+        eat(s, between);
     }
     return b->len > 0;
 }
 
 /* name[CALL_ID]id[ARGS]{...}, perhaps with [TOOL_CALLS] before the next. */
-static bool read_mistral(struct batch *b, struct slice s) {
-    s = skip_blanks(s);
-    if (s.len > 0 && *s.ptr == '[') return read_objects(b, s);
-    while (s.len > 0) {
-        const char *args = memmem(s.ptr, s.len, "[ARGS]", 6);
+static bool read_mistral(struct batch *b, struct slice *s) {
+    *s = skip_blanks(*s);
+    if (s->len > 0 && *s->ptr == '[') return read_objects(b, s, ";");
+    while (s->len > 0) {
+        const char *args = memmem(s->ptr, s->len, "[ARGS]", 6);
         if (args == NULL) return false;
-        struct slice name = slice_of(s.ptr, (size_t)(args - s.ptr)), id = SLICE("");
+        struct slice name = slice_of(s->ptr, (size_t)(args - s->ptr)), id = SLICE("");
         const char *mark = name.len ? memmem(name.ptr, name.len, "[CALL_ID]", 9) : NULL;
         if (mark) id = slice_trim(slice_of(mark + 9, (size_t)(args - mark - 9))), name.len = (size_t)(mark - name.ptr);
-        s = skip_blanks(slice_of(args + 6, s.len - (size_t)(args + 6 - s.ptr)));
-        struct slice json = eat_json(&s);
+        struct slice rest = skip_blanks(slice_of(args + 6, s->len - (size_t)(args + 6 - s->ptr)));
+        struct slice json = eat_json(&rest);
         if (!add(b, slice_trim(name), json, id)) return false;
-        s = skip_blanks(s);
-        eat(&s, "[TOOL_CALLS]");
-        s = skip_blanks(s);
+        *s = skip_blanks(rest);
+        eat(s, "[TOOL_CALLS]");
+        *s = skip_blanks(*s);
     }
     return b->len > 0;
 }
 
 #define SEP "<｜tool▁sep｜>"
+#define CALL_BEGIN "<｜tool▁call▁begin｜>"
+#define CALL_END "<｜tool▁call▁end｜>"
 
-static bool read_deepseek(struct batch *b, struct slice s) {
-    for (s = skip_blanks(s); eat(&s, "<｜tool▁call▁begin｜>"); s = skip_blanks(s)) {
+static bool read_deepseek(struct batch *b, struct slice *at) {
+    for (*at = skip_blanks(*at); slice_starts(*at, SLICE(CALL_BEGIN)); *at = skip_blanks(*at)) {
+        struct slice s = *at;
+        eat(&s, CALL_BEGIN);
         const char *sep = memmem(s.ptr, s.len, SEP, sizeof(SEP) - 1);
         if (sep == NULL) return false;
         struct slice name = slice_trim(slice_of(s.ptr, (size_t)(sep - s.ptr)));
@@ -257,14 +271,16 @@ static bool read_deepseek(struct batch *b, struct slice s) {
             rest = skip_blanks(slice_of(end, s.len - (size_t)(end - s.ptr)));
             if (eat(&rest, "```json") || eat(&rest, "```")) rest = skip_blanks(rest);
         }
-        struct slice json = eat_json(&rest);
+        struct slice json = eat_json(&rest), mark;
+        rest = skip_blanks(rest);
+        if (eat(&rest, "```")) rest = skip_blanks(rest);
+        mark = rest;
+        if (!eat(&rest, CALL_END) && !is_begun(mark, SLICE(CALL_END))) return false;
         if (!add(b, name, json, SLICE(""))) return false;
-        s = skip_blanks(rest);
-        if (eat(&s, "```")) s = skip_blanks(s);
-        if (!eat(&s, "<｜tool▁call▁end｜>")) return false;
+        *at = mark.ptr == rest.ptr ? SLICE("") : rest; /* an answer that was cut off in its last mark */
     }
-    eat(&s, "<｜tool▁calls▁end｜>");
-    return b->len > 0 && skip_blanks(s).len == 0;
+    eat(at, "<｜tool▁calls▁end｜>");
+    return b->len > 0 && skip_blanks(*at).len == 0;
 }
 
 /* What stands up to `close`, which is eaten with it.  False: it does not come. */
@@ -316,20 +332,91 @@ static bool read_glm(struct batch *b, struct slice s, const struct call_sink *si
     return ok;
 }
 
-static bool read_all(const struct call_reader *r, struct batch *b, struct slice s) {
+static bool read_all(const struct call_reader *r, struct batch *b, struct slice *s) {
     switch (r->form) {
-    case CALLS_GLM: return read_glm(b, s, &r->sink);
+    case CALLS_GLM: return read_glm(b, *s, &r->sink);
     case CALLS_MISTRAL: return read_mistral(b, s);
     case CALLS_DEEPSEEK: return read_deepseek(b, s);
-    default: return read_objects(b, s);
+    default: return read_objects(b, s, ";");
     }
 }
 
-/* Gives the calls of s; *none: it holds none, or not only calls. */
-static int give_calls(struct call_reader *r, struct slice s, bool *none) {
+/* -- What was cut off ------------------------------------------------------------------------ */
+
+bool call_json_is_cut(struct slice s) {
+    static const struct slice words[] = { { "true", 4 }, { "false", 5 }, { "null", 4 } };
+    struct json_doc doc = { .nodes = NULL };
+    struct json_error err;
+    int rc = json_parse(&doc, s, &err);
+    json_deinit(&doc);
+    if (rc != PERILUNE_ERR_INVAL || s.len == 0 || err.offset > s.len) return false;
+    struct slice rest = slice_of(s.ptr + err.offset, s.len - err.offset);
+    if (rest.len == 0 || strcmp(err.message, "unterminated string") == 0) return true;
+    for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (is_begun(rest, words[i])) return true;
+    return rest.len < 6 && strncmp(err.message, "escape \\u", 9) == 0; /* its digits are missing */
+}
+
+static bool is_object_cut(struct slice s) { return s.len == 0 || (*s.ptr == '{' && call_json_is_cut(s)); }
+
+/* The letters of a function's name that s begins with; eaten. */
+static void eat_name(struct slice *s) {
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:/";
+    while (s->len > 0 && *s->ptr != '\0' && strchr(letters, *s->ptr) != NULL) s->ptr++, s->len--;
+}
+
+static bool is_mistral_cut(struct slice s) {
+    if (is_begun(s, SLICE("[TOOL_CALLS]"))) return true;
+    eat_name(&s);
+    if (eat(&s, "[CALL_ID]")) eat_name(&s);
+    return eat(&s, "[ARGS]") ? is_object_cut(skip_blanks(s)) : is_begun(s, SLICE("[ARGS]")) ||
+                                                               is_begun(s, SLICE("[CALL_ID]"));
+}
+
+static bool is_glm_cut(struct slice s) {
+    if (s.len > 0 && memmem(s.ptr, s.len, marks[CALLS_GLM].close.ptr, marks[CALLS_GLM].close.len)) return false;
+    eat_name(&s);
+    s = skip_blanks(s);
+    return slice_starts(s, SLICE("<arg_key>")) || is_begun(s, SLICE("<arg_key>")) ||
+           is_begun(s, marks[CALLS_GLM].close);
+}
+
+/* Is s what a call begins with?  Nothing is, too: then only its mark came. */
+static bool is_cut(const struct call_reader *r, struct slice s) {
+    s = skip_blanks(s);
+    switch (r->form) {
+    case CALLS_GLM: return is_glm_cut(s);
+    case CALLS_MISTRAL: return is_object_cut(s) || is_mistral_cut(s);
+    case CALLS_DEEPSEEK: return is_begun(s, SLICE(CALL_BEGIN)) || is_begun(s, SLICE("<｜tool▁calls▁end｜>")) ||
+                                (slice_starts(s, SLICE(CALL_BEGIN)) && !holds(s, SLICE(CALL_END)));
+    default: return is_object_cut(s);
+    }
+}
+
+/* The answer ended within calls, which s may not be all of: those that are complete are read, and what another began
+ * with is dropped.  False: it is something else. */
+static bool read_cut(const struct call_reader *r, struct batch *b, struct slice s, bool marked) {
+    s = skip_blanks(s);
+    bool list = r->form == CALLS_MISTRAL && eat(&s, "["), whole = false;
+    if (list) whole = read_objects(b, &s, ",");
+    else if (r->form != CALLS_GLM) whole = read_all(r, b, &s);
+    return whole || ((marked || b->len > 0) && is_cut(r, s));
+}
+
+/* -- Giving -------------------------------------------------------------------------------- */
+
+/* Gives the calls of s; *none: it holds none, or not only calls.  cut: nothing follows, and `marked` says whether an
+ * opening mark stood in front. */
+static int give_calls(struct call_reader *r, struct slice s, bool cut, bool marked, bool *none) {
     struct batch b = { .len = 0 };
+    struct slice rest = s;
     buf_init(&b.text, 0);
-    *none = !read_all(r, &b, s);
+    *none = !read_all(r, &b, &rest);
+    if (*none && cut) {
+        b.len = 0;
+        if (!buf_failed(&b.text)) buf_clear(&b.text);
+        *none = !read_cut(r, &b, s, marked);
+    }
     int rc = buf_failed(&b.text) ? PERILUNE_ERR_NOMEM : 0;
     const char *p = buf_get(&b.text).ptr;
     for (unsigned i = 0; i < b.len && rc == 0 && !*none; i++) {
@@ -381,7 +468,8 @@ static int in_calls(struct call_reader *r, bool *again) {
         const char *end = memmem(s.ptr + from, s.len - from, close.ptr, close.len);
         if (end == NULL) return 0;
         bool none;
-        int rc = give_calls(r, slice_of(s.ptr + open.len, (size_t)(end - s.ptr) - open.len), &none);
+        int rc = give_calls(r, slice_of(s.ptr + open.len, (size_t)(end - s.ptr) - open.len), false,
+                            true, &none);
         from = (size_t)(end - s.ptr) + close.len; /* the mark may stand in a string: then the next one counts */
         if (rc != 0) return rc;
         if (none) continue;
@@ -416,17 +504,18 @@ int call_reader_push(struct call_reader *r, struct slice piece) {
     return rc;
 }
 
-int call_reader_finish(struct call_reader *r) {
-    struct slice s = buf_get(&r->held);
+int call_reader_finish(struct call_reader *r, bool cut) {
+    struct slice s = buf_get(&r->held), open = marks[r->form].open, close = marks[r->form].close;
     bool none = true;
     int rc = 0;
     if (r->state == CALLS) {
         struct slice calls = skip_blanks(s);
-        if (slice_starts(calls, marks[r->form].open)) {
-            calls.ptr += marks[r->form].open.len;
-            calls.len -= marks[r->form].open.len;
-        }
-        rc = give_calls(r, calls, &none);
+        bool marked = slice_starts(calls, open);
+        if (marked) calls = slice_of(calls.ptr + open.len, calls.len - open.len);
+        if (close.len > 0) calls.len -= begins(calls, close);
+        /* GLM's arguments have no bracket around them: only its mark says that all of them are here. */
+        if (cut && r->form == CALLS_GLM) none = !is_cut(r, calls);
+        else rc = give_calls(r, calls, true, marked, &none);
     }
     r->state = PLAIN;
     if (rc == 0 && none) return give_held(r, s.len);

@@ -49,7 +49,10 @@ void call_reader_init(struct call_reader *r, enum call_form form, const struct c
 void call_reader_deinit(struct call_reader *r);
 /* Text of whole characters.  Returns 0, what the sink returned, or PERILUNE_ERR_NOMEM. */
 int  call_reader_push(struct call_reader *r, struct slice piece);
-/* The answer is over.  What began as a call and is none is given as the text that it is. */
-int  call_reader_finish(struct call_reader *r);
+/* The answer is over; cut: not by the model's will.  What began as a call and is none is given as the text that it is;
+ * what a call began with that was cut off is dropped. */
+int  call_reader_finish(struct call_reader *r, bool cut);
+/* Is s JSON of which the end is missing? */
+bool call_json_is_cut(struct slice s);
 
 #endif

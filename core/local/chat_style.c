@@ -19,6 +19,10 @@
  *
  * Marks of thoughts are left alone: templates look for them in earlier answers, to drop those.
  *
+ * In some vocabularies these marks are no control tokens but words that a user added, which tokenizers look for in
+ * every text.  Such a token is guarded where the template writes it, as its source says or small conversations show;
+ * marks of calls excepted, which come back in what an assistant said.
+ *
  * bos: a template writes it, or leaves it to the tokenizer, and which is not said anywhere.  It is put in front where
  * the tokenizer would, unless it is there; so it is never doubled.
  *
@@ -72,34 +76,6 @@ static int by_bytes(const void *a, const void *b) {
 
 static bool is_think_mark(const struct chat_style *f, struct slice s) {
     return s.len > 0 && (slice_eq(s, f->traits.marks.open) || slice_eq(s, f->traits.marks.close));
-}
-
-/* One that has a text only when control tokens have.  A single character is no more than itself. */
-static int add_control(struct chat_style *f, uint32_t *cap, struct slice text) {
-    if (text.len < 2 || is_think_mark(f, text)) return 0;
-    if (f->control_count == *cap && !mem_grow((void **)&f->controls, f->control_count, cap, sizeof(*f->controls)))
-        return PERILUNE_ERR_NOMEM;
-    char *kept = arena_alloc(&f->kept, text.len);
-    if (kept == NULL) return PERILUNE_ERR_NOMEM;
-    memcpy(kept, text.ptr, text.len);
-    f->controls[f->control_count++].text = slice_of(kept, text.len);
-    f->begins[(unsigned char)kept[0]] = true;
-    return 0;
-}
-
-static int find_controls(struct chat_style *f, const struct perilune_engine *e, const struct perilune_engine_model *m) {
-    const struct perilune_engine_facts *facts = e->facts(m);
-    char *room = mem_alloc(facts->longest);
-    uint32_t cap = 0;
-    int rc = room ? 0 : PERILUNE_ERR_NOMEM;
-    for (uint32_t t = 0; rc == 0 && t < facts->vocab; t++) {
-        if (e->piece(m, (int32_t)t, 0, room, facts->longest) > 0) continue;
-        size_t n = e->piece(m, (int32_t)t, PERILUNE_ENGINE_SPECIAL, room, facts->longest);
-        rc = add_control(f, &cap, slice_of(room, n));
-    }
-    mem_free(room);
-    if (f->control_count > 1) qsort(f->controls, f->control_count, sizeof(*f->controls), by_bytes);
-    return rc;
 }
 
 /* The token that this text alone is, or -1. */
@@ -213,6 +189,8 @@ int chat_style_render(const struct chat_style *f, const struct chat_style_input 
 /* -- Probes ------------------------------------------------------------------------------------ */
 
 #define USER "{\"role\":\"user\",\"content\":\"hi\"}"
+#define SYSTEM "{\"role\":\"system\",\"content\":\"hi\"}"
+#define ASSISTANT "{\"role\":\"assistant\",\"content\":\"hi\"}"
 #define TOOL "{\"type\":\"function\",\"function\":{\"name\":\"needle_tool\",\"description\":\"d\",\"parameters\":" \
              "{\"type\":\"object\",\"properties\":{\"arg\":{\"type\":\"string\",\"description\":\"x\"}}," \
              "\"required\":[\"arg\"]}}}"
@@ -252,13 +230,15 @@ static bool writes_call(const struct chat_style *f, const char *arguments, const
     return probe(f, json, text) && holds(buf_get(text), "needle_value") && holds(buf_get(text), "needle_result");
 }
 
+static const char *const call_arguments[] = { /* as an object, and as JSON text */
+    "{\"arg\":\"needle_value\"}", "\"{\\\"arg\\\": \\\"needle_value\\\"}\"" };
+
 static void probe_calls(struct chat_style *f, struct buf *text) {
-    static const char object[] = "{\"arg\":\"needle_value\"}", words[] = "\"{\\\"arg\\\": \\\"needle_value\\\"}\"";
     static const char *const contents[] = { "\"\"", "null" };
     for (unsigned i = 0; i < 2 && !f->traits.calls; i++) {
         /* An object that was printed, not written as JSON, has Python's quotes. */
-        bool as_object = writes_call(f, object, contents[i], text) && !holds(buf_get(text), "'arg'");
-        bool as_text = !as_object && writes_call(f, words, contents[i], text) &&
+        bool as_object = writes_call(f, call_arguments[0], contents[i], text) && !holds(buf_get(text), "'arg'");
+        bool as_text = !as_object && writes_call(f, call_arguments[1], contents[i], text) &&
                        holds(buf_get(text), "{\"arg\": \"needle_value\"}");
         f->traits.calls = as_object || as_text;
         f->traits.arguments_as_text = as_text;
@@ -292,6 +272,86 @@ static void probe_all(struct chat_style *f, struct slice template) {
         if (jinja_mentions(f->template, switches[i])) t->think_switch = switches[i];
     t->effort = jinja_mentions(f->template, SLICE("reasoning_effort"));
     t->thinking = holds(template, ".thinking") && !holds(template, "reasoning_content");
+}
+
+/* -- Control tokens --------------------------------------------------------------------------- */
+
+/* A single character is no more than itself. */
+static int add_control(struct chat_style *f, uint32_t *cap, struct slice text) {
+    if (text.len < 2 || is_think_mark(f, text)) return 0;
+    if (f->control_count == *cap && !mem_grow((void **)&f->controls, f->control_count, cap, sizeof(*f->controls)))
+        return PERILUNE_ERR_NOMEM;
+    char *kept = arena_alloc(&f->kept, text.len);
+    if (kept == NULL) return PERILUNE_ERR_NOMEM;
+    memcpy(kept, text.ptr, text.len);
+    f->controls[f->control_count++].text = slice_of(kept, text.len);
+    f->begins[(unsigned char)kept[0]] = true;
+    return 0;
+}
+
+/* Marks of channels are no such: they part all messages from each other. */
+static bool is_call_mark(const struct chat_style *f, struct slice s) {
+    const char *texts[MARKS];
+    if (f->traits.shape.form == CALLS_HARMONY) return false;
+    unsigned n = call_form_marks(f->traits.shape.form, texts, MARKS);
+    for (unsigned i = 0; i < n; i++)
+        if (slice_eq(s, slice_str(texts[i]))) return true;
+    return false;
+}
+
+/* <...> or [...], of letters or bars inside. */
+static bool has_shape_of_mark(struct slice s) {
+    if (s.len < 3 || (*s.ptr != '<' && *s.ptr != '[') || s.ptr[s.len - 1] != (*s.ptr == '<' ? '>' : ']')) return false;
+    unsigned char c = (unsigned char)s.ptr[1];
+    return c >= 0x80 || c == '/' || c == '|' || ((c | 32) >= 'a' && (c | 32) <= 'z');
+}
+
+/* Is this a mark that the template writes?  Brackets of Jinja's look like marks: [...] counts where it was rendered. */
+static bool is_written(const struct chat_style *f, struct slice s, struct slice source, struct slice rendered) {
+    if (!has_shape_of_mark(s) || is_call_mark(f, s)) return false;
+    if (slice_eq(s, f->bos) || slice_eq(s, f->eos)) return true;
+    return (*s.ptr == '<' && memmem(source.ptr, source.len, s.ptr, s.len) != NULL) ||
+           (rendered.len > 0 && memmem(rendered.ptr, rendered.len, s.ptr, s.len) != NULL);
+}
+
+/* Conversations in which each role has its say, as the template writes them. */
+static void render_roles(const struct chat_style *f, struct buf *out) {
+    static const char *const conversations[] = {
+        "{\"messages\":[" SYSTEM "," USER "," ASSISTANT "," USER "]}",
+        "{\"messages\":[" USER "," ASSISTANT "," USER "]}",
+        "{\"messages\":[" USER "],\"tools\":[" TOOL "]}",
+    };
+    struct buf text;
+    buf_init(&text, 0);
+    for (unsigned i = 0; i < sizeof(conversations) / sizeof(conversations[0]); i++)
+        if (probe(f, conversations[i], &text)) buf_slice(out, buf_get(&text)), buf_putc(out, '\n');
+    for (unsigned i = 0; i < 2; i++)
+        if (writes_call(f, call_arguments[i], "\"\"", &text)) buf_slice(out, buf_get(&text)), buf_putc(out, '\n');
+    if (buf_failed(&text)) out->error = text.error;
+    buf_deinit(&text);
+}
+
+/* A control token has a text only when it is asked for as one.  Some vocabularies hold marks as tokens that a user
+ * added, which have a text like all others and are found in every text: of those the ones that the template writes. */
+static int find_controls(struct chat_style *f, const struct perilune_engine *e, const struct perilune_engine_model *m,
+                         struct slice source) {
+    const struct perilune_engine_facts *facts = e->facts(m);
+    char *room = mem_alloc(facts->longest);
+    uint32_t cap = 0;
+    struct buf rendered;
+    buf_init(&rendered, 0);
+    render_roles(f, &rendered);
+    int rc = room && !buf_failed(&rendered) ? 0 : PERILUNE_ERR_NOMEM;
+    for (uint32_t t = 0; rc == 0 && t < facts->vocab; t++) {
+        size_t n = e->piece(m, (int32_t)t, 0, room, facts->longest);
+        if (n > 0 && (n > facts->longest || !is_written(f, slice_of(room, n), source, buf_get(&rendered)))) continue;
+        if (n == 0) n = e->piece(m, (int32_t)t, PERILUNE_ENGINE_SPECIAL, room, facts->longest);
+        rc = add_control(f, &cap, slice_of(room, n));
+    }
+    mem_free(room);
+    buf_deinit(&rendered);
+    if (f->control_count > 1) qsort(f->controls, f->control_count, sizeof(*f->controls), by_bytes);
+    return rc;
 }
 
 /* -- Life --------------------------------------------------------------------------------------- */
@@ -351,7 +411,7 @@ int chat_style_new(struct chat_style **out, const struct perilune_engine *e, con
         f->traits.shape = call_shape_of(text);
         f->traits.marks = marks_of(text, e, m);
         f->bos_added = adds_bos(f, e, m);
-        rc = find_controls(f, e, m);
+        rc = find_controls(f, e, m, text);
         find_marks(f, e, m);
     }
     if (rc == 0) probe_all(f, text);

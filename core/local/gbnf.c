@@ -14,9 +14,14 @@
  * of one schema.  Two that say different things fail.
  *
  * A grammar is made for writing, not for checking, so it may say less than the schema but never more: members come
- * in the schema's order; where properties are listed others come only when additionalProperties asks for them; numbers
- * have at most 15 digits and white space is short, so that a model cannot go on for ever.  oneOf is read as anyOf.
+ * in the schema's order; where properties are listed, be the list empty, others come only when additionalProperties
+ * asks for them; numbers have at most 15 digits and white space is short, so that a model cannot go on for ever.
+ * oneOf is read as anyOf.
  * What would have to be more (not, uniqueItems, multipleOf ...) is refused with keyword and place.
+ *
+ * A request's schema is read on the loop's thread, and a short one may ask for much: what stands beside anyOf holds for
+ * each alternative, and is read again for it.  So everything that is looked at costs steps (gbnf_charge), and a schema
+ * that needs more than GBNF_MAX_STEPS of them is refused.
  *
  * Invariants: after the first failure (g->rc) nothing more is written.  No rule begins with itself.
  *
@@ -31,7 +36,6 @@
 
 #include "base/mem.h"
 #include "include/perilune.h"
-#include "tokens/unicode.h"
 
 enum { ANY_NULL = 1, ANY_BOOL = 2, ANY_INT = 4, ANY_NUMBER = 8, ANY_STRING = 16, ANY_ARRAY = 32, ANY_OBJECT = 64,
     ANY = 127 };
@@ -96,14 +100,25 @@ void gbnf_fail(struct gbnf *g, int rc, uint32_t node, const char *keyword, const
     buf_deinit(&path);
 }
 
-/* -- Views: the schemas that hold for one value -------------------------------------------- */
+void gbnf_charge(struct gbnf *g, uint32_t node, uint64_t steps) {
+    if (steps <= g->steps) g->steps -= steps;
+    else gbnf_fail(g, PERILUNE_ERR_LIMITED, node, "schema", "takes more than %u steps to become a grammar: make it "
+                   "smaller (what stands beside anyOf or in allOf is read again for each alternative)", GBNF_MAX_STEPS);
+}
 
-static void view_add(struct gbnf *g, struct gbnf_view *v, uint32_t node);
+uint32_t gbnf_get(struct gbnf *g, uint32_t node, struct slice key) {
+    gbnf_charge(g, node, 1 + g->doc->nodes[node].count);
+    return g->rc == 0 ? json_get(g->doc, node, key) : JSON_NONE;
+}
+
+/* -- Views: the schemas that hold for one value -------------------------------------------- */
 
 /* The schema that a JSON pointer behind "#" names. */
 static uint32_t resolve(struct gbnf *g, uint32_t in, struct slice ref) {
     char token[256];
-    uint32_t at = g->roots[root_of(g, in)];
+    unsigned root = root_of(g, in);
+    uint32_t at = g->roots[root];
+    gbnf_charge(g, in, 1 + root + ref.len / 8);
     if (!slice_starts(ref, SLICE("#")) || (ref.len > 1 && ref.ptr[1] != '/')) {
         gbnf_fail(g, PERILUNE_ERR_INVAL, in, "$ref", "leads out of the schema: only \"#\" and \"#/...\" are followed");
         return JSON_NONE;
@@ -115,13 +130,14 @@ static uint32_t resolve(struct gbnf *g, uint32_t in, struct slice ref) {
             token[n++] = !tilde ? ref.ptr[i] : ref.ptr[++i] == '1' ? '/' : '~';
         }
         if (json_type(g->doc, at) == JSON_OBJECT) {
-            at = json_get(g->doc, at, slice_of(token, n));
+            at = gbnf_get(g, at, slice_of(token, n));
         } else {
             uint32_t index = 0, of = at;
             bool number = n > 0 && n < 7 && json_type(g->doc, at) == JSON_ARRAY;
             for (size_t k = 0; k < n && number; k++) number = token[k] >= '0' && token[k] <= '9',
                 index = index * 10 + (uint32_t)(token[k] - '0');
             at = number ? json_first(g->doc, of) : JSON_NONE;
+            gbnf_charge(g, in, index);
             while (index-- > 0 && at != JSON_NONE) at = json_next(g->doc, of, at);
         }
     }
@@ -137,16 +153,17 @@ static void check_keywords(struct gbnf *g, uint32_t node) {
         "patternProperties", "propertyNames", "maxProperties", "contains", "minContains", "maxContains", "multipleOf",
         "unevaluatedProperties", "unevaluatedItems", "$dynamicRef", "$recursiveRef", NULL };
     for (unsigned i = 0; not_ours[i]; i++)
-        if (json_get(g->doc, node, slice_str(not_ours[i])) != JSON_NONE)
+        if (gbnf_get(g, node, slice_str(not_ours[i])) != JSON_NONE)
             gbnf_fail(g, PERILUNE_ERR_INVAL, node, not_ours[i],
                       "cannot become a grammar: leave it out and check the answer");
-    uint32_t unique = json_get(g->doc, node, SLICE("uniqueItems"));
+    uint32_t unique = gbnf_get(g, node, SLICE("uniqueItems"));
     if (json_is(g->doc, unique, JSON_TRUE))
         gbnf_fail(g, PERILUNE_ERR_INVAL, node, "uniqueItems",
                   "cannot become a grammar: leave it out and check the answer");
 }
 
-static void view_add(struct gbnf *g, struct gbnf_view *v, uint32_t node) {
+void gbnf_view_add(struct gbnf *g, struct gbnf_view *v, uint32_t node) {
+    gbnf_charge(g, node, 1);
     if (g->rc != 0 || json_is(g->doc, node, JSON_TRUE)) return;
     if (!json_is(g->doc, node, JSON_OBJECT)) {
         gbnf_fail(g, PERILUNE_ERR_INVAL, node, "schema", json_is(g->doc, node,
@@ -163,7 +180,7 @@ static void view_add(struct gbnf *g, struct gbnf_view *v, uint32_t node) {
     v->node[v->len] = node;
     v->chosen[v->len++] = false;
     check_keywords(g, node);
-    uint32_t ref = json_get(g->doc, node, SLICE("$ref")), all = json_get(g->doc, node, SLICE("allOf"));
+    uint32_t ref = gbnf_get(g, node, SLICE("$ref")), all = gbnf_get(g, node, SLICE("allOf"));
     if (ref != JSON_NONE) {
         struct buf text;
         buf_init(&text, 0);
@@ -171,19 +188,21 @@ static void view_add(struct gbnf *g, struct gbnf_view *v, uint32_t node) {
         if (buf_failed(&text)) g->rc = PERILUNE_ERR_NOMEM;
         uint32_t to = g->rc ? JSON_NONE : resolve(g, node, buf_get(&text));
         buf_deinit(&text);
-        if (g->rc == 0) view_add(g, v, to);
+        if (g->rc == 0) gbnf_view_add(g, v, to);
     }
     if (!json_is(g->doc, all, JSON_ARRAY)) return;
     for (uint32_t i = json_first(g->doc, all); i != JSON_NONE && g->rc == 0; i = json_next(g->doc, all,
-        i)) view_add(g, v, i);
+        i)) gbnf_view_add(g, v, i);
 }
 
 uint32_t gbnf_keyword(struct gbnf *g, const struct gbnf_view *v, const char *name, uint32_t *in) {
     uint32_t found = JSON_NONE;
     for (unsigned i = 0; i < v->len; i++) {
-        uint32_t at = json_get(g->doc, v->node[i], slice_str(name));
+        uint32_t at = gbnf_get(g, v->node[i], slice_str(name));
         if (at == JSON_NONE) continue;
-        if (found != JSON_NONE && !slice_eq(json_raw(g->doc, found), json_raw(g->doc, at)))
+        struct slice raw = json_raw(g->doc, at);
+        gbnf_charge(g, v->node[i], raw.len / 64);
+        if (found != JSON_NONE && !slice_eq(json_raw(g->doc, found), raw))
             gbnf_fail(g, PERILUNE_ERR_INVAL, v->node[i], name,
                       "says one thing here and another in what it is combined with");
         found = at;
@@ -203,7 +222,7 @@ int64_t gbnf_count(struct gbnf *g, const struct gbnf_view *v, const char *name, 
 
 /* -- Rules ------------------------------------------------------------------------------------- */
 
-static unsigned new_rule(struct gbnf *g, const struct gbnf_view *v) {
+unsigned gbnf_new_rule(struct gbnf *g, const struct gbnf_view *v) {
     if (g->rc != 0) return 0;
     if (g->len == GBNF_MAX_RULES) {
         gbnf_fail(g, PERILUNE_ERR_LIMITED, v->len ? v->node[0] : g->roots[0], "schema",
@@ -219,14 +238,21 @@ static unsigned new_rule(struct gbnf *g, const struct gbnf_view *v) {
 }
 
 /* The rule of the schema at node. */
-static unsigned rule_of(struct gbnf *g, uint32_t node) {
+unsigned gbnf_rule_of(struct gbnf *g, uint32_t node) {
     struct gbnf_view v = { .len = 0 };
     if (g->rc != 0) return 0;
     if (g->known[node] != 0) return g->known[node] - 1;
-    view_add(g, &v, node);
-    unsigned rule = new_rule(g, &v);
+    gbnf_view_add(g, &v, node);
+    unsigned rule = gbnf_new_rule(g, &v);
     if (g->rc == 0) g->known[node] = rule + 1;
     return rule;
+}
+
+/* The rule of those values of a schema that are objects.  It is not the schema's own, to which "#" may lead. */
+static unsigned object_rule_of(struct gbnf *g, uint32_t node) {
+    struct gbnf_view v = { .object = true };
+    gbnf_view_add(g, &v, node);
+    return gbnf_new_rule(g, &v);
 }
 
 /* The rule being written may be this one. */
@@ -275,7 +301,7 @@ void gbnf_repeat(struct gbnf *g, struct buf *to, const char *unit, int64_t min, 
 
 /* -- Values -------------------------------------------------------------------------------------- */
 
-static void compact(struct gbnf *g, uint32_t node, struct buf *to) {
+void gbnf_compact(struct gbnf *g, uint32_t node, struct buf *to) {
     enum json_type type = json_type(g->doc, node);
     if (type == JSON_STRING) {
         struct buf s;
@@ -294,7 +320,7 @@ static void compact(struct gbnf *g, uint32_t node, struct buf *to) {
     buf_putc(to, type == JSON_ARRAY ? '[' : '{');
     for (uint32_t k = json_first(g->doc, node); k != JSON_NONE; k = json_next(g->doc, node, k), i++) {
         if (i > 0) buf_putc(to, type == JSON_OBJECT && i % 2 == 1 ? ':' : ',');
-        compact(g, k, to);
+        gbnf_compact(g, k, to);
     }
     buf_putc(to, type == JSON_ARRAY ? ']' : '}');
 }
@@ -302,7 +328,7 @@ static void compact(struct gbnf *g, uint32_t node, struct buf *to) {
 static void put_value(struct gbnf *g, uint32_t node) {
     struct buf text;
     buf_init(&text, 0);
-    compact(g, node, &text);
+    gbnf_compact(g, node, &text);
     gbnf_put_literal(&g->out, buf_get(&text));
     buf_puts(&g->out, " space");
     if (buf_failed(&text)) g->rc = g->rc ? g->rc : PERILUNE_ERR_NOMEM;
@@ -321,205 +347,6 @@ static unsigned bit_of(const struct json_doc *doc, uint32_t node) {
     }
 }
 
-/* -- Objects ---------------------------------------------------------------------------------------- */
-
-struct prop {
-    uint32_t         key;
-    uint32_t         schema;  /* the first that was found */
-    unsigned         schemas;
-    struct gbnf_view view;    /* all of them together */
-    bool             required;
-};
-
-/* Is the property listed in a `required`?  *all: how many are. */
-static bool is_required(struct gbnf *g, const struct gbnf_view *v, struct slice key) {
-    for (unsigned i = 0; i < v->len; i++) {
-        uint32_t list = json_get(g->doc, v->node[i], SLICE("required"));
-        for (uint32_t k = json_is(g->doc, list, JSON_ARRAY) ? json_first(g->doc,
-            list) : JSON_NONE; k != JSON_NONE; k = json_next(g->doc, list, k))
-            if (json_is(g->doc, k, JSON_STRING) && json_str_eq(g->doc, k, key)) return true;
-    }
-    return false;
-}
-
-/* The property of this name, added when it is new. */
-static struct prop *prop_of(struct gbnf *g, struct prop *props, unsigned *len, uint32_t key, struct slice name) {
-    for (unsigned i = 0; i < *len; i++)
-        if (json_str_eq(g->doc, props[i].key, name)) return &props[i];
-    if (*len == GBNF_PROPS) {
-        gbnf_fail(g, PERILUNE_ERR_LIMITED, key, "properties", "more than %d of them", GBNF_PROPS);
-        return NULL;
-    }
-    props[*len] = (struct prop){ .key = key };
-    return &props[(*len)++];
-}
-
-static unsigned gather(struct gbnf *g, const struct gbnf_view *v, struct prop *props) {
-    unsigned len = 0;
-    struct buf name;
-    buf_init(&name, 0);
-    for (unsigned pass = 0; pass < 2; pass++) /* `required` may name what `properties` do not */
-        for (unsigned i = 0; i < v->len && g->rc == 0; i++) {
-            uint32_t of = json_get(g->doc, v->node[i], pass ? SLICE("required") : SLICE("properties")), value = 0;
-            if (!json_is(g->doc, of, pass ? JSON_ARRAY : JSON_OBJECT)) continue;
-            for (uint32_t k = json_first(g->doc, of); k != JSON_NONE && g->rc == 0; k = json_next(g->doc, of,
-                pass ? k : value)) {
-                value = pass ? k : json_next(g->doc, of, k);
-                buf_clear(&name);
-                if (json_type(g->doc, k) == JSON_STRING) json_decode_string(g->doc, k, &name);
-                else gbnf_fail(g, PERILUNE_ERR_INVAL, v->node[i], "required", "is a list of strings");
-                if (buf_failed(&name)) g->rc = g->rc ? g->rc : PERILUNE_ERR_NOMEM;
-                struct prop *p = g->rc ? NULL : prop_of(g, props, &len, k, buf_get(&name));
-                if (p && !pass && p->schemas++ == 0) p->schema = value;
-                if (p && !pass) view_add(g, &p->view, value);
-                if (p) p->required = is_required(g, v, buf_get(&name));
-            }
-        }
-    if (buf_failed(&name)) g->rc = g->rc ? g->rc : PERILUNE_ERR_NOMEM;
-    buf_deinit(&name);
-    return len;
-}
-
-static void put_member(struct gbnf *g, struct buf *to, const struct prop *p) {
-    struct buf text;
-    buf_init(&text, 0);
-    compact(g, p->key, &text);
-    gbnf_put_literal(to, buf_get(&text));
-    if (buf_failed(&text)) g->rc = g->rc ? g->rc : PERILUNE_ERR_NOMEM;
-    buf_deinit(&text);
-    if (p->schemas == 0) buf_puts(to, " space \":\" space value");
-    else buf_printf(to, " space \":\" space r%u", p->schemas == 1 ? rule_of(g, p->schema) : new_rule(g, &p->view));
-}
-
-/* Names that are none of the properties': what follows `depth` characters that all of names[0..n) begin with. */
-static void put_other_names(struct gbnf *g, struct buf *to, const struct slice *names, unsigned n, size_t depth) {
-    bool ends = depth > 0, first = true; /* an empty name is none of ours to write */
-    struct buf not_these;
-    buf_init(&not_these, 0);
-    if (depth > 256) gbnf_fail(g, PERILUNE_ERR_LIMITED, g->roots[0], "properties",
-                               "names of more than 256 bytes beside additionalProperties");
-    buf_putc(to, '(');
-    for (unsigned i = 0; i < n && g->rc == 0;) {
-        if (names[i].len == depth) {
-            ends = false;
-            i++;
-            continue;
-        }
-        uint32_t c = 0;
-        const unsigned char *at = (const unsigned char *)names[i].ptr + depth;
-        unsigned bytes = unicode_decode(at, (const unsigned char *)names[i].ptr + names[i].len, &c), k = i + 1;
-        while (k < n && names[k].len >= depth + bytes && memcmp(names[k].ptr + depth, at, bytes) == 0) k++;
-        gbnf_class_char(&not_these, c);
-        if (c != '"' && c != '\\' && c >= 0x20) {
-            buf_puts(to, first ? "[" : " | [");
-            gbnf_class_char(to, c);
-            buf_puts(to, "] ");
-            put_other_names(g, to, names + i, k - i, depth + bytes);
-            first = false;
-        }
-        i = k;
-    }
-    buf_printf(to, "%s[^%.*s\"\\\\\\x7F\\x00-\\x1F] [^\"\\\\\\x7F\\x00-\\x1F]*)%s", first ? "" : " | ",
-               SLICE_ARG(buf_get(&not_these)), ends ? "?" : "");
-    if (buf_failed(&not_these)) g->rc = g->rc ? g->rc : PERILUNE_ERR_NOMEM;
-    buf_deinit(&not_these);
-}
-
-static int by_bytes(const void *a, const void *b) {
-    const struct slice *x = a, *y = b;
-    int c = memcmp(x->ptr, y->ptr, x->len < y->len ? x->len : y->len);
-    return c ? c : (x->len > y->len) - (x->len < y->len);
-}
-
-
-/* The side rule of a member that is none of props; its number. */
-static unsigned other_member(struct gbnf *g, const struct prop *props, unsigned len, uint32_t schema) {
-    struct slice names[GBNF_PROPS];
-    struct buf text, line;
-    size_t ends[GBNF_PROPS];
-    unsigned name = g->names++;
-    buf_init(&text, 0);
-    buf_init(&line, 0);
-    for (unsigned i = 0; i < len; i++) {
-        json_decode_string(g->doc, props[i].key, &text);
-        ends[i] = buf_len(&text);
-    }
-    for (unsigned i = 0; i < len; i++) names[i] = slice_of(buf_get(&text).ptr + (i ? ends[i - 1] : 0),
-                                                           ends[i] - (i ? ends[i - 1] : 0));
-    bool ok = !buf_failed(&text);
-    if (!ok) g->rc = g->rc ? g->rc : PERILUNE_ERR_NOMEM;
-    if (ok && len > 1) qsort(names, len, sizeof(*names), by_bytes);
-    buf_printf(&line, "s%u ::= ", name);
-    if (len == 0) buf_puts(&line, "string");
-    else buf_puts(&line, "\"\\\"\" ");
-    if (ok && len > 0) put_other_names(g, &line, names, len, 0);
-    if (len > 0) buf_puts(&line, " \"\\\"\" space");
-    if (schema == JSON_NONE) buf_puts(&line, " \":\" space value\n");
-    else buf_printf(&line, " \":\" space r%u\n", rule_of(g, schema));
-    buf_slice(&g->side, buf_get(&line));
-    if (buf_failed(&line)) g->rc = g->rc ? g->rc : PERILUNE_ERR_NOMEM;
-    buf_deinit(&text);
-    buf_deinit(&line);
-    return name;
-}
-
-/* s_i: the members from i on, each behind a comma.  Returns the name of s_1; s_0 is never needed. */
-static unsigned put_tails(struct gbnf *g, const struct prop *props, unsigned len, int other) {
-    unsigned base = g->names;
-    g->names += len;
-    for (unsigned i = 1; i <= len; i++) {
-        struct buf line;
-        buf_init(&line, 0);
-        buf_printf(&line, "s%u ::= ", base + i - 1);
-        if (i < len) {
-            buf_puts(&line, "(\",\" space ");
-            put_member(g, &line, &props[i]);
-            buf_printf(&line, ")%s s%u\n", props[i].required ? "" : "?", base + i);
-        } else if (other >= 0) {
-            buf_printf(&line, "(\",\" space s%d)*\n", other);
-        } else {
-            buf_puts(&line, "\"\"\n");
-        }
-        buf_slice(&g->side, buf_get(&line));
-        if (buf_failed(&line)) g->rc = g->rc ? g->rc : PERILUNE_ERR_NOMEM;
-        buf_deinit(&line);
-    }
-    return base;
-}
-
-static void put_members(struct gbnf *g, const struct gbnf_view *v, const struct prop *props, unsigned len) {
-    uint32_t in = v->node[0], more = gbnf_keyword(g, v, "additionalProperties", &in);
-    bool none = json_is(g->doc, more, JSON_FALSE) || (more == JSON_NONE && len > 0), first = true, all_optional = true;
-    unsigned required = 0;
-    for (unsigned i = 0; i < len; i++) required += props[i].required;
-    if (gbnf_count(g, v, "minProperties", 0) > required) gbnf_fail(g, PERILUNE_ERR_INVAL, in, "minProperties",
-                                                                   "is above the number of required properties");
-    int other = none ? -1 : (int)other_member(g, props, len, json_is(g->doc, more, JSON_OBJECT) ? more : JSON_NONE);
-    unsigned tail = len ? put_tails(g, props, len, other) : 0;
-    buf_puts(&g->out, "\"{\" space (");
-    for (unsigned i = 0; i < len && all_optional; i++) {
-        if (!first) buf_puts(&g->out, " | ");
-        put_member(g, &g->out, &props[i]);
-        buf_printf(&g->out, " s%u", tail + i);
-        first = false;
-        all_optional = !props[i].required;
-    }
-    if (all_optional && other >= 0) buf_printf(&g->out, "%ss%d (\",\" space s%d)*", first ? "" : " | ", other, other);
-    else if (first) buf_puts(&g->out, "\"\"");
-    buf_puts(&g->out, all_optional ? ")? \"}\" space" : ") \"}\" space");
-}
-
-static void put_object(struct gbnf *g, const struct gbnf_view *v) {
-    struct prop *props = mem_alloc(GBNF_PROPS * sizeof(*props));
-    if (props == NULL) {
-        g->rc = g->rc ? g->rc : PERILUNE_ERR_NOMEM;
-        return;
-    }
-    unsigned len = gather(g, v, props);
-    if (g->rc == 0) put_members(g, v, props, len);
-    mem_free(props);
-}
-
 /* -- Arrays ------------------------------------------------------------------------------------------- */
 
 static void put_array(struct gbnf *g, const struct gbnf_view *v) {
@@ -527,14 +354,14 @@ static void put_array(struct gbnf *g, const struct gbnf_view *v) {
     int64_t min = gbnf_count(g, v, "minItems", 0), max = gbnf_count(g, v, "maxItems", -1), n = 0;
     char unit[24], more[48];
     if (g->rc == 0 && max >= 0 && max < min) gbnf_fail(g, PERILUNE_ERR_INVAL, in, "maxItems", "is below minItems");
-    if (json_is(g->doc, items, JSON_ARRAY)) first = items, items = json_get(g->doc, in,
+    if (json_is(g->doc, items, JSON_ARRAY)) first = items, items = gbnf_get(g, in,
         SLICE("additionalItems")); /* draft 7 */
     buf_puts(&g->out, "\"[\" space ");
     for (uint32_t i = json_is(g->doc, first, JSON_ARRAY) ? json_first(g->doc, first) : JSON_NONE; i != JSON_NONE &&
          g->rc == 0;
          i = json_next(g->doc, first, i), n++) {
         if (max >= 0 && n >= max) break;
-        buf_printf(&g->out, n ? "\",\" space r%u " : "r%u ", rule_of(g,
+        buf_printf(&g->out, n ? "\",\" space r%u " : "r%u ", gbnf_rule_of(g,
                                                                      i)); /* all of them: fewer would be valid, too */
     }
     bool closed = json_is(g->doc, items, JSON_FALSE) || (items == JSON_NONE && n > 0);
@@ -544,7 +371,7 @@ static void put_array(struct gbnf *g, const struct gbnf_view *v) {
         return;
     }
     if (items == JSON_NONE || json_is(g->doc, items, JSON_TRUE)) snprintf(unit, sizeof(unit), "value");
-    else snprintf(unit, sizeof(unit), "r%u", rule_of(g, items));
+    else snprintf(unit, sizeof(unit), "r%u", gbnf_rule_of(g, items));
     min = min > n ? min - n : 0;
     max = max < 0 ? -1 : max - n;
     unsigned name = g->names++;
@@ -565,8 +392,9 @@ static void put_array(struct gbnf *g, const struct gbnf_view *v) {
 static unsigned type_bits(struct gbnf *g, uint32_t node, uint32_t in) {
     unsigned bits = 0;
     uint32_t one = json_is(g->doc, node, JSON_ARRAY) ? json_first(g->doc, node) : node;
-    for (; one != JSON_NONE; one = one == node ? JSON_NONE : json_next(g->doc, node, one)) {
+    for (; one != JSON_NONE && g->rc == 0; one = one == node ? JSON_NONE : json_next(g->doc, node, one)) {
         unsigned bit = 0;
+        gbnf_charge(g, in, sizeof(types) / sizeof(types[0]));
         for (unsigned i = 0; i < sizeof(types) / sizeof(types[0]); i++)
             if (json_is(g->doc, one, JSON_STRING) && json_str_eq(g->doc, one,
                                                                  slice_str(types[i].name))) bit = types[i].bit;
@@ -592,56 +420,60 @@ static unsigned implied(struct gbnf *g, const struct gbnf_view *v) {
     unsigned bits = 0;
     for (unsigned i = 0; i < sizeof(of) / sizeof(of[0]); i++)
         for (unsigned k = 0; k < v->len; k++)
-            if (json_get(g->doc, v->node[k], slice_str(of[i].name)) != JSON_NONE) bits |= of[i].bits;
+            if (gbnf_get(g, v->node[k], slice_str(of[i].name)) != JSON_NONE) bits |= of[i].bits;
     return bits ? bits : ANY;
 }
 
 /* The types that every part allows. */
 static unsigned bits_of(struct gbnf *g, const struct gbnf_view *v) {
     unsigned bits = ANY;
-    bool typed = false, nullable = false;
+    bool typed = v->object, nullable = false;
+    if (v->object) bits = ANY_OBJECT;
     for (unsigned i = 0; i < v->len; i++) {
-        uint32_t type = json_get(g->doc, v->node[i], SLICE("type"));
-        nullable |= json_is(g->doc, json_get(g->doc, v->node[i], SLICE("nullable")), JSON_TRUE);
+        uint32_t type = gbnf_get(g, v->node[i], SLICE("type"));
+        nullable |= json_is(g->doc, gbnf_get(g, v->node[i], SLICE("nullable")), JSON_TRUE);
         if (type == JSON_NONE) continue;
         typed = true;
         bits &= type_bits(g, type, v->node[i]);
     }
     if (!typed) bits = implied(g, v);
-    if (bits == 0) gbnf_fail(g, PERILUNE_ERR_INVAL, v->node[0], "type",
+    if (bits == 0) gbnf_fail(g, PERILUNE_ERR_INVAL, v->node[0], "type", v->object ?
+                             "is none of an object, which the arguments of a function are: say \"type\": \"object\"" :
                              "no type is allowed by all that is combined here");
-    return bits | (nullable ? ANY_NULL : 0);
+    return bits | (nullable && !v->object ? ANY_NULL : 0);
 }
 
 /* anyOf or oneOf of the first part that has one to be settled: each alternative with the other parts. */
 static bool put_choices(struct gbnf *g, const struct gbnf_view *v) {
     for (unsigned i = 0; i < v->len; i++) {
-        uint32_t any = json_get(g->doc, v->node[i], SLICE("anyOf")), one = json_get(g->doc, v->node[i], SLICE("oneOf"));
+        uint32_t any = gbnf_get(g, v->node[i], SLICE("anyOf")), one = gbnf_get(g, v->node[i], SLICE("oneOf"));
         uint32_t list = any != JSON_NONE ? any : one;
         if (list == JSON_NONE || v->chosen[i]) continue;
         if (any != JSON_NONE && one != JSON_NONE) gbnf_fail(g, PERILUNE_ERR_INVAL, v->node[i], "oneOf",
                                                             "cannot stand beside anyOf: put them into an allOf");
         if (!json_is(g->doc, list, JSON_ARRAY) || g->doc->nodes[list].count == 0) gbnf_fail(g, PERILUNE_ERR_INVAL,
             v->node[i], any != JSON_NONE ? "anyOf" : "oneOf", "is a list of schemas");
-        bool alone = v->len == 1 && json_get(g->doc, v->node[i], SLICE("type")) == JSON_NONE && implied(g, v) == ANY &&
-                     json_get(g->doc, v->node[i], SLICE("enum")) == JSON_NONE && json_get(g->doc, v->node[i],
+        bool alone = v->len == 1 && !v->object && implied(g, v) == ANY &&
+                     gbnf_get(g, v->node[i], SLICE("type")) == JSON_NONE &&
+                     gbnf_get(g, v->node[i], SLICE("enum")) == JSON_NONE && gbnf_get(g, v->node[i],
                          SLICE("const")) == JSON_NONE;
         for (uint32_t k = g->rc ? JSON_NONE : json_first(g->doc, list); k != JSON_NONE &&
              g->rc == 0; k = json_next(g->doc, list, k)) {
             struct gbnf_view with = *v;
             with.chosen[i] = true;
-            if (!alone) view_add(g, &with, k);
+            if (!alone) gbnf_view_add(g, &with, k);
             if (k != json_first(g->doc, list)) buf_puts(&g->out, " | ");
-            unsigned rule = alone ? rule_of(g, k) : new_rule(g, &with);
+            unsigned rule = alone ? gbnf_rule_of(g, k) : gbnf_new_rule(g, &with);
             if (g->rc == 0) put_unit(g, rule);
         }
-        if (alone && json_is(g->doc, json_get(g->doc, v->node[i], SLICE("nullable")), JSON_TRUE)) buf_puts(&g->out,
+        if (alone && json_is(g->doc, gbnf_get(g, v->node[i], SLICE("nullable")), JSON_TRUE)) buf_puts(&g->out,
             " | null");
         return true;
     }
     return false;
 }
 
+#define ENUM_STEPS 16 /* of a value in an enum: it is sorted, and looked at again at each fork */
 #define FORKS 64 /* in forks; deeper ones are written one by one */
 
 /* How many bytes all of values[0..n), which are in order, have in front: whole characters. */
@@ -672,19 +504,27 @@ static void put_values(struct buf *to, const struct slice *values, unsigned n, s
     buf_puts(to, ") ");
 }
 
+int gbnf_by_bytes(const void *a, const void *b) {
+    const struct slice *x = a, *y = b;
+    int c = memcmp(x->ptr, y->ptr, x->len < y->len ? x->len : y->len);
+    return c ? c : (x->len > y->len) - (x->len < y->len);
+}
+
 /* The texts of an enum's values that the type allows, in order and each one once; they are in *text.  How many. */
 static unsigned enum_values(struct gbnf *g, uint32_t list, unsigned bits, struct buf *text, struct slice *out) {
     unsigned n = 0, kept = 0;
+    gbnf_charge(g, list, (uint64_t)(g->doc->nodes[list].next - list) * ENUM_STEPS);
+    if (g->rc != 0) return 0;
     for (uint32_t k = json_first(g->doc, list); k != JSON_NONE; k = json_next(g->doc, list, k)) {
         if ((bit_of(g->doc, k) & bits) == 0) continue;
         size_t from = buf_len(text);
-        compact(g, k, text);
+        gbnf_compact(g, k, text);
         out[n++] = slice_of(NULL, buf_len(text) - from);
     }
     if (buf_failed(text)) return 0;
     const char *at = buf_get(text).ptr;
     for (unsigned i = 0; i < n; at += out[i++].len) out[i].ptr = at;
-    if (n > 1) qsort(out, n, sizeof(*out), by_bytes);
+    if (n > 1) qsort(out, n, sizeof(*out), gbnf_by_bytes);
     for (unsigned i = 0; i < n; i++)
         if (kept == 0 || !slice_eq(out[kept - 1], out[i])) out[kept++] = out[i];
     return kept;
@@ -712,10 +552,12 @@ static void put_body(struct gbnf *g, const struct gbnf_view *v) {
     uint32_t in = v->len ? v->node[0] : 0, is = gbnf_keyword(g, v, "const", &in), list = gbnf_keyword(g, v, "enum",
         &in);
     static const char *const whole[] = { "null", "boolean" };
-    if (v->len == 0) buf_puts(&g->out, "value");
+    if (v->len == 0) buf_puts(&g->out, v->object ? "object" : "value");
     if (v->len == 0 || g->rc != 0 || put_choices(g, v)) return;
     if (is != JSON_NONE || list != JSON_NONE) {
-        if (is != JSON_NONE) put_value(g, is);
+        if (is != JSON_NONE && v->object && !json_is(g->doc, is, JSON_OBJECT))
+            gbnf_fail(g, PERILUNE_ERR_INVAL, in, "const", "is no object, which the arguments of a function are");
+        else if (is != JSON_NONE) put_value(g, is);
         else put_enum(g, v, list, in);
         return;
     }
@@ -732,7 +574,7 @@ static void put_body(struct gbnf *g, const struct gbnf_view *v) {
         else if (types[i].bit == ANY_INT || types[i].bit == ANY_NUMBER) gbnf_number(g, v, types[i].bit == ANY_INT);
         else if (types[i].bit == ANY_STRING) gbnf_string(g, v);
         else if (types[i].bit == ANY_ARRAY) put_array(g, v);
-        else put_object(g, v);
+        else gbnf_object(g, v);
     }
 }
 
@@ -766,7 +608,8 @@ static void check_units(struct gbnf *g) {
 static void write_rules(struct gbnf *g) {
     for (unsigned i = 0; i < g->root_count && g->rc == 0; i++) {
         if (g->roots[i] == JSON_NONE) buf_printf(&g->out, "v%u ::= \"{\" space \"}\" space\n", i);
-        else buf_printf(&g->out, "v%u ::= r%u\n", i, rule_of(g, g->roots[i]));
+        else buf_printf(&g->out, "v%u ::= r%u\n", i, i < g->objects ? object_rule_of(g, g->roots[i])
+                        : gbnf_rule_of(g, g->roots[i]));
     }
     for (g->at = 0; g->at < g->len && g->rc == 0; g->at++) {
         struct gbnf_view v = g->rules[g->at].view; /* the list grows while it is read */
@@ -785,9 +628,10 @@ static void write_rules(struct gbnf *g) {
     if (g->rc == 0) g->rc = g->out.error;
 }
 
-int gbnf_from_schemas(const struct json_doc *doc, const uint32_t *nodes, unsigned count, struct buf *out,
-                      struct gbnf_error *err) {
-    struct gbnf g = { .doc = doc, .roots = nodes, .root_count = count, .err = err };
+int gbnf_from_schemas(const struct json_doc *doc, const uint32_t *nodes, unsigned count, unsigned objects,
+                      struct buf *out, struct gbnf_error *err) {
+    struct gbnf g = { .doc = doc, .roots = nodes, .root_count = count, .objects = objects,
+                      .steps = GBNF_MAX_STEPS, .err = err };
     size_t before = out->len;
     *err = (struct gbnf_error){ .keyword = "" };
     buf_init(&g.out, GBNF_MAX_TEXT);
@@ -809,7 +653,7 @@ int gbnf_from_schemas(const struct json_doc *doc, const uint32_t *nodes, unsigne
 int gbnf_from_schema(const struct json_doc *doc, uint32_t node, struct buf *out, struct gbnf_error *err) {
     size_t before = out->len;
     buf_puts(out, "root ::= space v0\n");
-    int rc = gbnf_from_schemas(doc, &node, 1, out, err);
+    int rc = gbnf_from_schemas(doc, &node, 1, 0, out, err);
     if (rc != 0) out->len = before;
     return rc;
 }

@@ -7,6 +7,7 @@
 
 #define GBNF_MAX_RULES 4096
 #define GBNF_MAX_TEXT  (1u << 20) /* bytes of a grammar */
+#define GBNF_MAX_STEPS (8u << 20) /* nodes of JSON looked at: tens of milliseconds.  1,000 properties take 110,000 */
 
 struct gbnf_error {
     unsigned root;     /* which of the schemas */
@@ -20,9 +21,10 @@ struct gbnf_error {
  * it was.  Thread: any. */
 int gbnf_from_schema(const struct json_doc *doc, uint32_t node, struct buf *out, struct gbnf_error *err);
 /* The same for several schemas, for a grammar in which values stand between other things: rules "v0", "v1" ... and no
- * root.  A node of JSON_NONE is the schema of an object without members. */
-int gbnf_from_schemas(const struct json_doc *doc, const uint32_t *nodes, unsigned count, struct buf *out,
-                      struct gbnf_error *err);
+ * root.  A node of JSON_NONE is the schema of an object without members.  Of the first `objects` only those values are
+ * accepted that are objects: arguments of functions; a schema that has none is refused. */
+int gbnf_from_schemas(const struct json_doc *doc, const uint32_t *nodes, unsigned count, unsigned objects,
+                      struct buf *out, struct gbnf_error *err);
 /* Appends "text" as a terminal. */
 void gbnf_put_literal(struct buf *out, struct slice text);
 /* The grammar of response_format json_object: any object. */

@@ -20,6 +20,7 @@
 #include "include/perilune.h"
 #include "local/gbnf_int.h"
 
+#define EXACT ((int64_t)1 << 53)
 #define MOST 999999999999999 /* 15 digits: every reader of JSON keeps them */
 
 static void put_class(struct buf *to, char a, char b) {
@@ -148,15 +149,18 @@ static bool bound(struct gbnf *g, const struct gbnf_view *v, const char *name, c
     }
     if (at == JSON_NONE) return false;
     double d = json_is(g->doc, at, JSON_NUMBER) ? json_number(g->doc, at) : NAN;
-    if (!(fabs(d) <= 9007199254740992.0) || (!integer && d != floor(d))) {
+    bool whole = json_i64(g->doc, at, out) == 0;
+    if (!(whole ? *out <= EXACT && *out >= -EXACT : integer && fabs(d) < EXACT)) {
         gbnf_fail(g, PERILUNE_ERR_INVAL, in, name, integer ? "is a number within 2^53"
                   : "of a number has to be an integer "
                   "within 2^53 here: round it");
         return false;
     }
     bool lower = strstr(name, "in") != NULL && strstr(name, "ax") == NULL;
-    *out = (int64_t)(lower ? ceil(d) : floor(d));
-    if (integer && *without && d == floor(d)) *out += lower ? 1 : -1;
+    if (!whole && d == floor(d))
+        gbnf_fail(g, PERILUNE_ERR_INVAL, in, name, "has more digits than can be read: round it");
+    if (!whole) *out = (int64_t)(lower ? ceil(d) : floor(d));
+    else if (integer && *without) *out += lower ? 1 : -1;
     return true;
 }
 

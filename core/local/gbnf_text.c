@@ -9,9 +9,9 @@
  * * + ? {m,n}.  Not known: looking around, references back, boundaries of words, lazy quantifiers, \p.  Without ^ or $
  * anything may stand before or behind, as the schema's standard says.
  *
- * Everything that is written stands in a JSON string.  Quotes and backslashes are written with their escape where
- * the pattern names them; what is "any character" (., [^...]) never needs one, so a grammar says less than the pattern
- * there, never more.
+ * Everything that is written stands in a JSON string.  Quotes, backslashes and lines' ends are written with their
+ * escape where the pattern names them, also in a class or in a range of one; what is "any character" (., [^...]) never
+ * needs one, so a grammar says less than the pattern there, never more.
  *
  * Invariants: the pattern is UTF-8; depth and counts are bounded.
  *
@@ -50,13 +50,24 @@ static uint32_t next_char(struct pattern *p) {
     return c;
 }
 
+/* Characters that have an escape in JSON, and their letters there. */
+static const struct { char is, letter; } escaped[] = {
+    { '"', '"' }, { '\\', '\\' }, { '\n', 'n' }, { '\t', 't' }, { '\r', 'r' }, { '\b', 'b' }, { '\f', 'f' },
+};
+#define ESCAPED (sizeof(escaped) / sizeof(escaped[0]))
+
+/* As it stands in a JSON string. */
+static void put_escape(struct buf *to, unsigned i) {
+    buf_printf(to, "\"\\\\%s%c\"", i < 2 ? "\\" : "", escaped[i].letter);
+}
+
 static void put_char(struct pattern *p, uint32_t c) {
-    if (c == '"') buf_puts(p->to, "\"\\\\\\\"\"");
-    else if (c == '\\') buf_puts(p->to, "\"\\\\\\\\\"");
-    else if (c == '\n') buf_puts(p->to, "\"\\\\n\"");
-    else if (c == '\t') buf_puts(p->to, "\"\\\\t\"");
-    else if (c == '\r') buf_puts(p->to, "\"\\\\r\"");
-    else if (c < 0x20 || c == 0x7F) refuse(p, "names a control character");
+    for (unsigned i = 0; i < ESCAPED; i++)
+        if (c == (unsigned char)escaped[i].is) {
+            put_escape(p->to, i);
+            return;
+        }
+    if (c < 0x20 || c == 0x7F) refuse(p, "names a control character");
     else buf_putc(p->to, '['), gbnf_class_char(p->to, c), buf_putc(p->to, ']');
 }
 
@@ -80,12 +91,50 @@ static const char *escape(struct pattern *p, uint32_t *c, bool *negated) {
     return NULL;
 }
 
+#define SPACES  (1u << 2 | 1u << 3 | 1u << 4) /* of escaped[]: \\s, which is a blank, too */
+
+struct set {
+    struct buf plain;   /* what needs no escape, as in a class of a grammar */
+    unsigned   escapes; /* of escaped[], a bit each */
+};
+
+/* The characters from `from` to `to`: those that need an escape are written apart, and what is left in pieces. */
+static void set_add(struct set *set, uint32_t from, uint32_t to) {
+    static const uint32_t apart[] = { '"', '\\', 0x7F };
+    for (unsigned i = 0; i < ESCAPED; i++)
+        if ((unsigned char)escaped[i].is >= from && (unsigned char)escaped[i].is <= to) set->escapes |= 1u << i;
+    if (from < 0x20) from = 0x20;
+    for (unsigned i = 0; i <= 3 && from <= to; i++) {
+        uint32_t end = i < 3 ? apart[i] : to + 1;
+        if (end < from) continue;
+        if (end > to) end = to + 1;
+        if (end > from) gbnf_class_char(&set->plain, from);
+        if (end > from + 1) buf_putc(&set->plain, '-'), gbnf_class_char(&set->plain, end - 1);
+        from = end + 1;
+    }
+}
+
+/* One of them. */
+static void put_set(struct pattern *p, const struct set *set) {
+    bool first = buf_len(&set->plain) == 0;
+    buf_putc(p->to, '(');
+    if (!first) buf_printf(p->to, "[%.*s]", SLICE_ARG(buf_get(&set->plain)));
+    for (unsigned i = 0; i < ESCAPED; i++) {
+        if ((set->escapes & 1u << i) == 0) continue;
+        if (!first) buf_puts(p->to, " | ");
+        put_escape(p->to, i);
+        first = false;
+    }
+    if (first) refuse(p, "has a class of no character that a text may have");
+    buf_putc(p->to, ')');
+}
+
 /* [...], behind the bracket. */
 static void put_class(struct pattern *p) {
-    struct buf set;
-    bool negated = p->at < p->end && *p->at == '^', quote = false, back = false, any = false;
+    struct set set = { .escapes = 0 };
+    bool negated = p->at < p->end && *p->at == '^';
     p->at += negated;
-    buf_init(&set, 4096);
+    buf_init(&set.plain, 4096);
     for (bool first = true; p->g->rc == 0; first = false) {
         if (p->at >= p->end) {
             refuse(p, "has a [ without its ]");
@@ -97,8 +146,8 @@ static void put_class(struct pattern *p) {
         const char *named = c == '\\' ? escape(p, &c, &not_these) : NULL;
         if (not_these) refuse(p, "has \\D, \\W or \\S between [ and ]");
         if (named) {
-            buf_puts(&set, named);
-            any = true;
+            buf_puts(&set.plain, named);
+            if (*named == ' ') set.escapes |= SPACES;
             continue;
         }
         uint32_t to = c;
@@ -108,22 +157,13 @@ static void put_class(struct pattern *p) {
             if (to == '\\' && escape(p, &to, &not_these) != NULL) refuse(p, "has a range that ends in a class");
             if (to < c) refuse(p, "has a range that goes backwards");
         }
-        quote |= c <= '"' && to >= '"';
-        back |= c <= '\\' && to >= '\\';
-        if (c == to && (c == '"' || c == '\\' || c < 0x20)) continue; /* these are written apart */
-        any = true;
-        gbnf_class_char(&set, c < 0x20 ? ' ' : c);
-        if (to != c) buf_putc(&set, '-'), gbnf_class_char(&set, to);
+        set_add(&set, c, to);
     }
-    buf_putc(&set, '\0');
-    if (set.error == PERILUNE_ERR_NOMEM) p->g->rc = p->g->rc ? p->g->rc : PERILUNE_ERR_NOMEM;
-    else if (buf_failed(&set)) refuse(p, "has too long a class");
-    else if (negated) buf_printf(p->to, "[^%s" NOT_PLAIN "]", set.data);
-    else if (any && (quote || back)) /* a range over a quote would take the bare quote, too */
-        refuse(p, "has a class with a quote or a backslash among others: write (...|\\\")");
-    else if (any) buf_printf(p->to, "[%s]", set.data);
-    else put_char(p, quote ? '"' : '\\');
-    buf_deinit(&set);
+    if (set.plain.error == PERILUNE_ERR_NOMEM) p->g->rc = p->g->rc ? p->g->rc : PERILUNE_ERR_NOMEM;
+    else if (buf_failed(&set.plain)) refuse(p, "has too long a class");
+    else if (negated) buf_printf(p->to, "[^%.*s" NOT_PLAIN "]", SLICE_ARG(buf_get(&set.plain)));
+    else put_set(p, &set);
+    buf_deinit(&set.plain);
 }
 
 /* What was counted since `before` comes `times` times. */
@@ -221,20 +261,32 @@ static void put_choice(struct pattern *p) {
     if (empty) buf_puts(p->to, "\"\"");
 }
 
+/* What stands outside of groups and classes: is there a bare |, with no group before it, and is its last $ one? */
+static void scan(const char *at, const char *end, bool *bar, bool *dollar) {
+    const char *in_class = NULL; /* where a ] is none that ends it */
+    bool group = false;
+    *bar = *dollar = false;
+    for (; at < end; at++) {
+        *dollar = in_class == NULL && *at == '$';
+        if (*at == '\\') at++;
+        else if (in_class && *at == ']' && at > in_class) in_class = NULL;
+        else if (!in_class && *at == '[') in_class = at + 1 < end && at[1] == '^' ? at + 2 : at + 1;
+        else if (!in_class) *bar |= *at == '|' && !group, group |= *at == '(';
+    }
+}
+
 static void put_pattern(struct gbnf *g, uint32_t node, uint32_t in) {
     struct buf text;
+    bool bar, dollar;
     buf_init(&text, 0);
     json_decode_string(g->doc, node, &text);
     if (buf_failed(&text)) g->rc = g->rc ? g->rc : PERILUNE_ERR_NOMEM;
     struct slice s = buf_get(&text);
-    bool open_left = !slice_starts(s, SLICE("^")), open_right = !slice_ends(s, SLICE("$")) || slice_ends(s,
-        SLICE("\\$"));
+    scan(s.ptr, s.ptr + s.len, &bar, &dollar);
+    bool open_left = !slice_starts(s, SLICE("^")), open_right = !dollar;
     struct pattern p = { g, in, s.ptr + !open_left, s.ptr + s.len - !open_right, 0, &g->out, 0 };
     buf_puts(&g->out, open_left ? "\"\\\"\" char* (" : "\"\\\"\" (");
-    if (!open_left || !open_right) /* ^a|b$ binds each to one side only */
-        for (const char *c = p.at, *end = p.end; c < end && g->rc == 0; c++)
-            if (*c == '|' && memchr(p.at, '(', (size_t)(c - p.at)) == NULL) refuse(&p,
-                "has ^ or $ beside a bare |: put it in ( )");
+    if (bar && (!open_left || !open_right)) refuse(&p, "has ^ or $ beside a bare |: put it in ( )"); /* one side's */
     if (g->rc == 0) put_choice(&p);
     if (g->rc == 0 && p.at < p.end) refuse(&p, "has a ) without its (");
     buf_puts(&g->out, open_right ? ") char* \"\\\"\" space" : ") \"\\\"\" space");

@@ -17,7 +17,8 @@
  * then is it known to be one.  Two messages of a kind are parted by a line's end, which neither has.
  *
  * Invariants: every byte is in a head, a mark, a thought, a call that was given, or text.  What has the head of a call
- * and no JSON object behind it is text, head included; so is a call where no functions may be called.
+ * and no JSON object behind it is text, head included; so is a call where no functions may be called.  A call that is
+ * cut off is dropped.
  *
  * Thread: its owner's. */
 #include "local/harmony_reader.h"
@@ -224,7 +225,8 @@ int harmony_reader_finish(struct harmony_reader *r) {
     struct slice s = buf_get(&r->held);
     bool none = true;
     int rc = r->state == CALL ? give_call(r, s.len, &none) : 0;
-    bool dropped = r->state == CALL ? !none : r->state == HEAD && is_cut_head(s);
+    bool half = r->state == CALL && none && call_json_is_cut(slice_of(s.ptr + r->body, s.len - r->body));
+    bool dropped = r->state == CALL ? !none || half : r->state == HEAD && is_cut_head(s);
     if (r->state == CALL || r->state == HEAD) become(r, TEXT);
     if (rc == 0 && !dropped) rc = give_held(r, s.len);
     buf_clear(&r->held);

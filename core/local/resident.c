@@ -224,8 +224,9 @@ static bool refuse_number(struct resident *r, struct talk *k, unsigned choices) 
     return refuse(r, k, TURN_BAD, text);
 }
 
-static bool refuse_length(struct resident *r, struct talk *k, int64_t n, uint32_t limit) {
-    struct turn_event ev = { .type = TURN_FAILED, .code = TURN_TOO_LONG, .prompt = (uint32_t)n, .limit = limit };
+static bool refuse_length(struct resident *r, struct talk *k, int64_t n, bool counted, uint32_t limit) {
+    struct turn_event ev = { .type = TURN_FAILED, .code = TURN_TOO_LONG, .prompt = (uint32_t)n, .at_least = !counted,
+                             .limit = limit };
     resident_fail(r, k, &ev);
     return true;
 }
@@ -281,7 +282,7 @@ static bool add_text(struct resident *r, struct talk *k, unsigned i) {
     if (n == PERILUNE_ERR_NOMEM) ok = !refuse(r, k, TURN_MEMORY, "out of memory");
     else if (n == PERILUNE_ERR_IO) ok = !wait_for_engine(r, k);
     else if (n < 0) ok = !refuse(r, k, TURN_BAD, "the text cannot be cut into tokens");
-    else if (n > limit) ok = !refuse_length(r, k, n, limit);
+    else if (n > limit) ok = !refuse_length(r, k, n, tokens != NULL, limit);
     else if (n == 0) ok = !refuse(r, k, TURN_BAD, "the text is empty");
     else {
         uint32_t fits = limit + 1 - (uint32_t)n, most = a->most && a->most < fits ? a->most : fits;

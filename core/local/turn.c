@@ -105,6 +105,8 @@ void turn_leave(struct turn *t, struct resident *r) {
 
 /* -- Events --------------------------------------------------------------------------------- */
 
+#define AT_LEAST 0x100u /* in the word of a failure, beside its code */
+
 struct head {
     uint8_t  type, tops;
     uint16_t choice;
@@ -128,7 +130,8 @@ void turn_write(struct turn *t, const struct turn_event *ev) {
                       .len = (uint32_t)ev->text.len, .prompt = ev->prompt, .completion = ev->completion,
                       .cached = ev->cached, .limit = ev->limit };
     if (ev->type == TURN_TOKEN) h.a.value = ev->value;
-    else h.a.word = ev->type == TURN_FAILED ? (uint32_t)ev->code : (uint32_t)ev->end;
+    else if (ev->type == TURN_FAILED) h.a.word = (uint32_t)ev->code | (ev->at_least ? AT_LEAST : 0);
+    else h.a.word = (uint32_t)ev->end;
     if (turn_is_left(t)) return;
     pthread_mutex_lock(&t->lock);
     buf_put(&t->out, &h, sizeof(h));
@@ -192,7 +195,10 @@ bool turn_next(struct slice *bytes, struct turn_event *ev) {
     *ev = (struct turn_event){ .type = (enum turn_event_type)h.type, .choice = h.choice, .top_count = h.tops,
                                .value = h.a.value, .prompt = h.prompt, .completion = h.completion,
                                .cached = h.cached, .limit = h.limit };
-    if (ev->type == TURN_FAILED) ev->code = (enum turn_code)h.a.word;
+    if (ev->type == TURN_FAILED) {
+        ev->code = (enum turn_code)(h.a.word & ~AT_LEAST);
+        ev->at_least = (h.a.word & AT_LEAST) != 0;
+    }
     if (ev->type == TURN_ENDED) ev->end = (enum turn_end)h.a.word;
     ev->text = slice_of(cut(bytes, h.len), h.len);
     for (unsigned i = 0; i < ev->top_count; i++) {

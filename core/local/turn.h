@@ -82,6 +82,7 @@ struct turn_event {
     enum turn_end  end;
     enum turn_code code;
     uint32_t       prompt, completion, cached, limit;
+    bool           at_least; /* of TURN_TOO_LONG: prompt was not counted, only its bytes were */
 };
 
 /* Shared by two threads: each has a share, and so has a letter on its way. */

@@ -229,8 +229,8 @@ static void on_failed(struct local *l, const struct turn_event *ev) {
         f.retry_after_ms = ev->limit;
     }
     if (ev->code == TURN_TOO_LONG) {
-        failure_set(&f, FAILURE_INVALID_REQUEST, "the prompt has %u tokens, and this model's context has room for %u",
-                    ev->prompt, ev->limit);
+        failure_set(&f, FAILURE_INVALID_REQUEST, "the prompt has %s%u tokens, and this model's context has room for %u",
+                    ev->at_least ? "at least " : "", ev->prompt, ev->limit);
         snprintf(f.code, sizeof(f.code), "context_length_exceeded");
         snprintf(f.param, sizeof(f.param), "%s", l->is_chat ? "messages" : l->is_rank ? "documents" : "input");
     }

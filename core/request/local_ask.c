@@ -82,10 +82,9 @@ static int integer(struct asking *in, const char *name, uint64_t least, uint64_t
 static int read_seed(struct asking *in, struct sampling *s) {
     uint32_t n = local_member(in, "seed");
     if (n == JSON_NONE) return 0;
-    double v = json_is(in->doc, n, JSON_NUMBER) ? json_number(in->doc, n) : NAN;
-    if (!(fabs(v) <= 9223372036854774784.0) || v != floor(v))
-        return local_refuse(in, "seed", "must be an integer of 64 bits");
-    s->seed = (uint64_t)(int64_t)v;
+    int64_t v = 0;
+    if (json_i64(in->doc, n, &v) != 0) return local_refuse(in, "seed", "must be an integer of 64 bits");
+    s->seed = (uint64_t)v;
     s->seeded = true;
     return 0;
 }
@@ -181,6 +180,51 @@ static int read_counts(struct asking *in) {
     return 0;
 }
 
+/* -- What others read and we do not ------------------------------------------------------------------------- */
+
+/* Is nothing asked for with it?  null, false, 0, and what is empty. */
+static bool is_nothing(const struct json_doc *doc, uint32_t n) {
+    switch (json_type(doc, n)) {
+    case JSON_NULL:
+    case JSON_FALSE: return true;
+    case JSON_NUMBER: return json_number(doc, n) == 0;
+    case JSON_STRING: return json_plain(doc, n).len == 0;
+    case JSON_ARRAY:
+    case JSON_OBJECT: return doc->nodes[n].count == 0;
+    default: return false;
+    }
+}
+
+/* Members that are meant to change an answer: passed over in silence, it would be another one than was asked for. */
+static int check_members(struct asking *in) {
+    static const struct { const char *name, *instead; } not_read[] = {
+        { "grammar", "is not read: say response_format of type json_schema; a pattern in it is a regular expression" },
+        { "json_schema", "is read in response_format = {type: \"json_schema\", json_schema: {schema}}, not here" },
+        { "guided_json", "is not read: say response_format = {type: \"json_schema\", json_schema: {schema}}" },
+        { "guided_regex", "is not read: say response_format of type json_schema, a string with a pattern" },
+        { "guided_choice", "is not read: say response_format of type json_schema, with an enum" },
+        { "guided_grammar", "is not read: say response_format of type json_schema" },
+        { "structured_outputs", "is not read: say response_format of type json_schema" },
+        { "min_tokens", "is not read: say minLength in a response_format of type json_schema, or ask for it in words" },
+        { "ignore_eos", "is not read: an answer ends where the model ends it" },
+        { "stop_token_ids", "is not read: name texts in stop" },
+        { "bad_words", "is not read: forbid tokens with logit_bias" },
+        { "function_call", "is not read any more: say tool_choice" },
+        { "audio", "is not read: this local model answers with text" },
+    };
+    uint32_t modes = local_member(in, "modalities");
+    for (unsigned i = 0; i < sizeof(not_read) / sizeof(not_read[0]); i++) {
+        uint32_t n = local_member(in, not_read[i].name);
+        if (n != JSON_NONE && !is_nothing(in->doc, n)) return local_refuse(in, not_read[i].name, "%s",
+                                                                           not_read[i].instead);
+    }
+    if (modes == JSON_NONE) return 0;
+    bool text = json_is(in->doc, modes, JSON_ARRAY);
+    for (uint32_t e = text ? json_first(in->doc, modes) : JSON_NONE; e != JSON_NONE; e = json_next(in->doc, modes, e))
+        text = text && local_is_word(in->doc, e, "text");
+    return text ? 0 : local_refuse(in, "modalities", "must be [\"text\"]: this local model answers with nothing else");
+}
+
 /* -- Embeddings --------------------------------------------------------------------------------------------- */
 
 #define INPUTS_MAX 2048 /* OpenAI's */
@@ -241,7 +285,8 @@ static int read_chat(struct asking *in, const struct chat *chat) {
     a->flags = PERILUNE_ENGINE_SPECIAL;
     if (resident_style(in->r) == NULL) return local_refuse(in, "model", "makes vectors, and answers no chats");
     in->traits = chat_style_traits(resident_style(in->r));
-    int rc = read_sampling(in, &a->sampling);
+    int rc = check_members(in);
+    if (rc == 0) rc = read_sampling(in, &a->sampling);
     if (rc == 0) rc = read_counts(in);
     if (rc == 0) rc = read_stops(in);
     if (rc == 0) rc = local_read_form(in);

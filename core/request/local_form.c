@@ -58,7 +58,8 @@ static int read_tool(struct asking *in, uint32_t tool) {
     if (json_is(doc, parameters, JSON_NULL)) parameters = JSON_NONE;
     if (parameters != JSON_NONE && !json_is(doc, parameters, JSON_OBJECT))
         return local_refuse(in, "tools", "must have parameters that are a JSON schema");
-    in->tools[in->shape.tool_count++] = (struct answer_tool){ json_plain(doc, name), parameters };
+    unsigned place = in->shape.tool_count++;
+    in->tools[place] = (struct answer_tool){ json_plain(doc, name), parameters, place };
     return 0;
 }
 
@@ -153,11 +154,11 @@ int local_read_form(struct asking *in) {
 
 static int grammar_failed(struct asking *in, int rc, const struct gbnf_error *err) {
     if (rc == PERILUNE_ERR_NOMEM) return local_no_memory(in);
-    bool tool = err->root < in->shape.tool_count;
-    struct slice name = tool ? in->tools[err->root].name : SLICE("");
-    return local_refuse(in, tool ? "tools" : "response_format", "%s%.*s%shas '%s' at \"%s\": %s",
-                        tool ? "have parameters of '" : "", SLICE_ARG(name), tool ? "', which " : "",
-                        err->keyword, err->path, err->message);
+    if (err->root >= in->shape.tool_count)
+        return local_refuse(in, "response_format", "has '%s' at \"%s\": %s", err->keyword, err->path, err->message);
+    const struct answer_tool *t = &in->tools[err->root];
+    return local_refuse(in, "tools", "have parameters of '%.*s' (tools[%u].function.parameters), which has '%s' at "
+                        "\"%s\": %s", SLICE_ARG(t->name), t->place, err->keyword, err->path, err->message);
 }
 
 int local_write_grammar(struct asking *in) {

@@ -162,7 +162,7 @@ int local_say_text(struct local_say *s, unsigned choice, struct slice text) {
 int local_say_end(struct local_say *s, unsigned choice, const char *reason) {
     struct local_voice *v = &s->voices[choice];
     int rc = s->reading.channels ? harmony_reader_finish(&v->harmony) : think_reader_finish(&v->think);
-    if (rc == 0) rc = call_reader_finish(&v->reader);
+    if (rc == 0) rc = call_reader_finish(&v->reader, strcmp(reason, "length") == 0);
     if (rc != 0) return rc;
     if (v->calls > 0 && strcmp(reason, "stop") == 0) reason = "tool_calls";
     openai_choice_end(s->out, s->answer, choice, reason);

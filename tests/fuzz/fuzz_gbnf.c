@@ -13,7 +13,7 @@ const char *const fuzz_tokens[] = {
     "{", "}", "[", "]", ",", ":", "true", "false", "null", "1", "0", "-3", "2.5", "300", "1e30", "{\"type\":", "\"object\"",
     "\"string\"", "\"integer\"", "\"number\"", "\"array\"", "\"null\"", "\"properties\":{", "\"a\":", "\"b\":{", "\"required\":[\"a\"]",
     "\"additionalProperties\":", "\"items\":", "\"prefixItems\":[", "\"minItems\":", "\"maxItems\":", "\"minLength\":",
-    "\"maxLength\":", "\"pattern\":\"", "^[a-z]+$", "(a|b)", "{2,3}", "\\\\d", "\\\\w", "[^x]", "\"format\":\"date\"", "\"enum\":[",
+    "\"maxLength\":", "\"pattern\":\"", "^[a-z]+$", "(a|b)", "[ -~]", "[\\n\\\\]", "{2,3}", "\\\\d", "\\\\w", "[^x]", "\"format\":\"date\"", "\"enum\":[",
     "\"const\":", "\"anyOf\":[", "\"oneOf\":[", "\"allOf\":[", "\"$ref\":\"#\"", "\"$ref\":\"#/properties/a\"", "\"$defs\":{",
     "\"minimum\":", "\"maximum\":", "\"exclusiveMinimum\":", "\"nullable\":true", "\"not\":{}", "\"\xe4\xbd\xa0\"", NULL
 };

@@ -16,7 +16,7 @@
 #include "include/perilune_engine.h"
 
 #define FAKE_END   256
-#define FAKE_VOCAB 261
+#define FAKE_VOCAB 262
 #define FAKE_ROWS  128
 #define FAKE_ROW   4096
 
@@ -41,12 +41,13 @@ static struct {
     unsigned     fits;
     unsigned     none_at;            /* the step whose numbers are none */
     bool         never_ends, controls, adds_bos;
+    bool         user_defined; /* its controls are tokens everywhere, and have a text everywhere */
     const char  *template;
     void       (*before)(unsigned step); /* each one; on the runner's thread */
     void       (*seen)(unsigned step, const struct perilune_engine_token *t);
 } fake;
 
-static const char *const fake_control[] = { "<|im_end|>", "<|im_start|>", "<s>", "</think>", "[TOOL_CALLS]" };
+static const char *const fake_control[] = { "<|im_end|>", "<|im_start|>", "<s>", "</think>", "[TOOL_CALLS]", "<|end|>" };
 
 static int32_t fake_next(const int32_t *tokens, uint32_t n) {
     uint64_t h = 1469598103934665603u;
@@ -91,7 +92,7 @@ static int64_t fake_tokenize(const struct perilune_engine_model *m, const char *
     for (size_t i = 0, skip; i < len; i += skip, n++) {
         int32_t token = (unsigned char)text[i];
         skip = 1;
-        for (int c = 0; c < 5 && fake.controls && (flags & PERILUNE_ENGINE_SPECIAL) && skip == 1; c++) {
+        for (int c = 0; c < 6 && fake.controls && (fake.user_defined || (flags & PERILUNE_ENGINE_SPECIAL)) && skip == 1; c++) {
             size_t k = strlen(fake_control[c]);
             if (len - i >= k && memcmp(text + i, fake_control[c], k) == 0) token = FAKE_END + c, skip = k;
         }
@@ -109,7 +110,7 @@ static int64_t fake_tokenize_pair(const struct perilune_engine_model *m, const c
 
 static size_t fake_piece(const struct perilune_engine_model *m, int32_t token, unsigned flags, char *out, size_t room) {
     (void)m;
-    if (token >= FAKE_END && fake.controls && (flags & PERILUNE_ENGINE_SPECIAL)) {
+    if (token >= FAKE_END && fake.controls && (fake.user_defined || (flags & PERILUNE_ENGINE_SPECIAL))) {
         size_t n = strlen(fake_control[token - FAKE_END]);
         memcpy(out, fake_control[token - FAKE_END], n < room ? n : room);
         return n;

@@ -24,7 +24,7 @@ static int read_it(enum call_form form, struct slice s, size_t size, struct buf 
     call_reader_init(&r, form, &sink);
     for (size_t at = 0; at < s.len && rc == 0; at += size)
         rc = call_reader_push(&r, slice_of(s.ptr + at, s.len - at < size ? s.len - at : size));
-    if (rc == 0) rc = call_reader_finish(&r);
+    if (rc == 0) rc = call_reader_finish(&r, false);
     call_reader_deinit(&r);
     return rc;
 }
@@ -49,7 +49,7 @@ TEST(hermes) {
     check(CALLS_HERMES, "<tool_call>{\"name\":\"f\",\"arguments\":{\"s\":\"</tool_call>\"}}</tool_call>", "{0 f {\"s\":\"</tool_call>\"} }");
     check(CALLS_HERMES, "<tool_call>{\"name\":\"天气\",\"arguments\":\"{\\\"地\\\":1}\"}</tool_call>", "{0 天气 {\"地\":1} }");
     check(CALLS_HERMES, "<tool_call>nothing</tool_call> x", "<tool_call>nothing</tool_call> x");
-    check(CALLS_HERMES, "<tool_call>{\"name\":\"f\"", "<tool_call>{\"name\":\"f\"");
+    check(CALLS_HERMES, "<tool_call>{\"name\":\"f\"", "");
     check(CALLS_HERMES, "<tool_call>{\"name\":\"f\"}", "{0 f {} }"); /* stopped at the end mark */
     check(CALLS_HERMES, "<tool_call>{\"name\":5}</tool_call>", "<tool_call>{\"name\":5}</tool_call>");
     check(CALLS_HERMES, "<tool_call>{\"name\":\"f\",\"arguments\":[1]}</tool_call>", "<tool_call>{\"name\":\"f\",\"arguments\":[1]}</tool_call>");
@@ -69,7 +69,7 @@ TEST(glm) {
     check(CALLS_GLM, "<tool_call>ls <arg_key>p</arg_key> <arg_value>a \"b\"\n</arg_value> </tool_call>", "{0 ls {\"p\":\"a \\\"b\\\"\\n\"} }");
     check(CALLS_GLM, "<tool_call>f\n<arg_key>s</arg_key>\n<arg_value>a</tool_call>b</arg_value>\n</tool_call>", "{0 f {\"s\":\"a</tool_call>b\"} }");
     check(CALLS_GLM, "<tool_call>f\n<arg_key>s</arg_key>\n<arg_value></arg_value>\n", "{0 f {\"s\":\"\"} }"); /* the end mark is none of text */
-    check(CALLS_GLM, "<tool_call>f<arg_key>s</arg_key><arg_value>cut", "<tool_call>f<arg_key>s</arg_key><arg_value>cut");
+    check(CALLS_GLM, "<tool_call>f<arg_key>s</arg_key><arg_value>cut", "");
     check(CALLS_GLM, "<tool_call>two words</tool_call>", "<tool_call>two words</tool_call>");
     check(CALLS_GLM, "<tool_call></tool_call> <tool_call>f x</tool_call>", "<tool_call></tool_call> <tool_call>f x</tool_call>");
     check(CALLS_GLM, "<tool_call>f<arg_key>s</arg_key>x</tool_call>", "<tool_call>f<arg_key>s</arg_key>x</tool_call>");
@@ -83,7 +83,7 @@ TEST(glm_strings_that_look_like_numbers) {
     buf_init(&out, 0);
     call_reader_init(&r, CALLS_GLM, &(struct call_sink){ on_text, on_call, is_string, &out });
     int rc = call_reader_push(&r, s);
-    if (rc == 0) rc = call_reader_finish(&r);
+    if (rc == 0) rc = call_reader_finish(&r, false);
     call_reader_deinit(&r);
     CHECK_INT(rc, 0);
     CHECK_SLICE(buf_get(&out), SLICE("{0 f {\"zip\":\"01234\",\"zap\":12} }{1 g {\"zip\":12} }"));
@@ -103,8 +103,8 @@ TEST(llama3) {
 TEST(mistral) {
     check(CALLS_MISTRAL, "[TOOL_CALLS][{\"name\":\"f\",\"arguments\":{\"x\":[1]},\"id\":\"abcdefghi\"},{\"name\":\"g\",\"arguments\":{}}]", "{0 f {\"x\":[1]} abcdefghi}{1 g {} }");
     check(CALLS_MISTRAL, "text [TOOL_CALLS]f[ARGS]{\"x\": 1}[TOOL_CALLS]g[CALL_ID]123[ARGS]{}", "text {0 f {\"x\": 1} }{1 g {} 123}");
-    check(CALLS_MISTRAL, "a [TOOL] [TOOL_CALLS] f", "a [TOOL] [TOOL_CALLS] f");
-    check(CALLS_MISTRAL, "[TOOL_CALLS]f[ARGS]{\"x\"", "[TOOL_CALLS]f[ARGS]{\"x\"");
+    check(CALLS_MISTRAL, "a [TOOL] [TOOL_CALLS] f g", "a [TOOL] [TOOL_CALLS] f g");
+    check(CALLS_MISTRAL, "[TOOL_CALLS]f[ARGS]{\"x\"", "");
 }
 
 TEST(deepseek) {
@@ -113,6 +113,68 @@ TEST(deepseek) {
     check(CALLS_DEEPSEEK, "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>f<｜tool▁sep｜>{\"x\": 1}<｜tool▁call▁end｜><｜tool▁calls▁end｜>", "{0 f {\"x\": 1} }");
     check(CALLS_DEEPSEEK, "<｜tool▁calls▁begin｜>x", "<｜tool▁calls▁begin｜>x");
     check(CALLS_NONE, "<tool_call>", "<tool_call>");
+}
+
+/* Every beginning of an answer of two calls: the calls that are complete, and not a byte of the others. */
+static void check_beginnings(enum call_form form, const char *open, const char *one, const char *between, const char *two, const char *close) {
+    struct buf all, out;
+    buf_init(&all, 0);
+    buf_init(&out, 0);
+    buf_printf(&all, "%s%s%s%s%s", open, one, between, two, close);
+    size_t begun = strlen(open), first = begun + strlen(one), second = first + strlen(between) + strlen(two);
+    struct slice s = buf_get(&all);
+    for (size_t n = begun; n <= s.len; n++) {
+        if (((unsigned char)s.ptr[n] & 0xC0) == 0x80 && n < s.len) continue; /* characters come whole */
+        if (form == CALLS_HERMES && n > first + 14 && n < first + strlen(between)) continue; /* half a mark is text */
+        buf_clear(&out);
+        NOTE("%.*s", (int)n, s.ptr);
+        CHECK_INT(read_it(form, slice_of(s.ptr, n), n, &out), 0);
+        CHECK_SLICE(buf_get(&out), slice_str(n < first ? "" : n < second ? "{0 f {\"x\": \"}\"} }" : "{0 f {\"x\": \"}\"} }{1 g {\"y\":[true,-1.5,\"\\u00e9\"]} }"));
+    }
+    buf_deinit(&all);
+    buf_deinit(&out);
+}
+
+#define X "{\"x\": \"}\"}"
+#define Y "{\"y\":[true,-1.5,\"\\u00e9\"]}"
+
+TEST_NOFAULT(an_answer_that_is_cut_off_has_the_calls_that_are_complete) {
+    check_beginnings(CALLS_HERMES, "<tool_call>", "\n{\"name\": \"f\", \"arguments\": " X "}", "\n</tool_call>\n<tool_call>",
+                     "\n{\"name\": \"g\", \"arguments\": " Y "}", "\n</tool_call>");
+    check_beginnings(CALLS_LLAMA3, "<|python_tag|>", "{\"name\": \"f\", \"parameters\": " X "}", "; ",
+                     "{\"name\": \"g\", \"parameters\": " Y "}", "");
+    check_beginnings(CALLS_MISTRAL, "[TOOL_CALLS]", "[{\"name\": \"f\", \"arguments\": " X "}", ", ",
+                     "{\"name\": \"g\", \"arguments\": " Y "}", "]");
+    check_beginnings(CALLS_MISTRAL, "[TOOL_CALLS]", "f[ARGS]" X, "[TOOL_CALLS]", "g[ARGS]" Y, "");
+    check_beginnings(CALLS_DEEPSEEK, "<｜tool▁calls▁begin｜>", "<｜tool▁call▁begin｜>f<｜tool▁sep｜>" X, "<｜tool▁call▁end｜>\n",
+                     "<｜tool▁call▁begin｜>g<｜tool▁sep｜>" Y, "<｜tool▁call▁end｜><｜tool▁calls▁end｜>");
+    check(CALLS_LLAMA3, "{\"name\": \"f\", \"parameters\": {}}; {\"name\": \"g\", \"par", "{0 f {} }");
+    check(CALLS_LLAMA3, "{\"answer\": 42, \"wh", "{\"answer\": 42, \"wh"); /* without a mark it may be the answer */
+    check(CALLS_LLAMA3, "<|python_tag|>print(1)", "<|python_tag|>print(1)");
+    check(CALLS_HERMES, "so <tool_call>", "so ");
+    check(CALLS_HERMES, "so <tool_c", "so <tool_c");
+    check(CALLS_HERMES, "<tool_call> is the mark", "<tool_call> is the mark");
+    check(CALLS_HERMES, "<tool_call>{name: \"f", "<tool_call>{name: \"f");
+    check(CALLS_MISTRAL, "[TOOL_CALLS] is the mark", "[TOOL_CALLS] is the mark");
+    check(CALLS_MISTRAL, "[TOOL_CALLS]f[ARGS]{}[TOOL_CALLS]", "{0 f {} }");
+}
+
+TEST(an_argument_of_glm_that_is_cut_off_is_not_left_out) {
+    static const char *const said[] = { "<tool_call>get_wea", "<tool_call>f\n<arg_key>a</arg_key>\n<arg_value>1</arg_value>\n",
+                                        "<tool_call>f\n<arg_key>a</arg_key>\n<arg_value>1</arg_value>\n</tool" };
+    for (unsigned i = 0; i < sizeof(said) / sizeof(said[0]); i++) {
+        struct call_reader r;
+        struct buf out;
+        buf_init(&out, 0);
+        NOTE("%s", said[i]);
+        call_reader_init(&r, CALLS_GLM, &(struct call_sink){ on_text, on_call, NULL, &out });
+        int rc = call_reader_push(&r, slice_str(said[i]));
+        if (rc == 0) rc = call_reader_finish(&r, true);
+        call_reader_deinit(&r);
+        CHECK_INT(rc, 0);
+        CHECK_SLICE(buf_get(&out), SLICE(""));
+        buf_deinit(&out);
+    }
 }
 
 TEST(the_template_says_which_form) {

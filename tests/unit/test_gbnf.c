@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "include/perilune.h"
@@ -297,6 +298,9 @@ TEST_NOFAULT(objects) {
     check("{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\"},\"b\":{\"type\":\"string\"},\"c\":{\"type\":\"null\"}},\"required\":[\"b\"]}",
           LIST("{\"a\":1,\"b\":\"x\"}", "{\"b\": \"\"}", "{\"b\":\"\", \"c\":null}", "{ \"a\" : 1 , \"b\":\"x\",\"c\":null}"),
           LIST("{}", "{\"a\":1}", "{\"b\":\"x\",\"a\":1}", "{\"b\":\"x\",}", "{\"b\":\"x\",\"d\":1}", "{,\"b\":\"x\"}"));
+    check("{\"type\":\"object\",\"properties\":{}}", LIST("{}", "{ }"), LIST("{\"c\":1}", "[]"));
+    check("{\"type\":\"object\",\"properties\":{},\"additionalProperties\":true}", LIST("{}", "{\"c\":1}"), LIST("[]"));
+    check("{\"type\":\"object\"}", LIST("{}", "{\"c\":1}"), LIST("[]"));
     check("{\"properties\":{\"a\":{},\"b\":{}}}", LIST("{}", "{\"a\":[]}", "{\"b\":1}", "{\"a\":1,\"b\":2}"), LIST("{\"c\":1}", "[]"));
     check("{\"type\":\"object\"}", LIST("{}", "{\"x\":{\"y\":1}}"), LIST("[]", "1"));
     check("{\"type\":\"object\",\"additionalProperties\":false}", LIST("{}"), LIST("{\"x\":1}"));
@@ -327,6 +331,17 @@ TEST_NOFAULT(strings) {
     check("{\"pattern\":\"b(a|e)?d\"}", LIST("\"bad\"", "\"xxbdyy\"", "\"bed\""), LIST("\"bid\"", "\"\""));
     check("{\"pattern\":\"^(?:a|\\\\.|\\\"|\\\\\\\\|[^x]{2})$\"}", LIST("\"a\"", "\".\"", "\"\\\"\"", "\"\\\\\"", "\"你好\""), LIST("\"x\"", "\"xx\"", "\"b\""));
     check("{\"pattern\":\"^\\\\w\\\\s.$\"}", LIST("\"a b\"", "\"_\\t!\""), LIST("\"  b\"", "\"a b\\\"\""));
+    check("{\"pattern\":\"^[\\n]{3}$\"}", LIST("\"\\n\\n\\n\""), LIST("\"\\\\\\\\\\\\\"", "\"\\n\"", "\"nnn\""));
+    check("{\"pattern\":\"^[\\t\\r]$\"}", LIST("\"\\t\"", "\"\\r\""), LIST("\"\\n\"", "\"\\\\\""));
+    check("{\"pattern\":\"^[a\\n\\\"\\\\\\\\]$\"}", LIST("\"a\"", "\"\\n\"", "\"\\\"\"", "\"\\\\\""), LIST("\"b\"", "\"\"\"", "\"n\""));
+    check("{\"pattern\":\"^[ -~]$\"}", LIST("\" \"", "\"~\"", "\"!\"", "\"#\"", "\"[\"", "\"]\"", "\"\\\"\"", "\"\\\\\""), LIST("\"\"\"", "\"\\\"", "\"é\""));
+    check("{\"pattern\":\"^[\\\\s]$\"}", LIST("\" \"", "\"\\n\""), LIST("\"a\""));
+    check("{\"pattern\":\"^[^\\n]$\"}", LIST("\"a\""), LIST("\"\\n\""));
+    check("{\"pattern\":\"^[a|b]$\"}", LIST("\"a\"", "\"|\""), LIST("\"ab\"", "\"c\""));
+    check("{\"pattern\":\"^[]|b]$\"}", LIST("\"]\"", "\"|\""), LIST("\"|b]\""));
+    check("{\"pattern\":\"^a\\\\|b$\"}", LIST("\"a|b\""), LIST("\"a\"", "\"b\""));
+    check("{\"pattern\":\"^a\\\\\\\\$\"}", LIST("\"a\\\\\""), LIST("\"a\\\\$\"", "\"a\\\\b\"", "\"a\""));
+    check("{\"pattern\":\"^a\\\\$\"}", LIST("\"a$\"", "\"a$b\""), LIST("\"a\""));
     char at[600], above[600];
     memset(at, 'x', sizeof(at));
     memset(above, 'x', sizeof(above));
@@ -373,6 +388,8 @@ TEST_NOFAULT(integers_in_ranges) {
         free(g);
     }
     check("{\"type\":\"integer\",\"exclusiveMinimum\":3}", LIST("4", "10", "99999"), LIST("3", "0", "-4"));
+    check("{\"type\":\"integer\",\"minimum\":9007199254740991,\"maximum\":9007199254740992}", LIST("9007199254740991", "9007199254740992"), LIST("9007199254740993"));
+    check("{\"type\":\"integer\",\"minimum\":2.5,\"maximum\":4.5}", LIST("3", "4"), LIST("2", "5"));
     check("{\"type\":\"integer\",\"maximum\":-3}", LIST("-3", "-40"), LIST("-2", "0", "5"));
     check("{\"type\":\"integer\",\"minimum\":2.5,\"exclusiveMaximum\":4}", LIST("3"), LIST("2", "4"));
 }
@@ -406,6 +423,14 @@ TEST(what_cannot_become_a_grammar_is_named) {
         { "{\"minLength\":5,\"maxLength\":2}", "maxLength", "" },
         { "{\"minimum\":5,\"maximum\":2}", "minimum", "" },
         { "{\"minimum\":0.5}", "minimum", "" },
+        { "{\"type\":\"integer\",\"maximum\":9007199254740993}", "maximum", "" },
+        { "{\"type\":\"integer\",\"minimum\":-9007199254740993}", "minimum", "" },
+        { "{\"type\":\"integer\",\"maximum\":9007199254740992.5}", "maximum", "" },
+        { "{\"type\":\"integer\",\"maximum\":4.99999999999999999999}", "maximum", "" },
+        { "{\"type\":\"number\",\"maximum\":4.99999999999999999999}", "maximum", "" },
+        { "{\"pattern\":\"^[$\"}", "pattern", "" },
+        { "{\"pattern\":\"^(a[)]\"}", "pattern", "" },
+        { "{\"pattern\":\"^[\\u0001]$\"}", "pattern", "" },
         { "{\"minItems\":-1}", "minItems", "" },
         { "{\"maxLength\":100000}", "maxLength", "" },
         { "{\"type\":\"string\",\"enum\":[1]}", "enum", "" },
@@ -451,6 +476,72 @@ TEST_NOFAULT(large_schemas_are_bounded) {
     buf_deinit(&out);
 }
 
+/* A schema that is short for what it asks: written by who wants a worker to stand still. */
+static void check_bounded(struct buf *s) {
+    struct gbnf_error err;
+    struct buf out;
+    uint64_t from = clock_ns(CLOCK_MONOTONIC);
+    buf_init(&out, 0);
+    CHECK_INT(make(buf_cstr(s), &out, &err), PERILUNE_ERR_LIMITED);
+    CHECK_STR(err.keyword, "schema");
+    CHECK(strstr(err.message, "steps") != NULL);
+    CHECK_UINT(buf_len(&out), 0);
+    CHECK(clock_ns(CLOCK_MONOTONIC) - from < UINT64_C(5000000000)); /* far above what it takes, far below a minute */
+    buf_deinit(&out);
+    buf_clear(s);
+}
+
+static void put_times(struct buf *s, unsigned n, const char *item) {
+    for (unsigned i = 0; i < n; i++) buf_printf(s, "%s%s", i ? "," : "", item);
+}
+
+TEST_NOFAULT(what_takes_many_steps_is_refused) {
+    struct gbnf_error err;
+    struct buf s, out;
+    buf_init(&s, 0);
+    buf_init(&out, 0);
+    buf_puts(&s, "{\"properties\":{"); /* a long `required`, read for each alternative */
+    for (unsigned i = 0; i < 300; i++) buf_printf(&s, "%s\"p%03u\":{}", i ? "," : "", i);
+    buf_puts(&s, "},\"required\":[");
+    put_times(&s, 300000, "\"p000\"");
+    buf_puts(&s, "],\"anyOf\":[");
+    put_times(&s, 60, "{\"title\":\"x\"}");
+    buf_puts(&s, "]}");
+    check_bounded(&s);
+    buf_puts(&s, "{\"enum\":["); /* a long enum */
+    put_times(&s, 30000, "1");
+    buf_puts(&s, "],\"anyOf\":[");
+    put_times(&s, 60, "{\"title\":\"x\"}");
+    buf_puts(&s, "]}");
+    check_bounded(&s);
+    buf_puts(&s, "{\"type\":["); /* a long list of types */
+    put_times(&s, 100000, "\"string\"");
+    buf_puts(&s, "],\"anyOf\":[");
+    put_times(&s, 60, "{\"title\":\"x\"}");
+    buf_puts(&s, "]}");
+    check_bounded(&s);
+    buf_puts(&s, "{\"type\":\"string\",\"anyOf\":["); /* many members that are no keywords */
+    put_times(&s, 2000, "{\"title\":\"x\"}");
+    for (unsigned i = 0; i < 20000; i++) buf_printf(&s, "%s\"%u\":1", i ? "," : "],", i);
+    buf_puts(&s, "}");
+    check_bounded(&s);
+    buf_puts(&s, "{\"properties\":{"); /* references, each into a long list */
+    for (unsigned i = 0; i < 900; i++) buf_printf(&s, "%s\"p%u\":{\"$ref\":\"#/x/99999\"}", i ? "," : "", i);
+    buf_puts(&s, "},\"x\":[");
+    put_times(&s, 100000, "{}");
+    buf_puts(&s, "]}");
+    check_bounded(&s);
+    /* A name listed twice is one; a list as long as that alone is read. */
+    buf_puts(&s, "{\"properties\":{\"a\":{\"type\":\"null\"}},\"required\":[");
+    put_times(&s, 300000, "\"a\"");
+    buf_puts(&s, "]}");
+    CHECK_INT(make(buf_cstr(&s), &out, &err), 0);
+    buf_deinit(&s);
+    buf_deinit(&out);
+    check("{\"properties\":{\"a\":{\"type\":\"null\"}},\"required\":[\"a\",\"b\",\"a\",\"b\"]}",
+          LIST("{\"a\":null,\"b\":1}"), LIST("{\"a\":null}", "{\"a\":null,\"b\":1,\"b\":1}", "{\"b\":1}"));
+}
+
 TEST_FAULT(no_memory_leaves_nothing_behind) {
     struct gbnf_error err;
     struct buf out;
@@ -482,7 +573,7 @@ static void check_answer(struct answer_shape s, bool text, const char *const *va
     buf_init(&out, 0);
     CHECK_INT(json_parse(&doc, slice_str(two_tools), &e), 0);
     uint32_t f = json_first(&doc, 0), second = json_next(&doc, 0, f), third = json_next(&doc, 0, second);
-    struct answer_tool tools[] = { { SLICE("f"), f }, { SLICE("g"), second }, { SLICE("h"), JSON_NONE } };
+    struct answer_tool tools[] = { { SLICE("f"), f, 0 }, { SLICE("g"), second, 1 }, { SLICE("h"), JSON_NONE, 2 } };
     s.doc = &doc;
     s.tools = tools;
     s.schema = text ? third : JSON_NONE;
@@ -536,6 +627,60 @@ TEST_NOFAULT(calls_have_the_form_of_the_template) {
                  LIST(DEEP("<｜tool▁call▁begin｜>g<｜tool▁sep｜>{\"n\":1}<｜tool▁call▁end｜>")));
 }
 
+/* One tool, f, with these parameters.  keyword not NULL: it is refused for that. */
+static void check_tool(const char *parameters, const char *keyword, const char *path, const char *const *valid, const char *const *not_valid) {
+    struct json_doc doc = { .nodes = NULL };
+    struct json_error e;
+    struct gbnf_error err;
+    struct grammar *g = malloc(sizeof(*g)); /* lint: a test's own */
+    struct buf out;
+    buf_init(&out, 0);
+    NOTE("%s", parameters);
+    CHECK_INT(json_parse(&doc, slice_str(parameters), &e), 0);
+    struct answer_tool tools[] = { { SLICE("f"), 0, 0 } };
+    struct answer_shape s = { .doc = &doc, .schema = JSON_NONE, .tools = tools, .tool_count = 1, .calls_only = true,
+                              .calls = { CALLS_MISTRAL, true } };
+    int rc = answer_grammar(&s, &out, &err);
+    json_deinit(&doc);
+    CHECK_INT(rc, keyword ? PERILUNE_ERR_INVAL : 0);
+    if (keyword) CHECK_STR(err.keyword, keyword);
+    if (keyword) CHECK_STR(err.path, path);
+    if (keyword) CHECK(strstr(err.message, "arguments of a function") != NULL);
+    if (!keyword) parse_grammar(g, buf_cstr(&out));
+    for (unsigned i = 0; !keyword && valid[i]; i++) {
+        NOTE("%s should take %s\n%.600s", parameters, valid[i], buf_cstr(&out));
+        CHECK(accepts(g, slice_str(valid[i])));
+    }
+    for (unsigned i = 0; !keyword && not_valid[i]; i++) {
+        NOTE("%s should not take %s\n%.600s", parameters, not_valid[i], buf_cstr(&out));
+        CHECK(!accepts(g, slice_str(not_valid[i])));
+    }
+    buf_deinit(&out);
+    free(g);
+}
+
+#define CALL_F(arguments) "[TOOL_CALLS]f[ARGS]" arguments
+
+TEST_NOFAULT(arguments_are_an_object_whatever_the_schema_says) {
+    const char *const *objects = LIST(CALL_F("{}"), CALL_F("{\"a\": [1]}"));
+    const char *const *others = LIST(CALL_F("[]"), CALL_F("\"a\""), CALL_F("null"), CALL_F("1"));
+    check_tool("{}", NULL, "", objects, others);
+    check_tool("{\"description\":\"x\"}", NULL, "", objects, others);
+    check_tool("{\"type\":[\"object\",\"null\"]}", NULL, "", objects, others);
+    check_tool("{\"type\":\"object\",\"nullable\":true}", NULL, "", objects, others);
+    check_tool("{\"$ref\":\"#/$defs/a\",\"$defs\":{\"a\":{\"type\":[\"array\",\"object\"]}}}", NULL, "", objects, others);
+    check_tool("{\"anyOf\":[{\"required\":[\"a\"]},{\"properties\":{\"b\":{}}}]}", NULL, "",
+               LIST(CALL_F("{\"a\":1}"), CALL_F("{\"b\":1}")), others);
+    check_tool("{\"enum\":[1,{\"a\":1},null]}", NULL, "", LIST(CALL_F("{\"a\":1}")), others);
+    check_tool("{\"properties\":{\"a\":{\"$ref\":\"#\"}},\"type\":[\"object\",\"null\"]}", NULL, "", /* only itself, not what is in it */
+               LIST(CALL_F("{\"a\":null}"), CALL_F("{\"a\":{\"a\":null}}")), others);
+    check_tool("{\"type\":\"object\",\"properties\":{}}", NULL, "", LIST(CALL_F("{}")), LIST(CALL_F("{\"a\":1}")));
+    check_tool("{\"type\":\"array\",\"items\":{}}", "type", "", NULL, NULL);
+    check_tool("{\"type\":\"string\"}", "type", "", NULL, NULL);
+    check_tool("{\"anyOf\":[{\"type\":\"null\"}]}", "type", "", NULL, NULL);
+    check_tool("{\"const\":5}", "const", "", NULL, NULL);
+}
+
 #define GLM(name, arguments) "<tool_call>" name "\n" arguments "</tool_call>"
 #define ARG(k, v) "<arg_key>" k "</arg_key>\n<arg_value>" v "</arg_value>\n"
 
@@ -546,6 +691,31 @@ TEST_NOFAULT(calls_of_glm_write_arguments_one_by_one) {
                                 GLM("g", ARG("n", "1")) "\n" GLM("h", "")),
                  LIST(GLM("f", ARG("note", "a")), GLM("f", ""), GLM("f", ARG("city", "\"Bonn\"")), GLM("g", ARG("n", "x")),
                       GLM("f", ARG("city", "\"Rome\"") ARG("unit", "K")), GLM("h", ARG("n", "1")), GLM("i", "")));
+}
+
+TEST_NOFAULT(calls_of_glm_with_long_lists_are_written_once_through) {
+    struct json_doc doc = { .nodes = NULL };
+    struct json_error e;
+    struct gbnf_error err;
+    struct buf s, out;
+    uint64_t from = clock_ns(CLOCK_MONOTONIC);
+    buf_init(&s, 0);
+    buf_init(&out, 0);
+    buf_puts(&s, "{\"properties\":{");
+    for (unsigned i = 0; i < 1000; i++) buf_printf(&s, "%s\"p%u\":{\"type\":\"null\"}", i ? "," : "", i);
+    buf_puts(&s, "},\"required\":[");
+    put_times(&s, 600000, "\"p\\u0030\"");
+    buf_puts(&s, "]}");
+    CHECK_INT(json_parse(&doc, buf_get(&s), &e), 0);
+    struct answer_tool tools[] = { { SLICE("f"), 0, 0 } };
+    struct answer_shape shape = { .doc = &doc, .schema = JSON_NONE, .tools = tools, .tool_count = 1,
+                                  .calls_only = true, .calls = { CALLS_GLM, false } };
+    CHECK_INT(answer_grammar(&shape, &out, &err), 0);
+    CHECK(strstr(buf_cstr(&out), "call ::= \"f\" \"\\n\" (\"<arg_key>p0</arg_key>\\n<arg_value>\" v1 \"</arg_value>\" \"\\n\") (") != NULL);
+    CHECK(clock_ns(CLOCK_MONOTONIC) - from < UINT64_C(5000000000));
+    buf_deinit(&s);
+    buf_deinit(&out);
+    json_deinit(&doc);
 }
 
 #define TO_G "<|channel|>commentary to=functions.g <|constrain|>json<|message|>{\"n\":1}"
@@ -585,7 +755,7 @@ TEST_NOFAULT(a_tool_that_is_no_grammar_is_named) {
     buf_init(&out, 0);
     buf_puts(&out, "before");
     CHECK_INT(json_parse(&doc, SLICE("[{},{\"properties\":{\"a\":{\"multipleOf\":2}}}]"), &e), 0);
-    struct answer_tool tools[] = { { SLICE("f"), 1 }, { SLICE("g"), 2 } };
+    struct answer_tool tools[] = { { SLICE("f"), 1, 0 }, { SLICE("g"), 2, 1 } };
     struct answer_shape s = { .doc = &doc, .schema = JSON_NONE, .tools = tools, .tool_count = 2, .calls_only = true,
                               .calls = { CALLS_HERMES, false } };
     CHECK_INT(answer_grammar(&s, &out, &err), PERILUNE_ERR_INVAL);

@@ -101,7 +101,10 @@ TEST(what_only_looks_like_one_is_text) {
     check("<|channel|>commentary to=functions.f<|message|>{\"x\":<|call|>", "<|channel|>commentary to=functions.f<|message|>{\"x\":");
     check("<|channel|>commentary to=functions.f<|message|>[1]<|end|><|start|>assistant<|channel|>final<|message|>b",
           "<|channel|>commentary to=functions.f<|message|>[1]\nb");
-    check("<|channel|>commentary to=functions.f<|message|>{\"x\"", "<|channel|>commentary to=functions.f<|message|>{\"x\"");
+    check("a<|end|><|channel|>commentary to=functions.f<|message|>{\"x\"", "a"); /* half of a call */
+    check("<|channel|>commentary to=functions.f<|message|>{\"x\": [tr", "");
+    check("<|channel|>commentary to=functions.f <|constrain|>js", "");
+    check("<|channel|>commentary to=functions.f<|message|>print(1)", "<|channel|>commentary to=functions.f<|message|>print(1)");
     check_from(HARMONY_AT_HEAD, false, "<|channel|>commentary to=python<|message|>1+1<|call|>", "<|channel|>commentary to=python<|message|>1+1");
     check_from(HARMONY_AT_HEAD, true, "<|channel|>commentary to=assistant<|message|>a<|end|>", "a");
 }

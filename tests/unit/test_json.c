@@ -460,6 +460,33 @@ static void check_u64(const char *text, int rc, uint64_t want) {
     json_deinit(&doc);
 }
 
+static void check_i64(const char *text, int rc, int64_t want) {
+    int64_t value = 77;
+    NOTE("%s", text);
+    struct json_doc doc = parse(slice_str(text));
+    CHECK_INT(json_i64(&doc, 0, &value), rc);
+    CHECK_INT(value, want);
+    json_deinit(&doc);
+}
+
+TEST(integers_of_64_bits) {
+    check_i64("0", 0, 0);
+    check_i64("-0", 0, 0);
+    check_i64("-1", 0, -1);
+    check_i64("-12.0e1", 0, -120);
+    check_i64("9007199254740993", 0, INT64_C(9007199254740993));
+    check_i64("9223372036854775807", 0, INT64_MAX);
+    check_i64("9223372036854775808", PERILUNE_ERR_INVAL, 0);
+    check_i64("-9223372036854775808", 0, INT64_MIN);
+    check_i64("-9223372036854775809", PERILUNE_ERR_INVAL, 0);
+    check_i64("18446744073709551617", PERILUNE_ERR_INVAL, 0);
+    check_i64("1e18", 0, INT64_C(1000000000000000000));
+    check_i64("1e19", PERILUNE_ERR_INVAL, 0);
+    check_i64("0.5", PERILUNE_ERR_INVAL, 0);
+    check_i64("1e400", PERILUNE_ERR_INVAL, 0);
+    check_i64("\"1\"", PERILUNE_ERR_INVAL, 0);
+}
+
 TEST(integers) {
     check_u64("0", 0, 0);
     check_u64("-0", 0, 0);

@@ -171,6 +171,27 @@ TEST_NOFAULT(what_cannot_fit_is_refused_before_it_is_written) {
     resident_free(r);
 }
 
+static void expect_seed(struct resident *r, const char *json, uint64_t seed) {
+    struct question *x = ask_of(r, 0, json);
+    NOTE("%s: %s", json, x->f.message);
+    CHECK_INT(x->rc, 0);
+    CHECK(x->q.ask.sampling.seeded);
+    CHECK_UINT(x->q.ask.sampling.seed, seed);
+    done(x);
+}
+
+TEST_NOFAULT(a_seed_is_any_integer_of_64_bits) {
+    struct resident *r = model_with("chatml");
+    expect_seed(r, ASK(USER("Hi"), ",\"seed\":9223372036854775807"), INT64_MAX);
+    expect_seed(r, ASK(USER("Hi"), ",\"seed\":-9223372036854775808"), (uint64_t)INT64_MIN);
+    expect_seed(r, ASK(USER("Hi"), ",\"seed\":9007199254740993"), UINT64_C(9007199254740993));
+    expect_seed(r, ASK(USER("Hi"), ",\"seed\":-1"), UINT64_MAX);
+    expect_refusal(r, ASK(USER("Hi"), ",\"seed\":9223372036854775808"), "seed", "64 bits");
+    expect_refusal(r, ASK(USER("Hi"), ",\"seed\":1.5"), "seed", "64 bits");
+    expect_refusal(r, ASK(USER("Hi"), ",\"seed\":\"1\""), "seed", "64 bits");
+    resident_free(r);
+}
+
 /* -- Calls --------------------------------------------------------------------------------------- */
 
 #define CALLED(arguments) USER("Hi") ",{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"call00001\",\"type\":\"function\"," \
@@ -239,7 +260,10 @@ TEST_NOFAULT(tools_are_told_and_forced) {
     expect_refusal(r, ASK(USER("Hi"), ",\"functions\":[{\"name\":\"f\"}]"), "functions", "name them in tools");
     expect_refusal(r, ASK(USER("Hi"), ",\"tool_choice\":\"required\",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\","
                           "\"parameters\":{\"properties\":{\"n\":{\"multipleOf\":2}}}}}]"), "tools",
-                   "of 'f', which has 'multipleOf' at \"/properties/n\"");
+                   "of 'f' (tools[0].function.parameters), which has 'multipleOf' at \"/properties/n\"");
+    expect_refusal(r, ASK(USER("Hi"), ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}},{\"type\":\"function\",\"function\":{\"name\":\"g\","
+                          "\"parameters\":{\"type\":\"array\"}}}],\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"g\"}}"), "tools",
+                   "'g' (tools[1].function.parameters), which has 'type' at \"\": is none of an object");
     resident_free(r);
     r = model_with("chatml");
     expect_refusal(r, ASK(USER("Hi"), "," TOOLS), "tools", "does not know any");
@@ -256,6 +280,23 @@ TEST_NOFAULT(tools_are_told_and_forced) {
     resident_free(r);
     r = model_with("granite-3.3");
     expect_refusal(r, ASK(USER("Hi"), "," TOOLS), "tools", "is not read");
+    resident_free(r);
+}
+
+TEST_NOFAULT(members_that_others_read_are_not_passed_over) {
+    struct resident *r = model_with("chatml");
+    expect_refusal(r, ASK(USER("Hi"), ",\"grammar\":\"root ::= \\\"a\\\"\""), "grammar", "response_format");
+    expect_refusal(r, ASK(USER("Hi"), ",\"json_schema\":{\"type\":\"object\"}"), "json_schema", "response_format");
+    expect_refusal(r, ASK(USER("Hi"), ",\"guided_json\":{\"type\":\"object\"}"), "guided_json", "response_format");
+    expect_refusal(r, ASK(USER("Hi"), ",\"guided_choice\":[\"a\"]"), "guided_choice", "enum");
+    expect_refusal(r, ASK(USER("Hi"), ",\"min_tokens\":5"), "min_tokens", "minLength");
+    expect_refusal(r, ASK(USER("Hi"), ",\"ignore_eos\":true"), "ignore_eos", "where the model ends it");
+    expect_refusal(r, ASK(USER("Hi"), ",\"stop_token_ids\":[2]"), "stop_token_ids", "stop");
+    expect_refusal(r, ASK(USER("Hi"), ",\"function_call\":\"auto\""), "function_call", "tool_choice");
+    expect_refusal(r, ASK(USER("Hi"), ",\"modalities\":[\"text\",\"audio\"]"), "modalities", "text");
+    expect_refusal(r, ASK(USER("Hi"), ",\"modalities\":\"audio\""), "modalities", "text");
+    expect_form(r, ASK(USER("Hi"), ",\"modalities\":[\"text\"],\"grammar\":\"\",\"json_schema\":{},\"guided_json\":null,\"min_tokens\":0,"
+                       "\"stop_token_ids\":[],\"ignore_eos\":false"), CALLS_NONE, false, NULL);
     resident_free(r);
 }
 
@@ -423,7 +464,9 @@ TEST_NOFAULT(thoughts_calls_and_text_are_told_apart) {
     struct local_reading one = both;
     one.one_call = true;
     expect_said(&one, text, 3, "stop", LIST("\"name\":\"f\"", "\"finish_reason\":\"tool_calls\""));
-    expect_said(&both, "<tool_call>\n{\"name\": \"f\", \"argu", 5, "length", LIST("{\"content\":\"<tool_call>", "\"finish_reason\":\"length\""));
+    expect_not_said(&both, "<tool_call>\n{\"name\": \"f\", \"argu", "length");
+    expect_not_said(&both, "<tool_call>", "stop");
+    expect_said(&both, "<tool_c", 3, "length", LIST("{\"content\":\"<tool_c", "\"finish_reason\":\"length\""));
     struct local_reading only = both;
     only.only_calls = true; /* tool_choice: nothing but calls may be said */
     expect_not_said(&only, "<tool_call>\n{\"name\": \"f\", \"argu", "length");
@@ -442,6 +485,7 @@ TEST_NOFAULT(other_forms_are_told_apart) {
                                "<|constrain|>json<|message|>{\"x\": 1}";
     for (size_t size = 1; size < sizeof(said); size++)
         expect_said(&harmony, said, size, "stop", LIST("\"reasoning_content\":\"H", "\"name\":\"f\",\"arguments\":\"{\\\"x\\\": 1}\"", "\"finish_reason\":\"tool_calls\""));
+    expect_not_said(&harmony, "<|channel|>commentary to=functions.f <|constrain|>json<|message|>{\"x\": ", "length");
     expect_said(&harmony, "<|channel|>final<|message|>Hi", 99, "stop", LIST("{\"content\":\"Hi\"}", "\"finish_reason\":\"stop\""));
     static const char called[] = "\n<think>Hm.</think>\n<tool_call>f\n<arg_key>zip</arg_key>\n<arg_value>012</arg_value>\n</tool_call>";
     for (size_t size = 1; size < sizeof(called); size++)

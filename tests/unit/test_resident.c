@@ -28,6 +28,7 @@ struct asked {
     bool         over, failed;
     enum turn_end  end;
     enum turn_code code;
+    bool     at_least;
     uint32_t     prompt_tokens, said, cached, limit;
     unsigned     events, vectors, order; /* order: the how-manyth that was over */
     float        vector[4];
@@ -85,6 +86,7 @@ static void told(void *ud) {
             a->order = ++desk.overs;
             a->failed = ev.type == TURN_FAILED;
             a->code = ev.code;
+            a->at_least = ev.at_least;
             a->prompt_tokens = ev.prompt;
             a->said = ev.completion;
             a->cached = ev.cached;
@@ -391,6 +393,7 @@ TEST_NOFAULT(too_long_too_many_and_of_the_wrong_kind) {
     ask(&asked[2], "", 5);
     wait_all();
     CHECK(asked[0].failed && asked[0].code == TURN_TOO_LONG && asked[0].prompt_tokens == 300 && asked[0].limit == 255);
+    CHECK(asked[0].at_least); /* of bytes, not of tokens */
     CHECK(!asked[1].failed && asked[1].said == 1);
     CHECK(asked[2].failed && asked[2].code == TURN_BAD);
     struct turn_ask q = question("many", &text, 1);
