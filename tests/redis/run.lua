@@ -712,6 +712,22 @@ test("limit: a client that leaves while Redis decides takes nothing along", func
   same(reply.headers["x-ratelimit-remaining-requests"], "8", "what is left") -- not 7
 end)
 
+test("limit: a clock of Redis that was years ahead locks nobody out for years", function(s)
+  local a = limited(s)
+  ready(a)
+  same(pass(1, a), 1, "the first")
+  settled(s)
+  local day, hour_ms = math.floor(os.time() / 86400), 3600000
+  s.redis:ask("HSET", KEY, "a2", ("%d"):format((os.time() + 1e9) * 1000)) -- ORDER: requests in an hour, in a day
+  s.redis:ask("HSET", KEY, "a3", tostring(day + 10000))
+  local good, reply = pass(1, a)
+  same(good, 1, "the second")
+  same(reply.headers["x-ratelimit-remaining-requests"], "8", "nothing is given anew")
+  assert(tonumber(held(s, "a2")) <= os.time() * 1000 + hour_ms, held(s, "a2"))
+  assert(tonumber(held(s, "a3")) <= day + 1, held(s, "a3"))
+  same(held(s, "u3"), "2", "of the day")
+end)
+
 -- Requests that are under way when fn runs; they are four.
 local function four_under_way(g, fn)
   local n, all = model.asked, {}
