@@ -7,7 +7,7 @@
 -- answer has ended.  When all slots are taken, requests wait in queues, one for each class.  The first class that
 -- waits gets the next slot; within a class tenants take turns, so one that sends a thousand requests waits for
 -- itself.  Who cannot be in time is refused at once, who waited `max_wait` then; a queue that stands for long is made
--- shorter (CoDel).  The error is `overloaded`, 503 with Retry-After.
+-- shorter (CoDel).  The error is `overloaded`, 503 with Retry-After; of a gate that is closed (concurrency = 0) without.
 --
 -- With { min =, max = } it finds out how many requests the upstream can work on: the limit grows while streams
 -- begin as quickly as usual, and shrinks when they take longer for each token of the prompt, or when the upstream says

@@ -170,7 +170,8 @@ static void wait_cancel(struct op *op) {
     op_over(w);
 }
 
-static const char *const words[] = { "open", "waits", "full", "hopeless", "shed", "memory" }; /* ORDER gate_answer */
+/* ORDER: enum gate_answer. */
+static const char *const words[] = { "open", "waits", "full", "hopeless", "shed", "closed", "memory" };
 
 static int refuse(lua_State *L, const char *why, uint64_t wait_ms) {
     lua_pushboolean(L, 0);

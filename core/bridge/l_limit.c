@@ -9,7 +9,8 @@
  * limited), and takes under one lock; another puts headers on the answer; no Lua function and no table is made for it.
  *
  * A shared limit asks Redis and waits for at most cache.redis.timeout.  When there is no answer, the process decides by
- * what it knows: what the last answer said, and what it took itself since.  An outage is one line of the log. */
+ * what it knows: what the last answer said, what it took itself since, and what is under way, which is held here as
+ * well as there.  An outage is one line of the log. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -506,15 +507,13 @@ static int take_far(lua_State *L, struct limit_wait *w, struct reserved **handle
     struct reserved *r = w->rc == 0 ? reserved_new(q->req, q->owner, w->loop, handle != NULL) : NULL;
     if (w->rc == 0 && r == NULL) return PERILUNE_ERR_NOMEM;
     note_outage(L, q->group, false);
-    limits_mirror(q->group, q->rule, key_of(&w->key), &w->take.ask, &w->take.state, reserved_clock(w->loop), w->rc != 0,
-                  q->dry, &w->said);
+    limits_mirror(q->group, q->rule, key_of(&w->key), &w->take.ask, &w->take.state, reserved_clock(w->loop), q->dry,
+                  r != NULL ? &r->hold : NULL, &w->said);
     if (r == NULL) return w->rc;
-    r->elsewhere = true;
     r->far = w->take.hold;
     w->take.hold = NULL;
     if (handle != NULL) *handle = r;
     keep(r, q, &w->said);
-    limit_group_count_held(q->group, r->amount, 1);
     return 0;
 }
 

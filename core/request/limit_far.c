@@ -13,8 +13,9 @@
  *        +-- late, lost, no connection --> done(error): who asked decides alone, with what it knows of the last answer
  *
  * An ask that was given up, and was decided all the same, is undone by who gave it up: it knows the lease's name.  That
- * it ended is told without waiting, and lost when Redis is away then: the lease ends by itself, and what was used is
- * missing from the count.
+ * it ended is told without waiting.  What Redis did not take, because it is away or stands still, is told again until
+ * the lease has ended by itself; what may have been taken is told so that it counts only while its lease is there.  Of
+ * more than UNTOLD the lease ends by itself, and what was used is missing from the count.
  *
  * Numbers that are added up over and over (what is reserved) are whole ones; what is used may be a fraction. */
 #include "request/limit_far.h"
@@ -27,17 +28,18 @@
 #include "include/perilune.h"
 #include "sched/limit_script.h"
 
-#define TELL_MS 2000 /* for what nobody waits for */
+#define TELL_MS  2000 /* for what nobody waits for */
+#define AGAIN_MS 500  /* from a try that failed to the next */
+#define UNTOLD   4096 /* ends that wait for Redis, of a thread */
 #define MEMBER  112
 
 struct far_hold {
     struct far       *far;
-    struct limit_group *group;
     struct limit_rule rule;
     char              member[MEMBER];
-    size_t            key_len;   /* of Redis' key, which is what a local one ends with: */
-    size_t            own_at;    /* where that begins */
-    char              key[];
+    uint64_t          until_ms;  /* by this machine's clock */
+    size_t            key_len;
+    char              key[];     /* Redis' */
 };
 
 /* -- Questions ----------------------------------------------------------------------------------- */
@@ -106,10 +108,13 @@ static int begin(struct far *f, struct store_op *op, struct words *w, uint64_t w
 /* -- Telling, for which nobody waits -------------------------------------------------------------------- */
 
 struct tale {
-    struct store_op op;
-    struct far     *far;
-    struct words    words;
-    bool            whole;
+    struct store_op   op;
+    struct far_untold untold; /* on the list while it waits to be told again */
+    struct timer      again;
+    struct far       *far;
+    struct words      words;
+    uint64_t          until_ms; /* then the lease has ended */
+    bool              whole, undoes;
 };
 
 static void tale_free(struct tale *t) {
@@ -121,43 +126,90 @@ static bool is_unknown(const struct store_answer *a) {
     return a->rc == PERILUNE_ERR_UPSTREAM && a->value != NULL && slice_starts(blob_get(a->value), SLICE("NOSCRIPT"));
 }
 
-/* The same question with the whole script in place of its hash. */
-static bool make_whole(struct words *w) {
+/* The same question; whole: with the script in place of its hash; undoes: nothing, unless its lease is there. */
+static bool reword(struct words *w, bool whole, bool undoes) {
     struct words all;
     const struct slice *list = words_get(w);
     if (list == NULL) return false;
     words_init(&all);
-    words_add(&all, SLICE("EVAL"));
-    words_add(&all, SLICE(LIMIT_SCRIPT));
-    for (unsigned i = 2; i < w->count; i++) words_add(&all, list[i]);
+    words_add(&all, whole ? SLICE("EVAL") : SLICE("EVALSHA"));
+    words_add(&all, whole ? SLICE(LIMIT_SCRIPT) : SLICE(LIMIT_SCRIPT_SHA1));
+    for (unsigned i = 2; i + 1 < w->count; i++) words_add(&all, list[i]);
+    words_add(&all, undoes ? SLICE("1") : SLICE("0"));
     words_deinit(w);
     *w = all;
     return !buf_failed(&w->text);
 }
 
-static void on_told(struct store_op *op, struct store_answer *a) {
-    struct tale *t = container_of(op, struct tale, op);
-    bool again = is_unknown(a) && !t->whole;
-    blob_put(a->value);
-    t->whole = true;
-    if (!again || !make_whole(&t->words) || begin(t->far, op, &t->words, TELL_MS, on_told) != 0) tale_free(t);
+static void tale_begin(struct tale *t);
+
+static void untold_leave(struct tale *t) {
+    timer_stop(t->far->loop, &t->again);
+    list_remove(&t->untold.link);
+    t->far->untold_count--;
 }
 
-static void tell(struct far *f, struct slice key, const struct limit_rule *rule, const struct question *q) {
-    struct tale *t = far_is_ready(f) ? mem_zalloc(sizeof(*t)) : NULL;
+static void untold_drop(struct far_untold *u) {
+    struct tale *t = container_of(u, struct tale, untold);
+    untold_leave(t);
+    tale_free(t);
+}
+
+static void on_again(struct timer *timer) {
+    struct tale *t = container_of(timer, struct tale, again);
+    untold_leave(t);
+    tale_begin(t);
+}
+
+/* Redis was not there, or said nothing. */
+static void tell_again(struct tale *t) {
+    struct far *f = t->far;
+    bool may = f->untold_count < UNTOLD && loop_now(f->loop) + AGAIN_MS < t->until_ms;
+    if (!may || timer_start(f->loop, &t->again, AGAIN_MS, on_again) != 0) {
+        tale_free(t);
+        return;
+    }
+    t->untold.drop = untold_drop;
+    list_append(&f->untold, &t->untold.link);
+    f->untold_count++;
+}
+
+static void on_told(struct store_op *op, struct store_answer *a) {
+    struct tale *t = container_of(op, struct tale, op);
+    bool unknown = is_unknown(a) && !t->whole, late = a->rc != 0 && a->rc != PERILUNE_ERR_UPSTREAM;
+    blob_put(a->value);
+    if (!unknown && !late) {
+        tale_free(t);
+        return;
+    }
+    t->whole = t->whole || unknown;
+    t->undoes = t->undoes || late; /* it may have come there */
+    if (!reword(&t->words, t->whole, t->undoes)) tale_free(t);
+    else if (unknown) tale_begin(t);
+    else tell_again(t);
+}
+
+static void tale_begin(struct tale *t) {
+    if (begin(t->far, &t->op, &t->words, TELL_MS, on_told) != 0) tell_again(t);
+}
+
+static void tell(struct far *f, struct slice key, const struct limit_rule *rule, const struct question *q,
+                 uint64_t until_ms) {
+    struct tale *t = mem_zalloc(sizeof(*t));
     if (t == NULL) return;
     t->far = f;
+    t->until_ms = until_ms;
+    t->undoes = q->undoes;
     words_init(&t->words);
     put_question(&t->words, false, f, key, rule, q);
-    if (begin(f, &t->op, &t->words, TELL_MS, on_told) != 0) tale_free(t);
+    tale_begin(t);
 }
 
 static void far_hold_free(struct far_hold *h) { mem_free(h); }
 
-void far_hold_end(struct far_hold *h, const double by[LIMIT_KINDS], const struct limit_use *use) {
-    struct question q = { .ends = h->member, .begins = "", .lease_ms = 1000, .charge = by, .undoes = use == NULL };
-    tell(h->far, slice_of(h->key, h->key_len), &h->rule, &q);
-    if (use != NULL) limits_learn(h->group, slice_of(h->key + h->own_at, h->key_len - h->own_at), use);
+void far_hold_end(struct far_hold *h, const double by[LIMIT_KINDS], bool undoes) {
+    struct question q = { .ends = h->member, .begins = "", .lease_ms = 1000, .charge = by, .undoes = undoes };
+    tell(h->far, slice_of(h->key, h->key_len), &h->rule, &q, h->until_ms);
     far_hold_free(h);
 }
 
@@ -196,7 +248,8 @@ static void on_decided(struct store_op *op, struct store_answer *a) {
     blob_put(a->value);
     if (again) {
         t->whole = true;
-        if (make_whole(&t->words) && begin(t->far, op, &t->words, t->far->settings.timeout_ms, on_decided) == 0) return;
+        bool whole = reword(&t->words, true, false);
+        if (whole && begin(t->far, op, &t->words, t->far->settings.timeout_ms, on_decided) == 0) return;
     }
     if (!good) far_take_cancel(t); /* it may have been decided there, after all */
     struct far_hold *hold = taken ? t->hold : NULL;
@@ -213,11 +266,10 @@ static struct far_hold *hold_new(struct far *f, struct limit_group *g, const str
     buf_init(&name, 0);
     const char *of = limit_group_name(g); /* its length says where it ends: names and keys may have spaces */
     buf_printf(&name, "%sl:%zu:%s ", f->settings.prefix, strlen(of), of);
-    size_t own_at = buf_len(&name);
     buf_slice(&name, key);
     struct far_hold *h = buf_failed(&name) ? NULL : mem_zalloc(sizeof(*h) + buf_len(&name));
     if (h != NULL) {
-        *h = (struct far_hold){ .far = f, .group = g, .rule = *rule, .key_len = buf_len(&name), .own_at = own_at };
+        *h = (struct far_hold){ .far = f, .rule = *rule, .key_len = buf_len(&name) };
         memcpy(h->key, buf_get(&name).ptr, h->key_len);
         rng_hex128(&f->loop->rng, id);
         snprintf(h->member, sizeof(h->member), "%s:%.0f:%.0f:%u", id, ask->amount[LIMIT_TOKENS], ask->amount[LIMIT_USD],
@@ -236,6 +288,7 @@ int far_take_begin(struct far *f, struct far_take *t, struct limit_group *g, con
     t->done = done;
     t->hold = hold_new(f, g, rule, key, ask);
     if (t->hold == NULL) return PERILUNE_ERR_NOMEM;
+    t->hold->until_ms = loop_now(f->loop) + lease_ms;
     const double charge[LIMIT_KINDS] = { ask->amount[LIMIT_REQUESTS], 0, 0 };
     struct question q = { .ends = "", .begins = t->hold->member, .lease_ms = lease_ms, .charge = charge,
                           .check = ask->amount, .slots = ask->slots };
@@ -255,6 +308,6 @@ void far_take_cancel(struct far_take *t) {
     words_deinit(&t->words);
     /* Questions are answered in their order: this one comes behind the one that is given up. */
     struct question q = { .ends = h->member, .begins = "", .lease_ms = 1, .charge = by, .undoes = true };
-    tell(h->far, slice_of(h->key, h->key_len), &h->rule, &q);
+    tell(h->far, slice_of(h->key, h->key_len), &h->rule, &q, h->until_ms);
     far_hold_free(h);
 }

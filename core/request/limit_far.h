@@ -31,7 +31,7 @@ int  far_take_begin(struct far *f, struct far_take *t, struct limit_group *g, co
 /* done() does not come; what may have been taken goes back. */
 void far_take_cancel(struct far_take *t);
 
-/* It ended: `by` is used, of requests, tokens and USD; use: how long the answer was; NULL: it is undone.  Takes h. */
-void far_hold_end(struct far_hold *h, const double by[LIMIT_KINDS], const struct limit_use *use);
+/* It ended: `by` is used, of requests, tokens and USD.  undoes: as if it had never been taken.  Takes h. */
+void far_hold_end(struct far_hold *h, const double by[LIMIT_KINDS], bool undoes);
 
 #endif

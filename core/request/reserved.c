@@ -102,23 +102,15 @@ void reserved_put(struct reserved *v) {
 void reserved_settle(struct reserved *v, const struct limit_use *use) {
     if (!v->open) return;
     v->open = false;
-    if (!v->elsewhere) {
-        limits_settle(&v->hold, use, reserved_clock(v->loop));
-        return;
-    }
-    far_hold_end(v->far, (double[LIMIT_KINDS]){ 0, use->tokens, use->usd }, use);
-    limit_group_count_held(v->group, v->amount, -1);
+    limits_settle(&v->hold, use, reserved_clock(v->loop));
+    if (v->far != NULL) far_hold_end(v->far, (double[LIMIT_KINDS]){ 0, use->tokens, use->usd }, false);
 }
 
 void reserved_give_back(struct reserved *v) {
     if (!v->open) return;
     v->open = false;
-    if (!v->elsewhere) {
-        limits_give_back(&v->hold, reserved_clock(v->loop));
-        return;
-    }
-    far_hold_end(v->far, (double[LIMIT_KINDS]){ -v->amount[LIMIT_REQUESTS], 0, 0 }, NULL);
-    limit_group_count_held(v->group, v->amount, -1);
+    limits_give_back(&v->hold, reserved_clock(v->loop));
+    if (v->far != NULL) far_hold_end(v->far, (double[LIMIT_KINDS]){ -v->amount[LIMIT_REQUESTS], 0, 0 }, true);
 }
 
 /* -- All of a request ------------------------------------------------------------------------------ */

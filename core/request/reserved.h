@@ -27,12 +27,11 @@ struct reserved {
     struct reserved    *next;   /* of the same request */
     const void         *owner;  /* which limit: an identity */
     bool                open;   /* not settled */
-    bool                elsewhere; /* it is `far`, and not `hold` */
     unsigned            since, until; /* the calls behind it: above since, up to until; 0: and all later ones */
     struct loop        *loop;
     struct limit_group *group;
     struct limit_hold   hold;
-    struct far_hold    *far;
+    struct far_hold    *far;    /* what is held elsewhere as well, or NULL */
     struct price_list  *prices; /* a share, or NULL */
     double              amount[LIMIT_KINDS]; /* that is reserved */
     double              prompt; /* tokens, as counted here */

@@ -272,11 +272,15 @@ static enum gate_answer decide(struct gate *g, struct line *l, struct gate_ticke
     struct slice flow = slice_of(e->flow.ptr, e->flow.len < GATE_FLOW ? e->flow.len : GATE_FLOW);
     uint64_t hash = hash64(&g->key, flow), turn = turn_of(g, t->class_, hash, flow);
     *wait_ms = turn > 0 ? turn : 1;
-    if (!g->closed && e->deadline_ms != 0 && now + turn > e->deadline_ms) {
+    if (g->closed) {
+        l->count.full++;
+        return GATE_CLOSED;
+    }
+    if (e->deadline_ms != 0 && now + turn > e->deadline_ms) {
         l->count.hopeless++;
         return GATE_HOPELESS;
     }
-    if (g->closed || (g->waiting >= g->most_waiting && !make_room(g, t->class_, e->loop))) {
+    if (g->waiting >= g->most_waiting && !make_room(g, t->class_, e->loop)) {
         l->count.full++;
         return GATE_FULL;
     }

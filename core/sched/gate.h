@@ -40,6 +40,7 @@ enum gate_answer {
     GATE_FULL,     /* as many wait as may, and none of them matters less */
     GATE_HOPELESS, /* its turn would come behind its deadline */
     GATE_SHED,     /* the queue stands, and somebody had to go */
+    GATE_CLOSED,   /* nobody may, by its settings: waiting is no use */
     GATE_NO_MEMORY
 };
 

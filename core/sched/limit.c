@@ -415,14 +415,6 @@ static void learn_all(struct shard *s, struct limit_entry *e, struct limit_group
     pthread_mutex_unlock(&g->lock);
 }
 
-void limits_learn(struct limit_group *g, struct slice key, const struct limit_use *use) {
-    uint64_t hash = hash_of(g, key);
-    struct shard *s = shard_of(g->limits, hash);
-    pthread_mutex_lock(&s->lock);
-    learn_all(s, find(s, g, hash, key), g, use);
-    pthread_mutex_unlock(&s->lock);
-}
-
 /* -- Deciding ------------------------------------------------------------------------------------------ */
 
 /* What is held of e, or elsewhere. */
@@ -478,12 +470,15 @@ static bool decide(const struct limit_entry *e, const struct limit_rule *rule, c
     return v->meter == UINT32_MAX;
 }
 
+static void use_requests(struct limit_entry *e, const struct limit_rule *rule, double amount) {
+    for EACH_METER(which, rule->mask)
+        if (kind_of(which) == LIMIT_REQUESTS) meter_of(e, which)->used += amount;
+}
+
 static void enter(struct shard *s, struct limit_entry *e, const struct limit_rule *rule, const struct limit_ask *ask,
                   struct limit_hold *hold) {
     *hold = (struct limit_hold){ .entry = e, .group = e->group, .mask = rule->mask, .slots = ask->slots };
     memcpy(hold->amount, ask->amount, sizeof(hold->amount));
-    for EACH_METER(which, rule->mask)
-        if (kind_of(which) == LIMIT_REQUESTS) meter_of(e, which)->used += ask->amount[LIMIT_REQUESTS];
     for (int k = LIMIT_TOKENS; k < LIMIT_KINDS; k++) e->held[k] += ask->amount[k];
     e->slots += ask->slots;
     if (e->holds++ > 0) return;
@@ -491,7 +486,7 @@ static void enter(struct shard *s, struct limit_entry *e, const struct limit_rul
     list_append(&s->busy, &e->order);
 }
 
-void limit_group_count_held(struct limit_group *g, const double amount[LIMIT_KINDS], int by) {
+static void count_held(struct limit_group *g, const double amount[LIMIT_KINDS], int by) {
     count(&g->stats.held_requests, by);
     for (int k = LIMIT_TOKENS; k < LIMIT_KINDS; k++)
         if (amount[k] > 0) count(&g->stats.held[k], by * (int64_t)amount[k]);
@@ -515,8 +510,9 @@ int limits_take(struct limit_group *g, const struct limit_rule *rule, struct sli
     if (rc == 0) {
         complete(g, rule, e, &all);
         struct held h = held_of(e);
-        if (decide(e, rule, &h, &all, now, v) || how == LIMIT_FORCE) enter(s, e, rule, &all, hold);
-        else rc = PERILUNE_ERR_LIMITED;
+        if (!decide(e, rule, &h, &all, now, v) && how != LIMIT_FORCE) rc = PERILUNE_ERR_LIMITED;
+        if (rc == 0) enter(s, e, rule, &all, hold);
+        if (rc == 0) use_requests(e, rule, all.amount[LIMIT_REQUESTS]);
         h = held_of(e);
         note_rows(e, rule, &h, now, v);
         memcpy(v->reserved, all.amount, sizeof(v->reserved));
@@ -524,7 +520,7 @@ int limits_take(struct limit_group *g, const struct limit_rule *rule, struct sli
         full(v);
     }
     pthread_mutex_unlock(&s->lock);
-    if (rc == 0) limit_group_count_held(g, all.amount, 1);
+    if (rc == 0) count_held(g, all.amount, 1);
     if (rc == 0) count(&g->stats.taken, 1);
     else if (rc == PERILUNE_ERR_LIMITED && how != LIMIT_AGAIN)
         count(how == LIMIT_DRY ? &g->stats.would_refuse : &g->stats.refused, 1);
@@ -546,13 +542,15 @@ double limits_share(struct limit_group *g, const struct limit_rule *rule, struct
 }
 
 int limits_mirror(struct limit_group *g, const struct limit_rule *rule, struct slice key, const struct limit_ask *ask,
-                  const struct limit_state *state, struct limit_clock now, bool refused, bool dry,
+                  const struct limit_state *state, struct limit_clock now, bool dry, struct limit_hold *hold,
                   struct limit_verdict *v) {
     uint64_t hash = hash_of(g, key);
     struct shard *s = shard_of(g->limits, hash);
     struct limit_entry *e = NULL;
     *v = (struct limit_verdict){ .meter = UINT32_MAX };
     memcpy(v->reserved, ask->amount, sizeof(v->reserved));
+    bool refused = hold == NULL;
+    if (!refused) *hold = (struct limit_hold){ .entry = NULL };
     pthread_mutex_lock(&s->lock);
     int rc = visit(s, g, hash, rule, key, now, &e);
     if (rc == 0) {
@@ -562,10 +560,12 @@ int limits_mirror(struct limit_group *g, const struct limit_rule *rule, struct s
         /* Two clocks may be a little apart: then it is known that it was refused, and not by what. */
         if (refused && decide(e, rule, &h, ask, now, v)) full(v);
         note_rows(e, rule, &h, now, v);
+        if (!refused) enter(s, e, rule, ask, hold);
     } else if (refused) {
         full(v);
     }
     pthread_mutex_unlock(&s->lock);
+    if (rc == 0 && !refused) count_held(g, ask->amount, 1);
     count(!refused ? &g->stats.taken : dry ? &g->stats.would_refuse : &g->stats.refused, 1);
     return rc;
 }
@@ -596,7 +596,7 @@ static void end(struct limit_hold *hold, const double by[LIMIT_KINDS], const str
         list_append(&s->idle, &e->order);
     }
     pthread_mutex_unlock(&s->lock);
-    limit_group_count_held(g, hold->amount, -1);
+    count_held(g, hold->amount, -1);
     *hold = (struct limit_hold){ .entry = NULL };
 }
 

@@ -129,14 +129,12 @@ struct limit_state {
 };
 /* The same ask with the answer foretold, capped and at least 1: what is to be reserved. */
 void limits_foretell(struct limit_group *g, const struct limit_rule *rule, struct slice key, struct limit_ask *ask);
-/* Remembers the state, for the time when that place is away, and says what follows of it.  refused: *v as after a
- * refusal of ask.  0 or PERILUNE_ERR_NOMEM, PERILUNE_ERR_LIMITED (no room): *v is filled all the same. */
+/* Remembers the state, for the time when that place is away, and says what follows of it.  hold: what was taken there
+ * is held here as well, and is to be settled in both; NULL: it was refused, and *v is as after a refusal of ask.
+ * 0 or PERILUNE_ERR_NOMEM, PERILUNE_ERR_LIMITED (no room): nothing is held, and *v is filled all the same. */
 int  limits_mirror(struct limit_group *g, const struct limit_rule *rule, struct slice key, const struct limit_ask *ask,
-                   const struct limit_state *state, struct limit_clock now, bool refused, bool dry,
+                   const struct limit_state *state, struct limit_clock now, bool dry, struct limit_hold *hold,
                    struct limit_verdict *v);
-/* Learns the length of an answer; counts what was taken elsewhere as held (by 1) or as no longer (by -1). */
-void limits_learn(struct limit_group *g, struct slice key, const struct limit_use *use);
-void limit_group_count_held(struct limit_group *g, const double amount[LIMIT_KINDS], int by);
 
 /* The number of the day or month, and milliseconds until the next begins. */
 uint32_t limit_period(enum limit_window w, int64_t wall_s, uint64_t *left_ms);

@@ -5,12 +5,13 @@
  *                                              5 slots (-1: any number)           6 "1": nothing, if 1 is not there
  *
  * Answers "ok" or "no", what is used of each meter, what is reserved, slots in use.  A day or a month begins when the
- * server's clock says a later one than before; a bucket does not mind a clock that goes back. */
+ * server's clock says a later one than before.  A clock that goes back gives nothing anew; when it was more than a
+ * window ahead, what was used counts from its new time on: nobody is locked out until the old one comes again. */
 #ifndef PERILUNE_SCHED_LIMIT_SCRIPT_H
 #define PERILUNE_SCHED_LIMIT_SCRIPT_H
 
 /* Of LIMIT_SCRIPT, as SCRIPT LOAD would say: tests/unit/test_limit_far.c checks it. */
-#define LIMIT_SCRIPT_SHA1 "85437461be77c92278f5a5c2ebcc03eadb0571cd"
+#define LIMIT_SCRIPT_SHA1 "1d3c0a5e7e576519214cc3cd54fc1ca4d913b0a0"
 
 /* clang-format off */
 #define LIMIT_SCRIPT \
@@ -43,8 +44,9 @@
     "local v = redis.call('HMGET', H, 'u' .. id, 'a' .. id)\n" \
     "local u, a, h = tonumber(v[1] or 0), tonumber(v[2] or 0), held[tonumber(kind)] or 0\n" \
     "local p = period == '1' and math.floor(s / 86400) or period == '2' and month(math.floor(s / 86400))\n" \
-    "if p then if p > a then u, a = 0, p end\n" \
-    "elseif now > a then u, a = math.max(0, u - (now - a) * most / win), now end\n" \
+    "if p then if p > a then u, a = 0, p elseif p + 1 < a then a = p end\n" \
+    "elseif now > a then u, a = math.max(0, u - (now - a) * most / win), now\n" \
+    "elseif a - now > win then a = now end\n" \
     "if check >= 0 and (most <= 0 or u + h + check > most + 1e-6) then ok = false end\n" \
     "keep = math.max(keep, win)\n" \
     "rows[#rows + 1] = { id, u, a, charge } end\n" \

@@ -486,6 +486,7 @@ void far_init(struct far *f, struct loop *loop, struct log *log, struct far_proc
     buf_init(&f->text, 0);
     buf_init(&f->codec.raw, 0);
     list_init(&f->orders);
+    list_init(&f->untold);
     vectors_init(&f->vectors, loop, log, &process->index_said);
 }
 
@@ -518,5 +519,9 @@ bool far_configure(struct far *f, const struct far_settings *s, bool listens) {
 void far_deinit(struct far *f) {
     if (f->loop == NULL) return;
     disconnect(f);
+    while (!list_is_empty(&f->untold)) {
+        struct far_untold *u = container_of(f->untold.next, struct far_untold, link);
+        u->drop(u);
+    }
     vectors_deinit(&f->vectors);
 }

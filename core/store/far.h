@@ -38,6 +38,12 @@ struct far_process {
 void far_process_init(struct far_process *p);
 void far_process_deinit(struct far_process *p);
 
+/* Something that is told when Redis is there again; embedded there. */
+struct far_untold {
+    struct list link;
+    void      (*drop)(struct far_untold *u); /* nobody will be told any more: takes it off the list, and frees it */
+};
+
 /* Of one thread; survives reloads. Zeroed: there is no second tier. */
 struct far {
     struct loop       *loop;
@@ -62,6 +68,8 @@ struct far {
     /* Another process has let go what stands under this key: who knows how entries say theirs looks for it.
      * NULL: nobody does. */
     unsigned         (*forget)(struct cache *c, struct slice hex);
+    struct list        untold;    /* struct far_untold: what limits tell again */
+    unsigned           untold_count;
     struct vectors     vectors;   /* by which other processes find entries that answer near questions */
 };
 

@@ -83,13 +83,18 @@ local sentences = {
   hopeless = "so many requests wait for an upstream that this one could not be answered in time; try again later",
   shed = "requests wait too long for an upstream, and some are turned away; try again later",
   late = "this request waited for an upstream as long as it may; try again later",
+  closed = "nobody is let through here: the concurrency of this gate is 0",
   memory = "out of memory",
 }
 
 --- The error of a request that did not get in.
----@param why string      full, hopeless, shed, late, memory
+---@param why string      full, hopeless, shed, late, closed, memory
 ---@param seconds number  after which it may try again
 function M.refusal(why, seconds)
+  if why == "closed" then -- another upstream may take it; the same client need not come again
+    return errors.new{ code = "overloaded", status = 503, retryable = true, message = sentences.closed,
+                       headers = { ["x-should-retry"] = "false" } }
+  end
   return errors.new{ code = "overloaded", status = 503, retryable = true, message = sentences[why],
                      retry_after = math.max(1, math.ceil(seconds or 1)) }
 end

@@ -5,7 +5,8 @@
 -- exact   1000 clients who ask again at once, two workers, a limit on tokens: what upstreams said was used, against
 --         what the limit allows in that time (a full bucket, and what flows into it)
 -- shared  the same over two processes with a redis-server
--- cost    CPU microseconds per request of a route with the policy, less those of the same route without it
+-- cost    CPU microseconds per request of a route with the policy, less those of the same route without it; and with
+--         breaker and priority behind it
 
 package.path = "tests/?.lua;" .. package.path
 local bench = require "bench.lib"
@@ -106,16 +107,19 @@ local function cost(dir)
       routes = { { path = "/v1/chat/completions", policies = { %s } } },]]):format(policies), { UPSTREAM = up.url })
   end
   local noop = "function(req, next) return next(req) end"
-  local names = { "none", "noop", "requests", "all" }
+  local names = { "none", "noop", "requests", "all", "three" }
   local targets = { route "", route(noop),
     route('{ "limit", requests_per_minute = 1e9, requests_per_day = 1e9, concurrency = 1000, key = "tenant" }'),
-    route('{ "limit", requests_per_minute = 1e9, tokens_per_minute = 1e12, concurrency = 1000, key = "tenant" }') }
+    route('{ "limit", requests_per_minute = 1e9, tokens_per_minute = 1e12, concurrency = 1000, key = "tenant" }'),
+    route('{ "limit", requests_per_minute = 1e9, tokens_per_minute = 1e12, concurrency = 1000, key = "tenant" }, '
+      .. '{ "breaker" }, { "priority", concurrency = 1000 }') }
   local cpu = bench.compare(targets, { body = bench.file(dir, "300.json", bench.chat(300)), conns = 32, dir = dir,
                                        requests = 30000 }, 5)
   for i, name in ipairs(names) do bench.note("%s: %.2f us", name, cpu[i]) end
   bench.figure("limit on requests, over a policy that does nothing", cpu[3] - cpu[2], "us/req", nil, 1.2)
   bench.figure("limit on requests, over a route without policies", cpu[3] - cpu[1], "us/req")
   bench.figure("limit on tokens, too, over one that does nothing", cpu[4] - cpu[2], "us/req")
+  bench.figure("the same, breaker and priority, over one that does nothing", cpu[5] - cpu[2], "us/req", nil, 3)
 end
 
 bench.run(function()

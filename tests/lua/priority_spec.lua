@@ -68,11 +68,18 @@ t.test("who waited as long as it may is refused, and so is who finds the queue f
   t.equal({ #t.calls("up"), replies[2].error.message:match("as long as it may") }, { 1, "as long as it may" })
 end)
 
-t.test("the deadline of a request ends its waiting, too", function()
+t.test("a gate of no slots is closed: nobody waits, and nobody is told to come again", function()
   t.upstream("up", { text = "x", delay = 5 })
   local policy = t.policy("priority", { concurrency = 0 })
-  local reply = t.send(policy, nil, ask("a"))
-  t.equal({ reply.status, reply.error.code, reply.total }, { 503, "overloaded", 0 }) -- nobody may, nobody waits
+  for _, stream in ipairs{ false, true } do
+    local request = ask("a")
+    request.stream = stream
+    local reply = t.send(policy, nil, request)
+    t.equal({ reply.status, reply.error.code, reply.error.retryable, reply.total }, { 503, "overloaded", true, 0 })
+    t.equal({ reply.headers["retry-after"] or "none", reply.headers["x-should-retry"] }, { "none", "false" })
+    t.match(reply.error.message, "concurrency of this gate is 0")
+  end
+  t.equal({ #t.calls("up"), t.logs()[1].fields.why }, { 0, "closed" })
 end)
 
 t.test("a client that leaves gives its place back, waiting or at work", function()

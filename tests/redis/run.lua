@@ -712,6 +712,57 @@ test("limit: a client that leaves while Redis decides takes nothing along", func
   same(reply.headers["x-ratelimit-remaining-requests"], "8", "what is left") -- not 7
 end)
 
+test("limit: a clock of Redis that was years ahead locks nobody out for years", function(s)
+  local a = limited(s)
+  ready(a)
+  same(pass(1, a), 1, "the first")
+  settled(s)
+  local day, hour_ms = math.floor(os.time() / 86400), 3600000
+  s.redis:ask("HSET", KEY, "a2", ("%d"):format((os.time() + 1e9) * 1000)) -- ORDER: requests in an hour, in a day
+  s.redis:ask("HSET", KEY, "a3", tostring(day + 10000))
+  local good, reply = pass(1, a)
+  same(good, 1, "the second")
+  same(reply.headers["x-ratelimit-remaining-requests"], "8", "nothing is given anew")
+  assert(tonumber(held(s, "a2")) <= os.time() * 1000 + hour_ms, held(s, "a2"))
+  assert(tonumber(held(s, "a3")) <= day + 1, held(s, "a3"))
+  same(held(s, "u3"), "2", "of the day")
+end)
+
+-- Requests that are under way when fn runs; they are four.
+local function four_under_way(g, fn)
+  local n, all = model.asked, {}
+  for i = 1, 4 do all[i] = loop.go(function() ask(g, "slow") end) end
+  await("the calls", function() return model.asked == n + 4 end)
+  fn()
+  loop.join(10, unpack(all))
+end
+
+test("limit: what is under way by leave of Redis counts when it is gone", function(s)
+  local a = limited(s)
+  ready(a)
+  four_under_way(a, function()
+    s.redis:stop()
+    local good, reply = pass(1, a)
+    same(good, 0, "a fifth at once")
+    assert(reply.body:find("on requests at once: Limit 4, Used 4", 1, true), reply.body)
+  end)
+  await("the settling", function() return metric(a, 'perilune_limit_reserved_requests{limit="ours"}') == 0 end)
+  same(pass(10, a), 6, "what is left of ten")
+  s.redis:start()
+end)
+
+test("limit: what ends while Redis stands still is told when it goes on", function(s)
+  local a = limited(s)
+  ready(a)
+  four_under_way(a, function() s.redis.proc:kill(SIGSTOP) end)
+  same(pass(1, a), 1, "one that Redis did not decide in time")
+  loop.pause(3) -- longer than anybody waits for an answer
+  s.redis.proc:kill(SIGCONT)
+  settled(s)
+  same(held(s, "u8"), "20", "tokens of four")
+  same(held(s, "u2"):match("^[34]") ~= nil, true, "requests of four, but for what has flowed away")
+end)
+
 test("limit: a Redis that is stopped costs a bounded time", function(s)
   local a = limited(s)
   ready(a)

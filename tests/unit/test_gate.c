@@ -359,7 +359,7 @@ TEST(nobody_gets_into_a_closed_gate) {
     if (!world_open(&w, 0, 5)) return;
     struct client a;
     enter(&w, &a, 0, "x");
-    CHECK_INT(a.answer, GATE_FULL);
+    CHECK_INT(a.answer, GATE_CLOSED);
     CHECK_DOUBLE(gate_saturation(w.gate), 0);
     world_close(&w);
 }
