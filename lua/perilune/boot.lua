@@ -70,7 +70,10 @@ end
 --- The last step of who asks a route: its answer has begun.
 ---@param run function
 function M.begins(run)
-  return function(req) return begun(run(req)) end
+  return function(req)
+    if type(req) ~= "userdata" then no_request(req) end
+    return begun(run(req))
+  end
 end
 
 --- Policies from the outside in: each gets the next one as its second argument.
