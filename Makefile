@@ -353,7 +353,6 @@ abi:
 	@luajit tests/lint/abi.lua $(D)/libperilune.so "$(CC)" --record
 
 bench: all rock
-	+@$(build) $(O)/bench_tokens $(O)/bench_count $(O)/bench_text $(O)/bench_cache_memory $(O)/bench_eviction $(O)/bench_router $(O)/bench_prefix $(O)/bench_request
 	@sh tests/bench/run.sh
 
 cases: all

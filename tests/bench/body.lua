@@ -12,7 +12,7 @@ local bench = require "bench.lib"
 local BAR_MS = 20 -- of one turn
 
 bench.run(function()
-  if os.execute("make -s BUILDING=1 build/release/bench_body") ~= 0 then error("cannot build bench_body", 0) end
+  bench.build("build/release/bench_body")
   local p = io.popen("build/release/bench_body " .. (tonumber(arg[1]) or 50))
   for line in p:lines() do
     local name, ms = line:match("^(.-)|([%d.]+)|")

@@ -42,6 +42,6 @@ bench.run(function()
   end
   local misses = bench.metric(ours, "perilune_cache_lookups_miss_total")
   if misses > 4 * 32 then bench.note("%d of the look-ups found nothing: these are no figures of hits", misses) end
-  if os.execute("make -s build/release/bench_cache_memory") ~= 0 then error("bench_cache_memory was not built") end
+  bench.build("build/release/bench_cache_memory")
   for _, entries in ipairs({ 100000, 1000000 }) do memory(entries) end
 end)

@@ -5,9 +5,10 @@ package.path = "tests/?.lua;" .. package.path
 local lib = require "bench.lib"
 local files = require "support.files"
 
-local PROGRAM = "build/release/bench_count" -- make bench builds it
+local PROGRAM = "build/release/bench_count"
 
 lib.run(function()
+  lib.build(PROGRAM)
   local path = lib.folder() .. "/text"
   os.execute("cat README.md */README.md */*/README.md core/*/*.c > '" .. path .. "'")
   for line in files.lines(PROGRAM .. " '" .. path .. "'") do

@@ -12,7 +12,7 @@ local files = require "support.files"
 
 bench.run(function()
   local sums = { stays = { 0, 0, 0, n = 0 }, drifts = { 0, 0, 0, n = 0 } }
-  if os.execute("make -s build/release/bench_eviction") ~= 0 then error("bench_eviction was not built") end
+  bench.build("build/release/bench_eviction")
   bench.note("%-28s %5s | %-20s | %-20s", "trace", "room", "misses, % (LRU SIEVE S3-FIFO)", "missed bytes, %")
   for line in files.lines("build/release/bench_eviction") do
     local name, room, misses, bytes = line:match("^([^|]+)|([^|]+)|([^|]+)|([^|]+)$")

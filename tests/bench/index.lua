@@ -12,7 +12,7 @@ local files = require "support.files"
 local PROGRAM = "build/release/bench_index"
 
 lib.run(function()
-  if os.execute("make -s BUILDING=1 " .. PROGRAM) ~= 0 then error("cannot build " .. PROGRAM, 0) end
+  lib.build(PROGRAM)
   for _, case in ipairs{ { 128, 10000, 150 }, { 128, 100000, 500 }, { 384, 10000 }, { 384, 100000 } } do
     local dims, count, bar = unpack(case)
     for line in files.lines(("%s %d %d"):format(PROGRAM, dims, count)) do

@@ -13,7 +13,7 @@ local files = require "support.files"
 local PROGRAM = "build/release/bench_jobs"
 
 bench.run(function()
-  if os.execute("make -s BUILDING=1 " .. PROGRAM) ~= 0 then error("cannot build " .. PROGRAM, 0) end
+  bench.build(PROGRAM)
   local got = {}
   for line in files.lines(("%s %s %d"):format(PROGRAM, bench.folder(), 3)) do
     local name, a, b = line:match("^(%S+) (%S+) ?(%S*)$")

@@ -20,7 +20,7 @@ bench.run(function()
     bench.note("SKIPPED: there is no redis-server, or no redis-benchmark (apt: redis-tools)")
     return
   end
-  if os.execute("make -s BUILDING=1 " .. PROGRAM) ~= 0 then error("cannot build " .. PROGRAM, 0) end
+  bench.build(PROGRAM)
   local redis = redis_server.new(server, { "--appendonly", "yes", "--appendfsync", "always", "--unixsocket", "@DIR@/sock" })
   local got = {}
   for line in files.lines(("%s %s 3 %s/sock"):format(PROGRAM, bench.folder(), redis.dir)) do

@@ -123,6 +123,13 @@ function M.tls_upstream(dir, options)
 end
 
 --- Of a file of the project, the whole path.
+--- Builds what a benchmark needs, as `make` names it; throws when it cannot be had.
+---@param targets string
+function M.build(targets)
+  local made = os.execute("make -s BUILDING=1 " .. targets)
+  if made ~= 0 and made ~= true then error("cannot build " .. targets, 0) end
+end
+
 function M.here(path) return files.lines("pwd")() .. "/" .. path end
 
 --- Starts `perilune serve` with these fields of a configuration; one worker.

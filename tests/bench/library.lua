@@ -40,7 +40,7 @@ end
 
 bench.run(function()
   local dir = bench.folder()
-  if os.execute("make -s BUILDING=1 build/libperilune.so") ~= 0 then error("cannot build the library", 0) end
+  bench.build("build/libperilune.so")
   local cc = ("cc -O2 -D_GNU_SOURCE -Icore -o %s/library tests/bench/library.c -ldl"):format(dir)
   if os.execute(cc) ~= 0 then error("cannot build tests/bench/library.c", 0) end
   local command = dir .. "/library build/libperilune.so "

@@ -54,8 +54,7 @@ local function served(target, n, body, dir)
   return r.rps * 64, (cpu_of_model(target.pid) - before) / (n * EACH * 64)
 end
 
-local made = os.execute("make -s BUILDING=1 build/release/bench_local")
-if made ~= 0 and made ~= true then error("local.c is not built") end
+bench.build("build/release/bench_local")
 
 bench.run(function()
   local dir = bench.folder()

@@ -167,8 +167,7 @@ local function memory(local_target, far_target, dir)
   bench.figure("memory after 20,000 requests, over that after 10,000", ours[3], "MB", ours[2], 1.03, true)
 end
 
-local made = os.execute("make -s BUILDING=1 build/release/bench_engine build/release/bench_wake")
-if made ~= 0 and made ~= true then error("engine.c or wake.c is not built") end
+bench.build("build/release/bench_engine build/release/bench_wake")
 
 bench.run(function()
   local dir = bench.folder()

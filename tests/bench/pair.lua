@@ -54,7 +54,7 @@ end
 lib.run(function()
   local path = data()
   if not path then return lib.note("pair: no LCQMC here; name its development set with LCQMC=FILE") end
-  if os.execute("make -s BUILDING=1 " .. PROGRAM) ~= 0 then error("cannot build " .. PROGRAM, 0) end
+  lib.build(PROGRAM)
   run(("'%s' plain"):format(path))
   run(("'%s' calibrated"):format(path))
   local vectors, texts = os.getenv("PAIR_VECTORS"), os.getenv("PAIR_TEXTS")

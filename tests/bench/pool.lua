@@ -111,7 +111,7 @@ local function hedge(dir)
 end
 
 local function prefix()
-  if os.execute("make -s build/release/bench_prefix") ~= 0 then error("bench_prefix was not built") end
+  bench.build("build/release/bench_prefix")
   local found = {}
   bench.note("%-28s %8s %12s %12s %12s %12s", "shape, way", "found, %", "busiest", "mean, ms", "p99, ms", "at most, %")
   for line in files.lines("build/release/bench_prefix") do

@@ -30,6 +30,7 @@ local function inside(config, body, at_once)
 end
 
 bench.run(function()
+  bench.build("build/release/bench_request")
   local dir = bench.folder()
   local served = bench.perilune(CONFIG, {})
   for _, stream in ipairs({ false, true }) do

@@ -27,7 +27,7 @@ local function worth(name, path, bar)
 end
 
 lib.run(function()
-  if os.execute("make -s BUILDING=1 build/release/bench_router") ~= 0 then error("cannot build bench_router", 0) end
+  lib.build("build/release/bench_router")
   for line in files.lines("build/release/bench_router") do
     local name, us = line:match("^(%S+) (%S+)$")
     lib.figure("classify a prompt of 2 KB, " .. name, tonumber(us), "us", nil, name:find("p99") and 20 or 10)

@@ -11,7 +11,7 @@ local lib = require "bench.lib"
 local files = require "support.files"
 
 lib.run(function()
-  if os.execute("make -s BUILDING=1 build/release/bench_rules") ~= 0 then error("cannot build bench_rules", 0) end
+  lib.build("build/release/bench_rules")
   local v = {}
   for line in files.lines("build/release/bench_rules " .. (tonumber(arg[1]) or 10)) do
     local name, us = line:match("^(%S+) (%S+)$")

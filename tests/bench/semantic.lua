@@ -95,7 +95,7 @@ local function rightness(folder)
 end
 
 lib.run(function()
-  if os.execute("make -s BUILDING=1 " .. PROGRAM) ~= 0 then error("cannot build " .. PROGRAM, 0) end
+  lib.build(PROGRAM)
   speed(10000, 150)
   speed(100000, 500)
   rightness(os.getenv("SEMANTIC_DATA") or "../shared/data")

@@ -395,7 +395,7 @@ if arg[1] == "pairs" then
 end
 
 lib.run(function()
-  if os.execute("make -s BUILDING=1 " .. PROGRAM) ~= 0 then error("cannot build " .. PROGRAM, 0) end
+  lib.build(PROGRAM)
   if arg[1] == "fresh" then
     local list = {}
     for _, c in ipairs(require "bench.swaps_fresh") do list[#list + 1] = { kind = c[1], a = c[2], b = c[3] } end

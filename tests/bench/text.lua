@@ -20,7 +20,7 @@ local names = {
 
 bench.run(function()
   local got = {}
-  if os.execute("make -s build/release/bench_text") ~= 0 then error("bench_text was not built") end
+  bench.build("build/release/bench_text")
   for line in files.lines("build/release/bench_text") do
     local name, us = line:match("^(%S+) (%S+)$")
     if name then got[name] = tonumber(us) end

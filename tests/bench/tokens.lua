@@ -11,7 +11,7 @@ local lib = require "bench.lib"
 local files = require "support.files"
 local texts_of = require "bench.texts"
 
-local PROGRAM = "build/release/bench_tokens" -- make bench builds it
+local PROGRAM = "build/release/bench_tokens"
 local dir
 
 local function write(name, text)
@@ -42,6 +42,7 @@ local KINDS = { "english", "chinese", "code", "json" }
 local BARS = { english = 170, chinese = 60, code = 140, json = 200 } -- MB/s
 
 lib.run(function()
+  lib.build(PROGRAM)
   dir = lib.folder()
   local texts, worst, paths = {}, {}, {}
   local function add(list, name, bar, path)
