@@ -84,11 +84,8 @@ function M.compose(policies, last, guard)
   local next = last
   for i = #policies, 1, -1 do
     local policy, after = policies[i], i == guard and behind_guard(next) or next
-    next = function(req)
-      if type(req) ~= "userdata" then no_request(req) end
-      return frame(policy, req, after)
-    end
-    if i > 1 then next = M.begins(next) end
+    next = function(req) return frame(policy, req, after) end
+    if i > 1 then next = M.begins(next) end -- the first is called by us, with a request
   end
   return next
 end

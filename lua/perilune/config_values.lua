@@ -87,25 +87,36 @@ local function is_of_answer(name)
   return M.is_of_message(name) or core.header_is_own(name) or name == "set-cookie"
 end
 
---- A name, or the beginning of names with a * behind it.
-M.passed_name = {
-  type = "string",
-  check = function(v)
-    local name, star = v:lower():match("^(.-)(%*?)$")
-    if not M.is_token(name) or name:find("*", 1, true) then
-      return nil, ("is not a header name, nor the beginning of one with a *: %q"):format(v)
-    end
-    if star == "" and is_of_answer(name) then
-      return nil, ("must not name '%s': the gateway says that itself"):format(name)
-    end
-    if star == "*" and #name < 2 then return nil, ("names too much: %q; write more of the name"):format(v) end
-    return name .. star
-  end,
-}
+-- A name, or the beginning of names with a * behind it; problem(name, star, v): nil, or why it must not be.
+local function name_or_beginning(problem)
+  return {
+    type = "string",
+    check = function(v)
+      local name, star = v:lower():match("^(.-)(%*?)$")
+      if not M.is_token(name) or name:find("*", 1, true) then
+        return nil, ("is not a header name, nor the beginning of one with a *: %q"):format(v)
+      end
+      local why = problem(name, star, v)
+      if why then return nil, why end
+      return name .. star
+    end,
+  }
+end
+
+--- Headers of an upstream's answer that are passed on.
+M.passed_name = name_or_beginning(function(name, star, v)
+  if star == "" and is_of_answer(name) then return ("must not name '%s': the gateway says that itself"):format(name) end
+  if star == "*" and #name < 2 then return ("names too much: %q; write more of the name"):format(v) end
+end)
+
+--- Headers that a message on a WebSocket may have.
+M.message_header = name_or_beginning(function(name)
+  if M.is_of_message(name) then return ("must not name '%s': it is about the connection"):format(name) end
+end)
 
 --- What SDKs and people look for in an answer.
 M.passed = { "accept-ranges", "cache-control", "content-disposition", "content-range", "etag", "location", "openai-*",
-                 "retry-after-ms", "x-ratelimit-*", "x-should-retry" }
+             "retry-after-ms", "x-ratelimit-*", "x-should-retry" }
 
 function M.check_headers(map)
   local out = {}
@@ -117,19 +128,6 @@ function M.check_headers(map)
   end
   return out
 end
-
---- A name, or the beginning of names, of headers that a message on a WebSocket may have.
-M.message_header = {
-  type = "string",
-  check = function(v)
-    local name, star = v:lower():match("^(.-)(%*?)$")
-    if not M.is_token(name) or name:find("*", 1, true) then
-      return nil, ("is not a header name, nor the beginning of one with a *: %q"):format(v)
-    end
-    if M.is_of_message(name) then return nil, ("must not name '%s': it is about the connection"):format(name) end
-    return name .. star
-  end,
-}
 
 function M.percent_decoded(text)
   return (text:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
