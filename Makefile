@@ -170,7 +170,7 @@ $(BIN): $(O)/cli/main.o $(O)/objects.a
 # A module of other programs' LuaJIT: it has no Lua of its own, and shows nothing but luaopen_perilune.  Its Lua files
 # are texts, because bytecode is of one version of LuaJIT, and it takes no object that it does not need.
 ROCK      := $(D)/rock/perilune.so
-ROCK_LUA  := $(filter-out %_command.lua %/meta.lua %/rock_meta.lua %/test.lua,$(LUA))
+ROCK_LUA  := $(filter-out %_command.lua %/meta.lua %/rock_meta.lua lua/perilune/test%,$(LUA))
 ROCK_LIBS  = $(shell pkg-config --libs $(REDIS_TLS) $(filter-out luajit,$(PKGS)) 2>/dev/null) -lm -lpthread -ldl
 
 $(O)/rock/embedded.S: $(LUA) Makefile
